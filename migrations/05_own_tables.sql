@@ -1,0 +1,152 @@
+-- Our own tables and the two functions that they and the indexes share. Nothing here touches a row,
+-- or takes a lock, of anybody else's.
+
+-- When a booking ends. IMMUTABLE, so that it can be indexed: the sum is made in UTC, where a day has
+-- 24 hours. A missing or negative duration counts as zero; a start near the end of the calendar
+-- (infinity included) is its own end instead of an overflow that would fail the writer's statement.
+CREATE OR REPLACE FUNCTION booking_end(scheduled_at timestamptz, duration_minutes integer)
+RETURNS timestamptz LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $$
+    SELECT CASE
+        WHEN scheduled_at < timestamptz '280000-01-01 00:00:00+00' AND isfinite(scheduled_at)
+        THEN (scheduled_at AT TIME ZONE 'UTC'
+              + greatest(coalesce(duration_minutes, 0), 0) * interval '1 minute') AT TIME ZONE 'UTC'
+        ELSE scheduled_at
+    END
+$$;
+-- Whoever writes a booking evaluates the index expression with their own rights.
+GRANT EXECUTE ON FUNCTION booking_end(timestamptz, integer) TO PUBLIC;
+
+-- The moment that triggers record: the pass's `as_of` inside a pass, else the database clock.
+CREATE OR REPLACE FUNCTION booking_automation_now()
+RETURNS timestamptz LANGUAGE sql VOLATILE AS $$
+    SELECT coalesce(nullif(current_setting('booking_automation.as_of', true), '')::timestamptz,
+                    clock_timestamp())
+$$;
+
+-- The outbox and the audit trail in one: a row a status change, a row a reminder.
+CREATE TABLE IF NOT EXISTS booking_automation_events (
+    id            uuid PRIMARY KEY DEFAULT gen_random_uuid(),
+    booking_id    uuid NOT NULL,                     -- no foreign key: the trail outlives the booking
+    event_type    text NOT NULL,                     -- status_update, reminder_sent, notification_sent
+    event_data    jsonb,
+    scheduled_at  timestamptz,                       -- when it was due
+    executed_at   timestamptz DEFAULT now(),         -- when it happened
+    status        text NOT NULL DEFAULT 'completed', -- pending, sending, completed, failed, skipped
+    error_message text,
+    created_at    timestamptz DEFAULT now()
+);
+DO $$
+DECLARE
+    key name;
+BEGIN
+    SELECT conname INTO key FROM pg_constraint
+     WHERE conrelid = 'public.booking_automation_events'::regclass AND contype = 'f';
+    IF FOUND THEN
+        RAISE EXCEPTION 'booking_automation_events has the foreign key %: deleting a user would fail on it', key
+              USING HINT = format('run: ALTER TABLE booking_automation_events DROP CONSTRAINT %I;', key);
+    END IF;
+END
+$$;
+ALTER TABLE booking_automation_events
+    ADD COLUMN IF NOT EXISTS seq             bigint  GENERATED ALWAYS AS IDENTITY, -- the order of the rows
+    ADD COLUMN IF NOT EXISTS rule            text    NOT NULL DEFAULT '',
+    ADD COLUMN IF NOT EXISTS audience        text    NOT NULL DEFAULT '',
+    ADD COLUMN IF NOT EXISTS channel         text    NOT NULL DEFAULT '',
+    ADD COLUMN IF NOT EXISTS revision        integer NOT NULL DEFAULT 0, -- of the booking's schedule
+    ADD COLUMN IF NOT EXISTS starts_at       timestamptz,                -- the start that it speaks of
+    ADD COLUMN IF NOT EXISTS attempts        integer NOT NULL DEFAULT 0,
+    ADD COLUMN IF NOT EXISTS claim           bigint  NOT NULL DEFAULT 0, -- fencing token: only grows
+    ADD COLUMN IF NOT EXISTS lease_until     timestamptz,
+    ADD COLUMN IF NOT EXISTS next_attempt_at timestamptz,
+    ADD COLUMN IF NOT EXISTS reason          text,
+    ADD COLUMN IF NOT EXISTS message_id      text,                       -- the provider's
+    ADD COLUMN IF NOT EXISTS flag_due        boolean NOT NULL DEFAULT false; -- bookings.reminder_*_sent is behind
+
+-- The guarantee: one verdict per booking, schedule revision, rule, audience and channel.
+CREATE UNIQUE INDEX IF NOT EXISTS booking_automation_events_reminder_key
+    ON booking_automation_events (booking_id, revision, rule, audience, channel)
+    WHERE event_type = 'reminder_sent';
+-- What can be claimed, most urgent start first. Holds only what is under way.
+CREATE INDEX IF NOT EXISTS booking_automation_events_claimable
+    ON booking_automation_events (starts_at, seq)
+    WHERE status IN ('pending', 'sending');
+-- What the projection onto `bookings` still owes.
+CREATE INDEX IF NOT EXISTS booking_automation_events_flag_due
+    ON booking_automation_events (seq)
+    WHERE flag_due;
+-- Status changes that the database refused, which are left alone for a while.
+CREATE INDEX IF NOT EXISTS booking_automation_events_refused
+    ON booking_automation_events (booking_id, next_attempt_at)
+    WHERE event_type = 'status_update' AND status = 'failed';
+-- One booking's history, in order.
+CREATE INDEX IF NOT EXISTS booking_automation_events_booking
+    ON booking_automation_events (booking_id, seq);
+
+-- Which reminders there are. Leads have no months: those have no fixed length.
+CREATE TABLE IF NOT EXISTS reminder_rules (
+    name           text        NOT NULL,
+    audience       text        NOT NULL DEFAULT 'customer' CHECK (audience IN ('customer', 'provider')),
+    lead           interval    NOT NULL CHECK (lead > interval '0' AND lead <= interval '60 days'
+                                               AND extract(year FROM lead) = 0 AND extract(month FROM lead) = 0),
+    channels       text[]      NOT NULL DEFAULT '{email}' CHECK (channels <@ ARRAY['email']),
+    active         boolean     NOT NULL DEFAULT true,
+    effective_from timestamptz NOT NULL DEFAULT now(), -- due times before it are not looked at
+    created_at     timestamptz NOT NULL DEFAULT now(),
+    PRIMARY KEY (name, audience)
+);
+-- A rule that is new, switched on, or changed in its lead starts from now.
+CREATE OR REPLACE FUNCTION reminder_rules_effective_from() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    IF TG_OP = 'INSERT' OR (NEW.active AND NOT OLD.active) OR NEW.lead IS DISTINCT FROM OLD.lead THEN
+        NEW.effective_from := public.booking_automation_now();
+    END IF;
+    RETURN NEW;
+END
+$$;
+DROP TRIGGER IF EXISTS reminder_rules_effective_from ON reminder_rules;
+CREATE TRIGGER reminder_rules_effective_from BEFORE INSERT OR UPDATE ON reminder_rules
+    FOR EACH ROW EXECUTE FUNCTION reminder_rules_effective_from();
+INSERT INTO reminder_rules (name, lead) VALUES ('24h', '24 hours'), ('1h', '1 hour'), ('15m', '15 minutes')
+    ON CONFLICT DO NOTHING;
+
+-- What must be remembered of a booking. No row: nothing happened to it since the installation.
+CREATE TABLE IF NOT EXISTS booking_automation_state (
+    booking_id     uuid PRIMARY KEY,
+    revision       integer NOT NULL, -- how often it came into force or its start changed
+    starts_at      timestamptz,      -- the start at that time
+    in_force_since timestamptz,      -- NULL: since bookings.created_at
+    unblocked_at   timestamptz       -- when auto_complete_blocked was last taken off
+);
+
+-- Bookings to look at once more, whatever their due times: each came into force or was moved. Writers
+-- only ever insert here and only the pass deletes, so that no writer can meet a row of the pass's,
+-- neither as a wait nor, in a REPEATABLE READ transaction, as a serialization failure.
+CREATE TABLE IF NOT EXISTS booking_automation_looks (
+    seq        bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    booking_id uuid NOT NULL
+);
+
+-- When each channel's next message may leave: the send rate of all instances together.
+CREATE TABLE IF NOT EXISTS booking_automation_channels (
+    channel text PRIMARY KEY,
+    next_at timestamptz NOT NULL DEFAULT now()
+);
+INSERT INTO booking_automation_channels (channel) VALUES ('email') ON CONFLICT DO NOTHING;
+
+-- One row a pass that ran or failed.
+CREATE TABLE IF NOT EXISTS automation_runs (
+    id             uuid PRIMARY KEY,
+    trigger        text NOT NULL,          -- schedule, bearer, signature, cli
+    scheduled_time text,                   -- what the scheduler says of itself: recorded, never decided on
+    execution_id   text,
+    attempt        text,
+    as_of          timestamptz NOT NULL,
+    outcome        text NOT NULL CHECK (outcome IN ('completed', 'failed')),
+    summary        jsonb,
+    error          text,
+    looked_through timestamptz,            -- due times up to here have their verdicts
+    rules_digest   text,                   -- of the rules that they were judged by
+    created_at     timestamptz NOT NULL DEFAULT now()
+);
+CREATE INDEX IF NOT EXISTS automation_runs_completed ON automation_runs (as_of DESC) WHERE outcome = 'completed';
+CREATE INDEX IF NOT EXISTS automation_runs_created_at ON automation_runs (created_at);

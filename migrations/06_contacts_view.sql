@@ -1,0 +1,31 @@
+-- The only place that knows how names, addresses, zones, language and places are joined. A schema that
+-- differs from ours replaces this view (before or after this migration) and nothing else.
+-- One row per booking and audience.
+DO $$
+BEGIN
+    IF to_regclass('public.booking_automation_contacts') IS NULL THEN
+        CREATE VIEW booking_automation_contacts AS
+        SELECT b.id                     AS booking_id,
+               a.audience               AS audience,       -- who is written to
+               person.email             AS email,
+               person.display_name      AS name,
+               person.timezone          AS timezone,       -- IANA name
+               NULL::text               AS language,       -- BCP 47 tag
+               s.title                  AS service,
+               other.display_name       AS with_name,      -- whom they meet
+               b.location               AS place,
+               b.meeting_link           AS meeting_link,
+               coalesce(b.is_online, false) AS is_online,
+               provider.timezone        AS place_timezone  -- where the place is
+          FROM bookings b
+         CROSS JOIN (VALUES ('customer'), ('provider')) AS a (audience)
+          LEFT JOIN users provider ON provider.id = b.provider_id
+          LEFT JOIN users person ON person.id = CASE a.audience WHEN 'customer' THEN b.customer_id ELSE b.provider_id END
+          LEFT JOIN users other  ON other.id  = CASE a.audience WHEN 'customer' THEN b.provider_id ELSE b.customer_id END
+          LEFT JOIN services s   ON s.id = b.service_id;
+    END IF;
+EXCEPTION WHEN undefined_column OR undefined_table OR undefined_object THEN
+    RAISE EXCEPTION 'the view booking_automation_contacts does not fit these tables: %', SQLERRM
+          USING HINT = 'create public.booking_automation_contacts yourself, with the columns that the README lists, and run migrate again';
+END
+$$;

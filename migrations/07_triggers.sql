@@ -1,0 +1,120 @@
+-- What we learn of other programs' writes. All of it runs inside *their* statements, so: set-based, no
+-- wait for anything of ours, and SECURITY DEFINER with a fixed search_path, since the writer has no
+-- rights on our tables. The indexes on `bookings` exist by now.
+
+-- After an UPDATE: the audit trail, the schedule revision, and who needs another look.
+CREATE OR REPLACE FUNCTION booking_automation_on_update() RETURNS trigger
+LANGUAGE plpgsql SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp
+-- PL/pgSQL keeps the plan of the session's first call. Made for a one-row update, a nested loop over
+-- two transition tables takes minutes on a bulk update; a hash join is right for both.
+SET enable_nestloop = off
+AS $$
+DECLARE
+    moment    timestamptz := public.booking_automation_now();
+    actor     text := nullif(current_setting('booking_automation.actor', true), '');
+    automatic boolean := coalesce(actor = 'booking-automation', false);
+BEGIN
+    WITH changed AS MATERIALIZED (
+        -- Rows in which something that we watch changed: usually none.
+        SELECT n.id, o.status AS old_status, n.status AS new_status, n.scheduled_at,
+               CASE WHEN automatic THEN n.automation_logs -> -1 END AS log_entry,
+               n.status = 'confirmed' AND (o.status IS DISTINCT FROM n.status
+                                           OR o.scheduled_at IS DISTINCT FROM n.scheduled_at) AS armed,
+               o.auto_complete_blocked IS TRUE AND n.auto_complete_blocked IS NOT TRUE AS unblocked
+          FROM new_rows n
+          JOIN old_rows o ON o.id = n.id
+         WHERE o.status IS DISTINCT FROM n.status
+            OR o.scheduled_at IS DISTINCT FROM n.scheduled_at
+            OR o.auto_complete_blocked IS DISTINCT FROM n.auto_complete_blocked
+    ), audited AS (
+        -- Every status change, whoever made it.
+        INSERT INTO public.booking_automation_events
+               (booking_id, event_type, event_data, scheduled_at, executed_at, status)
+        SELECT id, 'status_update',
+               jsonb_strip_nulls(jsonb_build_object('from', old_status, 'to', new_status,
+                   'by', coalesce(actor, session_user), 'run_id', log_entry ->> 'run_id')),
+               coalesce((log_entry ->> 'due_at')::timestamptz, moment), moment, 'completed'
+          FROM changed
+         WHERE old_status IS DISTINCT FROM new_status
+    ), remembered AS (
+        -- A new schedule revision, or the moment a person took the block off.
+        INSERT INTO public.booking_automation_state AS s
+               (booking_id, revision, starts_at, in_force_since, unblocked_at)
+        SELECT id, armed::integer,
+               CASE WHEN armed THEN scheduled_at END,
+               CASE WHEN armed THEN moment END,
+               CASE WHEN unblocked THEN moment END
+          FROM changed
+         WHERE armed OR unblocked
+        ON CONFLICT (booking_id) DO UPDATE SET
+               revision       = s.revision + excluded.revision,
+               starts_at      = coalesce(excluded.starts_at, s.starts_at),
+               in_force_since = coalesce(excluded.in_force_since, s.in_force_since),
+               unblocked_at   = coalesce(excluded.unblocked_at, s.unblocked_at)
+    )
+    -- Its reminders may be due already.
+    INSERT INTO public.booking_automation_looks (booking_id)
+    SELECT id FROM changed WHERE armed AND scheduled_at > moment;
+    RETURN NULL;
+END
+$$;
+
+-- After an INSERT: a booking that is born confirmed is in force from now on.
+CREATE OR REPLACE FUNCTION booking_automation_on_insert() RETURNS trigger
+LANGUAGE plpgsql SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp
+SET enable_nestloop = off
+AS $$
+DECLARE
+    moment timestamptz := public.booking_automation_now();
+BEGIN
+    WITH armed AS MATERIALIZED (
+        SELECT id, scheduled_at FROM new_rows WHERE status = 'confirmed' AND scheduled_at > moment
+    ), remembered AS (
+        INSERT INTO public.booking_automation_state AS s (booking_id, revision, starts_at, in_force_since)
+        SELECT id, 1, scheduled_at, moment FROM armed
+        -- The id of a deleted booking, used again.
+        ON CONFLICT (booking_id) DO UPDATE SET
+               revision = s.revision + 1, starts_at = excluded.starts_at,
+               in_force_since = excluded.in_force_since, unblocked_at = NULL
+    )
+    INSERT INTO public.booking_automation_looks (booking_id) SELECT id FROM armed;
+    RETURN NULL;
+END
+$$;
+
+-- Before an UPDATE that moves a booking: the flags speak of the new start.
+CREATE OR REPLACE FUNCTION booking_automation_on_move() RETURNS trigger
+LANGUAGE plpgsql SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp
+SET enable_seqscan = off
+AS $$
+BEGIN
+    SELECT coalesce(bool_or(rule = '24h'), false),
+           coalesce(bool_or(rule = '1h'),  false),
+           coalesce(bool_or(rule = '15m'), false)
+      INTO NEW.reminder_24h_sent, NEW.reminder_1h_sent, NEW.reminder_15m_sent
+      FROM public.booking_automation_events
+     WHERE booking_id = NEW.id
+       AND event_type = 'reminder_sent' AND audience = 'customer' AND status = 'completed'
+       AND starts_at = NEW.scheduled_at;
+    RETURN NEW;
+END
+$$;
+
+DROP TRIGGER IF EXISTS booking_automation_on_update ON bookings;
+CREATE TRIGGER booking_automation_on_update AFTER UPDATE ON bookings
+    REFERENCING OLD TABLE AS old_rows NEW TABLE AS new_rows
+    FOR EACH STATEMENT EXECUTE FUNCTION booking_automation_on_update();
+
+DROP TRIGGER IF EXISTS booking_automation_on_insert ON bookings;
+CREATE TRIGGER booking_automation_on_insert AFTER INSERT ON bookings
+    REFERENCING NEW TABLE AS new_rows
+    FOR EACH STATEMENT EXECUTE FUNCTION booking_automation_on_insert();
+
+-- Triggers of one kind fire by name: this one is last, and sees the start as their triggers leave it.
+DROP TRIGGER IF EXISTS zzz_booking_automation_on_move ON bookings;
+CREATE TRIGGER zzz_booking_automation_on_move BEFORE UPDATE ON bookings
+    FOR EACH ROW WHEN (OLD.scheduled_at IS DISTINCT FROM NEW.scheduled_at)
+    EXECUTE FUNCTION booking_automation_on_move();

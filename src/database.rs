@@ -1,0 +1,319 @@
+//! The one way to the database: short transactions of unnamed statements on a pooled connection.
+//!
+//! Everything runs inside a transaction that sets its own limits with `SET LOCAL`, so that it works
+//! behind a transaction pooler (PgBouncer, Supavisor, RDS Proxy), where neither named statements nor
+//! session settings survive. A transaction that is dropped before it ended takes its connection with
+//! it: what state that connection is in is then not our guess to make, and the server rolls back.
+
+use std::time::Duration;
+
+use chrono::{DateTime, Utc};
+use deadpool_postgres::{Client, Manager, ManagerConfig, Pool, PoolError, RecyclingMethod, Runtime, Timeouts};
+use futures_util::future;
+use thiserror::Error;
+use tokio_postgres::config::SslMode;
+use tokio_postgres::error::SqlState;
+use tokio_postgres::types::{ToSql, Type};
+use tokio_postgres::{NoTls, Row, SimpleQueryMessage};
+
+use crate::config::DatabaseSettings;
+
+/// How long a statement of ours waits for a lock of somebody else's.
+pub(crate) const LOCK_TIMEOUT: Duration = Duration::from_secs(1);
+/// How long a pooled connection may take to prove that it is alive: a frozen and thawed function holds
+/// sockets that look open and are dead.
+const RECYCLE_TIMEOUT: Duration = Duration::from_secs(2);
+/// How long to wait for a new connection over all hosts, or for this process's other use of it.
+const CONNECTION_TIMEOUT: Duration = Duration::from_secs(10);
+/// What the network may add to a statement's own time limit before we give up on the connection.
+const NETWORK_MARGIN: Duration = Duration::from_secs(2);
+
+/// Why the database did not do what it was asked.
+#[derive(Debug, Error)]
+pub enum DatabaseError {
+    /// No connection: refused, wrong credentials, failed verification, or too slow.
+    #[error("the database cannot be reached")]
+    Unreachable(#[source] PoolError),
+    /// A connection that stopped answering.
+    #[error("the database did not answer within {} s", .0.as_secs())]
+    Timeout(Duration),
+    /// The server refused a statement, or the connection broke in it.
+    #[error("a statement failed")]
+    Statement(#[from] tokio_postgres::Error),
+}
+
+impl DatabaseError {
+    /// The SQLSTATE, when it was the server that refused.
+    pub fn code(&self) -> Option<&SqlState> {
+        match self {
+            Self::Unreachable(PoolError::Backend(error)) | Self::Statement(error) => error.code(),
+            Self::Unreachable(_) | Self::Timeout(_) => None,
+        }
+    }
+
+    /// Whether the connection is gone, so that nobody knows what became of the statement.
+    pub fn is_lost_connection(&self) -> bool {
+        match self {
+            Self::Unreachable(_) => false,
+            Self::Timeout(_) => true,
+            Self::Statement(error) => {
+                error.is_closed()
+                    || error.code().is_none()
+                    || error.code().is_some_and(|code| code.code().starts_with("57P") || code.code().starts_with("08"))
+            }
+        }
+    }
+
+    /// Whether a statement failed for what is in, or hangs on, one of its rows: a constraint, a trigger of
+    /// the user's, a value, a lock. Such a row must not stop the others.
+    pub(crate) fn is_of_a_row(&self) -> bool {
+        let of_a_row =
+            |code: &SqlState| matches!(&code.code()[..2], "09" | "21" | "22" | "23" | "27" | "38" | "39" | "44" | "P0");
+        self.code().is_some_and(of_a_row) || self.is_lock()
+    }
+
+    /// Whether a lock of somebody else's was not let go in time.
+    pub(crate) fn is_lock(&self) -> bool {
+        self.code().is_some_and(|code| [SqlState::LOCK_NOT_AVAILABLE, SqlState::T_R_DEADLOCK_DETECTED].contains(code))
+    }
+
+    /// The whole story, for our own tables.
+    pub fn details(&self) -> String {
+        match self {
+            Self::Unreachable(PoolError::Backend(error)) | Self::Statement(error) => match error.as_db_error() {
+                Some(refused) => {
+                    let more: String = [refused.detail(), refused.hint()]
+                        .into_iter()
+                        .flatten()
+                        .map(|text| format!(" ({text})"))
+                        .collect();
+                    format!("{}: {}{more}", refused.code().code(), refused.message())
+                }
+                None => chain(error),
+            },
+            Self::Unreachable(error) => chain(error),
+            Self::Timeout(_) => self.to_string(),
+        }
+    }
+
+    /// What may be logged. A message of the server's may quote a row (class 22, 23) or come from somebody
+    /// else's trigger (class P0); of those only the SQLSTATE is told.
+    pub fn loggable(&self) -> String {
+        let quotes_data =
+            |code: &SqlState| !["08", "28", "3D", "40", "42", "53", "55", "57"].contains(&&code.code()[..2]);
+        let what = match self.code() {
+            Some(code) if quotes_data(code) => format!("SQLSTATE {}", code.code()),
+            _ => self.details(),
+        };
+        if matches!(self, Self::Unreachable(_)) { format!("{self}: {what}") } else { what }
+    }
+}
+
+fn chain(error: &dyn std::error::Error) -> String {
+    std::iter::successors(Some(error), |error| error.source()).map(ToString::to_string).collect::<Vec<_>>().join(": ")
+}
+
+/// The outcome of a call to the database.
+pub type Result<T> = std::result::Result<T, DatabaseError>;
+
+/// A pool of connections, usually of one.
+#[derive(Clone, Debug)]
+pub struct Database {
+    pool: Pool,
+}
+
+/// How a transaction begins.
+#[derive(Clone, Debug)]
+pub struct Begin {
+    /// Longest time a single statement may take.
+    pub statement_timeout: Duration,
+    /// Only read, from one snapshot.
+    pub read_only: bool,
+    /// What the transaction takes for now: triggers then see it too. `None`: the database clock.
+    pub as_of: Option<DateTime<Utc>>,
+}
+
+impl Default for Begin {
+    fn default() -> Self {
+        Self { statement_timeout: Duration::from_secs(10), read_only: false, as_of: None }
+    }
+}
+
+impl Begin {
+    /// One message: a round trip, whatever it sets. Every value is a number or made here.
+    fn sql(&self) -> String {
+        let mode = if self.read_only {
+            "ISOLATION LEVEL REPEATABLE READ READ ONLY"
+        } else {
+            "ISOLATION LEVEL READ COMMITTED READ WRITE"
+        };
+        let as_of = self.as_of.map(|as_of| format!("; SET LOCAL booking_automation.as_of = '{}'", as_of.to_rfc3339()));
+        format!(
+            "BEGIN {mode}; \
+             SET LOCAL statement_timeout = {statement}; \
+             SET LOCAL lock_timeout = {lock}; \
+             SET LOCAL idle_in_transaction_session_timeout = {idle}; \
+             SET LOCAL search_path = public, pg_temp; \
+             SET LOCAL TimeZone = 'UTC'; \
+             SET LOCAL DateStyle = 'ISO'; \
+             SET LOCAL synchronous_commit = on; \
+             SET LOCAL jit = off; \
+             SET LOCAL booking_automation.actor = 'booking-automation'{as_of}",
+            statement = self.statement_timeout.as_millis(),
+            lock = LOCK_TIMEOUT.as_millis(),
+            idle = CONNECTION_TIMEOUT.as_millis(),
+            as_of = as_of.unwrap_or_default(),
+        )
+    }
+}
+
+impl Database {
+    /// A pool of at most `connections`. Opens none yet.
+    ///
+    /// # Errors
+    /// When the TLS library refuses the trust anchors.
+    pub fn new(settings: &DatabaseSettings, connections: usize) -> anyhow::Result<Self> {
+        let recycling = ManagerConfig { recycling_method: RecyclingMethod::Verified };
+        let config = settings.config.clone();
+        let manager = match config.get_ssl_mode() {
+            SslMode::Disable => Manager::from_config(config, NoTls, recycling),
+            _ => Manager::from_config(config, settings.roots.connector()?, recycling),
+        };
+        let timeouts = Timeouts {
+            wait: Some(CONNECTION_TIMEOUT),
+            create: Some(CONNECTION_TIMEOUT),
+            recycle: Some(RECYCLE_TIMEOUT),
+        };
+        let pool = Pool::builder(manager).max_size(connections).runtime(Runtime::Tokio1).timeouts(timeouts).build()?;
+        Ok(Self { pool })
+    }
+
+    /// Begins a transaction. `also` is sent in the same message, and its rows are returned.
+    ///
+    /// A connection that turns out to be dead is replaced, once.
+    ///
+    /// # Errors
+    /// When no connection can be had, or the server refuses.
+    pub async fn begin(&self, begin: &Begin, also: &str) -> Result<(Transaction, Vec<SimpleQueryMessage>)> {
+        let sql = format!("{}; {also}", begin.sql());
+        match self.begin_once(begin, &sql).await {
+            Err(error) if error.is_lost_connection() => self.begin_once(begin, &sql).await,
+            result => result,
+        }
+    }
+
+    async fn begin_once(&self, begin: &Begin, sql: &str) -> Result<(Transaction, Vec<SimpleQueryMessage>)> {
+        let client = self.pool.get().await.map_err(DatabaseError::Unreachable)?;
+        let transaction = Transaction { client: Some(client), limit: begin.statement_timeout + NETWORK_MARGIN };
+        let rows = transaction.limited(transaction.client().simple_query(sql)).await?;
+        Ok((transaction, rows))
+    }
+
+    /// A connection outside a transaction, for what PostgreSQL refuses to do in one. It is closed afterwards.
+    ///
+    /// # Errors
+    /// When no connection can be had.
+    pub(crate) async fn detached(&self) -> Result<deadpool_postgres::ClientWrapper> {
+        self.pool.get().await.map(Client::take).map_err(DatabaseError::Unreachable)
+    }
+}
+
+/// A parameter and its type: statements are never prepared by name, so the server must be told.
+pub type Parameter<'a> = (&'a (dyn ToSql + Sync), Type);
+
+/// An open transaction. Dropped before [`Transaction::commit`] or [`Transaction::rollback`], it closes its
+/// connection, and the server rolls back.
+#[derive(Debug)]
+pub struct Transaction {
+    client: Option<Client>,
+    limit: Duration,
+}
+
+impl Transaction {
+    #[expect(clippy::expect_used, reason = "only the methods that consume the transaction take its client")]
+    fn client(&self) -> &Client {
+        self.client.as_ref().expect("an open transaction has its client")
+    }
+
+    async fn limited<T>(&self, call: impl Future<Output = std::result::Result<T, tokio_postgres::Error>>) -> Result<T> {
+        match tokio::time::timeout(self.limit, call).await {
+            Ok(result) => Ok(result?),
+            Err(_) => Err(DatabaseError::Timeout(self.limit)),
+        }
+    }
+
+    /// Rows of a query. Futures of several statements, joined, go out in one round trip.
+    ///
+    /// # Errors
+    /// As every statement.
+    pub async fn query(&self, sql: &str, parameters: &[Parameter<'_>]) -> Result<Vec<Row>> {
+        self.limited(self.client().query_typed(sql, parameters)).await
+    }
+
+    /// The one row of a query that always has one.
+    ///
+    /// # Errors
+    /// As every statement.
+    pub async fn query_one(&self, sql: &str, parameters: &[Parameter<'_>]) -> Result<Row> {
+        let mut rows = self.query(sql, parameters).await?;
+        #[expect(clippy::expect_used, reason = "only aggregates and statements with a constant row come here")]
+        Ok(rows.pop().expect("the query has a row"))
+    }
+
+    /// Number of rows that a statement touched.
+    ///
+    /// # Errors
+    /// As every statement.
+    pub async fn execute(&self, sql: &str, parameters: &[Parameter<'_>]) -> Result<u64> {
+        self.limited(self.client().execute_typed(sql, parameters)).await
+    }
+
+    /// Several statements without parameters.
+    ///
+    /// # Errors
+    /// As every statement.
+    pub async fn batch(&self, sql: &str) -> Result<()> {
+        self.limited(self.client().batch_execute(sql)).await
+    }
+
+    /// Commits.
+    ///
+    /// # Errors
+    /// A lost connection leaves open whether it was committed.
+    pub async fn commit(self) -> Result<()> {
+        self.commit_after(async |_| Ok(())).await
+    }
+
+    /// Does `last` and commits, in one round trip: COMMIT is sent without waiting for what `last` answers.
+    /// When `last` fails, nothing is committed, and its error is returned: the server answers a failed
+    /// transaction's COMMIT with a silent ROLLBACK.
+    ///
+    /// # Errors
+    /// A lost connection leaves open whether it was committed.
+    pub async fn commit_after<T>(mut self, last: impl AsyncFnOnce(&Self) -> Result<T>) -> Result<T> {
+        let (done, committed) = future::join(last(&self), self.batch("COMMIT")).await;
+        let done = done?;
+        committed?;
+        drop(self.client.take());
+        Ok(done)
+    }
+
+    /// Undoes everything, and gives the connection back.
+    ///
+    /// # Errors
+    /// When the connection is lost; the server rolls back then too.
+    pub async fn rollback(mut self) -> Result<()> {
+        self.batch("ROLLBACK").await?;
+        drop(self.client.take());
+        Ok(())
+    }
+}
+
+impl Drop for Transaction {
+    fn drop(&mut self) {
+        // Not ended: out of the pool, and closed.
+        if let Some(client) = self.client.take() {
+            drop(Client::take(client));
+        }
+    }
+}

@@ -1,0 +1,386 @@
+//! Delivery: page by page, claim, send, record.
+//!
+//! A claim (status, claim number, lease) is committed before its first request leaves, and no
+//! transaction is open while a request is under way. The outcomes of one page are recorded in the
+//! transaction that claims the next: one round trip between two pages. What cannot leave in time is
+//! given back unharmed.
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use chrono::{DateTime, Utc};
+use futures_util::{StreamExt, future, stream};
+use uuid::Uuid;
+
+use crate::config::{Address, DeliverySettings};
+use crate::database::{Begin, Database, Result};
+use crate::message;
+use crate::outbox::{self, ClaimLimits, Claimed, Outcome, Outcomes, Page};
+use crate::pass::Call;
+use crate::ses::{REQUEST_TIMEOUT, Ses};
+use crate::summary::Reminders;
+
+/// A request leaves at most this long after its booking was read.
+const FRESH_FOR: Duration = Duration::from_secs(3);
+/// Nothing is sent when less than this is left of the call: the outcome must still be recorded.
+const RECORDING_TIME: Duration = Duration::from_secs(3);
+/// Longest time for one statement of a delivery.
+const STATEMENT_TIMEOUT: Duration = Duration::from_secs(8);
+/// How often recording outcomes is tried. A row that cannot be recorded ends as a lease that ran out.
+const RECORD_ATTEMPTS: u32 = 4;
+/// Wait before it is tried again.
+const RECORD_PAUSE: Duration = Duration::from_millis(200);
+/// Messages in one page, at most: what two seconds of the fastest accounts send.
+const LARGEST_PAGE: i64 = 2_000;
+/// How long an unknown outcome waits for SES's own Send event, where a configuration set brings it.
+const UNKNOWN_WAIT: Duration = Duration::from_secs(120);
+/// Flags made good in one statement.
+const FLAGS_PAGE: i64 = 2_000;
+/// Bookings whose flags are set one by one in one call, when a whole page was refused.
+const FLAGS_SINGLY: i64 = 100;
+
+/// What delivers: the provider and how fast it may be used.
+#[derive(Debug)]
+pub struct Mailer<'a> {
+    settings: &'a DeliverySettings,
+    ses: Ses,
+}
+
+impl<'a> Mailer<'a> {
+    /// Sends through `ses`.
+    pub fn new(settings: &'a DeliverySettings, ses: Ses) -> Self {
+        Self { settings, ses }
+    }
+}
+
+/// Delivers what can be claimed until nothing is left, the rate is used up by others, or `deadline` is
+/// near. Never fails: what went wrong is logged and is in the outbox, and what was sent is told.
+pub async fn deliver(database: &Database, mailer: &Mailer<'_>, call: &Call) -> Reminders {
+    let Call { as_of, deadline, .. } = *call;
+    let rate = match mailer.settings.send_rate {
+        Some(rate) => rate,
+        None => mailer.ses.send_rate().await,
+    };
+    let concurrency = mailer.settings.send_concurrency.get();
+    let unknown_wait = if mailer.settings.configuration_set.is_some() { UNKNOWN_WAIT } else { Duration::ZERO };
+    let mut limits =
+        ClaimLimits { messages: i64::try_from(2 * concurrency).unwrap_or(LARGEST_PAGE), rate, unknown_wait, as_of };
+    let mut tally = Tally::default();
+    let mut outcomes = Outcomes::default();
+    let mut account_stopped = false;
+    loop {
+        let stop_sending = deadline.checked_sub(RECORDING_TIME).unwrap_or(deadline);
+        let more = !account_stopped && Instant::now() < stop_sending;
+        let page = match turn_page(database, &outcomes, more.then_some(&limits), as_of, &mut tally).await {
+            Ok(page) => page,
+            Err(error) => {
+                tracing::error!(error = error.loggable(), "delivery stopped: the outbox cannot be reached");
+                break;
+            }
+        };
+        outcomes = Outcomes::default();
+        if !more {
+            break;
+        }
+        tally.ended(&page);
+        if page.is_empty() {
+            // Others have taken the next seconds of the rate; or there is nothing left.
+            let wait = if page.room < 1.0 { page.free_in } else { break };
+            if Instant::now() + wait >= stop_sending {
+                break;
+            }
+            tokio::time::sleep(wait).await;
+            continue;
+        }
+        let started = Instant::now();
+        let sent = send_page(mailer, &page, rate, stop_sending).await;
+        limits.messages = next_page_size(&sent, started.elapsed(), concurrency);
+        account_stopped = sent.iter().any(|(_, outcome)| matches!(outcome, Outcome::AccountWide { .. }));
+        for (claimed, outcome) in &sent {
+            outcomes.push(claimed.id, claimed.claim, outcome, wait_after(outcome, claimed.attempt, unknown_wait));
+            tally.add(claimed.id, outcome);
+        }
+    }
+    tally.reminders()
+}
+
+/// Records what was sent and claims the next page, in one transaction and one round trip. When that
+/// fails, recording is tried alone: an outcome is worth more than a page.
+async fn turn_page(
+    database: &Database,
+    outcomes: &Outcomes,
+    limits: Option<&ClaimLimits>,
+    as_of: Option<DateTime<Utc>>,
+    tally: &mut Tally,
+) -> Result<Page> {
+    let mut attempt = 0;
+    loop {
+        // Only the first attempt claims: a claim whose COMMIT was lost waits for its lease.
+        let claim = limits.filter(|_| attempt == 0 || outcomes.is_empty());
+        match record_and_claim(database, outcomes, claim, as_of).await {
+            Ok((recorded, page)) => {
+                tally.recorded(outcomes, &recorded, attempt > 0);
+                return Ok(page);
+            }
+            Err(error) => {
+                attempt += 1;
+                if outcomes.is_empty() || attempt >= RECORD_ATTEMPTS {
+                    return Err(error);
+                }
+                tracing::warn!(
+                    error = error.loggable(),
+                    outcomes.count = outcomes.len(),
+                    "outcomes could not be recorded; trying again"
+                );
+                tokio::time::sleep(RECORD_PAUSE * attempt).await;
+            }
+        }
+    }
+}
+
+async fn record_and_claim(
+    database: &Database,
+    outcomes: &Outcomes,
+    claim: Option<&ClaimLimits>,
+    as_of: Option<DateTime<Utc>>,
+) -> Result<(Vec<(Uuid, String)>, Page)> {
+    if outcomes.is_empty() && claim.is_none() {
+        return Ok(Default::default());
+    }
+    let begin = Begin { statement_timeout: STATEMENT_TIMEOUT, as_of, ..Begin::default() };
+    let (transaction, _) = database.begin(&begin, "").await?;
+    transaction
+        .commit_after(async |transaction| {
+            let record = async {
+                if outcomes.is_empty() { Ok(Vec::new()) } else { outbox::record(transaction, outcomes, as_of).await }
+            };
+            let claim = async {
+                match claim {
+                    Some(limits) => outbox::claim(transaction, limits).await,
+                    None => Ok(Page::default()),
+                }
+            };
+            let (recorded, page) = future::join(record, claim).await;
+            Ok((recorded?, page?))
+        })
+        .await
+}
+
+/// Sends a page at its rate, so many at a time; every message gets an outcome.
+async fn send_page<'p>(
+    mailer: &Mailer<'_>,
+    page: &'p Page,
+    rate: f64,
+    stop_sending: Instant,
+) -> Vec<(&'p Claimed, Outcome)> {
+    let read_at = Instant::now();
+    let stopped = AtomicBool::new(false);
+    let sends = page.messages.iter().enumerate().map(|(position, claimed)| {
+        let leaves_at = read_at + page.free_in + Duration::from_secs_f64(position as f64 / rate);
+        let stopped = &stopped;
+        async move {
+            tokio::time::sleep_until(leaves_at.into()).await;
+            let now = Instant::now();
+            let outcome = if stopped.load(Ordering::Relaxed) || now >= read_at + FRESH_FOR || now >= stop_sending {
+                Outcome::Deferred
+            } else {
+                send(mailer, claimed, stop_sending + RECORDING_TIME / 2).await
+            };
+            if matches!(outcome, Outcome::AccountWide { .. }) {
+                stopped.store(true, Ordering::Relaxed);
+            }
+            (claimed, outcome)
+        }
+    });
+    stream::iter(sends).buffer_unordered(mailer.settings.send_concurrency.get()).collect().await
+}
+
+async fn send(mailer: &Mailer<'_>, claimed: &Claimed, give_up_at: Instant) -> Outcome {
+    let reminder = &claimed.reminder;
+    let Some(to) = Address::parse(&reminder.email) else {
+        return Outcome::Rejected { reason: "bad_address", error: "not a mail address that SES takes".to_owned() };
+    };
+    if reminder.timezone.is_some() && message::known_zone(reminder.timezone.as_deref()).is_none() {
+        tracing::warn!(event.id = %claimed.id, booking.id = %reminder.booking_id, "the person's time zone is no IANA name; the message says UTC");
+    }
+    let message = match message::render(reminder, mailer.settings.public_url.as_deref()) {
+        Ok(message) => message,
+        Err(error) => return Outcome::Rejected { reason: "template", error: error.to_string() },
+    };
+    let left = give_up_at.saturating_duration_since(Instant::now()).min(REQUEST_TIMEOUT);
+    let outcome = match tokio::time::timeout(left, mailer.ses.send(claimed.id, &to, message)).await {
+        Ok(outcome) => outcome,
+        Err(_) => Outcome::Unknown { error: "no answer before the call had to end".to_owned() },
+    };
+    log(claimed, &outcome);
+    outcome
+}
+
+/// One line for what went wrong. Never the provider's text, which quotes addresses; it is in the event.
+fn log(claimed: &Claimed, outcome: &Outcome) {
+    let (event, booking) = (claimed.id, claimed.reminder.booking_id);
+    match outcome {
+        Outcome::Sent { .. } | Outcome::Deferred => {}
+        Outcome::NotSent { reason, .. } => {
+            tracing::warn!(event.id = %event, booking.id = %booking, reason, "not sent; tried again later")
+        }
+        Outcome::Rejected { reason, .. } => {
+            tracing::warn!(event.id = %event, booking.id = %booking, reason, "not sent; given up")
+        }
+        Outcome::Unknown { .. } => {
+            tracing::warn!(event.id = %event, booking.id = %booking, "nobody knows whether it was sent")
+        }
+        Outcome::AccountWide { reason, .. } => {
+            tracing::error!(event.id = %event, reason, "the account cannot send; everything is held back");
+        }
+    }
+}
+
+/// Back-off: 1, 2, 4, 8 minutes. An unknown outcome first waits for the provider's own event.
+fn wait_after(outcome: &Outcome, attempt: i32, unknown_wait: Duration) -> Duration {
+    let minutes = 1 << (attempt - 1).clamp(0, 3);
+    let back_off = Duration::from_secs(60 * minutes);
+    if matches!(outcome, Outcome::Unknown { .. }) { back_off.max(unknown_wait) } else { back_off }
+}
+
+/// As many as the last page's speed lets leave within two seconds.
+fn next_page_size(sent: &[(&Claimed, Outcome)], took: Duration, concurrency: usize) -> i64 {
+    let left = sent.iter().filter(|(_, outcome)| *outcome != Outcome::Deferred).count();
+    let per_second = left as f64 / took.as_secs_f64().max(0.001);
+    let messages = (per_second * outbox::PAGE.as_secs_f64()) as i64;
+    messages.clamp(i64::try_from(concurrency).unwrap_or(1), LARGEST_PAGE)
+}
+
+/// Makes the flags on `bookings` good, a page at a time, until none is left that can be had.
+pub(crate) async fn project_flags(database: &Database, deadline: Instant) {
+    while Instant::now() < deadline {
+        let settled = match project_flags_page(database, None).await {
+            // A trigger of theirs refuses one of them: each by itself, so that the others get theirs.
+            Err(error) if error.is_of_a_row() => project_flags_singly(database).await,
+            result => result,
+        };
+        match settled {
+            Ok(settled) if settled == FLAGS_PAGE as u64 => {}
+            Ok(_) => return,
+            Err(error) => {
+                tracing::warn!(
+                    error = error.loggable(),
+                    "flags on bookings could not be set; they follow with a later pass"
+                );
+                return;
+            }
+        }
+    }
+}
+
+async fn project_flags_page(database: &Database, only: Option<&[Uuid]>) -> Result<u64> {
+    let begin = Begin { statement_timeout: STATEMENT_TIMEOUT, ..Begin::default() };
+    let (transaction, _) = database.begin(&begin, "").await?;
+    transaction.commit_after(async |transaction| outbox::project_flags(transaction, FLAGS_PAGE, only).await).await
+}
+
+async fn project_flags_singly(database: &Database) -> Result<u64> {
+    let (transaction, _) = database.begin(&Begin::default(), "").await?;
+    let bookings = outbox::flags_due(&transaction, FLAGS_SINGLY).await?;
+    transaction.rollback().await?;
+    let mut settled = 0;
+    for booking in bookings {
+        match project_flags_page(database, Some(&[booking])).await {
+            Ok(count) => settled += count,
+            Err(error) if error.is_of_a_row() => {
+                tracing::warn!(booking.id = %booking, error = error.loggable(), "the database refuses this booking's reminder flags");
+                let (transaction, _) = database.begin(&Begin::default(), "").await?;
+                let details = error.details();
+                transaction
+                    .commit_after(async |transaction| outbox::give_up_flags(transaction, booking, &details).await)
+                    .await?;
+            }
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(settled)
+}
+
+/// What became of each message in this call. One that is tried twice counts once, as it ended.
+#[derive(Debug, Default)]
+struct Tally {
+    reminders: Reminders,
+    /// Not final yet: retried, or given back.
+    open: HashMap<Uuid, Kind>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Kind {
+    Sent,
+    Retrying,
+    Unknown,
+    Failed,
+    Deferred,
+}
+
+impl Tally {
+    fn ended(&mut self, page: &Page) {
+        self.reminders.skipped += page.skipped;
+        self.reminders.failed += page.failed;
+        for id in &page.ended {
+            self.open.remove(id);
+        }
+    }
+
+    fn add(&mut self, id: Uuid, outcome: &Outcome) {
+        let kind = match outcome {
+            Outcome::Sent { .. } => Kind::Sent,
+            Outcome::NotSent { .. } => Kind::Retrying,
+            Outcome::Rejected { .. } => Kind::Failed,
+            Outcome::Unknown { .. } => Kind::Unknown,
+            Outcome::AccountWide { .. } | Outcome::Deferred => Kind::Deferred,
+        };
+        self.open.insert(id, kind);
+    }
+
+    /// Settles a page's outcomes by what the database made of them.
+    fn recorded(&mut self, outcomes: &Outcomes, recorded: &[(Uuid, String)], again: bool) {
+        let stale = outcomes.len() - recorded.len();
+        if stale > 0 {
+            // After a lost COMMIT the first attempt may have recorded them.
+            tracing::warn!(
+                outcomes.stale = stale,
+                outcomes.tried_again = again,
+                "stale outcomes were not recorded: others have claimed their messages since"
+            );
+        }
+        for (id, status) in recorded {
+            if status == "failed" {
+                self.open.insert(*id, Kind::Failed);
+            }
+        }
+        // Only what may come up again in this call must be remembered by name.
+        let reminders = &mut self.reminders;
+        self.open.retain(|_, kind| match kind {
+            Kind::Sent => {
+                reminders.sent += 1;
+                false
+            }
+            Kind::Failed => {
+                reminders.failed += 1;
+                false
+            }
+            Kind::Retrying | Kind::Unknown | Kind::Deferred => true,
+        });
+    }
+
+    fn reminders(mut self) -> Reminders {
+        for kind in self.open.values() {
+            match kind {
+                Kind::Sent => self.reminders.sent += 1,
+                Kind::Retrying => self.reminders.retrying += 1,
+                Kind::Unknown => self.reminders.unknown += 1,
+                Kind::Failed => self.reminders.failed += 1,
+                // Counted from the outbox, with those that no page took.
+                Kind::Deferred => {}
+            }
+        }
+        self.reminders
+    }
+}

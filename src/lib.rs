@@ -1,0 +1,20 @@
+//! Time-driven automation for a bookings database: every minute one pass moves bookings on and enqueues
+//! the reminders that became due, in one transaction; then the reminders are sent through Amazon SES.
+//!
+//! Read it in this order: [`run`], the pass ([`pass`], `transitions`, `reminders`), delivery ([`delivery`],
+//! `outbox`, [`ses`], [`message`]), the answer ([`summary`]). The settings are in [`config`]; the way to
+//! the database, and what a transaction is here, in [`database`]; the schema in [`migrate`].
+
+pub mod config;
+pub mod database;
+pub mod delivery;
+pub mod message;
+pub mod migrate;
+mod outbox;
+pub mod pass;
+mod reminders;
+pub mod run;
+pub mod ses;
+pub mod summary;
+mod tls;
+pub mod transitions;

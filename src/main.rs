@@ -1,0 +1,122 @@
+//! Settings → connections → subcommand.
+
+use std::io::Write;
+use std::process::ExitCode;
+use std::time::{Duration, Instant};
+
+use anyhow::Context;
+use booking_automation::config::{self, DatabaseSettings, DeliverySettings, PassSettings};
+use booking_automation::database::Database;
+use booking_automation::delivery::Mailer;
+use booking_automation::pass::Call;
+use booking_automation::ses::Ses;
+use booking_automation::summary::{Summary, Trigger};
+use booking_automation::{migrate, run};
+use chrono::{DateTime, Utc};
+use clap::{Parser, Subcommand};
+use tracing_subscriber::filter::Targets;
+use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::util::SubscriberInitExt;
+
+/// Moves bookings on when their time has come, and reminds people of them.
+///
+/// Settings are environment variables; the README lists them. DATABASE_URL is always needed.
+#[derive(Parser)]
+#[command(version)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Brings the database's schema up to date. Safe on a live database; running it again does nothing.
+    Migrate,
+    /// Runs one pass, sends what is due, and prints the summary as JSON.
+    Run {
+        /// Show what a pass would do now; write and send nothing.
+        #[arg(long)]
+        dry_run: bool,
+        /// How long the call may take: 30s, 5m.
+        #[arg(long = "for", default_value = "50s", value_parser = call_duration)]
+        time: Duration,
+        /// Decide as if it were this time (RFC 3339) and not the database's: for tests and previews.
+        #[arg(long, hide = true)]
+        as_of: Option<DateTime<Utc>>,
+    },
+}
+
+/// Less than this leaves no time to send anything and record it.
+const SHORTEST_CALL: Duration = Duration::from_secs(5);
+
+fn call_duration(text: &str) -> Result<Duration, String> {
+    config::parse_duration(text)
+        .filter(|time| *time >= SHORTEST_CALL)
+        .ok_or_else(|| "takes a duration of at least 5s, such as 50s or 5m".to_owned())
+}
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    start_logging();
+    match execute(arguments.command).await {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            tracing::error!("{error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// Logs go to stderr: stdout carries the summary and nothing else.
+fn start_logging() {
+    let filter = std::env::var("RUST_LOG").ok().and_then(|text| text.parse::<Targets>().ok());
+    let filter = filter.unwrap_or_else(|| {
+        Targets::new().with_default(tracing::Level::WARN).with_target("booking_automation", tracing::Level::INFO)
+    });
+    tracing_subscriber::registry()
+        .with(tracing_subscriber::fmt::layer().with_writer(std::io::stderr))
+        .with(filter)
+        .init();
+}
+
+async fn execute(command: Command) -> anyhow::Result<()> {
+    let database_settings = DatabaseSettings::from_environment(&config::environment)?;
+    let pass_settings = PassSettings::from_environment(&config::environment)?;
+    match command {
+        Command::Migrate => {
+            // One connection builds an index while another holds the lock.
+            let database = Database::new(&database_settings, 2)?;
+            let mut steps = 0;
+            migrate::migrate(&database, |step| {
+                steps += 1;
+                tracing::info!("done: {step}");
+            })
+            .await?;
+            if steps == 0 {
+                tracing::info!("the schema is up to date: nothing to do");
+            }
+            let call = Call { trigger: Trigger::Cli, as_of: None, deadline: Instant::now() + Duration::from_secs(60) };
+            let preview = run::dry_run(&database, &pass_settings, &call)
+                .await
+                .context("the first pass could not be previewed")?;
+            tracing::info!("what the first pass would do, if it ran now, is on stdout");
+            print(&preview)
+        }
+        Command::Run { dry_run: true, time, as_of } => {
+            let call = Call { trigger: Trigger::Cli, as_of, deadline: Instant::now() + time };
+            print(&run::dry_run(&Database::new(&database_settings, 1)?, &pass_settings, &call).await?)
+        }
+        Command::Run { dry_run: false, time, as_of } => {
+            let call = Call { trigger: Trigger::Cli, as_of, deadline: Instant::now() + time };
+            let delivery_settings = DeliverySettings::from_environment(&config::environment)?;
+            let mailer = Mailer::new(&delivery_settings, Ses::connect(&delivery_settings).await?);
+            print(&run::run(&Database::new(&database_settings, 1)?, &pass_settings, &mailer, &call).await?)
+        }
+    }
+}
+
+fn print(summary: &Summary) -> anyhow::Result<()> {
+    let json = serde_json::to_string(summary)?;
+    writeln!(std::io::stdout(), "{json}").context("the summary could not be written to stdout")
+}

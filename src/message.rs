@@ -1,0 +1,197 @@
+//! The reminder that a person reads: subject, text and HTML from `templates/reminder/`.
+//!
+//! Times are turned to a zone here and nowhere else, and the zone is always named.
+
+use std::fmt::Write;
+use std::time::Duration;
+
+use askama::Template;
+use chrono::{DateTime, Offset, TimeDelta, Utc};
+use chrono_tz::{OffsetName, Tz};
+use uuid::Uuid;
+
+/// What a reminder tells, as the database knew it when the message was claimed. Every `Option` may be
+/// absent in the user's tables.
+#[derive(Clone, Debug)]
+pub struct Reminder {
+    /// The booking.
+    pub booking_id: Uuid,
+    /// `customer` or `provider`.
+    pub audience: String,
+    /// When it starts.
+    pub starts_at: DateTime<Utc>,
+    /// How long until then: the true time, not the rule's lead.
+    pub starts_in: Duration,
+    /// How long it takes; zero or less: not told.
+    pub duration_minutes: Option<i32>,
+    /// Whom it goes to.
+    pub email: String,
+    /// Their name.
+    pub name: Option<String>,
+    /// Their zone, an IANA name.
+    pub timezone: Option<String>,
+    /// What was booked.
+    pub service: Option<String>,
+    /// Whom they meet.
+    pub with_name: Option<String>,
+    /// Where.
+    pub place: Option<String>,
+    /// Where, online.
+    pub meeting_link: Option<String>,
+    /// Whether they meet online.
+    pub is_online: bool,
+    /// The zone of the place.
+    pub place_timezone: Option<String>,
+}
+
+/// A message, ready to be sent.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Message {
+    /// One line.
+    pub subject: String,
+    /// For readers without HTML.
+    pub text: String,
+    /// For the others.
+    pub html: String,
+}
+
+#[derive(Template)]
+#[template(path = "reminder/subject.txt")]
+struct Subject<'a> {
+    what: &'a str,
+    starts_in: &'a str,
+    short_when: &'a str,
+}
+
+#[derive(Template)]
+#[template(path = "reminder/body.txt")]
+struct Text<'a> {
+    body: &'a Body,
+}
+
+#[derive(Template)]
+#[template(path = "reminder/body.html")]
+struct Html<'a> {
+    body: &'a Body,
+}
+
+struct Body {
+    subject: String,
+    name: Option<String>,
+    what: String,
+    with_name: Option<String>,
+    starts_in: String,
+    when: String,
+    when_there: Option<String>,
+    place: Option<String>,
+    meeting_link: Option<String>,
+    link_is_safe: bool,
+    booking_url: Option<String>,
+}
+
+/// Renders a reminder. `public_url` is the base of the link to the booking; `None`: no link.
+///
+/// # Errors
+/// When a template fails, which no input can make it do.
+pub fn render(reminder: &Reminder, public_url: Option<&str>) -> Result<Message, askama::Error> {
+    let what = one_line(reminder.service.as_deref()).unwrap_or_else(|| "Your booking".to_owned());
+    let starts_in = in_words(reminder.starts_in);
+    let zone = zone(reminder.timezone.as_deref());
+    let place = one_line(reminder.place.as_deref()).filter(|_| !reminder.is_online);
+    // Who travels wants to know what the clock says there.
+    let when_there = known_zone(reminder.place_timezone.as_deref())
+        .filter(|there| {
+            place.is_some() && offset_seconds(reminder.starts_at, *there) != offset_seconds(reminder.starts_at, zone)
+        })
+        .map(|there| full_time(reminder, there));
+    let local = reminder.starts_at.with_timezone(&zone);
+    let short_when = format!("{} ({})", local.format("%a %-d %b, %H:%M"), zone.name());
+    let subject = Subject { what: &what, starts_in: &starts_in, short_when: &short_when }.render()?;
+    let meeting_link = one_line(reminder.meeting_link.as_deref()).filter(|_| reminder.is_online || place.is_none());
+    let body = Body {
+        name: one_line(reminder.name.as_deref()),
+        with_name: one_line(reminder.with_name.as_deref()),
+        when: full_time(reminder, zone),
+        when_there,
+        // Anything else (javascript:, data:) is shown, never linked.
+        link_is_safe: meeting_link
+            .as_deref()
+            .is_some_and(|link| link.starts_with("https://") || link.starts_with("http://")),
+        meeting_link,
+        place,
+        booking_url: public_url.map(|base| format!("{base}/bookings/{}", reminder.booking_id)),
+        subject,
+        what,
+        starts_in,
+    };
+    Ok(Message { text: Text { body: &body }.render()?, html: Html { body: &body }.render()?, subject: body.subject })
+}
+
+/// The zone that a message is written in: UTC where the person's is absent or not an IANA name.
+fn zone(name: Option<&str>) -> Tz {
+    known_zone(name).unwrap_or(Tz::UTC)
+}
+
+/// An IANA zone, whatever the case of its name.
+pub(crate) fn known_zone(name: Option<&str>) -> Option<Tz> {
+    name.and_then(|name| Tz::from_str_insensitive(name.trim()).ok())
+}
+
+fn offset_seconds(at: DateTime<Utc>, zone: Tz) -> i32 {
+    at.with_timezone(&zone).offset().fix().local_minus_utc()
+}
+
+/// `Sunday, 25 October 2026, 02:30–03:30 CEST (Europe/Vienna, UTC+02:00)`. The offset tells the two
+/// 02:30 of that night apart.
+fn full_time(reminder: &Reminder, zone: Tz) -> String {
+    let start = reminder.starts_at.with_timezone(&zone);
+    let mut text = start.format("%A, %-d %B %Y, %H:%M").to_string();
+    let minutes = reminder.duration_minutes.filter(|minutes| *minutes > 0);
+    if let Some(end) =
+        minutes.and_then(|minutes| reminder.starts_at.checked_add_signed(TimeDelta::minutes(minutes.into())))
+    {
+        let end = end.with_timezone(&zone);
+        // An end on another day, or after the clock changed, would read wrongly as a bare time.
+        if end.date_naive() == start.date_naive() && end.offset().fix() == start.offset().fix() {
+            let _ = write!(text, "–{}", end.format("%H:%M"));
+        }
+    }
+    let offset = start.format("UTC%:z");
+    let _ = match start.offset().abbreviation() {
+        Some(short) if short.chars().all(char::is_alphabetic) && short != zone.name() => {
+            write!(text, " {short} ({}, {offset})", zone.name())
+        }
+        _ => write!(text, " ({}, {offset})", zone.name()),
+    };
+    text
+}
+
+/// `in 1 hour`, `in 23 hours 40 minutes`, `in 2 days 3 hours`: to the minute, and to the hour from two
+/// days on.
+fn in_words(left: Duration) -> String {
+    let minutes = (left.as_secs() + 30) / 60;
+    let (days, hours, minutes) = if minutes >= 48 * 60 {
+        let hours = (minutes + 30) / 60;
+        (hours / 24, hours % 24, 0)
+    } else {
+        (0, minutes / 60, minutes % 60)
+    };
+    let mut words = String::from("in");
+    for (number, unit) in [(days, "day"), (hours, "hour"), (minutes, "minute")] {
+        if number > 0 {
+            let plural = if number == 1 { "" } else { "s" };
+            let _ = write!(words, " {number} {unit}{plural}");
+        }
+    }
+    if words == "in" { "now".to_owned() } else { words }
+}
+
+/// Names are other people's input: no line breaks or control characters, no empty text, and no more than
+/// a subject can bear.
+fn one_line(text: Option<&str>) -> Option<String> {
+    const LONGEST: usize = 200;
+    let words: Vec<_> =
+        text?.split(|c: char| c.is_control() || c.is_whitespace()).filter(|word| !word.is_empty()).collect();
+    let line: String = words.join(" ").chars().take(LONGEST).collect();
+    (!line.is_empty()).then_some(line)
+}

@@ -1,0 +1,250 @@
+//! Migrations of a live database that belongs to somebody else.
+//!
+//! A migration library was looked for first: `refinery`, `sqlx` and `diesel_migrations` run a migration
+//! in one transaction with named statements or take a session lock, and none builds an index
+//! `CONCURRENTLY` under a lock of our own behind a transaction pooler. What is needed is small:
+//!
+//! 1. every step is one short transaction with a lock time-out, under an advisory *transaction* lock,
+//!    and is recorded in `booking_automation_migrations`; a lock that is not had is let go and asked for
+//!    again, so that nobody queues behind us for longer than a second;
+//! 2. indexes on `bookings` are built `CONCURRENTLY`, one left invalid by a failure is rebuilt; what the
+//!    catalog says counts, not the record;
+//! 3. the triggers come last, when the indexes that they lean on are there.
+
+use std::time::{Duration, Instant};
+
+use thiserror::Error;
+use tokio_postgres::SimpleQueryMessage;
+use tokio_postgres::error::SqlState;
+use tokio_postgres::types::Type;
+
+use crate::database::{Begin, Database, DatabaseError, Transaction};
+
+/// Advisory lock of the migrations, held by one `migrate` at a time. An arbitrary number.
+const MIGRATE_LOCK: i64 = 0x626b_6175_746f_0002;
+/// A step that reads a whole table (to validate a CHECK) may take this long.
+const STEP_TIMEOUT: Duration = Duration::from_secs(15 * 60);
+/// How long a step that met somebody else's lock is tried again before `migrate` gives up.
+const RETRY_FOR: Duration = Duration::from_secs(300);
+/// Pauses before it is tried again: the first, doubled up to the last, so that those who queued behind
+/// our request get far more time than we take from them.
+const RETRY_PAUSES: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(8));
+
+/// The steps, in order. The name is the record's key: never changed, never used again.
+const STEPS: [(&str, &str); 6] = [
+    ("01_base_tables", include_str!("../migrations/01_base_tables.sql")),
+    ("02_booking_columns", include_str!("../migrations/02_booking_columns.sql")),
+    ("03_status_expired", include_str!("../migrations/03_status_expired.sql")),
+    ("04_status_validated", include_str!("../migrations/04_status_validated.sql")),
+    ("05_own_tables", include_str!("../migrations/05_own_tables.sql")),
+    ("06_contacts_view", include_str!("../migrations/06_contacts_view.sql")),
+];
+
+/// The last step. A database that has it has them all: a pass looks for it.
+pub(crate) const LATEST: &str = "07_triggers";
+const TRIGGERS: &str = include_str!("../migrations/07_triggers.sql");
+
+/// Indexes on `bookings`: each holds only bookings that time still moves on, whatever the table's size.
+const INDEXES: [(&str, &str); 3] = [
+    ("booking_automation_confirmed_start", "ON public.bookings (scheduled_at) WHERE status = 'confirmed'"),
+    (
+        "booking_automation_in_progress_end",
+        "ON public.bookings (public.booking_end(scheduled_at, duration_minutes)) \
+         WHERE status = 'in_progress' AND auto_complete_blocked IS NOT TRUE",
+    ),
+    ("booking_automation_pending_start", "ON public.bookings (scheduled_at) WHERE status = 'pending'"),
+];
+
+/// Why the database could not be migrated. What was done before stays done; run it again.
+#[derive(Debug, Error)]
+pub enum MigrateError {
+    /// A step failed.
+    #[error("migration {step} failed: {}", .source.details())]
+    Step {
+        /// The step's name.
+        step: String,
+        /// Why.
+        source: DatabaseError,
+    },
+    /// Another `migrate`, or somebody's lock on `bookings`, did not let go in time.
+    #[error("migration {step} met somebody else's lock for {} s: {}; run migrate again at a quieter time", RETRY_FOR.as_secs(), .source.details())]
+    Locked {
+        /// The step's name.
+        step: String,
+        /// The last refusal.
+        source: DatabaseError,
+    },
+    /// The bookings table is not what the program can work on.
+    #[error("{0}")]
+    Unfit(String),
+}
+
+/// Brings the schema up to date; calls `report` once per step that was done.
+///
+/// # Errors
+/// See [`MigrateError`]. A failed step is rolled back.
+pub async fn migrate(database: &Database, mut report: impl FnMut(&str)) -> Result<(), MigrateError> {
+    let ledger = "CREATE TABLE IF NOT EXISTS booking_automation_migrations (
+        name text PRIMARY KEY, applied_at timestamptz NOT NULL DEFAULT now())";
+    let has_ledger = "SELECT to_regclass('public.booking_automation_migrations') IS NOT NULL";
+    step(database, "00_ledger", async |transaction| {
+        if !transaction.query_one(has_ledger, &[]).await?.get::<_, bool>(0) {
+            transaction.batch(ledger).await?;
+        }
+        Ok(false)
+    })
+    .await?;
+    for (name, sql) in STEPS {
+        once(database, name, sql, &mut report).await?;
+        if name == "01_base_tables" {
+            check_bookings(database).await?;
+        }
+    }
+    for (name, definition) in INDEXES {
+        if index(database, name, definition).await? {
+            report(&format!("index {name}"));
+        }
+    }
+    once(database, LATEST, TRIGGERS, &mut report).await
+}
+
+/// One recorded step.
+async fn once(database: &Database, name: &str, sql: &str, report: &mut impl FnMut(&str)) -> Result<(), MigrateError> {
+    let record = "INSERT INTO booking_automation_migrations (name) VALUES ($1) ON CONFLICT DO NOTHING";
+    let done = step(database, name, async |transaction| {
+        if transaction.execute(record, &[(&name, Type::TEXT)]).await? == 0 {
+            return Ok(false);
+        }
+        transaction.batch(sql).await?;
+        Ok(true)
+    })
+    .await?;
+    if done {
+        report(name);
+    }
+    Ok(())
+}
+
+/// Runs `work` in a transaction under the migrations' lock, again and again while it meets locks.
+async fn step<T>(
+    database: &Database,
+    name: &str,
+    work: impl AsyncFn(&Transaction) -> Result<T, DatabaseError>,
+) -> Result<T, MigrateError> {
+    let begin = Begin { statement_timeout: STEP_TIMEOUT, ..Begin::default() };
+    retry(name, async || {
+        let (transaction, _) = database.begin(&begin, &format!("SELECT pg_advisory_xact_lock({MIGRATE_LOCK})")).await?;
+        let result = work(&transaction).await?;
+        transaction.commit().await?;
+        Ok(result)
+    })
+    .await
+}
+
+async fn retry<T>(name: &str, attempt: impl AsyncFn() -> Result<T, DatabaseError>) -> Result<T, MigrateError> {
+    let give_up = Instant::now() + RETRY_FOR;
+    let mut pause = RETRY_PAUSES.0;
+    loop {
+        let source = match attempt().await {
+            Ok(done) => return Ok(done),
+            Err(source) => source,
+        };
+        let step = name.to_owned();
+        if !source.is_lock() {
+            return Err(MigrateError::Step { step, source });
+        }
+        if Instant::now() >= give_up {
+            return Err(MigrateError::Locked { step, source });
+        }
+        tracing::info!(migration.step = name, "met somebody else's lock, trying again");
+        tokio::time::sleep(pause).await;
+        pause = (pause * 2).min(RETRY_PAUSES.1);
+    }
+}
+
+/// Says what is wrong before a later step would fail in its own words.
+async fn check_bookings(database: &Database) -> Result<(), MigrateError> {
+    let sql = "SELECT c.relkind::text, format_type(s.atttypid, NULL), format_type(t.atttypid, NULL), format_type(i.atttypid, NULL)
+                 FROM pg_class c
+                 LEFT JOIN pg_attribute s ON s.attrelid = c.oid AND s.attname = 'status'
+                 LEFT JOIN pg_attribute t ON t.attrelid = c.oid AND t.attname = 'scheduled_at'
+                 LEFT JOIN pg_attribute i ON i.attrelid = c.oid AND i.attname = 'id'
+                WHERE c.oid = 'public.bookings'::regclass";
+    let row = step(database, "01_base_tables", async |transaction| transaction.query_one(sql, &[]).await).await?;
+    let kind: &str = row.get(0);
+    if kind != "r" {
+        return Err(MigrateError::Unfit(
+            "public.bookings is not a plain table: partitioned tables and views are not supported".into(),
+        ));
+    }
+    for (position, column, fits) in [
+        (1, "status", &["text", "character varying"][..]),
+        (2, "scheduled_at", &["timestamp with time zone"]),
+        (3, "id", &["uuid"]),
+    ] {
+        let found: Option<&str> = row.get(position);
+        if !found.is_some_and(|found| fits.contains(&found)) {
+            let found = found.unwrap_or("absent");
+            return Err(MigrateError::Unfit(format!("bookings.{column} is {found}: it must be {}", fits.join(" or "))));
+        }
+    }
+    Ok(())
+}
+
+/// Sees to it that a valid index of that name is there. Returns whether it had to be built.
+///
+/// While it is built `CONCURRENTLY`, a second connection holds the migrations' lock in an open
+/// transaction, which must not touch `bookings`: dropping an index concurrently waits for whoever reads
+/// its table. An empty table is indexed at once, on one connection. No session settings are made for the
+/// build: behind a transaction pooler they would stay with somebody else's connection.
+async fn index(database: &Database, name: &str, definition: &str) -> Result<bool, MigrateError> {
+    let step_name = format!("index {name}");
+    let in_empty_table = step(database, &step_name, async |transaction| {
+        let absent = "SELECT to_regclass('public.' || $1) IS NULL AND NOT EXISTS (SELECT FROM public.bookings)";
+        let now = transaction.query_one(absent, &[(&name, Type::TEXT)]).await?.get(0);
+        if now {
+            transaction.batch(&format!("CREATE INDEX {name} {definition}")).await?;
+        }
+        Ok(now)
+    })
+    .await?;
+    if in_empty_table {
+        return Ok(true);
+    }
+
+    // The guard idles for as long as the build takes.
+    let lock =
+        format!("SET LOCAL idle_in_transaction_session_timeout = 0; SELECT pg_advisory_xact_lock({MIGRATE_LOCK})");
+    retry(&step_name, async || {
+        let (guard, _) = database.begin(&Begin::default(), &lock).await?;
+        let state = "SELECT (SELECT indisvalid FROM pg_index WHERE indexrelid = to_regclass('public.' || $1))";
+        let valid: Option<bool> = guard.query_one(state, &[(&name, Type::TEXT)]).await?.get(0);
+        if valid != Some(true) {
+            tracing::info!(migration.index = name, "building; reads and writes go on meanwhile");
+            let work = database.detached().await?;
+            if valid == Some(false) {
+                work.batch_execute(&format!("DROP INDEX CONCURRENTLY IF EXISTS public.{name}")).await?;
+            }
+            work.batch_execute(&format!("CREATE INDEX CONCURRENTLY {name} {definition}")).await?;
+        }
+        guard.rollback().await?;
+        Ok(valid != Some(true))
+    })
+    .await
+}
+
+/// Whether this database has all migrations.
+pub(crate) fn is_schema_missing(error: &DatabaseError) -> bool {
+    matches!(
+        error.code(),
+        Some(code) if [SqlState::UNDEFINED_TABLE, SqlState::UNDEFINED_COLUMN, SqlState::UNDEFINED_FUNCTION].contains(code)
+    )
+}
+
+/// The text values of the last row that a simple query returned.
+pub(crate) fn last_row(messages: &[SimpleQueryMessage]) -> Option<&tokio_postgres::SimpleQueryRow> {
+    messages.iter().rev().find_map(|message| match message {
+        SimpleQueryMessage::Row(row) => Some(row),
+        _ => None,
+    })
+}

@@ -1,0 +1,250 @@
+//! The outbox's statements: claim a page, record its outcomes, make the flags good, count what waits.
+
+use std::time::Duration;
+
+use chrono::{DateTime, Utc};
+use futures_util::future;
+use tokio_postgres::Row;
+use tokio_postgres::types::Type;
+use uuid::Uuid;
+
+use crate::database::{Result, Transaction};
+use crate::message::Reminder;
+use crate::summary::Backlog;
+
+/// Attempts at one message, at most.
+pub(crate) const MAX_ATTEMPTS: i32 = 5;
+/// How much sending one page holds: what is read is at most this old, and a request's time, when it leaves.
+pub(crate) const PAGE: Duration = Duration::from_secs(2);
+/// How long a claim keeps others away. Longer than a page with its slowest request, and than recording it.
+pub(crate) const LEASE: Duration = Duration::from_secs(45);
+
+const CLAIM: &str = include_str!("sql/claim.sql");
+const RECORD: &str = include_str!("sql/record.sql");
+const FLAGS: &str = include_str!("sql/flags.sql");
+
+/// How many wait, how many of those can be claimed now, and since when the oldest was due.
+/// Leases and back-off run on the real clock.
+pub(crate) const WAITING: &str = "SELECT count(*) AS pending,
+           count(*) FILTER (WHERE next_attempt_at <= clock_timestamp()) AS claimable,
+           min(scheduled_at) FILTER (WHERE isfinite(scheduled_at)) AS oldest_due_at
+      FROM booking_automation_events
+     WHERE status IN ('pending', 'sending')";
+
+/// One claimed message.
+#[derive(Clone, Debug)]
+pub(crate) struct Claimed {
+    /// The event: the message's tag at the provider.
+    pub(crate) id: Uuid,
+    /// The fencing token.
+    pub(crate) claim: i64,
+    /// Which attempt this is, from 1.
+    pub(crate) attempt: i32,
+    /// What it says, to whom.
+    pub(crate) reminder: Reminder,
+}
+
+/// A claimed page.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Page {
+    /// When the first message may leave, from the moment of the claim on.
+    pub(crate) free_in: Duration,
+    /// What the send rate had room for; zero: others have taken it all.
+    pub(crate) room: f64,
+    /// Found not to be due any more.
+    pub(crate) skipped: i64,
+    /// Tried often enough.
+    pub(crate) failed: i64,
+    /// The events of both.
+    pub(crate) ended: Vec<Uuid>,
+    /// To be sent, the most urgent first.
+    pub(crate) messages: Vec<Claimed>,
+}
+
+impl Page {
+    /// Whether the outbox had nothing that could be claimed.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.messages.is_empty() && self.ended.is_empty()
+    }
+}
+
+/// How a page is claimed.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct ClaimLimits {
+    /// Messages, at most.
+    pub(crate) messages: i64,
+    /// Messages per second, of all instances together.
+    pub(crate) rate: f64,
+    /// How long an unknown outcome waits for the provider's own event.
+    pub(crate) unknown_wait: Duration,
+    /// The moment to judge by; `None`: the clock.
+    pub(crate) as_of: Option<DateTime<Utc>>,
+}
+
+/// Claims a page. The caller commits before anything is sent. One round trip.
+pub(crate) async fn claim(transaction: &Transaction, limits: &ClaimLimits) -> Result<Page> {
+    const CHANNEL: &str = "email";
+    let lock = "SELECT FROM booking_automation_channels WHERE channel = $1 FOR UPDATE";
+    let parameters = [
+        (&CHANNEL as _, Type::TEXT),
+        (&limits.messages as _, Type::INT8),
+        (&limits.rate as _, Type::FLOAT8),
+        (&PAGE.as_secs_f64() as _, Type::FLOAT8),
+        (&LEASE.as_secs_f64() as _, Type::FLOAT8),
+        (&limits.unknown_wait.as_secs_f64() as _, Type::FLOAT8),
+        (&limits.as_of as _, Type::TIMESTAMPTZ),
+        (&MAX_ATTEMPTS as _, Type::INT4),
+    ];
+    let (locked, rows) =
+        future::join(transaction.query(lock, &[(&CHANNEL, Type::TEXT)]), transaction.query(CLAIM, &parameters)).await;
+    locked?;
+    let rows = rows?;
+    let Some(first) = rows.first() else { return Ok(Page::default()) };
+    Ok(Page {
+        free_in: Duration::try_from_secs_f64(first.get(0)).unwrap_or_default(),
+        room: first.get(1),
+        skipped: first.get(2),
+        failed: first.get(3),
+        ended: first.get(4),
+        messages: rows.iter().filter_map(claimed).collect(),
+    })
+}
+
+fn claimed(row: &Row) -> Option<Claimed> {
+    let id: Option<Uuid> = row.get(5);
+    Some(Claimed {
+        id: id?,
+        claim: row.get(7),
+        attempt: row.get(8),
+        reminder: Reminder {
+            booking_id: row.get(6),
+            audience: row.get(10),
+            starts_at: row.get(11),
+            email: row.get(12),
+            name: row.get(13),
+            timezone: row.get(14),
+            service: row.get(15),
+            with_name: row.get(16),
+            place: row.get(17),
+            meeting_link: row.get(18),
+            is_online: row.get(19),
+            place_timezone: row.get(20),
+            starts_in: Duration::try_from_secs_f64(row.get(21)).unwrap_or_default(),
+            duration_minutes: row.get(22),
+        },
+    })
+}
+
+/// What became of one request.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Outcome {
+    /// The provider took it, under this id.
+    Sent { message_id: String },
+    /// It was not sent and may be tried again.
+    NotSent { reason: &'static str, error: String },
+    /// It was not sent and never will be.
+    Rejected { reason: &'static str, error: String },
+    /// Nobody knows.
+    Unknown { error: String },
+    /// The account cannot send now: nothing is wrong with the message, and no attempt is used up.
+    AccountWide { reason: &'static str, error: String },
+    /// No request left: past the page's time or the call's. No attempt is used up.
+    Deferred,
+}
+
+/// The outcomes of a page.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Outcomes {
+    ids: Vec<Uuid>,
+    claims: Vec<i64>,
+    outcomes: Vec<&'static str>,
+    reasons: Vec<Option<&'static str>>,
+    errors: Vec<Option<String>>,
+    message_ids: Vec<Option<String>>,
+    waits: Vec<f64>,
+}
+
+impl Outcomes {
+    /// Adds one. `wait` is how long to wait before the next attempt, where there is to be one.
+    pub(crate) fn push(&mut self, id: Uuid, claim: i64, outcome: &Outcome, wait: Duration) {
+        let (name, reason, error, message_id) = match outcome.clone() {
+            Outcome::Sent { message_id } => ("completed", None, None, Some(message_id)),
+            Outcome::NotSent { reason, error } => ("pending", Some(reason), Some(error), None),
+            Outcome::Rejected { reason, error } => ("failed", Some(reason), Some(error), None),
+            Outcome::Unknown { error } => ("pending", Some("unknown"), Some(error), None),
+            Outcome::AccountWide { reason, error } => ("released", Some(reason), Some(error), None),
+            Outcome::Deferred => ("released", None, None, None),
+        };
+        self.ids.push(id);
+        self.claims.push(claim);
+        self.outcomes.push(name);
+        self.reasons.push(reason);
+        self.errors.push(error);
+        self.message_ids.push(message_id);
+        self.waits.push(if name == "released" { 0.0 } else { wait.as_secs_f64() });
+    }
+
+    /// How many there are.
+    pub(crate) fn len(&self) -> usize {
+        self.ids.len()
+    }
+
+    /// Whether there are none.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.ids.is_empty()
+    }
+}
+
+/// Records outcomes, fenced. Returns the events that were recorded, each with whether it is final; one
+/// that is absent was stale: somebody else has claimed it since.
+pub(crate) async fn record(
+    transaction: &Transaction,
+    outcomes: &Outcomes,
+    as_of: Option<DateTime<Utc>>,
+) -> Result<Vec<(Uuid, String)>> {
+    let rows = transaction
+        .query(
+            RECORD,
+            &[
+                (&outcomes.ids, Type::UUID_ARRAY),
+                (&outcomes.claims, Type::INT8_ARRAY),
+                (&outcomes.outcomes, Type::TEXT_ARRAY),
+                (&outcomes.reasons, Type::TEXT_ARRAY),
+                (&outcomes.errors, Type::TEXT_ARRAY),
+                (&outcomes.message_ids, Type::TEXT_ARRAY),
+                (&outcomes.waits, Type::FLOAT8_ARRAY),
+                (&as_of, Type::TIMESTAMPTZ),
+                (&MAX_ATTEMPTS, Type::INT4),
+            ],
+        )
+        .await?;
+    Ok(rows.iter().map(|row| (row.get(0), row.get(1))).collect())
+}
+
+/// Makes up to `limit` flags good. Returns how many are settled.
+pub(crate) async fn project_flags(transaction: &Transaction, limit: i64, only: Option<&[Uuid]>) -> Result<u64> {
+    transaction.execute(FLAGS, &[(&limit, Type::INT8), (&only, Type::UUID_ARRAY)]).await
+}
+
+/// Bookings whose flags are behind.
+pub(crate) async fn flags_due(transaction: &Transaction, limit: i64) -> Result<Vec<Uuid>> {
+    let sql = "SELECT DISTINCT booking_id FROM (
+                   SELECT booking_id FROM booking_automation_events WHERE flag_due ORDER BY seq LIMIT $1) AS due";
+    let rows = transaction.query(sql, &[(&limit, Type::INT8)]).await?;
+    Ok(rows.iter().map(|row| row.get(0)).collect())
+}
+
+/// Lets a booking's flags be: the user's database refuses them. The event says so.
+pub(crate) async fn give_up_flags(transaction: &Transaction, booking_id: Uuid, error: &str) -> Result<()> {
+    let sql = "UPDATE booking_automation_events
+                  SET flag_due = false, event_data = coalesce(event_data, '{}') || jsonb_build_object('flag_error', $2)
+                WHERE booking_id = $1 AND flag_due";
+    transaction.execute(sql, &[(&booking_id, Type::UUID), (&error, Type::TEXT)]).await?;
+    Ok(())
+}
+
+/// What waits, from a row of [`WAITING`] at `position`: the backlog, and how many can be claimed now.
+pub(crate) fn waiting(row: &Row, position: usize) -> (Backlog, i64) {
+    let backlog = Backlog { pending: row.get(position), oldest_due_at: row.get(position + 2) };
+    (backlog, row.get(position + 1))
+}

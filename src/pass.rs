@@ -1,0 +1,296 @@
+//! The pass: one transaction under an advisory lock that moves bookings on and enqueues reminders.
+//!
+//! Nothing but the database is talked to while it is open. An idle pass is four round trips: the
+//! connection's proof of life, BEGIN with the lock, the questions, the run's row with COMMIT.
+//!
+//! The advisory *transaction* lock is let go by any end of the transaction, a crash or a transaction
+//! pooler included. It keeps passes from waiting for each other; what keeps a reminder from going out
+//! twice is the UNIQUE key.
+
+use std::time::{Duration, Instant};
+
+use chrono::{DateTime, Utc};
+use thiserror::Error;
+use tokio_postgres::SimpleQueryMessage;
+use tokio_postgres::types::{Json, Timestamp, Type};
+use uuid::Uuid;
+
+use crate::config::PassSettings;
+use crate::database::{Begin, Database, DatabaseError, Transaction};
+use crate::reminders::{self, Verdicts, Watermark};
+use crate::summary::{Backlog, Reminders, Summary, Trigger, Work};
+use crate::transitions::{self, Moments, Transitions};
+use crate::{migrate, outbox};
+
+/// Advisory lock of the pass. An arbitrary number.
+const PASS_LOCK: i64 = 0x626b_6175_746f_0001;
+/// Longest time for one statement of a pass.
+const STATEMENT_TIMEOUT: Duration = Duration::from_secs(25);
+/// Shortest such time, however little of the call is left.
+const SHORTEST_STATEMENT_TIMEOUT: Duration = Duration::from_secs(1);
+/// How long to wait for the end of our own transaction whose COMMIT got no answer.
+const SETTLE_FOR: Duration = Duration::from_secs(10);
+
+/// What fires a pass, and when it must be over.
+#[derive(Clone, Debug)]
+pub struct Call {
+    /// What fired it.
+    pub trigger: Trigger,
+    /// The moment to decide by, in place of the database clock: for tests, demonstrations, previews.
+    pub as_of: Option<DateTime<Utc>>,
+    /// When the caller stops waiting.
+    pub deadline: Instant,
+}
+
+/// Why a pass failed. Nothing of it is in the database but its run row.
+#[derive(Debug, Error)]
+pub enum PassError {
+    /// The schema is missing, or older than this program.
+    #[error("the database has no booking-automation schema of this version: run `booking-automation migrate` first")]
+    SchemaMissing,
+    /// The database refused, or cannot be reached.
+    #[error("the pass failed: {}", .0.loggable())]
+    Database(#[from] DatabaseError),
+}
+
+/// What became of a pass.
+#[derive(Debug)]
+pub enum Pass {
+    /// It was committed.
+    Committed(Committed),
+    /// Another one is running.
+    Overlap,
+}
+
+/// A committed pass.
+#[derive(Clone, Copy, Debug)]
+pub struct Committed {
+    /// What it did. Its reminders are not delivered yet.
+    pub work: Work,
+    /// Whether anything can be claimed now.
+    pub claimable: bool,
+    /// Whether a flag on `bookings` is behind.
+    pub flags_due: bool,
+}
+
+/// What is due, asked before anything is written.
+struct Due {
+    transitions: bool,
+    reminders: bool,
+    flags: bool,
+    backlog: Backlog,
+    /// Of those, what can be claimed now.
+    claimable: i64,
+    watermark: Watermark,
+}
+
+/// Runs one pass.
+///
+/// # Errors
+/// [`PassError`]; the failure is recorded in `automation_runs` where the database can still be reached.
+pub async fn run(database: &Database, settings: &PassSettings, call: &Call) -> Result<Pass, PassError> {
+    let run_id = Uuid::new_v4();
+    let error = match attempt(database, settings, call, run_id).await {
+        Ok(pass) => return Ok(pass),
+        Err(PassError::SchemaMissing) => return Err(PassError::SchemaMissing),
+        Err(PassError::Database(error)) => error,
+    };
+    if let Err(unrecorded) = record_failure(database, call, run_id, &error).await {
+        tracing::warn!(run.id = %run_id, error = unrecorded.loggable(), "the failed run could not be recorded");
+    }
+    Err(error.into())
+}
+
+async fn attempt(database: &Database, settings: &PassSettings, call: &Call, run_id: Uuid) -> Result<Pass, PassError> {
+    let started = Instant::now();
+    let begin = begin(call);
+    let (transaction, rows) = database.begin(&begin, &take_lock()).await?;
+    let Some(as_of) = lock_taken(&rows) else {
+        transaction.rollback().await?;
+        return Ok(Pass::Overlap);
+    };
+    let as_of = call.as_of.unwrap_or(as_of);
+    let moments = Moments::new(as_of, settings);
+    let due = ask(&transaction, settings, &moments).await?;
+
+    let transitions = if due.transitions {
+        transitions::advance(&transaction, &moments, settings, run_id).await?
+    } else {
+        Transitions::default()
+    };
+    let verdicts = if due.reminders {
+        reminders::enqueue(&transaction, as_of, &due.watermark, run_id).await?
+    } else {
+        Verdicts::default()
+    };
+    let work = Work {
+        run_id,
+        trigger: call.trigger,
+        as_of,
+        transitions,
+        reminders: waiting_reminders(&due, &verdicts),
+        backlog: Backlog { pending: due.backlog.pending + verdicts.pending, ..due.backlog },
+        duration_ms: u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX),
+    };
+    let committed = Committed { work, claimable: due.claimable + verdicts.pending > 0, flags_due: due.flags };
+    let looked_through = if verdicts.more { due.watermark.looked_through } else { Timestamp::Value(as_of) };
+    match commit(transaction, &work, looked_through, &due.watermark.rules_digest).await {
+        Ok(()) => Ok(Pass::Committed(committed)),
+        // The answer is lost, not necessarily the pass.
+        Err(error) if error.is_lost_connection() && was_committed(database, run_id).await? => {
+            Ok(Pass::Committed(committed))
+        }
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// The reminders' figures before anything is delivered: what can be sent is still deferred.
+fn waiting_reminders(due: &Due, verdicts: &Verdicts) -> Reminders {
+    Reminders { skipped: verdicts.skipped, deferred: due.claimable + verdicts.pending, ..Reminders::default() }.summed()
+}
+
+fn begin(call: &Call) -> Begin {
+    let left = call.deadline.saturating_duration_since(Instant::now());
+    let statement_timeout = left.clamp(SHORTEST_STATEMENT_TIMEOUT, STATEMENT_TIMEOUT);
+    Begin { statement_timeout, as_of: call.as_of, ..Begin::default() }
+}
+
+/// The clock, if the lock was free. Triggers are told the same moment.
+fn take_lock() -> String {
+    format!(
+        "SELECT (extract(epoch FROM transaction_timestamp()) * 1000000)::bigint,
+                set_config('booking_automation.as_of',
+                           coalesce(nullif(current_setting('booking_automation.as_of', true), ''), transaction_timestamp()::text), true)
+          WHERE pg_try_advisory_xact_lock({PASS_LOCK})"
+    )
+}
+
+fn lock_taken(rows: &[SimpleQueryMessage]) -> Option<DateTime<Utc>> {
+    let microseconds = migrate::last_row(rows)?.get(0)?.parse().ok()?;
+    DateTime::from_timestamp_micros(microseconds)
+}
+
+/// One round trip that decides whether there is anything to do.
+async fn ask(transaction: &Transaction, settings: &PassSettings, moments: &Moments) -> Result<Due, PassError> {
+    let sql = format!(
+        "WITH {watermark}, waiting AS ({waiting})
+         SELECT EXISTS (SELECT FROM booking_automation_migrations WHERE name = '{latest}'),
+                {transitions},
+                EXISTS (SELECT FROM booking_automation_looks) OR {reminders},
+                EXISTS (SELECT FROM booking_automation_events WHERE flag_due),
+                waiting.pending, waiting.claimable, waiting.oldest_due_at,
+                watermark.digest, watermark.looked_through
+           FROM watermark, waiting",
+        watermark = reminders::WATERMARK,
+        latest = migrate::LATEST,
+        transitions = transitions::any_due(settings),
+        reminders = reminders::ANY_DUE,
+        waiting = outbox::WAITING,
+    );
+    let row = match transaction.query_one(&sql, &moments.parameters()).await {
+        Err(error) if migrate::is_schema_missing(&error) => return Err(PassError::SchemaMissing),
+        row => row?,
+    };
+    if !row.get::<_, bool>(0) {
+        return Err(PassError::SchemaMissing);
+    }
+    let (backlog, claimable) = outbox::waiting(&row, 4);
+    Ok(Due {
+        transitions: row.get(1),
+        reminders: row.get(2),
+        flags: row.get(3),
+        backlog,
+        claimable,
+        watermark: Watermark { rules_digest: row.get(7), looked_through: row.get(8) },
+    })
+}
+
+/// Writes the run's row and commits, in one round trip. The row is how a lost COMMIT is settled.
+async fn commit(
+    transaction: Transaction,
+    work: &Work,
+    looked_through: Timestamp<DateTime<Utc>>,
+    rules_digest: &str,
+) -> Result<(), DatabaseError> {
+    let sql = "INSERT INTO automation_runs (id, trigger, as_of, outcome, summary, looked_through, rules_digest)
+               VALUES ($1, $2, $3, 'completed', $4, $5, $6)";
+    let parameters = [
+        (&work.run_id as _, Type::UUID),
+        (&work.trigger.as_str() as _, Type::TEXT),
+        (&work.as_of as _, Type::TIMESTAMPTZ),
+        (&Json(Summary::Completed(*work)) as _, Type::JSONB),
+        (&looked_through as _, Type::TIMESTAMPTZ),
+        (&rules_digest as _, Type::TEXT),
+    ];
+    transaction.commit_after(async |transaction| transaction.execute(sql, &parameters).await).await?;
+    Ok(())
+}
+
+/// Completes the run's row with what delivery did, and commits. Not part of the pass.
+pub(crate) async fn record_summary(transaction: Transaction, work: &Work) -> Result<(), DatabaseError> {
+    let sql = "UPDATE automation_runs SET summary = $2 WHERE id = $1";
+    let parameters = [(&work.run_id as _, Type::UUID), (&Json(Summary::Completed(*work)) as _, Type::JSONB)];
+    transaction.commit_after(async |transaction| transaction.execute(sql, &parameters).await).await?;
+    Ok(())
+}
+
+/// Settles a COMMIT whose answer was lost: takes the pass's lock, so that its transaction has ended one
+/// way or the other, and looks for its run row.
+async fn was_committed(database: &Database, run_id: Uuid) -> Result<bool, DatabaseError> {
+    let begin = Begin { statement_timeout: SETTLE_FOR, ..Begin::default() };
+    let lock =
+        format!("SET LOCAL lock_timeout = {}; SELECT pg_advisory_xact_lock({PASS_LOCK})", SETTLE_FOR.as_millis());
+    let (transaction, _) = database.begin(&begin, &lock).await?;
+    let sql = "SELECT EXISTS (SELECT FROM automation_runs WHERE id = $1)";
+    let committed = transaction.query_one(sql, &[(&run_id, Type::UUID)]).await?.get(0);
+    transaction.rollback().await?;
+    tracing::warn!(run.id = %run_id, committed, "the connection broke in COMMIT; settled by looking for the run's row");
+    Ok(committed)
+}
+
+async fn record_failure(
+    database: &Database,
+    call: &Call,
+    run_id: Uuid,
+    error: &DatabaseError,
+) -> Result<(), DatabaseError> {
+    let (transaction, _) = database.begin(&Begin::default(), "").await?;
+    let sql = "INSERT INTO automation_runs (id, trigger, as_of, outcome, error)
+               VALUES ($1, $2, coalesce($3, clock_timestamp()), 'failed', $4) ON CONFLICT DO NOTHING";
+    let details = format!("{error}: {}", error.details());
+    let parameters = [
+        (&run_id as _, Type::UUID),
+        (&call.trigger.as_str() as _, Type::TEXT),
+        (&call.as_of as _, Type::TIMESTAMPTZ),
+        (&details as _, Type::TEXT),
+    ];
+    transaction.commit_after(async |transaction| transaction.execute(sql, &parameters).await).await?;
+    Ok(())
+}
+
+/// What a pass would do now.
+///
+/// Asks the pass's questions in a read-only transaction; takes no lock and writes nothing.
+///
+/// # Errors
+/// As [`run`]; nothing is recorded.
+pub async fn preview(database: &Database, settings: &PassSettings, call: &Call) -> Result<Work, PassError> {
+    let begin = Begin { read_only: true, ..begin(call) };
+    let clock = "SELECT (extract(epoch FROM transaction_timestamp()) * 1000000)::bigint";
+    let (transaction, rows) = database.begin(&begin, clock).await?;
+    let as_of = call.as_of.or_else(|| lock_taken(&rows)).unwrap_or_default();
+    let moments = Moments::new(as_of, settings);
+    let due = ask(&transaction, settings, &moments).await?;
+    let transitions = transitions::preview(&transaction, &moments, settings).await?;
+    let verdicts = reminders::preview(&transaction, as_of, &due.watermark).await?;
+    transaction.rollback().await?;
+    Ok(Work {
+        run_id: Uuid::nil(),
+        trigger: call.trigger,
+        as_of,
+        transitions,
+        reminders: waiting_reminders(&due, &verdicts),
+        backlog: due.backlog,
+        duration_ms: 0,
+    })
+}

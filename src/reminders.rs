@@ -1,0 +1,136 @@
+//! Which reminders became due, and the verdict on each.
+//!
+//! A pass remembers up to which due time it looked (`automation_runs.looked_through`), so that the next
+//! one reads a single range of the index on the start per rule: what is due costs, not what is stored.
+//! Bookings that came into force or were moved since then may have due times before that range; the
+//! triggers queue them in `booking_automation_looks`. Both only find candidates. The UNIQUE key decides,
+//! and the first pass of each hour, and the first after the rules changed, looks at everything.
+
+use chrono::{DateTime, Utc};
+use tokio_postgres::types::{Timestamp, Type};
+use uuid::Uuid;
+
+use crate::database::{Parameter, Result, Transaction};
+
+/// Verdicts that one pass gives at most; the rest follows in the next.
+const LIMIT: i64 = 50_000;
+/// Queued looks that one pass takes at most.
+const LOOKS_LIMIT: i64 = 20_000;
+
+const VERDICTS: &str = include_str!("sql/verdicts.sql");
+const ENQUEUE: &str = include_str!("sql/enqueue.sql");
+const ADOPT_STRAYS: &str = include_str!("sql/adopt_strays.sql");
+
+/// SQL of a boolean: does a due time lie between `watermark.looked_through` and `$1`?
+pub(crate) const ANY_DUE: &str = "EXISTS (
+    SELECT FROM reminder_rules r, watermark w
+     CROSS JOIN LATERAL (
+            SELECT FROM bookings b
+             WHERE b.status = 'confirmed'
+               AND b.scheduled_at > $1 AND b.scheduled_at <= $1 + r.lead
+               AND b.scheduled_at > w.looked_through + r.lead AND b.scheduled_at >= r.effective_from + r.lead
+             LIMIT 1) AS due
+     WHERE r.active)";
+
+/// Where the pass stands: the latest pass before `$1`, or from the beginning at the first pass of an hour
+/// and when the rules are not the ones that it judged by.
+pub(crate) const WATERMARK: &str = "rules AS MATERIALIZED (
+    SELECT md5(coalesce(string_agg(format('%s|%s|%s|%s|%s|%s', name, audience, lead, channels, active, effective_from),
+                                   ',' ORDER BY name, audience), '')) AS digest
+      FROM reminder_rules
+), latest AS MATERIALIZED (
+    SELECT looked_through, rules_digest
+      FROM automation_runs
+     WHERE outcome = 'completed' AND as_of < $1
+     ORDER BY as_of DESC
+     LIMIT 1
+), watermark AS MATERIALIZED (
+    SELECT rules.digest,
+           CASE WHEN latest.looked_through >= date_trunc('hour', $1) AND latest.rules_digest = rules.digest
+                THEN latest.looked_through
+                ELSE '-infinity'
+           END AS looked_through
+      FROM rules LEFT JOIN latest ON true
+)";
+
+/// What a pass found out before it began.
+#[derive(Clone, Debug)]
+pub(crate) struct Watermark {
+    /// Due times up to here have their verdicts; -infinity: look at everything.
+    pub(crate) looked_through: Timestamp<DateTime<Utc>>,
+    /// Of the rules in force.
+    pub(crate) rules_digest: String,
+}
+
+/// The verdicts of one pass.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Verdicts {
+    /// To be sent.
+    pub(crate) pending: i64,
+    /// Not to be sent, with a reason.
+    pub(crate) skipped: i64,
+    /// More are due than one pass takes.
+    pub(crate) more: bool,
+}
+
+/// Enqueues what became due. Three statements at most.
+pub(crate) async fn enqueue(
+    transaction: &Transaction,
+    as_of: DateTime<Utc>,
+    watermark: &Watermark,
+    run_id: Uuid,
+) -> Result<Verdicts> {
+    if watermark.looked_through == Timestamp::NegInfinity {
+        let strays = transaction.execute(ADOPT_STRAYS, &[(&as_of, Type::TIMESTAMPTZ)]).await?;
+        if strays > 0 {
+            tracing::warn!(
+                bookings.count = strays,
+                "bookings were moved past the triggers; their reminders are armed again"
+            );
+        }
+    }
+    let take = "DELETE FROM booking_automation_looks
+                 WHERE seq IN (SELECT seq FROM booking_automation_looks ORDER BY seq LIMIT $1)
+             RETURNING booking_id";
+    let looks = transaction.query(take, &[(&LOOKS_LIMIT, Type::INT8)]).await?;
+    let looks: Vec<Uuid> = looks.iter().map(|row| row.get(0)).collect();
+    let row = verdicts(transaction, &format!("{VERDICTS}{ENQUEUE}"), as_of, watermark, &looks, Some(run_id)).await?;
+    Ok(Verdicts { pending: row.get(0), skipped: row.get(1), more: row.get::<_, i64>(2) >= LIMIT })
+}
+
+/// What [`enqueue`] would do now. Writes nothing.
+pub(crate) async fn preview(
+    transaction: &Transaction,
+    as_of: DateTime<Utc>,
+    watermark: &Watermark,
+) -> Result<Verdicts> {
+    let queued = "SELECT booking_id FROM booking_automation_looks ORDER BY seq LIMIT $1";
+    let looks = transaction.query(queued, &[(&LOOKS_LIMIT, Type::INT8)]).await?;
+    let looks: Vec<Uuid> = looks.iter().map(|row| row.get(0)).collect();
+    let sql = format!(
+        "{VERDICTS} SELECT count(*) FILTER (WHERE reason IS NULL), count(*) FILTER (WHERE reason IS NOT NULL) FROM verdict"
+    );
+    let row = verdicts(transaction, &sql, as_of, watermark, &looks, None).await?;
+    Ok(Verdicts { pending: row.get(0), skipped: row.get(1), more: false })
+}
+
+async fn verdicts(
+    transaction: &Transaction,
+    sql: &str,
+    as_of: DateTime<Utc>,
+    watermark: &Watermark,
+    looks: &[Uuid],
+    run_id: Option<Uuid>,
+) -> Result<tokio_postgres::Row> {
+    let run_id = run_id.map(|id| id.to_string());
+    let mut parameters: Vec<Parameter<'_>> = vec![
+        (&as_of, Type::TIMESTAMPTZ),
+        (&watermark.looked_through, Type::TIMESTAMPTZ),
+        (&looks, Type::UUID_ARRAY),
+        (&LIMIT, Type::INT8),
+    ];
+    if run_id.is_some() {
+        parameters.push((&run_id, Type::TEXT));
+    }
+    transaction.query_one(sql, &parameters).await
+}

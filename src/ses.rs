@@ -1,0 +1,180 @@
+//! Amazon SES: one message out, one outcome back.
+//!
+//! SES has no idempotency key, so the SDK's own retries are off: a request whose answer was lost would
+//! become a second mail. What is a second attempt, and when, the outbox decides.
+
+use std::time::Duration;
+
+use aws_config::retry::RetryConfig;
+use aws_config::timeout::TimeoutConfig;
+use aws_credential_types::provider::error::CredentialsError;
+use aws_sdk_sesv2::Client;
+use aws_sdk_sesv2::config::http::HttpResponse;
+use aws_sdk_sesv2::error::{ProvideErrorMetadata, SdkError};
+use aws_sdk_sesv2::operation::send_email::SendEmailError;
+use aws_sdk_sesv2::types::{Body, Content, Destination, EmailContent, Message as SesMessage, MessageTag};
+use aws_smithy_http_client::tls::{Provider, rustls_provider::CryptoMode};
+use uuid::Uuid;
+
+use crate::config::{Address, DeliverySettings, SettingError};
+use crate::message::Message;
+use crate::outbox::Outcome;
+
+/// Longest time for a request, from its first byte to the last of its answer.
+pub(crate) const REQUEST_TIMEOUT: Duration = Duration::from_secs(10);
+/// Longest time for a connection to SES.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
+/// The tag that comes back in the provider's events.
+const EVENT_TAG: &str = "event_id";
+/// Messages per second when nobody says how many: what SES allows in its sandbox.
+const SLOWEST_RATE: f64 = 1.0;
+
+/// A client of Amazon SES.
+#[derive(Clone, Debug)]
+pub struct Ses {
+    client: Client,
+    from: String,
+    from_address: Address,
+    configuration_set: Option<String>,
+}
+
+impl Ses {
+    /// Reads the SDK's standard settings (region, credentials, `AWS_ENDPOINT_URL_SESV2`). Sends nothing.
+    ///
+    /// # Errors
+    /// When no region is set.
+    pub async fn connect(settings: &DeliverySettings) -> Result<Self, SettingError> {
+        let http =
+            aws_smithy_http_client::Builder::new().tls_provider(Provider::Rustls(CryptoMode::Ring)).build_https();
+        let timeouts =
+            TimeoutConfig::builder().connect_timeout(CONNECT_TIMEOUT).operation_timeout(REQUEST_TIMEOUT).build();
+        let config = aws_config::from_env()
+            .http_client(http)
+            .retry_config(RetryConfig::disabled())
+            .timeout_config(timeouts)
+            .load()
+            .await;
+        if config.region().is_none() {
+            return Err(SettingError::new(
+                "AWS_REGION",
+                "is not set: it takes the region of SES, such as eu-central-1",
+            ));
+        }
+        Ok(Self {
+            client: Client::new(&config),
+            from: settings.from.header(),
+            from_address: settings.from.address().clone(),
+            configuration_set: settings.configuration_set.clone(),
+        })
+    }
+
+    /// The account's send rate, messages per second.
+    pub(crate) async fn send_rate(&self) -> f64 {
+        match self.client.get_account().send().await {
+            Ok(account) => account
+                .send_quota()
+                .map(|quota| quota.max_send_rate())
+                .filter(|rate| *rate > 0.0)
+                .unwrap_or(SLOWEST_RATE),
+            Err(error) => {
+                tracing::warn!(
+                    error.code = error.code(),
+                    "SES did not tell its send rate; sending one message a second (set SEND_RATE)"
+                );
+                SLOWEST_RATE
+            }
+        }
+    }
+
+    /// Sends one message, once.
+    pub(crate) async fn send(&self, event_id: Uuid, to: &Address, message: Message) -> Outcome {
+        match self.request(event_id, to, message).await {
+            Ok(message_id) => Outcome::Sent { message_id },
+            Err(error) => classify(&error, &self.from_address),
+        }
+    }
+
+    async fn request(
+        &self,
+        event_id: Uuid,
+        to: &Address,
+        message: Message,
+    ) -> Result<String, SdkError<SendEmailError, HttpResponse>> {
+        let utf8 = |data: String| {
+            Content::builder().charset("UTF-8").data(data).build().map_err(SdkError::construction_failure)
+        };
+        let body = Body::builder().text(utf8(message.text)?).html(utf8(message.html)?).build();
+        let content = SesMessage::builder().subject(utf8(message.subject)?).body(body).build();
+        let tag = MessageTag::builder()
+            .name(EVENT_TAG)
+            .value(event_id.to_string())
+            .build()
+            .map_err(SdkError::construction_failure)?;
+        let sent = self
+            .client
+            .send_email()
+            .from_email_address(&self.from)
+            .destination(Destination::builder().to_addresses(to.as_str()).build())
+            .content(EmailContent::builder().simple(content).build())
+            .email_tags(tag)
+            .set_configuration_set_name(self.configuration_set.clone())
+            .send()
+            .await?;
+        Ok(sent.message_id().unwrap_or_default().to_owned())
+    }
+}
+
+/// What an answer, or its absence, says about the message.
+fn classify(error: &SdkError<SendEmailError, HttpResponse>, from: &Address) -> Outcome {
+    match error {
+        SdkError::ServiceError(refused) => {
+            let status = refused.raw().status().as_u16();
+            let metadata = refused.err().meta();
+            refusal(status, metadata.code().unwrap_or_default(), metadata.message().unwrap_or_default(), from)
+        }
+        // Made here: no credentials, for one. No request left.
+        SdkError::ConstructionFailure(_) => Outcome::AccountWide { reason: "account", error: chain(error) },
+        SdkError::DispatchFailure(_) if find::<CredentialsError>(error).is_some() => {
+            Outcome::AccountWide { reason: "account", error: chain(error) }
+        }
+        // No connection, so no request.
+        SdkError::DispatchFailure(_)
+            if find::<hyper_util::client::legacy::Error>(error).is_some_and(|error| error.is_connect()) =>
+        {
+            Outcome::NotSent { reason: "unreachable", error: chain(error) }
+        }
+        _ => Outcome::Unknown { error: chain(error) },
+    }
+}
+
+/// What SES's own refusal means (SES API v2, `SendEmail`, and the common errors of AWS's APIs).
+fn refusal(status: u16, code: &str, message: &str, from: &Address) -> Outcome {
+    let error = format!("{code}: {message}");
+    let throttled = status == 429 || code.contains("Throttling") || code == "LimitExceededException";
+    // In the sandbox the recipient must be verified too: then it is the message's own trouble.
+    let domain = from.as_str().rsplit_once('@').map_or("", |(_, domain)| domain);
+    let sender_unverified = code == "MessageRejected" && message.contains("not verified") && message.contains(domain);
+    match code {
+        _ if throttled && message.contains("quota") => Outcome::AccountWide { reason: "quota", error },
+        _ if throttled => Outcome::NotSent { reason: "throttled", error },
+        "AccountSuspendedException" | "SendingPausedException" | "MailFromDomainNotVerifiedException" => {
+            Outcome::AccountWide { reason: "account", error }
+        }
+        // The configuration set, or the identity.
+        "NotFoundException" => Outcome::AccountWide { reason: "account", error },
+        _ if sender_unverified => Outcome::AccountWide { reason: "account", error },
+        // Credentials that are wrong, expired, or not allowed to send.
+        _ if status == 401 || status == 403 => Outcome::AccountWide { reason: "account", error },
+        _ if (400..500).contains(&status) && status != 408 => Outcome::Rejected { reason: "rejected", error },
+        _ => Outcome::Unknown { error: format!("HTTP {status} {error}") },
+    }
+}
+
+/// The first error of a type among the sources.
+fn find<'a, E: std::error::Error + 'static>(error: &'a (dyn std::error::Error + 'static)) -> Option<&'a E> {
+    std::iter::successors(Some(error), |error| error.source()).find_map(|error| error.downcast_ref())
+}
+
+fn chain(error: &(dyn std::error::Error + 'static)) -> String {
+    std::iter::successors(Some(error), |error| error.source()).map(ToString::to_string).collect::<Vec<_>>().join(": ")
+}

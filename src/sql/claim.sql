@@ -1,0 +1,102 @@
+-- Claims a page of the outbox and reads booking, person and address anew, in one statement whose
+-- snapshot is younger than the lock on the channel's row.
+--   $1 channel
+--   $2 how many, at most
+--   $3 messages per second, of all instances together
+--   $4 seconds of the page: what cannot leave within them is not claimed
+--   $5 seconds of the lease
+--   $6 seconds that an unknown outcome waits for the provider's own event
+--   $7 the moment to judge by (NULL: the clock)
+--   $8 attempts, at most
+WITH clock AS MATERIALIZED (
+    SELECT clock_timestamp() AS at
+), pace AS MATERIALIZED (
+    -- When the channel is free, and how many messages can leave in time from then on.
+    SELECT k.at, coalesce($7, k.at) AS as_of, greatest(c.next_at, k.at) AS free_at,
+           CASE WHEN c.next_at <= k.at THEN greatest(floor($3 * $4), 1)
+                ELSE greatest(floor($3 * ($4 - extract(epoch FROM c.next_at - k.at)::float8)), 0)
+           END AS room
+      FROM clock k, booking_automation_channels c
+     WHERE c.channel = $1
+), candidate AS MATERIALIZED (
+    -- New, retried and lease-expired rows alike, the most urgent start first.
+    SELECT e.id
+      FROM booking_automation_events e
+     WHERE e.status IN ('pending', 'sending') AND e.event_type = 'reminder_sent' AND e.channel = $1
+       AND e.next_attempt_at <= (SELECT at FROM clock)
+     ORDER BY e.starts_at, e.seq
+     LIMIT (SELECT least($2, room)::bigint FROM pace)
+       FOR UPDATE SKIP LOCKED
+), seen AS MATERIALIZED (
+    -- What is true of each of them now.
+    SELECT e.id, b.status AS booking_status,
+           CASE
+               WHEN b.id IS NULL THEN 'deleted'
+               WHEN b.status IN ('in_progress', 'completed', 'expired') THEN 'started'
+               WHEN b.status <> 'confirmed' THEN 'cancelled'
+               WHEN b.scheduled_at <> e.starts_at OR coalesce(s.revision, 0) <> e.revision THEN 'rescheduled'
+               WHEN b.scheduled_at <= p.as_of THEN 'started'
+               WHEN r.name IS NULL OR NOT r.active OR NOT e.channel = ANY (r.channels) THEN 'rule_off'
+               WHEN EXISTS (
+                    -- A rule nearer to the start has its turn, or had it.
+                    SELECT FROM booking_automation_events nearer
+                     WHERE nearer.event_type = 'reminder_sent' AND nearer.booking_id = e.booking_id
+                       AND nearer.revision = e.revision AND nearer.audience = e.audience AND nearer.channel = e.channel
+                       AND nearer.status IN ('pending', 'sending', 'completed')
+                       AND (nearer.scheduled_at, nearer.rule) > (e.scheduled_at, e.rule)) THEN 'superseded'
+               WHEN coalesce(btrim(c.email), '') = '' THEN 'no_address'
+           END AS not_due,
+           e.status = 'sending' AND e.attempts >= $8 AS exhausted,
+           c.email, c.name, c.timezone, c.service, c.with_name, c.place, c.meeting_link, c.is_online, c.place_timezone,
+           CASE WHEN isfinite(b.scheduled_at) THEN extract(epoch FROM b.scheduled_at - p.as_of)::float8 END AS seconds_left,
+           b.duration_minutes
+      FROM candidate
+      JOIN booking_automation_events e ON e.id = candidate.id
+     CROSS JOIN pace p
+      LEFT JOIN bookings b ON b.id = e.booking_id
+      LEFT JOIN booking_automation_state s ON s.booking_id = e.booking_id
+      LEFT JOIN reminder_rules r ON r.name = e.rule AND r.audience = e.audience
+      LEFT JOIN booking_automation_contacts c ON c.booking_id = e.booking_id AND c.audience = e.audience
+), ended AS (
+    -- Not due any more, or tried often enough: final.
+    UPDATE booking_automation_events e
+       SET status = CASE WHEN s.not_due IS NULL THEN 'failed' ELSE 'skipped' END,
+           reason = coalesce(s.not_due, 'unknown'),
+           error_message = CASE WHEN e.status = 'sending' THEN 'the lease ran out: nobody knows whether it was sent' ELSE e.error_message END,
+           event_data = coalesce(e.event_data, '{}') || jsonb_strip_nulls(jsonb_build_object('booking_status', s.booking_status)),
+           executed_at = p.as_of, lease_until = NULL, next_attempt_at = NULL
+      FROM seen s, pace p
+     WHERE e.id = s.id AND (s.not_due IS NOT NULL OR s.exhausted)
+       AND e.status IN ('pending', 'sending') AND e.next_attempt_at <= p.at
+    RETURNING e.id, e.status, e.reason
+), claimed AS (
+    -- The lease and the claim number are committed before the first request leaves. A row whose lease
+    -- ran out had an unknown outcome.
+    UPDATE booking_automation_events e
+       SET status = 'sending', claim = e.claim + 1, attempts = e.attempts + 1, reason = NULL,
+           lease_until = p.at + make_interval(secs => $5),
+           next_attempt_at = p.at + make_interval(secs => $5 + $6),
+           event_data = CASE WHEN e.status <> 'sending' THEN e.event_data
+               ELSE jsonb_set(coalesce(e.event_data, '{}'), '{attempts}', coalesce(e.event_data -> 'attempts', '[]')
+                    || jsonb_build_object('attempt', e.attempts, 'outcome', 'unknown', 'error', 'the lease ran out')) END
+      FROM seen s, pace p
+     WHERE e.id = s.id AND s.not_due IS NULL AND NOT s.exhausted
+       AND e.status IN ('pending', 'sending') AND e.next_attempt_at <= p.at
+    RETURNING e.id, e.booking_id, e.claim, e.attempts, e.rule, e.audience, e.starts_at, e.seq
+), paced AS (
+    UPDATE booking_automation_channels c
+       SET next_at = p.free_at + make_interval(secs => (SELECT count(*) FROM claimed) / $3)
+      FROM pace p
+     WHERE c.channel = $1
+)
+-- One row per message, each with the page's figures; a page without messages is one row without an id.
+SELECT extract(epoch FROM p.free_at - p.at)::float8, p.room::float8,
+       (SELECT count(*) FROM ended WHERE status = 'skipped'), (SELECT count(*) FROM ended WHERE status = 'failed'),
+       (SELECT coalesce(array_agg(id), '{}') FROM ended),
+       claimed.id, claimed.booking_id, claimed.claim, claimed.attempts, claimed.rule, claimed.audience, claimed.starts_at,
+       s.email, s.name, s.timezone, s.service, s.with_name, s.place, s.meeting_link, coalesce(s.is_online, false), s.place_timezone,
+       s.seconds_left, s.duration_minutes
+  FROM pace p
+  LEFT JOIN claimed ON true
+  LEFT JOIN seen s ON s.id = claimed.id
+ ORDER BY claimed.starts_at, claimed.seq

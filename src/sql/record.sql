@@ -1,0 +1,37 @@
+-- Records outcomes, each fenced by its claim: a row that somebody else has claimed since is not touched.
+--   $1 ids  $2 claims  $3 outcome: completed, pending, failed or released  $4 reasons  $5 errors
+--   $6 the provider's message ids  $7 seconds to the next attempt  $8 the moment to judge by  $9 attempts, at most
+WITH outcome AS (
+    SELECT o.*, clock_timestamp() AS at, coalesce($8, clock_timestamp()) AS as_of
+      FROM unnest($1::uuid[], $2::bigint[], $3::text[], $4::text[], $5::text[], $6::text[], $7::float8[])
+           AS o (id, claim, outcome, reason, error, message_id, wait)
+), judged AS (
+    -- No attempt after the last, and none after the start: then it has failed.
+    SELECT o.*,
+           CASE
+               WHEN o.outcome = 'released' THEN 'pending'
+               WHEN o.outcome = 'pending' AND (e.attempts >= $9 OR e.starts_at <= o.as_of + make_interval(secs => o.wait)) THEN 'failed'
+               ELSE o.outcome
+           END AS status
+      FROM outcome o
+      JOIN booking_automation_events e ON e.id = o.id
+)
+UPDATE booking_automation_events e
+   SET status = j.status,
+       reason = j.reason,
+       error_message = j.error,
+       message_id = coalesce(j.message_id, e.message_id),
+       attempts = e.attempts - (j.outcome = 'released')::integer,
+       lease_until = NULL,
+       next_attempt_at = CASE WHEN j.status = 'pending' THEN j.at + make_interval(secs => j.wait) END,
+       executed_at = CASE WHEN j.status <> 'pending' THEN j.as_of END,
+       flag_due = j.status = 'completed' AND e.audience = 'customer' AND e.rule IN ('24h', '1h', '15m'),
+       -- Every attempt stays on record.
+       event_data = CASE WHEN j.outcome = 'released' THEN e.event_data
+           ELSE jsonb_set(coalesce(e.event_data, '{}'), '{attempts}', coalesce(e.event_data -> 'attempts', '[]')
+                || jsonb_strip_nulls(jsonb_build_object('attempt', e.attempts, 'at', j.at,
+                       'outcome', CASE WHEN j.outcome = 'completed' THEN 'sent' ELSE j.reason END,
+                       'error', j.error, 'message_id', j.message_id))) END
+  FROM judged j
+ WHERE e.id = j.id AND e.status = 'sending' AND e.claim = j.claim
+RETURNING e.id, e.status

@@ -1,0 +1,62 @@
+-- Every (booking, rule, audience, channel) that became due, with its verdict.
+--   $1 as_of
+--   $2 due times up to here have their verdicts already (-infinity: look at all)
+--   $3 bookings to look at whatever their due times: they came into force, or were moved
+--   $4 how many pairs, at most; those of one booking stay together
+WITH rule AS MATERIALIZED (
+    SELECT r.name, r.audience, channel, r.lead, r.effective_from
+      FROM reminder_rules r
+     CROSS JOIN unnest(r.channels) AS channel
+     WHERE r.active
+), pair AS (
+    -- Due since the last pass looked: per rule one range of the index on the start.
+    SELECT b.id, b.scheduled_at, b.created_at::timestamptz, r.name, r.audience, r.channel, r.lead
+      FROM rule r
+     CROSS JOIN LATERAL (
+            SELECT b.id, b.scheduled_at, b.created_at
+              FROM bookings b
+             WHERE b.status = 'confirmed'
+               AND b.scheduled_at > $1 AND b.scheduled_at <= $1 + r.lead
+               AND b.scheduled_at > $2 + r.lead AND b.scheduled_at >= r.effective_from + r.lead
+           ) AS b
+    UNION
+    SELECT b.id, b.scheduled_at, b.created_at::timestamptz, r.name, r.audience, r.channel, r.lead
+      FROM rule r
+      JOIN bookings b ON b.id = ANY ($3)
+     WHERE b.status = 'confirmed'
+       AND b.scheduled_at > $1 AND b.scheduled_at <= $1 + r.lead
+       AND b.scheduled_at >= r.effective_from + r.lead
+), fresh AS (
+    -- Without those that have their verdict for this revision of the schedule.
+    SELECT p.*, coalesce(s.revision, 0) AS revision, p.scheduled_at - p.lead AS due_at,
+           coalesce(s.in_force_since, p.created_at, '-infinity') AS in_force_since
+      FROM pair p
+      LEFT JOIN booking_automation_state s ON s.booking_id = p.id
+     WHERE NOT EXISTS (
+            SELECT FROM booking_automation_events e
+             WHERE e.event_type = 'reminder_sent' AND e.booking_id = p.id
+               AND e.revision = coalesce(s.revision, 0)
+               AND e.rule = p.name AND e.audience = p.audience AND e.channel = p.channel)
+     ORDER BY p.scheduled_at, p.id
+     FETCH FIRST $4 ROWS WITH TIES
+), judged AS (
+    -- Booked late: in force only after the due time, with less than two thirds of the lead left.
+    SELECT f.*, f.in_force_since > f.due_at AND f.scheduled_at - $1 < f.lead * 2 / 3 AS late
+      FROM fresh f
+), verdict AS (
+    SELECT j.*,
+           CASE
+               WHEN j.late THEN 'booked_late'
+               -- Only the rule nearest the start goes out, of those due now and those already queued or sent.
+               WHEN row_number() OVER (PARTITION BY j.id, j.audience, j.channel ORDER BY j.late, j.lead, j.name) > 1
+                 OR EXISTS (
+                    SELECT FROM booking_automation_events e
+                     WHERE e.event_type = 'reminder_sent' AND e.booking_id = j.id AND e.revision = j.revision
+                       AND e.audience = j.audience AND e.channel = j.channel
+                       AND e.status IN ('pending', 'sending', 'completed')
+                       AND (e.scheduled_at, e.rule) > (j.due_at, j.name)) THEN 'superseded'
+               WHEN coalesce(btrim(c.email), '') = '' THEN 'no_address'
+           END AS reason
+      FROM judged j
+      LEFT JOIN booking_automation_contacts c ON c.booking_id = j.id AND c.audience = j.audience
+)

@@ -1,0 +1,384 @@
+//! Status changes that time makes: which, when, and one set-based statement for each.
+//!
+//! The same conditions make the UPDATE, the question whether anything is due, and the count that
+//! `--dry-run`, `migrate` and the summary's `remaining` show.
+
+use std::time::Duration;
+
+use chrono::{DateTime, TimeDelta, Utc};
+use futures_util::future;
+use serde::Serialize;
+use tokio_postgres::types::Type;
+use uuid::Uuid;
+
+use crate::config::PassSettings;
+use crate::database::{DatabaseError, Parameter, Result, Transaction};
+
+/// Status changes that one pass makes at most, over all steps.
+pub const LIMIT: i64 = 50_000;
+/// `remaining` is counted up to here: beyond it the exact number is not worth the reading.
+const COUNT_LIMIT: i64 = 1_000_000;
+/// How long a booking whose change the database refused (a constraint or trigger of the user's) is left
+/// alone. Others go on meanwhile.
+const REFUSED_FOR: Duration = Duration::from_secs(3600);
+/// How long one whose change met a lock is.
+const LOCKED_FOR: Duration = Duration::from_secs(60);
+/// Statements that one pass spends on finding the bookings whose change is refused.
+const ISOLATION_STATEMENTS: usize = 100;
+
+/// One kind of change. In the SQL, `b` is the booking; `$1` is `as_of`, `$2` is `as_of − EXPIRE_AFTER`,
+/// `$3` is `as_of − COMPLETE_AFTER`.
+struct Step {
+    from: &'static str,
+    to: &'static str,
+    /// Of the booking's own columns: tested to find it, and again in the UPDATE.
+    due: &'static str,
+    /// When it became due, for the audit trail.
+    due_at: &'static str,
+    /// What is most overdue comes first: an indexed expression.
+    order: &'static str,
+    kind: Kind,
+}
+
+/// Which number of the summary a step adds to.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    Started,
+    Completed,
+    Expired,
+    /// As `Expired`, and only where `EXPIRE_PENDING` says so.
+    ExpiredPending,
+}
+
+const END: &str = "booking_end(b.scheduled_at, b.duration_minutes)";
+/// An overdue booking's time counts from when a person unblocked it, if that is later than its end.
+const NOT_JUST_UNBLOCKED: &str =
+    "NOT EXISTS (SELECT FROM booking_automation_state s WHERE s.booking_id = b.id AND s.unblocked_at > $2)";
+const OVERDUE_AT: &str = "greatest(booking_end(b.scheduled_at, b.duration_minutes),
+        (SELECT s.unblocked_at FROM booking_automation_state s WHERE s.booking_id = b.id)) + ($1 - $2)";
+/// Bookings whose change the database refused lately.
+const NOT_REFUSED: &str = "NOT EXISTS (SELECT FROM booking_automation_events f
+        WHERE f.booking_id = b.id AND f.event_type = 'status_update' AND f.status = 'failed' AND f.next_attempt_at > $1)";
+
+/// The table of the design, 3.2, in the order in which it is judged.
+const STEPS: [Step; 5] = [
+    Step {
+        from: "pending",
+        to: "expired",
+        due: "b.scheduled_at <= $1",
+        due_at: "b.scheduled_at",
+        order: "b.scheduled_at",
+        kind: Kind::ExpiredPending,
+    },
+    // A booking never ends before it starts: the bound on the start is what the index serves.
+    Step {
+        from: "confirmed",
+        to: "expired",
+        due: "b.scheduled_at <= $2 AND booking_end(b.scheduled_at, b.duration_minutes) <= $2 AND b.auto_complete_blocked IS NOT TRUE",
+        due_at: OVERDUE_AT,
+        order: "b.scheduled_at",
+        kind: Kind::Expired,
+    },
+    Step {
+        from: "in_progress",
+        to: "expired",
+        due: "booking_end(b.scheduled_at, b.duration_minutes) <= $2 AND b.auto_complete_blocked IS NOT TRUE",
+        due_at: OVERDUE_AT,
+        order: END,
+        kind: Kind::Expired,
+    },
+    Step {
+        from: "confirmed",
+        to: "in_progress",
+        due: "b.scheduled_at <= $1",
+        due_at: "b.scheduled_at",
+        order: "b.scheduled_at",
+        kind: Kind::Started,
+    },
+    Step {
+        from: "in_progress",
+        to: "completed",
+        due: "booking_end(b.scheduled_at, b.duration_minutes) <= $3 AND b.auto_complete_blocked IS NOT TRUE",
+        due_at: "booking_end(b.scheduled_at, b.duration_minutes) + ($1 - $3)",
+        order: END,
+        kind: Kind::Completed,
+    },
+];
+
+impl Step {
+    fn is_on(&self, settings: &PassSettings) -> bool {
+        self.kind != Kind::ExpiredPending || settings.expire_pending
+    }
+
+    /// The bookings that are due for this step.
+    fn candidates(&self) -> String {
+        let just_unblocked =
+            if self.kind == Kind::Expired { format!("AND {NOT_JUST_UNBLOCKED}") } else { String::new() };
+        format!("FROM bookings b WHERE b.status = '{}' AND {} {just_unblocked} AND {NOT_REFUSED}", self.from, self.due)
+    }
+
+    /// Takes up to `$4` of them, or those of `$5`, and moves them on. `$6` is the run.
+    fn update(&self) -> String {
+        let Self { from, to, due, due_at, order, .. } = self;
+        let completed_at = if *to == "completed" { ", completed_at = $1" } else { "" };
+        format!(
+            "-- The most overdue first. What somebody else holds locked waits for the next pass.
+             WITH candidate AS MATERIALIZED (
+                 SELECT b.id {candidates} AND ($5::uuid[] IS NULL OR b.id = ANY ($5))
+                  ORDER BY {order} LIMIT $4
+                    FOR NO KEY UPDATE OF b SKIP LOCKED
+             )
+             UPDATE bookings b
+                SET status = '{to}', auto_status_updated = true{completed_at},
+                    -- Whatever was there before stays; our entries are a list.
+                    automation_logs = CASE
+                        WHEN b.automation_logs IS NULL OR jsonb_typeof(b.automation_logs) = 'null' THEN '[]'::jsonb
+                        WHEN jsonb_typeof(b.automation_logs) = 'array' THEN b.automation_logs
+                        ELSE jsonb_build_array(b.automation_logs) END || jsonb_build_object('at', $1, 'from', '{from}', 'to', '{to}', 'due_at', {due_at}, 'run_id', $6)
+               FROM candidate c
+              WHERE b.id = c.id
+                -- Tested again: the lock may have shown a newer row.
+                AND b.status = '{from}' AND {due}",
+            candidates = self.candidates(),
+        )
+    }
+}
+
+/// How many bookings each kind of change moved, or would move.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Transitions {
+    /// `confirmed → in_progress`.
+    pub started: i64,
+    /// `in_progress → completed`.
+    pub completed: i64,
+    /// `→ expired`.
+    pub expired: i64,
+    /// Due, but beyond this pass's limit, or of bookings that somebody else holds locked.
+    pub remaining: i64,
+}
+
+impl Transitions {
+    fn add(&mut self, kind: Kind, count: i64) {
+        match kind {
+            Kind::Started => self.started += count,
+            Kind::Completed => self.completed += count,
+            Kind::Expired | Kind::ExpiredPending => self.expired += count,
+        }
+    }
+
+    fn made(&self) -> i64 {
+        self.started + self.completed + self.expired
+    }
+}
+
+/// The moments that every decision of a pass is made by.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Moments {
+    as_of: DateTime<Utc>,
+    expire_before: DateTime<Utc>,
+    complete_before: DateTime<Utc>,
+}
+
+impl Moments {
+    pub(crate) fn new(as_of: DateTime<Utc>, settings: &PassSettings) -> Self {
+        // Settings are at most a year: neither conversion nor subtraction can fail.
+        let before = |wait: Duration| as_of - TimeDelta::from_std(wait).unwrap_or_default();
+        Self { as_of, expire_before: before(settings.expire_after), complete_before: before(settings.complete_after) }
+    }
+
+    /// `$1` to `$3` of every statement here.
+    pub(crate) fn parameters(&self) -> [Parameter<'_>; 3] {
+        [
+            (&self.as_of, Type::TIMESTAMPTZ),
+            (&self.expire_before, Type::TIMESTAMPTZ),
+            (&self.complete_before, Type::TIMESTAMPTZ),
+        ]
+    }
+}
+
+/// SQL of a boolean: is any change due? A few index probes.
+pub(crate) fn any_due(settings: &PassSettings) -> String {
+    let questions: Vec<_> = STEPS
+        .iter()
+        .filter(|step| step.is_on(settings))
+        .map(|step| format!("EXISTS (SELECT {})", step.candidates()))
+        .collect();
+    questions.join(" OR ")
+}
+
+/// Makes the changes that are due, at most [`LIMIT`]. A constant number of statements, unless the user's
+/// database refuses one.
+pub(crate) async fn advance(
+    transaction: &Transaction,
+    moments: &Moments,
+    settings: &PassSettings,
+    run_id: Uuid,
+) -> Result<Transitions> {
+    let mut done = Transitions::default();
+    let mut statements_left = ISOLATION_STATEMENTS;
+    for step in STEPS.iter().filter(|step| step.is_on(settings)) {
+        let room = LIMIT - done.made();
+        let changed = match in_savepoint(transaction, step, moments, run_id, room, None).await {
+            Err(error) if error.is_of_a_row() => {
+                isolate(transaction, step, moments, run_id, room, &mut statements_left).await?
+            }
+            result => result?,
+        };
+        done.add(step.kind, changed);
+    }
+    done.remaining = plan(transaction, moments, settings, Some(COUNT_LIMIT)).await?.made();
+    Ok(done)
+}
+
+/// One step's UPDATE, undone when the database refuses it. One round trip.
+async fn in_savepoint(
+    transaction: &Transaction,
+    step: &Step,
+    moments: &Moments,
+    run_id: Uuid,
+    limit: i64,
+    only: Option<&[Uuid]>,
+) -> Result<i64> {
+    let sql = step.update();
+    let [as_of, expire, complete] = moments.parameters();
+    let run_id = run_id.to_string();
+    let parameters = [as_of, expire, complete, (&limit, Type::INT8), (&only, Type::UUID_ARRAY), (&run_id, Type::TEXT)];
+    let (begun, changed, ended) = future::join3(
+        transaction.batch("SAVEPOINT step"),
+        transaction.execute(&sql, &parameters),
+        transaction.batch("RELEASE SAVEPOINT step"),
+    )
+    .await;
+    begun?;
+    match changed {
+        Ok(changed) => {
+            ended?;
+            Ok(i64::try_from(changed).unwrap_or(i64::MAX))
+        }
+        Err(error) => {
+            if error.is_of_a_row() {
+                transaction.batch("ROLLBACK TO SAVEPOINT step; RELEASE SAVEPOINT step").await?;
+            }
+            Err(error)
+        }
+    }
+}
+
+/// Halves the candidates until the refused ones stand alone; each of those is recorded and left alone for
+/// a while, the others are moved on.
+async fn isolate(
+    transaction: &Transaction,
+    step: &Step,
+    moments: &Moments,
+    run_id: Uuid,
+    room: i64,
+    statements_left: &mut usize,
+) -> Result<i64> {
+    let [as_of, expire, complete] = moments.parameters();
+    let candidates = format!(
+        "SELECT b.id {} ORDER BY {} LIMIT $4 FOR NO KEY UPDATE OF b SKIP LOCKED",
+        step.candidates(),
+        step.order
+    );
+    let rows = transaction.query(&candidates, &[as_of, expire, complete, (&room, Type::INT8)]).await?;
+    let ids: Vec<Uuid> = rows.iter().map(|row| row.get(0)).collect();
+    let mut changed = 0;
+    let mut halves = vec![&ids[..]];
+    while let Some(ids) = halves.pop() {
+        if ids.is_empty() {
+            continue;
+        }
+        if *statements_left == 0 {
+            tracing::warn!(transition.to = step.to, "too many bookings are refused; the rest waits for the next pass");
+            break;
+        }
+        *statements_left -= 1;
+        match in_savepoint(transaction, step, moments, run_id, room, Some(ids)).await {
+            Ok(count) => changed += count,
+            Err(error) if error.is_of_a_row() => match ids {
+                [id] => record_refusal(transaction, step, moments, run_id, *id, &error).await?,
+                _ => {
+                    let (first, second) = ids.split_at(ids.len() / 2);
+                    halves.extend([second, first]);
+                }
+            },
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(changed)
+}
+
+async fn record_refusal(
+    transaction: &Transaction,
+    step: &Step,
+    moments: &Moments,
+    run_id: Uuid,
+    booking_id: Uuid,
+    error: &DatabaseError,
+) -> Result<()> {
+    let code = error.code().map_or("", |code| code.code());
+    tracing::warn!(booking.id = %booking_id, transition.from = step.from, transition.to = step.to, sqlstate = code,
+        "the database refused a status change; it is tried again later");
+    let sql = "INSERT INTO booking_automation_events
+               (booking_id, event_type, event_data, scheduled_at, executed_at, status, reason, error_message, next_attempt_at)
+        VALUES ($1, 'status_update', jsonb_build_object('from', $2, 'to', $3, 'by', 'booking-automation', 'run_id', $4),
+                $5, $5, 'failed', 'refused', $6, $5 + make_interval(secs => $7))";
+    let wait = if error.is_lock() { LOCKED_FOR } else { REFUSED_FOR };
+    transaction
+        .execute(
+            sql,
+            &[
+                (&booking_id, Type::UUID),
+                (&step.from, Type::TEXT),
+                (&step.to, Type::TEXT),
+                (&run_id.to_string(), Type::TEXT),
+                (&moments.as_of, Type::TIMESTAMPTZ),
+                (&error.details(), Type::TEXT),
+                (&wait.as_secs_f64(), Type::FLOAT8),
+            ],
+        )
+        .await?;
+    Ok(())
+}
+
+/// What is due, each kind counted up to `limit`. Writes nothing.
+pub(crate) async fn plan(
+    transaction: &Transaction,
+    moments: &Moments,
+    settings: &PassSettings,
+    limit: Option<i64>,
+) -> Result<Transitions> {
+    let [expire_pending, expire_confirmed, expire_in_progress, start, complete] = &STEPS;
+    // A booking whose start and end both passed goes through both steps in one pass.
+    let start_and_complete = format!("{} AND {}", start.candidates(), complete.due);
+    let counts: Vec<_> = [expire_pending, expire_confirmed, expire_in_progress, start, complete]
+        .iter()
+        .map(|step| if step.is_on(settings) { step.candidates() } else { format!("{} AND false", step.candidates()) })
+        .chain([start_and_complete])
+        .map(|candidates| format!("(SELECT count(*) FROM (SELECT {candidates} LIMIT $4) AS counted)"))
+        .collect();
+    let sql = format!("SELECT {}", counts.join(", "));
+    let [as_of, expire, completed] = moments.parameters();
+    let row = transaction.query_one(&sql, &[as_of, expire, completed, (&limit, Type::INT8)]).await?;
+    let count = |position: usize| row.get::<_, i64>(position);
+    // Overdue bookings fit the later conditions too, but are judged first.
+    Ok(Transitions {
+        expired: count(0) + count(1) + count(2),
+        started: (count(3) - count(1)).max(0),
+        completed: (count(4) - count(2) + count(5) - count(1)).max(0),
+        remaining: 0,
+    })
+}
+
+/// What one pass would do now: [`plan`], cut at [`LIMIT`] in the order of the steps.
+pub(crate) async fn preview(
+    transaction: &Transaction,
+    moments: &Moments,
+    settings: &PassSettings,
+) -> Result<Transitions> {
+    let due = plan(transaction, moments, settings, None).await?;
+    let expired = due.expired.min(LIMIT);
+    let started = due.started.min(LIMIT - expired);
+    let completed = due.completed.min(LIMIT - expired - started);
+    Ok(Transitions { started, completed, expired, remaining: due.made() - expired - started - completed })
+}
