@@ -94,7 +94,7 @@ pub async fn deliver(database: &Database, mailer: &Mailer<'_>, call: &Call) -> R
             continue;
         }
         let started = Instant::now();
-        let sent = send_page(mailer, &page, rate, stop_sending).await;
+        let sent = send_page(mailer, page, rate, stop_sending).await;
         limits.messages = next_page_size(&sent, started.elapsed(), concurrency);
         account_stopped = sent.iter().any(|(_, outcome)| matches!(outcome, Outcome::AccountWide { .. }));
         for (claimed, outcome) in &sent {
@@ -168,24 +168,18 @@ async fn record_and_claim(
 }
 
 /// Sends a page at its rate, so many at a time; every message gets an outcome.
-async fn send_page<'p>(
-    mailer: &Mailer<'_>,
-    page: &'p Page,
-    rate: f64,
-    stop_sending: Instant,
-) -> Vec<(&'p Claimed, Outcome)> {
+async fn send_page(mailer: &Mailer<'_>, page: Page, rate: f64, stop_sending: Instant) -> Vec<(Claimed, Outcome)> {
     let read_at = Instant::now();
-    let stopped = AtomicBool::new(false);
-    let sends = page.messages.iter().enumerate().map(|(position, claimed)| {
+    let stopped = &AtomicBool::new(false);
+    let sends = page.messages.into_iter().enumerate().map(|(position, claimed)| {
         let leaves_at = read_at + page.free_in + Duration::from_secs_f64(position as f64 / rate);
-        let stopped = &stopped;
         async move {
             tokio::time::sleep_until(leaves_at.into()).await;
             let now = Instant::now();
             let outcome = if stopped.load(Ordering::Relaxed) || now >= read_at + FRESH_FOR || now >= stop_sending {
                 Outcome::Deferred
             } else {
-                send(mailer, claimed, stop_sending + RECORDING_TIME / 2).await
+                send(mailer, &claimed, stop_sending + RECORDING_TIME / 2).await
             };
             if matches!(outcome, Outcome::AccountWide { .. }) {
                 stopped.store(true, Ordering::Relaxed);
@@ -245,7 +239,7 @@ fn wait_after(outcome: &Outcome, attempt: i32, unknown_wait: Duration) -> Durati
 }
 
 /// As many as the last page's speed lets leave within two seconds.
-fn next_page_size(sent: &[(&Claimed, Outcome)], took: Duration, concurrency: usize) -> i64 {
+fn next_page_size(sent: &[(Claimed, Outcome)], took: Duration, concurrency: usize) -> i64 {
     let left = sent.iter().filter(|(_, outcome)| *outcome != Outcome::Deferred).count();
     let per_second = left as f64 / took.as_secs_f64().max(0.001);
     let messages = (per_second * outbox::PAGE.as_secs_f64()) as i64;

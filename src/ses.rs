@@ -5,6 +5,9 @@
 
 use std::time::Duration;
 
+use aws_config::environment::region::EnvironmentVariableRegionProvider;
+use aws_config::meta::region::RegionProviderChain;
+use aws_config::profile::ProfileFileRegionProvider;
 use aws_config::retry::RetryConfig;
 use aws_config::timeout::TimeoutConfig;
 use aws_credential_types::provider::error::CredentialsError;
@@ -48,7 +51,11 @@ impl Ses {
             aws_smithy_http_client::Builder::new().tls_provider(Provider::Rustls(CryptoMode::Ring)).build_https();
         let timeouts =
             TimeoutConfig::builder().connect_timeout(CONNECT_TIMEOUT).operation_timeout(REQUEST_TIMEOUT).build();
+        // The SDK's own chain would also ask the instance metadata service, and wait for it where there is none.
+        let region = RegionProviderChain::first_try(EnvironmentVariableRegionProvider::new())
+            .or_else(ProfileFileRegionProvider::new());
         let config = aws_config::from_env()
+            .region(region)
             .http_client(http)
             .retry_config(RetryConfig::disabled())
             .timeout_config(timeouts)
@@ -100,28 +107,26 @@ impl Ses {
         to: &Address,
         message: Message,
     ) -> Result<String, SdkError<SendEmailError, HttpResponse>> {
-        let utf8 = |data: String| {
-            Content::builder().charset("UTF-8").data(data).build().map_err(SdkError::construction_failure)
-        };
         let body = Body::builder().text(utf8(message.text)?).html(utf8(message.html)?).build();
         let content = SesMessage::builder().subject(utf8(message.subject)?).body(body).build();
-        let tag = MessageTag::builder()
-            .name(EVENT_TAG)
-            .value(event_id.to_string())
-            .build()
-            .map_err(SdkError::construction_failure)?;
+        let tag = MessageTag::builder().name(EVENT_TAG).value(event_id.to_string()).build();
         let sent = self
             .client
             .send_email()
             .from_email_address(&self.from)
             .destination(Destination::builder().to_addresses(to.as_str()).build())
             .content(EmailContent::builder().simple(content).build())
-            .email_tags(tag)
+            .email_tags(tag.map_err(SdkError::construction_failure)?)
             .set_configuration_set_name(self.configuration_set.clone())
             .send()
             .await?;
         Ok(sent.message_id().unwrap_or_default().to_owned())
     }
+}
+
+#[expect(clippy::result_large_err, reason = "the SDK's own error, looked at once and dropped")]
+fn utf8(data: String) -> Result<Content, SdkError<SendEmailError, HttpResponse>> {
+    Content::builder().charset("UTF-8").data(data).build().map_err(SdkError::construction_failure)
 }
 
 /// What an answer, or its absence, says about the message.

@@ -1,0 +1,267 @@
+//! A test's own database, its own mail endpoint, and the program itself, run as users run it.
+
+use std::collections::BTreeMap;
+use std::process::Stdio;
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use chrono::{DateTime, Duration, Utc};
+use serde_json::Value;
+use tokio::process::Command;
+use tokio::sync::OnceCell;
+use tokio_postgres::types::ToSql;
+use tokio_postgres::{Client, NoTls, Row};
+use uuid::Uuid;
+
+use crate::cluster::cluster;
+use crate::ses::Ses;
+
+/// The tests' noon: a Sunday, long before any real clock that runs them.
+pub fn noon() -> DateTime<Utc> {
+    "2026-03-01T12:00:00Z".parse().unwrap()
+}
+
+/// A duration in minutes.
+pub fn minutes(minutes: i64) -> Duration {
+    Duration::minutes(minutes)
+}
+
+/// A duration in hours.
+pub fn hours(hours: i64) -> Duration {
+    Duration::hours(hours)
+}
+
+/// Opens a session of its own.
+pub async fn connect(url: &str) -> Client {
+    let (client, connection) = tokio_postgres::connect(url, NoTls).await.unwrap();
+    tokio::spawn(connection);
+    client
+}
+
+/// The program, on a database and a mail endpoint of its own.
+pub struct App {
+    /// URL of the database, as a superuser.
+    pub url: String,
+    /// A session of the user's backend on it. It believes that it is `noon()`.
+    pub db: Client,
+    /// The mail endpoint.
+    pub ses: Ses,
+    /// Settings of the program.
+    pub env: BTreeMap<&'static str, String>,
+    /// The three people and the service that `booking` uses.
+    pub customer: Uuid,
+    /// See `customer`.
+    pub provider: Uuid,
+    /// See `customer`.
+    pub service: Uuid,
+}
+
+/// What the program said.
+#[derive(Debug)]
+pub struct Said {
+    /// Whether it exited with 0.
+    pub success: bool,
+    /// Its stdout.
+    pub stdout: String,
+    /// Its stderr.
+    pub stderr: String,
+}
+
+impl Said {
+    /// The summary.
+    pub fn summary(&self) -> Value {
+        assert!(self.success, "{}", self.stderr);
+        serde_json::from_str(&self.stdout).unwrap_or_else(|error| panic!("{error}: {} {}", self.stdout, self.stderr))
+    }
+}
+
+impl App {
+    /// On a fresh database with the schema.
+    pub async fn new() -> Self {
+        Self::on(&new_database(template().await).await).await
+    }
+
+    /// On an empty database.
+    pub async fn empty() -> Self {
+        let url = new_database("template0").await;
+        Self::bare(&url).await
+    }
+
+    async fn on(url: &str) -> Self {
+        let mut app = Self::bare(url).await;
+        app.db.batch_execute(&format!("SET booking_automation.as_of = '{}'", noon().to_rfc3339())).await.unwrap();
+        app.customer = app.person("Carla Customer", Some("carla@customers.example"), "Europe/Vienna").await;
+        app.provider = app.person("Petra Provider", Some("petra@providers.example"), "Europe/Vienna").await;
+        let sql = "INSERT INTO services (provider_id, title, duration_minutes) VALUES ($1, 'Massage', 60) RETURNING id";
+        app.service = app.one(sql, &[&app.provider]).await.get(0);
+        app
+    }
+
+    async fn bare(url: &str) -> Self {
+        let ses = Ses::start().await;
+        let env = [
+            ("DATABASE_URL", url.to_owned()),
+            ("EMAIL_FROM", "Studio Nord <booking@studio.example>".to_owned()),
+            ("SEND_RATE", "1000".to_owned()),
+            ("AWS_ENDPOINT_URL_SESV2", ses.url.clone()),
+            ("AWS_REGION", "eu-central-1".to_owned()),
+            ("AWS_ACCESS_KEY_ID", "test".to_owned()),
+            ("AWS_SECRET_ACCESS_KEY", "test".to_owned()),
+            ("AWS_EC2_METADATA_DISABLED", "true".to_owned()),
+        ];
+        Self {
+            url: url.to_owned(),
+            db: connect(url).await,
+            ses,
+            env: env.into_iter().collect(),
+            customer: Uuid::nil(),
+            provider: Uuid::nil(),
+            service: Uuid::nil(),
+        }
+    }
+
+    /// A command of the program, with nothing of this process's environment.
+    pub fn command(&self, arguments: &[&str]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_booking-automation"));
+        command.args(arguments).env_clear().envs(&self.env).stdin(Stdio::null()).kill_on_drop(true);
+        command
+    }
+
+    /// Runs the program to its end.
+    pub async fn call(&self, arguments: &[&str]) -> Said {
+        let output = self.command(arguments).output().await.unwrap();
+        Said {
+            success: output.status.success(),
+            stdout: String::from_utf8(output.stdout).unwrap(),
+            stderr: String::from_utf8(output.stderr).unwrap(),
+        }
+    }
+
+    /// `run`, as if it were `as_of`.
+    pub async fn run(&self, as_of: DateTime<Utc>) -> Value {
+        self.call(&["run", "--as-of", &as_of.to_rfc3339()]).await.summary()
+    }
+
+    /// Executes SQL as the user's backend.
+    pub async fn sql(&self, sql: &str, parameters: &[&(dyn ToSql + Sync)]) -> u64 {
+        self.db.execute(sql, parameters).await.unwrap_or_else(|error| panic!("{sql}: {error:?}"))
+    }
+
+    /// The one row of a query.
+    pub async fn one(&self, sql: &str, parameters: &[&(dyn ToSql + Sync)]) -> Row {
+        self.db.query_one(sql, parameters).await.unwrap_or_else(|error| panic!("{sql}: {error:?}"))
+    }
+
+    /// The first column of all rows, as text.
+    pub async fn column(&self, sql: &str, parameters: &[&(dyn ToSql + Sync)]) -> Vec<String> {
+        let rows = self.db.query(sql, parameters).await.unwrap_or_else(|error| panic!("{sql}: {error:?}"));
+        rows.iter().map(|row| row.get::<_, Option<String>>(0).unwrap_or_default()).collect()
+    }
+
+    /// A user.
+    pub async fn person(&self, name: &str, email: Option<&str>, zone: &str) -> Uuid {
+        let sql = "INSERT INTO users (display_name, email, timezone) VALUES ($1, $2, $3) RETURNING id";
+        self.one(sql, &[&name, &email, &zone]).await.get(0)
+    }
+
+    /// A booking of an hour that was made a month before.
+    pub async fn booking(&self, status: &str, scheduled_at: DateTime<Utc>) -> Uuid {
+        let sql = "INSERT INTO bookings (customer_id, provider_id, service_id, status, scheduled_at, duration_minutes, location, created_at)
+                   VALUES ($1, $2, $3, $4, $5, 60, 'Ringstraße 1, Wien', $5::timestamptz - interval '30 days') RETURNING id";
+        self.one(sql, &[&self.customer, &self.provider, &self.service, &status, &scheduled_at]).await.get(0)
+    }
+
+    /// A booking that was confirmed a month before its start.
+    pub async fn confirmed(&self, scheduled_at: DateTime<Utc>) -> Uuid {
+        self.believing(scheduled_at - Duration::days(30)).await;
+        let id = self.booking("confirmed", scheduled_at).await;
+        self.believing(noon()).await;
+        id
+    }
+
+    /// Makes the backend's session believe that it is `now`.
+    pub async fn believing(&self, now: DateTime<Utc>) {
+        self.db.batch_execute(&format!("SET booking_automation.as_of = '{}'", now.to_rfc3339())).await.unwrap();
+    }
+
+    /// A booking's status.
+    pub async fn status(&self, id: Uuid) -> String {
+        self.one("SELECT status FROM bookings WHERE id = $1", &[&id]).await.get(0)
+    }
+
+    /// A booking's reminders in order: `rule status reason`.
+    pub async fn reminders(&self, id: Uuid) -> Vec<String> {
+        let sql = "SELECT concat_ws(' ', rule, status, reason) FROM booking_automation_events
+                    WHERE booking_id = $1 AND event_type = 'reminder_sent' ORDER BY scheduled_at, seq";
+        self.column(sql, &[&id]).await
+    }
+
+    /// Makes what waits for its next attempt, or holds a lease, due at once.
+    pub async fn make_claimable(&self) {
+        self.sql("UPDATE booking_automation_events SET next_attempt_at = now(), lease_until = now() WHERE status IN ('pending', 'sending')", &[])
+            .await;
+    }
+
+    /// A role of the user's that owns nothing and has no right on our tables; returns a session of it.
+    pub async fn backend_role(&self) -> Client {
+        let role = format!("backend_{}", Uuid::new_v4().simple());
+        self.db
+            .batch_execute(&format!(
+                "CREATE ROLE {role} LOGIN PASSWORD 'backend';
+                 GRANT SELECT, INSERT, UPDATE, DELETE ON users, services, bookings TO {role}"
+            ))
+            .await
+            .unwrap();
+        let (_, host) = self.url.rsplit_once('@').unwrap();
+        connect(&format!("postgres://{role}:backend@{host}")).await
+    }
+}
+
+impl Drop for App {
+    fn drop(&mut self) {
+        if let Some(name) = self.url.rsplit('/').next() {
+            // Disk is scarce; the cluster goes as a whole. Only a foreign server must be tidied up.
+            if std::env::var_os("TEST_DATABASE_URL").is_some() {
+                let (base, name) = (cluster().base_url.clone(), name.to_owned());
+                let drop = async move {
+                    let admin = connect(&format!("{base}/postgres")).await;
+                    let _ = admin.batch_execute(&format!("DROP DATABASE {name} WITH (FORCE)")).await;
+                };
+                let _ = std::thread::spawn(|| tokio::runtime::Runtime::new().map(|runtime| runtime.block_on(drop))).join();
+            }
+        }
+    }
+}
+
+/// A new database; its URL.
+async fn new_database(template: &str) -> String {
+    static COUNTER: AtomicU32 = AtomicU32::new(0);
+    let number = COUNTER.fetch_add(1, Ordering::Relaxed);
+    let name = format!("it_{}_{number}", std::process::id());
+    let base = &cluster().base_url;
+    let admin = connect(&format!("{base}/postgres")).await;
+    let sql = format!("CREATE DATABASE {name} TEMPLATE {template} STRATEGY file_copy");
+    // Two at once from one template may meet each other.
+    while let Err(error) = admin.batch_execute(&sql).await {
+        let code = error.code().map(|code| code.code().to_owned());
+        assert_eq!(code.as_deref(), Some("55006"), "{error:?}");
+        tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+    }
+    format!("{base}/{name}")
+}
+
+/// The database that the others are copied from, migrated once, by the program.
+async fn template() -> &'static str {
+    static TEMPLATE: OnceCell<String> = OnceCell::const_new();
+    TEMPLATE
+        .get_or_init(|| async {
+            let url = new_database("template0").await;
+            let app = App::bare(&url).await;
+            let said = app.call(&["migrate"]).await;
+            assert!(said.success, "{}", said.stderr);
+            // The tests live in another time than the installation.
+            app.sql("UPDATE reminder_rules SET effective_from = '2020-01-01'", &[]).await;
+            let (_, name) = url.rsplit_once('/').unwrap();
+            name.to_owned()
+        })
+        .await
+}

@@ -1,0 +1,138 @@
+//! One throw-away PostgreSQL cluster for the whole run, gone when the test process is.
+//!
+//! `TEST_DATABASE_URL` (a URL of a superuser's) uses another server instead.
+
+use std::net::TcpListener;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::OnceLock;
+use std::time::{Duration, Instant};
+
+/// A server to test on.
+pub struct Cluster {
+    /// URL of a superuser, without a database.
+    pub base_url: String,
+    /// Certificate authority of its TLS certificate, when we started it.
+    pub ca_pem: Option<String>,
+    /// Its directory, when we started it.
+    pub directory: Option<PathBuf>,
+    /// Ends the server when this process ends, however it does: it waits for its stdin to close.
+    _watchdog: Option<Child>,
+}
+
+/// The run's server.
+pub fn cluster() -> &'static Cluster {
+    static CLUSTER: OnceLock<Cluster> = OnceLock::new();
+    CLUSTER.get_or_init(|| match std::env::var("TEST_DATABASE_URL") {
+        Ok(url) => {
+            let base_url = match url.rsplit_once('/') {
+                Some((base, _)) if base.contains('@') => base.to_owned(),
+                _ => url,
+            };
+            Cluster { base_url, ca_pem: None, directory: None, _watchdog: None }
+        }
+        Err(_) => start(),
+    })
+}
+
+fn start() -> Cluster {
+    let bin = server_binaries().expect(
+        "no PostgreSQL server found on PATH or in /usr/lib/postgresql/*/bin: install one (Debian: apt-get install postgresql) or set TEST_DATABASE_URL",
+    );
+    let directory = tempfile::Builder::new().prefix("booking-automation-").tempdir().unwrap().keep();
+    let data = directory.join("data");
+    let (ca_pem, certificate, key) = certificates();
+    std::fs::write(directory.join("server.crt"), certificate).unwrap();
+    std::fs::write(directory.join("server.key"), key).unwrap();
+    run(Command::new("chmod").arg("600").arg(directory.join("server.key")));
+    let root = is_root();
+    if root {
+        run(Command::new("chown").args(["-R", "postgres"]).arg(&directory));
+    }
+
+    run(as_postgres(root, &bin.join("initdb")).args(["--auth=trust", "--username=postgres", "--encoding=UTF8", "--no-sync", "-D"]).arg(&data));
+    let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let mut server = as_postgres(root, &bin.join("postgres"))
+        .arg("-D")
+        .arg(&data)
+        .args(["-p", &port.to_string(), "-k"])
+        .arg(&directory)
+        .args(["-c", "listen_addresses=127.0.0.1", "-c", "fsync=off", "-c", "max_connections=300", "-c", "ssl=on"])
+        .args(["-c", "max_prepared_transactions=0", "-c", "autovacuum_naptime=10s", "-c", "shared_buffers=256MB"])
+        .arg("-c")
+        .arg(format!("ssl_cert_file={}", directory.join("server.crt").display()))
+        .arg("-c")
+        .arg(format!("ssl_key_file={}", directory.join("server.key").display()))
+        .stdout(Stdio::null())
+        .stderr(std::fs::File::create(directory.join("log")).unwrap())
+        .spawn()
+        .unwrap();
+
+    let watchdog = Command::new("sh")
+        .args(["-c", "cat; kill -INT $0; for i in 1 2 3 4 5 6 7 8 9 10; do kill -0 $0 2>/dev/null || break; sleep 0.5; done; rm -rf \"$1\""])
+        .arg(server.id().to_string())
+        .arg(&directory)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+
+    let give_up = Instant::now() + Duration::from_secs(60);
+    while std::net::TcpStream::connect(("127.0.0.1", port)).is_err() {
+        let log = || std::fs::read_to_string(directory.join("log")).unwrap_or_default();
+        assert!(server.try_wait().unwrap().is_none(), "PostgreSQL did not start: {}", log());
+        assert!(Instant::now() < give_up, "PostgreSQL did not start in 60 s: {}", log());
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    Cluster {
+        base_url: format!("postgres://postgres@127.0.0.1:{port}"),
+        ca_pem: Some(ca_pem),
+        directory: Some(directory),
+        _watchdog: Some(watchdog),
+    }
+}
+
+/// The directory of the newest server: `PATH` first, then Debian's places.
+fn server_binaries() -> Option<PathBuf> {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let mut candidates: Vec<PathBuf> = std::fs::read_dir("/usr/lib/postgresql")
+        .map(|entries| entries.flatten().map(|entry| entry.path().join("bin")).collect())
+        .unwrap_or_default();
+    candidates.sort();
+    candidates.reverse();
+    std::env::split_paths(&path).chain(candidates).find(|bin| bin.join("initdb").exists() && bin.join("postgres").exists())
+}
+
+fn is_root() -> bool {
+    let output = Command::new("id").arg("-u").output().unwrap();
+    output.stdout.starts_with(b"0\n")
+}
+
+/// The server refuses to run as root: there it runs as `postgres`, without sudo.
+fn as_postgres(root: bool, program: &Path) -> Command {
+    if root {
+        let mut command = Command::new("setpriv");
+        command.args(["--reuid=postgres", "--regid=postgres", "--init-groups"]).arg(program);
+        command
+    } else {
+        Command::new(program)
+    }
+}
+
+fn run(command: &mut Command) {
+    let output = command.output().unwrap_or_else(|error| panic!("{command:?}: {error}"));
+    assert!(output.status.success(), "{command:?}: {}", String::from_utf8_lossy(&output.stderr));
+}
+
+/// A CA, and a server certificate by it for `localhost` alone.
+fn certificates() -> (String, String, String) {
+    let mut authority = rcgen::CertificateParams::new(Vec::new()).unwrap();
+    authority.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
+    let authority_key = rcgen::KeyPair::generate().unwrap();
+    let ca_pem = authority.self_signed(&authority_key).unwrap().pem();
+    let issuer = rcgen::Issuer::new(authority, authority_key);
+    let key = rcgen::KeyPair::generate().unwrap();
+    let certificate = rcgen::CertificateParams::new(vec!["localhost".to_owned()]).unwrap().signed_by(&key, &issuer).unwrap();
+    (ca_pem, certificate.pem(), key.serialize_pem())
+}

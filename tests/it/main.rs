@@ -1,0 +1,8 @@
+//! The program as its users meet it: the command line, on a real PostgreSQL, with mail endpoints that
+//! speak SES. Every test has a database of its own.
+#![allow(clippy::unwrap_used, missing_docs, unreachable_pub, reason = "these are tests")]
+
+mod app;
+mod cluster;
+mod ses;
+mod transitions;

@@ -1,0 +1,146 @@
+//! A mail endpoint of our own: speaks enough of SES v2 to take a message, and answers as it is told.
+
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use axum::Router;
+use axum::body::Bytes;
+use axum::extract::State;
+use axum::http::{HeaderMap, StatusCode};
+use axum::response::{IntoResponse, Response};
+use axum::routing::{get, post};
+use serde_json::{Value, json};
+
+/// A request to send.
+#[derive(Clone, Debug)]
+pub struct Mail(pub Value);
+
+impl Mail {
+    /// Whom it goes to.
+    pub fn to(&self) -> &str {
+        self.0["Destination"]["ToAddresses"][0].as_str().unwrap()
+    }
+
+    /// Its subject.
+    pub fn subject(&self) -> &str {
+        self.0["Content"]["Simple"]["Subject"]["Data"].as_str().unwrap()
+    }
+
+    /// Its text.
+    pub fn text(&self) -> &str {
+        self.0["Content"]["Simple"]["Body"]["Text"]["Data"].as_str().unwrap()
+    }
+
+    /// Its HTML.
+    pub fn html(&self) -> &str {
+        self.0["Content"]["Simple"]["Body"]["Html"]["Data"].as_str().unwrap()
+    }
+
+    /// The event in its tag.
+    pub fn event_id(&self) -> &str {
+        self.0["EmailTags"][0]["Value"].as_str().unwrap()
+    }
+}
+
+/// How to answer.
+#[derive(Clone, Debug)]
+pub enum Answer {
+    /// 200.
+    Sent,
+    /// An error of the API.
+    Error(u16, &'static str, &'static str),
+    /// Never, in the test's time.
+    Silence,
+    /// 200, after a while.
+    Slow(Duration),
+}
+
+type Rule = Box<dyn Fn(&Mail) -> Answer + Send>;
+
+struct Shared {
+    mails: Mutex<Vec<Mail>>,
+    rule: Mutex<Rule>,
+    arrived: tokio::sync::Notify,
+}
+
+/// The endpoint.
+pub struct Ses {
+    /// Its URL.
+    pub url: String,
+    shared: Arc<Shared>,
+}
+
+impl Ses {
+    /// Starts one that takes everything.
+    pub async fn start() -> Self {
+        let shared = Arc::new(Shared {
+            mails: Mutex::default(),
+            rule: Mutex::new(Box::new(|_| Answer::Sent)),
+            arrived: tokio::sync::Notify::new(),
+        });
+        let router = Router::new()
+            .route("/v2/email/outbound-emails", post(send))
+            .route("/v2/email/account", get(|| async { axum::Json(json!({"SendQuota": {"MaxSendRate": 500.0, "Max24HourSend": 50000.0}})) }))
+            .with_state(shared.clone());
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("http://{}", listener.local_addr().unwrap());
+        tokio::spawn(async move { axum::serve(listener, router).await });
+        Self { url, shared }
+    }
+
+    /// From now on answers by `rule`.
+    pub fn answer(&self, rule: impl Fn(&Mail) -> Answer + Send + 'static) {
+        *self.shared.rule.lock().unwrap() = Box::new(rule);
+    }
+
+    /// What arrived, whatever was answered.
+    pub fn mails(&self) -> Vec<Mail> {
+        self.shared.mails.lock().unwrap().clone()
+    }
+
+    /// Forgets what arrived.
+    pub fn clear(&self) {
+        self.shared.mails.lock().unwrap().clear();
+    }
+
+    /// Waits until `count` messages have arrived.
+    pub async fn arrived(&self, count: usize) {
+        let all_there = async {
+            loop {
+                let notified = self.shared.arrived.notified();
+                if self.shared.mails.lock().unwrap().len() >= count {
+                    return;
+                }
+                notified.await;
+            }
+        };
+        tokio::time::timeout(Duration::from_secs(60), all_there).await.expect("the messages arrive");
+    }
+}
+
+async fn send(State(shared): State<Arc<Shared>>, headers: HeaderMap, body: Bytes) -> Response {
+    assert!(headers.contains_key("authorization"), "requests are signed");
+    let mail = Mail(serde_json::from_slice(&body).unwrap());
+    let number = {
+        let mut mails = shared.mails.lock().unwrap();
+        mails.push(mail.clone());
+        mails.len()
+    };
+    shared.arrived.notify_waiters();
+    let answer = (shared.rule.lock().unwrap())(&mail);
+    let sent = move || axum::Json(json!({"MessageId": format!("message-{number}")})).into_response();
+    match answer {
+        Answer::Sent => sent(),
+        Answer::Slow(time) => {
+            tokio::time::sleep(time).await;
+            sent()
+        }
+        Answer::Silence => std::future::pending().await,
+        Answer::Error(status, code, message) => (
+            StatusCode::from_u16(status).unwrap(),
+            [("x-amzn-errortype", code)],
+            axum::Json(json!({"message": message})),
+        )
+            .into_response(),
+    }
+}

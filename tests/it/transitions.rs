@@ -1,0 +1,316 @@
+//! The table of status changes, each row just before, at and just after its boundary.
+
+use chrono::Duration;
+use serde_json::{Value, json};
+
+use crate::app::{App, hours, minutes, noon};
+
+/// The smallest difference that the database knows.
+fn tick() -> Duration {
+    Duration::microseconds(1)
+}
+
+fn changes(summary: &Value) -> Value {
+    summary["transitions"].clone()
+}
+
+#[tokio::test]
+async fn a_confirmed_booking_starts_at_its_start() {
+    let app = App::new().await;
+    let id = app.confirmed(noon()).await;
+
+    app.run(noon() - tick()).await;
+    assert_eq!(app.status(id).await, "confirmed");
+
+    let summary = app.run(noon()).await;
+    assert_eq!(changes(&summary), json!({"started": 1, "completed": 0, "expired": 0, "remaining": 0}));
+    assert_eq!(app.status(id).await, "in_progress");
+    let row = app.one("SELECT auto_status_updated, completed_at IS NULL FROM bookings WHERE id = $1", &[&id]).await;
+    assert_eq!((row.get(0), row.get(1)), (true, true));
+}
+
+#[tokio::test]
+async fn a_booking_in_progress_completes_at_its_end() {
+    let app = App::new().await;
+    let id = app.booking("in_progress", noon() - hours(1)).await;
+
+    app.run(noon() - tick()).await;
+    assert_eq!(app.status(id).await, "in_progress");
+
+    app.run(noon()).await;
+    assert_eq!(app.status(id).await, "completed");
+    let completed_at: chrono::DateTime<chrono::Utc> =
+        app.one("SELECT completed_at FROM bookings WHERE id = $1", &[&id]).await.get(0);
+    assert_eq!(completed_at, noon());
+}
+
+#[tokio::test]
+async fn complete_after_waits_beyond_the_end() {
+    let mut app = App::new().await;
+    app.env.insert("COMPLETE_AFTER", "15m".to_owned());
+    let id = app.booking("in_progress", noon() - hours(1)).await;
+
+    app.run(noon() + minutes(15) - tick()).await;
+    assert_eq!(app.status(id).await, "in_progress");
+    app.run(noon() + minutes(15)).await;
+    assert_eq!(app.status(id).await, "completed");
+}
+
+#[tokio::test]
+async fn an_overdue_booking_expires_and_is_not_claimed_to_have_taken_place() {
+    let app = App::new().await;
+    let end_25_hours = noon() - hours(25);
+    for status in ["confirmed", "in_progress"] {
+        let id = app.booking(status, end_25_hours).await;
+        // One that is not overdue yet by the smallest difference goes the usual way.
+        let just_in_time = app.booking(status, end_25_hours + tick()).await;
+        app.run(noon()).await;
+        assert_eq!(app.status(id).await, "expired", "{status}");
+        assert_eq!(app.status(just_in_time).await, "completed", "{status}");
+    }
+}
+
+#[tokio::test]
+async fn expire_after_is_a_setting() {
+    let mut app = App::new().await;
+    app.env.insert("EXPIRE_AFTER", "2h".to_owned());
+    let overdue = app.confirmed(noon() - hours(3)).await;
+    let late = app.confirmed(noon() - hours(3) + tick()).await;
+    app.run(noon()).await;
+    assert_eq!((app.status(overdue).await, app.status(late).await), ("expired".to_owned(), "completed".to_owned()));
+}
+
+#[tokio::test]
+async fn pending_bookings_expire_only_where_the_setting_says_so() {
+    let mut app = App::new().await;
+    let past = app.booking("pending", noon()).await;
+    let future = app.booking("pending", noon() + tick()).await;
+
+    app.run(noon()).await;
+    assert_eq!(app.status(past).await, "pending");
+
+    app.env.insert("EXPIRE_PENDING", "true".to_owned());
+    let summary = app.run(noon()).await;
+    assert_eq!(changes(&summary)["expired"], 1);
+    assert_eq!((app.status(past).await, app.status(future).await), ("expired".to_owned(), "pending".to_owned()));
+}
+
+#[tokio::test]
+async fn an_outage_is_caught_up_through_both_steps_with_both_audited() {
+    let app = App::new().await;
+    let id = app.confirmed(noon() - hours(10)).await;
+
+    let summary = app.run(noon()).await;
+    assert_eq!(changes(&summary), json!({"started": 1, "completed": 1, "expired": 0, "remaining": 0}));
+    let sql = "SELECT concat_ws(' ', event_data ->> 'from', event_data ->> 'to', event_data ->> 'by',
+                      scheduled_at AT TIME ZONE 'UTC', executed_at AT TIME ZONE 'UTC', status)
+                 FROM booking_automation_events WHERE booking_id = $1 ORDER BY seq";
+    assert_eq!(
+        app.column(sql, &[&id]).await,
+        [
+            "confirmed in_progress booking-automation 2026-03-01 02:00:00 2026-03-01 12:00:00 completed",
+            "in_progress completed booking-automation 2026-03-01 03:00:00 2026-03-01 12:00:00 completed"
+        ]
+    );
+    let logs: Value = app.one("SELECT automation_logs FROM bookings WHERE id = $1", &[&id]).await.get(0);
+    assert_eq!(logs.as_array().unwrap().len(), 2);
+    assert_eq!(logs[0]["to"], "in_progress");
+    assert_eq!(logs[1]["to"], "completed");
+    assert_eq!(logs[1]["run_id"], summary["run_id"]);
+}
+
+#[tokio::test]
+async fn a_blocked_booking_waits_for_a_person_and_its_overdue_time_counts_from_then() {
+    let app = App::new().await;
+    let days_ago = noon() - hours(100);
+    let mut ids = Vec::new();
+    for status in ["confirmed", "in_progress"] {
+        let id = app.booking(status, days_ago).await;
+        app.sql("UPDATE bookings SET auto_complete_blocked = true WHERE id = $1", &[&id]).await;
+        ids.push(id);
+    }
+    app.run(noon()).await;
+    // A start needs no completion: only expiry and completion are blocked.
+    for id in &ids {
+        assert_eq!(app.status(*id).await, "in_progress");
+    }
+
+    // Unblocked: it did take place, as far as anybody knows.
+    app.believing(noon()).await;
+    app.sql("UPDATE bookings SET auto_complete_blocked = false WHERE id = $1", &[&ids[0]]).await;
+    app.run(noon() + hours(24) - tick()).await;
+    assert_eq!(app.status(ids[0]).await, "completed");
+
+    // Unblocked, and then nobody looked for a day.
+    app.sql("UPDATE bookings SET auto_complete_blocked = NULL WHERE id = $1", &[&ids[1]]).await;
+    app.run(noon() + hours(24)).await;
+    assert_eq!(app.status(ids[1]).await, "expired");
+}
+
+#[tokio::test]
+async fn a_booking_moved_while_in_progress_completes_at_its_new_end() {
+    let app = App::new().await;
+    let id = app.confirmed(noon() - minutes(30)).await;
+    app.run(noon()).await;
+    app.sql("UPDATE bookings SET scheduled_at = $2 WHERE id = $1", &[&id, &(noon() + hours(5))]).await;
+
+    app.run(noon() + hours(6) - tick()).await;
+    assert_eq!(app.status(id).await, "in_progress");
+    app.run(noon() + hours(6)).await;
+    assert_eq!(app.status(id).await, "completed");
+    assert_eq!(app.ses.mails().len(), 0, "nobody is reminded of what is under way");
+}
+
+#[tokio::test]
+async fn every_other_status_is_left_alone() {
+    let mut app = App::new().await;
+    app.env.insert("EXPIRE_PENDING", "true".to_owned());
+    let others = [
+        "pending_payment",
+        "paid",
+        "completed",
+        "cancelled",
+        "rejected",
+        "refunded",
+        "failed",
+        "pending_completion",
+        "pending_cancellation",
+        "expired",
+    ];
+    let mut ids = Vec::new();
+    for status in others {
+        for start in [noon() - hours(1000), noon() - hours(2), noon(), noon() + minutes(10)] {
+            ids.push((status, app.booking(status, start).await));
+        }
+    }
+    let summary = app.run(noon()).await;
+    assert_eq!(changes(&summary), json!({"started": 0, "completed": 0, "expired": 0, "remaining": 0}));
+    assert_eq!(summary["reminders"]["due"], 0);
+    for (status, id) in ids {
+        assert_eq!(app.status(id).await, status);
+    }
+    let events: i64 = app.one("SELECT count(*) FROM booking_automation_events", &[]).await.get(0);
+    assert_eq!(events, 0);
+}
+
+#[tokio::test]
+async fn odd_durations_and_starts_stop_nobody() {
+    let app = App::new().await;
+    for (duration, start) in [("0", "2026-03-01 11:00Z"), ("-90", "2026-03-01 11:00Z"), ("2147483647", "2026-03-01 11:00Z")] {
+        let id = app.confirmed(noon()).await;
+        let sql = format!("UPDATE bookings SET duration_minutes = {duration}, scheduled_at = '{start}' WHERE id = $1");
+        app.sql(&sql, &[&id]).await;
+    }
+    let mut infinite = Vec::new();
+    for (start, expected) in [("infinity", "confirmed"), ("-infinity", "expired"), ("294000-01-01", "confirmed")] {
+        let id = app.confirmed(noon() + hours(1)).await;
+        app.sql(&format!("UPDATE bookings SET scheduled_at = '{start}' WHERE id = $1"), &[&id]).await;
+        infinite.push((id, expected));
+    }
+    let good = app.confirmed(noon() - minutes(90)).await;
+    let summary = app.run(noon()).await;
+    // Zero and negative durations end at once; four thousand years take longer.
+    assert_eq!(changes(&summary), json!({"started": 4, "completed": 3, "expired": 1, "remaining": 0}));
+    for (id, expected) in infinite {
+        assert_eq!(app.status(id).await, expected);
+    }
+    assert_eq!(app.status(good).await, "completed");
+}
+
+#[tokio::test]
+async fn what_was_in_the_logs_before_stays() {
+    let app = App::new().await;
+    for (before, length) in [("NULL", 1), ("'null'", 1), ("'[]'", 1), ("'[1, 2]'", 3), ("'{\"theirs\": true}'", 2), ("'\"text\"'", 2)] {
+        let id = app.confirmed(noon()).await;
+        app.sql(&format!("UPDATE bookings SET automation_logs = {before} WHERE id = $1"), &[&id]).await;
+        app.run(noon()).await;
+        let count: i32 = app.one("SELECT jsonb_array_length(automation_logs) FROM bookings WHERE id = $1", &[&id]).await.get(0);
+        assert_eq!(count, length, "{before}");
+    }
+}
+
+#[tokio::test]
+async fn a_booking_that_somebody_holds_locked_is_skipped_and_done_a_minute_later() {
+    let app = App::new().await;
+    let locked = app.confirmed(noon()).await;
+    let free = app.confirmed(noon()).await;
+    let other = crate::app::connect(&app.url).await;
+    other.batch_execute("BEGIN").await.unwrap();
+    other.execute("SELECT FROM bookings WHERE id = $1 FOR UPDATE", &[&locked]).await.unwrap();
+
+    let summary = app.run(noon()).await;
+    assert_eq!(changes(&summary), json!({"started": 1, "completed": 0, "expired": 0, "remaining": 1}));
+    assert_eq!((app.status(locked).await, app.status(free).await), ("confirmed".to_owned(), "in_progress".to_owned()));
+
+    // They cancel it: the pass must not bring it back to life.
+    other.execute("UPDATE bookings SET status = 'cancelled' WHERE id = $1", &[&locked]).await.unwrap();
+    let held = app.confirmed(noon()).await;
+    other.execute("SELECT FROM bookings WHERE id = $1 FOR UPDATE", &[&held]).await.unwrap();
+    app.run(noon() + minutes(1)).await;
+    other.batch_execute("COMMIT").await.unwrap();
+    let summary = app.run(noon() + minutes(2)).await;
+    assert_eq!(changes(&summary), json!({"started": 1, "completed": 0, "expired": 0, "remaining": 0}));
+    assert_eq!((app.status(locked).await, app.status(held).await), ("cancelled".to_owned(), "in_progress".to_owned()));
+}
+
+#[tokio::test]
+async fn one_booking_that_the_database_refuses_stops_nobody() {
+    let app = App::new().await;
+    let mut ids = Vec::new();
+    for _ in 0..40 {
+        ids.push(app.confirmed(noon() - minutes(5)).await);
+    }
+    let bad = [ids[3], ids[29]];
+    // A trigger of the user's that refuses two of them, the most overdue first of all.
+    app.db
+        .batch_execute(&format!(
+            "UPDATE bookings SET scheduled_at = scheduled_at - interval '1 minute' WHERE id = '{}';
+             CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS $$
+                BEGIN RAISE EXCEPTION 'no provider for carla@customers.example'; END $$;
+             CREATE TRIGGER refuse BEFORE UPDATE ON bookings FOR EACH ROW
+                WHEN (NEW.status = 'in_progress' AND NEW.id IN ('{}', '{}')) EXECUTE FUNCTION refuse()",
+            bad[0], bad[0], bad[1]
+        ))
+        .await
+        .unwrap();
+
+    let said = app.call(&["run", "--as-of", &noon().to_rfc3339()]).await;
+    assert_eq!(changes(&said.summary()), json!({"started": 38, "completed": 0, "expired": 0, "remaining": 0}));
+    assert!(!said.stderr.contains("carla"), "no address in the logs: {}", said.stderr);
+    let sql = "SELECT booking_id::text FROM booking_automation_events
+                WHERE status = 'failed' AND event_type = 'status_update' AND reason = 'refused'
+                  AND error_message LIKE 'P0001: no provider%' ORDER BY 1";
+    let mut expected = bad.map(|id| id.to_string());
+    expected.sort();
+    assert_eq!(app.column(sql, &[]).await, expected);
+
+    // Left alone for an hour, then tried again.
+    assert_eq!(changes(&app.run(noon() + minutes(30)).await)["started"], 0);
+    app.db.batch_execute("DROP TRIGGER refuse ON bookings").await.unwrap();
+    assert_eq!(changes(&app.run(noon() + minutes(61)).await)["started"], 2);
+}
+
+#[tokio::test]
+async fn a_dry_run_tells_what_a_run_does_and_writes_nothing() {
+    let app = App::new().await;
+    app.booking("in_progress", noon() - hours(100)).await;
+    app.confirmed(noon() - hours(100)).await;
+    app.confirmed(noon() - hours(2)).await;
+    app.confirmed(noon() - minutes(10)).await;
+    app.booking("in_progress", noon() - hours(2)).await;
+    app.confirmed(noon() + minutes(50)).await;
+    let bookings_and_events = "SELECT md5(string_agg(row_text, '')) FROM (
+        SELECT b::text AS row_text FROM bookings b UNION ALL SELECT e::text FROM booking_automation_events e
+        UNION ALL SELECT l::text FROM booking_automation_looks l UNION ALL SELECT r::text FROM automation_runs r ORDER BY 1) AS t";
+    let before = app.column(bookings_and_events, &[]).await;
+
+    let preview = app.call(&["run", "--dry-run", "--as-of", &noon().to_rfc3339()]).await.summary();
+    assert_eq!(preview["outcome"], "dry_run");
+    assert_eq!(app.column(bookings_and_events, &[]).await, before);
+
+    let done = app.run(noon()).await;
+    assert_eq!(changes(&preview), changes(&done));
+    assert_eq!(changes(&done), json!({"started": 2, "completed": 2, "expired": 2, "remaining": 0}));
+    assert_eq!(preview["reminders"]["due"], done["reminders"]["due"]);
+    assert_eq!(done["reminders"], json!({"due": 2, "sent": 1, "retrying": 0, "unknown": 0, "failed": 0, "skipped": 1, "deferred": 0}));
+}
