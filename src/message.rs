@@ -158,6 +158,7 @@ fn full_time(reminder: &Reminder, zone: Tz) -> String {
     }
     let offset = start.format("UTC%:z");
     let _ = match start.offset().abbreviation() {
+        _ if zone == Tz::UTC => write!(text, " (UTC)"),
         Some(short) if short.chars().all(char::is_alphabetic) && short != zone.name() => {
             write!(text, " {short} ({}, {offset})", zone.name())
         }

@@ -4,5 +4,7 @@
 
 mod app;
 mod cluster;
+mod delivery;
+mod reminders;
 mod ses;
 mod transitions;

@@ -1,0 +1,388 @@
+//! Claim, send, record: what the provider answers, what becomes of the message, and what is told.
+
+use std::time::Duration;
+
+use serde_json::json;
+
+use crate::app::{App, connect, hours, minutes, noon};
+use crate::ses::Answer;
+
+/// Bookings that are due for their 24 h reminder at noon, each of a customer of its own.
+async fn due(app: &App, count: i32) {
+    app.believing(noon() - hours(1000)).await;
+    app.sql(
+        "WITH person AS (
+             INSERT INTO users (display_name, email, timezone)
+             SELECT 'Customer ' || n, 'c' || n || '@customers.example', 'Europe/Vienna' FROM generate_series(1, $1::int) AS n
+             RETURNING id
+         )
+         INSERT INTO bookings (customer_id, provider_id, service_id, status, scheduled_at, duration_minutes, created_at)
+         SELECT id, $2, $3, 'confirmed', $4::timestamptz + row_number() OVER () * interval '1 second', 60, '2026-01-01' FROM person",
+        &[&count, &app.provider, &app.service, &(noon() + hours(23))],
+    )
+    .await;
+    app.believing(noon()).await;
+}
+
+async fn outcomes(app: &App) -> Vec<String> {
+    app.column(
+        "SELECT concat_ws(' ', status, reason, attempts, count(*)) FROM booking_automation_events
+          WHERE event_type = 'reminder_sent' GROUP BY status, reason, attempts ORDER BY 1",
+        &[],
+    )
+    .await
+}
+
+#[tokio::test]
+async fn what_is_sent_is_recorded_with_the_providers_id_and_tagged_with_the_event() {
+    let mut app = App::new().await;
+    app.env.insert("SES_CONFIGURATION_SET", "bookings".to_owned());
+    due(&app, 3).await;
+    app.run(noon()).await;
+    let recorded = app.column("SELECT id || ' ' || message_id FROM booking_automation_events WHERE status = 'completed' ORDER BY 1", &[]).await;
+    let mut sent: Vec<_> =
+        app.ses.mails().iter().enumerate().map(|(index, mail)| format!("{} message-{}", mail.event_id(), index + 1)).collect();
+    sent.sort();
+    assert_eq!(recorded.len(), 3);
+    // Answers of a page may cross each other: compare the events, and that each has an id of its own.
+    let events = |rows: &[String]| rows.iter().map(|row| row.split(' ').next().unwrap().to_owned()).collect::<Vec<_>>();
+    assert_eq!(events(&recorded), events(&sent));
+    let mail = &app.ses.mails()[0].0;
+    assert_eq!(mail["ConfigurationSetName"], "bookings");
+    assert_eq!(mail["FromEmailAddress"], "\"Studio Nord\" <booking@studio.example>");
+    assert_eq!(mail["EmailTags"][0]["Name"], "event_id");
+}
+
+#[tokio::test]
+async fn the_most_urgent_start_goes_first() {
+    let mut app = App::new().await;
+    app.env.insert("SEND_CONCURRENCY", "1".to_owned());
+    let late = app.confirmed(noon() + hours(24)).await;
+    let soon = app.confirmed(noon() + minutes(10)).await;
+    let middle = app.confirmed(noon() + minutes(50)).await;
+    app.run(noon()).await;
+    let order = app.column("SELECT booking_id::text FROM booking_automation_events WHERE status = 'completed' ORDER BY message_id", &[]).await;
+    assert_eq!(order, [soon, middle, late].map(|id| id.to_string()));
+}
+
+#[tokio::test]
+async fn every_answer_has_its_outcome() {
+    for (answer, expected, told) in [
+        (Answer::Error(429, "TooManyRequestsException", "Maximum sending rate exceeded."), "pending throttled 1 1", "retrying"),
+        (Answer::Error(400, "ThrottlingException", "Rate exceeded"), "pending throttled 1 1", "retrying"),
+        (Answer::Error(429, "TooManyRequestsException", "Daily message quota exceeded."), "pending quota 0 1", "deferred"),
+        (Answer::Error(400, "SendingPausedException", "paused"), "pending account 0 1", "deferred"),
+        (Answer::Error(400, "AccountSuspendedException", "suspended"), "pending account 0 1", "deferred"),
+        (Answer::Error(400, "MailFromDomainNotVerifiedException", "no"), "pending account 0 1", "deferred"),
+        (Answer::Error(403, "AccessDeniedException", "not authorized"), "pending account 0 1", "deferred"),
+        (Answer::Error(403, "ExpiredTokenException", "expired"), "pending account 0 1", "deferred"),
+        (Answer::Error(404, "NotFoundException", "Configuration set <x> does not exist."), "pending account 0 1", "deferred"),
+        (
+            Answer::Error(400, "MessageRejected", "Email address is not verified. The following identities failed: booking@studio.example"),
+            "pending account 0 1",
+            "deferred",
+        ),
+        (Answer::Error(400, "MessageRejected", "Email address is not verified: c1@customers.example"), "failed rejected 1 1", "failed"),
+        (Answer::Error(400, "MessageRejected", "virus"), "failed rejected 1 1", "failed"),
+        (Answer::Error(400, "BadRequestException", "bad"), "failed rejected 1 1", "failed"),
+        (Answer::Error(500, "InternalFailure", "oops"), "pending unknown 1 1", "unknown"),
+        (Answer::Error(503, "ServiceUnavailable", "oops"), "pending unknown 1 1", "unknown"),
+    ] {
+        let app = App::new().await;
+        due(&app, 1).await;
+        app.ses.answer({
+            let answer = answer.clone();
+            move |_| answer.clone()
+        });
+        let said = app.call(&["run", "--as-of", &noon().to_rfc3339()]).await;
+        let summary = said.summary();
+        assert_eq!(outcomes(&app).await, [expected], "{answer:?}");
+        let mut reminders = json!({"due": 1, "sent": 0, "retrying": 0, "unknown": 0, "failed": 0, "skipped": 0, "deferred": 0});
+        reminders[told] = json!(1);
+        assert_eq!(summary["reminders"], reminders, "{answer:?}");
+        assert_eq!(app.ses.mails().len(), 1, "the SDK's own retries are off: {answer:?}");
+        assert!(!said.stderr.contains("@customers.example"), "no addresses in the logs: {}", said.stderr);
+        let waits = i64::from(told != "failed");
+        assert_eq!(summary["backlog"]["pending"], waits, "{answer:?}");
+        // The run's row says the same as the answer.
+        let stored: serde_json::Value = app.one("SELECT summary FROM automation_runs", &[]).await.get(0);
+        assert_eq!(stored, summary);
+    }
+}
+
+#[tokio::test]
+async fn a_refused_connection_is_not_sent_and_a_silent_one_is_unknown() {
+    let mut app = App::new().await;
+    due(&app, 1).await;
+    let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let url = std::mem::replace(app.env.get_mut("AWS_ENDPOINT_URL_SESV2").unwrap(), format!("http://127.0.0.1:{port}"));
+    app.run(noon()).await;
+    assert_eq!(outcomes(&app).await, ["pending unreachable 1 1"]);
+
+    app.env.insert("AWS_ENDPOINT_URL_SESV2", url);
+    app.ses.answer(|_| Answer::Silence);
+    app.make_claimable().await;
+    let said = app.call(&["run", "--for", "6s", "--as-of", &noon().to_rfc3339()]).await;
+    assert_eq!(said.summary()["reminders"]["unknown"], 1);
+    assert_eq!(outcomes(&app).await, ["pending unknown 2 1"]);
+
+    // A connection that breaks after the request left.
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    app.env.insert("AWS_ENDPOINT_URL_SESV2", format!("http://{}", listener.local_addr().unwrap()));
+    tokio::spawn(async move {
+        while let Ok((mut socket, _)) = listener.accept().await {
+            let _ = tokio::io::AsyncReadExt::read(&mut socket, &mut [0; 1024]).await;
+        }
+    });
+    app.make_claimable().await;
+    app.run(noon()).await;
+    assert_eq!(outcomes(&app).await, ["pending unknown 3 1"]);
+    let history = "SELECT string_agg(attempt ->> 'outcome', ' ' ORDER BY n) FROM booking_automation_events,
+                          jsonb_array_elements(event_data -> 'attempts') WITH ORDINALITY AS history (attempt, n)";
+    assert_eq!(app.column(history, &[]).await, ["unreachable unknown unknown"]);
+}
+
+#[tokio::test]
+async fn without_credentials_everything_is_held_back() {
+    let mut app = App::new().await;
+    due(&app, 2).await;
+    app.env.remove("AWS_ACCESS_KEY_ID");
+    let said = app.call(&["run", "--as-of", &noon().to_rfc3339()]).await;
+    assert_eq!(said.summary()["reminders"]["deferred"], 2);
+    assert!(said.stderr.contains("the account cannot send"), "{}", said.stderr);
+    assert!(outcomes(&app).await.iter().all(|outcome| outcome.starts_with("pending") && outcome.contains(" 0 ")));
+}
+
+#[tokio::test]
+async fn attempts_back_off_1_2_4_8_minutes_and_end_after_five() {
+    let app = App::new().await;
+    due(&app, 1).await;
+    app.ses.answer(|_| Answer::Error(429, "TooManyRequestsException", "slow down"));
+    let wait = "SELECT round(extract(epoch FROM next_attempt_at - now()) / 60)::int::text FROM booking_automation_events WHERE event_type = 'reminder_sent'";
+    for minutes in ["1", "2", "4", "8"] {
+        app.run(noon()).await;
+        assert_eq!(app.column(wait, &[]).await, [minutes]);
+        // Nothing before its time.
+        let mails = app.ses.mails().len();
+        app.run(noon()).await;
+        assert_eq!(app.ses.mails().len(), mails);
+        app.make_claimable().await;
+    }
+    assert_eq!(app.run(noon()).await["reminders"]["failed"], 1);
+    assert_eq!(outcomes(&app).await, ["failed throttled 5 1"]);
+    assert_eq!(app.ses.mails().len(), 5);
+}
+
+#[tokio::test]
+async fn no_attempt_is_planned_past_the_start() {
+    let app = App::new().await;
+    let id = app.confirmed(noon() + chrono::Duration::seconds(59)).await;
+    app.ses.answer(|_| Answer::Error(429, "TooManyRequestsException", "slow down"));
+    app.run(noon()).await;
+    assert_eq!(app.reminders(id).await.last().unwrap(), "15m failed throttled");
+}
+
+#[tokio::test]
+async fn an_unknown_outcome_waits_for_the_providers_event_where_one_can_come() {
+    for (set, seconds) in [(None, 60), (Some("bookings"), 120)] {
+        let mut app = App::new().await;
+        if let Some(set) = set {
+            app.env.insert("SES_CONFIGURATION_SET", set.to_owned());
+        }
+        due(&app, 1).await;
+        app.ses.answer(|_| Answer::Error(500, "InternalFailure", "oops"));
+        app.run(noon()).await;
+        let sql = "SELECT extract(epoch FROM next_attempt_at - now())::float8 FROM booking_automation_events WHERE event_type = 'reminder_sent'";
+        let wait: f64 = app.one(sql, &[]).await.get(0);
+        assert!(wait <= f64::from(seconds) && wait > f64::from(seconds) - 30.0, "{set:?} {wait}");
+    }
+}
+
+#[tokio::test]
+async fn one_failed_mail_never_stops_the_others() {
+    let app = App::new().await;
+    due(&app, 30).await;
+    app.ses.answer(|mail| match mail.to() {
+        "c1@customers.example" => Answer::Error(400, "MessageRejected", "no"),
+        "c2@customers.example" => Answer::Error(500, "InternalFailure", "oops"),
+        "c3@customers.example" => Answer::Error(429, "TooManyRequestsException", "slow down"),
+        _ => Answer::Sent,
+    });
+    let summary = app.run(noon()).await;
+    assert_eq!(
+        summary["reminders"],
+        json!({"due": 30, "sent": 27, "retrying": 1, "unknown": 1, "failed": 1, "skipped": 0, "deferred": 0})
+    );
+}
+
+#[tokio::test]
+async fn an_account_that_cannot_send_stops_the_call_and_costs_no_attempt() {
+    let mut app = App::new().await;
+    app.env.insert("SEND_CONCURRENCY", "2".to_owned());
+    due(&app, 40).await;
+    app.ses.answer(|_| Answer::Error(400, "SendingPausedException", "paused"));
+    let summary = app.run(noon()).await;
+    assert_eq!(summary["reminders"]["deferred"], 40);
+    assert!(app.ses.mails().len() <= 4, "{}", app.ses.mails().len());
+    app.ses.answer(|_| Answer::Sent);
+    assert_eq!(app.run(noon()).await["reminders"]["sent"], 40);
+    assert_eq!(outcomes(&app).await, ["completed 1 40"]);
+}
+
+#[tokio::test]
+async fn what_would_fall_past_the_deadline_or_the_rate_is_deferred() {
+    let mut app = App::new().await;
+    app.env.insert("SEND_RATE", "4".to_owned());
+    due(&app, 40).await;
+    let said = app.call(&["run", "--for", "6s", "--as-of", &noon().to_rfc3339()]).await;
+    let reminders = &said.summary()["reminders"];
+    let (sent, deferred) = (reminders["sent"].as_i64().unwrap(), reminders["deferred"].as_i64().unwrap());
+    // Three seconds of sending at four a second; the first may leave at once.
+    assert!((1..=16).contains(&sent), "{reminders}");
+    assert_eq!(sent + deferred, 40);
+    assert_eq!(reminders["due"], 40);
+    assert_eq!(app.ses.mails().len() as i64, sent);
+    let attempts: i64 = app.one("SELECT sum(attempts) FROM booking_automation_events", &[]).await.get(0);
+    assert_eq!(attempts, sent);
+}
+
+#[tokio::test]
+async fn the_rate_is_shared_by_all_instances() {
+    let mut app = App::new().await;
+    app.env.insert("SEND_RATE", "10".to_owned());
+    due(&app, 60).await;
+    let started = std::time::Instant::now();
+    let arguments = ["run", "--for", "20s", "--as-of", &noon().to_rfc3339()].map(str::to_owned);
+    let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    // The first enqueues, and all deliver.
+    let mut first = app.command(&arguments).stdout(std::process::Stdio::null()).stderr(std::process::Stdio::null()).spawn().unwrap();
+    app.ses.arrived(1).await;
+    let others = futures_util::future::join_all((0..3).map(|_| app.call(&arguments))).await;
+    first.wait().await.unwrap();
+    assert!(others.iter().all(|said| said.success));
+    assert_eq!(app.ses.mails().len(), 60);
+    // 60 messages at 10 a second: together never faster than the rate, whatever the machine.
+    assert!(started.elapsed() >= Duration::from_millis(5500), "{:?}", started.elapsed());
+}
+
+#[tokio::test]
+async fn the_rate_is_asked_of_ses_where_it_is_not_set() {
+    let mut app = App::new().await;
+    app.env.remove("SEND_RATE");
+    due(&app, 50).await;
+    let summary = app.call(&["run", "--for", "20s", "--as-of", &noon().to_rfc3339()]).await.summary();
+    assert_eq!(summary["reminders"]["sent"], 50, "500 a second, says the endpoint");
+}
+
+#[tokio::test]
+async fn a_lease_that_ran_out_is_an_unknown_outcome_and_its_late_answer_is_stale() {
+    let app = App::new().await;
+    due(&app, 1).await;
+    app.ses.answer(|mail| if mail.subject().contains("23 hours") { Answer::Slow(Duration::from_secs(4)) } else { Answer::Sent });
+    let noon_text = noon().to_rfc3339();
+    let arguments = ["run", "--as-of", &noon_text];
+    let slow = app.call(&arguments);
+    let meanwhile = async {
+        app.ses.arrived(1).await;
+        // The lease runs out while the answer is under way, and another call claims the row.
+        app.make_claimable().await;
+        app.ses.answer(|_| Answer::Error(400, "MessageRejected", "the second one"));
+        app.call(&arguments).await
+    };
+    let (slow, other) = tokio::join!(slow, meanwhile);
+    assert_eq!(other.summary()["reminders"]["failed"], 1);
+    assert!(slow.stderr.contains("stale"), "{}", slow.stderr);
+    // What the second claim recorded is not overwritten by the first one's late success.
+    assert_eq!(outcomes(&app).await, ["failed rejected 2 1"]);
+    let history: serde_json::Value = app.one("SELECT event_data -> 'attempts' FROM booking_automation_events", &[]).await.get(0);
+    assert_eq!(history[0]["outcome"], "unknown");
+    assert_eq!(history[0]["error"], "the lease ran out");
+    let claim: i64 = app.one("SELECT claim FROM booking_automation_events", &[]).await.get(0);
+    assert_eq!(claim, 2);
+}
+
+#[tokio::test]
+async fn a_killed_sender_loses_nothing_and_repeats_only_what_was_under_way() {
+    let mut app = App::new().await;
+    app.env.insert("SEND_CONCURRENCY", "4".to_owned());
+    due(&app, 20).await;
+    app.ses.answer(|_| Answer::Silence);
+    let mut process = app.command(&["run", "--as-of", &noon().to_rfc3339()]).spawn().unwrap();
+    app.ses.arrived(4).await;
+    process.kill().await.unwrap();
+    let under_way: Vec<_> = app.ses.mails().iter().map(|mail| mail.to().to_owned()).collect();
+
+    app.ses.clear();
+    app.ses.answer(|_| Answer::Sent);
+    // Claimed under a lease: not touched before it ran out.
+    app.run(noon()).await;
+    assert!(app.ses.mails().iter().all(|mail| !under_way.contains(&mail.to().to_owned())));
+    app.make_claimable().await;
+    app.run(noon()).await;
+    let mut to: Vec<_> = app.ses.mails().iter().map(|mail| mail.to().to_owned()).collect();
+    to.sort();
+    to.dedup();
+    assert_eq!(to.len(), 20);
+    assert_eq!(app.ses.mails().len(), 20);
+}
+
+#[tokio::test]
+async fn somebody_elses_lock_on_a_booking_costs_no_outcome() {
+    let app = App::new().await;
+    let id = app.confirmed(noon() + hours(24)).await;
+    let free = app.confirmed(noon() + hours(24)).await;
+    let other = connect(&app.url).await;
+    other.batch_execute("BEGIN").await.unwrap();
+    other.execute("SELECT FROM bookings WHERE id = $1 FOR UPDATE", &[&id]).await.unwrap();
+
+    app.run(noon()).await;
+    assert_eq!(app.reminders(id).await, ["24h completed"]);
+    let flag = "SELECT reminder_24h_sent::text FROM bookings WHERE id = $1";
+    assert_eq!((app.column(flag, &[&id]).await, app.column(flag, &[&free]).await), (vec!["false".to_owned()], vec!["true".to_owned()]));
+
+    other.batch_execute("COMMIT").await.unwrap();
+    app.run(noon() + minutes(1)).await;
+    assert_eq!(app.column(flag, &[&id]).await, ["true"], "made good");
+    assert_eq!(app.ses.mails().len(), 2);
+}
+
+#[tokio::test]
+async fn flags_that_the_database_refuses_stop_nobody() {
+    let app = App::new().await;
+    let mut ids = Vec::new();
+    for _ in 0..5 {
+        ids.push(app.confirmed(noon() + hours(24)).await);
+    }
+    app.db
+        .batch_execute(&format!(
+            "CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE EXCEPTION 'no'; END $$;
+             CREATE TRIGGER refuse BEFORE UPDATE ON bookings FOR EACH ROW WHEN (NEW.id = '{}') EXECUTE FUNCTION refuse()",
+            ids[2]
+        ))
+        .await
+        .unwrap();
+    assert_eq!(app.run(noon()).await["reminders"]["sent"], 5);
+    let flagged: i64 = app.one("SELECT count(*) FROM bookings WHERE reminder_24h_sent", &[]).await.get(0);
+    assert_eq!(flagged, 4);
+    let told = "SELECT booking_id::text FROM booking_automation_events WHERE event_data ? 'flag_error' AND NOT flag_due";
+    assert_eq!(app.column(told, &[]).await, [ids[2].to_string()]);
+}
+
+#[tokio::test]
+async fn no_transaction_is_open_while_a_message_is_under_way() {
+    let app = App::new().await;
+    due(&app, 1).await;
+    app.ses.answer(|_| Answer::Slow(Duration::from_secs(3)));
+    let noon_text = noon().to_rfc3339();
+    let arguments = ["run", "--as-of", &noon_text];
+    let call = app.call(&arguments);
+    let look = async {
+        app.ses.arrived(1).await;
+        let sql = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()
+                      AND application_name = 'booking-automation' AND (xact_start IS NOT NULL OR backend_xmin IS NOT NULL)";
+        app.one(sql, &[]).await.get::<_, i64>(0)
+    };
+    let (said, open) = tokio::join!(call, look);
+    assert_eq!(open, 0);
+    assert_eq!(said.summary()["reminders"]["sent"], 1);
+}

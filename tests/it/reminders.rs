@@ -1,0 +1,416 @@
+//! Which reminder is due, every verdict, and every way to move, cancel and re-arm.
+
+use chrono::Duration;
+use serde_json::json;
+
+use crate::app::{App, hours, minutes, noon};
+
+fn tick() -> Duration {
+    Duration::microseconds(1)
+}
+
+#[tokio::test]
+async fn each_rule_is_due_from_its_lead_to_the_start() {
+    for (rule, lead) in [("24h", hours(24)), ("1h", hours(1)), ("15m", minutes(15))] {
+        let app = App::new().await;
+        app.sql("UPDATE reminder_rules SET active = false WHERE name <> $1", &[&rule]).await;
+        let id = app.confirmed(noon() + lead).await;
+
+        app.run(noon() - tick()).await;
+        assert!(app.reminders(id).await.is_empty(), "{rule} too early");
+
+        let summary = app.run(noon()).await;
+        assert_eq!(app.reminders(id).await, [format!("{rule} completed")]);
+        assert_eq!(
+            summary["reminders"],
+            json!({"due": 1, "sent": 1, "retrying": 0, "unknown": 0, "failed": 0, "skipped": 0, "deferred": 0})
+        );
+        app.run(noon() + minutes(1)).await;
+        assert_eq!(app.ses.mails().len(), 1, "{rule} once");
+    }
+}
+
+#[tokio::test]
+async fn a_reminder_is_still_due_just_before_the_start_and_not_at_it() {
+    let app = App::new().await;
+    let before = app.confirmed(noon() + tick()).await;
+    let at = app.confirmed(noon()).await;
+    app.run(noon()).await;
+    assert_eq!(app.reminders(before).await, ["24h skipped superseded", "1h skipped superseded", "15m completed"]);
+    assert!(app.reminders(at).await.is_empty());
+}
+
+#[tokio::test]
+async fn a_whole_life_gets_three_reminders_and_three_flags() {
+    let app = App::new().await;
+    let id = app.confirmed(noon() + hours(24)).await;
+    let flags = "SELECT concat_ws(' ', reminder_24h_sent, reminder_1h_sent, reminder_15m_sent) FROM bookings WHERE id = $1";
+    for (time, expected) in
+        [(hours(0), "t f f"), (hours(23), "t t f"), (hours(23) + minutes(45), "t t t"), (hours(25), "t t t")]
+    {
+        app.run(noon() + time).await;
+        assert_eq!(app.column(flags, &[&id]).await, [expected]);
+    }
+    assert_eq!(app.reminders(id).await, ["24h completed", "1h completed", "15m completed"]);
+    assert_eq!(app.status(id).await, "completed");
+    let subjects: Vec<_> = app.ses.mails().iter().map(|mail| mail.subject().to_owned()).collect();
+    assert_eq!(
+        subjects,
+        [
+            "Reminder: Massage in 24 hours, Mon 2 Mar, 13:00 (Europe/Vienna)",
+            "Reminder: Massage in 1 hour, Mon 2 Mar, 13:00 (Europe/Vienna)",
+            "Reminder: Massage in 15 minutes, Mon 2 Mar, 13:00 (Europe/Vienna)"
+        ]
+    );
+}
+
+#[tokio::test]
+async fn after_an_outage_only_the_nearest_goes_out_and_says_the_true_time() {
+    let app = App::new().await;
+    let id = app.confirmed(noon() + minutes(40)).await;
+    app.run(noon()).await;
+    assert_eq!(app.reminders(id).await, ["24h skipped superseded", "1h completed"]);
+    assert_eq!(app.ses.mails().len(), 1);
+    assert!(app.ses.mails()[0].text().contains("starts in 40 minutes."));
+}
+
+#[tokio::test]
+async fn a_late_booking_is_not_told_what_it_knows() {
+    let app = App::new().await;
+    // Booked now. The 24 h reminder counts as late when less than 16 h are left, the 1 h one at 40 min.
+    app.believing(noon()).await;
+    let soon = app.booking("confirmed", noon() + minutes(40) - tick()).await;
+    let one_hour = app.booking("confirmed", noon() + minutes(40)).await;
+    let today = app.booking("confirmed", noon() + hours(16) - tick()).await;
+    let tonight = app.booking("confirmed", noon() + hours(16)).await;
+    app.run(noon()).await;
+    assert_eq!(app.reminders(soon).await, ["24h skipped booked_late", "1h skipped booked_late"]);
+    assert_eq!(app.reminders(one_hour).await, ["24h skipped booked_late", "1h completed"]);
+    assert_eq!(app.reminders(today).await, ["24h skipped booked_late"]);
+    assert_eq!(app.reminders(tonight).await, ["24h completed"]);
+
+    // The later rules come in their own time.
+    app.run(noon() + minutes(40)).await;
+    assert_eq!(app.reminders(soon).await, ["24h skipped booked_late", "1h skipped booked_late"]);
+    let soon = app.booking("confirmed", noon() + hours(2)).await;
+    app.run(noon() + hours(1)).await;
+    assert_eq!(app.reminders(soon).await, ["24h skipped booked_late", "1h completed"]);
+}
+
+#[tokio::test]
+async fn for_rows_older_than_the_installation_in_force_counts_from_created_at() {
+    let app = App::new().await;
+    // Written before the triggers were there.
+    app.db.batch_execute("ALTER TABLE bookings DISABLE TRIGGER USER").await.unwrap();
+    let old = app.booking("confirmed", noon() + hours(10)).await;
+    let fresh = app.booking("confirmed", noon() + hours(10)).await;
+    app.sql("UPDATE bookings SET created_at = $2 WHERE id = $1", &[&fresh, &noon()]).await;
+    app.db.batch_execute("ALTER TABLE bookings ENABLE TRIGGER USER").await.unwrap();
+    app.run(noon()).await;
+    assert_eq!(app.reminders(old).await, ["24h completed"]);
+    assert_eq!(app.reminders(fresh).await, ["24h skipped booked_late"]);
+}
+
+#[tokio::test]
+async fn nobody_is_dropped_without_a_row_that_says_why() {
+    let app = App::new().await;
+    let mut ids = Vec::new();
+    for email in ["NULL", "''", "'  '"] {
+        let id = app.confirmed(noon() + hours(24)).await;
+        let nobody = app.person("Nobody", None, "UTC").await;
+        app.sql(&format!("UPDATE users SET email = {email} WHERE id = $1"), &[&nobody]).await;
+        app.sql("UPDATE bookings SET customer_id = $2 WHERE id = $1", &[&id, &nobody]).await;
+        ids.push(id);
+    }
+    let orphan = app.confirmed(noon() + hours(24)).await;
+    app.sql("UPDATE bookings SET customer_id = NULL WHERE id = $1", &[&orphan]).await;
+    ids.push(orphan);
+    let mut malformed = Vec::new();
+    for email in ["carla", "carla@", "@example.com", "carla@localhost", "carla customer@example.com", "cärla@example.com", "a@example.com, b@example.com"]
+    {
+        let id = app.confirmed(noon() + hours(24)).await;
+        let person = app.person("Odd", Some(email), "UTC").await;
+        app.sql("UPDATE bookings SET customer_id = $2 WHERE id = $1", &[&id, &person]).await;
+        malformed.push(id);
+    }
+    let summary = app.run(noon()).await;
+    assert_eq!(summary["reminders"], json!({"due": 11, "sent": 0, "retrying": 0, "unknown": 0, "failed": 7, "skipped": 4, "deferred": 0}));
+    for id in ids {
+        assert_eq!(app.reminders(id).await, ["24h skipped no_address"]);
+    }
+    for id in malformed {
+        assert_eq!(app.reminders(id).await, ["24h failed bad_address"]);
+    }
+    assert!(app.ses.mails().is_empty());
+}
+
+#[tokio::test]
+async fn null_names_and_unknown_zones_stop_no_message() {
+    let app = App::new().await;
+    let id = app.confirmed(noon() + hours(24)).await;
+    app.sql("UPDATE users SET display_name = NULL, timezone = 'Mars/Olympus'", &[]).await;
+    app.sql("UPDATE services SET title = NULL", &[]).await;
+    app.sql("UPDATE bookings SET location = NULL, duration_minutes = 0", &[]).await;
+    let said = app.call(&["run", "--as-of", &noon().to_rfc3339()]).await;
+    assert_eq!(said.summary()["reminders"]["sent"], 1);
+    assert!(said.stderr.contains("time zone"), "{}", said.stderr);
+    assert_eq!(app.reminders(id).await, ["24h completed"]);
+    let mails = app.ses.mails();
+    insta::assert_snapshot!("mail_of_nothing_known", format!("{}\n\n{}", mails[0].subject(), mails[0].text()));
+}
+
+#[tokio::test]
+async fn there_and_back_again_is_a_new_revision_each_time() {
+    let app = App::new().await;
+    let (a, b) = (noon() + hours(24), noon() + hours(48));
+    let id = app.confirmed(a).await;
+    let move_to = "UPDATE bookings SET scheduled_at = $2 WHERE id = $1";
+    app.run(noon()).await;
+    assert_eq!(app.reminders(id).await, ["24h completed"]);
+    let flag = "SELECT reminder_24h_sent::text FROM bookings WHERE id = $1";
+    assert_eq!(app.column(flag, &[&id]).await, ["true"]);
+
+    app.sql(move_to, &[&id, &b]).await;
+    assert_eq!(app.column(flag, &[&id]).await, ["false"], "nobody was reminded of the new start");
+    app.sql(move_to, &[&id, &a]).await;
+    assert_eq!(app.column(flag, &[&id]).await, ["true"], "of this one they were");
+    app.run(noon() + minutes(1)).await;
+    // Moved at noon, with 24 h left: due anew, and not late.
+    assert_eq!(app.reminders(id).await, ["24h completed", "24h completed"]);
+    let revisions = app.column("SELECT revision::text FROM booking_automation_events WHERE event_type = 'reminder_sent' ORDER BY seq", &[]).await;
+    assert_eq!(revisions, ["1", "3"]);
+}
+
+#[tokio::test]
+async fn moved_between_enqueue_and_send_is_not_mailed_for_the_old_start() {
+    let app = App::new().await;
+    let id = app.confirmed(noon() + hours(24)).await;
+    app.ses.answer(|_| crate::ses::Answer::Error(429, "TooManyRequestsException", "slow down"));
+    app.run(noon()).await;
+    assert_eq!(app.reminders(id).await, ["24h pending throttled"]);
+
+    app.ses.answer(|_| crate::ses::Answer::Sent);
+    app.sql("UPDATE bookings SET scheduled_at = $2 WHERE id = $1", &[&id, &(noon() + hours(72))]).await;
+    app.make_claimable().await;
+    app.ses.clear();
+    app.run(noon() + minutes(1)).await;
+    assert_eq!(app.reminders(id).await, ["24h skipped rescheduled"]);
+    assert!(app.ses.mails().is_empty());
+    app.run(noon() + hours(48)).await;
+    assert_eq!(app.reminders(id).await, ["24h skipped rescheduled", "24h completed"]);
+    assert!(app.ses.mails()[0].subject().contains("Wed 4 Mar"));
+}
+
+#[tokio::test]
+async fn what_is_no_longer_due_at_the_moment_of_sending_is_not_sent() {
+    for (change, verdict) in [
+        ("UPDATE bookings SET status = 'cancelled'", "cancelled"),
+        ("UPDATE bookings SET status = 'pending_cancellation'", "cancelled"),
+        ("UPDATE bookings SET status = 'in_progress'", "started"),
+        ("UPDATE bookings SET scheduled_at = scheduled_at + interval '1 second'", "rescheduled"),
+        ("UPDATE bookings SET scheduled_at = 'infinity'", "rescheduled"),
+        ("UPDATE bookings SET status = 'cancelled'; UPDATE bookings SET status = 'confirmed'", "rescheduled"),
+        ("UPDATE reminder_rules SET active = false", "rule_off"),
+        ("DELETE FROM reminder_rules", "rule_off"),
+        ("UPDATE users SET email = NULL", "no_address"),
+        ("DELETE FROM bookings", "deleted"),
+        ("DELETE FROM users", "deleted"),
+    ] {
+        let app = App::new().await;
+        let id = app.confirmed(noon() + hours(24)).await;
+        app.ses.answer(|_| crate::ses::Answer::Error(429, "TooManyRequestsException", "slow down"));
+        app.run(noon()).await;
+        app.ses.clear();
+        app.ses.answer(|_| crate::ses::Answer::Sent);
+        app.db.batch_execute(change).await.unwrap();
+        app.make_claimable().await;
+        app.run(noon() + minutes(1)).await;
+        assert_eq!(app.reminders(id).await[0], format!("24h skipped {verdict}"), "{change}");
+        let about_the_old: Vec<_> = app.ses.mails().iter().filter(|mail| mail.subject().contains("24 hours")).map(|mail| mail.subject().to_owned()).collect();
+        assert!(about_the_old.is_empty(), "{change}: {about_the_old:?}");
+    }
+}
+
+#[tokio::test]
+async fn cancelled_and_confirmed_again_is_reminded_again() {
+    let app = App::new().await;
+    let id = app.confirmed(noon() + hours(24)).await;
+    app.run(noon()).await;
+    app.sql("UPDATE bookings SET status = 'cancelled' WHERE id = $1", &[&id]).await;
+    app.run(noon() + minutes(1)).await;
+    app.believing(noon() + minutes(2)).await;
+    app.sql("UPDATE bookings SET status = 'confirmed' WHERE id = $1", &[&id]).await;
+    app.run(noon() + minutes(2)).await;
+    assert_eq!(app.reminders(id).await, ["24h completed", "24h completed"]);
+    assert_eq!(app.ses.mails().len(), 2);
+}
+
+#[tokio::test]
+async fn a_queued_retry_gives_way_to_the_next_rule() {
+    let app = App::new().await;
+    let id = app.confirmed(noon() + hours(24)).await;
+    app.ses.answer(|_| crate::ses::Answer::Error(429, "TooManyRequestsException", "slow down"));
+    app.run(noon()).await;
+    app.ses.answer(|_| crate::ses::Answer::Sent);
+    app.ses.clear();
+    app.make_claimable().await;
+    app.run(noon() + hours(23)).await;
+    assert_eq!(app.reminders(id).await, ["24h skipped superseded", "1h completed"]);
+    assert_eq!(app.ses.mails().len(), 1);
+}
+
+#[tokio::test]
+async fn a_rule_added_switched_or_changed_starts_from_then() {
+    let app = App::new().await;
+    let soon = app.confirmed(noon() + hours(2)).await;
+    let later = app.confirmed(noon() + hours(4)).await;
+    app.run(noon()).await;
+    let before = (app.reminders(soon).await, app.reminders(later).await);
+
+    // Added: what would have been due before is not looked at.
+    app.believing(noon()).await;
+    app.sql("INSERT INTO reminder_rules (name, lead) VALUES ('3h', '3 hours')", &[]).await;
+    app.run(noon() + minutes(1)).await;
+    assert_eq!((app.reminders(soon).await, app.reminders(later).await), before);
+    app.run(noon() + hours(1)).await;
+    assert_eq!(app.reminders(later).await, ["24h completed", "3h completed"]);
+
+    // Switched off, and on again after the 1 h reminder of `soon` was due.
+    app.believing(noon() + hours(1)).await;
+    let other = app.confirmed(noon() + hours(3)).await;
+    app.sql("UPDATE reminder_rules SET active = false WHERE name = '1h'", &[]).await;
+    app.run(noon() + hours(2) + minutes(5)).await;
+    app.believing(noon() + hours(2) + minutes(5)).await;
+    app.sql("UPDATE reminder_rules SET active = true WHERE name = '1h'", &[]).await;
+    app.run(noon() + hours(2) + minutes(6)).await;
+    assert!(!app.reminders(other).await.iter().any(|reminder| reminder.starts_with("1h")));
+    app.run(noon() + hours(3)).await;
+    assert!(app.reminders(later).await.contains(&"1h completed".to_owned()));
+
+    // A changed lead counts anew; one verdict per rule stays one.
+    app.believing(noon() + hours(3)).await;
+    app.sql("UPDATE reminder_rules SET lead = '30 minutes' WHERE name = '15m'", &[]).await;
+    app.run(noon() + hours(3) + minutes(30)).await;
+    assert!(app.reminders(later).await.contains(&"15m completed".to_owned()));
+    app.run(noon() + hours(3) + minutes(46)).await;
+    let count = app.reminders(later).await.iter().filter(|reminder| reminder.starts_with("15m")).count();
+    assert_eq!(count, 1);
+}
+
+#[tokio::test]
+async fn a_rule_that_is_committed_late_loses_nothing() {
+    let app = App::new().await;
+    let id = app.confirmed(noon() + hours(3) + minutes(2)).await;
+    let other = crate::app::connect(&app.url).await;
+    other.batch_execute(&format!("SET booking_automation.as_of = '{}'; BEGIN", noon().to_rfc3339())).await.unwrap();
+    other.execute("INSERT INTO reminder_rules (name, lead) VALUES ('3h', '3 hours')", &[]).await.unwrap();
+    app.run(noon() + minutes(3)).await;
+    other.batch_execute("COMMIT").await.unwrap();
+    app.run(noon() + minutes(4)).await;
+    assert!(app.reminders(id).await.contains(&"3h completed".to_owned()), "due at 12:02, after the rule's effective time");
+}
+
+#[tokio::test]
+async fn a_booking_that_is_committed_late_loses_nothing() {
+    let app = App::new().await;
+    app.run(noon()).await;
+    let other = crate::app::connect(&app.url).await;
+    let early = (noon() - hours(100)).to_rfc3339();
+    other.batch_execute(&format!("SET booking_automation.as_of = '{early}'; BEGIN")).await.unwrap();
+    let sql = "INSERT INTO bookings (customer_id, status, scheduled_at) VALUES ($1, 'confirmed', $2) RETURNING id";
+    let id = other.query_one(sql, &[&app.customer, &(noon() + hours(24) + minutes(2))]).await.unwrap().get(0);
+    app.run(noon() + minutes(3)).await;
+    other.batch_execute("COMMIT").await.unwrap();
+    app.run(noon() + minutes(4)).await;
+    assert_eq!(app.reminders(id).await, ["24h completed"]);
+}
+
+#[tokio::test]
+async fn what_was_written_past_the_triggers_is_found_within_the_hour() {
+    let app = App::new().await;
+    let moved = app.confirmed(noon() + hours(24)).await;
+    app.run(noon()).await;
+    app.run(noon() + minutes(1)).await;
+    // As a logical replication worker would.
+    app.db.batch_execute("SET session_replication_role = replica").await.unwrap();
+    app.sql("UPDATE bookings SET scheduled_at = $2 WHERE id = $1", &[&moved, &(noon() + hours(20))]).await;
+    let added = app.booking("confirmed", noon() + hours(20)).await;
+    app.db.batch_execute("SET session_replication_role = DEFAULT").await.unwrap();
+
+    app.run(noon() + minutes(59)).await;
+    assert!(app.reminders(added).await.is_empty(), "nothing told the pass");
+    app.run(noon() + minutes(60)).await;
+    assert_eq!(app.reminders(added).await, ["24h completed"]);
+    assert_eq!(app.reminders(moved).await, ["24h completed", "24h completed"]);
+}
+
+#[tokio::test]
+async fn providers_are_reminded_where_a_rule_says_so() {
+    let app = App::new().await;
+    app.believing("2020-01-01T00:00:00Z".parse().unwrap()).await;
+    app.sql("INSERT INTO reminder_rules (name, lead, audience) VALUES ('1h', '1 hour', 'provider')", &[]).await;
+    app.confirmed(noon() + hours(1)).await;
+    app.run(noon()).await;
+    let mut to: Vec<_> = app.ses.mails().iter().map(|mail| mail.to().to_owned()).collect();
+    to.sort();
+    assert_eq!(to, ["carla@customers.example", "petra@providers.example"]);
+    let mails = app.ses.mails();
+    let petras = mails.iter().find(|mail| mail.to().starts_with("petra")).unwrap();
+    assert!(petras.text().contains("Massage with Carla Customer"));
+}
+
+#[tokio::test]
+async fn rules_that_make_no_sense_are_refused() {
+    let app = App::new().await;
+    for values in
+        ["('x', '0', 'customer', '{email}')", "('x', '-1 hour', 'customer', '{email}')", "('x', '61 days', 'customer', '{email}')",
+         "('x', '1 month', 'customer', '{email}')", "('x', '1 hour', 'everybody', '{email}')", "('x', '1 hour', 'customer', '{pigeon}')"]
+    {
+        let sql = format!("INSERT INTO reminder_rules (name, lead, audience, channels) VALUES {values}");
+        let error = app.db.batch_execute(&sql).await.unwrap_err();
+        assert_eq!(error.code().unwrap().code(), "23514", "{values}");
+    }
+}
+
+#[tokio::test]
+async fn a_night_with_two_half_past_two_and_one_without() {
+    // Vienna: clocks go back on 25 October 2026 at 01:00 UTC, forward on 29 March 2026 at 01:00 UTC.
+    let app = App::new().await;
+    let mut lines = Vec::new();
+    for start in ["2026-10-25T00:30:00Z", "2026-10-25T01:30:00Z", "2026-03-29T00:30:00Z", "2026-03-29T01:30:00Z"] {
+        let start: chrono::DateTime<chrono::Utc> = start.parse().unwrap();
+        let id = app.confirmed(start).await;
+        // 24 hours before, to the microsecond, whatever the clocks do in between.
+        app.run(start - hours(24) - tick()).await;
+        assert!(app.reminders(id).await.is_empty());
+        app.run(start - hours(24)).await;
+        assert_eq!(app.reminders(id).await, ["24h completed"]);
+        let text = app.ses.mails().last().unwrap().text().to_owned();
+        lines.push(text.lines().find(|line| line.starts_with("When")).unwrap().to_owned());
+        app.sql("UPDATE bookings SET status = 'cancelled'", &[]).await;
+    }
+    insta::assert_snapshot!(lines.join("\n"), @r"
+    When:    Sunday, 25 October 2026, 02:30 CEST (Europe/Vienna, UTC+02:00)
+    When:    Sunday, 25 October 2026, 02:30–03:30 CET (Europe/Vienna, UTC+01:00)
+    When:    Sunday, 29 March 2026, 01:30 CET (Europe/Vienna, UTC+01:00)
+    When:    Sunday, 29 March 2026, 03:30–04:30 CEST (Europe/Vienna, UTC+02:00)
+    ");
+}
+
+#[tokio::test]
+async fn more_than_one_pass_can_take_are_taken_by_the_next_ones() {
+    let app = App::new().await;
+    app.believing(noon() - hours(1000)).await;
+    app.sql(
+        "INSERT INTO bookings (customer_id, status, scheduled_at, created_at)
+         SELECT $1, 'confirmed', $2::timestamptz + n * interval '1 millisecond', '2026-01-01' FROM generate_series(1, 60000) AS n",
+        &[&app.customer, &(noon() + hours(20))],
+    )
+    .await;
+    app.sql("UPDATE users SET email = NULL", &[]).await;
+    let counts = [app.run(noon()).await, app.run(noon() + minutes(1)).await, app.run(noon() + minutes(2)).await]
+        .map(|summary| summary["reminders"]["skipped"].as_i64().unwrap());
+    assert_eq!(counts, [50_000, 10_000, 0]);
+    let looks: i64 = app.one("SELECT count(*) FROM booking_automation_looks", &[]).await.get(0);
+    assert_eq!(looks, 0);
+}
