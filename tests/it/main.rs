@@ -5,6 +5,8 @@
 mod app;
 mod cluster;
 mod delivery;
+mod guarantees;
+mod proxy;
 mod reminders;
 mod ses;
 mod transitions;

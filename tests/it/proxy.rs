@@ -1,0 +1,100 @@
+//! A TCP proxy in front of PostgreSQL that breaks the first connection at its first COMMIT after work.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
+
+/// Where to break it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Cut {
+    /// The server never sees the COMMIT.
+    BeforeCommit,
+    /// The server gets it, and the connection is gone before it answers.
+    InCommit,
+    /// The server answered, and the client never sees it.
+    AfterCommit,
+}
+
+/// The proxy.
+pub struct Proxy {
+    /// URL of the database through it.
+    pub url: String,
+    cut: Arc<AtomicBool>,
+}
+
+impl Proxy {
+    /// Starts one in front of the server in `url`.
+    pub async fn start(url: &str, cut: Cut) -> Self {
+        let (user, rest) = url.split_once('@').unwrap();
+        let (server, database) = rest.split_once('/').unwrap();
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let done = Arc::new(AtomicBool::new(false));
+        tokio::spawn(accept(listener, server.to_owned(), cut, done.clone()));
+        Self { url: format!("{user}@{address}/{database}"), cut: done }
+    }
+
+    /// Whether the connection was broken.
+    pub fn was_cut(&self) -> bool {
+        self.cut.load(Ordering::SeqCst)
+    }
+}
+
+async fn accept(listener: TcpListener, server: String, cut: Cut, done: Arc<AtomicBool>) {
+    while let Ok((client, _)) = listener.accept().await {
+        tokio::spawn(relay(client, server.clone(), cut, done.clone()));
+    }
+}
+
+async fn relay(client: TcpStream, server: String, cut: Cut, done: Arc<AtomicBool>) {
+    let upstream = TcpStream::connect(server).await.unwrap();
+    let (mut from_client, mut to_client) = client.into_split();
+    let (mut from_server, mut to_server) = upstream.into_split();
+    let committing = Arc::new(AtomicBool::new(false));
+    let answers = {
+        let committing = committing.clone();
+        async move {
+            let mut buffer = vec![0; 65536];
+            loop {
+                let Ok(count @ 1..) = from_server.read(&mut buffer).await else { return };
+                // CommandComplete of the COMMIT: the server has done it.
+                if committing.load(Ordering::SeqCst) && contains(&buffer[..count], b"COMMIT\0") {
+                    return;
+                }
+                if to_client.write_all(&buffer[..count]).await.is_err() {
+                    return;
+                }
+            }
+        }
+    };
+    let requests = async move {
+        let mut buffer = vec![0; 65536];
+        loop {
+            let Ok(count @ 1..) = from_client.read(&mut buffer).await else { return };
+            let is_commit = contains(&buffer[..count], b"COMMIT\0") && !done.swap(true, Ordering::SeqCst);
+            if is_commit && cut == Cut::BeforeCommit {
+                return;
+            }
+            if is_commit && cut == Cut::AfterCommit {
+                committing.store(true, Ordering::SeqCst);
+            }
+            if to_server.write_all(&buffer[..count]).await.is_err() {
+                return;
+            }
+            if is_commit && cut == Cut::InCommit {
+                return;
+            }
+        }
+    };
+    // Whichever side ends, both sockets are dropped.
+    tokio::select! {
+        () = answers => {}
+        () = requests => {}
+    }
+}
+
+fn contains(haystack: &[u8], needle: &[u8]) -> bool {
+    haystack.windows(needle.len()).any(|window| window == needle)
+}
