@@ -212,13 +212,16 @@ async fn index(database: &Database, name: &str, definition: &str) -> Result<bool
         return Ok(true);
     }
 
-    // The guard idles for as long as the build takes.
-    let lock =
-        format!("SET LOCAL idle_in_transaction_session_timeout = 0; SELECT pg_advisory_xact_lock({MIGRATE_LOCK})");
+    // The guard idles for as long as the build takes. It asks by the simple protocol: the portal that the
+    // extended one leaves open would hold a snapshot, and the build would wait for it for ever.
+    let lock_and_look = format!(
+        "SET LOCAL idle_in_transaction_session_timeout = 0;
+         SELECT pg_advisory_xact_lock({MIGRATE_LOCK});
+         SELECT (SELECT indisvalid FROM pg_index WHERE indexrelid = to_regclass('public.{name}'))"
+    );
     retry(&step_name, async || {
-        let (guard, _) = database.begin(&Begin::default(), &lock).await?;
-        let state = "SELECT (SELECT indisvalid FROM pg_index WHERE indexrelid = to_regclass('public.' || $1))";
-        let valid: Option<bool> = guard.query_one(state, &[(&name, Type::TEXT)]).await?.get(0);
+        let (guard, rows) = database.begin(&Begin::default(), &lock_and_look).await?;
+        let valid = last_row(&rows).and_then(|row| row.get(0)).map(|valid| valid == "t");
         if valid != Some(true) {
             tracing::info!(migration.index = name, "building; reads and writes go on meanwhile");
             let work = database.detached().await?;

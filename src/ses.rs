@@ -61,7 +61,7 @@ impl Ses {
             .timeout_config(timeouts)
             .load()
             .await;
-        if config.region().is_none() {
+        if config.region().is_none_or(|region| region.as_ref().is_empty()) {
             return Err(SettingError::new(
                 "AWS_REGION",
                 "is not set: it takes the region of SES, such as eu-central-1",

@@ -1,0 +1,271 @@
+//! Migrations: on an empty database and on somebody's live one.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::Duration;
+
+use serde_json::Value;
+
+use crate::app::{App, Said, connect, hours, noon};
+
+const THEIRS: &str = include_str!("theirs.sql");
+
+/// Everything that the catalog knows of the schema.
+const CATALOG: &str = "
+    SELECT md5(string_agg(line, E'\\n' ORDER BY line)) FROM (
+        SELECT format('column %s.%s %s %s %s %s', attrelid::regclass, attname, atttypid::regtype, attnotnull, attnum,
+                      pg_get_expr(adbin, adrelid)) AS line
+          FROM pg_attribute LEFT JOIN pg_attrdef ON adrelid = attrelid AND adnum = attnum
+          JOIN pg_class c ON c.oid = attrelid WHERE relnamespace = 'public'::regnamespace AND attnum > 0
+        UNION ALL SELECT format('index %s %s %s', indexrelid, indisvalid, pg_get_indexdef(indexrelid)) FROM pg_index
+        UNION ALL SELECT format('constraint %s %s %s', oid, convalidated, pg_get_constraintdef(oid)) FROM pg_constraint
+        UNION ALL SELECT format('trigger %s %s', oid, pg_get_triggerdef(oid)) FROM pg_trigger
+        UNION ALL SELECT format('function %s %s', oid, prosrc) FROM pg_proc WHERE pronamespace = 'public'::regnamespace
+        UNION ALL SELECT format('rule %s %s', name, effective_from) FROM reminder_rules
+    ) AS catalog";
+
+async fn migrated(app: &App) -> Said {
+    let said = app.call(&["migrate"]).await;
+    assert!(said.success, "{}", said.stderr);
+    said
+}
+
+#[tokio::test]
+async fn an_empty_database_gets_everything_and_a_second_time_changes_nothing() {
+    let app = App::empty().await;
+    let first = migrated(&app).await;
+    assert!(first.stderr.contains("07_triggers"), "{}", first.stderr);
+    let tables = app.column("SELECT relname::text FROM pg_class WHERE relnamespace = 'public'::regnamespace AND relkind IN ('r', 'v') ORDER BY 1", &[]).await;
+    assert_eq!(
+        tables,
+        [
+            "automation_runs",
+            "booking_automation_channels",
+            "booking_automation_contacts",
+            "booking_automation_events",
+            "booking_automation_looks",
+            "booking_automation_migrations",
+            "booking_automation_state",
+            "bookings",
+            "reminder_rules",
+            "services",
+            "users"
+        ]
+    );
+    let rules = app.column("SELECT concat_ws(' ', name, lead, audience, channels, active) FROM reminder_rules ORDER BY lead DESC", &[]).await;
+    assert_eq!(rules, ["24h 24:00:00 customer {email} t", "1h 01:00:00 customer {email} t", "15m 00:15:00 customer {email} t"]);
+
+    let before = app.column(CATALOG, &[]).await;
+    let second = migrated(&app).await;
+    assert!(second.stderr.contains("nothing to do"), "{}", second.stderr);
+    assert_eq!(app.column(CATALOG, &[]).await, before);
+}
+
+#[tokio::test]
+async fn an_existing_database_keeps_what_is_its_own_and_gains_what_is_missing() {
+    let app = App::empty().await;
+    app.db.batch_execute(THEIRS).await.unwrap();
+    let rows = "SELECT md5(string_agg(to_jsonb(b)::text, '' ORDER BY id)) FROM
+        (SELECT id, status, scheduled_at, updated_at, payment_intent, reminder_24h_sent, auto_complete_blocked FROM bookings) AS b";
+    let before = app.column(rows, &[]).await;
+    let filenode = "SELECT pg_relation_filenode('bookings')::text";
+    let file = app.column(filenode, &[]).await;
+
+    let said = migrated(&app).await;
+    assert_eq!(app.column(rows, &[]).await, before);
+    assert_eq!(app.column(filenode, &[]).await, file, "the table was not rewritten");
+
+    // The status CHECK has its name, allows what it allowed plus `expired`, and is valid.
+    let check = app.one("SELECT pg_get_constraintdef(oid), convalidated FROM pg_constraint WHERE conname = 'valid_status'", &[]).await;
+    assert!(check.get::<_, String>(0).contains("expired"));
+    assert!(check.get::<_, bool>(1));
+    for (status, allowed) in [("expired", true), ("pending_completion", true), ("nonsense", false)] {
+        let sql = format!("INSERT INTO bookings (status, scheduled_at) VALUES ('{status}', now())");
+        assert_eq!(app.db.execute(&sql, &[]).await.is_ok(), allowed, "{status}");
+    }
+    let other = app.one("SELECT pg_get_constraintdef(oid) FROM pg_constraint WHERE conname = 'cancelled_has_time'", &[]).await;
+    assert!(!other.get::<_, String>(0).contains("expired"));
+
+    // What the first pass would change, told beforehand.
+    let preview: Value = serde_json::from_str(&said.stdout).unwrap();
+    assert_eq!(preview["outcome"], "dry_run");
+    assert_eq!(preview["transitions"], serde_json::json!({"started": 0, "completed": 0, "expired": 8000, "remaining": 0}));
+    let summary = app.call(&["run"]).await.summary();
+    assert_eq!(summary["transitions"]["expired"], 8000);
+
+    let before = app.column(CATALOG, &[]).await;
+    migrated(&app).await;
+    assert_eq!(app.column(CATALOG, &[]).await, before);
+}
+
+#[tokio::test]
+async fn a_role_that_writes_all_the_while_is_never_failed_nor_kept_waiting() {
+    let app = App::empty().await;
+    app.db.batch_execute(THEIRS).await.unwrap();
+    app.db
+        .batch_execute(
+            "INSERT INTO bookings (customer_id, status, scheduled_at, duration_minutes)
+             SELECT '00000000-0000-0000-0000-00000000000c', 'completed', now() - n * interval '1 minute', 60 FROM generate_series(1, 300000) AS n",
+        )
+        .await
+        .unwrap();
+    let stop = Arc::new(AtomicBool::new(false));
+    let (writes, slowest) = (Arc::new(AtomicU64::new(0)), Arc::new(AtomicU64::new(0)));
+    let writer = {
+        let backend = app.backend_role().await;
+        let (stop, writes, slowest) = (stop.clone(), writes.clone(), slowest.clone());
+        tokio::spawn(async move {
+            while !stop.load(Ordering::Relaxed) {
+                let started = std::time::Instant::now();
+                let sql = "WITH new AS (INSERT INTO bookings (status, scheduled_at) VALUES ('confirmed', now() + interval '3 days') RETURNING id)
+                           SELECT id FROM new";
+                let id: uuid::Uuid = backend.query_one(sql, &[]).await.unwrap().get(0);
+                backend.execute("UPDATE bookings SET status = 'paid' WHERE id = $1", &[&id]).await.unwrap();
+                backend.execute("DELETE FROM bookings WHERE id = $1", &[&id]).await.unwrap();
+                slowest.fetch_max(u64::try_from(started.elapsed().as_millis()).unwrap(), Ordering::Relaxed);
+                writes.fetch_add(1, Ordering::Relaxed);
+            }
+        })
+    };
+    migrated(&app).await;
+    stop.store(true, Ordering::Relaxed);
+    writer.await.expect("no write of theirs failed");
+    assert!(writes.load(Ordering::Relaxed) > 0);
+    // Our longest wait for a lock is a second; what queues behind it waits no longer. Machines are slow.
+    assert!(slowest.load(Ordering::Relaxed) < 10_000, "{slowest:?} ms");
+}
+
+#[tokio::test]
+async fn a_transaction_of_theirs_that_holds_the_table_delays_us_and_not_others() {
+    let app = App::empty().await;
+    app.db.batch_execute(THEIRS).await.unwrap();
+    let holder = connect(&app.url).await;
+    holder.batch_execute("BEGIN; UPDATE bookings SET total_price = 1 WHERE id = (SELECT id FROM bookings LIMIT 1)").await.unwrap();
+    let migration = app.call(&["migrate"]);
+    let release = async {
+        // It asks for its lock, gives up after a second, and asks again.
+        for _ in 0..2 {
+            wait_for(&app, "EXISTS (SELECT FROM pg_locks WHERE relation = 'bookings'::regclass AND NOT granted)").await;
+            wait_for(&app, "NOT EXISTS (SELECT FROM pg_locks WHERE relation = 'bookings'::regclass AND NOT granted)").await;
+        }
+        holder.batch_execute("COMMIT").await.unwrap();
+    };
+    let (said, ()) = tokio::join!(migration, release);
+    assert!(said.success, "{}", said.stderr);
+    assert!(said.stderr.contains("somebody else's lock"), "{}", said.stderr);
+}
+
+async fn wait_for(app: &App, condition: &str) {
+    let sql = format!("SELECT {condition}");
+    for _ in 0..3000 {
+        if app.one(&sql, &[]).await.get::<_, bool>(0) {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    panic!("never true: {condition}");
+}
+
+#[tokio::test]
+async fn two_at_once_do_the_work_once() {
+    let app = App::empty().await;
+    app.db.batch_execute(THEIRS).await.unwrap();
+    let calls = futures_util::future::join_all((0..3).map(|_| app.call(&["migrate"]))).await;
+    for said in &calls {
+        assert!(said.success, "{}", said.stderr);
+    }
+    let done: usize = calls.iter().map(|said| said.stderr.matches("done: ").count()).sum();
+    assert_eq!(done, 10, "seven steps and three indexes, each once");
+}
+
+#[tokio::test]
+async fn an_index_build_that_was_interrupted_is_done_again() {
+    let app = App::empty().await;
+    app.db.batch_execute(THEIRS).await.unwrap();
+    // A transaction that has seen the table keeps a concurrent build from finishing.
+    let holder = connect(&app.url).await;
+    holder.batch_execute("BEGIN ISOLATION LEVEL REPEATABLE READ; SELECT FROM users LIMIT 1").await.unwrap();
+    let mut process = app.command(&["migrate"]).stderr(std::process::Stdio::null()).stdout(std::process::Stdio::null()).spawn().unwrap();
+    let building = "EXISTS (SELECT FROM pg_index WHERE indexrelid = to_regclass('booking_automation_confirmed_start') AND NOT indisvalid)";
+    wait_for(&app, building).await;
+    process.kill().await.unwrap();
+    app.sql("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE query LIKE 'CREATE INDEX CONCURRENTLY%' AND datname = current_database()", &[])
+        .await;
+    holder.batch_execute("COMMIT").await.unwrap();
+    wait_for(&app, "NOT EXISTS (SELECT FROM pg_stat_activity WHERE query LIKE 'CREATE INDEX CONCURRENTLY%' AND pid <> pg_backend_pid() AND datname = current_database())").await;
+    assert!(app.one(&format!("SELECT {building}"), &[]).await.get::<_, bool>(0), "left invalid");
+
+    let said = app.call(&["run"]).await;
+    assert!(!said.success && said.stderr.contains("run `booking-automation migrate` first"), "{}", said.stderr);
+    migrated(&app).await;
+    let invalid: i64 = app.one("SELECT count(*) FROM pg_index WHERE NOT indisvalid", &[]).await.get(0);
+    assert_eq!(invalid, 0);
+    assert_eq!(app.call(&["run"]).await.summary()["outcome"], "completed");
+}
+
+#[tokio::test]
+async fn a_check_that_their_rows_break_stays_as_it_was() {
+    let app = App::empty().await;
+    app.db.batch_execute(THEIRS).await.unwrap();
+    app.db
+        .batch_execute(
+            "ALTER TABLE bookings DROP CONSTRAINT valid_status;
+             UPDATE bookings SET status = 'from the old days' WHERE id = (SELECT id FROM bookings WHERE status = 'paid' LIMIT 1);
+             ALTER TABLE bookings ADD CONSTRAINT valid_status CHECK (status IN ('pending', 'confirmed')) NOT VALID",
+        )
+        .await
+        .unwrap();
+    migrated(&app).await;
+    let check = app.one("SELECT convalidated FROM pg_constraint WHERE conname = 'valid_status'", &[]).await;
+    assert!(!check.get::<_, bool>(0));
+    app.sql("INSERT INTO bookings (status, scheduled_at) VALUES ('expired', now())", &[]).await;
+}
+
+#[tokio::test]
+async fn a_schema_that_does_not_fit_is_told_how() {
+    for (sql, expected) in [
+        ("CREATE TABLE bookings (id uuid, status text, scheduled_at timestamptz) PARTITION BY RANGE (scheduled_at)", "not a plain table"),
+        ("CREATE TABLE bookings (id uuid, status text, scheduled_at timestamp)", "bookings.scheduled_at is timestamp without time zone: it must be timestamp with time zone"),
+        ("CREATE TABLE bookings (id bigint, status text, scheduled_at timestamptz)", "bookings.id is bigint"),
+        ("CREATE TYPE s AS ENUM ('confirmed'); CREATE TABLE bookings (id uuid, status s, scheduled_at timestamptz)", "bookings.status is s"),
+        ("CREATE TABLE users (id uuid PRIMARY KEY, mail text)", "create public.booking_automation_contacts yourself"),
+        (
+            "CREATE TABLE bookings (id uuid PRIMARY KEY, status text, scheduled_at timestamptz, duration_minutes int, created_at timestamptz);
+             CREATE TABLE booking_automation_events (id uuid PRIMARY KEY, booking_id uuid NOT NULL REFERENCES bookings (id), event_type text NOT NULL,
+                event_data jsonb, scheduled_at timestamptz, executed_at timestamptz, status text, error_message text, created_at timestamptz)",
+            "ALTER TABLE booking_automation_events DROP CONSTRAINT booking_automation_events_booking_id_fkey",
+        ),
+    ] {
+        let app = App::empty().await;
+        app.db.batch_execute(sql).await.unwrap();
+        let said = app.call(&["migrate"]).await;
+        assert!(!said.success);
+        assert!(said.stderr.contains(expected), "{expected}: {}", said.stderr);
+    }
+}
+
+#[tokio::test]
+async fn another_schema_needs_another_view_and_nothing_else() {
+    let app = App::empty().await;
+    app.db
+        .batch_execute(
+            "CREATE TABLE users (id uuid PRIMARY KEY);
+             CREATE TABLE people (booking_id uuid, mail text, zone text);
+             CREATE TABLE bookings (id uuid PRIMARY KEY DEFAULT gen_random_uuid(), status text, scheduled_at timestamptz, duration_minutes int, created_at timestamptz);
+             CREATE VIEW booking_automation_contacts AS
+                SELECT booking_id, 'customer' AS audience, mail AS email, 'Kim' AS name, zone AS timezone, NULL::text AS language,
+                       'Haircut' AS service, NULL::text AS with_name, NULL::text AS place, NULL::text AS meeting_link,
+                       false AS is_online, NULL::text AS place_timezone
+                  FROM people",
+        )
+        .await
+        .unwrap();
+    migrated(&app).await;
+    app.sql("UPDATE reminder_rules SET effective_from = '2020-01-01'", &[]).await;
+    let sql = "WITH b AS (INSERT INTO bookings (status, scheduled_at, duration_minutes, created_at) VALUES ('confirmed', $1, 30, '2020-01-01') RETURNING id)
+               INSERT INTO people SELECT id, 'kim@people.example', 'Asia/Tokyo' FROM b";
+    app.db.batch_execute(&format!("SET booking_automation.as_of = '{}'", noon().to_rfc3339())).await.unwrap();
+    app.sql(sql, &[&(noon() + hours(24))]).await;
+    assert_eq!(app.run(noon()).await["reminders"]["sent"], 1);
+    assert!(app.ses.mails()[0].text().contains("Monday, 2 March 2026, 21:00–21:30 JST (Asia/Tokyo, UTC+09:00)"));
+}

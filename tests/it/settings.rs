@@ -1,0 +1,156 @@
+//! Settings: what is malformed is named, with what it takes, and its value is never told. TLS is a setting.
+
+use crate::app::App;
+use crate::cluster::cluster;
+
+#[tokio::test]
+async fn a_malformed_setting_stops_the_program_with_one_line_that_names_it() {
+    let app = App::new().await;
+    for (variable, value) in [
+        ("DATABASE_URL", ""),
+        ("DATABASE_URL", "mysql://secret-value@127.0.0.1/x"),
+        ("DATABASE_URL", "postgres://user:secret-value@127.0.0.1:port/x"),
+        ("DATABASE_URL", "postgres://user:secret-value@127.0.0.1/x?sslmode=secret-value"),
+        ("DATABASE_URL", "host=127.0.0.1 password=secret-value dbname=x"),
+        ("DATABASE_URL", "user=secret-value"),
+        ("DATABASE_CA_CERT", "/no/such/secret-value"),
+        ("DATABASE_CA_CERT", "-----BEGIN CERTIFICATE-----\nsecret-value\n-----END CERTIFICATE-----"),
+        ("DATABASE_CA_CERT", "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----"),
+        ("EMAIL_FROM", ""),
+        ("EMAIL_FROM", "secret-value"),
+        ("EMAIL_FROM", "Name <secret-value>"),
+        ("EMAIL_FROM", "a@b.example\r\nBcc: secret-value@c.example"),
+        ("EMAIL_FROM", "a\nb <secret-value@b.example>"),
+        ("SES_CONFIGURATION_SET", "secret-value?"),
+        ("SEND_RATE", "secret-value"),
+        ("SEND_RATE", "0"),
+        ("SEND_RATE", "-1"),
+        ("SEND_RATE", "NaN"),
+        ("SEND_RATE", "inf"),
+        ("SEND_CONCURRENCY", "0"),
+        ("SEND_CONCURRENCY", "secret-value"),
+        ("SEND_CONCURRENCY", "1000000"),
+        ("COMPLETE_AFTER", "secret-value"),
+        ("COMPLETE_AFTER", "-5m"),
+        ("COMPLETE_AFTER", "5"),
+        ("COMPLETE_AFTER", "m"),
+        ("COMPLETE_AFTER", "99999999999999999999d"),
+        ("COMPLETE_AFTER", "24h"),
+        ("EXPIRE_AFTER", "1.5h"),
+        ("EXPIRE_AFTER", "366d"),
+        ("EXPIRE_PENDING", "secret-value"),
+        ("PUBLIC_URL", "secret-value"),
+        ("PUBLIC_URL", "javascript:alert(1)"),
+        ("PUBLIC_URL", "https://user:secret-value@example.com"),
+        ("PUBLIC_URL", "https://example.com/?secret-value"),
+        ("AWS_REGION", ""),
+    ] {
+        let mut app_env = app.env.clone();
+        app_env.insert(variable, value.to_owned());
+        let output = app.command(&["run"]).env_clear().envs(&app_env).output().await.unwrap();
+        let stderr = String::from_utf8(output.stderr).unwrap();
+        assert!(!output.status.success() && output.stdout.is_empty(), "{variable}={value}");
+        assert_eq!(stderr.lines().count(), 1, "{variable}={value}: {stderr}");
+        assert!(stderr.contains(&format!("{variable} ")), "{variable}={value}: {stderr}");
+        assert!(!stderr.contains("secret-value"), "{variable}={value}: {stderr}");
+    }
+    let runs: i64 = app.one("SELECT count(*) FROM automation_runs", &[]).await.get(0);
+    assert_eq!(runs, 0, "nothing was changed");
+}
+
+#[tokio::test]
+async fn what_is_well_formed_is_taken() {
+    let app = App::new().await;
+    for (variable, value) in [
+        ("EMAIL_FROM", "booking@studio.example"),
+        ("EMAIL_FROM", "\"Studio, Nord\" <booking@studio.example>"),
+        ("SEND_RATE", "0.5"),
+        ("COMPLETE_AFTER", "90s"),
+        ("EXPIRE_AFTER", "7d"),
+        ("EXPIRE_PENDING", "TRUE"),
+        ("PUBLIC_URL", "https://studio.example/app/"),
+        ("SEND_CONCURRENCY", " 4 "),
+    ] {
+        let output = app.command(&["run"]).env(variable, value).output().await.unwrap();
+        assert!(output.status.success(), "{variable}={value}: {}", String::from_utf8_lossy(&output.stderr));
+    }
+}
+
+#[tokio::test]
+async fn the_command_line_says_what_it_takes() {
+    let app = App::new().await;
+    for arguments in [&["run", "--for", "50"][..], &["run", "--for", "1s"], &["dance"], &["run", "--as-of", "noon"]] {
+        let said = app.call(arguments).await;
+        assert!(!said.success && said.stdout.is_empty());
+        assert!(said.stderr.contains("error:"), "{arguments:?}: {}", said.stderr);
+    }
+    let said = app.call(&["--help"]).await;
+    assert!(said.success && said.stdout.contains("migrate") && said.stdout.contains("run"));
+}
+
+/// Connects as `localhost`, which is not loopback's exception when `sslmode=require` says so.
+fn tls_url(app: &App, host: &str, mode: &str) -> String {
+    format!("{}?sslmode={mode}", app.url.replace("127.0.0.1", host))
+}
+
+#[tokio::test]
+async fn tls_is_verified_with_the_hosts_name_or_there_is_no_connection() {
+    let Some(ca) = &cluster().ca_pem else {
+        eprintln!("SKIPPED: TLS, which needs a server of our own");
+        return;
+    };
+    let mut app = App::new().await;
+    let file = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(file.path(), ca).unwrap();
+    let path = file.path().to_str().unwrap().to_owned();
+    let one_line = ca.replace('\n', "\\n");
+    for (host, mode, trusted, works) in [
+        ("localhost", "require", Some(ca), true),
+        ("localhost", "require", Some(&path), true),
+        ("localhost", "require", Some(&one_line), true),
+        ("localhost", "verify-full", Some(ca), true),
+        // A CA that nobody trusts, and a certificate for another name.
+        ("localhost", "require", None, false),
+        ("127.0.0.1", "require", Some(ca), false),
+        ("127.0.0.1", "verify-ca", Some(ca), false),
+        // Loopback alone may go without.
+        ("127.0.0.1", "prefer", None, true),
+        ("localhost", "disable", None, true),
+    ] {
+        app.env.insert("DATABASE_URL", tls_url(&app, host, mode));
+        app.env.remove("DATABASE_CA_CERT");
+        if let Some(trusted) = trusted {
+            app.env.insert("DATABASE_CA_CERT", trusted.clone());
+        }
+        let said = app.call(&["run"]).await;
+        assert_eq!(said.success, works, "{host} {mode}: {}", said.stderr);
+        if works {
+            let runs = app.one("SELECT count(*) FROM automation_runs", &[]).await.get::<_, i64>(0);
+            assert!(runs > 0);
+        } else {
+            assert!(said.stderr.contains("certificate"), "{host} {mode}: {}", said.stderr);
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_server_without_tls_is_refused_where_tls_is_due() {
+    // One that answers the TLS request with "no", as a man in the middle would.
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let port = listener.local_addr().unwrap().port();
+    tokio::spawn(async move {
+        while let Ok((mut socket, _)) = listener.accept().await {
+            let _ = tokio::io::AsyncReadExt::read(&mut socket, &mut [0; 8]).await;
+            let _ = tokio::io::AsyncWriteExt::write_all(&mut socket, b"N").await;
+            let mut rest = Vec::new();
+            let _ = tokio::io::AsyncReadExt::read_to_end(&mut socket, &mut rest).await;
+            assert!(!rest.windows(6).any(|window| window == b"secret"), "no credentials in the clear");
+        }
+    });
+    let mut app = App::new().await;
+    // A name that is not loopback's, and its address.
+    app.env.insert("DATABASE_URL", format!("host=db.example hostaddr=127.0.0.1 port={port} user=u password=secret dbname=x"));
+    let said = app.call(&["run"]).await;
+    assert!(!said.success);
+    assert!(said.stderr.contains("TLS"), "{}", said.stderr);
+}
