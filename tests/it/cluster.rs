@@ -50,8 +50,11 @@ fn start() -> Cluster {
         run(Command::new("chown").args(["-R", "postgres"]).arg(&directory));
     }
 
-    run(as_postgres(root, &bin.join("initdb")).args(["--auth=trust", "--username=postgres", "--encoding=UTF8", "--no-sync", "-D"]).arg(&data));
+    run(as_postgres(root, &bin.join("initdb"))
+        .args(["--auth=trust", "--username=postgres", "--encoding=UTF8", "--no-sync", "-D"])
+        .arg(&data));
     let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    #[expect(clippy::zombie_processes, reason = "the watchdog ends it, when this process has ended")]
     let mut server = as_postgres(root, &bin.join("postgres"))
         .arg("-D")
         .arg(&data)
@@ -101,7 +104,9 @@ fn server_binaries() -> Option<PathBuf> {
         .unwrap_or_default();
     candidates.sort();
     candidates.reverse();
-    std::env::split_paths(&path).chain(candidates).find(|bin| bin.join("initdb").exists() && bin.join("postgres").exists())
+    std::env::split_paths(&path)
+        .chain(candidates)
+        .find(|bin| bin.join("initdb").exists() && bin.join("postgres").exists())
 }
 
 fn is_root() -> bool {
@@ -133,6 +138,7 @@ fn certificates() -> (String, String, String) {
     let ca_pem = authority.self_signed(&authority_key).unwrap().pem();
     let issuer = rcgen::Issuer::new(authority, authority_key);
     let key = rcgen::KeyPair::generate().unwrap();
-    let certificate = rcgen::CertificateParams::new(vec!["localhost".to_owned()]).unwrap().signed_by(&key, &issuer).unwrap();
+    let certificate =
+        rcgen::CertificateParams::new(vec!["localhost".to_owned()]).unwrap().signed_by(&key, &issuer).unwrap();
     (ca_pem, certificate.pem(), key.serialize_pem())
 }

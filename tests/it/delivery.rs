@@ -39,9 +39,19 @@ async fn what_is_sent_is_recorded_with_the_providers_id_and_tagged_with_the_even
     app.env.insert("SES_CONFIGURATION_SET", "bookings".to_owned());
     due(&app, 3).await;
     app.run(noon()).await;
-    let recorded = app.column("SELECT id || ' ' || message_id FROM booking_automation_events WHERE status = 'completed' ORDER BY 1", &[]).await;
-    let mut sent: Vec<_> =
-        app.ses.mails().iter().enumerate().map(|(index, mail)| format!("{} message-{}", mail.event_id(), index + 1)).collect();
+    let recorded = app
+        .column(
+            "SELECT id || ' ' || message_id FROM booking_automation_events WHERE status = 'completed' ORDER BY 1",
+            &[],
+        )
+        .await;
+    let mut sent: Vec<_> = app
+        .ses
+        .mails()
+        .iter()
+        .enumerate()
+        .map(|(index, mail)| format!("{} message-{}", mail.event_id(), index + 1))
+        .collect();
     sent.sort();
     assert_eq!(recorded.len(), 3);
     // Answers of a page may cross each other: compare the events, and that each has an id of its own.
@@ -61,28 +71,53 @@ async fn the_most_urgent_start_goes_first() {
     let soon = app.confirmed(noon() + minutes(10)).await;
     let middle = app.confirmed(noon() + minutes(50)).await;
     app.run(noon()).await;
-    let order = app.column("SELECT booking_id::text FROM booking_automation_events WHERE status = 'completed' ORDER BY message_id", &[]).await;
+    let order = app
+        .column(
+            "SELECT booking_id::text FROM booking_automation_events WHERE status = 'completed' ORDER BY message_id",
+            &[],
+        )
+        .await;
     assert_eq!(order, [soon, middle, late].map(|id| id.to_string()));
 }
 
 #[tokio::test]
 async fn every_answer_has_its_outcome() {
     for (answer, expected, told) in [
-        (Answer::Error(429, "TooManyRequestsException", "Maximum sending rate exceeded."), "pending throttled 1 1", "retrying"),
+        (
+            Answer::Error(429, "TooManyRequestsException", "Maximum sending rate exceeded."),
+            "pending throttled 1 1",
+            "retrying",
+        ),
         (Answer::Error(400, "ThrottlingException", "Rate exceeded"), "pending throttled 1 1", "retrying"),
-        (Answer::Error(429, "TooManyRequestsException", "Daily message quota exceeded."), "pending quota 0 1", "deferred"),
+        (
+            Answer::Error(429, "TooManyRequestsException", "Daily message quota exceeded."),
+            "pending quota 0 1",
+            "deferred",
+        ),
         (Answer::Error(400, "SendingPausedException", "paused"), "pending account 0 1", "deferred"),
         (Answer::Error(400, "AccountSuspendedException", "suspended"), "pending account 0 1", "deferred"),
         (Answer::Error(400, "MailFromDomainNotVerifiedException", "no"), "pending account 0 1", "deferred"),
         (Answer::Error(403, "AccessDeniedException", "not authorized"), "pending account 0 1", "deferred"),
         (Answer::Error(403, "ExpiredTokenException", "expired"), "pending account 0 1", "deferred"),
-        (Answer::Error(404, "NotFoundException", "Configuration set <x> does not exist."), "pending account 0 1", "deferred"),
         (
-            Answer::Error(400, "MessageRejected", "Email address is not verified. The following identities failed: booking@studio.example"),
+            Answer::Error(404, "NotFoundException", "Configuration set <x> does not exist."),
             "pending account 0 1",
             "deferred",
         ),
-        (Answer::Error(400, "MessageRejected", "Email address is not verified: c1@customers.example"), "failed rejected 1 1", "failed"),
+        (
+            Answer::Error(
+                400,
+                "MessageRejected",
+                "Email address is not verified. The following identities failed: booking@studio.example",
+            ),
+            "pending account 0 1",
+            "deferred",
+        ),
+        (
+            Answer::Error(400, "MessageRejected", "Email address is not verified: c1@customers.example"),
+            "failed rejected 1 1",
+            "failed",
+        ),
         (Answer::Error(400, "MessageRejected", "virus"), "failed rejected 1 1", "failed"),
         (Answer::Error(400, "BadRequestException", "bad"), "failed rejected 1 1", "failed"),
         (Answer::Error(500, "InternalFailure", "oops"), "pending unknown 1 1", "unknown"),
@@ -97,7 +132,8 @@ async fn every_answer_has_its_outcome() {
         let said = app.call(&["run", "--as-of", &noon().to_rfc3339()]).await;
         let summary = said.summary();
         assert_eq!(outcomes(&app).await, [expected], "{answer:?}");
-        let mut reminders = json!({"due": 1, "sent": 0, "retrying": 0, "unknown": 0, "failed": 0, "skipped": 0, "deferred": 0});
+        let mut reminders =
+            json!({"due": 1, "sent": 0, "retrying": 0, "unknown": 0, "failed": 0, "skipped": 0, "deferred": 0});
         reminders[told] = json!(1);
         assert_eq!(summary["reminders"], reminders, "{answer:?}");
         assert_eq!(app.ses.mails().len(), 1, "the SDK's own retries are off: {answer:?}");
@@ -255,7 +291,12 @@ async fn the_rate_is_shared_by_all_instances() {
     let arguments = ["run", "--for", "20s", "--as-of", &noon().to_rfc3339()].map(str::to_owned);
     let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
     // The first enqueues, and all deliver.
-    let mut first = app.command(&arguments).stdout(std::process::Stdio::null()).stderr(std::process::Stdio::null()).spawn().unwrap();
+    let mut first = app
+        .command(&arguments)
+        .stdout(std::process::Stdio::null())
+        .stderr(std::process::Stdio::null())
+        .spawn()
+        .unwrap();
     app.ses.arrived(1).await;
     let others = futures_util::future::join_all((0..3).map(|_| app.call(&arguments))).await;
     first.wait().await.unwrap();
@@ -278,7 +319,9 @@ async fn the_rate_is_asked_of_ses_where_it_is_not_set() {
 async fn a_lease_that_ran_out_is_an_unknown_outcome_and_its_late_answer_is_stale() {
     let app = App::new().await;
     due(&app, 1).await;
-    app.ses.answer(|mail| if mail.subject().contains("23 hours") { Answer::Slow(Duration::from_secs(4)) } else { Answer::Sent });
+    app.ses.answer(|mail| {
+        if mail.subject().contains("23 hours") { Answer::Slow(Duration::from_secs(4)) } else { Answer::Sent }
+    });
     let noon_text = noon().to_rfc3339();
     let arguments = ["run", "--as-of", &noon_text];
     let slow = app.call(&arguments);
@@ -294,7 +337,8 @@ async fn a_lease_that_ran_out_is_an_unknown_outcome_and_its_late_answer_is_stale
     assert!(slow.stderr.contains("stale"), "{}", slow.stderr);
     // What the second claim recorded is not overwritten by the first one's late success.
     assert_eq!(outcomes(&app).await, ["failed rejected 2 1"]);
-    let history: serde_json::Value = app.one("SELECT event_data -> 'attempts' FROM booking_automation_events", &[]).await.get(0);
+    let history: serde_json::Value =
+        app.one("SELECT event_data -> 'attempts' FROM booking_automation_events", &[]).await.get(0);
     assert_eq!(history[0]["outcome"], "unknown");
     assert_eq!(history[0]["error"], "the lease ran out");
     let claim: i64 = app.one("SELECT claim FROM booking_automation_events", &[]).await.get(0);
@@ -338,7 +382,10 @@ async fn somebody_elses_lock_on_a_booking_costs_no_outcome() {
     app.run(noon()).await;
     assert_eq!(app.reminders(id).await, ["24h completed"]);
     let flag = "SELECT reminder_24h_sent::text FROM bookings WHERE id = $1";
-    assert_eq!((app.column(flag, &[&id]).await, app.column(flag, &[&free]).await), (vec!["false".to_owned()], vec!["true".to_owned()]));
+    assert_eq!(
+        (app.column(flag, &[&id]).await, app.column(flag, &[&free]).await),
+        (vec!["false".to_owned()], vec!["true".to_owned()])
+    );
 
     other.batch_execute("COMMIT").await.unwrap();
     app.run(noon() + minutes(1)).await;
@@ -364,7 +411,8 @@ async fn flags_that_the_database_refuses_stop_nobody() {
     assert_eq!(app.run(noon()).await["reminders"]["sent"], 5);
     let flagged: i64 = app.one("SELECT count(*) FROM bookings WHERE reminder_24h_sent", &[]).await.get(0);
     assert_eq!(flagged, 4);
-    let told = "SELECT booking_id::text FROM booking_automation_events WHERE event_data ? 'flag_error' AND NOT flag_due";
+    let told =
+        "SELECT booking_id::text FROM booking_automation_events WHERE event_data ? 'flag_error' AND NOT flag_due";
     assert_eq!(app.column(told, &[]).await, [ids[2].to_string()]);
 }
 

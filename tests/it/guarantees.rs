@@ -9,7 +9,7 @@ use booking_automation::pass::{self, Call, Pass};
 use booking_automation::summary::Trigger;
 use tokio_postgres::Client;
 
-use crate::app::{App, connect, hours, minutes, noon};
+use crate::app::{App, connect, hours, minutes, noon, skipped};
 use crate::proxy::{Cut, Proxy};
 
 /// Holds the pass's lock from outside, as another pass would.
@@ -106,7 +106,11 @@ async fn an_overlapping_pass_skips_at_once_while_another_is_really_running() {
     other.batch_execute("BEGIN; SELECT pg_advisory_xact_lock(1)").await.unwrap();
     let slow = app.run(noon());
     let second = async {
-        wait_for(&app.db, "SELECT EXISTS (SELECT FROM pg_locks WHERE locktype = 'advisory' AND objid = 1 AND NOT granted)").await;
+        wait_for(
+            &app.db,
+            "SELECT EXISTS (SELECT FROM pg_locks WHERE locktype = 'advisory' AND objid = 1 AND NOT granted)",
+        )
+        .await;
         let summary = app.run(noon()).await;
         other.batch_execute("COMMIT").await.unwrap();
         summary
@@ -128,7 +132,7 @@ async fn wait_for(db: &Client, condition: &str) {
 
 #[tokio::test]
 async fn a_connection_cut_before_in_or_after_commit_leaves_all_or_nothing() {
-    for cut in [Cut::BeforeCommit, Cut::InCommit, Cut::AfterCommit] {
+    for cut in [Cut::Before, Cut::Within, Cut::After] {
         let mut app = App::new().await;
         let id = app.confirmed(noon()).await;
         let due = app.confirmed(noon() + hours(24)).await;
@@ -140,7 +144,7 @@ async fn a_connection_cut_before_in_or_after_commit_leaves_all_or_nothing() {
         let runs: Vec<String> = app.column("SELECT outcome FROM automation_runs ORDER BY created_at", &[]).await;
         match cut {
             // Nothing of it but the failed run's row.
-            Cut::BeforeCommit => {
+            Cut::Before => {
                 assert!(!said.success);
                 assert_eq!(said.stdout, "");
                 assert_eq!(runs, ["failed"]);
@@ -150,7 +154,7 @@ async fn a_connection_cut_before_in_or_after_commit_leaves_all_or_nothing() {
                 assert_eq!(events, 0);
             }
             // Committed, as the run's row told, and delivered.
-            Cut::InCommit | Cut::AfterCommit => {
+            Cut::Within | Cut::After => {
                 assert_eq!(said.summary()["reminders"]["sent"], 1, "{cut:?} {}", said.stderr);
                 assert!(said.stderr.contains("settled by looking"), "{}", said.stderr);
                 assert_eq!(runs, ["completed"]);
@@ -161,7 +165,10 @@ async fn a_connection_cut_before_in_or_after_commit_leaves_all_or_nothing() {
         assert_eq!(app.status(id).await, "in_progress");
         assert_eq!(app.reminders(due).await, ["24h completed"]);
         assert_eq!(app.ses.mails().len(), 1, "{cut:?}");
-        let audit: i64 = app.one("SELECT count(*) FROM booking_automation_events WHERE event_type = 'status_update'", &[]).await.get(0);
+        let audit: i64 = app
+            .one("SELECT count(*) FROM booking_automation_events WHERE event_type = 'status_update'", &[])
+            .await
+            .get(0);
         assert_eq!(audit, 1, "{cut:?}");
     }
 }
@@ -206,11 +213,17 @@ async fn manual_changes_are_audited_whoever_makes_them() {
     let sql = "SELECT concat_ws(' ', event_data ->> 'from', event_data ->> 'to', event_data ->> 'by', status)
                  FROM booking_automation_events WHERE booking_id = $1 AND event_type = 'status_update' ORDER BY seq";
     let confirmed = format!("pending confirmed {role} completed");
-    assert_eq!(app.column(sql, &[&ids[0]]).await, [confirmed.clone(), "confirmed cancelled support: Sam completed".to_owned()]);
+    assert_eq!(
+        app.column(sql, &[&ids[0]]).await,
+        [confirmed.clone(), "confirmed cancelled support: Sam completed".to_owned()]
+    );
     assert_eq!(app.column(sql, &[&ids[1]]).await, [confirmed]);
     let automatic: i64 = app.one("SELECT count(*) FROM bookings WHERE auto_status_updated", &[]).await.get(0);
     assert_eq!(automatic, 0);
-    let times: bool = app.one("SELECT bool_and(executed_at > now() - interval '1 minute') FROM booking_automation_events", &[]).await.get(0);
+    let times: bool = app
+        .one("SELECT bool_and(executed_at > now() - interval '1 minute') FROM booking_automation_events", &[])
+        .await
+        .get(0);
     assert!(times);
 }
 
@@ -241,7 +254,10 @@ async fn every_statement_of_theirs_still_succeeds() {
     ] {
         for isolation in ["READ COMMITTED", "REPEATABLE READ", "SERIALIZABLE"] {
             let undo = if isolation == "SERIALIZABLE" { "COMMIT" } else { "ROLLBACK" };
-            backend.batch_execute(&format!("BEGIN ISOLATION LEVEL {isolation}; {sql}; {undo}")).await.unwrap_or_else(|error| panic!("{isolation}: {sql}: {error:?}"));
+            backend
+                .batch_execute(&format!("BEGIN ISOLATION LEVEL {isolation}; {sql}; {undo}"))
+                .await
+                .unwrap_or_else(|error| panic!("{isolation}: {sql}: {error:?}"));
         }
     }
     // The trail outlives the bookings.
@@ -365,14 +381,16 @@ async fn a_warm_session_meets_100_000_overdue_bookings_in_bounded_steps() {
     for as_of in [idle, idle, idle, idle, idle, idle, noon(), noon() + minutes(1), noon() + minutes(2)] {
         let deadline = std::time::Instant::now() + Duration::from_secs(60);
         let call = Call { trigger: Trigger::Cli, as_of: Some(as_of), deadline };
-        let Pass::Committed(committed) = pass::run(&database, &settings, &call).await.unwrap() else { panic!("it runs") };
+        let Pass::Committed(committed) = pass::run(&database, &settings, &call).await.unwrap() else {
+            panic!("it runs")
+        };
         steps.push((committed.work.transitions.started, committed.work.transitions.remaining));
     }
     assert_eq!(steps[6..], [(50_000, 50_000), (50_000, 0), (0, 0)]);
     assert!(steps[..6].iter().all(|step| *step == (0, 0)));
 
     match &crate::cluster::cluster().directory {
-        None => eprintln!("SKIPPED: the plans, which only a server of our own logs"),
+        None => skipped("the plans, which only a server of our own logs"),
         Some(directory) => {
             let log = std::fs::read_to_string(directory.join("log")).unwrap();
             let plans: Vec<&str> = log.split("duration: ").filter(|plan| plan.contains("Query Text:")).collect();
@@ -392,7 +410,8 @@ async fn a_warm_session_meets_100_000_overdue_bookings_in_bounded_steps() {
             }
         }
     }
-    let audited: i64 = app.one("SELECT count(*) FROM booking_automation_events WHERE event_type = 'status_update'", &[]).await.get(0);
+    let audited: i64 =
+        app.one("SELECT count(*) FROM booking_automation_events WHERE event_type = 'status_update'", &[]).await.get(0);
     assert_eq!(audited, 100_000);
     let most_overdue_first: bool = app
         .one(

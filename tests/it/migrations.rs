@@ -52,8 +52,16 @@ async fn an_empty_database_gets_everything_and_a_second_time_changes_nothing() {
             "users"
         ]
     );
-    let rules = app.column("SELECT concat_ws(' ', name, lead, audience, channels, active) FROM reminder_rules ORDER BY lead DESC", &[]).await;
-    assert_eq!(rules, ["24h 24:00:00 customer {email} t", "1h 01:00:00 customer {email} t", "15m 00:15:00 customer {email} t"]);
+    let rules = app
+        .column(
+            "SELECT concat_ws(' ', name, lead, audience, channels, active) FROM reminder_rules ORDER BY lead DESC",
+            &[],
+        )
+        .await;
+    assert_eq!(
+        rules,
+        ["24h 24:00:00 customer {email} t", "1h 01:00:00 customer {email} t", "15m 00:15:00 customer {email} t"]
+    );
 
     let before = app.column(CATALOG, &[]).await;
     let second = migrated(&app).await;
@@ -76,20 +84,26 @@ async fn an_existing_database_keeps_what_is_its_own_and_gains_what_is_missing() 
     assert_eq!(app.column(filenode, &[]).await, file, "the table was not rewritten");
 
     // The status CHECK has its name, allows what it allowed plus `expired`, and is valid.
-    let check = app.one("SELECT pg_get_constraintdef(oid), convalidated FROM pg_constraint WHERE conname = 'valid_status'", &[]).await;
+    let check = app
+        .one("SELECT pg_get_constraintdef(oid), convalidated FROM pg_constraint WHERE conname = 'valid_status'", &[])
+        .await;
     assert!(check.get::<_, String>(0).contains("expired"));
     assert!(check.get::<_, bool>(1));
     for (status, allowed) in [("expired", true), ("pending_completion", true), ("nonsense", false)] {
         let sql = format!("INSERT INTO bookings (status, scheduled_at) VALUES ('{status}', now())");
         assert_eq!(app.db.execute(&sql, &[]).await.is_ok(), allowed, "{status}");
     }
-    let other = app.one("SELECT pg_get_constraintdef(oid) FROM pg_constraint WHERE conname = 'cancelled_has_time'", &[]).await;
+    let other =
+        app.one("SELECT pg_get_constraintdef(oid) FROM pg_constraint WHERE conname = 'cancelled_has_time'", &[]).await;
     assert!(!other.get::<_, String>(0).contains("expired"));
 
     // What the first pass would change, told beforehand.
     let preview: Value = serde_json::from_str(&said.stdout).unwrap();
     assert_eq!(preview["outcome"], "dry_run");
-    assert_eq!(preview["transitions"], serde_json::json!({"started": 0, "completed": 0, "expired": 8000, "remaining": 0}));
+    assert_eq!(
+        preview["transitions"],
+        serde_json::json!({"started": 0, "completed": 0, "expired": 8000, "remaining": 0})
+    );
     let summary = app.call(&["run"]).await.summary();
     assert_eq!(summary["transitions"]["expired"], 8000);
 
@@ -140,13 +154,17 @@ async fn a_transaction_of_theirs_that_holds_the_table_delays_us_and_not_others()
     let app = App::empty().await;
     app.db.batch_execute(THEIRS).await.unwrap();
     let holder = connect(&app.url).await;
-    holder.batch_execute("BEGIN; UPDATE bookings SET total_price = 1 WHERE id = (SELECT id FROM bookings LIMIT 1)").await.unwrap();
+    holder
+        .batch_execute("BEGIN; UPDATE bookings SET total_price = 1 WHERE id = (SELECT id FROM bookings LIMIT 1)")
+        .await
+        .unwrap();
     let migration = app.call(&["migrate"]);
     let release = async {
         // It asks for its lock, gives up after a second, and asks again.
         for _ in 0..2 {
             wait_for(&app, "EXISTS (SELECT FROM pg_locks WHERE relation = 'bookings'::regclass AND NOT granted)").await;
-            wait_for(&app, "NOT EXISTS (SELECT FROM pg_locks WHERE relation = 'bookings'::regclass AND NOT granted)").await;
+            wait_for(&app, "NOT EXISTS (SELECT FROM pg_locks WHERE relation = 'bookings'::regclass AND NOT granted)")
+                .await;
         }
         holder.batch_execute("COMMIT").await.unwrap();
     };
@@ -185,7 +203,12 @@ async fn an_index_build_that_was_interrupted_is_done_again() {
     // A transaction that has seen the table keeps a concurrent build from finishing.
     let holder = connect(&app.url).await;
     holder.batch_execute("BEGIN ISOLATION LEVEL REPEATABLE READ; SELECT FROM users LIMIT 1").await.unwrap();
-    let mut process = app.command(&["migrate"]).stderr(std::process::Stdio::null()).stdout(std::process::Stdio::null()).spawn().unwrap();
+    let mut process = app
+        .command(&["migrate"])
+        .stderr(std::process::Stdio::null())
+        .stdout(std::process::Stdio::null())
+        .spawn()
+        .unwrap();
     let building = "EXISTS (SELECT FROM pg_index WHERE indexrelid = to_regclass('booking_automation_confirmed_start') AND NOT indisvalid)";
     wait_for(&app, building).await;
     process.kill().await.unwrap();

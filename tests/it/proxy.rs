@@ -6,15 +6,15 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 
-/// Where to break it.
+/// Where to break it: before, in or after COMMIT.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Cut {
     /// The server never sees the COMMIT.
-    BeforeCommit,
+    Before,
     /// The server gets it, and the connection is gone before it answers.
-    InCommit,
+    Within,
     /// The server answered, and the client never sees it.
-    AfterCommit,
+    After,
 }
 
 /// The proxy.
@@ -74,16 +74,16 @@ async fn relay(client: TcpStream, server: String, cut: Cut, done: Arc<AtomicBool
         loop {
             let Ok(count @ 1..) = from_client.read(&mut buffer).await else { return };
             let is_commit = contains(&buffer[..count], b"COMMIT\0") && !done.swap(true, Ordering::SeqCst);
-            if is_commit && cut == Cut::BeforeCommit {
+            if is_commit && cut == Cut::Before {
                 return;
             }
-            if is_commit && cut == Cut::AfterCommit {
+            if is_commit && cut == Cut::After {
                 committing.store(true, Ordering::SeqCst);
             }
             if to_server.write_all(&buffer[..count]).await.is_err() {
                 return;
             }
-            if is_commit && cut == Cut::InCommit {
+            if is_commit && cut == Cut::Within {
                 return;
             }
         }

@@ -44,7 +44,8 @@ async fn a_reminder_is_still_due_just_before_the_start_and_not_at_it() {
 async fn a_whole_life_gets_three_reminders_and_three_flags() {
     let app = App::new().await;
     let id = app.confirmed(noon() + hours(24)).await;
-    let flags = "SELECT concat_ws(' ', reminder_24h_sent, reminder_1h_sent, reminder_15m_sent) FROM bookings WHERE id = $1";
+    let flags =
+        "SELECT concat_ws(' ', reminder_24h_sent, reminder_1h_sent, reminder_15m_sent) FROM bookings WHERE id = $1";
     for (time, expected) in
         [(hours(0), "t f f"), (hours(23), "t t f"), (hours(23) + minutes(45), "t t t"), (hours(25), "t t t")]
     {
@@ -126,15 +127,25 @@ async fn nobody_is_dropped_without_a_row_that_says_why() {
     app.sql("UPDATE bookings SET customer_id = NULL WHERE id = $1", &[&orphan]).await;
     ids.push(orphan);
     let mut malformed = Vec::new();
-    for email in ["carla", "carla@", "@example.com", "carla@localhost", "carla customer@example.com", "cärla@example.com", "a@example.com, b@example.com"]
-    {
+    for email in [
+        "carla",
+        "carla@",
+        "@example.com",
+        "carla@localhost",
+        "carla customer@example.com",
+        "cärla@example.com",
+        "a@example.com, b@example.com",
+    ] {
         let id = app.confirmed(noon() + hours(24)).await;
         let person = app.person("Odd", Some(email), "UTC").await;
         app.sql("UPDATE bookings SET customer_id = $2 WHERE id = $1", &[&id, &person]).await;
         malformed.push(id);
     }
     let summary = app.run(noon()).await;
-    assert_eq!(summary["reminders"], json!({"due": 11, "sent": 0, "retrying": 0, "unknown": 0, "failed": 7, "skipped": 4, "deferred": 0}));
+    assert_eq!(
+        summary["reminders"],
+        json!({"due": 11, "sent": 0, "retrying": 0, "unknown": 0, "failed": 7, "skipped": 4, "deferred": 0})
+    );
     for id in ids {
         assert_eq!(app.reminders(id).await, ["24h skipped no_address"]);
     }
@@ -177,7 +188,12 @@ async fn there_and_back_again_is_a_new_revision_each_time() {
     app.run(noon() + minutes(1)).await;
     // Moved at noon, with 24 h left: due anew, and not late.
     assert_eq!(app.reminders(id).await, ["24h completed", "24h completed"]);
-    let revisions = app.column("SELECT revision::text FROM booking_automation_events WHERE event_type = 'reminder_sent' ORDER BY seq", &[]).await;
+    let revisions = app
+        .column(
+            "SELECT revision::text FROM booking_automation_events WHERE event_type = 'reminder_sent' ORDER BY seq",
+            &[],
+        )
+        .await;
     assert_eq!(revisions, ["1", "3"]);
 }
 
@@ -226,7 +242,13 @@ async fn what_is_no_longer_due_at_the_moment_of_sending_is_not_sent() {
         app.make_claimable().await;
         app.run(noon() + minutes(1)).await;
         assert_eq!(app.reminders(id).await[0], format!("24h skipped {verdict}"), "{change}");
-        let about_the_old: Vec<_> = app.ses.mails().iter().filter(|mail| mail.subject().contains("24 hours")).map(|mail| mail.subject().to_owned()).collect();
+        let about_the_old: Vec<_> = app
+            .ses
+            .mails()
+            .iter()
+            .filter(|mail| mail.subject().contains("24 hours"))
+            .map(|mail| mail.subject().to_owned())
+            .collect();
         assert!(about_the_old.is_empty(), "{change}: {about_the_old:?}");
     }
 }
@@ -307,7 +329,10 @@ async fn a_rule_that_is_committed_late_loses_nothing() {
     app.run(noon() + minutes(3)).await;
     other.batch_execute("COMMIT").await.unwrap();
     app.run(noon() + minutes(4)).await;
-    assert!(app.reminders(id).await.contains(&"3h completed".to_owned()), "due at 12:02, after the rule's effective time");
+    assert!(
+        app.reminders(id).await.contains(&"3h completed".to_owned()),
+        "due at 12:02, after the rule's effective time"
+    );
 }
 
 #[tokio::test]
@@ -362,10 +387,14 @@ async fn providers_are_reminded_where_a_rule_says_so() {
 #[tokio::test]
 async fn rules_that_make_no_sense_are_refused() {
     let app = App::new().await;
-    for values in
-        ["('x', '0', 'customer', '{email}')", "('x', '-1 hour', 'customer', '{email}')", "('x', '61 days', 'customer', '{email}')",
-         "('x', '1 month', 'customer', '{email}')", "('x', '1 hour', 'everybody', '{email}')", "('x', '1 hour', 'customer', '{pigeon}')"]
-    {
+    for values in [
+        "('x', '0', 'customer', '{email}')",
+        "('x', '-1 hour', 'customer', '{email}')",
+        "('x', '61 days', 'customer', '{email}')",
+        "('x', '1 month', 'customer', '{email}')",
+        "('x', '1 hour', 'everybody', '{email}')",
+        "('x', '1 hour', 'customer', '{pigeon}')",
+    ] {
         let sql = format!("INSERT INTO reminder_rules (name, lead, audience, channels) VALUES {values}");
         let error = app.db.batch_execute(&sql).await.unwrap_err();
         assert_eq!(error.code().unwrap().code(), "23514", "{values}");

@@ -80,7 +80,10 @@ impl Ses {
         });
         let router = Router::new()
             .route("/v2/email/outbound-emails", post(send))
-            .route("/v2/email/account", get(|| async { axum::Json(json!({"SendQuota": {"MaxSendRate": 500.0, "Max24HourSend": 50000.0}})) }))
+            .route(
+                "/v2/email/account",
+                get(|| async { axum::Json(json!({"SendQuota": {"MaxSendRate": 500.0, "Max24HourSend": 50000.0}})) }),
+            )
             .with_state(shared.clone());
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());

@@ -1,6 +1,6 @@
 //! Settings: what is malformed is named, with what it takes, and its value is never told. TLS is a setting.
 
-use crate::app::App;
+use crate::app::{App, skipped};
 use crate::cluster::cluster;
 
 #[tokio::test]
@@ -96,7 +96,7 @@ fn tls_url(app: &App, host: &str, mode: &str) -> String {
 #[tokio::test]
 async fn tls_is_verified_with_the_hosts_name_or_there_is_no_connection() {
     let Some(ca) = &cluster().ca_pem else {
-        eprintln!("SKIPPED: TLS, which needs a server of our own");
+        skipped("TLS, which needs a server of our own");
         return;
     };
     let mut app = App::new().await;
@@ -149,7 +149,10 @@ async fn a_server_without_tls_is_refused_where_tls_is_due() {
     });
     let mut app = App::new().await;
     // A name that is not loopback's, and its address.
-    app.env.insert("DATABASE_URL", format!("host=db.example hostaddr=127.0.0.1 port={port} user=u password=secret dbname=x"));
+    app.env.insert(
+        "DATABASE_URL",
+        format!("host=db.example hostaddr=127.0.0.1 port={port} user=u password=secret dbname=x"),
+    );
     let said = app.call(&["run"]).await;
     assert!(!said.success);
     assert!(said.stderr.contains("TLS"), "{}", said.stderr);

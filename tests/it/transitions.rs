@@ -196,7 +196,9 @@ async fn every_other_status_is_left_alone() {
 #[tokio::test]
 async fn odd_durations_and_starts_stop_nobody() {
     let app = App::new().await;
-    for (duration, start) in [("0", "2026-03-01 11:00Z"), ("-90", "2026-03-01 11:00Z"), ("2147483647", "2026-03-01 11:00Z")] {
+    for (duration, start) in
+        [("0", "2026-03-01 11:00Z"), ("-90", "2026-03-01 11:00Z"), ("2147483647", "2026-03-01 11:00Z")]
+    {
         let id = app.confirmed(noon()).await;
         let sql = format!("UPDATE bookings SET duration_minutes = {duration}, scheduled_at = '{start}' WHERE id = $1");
         app.sql(&sql, &[&id]).await;
@@ -220,11 +222,14 @@ async fn odd_durations_and_starts_stop_nobody() {
 #[tokio::test]
 async fn what_was_in_the_logs_before_stays() {
     let app = App::new().await;
-    for (before, length) in [("NULL", 1), ("'null'", 1), ("'[]'", 1), ("'[1, 2]'", 3), ("'{\"theirs\": true}'", 2), ("'\"text\"'", 2)] {
+    for (before, length) in
+        [("NULL", 1), ("'null'", 1), ("'[]'", 1), ("'[1, 2]'", 3), ("'{\"theirs\": true}'", 2), ("'\"text\"'", 2)]
+    {
         let id = app.confirmed(noon()).await;
         app.sql(&format!("UPDATE bookings SET automation_logs = {before} WHERE id = $1"), &[&id]).await;
         app.run(noon()).await;
-        let count: i32 = app.one("SELECT jsonb_array_length(automation_logs) FROM bookings WHERE id = $1", &[&id]).await.get(0);
+        let count: i32 =
+            app.one("SELECT jsonb_array_length(automation_logs) FROM bookings WHERE id = $1", &[&id]).await.get(0);
         assert_eq!(count, length, "{before}");
     }
 }
@@ -312,5 +317,8 @@ async fn a_dry_run_tells_what_a_run_does_and_writes_nothing() {
     assert_eq!(changes(&preview), changes(&done));
     assert_eq!(changes(&done), json!({"started": 2, "completed": 2, "expired": 2, "remaining": 0}));
     assert_eq!(preview["reminders"]["due"], done["reminders"]["due"]);
-    assert_eq!(done["reminders"], json!({"due": 2, "sent": 1, "retrying": 0, "unknown": 0, "failed": 0, "skipped": 1, "deferred": 0}));
+    assert_eq!(
+        done["reminders"],
+        json!({"due": 2, "sent": 1, "retrying": 0, "unknown": 0, "failed": 0, "skipped": 1, "deferred": 0})
+    );
 }

@@ -1,0 +1,108 @@
+//! The messages as people get them, and the summary as callers do.
+
+use serde_json::Value;
+
+use crate::app::{App, hours, minutes, noon};
+
+#[tokio::test]
+async fn the_messages_and_the_summary() {
+    let mut app = App::new().await;
+    app.env.insert("PUBLIC_URL", "https://studio.example/app/".to_owned());
+    let here = app.confirmed(noon() + hours(24)).await;
+    let elsewhere = app.confirmed(noon() + hours(24) + minutes(1)).await;
+    let traveller = app.person("Ana García-Núñez", Some("ana@customers.example"), "America/New_York").await;
+    app.sql("UPDATE bookings SET customer_id = $2 WHERE id = $1", &[&elsewhere, &traveller]).await;
+    let online = app.confirmed(noon() + minutes(50)).await;
+    app.sql(
+        "UPDATE bookings SET is_online = true, meeting_link = 'https://meet.example/a?b=1&c=2' WHERE id = $1",
+        &[&online],
+    )
+    .await;
+    let mut summary = app.run(noon() + minutes(1)).await;
+
+    // What differs from run to run.
+    summary["run_id"] = Value::from("[uuid]");
+    summary["duration_ms"] = Value::from("[ms]");
+    insta::assert_json_snapshot!("summary", summary);
+    for (id, name) in [(here, "mail_at_a_place"), (elsewhere, "mail_from_another_zone"), (online, "mail_online")] {
+        let event = app
+            .column("SELECT id::text FROM booking_automation_events WHERE booking_id = $1 AND status = 'completed' AND event_type = 'reminder_sent'", &[&id])
+            .await;
+        let mails = app.ses.mails();
+        let mail = mails.iter().find(|mail| mail.event_id() == event[0]).unwrap();
+        let rendered =
+            format!("{}\n\n{}\n\n{}", mail.subject(), mail.text(), mail.html()).replace(&id.to_string(), "[uuid]");
+        insta::assert_snapshot!(name, rendered);
+    }
+}
+
+#[tokio::test]
+async fn names_are_other_peoples_input() {
+    let app = App::new().await;
+    let id = app.confirmed(noon() + hours(24)).await;
+    app.sql(
+        "UPDATE users SET display_name = $1",
+        &[&"<script>alert(1)</script>\r\nBcc: x@y.example \u{7} \"Q\" & Söhne"],
+    )
+    .await;
+    app.sql("UPDATE services SET title = $1", &[&format!("Cut & <b>colour</b>\n{}", "x".repeat(500))]).await;
+    app.sql("UPDATE bookings SET location = NULL, meeting_link = 'javascript:alert(1)' WHERE id = $1", &[&id]).await;
+    app.run(noon()).await;
+    let mails = app.ses.mails();
+    let (subject, text, html) = (mails[0].subject(), mails[0].text(), mails[0].html());
+    assert!(!subject.contains('\n') && subject.chars().count() < 300, "{subject}");
+    assert!(text.contains("Hello <script>alert(1)</script> Bcc: x@y.example \"Q\" & Söhne,\n"), "{text}");
+    assert!(!html.contains("<script") && !html.contains("<b>") && !html.contains("href=\"javascript"), "{html}");
+    assert!(html.contains("&#60;script&#62;") && html.contains("javascript:alert(1)"), "shown, not linked: {html}");
+}
+
+#[tokio::test]
+async fn the_true_remaining_time_in_words() {
+    let app = App::new().await;
+    app.sql("UPDATE reminder_rules SET active = false WHERE name <> '24h'", &[]).await;
+    app.believing("2020-01-01T00:00:00Z".parse().unwrap()).await;
+    app.sql("UPDATE reminder_rules SET lead = '60 days' WHERE name = '24h'", &[]).await;
+    let mut said = Vec::new();
+    for seconds in [1, 29, 31, 60, 89, 91, 3540, 3600, 3660, 86_340, 172_740, 172_800, 176_400, 5_184_000] {
+        app.booking("confirmed", noon() + chrono::Duration::seconds(seconds)).await;
+        app.run(noon()).await;
+        let mails = app.ses.mails();
+        let text = mails.last().unwrap().text();
+        let line = text.lines().find(|line| line.contains("starts")).unwrap();
+        said.push(line.trim_start_matches("Massage with Petra Provider starts ").to_owned());
+    }
+    assert_eq!(
+        said,
+        [
+            "now.",
+            "now.",
+            "in 1 minute.",
+            "in 1 minute.",
+            "in 1 minute.",
+            "in 2 minutes.",
+            "in 59 minutes.",
+            "in 1 hour.",
+            "in 1 hour 1 minute.",
+            "in 23 hours 59 minutes.",
+            "in 47 hours 59 minutes.",
+            "in 2 days.",
+            "in 2 days 1 hour.",
+            "in 60 days."
+        ]
+    );
+}
+
+#[tokio::test]
+async fn a_sender_whose_name_is_not_ascii_is_encoded() {
+    let mut app = App::new().await;
+    for (from, header) in [
+        ("Praxis Müller <praxis@mueller.example>", "=?UTF-8?Q?Praxis_M=C3=BCller?= <praxis@mueller.example>"),
+        ("Studio \"Nord\", Inc. <a@b.example>", "\"Studio \\\"Nord\\\", Inc.\" <a@b.example>"),
+        ("<a@b.example>", "a@b.example"),
+    ] {
+        app.env.insert("EMAIL_FROM", from.to_owned());
+        app.confirmed(noon() + hours(24)).await;
+        app.run(noon()).await;
+        assert_eq!(app.ses.mails().last().unwrap().0["FromEmailAddress"], header);
+    }
+}

@@ -1,0 +1,147 @@
+//! Judges that none of us wrote: moto's SES, and PgBouncer in transaction mode. Where one is not
+//! installed its test says so and does nothing else.
+
+use std::path::PathBuf;
+use std::process::Stdio;
+use std::time::Duration;
+
+use serde_json::Value;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::process::{Child, Command};
+
+use crate::app::{App, hours, minutes, noon, skipped};
+
+/// Where a program is, of those that people install in other places.
+fn find(program: &str, places: &[&str]) -> Option<PathBuf> {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    std::env::split_paths(&path)
+        .chain(places.iter().map(PathBuf::from))
+        .map(|place| place.join(program))
+        .find(|file| file.is_file())
+}
+
+fn free_port() -> u16 {
+    std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
+}
+
+async fn listens(port: u16, process: &mut Child) {
+    for _ in 0..1200 {
+        if tokio::net::TcpStream::connect(("127.0.0.1", port)).await.is_ok() {
+            return;
+        }
+        assert!(process.try_wait().unwrap().is_none(), "it ended before it listened");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    panic!("it does not listen");
+}
+
+/// One HTTP request to this machine; the answer's body.
+async fn http(port: u16, method: &str, path: &str, body: &str) -> String {
+    let mut socket = tokio::net::TcpStream::connect(("127.0.0.1", port)).await.unwrap();
+    let request = format!(
+        "{method} {path} HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\nConnection: close\r\nContent-Type: application/json\r\n\
+         Authorization: AWS4-HMAC-SHA256 Credential=test/20260301/eu-central-1/ses/aws4_request, SignedHeaders=host, Signature=0\r\n\
+         Content-Length: {}\r\n\r\n{body}",
+        body.len()
+    );
+    socket.write_all(request.as_bytes()).await.unwrap();
+    let mut answer = String::new();
+    socket.read_to_string(&mut answer).await.unwrap();
+    assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
+    answer.split_once("\r\n\r\n").unwrap().1.to_owned()
+}
+
+#[tokio::test]
+async fn an_ses_that_none_of_us_wrote_takes_our_messages() {
+    let Some(moto) = find("moto_server", &["target/moto/bin"]) else {
+        skipped("moto_server is not installed (pip install 'moto[server]')");
+        return;
+    };
+    let port = free_port();
+    let mut server = Command::new(moto)
+        .args(["-H", "127.0.0.1", "-p", &port.to_string()])
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .kill_on_drop(true)
+        .spawn()
+        .unwrap();
+    listens(port, &mut server).await;
+
+    let mut app = App::new().await;
+    app.env.insert("AWS_ENDPOINT_URL_SESV2", format!("http://127.0.0.1:{port}"));
+    app.env.insert("EMAIL_FROM", "Praxis Müller <booking@studio.example>".to_owned());
+    let first = app.confirmed(noon() + hours(24)).await;
+    let second = app.confirmed(noon() + hours(1)).await;
+
+    // The sender's identity is not verified yet: held back, nothing used up.
+    let summary = app.run(noon()).await;
+    assert_eq!(summary["reminders"]["deferred"], 2, "{summary}");
+    assert_eq!(app.reminders(first).await, ["24h pending account"]);
+
+    http(port, "POST", "/v2/email/identities", r#"{"EmailIdentity": "booking@studio.example"}"#).await;
+    let summary = app.run(noon()).await;
+    assert_eq!(summary["reminders"]["sent"], 2, "{summary}");
+    assert_eq!(app.reminders(second).await, ["24h skipped superseded", "1h completed"]);
+
+    // What it says it got, under the ids that we recorded.
+    let stored: Value = serde_json::from_str(&http(port, "GET", "/moto-api/data.json", "").await).unwrap();
+    let ids = app.column("SELECT message_id FROM booking_automation_events WHERE status = 'completed' AND event_type = 'reminder_sent'", &[]).await;
+    let stored = stored.to_string();
+    for id in ids {
+        assert!(!id.is_empty() && stored.contains(&id), "{id}: {stored}");
+    }
+    server.kill().await.unwrap();
+}
+
+#[tokio::test]
+async fn everything_works_behind_a_transaction_pooler() {
+    let Some(pgbouncer) = find("pgbouncer", &["/usr/sbin", "/usr/local/sbin"]) else {
+        skipped("pgbouncer is not installed (Debian: apt-get install pgbouncer)");
+        return;
+    };
+    let mut app = App::new().await;
+    let url: tokio_postgres::Config = app.url.parse().unwrap();
+    let (server_port, database) = (url.get_ports()[0], url.get_dbname().unwrap().to_owned());
+    let port = free_port();
+    let directory = tempfile::tempdir().unwrap();
+    let config = directory.path().join("pgbouncer.ini");
+    std::fs::write(directory.path().join("users.txt"), "\"postgres\" \"\"\n").unwrap();
+    // Two server connections for everybody: each transaction may meet another one.
+    std::fs::write(
+        &config,
+        format!(
+            "[databases]\n{database} = host=127.0.0.1 port={server_port} user=postgres pool_size=2\n\
+             [pgbouncer]\nlisten_addr = 127.0.0.1\nlisten_port = {port}\nunix_socket_dir =\nauth_type = any\n\
+             pool_mode = transaction\nmax_client_conn = 100\nlogfile = {}\npidfile =\n",
+            directory.path().join("log").display()
+        ),
+    )
+    .unwrap();
+    let mut command = Command::new(pgbouncer);
+    command.arg(&config).stdout(Stdio::null()).stderr(Stdio::null()).kill_on_drop(true);
+    if std::fs::metadata(&config).is_ok_and(|file| std::os::unix::fs::MetadataExt::uid(&file) == 0) {
+        // It refuses to run as root.
+        std::process::Command::new("chown").args(["-R", "postgres"]).arg(directory.path()).status().unwrap();
+        command.args(["-u", "postgres"]);
+    }
+    let mut pooler = command.spawn().unwrap();
+    listens(port, &mut pooler).await;
+    app.env.insert("DATABASE_URL", format!("postgres://postgres@127.0.0.1:{port}/{database}"));
+
+    let said = app.call(&["migrate"]).await;
+    assert!(said.success, "{}", said.stderr);
+    for round in 0..4 {
+        let now = noon() + minutes(round);
+        app.confirmed(now).await;
+        for _ in 0..5 {
+            app.confirmed(now + hours(24)).await;
+        }
+        let summaries = futures_util::future::join_all((0..8).map(|_| app.run(now))).await;
+        let sent: i64 = summaries.iter().filter_map(|summary| summary["reminders"]["sent"].as_i64()).sum();
+        let started: i64 = summaries.iter().filter_map(|summary| summary["transitions"]["started"].as_i64()).sum();
+        assert_eq!((sent, started), (5, 1), "round {round}");
+    }
+    let stranded: i64 = app.one("SELECT count(*) FROM pg_locks JOIN pg_database d ON d.oid = database WHERE locktype = 'advisory' AND datname = current_database()", &[]).await.get(0);
+    assert_eq!(stranded, 0, "no lock stays with a server connection");
+    pooler.kill().await.unwrap();
+}
