@@ -141,6 +141,10 @@ impl Default for Begin {
 
 impl Begin {
     /// One message: a round trip, whatever it sets. Every value is a number or made here.
+    ///
+    /// `enable_seqscan`: every read of ours has its index, and what is due is few among many. The planner
+    /// cannot know that the confirmed bookings are those to come, takes most of them for due, and would
+    /// look for the first by reading the whole table.
     fn sql(&self) -> String {
         let mode = if self.read_only {
             "ISOLATION LEVEL REPEATABLE READ READ ONLY"
@@ -158,6 +162,7 @@ impl Begin {
              SET LOCAL DateStyle = 'ISO'; \
              SET LOCAL synchronous_commit = on; \
              SET LOCAL jit = off; \
+             SET LOCAL enable_seqscan = off; \
              SET LOCAL booking_automation.actor = 'booking-automation'{as_of}",
             statement = self.statement_timeout.as_millis(),
             lock = LOCK_TIMEOUT.as_millis(),

@@ -7,6 +7,7 @@ use booking_automation::config::{DatabaseSettings, PassSettings};
 use booking_automation::database::Database;
 use booking_automation::pass::{self, Call, Pass};
 use booking_automation::summary::Trigger;
+use chrono::{DateTime, Utc};
 use tokio_postgres::Client;
 
 use crate::app::{App, connect, hours, minutes, noon, skipped};
@@ -143,6 +144,7 @@ async fn a_connection_cut_before_in_or_after_commit_leaves_all_or_nothing() {
 
         let runs: Vec<String> = app.column("SELECT outcome FROM automation_runs ORDER BY created_at", &[]).await;
         match cut {
+            Cut::Never => unreachable!("each of them cuts"),
             // Nothing of it but the failed run's row.
             Cut::Before => {
                 assert!(!said.success);
@@ -353,6 +355,43 @@ async fn a_session_warm_from_one_row_updates_meets_a_bulk_update_without_a_bad_p
     }
 }
 
+/// The library's own pool of one connection: one session for several passes, as in a warm function.
+fn library(url: &str) -> (Database, PassSettings) {
+    let lookup = |name: &str| (name == "DATABASE_URL").then(|| url.to_owned());
+    let database = Database::new(&DatabaseSettings::from_environment(&lookup).unwrap(), 1).unwrap();
+    (database, PassSettings::from_environment(&lookup).unwrap())
+}
+
+fn call_at(as_of: DateTime<Utc>) -> Call {
+    let deadline = std::time::Instant::now() + Duration::from_secs(60);
+    Call { trigger: Trigger::Cli, as_of: Some(as_of), deadline }
+}
+
+#[tokio::test]
+async fn an_idle_pass_takes_four_round_trips_and_a_busy_one_a_constant_number() {
+    let app = App::new().await;
+    let proxy = Proxy::start(&app.url, Cut::Never).await;
+    let (database, settings) = library(&proxy.url);
+    let mut trips = Vec::new();
+    for (minute, bookings) in [(0, 0), (1, 0), (2, 1), (3, 500)] {
+        for index in 0..bookings {
+            app.confirmed(noon() + minutes(minute) - chrono::Duration::milliseconds(index)).await;
+            app.confirmed(noon() + hours(24) + minutes(minute) - chrono::Duration::milliseconds(index)).await;
+        }
+        let before = proxy.round_trips();
+        let Pass::Committed(committed) =
+            pass::run(&database, &settings, &call_at(noon() + minutes(minute))).await.unwrap()
+        else {
+            panic!("it runs")
+        };
+        assert_eq!(committed.work.transitions.started, bookings);
+        trips.push(proxy.round_trips() - before);
+    }
+    // The connection's proof of life, BEGIN with the lock, the questions, the run's row with COMMIT.
+    assert_eq!(trips[1], 4, "{trips:?}");
+    assert_eq!(trips[2], trips[3], "{trips:?}");
+}
+
 #[tokio::test]
 async fn a_warm_session_meets_100_000_overdue_bookings_in_bounded_steps() {
     let app = App::new().await;
@@ -372,15 +411,11 @@ async fn a_warm_session_meets_100_000_overdue_bookings_in_bounded_steps() {
         ))
         .await
         .unwrap();
-    let url = app.url.clone();
-    let lookup = move |name: &str| (name == "DATABASE_URL").then(|| url.clone());
-    let database = Database::new(&DatabaseSettings::from_environment(&lookup).unwrap(), 1).unwrap();
-    let settings = PassSettings::from_environment(&lookup).unwrap();
+    let (database, settings) = library(&app.url);
     let mut steps = Vec::new();
     let idle = noon() - hours(2);
     for as_of in [idle, idle, idle, idle, idle, idle, noon(), noon() + minutes(1), noon() + minutes(2)] {
-        let deadline = std::time::Instant::now() + Duration::from_secs(60);
-        let call = Call { trigger: Trigger::Cli, as_of: Some(as_of), deadline };
+        let call = call_at(as_of);
         let Pass::Committed(committed) = pass::run(&database, &settings, &call).await.unwrap() else {
             panic!("it runs")
         };

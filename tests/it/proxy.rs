@@ -1,7 +1,7 @@
-//! A TCP proxy in front of PostgreSQL that breaks the first connection at its first COMMIT after work.
+//! A TCP proxy in front of PostgreSQL: breaks the connection at the first COMMIT, or counts round trips.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
@@ -9,6 +9,8 @@ use tokio::net::{TcpListener, TcpStream};
 /// Where to break it: before, in or after COMMIT.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Cut {
+    /// Nowhere.
+    Never,
     /// The server never sees the COMMIT.
     Before,
     /// The server gets it, and the connection is gone before it answers.
@@ -21,7 +23,15 @@ pub enum Cut {
 pub struct Proxy {
     /// URL of the database through it.
     pub url: String,
-    cut: Arc<AtomicBool>,
+    state: Arc<State>,
+}
+
+#[derive(Default)]
+struct State {
+    cut: AtomicBool,
+    /// Whether the last bytes came from the server.
+    answered: AtomicBool,
+    round_trips: AtomicU64,
 }
 
 impl Proxy {
@@ -31,34 +41,40 @@ impl Proxy {
         let (server, database) = rest.split_once('/').unwrap();
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
-        let done = Arc::new(AtomicBool::new(false));
-        tokio::spawn(accept(listener, server.to_owned(), cut, done.clone()));
-        Self { url: format!("{user}@{address}/{database}"), cut: done }
+        let state = Arc::new(State::default());
+        tokio::spawn(accept(listener, server.to_owned(), cut, state.clone()));
+        Self { url: format!("{user}@{address}/{database}"), state }
     }
 
     /// Whether the connection was broken.
     pub fn was_cut(&self) -> bool {
-        self.cut.load(Ordering::SeqCst)
+        self.state.cut.load(Ordering::SeqCst)
+    }
+
+    /// How often the client has spoken after the server did.
+    pub fn round_trips(&self) -> u64 {
+        self.state.round_trips.load(Ordering::SeqCst)
     }
 }
 
-async fn accept(listener: TcpListener, server: String, cut: Cut, done: Arc<AtomicBool>) {
+async fn accept(listener: TcpListener, server: String, cut: Cut, state: Arc<State>) {
     while let Ok((client, _)) = listener.accept().await {
-        tokio::spawn(relay(client, server.clone(), cut, done.clone()));
+        tokio::spawn(relay(client, server.clone(), cut, state.clone()));
     }
 }
 
-async fn relay(client: TcpStream, server: String, cut: Cut, done: Arc<AtomicBool>) {
+async fn relay(client: TcpStream, server: String, cut: Cut, state: Arc<State>) {
     let upstream = TcpStream::connect(server).await.unwrap();
     let (mut from_client, mut to_client) = client.into_split();
     let (mut from_server, mut to_server) = upstream.into_split();
     let committing = Arc::new(AtomicBool::new(false));
     let answers = {
-        let committing = committing.clone();
+        let (committing, state) = (committing.clone(), state.clone());
         async move {
             let mut buffer = vec![0; 65536];
             loop {
                 let Ok(count @ 1..) = from_server.read(&mut buffer).await else { return };
+                state.answered.store(true, Ordering::SeqCst);
                 // CommandComplete of the COMMIT: the server has done it.
                 if committing.load(Ordering::SeqCst) && contains(&buffer[..count], b"COMMIT\0") {
                     return;
@@ -73,7 +89,11 @@ async fn relay(client: TcpStream, server: String, cut: Cut, done: Arc<AtomicBool
         let mut buffer = vec![0; 65536];
         loop {
             let Ok(count @ 1..) = from_client.read(&mut buffer).await else { return };
-            let is_commit = contains(&buffer[..count], b"COMMIT\0") && !done.swap(true, Ordering::SeqCst);
+            if state.answered.swap(false, Ordering::SeqCst) {
+                state.round_trips.fetch_add(1, Ordering::SeqCst);
+            }
+            let is_commit =
+                cut != Cut::Never && contains(&buffer[..count], b"COMMIT\0") && !state.cut.swap(true, Ordering::SeqCst);
             if is_commit && cut == Cut::Before {
                 return;
             }
