@@ -82,7 +82,10 @@ fn start() -> Cluster {
         .unwrap();
 
     let give_up = Instant::now() + Duration::from_secs(60);
-    while std::net::TcpStream::connect(("127.0.0.1", port)).is_err() {
+    // Its last line says when it takes connections.
+    let ready =
+        || std::fs::read_to_string(data.join("postmaster.pid")).is_ok_and(|text| text.trim_end().ends_with("ready"));
+    while !ready() {
         let log = || std::fs::read_to_string(directory.join("log")).unwrap_or_default();
         assert!(server.try_wait().unwrap().is_none(), "PostgreSQL did not start: {}", log());
         assert!(Instant::now() < give_up, "PostgreSQL did not start in 60 s: {}", log());
