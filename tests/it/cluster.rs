@@ -20,6 +20,18 @@ pub struct Cluster {
     _watchdog: Option<Child>,
 }
 
+impl Cluster {
+    /// What our own server logged of one database; `None` for a server that is not ours.
+    pub fn log_of(&self, url: &str) -> Option<String> {
+        let (_, name) = url.rsplit_once('/').unwrap();
+        let log = std::fs::read_to_string(self.directory.as_ref()?.join("log")).unwrap();
+        let of_it = |entry: &&str| entry.starts_with(&format!("{name} "));
+        // A line that is indented goes on with the entry before it.
+        let entries = log.replace("\n\t", "\u{b}");
+        Some(entries.lines().filter(of_it).map(|entry| entry.replace('\u{b}', "\n\t") + "\n").collect())
+    }
+}
+
 /// The run's server.
 pub fn cluster() -> &'static Cluster {
     static CLUSTER: OnceLock<Cluster> = OnceLock::new();
@@ -61,7 +73,16 @@ fn start() -> Cluster {
         .args(["-p", &port.to_string(), "-k"])
         .arg(&directory)
         .args(["-c", "listen_addresses=127.0.0.1", "-c", "fsync=off", "-c", "max_connections=300", "-c", "ssl=on"])
-        .args(["-c", "max_prepared_transactions=0", "-c", "autovacuum_naptime=10s", "-c", "shared_buffers=256MB"])
+        .args([
+            "-c",
+            "max_prepared_transactions=0",
+            "-c",
+            "autovacuum_naptime=10s",
+            "-c",
+            "log_line_prefix=%d ",
+            "-c",
+            "shared_buffers=256MB",
+        ])
         .arg("-c")
         .arg(format!("ssl_cert_file={}", directory.join("server.crt").display()))
         .arg("-c")

@@ -346,6 +346,27 @@ async fn a_lease_that_ran_out_is_an_unknown_outcome_and_its_late_answer_is_stale
 }
 
 #[tokio::test]
+async fn a_late_answer_does_not_end_the_claim_that_came_after_it() {
+    let app = App::new().await;
+    due(&app, 1).await;
+    app.ses.answer(|_| Answer::Slow(Duration::from_secs(3)));
+    let noon_text = noon().to_rfc3339();
+    let arguments = ["run", "--as-of", &noon_text];
+    let first = app.call(&arguments);
+    let second = async {
+        app.ses.arrived(1).await;
+        app.make_claimable().await;
+        // Under way for longer than the first one.
+        app.ses.answer(|_| Answer::Slow(Duration::from_secs(7)));
+        app.call(&arguments).await
+    };
+    let (first, second) = tokio::join!(first, second);
+    assert!(first.stderr.contains("stale"), "{}", first.stderr);
+    assert_eq!(second.summary()["reminders"]["sent"], 1);
+    assert_eq!(app.column("SELECT message_id FROM booking_automation_events", &[]).await, ["message-2"]);
+}
+
+#[tokio::test]
 async fn a_killed_sender_loses_nothing_and_repeats_only_what_was_under_way() {
     let mut app = App::new().await;
     app.env.insert("SEND_CONCURRENCY", "4".to_owned());

@@ -11,6 +11,7 @@ use chrono::{DateTime, Utc};
 use tokio_postgres::Client;
 
 use crate::app::{App, connect, hours, minutes, noon, skipped};
+use crate::cluster::cluster;
 use crate::proxy::{Cut, Proxy};
 
 /// Holds the pass's lock from outside, as another pass would.
@@ -394,11 +395,11 @@ async fn an_idle_pass_takes_four_round_trips_and_a_busy_one_a_constant_number() 
 
 #[tokio::test]
 async fn an_idle_pass_never_reads_a_whole_table() {
-    let Some(directory) = &crate::cluster::cluster().directory else {
+    let app = App::new().await;
+    let Some(before) = cluster().log_of(&app.url) else {
         skipped("the plans, which only a server of our own logs");
         return;
     };
-    let app = App::new().await;
     // Most confirmed bookings are to come, and their reminders are handled. The planner knows how many are
     // confirmed and how many starts have passed, not that no booking is both.
     app.db
@@ -418,11 +419,12 @@ async fn an_idle_pass_never_reads_a_whole_table() {
         .unwrap();
     app.run(noon()).await;
     log_plans(&app).await;
-    let before = std::fs::read_to_string(directory.join("log")).unwrap().len();
     app.run(noon() + minutes(1)).await;
-    let log = std::fs::read_to_string(directory.join("log")).unwrap();
-    let plans: Vec<_> =
-        log[before..].split("duration: ").filter(|plan| plan.contains("booking_automation_confirmed_start")).collect();
+    let log = cluster().log_of(&app.url).unwrap();
+    let plans: Vec<_> = log[before.len()..]
+        .split("duration: ")
+        .filter(|plan| plan.contains("booking_automation_confirmed_start"))
+        .collect();
     assert!(!plans.is_empty());
     for plan in plans {
         for table in ["Seq Scan on bookings", "Seq Scan on booking_automation_events"] {
@@ -468,10 +470,9 @@ async fn a_warm_session_meets_100_000_overdue_bookings_in_bounded_steps() {
     assert_eq!(steps[6..], [(50_000, 50_000), (50_000, 0), (0, 0)]);
     assert!(steps[..6].iter().all(|step| *step == (0, 0)));
 
-    match &crate::cluster::cluster().directory {
+    match cluster().log_of(&app.url) {
         None => skipped("the plans, which only a server of our own logs"),
-        Some(directory) => {
-            let log = std::fs::read_to_string(directory.join("log")).unwrap();
+        Some(log) => {
             let plans: Vec<&str> = log.split("duration: ").filter(|plan| plan.contains("Query Text:")).collect();
             let of = |text: &str| plans.iter().filter(|plan| plan.contains(text)).copied().collect::<Vec<_>>();
             // The trigger's join of two transition tables, kept from the first call.

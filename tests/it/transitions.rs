@@ -247,6 +247,11 @@ async fn a_booking_that_somebody_holds_locked_is_skipped_and_done_a_minute_later
     assert_eq!(changes(&summary), json!({"started": 1, "completed": 0, "expired": 0, "remaining": 1}));
     assert_eq!((app.status(locked).await, app.status(free).await), ("confirmed".to_owned(), "in_progress".to_owned()));
 
+    // It asked for no lock that it could not have at once.
+    if let Some(log) = crate::cluster::cluster().log_of(&app.url) {
+        assert!(!log.contains("lock timeout"), "{log}");
+    }
+
     // They cancel it: the pass must not bring it back to life.
     other.execute("UPDATE bookings SET status = 'cancelled' WHERE id = $1", &[&locked]).await.unwrap();
     let held = app.confirmed(noon()).await;
