@@ -4,17 +4,18 @@
 -- When a booking ends. IMMUTABLE, so that it can be indexed: the sum is made in UTC, where a day has
 -- 24 hours. A missing or negative duration counts as zero; a start near the end of the calendar
 -- (infinity included) is its own end instead of an overflow that would fail the writer's statement.
-CREATE OR REPLACE FUNCTION booking_end(scheduled_at timestamptz, duration_minutes integer)
+-- bigint: so that the column can be widened.
+CREATE OR REPLACE FUNCTION booking_end(scheduled_at timestamptz, duration_minutes bigint)
 RETURNS timestamptz LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $$
     SELECT CASE
         WHEN scheduled_at < timestamptz '280000-01-01 00:00:00+00' AND isfinite(scheduled_at)
         THEN (scheduled_at AT TIME ZONE 'UTC'
-              + greatest(coalesce(duration_minutes, 0), 0) * interval '1 minute') AT TIME ZONE 'UTC'
+              + least(greatest(coalesce(duration_minutes, 0), 0), 2147483647) * interval '1 minute') AT TIME ZONE 'UTC'
         ELSE scheduled_at
     END
 $$;
 -- Whoever writes a booking evaluates the index expression with their own rights.
-GRANT EXECUTE ON FUNCTION booking_end(timestamptz, integer) TO PUBLIC;
+GRANT EXECUTE ON FUNCTION booking_end(timestamptz, bigint) TO PUBLIC;
 
 -- The moment that triggers record: the pass's `as_of` inside a pass, else the database clock.
 CREATE OR REPLACE FUNCTION booking_automation_now()
@@ -23,7 +24,25 @@ RETURNS timestamptz LANGUAGE sql VOLATILE AS $$
                     clock_timestamp())
 $$;
 
+-- Default privileges (Supabase sets some) would let other roles read and change what is created here, and
+-- a view reads past the row-level security of the tables under it. What we create is the owner's alone,
+-- until they grant it.
+CREATE OR REPLACE FUNCTION booking_automation_make_private(relation regclass) RETURNS void LANGUAGE plpgsql AS $$
+DECLARE
+    granted record;
+BEGIN
+    FOR granted IN
+        SELECT DISTINCT CASE a.grantee WHEN 0 THEN 'PUBLIC' ELSE quote_ident(pg_get_userbyid(a.grantee)) END AS role
+          FROM pg_class c, aclexplode(c.relacl) AS a
+         WHERE c.oid = relation AND a.grantee <> c.relowner
+    LOOP
+        EXECUTE format('REVOKE ALL ON %s FROM %s', relation, granted.role);
+    END LOOP;
+END
+$$;
+
 -- The outbox and the audit trail in one: a row a status change, a row a reminder.
+SELECT set_config('booking_automation.events_are_new', (to_regclass('public.booking_automation_events') IS NULL)::text, true);
 CREATE TABLE IF NOT EXISTS booking_automation_events (
     id            uuid PRIMARY KEY DEFAULT gen_random_uuid(),
     booking_id    uuid NOT NULL,                     -- no foreign key: the trail outlives the booking
@@ -65,11 +84,11 @@ ALTER TABLE booking_automation_events
 -- The guarantee: one verdict per booking, schedule revision, rule, audience and channel.
 CREATE UNIQUE INDEX IF NOT EXISTS booking_automation_events_reminder_key
     ON booking_automation_events (booking_id, revision, rule, audience, channel)
-    WHERE event_type = 'reminder_sent';
+    WHERE event_type = 'reminder_sent' AND rule <> ''; -- not of rows that were there before us
 -- What can be claimed, most urgent start first. Holds only what is under way.
 CREATE INDEX IF NOT EXISTS booking_automation_events_claimable
     ON booking_automation_events (starts_at, seq)
-    WHERE status IN ('pending', 'sending');
+    WHERE status IN ('pending', 'sending') AND next_attempt_at IS NOT NULL;
 -- What the projection onto `bookings` still owes.
 CREATE INDEX IF NOT EXISTS booking_automation_events_flag_due
     ON booking_automation_events (seq)
@@ -150,3 +169,9 @@ CREATE TABLE IF NOT EXISTS automation_runs (
 );
 CREATE INDEX IF NOT EXISTS automation_runs_completed ON automation_runs (as_of DESC) WHERE outcome = 'completed';
 CREATE INDEX IF NOT EXISTS automation_runs_created_at ON automation_runs (created_at);
+
+SELECT booking_automation_make_private(relation)
+  FROM unnest(ARRAY['reminder_rules', 'booking_automation_state', 'booking_automation_looks',
+                    'booking_automation_channels', 'automation_runs', 'booking_automation_migrations']::regclass[]) AS relation;
+SELECT booking_automation_make_private('booking_automation_events')
+ WHERE current_setting('booking_automation.events_are_new')::boolean;

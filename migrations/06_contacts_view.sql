@@ -23,6 +23,7 @@ BEGIN
           LEFT JOIN users person ON person.id = CASE a.audience WHEN 'customer' THEN b.customer_id ELSE b.provider_id END
           LEFT JOIN users other  ON other.id  = CASE a.audience WHEN 'customer' THEN b.provider_id ELSE b.customer_id END
           LEFT JOIN services s   ON s.id = b.service_id;
+        PERFORM booking_automation_make_private('booking_automation_contacts');
     END IF;
 EXCEPTION WHEN undefined_column OR undefined_table OR undefined_object THEN
     RAISE EXCEPTION 'the view booking_automation_contacts does not fit these tables: %', SQLERRM

@@ -9,12 +9,16 @@ SET search_path = pg_catalog, pg_temp
 -- PL/pgSQL keeps the plan of the session's first call. Made for a one-row update, a nested loop over
 -- two transition tables takes minutes on a bulk update; a hash join is right for both.
 SET enable_nestloop = off
+SET enable_seqscan = off
 AS $$
 DECLARE
     moment    timestamptz := public.booking_automation_now();
     actor     text := nullif(current_setting('booking_automation.actor', true), '');
     automatic boolean := coalesce(actor = 'booking-automation', false);
 BEGIN
+    IF TG_RELID <> 'public.bookings'::regclass THEN
+        RAISE EXCEPTION 'this function is for bookings alone' USING ERRCODE = 'insufficient_privilege';
+    END IF;
     WITH changed AS MATERIALIZED (
         -- Rows in which something that we watch changed: usually none.
         SELECT n.id, o.status AS old_status, n.status AS new_status, n.scheduled_at,
@@ -27,6 +31,12 @@ BEGIN
          WHERE o.status IS DISTINCT FROM n.status
             OR o.scheduled_at IS DISTINCT FROM n.scheduled_at
             OR o.auto_complete_blocked IS DISTINCT FROM n.auto_complete_blocked
+    ), armed AS MATERIALIZED (
+        -- With the start as it is now: a trigger of theirs may have moved it meanwhile, and its inner
+        -- statement told us before this outer one does.
+        SELECT id, coalesce((SELECT b.scheduled_at FROM public.bookings b WHERE b.id = changed.id), scheduled_at) AS scheduled_at
+          FROM changed
+         WHERE armed
     ), audited AS (
         -- Every status change, whoever made it.
         INSERT INTO public.booking_automation_events
@@ -41,12 +51,12 @@ BEGIN
         -- A new schedule revision, or the moment a person took the block off.
         INSERT INTO public.booking_automation_state AS s
                (booking_id, revision, starts_at, in_force_since, unblocked_at)
-        SELECT id, armed::integer,
-               CASE WHEN armed THEN scheduled_at END,
-               CASE WHEN armed THEN moment END,
-               CASE WHEN unblocked THEN moment END
-          FROM changed
-         WHERE armed OR unblocked
+        SELECT c.id, c.armed::integer, a.scheduled_at,
+               CASE WHEN c.armed THEN moment END,
+               CASE WHEN c.unblocked THEN moment END
+          FROM changed c
+          LEFT JOIN armed a ON a.id = c.id
+         WHERE c.armed OR c.unblocked
         ON CONFLICT (booking_id) DO UPDATE SET
                revision       = s.revision + excluded.revision,
                starts_at      = coalesce(excluded.starts_at, s.starts_at),
@@ -55,7 +65,7 @@ BEGIN
     )
     -- Its reminders may be due already.
     INSERT INTO public.booking_automation_looks (booking_id)
-    SELECT id FROM changed WHERE armed AND scheduled_at > moment;
+    SELECT id FROM armed WHERE scheduled_at > moment;
     RETURN NULL;
 END
 $$;
@@ -65,12 +75,18 @@ CREATE OR REPLACE FUNCTION booking_automation_on_insert() RETURNS trigger
 LANGUAGE plpgsql SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
 SET enable_nestloop = off
+SET enable_seqscan = off
 AS $$
 DECLARE
     moment timestamptz := public.booking_automation_now();
 BEGIN
+    IF TG_RELID <> 'public.bookings'::regclass THEN
+        RAISE EXCEPTION 'this function is for bookings alone' USING ERRCODE = 'insufficient_privilege';
+    END IF;
     WITH armed AS MATERIALIZED (
-        SELECT id, scheduled_at FROM new_rows WHERE status = 'confirmed' AND scheduled_at > moment
+        SELECT id, coalesce((SELECT b.scheduled_at FROM public.bookings b WHERE b.id = n.id), n.scheduled_at) AS scheduled_at
+          FROM new_rows n
+         WHERE status = 'confirmed' AND scheduled_at > moment
     ), remembered AS (
         INSERT INTO public.booking_automation_state AS s (booking_id, revision, starts_at, in_force_since)
         SELECT id, 1, scheduled_at, moment FROM armed
@@ -91,6 +107,9 @@ SET search_path = pg_catalog, pg_temp
 SET enable_seqscan = off
 AS $$
 BEGIN
+    IF TG_RELID <> 'public.bookings'::regclass THEN
+        RAISE EXCEPTION 'this function is for bookings alone' USING ERRCODE = 'insufficient_privilege';
+    END IF;
     SELECT coalesce(bool_or(rule = '24h'), false),
            coalesce(bool_or(rule = '1h'),  false),
            coalesce(bool_or(rule = '15m'), false)
@@ -102,6 +121,9 @@ BEGIN
     RETURN NEW;
 END
 $$;
+
+-- Nobody else attaches them to a table of their own, to write our tables with our rights.
+REVOKE EXECUTE ON FUNCTION booking_automation_on_update(), booking_automation_on_insert(), booking_automation_on_move() FROM PUBLIC;
 
 DROP TRIGGER IF EXISTS booking_automation_on_update ON bookings;
 CREATE TRIGGER booking_automation_on_update AFTER UPDATE ON bookings

@@ -18,8 +18,12 @@ use tokio_postgres::{NoTls, Row, SimpleQueryMessage};
 
 use crate::config::DatabaseSettings;
 
-/// How long a statement of ours waits for a lock of somebody else's.
-pub(crate) const LOCK_TIMEOUT: Duration = Duration::from_secs(1);
+/// How long a statement on our own tables, or a migration, waits for a lock.
+const LOCK_TIMEOUT: Duration = Duration::from_secs(1);
+/// How long a statement that writes `bookings` does. It takes no row that is locked, so this is about what
+/// the user's own triggers want. Far shorter than the server's `deadlock_timeout` (a second): when they and
+/// we wait for each other, it is we who give up.
+pub(crate) const BOOKINGS_LOCK_TIMEOUT: Duration = Duration::from_millis(100);
 /// How long a pooled connection may take to prove that it is alive: a frozen and thawed function holds
 /// sockets that look open and are dead.
 const RECYCLE_TIMEOUT: Duration = Duration::from_secs(2);
@@ -64,12 +68,20 @@ impl DatabaseError {
         }
     }
 
-    /// Whether a statement failed for what is in, or hangs on, one of its rows: a constraint, a trigger of
-    /// the user's, a value, a lock. Such a row must not stop the others.
+    /// Whether a statement may have failed for what is in, or hangs on, one of its rows: a constraint, a
+    /// value, a lock, a trigger of the user's, which can raise any code. Such a row must not stop the
+    /// others. Not so when the connection (08), transaction (25, 40001), resources (53), operator (57),
+    /// system (58, XX) are to blame.
     pub(crate) fn is_of_a_row(&self) -> bool {
-        let of_a_row =
-            |code: &SqlState| matches!(&code.code()[..2], "09" | "21" | "22" | "23" | "27" | "38" | "39" | "44" | "P0");
-        self.code().is_some_and(of_a_row) || self.is_lock()
+        self.code().is_some_and(|code| {
+            !["08", "25", "53", "57", "58", "XX"].contains(&&code.code()[..2])
+                && *code != SqlState::T_R_SERIALIZATION_FAILURE
+        })
+    }
+
+    /// Whether a statement took longer than it may.
+    pub(crate) fn is_statement_timeout(&self) -> bool {
+        self.code() == Some(&SqlState::QUERY_CANCELED)
     }
 
     /// Whether a lock of somebody else's was not let go in time.
@@ -77,17 +89,14 @@ impl DatabaseError {
         self.code().is_some_and(|code| [SqlState::LOCK_NOT_AVAILABLE, SqlState::T_R_DEADLOCK_DETECTED].contains(code))
     }
 
-    /// The whole story, for our own tables.
-    pub fn details(&self) -> String {
+    /// The server's message with its hint, for whoever runs a command by hand. Without the detail, which
+    /// may quote a row.
+    pub(crate) fn message(&self) -> String {
         match self {
             Self::Unreachable(PoolError::Backend(error)) | Self::Statement(error) => match error.as_db_error() {
                 Some(refused) => {
-                    let more: String = [refused.detail(), refused.hint()]
-                        .into_iter()
-                        .flatten()
-                        .map(|text| format!(" ({text})"))
-                        .collect();
-                    format!("{}: {}{more}", refused.code().code(), refused.message())
+                    let hint = refused.hint().map(|hint| format!(" ({hint})")).unwrap_or_default();
+                    format!("{}: {}{hint}", refused.code().code(), refused.message())
                 }
                 None => chain(error),
             },
@@ -96,14 +105,25 @@ impl DatabaseError {
         }
     }
 
-    /// What may be logged. A message of the server's may quote a row (class 22, 23) or come from somebody
-    /// else's trigger (class P0); of those only the SQLSTATE is told.
+    /// The whole story, for our own tables.
+    pub fn details(&self) -> String {
+        let refused = match self {
+            Self::Unreachable(PoolError::Backend(error)) | Self::Statement(error) => error.as_db_error(),
+            Self::Unreachable(_) | Self::Timeout(_) => None,
+        };
+        let detail = refused.and_then(|refused| refused.detail()).map(|detail| format!(" [{detail}]"));
+        self.message() + &detail.unwrap_or_default()
+    }
+
+    /// What may be logged. A message of the server's may quote a row, or come from a trigger of somebody
+    /// else's; only those of connections (08), log-ins (28, 3D), resources (53) and the operator (57) are
+    /// told, of the others the SQLSTATE.
     pub fn loggable(&self) -> String {
-        let quotes_data =
-            |code: &SqlState| !["08", "28", "3D", "40", "42", "53", "55", "57"].contains(&&code.code()[..2]);
         let what = match self.code() {
-            Some(code) if quotes_data(code) => format!("SQLSTATE {}", code.code()),
-            _ => self.details(),
+            Some(code) if !["08", "28", "3D", "53", "57"].contains(&&code.code()[..2]) => {
+                format!("SQLSTATE {}", code.code())
+            }
+            _ => self.message(),
         };
         if matches!(self, Self::Unreachable(_)) { format!("{self}: {what}") } else { what }
     }
@@ -127,6 +147,8 @@ pub struct Database {
 pub struct Begin {
     /// Longest time a single statement may take.
     pub statement_timeout: Duration,
+    /// Longest time to wait for a lock.
+    pub lock_timeout: Duration,
     /// Only read, from one snapshot.
     pub read_only: bool,
     /// What the transaction takes for now: triggers then see it too. `None`: the database clock.
@@ -135,12 +157,15 @@ pub struct Begin {
 
 impl Default for Begin {
     fn default() -> Self {
-        Self { statement_timeout: Duration::from_secs(10), read_only: false, as_of: None }
+        Self { statement_timeout: Duration::from_secs(10), lock_timeout: LOCK_TIMEOUT, read_only: false, as_of: None }
     }
 }
 
 impl Begin {
     /// One message: a round trip, whatever it sets. Every value is a number or made here.
+    ///
+    /// `SET CONSTRAINTS`: what the user deferred to COMMIT would fail the whole pass there; so it fails in the
+    /// statement that breaks it, where the booking can be told from the others.
     ///
     /// `enable_seqscan`: every read of ours has its index, and what is due is few among many. The planner
     /// cannot know that the confirmed bookings are those to come, takes most of them for due, and would
@@ -163,9 +188,10 @@ impl Begin {
              SET LOCAL synchronous_commit = on; \
              SET LOCAL jit = off; \
              SET LOCAL enable_seqscan = off; \
+             SET CONSTRAINTS ALL IMMEDIATE; \
              SET LOCAL booking_automation.actor = 'booking-automation'{as_of}",
             statement = self.statement_timeout.as_millis(),
-            lock = LOCK_TIMEOUT.as_millis(),
+            lock = self.lock_timeout.as_millis(),
             idle = CONNECTION_TIMEOUT.as_millis(),
             as_of = as_of.unwrap_or_default(),
         )
@@ -279,6 +305,26 @@ impl Transaction {
     /// As every statement.
     pub async fn batch(&self, sql: &str) -> Result<()> {
         self.limited(self.client().batch_execute(sql)).await
+    }
+
+    /// Does `work` and undoes it alone when it fails for what can be undone: of a row, or too slow. One
+    /// round trip more than `work` has only when it fails.
+    ///
+    /// # Errors
+    /// Those of `work`.
+    pub(crate) async fn in_savepoint<T>(&self, work: impl AsyncFnOnce(&Self) -> Result<T>) -> Result<T> {
+        let (begun, done, ended) =
+            future::join3(self.batch("SAVEPOINT work"), work(self), self.batch("RELEASE SAVEPOINT work")).await;
+        begun?;
+        match done {
+            Ok(done) => ended.map(|()| done),
+            Err(error) => {
+                if error.is_of_a_row() || error.is_statement_timeout() {
+                    self.batch("ROLLBACK TO SAVEPOINT work; RELEASE SAVEPOINT work").await?;
+                }
+                Err(error)
+            }
+        }
     }
 
     /// Commits.

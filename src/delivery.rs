@@ -14,7 +14,7 @@ use futures_util::{StreamExt, future, stream};
 use uuid::Uuid;
 
 use crate::config::{Address, DeliverySettings};
-use crate::database::{Begin, Database, Result};
+use crate::database::{BOOKINGS_LOCK_TIMEOUT, Begin, Database, Result};
 use crate::message;
 use crate::outbox::{self, ClaimLimits, Claimed, Outcome, Outcomes, Page};
 use crate::pass::Call;
@@ -27,10 +27,11 @@ const FRESH_FOR: Duration = Duration::from_secs(3);
 const RECORDING_TIME: Duration = Duration::from_secs(3);
 /// Longest time for one statement of a delivery.
 const STATEMENT_TIMEOUT: Duration = Duration::from_secs(8);
-/// How often recording outcomes is tried. A row that cannot be recorded ends as a lease that ran out.
+/// How often recording outcomes is tried at least; it goes on until the call's deadline. What cannot be
+/// recorded ends as a lease that ran out, and is sent again.
 const RECORD_ATTEMPTS: u32 = 4;
-/// Wait before it is tried again.
-const RECORD_PAUSE: Duration = Duration::from_millis(200);
+/// Pauses before it is tried again: the first, and the longest.
+const RECORD_PAUSES: (Duration, Duration) = (Duration::from_millis(200), Duration::from_secs(2));
 /// Messages in one page, at most: what two seconds of the fastest accounts send.
 const LARGEST_PAGE: i64 = 2_000;
 /// How long an unknown outcome waits for SES's own Send event, where a configuration set brings it.
@@ -66,13 +67,15 @@ pub async fn deliver(database: &Database, mailer: &Mailer<'_>, call: &Call) -> R
     let unknown_wait = if mailer.settings.configuration_set.is_some() { UNKNOWN_WAIT } else { Duration::ZERO };
     let mut limits =
         ClaimLimits { messages: i64::try_from(2 * concurrency).unwrap_or(LARGEST_PAGE), rate, unknown_wait, as_of };
+    let stop_sending = deadline.checked_sub(RECORDING_TIME).unwrap_or(deadline);
     let mut tally = Tally::default();
     let mut outcomes = Outcomes::default();
     let mut account_stopped = false;
     loop {
-        let stop_sending = deadline.checked_sub(RECORDING_TIME).unwrap_or(deadline);
         let more = !account_stopped && Instant::now() < stop_sending;
-        let page = match turn_page(database, &outcomes, more.then_some(&limits), as_of, &mut tally).await {
+        // Before the claim reads: however long its answer takes, what is sent is no older than this says.
+        let read_at = Instant::now();
+        let page = match turn_page(database, &outcomes, more.then_some(&limits), call, &mut tally).await {
             Ok(page) => page,
             Err(error) => {
                 tracing::error!(error = error.loggable(), "delivery stopped: the outbox cannot be reached");
@@ -94,7 +97,7 @@ pub async fn deliver(database: &Database, mailer: &Mailer<'_>, call: &Call) -> R
             continue;
         }
         let started = Instant::now();
-        let sent = send_page(mailer, page, rate, stop_sending).await;
+        let sent = send_page(mailer, page, rate, read_at, stop_sending).await;
         limits.messages = next_page_size(&sent, started.elapsed(), concurrency);
         account_stopped = sent.iter().any(|(_, outcome)| matches!(outcome, Outcome::AccountWide { .. }));
         for (claimed, outcome) in &sent {
@@ -111,32 +114,70 @@ async fn turn_page(
     database: &Database,
     outcomes: &Outcomes,
     limits: Option<&ClaimLimits>,
+    call: &Call,
+    tally: &mut Tally,
+) -> Result<Page> {
+    // Only the first attempt claims: a claim whose COMMIT was lost waits for its lease.
+    let error = match record_and_claim(database, outcomes, limits, call.as_of).await {
+        Ok((recorded, page)) => {
+            tally.recorded(outcomes, &recorded, false);
+            return Ok(page);
+        }
+        Err(error) => error,
+    };
+    if outcomes.is_empty() {
+        return match limits {
+            Some(limits) if error.is_of_a_row() => claim_singly(database, limits, call.as_of, tally).await,
+            _ => Err(error),
+        };
+    }
+    let (mut error, mut attempts, mut pause) = (error, 1, RECORD_PAUSES.0);
+    while attempts < RECORD_ATTEMPTS || Instant::now() + pause < call.deadline {
+        tracing::warn!(
+            error = error.loggable(),
+            outcomes.count = outcomes.len(),
+            "outcomes could not be recorded; trying again"
+        );
+        tokio::time::sleep(pause).await;
+        pause = (pause * 2).min(RECORD_PAUSES.1);
+        attempts += 1;
+        match record_and_claim(database, outcomes, None, call.as_of).await {
+            Ok((recorded, page)) => {
+                tally.recorded(outcomes, &recorded, true);
+                return Ok(page);
+            }
+            Err(again) => error = again,
+        }
+    }
+    for (event, message_id) in outcomes.sent() {
+        tracing::error!(event.id = %event, message.id = message_id, "sent, and not recorded: it will be sent again");
+    }
+    Err(error)
+}
+
+/// Claims one message, after a page failed: the view on the user's tables cannot be read for somebody's
+/// row. When it is the first one's, that one is set aside as an attempt that failed.
+async fn claim_singly(
+    database: &Database,
+    limits: &ClaimLimits,
     as_of: Option<DateTime<Utc>>,
     tally: &mut Tally,
 ) -> Result<Page> {
-    let mut attempt = 0;
-    loop {
-        // Only the first attempt claims: a claim whose COMMIT was lost waits for its lease.
-        let claim = limits.filter(|_| attempt == 0 || outcomes.is_empty());
-        match record_and_claim(database, outcomes, claim, as_of).await {
-            Ok((recorded, page)) => {
-                tally.recorded(outcomes, &recorded, attempt > 0);
-                return Ok(page);
-            }
-            Err(error) => {
-                attempt += 1;
-                if outcomes.is_empty() || attempt >= RECORD_ATTEMPTS {
-                    return Err(error);
-                }
-                tracing::warn!(
-                    error = error.loggable(),
-                    outcomes.count = outcomes.len(),
-                    "outcomes could not be recorded; trying again"
-                );
-                tokio::time::sleep(RECORD_PAUSE * attempt).await;
-            }
-        }
+    let single = ClaimLimits { messages: 1, ..*limits };
+    let error = match record_and_claim(database, &Outcomes::default(), Some(&single), as_of).await {
+        Ok((_, page)) => return Ok(page),
+        Err(error) if error.is_of_a_row() && !error.is_lock() => error,
+        Err(error) => return Err(error),
+    };
+    let details = error.details();
+    let (transaction, _) = database.begin(&Begin::default(), "").await?;
+    let aside =
+        transaction.commit_after(async |transaction| outbox::set_aside(transaction, &details, as_of).await).await?;
+    for (event, status) in aside {
+        tracing::error!(event.id = %event, error = error.loggable(), "booking_automation_contacts cannot be read for this event's booking");
+        tally.open.insert(event, if status == "failed" { Kind::Failed } else { Kind::Retrying });
     }
+    Ok(Page::default())
 }
 
 async fn record_and_claim(
@@ -168,8 +209,13 @@ async fn record_and_claim(
 }
 
 /// Sends a page at its rate, so many at a time; every message gets an outcome.
-async fn send_page(mailer: &Mailer<'_>, page: Page, rate: f64, stop_sending: Instant) -> Vec<(Claimed, Outcome)> {
-    let read_at = Instant::now();
+async fn send_page(
+    mailer: &Mailer<'_>,
+    page: Page,
+    rate: f64,
+    read_at: Instant,
+    stop_sending: Instant,
+) -> Vec<(Claimed, Outcome)> {
     let stopped = &AtomicBool::new(false);
     let sends = page.messages.into_iter().enumerate().map(|(position, claimed)| {
         let leaves_at = read_at + page.free_in + Duration::from_secs_f64(position as f64 / rate);
@@ -269,7 +315,7 @@ pub(crate) async fn project_flags(database: &Database, deadline: Instant) {
 }
 
 async fn project_flags_page(database: &Database, only: Option<&[Uuid]>) -> Result<u64> {
-    let begin = Begin { statement_timeout: STATEMENT_TIMEOUT, ..Begin::default() };
+    let begin = Begin { statement_timeout: STATEMENT_TIMEOUT, lock_timeout: BOOKINGS_LOCK_TIMEOUT, ..Begin::default() };
     let (transaction, _) = database.begin(&begin, "").await?;
     transaction.commit_after(async |transaction| outbox::project_flags(transaction, FLAGS_PAGE, only).await).await
 }
@@ -282,6 +328,8 @@ async fn project_flags_singly(database: &Database) -> Result<u64> {
     for booking in bookings {
         match project_flags_page(database, Some(&[booking])).await {
             Ok(count) => settled += count,
+            // Made good later.
+            Err(error) if error.is_lock() => {}
             Err(error) if error.is_of_a_row() => {
                 tracing::warn!(booking.id = %booking, error = error.loggable(), "the database refuses this booking's reminder flags");
                 let (transaction, _) = database.begin(&Begin::default(), "").await?;

@@ -59,20 +59,20 @@ const INDEXES: [(&str, &str); 3] = [
 #[derive(Debug, Error)]
 pub enum MigrateError {
     /// A step failed.
-    #[error("migration {step} failed: {}", .source.details())]
+    #[error("migration {step} failed: {}", .cause.message())]
     Step {
         /// The step's name.
         step: String,
         /// Why.
-        source: DatabaseError,
+        cause: DatabaseError,
     },
     /// Another `migrate`, or somebody's lock on `bookings`, did not let go in time.
-    #[error("migration {step} met somebody else's lock for {} s: {}; run migrate again at a quieter time", RETRY_FOR.as_secs(), .source.details())]
+    #[error("migration {step} met somebody else's lock for {} s: {}; run migrate again at a quieter time", RETRY_FOR.as_secs(), .cause.message())]
     Locked {
         /// The step's name.
         step: String,
         /// The last refusal.
-        source: DatabaseError,
+        cause: DatabaseError,
     },
     /// The bookings table is not what the program can work on.
     #[error("{0}")]
@@ -145,16 +145,16 @@ async fn retry<T>(name: &str, attempt: impl AsyncFn() -> Result<T, DatabaseError
     let give_up = Instant::now() + RETRY_FOR;
     let mut pause = RETRY_PAUSES.0;
     loop {
-        let source = match attempt().await {
+        let cause = match attempt().await {
             Ok(done) => return Ok(done),
-            Err(source) => source,
+            Err(cause) => cause,
         };
         let step = name.to_owned();
-        if !source.is_lock() {
-            return Err(MigrateError::Step { step, source });
+        if !cause.is_lock() {
+            return Err(MigrateError::Step { step, cause });
         }
         if Instant::now() >= give_up {
-            return Err(MigrateError::Locked { step, source });
+            return Err(MigrateError::Locked { step, cause });
         }
         tracing::info!(migration.step = name, "met somebody else's lock, trying again");
         tokio::time::sleep(pause).await;

@@ -29,7 +29,7 @@ pub(crate) const WAITING: &str = "SELECT count(*) AS pending,
            count(*) FILTER (WHERE next_attempt_at <= clock_timestamp()) AS claimable,
            min(scheduled_at) FILTER (WHERE isfinite(scheduled_at)) AS oldest_due_at
       FROM booking_automation_events
-     WHERE status IN ('pending', 'sending')";
+     WHERE status IN ('pending', 'sending') AND next_attempt_at IS NOT NULL";
 
 /// One claimed message.
 #[derive(Clone, Debug)]
@@ -184,6 +184,11 @@ impl Outcomes {
         self.waits.push(if name == "released" { 0.0 } else { wait.as_secs_f64() });
     }
 
+    /// What the provider took: events and its message ids.
+    pub(crate) fn sent(&self) -> impl Iterator<Item = (Uuid, &str)> {
+        self.ids.iter().zip(&self.message_ids).filter_map(|(id, message_id)| Some((*id, message_id.as_deref()?)))
+    }
+
     /// How many there are.
     pub(crate) fn len(&self) -> usize {
         self.ids.len()
@@ -218,6 +223,37 @@ pub(crate) async fn record(
             ],
         )
         .await?;
+    Ok(rows.iter().map(|row| (row.get(0), row.get(1))).collect())
+}
+
+/// Counts a failed attempt against the first message that could be claimed: its booking's row of the view
+/// cannot be read. Backs off as after any other attempt. Returns the event and its new status.
+pub(crate) async fn set_aside(
+    transaction: &Transaction,
+    error: &str,
+    as_of: Option<DateTime<Utc>>,
+) -> Result<Vec<(Uuid, String)>> {
+    let sql = "
+        WITH first AS (
+            SELECT id, least(1 << attempts, 8) * interval '1 minute' AS wait
+              FROM booking_automation_events
+             WHERE status IN ('pending', 'sending') AND event_type = 'reminder_sent' AND next_attempt_at <= clock_timestamp()
+             ORDER BY starts_at, seq LIMIT 1 FOR UPDATE SKIP LOCKED
+        ), judged AS (
+            SELECT e.id, first.wait,
+                   e.attempts + 1 >= $3 OR e.starts_at <= coalesce($2, clock_timestamp()) + first.wait AS over
+              FROM first JOIN booking_automation_events e ON e.id = first.id
+        )
+        UPDATE booking_automation_events e
+           SET attempts = e.attempts + 1, claim = e.claim + 1, reason = 'contacts', error_message = $1, lease_until = NULL,
+               status = CASE WHEN j.over THEN 'failed' ELSE 'pending' END,
+               next_attempt_at = CASE WHEN NOT j.over THEN clock_timestamp() + j.wait END,
+               executed_at = CASE WHEN j.over THEN coalesce($2, clock_timestamp()) END
+          FROM judged j
+         WHERE e.id = j.id
+        RETURNING e.id, e.status";
+    let parameters = [(&error as _, Type::TEXT), (&as_of as _, Type::TIMESTAMPTZ), (&MAX_ATTEMPTS as _, Type::INT4)];
+    let rows = transaction.query(sql, &parameters).await?;
     Ok(rows.iter().map(|row| (row.get(0), row.get(1))).collect())
 }
 

@@ -16,7 +16,7 @@ use tokio_postgres::types::{Json, Timestamp, Type};
 use uuid::Uuid;
 
 use crate::config::PassSettings;
-use crate::database::{Begin, Database, DatabaseError, Transaction};
+use crate::database::{BOOKINGS_LOCK_TIMEOUT, Begin, Database, DatabaseError, Transaction};
 use crate::reminders::{self, Verdicts, Watermark};
 use crate::summary::{Backlog, Reminders, Summary, Trigger, Work};
 use crate::transitions::{self, Moments, Transitions};
@@ -24,7 +24,8 @@ use crate::{migrate, outbox};
 
 /// Advisory lock of the pass. An arbitrary number.
 const PASS_LOCK: i64 = 0x626b_6175_746f_0001;
-/// Longest time for one statement of a pass.
+/// Longest time for one statement of a pass; and never more than a quarter of what is left of the call, so
+/// that a slow one can be tried smaller.
 const STATEMENT_TIMEOUT: Duration = Duration::from_secs(25);
 /// Shortest such time, however little of the call is left.
 const SHORTEST_STATEMENT_TIMEOUT: Duration = Duration::from_secs(1);
@@ -49,8 +50,17 @@ pub enum PassError {
     #[error("the database has no booking-automation schema of this version: run `booking-automation migrate` first")]
     SchemaMissing,
     /// The database refused, or cannot be reached.
+    ///
+    /// Not its `source`: what prints a whole chain of errors would print the server's own text, which may
+    /// quote a row.
     #[error("the pass failed: {}", .0.loggable())]
-    Database(#[from] DatabaseError),
+    Database(DatabaseError),
+}
+
+impl From<DatabaseError> for PassError {
+    fn from(error: DatabaseError) -> Self {
+        Self::Database(error)
+    }
 }
 
 /// What became of a pass.
@@ -114,7 +124,11 @@ async fn attempt(database: &Database, settings: &PassSettings, call: &Call, run_
     let due = ask(&transaction, settings, &moments).await?;
 
     let transitions = if due.transitions {
-        transitions::advance(&transaction, &moments, settings, run_id).await?
+        {
+            // The other half of the call is for the rest of the pass, and for sending.
+            let until = started + call.deadline.saturating_duration_since(started) / 2;
+            transitions::advance(&transaction, &moments, settings, run_id, until).await?
+        }
     } else {
         Transitions::default()
     };
@@ -133,7 +147,8 @@ async fn attempt(database: &Database, settings: &PassSettings, call: &Call, run_
         duration_ms: u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX),
     };
     let committed = Committed { work, claimable: due.claimable + verdicts.pending > 0, flags_due: due.flags };
-    let looked_through = if verdicts.more { due.watermark.looked_through } else { Timestamp::Value(as_of) };
+    // More than one pass takes: the next one looks at everything.
+    let looked_through = if verdicts.more { Timestamp::NegInfinity } else { Timestamp::Value(as_of) };
     match commit(transaction, &work, looked_through, &due.watermark.rules_digest).await {
         Ok(()) => Ok(Pass::Committed(committed)),
         // The answer is lost, not necessarily the pass.
@@ -151,8 +166,8 @@ fn waiting_reminders(due: &Due, verdicts: &Verdicts) -> Reminders {
 
 fn begin(call: &Call) -> Begin {
     let left = call.deadline.saturating_duration_since(Instant::now());
-    let statement_timeout = left.clamp(SHORTEST_STATEMENT_TIMEOUT, STATEMENT_TIMEOUT);
-    Begin { statement_timeout, as_of: call.as_of, ..Begin::default() }
+    let statement_timeout = (left / 4).clamp(SHORTEST_STATEMENT_TIMEOUT, STATEMENT_TIMEOUT);
+    Begin { statement_timeout, lock_timeout: BOOKINGS_LOCK_TIMEOUT, as_of: call.as_of, ..Begin::default() }
 }
 
 /// The clock, if the lock was free. Triggers are told the same moment.
@@ -179,7 +194,7 @@ async fn ask(transaction: &Transaction, settings: &PassSettings, moments: &Momen
                 EXISTS (SELECT FROM booking_automation_looks) OR {reminders},
                 EXISTS (SELECT FROM booking_automation_events WHERE flag_due),
                 waiting.pending, waiting.claimable, waiting.oldest_due_at,
-                watermark.digest, watermark.looked_through
+                watermark.digest, watermark.looked_through, watermark.sweep
            FROM watermark, waiting",
         watermark = reminders::WATERMARK,
         latest = migrate::LATEST,
@@ -201,7 +216,7 @@ async fn ask(transaction: &Transaction, settings: &PassSettings, moments: &Momen
         flags: row.get(3),
         backlog,
         claimable,
-        watermark: Watermark { rules_digest: row.get(7), looked_through: row.get(8) },
+        watermark: Watermark { rules_digest: row.get(7), looked_through: row.get(8), sweep: row.get(9) },
     })
 }
 
@@ -234,18 +249,25 @@ pub(crate) async fn record_summary(transaction: Transaction, work: &Work) -> Res
     Ok(())
 }
 
-/// Settles a COMMIT whose answer was lost: takes the pass's lock, so that its transaction has ended one
-/// way or the other, and looks for its run row.
+/// Settles a COMMIT whose answer was lost: looks for its run row; when it is not there, takes the pass's
+/// lock, so that the transaction has ended one way or the other, and looks again.
 async fn was_committed(database: &Database, run_id: Uuid) -> Result<bool, DatabaseError> {
-    let begin = Begin { statement_timeout: SETTLE_FOR, ..Begin::default() };
-    let lock =
-        format!("SET LOCAL lock_timeout = {}; SELECT pg_advisory_xact_lock({PASS_LOCK})", SETTLE_FOR.as_millis());
-    let (transaction, _) = database.begin(&begin, &lock).await?;
-    let sql = "SELECT EXISTS (SELECT FROM automation_runs WHERE id = $1)";
-    let committed = transaction.query_one(sql, &[(&run_id, Type::UUID)]).await?.get(0);
-    transaction.rollback().await?;
+    let committed = has_run_row(database, run_id, "").await? || {
+        let lock =
+            format!("SET LOCAL lock_timeout = {}; SELECT pg_advisory_xact_lock({PASS_LOCK})", SETTLE_FOR.as_millis());
+        has_run_row(database, run_id, &lock).await?
+    };
     tracing::warn!(run.id = %run_id, committed, "the connection broke in COMMIT; settled by looking for the run's row");
     Ok(committed)
+}
+
+async fn has_run_row(database: &Database, run_id: Uuid, before: &str) -> Result<bool, DatabaseError> {
+    let begin = Begin { statement_timeout: SETTLE_FOR, ..Begin::default() };
+    let (transaction, _) = database.begin(&begin, before).await?;
+    let sql = "SELECT EXISTS (SELECT FROM automation_runs WHERE id = $1)";
+    let found = transaction.query_one(sql, &[(&run_id, Type::UUID)]).await?.get(0);
+    transaction.rollback().await?;
+    Ok(found)
 }
 
 async fn record_failure(

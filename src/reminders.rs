@@ -7,7 +7,7 @@
 //! and the first pass of each hour, and the first after the rules changed, looks at everything.
 
 use chrono::{DateTime, Utc};
-use tokio_postgres::types::{Timestamp, Type};
+use tokio_postgres::types::{Timestamp, ToSql, Type};
 use uuid::Uuid;
 
 use crate::database::{Parameter, Result, Transaction};
@@ -28,7 +28,7 @@ pub(crate) const ANY_DUE: &str = "EXISTS (
             SELECT FROM bookings b
              WHERE b.status = 'confirmed'
                AND b.scheduled_at > $1 AND b.scheduled_at <= $1 + r.lead
-               AND b.scheduled_at > w.looked_through + r.lead AND b.scheduled_at >= r.effective_from + r.lead
+               AND b.scheduled_at > CASE WHEN w.sweep THEN '-infinity' ELSE w.looked_through END + r.lead AND b.scheduled_at >= r.effective_from + r.lead
              LIMIT 1) AS due
      WHERE r.active)";
 
@@ -46,18 +46,18 @@ pub(crate) const WATERMARK: &str = "rules AS MATERIALIZED (
      LIMIT 1
 ), watermark AS MATERIALIZED (
     SELECT rules.digest,
-           CASE WHEN latest.looked_through >= date_trunc('hour', $1) AND latest.rules_digest = rules.digest
-                THEN latest.looked_through
-                ELSE '-infinity'
-           END AS looked_through
+           coalesce(latest.looked_through, '-infinity') AS looked_through,
+           coalesce(latest.looked_through < date_trunc('hour', $1) OR latest.rules_digest <> rules.digest, true) AS sweep
       FROM rules LEFT JOIN latest ON true
 )";
 
 /// What a pass found out before it began.
 #[derive(Clone, Debug)]
 pub(crate) struct Watermark {
-    /// Due times up to here have their verdicts; -infinity: look at everything.
+    /// Due times up to here have their verdicts; -infinity: none has.
     pub(crate) looked_through: Timestamp<DateTime<Utc>>,
+    /// Look at everything once more: the first pass of an hour, or after the rules changed.
+    pub(crate) sweep: bool,
     /// Of the rules in force.
     pub(crate) rules_digest: String,
 }
@@ -73,28 +73,69 @@ pub(crate) struct Verdicts {
     pub(crate) more: bool,
 }
 
-/// Enqueues what became due. Three statements at most.
+/// Enqueues what became due. Two statements, and two more in a sweep.
 pub(crate) async fn enqueue(
     transaction: &Transaction,
     as_of: DateTime<Utc>,
     watermark: &Watermark,
     run_id: Uuid,
 ) -> Result<Verdicts> {
-    if watermark.looked_through == Timestamp::NegInfinity {
-        let strays = transaction.execute(ADOPT_STRAYS, &[(&as_of, Type::TIMESTAMPTZ)]).await?;
-        if strays > 0 {
-            tracing::warn!(
-                bookings.count = strays,
-                "bookings were moved past the triggers; their reminders are armed again"
-            );
-        }
-    }
     let take = "DELETE FROM booking_automation_looks
                  WHERE seq IN (SELECT seq FROM booking_automation_looks ORDER BY seq LIMIT $1)
              RETURNING booking_id";
     let looks = transaction.query(take, &[(&LOOKS_LIMIT, Type::INT8)]).await?;
     let looks: Vec<Uuid> = looks.iter().map(|row| row.get(0)).collect();
-    let row = verdicts(transaction, &format!("{VERDICTS}{ENQUEUE}"), as_of, watermark, &looks, Some(run_id)).await?;
+    if watermark.sweep {
+        match sweep(transaction, as_of, &looks, run_id).await {
+            // A sweep repairs what should not happen: it must not keep the pass from what does.
+            Err(error) if error.is_of_a_row() || error.is_statement_timeout() => {
+                tracing::error!(error = error.loggable(), "the look at all bookings failed; the next hour tries again");
+            }
+            result => return result,
+        }
+    }
+    give_verdicts(transaction, as_of, watermark.looked_through, &looks, run_id).await
+}
+
+/// Looks at every confirmed booking within the longest lead, those written past the triggers included.
+async fn sweep(transaction: &Transaction, as_of: DateTime<Utc>, looks: &[Uuid], run_id: Uuid) -> Result<Verdicts> {
+    let adopt =
+        async |transaction: &Transaction| transaction.execute(ADOPT_STRAYS, &[(&as_of, Type::TIMESTAMPTZ)]).await;
+    let strays = transaction.in_savepoint(adopt).await?;
+    if strays > 0 {
+        tracing::warn!(
+            bookings.count = strays,
+            "bookings were moved past the triggers; their reminders are armed again"
+        );
+    }
+    give_verdicts(transaction, as_of, Timestamp::NegInfinity, looks, run_id).await
+}
+
+async fn give_verdicts(
+    transaction: &Transaction,
+    as_of: DateTime<Utc>,
+    looked_through: Timestamp<DateTime<Utc>>,
+    looks: &[Uuid],
+    run_id: Uuid,
+) -> Result<Verdicts> {
+    let sql = format!("{VERDICTS}{ENQUEUE}");
+    let run_id = run_id.to_string();
+    let insert = async |with_address: bool| {
+        let common = parameters(&as_of, &looked_through, &looks, &with_address);
+        let parameters: Vec<Parameter<'_>> = common.into_iter().chain([(&run_id as _, Type::TEXT)]).collect();
+        transaction.in_savepoint(async |transaction| transaction.query_one(&sql, &parameters).await).await
+    };
+    let row = match insert(true).await {
+        // The view fails on somebody's row. Delivery asks for each address again, one by one if need be.
+        Err(error) if error.is_of_a_row() => {
+            tracing::error!(
+                error = error.loggable(),
+                "booking_automation_contacts cannot be read for all bookings that are due"
+            );
+            insert(false).await?
+        }
+        row => row?,
+    };
     Ok(Verdicts { pending: row.get(0), skipped: row.get(1), more: row.get::<_, i64>(2) >= LIMIT })
 }
 
@@ -110,27 +151,23 @@ pub(crate) async fn preview(
     let sql = format!(
         "{VERDICTS} SELECT count(*) FILTER (WHERE reason IS NULL), count(*) FILTER (WHERE reason IS NOT NULL) FROM verdict"
     );
-    let row = verdicts(transaction, &sql, as_of, watermark, &looks, None).await?;
+    let looked_through = if watermark.sweep { Timestamp::NegInfinity } else { watermark.looked_through };
+    let row = transaction.query_one(&sql, &parameters(&as_of, &looked_through, &looks, &true)).await?;
     Ok(Verdicts { pending: row.get(0), skipped: row.get(1), more: false })
 }
 
-async fn verdicts(
-    transaction: &Transaction,
-    sql: &str,
-    as_of: DateTime<Utc>,
-    watermark: &Watermark,
-    looks: &[Uuid],
-    run_id: Option<Uuid>,
-) -> Result<tokio_postgres::Row> {
-    let run_id = run_id.map(|id| id.to_string());
-    let mut parameters: Vec<Parameter<'_>> = vec![
-        (&as_of, Type::TIMESTAMPTZ),
-        (&watermark.looked_through, Type::TIMESTAMPTZ),
-        (&looks, Type::UUID_ARRAY),
+/// `$1` to `$5` of the verdicts.
+fn parameters<'a>(
+    as_of: &'a DateTime<Utc>,
+    looked_through: &'a Timestamp<DateTime<Utc>>,
+    looks: &'a (impl ToSql + Sync),
+    with_address: &'a bool,
+) -> [Parameter<'a>; 5] {
+    [
+        (as_of, Type::TIMESTAMPTZ),
+        (looked_through, Type::TIMESTAMPTZ),
+        (looks, Type::UUID_ARRAY),
         (&LIMIT, Type::INT8),
-    ];
-    if run_id.is_some() {
-        parameters.push((&run_id, Type::TEXT));
-    }
-    transaction.query_one(sql, &parameters).await
+        (with_address, Type::BOOL),
+    ]
 }

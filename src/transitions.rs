@@ -3,10 +3,9 @@
 //! The same conditions make the UPDATE, the question whether anything is due, and the count that
 //! `--dry-run`, `migrate` and the summary's `remaining` show.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use chrono::{DateTime, TimeDelta, Utc};
-use futures_util::future;
 use serde::Serialize;
 use tokio_postgres::types::Type;
 use uuid::Uuid;
@@ -21,8 +20,8 @@ const COUNT_LIMIT: i64 = 1_000_000;
 /// How long a booking whose change the database refused (a constraint or trigger of the user's) is left
 /// alone. Others go on meanwhile.
 const REFUSED_FOR: Duration = Duration::from_secs(3600);
-/// How long one whose change met a lock is.
-const LOCKED_FOR: Duration = Duration::from_secs(60);
+/// By how much fewer bookings are tried at a time when a statement takes too long.
+const SLOW_DIVISOR: i64 = 16;
 /// Statements that one pass spends on finding the bookings whose change is refused.
 const ISOLATION_STATEMENTS: usize = 100;
 
@@ -54,6 +53,14 @@ const END: &str = "booking_end(b.scheduled_at, b.duration_minutes)";
 /// An overdue booking's time counts from when a person unblocked it, if that is later than its end.
 const NOT_JUST_UNBLOCKED: &str =
     "NOT EXISTS (SELECT FROM booking_automation_state s WHERE s.booking_id = b.id AND s.unblocked_at > $2)";
+/// An overdue booking expires or stays: it must not be taken for one that took place because the earlier
+/// step could not have it (somebody held it locked, the limit was reached, the database refused).
+macro_rules! not_overdue {
+    () => {
+        "(booking_end(b.scheduled_at, b.duration_minutes) > $2 OR b.auto_complete_blocked IS TRUE
+          OR EXISTS (SELECT FROM booking_automation_state s WHERE s.booking_id = b.id AND s.unblocked_at > $2))"
+    };
+}
 const OVERDUE_AT: &str = "greatest(booking_end(b.scheduled_at, b.duration_minutes),
         (SELECT s.unblocked_at FROM booking_automation_state s WHERE s.booking_id = b.id)) + ($1 - $2)";
 /// Bookings whose change the database refused lately.
@@ -90,7 +97,7 @@ const STEPS: [Step; 5] = [
     Step {
         from: "confirmed",
         to: "in_progress",
-        due: "b.scheduled_at <= $1",
+        due: concat!("b.scheduled_at <= $1 AND ", not_overdue!()),
         due_at: "b.scheduled_at",
         order: "b.scheduled_at",
         kind: Kind::Started,
@@ -98,7 +105,10 @@ const STEPS: [Step; 5] = [
     Step {
         from: "in_progress",
         to: "completed",
-        due: "booking_end(b.scheduled_at, b.duration_minutes) <= $3 AND b.auto_complete_blocked IS NOT TRUE",
+        due: concat!(
+            "booking_end(b.scheduled_at, b.duration_minutes) <= $3 AND b.auto_complete_blocked IS NOT TRUE AND ",
+            not_overdue!()
+        ),
         due_at: "booking_end(b.scheduled_at, b.duration_minutes) + ($1 - $3)",
         order: END,
         kind: Kind::Completed,
@@ -206,139 +216,142 @@ pub(crate) fn any_due(settings: &PassSettings) -> String {
     questions.join(" OR ")
 }
 
-/// Makes the changes that are due, at most [`LIMIT`]. A constant number of statements, unless the user's
-/// database refuses one.
+/// Makes the changes that are due, at most [`LIMIT`], and begins none after `until`. A constant number of
+/// statements, unless the user's database refuses one or is slow at it.
 pub(crate) async fn advance(
     transaction: &Transaction,
     moments: &Moments,
     settings: &PassSettings,
     run_id: Uuid,
+    until: Instant,
 ) -> Result<Transitions> {
     let mut done = Transitions::default();
-    let mut statements_left = ISOLATION_STATEMENTS;
+    let mut pass = Steps { transaction, moments, run_id, until, isolation_statements: ISOLATION_STATEMENTS };
     for step in STEPS.iter().filter(|step| step.is_on(settings)) {
-        let room = LIMIT - done.made();
-        let changed = match in_savepoint(transaction, step, moments, run_id, room, None).await {
-            Err(error) if error.is_of_a_row() => {
-                isolate(transaction, step, moments, run_id, room, &mut statements_left).await?
-            }
-            result => result?,
-        };
+        let changed = pass.advance(step, LIMIT - done.made()).await?;
         done.add(step.kind, changed);
     }
     done.remaining = plan(transaction, moments, settings, Some(COUNT_LIMIT)).await?.made();
     Ok(done)
 }
 
-/// One step's UPDATE, undone when the database refuses it. One round trip.
-async fn in_savepoint(
-    transaction: &Transaction,
-    step: &Step,
-    moments: &Moments,
+/// What the steps of one pass share.
+struct Steps<'a> {
+    transaction: &'a Transaction,
+    moments: &'a Moments,
     run_id: Uuid,
-    limit: i64,
-    only: Option<&[Uuid]>,
-) -> Result<i64> {
-    let sql = step.update();
-    let [as_of, expire, complete] = moments.parameters();
-    let run_id = run_id.to_string();
-    let parameters = [as_of, expire, complete, (&limit, Type::INT8), (&only, Type::UUID_ARRAY), (&run_id, Type::TEXT)];
-    let (begun, changed, ended) = future::join3(
-        transaction.batch("SAVEPOINT step"),
-        transaction.execute(&sql, &parameters),
-        transaction.batch("RELEASE SAVEPOINT step"),
-    )
-    .await;
-    begun?;
-    match changed {
-        Ok(changed) => {
-            ended?;
-            Ok(i64::try_from(changed).unwrap_or(i64::MAX))
-        }
-        Err(error) => {
-            if error.is_of_a_row() {
-                transaction.batch("ROLLBACK TO SAVEPOINT step; RELEASE SAVEPOINT step").await?;
-            }
-            Err(error)
-        }
-    }
+    until: Instant,
+    isolation_statements: usize,
 }
 
-/// Halves the candidates until the refused ones stand alone; each of those is recorded and left alone for
-/// a while, the others are moved on.
-async fn isolate(
-    transaction: &Transaction,
-    step: &Step,
-    moments: &Moments,
-    run_id: Uuid,
-    room: i64,
-    statements_left: &mut usize,
-) -> Result<i64> {
-    let [as_of, expire, complete] = moments.parameters();
-    let candidates = format!(
-        "SELECT b.id {} ORDER BY {} LIMIT $4 FOR NO KEY UPDATE OF b SKIP LOCKED",
-        step.candidates(),
-        step.order
-    );
-    let rows = transaction.query(&candidates, &[as_of, expire, complete, (&room, Type::INT8)]).await?;
-    let ids: Vec<Uuid> = rows.iter().map(|row| row.get(0)).collect();
-    let mut changed = 0;
-    let mut halves = vec![&ids[..]];
-    while let Some(ids) = halves.pop() {
-        if ids.is_empty() {
-            continue;
-        }
-        if *statements_left == 0 {
-            tracing::warn!(transition.to = step.to, "too many bookings are refused; the rest waits for the next pass");
-            break;
-        }
-        *statements_left -= 1;
-        match in_savepoint(transaction, step, moments, run_id, room, Some(ids)).await {
-            Ok(count) => changed += count,
-            Err(error) if error.is_of_a_row() => match ids {
-                [id] => record_refusal(transaction, step, moments, run_id, *id, &error).await?,
-                _ => {
-                    let (first, second) = ids.split_at(ids.len() / 2);
-                    halves.extend([second, first]);
+impl Steps<'_> {
+    /// One step: a single statement, or smaller ones when the user's triggers are too slow for that.
+    async fn advance(&mut self, step: &Step, room: i64) -> Result<i64> {
+        let (mut changed, mut chunk) = (0, room);
+        while chunk > 0 {
+            match self.in_savepoint(step, chunk, None).await {
+                Ok(count) => {
+                    changed += count;
+                    if count < chunk {
+                        break;
+                    }
+                    chunk = chunk.min(room - changed);
                 }
-            },
-            Err(error) => return Err(error),
+                Err(error) if error.is_statement_timeout() && chunk > 1 => {
+                    tracing::warn!(
+                        transition.to = step.to,
+                        chunk,
+                        "status changes are slow here; trying fewer at a time"
+                    );
+                    chunk = (chunk / SLOW_DIVISOR).max(1);
+                }
+                Err(error) if error.is_of_a_row() => {
+                    changed += self.isolate(step, chunk).await?;
+                    break;
+                }
+                Err(error) => return Err(error),
+            }
+            if Instant::now() >= self.until {
+                break;
+            }
         }
+        Ok(changed)
     }
-    Ok(changed)
-}
 
-async fn record_refusal(
-    transaction: &Transaction,
-    step: &Step,
-    moments: &Moments,
-    run_id: Uuid,
-    booking_id: Uuid,
-    error: &DatabaseError,
-) -> Result<()> {
-    let code = error.code().map_or("", |code| code.code());
-    tracing::warn!(booking.id = %booking_id, transition.from = step.from, transition.to = step.to, sqlstate = code,
-        "the database refused a status change; it is tried again later");
-    let sql = "INSERT INTO booking_automation_events
-               (booking_id, event_type, event_data, scheduled_at, executed_at, status, reason, error_message, next_attempt_at)
-        VALUES ($1, 'status_update', jsonb_build_object('from', $2, 'to', $3, 'by', 'booking-automation', 'run_id', $4),
-                $5, $5, 'failed', 'refused', $6, $5 + make_interval(secs => $7))";
-    let wait = if error.is_lock() { LOCKED_FOR } else { REFUSED_FOR };
-    transaction
-        .execute(
-            sql,
-            &[
-                (&booking_id, Type::UUID),
-                (&step.from, Type::TEXT),
-                (&step.to, Type::TEXT),
-                (&run_id.to_string(), Type::TEXT),
-                (&moments.as_of, Type::TIMESTAMPTZ),
-                (&error.details(), Type::TEXT),
-                (&wait.as_secs_f64(), Type::FLOAT8),
-            ],
-        )
-        .await?;
-    Ok(())
+    /// One step's UPDATE of up to `limit` bookings, or of `only` these, undone when it fails. One round trip.
+    async fn in_savepoint(&self, step: &Step, limit: i64, only: Option<&[Uuid]>) -> Result<i64> {
+        let sql = step.update();
+        let [as_of, expire, complete] = self.moments.parameters();
+        let run_id = self.run_id.to_string();
+        let parameters =
+            [as_of, expire, complete, (&limit, Type::INT8), (&only, Type::UUID_ARRAY), (&run_id, Type::TEXT)];
+        let changed =
+            self.transaction.in_savepoint(async |transaction| transaction.execute(&sql, &parameters).await).await?;
+        Ok(i64::try_from(changed).unwrap_or(i64::MAX))
+    }
+
+    /// Halves the candidates until the refused ones stand alone; each of those is recorded and left alone
+    /// for a while, the others are moved on.
+    async fn isolate(&mut self, step: &Step, room: i64) -> Result<i64> {
+        let [as_of, expire, complete] = self.moments.parameters();
+        let candidates = format!(
+            "SELECT b.id {} ORDER BY {} LIMIT $4 FOR NO KEY UPDATE OF b SKIP LOCKED",
+            step.candidates(),
+            step.order
+        );
+        let rows = self.transaction.query(&candidates, &[as_of, expire, complete, (&room, Type::INT8)]).await?;
+        let ids: Vec<Uuid> = rows.iter().map(|row| row.get(0)).collect();
+        let mut changed = 0;
+        let mut halves = vec![&ids[..]];
+        while let Some(ids) = halves.pop() {
+            if ids.is_empty() {
+                continue;
+            }
+            if self.isolation_statements == 0 || Instant::now() >= self.until {
+                tracing::warn!(
+                    transition.to = step.to,
+                    "too many bookings are refused; the rest waits for the next pass"
+                );
+                break;
+            }
+            self.isolation_statements -= 1;
+            match self.in_savepoint(step, room, Some(ids)).await {
+                Ok(count) => changed += count,
+                Err(error) if error.is_of_a_row() => match ids {
+                    // A lock that a trigger of theirs met: the next pass may be luckier.
+                    [_] if error.is_lock() => {}
+                    [id] => self.record_refusal(step, *id, &error).await?,
+                    _ => {
+                        let (first, second) = ids.split_at(ids.len() / 2);
+                        halves.extend([second, first]);
+                    }
+                },
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(changed)
+    }
+
+    async fn record_refusal(&self, step: &Step, booking_id: Uuid, error: &DatabaseError) -> Result<()> {
+        let code = error.code().map_or("", |code| code.code());
+        tracing::warn!(booking.id = %booking_id, transition.from = step.from, transition.to = step.to, sqlstate = code,
+            "the database refused a status change; it is tried again later");
+        let sql = "INSERT INTO booking_automation_events
+                   (booking_id, event_type, event_data, scheduled_at, executed_at, status, reason, error_message, next_attempt_at)
+            VALUES ($1, 'status_update', jsonb_build_object('from', $2, 'to', $3, 'by', 'booking-automation', 'run_id', $4),
+                    $5, $5, 'failed', 'refused', $6, $5 + make_interval(secs => $7))";
+        let parameters = [
+            (&booking_id as _, Type::UUID),
+            (&step.from as _, Type::TEXT),
+            (&step.to as _, Type::TEXT),
+            (&self.run_id.to_string() as _, Type::TEXT),
+            (&self.moments.as_of as _, Type::TIMESTAMPTZ),
+            (&error.details() as _, Type::TEXT),
+            (&REFUSED_FOR.as_secs_f64() as _, Type::FLOAT8),
+        ];
+        self.transaction.execute(sql, &parameters).await?;
+        Ok(())
+    }
 }
 
 /// What is due, each kind counted up to `limit`. Writes nothing.
@@ -361,11 +374,10 @@ pub(crate) async fn plan(
     let [as_of, expire, completed] = moments.parameters();
     let row = transaction.query_one(&sql, &[as_of, expire, completed, (&limit, Type::INT8)]).await?;
     let count = |position: usize| row.get::<_, i64>(position);
-    // Overdue bookings fit the later conditions too, but are judged first.
     Ok(Transitions {
         expired: count(0) + count(1) + count(2),
-        started: (count(3) - count(1)).max(0),
-        completed: (count(4) - count(2) + count(5) - count(1)).max(0),
+        started: count(3),
+        completed: count(4) + count(5),
         remaining: 0,
     })
 }

@@ -56,7 +56,10 @@ WITH clock AS MATERIALIZED (
       LEFT JOIN bookings b ON b.id = e.booking_id
       LEFT JOIN booking_automation_state s ON s.booking_id = e.booking_id
       LEFT JOIN reminder_rules r ON r.name = e.rule AND r.audience = e.audience
-      LEFT JOIN booking_automation_contacts c ON c.booking_id = e.booking_id AND c.audience = e.audience
+      LEFT JOIN LATERAL (
+            -- One row, whatever the view says: a message is claimed once.
+            SELECT * FROM booking_automation_contacts c WHERE c.booking_id = e.booking_id AND c.audience = e.audience LIMIT 1
+           ) AS c ON true
 ), ended AS (
     -- Not due any more, or tried often enough: final.
     UPDATE booking_automation_events e
