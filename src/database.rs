@@ -235,7 +235,7 @@ impl Database {
 
     async fn begin_once(&self, begin: &Begin, sql: &str) -> Result<(Transaction, Vec<SimpleQueryMessage>)> {
         let client = self.pool.get().await.map_err(DatabaseError::Unreachable)?;
-        let transaction = Transaction { client: Some(client), limit: begin.statement_timeout + NETWORK_MARGIN };
+        let transaction = Transaction { client: Some(client), statement_timeout: begin.statement_timeout };
         let rows = transaction.limited(transaction.client().simple_query(sql)).await?;
         Ok((transaction, rows))
     }
@@ -257,7 +257,7 @@ pub type Parameter<'a> = (&'a (dyn ToSql + Sync), Type);
 #[derive(Debug)]
 pub struct Transaction {
     client: Option<Client>,
-    limit: Duration,
+    statement_timeout: Duration,
 }
 
 impl Transaction {
@@ -267,9 +267,10 @@ impl Transaction {
     }
 
     async fn limited<T>(&self, call: impl Future<Output = std::result::Result<T, tokio_postgres::Error>>) -> Result<T> {
-        match tokio::time::timeout(self.limit, call).await {
+        let limit = self.statement_timeout + NETWORK_MARGIN;
+        match tokio::time::timeout(limit, call).await {
             Ok(result) => Ok(result?),
-            Err(_) => Err(DatabaseError::Timeout(self.limit)),
+            Err(_) => Err(DatabaseError::Timeout(limit)),
         }
     }
 
@@ -299,6 +300,11 @@ impl Transaction {
         self.limited(self.client().execute_typed(sql, parameters)).await
     }
 
+    /// How long a statement may take.
+    pub(crate) fn statement_timeout(&self) -> Duration {
+        self.statement_timeout
+    }
+
     /// Several statements without parameters.
     ///
     /// # Errors
@@ -307,14 +313,20 @@ impl Transaction {
         self.limited(self.client().batch_execute(sql)).await
     }
 
-    /// Does `work` and undoes it alone when it fails for what can be undone: of a row, or too slow. One
-    /// round trip more than `work` has only when it fails.
+    /// Does `work`, a single statement that may take `limit`, and undoes it alone when it fails for what can
+    /// be undone: of a row, or too slow. One round trip, and one more when it fails.
     ///
     /// # Errors
     /// Those of `work`.
-    pub(crate) async fn in_savepoint<T>(&self, work: impl AsyncFnOnce(&Self) -> Result<T>) -> Result<T> {
-        let (begun, done, ended) =
-            future::join3(self.batch("SAVEPOINT work"), work(self), self.batch("RELEASE SAVEPOINT work")).await;
+    pub(crate) async fn in_savepoint<T>(
+        &self,
+        limit: Duration,
+        work: impl AsyncFnOnce(&Self) -> Result<T>,
+    ) -> Result<T> {
+        let begin = format!("SAVEPOINT work; SET LOCAL statement_timeout = {}", limit.as_millis());
+        let end =
+            format!("RELEASE SAVEPOINT work; SET LOCAL statement_timeout = {}", self.statement_timeout.as_millis());
+        let (begun, done, ended) = future::join3(self.batch(&begin), work(self), self.batch(&end)).await;
         begun?;
         match done {
             Ok(done) => ended.map(|()| done),

@@ -101,7 +101,7 @@ pub(crate) async fn enqueue(
 async fn sweep(transaction: &Transaction, as_of: DateTime<Utc>, looks: &[Uuid], run_id: Uuid) -> Result<Verdicts> {
     let adopt =
         async |transaction: &Transaction| transaction.execute(ADOPT_STRAYS, &[(&as_of, Type::TIMESTAMPTZ)]).await;
-    let strays = transaction.in_savepoint(adopt).await?;
+    let strays = transaction.in_savepoint(transaction.statement_timeout() / 2, adopt).await?;
     if strays > 0 {
         tracing::warn!(
             bookings.count = strays,
@@ -123,7 +123,10 @@ async fn give_verdicts(
     let insert = async |with_address: bool| {
         let common = parameters(&as_of, &looked_through, &looks, &with_address);
         let parameters: Vec<Parameter<'_>> = common.into_iter().chain([(&run_id as _, Type::TEXT)]).collect();
-        transaction.in_savepoint(async |transaction| transaction.query_one(&sql, &parameters).await).await
+        {
+            let limit = transaction.statement_timeout() / 2;
+            transaction.in_savepoint(limit, async |transaction| transaction.query_one(&sql, &parameters).await).await
+        }
     };
     let row = match insert(true).await {
         // The view fails on somebody's row. Delivery asks for each address again, one by one if need be.

@@ -201,6 +201,17 @@ impl App {
         self.column(sql, &[&id]).await
     }
 
+    /// Waits until a query answers `true`.
+    pub async fn waits_for(&self, condition: &str) {
+        for _ in 0..3000 {
+            if self.one(condition, &[]).await.get::<_, bool>(0) {
+                return;
+            }
+            tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+        }
+        panic!("never true: {condition}");
+    }
+
     /// Makes what waits for its next attempt, or holds a lease, due at once.
     pub async fn make_claimable(&self) {
         self.sql("UPDATE booking_automation_events SET next_attempt_at = now(), lease_until = now() WHERE status IN ('pending', 'sending')", &[])

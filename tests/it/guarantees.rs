@@ -108,11 +108,8 @@ async fn an_overlapping_pass_skips_at_once_while_another_is_really_running() {
     other.batch_execute("BEGIN; SELECT pg_advisory_xact_lock(1)").await.unwrap();
     let slow = app.run(noon());
     let second = async {
-        wait_for(
-            &app.db,
-            "SELECT EXISTS (SELECT FROM pg_locks WHERE locktype = 'advisory' AND objid = 1 AND NOT granted)",
-        )
-        .await;
+        app.waits_for("SELECT EXISTS (SELECT FROM pg_locks WHERE locktype = 'advisory' AND objid = 1 AND NOT granted)")
+            .await;
         let summary = app.run(noon()).await;
         other.batch_execute("COMMIT").await.unwrap();
         summary
@@ -120,16 +117,6 @@ async fn an_overlapping_pass_skips_at_once_while_another_is_really_running() {
     let (first, second) = tokio::join!(slow, second);
     assert_eq!(second["outcome"], "skipped");
     assert_eq!(first["outcome"], "completed");
-}
-
-async fn wait_for(db: &Client, condition: &str) {
-    for _ in 0..600 {
-        if db.query_one(condition, &[]).await.unwrap().get::<_, bool>(0) {
-            return;
-        }
-        tokio::time::sleep(Duration::from_millis(10)).await;
-    }
-    panic!("never true: {condition}");
 }
 
 #[tokio::test]

@@ -8,6 +8,7 @@ mod delivery;
 mod guarantees;
 mod mail;
 mod migrations;
+mod odd_databases;
 mod others;
 mod proxy;
 mod reminders;

@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::time::Duration;
 
 use serde_json::Value;
 
@@ -162,26 +161,18 @@ async fn a_transaction_of_theirs_that_holds_the_table_delays_us_and_not_others()
     let release = async {
         // It asks for its lock, gives up after a second, and asks again.
         for _ in 0..2 {
-            wait_for(&app, "EXISTS (SELECT FROM pg_locks WHERE relation = 'bookings'::regclass AND NOT granted)").await;
-            wait_for(&app, "NOT EXISTS (SELECT FROM pg_locks WHERE relation = 'bookings'::regclass AND NOT granted)")
+            app.waits_for("SELECT EXISTS (SELECT FROM pg_locks WHERE relation = 'bookings'::regclass AND NOT granted)")
                 .await;
+            app.waits_for(
+                "SELECT NOT EXISTS (SELECT FROM pg_locks WHERE relation = 'bookings'::regclass AND NOT granted)",
+            )
+            .await;
         }
         holder.batch_execute("COMMIT").await.unwrap();
     };
     let (said, ()) = tokio::join!(migration, release);
     assert!(said.success, "{}", said.stderr);
     assert!(said.stderr.contains("somebody else's lock"), "{}", said.stderr);
-}
-
-async fn wait_for(app: &App, condition: &str) {
-    let sql = format!("SELECT {condition}");
-    for _ in 0..3000 {
-        if app.one(&sql, &[]).await.get::<_, bool>(0) {
-            return;
-        }
-        tokio::time::sleep(Duration::from_millis(5)).await;
-    }
-    panic!("never true: {condition}");
 }
 
 #[tokio::test]
@@ -210,12 +201,12 @@ async fn an_index_build_that_was_interrupted_is_done_again() {
         .spawn()
         .unwrap();
     let building = "EXISTS (SELECT FROM pg_index WHERE indexrelid = to_regclass('booking_automation_confirmed_start') AND NOT indisvalid)";
-    wait_for(&app, building).await;
+    app.waits_for(&format!("SELECT {building}")).await;
     process.kill().await.unwrap();
     app.sql("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE query LIKE 'CREATE INDEX CONCURRENTLY%' AND datname = current_database()", &[])
         .await;
     holder.batch_execute("COMMIT").await.unwrap();
-    wait_for(&app, "NOT EXISTS (SELECT FROM pg_stat_activity WHERE query LIKE 'CREATE INDEX CONCURRENTLY%' AND pid <> pg_backend_pid() AND datname = current_database())").await;
+    app.waits_for("SELECT NOT EXISTS (SELECT FROM pg_stat_activity WHERE query LIKE 'CREATE INDEX CONCURRENTLY%' AND pid <> pg_backend_pid() AND datname = current_database())").await;
     assert!(app.one(&format!("SELECT {building}"), &[]).await.get::<_, bool>(0), "left invalid");
 
     let said = app.call(&["run"]).await;

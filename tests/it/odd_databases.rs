@@ -1,0 +1,370 @@
+//! Databases whose triggers, constraints, roles and views do what nobody would expect.
+
+use std::time::Duration;
+
+use serde_json::json;
+
+use crate::app::{App, connect, hours, minutes, noon};
+use crate::ses::Answer;
+
+async fn count(app: &App, what: &str) -> i64 {
+    app.one(&format!("SELECT count(*) FROM {what}"), &[]).await.get(0)
+}
+
+/// A trigger of theirs that does `body` before a booking that fits `condition` is updated.
+async fn before_update(app: &App, condition: &str, body: &str) {
+    app.db
+        .batch_execute(&format!(
+            "CREATE FUNCTION theirs() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN {body}; RETURN NEW; END $$;
+             CREATE TRIGGER theirs BEFORE UPDATE ON bookings FOR EACH ROW WHEN ({condition}) EXECUTE FUNCTION theirs()"
+        ))
+        .await
+        .unwrap();
+}
+
+#[tokio::test]
+async fn an_overdue_booking_that_cannot_expire_is_not_completed_instead() {
+    let app = App::new().await;
+    app.sql(
+        "INSERT INTO bookings (customer_id, status, scheduled_at, duration_minutes)
+         SELECT $1, 'confirmed', $2::timestamptz - n * interval '1 second', 60 FROM generate_series(1, 400) AS n",
+        &[&app.customer, &(noon() - hours(240))],
+    )
+    .await;
+    // Half of them are refused: more than one pass can find out.
+    before_update(
+        &app,
+        "NEW.status = 'expired' AND extract(second FROM NEW.scheduled_at)::int % 2 = 0",
+        "RAISE EXCEPTION 'no'",
+    )
+    .await;
+    let mut expired = 0;
+    for minute in 0..6 {
+        let summary = app.run(noon() + minutes(minute)).await;
+        assert_eq!((&summary["transitions"]["started"], &summary["transitions"]["completed"]), (&json!(0), &json!(0)));
+        expired += summary["transitions"]["expired"].as_i64().unwrap();
+    }
+    assert!(expired > 0, "every pass gets on");
+    assert_eq!(count(&app, "bookings WHERE status NOT IN ('confirmed', 'expired')").await, 0);
+}
+
+#[tokio::test]
+async fn an_overdue_booking_that_is_let_go_in_the_middle_of_a_pass_is_not_completed() {
+    let app = App::new().await;
+    let held = app.confirmed(noon() - hours(240)).await;
+    app.confirmed(noon() - hours(250)).await;
+    before_update(&app, "NEW.status = 'expired'", "PERFORM pg_advisory_lock(2); PERFORM pg_advisory_unlock(2)").await;
+    let (holder, gate) = (connect(&app.url).await, connect(&app.url).await);
+    holder.batch_execute("BEGIN").await.unwrap();
+    holder.execute("SELECT FROM bookings WHERE id = $1 FOR UPDATE", &[&held]).await.unwrap();
+    gate.batch_execute("SELECT pg_advisory_lock(2)").await.unwrap();
+    // The expiry of the other one waits at the gate (and is given up); meanwhile this one is let go.
+    let pass = app.run(noon());
+    let release = async {
+        app.waits_for("SELECT EXISTS (SELECT FROM pg_locks WHERE locktype = 'advisory' AND objid = 2 AND NOT granted)")
+            .await;
+        holder.batch_execute("COMMIT").await.unwrap();
+        gate.batch_execute("SELECT pg_advisory_unlock(2)").await.unwrap();
+    };
+    let (summary, ()) = tokio::join!(pass, release);
+    assert_eq!((&summary["transitions"]["started"], &summary["transitions"]["completed"]), (&json!(0), &json!(0)));
+    assert_ne!(app.status(held).await, "completed");
+}
+
+#[tokio::test]
+async fn whatever_code_a_trigger_raises_only_its_own_booking_waits() {
+    for code in ["42501", "PT409", "P0001", "23514", "22012", "0A000"] {
+        let app = App::new().await;
+        let (bad, good) = (app.confirmed(noon() - minutes(1)).await, app.confirmed(noon()).await);
+        let raise = format!("RAISE EXCEPTION 'no: carla@customers.example' USING ERRCODE = '{code}'");
+        before_update(&app, &format!("NEW.id = '{bad}'"), &raise).await;
+        let said = app.call(&["run", "--as-of", &noon().to_rfc3339()]).await;
+        assert_eq!(said.summary()["transitions"]["started"], 1, "{code}");
+        assert_eq!(
+            (app.status(bad).await.as_str(), app.status(good).await.as_str()),
+            ("confirmed", "in_progress"),
+            "{code}"
+        );
+        assert!(!said.stderr.contains("carla"), "{code}: {}", said.stderr);
+    }
+}
+
+#[tokio::test]
+async fn what_they_deferred_to_commit_does_not_fail_the_pass() {
+    let app = App::new().await;
+    let (bad, good) = (app.confirmed(noon() - minutes(1)).await, app.confirmed(noon()).await);
+    app.db
+        .batch_execute(&format!(
+            "CREATE FUNCTION late() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE EXCEPTION 'late'; END $$;
+             CREATE CONSTRAINT TRIGGER late AFTER UPDATE ON bookings DEFERRABLE INITIALLY DEFERRED
+                FOR EACH ROW WHEN (NEW.id = '{bad}') EXECUTE FUNCTION late()"
+        ))
+        .await
+        .unwrap();
+    app.run(noon()).await;
+    assert_eq!((app.status(bad).await.as_str(), app.status(good).await.as_str()), ("confirmed", "in_progress"));
+}
+
+#[tokio::test]
+async fn slow_triggers_make_a_pass_smaller_and_not_impossible() {
+    let app = App::new().await;
+    app.sql(
+        "INSERT INTO bookings (customer_id, status, scheduled_at, duration_minutes)
+         SELECT $1, 'confirmed', $2, 600 FROM generate_series(1, 2000)",
+        &[&app.customer, &noon()],
+    )
+    .await;
+    before_update(&app, "true", "PERFORM pg_sleep(0.005)").await;
+    // Ten seconds of triggers, and a call of eight.
+    let said = app.call(&["run", "--for", "8s", "--as-of", &noon().to_rfc3339()]).await;
+    let transitions = &said.summary()["transitions"];
+    assert!(transitions["started"].as_i64().unwrap() > 0, "{transitions}");
+    assert_eq!(transitions["started"].as_i64().unwrap() + transitions["remaining"].as_i64().unwrap(), 2000);
+}
+
+#[tokio::test]
+async fn a_lock_that_their_trigger_meets_is_given_up_by_us() {
+    let app = App::new().await;
+    for _ in 0..50 {
+        app.confirmed(noon()).await;
+    }
+    before_update(&app, "true", "UPDATE users SET updated_at = now() WHERE id = NEW.customer_id").await;
+    let holder = connect(&app.url).await;
+    holder.batch_execute("BEGIN; SELECT FROM users FOR UPDATE").await.unwrap();
+    let summary = app.run(noon()).await;
+    assert_eq!(summary["transitions"], json!({"started": 0, "completed": 0, "expired": 0, "remaining": 50}));
+    assert_eq!(count(&app, "booking_automation_events").await, 0, "a lock is no refusal");
+    holder.batch_execute("COMMIT").await.unwrap();
+    assert_eq!(app.run(noon() + minutes(1)).await["transitions"]["started"], 50);
+}
+
+#[tokio::test]
+async fn a_flag_that_meets_a_lock_in_their_trigger_is_made_good_later() {
+    let app = App::new().await;
+    let id = app.confirmed(noon() + hours(24)).await;
+    before_update(&app, "true", "UPDATE users SET updated_at = now() WHERE id = NEW.customer_id").await;
+    let holder = connect(&app.url).await;
+    holder.batch_execute("BEGIN").await.unwrap();
+    // The claim reads the person; nothing keeps it from that.
+    holder.execute("SELECT FROM users WHERE id = $1 FOR UPDATE", &[&app.customer]).await.unwrap();
+    assert_eq!(app.run(noon()).await["reminders"]["sent"], 1);
+    let flag = "SELECT reminder_24h_sent::text FROM bookings WHERE id = $1";
+    assert_eq!(app.column(flag, &[&id]).await, ["false"]);
+    holder.batch_execute("COMMIT").await.unwrap();
+    app.run(noon() + minutes(1)).await;
+    assert_eq!(app.column(flag, &[&id]).await, ["true"]);
+}
+
+#[tokio::test]
+async fn nobody_borrows_our_triggers_to_write_our_tables() {
+    let app = App::new().await;
+    let backend = app.backend_role().await;
+    for function in ["booking_automation_on_update", "booking_automation_on_insert"] {
+        let event = if function.ends_with("insert") { "INSERT" } else { "UPDATE" };
+        let old = if event == "UPDATE" { "OLD TABLE AS old_rows" } else { "" };
+        let sql = format!(
+            "CREATE TEMP TABLE forged (id uuid, status text, scheduled_at timestamptz, auto_complete_blocked boolean, automation_logs jsonb);
+             CREATE TRIGGER forge AFTER {event} ON forged REFERENCING {old} NEW TABLE AS new_rows FOR EACH STATEMENT EXECUTE FUNCTION {function}()"
+        );
+        let error = backend.batch_execute(&sql).await.unwrap_err();
+        assert_eq!(error.code().unwrap().code(), "42501", "{function}");
+    }
+    // And where default privileges would let them: only for `bookings`.
+    app.db.batch_execute("GRANT EXECUTE ON ALL FUNCTIONS IN SCHEMA public TO PUBLIC").await.unwrap();
+    backend
+        .batch_execute(
+            "CREATE TEMP TABLE forged (id uuid, status text, scheduled_at timestamptz);
+             CREATE TRIGGER forge AFTER INSERT ON forged REFERENCING NEW TABLE AS new_rows FOR EACH STATEMENT EXECUTE FUNCTION booking_automation_on_insert()",
+        )
+        .await
+        .unwrap();
+    let error = backend
+        .execute("INSERT INTO forged VALUES (gen_random_uuid(), 'confirmed', 'infinity')", &[])
+        .await
+        .unwrap_err();
+    assert_eq!(error.code().unwrap().code(), "42501");
+}
+
+#[tokio::test]
+async fn default_privileges_do_not_open_our_tables() {
+    let app = App::empty().await;
+    app.db
+        .batch_execute(
+            "DO $$ BEGIN CREATE ROLE anonymous_of_the_web; EXCEPTION WHEN duplicate_object THEN NULL; END $$;
+             ALTER DEFAULT PRIVILEGES IN SCHEMA public GRANT ALL ON TABLES TO anonymous_of_the_web",
+        )
+        .await
+        .unwrap();
+    let said = app.call(&["migrate"]).await;
+    assert!(said.success, "{}", said.stderr);
+    let open =
+        "SELECT c.relname::text FROM pg_class c WHERE relnamespace = 'public'::regnamespace AND relkind IN ('r', 'v')
+                   AND has_table_privilege('anonymous_of_the_web', c.oid, 'SELECT, INSERT, UPDATE, DELETE') ORDER BY 1";
+    assert_eq!(app.column(open, &[]).await, ["bookings", "services", "users"], "theirs, as they want them");
+    app.db.batch_execute("DROP OWNED BY anonymous_of_the_web").await.unwrap();
+}
+
+#[tokio::test]
+async fn the_briefs_own_events_table_is_taken_over_with_its_rows() {
+    let app = App::empty().await;
+    app.db
+        .batch_execute(
+            "CREATE TABLE booking_automation_events (
+                id uuid PRIMARY KEY DEFAULT gen_random_uuid(), booking_id uuid NOT NULL, event_type text NOT NULL, event_data jsonb,
+                scheduled_at timestamptz, executed_at timestamptz DEFAULT now(), status text NOT NULL DEFAULT 'completed',
+                error_message text, created_at timestamptz DEFAULT now());
+             INSERT INTO booking_automation_events (booking_id, event_type, status) SELECT '00000000-0000-0000-0000-000000000001', 'reminder_sent', s
+                FROM unnest(ARRAY['completed', 'completed', 'pending', 'pending']) AS s",
+        )
+        .await
+        .unwrap();
+    let said = app.call(&["migrate"]).await;
+    assert!(said.success, "{}", said.stderr);
+    assert_eq!(app.call(&["run"]).await.summary()["backlog"]["pending"], 0, "theirs are not ours to send");
+    assert_eq!(count(&app, "booking_automation_events").await, 4);
+}
+
+#[tokio::test]
+async fn a_trigger_of_theirs_that_moves_a_booking_as_it_is_confirmed_costs_no_second_mail() {
+    let app = App::new().await;
+    let id = app.booking("pending", noon() + hours(23)).await;
+    app.db
+        .batch_execute(
+            "CREATE FUNCTION theirs() RETURNS trigger LANGUAGE plpgsql AS $$
+                BEGIN UPDATE bookings SET scheduled_at = scheduled_at + interval '4 minutes' WHERE id = NEW.id; RETURN NULL; END $$;
+             CREATE TRIGGER theirs AFTER UPDATE OF status ON bookings FOR EACH ROW
+                WHEN (NEW.status = 'confirmed' AND OLD.status = 'pending') EXECUTE FUNCTION theirs()",
+        )
+        .await
+        .unwrap();
+    app.sql("UPDATE bookings SET status = 'confirmed' WHERE id = $1", &[&id]).await;
+    for time in [minutes(0), minutes(1), minutes(60), minutes(61), minutes(120)] {
+        app.run(noon() + time).await;
+    }
+    assert_eq!(app.ses.mails().len(), 1);
+}
+
+#[tokio::test]
+async fn a_view_with_two_rows_for_a_person_sends_one_mail() {
+    let app = App::new().await;
+    app.confirmed(noon() + hours(24)).await;
+    app.db
+        .batch_execute(
+            "ALTER VIEW booking_automation_contacts RENAME TO once;
+             CREATE VIEW booking_automation_contacts AS SELECT * FROM once UNION ALL SELECT * FROM once",
+        )
+        .await
+        .unwrap();
+    assert_eq!(app.run(noon()).await["reminders"]["sent"], 1);
+    assert_eq!(app.ses.mails().len(), 1);
+}
+
+#[tokio::test]
+async fn a_view_that_fails_for_one_booking_stops_nobody_elses_mail() {
+    let app = App::new().await;
+    let mut ids = Vec::new();
+    for minute in 0..6 {
+        ids.push(app.confirmed(noon() + hours(23) + minutes(minute)).await);
+    }
+    app.sql("UPDATE bookings SET total_price = 0 WHERE id = $1", &[&ids[2]]).await;
+    app.db
+        .batch_execute(
+            "ALTER VIEW booking_automation_contacts RENAME TO sound;
+             CREATE VIEW booking_automation_contacts AS
+                SELECT s.booking_id, s.audience, s.email, s.name || CASE WHEN 1 / coalesce(b.total_price, 1) > 0 THEN '' END AS name,
+                       s.timezone, s.language, s.service, s.with_name, s.place, s.meeting_link, s.is_online, s.place_timezone
+                  FROM sound s JOIN bookings b ON b.id = s.booking_id",
+        )
+        .await
+        .unwrap();
+    let summary = app.run(noon()).await;
+    assert_eq!(
+        summary["reminders"],
+        json!({"due": 6, "sent": 5, "retrying": 1, "unknown": 0, "failed": 0, "skipped": 0, "deferred": 0})
+    );
+    assert_eq!(app.reminders(ids[2]).await, ["24h pending contacts"]);
+}
+
+#[tokio::test]
+async fn a_database_that_is_away_for_a_while_costs_no_outcome() {
+    let app = App::new().await;
+    for _ in 0..10 {
+        app.confirmed(noon() + hours(24)).await;
+    }
+    app.ses.answer(|_| Answer::Slow(Duration::from_secs(1)));
+    let noon_text = noon().to_rfc3339();
+    let arguments = ["run", "--as-of", &noon_text];
+    let call = app.call(&arguments);
+    let outage = async {
+        app.ses.arrived(10).await;
+        let (base, name) = app.url.rsplit_once('/').unwrap();
+        let admin = connect(&format!("{base}/postgres")).await;
+        admin.batch_execute(&format!("ALTER DATABASE {name} ALLOW_CONNECTIONS false")).await.unwrap();
+        let end = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = $1 AND application_name = 'booking-automation'";
+        admin.query(end, &[&name]).await.unwrap();
+        // Longer than a few quick attempts.
+        tokio::time::sleep(Duration::from_secs(5)).await;
+        admin.batch_execute(&format!("ALTER DATABASE {name} ALLOW_CONNECTIONS true")).await.unwrap();
+    };
+    let (said, ()) = tokio::join!(call, outage);
+    assert_eq!(said.summary()["reminders"]["sent"], 10, "{}", said.stderr);
+    assert_eq!(
+        count(&app, "booking_automation_events WHERE status = 'completed' AND message_id IS NOT NULL").await,
+        10
+    );
+    app.make_claimable().await;
+    app.run(noon()).await;
+    assert_eq!(app.ses.mails().len(), 10, "nobody got it twice");
+}
+
+#[tokio::test]
+async fn what_one_pass_cannot_judge_of_what_was_just_confirmed_the_next_one_does() {
+    let app = App::new().await;
+    app.sql("UPDATE users SET email = NULL", &[]).await;
+    app.run(noon()).await;
+    // Three rules due for each, and their due times long past.
+    app.sql(
+        "INSERT INTO bookings (customer_id, status, scheduled_at) SELECT $1, 'confirmed', $2 FROM generate_series(1, 19000)",
+        &[&app.customer, &(noon() + minutes(10))],
+    )
+    .await;
+    for minute in 1..4 {
+        app.run(noon() + minutes(minute)).await;
+    }
+    assert_eq!(count(&app, "booking_automation_events WHERE event_type = 'reminder_sent'").await, 57_000);
+}
+
+#[tokio::test]
+async fn a_sweep_that_fails_does_not_fail_the_pass() {
+    let app = App::new().await;
+    let stray = app.confirmed(noon() + hours(20)).await;
+    app.run(noon()).await;
+    app.db
+        .batch_execute(&format!(
+            "SET session_replication_role = replica;
+             UPDATE bookings SET scheduled_at = scheduled_at + interval '1 minute' WHERE id = '{stray}';
+             SET session_replication_role = DEFAULT;
+             CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE EXCEPTION 'no'; END $$;
+             CREATE TRIGGER refuse BEFORE UPDATE ON booking_automation_state FOR EACH ROW EXECUTE FUNCTION refuse()"
+        ))
+        .await
+        .unwrap();
+    let (starts, due) = (app.confirmed(noon() + hours(1)).await, app.confirmed(noon() + hours(25)).await);
+    let said = app.call(&["run", "--as-of", &(noon() + hours(1)).to_rfc3339()]).await;
+    assert!(said.stderr.contains("look at all bookings failed"), "{}", said.stderr);
+    assert_eq!(said.summary()["transitions"]["started"], 1);
+    assert_eq!(app.status(starts).await, "in_progress");
+    assert_eq!(app.reminders(due).await, ["24h completed"]);
+}
+
+#[tokio::test]
+async fn a_duration_may_become_a_bigint() {
+    let app = App::new().await;
+    let id = app.confirmed(noon()).await;
+    app.db
+        .batch_execute("ALTER TABLE bookings ALTER COLUMN duration_minutes TYPE bigint USING 9223372036854775807")
+        .await
+        .unwrap();
+    assert_eq!(app.run(noon()).await["transitions"]["started"], 1);
+    assert_eq!(app.status(id).await, "in_progress");
+}
