@@ -33,7 +33,7 @@ const ISOLATION_STATEMENTS: usize = 100;
 struct Step {
     from: &'static str,
     to: &'static str,
-    /// Of the booking's own columns: tested to find it, and again in the UPDATE.
+    /// Of the booking's own columns.
     due: &'static str,
     /// When it became due, for the audit trail.
     due_at: &'static str,
@@ -58,12 +58,8 @@ const NOT_JUST_UNBLOCKED: &str =
     "NOT EXISTS (SELECT FROM booking_automation_state s WHERE s.booking_id = b.id AND s.unblocked_at > $2)";
 /// An overdue booking expires or stays: it must not be taken for one that took place because the earlier
 /// step could not have it (somebody held it locked, the limit was reached, the database refused).
-macro_rules! not_overdue {
-    () => {
-        "(booking_end(b.scheduled_at, b.duration_minutes) > $2 OR b.auto_complete_blocked IS TRUE
-          OR EXISTS (SELECT FROM booking_automation_state s WHERE s.booking_id = b.id AND s.unblocked_at > $2))"
-    };
-}
+const NOT_OVERDUE: &str = "(booking_end(b.scheduled_at, b.duration_minutes) > $2 OR b.auto_complete_blocked IS TRUE
+        OR EXISTS (SELECT FROM booking_automation_state s WHERE s.booking_id = b.id AND s.unblocked_at > $2))";
 const OVERDUE_AT: &str = "greatest(booking_end(b.scheduled_at, b.duration_minutes),
         (SELECT s.unblocked_at FROM booking_automation_state s WHERE s.booking_id = b.id)) + ($1 - $2)";
 /// Bookings whose change the database refused lately.
@@ -100,7 +96,7 @@ const STEPS: [Step; 5] = [
     Step {
         from: "confirmed",
         to: "in_progress",
-        due: concat!("b.scheduled_at <= $1 AND ", not_overdue!()),
+        due: "b.scheduled_at <= $1",
         due_at: "b.scheduled_at",
         order: "b.scheduled_at",
         kind: Kind::Started,
@@ -108,10 +104,7 @@ const STEPS: [Step; 5] = [
     Step {
         from: "in_progress",
         to: "completed",
-        due: concat!(
-            "booking_end(b.scheduled_at, b.duration_minutes) <= $3 AND b.auto_complete_blocked IS NOT TRUE AND ",
-            not_overdue!()
-        ),
+        due: "booking_end(b.scheduled_at, b.duration_minutes) <= $3 AND b.auto_complete_blocked IS NOT TRUE",
         due_at: "booking_end(b.scheduled_at, b.duration_minutes) + ($1 - $3)",
         order: END,
         kind: Kind::Completed,
@@ -123,16 +116,24 @@ impl Step {
         self.kind != Kind::ExpiredPending || settings.expire_pending
     }
 
+    /// Of the booking: tested to find it, and again in the UPDATE.
+    fn condition(&self) -> String {
+        let due = self.due;
+        match self.kind {
+            Kind::ExpiredPending => due.to_owned(),
+            Kind::Expired => format!("{due} AND {NOT_JUST_UNBLOCKED}"),
+            Kind::Started | Kind::Completed => format!("{due} AND {NOT_OVERDUE}"),
+        }
+    }
+
     /// The bookings that are due for this step.
     fn candidates(&self) -> String {
-        let just_unblocked =
-            if self.kind == Kind::Expired { format!("AND {NOT_JUST_UNBLOCKED}") } else { String::new() };
-        format!("FROM bookings b WHERE b.status = '{}' AND {} {just_unblocked} AND {NOT_REFUSED}", self.from, self.due)
+        format!("FROM bookings b WHERE b.status = '{}' AND {} AND {NOT_REFUSED}", self.from, self.condition())
     }
 
     /// Takes up to `$4` of them, or those of `$5`, and moves them on. `$6` is the run.
     fn update(&self) -> String {
-        let Self { from, to, due, due_at, order, .. } = self;
+        let Self { from, to, due_at, order, .. } = self;
         let completed_at = if *to == "completed" { ", completed_at = $1" } else { "" };
         format!(
             "-- The most overdue first. What somebody else holds locked waits for the next pass.
@@ -151,8 +152,9 @@ impl Step {
                FROM candidate c
               WHERE b.id = c.id
                 -- Tested again: the lock may have shown a newer row.
-                AND b.status = '{from}' AND {due}",
+                AND b.status = '{from}' AND {condition}",
             candidates = self.candidates(),
+            condition = self.condition(),
         )
     }
 }
@@ -369,7 +371,7 @@ pub(crate) async fn plan(
 ) -> Result<Transitions> {
     let [expire_pending, expire_confirmed, expire_in_progress, start, complete] = &STEPS;
     // A booking whose start and end both passed goes through both steps in one pass.
-    let start_and_complete = format!("{} AND {}", start.candidates(), complete.due);
+    let start_and_complete = format!("{} AND {}", start.candidates(), complete.condition());
     let counts: Vec<_> = [expire_pending, expire_confirmed, expire_in_progress, start, complete]
         .iter()
         .map(|step| if step.is_on(settings) { step.candidates() } else { format!("{} AND false", step.candidates()) })
