@@ -14,7 +14,7 @@ use futures_util::{StreamExt, future, stream};
 use uuid::Uuid;
 
 use crate::config::{Address, DeliverySettings};
-use crate::database::{BOOKINGS_LOCK_TIMEOUT, Begin, Database, Result};
+use crate::database::{BOOKINGS_LOCK_TIMEOUT, Begin, Database, DatabaseError, Result};
 use crate::message;
 use crate::outbox::{self, ClaimLimits, Claimed, Outcome, Outcomes, Page};
 use crate::pass::Call;
@@ -78,7 +78,7 @@ pub async fn deliver(database: &Database, mailer: &Mailer<'_>, call: &Call) -> R
         let page = match turn_page(database, &outcomes, more.then_some(&limits), call, &mut tally).await {
             Ok(page) => page,
             Err(error) => {
-                tracing::error!(error = error.loggable(), "delivery stopped: the outbox cannot be reached");
+                tracing::error!("delivery stopped, the outbox cannot be reached: {}", error.loggable());
                 break;
             }
         };
@@ -127,7 +127,7 @@ async fn turn_page(
     };
     if outcomes.is_empty() {
         return match limits {
-            Some(limits) if error.is_of_a_row() => claim_singly(database, limits, call.as_of, tally).await,
+            Some(limits) if is_of_somebodys_row(&error) => claim_singly(database, limits, call.as_of, tally).await,
             _ => Err(error),
         };
     }
@@ -166,18 +166,27 @@ async fn claim_singly(
     let single = ClaimLimits { messages: 1, ..*limits };
     let error = match record_and_claim(database, &Outcomes::default(), Some(&single), as_of).await {
         Ok((_, page)) => return Ok(page),
-        Err(error) if error.is_of_a_row() && !error.is_lock() => error,
+        Err(error) if is_of_somebodys_row(&error) => error,
         Err(error) => return Err(error),
     };
     let details = error.details();
     let (transaction, _) = database.begin(&Begin::default(), "").await?;
     let aside =
         transaction.commit_after(async |transaction| outbox::set_aside(transaction, &details, as_of).await).await?;
+    if aside.is_empty() {
+        return Err(error);
+    }
     for (event, status) in aside {
         tracing::error!(event.id = %event, error = error.loggable(), "booking_automation_contacts cannot be read for this event's booking");
         tally.open.insert(event, if status == "failed" { Kind::Failed } else { Kind::Retrying });
     }
     Ok(Page::default())
+}
+
+/// Whether the view failed on what is in a row. One that is missing or forbidden (class 42) fails for
+/// everybody: that costs no message an attempt.
+fn is_of_somebodys_row(error: &DatabaseError) -> bool {
+    error.is_of_a_row() && !error.is_lock() && !error.code().is_some_and(|code| code.code().starts_with("42"))
 }
 
 async fn record_and_claim(

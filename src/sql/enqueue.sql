@@ -1,9 +1,9 @@
--- Continues verdicts.sql. $6 is the run. The UNIQUE key has the last word.
+-- Continues verdicts.sql. $5 is the run. The UNIQUE key has the last word.
 , enqueued AS (
     INSERT INTO booking_automation_events
            (booking_id, event_type, event_data, scheduled_at, executed_at, status, reason,
             rule, audience, channel, revision, starts_at, next_attempt_at)
-    SELECT id, 'reminder_sent', jsonb_build_object('run_id', $6), due_at,
+    SELECT id, 'reminder_sent', jsonb_build_object('run_id', $5), due_at,
            CASE WHEN reason IS NOT NULL THEN $1 END,
            CASE WHEN reason IS NULL THEN 'pending' ELSE 'skipped' END, reason,
            name, audience, channel, revision, scheduled_at,

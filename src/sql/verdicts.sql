@@ -3,7 +3,6 @@
 --   $2 due times up to here have their verdicts already (-infinity: look at all)
 --   $3 bookings to look at whatever their due times: they came into force, or were moved
 --   $4 how many pairs, at most; those of one booking stay together
---   $5 whether to ask for the address
 WITH rule AS MATERIALIZED (
     SELECT r.name, r.audience, channel, r.lead, r.effective_from
       FROM reminder_rules r
@@ -56,9 +55,7 @@ WITH rule AS MATERIALIZED (
                        AND e.audience = j.audience AND e.channel = j.channel
                        AND e.status IN ('pending', 'sending', 'completed')
                        AND (e.scheduled_at, e.rule) > (j.due_at, j.name)) THEN 'superseded'
-               -- Asked only of those that nothing else speaks against.
-               WHEN $5 AND coalesce((SELECT btrim(c.email) FROM booking_automation_contacts c
-                                      WHERE c.booking_id = j.id AND c.audience = j.audience LIMIT 1), '') = '' THEN 'no_address'
+               -- {no_address}
            END AS reason
       FROM judged j
 )

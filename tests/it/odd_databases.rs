@@ -286,6 +286,26 @@ async fn a_view_that_fails_for_one_booking_stops_nobody_elses_mail() {
 }
 
 #[tokio::test]
+async fn a_view_that_is_missing_holds_everything_back() {
+    let app = App::new().await;
+    let id = app.confirmed(noon() + hours(24)).await;
+    app.ses.answer(|_| Answer::Error(429, "TooManyRequestsException", "slow down"));
+    app.run(noon()).await;
+    app.ses.answer(|_| Answer::Sent);
+    app.make_claimable().await;
+    app.db.batch_execute("ALTER VIEW booking_automation_contacts RENAME TO gone").await.unwrap();
+    let said = app.call(&["run", "--as-of", &noon().to_rfc3339()]).await;
+    assert_eq!(said.summary()["reminders"]["deferred"], 1);
+    assert!(said.stderr.contains("the outbox cannot be reached: SQLSTATE 42P01"), "{}", said.stderr);
+    app.db.batch_execute("ALTER VIEW gone RENAME TO booking_automation_contacts").await.unwrap();
+    app.run(noon()).await;
+    assert_eq!(app.reminders(id).await, ["24h completed"]);
+    let attempts: i32 =
+        app.one("SELECT attempts FROM booking_automation_events WHERE booking_id = $1", &[&id]).await.get(0);
+    assert_eq!(attempts, 2, "the throttled one and the one that was sent");
+}
+
+#[tokio::test]
 async fn a_database_that_is_away_for_a_while_costs_no_outcome() {
     let app = App::new().await;
     for _ in 0..10 {
