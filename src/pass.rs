@@ -115,7 +115,7 @@ async fn attempt(database: &Database, settings: &PassSettings, call: &Call, run_
     let started = Instant::now();
     let begin = begin(call);
     let (transaction, rows) = database.begin(&begin, &take_lock()).await?;
-    let Some(as_of) = lock_taken(&rows) else {
+    let Some(as_of) = clock(&rows) else {
         transaction.rollback().await?;
         return Ok(Pass::Overlap);
     };
@@ -124,11 +124,9 @@ async fn attempt(database: &Database, settings: &PassSettings, call: &Call, run_
     let due = ask(&transaction, settings, &moments).await?;
 
     let transitions = if due.transitions {
-        {
-            // The other half of the call is for the rest of the pass, and for sending.
-            let until = started + call.deadline.saturating_duration_since(started) / 2;
-            transitions::advance(&transaction, &moments, settings, run_id, until).await?
-        }
+        // The other half of the call is for the rest of the pass, and for sending.
+        let until = started + call.deadline.saturating_duration_since(started) / 2;
+        transitions::advance(&transaction, &moments, settings, run_id, until).await?
     } else {
         Transitions::default()
     };
@@ -180,7 +178,8 @@ fn take_lock() -> String {
     )
 }
 
-fn lock_taken(rows: &[SimpleQueryMessage]) -> Option<DateTime<Utc>> {
+/// The database's clock, where a row of it was returned.
+fn clock(rows: &[SimpleQueryMessage]) -> Option<DateTime<Utc>> {
     let microseconds = migrate::last_row(rows)?.get(0)?.parse().ok()?;
     DateTime::from_timestamp_micros(microseconds)
 }
@@ -298,9 +297,9 @@ async fn record_failure(
 /// As [`run`]; nothing is recorded.
 pub async fn preview(database: &Database, settings: &PassSettings, call: &Call) -> Result<Work, PassError> {
     let begin = Begin { read_only: true, ..begin(call) };
-    let clock = "SELECT (extract(epoch FROM transaction_timestamp()) * 1000000)::bigint";
-    let (transaction, rows) = database.begin(&begin, clock).await?;
-    let as_of = call.as_of.or_else(|| lock_taken(&rows)).unwrap_or_default();
+    let ask_clock = "SELECT (extract(epoch FROM transaction_timestamp()) * 1000000)::bigint";
+    let (transaction, rows) = database.begin(&begin, ask_clock).await?;
+    let as_of = call.as_of.or_else(|| clock(&rows)).unwrap_or_default();
     let moments = Moments::new(as_of, settings);
     let due = ask(&transaction, settings, &moments).await?;
     let transitions = transitions::preview(&transaction, &moments, settings).await?;

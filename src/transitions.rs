@@ -15,7 +15,7 @@ use crate::database::{DatabaseError, Parameter, Result, Transaction};
 
 /// Status changes that one pass makes at most, over all steps.
 pub const LIMIT: i64 = 50_000;
-/// `remaining` is counted up to here: beyond it the exact number is not worth the reading.
+/// What is due is counted up to here, each kind: beyond it the exact number is not worth the reading.
 const COUNT_LIMIT: i64 = 1_000_000;
 /// How long a booking whose change the database refused (a constraint or trigger of the user's) is left
 /// alone. Others go on meanwhile.
@@ -236,7 +236,7 @@ pub(crate) async fn advance(
         let changed = pass.advance(step, LIMIT - done.made()).await?;
         done.add(step.kind, changed);
     }
-    done.remaining = plan(transaction, moments, settings, Some(COUNT_LIMIT)).await?.made();
+    done.remaining = plan(transaction, moments, settings, COUNT_LIMIT).await?.made();
     Ok(done)
 }
 
@@ -325,9 +325,9 @@ impl Steps<'_> {
             self.isolation_statements -= 1;
             match self.in_savepoint(step, room, Some(ids)).await {
                 Ok(count) => changed += count,
-                Err(error) if error.is_of_a_row() => match ids {
-                    // A lock that a trigger of theirs met: the next pass may be luckier.
-                    [_] if error.is_lock() => {}
+                Err(error) if error.is_of_a_row() || error.is_statement_timeout() => match ids {
+                    // A lock that a trigger of theirs met, or a slow one: the next pass may be luckier.
+                    [_] if error.is_lock() || error.is_statement_timeout() => {}
                     [id] => self.record_refusal(step, *id, &error).await?,
                     _ => {
                         let (first, second) = ids.split_at(ids.len() / 2);
@@ -367,7 +367,7 @@ pub(crate) async fn plan(
     transaction: &Transaction,
     moments: &Moments,
     settings: &PassSettings,
-    limit: Option<i64>,
+    limit: i64,
 ) -> Result<Transitions> {
     let [expire_pending, expire_confirmed, expire_in_progress, start, complete] = &STEPS;
     // A booking whose start and end both passed goes through both steps in one pass.
@@ -396,7 +396,7 @@ pub(crate) async fn preview(
     moments: &Moments,
     settings: &PassSettings,
 ) -> Result<Transitions> {
-    let due = plan(transaction, moments, settings, None).await?;
+    let due = plan(transaction, moments, settings, COUNT_LIMIT).await?;
     let expired = due.expired.min(LIMIT);
     let started = due.started.min(LIMIT - expired);
     let completed = due.completed.min(LIMIT - expired - started);
