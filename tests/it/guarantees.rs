@@ -92,6 +92,26 @@ async fn a_key_cannot_be_enqueued_twice_even_without_the_lock() {
     assert_eq!(nullable, 0);
 }
 
+#[tokio::test]
+async fn what_another_enqueues_at_the_same_time_is_mailed_once() {
+    let app = App::new().await;
+    let id = app.confirmed(noon() + hours(24)).await;
+    // As a pass past the lock would: its row is not committed, so that nobody sees it.
+    let other = connect(&app.url).await;
+    other.batch_execute("BEGIN").await.unwrap();
+    let sql = "INSERT INTO booking_automation_events
+                   (booking_id, event_type, status, rule, audience, channel, revision, starts_at, scheduled_at, next_attempt_at)
+               SELECT booking_id, 'reminder_sent', 'pending', '24h', 'customer', 'email', revision, starts_at, $2, now()
+                 FROM booking_automation_state WHERE booking_id = $1";
+    assert_eq!(other.execute(sql, &[&id, &noon()]).await.unwrap(), 1);
+    // This one cannot know: it is refused by the key, or finds the row; it never adds one of its own.
+    app.call(&["run", "--as-of", &noon().to_rfc3339()]).await;
+    other.batch_execute("COMMIT").await.unwrap();
+    app.run(noon() + minutes(1)).await;
+    assert_eq!(app.reminders(id).await, ["24h completed"]);
+    assert_eq!(app.ses.mails().len(), 1);
+}
+
 /// A session of the pass that stops in its transaction: it waits in a trigger for a lock of ours.
 #[tokio::test]
 async fn an_overlapping_pass_skips_at_once_while_another_is_really_running() {
