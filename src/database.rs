@@ -14,7 +14,7 @@ use thiserror::Error;
 use tokio_postgres::config::SslMode;
 use tokio_postgres::error::SqlState;
 use tokio_postgres::types::{ToSql, Type};
-use tokio_postgres::{NoTls, Row, SimpleQueryMessage};
+use tokio_postgres::{NoTls, Row, SimpleQueryMessage, SimpleQueryRow};
 
 use crate::config::DatabaseSettings;
 
@@ -379,4 +379,12 @@ impl Drop for Transaction {
             drop(Client::take(client));
         }
     }
+}
+
+/// The text values of the last row that a simple query returned.
+pub(crate) fn last_row(messages: &[SimpleQueryMessage]) -> Option<&SimpleQueryRow> {
+    messages.iter().rev().find_map(|message| match message {
+        SimpleQueryMessage::Row(row) => Some(row),
+        _ => None,
+    })
 }

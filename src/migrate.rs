@@ -14,11 +14,10 @@
 use std::time::{Duration, Instant};
 
 use thiserror::Error;
-use tokio_postgres::SimpleQueryMessage;
 use tokio_postgres::error::SqlState;
 use tokio_postgres::types::Type;
 
-use crate::database::{Begin, Database, DatabaseError, Transaction};
+use crate::database::{Begin, Database, DatabaseError, Transaction, last_row};
 
 /// Advisory lock of the migrations, held by one `migrate` at a time. An arbitrary number.
 const MIGRATE_LOCK: i64 = 0x626b_6175_746f_0002;
@@ -236,18 +235,10 @@ async fn index(database: &Database, name: &str, definition: &str) -> Result<bool
     .await
 }
 
-/// Whether this database has all migrations.
+/// Whether a statement failed because the schema is missing or old.
 pub(crate) fn is_schema_missing(error: &DatabaseError) -> bool {
     matches!(
         error.code(),
         Some(code) if [SqlState::UNDEFINED_TABLE, SqlState::UNDEFINED_COLUMN, SqlState::UNDEFINED_FUNCTION].contains(code)
     )
-}
-
-/// The text values of the last row that a simple query returned.
-pub(crate) fn last_row(messages: &[SimpleQueryMessage]) -> Option<&tokio_postgres::SimpleQueryRow> {
-    messages.iter().rev().find_map(|message| match message {
-        SimpleQueryMessage::Row(row) => Some(row),
-        _ => None,
-    })
 }

@@ -16,7 +16,7 @@ use tokio_postgres::types::{Json, Timestamp, Type};
 use uuid::Uuid;
 
 use crate::config::PassSettings;
-use crate::database::{BOOKINGS_LOCK_TIMEOUT, Begin, Database, DatabaseError, Transaction};
+use crate::database::{BOOKINGS_LOCK_TIMEOUT, Begin, Database, DatabaseError, Transaction, last_row};
 use crate::reminders::{self, Verdicts, Watermark};
 use crate::summary::{Backlog, Reminders, Summary, Trigger, Work};
 use crate::transitions::{self, Moments, Transitions};
@@ -180,7 +180,7 @@ fn take_lock() -> String {
 
 /// The database's clock, where a row of it was returned.
 fn clock(rows: &[SimpleQueryMessage]) -> Option<DateTime<Utc>> {
-    let microseconds = migrate::last_row(rows)?.get(0)?.parse().ok()?;
+    let microseconds = last_row(rows)?.get(0)?.parse().ok()?;
     DateTime::from_timestamp_micros(microseconds)
 }
 
