@@ -9,7 +9,9 @@ use std::num::NonZeroUsize;
 use std::str::FromStr;
 use std::time::Duration;
 
+use base64::prelude::{BASE64_STANDARD, Engine};
 use email_address::{EmailAddress, Options};
+use secrecy::{SecretSlice, SecretString};
 use thiserror::Error;
 use url::Url;
 
@@ -145,6 +147,66 @@ impl PassSettings {
             read_or(lookup, "EXPIRE_PENDING", false, |text| text.to_ascii_lowercase().parse().ok(), "true or false")?;
         Ok(Self { complete_after, expire_after, expire_pending })
     }
+}
+
+/// Who may fire a pass over HTTP. Neither secret: nobody.
+#[derive(Clone, Debug, Default)]
+pub struct CronSecrets {
+    pub(crate) bearer: Vec<SecretString>,
+    pub(crate) signing: Vec<SecretSlice<u8>>,
+}
+
+impl CronSecrets {
+    /// Reads `CRON_SECRET` and `CRON_SIGNING_SECRET`, several of each, comma-separated, so that they can be
+    /// rotated.
+    ///
+    /// # Errors
+    /// Names the variable that is malformed.
+    pub fn from_environment(lookup: Lookup) -> Result<Self, SettingError> {
+        let bearer = read_secrets(lookup, "CRON_SECRET", bearer_secret)?;
+        let signing = read_secrets(lookup, "CRON_SIGNING_SECRET", signing_secret)?;
+        Ok(Self { bearer, signing })
+    }
+
+    /// Whether there is none, so that every request is refused.
+    pub fn is_empty(&self) -> bool {
+        self.bearer.is_empty() && self.signing.is_empty()
+    }
+}
+
+/// A comma-separated list of secrets. One that does not fit refuses them all: the others would hide that it
+/// does not work.
+fn read_secrets<T>(
+    lookup: Lookup,
+    name: &'static str,
+    parse: impl Fn(&str) -> Result<T, &'static str>,
+) -> Result<Vec<T>, SettingError> {
+    let Some(list) = read(lookup, name) else { return Ok(Vec::new()) };
+    list.split(',').map(|secret| parse(secret.trim()).map_err(|problem| SettingError::new(name, problem))).collect()
+}
+
+/// Shortest bearer secret, in characters.
+const SHORTEST_BEARER: usize = 16;
+
+/// A header carries visible ASCII; RFC 6750, 2.1 has no spaces in a bearer token.
+fn bearer_secret(text: &str) -> Result<SecretString, &'static str> {
+    let fits = text.len() >= SHORTEST_BEARER && text.bytes().all(|byte| byte.is_ascii_graphic());
+    fits.then(|| text.to_owned().into()).ok_or(
+        "is not valid: it takes secrets of at least 16 characters, ASCII without spaces, comma-separated \
+         (openssl rand -hex 32 makes one)",
+    )
+}
+
+/// `whsec_` and base64 of 24 to 64 bytes (Standard Webhooks, "Signature scheme").
+fn signing_secret(text: &str) -> Result<SecretSlice<u8>, &'static str> {
+    text.strip_prefix("whsec_")
+        .and_then(|encoded| BASE64_STANDARD.decode(encoded).ok())
+        .filter(|key| (24..=64).contains(&key.len()))
+        .map(Into::into)
+        .ok_or(
+            "is not valid: it takes Standard Webhooks secrets, whsec_ and base64 of 24 to 64 bytes, comma-separated \
+             (echo \"whsec_$(openssl rand -base64 32)\" makes one)",
+        )
 }
 
 /// Parses `90s`, `15m`, `24h`, `7d`: a whole number and its unit, at most 365 days.

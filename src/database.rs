@@ -5,7 +5,7 @@
 //! session settings survive. A transaction that is dropped before it ended takes its connection with
 //! it: what state that connection is in is then not our guess to make, and the server rolls back.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use chrono::{DateTime, Utc};
 use deadpool_postgres::{Client, Manager, ManagerConfig, Pool, PoolError, RecyclingMethod, Runtime, Timeouts};
@@ -39,7 +39,7 @@ pub enum DatabaseError {
     #[error("the database cannot be reached")]
     Unreachable(#[source] PoolError),
     /// A connection that stopped answering.
-    #[error("the database did not answer within {} s", .0.as_secs())]
+    #[error("the database did not answer within {:.1} s", .0.as_secs_f64())]
     Timeout(Duration),
     /// The server refused a statement, or the connection broke in it.
     #[error("a statement failed")]
@@ -153,11 +153,20 @@ pub struct Begin {
     pub read_only: bool,
     /// What the transaction takes for now: triggers then see it too. `None`: the database clock.
     pub as_of: Option<DateTime<Utc>>,
+    /// When to give up on it, whatever it waits for: a connection, an answer. `None`: never, beyond the
+    /// limits above.
+    pub until: Option<Instant>,
 }
 
 impl Default for Begin {
     fn default() -> Self {
-        Self { statement_timeout: Duration::from_secs(10), lock_timeout: LOCK_TIMEOUT, read_only: false, as_of: None }
+        Self {
+            statement_timeout: Duration::from_secs(10),
+            lock_timeout: LOCK_TIMEOUT,
+            read_only: false,
+            as_of: None,
+            until: None,
+        }
     }
 }
 
@@ -228,14 +237,18 @@ impl Database {
     pub async fn begin(&self, begin: &Begin, also: &str) -> Result<(Transaction, Vec<SimpleQueryMessage>)> {
         let sql = format!("{}; {also}", begin.sql());
         match self.begin_once(begin, &sql).await {
-            Err(error) if error.is_lost_connection() => self.begin_once(begin, &sql).await,
+            Err(error) if error.is_lost_connection() && begin.until.is_none_or(|until| Instant::now() < until) => {
+                self.begin_once(begin, &sql).await
+            }
             result => result,
         }
     }
 
     async fn begin_once(&self, begin: &Begin, sql: &str) -> Result<(Transaction, Vec<SimpleQueryMessage>)> {
-        let client = self.pool.get().await.map_err(DatabaseError::Unreachable)?;
-        let transaction = Transaction { client: Some(client), statement_timeout: begin.statement_timeout };
+        let client = within(CONNECTION_TIMEOUT * 2 + RECYCLE_TIMEOUT, begin.until, self.pool.get()).await?;
+        let client = client.map_err(DatabaseError::Unreachable)?;
+        let transaction =
+            Transaction { client: Some(client), statement_timeout: begin.statement_timeout, until: begin.until };
         let rows = transaction.limited(transaction.client().simple_query(sql)).await?;
         Ok((transaction, rows))
     }
@@ -258,6 +271,14 @@ pub type Parameter<'a> = (&'a (dyn ToSql + Sync), Type);
 pub struct Transaction {
     client: Option<Client>,
     statement_timeout: Duration,
+    until: Option<Instant>,
+}
+
+/// Gives up on `call` after `limit`, or at `until` when that is sooner.
+async fn within<T>(limit: Duration, until: Option<Instant>, call: impl Future<Output = T>) -> Result<T> {
+    let left = until.map(|until| until.saturating_duration_since(Instant::now()));
+    let limit = left.map_or(limit, |left| left.min(limit));
+    tokio::time::timeout(limit, call).await.map_err(|_| DatabaseError::Timeout(limit))
 }
 
 impl Transaction {
@@ -267,11 +288,7 @@ impl Transaction {
     }
 
     async fn limited<T>(&self, call: impl Future<Output = std::result::Result<T, tokio_postgres::Error>>) -> Result<T> {
-        let limit = self.statement_timeout + NETWORK_MARGIN;
-        match tokio::time::timeout(limit, call).await {
-            Ok(result) => Ok(result?),
-            Err(_) => Err(DatabaseError::Timeout(limit)),
-        }
+        Ok(within(self.statement_timeout + NETWORK_MARGIN, self.until, call).await??)
     }
 
     /// Rows of a query. Futures of several statements, joined, go out in one round trip.

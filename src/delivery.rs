@@ -9,7 +9,6 @@ use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use chrono::{DateTime, Utc};
 use futures_util::{StreamExt, future, stream};
 use uuid::Uuid;
 
@@ -27,10 +26,8 @@ const FRESH_FOR: Duration = Duration::from_secs(3);
 const RECORDING_TIME: Duration = Duration::from_secs(3);
 /// Longest time for one statement of a delivery.
 const STATEMENT_TIMEOUT: Duration = Duration::from_secs(8);
-/// How often recording outcomes is tried at least; it goes on until the call's deadline. What cannot be
-/// recorded ends as a lease that ran out, and is sent again.
-const RECORD_ATTEMPTS: u32 = 4;
-/// Pauses before it is tried again: the first, and the longest.
+/// Pauses before recording outcomes is tried again, the first and the longest; it goes on until the call's
+/// deadline. What cannot be recorded ends as a lease that ran out, and is sent again.
 const RECORD_PAUSES: (Duration, Duration) = (Duration::from_millis(200), Duration::from_secs(2));
 /// Messages in one page, at most: what two seconds of the fastest accounts send.
 const LARGEST_PAGE: i64 = 2_000;
@@ -43,31 +40,35 @@ const FLAGS_SINGLY: i64 = 100;
 
 /// What delivers: the provider and how fast it may be used.
 #[derive(Debug)]
-pub struct Mailer<'a> {
-    settings: &'a DeliverySettings,
+pub struct Mailer {
+    settings: DeliverySettings,
     ses: Ses,
 }
 
-impl<'a> Mailer<'a> {
+impl Mailer {
     /// Sends through `ses`.
-    pub fn new(settings: &'a DeliverySettings, ses: Ses) -> Self {
+    pub fn new(settings: DeliverySettings, ses: Ses) -> Self {
         Self { settings, ses }
     }
 }
 
 /// Delivers what can be claimed until nothing is left, the rate is used up by others, or `deadline` is
 /// near. Never fails: what went wrong is logged and is in the outbox, and what was sent is told.
-pub async fn deliver(database: &Database, mailer: &Mailer<'_>, call: &Call) -> Reminders {
+pub async fn deliver(database: &Database, mailer: &Mailer, call: &Call) -> Reminders {
     let Call { as_of, deadline, .. } = *call;
+    let stop_sending = deadline.checked_sub(RECORDING_TIME).unwrap_or(deadline);
     let rate = match mailer.settings.send_rate {
         Some(rate) => rate,
-        None => mailer.ses.send_rate().await,
+        // Without an answer in time there is no time to send, either.
+        None => match tokio::time::timeout_at(stop_sending.into(), mailer.ses.send_rate()).await {
+            Ok(rate) => rate,
+            Err(_) => return Reminders::default(),
+        },
     };
     let concurrency = mailer.settings.send_concurrency.get();
     let unknown_wait = if mailer.settings.configuration_set.is_some() { UNKNOWN_WAIT } else { Duration::ZERO };
     let mut limits =
         ClaimLimits { messages: i64::try_from(2 * concurrency).unwrap_or(LARGEST_PAGE), rate, unknown_wait, as_of };
-    let stop_sending = deadline.checked_sub(RECORDING_TIME).unwrap_or(deadline);
     let mut tally = Tally::default();
     let mut outcomes = Outcomes::default();
     let mut account_stopped = false;
@@ -118,7 +119,7 @@ async fn turn_page(
     tally: &mut Tally,
 ) -> Result<Page> {
     // Only the first attempt claims: a claim whose COMMIT was lost waits for its lease.
-    let error = match record_and_claim(database, outcomes, limits, call.as_of).await {
+    let error = match record_and_claim(database, outcomes, limits, call).await {
         Ok((recorded, page)) => {
             tally.recorded(outcomes, &recorded, false);
             return Ok(page);
@@ -127,12 +128,12 @@ async fn turn_page(
     };
     if outcomes.is_empty() {
         return match limits {
-            Some(limits) if is_of_somebodys_row(&error) => claim_singly(database, limits, call.as_of, tally).await,
+            Some(limits) if is_of_somebodys_row(&error) => claim_singly(database, limits, call, tally).await,
             _ => Err(error),
         };
     }
-    let (mut error, mut attempts, mut pause) = (error, 1, RECORD_PAUSES.0);
-    while attempts < RECORD_ATTEMPTS || Instant::now() + pause < call.deadline {
+    let (mut error, mut pause) = (error, RECORD_PAUSES.0);
+    while Instant::now() + pause < call.deadline {
         tracing::warn!(
             error = error.loggable(),
             outcomes.count = outcomes.len(),
@@ -140,8 +141,7 @@ async fn turn_page(
         );
         tokio::time::sleep(pause).await;
         pause = (pause * 2).min(RECORD_PAUSES.1);
-        attempts += 1;
-        match record_and_claim(database, outcomes, None, call.as_of).await {
+        match record_and_claim(database, outcomes, None, call).await {
             Ok((recorded, page)) => {
                 tally.recorded(outcomes, &recorded, true);
                 return Ok(page);
@@ -157,22 +157,19 @@ async fn turn_page(
 
 /// Claims one message, after a page failed: the view on the user's tables cannot be read for somebody's
 /// row. When it is the first one's, that one is set aside as an attempt that failed.
-async fn claim_singly(
-    database: &Database,
-    limits: &ClaimLimits,
-    as_of: Option<DateTime<Utc>>,
-    tally: &mut Tally,
-) -> Result<Page> {
+async fn claim_singly(database: &Database, limits: &ClaimLimits, call: &Call, tally: &mut Tally) -> Result<Page> {
     let single = ClaimLimits { messages: 1, ..*limits };
-    let error = match record_and_claim(database, &Outcomes::default(), Some(&single), as_of).await {
+    let error = match record_and_claim(database, &Outcomes::default(), Some(&single), call).await {
         Ok((_, page)) => return Ok(page),
         Err(error) if is_of_somebodys_row(&error) => error,
         Err(error) => return Err(error),
     };
     let details = error.details();
-    let (transaction, _) = database.begin(&Begin::default(), "").await?;
-    let aside =
-        transaction.commit_after(async |transaction| outbox::set_aside(transaction, &details, as_of).await).await?;
+    let begin = Begin { until: Some(call.deadline), ..Begin::default() };
+    let (transaction, _) = database.begin(&begin, "").await?;
+    let aside = transaction
+        .commit_after(async |transaction| outbox::set_aside(transaction, &details, call.as_of).await)
+        .await?;
     if aside.is_empty() {
         return Err(error);
     }
@@ -193,12 +190,13 @@ async fn record_and_claim(
     database: &Database,
     outcomes: &Outcomes,
     claim: Option<&ClaimLimits>,
-    as_of: Option<DateTime<Utc>>,
+    call: &Call,
 ) -> Result<(Vec<(Uuid, String)>, Page)> {
     if outcomes.is_empty() && claim.is_none() {
         return Ok(Default::default());
     }
-    let begin = Begin { statement_timeout: STATEMENT_TIMEOUT, as_of, ..Begin::default() };
+    let as_of = call.as_of;
+    let begin = Begin { statement_timeout: STATEMENT_TIMEOUT, as_of, until: Some(call.deadline), ..Begin::default() };
     let (transaction, _) = database.begin(&begin, "").await?;
     transaction
         .commit_after(async |transaction| {
@@ -219,7 +217,7 @@ async fn record_and_claim(
 
 /// Sends a page at its rate, so many at a time; every message gets an outcome.
 async fn send_page(
-    mailer: &Mailer<'_>,
+    mailer: &Mailer,
     page: Page,
     rate: f64,
     read_at: Instant,
@@ -245,7 +243,7 @@ async fn send_page(
     stream::iter(sends).buffer_unordered(mailer.settings.send_concurrency.get()).collect().await
 }
 
-async fn send(mailer: &Mailer<'_>, claimed: &Claimed, give_up_at: Instant) -> Outcome {
+async fn send(mailer: &Mailer, claimed: &Claimed, give_up_at: Instant) -> Outcome {
     let reminder = &claimed.reminder;
     let Some(to) = Address::parse(&reminder.email) else {
         return Outcome::Rejected { reason: "bad_address", error: "not a mail address that SES takes".to_owned() };
@@ -304,9 +302,9 @@ fn next_page_size(sent: &[(Claimed, Outcome)], took: Duration, concurrency: usiz
 /// Makes the flags on `bookings` good, a page at a time, until none is left that can be had.
 pub(crate) async fn project_flags(database: &Database, deadline: Instant) {
     while Instant::now() < deadline {
-        let settled = match project_flags_page(database, None).await {
+        let settled = match project_flags_page(database, None, deadline).await {
             // A trigger of theirs refuses one of them: each by itself, so that the others get theirs.
-            Err(error) if error.is_of_a_row() => project_flags_singly(database).await,
+            Err(error) if error.is_of_a_row() => project_flags_singly(database, deadline).await,
             result => result,
         };
         match settled {
@@ -323,25 +321,31 @@ pub(crate) async fn project_flags(database: &Database, deadline: Instant) {
     }
 }
 
-async fn project_flags_page(database: &Database, only: Option<&[Uuid]>) -> Result<u64> {
-    let begin = Begin { statement_timeout: STATEMENT_TIMEOUT, lock_timeout: BOOKINGS_LOCK_TIMEOUT, ..Begin::default() };
+async fn project_flags_page(database: &Database, only: Option<&[Uuid]>, deadline: Instant) -> Result<u64> {
+    let begin = Begin {
+        statement_timeout: STATEMENT_TIMEOUT,
+        lock_timeout: BOOKINGS_LOCK_TIMEOUT,
+        until: Some(deadline),
+        ..Begin::default()
+    };
     let (transaction, _) = database.begin(&begin, "").await?;
     transaction.commit_after(async |transaction| outbox::project_flags(transaction, FLAGS_PAGE, only).await).await
 }
 
-async fn project_flags_singly(database: &Database) -> Result<u64> {
-    let (transaction, _) = database.begin(&Begin::default(), "").await?;
+async fn project_flags_singly(database: &Database, deadline: Instant) -> Result<u64> {
+    let begin = Begin { until: Some(deadline), ..Begin::default() };
+    let (transaction, _) = database.begin(&begin, "").await?;
     let bookings = outbox::flags_due(&transaction, FLAGS_SINGLY).await?;
     transaction.rollback().await?;
     let mut settled = 0;
     for booking in bookings {
-        match project_flags_page(database, Some(&[booking])).await {
+        match project_flags_page(database, Some(&[booking]), deadline).await {
             Ok(count) => settled += count,
             // Made good later.
             Err(error) if error.is_lock() => {}
             Err(error) if error.is_of_a_row() => {
                 tracing::warn!(booking.id = %booking, error = error.loggable(), "the database refuses this booking's reminder flags");
-                let (transaction, _) = database.begin(&Begin::default(), "").await?;
+                let (transaction, _) = database.begin(&begin, "").await?;
                 let details = error.details();
                 transaction
                     .commit_after(async |transaction| outbox::give_up_flags(transaction, booking, &details).await)

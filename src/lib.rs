@@ -1,19 +1,25 @@
 //! Time-driven automation for a bookings database: every minute one pass moves bookings on and enqueues
 //! the reminders that became due, in one transaction; then the reminders are sent through Amazon SES.
 //!
+//! It is fired by Lambda ([`lambda`]), over HTTP (`http`, [`auth`], [`serve`]) or from the command line.
+//!
 //! Read it in this order: [`run`], the pass ([`pass`], `transitions`, `reminders`), delivery ([`delivery`],
 //! `outbox`, [`ses`], [`message`]), the answer ([`summary`]). The settings are in [`config`]; the way to
 //! the database, and what a transaction is here, in [`database`]; the schema in [`migrate`].
 
+pub mod auth;
 pub mod config;
 pub mod database;
 pub mod delivery;
+mod http;
+pub mod lambda;
 pub mod message;
 pub mod migrate;
 mod outbox;
 pub mod pass;
 mod reminders;
 pub mod run;
+pub mod serve;
 pub mod ses;
 pub mod summary;
 mod tls;

@@ -1,19 +1,22 @@
-//! Settings → connections → subcommand.
+//! Settings → connections → the Lambda loop or a subcommand.
 
 use std::io::Write;
+use std::net::SocketAddr;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
 use anyhow::Context;
-use booking_automation::config::{self, DatabaseSettings, DeliverySettings, PassSettings};
+use booking_automation::config::{self, CronSecrets, DatabaseSettings, DeliverySettings, PassSettings};
 use booking_automation::database::Database;
 use booking_automation::delivery::Mailer;
-use booking_automation::pass::Call;
+use booking_automation::pass::{Call, Cause};
+use booking_automation::run::Automation;
 use booking_automation::ses::Ses;
-use booking_automation::summary::{Summary, Trigger};
-use booking_automation::{migrate, run};
+use booking_automation::summary::Summary;
+use booking_automation::{lambda, migrate, run, serve};
 use chrono::{DateTime, Utc};
 use clap::{Parser, Subcommand};
+use tracing_subscriber::Layer;
 use tracing_subscriber::filter::Targets;
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
@@ -44,6 +47,15 @@ enum Command {
         #[arg(long, hide = true)]
         as_of: Option<DateTime<Utc>>,
     },
+    /// Answers HTTP: /run with credentials fires a pass, /health tells that the process lives.
+    Serve {
+        /// Where to listen.
+        #[arg(long, default_value = "127.0.0.1:9000")]
+        listen: SocketAddr,
+        /// Fire a pass every so often, too, from 10s to 1h: for places without a cron.
+        #[arg(long, value_parser = interval)]
+        every: Option<Duration>,
+    },
 }
 
 /// Less than this leaves no time to send anything and record it.
@@ -55,11 +67,24 @@ fn call_duration(text: &str) -> Result<Duration, String> {
         .ok_or_else(|| "takes a duration of at least 5s, such as 50s or 5m".to_owned())
 }
 
+fn interval(text: &str) -> Result<Duration, String> {
+    config::parse_duration(text)
+        .filter(|time| (10..=3600).contains(&time.as_secs()))
+        .ok_or_else(|| "takes a duration from 10s to 1h, such as 1m".to_owned())
+}
+
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> ExitCode {
-    let arguments = Arguments::parse();
-    start_logging();
-    match execute(arguments.command).await {
+    // Lambda starts the program without arguments.
+    let ended = if lambda::is_here() {
+        start_logging();
+        function().await
+    } else {
+        let arguments = Arguments::parse();
+        start_logging();
+        execute(arguments.command).await
+    };
+    match ended {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             tracing::error!("{error:#}");
@@ -68,16 +93,30 @@ async fn main() -> ExitCode {
     }
 }
 
-/// Logs go to stderr: stdout carries the summary and nothing else.
+/// Logs go to stderr: stdout carries the summary and nothing else. JSON where Lambda's log format says so.
 fn start_logging() {
     let filter = std::env::var("RUST_LOG").ok().and_then(|text| text.parse::<Targets>().ok());
     let filter = filter.unwrap_or_else(|| {
         Targets::new().with_default(tracing::Level::WARN).with_target("booking_automation", tracing::Level::INFO)
     });
-    tracing_subscriber::registry()
-        .with(tracing_subscriber::fmt::layer().with_writer(std::io::stderr))
-        .with(filter)
-        .init();
+    let json = std::env::var("AWS_LAMBDA_LOG_FORMAT").is_ok_and(|format| format.eq_ignore_ascii_case("json"));
+    let lines = tracing_subscriber::fmt::layer().with_writer(std::io::stderr);
+    let lines = if json { lines.json().flatten_event(true).boxed() } else { lines.boxed() };
+    tracing_subscriber::registry().with(lines).with(filter).init();
+}
+
+async fn function() -> anyhow::Result<()> {
+    let database_settings = DatabaseSettings::from_environment(&config::environment)?;
+    let pass_settings = PassSettings::from_environment(&config::environment)?;
+    let secrets = CronSecrets::from_environment(&config::environment)?;
+    let automation = automation(&database_settings, 1, pass_settings).await?;
+    lambda::run(automation, database_settings, pass_settings, secrets).await
+}
+
+async fn automation(database: &DatabaseSettings, connections: usize, pass: PassSettings) -> anyhow::Result<Automation> {
+    let delivery = DeliverySettings::from_environment(&config::environment)?;
+    let ses = Ses::connect(&delivery).await?;
+    Ok(Automation::new(Database::new(database, connections)?, pass, Mailer::new(delivery, ses)))
 }
 
 async fn execute(command: Command) -> anyhow::Result<()> {
@@ -88,7 +127,7 @@ async fn execute(command: Command) -> anyhow::Result<()> {
             // One connection builds an index while another holds the lock.
             let database = Database::new(&database_settings, 2)?;
             let mut steps = 0;
-            migrate::migrate(&database, |step| {
+            migrate::migrate(&database, None, |step| {
                 steps += 1;
                 tracing::info!("done: {step}");
             })
@@ -96,7 +135,7 @@ async fn execute(command: Command) -> anyhow::Result<()> {
             if steps == 0 {
                 tracing::info!("the schema is up to date: nothing to do");
             }
-            let call = Call { trigger: Trigger::Cli, as_of: None, deadline: Instant::now() + Duration::from_secs(60) };
+            let call = Call { cause: Cause::Cli, as_of: None, deadline: Instant::now() + Duration::from_secs(60) };
             let preview = run::dry_run(&database, &pass_settings, &call)
                 .await
                 .context("the first pass could not be previewed")?;
@@ -104,14 +143,19 @@ async fn execute(command: Command) -> anyhow::Result<()> {
             print(&preview)
         }
         Command::Run { dry_run: true, time, as_of } => {
-            let call = Call { trigger: Trigger::Cli, as_of, deadline: Instant::now() + time };
+            let call = Call { cause: Cause::Cli, as_of, deadline: Instant::now() + time };
             print(&run::dry_run(&Database::new(&database_settings, 1)?, &pass_settings, &call).await?)
         }
         Command::Run { dry_run: false, time, as_of } => {
-            let call = Call { trigger: Trigger::Cli, as_of, deadline: Instant::now() + time };
-            let delivery_settings = DeliverySettings::from_environment(&config::environment)?;
-            let mailer = Mailer::new(&delivery_settings, Ses::connect(&delivery_settings).await?);
-            print(&run::run(&Database::new(&database_settings, 1)?, &pass_settings, &mailer, &call).await?)
+            let call = Call { cause: Cause::Cli, as_of, deadline: Instant::now() + time };
+            let automation = automation(&database_settings, 1, pass_settings).await?;
+            print(&run::run(&automation, &call).await?)
+        }
+        Command::Serve { listen, every } => {
+            let secrets = CronSecrets::from_environment(&config::environment)?;
+            // One for the pass under way, the others for the calls before it that still deliver.
+            let automation = automation(&database_settings, 4, pass_settings).await?;
+            serve::serve(automation, secrets, listen, every).await
         }
     }
 }

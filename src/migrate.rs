@@ -39,9 +39,14 @@ const STEPS: [(&str, &str); 6] = [
     ("06_contacts_view", include_str!("../migrations/06_contacts_view.sql")),
 ];
 
+/// The steps that come after the indexes, in order.
+const LAST_STEPS: [(&str, &str); 2] = [
+    ("07_triggers", include_str!("../migrations/07_triggers.sql")),
+    ("08_webhook_ids", include_str!("../migrations/08_webhook_ids.sql")),
+];
+
 /// The last step. A database that has it has them all: a pass looks for it.
-pub(crate) const LATEST: &str = "07_triggers";
-const TRIGGERS: &str = include_str!("../migrations/07_triggers.sql");
+pub(crate) const LATEST: &str = LAST_STEPS[LAST_STEPS.len() - 1].0;
 
 /// Indexes on `bookings`: each holds only bookings that time still moves on, whatever the table's size.
 const INDEXES: [(&str, &str); 3] = [
@@ -80,9 +85,16 @@ pub enum MigrateError {
 
 /// Brings the schema up to date; calls `report` once per step that was done.
 ///
+/// `until`, the caller will be gone, perhaps without closing its connections: nothing may hold a lock of
+/// ours after that. It is for the caller to stop waiting then.
+///
 /// # Errors
 /// See [`MigrateError`]. A failed step is rolled back.
-pub async fn migrate(database: &Database, mut report: impl FnMut(&str)) -> Result<(), MigrateError> {
+pub async fn migrate(
+    database: &Database,
+    until: Option<Instant>,
+    mut report: impl FnMut(&str),
+) -> Result<(), MigrateError> {
     let ledger = "CREATE TABLE IF NOT EXISTS booking_automation_migrations (
         name text PRIMARY KEY, applied_at timestamptz NOT NULL DEFAULT now())";
     let has_ledger = "SELECT to_regclass('public.booking_automation_migrations') IS NOT NULL";
@@ -100,11 +112,14 @@ pub async fn migrate(database: &Database, mut report: impl FnMut(&str)) -> Resul
         }
     }
     for (name, definition) in INDEXES {
-        if index(database, name, definition).await? {
+        if index(database, until, name, definition).await? {
             report(&format!("index {name}"));
         }
     }
-    once(database, LATEST, TRIGGERS, &mut report).await
+    for (name, sql) in LAST_STEPS {
+        once(database, name, sql, &mut report).await?;
+    }
+    Ok(())
 }
 
 /// One recorded step.
@@ -196,7 +211,14 @@ async fn check_bookings(database: &Database) -> Result<(), MigrateError> {
 /// transaction, which must not touch `bookings`: dropping an index concurrently waits for whoever reads
 /// its table. An empty table is indexed at once, on one connection. No session settings are made for the
 /// build: behind a transaction pooler they would stay with somebody else's connection.
-async fn index(database: &Database, name: &str, definition: &str) -> Result<bool, MigrateError> {
+///
+/// A build goes on in the server when the program that asked for it is gone; it is waited for.
+async fn index(
+    database: &Database,
+    until: Option<Instant>,
+    name: &str,
+    definition: &str,
+) -> Result<bool, MigrateError> {
     let step_name = format!("index {name}");
     let in_empty_table = step(database, &step_name, async |transaction| {
         let absent = "SELECT to_regclass('public.' || $1) IS NULL AND NOT EXISTS (SELECT FROM public.bookings)";
@@ -213,9 +235,16 @@ async fn index(database: &Database, name: &str, definition: &str) -> Result<bool
 
     // The guard idles for as long as the build takes. It asks by the simple protocol: the portal that the
     // extended one leaves open would hold a snapshot, and the build would wait for it for ever.
+    let idle = until.map_or(0, |until| until.saturating_duration_since(Instant::now()).as_millis().max(1));
     let lock_and_look = format!(
-        "SET LOCAL idle_in_transaction_session_timeout = 0;
+        "SET LOCAL idle_in_transaction_session_timeout = {idle};
          SELECT pg_advisory_xact_lock({MIGRATE_LOCK});
+         DO $$ BEGIN
+             IF EXISTS (SELECT FROM pg_stat_progress_create_index
+                         WHERE datname = current_database() AND index_relid = to_regclass('public.{name}')) THEN
+                 RAISE lock_not_available USING MESSAGE = 'an earlier call''s build of {name} goes on in the server';
+             END IF;
+         END $$;
          SELECT (SELECT indisvalid FROM pg_index WHERE indexrelid = to_regclass('public.{name}'))"
     );
     retry(&step_name, async || {

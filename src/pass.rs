@@ -18,7 +18,7 @@ use uuid::Uuid;
 use crate::config::PassSettings;
 use crate::database::{BOOKINGS_LOCK_TIMEOUT, Begin, Database, DatabaseError, Transaction, last_row};
 use crate::reminders::{self, Verdicts, Watermark};
-use crate::summary::{Backlog, Reminders, Summary, Trigger, Work};
+use crate::summary::{Backlog, Reminders, SkipReason, Summary, Trigger, Work};
 use crate::transitions::{self, Moments, Transitions};
 use crate::{migrate, outbox};
 
@@ -31,16 +31,74 @@ const STATEMENT_TIMEOUT: Duration = Duration::from_secs(25);
 const SHORTEST_STATEMENT_TIMEOUT: Duration = Duration::from_secs(1);
 /// How long to wait for the end of our own transaction whose COMMIT got no answer.
 const SETTLE_FOR: Duration = Duration::from_secs(10);
+/// How long recording that a pass failed may take, past the call's deadline if need be.
+pub(crate) const RECORD_FAILURE_FOR: Duration = Duration::from_secs(1);
+/// How long a `webhook-id` is remembered: longer than a signature can be valid, which is twice the tolerance,
+/// and clocks differ.
+const WEBHOOK_ID_MINUTES: u32 = 15;
 
 /// What fires a pass, and when it must be over.
 #[derive(Clone, Debug)]
 pub struct Call {
     /// What fired it.
-    pub trigger: Trigger,
+    pub cause: Cause,
     /// The moment to decide by, in place of the database clock: for tests, demonstrations, previews.
     pub as_of: Option<DateTime<Utc>>,
-    /// When the caller stops waiting.
+    /// When it must be over. Nothing is waited for any longer, but for [`RECORD_FAILURE_FOR`] when it failed.
     pub deadline: Instant,
+}
+
+/// What fired a call, and what it says of itself.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Cause {
+    /// The scheduler's direct invocation.
+    Schedule(Scheduled),
+    /// A request over HTTP with a bearer secret.
+    Bearer,
+    /// A signed request over HTTP.
+    Signature {
+        /// Its `webhook-id`: an idempotency key, good for one pass.
+        webhook_id: String,
+    },
+    /// The command line.
+    Cli,
+}
+
+impl Cause {
+    /// Its name.
+    pub fn trigger(&self) -> Trigger {
+        match self {
+            Self::Schedule(_) => Trigger::Schedule,
+            Self::Bearer => Trigger::Bearer,
+            Self::Signature { .. } => Trigger::Signature,
+            Self::Cli => Trigger::Cli,
+        }
+    }
+
+    fn scheduled(&self) -> Scheduled {
+        match self {
+            Self::Schedule(scheduled) => scheduled.clone(),
+            _ => Scheduled::default(),
+        }
+    }
+
+    fn webhook_id(&self) -> Option<&str> {
+        match self {
+            Self::Signature { webhook_id } => Some(webhook_id),
+            _ => None,
+        }
+    }
+}
+
+/// What the scheduler says of its invocation: recorded in `automation_runs`, never decided on.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Scheduled {
+    /// For when it was scheduled.
+    pub time: Option<String>,
+    /// The scheduler's own id of it.
+    pub execution_id: Option<String>,
+    /// The scheduler's count of its attempts.
+    pub attempt: Option<String>,
 }
 
 /// Why a pass failed. Nothing of it is in the database but its run row.
@@ -68,8 +126,8 @@ impl From<DatabaseError> for PassError {
 pub enum Pass {
     /// It was committed.
     Committed(Committed),
-    /// Another one is running.
-    Overlap,
+    /// It did not run.
+    Skipped(SkipReason),
 }
 
 /// A committed pass.
@@ -85,6 +143,7 @@ pub struct Committed {
 
 /// What is due, asked before anything is written.
 struct Due {
+    duplicate_request: bool,
     transitions: bool,
     reminders: bool,
     flags: bool,
@@ -105,7 +164,10 @@ pub async fn run(database: &Database, settings: &PassSettings, call: &Call) -> R
         Err(PassError::SchemaMissing) => return Err(PassError::SchemaMissing),
         Err(PassError::Database(error)) => error,
     };
-    if let Err(unrecorded) = record_failure(database, call, run_id, &error).await {
+    // A database that takes no connection takes no record, either.
+    if !matches!(error, DatabaseError::Unreachable(_))
+        && let Err(unrecorded) = record_failure(database, call, run_id, &error).await
+    {
         tracing::warn!(run.id = %run_id, error = unrecorded.loggable(), "the failed run could not be recorded");
     }
     Err(error.into())
@@ -117,11 +179,15 @@ async fn attempt(database: &Database, settings: &PassSettings, call: &Call, run_
     let (transaction, rows) = database.begin(&begin, &take_lock()).await?;
     let Some(as_of) = clock(&rows) else {
         transaction.rollback().await?;
-        return Ok(Pass::Overlap);
+        return Ok(Pass::Skipped(SkipReason::Overlap));
     };
     let as_of = call.as_of.unwrap_or(as_of);
     let moments = Moments::new(as_of, settings);
-    let due = ask(&transaction, settings, &moments).await?;
+    let due = ask(&transaction, settings, &moments, call.cause.webhook_id()).await?;
+    if due.duplicate_request {
+        transaction.rollback().await?;
+        return Ok(Pass::Skipped(SkipReason::DuplicateRequest));
+    }
 
     let transitions = if due.transitions {
         // The other half of the call is for the rest of the pass, and for sending.
@@ -137,7 +203,7 @@ async fn attempt(database: &Database, settings: &PassSettings, call: &Call, run_
     };
     let work = Work {
         run_id,
-        trigger: call.trigger,
+        trigger: call.cause.trigger(),
         as_of,
         transitions,
         reminders: waiting_reminders(&due, &verdicts),
@@ -147,10 +213,10 @@ async fn attempt(database: &Database, settings: &PassSettings, call: &Call, run_
     let committed = Committed { work, claimable: due.claimable + verdicts.pending > 0, flags_due: due.flags };
     // More than one pass takes: the next one looks at everything.
     let looked_through = if verdicts.more { Timestamp::NegInfinity } else { Timestamp::Value(as_of) };
-    match commit(transaction, &work, looked_through, &due.watermark.rules_digest).await {
+    match commit(transaction, call, &work, looked_through, &due.watermark.rules_digest).await {
         Ok(()) => Ok(Pass::Committed(committed)),
         // The answer is lost, not necessarily the pass.
-        Err(error) if error.is_lost_connection() && was_committed(database, run_id).await? => {
+        Err(error) if error.is_lost_connection() && was_committed(database, run_id, call.deadline).await? => {
             Ok(Pass::Committed(committed))
         }
         Err(error) => Err(error.into()),
@@ -165,7 +231,13 @@ fn waiting_reminders(due: &Due, verdicts: &Verdicts) -> Reminders {
 fn begin(call: &Call) -> Begin {
     let left = call.deadline.saturating_duration_since(Instant::now());
     let statement_timeout = (left / 4).clamp(SHORTEST_STATEMENT_TIMEOUT, STATEMENT_TIMEOUT);
-    Begin { statement_timeout, lock_timeout: BOOKINGS_LOCK_TIMEOUT, as_of: call.as_of, ..Begin::default() }
+    Begin {
+        statement_timeout,
+        lock_timeout: BOOKINGS_LOCK_TIMEOUT,
+        as_of: call.as_of,
+        until: Some(call.deadline),
+        ..Begin::default()
+    }
 }
 
 /// The clock, if the lock was free. Triggers are told the same moment.
@@ -185,7 +257,12 @@ fn clock(rows: &[SimpleQueryMessage]) -> Option<DateTime<Utc>> {
 }
 
 /// One round trip that decides whether there is anything to do.
-async fn ask(transaction: &Transaction, settings: &PassSettings, moments: &Moments) -> Result<Due, PassError> {
+async fn ask(
+    transaction: &Transaction,
+    settings: &PassSettings,
+    moments: &Moments,
+    webhook_id: Option<&str>,
+) -> Result<Due, PassError> {
     let sql = format!(
         "WITH {watermark}, waiting AS ({waiting})
          SELECT EXISTS (SELECT FROM booking_automation_migrations WHERE name = '{latest}'),
@@ -193,7 +270,10 @@ async fn ask(transaction: &Transaction, settings: &PassSettings, moments: &Momen
                 EXISTS (SELECT FROM booking_automation_looks) OR {reminders},
                 EXISTS (SELECT FROM booking_automation_events WHERE flag_due),
                 waiting.pending, waiting.claimable, waiting.oldest_due_at,
-                watermark.digest, watermark.looked_through, watermark.sweep
+                watermark.digest, watermark.looked_through, watermark.sweep,
+                EXISTS (SELECT FROM automation_runs
+                         WHERE webhook_id = $4
+                           AND created_at > now() - interval '{WEBHOOK_ID_MINUTES} minutes')
            FROM watermark, waiting",
         watermark = reminders::WATERMARK,
         latest = migrate::LATEST,
@@ -201,7 +281,9 @@ async fn ask(transaction: &Transaction, settings: &PassSettings, moments: &Momen
         reminders = reminders::ANY_DUE,
         waiting = outbox::WAITING,
     );
-    let row = match transaction.query_one(&sql, &moments.parameters()).await {
+    let [as_of, expire_before, complete_before] = moments.parameters();
+    let parameters = [as_of, expire_before, complete_before, (&webhook_id as _, Type::TEXT)];
+    let row = match transaction.query_one(&sql, &parameters).await {
         Err(error) if migrate::is_schema_missing(&error) => return Err(PassError::SchemaMissing),
         row => row?,
     };
@@ -216,28 +298,71 @@ async fn ask(transaction: &Transaction, settings: &PassSettings, moments: &Momen
         backlog,
         claimable,
         watermark: Watermark { rules_digest: row.get(7), looked_through: row.get(8), sweep: row.get(9) },
+        duplicate_request: row.get(10),
     })
 }
 
-/// Writes the run's row and commits, in one round trip. The row is how a lost COMMIT is settled.
+/// Writes the run's row and commits, in one round trip. The row is how a lost COMMIT is settled, and what
+/// remembers a `webhook-id`.
 async fn commit(
     transaction: Transaction,
+    call: &Call,
     work: &Work,
     looked_through: Timestamp<DateTime<Utc>>,
     rules_digest: &str,
 ) -> Result<(), DatabaseError> {
-    let sql = "INSERT INTO automation_runs (id, trigger, as_of, outcome, summary, looked_through, rules_digest)
-               VALUES ($1, $2, $3, 'completed', $4, $5, $6)";
-    let parameters = [
-        (&work.run_id as _, Type::UUID),
-        (&work.trigger.as_str() as _, Type::TEXT),
-        (&work.as_of as _, Type::TIMESTAMPTZ),
-        (&Json(Summary::Completed(*work)) as _, Type::JSONB),
-        (&looked_through as _, Type::TIMESTAMPTZ),
-        (&rules_digest as _, Type::TEXT),
-    ];
-    transaction.commit_after(async |transaction| transaction.execute(sql, &parameters).await).await?;
-    Ok(())
+    let row = RunRow {
+        run_id: work.run_id,
+        as_of: Some(work.as_of),
+        outcome: "completed",
+        webhook_id: call.cause.webhook_id(),
+        summary: Some(Json(Summary::Completed(*work))),
+        error: None,
+        looked_through: Some(looked_through),
+        rules_digest: Some(rules_digest),
+    };
+    transaction.commit_after(async |transaction| row.insert(transaction, &call.cause).await).await
+}
+
+/// A row of `automation_runs`.
+struct RunRow<'a> {
+    run_id: Uuid,
+    /// `None`: now.
+    as_of: Option<DateTime<Utc>>,
+    outcome: &'static str,
+    /// Only of a pass that is committed: another may be repeated.
+    webhook_id: Option<&'a str>,
+    summary: Option<Json<Summary>>,
+    error: Option<String>,
+    looked_through: Option<Timestamp<DateTime<Utc>>>,
+    rules_digest: Option<&'a str>,
+}
+
+impl RunRow<'_> {
+    async fn insert(&self, transaction: &Transaction, cause: &Cause) -> Result<(), DatabaseError> {
+        // The conflict: a failure that turns out to be no failure, since the pass was committed after all.
+        let sql = "INSERT INTO automation_runs (id, trigger, scheduled_time, execution_id, attempt, as_of, outcome,
+                                                webhook_id, summary, error, looked_through, rules_digest)
+                   VALUES ($1, $2, $3, $4, $5, coalesce($6, clock_timestamp()), $7, $8, $9, $10, $11, $12)
+                   ON CONFLICT DO NOTHING";
+        let scheduled = cause.scheduled();
+        let parameters = [
+            (&self.run_id as _, Type::UUID),
+            (&cause.trigger().as_str() as _, Type::TEXT),
+            (&scheduled.time as _, Type::TEXT),
+            (&scheduled.execution_id as _, Type::TEXT),
+            (&scheduled.attempt as _, Type::TEXT),
+            (&self.as_of as _, Type::TIMESTAMPTZ),
+            (&self.outcome as _, Type::TEXT),
+            (&self.webhook_id as _, Type::TEXT),
+            (&self.summary as _, Type::JSONB),
+            (&self.error as _, Type::TEXT),
+            (&self.looked_through as _, Type::TIMESTAMPTZ),
+            (&self.rules_digest as _, Type::TEXT),
+        ];
+        transaction.execute(sql, &parameters).await?;
+        Ok(())
+    }
 }
 
 /// Completes the run's row with what delivery did, and commits. Not part of the pass.
@@ -250,18 +375,18 @@ pub(crate) async fn record_summary(transaction: Transaction, work: &Work) -> Res
 
 /// Settles a COMMIT whose answer was lost: looks for its run row; when it is not there, takes the pass's
 /// lock, so that the transaction has ended one way or the other, and looks again.
-async fn was_committed(database: &Database, run_id: Uuid) -> Result<bool, DatabaseError> {
-    let committed = has_run_row(database, run_id, "").await? || {
+async fn was_committed(database: &Database, run_id: Uuid, until: Instant) -> Result<bool, DatabaseError> {
+    let committed = has_run_row(database, run_id, "", until).await? || {
         let lock =
             format!("SET LOCAL lock_timeout = {}; SELECT pg_advisory_xact_lock({PASS_LOCK})", SETTLE_FOR.as_millis());
-        has_run_row(database, run_id, &lock).await?
+        has_run_row(database, run_id, &lock, until).await?
     };
     tracing::warn!(run.id = %run_id, committed, "the connection broke in COMMIT; settled by looking for the run's row");
     Ok(committed)
 }
 
-async fn has_run_row(database: &Database, run_id: Uuid, before: &str) -> Result<bool, DatabaseError> {
-    let begin = Begin { statement_timeout: SETTLE_FOR, ..Begin::default() };
+async fn has_run_row(database: &Database, run_id: Uuid, before: &str, until: Instant) -> Result<bool, DatabaseError> {
+    let begin = Begin { statement_timeout: SETTLE_FOR, until: Some(until), ..Begin::default() };
     let (transaction, _) = database.begin(&begin, before).await?;
     let sql = "SELECT EXISTS (SELECT FROM automation_runs WHERE id = $1)";
     let found = transaction.query_one(sql, &[(&run_id, Type::UUID)]).await?.get(0);
@@ -275,18 +400,19 @@ async fn record_failure(
     run_id: Uuid,
     error: &DatabaseError,
 ) -> Result<(), DatabaseError> {
-    let (transaction, _) = database.begin(&Begin::default(), "").await?;
-    let sql = "INSERT INTO automation_runs (id, trigger, as_of, outcome, error)
-               VALUES ($1, $2, coalesce($3, clock_timestamp()), 'failed', $4) ON CONFLICT DO NOTHING";
-    let details = format!("{error}: {}", error.details());
-    let parameters = [
-        (&run_id as _, Type::UUID),
-        (&call.trigger.as_str() as _, Type::TEXT),
-        (&call.as_of as _, Type::TIMESTAMPTZ),
-        (&details as _, Type::TEXT),
-    ];
-    transaction.commit_after(async |transaction| transaction.execute(sql, &parameters).await).await?;
-    Ok(())
+    let until = call.deadline.max(Instant::now() + RECORD_FAILURE_FOR);
+    let (transaction, _) = database.begin(&Begin { until: Some(until), ..Begin::default() }, "").await?;
+    let row = RunRow {
+        run_id,
+        as_of: call.as_of,
+        outcome: "failed",
+        webhook_id: None,
+        summary: None,
+        error: Some(format!("{error}: {}", error.details())),
+        looked_through: None,
+        rules_digest: None,
+    };
+    transaction.commit_after(async |transaction| row.insert(transaction, &call.cause).await).await
 }
 
 /// What a pass would do now.
@@ -301,13 +427,13 @@ pub async fn preview(database: &Database, settings: &PassSettings, call: &Call) 
     let (transaction, rows) = database.begin(&begin, ask_clock).await?;
     let as_of = call.as_of.or_else(|| clock(&rows)).unwrap_or_default();
     let moments = Moments::new(as_of, settings);
-    let due = ask(&transaction, settings, &moments).await?;
+    let due = ask(&transaction, settings, &moments, None).await?;
     let transitions = transitions::preview(&transaction, &moments, settings).await?;
     let verdicts = reminders::preview(&transaction, as_of, &due.watermark).await?;
     transaction.rollback().await?;
     Ok(Work {
         run_id: Uuid::nil(),
-        trigger: call.trigger,
+        trigger: call.cause.trigger(),
         as_of,
         transitions,
         reminders: waiting_reminders(&due, &verdicts),

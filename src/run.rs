@@ -2,6 +2,8 @@
 
 use std::time::Instant;
 
+use tokio::sync::Mutex;
+
 use crate::config::PassSettings;
 use crate::database::{Begin, Database, Result};
 use crate::delivery::{self, Mailer};
@@ -9,36 +11,66 @@ use crate::outbox;
 use crate::pass::{self, Call, Committed, Pass, PassError};
 use crate::summary::{Skip, SkipReason, Summary, Work};
 
+/// What a call works with, made once at start, whatever fires the calls.
+#[derive(Debug)]
+pub struct Automation {
+    database: Database,
+    settings: PassSettings,
+    mailer: Mailer,
+    /// Held while a pass runs in this process: another call shall skip, and not wait for its connection.
+    passing: Mutex<()>,
+}
+
+impl Automation {
+    /// Passes on `database`, delivered by `mailer`.
+    pub fn new(database: Database, settings: PassSettings, mailer: Mailer) -> Self {
+        Self { database, settings, mailer, passing: Mutex::new(()) }
+    }
+}
+
 /// Runs a pass and delivers what is due.
+///
+/// Dropped in the middle, it forgets what it has sent and not recorded yet, and that would be sent again: let
+/// it come to its end, which the call's deadline sees to.
 ///
 /// # Errors
 /// When the pass failed. What goes wrong after it was committed is logged, and the summary tells what is
 /// known.
-pub async fn run(
-    database: &Database,
-    settings: &PassSettings,
-    mailer: &Mailer<'_>,
-    call: &Call,
-) -> std::result::Result<Summary, PassError> {
+pub async fn run(automation: &Automation, call: &Call) -> std::result::Result<Summary, PassError> {
+    let summary = pass_and_deliver(automation, call).await?;
+    tracing::info!(
+        outcome = summary.outcome(),
+        trigger = call.cause.trigger().as_str(),
+        summary = serde_json::to_string(&summary).unwrap_or_default(),
+        "the call ended"
+    );
+    Ok(summary)
+}
+
+async fn pass_and_deliver(automation: &Automation, call: &Call) -> std::result::Result<Summary, PassError> {
+    let Automation { database, settings, mailer, passing } = automation;
     let started = Instant::now();
-    let committed = match pass::run(database, settings, call).await? {
+    let pass = match passing.try_lock() {
+        Ok(_passing) => pass::run(database, settings, call).await?,
+        Err(_) => Pass::Skipped(SkipReason::Overlap),
+    };
+    let Committed { mut work, claimable, flags_due } = match pass {
         Pass::Committed(committed) => committed,
-        Pass::Overlap => {
+        Pass::Skipped(reason) => {
             let duration_ms = milliseconds_since(started);
-            return Ok(Summary::Skipped(Skip { reason: SkipReason::Overlap, trigger: call.trigger, duration_ms }));
+            return Ok(Summary::Skipped(Skip { reason, trigger: call.cause.trigger(), duration_ms }));
         }
     };
-    let Committed { mut work, claimable, flags_due } = committed;
     if claimable {
         let delivered = delivery::deliver(database, mailer, call).await;
         work.reminders.add(&delivered);
     }
+    work.duration_ms = milliseconds_since(started);
+    if claimable && let Err(error) = conclude(database, &mut work, call.deadline).await {
+        tracing::error!(error = error.loggable(), "the run's summary could not be completed");
+    }
     if claimable || flags_due {
         delivery::project_flags(database, call.deadline).await;
-    }
-    work.duration_ms = milliseconds_since(started);
-    if claimable && let Err(error) = conclude(database, &mut work).await {
-        tracing::error!(error = error.loggable(), "the run's summary could not be completed");
     }
     Ok(Summary::Completed(work))
 }
@@ -60,8 +92,8 @@ pub async fn dry_run(
 }
 
 /// Counts what delivery left, and writes the summary into the run's row.
-async fn conclude(database: &Database, work: &mut Work) -> Result<()> {
-    let (transaction, _) = database.begin(&Begin::default(), "").await?;
+async fn conclude(database: &Database, work: &mut Work, deadline: Instant) -> Result<()> {
+    let (transaction, _) = database.begin(&Begin { until: Some(deadline), ..Begin::default() }, "").await?;
     let (backlog, claimable) = outbox::waiting(&transaction.query_one(outbox::WAITING, &[]).await?, 0);
     work.backlog = backlog;
     work.reminders.deferred = claimable;

@@ -14,8 +14,19 @@ pub enum Summary {
     Completed(Work),
     /// What a pass would do now. Nothing was written or sent.
     DryRun(Work),
-    /// Another pass is running: this call did nothing and waited for nothing.
+    /// This call did nothing and waited for nothing.
     Skipped(Skip),
+}
+
+impl Summary {
+    /// Its `outcome`.
+    pub fn outcome(&self) -> &'static str {
+        match self {
+            Self::Completed(_) => "completed",
+            Self::DryRun(_) => "dry_run",
+            Self::Skipped(_) => "skipped",
+        }
+    }
 }
 
 /// A pass that did not run.
@@ -33,14 +44,22 @@ pub struct Skip {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum SkipReason {
-    /// Another pass holds the lock.
+    /// Another pass is running.
     Overlap,
+    /// A signed request with this `webhook-id` has run a pass before.
+    DuplicateRequest,
 }
 
 /// What fires a call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Trigger {
+    /// A direct invocation by the scheduler.
+    Schedule,
+    /// HTTP with a bearer secret.
+    Bearer,
+    /// HTTP with a signature.
+    Signature,
     /// The command line.
     Cli,
 }
@@ -49,6 +68,9 @@ impl Trigger {
     /// As it is written in the summary and in `automation_runs`.
     pub fn as_str(self) -> &'static str {
         match self {
+            Self::Schedule => "schedule",
+            Self::Bearer => "bearer",
+            Self::Signature => "signature",
             Self::Cli => "cli",
         }
     }

@@ -5,8 +5,7 @@ use std::time::Duration;
 
 use booking_automation::config::{DatabaseSettings, PassSettings};
 use booking_automation::database::Database;
-use booking_automation::pass::{self, Call, Pass};
-use booking_automation::summary::Trigger;
+use booking_automation::pass::{self, Call, Cause, Pass};
 use chrono::{DateTime, Utc};
 use tokio_postgres::Client;
 
@@ -372,7 +371,7 @@ fn library(url: &str) -> (Database, PassSettings) {
 
 fn call_at(as_of: DateTime<Utc>) -> Call {
     let deadline = std::time::Instant::now() + Duration::from_secs(60);
-    Call { trigger: Trigger::Cli, as_of: Some(as_of), deadline }
+    Call { cause: Cause::Cli, as_of: Some(as_of), deadline }
 }
 
 #[tokio::test]

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use tokio::io::{AsyncBufReadExt, BufReader};
 
 use serde_json::Value;
 
@@ -184,7 +185,34 @@ async fn two_at_once_do_the_work_once() {
         assert!(said.success, "{}", said.stderr);
     }
     let done: usize = calls.iter().map(|said| said.stderr.matches("done: ").count()).sum();
-    assert_eq!(done, 10, "seven steps and three indexes, each once");
+    assert_eq!(done, 11, "eight steps and three indexes, each once");
+}
+
+#[tokio::test]
+async fn a_build_that_outlives_its_caller_is_waited_for_and_not_begun_again() {
+    let app = App::empty().await;
+    app.db.batch_execute(THEIRS).await.unwrap();
+    let holder = connect(&app.url).await;
+    holder.batch_execute("BEGIN ISOLATION LEVEL REPEATABLE READ; SELECT FROM users LIMIT 1").await.unwrap();
+    let quiet = std::process::Stdio::null;
+    let mut first = app.command(&["migrate"]).stderr(quiet()).stdout(quiet()).spawn().unwrap();
+    app.waits_for("SELECT EXISTS (SELECT FROM pg_stat_progress_create_index WHERE phase LIKE 'waiting%' AND datname = current_database())").await;
+    first.kill().await.unwrap();
+
+    let mut command = app.command(&["migrate"]);
+    let mut second = command.stderr(std::process::Stdio::piped()).stdout(quiet()).spawn().unwrap();
+    let mut lines = BufReader::new(second.stderr.take().unwrap()).lines();
+    let mut said = String::new();
+    while let Some(line) = lines.next_line().await.unwrap() {
+        if line.contains("somebody else's lock") {
+            holder.batch_execute("COMMIT").await.unwrap();
+        }
+        said += &line;
+    }
+    assert!(second.wait().await.unwrap().success(), "{said}");
+    assert!(said.contains("somebody else's lock"), "{said}");
+    assert!(!said.contains("done: index booking_automation_confirmed_start"), "{said}");
+    assert!(said.contains("done: index booking_automation_in_progress_end"), "{said}");
 }
 
 #[tokio::test]

@@ -1,0 +1,158 @@
+//! The ways in over HTTP: `/run` fires a pass, `/health` says that the process lives.
+//!
+//! One router, the same on Lambda and under `serve`. What is refused (401, 404, 405, 413) has read and
+//! written nothing.
+
+use std::num::NonZeroU32;
+use std::sync::Arc;
+use std::time::{Duration, Instant, SystemTime};
+
+use axum::body::{Body, Bytes, HttpBody};
+use axum::extract::{Request, State};
+use axum::http::header::{ALLOW, AUTHORIZATION, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
+use axum::response::{IntoResponse, Response};
+use axum::routing::any;
+use axum::{Json, Router};
+use governor::clock::{Clock, DefaultClock};
+use governor::{DefaultDirectRateLimiter, Quota, RateLimiter};
+use serde_json::json;
+use tokio_util::task::TaskTracker;
+
+use crate::auth::{self, Credentials};
+use crate::config::CronSecrets;
+use crate::pass::{Call, Cause, PassError};
+use crate::run::{self, Automation};
+
+/// A call must be over after this long, and answered within 20 s: external cron services give up at 30 s.
+/// The rest is for a failure's record, and for the way back.
+const CALL_TIME: Duration = Duration::from_secs(18);
+/// Largest body, in bytes. Nothing is read from it; it is part of what is signed.
+const LARGEST_BODY: usize = 64 * 1024;
+/// How long a caller may take to send it.
+const BODY_TIME: Duration = Duration::from_secs(10);
+/// Calls a minute to one process, and how many of them at once: a cron service makes one, and repeats.
+const CALLS_PER_MINUTE: NonZeroU32 = NonZeroU32::new(30).expect("not zero");
+
+/// When the process that answers will be gone: an extension of the request, where there is such a time.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct GoneAt(pub(crate) Instant);
+
+/// What the routes work with.
+struct Service {
+    automation: Arc<Automation>,
+    secrets: CronSecrets,
+    rate: DefaultDirectRateLimiter,
+    calls: TaskTracker,
+}
+
+/// The routes. A call that has begun is one of `calls`, whether its client still waits or not.
+pub(crate) fn router(automation: Arc<Automation>, secrets: CronSecrets, calls: TaskTracker) -> Router {
+    let rate = RateLimiter::direct(Quota::per_minute(CALLS_PER_MINUTE));
+    Router::new()
+        .route("/run", any(run))
+        .route("/health", any(health))
+        .fallback(async || problem(StatusCode::NOT_FOUND, "there is /run and /health"))
+        .with_state(Arc::new(Service { automation, secrets, rate, calls }))
+}
+
+async fn health(method: Method) -> Response {
+    if method != Method::GET && method != Method::HEAD {
+        return method_not_allowed("GET, HEAD");
+    }
+    Json(json!({"status": "ok"})).into_response()
+}
+
+/// Judged in this order: method, size, credentials, rate.
+async fn run(State(service): State<Arc<Service>>, request: Request) -> Response {
+    if *request.method() != Method::GET && *request.method() != Method::POST {
+        return method_not_allowed("GET, POST");
+    }
+    let (head, body) = request.into_parts();
+    let body = match read(body).await {
+        Ok(body) => body,
+        Err(refused) => return refused,
+    };
+    let cause = match auth::authenticate(&service.secrets, &credentials(&head.headers), &body, SystemTime::now()) {
+        Ok(cause) => cause,
+        Err(refusal) => {
+            tracing::info!("refused a call: {refusal}");
+            return unauthorized();
+        }
+    };
+    if let Err(too_soon) = service.rate.check() {
+        return too_many(too_soon.wait_time_from(DefaultClock::default().now()));
+    }
+    let gone_at = head.extensions.get::<GoneAt>();
+    let deadline = Instant::now() + CALL_TIME;
+    let deadline = gone_at.map_or(deadline, |GoneAt(gone_at)| deadline.min(*gone_at));
+    fire(&service, cause, deadline).await
+}
+
+/// In a task of its own: a client that hangs up must not cut off what is being sent and recorded.
+async fn fire(service: &Service, cause: Cause, deadline: Instant) -> Response {
+    let automation = service.automation.clone();
+    let call = Call { cause, as_of: None, deadline };
+    match service.calls.spawn(async move { run::run(&automation, &call).await }).await {
+        Ok(Ok(summary)) => Json(summary).into_response(),
+        Ok(Err(error)) => {
+            tracing::error!("{error}");
+            let detail = match error {
+                PassError::SchemaMissing => "the database has not been migrated",
+                PassError::Database(_) => "the pass failed and changed nothing; the log says why",
+            };
+            problem(StatusCode::SERVICE_UNAVAILABLE, detail)
+        }
+        Err(error) => {
+            tracing::error!("the call was cut off: {error}");
+            problem(StatusCode::SERVICE_UNAVAILABLE, "the call was cut off; the log says why")
+        }
+    }
+}
+
+async fn read(body: Body) -> Result<Bytes, Response> {
+    let too_large = || problem(StatusCode::PAYLOAD_TOO_LARGE, "a body may have 64 KiB");
+    if body.size_hint().lower() > LARGEST_BODY as u64 {
+        return Err(too_large());
+    }
+    match tokio::time::timeout(BODY_TIME, axum::body::to_bytes(body, LARGEST_BODY)).await {
+        Ok(Ok(body)) => Ok(body),
+        Ok(Err(_)) => Err(too_large()),
+        Err(_) => Err(problem(StatusCode::REQUEST_TIMEOUT, "the body did not arrive")),
+    }
+}
+
+fn credentials(headers: &HeaderMap) -> Credentials<'_> {
+    let all = |name: HeaderName| headers.get_all(name).iter().map(HeaderValue::as_bytes).collect();
+    Credentials {
+        authorization: all(AUTHORIZATION),
+        webhook_id: all(HeaderName::from_static("webhook-id")),
+        webhook_timestamp: all(HeaderName::from_static("webhook-timestamp")),
+        webhook_signature: all(HeaderName::from_static("webhook-signature")),
+    }
+}
+
+/// One answer for every reason: a caller learns nothing of which part was right.
+fn unauthorized() -> Response {
+    let mut response = problem(StatusCode::UNAUTHORIZED, "valid credentials are needed");
+    response.headers_mut().insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+    response
+}
+
+fn method_not_allowed(allowed: &'static str) -> Response {
+    let mut response = problem(StatusCode::METHOD_NOT_ALLOWED, "this path takes other methods");
+    response.headers_mut().insert(ALLOW, HeaderValue::from_static(allowed));
+    response
+}
+
+fn too_many(wait: Duration) -> Response {
+    let mut response = problem(StatusCode::TOO_MANY_REQUESTS, "too many calls");
+    response.headers_mut().insert(RETRY_AFTER, HeaderValue::from(wait.as_secs() + 1));
+    response
+}
+
+/// RFC 9457. Without a type of its own, the title is the status's.
+fn problem(status: StatusCode, detail: &'static str) -> Response {
+    let body = json!({"title": status.canonical_reason(), "status": status.as_u16(), "detail": detail});
+    (status, [(CONTENT_TYPE, "application/problem+json")], body.to_string()).into_response()
+}

@@ -1,0 +1,174 @@
+//! AWS Lambda: direct invocations (the scheduler's, and `migrate`) here, everything else through the HTTP
+//! routes. The only module that knows `lambda_http`.
+//!
+//! Which of the two an event is, its request context says, never its path: a direct invocation arrives as
+//! `POST /events`, and so may a request of anybody's. The answer's status is thrown away on that way, so that
+//! a failure must be an `Err` to become a *function error*, which alarms and retries see.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant, SystemTime};
+
+use axum::Router;
+use axum::response::Response;
+use lambda_http::request::RequestContext;
+use lambda_http::tower::ServiceExt;
+use lambda_http::{Body, Context, Request, RequestExt, lambda_runtime::Diagnostic, service_fn};
+use serde::Deserialize;
+use serde_json::{Value, json};
+use tokio_util::task::TaskTracker;
+
+use crate::config::{CronSecrets, DatabaseSettings, PassSettings};
+use crate::database::Database;
+use crate::http::{self, GoneAt};
+use crate::migrate;
+use crate::pass::{Call, Cause, Scheduled};
+use crate::run::{self, Automation};
+
+/// What is left of an invocation's time for a failure's record and the way back.
+const MARGIN: Duration = Duration::from_secs(2);
+/// Longest text that is recorded of what the scheduler says of itself, in characters.
+const LONGEST_NOTE: usize = 200;
+
+/// Whether this process is a Lambda function's.
+pub fn is_here() -> bool {
+    std::env::var_os("AWS_LAMBDA_RUNTIME_API").is_some()
+}
+
+/// What the function works with.
+struct Function {
+    automation: Arc<Automation>,
+    database_settings: DatabaseSettings,
+    pass_settings: PassSettings,
+    routes: Router,
+}
+
+/// Answers invocations until the environment is taken down.
+///
+/// # Errors
+/// When the runtime API cannot be reached.
+pub async fn run(
+    automation: Automation,
+    database_settings: DatabaseSettings,
+    pass_settings: PassSettings,
+    secrets: CronSecrets,
+) -> anyhow::Result<()> {
+    let automation = Arc::new(automation);
+    let routes = http::router(automation.clone(), secrets, TaskTracker::new());
+    let function = Arc::new(Function { automation, database_settings, pass_settings, routes });
+    lambda_http::run(service_fn(|request| answer(function.clone(), request))).await.map_err(anyhow::Error::from_boxed)
+}
+
+async fn answer(function: Arc<Function>, mut request: Request) -> Result<Response, Failure> {
+    let gone_at = gone_at(&request.lambda_context());
+    if matches!(request.request_context_ref(), Some(RequestContext::PassThrough)) {
+        let answer = invoke(function, request.body(), gone_at).await?;
+        return Ok(Response::new(axum::body::Body::from(answer.to_string())));
+    }
+    request.extensions_mut().insert(GoneAt(gone_at));
+    function.routes.clone().oneshot(request).await.map_err(|never| match never {})
+}
+
+/// When the invocation's work must be over.
+fn gone_at(context: &Context) -> Instant {
+    let left = context.deadline().duration_since(SystemTime::now()).unwrap_or_default();
+    Instant::now() + left.saturating_sub(MARGIN)
+}
+
+/// The payloads of a direct invocation.
+#[derive(Deserialize)]
+#[serde(tag = "trigger", rename_all = "snake_case", deny_unknown_fields)]
+enum Invocation {
+    Schedule {
+        #[serde(default)]
+        scheduled_time: Value,
+        #[serde(default)]
+        execution_id: Value,
+        #[serde(default)]
+        attempt: Value,
+    },
+    Migrate {},
+}
+
+async fn invoke(function: Arc<Function>, payload: &Body, gone_at: Instant) -> Result<Value, Failure> {
+    match serde_json::from_slice(payload) {
+        Ok(Invocation::Schedule { scheduled_time, execution_id, attempt }) => {
+            let scheduled =
+                Scheduled { time: note(scheduled_time), execution_id: note(execution_id), attempt: note(attempt) };
+            let call = Call { cause: Cause::Schedule(scheduled), as_of: None, deadline: gone_at };
+            let summary =
+                run::run(&function.automation, &call).await.map_err(|error| Failure::new("PassFailed", error))?;
+            Ok(json!(summary))
+        }
+        // On a thread of its own: the compiler cannot see that its async closures are Send.
+        Ok(Invocation::Migrate {}) => {
+            let runtime = tokio::runtime::Handle::current();
+            tokio::task::spawn_blocking(move || runtime.block_on(migrate(&function, gone_at)))
+                .await
+                .map_err(|error| Failure::new("MigrationFailed", error))?
+        }
+        Err(_) => Err(Failure::new(
+            "UnknownPayload",
+            "the payload is none that this function takes: \
+             {\"trigger\":\"schedule\"}, with scheduled_time, execution_id and attempt if need be; \
+             {\"trigger\":\"migrate\"}; a request of a function URL or an HTTP API",
+        )),
+    }
+}
+
+/// A text that PostgreSQL takes, whatever came.
+fn note(value: Value) -> Option<String> {
+    let text = match value {
+        Value::Null => return None,
+        Value::String(text) => text,
+        other => other.to_string(),
+    };
+    Some(text.chars().filter(|character| *character != '\0').take(LONGEST_NOTE).collect())
+}
+
+/// Applies the migrations, and tells what the first pass would do.
+async fn migrate(function: &Function, gone_at: Instant) -> Result<Value, Failure> {
+    let failed = |error: &dyn std::fmt::Display| Failure::new("MigrationFailed", error);
+    // One connection builds an index while another holds the lock.
+    let database = Database::new(&function.database_settings, 2).map_err(|error| failed(&error))?;
+    let mut steps = Vec::new();
+    let report = |step: &str| {
+        tracing::info!("done: {step}");
+        steps.push(step.to_owned());
+    };
+    match tokio::time::timeout_at(gone_at.into(), migrate::migrate(&database, Some(gone_at), report)).await {
+        Ok(migrated) => migrated.map_err(|error| failed(&error))?,
+        Err(_) => {
+            return Err(failed(
+                &"the invocation's time is over; what was done stays: invoke again, \
+                 with a longer time-out of the function if it happens again at the same step",
+            ));
+        }
+    }
+    let call = Call { cause: Cause::Cli, as_of: None, deadline: gone_at };
+    let preview = run::dry_run(&database, &function.pass_settings, &call).await.map_err(|error| {
+        failed(&format!("the schema is up to date, but the first pass cannot be previewed: {error}"))
+    })?;
+    Ok(json!({"outcome": "migrated", "steps": steps, "first_pass": preview}))
+}
+
+/// A function error.
+#[derive(Debug)]
+struct Failure {
+    kind: &'static str,
+    message: String,
+}
+
+impl Failure {
+    /// Logged here, once, at the boundary.
+    fn new(kind: &'static str, message: impl ToString) -> Self {
+        let message = message.to_string();
+        tracing::error!(error.kind = kind, "{message}");
+        Self { kind, message }
+    }
+}
+
+impl From<Failure> for Diagnostic {
+    fn from(failure: Failure) -> Self {
+        Self { error_type: failure.kind.to_owned(), error_message: failure.message }
+    }
+}

@@ -1,0 +1,82 @@
+//! `serve`: the same routes on a listener of our own, and a timer for places without a cron.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use anyhow::Context;
+use tokio::net::TcpListener;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::time::MissedTickBehavior;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use crate::config::CronSecrets;
+use crate::http;
+use crate::pass::{Call, Cause};
+use crate::run::{self, Automation};
+
+/// Longest time for a call by the timer.
+const CALL_TIME: Duration = Duration::from_secs(50);
+/// How long calls under way may take to end after a signal: longer than one over HTTP takes, and shorter than
+/// Kubernetes waits before it kills.
+const SHUTDOWN_TIME: Duration = Duration::from_secs(25);
+
+/// Answers on `listen`, and fires a pass `every` so often, until SIGTERM or SIGINT. Calls under way are let
+/// come to their end.
+///
+/// # Errors
+/// When the address cannot be listened on.
+pub async fn serve(
+    automation: Automation,
+    secrets: CronSecrets,
+    listen: SocketAddr,
+    every: Option<Duration>,
+) -> anyhow::Result<()> {
+    let automation = Arc::new(automation);
+    let (calls, stop) = (TaskTracker::new(), CancellationToken::new());
+    let listener = TcpListener::bind(listen).await.with_context(|| format!("cannot listen on {listen}"))?;
+    tracing::info!("listening on http://{}", listener.local_addr()?);
+    if secrets.is_empty() && every.is_none() {
+        tracing::warn!("nothing can fire a pass: set CRON_SECRET or CRON_SIGNING_SECRET, or use --every");
+    }
+    if let Some(every) = every {
+        calls.spawn(fire_every(every, automation.clone(), stop.clone()));
+    }
+    let router = http::router(automation, secrets, calls.clone());
+    let server = axum::serve(listener, router).with_graceful_shutdown(stop.clone().cancelled_owned());
+    calls.spawn(async move {
+        if let Err(error) = server.await {
+            tracing::error!("the listener ended: {error}");
+        }
+    });
+    signalled().await?;
+    tracing::info!("ending when the calls under way have");
+    stop.cancel();
+    calls.close();
+    if tokio::time::timeout(SHUTDOWN_TIME, calls.wait()).await.is_err() {
+        tracing::warn!("calls were cut off; what they had not recorded is tried again when its lease runs out");
+    }
+    Ok(())
+}
+
+/// A tick that comes while a call is under way is left out.
+async fn fire_every(every: Duration, automation: Arc<Automation>, stop: CancellationToken) {
+    let mut ticks = tokio::time::interval(every);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Skip);
+    while stop.run_until_cancelled(ticks.tick()).await.is_some() {
+        let call = Call { cause: Cause::Cli, as_of: None, deadline: Instant::now() + every.min(CALL_TIME) };
+        if let Err(error) = run::run(&automation, &call).await {
+            tracing::error!("{error}");
+        }
+    }
+}
+
+async fn signalled() -> anyhow::Result<()> {
+    let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
+    tokio::select! {
+        _ = terminate.recv() => {}
+        _ = interrupt.recv() => {}
+    }
+    Ok(())
+}
