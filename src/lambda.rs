@@ -90,6 +90,9 @@ enum Invocation {
 }
 
 async fn invoke(function: Arc<Function>, payload: &Body, gone_at: Instant) -> Result<Value, Failure> {
+    if gone_at <= Instant::now() {
+        return Err(Failure::new("NoTime", "the invocation has no time left: give the function a longer time-out"));
+    }
     match serde_json::from_slice(payload) {
         Ok(Invocation::Schedule { scheduled_time, execution_id, attempt }) => {
             let scheduled =

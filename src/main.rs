@@ -153,8 +153,7 @@ async fn execute(command: Command) -> anyhow::Result<()> {
         }
         Command::Serve { listen, every } => {
             let secrets = CronSecrets::from_environment(&config::environment)?;
-            // One for the pass under way, the others for the calls before it that still deliver.
-            let automation = automation(&database_settings, 4, pass_settings).await?;
+            let automation = automation(&database_settings, serve::CONNECTIONS, pass_settings).await?;
             serve::serve(automation, secrets, listen, every).await
         }
     }

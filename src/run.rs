@@ -2,14 +2,12 @@
 
 use std::time::Instant;
 
-use tokio::sync::Mutex;
-
 use crate::config::PassSettings;
 use crate::database::{Begin, Database, Result};
 use crate::delivery::{self, Mailer};
 use crate::outbox;
 use crate::pass::{self, Call, Committed, Pass, PassError};
-use crate::summary::{Skip, SkipReason, Summary, Work};
+use crate::summary::{Skip, Summary, Work};
 
 /// What a call works with, made once at start, whatever fires the calls.
 #[derive(Debug)]
@@ -17,14 +15,12 @@ pub struct Automation {
     database: Database,
     settings: PassSettings,
     mailer: Mailer,
-    /// Held while a pass runs in this process: another call shall skip, and not wait for its connection.
-    passing: Mutex<()>,
 }
 
 impl Automation {
     /// Passes on `database`, delivered by `mailer`.
     pub fn new(database: Database, settings: PassSettings, mailer: Mailer) -> Self {
-        Self { database, settings, mailer, passing: Mutex::new(()) }
+        Self { database, settings, mailer }
     }
 }
 
@@ -48,13 +44,9 @@ pub async fn run(automation: &Automation, call: &Call) -> std::result::Result<Su
 }
 
 async fn pass_and_deliver(automation: &Automation, call: &Call) -> std::result::Result<Summary, PassError> {
-    let Automation { database, settings, mailer, passing } = automation;
+    let Automation { database, settings, mailer } = automation;
     let started = Instant::now();
-    let pass = match passing.try_lock() {
-        Ok(_passing) => pass::run(database, settings, call).await?,
-        Err(_) => Pass::Skipped(SkipReason::Overlap),
-    };
-    let Committed { mut work, claimable, flags_due } = match pass {
+    let Committed { mut work, claimable, flags_due } = match pass::run(database, settings, call).await? {
         Pass::Committed(committed) => committed,
         Pass::Skipped(reason) => {
             let duration_ms = milliseconds_since(started);

@@ -16,6 +16,9 @@ use crate::http;
 use crate::pass::{Call, Cause};
 use crate::run::{self, Automation};
 
+/// Connections to the database: one for the pass under way, the others for calls that record what they sent,
+/// or find that a pass is under way. None of these waits for the pass's.
+pub const CONNECTIONS: usize = 4;
 /// Longest time for a call by the timer.
 const CALL_TIME: Duration = Duration::from_secs(50);
 /// How long calls under way may take to end after a signal: longer than one over HTTP takes, and shorter than

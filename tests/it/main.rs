@@ -3,6 +3,8 @@
 #![allow(clippy::unwrap_used, missing_docs, unreachable_pub, reason = "these are tests")]
 
 mod app;
+mod auth;
+mod client;
 mod cluster;
 mod delivery;
 mod guarantees;
