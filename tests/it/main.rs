@@ -8,6 +8,7 @@ mod client;
 mod cluster;
 mod delivery;
 mod guarantees;
+mod http;
 mod mail;
 mod migrations;
 mod odd_databases;

@@ -6,10 +6,10 @@ use std::process::Stdio;
 use std::time::Duration;
 
 use serde_json::Value;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::process::{Child, Command};
 
 use crate::app::{App, hours, minutes, noon, skipped};
+use crate::client::{Header, request};
 
 /// Where a program is, of those that people install in other places.
 fn find(program: &str, places: &[&str]) -> Option<PathBuf> {
@@ -35,30 +35,24 @@ async fn listens(port: u16, process: &mut Child) {
     panic!("it does not listen");
 }
 
-/// One HTTP request to this machine; the answer's body.
-async fn http(port: u16, method: &str, path: &str, body: &str) -> String {
-    let mut socket = tokio::net::TcpStream::connect(("127.0.0.1", port)).await.unwrap();
-    let request = format!(
-        "{method} {path} HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\nConnection: close\r\nContent-Type: application/json\r\n\
-         Authorization: AWS4-HMAC-SHA256 Credential=test/20260301/eu-central-1/ses/aws4_request, SignedHeaders=host, Signature=0\r\n\
-         Content-Length: {}\r\n\r\n{body}",
-        body.len()
-    );
-    socket.write_all(request.as_bytes()).await.unwrap();
-    let mut answer = String::new();
-    socket.read_to_string(&mut answer).await.unwrap();
-    assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
-    answer.split_once("\r\n\r\n").unwrap().1.to_owned()
+/// A request to moto; the answer's body.
+async fn moto(port: u16, method: &str, path: &str, body: &str) -> String {
+    let authorization =
+        b"AWS4-HMAC-SHA256 Credential=test/20260301/eu-central-1/ses/aws4_request, SignedHeaders=host, Signature=0";
+    let headers: [Header<'_>; 2] = [("Content-Type", b"application/json"), ("Authorization", authorization)];
+    let answer = request(port, method, path, &headers, body.as_bytes()).await;
+    assert_eq!(answer.status, 200, "{answer:?}");
+    answer.body
 }
 
 #[tokio::test]
 async fn an_ses_that_none_of_us_wrote_takes_our_messages() {
-    let Some(moto) = find("moto_server", &["target/moto/bin"]) else {
+    let Some(moto_server) = find("moto_server", &["target/judges/bin"]) else {
         skipped("moto_server is not installed (pip install 'moto[server]')");
         return;
     };
     let port = free_port();
-    let mut server = Command::new(moto)
+    let mut server = Command::new(moto_server)
         .args(["-H", "127.0.0.1", "-p", &port.to_string()])
         .stdout(Stdio::null())
         .stderr(Stdio::null())
@@ -78,13 +72,13 @@ async fn an_ses_that_none_of_us_wrote_takes_our_messages() {
     assert_eq!(summary["reminders"]["deferred"], 2, "{summary}");
     assert_eq!(app.reminders(first).await, ["24h pending account"]);
 
-    http(port, "POST", "/v2/email/identities", r#"{"EmailIdentity": "booking@studio.example"}"#).await;
+    moto(port, "POST", "/v2/email/identities", r#"{"EmailIdentity": "booking@studio.example"}"#).await;
     let summary = app.run(noon()).await;
     assert_eq!(summary["reminders"]["sent"], 2, "{summary}");
     assert_eq!(app.reminders(second).await, ["24h skipped superseded", "1h completed"]);
 
     // What it says it got, under the ids that we recorded.
-    let stored: Value = serde_json::from_str(&http(port, "GET", "/moto-api/data.json", "").await).unwrap();
+    let stored: Value = serde_json::from_str(&moto(port, "GET", "/moto-api/data.json", "").await).unwrap();
     let ids = app.column("SELECT message_id FROM booking_automation_events WHERE status = 'completed' AND event_type = 'reminder_sent'", &[]).await;
     let stored = stored.to_string();
     for id in ids {

@@ -1,0 +1,416 @@
+//! The ways in over HTTP, through `serve`.
+
+use std::process::Stdio;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use tokio::io::{AsyncBufReadExt, BufReader};
+use tokio::net::TcpListener;
+use tokio::process::Child;
+use tokio_postgres::Client;
+
+use crate::app::{App, connect, hours};
+use crate::client::{Answer, Header, now, receive, request, send, signature, signed};
+use crate::ses;
+
+const BEARER: &str = "a bearer secret that has no spaces: 0123456789";
+const SIGNING: &str = "whsec_C2FVsBQIhrscChlQIMV+b5sSYspob7oD";
+
+fn bearer() -> String {
+    BEARER.replace(' ', "-")
+}
+
+/// `serve`, running.
+struct Server {
+    process: Child,
+    port: u16,
+    log: tokio::task::JoinHandle<String>,
+}
+
+impl Server {
+    /// With both kinds of secrets.
+    async fn start(app: &App, arguments: &[&str]) -> Self {
+        let mut command = app.command(&[&["serve", "--listen", "127.0.0.1:0"], arguments].concat());
+        command.env("CRON_SECRET", bearer()).env("CRON_SIGNING_SECRET", SIGNING).stderr(Stdio::piped());
+        let mut process = command.spawn().unwrap();
+        let mut lines = BufReader::new(process.stderr.take().unwrap()).lines();
+        let mut said = String::new();
+        let port = loop {
+            let line = lines.next_line().await.unwrap().unwrap_or_else(|| panic!("it ended: {said}"));
+            said += &line;
+            if let Some((_, port)) = line.split_once("listening on http://127.0.0.1:") {
+                break port.parse().unwrap();
+            }
+        };
+        let log = tokio::spawn(async move {
+            while let Ok(Some(line)) = lines.next_line().await {
+                said = said + &line + "\n";
+            }
+            said
+        });
+        Self { process, port, log }
+    }
+
+    async fn bearer(&self) -> Answer {
+        let authorization = format!("Bearer {}", bearer());
+        request(self.port, "GET", "/run", &[("Authorization", authorization.as_bytes())], b"").await
+    }
+
+    async fn signed(&self, id: &str) -> Answer {
+        signed(self.port, SIGNING, id).await
+    }
+
+    fn signal(&self, signal: &str) {
+        let id = self.process.id().unwrap().to_string();
+        assert!(std::process::Command::new("kill").args([signal, &id]).status().unwrap().success());
+    }
+
+    /// Ends it, and tells what it logged.
+    async fn end(mut self) -> String {
+        self.signal("-TERM");
+        let status = tokio::time::timeout(Duration::from_secs(60), self.process.wait()).await.unwrap().unwrap();
+        let log = self.log.await.unwrap();
+        assert!(status.success(), "{log}");
+        log
+    }
+}
+
+/// A database that is not there: takes connections, counts them, and hangs up.
+async fn nothing() -> (String, Arc<AtomicUsize>) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("postgres://user:password-of-the-database@{}/x", listener.local_addr().unwrap());
+    let count = Arc::new(AtomicUsize::new(0));
+    let counted = count.clone();
+    tokio::spawn(async move {
+        while listener.accept().await.is_ok() {
+            counted.fetch_add(1, Ordering::SeqCst);
+        }
+    });
+    (url, count)
+}
+
+#[tokio::test]
+async fn what_is_refused_never_reaches_a_database() {
+    let mut app = App::empty().await;
+    let (url, connections) = nothing().await;
+    app.env.insert("DATABASE_URL", url);
+    let server = Server::start(&app, &[]).await;
+    let port = server.port;
+    let right = format!("Bearer {}", bearer());
+    let authorized: [Header<'_>; 1] = [("Authorization", right.as_bytes())];
+
+    let health = request(port, "GET", "/health", &[], b"").await;
+    assert_eq!((health.status, health.body.as_str()), (200, r#"{"status":"ok"}"#));
+
+    // The path, before everything else.
+    for path in
+        ["/", "/events", "/Run", "/run/", "/run/x", "//run", "/%72un", "/health/", "/admin", "/run%00", "/..%2frun"]
+    {
+        for method in ["GET", "POST", "DELETE"] {
+            let answer = request(port, method, path, &authorized, b"").await;
+            assert_eq!(
+                (answer.status, answer.header("content-type")),
+                (404, "application/problem+json"),
+                "{method} {path}"
+            );
+        }
+    }
+    // What the scheduler says counts for nothing here.
+    let payload = br#"{"trigger":"schedule"}"#;
+    assert_eq!(request(port, "POST", "/events", &authorized, payload).await.status, 404);
+
+    // Then the method: HEAD is not GET, where GET does something.
+    let huge = vec![b'x'; 64 * 1024 + 1];
+    for method in ["HEAD", "PUT", "DELETE", "PATCH", "OPTIONS", "TRACE", "QUERY"] {
+        let answer = request(port, method, "/run", &authorized, b"").await;
+        assert_eq!((answer.status, answer.header("allow")), (405, "GET, POST"), "{method}");
+    }
+    assert_eq!(request(port, "PUT", "/run", &[], &huge).await.status, 405);
+    assert_eq!(request(port, "POST", "/health", &[], b"").await.header("allow"), "GET, HEAD");
+
+    // Then the size, announced or not.
+    assert_eq!(request(port, "POST", "/run", &[], &huge).await.status, 413);
+    let chunked = [format!("{:x}\r\n", huge.len()).into_bytes(), huge.clone(), b"\r\n0\r\n\r\n".to_vec()].concat();
+    let headers: [Header<'_>; 2] = [("Authorization", right.as_bytes()), ("Transfer-Encoding", b"chunked")];
+    let answer = chunked_request(port, &headers, &chunked).await;
+    assert_eq!((answer.status, answer.header("content-type")), (413, "application/problem+json"));
+
+    // Then the credentials: one answer, whatever was wrong.
+    let timestamp = now().to_string();
+    let good = signature(SIGNING, b"msg_1", timestamp.as_bytes(), b"");
+    let stale = signature(SIGNING, b"msg_1", b"1649367553", b"");
+    let (id, timestamp, good): (Header<'_>, Header<'_>, Header<'_>) =
+        (("webhook-id", b"msg_1"), ("webhook-timestamp", timestamp.as_bytes()), ("webhook-signature", good.as_bytes()));
+    let refused: [&[Header<'_>]; 14] = [
+        &[],
+        &[("Authorization", b"")],
+        &[("Authorization", b"Bearer wrong")],
+        &[("Authorization", b"Bearer \xff\xfe")],
+        &[("Authorization", b"Basic dXNlcjpwYXNz")],
+        &[authorized[0], authorized[0]],
+        &[authorized[0], id],
+        &[authorized[0], id, timestamp, ("webhook-signature", b"v1,AAAA")],
+        &[("Authorization", b"Bearer wrong"), id, timestamp, good],
+        &[id, timestamp],
+        &[id, good],
+        &[timestamp, good],
+        &[id, id, timestamp, good],
+        &[id, ("webhook-timestamp", b"1649367553"), ("webhook-signature", stale.as_bytes())],
+    ];
+    let mut answers = Vec::new();
+    for headers in refused {
+        answers.push(request(port, "POST", "/run", headers, b"").await);
+    }
+    // Signed for another body.
+    answers.push(request(port, "POST", "/run", &[id, timestamp, good], b"x").await);
+    assert_eq!((answers[0].status, answers[0].header("www-authenticate")), (401, "Bearer"));
+    for answer in &answers {
+        assert_eq!(answer, &answers[0]);
+    }
+    // A secret in the URL is none.
+    assert_eq!(request(port, "GET", &format!("/run?secret={}", bearer()), &[], b"").await, answers[0]);
+    assert_eq!(connections.load(Ordering::SeqCst), 0, "nobody asked the database");
+
+    // Who is let in does.
+    let answer = server.bearer().await;
+    assert_eq!((answer.status, answer.header("content-type")), (503, "application/problem+json"), "{answer:?}");
+    assert!(connections.load(Ordering::SeqCst) > 0);
+    assert_eq!(request(port, "HEAD", "/health", &[], b"").await.status, 200);
+
+    let log = server.end().await;
+    assert!(log.contains("the database cannot be reached"), "{log}");
+    assert!(
+        !log.contains(&bearer()) && !log.contains("password-of-the-database") && !log.contains(&SIGNING[6..]),
+        "{log}"
+    );
+}
+
+/// As `request`, with a body of its own framing.
+async fn chunked_request(port: u16, headers: &[Header<'_>], body: &[u8]) -> Answer {
+    use tokio::io::AsyncWriteExt;
+    let mut socket = tokio::net::TcpStream::connect(("127.0.0.1", port)).await.unwrap();
+    let mut head = b"POST /run HTTP/1.1\r\nHost: x\r\nConnection: close\r\n".to_vec();
+    for (name, value) in headers {
+        head.extend([name.as_bytes(), b": ", value, b"\r\n"].concat());
+    }
+    let _ = socket.write_all(&[&head[..], b"\r\n", body].concat()).await;
+    receive(socket).await
+}
+
+#[tokio::test]
+async fn a_secret_or_a_signature_fires_a_pass() {
+    let app = App::new().await;
+    let server = Server::start(&app, &[]).await;
+    let answer = server.bearer().await;
+    assert_eq!((answer.status, answer.header("content-type")), (200, "application/json"), "{answer:?}");
+    assert_eq!((&answer.json()["outcome"], &answer.json()["trigger"]), (&"completed".into(), &"bearer".into()));
+
+    let answer = server.signed("msg_first").await;
+    assert_eq!((&answer.json()["outcome"], &answer.json()["trigger"]), (&"completed".into(), &"signature".into()));
+
+    // The whole body is signed, up to the last byte that is allowed.
+    let body = vec![b'x'; 64 * 1024];
+    let timestamp = now().to_string();
+    let by = signature(SIGNING, b"msg_large", timestamp.as_bytes(), &body);
+    let headers: [Header<'_>; 3] = [
+        ("Webhook-Id", b"msg_large"),
+        ("Webhook-Timestamp", timestamp.as_bytes()),
+        ("Webhook-Signature", by.as_bytes()),
+    ];
+    assert_eq!(request(server.port, "POST", "/run", &headers, &body).await.json()["outcome"], "completed");
+
+    let runs = app
+        .column("SELECT concat_ws(' ', trigger, outcome, webhook_id) FROM automation_runs ORDER BY created_at", &[])
+        .await;
+    assert_eq!(runs, ["bearer completed", "signature completed msg_first", "signature completed msg_large"]);
+    let log = server.end().await;
+    assert_eq!(log.matches("outcome=\"completed\"").count(), 3, "each call is logged with its summary: {log}");
+}
+
+#[tokio::test]
+async fn a_signed_request_runs_once_on_whatever_instance() {
+    let app = App::new().await;
+    let (one, other) = (Server::start(&app, &[]).await, Server::start(&app, &[]).await);
+    assert_eq!(one.signed("msg_1").await.json()["outcome"], "completed");
+    for server in [&one, &other] {
+        let answer = server.signed("msg_1").await;
+        assert_eq!(answer.status, 200);
+        assert_eq!(
+            (&answer.json()["outcome"], &answer.json()["reason"]),
+            (&"skipped".into(), &"duplicate_request".into())
+        );
+    }
+    assert_eq!(other.signed("msg_2").await.json()["outcome"], "completed");
+    // Past every clock's tolerance it is somebody else's id.
+    app.sql("UPDATE automation_runs SET created_at = created_at - interval '16 minutes'", &[]).await;
+    assert_eq!(other.signed("msg_1").await.json()["outcome"], "completed");
+    let runs: i64 = app.one("SELECT count(*) FROM automation_runs", &[]).await.get(0);
+    assert_eq!(runs, 3);
+}
+
+#[tokio::test]
+async fn of_many_at_once_with_one_id_one_runs() {
+    let app = App::new().await;
+    let servers = [Server::start(&app, &[]).await, Server::start(&app, &[]).await];
+    let calls = (0..16).map(|number| servers[number % 2].signed("msg_raced"));
+    let answers = futures_util::future::join_all(calls).await;
+    let ran = answers.iter().filter(|answer| answer.json()["outcome"] == "completed").count();
+    assert_eq!(ran, 1, "{answers:?}");
+    assert!(answers.iter().all(|answer| answer.status == 200));
+}
+
+#[tokio::test]
+async fn a_call_that_failed_or_was_skipped_may_be_repeated_with_its_id() {
+    let app = App::new().await;
+    let server = Server::start(&app, &[]).await;
+    // It fails late: when everything else is done.
+    app.db
+        .batch_execute(
+            "CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+                 IF NEW.outcome = 'completed' THEN RAISE 'the secret of row 4711'; END IF; RETURN NEW; END $$;
+             CREATE TRIGGER refuse BEFORE INSERT ON automation_runs FOR EACH ROW EXECUTE FUNCTION refuse()",
+        )
+        .await
+        .unwrap();
+    let answer = server.signed("msg_1").await;
+    assert_eq!((answer.status, answer.header("content-type")), (503, "application/problem+json"));
+    assert!(!answer.body.contains("4711"), "{}", answer.body);
+    app.db.batch_execute("DROP TRIGGER refuse ON automation_runs").await.unwrap();
+
+    let other = connect(&app.url).await;
+    hold(&other, 7_091_869_195_317_477_377).await;
+    let answer = server.signed("msg_1").await;
+    assert_eq!((answer.status, &answer.json()["reason"]), (200, &"overlap".into()));
+    drop(other);
+    app.waits_for("SELECT NOT EXISTS (SELECT FROM pg_locks WHERE locktype = 'advisory' AND database = (SELECT oid FROM pg_database WHERE datname = current_database()))").await;
+
+    assert_eq!(server.signed("msg_1").await.json()["outcome"], "completed");
+    assert_eq!(server.signed("msg_1").await.json()["reason"], "duplicate_request");
+    let log = server.end().await;
+    assert!(log.contains("the pass failed: SQLSTATE P0001") && !log.contains("4711"), "{log}");
+}
+
+/// Takes an advisory lock for as long as the session lives.
+async fn hold(session: &Client, key: i64) {
+    session.execute("SELECT pg_advisory_lock($1)", &[&key]).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_database_that_was_not_migrated_is_said_so() {
+    let app = App::empty().await;
+    let server = Server::start(&app, &[]).await;
+    let answer = server.bearer().await;
+    assert_eq!(answer.status, 503);
+    assert_eq!(answer.json()["detail"], "the database has not been migrated");
+}
+
+#[tokio::test]
+async fn too_many_calls_are_told_when_to_come_back() {
+    let app = App::new().await;
+    let server = Server::start(&app, &[]).await;
+    let mut answers = Vec::new();
+    for _ in 0..60 {
+        // Those who are not let in use nothing up.
+        assert_eq!(request(server.port, "GET", "/run", &[], b"").await.status, 401);
+        answers.push(server.bearer().await);
+        if answers.last().unwrap().status == 429 {
+            break;
+        }
+    }
+    let last = answers.pop().unwrap();
+    assert_eq!((last.status, last.header("content-type")), (429, "application/problem+json"));
+    assert!((1..=60).contains(&last.header("retry-after").parse::<u32>().unwrap()), "{last:?}");
+    assert!(answers.len() >= 30 && answers.iter().all(|answer| answer.status == 200), "{}", answers.len());
+    let runs: i64 = app.one("SELECT count(*) FROM automation_runs", &[]).await.get(0);
+    assert_eq!(usize::try_from(runs).unwrap(), answers.len());
+}
+
+#[tokio::test]
+async fn a_client_that_hangs_up_cuts_nothing_off() {
+    let app = App::new().await;
+    app.believing(chrono::Utc::now() - hours(48)).await;
+    let booking = app.booking("confirmed", chrono::Utc::now() + hours(20)).await;
+    app.ses.answer(|_| ses::Answer::Slow(Duration::from_millis(500)));
+    let server = Server::start(&app, &[]).await;
+    let authorization = format!("Bearer {}", bearer());
+    let socket = send(server.port, "POST", "/run", &[("Authorization", authorization.as_bytes())], b"").await;
+    app.ses.arrived(1).await;
+    drop(socket);
+    app.waits_for("SELECT EXISTS (SELECT FROM booking_automation_events WHERE status = 'completed' AND rule = '24h')")
+        .await;
+    assert_eq!(app.reminders(booking).await, ["24h completed"]);
+    assert_eq!(app.ses.mails().len(), 1);
+}
+
+#[tokio::test]
+async fn a_slow_pass_blocks_neither_health_nor_the_calls_that_overlap_it() {
+    let app = App::new().await;
+    // A trigger of theirs that goes on only when the test lets it.
+    app.db
+        .batch_execute(
+            "CREATE FUNCTION linger() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+                 WHILE NOT pg_try_advisory_xact_lock(42) LOOP PERFORM pg_sleep(0.01); END LOOP; RETURN NEW; END $$;
+             CREATE TRIGGER linger BEFORE UPDATE ON bookings FOR EACH ROW EXECUTE FUNCTION linger()",
+        )
+        .await
+        .unwrap();
+    app.believing(chrono::Utc::now() - hours(48)).await;
+    let booking = app.booking("confirmed", chrono::Utc::now()).await;
+    let holder = connect(&app.url).await;
+    hold(&holder, 42).await;
+    let server = Server::start(&app, &[]).await;
+    let authorization = format!("Bearer {}", bearer());
+    let slow = send(server.port, "POST", "/run", &[("Authorization", authorization.as_bytes())], b"").await;
+    app.waits_for(
+        "SELECT EXISTS (SELECT FROM pg_stat_activity WHERE datname = current_database() AND wait_event = 'PgSleep')",
+    )
+    .await;
+
+    assert_eq!(request(server.port, "GET", "/health", &[], b"").await.status, 200);
+    let answers = futures_util::future::join_all((0..8).map(|_| server.bearer())).await;
+    for answer in answers {
+        assert_eq!(answer.json()["reason"], "overlap", "{answer:?}");
+    }
+    assert_eq!(app.status(booking).await, "confirmed", "the first is still at it");
+    drop(holder);
+    assert_eq!(receive(slow).await.json()["transitions"]["started"], 1);
+}
+
+#[tokio::test]
+async fn a_call_is_over_before_its_client_gives_up() {
+    let mut app = App::new().await;
+    app.env.insert("SEND_CONCURRENCY", "1".to_owned());
+    app.believing(chrono::Utc::now() - hours(48)).await;
+    for _ in 0..3 {
+        app.booking("confirmed", chrono::Utc::now() + hours(20)).await;
+    }
+    // The provider answers nothing, for longer than a call lasts.
+    app.ses.answer(|_| ses::Answer::Silence);
+    let server = Server::start(&app, &[]).await;
+    let summary = server.bearer().await.json();
+    assert!(summary["duration_ms"].as_u64().unwrap() < 20_000, "{summary}");
+    let reminders = &summary["reminders"];
+    assert_eq!(reminders["due"], 3, "{summary}");
+    assert!(reminders["unknown"].as_i64() >= Some(1) && reminders["deferred"].as_i64() >= Some(1), "{summary}");
+}
+
+#[tokio::test]
+async fn without_a_cron_it_fires_itself_and_ends_only_when_all_is_recorded() {
+    let app = App::new().await;
+    app.believing(chrono::Utc::now() - hours(48)).await;
+    let booking = app.booking("confirmed", chrono::Utc::now() + hours(20)).await;
+    app.ses.answer(|_| ses::Answer::Slow(Duration::from_millis(700)));
+    let server = Server::start(&app, &["--every", "10s"]).await;
+    app.ses.arrived(1).await;
+    assert_eq!(app.reminders(booking).await, ["24h sending"]);
+    server.end().await;
+    assert_eq!(app.reminders(booking).await, ["24h completed"]);
+
+    let said = app.call(&["serve", "--every", "1s"]).await;
+    assert!(!said.success && said.stderr.contains("from 10s to 1h"), "{}", said.stderr);
+    // In use.
+    let taken = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let said = app.call(&["serve", "--listen", &taken.local_addr().unwrap().to_string()]).await;
+    assert!(!said.success && said.stderr.contains("cannot listen on 127.0.0.1:"), "{}", said.stderr);
+}
