@@ -3,11 +3,13 @@
 //! Times are turned to a zone here and nowhere else, and the zone is always named.
 
 use std::fmt::Write;
+use std::sync::LazyLock;
 use std::time::Duration;
 
 use askama::Template;
-use chrono::{DateTime, Offset, TimeDelta, Utc};
-use chrono_tz::{OffsetName, Tz};
+use chrono::{DateTime, FixedOffset, TimeDelta, Utc};
+use jiff::Timestamp;
+use jiff::tz::{TimeZone, TimeZoneDatabase};
 use uuid::Uuid;
 
 /// What a reminder tells, as the database knew it when the message was claimed. Every `Option` may be
@@ -100,18 +102,16 @@ pub fn render(reminder: &Reminder, public_url: Option<&str>) -> Result<Message, 
     let place = one_line(reminder.place.as_deref()).filter(|_| !reminder.is_online);
     // Who travels wants to know what the clock says there.
     let when_there = known_zone(reminder.place_timezone.as_deref())
-        .filter(|there| {
-            place.is_some() && offset_seconds(reminder.starts_at, *there) != offset_seconds(reminder.starts_at, zone)
-        })
-        .map(|there| full_time(reminder, there));
-    let local = reminder.starts_at.with_timezone(&zone);
-    let short_when = format!("{} ({})", local.format("%a %-d %b, %H:%M"), zone.name());
+        .filter(|there| place.is_some() && offset(there, reminder.starts_at).0 != offset(&zone, reminder.starts_at).0)
+        .map(|there| full_time(reminder, &there));
+    let local = local(&zone, reminder.starts_at);
+    let short_when = format!("{} ({})", local.format("%a %-d %b, %H:%M"), name(&zone));
     let subject = Subject { what: &what, starts_in: &starts_in, short_when: &short_when }.render()?;
     let meeting_link = one_line(reminder.meeting_link.as_deref()).filter(|_| reminder.is_online || place.is_none());
     let body = Body {
         name: one_line(reminder.name.as_deref()),
         with_name: one_line(reminder.with_name.as_deref()),
-        when: full_time(reminder, zone),
+        when: full_time(reminder, &zone),
         when_there,
         // Anything else (javascript:, data:) is shown, never linked.
         link_is_safe: meeting_link
@@ -128,41 +128,54 @@ pub fn render(reminder: &Reminder, public_url: Option<&str>) -> Result<Message, 
 }
 
 /// The zone that a message is written in: UTC where the person's is absent or not an IANA name.
-fn zone(name: Option<&str>) -> Tz {
-    known_zone(name).unwrap_or(Tz::UTC)
+fn zone(name: Option<&str>) -> TimeZone {
+    known_zone(name).unwrap_or(TimeZone::UTC)
 }
 
 /// An IANA zone, whatever the case of its name.
-pub(crate) fn known_zone(name: Option<&str>) -> Option<Tz> {
-    name.and_then(|name| Tz::from_str_insensitive(name.trim()).ok())
+pub(crate) fn known_zone(name: Option<&str>) -> Option<TimeZone> {
+    static ZONES: LazyLock<TimeZoneDatabase> = LazyLock::new(TimeZoneDatabase::bundled);
+    name.and_then(|name| ZONES.get(name.trim()).ok()).filter(|zone| !zone.is_unknown())
 }
 
-fn offset_seconds(at: DateTime<Utc>, zone: Tz) -> i32 {
-    at.with_timezone(&zone).offset().fix().local_minus_utc()
+fn name(zone: &TimeZone) -> &str {
+    zone.iana_name().unwrap_or("UTC")
+}
+
+/// A zone's distance from UTC at a time, in seconds to the east, and what it is called then.
+fn offset(zone: &TimeZone, at: DateTime<Utc>) -> (i32, String) {
+    let at = Timestamp::from_second(at.timestamp()).unwrap_or_default();
+    let info = zone.to_offset_info(at);
+    (info.offset().seconds(), info.abbreviation().to_owned())
+}
+
+fn local(zone: &TimeZone, at: DateTime<Utc>) -> DateTime<FixedOffset> {
+    let offset = FixedOffset::east_opt(offset(zone, at).0);
+    at.with_timezone(&offset.unwrap_or(const { FixedOffset::east_opt(0).expect("no offset") }))
 }
 
 /// `Sunday, 25 October 2026, 02:30–03:30 CEST (Europe/Vienna, UTC+02:00)`. The offset tells the two
 /// 02:30 of that night apart.
-fn full_time(reminder: &Reminder, zone: Tz) -> String {
-    let start = reminder.starts_at.with_timezone(&zone);
+fn full_time(reminder: &Reminder, zone: &TimeZone) -> String {
+    let start = local(zone, reminder.starts_at);
     let mut text = start.format("%A, %-d %B %Y, %H:%M").to_string();
     let minutes = reminder.duration_minutes.filter(|minutes| *minutes > 0);
     if let Some(end) =
         minutes.and_then(|minutes| reminder.starts_at.checked_add_signed(TimeDelta::minutes(minutes.into())))
     {
-        let end = end.with_timezone(&zone);
+        let end = local(zone, end);
         // An end on another day, or after the clock changed, would read wrongly as a bare time.
-        if end.date_naive() == start.date_naive() && end.offset().fix() == start.offset().fix() {
+        if end.date_naive() == start.date_naive() && end.offset() == start.offset() {
             let _ = write!(text, "–{}", end.format("%H:%M"));
         }
     }
-    let offset = start.format("UTC%:z");
-    let _ = match start.offset().abbreviation() {
-        _ if zone == Tz::UTC => write!(text, " (UTC)"),
-        Some(short) if short.chars().all(char::is_alphabetic) && short != zone.name() => {
-            write!(text, " {short} ({}, {offset})", zone.name())
-        }
-        _ => write!(text, " ({}, {offset})", zone.name()),
+    let (name, short) = (name(zone), offset(zone, reminder.starts_at).1);
+    let _ = if *zone == TimeZone::UTC {
+        write!(text, " (UTC)")
+    } else if short.chars().all(char::is_alphabetic) && short != name {
+        write!(text, " {short} ({name}, {})", start.format("UTC%:z"))
+    } else {
+        write!(text, " ({name}, {})", start.format("UTC%:z"))
     };
     text
 }

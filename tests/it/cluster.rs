@@ -120,6 +120,60 @@ fn start() -> Cluster {
     }
 }
 
+/// A server of one test's own, which it may restart.
+pub struct OwnCluster {
+    /// URL of an empty database, as a superuser.
+    pub url: String,
+    bin: PathBuf,
+    directory: tempfile::TempDir,
+}
+
+impl OwnCluster {
+    /// Starts one; `None`, and says so, where no server is installed.
+    pub async fn start() -> Option<Self> {
+        let Some(bin) = server_binaries() else {
+            crate::app::skipped("no PostgreSQL server is installed that a test could restart");
+            return None;
+        };
+        let directory = tempfile::tempdir().unwrap();
+        if is_root() {
+            run(Command::new("chown").arg("postgres").arg(directory.path()));
+        }
+        let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        let own = Self { url: format!("postgres://postgres@127.0.0.1:{port}/postgres"), bin, directory };
+        run(own.postgres("initdb").args(["--auth=trust", "--username=postgres", "--no-sync"]));
+        let socket = own.directory.path().display();
+        let options =
+            format!("-p {port} -k {socket} -c listen_addresses=127.0.0.1 -c fsync=off -c shared_buffers=16MB");
+        run(own.pg_ctl().args(["-o", &options, "start"]));
+        Some(own)
+    }
+
+    /// Ends every connection, and takes new ones when it returns.
+    pub fn restart(&self) {
+        run(self.pg_ctl().args(["-m", "fast", "restart"]));
+    }
+
+    fn pg_ctl(&self) -> Command {
+        let mut command = self.postgres("pg_ctl");
+        command.arg("-w").arg("-l").arg(self.directory.path().join("log"));
+        command
+    }
+
+    fn postgres(&self, program: &str) -> Command {
+        let mut command = as_postgres(is_root(), &self.bin.join(program));
+        // What outlives the command must not hold the test's own output open.
+        command.arg("-D").arg(self.directory.path().join("data")).stdout(Stdio::null()).stderr(Stdio::null());
+        command
+    }
+}
+
+impl Drop for OwnCluster {
+    fn drop(&mut self) {
+        let _ = self.pg_ctl().args(["-m", "immediate", "stop"]).status();
+    }
+}
+
 /// The directory of the newest server: `PATH` first, then Debian's places.
 fn server_binaries() -> Option<PathBuf> {
     let path = std::env::var_os("PATH").unwrap_or_default();

@@ -32,6 +32,9 @@ struct State {
     /// Whether the last bytes came from the server.
     answered: AtomicBool,
     round_trips: AtomicU64,
+    connections: AtomicU64,
+    /// Connections up to this one are dead, and look alive.
+    frozen: AtomicU64,
 }
 
 impl Proxy {
@@ -55,6 +58,16 @@ impl Proxy {
     pub fn round_trips(&self) -> u64 {
         self.state.round_trips.load(Ordering::SeqCst)
     }
+
+    /// How many connections there have been.
+    pub fn connections(&self) -> u64 {
+        self.state.connections.load(Ordering::SeqCst)
+    }
+
+    /// From now on nothing passes through the connections that there are; they stay open.
+    pub fn freeze(&self) {
+        self.state.frozen.store(self.connections(), Ordering::SeqCst);
+    }
 }
 
 async fn accept(listener: TcpListener, server: String, cut: Cut, state: Arc<State>) {
@@ -65,6 +78,7 @@ async fn accept(listener: TcpListener, server: String, cut: Cut, state: Arc<Stat
 
 async fn relay(client: TcpStream, server: String, cut: Cut, state: Arc<State>) {
     let upstream = TcpStream::connect(server).await.unwrap();
+    let number = state.connections.fetch_add(1, Ordering::SeqCst) + 1;
     let (mut from_client, mut to_client) = client.into_split();
     let (mut from_server, mut to_server) = upstream.into_split();
     let committing = Arc::new(AtomicBool::new(false));
@@ -89,6 +103,9 @@ async fn relay(client: TcpStream, server: String, cut: Cut, state: Arc<State>) {
         let mut buffer = vec![0; 65536];
         loop {
             let Ok(count @ 1..) = from_client.read(&mut buffer).await else { return };
+            if state.frozen.load(Ordering::SeqCst) >= number {
+                continue;
+            }
             if state.answered.swap(false, Ordering::SeqCst) {
                 state.round_trips.fetch_add(1, Ordering::SeqCst);
             }

@@ -1,0 +1,302 @@
+//! The function: the real program over the Lambda Runtime API.
+
+use std::time::Duration;
+
+use serde_json::{Value, json};
+
+use crate::app::{App, connect, hours};
+use crate::client::{now, signature};
+use crate::cluster::OwnCluster;
+use crate::proxy::{Cut, Proxy};
+use crate::runtime_api::{Instance, Outcome};
+use crate::ses;
+
+const SECRET: &str = "local-secret-0123456789";
+const SIGNING: &str = "whsec_C2FVsBQIhrscChlQIMV+b5sSYspob7oD";
+
+/// A file of `events/`.
+pub fn event(name: &str) -> Value {
+    let path = format!("{}/events/{name}.json", env!("CARGO_MANIFEST_DIR"));
+    serde_json::from_slice(&std::fs::read(path).unwrap()).unwrap()
+}
+
+/// A request as a function URL hands it over.
+fn request(method: &str, path: &str, headers: &[(&str, &str)], body: &str) -> Value {
+    let mut event = event("bearer");
+    event["requestContext"]["http"]["method"] = method.into();
+    event["requestContext"]["http"]["path"] = path.into();
+    event["rawPath"] = path.into();
+    event["headers"].as_object_mut().unwrap().remove("authorization");
+    for (name, value) in headers {
+        event["headers"][name] = (*value).into();
+    }
+    event["body"] = body.into();
+    event
+}
+
+/// Status, and what the body says.
+fn answer(outcome: Outcome) -> (i64, Value) {
+    let answer = outcome.unwrap();
+    let body = answer["body"].as_str().unwrap_or_default();
+    (answer["statusCode"].as_i64().unwrap(), serde_json::from_str(body).unwrap_or(Value::Null))
+}
+
+async fn with_secrets() -> App {
+    let mut app = App::new().await;
+    app.env.insert("CRON_SECRET", SECRET.to_owned());
+    app.env.insert("CRON_SIGNING_SECRET", SIGNING.to_owned());
+    app
+}
+
+async fn runs(app: &App) -> i64 {
+    app.one("SELECT count(*) FROM automation_runs", &[]).await.get(0)
+}
+
+#[tokio::test]
+async fn the_scheduler_gets_a_summary_and_what_it_says_of_itself_is_recorded() {
+    let app = App::new().await;
+    app.believing(chrono::Utc::now() - hours(48)).await;
+    let booking = app.booking("confirmed", chrono::Utc::now() + hours(20)).await;
+    let instance = Instance::start(&app).await;
+    let summary = instance.invoke(&event("schedule")).await.unwrap();
+    assert_eq!((&summary["outcome"], &summary["trigger"]), (&json!("completed"), &json!("schedule")));
+    assert_eq!(summary["reminders"]["sent"], 1, "{summary}");
+    assert_eq!(app.reminders(booking).await, ["24h completed"]);
+    let sql = "SELECT concat_ws(' ', trigger, scheduled_time, execution_id, attempt) FROM automation_runs";
+    assert_eq!(app.column(sql, &[]).await, ["schedule 2026-03-01T12:00:00Z d32c5kddcf5bb8c3 1"]);
+
+    // It is recorded and nothing else, whatever it is.
+    for odd in [json!(null), json!(7), json!({"a": [1]}), json!("\u{0}a\u{0}"), json!("x".repeat(100_000))] {
+        let payload = json!({"trigger": "schedule", "scheduled_time": odd, "attempt": odd});
+        assert_eq!(instance.invoke(&payload).await.unwrap()["outcome"], "completed", "{payload:.100}");
+    }
+    assert_eq!(instance.invoke(&json!({"trigger": "schedule"})).await.unwrap()["outcome"], "completed");
+    let longest: i32 = app.one("SELECT max(length(scheduled_time)) FROM automation_runs", &[]).await.get(0);
+    assert_eq!(longest, 200);
+
+    // What the alarm on silence counts: a JSON line a committed pass.
+    let log = instance.end().await;
+    let lines: Vec<Value> = log.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let completed = lines.iter().filter(|line| line["outcome"] == "completed").count();
+    assert_eq!(completed, 7, "{log}");
+    assert!(!log.contains("carla@customers.example"), "{log}");
+}
+
+#[tokio::test]
+async fn a_payload_that_is_none_of_ours_is_a_function_error_and_runs_nothing() {
+    let app = with_secrets().await;
+    let instance = Instance::start(&app).await;
+    for payload in [
+        "{}",
+        "[]",
+        "null",
+        "42",
+        r#""schedule""#,
+        r#"{"trigger":"other"}"#,
+        r#"{"trigger":null}"#,
+        r#"{"trigger":["schedule"]}"#,
+        r#"{"Trigger":"schedule"}"#,
+        r#"{"trigger":"schedule","dry_run":true}"#,
+        r#"{"trigger":"migrate","force":true}"#,
+        r#"{"trigger":"cli"}"#,
+        r#"{"detail":{"trigger":"schedule"}}"#,
+        r#"{"version":"0","source":"aws.events","detail-type":"Scheduled Event","resources":[],"detail":{}}"#,
+        r#"{"Records":[{"eventSource":"aws:sqs","body":"{\"trigger\":\"schedule\"}"}]}"#,
+        // Half a request of a function URL.
+        r#"{"version":"2.0","rawPath":"/run","headers":{"authorization":"Bearer local-secret-0123456789"}}"#,
+    ] {
+        let error = instance.invoke_within(Duration::from_secs(60), payload.into()).await.unwrap_err();
+        assert_eq!(error["errorType"], "UnknownPayload", "{payload}: {error}");
+        let message = error["errorMessage"].as_str().unwrap();
+        assert!(
+            message.contains(r#"{"trigger":"schedule"}"#) && message.contains(r#"{"trigger":"migrate"}"#),
+            "{message}"
+        );
+        assert!(!message.contains(SECRET), "{message}");
+    }
+    assert_eq!(runs(&app).await, 0);
+    assert_eq!(instance.invoke(&event("schedule")).await.unwrap()["outcome"], "completed", "it goes on");
+}
+
+#[tokio::test]
+async fn a_pass_that_fails_is_a_function_error() {
+    let mut app = App::new().await;
+    let url = std::mem::replace(
+        app.env.get_mut("DATABASE_URL").unwrap(),
+        "postgres://user:the-password@127.0.0.1:1/x".to_owned(),
+    );
+    let instance = Instance::start(&app).await;
+    let error = instance.invoke(&event("schedule")).await.unwrap_err();
+    assert_eq!(error["errorType"], "PassFailed");
+    let message = error["errorMessage"].as_str().unwrap();
+    assert!(message.contains("the database cannot be reached") && !message.contains("the-password"), "{message}");
+    let error = instance.invoke(&event("migrate")).await.unwrap_err();
+    assert_eq!(error["errorType"], "MigrationFailed");
+
+    // The schema is not there.
+    app.env.insert("DATABASE_URL", format!("{}/postgres", url.rsplit_once('/').unwrap().0));
+    let error = Instance::start(&app).await.invoke(&event("schedule")).await.unwrap_err();
+    assert!(error["errorMessage"].as_str().unwrap().contains("migrate"), "{error}");
+
+    // Another pass is running: no failure, and no wait.
+    app.env.insert("DATABASE_URL", url);
+    let holder = connect(&app.url).await;
+    holder.execute("SELECT pg_advisory_lock(7091869195317477377)", &[]).await.unwrap();
+    let summary = Instance::start(&app).await.invoke(&event("schedule")).await.unwrap();
+    assert_eq!((&summary["outcome"], &summary["reason"]), (&json!("skipped"), &json!("overlap")));
+}
+
+#[tokio::test]
+async fn a_setting_that_is_missing_ends_it_at_start() {
+    let mut app = with_secrets().await;
+    app.env.insert("CRON_SECRET", "short".to_owned());
+    let (success, log) = Instance::start(&app).await.ended().await;
+    let line: Value = serde_json::from_str(&log).unwrap();
+    assert!(!success && line["message"].as_str().unwrap().starts_with("CRON_SECRET "), "{log}");
+}
+
+#[tokio::test]
+async fn requests_of_a_function_url_are_answered_as_over_http() {
+    let app = with_secrets().await;
+    let instance = Instance::start(&app).await;
+    let right = [("authorization", "Bearer local-secret-0123456789")];
+    assert_eq!(answer(instance.invoke(&event("health")).await), (200, json!({"status": "ok"})));
+    for (path, status) in [("/", 404), ("/events", 404), ("/run/", 404), ("/admin", 404)] {
+        assert_eq!(
+            answer(instance.invoke(&request("POST", path, &right, r#"{"trigger":"schedule"}"#)).await).0,
+            status
+        );
+    }
+    let refused = instance.invoke(&request("DELETE", "/run", &right, "")).await.unwrap();
+    assert_eq!((&refused["statusCode"], &refused["headers"]["allow"]), (&json!(405), &json!("GET, POST")));
+    assert_eq!(answer(instance.invoke(&request("POST", "/run", &right, &"x".repeat(65_537))).await).0, 413);
+    // The specification's example, long out of date, and no credentials at all: one answer.
+    let refused = instance.invoke(&event("signed")).await.unwrap();
+    assert_eq!(refused["statusCode"], 401);
+    assert_eq!(refused["headers"]["www-authenticate"], "Bearer");
+    assert_eq!(refused["headers"]["content-type"], "application/problem+json");
+    assert_eq!(instance.invoke(&request("GET", "/run", &[], "")).await.unwrap(), refused);
+    assert_eq!(runs(&app).await, 0);
+
+    let (status, summary) = answer(instance.invoke(&event("bearer")).await);
+    assert_eq!((status, &summary["outcome"], &summary["trigger"]), (200, &json!("completed"), &json!("bearer")));
+
+    // Signed over a body of bytes, which a function URL hands over as base64.
+    let timestamp = now().to_string();
+    let by = signature(SIGNING, b"msg_1", timestamp.as_bytes(), b"\x00\xffbytes");
+    let headers = [("webhook-id", "msg_1"), ("webhook-timestamp", &timestamp), ("webhook-signature", &by)];
+    let mut signed = request("POST", "/run", &headers, "AP9ieXRlcw==");
+    signed["isBase64Encoded"] = true.into();
+    let (status, summary) = answer(instance.invoke(&signed).await);
+    assert_eq!((status, &summary["trigger"]), (200, &json!("signature")));
+    let (status, summary) = answer(instance.invoke(&signed).await);
+    assert_eq!((status, &summary["reason"]), (200, &json!("duplicate_request")));
+
+    app.db.batch_execute("ALTER TABLE automation_runs RENAME TO gone").await.unwrap();
+    assert_eq!(answer(instance.invoke(&event("bearer")).await).0, 503);
+    let log = instance.end().await;
+    assert!(!log.contains(SECRET), "{log}");
+}
+
+#[tokio::test]
+async fn the_example_of_a_signed_request_can_be_signed_anew() {
+    let app = with_secrets().await;
+    let script = format!("{}/events/sign", env!("CARGO_MANIFEST_DIR"));
+    let output = std::process::Command::new("sh").arg(script).env("CRON_SIGNING_SECRET", SIGNING).output().unwrap();
+    let signed: Value = serde_json::from_slice(&output.stdout).unwrap();
+    let (status, summary) = answer(Instance::start(&app).await.invoke(&signed).await);
+    assert_eq!((status, &summary["outcome"]), (200, &json!("completed")));
+}
+
+#[tokio::test]
+async fn what_an_invocation_has_no_time_for_is_left_for_the_next() {
+    let mut app = App::new().await;
+    app.env.insert("SEND_CONCURRENCY", "1".to_owned());
+    app.believing(chrono::Utc::now() - hours(48)).await;
+    for _ in 0..3 {
+        app.booking("confirmed", chrono::Utc::now() + hours(20)).await;
+    }
+    app.ses.answer(|_| ses::Answer::Silence);
+    let instance = Instance::start(&app).await;
+    let time = Duration::from_secs(10);
+    let summary = instance.invoke_within(time, event("schedule").to_string().into()).await.unwrap();
+    assert!(summary["duration_ms"].as_u64().unwrap() < 10_000, "{summary}");
+    let reminders = &summary["reminders"];
+    assert_eq!((&reminders["due"], &reminders["sent"]), (&json!(3), &json!(0)), "{summary}");
+    assert!(reminders["unknown"].as_i64() >= Some(1) && reminders["deferred"].as_i64() >= Some(1), "{summary}");
+    let open: i64 =
+        app.one("SELECT count(*) FROM booking_automation_events WHERE status = 'sending'", &[]).await.get(0);
+    assert_eq!(open, 0, "what was sent is recorded");
+
+    // With less than the margin nothing is begun.
+    let error = instance.invoke_within(Duration::from_secs(1), event("schedule").to_string().into()).await.unwrap_err();
+    assert_eq!(error["errorType"], "NoTime");
+
+    // A database that stops answering takes no more than there is.
+    app.ses.answer(|_| ses::Answer::Sent);
+    app.db.batch_execute("BEGIN; LOCK TABLE automation_runs, booking_automation_looks").await.unwrap();
+    let error = instance.invoke_within(Duration::from_secs(5), event("schedule").to_string().into()).await.unwrap_err();
+    assert_eq!(error["errorType"], "PassFailed");
+    app.db.batch_execute("COMMIT").await.unwrap();
+    assert_eq!(instance.invoke(&event("schedule")).await.unwrap()["outcome"], "completed");
+}
+
+#[tokio::test]
+async fn the_schema_is_migrated_from_inside() {
+    let app = App::empty().await;
+    let instance = Instance::start(&app).await;
+    let migrated = instance.invoke(&event("migrate")).await.unwrap();
+    assert_eq!(migrated["outcome"], "migrated");
+    assert_eq!(migrated["steps"].as_array().unwrap().len(), 11, "{migrated}");
+    assert_eq!(migrated["first_pass"]["outcome"], "dry_run");
+    assert_eq!(instance.invoke(&event("migrate")).await.unwrap()["steps"], json!([]));
+    assert_eq!(instance.invoke(&event("schedule")).await.unwrap()["outcome"], "completed");
+}
+
+#[tokio::test]
+async fn migrations_that_meet_the_deadline_leave_no_lock_behind() {
+    let app = App::empty().await;
+    app.db.batch_execute(include_str!("theirs.sql")).await.unwrap();
+    let holder = connect(&app.url).await;
+    holder.batch_execute("BEGIN ISOLATION LEVEL REPEATABLE READ; SELECT FROM users LIMIT 1").await.unwrap();
+    let instance = Instance::start(&app).await;
+    let time = Duration::from_secs(8);
+    let error = instance.invoke_within(time, event("migrate").to_string().into()).await.unwrap_err();
+    assert_eq!(error["errorType"], "MigrationFailed");
+    assert!(error["errorMessage"].as_str().unwrap().contains("invoke again"), "{error}");
+    holder.batch_execute("COMMIT").await.unwrap();
+    let migrated = instance.invoke(&event("migrate")).await.unwrap();
+    assert_eq!(migrated["outcome"], "migrated");
+    let steps = migrated["steps"].to_string();
+    assert!(!steps.contains("01_base_tables") && steps.contains("08_webhook_ids"), "{steps}");
+}
+
+#[tokio::test]
+async fn a_database_that_was_restarted_between_two_invocations_costs_no_pass() {
+    let Some(own) = OwnCluster::start().await else { return };
+    let mut app = App::empty().await;
+    app.env.insert("DATABASE_URL", own.url.clone());
+    let instance = Instance::start(&app).await;
+    assert_eq!(instance.invoke(&event("migrate")).await.unwrap()["outcome"], "migrated");
+    assert_eq!(instance.invoke(&event("schedule")).await.unwrap()["outcome"], "completed");
+    own.restart();
+    assert_eq!(instance.invoke(&event("schedule")).await.unwrap()["outcome"], "completed");
+}
+
+#[tokio::test]
+async fn a_connection_that_died_while_the_function_was_frozen_is_replaced() {
+    let mut app = App::new().await;
+    let proxy = Proxy::start(&app.url, Cut::Never).await;
+    app.env.insert("DATABASE_URL", proxy.url.clone());
+    let instance = Instance::start(&app).await;
+    for _ in 0..2 {
+        assert_eq!(instance.invoke(&event("schedule")).await.unwrap()["outcome"], "completed");
+    }
+    let before = proxy.connections();
+    assert_eq!(before, 1, "one, kept from one invocation to the next");
+    // The socket looks open, and nothing comes through it any more.
+    proxy.freeze();
+    assert_eq!(instance.invoke(&event("schedule")).await.unwrap()["outcome"], "completed");
+    assert_eq!(proxy.connections(), before + 1, "replaced once");
+    assert_eq!(runs(&app).await, 3);
+}

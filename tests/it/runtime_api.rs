@@ -1,0 +1,139 @@
+//! A stand-in for the Lambda Runtime API, and a function's instance on it.
+
+use std::collections::HashMap;
+use std::path::Path;
+use std::process::Stdio;
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use axum::Router;
+use axum::body::Bytes;
+use axum::extract::{Path as Segment, State};
+use axum::http::StatusCode;
+use axum::response::IntoResponse;
+use axum::routing::{get, post};
+use serde_json::Value;
+use tokio::io::AsyncReadExt;
+use tokio::process::{Child, Command};
+use tokio::sync::{mpsc, oneshot};
+use uuid::Uuid;
+
+use crate::app::App;
+
+/// What became of an invocation: the answer, or the function error.
+pub type Outcome = Result<Value, Value>;
+
+struct Invocation {
+    id: String,
+    payload: Vec<u8>,
+    deadline_ms: u128,
+}
+
+struct Shared {
+    waiting: tokio::sync::Mutex<mpsc::UnboundedReceiver<Invocation>>,
+    outcomes: Mutex<HashMap<String, oneshot::Sender<Outcome>>>,
+}
+
+/// A function's instance: one process, one invocation at a time.
+pub struct Instance {
+    process: Child,
+    invocations: mpsc::UnboundedSender<Invocation>,
+    shared: Arc<Shared>,
+    log: tokio::task::JoinHandle<String>,
+}
+
+impl Instance {
+    /// Of the program that is tested.
+    pub async fn start(app: &App) -> Self {
+        Self::of(app, Path::new(env!("CARGO_BIN_EXE_booking-automation"))).await
+    }
+
+    /// Of a program, in an environment like Lambda's.
+    pub async fn of(app: &App, program: &Path) -> Self {
+        let (invocations, waiting) = mpsc::unbounded_channel();
+        let shared = Arc::new(Shared { waiting: tokio::sync::Mutex::new(waiting), outcomes: Mutex::default() });
+        let router = Router::new()
+            .route("/2018-06-01/runtime/invocation/next", get(next))
+            .route("/2018-06-01/runtime/invocation/{id}/response", post(respond))
+            .route("/2018-06-01/runtime/invocation/{id}/error", post(fail))
+            .with_state(shared.clone());
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        tokio::spawn(async move { axum::serve(listener, router).await });
+        let mut process = Command::new(program)
+            .env_clear()
+            .envs(&app.env)
+            .envs([
+                ("AWS_LAMBDA_RUNTIME_API", address.to_string().as_str()),
+                ("AWS_LAMBDA_FUNCTION_NAME", "booking-automation"),
+                ("AWS_LAMBDA_FUNCTION_MEMORY_SIZE", "128"),
+                ("AWS_LAMBDA_FUNCTION_VERSION", "$LATEST"),
+                ("AWS_LAMBDA_LOG_FORMAT", "JSON"),
+            ])
+            .stdin(Stdio::null())
+            .stderr(Stdio::piped())
+            .kill_on_drop(true)
+            .spawn()
+            .unwrap();
+        let mut stderr = process.stderr.take().unwrap();
+        let log = tokio::spawn(async move {
+            let mut log = String::new();
+            let _ = stderr.read_to_string(&mut log).await;
+            log
+        });
+        Self { process, invocations, shared, log }
+    }
+
+    /// Invokes it with a minute's time.
+    pub async fn invoke(&self, payload: &Value) -> Outcome {
+        self.invoke_within(Duration::from_secs(60), payload.to_string().into_bytes()).await
+    }
+
+    /// Invokes it with so much time.
+    pub async fn invoke_within(&self, time: Duration, payload: Vec<u8>) -> Outcome {
+        let id = Uuid::new_v4().to_string();
+        let (sender, outcome) = oneshot::channel();
+        self.shared.outcomes.lock().unwrap().insert(id.clone(), sender);
+        let deadline_ms = (SystemTime::now() + time).duration_since(UNIX_EPOCH).unwrap().as_millis();
+        self.invocations.send(Invocation { id, payload, deadline_ms }).unwrap_or_else(|_| panic!("it has ended"));
+        tokio::time::timeout(time + Duration::from_secs(30), outcome).await.expect("an outcome in time").unwrap()
+    }
+
+    /// Waits for it to end by itself.
+    pub async fn ended(mut self) -> (bool, String) {
+        let status = self.process.wait().await.unwrap();
+        (status.success(), self.log.await.unwrap())
+    }
+
+    /// Kills it, as Lambda does, and tells what it logged.
+    pub async fn end(mut self) -> String {
+        self.process.kill().await.unwrap();
+        self.log.await.unwrap()
+    }
+}
+
+async fn next(State(shared): State<Arc<Shared>>) -> impl IntoResponse {
+    let Some(invocation) = shared.waiting.lock().await.recv().await else { std::future::pending().await };
+    let headers = [
+        ("Lambda-Runtime-Aws-Request-Id", invocation.id),
+        ("Lambda-Runtime-Deadline-Ms", invocation.deadline_ms.to_string()),
+        ("Lambda-Runtime-Invoked-Function-Arn", "arn:aws:lambda:eu-central-1:123456789012:function:x".to_owned()),
+        ("Lambda-Runtime-Trace-Id", "Root=1-5bef4de7-ad49b0e87f6ef6c87fc2e700".to_owned()),
+    ];
+    (headers, invocation.payload)
+}
+
+async fn respond(State(shared): State<Arc<Shared>>, Segment(id): Segment<String>, body: Bytes) -> StatusCode {
+    settle(&shared, &id, Ok(serde_json::from_slice(&body).unwrap()))
+}
+
+async fn fail(State(shared): State<Arc<Shared>>, Segment(id): Segment<String>, body: Bytes) -> StatusCode {
+    settle(&shared, &id, Err(serde_json::from_slice(&body).unwrap()))
+}
+
+fn settle(shared: &Shared, id: &str, outcome: Outcome) -> StatusCode {
+    if let Some(sender) = shared.outcomes.lock().unwrap().remove(id) {
+        let _ = sender.send(outcome);
+    }
+    StatusCode::ACCEPTED
+}
