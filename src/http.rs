@@ -18,6 +18,7 @@ use governor::clock::{Clock, DefaultClock};
 use governor::{DefaultDirectRateLimiter, Quota, RateLimiter};
 use serde_json::json;
 use tokio_util::task::TaskTracker;
+use tracing::Instrument;
 
 use crate::auth::{self, Credentials};
 use crate::config::CronSecrets;
@@ -93,7 +94,7 @@ async fn run(State(service): State<Arc<Service>>, request: Request) -> Response 
 async fn fire(service: &Service, cause: Cause, deadline: Instant) -> Response {
     let automation = service.automation.clone();
     let call = Call { cause, as_of: None, deadline };
-    match service.calls.spawn(async move { run::run(&automation, &call).await }).await {
+    match service.calls.spawn(async move { run::run(&automation, &call).await }.in_current_span()).await {
         Ok(Ok(summary)) => Json(summary).into_response(),
         Ok(Err(error)) => {
             tracing::error!("{error}");

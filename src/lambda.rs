@@ -16,6 +16,7 @@ use lambda_http::{Body, Context, Request, RequestExt, lambda_runtime::Diagnostic
 use serde::Deserialize;
 use serde_json::{Value, json};
 use tokio_util::task::TaskTracker;
+use tracing::Instrument;
 
 use crate::config::{CronSecrets, DatabaseSettings, PassSettings};
 use crate::database::Database;
@@ -26,6 +27,10 @@ use crate::run::{self, Automation};
 
 /// What is left of an invocation's time for a failure's record and the way back.
 const MARGIN: Duration = Duration::from_secs(2);
+/// A deadline that was passed this long ago is none: `cargo lambda watch` tells ten minutes after 1970.
+const IMPOSSIBLY_LATE: Duration = Duration::from_secs(24 * 3600);
+/// The time of an invocation that has no deadline.
+const EMULATED_TIME: Duration = Duration::from_secs(55);
 /// Longest text that is recorded of what the scheduler says of itself, in characters.
 const LONGEST_NOTE: usize = 200;
 
@@ -70,7 +75,9 @@ async fn answer(function: Arc<Function>, mut request: Request) -> Result<Respons
 
 /// When the invocation's work must be over.
 fn gone_at(context: &Context) -> Instant {
-    let left = context.deadline().duration_since(SystemTime::now()).unwrap_or_default();
+    let (deadline, now) = (context.deadline(), SystemTime::now());
+    let left =
+        if deadline + IMPOSSIBLY_LATE < now { EMULATED_TIME } else { deadline.duration_since(now).unwrap_or_default() };
     Instant::now() + left.saturating_sub(MARGIN)
 }
 
@@ -104,8 +111,8 @@ async fn invoke(function: Arc<Function>, payload: &Body, gone_at: Instant) -> Re
         }
         // On a thread of its own: the compiler cannot see that its async closures are Send.
         Ok(Invocation::Migrate {}) => {
-            let runtime = tokio::runtime::Handle::current();
-            tokio::task::spawn_blocking(move || runtime.block_on(migrate(&function, gone_at)))
+            let (runtime, span) = (tokio::runtime::Handle::current(), tracing::Span::current());
+            tokio::task::spawn_blocking(move || runtime.block_on(migrate(&function, gone_at).instrument(span)))
                 .await
                 .map_err(|error| Failure::new("MigrationFailed", error))?
         }

@@ -17,7 +17,7 @@ use booking_automation::{lambda, migrate, run, serve};
 use chrono::{DateTime, Utc};
 use clap::{Parser, Subcommand};
 use tracing_subscriber::Layer;
-use tracing_subscriber::filter::Targets;
+use tracing_subscriber::filter::{LevelFilter, Targets};
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
 
@@ -97,11 +97,17 @@ async fn main() -> ExitCode {
 fn start_logging() {
     let filter = std::env::var("RUST_LOG").ok().and_then(|text| text.parse::<Targets>().ok());
     let filter = filter.unwrap_or_else(|| {
-        Targets::new().with_default(tracing::Level::WARN).with_target("booking_automation", tracing::Level::INFO)
+        Targets::new()
+            .with_default(LevelFilter::WARN)
+            .with_target("booking_automation", LevelFilter::INFO)
+            // It tells every function error once more.
+            .with_target("lambda_runtime::layers::panic", LevelFilter::OFF)
+            // The span that holds the request's id.
+            .with_target("lambda_runtime::layers::trace", LevelFilter::INFO)
     });
     let json = std::env::var("AWS_LAMBDA_LOG_FORMAT").is_ok_and(|format| format.eq_ignore_ascii_case("json"));
     let lines = tracing_subscriber::fmt::layer().with_writer(std::io::stderr);
-    let lines = if json { lines.json().flatten_event(true).boxed() } else { lines.boxed() };
+    let lines = if json { lines.json().flatten_event(true).with_span_list(false).boxed() } else { lines.boxed() };
     tracing_subscriber::registry().with(lines).with(filter).init();
 }
 

@@ -22,17 +22,18 @@ fn bearer() -> String {
 }
 
 /// `serve`, running.
-struct Server {
+pub struct Server {
     process: Child,
-    port: u16,
+    /// Where it listens.
+    pub port: u16,
     log: tokio::task::JoinHandle<String>,
 }
 
 impl Server {
-    /// With both kinds of secrets.
-    async fn start(app: &App, arguments: &[&str]) -> Self {
+    /// With both kinds of secrets, these or the app's.
+    pub async fn start(app: &App, arguments: &[&str]) -> Self {
         let mut command = app.command(&[&["serve", "--listen", "127.0.0.1:0"], arguments].concat());
-        command.env("CRON_SECRET", bearer()).env("CRON_SIGNING_SECRET", SIGNING).stderr(Stdio::piped());
+        command.env("CRON_SECRET", bearer()).env("CRON_SIGNING_SECRET", SIGNING).envs(&app.env).stderr(Stdio::piped());
         let mut process = command.spawn().unwrap();
         let mut lines = BufReader::new(process.stderr.take().unwrap()).lines();
         let mut said = String::new();

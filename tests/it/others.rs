@@ -1,5 +1,5 @@
-//! Judges that none of us wrote: moto's SES, and PgBouncer in transaction mode. Where one is not
-//! installed its test says so and does nothing else.
+//! Judges that none of us wrote: moto's SES, PgBouncer in transaction mode, the Standard Webhooks library.
+//! Where one is not installed its test says so and does nothing else.
 
 use std::path::PathBuf;
 use std::process::Stdio;
@@ -10,21 +10,26 @@ use tokio::process::{Child, Command};
 
 use crate::app::{App, hours, minutes, noon, skipped};
 use crate::client::{Header, request};
+use crate::http::Server;
 
-/// Where a program is, of those that people install in other places.
-fn find(program: &str, places: &[&str]) -> Option<PathBuf> {
+/// Where a program is: in one of these places, or on the `PATH`.
+pub fn find(program: &str, places: &[&str]) -> Option<PathBuf> {
     let path = std::env::var_os("PATH").unwrap_or_default();
-    std::env::split_paths(&path)
-        .chain(places.iter().map(PathBuf::from))
+    places
+        .iter()
+        .map(PathBuf::from)
+        .chain(std::env::split_paths(&path))
         .map(|place| place.join(program))
         .find(|file| file.is_file())
 }
 
-fn free_port() -> u16 {
+/// A port that nobody listens on.
+pub fn free_port() -> u16 {
     std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
 }
 
-async fn listens(port: u16, process: &mut Child) {
+/// Waits until a process listens on its port.
+pub async fn listens(port: u16, process: &mut Child) {
     for _ in 0..1200 {
         if tokio::net::TcpStream::connect(("127.0.0.1", port)).await.is_ok() {
             return;
@@ -138,4 +143,40 @@ async fn everything_works_behind_a_transaction_pooler() {
     let stranded: i64 = app.one("SELECT count(*) FROM pg_locks JOIN pg_database d ON d.oid = database WHERE locktype = 'advisory' AND datname = current_database()", &[]).await.get(0);
     assert_eq!(stranded, 0, "no lock stays with a server connection");
     pooler.kill().await.unwrap();
+}
+
+/// Signs as its users do, with the library of those who wrote the specification.
+const SIGN: &str = "
+import datetime, sys
+from standardwebhooks.webhooks import Webhook
+now = datetime.datetime.now(tz=datetime.timezone.utc)
+print(int(now.timestamp()), Webhook(sys.argv[1]).sign(sys.argv[2], now, sys.argv[3]))";
+
+#[tokio::test]
+async fn what_the_standard_webhooks_library_signs_is_accepted() {
+    const SECRET: &str = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
+    let python = find("python", &["target/judges/bin"]);
+    let sign = async |secret: &str, id: &str, body: &str| {
+        let output = Command::new(python.as_ref()?).args(["-c", SIGN, secret, id, body]).output().await.unwrap();
+        let said = String::from_utf8(output.stdout).unwrap();
+        said.trim().split_once(' ').map(|(timestamp, signature)| (timestamp.to_owned(), signature.to_owned()))
+    };
+    let mut app = App::new().await;
+    app.env.insert("CRON_SIGNING_SECRET", format!("whsec_C2FVsBQIhrscChlQIMV+b5sSYspob7oD,{SECRET}"));
+    let server = Server::start(&app, &[]).await;
+    for body in ["", "{}", "{\"täglich\": \"ja\"}\n"] {
+        let id = format!("msg_{}", body.len());
+        let Some((timestamp, signature)) = sign(SECRET, &id, body).await else {
+            skipped("the Standard Webhooks library is not installed (make judges)");
+            return;
+        };
+        let headers: [Header<'_>; 3] = [
+            ("webhook-id", id.as_bytes()),
+            ("webhook-timestamp", timestamp.as_bytes()),
+            ("webhook-signature", signature.as_bytes()),
+        ];
+        let answer = request(server.port, "POST", "/run", &headers, body.as_bytes()).await;
+        assert_eq!((answer.status, &answer.json()["outcome"]), (200, &"completed".into()), "{body:?}");
+        assert_eq!(request(server.port, "POST", "/run", &headers, b"another").await.status, 401);
+    }
 }

@@ -59,6 +59,35 @@ async fn a_malformed_setting_stops_the_program_with_one_line_that_names_it() {
 }
 
 #[tokio::test]
+async fn a_secret_that_is_too_weak_stops_the_server_at_start() {
+    let app = App::empty().await;
+    let fine = "a-fine-secret-of-32-characters--";
+    for (variable, value) in [
+        ("CRON_SECRET", "secret-value-15".to_owned()),
+        ("CRON_SECRET", format!("{fine},secret-value-15")),
+        ("CRON_SECRET", format!("{fine},")),
+        ("CRON_SECRET", format!(",{fine}")),
+        ("CRON_SECRET", "secret-value with a space".to_owned()),
+        ("CRON_SECRET", "secret-value-ü-0123456789".to_owned()),
+        ("CRON_SECRET", "secret-value\n0123456789012".to_owned()),
+        ("CRON_SIGNING_SECRET", "secret-value-0123456789012345678".to_owned()),
+        // 23 and 65 bytes.
+        ("CRON_SIGNING_SECRET", "whsec_c2VjcmV0LXZhbHVlLXNlY3JldC12YWw=".to_owned()),
+        ("CRON_SIGNING_SECRET", format!("whsec_{}", "AAAA".repeat(21) + "AAA=")),
+        ("CRON_SIGNING_SECRET", "whsec_secret-value*not*base64*0123456789".to_owned()),
+        ("CRON_SIGNING_SECRET", "WHSEC_C2FVsBQIhrscChlQIMV+b5sSYspob7oD".to_owned()),
+        ("CRON_SIGNING_SECRET", "whsec_C2FVsBQIhrscChlQIMV+b5sSYspob7oD,whsec_".to_owned()),
+    ] {
+        let output = app.command(&["serve", "--listen", "127.0.0.1:0"]).env(variable, &value).output().await.unwrap();
+        let stderr = String::from_utf8(output.stderr).unwrap();
+        assert!(!output.status.success() && output.stdout.is_empty(), "{variable}={value}");
+        assert_eq!(stderr.lines().count(), 1, "{variable}={value}: {stderr}");
+        assert!(stderr.contains(&format!("{variable} is not valid")), "{variable}={value}: {stderr}");
+        assert!(!stderr.contains("secret-value") && !stderr.contains(fine), "{variable}={value}: {stderr}");
+    }
+}
+
+#[tokio::test]
 async fn what_is_well_formed_is_taken() {
     let app = App::new().await;
     for (variable, value) in [
