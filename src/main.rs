@@ -121,7 +121,7 @@ async fn function() -> anyhow::Result<()> {
 
 async fn automation(database: &DatabaseSettings, connections: usize, pass: PassSettings) -> anyhow::Result<Automation> {
     let delivery = DeliverySettings::from_environment(&config::environment)?;
-    let ses = Ses::connect(&delivery).await?;
+    let ses = Ses::new(&delivery).await?;
     Ok(Automation::new(Database::new(database, connections)?, pass, Mailer::new(delivery, ses)))
 }
 

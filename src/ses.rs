@@ -5,6 +5,7 @@
 
 use std::time::Duration;
 
+use aws_config::Region;
 use aws_config::environment::region::EnvironmentVariableRegionProvider;
 use aws_config::meta::region::RegionProviderChain;
 use aws_config::profile::ProfileFileRegionProvider;
@@ -17,6 +18,7 @@ use aws_sdk_sesv2::error::{ProvideErrorMetadata, SdkError};
 use aws_sdk_sesv2::operation::send_email::SendEmailError;
 use aws_sdk_sesv2::types::{Body, Content, Destination, EmailContent, Message as SesMessage, MessageTag};
 use aws_smithy_http_client::tls::{Provider, rustls_provider::CryptoMode};
+use tokio::sync::OnceCell;
 use uuid::Uuid;
 
 use crate::config::{Address, DeliverySettings, SettingError};
@@ -35,49 +37,63 @@ const SLOWEST_RATE: f64 = 1.0;
 /// A client of Amazon SES.
 #[derive(Clone, Debug)]
 pub struct Ses {
-    client: Client,
+    region: Region,
+    /// Made for the first request: it reads all the system's certificate authorities, which takes longer than
+    /// everything else at a cold start, and most calls send nothing.
+    client: OnceCell<Client>,
     from: String,
     from_address: Address,
     configuration_set: Option<String>,
 }
 
 impl Ses {
-    /// Reads the SDK's standard settings (region, credentials, `AWS_ENDPOINT_URL_SESV2`). Sends nothing.
+    /// Reads the region from the SDK's standard settings; the others (credentials, `AWS_ENDPOINT_URL_SESV2`)
+    /// are read for the first request.
     ///
     /// # Errors
     /// When no region is set.
-    pub async fn connect(settings: &DeliverySettings) -> Result<Self, SettingError> {
-        let http =
-            aws_smithy_http_client::Builder::new().tls_provider(Provider::Rustls(CryptoMode::Ring)).build_https();
-        let timeouts =
-            TimeoutConfig::builder().connect_timeout(CONNECT_TIMEOUT).operation_timeout(REQUEST_TIMEOUT).build();
+    pub async fn new(settings: &DeliverySettings) -> Result<Self, SettingError> {
         // The SDK's own chain would also ask the instance metadata service, and wait for it where there is none.
         let region = RegionProviderChain::first_try(EnvironmentVariableRegionProvider::new())
-            .or_else(ProfileFileRegionProvider::new());
-        let config = aws_config::from_env()
-            .region(region)
-            .http_client(http)
-            .retry_config(RetryConfig::disabled())
-            .timeout_config(timeouts)
-            .load()
-            .await;
-        if config.region().is_none_or(|region| region.as_ref().is_empty()) {
-            return Err(SettingError::new(
-                "AWS_REGION",
-                "is not set: it takes the region of SES, such as eu-central-1",
-            ));
-        }
+            .or_else(ProfileFileRegionProvider::new())
+            .region()
+            .await
+            .filter(|region| !region.as_ref().is_empty())
+            .ok_or_else(|| {
+                SettingError::new("AWS_REGION", "is not set: it takes the region of SES, such as eu-central-1")
+            })?;
         Ok(Self {
-            client: Client::new(&config),
+            region,
+            client: OnceCell::new(),
             from: settings.from.header(),
             from_address: settings.from.address().clone(),
             configuration_set: settings.configuration_set.clone(),
         })
     }
 
+    async fn client(&self) -> &Client {
+        self.client
+            .get_or_init(async || {
+                let http = aws_smithy_http_client::Builder::new()
+                    .tls_provider(Provider::Rustls(CryptoMode::Ring))
+                    .build_https();
+                let timeouts =
+                    TimeoutConfig::builder().connect_timeout(CONNECT_TIMEOUT).operation_timeout(REQUEST_TIMEOUT);
+                let config = aws_config::from_env()
+                    .region(self.region.clone())
+                    .http_client(http)
+                    .retry_config(RetryConfig::disabled())
+                    .timeout_config(timeouts.build())
+                    .load()
+                    .await;
+                Client::new(&config)
+            })
+            .await
+    }
+
     /// The account's send rate, messages per second.
     pub(crate) async fn send_rate(&self) -> f64 {
-        match self.client.get_account().send().await {
+        match self.client().await.get_account().send().await {
             Ok(account) => account
                 .send_quota()
                 .map(|quota| quota.max_send_rate())
@@ -111,7 +127,8 @@ impl Ses {
         let content = SesMessage::builder().subject(utf8(message.subject)?).body(body).build();
         let tag = MessageTag::builder().name(EVENT_TAG).value(event_id.to_string()).build();
         let sent = self
-            .client
+            .client()
+            .await
             .send_email()
             .from_email_address(&self.from)
             .destination(Destination::builder().to_addresses(to.as_str()).build())
