@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 use chrono::{DateTime, Duration, Utc};
 use serde_json::Value;
-use tokio::process::Command;
+use tokio::process::{Child, Command};
 use tokio::sync::OnceCell;
 use tokio_postgres::types::ToSql;
 use tokio_postgres::{Client, NoTls, Row};
@@ -34,6 +34,12 @@ pub fn hours(hours: i64) -> Duration {
 /// Says that a test did not run. Written past the test runner, which hides what passing tests print.
 pub fn skipped(what: &str) {
     std::io::stderr().write_all(format!("SKIPPED: {what}\n").as_bytes()).unwrap();
+}
+
+/// Sends a signal to a process that this one started.
+pub fn signal(process: &Child, signal: &str) {
+    let id = process.id().unwrap().to_string();
+    assert!(std::process::Command::new("kill").args([signal, &id]).status().unwrap().success());
 }
 
 /// Opens a session of its own.

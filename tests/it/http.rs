@@ -10,12 +10,13 @@ use tokio::net::TcpListener;
 use tokio::process::Child;
 use tokio_postgres::Client;
 
-use crate::app::{App, connect, hours};
+use crate::app::{App, connect, hours, signal};
 use crate::client::{Answer, Header, now, receive, request, send, signature, signed};
 use crate::ses;
 
 const BEARER: &str = "a bearer secret that has no spaces: 0123456789";
-const SIGNING: &str = "whsec_C2FVsBQIhrscChlQIMV+b5sSYspob7oD";
+/// The signing secret of a server that the app gives no other.
+pub const SIGNING: &str = "whsec_C2FVsBQIhrscChlQIMV+b5sSYspob7oD";
 
 fn bearer() -> String {
     BEARER.replace(' ', "-")
@@ -62,14 +63,9 @@ impl Server {
         signed(self.port, SIGNING, id).await
     }
 
-    fn signal(&self, signal: &str) {
-        let id = self.process.id().unwrap().to_string();
-        assert!(std::process::Command::new("kill").args([signal, &id]).status().unwrap().success());
-    }
-
     /// Ends it, and tells what it logged.
     async fn end(mut self) -> String {
-        self.signal("-TERM");
+        signal(&self.process, "-TERM");
         let status = tokio::time::timeout(Duration::from_secs(60), self.process.wait()).await.unwrap().unwrap();
         let log = self.log.await.unwrap();
         assert!(status.success(), "{log}");

@@ -1,6 +1,6 @@
 //! The function: the real program over the Lambda Runtime API.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
@@ -231,14 +231,45 @@ async fn what_an_invocation_has_no_time_for_is_left_for_the_next() {
     // With less than the margin nothing is begun.
     let error = instance.invoke_within(Duration::from_secs(1), event("schedule").to_string().into()).await.unwrap_err();
     assert_eq!(error["errorType"], "NoTime");
+}
 
-    // A database that stops answering takes no more than there is.
-    app.ses.answer(|_| ses::Answer::Sent);
-    app.db.batch_execute("BEGIN; LOCK TABLE automation_runs, booking_automation_looks").await.unwrap();
-    let error = instance.invoke_within(Duration::from_secs(5), event("schedule").to_string().into()).await.unwrap_err();
-    assert_eq!(error["errorType"], "PassFailed");
-    app.db.batch_execute("COMMIT").await.unwrap();
-    assert_eq!(instance.invoke(&event("schedule")).await.unwrap()["outcome"], "completed");
+#[tokio::test]
+async fn a_database_that_says_nothing_takes_no_more_time_than_there_is() {
+    let mut app = App::empty().await;
+    let silent = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    app.env.insert("DATABASE_URL", format!("postgres://user@{}/x", silent.local_addr().unwrap()));
+    let instance = Instance::start(&app).await;
+    for name in ["schedule", "migrate"] {
+        let (time, begun) = (Duration::from_secs(5), Instant::now());
+        let error = instance.invoke_within(time, event(name).to_string().into()).await.unwrap_err();
+        assert!(begun.elapsed() < time, "{name}: {:?} {error}", begun.elapsed());
+    }
+}
+
+#[tokio::test]
+async fn a_migration_that_is_frozen_leaves_no_lock_behind() {
+    let app = App::empty().await;
+    app.db.batch_execute(include_str!("theirs.sql")).await.unwrap();
+    // A transaction that has seen the table keeps a concurrent build from finishing.
+    let holder = connect(&app.url).await;
+    holder.batch_execute("BEGIN ISOLATION LEVEL REPEATABLE READ; SELECT FROM users LIMIT 1").await.unwrap();
+    let frozen = Instance::start(&app).await;
+    let call = frozen.invoke_within(Duration::from_secs(8), event("migrate").to_string().into());
+    let freeze = async {
+        app.waits_for("SELECT EXISTS (SELECT FROM pg_stat_progress_create_index WHERE datname = current_database() AND phase LIKE 'waiting%')").await;
+        frozen.signal("-STOP");
+        app.waits_for("SELECT NOT EXISTS (SELECT FROM pg_stat_activity WHERE datname = current_database() AND state = 'idle in transaction' AND query LIKE '%pg_advisory%')").await;
+        holder.batch_execute("COMMIT").await.unwrap();
+        // Another instance, while the first is still frozen.
+        let migrated = Instance::start(&app).await.invoke(&event("migrate")).await.unwrap();
+        assert_eq!(migrated["outcome"], "migrated");
+        let steps = migrated["steps"].to_string();
+        assert!(!steps.contains("01_base_tables") && steps.contains("08_webhook_ids"), "{steps}");
+        frozen.signal("-CONT");
+    };
+    // Thawed long after its deadline, it says so.
+    let (outcome, ()) = futures_util::future::join(call, freeze).await;
+    assert_eq!(outcome.unwrap_err()["errorType"], "MigrationFailed");
 }
 
 #[tokio::test]
@@ -251,24 +282,6 @@ async fn the_schema_is_migrated_from_inside() {
     assert_eq!(migrated["first_pass"]["outcome"], "dry_run");
     assert_eq!(instance.invoke(&event("migrate")).await.unwrap()["steps"], json!([]));
     assert_eq!(instance.invoke(&event("schedule")).await.unwrap()["outcome"], "completed");
-}
-
-#[tokio::test]
-async fn migrations_that_meet_the_deadline_leave_no_lock_behind() {
-    let app = App::empty().await;
-    app.db.batch_execute(include_str!("theirs.sql")).await.unwrap();
-    let holder = connect(&app.url).await;
-    holder.batch_execute("BEGIN ISOLATION LEVEL REPEATABLE READ; SELECT FROM users LIMIT 1").await.unwrap();
-    let instance = Instance::start(&app).await;
-    let time = Duration::from_secs(8);
-    let error = instance.invoke_within(time, event("migrate").to_string().into()).await.unwrap_err();
-    assert_eq!(error["errorType"], "MigrationFailed");
-    assert!(error["errorMessage"].as_str().unwrap().contains("invoke again"), "{error}");
-    holder.batch_execute("COMMIT").await.unwrap();
-    let migrated = instance.invoke(&event("migrate")).await.unwrap();
-    assert_eq!(migrated["outcome"], "migrated");
-    let steps = migrated["steps"].to_string();
-    assert!(!steps.contains("01_base_tables") && steps.contains("08_webhook_ids"), "{steps}");
 }
 
 #[tokio::test]

@@ -10,7 +10,7 @@ use tokio::process::{Child, Command};
 
 use crate::app::{App, hours, minutes, noon, skipped};
 use crate::client::{Header, request};
-use crate::http::Server;
+use crate::http::{SIGNING, Server};
 
 /// Where a program is: in one of these places, or on the `PATH`.
 pub fn find(program: &str, places: &[&str]) -> Option<PathBuf> {
@@ -179,4 +179,36 @@ async fn what_the_standard_webhooks_library_signs_is_accepted() {
         assert_eq!((answer.status, &answer.json()["outcome"]), (200, &"completed".into()), "{body:?}");
         assert_eq!(request(server.port, "POST", "/run", &headers, b"another").await.status, 401);
     }
+}
+
+#[tokio::test]
+async fn what_the_readme_says_about_signing_works_as_written() {
+    let app = App::new().await;
+    let server = Server::start(&app, &[]).await;
+    let readme = include_str!("../../README.md");
+    let (_, section) = readme.split_once("### Sign a request").unwrap();
+    for (language, program, arguments) in
+        [("sh", "sh", &["-c"][..]), ("js", "node", &["--input-type=module", "-e"]), ("python", "python3", &["-c"])]
+    {
+        let needed = if program == "sh" { "curl" } else { program };
+        if find(needed, &[]).is_none() {
+            skipped(&format!("{needed} is not installed"));
+            continue;
+        }
+        let (_, code) = section.split_once(&format!("```{language}\n")).unwrap();
+        let (code, _) = code.split_once("```").unwrap();
+        let output = Command::new(program)
+            .args(arguments)
+            .arg(code)
+            .env("URL", format!("http://127.0.0.1:{}", server.port))
+            .env("CRON_SIGNING_SECRET", SIGNING)
+            .output()
+            .await
+            .unwrap();
+        let said = String::from_utf8_lossy(&output.stdout);
+        assert!(said.contains(r#""outcome":"completed""#) && said.contains("signature"), "{language}: {output:?}");
+    }
+    let calls: i64 = app.one("SELECT count(DISTINCT webhook_id) FROM automation_runs", &[]).await.get(0);
+    let runs: i64 = app.one("SELECT count(*) FROM automation_runs", &[]).await.get(0);
+    assert_eq!(calls, runs);
 }

@@ -99,6 +99,11 @@ impl Instance {
         tokio::time::timeout(time + Duration::from_secs(30), outcome).await.expect("an outcome in time").unwrap()
     }
 
+    /// Sends it a signal.
+    pub fn signal(&self, signal: &str) {
+        crate::app::signal(&self.process, signal);
+    }
+
     /// Waits for it to end by itself.
     pub async fn ended(mut self) -> (bool, String) {
         let status = self.process.wait().await.unwrap();
