@@ -15,8 +15,8 @@ use sha2::{Digest, Sha256};
 use subtle::{Choice, ConstantTimeEq};
 use thiserror::Error;
 
+use crate::call::Cause;
 use crate::config::CronSecrets;
-use crate::pass::Cause;
 
 /// How far a signature's time may be from ours, either way (Standard Webhooks, "Verifying the timestamp",
 /// leaves it to the receiver; its libraries take five minutes).

@@ -12,11 +12,11 @@ use std::time::{Duration, Instant};
 use futures_util::{StreamExt, future, stream};
 use uuid::Uuid;
 
+use crate::call::Call;
 use crate::config::{Address, DeliverySettings};
 use crate::database::{BOOKINGS_LOCK_TIMEOUT, Begin, Database, DatabaseError, Result};
 use crate::message;
 use crate::outbox::{self, ClaimLimits, Claimed, Outcome, Outcomes, Page};
-use crate::pass::Call;
 use crate::ses::{REQUEST_TIMEOUT, Ses};
 use crate::summary::Reminders;
 

@@ -21,8 +21,9 @@ use tokio_util::task::TaskTracker;
 use tracing::Instrument;
 
 use crate::auth::{self, Credentials};
+use crate::call::{Call, Cause};
 use crate::config::CronSecrets;
-use crate::pass::{Call, Cause, PassError};
+use crate::pass::PassError;
 use crate::run::{self, Automation};
 
 /// A call must be over after this long, and answered within 20 s: external cron services give up at 30 s.

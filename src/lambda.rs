@@ -18,11 +18,11 @@ use serde_json::{Value, json};
 use tokio_util::task::TaskTracker;
 use tracing::Instrument;
 
+use crate::call::{Call, Cause, Scheduled};
 use crate::config::{CronSecrets, DatabaseSettings, PassSettings};
 use crate::database::Database;
 use crate::http::{self, GoneAt};
 use crate::migrate;
-use crate::pass::{Call, Cause, Scheduled};
 use crate::run::{self, Automation};
 
 /// What is left of an invocation's time for a failure's record and the way back.

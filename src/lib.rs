@@ -1,13 +1,15 @@
 //! Time-driven automation for a bookings database: every minute one pass moves bookings on and enqueues
 //! the reminders that became due, in one transaction; then the reminders are sent through Amazon SES.
 //!
-//! It is fired by Lambda ([`lambda`]), over HTTP (`http`, [`auth`], [`serve`]) or from the command line.
+//! It is fired by Lambda ([`lambda`]), over HTTP (`http`, [`auth`], [`serve`]) or from the command line; what is
+//! known of who fired it is a [`call`].
 //!
 //! Read it in this order: [`run`], the pass ([`pass`], `transitions`, `reminders`), delivery ([`delivery`],
 //! `outbox`, [`ses`], [`message`]), the answer ([`summary`]). The settings are in [`config`]; the way to
 //! the database, and what a transaction is here, in [`database`]; the schema in [`migrate`].
 
 pub mod auth;
+pub mod call;
 pub mod config;
 pub mod database;
 pub mod delivery;

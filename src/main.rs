@@ -6,10 +6,10 @@ use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
 use anyhow::Context;
+use booking_automation::call::{Call, Cause};
 use booking_automation::config::{self, CronSecrets, DatabaseSettings, DeliverySettings, PassSettings};
 use booking_automation::database::Database;
 use booking_automation::delivery::Mailer;
-use booking_automation::pass::{Call, Cause};
 use booking_automation::run::Automation;
 use booking_automation::ses::Ses;
 use booking_automation::summary::Summary;

@@ -15,10 +15,11 @@ use tokio_postgres::SimpleQueryMessage;
 use tokio_postgres::types::{Json, Timestamp, Type};
 use uuid::Uuid;
 
+use crate::call::{Call, Cause};
 use crate::config::PassSettings;
 use crate::database::{BOOKINGS_LOCK_TIMEOUT, Begin, Database, DatabaseError, Transaction, last_row};
 use crate::reminders::{self, Verdicts, Watermark};
-use crate::summary::{Backlog, Reminders, SkipReason, Summary, Trigger, Work};
+use crate::summary::{Backlog, Reminders, SkipReason, Summary, Work};
 use crate::transitions::{self, Moments, Transitions};
 use crate::{migrate, outbox};
 
@@ -36,70 +37,6 @@ pub(crate) const RECORD_FAILURE_FOR: Duration = Duration::from_secs(1);
 /// How long a `webhook-id` is remembered: longer than a signature can be valid, which is twice the tolerance,
 /// and clocks differ.
 const WEBHOOK_ID_MINUTES: u32 = 15;
-
-/// What fires a pass, and when it must be over.
-#[derive(Clone, Debug)]
-pub struct Call {
-    /// What fired it.
-    pub cause: Cause,
-    /// The moment to decide by, in place of the database clock: for tests, demonstrations, previews.
-    pub as_of: Option<DateTime<Utc>>,
-    /// When it must be over. Nothing is waited for any longer, but for [`RECORD_FAILURE_FOR`] when it failed.
-    pub deadline: Instant,
-}
-
-/// What fired a call, and what it says of itself.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Cause {
-    /// The scheduler's direct invocation.
-    Schedule(Scheduled),
-    /// A request over HTTP with a bearer secret.
-    Bearer,
-    /// A signed request over HTTP.
-    Signature {
-        /// Its `webhook-id`: an idempotency key, good for one pass.
-        webhook_id: String,
-    },
-    /// The command line.
-    Cli,
-}
-
-impl Cause {
-    /// Its name.
-    pub fn trigger(&self) -> Trigger {
-        match self {
-            Self::Schedule(_) => Trigger::Schedule,
-            Self::Bearer => Trigger::Bearer,
-            Self::Signature { .. } => Trigger::Signature,
-            Self::Cli => Trigger::Cli,
-        }
-    }
-
-    fn scheduled(&self) -> Scheduled {
-        match self {
-            Self::Schedule(scheduled) => scheduled.clone(),
-            _ => Scheduled::default(),
-        }
-    }
-
-    fn webhook_id(&self) -> Option<&str> {
-        match self {
-            Self::Signature { webhook_id } => Some(webhook_id),
-            _ => None,
-        }
-    }
-}
-
-/// What the scheduler says of its invocation: recorded in `automation_runs`, never decided on.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Scheduled {
-    /// For when it was scheduled.
-    pub time: Option<String>,
-    /// The scheduler's own id of it.
-    pub execution_id: Option<String>,
-    /// The scheduler's count of its attempts.
-    pub attempt: Option<String>,
-}
 
 /// Why a pass failed. Nothing of it is in the database but its run row.
 #[derive(Debug, Error)]

@@ -2,11 +2,12 @@
 
 use std::time::Instant;
 
+use crate::call::Call;
 use crate::config::PassSettings;
 use crate::database::{Begin, Database, Result};
 use crate::delivery::{self, Mailer};
 use crate::outbox;
-use crate::pass::{self, Call, Committed, Pass, PassError};
+use crate::pass::{self, Committed, Pass, PassError};
 use crate::summary::{Skip, Summary, Work};
 
 /// What a call works with, made once at start, whatever fires the calls.

@@ -11,9 +11,9 @@ use tokio::time::MissedTickBehavior;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use crate::call::{Call, Cause};
 use crate::config::CronSecrets;
 use crate::http;
-use crate::pass::{Call, Cause};
 use crate::run::{self, Automation};
 
 /// Connections to the database: one for the pass under way, the others for calls that record what they sent,

@@ -190,6 +190,12 @@ impl App {
         id
     }
 
+    /// A booking whose 24-hour reminder is due by the real clock.
+    pub async fn due_now(&self) -> Uuid {
+        self.believing(Utc::now() - hours(48)).await;
+        self.booking("confirmed", Utc::now() + hours(20)).await
+    }
+
     /// Makes the backend's session believe that it is `now`.
     pub async fn believing(&self, now: DateTime<Utc>) {
         self.db.batch_execute(&format!("SET booking_automation.as_of = '{}'", now.to_rfc3339())).await.unwrap();

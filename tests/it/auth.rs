@@ -3,8 +3,8 @@
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use booking_automation::auth::{Credentials, Refusal, authenticate};
+use booking_automation::call::Cause;
 use booking_automation::config::CronSecrets;
-use booking_automation::pass::Cause;
 
 use crate::client::signature;
 

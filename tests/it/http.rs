@@ -326,8 +326,7 @@ async fn too_many_calls_are_told_when_to_come_back() {
 #[tokio::test]
 async fn a_client_that_hangs_up_cuts_nothing_off() {
     let app = App::new().await;
-    app.believing(chrono::Utc::now() - hours(48)).await;
-    let booking = app.booking("confirmed", chrono::Utc::now() + hours(20)).await;
+    let booking = app.due_now().await;
     app.ses.answer(|_| ses::Answer::Slow(Duration::from_millis(500)));
     let server = Server::start(&app, &[]).await;
     let authorization = format!("Bearer {}", bearer());
@@ -378,9 +377,8 @@ async fn a_slow_pass_blocks_neither_health_nor_the_calls_that_overlap_it() {
 async fn a_call_is_over_before_its_client_gives_up() {
     let mut app = App::new().await;
     app.env.insert("SEND_CONCURRENCY", "1".to_owned());
-    app.believing(chrono::Utc::now() - hours(48)).await;
     for _ in 0..3 {
-        app.booking("confirmed", chrono::Utc::now() + hours(20)).await;
+        app.due_now().await;
     }
     // The provider answers nothing, for longer than a call lasts.
     app.ses.answer(|_| ses::Answer::Silence);
@@ -395,8 +393,7 @@ async fn a_call_is_over_before_its_client_gives_up() {
 #[tokio::test]
 async fn without_a_cron_it_fires_itself_and_ends_only_when_all_is_recorded() {
     let app = App::new().await;
-    app.believing(chrono::Utc::now() - hours(48)).await;
-    let booking = app.booking("confirmed", chrono::Utc::now() + hours(20)).await;
+    let booking = app.due_now().await;
     app.ses.answer(|_| ses::Answer::Slow(Duration::from_millis(700)));
     let server = Server::start(&app, &["--every", "10s"]).await;
     app.ses.arrived(1).await;

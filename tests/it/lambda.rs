@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
-use crate::app::{App, connect, hours};
+use crate::app::{App, connect};
 use crate::client::{now, signature};
 use crate::cluster::OwnCluster;
 use crate::proxy::{Cut, Proxy};
@@ -55,8 +55,7 @@ async fn runs(app: &App) -> i64 {
 #[tokio::test]
 async fn the_scheduler_gets_a_summary_and_what_it_says_of_itself_is_recorded() {
     let app = App::new().await;
-    app.believing(chrono::Utc::now() - hours(48)).await;
-    let booking = app.booking("confirmed", chrono::Utc::now() + hours(20)).await;
+    let booking = app.due_now().await;
     let instance = Instance::start(&app).await;
     let summary = instance.invoke(&event("schedule")).await.unwrap();
     assert_eq!((&summary["outcome"], &summary["trigger"]), (&json!("completed"), &json!("schedule")));
@@ -212,9 +211,8 @@ async fn the_example_of_a_signed_request_can_be_signed_anew() {
 async fn what_an_invocation_has_no_time_for_is_left_for_the_next() {
     let mut app = App::new().await;
     app.env.insert("SEND_CONCURRENCY", "1".to_owned());
-    app.believing(chrono::Utc::now() - hours(48)).await;
     for _ in 0..3 {
-        app.booking("confirmed", chrono::Utc::now() + hours(20)).await;
+        app.due_now().await;
     }
     app.ses.answer(|_| ses::Answer::Silence);
     let instance = Instance::start(&app).await;
