@@ -67,6 +67,9 @@ async fn health(method: Method) -> Response {
 
 /// Judged in this order: method, size, credentials, rate.
 async fn run(State(service): State<Arc<Service>>, request: Request) -> Response {
+    let deadline = Instant::now() + CALL_TIME;
+    let gone_at = request.extensions().get::<GoneAt>();
+    let deadline = gone_at.map_or(deadline, |GoneAt(gone_at)| deadline.min(*gone_at));
     if *request.method() != Method::GET && *request.method() != Method::POST {
         return method_not_allowed("GET, POST");
     }
@@ -85,9 +88,6 @@ async fn run(State(service): State<Arc<Service>>, request: Request) -> Response 
     if let Err(too_soon) = service.rate.check() {
         return too_many(too_soon.wait_time_from(DefaultClock::default().now()));
     }
-    let gone_at = head.extensions.get::<GoneAt>();
-    let deadline = Instant::now() + CALL_TIME;
-    let deadline = gone_at.map_or(deadline, |GoneAt(gone_at)| deadline.min(*gone_at));
     fire(&service, cause, deadline).await
 }
 

@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::Duration;
 
+use booking_automation::config::Sender;
 use serde_json::{Value, json};
 use tokio::process::Command;
 
@@ -56,6 +57,29 @@ async fn the_template_is_clean() {
     for stage in ["default", "production"] {
         if let Some(mut sam) = judge("sam") {
             succeeds(sam.args(["validate", "--lint", "--config-env", stage])).await;
+        }
+    }
+}
+
+/// What `sam deploy` takes for the parameters of each stage.
+const STAGES: &str = "
+import json, tomllib
+from samcli.cli.types import CfnParameterOverridesType
+stages = tomllib.load(open('samconfig.toml', 'rb'))
+parameters = lambda stage: stages[stage]['deploy']['parameters']['parameter_overrides']
+print(json.dumps({stage: CfnParameterOverridesType().convert(parameters(stage), None, None)
+                  for stage in ('default', 'production')}))";
+
+#[tokio::test]
+async fn each_stage_has_its_own_secret_and_a_sender_that_the_program_takes() {
+    let (Some(_), Some(mut python)) = (judge("sam"), judge("python")) else { return };
+    let stages: Value = serde_json::from_str(&succeeds(python.args(["-c", STAGES])).await).unwrap();
+    let template = std::fs::read_to_string(root().join("template.yaml")).unwrap();
+    for (stage, parameters) in stages.as_object().unwrap() {
+        assert_eq!(parameters["SecretName"], format!("booking-automation/{}", stage.replace("default", "staging")));
+        assert!(Sender::parse(parameters["EmailFrom"].as_str().unwrap()).is_some(), "{parameters}");
+        for name in parameters.as_object().unwrap().keys() {
+            assert!(template.contains(&format!("\n  {name}:\n    Type:")), "{stage}: {name}");
         }
     }
 }
