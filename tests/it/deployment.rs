@@ -66,7 +66,7 @@ const STAGES: &str = "
 import json, tomllib
 from samcli.cli.types import CfnParameterOverridesType
 stages = tomllib.load(open('samconfig.toml', 'rb'))
-parameters = lambda stage: stages[stage]['deploy']['parameters']['parameter_overrides']
+parameters = lambda stage: stages[stage]['global']['parameters']['parameter_overrides']
 print(json.dumps({stage: CfnParameterOverridesType().convert(parameters(stage), None, None)
                   for stage in ('default', 'production')}))";
 
