@@ -3,6 +3,7 @@
 use std::time::Instant;
 
 use chrono::{DateTime, Utc};
+use tokio_util::sync::CancellationToken;
 
 use crate::summary::Trigger;
 
@@ -16,6 +17,15 @@ pub struct Call {
     /// When it must be over. Nothing is waited for any longer, but for a second that recording a failure may
     /// take.
     pub deadline: Instant,
+    /// Cancelled when the process has been told to end: what is under way is recorded, and nothing more is sent.
+    pub stop: CancellationToken,
+}
+
+impl Call {
+    /// A call that decides by the database clock, and that nobody stops.
+    pub fn new(cause: Cause, deadline: Instant) -> Self {
+        Self { cause, as_of: None, deadline, stop: CancellationToken::new() }
+    }
 }
 
 /// What fired a call, and what it says of itself.

@@ -10,6 +10,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use futures_util::{StreamExt, future, stream};
+use tokio::sync::OnceCell;
 use uuid::Uuid;
 
 use crate::call::Call;
@@ -29,6 +30,8 @@ const STATEMENT_TIMEOUT: Duration = Duration::from_secs(8);
 /// Pauses before recording outcomes is tried again, the first and the longest; it goes on until the call's
 /// deadline. What cannot be recorded ends as a lease that ran out, and is sent again.
 const RECORD_PAUSES: (Duration, Duration) = (Duration::from_millis(200), Duration::from_secs(2));
+/// Messages per second when nobody says how many: what SES allows in its sandbox.
+const SLOWEST_RATE: f64 = 1.0;
 /// Messages in one page, at most: what two seconds of the fastest accounts send.
 const LARGEST_PAGE: i64 = 2_000;
 /// How long an unknown outcome waits for SES's own Send event, where a configuration set brings it.
@@ -43,12 +46,25 @@ const FLAGS_SINGLY: i64 = 100;
 pub struct Mailer {
     settings: DeliverySettings,
     ses: Ses,
+    /// What SES told of the account's rate.
+    rate: OnceCell<f64>,
 }
 
 impl Mailer {
     /// Sends through `ses`.
     pub fn new(settings: DeliverySettings, ses: Ses) -> Self {
-        Self { settings, ses }
+        Self { settings, ses, rate: OnceCell::new() }
+    }
+
+    /// Messages per second: as set, else as SES told once, else what it allows everybody.
+    async fn rate(&self) -> f64 {
+        match self.settings.send_rate {
+            Some(rate) => rate,
+            None => {
+                let told = self.rate.get_or_try_init(async || self.ses.send_rate().await.ok_or(())).await;
+                told.copied().unwrap_or(SLOWEST_RATE)
+            }
+        }
     }
 }
 
@@ -57,13 +73,9 @@ impl Mailer {
 pub async fn deliver(database: &Database, mailer: &Mailer, call: &Call) -> Reminders {
     let Call { as_of, deadline, .. } = *call;
     let stop_sending = deadline.checked_sub(RECORDING_TIME).unwrap_or(deadline);
-    let rate = match mailer.settings.send_rate {
-        Some(rate) => rate,
-        // Without an answer in time there is no time to send, either.
-        None => match tokio::time::timeout_at(stop_sending.into(), mailer.ses.send_rate()).await {
-            Ok(rate) => rate,
-            Err(_) => return Reminders::default(),
-        },
+    // Without an answer in time there is no time to send, either.
+    let Ok(rate) = tokio::time::timeout_at(stop_sending.into(), mailer.rate()).await else {
+        return Reminders::default();
     };
     let concurrency = mailer.settings.send_concurrency.get();
     let unknown_wait = if mailer.settings.configuration_set.is_some() { UNKNOWN_WAIT } else { Duration::ZERO };
@@ -73,7 +85,7 @@ pub async fn deliver(database: &Database, mailer: &Mailer, call: &Call) -> Remin
     let mut outcomes = Outcomes::default();
     let mut account_stopped = false;
     loop {
-        let more = !account_stopped && Instant::now() < stop_sending;
+        let more = !account_stopped && Instant::now() < stop_sending && !call.stop.is_cancelled();
         // Before the claim reads: however long its answer takes, what is sent is no older than this says.
         let read_at = Instant::now();
         let page = match turn_page(database, &outcomes, more.then_some(&limits), call, &mut tally).await {
@@ -94,7 +106,7 @@ pub async fn deliver(database: &Database, mailer: &Mailer, call: &Call) -> Remin
             if Instant::now() + wait >= stop_sending {
                 break;
             }
-            tokio::time::sleep(wait).await;
+            call.stop.run_until_cancelled(tokio::time::sleep(wait)).await;
             continue;
         }
         let started = Instant::now();

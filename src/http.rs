@@ -3,6 +3,7 @@
 //! One router, the same on Lambda and under `serve`. What is refused (401, 404, 405, 413) has read and
 //! written nothing.
 
+use std::error::Error;
 use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
@@ -16,7 +17,9 @@ use axum::routing::any;
 use axum::{Json, Router};
 use governor::clock::{Clock, DefaultClock};
 use governor::{DefaultDirectRateLimiter, Quota, RateLimiter};
+use http_body_util::LengthLimitError;
 use serde_json::json;
+use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::Instrument;
 
@@ -46,16 +49,23 @@ struct Service {
     secrets: CronSecrets,
     rate: DefaultDirectRateLimiter,
     calls: TaskTracker,
+    stop: CancellationToken,
 }
 
-/// The routes. A call that has begun is one of `calls`, whether its client still waits or not.
-pub(crate) fn router(automation: Arc<Automation>, secrets: CronSecrets, calls: TaskTracker) -> Router {
+/// The routes. A call that has begun is one of `calls`, whether its client still waits or not, and hears of
+/// `stop`.
+pub(crate) fn router(
+    automation: Arc<Automation>,
+    secrets: CronSecrets,
+    calls: TaskTracker,
+    stop: CancellationToken,
+) -> Router {
     let rate = RateLimiter::direct(Quota::per_minute(CALLS_PER_MINUTE));
     Router::new()
         .route("/run", any(run))
         .route("/health", any(health))
         .fallback(async || problem(StatusCode::NOT_FOUND, "there is /run and /health"))
-        .with_state(Arc::new(Service { automation, secrets, rate, calls }))
+        .with_state(Arc::new(Service { automation, secrets, rate, calls, stop }))
 }
 
 async fn health(method: Method) -> Response {
@@ -94,7 +104,7 @@ async fn run(State(service): State<Arc<Service>>, request: Request) -> Response 
 /// In a task of its own: a client that hangs up must not cut off what is being sent and recorded.
 async fn fire(service: &Service, cause: Cause, deadline: Instant) -> Response {
     let automation = service.automation.clone();
-    let call = Call { cause, as_of: None, deadline };
+    let call = Call { stop: service.stop.clone(), ..Call::new(cause, deadline) };
     match service.calls.spawn(async move { run::run(&automation, &call).await }.in_current_span()).await {
         Ok(Ok(summary)) => Json(summary).into_response(),
         Ok(Err(error)) => {
@@ -102,6 +112,7 @@ async fn fire(service: &Service, cause: Cause, deadline: Instant) -> Response {
             let detail = match error {
                 PassError::SchemaMissing => "the database has not been migrated",
                 PassError::Database(_) => "the pass failed and changed nothing; the log says why",
+                PassError::Unsettled(_) => "whether the pass was committed is not known; the log says why",
             };
             problem(StatusCode::SERVICE_UNAVAILABLE, detail)
         }
@@ -119,7 +130,8 @@ async fn read(body: Body) -> Result<Bytes, Response> {
     }
     match tokio::time::timeout(BODY_TIME, axum::body::to_bytes(body, LARGEST_BODY)).await {
         Ok(Ok(body)) => Ok(body),
-        Ok(Err(_)) => Err(too_large()),
+        Ok(Err(error)) if error.source().is_some_and(|error| error.is::<LengthLimitError>()) => Err(too_large()),
+        Ok(Err(_)) => Err(problem(StatusCode::BAD_REQUEST, "the body cannot be read")),
         Err(_) => Err(problem(StatusCode::REQUEST_TIMEOUT, "the body did not arrive")),
     }
 }

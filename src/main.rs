@@ -141,7 +141,7 @@ async fn execute(command: Command) -> anyhow::Result<()> {
             if steps == 0 {
                 tracing::info!("the schema is up to date: nothing to do");
             }
-            let call = Call { cause: Cause::Cli, as_of: None, deadline: Instant::now() + Duration::from_secs(60) };
+            let call = Call::new(Cause::Cli, Instant::now() + Duration::from_secs(60));
             let preview = run::dry_run(&database, &pass_settings, &call)
                 .await
                 .context("the first pass could not be previewed")?;
@@ -149,11 +149,11 @@ async fn execute(command: Command) -> anyhow::Result<()> {
             print(&preview)
         }
         Command::Run { dry_run: true, time, as_of } => {
-            let call = Call { cause: Cause::Cli, as_of, deadline: Instant::now() + time };
+            let call = Call { as_of, ..Call::new(Cause::Cli, Instant::now() + time) };
             print(&run::dry_run(&Database::new(&database_settings, 1)?, &pass_settings, &call).await?)
         }
         Command::Run { dry_run: false, time, as_of } => {
-            let call = Call { cause: Cause::Cli, as_of, deadline: Instant::now() + time };
+            let call = Call { as_of, ..Call::new(Cause::Cli, Instant::now() + time) };
             let automation = automation(&database_settings, 1, pass_settings).await?;
             print(&run::run(&automation, &call).await?)
         }

@@ -50,6 +50,9 @@ pub enum PassError {
     /// quote a row.
     #[error("the pass failed: {}", .0.loggable())]
     Database(DatabaseError),
+    /// The connection broke in COMMIT, and the database could not be asked what became of it.
+    #[error("the connection broke in COMMIT, and whether the pass was committed is not known: {}", .0.loggable())]
+    Unsettled(DatabaseError),
 }
 
 impl From<DatabaseError> for PassError {
@@ -97,9 +100,8 @@ struct Due {
 pub async fn run(database: &Database, settings: &PassSettings, call: &Call) -> Result<Pass, PassError> {
     let run_id = Uuid::new_v4();
     let error = match attempt(database, settings, call, run_id).await {
-        Ok(pass) => return Ok(pass),
-        Err(PassError::SchemaMissing) => return Err(PassError::SchemaMissing),
         Err(PassError::Database(error)) => error,
+        ended => return ended,
     };
     // A database that takes no connection takes no record, either.
     if !matches!(error, DatabaseError::Unreachable(_))
@@ -153,8 +155,11 @@ async fn attempt(database: &Database, settings: &PassSettings, call: &Call, run_
     match commit(transaction, call, &work, looked_through, &due.watermark.rules_digest).await {
         Ok(()) => Ok(Pass::Committed(committed)),
         // The answer is lost, not necessarily the pass.
-        Err(error) if error.is_lost_connection() && was_committed(database, run_id, call.deadline).await? => {
-            Ok(Pass::Committed(committed))
+        Err(error) if error.is_lost_connection() => {
+            match was_committed(database, run_id, call.deadline).await.map_err(PassError::Unsettled)? {
+                true => Ok(Pass::Committed(committed)),
+                false => Err(error.into()),
+            }
         }
         Err(error) => Err(error.into()),
     }

@@ -21,12 +21,14 @@ use crate::run::{self, Automation};
 pub const CONNECTIONS: usize = 4;
 /// Longest time for a call by the timer.
 const CALL_TIME: Duration = Duration::from_secs(50);
-/// How long calls under way may take to end after a signal: longer than one over HTTP takes, and shorter than
-/// Kubernetes waits before it kills.
+/// How long calls under way may take to end after a signal: longer than a statement or a request to SES may
+/// take, and shorter than Kubernetes waits before it kills.
 const SHUTDOWN_TIME: Duration = Duration::from_secs(25);
+/// How long answers may take to go out then.
+const ANSWER_TIME: Duration = Duration::from_secs(2);
 
-/// Answers on `listen`, and fires a pass `every` so often, until SIGTERM or SIGINT. Calls under way are let
-/// come to their end.
+/// Answers on `listen`, and fires a pass `every` so often, until SIGTERM or SIGINT. Calls under way then
+/// send what they have claimed, record it, and answer.
 ///
 /// # Errors
 /// When the address cannot be listened on.
@@ -46,13 +48,9 @@ pub async fn serve(
     if let Some(every) = every {
         calls.spawn(fire_every(every, automation.clone(), stop.clone()));
     }
-    let router = http::router(automation, secrets, calls.clone());
+    let router = http::router(automation, secrets, calls.clone(), stop.clone());
     let server = axum::serve(listener, router).with_graceful_shutdown(stop.clone().cancelled_owned());
-    calls.spawn(async move {
-        if let Err(error) = server.await {
-            tracing::error!("the listener ended: {error}");
-        }
-    });
+    let server = tokio::spawn(server.into_future());
     signalled().await?;
     tracing::info!("ending when the calls under way have");
     stop.cancel();
@@ -60,6 +58,8 @@ pub async fn serve(
     if tokio::time::timeout(SHUTDOWN_TIME, calls.wait()).await.is_err() {
         tracing::warn!("calls were cut off; what they had not recorded is tried again when its lease runs out");
     }
+    // The calls' answers are still to go out; a client that never ends its request is not waited for.
+    let _ = tokio::time::timeout(ANSWER_TIME, server).await;
     Ok(())
 }
 
@@ -68,7 +68,8 @@ async fn fire_every(every: Duration, automation: Arc<Automation>, stop: Cancella
     let mut ticks = tokio::time::interval(every);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Skip);
     while stop.run_until_cancelled(ticks.tick()).await.is_some() {
-        let call = Call { cause: Cause::Cli, as_of: None, deadline: Instant::now() + every.min(CALL_TIME) };
+        let deadline = Instant::now() + every.min(CALL_TIME);
+        let call = Call { stop: stop.clone(), ..Call::new(Cause::Cli, deadline) };
         if let Err(error) = run::run(&automation, &call).await {
             tracing::error!("{error}");
         }

@@ -29,10 +29,11 @@ use crate::outbox::Outcome;
 pub(crate) const REQUEST_TIMEOUT: Duration = Duration::from_secs(10);
 /// Longest time for a connection to SES.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
+/// How long a connection is kept that nothing is sent through: less than a minute by far, since one that died
+/// while the function was frozen looks open, and would make the first messages' outcomes unknown.
+const IDLE_TIMEOUT: Duration = Duration::from_secs(2);
 /// The tag that comes back in the provider's events.
 const EVENT_TAG: &str = "event_id";
-/// Messages per second when nobody says how many: what SES allows in its sandbox.
-const SLOWEST_RATE: f64 = 1.0;
 
 /// A client of Amazon SES.
 #[derive(Clone, Debug)]
@@ -75,6 +76,7 @@ impl Ses {
         self.client
             .get_or_init(async || {
                 let http = aws_smithy_http_client::Builder::new()
+                    .pool_idle_timeout(IDLE_TIMEOUT)
                     .tls_provider(Provider::Rustls(CryptoMode::Ring))
                     .build_https();
                 let timeouts =
@@ -91,20 +93,16 @@ impl Ses {
             .await
     }
 
-    /// The account's send rate, messages per second.
-    pub(crate) async fn send_rate(&self) -> f64 {
+    /// The account's send rate, messages per second; `None` when SES does not tell.
+    pub(crate) async fn send_rate(&self) -> Option<f64> {
         match self.client().await.get_account().send().await {
-            Ok(account) => account
-                .send_quota()
-                .map(|quota| quota.max_send_rate())
-                .filter(|rate| *rate > 0.0)
-                .unwrap_or(SLOWEST_RATE),
+            Ok(account) => account.send_quota().map(|quota| quota.max_send_rate()).filter(|rate| *rate > 0.0),
             Err(error) => {
                 tracing::warn!(
                     error.code = error.code(),
                     "SES did not tell its send rate; sending one message a second (set SEND_RATE)"
                 );
-                SLOWEST_RATE
+                None
             }
         }
     }

@@ -139,14 +139,24 @@ async fn the_template_deploys_what_it_promises() {
     let statements = resources["Role"]["Properties"]["Policies"][0]["PolicyDocument"]["Statement"].as_array().unwrap();
     let mut allowed = Vec::new();
     for statement in statements {
+        // The sandbox's, where it is said to be one.
+        let statement = if statement["Fn::If"].is_array() { &statement["Fn::If"][1] } else { statement };
         let actions = statement["Action"].as_array().cloned().unwrap_or_else(|| vec![statement["Action"].clone()]);
         for action in actions {
             let everything = statement["Resource"] == "*";
             allowed.push(format!("{}{}", action.as_str().unwrap(), if everything { " on *" } else { "" }));
         }
     }
-    assert_eq!(allowed, ["ses:SendEmail", "ses:GetAccount on *", "logs:CreateLogStream", "logs:PutLogEvents"]);
+    assert_eq!(
+        allowed,
+        ["ses:SendEmail", "ses:SendEmail", "ses:GetAccount on *", "logs:CreateLogStream", "logs:PutLogEvents"]
+    );
     assert!(statements[0]["Resource"].to_string().contains(":identity/${EmailIdentity}"));
+    assert_eq!(
+        (&statements[1]["Fn::If"][0], &statements[1]["Fn::If"][2]),
+        (&json!("InSesSandbox"), &json!({"Ref": "AWS::NoValue"}))
+    );
+    assert_eq!(template["Parameters"]["SesSandbox"]["Default"], "false");
 
     // A way in over HTTP only where somebody asked for one.
     assert_eq!(template["Parameters"]["HttpAccess"]["Default"], "none");
@@ -161,7 +171,7 @@ async fn the_template_deploys_what_it_promises() {
         (&alarm["EvaluationPeriods"], &alarm["Period"], &alarm["TreatMissingData"]),
         (&json!(5), &json!(60), &json!("breaching"))
     );
-    assert_eq!(resources["CompletedPasses"]["Properties"]["FilterPattern"], r#"{ $.outcome = "completed" }"#);
+    assert_eq!(resources["CompletedPasses"]["Properties"]["FilterPattern"], r#"{ $.pass = "committed" }"#);
 
     // Two stages in one account: no name that both would have.
     for (id, resource) in resources {

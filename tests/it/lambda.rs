@@ -76,8 +76,8 @@ async fn the_scheduler_gets_a_summary_and_what_it_says_of_itself_is_recorded() {
     // What the alarm on silence counts: a JSON line a committed pass.
     let log = instance.end().await;
     let lines: Vec<Value> = log.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
-    let completed = lines.iter().filter(|line| line["outcome"] == "completed").count();
-    assert_eq!(completed, 7, "{log}");
+    let committed = lines.iter().filter(|line| line["pass"] == "committed").count();
+    assert_eq!(committed, 7, "{log}");
     assert!(!log.contains("carla@customers.example"), "{log}");
 }
 
@@ -198,6 +198,51 @@ async fn requests_of_a_function_url_are_answered_as_over_http() {
 }
 
 #[tokio::test]
+async fn a_request_however_odd_is_answered_and_is_no_function_error() {
+    let app = with_secrets().await;
+    let instance = Instance::start(&app).await;
+    for (member, value) in [
+        ("rawQueryString", json!("a=<\"> b&\u{0}ä=%zz")),
+        ("queryStringParameters", json!({"a": "<\">"})),
+        ("cookies", json!(["a=\n", "ä"])),
+        ("rawPath", json!("/ <\">")),
+        ("rawPath", json!("//evil.example/run")),
+        ("rawPath", json!("/run?x")),
+        ("rawPath", json!("/\u{0}ä%2")),
+        ("rawPath", json!("")),
+        ("rawPath", json!("run")),
+        ("rawPath", json!("@evil.example/run")),
+    ] {
+        let mut odd = request("GET", "/run", &[("host", "a b"), ("x-forwarded-proto", "<>")], "");
+        odd[member] = value.clone();
+        let (status, _) = answer(instance.invoke(&odd).await);
+        assert!([401, 404].contains(&status), "{member} = {value}: {status}");
+    }
+    let mut odd = event("bearer");
+    odd["rawQueryString"] = "a=<\">".into();
+    assert_eq!(answer(instance.invoke(&odd).await).0, 200);
+}
+
+#[tokio::test]
+async fn a_mail_connection_that_died_while_the_function_was_frozen_loses_no_message() {
+    let mut app = App::new().await;
+    let (address, proxy) = Proxy::of(app.ses.url.strip_prefix("http://").unwrap(), Cut::Never).await;
+    app.env.insert("AWS_ENDPOINT_URL_SESV2", format!("http://{address}"));
+    // The rate is asked of SES, once.
+    app.env.remove("SEND_RATE");
+    let instance = Instance::start(&app).await;
+    app.due_now().await;
+    assert_eq!(instance.invoke(&event("schedule")).await.unwrap()["reminders"]["sent"], 1);
+    proxy.freeze();
+    // What is tested is that time passes: a minute, in life.
+    tokio::time::sleep(Duration::from_millis(2500)).await;
+    let booking = app.due_now().await;
+    let summary = instance.invoke(&event("schedule")).await.unwrap();
+    assert_eq!(summary["reminders"]["sent"], 1, "{summary}");
+    assert_eq!(app.reminders(booking).await, ["24h completed"]);
+}
+
+#[tokio::test]
 async fn the_example_of_a_signed_request_can_be_signed_anew() {
     let app = with_secrets().await;
     let script = format!("{}/events/sign", env!("CARGO_MANIFEST_DIR"));
@@ -209,7 +254,7 @@ async fn the_example_of_a_signed_request_can_be_signed_anew() {
 
 #[tokio::test]
 async fn what_an_invocation_has_no_time_for_is_left_for_the_next() {
-    let mut app = App::new().await;
+    let mut app = with_secrets().await;
     app.env.insert("SEND_CONCURRENCY", "1".to_owned());
     for _ in 0..3 {
         app.due_now().await;
@@ -225,6 +270,12 @@ async fn what_an_invocation_has_no_time_for_is_left_for_the_next() {
     let open: i64 =
         app.one("SELECT count(*) FROM booking_automation_events WHERE status = 'sending'", &[]).await.get(0);
     assert_eq!(open, 0, "what was sent is recorded");
+
+    // Over HTTP the same.
+    app.make_claimable().await;
+    let (begun, bearer) = (Instant::now(), event("bearer").to_string());
+    let answered = answer(instance.invoke_within(time, bearer.into()).await);
+    assert!(begun.elapsed() < time && answered.0 == 200, "{answered:?}");
 
     // With less than the margin nothing is begun.
     let error = instance.invoke_within(Duration::from_secs(1), event("schedule").to_string().into()).await.unwrap_err();

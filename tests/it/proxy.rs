@@ -1,5 +1,6 @@
 //! A TCP proxy in front of PostgreSQL: breaks the connection at the first COMMIT, or counts round trips.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
@@ -17,6 +18,8 @@ pub enum Cut {
     Within,
     /// The server answered, and the client never sees it.
     After,
+    /// As `Within`, and from then on there is no way to the server.
+    Forever,
 }
 
 /// The proxy.
@@ -42,11 +45,17 @@ impl Proxy {
     pub async fn start(url: &str, cut: Cut) -> Self {
         let (user, rest) = url.split_once('@').unwrap();
         let (server, database) = rest.split_once('/').unwrap();
+        let (address, proxy) = Self::of(server, cut).await;
+        Self { url: format!("{user}@{address}/{database}"), ..proxy }
+    }
+
+    /// Starts one in front of any server; its address.
+    pub async fn of(server: &str, cut: Cut) -> (SocketAddr, Self) {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let state = Arc::new(State::default());
         tokio::spawn(accept(listener, server.to_owned(), cut, state.clone()));
-        Self { url: format!("{user}@{address}/{database}"), state }
+        (address, Self { url: String::new(), state })
     }
 
     /// Whether the connection was broken.
@@ -72,6 +81,9 @@ impl Proxy {
 
 async fn accept(listener: TcpListener, server: String, cut: Cut, state: Arc<State>) {
     while let Ok((client, _)) = listener.accept().await {
+        if cut == Cut::Forever && state.cut.load(Ordering::SeqCst) {
+            continue;
+        }
         tokio::spawn(relay(client, server.clone(), cut, state.clone()));
     }
 }
@@ -120,7 +132,7 @@ async fn relay(client: TcpStream, server: String, cut: Cut, state: Arc<State>) {
             if to_server.write_all(&buffer[..count]).await.is_err() {
                 return;
             }
-            if is_commit && cut == Cut::Within {
+            if is_commit && [Cut::Within, Cut::Forever].contains(&cut) {
                 return;
             }
         }
