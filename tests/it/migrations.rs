@@ -203,12 +203,15 @@ async fn a_build_that_outlives_its_caller_is_waited_for_and_not_begun_again() {
     let mut second = command.stderr(std::process::Stdio::piped()).stdout(quiet()).spawn().unwrap();
     let mut lines = BufReader::new(second.stderr.take().unwrap()).lines();
     let mut said = String::new();
-    while let Some(line) = lines.next_line().await.unwrap() {
-        if line.contains("somebody else's lock") {
-            holder.batch_execute("COMMIT").await.unwrap();
+    let listen = async {
+        while let Some(line) = lines.next_line().await.unwrap() {
+            if line.contains("somebody else's lock") {
+                holder.batch_execute("COMMIT").await.unwrap();
+            }
+            said += &line;
         }
-        said += &line;
-    }
+    };
+    tokio::time::timeout(std::time::Duration::from_secs(60), listen).await.expect("it meets the build and goes on");
     assert!(second.wait().await.unwrap().success(), "{said}");
     assert!(said.contains("somebody else's lock"), "{said}");
     assert!(!said.contains("done: index booking_automation_confirmed_start"), "{said}");
