@@ -155,6 +155,8 @@ async fn execute(command: Command) -> anyhow::Result<()> {
         Command::Run { dry_run: false, time, as_of } => {
             let call = Call { as_of, ..Call::new(Cause::Cli, Instant::now() + time) };
             let automation = automation(&database_settings, 1, pass_settings).await?;
+            let stop = call.stop.clone();
+            tokio::spawn(async move { serve::signalled().await.map(|()| stop.cancel()) });
             print(&run::run(&automation, &call).await?)
         }
         Command::Serve { listen, every } => {

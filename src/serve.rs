@@ -76,7 +76,11 @@ async fn fire_every(every: Duration, automation: Arc<Automation>, stop: Cancella
     }
 }
 
-async fn signalled() -> anyhow::Result<()> {
+/// Waits for SIGTERM or SIGINT.
+///
+/// # Errors
+/// When the signals cannot be listened to.
+pub async fn signalled() -> anyhow::Result<()> {
     let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
     tokio::select! {
         _ = terminate.recv() => {}

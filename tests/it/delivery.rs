@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde_json::json;
 
-use crate::app::{App, connect, hours, minutes, noon};
+use crate::app::{App, connect, hours, minutes, noon, signal};
 use crate::ses::Answer;
 
 /// Bookings that are due for their 24 h reminder at noon, each of a customer of its own.
@@ -454,4 +454,22 @@ async fn no_transaction_is_open_while_a_message_is_under_way() {
     let (said, open) = tokio::join!(call, look);
     assert_eq!(open, 0);
     assert_eq!(said.summary()["reminders"]["sent"], 1);
+}
+
+#[tokio::test]
+async fn a_run_that_is_told_to_end_records_what_it_sent() {
+    let mut app = App::new().await;
+    app.env.insert("SEND_RATE", "20".to_owned());
+    for _ in 0..200 {
+        app.due_now().await;
+    }
+    let mut command = app.command(&["run"]);
+    let run = command.stdout(std::process::Stdio::piped()).stderr(std::process::Stdio::null()).spawn().unwrap();
+    app.ses.arrived(1).await;
+    signal(&run, "-TERM");
+    let output = run.wait_with_output().await.unwrap();
+    let summary: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    let (sent, deferred) = (&summary["reminders"]["sent"], &summary["reminders"]["deferred"]);
+    assert!(output.status.success() && deferred.as_i64() > Some(0), "{summary}");
+    assert_eq!(sent.as_u64(), Some(app.ses.mails().len() as u64));
 }
