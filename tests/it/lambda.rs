@@ -228,7 +228,6 @@ async fn a_mail_connection_that_died_while_the_function_was_frozen_loses_no_mess
     let mut app = App::new().await;
     let (address, proxy) = Proxy::of(app.ses.url.strip_prefix("http://").unwrap(), Cut::Never).await;
     app.env.insert("AWS_ENDPOINT_URL_SESV2", format!("http://{address}"));
-    // The rate is asked of SES, once.
     app.env.remove("SEND_RATE");
     let instance = Instance::start(&app).await;
     app.due_now().await;
@@ -240,6 +239,7 @@ async fn a_mail_connection_that_died_while_the_function_was_frozen_loses_no_mess
     let summary = instance.invoke(&event("schedule")).await.unwrap();
     assert_eq!(summary["reminders"]["sent"], 1, "{summary}");
     assert_eq!(app.reminders(booking).await, ["24h completed"]);
+    assert_eq!(app.ses.rate_asked(), 1, "once an instance");
 }
 
 #[tokio::test]

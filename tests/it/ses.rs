@@ -1,5 +1,6 @@
 //! A mail endpoint of our own: speaks enough of SES v2 to take a message, and answers as it is told.
 
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -61,6 +62,7 @@ struct Shared {
     mails: Mutex<Vec<Mail>>,
     rule: Mutex<Rule>,
     arrived: tokio::sync::Notify,
+    rate_asked: AtomicUsize,
 }
 
 /// The endpoint.
@@ -77,13 +79,11 @@ impl Ses {
             mails: Mutex::default(),
             rule: Mutex::new(Box::new(|_| Answer::Sent)),
             arrived: tokio::sync::Notify::new(),
+            rate_asked: AtomicUsize::new(0),
         });
         let router = Router::new()
             .route("/v2/email/outbound-emails", post(send))
-            .route(
-                "/v2/email/account",
-                get(|| async { axum::Json(json!({"SendQuota": {"MaxSendRate": 500.0, "Max24HourSend": 50000.0}})) }),
-            )
+            .route("/v2/email/account", get(account))
             .with_state(shared.clone());
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
@@ -99,6 +99,11 @@ impl Ses {
     /// What arrived, whatever was answered.
     pub fn mails(&self) -> Vec<Mail> {
         self.shared.mails.lock().unwrap().clone()
+    }
+
+    /// How often the send rate was asked for.
+    pub fn rate_asked(&self) -> usize {
+        self.shared.rate_asked.load(Ordering::SeqCst)
     }
 
     /// Forgets what arrived.
@@ -119,6 +124,11 @@ impl Ses {
         };
         tokio::time::timeout(Duration::from_secs(60), all_there).await.expect("the messages arrive");
     }
+}
+
+async fn account(State(shared): State<Arc<Shared>>) -> axum::Json<Value> {
+    shared.rate_asked.fetch_add(1, Ordering::SeqCst);
+    axum::Json(json!({"SendQuota": {"MaxSendRate": 500.0, "Max24HourSend": 50000.0}}))
 }
 
 async fn send(State(shared): State<Arc<Shared>>, headers: HeaderMap, body: Bytes) -> Response {
