@@ -1,13 +1,18 @@
 # Everything a checkout needs: a Rust toolchain, a C compiler, make.
 CARGO ?= cargo
 
-.PHONY: test postgres judges release
+.PHONY: test demo postgres judges release
 
 # Format, lints and all tests, on a throw-away PostgreSQL cluster.
 test: postgres
 	$(CARGO) fmt --check
 	$(CARGO) clippy --locked --all-targets -- -D warnings
 	RUST_BACKTRACE=$${RUST_BACKTRACE-0} $(CARGO) test --locked
+
+# A day of bookings on an embedded PostgreSQL, and then the program itself on the real clock. DEMO_EXIT=1 ends after
+# the day.
+demo:
+	CARGO_TARGET_DIR=target/demo $(CARGO) run --locked --manifest-path demo/Cargo.toml
 
 # A PostgreSQL server for the tests: TEST_DATABASE_URL's, an installed one, or one from the system's packages.
 postgres:

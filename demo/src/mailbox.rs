@@ -1,0 +1,98 @@
+//! An endpoint that speaks as much of SES v2 as the program uses, and keeps every mail as a file.
+
+use std::fmt::Write as _;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex};
+
+use axum::extract::State;
+use axum::routing::{get, post};
+use axum::{Json, Router};
+use mail_builder::MessageBuilder;
+use serde_json::{Value, json};
+
+/// The mails so far.
+pub struct Mailbox {
+    folder: PathBuf,
+    mails: Mutex<Vec<Mail>>,
+}
+
+struct Mail {
+    to: String,
+    subject: String,
+}
+
+impl Mailbox {
+    /// Empties the folder, and listens; the endpoint's URL.
+    pub async fn open(folder: &Path) -> anyhow::Result<(Arc<Self>, String)> {
+        let _ = std::fs::remove_dir_all(folder);
+        std::fs::create_dir_all(folder)?;
+        let mailbox = Arc::new(Self { folder: folder.to_owned(), mails: Mutex::default() });
+        let router = Router::new()
+            .route("/v2/email/outbound-emails", post(take))
+            .route("/v2/email/account", get(async || Json(json!({"SendQuota": {"MaxSendRate": 500.0}}))))
+            .with_state(mailbox.clone());
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await?;
+        let url = format!("http://{}", listener.local_addr()?);
+        tokio::spawn(axum::serve(listener, router).into_future());
+        Ok((mailbox, url))
+    }
+
+    /// How many have arrived.
+    pub fn len(&self) -> usize {
+        self.mails.lock().map_or(0, |mails| mails.len())
+    }
+
+    /// Writes the list of all of them; its path.
+    pub fn index(&self) -> anyhow::Result<PathBuf> {
+        let mut rows = String::new();
+        for (number, mail) in
+            self.mails.lock().map_err(|_| anyhow::anyhow!("a mail could not be kept"))?.iter().enumerate()
+        {
+            let (file, to, subject) = (name(number + 1), escaped(&mail.to), escaped(&mail.subject));
+            writeln!(
+                rows,
+                "<tr><td>{to}</td><td><a href=\"{file}.html\">{subject}</a></td><td><a href=\"{file}.eml\">.eml</a></td></tr>"
+            )?;
+        }
+        let page = format!(
+            "<!DOCTYPE html><html lang=\"en\"><head><meta charset=\"utf-8\"><meta name=\"viewport\" content=\"width=device-width\">\
+             <meta name=\"color-scheme\" content=\"light dark\"><title>Mails of the demo</title>\
+             <style>body{{font:16px/1.5 sans-serif;max-width:60em;margin:2em auto;padding:0 1em}}td{{padding:.2em 1em .2em 0;vertical-align:top}}</style>\
+             </head><body><h1>Mails of the demo</h1><table>{rows}</table></body></html>"
+        );
+        let path = self.folder.join("index.html");
+        std::fs::write(&path, page)?;
+        Ok(path)
+    }
+
+    fn keep(&self, request: &Value) -> anyhow::Result<String> {
+        let text = |pointer: &str| request.pointer(pointer).and_then(Value::as_str).unwrap_or_default().to_owned();
+        let (to, subject) = (text("/Destination/ToAddresses/0"), text("/Content/Simple/Subject/Data"));
+        let (plain, html) = (text("/Content/Simple/Body/Text/Data"), text("/Content/Simple/Body/Html/Data"));
+        let mut mails = self.mails.lock().map_err(|_| anyhow::anyhow!("a mail could not be kept"))?;
+        let file = name(mails.len() + 1);
+        std::fs::write(self.folder.join(format!("{file}.html")), &html)?;
+        let eml = MessageBuilder::new()
+            .from(text("/FromEmailAddress"))
+            .to(to.clone())
+            .subject(subject.clone())
+            .text_body(plain)
+            .html_body(html)
+            .write_to_vec()?;
+        std::fs::write(self.folder.join(format!("{file}.eml")), eml)?;
+        mails.push(Mail { to, subject });
+        Ok(file)
+    }
+}
+
+async fn take(State(mailbox): State<Arc<Mailbox>>, Json(request): Json<Value>) -> Result<Json<Value>, String> {
+    mailbox.keep(&request).map(|id| Json(json!({"MessageId": id}))).map_err(|error| error.to_string())
+}
+
+fn name(number: usize) -> String {
+    format!("mail-{number:03}")
+}
+
+fn escaped(text: &str) -> String {
+    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;")
+}
