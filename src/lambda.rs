@@ -171,8 +171,7 @@ fn note(value: Value) -> Option<String> {
 /// Applies the migrations, and tells what the first pass would do.
 async fn migrate(function: &Function, gone_at: Instant) -> Result<Value, Failure> {
     let failed = |error: &dyn std::fmt::Display| Failure::new("MigrationFailed", error);
-    // One connection builds an index while another holds the lock.
-    let database = Database::new(&function.database_settings, 2).map_err(|error| failed(&error))?;
+    let database = Database::new(&function.database_settings, migrate::CONNECTIONS).map_err(|error| failed(&error))?;
     let mut steps = Vec::new();
     let report = |step: &str| {
         tracing::info!("done: {step}");

@@ -130,8 +130,7 @@ async fn execute(command: Command) -> anyhow::Result<()> {
     let pass_settings = PassSettings::from_environment(&config::environment)?;
     match command {
         Command::Migrate => {
-            // One connection builds an index while another holds the lock.
-            let database = Database::new(&database_settings, 2)?;
+            let database = Database::new(&database_settings, migrate::CONNECTIONS)?;
             let mut steps = 0;
             migrate::migrate(&database, None, |step| {
                 steps += 1;

@@ -19,6 +19,8 @@ use tokio_postgres::types::Type;
 
 use crate::database::{Begin, Database, DatabaseError, Transaction, last_row};
 
+/// Connections that it takes: one builds an index while another holds the lock.
+pub const CONNECTIONS: usize = 2;
 /// Advisory lock of the migrations, held by one `migrate` at a time. An arbitrary number.
 const MIGRATE_LOCK: i64 = 0x626b_6175_746f_0002;
 /// A step that reads a whole table (to validate a CHECK) may take this long.
