@@ -42,12 +42,10 @@ impl Mailbox {
         self.mails.lock().map_or(0, |mails| mails.len())
     }
 
-    /// Writes the list of all of them; its path.
-    pub fn index(&self) -> anyhow::Result<PathBuf> {
+    /// Writes the list of all of them.
+    fn index(&self, mails: &[Mail]) -> anyhow::Result<()> {
         let mut rows = String::new();
-        for (number, mail) in
-            self.mails.lock().map_err(|_| anyhow::anyhow!("a mail could not be kept"))?.iter().enumerate()
-        {
+        for (number, mail) in mails.iter().enumerate() {
             let (file, to, subject) = (name(number + 1), escaped(&mail.to), escaped(&mail.subject));
             writeln!(
                 rows,
@@ -60,9 +58,8 @@ impl Mailbox {
              <style>body{{font:16px/1.5 sans-serif;max-width:60em;margin:2em auto;padding:0 1em}}td{{padding:.2em 1em .2em 0;vertical-align:top}}</style>\
              </head><body><h1>Mails of the demo</h1><table>{rows}</table></body></html>"
         );
-        let path = self.folder.join("index.html");
-        std::fs::write(&path, page)?;
-        Ok(path)
+        std::fs::write(self.folder.join("index.html"), page)?;
+        Ok(())
     }
 
     fn keep(&self, request: &Value) -> anyhow::Result<String> {
@@ -81,6 +78,7 @@ impl Mailbox {
             .write_to_vec()?;
         std::fs::write(self.folder.join(format!("{file}.eml")), eml)?;
         mails.push(Mail { to, subject });
+        self.index(&mails)?;
         Ok(file)
     }
 }

@@ -4,6 +4,8 @@
 
 mod mailbox;
 
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Write as _;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
@@ -14,43 +16,55 @@ use booking_automation::database::{Begin, Database};
 use booking_automation::delivery::Mailer;
 use booking_automation::run::{self, Automation};
 use booking_automation::ses::Ses;
-use booking_automation::summary::Summary;
+use booking_automation::summary::{Summary, Work};
 use booking_automation::{migrate, serve};
 use chrono::{DateTime, DurationRound, TimeDelta, Utc};
 use indicatif::{ProgressBar, ProgressStyle};
 use mailbox::Mailbox;
 use pglite_oxide::PgliteServer;
-use tokio_postgres::types::Type;
+use tokio_postgres::types::{ToSql, Type};
 
-/// The day, in minutes.
-const DAY: i64 = 24 * 60;
-/// Nobody fires a pass in these two hours.
+/// Nobody fires a pass in these two hours; in minutes since the day's start, as all times here.
 const OUTAGE: std::ops::Range<i64> = 12 * 60..14 * 60;
-/// Where the mails go.
-const MAILS: &str = "target/demo-mails";
+/// What people do in the course of the day.
+const PEOPLE: [Act; 3] = [
+    Act {
+        minute: 6 * 60,
+        what: "a customer cancels the booking of {}",
+        times: &[8 * 60],
+        sql: "UPDATE bookings SET status = 'cancelled', cancelled_at = $1 WHERE scheduled_at = $2",
+    },
+    Act {
+        minute: 10 * 60 + 40,
+        what: "a booking moves from {} to {}",
+        times: &[11 * 60 + 20, 15 * 60 + 30],
+        sql: "UPDATE bookings SET scheduled_at = $3, updated_at = $1 WHERE scheduled_at = $2",
+    },
+    Act {
+        minute: 16 * 60,
+        what: "somebody books for {}",
+        times: &[16 * 60 + 30],
+        sql: "INSERT INTO bookings (customer_id, provider_id, service_id, status, scheduled_at, duration_minutes, location, created_at)
+              SELECT '00000000-0000-0000-0000-000000000111', provider_id, id, 'confirmed', $2, 60, 'Ringstraße 1, 1010 Wien', $1
+                FROM services ORDER BY id LIMIT 1",
+    },
+];
+/// Where the mails and the events go.
+const FOLDER: &str = "target/demo-mails";
+/// Whose clock the demo shows.
+const ZONE: &str = "Europe/Vienna";
 const SECRET: &str = "demo-secret-0123456789";
 const SIGNING_SECRET: &str = "whsec_C2FVsBQIhrscChlQIMV+b5sSYspob7oD";
 
-/// What people do in the course of the day: at which minute, what, and the statement.
-const PEOPLE: [(i64, &str, &str); 3] = [
-    (
-        6 * 60,
-        "a customer cancels the booking of 08:00",
-        "UPDATE bookings SET status = 'cancelled', cancelled_at = $1 WHERE scheduled_at = $1 + interval '2 hours'",
-    ),
-    (
-        9 * 60,
-        "a booking moves from 11:20 to 15:20 the same day",
-        "UPDATE bookings SET scheduled_at = scheduled_at + interval '4 hours' WHERE scheduled_at = $1 + interval '2 hours 20 minutes'",
-    ),
-    (
-        16 * 60,
-        "somebody books for half an hour later",
-        "INSERT INTO bookings (customer_id, provider_id, service_id, status, scheduled_at, duration_minutes, location)
-         SELECT '00000000-0000-0000-0000-000000000115', provider_id, id, 'confirmed', $1 + interval '30 minutes', 60, 'Ringstraße 1, Wien'
-           FROM services ORDER BY id LIMIT 1",
-    ),
-];
+/// Somebody writes to `bookings`.
+struct Act {
+    minute: i64,
+    /// `{}` stands for the clock of each of the `times`.
+    what: &'static str,
+    times: &'static [i64],
+    /// `$1` is the time at which it happens, `$2` and `$3` the `times`.
+    sql: &'static str,
+}
 
 fn main() -> anyhow::Result<()> {
     tracing_subscriber::fmt()
@@ -58,7 +72,8 @@ fn main() -> anyhow::Result<()> {
         .with_writer(std::io::stderr)
         .init();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    let (mailbox, endpoint) = runtime.block_on(Mailbox::open(Path::new(MAILS)))?;
+    let (mailbox, endpoint) =
+        runtime.block_on(Mailbox::open(Path::new(FOLDER))).with_context(|| format!("{FOLDER} cannot be written"))?;
     let settings = [
         ("AWS_ENDPOINT_URL_SESV2", endpoint.as_str()),
         ("AWS_REGION", "eu-central-1"),
@@ -70,7 +85,7 @@ fn main() -> anyhow::Result<()> {
         unsafe { std::env::set_var(name, value) };
     }
     println!("Starting an embedded PostgreSQL …");
-    let server = PgliteServer::temporary_tcp()?;
+    let server = PgliteServer::temporary_tcp().context("the embedded PostgreSQL did not start")?;
     let ended = runtime.block_on(demo(&server.database_url(), &mailbox));
     // Its connection goes with the runtime; the server waits for that.
     drop(runtime);
@@ -82,21 +97,25 @@ async fn demo(url: &str, mailbox: &Mailbox) -> anyhow::Result<()> {
     let lookup = |name: &str| match name {
         "DATABASE_URL" => Some(url.to_owned()),
         "EMAIL_FROM" => Some("Studio Nord <booking@studio.example>".to_owned()),
+        "PUBLIC_URL" => Some("https://studio.example".to_owned()),
         "CRON_SECRET" => Some(SECRET.to_owned()),
         "CRON_SIGNING_SECRET" => Some(SIGNING_SECRET.to_owned()),
         _ => None,
     };
     let database = Database::new(&DatabaseSettings::from_environment(&lookup)?, 1)?;
     migrate::migrate(&database, None, |step| println!("  migrate: {step}")).await?;
-    let start = (Utc::now() - TimeDelta::days(1)).duration_trunc(TimeDelta::minutes(1))?;
+    let now = Utc::now();
+    let start = (now - TimeDelta::days(1)).duration_trunc(TimeDelta::hours(1))?;
     fill(&database, start).await.context("the day could not be filled in")?;
     let delivery = DeliverySettings::from_environment(&lookup)?;
     let mailer = Mailer::new(delivery.clone(), Ses::new(&delivery).await?);
     let automation = Automation::new(database.clone(), PassSettings::from_environment(&lookup)?, mailer);
 
-    play(&automation, &database, start).await?;
-    tell(&database).await?;
-    println!("\n{} mails: {}", mailbox.len(), mailbox.index()?.display());
+    println!("\nThe day until now, a pass a minute; the clock is Vienna's.");
+    play(&automation, &database, start, (now - start).num_minutes()).await?;
+    println!("\n{}", table(&database).await?);
+    keep_events(&database).await?;
+    println!("{} mails: {FOLDER}/index.html, and every event, as JSON: {FOLDER}/events.ndjson", mailbox.len());
     if std::env::var_os("DEMO_EXIT").is_some_and(|exit| exit == "1") {
         return Ok(());
     }
@@ -112,83 +131,165 @@ async fn demo(url: &str, mailbox: &Mailbox) -> anyhow::Result<()> {
         "  curl --data-binary \"$body\" http://{address}/run -H \"webhook-id: $id\" -H \"webhook-timestamp: $timestamp\" -H \"webhook-signature: v1,$signature\"\n"
     );
     serve::serve(automation, CronSecrets::from_environment(&lookup)?, address, Some(Duration::from_secs(60))).await?;
-    mailbox.index()?;
+    keep_events(&database).await
+}
+
+/// Fills in the day, as somebody else's backend did before it.
+async fn fill(database: &Database, start: DateTime<Utc>) -> anyhow::Result<()> {
+    for statement in include_str!("day.sql").split_inclusive(";\n") {
+        let parameters: &[&(dyn ToSql + Sync)] = if statement.contains("$1") { &[&start] } else { &[] };
+        write(database, start - TimeDelta::days(2), statement, parameters).await?;
+    }
+    // The program was installed when the day began: what was due before that is nobody's business.
+    write(database, start, "UPDATE reminder_rules SET effective_from = $1", &[&start]).await?;
     Ok(())
 }
 
-/// Fills in the day, as somebody else's backend did two days before.
-async fn fill(database: &Database, start: DateTime<Utc>) -> anyhow::Result<()> {
-    let begin = Begin { as_of: Some(start - TimeDelta::days(2)), ..Begin::default() };
+/// The user's own backend writes something at that time; how many rows.
+async fn write(
+    database: &Database,
+    as_of: DateTime<Utc>,
+    sql: &str,
+    times: &[&(dyn ToSql + Sync)],
+) -> anyhow::Result<u64> {
+    let begin = Begin { as_of: Some(as_of), ..Begin::default() };
     let (transaction, _) = database.begin(&begin, "SET LOCAL booking_automation.actor = 'backend'").await?;
-    for statement in include_str!("day.sql").split(";\n").filter(|statement| statement.contains("INSERT")) {
-        let parameters = [(&start as _, Type::TIMESTAMPTZ)];
-        transaction.execute(statement, if statement.contains("$1") { &parameters } else { &[] }).await?;
-    }
-    // The rules were there before the day.
-    transaction.batch("UPDATE reminder_rules SET effective_from = now() - interval '30 days'").await?;
+    let parameters: Vec<_> = times.iter().map(|time| (*time, Type::TIMESTAMPTZ)).collect();
+    let rows = transaction.execute(sql, &parameters).await?;
     transaction.commit().await?;
-    Ok(())
+    Ok(rows)
 }
 
 /// A pass a minute, but for the outage.
-async fn play(automation: &Automation, database: &Database, start: DateTime<Utc>) -> anyhow::Result<()> {
-    let bar = ProgressBar::new(DAY as u64).with_style(ProgressStyle::with_template("{bar:40} {msg} of the day")?);
+async fn play(automation: &Automation, database: &Database, start: DateTime<Utc>, minutes: i64) -> anyhow::Result<()> {
+    let bar = ProgressBar::new(minutes as u64).with_style(ProgressStyle::with_template("{bar:40} {msg}")?);
     let say = |line: String| if bar.is_hidden() { println!("{line}") } else { bar.println(line) };
-    for minute in 0..=DAY {
+    let (began, mut passes) = (Instant::now(), 0);
+    for minute in 0..=minutes {
         let as_of = start + TimeDelta::minutes(minute);
-        let clock = format!("{:02}:{:02}", minute / 60, minute % 60);
+        let now = clock(as_of)?;
         bar.set_position(minute as u64);
-        bar.set_message(clock.clone());
-        for (_, what, statement) in PEOPLE.iter().filter(|(at, ..)| *at == minute) {
-            let begin = Begin { as_of: Some(as_of), ..Begin::default() };
-            let (transaction, _) = database.begin(&begin, "SET LOCAL booking_automation.actor = 'backend'").await?;
-            let rows = transaction.execute(statement, &[(&as_of, Type::TIMESTAMPTZ)]).await?;
-            transaction.commit().await?;
+        bar.set_message(now.clone());
+        for act in PEOPLE.iter().filter(|act| act.minute == minute) {
+            let times: Vec<_> = act.times.iter().map(|time| start + TimeDelta::minutes(*time)).collect();
+            let what = times
+                .iter()
+                .try_fold(act.what.to_owned(), |what, time| anyhow::Ok(what.replacen("{}", &clock(*time)?, 1)))?;
+            let parameters: Vec<_> =
+                [&as_of].into_iter().chain(&times).map(|time| time as &(dyn ToSql + Sync)).collect();
+            let rows = write(database, as_of, act.sql, &parameters).await?;
             anyhow::ensure!(rows == 1, "{what}: {rows} bookings");
-            say(format!("{clock}  · {what}"));
+            say(format!("{now}  · {what}"));
         }
         if OUTAGE.contains(&minute) {
             if minute == OUTAGE.start {
-                say(format!("{clock}  · an outage: no pass for two hours"));
+                say(format!("{now}  · an outage: no pass for two hours"));
             }
             continue;
         }
-        let deadline = Instant::now() + Duration::from_secs(50);
-        let call = Call { as_of: Some(as_of), ..Call::new(Cause::Cli, deadline) };
-        if let Summary::Completed(work) = run::run(automation, &call).await? {
-            let (moved, mails) = (work.transitions, work.reminders);
-            let figures = [
-                (moved.started, "started"),
-                (moved.completed, "completed"),
-                (moved.expired, "expired"),
-                (mails.sent, "reminded"),
-                (mails.skipped, "skipped"),
-            ];
-            let told: Vec<_> =
-                figures.iter().filter(|(count, _)| *count > 0).map(|(count, what)| format!("{count} {what}")).collect();
-            if !told.is_empty() {
-                say(format!("{clock}  {}", told.join(", ")));
-            }
+        let call = Call { as_of: Some(as_of), ..Call::new(Cause::Cli, Instant::now() + Duration::from_secs(50)) };
+        let Summary::Completed(work) = run::run(automation, &call).await? else {
+            anyhow::bail!("{now}: the pass was skipped");
+        };
+        passes += 1;
+        let told = done(&work);
+        if !told.is_empty() {
+            say(format!("{now}  {told}"));
         }
     }
     bar.finish_and_clear();
+    println!("{passes} passes in {:.0} seconds.", began.elapsed().as_secs_f32());
     Ok(())
 }
 
-/// The table at the end, from the events.
-async fn tell(database: &Database) -> anyhow::Result<()> {
-    let sql = "SELECT CASE event_type WHEN 'status_update' THEN 'booking' ELSE 'reminder ' || rule END,
-                      CASE event_type WHEN 'status_update' THEN concat(event_data->>'from', ' → ', event_data->>'to', ', by ', event_data->>'by')
-                           ELSE concat_ws(': ', CASE status WHEN 'completed' THEN 'sent' ELSE status END, reason) END,
-                      count(*)
-                 FROM booking_automation_events
-                GROUP BY 1, 2 ORDER BY 1, 2";
+/// What a pass did, in words; nothing when it did nothing.
+fn done(work: &Work) -> String {
+    let (moved, mails) = (&work.transitions, &work.reminders);
+    let figures = [
+        (moved.started, "started"),
+        (moved.completed, "completed"),
+        (moved.expired, "expired"),
+        (mails.sent, "reminded"),
+        (mails.skipped, "not to be reminded"),
+        (mails.failed + mails.retrying + mails.unknown + mails.deferred, "not reminded"),
+    ];
+    let told: Vec<_> =
+        figures.iter().filter(|(count, _)| *count > 0).map(|(count, what)| format!("{count} {what}")).collect();
+    told.join(", ")
+}
+
+/// The table at the end, from what is in the database.
+async fn table(database: &Database) -> anyhow::Result<String> {
     let (transaction, _) = database.begin(&Begin::default(), "").await?;
-    let rows = transaction.query(sql, &[]).await?;
+    let changes = transaction
+        .query(
+            "SELECT event_data->>'from', event_data->>'to', event_data->>'by', count(*)
+               FROM booking_automation_events WHERE event_type = 'status_update' GROUP BY 1, 2, 3 ORDER BY count(*) DESC, 1, 2",
+            &[],
+        )
+        .await?;
+    let reminders = transaction
+        .query(
+            "SELECT CASE status WHEN 'completed' THEN 'sent' ELSE concat_ws(': ', status, reason) END, rule, count(*)
+               FROM booking_automation_events WHERE event_type = 'reminder_sent' GROUP BY 1, 2",
+            &[],
+        )
+        .await?;
+    let rules = transaction.query("SELECT name FROM reminder_rules ORDER BY lead DESC", &[]).await?;
+    let bookings = transaction
+        .query("SELECT status, count(*) FROM bookings GROUP BY status ORDER BY count(*) DESC, status", &[])
+        .await?;
     transaction.rollback().await?;
-    println!();
-    for row in rows {
-        println!("  {:13} {:55} {:>4}", row.get::<_, &str>(0), row.get::<_, &str>(1), row.get::<_, i64>(2));
+
+    let mut text = String::from("Status changes\n");
+    for row in &changes {
+        let [from, to, by] = [0, 1, 2].map(|column| row.get::<_, &str>(column));
+        writeln!(text, "  {:28}{:24}{:>6}", format!("{from} → {to}"), format!("by {by}"), row.get::<_, i64>(3))?;
     }
+    write!(text, "\n{:30}", "Reminders")?;
+    for rule in &rules {
+        write!(text, "{:>6}", rule.get::<_, &str>(0))?;
+    }
+    let counts: BTreeMap<(&str, &str), i64> =
+        reminders.iter().map(|row| ((row.get(0), row.get(1)), row.get(2))).collect();
+    let outcomes: BTreeSet<&str> = counts.keys().map(|(outcome, _)| *outcome).collect();
+    for outcome in outcomes {
+        write!(text, "\n  {outcome:28}")?;
+        for rule in &rules {
+            write!(text, "{:>6}", counts.get(&(outcome, rule.get(0))).unwrap_or(&0))?;
+        }
+        write!(text, "{}", why(outcome))?;
+    }
+    let now: Vec<_> =
+        bookings.iter().map(|row| format!("{} {}", row.get::<_, i64>(1), row.get::<_, &str>(0))).collect();
+    writeln!(text, "\n\nBookings now: {}", now.join(", "))?;
+    Ok(text)
+}
+
+/// What a reason means.
+fn why(outcome: &str) -> &'static str {
+    match outcome {
+        "skipped: booked_late" => "   booked, or moved, when it was too late for this one",
+        "skipped: no_address" => "   nobody knows where to write to",
+        "skipped: superseded" => "   due together with one nearer to the start, which went out",
+        _ => "",
+    }
+}
+
+/// Every event as a line of JSON, in the order in which they happened.
+async fn keep_events(database: &Database) -> anyhow::Result<()> {
+    let (transaction, _) = database.begin(&Begin::default(), "").await?;
+    let rows = transaction
+        .query("SELECT to_jsonb(e)::text || E'\\n' FROM booking_automation_events e ORDER BY seq", &[])
+        .await?;
+    transaction.rollback().await?;
+    let lines: String = rows.iter().map(|row| row.get::<_, &str>(0)).collect();
+    std::fs::write(Path::new(FOLDER).join("events.ndjson"), lines)?;
     Ok(())
+}
+
+/// The weekday and time on the studio's wall.
+fn clock(time: DateTime<Utc>) -> anyhow::Result<String> {
+    let there = jiff::Timestamp::from_second(time.timestamp())?.in_tz(ZONE)?;
+    Ok(there.strftime("%a %H:%M").to_string())
 }
