@@ -44,9 +44,9 @@ const PEOPLE: [Act; 3] = [
         minute: 16 * 60,
         what: "somebody books for {}",
         times: &[16 * 60 + 30],
-        sql: "INSERT INTO bookings (customer_id, provider_id, service_id, status, scheduled_at, duration_minutes, location, created_at)
-              SELECT '00000000-0000-0000-0000-000000000111', provider_id, id, 'confirmed', $2, 60, 'Ringstraße 1, 1010 Wien', $1
-                FROM services ORDER BY id LIMIT 1",
+        sql: "INSERT INTO bookings (customer_id, provider_id, service_id, status, scheduled_at, duration_minutes, is_online, location, meeting_link, created_at)
+              SELECT customer_id, provider_id, service_id, 'confirmed', $2, duration_minutes, is_online, location, meeting_link, $1
+                FROM bookings ORDER BY abs(extract(epoch FROM scheduled_at - $2)) LIMIT 1",
     },
 ];
 /// Where the mails and the events go.
