@@ -1,18 +1,21 @@
 # Everything a checkout needs: a Rust toolchain, a C compiler, make.
 CARGO ?= cargo
+DEMO = --manifest-path demo/Cargo.toml --target-dir target/demo
 
 .PHONY: test demo postgres judges release
 
-# Format, lints and all tests, on a throw-away PostgreSQL cluster.
+# Format, lints and all tests, on a throw-away PostgreSQL cluster; the demo is built first, since a test runs it.
 test: postgres
 	$(CARGO) fmt --check
+	$(CARGO) fmt --check --manifest-path demo/Cargo.toml
 	$(CARGO) clippy --locked --all-targets -- -D warnings
+	$(CARGO) build --locked $(DEMO)
 	RUST_BACKTRACE=$${RUST_BACKTRACE-0} $(CARGO) test --locked
 
 # A day of bookings on an embedded PostgreSQL, and then the program itself on the real clock. DEMO_EXIT=1 ends after
 # the day.
 demo:
-	CARGO_TARGET_DIR=target/demo $(CARGO) run --locked --manifest-path demo/Cargo.toml
+	$(CARGO) run --locked $(DEMO)
 
 # A PostgreSQL server for the tests: TEST_DATABASE_URL's, an installed one, or one from the system's packages.
 postgres:

@@ -43,7 +43,7 @@ SELECT customer.id, service.provider_id, service.id, status, starts, service.dur
                (interval '7 hours 10 minutes', 'confirmed', false, false),   -- whoever booked it has no address
                (interval '14 hours 10 minutes', 'confirmed', false, true)    -- two of its reminders fall into the outage
        ) AS booked
- CROSS JOIN LATERAL (SELECT $1 + at AS starts) AS slot
+ CROSS JOIN LATERAL (SELECT $1::timestamptz + at AS starts) AS slot
  CROSS JOIN LATERAL (SELECT s.*, p.timezone FROM services s JOIN users p ON p.id = s.provider_id
                       WHERE extract(hour FROM starts AT TIME ZONE p.timezone) BETWEEN 8 AND 19
                       ORDER BY md5(starts || s.id::text) LIMIT 1) AS service

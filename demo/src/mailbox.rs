@@ -69,8 +69,10 @@ impl Mailbox {
         let mut mails = self.mails.lock().map_err(|_| anyhow::anyhow!("a mail could not be kept"))?;
         let file = name(mails.len() + 1);
         std::fs::write(self.folder.join(format!("{file}.html")), &html)?;
+        let from = text("/FromEmailAddress");
+        let (name, address) = from.trim_end_matches('>').rsplit_once(" <").unwrap_or(("", &from));
         let eml = MessageBuilder::new()
-            .from(text("/FromEmailAddress"))
+            .from((name.trim_matches('"'), address))
             .to(to.clone())
             .subject(subject.clone())
             .text_body(plain)

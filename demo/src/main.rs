@@ -131,7 +131,9 @@ async fn demo(url: &str, mailbox: &Mailbox) -> anyhow::Result<()> {
         "  curl --data-binary \"$body\" http://{address}/run -H \"webhook-id: $id\" -H \"webhook-timestamp: $timestamp\" -H \"webhook-signature: v1,$signature\"\n"
     );
     serve::serve(automation, CronSecrets::from_environment(&lookup)?, address, Some(Duration::from_secs(60))).await?;
-    keep_events(&database).await
+    keep_events(&database).await?;
+    println!("\nEnded; {} mails are in {FOLDER}.", mailbox.len());
+    Ok(())
 }
 
 /// Fills in the day, as somebody else's backend did before it.

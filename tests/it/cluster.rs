@@ -174,7 +174,7 @@ impl Drop for OwnCluster {
     }
 }
 
-/// The directory of the newest server: `PATH` first, then Debian's places.
+/// The directory of the newest server: `PATH` first, then Debian's places, then what `scripts/postgres` unpacked.
 fn server_binaries() -> Option<PathBuf> {
     let path = std::env::var_os("PATH").unwrap_or_default();
     let mut candidates: Vec<PathBuf> = std::fs::read_dir("/usr/lib/postgresql")
@@ -184,6 +184,7 @@ fn server_binaries() -> Option<PathBuf> {
     candidates.reverse();
     std::env::split_paths(&path)
         .chain(candidates)
+        .chain([Path::new(env!("CARGO_MANIFEST_DIR")).join("target/postgresql/bin")])
         .find(|bin| bin.join("initdb").exists() && bin.join("postgres").exists())
 }
 

@@ -7,6 +7,7 @@ mod auth;
 mod client;
 mod cluster;
 mod delivery;
+mod demo;
 mod deployment;
 mod guarantees;
 mod http;

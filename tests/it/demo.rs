@@ -1,0 +1,315 @@
+//! `make demo`, and the mails that it leaves, as a newcomer meets them.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+
+use chrono::{DateTime, Utc};
+use serde_json::Value;
+use tokio::io::{AsyncBufReadExt, BufReader};
+use tokio::process::Command;
+use tokio::sync::OnceCell;
+
+use crate::app::{App, hours, skipped};
+use crate::others::find;
+
+fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+}
+
+fn mails() -> PathBuf {
+    root().join("target/demo-mails")
+}
+
+/// What the demo said, and the events that it left. It runs once for all tests, up to its table.
+async fn demo() -> &'static (String, Vec<Value>) {
+    static DEMO: OnceCell<(String, Vec<Value>)> = OnceCell::const_new();
+    DEMO.get_or_init(async || {
+        let output = Command::new("make")
+            .args(["-s", "demo"])
+            .current_dir(root())
+            .env("DEMO_EXIT", "1")
+            .stdin(Stdio::null())
+            .output()
+            .await
+            .unwrap();
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        let events = std::fs::read_to_string(mails().join("events.ndjson")).unwrap();
+        let events = events.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+        (String::from_utf8(output.stdout).unwrap(), events)
+    })
+    .await
+}
+
+/// The last numbers of a line, and what is before them.
+fn row(line: &str) -> (String, Vec<i64>) {
+    // What a reason means stands behind the numbers, after three blanks.
+    let line = line.trim_start().rsplit_once("   ").filter(|(_, last)| last.contains(' ')).map_or(line, |(row, _)| row);
+    let mut label: Vec<_> = line.split_whitespace().collect();
+    let mut numbers = Vec::new();
+    while let Some(number) = label.last().and_then(|word| word.parse().ok()) {
+        numbers.insert(0, number);
+        label.pop();
+    }
+    (label.join(" "), numbers)
+}
+
+#[tokio::test]
+async fn its_table_is_what_the_events_hold() {
+    let (said, events) = demo().await;
+    let (_, table) = said.split_once("Status changes\n").unwrap();
+    let (changes, table) = table.split_once("\nReminders").unwrap();
+    let (reminders, rest) = table.split_once("\n\nBookings now: ").unwrap();
+    let (rules, reminders) = reminders.split_once('\n').unwrap();
+    let rules: Vec<_> = rules.split_whitespace().collect();
+    assert_eq!(rules, ["24h", "1h", "15m"]);
+
+    let mut told = BTreeMap::new();
+    for (label, numbers) in changes.lines().map(row) {
+        told.insert(label, numbers[0]);
+    }
+    for (outcome, numbers) in reminders.lines().map(row) {
+        for (rule, count) in rules.iter().zip(numbers).filter(|(_, count)| *count > 0) {
+            told.insert(format!("{rule} {outcome}"), count);
+        }
+    }
+    let mut held = BTreeMap::new();
+    for event in events {
+        let text = |pointer: &str| event.pointer(pointer).and_then(Value::as_str).unwrap_or_default();
+        let label = match (text("/event_type"), text("/status")) {
+            ("status_update", _) => {
+                format!("{} → {} by {}", text("/event_data/from"), text("/event_data/to"), text("/event_data/by"))
+            }
+            (_, "completed") => format!("{} sent", text("/rule")),
+            (_, status) => format!("{} {status}: {}", text("/rule"), text("/reason")),
+        };
+        *held.entry(label).or_insert(0_i64) += 1;
+    }
+    assert_eq!(told, held, "{said}");
+    // What the day is to show: each rule, each reason, each kind of change.
+    for shown in [
+        "24h sent",
+        "1h sent",
+        "15m sent",
+        "1h skipped: booked_late",
+        "1h skipped: superseded",
+        "15m skipped: no_address",
+        "confirmed → expired by booking-automation",
+        "confirmed → cancelled by backend",
+        "in_progress → completed by booking-automation",
+    ] {
+        assert!(told.contains_key(shown), "{shown}: {said}");
+    }
+
+    // The lines of the passes add up to the same, and so do the bookings.
+    let passes = |what: &str| -> i64 {
+        let parts = said.lines().filter_map(|line| line.split_once("  ")).flat_map(|(_, told)| told.split(", "));
+        parts.filter_map(|part| part.strip_suffix(what)?.trim().parse::<i64>().ok()).sum()
+    };
+    let events_of =
+        |label: &str| -> i64 { told.iter().filter(|(key, _)| key.contains(label)).map(|(_, count)| count).sum() };
+    assert_eq!(passes("started"), events_of("confirmed → in_progress"), "{said}");
+    assert_eq!(passes("completed"), events_of("in_progress → completed"), "{said}");
+    assert_eq!(passes("reminded") - passes("not reminded"), events_of(" sent"), "{said}");
+    assert_eq!(passes("not to be reminded"), events_of(" skipped"), "{said}");
+    let (bookings, _) = rest.split_once('\n').unwrap();
+    let now: BTreeMap<_, _> =
+        bookings.split(", ").filter_map(|part| part.split_once(' ')).map(|(n, status)| (status, n)).collect();
+    assert_eq!(now["completed"], told["in_progress → completed by booking-automation"].to_string());
+    assert_eq!((now["pending"], now["expired"], now["cancelled"]), ("1", "1", "2"), "{bookings}");
+}
+
+#[tokio::test]
+async fn every_reminder_that_was_sent_is_a_mail_in_its_folder() {
+    let (_, events) = demo().await;
+    let sent: BTreeSet<_> = events
+        .iter()
+        .filter(|event| event["event_type"] == "reminder_sent" && event["status"] == "completed")
+        .map(|event| event["message_id"].as_str().unwrap().to_owned())
+        .collect();
+    assert!(sent.len() > 90, "{}", sent.len());
+    let files: BTreeSet<_> = std::fs::read_dir(mails())
+        .unwrap()
+        .map(|file| file.unwrap().file_name().into_string().unwrap())
+        .filter_map(|name| name.strip_suffix(".html").map(str::to_owned))
+        .filter(|name| name != "index")
+        .collect();
+    assert_eq!(sent, files);
+    let index = std::fs::read_to_string(mails().join("index.html")).unwrap();
+    for name in &files {
+        assert!(index.contains(&format!("\"{name}.html\"")) && index.contains(&format!("\"{name}.eml\"")), "{name}");
+    }
+
+    // As a mail program reads them.
+    let Some(python) = find("python3", &[]) else { return skipped("python3 is not installed") };
+    const READ: &str = "
+import email, email.policy, glob, sys
+for name in sorted(glob.glob(sys.argv[1] + '/*.eml')):
+    mail = email.message_from_binary_file(open(name, 'rb'), policy=email.policy.default)
+    html = open(name.replace('.eml', '.html'), encoding='utf-8').read()
+    assert not mail.defects and mail['To'] and mail['Subject'].startswith('Reminder: '), (name, mail.defects)
+    assert mail['From'] == 'Studio Nord <booking@studio.example>', mail['From']
+    assert mail.get_body(('html',)).get_content().strip() == html.strip(), name
+    assert mail.get_body(('plain',)).get_content().startswith('Hello '), name
+    print(mail['To'])";
+    let output = Command::new(python).args(["-c", READ]).arg(mails()).output().await.unwrap();
+    let to = String::from_utf8(output.stdout).unwrap();
+    assert_eq!(to.lines().count(), files.len(), "{}", String::from_utf8_lossy(&output.stderr));
+    assert!(to.lines().all(|address| address.ends_with("@customers.example")), "{to}");
+}
+
+/// Opens each mail in frames as wide as a phone and as a desktop's reading pane, and writes down what is wrong.
+const LOOK: &str = r#"<!DOCTYPE html><html style="color-scheme: light dark"><body><pre id="said">not finished</pre><script>
+const rgb = (color) => color.match(/[\d.]+/g).map(Number);
+const light = (color) => rgb(color).slice(0, 3).map((c) => c / 255)
+  .map((c) => c <= 0.04045 ? c / 12.92 : ((c + 0.055) / 1.055) ** 2.4)
+  .reduce((sum, c, i) => sum + c * [0.2126, 0.7152, 0.0722][i], 0);
+const contrast = (a, b) => (Math.max(light(a), light(b)) + 0.05) / (Math.min(light(a), light(b)) + 0.05);
+const wrong = [];
+let texts = 0, dark = 0;
+addEventListener("load", async () => {
+  for (const mail of MAILS) for (const width of [320, 390, 1000]) {
+    const frame = document.createElement("iframe");
+    frame.style = `border: 0; width: ${width}px; height: 700px`;
+    const loaded = new Promise((done) => frame.onload = done);
+    frame.src = mail;
+    document.body.append(frame);
+    await loaded;
+    const view = frame.contentWindow, page = frame.contentDocument, where = `${mail} at ${width}: `;
+    dark += view.matchMedia("(prefers-color-scheme: dark)").matches;
+    if (page.documentElement.scrollWidth > width) wrong.push(where + "wider than the screen");
+    const walk = page.createTreeWalker(page.body, NodeFilter.SHOW_TEXT);
+    for (let node; node = walk.nextNode();) if (node.data.trim()) {
+      texts++;
+      const style = view.getComputedStyle(node.parentElement);
+      let behind = node.parentElement;
+      while (behind && rgb(view.getComputedStyle(behind).backgroundColor)[3] === 0) behind = behind.parentElement;
+      const ground = behind ? view.getComputedStyle(behind).backgroundColor : "rgb(255, 255, 255)";
+      if (contrast(style.color, ground) < 4.5) wrong.push(where + `${style.color} on ${ground}: ${node.data}`);
+      if (parseFloat(style.fontSize) < 14) wrong.push(where + `small: ${node.data}`);
+    }
+    frame.remove();
+  }
+  said.textContent = JSON.stringify({ texts, dark, wrong });
+});
+</script>"#;
+
+#[tokio::test]
+async fn its_mails_are_readable_on_a_phone_and_a_desktop_by_day_and_by_night() {
+    let (_, events) = demo().await;
+    let Some(chromium) = find("chromium", &[]) else { return skipped("chromium is not installed (make judges)") };
+    let files: Vec<_> = events
+        .iter()
+        .filter_map(|event| event["message_id"].as_str())
+        .map(|name| format!("file://{}/{name}.html", mails().display()))
+        .collect();
+    let directory = tempfile::tempdir().unwrap();
+    let look = |files: &[String]| LOOK.replace("MAILS", &serde_json::to_string(files).unwrap());
+    let page = directory.path().join("look.html");
+    for (scheme, dark) in [("1", 0), ("0", files.len() * 3)] {
+        std::fs::write(&page, look(&files)).unwrap();
+        let said = browse(&chromium, directory.path(), &page, scheme).await;
+        assert_eq!(said["wrong"], Value::Array(Vec::new()), "{said}");
+        assert!(said["texts"].as_u64().unwrap() as usize > files.len() * 3 * 5, "{said}");
+        assert_eq!(said["dark"], dark, "the browser shows it as asked: {said}");
+    }
+    // The look finds what is wrong.
+    let bad = directory.path().join("bad.html");
+    std::fs::write(&bad, format!("<body style='color:#999;background:#fff'>{}", "x".repeat(200))).unwrap();
+    std::fs::write(&page, look(&[format!("file://{}", bad.display())])).unwrap();
+    let said = browse(&chromium, directory.path(), &page, "1").await;
+    assert_eq!(said["wrong"].as_array().unwrap().len(), 6, "{said}");
+}
+
+/// Opens the page in Chromium, in the light (`"1"`) or dark (`"0"`); what the page said.
+async fn browse(chromium: &Path, profile: &Path, page: &Path, scheme: &str) -> Value {
+    let output = Command::new(chromium)
+        .args([
+            "--headless=new",
+            "--no-sandbox",
+            "--disable-gpu",
+            "--disable-dev-shm-usage",
+            "--allow-file-access-from-files",
+        ])
+        .args(["--virtual-time-budget=600000", "--dump-dom"])
+        .arg(format!("--user-data-dir={}", profile.display()))
+        .arg(format!("--blink-settings=preferredColorScheme={scheme}"))
+        .arg(format!("file://{}", page.display()))
+        .kill_on_drop(true)
+        .output()
+        .await
+        .unwrap();
+    let dom = String::from_utf8(output.stdout).unwrap();
+    let said =
+        dom.split_once("<pre id=\"said\">").and_then(|(_, rest)| rest.split_once("</pre>")).map(|(said, _)| said);
+    serde_json::from_str(said.unwrap_or_default())
+        .unwrap_or_else(|_| panic!("{said:?}: {}", String::from_utf8_lossy(&output.stderr)))
+}
+
+#[tokio::test]
+async fn it_goes_on_on_the_real_clock_and_its_curl_lines_work() {
+    // Its folder is the other tests'.
+    demo().await;
+    let Some(_) = find("curl", &[]) else { return skipped("curl is not installed") };
+    let copy = tempfile::tempdir().unwrap();
+    std::fs::create_dir(copy.path().join("target")).unwrap();
+    let mut demo = Command::new(root().join("target/demo/debug/booking-automation-demo"))
+        .current_dir(copy.path())
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .kill_on_drop(true)
+        .spawn()
+        .unwrap();
+    let mut lines = BufReader::new(demo.stdout.take().unwrap()).lines();
+    let mut pasted = String::new();
+    let mut live = false;
+    while !pasted.contains("webhook-signature") {
+        let line = lines.next_line().await.unwrap().expect("it ended before it served");
+        live |= line.contains("Ctrl-C ends it");
+        if live && line.starts_with("  ") {
+            pasted += &line;
+            pasted.push('\n');
+        }
+    }
+    let output = Command::new("sh").args(["-e", "-c", &pasted]).output().await.unwrap();
+    let answers = String::from_utf8(output.stdout).unwrap();
+    let triggers: Vec<_> = ["bearer", "signature"]
+        .into_iter()
+        .filter(|trigger| {
+            answers.contains(r#"{"outcome":"completed""#) && answers.contains(&format!(r#""trigger":"{trigger}""#))
+        })
+        .collect();
+    assert_eq!(triggers, ["bearer", "signature"], "{pasted}{answers}{}", String::from_utf8_lossy(&output.stderr));
+    crate::app::signal(&demo, "-INT");
+    let mut last = String::new();
+    while let Some(line) = lines.next_line().await.unwrap() {
+        last = line;
+    }
+    assert!(demo.wait().await.unwrap().success());
+    assert!(last.starts_with("Ended; "), "{last}");
+}
+
+#[tokio::test]
+async fn its_day_is_full_whenever_it_begins() {
+    let app = App::new().await;
+    app.sql("ALTER TABLE bookings DISABLE TRIGGER ALL", &[]).await;
+    let statements: Vec<_> = include_str!("../../demo/src/day.sql").split_inclusive(";\n").collect();
+    for statement in &statements[..2] {
+        app.sql(statement, &[]).await;
+    }
+    for season in ["2026-01-10T00:00:00Z", "2026-04-02T00:00:00Z", "2026-07-10T00:00:00Z", "2026-10-28T00:00:00Z"] {
+        for hour in 0..24 {
+            let start = season.parse::<DateTime<Utc>>().unwrap() + hours(hour);
+            assert_eq!(app.sql(statements[2], &[&start]).await, 74, "{start}");
+        }
+    }
+    let asleep: i64 = app
+        .one(
+            "SELECT count(*) FROM bookings b JOIN users u ON u.id = b.customer_id
+              WHERE u.email IS NOT NULL AND extract(hour FROM scheduled_at AT TIME ZONE coalesce(u.timezone, 'UTC')) < 7",
+            &[],
+        )
+        .await
+        .get(0);
+    assert_eq!(asleep, 0);
+}
