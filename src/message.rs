@@ -170,12 +170,14 @@ fn full_time(reminder: &Reminder, zone: &TimeZone) -> String {
         }
     }
     let (name, short) = (name(zone), offset(zone, reminder.starts_at).1);
+    // With a minus sign: a line may end after a hyphen.
+    let distance = start.format("UTC%:z").to_string().replace('-', "\u{2212}");
     let _ = if *zone == TimeZone::UTC {
         write!(text, " (UTC)")
     } else if short.chars().all(char::is_alphabetic) && short != name {
-        write!(text, " {short} ({name}, {})", start.format("UTC%:z"))
+        write!(text, " {short} ({name}, {distance})")
     } else {
-        write!(text, " ({name}, {})", start.format("UTC%:z"))
+        write!(text, " ({name}, {distance})")
     };
     text
 }

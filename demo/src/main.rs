@@ -271,9 +271,9 @@ async fn table(database: &Database) -> anyhow::Result<String> {
 /// What a reason means.
 fn why(outcome: &str) -> &'static str {
     match outcome {
-        "skipped: booked_late" => "   booked, or moved, when it was too late for this one",
-        "skipped: no_address" => "   nobody knows where to write to",
-        "skipped: superseded" => "   due together with one nearer to the start, which went out",
+        "skipped: booked_late" => "   booked or moved too late for it",
+        "skipped: no_address" => "   no address is known",
+        "skipped: superseded" => "   one nearer to the start went out",
         _ => "",
     }
 }
