@@ -39,7 +39,7 @@ pub fn skipped(what: &str) {
 /// Sends a signal to a process that this one started.
 pub fn signal(process: &Child, signal: &str) {
     let id = process.id().unwrap().to_string();
-    assert!(std::process::Command::new("kill").args([signal, &id]).status().unwrap().success());
+    assert!(std::process::Command::new("sh").args(["-c", "kill $0 $1", signal, &id]).status().unwrap().success());
 }
 
 /// Opens a session of its own.

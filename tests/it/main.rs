@@ -17,6 +17,7 @@ mod migrations;
 mod odd_databases;
 mod others;
 mod proxy;
+mod readme;
 mod reminders;
 mod runtime_api;
 mod ses;
