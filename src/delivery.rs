@@ -281,6 +281,10 @@ fn log(claimed: &Claimed, outcome: &Outcome) {
     let (event, booking) = (claimed.id, claimed.reminder.booking_id);
     match outcome {
         Outcome::Sent { .. } | Outcome::Deferred => {}
+        // A limit of the account's that does not go by itself: an alarm's business.
+        Outcome::NotSent { reason: reason @ "limit", .. } => {
+            tracing::error!(event.id = %event, booking.id = %booking, reason, "not sent; tried again later")
+        }
         Outcome::NotSent { reason, .. } => {
             tracing::warn!(event.id = %event, booking.id = %booking, reason, "not sent; tried again later")
         }

@@ -110,6 +110,9 @@ impl Ses {
     /// Sends one message, once.
     pub(crate) async fn send(&self, event_id: Uuid, to: &Address, message: Message) -> Outcome {
         match self.request(event_id, to, message).await {
+            Ok(message_id) if message_id.is_empty() => {
+                Outcome::Unknown { error: "an answer without a message id".to_owned() }
+            }
             Ok(message_id) => Outcome::Sent { message_id },
             Err(error) => classify(&error, &self.from_address),
         }
@@ -144,7 +147,7 @@ fn utf8(data: String) -> Result<Content, SdkError<SendEmailError, HttpResponse>>
     Content::builder().charset("UTF-8").data(data).build().map_err(SdkError::construction_failure)
 }
 
-/// What an answer, or its absence, says about the message.
+/// What an answer, or its absence, says about the message. What is in no line of it is unknown.
 fn classify(error: &SdkError<SendEmailError, HttpResponse>, from: &Address) -> Outcome {
     match error {
         SdkError::ServiceError(refused) => {
@@ -157,36 +160,117 @@ fn classify(error: &SdkError<SendEmailError, HttpResponse>, from: &Address) -> O
         SdkError::DispatchFailure(_) if find::<CredentialsError>(error).is_some() => {
             Outcome::AccountWide { reason: "account", error: chain(error) }
         }
-        // No connection, so no request.
+        // No name, no connection, no TLS: no request.
         SdkError::DispatchFailure(_)
             if find::<hyper_util::client::legacy::Error>(error).is_some_and(|error| error.is_connect()) =>
         {
             Outcome::NotSent { reason: "unreachable", error: chain(error) }
         }
+        // No connection in time. The request's own time ends as another kind of error.
+        SdkError::DispatchFailure(failure) if failure.is_timeout() => {
+            Outcome::NotSent { reason: "unreachable", error: chain(error) }
+        }
+        // No answer in time, a connection that broke, an answer that is not SES's.
         _ => Outcome::Unknown { error: chain(error) },
     }
 }
 
-/// What SES's own refusal means (SES API v2, `SendEmail`, and the common errors of AWS's APIs).
+/// What a refusal means for the message.
+#[derive(Clone, Copy)]
+enum Meaning {
+    /// Not sent; it may be tried again.
+    TryAgain(&'static str),
+    /// Not sent, and never will be.
+    Never,
+    /// Nothing can be sent now.
+    AccountWide(&'static str),
+    /// The request may have been carried out.
+    Unknown,
+}
+
+/// Every error that `SendEmail` and AWS's APIs in general document, and what else has been seen (SES API v2
+/// reference: SendEmail, Common Errors; the throttling codes are those of the SDKs' standard retry mode). The first line
+/// whose code is the answer's (`*`: any) and whose words, in small letters, are in its message counts.
+const REFUSALS: &[(&str, &str, Meaning)] = {
+    use Meaning::{AccountWide, Never, TryAgain, Unknown};
+    &[
+        // The day's quota, under whatever code.
+        ("*", "daily message quota exceeded", AccountWide("quota")),
+        ("*", "sending quota exceeded", AccountWide("quota")),
+        // Throttling, in its spellings.
+        ("TooManyRequestsException", "", TryAgain("throttled")),
+        ("Throttling", "", TryAgain("throttled")),
+        ("ThrottlingException", "", TryAgain("throttled")),
+        ("ThrottledException", "", TryAgain("throttled")),
+        ("RequestThrottled", "", TryAgain("throttled")),
+        ("RequestThrottledException", "", TryAgain("throttled")),
+        ("RequestLimitExceeded", "", TryAgain("throttled")),
+        ("BandwidthLimitExceeded", "", TryAgain("throttled")),
+        ("SlowDown", "", TryAgain("throttled")),
+        ("LimitExceededException", "", TryAgain("limit")),
+        // The account, its identities, the configuration set.
+        ("AccountSuspendedException", "", AccountWide("account")),
+        ("SendingPausedException", "", AccountWide("account")),
+        ("MailFromDomainNotVerifiedException", "", AccountWide("account")),
+        ("NotFoundException", "", AccountWide("account")),
+        ("MessageRejected", "sending suspended", AccountWide("account")),
+        ("MessageRejected", "sending paused", AccountWide("account")),
+        // The message.
+        ("MessageRejected", "", Never),
+        ("BadRequestException", "", Never),
+        ("ValidationError", "", Never),
+        ("ValidationException", "", Never),
+        ("RequestEntityTooLargeException", "", Never),
+        ("MalformedHttpRequestException", "", Never),
+        // Credentials, rights, the clock, the endpoint.
+        ("AccessDenied", "", AccountWide("account")),
+        ("AccessDeniedException", "", AccountWide("account")),
+        ("NotAuthorized", "", AccountWide("account")),
+        ("OptInRequired", "", AccountWide("account")),
+        ("ExpiredToken", "", AccountWide("account")),
+        ("ExpiredTokenException", "", AccountWide("account")),
+        ("InvalidClientTokenId", "", AccountWide("account")),
+        ("UnrecognizedClientException", "", AccountWide("account")),
+        ("MissingAuthenticationToken", "", AccountWide("account")),
+        ("MissingAuthenticationTokenException", "", AccountWide("account")),
+        ("IncompleteSignature", "", AccountWide("account")),
+        ("IncompleteSignatureException", "", AccountWide("account")),
+        ("InvalidSignatureException", "", AccountWide("account")),
+        ("SignatureDoesNotMatch", "", AccountWide("account")),
+        ("RequestExpired", "", AccountWide("account")),
+        ("UnknownOperationException", "", AccountWide("account")),
+        // It may have been carried out.
+        ("RequestAbortedException", "", Unknown),
+        ("RequestTimeoutException", "", Unknown),
+        ("InternalFailure", "", Unknown),
+        ("InternalServiceErrorException", "", Unknown),
+        ("ServiceUnavailable", "", Unknown),
+        ("ServiceUnavailableException", "", Unknown),
+    ]
+};
+
+/// What SES's own refusal means.
 fn refusal(status: u16, code: &str, message: &str, from: &Address) -> Outcome {
-    let error = format!("{code}: {message}");
-    let throttled = status == 429 || code.contains("Throttling") || code == "LimitExceededException";
+    let words = message.to_lowercase();
+    let line = REFUSALS.iter().find(|(known, says, _)| (*known == "*" || *known == code) && words.contains(says));
     // In the sandbox the recipient must be verified too: then it is the message's own trouble.
-    let domain = from.as_str().rsplit_once('@').map_or("", |(_, domain)| domain);
-    let sender_unverified = code == "MessageRejected" && message.contains("not verified") && message.contains(domain);
-    match code {
-        _ if throttled && message.contains("quota") => Outcome::AccountWide { reason: "quota", error },
-        _ if throttled => Outcome::NotSent { reason: "throttled", error },
-        "AccountSuspendedException" | "SendingPausedException" | "MailFromDomainNotVerifiedException" => {
-            Outcome::AccountWide { reason: "account", error }
-        }
-        // The configuration set, or the identity.
-        "NotFoundException" => Outcome::AccountWide { reason: "account", error },
-        _ if sender_unverified => Outcome::AccountWide { reason: "account", error },
-        // Credentials that are wrong, expired, or not allowed to send.
-        _ if status == 401 || status == 403 => Outcome::AccountWide { reason: "account", error },
-        _ if (400..500).contains(&status) && status != 408 => Outcome::Rejected { reason: "rejected", error },
-        _ => Outcome::Unknown { error: format!("HTTP {status} {error}") },
+    let domain = from.as_str().rsplit_once('@').map_or("", |(_, domain)| domain).to_lowercase();
+    let sender_unverified = code == "MessageRejected" && words.contains("not verified") && words.contains(&domain);
+    let meaning = match (line, status) {
+        _ if sender_unverified => Meaning::AccountWide("account"),
+        (Some((_, _, meaning)), _) => *meaning,
+        // A code that nobody has told us: what HTTP says for certain.
+        (None, 429) => Meaning::TryAgain("throttled"),
+        (None, 401 | 403) => Meaning::AccountWide("account"),
+        (None, 413) => Meaning::Never,
+        (None, _) => Meaning::Unknown,
+    };
+    let error = format!("HTTP {status} {code}: {message}");
+    match meaning {
+        Meaning::TryAgain(reason) => Outcome::NotSent { reason, error },
+        Meaning::Never => Outcome::Rejected { reason: "rejected", error },
+        Meaning::AccountWide(reason) => Outcome::AccountWide { reason, error },
+        Meaning::Unknown => Outcome::Unknown { error },
     }
 }
 

@@ -8,7 +8,7 @@ use crate::app::{App, connect, hours, minutes, noon, signal};
 use crate::ses::Answer;
 
 /// Bookings that are due for their 24 h reminder at noon, each of a customer of its own.
-async fn due(app: &App, count: i32) {
+pub async fn due(app: &App, count: i32) {
     app.believing(noon() - hours(1000)).await;
     app.sql(
         "WITH person AS (
@@ -24,7 +24,8 @@ async fn due(app: &App, count: i32) {
     app.believing(noon()).await;
 }
 
-async fn outcomes(app: &App) -> Vec<String> {
+/// How many reminders are in what state: status, reason, attempts, count.
+pub async fn outcomes(app: &App) -> Vec<String> {
     app.column(
         "SELECT concat_ws(' ', status, reason, attempts, count(*)) FROM booking_automation_events
           WHERE event_type = 'reminder_sent' GROUP BY status, reason, attempts ORDER BY 1",
@@ -78,104 +79,6 @@ async fn the_most_urgent_start_goes_first() {
         )
         .await;
     assert_eq!(order, [soon, middle, late].map(|id| id.to_string()));
-}
-
-#[tokio::test]
-async fn every_answer_has_its_outcome() {
-    for (answer, expected, told) in [
-        (
-            Answer::Error(429, "TooManyRequestsException", "Maximum sending rate exceeded."),
-            "pending throttled 1 1",
-            "retrying",
-        ),
-        (Answer::Error(400, "ThrottlingException", "Rate exceeded"), "pending throttled 1 1", "retrying"),
-        (
-            Answer::Error(429, "TooManyRequestsException", "Daily message quota exceeded."),
-            "pending quota 0 1",
-            "deferred",
-        ),
-        (Answer::Error(400, "SendingPausedException", "paused"), "pending account 0 1", "deferred"),
-        (Answer::Error(400, "AccountSuspendedException", "suspended"), "pending account 0 1", "deferred"),
-        (Answer::Error(400, "MailFromDomainNotVerifiedException", "no"), "pending account 0 1", "deferred"),
-        (Answer::Error(403, "AccessDeniedException", "not authorized"), "pending account 0 1", "deferred"),
-        (Answer::Error(403, "ExpiredTokenException", "expired"), "pending account 0 1", "deferred"),
-        (
-            Answer::Error(404, "NotFoundException", "Configuration set <x> does not exist."),
-            "pending account 0 1",
-            "deferred",
-        ),
-        (
-            Answer::Error(
-                400,
-                "MessageRejected",
-                "Email address is not verified. The following identities failed: booking@studio.example",
-            ),
-            "pending account 0 1",
-            "deferred",
-        ),
-        (
-            Answer::Error(400, "MessageRejected", "Email address is not verified: c1@customers.example"),
-            "failed rejected 1 1",
-            "failed",
-        ),
-        (Answer::Error(400, "MessageRejected", "virus"), "failed rejected 1 1", "failed"),
-        (Answer::Error(400, "BadRequestException", "bad"), "failed rejected 1 1", "failed"),
-        (Answer::Error(500, "InternalFailure", "oops"), "pending unknown 1 1", "unknown"),
-        (Answer::Error(503, "ServiceUnavailable", "oops"), "pending unknown 1 1", "unknown"),
-    ] {
-        let app = App::new().await;
-        due(&app, 1).await;
-        app.ses.answer({
-            let answer = answer.clone();
-            move |_| answer.clone()
-        });
-        let said = app.call(&["run", "--as-of", &noon().to_rfc3339()]).await;
-        let summary = said.summary();
-        assert_eq!(outcomes(&app).await, [expected], "{answer:?}");
-        let mut reminders =
-            json!({"due": 1, "sent": 0, "retrying": 0, "unknown": 0, "failed": 0, "skipped": 0, "deferred": 0});
-        reminders[told] = json!(1);
-        assert_eq!(summary["reminders"], reminders, "{answer:?}");
-        assert_eq!(app.ses.mails().len(), 1, "the SDK's own retries are off: {answer:?}");
-        assert!(!said.stderr.contains("@customers.example"), "no addresses in the logs: {}", said.stderr);
-        let waits = i64::from(told != "failed");
-        assert_eq!(summary["backlog"]["pending"], waits, "{answer:?}");
-        // The run's row says the same as the answer.
-        let stored: serde_json::Value = app.one("SELECT summary FROM automation_runs", &[]).await.get(0);
-        assert_eq!(stored, summary);
-    }
-}
-
-#[tokio::test]
-async fn a_refused_connection_is_not_sent_and_a_silent_one_is_unknown() {
-    let mut app = App::new().await;
-    due(&app, 1).await;
-    let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-    let url = std::mem::replace(app.env.get_mut("AWS_ENDPOINT_URL_SESV2").unwrap(), format!("http://127.0.0.1:{port}"));
-    app.run(noon()).await;
-    assert_eq!(outcomes(&app).await, ["pending unreachable 1 1"]);
-
-    app.env.insert("AWS_ENDPOINT_URL_SESV2", url);
-    app.ses.answer(|_| Answer::Silence);
-    app.make_claimable().await;
-    let said = app.call(&["run", "--for", "6s", "--as-of", &noon().to_rfc3339()]).await;
-    assert_eq!(said.summary()["reminders"]["unknown"], 1);
-    assert_eq!(outcomes(&app).await, ["pending unknown 2 1"]);
-
-    // A connection that breaks after the request left.
-    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-    app.env.insert("AWS_ENDPOINT_URL_SESV2", format!("http://{}", listener.local_addr().unwrap()));
-    tokio::spawn(async move {
-        while let Ok((mut socket, _)) = listener.accept().await {
-            let _ = tokio::io::AsyncReadExt::read(&mut socket, &mut [0; 1024]).await;
-        }
-    });
-    app.make_claimable().await;
-    app.run(noon()).await;
-    assert_eq!(outcomes(&app).await, ["pending unknown 3 1"]);
-    let history = "SELECT string_agg(attempt ->> 'outcome', ' ' ORDER BY n) FROM booking_automation_events,
-                          jsonb_array_elements(event_data -> 'attempts') WITH ORDINALITY AS history (attempt, n)";
-    assert_eq!(app.column(history, &[]).await, ["unreachable unknown unknown"]);
 }
 
 #[tokio::test]

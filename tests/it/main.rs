@@ -16,6 +16,7 @@ mod mail;
 mod migrations;
 mod odd_databases;
 mod others;
+mod outcomes;
 mod proxy;
 mod readme;
 mod reminders;

@@ -54,6 +54,8 @@ pub enum Answer {
     Silence,
     /// 200, after a while.
     Slow(Duration),
+    /// 200 with something that SES would not say.
+    Rubbish(&'static str),
 }
 
 type Rule = Box<dyn Fn(&Mail) -> Answer + Send>;
@@ -149,6 +151,7 @@ async fn send(State(shared): State<Arc<Shared>>, headers: HeaderMap, body: Bytes
             sent()
         }
         Answer::Silence => std::future::pending().await,
+        Answer::Rubbish(body) => ([("content-type", "application/json")], body).into_response(),
         Answer::Error(status, code, message) => (
             StatusCode::from_u16(status).unwrap(),
             [("x-amzn-errortype", code)],

@@ -1,0 +1,208 @@
+//! The table of what SES's answers mean, a line each, and what it means when there is none.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use futures_util::{StreamExt, stream};
+use serde_json::json;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpSocket, TcpStream};
+
+use crate::app::{App, noon};
+use crate::delivery::{due, outcomes};
+use crate::ses::Answer;
+
+const THROTTLED: (&str, &str) = ("pending throttled 1 1", "retrying");
+const LIMIT: (&str, &str) = ("pending limit 1 1", "retrying");
+const QUOTA: (&str, &str) = ("pending quota 0 1", "deferred");
+const ACCOUNT: (&str, &str) = ("pending account 0 1", "deferred");
+const REJECTED: (&str, &str) = ("failed rejected 1 1", "failed");
+const UNKNOWN: (&str, &str) = ("pending unknown 1 1", "unknown");
+
+/// HTTP status, code, message; what is recorded, where it is counted.
+const ANSWERS: &[(u16, &str, &str, (&str, &str))] = &[
+    (429, "TooManyRequestsException", "Daily message quota exceeded.", QUOTA),
+    (400, "ThrottlingException", "Daily message quota exceeded", QUOTA),
+    (400, "LimitExceededException", "Sending quota exceeded for this account", QUOTA),
+    (429, "TooManyRequestsException", "Maximum sending rate exceeded.", THROTTLED),
+    (400, "Throttling", "Maximum sending rate exceeded.", THROTTLED),
+    (400, "ThrottlingException", "Rate exceeded", THROTTLED),
+    (400, "ThrottledException", "", THROTTLED),
+    (400, "RequestThrottled", "", THROTTLED),
+    (400, "RequestThrottledException", "", THROTTLED),
+    (503, "RequestLimitExceeded", "", THROTTLED),
+    (509, "BandwidthLimitExceeded", "", THROTTLED),
+    (503, "SlowDown", "", THROTTLED),
+    (400, "LimitExceededException", "There are too many instances of the resource type.", LIMIT),
+    (400, "AccountSuspendedException", "suspended", ACCOUNT),
+    (400, "SendingPausedException", "paused", ACCOUNT),
+    (400, "MailFromDomainNotVerifiedException", "no", ACCOUNT),
+    (404, "NotFoundException", "Configuration set <x> does not exist.", ACCOUNT),
+    (400, "MessageRejected", "Sending suspended for this account.", ACCOUNT),
+    (400, "MessageRejected", "Sending paused for this account.", ACCOUNT),
+    (
+        400,
+        "MessageRejected",
+        "Email address is not verified. The following identities failed: BOOKING@studio.example",
+        ACCOUNT,
+    ),
+    (400, "MessageRejected", "Email address is not verified: c1@customers.example", REJECTED),
+    (400, "MessageRejected", "virus", REJECTED),
+    (400, "BadRequestException", "bad", REJECTED),
+    (400, "ValidationError", "bad", REJECTED),
+    (400, "ValidationException", "bad", REJECTED),
+    (413, "RequestEntityTooLargeException", "", REJECTED),
+    (400, "MalformedHttpRequestException", "", REJECTED),
+    (403, "AccessDenied", "not authorized", ACCOUNT),
+    (400, "AccessDeniedException", "not authorized", ACCOUNT),
+    (400, "NotAuthorized", "", ACCOUNT),
+    (403, "OptInRequired", "", ACCOUNT),
+    (400, "ExpiredToken", "", ACCOUNT),
+    (403, "ExpiredTokenException", "expired", ACCOUNT),
+    (403, "InvalidClientTokenId", "", ACCOUNT),
+    (400, "UnrecognizedClientException", "", ACCOUNT),
+    (403, "MissingAuthenticationToken", "", ACCOUNT),
+    (403, "MissingAuthenticationTokenException", "", ACCOUNT),
+    (400, "IncompleteSignature", "", ACCOUNT),
+    (400, "IncompleteSignatureException", "", ACCOUNT),
+    (400, "InvalidSignatureException", "", ACCOUNT),
+    (403, "SignatureDoesNotMatch", "", ACCOUNT),
+    (400, "RequestExpired", "", ACCOUNT),
+    (404, "UnknownOperationException", "", ACCOUNT),
+    (400, "RequestAbortedException", "", UNKNOWN),
+    (408, "RequestTimeoutException", "", UNKNOWN),
+    (500, "InternalFailure", "oops", UNKNOWN),
+    (500, "InternalServiceErrorException", "oops", UNKNOWN),
+    (503, "ServiceUnavailable", "oops", UNKNOWN),
+    (503, "ServiceUnavailableException", "oops", UNKNOWN),
+    // Codes that are in no line.
+    (429, "", "", THROTTLED),
+    (401, "", "", ACCOUNT),
+    (403, "NewlyForbidden", "", ACCOUNT),
+    (413, "", "", REJECTED),
+    (400, "SomethingNew", "", UNKNOWN),
+    (404, "", "", UNKNOWN),
+    (409, "ConflictException", "", UNKNOWN),
+    (500, "", "", UNKNOWN),
+    (502, "", "<html>", UNKNOWN),
+    (504, "", "", UNKNOWN),
+];
+
+async fn has(answer: Answer, (recorded, told): (&str, &str)) {
+    let app = App::new().await;
+    due(&app, 1).await;
+    app.ses.answer({
+        let answer = answer.clone();
+        move |_| answer.clone()
+    });
+    let said = app.call(&["run", "--as-of", &noon().to_rfc3339()]).await;
+    let summary = said.summary();
+    assert_eq!(outcomes(&app).await, [recorded], "{answer:?}");
+    let mut reminders =
+        json!({"due": 1, "sent": 0, "retrying": 0, "unknown": 0, "failed": 0, "skipped": 0, "deferred": 0});
+    reminders[told] = json!(1);
+    assert_eq!(summary["reminders"], reminders, "{answer:?}");
+    assert_eq!(app.ses.mails().len(), 1, "the SDK's own retries are off: {answer:?}");
+    assert!(!said.stderr.contains("@customers.example"), "no addresses in the logs: {}", said.stderr);
+    let waits = i64::from(told != "failed");
+    assert_eq!(summary["backlog"]["pending"], waits, "{answer:?}");
+    // The run's row says the same as the answer.
+    let stored: serde_json::Value = app.one("SELECT summary FROM automation_runs", &[]).await.get(0);
+    assert_eq!(stored, summary);
+    // What an alarm sees.
+    let loud = ["account", "quota", "limit"].iter().any(|reason| recorded.contains(reason));
+    assert_eq!(said.stderr.contains("ERROR"), loud, "{answer:?}: {}", said.stderr);
+}
+
+#[tokio::test]
+async fn every_answer_has_its_outcome() {
+    let lines =
+        ANSWERS.iter().map(|(status, code, message, expected)| has(Answer::Error(*status, code, message), *expected));
+    stream::iter(lines).buffer_unordered(4).collect::<Vec<()>>().await;
+
+    // No line of the program's table is without a test.
+    let (_, table) = include_str!("../../src/ses.rs").split_once("const REFUSALS").unwrap();
+    let (table, _) = table.split_once("\n};").unwrap();
+    let codes: BTreeSet<_> = table
+        .lines()
+        .filter_map(|line| line.trim().strip_prefix("(\"")?.split('"').next())
+        .filter(|code| *code != "*")
+        .collect();
+    let tested: BTreeSet<_> = ANSWERS.iter().map(|(_, code, ..)| *code).collect();
+    assert!(codes.len() > 35, "{codes:?}");
+    assert_eq!(codes.difference(&tested).collect::<Vec<_>>(), Vec::<&&str>::new());
+}
+
+#[tokio::test]
+async fn an_answer_that_is_not_ses_s_is_unknown() {
+    for body in ["", "{}", "{\"MessageId\":\"\"}", "{\"MessageId\":", "<html>It works!</html>", "[]", "null"] {
+        has(Answer::Rubbish(body), UNKNOWN).await;
+    }
+}
+
+/// One attempt at an endpoint.
+async fn attempt(app: &mut App, url: String) -> Vec<String> {
+    app.env.insert("AWS_ENDPOINT_URL_SESV2", url);
+    app.make_claimable().await;
+    app.call(&["run", "--for", "8s", "--as-of", &noon().to_rfc3339()]).await.summary();
+    outcomes(app).await
+}
+
+#[tokio::test]
+async fn a_request_that_never_left_is_not_sent() {
+    let mut app = App::new().await;
+    due(&app, 1).await;
+    // Nobody listens.
+    let port = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap().port();
+    assert_eq!(attempt(&mut app, format!("http://127.0.0.1:{port}")).await, ["pending unreachable 1 1"]);
+
+    // Whoever listens does not speak TLS.
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let port = listener.local_addr().unwrap().port();
+    tokio::spawn(async move {
+        while let Ok((mut socket, _)) = listener.accept().await {
+            let _ = socket.write_all(b"HTTP/1.1 400 Bad Request\r\n\r\n").await;
+        }
+    });
+    assert_eq!(attempt(&mut app, format!("https://127.0.0.1:{port}")).await, ["pending unreachable 2 1"]);
+
+    // Nobody takes the connection: its queue is full.
+    let socket = TcpSocket::new_v4().unwrap();
+    socket.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+    let full = socket.listen(1).unwrap();
+    let address = full.local_addr().unwrap();
+    let mut waiting = Vec::new();
+    while let Ok(Ok(stream)) = tokio::time::timeout(Duration::from_millis(300), TcpStream::connect(address)).await {
+        waiting.push(stream);
+    }
+    assert_eq!(attempt(&mut app, format!("http://{address}")).await, ["pending unreachable 3 1"]);
+}
+
+#[tokio::test]
+async fn a_request_that_left_and_got_no_answer_is_unknown() {
+    let mut app = App::new().await;
+    due(&app, 1).await;
+    app.ses.answer(|_| Answer::Silence);
+    let url = app.ses.url.clone();
+    assert_eq!(attempt(&mut app, url.clone()).await, ["pending unknown 1 1"]);
+    // Later than the call lasts.
+    app.ses.answer(|_| Answer::Slow(Duration::from_secs(60)));
+    assert_eq!(attempt(&mut app, url).await, ["pending unknown 2 1"]);
+
+    // A connection that breaks after the request, and one that breaks in the answer.
+    for (attempts, half) in [(3, &b""[..]), (4, b"HTTP/1.1 200 OK\r\ncontent-length: 50\r\n\r\n{\"Mess")] {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let port = listener.local_addr().unwrap().port();
+        tokio::spawn(async move {
+            while let Ok((mut socket, _)) = listener.accept().await {
+                let _ = socket.read(&mut [0; 1024]).await;
+                let _ = socket.write_all(half).await;
+            }
+        });
+        let expected = format!("pending unknown {attempts} 1");
+        assert_eq!(attempt(&mut app, format!("http://127.0.0.1:{port}")).await, [expected]);
+    }
+    let history = "SELECT string_agg(attempt ->> 'outcome', ' ' ORDER BY n) FROM booking_automation_events,
+                          jsonb_array_elements(event_data -> 'attempts') WITH ORDINALITY AS history (attempt, n)";
+    assert_eq!(app.column(history, &[]).await, ["unknown unknown unknown unknown"]);
+}
