@@ -37,6 +37,23 @@ pub struct Credentials<'a> {
     pub webhook_signature: Vec<&'a [u8]>,
 }
 
+/// Who sent a request.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Caller {
+    /// What it fires a pass as.
+    pub cause: Cause,
+    /// Which of the secrets it has: 32 bits of its digest, in hexadecimal.
+    pub credential: String,
+}
+
+impl Caller {
+    fn new(cause: Cause, secret: &[u8]) -> Self {
+        let digest = Sha256::digest([b"booking-automation caller ", secret].concat());
+        let credential = digest.iter().take(4).map(|byte| format!("{byte:02x}")).collect();
+        Self { cause, credential }
+    }
+}
+
 /// Why a request was refused. For the log: the answer is the same for every reason.
 #[derive(Clone, Copy, Debug, Error, PartialEq, Eq)]
 pub enum Refusal {
@@ -70,61 +87,73 @@ pub fn authenticate(
     presented: &Credentials,
     body: &[u8],
     now: SystemTime,
-) -> Result<Cause, Refusal> {
+) -> Result<Caller, Refusal> {
     let Credentials { authorization, webhook_id, webhook_timestamp, webhook_signature } = presented;
     let bearer = match authorization[..] {
         [] => None,
-        [one] if is_bearer(secrets, one) => Some(Cause::Bearer),
+        [one] => Some(Caller::new(Cause::Bearer, bearer_of(secrets, one).ok_or(Refusal::Bearer)?.as_bytes())),
         _ => return Err(Refusal::Bearer),
     };
     let signed = match (&webhook_id[..], &webhook_timestamp[..], &webhook_signature[..]) {
         ([], [], []) => None,
         ([id], [timestamp], [signatures]) => {
-            if !is_signed(secrets, id, timestamp, signatures, body) {
-                return Err(Refusal::Signature);
-            }
+            let secret = signer_of(secrets, id, timestamp, signatures, body).ok_or(Refusal::Signature)?;
             if !is_current(timestamp, now) {
                 return Err(Refusal::Timestamp);
             }
-            Some(Cause::Signature { webhook_id: parse_id(id).ok_or(Refusal::Id)? })
+            let webhook_id = parse_id(id).ok_or(Refusal::Id)?;
+            Some(Caller::new(Cause::Signature { webhook_id }, secret))
         }
         _ => return Err(Refusal::Incomplete),
     };
     signed.or(bearer).ok_or(Refusal::None)
 }
 
-/// Digests are compared, so that not even the secret's length shows; and all of them, whichever fits.
-fn is_bearer(secrets: &CronSecrets, authorization: &[u8]) -> bool {
-    let Some((scheme, token)) = authorization.split_at_checked("Bearer ".len()) else { return false };
+/// The secret that is presented. Digests are compared, so that not even the secret's length shows; and all of
+/// them, whichever fits.
+fn bearer_of<'a>(secrets: &'a CronSecrets, authorization: &[u8]) -> Option<&'a str> {
+    let (scheme, token) = authorization.split_at_checked("Bearer ".len())?;
     // The scheme is case-insensitive (RFC 9110, 11.1).
     if !scheme.eq_ignore_ascii_case(b"Bearer ") {
-        return false;
+        return None;
     }
     let token = Sha256::digest(token);
-    let fits = |secret: &str| Sha256::digest(secret).ct_eq(&token);
-    secrets.bearer.iter().fold(Choice::from(0), |any, secret| any | fits(secret.expose_secret())).into()
+    let mut fitting = None;
+    for secret in secrets.bearer.iter().map(ExposeSecret::expose_secret) {
+        if Sha256::digest(secret).ct_eq(&token).into() {
+            fitting = Some(secret);
+        }
+    }
+    fitting
 }
 
-/// Whether one of the space-separated signatures is by one of the secrets. Versions other than `v1` are
-/// passed over: there may be newer ones beside it.
-fn is_signed(secrets: &CronSecrets, id: &[u8], timestamp: &[u8], signatures: &[u8], body: &[u8]) -> bool {
+/// The secret that one of the space-separated signatures is by. Versions other than `v1` are passed over: there
+/// may be newer ones beside it.
+fn signer_of<'a>(
+    secrets: &'a CronSecrets,
+    id: &[u8],
+    timestamp: &[u8],
+    signatures: &[u8],
+    body: &[u8],
+) -> Option<&'a [u8]> {
     let presented: Vec<Vec<u8>> = signatures
         .split(|byte| *byte == b' ')
         .filter_map(|signature| BASE64_STANDARD.decode(signature.strip_prefix(b"v1,")?).ok())
         .collect();
-    let mut fits = Choice::from(0);
-    for secret in &secrets.signing {
+    let mut fitting = None;
+    for secret in secrets.signing.iter().map(ExposeSecret::expose_secret) {
         #[expect(clippy::expect_used, reason = "HMAC takes keys of every length (RFC 2104)")]
-        let mut mac = Hmac::<Sha256>::new_from_slice(secret.expose_secret()).expect("a key");
+        let mut mac = Hmac::<Sha256>::new_from_slice(secret).expect("a key");
         for part in [id, b".", timestamp, b".", body] {
             mac.update(part);
         }
         let expected = mac.finalize().into_bytes();
-        for signature in &presented {
-            fits |= expected.ct_eq(signature);
+        let fits = presented.iter().fold(Choice::from(0), |any, signature| any | expected.ct_eq(signature));
+        if fits.into() {
+            fitting = Some(secret);
         }
     }
-    fits.into()
+    fitting
 }
 
 /// Whether the timestamp, seconds since 1970, is within the tolerance, before or after.

@@ -5,7 +5,7 @@
 //! them may be, or hold, a secret.
 
 use std::fmt;
-use std::num::NonZeroUsize;
+use std::num::{NonZeroU32, NonZeroUsize};
 use std::str::FromStr;
 use std::time::Duration;
 
@@ -149,23 +149,35 @@ impl PassSettings {
     }
 }
 
-/// Who may fire a pass over HTTP. Neither secret: nobody.
-#[derive(Clone, Debug, Default)]
+/// Calls a minute with one credential when nobody says how many: a cron service makes one, and repeats.
+const CALLS_PER_MINUTE: NonZeroU32 = NonZeroU32::new(10).expect("not zero");
+
+/// Who may fire a pass over HTTP, and how often. Neither secret: nobody.
+#[derive(Clone, Debug)]
 pub struct CronSecrets {
     pub(crate) bearer: Vec<SecretString>,
     pub(crate) signing: Vec<SecretSlice<u8>>,
+    /// Calls that each of them may make in a minute, and how many of these at once.
+    pub(crate) calls_per_minute: NonZeroU32,
 }
 
 impl CronSecrets {
     /// Reads `CRON_SECRET` and `CRON_SIGNING_SECRET`, several of each, comma-separated, so that they can be
-    /// rotated.
+    /// rotated; and `RATE_LIMIT`.
     ///
     /// # Errors
     /// Names the variable that is malformed.
     pub fn from_environment(lookup: Lookup) -> Result<Self, SettingError> {
         let bearer = read_secrets(lookup, "CRON_SECRET", bearer_secret)?;
         let signing = read_secrets(lookup, "CRON_SIGNING_SECRET", signing_secret)?;
-        Ok(Self { bearer, signing })
+        let calls_per_minute = read_or(
+            lookup,
+            "RATE_LIMIT",
+            CALLS_PER_MINUTE,
+            |text| text.parse().ok().filter(|calls: &NonZeroU32| calls.get() <= 6000),
+            "calls a minute, a whole number from 1 to 6000",
+        )?;
+        Ok(Self { bearer, signing, calls_per_minute })
     }
 
     /// Whether there is none, so that every request is refused.

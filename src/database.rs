@@ -253,6 +253,16 @@ impl Database {
         Ok((transaction, rows))
     }
 
+    /// A whole transaction in one message: `sql` ends it. Its rows are returned.
+    ///
+    /// # Errors
+    /// As [`Database::begin`].
+    pub(crate) async fn alone(&self, begin: &Begin, sql: &str) -> Result<Vec<SimpleQueryMessage>> {
+        let (mut transaction, rows) = self.begin(begin, sql).await?;
+        drop(transaction.client.take());
+        Ok(rows)
+    }
+
     /// A connection outside a transaction, for what PostgreSQL refuses to do in one. It is closed afterwards.
     ///
     /// # Errors

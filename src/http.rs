@@ -4,7 +4,6 @@
 //! written nothing.
 
 use std::error::Error;
-use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
@@ -15,19 +14,18 @@ use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
 use axum::response::{IntoResponse, Response};
 use axum::routing::any;
 use axum::{Json, Router};
-use governor::clock::{Clock, DefaultClock};
-use governor::{DefaultDirectRateLimiter, Quota, RateLimiter};
 use http_body_util::LengthLimitError;
 use serde_json::json;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::Instrument;
 
-use crate::auth::{self, Credentials};
+use crate::auth::{self, Caller, Credentials};
 use crate::call::{Call, Cause};
 use crate::config::CronSecrets;
 use crate::pass::PassError;
 use crate::run::{self, Automation};
+use crate::{migrate, rate_limit};
 
 /// A call must be over after this long, and answered within 20 s: external cron services give up at 30 s.
 /// The rest is for a failure's record, and for the way back.
@@ -36,8 +34,6 @@ const CALL_TIME: Duration = Duration::from_secs(18);
 const LARGEST_BODY: usize = 64 * 1024;
 /// How long a caller may take to send it.
 const BODY_TIME: Duration = Duration::from_secs(10);
-/// Calls a minute to one process, and how many of them at once: a cron service makes one, and repeats.
-const CALLS_PER_MINUTE: NonZeroU32 = NonZeroU32::new(30).expect("not zero");
 
 /// When the process that answers will be gone: an extension of the request, where there is such a time.
 #[derive(Clone, Copy, Debug)]
@@ -47,7 +43,6 @@ pub(crate) struct GoneAt(pub(crate) Instant);
 struct Service {
     automation: Arc<Automation>,
     secrets: CronSecrets,
-    rate: DefaultDirectRateLimiter,
     calls: TaskTracker,
     stop: CancellationToken,
 }
@@ -60,12 +55,11 @@ pub(crate) fn router(
     calls: TaskTracker,
     stop: CancellationToken,
 ) -> Router {
-    let rate = RateLimiter::direct(Quota::per_minute(CALLS_PER_MINUTE));
     Router::new()
         .route("/run", any(run))
         .route("/health", any(health))
         .fallback(async || problem(StatusCode::NOT_FOUND, "there is /run and /health"))
-        .with_state(Arc::new(Service { automation, secrets, rate, calls, stop }))
+        .with_state(Arc::new(Service { automation, secrets, calls, stop }))
 }
 
 async fn health(method: Method) -> Response {
@@ -88,17 +82,21 @@ async fn run(State(service): State<Arc<Service>>, request: Request) -> Response 
         Ok(body) => body,
         Err(refused) => return refused,
     };
-    let cause = match auth::authenticate(&service.secrets, &credentials(&head.headers), &body, SystemTime::now()) {
-        Ok(cause) => cause,
-        Err(refusal) => {
-            tracing::info!("refused a call: {refusal}");
-            return unauthorized();
-        }
-    };
-    if let Err(too_soon) = service.rate.check() {
-        return too_many(too_soon.wait_time_from(DefaultClock::default().now()));
+    let Caller { cause, credential } =
+        match auth::authenticate(&service.secrets, &credentials(&head.headers), &body, SystemTime::now()) {
+            Ok(caller) => caller,
+            Err(refusal) => {
+                tracing::info!("refused a call: {refusal}");
+                return unauthorized();
+            }
+        };
+    let (database, calls_per_minute) = (service.automation.database(), service.secrets.calls_per_minute);
+    match rate_limit::take(database, &credential, calls_per_minute, deadline).await {
+        Ok(None) => fire(&service, cause, deadline).await,
+        Ok(Some(wait)) => too_many(wait),
+        Err(error) if migrate::is_schema_missing(&error) => unavailable(&PassError::SchemaMissing),
+        Err(error) => unavailable(&PassError::Database(error)),
     }
-    fire(&service, cause, deadline).await
 }
 
 /// In a task of its own: a client that hangs up must not cut off what is being sent and recorded.
@@ -107,20 +105,22 @@ async fn fire(service: &Service, cause: Cause, deadline: Instant) -> Response {
     let call = Call { stop: service.stop.clone(), ..Call::new(cause, deadline) };
     match service.calls.spawn(async move { run::run(&automation, &call).await }.in_current_span()).await {
         Ok(Ok(summary)) => Json(summary).into_response(),
-        Ok(Err(error)) => {
-            tracing::error!("{error}");
-            let detail = match error {
-                PassError::SchemaMissing => "the database has not been migrated",
-                PassError::Database(_) => "the pass failed and changed nothing; the log says why",
-                PassError::Unsettled(_) => "whether the pass was committed is not known; the log says why",
-            };
-            problem(StatusCode::SERVICE_UNAVAILABLE, detail)
-        }
+        Ok(Err(error)) => unavailable(&error),
         Err(error) => {
             tracing::error!("the call was cut off: {error}");
             problem(StatusCode::SERVICE_UNAVAILABLE, "the call was cut off; the log says why")
         }
     }
+}
+
+fn unavailable(error: &PassError) -> Response {
+    tracing::error!("{error}");
+    let detail = match error {
+        PassError::SchemaMissing => "the database has not been migrated",
+        PassError::Database(_) => "the pass failed and changed nothing; the log says why",
+        PassError::Unsettled(_) => "whether the pass was committed is not known; the log says why",
+    };
+    problem(StatusCode::SERVICE_UNAVAILABLE, detail)
 }
 
 async fn read(body: Body) -> Result<Bytes, Response> {

@@ -1,7 +1,7 @@
 //! Time-driven automation for a bookings database: every minute one pass moves bookings on and enqueues
 //! the reminders that became due, in one transaction; then the reminders are sent through Amazon SES.
 //!
-//! It is fired by Lambda ([`lambda`]), over HTTP (`http`, [`auth`], [`serve`]) or from the command line; what is
+//! It is fired by Lambda ([`lambda`]), over HTTP (`http`, [`auth`], `rate_limit`, [`serve`]) or from the command line; what is
 //! known of who fired it is a [`call`].
 //!
 //! Read it in this order: [`run`], the pass ([`pass`], `transitions`, `reminders`), delivery ([`delivery`],
@@ -19,6 +19,7 @@ pub mod message;
 pub mod migrate;
 mod outbox;
 pub mod pass;
+mod rate_limit;
 mod reminders;
 pub mod run;
 pub mod serve;

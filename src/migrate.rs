@@ -42,16 +42,21 @@ const STEPS: [(&str, &str); 6] = [
 ];
 
 /// The steps that come after the indexes, in order.
-const LAST_STEPS: [(&str, &str); 2] = [
+const LAST_STEPS: [(&str, &str); 6] = [
     ("07_triggers", include_str!("../migrations/07_triggers.sql")),
     ("08_webhook_ids", include_str!("../migrations/08_webhook_ids.sql")),
+    ("09_rate_limits", include_str!("../migrations/09_rate_limits.sql")),
+    ("10_account_holds", include_str!("../migrations/10_account_holds.sql")),
+    ("11_feedback", include_str!("../migrations/11_feedback.sql")),
+    ("12_autovacuum", include_str!("../migrations/12_autovacuum.sql")),
 ];
 
 /// The last step. A database that has it has them all: a pass looks for it.
 pub(crate) const LATEST: &str = LAST_STEPS[LAST_STEPS.len() - 1].0;
 
-/// Indexes on `bookings`: each holds only bookings that time still moves on, whatever the table's size.
-const INDEXES: [(&str, &str); 3] = [
+/// Indexes on tables that others write: on `bookings`, each holds only bookings that time still moves on, whatever
+/// the table's size; on the audit trail, which every writer's trigger adds to, the order in which it is pruned.
+const INDEXES: [(&str, &str); 4] = [
     ("booking_automation_confirmed_start", "ON public.bookings (scheduled_at) WHERE status = 'confirmed'"),
     (
         "booking_automation_in_progress_end",
@@ -59,6 +64,7 @@ const INDEXES: [(&str, &str); 3] = [
          WHERE status = 'in_progress' AND auto_complete_blocked IS NOT TRUE",
     ),
     ("booking_automation_pending_start", "ON public.bookings (scheduled_at) WHERE status = 'pending'"),
+    ("booking_automation_events_seq", "ON public.booking_automation_events (seq)"),
 ];
 
 /// Why the database could not be migrated. What was done before stays done; run it again.

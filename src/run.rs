@@ -23,6 +23,10 @@ impl Automation {
     pub fn new(database: Database, settings: PassSettings, mailer: Mailer) -> Self {
         Self { database, settings, mailer }
     }
+
+    pub(crate) fn database(&self) -> &Database {
+        &self.database
+    }
 }
 
 /// Runs a pass and delivers what is due.

@@ -114,6 +114,7 @@ impl App {
             ("DATABASE_URL", url.to_owned()),
             ("EMAIL_FROM", "Studio Nord <booking@studio.example>".to_owned()),
             ("SEND_RATE", "1000".to_owned()),
+            ("RATE_LIMIT", "6000".to_owned()),
             ("AWS_ENDPOINT_URL_SESV2", ses.url.clone()),
             ("AWS_REGION", "eu-central-1".to_owned()),
             ("AWS_ACCESS_KEY_ID", "test".to_owned()),

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use booking_automation::auth::{Credentials, Refusal, authenticate};
+use booking_automation::auth::{self, Credentials, Refusal};
 use booking_automation::call::Cause;
 use booking_automation::config::CronSecrets;
 
@@ -26,6 +26,29 @@ fn secrets(bearer: &str, signing: &str) -> CronSecrets {
         _ => None,
     };
     CronSecrets::from_environment(&lookup).unwrap()
+}
+
+/// What a request fires a pass as.
+fn authenticate(
+    secrets: &CronSecrets,
+    presented: &Credentials,
+    body: &[u8],
+    now: SystemTime,
+) -> Result<Cause, Refusal> {
+    auth::authenticate(secrets, presented, body, now).map(|caller| caller.cause)
+}
+
+#[test]
+fn each_secret_counts_by_itself_and_none_can_be_told_from_its_count() {
+    let credential = |secret: &str| {
+        let authorization = format!("Bearer {secret}");
+        let presented = Credentials { authorization: vec![authorization.as_bytes()], ..Credentials::default() };
+        let list = format!("{BEARER},{OTHER_BEARER}");
+        auth::authenticate(&secrets(&list, ""), &presented, b"", at(TIMESTAMP)).unwrap().credential
+    };
+    assert_ne!(credential(BEARER), credential(OTHER_BEARER));
+    // The first 32 bits of sha256("booking-automation caller " + secret), by sha256sum.
+    assert_eq!(credential(BEARER), "7437237e");
 }
 
 fn at(seconds: u64) -> SystemTime {

@@ -305,25 +305,77 @@ async fn a_database_that_was_not_migrated_is_said_so() {
     assert_eq!(answer.json()["detail"], "the database has not been migrated");
 }
 
+/// An app whose callers have the default limit.
+async fn limited() -> App {
+    let mut app = App::new().await;
+    app.env.remove("RATE_LIMIT");
+    app
+}
+
 #[tokio::test]
-async fn too_many_calls_are_told_when_to_come_back() {
-    let app = App::new().await;
-    let server = Server::start(&app, &[]).await;
-    let mut answers = Vec::new();
-    for _ in 0..60 {
+async fn each_credential_has_ten_calls_a_minute_over_all_instances() {
+    let app = limited().await;
+    let servers = [Server::start(&app, &[]).await, Server::start(&app, &[]).await];
+    for call in 0..10 {
+        let server = &servers[call % 2];
         // Those who are not let in use nothing up.
         assert_eq!(request(server.port, "GET", "/run", &[], b"").await.status, 401);
-        answers.push(server.bearer().await);
-        if answers.last().unwrap().status == 429 {
-            break;
-        }
+        assert_eq!(server.bearer().await.status, 200, "{call}");
     }
-    let last = answers.pop().unwrap();
-    assert_eq!((last.status, last.header("content-type")), (429, "application/problem+json"));
-    assert!((1..=60).contains(&last.header("retry-after").parse::<u32>().unwrap()), "{last:?}");
-    assert!(answers.len() >= 30 && answers.iter().all(|answer| answer.status == 200), "{}", answers.len());
+    for server in &servers {
+        let refused = server.bearer().await;
+        assert_eq!((refused.status, refused.header("content-type")), (429, "application/problem+json"));
+        // A call comes back every six seconds.
+        assert!((1..=6).contains(&refused.header("retry-after").parse::<u32>().unwrap()), "{refused:?}");
+    }
     let runs: i64 = app.one("SELECT count(*) FROM automation_runs", &[]).await.get(0);
-    assert_eq!(usize::try_from(runs).unwrap(), answers.len());
+    assert_eq!(runs, 10, "a refused call runs nothing");
+    // Another credential has its own.
+    assert_eq!(servers[0].signed("msg_1").await.status, 200);
+    // What was used up comes back with time.
+    app.sql("UPDATE booking_automation_callers SET next_at = next_at - interval '12 seconds'", &[]).await;
+    let statuses = [servers[0].bearer().await.status, servers[1].bearer().await.status];
+    assert_eq!(statuses, [200, 200]);
+    assert_eq!(servers[0].bearer().await.status, 429);
+}
+
+#[tokio::test]
+async fn calls_at_once_are_counted_each() {
+    let app = limited().await;
+    let servers = [Server::start(&app, &[]).await, Server::start(&app, &[]).await];
+    let began = std::time::Instant::now();
+    let calls = (0..24).map(|call| servers[call % 2].bearer());
+    let answers = futures_util::future::join_all(calls).await;
+    // A call comes back every six seconds.
+    let most = 10 + usize::try_from(began.elapsed().as_secs() / 6).unwrap();
+    let taken = answers.iter().filter(|answer| answer.status == 200).count();
+    let refused = answers.iter().filter(|answer| answer.status == 429).count();
+    // A call that met another one's counting for too long is refused, too: never more than ten.
+    assert!((1..=most).contains(&taken) && taken + refused == 24, "{taken} {refused}");
+}
+
+#[tokio::test]
+async fn counting_waits_for_nobody() {
+    let app = limited().await;
+    let server = Server::start(&app, &[]).await;
+    assert_eq!(server.bearer().await.status, 200);
+    let other = crate::app::connect(&app.url).await;
+    other.batch_execute("BEGIN; UPDATE booking_automation_callers SET next_at = next_at").await.unwrap();
+    let refused = server.bearer().await;
+    assert_eq!((refused.status, refused.header("retry-after")), (429, "2"));
+    other.batch_execute("ROLLBACK").await.unwrap();
+    assert_eq!(server.bearer().await.status, 200);
+}
+
+#[tokio::test]
+async fn nothing_runs_uncounted() {
+    let app = limited().await;
+    app.sql("DROP TABLE booking_automation_callers", &[]).await;
+    let server = Server::start(&app, &[]).await;
+    let answer = server.bearer().await;
+    assert_eq!((answer.status, &answer.json()["detail"]), (503, &"the database has not been migrated".into()));
+    let runs: i64 = app.one("SELECT count(*) FROM automation_runs", &[]).await.get(0);
+    assert_eq!(runs, 0);
 }
 
 #[tokio::test]

@@ -40,12 +40,16 @@ async fn an_empty_database_gets_everything_and_a_second_time_changes_nothing() {
         tables,
         [
             "automation_runs",
+            "booking_automation_callers",
             "booking_automation_channels",
             "booking_automation_contacts",
             "booking_automation_events",
+            "booking_automation_feedback",
+            "booking_automation_hash_key",
             "booking_automation_looks",
             "booking_automation_migrations",
             "booking_automation_state",
+            "booking_automation_suppressions",
             "bookings",
             "reminder_rules",
             "services",
@@ -185,7 +189,7 @@ async fn two_at_once_do_the_work_once() {
         assert!(said.success, "{}", said.stderr);
     }
     let done: usize = calls.iter().map(|said| said.stderr.matches("done: ").count()).sum();
-    assert_eq!(done, 11, "eight steps and three indexes, each once");
+    assert_eq!(done, 16, "twelve steps and four indexes, each once");
 }
 
 #[tokio::test]

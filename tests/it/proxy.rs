@@ -1,4 +1,5 @@
-//! A TCP proxy in front of PostgreSQL: breaks the connection at the first COMMIT, or counts round trips.
+//! A TCP proxy in front of PostgreSQL: breaks the connection at the first COMMIT that is a message of its own, or
+//! counts round trips.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -121,8 +122,9 @@ async fn relay(client: TcpStream, server: String, cut: Cut, state: Arc<State>) {
             if state.answered.swap(false, Ordering::SeqCst) {
                 state.round_trips.fetch_add(1, Ordering::SeqCst);
             }
-            let is_commit =
-                cut != Cut::Never && contains(&buffer[..count], b"COMMIT\0") && !state.cut.swap(true, Ordering::SeqCst);
+            let is_commit = cut != Cut::Never
+                && contains(&buffer[..count], b"\0\0\0\x0bCOMMIT\0")
+                && !state.cut.swap(true, Ordering::SeqCst);
             if is_commit && cut == Cut::Before {
                 return;
             }

@@ -1,0 +1,46 @@
+-- What the provider says of a message after it took it.
+CREATE TABLE IF NOT EXISTS booking_automation_feedback (
+    id          bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    event_id    uuid        NOT NULL, -- of the message; no foreign key: the two may be pruned apart
+    booking_id  uuid        NOT NULL,
+    kind        text        NOT NULL, -- sent, delivered, bounced, complaint, rejected, delayed, rendering_failed
+    message_id  text        NOT NULL, -- the provider's
+    occurred_at timestamptz NOT NULL, -- the provider's clock
+    details     jsonb       NOT NULL, -- no addresses
+    created_at  timestamptz NOT NULL DEFAULT now(),
+    -- The provider may tell the same twice.
+    UNIQUE (message_id, kind, occurred_at)
+);
+CREATE INDEX IF NOT EXISTS booking_automation_feedback_event ON booking_automation_feedback (event_id);
+CREATE INDEX IF NOT EXISTS booking_automation_feedback_booking ON booking_automation_feedback (booking_id, id);
+
+-- Addresses that get nothing any more: no address is kept, only its keyed digest.
+CREATE TABLE IF NOT EXISTS booking_automation_suppressions (
+    address_hash bytea PRIMARY KEY,
+    reason       text        NOT NULL, -- bounced, complaint
+    message_id   text        NOT NULL, -- the provider's, of the message that brought it
+    created_at   timestamptz NOT NULL DEFAULT now()
+);
+-- The digests' key, of 244 random bits, made once. As HMAC wants it (RFC 2104): filled up to a block of SHA-256, and
+-- combined with its two pads.
+CREATE TABLE IF NOT EXISTS booking_automation_hash_key (
+    one   boolean PRIMARY KEY DEFAULT true CHECK (one),
+    inner_key bytea NOT NULL,
+    outer_key bytea NOT NULL
+);
+INSERT INTO booking_automation_hash_key (inner_key, outer_key)
+SELECT decode(string_agg(lpad(to_hex(byte # 54), 2, '0'), '' ORDER BY n), 'hex'), -- 0x36
+       decode(string_agg(lpad(to_hex(byte # 92), 2, '0'), '' ORDER BY n), 'hex')  -- 0x5c
+  FROM (SELECT uuid_send(gen_random_uuid()) || uuid_send(gen_random_uuid()) AS key) AS made
+ CROSS JOIN LATERAL (SELECT n, CASE WHEN n < 32 THEN get_byte(key, n) ELSE 0 END AS byte FROM generate_series(0, 63) AS n) AS bytes
+    ON CONFLICT DO NOTHING;
+
+-- HMAC-SHA-256 of an address. Providers tell an address as it was written, or not quite: letters count alike.
+CREATE OR REPLACE FUNCTION booking_automation_address_hash(address text)
+RETURNS bytea LANGUAGE sql STABLE AS $$
+    SELECT sha256(k.outer_key || sha256(k.inner_key || convert_to(lower(btrim(address)), 'UTF8')))
+      FROM public.booking_automation_hash_key k
+$$;
+
+SELECT booking_automation_make_private(relation)
+  FROM unnest(ARRAY['booking_automation_feedback', 'booking_automation_suppressions', 'booking_automation_hash_key']::regclass[]) AS relation;
