@@ -68,14 +68,23 @@ impl Mailer {
     }
 }
 
+/// What a delivery did.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Delivered {
+    /// What became of the messages.
+    pub reminders: Reminders,
+    /// Why the account cannot send, where it cannot: `quota` or `account`.
+    pub held_back: Option<&'static str>,
+}
+
 /// Delivers what can be claimed until nothing is left, the rate is used up by others, or `deadline` is
 /// near. Never fails: what went wrong is logged and is in the outbox, and what was sent is told.
-pub async fn deliver(database: &Database, mailer: &Mailer, call: &Call) -> Reminders {
+pub async fn deliver(database: &Database, mailer: &Mailer, call: &Call) -> Delivered {
     let Call { as_of, deadline, .. } = *call;
     let stop_sending = deadline.checked_sub(RECORDING_TIME).unwrap_or(deadline);
     // Without an answer in time there is no time to send, either.
     let Ok(rate) = tokio::time::timeout_at(stop_sending.into(), mailer.rate()).await else {
-        return Reminders::default();
+        return Delivered::default();
     };
     let concurrency = mailer.settings.send_concurrency.get();
     let unknown_wait = if mailer.settings.configuration_set.is_some() { UNKNOWN_WAIT } else { Duration::ZERO };
@@ -83,9 +92,9 @@ pub async fn deliver(database: &Database, mailer: &Mailer, call: &Call) -> Remin
         ClaimLimits { messages: i64::try_from(2 * concurrency).unwrap_or(LARGEST_PAGE), rate, unknown_wait, as_of };
     let mut tally = Tally::default();
     let mut outcomes = Outcomes::default();
-    let mut account_stopped = false;
+    let mut held_back = None;
     loop {
-        let more = !account_stopped && Instant::now() < stop_sending && !call.stop.is_cancelled();
+        let more = held_back.is_none() && Instant::now() < stop_sending && !call.stop.is_cancelled();
         // Before the claim reads: however long its answer takes, what is sent is no older than this says.
         let read_at = Instant::now();
         let page = match turn_page(database, &outcomes, more.then_some(&limits), call, &mut tally).await {
@@ -109,16 +118,18 @@ pub async fn deliver(database: &Database, mailer: &Mailer, call: &Call) -> Remin
             call.stop.run_until_cancelled(tokio::time::sleep(wait)).await;
             continue;
         }
-        let started = Instant::now();
+        let (started, held) = (Instant::now(), page.held);
         let sent = send_page(mailer, page, rate, read_at, stop_sending).await;
         limits.messages = next_page_size(&sent, started.elapsed(), concurrency);
-        account_stopped = sent.iter().any(|(_, outcome)| matches!(outcome, Outcome::AccountWide { .. }));
         for (claimed, outcome) in &sent {
             outcomes.push(claimed.id, claimed.claim, outcome, wait_after(outcome, claimed.attempt, unknown_wait));
             tally.add(claimed.id, outcome);
         }
+        held_back = outcomes.account.and_then(|account| account.err());
+        // That the account can send is news only after it could not.
+        outcomes.account = outcomes.account.filter(|account| account.is_err() || held);
     }
-    tally.reminders()
+    Delivered { reminders: tally.reminders(), held_back }
 }
 
 /// Records what was sent and claims the next page, in one transaction and one round trip. When that
@@ -221,7 +232,14 @@ async fn record_and_claim(
                     None => Ok(Page::default()),
                 }
             };
-            let (recorded, page) = future::join(record, claim).await;
+            let hold = async {
+                match outcomes.account {
+                    Some(account) => outbox::hold(transaction, account.err()).await,
+                    None => Ok(()),
+                }
+            };
+            let (recorded, held, page) = future::join3(record, hold, claim).await;
+            held?;
             Ok((recorded?, page?))
         })
         .await

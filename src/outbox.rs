@@ -19,6 +19,9 @@ pub(crate) const PAGE: Duration = Duration::from_secs(2);
 /// How long a claim keeps others away. Longer than a page with its slowest request, and than recording it.
 pub(crate) const LEASE: Duration = Duration::from_secs(45);
 
+/// The channel of everything that is sent so far.
+const CHANNEL: &str = "email";
+
 const CLAIM: &str = include_str!("sql/claim.sql");
 const RECORD: &str = include_str!("sql/record.sql");
 const FLAGS: &str = include_str!("sql/flags.sql");
@@ -57,6 +60,8 @@ pub(crate) struct Page {
     pub(crate) failed: i64,
     /// The events of both.
     pub(crate) ended: Vec<Uuid>,
+    /// Whether the account could not send when it was last tried: then the page is one message, to find out.
+    pub(crate) held: bool,
     /// To be sent, the most urgent first.
     pub(crate) messages: Vec<Claimed>,
 }
@@ -83,7 +88,6 @@ pub(crate) struct ClaimLimits {
 
 /// Claims a page. The caller commits before anything is sent. One round trip.
 pub(crate) async fn claim(transaction: &Transaction, limits: &ClaimLimits) -> Result<Page> {
-    const CHANNEL: &str = "email";
     let lock = "SELECT FROM booking_automation_channels WHERE channel = $1 FOR UPDATE";
     let parameters = [
         (&CHANNEL as _, Type::TEXT),
@@ -106,6 +110,7 @@ pub(crate) async fn claim(transaction: &Transaction, limits: &ClaimLimits) -> Re
         skipped: first.get(2),
         failed: first.get(3),
         ended: first.get(4),
+        held: first.get(23),
         messages: rows.iter().filter_map(claimed).collect(),
     })
 }
@@ -155,6 +160,8 @@ pub(crate) enum Outcome {
 /// The outcomes of a page.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Outcomes {
+    /// What they say of the account, where they say anything: why it cannot send, or that it can.
+    pub(crate) account: Option<std::result::Result<(), &'static str>>,
     ids: Vec<Uuid>,
     claims: Vec<i64>,
     outcomes: Vec<&'static str>,
@@ -175,6 +182,14 @@ impl Outcomes {
             Outcome::AccountWide { reason, error } => ("released", Some(reason), Some(error), None),
             Outcome::Deferred => ("released", None, None, None),
         };
+        match outcome {
+            Outcome::AccountWide { reason, .. } => self.account = Some(Err(reason)),
+            // SES looked at the message itself.
+            Outcome::Sent { .. } | Outcome::Rejected { reason: "rejected", .. } if self.account.is_none() => {
+                self.account = Some(Ok(()));
+            }
+            _ => {}
+        }
         self.ids.push(id);
         self.claims.push(claim);
         self.outcomes.push(name);
@@ -224,6 +239,15 @@ pub(crate) async fn record(
         )
         .await?;
     Ok(rows.iter().map(|row| (row.get(0), row.get(1))).collect())
+}
+
+/// Holds the channel back, with a reason, or lets it go.
+pub(crate) async fn hold(transaction: &Transaction, reason: Option<&str>) -> Result<()> {
+    let sql = "UPDATE booking_automation_channels
+                  SET held_reason = $2, held_since = CASE WHEN $2 IS NOT NULL THEN coalesce(held_since, clock_timestamp()) END
+                WHERE channel = $1 AND held_reason IS DISTINCT FROM $2";
+    transaction.execute(sql, &[(&CHANNEL, Type::TEXT), (&reason, Type::TEXT)]).await?;
+    Ok(())
 }
 
 /// Counts a failed attempt against the first message that could be claimed: its booking's row of the view

@@ -147,6 +147,7 @@ async fn attempt(database: &Database, settings: &PassSettings, call: &Call, run_
         transitions,
         reminders: waiting_reminders(&due, &verdicts),
         backlog: Backlog { pending: due.backlog.pending + verdicts.pending, ..due.backlog },
+        held_back: None,
         duration_ms: u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX),
     };
     let committed = Committed { work, claimable: due.claimable + verdicts.pending > 0, flags_due: due.flags };
@@ -380,6 +381,7 @@ pub async fn preview(database: &Database, settings: &PassSettings, call: &Call) 
         transitions,
         reminders: waiting_reminders(&due, &verdicts),
         backlog: due.backlog,
+        held_back: None,
         duration_ms: 0,
     })
 }

@@ -62,7 +62,8 @@ async fn pass_and_deliver(automation: &Automation, call: &Call) -> std::result::
     tracing::info!(pass = "committed", run.id = %work.run_id, "the pass was committed");
     if claimable {
         let delivered = delivery::deliver(database, mailer, call).await;
-        work.reminders.add(&delivered);
+        work.reminders.add(&delivered.reminders);
+        work.held_back = delivered.held_back;
     }
     work.duration_ms = milliseconds_since(started);
     if claimable && let Err(error) = conclude(database, &mut work, call.deadline).await {

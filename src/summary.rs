@@ -92,6 +92,10 @@ pub struct Work {
     pub reminders: Reminders,
     /// What is still waiting.
     pub backlog: Backlog,
+    /// Why nothing more was sent, when SES would take nothing of this account's: `quota` (the day's is used up) or
+    /// `account` (paused, suspended, not verified, no rights). Absent otherwise.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub held_back: Option<&'static str>,
     /// How long the call took.
     pub duration_ms: u64,
 }

@@ -12,7 +12,7 @@ WITH clock AS MATERIALIZED (
     SELECT clock_timestamp() AS at
 ), pace AS MATERIALIZED (
     -- When the channel is free, and how many messages can leave in time from then on.
-    SELECT k.at, coalesce($7, k.at) AS as_of, greatest(c.next_at, k.at) AS free_at,
+    SELECT k.at, coalesce($7, k.at) AS as_of, greatest(c.next_at, k.at) AS free_at, c.held_reason IS NOT NULL AS held,
            CASE WHEN c.next_at <= k.at THEN greatest(floor($3 * $4), 1)
                 ELSE greatest(floor($3 * ($4 - extract(epoch FROM c.next_at - k.at)::float8)), 0)
            END AS room
@@ -25,7 +25,8 @@ WITH clock AS MATERIALIZED (
      WHERE e.status IN ('pending', 'sending') AND e.event_type = 'reminder_sent' AND e.channel = $1
        AND e.next_attempt_at <= (SELECT at FROM clock)
      ORDER BY e.starts_at, e.seq
-     LIMIT (SELECT least($2, room)::bigint FROM pace)
+     -- While the account cannot send, one message finds out whether it can again.
+     LIMIT (SELECT least($2, room, CASE WHEN held THEN 1 END)::bigint FROM pace)
        FOR UPDATE SKIP LOCKED
 ), seen AS MATERIALIZED (
     -- What is true of each of them now.
@@ -98,7 +99,7 @@ SELECT extract(epoch FROM p.free_at - p.at)::float8, p.room::float8,
        (SELECT coalesce(array_agg(id), '{}') FROM ended),
        claimed.id, claimed.booking_id, claimed.claim, claimed.attempts, claimed.rule, claimed.audience, claimed.starts_at,
        s.email, s.name, s.timezone, s.service, s.with_name, s.place, s.meeting_link, coalesce(s.is_online, false), s.place_timezone,
-       s.seconds_left, s.duration_minutes
+       s.seconds_left, s.duration_minutes, p.held
   FROM pace p
   LEFT JOIN claimed ON true
   LEFT JOIN seen s ON s.id = claimed.id

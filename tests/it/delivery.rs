@@ -162,10 +162,49 @@ async fn an_account_that_cannot_send_stops_the_call_and_costs_no_attempt() {
     app.ses.answer(|_| Answer::Error(400, "SendingPausedException", "paused"));
     let summary = app.run(noon()).await;
     assert_eq!(summary["reminders"]["deferred"], 40);
+    assert_eq!(summary["held_back"], "account");
     assert!(app.ses.mails().len() <= 4, "{}", app.ses.mails().len());
+    // One message a call finds out whether it can again; of many instances, too, each only one.
+    for (answer, told) in
+        [("SendingPausedException", "account"), ("MessageTooNew", "unknown"), ("Throttling", "throttled")]
+    {
+        app.make_claimable().await;
+        app.ses.clear();
+        app.ses.answer(move |_| Answer::Error(400, answer, "no"));
+        let summary = app.run(noon()).await;
+        match told {
+            "account" => assert_eq!((app.ses.mails().len(), &summary["held_back"]), (1, &"account".into())),
+            // What says nothing of the account: one after the other, as long as the call lasts.
+            _ => assert!(summary["held_back"].is_null(), "{summary}"),
+        }
+        let held =
+            app.column("SELECT held_reason FROM booking_automation_channels WHERE held_since IS NOT NULL", &[]).await;
+        assert_eq!(held, ["account"], "{told}");
+    }
+    app.make_claimable().await;
+    app.ses.answer(|_| Answer::Error(400, "TooManyRequestsException", "Daily message quota exceeded."));
+    assert_eq!(app.run(noon()).await["held_back"], "quota");
     app.ses.answer(|_| Answer::Sent);
-    assert_eq!(app.run(noon()).await["reminders"]["sent"], 40);
-    assert_eq!(outcomes(&app).await, ["completed 1 40"]);
+    let summary = app.run(noon()).await;
+    assert_eq!(summary["reminders"]["sent"], 40, "{summary}");
+    assert!(summary["held_back"].is_null(), "{summary}");
+    let held: i64 =
+        app.one("SELECT count(*) FROM booking_automation_channels WHERE held_reason IS NOT NULL", &[]).await.get(0);
+    assert_eq!(held, 0);
+}
+
+#[tokio::test]
+async fn two_instances_find_out_with_a_message_each() {
+    let mut app = App::new().await;
+    app.env.insert("SEND_CONCURRENCY", "16".to_owned());
+    due(&app, 40).await;
+    app.ses.answer(|_| Answer::Error(400, "AccountSuspendedException", "no"));
+    app.run(noon()).await;
+    app.ses.clear();
+    let told = futures_util::future::join_all((0..2).map(|_| app.run(noon()))).await;
+    assert!(app.ses.mails().len() <= 2, "{}", app.ses.mails().len());
+    assert!(told.iter().any(|summary| summary["held_back"] == "account"), "{told:?}");
+    assert_eq!(outcomes(&app).await.iter().filter(|row| !row.starts_with("pending") || row.contains(" 1 ")).count(), 0);
 }
 
 #[tokio::test]
