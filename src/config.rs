@@ -129,10 +129,17 @@ pub struct PassSettings {
     pub expire_after: Duration,
     /// Whether `pending` bookings expire when their start has passed.
     pub expire_pending: bool,
+    /// How long events are kept, after they happened and after the start that they speak of.
+    pub retention: Duration,
 }
 
+/// How long events are kept when nobody says it: a year, and a month to look back at it.
+const RETENTION: Duration = Duration::from_secs(400 * 24 * 3600);
+/// Shortest such time: a verdict keeps its reminder from being sent again.
+const SHORTEST_RETENTION: Duration = Duration::from_secs(24 * 3600);
+
 impl PassSettings {
-    /// Reads `COMPLETE_AFTER`, `EXPIRE_AFTER` and `EXPIRE_PENDING`.
+    /// Reads `COMPLETE_AFTER`, `EXPIRE_AFTER`, `EXPIRE_PENDING` and `RETENTION`.
     ///
     /// # Errors
     /// Names the variable that is malformed.
@@ -145,7 +152,14 @@ impl PassSettings {
         }
         let expire_pending =
             read_or(lookup, "EXPIRE_PENDING", false, |text| text.to_ascii_lowercase().parse().ok(), "true or false")?;
-        Ok(Self { complete_after, expire_after, expire_pending })
+        let retention = read_or(
+            lookup,
+            "RETENTION",
+            RETENTION,
+            |text| duration_up_to(text, 3650).filter(|kept| *kept >= SHORTEST_RETENTION),
+            "a duration from 1d to 3650d, such as 400d",
+        )?;
+        Ok(Self { complete_after, expire_after, expire_pending, retention })
     }
 }
 
@@ -223,6 +237,10 @@ fn signing_secret(text: &str) -> Result<SecretSlice<u8>, &'static str> {
 
 /// Parses `90s`, `15m`, `24h`, `7d`: a whole number and its unit, at most 365 days.
 pub fn parse_duration(text: &str) -> Option<Duration> {
+    duration_up_to(text, 365)
+}
+
+fn duration_up_to(text: &str, days: u64) -> Option<Duration> {
     let unit = text.chars().last()?;
     let seconds = match unit {
         's' => 1,
@@ -234,7 +252,7 @@ pub fn parse_duration(text: &str) -> Option<Duration> {
     let digits = &text[..text.len() - 1];
     let number: u64 = digits.bytes().all(|byte| byte.is_ascii_digit()).then(|| digits.parse().ok())??;
     let seconds = number.checked_mul(seconds)?;
-    (seconds <= 365 * 24 * 3600).then(|| Duration::from_secs(seconds))
+    (seconds <= days * 24 * 3600).then(|| Duration::from_secs(seconds))
 }
 
 /// What goes into every message, and how fast they go out.

@@ -13,6 +13,7 @@ pub mod call;
 pub mod config;
 pub mod database;
 pub mod delivery;
+mod housekeeping;
 mod http;
 pub mod lambda;
 pub mod message;

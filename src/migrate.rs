@@ -55,7 +55,7 @@ const LAST_STEPS: [(&str, &str); 6] = [
 pub(crate) const LATEST: &str = LAST_STEPS[LAST_STEPS.len() - 1].0;
 
 /// Indexes on tables that others write: on `bookings`, each holds only bookings that time still moves on, whatever
-/// the table's size; on the audit trail, which every writer's trigger adds to, the order in which it is pruned.
+/// the table's size; on the audit trail, which every writer's trigger adds to, what retention goes by.
 const INDEXES: [(&str, &str); 4] = [
     ("booking_automation_confirmed_start", "ON public.bookings (scheduled_at) WHERE status = 'confirmed'"),
     (
@@ -64,7 +64,11 @@ const INDEXES: [(&str, &str); 4] = [
          WHERE status = 'in_progress' AND auto_complete_blocked IS NOT TRUE",
     ),
     ("booking_automation_pending_start", "ON public.bookings (scheduled_at) WHERE status = 'pending'"),
-    ("booking_automation_events_seq", "ON public.booking_automation_events (seq)"),
+    (
+        "booking_automation_events_over",
+        "ON public.booking_automation_events ((greatest(created_at, starts_at))) \
+         WHERE status IN ('completed', 'failed', 'skipped')",
+    ),
 ];
 
 /// Why the database could not be migrated. What was done before stays done; run it again.

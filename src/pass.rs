@@ -21,7 +21,7 @@ use crate::database::{BOOKINGS_LOCK_TIMEOUT, Begin, Database, DatabaseError, Tra
 use crate::reminders::{self, Verdicts, Watermark};
 use crate::summary::{Backlog, Reminders, SkipReason, Summary, Work};
 use crate::transitions::{self, Moments, Transitions};
-use crate::{migrate, outbox};
+use crate::{housekeeping, migrate, outbox};
 
 /// Advisory lock of the pass. An arbitrary number.
 const PASS_LOCK: i64 = 0x626b_6175_746f_0001;
@@ -79,6 +79,8 @@ pub struct Committed {
     pub claimable: bool,
     /// Whether a flag on `bookings` is behind.
     pub flags_due: bool,
+    /// Whether something is older than is kept.
+    pub any_old: bool,
 }
 
 /// What is due, asked before anything is written.
@@ -87,6 +89,7 @@ struct Due {
     transitions: bool,
     reminders: bool,
     flags: bool,
+    any_old: bool,
     backlog: Backlog,
     /// Of those, what can be claimed now.
     claimable: i64,
@@ -150,7 +153,8 @@ async fn attempt(database: &Database, settings: &PassSettings, call: &Call, run_
         held_back: None,
         duration_ms: u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX),
     };
-    let committed = Committed { work, claimable: due.claimable + verdicts.pending > 0, flags_due: due.flags };
+    let claimable = due.claimable + verdicts.pending > 0;
+    let committed = Committed { work, claimable, flags_due: due.flags, any_old: due.any_old };
     // More than one pass takes: the next one looks at everything.
     let looked_through = if verdicts.more { Timestamp::NegInfinity } else { Timestamp::Value(as_of) };
     match commit(transaction, call, &work, looked_through, &due.watermark.rules_digest).await {
@@ -216,16 +220,26 @@ async fn ask(
                 watermark.digest, watermark.looked_through, watermark.sweep,
                 EXISTS (SELECT FROM automation_runs
                          WHERE webhook_id = $4
-                           AND created_at > now() - interval '{WEBHOOK_ID_MINUTES} minutes')
+                           AND created_at > now() - interval '{WEBHOOK_ID_MINUTES} minutes'),
+                {any_old}
            FROM watermark, waiting",
         watermark = reminders::WATERMARK,
         latest = migrate::LATEST,
         transitions = transitions::any_due(settings),
         reminders = reminders::ANY_DUE,
         waiting = outbox::WAITING,
+        any_old = housekeeping::ANY_OLD,
     );
     let [as_of, expire_before, complete_before] = moments.parameters();
-    let parameters = [as_of, expire_before, complete_before, (&webhook_id as _, Type::TEXT)];
+    let [events, runs] = housekeeping::kept(settings.retention);
+    let parameters = [
+        as_of,
+        expire_before,
+        complete_before,
+        (&webhook_id as _, Type::TEXT),
+        (&events as _, Type::FLOAT8),
+        (&runs as _, Type::FLOAT8),
+    ];
     let row = match transaction.query_one(&sql, &parameters).await {
         Err(error) if migrate::is_schema_missing(&error) => return Err(PassError::SchemaMissing),
         row => row?,
@@ -242,6 +256,7 @@ async fn ask(
         claimable,
         watermark: Watermark { rules_digest: row.get(7), looked_through: row.get(8), sweep: row.get(9) },
         duplicate_request: row.get(10),
+        any_old: row.get::<_, Option<bool>>(11).unwrap_or_default(),
     })
 }
 

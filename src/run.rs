@@ -6,6 +6,7 @@ use crate::call::Call;
 use crate::config::PassSettings;
 use crate::database::{Begin, Database, Result};
 use crate::delivery::{self, Mailer};
+use crate::housekeeping;
 use crate::outbox;
 use crate::pass::{self, Committed, Pass, PassError};
 use crate::summary::{Skip, Summary, Work};
@@ -51,7 +52,7 @@ pub async fn run(automation: &Automation, call: &Call) -> std::result::Result<Su
 async fn pass_and_deliver(automation: &Automation, call: &Call) -> std::result::Result<Summary, PassError> {
     let Automation { database, settings, mailer } = automation;
     let started = Instant::now();
-    let Committed { mut work, claimable, flags_due } = match pass::run(database, settings, call).await? {
+    let Committed { mut work, claimable, flags_due, any_old } = match pass::run(database, settings, call).await? {
         Pass::Committed(committed) => committed,
         Pass::Skipped(reason) => {
             let duration_ms = milliseconds_since(started);
@@ -71,6 +72,9 @@ async fn pass_and_deliver(automation: &Automation, call: &Call) -> std::result::
     }
     if claimable || flags_due {
         delivery::project_flags(database, call.deadline).await;
+    }
+    if any_old {
+        housekeeping::prune(database, settings.retention, call).await;
     }
     Ok(Summary::Completed(work))
 }
