@@ -3,7 +3,7 @@ CREATE TABLE IF NOT EXISTS booking_automation_feedback (
     id          bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
     event_id    uuid        NOT NULL, -- of the message; no foreign key: the two may be pruned apart
     booking_id  uuid        NOT NULL,
-    kind        text        NOT NULL, -- sent, delivered, bounced, complaint, rejected, delayed, rendering_failed
+    kind        text        NOT NULL, -- sent, delivered, bounced, complained, rejected, delayed, rendering_failed
     message_id  text        NOT NULL, -- the provider's
     occurred_at timestamptz NOT NULL, -- the provider's clock
     details     jsonb       NOT NULL, -- no addresses
@@ -17,7 +17,7 @@ CREATE INDEX IF NOT EXISTS booking_automation_feedback_booking ON booking_automa
 -- Addresses that get nothing any more: no address is kept, only its keyed digest.
 CREATE TABLE IF NOT EXISTS booking_automation_suppressions (
     address_hash bytea PRIMARY KEY,
-    reason       text        NOT NULL, -- bounced, complaint
+    reason       text        NOT NULL, -- bounced, complained
     message_id   text        NOT NULL, -- the provider's, of the message that brought it
     created_at   timestamptz NOT NULL DEFAULT now()
 );
@@ -35,11 +35,17 @@ SELECT decode(string_agg(lpad(to_hex(byte # 54), 2, '0'), '' ORDER BY n), 'hex')
  CROSS JOIN LATERAL (SELECT n, CASE WHEN n < 32 THEN get_byte(key, n) ELSE 0 END AS byte FROM generate_series(0, 63) AS n) AS bytes
     ON CONFLICT DO NOTHING;
 
--- HMAC-SHA-256 of an address. Providers tell an address as it was written, or not quite: letters count alike.
-CREATE OR REPLACE FUNCTION booking_automation_address_hash(address text)
+-- HMAC-SHA-256 of an address. Providers tell an address as it was written, or not quite: letters count alike. One expression
+-- of its arguments, so that the planner puts it in its place.
+CREATE OR REPLACE FUNCTION booking_automation_address_hash(inner_key bytea, outer_key bytea, address text)
 RETURNS bytea LANGUAGE sql STABLE AS $$
-    SELECT sha256(k.outer_key || sha256(k.inner_key || convert_to(lower(btrim(address)), 'UTF8')))
-      FROM public.booking_automation_hash_key k
+    SELECT sha256(outer_key || sha256(inner_key || convert_to(lower(btrim(address)), 'UTF8')))
+$$;
+
+-- Whether `bookings` has a flag for a reminder that was sent.
+CREATE OR REPLACE FUNCTION booking_automation_has_flag(rule text, audience text)
+RETURNS boolean LANGUAGE sql IMMUTABLE AS $$
+    SELECT audience = 'customer' AND rule IN ('24h', '1h', '15m')
 $$;
 
 SELECT booking_automation_make_private(relation)

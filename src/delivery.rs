@@ -412,6 +412,7 @@ impl Tally {
     fn ended(&mut self, page: &Page) {
         self.reminders.skipped += page.skipped;
         self.reminders.failed += page.failed;
+        self.reminders.sent += page.settled;
         for id in &page.ended {
             self.open.remove(id);
         }
@@ -440,9 +441,12 @@ impl Tally {
             );
         }
         for (id, status) in recorded {
-            if status == "failed" {
-                self.open.insert(*id, Kind::Failed);
-            }
+            match status.as_str() {
+                "failed" => self.open.insert(*id, Kind::Failed),
+                // SES's own event settled what the answer did not tell.
+                "completed" => self.open.insert(*id, Kind::Sent),
+                _ => None,
+            };
         }
         // Only what may come up again in this call must be remembered by name.
         let reminders = &mut self.reminders;

@@ -1,4 +1,4 @@
-//! AWS Lambda: direct invocations (the scheduler's, and `migrate`) here, everything else through the HTTP
+//! AWS Lambda: direct invocations (the scheduler's, SES's events, and `migrate`) here, everything else through the HTTP
 //! routes. The only module that knows `lambda_http`.
 //!
 //! Which of the two an event is, its request context says, never its path: a direct invocation arrives as
@@ -25,6 +25,7 @@ use tracing::Instrument;
 use crate::call::{Call, Cause, Scheduled};
 use crate::config::{CronSecrets, DatabaseSettings, PassSettings};
 use crate::database::Database;
+use crate::feedback;
 use crate::http::{self, GoneAt};
 use crate::migrate;
 use crate::run::{self, Automation};
@@ -133,7 +134,11 @@ async fn invoke(function: Arc<Function>, payload: &Body, gone_at: Instant) -> Re
     if gone_at <= Instant::now() {
         return Err(Failure::new("NoTime", "the invocation has no time left: give the function a longer time-out"));
     }
-    match serde_json::from_slice(payload) {
+    let payload: Value = serde_json::from_slice(payload).unwrap_or_default();
+    if payload["source"] == "aws.ses" {
+        return hear(&function, &payload, gone_at).await;
+    }
+    match serde_json::from_value(payload) {
         Ok(Invocation::Schedule { scheduled_time, execution_id, attempt }) => {
             let scheduled =
                 Scheduled { time: note(scheduled_time), execution_id: note(execution_id), attempt: note(attempt) };
@@ -153,9 +158,19 @@ async fn invoke(function: Arc<Function>, payload: &Body, gone_at: Instant) -> Re
             "UnknownPayload",
             "the payload is none that this function takes: \
              {\"trigger\":\"schedule\"}, with scheduled_time, execution_id and attempt if need be; \
-             {\"trigger\":\"migrate\"}; a request of a function URL or an HTTP API",
+             {\"trigger\":\"migrate\"}; an event of EventBridge with \"source\":\"aws.ses\"; \
+             a request of a function URL or an HTTP API",
         )),
     }
+}
+
+/// Records what SES says of a message. It runs no pass.
+async fn hear(function: &Function, event: &Value, gone_at: Instant) -> Result<Value, Failure> {
+    let feedback = feedback::parse(event).map_err(|error| Failure::new("MalformedEvent", error))?;
+    let recorded = feedback::record(function.automation.database(), feedback.as_ref(), gone_at)
+        .await
+        .map_err(|error| Failure::new("EventNotRecorded", error.loggable()))?;
+    Ok(json!(recorded))
 }
 
 /// A text that PostgreSQL takes, whatever came.

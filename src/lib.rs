@@ -5,14 +5,16 @@
 //! known of who fired it is a [`call`].
 //!
 //! Read it in this order: [`run`], the pass ([`pass`], `transitions`, `reminders`), delivery ([`delivery`],
-//! `outbox`, [`ses`], [`message`]), the answer ([`summary`]). The settings are in [`config`]; the way to
-//! the database, and what a transaction is here, in [`database`]; the schema in [`migrate`].
+//! `outbox`, [`ses`], [`message`]), what SES says later ([`feedback`]), the answer ([`summary`]). The settings are in
+//! [`config`]; the way to the database, and what a transaction is here, in [`database`]; the schema in [`migrate`]; what is
+//! over is forgotten in `housekeeping`.
 
 pub mod auth;
 pub mod call;
 pub mod config;
 pub mod database;
 pub mod delivery;
+pub mod feedback;
 mod housekeeping;
 mod http;
 pub mod lambda;

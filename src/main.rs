@@ -7,9 +7,10 @@ use std::time::{Duration, Instant};
 
 use anyhow::Context;
 use booking_automation::call::{Call, Cause};
-use booking_automation::config::{self, CronSecrets, DatabaseSettings, DeliverySettings, PassSettings};
+use booking_automation::config::{self, Address, CronSecrets, DatabaseSettings, DeliverySettings, PassSettings};
 use booking_automation::database::Database;
 use booking_automation::delivery::Mailer;
+use booking_automation::feedback::{self, Suppression};
 use booking_automation::run::Automation;
 use booking_automation::ses::Ses;
 use booking_automation::summary::Summary;
@@ -56,6 +57,12 @@ enum Command {
         #[arg(long, value_parser = interval)]
         every: Option<Duration>,
     },
+    /// Lets an address be written to again that bounced for good, or whose owner complained.
+    LiftSuppression {
+        /// The address, address@example.com.
+        #[arg(value_parser = address)]
+        address: Address,
+    },
 }
 
 /// Less than this leaves no time to send anything and record it.
@@ -71,6 +78,10 @@ fn interval(text: &str) -> Result<Duration, String> {
     config::parse_duration(text)
         .filter(|time| (10..=3600).contains(&time.as_secs()))
         .ok_or_else(|| "takes a duration from 10s to 1h, such as 1m".to_owned())
+}
+
+fn address(text: &str) -> Result<Address, String> {
+    Address::parse(text).ok_or_else(|| "takes a mail address, address@example.com".to_owned())
 }
 
 #[tokio::main(flavor = "current_thread")]
@@ -162,6 +173,14 @@ async fn execute(command: Command) -> anyhow::Result<()> {
             let secrets = CronSecrets::from_environment(&config::environment)?;
             let automation = automation(&database_settings, serve::CONNECTIONS, pass_settings).await?;
             serve::serve(automation, secrets, listen, every).await
+        }
+        Command::LiftSuppression { address } => {
+            let database = Database::new(&database_settings, 1)?;
+            let lifted = feedback::lift(&database, &address).await;
+            let lifted = lifted.map_err(|error| anyhow::anyhow!("nothing was lifted: {}", error.loggable()))?;
+            let Suppression { reason, since } = lifted.context("nothing was lifted: this address is not suppressed")?;
+            tracing::info!(suppression.reason = reason, suppression.since = %since, "it is written to again, if SES's own list lets it");
+            Ok(())
         }
     }
 }

@@ -58,7 +58,9 @@ pub(crate) struct Page {
     pub(crate) skipped: i64,
     /// Tried often enough.
     pub(crate) failed: i64,
-    /// The events of both.
+    /// Sent by an earlier attempt, as the provider's events say.
+    pub(crate) settled: i64,
+    /// The events of all three.
     pub(crate) ended: Vec<Uuid>,
     /// Whether the account could not send when it was last tried: then the page is one message, to find out.
     pub(crate) held: bool,
@@ -109,33 +111,34 @@ pub(crate) async fn claim(transaction: &Transaction, limits: &ClaimLimits) -> Re
         room: first.get(1),
         skipped: first.get(2),
         failed: first.get(3),
-        ended: first.get(4),
-        held: first.get(23),
+        settled: first.get(4),
+        ended: first.get(5),
+        held: first.get(24),
         messages: rows.iter().filter_map(claimed).collect(),
     })
 }
 
 fn claimed(row: &Row) -> Option<Claimed> {
-    let id: Option<Uuid> = row.get(5);
+    let id: Option<Uuid> = row.get(6);
     Some(Claimed {
         id: id?,
-        claim: row.get(7),
-        attempt: row.get(8),
+        claim: row.get(8),
+        attempt: row.get(9),
         reminder: Reminder {
-            booking_id: row.get(6),
-            audience: row.get(10),
-            starts_at: row.get(11),
-            email: row.get(12),
-            name: row.get(13),
-            timezone: row.get(14),
-            service: row.get(15),
-            with_name: row.get(16),
-            place: row.get(17),
-            meeting_link: row.get(18),
-            is_online: row.get(19),
-            place_timezone: row.get(20),
-            starts_in: Duration::try_from_secs_f64(row.get(21)).unwrap_or_default(),
-            duration_minutes: row.get(22),
+            booking_id: row.get(7),
+            audience: row.get(11),
+            starts_at: row.get(12),
+            email: row.get(13),
+            name: row.get(14),
+            timezone: row.get(15),
+            service: row.get(16),
+            with_name: row.get(17),
+            place: row.get(18),
+            meeting_link: row.get(19),
+            is_online: row.get(20),
+            place_timezone: row.get(21),
+            starts_in: Duration::try_from_secs_f64(row.get(22)).unwrap_or_default(),
+            duration_minutes: row.get(23),
         },
     })
 }

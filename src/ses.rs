@@ -33,7 +33,7 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
 /// while the function was frozen looks open, and would make the first messages' outcomes unknown.
 const IDLE_TIMEOUT: Duration = Duration::from_secs(2);
 /// The tag that comes back in the provider's events.
-const EVENT_TAG: &str = "event_id";
+pub(crate) const EVENT_TAG: &str = "event_id";
 
 /// A client of Amazon SES.
 #[derive(Clone, Debug)]

@@ -46,14 +46,20 @@ WITH clock AS MATERIALIZED (
                        AND nearer.status IN ('pending', 'sending', 'completed')
                        AND (nearer.scheduled_at, nearer.rule) > (e.scheduled_at, e.rule)) THEN 'superseded'
                WHEN coalesce(btrim(c.email), '') = '' THEN 'no_address'
+               WHEN EXISTS (
+                    SELECT FROM booking_automation_suppressions x
+                     WHERE x.address_hash = booking_automation_address_hash(k.inner_key, k.outer_key, c.email)) THEN 'suppressed'
            END AS not_due,
            e.status = 'sending' AND e.attempts >= $8 AS exhausted,
+           -- What an earlier attempt left open, the provider's own events have settled.
+           (SELECT f.message_id FROM booking_automation_feedback f WHERE f.event_id = e.id ORDER BY f.id LIMIT 1) AS settled_by,
            c.email, c.name, c.timezone, c.service, c.with_name, c.place, c.meeting_link, c.is_online, c.place_timezone,
            CASE WHEN isfinite(b.scheduled_at) THEN extract(epoch FROM b.scheduled_at - p.as_of)::float8 END AS seconds_left,
            b.duration_minutes
       FROM candidate
       JOIN booking_automation_events e ON e.id = candidate.id
      CROSS JOIN pace p
+     CROSS JOIN booking_automation_hash_key k
       LEFT JOIN bookings b ON b.id = e.booking_id
       LEFT JOIN booking_automation_state s ON s.booking_id = e.booking_id
       LEFT JOIN reminder_rules r ON r.name = e.rule AND r.audience = e.audience
@@ -61,6 +67,18 @@ WITH clock AS MATERIALIZED (
             -- One row, whatever the view says: a message is claimed once.
             SELECT * FROM booking_automation_contacts c WHERE c.booking_id = e.booking_id AND c.audience = e.audience LIMIT 1
            ) AS c ON true
+), settled AS (
+    -- Sent after all.
+    UPDATE booking_automation_events e
+       SET status = 'completed', reason = NULL, error_message = NULL, message_id = s.settled_by,
+           flag_due = booking_automation_has_flag(e.rule, e.audience),
+           event_data = jsonb_set(coalesce(e.event_data, '{}'), '{attempts}', coalesce(e.event_data -> 'attempts', '[]')
+                || jsonb_build_object('attempt', e.attempts, 'at', p.at, 'outcome', 'sent', 'message_id', s.settled_by, 'settled_by', true)),
+           executed_at = p.as_of, lease_until = NULL, next_attempt_at = NULL
+      FROM seen s, pace p
+     WHERE e.id = s.id AND s.settled_by IS NOT NULL
+       AND e.status IN ('pending', 'sending') AND e.next_attempt_at <= p.at
+    RETURNING e.id
 ), ended AS (
     -- Not due any more, or tried often enough: final.
     UPDATE booking_automation_events e
@@ -70,7 +88,7 @@ WITH clock AS MATERIALIZED (
            event_data = coalesce(e.event_data, '{}') || jsonb_strip_nulls(jsonb_build_object('booking_status', s.booking_status)),
            executed_at = p.as_of, lease_until = NULL, next_attempt_at = NULL
       FROM seen s, pace p
-     WHERE e.id = s.id AND (s.not_due IS NOT NULL OR s.exhausted)
+     WHERE e.id = s.id AND s.settled_by IS NULL AND (s.not_due IS NOT NULL OR s.exhausted)
        AND e.status IN ('pending', 'sending') AND e.next_attempt_at <= p.at
     RETURNING e.id, e.status, e.reason
 ), claimed AS (
@@ -84,7 +102,7 @@ WITH clock AS MATERIALIZED (
                ELSE jsonb_set(coalesce(e.event_data, '{}'), '{attempts}', coalesce(e.event_data -> 'attempts', '[]')
                     || jsonb_build_object('attempt', e.attempts, 'outcome', 'unknown', 'error', 'the lease ran out')) END
       FROM seen s, pace p
-     WHERE e.id = s.id AND s.not_due IS NULL AND NOT s.exhausted
+     WHERE e.id = s.id AND s.settled_by IS NULL AND s.not_due IS NULL AND NOT s.exhausted
        AND e.status IN ('pending', 'sending') AND e.next_attempt_at <= p.at
     RETURNING e.id, e.booking_id, e.claim, e.attempts, e.rule, e.audience, e.starts_at, e.seq
 ), paced AS (
@@ -96,7 +114,8 @@ WITH clock AS MATERIALIZED (
 -- One row per message, each with the page's figures; a page without messages is one row without an id.
 SELECT extract(epoch FROM p.free_at - p.at)::float8, p.room::float8,
        (SELECT count(*) FROM ended WHERE status = 'skipped'), (SELECT count(*) FROM ended WHERE status = 'failed'),
-       (SELECT coalesce(array_agg(id), '{}') FROM ended),
+       (SELECT count(*) FROM settled),
+       (SELECT coalesce(array_agg(id), '{}') FROM (SELECT id FROM ended UNION ALL SELECT id FROM settled) AS over),
        claimed.id, claimed.booking_id, claimed.claim, claimed.attempts, claimed.rule, claimed.audience, claimed.starts_at,
        s.email, s.name, s.timezone, s.service, s.with_name, s.place, s.meeting_link, coalesce(s.is_online, false), s.place_timezone,
        s.seconds_left, s.duration_minutes, p.held

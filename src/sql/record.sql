@@ -1,10 +1,21 @@
 -- Records outcomes, each fenced by its claim: a row that somebody else has claimed since is not touched.
 --   $1 ids  $2 claims  $3 outcome: completed, pending, failed or released  $4 reasons  $5 errors
 --   $6 the provider's message ids  $7 seconds to the next attempt  $8 the moment to judge by  $9 attempts, at most
-WITH outcome AS (
-    SELECT o.*, clock_timestamp() AS at, coalesce($8, clock_timestamp()) AS as_of
+WITH told AS (
+    SELECT o.*, clock_timestamp() AS at, coalesce($8, clock_timestamp()) AS as_of,
+           -- Where nobody knows, the provider's own event may have been faster than we.
+           CASE WHEN o.reason = 'unknown'
+                THEN (SELECT f.message_id FROM booking_automation_feedback f WHERE f.event_id = o.id ORDER BY f.id LIMIT 1)
+           END AS settled_by
       FROM unnest($1::uuid[], $2::bigint[], $3::text[], $4::text[], $5::text[], $6::text[], $7::float8[])
            AS o (id, claim, outcome, reason, error, message_id, wait)
+), outcome AS (
+    SELECT id, claim, at, as_of, wait, settled_by,
+           CASE WHEN settled_by IS NULL THEN outcome ELSE 'completed' END AS outcome,
+           CASE WHEN settled_by IS NULL THEN reason END AS reason,
+           CASE WHEN settled_by IS NULL THEN error END AS error,
+           coalesce(message_id, settled_by) AS message_id
+      FROM told
 ), judged AS (
     -- No attempt after the last, and none after the start: then it has failed.
     SELECT o.*,
@@ -25,13 +36,13 @@ UPDATE booking_automation_events e
        lease_until = NULL,
        next_attempt_at = CASE WHEN j.status = 'pending' THEN j.at + make_interval(secs => j.wait) END,
        executed_at = CASE WHEN j.status <> 'pending' THEN j.as_of END,
-       flag_due = j.status = 'completed' AND e.audience = 'customer' AND e.rule IN ('24h', '1h', '15m'),
+       flag_due = j.status = 'completed' AND booking_automation_has_flag(e.rule, e.audience),
        -- Every attempt stays on record.
        event_data = CASE WHEN j.outcome = 'released' THEN e.event_data
            ELSE jsonb_set(coalesce(e.event_data, '{}'), '{attempts}', coalesce(e.event_data -> 'attempts', '[]')
                 || jsonb_strip_nulls(jsonb_build_object('attempt', e.attempts, 'at', j.at,
                        'outcome', CASE WHEN j.outcome = 'completed' THEN 'sent' ELSE j.reason END,
-                       'error', j.error, 'message_id', j.message_id))) END
+                       'error', j.error, 'message_id', j.message_id, 'settled_by', nullif(j.settled_by IS NOT NULL, false)))) END
   FROM judged j
  WHERE e.id = j.id AND e.status = 'sending' AND e.claim = j.claim
 RETURNING e.id, e.status

@@ -1,5 +1,6 @@
 //! What deploys: the template, judged by AWS's own tools, and what SAM and cargo-lambda make of the program.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::Duration;
@@ -116,8 +117,14 @@ async fn the_template_deploys_what_it_promises() {
         assert!(value.contains("{{resolve:secretsmanager:${SecretName}:SecretString:"), "{name}: {value}");
         assert!(value.contains(&format!(":{name}::")), "{name}: {value}");
     }
-    let invoke = &of_type("AWS::Lambda::EventInvokeConfig")[0]["Properties"];
-    assert_eq!((&invoke["MaximumRetryAttempts"], &invoke["MaximumEventAgeInSeconds"]), (&json!(0), &json!(60)));
+    let retries: BTreeMap<_, _> = of_type("AWS::Lambda::EventInvokeConfig")
+        .iter()
+        .map(|config| &config["Properties"])
+        .map(|of| (of["Qualifier"].as_str().unwrap(), (&of["MaximumRetryAttempts"], &of["MaximumEventAgeInSeconds"])))
+        .collect();
+    // The next minute is a pass's retry; an event of SES has no other.
+    let (none, some) = ((&json!(0), &json!(60)), (&json!(2), &json!(21600)));
+    assert_eq!(retries, BTreeMap::from([("$LATEST", none), ("ses-events", some)]));
 
     // Every minute, not about every minute; what cannot be delivered is kept.
     let schedule = &of_type("AWS::Scheduler::Schedule")[0]["Properties"];
@@ -135,11 +142,26 @@ async fn the_template_deploys_what_it_promises() {
     let app = App::new().await;
     assert_eq!(Instance::start(&app).await.invoke(&payload).await.unwrap()["outcome"], "completed");
 
+    // SES's events: all that are recorded, to the alias, and what fails is kept.
+    let with_set =
+        ["SesEventDestination", "SesEventsRule", "SesEventsAlias", "SesEventsInvokeConfig", "SesEventsPermission"];
+    for name in with_set {
+        assert_eq!(resources[name]["Condition"], "HasConfigurationSet", "{name}");
+    }
+    let destination = &resources["SesEventDestination"]["Properties"]["EventDestination"];
+    let types = ["send", "delivery", "bounce", "complaint", "reject", "deliveryDelay", "renderingFailure"];
+    assert_eq!(destination["MatchingEventTypes"], json!(types));
+    let rule = &resources["SesEventsRule"]["Properties"];
+    assert_eq!(rule["EventPattern"]["source"], json!(["aws.ses"]));
+    assert_eq!(rule["Targets"][0]["Arn"], json!({"Ref": "SesEventsAlias"}));
+    assert_eq!(rule["Targets"][0]["DeadLetterConfig"]["Arn"], json!({"Fn::GetAtt": ["DeadLetters", "Arn"]}));
+    assert_eq!(resources["SesEventsAlias"]["Properties"]["FunctionVersion"], "$LATEST");
+
     // What the function may do, and nothing else.
     let statements = resources["Role"]["Properties"]["Policies"][0]["PolicyDocument"]["Statement"].as_array().unwrap();
     let mut allowed = Vec::new();
     for statement in statements {
-        // The sandbox's, where it is said to be one.
+        // The sandbox's, where it is said to be one; the queue's, where there are events.
         let statement = if statement["Fn::If"].is_array() { &statement["Fn::If"][1] } else { statement };
         let actions = statement["Action"].as_array().cloned().unwrap_or_else(|| vec![statement["Action"].clone()]);
         for action in actions {
@@ -149,7 +171,14 @@ async fn the_template_deploys_what_it_promises() {
     }
     assert_eq!(
         allowed,
-        ["ses:SendEmail", "ses:SendEmail", "ses:GetAccount on *", "logs:CreateLogStream", "logs:PutLogEvents"]
+        [
+            "ses:SendEmail",
+            "ses:SendEmail",
+            "ses:GetAccount on *",
+            "logs:CreateLogStream",
+            "logs:PutLogEvents",
+            "sqs:SendMessage"
+        ]
     );
     assert!(statements[0]["Resource"].to_string().contains(":identity/${EmailIdentity}"));
     assert_eq!(
@@ -161,9 +190,11 @@ async fn the_template_deploys_what_it_promises() {
     // A way in over HTTP only where somebody asked for one.
     assert_eq!(template["Parameters"]["HttpAccess"]["Default"], "none");
     for kind in ["AWS::Lambda::Url", "AWS::Lambda::Permission"] {
-        assert!(of_type(kind).iter().all(|resource| resource["Condition"] == "HasFunctionUrl"), "{kind}");
+        let public =
+            of_type(kind).into_iter().filter(|resource| resource["Properties"]["Principal"] != "events.amazonaws.com");
+        assert!(public.into_iter().all(|resource| resource["Condition"] == "HasFunctionUrl"), "{kind}");
     }
-    assert_eq!(of_type("AWS::Lambda::Permission").len(), 2);
+    assert_eq!(of_type("AWS::Lambda::Permission").len(), 3);
 
     // Silence is an alarm.
     let alarm = &resources["NoPassAlarm"]["Properties"];
@@ -173,8 +204,8 @@ async fn the_template_deploys_what_it_promises() {
     );
     assert_eq!(resources["CompletedPasses"]["Properties"]["FilterPattern"], r#"{ $.pass = "committed" }"#);
 
-    // Two stages in one account: no name that both would have.
-    for (id, resource) in resources {
+    // Two stages in one account: no name that both would have (an alias is its function's).
+    for (id, resource) in resources.iter().filter(|(_, resource)| resource["Type"] != "AWS::Lambda::Alias") {
         for name in ["Name", "FunctionName", "QueueName", "RoleName", "LogGroupName", "AlarmName"] {
             assert!(!resource["Properties"][name].is_string(), "{id} has the fixed {name}");
         }
@@ -218,6 +249,13 @@ async fn each_file_of_events_goes_through_cargo_lambda() {
         ("bearer", r#"\"trigger\":\"bearer\""#),
         ("signed", r#""statusCode":401"#),
         ("health", r#""statusCode":200"#),
+        ("ses-send", r#""reason":"not_ours""#),
+        ("ses-delivery", r#""reason":"not_ours""#),
+        ("ses-bounce", r#""reason":"not_ours""#),
+        ("ses-complaint", r#""reason":"not_ours""#),
+        ("ses-reject", r#""reason":"not_ours""#),
+        ("ses-delay", r#""reason":"not_ours""#),
+        ("ses-rendering-failure", r#""reason":"not_ours""#),
     ];
     for (name, expected) in answers {
         let output = invoke(&root().join(format!("events/{name}.json"))).await;

@@ -1,8 +1,8 @@
 //! A mail endpoint of our own: speaks enough of SES v2 to take a message, and answers as it is told.
 
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use axum::Router;
 use axum::body::Bytes;
@@ -54,6 +54,8 @@ pub enum Answer {
     Silence,
     /// 200, after a while.
     Slow(Duration),
+    /// When the test says so: 200, or an answer that tells nothing.
+    When(Arc<tokio::sync::Notify>, bool),
     /// 200 with something that SES would not say.
     Rubbish(&'static str),
 }
@@ -62,9 +64,11 @@ type Rule = Box<dyn Fn(&Mail) -> Answer + Send>;
 
 struct Shared {
     mails: Mutex<Vec<Mail>>,
+    times: Mutex<Vec<Instant>>,
     rule: Mutex<Rule>,
     arrived: tokio::sync::Notify,
     rate_asked: AtomicUsize,
+    account_refused: AtomicBool,
 }
 
 /// The endpoint.
@@ -79,9 +83,11 @@ impl Ses {
     pub async fn start() -> Self {
         let shared = Arc::new(Shared {
             mails: Mutex::default(),
+            times: Mutex::default(),
             rule: Mutex::new(Box::new(|_| Answer::Sent)),
             arrived: tokio::sync::Notify::new(),
             rate_asked: AtomicUsize::new(0),
+            account_refused: AtomicBool::new(false),
         });
         let router = Router::new()
             .route("/v2/email/outbound-emails", post(send))
@@ -103,14 +109,25 @@ impl Ses {
         self.shared.mails.lock().unwrap().clone()
     }
 
+    /// When each of them did.
+    pub fn times(&self) -> Vec<Instant> {
+        self.shared.times.lock().unwrap().clone()
+    }
+
     /// How often the send rate was asked for.
     pub fn rate_asked(&self) -> usize {
         self.shared.rate_asked.load(Ordering::SeqCst)
     }
 
+    /// From now on does not tell of the account, as where the right to ask is missing.
+    pub fn refuse_account(&self) {
+        self.shared.account_refused.store(true, Ordering::SeqCst);
+    }
+
     /// Forgets what arrived.
     pub fn clear(&self) {
         self.shared.mails.lock().unwrap().clear();
+        self.shared.times.lock().unwrap().clear();
     }
 
     /// Waits until `count` messages have arrived.
@@ -128,9 +145,12 @@ impl Ses {
     }
 }
 
-async fn account(State(shared): State<Arc<Shared>>) -> axum::Json<Value> {
+async fn account(State(shared): State<Arc<Shared>>) -> Response {
     shared.rate_asked.fetch_add(1, Ordering::SeqCst);
-    axum::Json(json!({"SendQuota": {"MaxSendRate": 500.0, "Max24HourSend": 50000.0}}))
+    if shared.account_refused.load(Ordering::SeqCst) {
+        return (StatusCode::FORBIDDEN, [("x-amzn-errortype", "AccessDeniedException")], "{}").into_response();
+    }
+    axum::Json(json!({"SendQuota": {"MaxSendRate": 500.0, "Max24HourSend": 50000.0}})).into_response()
 }
 
 async fn send(State(shared): State<Arc<Shared>>, headers: HeaderMap, body: Bytes) -> Response {
@@ -139,11 +159,16 @@ async fn send(State(shared): State<Arc<Shared>>, headers: HeaderMap, body: Bytes
     let number = {
         let mut mails = shared.mails.lock().unwrap();
         mails.push(mail.clone());
+        shared.times.lock().unwrap().push(Instant::now());
         mails.len()
     };
     shared.arrived.notify_waiters();
     let answer = (shared.rule.lock().unwrap())(&mail);
     let sent = move || axum::Json(json!({"MessageId": format!("message-{number}")})).into_response();
+    let error = |status, code: &'static str, message: &str| {
+        let status = StatusCode::from_u16(status).unwrap();
+        (status, [("x-amzn-errortype", code)], axum::Json(json!({"message": message}))).into_response()
+    };
     match answer {
         Answer::Sent => sent(),
         Answer::Slow(time) => {
@@ -152,11 +177,14 @@ async fn send(State(shared): State<Arc<Shared>>, headers: HeaderMap, body: Bytes
         }
         Answer::Silence => std::future::pending().await,
         Answer::Rubbish(body) => ([("content-type", "application/json")], body).into_response(),
-        Answer::Error(status, code, message) => (
-            StatusCode::from_u16(status).unwrap(),
-            [("x-amzn-errortype", code)],
-            axum::Json(json!({"message": message})),
-        )
-            .into_response(),
+        Answer::When(now, true) => {
+            now.notified().await;
+            sent()
+        }
+        Answer::When(now, false) => {
+            now.notified().await;
+            error(500, "InternalFailure", "oops")
+        }
+        Answer::Error(status, code, message) => error(status, code, message),
     }
 }

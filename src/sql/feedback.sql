@@ -1,0 +1,30 @@
+-- Records what the provider says of a message, settles by it what nobody knew, and suppresses addresses.
+--   $1 the event that is the message  $2 the provider's id of it  $3 kind  $4 the provider's time  $5 details
+--   $6 addresses that are to get nothing any more
+WITH ours AS MATERIALIZED (
+    -- Other programs, and other stages, may send through the same configuration set.
+    SELECT id, booking_id FROM booking_automation_events WHERE id = $1 AND event_type = 'reminder_sent'
+), recorded AS (
+    INSERT INTO booking_automation_feedback (event_id, booking_id, kind, message_id, occurred_at, details)
+    SELECT id, booking_id, $3, $2, $4, $5 FROM ours
+    ON CONFLICT (message_id, kind, occurred_at) DO NOTHING
+    RETURNING 1
+), settled AS (
+    -- Whatever it says of the message, it took it. One that is claimed is left to its claim: the sender records it in a
+    -- moment, and when it does not, the next claim looks here.
+    UPDATE booking_automation_events e
+       SET status = 'completed', reason = NULL, error_message = NULL, message_id = $2, next_attempt_at = NULL,
+           executed_at = clock_timestamp(), flag_due = booking_automation_has_flag(e.rule, e.audience),
+           event_data = jsonb_set(coalesce(e.event_data, '{}'), '{attempts}', coalesce(e.event_data -> 'attempts', '[]')
+                || jsonb_build_object('attempt', e.attempts, 'at', clock_timestamp(), 'outcome', 'sent', 'message_id', $2, 'settled_by', true))
+      FROM ours
+     WHERE e.id = ours.id AND e.status IN ('pending', 'failed')
+    RETURNING 1
+), suppressed AS (
+    INSERT INTO booking_automation_suppressions (address_hash, reason, message_id)
+    SELECT DISTINCT booking_automation_address_hash(k.inner_key, k.outer_key, address), $3, $2
+      FROM ours, booking_automation_hash_key k, unnest($6::text[]) AS address
+    ON CONFLICT DO NOTHING
+    RETURNING 1
+)
+SELECT EXISTS (SELECT FROM ours), EXISTS (SELECT FROM recorded), EXISTS (SELECT FROM settled), (SELECT count(*) FROM suppressed)

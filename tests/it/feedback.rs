@@ -1,0 +1,436 @@
+//! What SES says of a message later: twice, late, out of order, before our own record, of messages that are not ours.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use hmac::{Hmac, KeyInit, Mac};
+use serde_json::{Value, json};
+use sha2::Sha256;
+use tokio::sync::Notify;
+use uuid::Uuid;
+
+use crate::app::{App, connect, hours, minutes, noon};
+use crate::delivery::{due, outcomes};
+use crate::lambda::event;
+use crate::runtime_api::Instance;
+use crate::ses::Answer;
+
+const KINDS: [(&str, &str); 7] = [
+    ("ses-send", "sent"),
+    ("ses-delivery", "delivered"),
+    ("ses-bounce", "bounced"),
+    ("ses-complaint", "complained"),
+    ("ses-reject", "rejected"),
+    ("ses-delay", "delayed"),
+    ("ses-rendering-failure", "rendering_failed"),
+];
+
+/// An event of `events/`, of this message.
+fn of(name: &str, event_id: &str, message_id: &str) -> Value {
+    let mut event = event(name);
+    event["detail"]["mail"]["tags"]["event_id"] = json!([event_id]);
+    event["detail"]["mail"]["messageId"] = message_id.into();
+    event
+}
+
+/// The event that is a booking's only reminder.
+async fn event_id(app: &App, booking: Uuid) -> String {
+    let sql = "SELECT id::text FROM booking_automation_events WHERE event_type = 'reminder_sent' AND booking_id = $1";
+    app.one(sql, &[&booking]).await.get(0)
+}
+
+async fn feedback(app: &App) -> Vec<String> {
+    app.column("SELECT kind || ' ' || message_id FROM booking_automation_feedback ORDER BY id", &[]).await
+}
+
+#[tokio::test]
+async fn each_is_a_row_of_its_own_once_and_names_nobody() {
+    let app = App::new().await;
+    let booking = app.confirmed(noon() + hours(24)).await;
+    app.run(noon()).await;
+    let id = event_id(&app, booking).await;
+    let instance = Instance::start(&app).await;
+    for (file, kind) in KINDS {
+        let told = instance.invoke(&of(file, &id, "message-1")).await.unwrap();
+        let suppressed = i64::from(kind == "bounced");
+        assert_eq!(
+            told,
+            json!({"outcome": "recorded", "kind": kind, "settled": false, "suppressed": suppressed}),
+            "an address is suppressed once"
+        );
+        let again = instance.invoke(&of(file, &id, "message-1")).await.unwrap();
+        assert_eq!(again, json!({"outcome": "ignored", "reason": "duplicate"}), "{file}");
+    }
+    assert_eq!(feedback(&app).await, KINDS.map(|(_, kind)| format!("{kind} message-1")));
+    let rows: i64 = app
+        .one(
+            "SELECT count(*) FROM booking_automation_feedback WHERE booking_id = $1 AND event_id::text = $2",
+            &[&booking, &id],
+        )
+        .await
+        .get(0);
+    assert_eq!(rows, 7);
+    let details = app.column("SELECT details::text FROM booking_automation_feedback ORDER BY id", &[]).await.join("\n");
+    assert!(details.contains("550 5.1.1 <…>: user unknown") && details.contains("MailboxFull"), "{details}");
+    let log = instance.end().await;
+    for text in [&details, &log] {
+        assert!(!text.contains('@') && !text.contains("carla"), "{text}");
+    }
+    // What we know of the message stays what it was.
+    assert_eq!(app.reminders(booking).await, ["24h completed"]);
+    let runs: i64 = app.one("SELECT count(*) FROM automation_runs", &[]).await.get(0);
+    assert_eq!(runs, 1, "an event runs no pass");
+}
+
+#[tokio::test]
+async fn what_is_not_ours_or_not_recorded_changes_nothing() {
+    let app = App::new().await;
+    let booking = app.confirmed(noon() + hours(24)).await;
+    app.run(noon()).await;
+    let ours = event_id(&app, booking).await;
+    let audit: String =
+        app.one("SELECT id::text FROM booking_automation_events WHERE event_type = 'reminder_sent'", &[]).await.get(0);
+    assert_eq!(ours, audit);
+    let instance = Instance::start(&app).await;
+    let mut others = vec![event("ses-bounce"), of("ses-bounce", "not-a-uuid", "m"), of("ses-bounce", "", "m")];
+    let mut untagged = event("ses-complaint");
+    untagged["detail"]["mail"].as_object_mut().unwrap().remove("tags");
+    others.push(untagged);
+    for kind in ["Open", "Click", "Subscription", "Something New"] {
+        let mut event = of("ses-bounce", &ours, "m");
+        event["detail"]["eventType"] = kind.into();
+        others.push(event);
+    }
+    for event in others {
+        let told = instance.invoke(&event).await.unwrap();
+        assert_eq!(told["outcome"], "ignored", "{event}");
+    }
+    assert!(feedback(&app).await.is_empty());
+    let suppressed: i64 = app.one("SELECT count(*) FROM booking_automation_suppressions", &[]).await.get(0);
+    assert_eq!(suppressed, 0);
+}
+
+#[tokio::test]
+async fn what_is_malformed_is_a_function_error_that_names_the_field() {
+    let app = App::new().await;
+    let instance = Instance::start(&app).await;
+    let id = Uuid::new_v4().to_string();
+    for (path, named) in [
+        (&["eventType"][..], "detail.eventType"),
+        (&["mail", "messageId"], "detail.mail.messageId"),
+        (&["mail", "timestamp"], "detail.mail.timestamp"),
+        (&["mail"], "detail.mail.messageId"),
+    ] {
+        for wrong in [json!(null), json!(7), json!(""), json!([]), json!({})] {
+            let mut event = of("ses-send", &id, "m");
+            let mut place = &mut event["detail"];
+            for name in path {
+                place = &mut place[name];
+            }
+            *place = wrong;
+            let error = instance.invoke(&event).await.unwrap_err();
+            assert_eq!(error["errorType"], "MalformedEvent", "{path:?} {error}");
+            assert!(error["errorMessage"].as_str().unwrap().ends_with(named), "{path:?} {error}");
+        }
+    }
+    let error = instance.invoke(&json!({"source": "aws.ses"})).await.unwrap_err();
+    assert_eq!(error["errorType"], "MalformedEvent");
+    // Odd, but readable: texts that PostgreSQL would not take, and endless ones.
+    let mut odd = of("ses-bounce", &id, "m\u{0}");
+    odd["detail"]["bounce"]["bouncedRecipients"] =
+        json!([7, {"emailAddress": "\u{0}"}, {"status": "x".repeat(100_000)}]);
+    assert_eq!(instance.invoke(&odd).await.unwrap()["reason"], "not_ours");
+}
+
+#[tokio::test]
+async fn an_event_that_cannot_be_recorded_comes_again() {
+    let app = App::new().await;
+    let booking = app.confirmed(noon() + hours(24)).await;
+    app.run(noon()).await;
+    let send = of("ses-send", &event_id(&app, booking).await, "message-1");
+    let instance = Instance::start(&app).await;
+    app.db.batch_execute("ALTER TABLE booking_automation_feedback RENAME TO gone").await.unwrap();
+    let error = instance.invoke(&send).await.unwrap_err();
+    assert_eq!(error["errorType"], "EventNotRecorded", "{error}");
+    app.db.batch_execute("ALTER TABLE gone RENAME TO booking_automation_feedback").await.unwrap();
+    assert_eq!(instance.invoke(&send).await.unwrap()["outcome"], "recorded");
+}
+
+#[tokio::test]
+async fn an_unknown_outcome_is_settled_without_a_second_mail_whatever_tells_it() {
+    for (file, kind) in KINDS {
+        let mut app = App::new().await;
+        app.env.insert("SES_CONFIGURATION_SET", "bookings".to_owned());
+        let booking = app.confirmed(noon() + hours(24)).await;
+        app.ses.answer(|_| Answer::Error(500, "InternalFailure", "oops"));
+        app.run(noon()).await;
+        assert_eq!(app.reminders(booking).await, ["24h pending unknown"]);
+        let instance = Instance::start(&app).await;
+        let told = instance.invoke(&of(file, &event_id(&app, booking).await, "theirs")).await.unwrap();
+        assert_eq!((&told["kind"], &told["settled"]), (&kind.into(), &true.into()));
+        assert_eq!(app.reminders(booking).await, ["24h completed"]);
+        let row = app
+            .one("SELECT message_id, event_data -> 'attempts', executed_at IS NOT NULL AND next_attempt_at IS NULL FROM booking_automation_events", &[])
+            .await;
+        let (message_id, history, over): (String, Value, bool) = (row.get(0), row.get(1), row.get(2));
+        assert_eq!(message_id, "theirs");
+        assert!(over);
+        assert_eq!((&history[0]["outcome"], &history[1]["outcome"]), (&"unknown".into(), &"sent".into()));
+        assert_eq!(history[1]["settled_by"], true);
+
+        app.run(noon() + minutes(1)).await;
+        assert_eq!(app.ses.mails().len(), 1, "{kind}");
+        let flag: bool = app.one("SELECT reminder_24h_sent FROM bookings WHERE id = $1", &[&booking]).await.get(0);
+        assert!(flag, "the flag follows");
+    }
+}
+
+#[tokio::test]
+async fn without_an_event_an_unknown_outcome_is_tried_again_and_says_so() {
+    let mut app = App::new().await;
+    app.env.insert("SES_CONFIGURATION_SET", "bookings".to_owned());
+    let booking = app.confirmed(noon() + hours(24)).await;
+    app.ses.answer(|_| Answer::Error(500, "InternalFailure", "oops"));
+    app.run(noon()).await;
+    app.ses.answer(|_| Answer::Sent);
+    assert_eq!(app.run(noon()).await["reminders"]["sent"], 0, "not before two minutes are over");
+    app.make_claimable().await;
+    assert_eq!(app.run(noon()).await["reminders"]["sent"], 1);
+    assert_eq!(app.ses.mails().len(), 2);
+    let history: Value = app.one("SELECT event_data -> 'attempts' FROM booking_automation_events", &[]).await.get(0);
+    assert_eq!((&history[0]["outcome"], &history[1]["outcome"]), (&"unknown".into(), &"sent".into()));
+    // The first one's event, late: of the same message, and nothing to settle.
+    let told =
+        Instance::start(&app).await.invoke(&of("ses-send", &event_id(&app, booking).await, "the-first")).await.unwrap();
+    assert_eq!(told["settled"], false);
+    assert_eq!(app.column("SELECT message_id FROM booking_automation_events", &[]).await, ["message-2"]);
+}
+
+#[tokio::test]
+async fn an_event_settles_even_what_was_given_up() {
+    let app = App::new().await;
+    let booking = app.confirmed(noon() + minutes(1)).await;
+    app.ses.answer(|_| Answer::Error(500, "InternalFailure", "oops"));
+    app.run(noon()).await;
+    assert_eq!(app.reminders(booking).await.last().unwrap(), "15m failed unknown", "no attempt past the start");
+    let id: String = app
+        .one("SELECT id::text FROM booking_automation_events WHERE rule = '15m' AND booking_id = $1", &[&booking])
+        .await
+        .get(0);
+    Instance::start(&app).await.invoke(&of("ses-delivery", &id, "theirs")).await.unwrap();
+    assert_eq!(app.reminders(booking).await.last().unwrap(), "15m completed");
+}
+
+/// All orders of some things.
+fn orders<T: Copy>(things: &[T]) -> Vec<Vec<T>> {
+    if things.is_empty() {
+        return vec![Vec::new()];
+    }
+    let mut all = Vec::new();
+    for first in 0..things.len() {
+        let mut rest = things.to_vec();
+        let thing = rest.remove(first);
+        all.extend(orders(&rest).into_iter().map(|mut order| {
+            order.insert(0, thing);
+            order
+        }));
+    }
+    all
+}
+
+#[tokio::test]
+async fn in_whatever_order_events_and_our_own_record_come_the_end_is_the_same() {
+    let mut app = App::new().await;
+    app.env.insert("SES_CONFIGURATION_SET", "bookings".to_owned());
+    let instance = Instance::start(&app).await;
+    // The moment of our record, among the events: before it the message is claimed.
+    let orders = orders(&["record", "ses-send", "ses-delivery", "ses-delay"]);
+    assert_eq!(orders.len(), 24);
+    for (round, order) in orders.iter().enumerate() {
+        for answered in [true, false] {
+            app.ses.clear();
+            let answer = Arc::new(Notify::new());
+            app.ses.answer({
+                let answer = answer.clone();
+                move |_| Answer::When(answer.clone(), answered)
+            });
+            let booking = app.confirmed(noon() + hours(24)).await;
+            let noon = noon().to_rfc3339();
+            let arguments = ["run", "--as-of", &noon];
+            let (said, ()) = tokio::join!(app.call(&arguments), async {
+                app.ses.arrived(1).await;
+                let id = app.ses.mails()[0].event_id().to_owned();
+                let mut recorded = false;
+                for step in order {
+                    if *step == "record" {
+                        answer.notify_one();
+                        app.waits_for(
+                            "SELECT NOT EXISTS (SELECT FROM booking_automation_events WHERE status = 'sending')",
+                        )
+                        .await;
+                        recorded = true;
+                    } else {
+                        // One that is claimed is its claim's; after the record there is something to settle once.
+                        let told = instance.invoke(&of(step, &id, &format!("m-{round}-{answered}"))).await.unwrap();
+                        let first = order.iter().find(|step| **step != "record") == Some(step);
+                        assert_eq!(told["settled"], recorded && !answered && first, "{order:?} {told}");
+                    }
+                }
+            });
+            assert!(!said.stderr.contains("stale"), "{order:?}: {}", said.stderr);
+            assert_eq!(app.reminders(booking).await, ["24h completed"], "{order:?} {answered}");
+            app.make_claimable().await;
+            app.run(noon.parse().unwrap()).await;
+            assert_eq!(app.ses.mails().len(), 1, "{order:?} {answered}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn what_a_killed_sender_had_sent_is_settled_by_its_event_when_the_lease_runs_out() {
+    let app = App::new().await;
+    due(&app, 2).await;
+    app.ses.answer(|_| Answer::Silence);
+    let mut process = app.command(&["run", "--as-of", &noon().to_rfc3339()]).spawn().unwrap();
+    app.ses.arrived(2).await;
+    process.kill().await.unwrap();
+    // Of one of the two SES tells something.
+    let known = app.ses.mails()[0].event_id().to_owned();
+    let told = Instance::start(&app).await.invoke(&of("ses-send", &known, "theirs")).await.unwrap();
+    assert_eq!(told["settled"], false, "claimed under a lease");
+    app.ses.clear();
+    app.ses.answer(|_| Answer::Sent);
+    app.make_claimable().await;
+    let summary = app.run(noon()).await;
+    assert_eq!((&summary["reminders"]["sent"], &summary["reminders"]["due"]), (&2.into(), &2.into()), "{summary}");
+    assert_eq!(app.ses.mails().len(), 1, "the other one");
+    assert_ne!(app.ses.mails()[0].event_id(), known);
+    assert_eq!(outcomes(&app).await, ["completed 1 1", "completed 2 1"]);
+    app.run(noon()).await;
+    let flags: i64 = app.one("SELECT count(*) FROM bookings WHERE reminder_24h_sent", &[]).await.get(0);
+    assert_eq!(flags, 2);
+}
+
+/// A bounce or complaint of the customer's, changed a little.
+async fn suppress(app: &App, file: &str, change: impl FnOnce(&mut Value)) -> Value {
+    let booking = app.confirmed(noon() + hours(24)).await;
+    app.run(noon()).await;
+    let mut event = of(file, &event_id(app, booking).await, &Uuid::new_v4().to_string());
+    change(&mut event["detail"]);
+    let told = Instance::start(app).await.invoke(&event).await.unwrap();
+    app.ses.clear();
+    told
+}
+
+/// What becomes of the customer's next reminder.
+async fn next(app: &App) -> Vec<String> {
+    let booking = app.confirmed(noon() + hours(24)).await;
+    app.run(noon()).await;
+    app.reminders(booking).await
+}
+
+#[tokio::test]
+async fn an_address_that_bounced_for_good_or_complained_gets_nothing_until_it_is_lifted() {
+    for file in ["ses-bounce", "ses-complaint"] {
+        let app = App::new().await;
+        let told = suppress(&app, file, |_| {}).await;
+        assert_eq!(told["suppressed"], 1, "{told}");
+        assert_eq!(next(&app).await, ["24h skipped suppressed"]);
+        assert!(app.ses.mails().is_empty());
+        // Others are written to, and so is the person at another address.
+        let other = app.person("Otto", Some("otto@customers.example"), "Europe/Vienna").await;
+        let id = app.confirmed(noon() + hours(24)).await;
+        app.sql("UPDATE bookings SET customer_id = $1 WHERE id = $2", &[&other, &id]).await;
+        app.run(noon()).await;
+        assert_eq!(app.reminders(id).await, ["24h completed"]);
+        // However the address is written.
+        app.sql("UPDATE users SET email = ' Carla@Customers.EXAMPLE ' WHERE id = $1", &[&app.customer]).await;
+        assert_eq!(next(&app).await, ["24h skipped suppressed"]);
+
+        for address in ["otto@customers.example", "nobody", "carla@customers.example x"] {
+            let said = app.call(&["lift-suppression", address]).await;
+            assert!(!said.success && said.stdout.is_empty(), "{address}");
+        }
+        assert_eq!(next(&app).await, ["24h skipped suppressed"]);
+        let said = app.call(&["lift-suppression", "CARLA@customers.example"]).await;
+        assert!(said.success, "{}", said.stderr);
+        assert!(said.stderr.contains(if file == "ses-bounce" { "bounced" } else { "complained" }), "{}", said.stderr);
+        assert_eq!(next(&app).await, ["24h completed"]);
+        let again = app.call(&["lift-suppression", "carla@customers.example"]).await;
+        assert!(!again.success && again.stderr.contains("is not suppressed"), "{}", again.stderr);
+    }
+}
+
+#[tokio::test]
+async fn what_says_nothing_of_the_next_message_suppresses_nobody() {
+    let app = App::new().await;
+    let changes: [(&str, fn(&mut Value)); 5] = [
+        ("ses-bounce", |detail| detail["bounce"]["bounceType"] = "Transient".into()),
+        ("ses-bounce", |detail| detail["bounce"]["bounceType"] = "Undetermined".into()),
+        ("ses-complaint", |detail| detail["complaint"]["complaintFeedbackType"] = "not-spam".into()),
+        ("ses-delay", |_| {}),
+        ("ses-reject", |_| {}),
+    ];
+    for (file, change) in changes {
+        let told = suppress(&app, file, change).await;
+        assert_eq!((&told["outcome"], &told["suppressed"]), (&"recorded".into(), &0.into()), "{file} {told}");
+        assert_eq!(next(&app).await, ["24h completed"], "{file}");
+    }
+}
+
+#[tokio::test]
+async fn an_address_is_told_with_or_without_a_name() {
+    for told in ["carla@customers.example", "Carla <CARLA@customers.example>", " <carla@customers.example>"] {
+        let app = App::new().await;
+        suppress(&app, "ses-bounce", |detail| {
+            detail["bounce"]["bouncedRecipients"][0]["emailAddress"] = told.into();
+        })
+        .await;
+        assert_eq!(next(&app).await, ["24h skipped suppressed"], "{told}");
+    }
+}
+
+#[tokio::test]
+async fn what_is_kept_of_a_suppressed_address_is_a_keyed_hash() {
+    let app = App::new().await;
+    suppress(&app, "ses-bounce", |_| {}).await;
+    let row = app
+        .one("SELECT address_hash, inner_key, reason, message_id <> '' AND created_at <= now() FROM booking_automation_suppressions, booking_automation_hash_key", &[])
+        .await;
+    let (hash, inner): (Vec<u8>, Vec<u8>) = (row.get(0), row.get(1));
+    assert_eq!((row.get::<_, &str>(2), row.get::<_, bool>(3)), ("bounced", true));
+    // HMAC-SHA-256, as another implementation makes it of the same key.
+    let key: Vec<u8> = inner.iter().map(|byte| byte ^ 0x36).take(32).collect();
+    let mut mac = Hmac::<Sha256>::new_from_slice(&key).unwrap();
+    mac.update(b"carla@customers.example");
+    assert_eq!(mac.finalize().into_bytes().as_slice(), hash);
+    // Each database has a key of its own.
+    let fresh = App::empty().await;
+    assert!(fresh.call(&["migrate"]).await.success);
+    let other: Vec<u8> = fresh.one("SELECT inner_key FROM booking_automation_hash_key", &[]).await.get(0);
+    assert_ne!(other, inner);
+    assert!(fresh.call(&["migrate"]).await.success);
+    let same: Vec<u8> = fresh.one("SELECT inner_key FROM booking_automation_hash_key", &[]).await.get(0);
+    assert_eq!(other, same, "and keeps it");
+}
+
+#[tokio::test]
+async fn an_event_waits_for_no_claim_and_no_claim_for_an_event() {
+    let app = App::new().await;
+    let booking = app.confirmed(noon() + hours(24)).await;
+    app.ses.answer(|_| Answer::Error(500, "InternalFailure", "oops"));
+    app.run(noon()).await;
+    let id = event_id(&app, booking).await;
+    // Somebody holds the message's row: the event gives up, and comes again.
+    let other = connect(&app.url).await;
+    other.batch_execute("BEGIN; SELECT FROM booking_automation_events FOR UPDATE").await.unwrap();
+    let instance = Instance::start(&app).await;
+    let send = of("ses-send", &id, "theirs");
+    let started = std::time::Instant::now();
+    let error = instance.invoke(&send).await.unwrap_err();
+    assert_eq!(error["errorType"], "EventNotRecorded");
+    assert!(started.elapsed() < Duration::from_secs(20));
+    assert!(feedback(&app).await.is_empty(), "all or nothing");
+    other.batch_execute("COMMIT").await.unwrap();
+    assert_eq!(instance.invoke(&send).await.unwrap()["settled"], true);
+}

@@ -1,0 +1,168 @@
+//! What is over is forgotten, in small batches, and nothing else is.
+
+use serde_json::Value;
+
+use crate::app::{App, connect, hours, noon};
+
+/// Final events, runs and words of the provider of so many days ago.
+async fn old(app: &App, count: i32, days: i32) {
+    app.sql(
+        "INSERT INTO booking_automation_events (booking_id, event_type, status, created_at, executed_at, starts_at, rule, revision)
+         SELECT gen_random_uuid(), CASE n % 2 WHEN 0 THEN 'status_update' ELSE 'reminder_sent' END,
+                (ARRAY['completed', 'failed', 'skipped'])[n % 3 + 1], at, at, CASE n % 2 WHEN 1 THEN at + interval '1 day' END, '24h', 1
+           FROM generate_series(1, $1) AS n, LATERAL (SELECT now() - $2 * interval '1 day' AS at) AS moment",
+        &[&count, &f64::from(days)],
+    )
+    .await;
+}
+
+async fn count(app: &App, table: &str) -> i64 {
+    app.one(&format!("SELECT count(*) FROM {table}"), &[]).await.get(0)
+}
+
+async fn run(app: &App) -> Value {
+    app.call(&["run"]).await.summary()
+}
+
+#[tokio::test]
+async fn events_and_runs_are_kept_as_long_as_retention_says() {
+    let mut app = App::new().await;
+    run(&app).await;
+    let runs = "INSERT INTO automation_runs (id, trigger, as_of, outcome, created_at, webhook_id)
+                SELECT gen_random_uuid(), 'cli', at, 'completed', at, 'msg_' || days
+                  FROM unnest($1::int[]) AS days, LATERAL (SELECT now() - days * interval '1 day' AS at) AS moment";
+    app.sql(runs, &[&vec![29, 31, 399, 401]]).await;
+    let feedback = "INSERT INTO booking_automation_feedback (event_id, booking_id, kind, message_id, occurred_at, details, created_at)
+                    SELECT gen_random_uuid(), gen_random_uuid(), 'sent', days::text, now(), '{}', now() - days * interval '1 day'
+                      FROM unnest($1::int[]) AS days";
+    app.sql(feedback, &[&vec![401, 399]]).await;
+    for days in [399, 402] {
+        old(&app, 6, days).await;
+    }
+    run(&app).await;
+    let left =
+        app.column("SELECT DISTINCT (now()::date - created_at::date)::text FROM booking_automation_events", &[]).await;
+    assert!(left == ["399"] || left == ["400"], "{left:?}");
+    assert_eq!(count(&app, "booking_automation_events").await, 6);
+    assert_eq!(app.column("SELECT message_id FROM booking_automation_feedback", &[]).await, ["399"]);
+    let old_runs = app.column("SELECT webhook_id FROM automation_runs WHERE webhook_id IS NOT NULL", &[]).await;
+    assert_eq!(old_runs, ["msg_29"]);
+
+    app.env.insert("RETENTION", "2d".to_owned());
+    run(&app).await;
+    assert_eq!(count(&app, "booking_automation_events").await, 0);
+    assert_eq!(count(&app, "booking_automation_feedback").await, 0);
+    assert_eq!(app.column("SELECT webhook_id FROM automation_runs WHERE webhook_id IS NOT NULL", &[]).await.len(), 0);
+}
+
+#[tokio::test]
+async fn what_is_under_way_or_still_decides_is_kept_however_old_it_is() {
+    let mut app = App::new().await;
+    app.env.insert("RETENTION", "1d".to_owned());
+    // Waiting, claimed, of a start to come, and the one pass that the next goes on from.
+    let booking = app.confirmed(noon() + hours(24)).await;
+    app.run(noon()).await;
+    app.sql("UPDATE booking_automation_events SET starts_at = now() + interval '1 hour'", &[]).await;
+    app.sql("UPDATE automation_runs SET as_of = now() - interval '50 days'", &[]).await;
+    for status in ["pending", "sending"] {
+        let sql =
+            "INSERT INTO booking_automation_events (booking_id, event_type, status, starts_at, next_attempt_at, rule)
+                   VALUES (gen_random_uuid(), 'reminder_sent', $1, '2020-01-01', now() + interval '1 hour', '24h')";
+        app.sql(sql, &[&status]).await;
+    }
+    app.sql("UPDATE booking_automation_events SET created_at = now() - interval '500 days'", &[]).await;
+    app.sql("UPDATE automation_runs SET created_at = now() - interval '500 days'", &[]).await;
+    old(&app, 10, 500).await;
+    // A pass that fails writes no row that a later one could go on from.
+    let before: String = app.one("SELECT id::text FROM automation_runs", &[]).await.get(0);
+    run(&app).await;
+    assert_eq!(app.reminders(booking).await, ["24h completed"]);
+    let left = app
+        .column("SELECT status FROM booking_automation_events WHERE event_type = 'reminder_sent' ORDER BY seq", &[])
+        .await;
+    assert_eq!(left, ["completed", "pending", "sending"]);
+    assert_eq!(count(&app, "automation_runs").await, 1, "the old one went when there was a newer");
+    assert_ne!(app.column("SELECT id::text FROM automation_runs", &[]).await, [before]);
+    // It is the newest that is kept, old as it may be.
+    app.sql(
+        "UPDATE automation_runs SET created_at = now() - interval '500 days', as_of = now() + interval '1 hour'",
+        &[],
+    )
+    .await;
+    run(&app).await;
+    assert_eq!(count(&app, "automation_runs").await, 2);
+}
+
+#[tokio::test]
+async fn it_goes_in_batches_and_waits_for_nobody() {
+    let app = App::new().await;
+    old(&app, 25_000, 450).await;
+    // Somebody reads one of them for update, all the time.
+    let other = connect(&app.url).await;
+    let locked: String = other
+        .query_one("SELECT id::text FROM booking_automation_events ORDER BY created_at, id LIMIT 1", &[])
+        .await
+        .unwrap()
+        .get(0);
+    other
+        .batch_execute(&format!("BEGIN; SELECT FROM booking_automation_events WHERE id = '{locked}' FOR UPDATE"))
+        .await
+        .unwrap();
+    for left in [15_000, 5_000] {
+        run(&app).await;
+        assert_eq!(count(&app, "booking_automation_events").await, left);
+    }
+    // Beside mail and status changes, by several instances.
+    let mut bookings = Vec::new();
+    for _ in 0..20 {
+        bookings.push(app.due_now().await);
+    }
+    let summaries = futures_util::future::join_all((0..4).map(|_| run(&app))).await;
+    let sent: i64 = summaries.iter().filter_map(|summary| summary["reminders"]["sent"].as_i64()).sum();
+    assert_eq!(sent, 20);
+    run(&app).await;
+    assert_eq!(
+        app.column("SELECT id::text FROM booking_automation_events WHERE created_at < now() - interval '1 day'", &[])
+            .await,
+        [locked]
+    );
+    for booking in bookings {
+        assert_eq!(app.reminders(booking).await, ["24h completed"]);
+    }
+    other.batch_execute("COMMIT").await.unwrap();
+    run(&app).await;
+    assert_eq!(count(&app, "booking_automation_events").await, 20);
+}
+
+#[tokio::test]
+async fn a_failure_of_it_is_no_failure_of_the_call() {
+    let app = App::new().await;
+    old(&app, 5, 450).await;
+    app.db
+        .batch_execute(
+            "CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE EXCEPTION 'no'; END $$;
+             CREATE TRIGGER refuse BEFORE DELETE ON booking_automation_events FOR EACH ROW EXECUTE FUNCTION refuse()",
+        )
+        .await
+        .unwrap();
+    let booking = app.due_now().await;
+    let said = app.call(&["run"]).await;
+    assert_eq!(said.summary()["reminders"]["sent"], 1);
+    assert!(said.stderr.contains("could not be deleted"), "{}", said.stderr);
+    assert_eq!(app.reminders(booking).await, ["24h completed"]);
+}
+
+#[tokio::test]
+async fn the_hot_tables_are_vacuumed_after_a_fixed_number_of_changes() {
+    let app = App::new().await;
+    let sql = "SELECT relname::text FROM pg_class, unnest(reloptions) AS option
+                WHERE option ~ '^autovacuum_vacuum_threshold=' ORDER BY 1";
+    let tables = [
+        "automation_runs",
+        "booking_automation_callers",
+        "booking_automation_channels",
+        "booking_automation_events",
+        "booking_automation_looks",
+    ];
+    assert_eq!(app.column(sql, &[]).await, tables);
+}

@@ -1,0 +1,182 @@
+//! The send rate: shared by all instances, the most urgent first, and what SES's throttling does to it.
+
+use std::collections::BTreeMap;
+use std::process::Stdio;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use chrono::{DateTime, Utc};
+
+use crate::app::{App, hours, minutes, noon};
+use crate::delivery::{due, outcomes};
+use crate::ses::{Answer, Mail};
+
+/// Bookings in the next 23 hours, in no order, each of a customer of its own whose address tells the rank of the start.
+async fn shuffled(app: &App, count: i32) {
+    app.believing(noon() - hours(1000)).await;
+    app.sql(
+        "WITH person AS (
+             INSERT INTO users (display_name, email)
+             SELECT 'Customer', 'c' || n || '@customers.example' FROM generate_series(1, $1::int) AS n
+             RETURNING id, substring(email FROM '[0-9]+')::int AS rank
+         )
+         INSERT INTO bookings (customer_id, provider_id, service_id, status, scheduled_at, duration_minutes, created_at)
+         SELECT id, $2, $3, 'confirmed', $4::timestamptz + interval '61 minutes' + rank * interval '30 seconds', 60, '2026-01-01'
+           FROM person ORDER BY md5(rank::text)",
+        &[&count, &app.provider, &app.service, &noon()],
+    )
+    .await;
+    app.believing(noon()).await;
+}
+
+fn rank(mail: &Mail) -> usize {
+    mail.to().trim_start_matches('c').split('@').next().unwrap().parse().unwrap()
+}
+
+#[tokio::test]
+async fn at_14_a_second_of_2_000_the_most_urgent_go_first() {
+    let mut app = App::new().await;
+    app.env.insert("SEND_RATE", "14".to_owned());
+    app.env.insert("SEND_CONCURRENCY", "4".to_owned());
+    shuffled(&app, 2_000).await;
+    let noon_text = noon().to_rfc3339();
+    let arguments = ["run", "--for", "11s", "--as-of", &noon_text];
+    let first = app.call(&arguments);
+    let urgent = async {
+        // Under way already, and somebody books for in ten minutes.
+        app.ses.arrived(20).await;
+        app.believing(noon() - hours(100)).await;
+        let booking = app.booking("confirmed", noon() + minutes(10)).await;
+        let before = app.ses.mails().len();
+        let second = app.call(&["run", "--for", "9s", "--as-of", &noon_text]).await;
+        (booking, before, second.summary())
+    };
+    let (first, (booking, before, second)) = tokio::join!(first, urgent);
+    let (first, mails) = (first.summary(), app.ses.mails());
+    let sent = |summary: &serde_json::Value| summary["reminders"]["sent"].as_i64().unwrap();
+    assert_eq!(sent(&first) + sent(&second), mails.len() as i64, "{first} {second}");
+
+    // The one that came late waits for what was claimed before it, two pages at most, and for nothing else.
+    let place = mails.iter().position(|mail| mail.to() == "carla@customers.example").expect("it is sent");
+    assert!(place <= before + 2 * 28 + 4, "{place} after {before}");
+    assert_eq!(app.reminders(booking).await.last().unwrap(), "15m completed");
+
+    // The others in the order of their starts, as nearly as messages in flight may overtake each other, or one page
+    // another instance's.
+    let ranks: Vec<usize> = mails.iter().filter(|mail| mail.to() != "carla@customers.example").map(rank).collect();
+    for (place, rank) in ranks.iter().enumerate() {
+        assert!(rank.abs_diff(place + 1) <= 28 + 4, "{rank} at {place}: {ranks:?}");
+    }
+    let mut sorted = ranks.clone();
+    sorted.sort_unstable();
+    sorted.dedup();
+    assert_eq!(sorted.len(), ranks.len(), "none twice");
+    // Whoever is left is less urgent than all who were written to, but for those in flight at the end.
+    assert!(sorted.last().unwrap() - sorted.len() <= 28, "{sorted:?}");
+    assert!((40..=14 * 11 + 28).contains(&ranks.len()), "{}", ranks.len());
+}
+
+/// The most messages that left within any second.
+fn busiest_second(app: &App) -> usize {
+    let times = app.ses.times();
+    let second = Duration::from_secs(1);
+    times.iter().map(|from| times.iter().filter(|time| *time >= from && **time - *from < second).count()).max().unwrap()
+}
+
+async fn at_once(instances: usize) {
+    const RATE: usize = 20;
+    let mut app = App::new().await;
+    app.env.insert("SEND_RATE", RATE.to_string());
+    due(&app, 100).await;
+    let noon = noon().to_rfc3339();
+    let arguments = ["run", "--for", "30s", "--as-of", &noon];
+    let mut command = app.command(&arguments);
+    let mut first = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+    app.ses.arrived(1).await;
+    let others = futures_util::future::join_all((1..instances).map(|_| app.call(&arguments))).await;
+    first.wait().await.unwrap();
+    assert!(others.iter().all(|said| said.success));
+    assert_eq!(outcomes(&app).await, ["completed 1 100"]);
+    assert_eq!(app.ses.mails().len(), 100);
+    // A page is two seconds' sending.
+    let busiest = busiest_second(&app);
+    assert!(busiest <= RATE + 2 * RATE, "{busiest}");
+    // Together no faster than the rate, whatever the machine.
+    let times = app.ses.times();
+    let took = *times.last().unwrap() - times[0];
+    assert!(took >= Duration::from_millis(4_500), "{took:?}");
+}
+
+#[tokio::test]
+async fn two_instances_keep_to_one_rate() {
+    at_once(2).await;
+}
+
+#[tokio::test]
+async fn eight_instances_keep_to_one_rate() {
+    at_once(8).await;
+}
+
+#[tokio::test]
+async fn where_ses_does_not_tell_its_rate_it_is_one_a_second_and_nothing_else_is_lost() {
+    let mut app = App::new().await;
+    app.env.remove("SEND_RATE");
+    app.ses.refuse_account();
+    due(&app, 30).await;
+    let said = app.call(&["run", "--for", "7s", "--as-of", &noon().to_rfc3339()]).await;
+    let reminders = &said.summary()["reminders"];
+    let sent = reminders["sent"].as_i64().unwrap();
+    assert!((1..=6).contains(&sent), "{reminders}");
+    assert_eq!(reminders["deferred"], 30 - sent);
+    assert!(said.stderr.contains("SES did not tell its send rate"), "{}", said.stderr);
+}
+
+#[tokio::test]
+async fn throttling_in_waves_loses_nothing_and_doubles_nothing() {
+    let app = App::new().await;
+    due(&app, 60).await;
+    // Ten are taken, ten are not, and so on, in the order in which they come.
+    let counter = AtomicUsize::new(0);
+    let taken = std::sync::Arc::new(std::sync::Mutex::new(BTreeMap::<String, usize>::new()));
+    app.ses.answer({
+        let taken = taken.clone();
+        move |mail| {
+            if counter.fetch_add(1, Ordering::SeqCst) / 10 % 2 == 1 {
+                return Answer::Error(429, "TooManyRequestsException", "Maximum sending rate exceeded.");
+            }
+            *taken.lock().unwrap().entry(mail.event_id().to_owned()).or_default() += 1;
+            Answer::Sent
+        }
+    });
+    for _ in 0..5 {
+        let summary = app.run(noon()).await;
+        let waiting: i64 = app
+            .one(
+                "SELECT count(*) FROM booking_automation_events WHERE status = 'pending' AND reason = 'throttled'",
+                &[],
+            )
+            .await
+            .get(0);
+        assert_eq!(summary["reminders"]["retrying"], waiting, "{summary}");
+        app.make_claimable().await;
+    }
+    let final_rows: i64 =
+        app.one("SELECT count(*) FROM booking_automation_events WHERE status = 'completed'", &[]).await.get(0);
+    assert_eq!(final_rows, 60);
+    let taken = taken.lock().unwrap();
+    assert_eq!(taken.len(), 60);
+    assert!(taken.values().all(|times| *times == 1), "{taken:?}");
+}
+
+#[tokio::test]
+async fn the_rate_is_a_row_that_says_when_the_next_may_leave() {
+    let mut app = App::new().await;
+    app.env.insert("SEND_RATE", "0.5".to_owned());
+    due(&app, 3).await;
+    let before: DateTime<Utc> = app.one("SELECT now()", &[]).await.get(0);
+    app.call(&["run", "--for", "5s", "--as-of", &noon().to_rfc3339()]).await.summary();
+    let next: DateTime<Utc> = app.one("SELECT next_at FROM booking_automation_channels", &[]).await.get(0);
+    let sent = app.ses.mails().len() as i64;
+    assert!(sent >= 1);
+    assert!(next >= before + chrono::Duration::seconds(2 * sent), "{next} {before} {sent}");
+}
