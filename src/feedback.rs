@@ -15,7 +15,7 @@ use uuid::Uuid;
 
 use crate::config::Address;
 use crate::database::{Begin, Database, Result};
-use crate::ses::EVENT_TAG;
+use crate::ses::{EVENT_TAG, redacted};
 
 const FEEDBACK: &str = include_str!("sql/feedback.sql");
 
@@ -163,16 +163,6 @@ fn without_addresses(said: &Value) -> Value {
             .collect(),
         other => other.clone(),
     }
-}
-
-/// A text without the addresses in it.
-pub(crate) fn redacted(text: &str) -> String {
-    let ends = |character: char| character.is_whitespace() || "<>()[],;:\"'".contains(character);
-    let words = text.split_inclusive(ends).map(|word| match word.contains('@') {
-        true => format!("…{}", word.matches(ends).collect::<String>()),
-        false => word.to_owned(),
-    });
-    words.collect()
 }
 
 /// Since when, and why, an address gets nothing.

@@ -265,7 +265,7 @@ fn refusal(status: u16, code: &str, message: &str, from: &Address) -> Outcome {
         (None, 413) => Meaning::Never,
         (None, _) => Meaning::Unknown,
     };
-    let error = format!("HTTP {status} {code}: {message}");
+    let error = redacted(&format!("HTTP {status} {code}: {message}"));
     match meaning {
         Meaning::TryAgain(reason) => Outcome::NotSent { reason, error },
         Meaning::Never => Outcome::Rejected { reason: "rejected", error },
@@ -281,4 +281,14 @@ fn find<'a, E: std::error::Error + 'static>(error: &'a (dyn std::error::Error + 
 
 fn chain(error: &(dyn std::error::Error + 'static)) -> String {
     std::iter::successors(Some(error), |error| error.source()).map(ToString::to_string).collect::<Vec<_>>().join(": ")
+}
+
+/// What SES, or a recipient's server, says, without the addresses in it.
+pub(crate) fn redacted(text: &str) -> String {
+    let ends = |character: char| character.is_whitespace() || "<>()[],;:\"'".contains(character);
+    let words = text.split_inclusive(ends).map(|word| match word.contains('@') {
+        true => format!("…{}", word.matches(ends).collect::<String>()),
+        false => word.to_owned(),
+    });
+    words.collect()
 }

@@ -104,6 +104,8 @@ async fn has(answer: Answer, (recorded, told): (&str, &str)) {
     assert_eq!(summary["reminders"], reminders, "{answer:?}");
     assert_eq!(app.ses.mails().len(), 1, "the SDK's own retries are off: {answer:?}");
     assert!(!said.stderr.contains("@customers.example"), "no addresses in the logs: {}", said.stderr);
+    let errors = app.column("SELECT concat(error_message, event_data) FROM booking_automation_events", &[]).await;
+    assert!(!errors.join(" ").contains("@"), "nor in the events: {errors:?}");
     let waits = i64::from(told != "failed");
     assert_eq!(summary["backlog"]["pending"], waits, "{answer:?}");
     // The run's row says the same as the answer.
