@@ -18,13 +18,13 @@ const SPARE_TIME: Duration = Duration::from_secs(3);
 
 const PRUNE: &str = include_str!("sql/prune.sql");
 
-/// SQL of a boolean: is there anything to forget? `$5` and `$6` are the seconds that events and runs are kept.
+/// SQL of a boolean: is there anything to forget at `$1`? `$5` and `$6` are the seconds that events and runs are kept.
 pub(crate) const ANY_OLD: &str = "
     EXISTS (SELECT FROM booking_automation_events
-             WHERE greatest(created_at, starts_at) < now() - make_interval(secs => $5)
+             WHERE greatest(created_at, starts_at) < $1 - make_interval(secs => $5)
                AND status IN ('completed', 'failed', 'skipped'))
-    OR (SELECT created_at FROM booking_automation_feedback ORDER BY id LIMIT 1) < now() - make_interval(secs => $5)
-    OR (SELECT created_at FROM automation_runs ORDER BY created_at LIMIT 1) < now() - make_interval(secs => $6)";
+    OR (SELECT created_at FROM booking_automation_feedback ORDER BY id LIMIT 1) < $1 - make_interval(secs => $5)
+    OR (SELECT created_at FROM automation_runs ORDER BY created_at LIMIT 1) < $1 - make_interval(secs => $6)";
 
 /// Seconds that events and runs are kept.
 pub(crate) fn kept(retention: Duration) -> [f64; 2] {
@@ -37,7 +37,7 @@ pub(crate) async fn prune(database: &Database, retention: Duration, call: &Call)
         if Instant::now() + SPARE_TIME >= call.deadline || call.stop.is_cancelled() {
             return;
         }
-        match prune_batch(database, retention, call.deadline).await {
+        match prune_batch(database, retention, call).await {
             Ok(rows) if rows.contains(&BATCH) => {}
             Ok(_) => return,
             Err(error) => {
@@ -48,10 +48,15 @@ pub(crate) async fn prune(database: &Database, retention: Duration, call: &Call)
     }
 }
 
-async fn prune_batch(database: &Database, retention: Duration, deadline: Instant) -> Result<[i64; 3]> {
-    let (transaction, _) = database.begin(&Begin { until: Some(deadline), ..Begin::default() }, "").await?;
+async fn prune_batch(database: &Database, retention: Duration, call: &Call) -> Result<[i64; 3]> {
+    let (transaction, _) = database.begin(&Begin { until: Some(call.deadline), ..Begin::default() }, "").await?;
     let [events, runs] = kept(retention);
-    let parameters = [(&events as _, Type::FLOAT8), (&runs as _, Type::FLOAT8), (&BATCH as _, Type::INT8)];
+    let parameters = [
+        (&events as _, Type::FLOAT8),
+        (&runs as _, Type::FLOAT8),
+        (&BATCH as _, Type::INT8),
+        (&call.as_of as _, Type::TIMESTAMPTZ),
+    ];
     let row = transaction.commit_after(async |transaction| transaction.query_one(PRUNE, &parameters).await).await?;
     Ok([row.get(0), row.get(1), row.get(2)])
 }

@@ -1,10 +1,11 @@
 -- Forgets what is over, the oldest first: a batch of events, of the provider's words and of runs.
 --   $1 seconds that events are kept  $2 seconds that runs are kept  $3 rows of each, at most
+--   $4 the moment to judge by (NULL: the clock)
 WITH oldest AS MATERIALIZED (
     -- Kept after the start, too: a verdict keeps its reminder from being sent again.
     SELECT id
       FROM booking_automation_events
-     WHERE greatest(created_at, starts_at) < now() - make_interval(secs => $1)
+     WHERE greatest(created_at, starts_at) < coalesce($4, now()) - make_interval(secs => $1)
        AND status IN ('completed', 'failed', 'skipped')
      ORDER BY greatest(created_at, starts_at)
      LIMIT $3
@@ -14,11 +15,11 @@ WITH oldest AS MATERIALIZED (
 ), feedback AS (
     DELETE FROM booking_automation_feedback
      WHERE id IN (SELECT id FROM booking_automation_feedback ORDER BY id LIMIT $3)
-       AND created_at < now() - make_interval(secs => $1)
+       AND created_at < coalesce($4, now()) - make_interval(secs => $1)
     RETURNING 1
 ), runs AS (
     DELETE FROM automation_runs
-     WHERE id IN (SELECT id FROM automation_runs WHERE created_at < now() - make_interval(secs => $2) ORDER BY created_at LIMIT $3)
+     WHERE id IN (SELECT id FROM automation_runs WHERE created_at < coalesce($4, now()) - make_interval(secs => $2) ORDER BY created_at LIMIT $3)
        -- The next pass goes on from the last one.
        AND id <> (SELECT id FROM automation_runs WHERE outcome = 'completed' ORDER BY as_of DESC LIMIT 1)
     RETURNING 1

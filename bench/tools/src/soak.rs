@@ -1,0 +1,133 @@
+//! Simulated weeks at speed, in one process: what a warm function would live through. Each simulated minute somebody
+//! books, moves, cancels, and a pass runs; each simulated day the tables are vacuumed and everything is measured.
+
+use std::time::{Duration, Instant};
+
+use anyhow::Context;
+use booking_automation::call::{Call, Cause};
+use booking_automation::config::{self, DatabaseSettings, DeliverySettings, PassSettings};
+use booking_automation::database::Database;
+use booking_automation::delivery::Mailer;
+use booking_automation::migrate;
+use booking_automation::run::{self, Automation};
+use booking_automation::ses::Ses;
+use booking_automation::summary::Summary;
+use chrono::{DateTime, TimeDelta, Utc};
+use clap::Args;
+use serde_json::json;
+use tokio_postgres::{Client, NoTls};
+
+/// Bookings made in a simulated minute.
+const BOOKINGS_A_MINUTE: i32 = 6;
+
+#[derive(Args)]
+pub(crate) struct Soak {
+    /// Real minutes.
+    #[arg(long, default_value_t = 30.0)]
+    minutes: f64,
+}
+
+impl Soak {
+    pub(crate) async fn run(self) -> anyhow::Result<()> {
+        let settings = DatabaseSettings::from_environment(&config::environment)?;
+        migrate::migrate(&Database::new(&settings, migrate::CONNECTIONS)?, None, |_| {}).await?;
+        let backend = Backend::connect().await?;
+        let delivery = DeliverySettings::from_environment(&config::environment)?;
+        let ses = Ses::new(&delivery).await?;
+        let pass = PassSettings::from_environment(&config::environment)?;
+        let automation = Automation::new(Database::new(&settings, 1)?, pass, Mailer::new(delivery, ses));
+
+        let until = Instant::now() + Duration::from_secs_f64(self.minutes * 60.0);
+        let first = Utc::now();
+        let (mut now, mut passes, mut sent, mut moved) = (first, Vec::new(), 0, 0);
+        while Instant::now() < until {
+            backend.minute(now).await?;
+            let started = Instant::now();
+            let deadline = Instant::now() + Duration::from_secs(50);
+            let call = Call { as_of: Some(now), ..Call::new(Cause::Cli, deadline) };
+            let Summary::Completed(work) = run::run(&automation, &call).await? else {
+                anyhow::bail!("a pass was skipped")
+            };
+            passes.push(started.elapsed().as_secs_f64() * 1000.0);
+            sent += work.reminders.sent;
+            moved += work.transitions.started + work.transitions.completed + work.transitions.expired;
+            now += TimeDelta::minutes(1);
+            if passes.len() == 24 * 60 {
+                passes.sort_by(f64::total_cmp);
+                let (bytes, rows) = backend.sizes().await?;
+                println!(
+                    "{}",
+                    json!({"day": (now - first).num_days(), "resident_kb": resident_kb()?, "bytes": bytes, "events": rows,
+                           "pass_ms_median": passes[passes.len() / 2], "pass_ms_99": passes[passes.len() * 99 / 100],
+                           "sent": sent, "moved": moved})
+                );
+                passes.clear();
+                (sent, moved) = (0, 0);
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The user's own program on their database.
+struct Backend(Client);
+
+impl Backend {
+    async fn connect() -> anyhow::Result<Self> {
+        let url = config::environment("DATABASE_URL").context("DATABASE_URL is not set")?;
+        let (client, connection) = tokio_postgres::connect(&url, NoTls).await?;
+        tokio::spawn(connection);
+        client
+            .batch_execute(
+                // What the tables write down of themselves is the simulated time, too.
+                "ALTER TABLE booking_automation_events ALTER COLUMN created_at SET DEFAULT booking_automation_now();
+                 ALTER TABLE automation_runs ALTER COLUMN created_at SET DEFAULT booking_automation_now();
+                 INSERT INTO users (display_name, email, timezone)
+                 SELECT 'Customer ' || n, 'c' || n || '@customers.example', 'Europe/Vienna' FROM generate_series(1, 500) AS n",
+            )
+            .await?;
+        Ok(Self(client))
+    }
+
+    /// Books for the coming two days, moves one, cancels one; what is over for a week is deleted, as the user's own
+    /// housekeeping would.
+    async fn minute(&self, now: DateTime<Utc>) -> anyhow::Result<()> {
+        self.0
+            .batch_execute(&format!(
+                "SET booking_automation.as_of = '{now}';
+                 INSERT INTO bookings (customer_id, status, scheduled_at, duration_minutes, created_at)
+                 SELECT (SELECT id FROM users ORDER BY random() LIMIT 1 OFFSET 0 * n), 'confirmed',
+                        '{now}'::timestamptz + random() * interval '2 days', 15 + 15 * n, '{now}' FROM generate_series(1, {BOOKINGS_A_MINUTE}) AS n;
+                 UPDATE bookings SET scheduled_at = scheduled_at + interval '90 minutes'
+                  WHERE id = (SELECT id FROM bookings WHERE status = 'confirmed' AND scheduled_at > '{now}' ORDER BY scheduled_at LIMIT 1 OFFSET 20);
+                 UPDATE bookings SET status = 'cancelled'
+                  WHERE id = (SELECT id FROM bookings WHERE status = 'confirmed' AND scheduled_at > '{now}' ORDER BY scheduled_at LIMIT 1 OFFSET 40);
+                 DELETE FROM bookings WHERE scheduled_at < '{now}'::timestamptz - interval '7 days'",
+                now = now.to_rfc3339(),
+            ))
+            .await?;
+        Ok(())
+    }
+
+    /// Bytes of our tables with their indexes, after a vacuum; and how many events there are.
+    async fn sizes(&self) -> anyhow::Result<(i64, i64)> {
+        self.0.batch_execute("VACUUM ANALYZE").await?;
+        let row = self
+            .0
+            .query_one(
+                "SELECT sum(pg_total_relation_size(oid))::bigint, (SELECT count(*) FROM booking_automation_events)
+                   FROM pg_class
+                  WHERE relkind = 'r' AND relnamespace = 'public'::regnamespace
+                    AND (relname LIKE 'booking_automation%' OR relname IN ('automation_runs', 'reminder_rules'))",
+                &[],
+            )
+            .await?;
+        Ok((row.get(0), row.get(1)))
+    }
+}
+
+fn resident_kb() -> anyhow::Result<u64> {
+    let status = std::fs::read_to_string("/proc/self/status")?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).context("VmRSS")?;
+    Ok(line.trim().trim_end_matches(" kB").trim().parse()?)
+}
