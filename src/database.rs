@@ -8,15 +8,18 @@
 use std::time::{Duration, Instant};
 
 use chrono::{DateTime, Utc};
-use deadpool_postgres::{Client, Manager, ManagerConfig, Pool, PoolError, RecyclingMethod, Runtime, Timeouts};
+use deadpool_postgres::{
+    Client, ConfigConnectImpl, Connect, Manager, ManagerConfig, Pool, PoolError, RecyclingMethod, Runtime, Timeouts,
+};
 use futures_util::future;
 use thiserror::Error;
 use tokio_postgres::config::SslMode;
-use tokio_postgres::error::SqlState;
+use tokio_postgres::error::{Severity, SqlState};
 use tokio_postgres::types::{ToSql, Type};
 use tokio_postgres::{NoTls, Row, SimpleQueryMessage, SimpleQueryRow};
 
 use crate::config::DatabaseSettings;
+use crate::hosts::HostByHost;
 
 /// How long a statement on our own tables, or a migration, waits for a lock.
 const LOCK_TIMEOUT: Duration = Duration::from_secs(1);
@@ -55,7 +58,8 @@ impl DatabaseError {
         }
     }
 
-    /// Whether the connection is gone, so that nobody knows what became of the statement.
+    /// Whether the connection is gone, so that nobody knows what became of the statement. A server that breaks
+    /// down says why, and is gone nevertheless: a COMMIT that it answers so may have been done.
     pub fn is_lost_connection(&self) -> bool {
         match self {
             Self::Unreachable(_) => false,
@@ -64,8 +68,17 @@ impl DatabaseError {
                 error.is_closed()
                     || error.code().is_none()
                     || error.code().is_some_and(|code| code.code().starts_with("57P") || code.code().starts_with("08"))
+                    || error.as_db_error().is_some_and(|refused| {
+                        matches!(refused.parsed_severity(), Some(Severity::Fatal | Severity::Panic))
+                    })
             }
         }
+    }
+
+    /// Whether the server takes no writes: a standby, which refuses a transaction that would.
+    fn is_read_only_server(&self) -> bool {
+        self.code()
+            .is_some_and(|code| [SqlState::FEATURE_NOT_SUPPORTED, SqlState::READ_ONLY_SQL_TRANSACTION].contains(code))
     }
 
     /// Whether a statement may have failed for what is in, or hangs on, one of its rows: a constraint, a
@@ -215,10 +228,12 @@ impl Database {
     pub fn new(settings: &DatabaseSettings, connections: usize) -> anyhow::Result<Self> {
         let recycling = ManagerConfig { recycling_method: RecyclingMethod::Verified };
         let config = settings.config.clone();
-        let manager = match config.get_ssl_mode() {
-            SslMode::Disable => Manager::from_config(config, NoTls, recycling),
-            _ => Manager::from_config(config, settings.roots.connector()?, recycling),
+        let driver: Box<dyn Connect> = match config.get_ssl_mode() {
+            SslMode::Disable => Box::new(ConfigConnectImpl { tls: NoTls }),
+            _ => Box::new(ConfigConnectImpl { tls: settings.roots.connector()? }),
         };
+        let connect = HostByHost::new(driver, &config, CONNECTION_TIMEOUT);
+        let manager = Manager::from_connect(config, connect, recycling);
         let timeouts = Timeouts {
             wait: Some(CONNECTION_TIMEOUT),
             create: Some(CONNECTION_TIMEOUT),
@@ -230,18 +245,24 @@ impl Database {
 
     /// Begins a transaction. `also` is sent in the same message, and its rows are returned.
     ///
-    /// A connection that turns out to be dead is replaced, once.
+    /// A connection that turns out to be dead is replaced, once. So is one that leads to a server which was
+    /// demoted since, as a pooler's can: a new one looks for the host that takes writes.
     ///
     /// # Errors
     /// When no connection can be had, or the server refuses.
     pub async fn begin(&self, begin: &Begin, also: &str) -> Result<(Transaction, Vec<SimpleQueryMessage>)> {
         let sql = format!("{}; {also}", begin.sql());
-        match self.begin_once(begin, &sql).await {
-            Err(error) if error.is_lost_connection() && begin.until.is_none_or(|until| Instant::now() < until) => {
-                self.begin_once(begin, &sql).await
-            }
-            result => result,
+        let error = match self.begin_once(begin, &sql).await {
+            Err(error) if begin.until.is_none_or(|until| Instant::now() < until) => error,
+            result => return result,
+        };
+        if error.is_read_only_server() {
+            // The others are as old, and would pass for alive.
+            self.pool.retain(|_, _| false);
+        } else if !error.is_lost_connection() {
+            return Err(error);
         }
+        self.begin_once(begin, &sql).await
     }
 
     async fn begin_once(&self, begin: &Begin, sql: &str) -> Result<(Transaction, Vec<SimpleQueryMessage>)> {

@@ -15,6 +15,7 @@ pub mod config;
 pub mod database;
 pub mod delivery;
 pub mod feedback;
+mod hosts;
 mod housekeeping;
 mod http;
 pub mod lambda;

@@ -161,6 +161,7 @@ async fn attempt(database: &Database, settings: &PassSettings, call: &Call, run_
         Ok(()) => Ok(Pass::Committed(committed)),
         // The answer is lost, not necessarily the pass.
         Err(error) if error.is_lost_connection() => {
+            tracing::warn!(run.id = %run_id, error = error.loggable(), "the connection broke in COMMIT");
             match was_committed(database, run_id, call.deadline).await.map_err(PassError::Unsettled)? {
                 true => Ok(Pass::Committed(committed)),
                 false => Err(error.into()),
@@ -339,7 +340,7 @@ async fn was_committed(database: &Database, run_id: Uuid, until: Instant) -> Res
             format!("SET LOCAL lock_timeout = {}; SELECT pg_advisory_xact_lock({PASS_LOCK})", SETTLE_FOR.as_millis());
         has_run_row(database, run_id, &lock, until).await?
     };
-    tracing::warn!(run.id = %run_id, committed, "the connection broke in COMMIT; settled by looking for the run's row");
+    tracing::warn!(run.id = %run_id, committed, "settled by looking for the run's row");
     Ok(committed)
 }
 

@@ -2,6 +2,7 @@
 //!
 //! `TEST_DATABASE_URL` (a URL of a superuser's) uses another server instead.
 
+use std::io::Write;
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -120,38 +121,155 @@ fn start() -> Cluster {
     }
 }
 
-/// A server of one test's own, which it may restart.
+/// A server of one test's own, which it may restart, and do worse to.
 pub struct OwnCluster {
     /// URL of an empty database, as a superuser.
     pub url: String,
+    /// Where it listens.
+    pub port: u16,
     bin: PathBuf,
     directory: tempfile::TempDir,
+    /// Whether its data are on a small disk of their own.
+    mounted: bool,
 }
 
 impl OwnCluster {
     /// Starts one; `None`, and says so, where no server is installed.
     pub async fn start() -> Option<Self> {
-        let Some(bin) = server_binaries() else {
-            crate::app::skipped("no PostgreSQL server is installed that a test could restart");
-            return None;
-        };
-        let directory = tempfile::tempdir().unwrap();
-        if is_root() {
-            run(Command::new("chown").arg("postgres").arg(directory.path()));
-        }
-        let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-        let own = Self { url: format!("postgres://postgres@127.0.0.1:{port}/postgres"), bin, directory };
-        run(own.postgres("initdb").args(["--auth=trust", "--username=postgres", "--no-sync"]));
-        let socket = own.directory.path().display();
-        let options =
-            format!("-p {port} -k {socket} -c listen_addresses=127.0.0.1 -c fsync=off -c shared_buffers=16MB");
-        run(own.pg_ctl().args(["-o", &options, "start"]));
+        let own = Self::prepare()?;
+        run(own.initdb());
+        own.start_again();
         Some(own)
+    }
+
+    /// Starts one whose data are on a disk of this many megabytes; `None`, and says so, where that cannot be.
+    pub async fn on_small_disk(megabytes: u32) -> Option<Self> {
+        let mut own = Self::prepare()?;
+        let size = format!("size={megabytes}m");
+        let mount = Command::new("mount").args(["-t", "tmpfs", "-o", &size, "tmpfs"]).arg(own.disk()).output();
+        if !mount.is_ok_and(|output| output.status.success()) {
+            crate::app::skipped("a full disk: nothing can be mounted here, which only root may");
+            return None;
+        }
+        own.mounted = true;
+        if is_root() {
+            run(Command::new("chown").arg("postgres").arg(own.disk()));
+        }
+        run(own.initdb().arg("--wal-segsize=1"));
+        // Nothing but the test writes, and what was written is not kept.
+        own.configure("autovacuum = off\nwal_writer_delay = 10s\nmin_wal_size = 2MB\nmax_wal_size = 16MB");
+        own.start_again();
+        Some(own)
+    }
+
+    /// Starts a standby, without which this one commits nothing from now on. Ends every connection.
+    pub async fn synchronous_standby(&self) -> Self {
+        let standby = Self::prepare().unwrap();
+        self.stop();
+        run(Command::new("cp").arg("-a").arg(self.data()).arg(standby.data()));
+        standby.configure(&format!("primary_conninfo = 'host=127.0.0.1 port={} user=postgres'", self.port));
+        self.start_again();
+        standby.start_again_demoted();
+        let db = crate::app::connect(&self.url).await;
+        db.batch_execute("ALTER SYSTEM SET synchronous_standby_names = '*'").await.unwrap();
+        db.batch_execute("SELECT pg_reload_conf()").await.unwrap();
+        let synchronous = "SELECT FROM pg_stat_replication WHERE sync_state = 'sync'";
+        while db.query(synchronous, &[]).await.unwrap().is_empty() {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        standby
     }
 
     /// Ends every connection, and takes new ones when it returns.
     pub fn restart(&self) {
         run(self.pg_ctl().args(["-m", "fast", "restart"]));
+    }
+
+    /// Shuts it down in good order.
+    pub fn stop(&self) {
+        run(self.pg_ctl().args(["-m", "fast", "stop"]));
+    }
+
+    /// Kills it, as far as it is still alive.
+    pub fn crash(&self) {
+        let _ = self.pg_ctl().args(["-m", "immediate", "stop"]).status();
+    }
+
+    /// Starts it again after it ended.
+    pub fn start_again(&self) {
+        let socket = self.directory.path().display();
+        let options =
+            format!("-p {} -k {socket} -c listen_addresses=127.0.0.1 -c fsync=off -c shared_buffers=16MB", self.port);
+        run(self.pg_ctl().args(["-o", &options, "start"]));
+    }
+
+    /// Starts it again after it ended, as a standby: of nobody, where it is not told of whom.
+    pub fn start_again_demoted(&self) {
+        std::fs::write(self.data().join("standby.signal"), "").unwrap();
+        self.start_again();
+    }
+
+    /// Makes a standby the primary.
+    pub fn promote(&self) {
+        run(self.pg_ctl().arg("promote"));
+    }
+
+    /// What it logged.
+    pub fn log(&self) -> String {
+        std::fs::read_to_string(self.directory.path().join("log")).unwrap()
+    }
+
+    /// Leaves nothing of its disk free.
+    pub fn fill_disk(&self) {
+        let mut ballast = std::fs::File::create(self.disk().join("ballast")).unwrap();
+        for size in [65536, 4096, 1] {
+            while ballast.write_all(&vec![0; size]).is_ok() {}
+        }
+    }
+
+    /// Undoes `fill_disk`.
+    pub fn empty_disk(&self) {
+        std::fs::remove_file(self.disk().join("ballast")).unwrap();
+    }
+
+    fn prepare() -> Option<Self> {
+        let Some(bin) = server_binaries() else {
+            crate::app::skipped("no PostgreSQL server is installed that a test could restart");
+            return None;
+        };
+        let directory = tempfile::tempdir().unwrap();
+        std::fs::create_dir(directory.path().join("disk")).unwrap();
+        if is_root() {
+            run(Command::new("chown").arg("-R").arg("postgres").arg(directory.path()));
+        }
+        let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        Some(Self {
+            url: format!("postgres://postgres@127.0.0.1:{port}/postgres"),
+            port,
+            bin,
+            directory,
+            mounted: false,
+        })
+    }
+
+    /// Adds to its settings.
+    fn configure(&self, settings: &str) {
+        let mut file = std::fs::OpenOptions::new().append(true).open(self.data().join("postgresql.conf")).unwrap();
+        writeln!(file, "{settings}").unwrap();
+    }
+
+    fn disk(&self) -> PathBuf {
+        self.directory.path().join("disk")
+    }
+
+    fn data(&self) -> PathBuf {
+        self.disk().join("data")
+    }
+
+    fn initdb(&self) -> Command {
+        let mut command = self.postgres("initdb");
+        command.args(["--auth=trust", "--username=postgres", "--no-sync"]);
+        command
     }
 
     fn pg_ctl(&self) -> Command {
@@ -163,14 +281,17 @@ impl OwnCluster {
     fn postgres(&self, program: &str) -> Command {
         let mut command = as_postgres(is_root(), &self.bin.join(program));
         // What outlives the command must not hold the test's own output open.
-        command.arg("-D").arg(self.directory.path().join("data")).stdout(Stdio::null()).stderr(Stdio::null());
+        command.arg("-D").arg(self.data()).stdout(Stdio::null()).stderr(Stdio::null());
         command
     }
 }
 
 impl Drop for OwnCluster {
     fn drop(&mut self) {
-        let _ = self.pg_ctl().args(["-m", "immediate", "stop"]).status();
+        self.crash();
+        if self.mounted {
+            let _ = Command::new("umount").arg("--lazy").arg(self.disk()).status();
+        }
     }
 }
 
@@ -204,7 +325,8 @@ fn as_postgres(root: bool, program: &Path) -> Command {
     }
 }
 
-fn run(command: &mut Command) {
+fn run(mut command: impl std::borrow::BorrowMut<Command>) {
+    let command = command.borrow_mut();
     let output = command.output().unwrap_or_else(|error| panic!("{command:?}: {error}"));
     assert!(output.status.success(), "{command:?}: {}", String::from_utf8_lossy(&output.stderr));
 }

@@ -1,12 +1,10 @@
 //! What SES says of a message later: twice, late, out of order, before our own record, of messages that are not ours.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use hmac::{Hmac, KeyInit, Mac};
 use serde_json::{Value, json};
 use sha2::Sha256;
-use tokio::sync::Notify;
 use uuid::Uuid;
 
 use crate::app::{App, connect, hours, minutes, noon};
@@ -249,10 +247,10 @@ async fn in_whatever_order_events_and_our_own_record_come_the_end_is_the_same() 
     for (round, order) in orders.iter().enumerate() {
         for answered in [true, false] {
             app.ses.clear();
-            let answer = Arc::new(Notify::new());
-            app.ses.answer({
-                let answer = answer.clone();
-                move |_| Answer::When(answer.clone(), answered)
+            let (answer, held) = tokio::sync::watch::channel(false);
+            app.ses.answer(move |_| {
+                let then = if answered { Answer::Sent } else { Answer::Error(500, "InternalFailure", "oops") };
+                Answer::Held(held.clone(), Box::new(then))
             });
             let booking = app.confirmed(noon() + hours(24)).await;
             let noon = noon().to_rfc3339();
@@ -263,7 +261,7 @@ async fn in_whatever_order_events_and_our_own_record_come_the_end_is_the_same() 
                 let mut recorded = false;
                 for step in order {
                     if *step == "record" {
-                        answer.notify_one();
+                        answer.send(true).unwrap();
                         app.waits_for(
                             "SELECT NOT EXISTS (SELECT FROM booking_automation_events WHERE status = 'sending')",
                         )
@@ -364,7 +362,8 @@ async fn an_address_that_bounced_for_good_or_complained_gets_nothing_until_it_is
 #[tokio::test]
 async fn what_says_nothing_of_the_next_message_suppresses_nobody() {
     let app = App::new().await;
-    let changes: [(&str, fn(&mut Value)); 5] = [
+    type Change = fn(&mut Value);
+    let changes: [(&str, Change); 5] = [
         ("ses-bounce", |detail| detail["bounce"]["bounceType"] = "Transient".into()),
         ("ses-bounce", |detail| detail["bounce"]["bounceType"] = "Undetermined".into()),
         ("ses-complaint", |detail| detail["complaint"]["complaintFeedbackType"] = "not-spam".into()),

@@ -141,7 +141,7 @@ async fn an_overlapping_pass_skips_at_once_while_another_is_really_running() {
 
 #[tokio::test]
 async fn a_connection_cut_before_in_or_after_commit_leaves_all_or_nothing() {
-    for cut in [Cut::Before, Cut::Within, Cut::After] {
+    for cut in [Cut::Before, Cut::Within, Cut::After, Cut::Panic] {
         let mut app = App::new().await;
         let id = app.confirmed(noon()).await;
         let due = app.confirmed(noon() + hours(24)).await;
@@ -152,7 +152,7 @@ async fn a_connection_cut_before_in_or_after_commit_leaves_all_or_nothing() {
 
         let runs: Vec<String> = app.column("SELECT outcome FROM automation_runs ORDER BY created_at", &[]).await;
         match cut {
-            Cut::Never | Cut::Forever => unreachable!("not among them"),
+            Cut::Never | Cut::Begin | Cut::Forever => unreachable!("not among them"),
             // Nothing of it but the failed run's row.
             Cut::Before => {
                 assert!(!said.success);
@@ -164,7 +164,7 @@ async fn a_connection_cut_before_in_or_after_commit_leaves_all_or_nothing() {
                 assert_eq!(events, 0);
             }
             // Committed, as the run's row told, and delivered.
-            Cut::Within | Cut::After => {
+            Cut::Within | Cut::After | Cut::Panic => {
                 assert_eq!(said.summary()["reminders"]["sent"], 1, "{cut:?} {}", said.stderr);
                 assert!(said.stderr.contains("settled by looking"), "{}", said.stderr);
                 assert_eq!(runs, ["completed"]);

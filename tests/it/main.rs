@@ -9,6 +9,7 @@ mod cluster;
 mod delivery;
 mod demo;
 mod deployment;
+mod failures;
 mod feedback;
 mod guarantees;
 mod housekeeping;

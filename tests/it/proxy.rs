@@ -1,5 +1,5 @@
-//! A TCP proxy in front of PostgreSQL: breaks the connection at the first COMMIT that is a message of its own, or
-//! counts round trips.
+//! A TCP proxy in front of PostgreSQL: breaks the connection at one BEGIN, or at one COMMIT that is a message of its own, or
+//! counts round trips. And a pooler, which changes the server under a connection.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -8,20 +8,27 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 
-/// Where to break it: before, in or after COMMIT.
+/// Where to break it: before, in or after COMMIT, or at BEGIN.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Cut {
     /// Nowhere.
     Never,
+    /// The server never sees the BEGIN.
+    Begin,
     /// The server never sees the COMMIT.
     Before,
-    /// The server gets it, and the connection is gone before it answers.
+    /// The server gets it and does it, and none of its answers comes through.
     Within,
     /// The server answered, and the client never sees it.
     After,
     /// As `Within`, and from then on there is no way to the server.
     Forever,
+    /// As `After`, and the client is told that the server broke down.
+    Panic,
 }
+
+/// What a server says that breaks down for want of room in its log.
+const PANIC: &[u8] = b"E\0\0\0\x33SPANIC\0VPANIC\0C53100\0MNo space left on device\0\0";
 
 /// The proxy.
 pub struct Proxy {
@@ -33,6 +40,8 @@ pub struct Proxy {
 #[derive(Default)]
 struct State {
     cut: AtomicBool,
+    /// How many COMMITs there have been, or BEGINs.
+    counted: AtomicU64,
     /// Whether the last bytes came from the server.
     answered: AtomicBool,
     round_trips: AtomicU64,
@@ -42,20 +51,29 @@ struct State {
 }
 
 impl Proxy {
-    /// Starts one in front of the server in `url`.
+    /// Starts one in front of the server in `url`, which cuts at the first COMMIT.
     pub async fn start(url: &str, cut: Cut) -> Self {
+        Self::start_at(url, cut, 1).await
+    }
+
+    /// Starts one that cuts at the COMMIT, or BEGIN, with this number, from 1, and at no other.
+    pub async fn start_at(url: &str, cut: Cut, number: u64) -> Self {
         let (user, rest) = url.split_once('@').unwrap();
         let (server, database) = rest.split_once('/').unwrap();
-        let (address, proxy) = Self::of(server, cut).await;
+        let (address, proxy) = Self::listen(server, cut, number).await;
         Self { url: format!("{user}@{address}/{database}"), ..proxy }
     }
 
     /// Starts one in front of any server; its address.
     pub async fn of(server: &str, cut: Cut) -> (SocketAddr, Self) {
+        Self::listen(server, cut, 1).await
+    }
+
+    async fn listen(server: &str, cut: Cut, number: u64) -> (SocketAddr, Self) {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let state = Arc::new(State::default());
-        tokio::spawn(accept(listener, server.to_owned(), cut, state.clone()));
+        tokio::spawn(accept(listener, server.to_owned(), cut, number, state.clone()));
         (address, Self { url: String::new(), state })
     }
 
@@ -80,16 +98,16 @@ impl Proxy {
     }
 }
 
-async fn accept(listener: TcpListener, server: String, cut: Cut, state: Arc<State>) {
+async fn accept(listener: TcpListener, server: String, cut: Cut, number: u64, state: Arc<State>) {
     while let Ok((client, _)) = listener.accept().await {
         if cut == Cut::Forever && state.cut.load(Ordering::SeqCst) {
             continue;
         }
-        tokio::spawn(relay(client, server.clone(), cut, state.clone()));
+        tokio::spawn(relay(client, server.clone(), cut, number, state.clone()));
     }
 }
 
-async fn relay(client: TcpStream, server: String, cut: Cut, state: Arc<State>) {
+async fn relay(client: TcpStream, server: String, cut: Cut, cut_at: u64, state: Arc<State>) {
     let upstream = TcpStream::connect(server).await.unwrap();
     let number = state.connections.fetch_add(1, Ordering::SeqCst) + 1;
     let (mut from_client, mut to_client) = client.into_split();
@@ -99,14 +117,27 @@ async fn relay(client: TcpStream, server: String, cut: Cut, state: Arc<State>) {
         let (committing, state) = (committing.clone(), state.clone());
         async move {
             let mut buffer = vec![0; 65536];
+            let mut to_client = Some(&mut to_client);
             loop {
                 let Ok(count @ 1..) = from_server.read(&mut buffer).await else { return };
                 state.answered.store(true, Ordering::SeqCst);
-                // CommandComplete of the COMMIT: the server has done it.
-                if committing.load(Ordering::SeqCst) && contains(&buffer[..count], b"COMMIT\0") {
-                    return;
+                if committing.load(Ordering::SeqCst) {
+                    if [Cut::Within, Cut::Forever].contains(&cut)
+                        && let Some(to_client) = to_client.take()
+                    {
+                        let _ = to_client.shutdown().await;
+                    }
+                    // CommandComplete of the COMMIT: the server has done it.
+                    if contains(&buffer[..count], b"COMMIT\0") {
+                        if let (Cut::Panic, Some(to_client)) = (cut, to_client) {
+                            let _ = to_client.write_all(PANIC).await;
+                        }
+                        return;
+                    }
                 }
-                if to_client.write_all(&buffer[..count]).await.is_err() {
+                if let Some(to_client) = &mut to_client
+                    && to_client.write_all(&buffer[..count]).await.is_err()
+                {
                     return;
                 }
             }
@@ -122,20 +153,23 @@ async fn relay(client: TcpStream, server: String, cut: Cut, state: Arc<State>) {
             if state.answered.swap(false, Ordering::SeqCst) {
                 state.round_trips.fetch_add(1, Ordering::SeqCst);
             }
-            let is_commit = cut != Cut::Never
-                && contains(&buffer[..count], b"\0\0\0\x0bCOMMIT\0")
-                && !state.cut.swap(true, Ordering::SeqCst);
-            if is_commit && cut == Cut::Before {
-                return;
-            }
-            if is_commit && cut == Cut::After {
+            let statement: &[u8] = if cut == Cut::Begin { b"BEGIN ISOLATION LEVEL" } else { b"\0\0\0\x0bCOMMIT\0" };
+            let is_here = cut != Cut::Never
+                && contains(&buffer[..count], statement)
+                && state.counted.fetch_add(1, Ordering::SeqCst) + 1 == cut_at;
+            if is_here {
+                state.cut.store(true, Ordering::SeqCst);
+                if [Cut::Begin, Cut::Before].contains(&cut) {
+                    return;
+                }
                 committing.store(true, Ordering::SeqCst);
             }
             if to_server.write_all(&buffer[..count]).await.is_err() {
                 return;
             }
-            if is_commit && [Cut::Within, Cut::Forever].contains(&cut) {
-                return;
+            if is_here && [Cut::Within, Cut::Forever].contains(&cut) {
+                // The client will give up; the server is still to answer.
+                std::future::pending::<()>().await;
             }
         }
     };
@@ -143,6 +177,55 @@ async fn relay(client: TcpStream, server: String, cut: Cut, state: Arc<State>) {
     tokio::select! {
         () = answers => {}
         () = requests => {}
+    }
+}
+
+/// A pooler, as far as a test needs one: a connection to it outlives the server's, and goes on with whatever
+/// server answers there next. Without TLS, and for a user without a password.
+pub async fn pooler(server: &str) -> SocketAddr {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let server = server.to_owned();
+    tokio::spawn(async move {
+        while let Ok((client, _)) = listener.accept().await {
+            tokio::spawn(pool(client, server.clone()));
+        }
+    });
+    address
+}
+
+async fn pool(mut client: TcpStream, server: String) -> std::io::Result<()> {
+    let (mut asked, mut said) = (vec![0; 65536], vec![0; 65536]);
+    let count = client.read(&mut asked).await?;
+    let startup = asked[..count].to_vec();
+    let mut upstream = TcpStream::connect(&server).await?;
+    upstream.write_all(&startup).await?;
+    let mut gone = false;
+    loop {
+        tokio::select! {
+            count = client.read(&mut asked) => {
+                let count = count?;
+                if count == 0 {
+                    return Ok(());
+                }
+                if std::mem::take(&mut gone) {
+                    upstream = TcpStream::connect(&server).await?;
+                    upstream.write_all(&startup).await?;
+                    // The client has been greeted before.
+                    let mut greeting = Vec::new();
+                    while !greeting.ends_with(b"Z\0\0\0\x05I") {
+                        greeting.push(upstream.read_u8().await?);
+                    }
+                }
+                upstream.write_all(&asked[..count]).await?;
+            }
+            count = upstream.read(&mut said), if !gone => match count {
+                Ok(0) | Err(_) => gone = true,
+                // That it is shut down.
+                Ok(count) if contains(&said[..count], b"C57P01\0") => {}
+                Ok(count) => client.write_all(&said[..count]).await?,
+            }
+        }
     }
 }
 

@@ -54,8 +54,8 @@ pub enum Answer {
     Silence,
     /// 200, after a while.
     Slow(Duration),
-    /// When the test says so: 200, or an answer that tells nothing.
-    When(Arc<tokio::sync::Notify>, bool),
+    /// Another answer, as soon as the test lets go.
+    Held(tokio::sync::watch::Receiver<bool>, Box<Answer>),
     /// 200 with something that SES would not say.
     Rubbish(&'static str),
 }
@@ -163,7 +163,12 @@ async fn send(State(shared): State<Arc<Shared>>, headers: HeaderMap, body: Bytes
         mails.len()
     };
     shared.arrived.notify_waiters();
-    let answer = (shared.rule.lock().unwrap())(&mail);
+    let mut answer = (shared.rule.lock().unwrap())(&mail);
+    while let Answer::Held(mut released, then) = answer {
+        // Also when the test has ended.
+        let _ = released.wait_for(|released| *released).await;
+        answer = *then;
+    }
     let sent = move || axum::Json(json!({"MessageId": format!("message-{number}")})).into_response();
     let error = |status, code: &'static str, message: &str| {
         let status = StatusCode::from_u16(status).unwrap();
@@ -175,16 +180,8 @@ async fn send(State(shared): State<Arc<Shared>>, headers: HeaderMap, body: Bytes
             tokio::time::sleep(time).await;
             sent()
         }
-        Answer::Silence => std::future::pending().await,
+        Answer::Silence | Answer::Held(..) => std::future::pending().await,
         Answer::Rubbish(body) => ([("content-type", "application/json")], body).into_response(),
-        Answer::When(now, true) => {
-            now.notified().await;
-            sent()
-        }
-        Answer::When(now, false) => {
-            now.notified().await;
-            error(500, "InternalFailure", "oops")
-        }
         Answer::Error(status, code, message) => error(status, code, message),
     }
 }
