@@ -2,7 +2,7 @@
 CARGO ?= cargo
 DEMO = --manifest-path demo/Cargo.toml --target-dir target/demo
 
-.PHONY: test demo postgres judges release
+.PHONY: test demo postgres judges release bench size
 
 # Format, lints and all tests, on a throw-away PostgreSQL cluster; the demo is built first, since a test runs it.
 test: postgres
@@ -29,3 +29,13 @@ judges:
 
 release:
 	$(CARGO) build --locked --release
+
+# The program beside what one would use instead, into docs/BENCHMARKS.md: under 20 minutes on two cores. PART=idle runs one
+# part (bench/bench.py tells which there are), BENCH=full more rounds.
+bench:
+	@sh scripts/benchmarks
+	@python3 bench/bench.py
+
+# What the function weighs, and what of it comes from where.
+size:
+	@sh scripts/size

@@ -81,6 +81,8 @@ pub struct Committed {
     pub flags_due: bool,
     /// Whether something is older than is kept.
     pub any_old: bool,
+    /// Whether a sweep is to follow.
+    pub sweep: bool,
 }
 
 /// What is due, asked before anything is written.
@@ -154,7 +156,8 @@ async fn attempt(database: &Database, settings: &PassSettings, call: &Call, run_
         duration_ms: u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX),
     };
     let claimable = due.claimable + verdicts.pending > 0;
-    let committed = Committed { work, claimable, flags_due: due.flags, any_old: due.any_old };
+    let committed =
+        Committed { work, claimable, flags_due: due.flags, any_old: due.any_old, sweep: due.watermark.sweep };
     // More than one pass takes: the next one looks at everything.
     let looked_through = if verdicts.more { Timestamp::NegInfinity } else { Timestamp::Value(as_of) };
     match commit(transaction, call, &work, looked_through, &due.watermark.rules_digest).await {
@@ -218,7 +221,7 @@ async fn ask(
                 EXISTS (SELECT FROM booking_automation_looks) OR {reminders},
                 EXISTS (SELECT FROM booking_automation_events WHERE flag_due),
                 waiting.pending, waiting.claimable, waiting.oldest_due_at,
-                watermark.digest, watermark.looked_through, watermark.sweep,
+                watermark.digest, watermark.looked_through, watermark.everything, watermark.sweep,
                 EXISTS (SELECT FROM automation_runs
                          WHERE webhook_id = $4
                            AND created_at > now() - interval '{WEBHOOK_ID_MINUTES} minutes'),
@@ -255,9 +258,14 @@ async fn ask(
         flags: row.get(3),
         backlog,
         claimable,
-        watermark: Watermark { rules_digest: row.get(7), looked_through: row.get(8), sweep: row.get(9) },
-        duplicate_request: row.get(10),
-        any_old: row.get::<_, Option<bool>>(11).unwrap_or_default(),
+        watermark: Watermark {
+            rules_digest: row.get(7),
+            looked_through: row.get(8),
+            everything: row.get(9),
+            sweep: row.get(10),
+        },
+        duplicate_request: row.get(11),
+        any_old: row.get::<_, Option<bool>>(12).unwrap_or_default(),
     })
 }
 
@@ -372,6 +380,23 @@ async fn record_failure(
         rules_digest: None,
     };
     transaction.commit_after(async |transaction| row.insert(transaction, &call.cause).await).await
+}
+
+/// Looks for what was written past the triggers, under the pass's lock. What it finds is pending for the next call; what
+/// goes wrong is logged, and tried again in an hour.
+pub(crate) async fn sweep(database: &Database, call: &Call, run_id: Uuid) {
+    let swept = async {
+        let (transaction, rows) = database.begin(&begin(call), &take_lock()).await?;
+        let Some(as_of) = clock(&rows) else {
+            // A pass is under way, and would have to wait.
+            return transaction.rollback().await;
+        };
+        reminders::sweep(&transaction, call.as_of.unwrap_or(as_of), run_id).await?;
+        transaction.commit().await
+    };
+    if let Err(error) = swept.await {
+        tracing::error!(error = error.loggable(), "the look at all bookings failed; the next hour's tries again");
+    }
 }
 
 /// What a pass would do now.

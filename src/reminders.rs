@@ -3,8 +3,9 @@
 //! A pass remembers up to which due time it looked (`automation_runs.looked_through`), so that the next
 //! one reads a single range of the index on the start per rule: what is due costs, not what is stored.
 //! Bookings that came into force or were moved since then may have due times before that range; the
-//! triggers queue them in `booking_automation_looks`. Both only find candidates. The UNIQUE key decides,
-//! and the first pass of each hour, and the first after the rules changed, looks at everything.
+//! triggers queue them in `booking_automation_looks`. Both only find candidates; the UNIQUE key decides. The first pass
+//! after the rules changed looks at everything. What was written past the triggers a [`sweep`] finds, once an hour, in a
+//! transaction of its own: it reads far more than a pass, and must not hold what the pass has locked for as long.
 
 use chrono::{DateTime, Utc};
 use tokio_postgres::types::{Timestamp, ToSql, Type};
@@ -32,18 +33,20 @@ pub(crate) const ANY_DUE: &str = "EXISTS (
             SELECT FROM bookings b
              WHERE b.status = 'confirmed'
                AND b.scheduled_at > $1 AND b.scheduled_at <= $1 + r.lead
-               AND b.scheduled_at > CASE WHEN w.sweep THEN '-infinity' ELSE w.looked_through END + r.lead AND b.scheduled_at >= r.effective_from + r.lead
+               AND b.scheduled_at > CASE WHEN w.everything THEN '-infinity' ELSE w.looked_through END + r.lead
+               AND b.scheduled_at >= r.effective_from + r.lead
              LIMIT 1) AS due
      WHERE r.active)";
 
-/// Where the pass stands: the latest pass before `$1`, or from the beginning at the first pass of an hour
-/// and when the rules are not the ones that it judged by.
+/// Where the pass stands: at the latest pass before `$1`, or at the beginning when the rules are not the ones that it
+/// judged by. The first pass after seven minutes past an hour,
+/// when fewer reminders are due than at the quarters, is followed by a sweep.
 pub(crate) const WATERMARK: &str = "rules AS MATERIALIZED (
     SELECT md5(coalesce(string_agg(format('%s|%s|%s|%s|%s|%s', name, audience, lead, channels, active, effective_from),
                                    ',' ORDER BY name, audience), '')) AS digest
       FROM reminder_rules
 ), latest AS MATERIALIZED (
-    SELECT looked_through, rules_digest
+    SELECT as_of, looked_through, rules_digest
       FROM automation_runs
      WHERE outcome = 'completed' AND as_of < $1
      ORDER BY as_of DESC
@@ -51,7 +54,8 @@ pub(crate) const WATERMARK: &str = "rules AS MATERIALIZED (
 ), watermark AS MATERIALIZED (
     SELECT rules.digest,
            coalesce(latest.looked_through, '-infinity') AS looked_through,
-           coalesce(latest.looked_through < date_trunc('hour', $1) OR latest.rules_digest <> rules.digest, true) AS sweep
+           coalesce(latest.rules_digest <> rules.digest, true) AS everything,
+           coalesce(latest.as_of < date_trunc('hour', $1 - interval '7 minutes') + interval '7 minutes', false) AS sweep
       FROM rules LEFT JOIN latest ON true
 )";
 
@@ -60,7 +64,9 @@ pub(crate) const WATERMARK: &str = "rules AS MATERIALIZED (
 pub(crate) struct Watermark {
     /// Due times up to here have their verdicts; -infinity: none has.
     pub(crate) looked_through: Timestamp<DateTime<Utc>>,
-    /// Look at everything once more: the first pass of an hour, or after the rules changed.
+    /// Look at everything once more: the first pass of all, or after the rules changed.
+    pub(crate) everything: bool,
+    /// A sweep is to follow.
     pub(crate) sweep: bool,
     /// Of the rules in force.
     pub(crate) rules_digest: String,
@@ -77,7 +83,7 @@ pub(crate) struct Verdicts {
     pub(crate) more: bool,
 }
 
-/// Enqueues what became due. Two statements, and two more in a sweep.
+/// Enqueues what became due. Two statements.
 pub(crate) async fn enqueue(
     transaction: &Transaction,
     as_of: DateTime<Utc>,
@@ -89,11 +95,11 @@ pub(crate) async fn enqueue(
              RETURNING booking_id";
     let looks = transaction.query(take, &[(&LOOKS_LIMIT, Type::INT8)]).await?;
     let looks: Vec<Uuid> = looks.iter().map(|row| row.get(0)).collect();
-    if watermark.sweep {
-        match sweep(transaction, as_of, &looks, run_id).await {
-            // A sweep repairs what should not happen: it must not keep the pass from what does.
+    if watermark.everything {
+        match give_verdicts(transaction, as_of, Timestamp::NegInfinity, &looks, run_id).await {
+            // It looks back: it must not keep the pass from what became due now.
             Err(error) if error.is_of_a_row() || error.is_statement_timeout() => {
-                tracing::error!(error = error.loggable(), "the look at all bookings failed; the next hour tries again");
+                tracing::error!(error = error.loggable(), "the look at all bookings failed; the next hour's goes on");
             }
             result => return result,
         }
@@ -101,8 +107,8 @@ pub(crate) async fn enqueue(
     give_verdicts(transaction, as_of, watermark.looked_through, &looks, run_id).await
 }
 
-/// Looks at every confirmed booking within the longest lead, those written past the triggers included.
-async fn sweep(transaction: &Transaction, as_of: DateTime<Utc>, looks: &[Uuid], run_id: Uuid) -> Result<Verdicts> {
+/// Looks at every confirmed booking within the longest lead, those written past the triggers included. Two statements.
+pub(crate) async fn sweep(transaction: &Transaction, as_of: DateTime<Utc>, run_id: Uuid) -> Result<Verdicts> {
     let adopt =
         async |transaction: &Transaction| transaction.execute(ADOPT_STRAYS, &[(&as_of, Type::TIMESTAMPTZ)]).await;
     let strays = transaction.in_savepoint(transaction.statement_timeout() / 2, adopt).await?;
@@ -112,7 +118,7 @@ async fn sweep(transaction: &Transaction, as_of: DateTime<Utc>, looks: &[Uuid], 
             "bookings were moved past the triggers; their reminders are armed again"
         );
     }
-    give_verdicts(transaction, as_of, Timestamp::NegInfinity, looks, run_id).await
+    give_verdicts(transaction, as_of, Timestamp::NegInfinity, &[], run_id).await
 }
 
 async fn give_verdicts(
@@ -157,7 +163,7 @@ pub(crate) async fn preview(
         "{} SELECT count(*) FILTER (WHERE reason IS NULL), count(*) FILTER (WHERE reason IS NOT NULL) FROM verdict",
         verdicts(NO_ADDRESS)
     );
-    let looked_through = if watermark.sweep { Timestamp::NegInfinity } else { watermark.looked_through };
+    let looked_through = if watermark.everything { Timestamp::NegInfinity } else { watermark.looked_through };
     let row = transaction.query_one(&sql, &parameters(&as_of, &looked_through, &looks)).await?;
     Ok(Verdicts { pending: row.get(0), skipped: row.get(1), more: false })
 }

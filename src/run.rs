@@ -52,7 +52,8 @@ pub async fn run(automation: &Automation, call: &Call) -> std::result::Result<Su
 async fn pass_and_deliver(automation: &Automation, call: &Call) -> std::result::Result<Summary, PassError> {
     let Automation { database, settings, mailer } = automation;
     let started = Instant::now();
-    let Committed { mut work, claimable, flags_due, any_old } = match pass::run(database, settings, call).await? {
+    let Committed { mut work, claimable, flags_due, any_old, sweep } = match pass::run(database, settings, call).await?
+    {
         Pass::Committed(committed) => committed,
         Pass::Skipped(reason) => {
             let duration_ms = milliseconds_since(started);
@@ -72,6 +73,9 @@ async fn pass_and_deliver(automation: &Automation, call: &Call) -> std::result::
     }
     if claimable || flags_due {
         delivery::project_flags(database, call.deadline).await;
+    }
+    if sweep {
+        pass::sweep(database, call, work.run_id).await;
     }
     if any_old {
         housekeeping::prune(database, settings.retention, call).await;

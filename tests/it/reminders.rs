@@ -362,9 +362,12 @@ async fn what_was_written_past_the_triggers_is_found_within_the_hour() {
     let added = app.booking("confirmed", noon() + hours(20)).await;
     app.db.batch_execute("SET session_replication_role = DEFAULT").await.unwrap();
 
-    app.run(noon() + minutes(59)).await;
+    app.run(noon() + minutes(6)).await;
     assert!(app.reminders(added).await.is_empty(), "nothing told the pass");
-    app.run(noon() + minutes(60)).await;
+    // Once an hour, after the pass.
+    app.run(noon() + minutes(7)).await;
+    assert_eq!(app.reminders(added).await, ["24h pending"]);
+    app.run(noon() + minutes(8)).await;
     assert_eq!(app.reminders(added).await, ["24h completed"]);
     assert_eq!(app.reminders(moved).await, ["24h completed", "24h completed"]);
 }

@@ -1,0 +1,235 @@
+"""What the run measured, as docs/BENCHMARKS.md with its charts, or on the terminal."""
+import json
+import os
+import platform
+import re
+import statistics
+import subprocess
+
+from services import PROGRAM, ROOT, WORK
+
+OURS, LIMIT = "booking-automation", "the limit"
+NAMES = {"phase1": "the Phase 1 loop", "pgboss": "pg-boss", "graphile": "graphile-worker", "bullmq": "BullMQ"}
+DOCS = ROOT / "docs"
+
+
+def name(who):
+    return NAMES.get(who, who)
+
+
+def number(value):
+    """Three significant digits, thousands apart."""
+    if value >= 100:
+        return f"{value:,.0f}".replace(",", " ")
+    return f"{value:.3g}" if value >= 0.001 else f"{value:.1e}"
+
+
+def spread(values):
+    return f"{number(statistics.median(values))} ({number(min(values))}–{number(max(values))})"
+
+
+def table(head, rows):
+    lines = [head, ["---"] + ["---:"] * (len(head) - 1), *rows]
+    return "\n".join("| " + " | ".join(map(str, line)) + " |" for line in lines) + "\n"
+
+
+def paired(ours, others):
+    """Median of the ratios, round by round: the machine's mood cancels out."""
+    return statistics.median(other / our for our, other in zip(ours, others))
+
+
+def chart(file, title, unit, values):
+    """Horizontal bars on a logarithmic scale, as SVG; readable in the dark, too."""
+    import math
+
+    low, high = min(values.values()), max(values.values())
+    bottom = math.floor(math.log10(low) - 0.3)
+    span = math.log10(high) - bottom
+    height = 44 + 30 * len(values)
+    bars = []
+    for index, (label, value) in enumerate(values.items()):
+        y, width = 40 + 30 * index, 400 * (math.log10(value) - bottom) / span
+        color = "#0a7d5c" if label == OURS else "#8a8f98"
+        bars.append(f'<text x="190" y="{y + 15}" text-anchor="end">{label}</text><rect x="200" y="{y}" width="{width:.1f}" height="20" '
+                    f'rx="3" fill="{color}"/><text x="{206 + width:.1f}" y="{y + 15}">{number(value)}</text>')
+    style = "text{font:13px system-ui,sans-serif;fill:#24292f}@media(prefers-color-scheme:dark){text{fill:#e6edf3}}"
+    (DOCS / "bench").mkdir(exist_ok=True)
+    (DOCS / "bench" / file).write_text(
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 720 {height}" width="720" role="img" aria-label="{title}"><style>{style}</style>'
+        f'<text x="200" y="20" font-weight="bold">{title} ({unit}, logarithmic)</text>{"".join(bars)}</svg>\n')
+    return f"![{title}](bench/{file})\n"
+
+
+def lines(file, title, unit, series):
+    """Lines over days, each scaled to its own largest value."""
+    paths, colors = [], ["#0a7d5c", "#b35900", "#3b6fd4", "#8a8f98"]
+    for index, (label, values) in enumerate(series.items()):
+        top = max(values) or 1
+        points = " ".join(f"{40 + 640 * day / max(len(values) - 1, 1):.1f},{220 - 170 * value / top:.1f}" for day, value in enumerate(values))
+        paths.append(f'<polyline points="{points}" fill="none" stroke="{colors[index]}" stroke-width="2"/>'
+                     f'<text x="{40 + 165 * index}" y="244" fill="{colors[index]}" style="fill:{colors[index]}">{label}, at most {number(top)}</text>')
+    style = "text{font:12px system-ui,sans-serif;fill:#24292f}@media(prefers-color-scheme:dark){text{fill:#e6edf3}}"
+    (DOCS / "bench").mkdir(exist_ok=True)
+    (DOCS / "bench" / file).write_text(
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 720 256" width="720" role="img" aria-label="{title}"><style>{style}</style>'
+        f'<text x="40" y="20" font-weight="bold" font-size="13">{title} ({unit})</text>'
+        f'<path d="M40 30V220H680" fill="none" stroke="#8a8f98"/>{"".join(paths)}</svg>\n')
+    return f"![{title}](bench/{file})\n"
+
+
+def races(kind, figures, charted):
+    text = ""
+    for count, seconds in figures.items():
+        rows = []
+        for who, values in seconds.items():
+            ratio = "" if who == OURS else f"{paired(seconds[OURS], values):.2f} ×"
+            rows.append([name(who), number(count / statistics.median(values)), spread(values), ratio])
+        text += f"\n**{count:,} due**\n\n".replace(",", " ") + table([kind, "per second", "seconds (least–most)", "of ours"], rows)
+        if count == charted:
+            speeds = {name(who): count / statistics.median(values) for who, values in seconds.items()}
+            text += "\n" + chart(f"{kind}.svg", f"{kind}, {count:,} due".replace(",", " "), "per second", speeds)
+    return text
+
+
+def part_transitions(figures):
+    return ("## Status changes\n\nOurs: the whole process, from its start to its end. The queues: from the worker's start, connected, to the last job that "
+            "is recorded as done; that the jobs were enqueued, one a booking, is not in it. The limit: one UPDATE with its audit rows, in psql, our "
+            f"triggers off.\n{races('transitions', figures['transitions'], 10_000)}")
+
+
+def part_reminders(figures):
+    return (f"## Reminders\n\nAll send to the same endpoint, which answers after 20 ms. Ours with {figures['run']['concurrency']} in flight; the limit is an "
+            f"HTTP client (wrk) with as many connections and nothing else to do; the peers with what their settings below allow.\n"
+            f"{races('reminders', figures['reminders'], 1_000)}")
+
+
+def part_idle(figures):
+    idle = figures["idle"]
+    base = idle["times"]["an empty table"]
+    rows = [[who, spread(values), f"{statistics.median(value / empty for value, empty in zip(values, base)):.2f} ×", number(idle["looks"][who])]
+            for who, values in idle["times"].items()]
+    peers = [[name(who), number(said["idle_ms_median"]), said["method"]] for who, said in idle["peers"].items()]
+    return ("## An idle minute\n\nA warm function, from the invocation to its answer, over the Lambda Runtime API; in turns. One call an hour "
+            "looks at all bookings within the longest lead once more, after the pass was committed; it is in a column of its own.\n\n"
+            + table(["stored", "ms (least–most)", "of an empty table", "once an hour, ms"], rows)
+            + "\nThe peers ask without a process around them, on 1 million stored bookings and an empty queue:\n\n"
+            + table(["", "ms, median", "what is timed"], peers))
+
+
+def part_start(figures):
+    start = figures["start"]
+    base = start["an empty Rust function"]
+    ours = start["booking-automation, a pass"]
+    rows = [[who, spread(values), f"{paired(base, values):.2f} ×", f"{paired(ours, values):.2f} ×"] for who, values in start.items()]
+    medians = {who: statistics.median(values) for who, values in start.items()}
+    return ("## Cold start\n\nFrom the start of the process to its first answer over the Lambda Runtime API. A pass includes the connection to PostgreSQL, "
+            "with TLS and the certificate verified.\n\n" + table(["", "ms (least–most)", "of the empty one", "of our pass"], rows)
+            + "\n" + chart("start.svg", "Process start to first answer", "ms", medians))
+
+
+def part_memory(figures):
+    memory = figures["memory"]
+    return (f"## Memory\n\n{number(memory['sent'])} reminders in one call, 64 in flight: **{memory['peak_kb'] / 1024:.1f} MiB** peak resident, "
+            f"{number(memory['seconds'])} s, {number(memory['sent'] / memory['seconds'])} a second.\n")
+
+
+def part_cost(figures):
+    rows = [[work if who == OURS else "", name(who), number(cost["round_trips"]), number(cost["statements"]), number(cost["wal"]), number(cost["dead"])]
+            for work, costs in figures["cost"].items() for who, cost in costs.items()]
+    return ("## What it costs the database\n\nRound trips are counted on the wire, connections included; statements by pg_stat_statements, those in our triggers "
+            "not; WAL as the server wrote it; dead rows are versions that an UPDATE or DELETE left behind, in all tables. The queues' figures are those of "
+            "the work alone, without the enqueueing.\n\n" + table(["work", "", "round trips", "statements", "WAL bytes", "dead rows"], rows))
+
+
+def part_latency(figures):
+    latency = figures["latency"]
+    return ("## A database in another building\n\n5 ms are added to each round trip to PostgreSQL. BullMQ's Redis stays near.\n"
+            + races("transitions, far", {1_000: latency["transitions"]}, None) + races("reminders, far", {1_000: latency["reminders"]}, None)
+            + f"\nAn idle pass of a warm function: {spread(latency['idle'])} ms.\n")
+
+
+def part_plans(figures):
+    (DOCS / "PLANS.md").write_text(
+        "# Plans\n\nEvery statement of a busy pass (1 000 status changes, 1 000 reminders) and of the idle one after it, on 10 million stored bookings, as "
+        "`auto_explain` logged it: ANALYZE, BUFFERS, without the nodes' times. Written by `make bench`.\n"
+        + "".join(f"\n```\n{plan}\n```\n" for plan in figures["plans"]))
+    return f"## Plans\n\n[PLANS.md](PLANS.md) has the plan of each of the {len(figures['plans'])} statements of a pass on 10 million stored bookings.\n"
+
+
+def part_soak(figures):
+    days = figures["soak"]
+    (WORK / "soak.json").write_text(json.dumps(days))
+    series = {"resident kB": [day["resident_kb"] for day in days], "bytes": [day["bytes"] for day in days],
+              "pass, ms (median)": [day["pass_ms_median"] for day in days], "events": [day["events"] for day in days]}
+    last = days[-1]
+    return (f"## Soak\n\n{len(days)} simulated days, a pass each simulated minute, {sum(day['sent'] for day in days)} reminders, "
+            f"{sum(day['moved'] for day in days)} status changes, in one process; events are kept for 14 days. On the last day: {last['resident_kb'] / 1024:.1f} MiB "
+            f"resident, {last['bytes'] / 1e6:.1f} MB in our tables with their indexes after a vacuum, a pass in {last['pass_ms_median']:.2f} ms.\n\n"
+            + lines("soak.svg", "Simulated days", "each line to its own scale", series))
+
+
+def size():
+    said = subprocess.run(["make", "-s", "size"], cwd=ROOT, capture_output=True, text=True)
+    return f"## The function's weight\n\n`make size`, the largest first:\n\n```\n{said.stdout.strip()}\n```\n" if said.returncode == 0 else ""
+
+
+def machine(figures):
+    cpu = re.search(r"model name\s*: (.*)", open("/proc/cpuinfo").read())
+    memory = re.search(r"MemTotal:\s+(\d+)", open("/proc/meminfo").read())
+    version = lambda *command: subprocess.run(command, capture_output=True, text=True).stdout.strip().splitlines()[0]
+    run = figures["run"]
+    facts = {
+        "machine": f"{cpu[1] if cpu else platform.processor()}, {os.cpu_count()} cores, {int(memory[1]) / 2**20:.0f} GiB; shared with others, hence ratios",
+        "rounds": f"{run['rounds']} of each race, the contenders in turns; {run['seconds'] / 60:.0f} minutes in all",
+        "PostgreSQL": f"{run['postgresql']}, its defaults but for shared_buffers = 512MB and rare checkpoints; fsync and synchronous_commit on",
+        "this program": version(PROGRAM, "--version") + f", {PROGRAM.stat().st_size:,} bytes".replace(",", " ") + ", " + version("rustc", "--version"),
+    }
+    for who, version in figures.get("versions", {}).items():
+        if who != "phase1":
+            settings = figures["settings"][who]
+            facts[name(who)] = f"{version}; " + "; ".join(f"{kind}: `{json.dumps(said)}`" for kind, said in settings.items())
+    return table(["", ""], facts.items()).replace("---:", "---")
+
+
+INTRODUCTION = """# Benchmarks
+
+Written by `make bench`; no figure in it that the run did not measure. `BENCH=full make bench` takes more rounds, `make bench PART=idle` one
+part, on the terminal. Peers: the brief's Phase 1 loop (Node and `pg`: select, then an update, an audit row and a send per booking, one after the other),
+and three job queues with one job a status change and one a reminder, each set up as its documentation advises for throughput: the job's update and audit
+row are one statement, over pipelined connections. Sends go to one local endpoint that speaks SES v2. Everybody does the same work, which is checked after
+each run, in turns, on fresh copies of one database. Seconds are medians with the least and the most; ratios are medians of each round's own.
+"""
+
+
+def write(figures, part):
+    WORK.mkdir(parents=True, exist_ok=True)
+    parts = [text(figures) for key, text in PARTS.items() if key in figures]
+    if part:
+        print("\n".join(parts))
+        if part == "soak":
+            replace_soak(parts[0])
+        return
+    (WORK / "figures.json").write_text(json.dumps(figures))
+    soak = kept_soak()
+    (DOCS / "BENCHMARKS.md").write_text("\n".join([INTRODUCTION, machine(figures), *parts, size(), soak]).rstrip() + "\n")
+    print("docs/BENCHMARKS.md is written")
+
+
+def kept_soak():
+    """The soak is a run of its own: what the document says of the last one stays."""
+    document = DOCS / "BENCHMARKS.md"
+    found = re.search(r"^## Soak\n.*?(?=^## |\Z)", document.read_text(), re.S | re.M) if document.exists() else None
+    return found[0] if found else ""
+
+
+def replace_soak(text):
+    document = DOCS / "BENCHMARKS.md"
+    if document.exists():
+        old, before = kept_soak(), document.read_text()
+        document.write_text((before.replace(old, text) if old else before + "\n" + text).rstrip() + "\n")
+
+
+PARTS = {
+    "transitions": part_transitions, "reminders": part_reminders, "idle": part_idle, "start": part_start, "memory": part_memory,
+    "cost": part_cost, "latency": part_latency, "plans": part_plans, "soak": part_soak,
+}
