@@ -440,6 +440,101 @@ async fn an_idle_pass_never_reads_a_whole_table() {
     }
 }
 
+/// The plans of all statements of a call, those in triggers included.
+async fn plans(app: &App, now: DateTime<Utc>) -> Vec<String> {
+    let before = cluster().log_of(&app.url).unwrap().len();
+    app.run(now).await;
+    let log = cluster().log_of(&app.url).unwrap();
+    log[before..].split("duration: ").skip(1).map(str::to_owned).collect()
+}
+
+#[tokio::test]
+async fn no_statement_of_a_busy_call_reads_a_whole_table_and_their_number_is_constant() {
+    let mut app = App::new().await;
+    if cluster().log_of(&app.url).is_none() {
+        skipped("the plans, which only a server of our own logs");
+        return;
+    }
+    // Years of rows of each kind.
+    app.db
+        .batch_execute(
+            "SET session_replication_role = replica;
+             INSERT INTO bookings (status, scheduled_at, duration_minutes)
+             SELECT (ARRAY['completed', 'cancelled', 'expired'])[n % 3 + 1], timestamptz '2026-02-01Z' - n * interval '1 minute', 60
+               FROM generate_series(1, 60000) AS n;
+             INSERT INTO booking_automation_events (booking_id, event_type, status, rule, audience, channel, starts_at, scheduled_at)
+             SELECT id, CASE status WHEN 'completed' THEN 'reminder_sent' ELSE 'status_update' END, 'completed', '24h', 'customer', 'email',
+                    scheduled_at, scheduled_at - interval '1 day'
+               FROM bookings;
+             INSERT INTO booking_automation_state (booking_id, revision) SELECT id, 1 FROM bookings;
+             INSERT INTO booking_automation_feedback (event_id, booking_id, kind, message_id, occurred_at, details)
+             SELECT id, booking_id, 'sent', id::text, now(), '{}' FROM booking_automation_events;
+             INSERT INTO booking_automation_suppressions (address_hash, reason, message_id)
+             SELECT sha256(n::text::bytea), 'bounced', '' FROM generate_series(1, 60000) AS n;
+             INSERT INTO automation_runs (id, trigger, as_of, outcome, looked_through, rules_digest)
+             SELECT gen_random_uuid(), 'cli', timestamptz '2026-02-01Z' - n * interval '1 minute', 'completed', '2026-01-01', ''
+               FROM generate_series(1, 40000) AS n;
+             SET session_replication_role = DEFAULT;
+             ANALYZE",
+        )
+        .await
+        .unwrap();
+    app.run(noon()).await;
+    log_plans(&app).await;
+
+    let mut counts = Vec::new();
+    for (round, bookings) in [20, 200].into_iter().enumerate() {
+        // A step of each kind, and reminders; at this rate a call sends one of them.
+        app.env.insert("SEND_RATE", "0.01".to_owned());
+        let now = noon() + minutes(1 + i64::try_from(round).unwrap());
+        app.believing(noon() - hours(1000)).await;
+        app.sql(
+            "INSERT INTO bookings (customer_id, provider_id, service_id, status, scheduled_at, duration_minutes, created_at)
+             SELECT $1, $2, $3, CASE WHEN n % 4 = 0 THEN 'in_progress' ELSE 'confirmed' END,
+                    $4::timestamptz + (ARRAY['-3 hours', '-1 minute', '23 hours', '-5 days'])[n % 4 + 1]::interval, 60, '2026-01-01'
+               FROM generate_series(1, $5::int) AS n",
+            &[&app.customer, &app.provider, &app.service, &now, &bookings],
+        )
+        .await;
+        app.sql("UPDATE booking_automation_channels SET next_at = now()", &[]).await;
+        let plans = plans(&app, now).await;
+        for plan in &plans {
+            for table in [
+                "bookings",
+                "booking_automation_events",
+                "booking_automation_feedback",
+                "booking_automation_suppressions",
+                "booking_automation_state",
+                "automation_runs",
+            ] {
+                // Of partial indexes that hold what is under way a few rows alone, the planner may read all; never of a table.
+                assert!(!plan.contains(&format!("Seq Scan on {table} ")), "{plan}");
+            }
+        }
+        counts.push(plans.len());
+    }
+    assert_eq!(counts[0], counts[1]);
+    assert!(counts[0] > 10, "{counts:?}");
+
+    // All that waits goes out, its flags follow, and what is old is forgotten.
+    app.env.insert("SEND_RATE", "1000".to_owned());
+    app.env.insert("RETENTION", "1d".to_owned());
+    app.sql("UPDATE booking_automation_channels SET next_at = now()", &[]).await;
+    app.sql("UPDATE automation_runs SET created_at = '2026-01-01'", &[]).await;
+    app.sql("UPDATE booking_automation_events SET created_at = '2026-01-01' WHERE starts_at < '2026-01-01'", &[]).await;
+    let plans = plans(&app, noon() + minutes(10)).await;
+    assert!(plans.iter().any(|plan| plan.contains("booking_automation_events_over")), "it is forgotten");
+    assert!(plans.iter().any(|plan| plan.contains("booking_automation_events_flag_due")), "flags follow");
+    for plan in &plans {
+        for table in ["bookings", "booking_automation_events", "booking_automation_suppressions"] {
+            assert!(!plan.contains(&format!("Seq Scan on {table} ")), "{plan}");
+        }
+    }
+    let left: i64 =
+        app.one("SELECT count(*) FROM booking_automation_events WHERE status = 'pending'", &[]).await.get(0);
+    assert_eq!(left, 0);
+}
+
 /// Makes the server log every plan of the app's database, from the next session on.
 async fn log_plans(app: &App) {
     let name = app.url.rsplit_once('/').unwrap().1;
