@@ -11,7 +11,7 @@ CREATE TABLE IF NOT EXISTS booking_automation_feedback (
     -- The provider may tell the same twice.
     UNIQUE (message_id, kind, occurred_at)
 );
-CREATE INDEX IF NOT EXISTS booking_automation_feedback_event ON booking_automation_feedback (event_id);
+CREATE INDEX IF NOT EXISTS booking_automation_feedback_event ON booking_automation_feedback (event_id, id);
 CREATE INDEX IF NOT EXISTS booking_automation_feedback_booking ON booking_automation_feedback (booking_id, id);
 
 -- Addresses that get nothing any more: no address is kept, only its keyed digest.

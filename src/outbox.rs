@@ -135,7 +135,7 @@ fn claimed(row: &Row) -> Option<Claimed> {
             with_name: row.get(17),
             place: row.get(18),
             meeting_link: row.get(19),
-            is_online: row.get(20),
+            is_online: row.get::<_, Option<bool>>(20).unwrap_or_default(),
             place_timezone: row.get(21),
             starts_in: Duration::try_from_secs_f64(row.get(22)).unwrap_or_default(),
             duration_minutes: row.get(23),

@@ -52,7 +52,7 @@ WITH clock AS MATERIALIZED (
            END AS not_due,
            e.status = 'sending' AND e.attempts >= $8 AS exhausted,
            -- What an earlier attempt left open, the provider's own events have settled.
-           (SELECT f.message_id FROM booking_automation_feedback f WHERE f.event_id = e.id ORDER BY f.id LIMIT 1) AS settled_by,
+           (SELECT (array_agg(f.message_id ORDER BY f.id))[1] FROM booking_automation_feedback f WHERE f.event_id = e.id) AS settled_by,
            c.email, c.name, c.timezone, c.service, c.with_name, c.place, c.meeting_link, c.is_online, c.place_timezone,
            CASE WHEN isfinite(b.scheduled_at) THEN extract(epoch FROM b.scheduled_at - p.as_of)::float8 END AS seconds_left,
            b.duration_minutes
@@ -104,7 +104,9 @@ WITH clock AS MATERIALIZED (
       FROM seen s, pace p
      WHERE e.id = s.id AND s.settled_by IS NULL AND s.not_due IS NULL AND NOT s.exhausted
        AND e.status IN ('pending', 'sending') AND e.next_attempt_at <= p.at
-    RETURNING e.id, e.booking_id, e.claim, e.attempts, e.rule, e.audience, e.starts_at, e.seq
+    RETURNING e.id, e.booking_id, e.claim, e.attempts, e.rule, e.audience, e.starts_at, e.seq,
+              s.email, s.name, s.timezone, s.service, s.with_name, s.place, s.meeting_link, coalesce(s.is_online, false) AS is_online,
+              s.place_timezone, s.seconds_left, s.duration_minutes
 ), paced AS (
     UPDATE booking_automation_channels c
        SET next_at = p.free_at + make_interval(secs => (SELECT count(*) FROM claimed) / $3)
@@ -117,9 +119,8 @@ SELECT extract(epoch FROM p.free_at - p.at)::float8, p.room::float8,
        (SELECT count(*) FROM settled),
        (SELECT coalesce(array_agg(id), '{}') FROM (SELECT id FROM ended UNION ALL SELECT id FROM settled) AS over),
        claimed.id, claimed.booking_id, claimed.claim, claimed.attempts, claimed.rule, claimed.audience, claimed.starts_at,
-       s.email, s.name, s.timezone, s.service, s.with_name, s.place, s.meeting_link, coalesce(s.is_online, false), s.place_timezone,
-       s.seconds_left, s.duration_minutes, p.held
+       claimed.email, claimed.name, claimed.timezone, claimed.service, claimed.with_name, claimed.place, claimed.meeting_link,
+       claimed.is_online, claimed.place_timezone, claimed.seconds_left, claimed.duration_minutes, p.held
   FROM pace p
   LEFT JOIN claimed ON true
-  LEFT JOIN seen s ON s.id = claimed.id
  ORDER BY claimed.starts_at, claimed.seq

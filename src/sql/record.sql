@@ -5,7 +5,7 @@ WITH told AS (
     SELECT o.*, clock_timestamp() AS at, coalesce($8, clock_timestamp()) AS as_of,
            -- Where nobody knows, the provider's own event may have been faster than we.
            CASE WHEN o.reason = 'unknown'
-                THEN (SELECT f.message_id FROM booking_automation_feedback f WHERE f.event_id = o.id ORDER BY f.id LIMIT 1)
+                THEN (SELECT (array_agg(f.message_id ORDER BY f.id))[1] FROM booking_automation_feedback f WHERE f.event_id = o.id)
            END AS settled_by
       FROM unnest($1::uuid[], $2::bigint[], $3::text[], $4::text[], $5::text[], $6::text[], $7::float8[])
            AS o (id, claim, outcome, reason, error, message_id, wait)

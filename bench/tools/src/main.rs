@@ -3,6 +3,7 @@
 
 mod endpoint;
 mod latency;
+#[cfg(feature = "soak")]
 mod soak;
 
 use std::net::SocketAddr;
@@ -30,6 +31,7 @@ enum Tool {
         delay: u64,
     },
     /// Passes over simulated minutes, for so many real ones, on a database of its own; a line of JSON each simulated day.
+    #[cfg(feature = "soak")]
     Soak(soak::Soak),
 }
 
@@ -38,6 +40,7 @@ async fn main() -> anyhow::Result<()> {
     match Tool::parse() {
         Tool::Endpoint { listen, delay } => endpoint::serve(listen, Duration::from_millis(delay)).await,
         Tool::Latency { listen, server, delay } => latency::relay(listen, server, Duration::from_millis(delay)).await,
+        #[cfg(feature = "soak")]
         Tool::Soak(soak) => soak.run().await,
     }
 }
