@@ -226,6 +226,9 @@ class Quiet(ThreadingHTTPServer):
 
 class Api(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
+    # An answer is one packet: in two, the second would wait for the first one's acknowledgement.
+    wbufsize = -1
+    disable_nagle_algorithm = True
 
     def do_GET(self):
         instance = self.server.instance

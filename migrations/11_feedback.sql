@@ -35,11 +35,12 @@ SELECT decode(string_agg(lpad(to_hex(byte # 54), 2, '0'), '' ORDER BY n), 'hex')
  CROSS JOIN LATERAL (SELECT n, CASE WHEN n < 32 THEN get_byte(key, n) ELSE 0 END AS byte FROM generate_series(0, 63) AS n) AS bytes
     ON CONFLICT DO NOTHING;
 
--- HMAC-SHA-256 of an address. Providers tell an address as it was written, or not quite: letters count alike. One expression
--- of its arguments, so that the planner puts it in its place.
+-- HMAC-SHA-256 of an address. Providers tell an address as it was written, or not quite: letters count alike (ASCII, whatever
+-- the database's collation makes of them), and blanks around it do not. One expression of its arguments, so that the planner
+-- puts it in its place.
 CREATE OR REPLACE FUNCTION booking_automation_address_hash(inner_key bytea, outer_key bytea, address text)
 RETURNS bytea LANGUAGE sql STABLE AS $$
-    SELECT sha256(outer_key || sha256(inner_key || convert_to(lower(btrim(address)), 'UTF8')))
+    SELECT sha256(outer_key || sha256(inner_key || convert_to(lower(btrim(address, E' \t\n\f\r') COLLATE "C"), 'UTF8')))
 $$;
 
 -- Whether `bookings` has a flag for a reminder that was sent.

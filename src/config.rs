@@ -135,8 +135,8 @@ pub struct PassSettings {
 
 /// How long events are kept when nobody says it: a year, and a month to look back at it.
 const RETENTION: Duration = Duration::from_secs(400 * 24 * 3600);
-/// Shortest such time: a verdict keeps its reminder from being sent again.
-const SHORTEST_RETENTION: Duration = Duration::from_secs(24 * 3600);
+/// Shortest such time: a verdict keeps its reminder from being sent again, and complaints come weeks later.
+const SHORTEST_RETENTION: Duration = Duration::from_secs(30 * 24 * 3600);
 
 impl PassSettings {
     /// Reads `COMPLETE_AFTER`, `EXPIRE_AFTER`, `EXPIRE_PENDING` and `RETENTION`.
@@ -157,7 +157,7 @@ impl PassSettings {
             "RETENTION",
             RETENTION,
             |text| duration_up_to(text, 3650).filter(|kept| *kept >= SHORTEST_RETENTION),
-            "a duration from 1d to 3650d, such as 400d",
+            "a duration from 30d to 3650d, such as 400d",
         )?;
         Ok(Self { complete_after, expire_after, expire_pending, retention })
     }
@@ -331,9 +331,10 @@ fn parse_base_url(text: &str) -> Option<String> {
 pub struct Address(String);
 
 impl Address {
-    /// Parses one address without a display name; `None` when it is not one. SES takes ASCII only.
+    /// Parses one address without a display name; `None` when it is not one. SES takes ASCII only. What is trimmed is what
+    /// `booking_automation_address_hash` trims.
     pub fn parse(text: &str) -> Option<Self> {
-        let text = text.trim();
+        let text = text.trim_ascii();
         let address = EmailAddress::parse_with_options(text, ADDRESS_OPTIONS).ok()?;
         text.is_ascii().then(|| Self(address.to_string()))
     }

@@ -36,6 +36,9 @@ const SLOWEST_RATE: f64 = 1.0;
 const LARGEST_PAGE: i64 = 2_000;
 /// How long an unknown outcome waits for SES's own Send event, where a configuration set brings it.
 const UNKNOWN_WAIT: Duration = Duration::from_secs(120);
+/// How long a message that could not be sent for the account's sake waits: longer than a minute, so that the next call
+/// tries another. It might be the message, after all.
+const PROBE_WAIT: Duration = Duration::from_secs(90);
 /// Flags made good in one statement.
 const FLAGS_PAGE: i64 = 2_000;
 /// Bookings whose flags are set one by one in one call, when a whole page was refused.
@@ -93,8 +96,10 @@ pub async fn deliver(database: &Database, mailer: &Mailer, call: &Call) -> Deliv
     let mut tally = Tally::default();
     let mut outcomes = Outcomes::default();
     let mut held_back = None;
+    // One message has found out nothing of an account that could not send: the next call's goes on.
+    let mut probed = false;
     loop {
-        let more = held_back.is_none() && Instant::now() < stop_sending && !call.stop.is_cancelled();
+        let more = !probed && held_back.is_none() && Instant::now() < stop_sending && !call.stop.is_cancelled();
         // Before the claim reads: however long its answer takes, what is sent is no older than this says.
         let read_at = Instant::now();
         let page = match turn_page(database, &outcomes, more.then_some(&limits), call, &mut tally).await {
@@ -126,6 +131,7 @@ pub async fn deliver(database: &Database, mailer: &Mailer, call: &Call) -> Deliv
             tally.add(claimed.id, outcome);
         }
         held_back = outcomes.account.and_then(|account| account.err());
+        probed = held && outcomes.account.is_none();
         // That the account can send is news only after it could not.
         outcomes.account = outcomes.account.filter(|account| account.is_err() || held);
     }
@@ -318,11 +324,17 @@ fn log(claimed: &Claimed, outcome: &Outcome) {
     }
 }
 
-/// Back-off: 1, 2, 4, 8 minutes. An unknown outcome first waits for the provider's own event.
+/// Back-off: 1, 2, 4, 8 minutes. An unknown outcome first waits for the provider's own event. What was not tried is free
+/// at once; what the account could not send lets another one try first.
 fn wait_after(outcome: &Outcome, attempt: i32, unknown_wait: Duration) -> Duration {
     let minutes = 1 << (attempt - 1).clamp(0, 3);
     let back_off = Duration::from_secs(60 * minutes);
-    if matches!(outcome, Outcome::Unknown { .. }) { back_off.max(unknown_wait) } else { back_off }
+    match outcome {
+        Outcome::Deferred => Duration::ZERO,
+        Outcome::AccountWide { .. } => PROBE_WAIT,
+        Outcome::Unknown { .. } => back_off.max(unknown_wait),
+        _ => back_off,
+    }
 }
 
 /// As many as the last page's speed lets leave within two seconds.
@@ -405,6 +417,8 @@ enum Kind {
     Retrying,
     Unknown,
     Failed,
+    /// For the account's sake: it waits a little.
+    HeldBack,
     Deferred,
 }
 
@@ -424,7 +438,8 @@ impl Tally {
             Outcome::NotSent { .. } => Kind::Retrying,
             Outcome::Rejected { .. } => Kind::Failed,
             Outcome::Unknown { .. } => Kind::Unknown,
-            Outcome::AccountWide { .. } | Outcome::Deferred => Kind::Deferred,
+            Outcome::AccountWide { .. } => Kind::HeldBack,
+            Outcome::Deferred => Kind::Deferred,
         };
         self.open.insert(id, kind);
     }
@@ -459,7 +474,7 @@ impl Tally {
                 reminders.failed += 1;
                 false
             }
-            Kind::Retrying | Kind::Unknown | Kind::Deferred => true,
+            Kind::Retrying | Kind::Unknown | Kind::HeldBack | Kind::Deferred => true,
         });
     }
 
@@ -470,6 +485,7 @@ impl Tally {
                 Kind::Retrying => self.reminders.retrying += 1,
                 Kind::Unknown => self.reminders.unknown += 1,
                 Kind::Failed => self.reminders.failed += 1,
+                Kind::HeldBack => self.reminders.deferred += 1,
                 // Counted from the outbox, with those that no page took.
                 Kind::Deferred => {}
             }

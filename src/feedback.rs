@@ -7,6 +7,7 @@
 use std::time::Instant;
 
 use chrono::{DateTime, Utc};
+use futures_util::future;
 use serde::Serialize;
 use serde_json::Value;
 use thiserror::Error;
@@ -15,6 +16,7 @@ use uuid::Uuid;
 
 use crate::config::Address;
 use crate::database::{Begin, Database, Result};
+use crate::outbox;
 use crate::ses::{EVENT_TAG, redacted};
 
 const FEEDBACK: &str = include_str!("sql/feedback.sql");
@@ -92,7 +94,21 @@ pub(crate) async fn record(database: &Database, feedback: Option<&Feedback>, unt
         (suppress as _, Type::TEXT_ARRAY),
     ];
     let (transaction, _) = database.begin(&Begin { until: Some(until), ..Begin::default() }, "").await?;
-    let row = transaction.commit_after(async |transaction| transaction.query_one(FEEDBACK, &parameters).await).await?;
+    let row = transaction
+        .commit_after(async |transaction| {
+            // First the message and then its channel, as a sender does, and in statements of their own: whoever comes second
+            // sees what the first one wrote.
+            let (message, channel, row) = future::join3(
+                transaction.execute("SELECT FROM booking_automation_events WHERE id = $1 FOR UPDATE", &parameters[..1]),
+                outbox::lock_channel(transaction),
+                transaction.query_one(FEEDBACK, &parameters),
+            )
+            .await;
+            message?;
+            channel?;
+            row
+        })
+        .await?;
     let recorded = match (row.get(0), row.get(1)) {
         (false, _) => Recorded::Ignored { reason: "not_ours" },
         (true, false) => Recorded::Ignored { reason: "duplicate" },
@@ -154,7 +170,8 @@ fn address(recipient: &Value) -> Option<String> {
 /// What was said, without those who are spoken of: servers quote addresses in their answers.
 fn without_addresses(said: &Value) -> Value {
     match said {
-        Value::String(_) => text(said).map_or(Value::Null, |text| redacted(&text).into()),
+        // Redacted before it is cut: half an address is none to look at.
+        Value::String(words) => text(&redacted(words).into()).map_or(Value::Null, Value::from),
         Value::Array(items) => items.iter().map(without_addresses).collect(),
         Value::Object(fields) => fields
             .iter()

@@ -221,7 +221,7 @@ async fn check_bookings(database: &Database) -> Result<(), MigrateError> {
 ///
 /// While it is built `CONCURRENTLY`, a second connection holds the migrations' lock in an open
 /// transaction, which must not touch `bookings`: dropping an index concurrently waits for whoever reads
-/// its table. An empty table is indexed at once, on one connection. No session settings are made for the
+/// its table. Empty tables are indexed at once, on one connection. No session settings are made for the
 /// build: behind a transaction pooler they would stay with somebody else's connection.
 ///
 /// A build goes on in the server when the program that asked for it is gone; it is waited for.
@@ -233,7 +233,8 @@ async fn index(
 ) -> Result<bool, MigrateError> {
     let step_name = format!("index {name}");
     let in_empty_table = step(database, &step_name, async |transaction| {
-        let absent = "SELECT to_regclass('public.' || $1) IS NULL AND NOT EXISTS (SELECT FROM public.bookings)";
+        let absent = "SELECT to_regclass('public.' || $1) IS NULL AND NOT EXISTS (SELECT FROM public.bookings) \
+                      AND NOT EXISTS (SELECT FROM public.booking_automation_events)";
         let now = transaction.query_one(absent, &[(&name, Type::TEXT)]).await?.get(0);
         if now {
             transaction.batch(&format!("CREATE INDEX {name} {definition}")).await?;

@@ -8,7 +8,7 @@ use tokio_postgres::Row;
 use tokio_postgres::types::Type;
 use uuid::Uuid;
 
-use crate::database::{Result, Transaction};
+use crate::database::{Parameter, Result, Transaction};
 use crate::message::Reminder;
 use crate::summary::Backlog;
 
@@ -90,7 +90,6 @@ pub(crate) struct ClaimLimits {
 
 /// Claims a page. The caller commits before anything is sent. One round trip.
 pub(crate) async fn claim(transaction: &Transaction, limits: &ClaimLimits) -> Result<Page> {
-    let lock = "SELECT FROM booking_automation_channels WHERE channel = $1 FOR UPDATE";
     let parameters = [
         (&CHANNEL as _, Type::TEXT),
         (&limits.messages as _, Type::INT8),
@@ -101,8 +100,7 @@ pub(crate) async fn claim(transaction: &Transaction, limits: &ClaimLimits) -> Re
         (&limits.as_of as _, Type::TIMESTAMPTZ),
         (&MAX_ATTEMPTS as _, Type::INT4),
     ];
-    let (locked, rows) =
-        future::join(transaction.query(lock, &[(&CHANNEL, Type::TEXT)]), transaction.query(CLAIM, &parameters)).await;
+    let (locked, rows) = future::join(lock_channel(transaction), transaction.query(CLAIM, &parameters)).await;
     locked?;
     let rows = rows?;
     let Some(first) = rows.first() else { return Ok(Page::default()) };
@@ -116,6 +114,13 @@ pub(crate) async fn claim(transaction: &Transaction, limits: &ClaimLimits) -> Re
         held: first.get(24),
         messages: rows.iter().filter_map(claimed).collect(),
     })
+}
+
+/// Waits for those who claim or settle.
+pub(crate) async fn lock_channel(transaction: &Transaction) -> Result<()> {
+    let sql = "SELECT FROM booking_automation_channels WHERE channel = $1 FOR UPDATE";
+    transaction.execute(sql, &[(&CHANNEL, Type::TEXT)]).await?;
+    Ok(())
 }
 
 fn claimed(row: &Row) -> Option<Claimed> {
@@ -199,7 +204,7 @@ impl Outcomes {
         self.reasons.push(reason);
         self.errors.push(error);
         self.message_ids.push(message_id);
-        self.waits.push(if name == "released" { 0.0 } else { wait.as_secs_f64() });
+        self.waits.push(wait.as_secs_f64());
     }
 
     /// What the provider took: events and its message ids.
@@ -225,22 +230,23 @@ pub(crate) async fn record(
     outcomes: &Outcomes,
     as_of: Option<DateTime<Utc>>,
 ) -> Result<Vec<(Uuid, String)>> {
-    let rows = transaction
-        .query(
-            RECORD,
-            &[
-                (&outcomes.ids, Type::UUID_ARRAY),
-                (&outcomes.claims, Type::INT8_ARRAY),
-                (&outcomes.outcomes, Type::TEXT_ARRAY),
-                (&outcomes.reasons, Type::TEXT_ARRAY),
-                (&outcomes.errors, Type::TEXT_ARRAY),
-                (&outcomes.message_ids, Type::TEXT_ARRAY),
-                (&outcomes.waits, Type::FLOAT8_ARRAY),
-                (&as_of, Type::TIMESTAMPTZ),
-                (&MAX_ATTEMPTS, Type::INT4),
-            ],
-        )
-        .await?;
+    // In a statement of its own: what the provider's events say of them is seen then.
+    let lock = "SELECT FROM booking_automation_events WHERE id = ANY ($1) ORDER BY id FOR UPDATE";
+    let parameters: [Parameter<'_>; 9] = [
+        (&outcomes.ids, Type::UUID_ARRAY),
+        (&outcomes.claims, Type::INT8_ARRAY),
+        (&outcomes.outcomes, Type::TEXT_ARRAY),
+        (&outcomes.reasons, Type::TEXT_ARRAY),
+        (&outcomes.errors, Type::TEXT_ARRAY),
+        (&outcomes.message_ids, Type::TEXT_ARRAY),
+        (&outcomes.waits, Type::FLOAT8_ARRAY),
+        (&as_of, Type::TIMESTAMPTZ),
+        (&MAX_ATTEMPTS, Type::INT4),
+    ];
+    let (locked, rows) =
+        future::join(transaction.execute(lock, &parameters[..1]), transaction.query(RECORD, &parameters)).await;
+    locked?;
+    let rows = rows?;
     Ok(rows.iter().map(|row| (row.get(0), row.get(1))).collect())
 }
 

@@ -40,9 +40,10 @@ pub(crate) async fn take(
               WHERE c.next_at <= clock_timestamp() + interval '{ahead} seconds'
              RETURNING credential
          )
-         SELECT CASE WHEN EXISTS (SELECT FROM taken) THEN -1
-                     ELSE (SELECT extract(epoch FROM c.next_at - clock_timestamp()) - {ahead}
-                             FROM booking_automation_callers c WHERE credential = '{credential}') END;
+         -- The wait is a guess where another call was counted meanwhile: this statement began before.
+         SELECT EXISTS (SELECT FROM taken),
+                (SELECT extract(epoch FROM c.next_at - clock_timestamp()) - {ahead}
+                   FROM booking_automation_callers c WHERE credential = '{credential}');
          COMMIT"
     );
     let begin =
@@ -52,6 +53,10 @@ pub(crate) async fn take(
         Err(error) if error.is_lock() => return Ok(Some(Duration::from_secs(1))),
         rows => rows?,
     };
-    let wait: f64 = last_row(&rows).and_then(|row| row.get(0)?.parse().ok()).unwrap_or(share);
-    Ok((wait >= 0.0).then(|| Duration::try_from_secs_f64(wait).unwrap_or(WINDOW)))
+    let row = last_row(&rows);
+    if row.and_then(|row| row.get(0)) == Some("t") {
+        return Ok(None);
+    }
+    let wait: f64 = row.and_then(|row| row.get(1)?.parse().ok()).unwrap_or(share);
+    Ok(Some(Duration::try_from_secs_f64(wait.max(0.0)).unwrap_or(WINDOW)))
 }

@@ -62,13 +62,15 @@ async fn pass_and_deliver(automation: &Automation, call: &Call) -> std::result::
     };
     // The alarm on silence counts these lines.
     tracing::info!(pass = "committed", run.id = %work.run_id, "the pass was committed");
+    let mut waiting = 0;
     if claimable {
         let delivered = delivery::deliver(database, mailer, call).await;
         work.reminders.add(&delivered.reminders);
         work.held_back = delivered.held_back;
+        waiting = delivered.reminders.deferred;
     }
     work.duration_ms = milliseconds_since(started);
-    if claimable && let Err(error) = conclude(database, &mut work, call.deadline).await {
+    if claimable && let Err(error) = conclude(database, &mut work, waiting, call.deadline).await {
         tracing::error!(error = error.loggable(), "the run's summary could not be completed");
     }
     if claimable || flags_due {
@@ -99,12 +101,12 @@ pub async fn dry_run(
     Ok(Summary::DryRun(work))
 }
 
-/// Counts what delivery left, and writes the summary into the run's row.
-async fn conclude(database: &Database, work: &mut Work, deadline: Instant) -> Result<()> {
+/// Counts what delivery left, besides those that are `waiting`, and writes the summary into the run's row.
+async fn conclude(database: &Database, work: &mut Work, waiting: i64, deadline: Instant) -> Result<()> {
     let (transaction, _) = database.begin(&Begin { until: Some(deadline), ..Begin::default() }, "").await?;
     let (backlog, claimable) = outbox::waiting(&transaction.query_one(outbox::WAITING, &[]).await?, 0);
     work.backlog = backlog;
-    work.reminders.deferred = claimable;
+    work.reminders.deferred = claimable + waiting;
     work.reminders = work.reminders.summed();
     pass::record_summary(transaction, work).await
 }

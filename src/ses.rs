@@ -207,6 +207,10 @@ const REFUSALS: &[(&str, &str, Meaning)] = {
         ("RequestLimitExceeded", "", TryAgain("throttled")),
         ("BandwidthLimitExceeded", "", TryAgain("throttled")),
         ("SlowDown", "", TryAgain("throttled")),
+        ("EC2ThrottledException", "", TryAgain("throttled")),
+        ("PriorRequestNotComplete", "", TryAgain("throttled")),
+        ("ProvisionedThroughputExceededException", "", TryAgain("throttled")),
+        ("TransactionInProgressException", "", TryAgain("throttled")),
         ("LimitExceededException", "", TryAgain("limit")),
         // The account, its identities, the configuration set.
         ("AccountSuspendedException", "", AccountWide("account")),
@@ -253,9 +257,11 @@ const REFUSALS: &[(&str, &str, Meaning)] = {
 fn refusal(status: u16, code: &str, message: &str, from: &Address) -> Outcome {
     let words = message.to_lowercase();
     let line = REFUSALS.iter().find(|(known, says, _)| (*known == "*" || *known == code) && words.contains(says));
-    // In the sandbox the recipient must be verified too: then it is the message's own trouble.
-    let domain = from.as_str().rsplit_once('@').map_or("", |(_, domain)| domain).to_lowercase();
-    let sender_unverified = code == "MessageRejected" && words.contains("not verified") && words.contains(&domain);
+    // In the sandbox the recipient must be verified too: then it is the message's own trouble. SES names whom it means.
+    let mut named = message.split([' ', ',', ':', ';', '<', '>']).map(|word| word.trim_end_matches('.'));
+    let sender_unverified = code == "MessageRejected"
+        && words.contains("not verified")
+        && named.any(|address| address.eq_ignore_ascii_case(from.as_str()));
     let meaning = match (line, status) {
         _ if sender_unverified => Meaning::AccountWide("account"),
         (Some((_, _, meaning)), _) => *meaning,

@@ -120,14 +120,14 @@ pub struct Reminders {
 }
 
 impl Reminders {
-    /// Adds what a delivery did. Its `deferred` is not known yet.
+    /// Adds what a delivery did. Its `deferred` are those alone that cannot be claimed at once.
     pub(crate) fn add(&mut self, delivered: &Self) {
         self.sent += delivered.sent;
         self.retrying += delivered.retrying;
         self.unknown += delivered.unknown;
         self.failed += delivered.failed;
         self.skipped += delivered.skipped;
-        self.deferred = (self.deferred - delivered.summed().due).max(0);
+        self.deferred = (self.deferred - delivered.summed().due).max(0) + delivered.deferred;
         *self = self.summed();
     }
 

@@ -59,7 +59,7 @@ WITH clock AS MATERIALIZED (
       FROM candidate
       JOIN booking_automation_events e ON e.id = candidate.id
      CROSS JOIN pace p
-     CROSS JOIN booking_automation_hash_key k
+      LEFT JOIN booking_automation_hash_key k ON true
       LEFT JOIN bookings b ON b.id = e.booking_id
       LEFT JOIN booking_automation_state s ON s.booking_id = e.booking_id
       LEFT JOIN reminder_rules r ON r.name = e.rule AND r.audience = e.audience

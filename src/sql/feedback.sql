@@ -10,8 +10,8 @@ WITH ours AS MATERIALIZED (
     ON CONFLICT (message_id, kind, occurred_at) DO NOTHING
     RETURNING 1
 ), settled AS (
-    -- Whatever it says of the message, it took it. One that is claimed is left to its claim: the sender records it in a
-    -- moment, and when it does not, the next claim looks here.
+    -- Whatever it says of the message, it took the request. One that is claimed is left to its claim: the sender records it
+    -- in a moment, or the next claim does; both look here. One that was skipped meanwhile stays so.
     UPDATE booking_automation_events e
        SET status = 'completed', reason = NULL, error_message = NULL, message_id = $2, next_attempt_at = NULL,
            executed_at = clock_timestamp(), flag_due = booking_automation_has_flag(e.rule, e.audience),
@@ -23,7 +23,8 @@ WITH ours AS MATERIALIZED (
 ), suppressed AS (
     INSERT INTO booking_automation_suppressions (address_hash, reason, message_id)
     SELECT DISTINCT booking_automation_address_hash(k.inner_key, k.outer_key, address), $3, $2
-      FROM ours, booking_automation_hash_key k, unnest($6::text[]) AS address
+      -- Told once: what was lifted since is not put back by the same word. Without its key, the list takes nothing, and says so.
+      FROM recorded CROSS JOIN unnest($6::text[]) AS address LEFT JOIN booking_automation_hash_key k ON true
     ON CONFLICT DO NOTHING
     RETURNING 1
 )

@@ -3,8 +3,9 @@
 --   $6 the provider's message ids  $7 seconds to the next attempt  $8 the moment to judge by  $9 attempts, at most
 WITH told AS (
     SELECT o.*, clock_timestamp() AS at, coalesce($8, clock_timestamp()) AS as_of,
-           -- Where nobody knows, the provider's own event may have been faster than we.
-           CASE WHEN o.reason = 'unknown'
+           -- Where this attempt was none, or nobody knows: the provider's own event, of this or an earlier one, says that it
+           -- took the message.
+           CASE WHEN o.outcome IN ('pending', 'failed')
                 THEN (SELECT (array_agg(f.message_id ORDER BY f.id))[1] FROM booking_automation_feedback f WHERE f.event_id = o.id)
            END AS settled_by
       FROM unnest($1::uuid[], $2::bigint[], $3::text[], $4::text[], $5::text[], $6::text[], $7::float8[])

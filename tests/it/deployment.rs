@@ -203,6 +203,9 @@ async fn the_template_deploys_what_it_promises() {
         (&json!(5), &json!(60), &json!("breaching"))
     );
     assert_eq!(resources["CompletedPasses"]["Properties"]["FilterPattern"], r#"{ $.pass = "committed" }"#);
+    // So is an error in a call that answered: of an account that cannot send, for one.
+    assert_eq!(resources["ErrorLines"]["Properties"]["FilterPattern"], r#"{ $.level = "ERROR" }"#);
+    assert_eq!(resources["ErrorLinesAlarm"]["Properties"]["MetricName"], "ErrorLines");
 
     // Two stages in one account: no name that both would have (an alias is its function's).
     for (id, resource) in resources.iter().filter(|(_, resource)| resource["Type"] != "AWS::Lambda::Alias") {

@@ -518,7 +518,7 @@ async fn no_statement_of_a_busy_call_reads_a_whole_table_and_their_number_is_con
 
     // All that waits goes out, its flags follow, and what is old is forgotten.
     app.env.insert("SEND_RATE", "1000".to_owned());
-    app.env.insert("RETENTION", "1d".to_owned());
+    app.env.insert("RETENTION", "30d".to_owned());
     app.sql("UPDATE booking_automation_channels SET next_at = now()", &[]).await;
     app.sql("UPDATE automation_runs SET created_at = '2026-01-01'", &[]).await;
     app.sql("UPDATE booking_automation_events SET created_at = '2026-01-01' WHERE starts_at < '2026-01-01'", &[]).await;

@@ -40,7 +40,7 @@ async fn a_malformed_setting_stops_the_program_with_one_line_that_names_it() {
         ("EXPIRE_AFTER", "366d"),
         ("EXPIRE_PENDING", "secret-value"),
         ("RETENTION", "secret-value"),
-        ("RETENTION", "23h"),
+        ("RETENTION", "29d"),
         ("RETENTION", "3651d"),
         ("PUBLIC_URL", "secret-value"),
         ("PUBLIC_URL", "javascript:alert(1)"),
