@@ -23,8 +23,9 @@ ROUNDS = 7 if os.environ.get("BENCH") == "full" else 3
 QUEUES = ["pgboss", "graphile", "bullmq"]
 OURS, LIMIT = "booking-automation", "the limit"
 SCHEDULE, HEALTH = ((ROOT / f"events/{name}.json").read_bytes() for name in ("schedule", "health"))
-# Sends in flight, of ours (the default) and of the client that shows the limit. The peers' are in their own settings.
-CONCURRENCY = 16
+# Sends in flight, of ours and of the client that shows the limit: as many as the queues' documentation gives their workers,
+# beside them; the default, where only the limit is beside us.
+CONCURRENCY = {1_000: 100, 20_000: 16}
 
 BASE = """
 ALTER TABLE bookings ADD COLUMN reminder_sent boolean DEFAULT false;
@@ -85,7 +86,7 @@ class Bench:
     # Contenders: each does a kind of work on a database, and tells the seconds
 
     def ours(self, kind, database, count, port=None):
-        environment = self.services.environment(database, port) | {"SEND_CONCURRENCY": str(CONCURRENCY)}
+        environment = self.services.environment(database, port) | {"SEND_CONCURRENCY": str(CONCURRENCY.get(count, 16))}
         started, done = time.perf_counter(), 0
         while done < count:
             said = json.loads(subprocess.run([PROGRAM, "run", "--for", "10m"], env=environment, check=True, capture_output=True).stdout)
@@ -135,7 +136,7 @@ class Bench:
         body = json.dumps({"Content": {"Simple": {"Body": {"Html": {"Data": "x" * 3000}}}}})
         script.write_text(f"wrk.method = 'POST'\nwrk.body = [[{body}]]\nwrk.headers['Content-Type'] = 'application/json'\n")
         url = f"http://127.0.0.1:{self.services.mail_port}/v2/email/outbound-emails"
-        output = subprocess.run(["wrk", "-t1", f"-c{CONCURRENCY}", "-d3s", "-s", script, url], check=True, capture_output=True, text=True)
+        output = subprocess.run(["wrk", "-t1", f"-c{CONCURRENCY[count]}", "-d3s", "-s", script, url], check=True, capture_output=True, text=True)
         self.services.taken()
         return count / float(re.search(r"Requests/sec:\s+([\d.]+)", output.stdout)[1])
 
@@ -180,7 +181,8 @@ class Bench:
         if kind == "transitions":
             moved = self.postgresql.number("work", "SELECT count(*) FROM bookings WHERE status = 'in_progress'")
         else:
-            moved = self.services.taken()
+            moved, sending = self.services.taken()
+            self.figures.setdefault("sending", {}).setdefault(count, {}).setdefault(name, []).append(sending)
         assert (events, moved) == (count, count), f"{name}: {events} events, {moved} done, of {count}"
 
     # Parts
@@ -280,7 +282,7 @@ class Bench:
                                    stderr=subprocess.DEVNULL)
         said = json.loads(process.stdout.read())
         _, status, usage = os.wait4(process.pid, 0)
-        assert status == 0 and said["reminders"]["sent"] == waiting == self.services.taken(), said
+        assert status == 0 and said["reminders"]["sent"] == waiting == self.services.taken()[0], said
         self.figures["memory"] = {"peak_kb": usage.ru_maxrss, "seconds": time.perf_counter() - started, "sent": waiting}
 
     def counted(self, database, work):

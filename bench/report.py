@@ -21,7 +21,7 @@ def number(value):
     """Three significant digits, thousands apart."""
     if value >= 100:
         return f"{value:,.0f}".replace(",", " ")
-    return f"{value:.3g}" if value >= 0.001 else f"{value:.1e}"
+    return f"{value:.3g}"
 
 
 def spread(values):
@@ -77,7 +77,7 @@ def lines(file, title, unit, series):
     return f"![{title}](bench/{file})\n"
 
 
-def races(kind, figures, charted):
+def races(kind, figures, charted, figures_of_sending={}):
     text = ""
     for count, seconds in figures.items():
         rows = []
@@ -85,6 +85,11 @@ def races(kind, figures, charted):
             ratio = "" if who == OURS else f"{paired(seconds[OURS], values):.2f} ×"
             rows.append([name(who), number(count / statistics.median(values)), spread(values), ratio])
         text += f"\n**{count:,} due**\n\n".replace(",", " ") + table([kind, "per second", "seconds (least–most)", "of ours"], rows)
+        sending = figures_of_sending.get(count, {}).get(OURS) if LIMIT in seconds else None
+        if sending:
+            speed = statistics.median(values / taken for taken, values in zip(sending, seconds[LIMIT]))
+            text += (f"\nOurs while it sends, from the endpoint's first answer to its last: {number(count / statistics.median(sending))} a second, "
+                     f"**{100 * speed:.0f} %** of the limit.\n")
         if count == charted:
             speeds = {name(who): count / statistics.median(values) for who, values in seconds.items()}
             text += "\n" + chart(f"{kind}.svg", f"{kind}, {count:,} due".replace(",", " "), "per second", speeds)
@@ -98,9 +103,10 @@ def part_transitions(figures):
 
 
 def part_reminders(figures):
-    return (f"## Reminders\n\nAll send to the same endpoint, which answers after 20 ms. Ours with {figures['run']['concurrency']} in flight; the limit is an "
-            f"HTTP client (wrk) with as many connections and nothing else to do; the peers with what their settings below allow.\n"
-            f"{races('reminders', figures['reminders'], 1_000)}")
+    flights = " and ".join(f"{flight} in flight of {number(count)} due" for count, flight in figures["run"]["concurrency"].items())
+    return (f"## Reminders\n\nAll send to the same endpoint, which answers after 20 ms. Ours, its process included, with {flights}; the limit is an HTTP client "
+            f"(wrk) with as many connections and nothing else to do; the peers with what their settings above give them.\n"
+            f"{races('reminders', figures['reminders'], 1_000, figures['sending'])}")
 
 
 def part_idle(figures):

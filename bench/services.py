@@ -84,9 +84,10 @@ class Services:
         return environment
 
     def taken(self):
-        """How many messages the endpoint took since the last question."""
+        """How many messages the endpoint took since the last question, and the seconds between its first answer and its last."""
         with urllib.request.urlopen(f"http://127.0.0.1:{self.mail_port}/taken") as answer:
-            return json.load(answer)["taken"]
+            said = json.load(answer)
+            return said["taken"], said["seconds"]
 
     @contextlib.contextmanager
     def longer_way(self, delay):
@@ -130,15 +131,7 @@ class PostgreSql:
         data, log = self.directory / "data", self.directory / "log"
         self.run("initdb", "--auth=trust", "--username=postgres", "--encoding=UTF8", "--no-sync", "-D", data)
         self.ca = WORK / "ca.pem"
-        key = WORK / "server.key"
-        subprocess.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "2",
-                        "-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost", "-keyout", key, "-out", self.ca],
-                       check=True, capture_output=True)
-        for source, name in [(self.ca, "server.crt"), (key, "server.key")]:
-            shutil.copy(source, data / name)
-            os.chmod(data / name, 0o600)
-            if self.as_postgres:
-                subprocess.run(["chown", "postgres", data / name], check=True)
+        self.certificate(data)
         self.settings = {
             "port": self.port, "listen_addresses": "127.0.0.1", "unix_socket_directories": self.directory, "ssl": "on",
             "shared_buffers": "512MB", "max_wal_size": "8GB", "checkpoint_timeout": "30min", "max_connections": 300,
@@ -147,6 +140,21 @@ class PostgreSql:
         options = " ".join(f"-c {name}={value}" for name, value in self.settings.items())
         self.run("pg_ctl", "-w", "-D", data, "-l", log, "-o", options, "start", stdout=subprocess.DEVNULL)
         self.log = log
+
+    def certificate(self, data):
+        """One for `localhost`, by an authority of this run's own."""
+        openssl = lambda *words: subprocess.run(["openssl", *map(str, words)], check=True, capture_output=True, cwd=WORK)
+        key = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes"]
+        openssl("req", "-x509", *key, "-days", 2, "-subj", "/CN=benchmark", "-keyout", "ca.key", "-out", self.ca)
+        openssl("req", *key, "-subj", "/CN=localhost", "-keyout", "server.key", "-out", "server.csr")
+        (WORK / "server.ext").write_text("subjectAltName=DNS:localhost\n")
+        openssl("x509", "-req", "-in", "server.csr", "-CA", self.ca, "-CAkey", "ca.key", "-CAcreateserial", "-days", 2,
+                "-extfile", "server.ext", "-out", "server.crt")
+        for name in ["server.crt", "server.key"]:
+            shutil.copy(WORK / name, data / name)
+            os.chmod(data / name, 0o600)
+            if self.as_postgres:
+                subprocess.run(["chown", "postgres", data / name], check=True)
 
     def run(self, program, *arguments, stdout=subprocess.PIPE):
         subprocess.run([*self.as_postgres, self.bin / program, *map(str, arguments)], check=True, stdout=stdout,

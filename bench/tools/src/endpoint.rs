@@ -1,9 +1,8 @@
 //! SES v2, as little of it as a sender needs.
 
 use std::net::SocketAddr;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Duration;
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
 
 use axum::extract::State;
 use axum::routing::{get, post};
@@ -13,11 +12,18 @@ use tokio::net::TcpListener;
 
 struct Shared {
     delay: Duration,
-    taken: AtomicU64,
+    taken: Mutex<Taken>,
+}
+
+#[derive(Default)]
+struct Taken {
+    count: u64,
+    /// When the first was answered, and the last.
+    between: Option<(Instant, Instant)>,
 }
 
 pub(crate) async fn serve(listen: SocketAddr, delay: Duration) -> anyhow::Result<()> {
-    let shared = Arc::new(Shared { delay, taken: AtomicU64::new(0) });
+    let shared = Arc::new(Shared { delay, taken: Mutex::default() });
     let router = Router::new()
         .route("/v2/email/outbound-emails", post(send))
         .route("/v2/email/account", get(account))
@@ -28,21 +34,25 @@ pub(crate) async fn serve(listen: SocketAddr, delay: Duration) -> anyhow::Result
         ended = axum::serve(listener, router).into_future() => ended?,
         () = crate::told_to_end() => {}
     }
-    println!("{}", json!({"taken": shared.taken.load(Ordering::Relaxed)}));
     Ok(())
 }
 
 async fn send(State(shared): State<Arc<Shared>>, _body: axum::body::Bytes) -> Json<Value> {
     tokio::time::sleep(shared.delay).await;
-    let number = shared.taken.fetch_add(1, Ordering::Relaxed);
-    Json(json!({"MessageId": format!("message-{number}")}))
+    let mut taken = shared.taken.lock().expect("nobody panics with it");
+    taken.count += 1;
+    let now = Instant::now();
+    taken.between = Some((taken.between.map_or(now, |(first, _)| first), now));
+    Json(json!({"MessageId": format!("message-{}", taken.count)}))
 }
 
 async fn account() -> Json<Value> {
     Json(json!({"SendQuota": {"MaxSendRate": 100_000.0, "Max24HourSend": 1e9}}))
 }
 
-/// How many were taken since the last question.
+/// How many were taken since the last question, and the seconds between the first and the last answer.
 async fn taken(State(shared): State<Arc<Shared>>) -> Json<Value> {
-    Json(json!({"taken": shared.taken.swap(0, Ordering::Relaxed)}))
+    let taken = std::mem::take(&mut *shared.taken.lock().expect("nobody panics with it"));
+    let seconds = taken.between.map_or(0.0, |(first, last)| last.duration_since(first).as_secs_f64());
+    Json(json!({"taken": taken.count, "seconds": seconds}))
 }

@@ -14,7 +14,7 @@ use clap::Parser;
 /// Helpers of `make bench`.
 #[derive(Parser)]
 enum Tool {
-    /// Speaks SES v2: answers each SendEmail after a while. On SIGTERM prints how many came, and how many in the last.
+    /// Speaks SES v2: answers each SendEmail after a while. `/taken` tells how many, and in how long.
     Endpoint {
         /// Where to listen.
         listen: SocketAddr,
