@@ -155,11 +155,18 @@ def part_latency(figures):
             + f"\nAn idle pass of a warm function: {spread(latency['idle'])} ms.\n")
 
 
+def short(plan):
+    """The first line of the statement, and the plan."""
+    lines = plan.replace("\t", "").splitlines()
+    tree = next((index for index, line in enumerate(lines) if re.search(r"\(cost=[\d.]+", line)), 0)
+    return "\n".join([re.sub(r"\s+", " ", lines[0])[:140], *lines[tree:]])
+
+
 def part_plans(figures):
     (DOCS / "PLANS.md").write_text(
-        "# Plans\n\nEvery statement of a busy pass (1 000 status changes, 1 000 reminders) and of the idle one after it, on 10 million stored bookings, as "
+        "# Plans\n\nEvery statement of a busy call (1 000 status changes, 1 000 reminders; those in the triggers, too) and of the idle one after it, on 10 million stored bookings, as "
         "`auto_explain` logged it: ANALYZE, BUFFERS, without the nodes' times. Written by `make bench`.\n"
-        + "".join(f"\n```\n{plan}\n```\n" for plan in figures["plans"]))
+        + "".join(f"\n```\n{short(plan)}\n```\n" for plan in figures["plans"]))
     return f"## Plans\n\n[PLANS.md](PLANS.md) has the plan of each of the {len(figures['plans'])} statements of a pass on 10 million stored bookings.\n"
 
 
