@@ -359,7 +359,7 @@ class Bench:
         minutes = float(os.environ.get("MINUTES") or 30)
         self.postgresql.sql("postgres", "CREATE DATABASE soak")
         self.say(f"soak: {minutes:g} minutes")
-        environment = self.services.environment("soak") | {"RETENTION": "14d", "RUST_LOG": "error"}
+        environment = self.services.environment("soak") | {"RETENTION": "30d", "RUST_LOG": "error"}
         with subprocess.Popen([TOOLS, "soak", "--minutes", str(minutes)], env=environment, stdout=subprocess.PIPE, text=True) as process:
             days = []
             for line in process.stdout:

@@ -177,7 +177,7 @@ def part_soak(figures):
               "pass, ms (median)": [day["pass_ms_median"] for day in days], "events": [day["events"] for day in days]}
     last = days[-1]
     return (f"## Soak\n\n{len(days)} simulated days, a pass each simulated minute, {sum(day['sent'] for day in days)} reminders, "
-            f"{sum(day['moved'] for day in days)} status changes, in one process; events are kept for 14 days. On the last day: {last['resident_kb'] / 1024:.1f} MiB "
+            f"{sum(day['moved'] for day in days)} status changes, in one process; events and runs are kept for 30 days. On the last day: {last['resident_kb'] / 1024:.1f} MiB "
             f"resident, {last['bytes'] / 1e6:.1f} MB in our tables with their indexes after a vacuum, a pass in {last['pass_ms_median']:.2f} ms.\n\n"
             + lines("soak.svg", "Simulated days", "each line to its own scale", series))
 

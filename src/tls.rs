@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
-use rustls::{ClientConfig, RootCertStore};
+use rustls::{ClientConfig, NamedGroup, RootCertStore};
 use tokio_postgres::config::{Host, SslMode};
 use tokio_postgres_rustls::MakeRustlsConnect;
 
@@ -48,8 +48,12 @@ impl Roots {
     pub(crate) fn connector(&self) -> Result<MakeRustlsConnect, rustls::Error> {
         let mut store = RootCertStore { roots: webpki_roots::TLS_SERVER_ROOTS.to_vec() };
         store.add_parsable_certificates(CertificateDer::pem_slice_iter(AMAZON_RDS).filter_map(Result::ok));
+        let mut provider = rustls::crypto::ring::default_provider();
+        // PostgreSQL before 18 takes P-256 alone (`ssl_ecdh_curve`): whoever offers another first is asked to begin again,
+        // which is a round trip.
+        provider.kx_groups.sort_by_key(|group| group.name() != NamedGroup::secp256r1);
         store.add_parsable_certificates(self.extra.iter().cloned());
-        let config = ClientConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
+        let config = ClientConfig::builder_with_provider(Arc::new(provider))
             .with_safe_default_protocol_versions()?
             .with_root_certificates(store)
             .with_no_client_auth();

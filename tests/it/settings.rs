@@ -2,6 +2,7 @@
 
 use crate::app::{App, skipped};
 use crate::cluster::cluster;
+use crate::proxy::{Cut, Proxy};
 
 #[tokio::test]
 async fn a_malformed_setting_stops_the_program_with_one_line_that_names_it() {
@@ -163,6 +164,24 @@ async fn tls_is_verified_with_the_hosts_name_or_there_is_no_connection() {
             assert!(said.stderr.contains("certificate"), "{host} {mode}: {}", said.stderr);
         }
     }
+}
+
+#[tokio::test]
+async fn a_connection_with_tls_says_hello_once() {
+    let Some(ca) = &cluster().ca_pem else {
+        skipped("TLS, which needs a server of our own");
+        return;
+    };
+    let mut app = App::new().await;
+    app.env.insert("DATABASE_CA_CERT", ca.clone());
+    app.call(&["run"]).await.summary();
+    let proxy = Proxy::start(&app.url, Cut::Never).await;
+    let url = app.url.replacen("127.0.0.1", "localhost", 1);
+    let port = |url: &str| url.rsplit_once(':').unwrap().1.split('/').next().unwrap().to_owned();
+    app.env.insert("DATABASE_URL", url.replacen(&port(&url), &port(&proxy.url), 1) + "?sslmode=require");
+    app.call(&["run"]).await.summary();
+    // Whether the server speaks TLS, hello, the rest of it with the log-in; and the pass's own three.
+    assert_eq!(proxy.round_trips(), 5);
 }
 
 #[tokio::test]
