@@ -1,5 +1,6 @@
 """What the run measured, as docs/BENCHMARKS.md with its charts, or on the terminal."""
 import json
+import math
 import os
 import platform
 import re
@@ -38,43 +39,40 @@ def paired(ours, others):
     return statistics.median(other / our for our, other in zip(ours, others))
 
 
-def chart(file, title, unit, values):
-    """Horizontal bars on a logarithmic scale, as SVG; readable in the dark, too."""
-    import math
-
-    low, high = min(values.values()), max(values.values())
-    bottom = math.floor(math.log10(low) - 0.3)
-    span = math.log10(high) - bottom
-    height = 44 + 30 * len(values)
-    bars = []
-    for index, (label, value) in enumerate(values.items()):
-        y, width = 40 + 30 * index, 400 * (math.log10(value) - bottom) / span
-        color = "#0a7d5c" if label == OURS else "#8a8f98"
-        bars.append(f'<text x="190" y="{y + 15}" text-anchor="end">{label}</text><rect x="200" y="{y}" width="{width:.1f}" height="20" '
-                    f'rx="3" fill="{color}"/><text x="{206 + width:.1f}" y="{y + 15}">{number(value)}</text>')
+def svg(file, title, height, body):
+    """A picture in docs/bench, readable in the dark, too; the Markdown for it."""
     style = "text{font:13px system-ui,sans-serif;fill:#24292f}@media(prefers-color-scheme:dark){text{fill:#e6edf3}}"
     (DOCS / "bench").mkdir(exist_ok=True)
     (DOCS / "bench" / file).write_text(
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 720 {height}" width="720" role="img" aria-label="{title}"><style>{style}</style>'
-        f'<text x="200" y="20" font-weight="bold">{title} ({unit}, logarithmic)</text>{"".join(bars)}</svg>\n')
+        f"{body}</svg>\n")
     return f"![{title}](bench/{file})\n"
 
 
-def lines(file, title, unit, series):
-    """Lines over days, each scaled to its own largest value."""
+def chart(file, title, unit, values):
+    """Horizontal bars on a logarithmic scale."""
+    bottom = math.floor(math.log10(min(values.values())) - 0.3)
+    span = math.log10(max(values.values())) - bottom
+    bars = []
+    for index, (label, value) in enumerate(values.items()):
+        y, width = 40 + 30 * index, 400 * (math.log10(value) - bottom) / span
+        color = "#0a7d5c" if label.startswith(OURS) else "#8a8f98"
+        bars.append(f'<text x="190" y="{y + 15}" text-anchor="end">{label}</text><rect x="200" y="{y}" width="{width:.1f}" height="20" '
+                    f'rx="3" fill="{color}"/><text x="{206 + width:.1f}" y="{y + 15}">{number(value)}</text>')
+    head = f'<text x="200" y="20" font-weight="bold">{title} ({unit}, logarithmic)</text>'
+    return svg(file, title, 44 + 30 * len(values), head + "".join(bars))
+
+
+def lines(file, title, series):
+    """Lines over days, each to its own scale."""
     paths, colors = [], ["#0a7d5c", "#b35900", "#3b6fd4", "#8a8f98"]
     for index, (label, values) in enumerate(series.items()):
         top = max(values) or 1
         points = " ".join(f"{40 + 640 * day / max(len(values) - 1, 1):.1f},{220 - 170 * value / top:.1f}" for day, value in enumerate(values))
         paths.append(f'<polyline points="{points}" fill="none" stroke="{colors[index]}" stroke-width="2"/>'
-                     f'<text x="{40 + 165 * index}" y="244" fill="{colors[index]}" style="fill:{colors[index]}">{label}, at most {number(top)}</text>')
-    style = "text{font:12px system-ui,sans-serif;fill:#24292f}@media(prefers-color-scheme:dark){text{fill:#e6edf3}}"
-    (DOCS / "bench").mkdir(exist_ok=True)
-    (DOCS / "bench" / file).write_text(
-        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 720 256" width="720" role="img" aria-label="{title}"><style>{style}</style>'
-        f'<text x="40" y="20" font-weight="bold" font-size="13">{title} ({unit})</text>'
-        f'<path d="M40 30V220H680" fill="none" stroke="#8a8f98"/>{"".join(paths)}</svg>\n')
-    return f"![{title}](bench/{file})\n"
+                     f'<text x="{40 + 165 * index}" y="244" style="fill:{colors[index]};font-size:11px">{label}, at most {number(top)}</text>')
+    head = f'<text x="40" y="20" font-weight="bold">{title}</text><path d="M40 30V220H680" fill="none" stroke="#8a8f98"/>'
+    return svg(file, title, 256, head + "".join(paths))
 
 
 def races(kind, figures, charted, figures_of_sending={}):
@@ -179,7 +177,7 @@ def part_soak(figures):
     return (f"## Soak\n\n{len(days)} simulated days, a pass each simulated minute, {sum(day['sent'] for day in days)} reminders, "
             f"{sum(day['moved'] for day in days)} status changes, in one process; events and runs are kept for 30 days. On the last day: {last['resident_kb'] / 1024:.1f} MiB "
             f"resident, {last['bytes'] / 1e6:.1f} MB in our tables with their indexes after a vacuum, a pass in {last['pass_ms_median']:.2f} ms.\n\n"
-            + lines("soak.svg", "Simulated days", "each line to its own scale", series))
+            + lines("soak.svg", "Over the simulated days, each line to its own scale", series))
 
 
 def size():
