@@ -1,8 +1,10 @@
 //! Claim, send, record: what the provider answers, what becomes of the message, and what is told.
 
+use std::process::Stdio;
 use std::time::Duration;
 
 use serde_json::json;
+use tokio::io::{AsyncBufReadExt, BufReader};
 
 use crate::app::{App, connect, hours, minutes, noon, signal};
 use crate::ses::Answer;
@@ -181,9 +183,12 @@ async fn an_account_that_cannot_send_stops_the_call_and_costs_no_attempt() {
             app.column("SELECT held_reason FROM booking_automation_channels WHERE held_since IS NOT NULL", &[]).await;
         assert_eq!(held, ["account"], "{told}");
     }
+    let since = "SELECT held_since::text FROM booking_automation_channels";
+    let first = app.column(since, &[]).await;
     app.make_claimable().await;
     app.ses.answer(|_| Answer::Error(400, "TooManyRequestsException", "Daily message quota exceeded."));
     assert_eq!(app.run(noon()).await["held_back"], "quota");
+    assert_eq!(app.column(since, &[]).await, first, "for another reason, but not since then");
     app.make_claimable().await;
     app.ses.answer(|_| Answer::Sent);
     let summary = app.run(noon()).await;
@@ -192,6 +197,82 @@ async fn an_account_that_cannot_send_stops_the_call_and_costs_no_attempt() {
     let held: i64 =
         app.one("SELECT count(*) FROM booking_automation_channels WHERE held_reason IS NOT NULL", &[]).await.get(0);
     assert_eq!(held, 0);
+}
+
+/// Why the account is held to be unable to send.
+async fn held(app: &App) -> Vec<String> {
+    app.column("SELECT held_reason FROM booking_automation_channels", &[]).await
+}
+
+#[tokio::test]
+async fn only_what_ses_says_of_a_message_itself_tells_that_the_account_can_send_again() {
+    let app = App::new().await;
+    due(&app, 3).await;
+    app.ses.answer(|_| Answer::Error(400, "SendingPausedException", "paused"));
+    app.run(noon()).await;
+    assert_eq!(held(&app).await, ["account"]);
+    // An address that SES never saw says nothing, and no other message leaves in that call.
+    app.sql("UPDATE users SET email = 'nobody' WHERE email = 'c1@customers.example'", &[]).await;
+    app.ses.clear();
+    app.make_claimable().await;
+    app.run(noon()).await;
+    assert_eq!(outcomes(&app).await[0], "failed bad_address 1 1");
+    assert!(app.ses.mails().is_empty());
+    assert_eq!(held(&app).await, ["account"]);
+    // A refusal of the message is an answer of an account that can send.
+    app.ses.answer(|mail| match mail.to() {
+        "c2@customers.example" => Answer::Error(400, "MessageRejected", "virus"),
+        _ => Answer::Sent,
+    });
+    let summary = app.run(noon()).await;
+    assert_eq!((&summary["reminders"]["failed"], &summary["reminders"]["sent"]), (&1.into(), &1.into()), "{summary}");
+    assert_eq!(held(&app).await, [""]);
+}
+
+#[tokio::test]
+async fn after_the_account_is_refused_nothing_more_of_the_page_leaves_and_no_late_success_hides_it() {
+    let mut app = App::new().await;
+    app.env.insert("SEND_CONCURRENCY", "2".to_owned());
+    due(&app, 4).await;
+    let (answer, wait) = tokio::sync::watch::channel(false);
+    app.ses.answer(move |mail| match mail.to() {
+        "c1@customers.example" => Answer::Held(wait.clone(), Box::new(Answer::Sent)),
+        _ => Answer::Error(400, "AccountSuspendedException", "no"),
+    });
+    let noon = noon().to_rfc3339();
+    let mut command = app.command(&["run", "--as-of", &noon]);
+    let mut process = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let mut lines = BufReader::new(process.stderr.take().unwrap()).lines();
+    // The one is refused while the other is under way.
+    while !lines.next_line().await.unwrap().expect("it says so").contains("the account cannot send") {}
+    answer.send(true).unwrap();
+    let output = process.wait_with_output().await.unwrap();
+    let summary: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(summary["held_back"], "account", "{summary}");
+    assert_eq!(outcomes(&app).await, ["completed 1 1", "pending 0 2", "pending account 0 1"]);
+    assert_eq!(app.ses.mails().len(), 2);
+    assert_eq!(held(&app).await, ["account"]);
+}
+
+#[tokio::test]
+async fn an_older_pages_success_does_not_end_a_hold_that_came_after_it() {
+    let app = App::new().await;
+    due(&app, 1).await;
+    let (answer, wait) = tokio::sync::watch::channel(false);
+    app.ses.answer(move |mail| match mail.to() {
+        "c1@customers.example" => Answer::Held(wait.clone(), Box::new(Answer::Sent)),
+        _ => Answer::Error(400, "AccountSuspendedException", "no"),
+    });
+    let noon_text = noon().to_rfc3339();
+    let arguments = ["run", "--as-of", &noon_text];
+    let (older, ()) = tokio::join!(app.call(&arguments), async {
+        app.ses.arrived(1).await;
+        app.confirmed(noon() + hours(24)).await;
+        assert_eq!(app.run(noon()).await["held_back"], "account");
+        answer.send(true).unwrap();
+    });
+    assert_eq!(older.summary()["reminders"]["sent"], 1);
+    assert_eq!(held(&app).await, ["account"]);
 }
 
 #[tokio::test]

@@ -5,6 +5,7 @@ use std::time::Duration;
 use hmac::{Hmac, KeyInit, Mac};
 use serde_json::{Value, json};
 use sha2::Sha256;
+use tokio_postgres::Client;
 use uuid::Uuid;
 
 use crate::app::{App, connect, hours, minutes, noon};
@@ -35,6 +36,21 @@ fn of(name: &str, event_id: &str, message_id: &str) -> Value {
 async fn event_id(app: &App, booking: Uuid) -> String {
     let sql = "SELECT id::text FROM booking_automation_events WHERE event_type = 'reminder_sent' AND booking_id = $1";
     app.one(sql, &[&booking]).await.get(0)
+}
+
+/// What the row of a reminder says that an event has settled: the provider's id, and what became of each attempt.
+async fn settled(app: &App, event_id: &str) -> (String, Vec<String>) {
+    let sql = "SELECT to_jsonb(e) FROM booking_automation_events e WHERE id = $1::text::uuid";
+    let row: Value = app.one(sql, &[&event_id]).await.get(0);
+    assert!(row["status"] == "completed" && !row["executed_at"].is_null(), "{row}");
+    for open in ["reason", "error_message", "lease_until", "next_attempt_at"] {
+        assert!(row[open].is_null(), "{open}: {row}");
+    }
+    let attempts = row["event_data"]["attempts"].as_array().unwrap();
+    let last = attempts.last().unwrap();
+    assert_eq!((&last["message_id"], &last["settled_by"]), (&row["message_id"], &true.into()), "{row}");
+    let outcomes = attempts.iter().map(|attempt| attempt["outcome"].as_str().unwrap().to_owned());
+    (row["message_id"].as_str().unwrap().to_owned(), outcomes.collect())
 }
 
 async fn feedback(app: &App) -> Vec<String> {
@@ -81,6 +97,24 @@ async fn each_is_a_row_of_its_own_once_and_names_nobody() {
 }
 
 #[tokio::test]
+async fn two_delays_are_two_rows_and_a_kind_is_known_by_both_of_its_names() {
+    let app = App::new().await;
+    let booking = app.confirmed(noon() + hours(24)).await;
+    app.run(noon()).await;
+    let id = event_id(&app, booking).await;
+    let instance = Instance::start(&app).await;
+    for time in ["2026-03-01T12:05:00.000Z", "2026-03-01T12:35:00.000Z"] {
+        let mut delay = of("ses-delay", &id, "m");
+        delay["detail"]["deliveryDelay"]["timestamp"] = time.into();
+        assert_eq!(instance.invoke(&delay).await.unwrap()["outcome"], "recorded", "{time}");
+    }
+    let mut failure = of("ses-rendering-failure", &id, "m");
+    failure["detail"]["eventType"] = "RenderingFailure".into();
+    assert_eq!(instance.invoke(&failure).await.unwrap()["outcome"], "recorded");
+    assert_eq!(feedback(&app).await, ["delayed m", "delayed m", "rendering_failed m"]);
+}
+
+#[tokio::test]
 async fn what_is_not_ours_or_not_recorded_changes_nothing() {
     let app = App::new().await;
     let booking = app.confirmed(noon() + hours(24)).await;
@@ -90,7 +124,11 @@ async fn what_is_not_ours_or_not_recorded_changes_nothing() {
         app.one("SELECT id::text FROM booking_automation_events WHERE event_type = 'reminder_sent'", &[]).await.get(0);
     assert_eq!(ours, audit);
     let instance = Instance::start(&app).await;
-    let mut others = vec![event("ses-bounce"), of("ses-bounce", "not-a-uuid", "m"), of("ses-bounce", "", "m")];
+    app.sql("UPDATE bookings SET status = 'cancelled' WHERE id = $1", &[&booking]).await;
+    let change: String =
+        app.one("SELECT id::text FROM booking_automation_events WHERE event_type = 'status_update'", &[]).await.get(0);
+    let mut others = ["not-a-uuid", "", &change].map(|id| of("ses-bounce", id, "m")).to_vec();
+    others.push(event("ses-bounce"));
     let mut untagged = event("ses-complaint");
     untagged["detail"]["mail"].as_object_mut().unwrap().remove("tags");
     others.push(untagged);
@@ -167,14 +205,8 @@ async fn an_unknown_outcome_is_settled_without_a_second_mail_whatever_tells_it()
         let told = instance.invoke(&of(file, &event_id(&app, booking).await, "theirs")).await.unwrap();
         assert_eq!((&told["kind"], &told["settled"]), (&kind.into(), &true.into()));
         assert_eq!(app.reminders(booking).await, ["24h completed"]);
-        let row = app
-            .one("SELECT message_id, event_data -> 'attempts', executed_at IS NOT NULL AND next_attempt_at IS NULL FROM booking_automation_events", &[])
-            .await;
-        let (message_id, history, over): (String, Value, bool) = (row.get(0), row.get(1), row.get(2));
-        assert_eq!(message_id, "theirs");
-        assert!(over);
-        assert_eq!((&history[0]["outcome"], &history[1]["outcome"]), (&"unknown".into(), &"sent".into()));
-        assert_eq!(history[1]["settled_by"], true);
+        let (message_id, attempts) = settled(&app, &event_id(&app, booking).await).await;
+        assert_eq!((message_id.as_str(), &attempts[..]), ("theirs", &["unknown".to_owned(), "sent".to_owned()][..]));
 
         app.run(noon() + minutes(1)).await;
         assert_eq!(app.ses.mails().len(), 1, "{kind}");
@@ -285,6 +317,237 @@ async fn in_whatever_order_events_and_our_own_record_come_the_end_is_the_same() 
 }
 
 #[tokio::test]
+async fn an_event_of_the_first_attempt_settles_the_message_whatever_becomes_of_the_second() {
+    let throttled = Answer::Error(429, "TooManyRequestsException", "slow down");
+    let rejected = Answer::Error(400, "MessageRejected", "virus");
+    // The last attempt is the fifth.
+    for (made, answer) in [(4, throttled.clone()), (1, throttled), (1, rejected)] {
+        let mut app = App::new().await;
+        app.env.insert("SES_CONFIGURATION_SET", "bookings".to_owned());
+        let booking = app.confirmed(noon() + hours(24)).await;
+        app.ses.answer(|_| Answer::Error(500, "InternalFailure", "oops"));
+        app.run(noon()).await;
+        app.sql("UPDATE booking_automation_events SET attempts = $1", &[&made]).await;
+        app.make_claimable().await;
+        let (release, held) = tokio::sync::watch::channel(false);
+        let then = answer.clone();
+        app.ses.answer(move |_| Answer::Held(held.clone(), Box::new(then.clone())));
+        let id = event_id(&app, booking).await;
+        let instance = Instance::start(&app).await;
+        let noon = noon().to_rfc3339();
+        let arguments = ["run", "--as-of", &noon];
+        let (said, ()) = tokio::join!(app.call(&arguments), async {
+            app.ses.arrived(2).await;
+            let told = instance.invoke(&of("ses-send", &id, "the-first")).await.unwrap();
+            assert_eq!(told["settled"], false, "claimed");
+            release.send(true).unwrap();
+        });
+        assert_eq!(said.summary()["reminders"]["sent"], 1, "{answer:?} {}", said.stdout);
+        let (message_id, attempts) = settled(&app, &id).await;
+        assert_eq!((message_id.as_str(), &attempts[..]), ("the-first", &["unknown".to_owned(), "sent".to_owned()][..]));
+    }
+}
+
+/// How many of the program's sessions wait for a lock.
+fn waiting(count: usize) -> String {
+    format!(
+        "SELECT count(*) = {count} FROM pg_stat_activity
+          WHERE datname = current_database() AND application_name = 'booking-automation' AND wait_event_type = 'Lock'"
+    )
+}
+
+/// Hands an event over until it is recorded, as Lambda does.
+async fn told(instance: &Instance, event: &Value) -> Value {
+    for _ in 0..30 {
+        if let Ok(told) = instance.invoke(event).await {
+            return told;
+        }
+    }
+    panic!("never recorded: {event}");
+}
+
+/// A reminder in its only attempt, of which nobody will know more than its event tells, and what lets SES answer.
+async fn under_way(app: &App) -> tokio::sync::watch::Sender<bool> {
+    let (answer, held) = tokio::sync::watch::channel(false);
+    let oops = Answer::Error(500, "InternalFailure", "oops");
+    app.ses.answer(move |_| Answer::Held(held.clone(), Box::new(oops.clone())));
+    app.confirmed(noon() + minutes(1)).await;
+    answer
+}
+
+#[tokio::test]
+async fn an_event_just_before_our_record_settles_it() {
+    let app = App::new().await;
+    let answer = under_way(&app).await;
+    let noon = noon().to_rfc3339();
+    let arguments = ["run", "--as-of", &noon];
+    let instance = Instance::start(&app).await;
+    let (_, id) = tokio::join!(app.call(&arguments), async {
+        app.ses.arrived(1).await;
+        let id = app.ses.mails()[0].event_id().to_owned();
+        let send = of("ses-send", &id, "theirs");
+        // Both wait for the message's row, the event first.
+        let other = connect(&app.url).await;
+        other.batch_execute("BEGIN; SELECT FROM booking_automation_events FOR UPDATE").await.unwrap();
+        let (_, ()) = tokio::join!(told(&instance, &send), async {
+            app.waits_for(&waiting(1)).await;
+            answer.send(true).unwrap();
+            app.waits_for(&waiting(2)).await;
+            other.batch_execute("COMMIT").await.unwrap();
+        });
+        id
+    });
+    assert_eq!(settled(&app, &id).await.0, "theirs");
+}
+
+/// A function of SQL that goes on only when a session of the test's has let go of its lock.
+const LINGER: &str = "CREATE FUNCTION linger() RETURNS boolean LANGUAGE plpgsql AS $$ BEGIN
+     WHILE NOT pg_try_advisory_xact_lock(42) LOOP PERFORM pg_sleep(0.01); END LOOP; RETURN true; END $$;";
+
+/// Tells an event while somebody lingers, and lets them go on when it is told, or waits for them.
+async fn told_meanwhile(app: &App, instance: &Instance, event: &Value, lock: Client) {
+    let lingers =
+        "SELECT EXISTS (SELECT FROM pg_stat_activity WHERE datname = current_database() AND wait_event = 'PgSleep')";
+    app.waits_for(lingers).await;
+    let waits_or_told = format!("SELECT ({}) OR EXISTS (SELECT FROM booking_automation_feedback)", waiting(1));
+    let (_, ()) = tokio::join!(told(instance, event), async {
+        app.waits_for(&waits_or_told).await;
+        drop(lock);
+    });
+}
+
+async fn lock(app: &App) -> Client {
+    let session = connect(&app.url).await;
+    session.batch_execute("SELECT pg_advisory_lock(42)").await.unwrap();
+    session
+}
+
+#[tokio::test]
+async fn an_event_in_the_middle_of_our_record_settles_it() {
+    let app = App::new().await;
+    let answer = under_way(&app).await;
+    app.db
+        .batch_execute(&format!(
+            "{LINGER} CREATE FUNCTION record() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN PERFORM linger(); RETURN NEW; END $$;
+             CREATE TRIGGER record BEFORE UPDATE ON booking_automation_events
+                FOR EACH ROW WHEN (OLD.status = 'sending') EXECUTE FUNCTION record()"
+        ))
+        .await
+        .unwrap();
+    let lock = lock(&app).await;
+    let noon = noon().to_rfc3339();
+    let arguments = ["run", "--as-of", &noon];
+    let instance = Instance::start(&app).await;
+    let (_, id) = tokio::join!(app.call(&arguments), async {
+        app.ses.arrived(1).await;
+        let id = app.ses.mails()[0].event_id().to_owned();
+        answer.send(true).unwrap();
+        told_meanwhile(&app, &instance, &of("ses-send", &id, "theirs"), lock).await;
+        id
+    });
+    assert_eq!(settled(&app, &id).await.0, "theirs");
+}
+
+#[tokio::test]
+async fn an_event_in_the_middle_of_the_claim_that_gives_its_message_up_settles_it() {
+    let app = App::new().await;
+    due(&app, 2).await;
+    app.ses.answer(|_| Answer::Error(429, "TooManyRequestsException", "slow down"));
+    app.run(noon()).await;
+    // The second one's last attempt was under way when its sender died.
+    app.sql("UPDATE booking_automation_events SET status = 'sending', attempts = 5 WHERE starts_at = (SELECT max(starts_at) FROM booking_automation_events)", &[])
+        .await;
+    app.make_claimable().await;
+    let id: String =
+        app.one("SELECT id::text FROM booking_automation_events WHERE status = 'sending'", &[]).await.get(0);
+    app.db
+        .batch_execute(&format!(
+            "{LINGER} ALTER VIEW booking_automation_contacts RENAME TO contacts;
+             CREATE VIEW booking_automation_contacts AS SELECT * FROM contacts WHERE email <> 'c1@customers.example' OR linger()"
+        ))
+        .await
+        .unwrap();
+    let lock = lock(&app).await;
+    let noon = noon().to_rfc3339();
+    let arguments = ["run", "--as-of", &noon];
+    let instance = Instance::start(&app).await;
+    let send = of("ses-send", &id, "theirs");
+    tokio::join!(app.call(&arguments), told_meanwhile(&app, &instance, &send, lock));
+    assert_eq!(settled(&app, &id).await.0, "theirs");
+}
+
+#[tokio::test]
+async fn what_was_sent_after_all_ends_so_whatever_came_between_and_holds_up_nobody() {
+    let mut app = App::new().await;
+    app.env.insert("SEND_CONCURRENCY", "2".to_owned());
+    due(&app, 6).await;
+    app.ses.answer(|_| Answer::Silence);
+    let mut process = app.command(&["run", "--as-of", &noon().to_rfc3339()]).spawn().unwrap();
+    app.ses.arrived(2).await;
+    process.kill().await.unwrap();
+    let claimed = "SELECT id::text FROM booking_automation_events WHERE status = 'sending' ORDER BY starts_at";
+    let claimed = app.column(claimed, &[]).await;
+    assert_eq!(claimed.len(), 4, "a page");
+    let instance = Instance::start(&app).await;
+    for id in &claimed {
+        instance.invoke(&of("ses-delivery", id, id)).await.unwrap();
+    }
+    // One is not due any more, another one was tried often enough.
+    let cancelled = "UPDATE bookings SET status = 'cancelled' WHERE id = (SELECT booking_id FROM booking_automation_events WHERE id = $1::text::uuid)";
+    app.sql(cancelled, &[&claimed[0]]).await;
+    app.sql("UPDATE booking_automation_events SET attempts = 5 WHERE id = $1::text::uuid", &[&claimed[1]]).await;
+    app.make_claimable().await;
+    app.ses.clear();
+    app.ses.answer(|_| Answer::Sent);
+    let summary = app.run(noon()).await;
+    for id in &claimed {
+        assert_eq!(settled(&app, id).await, (id.clone(), vec!["sent".to_owned()]));
+    }
+    // A page of which nothing was left to send is not the end.
+    assert_eq!((app.ses.mails().len(), &summary["reminders"]["sent"]), (2, &6.into()), "{summary}");
+}
+
+#[tokio::test]
+async fn what_was_skipped_stays_so_whatever_ses_tells_of_it() {
+    let app = App::new().await;
+    let booking = app.confirmed(noon() + hours(24)).await;
+    app.ses.answer(|_| Answer::Error(500, "InternalFailure", "oops"));
+    app.run(noon()).await;
+    app.sql("UPDATE bookings SET status = 'cancelled' WHERE id = $1", &[&booking]).await;
+    app.make_claimable().await;
+    app.run(noon()).await;
+    assert_eq!(app.reminders(booking).await, ["24h skipped cancelled"]);
+    let send = of("ses-send", &event_id(&app, booking).await, "theirs");
+    let told = Instance::start(&app).await.invoke(&send).await.unwrap();
+    assert_eq!((&told["outcome"], &told["settled"]), (&"recorded".into(), &false.into()), "{told}");
+    assert_eq!(app.reminders(booking).await, ["24h skipped cancelled"]);
+}
+
+#[tokio::test]
+async fn a_providers_reminder_that_an_event_settles_sets_no_flag() {
+    for claimed in [false, true] {
+        let app = App::new().await;
+        app.sql("INSERT INTO reminder_rules (name, lead, audience, effective_from) VALUES ('24h', '24 hours', 'provider', '2020-01-01')", &[])
+            .await;
+        app.sql("UPDATE users SET email = NULL WHERE id = $1", &[&app.customer]).await;
+        let booking = app.confirmed(noon() + hours(24)).await;
+        app.ses.answer(|_| Answer::Error(500, "InternalFailure", "oops"));
+        app.run(noon()).await;
+        let id = app.ses.mails()[0].event_id().to_owned();
+        if claimed {
+            app.sql("UPDATE booking_automation_events SET status = 'sending' WHERE id = $1::text::uuid", &[&id]).await;
+        }
+        let told = Instance::start(&app).await.invoke(&of("ses-send", &id, "theirs")).await.unwrap();
+        assert_eq!(told["settled"], !claimed);
+        app.make_claimable().await;
+        app.run(noon()).await;
+        assert_eq!(settled(&app, &id).await.0, "theirs");
+        let flag: bool = app.one("SELECT reminder_24h_sent FROM bookings WHERE id = $1", &[&booking]).await.get(0);
+        assert!(!flag, "{claimed}");
+    }
+}
+
+#[tokio::test]
 async fn what_a_killed_sender_had_sent_is_settled_by_its_event_when_the_lease_runs_out() {
     let app = App::new().await;
     due(&app, 2).await;
@@ -342,8 +605,17 @@ async fn an_address_that_bounced_for_good_or_complained_gets_nothing_until_it_is
         app.run(noon()).await;
         assert_eq!(app.reminders(id).await, ["24h completed"]);
         // However the address is written.
-        app.sql("UPDATE users SET email = ' Carla@Customers.EXAMPLE ' WHERE id = $1", &[&app.customer]).await;
-        assert_eq!(next(&app).await, ["24h skipped suppressed"]);
+        for address in
+            [" Carla@Customers.EXAMPLE ", "\tcarla@customers.example\r\n", "\n\u{c} carla@customers.example\t"]
+        {
+            app.sql("UPDATE users SET email = $2 WHERE id = $1", &[&app.customer, &address]).await;
+            assert_eq!(next(&app).await, ["24h skipped suppressed"], "{address:?}");
+        }
+        // With a blank that is none in an address, it is none.
+        app.sql("UPDATE users SET email = 'carla@customers.example\u{a0}' WHERE id = $1", &[&app.customer]).await;
+        assert_eq!(next(&app).await, ["24h failed bad_address"]);
+        assert_eq!(app.ses.mails().len(), 1, "Otto's");
+        app.sql("UPDATE users SET email = 'carla@customers.example' WHERE id = $1", &[&app.customer]).await;
 
         for address in ["otto@customers.example", "nobody", "carla@customers.example x"] {
             let said = app.call(&["lift-suppression", address]).await;
@@ -357,6 +629,38 @@ async fn an_address_that_bounced_for_good_or_complained_gets_nothing_until_it_is
         let again = app.call(&["lift-suppression", "carla@customers.example"]).await;
         assert!(!again.success && again.stderr.contains("is not suppressed"), "{}", again.stderr);
     }
+}
+
+#[tokio::test]
+async fn what_was_lifted_is_not_suppressed_again_by_the_same_word() {
+    let app = App::new().await;
+    let booking = app.confirmed(noon() + hours(24)).await;
+    app.run(noon()).await;
+    let id = event_id(&app, booking).await;
+    let instance = Instance::start(&app).await;
+    let bounce = of("ses-bounce", &id, "message-1");
+    assert_eq!(instance.invoke(&bounce).await.unwrap()["suppressed"], 1);
+    assert!(app.call(&["lift-suppression", "carla@customers.example"]).await.success);
+    assert_eq!(instance.invoke(&bounce).await.unwrap(), json!({"outcome": "ignored", "reason": "duplicate"}));
+    assert_eq!(next(&app).await, ["24h completed"]);
+    // By a new one it is.
+    assert_eq!(instance.invoke(&of("ses-bounce", &id, "message-2")).await.unwrap()["suppressed"], 1);
+    assert_eq!(next(&app).await, ["24h skipped suppressed"]);
+}
+
+#[tokio::test]
+async fn without_the_lists_key_mail_goes_out_and_nothing_is_put_on_the_list_unseen() {
+    let app = App::new().await;
+    app.sql("DELETE FROM booking_automation_hash_key", &[]).await;
+    let booking = app.confirmed(noon() + hours(24)).await;
+    app.run(noon()).await;
+    assert_eq!(app.reminders(booking).await, ["24h completed"]);
+    let id = event_id(&app, booking).await;
+    let instance = Instance::start(&app).await;
+    let error = instance.invoke(&of("ses-bounce", &id, "message-1")).await.unwrap_err();
+    assert_eq!(error["errorType"], "EventNotRecorded", "{error}");
+    assert!(feedback(&app).await.is_empty());
+    assert_eq!(instance.invoke(&of("ses-delivery", &id, "message-1")).await.unwrap()["outcome"], "recorded");
 }
 
 #[tokio::test]

@@ -59,6 +59,29 @@ async fn events_and_runs_are_kept_as_long_as_retention_says() {
 }
 
 #[tokio::test]
+async fn each_table_is_pruned_for_its_own_sake() {
+    let app = App::new().await;
+    run(&app).await;
+    for (table, sql) in [
+        (
+            "booking_automation_feedback",
+            "INSERT INTO booking_automation_feedback (event_id, booking_id, kind, message_id, occurred_at, details, created_at)
+             VALUES (gen_random_uuid(), gen_random_uuid(), 'sent', 'm', now(), '{}', now() - interval '401 days')",
+        ),
+        (
+            "automation_runs",
+            "INSERT INTO automation_runs (id, trigger, as_of, outcome, created_at)
+             VALUES (gen_random_uuid(), 'cli', '2020-01-01', 'completed', now() - interval '31 days')",
+        ),
+    ] {
+        app.sql(sql, &[]).await;
+        run(&app).await;
+        let old = format!("{table} WHERE created_at < now() - interval '1 day'");
+        assert_eq!(count(&app, &old).await, 0, "{table}");
+    }
+}
+
+#[tokio::test]
 async fn what_is_under_way_or_still_decides_is_kept_however_old_it_is() {
     let mut app = App::new().await;
     app.env.insert("RETENTION", "30d".to_owned());
@@ -86,14 +109,17 @@ async fn what_is_under_way_or_still_decides_is_kept_however_old_it_is() {
     assert_eq!(left, ["completed", "pending", "sending"]);
     assert_eq!(count(&app, "automation_runs").await, 1, "the old one went when there was a newer");
     assert_ne!(app.column("SELECT id::text FROM automation_runs", &[]).await, [before]);
-    // It is the newest that is kept, old as it may be.
+    // It is the newest that is kept, old as it may be; one that failed is none to go on from.
     app.sql(
         "UPDATE automation_runs SET created_at = now() - interval '500 days', as_of = now() + interval '1 hour'",
         &[],
     )
     .await;
+    let failed = "INSERT INTO automation_runs (id, trigger, as_of, outcome, created_at)
+                  SELECT gen_random_uuid(), 'cli', as_of + interval '1 hour', 'failed', created_at FROM automation_runs";
+    app.sql(failed, &[]).await;
     run(&app).await;
-    assert_eq!(count(&app, "automation_runs").await, 2);
+    assert_eq!(app.column("SELECT outcome FROM automation_runs", &[]).await, ["completed"; 2]);
 }
 
 #[tokio::test]

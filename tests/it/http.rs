@@ -355,6 +355,50 @@ async fn calls_at_once_are_counted_each() {
 }
 
 #[tokio::test]
+async fn a_call_that_another_one_has_used_up_meanwhile_is_refused() {
+    let app = limited().await;
+    let server = Server::start(&app, &[]).await;
+    assert_eq!(server.bearer().await.status, 200);
+    // It has begun to count itself, and looks at the credential's row only when the test lets it.
+    app.db
+        .batch_execute(
+            "CREATE FUNCTION linger() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+                 WHILE NOT pg_try_advisory_xact_lock(42) LOOP PERFORM pg_sleep(0.01); END LOOP; RETURN NEW; END $$;
+             CREATE TRIGGER linger BEFORE INSERT ON booking_automation_callers FOR EACH ROW EXECUTE FUNCTION linger()",
+        )
+        .await
+        .unwrap();
+    let holder = connect(&app.url).await;
+    hold(&holder, 42).await;
+    let (refused, ()) = tokio::join!(server.bearer(), async {
+        app.waits_for(
+            "SELECT EXISTS (SELECT FROM pg_stat_activity WHERE datname = current_database() AND wait_event = 'PgSleep')",
+        )
+        .await;
+        app.sql("UPDATE booking_automation_callers SET next_at = '2100-01-01'", &[]).await;
+        drop(holder);
+    });
+    assert_eq!(refused.status, 429, "{refused:?}");
+    let next = app.column("SELECT (next_at = '2100-01-01')::text FROM booking_automation_callers", &[]).await;
+    assert_eq!(next, ["true"], "what is refused uses nothing up");
+    let runs: i64 = app.one("SELECT count(*) FROM automation_runs", &[]).await.get(0);
+    assert_eq!(runs, 1);
+}
+
+#[tokio::test]
+async fn who_has_not_called_for_long_has_saved_up_no_more_than_a_minutes_calls() {
+    let mut app = App::new().await;
+    // A call comes back every half minute.
+    app.env.insert("RATE_LIMIT", "2".to_owned());
+    let server = Server::start(&app, &[]).await;
+    assert_eq!(server.bearer().await.status, 200);
+    app.sql("UPDATE booking_automation_callers SET next_at = now() - interval '1 day'", &[]).await;
+    for status in [200, 200, 429] {
+        assert_eq!(server.bearer().await.status, status);
+    }
+}
+
+#[tokio::test]
 async fn counting_waits_for_nobody() {
     let app = limited().await;
     let server = Server::start(&app, &[]).await;
@@ -370,8 +414,18 @@ async fn counting_waits_for_nobody() {
 #[tokio::test]
 async fn nothing_runs_uncounted() {
     let app = limited().await;
-    app.sql("DROP TABLE booking_automation_callers", &[]).await;
     let server = Server::start(&app, &[]).await;
+    app.db
+        .batch_execute(
+            "CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE EXCEPTION 'no'; END $$;
+             CREATE TRIGGER refuse BEFORE INSERT ON booking_automation_callers FOR EACH ROW EXECUTE FUNCTION refuse()",
+        )
+        .await
+        .unwrap();
+    let answer = server.bearer().await;
+    assert_eq!(answer.status, 503, "{answer:?}");
+    assert_eq!(answer.json()["detail"], "the pass failed and changed nothing; the log says why");
+    app.sql("DROP TABLE booking_automation_callers", &[]).await;
     let answer = server.bearer().await;
     assert_eq!((answer.status, &answer.json()["detail"]), (503, &"the database has not been migrated".into()));
     let runs: i64 = app.one("SELECT count(*) FROM automation_runs", &[]).await.get(0);

@@ -58,6 +58,8 @@ const ANSWERS: &[(u16, &str, &str, (&str, &str))] = &[
         REJECTED,
     ),
     (400, "MessageRejected", "virus", REJECTED),
+    // The same words under another code are not about the sender.
+    (400, "BadRequestException", "Email address is not verified: booking@studio.example", REJECTED),
     (400, "BadRequestException", "bad", REJECTED),
     (400, "ValidationError", "bad", REJECTED),
     (400, "ValidationException", "bad", REJECTED),
