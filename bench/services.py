@@ -60,9 +60,14 @@ class Services:
             # As BullMQ's "Going to production" says.
             self.start([redis, "--port", self.redis_port, "--bind", "127.0.0.1", "--dir", WORK, "--save", "", "--appendonly",
                         "yes", "--appendfsync", "everysec", "--maxmemory-policy", "noeviction"], self.redis_port)
-        self.mail_port = free_port()
-        self.start([TOOLS, "endpoint", f"127.0.0.1:{self.mail_port}", 20], self.mail_port)
+        self.mail_port = self.mail_endpoint(20)
         return self
+
+    def mail_endpoint(self, delay):
+        """Answers after so many milliseconds; its port."""
+        port = free_port()
+        self.start([TOOLS, "endpoint", f"127.0.0.1:{port}", delay], port)
+        return port
 
     def start(self, command, port, **options):
         process = subprocess.Popen([str(word) for word in command], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, **options)
