@@ -12,6 +12,7 @@ import itertools
 import json
 import os
 import re
+import signal
 import subprocess
 import sys
 import time
@@ -376,6 +377,7 @@ PARTS = ["transitions", "reminders", "idle", "plans", "start", "memory", "cost",
 def main():
     part = os.environ.get("PART") or ""
     assert part in ["", "soak", *PARTS], f"PART takes one of {', '.join(PARTS)}, soak"
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # as Ctrl-C does: what was started here ends with it
     with Services() as services:
         bench = Bench(services)
         for name in [part] if part else PARTS:
