@@ -1,4 +1,5 @@
 """What the run measured, as docs/BENCHMARKS.md with its charts, or on the terminal."""
+import io
 import json
 import math
 import os
@@ -6,6 +7,7 @@ import platform
 import re
 import statistics
 import subprocess
+import zipfile
 
 from services import PROGRAM, ROOT, WORK
 
@@ -82,7 +84,7 @@ def races(kind, figures, charted, figures_of_sending={}):
         for who, values in seconds.items():
             ratio = "" if who == OURS else f"{paired(seconds[OURS], values):.2f} ×"
             rows.append([name(who), number(count / statistics.median(values)), spread(values), ratio])
-        text += f"\n**{count:,} due**\n\n".replace(",", " ") + table([kind, "per second", "seconds (least–most)", "of ours"], rows)
+        text += f"\n**{number(count)} due**\n\n" + table([kind, "per second", "seconds (least–most)", "of ours"], rows)
         sending = figures_of_sending.get(count, {}).get(OURS) if LIMIT in seconds else None
         if sending:
             speed = statistics.median(values / taken for taken, values in zip(sending, seconds[LIMIT]))
@@ -90,7 +92,7 @@ def races(kind, figures, charted, figures_of_sending={}):
                      f"**{100 * speed:.0f} %** of the limit.\n")
         if count == charted:
             speeds = {name(who): count / statistics.median(values) for who, values in seconds.items()}
-            text += "\n" + chart(f"{kind}.svg", f"{kind}, {count:,} due".replace(",", " "), "per second", speeds)
+            text += "\n" + chart(f"{kind}.svg", f"{kind}, {number(count)} due", "per second", speeds)
     return text
 
 
@@ -142,7 +144,7 @@ def part_cost(figures):
     rows = [[work if who == OURS else "", name(who), number(cost["round_trips"]), number(cost["statements"]), number(cost["wal"]), number(cost["dead"])]
             for work, costs in figures["cost"].items() for who, cost in costs.items()]
     return ("## What it costs the database\n\nRound trips are counted on the wire, connections included; statements by pg_stat_statements, those in our triggers "
-            "not; WAL as the server wrote it; dead rows are versions that an UPDATE or DELETE left behind, in all tables. The queues' figures are those of "
+            "not; WAL is all that the server wrote meanwhile, full-page images after a checkpoint and whatever it did in the background included; dead rows are versions that an UPDATE or DELETE left behind, in all tables. The queues' figures are those of "
             "the work alone, without the enqueueing.\n\n" + table(["work", "", "round trips", "statements", "WAL bytes", "dead rows"], rows))
 
 
@@ -157,7 +159,7 @@ def short(plan):
     """The first line of the statement, and the plan."""
     lines = plan.replace("\t", "").splitlines()
     tree = next((index for index, line in enumerate(lines) if re.search(r"\(cost=[\d.]+", line)), 0)
-    return "\n".join([re.sub(r"\s+", " ", lines[0])[:140], *lines[tree:]])
+    return "\n".join([re.sub(r"\s+", " ", lines[0])[:140], *(line[:200] for line in lines[tree:])])
 
 
 def part_plans(figures):
@@ -194,13 +196,59 @@ def machine(figures):
         "machine": f"{cpu[1] if cpu else platform.processor()}, {os.cpu_count()} cores, {int(memory[1]) / 2**20:.0f} GiB; shared with others, hence ratios",
         "rounds": f"{run['rounds']} of each race, the contenders in turns; {run['seconds'] / 60:.0f} minutes in all",
         "PostgreSQL": f"{run['postgresql']}, its defaults but for shared_buffers = 512MB and rare checkpoints; fsync and synchronous_commit on",
-        "this program": version(PROGRAM, "--version") + f", {PROGRAM.stat().st_size:,} bytes".replace(",", " ") + ", " + version("rustc", "--version"),
+        "this program": ", ".join([version(PROGRAM, "--version"), f"{PROGRAM.stat().st_size:,} bytes".replace(",", " "), version("rustc", "--version")]),
     }
     for who, version in figures.get("versions", {}).items():
         if who != "phase1":
             settings = figures["settings"][who]
             facts[name(who)] = f"{version}; " + "; ".join(f"{kind}: `{json.dumps(said)}`" for kind, said in settings.items())
     return table(["", ""], facts.items()).replace("---:", "---")
+
+
+def budgets(figures):
+    """Each line of the design's budgets, and of what was expected beside the peers: met, or by how much not and why."""
+    median = statistics.median
+    cost, idle, start, memory = (figures[part] for part in ["cost", "idle", "start", "memory"])
+    trips = {work: costs[OURS]["round_trips"] for work, costs in cost.items()}
+    base = idle["times"]["an empty table"]
+    flat = {who: median(value / empty for value, empty in zip(values, base)) for who, values in idle["times"].items()}
+    worst = max(flat.values(), key=lambda ratio: abs(ratio - 1))
+    bare = median(ours / limit for ours, limit in zip(*(figures["transitions"][100_000][who] for who in (OURS, LIMIT))))
+    sending = median(limit / ours for limit, ours in zip(figures["reminders"][20_000][LIMIT], figures["sending"][20_000][OURS]))
+    zipped = io.BytesIO()
+    zipfile.ZipFile(zipped, "w", zipfile.ZIP_DEFLATED, compresslevel=9).write(PROGRAM, "bootstrap")
+    binary, packed = PROGRAM.stat().st_size / 1e6, len(zipped.getvalue()) / 1e6
+    first = paired(start["an empty Rust function"], start["booking-automation, /health"])
+    node = paired(start["booking-automation, a pass"], start["Node, a pass"])
+    bundle = paired(start["booking-automation, a pass"], start["Node, bundled, a pass"])
+    races = figures["transitions"][10_000]
+    loop, limit = paired(races[OURS], races["phase1"]), paired(races[LIMIT], races["phase1"])
+    queue = min(paired(races[OURS], races[who]) for who in races if who in ("pgboss", "graphile", "bullmq"))
+    best = min(paired(races[LIMIT], races[who]) for who in races if who in ("pgboss", "graphile", "bullmq"))
+    far = median(figures["latency"]["idle"])
+    said = lambda met, why="": "met" if met else f"**not met**{why and ': ' + why}"
+    rows = [
+        ["statements and round trips: constant per pass, plus a constant per page", f"{trips['1 000 transitions']} round trips for 1 000 status changes, "
+         f"{trips['10 000 transitions']} for 10 000; {trips['1 000 reminders']} for 1 000 reminders, {trips['5 000 reminders']} for 5 000",
+         said(trips["1 000 transitions"] == trips["10 000 transitions"])],
+        ["idle pass: at most 5 round trips", f"{trips['an idle pass']}", said(trips["an idle pass"] <= 5)],
+        ["idle pass: what an empty table costs, ± 20 %", f"{worst:.2f} × at the worst", said(abs(worst - 1) <= 0.2)],
+        ["100 000 status changes with audit: at most 1.5 × the bare SQL", f"{bare:.2f} ×", said(bare <= 1.5)],
+        ["memory while 100 000 reminders go out: at most 64 MiB", f"{memory['peak_kb'] / 1024:.1f} MiB", said(memory["peak_kb"] <= 64 * 1024)],
+        ["delivery: at least 90 % of what latency × concurrency allows", f"{100 * sending:.0f} %", said(sending >= 0.9)],
+        ["binary at most 8 MB, zip at most 4 MB", f"{binary:.2f} and {packed:.2f} MB", said(binary <= 8 and packed <= 4)],
+        ["start: first answer within 2 × an empty Rust function's", f"{first:.2f} ×", said(first <= 2)],
+        ["transaction open: never while a call to anything but the database is in flight", "by a test: `no_transaction_is_open_while_a_message_is_under_way`", "met"],
+        ["expected: status changes at least 50 × the Phase 1 loop", f"{loop:.1f} × with 10 000 due",
+         said(loop >= 50, f"the bare SQL itself is {limit:.1f} × the loop, whose round trips cost next to nothing on one machine; with 5 ms each it is "
+              f"{paired(figures['latency']['transitions'][OURS], figures['latency']['transitions']['phase1']):.0f} ×, with 1 000 due")],
+        ["expected: status changes at least 10 × the best queue", f"{queue:.1f} ×", said(queue >= 10, f"the bare SQL itself is {best:.1f} × the best queue")],
+        ["expected: cold start at most 1/10 of Node's", f"1/{node:.1f}, bundled 1/{bundle:.1f}",
+         said(min(node, bundle) >= 10, "most of our pass is PostgreSQL's: a new connection with TLS, plans on cold caches, a row on disk; the function itself "
+              f"answers after {median(start['booking-automation, /health']):.1f} ms")],
+        ["expected: an idle pass at most 30 ms with round trips of 5 ms", f"{far:.1f} ms", said(far <= 30)],
+    ]
+    return "## The budgets\n\n" + table(["budget", "measured", ""], rows).replace("---:", "---")
 
 
 INTRODUCTION = """# Benchmarks
@@ -223,7 +271,7 @@ def write(figures, part):
         return
     (WORK / "figures.json").write_text(json.dumps(figures))
     soak = kept_soak()
-    (DOCS / "BENCHMARKS.md").write_text("\n".join([INTRODUCTION, machine(figures), *parts, size(), soak]).rstrip() + "\n")
+    (DOCS / "BENCHMARKS.md").write_text("\n".join([INTRODUCTION, machine(figures), budgets(figures), *parts, size(), soak]).rstrip() + "\n")
     print("docs/BENCHMARKS.md is written")
 
 
