@@ -144,7 +144,7 @@ def part_cost(figures):
     rows = [[work if who == OURS else "", name(who), number(cost["round_trips"]), number(cost["statements"]), number(cost["wal"]), number(cost["dead"])]
             for work, costs in figures["cost"].items() for who, cost in costs.items()]
     return ("## What it costs the database\n\nRound trips are counted on the wire, connections included; statements by pg_stat_statements, those in our triggers "
-            "not; WAL is all that the server wrote meanwhile, full-page images after a checkpoint and whatever it did in the background included; dead rows are versions that an UPDATE or DELETE left behind, in all tables. The queues' figures are those of "
+            "not; WAL is that of the statements, full-page images after a checkpoint included; dead rows are versions that an UPDATE or DELETE left behind, in all tables. The queues' figures are those of "
             "the work alone, without the enqueueing.\n\n" + table(["work", "", "round trips", "statements", "WAL bytes", "dead rows"], rows))
 
 
@@ -152,7 +152,7 @@ def part_latency(figures):
     latency = figures["latency"]
     return ("## A database in another building\n\n5 ms are added to each round trip to PostgreSQL. BullMQ's Redis stays near.\n"
             + races("transitions, far", {1_000: latency["transitions"]}, None) + races("reminders, far", {1_000: latency["reminders"]}, None)
-            + f"\nAn idle pass of a warm function: {spread(latency['idle'])} ms.\n")
+            + "\nAn idle pass of a warm function:\n\n" + table(["stored", "ms (least–most)"], [[who, spread(times)] for who, times in latency["idle"].items()]))
 
 
 def short(plan):
@@ -225,7 +225,7 @@ def budgets(figures):
     loop, limit = paired(races[OURS], races["phase1"]), paired(races[LIMIT], races["phase1"])
     queue = min(paired(races[OURS], races[who]) for who in races if who in ("pgboss", "graphile", "bullmq"))
     best = min(paired(races[LIMIT], races[who]) for who in races if who in ("pgboss", "graphile", "bullmq"))
-    far = median(figures["latency"]["idle"])
+    far = max(median(times) for times in figures["latency"]["idle"].values())
     said = lambda met, why="": "met" if met else f"**not met**{why and ': ' + why}"
     rows = [
         ["statements and round trips: constant per pass, plus a constant per page", f"{trips['1 000 transitions']} round trips for 1 000 status changes, "
@@ -246,7 +246,7 @@ def budgets(figures):
         ["expected: cold start at most 1/10 of Node's", f"1/{node:.1f}, bundled 1/{bundle:.1f}",
          said(min(node, bundle) >= 10, "most of our pass is PostgreSQL's: a new connection with TLS, plans on cold caches, a row on disk; the function itself "
               f"answers after {median(start['booking-automation, /health']):.1f} ms")],
-        ["expected: an idle pass at most 30 ms with round trips of 5 ms", f"{far:.1f} ms", said(far <= 30)],
+        ["expected: an idle pass at most 30 ms with round trips of 5 ms", f"{far:.1f} ms at the worst", said(far <= 30)],
     ]
     return "## The budgets\n\n" + table(["budget", "measured", ""], rows).replace("---:", "---")
 
