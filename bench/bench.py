@@ -375,7 +375,7 @@ class Bench:
         self.postgresql.sql("postgres", "CREATE DATABASE soak")
         self.say(f"soak: {minutes:g} minutes")
         self.services.mail_port = self.services.mail_endpoint(0)  # simulated weeks would wait for it most of the time
-        environment = self.services.environment("soak") | {"RETENTION": "30d", "RUST_LOG": "error"}
+        environment = self.services.environment("soak") | {"RUST_LOG": "error"}
         with subprocess.Popen([TOOLS, "soak", "--minutes", str(minutes)], env=environment, stdout=subprocess.PIPE, text=True) as process:
             days = []
             for line in process.stdout:

@@ -176,8 +176,8 @@ def part_soak(figures):
     series = {"resident kB": [day["resident_kb"] for day in days], "bytes": [day["bytes"] for day in days],
               "pass, ms (median)": [day["pass_ms_median"] for day in days], "events": [day["events"] for day in days]}
     last = days[-1]
-    return (f"## Soak\n\n{len(days)} simulated days, a pass each simulated minute, {sum(day['sent'] for day in days)} reminders, "
-            f"{sum(day['moved'] for day in days)} status changes, in one process; events and runs are kept for 30 days. On the last day: {last['resident_kb'] / 1024:.1f} MiB "
+    return (f"## Soak\n\n{len(days)} simulated days in {figures['run']['seconds'] / 60:.0f} minutes, a pass each simulated minute, {sum(day['sent'] for day in days)} reminders, "
+            f"{sum(day['moved'] for day in days)} status changes, in one process; events and runs are kept for a week. On the last day: {last['resident_kb'] / 1024:.1f} MiB "
             f"resident, {last['bytes'] / 1e6:.1f} MB in our tables with their indexes after a vacuum, a pass in {last['pass_ms_median']:.2f} ms.\n\n"
             + lines("soak.svg", "Over the simulated days, each line to its own scale", series))
 

@@ -18,7 +18,9 @@ use serde_json::json;
 use tokio_postgres::{Client, NoTls};
 
 /// Bookings made in a simulated minute.
-const BOOKINGS_A_MINUTE: i32 = 6;
+const BOOKINGS_A_MINUTE: i32 = 3;
+/// How long events and runs are kept: shorter than a setting may say, so that the weeks show what is forgotten.
+const RETENTION: Duration = Duration::from_secs(7 * 24 * 3600);
 
 #[derive(Args)]
 pub(crate) struct Soak {
@@ -34,7 +36,7 @@ impl Soak {
         let backend = Backend::connect().await?;
         let delivery = DeliverySettings::from_environment(&config::environment)?;
         let ses = Ses::new(&delivery).await?;
-        let pass = PassSettings::from_environment(&config::environment)?;
+        let pass = PassSettings { retention: RETENTION, ..PassSettings::from_environment(&config::environment)? };
         let automation = Automation::new(Database::new(&settings, 1)?, pass, Mailer::new(delivery, ses));
 
         let until = Instant::now() + Duration::from_secs_f64(self.minutes * 60.0);
