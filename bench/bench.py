@@ -376,12 +376,13 @@ class Bench:
         self.say(f"soak: {minutes:g} minutes")
         self.services.mail_port = self.services.mail_endpoint(0)  # simulated weeks would wait for it most of the time
         environment = self.services.environment("soak") | {"RUST_LOG": "error"}
-        with subprocess.Popen([TOOLS, "soak", "--minutes", str(minutes)], env=environment, stdout=subprocess.PIPE, text=True) as process:
-            days = []
-            for line in process.stdout:
-                days.append(json.loads(line))
-                self.say(f"soak: {line.strip()}")
-        assert process.returncode == 0 and days, "the soak failed"
+        process = subprocess.Popen([TOOLS, "soak", "--minutes", str(minutes)], env=environment, stdout=subprocess.PIPE, text=True)
+        self.services.processes.append(process)
+        days = []
+        for line in process.stdout:
+            days.append(json.loads(line))
+            self.say(f"soak: {line.strip()}")
+        assert process.wait() == 0 and days, "the soak failed"
         self.figures["soak"] = days
 
 
