@@ -78,6 +78,7 @@ async fn an_ses_that_none_of_us_wrote_takes_our_messages() {
     assert_eq!(app.reminders(first).await, ["24h pending account"]);
 
     moto(port, "POST", "/v2/email/identities", r#"{"EmailIdentity": "booking@studio.example"}"#).await;
+    app.make_claimable().await;
     let summary = app.run(noon()).await;
     assert_eq!(summary["reminders"]["sent"], 2, "{summary}");
     assert_eq!(app.reminders(second).await, ["24h skipped superseded", "1h completed"]);
