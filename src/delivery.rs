@@ -226,7 +226,7 @@ async fn record_and_claim(
     }
     let as_of = call.as_of;
     let begin = Begin { statement_timeout: STATEMENT_TIMEOUT, as_of, until: Some(call.deadline), ..Begin::default() };
-    let (transaction, _) = database.begin(&begin, "").await?;
+    let (transaction, _) = database.begin(&begin, outbox::IN_INDEX_ORDER).await?;
     transaction
         .commit_after(async |transaction| {
             let record = async {

@@ -22,6 +22,10 @@ pub(crate) const LEASE: Duration = Duration::from_secs(45);
 /// The channel of everything that is sent so far.
 const CHANNEL: &str = "email";
 
+/// For the transaction of a claim: the page is the head of an index. The planner, whose statistics are older than what
+/// waits, would collect the whole backlog in a bitmap and sort it, for every page anew.
+pub(crate) const IN_INDEX_ORDER: &str = "SET LOCAL enable_bitmapscan = off";
+
 const CLAIM: &str = include_str!("sql/claim.sql");
 const RECORD: &str = include_str!("sql/record.sql");
 const FLAGS: &str = include_str!("sql/flags.sql");

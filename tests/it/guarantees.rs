@@ -535,6 +535,32 @@ async fn no_statement_of_a_busy_call_reads_a_whole_table_and_their_number_is_con
     assert_eq!(left, 0);
 }
 
+#[tokio::test]
+async fn a_page_is_the_head_of_an_index_however_much_waits() {
+    let app = App::new().await;
+    if cluster().log_of(&app.url).is_none() {
+        skipped("the plans, which only a server of our own logs");
+        return;
+    }
+    // More than the planner has heard of.
+    app.sql("ALTER TABLE booking_automation_events SET (autovacuum_enabled = false)", &[]).await;
+    app.sql(
+        "INSERT INTO booking_automation_events (booking_id, event_type, status, rule, audience, channel, starts_at, scheduled_at, next_attempt_at)
+         SELECT gen_random_uuid(), 'reminder_sent', 'pending', '24h', 'customer', 'email', $1::timestamptz + interval '23 hours', $1, now()
+           FROM generate_series(1, 5000)",
+        &[&noon()],
+    )
+    .await;
+    log_plans(&app).await;
+    let plans = plans(&app, noon()).await;
+    let claims: Vec<_> = plans.iter().filter(|plan| plan.contains("-- Claims a page")).collect();
+    assert!(!claims.is_empty());
+    for plan in claims {
+        assert!(plan.contains("Index Scan using booking_automation_events_claimable"), "{plan}");
+        assert!(!plan.contains("Bitmap"), "the whole backlog is collected and sorted: {plan}");
+    }
+}
+
 /// Makes the server log every plan of the app's database, from the next session on.
 async fn log_plans(app: &App) {
     let name = app.url.rsplit_once('/').unwrap().1;
