@@ -10,13 +10,13 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use base64::prelude::{BASE64_STANDARD, Engine};
 use hmac::{Hmac, KeyInit, Mac};
-use secrecy::ExposeSecret;
+use secrecy::{ExposeSecret, SecretString};
 use sha2::{Digest, Sha256};
 use subtle::{Choice, ConstantTimeEq};
 use thiserror::Error;
 
 use crate::call::Cause;
-use crate::config::CronSecrets;
+use crate::config::{AdminTokens, CronSecrets};
 
 /// How far a signature's time may be from ours, either way (Standard Webhooks, "Verifying the timestamp",
 /// leaves it to the receiver; its libraries take five minutes).
@@ -48,10 +48,14 @@ pub struct Caller {
 
 impl Caller {
     fn new(cause: Cause, secret: &[u8]) -> Self {
-        let digest = Sha256::digest([b"booking-automation caller ", secret].concat());
-        let credential = digest.iter().take(4).map(|byte| format!("{byte:02x}")).collect();
-        Self { cause, credential }
+        Self { cause, credential: name_of(secret) }
     }
+}
+
+/// Which secret it is, without saying it.
+fn name_of(secret: &[u8]) -> String {
+    let digest = Sha256::digest([b"booking-automation caller ", secret].concat());
+    digest.iter().take(4).map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// Why a request was refused. For the log: the answer is the same for every reason.
@@ -91,7 +95,7 @@ pub fn authenticate(
     let Credentials { authorization, webhook_id, webhook_timestamp, webhook_signature } = presented;
     let bearer = match authorization[..] {
         [] => None,
-        [one] => Some(Caller::new(Cause::Bearer, bearer_of(secrets, one).ok_or(Refusal::Bearer)?.as_bytes())),
+        [one] => Some(Caller::new(Cause::Bearer, bearer_of(&secrets.bearer, one).ok_or(Refusal::Bearer)?.as_bytes())),
         _ => return Err(Refusal::Bearer),
     };
     let signed = match (&webhook_id[..], &webhook_timestamp[..], &webhook_signature[..]) {
@@ -109,9 +113,18 @@ pub fn authenticate(
     signed.or(bearer).ok_or(Refusal::None)
 }
 
+/// Which of the tokens a request presents: 32 bits of its digest, in hexadecimal. `None`: none that is valid, or not one
+/// alone. A signature says nothing here.
+pub(crate) fn bearer(tokens: &AdminTokens, presented: &Credentials) -> Option<String> {
+    match presented.authorization[..] {
+        [one] => bearer_of(&tokens.0, one).map(|token| name_of(token.as_bytes())),
+        _ => None,
+    }
+}
+
 /// The secret that is presented. Digests are compared, so that not even the secret's length shows; and all of
 /// them, whichever fits.
-fn bearer_of<'a>(secrets: &'a CronSecrets, authorization: &[u8]) -> Option<&'a str> {
+fn bearer_of<'a>(secrets: &'a [SecretString], authorization: &[u8]) -> Option<&'a str> {
     let (scheme, token) = authorization.split_at_checked("Bearer ".len())?;
     // The scheme is case-insensitive (RFC 9110, 11.1).
     if !scheme.eq_ignore_ascii_case(b"Bearer ") {
@@ -119,7 +132,7 @@ fn bearer_of<'a>(secrets: &'a CronSecrets, authorization: &[u8]) -> Option<&'a s
     }
     let token = Sha256::digest(token);
     let mut fitting = None;
-    for secret in secrets.bearer.iter().map(ExposeSecret::expose_secret) {
+    for secret in secrets.iter().map(ExposeSecret::expose_secret) {
         if Sha256::digest(secret).ct_eq(&token).into() {
             fitting = Some(secret);
         }

@@ -200,6 +200,25 @@ impl CronSecrets {
     }
 }
 
+/// Who may use the routes for support. None: there are no such routes.
+#[derive(Clone, Debug)]
+pub struct AdminTokens(pub(crate) Vec<SecretString>);
+
+impl AdminTokens {
+    /// Reads `ADMIN_TOKEN`: one or several, comma-separated.
+    ///
+    /// # Errors
+    /// Names the variable when it is malformed.
+    pub fn from_environment(lookup: Lookup) -> Result<Self, SettingError> {
+        read_secrets(lookup, "ADMIN_TOKEN", bearer_secret).map(Self)
+    }
+
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+}
+
 /// A comma-separated list of secrets. One that does not fit refuses them all: the others would hide that it
 /// does not work.
 fn read_secrets<T>(

@@ -24,7 +24,8 @@ pub(crate) const ANY_OLD: &str = "
              WHERE greatest(created_at, starts_at) < $1 - make_interval(secs => $5)
                AND status IN ('completed', 'failed', 'skipped'))
     OR (SELECT created_at FROM booking_automation_feedback ORDER BY id LIMIT 1) < $1 - make_interval(secs => $5)
-    OR (SELECT created_at FROM automation_runs ORDER BY created_at LIMIT 1) < $1 - make_interval(secs => $6)";
+    OR (SELECT created_at FROM automation_runs ORDER BY created_at LIMIT 1) < $1 - make_interval(secs => $6)
+    OR (SELECT created_at FROM booking_automation_requests ORDER BY created_at LIMIT 1) < $1 - interval '24 hours'";
 
 /// Seconds that events and runs are kept.
 pub(crate) fn kept(retention: Duration) -> [f64; 2] {
@@ -48,7 +49,7 @@ pub(crate) async fn prune(database: &Database, retention: Duration, call: &Call)
     }
 }
 
-async fn prune_batch(database: &Database, retention: Duration, call: &Call) -> Result<[i64; 3]> {
+async fn prune_batch(database: &Database, retention: Duration, call: &Call) -> Result<[i64; 4]> {
     let (transaction, _) = database.begin(&Begin { until: Some(call.deadline), ..Begin::default() }, "").await?;
     let [events, runs] = kept(retention);
     let parameters = [
@@ -58,5 +59,5 @@ async fn prune_batch(database: &Database, retention: Duration, call: &Call) -> R
         (&call.as_of as _, Type::TIMESTAMPTZ),
     ];
     let row = transaction.commit_after(async |transaction| transaction.query_one(PRUNE, &parameters).await).await?;
-    Ok([row.get(0), row.get(1), row.get(2)])
+    Ok([row.get(0), row.get(1), row.get(2), row.get(3)])
 }

@@ -15,7 +15,7 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::any;
 use axum::{Json, Router};
 use http_body_util::LengthLimitError;
-use serde_json::json;
+use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::Instrument;
@@ -52,6 +52,7 @@ struct Service {
 pub(crate) fn router(
     automation: Arc<Automation>,
     secrets: CronSecrets,
+    admin: Router,
     calls: TaskTracker,
     stop: CancellationToken,
 ) -> Router {
@@ -60,6 +61,7 @@ pub(crate) fn router(
         .route("/health", any(health))
         .fallback(async || problem(StatusCode::NOT_FOUND, "there is /run and /health"))
         .with_state(Arc::new(Service { automation, secrets, calls, stop }))
+        .merge(admin)
 }
 
 async fn health(method: Method) -> Response {
@@ -71,9 +73,7 @@ async fn health(method: Method) -> Response {
 
 /// Judged in this order: method, size, credentials, rate.
 async fn run(State(service): State<Arc<Service>>, request: Request) -> Response {
-    let deadline = Instant::now() + CALL_TIME;
-    let gone_at = request.extensions().get::<GoneAt>();
-    let deadline = gone_at.map_or(deadline, |GoneAt(gone_at)| deadline.min(*gone_at));
+    let deadline = deadline(&request);
     if *request.method() != Method::GET && *request.method() != Method::POST {
         return method_not_allowed("GET, POST");
     }
@@ -113,6 +113,12 @@ async fn fire(service: &Service, cause: Cause, deadline: Instant) -> Response {
     }
 }
 
+/// When a request's work must be over.
+pub(crate) fn deadline(request: &Request) -> Instant {
+    let deadline = Instant::now() + CALL_TIME;
+    request.extensions().get::<GoneAt>().map_or(deadline, |GoneAt(gone_at)| deadline.min(*gone_at))
+}
+
 fn unavailable(error: &PassError) -> Response {
     tracing::error!("{error}");
     let detail = match error {
@@ -123,7 +129,7 @@ fn unavailable(error: &PassError) -> Response {
     problem(StatusCode::SERVICE_UNAVAILABLE, detail)
 }
 
-async fn read(body: Body) -> Result<Bytes, Response> {
+pub(crate) async fn read(body: Body) -> Result<Bytes, Response> {
     let too_large = || problem(StatusCode::PAYLOAD_TOO_LARGE, "a body may have 64 KiB");
     if body.size_hint().lower() > LARGEST_BODY as u64 {
         return Err(too_large());
@@ -136,7 +142,7 @@ async fn read(body: Body) -> Result<Bytes, Response> {
     }
 }
 
-fn credentials(headers: &HeaderMap) -> Credentials<'_> {
+pub(crate) fn credentials(headers: &HeaderMap) -> Credentials<'_> {
     let all = |name: HeaderName| headers.get_all(name).iter().map(HeaderValue::as_bytes).collect();
     Credentials {
         authorization: all(AUTHORIZATION),
@@ -147,26 +153,55 @@ fn credentials(headers: &HeaderMap) -> Credentials<'_> {
 }
 
 /// One answer for every reason: a caller learns nothing of which part was right.
-fn unauthorized() -> Response {
+pub(crate) fn unauthorized() -> Response {
     let mut response = problem(StatusCode::UNAUTHORIZED, "valid credentials are needed");
     response.headers_mut().insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
     response
 }
 
-fn method_not_allowed(allowed: &'static str) -> Response {
+pub(crate) fn method_not_allowed(allowed: &str) -> Response {
     let mut response = problem(StatusCode::METHOD_NOT_ALLOWED, "this path takes other methods");
-    response.headers_mut().insert(ALLOW, HeaderValue::from_static(allowed));
+    response.headers_mut().insert(ALLOW, HeaderValue::from_str(allowed).unwrap_or(HeaderValue::from_static("")));
     response
 }
 
-fn too_many(wait: Duration) -> Response {
+pub(crate) fn too_many(wait: Duration) -> Response {
     let mut response = problem(StatusCode::TOO_MANY_REQUESTS, "too many calls");
     response.headers_mut().insert(RETRY_AFTER, HeaderValue::from(wait.as_secs() + 1));
     response
 }
 
-/// RFC 9457. Without a type of its own, the title is the status's.
+/// An error as RFC 9457 has it. Without a type of its own, the title is the status's.
+pub(crate) struct Problem {
+    status: StatusCode,
+    members: serde_json::Map<String, Value>,
+}
+
+impl Problem {
+    /// What is wrong, in a sentence.
+    pub(crate) fn new(status: StatusCode, detail: impl Into<String>) -> Self {
+        let Value::Object(members) =
+            json!({"title": status.canonical_reason(), "status": status.as_u16(), "detail": detail.into()})
+        else {
+            unreachable!("an object is one")
+        };
+        Self { status, members }
+    }
+
+    /// And more of it.
+    pub(crate) fn with(mut self, member: &str, value: impl Into<Value>) -> Self {
+        self.members.insert(member.to_owned(), value.into());
+        self
+    }
+}
+
+impl IntoResponse for Problem {
+    fn into_response(self) -> Response {
+        let body = Value::Object(self.members).to_string();
+        (self.status, [(CONTENT_TYPE, "application/problem+json")], body).into_response()
+    }
+}
+
 fn problem(status: StatusCode, detail: &'static str) -> Response {
-    let body = json!({"title": status.canonical_reason(), "status": status.as_u16(), "detail": detail});
-    (status, [(CONTENT_TYPE, "application/problem+json")], body.to_string()).into_response()
+    Problem::new(status, detail).into_response()
 }

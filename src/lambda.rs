@@ -23,7 +23,8 @@ use tokio_util::task::TaskTracker;
 use tracing::Instrument;
 
 use crate::call::{Call, Cause, Scheduled};
-use crate::config::{CronSecrets, DatabaseSettings, PassSettings};
+use crate::admin;
+use crate::config::{AdminTokens, CronSecrets, DatabaseSettings, PassSettings};
 use crate::database::Database;
 use crate::feedback;
 use crate::http::{self, GoneAt};
@@ -61,9 +62,11 @@ pub async fn run(
     database_settings: DatabaseSettings,
     pass_settings: PassSettings,
     secrets: CronSecrets,
+    tokens: AdminTokens,
 ) -> anyhow::Result<()> {
     let automation = Arc::new(automation);
-    let routes = http::router(automation.clone(), secrets, TaskTracker::new(), CancellationToken::new());
+    let admin = admin::routes(automation.clone(), tokens, None);
+    let routes = http::router(automation.clone(), secrets, admin, TaskTracker::new(), CancellationToken::new());
     let function = Arc::new(Function { automation, database_settings, pass_settings, routes });
     let mut adapter = Adapter::from(service_fn(|request| answer(function.clone(), request)));
     let service = service_fn(move |event: LambdaEvent<Event>| {

@@ -9,6 +9,7 @@
 //! [`config`]; the way to the database, and what a transaction is here, in [`database`]; the schema in [`migrate`]; what is
 //! over is forgotten in `housekeeping`.
 
+mod admin;
 pub mod auth;
 pub mod call;
 pub mod config;
@@ -18,7 +19,9 @@ pub mod feedback;
 mod hosts;
 mod housekeeping;
 mod http;
+mod idempotency;
 pub mod lambda;
+pub mod lifecycle;
 pub mod message;
 pub mod migrate;
 mod outbox;
@@ -28,6 +31,7 @@ mod reminders;
 pub mod run;
 pub mod serve;
 pub mod ses;
+mod status;
 pub mod summary;
 mod tls;
 pub mod transitions;

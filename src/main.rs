@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::Context;
 use booking_automation::call::{Call, Cause};
-use booking_automation::config::{self, Address, CronSecrets, DatabaseSettings, DeliverySettings, PassSettings};
+use booking_automation::config::{self, Address, AdminTokens, CronSecrets, DatabaseSettings, DeliverySettings, PassSettings};
 use booking_automation::database::Database;
 use booking_automation::delivery::Mailer;
 use booking_automation::feedback::{self, Suppression};
@@ -56,6 +56,9 @@ enum Command {
         /// Fire a pass every so often, too, from 10s to 1h: for places without a cron.
         #[arg(long, value_parser = interval)]
         every: Option<Duration>,
+        /// What support asks is decided as if it were this time (RFC 3339): for tests.
+        #[arg(long, hide = true)]
+        as_of: Option<DateTime<Utc>>,
     },
     /// Lets an address be written to again that bounced for good, or whose owner complained.
     LiftSuppression {
@@ -127,7 +130,8 @@ async fn function() -> anyhow::Result<()> {
     let pass_settings = PassSettings::from_environment(&config::environment)?;
     let secrets = CronSecrets::from_environment(&config::environment)?;
     let automation = automation(&database_settings, 1, pass_settings).await?;
-    lambda::run(automation, database_settings, pass_settings, secrets).await
+    let tokens = AdminTokens::from_environment(&config::environment)?;
+    lambda::run(automation, database_settings, pass_settings, secrets, tokens).await
 }
 
 async fn automation(database: &DatabaseSettings, connections: usize, pass: PassSettings) -> anyhow::Result<Automation> {
@@ -169,10 +173,11 @@ async fn execute(command: Command) -> anyhow::Result<()> {
             tokio::spawn(async move { serve::signalled().await.map(|()| stop.cancel()) });
             print(&run::run(&automation, &call).await?)
         }
-        Command::Serve { listen, every } => {
+        Command::Serve { listen, every, as_of } => {
             let secrets = CronSecrets::from_environment(&config::environment)?;
             let automation = automation(&database_settings, serve::CONNECTIONS, pass_settings).await?;
-            serve::serve(automation, secrets, listen, every).await
+            let tokens = AdminTokens::from_environment(&config::environment)?;
+            serve::serve(automation, secrets, tokens, as_of, listen, every).await
         }
         Command::LiftSuppression { address } => {
             let database = Database::new(&database_settings, 1)?;

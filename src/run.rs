@@ -25,6 +25,10 @@ impl Automation {
         Self { database, settings, mailer }
     }
 
+    pub(crate) fn settings(&self) -> &PassSettings {
+        &self.settings
+    }
+
     pub(crate) fn database(&self) -> &Database {
         &self.database
     }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::Context;
+use chrono::{DateTime, Utc};
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::time::MissedTickBehavior;
@@ -12,7 +13,8 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::call::{Call, Cause};
-use crate::config::CronSecrets;
+use crate::admin;
+use crate::config::{AdminTokens, CronSecrets};
 use crate::http;
 use crate::run::{self, Automation};
 
@@ -35,6 +37,8 @@ const ANSWER_TIME: Duration = Duration::from_secs(2);
 pub async fn serve(
     automation: Automation,
     secrets: CronSecrets,
+    tokens: AdminTokens,
+    as_of: Option<DateTime<Utc>>,
     listen: SocketAddr,
     every: Option<Duration>,
 ) -> anyhow::Result<()> {
@@ -48,7 +52,8 @@ pub async fn serve(
     if let Some(every) = every {
         calls.spawn(fire_every(every, automation.clone(), stop.clone()));
     }
-    let router = http::router(automation, secrets, calls.clone(), stop.clone());
+    let admin = admin::routes(automation.clone(), tokens, as_of);
+    let router = http::router(automation, secrets, admin, calls.clone(), stop.clone());
     let server = axum::serve(listener, router).with_graceful_shutdown(stop.clone().cancelled_owned());
     let server = tokio::spawn(server.into_future());
     signalled().await?;

@@ -12,6 +12,7 @@ use uuid::Uuid;
 
 use crate::config::PassSettings;
 use crate::database::{DatabaseError, Parameter, Result, Transaction};
+use crate::lifecycle;
 
 /// Status changes that one pass makes at most, over all steps.
 pub const LIMIT: i64 = 50_000;
@@ -31,8 +32,7 @@ const ISOLATION_STATEMENTS: usize = 100;
 /// One kind of change. In the SQL, `b` is the booking; `$1` is `as_of`, `$2` is `as_of − EXPIRE_AFTER`,
 /// `$3` is `as_of − COMPLETE_AFTER`.
 struct Step {
-    from: &'static str,
-    to: &'static str,
+    step: lifecycle::Step,
     /// Of the booking's own columns.
     due: &'static str,
     /// When it became due, for the audit trail.
@@ -62,6 +62,9 @@ const NOT_OVERDUE: &str = "(booking_end(b.scheduled_at, b.duration_minutes) > $2
         OR EXISTS (SELECT FROM booking_automation_state s WHERE s.booking_id = b.id AND s.unblocked_at > $2))";
 const OVERDUE_AT: &str = "greatest(booking_end(b.scheduled_at, b.duration_minutes),
         (SELECT s.unblocked_at FROM booking_automation_state s WHERE s.booking_id = b.id)) + ($1 - $2)";
+/// A person has taken an automatic step back, and not yet let the automation have the booking again.
+const NOT_TAKEN_BACK: &str = "NOT (b.auto_complete_blocked IS TRUE AND EXISTS (
+        SELECT FROM booking_automation_state s WHERE s.booking_id = b.id AND s.blocked_reason IS NOT NULL))";
 /// Bookings whose change the database refused lately.
 const NOT_REFUSED: &str = "NOT EXISTS (SELECT FROM booking_automation_events f
         WHERE f.booking_id = b.id AND f.event_type = 'status_update' AND f.status = 'failed' AND f.next_attempt_at > $1)";
@@ -69,8 +72,7 @@ const NOT_REFUSED: &str = "NOT EXISTS (SELECT FROM booking_automation_events f
 /// The table of the design, 3.2, in the order in which it is judged.
 const STEPS: [Step; 5] = [
     Step {
-        from: "pending",
-        to: "expired",
+        step: lifecycle::EXPIRE_PENDING,
         due: "b.scheduled_at <= $1",
         due_at: "b.scheduled_at",
         order: "b.scheduled_at",
@@ -78,32 +80,28 @@ const STEPS: [Step; 5] = [
     },
     // A booking never ends before it starts: the bound on the start is what the index serves.
     Step {
-        from: "confirmed",
-        to: "expired",
+        step: lifecycle::EXPIRE_CONFIRMED,
         due: "b.scheduled_at <= $2 AND booking_end(b.scheduled_at, b.duration_minutes) <= $2 AND b.auto_complete_blocked IS NOT TRUE",
         due_at: OVERDUE_AT,
         order: "b.scheduled_at",
         kind: Kind::Expired,
     },
     Step {
-        from: "in_progress",
-        to: "expired",
+        step: lifecycle::EXPIRE_STARTED,
         due: "booking_end(b.scheduled_at, b.duration_minutes) <= $2 AND b.auto_complete_blocked IS NOT TRUE",
         due_at: OVERDUE_AT,
         order: END,
         kind: Kind::Expired,
     },
     Step {
-        from: "confirmed",
-        to: "in_progress",
+        step: lifecycle::START,
         due: "b.scheduled_at <= $1",
         due_at: "b.scheduled_at",
         order: "b.scheduled_at",
         kind: Kind::Started,
     },
     Step {
-        from: "in_progress",
-        to: "completed",
+        step: lifecycle::COMPLETE,
         due: "booking_end(b.scheduled_at, b.duration_minutes) <= $3 AND b.auto_complete_blocked IS NOT TRUE",
         due_at: "booking_end(b.scheduled_at, b.duration_minutes) + ($1 - $3)",
         order: END,
@@ -122,18 +120,19 @@ impl Step {
         match self.kind {
             Kind::ExpiredPending => due.to_owned(),
             Kind::Expired => format!("{due} AND {NOT_JUST_UNBLOCKED}"),
-            Kind::Started | Kind::Completed => format!("{due} AND {NOT_OVERDUE}"),
+            Kind::Started => format!("{due} AND {NOT_OVERDUE} AND {NOT_TAKEN_BACK}"),
+            Kind::Completed => format!("{due} AND {NOT_OVERDUE}"),
         }
     }
 
     /// The bookings that are due for this step.
     fn candidates(&self) -> String {
-        format!("FROM bookings b WHERE b.status = '{}' AND {} AND {NOT_REFUSED}", self.from, self.condition())
+        format!("FROM bookings b WHERE b.status = '{}' AND {} AND {NOT_REFUSED}", self.step.from, self.condition())
     }
 
     /// Takes up to `$4` of them, or those of `$5`, and moves them on. `$6` is the run.
     fn update(&self) -> String {
-        let Self { from, to, due_at, order, .. } = self;
+        let Self { step: lifecycle::Step { from, to, .. }, due_at, order, .. } = self;
         let completed_at = if *to == "completed" { ", completed_at = $1" } else { "" };
         format!(
             "-- The most overdue first. What somebody else holds locked waits for the next pass.
@@ -240,6 +239,23 @@ pub(crate) async fn advance(
     Ok(done)
 }
 
+/// Takes the steps that are due for one booking, as the next pass would. What the user's database refuses stays undone.
+pub(crate) async fn advance_one(
+    transaction: &Transaction,
+    moments: &Moments,
+    settings: &PassSettings,
+    booking_id: Uuid,
+) -> Result<()> {
+    let steps = Steps { transaction, moments, run_id: Uuid::nil(), until: Instant::now(), isolation_statements: 0 };
+    for step in STEPS.iter().filter(|step| step.is_on(settings)) {
+        match steps.in_savepoint(step, 1, Some(&[booking_id])).await {
+            Err(error) if !error.is_of_a_row() => return Err(error),
+            _ => {}
+        }
+    }
+    Ok(())
+}
+
 /// What the steps of one pass share.
 struct Steps<'a> {
     transaction: &'a Transaction,
@@ -264,7 +280,7 @@ impl Steps<'_> {
                 }
                 Err(error) if error.is_statement_timeout() && chunk > 1 => {
                     tracing::warn!(
-                        transition.to = step.to,
+                        transition.to = step.step.to,
                         chunk,
                         "status changes are slow here; trying fewer at a time"
                     );
@@ -317,7 +333,7 @@ impl Steps<'_> {
             }
             if self.isolation_statements == 0 || Instant::now() >= self.until {
                 tracing::warn!(
-                    transition.to = step.to,
+                    transition.to = step.step.to,
                     "too many bookings are refused; the rest waits for the next pass"
                 );
                 break;
@@ -342,7 +358,7 @@ impl Steps<'_> {
 
     async fn record_refusal(&self, step: &Step, booking_id: Uuid, error: &DatabaseError) -> Result<()> {
         let code = error.code().map_or("", |code| code.code());
-        tracing::warn!(booking.id = %booking_id, transition.from = step.from, transition.to = step.to, sqlstate = code,
+        tracing::warn!(booking.id = %booking_id, transition.from = step.step.from, transition.to = step.step.to, sqlstate = code,
             "the database refused a status change; it is tried again later");
         let sql = "INSERT INTO booking_automation_events
                    (booking_id, event_type, event_data, scheduled_at, executed_at, status, reason, error_message, next_attempt_at)
@@ -350,8 +366,8 @@ impl Steps<'_> {
                     $5, $5, 'failed', 'refused', $6, $5 + make_interval(secs => $7))";
         let parameters = [
             (&booking_id as _, Type::UUID),
-            (&step.from as _, Type::TEXT),
-            (&step.to as _, Type::TEXT),
+            (&step.step.from as _, Type::TEXT),
+            (&step.step.to as _, Type::TEXT),
             (&self.run_id.to_string() as _, Type::TEXT),
             (&self.moments.as_of as _, Type::TIMESTAMPTZ),
             (&error.details() as _, Type::TEXT),

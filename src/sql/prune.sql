@@ -1,4 +1,4 @@
--- Forgets what is over, the oldest first: a batch of events, of the provider's words and of runs.
+-- Forgets what is over, the oldest first: a batch of events, of the provider's words, of runs and of answered requests.
 --   $1 seconds that events are kept  $2 seconds that runs are kept  $3 rows of each, at most
 --   $4 the moment to judge by (NULL: the clock)
 WITH oldest AS MATERIALIZED (
@@ -23,5 +23,11 @@ WITH oldest AS MATERIALIZED (
        -- The next pass goes on from the last one.
        AND id <> (SELECT id FROM automation_runs WHERE outcome = 'completed' ORDER BY as_of DESC LIMIT 1)
     RETURNING 1
+), requests AS (
+    -- Their answers, to whoever sends the same request again.
+    DELETE FROM booking_automation_requests
+     WHERE key IN (SELECT key FROM booking_automation_requests
+                    WHERE created_at < coalesce($4, now()) - interval '24 hours' ORDER BY created_at LIMIT $3)
+    RETURNING 1
 )
-SELECT (SELECT count(*) FROM events), (SELECT count(*) FROM feedback), (SELECT count(*) FROM runs)
+SELECT (SELECT count(*) FROM events), (SELECT count(*) FROM feedback), (SELECT count(*) FROM runs), (SELECT count(*) FROM requests)

@@ -65,7 +65,7 @@ impl Server {
     }
 
     /// Ends it, and tells what it logged.
-    async fn end(mut self) -> String {
+    pub async fn end(mut self) -> String {
         signal(&self.process, "-TERM");
         let status = tokio::time::timeout(Duration::from_secs(60), self.process.wait()).await.unwrap().unwrap();
         let log = self.log.await.unwrap();

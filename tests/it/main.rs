@@ -27,4 +27,5 @@ mod reminders;
 mod runtime_api;
 mod ses;
 mod settings;
+mod status;
 mod transitions;

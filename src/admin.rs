@@ -1,0 +1,279 @@
+//! The routes for support and for the user's other programs, all under `ADMIN_TOKEN`; without one there are none.
+//!
+//! Judged as `/run` is: path, method, size, credentials, rate; then what is asked for, member by member.
+
+use std::num::NonZeroU32;
+use std::sync::Arc;
+use std::time::Instant;
+
+use axum::Router;
+use axum::body::Bytes;
+use axum::extract::{Path, Request, State};
+use axum::http::header::CONTENT_TYPE;
+use axum::http::{HeaderMap, Method, StatusCode};
+use axum::response::{IntoResponse, Response};
+use axum::routing::any;
+use chrono::{DateTime, Utc};
+use serde_json::{Map, Value, json};
+use sha2::{Digest, Sha256};
+use uuid::Uuid;
+
+use crate::auth;
+use crate::config::AdminTokens;
+use crate::database::{BOOKINGS_LOCK_TIMEOUT, Begin, DatabaseError, Transaction};
+use crate::http::{self, Problem};
+use crate::idempotency::{self, Earlier};
+use crate::lifecycle::{Role, TABLE};
+use crate::run::Automation;
+use crate::status::{self, Actor, Refused};
+use crate::{migrate, rate_limit};
+
+/// Calls a minute with one token: other programs use it, not only people.
+const CALLS_PER_MINUTE: NonZeroU32 = NonZeroU32::new(6_000).expect("not zero");
+/// Longest id of an actor, and longest reason, in characters.
+const LONGEST_ID: usize = 200;
+const LONGEST_REASON: usize = 1_000;
+/// What the routes are, for programs.
+const OPENAPI: &str = include_str!("openapi.json");
+
+/// What the routes work with.
+struct Admin {
+    automation: Arc<Automation>,
+    tokens: AdminTokens,
+    /// The moment to decide by, in place of the database clock.
+    as_of: Option<DateTime<Utc>>,
+}
+
+type Answer = Result<Value, Problem>;
+
+/// The routes; none without a token.
+pub(crate) fn routes(automation: Arc<Automation>, tokens: AdminTokens, as_of: Option<DateTime<Utc>>) -> Router {
+    if tokens.is_empty() {
+        return Router::new();
+    }
+    Router::new()
+        .route("/openapi.json", any(openapi))
+        .route("/bookings/{id}/status", any(change_status))
+        .with_state(Arc::new(Admin { automation, tokens, as_of }))
+}
+
+async fn openapi(State(admin): State<Arc<Admin>>, request: Request) -> Response {
+    match admit(&admin, &[Method::GET], request).await {
+        Ok(_) => ([(CONTENT_TYPE, "application/json")], OPENAPI).into_response(),
+        Err(refused) => refused,
+    }
+}
+
+async fn change_status(State(admin): State<Arc<Admin>>, Path(id): Path<String>, request: Request) -> Response {
+    let admitted = match admit(&admin, &[Method::POST], request).await {
+        Ok(admitted) => admitted,
+        Err(refused) => return refused,
+    };
+    answered(once(&admin, &admitted, async |transaction, as_of| {
+        let booking_id = parse_id("id", &id)?;
+        let body = Members::of(&admitted.body, &["to", "actor", "reason"])?;
+        let to = body.text("to")?;
+        if !TABLE.iter().any(|step| step.to == to) {
+            return Err(unprocessable("to", &format!("takes a status that a booking can be given: {}", statuses())));
+        }
+        let actor = actor(&body)?;
+        let settings = admin.automation.settings();
+        let changed = status::change(transaction, settings, as_of, booking_id, &to, &actor).await.map_err(refused)?;
+        Ok(json!(changed))
+    })
+    .await)
+}
+
+/// A request that may come in.
+struct Admitted {
+    /// Of everything that makes it this request.
+    digest: Vec<u8>,
+    body: Bytes,
+    headers: HeaderMap,
+    deadline: Instant,
+}
+
+/// Judged in this order: method, size, credentials, rate.
+async fn admit(admin: &Admin, methods: &[Method], request: Request) -> Result<Admitted, Response> {
+    let deadline = http::deadline(&request);
+    if !methods.contains(request.method()) {
+        let allowed: Vec<_> = methods.iter().map(Method::as_str).collect();
+        return Err(http::method_not_allowed(&allowed.join(", ")));
+    }
+    let (head, body) = request.into_parts();
+    let body = http::read(body).await?;
+    let Some(credential) = auth::bearer(&admin.tokens, &http::credentials(&head.headers)) else {
+        tracing::info!("refused a call for support: no token that is valid");
+        return Err(http::unauthorized());
+    };
+    match rate_limit::take(admin.automation.database(), &credential, CALLS_PER_MINUTE, deadline).await {
+        Ok(None) => {}
+        Ok(Some(wait)) => return Err(http::too_many(wait)),
+        Err(error) => return Err(unavailable(&error).into_response()),
+    }
+    let digest = Sha256::digest([head.method.as_str().as_bytes(), b" ", head.uri.to_string().as_bytes(), b"\n", &body].concat());
+    Ok(Admitted { digest: digest.to_vec(), body, headers: head.headers, deadline })
+}
+
+/// Does `work` in a transaction, and commits what it did unless it refuses. With an `Idempotency-Key`, once only.
+async fn once(
+    admin: &Admin,
+    request: &Admitted,
+    work: impl AsyncFnOnce(&Transaction, DateTime<Utc>) -> Answer,
+) -> Answer {
+    let key = idempotency_key(&request.headers)?;
+    let begin = Begin {
+        lock_timeout: BOOKINGS_LOCK_TIMEOUT,
+        as_of: admin.as_of,
+        until: Some(request.deadline),
+        ..Begin::default()
+    };
+    let database = admin.automation.database();
+    let (transaction, _) = database.begin(&begin, "").await.map_err(|error| unavailable(&error))?;
+    let done = async {
+        if let Some(key) = &key {
+            match idempotency::take(&transaction, key, &request.digest).await.map_err(|error| failed(&error))? {
+                Earlier::Nothing => {}
+                Earlier::Answer(answer) => return Ok((answer, false)),
+                Earlier::Other => {
+                    return Err(unprocessable("Idempotency-Key", "was used for another request"));
+                }
+            }
+        }
+        let now = "SELECT coalesce($1, transaction_timestamp())";
+        let row = transaction.query_one(now, &[(&admin.as_of, tokio_postgres::types::Type::TIMESTAMPTZ)]).await;
+        let as_of = row.map_err(|error| failed(&error))?.get(0);
+        let answer = work(&transaction, as_of).await?;
+        if let Some(key) = &key {
+            idempotency::keep(&transaction, key, &answer).await.map_err(|error| failed(&error))?;
+        }
+        Ok((answer, true))
+    }
+    .await;
+    match done {
+        Ok((answer, true)) => transaction.commit().await.map(|()| answer).map_err(|error| failed(&error)),
+        Ok((answer, false)) => transaction.rollback().await.map(|()| answer).map_err(|error| failed(&error)),
+        Err(problem) => {
+            let _ = transaction.rollback().await;
+            Err(problem)
+        }
+    }
+}
+
+fn answered(answer: Answer) -> Response {
+    match answer {
+        Ok(answer) => axum::Json(answer).into_response(),
+        Err(problem) => problem.into_response(),
+    }
+}
+
+fn idempotency_key(headers: &HeaderMap) -> Result<Option<String>, Problem> {
+    const NAME: &str = "Idempotency-Key";
+    let mut keys = headers.get_all(NAME).iter();
+    match (keys.next(), keys.next()) {
+        (None, _) => Ok(None),
+        (Some(key), None) => key
+            .to_str()
+            .ok()
+            .filter(|key| idempotency::is_key(key))
+            .map(|key| Some(key.to_owned()))
+            .ok_or_else(|| malformed(NAME, "takes up to 256 characters of visible ASCII")),
+        _ => Err(malformed(NAME, "may be there once")),
+    }
+}
+
+/// The members of a JSON object.
+struct Members(Map<String, Value>);
+
+impl Members {
+    fn of(body: &[u8], known: &[&str]) -> Result<Self, Problem> {
+        let value = serde_json::from_slice(body).map_err(|_| malformed("body", "is not JSON"))?;
+        Self::of_value("body", value, known)
+    }
+
+    fn of_value(name: &str, value: Value, known: &[&str]) -> Result<Self, Problem> {
+        let Value::Object(members) = value else { return Err(malformed(name, "is not a JSON object")) };
+        match members.keys().find(|member| !known.contains(&member.as_str())) {
+            Some(member) => Err(malformed(member, &format!("is not known; {name} takes {}", known.join(", ")))),
+            None => Ok(Self(members)),
+        }
+    }
+
+    fn text(&self, name: &str) -> Result<String, Problem> {
+        self.optional_text(name, usize::MAX)?.ok_or_else(|| malformed(name, "is missing"))
+    }
+
+    fn optional_text(&self, name: &str, longest: usize) -> Result<Option<String>, Problem> {
+        match self.0.get(name) {
+            None | Some(Value::Null) => Ok(None),
+            Some(Value::String(text)) if text.contains('\0') => Err(malformed(name, "has a NUL in it")),
+            Some(Value::String(text)) if text.chars().count() > longest => {
+                Err(malformed(name, &format!("may have {longest} characters")))
+            }
+            Some(Value::String(text)) => Ok(Some(text.clone())),
+            Some(_) => Err(malformed(name, "is not a text")),
+        }
+    }
+}
+
+fn actor(body: &Members) -> Result<Actor, Problem> {
+    let value = body.0.get("actor").cloned().ok_or_else(|| malformed("actor", "is missing"))?;
+    let members = Members::of_value("actor", value, &["role", "id"])?;
+    let role = members.text("role").map_err(|_| malformed("actor.role", "takes customer, provider, admin or system"))?;
+    let role: Role = serde_json::from_value(Value::String(role))
+        .map_err(|_| unprocessable("actor.role", "takes customer, provider, admin or system"))?;
+    Ok(Actor {
+        role,
+        id: members.optional_text("id", LONGEST_ID)?,
+        reason: body.optional_text("reason", LONGEST_REASON)?.filter(|reason| !reason.trim().is_empty()),
+    })
+}
+
+fn parse_id(name: &str, text: &str) -> Result<Uuid, Problem> {
+    Uuid::try_parse(text).map_err(|_| malformed(name, "is not a UUID"))
+}
+
+fn statuses() -> String {
+    let mut statuses: Vec<_> = TABLE.iter().map(|step| step.to).collect();
+    statuses.sort_unstable();
+    statuses.dedup();
+    statuses.join(", ")
+}
+
+fn malformed(field: &str, problem: &str) -> Problem {
+    Problem::new(StatusCode::BAD_REQUEST, format!("{field} {problem}")).with("field", field)
+}
+
+fn unprocessable(field: &str, problem: &str) -> Problem {
+    Problem::new(StatusCode::UNPROCESSABLE_ENTITY, format!("{field} {problem}")).with("field", field)
+}
+
+fn refused(refused: Refused) -> Problem {
+    match refused {
+        Refused::Unknown => Problem::new(StatusCode::NOT_FOUND, "there is no such booking").with("field", "id"),
+        Refused::Forbidden { why, current, allowed } => {
+            Problem::new(StatusCode::CONFLICT, why).with("current", current).with("allowed", allowed)
+        }
+        Refused::Database(error) => failed(&error),
+    }
+}
+
+/// What the user's constraint or trigger refuses, or a lock of theirs, is no fault of ours.
+fn failed(error: &DatabaseError) -> Problem {
+    if error.is_lock() {
+        return Problem::new(StatusCode::CONFLICT, "somebody else is changing this booking right now; try again");
+    }
+    if error.is_of_a_row() {
+        tracing::warn!(error = error.loggable(), "the database refuses what support asked for");
+        return Problem::new(StatusCode::CONFLICT, "the database refuses this change; the log says why");
+    }
+    unavailable(error)
+}
+
+fn unavailable(error: &DatabaseError) -> Problem {
+    tracing::error!("{}", error.loggable());
+    if migrate::is_schema_missing(error) {
+        return Problem::new(StatusCode::SERVICE_UNAVAILABLE, "the database has not been migrated");
+    }
+    Problem::new(StatusCode::SERVICE_UNAVAILABLE, "the database cannot be asked; the log says why")
+}

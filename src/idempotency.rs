@@ -1,0 +1,49 @@
+//! `Idempotency-Key`: a request that is sent again is answered as the first time, and does nothing.
+//!
+//! The key is taken in the request's own transaction. One that failed or was refused may be sent again with it; one that
+//! comes while the first is under way waits for it, and then finds its answer. Answers are kept for a day (`housekeeping`).
+
+use serde_json::Value;
+use tokio_postgres::types::{Json, Type};
+
+use crate::database::{Result, Transaction};
+
+/// Longest key, in bytes.
+const LONGEST_KEY: usize = 256;
+
+/// What is known of a key.
+pub(crate) enum Earlier {
+    /// Nothing: go on.
+    Nothing,
+    /// The same request was answered with this.
+    Answer(Value),
+    /// It was another request's.
+    Other,
+}
+
+/// Whether a text serves as a key: visible ASCII.
+pub(crate) fn is_key(text: &str) -> bool {
+    (1..=LONGEST_KEY).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_graphic())
+}
+
+/// Takes a key for a request, which has this digest.
+pub(crate) async fn take(transaction: &Transaction, key: &str, digest: &[u8]) -> Result<Earlier> {
+    let sql = "INSERT INTO booking_automation_requests (key, digest) VALUES ($1, $2) ON CONFLICT DO NOTHING";
+    if transaction.execute(sql, &[(&key, Type::TEXT), (&digest, Type::BYTEA)]).await? == 1 {
+        return Ok(Earlier::Nothing);
+    }
+    // Of a statement of its own, whose snapshot sees what was waited for.
+    let sql = "SELECT digest = $2, answer FROM booking_automation_requests WHERE key = $1";
+    let rows = transaction.query(sql, &[(&key, Type::TEXT), (&digest, Type::BYTEA)]).await?;
+    Ok(match rows.first().map(|row| (row.get(0), row.get::<_, Option<Json<Value>>>(1))) {
+        Some((true, Some(Json(answer)))) => Earlier::Answer(answer),
+        _ => Earlier::Other,
+    })
+}
+
+/// Keeps the answer for the next time.
+pub(crate) async fn keep(transaction: &Transaction, key: &str, answer: &Value) -> Result<()> {
+    let sql = "UPDATE booking_automation_requests SET answer = $2 WHERE key = $1";
+    transaction.execute(sql, &[(&key, Type::TEXT), (&Json(answer), Type::JSONB)]).await?;
+    Ok(())
+}

@@ -1,0 +1,206 @@
+//! Steps that a person or another program takes in a booking's life: judged by the table in [`crate::lifecycle`], on the
+//! booking as it is now, and written only while it is so.
+//!
+//! First the booking is moved on by time, by the pass's own statements: that no pass has come yet must not decide what is
+//! allowed. Then it is judged, and changed, in the same transaction; a refused step undoes that, too.
+
+use chrono::{DateTime, Utc};
+use serde::Serialize;
+use thiserror::Error;
+use tokio_postgres::types::Type;
+use uuid::Uuid;
+
+use crate::config::PassSettings;
+use crate::database::{DatabaseError, Transaction};
+use crate::lifecycle::{Role, Step, TABLE, When};
+use crate::transitions::{self, Moments};
+
+/// Who takes a step, and why.
+#[derive(Clone, Debug)]
+pub(crate) struct Actor {
+    /// As what.
+    pub(crate) role: Role,
+    /// Their id, as the user's backend knows it.
+    pub(crate) id: Option<String>,
+    /// Their words.
+    pub(crate) reason: Option<String>,
+}
+
+impl Actor {
+    /// As the audit trail names them.
+    fn name(&self) -> String {
+        match &self.id {
+            Some(id) => format!("{}:{id}", self.role),
+            None => self.role.to_string(),
+        }
+    }
+}
+
+/// A step that was taken.
+#[derive(Clone, Debug, Serialize)]
+pub(crate) struct Changed {
+    booking_id: Uuid,
+    from: String,
+    to: String,
+    at: DateTime<Utc>,
+    by: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reason: Option<String>,
+    /// The automation leaves the booking alone from now on.
+    automation_blocked: bool,
+}
+
+/// Why a step was not taken. Nothing was written.
+#[derive(Debug, Error)]
+pub(crate) enum Refused {
+    #[error("there is no such booking")]
+    Unknown,
+    /// Not from this status, by this role, now.
+    #[error("{why}")]
+    Forbidden { why: String, current: String, allowed: Vec<&'static str> },
+    /// A constraint or trigger of the user's.
+    #[error("the database refuses this change")]
+    Database(DatabaseError),
+}
+
+impl From<DatabaseError> for Refused {
+    fn from(error: DatabaseError) -> Self {
+        Self::Database(error)
+    }
+}
+
+/// The booking, as it is now.
+struct Booking {
+    status: String,
+    has_started: bool,
+}
+
+/// Takes the step to `to`, if it may be taken now. The caller commits.
+pub(crate) async fn change(
+    transaction: &Transaction,
+    settings: &PassSettings,
+    as_of: DateTime<Utc>,
+    booking_id: Uuid,
+    to: &str,
+    actor: &Actor,
+) -> Result<Changed, Refused> {
+    transitions::advance_one(transaction, &Moments::new(as_of, settings), settings, booking_id).await?;
+    let booking = read(transaction, booking_id, as_of).await?.ok_or(Refused::Unknown)?;
+    let undone = undoable(transaction, booking_id, &booking.status).await?;
+    let step = judge(&booking, &undone, to, actor.role)?;
+    write(transaction, booking_id, step, actor, as_of).await?;
+    Ok(Changed {
+        booking_id,
+        from: step.from.to_owned(),
+        to: step.to.to_owned(),
+        at: as_of,
+        by: actor.name(),
+        reason: actor.reason.clone(),
+        automation_blocked: step.when == When::Undo,
+    })
+}
+
+/// Locked, so that nothing changes until it is written.
+async fn read(transaction: &Transaction, id: Uuid, as_of: DateTime<Utc>) -> Result<Option<Booking>, DatabaseError> {
+    let sql = "SELECT status, scheduled_at <= $2 FROM bookings WHERE id = $1 FOR NO KEY UPDATE";
+    let rows = transaction.query(sql, &[(&id, Type::UUID), (&as_of, Type::TIMESTAMPTZ)]).await?;
+    Ok(rows.first().map(|row| Booking { status: row.get(0), has_started: row.get(1) }))
+}
+
+/// What the booking was before the automation's last steps, the latest first, where nobody has changed it since.
+async fn undoable(transaction: &Transaction, id: Uuid, status: &str) -> Result<Vec<String>, DatabaseError> {
+    let sql = "SELECT event_data ->> 'from', event_data ->> 'to', event_data ->> 'by' = 'booking-automation'
+                 FROM booking_automation_events
+                WHERE booking_id = $1 AND event_type = 'status_update' AND status = 'completed'
+                ORDER BY seq DESC LIMIT 4";
+    let mut before = Vec::new();
+    let mut current = status.to_owned();
+    for row in transaction.query(sql, &[(&id, Type::UUID)]).await? {
+        let (from, to, automatic): (Option<String>, Option<String>, Option<bool>) = (row.get(0), row.get(1), row.get(2));
+        match from {
+            Some(from) if automatic == Some(true) && to.as_deref() == Some(&current) => {
+                current.clone_from(&from);
+                before.push(from);
+            }
+            _ => break,
+        }
+    }
+    Ok(before)
+}
+
+fn judge(booking: &Booking, undoable: &[String], to: &str, role: Role) -> Result<&'static Step, Refused> {
+    let may_now = |step: &&Step| {
+        step.from == booking.status
+            && step.by.contains(&role)
+            && match step.when {
+                When::Any => true,
+                When::BeforeStart => !booking.has_started,
+                When::FromStart => booking.has_started,
+                When::Undo => undoable.iter().any(|before| before == step.to),
+                When::Due => false,
+            }
+    };
+    if let Some(step) = TABLE.iter().filter(may_now).find(|step| step.to == to) {
+        return Ok(step);
+    }
+    let mut allowed: Vec<_> = TABLE.iter().filter(may_now).map(|step| step.to).collect();
+    allowed.dedup();
+    Err(Refused::Forbidden { why: why_not(booking, to, role), current: booking.status.clone(), allowed })
+}
+
+/// In a sentence: what would have to be otherwise.
+fn why_not(booking: &Booking, to: &str, role: Role) -> String {
+    let status = &booking.status;
+    let steps: Vec<_> = TABLE.iter().filter(|step| step.from == status && step.to == to && step.when != When::Due).collect();
+    let Some(step) = steps.iter().find(|step| step.by.contains(&role)) else {
+        return match steps.first() {
+            None => format!("a booking that is {status} cannot become {to}"),
+            Some(_) => format!("{role} may not make a booking that is {status} {to}"),
+        };
+    };
+    match step.when {
+        When::BeforeStart => format!("the booking has started: {role} may make it {to} only before that"),
+        When::FromStart => format!("the booking has not started: {role} may make it {to} only from then on"),
+        _ => format!("that the booking is {status} is not the automation's doing: there is nothing to take back"),
+    }
+}
+
+async fn write(
+    transaction: &Transaction,
+    id: Uuid,
+    step: &Step,
+    actor: &Actor,
+    as_of: DateTime<Utc>,
+) -> Result<(), DatabaseError> {
+    let name = "SELECT set_config('booking_automation.actor', $1, true), set_config('booking_automation.reason', $2, true)";
+    let reason = actor.reason.clone().unwrap_or_default();
+    transaction.query(name, &[(&actor.name(), Type::TEXT), (&reason, Type::TEXT)]).await?;
+    // Whoever is no UUID cannot be told in `cancelled_by`; the audit trail tells them.
+    let who = actor.id.as_deref().and_then(|id| id.parse::<Uuid>().ok());
+    let sql = "UPDATE bookings
+                  SET status = $3,
+                      completed_at = CASE WHEN $3 = 'completed' THEN $4 WHEN $2 = 'completed' AND $7 THEN NULL ELSE completed_at END,
+                      cancelled_at = CASE WHEN $3 = 'cancelled' THEN $4 ELSE cancelled_at END,
+                      cancelled_by = CASE WHEN $3 = 'cancelled' THEN $5 ELSE cancelled_by END,
+                      cancellation_reason = CASE WHEN $3 = 'cancelled' THEN $6 ELSE cancellation_reason END,
+                      auto_complete_blocked = CASE WHEN $7 THEN true ELSE auto_complete_blocked END
+                WHERE id = $1 AND status = $2";
+    let undo = step.when == When::Undo;
+    let parameters = [
+        (&id as _, Type::UUID),
+        (&step.from as _, Type::TEXT),
+        (&step.to as _, Type::TEXT),
+        (&as_of as _, Type::TIMESTAMPTZ),
+        (&who as _, Type::UUID),
+        (&actor.reason as _, Type::TEXT),
+        (&undo as _, Type::BOOL),
+    ];
+    transaction.execute(sql, &parameters).await?;
+    if undo {
+        // The start is automatic whatever `auto_complete_blocked` says: this is what keeps the next pass from it.
+        let block = "INSERT INTO booking_automation_state (booking_id, revision, blocked_reason) VALUES ($1, 0, $2)
+                     ON CONFLICT (booking_id) DO UPDATE SET blocked_reason = excluded.blocked_reason";
+        transaction.execute(block, &[(&id, Type::UUID), (&reason, Type::TEXT)]).await?;
+    }
+    Ok(())
+}

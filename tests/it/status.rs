@@ -1,0 +1,369 @@
+//! Steps that people and other programs take over HTTP.
+
+use chrono::{DateTime, Utc};
+use serde_json::{Value, json};
+use uuid::Uuid;
+
+use crate::app::{App, hours, minutes, noon};
+use crate::client::{Answer, Header, request};
+use crate::http::Server;
+
+const TOKEN: &str = "a-token-for-support-0123456789";
+
+/// A server whose support routes decide as if it were `as_of`.
+pub async fn support(app: &mut App, as_of: DateTime<Utc>) -> Server {
+    app.env.insert("ADMIN_TOKEN", TOKEN.to_owned());
+    Server::start(app, &["--as-of", &as_of.to_rfc3339()]).await
+}
+
+/// A request of support's.
+pub async fn ask(server: &Server, method: &str, path: &str, more: &[Header<'_>], body: &[u8]) -> Answer {
+    let authorization = format!("Bearer {TOKEN}");
+    let headers = [&[("Authorization", authorization.as_bytes())], more].concat();
+    request(server.port, method, path, &headers, body).await
+}
+
+async fn change(server: &Server, id: Uuid, to: &str, role: &str) -> Answer {
+    let body = json!({"to": to, "actor": {"role": role, "id": "somebody"}, "reason": "said so"}).to_string();
+    ask(server, "POST", &format!("/bookings/{id}/status"), &[], body.as_bytes()).await
+}
+
+const STATUSES: [&str; 13] = [
+    "pending",
+    "pending_payment",
+    "paid",
+    "confirmed",
+    "in_progress",
+    "completed",
+    "cancelled",
+    "rejected",
+    "refunded",
+    "failed",
+    "pending_completion",
+    "pending_cancellation",
+    "expired",
+];
+const ROLES: [&str; 4] = ["customer", "provider", "admin", "system"];
+
+/// What may be done to a booking that nobody has touched since it was made, told from the brief and not from the code.
+fn may(from: &str, to: &str, role: &str, has_started: bool) -> bool {
+    let staff = role == "admin" || role == "system";
+    match (from, to) {
+        ("pending", "confirmed") => role != "customer" && !has_started,
+        ("confirmed", "cancelled") => staff || !has_started,
+        ("confirmed", "completed") => staff || role == "provider" && has_started,
+        ("in_progress", "completed") => staff || role == "provider" && has_started,
+        (
+            "paid" | "confirmed" | "in_progress" | "completed" | "cancelled" | "expired" | "pending_completion"
+            | "pending_cancellation",
+            "refunded",
+        ) => staff,
+        _ => false,
+    }
+}
+
+#[tokio::test]
+async fn every_status_every_step_every_role_before_the_start_and_after() {
+    let mut app = App::new().await;
+    let server = support(&mut app, noon()).await;
+    let (mut allowed, mut forbidden) = (0, 0);
+    for has_started in [false, true] {
+        for from in STATUSES {
+            // Blocked, and running: nothing here is moved on by time, but for the start.
+            let start = if has_started { noon() - minutes(10) } else { noon() + hours(30) };
+            let judged = if has_started && from == "confirmed" { "in_progress" } else { from };
+            let id = app.booking(from, start).await;
+            for to in STATUSES {
+                for role in ROLES {
+                    let answer = change(&server, id, to, role).await;
+                    let what = format!("{from} to {to} by {role}, started: {has_started}: {answer:?}");
+                    let undo = has_started && from == "confirmed" && to == "confirmed" && role != "customer";
+                    if may(judged, to, role, has_started) || undo {
+                        assert_eq!(answer.status, 200, "{what}");
+                        assert_eq!(answer.json()["from"], judged, "{what}");
+                        assert_eq!(app.status(id).await, to, "{what}");
+                        allowed += 1;
+                        // As it was.
+                        app.sql("DELETE FROM booking_automation_events WHERE booking_id = $1", &[&id]).await;
+                        app.sql("DELETE FROM booking_automation_state WHERE booking_id = $1", &[&id]).await;
+                        let sql = "UPDATE bookings SET status = $2, auto_complete_blocked = NULL WHERE id = $1";
+                        app.sql(sql, &[&id, &from]).await;
+                        app.sql("DELETE FROM booking_automation_events WHERE booking_id = $1", &[&id]).await;
+                    } else {
+                        let unknown = !["confirmed", "cancelled", "completed", "refunded", "in_progress", "expired", "pending"].contains(&to);
+                        assert_eq!(answer.status, if unknown { 422 } else { 409 }, "{what}");
+                        assert_eq!(answer.header("content-type"), "application/problem+json");
+                        assert_eq!(app.status(id).await, from, "nothing is written: {what}");
+                        forbidden += 1;
+                    }
+                }
+            }
+        }
+    }
+    assert_eq!(allowed + forbidden, 2 * 13 * 13 * 4);
+    assert!(allowed > 40, "{allowed}");
+}
+
+/// The audit trail of a booking's status: `from to by reason`.
+async fn trail(app: &App, id: Uuid) -> Vec<String> {
+    let sql = "SELECT concat_ws(' ', event_data ->> 'from', event_data ->> 'to', event_data ->> 'by', event_data ->> 'reason')
+                 FROM booking_automation_events WHERE booking_id = $1 AND event_type = 'status_update' ORDER BY seq";
+    app.column(sql, &[&id]).await
+}
+
+#[tokio::test]
+async fn a_step_is_written_with_who_and_why() {
+    let mut app = App::new().await;
+    let server = support(&mut app, noon()).await;
+    let id = app.confirmed(noon() + hours(30)).await;
+    let body = json!({"to": "cancelled", "actor": {"role": "customer", "id": app.customer}, "reason": "ill"}).to_string();
+
+    let answer = ask(&server, "POST", &format!("/bookings/{id}/status"), &[], body.as_bytes()).await;
+    assert_eq!(
+        answer.json(),
+        json!({"booking_id": id, "from": "confirmed", "to": "cancelled", "at": "2026-03-01T12:00:00Z",
+               "by": format!("customer:{}", app.customer), "reason": "ill", "automation_blocked": false})
+    );
+    assert_eq!(trail(&app, id).await, [format!("confirmed cancelled customer:{} ill", app.customer)]);
+    let row = app
+        .one("SELECT cancelled_at = $2, cancelled_by, cancellation_reason FROM bookings WHERE id = $1", &[&id, &noon()])
+        .await;
+    let (at, by, why): (bool, Uuid, String) = (row.get(0), row.get(1), row.get(2));
+    assert_eq!((at, by, why.as_str()), (true, app.customer, "ill"));
+    // What its reminders were queued for has gone.
+    app.run(noon() + hours(20)).await;
+    assert!(app.ses.mails().is_empty());
+}
+
+#[tokio::test]
+async fn a_booking_is_judged_by_time_though_no_pass_has_run() {
+    let mut app = App::new().await;
+    let server = support(&mut app, noon()).await;
+    let id = app.confirmed(noon() - minutes(90)).await;
+
+    // It ended half an hour ago, and the table says confirmed.
+    let answer = change(&server, id, "cancelled", "customer").await;
+    assert_eq!(answer.status, 409);
+    let problem = answer.json();
+    assert_eq!((&problem["current"], &problem["allowed"]), (&json!("completed"), &json!([])));
+    assert_eq!(problem["detail"], "a booking that is completed cannot become cancelled");
+    assert_eq!(app.status(id).await, "confirmed", "nothing is written");
+    assert!(trail(&app, id).await.is_empty());
+
+    // What is allowed is written after the steps that time had made.
+    assert_eq!(change(&server, id, "refunded", "admin").await.status, 200);
+    let steps = trail(&app, id).await;
+    assert_eq!(steps[0], "confirmed in_progress booking-automation");
+    assert_eq!(steps[1], "in_progress completed booking-automation");
+    assert_eq!(steps[2], "completed refunded admin:somebody said so");
+}
+
+#[tokio::test]
+async fn a_wrong_automatic_step_is_taken_back_and_not_taken_again() {
+    let mut app = App::new().await;
+    let id = app.confirmed(noon() - minutes(90)).await;
+    app.run(noon()).await;
+    assert_eq!(app.status(id).await, "completed");
+    let server = support(&mut app, noon() + minutes(1)).await;
+
+    assert_eq!(change(&server, id, "confirmed", "customer").await.status, 409);
+    let answer = change(&server, id, "confirmed", "provider").await;
+    assert_eq!((answer.status, &answer.json()["automation_blocked"]), (200, &json!(true)));
+    let blocked = "SELECT status = 'confirmed' AND auto_complete_blocked AND completed_at IS NULL FROM bookings WHERE id = $1";
+    assert!(app.one(blocked, &[&id]).await.get::<_, bool>(0));
+
+    // Neither started, nor completed, nor overdue, whatever the time.
+    for later in [minutes(2), hours(2), hours(50)] {
+        let summary = app.run(noon() + later).await;
+        assert_eq!(summary["transitions"], json!({"started": 0, "completed": 0, "expired": 0, "remaining": 0}));
+    }
+    assert_eq!(app.status(id).await, "confirmed");
+    // It was a person's doing: there is nothing to take back now.
+    let problem = change(&server, id, "in_progress", "provider").await.json();
+    assert_eq!(problem["detail"], "a booking that is confirmed cannot become in_progress");
+
+    // A person lets the automation have it again.
+    app.believing(noon() + hours(51)).await;
+    app.sql("UPDATE bookings SET auto_complete_blocked = false WHERE id = $1", &[&id]).await;
+    app.run(noon() + hours(52)).await;
+    assert_eq!(app.status(id).await, "completed");
+}
+
+#[tokio::test]
+async fn what_a_person_did_is_not_taken_back_as_the_automations() {
+    let mut app = App::new().await;
+    let server = support(&mut app, noon()).await;
+    let id = app.booking("in_progress", noon() - minutes(10)).await;
+
+    assert_eq!(change(&server, id, "completed", "provider").await.status, 200);
+    let problem = change(&server, id, "in_progress", "provider").await.json();
+    assert_eq!(
+        problem["detail"],
+        "that the booking is completed is not the automation's doing: there is nothing to take back"
+    );
+}
+
+#[tokio::test]
+async fn a_request_that_is_sent_again_is_answered_as_the_first_time() {
+    let mut app = App::new().await;
+    let server = support(&mut app, noon()).await;
+    let id = app.confirmed(noon() + hours(30)).await;
+    let path = format!("/bookings/{id}/status");
+    let body = |reason: &str| {
+        json!({"to": "cancelled", "actor": {"role": "admin"}, "reason": reason}).to_string().into_bytes()
+    };
+    let key: [Header<'_>; 1] = [("Idempotency-Key", b"4f2c")];
+
+    // Refused: the key is free again.
+    let early = json!({"to": "confirmed", "actor": {"role": "admin"}}).to_string();
+    assert_eq!(ask(&server, "POST", &path, &key, early.as_bytes()).await.status, 409);
+
+    let first = ask(&server, "POST", &path, &key, &body("ill")).await;
+    assert_eq!(first.status, 200);
+    let again = ask(&server, "POST", &path, &key, &body("ill")).await;
+    assert_eq!((again.status, again.json()), (200, first.json()));
+    assert_eq!(trail(&app, id).await.len(), 1);
+
+    let other = ask(&server, "POST", &path, &key, &body("not ill")).await;
+    assert_eq!((other.status, &other.json()["field"]), (422, &json!("Idempotency-Key")));
+    let without = ask(&server, "POST", &path, &[], &body("ill")).await;
+    assert_eq!(without.status, 409);
+
+    for wrong in [&b""[..], b"with space", &[b'x'; 257]] {
+        let answer = ask(&server, "POST", &path, &[("Idempotency-Key", wrong)], &body("ill")).await;
+        assert_eq!((answer.status, &answer.json()["field"]), (400, &json!("Idempotency-Key")));
+    }
+}
+
+#[tokio::test]
+async fn two_clients_that_race_for_one_booking_take_one_step() {
+    let mut app = App::new().await;
+    let server = support(&mut app, noon()).await;
+    for _ in 0..10 {
+        let id = app.confirmed(noon() + hours(30)).await;
+        let (cancelled, completed) =
+            tokio::join!(change(&server, id, "cancelled", "customer"), change(&server, id, "completed", "admin"));
+        let mut statuses = [cancelled.status, completed.status];
+        statuses.sort_unstable();
+        assert_eq!(statuses, [200, 409], "{cancelled:?} {completed:?}");
+        assert_eq!(trail(&app, id).await.len(), 1);
+    }
+}
+
+#[tokio::test]
+async fn a_booking_that_somebody_holds_locked_is_not_waited_for() {
+    let mut app = App::new().await;
+    let server = support(&mut app, noon()).await;
+    let id = app.confirmed(noon() + hours(30)).await;
+    app.db.batch_execute(&format!("BEGIN; SELECT FROM bookings WHERE id = '{id}' FOR UPDATE")).await.unwrap();
+
+    let answer = change(&server, id, "cancelled", "customer").await;
+    assert_eq!(answer.status, 409);
+    assert_eq!(answer.json()["detail"], "somebody else is changing this booking right now; try again");
+
+    app.db.batch_execute("COMMIT").await.unwrap();
+    assert_eq!(change(&server, id, "cancelled", "customer").await.status, 200);
+}
+
+#[tokio::test]
+async fn the_pass_and_a_request_meet_in_either_order() {
+    let mut app = App::new().await;
+    let server = support(&mut app, noon()).await;
+    // The pass first: it holds the booking, by a trigger of theirs that waits.
+    let id = app.confirmed(noon() - minutes(1)).await;
+    app.db.batch_execute("SELECT pg_advisory_lock(7)").await.unwrap();
+    app.sql(
+        "CREATE FUNCTION wait() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN PERFORM pg_advisory_xact_lock_shared(7); RETURN NEW; END'",
+        &[],
+    )
+    .await;
+    app.sql("CREATE TRIGGER wait BEFORE UPDATE ON bookings FOR EACH ROW EXECUTE FUNCTION wait()", &[]).await;
+    let pass = app.command(&["run", "--as-of", &noon().to_rfc3339()]).output();
+    let pass = tokio::spawn(pass);
+    app.waits_for("SELECT EXISTS (SELECT FROM pg_locks WHERE locktype = 'advisory' AND objid = 7 AND NOT granted)").await;
+    assert_eq!(change(&server, id, "refunded", "admin").await.status, 409, "locked");
+    app.db.batch_execute("SELECT pg_advisory_unlock(7)").await.unwrap();
+    pass.await.unwrap().unwrap();
+    assert_eq!(app.status(id).await, "in_progress");
+    app.sql("DROP TRIGGER wait ON bookings", &[]).await;
+
+    // The request first: the pass finds the booking as it left it.
+    let id = app.confirmed(noon() - minutes(1)).await;
+    assert_eq!(change(&server, id, "refunded", "admin").await.status, 200);
+    let summary = app.run(noon()).await;
+    assert_eq!(summary["transitions"]["started"], 0);
+    assert_eq!(app.status(id).await, "refunded");
+}
+
+#[tokio::test]
+async fn bad_input_is_named_and_changes_nothing() {
+    let mut app = App::new().await;
+    let server = support(&mut app, noon()).await;
+    let id = app.confirmed(noon() + hours(30)).await;
+    let good = json!({"to": "cancelled", "actor": {"role": "admin"}});
+    let with = |member: &str, value: Value| {
+        let mut body = good.clone();
+        body[member] = value;
+        body.to_string()
+    };
+    let path = format!("/bookings/{id}/status");
+    for (body, status, field) in [
+        ("".to_owned(), 400, "body"),
+        ("{".to_owned(), 400, "body"),
+        ("[]".to_owned(), 400, "body"),
+        ("\u{0}".to_owned(), 400, "body"),
+        (json!({"actor": {"role": "admin"}}).to_string(), 400, "to"),
+        (json!({"to": "cancelled"}).to_string(), 400, "actor"),
+        (with("to", json!(7)), 400, "to"),
+        (with("to", json!("canceled")), 422, "to"),
+        (with("to", json!("rejected")), 422, "to"),
+        (with("actor", json!("admin")), 400, "actor"),
+        (with("actor", json!({})), 400, "actor.role"),
+        (with("actor", json!({"role": "automation"})), 422, "actor.role"),
+        (with("actor", json!({"role": "root"})), 422, "actor.role"),
+        (with("actor", json!({"role": "admin", "id": 7})), 400, "id"),
+        (with("actor", json!({"role": "admin", "name": "x"})), 400, "name"),
+        (with("reason", json!(["x"])), 400, "reason"),
+        (with("reason", json!("x".repeat(1001))), 400, "reason"),
+        (with("reason", json!("\u{0}")), 400, "reason"),
+        (with("because", json!("x")), 400, "because"),
+    ] {
+        let answer = ask(&server, "POST", &path, &[], body.as_bytes()).await;
+        assert_eq!((answer.status, answer.header("content-type")), (status, "application/problem+json"), "{body}: {answer:?}");
+        assert_eq!(answer.json()["field"], field, "{body}");
+    }
+    for (id, status) in [("7", 400), ("x", 400), (&format!("{id}0"), 400), (&Uuid::nil().to_string(), 404)] {
+        let answer = ask(&server, "POST", &format!("/bookings/{id}/status"), &[], good.to_string().as_bytes()).await;
+        assert_eq!((answer.status, &answer.json()["field"]), (status, &json!("id")), "{id}");
+    }
+    assert_eq!(app.status(id).await, "confirmed");
+    assert!(trail(&app, id).await.is_empty());
+    let log = server.end().await;
+    assert!(!log.contains("ERROR"), "{log}");
+}
+
+#[tokio::test]
+async fn support_is_judged_as_every_caller_is() {
+    let mut app = App::new().await;
+    let id = app.confirmed(noon() + hours(30)).await;
+    let path = format!("/bookings/{id}/status");
+    let body = json!({"to": "cancelled", "actor": {"role": "admin"}}).to_string();
+
+    // Without a token there is nothing there.
+    let server = Server::start(&app, &[]).await;
+    for path in [&path[..], "/openapi.json"] {
+        assert_eq!(ask(&server, "POST", path, &[], body.as_bytes()).await.status, 404);
+    }
+    let server = support(&mut app, noon()).await;
+    assert_eq!(request(server.port, "GET", &path, &[], b"").await.header("allow"), "POST");
+    assert_eq!(request(server.port, "POST", &path, &[], &[b'x'; 64 * 1024 + 1]).await.status, 413);
+    let cron = format!("Bearer {}", "a-bearer-secret-that-has-no-spaces:-0123456789");
+    for authorization in ["", "Bearer ", "Bearer a-token-for-support-012345678", "Basic eA==", &cron] {
+        let answer = request(server.port, "POST", &path, &[("Authorization", authorization.as_bytes())], body.as_bytes()).await;
+        assert_eq!((answer.status, answer.header("www-authenticate")), (401, "Bearer"), "{authorization}");
+    }
+    assert_eq!(request(server.port, "POST", &path, &[], body.as_bytes()).await.status, 401);
+    assert_eq!(app.status(id).await, "confirmed");
+    // Nor does the token fire a pass.
+    assert_eq!(ask(&server, "GET", "/run", &[], b"").await.status, 401);
+}
