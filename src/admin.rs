@@ -16,6 +16,7 @@ use axum::routing::any;
 use chrono::{DateTime, Utc};
 use serde_json::{Map, Value, json};
 use sha2::{Digest, Sha256};
+use tokio_postgres::types::Type;
 use uuid::Uuid;
 
 use crate::auth;
@@ -26,7 +27,7 @@ use crate::idempotency::{self, Earlier};
 use crate::lifecycle::{Role, TABLE};
 use crate::run::Automation;
 use crate::status::{self, Actor, Refused};
-use crate::{migrate, rate_limit};
+use crate::{migrate, rate_limit, timeline};
 
 /// Calls a minute with one token: other programs use it, not only people.
 const CALLS_PER_MINUTE: NonZeroU32 = NonZeroU32::new(6_000).expect("not zero");
@@ -54,6 +55,7 @@ pub(crate) fn routes(automation: Arc<Automation>, tokens: AdminTokens, as_of: Op
     Router::new()
         .route("/openapi.json", any(openapi))
         .route("/bookings/{id}/status", any(change_status))
+        .route("/bookings/{id}/timeline", any(tell_timeline))
         .with_state(Arc::new(Admin { automation, tokens, as_of }))
 }
 
@@ -80,6 +82,20 @@ async fn change_status(State(admin): State<Arc<Admin>>, Path(id): Path<String>, 
         let settings = admin.automation.settings();
         let changed = status::change(transaction, settings, as_of, booking_id, &to, &actor).await.map_err(refused)?;
         Ok(json!(changed))
+    })
+    .await)
+}
+
+async fn tell_timeline(State(admin): State<Arc<Admin>>, Path(id): Path<String>, request: Request) -> Response {
+    let admitted = match admit(&admin, &[Method::GET], request).await {
+        Ok(admitted) => admitted,
+        Err(refused) => return refused,
+    };
+    answered(look(&admin, &admitted, async |transaction, as_of| {
+        let booking_id = parse_id("id", &id)?;
+        let timeline = timeline::of(transaction, admin.automation.settings(), as_of, booking_id).await;
+        let timeline = timeline.map_err(|error| failed(&error))?;
+        timeline.map(|timeline| json!(timeline)).ok_or_else(|| refused(Refused::Unknown))
     })
     .await)
 }
@@ -115,6 +131,28 @@ async fn admit(admin: &Admin, methods: &[Method], request: Request) -> Result<Ad
     Ok(Admitted { digest: digest.to_vec(), body, headers: head.headers, deadline })
 }
 
+/// Does `work`, which reads alone, on one snapshot.
+async fn look(
+    admin: &Admin,
+    request: &Admitted,
+    work: impl AsyncFnOnce(&Transaction, DateTime<Utc>) -> Answer,
+) -> Answer {
+    let begin = Begin { read_only: true, as_of: admin.as_of, until: Some(request.deadline), ..Begin::default() };
+    let database = admin.automation.database();
+    let (transaction, _) = database.begin(&begin, "").await.map_err(|error| unavailable(&error))?;
+    let as_of = clock(&transaction, admin.as_of).await?;
+    let answer = work(&transaction, as_of).await;
+    let _ = transaction.rollback().await;
+    answer
+}
+
+/// The moment to decide by.
+async fn clock(transaction: &Transaction, as_of: Option<DateTime<Utc>>) -> Result<DateTime<Utc>, Problem> {
+    let now = "SELECT coalesce($1, transaction_timestamp())";
+    let row = transaction.query_one(now, &[(&as_of, Type::TIMESTAMPTZ)]).await;
+    Ok(row.map_err(|error| failed(&error))?.get(0))
+}
+
 /// Does `work` in a transaction, and commits what it did unless it refuses. With an `Idempotency-Key`, once only.
 async fn once(
     admin: &Admin,
@@ -140,9 +178,7 @@ async fn once(
                 }
             }
         }
-        let now = "SELECT coalesce($1, transaction_timestamp())";
-        let row = transaction.query_one(now, &[(&admin.as_of, tokio_postgres::types::Type::TIMESTAMPTZ)]).await;
-        let as_of = row.map_err(|error| failed(&error))?.get(0);
+        let as_of = clock(&transaction, admin.as_of).await?;
         let answer = work(&transaction, as_of).await?;
         if let Some(key) = &key {
             idempotency::keep(&transaction, key, &answer).await.map_err(|error| failed(&error))?;

@@ -33,5 +33,6 @@ pub mod serve;
 pub mod ses;
 mod status;
 pub mod summary;
+mod timeline;
 mod tls;
 pub mod transitions;

@@ -168,6 +168,57 @@ pub(crate) async fn preview(
     Ok(Verdicts { pending: row.get(0), skipped: row.get(1), more: false })
 }
 
+/// A verdict that is still to be given.
+#[derive(Clone, Debug)]
+pub(crate) struct Expected {
+    /// The rule's name.
+    pub(crate) rule: String,
+    /// To whom.
+    pub(crate) audience: String,
+    /// By what.
+    pub(crate) channel: String,
+    /// When it is given; `None`: with the next pass.
+    pub(crate) at: Option<DateTime<Utc>>,
+    /// When it is due, or was.
+    pub(crate) due_at: DateTime<Utc>,
+    /// `None`: it is to be sent.
+    pub(crate) reason: Option<String>,
+}
+
+/// The verdicts that one booking still gets if nothing changes: those that the next pass gives, and those that passes at the
+/// due times to come do, each by the pass's own statement. Reads alone; statements by the number of the booking's due times.
+pub(crate) async fn expected(
+    transaction: &Transaction,
+    as_of: DateTime<Utc>,
+    booking_id: Uuid,
+) -> Result<Vec<Expected>> {
+    let due_times = "SELECT DISTINCT b.scheduled_at - r.lead
+                       FROM bookings b, reminder_rules r
+                      WHERE b.id = $1 AND b.status = 'confirmed' AND isfinite(b.scheduled_at)
+                        AND r.active AND b.scheduled_at - r.lead > $2
+                      ORDER BY 1";
+    let due_times = transaction.query(due_times, &[(&booking_id, Type::UUID), (&as_of, Type::TIMESTAMPTZ)]).await?;
+    let times = [None].into_iter().chain(due_times.iter().map(|row| Some(row.get(0))));
+    let sql = format!("{} SELECT name, audience, channel, due_at, reason FROM verdict ORDER BY due_at", verdicts(NO_ADDRESS));
+    let (nothing_since, only) = (Timestamp::<DateTime<Utc>>::PosInfinity, vec![booking_id]);
+    let mut expected = Vec::new();
+    for at in times {
+        let moment: DateTime<Utc> = at.unwrap_or(as_of);
+        let rows = transaction.query(&sql, &parameters(&moment, &nothing_since, &only)).await?;
+        let verdicts = rows.iter().map(|row| Expected {
+            rule: row.get(0),
+            audience: row.get(1),
+            channel: row.get(2),
+            at,
+            due_at: row.get(3),
+            reason: row.get(4),
+        });
+        // What is due earlier has its verdict by then.
+        expected.extend(verdicts.filter(|verdict| at.is_none_or(|at| verdict.due_at == at)));
+    }
+    Ok(expected)
+}
+
 /// The verdicts, with or without the last one.
 fn verdicts(no_address: &str) -> String {
     VERDICTS.replace("-- {no_address}", no_address)

@@ -28,4 +28,5 @@ mod runtime_api;
 mod ses;
 mod settings;
 mod status;
+mod timeline;
 mod transitions;

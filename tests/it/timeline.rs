@@ -1,0 +1,190 @@
+//! Why somebody was, or was not, reminded: one booking's life, told.
+
+use std::collections::BTreeSet;
+
+use chrono::{DateTime, Utc};
+use serde_json::{Value, json};
+use uuid::Uuid;
+
+use crate::app::{App, hours, minutes, noon};
+use crate::ses::Answer;
+use crate::status::{ask, support};
+
+async fn timeline(app: &mut App, id: Uuid, as_of: DateTime<Utc>) -> Value {
+    let server = support(app, as_of).await;
+    let answer = ask(&server, "GET", &format!("/bookings/{id}/timeline"), &[], b"").await;
+    assert_eq!(answer.status, 200, "{answer:?}");
+    answer.json()
+}
+
+/// The sentences of what happened, or is planned.
+fn sentences(timeline: &Value, which: &str) -> Vec<String> {
+    timeline[which].as_array().unwrap().iter().map(|entry| entry["text"].as_str().unwrap().to_owned()).collect()
+}
+
+#[tokio::test]
+async fn a_booking_that_nothing_is_wrong_with() {
+    let mut app = App::new().await;
+    let id = app.confirmed(noon() + hours(23)).await;
+    app.run(noon()).await;
+
+    let told = timeline(&mut app, id, noon()).await;
+    assert_eq!(sentences(&told, "happened"), ["The 24h reminder to the customer by email was sent."]);
+    assert_eq!(
+        sentences(&told, "planned"),
+        [
+            "The 1h reminder to the customer by email is to be sent.",
+            "The 15m reminder to the customer by email is to be sent.",
+            "The automation makes it in_progress.",
+            "The automation makes it completed.",
+        ]
+    );
+    let sent = &told["happened"][0];
+    assert_eq!((&sent["kind"], &sent["rule"], &sent["status"]), (&json!("message"), &json!("24h"), &json!("completed")));
+    assert_eq!(sent["due_at"], "2026-03-01T11:00:00Z");
+    assert_eq!((&sent["message_id"], sent["attempts"].as_array().unwrap().len()), (&json!("message-1"), 1));
+    let times: Vec<_> = told["planned"].as_array().unwrap().iter().map(|entry| entry["at"].as_str().unwrap()).collect();
+    assert_eq!(times, ["2026-03-02T10:00:00Z", "2026-03-02T10:45:00Z", "2026-03-02T11:00:00Z", "2026-03-02T12:00:00Z"]);
+    assert_eq!(
+        told["booking"],
+        json!({"status": "confirmed", "starts_at": "2026-03-02T11:00:00Z", "ends_at": "2026-03-02T12:00:00Z", "automation_blocked": false})
+    );
+}
+
+#[tokio::test]
+async fn each_reason_not_to_remind_is_a_sentence() {
+    let mut app = App::new().await;
+    // No address.
+    let nobody = app.person("Nobody", None, "UTC").await;
+    let no_address = app.confirmed(noon() + hours(23)).await;
+    app.sql("UPDATE bookings SET customer_id = $2 WHERE id = $1", &[&no_address, &nobody]).await;
+    // Cancelled while it waited; the endpoint says try again.
+    let cancelled = app.confirmed(noon() + hours(22)).await;
+    app.ses.answer(|_| Answer::Error(429, "TooManyRequestsException", "slow down"));
+    app.run(noon()).await;
+    let told = timeline(&mut app, cancelled, noon()).await;
+    assert_eq!(
+        sentences(&told, "happened"),
+        ["The 24h reminder to the customer by email waits for its next attempt: the mail provider asked to slow down."]
+    );
+    assert!(told["happened"][0]["next_attempt_at"].is_string());
+    app.believing(noon() + minutes(1)).await;
+    app.sql("UPDATE bookings SET status = 'cancelled' WHERE id = $1", &[&cancelled]).await;
+    app.make_claimable().await;
+    app.run(noon() + minutes(2)).await;
+
+    let told = timeline(&mut app, cancelled, noon() + minutes(3)).await;
+    assert_eq!(
+        sentences(&told, "happened"),
+        [
+            "postgres made it cancelled, from confirmed.",
+            "The 24h reminder to the customer by email was not sent: the booking was no longer confirmed."
+        ]
+    );
+    assert!(sentences(&told, "planned").is_empty());
+    let told = timeline(&mut app, no_address, noon() + minutes(3)).await;
+    assert_eq!(
+        sentences(&told, "happened"),
+        ["The 24h reminder to the customer by email was not sent: there is no address to send it to."]
+    );
+    assert_eq!(
+        sentences(&told, "planned")[0],
+        "The 1h reminder to the customer by email is not going to be sent: there is no address to send it to."
+    );
+}
+
+#[tokio::test]
+async fn what_the_provider_said_later_is_told_with_the_message() {
+    let mut app = App::new().await;
+    let id = app.confirmed(noon() + hours(23)).await;
+    app.run(noon()).await;
+    app.sql(
+        "INSERT INTO booking_automation_feedback (event_id, booking_id, kind, message_id, occurred_at, details)
+         SELECT id, booking_id, kind, message_id, $2, '{}' FROM booking_automation_events, unnest(ARRAY['sent', 'bounced']) AS kind
+          WHERE booking_id = $1",
+        &[&id, &noon()],
+    )
+    .await;
+    let told = timeline(&mut app, id, noon()).await;
+    assert_eq!(
+        told["happened"][0]["provider"],
+        json!([{"at": "2026-03-01T12:00:00+00:00", "said": "sent"}, {"at": "2026-03-01T12:00:00+00:00", "said": "bounced"}])
+    );
+}
+
+#[tokio::test]
+async fn a_booking_that_was_deleted_still_has_its_past() {
+    let mut app = App::new().await;
+    let id = app.confirmed(noon() + hours(23)).await;
+    app.run(noon()).await;
+    app.sql("DELETE FROM bookings WHERE id = $1", &[&id]).await;
+    let told = timeline(&mut app, id, noon()).await;
+    assert_eq!((&told["booking"], told["happened"].as_array().unwrap().len()), (&Value::Null, 1));
+    assert_eq!(told["planned"], json!([]));
+
+    let server = support(&mut app, noon()).await;
+    let unknown = ask(&server, "GET", &format!("/bookings/{}/timeline", Uuid::nil()), &[], b"").await;
+    assert_eq!((unknown.status, &unknown.json()["field"]), (404, &json!("id")));
+    let malformed = ask(&server, "GET", "/bookings/7/timeline", &[], b"").await;
+    assert_eq!((malformed.status, &malformed.json()["field"]), (400, &json!("id")));
+}
+
+/// What is planned for a booking, without what it is told in: what, when, and why not.
+fn planned(timeline: &Value) -> BTreeSet<String> {
+    let member = |entry: &Value, name: &str| entry[name].as_str().unwrap_or("-").to_owned();
+    let plan = timeline["planned"].as_array().unwrap().iter();
+    plan.map(|entry| {
+        let names: &[_] = if entry["kind"] == "status" { &["from", "to", "at"] } else { &["rule", "audience", "at", "reason"] };
+        names.iter().map(|name| member(entry, name)).collect::<Vec<_>>().join(" ")
+    })
+    .collect()
+}
+
+#[tokio::test]
+async fn what_is_planned_is_what_then_happens_within_a_week() {
+    let mut app = App::new().await;
+    app.env.insert("COMPLETE_AFTER", "20m".to_owned());
+    app.env.insert("EXPIRE_PENDING", "true".to_owned());
+    app.sql("INSERT INTO reminder_rules (name, lead, audience) VALUES ('3d', '3 days', 'customer'), ('2h', '2 hours', 'provider')", &[]).await;
+    app.sql("UPDATE reminder_rules SET effective_from = '2020-01-01'", &[]).await;
+    let nobody = app.person("Nobody", None, "UTC").await;
+    let mut ids = Vec::new();
+    for day in 0..6 {
+        ids.push(app.confirmed(noon() + hours(24 * day + 1)).await);
+        ids.push(app.confirmed(noon() + hours(24 * day) + minutes(7)).await);
+        ids.push(app.booking("pending", noon() + hours(24 * day + 3)).await);
+        let id = app.confirmed(noon() + hours(24 * day + 5)).await;
+        app.sql("UPDATE bookings SET customer_id = $2 WHERE id = $1", &[&id, &nobody]).await;
+        ids.push(id);
+        let id = app.confirmed(noon() + hours(24 * day + 7)).await;
+        app.sql("UPDATE bookings SET auto_complete_blocked = true WHERE id = $1", &[&id]).await;
+        ids.push(id);
+        // Booked just now: some of its reminders are late.
+        ids.push(app.booking("confirmed", noon() + hours(24 * day) + minutes(100)).await);
+    }
+    app.run(noon()).await;
+
+    let server = support(&mut app, noon()).await;
+    let (mut plans, mut times) = (Vec::new(), BTreeSet::new());
+    for id in &ids {
+        let told = ask(&server, "GET", &format!("/bookings/{id}/timeline"), &[], b"").await.json();
+        let plan = told["planned"].as_array().unwrap();
+        times.extend(plan.iter().map(|entry| entry["at"].as_str().unwrap().parse::<DateTime<Utc>>().unwrap()));
+        plans.push(planned(&told));
+    }
+    server.end().await;
+    assert!(plans.iter().map(BTreeSet::len).sum::<usize>() > 100);
+
+    for time in times {
+        app.run(time).await;
+    }
+    for (id, plan) in ids.iter().zip(plans) {
+        let sql = "SELECT CASE event_type WHEN 'status_update'
+                          THEN concat_ws(' ', event_data ->> 'from', event_data ->> 'to', to_char(executed_at, 'YYYY-MM-DD\"T\"HH24:MI:SS\"Z\"'))
+                          ELSE concat_ws(' ', rule, audience, to_char(scheduled_at, 'YYYY-MM-DD\"T\"HH24:MI:SS\"Z\"'), coalesce(reason, '-')) END
+                     FROM booking_automation_events
+                    WHERE booking_id = $1 AND (event_type = 'status_update' OR status IN ('completed', 'skipped')) AND executed_at > $2";
+        let happened: BTreeSet<_> = app.column(sql, &[id, &noon()]).await.into_iter().collect();
+        assert_eq!(happened, plan, "{id}");
+    }
+}
