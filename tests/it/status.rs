@@ -273,14 +273,15 @@ async fn the_pass_and_a_request_meet_in_either_order() {
     let id = app.confirmed(noon() - minutes(1)).await;
     app.db.batch_execute("SELECT pg_advisory_lock(7)").await.unwrap();
     app.sql(
-        "CREATE FUNCTION wait() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN PERFORM pg_advisory_xact_lock_shared(7); RETURN NEW; END'",
+        "CREATE FUNCTION wait() RETURNS trigger LANGUAGE plpgsql AS
+         'BEGIN WHILE NOT pg_try_advisory_xact_lock_shared(7) LOOP PERFORM pg_sleep(0.005); END LOOP; RETURN NEW; END'",
         &[],
     )
     .await;
     app.sql("CREATE TRIGGER wait BEFORE UPDATE ON bookings FOR EACH ROW EXECUTE FUNCTION wait()", &[]).await;
     let pass = app.command(&["run", "--as-of", &noon().to_rfc3339()]).output();
     let pass = tokio::spawn(pass);
-    app.waits_for("SELECT EXISTS (SELECT FROM pg_locks WHERE locktype = 'advisory' AND objid = 7 AND NOT granted)").await;
+    app.waits_for("SELECT EXISTS (SELECT FROM pg_stat_activity WHERE datname = current_database() AND wait_event = 'PgSleep')").await;
     assert_eq!(change(&server, id, "refunded", "admin").await.status, 409, "locked");
     app.db.batch_execute("SELECT pg_advisory_unlock(7)").await.unwrap();
     pass.await.unwrap().unwrap();
