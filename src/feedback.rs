@@ -39,24 +39,25 @@ const LONGEST_TEXT: usize = 500;
 
 /// Something that SES tells of a message.
 #[derive(Clone, Debug, PartialEq)]
-pub(crate) struct Feedback {
+pub struct Feedback {
     /// The message: its tag.
-    event_id: Uuid,
+    pub event_id: Uuid,
     /// SES's id of it.
-    message_id: String,
-    kind: &'static str,
+    pub message_id: String,
+    /// What became of it: `sent`, `delivered`, `bounced` and so on.
+    pub kind: &'static str,
     /// By SES's clock.
-    occurred_at: DateTime<Utc>,
+    pub occurred_at: DateTime<Utc>,
     /// What it says. No addresses.
-    details: Value,
+    pub details: Value,
     /// Addresses that are to get nothing any more.
-    suppress: Vec<String>,
+    pub suppress: Vec<String>,
 }
 
 /// An event that is not of the documented shape.
 #[derive(Debug, Error, PartialEq, Eq)]
 #[error("an event of SES without {0}")]
-pub(crate) struct Malformed(&'static str);
+pub struct Malformed(&'static str);
 
 /// What became of an event.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -122,7 +123,7 @@ pub(crate) async fn record(database: &Database, feedback: Option<&Feedback>, unt
 ///
 /// # Errors
 /// Names what is missing.
-pub(crate) fn parse(event: &Value) -> std::result::Result<Option<Feedback>, Malformed> {
+pub fn parse(event: &Value) -> std::result::Result<Option<Feedback>, Malformed> {
     let detail = &event["detail"];
     let event_type = text(&detail["eventType"]).ok_or(Malformed("detail.eventType"))?;
     let Some((_, object, kind)) = KINDS.iter().find(|(name, ..)| *name == event_type) else { return Ok(None) };

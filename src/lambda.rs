@@ -10,13 +10,14 @@ use std::time::{Duration, Instant, SystemTime};
 
 use axum::Router;
 use axum::response::Response;
+use futures_util::TryFutureExt;
 use lambda_http::lambda_runtime::{self, Diagnostic};
 use lambda_http::request::LambdaRequest;
 use lambda_http::request::RequestContext;
 use lambda_http::tower::ServiceExt;
 use lambda_http::{Adapter, Body, Context, LambdaEvent, Request, RequestExt, Service, service_fn};
 use serde::de::Error as _;
-use serde::{Deserialize, Deserializer};
+use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -62,19 +63,30 @@ pub async fn run(
     pass_settings: PassSettings,
     secrets: CronSecrets,
 ) -> anyhow::Result<()> {
+    let service = service(automation, database_settings, pass_settings, secrets);
+    lambda_runtime::run(service).await.map_err(anyhow::Error::from_boxed)
+}
+
+/// What answers one invocation.
+pub fn service(
+    automation: Automation,
+    database_settings: DatabaseSettings,
+    pass_settings: PassSettings,
+    secrets: CronSecrets,
+) -> impl Service<LambdaEvent<Event>, Response: Serialize, Error = Diagnostic, Future: Send> {
     let automation = Arc::new(automation);
     let routes = http::router(automation.clone(), secrets, TaskTracker::new(), CancellationToken::new());
     let function = Arc::new(Function { automation, database_settings, pass_settings, routes });
-    let mut adapter = Adapter::from(service_fn(|request| answer(function.clone(), request)));
-    let service = service_fn(move |event: LambdaEvent<Event>| {
-        adapter.call(LambdaEvent { payload: event.payload.0, context: event.context })
-    });
-    lambda_runtime::run(service).await.map_err(anyhow::Error::from_boxed)
+    let mut adapter = Adapter::from(service_fn(move |request| answer(function.clone(), request)));
+    service_fn(move |event: LambdaEvent<Event>| {
+        adapter.call(LambdaEvent { payload: event.payload.0, context: event.context }).map_err(Diagnostic::from)
+    })
 }
 
 /// An event that `lambda_http` can make a request of. It panics on a query or path that is no URI, on a cookie
 /// or host that is odd; the routes need none of these, and whoever sends them has shown no credentials yet.
-struct Event(LambdaRequest);
+#[derive(Debug)]
+pub struct Event(LambdaRequest);
 
 impl<'de> Deserialize<'de> for Event {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
