@@ -150,8 +150,10 @@ async fn invoke(function: Arc<Function>, payload: &Body, gone_at: Instant) -> Re
     if payload["source"] == "aws.ses" {
         return hear(&function, &payload, gone_at).await;
     }
-    match serde_json::from_value(payload) {
-        Ok(Invocation::Schedule { scheduled_time, execution_id, attempt }) => {
+    // Serde would take `["schedule"]` for `{"trigger":"schedule"}`.
+    let invocation = Some(payload).filter(Value::is_object).and_then(|payload| serde_json::from_value(payload).ok());
+    match invocation {
+        Some(Invocation::Schedule { scheduled_time, execution_id, attempt }) => {
             let scheduled =
                 Scheduled { time: note(scheduled_time), execution_id: note(execution_id), attempt: note(attempt) };
             let call = Call::new(Cause::Schedule(scheduled), gone_at);
@@ -160,13 +162,13 @@ async fn invoke(function: Arc<Function>, payload: &Body, gone_at: Instant) -> Re
             Ok(json!(summary))
         }
         // On a thread of its own: the compiler cannot see that its async closures are Send.
-        Ok(Invocation::Migrate {}) => {
+        Some(Invocation::Migrate {}) => {
             let (runtime, span) = (tokio::runtime::Handle::current(), tracing::Span::current());
             tokio::task::spawn_blocking(move || runtime.block_on(migrate(&function, gone_at).instrument(span)))
                 .await
                 .map_err(|error| Failure::new("MigrationFailed", error))?
         }
-        Err(_) => Err(Failure::new(
+        None => Err(Failure::new(
             "UnknownPayload",
             "the payload is none that this function takes: \
              {\"trigger\":\"schedule\"}, with scheduled_time, execution_id and attempt if need be; \
