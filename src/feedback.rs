@@ -165,7 +165,7 @@ fn time(value: &Value) -> Option<DateTime<Utc>> {
 fn address(recipient: &Value) -> Option<String> {
     let address = text(&recipient["emailAddress"])?;
     let bare = address.rsplit_once('<').map_or(address.as_str(), |(_, bare)| bare.trim_end_matches('>'));
-    Some(bare.trim().to_owned())
+    Some(bare.trim().to_owned()).filter(|bare| !bare.is_empty())
 }
 
 /// What was said, without those who are spoken of: servers quote addresses in their answers.
@@ -177,7 +177,7 @@ fn without_addresses(said: &Value) -> Value {
         Value::Object(fields) => fields
             .iter()
             .filter(|(name, _)| !["emailAddress", "recipients"].contains(&name.as_str()))
-            .map(|(name, value)| (redacted(name), without_addresses(value)))
+            .map(|(name, value)| (text(&redacted(name).into()).unwrap_or_default(), without_addresses(value)))
             .collect(),
         other => other.clone(),
     }
