@@ -37,6 +37,8 @@ const MARGIN: Duration = Duration::from_secs(2);
 const IMPOSSIBLY_LATE: Duration = Duration::from_secs(24 * 3600);
 /// The time of an invocation that has no deadline.
 const EMULATED_TIME: Duration = Duration::from_secs(55);
+/// Longest path that is looked at, in bytes: no route's is near it.
+const LONGEST_PATH: usize = 1000;
 /// Longest text that is recorded of what the scheduler says of itself, in characters.
 const LONGEST_NOTE: usize = 200;
 
@@ -83,8 +85,8 @@ pub fn service(
     })
 }
 
-/// An event that `lambda_http` can make a request of. It panics on a query or path that is no URI, on a cookie
-/// or host that is odd; the routes need none of these, and whoever sends them has shown no credentials yet.
+/// An event that `lambda_http` can make a request of. It panics on a query, path, host or stage that makes no URI, or one
+/// that is too long, and on an odd cookie; the routes need none of these, and whoever sends them has shown no credentials yet.
 #[derive(Debug)]
 pub struct Event(LambdaRequest);
 
@@ -96,10 +98,17 @@ impl<'de> Deserialize<'de> for Event {
                 request.remove(unused);
             }
             if let Some(headers) = request.get_mut("headers").and_then(Value::as_object_mut) {
-                headers.retain(|name, _| !["host", "x-forwarded-proto"].contains(&name.as_str()));
+                headers.retain(|name, _| !["host", "x-forwarded-proto"].contains(&&name.to_ascii_lowercase()[..]));
+            }
+            if let Some(context) = request.get_mut("requestContext").and_then(Value::as_object_mut) {
+                for unused in ["domainName", "stage"] {
+                    context.remove(unused);
+                }
             }
             let plain = |path: &str| {
-                path.starts_with('/') && path.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'/')
+                path.starts_with('/')
+                    && path.len() <= LONGEST_PATH
+                    && path.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'/')
             };
             if !request.get("rawPath").and_then(Value::as_str).is_some_and(plain) {
                 request.insert("rawPath".to_owned(), "/-".into());
