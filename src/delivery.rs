@@ -131,7 +131,8 @@ pub async fn deliver(database: &Database, mailer: &Mailer, call: &Call) -> Deliv
             tally.add(claimed.id, outcome);
         }
         held_back = outcomes.account.and_then(|account| account.err());
-        probed = held && outcomes.account.is_none();
+        // What only ended as skipped was no attempt to find out: others wait behind it.
+        probed = held && !sent.is_empty() && outcomes.account.is_none();
         // That the account can send is news only after it could not.
         outcomes.account = outcomes.account.filter(|account| account.is_err() || held);
     }

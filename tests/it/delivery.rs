@@ -230,6 +230,25 @@ async fn only_what_ses_says_of_a_message_itself_tells_that_the_account_can_send_
 }
 
 #[tokio::test]
+async fn what_is_skipped_while_the_account_is_held_back_keeps_nobody_waiting() {
+    let app = App::new().await;
+    // The most urgent ones start while the account cannot send.
+    for minute in 1..=3 {
+        app.confirmed(noon() + minutes(minute)).await;
+    }
+    let waiting = app.confirmed(noon() + hours(24)).await;
+    app.ses.answer(|_| Answer::Error(400, "SendingPausedException", "paused"));
+    app.run(noon()).await;
+    assert_eq!(held(&app).await, ["account"]);
+    app.ses.answer(|_| Answer::Sent);
+    app.make_claimable().await;
+    let summary = app.run(noon() + minutes(10)).await;
+    assert_eq!((&summary["reminders"]["skipped"], &summary["reminders"]["sent"]), (&3.into(), &1.into()), "{summary}");
+    assert_eq!(app.reminders(waiting).await, ["24h completed"]);
+    assert_eq!(held(&app).await, [""]);
+}
+
+#[tokio::test]
 async fn after_the_account_is_refused_nothing_more_of_the_page_leaves_and_no_late_success_hides_it() {
     let mut app = App::new().await;
     app.env.insert("SEND_CONCURRENCY", "2".to_owned());

@@ -351,6 +351,20 @@ async fn a_booking_that_is_committed_late_loses_nothing() {
 }
 
 #[tokio::test]
+async fn a_clock_that_was_set_back_loses_nothing() {
+    let app = App::new().await;
+    app.sql("UPDATE reminder_rules SET active = false WHERE name <> '15m'", &[]).await;
+    app.run(noon()).await;
+    // The next host's clock is a minute behind. It sees the booking before its reminder is due.
+    app.believing(noon() - minutes(1)).await;
+    let id = app.booking("confirmed", noon() + minutes(15) - tick()).await;
+    app.run(noon() - minutes(1)).await;
+    assert!(app.reminders(id).await.is_empty());
+    app.run(noon() + tick()).await;
+    assert_eq!(app.reminders(id).await, ["15m completed"]);
+}
+
+#[tokio::test]
 async fn what_was_written_past_the_triggers_is_found_within_the_hour() {
     let app = App::new().await;
     let moved = app.confirmed(noon() + hours(24)).await;
