@@ -33,21 +33,23 @@ const SETUP: &str = include_str!("chaos.sql");
 const VERDICT: &str = include_str!("chaos_verdict.sql");
 
 /// Instances at once.
-const INSTANCES: usize = 4;
+const INSTANCES: usize = 6;
 /// Sessions of the other client.
-const SESSIONS: u64 = 3;
+const SESSIONS: u64 = 6;
 /// By how much delivery's waits are shortened: a lease of 45 s is one of 1.5 s.
 const DIVISOR: u32 = 30;
 /// Time of an invocation. The call has two seconds less.
 const INVOCATION: Duration = Duration::from_secs(8);
 /// By how much, in seconds, the clock of each instance is ahead, where that can be had.
-const AHEAD: [i64; INSTANCES] = [0, 600, -600, 0];
+const AHEAD: [i64; INSTANCES] = [0, 600, -600, 0, 600, -600];
 /// Nothing more is booked while so many messages wait.
 const ENOUGH_WAITING: i64 = 250;
 /// Messages that must be taken, for each kill.
 const MESSAGES_PER_KILL: usize = 10;
 /// Longest time for everything to become quiet in the end.
 const QUIET_WITHIN: Duration = Duration::from_secs(300);
+/// Kills of a run that the documents tell of.
+const DOCUMENTED: u64 = 10_000;
 const EXPIRE_AFTER: &str = "600s";
 const COMPLETE_AFTER: &str = "5s";
 
@@ -68,7 +70,7 @@ impl Length {
         let number = |name: &str| std::env::var(name).ok().map(|text| text.parse::<u64>().expect("a whole number"));
         let long = std::env::var_os("CHAOS").is_some();
         let seed = number("SEED").unwrap_or_else(|| if long { fastrand::u64(1..1_000_000_000) } else { 7 });
-        let kills = number("KILLS").unwrap_or(if long { 10_000 } else { 150 });
+        let kills = number("KILLS").unwrap_or(if long { DOCUMENTED } else { 120 });
         Self { seed, kills, messages: usize::try_from(kills).unwrap() * MESSAGES_PER_KILL, long }
     }
 
@@ -136,14 +138,17 @@ impl Place {
             };
             plans.push_back(Plan { point, after: rng.u32(0..2), action });
         }
-        if rng.u8(0..5) == 0 {
-            return Duration::from_millis(rng.u64(0..1500));
+        match rng.u8(0..50) {
+            0..10 => return Duration::from_millis(rng.u64(0..1500)),
+            // One that may see the end of its calls.
+            10..12 => return Duration::from_millis(rng.u64(3000..12_000)),
+            _ => {}
         }
         let point = Point::NAMED[rng.usize(0..Point::NAMED.len())];
         let most = if MAIL.contains(&point) { 12 } else { 2 };
         plans.push_back(Plan { point, after: rng.u32(0..most), action: Action::Kill });
         // Where the point is not reached, since there is nothing to do, it is killed at whatever moment that is.
-        Duration::from_millis(rng.u64(2500..4000))
+        Duration::from_millis(rng.u64(1500..3000))
     }
 
     /// Lives until the end of the run.
@@ -213,12 +218,7 @@ async fn calls(instance: &Instance, world: &World, rng: &mut fastrand::Rng, news
             world.mail.tell_again(told);
         }
         let tick = json!({"trigger": "schedule"}).to_string().into_bytes();
-        let began = Instant::now();
-        let outcome = instance.invoke_within(INVOCATION, tick).await;
-        world.called(&outcome);
-        if began.elapsed() > INVOCATION {
-            world.misdeeds.lock().unwrap().push(format!("a call took {:?}: {outcome:?}", began.elapsed()));
-        }
+        world.called(&instance.invoke_within(INVOCATION, tick).await);
         tokio::time::sleep(Duration::from_millis(rng.u64(0..150))).await;
     }
 }
@@ -289,7 +289,7 @@ async fn direct(
         let limit = Duration::from_secs(120) + Duration::from_secs(1) * u32::try_from(length.kills).unwrap();
         assert!(began.elapsed() < limit, "{kills} kills and {taken} messages in {limit:?}");
         let waiting: Option<i64> = administrator
-            .ask("SELECT count(*) FROM booking_automation_events WHERE status IN ('pending', 'sending') AND next_attempt_at IS NOT NULL")
+            .ask("SELECT count(*) FROM booking_automation_events WHERE status IN ('pending', 'sending') AND next_attempt_at <= now()")
             .await;
         if let Some(waiting) = waiting {
             world.load.enough.store(waiting > ENOUGH_WAITING, Ordering::SeqCst);
@@ -467,6 +467,8 @@ async fn killed_at_every_point_it_loses_nothing_and_doubles_nothing_without_a_re
     let mut app = App::on_own(&cluster.url).await;
     app.db.batch_execute(SETUP).await.unwrap();
     let backend = app.backend_url().await;
+    // Years of rows are caught up with first: that is not what a life of a second is for.
+    app.call(&["run"]).await.summary();
 
     let (server, way) = door(&mut app, cluster.port).await;
     let mail = Arc::new(Mail::new(length.seed ^ 0xe1, Duration::from_secs(10) / DIVISOR));
@@ -533,7 +535,7 @@ async fn killed_at_every_point_it_loses_nothing_and_doubles_nothing_without_a_re
     let run = Run { app: &app, world: &world, held: &held, broken: &broken, restarts, refused, took };
     let report = run.report(terminated.load(Ordering::SeqCst), false_clock.is_some()).await;
     length.tell(&report.iter().map(|row| format!("{:<60} {}", row.what, row.count)).collect::<Vec<_>>().join("\n"));
-    if length.long {
+    if length.long && length.kills >= DOCUMENTED {
         write(&report, &length);
     }
     run.must_be_innocent(&length, &report).await;
@@ -580,7 +582,7 @@ impl Run<'_> {
         let half_open = self.broken.iter().filter(|action| matches!(action, Action::HalfOpen(_))).count() as u64;
         row("connections cut", self.broken.len() as u64 - half_open, true);
         row("connections half-opened", half_open, true);
-        row("instances whose clock is ten minutes off, of four at once", if clocks_off { 2 } else { 0 }, true);
+        row("instances at once whose clock is ten minutes off, of six", if clocks_off { 4 } else { 0 }, true);
         for (what, count) in &*world.calls.lock().unwrap() {
             row(&format!("calls {what}"), *count, false);
         }
@@ -620,7 +622,8 @@ impl Run<'_> {
             let what: String = ending.get(0);
             row(&format!("– {}", what.replace("completed", "sent")), signed(ending.get(1)), what == "completed");
         }
-        let doubled = "SELECT coalesce(sum(taken - 1), 0)::bigint FROM chaos_reminders WHERE taken > 1 AND taken <= told_sent + doubts";
+        let doubled =
+            "SELECT coalesce(sum(taken - 1), 0)::bigint FROM chaos_reminders WHERE taken > 1 AND taken <= accounted";
         row("messages doubled, with a record of the doubt", signed(self.count(doubled).await), true);
         let offences = "SELECT count(*) FROM chaos_offences WHERE what LIKE ";
         let without = self.count(&format!("{offences} 'sent more often%'")).await;
@@ -677,11 +680,9 @@ impl Run<'_> {
             offences.push(format!("events of SES: {told} told, {heard} on record"));
         }
         let failed = self.world.load.failed.lock().unwrap().clone();
-        offences.extend(
-            failed.iter().take(5).map(|failed| {
-                format!("I7: a statement of the other client failed ({} in all): {failed}", failed.len())
-            }),
-        );
+        offences.extend(failed.iter().take(5).map(|statement| {
+            format!("I7: a statement of the other client failed ({} in all): {statement}", failed.len())
+        }));
         offences.extend(self.world.misdeeds.lock().unwrap().iter().take(3).cloned());
         assert!(offences.is_empty(), "SEED={} KILLS={}\n{table}\n{}", length.seed, length.kills, offences.join("\n"));
 
@@ -707,7 +708,7 @@ fn write(report: &[Row], length: &Length) {
             .filter(|row| all || row.important)
             .map(|row| format!("| {} | {} |\n", row.what, row.count))
             .collect();
-        let table = format!("| `make chaos SEED={}` | |\n|---|---:|\n{rows}", length.seed);
+        let table = format!("| `SEED={} KILLS={} make chaos` | |\n|---|---:|\n{rows}", length.seed, length.kills);
         std::fs::write(&path, format!("{before}<!-- chaos -->\n{table}<!-- /chaos -->{after}")).unwrap();
     }
 }
