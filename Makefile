@@ -2,7 +2,7 @@
 CARGO ?= cargo
 DEMO = --manifest-path demo/Cargo.toml --target-dir target/demo
 
-.PHONY: test demo postgres judges release bench size
+.PHONY: test demo postgres judges release bench size chaos
 
 # Format, lints and all tests, on a throw-away PostgreSQL cluster; the demo is built first, since a test runs it.
 test: postgres
@@ -35,6 +35,11 @@ release:
 bench:
 	@sh scripts/benchmarks
 	@python3 bench/bench.py
+
+# The program killed ten thousand times while everything around it fails, and what came of it, into README.md and
+# docs/TESTING.md: half an hour and more. SEED=7 repeats the choices of a run, KILLS=500 makes it shorter and writes nothing.
+chaos: postgres
+	CHAOS=1 RUST_BACKTRACE=$${RUST_BACKTRACE-0} $(CARGO) test --locked --test it -- chaos::
 
 # What the function weighs, and what of it comes from where.
 size:

@@ -15,6 +15,7 @@ use secrecy::{SecretSlice, SecretString};
 use thiserror::Error;
 use url::Url;
 
+use crate::times::Times;
 use crate::tls::{self, Roots};
 
 /// SES accepts addresses up to 320 characters: 64 before the `@`, 255 after it (RFC 5321, 4.5.3.1).
@@ -45,7 +46,7 @@ pub fn environment(name: &str) -> Option<String> {
     std::env::var_os(name).map(|value| value.to_string_lossy().into_owned())
 }
 
-fn read(lookup: Lookup, name: &str) -> Option<String> {
+pub(crate) fn read(lookup: Lookup, name: &str) -> Option<String> {
     lookup(name).map(|value| value.trim().to_owned()).filter(|value| !value.is_empty())
 }
 
@@ -112,6 +113,11 @@ impl DatabaseSettings {
         let roots = Roots::with_extra(read(lookup, "DATABASE_CA_CERT"))
             .map_err(|problem| SettingError::new("DATABASE_CA_CERT", problem))?;
         Ok(Self { config, roots })
+    }
+
+    /// Whether every host is this machine.
+    pub(crate) fn is_of_this_machine(&self) -> bool {
+        tls::is_of_this_machine(&self.config)
     }
 }
 
@@ -268,10 +274,13 @@ pub struct DeliverySettings {
     pub send_concurrency: NonZeroUsize,
     /// Base of the links in messages, without a trailing slash; `None`: no links.
     pub public_url: Option<String>,
+    /// How long delivery waits for what.
+    pub(crate) times: Times,
 }
 
 impl DeliverySettings {
-    /// Reads `EMAIL_FROM`, `SES_CONFIGURATION_SET`, `SEND_RATE`, `SEND_CONCURRENCY` and `PUBLIC_URL`.
+    /// Reads `EMAIL_FROM`, `SES_CONFIGURATION_SET`, `SEND_RATE`, `SEND_CONCURRENCY` and `PUBLIC_URL`; and, in tests,
+    /// `TEST_TIME_DIVISOR`.
     ///
     /// # Errors
     /// Names the variable that is missing or malformed.
@@ -310,7 +319,8 @@ impl DeliverySettings {
             |text| parse_base_url(text).map(Some),
             "an http or https URL without query",
         )?;
-        Ok(Self { from, configuration_set, send_rate, send_concurrency, public_url })
+        let times = Times::from_environment(lookup)?;
+        Ok(Self { from, configuration_set, send_rate, send_concurrency, public_url, times })
     }
 }
 

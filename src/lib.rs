@@ -29,5 +29,6 @@ pub mod run;
 pub mod serve;
 pub mod ses;
 pub mod summary;
+mod times;
 mod tls;
 pub mod transitions;

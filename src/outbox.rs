@@ -14,10 +14,6 @@ use crate::summary::Backlog;
 
 /// Attempts at one message, at most.
 pub(crate) const MAX_ATTEMPTS: i32 = 5;
-/// How much sending one page holds: what is read is at most this old, and a request's time, when it leaves.
-pub(crate) const PAGE: Duration = Duration::from_secs(2);
-/// How long a claim keeps others away. Longer than a page with its slowest request, and than recording it.
-pub(crate) const LEASE: Duration = Duration::from_secs(45);
 
 /// The channel of everything that is sent so far.
 const CHANNEL: &str = "email";
@@ -86,6 +82,10 @@ pub(crate) struct ClaimLimits {
     pub(crate) messages: i64,
     /// Messages per second, of all instances together.
     pub(crate) rate: f64,
+    /// What can leave within this time.
+    pub(crate) page: Duration,
+    /// How long it keeps others away.
+    pub(crate) lease: Duration,
     /// How long an unknown outcome waits for the provider's own event.
     pub(crate) unknown_wait: Duration,
     /// The moment to judge by; `None`: the clock.
@@ -98,8 +98,8 @@ pub(crate) async fn claim(transaction: &Transaction, limits: &ClaimLimits) -> Re
         (&CHANNEL as _, Type::TEXT),
         (&limits.messages as _, Type::INT8),
         (&limits.rate as _, Type::FLOAT8),
-        (&PAGE.as_secs_f64() as _, Type::FLOAT8),
-        (&LEASE.as_secs_f64() as _, Type::FLOAT8),
+        (&limits.page.as_secs_f64() as _, Type::FLOAT8),
+        (&limits.lease.as_secs_f64() as _, Type::FLOAT8),
         (&limits.unknown_wait.as_secs_f64() as _, Type::FLOAT8),
         (&limits.as_of as _, Type::TIMESTAMPTZ),
         (&MAX_ATTEMPTS as _, Type::INT4),
@@ -268,11 +268,12 @@ pub(crate) async fn hold(transaction: &Transaction, reason: Option<&str>) -> Res
 pub(crate) async fn set_aside(
     transaction: &Transaction,
     error: &str,
+    back_off: Duration,
     as_of: Option<DateTime<Utc>>,
 ) -> Result<Vec<(Uuid, String)>> {
     let sql = "
         WITH first AS (
-            SELECT id, least(1 << attempts, 8) * interval '1 minute' AS wait
+            SELECT id, least(1 << attempts, 8) * make_interval(secs => $4) AS wait
               FROM booking_automation_events
              WHERE status IN ('pending', 'sending') AND event_type = 'reminder_sent' AND next_attempt_at <= clock_timestamp()
              ORDER BY starts_at, seq LIMIT 1 FOR UPDATE SKIP LOCKED
@@ -289,7 +290,12 @@ pub(crate) async fn set_aside(
           FROM judged j
          WHERE e.id = j.id
         RETURNING e.id, e.status";
-    let parameters = [(&error as _, Type::TEXT), (&as_of as _, Type::TIMESTAMPTZ), (&MAX_ATTEMPTS as _, Type::INT4)];
+    let parameters = [
+        (&error as _, Type::TEXT),
+        (&as_of as _, Type::TIMESTAMPTZ),
+        (&MAX_ATTEMPTS as _, Type::INT4),
+        (&back_off.as_secs_f64() as _, Type::FLOAT8),
+    ];
     let rows = transaction.query(sql, &parameters).await?;
     Ok(rows.iter().map(|row| (row.get(0), row.get(1))).collect())
 }

@@ -24,11 +24,8 @@ use uuid::Uuid;
 use crate::config::{Address, DeliverySettings, SettingError};
 use crate::message::Message;
 use crate::outbox::Outcome;
+use crate::times::Times;
 
-/// Longest time for a request, from its first byte to the last of its answer.
-pub(crate) const REQUEST_TIMEOUT: Duration = Duration::from_secs(10);
-/// Longest time for a connection to SES.
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
 /// How long a connection is kept that nothing is sent through: less than a minute by far, since one that died
 /// while the function was frozen looks open, and would make the first messages' outcomes unknown.
 const IDLE_TIMEOUT: Duration = Duration::from_secs(2);
@@ -45,6 +42,7 @@ pub struct Ses {
     from: String,
     from_address: Address,
     configuration_set: Option<String>,
+    times: Times,
 }
 
 impl Ses {
@@ -69,6 +67,7 @@ impl Ses {
             from: settings.from.header(),
             from_address: settings.from.address().clone(),
             configuration_set: settings.configuration_set.clone(),
+            times: settings.times,
         })
     }
 
@@ -80,7 +79,7 @@ impl Ses {
                     .tls_provider(Provider::Rustls(CryptoMode::Ring))
                     .build_https();
                 let timeouts =
-                    TimeoutConfig::builder().connect_timeout(CONNECT_TIMEOUT).operation_timeout(REQUEST_TIMEOUT);
+                    TimeoutConfig::builder().connect_timeout(self.times.connect).operation_timeout(self.times.request);
                 let config = aws_config::from_env()
                     .region(self.region.clone())
                     .http_client(http)

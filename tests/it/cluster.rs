@@ -7,6 +7,7 @@ use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::OnceLock;
+use std::sync::atomic::{AtomicU16, Ordering};
 use std::time::{Duration, Instant};
 
 /// A server to test on.
@@ -136,8 +137,14 @@ pub struct OwnCluster {
 impl OwnCluster {
     /// Starts one; `None`, and says so, where no server is installed.
     pub async fn start() -> Option<Self> {
+        Self::start_with("").await
+    }
+
+    /// Starts one with these settings besides.
+    pub async fn start_with(settings: &str) -> Option<Self> {
         let own = Self::prepare()?;
         run(own.initdb());
+        own.configure(settings);
         own.start_again();
         Some(own)
     }
@@ -242,7 +249,7 @@ impl OwnCluster {
         if is_root() {
             run(Command::new("chown").arg("-R").arg("postgres").arg(directory.path()));
         }
-        let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        let port = quiet_port();
         Some(Self {
             url: format!("postgres://postgres@127.0.0.1:{port}/postgres"),
             port,
@@ -329,6 +336,16 @@ fn run(mut command: impl std::borrow::BorrowMut<Command>) {
     let command = command.borrow_mut();
     let output = command.output().unwrap_or_else(|error| panic!("{command:?}: {error}"));
     assert!(output.status.success(), "{command:?}: {}", String::from_utf8_lossy(&output.stderr));
+}
+
+/// A free port that no connection is given by chance while the server is down.
+fn quiet_port() -> u16 {
+    static NEXT: AtomicU16 = AtomicU16::new(0);
+    let first = 20_000 + u16::try_from(std::process::id() % 10_000).unwrap();
+    std::iter::repeat_with(|| first + NEXT.fetch_add(1, Ordering::Relaxed) % 2_000)
+        .take(2_000)
+        .find(|port| TcpListener::bind(("127.0.0.1", *port)).is_ok())
+        .unwrap()
 }
 
 /// A CA, and a server certificate by it for `localhost` alone.

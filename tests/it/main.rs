@@ -4,6 +4,10 @@
 
 mod app;
 mod auth;
+mod chaos;
+mod chaos_load;
+mod chaos_mail;
+mod chaos_wire;
 mod client;
 mod cluster;
 mod delivery;
