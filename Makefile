@@ -2,7 +2,7 @@
 CARGO ?= cargo
 DEMO = --manifest-path demo/Cargo.toml --target-dir target/demo
 
-.PHONY: test demo postgres judges release bench size chaos
+.PHONY: test demo postgres judges release bench size chaos mutants
 
 # Format, lints and all tests, on a throw-away PostgreSQL cluster; the demo is built first, since a test runs it.
 test: postgres
@@ -40,6 +40,12 @@ bench:
 # docs/TESTING.md: half an hour and more. SEED=7 repeats the choices of a run, KILLS=500 makes it shorter and writes nothing.
 chaos: postgres
 	CHAOS=1 RUST_BACKTRACE=$${RUST_BACKTRACE-0} $(CARGO) test --locked --test it -- chaos::
+
+# Does a test fail when a condition, constraint or lock is taken out of the SQL, or the code turned round? Hours; goes on
+# where it ended, into docs/TESTING.md. FILES="src/sql/claim.sql" tries only those. Needs python3 and cargo-mutants.
+mutants: postgres
+	scripts/mutate sql $(FILES)
+	scripts/mutate code $(FILES)
 
 # What the function weighs, and what of it comes from where.
 size:

@@ -1,6 +1,7 @@
 //! One throw-away PostgreSQL cluster for the whole run, gone when the test process is.
 //!
-//! `TEST_DATABASE_URL` (a URL of a superuser's) uses another server instead.
+//! `TEST_DATABASE_URL` (a URL of a superuser's) uses another server instead. `TEST_DATABASE_DIRECTORY` is where its `log` is,
+//! written with `log_line_prefix = '%d '`: tests that read the log are left out without it.
 
 use std::io::Write;
 use std::net::TcpListener;
@@ -16,14 +17,14 @@ pub struct Cluster {
     pub base_url: String,
     /// Certificate authority of its TLS certificate, when we started it.
     pub ca_pem: Option<String>,
-    /// Its directory, when we started it.
+    /// Where it writes its log.
     pub directory: Option<PathBuf>,
     /// Ends the server when this process ends, however it does: it waits for its stdin to close.
     _watchdog: Option<Child>,
 }
 
 impl Cluster {
-    /// What our own server logged of one database; `None` for a server that is not ours.
+    /// What the server logged of one database; `None` for one whose log is not here.
     pub fn log_of(&self, url: &str) -> Option<String> {
         let (_, name) = url.rsplit_once('/').unwrap();
         let log = std::fs::read_to_string(self.directory.as_ref()?.join("log")).unwrap();
@@ -43,7 +44,8 @@ pub fn cluster() -> &'static Cluster {
                 Some((base, _)) if base.contains('@') => base.to_owned(),
                 _ => url,
             };
-            Cluster { base_url, ca_pem: None, directory: None, _watchdog: None }
+            let directory = std::env::var_os("TEST_DATABASE_DIRECTORY").map(PathBuf::from);
+            Cluster { base_url, ca_pem: None, directory, _watchdog: None }
         }
         Err(_) => start(),
     })

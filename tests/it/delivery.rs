@@ -84,6 +84,26 @@ async fn the_most_urgent_start_goes_first() {
 }
 
 #[tokio::test]
+async fn what_is_no_mail_of_a_reminder_is_not_claimed() {
+    let app = App::new().await;
+    due(&app, 1).await;
+    let others = "INSERT INTO booking_automation_events
+               (booking_id, event_type, status, rule, audience, channel, revision, starts_at, scheduled_at, next_attempt_at)
+        SELECT b.id, kind, 'pending', '24h', 'customer', channel, 1, b.scheduled_at, $1, '2020-01-01'
+          FROM bookings b, (VALUES ('notification_sent', 'email'), ('reminder_sent', 'sms')) AS other (kind, channel)";
+    app.sql(others, &[&noon()]).await;
+    app.run(noon()).await;
+    let statuses = app
+        .column("SELECT concat_ws(' ', event_type, channel, status) FROM booking_automation_events ORDER BY 1", &[])
+        .await;
+    assert_eq!(
+        statuses,
+        ["notification_sent email pending", "reminder_sent email completed", "reminder_sent sms pending"]
+    );
+    assert_eq!(app.ses.mails().len(), 1);
+}
+
+#[tokio::test]
 async fn without_credentials_everything_is_held_back() {
     let mut app = App::new().await;
     due(&app, 2).await;
