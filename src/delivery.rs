@@ -213,7 +213,12 @@ async fn claim_singly(
     }
     for (event, status) in aside {
         tracing::error!(event.id = %event, error = error.loggable(), "booking_automation_contacts cannot be read for this event's booking");
-        tally.open.insert(event, if status == "failed" { Kind::Failed } else { Kind::Retrying });
+        let kind = match status.as_str() {
+            "completed" => Kind::Sent,
+            "failed" => Kind::Failed,
+            _ => Kind::Retrying,
+        };
+        tally.open.insert(event, kind);
     }
     Ok(Page::default())
 }

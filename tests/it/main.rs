@@ -22,6 +22,7 @@ mod http;
 mod lambda;
 mod mail;
 mod migrations;
+mod model;
 mod odd_databases;
 mod others;
 mod outcomes;

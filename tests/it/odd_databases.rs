@@ -261,14 +261,8 @@ async fn a_view_with_two_rows_for_a_person_sends_one_mail() {
     assert_eq!(app.ses.mails().len(), 1);
 }
 
-#[tokio::test]
-async fn a_view_that_fails_for_one_booking_stops_nobody_elses_mail() {
-    let app = App::new().await;
-    let mut ids = Vec::new();
-    for minute in 0..6 {
-        ids.push(app.confirmed(noon() + hours(23) + minutes(minute)).await);
-    }
-    app.sql("UPDATE bookings SET total_price = 0 WHERE id = $1", &[&ids[2]]).await;
+/// The view divides by each booking's price.
+async fn break_view_for_free_bookings(app: &App) {
     app.db
         .batch_execute(
             "ALTER VIEW booking_automation_contacts RENAME TO sound;
@@ -279,12 +273,55 @@ async fn a_view_that_fails_for_one_booking_stops_nobody_elses_mail() {
         )
         .await
         .unwrap();
+}
+
+#[tokio::test]
+async fn a_view_that_fails_for_one_booking_stops_nobody_elses_mail() {
+    let app = App::new().await;
+    let mut ids = Vec::new();
+    for minute in 0..6 {
+        ids.push(app.confirmed(noon() + hours(23) + minutes(minute)).await);
+    }
+    app.sql("UPDATE bookings SET total_price = 0 WHERE id = $1", &[&ids[2]]).await;
+    break_view_for_free_bookings(&app).await;
     let summary = app.run(noon()).await;
     assert_eq!(
         summary["reminders"],
         json!({"due": 6, "sent": 5, "retrying": 1, "unknown": 0, "failed": 0, "skipped": 0, "deferred": 0})
     );
     assert_eq!(app.reminders(ids[2]).await, ["24h pending contacts"]);
+}
+
+#[tokio::test]
+async fn a_view_that_fails_after_a_sender_died_forgets_neither_the_doubt_nor_what_the_provider_said() {
+    let app = App::new().await;
+    app.ses.answer(|_| Answer::Silence);
+    let ids = [app.confirmed(noon() + hours(23)).await, app.confirmed(noon() + hours(24)).await];
+    let mut process = app.command(&["run", "--as-of", &noon().to_rfc3339()]).spawn().unwrap();
+    app.ses.arrived(2).await;
+    process.kill().await.unwrap();
+    // Of one, the provider has told that it took it.
+    app.sql(
+        "INSERT INTO booking_automation_feedback (event_id, booking_id, kind, message_id, occurred_at, details)
+         SELECT id, booking_id, 'sent', 'theirs', now(), '{}' FROM booking_automation_events WHERE booking_id = $1 AND event_type = 'reminder_sent'",
+        &[&ids[1]],
+    )
+    .await;
+    app.sql("UPDATE bookings SET total_price = 0", &[]).await;
+    break_view_for_free_bookings(&app).await;
+    app.make_claimable().await;
+    let summary = app.run(noon()).await;
+    assert_eq!((&summary["reminders"]["retrying"], &summary["reminders"]["sent"]), (&1.into(), &1.into()), "{summary}");
+    assert_eq!(app.reminders(ids[0]).await, ["24h pending contacts"]);
+    assert_eq!(app.reminders(ids[1]).await, ["24h completed"]);
+    let attempts = app
+        .column(
+            "SELECT event_data ->> 'attempts' FROM booking_automation_events WHERE event_type = 'reminder_sent' ORDER BY starts_at",
+            &[],
+        )
+        .await;
+    assert!(attempts[0].contains("the lease ran out"), "{attempts:?}");
+    assert!(attempts[1].contains("settled_by") && attempts[1].contains("theirs"), "{attempts:?}");
 }
 
 #[tokio::test]
