@@ -331,12 +331,13 @@ fn parse_base_url(text: &str) -> Option<String> {
 pub struct Address(String);
 
 impl Address {
-    /// Parses one address without a display name; `None` when it is not one. SES takes ASCII only. What is trimmed is what
+    /// Parses one address without a display name; `None` when it is not one. SES takes ASCII only, and RFC 5321 no control
+    /// characters, not even between quotes. What is trimmed is what
     /// `booking_automation_address_hash` trims.
     pub fn parse(text: &str) -> Option<Self> {
         let text = text.trim_ascii();
         let address = EmailAddress::parse_with_options(text, ADDRESS_OPTIONS).ok()?;
-        text.is_ascii().then(|| Self(address.to_string()))
+        text.bytes().all(|byte| (b' '..=b'~').contains(&byte)).then(|| Self(address.to_string()))
     }
 
     /// The address itself.
