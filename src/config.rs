@@ -375,12 +375,12 @@ impl Sender {
     }
 
     /// As a `From` header takes it: a quoted name (RFC 5322, 3.2.4), encoded words (RFC 2047) where the
-    /// name is not ASCII.
+    /// name is not ASCII, or looks like one: readers decode these even between quotes, where they must not be.
     pub fn header(&self) -> String {
         let address = self.address.as_str();
         match &self.name {
             None => address.to_owned(),
-            Some(name) if name.is_ascii() => {
+            Some(name) if name.is_ascii() && !name.contains("=?") => {
                 let quoted = name.replace('\\', "\\\\").replace('"', "\\\"");
                 format!("\"{quoted}\" <{address}>")
             }
