@@ -2,7 +2,7 @@
 CARGO ?= cargo
 DEMO = --manifest-path demo/Cargo.toml --target-dir target/demo
 
-.PHONY: test demo postgres judges release bench size
+.PHONY: test demo postgres judges release bench fuzz size
 
 # Format, lints and all tests, on a throw-away PostgreSQL cluster; the demo is built first, since a test runs it.
 test: postgres
@@ -35,6 +35,11 @@ release:
 bench:
 	@sh scripts/benchmarks
 	@python3 bench/bench.py
+
+# Hostile input for what takes input from outside, on a stable toolchain and a C++ compiler: a million executions each, ten
+# minutes after the build. RUNS=10000000 is the run that docs/TESTING.md tells of; TARGET=address runs one (fuzz/fuzz.py).
+fuzz:
+	@python3 fuzz/fuzz.py
 
 # What the function weighs, and what of it comes from where.
 size:
