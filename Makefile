@@ -2,7 +2,7 @@
 CARGO ?= cargo
 DEMO = --manifest-path demo/Cargo.toml --target-dir target/demo
 
-.PHONY: test demo postgres judges release bench size chaos mutants
+.PHONY: test demo postgres judges release bench size chaos mutants fuzz
 
 # Format, lints and all tests, on a throw-away PostgreSQL cluster; the demo is built first, since a test runs it.
 test: postgres
@@ -46,6 +46,11 @@ chaos: postgres
 mutants: postgres
 	scripts/mutate sql $(FILES)
 	scripts/mutate code $(FILES)
+
+# Hostile input for what takes input from outside, on a stable toolchain and a C++ compiler: a million executions each, ten
+# minutes after the build. RUNS=10000000 is the run that docs/TESTING.md tells of; TARGET=address runs one (fuzz/fuzz.py).
+fuzz:
+	@python3 fuzz/fuzz.py
 
 # What the function weighs, and what of it comes from where.
 size:

@@ -341,12 +341,13 @@ fn parse_base_url(text: &str) -> Option<String> {
 pub struct Address(String);
 
 impl Address {
-    /// Parses one address without a display name; `None` when it is not one. SES takes ASCII only. What is trimmed is what
+    /// Parses one address without a display name; `None` when it is not one. SES takes ASCII only, and RFC 5321 no control
+    /// characters, not even between quotes. What is trimmed is what
     /// `booking_automation_address_hash` trims.
     pub fn parse(text: &str) -> Option<Self> {
         let text = text.trim_ascii();
         let address = EmailAddress::parse_with_options(text, ADDRESS_OPTIONS).ok()?;
-        text.is_ascii().then(|| Self(address.to_string()))
+        text.bytes().all(|byte| (b' '..=b'~').contains(&byte)).then(|| Self(address.to_string()))
     }
 
     /// The address itself.
@@ -384,12 +385,12 @@ impl Sender {
     }
 
     /// As a `From` header takes it: a quoted name (RFC 5322, 3.2.4), encoded words (RFC 2047) where the
-    /// name is not ASCII.
+    /// name is not ASCII, or looks like one: readers decode these even between quotes, where they must not be.
     pub fn header(&self) -> String {
         let address = self.address.as_str();
         match &self.name {
             None => address.to_owned(),
-            Some(name) if name.is_ascii() => {
+            Some(name) if name.is_ascii() && !name.contains("=?") => {
                 let quoted = name.replace('\\', "\\\\").replace('"', "\\\"");
                 format!("\"{quoted}\" <{address}>")
             }

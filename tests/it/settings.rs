@@ -23,6 +23,7 @@ async fn a_malformed_setting_stops_the_program_with_one_line_that_names_it() {
         ("EMAIL_FROM", "Name <secret-value>"),
         ("EMAIL_FROM", "a@b.example\r\nBcc: secret-value@c.example"),
         ("EMAIL_FROM", "a\nb <secret-value@b.example>"),
+        ("EMAIL_FROM", "\"a\tsecret-value\"@b.example"),
         ("SES_CONFIGURATION_SET", "secret-value?"),
         ("SEND_RATE", "secret-value"),
         ("SEND_RATE", "0"),
