@@ -39,7 +39,7 @@ const SESSIONS: u64 = 6;
 /// By how much delivery's waits are shortened: a lease of 45 s is one of 1.5 s.
 const DIVISOR: u32 = 30;
 /// Time of an invocation. The call has two seconds less.
-const INVOCATION: Duration = Duration::from_secs(8);
+const INVOCATION: Duration = Duration::from_secs(20);
 /// By how much, in seconds, the clock of each instance is ahead, where that can be had.
 const AHEAD: [i64; INSTANCES] = [0, 600, -600, 0, 600, -600];
 /// Nothing more is booked while so many messages wait.
@@ -127,6 +127,13 @@ impl Place {
         let rng = &mut self.rng;
         let mut plans = self.slot.plans.lock().unwrap();
         plans.clear();
+        // It is stopped, as a function is frozen, for longer than its claims last; and killed some time later.
+        if rng.u8(0..20) == 0 {
+            let point = [MAIL[0], MAIL[1], Point::Claimed][rng.usize(0..3)];
+            let time = Duration::from_millis(rng.u64(6000..8000));
+            plans.push_back(Plan { point, after: rng.u32(0..4), action: Action::Stop(time) });
+            return Duration::from_millis(rng.u64(9000..10_000));
+        }
         // An injury, now and then, that it survives.
         if rng.u8(0..10) == 0 {
             let wire: Vec<_> = Point::NAMED.into_iter().filter(|point| !MAIL.contains(point)).collect();
@@ -156,14 +163,17 @@ impl Place {
         while !world.over.load(Ordering::SeqCst) {
             while self.kills.try_recv().is_ok() {}
             let longest = self.fate();
-            self.slot.life.fetch_add(1, Ordering::SeqCst);
+            let life = self.slot.life.fetch_add(1, Ordering::SeqCst) + 1;
             let mut environment = self.environment.clone();
+            let url = format!("{}?application_name={}", environment["DATABASE_URL"], self.slot.session(life));
+            environment.insert("DATABASE_URL", url);
             if self.rng.u8(0..50) == 0 {
                 // Nobody listens there.
                 environment.insert("AWS_ENDPOINT_URL_SESV2", "http://127.0.0.1:1".to_owned());
             }
             let program = Path::new(env!("CARGO_BIN_EXE_booking-automation"));
             let mut instance = Instance::in_environment(&environment, program, self.ahead).await;
+            self.slot.process.store(instance.process_id(), Ordering::SeqCst);
             let mut news = None;
             let (point, dead) = tokio::select! {
                 kill = self.kills.recv() => kill.map(|(point, dead)| (point, Some(dead))).unwrap(),
@@ -174,7 +184,7 @@ impl Place {
                 world.mail.tell_again(news);
             }
             let ended = instance.has_ended();
-            let process = instance.process_id();
+            let process = self.slot.process.load(Ordering::SeqCst);
             let log = if ended.is_some() { instance.ended().await.1 } else { instance.end().await };
             drop::<Option<oneshot::Sender<()>>>(dead);
             *world.kills.lock().unwrap().entry(point).or_default() += 1;
@@ -250,7 +260,7 @@ async fn terminate(url: String, mut sessions: mpsc::UnboundedReceiver<i32>, ende
     let mut administrator = Administrator::new(&url);
     while let Some(session) = sessions.recv().await {
         let sql = format!(
-            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'booking-automation' AND ({session} = 0 OR pid = {session}) LIMIT 1"
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name LIKE 'booking-automation-%' AND ({session} = 0 OR pid = {session}) LIMIT 1"
         );
         if administrator.ask::<bool>(&sql).await == Some(true) {
             ended.fetch_add(1, Ordering::SeqCst);
@@ -420,14 +430,17 @@ async fn judge(app: &App, mail: &Mail) {
         let times: Vec<_> = requests.iter().map(|request| request.at).collect();
         let taken: Vec<bool> = requests.iter().map(|request| request.taken).collect();
         let answers: Vec<&str> = requests.iter().map(|request| request.answer).collect();
+        let lives: Vec<&str> = requests.iter().map(|request| request.life.as_str()).collect();
+        let stopped: Vec<bool> = requests.iter().map(|request| request.stopped).collect();
         let sql = "INSERT INTO chaos_requests
-                   SELECT * FROM unnest($1::int[], $2::uuid[], $3::uuid[], $4::timestamptz[], $5::boolean[], $6::text[])";
-        app.sql(sql, &[&numbers, &events, &bookings, &times, &taken, &answers]).await;
+                   SELECT * FROM unnest($1::int[], $2::uuid[], $3::uuid[], $4::timestamptz[], $5::boolean[], $6::text[], $7::text[], $8::boolean[])";
+        app.sql(sql, &[&numbers, &events, &bookings, &times, &taken, &answers, &lives, &stopped]).await;
     }
     let seconds = |text: &str| format!("interval '{} seconds'", text.trim_end_matches('s'));
     let verdict = VERDICT
         .replace("$expire", &seconds(EXPIRE_AFTER))
         .replace("$complete", &seconds(COMPLETE_AFTER))
+        .replace("$lease", &format!("interval '{} seconds'", 45.0 / f64::from(DIVISOR)))
         .replace("$back_off", &format!("interval '{} seconds'", 60.0 / f64::from(DIVISOR)));
     app.db.batch_execute(&verdict).await.unwrap();
 }
@@ -484,13 +497,13 @@ async fn killed_at_every_point_it_loses_nothing_and_doubles_nothing_without_a_re
     });
     let (terminations, sessions) = mpsc::unbounded_channel();
     let terminated = Arc::new(AtomicU64::new(0));
-    tokio::spawn(terminate(cluster.url.clone(), sessions, terminated.clone()));
+    let terminator = tokio::spawn(terminate(cluster.url.clone(), sessions, terminated.clone()));
     let (held, broken) = (Arc::default(), Arc::default());
     let false_clock = false_clock();
     let (mut slots, mut lives, mut last_environment) = (Vec::new(), Vec::new(), BTreeMap::new());
     for (number, ahead) in AHEAD.into_iter().enumerate() {
         let (killer, kills) = mpsc::unbounded_channel();
-        let slot = Arc::new(Slot::new(killer, terminations.clone(), Arc::clone(&held), Arc::clone(&broken)));
+        let slot = Arc::new(Slot::new(number, killer, terminations.clone(), Arc::clone(&held), Arc::clone(&broken)));
         let port = chaos_wire::start(slot.clone(), cluster.port).await;
         let mut environment = environment(&app);
         environment.insert("DATABASE_URL", format!("postgres://postgres@127.0.0.1:{port}/postgres"));
@@ -524,8 +537,13 @@ async fn killed_at_every_point_it_loses_nothing_and_doubles_nothing_without_a_re
         task.await.unwrap();
     }
     let took = began.elapsed();
+    terminator.abort();
     mail.behave();
     app.db = connect(&app.url).await;
+    // Past the proxy, where something may still be broken.
+    let last = slots.last().unwrap();
+    let session = last.session(last.life.load(Ordering::SeqCst));
+    last_environment.insert("DATABASE_URL", format!("{}?application_name={session}", app.url));
     settle(&app, &world, &last_environment).await;
     judge(&app, &mail).await;
 
@@ -579,9 +597,14 @@ impl Run<'_> {
         row("PostgreSQL restarted (fast, immediate)", self.restarts.fast + self.restarts.immediate, true);
         row("– immediate", self.restarts.immediate, false);
         row("sessions terminated", terminated, true);
-        let half_open = self.broken.iter().filter(|action| matches!(action, Action::HalfOpen(_))).count() as u64;
-        row("connections cut", self.broken.len() as u64 - half_open, true);
-        row("connections half-opened", half_open, true);
+        let count = |is_it: fn(&Action) -> bool| self.broken.iter().filter(|action| is_it(action)).count() as u64;
+        row("connections cut", count(|action| matches!(action, Action::Cut)), true);
+        row("connections half-opened", count(|action| matches!(action, Action::HalfOpen(_))), true);
+        row(
+            "instances stopped for longer than their claims last",
+            count(|action| matches!(action, Action::Stop(_))),
+            true,
+        );
         row("instances at once whose clock is ten minutes off, of six", if clocks_off { 4 } else { 0 }, true);
         for (what, count) in &*world.calls.lock().unwrap() {
             row(&format!("calls {what}"), *count, false);

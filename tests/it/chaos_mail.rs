@@ -1,6 +1,6 @@
 //! A mail endpoint that misbehaves in every way of the fault table, over plain sockets, and knows which messages it took.
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant, SystemTime};
@@ -91,6 +91,10 @@ pub struct Request {
     pub taken: bool,
     /// How it was answered.
     pub answer: &'static str,
+    /// Which instance sent it, as its session of the database is named.
+    pub life: String,
+    /// Whether that one had been stopped.
+    pub stopped: bool,
 }
 
 /// The endpoint, of all instances.
@@ -107,6 +111,8 @@ pub struct Mail {
     news: Mutex<VecDeque<(Instant, Value)>>,
     /// Of which message, and what.
     told: Mutex<BTreeSet<(String, &'static str)>>,
+    /// Who sent each message last.
+    senders: Mutex<HashMap<Uuid, (Arc<Slot>, u64)>>,
 }
 
 impl Mail {
@@ -121,6 +127,7 @@ impl Mail {
             slowest: patience * 3 / 2,
             news: Mutex::default(),
             told: Mutex::default(),
+            senders: Mutex::default(),
         }
     }
 
@@ -179,7 +186,7 @@ impl Mail {
     }
 
     /// Judges a request.
-    fn judge(&self, body: &Value) -> (Answer, String) {
+    fn judge(&self, body: &Value, slot: &Slot, life: u64) -> (Answer, String, Uuid) {
         let mut rng = self.rng.lock().unwrap();
         let fault = if !self.faulty.load(Ordering::SeqCst) {
             None
@@ -200,12 +207,27 @@ impl Mail {
         let booking = booking.rsplit('/').next().and_then(|id| id.parse().ok()).unwrap_or_default();
         let event: Uuid = body["EmailTags"][0]["Value"].as_str().and_then(|id| id.parse().ok()).unwrap_or_default();
         let message_id = format!("message-{}", Uuid::from_u128(rng.u128(..)));
-        self.requests.lock().unwrap().push(Request { event, booking, at: SystemTime::now(), taken, answer: name });
+        self.requests.lock().unwrap().push(Request {
+            event,
+            booking,
+            at: SystemTime::now(),
+            taken,
+            answer: name,
+            life: slot.session(life),
+            stopped: slot.was_stopped(life),
+        });
         if taken {
             self.taken.fetch_add(1, Ordering::SeqCst);
             self.will_tell(&mut rng, event, &message_id, body);
         }
-        (answer, message_id)
+        (answer, message_id, event)
+    }
+
+    /// Whether the instance that sent the same message before was stopped; it goes on now.
+    fn wakes_up_the_other_sender(&self, event: Uuid, slot: &Arc<Slot>, life: u64) -> bool {
+        let before = self.senders.lock().unwrap().insert(event, (slot.clone(), life));
+        before
+            .is_some_and(|(other, its_life)| (its_life != life || !Arc::ptr_eq(&other, slot)) && other.go_on(its_life))
     }
 
     /// Of every fourth message something is told later, once or twice, in whatever order. Whose address says so bounces.
@@ -249,15 +271,23 @@ pub async fn start(mail: Arc<Mail>, slot: Arc<Slot>) -> String {
     url
 }
 
-async fn talk(mut stream: TcpStream, mail: &Mail, slot: &Slot, life: u64) -> Option<()> {
+async fn talk(mut stream: TcpStream, mail: &Mail, slot: &Arc<Slot>, life: u64) -> Option<()> {
     let _ = stream.set_nodelay(true);
     let mut buffer = Vec::new();
     loop {
         let body = read(&mut stream, &mut buffer).await?;
-        let (answer, message_id) = mail.judge(&body);
-        if slot.reached(life, Point::RequestArrived) == Some(Action::Kill) {
-            slot.kill(Point::RequestArrived).await;
-            return None;
+        let (answer, message_id, event) = mail.judge(&body, slot, life);
+        if mail.wakes_up_the_other_sender(event, slot, life) {
+            // Which has time to record what it knows, while this one is not done.
+            tokio::time::sleep(mail.slowest / 3).await;
+        }
+        match slot.reached(life, Point::RequestArrived) {
+            Some(Action::Kill) => {
+                slot.kill(Point::RequestArrived).await;
+                return None;
+            }
+            Some(Action::Stop(time)) => slot.stop(life, time),
+            _ => {}
         }
         let sent = response(200, "", &json!({"MessageId": message_id}).to_string());
         match answer {
@@ -290,9 +320,13 @@ async fn talk(mut stream: TcpStream, mail: &Mail, slot: &Slot, life: u64) -> Opt
                 return None;
             }
         }
-        if slot.reached(life, Point::AnswerWritten) == Some(Action::Kill) {
-            slot.kill(Point::AnswerWritten).await;
-            return None;
+        match slot.reached(life, Point::AnswerWritten) {
+            Some(Action::Kill) => {
+                slot.kill(Point::AnswerWritten).await;
+                return None;
+            }
+            Some(Action::Stop(time)) => slot.stop(life, time),
+            _ => {}
         }
     }
 }

@@ -3,7 +3,7 @@
 //! server's session ended. Nothing of that is known to the program.
 
 use std::collections::VecDeque;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
@@ -78,6 +78,8 @@ pub enum Action {
     HalfOpen(Duration),
     /// The server's session is ended by an administrator.
     Terminate,
+    /// SIGSTOP to the instance, and SIGCONT so much later, or when another one sends the same message.
+    Stop(Duration),
 }
 
 /// What is to happen to an instance: at a point, after it was passed so many times.
@@ -99,8 +101,13 @@ pub type Held = (Instant, Instant);
 
 /// The place of one instance: what is planned for the one that lives there now.
 pub struct Slot {
+    number: usize,
     /// Which life this is. A connection of an earlier one has no say any more.
     pub life: AtomicU64,
+    /// Which life was stopped, ever, and which one still is.
+    stopped: Mutex<(u64, u64)>,
+    /// The process that lives there.
+    pub process: AtomicU32,
     /// What is planned, in order.
     pub plans: Mutex<VecDeque<Plan>>,
     kills: mpsc::UnboundedSender<Kill>,
@@ -114,13 +121,17 @@ impl Slot {
     /// A place whose killer listens to `kills`, and whose administrator to `terminate`; passes are told in `held`, what was
     /// done to connections in `done`.
     pub fn new(
+        number: usize,
         kills: mpsc::UnboundedSender<Kill>,
         terminate: mpsc::UnboundedSender<i32>,
         held: Arc<Mutex<Vec<Held>>>,
         done: Arc<Mutex<Vec<Action>>>,
     ) -> Self {
         Self {
+            number,
             life: AtomicU64::new(0),
+            stopped: Mutex::default(),
+            process: AtomicU32::new(0),
             plans: Mutex::default(),
             kills,
             terminate,
@@ -128,6 +139,11 @@ impl Slot {
             held,
             done,
         }
+    }
+
+    /// How the sessions of a life are named.
+    pub fn session(&self, life: u64) -> String {
+        format!("booking-automation-{}-{life}", self.number)
     }
 
     /// What is to happen now that this point was reached.
@@ -149,6 +165,40 @@ impl Slot {
         let (dead, is_dead) = oneshot::channel();
         let _ = self.kills.send((point, dead));
         let _ = is_dead.await;
+    }
+
+    /// Stops the instance, until then at the latest.
+    pub fn stop(self: &Arc<Self>, life: u64, time: Duration) {
+        *self.stopped.lock().unwrap() = (life, life);
+        self.signal("-STOP");
+        self.did(Action::Stop(time));
+        let slot = self.clone();
+        tokio::spawn(async move {
+            tokio::time::sleep(time).await;
+            slot.go_on(life);
+        });
+    }
+
+    /// Lets it go on; whether it was stopped.
+    pub fn go_on(&self, life: u64) -> bool {
+        let mut stopped = self.stopped.lock().unwrap();
+        let is_stopped = stopped.1 == life && self.life.load(Ordering::SeqCst) == life;
+        if is_stopped {
+            stopped.1 = 0;
+            self.signal("-CONT");
+        }
+        is_stopped
+    }
+
+    /// Whether it was ever stopped.
+    pub fn was_stopped(&self, life: u64) -> bool {
+        self.stopped.lock().unwrap().0 == life
+    }
+
+    fn signal(&self, signal: &str) {
+        let process = self.process.load(Ordering::SeqCst).to_string();
+        // It may be dead, and not yet buried.
+        let _ = std::process::Command::new("sh").args(["-c", "kill $0 $1 2>/dev/null", signal, &process]).status();
     }
 
     /// Does this to the connections that there are.
@@ -181,7 +231,7 @@ pub async fn start(slot: Arc<Slot>, server_port: u16) -> u16 {
     port
 }
 
-async fn relay(mut client: TcpStream, mut server: TcpStream, slot: &Slot) {
+async fn relay(mut client: TcpStream, mut server: TcpStream, slot: &Arc<Slot>) {
     let _ = (client.set_nodelay(true), server.set_nodelay(true));
     let life = slot.life.load(Ordering::SeqCst);
     let (sender, mut broken) = watch::channel(None);
@@ -227,6 +277,7 @@ async fn relay(mut client: TcpStream, mut server: TcpStream, slot: &Slot) {
                 Some((_, Action::Terminate)) => {
                     let _ = slot.terminate.send(talk.backend);
                 }
+                Some((_, Action::Stop(time))) => slot.stop(life, time),
                 Some((point, Action::Kill)) => {
                     slot.kill(point).await;
                     break 'talk None;
