@@ -92,7 +92,10 @@ async fn what_is_no_mail_of_a_reminder_is_not_claimed() {
         SELECT b.id, kind, 'pending', '24h', 'customer', channel, 1, b.scheduled_at, $1, '2020-01-01'
           FROM bookings b, (VALUES ('notification_sent', 'email'), ('reminder_sent', 'sms')) AS other (kind, channel)";
     app.sql(others, &[&noon()]).await;
+    app.sql("INSERT INTO booking_automation_channels VALUES ('sms', 'infinity', 'quota', now())", &[]).await;
     app.run(noon()).await;
+    let sms = "SELECT concat_ws(' ', next_at, held_reason) FROM booking_automation_channels WHERE channel = 'sms'";
+    assert_eq!(app.column(sms, &[]).await, ["infinity quota"]);
     let statuses = app
         .column("SELECT concat_ws(' ', event_type, channel, status) FROM booking_automation_events ORDER BY 1", &[])
         .await;
@@ -360,6 +363,45 @@ async fn what_would_fall_past_the_deadline_or_the_rate_is_deferred() {
     assert_eq!(app.ses.mails().len() as i64, sent);
     let attempts: i64 = app.one("SELECT sum(attempts) FROM booking_automation_events", &[]).await.get(0);
     assert_eq!(attempts, sent);
+}
+
+#[tokio::test]
+async fn a_message_that_somebody_holds_locked_waits_and_no_other_with_it() {
+    let app = App::new().await;
+    due(&app, 3).await;
+    app.ses.answer(|_| Answer::Error(429, "TooManyRequestsException", "slow down"));
+    app.run(noon()).await;
+    app.ses.answer(|_| Answer::Sent);
+    app.make_claimable().await;
+    let other = connect(&app.url).await;
+    other.batch_execute("BEGIN").await.unwrap();
+    let lock = "SELECT FROM booking_automation_events ORDER BY starts_at LIMIT 1 FOR UPDATE";
+    other.execute(lock, &[]).await.unwrap();
+    assert_eq!(app.run(noon()).await["reminders"]["sent"], 2);
+    other.batch_execute("COMMIT").await.unwrap();
+    assert_eq!(app.run(noon()).await["reminders"]["sent"], 1);
+}
+
+#[tokio::test]
+async fn no_more_is_claimed_than_can_leave_within_two_seconds() {
+    let mut app = App::new().await;
+    app.env.insert("SEND_RATE", "2".to_owned());
+    due(&app, 20).await;
+    // However long nothing was sent.
+    app.sql("UPDATE booking_automation_channels SET next_at = now() - interval '1 day'", &[]).await;
+    let (answer, wait) = tokio::sync::watch::channel(false);
+    app.ses.answer(move |_| Answer::Held(wait.clone(), Box::new(Answer::Sent)));
+    let noon = noon().to_rfc3339();
+    let arguments = ["run", "--for", "5s", "--as-of", &noon];
+    let (said, ()) = tokio::join!(app.call(&arguments), async {
+        app.ses.arrived(1).await;
+        let claimed: i64 =
+            app.one("SELECT count(*) FROM booking_automation_events WHERE status = 'sending'", &[]).await.get(0);
+        assert_eq!(claimed, 4);
+        answer.send(true).unwrap();
+    });
+    let reminders = &said.summary()["reminders"];
+    assert_eq!(reminders["sent"].as_i64().unwrap() + reminders["deferred"].as_i64().unwrap(), 20, "{reminders}");
 }
 
 #[tokio::test]

@@ -159,6 +159,9 @@ async fn a_flag_that_meets_a_lock_in_their_trigger_is_made_good_later() {
 async fn nobody_borrows_our_triggers_to_write_our_tables() {
     let app = App::new().await;
     let backend = app.backend_role().await;
+    let move_trigger = "CREATE TEMP TABLE forged (scheduled_at timestamptz);
+        CREATE TRIGGER forge BEFORE UPDATE ON forged FOR EACH ROW EXECUTE FUNCTION booking_automation_on_move()";
+    assert_eq!(backend.batch_execute(move_trigger).await.unwrap_err().code().unwrap().code(), "42501");
     for function in ["booking_automation_on_update", "booking_automation_on_insert"] {
         let event = if function.ends_with("insert") { "INSERT" } else { "UPDATE" };
         let old = if event == "UPDATE" { "OLD TABLE AS old_rows" } else { "" };
@@ -171,18 +174,29 @@ async fn nobody_borrows_our_triggers_to_write_our_tables() {
     }
     // And where default privileges would let them: only for `bookings`.
     app.db.batch_execute("GRANT EXECUTE ON ALL FUNCTIONS IN SCHEMA public TO PUBLIC").await.unwrap();
-    backend
-        .batch_execute(
-            "CREATE TEMP TABLE forged (id uuid, status text, scheduled_at timestamptz);
-             CREATE TRIGGER forge AFTER INSERT ON forged REFERENCING NEW TABLE AS new_rows FOR EACH STATEMENT EXECUTE FUNCTION booking_automation_on_insert()",
-        )
-        .await
-        .unwrap();
-    let error = backend
-        .execute("INSERT INTO forged VALUES (gen_random_uuid(), 'confirmed', 'infinity')", &[])
-        .await
-        .unwrap_err();
-    assert_eq!(error.code().unwrap().code(), "42501");
+    let forged = "CREATE TEMP TABLE forged (id uuid, status text, scheduled_at timestamptz, auto_complete_blocked boolean, automation_logs jsonb,
+                      reminder_24h_sent boolean, reminder_1h_sent boolean, reminder_15m_sent boolean);
+                  INSERT INTO forged VALUES (gen_random_uuid(), 'pending', 'infinity')";
+    backend.batch_execute(forged).await.unwrap();
+    for (trigger, write) in [
+        (
+            "AFTER INSERT ON forged REFERENCING NEW TABLE AS new_rows FOR EACH STATEMENT EXECUTE FUNCTION booking_automation_on_insert()",
+            "INSERT INTO forged VALUES (gen_random_uuid(), 'confirmed', 'infinity')",
+        ),
+        (
+            "AFTER UPDATE ON forged REFERENCING OLD TABLE AS old_rows NEW TABLE AS new_rows FOR EACH STATEMENT EXECUTE FUNCTION booking_automation_on_update()",
+            "UPDATE forged SET status = 'confirmed'",
+        ),
+        (
+            "BEFORE UPDATE ON forged FOR EACH ROW EXECUTE FUNCTION booking_automation_on_move()",
+            "UPDATE forged SET scheduled_at = now()",
+        ),
+    ] {
+        backend.batch_execute(&format!("CREATE TRIGGER forge {trigger}")).await.unwrap();
+        let error = backend.execute(write, &[]).await.unwrap_err();
+        assert_eq!(error.code().unwrap().code(), "42501", "{write}");
+        backend.batch_execute("DROP TRIGGER forge ON forged").await.unwrap();
+    }
 }
 
 #[tokio::test]
@@ -191,7 +205,9 @@ async fn default_privileges_do_not_open_our_tables() {
     app.db
         .batch_execute(
             "DO $$ BEGIN CREATE ROLE anonymous_of_the_web; EXCEPTION WHEN duplicate_object THEN NULL; END $$;
-             ALTER DEFAULT PRIVILEGES IN SCHEMA public GRANT ALL ON TABLES TO anonymous_of_the_web",
+             ALTER DEFAULT PRIVILEGES IN SCHEMA public GRANT ALL ON TABLES TO anonymous_of_the_web;
+             ALTER DEFAULT PRIVILEGES IN SCHEMA public GRANT ALL ON TABLES TO PUBLIC;
+             CREATE TABLE of_another (); ALTER TABLE of_another OWNER TO anonymous_of_the_web; GRANT SELECT ON of_another TO postgres",
         )
         .await
         .unwrap();
@@ -200,8 +216,33 @@ async fn default_privileges_do_not_open_our_tables() {
     let open =
         "SELECT c.relname::text FROM pg_class c WHERE relnamespace = 'public'::regnamespace AND relkind IN ('r', 'v')
                    AND has_table_privilege('anonymous_of_the_web', c.oid, 'SELECT, INSERT, UPDATE, DELETE') ORDER BY 1";
-    assert_eq!(app.column(open, &[]).await, ["bookings", "services", "users"], "theirs, as they want them");
+    assert_eq!(
+        app.column(open, &[]).await,
+        ["bookings", "of_another", "services", "users"],
+        "theirs, as they want them"
+    );
+    let taken_from_the_owner =
+        "SELECT relname::text FROM pg_class c WHERE relnamespace = 'public'::regnamespace AND relacl IS NOT NULL
+        AND NOT EXISTS (SELECT FROM aclexplode(relacl) a WHERE a.grantee = c.relowner AND a.privilege_type = 'INSERT')";
+    assert_eq!(app.column(taken_from_the_owner, &[]).await, Vec::<String>::new());
     app.db.batch_execute("DROP OWNED BY anonymous_of_the_web").await.unwrap();
+}
+
+#[tokio::test]
+async fn functions_that_are_closed_to_others_fail_no_statement_of_theirs() {
+    let app = App::empty().await;
+    app.db.batch_execute("ALTER DEFAULT PRIVILEGES REVOKE EXECUTE ON FUNCTIONS FROM PUBLIC").await.unwrap();
+    let said = app.call(&["migrate"]).await;
+    assert!(said.success, "{}", said.stderr);
+    let backend = app.backend_role().await;
+    for write in [
+        "INSERT INTO bookings (status, scheduled_at) VALUES ('in_progress', now())",
+        "UPDATE bookings SET scheduled_at = now() + interval '1 hour', status = 'confirmed'",
+        "UPDATE bookings SET status = 'in_progress'",
+        "DELETE FROM bookings",
+    ] {
+        assert_eq!(backend.execute(write, &[]).await.unwrap_or_else(|error| panic!("{write}: {error:?}")), 1);
+    }
 }
 
 #[tokio::test]
@@ -214,7 +255,8 @@ async fn the_briefs_own_events_table_is_taken_over_with_its_rows() {
                 scheduled_at timestamptz, executed_at timestamptz DEFAULT now(), status text NOT NULL DEFAULT 'completed',
                 error_message text, created_at timestamptz DEFAULT now());
              INSERT INTO booking_automation_events (booking_id, event_type, status) SELECT '00000000-0000-0000-0000-000000000001', 'reminder_sent', s
-                FROM unnest(ARRAY['completed', 'completed', 'pending', 'pending']) AS s",
+                FROM unnest(ARRAY['completed', 'completed', 'pending', 'pending']) AS s;
+             GRANT SELECT ON booking_automation_events TO pg_monitor",
         )
         .await
         .unwrap();
@@ -222,6 +264,8 @@ async fn the_briefs_own_events_table_is_taken_over_with_its_rows() {
     assert!(said.success, "{}", said.stderr);
     assert_eq!(app.call(&["run"]).await.summary()["backlog"]["pending"], 0, "theirs are not ours to send");
     assert_eq!(count(&app, "booking_automation_events").await, 4);
+    let open = "SELECT has_table_privilege('pg_monitor', 'booking_automation_events', 'SELECT')::text";
+    assert_eq!(app.column(open, &[]).await, ["true"], "whom they let read it still may");
 }
 
 #[tokio::test]

@@ -227,6 +227,7 @@ async fn what_is_no_longer_due_at_the_moment_of_sending_is_not_sent() {
         ("UPDATE bookings SET scheduled_at = 'infinity'", "rescheduled"),
         ("UPDATE bookings SET status = 'cancelled'; UPDATE bookings SET status = 'confirmed'", "rescheduled"),
         ("UPDATE reminder_rules SET active = false", "rule_off"),
+        ("UPDATE reminder_rules SET channels = '{}'", "rule_off"),
         ("DELETE FROM reminder_rules", "rule_off"),
         ("UPDATE users SET email = NULL", "no_address"),
         ("DELETE FROM bookings", "deleted"),
