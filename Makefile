@@ -6,7 +6,7 @@ DEMO = --manifest-path demo/Cargo.toml --target-dir target/demo
 
 # Format, lints and all tests, on a throw-away PostgreSQL cluster; the demo is built first, since a test runs it.
 test: postgres
-	@$(call needs,fmt,rustfmt) $(CARGO) fmt --check && $(CARGO) fmt --check --manifest-path demo/Cargo.toml
+	@$(call needs,fmt,rustfmt) $(CARGO) fmt --check && for of in demo fuzz; do $(CARGO) fmt --check --manifest-path $$of/Cargo.toml || exit; done
 	@$(call needs,clippy,clippy) $(CARGO) clippy --locked --all-targets -- -D warnings
 	$(CARGO) build --locked $(DEMO)
 	RUST_BACKTRACE=$${RUST_BACKTRACE-0} $(CARGO) test --locked

@@ -64,7 +64,7 @@ def fuzz(program, target):
                 if progress[2] == "DONE" or time.monotonic() > shown + 5:
                     shown = time.monotonic()
                     print(f"{target}: {number(int(progress[1]))} of {number(RUNS)}, {progress[3]} edges, {progress[4]} inputs", flush=True)
-            elif not line.startswith(("INFO:", "WARNING:", '"', "#", "Done")):
+            elif not line.startswith(("INFO:", "WARNING:", "\tNEW_FUNC", '"', "#", "Done")):
                 print(f"{target}: {line}", end="", flush=True)
     after = os.times()
     if process.returncode != 0 or not last or last[2] != "DONE":
