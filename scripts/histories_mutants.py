@@ -81,6 +81,9 @@ def main():
         else:
             sys.exit(f"{what}: {run.stdout}{run.stderr}")
         print(f"| {what} | `{path}` | {result} |", flush=True)
+        # For whoever wonders whether it was found for the right reason.
+        why = [line for line in run.stdout.splitlines() if line.startswith("step ")]
+        print(f"{what}: {why}", file=sys.stderr, flush=True)
     build("build", "--bin", "booking-automation")
 
 

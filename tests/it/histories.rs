@@ -27,8 +27,8 @@ use crate::ses::Answer;
 
 /// Histories in `make test`.
 const HISTORIES: u32 = 40;
-/// Steps of one, at most.
-const STEPS: usize = 60;
+/// Steps of one, at most; some are several that belong together.
+const STEPS: usize = 35;
 const PEOPLE: usize = 4;
 /// At once. All that is due fits in one page.
 const BOOKINGS: usize = 12;
@@ -180,7 +180,7 @@ impl Answers {
 
 /// Boxed, as all of them: as values they would fill a test's stack.
 fn histories() -> BoxedStrategy<History> {
-    (prop::bool::weighted(0.3), any::<bool>(), vec(bookings(), 1..5), vec(steps(), 5..=STEPS))
+    (prop::bool::weighted(0.3), any::<bool>(), vec(bookings(), 3..7), vec(steps(), 5..=STEPS))
         .prop_map(|(expire_pending, short_waits, bookings, steps)| {
             let steps = bookings.into_iter().chain(steps.into_iter().flatten()).collect();
             History { expire_pending, short_waits, steps }
@@ -215,7 +215,7 @@ fn edits() -> BoxedStrategy<Edit> {
     prop_oneof![2 => any, 1 => starts().prop_map(confirmed)].boxed()
 }
 
-/// A step, or two that belong together.
+/// A step, or some that belong together.
 fn steps() -> BoxedStrategy<Vec<Step>> {
     let which = || 0..1000_usize;
     let wait_until = || (0..5_usize, -1..=1_i64).prop_map(|(moment, off)| Step::WaitUntil { moment, off });
@@ -229,21 +229,38 @@ fn steps() -> BoxedStrategy<Vec<Step>> {
         })
     };
     let change = prop_oneof![
-        20 => bookings(),
-        15 => (which(), edits()).prop_map(|(booking, edit)| Step::Edit { booking, edit }),
+        35 => bookings(),
+        25 => (which(), edits()).prop_map(|(booking, edit)| Step::Edit { booking, edit }),
         2 => (option::weighted(0.5, statuses()), prop_oneof![Just(0), -300..300_i64])
             .prop_map(|(status, minutes)| Step::EditAll { status, move_by: minutes * MINUTE }),
         2 => which().prop_map(|booking| Step::Delete { booking }),
         5 => (0..PEOPLE, mailboxes()).prop_map(|(person, mailbox)| Step::Address { person, mailbox }),
         1 => (0..PEOPLE).prop_map(|person| Step::DeletePerson { person }),
-        3 => (0..RULES.len(), audiences(), leads()).prop_map(|(name, audience, lead)| Step::NewRule { name, audience, lead }),
-        3 => (which(), rule_edits()).prop_map(|(rule, edit)| Step::EditRule { rule, edit }),
+        5 => (0..RULES.len(), audiences(), leads()).prop_map(|(name, audience, lead)| Step::NewRule { name, audience, lead }),
+        7 => (which(), rule_edits()).prop_map(|(rule, edit)| Step::EditRule { rule, edit }),
         4 => waits().prop_map(|time| Step::Wait { time }),
         2 => wait_until(),
     ]
     .boxed();
+    let change = change.prop_map(|step| vec![step]).boxed();
+    let again = which()
+        .prop_map(|booking| {
+            let to = |status| Step::Edit { booking, edit: Edit { status: Some(status), ..Edit::default() } };
+            vec![to("cancelled"), to("confirmed")]
+        })
+        .boxed();
+    let rule = (which(), rule_edits()).prop_map(|(rule, edit)| vec![Step::EditRule { rule, edit }]);
+    // What waits for another try, and is no longer due, or otherwise, when that comes.
+    let meanwhile = prop_oneof![3 => change.clone(), 1 => again.clone(), 1 => rule];
+    let trouble =
+        (wait_until(), trouble(), meanwhile, waits(), tick()).prop_map(|(until, fates, changes, time, tick)| {
+            let failed = Step::Tick { back: 0, fates, lock: None, kind: Kind::Usual };
+            [until, failed].into_iter().chain(changes).chain([Step::Wait { time }, tick]).collect()
+        });
     prop_oneof![
-        6 => change.prop_map(|step| vec![step]),
+        6 => change,
+        2 => trouble,
+        1 => again,
         4 => (wait_until(), tick()).prop_map(|(wait, tick)| vec![wait, tick]),
         1 => (waits(), tick()).prop_map(|(time, tick)| vec![Step::Wait { time }, tick]),
         1 => tick().prop_map(|tick| vec![tick]),
@@ -304,6 +321,12 @@ fn rule_edits() -> BoxedStrategy<RuleEdit> {
 
 fn waits() -> BoxedStrategy<Time> {
     prop_oneof![6 => MINUTE..10 * MINUTE, 2 => MINUTE..3 * HOUR, 1 => HOUR..3 * DAY].boxed()
+}
+
+/// Nothing is sent, and most of it is tried again.
+fn trouble() -> BoxedStrategy<[Answers; PEOPLE]> {
+    let answers = [Answers::Throttled, Answers::Throttled, Answers::Error500, Answers::Reset, Answers::Paused];
+    prop::sample::select(answers.to_vec()).prop_map(|answers| [answers; PEOPLE]).boxed()
 }
 
 /// Of most calls the same for everybody.
