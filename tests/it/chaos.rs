@@ -36,16 +36,12 @@ const VERDICT: &str = include_str!("chaos_verdict.sql");
 const INSTANCES: usize = 6;
 /// Sessions of the other client.
 const SESSIONS: u64 = 6;
-/// By how much delivery's waits are shortened: a lease of 45 s is one of 1.5 s.
-const DIVISOR: u32 = 30;
 /// Time of an invocation. The call has two seconds less.
-const INVOCATION: Duration = Duration::from_secs(20);
+const INVOCATION: Duration = Duration::from_secs(30);
 /// By how much, in seconds, the clock of each instance is ahead, where that can be had.
 const AHEAD: [i64; INSTANCES] = [0, 600, -600, 0, 600, -600];
 /// Nothing more is booked while so many messages wait.
 const ENOUGH_WAITING: i64 = 250;
-/// Messages that must be taken, for each kill.
-const MESSAGES_PER_KILL: usize = 10;
 /// Longest time for everything to become quiet in the end.
 const QUIET_WITHIN: Duration = Duration::from_secs(300);
 /// Kills of a run that the documents tell of.
@@ -60,7 +56,11 @@ const MAIL: [Point; 2] = [Point::RequestArrived, Point::AnswerWritten];
 struct Length {
     seed: u64,
     kills: u64,
+    /// Messages that must have been taken.
     messages: usize,
+    /// By how much delivery's waits are shortened: 30 makes a lease of 45 s one of 1.5 s. What is sent must leave within 3 s,
+    /// shortened so, of its claim: where the machine is slow, a greater divisor lets little through.
+    divisor: u32,
     /// Whether it is `make chaos`.
     long: bool,
 }
@@ -71,7 +71,15 @@ impl Length {
         let long = std::env::var_os("CHAOS").is_some();
         let seed = number("SEED").unwrap_or_else(|| if long { fastrand::u64(1..1_000_000_000) } else { 7 });
         let kills = number("KILLS").unwrap_or(if long { DOCUMENTED } else { 120 });
-        Self { seed, kills, messages: usize::try_from(kills).unwrap() * MESSAGES_PER_KILL, long }
+        let divisor = if long { 12 } else { 30 };
+        let messages = usize::try_from(kills).unwrap() * if long { 10 } else { 2 };
+        Self { seed, kills, messages, divisor, long }
+    }
+
+    /// How long a stopped instance stays so: longer than its claims keep others away.
+    fn stop_for(&self, rng: &mut fastrand::Rng) -> Duration {
+        let claims_last = Duration::from_secs(45 + 120) / self.divisor;
+        claims_last + Duration::from_millis(rng.u64(500..2000))
     }
 
     /// Past the test runner, which hides what tests print.
@@ -118,6 +126,7 @@ struct Place {
     kills: mpsc::UnboundedReceiver<Kill>,
     environment: BTreeMap<&'static str, String>,
     ahead: i64,
+    length: Arc<Length>,
     rng: fastrand::Rng,
 }
 
@@ -128,11 +137,11 @@ impl Place {
         let mut plans = self.slot.plans.lock().unwrap();
         plans.clear();
         // It is stopped, as a function is frozen, for longer than its claims last; and killed some time later.
-        if rng.u8(0..20) == 0 {
+        if rng.u8(0..if self.length.long { 50 } else { 20 }) == 0 {
             let point = [MAIL[0], MAIL[1], Point::Claimed][rng.usize(0..3)];
-            let time = Duration::from_millis(rng.u64(6000..8000));
+            let time = self.length.stop_for(rng);
             plans.push_back(Plan { point, after: rng.u32(0..4), action: Action::Stop(time) });
-            return Duration::from_millis(rng.u64(9000..10_000));
+            return time + Duration::from_millis(rng.u64(2000..10_000));
         }
         // An injury, now and then, that it survives.
         if rng.u8(0..10) == 0 {
@@ -146,16 +155,20 @@ impl Place {
             plans.push_back(Plan { point, after: rng.u32(0..2), action });
         }
         match rng.u8(0..50) {
-            0..10 => return Duration::from_millis(rng.u64(0..1500)),
-            // One that may see the end of its calls.
-            10..12 => return Duration::from_millis(rng.u64(3000..12_000)),
-            _ => {}
+            0..10 => {
+                let action = Action::KillLater(Duration::from_millis(rng.u64(0..60)));
+                plans.push_back(Plan { point: Point::AnyMoment, after: rng.u32(0..600), action });
+            }
+            // Before it has said anything.
+            10 => return Duration::from_millis(rng.u64(0..100)),
+            _ => {
+                let point = Point::NAMED[rng.usize(0..Point::NAMED.len())];
+                let most = if MAIL.contains(&point) { 40 } else { 4 };
+                plans.push_back(Plan { point, after: rng.u32(0..most), action: Action::Kill });
+            }
         }
-        let point = Point::NAMED[rng.usize(0..Point::NAMED.len())];
-        let most = if MAIL.contains(&point) { 12 } else { 2 };
-        plans.push_back(Plan { point, after: rng.u32(0..most), action: Action::Kill });
         // Where the point is not reached, since there is nothing to do, it is killed at whatever moment that is.
-        Duration::from_millis(rng.u64(1500..3000))
+        Duration::from_millis(rng.u64(8000..16_000))
     }
 
     /// Lives until the end of the run.
@@ -296,7 +309,7 @@ async fn direct(
             return restarts;
         }
         // A call that hangs for ever would be one, too.
-        let limit = Duration::from_secs(120) + Duration::from_secs(1) * u32::try_from(length.kills).unwrap();
+        let limit = Duration::from_secs(120) + Duration::from_secs(3) * u32::try_from(length.kills).unwrap();
         assert!(began.elapsed() < limit, "{kills} kills and {taken} messages in {limit:?}");
         let waiting: Option<i64> = administrator
             .ask("SELECT count(*) FROM booking_automation_events WHERE status IN ('pending', 'sending') AND next_attempt_at <= now()")
@@ -421,7 +434,7 @@ async fn settle(app: &App, world: &World, environment: &BTreeMap<&'static str, S
 }
 
 /// Tells the database what the mail endpoint got, and has it judge.
-async fn judge(app: &App, mail: &Mail) {
+async fn judge(app: &App, mail: &Mail, divisor: u32) {
     for (index, requests) in mail.requests().chunks(5000).enumerate() {
         let column = |index: usize| i32::try_from(index).unwrap();
         let numbers: Vec<i32> = (0..requests.len()).map(|at| column(index * 5000 + at)).collect();
@@ -440,16 +453,16 @@ async fn judge(app: &App, mail: &Mail) {
     let verdict = VERDICT
         .replace("$expire", &seconds(EXPIRE_AFTER))
         .replace("$complete", &seconds(COMPLETE_AFTER))
-        .replace("$lease", &format!("interval '{} seconds'", 45.0 / f64::from(DIVISOR)))
-        .replace("$back_off", &format!("interval '{} seconds'", 60.0 / f64::from(DIVISOR)));
+        .replace("$lease", &format!("interval '{} seconds'", 45.0 / f64::from(divisor)))
+        .replace("$back_off", &format!("interval '{} seconds'", 60.0 / f64::from(divisor)));
     app.db.batch_execute(&verdict).await.unwrap();
 }
 
 /// The instances' environment, but for what differs between places.
-fn environment(app: &App) -> BTreeMap<&'static str, String> {
+fn environment(app: &App, length: &Length) -> BTreeMap<&'static str, String> {
     let mut environment = app.env.clone();
     environment.extend([
-        ("TEST_TIME_DIVISOR", DIVISOR.to_string()),
+        ("TEST_TIME_DIVISOR", length.divisor.to_string()),
         ("SES_CONFIGURATION_SET", "bookings".to_owned()),
         ("SEND_CONCURRENCY", "6".to_owned()),
         ("PUBLIC_URL", PUBLIC_URL.to_owned()),
@@ -471,7 +484,7 @@ fn false_clock() -> Option<String> {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn killed_at_every_point_it_loses_nothing_and_doubles_nothing_without_a_record() {
-    let length = Length::from_environment();
+    let length = Arc::new(Length::from_environment());
     let settings = "track_commit_timestamp = on\nmax_connections = 200\nautovacuum_naptime = 10s\nmax_wal_size = 256MB";
     let Some(cluster) = OwnCluster::start_with(settings).await else { return };
     let cluster = Arc::new(cluster);
@@ -484,7 +497,7 @@ async fn killed_at_every_point_it_loses_nothing_and_doubles_nothing_without_a_re
     app.call(&["run"]).await.summary();
 
     let (server, way) = door(&mut app, cluster.port).await;
-    let mail = Arc::new(Mail::new(length.seed ^ 0xe1, Duration::from_secs(10) / DIVISOR));
+    let mail = Arc::new(Mail::new(length.seed ^ 0xe1, Duration::from_secs(10) / length.divisor));
     let world = Arc::new(World {
         mail: mail.clone(),
         load: Arc::default(),
@@ -505,7 +518,7 @@ async fn killed_at_every_point_it_loses_nothing_and_doubles_nothing_without_a_re
         let (killer, kills) = mpsc::unbounded_channel();
         let slot = Arc::new(Slot::new(number, killer, terminations.clone(), Arc::clone(&held), Arc::clone(&broken)));
         let port = chaos_wire::start(slot.clone(), cluster.port).await;
-        let mut environment = environment(&app);
+        let mut environment = environment(&app, &length);
         environment.insert("DATABASE_URL", format!("postgres://postgres@127.0.0.1:{port}/postgres"));
         environment.insert("AWS_ENDPOINT_URL_SESV2", chaos_mail::start(mail.clone(), slot.clone()).await);
         last_environment.clone_from(&environment);
@@ -516,7 +529,7 @@ async fn killed_at_every_point_it_loses_nothing_and_doubles_nothing_without_a_re
             environment.insert("DONT_FAKE_MONOTONIC", "1".to_owned());
         }
         let rng = fastrand::Rng::with_seed(length.seed ^ (0xa1 + number as u64));
-        let place = Place { slot: slot.clone(), kills, environment, ahead, rng };
+        let place = Place { slot: slot.clone(), kills, environment, ahead, length: length.clone(), rng };
         slots.push(slot);
         lives.push(tokio::spawn(place.live(world.clone())));
     }
@@ -545,7 +558,7 @@ async fn killed_at_every_point_it_loses_nothing_and_doubles_nothing_without_a_re
     let session = last.session(last.life.load(Ordering::SeqCst));
     last_environment.insert("DATABASE_URL", format!("{}?application_name={session}", app.url));
     settle(&app, &world, &last_environment).await;
-    judge(&app, &mail).await;
+    judge(&app, &mail, length.divisor).await;
 
     let held: Vec<Held> = held.lock().unwrap().clone();
     let broken: Vec<Action> = broken.lock().unwrap().clone();

@@ -82,8 +82,7 @@ impl Session {
         }
         let enough = self.shared.enough.load(Ordering::SeqCst);
         match self.rng.u32(0..100) {
-            0..34 if enough => Ok(()),
-            0..34 => self.book(provider).await,
+            0..34 if !enough => self.book(provider).await,
             34..44 => {
                 let ids = self.some(8);
                 self.statement(
@@ -97,7 +96,7 @@ impl Session {
                 let sql = "UPDATE bookings SET scheduled_at = now() + make_interval(secs => $2) WHERE id = ANY ($1)";
                 self.statement(sql, &[&ids, &start]).await
             }
-            60..63 => {
+            60..63 if !enough => {
                 // Many in one statement, by a little.
                 let ids = self.some(25);
                 self.statement(
@@ -110,7 +109,7 @@ impl Session {
                 let ids = self.some(2);
                 self.statement(CANCEL, &[&ids]).await
             }
-            71..76 => {
+            71..76 if !enough => {
                 let ids = self.some(6);
                 let sql = "UPDATE bookings SET status = 'confirmed', cancelled_at = NULL WHERE id = ANY ($1) AND status = 'cancelled'";
                 self.statement(sql, &[&ids]).await
@@ -139,7 +138,8 @@ impl Session {
                     .await
             }
             96..98 => self.book_in_the_past(provider).await,
-            _ => self.look_and_book(provider).await,
+            98.. if !enough => self.look_and_book(provider).await,
+            _ => Ok(()),
         }
     }
 

@@ -32,7 +32,7 @@ pub enum Point {
     AnswersReceived,
     /// The outcomes are recorded and committed, and the instance does not know it yet.
     Recorded,
-    /// Whatever it does.
+    /// Whatever it does: a message of any kind passes the wire.
     AnyMoment,
 }
 
@@ -72,6 +72,8 @@ impl Point {
 pub enum Action {
     /// SIGKILL to the instance.
     Kill,
+    /// SIGKILL to the instance, so much later, when it has gone on.
+    KillLater(Duration),
     /// Its connection breaks.
     Cut,
     /// Its connection stays open, and nothing passes any more; the server finds out this much later.
@@ -158,6 +160,17 @@ impl Slot {
             return None;
         }
         plans.pop_front().map(|plan| plan.action)
+    }
+
+    /// Has the instance killed somewhat later, if it is still the one that lives there.
+    fn kill_later(self: &Arc<Self>, life: u64, point: Point, time: Duration) {
+        let slot = self.clone();
+        tokio::spawn(async move {
+            tokio::time::sleep(time).await;
+            if slot.life.load(Ordering::SeqCst) == life {
+                slot.kill(point).await;
+            }
+        });
     }
 
     /// Has the instance killed. Returns when it is dead.
@@ -265,15 +278,17 @@ async fn relay(mut client: TcpStream, mut server: TcpStream, slot: &Arc<Slot>) {
                 if point.is_some() && to.write_all(&std::mem::take(&mut out)).await.is_err() {
                     break 'talk None;
                 }
-                (message, point.into_iter().collect())
+                (message, Vec::from_iter(point))
             } else if let Some(message) = next(&mut answered, false) {
                 let points = talk.answers(&message);
                 (message, points)
             } else {
                 break;
             };
+            let points: Vec<_> = points.into_iter().chain([Point::AnyMoment]).collect();
             match points.into_iter().find_map(|point| Some((point, slot.reached(life, point)?))) {
                 None => {}
+                Some((point, Action::KillLater(time))) => slot.kill_later(life, point, time),
                 Some((_, Action::Terminate)) => {
                     let _ = slot.terminate.send(talk.backend);
                 }
