@@ -485,13 +485,35 @@ async fn a_sweep_that_fails_does_not_fail_the_pass() {
 }
 
 #[tokio::test]
-async fn a_duration_may_become_a_bigint() {
+async fn a_duration_may_become_a_bigint_or_a_smallint() {
+    for duration in ["bigint USING 9223372036854775807", "smallint USING 60"] {
+        let app = App::new().await;
+        let (id, reminded) = (app.confirmed(noon()).await, app.confirmed(noon() + hours(24)).await);
+        app.db
+            .batch_execute(&format!("ALTER TABLE bookings ALTER COLUMN duration_minutes TYPE {duration}"))
+            .await
+            .unwrap();
+        assert_eq!(app.run(noon()).await["transitions"]["started"], 1);
+        assert_eq!(app.status(id).await, "in_progress");
+        assert_eq!(app.reminders(reminded).await, ["24h completed"], "{duration}");
+    }
+}
+
+#[tokio::test]
+async fn a_view_whose_columns_are_of_other_types_does_as_well() {
     let app = App::new().await;
-    let id = app.confirmed(noon()).await;
     app.db
-        .batch_execute("ALTER TABLE bookings ALTER COLUMN duration_minutes TYPE bigint USING 9223372036854775807")
+        .batch_execute(
+            "CREATE TYPE zone AS ENUM ('Europe/Vienna');
+             ALTER VIEW booking_automation_contacts RENAME TO sound;
+             CREATE VIEW booking_automation_contacts AS
+                SELECT booking_id, audience::name, email::varchar(320), name::char(30), timezone::zone, language, to_jsonb(service) AS service,
+                       with_name::name, place, meeting_link, is_online::integer, place_timezone::zone
+                  FROM sound",
+        )
         .await
         .unwrap();
-    assert_eq!(app.run(noon()).await["transitions"]["started"], 1);
-    assert_eq!(app.status(id).await, "in_progress");
+    app.confirmed(noon() + hours(24)).await;
+    assert_eq!(app.run(noon()).await["reminders"]["sent"], 1);
+    assert!(app.ses.mails()[0].text().contains("13:00–14:00 CET (Europe/Vienna"), "{}", app.ses.mails()[0].text());
 }
