@@ -278,12 +278,11 @@ async fn send_page(
         let leaves_at = read_at + page.free_in + Duration::from_secs_f64(position as f64 / rate);
         async move {
             tokio::time::sleep_until(leaves_at.into()).await;
-            let now = Instant::now();
-            let outcome = if stopped.load(Ordering::Relaxed) || now >= read_at + times.fresh_for || now >= stop_sending
-            {
+            let leave_by = (read_at + times.fresh_for).min(stop_sending);
+            let outcome = if stopped.load(Ordering::Relaxed) || Instant::now() >= leave_by {
                 Outcome::Deferred
             } else {
-                send(mailer, &claimed, stop_sending + times.recording / 2).await
+                send(mailer, &claimed, leave_by, stop_sending + times.recording / 2).await
             };
             if matches!(outcome, Outcome::AccountWide { .. }) {
                 stopped.store(true, Ordering::Relaxed);
@@ -294,7 +293,7 @@ async fn send_page(
     stream::iter(sends).buffer_unordered(mailer.settings.send_concurrency.get()).collect().await
 }
 
-async fn send(mailer: &Mailer, claimed: &Claimed, give_up_at: Instant) -> Outcome {
+async fn send(mailer: &Mailer, claimed: &Claimed, leave_by: Instant, give_up_at: Instant) -> Outcome {
     let reminder = &claimed.reminder;
     let Some(to) = Address::parse(&reminder.email) else {
         return Outcome::Rejected { reason: "bad_address", error: "not a mail address that SES takes".to_owned() };
@@ -307,7 +306,7 @@ async fn send(mailer: &Mailer, claimed: &Claimed, give_up_at: Instant) -> Outcom
         Err(error) => return Outcome::Rejected { reason: "template", error: error.to_string() },
     };
     let left = give_up_at.saturating_duration_since(Instant::now()).min(mailer.settings.times.request);
-    let outcome = match tokio::time::timeout(left, mailer.ses.send(claimed.id, &to, message)).await {
+    let outcome = match tokio::time::timeout(left, mailer.ses.send(claimed.id, &to, message, leave_by)).await {
         Ok(outcome) => outcome,
         Err(_) => Outcome::Unknown { error: "no answer before the call had to end".to_owned() },
     };

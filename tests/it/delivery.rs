@@ -1,10 +1,12 @@
 //! Claim, send, record: what the provider answers, what becomes of the message, and what is told.
 
 use std::process::Stdio;
+use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::json;
-use tokio::io::{AsyncBufReadExt, BufReader};
+use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
+use tokio::sync::Notify;
 
 use crate::app::{App, connect, hours, minutes, noon, signal};
 use crate::ses::Answer;
@@ -557,6 +559,43 @@ async fn flags_that_the_database_refuses_stop_nobody() {
     let told =
         "SELECT booking_id::text FROM booking_automation_events WHERE event_data ? 'flag_error' AND NOT flag_due";
     assert_eq!(app.column(told, &[]).await, [ids[2].to_string()]);
+}
+
+#[tokio::test]
+async fn no_message_leaves_that_grew_old_while_credentials_were_waited_for() {
+    let mut app = App::new().await;
+    // As a container's agent that answers late.
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let agent = format!("http://{}/credentials", listener.local_addr().unwrap());
+    let (answer, asked) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
+    let (told, heard) = (answer.clone(), asked.clone());
+    tokio::spawn(async move {
+        let (mut socket, _) = listener.accept().await.unwrap();
+        asked.notify_one();
+        answer.notified().await;
+        let body = r#"{"AccessKeyId":"a","SecretAccessKey":"b","Token":"c","Expiration":"2099-01-01T00:00:00Z"}"#;
+        let head =
+            format!("HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\r\n", body.len());
+        socket.write_all((head + body).as_bytes()).await.unwrap();
+        answer.notified().await;
+    });
+    // Half of three seconds, that is; the SDK waits for the credentials for five.
+    app.env.insert("TEST_TIME_DIVISOR", "2".to_owned());
+    app.env.remove("AWS_ACCESS_KEY_ID");
+    app.env.remove("AWS_SECRET_ACCESS_KEY");
+    app.env.insert("AWS_CONTAINER_CREDENTIALS_FULL_URI", agent);
+    let (cancelled, other) = (app.confirmed(noon() + hours(24)).await, app.confirmed(noon() + hours(24)).await);
+    let call = tokio::spawn(app.command(&["run", "--as-of", &noon().to_rfc3339()]).output());
+    heard.notified().await;
+    app.sql("UPDATE bookings SET status = 'cancelled' WHERE id = $1", &[&cancelled]).await;
+    app.waits_for("SELECT min(lease_until) < now() + interval '20.9 seconds' FROM booking_automation_events WHERE status = 'sending'").await;
+    told.notify_one();
+    assert!(call.await.unwrap().unwrap().status.success());
+    assert_eq!(app.reminders(cancelled).await, ["24h skipped cancelled"]);
+    assert_eq!(app.reminders(other).await, ["24h completed"]);
+    let attempts: i32 =
+        app.one("SELECT attempts FROM booking_automation_events WHERE booking_id = $1", &[&other]).await.get(0);
+    assert_eq!((app.ses.mails().len(), attempts), (1, 1));
 }
 
 #[tokio::test]

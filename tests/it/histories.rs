@@ -669,6 +669,9 @@ impl Play<'_> {
                 let channels: &[&str] = if by_mail { &["email"] } else { &[] };
                 let sql = format!("UPDATE reminder_rules SET channels = $3 {and}");
                 self.app.sql(&sql, &[&name, &audience, &channels]).await;
+                if by_mail && !rule.by_mail {
+                    rule.effective_from = now;
+                }
                 rule.by_mail = by_mail;
             }
             RuleEdit::Lead(lead) => {

@@ -42,7 +42,7 @@ async fn names_are_other_peoples_input() {
     let id = app.confirmed(noon() + hours(24)).await;
     app.sql(
         "UPDATE users SET display_name = $1",
-        &[&"<script>alert(1)</script>\r\nBcc: x@y.example \u{7} \"Q\" & Söhne"],
+        &[&"<script>alert(1)</script>\r\nBcc: x@y.example \u{7} \u{202e}\"Q\"\u{2066} & Söhne"],
     )
     .await;
     app.sql("UPDATE services SET title = $1", &[&format!("Cut & <b>colour</b>\n{}", "x".repeat(500))]).await;

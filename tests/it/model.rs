@@ -357,7 +357,7 @@ impl Mechanism {
             Self::ClaimFirst => (
                 "the claim's COMMIT before the request",
                 DELIVERY,
-                "let page = match turn_page(database, &outcomes, more.then_some(&limits), call, &mut tally).await {",
+                "let page = match turn_page(database, &outcomes, more.then_some(&limits), times, call, &mut tally).await {",
             ),
             Self::RecordAfter => (
                 "the record after the answer, not with the claim",
@@ -369,7 +369,7 @@ impl Mechanism {
                 DELIVERY,
                 "a claim whose COMMIT was lost waits for its lease",
             ),
-            Self::Fresh => ("the three seconds after the read", DELIVERY, "now >= read_at + FRESH_FOR"),
+            Self::Fresh => ("the three seconds after the read", DELIVERY, "leave_by = (read_at + times.fresh_for)"),
             Self::FencedByClaim => ("the claim number in the fence", RECORD, FENCE),
             Self::FencedByStatus => ("the status in the fence", RECORD, FENCE),
             Self::UnknownIsNotFailed => (

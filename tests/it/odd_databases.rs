@@ -22,6 +22,74 @@ async fn before_update(app: &App, condition: &str, body: &str) {
         .unwrap();
 }
 
+/// A database, and everything in it, that belongs to a role without special rights; the session is that role's.
+async fn of_a_plain_role(settings: &[&str]) -> App {
+    let mut app = App::empty().await;
+    let role = format!("owner_{}", uuid::Uuid::new_v4().simple());
+    let (_, host) = app.url.rsplit_once('@').unwrap();
+    let (_, database) = host.rsplit_once('/').unwrap();
+    let mut sql = format!(
+        "CREATE ROLE {role} LOGIN PASSWORD 'owner'; ALTER SCHEMA public OWNER TO {role}; ALTER DATABASE {database} OWNER TO {role};"
+    );
+    for setting in settings {
+        sql += &format!("ALTER ROLE {role} SET {setting};");
+    }
+    app.env.insert("DATABASE_URL", format!("postgres://{role}:owner@{host}"));
+    app.db.batch_execute(&format!("{sql} SET ROLE {role}")).await.unwrap();
+    let said = app.call(&["migrate"]).await;
+    assert!(said.success, "{}", said.stderr);
+    app.sql("UPDATE reminder_rules SET effective_from = '2020-01-01'", &[]).await;
+    app.customer = app.person("Carla", Some("carla@customers.example"), "Europe/Vienna").await;
+    app.provider = app.person("Petra", None, "Europe/Vienna").await;
+    app.service = app.one("INSERT INTO services (title) VALUES ('Massage') RETURNING id", &[]).await.get(0);
+    app
+}
+
+#[tokio::test]
+async fn a_role_without_special_rights_and_with_odd_defaults_owns_everything() {
+    let app = of_a_plain_role(&[
+        "default_transaction_read_only = on",
+        "default_transaction_isolation = 'serializable'",
+        "default_transaction_deferrable = on",
+        "search_path = 'nowhere'",
+        "statement_timeout = '500ms'",
+        "lock_timeout = '1ms'",
+        "idle_in_transaction_session_timeout = '50ms'",
+        "IntervalStyle = 'iso_8601'",
+        "DateStyle = 'SQL, DMY'",
+        "TimeZone = 'Pacific/Chatham'",
+        "standard_conforming_strings = off",
+        "client_min_messages = 'debug5'",
+        "transform_null_equals = on",
+        "row_security = off",
+    ])
+    .await;
+    let (reminded, started) = (app.confirmed(noon() + hours(24)).await, app.confirmed(noon()).await);
+    let summary = app.run(noon()).await;
+    assert_eq!(
+        (&summary["reminders"]["sent"], &summary["transitions"]["started"]),
+        (&1.into(), &1.into()),
+        "{summary}"
+    );
+    assert_eq!(
+        (app.reminders(reminded).await, app.status(started).await),
+        (vec!["24h completed".to_owned()], "in_progress".to_owned())
+    );
+}
+
+#[tokio::test]
+async fn bookings_that_row_level_security_hides_are_not_taken_for_none() {
+    let app = of_a_plain_role(&[]).await;
+    app.confirmed(noon()).await;
+    app.sql("ALTER TABLE bookings ENABLE ROW LEVEL SECURITY", &[]).await;
+    assert_eq!(app.run(noon() - minutes(1)).await["outcome"], "completed", "its owner sees them all");
+    app.sql("ALTER TABLE bookings FORCE ROW LEVEL SECURITY", &[]).await;
+    for arguments in [&["run"][..], &["run", "--dry-run"], &["migrate"]] {
+        let said = app.call(arguments).await;
+        assert!(!said.success && said.stderr.contains("row-level security"), "{arguments:?}: {}", said.stderr);
+    }
+}
+
 #[tokio::test]
 async fn an_overdue_booking_that_cannot_expire_is_not_completed_instead() {
     let app = App::new().await;
@@ -461,13 +529,35 @@ async fn a_sweep_that_fails_does_not_fail_the_pass() {
 }
 
 #[tokio::test]
-async fn a_duration_may_become_a_bigint() {
+async fn a_duration_may_become_a_bigint_or_a_smallint() {
+    for duration in ["bigint USING 9223372036854775807", "smallint USING 60"] {
+        let app = App::new().await;
+        let (id, reminded) = (app.confirmed(noon()).await, app.confirmed(noon() + hours(24)).await);
+        app.db
+            .batch_execute(&format!("ALTER TABLE bookings ALTER COLUMN duration_minutes TYPE {duration}"))
+            .await
+            .unwrap();
+        assert_eq!(app.run(noon()).await["transitions"]["started"], 1);
+        assert_eq!(app.status(id).await, "in_progress");
+        assert_eq!(app.reminders(reminded).await, ["24h completed"], "{duration}");
+    }
+}
+
+#[tokio::test]
+async fn a_view_whose_columns_are_of_other_types_does_as_well() {
     let app = App::new().await;
-    let id = app.confirmed(noon()).await;
     app.db
-        .batch_execute("ALTER TABLE bookings ALTER COLUMN duration_minutes TYPE bigint USING 9223372036854775807")
+        .batch_execute(
+            "CREATE TYPE zone AS ENUM ('Europe/Vienna');
+             ALTER VIEW booking_automation_contacts RENAME TO sound;
+             CREATE VIEW booking_automation_contacts AS
+                SELECT booking_id, audience::name, email::varchar(320), name::char(30), timezone::zone, language, to_jsonb(service) AS service,
+                       with_name::name, place, meeting_link, is_online::integer, place_timezone::zone
+                  FROM sound",
+        )
         .await
         .unwrap();
-    assert_eq!(app.run(noon()).await["transitions"]["started"], 1);
-    assert_eq!(app.status(id).await, "in_progress");
+    app.confirmed(noon() + hours(24)).await;
+    assert_eq!(app.run(noon()).await["reminders"]["sent"], 1);
+    assert!(app.ses.mails()[0].text().contains("13:00–14:00 CET (Europe/Vienna"), "{}", app.ses.mails()[0].text());
 }

@@ -375,6 +375,29 @@ async fn a_rule_added_switched_or_changed_starts_from_then() {
 }
 
 #[tokio::test]
+async fn a_rule_by_another_name_to_others_or_by_another_way_floods_nobody() {
+    for changes in [
+        &["SET name = 'the day before'"][..],
+        &["SET audience = 'provider'"],
+        &["SET channels = '{}'", "SET channels = '{email}'"],
+    ] {
+        let app = App::new().await;
+        // Some have been written to, and one is written to by the rule as it is now.
+        app.confirmed(noon() + hours(23)).await;
+        app.confirmed(noon() + hours(24) + minutes(5)).await;
+        app.run(noon()).await;
+        app.believing(noon() + minutes(1)).await;
+        for change in changes {
+            app.sql(&format!("UPDATE reminder_rules {change} WHERE name = '24h'"), &[]).await;
+        }
+        app.run(noon() + minutes(2)).await;
+        assert_eq!(app.ses.mails().len(), 1, "{changes:?}");
+        app.run(noon() + minutes(5)).await;
+        assert_eq!(app.ses.mails().len(), 2, "{changes:?}");
+    }
+}
+
+#[tokio::test]
 async fn a_rule_that_is_committed_late_loses_nothing() {
     let app = App::new().await;
     let id = app.confirmed(noon() + hours(3) + minutes(2)).await;

@@ -6,6 +6,31 @@ use crate::proxy::{Cut, Proxy};
 use crate::ses::Answer;
 
 #[tokio::test]
+async fn no_level_of_logging_tells_a_secret_or_an_address() {
+    let mut app = App::new().await;
+    app.env.insert("RUST_LOG", "trace".to_owned());
+    app.env.insert("AWS_SECRET_ACCESS_KEY", "secret-of-aws-0123456789".to_owned());
+    app.env.insert("AWS_SESSION_TOKEN", "token-of-aws-0123456789".to_owned());
+    app.env.insert(
+        "DATABASE_URL",
+        app.url.replace("postgres://postgres@", "postgres://postgres:password-of-the-database@"),
+    );
+    app.ses.answer(|mail| {
+        Answer::Error(
+            400,
+            "MessageRejected",
+            if mail.to().starts_with("carla") { "no carla@customers.example" } else { "" },
+        )
+    });
+    app.confirmed(noon() + hours(24)).await;
+    let said = app.call(&["run", "--as-of", &noon().to_rfc3339()]).await;
+    assert!(said.success && said.stderr.contains("TRACE"), "{}", said.stderr);
+    for secret in ["secret-of-aws", "token-of-aws", "password-of-the-database", "carla@", "Carla", "Ringstra"] {
+        assert!(!said.stderr.contains(secret), "{secret}: {}", said.stderr);
+    }
+}
+
+#[tokio::test]
 async fn a_malformed_setting_stops_the_program_with_one_line_that_names_it() {
     let app = App::new().await;
     for (variable, value) in [
