@@ -268,6 +268,32 @@ async fn nobody_borrows_our_triggers_to_write_our_tables() {
 }
 
 #[tokio::test]
+async fn nothing_of_theirs_runs_with_our_rights() {
+    let app = App::new().await;
+    let backend = app.backend_role().await;
+    // Found first by whoever looks for an operator by its name alone.
+    app.db
+        .batch_execute(
+            "CREATE SCHEMA theirs;
+             GRANT USAGE ON SCHEMA theirs TO PUBLIC;
+             CREATE FUNCTION theirs.evil(text, text) RETURNS boolean LANGUAGE plpgsql AS $$ BEGIN RAISE 'as %', current_user; END $$;
+             CREATE OPERATOR theirs.= (LEFTARG = text, RIGHTARG = text, FUNCTION = theirs.evil)",
+        )
+        .await
+        .unwrap();
+    backend.batch_execute("SET search_path = theirs, pg_catalog, public").await.unwrap();
+    assert!(backend.execute("SELECT 'a'::text = 'a'::text", &[]).await.is_err());
+    for write in [
+        "INSERT INTO bookings (status, scheduled_at) VALUES ('confirmed', now() + interval '1 hour')",
+        "UPDATE bookings SET status = 'cancelled'",
+        "UPDATE bookings SET scheduled_at = now()",
+        "DELETE FROM bookings",
+    ] {
+        assert_eq!(backend.execute(write, &[]).await.unwrap_or_else(|error| panic!("{write}: {error:?}")), 1);
+    }
+}
+
+#[tokio::test]
 async fn default_privileges_do_not_open_our_tables() {
     let app = App::empty().await;
     app.db
@@ -526,6 +552,38 @@ async fn a_sweep_that_fails_does_not_fail_the_pass() {
     assert_eq!(said.summary()["transitions"]["started"], 1);
     assert_eq!(app.status(starts).await, "in_progress");
     assert_eq!(app.reminders(due).await, ["24h completed"]);
+}
+
+#[tokio::test]
+async fn settings_of_the_database_change_nothing() {
+    let app = App::new().await;
+    let (_, name) = app.url.rsplit_once('/').unwrap();
+    app.db
+        .batch_execute(&format!(
+            "CREATE SCHEMA elsewhere;
+             CREATE TABLE elsewhere.bookings (LIKE bookings);
+             ALTER DATABASE {name} SET search_path = elsewhere, public;
+             ALTER DATABASE {name} SET TimeZone = 'Asia/Kathmandu';
+             ALTER DATABASE {name} SET DateStyle = 'German';
+             ALTER DATABASE {name} SET default_transaction_isolation = 'serializable';
+             ALTER DATABASE {name} SET default_transaction_read_only = on"
+        ))
+        .await
+        .unwrap();
+    let (ended, soon) = (app.confirmed(noon() - hours(2)).await, app.confirmed(noon() + hours(24)).await);
+    app.run(noon()).await;
+    assert_eq!(
+        (app.status(ended).await, app.reminders(soon).await),
+        ("completed".to_owned(), vec!["24h completed".to_owned()])
+    );
+    let log = "SELECT automation_logs -> 0 ->> 'due_at' FROM bookings WHERE id = $1";
+    assert_eq!(app.column(log, &[&ended]).await, ["2026-03-01T10:00:00+00:00"]);
+    // The hour of the sweep is the clock's, not a zone's whose hours begin at a quarter.
+    app.db.batch_execute("SET session_replication_role = replica").await.unwrap();
+    let added = app.booking("confirmed", noon() + hours(20)).await;
+    app.run(noon() + minutes(6)).await;
+    app.run(noon() + minutes(7)).await;
+    assert_eq!(app.reminders(added).await, ["24h pending"]);
 }
 
 #[tokio::test]
