@@ -22,7 +22,7 @@ ROOT = pathlib.Path(__file__).resolve().parent.parent
 HERE, WORK, TESTING = ROOT / "fuzz", ROOT / "target/fuzz", ROOT / "docs/TESTING.md"
 # Longest input, in bytes.
 TARGETS = {"address": 512, "database_url": 2048, "duration": 128, "invocation": 2048, "message": 1024, "ses_event": 2048,
-           "settings": 1024, "signature": 1024}
+           "settings": 512, "signature": 1024}
 RUNS = int(os.environ.get("RUNS", 1_000_000))
 RECORDED_FROM = 10_000_000
 # Of inputs from a run, a target, in the repository; in bytes.

@@ -8,7 +8,7 @@ use std::time::{Duration, SystemTime};
 
 use booking_automation::auth::{Credentials, authenticate};
 use booking_automation::call::Cause;
-use booking_automation::config::{CronSecrets, DeliverySettings, PassSettings};
+use booking_automation::config::{CronSecrets, DeliverySettings, PassSettings, SettingError};
 use booking_automation_fuzz::{duration, environment};
 use libfuzzer_sys::fuzz_target;
 
@@ -29,34 +29,45 @@ static REFUSALS: LazyLock<HashSet<String>> = LazyLock::new(|| {
             _ => None,
         };
         let before = refusals.len();
-        refusals.extend(refused(&lookup));
+        refusals.extend(refused(&read(&lookup)));
         assert_eq!(refusals.len(), before + 1, "{wrong}");
     }
-    refusals.extend(refused(&|_| None));
-    refusals.extend(refused(&|name| match name {
+    refusals.extend(refused(&read(&|_| None)));
+    refusals.extend(refused(&read(&|name| match name {
         "COMPLETE_AFTER" => Some("2d".to_owned()),
         "EMAIL_FROM" => Some("booking@studio.example".to_owned()),
         _ => None,
-    }));
+    })));
     refusals.into_iter().collect()
 });
 
-fn refused(lookup: Lookup) -> Vec<String> {
-    let pass = PassSettings::from_environment(lookup).err();
-    let secrets = CronSecrets::from_environment(lookup).err();
-    let delivery = DeliverySettings::from_environment(lookup).err();
-    [pass, secrets, delivery].into_iter().flatten().map(|error| error.to_string()).collect()
+type Read =
+    (Result<PassSettings, SettingError>, Result<CronSecrets, SettingError>, Result<DeliverySettings, SettingError>);
+
+fn read(lookup: Lookup) -> Read {
+    (
+        PassSettings::from_environment(lookup),
+        CronSecrets::from_environment(lookup),
+        DeliverySettings::from_environment(lookup),
+    )
+}
+
+fn refused((pass, secrets, delivery): &Read) -> Vec<String> {
+    let errors = [pass.as_ref().err(), secrets.as_ref().err(), delivery.as_ref().err()];
+    errors.into_iter().flatten().map(ToString::to_string).collect()
 }
 
 fuzz_target!(|input: &str| {
     let variables = environment(input);
     let lookup = |name: &str| variables.get(name).map(|value| (*value).to_owned());
-    for refusal in refused(&lookup) {
+    let settings = read(&lookup);
+    for refusal in refused(&settings) {
         assert!(REFUSALS.contains(&refusal), "{refusal}");
     }
+    let (pass, secrets, delivery_settings) = settings;
     let set = |name: &str| variables.get(name).map(|value| value.trim()).filter(|value| !value.is_empty());
 
-    if let Ok(settings) = PassSettings::from_environment(&lookup) {
+    if let Ok(settings) = pass {
         let told =
             |name, most, otherwise| set(name).map_or(Some(Duration::from_secs(otherwise)), |text| duration(text, most));
         assert_eq!(Some(settings.complete_after), told("COMPLETE_AFTER", 365, 0));
@@ -68,26 +79,29 @@ fuzz_target!(|input: &str| {
             set("EXPIRE_PENDING").is_some_and(|text| text.eq_ignore_ascii_case("true"))
         );
     }
-    if let Ok(secrets) = CronSecrets::from_environment(&lookup) {
+    if let Ok(secrets) = secrets {
         secret(&secrets, set("CRON_SECRET"), set("CRON_SIGNING_SECRET"));
     }
-    if let Ok(settings) = DeliverySettings::from_environment(&lookup) {
+    if let Ok(settings) = delivery_settings {
         delivery(&settings, set("PUBLIC_URL"));
     }
 });
+
+/// So many of a list are tried, each against all of it.
+const FEW: usize = 4;
 
 /// Every secret opens, as the value or the key that it is, and none is printed.
 fn secret(secrets: &CronSecrets, bearer: Option<&str>, signing: Option<&str>) {
     let printed = format!("{secrets:?}");
     assert_eq!(secrets.is_empty(), bearer.is_none() && signing.is_none());
-    for secret in bearer.into_iter().flat_map(|list| list.split(',')).map(str::trim) {
+    for secret in bearer.into_iter().flat_map(|list| list.split(',')).map(str::trim).take(FEW) {
         assert!(secret.len() >= 16 && !printed.contains(secret));
         let authorization = ["Bearer ", secret].concat();
         let credentials = Credentials { authorization: vec![authorization.as_bytes()], ..Credentials::default() };
         let caller = authenticate(secrets, &credentials, b"", SystemTime::now());
         assert_eq!(caller.map(|caller| caller.cause), Ok(Cause::Bearer));
     }
-    for secret in signing.into_iter().flat_map(|list| list.split(',')).map(str::trim) {
+    for secret in signing.into_iter().flat_map(|list| list.split(',')).map(str::trim).take(FEW) {
         assert!(!printed.contains(secret.trim_start_matches("whsec_")));
         let signer = standardwebhooks::Webhook::new(secret).expect("the specification's library takes it, too");
         let signature = signer.sign("id", 1_772_366_400, b"body").expect("a signature");
