@@ -7,6 +7,7 @@ mod auth;
 mod chaos;
 mod chaos_load;
 mod chaos_mail;
+mod chaos_report;
 mod chaos_wire;
 mod client;
 mod cluster;
