@@ -2,11 +2,11 @@
 CARGO ?= cargo
 DEMO = --manifest-path demo/Cargo.toml --target-dir target/demo
 
-.PHONY: test demo postgres judges release bench size
+.PHONY: test demo postgres judges release bench size chaos mutants fuzz
 
 # Format, lints and all tests, on a throw-away PostgreSQL cluster; the demo is built first, since a test runs it.
 test: postgres
-	@$(call needs,fmt,rustfmt) $(CARGO) fmt --check && $(CARGO) fmt --check --manifest-path demo/Cargo.toml
+	@$(call needs,fmt,rustfmt) $(CARGO) fmt --check && for of in demo fuzz; do $(CARGO) fmt --check --manifest-path $$of/Cargo.toml || exit; done
 	@$(call needs,clippy,clippy) $(CARGO) clippy --locked --all-targets -- -D warnings
 	$(CARGO) build --locked $(DEMO)
 	RUST_BACKTRACE=$${RUST_BACKTRACE-0} $(CARGO) test --locked
@@ -35,6 +35,22 @@ release:
 bench:
 	@sh scripts/benchmarks
 	@python3 bench/bench.py
+
+# The program killed ten thousand times while everything around it fails, and what came of it, into README.md and
+# docs/TESTING.md: half an hour and more. SEED=7 repeats the choices of a run, KILLS=500 makes it shorter and writes nothing.
+chaos: postgres
+	CHAOS=1 RUST_BACKTRACE=$${RUST_BACKTRACE-0} $(CARGO) test --locked --test it -- chaos::
+
+# Does a test fail when a condition, constraint or lock is taken out of the SQL, or the code turned round? Hours; goes on
+# where it ended, into docs/TESTING.md. FILES="src/sql/claim.sql" tries only those. Needs python3 and cargo-mutants.
+mutants: postgres
+	scripts/mutate sql $(FILES)
+	scripts/mutate code $(FILES)
+
+# Hostile input for what takes input from outside, on a stable toolchain and a C++ compiler: a million executions each, ten
+# minutes after the build. RUNS=10000000 is the run that docs/TESTING.md tells of; TARGET=address runs one (fuzz/fuzz.py).
+fuzz:
+	@python3 fuzz/fuzz.py
 
 # What the function weighs, and what of it comes from where.
 size:

@@ -15,6 +15,7 @@ use secrecy::{SecretSlice, SecretString};
 use thiserror::Error;
 use url::Url;
 
+use crate::times::Times;
 use crate::tls::{self, Roots};
 
 /// SES accepts addresses up to 320 characters: 64 before the `@`, 255 after it (RFC 5321, 4.5.3.1).
@@ -45,7 +46,7 @@ pub fn environment(name: &str) -> Option<String> {
     std::env::var_os(name).map(|value| value.to_string_lossy().into_owned())
 }
 
-fn read(lookup: Lookup, name: &str) -> Option<String> {
+pub(crate) fn read(lookup: Lookup, name: &str) -> Option<String> {
     lookup(name).map(|value| value.trim().to_owned()).filter(|value| !value.is_empty())
 }
 
@@ -112,6 +113,11 @@ impl DatabaseSettings {
         let roots = Roots::with_extra(read(lookup, "DATABASE_CA_CERT"))
             .map_err(|problem| SettingError::new("DATABASE_CA_CERT", problem))?;
         Ok(Self { config, roots })
+    }
+
+    /// Whether every host is this machine.
+    pub(crate) fn is_of_this_machine(&self) -> bool {
+        tls::is_of_this_machine(&self.config)
     }
 }
 
@@ -287,10 +293,13 @@ pub struct DeliverySettings {
     pub send_concurrency: NonZeroUsize,
     /// Base of the links in messages, without a trailing slash; `None`: no links.
     pub public_url: Option<String>,
+    /// How long delivery waits for what.
+    pub(crate) times: Times,
 }
 
 impl DeliverySettings {
-    /// Reads `EMAIL_FROM`, `SES_CONFIGURATION_SET`, `SEND_RATE`, `SEND_CONCURRENCY` and `PUBLIC_URL`.
+    /// Reads `EMAIL_FROM`, `SES_CONFIGURATION_SET`, `SEND_RATE`, `SEND_CONCURRENCY` and `PUBLIC_URL`; and, in tests,
+    /// `TEST_TIME_DIVISOR`.
     ///
     /// # Errors
     /// Names the variable that is missing or malformed.
@@ -329,7 +338,8 @@ impl DeliverySettings {
             |text| parse_base_url(text).map(Some),
             "an http or https URL without query",
         )?;
-        Ok(Self { from, configuration_set, send_rate, send_concurrency, public_url })
+        let times = Times::from_environment(lookup)?;
+        Ok(Self { from, configuration_set, send_rate, send_concurrency, public_url, times })
     }
 }
 
@@ -350,12 +360,13 @@ fn parse_base_url(text: &str) -> Option<String> {
 pub struct Address(String);
 
 impl Address {
-    /// Parses one address without a display name; `None` when it is not one. SES takes ASCII only. What is trimmed is what
+    /// Parses one address without a display name; `None` when it is not one. SES takes ASCII only, and RFC 5321 no control
+    /// characters, not even between quotes. What is trimmed is what
     /// `booking_automation_address_hash` trims.
     pub fn parse(text: &str) -> Option<Self> {
         let text = text.trim_ascii();
         let address = EmailAddress::parse_with_options(text, ADDRESS_OPTIONS).ok()?;
-        text.is_ascii().then(|| Self(address.to_string()))
+        text.bytes().all(|byte| (b' '..=b'~').contains(&byte)).then(|| Self(address.to_string()))
     }
 
     /// The address itself.
@@ -393,12 +404,12 @@ impl Sender {
     }
 
     /// As a `From` header takes it: a quoted name (RFC 5322, 3.2.4), encoded words (RFC 2047) where the
-    /// name is not ASCII.
+    /// name is not ASCII, or looks like one: readers decode these even between quotes, where they must not be.
     pub fn header(&self) -> String {
         let address = self.address.as_str();
         match &self.name {
             None => address.to_owned(),
-            Some(name) if name.is_ascii() => {
+            Some(name) if name.is_ascii() && !name.contains("=?") => {
                 let quoted = name.replace('\\', "\\\\").replace('"', "\\\"");
                 format!("\"{quoted}\" <{address}>")
             }

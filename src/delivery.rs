@@ -18,27 +18,16 @@ use crate::config::{Address, DeliverySettings};
 use crate::database::{BOOKINGS_LOCK_TIMEOUT, Begin, Database, DatabaseError, Result};
 use crate::message;
 use crate::outbox::{self, ClaimLimits, Claimed, Outcome, Outcomes, Page};
-use crate::ses::{REQUEST_TIMEOUT, Ses};
+use crate::ses::Ses;
 use crate::summary::Reminders;
+use crate::times::Times;
 
-/// A request leaves at most this long after its booking was read.
-const FRESH_FOR: Duration = Duration::from_secs(3);
-/// Nothing is sent when less than this is left of the call: the outcome must still be recorded.
-const RECORDING_TIME: Duration = Duration::from_secs(3);
 /// Longest time for one statement of a delivery.
 const STATEMENT_TIMEOUT: Duration = Duration::from_secs(8);
-/// Pauses before recording outcomes is tried again, the first and the longest; it goes on until the call's
-/// deadline. What cannot be recorded ends as a lease that ran out, and is sent again.
-const RECORD_PAUSES: (Duration, Duration) = (Duration::from_millis(200), Duration::from_secs(2));
 /// Messages per second when nobody says how many: what SES allows in its sandbox.
 const SLOWEST_RATE: f64 = 1.0;
 /// Messages in one page, at most: what two seconds of the fastest accounts send.
 const LARGEST_PAGE: i64 = 2_000;
-/// How long an unknown outcome waits for SES's own Send event, where a configuration set brings it.
-const UNKNOWN_WAIT: Duration = Duration::from_secs(120);
-/// How long a message that could not be sent for the account's sake waits: longer than a minute, so that the next call
-/// tries another. It might be the message, after all.
-const PROBE_WAIT: Duration = Duration::from_secs(90);
 /// Flags made good in one statement.
 const FLAGS_PAGE: i64 = 2_000;
 /// Bookings whose flags are set one by one in one call, when a whole page was refused.
@@ -84,15 +73,22 @@ pub struct Delivered {
 /// near. Never fails: what went wrong is logged and is in the outbox, and what was sent is told.
 pub async fn deliver(database: &Database, mailer: &Mailer, call: &Call) -> Delivered {
     let Call { as_of, deadline, .. } = *call;
-    let stop_sending = deadline.checked_sub(RECORDING_TIME).unwrap_or(deadline);
+    let times = &mailer.settings.times;
+    let stop_sending = deadline.checked_sub(times.recording).unwrap_or(deadline);
     // Without an answer in time there is no time to send, either.
     let Ok(rate) = tokio::time::timeout_at(stop_sending.into(), mailer.rate()).await else {
         return Delivered::default();
     };
     let concurrency = mailer.settings.send_concurrency.get();
-    let unknown_wait = if mailer.settings.configuration_set.is_some() { UNKNOWN_WAIT } else { Duration::ZERO };
-    let mut limits =
-        ClaimLimits { messages: i64::try_from(2 * concurrency).unwrap_or(LARGEST_PAGE), rate, unknown_wait, as_of };
+    let unknown_wait = if mailer.settings.configuration_set.is_some() { times.unknown_wait } else { Duration::ZERO };
+    let mut limits = ClaimLimits {
+        messages: i64::try_from(2 * concurrency).unwrap_or(LARGEST_PAGE),
+        rate,
+        page: times.page,
+        lease: times.lease,
+        unknown_wait,
+        as_of,
+    };
     let mut tally = Tally::default();
     let mut outcomes = Outcomes::default();
     let mut held_back = None;
@@ -102,7 +98,7 @@ pub async fn deliver(database: &Database, mailer: &Mailer, call: &Call) -> Deliv
         let more = !probed && held_back.is_none() && Instant::now() < stop_sending && !call.stop.is_cancelled();
         // Before the claim reads: however long its answer takes, what is sent is no older than this says.
         let read_at = Instant::now();
-        let page = match turn_page(database, &outcomes, more.then_some(&limits), call, &mut tally).await {
+        let page = match turn_page(database, &outcomes, more.then_some(&limits), times, call, &mut tally).await {
             Ok(page) => page,
             Err(error) => {
                 tracing::error!("delivery stopped, the outbox cannot be reached: {}", error.loggable());
@@ -125,13 +121,19 @@ pub async fn deliver(database: &Database, mailer: &Mailer, call: &Call) -> Deliv
         }
         let (started, held) = (Instant::now(), page.held);
         let sent = send_page(mailer, page, rate, read_at, stop_sending).await;
-        limits.messages = next_page_size(&sent, started.elapsed(), concurrency);
+        limits.messages = next_page_size(&sent, started.elapsed(), times.page, concurrency);
         for (claimed, outcome) in &sent {
-            outcomes.push(claimed.id, claimed.claim, outcome, wait_after(outcome, claimed.attempt, unknown_wait));
+            outcomes.push(
+                claimed.id,
+                claimed.claim,
+                outcome,
+                wait_after(outcome, claimed.attempt, unknown_wait, times),
+            );
             tally.add(claimed.id, outcome);
         }
         held_back = outcomes.account.and_then(|account| account.err());
-        probed = held && outcomes.account.is_none();
+        // What only ended as skipped was no attempt to find out: others wait behind it.
+        probed = held && !sent.is_empty() && outcomes.account.is_none();
         // That the account can send is news only after it could not.
         outcomes.account = outcomes.account.filter(|account| account.is_err() || held);
     }
@@ -144,6 +146,7 @@ async fn turn_page(
     database: &Database,
     outcomes: &Outcomes,
     limits: Option<&ClaimLimits>,
+    times: &Times,
     call: &Call,
     tally: &mut Tally,
 ) -> Result<Page> {
@@ -157,11 +160,11 @@ async fn turn_page(
     };
     if outcomes.is_empty() {
         return match limits {
-            Some(limits) if is_of_somebodys_row(&error) => claim_singly(database, limits, call, tally).await,
+            Some(limits) if is_of_somebodys_row(&error) => claim_singly(database, limits, times, call, tally).await,
             _ => Err(error),
         };
     }
-    let (mut error, mut pause) = (error, RECORD_PAUSES.0);
+    let (mut error, mut pause) = (error, times.record_pauses.0);
     while Instant::now() + pause < call.deadline {
         tracing::warn!(
             error = error.loggable(),
@@ -169,7 +172,7 @@ async fn turn_page(
             "outcomes could not be recorded; trying again"
         );
         tokio::time::sleep(pause).await;
-        pause = (pause * 2).min(RECORD_PAUSES.1);
+        pause = (pause * 2).min(times.record_pauses.1);
         match record_and_claim(database, outcomes, None, call).await {
             Ok((recorded, page)) => {
                 tally.recorded(outcomes, &recorded, true);
@@ -186,7 +189,13 @@ async fn turn_page(
 
 /// Claims one message, after a page failed: the view on the user's tables cannot be read for somebody's
 /// row. When it is the first one's, that one is set aside as an attempt that failed.
-async fn claim_singly(database: &Database, limits: &ClaimLimits, call: &Call, tally: &mut Tally) -> Result<Page> {
+async fn claim_singly(
+    database: &Database,
+    limits: &ClaimLimits,
+    times: &Times,
+    call: &Call,
+    tally: &mut Tally,
+) -> Result<Page> {
     let single = ClaimLimits { messages: 1, ..*limits };
     let error = match record_and_claim(database, &Outcomes::default(), Some(&single), call).await {
         Ok((_, page)) => return Ok(page),
@@ -197,14 +206,19 @@ async fn claim_singly(database: &Database, limits: &ClaimLimits, call: &Call, ta
     let begin = Begin { until: Some(call.deadline), ..Begin::default() };
     let (transaction, _) = database.begin(&begin, "").await?;
     let aside = transaction
-        .commit_after(async |transaction| outbox::set_aside(transaction, &details, call.as_of).await)
+        .commit_after(async |transaction| outbox::set_aside(transaction, &details, times.back_off, call.as_of).await)
         .await?;
     if aside.is_empty() {
         return Err(error);
     }
     for (event, status) in aside {
         tracing::error!(event.id = %event, error = error.loggable(), "booking_automation_contacts cannot be read for this event's booking");
-        tally.open.insert(event, if status == "failed" { Kind::Failed } else { Kind::Retrying });
+        let kind = match status.as_str() {
+            "completed" => Kind::Sent,
+            "failed" => Kind::Failed,
+            _ => Kind::Retrying,
+        };
+        tally.open.insert(event, kind);
     }
     Ok(Page::default())
 }
@@ -259,16 +273,16 @@ async fn send_page(
     read_at: Instant,
     stop_sending: Instant,
 ) -> Vec<(Claimed, Outcome)> {
-    let stopped = &AtomicBool::new(false);
+    let (stopped, times) = (&AtomicBool::new(false), &mailer.settings.times);
     let sends = page.messages.into_iter().enumerate().map(|(position, claimed)| {
         let leaves_at = read_at + page.free_in + Duration::from_secs_f64(position as f64 / rate);
         async move {
             tokio::time::sleep_until(leaves_at.into()).await;
-            let now = Instant::now();
-            let outcome = if stopped.load(Ordering::Relaxed) || now >= read_at + FRESH_FOR || now >= stop_sending {
+            let leave_by = (read_at + times.fresh_for).min(stop_sending);
+            let outcome = if stopped.load(Ordering::Relaxed) || Instant::now() >= leave_by {
                 Outcome::Deferred
             } else {
-                send(mailer, &claimed, stop_sending + RECORDING_TIME / 2).await
+                send(mailer, &claimed, leave_by, stop_sending + times.recording / 2).await
             };
             if matches!(outcome, Outcome::AccountWide { .. }) {
                 stopped.store(true, Ordering::Relaxed);
@@ -279,7 +293,7 @@ async fn send_page(
     stream::iter(sends).buffer_unordered(mailer.settings.send_concurrency.get()).collect().await
 }
 
-async fn send(mailer: &Mailer, claimed: &Claimed, give_up_at: Instant) -> Outcome {
+async fn send(mailer: &Mailer, claimed: &Claimed, leave_by: Instant, give_up_at: Instant) -> Outcome {
     let reminder = &claimed.reminder;
     let Some(to) = Address::parse(&reminder.email) else {
         return Outcome::Rejected { reason: "bad_address", error: "not a mail address that SES takes".to_owned() };
@@ -291,8 +305,8 @@ async fn send(mailer: &Mailer, claimed: &Claimed, give_up_at: Instant) -> Outcom
         Ok(message) => message,
         Err(error) => return Outcome::Rejected { reason: "template", error: error.to_string() },
     };
-    let left = give_up_at.saturating_duration_since(Instant::now()).min(REQUEST_TIMEOUT);
-    let outcome = match tokio::time::timeout(left, mailer.ses.send(claimed.id, &to, message)).await {
+    let left = give_up_at.saturating_duration_since(Instant::now()).min(mailer.settings.times.request);
+    let outcome = match tokio::time::timeout(left, mailer.ses.send(claimed.id, &to, message, leave_by)).await {
         Ok(outcome) => outcome,
         Err(_) => Outcome::Unknown { error: "no answer before the call had to end".to_owned() },
     };
@@ -326,22 +340,21 @@ fn log(claimed: &Claimed, outcome: &Outcome) {
 
 /// Back-off: 1, 2, 4, 8 minutes. An unknown outcome first waits for the provider's own event. What was not tried is free
 /// at once; what the account could not send lets another one try first.
-fn wait_after(outcome: &Outcome, attempt: i32, unknown_wait: Duration) -> Duration {
-    let minutes = 1 << (attempt - 1).clamp(0, 3);
-    let back_off = Duration::from_secs(60 * minutes);
+fn wait_after(outcome: &Outcome, attempt: i32, unknown_wait: Duration, times: &Times) -> Duration {
+    let back_off = times.back_off * (1 << (attempt - 1).clamp(0, 3));
     match outcome {
         Outcome::Deferred => Duration::ZERO,
-        Outcome::AccountWide { .. } => PROBE_WAIT,
+        Outcome::AccountWide { .. } => times.probe_wait,
         Outcome::Unknown { .. } => back_off.max(unknown_wait),
         _ => back_off,
     }
 }
 
-/// As many as the last page's speed lets leave within two seconds.
-fn next_page_size(sent: &[(Claimed, Outcome)], took: Duration, concurrency: usize) -> i64 {
+/// As many as the last page's speed lets leave within a page's time.
+fn next_page_size(sent: &[(Claimed, Outcome)], took: Duration, page: Duration, concurrency: usize) -> i64 {
     let left = sent.iter().filter(|(_, outcome)| *outcome != Outcome::Deferred).count();
     let per_second = left as f64 / took.as_secs_f64().max(0.001);
-    let messages = (per_second * outbox::PAGE.as_secs_f64()) as i64;
+    let messages = (per_second * page.as_secs_f64()) as i64;
     messages.clamp(i64::try_from(concurrency).unwrap_or(1), LARGEST_PAGE)
 }
 

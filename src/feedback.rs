@@ -39,24 +39,25 @@ const LONGEST_TEXT: usize = 500;
 
 /// Something that SES tells of a message.
 #[derive(Clone, Debug, PartialEq)]
-pub(crate) struct Feedback {
+pub struct Feedback {
     /// The message: its tag.
-    event_id: Uuid,
+    pub event_id: Uuid,
     /// SES's id of it.
-    message_id: String,
-    kind: &'static str,
+    pub message_id: String,
+    /// What became of it: `sent`, `delivered`, `bounced` and so on.
+    pub kind: &'static str,
     /// By SES's clock.
-    occurred_at: DateTime<Utc>,
+    pub occurred_at: DateTime<Utc>,
     /// What it says. No addresses.
-    details: Value,
+    pub details: Value,
     /// Addresses that are to get nothing any more.
-    suppress: Vec<String>,
+    pub suppress: Vec<String>,
 }
 
 /// An event that is not of the documented shape.
 #[derive(Debug, Error, PartialEq, Eq)]
 #[error("an event of SES without {0}")]
-pub(crate) struct Malformed(&'static str);
+pub struct Malformed(&'static str);
 
 /// What became of an event.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -122,7 +123,7 @@ pub(crate) async fn record(database: &Database, feedback: Option<&Feedback>, unt
 ///
 /// # Errors
 /// Names what is missing.
-pub(crate) fn parse(event: &Value) -> std::result::Result<Option<Feedback>, Malformed> {
+pub fn parse(event: &Value) -> std::result::Result<Option<Feedback>, Malformed> {
     let detail = &event["detail"];
     let event_type = text(&detail["eventType"]).ok_or(Malformed("detail.eventType"))?;
     let Some((_, object, kind)) = KINDS.iter().find(|(name, ..)| *name == event_type) else { return Ok(None) };
@@ -164,7 +165,7 @@ fn time(value: &Value) -> Option<DateTime<Utc>> {
 fn address(recipient: &Value) -> Option<String> {
     let address = text(&recipient["emailAddress"])?;
     let bare = address.rsplit_once('<').map_or(address.as_str(), |(_, bare)| bare.trim_end_matches('>'));
-    Some(bare.trim().to_owned())
+    Some(bare.trim().to_owned()).filter(|bare| !bare.is_empty())
 }
 
 /// What was said, without those who are spoken of: servers quote addresses in their answers.
@@ -176,7 +177,7 @@ fn without_addresses(said: &Value) -> Value {
         Value::Object(fields) => fields
             .iter()
             .filter(|(name, _)| !["emailAddress", "recipients"].contains(&name.as_str()))
-            .map(|(name, value)| (redacted(name), without_addresses(value)))
+            .map(|(name, value)| (text(&redacted(name).into()).unwrap_or_default(), without_addresses(value)))
             .collect(),
         other => other.clone(),
     }

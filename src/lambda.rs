@@ -10,13 +10,14 @@ use std::time::{Duration, Instant, SystemTime};
 
 use axum::Router;
 use axum::response::Response;
+use futures_util::TryFutureExt;
 use lambda_http::lambda_runtime::{self, Diagnostic};
 use lambda_http::request::LambdaRequest;
 use lambda_http::request::RequestContext;
 use lambda_http::tower::ServiceExt;
 use lambda_http::{Adapter, Body, Context, LambdaEvent, Request, RequestExt, Service, service_fn};
 use serde::de::Error as _;
-use serde::{Deserialize, Deserializer};
+use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -37,6 +38,8 @@ const MARGIN: Duration = Duration::from_secs(2);
 const IMPOSSIBLY_LATE: Duration = Duration::from_secs(24 * 3600);
 /// The time of an invocation that has no deadline.
 const EMULATED_TIME: Duration = Duration::from_secs(55);
+/// Longest path that is looked at, in bytes: no route's is near it.
+const LONGEST_PATH: usize = 1000;
 /// Longest text that is recorded of what the scheduler says of itself, in characters.
 const LONGEST_NOTE: usize = 200;
 
@@ -64,20 +67,32 @@ pub async fn run(
     secrets: CronSecrets,
     tokens: AdminTokens,
 ) -> anyhow::Result<()> {
+    let service = service(automation, database_settings, pass_settings, secrets, tokens);
+    lambda_runtime::run(service).await.map_err(anyhow::Error::from_boxed)
+}
+
+/// What answers one invocation.
+pub fn service(
+    automation: Automation,
+    database_settings: DatabaseSettings,
+    pass_settings: PassSettings,
+    secrets: CronSecrets,
+    tokens: AdminTokens,
+) -> impl Service<LambdaEvent<Event>, Response: Serialize, Error = Diagnostic, Future: Send> {
     let automation = Arc::new(automation);
     let admin = admin::routes(automation.clone(), tokens, None);
     let routes = http::router(automation.clone(), secrets, admin, TaskTracker::new(), CancellationToken::new());
     let function = Arc::new(Function { automation, database_settings, pass_settings, routes });
-    let mut adapter = Adapter::from(service_fn(|request| answer(function.clone(), request)));
-    let service = service_fn(move |event: LambdaEvent<Event>| {
-        adapter.call(LambdaEvent { payload: event.payload.0, context: event.context })
-    });
-    lambda_runtime::run(service).await.map_err(anyhow::Error::from_boxed)
+    let mut adapter = Adapter::from(service_fn(move |request| answer(function.clone(), request)));
+    service_fn(move |event: LambdaEvent<Event>| {
+        adapter.call(LambdaEvent { payload: event.payload.0, context: event.context }).map_err(Diagnostic::from)
+    })
 }
 
-/// An event that `lambda_http` can make a request of. It panics on a query or path that is no URI, on a cookie
-/// or host that is odd; the routes need none of these, and whoever sends them has shown no credentials yet.
-struct Event(LambdaRequest);
+/// An event that `lambda_http` can make a request of. It panics on a query, path, host or stage that makes no URI, or one
+/// that is too long, and on an odd cookie; the routes need none of these, and whoever sends them has shown no credentials yet.
+#[derive(Debug)]
+pub struct Event(LambdaRequest);
 
 impl<'de> Deserialize<'de> for Event {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
@@ -87,10 +102,17 @@ impl<'de> Deserialize<'de> for Event {
                 request.remove(unused);
             }
             if let Some(headers) = request.get_mut("headers").and_then(Value::as_object_mut) {
-                headers.retain(|name, _| !["host", "x-forwarded-proto"].contains(&name.as_str()));
+                headers.retain(|name, _| !["host", "x-forwarded-proto"].contains(&&name.to_ascii_lowercase()[..]));
+            }
+            if let Some(context) = request.get_mut("requestContext").and_then(Value::as_object_mut) {
+                for unused in ["domainName", "stage"] {
+                    context.remove(unused);
+                }
             }
             let plain = |path: &str| {
-                path.starts_with('/') && path.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'/')
+                path.starts_with('/')
+                    && path.len() <= LONGEST_PATH
+                    && path.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'/')
             };
             if !request.get("rawPath").and_then(Value::as_str).is_some_and(plain) {
                 request.insert("rawPath".to_owned(), "/-".into());
@@ -141,8 +163,10 @@ async fn invoke(function: Arc<Function>, payload: &Body, gone_at: Instant) -> Re
     if payload["source"] == "aws.ses" {
         return hear(&function, &payload, gone_at).await;
     }
-    match serde_json::from_value(payload) {
-        Ok(Invocation::Schedule { scheduled_time, execution_id, attempt }) => {
+    // Serde would take `["schedule"]` for `{"trigger":"schedule"}`.
+    let invocation = Some(payload).filter(Value::is_object).and_then(|payload| serde_json::from_value(payload).ok());
+    match invocation {
+        Some(Invocation::Schedule { scheduled_time, execution_id, attempt }) => {
             let scheduled =
                 Scheduled { time: note(scheduled_time), execution_id: note(execution_id), attempt: note(attempt) };
             let call = Call::new(Cause::Schedule(scheduled), gone_at);
@@ -151,13 +175,13 @@ async fn invoke(function: Arc<Function>, payload: &Body, gone_at: Instant) -> Re
             Ok(json!(summary))
         }
         // On a thread of its own: the compiler cannot see that its async closures are Send.
-        Ok(Invocation::Migrate {}) => {
+        Some(Invocation::Migrate {}) => {
             let (runtime, span) = (tokio::runtime::Handle::current(), tracing::Span::current());
             tokio::task::spawn_blocking(move || runtime.block_on(migrate(&function, gone_at).instrument(span)))
                 .await
                 .map_err(|error| Failure::new("MigrationFailed", error))?
         }
-        Err(_) => Err(Failure::new(
+        None => Err(Failure::new(
             "UnknownPayload",
             "the payload is none that this function takes: \
              {\"trigger\":\"schedule\"}, with scheduled_time, execution_id and attempt if need be; \

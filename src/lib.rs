@@ -34,5 +34,6 @@ pub mod ses;
 mod status;
 pub mod summary;
 mod timeline;
+mod times;
 mod tls;
 pub mod transitions;

@@ -119,6 +119,9 @@ fn start_logging() {
             // The span that holds the request's id.
             .with_target("lambda_runtime::layers::trace", LevelFilter::INFO)
     });
+    // Whatever is asked for: the SDK's traces hold the session's token, and what SES says with addresses in it.
+    let filter =
+        filter.with_target("aws_sigv4", LevelFilter::WARN).with_target("aws_smithy_runtime", LevelFilter::WARN);
     let json = std::env::var("AWS_LAMBDA_LOG_FORMAT").is_ok_and(|format| format.eq_ignore_ascii_case("json"));
     let lines = tracing_subscriber::fmt::layer().with_writer(std::io::stderr);
     let lines = if json { lines.json().flatten_event(true).with_span_list(false).boxed() } else { lines.boxed() };

@@ -42,14 +42,15 @@ const STEPS: [(&str, &str); 6] = [
 ];
 
 /// The steps that come after the indexes, in order.
-const LAST_STEPS: [(&str, &str); 7] = [
+const LAST_STEPS: [(&str, &str); 8] = [
     ("07_triggers", include_str!("../migrations/07_triggers.sql")),
     ("08_webhook_ids", include_str!("../migrations/08_webhook_ids.sql")),
     ("09_rate_limits", include_str!("../migrations/09_rate_limits.sql")),
     ("10_account_holds", include_str!("../migrations/10_account_holds.sql")),
     ("11_feedback", include_str!("../migrations/11_feedback.sql")),
     ("12_autovacuum", include_str!("../migrations/12_autovacuum.sql")),
-    ("13_lifecycle", include_str!("../migrations/13_lifecycle.sql")),
+    ("13_rules_start_anew", include_str!("../migrations/13_rules_start_anew.sql")),
+    ("14_lifecycle", include_str!("../migrations/14_lifecycle.sql")),
 ];
 
 /// The last step. A database that has it has them all: a pass looks for it.

@@ -14,10 +14,6 @@ use crate::summary::Backlog;
 
 /// Attempts at one message, at most.
 pub(crate) const MAX_ATTEMPTS: i32 = 5;
-/// How much sending one page holds: what is read is at most this old, and a request's time, when it leaves.
-pub(crate) const PAGE: Duration = Duration::from_secs(2);
-/// How long a claim keeps others away. Longer than a page with its slowest request, and than recording it.
-pub(crate) const LEASE: Duration = Duration::from_secs(45);
 
 /// The channel of everything that is sent so far.
 const CHANNEL: &str = "email";
@@ -86,6 +82,10 @@ pub(crate) struct ClaimLimits {
     pub(crate) messages: i64,
     /// Messages per second, of all instances together.
     pub(crate) rate: f64,
+    /// What can leave within this time.
+    pub(crate) page: Duration,
+    /// How long it keeps others away.
+    pub(crate) lease: Duration,
     /// How long an unknown outcome waits for the provider's own event.
     pub(crate) unknown_wait: Duration,
     /// The moment to judge by; `None`: the clock.
@@ -98,8 +98,8 @@ pub(crate) async fn claim(transaction: &Transaction, limits: &ClaimLimits) -> Re
         (&CHANNEL as _, Type::TEXT),
         (&limits.messages as _, Type::INT8),
         (&limits.rate as _, Type::FLOAT8),
-        (&PAGE.as_secs_f64() as _, Type::FLOAT8),
-        (&LEASE.as_secs_f64() as _, Type::FLOAT8),
+        (&limits.page.as_secs_f64() as _, Type::FLOAT8),
+        (&limits.lease.as_secs_f64() as _, Type::FLOAT8),
         (&limits.unknown_wait.as_secs_f64() as _, Type::FLOAT8),
         (&limits.as_of as _, Type::TIMESTAMPTZ),
         (&MAX_ATTEMPTS as _, Type::INT4),
@@ -264,34 +264,59 @@ pub(crate) async fn hold(transaction: &Transaction, reason: Option<&str>) -> Res
 }
 
 /// Counts a failed attempt against the first message that could be claimed: its booking's row of the view
-/// cannot be read. Backs off as after any other attempt. Returns the event and its new status.
+/// cannot be read. Backs off as after any other attempt. What the view has no part in is as in a claim: a lease that ran out
+/// is put on record, and what the provider told of an earlier attempt settles it. Returns the event and its new status.
 pub(crate) async fn set_aside(
     transaction: &Transaction,
     error: &str,
+    back_off: Duration,
     as_of: Option<DateTime<Utc>>,
 ) -> Result<Vec<(Uuid, String)>> {
     let sql = "
         WITH first AS (
-            SELECT id, least(1 << attempts, 8) * interval '1 minute' AS wait
+            SELECT id, least(1 << attempts, 8) * make_interval(secs => $4) AS wait
               FROM booking_automation_events
              WHERE status IN ('pending', 'sending') AND event_type = 'reminder_sent' AND next_attempt_at <= clock_timestamp()
              ORDER BY starts_at, seq LIMIT 1 FOR UPDATE SKIP LOCKED
-        ), judged AS (
-            SELECT e.id, first.wait,
-                   e.attempts + 1 >= $3 OR e.starts_at <= coalesce($2, clock_timestamp()) + first.wait AS over
+        ), told AS (
+            SELECT e.id, first.wait, clock_timestamp() AS at, coalesce($2, clock_timestamp()) AS as_of,
+                   (SELECT (array_agg(f.message_id ORDER BY f.id))[1] FROM booking_automation_feedback f WHERE f.event_id = e.id) AS settled_by
               FROM first JOIN booking_automation_events e ON e.id = first.id
+        ), judged AS (
+            SELECT t.*,
+                   CASE WHEN t.settled_by IS NOT NULL THEN 'completed'
+                        WHEN e.attempts + 1 >= $3 OR e.starts_at <= t.as_of + t.wait THEN 'failed'
+                        ELSE 'pending' END AS status,
+                   CASE WHEN t.settled_by IS NOT NULL
+                        THEN jsonb_build_object('attempt', e.attempts, 'at', t.at, 'outcome', 'sent', 'message_id', t.settled_by, 'settled_by', true)
+                        WHEN e.status = 'sending'
+                        THEN jsonb_build_object('attempt', e.attempts, 'outcome', 'unknown', 'error', 'the lease ran out') END AS attempt
+              FROM told t JOIN booking_automation_events e ON e.id = t.id
         )
         UPDATE booking_automation_events e
-           SET attempts = e.attempts + 1, claim = e.claim + 1, reason = 'contacts', error_message = $1, lease_until = NULL,
-               status = CASE WHEN j.over THEN 'failed' ELSE 'pending' END,
-               next_attempt_at = CASE WHEN NOT j.over THEN clock_timestamp() + j.wait END,
-               executed_at = CASE WHEN j.over THEN coalesce($2, clock_timestamp()) END
+           SET status = j.status, message_id = coalesce(j.settled_by, e.message_id),
+               attempts = CASE WHEN j.status = 'completed' THEN e.attempts ELSE least(e.attempts + 1, $3) END, claim = e.claim + 1,
+               reason = CASE WHEN j.status <> 'completed' THEN 'contacts' END,
+               error_message = CASE WHEN j.status <> 'completed' THEN $1 END,
+               flag_due = j.status = 'completed' AND booking_automation_has_flag(e.rule, e.audience),
+               event_data = CASE WHEN j.attempt IS NULL THEN e.event_data
+                   ELSE jsonb_set(coalesce(e.event_data, '{}'), '{attempts}', coalesce(e.event_data -> 'attempts', '[]') || j.attempt) END,
+               lease_until = NULL,
+               next_attempt_at = CASE WHEN j.status = 'pending' THEN j.at + j.wait END,
+               executed_at = CASE WHEN j.status <> 'pending' THEN j.as_of END
           FROM judged j
          WHERE e.id = j.id
         RETURNING e.id, e.status";
-    let parameters = [(&error as _, Type::TEXT), (&as_of as _, Type::TIMESTAMPTZ), (&MAX_ATTEMPTS as _, Type::INT4)];
-    let rows = transaction.query(sql, &parameters).await?;
-    Ok(rows.iter().map(|row| (row.get(0), row.get(1))).collect())
+    let parameters = [
+        (&error as _, Type::TEXT),
+        (&as_of as _, Type::TIMESTAMPTZ),
+        (&MAX_ATTEMPTS as _, Type::INT4),
+        (&back_off.as_secs_f64() as _, Type::FLOAT8),
+    ];
+    // The provider's word is written under the channel's lock: it is there before this reads, or finds the row as this left it.
+    let (locked, rows) = future::join(lock_channel(transaction), transaction.query(sql, &parameters)).await;
+    locked?;
+    Ok(rows?.iter().map(|row| (row.get(0), row.get(1))).collect())
 }
 
 /// Makes up to `limit` flags good. Returns how many are settled.

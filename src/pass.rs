@@ -44,6 +44,12 @@ pub enum PassError {
     /// The schema is missing, or older than this program.
     #[error("the database has no booking-automation schema of this version: run `booking-automation migrate` first")]
     SchemaMissing,
+    /// Row-level security would hide bookings: the pass would find nothing due, and say so every minute.
+    #[error(
+        "row-level security is in force for this role on bookings, so that it may not see them all: \
+         give it BYPASSRLS, or use the owner's without FORCE ROW LEVEL SECURITY"
+    )]
+    RowSecurity,
     /// The database refused, or cannot be reached.
     ///
     /// Not its `source`: what prints a whole chain of errors would print the server's own text, which may
@@ -225,7 +231,8 @@ async fn ask(
                 EXISTS (SELECT FROM automation_runs
                          WHERE webhook_id = $4
                            AND created_at > now() - interval '{WEBHOOK_ID_MINUTES} minutes'),
-                {any_old}
+                {any_old},
+                row_security_active('public.bookings')
            FROM watermark, waiting",
         watermark = reminders::WATERMARK,
         latest = migrate::LATEST,
@@ -250,6 +257,9 @@ async fn ask(
     };
     if !row.get::<_, bool>(0) {
         return Err(PassError::SchemaMissing);
+    }
+    if row.get::<_, bool>(13) {
+        return Err(PassError::RowSecurity);
     }
     let (backlog, claimable) = outbox::waiting(&row, 4);
     Ok(Due {

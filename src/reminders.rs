@@ -90,10 +90,18 @@ pub(crate) async fn enqueue(
     watermark: &Watermark,
     run_id: Uuid,
 ) -> Result<Verdicts> {
-    let take = "DELETE FROM booking_automation_looks
+    // Where the clock was set back, or is another host's, passes have looked further than this one does. What it takes from
+    // the queue is not due yet, perhaps, and they must not stand for it: from now on they say what this one says.
+    let take = "WITH ahead AS (
+                    UPDATE automation_runs SET looked_through = least(looked_through, $2), rules_digest = $3
+                     WHERE outcome = 'completed' AND as_of > $2 AND EXISTS (SELECT FROM booking_automation_looks)
+                )
+                DELETE FROM booking_automation_looks
                  WHERE seq IN (SELECT seq FROM booking_automation_looks ORDER BY seq LIMIT $1)
              RETURNING booking_id";
-    let looks = transaction.query(take, &[(&LOOKS_LIMIT, Type::INT8)]).await?;
+    let parameters =
+        [(&LOOKS_LIMIT as _, Type::INT8), (&as_of as _, Type::TIMESTAMPTZ), (&watermark.rules_digest as _, Type::TEXT)];
+    let looks = transaction.query(take, &parameters).await?;
     let looks: Vec<Uuid> = looks.iter().map(|row| row.get(0)).collect();
     if watermark.everything {
         match give_verdicts(transaction, as_of, Timestamp::NegInfinity, &looks, run_id).await {

@@ -3,7 +3,7 @@
 //! SES has no idempotency key, so the SDK's own retries are off: a request whose answer was lost would
 //! become a second mail. What is a second attempt, and when, the outbox decides.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use aws_config::Region;
 use aws_config::environment::region::EnvironmentVariableRegionProvider;
@@ -14,21 +14,22 @@ use aws_config::timeout::TimeoutConfig;
 use aws_credential_types::provider::error::CredentialsError;
 use aws_sdk_sesv2::Client;
 use aws_sdk_sesv2::config::http::HttpResponse;
+use aws_sdk_sesv2::config::interceptors::BeforeTransmitInterceptorContextRef;
+use aws_sdk_sesv2::config::{ConfigBag, Intercept, RuntimeComponents};
+use aws_sdk_sesv2::error::BoxError;
 use aws_sdk_sesv2::error::{ProvideErrorMetadata, SdkError};
 use aws_sdk_sesv2::operation::send_email::SendEmailError;
 use aws_sdk_sesv2::types::{Body, Content, Destination, EmailContent, Message as SesMessage, MessageTag};
 use aws_smithy_http_client::tls::{Provider, rustls_provider::CryptoMode};
+use thiserror::Error;
 use tokio::sync::OnceCell;
 use uuid::Uuid;
 
 use crate::config::{Address, DeliverySettings, SettingError};
 use crate::message::Message;
 use crate::outbox::Outcome;
+use crate::times::Times;
 
-/// Longest time for a request, from its first byte to the last of its answer.
-pub(crate) const REQUEST_TIMEOUT: Duration = Duration::from_secs(10);
-/// Longest time for a connection to SES.
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
 /// How long a connection is kept that nothing is sent through: less than a minute by far, since one that died
 /// while the function was frozen looks open, and would make the first messages' outcomes unknown.
 const IDLE_TIMEOUT: Duration = Duration::from_secs(2);
@@ -45,6 +46,7 @@ pub struct Ses {
     from: String,
     from_address: Address,
     configuration_set: Option<String>,
+    times: Times,
 }
 
 impl Ses {
@@ -69,6 +71,7 @@ impl Ses {
             from: settings.from.header(),
             from_address: settings.from.address().clone(),
             configuration_set: settings.configuration_set.clone(),
+            times: settings.times,
         })
     }
 
@@ -80,7 +83,7 @@ impl Ses {
                     .tls_provider(Provider::Rustls(CryptoMode::Ring))
                     .build_https();
                 let timeouts =
-                    TimeoutConfig::builder().connect_timeout(CONNECT_TIMEOUT).operation_timeout(REQUEST_TIMEOUT);
+                    TimeoutConfig::builder().connect_timeout(self.times.connect).operation_timeout(self.times.request);
                 let config = aws_config::from_env()
                     .region(self.region.clone())
                     .http_client(http)
@@ -107,9 +110,9 @@ impl Ses {
         }
     }
 
-    /// Sends one message, once.
-    pub(crate) async fn send(&self, event_id: Uuid, to: &Address, message: Message) -> Outcome {
-        match self.request(event_id, to, message).await {
+    /// Sends one message, once; after `leave_by`, not at all.
+    pub(crate) async fn send(&self, event_id: Uuid, to: &Address, message: Message, leave_by: Instant) -> Outcome {
+        match self.request(event_id, to, message, leave_by).await {
             Ok(message_id) if message_id.is_empty() => {
                 Outcome::Unknown { error: "an answer without a message id".to_owned() }
             }
@@ -123,6 +126,7 @@ impl Ses {
         event_id: Uuid,
         to: &Address,
         message: Message,
+        leave_by: Instant,
     ) -> Result<String, SdkError<SendEmailError, HttpResponse>> {
         let body = Body::builder().text(utf8(message.text)?).html(utf8(message.html)?).build();
         let content = SesMessage::builder().subject(utf8(message.subject)?).body(body).build();
@@ -136,9 +140,34 @@ impl Ses {
             .content(EmailContent::builder().simple(content).build())
             .email_tags(tag.map_err(SdkError::construction_failure)?)
             .set_configuration_set_name(self.configuration_set.clone())
+            .customize()
+            .interceptor(LeaveBy(leave_by))
             .send()
             .await?;
         Ok(sent.message_id().unwrap_or_default().to_owned())
+    }
+}
+
+/// Lets no request leave after this: credentials are asked for while what it says grows old, and may take seconds.
+#[derive(Debug)]
+struct LeaveBy(Instant);
+
+#[derive(Debug, Error)]
+#[error("the credentials came too late for what was read")]
+struct TooLate;
+
+impl Intercept for LeaveBy {
+    fn name(&self) -> &'static str {
+        "LeaveBy"
+    }
+
+    fn read_before_transmit(
+        &self,
+        _: &BeforeTransmitInterceptorContextRef<'_>,
+        _: &RuntimeComponents,
+        _: &mut ConfigBag,
+    ) -> Result<(), BoxError> {
+        if Instant::now() < self.0 { Ok(()) } else { Err(TooLate.into()) }
     }
 }
 
@@ -160,6 +189,7 @@ fn classify(error: &SdkError<SendEmailError, HttpResponse>, from: &Address) -> O
         SdkError::DispatchFailure(_) if find::<CredentialsError>(error).is_some() => {
             Outcome::AccountWide { reason: "account", error: chain(error) }
         }
+        SdkError::DispatchFailure(_) if find::<TooLate>(error).is_some() => Outcome::Deferred,
         // No name, no connection, no TLS: no request.
         SdkError::DispatchFailure(_)
             if find::<hyper_util::client::legacy::Error>(error).is_some_and(|error| error.is_connect()) =>

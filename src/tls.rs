@@ -65,9 +65,14 @@ impl Roots {
 /// becomes `require`, or `disable` when every host is this machine.
 pub(crate) fn require_unless_local(config: &mut tokio_postgres::Config) {
     if config.get_ssl_mode() == SslMode::Prefer {
-        let local = config.get_hosts().iter().all(is_local) && config.get_hostaddrs().iter().all(IpAddr::is_loopback);
+        let local = is_of_this_machine(config);
         config.ssl_mode(if local { SslMode::Disable } else { SslMode::Require });
     }
+}
+
+/// Whether every host is this machine.
+pub(crate) fn is_of_this_machine(config: &tokio_postgres::Config) -> bool {
+    config.get_hosts().iter().all(is_local) && config.get_hostaddrs().iter().all(IpAddr::is_loopback)
 }
 
 fn is_local(host: &Host) -> bool {

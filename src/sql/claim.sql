@@ -53,9 +53,11 @@ WITH clock AS MATERIALIZED (
            e.status = 'sending' AND e.attempts >= $8 AS exhausted,
            -- What an earlier attempt left open, the provider's own events have settled.
            (SELECT (array_agg(f.message_id ORDER BY f.id))[1] FROM booking_automation_feedback f WHERE f.event_id = e.id) AS settled_by,
-           c.email, c.name, c.timezone, c.service, c.with_name, c.place, c.meeting_link, c.is_online, c.place_timezone,
+           -- Whatever types they have there.
+           c.email::text, c.name::text, c.timezone::text, c.service::text, c.with_name::text, c.place::text, c.meeting_link::text,
+           c.is_online::boolean, c.place_timezone::text,
            CASE WHEN isfinite(b.scheduled_at) THEN extract(epoch FROM b.scheduled_at - p.as_of)::float8 END AS seconds_left,
-           b.duration_minutes
+           least(greatest(b.duration_minutes, 0), 2147483647)::integer AS duration_minutes
       FROM candidate
       JOIN booking_automation_events e ON e.id = candidate.id
      CROSS JOIN pace p

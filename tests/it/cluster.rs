@@ -1,12 +1,14 @@
 //! One throw-away PostgreSQL cluster for the whole run, gone when the test process is.
 //!
-//! `TEST_DATABASE_URL` (a URL of a superuser's) uses another server instead.
+//! `TEST_DATABASE_URL` (a URL of a superuser's) uses another server instead. `TEST_DATABASE_DIRECTORY` is where its `log` is,
+//! written with `log_line_prefix = '%d '`: tests that read the log are left out without it.
 
 use std::io::Write;
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::OnceLock;
+use std::sync::atomic::{AtomicU16, Ordering};
 use std::time::{Duration, Instant};
 
 /// A server to test on.
@@ -15,14 +17,14 @@ pub struct Cluster {
     pub base_url: String,
     /// Certificate authority of its TLS certificate, when we started it.
     pub ca_pem: Option<String>,
-    /// Its directory, when we started it.
+    /// Where it writes its log.
     pub directory: Option<PathBuf>,
     /// Ends the server when this process ends, however it does: it waits for its stdin to close.
     _watchdog: Option<Child>,
 }
 
 impl Cluster {
-    /// What our own server logged of one database; `None` for a server that is not ours.
+    /// What the server logged of one database; `None` for one whose log is not here.
     pub fn log_of(&self, url: &str) -> Option<String> {
         let (_, name) = url.rsplit_once('/').unwrap();
         let log = std::fs::read_to_string(self.directory.as_ref()?.join("log")).unwrap();
@@ -42,7 +44,8 @@ pub fn cluster() -> &'static Cluster {
                 Some((base, _)) if base.contains('@') => base.to_owned(),
                 _ => url,
             };
-            Cluster { base_url, ca_pem: None, directory: None, _watchdog: None }
+            let directory = std::env::var_os("TEST_DATABASE_DIRECTORY").map(PathBuf::from);
+            Cluster { base_url, ca_pem: None, directory, _watchdog: None }
         }
         Err(_) => start(),
     })
@@ -136,8 +139,14 @@ pub struct OwnCluster {
 impl OwnCluster {
     /// Starts one; `None`, and says so, where no server is installed.
     pub async fn start() -> Option<Self> {
+        Self::start_with("").await
+    }
+
+    /// Starts one with these settings besides.
+    pub async fn start_with(settings: &str) -> Option<Self> {
         let own = Self::prepare()?;
         run(own.initdb());
+        own.configure(settings);
         own.start_again();
         Some(own)
     }
@@ -242,7 +251,7 @@ impl OwnCluster {
         if is_root() {
             run(Command::new("chown").arg("-R").arg("postgres").arg(directory.path()));
         }
-        let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        let port = quiet_port();
         Some(Self {
             url: format!("postgres://postgres@127.0.0.1:{port}/postgres"),
             port,
@@ -329,6 +338,16 @@ fn run(mut command: impl std::borrow::BorrowMut<Command>) {
     let command = command.borrow_mut();
     let output = command.output().unwrap_or_else(|error| panic!("{command:?}: {error}"));
     assert!(output.status.success(), "{command:?}: {}", String::from_utf8_lossy(&output.stderr));
+}
+
+/// A free port that no connection is given by chance while the server is down.
+fn quiet_port() -> u16 {
+    static NEXT: AtomicU16 = AtomicU16::new(0);
+    let first = 20_000 + u16::try_from(std::process::id() % 10_000).unwrap();
+    std::iter::repeat_with(|| first + NEXT.fetch_add(1, Ordering::Relaxed) % 2_000)
+        .take(2_000)
+        .find(|port| TcpListener::bind(("127.0.0.1", *port)).is_ok())
+        .unwrap()
 }
 
 /// A CA, and a server certificate by it for `localhost` alone.

@@ -1,10 +1,12 @@
 //! Claim, send, record: what the provider answers, what becomes of the message, and what is told.
 
 use std::process::Stdio;
+use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::json;
-use tokio::io::{AsyncBufReadExt, BufReader};
+use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
+use tokio::sync::Notify;
 
 use crate::app::{App, connect, hours, minutes, noon, signal};
 use crate::ses::Answer;
@@ -81,6 +83,29 @@ async fn the_most_urgent_start_goes_first() {
         )
         .await;
     assert_eq!(order, [soon, middle, late].map(|id| id.to_string()));
+}
+
+#[tokio::test]
+async fn what_is_no_mail_of_a_reminder_is_not_claimed() {
+    let app = App::new().await;
+    due(&app, 1).await;
+    let others = "INSERT INTO booking_automation_events
+               (booking_id, event_type, status, rule, audience, channel, revision, starts_at, scheduled_at, next_attempt_at)
+        SELECT b.id, kind, 'pending', '24h', 'customer', channel, 1, b.scheduled_at, $1, '2020-01-01'
+          FROM bookings b, (VALUES ('notification_sent', 'email'), ('reminder_sent', 'sms')) AS other (kind, channel)";
+    app.sql(others, &[&noon()]).await;
+    app.sql("INSERT INTO booking_automation_channels VALUES ('sms', 'infinity', 'quota', now())", &[]).await;
+    app.run(noon()).await;
+    let sms = "SELECT concat_ws(' ', next_at, held_reason) FROM booking_automation_channels WHERE channel = 'sms'";
+    assert_eq!(app.column(sms, &[]).await, ["infinity quota"]);
+    let statuses = app
+        .column("SELECT concat_ws(' ', event_type, channel, status) FROM booking_automation_events ORDER BY 1", &[])
+        .await;
+    assert_eq!(
+        statuses,
+        ["notification_sent email pending", "reminder_sent email completed", "reminder_sent sms pending"]
+    );
+    assert_eq!(app.ses.mails().len(), 1);
 }
 
 #[tokio::test]
@@ -230,6 +255,25 @@ async fn only_what_ses_says_of_a_message_itself_tells_that_the_account_can_send_
 }
 
 #[tokio::test]
+async fn what_is_skipped_while_the_account_is_held_back_keeps_nobody_waiting() {
+    let app = App::new().await;
+    // The most urgent ones start while the account cannot send.
+    for minute in 1..=3 {
+        app.confirmed(noon() + minutes(minute)).await;
+    }
+    let waiting = app.confirmed(noon() + hours(24)).await;
+    app.ses.answer(|_| Answer::Error(400, "SendingPausedException", "paused"));
+    app.run(noon()).await;
+    assert_eq!(held(&app).await, ["account"]);
+    app.ses.answer(|_| Answer::Sent);
+    app.make_claimable().await;
+    let summary = app.run(noon() + minutes(10)).await;
+    assert_eq!((&summary["reminders"]["skipped"], &summary["reminders"]["sent"]), (&3.into(), &1.into()), "{summary}");
+    assert_eq!(app.reminders(waiting).await, ["24h completed"]);
+    assert_eq!(held(&app).await, [""]);
+}
+
+#[tokio::test]
 async fn after_the_account_is_refused_nothing_more_of_the_page_leaves_and_no_late_success_hides_it() {
     let mut app = App::new().await;
     app.env.insert("SEND_CONCURRENCY", "2".to_owned());
@@ -321,6 +365,45 @@ async fn what_would_fall_past_the_deadline_or_the_rate_is_deferred() {
     assert_eq!(app.ses.mails().len() as i64, sent);
     let attempts: i64 = app.one("SELECT sum(attempts) FROM booking_automation_events", &[]).await.get(0);
     assert_eq!(attempts, sent);
+}
+
+#[tokio::test]
+async fn a_message_that_somebody_holds_locked_waits_and_no_other_with_it() {
+    let app = App::new().await;
+    due(&app, 3).await;
+    app.ses.answer(|_| Answer::Error(429, "TooManyRequestsException", "slow down"));
+    app.run(noon()).await;
+    app.ses.answer(|_| Answer::Sent);
+    app.make_claimable().await;
+    let other = connect(&app.url).await;
+    other.batch_execute("BEGIN").await.unwrap();
+    let lock = "SELECT FROM booking_automation_events ORDER BY starts_at LIMIT 1 FOR UPDATE";
+    other.execute(lock, &[]).await.unwrap();
+    assert_eq!(app.run(noon()).await["reminders"]["sent"], 2);
+    other.batch_execute("COMMIT").await.unwrap();
+    assert_eq!(app.run(noon()).await["reminders"]["sent"], 1);
+}
+
+#[tokio::test]
+async fn no_more_is_claimed_than_can_leave_within_two_seconds() {
+    let mut app = App::new().await;
+    app.env.insert("SEND_RATE", "2".to_owned());
+    due(&app, 20).await;
+    // However long nothing was sent.
+    app.sql("UPDATE booking_automation_channels SET next_at = now() - interval '1 day'", &[]).await;
+    let (answer, wait) = tokio::sync::watch::channel(false);
+    app.ses.answer(move |_| Answer::Held(wait.clone(), Box::new(Answer::Sent)));
+    let noon = noon().to_rfc3339();
+    let arguments = ["run", "--for", "5s", "--as-of", &noon];
+    let (said, ()) = tokio::join!(app.call(&arguments), async {
+        app.ses.arrived(1).await;
+        let claimed: i64 =
+            app.one("SELECT count(*) FROM booking_automation_events WHERE status = 'sending'", &[]).await.get(0);
+        assert_eq!(claimed, 4);
+        answer.send(true).unwrap();
+    });
+    let reminders = &said.summary()["reminders"];
+    assert_eq!(reminders["sent"].as_i64().unwrap() + reminders["deferred"].as_i64().unwrap(), 20, "{reminders}");
 }
 
 #[tokio::test]
@@ -476,6 +559,43 @@ async fn flags_that_the_database_refuses_stop_nobody() {
     let told =
         "SELECT booking_id::text FROM booking_automation_events WHERE event_data ? 'flag_error' AND NOT flag_due";
     assert_eq!(app.column(told, &[]).await, [ids[2].to_string()]);
+}
+
+#[tokio::test]
+async fn no_message_leaves_that_grew_old_while_credentials_were_waited_for() {
+    let mut app = App::new().await;
+    // As a container's agent that answers late.
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let agent = format!("http://{}/credentials", listener.local_addr().unwrap());
+    let (answer, asked) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
+    let (told, heard) = (answer.clone(), asked.clone());
+    tokio::spawn(async move {
+        let (mut socket, _) = listener.accept().await.unwrap();
+        asked.notify_one();
+        answer.notified().await;
+        let body = r#"{"AccessKeyId":"a","SecretAccessKey":"b","Token":"c","Expiration":"2099-01-01T00:00:00Z"}"#;
+        let head =
+            format!("HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\r\n", body.len());
+        socket.write_all((head + body).as_bytes()).await.unwrap();
+        answer.notified().await;
+    });
+    // Half of three seconds, that is; the SDK waits for the credentials for five.
+    app.env.insert("TEST_TIME_DIVISOR", "2".to_owned());
+    app.env.remove("AWS_ACCESS_KEY_ID");
+    app.env.remove("AWS_SECRET_ACCESS_KEY");
+    app.env.insert("AWS_CONTAINER_CREDENTIALS_FULL_URI", agent);
+    let (cancelled, other) = (app.confirmed(noon() + hours(24)).await, app.confirmed(noon() + hours(24)).await);
+    let call = tokio::spawn(app.command(&["run", "--as-of", &noon().to_rfc3339()]).output());
+    heard.notified().await;
+    app.sql("UPDATE bookings SET status = 'cancelled' WHERE id = $1", &[&cancelled]).await;
+    app.waits_for("SELECT min(lease_until) < now() + interval '20.9 seconds' FROM booking_automation_events WHERE status = 'sending'").await;
+    told.notify_one();
+    assert!(call.await.unwrap().unwrap().status.success());
+    assert_eq!(app.reminders(cancelled).await, ["24h skipped cancelled"]);
+    assert_eq!(app.reminders(other).await, ["24h completed"]);
+    let attempts: i32 =
+        app.one("SELECT attempts FROM booking_automation_events WHERE booking_id = $1", &[&other]).await.get(0);
+    assert_eq!((app.ses.mails().len(), attempts), (1, 1));
 }
 
 #[tokio::test]

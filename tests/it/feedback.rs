@@ -175,6 +175,8 @@ async fn what_is_malformed_is_a_function_error_that_names_the_field() {
     let mut odd = of("ses-bounce", &id, "m\u{0}");
     odd["detail"]["bounce"]["bouncedRecipients"] =
         json!([7, {"emailAddress": "\u{0}"}, {"status": "x".repeat(100_000)}]);
+    odd["detail"]["bounce"]["a\u{0}name"] = "a value".into();
+    odd["detail"]["bounce"]["x".repeat(100_000)] = "a value".into();
     assert_eq!(instance.invoke(&odd).await.unwrap()["reason"], "not_ours");
 }
 
@@ -667,10 +669,11 @@ async fn without_the_lists_key_mail_goes_out_and_nothing_is_put_on_the_list_unse
 async fn what_says_nothing_of_the_next_message_suppresses_nobody() {
     let app = App::new().await;
     type Change = fn(&mut Value);
-    let changes: [(&str, Change); 5] = [
+    let changes: [(&str, Change); 6] = [
         ("ses-bounce", |detail| detail["bounce"]["bounceType"] = "Transient".into()),
         ("ses-bounce", |detail| detail["bounce"]["bounceType"] = "Undetermined".into()),
         ("ses-complaint", |detail| detail["complaint"]["complaintFeedbackType"] = "not-spam".into()),
+        ("ses-bounce", |detail| detail["bounce"]["bouncedRecipients"][0]["emailAddress"] = "Carla <>".into()),
         ("ses-delay", |_| {}),
         ("ses-reject", |_| {}),
     ];

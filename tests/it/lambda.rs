@@ -91,6 +91,9 @@ async fn a_payload_that_is_none_of_ours_is_a_function_error_and_runs_nothing() {
         "null",
         "42",
         r#""schedule""#,
+        r#"["schedule"]"#,
+        r#"["schedule",null,null,null]"#,
+        r#"["migrate"]"#,
         r#"{"trigger":"other"}"#,
         r#"{"trigger":null}"#,
         r#"{"trigger":["schedule"]}"#,
@@ -212,11 +215,18 @@ async fn a_request_however_odd_is_answered_and_is_no_function_error() {
         ("rawPath", json!("")),
         ("rawPath", json!("run")),
         ("rawPath", json!("@evil.example/run")),
+        ("rawPath", json!("/a".repeat(40_000))),
+        ("headers", json!({"Host": "a b", "X-Forwarded-Proto": "<>"})),
     ] {
         let mut odd = request("GET", "/run", &[("host", "a b"), ("x-forwarded-proto", "<>")], "");
         odd[member] = value.clone();
         let (status, _) = answer(instance.invoke(&odd).await);
         assert!([401, 404].contains(&status), "{member} = {value}: {status}");
+    }
+    for (member, value) in [("domainName", json!("a@\u{0}b")), ("stage", json!("a\u{0} <%2"))] {
+        let mut odd = request("GET", "/run", &[], "");
+        odd["requestContext"][member] = value.clone();
+        assert_eq!(answer(instance.invoke(&odd).await).0, 401, "{member} = {value}");
     }
     let mut odd = event("bearer");
     odd["rawQueryString"] = "a=<\">".into();

@@ -42,7 +42,7 @@ async fn names_are_other_peoples_input() {
     let id = app.confirmed(noon() + hours(24)).await;
     app.sql(
         "UPDATE users SET display_name = $1",
-        &[&"<script>alert(1)</script>\r\nBcc: x@y.example \u{7} \"Q\" & Söhne"],
+        &[&"<script>alert(1)</script>\r\nBcc: x@y.example \u{7} \u{202e}\"Q\"\u{2066} & Söhne"],
     )
     .await;
     app.sql("UPDATE services SET title = $1", &[&format!("Cut & <b>colour</b>\n{}", "x".repeat(500))]).await;
@@ -97,6 +97,7 @@ async fn a_sender_whose_name_is_not_ascii_is_encoded() {
     let mut app = App::new().await;
     for (from, header) in [
         ("Praxis Müller <praxis@mueller.example>", "=?UTF-8?Q?Praxis_M=C3=BCller?= <praxis@mueller.example>"),
+        ("=?UTF-8?Q?a?= <a@b.example>", "=?UTF-8?Q?=3D=3FUTF=2D8=3FQ=3Fa=3F=3D?= <a@b.example>"),
         ("Studio \"Nord\", Inc. <a@b.example>", "\"Studio \\\"Nord\\\", Inc.\" <a@b.example>"),
         ("<a@b.example>", "a@b.example"),
     ] {

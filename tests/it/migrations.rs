@@ -74,6 +74,29 @@ async fn an_empty_database_gets_everything_and_a_second_time_changes_nothing() {
 }
 
 #[tokio::test]
+async fn what_the_database_itself_insists_on_and_looks_up_by_is_written_down() {
+    let app = App::empty().await;
+    migrated(&app).await;
+    let lines = app
+        .column(
+            "SELECT line FROM (
+                SELECT c.relname, 1, a.attname || ' NOT NULL'
+                  FROM pg_attribute a JOIN pg_class c ON c.oid = a.attrelid
+                 WHERE c.relkind = 'r' AND a.attnum > 0 AND a.attnotnull AND c.relnamespace = 'public'::regnamespace
+                UNION ALL SELECT c.relname, 2, pg_get_constraintdef(k.oid)
+                  FROM pg_constraint k JOIN pg_class c ON c.oid = k.conrelid
+                 WHERE k.contype IN ('c', 'f') AND c.relnamespace = 'public'::regnamespace
+                UNION ALL SELECT c.relname, 3, regexp_replace(pg_get_indexdef(i.indexrelid), ' ON public\\.\\w+ USING btree', '')
+                  FROM pg_index i JOIN pg_class c ON c.oid = i.indrelid WHERE c.relnamespace = 'public'::regnamespace
+             ) AS known (relation, kind, what), LATERAL (SELECT relation || ': ' || what AS line) AS l
+             ORDER BY relation, kind, what COLLATE \"C\"",
+            &[],
+        )
+        .await;
+    insta::assert_snapshot!("what_the_database_insists_on", lines.join("\n"));
+}
+
+#[tokio::test]
 async fn an_existing_database_keeps_what_is_its_own_and_gains_what_is_missing() {
     let app = App::empty().await;
     app.db.batch_execute(THEIRS).await.unwrap();

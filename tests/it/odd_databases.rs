@@ -22,6 +22,74 @@ async fn before_update(app: &App, condition: &str, body: &str) {
         .unwrap();
 }
 
+/// A database, and everything in it, that belongs to a role without special rights; the session is that role's.
+async fn of_a_plain_role(settings: &[&str]) -> App {
+    let mut app = App::empty().await;
+    let role = format!("owner_{}", uuid::Uuid::new_v4().simple());
+    let (_, host) = app.url.rsplit_once('@').unwrap();
+    let (_, database) = host.rsplit_once('/').unwrap();
+    let mut sql = format!(
+        "CREATE ROLE {role} LOGIN PASSWORD 'owner'; ALTER SCHEMA public OWNER TO {role}; ALTER DATABASE {database} OWNER TO {role};"
+    );
+    for setting in settings {
+        sql += &format!("ALTER ROLE {role} SET {setting};");
+    }
+    app.env.insert("DATABASE_URL", format!("postgres://{role}:owner@{host}"));
+    app.db.batch_execute(&format!("{sql} SET ROLE {role}")).await.unwrap();
+    let said = app.call(&["migrate"]).await;
+    assert!(said.success, "{}", said.stderr);
+    app.sql("UPDATE reminder_rules SET effective_from = '2020-01-01'", &[]).await;
+    app.customer = app.person("Carla", Some("carla@customers.example"), "Europe/Vienna").await;
+    app.provider = app.person("Petra", None, "Europe/Vienna").await;
+    app.service = app.one("INSERT INTO services (title) VALUES ('Massage') RETURNING id", &[]).await.get(0);
+    app
+}
+
+#[tokio::test]
+async fn a_role_without_special_rights_and_with_odd_defaults_owns_everything() {
+    let app = of_a_plain_role(&[
+        "default_transaction_read_only = on",
+        "default_transaction_isolation = 'serializable'",
+        "default_transaction_deferrable = on",
+        "search_path = 'nowhere'",
+        "statement_timeout = '500ms'",
+        "lock_timeout = '1ms'",
+        "idle_in_transaction_session_timeout = '50ms'",
+        "IntervalStyle = 'iso_8601'",
+        "DateStyle = 'SQL, DMY'",
+        "TimeZone = 'Pacific/Chatham'",
+        "standard_conforming_strings = off",
+        "client_min_messages = 'debug5'",
+        "transform_null_equals = on",
+        "row_security = off",
+    ])
+    .await;
+    let (reminded, started) = (app.confirmed(noon() + hours(24)).await, app.confirmed(noon()).await);
+    let summary = app.run(noon()).await;
+    assert_eq!(
+        (&summary["reminders"]["sent"], &summary["transitions"]["started"]),
+        (&1.into(), &1.into()),
+        "{summary}"
+    );
+    assert_eq!(
+        (app.reminders(reminded).await, app.status(started).await),
+        (vec!["24h completed".to_owned()], "in_progress".to_owned())
+    );
+}
+
+#[tokio::test]
+async fn bookings_that_row_level_security_hides_are_not_taken_for_none() {
+    let app = of_a_plain_role(&[]).await;
+    app.confirmed(noon()).await;
+    app.sql("ALTER TABLE bookings ENABLE ROW LEVEL SECURITY", &[]).await;
+    assert_eq!(app.run(noon() - minutes(1)).await["outcome"], "completed", "its owner sees them all");
+    app.sql("ALTER TABLE bookings FORCE ROW LEVEL SECURITY", &[]).await;
+    for arguments in [&["run"][..], &["run", "--dry-run"], &["migrate"]] {
+        let said = app.call(arguments).await;
+        assert!(!said.success && said.stderr.contains("row-level security"), "{arguments:?}: {}", said.stderr);
+    }
+}
+
 #[tokio::test]
 async fn an_overdue_booking_that_cannot_expire_is_not_completed_instead() {
     let app = App::new().await;
@@ -159,6 +227,9 @@ async fn a_flag_that_meets_a_lock_in_their_trigger_is_made_good_later() {
 async fn nobody_borrows_our_triggers_to_write_our_tables() {
     let app = App::new().await;
     let backend = app.backend_role().await;
+    let move_trigger = "CREATE TEMP TABLE forged (scheduled_at timestamptz);
+        CREATE TRIGGER forge BEFORE UPDATE ON forged FOR EACH ROW EXECUTE FUNCTION booking_automation_on_move()";
+    assert_eq!(backend.batch_execute(move_trigger).await.unwrap_err().code().unwrap().code(), "42501");
     for function in ["booking_automation_on_update", "booking_automation_on_insert"] {
         let event = if function.ends_with("insert") { "INSERT" } else { "UPDATE" };
         let old = if event == "UPDATE" { "OLD TABLE AS old_rows" } else { "" };
@@ -171,18 +242,55 @@ async fn nobody_borrows_our_triggers_to_write_our_tables() {
     }
     // And where default privileges would let them: only for `bookings`.
     app.db.batch_execute("GRANT EXECUTE ON ALL FUNCTIONS IN SCHEMA public TO PUBLIC").await.unwrap();
-    backend
+    let forged = "CREATE TEMP TABLE forged (id uuid, status text, scheduled_at timestamptz, auto_complete_blocked boolean, automation_logs jsonb,
+                      reminder_24h_sent boolean, reminder_1h_sent boolean, reminder_15m_sent boolean);
+                  INSERT INTO forged VALUES (gen_random_uuid(), 'pending', 'infinity')";
+    backend.batch_execute(forged).await.unwrap();
+    for (trigger, write) in [
+        (
+            "AFTER INSERT ON forged REFERENCING NEW TABLE AS new_rows FOR EACH STATEMENT EXECUTE FUNCTION booking_automation_on_insert()",
+            "INSERT INTO forged VALUES (gen_random_uuid(), 'confirmed', 'infinity')",
+        ),
+        (
+            "AFTER UPDATE ON forged REFERENCING OLD TABLE AS old_rows NEW TABLE AS new_rows FOR EACH STATEMENT EXECUTE FUNCTION booking_automation_on_update()",
+            "UPDATE forged SET status = 'confirmed'",
+        ),
+        (
+            "BEFORE UPDATE ON forged FOR EACH ROW EXECUTE FUNCTION booking_automation_on_move()",
+            "UPDATE forged SET scheduled_at = now()",
+        ),
+    ] {
+        backend.batch_execute(&format!("CREATE TRIGGER forge {trigger}")).await.unwrap();
+        let error = backend.execute(write, &[]).await.unwrap_err();
+        assert_eq!(error.code().unwrap().code(), "42501", "{write}");
+        backend.batch_execute("DROP TRIGGER forge ON forged").await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn nothing_of_theirs_runs_with_our_rights() {
+    let app = App::new().await;
+    let backend = app.backend_role().await;
+    // Found first by whoever looks for an operator by its name alone.
+    app.db
         .batch_execute(
-            "CREATE TEMP TABLE forged (id uuid, status text, scheduled_at timestamptz);
-             CREATE TRIGGER forge AFTER INSERT ON forged REFERENCING NEW TABLE AS new_rows FOR EACH STATEMENT EXECUTE FUNCTION booking_automation_on_insert()",
+            "CREATE SCHEMA theirs;
+             GRANT USAGE ON SCHEMA theirs TO PUBLIC;
+             CREATE FUNCTION theirs.evil(text, text) RETURNS boolean LANGUAGE plpgsql AS $$ BEGIN RAISE 'as %', current_user; END $$;
+             CREATE OPERATOR theirs.= (LEFTARG = text, RIGHTARG = text, FUNCTION = theirs.evil)",
         )
         .await
         .unwrap();
-    let error = backend
-        .execute("INSERT INTO forged VALUES (gen_random_uuid(), 'confirmed', 'infinity')", &[])
-        .await
-        .unwrap_err();
-    assert_eq!(error.code().unwrap().code(), "42501");
+    backend.batch_execute("SET search_path = theirs, pg_catalog, public").await.unwrap();
+    assert!(backend.execute("SELECT 'a'::text = 'a'::text", &[]).await.is_err());
+    for write in [
+        "INSERT INTO bookings (status, scheduled_at) VALUES ('confirmed', now() + interval '1 hour')",
+        "UPDATE bookings SET status = 'cancelled'",
+        "UPDATE bookings SET scheduled_at = now()",
+        "DELETE FROM bookings",
+    ] {
+        assert_eq!(backend.execute(write, &[]).await.unwrap_or_else(|error| panic!("{write}: {error:?}")), 1);
+    }
 }
 
 #[tokio::test]
@@ -191,7 +299,9 @@ async fn default_privileges_do_not_open_our_tables() {
     app.db
         .batch_execute(
             "DO $$ BEGIN CREATE ROLE anonymous_of_the_web; EXCEPTION WHEN duplicate_object THEN NULL; END $$;
-             ALTER DEFAULT PRIVILEGES IN SCHEMA public GRANT ALL ON TABLES TO anonymous_of_the_web",
+             ALTER DEFAULT PRIVILEGES IN SCHEMA public GRANT ALL ON TABLES TO anonymous_of_the_web;
+             ALTER DEFAULT PRIVILEGES IN SCHEMA public GRANT ALL ON TABLES TO PUBLIC;
+             CREATE TABLE of_another (); ALTER TABLE of_another OWNER TO anonymous_of_the_web; GRANT SELECT ON of_another TO postgres",
         )
         .await
         .unwrap();
@@ -200,8 +310,33 @@ async fn default_privileges_do_not_open_our_tables() {
     let open =
         "SELECT c.relname::text FROM pg_class c WHERE relnamespace = 'public'::regnamespace AND relkind IN ('r', 'v')
                    AND has_table_privilege('anonymous_of_the_web', c.oid, 'SELECT, INSERT, UPDATE, DELETE') ORDER BY 1";
-    assert_eq!(app.column(open, &[]).await, ["bookings", "services", "users"], "theirs, as they want them");
+    assert_eq!(
+        app.column(open, &[]).await,
+        ["bookings", "of_another", "services", "users"],
+        "theirs, as they want them"
+    );
+    let taken_from_the_owner =
+        "SELECT relname::text FROM pg_class c WHERE relnamespace = 'public'::regnamespace AND relacl IS NOT NULL
+        AND NOT EXISTS (SELECT FROM aclexplode(relacl) a WHERE a.grantee = c.relowner AND a.privilege_type = 'INSERT')";
+    assert_eq!(app.column(taken_from_the_owner, &[]).await, Vec::<String>::new());
     app.db.batch_execute("DROP OWNED BY anonymous_of_the_web").await.unwrap();
+}
+
+#[tokio::test]
+async fn functions_that_are_closed_to_others_fail_no_statement_of_theirs() {
+    let app = App::empty().await;
+    app.db.batch_execute("ALTER DEFAULT PRIVILEGES REVOKE EXECUTE ON FUNCTIONS FROM PUBLIC").await.unwrap();
+    let said = app.call(&["migrate"]).await;
+    assert!(said.success, "{}", said.stderr);
+    let backend = app.backend_role().await;
+    for write in [
+        "INSERT INTO bookings (status, scheduled_at) VALUES ('in_progress', now())",
+        "UPDATE bookings SET scheduled_at = now() + interval '1 hour', status = 'confirmed'",
+        "UPDATE bookings SET status = 'in_progress'",
+        "DELETE FROM bookings",
+    ] {
+        assert_eq!(backend.execute(write, &[]).await.unwrap_or_else(|error| panic!("{write}: {error:?}")), 1);
+    }
 }
 
 #[tokio::test]
@@ -214,7 +349,8 @@ async fn the_briefs_own_events_table_is_taken_over_with_its_rows() {
                 scheduled_at timestamptz, executed_at timestamptz DEFAULT now(), status text NOT NULL DEFAULT 'completed',
                 error_message text, created_at timestamptz DEFAULT now());
              INSERT INTO booking_automation_events (booking_id, event_type, status) SELECT '00000000-0000-0000-0000-000000000001', 'reminder_sent', s
-                FROM unnest(ARRAY['completed', 'completed', 'pending', 'pending']) AS s",
+                FROM unnest(ARRAY['completed', 'completed', 'pending', 'pending']) AS s;
+             GRANT SELECT ON booking_automation_events TO pg_monitor",
         )
         .await
         .unwrap();
@@ -222,6 +358,8 @@ async fn the_briefs_own_events_table_is_taken_over_with_its_rows() {
     assert!(said.success, "{}", said.stderr);
     assert_eq!(app.call(&["run"]).await.summary()["backlog"]["pending"], 0, "theirs are not ours to send");
     assert_eq!(count(&app, "booking_automation_events").await, 4);
+    let open = "SELECT has_table_privilege('pg_monitor', 'booking_automation_events', 'SELECT')::text";
+    assert_eq!(app.column(open, &[]).await, ["true"], "whom they let read it still may");
 }
 
 #[tokio::test]
@@ -261,14 +399,8 @@ async fn a_view_with_two_rows_for_a_person_sends_one_mail() {
     assert_eq!(app.ses.mails().len(), 1);
 }
 
-#[tokio::test]
-async fn a_view_that_fails_for_one_booking_stops_nobody_elses_mail() {
-    let app = App::new().await;
-    let mut ids = Vec::new();
-    for minute in 0..6 {
-        ids.push(app.confirmed(noon() + hours(23) + minutes(minute)).await);
-    }
-    app.sql("UPDATE bookings SET total_price = 0 WHERE id = $1", &[&ids[2]]).await;
+/// The view divides by each booking's price.
+async fn break_view_for_free_bookings(app: &App) {
     app.db
         .batch_execute(
             "ALTER VIEW booking_automation_contacts RENAME TO sound;
@@ -279,12 +411,55 @@ async fn a_view_that_fails_for_one_booking_stops_nobody_elses_mail() {
         )
         .await
         .unwrap();
+}
+
+#[tokio::test]
+async fn a_view_that_fails_for_one_booking_stops_nobody_elses_mail() {
+    let app = App::new().await;
+    let mut ids = Vec::new();
+    for minute in 0..6 {
+        ids.push(app.confirmed(noon() + hours(23) + minutes(minute)).await);
+    }
+    app.sql("UPDATE bookings SET total_price = 0 WHERE id = $1", &[&ids[2]]).await;
+    break_view_for_free_bookings(&app).await;
     let summary = app.run(noon()).await;
     assert_eq!(
         summary["reminders"],
         json!({"due": 6, "sent": 5, "retrying": 1, "unknown": 0, "failed": 0, "skipped": 0, "deferred": 0})
     );
     assert_eq!(app.reminders(ids[2]).await, ["24h pending contacts"]);
+}
+
+#[tokio::test]
+async fn a_view_that_fails_after_a_sender_died_forgets_neither_the_doubt_nor_what_the_provider_said() {
+    let app = App::new().await;
+    app.ses.answer(|_| Answer::Silence);
+    let ids = [app.confirmed(noon() + hours(23)).await, app.confirmed(noon() + hours(24)).await];
+    let mut process = app.command(&["run", "--as-of", &noon().to_rfc3339()]).spawn().unwrap();
+    app.ses.arrived(2).await;
+    process.kill().await.unwrap();
+    // Of one, the provider has told that it took it.
+    app.sql(
+        "INSERT INTO booking_automation_feedback (event_id, booking_id, kind, message_id, occurred_at, details)
+         SELECT id, booking_id, 'sent', 'theirs', now(), '{}' FROM booking_automation_events WHERE booking_id = $1 AND event_type = 'reminder_sent'",
+        &[&ids[1]],
+    )
+    .await;
+    app.sql("UPDATE bookings SET total_price = 0", &[]).await;
+    break_view_for_free_bookings(&app).await;
+    app.make_claimable().await;
+    let summary = app.run(noon()).await;
+    assert_eq!((&summary["reminders"]["retrying"], &summary["reminders"]["sent"]), (&1.into(), &1.into()), "{summary}");
+    assert_eq!(app.reminders(ids[0]).await, ["24h pending contacts"]);
+    assert_eq!(app.reminders(ids[1]).await, ["24h completed"]);
+    let attempts = app
+        .column(
+            "SELECT event_data ->> 'attempts' FROM booking_automation_events WHERE event_type = 'reminder_sent' ORDER BY starts_at",
+            &[],
+        )
+        .await;
+    assert!(attempts[0].contains("the lease ran out"), "{attempts:?}");
+    assert!(attempts[1].contains("settled_by") && attempts[1].contains("theirs"), "{attempts:?}");
 }
 
 #[tokio::test]
@@ -380,13 +555,67 @@ async fn a_sweep_that_fails_does_not_fail_the_pass() {
 }
 
 #[tokio::test]
-async fn a_duration_may_become_a_bigint() {
+async fn settings_of_the_database_change_nothing() {
     let app = App::new().await;
-    let id = app.confirmed(noon()).await;
+    let (_, name) = app.url.rsplit_once('/').unwrap();
     app.db
-        .batch_execute("ALTER TABLE bookings ALTER COLUMN duration_minutes TYPE bigint USING 9223372036854775807")
+        .batch_execute(&format!(
+            "CREATE SCHEMA elsewhere;
+             CREATE TABLE elsewhere.bookings (LIKE bookings);
+             ALTER DATABASE {name} SET search_path = elsewhere, public;
+             ALTER DATABASE {name} SET TimeZone = 'Asia/Kathmandu';
+             ALTER DATABASE {name} SET DateStyle = 'German';
+             ALTER DATABASE {name} SET default_transaction_isolation = 'serializable';
+             ALTER DATABASE {name} SET default_transaction_read_only = on"
+        ))
         .await
         .unwrap();
-    assert_eq!(app.run(noon()).await["transitions"]["started"], 1);
-    assert_eq!(app.status(id).await, "in_progress");
+    let (ended, soon) = (app.confirmed(noon() - hours(2)).await, app.confirmed(noon() + hours(24)).await);
+    app.run(noon()).await;
+    assert_eq!(
+        (app.status(ended).await, app.reminders(soon).await),
+        ("completed".to_owned(), vec!["24h completed".to_owned()])
+    );
+    let log = "SELECT automation_logs -> 0 ->> 'due_at' FROM bookings WHERE id = $1";
+    assert_eq!(app.column(log, &[&ended]).await, ["2026-03-01T10:00:00+00:00"]);
+    // The hour of the sweep is the clock's, not a zone's whose hours begin at a quarter.
+    app.db.batch_execute("SET session_replication_role = replica").await.unwrap();
+    let added = app.booking("confirmed", noon() + hours(20)).await;
+    app.run(noon() + minutes(6)).await;
+    app.run(noon() + minutes(7)).await;
+    assert_eq!(app.reminders(added).await, ["24h pending"]);
+}
+
+#[tokio::test]
+async fn a_duration_may_become_a_bigint_or_a_smallint() {
+    for duration in ["bigint USING 9223372036854775807", "smallint USING 60"] {
+        let app = App::new().await;
+        let (id, reminded) = (app.confirmed(noon()).await, app.confirmed(noon() + hours(24)).await);
+        app.db
+            .batch_execute(&format!("ALTER TABLE bookings ALTER COLUMN duration_minutes TYPE {duration}"))
+            .await
+            .unwrap();
+        assert_eq!(app.run(noon()).await["transitions"]["started"], 1);
+        assert_eq!(app.status(id).await, "in_progress");
+        assert_eq!(app.reminders(reminded).await, ["24h completed"], "{duration}");
+    }
+}
+
+#[tokio::test]
+async fn a_view_whose_columns_are_of_other_types_does_as_well() {
+    let app = App::new().await;
+    app.db
+        .batch_execute(
+            "CREATE TYPE zone AS ENUM ('Europe/Vienna');
+             ALTER VIEW booking_automation_contacts RENAME TO sound;
+             CREATE VIEW booking_automation_contacts AS
+                SELECT booking_id, audience::name, email::varchar(320), name::char(30), timezone::zone, language, to_jsonb(service) AS service,
+                       with_name::name, place, meeting_link, is_online::integer, place_timezone::zone
+                  FROM sound",
+        )
+        .await
+        .unwrap();
+    app.confirmed(noon() + hours(24)).await;
+    assert_eq!(app.run(noon()).await["reminders"]["sent"], 1);
+    assert!(app.ses.mails()[0].text().contains("13:00–14:00 CET (Europe/Vienna"), "{}", app.ses.mails()[0].text());
 }

@@ -227,6 +227,7 @@ async fn what_is_no_longer_due_at_the_moment_of_sending_is_not_sent() {
         ("UPDATE bookings SET scheduled_at = 'infinity'", "rescheduled"),
         ("UPDATE bookings SET status = 'cancelled'; UPDATE bookings SET status = 'confirmed'", "rescheduled"),
         ("UPDATE reminder_rules SET active = false", "rule_off"),
+        ("UPDATE reminder_rules SET channels = '{}'", "rule_off"),
         ("DELETE FROM reminder_rules", "rule_off"),
         ("UPDATE users SET email = NULL", "no_address"),
         ("DELETE FROM bookings", "deleted"),
@@ -282,6 +283,60 @@ async fn a_queued_retry_gives_way_to_the_next_rule() {
 }
 
 #[tokio::test]
+async fn a_reminder_of_the_old_start_does_not_take_the_place_of_one_of_the_new_start() {
+    let app = App::new().await;
+    let id = app.confirmed(noon() + hours(1)).await;
+    app.run(noon()).await;
+    assert_eq!(app.reminders(id).await, ["24h skipped superseded", "1h completed"]);
+    // The 24 h reminder of the new start was due earlier than the 1 h reminder of the old one.
+    app.sql("UPDATE bookings SET scheduled_at = $2 WHERE id = $1", &[&id, &(noon() + hours(20))]).await;
+    app.run(noon() + minutes(1)).await;
+    assert_eq!(app.ses.mails().len(), 2);
+    assert!(app.ses.mails()[1].text().contains("starts in 19 hours 59 minutes."), "{}", app.ses.mails()[1].text());
+}
+
+#[tokio::test]
+async fn a_queued_retry_gives_way_only_to_what_went_to_the_same_person_by_the_same_way() {
+    let app = App::new().await;
+    app.believing("2020-01-01T00:00:00Z".parse().unwrap()).await;
+    app.sql("UPDATE reminder_rules SET active = false WHERE name = '1h'", &[]).await;
+    app.sql("INSERT INTO reminder_rules (name, lead, audience) VALUES ('1h', '1 hour', 'provider')", &[]).await;
+    let id = app.confirmed(noon() + hours(24)).await;
+    app.ses.answer(|_| crate::ses::Answer::Error(429, "TooManyRequestsException", "slow down"));
+    app.run(noon()).await;
+    app.ses.clear();
+    app.ses.answer(|_| crate::ses::Answer::Sent);
+    // The provider's goes out before; so does one by another channel, as a later version may send.
+    app.run(noon() + hours(23)).await;
+    let by_another = "INSERT INTO booking_automation_events
+        (booking_id, event_type, status, rule, audience, channel, revision, starts_at, scheduled_at)
+        VALUES ($1, 'reminder_sent', 'completed', '1h', 'customer', 'sms', 1, $2, $3)";
+    app.sql(by_another, &[&id, &(noon() + hours(24)), &(noon() + hours(23))]).await;
+    assert_eq!(app.ses.mails().len(), 1);
+    app.make_claimable().await;
+    app.run(noon() + hours(23) + minutes(1)).await;
+    assert_eq!(app.ses.mails().len(), 2);
+    assert_eq!(app.ses.mails()[1].to(), "carla@customers.example");
+}
+
+#[tokio::test]
+async fn a_queued_retry_does_not_give_way_to_a_reminder_that_nobody_got() {
+    let app = App::new().await;
+    let id = app.confirmed(noon() + hours(24)).await;
+    app.ses.answer(|_| crate::ses::Answer::Error(429, "TooManyRequestsException", "slow down"));
+    app.run(noon()).await;
+    app.ses.clear();
+    app.ses.answer(|_| crate::ses::Answer::Sent);
+    app.sql("UPDATE users SET email = NULL", &[]).await;
+    app.run(noon() + hours(23)).await;
+    assert_eq!(app.reminders(id).await, ["24h pending throttled", "1h skipped no_address"]);
+    app.sql("UPDATE users SET email = 'carla@customers.example'", &[]).await;
+    app.make_claimable().await;
+    app.run(noon() + hours(23) + minutes(1)).await;
+    assert_eq!(app.reminders(id).await, ["24h completed", "1h skipped no_address"]);
+}
+
+#[tokio::test]
 async fn a_rule_added_switched_or_changed_starts_from_then() {
     let app = App::new().await;
     let soon = app.confirmed(noon() + hours(2)).await;
@@ -320,6 +375,29 @@ async fn a_rule_added_switched_or_changed_starts_from_then() {
 }
 
 #[tokio::test]
+async fn a_rule_by_another_name_to_others_or_by_another_way_floods_nobody() {
+    for changes in [
+        &["SET name = 'the day before'"][..],
+        &["SET audience = 'provider'"],
+        &["SET channels = '{}'", "SET channels = '{email}'"],
+    ] {
+        let app = App::new().await;
+        // Some have been written to, and one is written to by the rule as it is now.
+        app.confirmed(noon() + hours(23)).await;
+        app.confirmed(noon() + hours(24) + minutes(5)).await;
+        app.run(noon()).await;
+        app.believing(noon() + minutes(1)).await;
+        for change in changes {
+            app.sql(&format!("UPDATE reminder_rules {change} WHERE name = '24h'"), &[]).await;
+        }
+        app.run(noon() + minutes(2)).await;
+        assert_eq!(app.ses.mails().len(), 1, "{changes:?}");
+        app.run(noon() + minutes(5)).await;
+        assert_eq!(app.ses.mails().len(), 2, "{changes:?}");
+    }
+}
+
+#[tokio::test]
 async fn a_rule_that_is_committed_late_loses_nothing() {
     let app = App::new().await;
     let id = app.confirmed(noon() + hours(3) + minutes(2)).await;
@@ -351,6 +429,20 @@ async fn a_booking_that_is_committed_late_loses_nothing() {
 }
 
 #[tokio::test]
+async fn a_clock_that_was_set_back_loses_nothing() {
+    let app = App::new().await;
+    app.sql("UPDATE reminder_rules SET active = false WHERE name <> '15m'", &[]).await;
+    app.run(noon()).await;
+    // The next host's clock is a minute behind. It sees the booking before its reminder is due.
+    app.believing(noon() - minutes(1)).await;
+    let id = app.booking("confirmed", noon() + minutes(15) - tick()).await;
+    app.run(noon() - minutes(1)).await;
+    assert!(app.reminders(id).await.is_empty());
+    app.run(noon() + tick()).await;
+    assert_eq!(app.reminders(id).await, ["15m completed"]);
+}
+
+#[tokio::test]
 async fn what_was_written_past_the_triggers_is_found_within_the_hour() {
     let app = App::new().await;
     let moved = app.confirmed(noon() + hours(24)).await;
@@ -370,6 +462,76 @@ async fn what_was_written_past_the_triggers_is_found_within_the_hour() {
     app.run(noon() + minutes(8)).await;
     assert_eq!(app.reminders(added).await, ["24h completed"]);
     assert_eq!(app.reminders(moved).await, ["24h completed", "24h completed"]);
+}
+
+#[tokio::test]
+async fn a_booking_older_than_the_installation_that_was_moved_past_the_triggers_is_armed_again() {
+    let app = App::new().await;
+    app.db.batch_execute("SET session_replication_role = replica").await.unwrap();
+    let old = app.booking("confirmed", noon() + hours(24)).await;
+    let state: i64 = app.one("SELECT count(*) FROM booking_automation_state", &[]).await.get(0);
+    assert_eq!(state, 0, "nothing is remembered of it");
+    app.run(noon()).await;
+    assert_eq!(app.reminders(old).await, ["24h completed"]);
+    app.sql("UPDATE bookings SET scheduled_at = $2 WHERE id = $1", &[&old, &(noon() + hours(20))]).await;
+    app.run(noon() + minutes(7)).await;
+    app.run(noon() + minutes(8)).await;
+    assert_eq!(app.reminders(old).await, ["24h completed", "24h completed"]);
+}
+
+#[tokio::test]
+async fn bookings_older_than_the_installation_that_nobody_moved_are_not_armed_again() {
+    let app = App::new().await;
+    app.db.batch_execute("SET session_replication_role = replica").await.unwrap();
+    for minute in 0..3 {
+        app.booking("confirmed", noon() + hours(23) + minutes(minute)).await;
+    }
+    app.run(noon()).await;
+    app.run(noon() + minutes(7)).await;
+    app.run(noon() + minutes(8)).await;
+    assert_eq!(app.ses.mails().len(), 3);
+    let remembered: i64 = app.one("SELECT count(*) FROM booking_automation_state", &[]).await.get(0);
+    assert_eq!(remembered, 0);
+}
+
+#[tokio::test]
+async fn a_sweep_leaves_alone_what_has_no_reminder_to_come() {
+    let app = App::new().await;
+    let (cancelled, far) = (app.confirmed(noon() + hours(24)).await, app.confirmed(noon() + hours(100)).await);
+    app.run(noon()).await;
+    app.sql("UPDATE bookings SET status = 'cancelled' WHERE id = $1", &[&cancelled]).await;
+    app.db.batch_execute("SET session_replication_role = replica").await.unwrap();
+    app.sql("UPDATE bookings SET scheduled_at = scheduled_at - interval '1 hour'", &[]).await;
+    let remembered = "SELECT s::text FROM booking_automation_state s ORDER BY booking_id";
+    let before = app.column(remembered, &[]).await;
+    app.run(noon() + minutes(7)).await;
+    assert_eq!(app.column(remembered, &[]).await, before);
+    // Within the longest lead it is looked at.
+    app.run(noon() + hours(80)).await;
+    let revision: i32 =
+        app.one("SELECT revision FROM booking_automation_state WHERE booking_id = $1", &[&far]).await.get(0);
+    assert_eq!(revision, 2);
+}
+
+#[tokio::test]
+async fn a_booking_that_somebody_holds_locked_does_not_keep_a_sweep_waiting() {
+    let app = App::new().await;
+    let (held, free) = (app.confirmed(noon() + hours(24)).await, app.confirmed(noon() + hours(24)).await);
+    app.run(noon()).await;
+    app.db.batch_execute("SET session_replication_role = replica").await.unwrap();
+    app.sql("UPDATE bookings SET scheduled_at = $1", &[&(noon() + hours(20))]).await;
+    let other = crate::app::connect(&app.url).await;
+    other.batch_execute("BEGIN").await.unwrap();
+    other.execute("SELECT FROM bookings WHERE id = $1 FOR UPDATE", &[&held]).await.unwrap();
+    app.run(noon() + minutes(7)).await;
+    app.run(noon() + minutes(8)).await;
+    assert_eq!(app.reminders(free).await, ["24h completed", "24h completed"]);
+    // Its own turn comes an hour later.
+    assert_eq!(app.reminders(held).await, ["24h completed"]);
+    other.batch_execute("COMMIT").await.unwrap();
+    app.run(noon() + minutes(67)).await;
+    app.run(noon() + minutes(68)).await;
+    assert_eq!(app.reminders(held).await, ["24h completed", "24h completed"]);
 }
 
 #[tokio::test]

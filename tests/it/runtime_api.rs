@@ -1,8 +1,8 @@
 //! A stand-in for the Lambda Runtime API, and a function's instance on it.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
-use std::process::Stdio;
+use std::process::{ExitStatus, Stdio};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -16,6 +16,7 @@ use serde_json::Value;
 use tokio::io::AsyncReadExt;
 use tokio::process::{Child, Command};
 use tokio::sync::{mpsc, oneshot};
+use tokio_util::task::AbortOnDropHandle;
 use uuid::Uuid;
 
 use crate::app::App;
@@ -37,6 +38,9 @@ struct Shared {
 /// A function's instance: one process, one invocation at a time.
 pub struct Instance {
     process: Child,
+    /// By how many seconds its clock is ahead.
+    ahead: i64,
+    _server: AbortOnDropHandle<std::io::Result<()>>,
     invocations: mpsc::UnboundedSender<Invocation>,
     shared: Arc<Shared>,
     log: tokio::task::JoinHandle<String>,
@@ -50,6 +54,11 @@ impl Instance {
 
     /// Of a program, in an environment like Lambda's.
     pub async fn of(app: &App, program: &Path) -> Self {
+        Self::in_environment(&app.env, program, 0).await
+    }
+
+    /// Of a program, in an environment besides Lambda's, where the clock is ahead by so many seconds.
+    pub async fn in_environment(environment: &BTreeMap<&'static str, String>, program: &Path, ahead: i64) -> Self {
         let (invocations, waiting) = mpsc::unbounded_channel();
         let shared = Arc::new(Shared { waiting: tokio::sync::Mutex::new(waiting), outcomes: Mutex::default() });
         let router = Router::new()
@@ -59,10 +68,10 @@ impl Instance {
             .with_state(shared.clone());
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
-        tokio::spawn(async move { axum::serve(listener, router).await });
+        let server = AbortOnDropHandle::new(tokio::spawn(async move { axum::serve(listener, router).await }));
         let mut process = Command::new(program)
             .env_clear()
-            .envs(&app.env)
+            .envs(environment)
             .envs([
                 ("AWS_LAMBDA_RUNTIME_API", address.to_string().as_str()),
                 ("AWS_LAMBDA_FUNCTION_NAME", "booking-automation"),
@@ -81,7 +90,7 @@ impl Instance {
             let _ = stderr.read_to_string(&mut log).await;
             log
         });
-        Self { process, invocations, shared, log }
+        Self { process, ahead, _server: server, invocations, shared, log }
     }
 
     /// Invokes it with a minute's time.
@@ -94,9 +103,16 @@ impl Instance {
         let id = Uuid::new_v4().to_string();
         let (sender, outcome) = oneshot::channel();
         self.shared.outcomes.lock().unwrap().insert(id.clone(), sender);
-        let deadline_ms = (SystemTime::now() + time).duration_since(UNIX_EPOCH).unwrap().as_millis();
+        // The deadline is told by the clock of the machine that the instance runs on.
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
+        let deadline_ms = (now + time).as_millis().saturating_add_signed(i128::from(self.ahead) * 1000);
         self.invocations.send(Invocation { id, payload, deadline_ms }).unwrap_or_else(|_| panic!("it has ended"));
         tokio::time::timeout(time + Duration::from_secs(30), outcome).await.expect("an outcome in time").unwrap()
+    }
+
+    /// Its process.
+    pub fn process_id(&self) -> u32 {
+        self.process.id().unwrap()
     }
 
     /// Sends it a signal.
@@ -108,6 +124,11 @@ impl Instance {
     pub async fn ended(mut self) -> (bool, String) {
         let status = self.process.wait().await.unwrap();
         (status.success(), self.log.await.unwrap())
+    }
+
+    /// How it ended, if it has.
+    pub fn has_ended(&mut self) -> Option<ExitStatus> {
+        self.process.try_wait().unwrap()
     }
 
     /// Kills it, as Lambda does, and tells what it logged.

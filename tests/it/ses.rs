@@ -58,6 +58,8 @@ pub enum Answer {
     Held(tokio::sync::watch::Receiver<bool>, Box<Answer>),
     /// 200 with something that SES would not say.
     Rubbish(&'static str),
+    /// The connection breaks in the middle of a 200.
+    Reset,
 }
 
 type Rule = Box<dyn Fn(&Mail) -> Answer + Send>;
@@ -182,6 +184,11 @@ async fn send(State(shared): State<Arc<Shared>>, headers: HeaderMap, body: Bytes
         }
         Answer::Silence | Answer::Held(..) => std::future::pending().await,
         Answer::Rubbish(body) => ([("content-type", "application/json")], body).into_response(),
+        Answer::Reset => {
+            let broken =
+                futures_util::stream::iter([Ok(Bytes::from_static(b"{")), Err(std::io::Error::other("reset"))]);
+            axum::body::Body::from_stream(broken).into_response()
+        }
         Answer::Error(status, code, message) => error(status, code, message),
     }
 }

@@ -1,8 +1,34 @@
 //! Settings: what is malformed is named, with what it takes, and its value is never told. TLS is a setting.
 
-use crate::app::{App, skipped};
+use crate::app::{App, hours, noon, skipped};
 use crate::cluster::cluster;
 use crate::proxy::{Cut, Proxy};
+use crate::ses::Answer;
+
+#[tokio::test]
+async fn no_level_of_logging_tells_a_secret_or_an_address() {
+    let mut app = App::new().await;
+    app.env.insert("RUST_LOG", "trace".to_owned());
+    app.env.insert("AWS_SECRET_ACCESS_KEY", "secret-of-aws-0123456789".to_owned());
+    app.env.insert("AWS_SESSION_TOKEN", "token-of-aws-0123456789".to_owned());
+    app.env.insert(
+        "DATABASE_URL",
+        app.url.replace("postgres://postgres@", "postgres://postgres:password-of-the-database@"),
+    );
+    app.ses.answer(|mail| {
+        Answer::Error(
+            400,
+            "MessageRejected",
+            if mail.to().starts_with("carla") { "no carla@customers.example" } else { "" },
+        )
+    });
+    app.confirmed(noon() + hours(24)).await;
+    let said = app.call(&["run", "--as-of", &noon().to_rfc3339()]).await;
+    assert!(said.success && said.stderr.contains("TRACE"), "{}", said.stderr);
+    for secret in ["secret-of-aws", "token-of-aws", "password-of-the-database", "carla@", "Carla", "Ringstra"] {
+        assert!(!said.stderr.contains(secret), "{secret}: {}", said.stderr);
+    }
+}
 
 #[tokio::test]
 async fn a_malformed_setting_stops_the_program_with_one_line_that_names_it() {
@@ -22,6 +48,7 @@ async fn a_malformed_setting_stops_the_program_with_one_line_that_names_it() {
         ("EMAIL_FROM", "Name <secret-value>"),
         ("EMAIL_FROM", "a@b.example\r\nBcc: secret-value@c.example"),
         ("EMAIL_FROM", "a\nb <secret-value@b.example>"),
+        ("EMAIL_FROM", "\"a\tsecret-value\"@b.example"),
         ("SES_CONFIGURATION_SET", "secret-value?"),
         ("SEND_RATE", "secret-value"),
         ("SEND_RATE", "0"),
@@ -43,6 +70,9 @@ async fn a_malformed_setting_stops_the_program_with_one_line_that_names_it() {
         ("RETENTION", "secret-value"),
         ("RETENTION", "29d"),
         ("RETENTION", "3651d"),
+        ("TEST_TIME_DIVISOR", "0"),
+        ("TEST_TIME_DIVISOR", "1001"),
+        ("TEST_TIME_DIVISOR", "secret-value"),
         ("PUBLIC_URL", "secret-value"),
         ("PUBLIC_URL", "javascript:alert(1)"),
         ("PUBLIC_URL", "https://user:secret-value@example.com"),
@@ -103,6 +133,7 @@ async fn what_is_well_formed_is_taken() {
         ("EXPIRE_PENDING", "TRUE"),
         ("PUBLIC_URL", "https://studio.example/app/"),
         ("SEND_CONCURRENCY", " 4 "),
+        ("TEST_TIME_DIVISOR", "1000"),
     ] {
         let output = app.command(&["run"]).env(variable, value).output().await.unwrap();
         assert!(output.status.success(), "{variable}={value}: {}", String::from_utf8_lossy(&output.stderr));
@@ -119,6 +150,59 @@ async fn the_command_line_says_what_it_takes() {
     }
     let said = app.call(&["--help"]).await;
     assert!(said.success && said.stdout.contains("migrate") && said.stdout.contains("run"));
+}
+
+#[tokio::test]
+async fn time_is_shortened_for_a_database_of_this_machine_alone() {
+    let mut app = App::new().await;
+    app.env.insert("TEST_TIME_DIVISOR", "10".to_owned());
+    let refused =
+        "TEST_TIME_DIVISOR is for tests alone: it is refused unless every host of DATABASE_URL is this machine";
+    for (url, local) in [
+        ("postgres://u@127.0.0.1:1/x", true),
+        ("postgres://u@localhost:1/x", true),
+        ("host=/nowhere user=u dbname=x", true),
+        ("host='127.0.0.1,::1' port=1,1 user=u dbname=x", true),
+        ("host=db.example hostaddr=192.0.2.1 user=u dbname=x", false),
+        ("host=localhost hostaddr=192.0.2.1 user=u dbname=x", false),
+        ("host=db.example hostaddr=127.0.0.1 user=u dbname=x", false),
+        ("postgres://u@127.0.0.1:1,db.example:1/x", false),
+    ] {
+        app.env.insert("DATABASE_URL", url.to_owned());
+        let said = app.call(&["run"]).await;
+        assert!(!said.success && said.stdout.is_empty());
+        // Those of this machine get as far as the database, which is not there.
+        let told = if local { "the database cannot be reached" } else { refused };
+        assert!(said.stderr.contains(told), "{url}: {}", said.stderr);
+        assert_eq!(said.stderr.contains("TEST_TIME_DIVISOR"), !local, "{url}: {}", said.stderr);
+    }
+}
+
+#[tokio::test]
+async fn shortened_time_shortens_leases_and_back_off() {
+    let mut app = App::new().await;
+    app.env.insert("TEST_TIME_DIVISOR", "10".to_owned());
+    app.confirmed(noon() + hours(24)).await;
+    app.ses.answer(|_| Answer::Error(429, "TooManyRequestsException", "slow down"));
+    app.run(noon()).await;
+    let wait = "SELECT extract(epoch FROM next_attempt_at - (event_data #>> '{attempts,0,at}')::timestamptz)::int
+                  FROM booking_automation_events WHERE event_type = 'reminder_sent'";
+    assert_eq!(app.one(wait, &[]).await.get::<_, i32>(0), 6);
+    // The lease, while the request is under way.
+    app.make_claimable().await;
+    app.ses.clear();
+    app.ses.answer(|_| Answer::Silence);
+    let lease = async {
+        app.ses.arrived(1).await;
+        let sql = "SELECT lease_until BETWEEN now() AND now() + interval '4.5 s' FROM booking_automation_events
+                    WHERE event_type = 'reminder_sent' AND status = 'sending'";
+        app.one(sql, &[]).await.get::<_, bool>(0)
+    };
+    let (summary, lease) = tokio::join!(app.run(noon()), lease);
+    assert!(lease);
+    assert_eq!(summary["reminders"]["unknown"], 1, "{summary}");
+    // Without it, the request alone would be given ten seconds.
+    assert!(summary["duration_ms"].as_i64().unwrap() < 10_000, "{summary}");
 }
 
 /// Connects as `localhost`, which is not loopback's exception when `sslmode=require` says so.

@@ -305,6 +305,7 @@ async fn a_dry_run_tells_what_a_run_does_and_writes_nothing() {
     let app = App::new().await;
     app.booking("in_progress", noon() - hours(100)).await;
     app.confirmed(noon() - hours(100)).await;
+    app.confirmed(noon() - hours(101)).await;
     app.confirmed(noon() - hours(2)).await;
     app.confirmed(noon() - minutes(10)).await;
     app.booking("in_progress", noon() - hours(2)).await;
@@ -320,7 +321,7 @@ async fn a_dry_run_tells_what_a_run_does_and_writes_nothing() {
 
     let done = app.run(noon()).await;
     assert_eq!(changes(&preview), changes(&done));
-    assert_eq!(changes(&done), json!({"started": 2, "completed": 2, "expired": 2, "remaining": 0}));
+    assert_eq!(changes(&done), json!({"started": 2, "completed": 2, "expired": 3, "remaining": 0}));
     assert_eq!(preview["reminders"]["due"], done["reminders"]["due"]);
     assert_eq!(
         done["reminders"],

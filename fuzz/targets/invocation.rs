@@ -1,0 +1,147 @@
+//! Invocations of the Lambda function, whoever sends them: a documented payload does what is documented, a request with
+//! credentials comes as far as the database, which is not there, and everything else touches nothing.
+
+#![no_main]
+
+use std::cell::RefCell;
+
+use booking_automation::config::{CronSecrets, DatabaseSettings, DeliverySettings, PassSettings};
+use booking_automation::database::Database;
+use booking_automation::delivery::Mailer;
+use booking_automation::lambda::{self, Event};
+use booking_automation::run::Automation;
+use booking_automation::ses::Ses;
+use booking_automation_fuzz::json;
+use lambda_http::lambda_runtime::Diagnostic;
+use lambda_http::{BoxFuture, Context, LambdaEvent, Service};
+use libfuzzer_sys::{fuzz_mutator, fuzz_target};
+use serde_json::Value;
+use tokio::runtime::{Builder, Runtime};
+
+const SECRET: &str = "local-secret-0123456789";
+
+fuzz_mutator!(|data: &mut [u8], size: usize, max_size: usize, seed: u32| { json::mutate(data, size, max_size, seed) });
+
+type Answer = BoxFuture<'static, Result<Value, Diagnostic>>;
+type Function = Box<dyn FnMut(LambdaEvent<Event>) -> Answer>;
+
+thread_local! {
+    static FUNCTION: RefCell<(Runtime, Function)> = RefCell::new(function());
+}
+
+/// The function, and what it runs on.
+fn function() -> (Runtime, Function) {
+    let runtime = Builder::new_current_thread().enable_all().build().expect("a runtime");
+    // SAFETY: no thread was started yet.
+    unsafe { std::env::set_var("AWS_REGION", "eu-central-1") };
+    let lookup = |name: &str| match name {
+        "DATABASE_URL" => Some("host=/nonexistent user=nobody".to_owned()),
+        "CRON_SECRET" => Some(SECRET.to_owned()),
+        "CRON_SIGNING_SECRET" => Some("whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw".to_owned()),
+        "EMAIL_FROM" => Some("booking@studio.example".to_owned()),
+        _ => None,
+    };
+    let database_settings = DatabaseSettings::from_environment(&lookup).expect("the settings are well-formed");
+    let pass_settings = PassSettings::from_environment(&lookup).expect("the settings are well-formed");
+    let secrets = CronSecrets::from_environment(&lookup).expect("the settings are well-formed");
+    let delivery = DeliverySettings::from_environment(&lookup).expect("the settings are well-formed");
+    let mut service = runtime.block_on(async {
+        let ses = Ses::new(&delivery).await.expect("a region");
+        let database = Database::new(&database_settings, 1).expect("a pool");
+        let automation = Automation::new(database, pass_settings, Mailer::new(delivery, ses));
+        lambda::service(automation, database_settings, pass_settings, secrets)
+    });
+    let call = move |event| -> Answer {
+        let answer = service.call(event);
+        Box::pin(async { answer.await.map(|answer| serde_json::to_value(answer).expect("an answer is JSON")) })
+    };
+    (runtime, Box::new(call))
+}
+
+fuzz_target!(|data: &[u8]| {
+    // As the runtime reads it.
+    let Ok(event) = serde_json::from_slice::<Event>(data) else { return };
+    let payload: Value = serde_json::from_slice(data).expect("what was read is JSON");
+    let answer = FUNCTION.with_borrow_mut(|(runtime, function)| {
+        runtime.block_on(async { function(LambdaEvent { payload: event, context: Context::default() }).await })
+    });
+    let documented = documented(&payload);
+    match answer {
+        Ok(answer) if answer["statusCode"].is_u64() => responded(&payload, &answer),
+        // Without a database, this alone can succeed.
+        Ok(answer) => {
+            assert_eq!(answer["reason"], "event_type", "{answer}");
+            assert_eq!(documented, Documented::SesEvent);
+        }
+        Err(Diagnostic { error_type, error_message }) => {
+            assert!(!error_message.contains(SECRET));
+            let expected = match &error_type[..] {
+                "PassFailed" => Documented::Schedule,
+                "MigrationFailed" => Documented::Migrate,
+                "MalformedEvent" | "EventNotRecorded" => Documented::SesEvent,
+                "UnknownPayload" => Documented::No,
+                other => panic!("{other}: {error_message}"),
+            };
+            assert_eq!(documented, expected, "{error_message}");
+        }
+    }
+});
+
+#[derive(Debug, PartialEq)]
+enum Documented {
+    Schedule,
+    Migrate,
+    SesEvent,
+    No,
+}
+
+/// Which of the direct payloads it is (README: what is in `events/`).
+fn documented(payload: &Value) -> Documented {
+    let Some(fields) = payload.as_object() else { return Documented::No };
+    let only = |names: &[&str]| fields.keys().all(|name| names.contains(&name.as_str()));
+    if payload["source"] == "aws.ses" {
+        Documented::SesEvent
+    } else if payload["trigger"] == "schedule" && only(&["trigger", "scheduled_time", "execution_id", "attempt"]) {
+        Documented::Schedule
+    } else if payload["trigger"] == "migrate" && only(&["trigger"]) {
+        Documented::Migrate
+    } else {
+        Documented::No
+    }
+}
+
+/// The order of judgement: path, method, size, credentials, and only then the database.
+fn responded(payload: &Value, answer: &Value) {
+    assert!(payload.get("requestContext").is_some(), "a direct invocation was taken for a request");
+    let status = answer["statusCode"].as_u64().unwrap_or_default();
+    let path = payload["rawPath"].as_str().unwrap_or_default();
+    let body = answer["body"].as_str().unwrap_or_default();
+    assert!(!body.contains(SECRET) && !body.contains("nonexistent"), "{body}");
+    match status {
+        200 => assert!(path == "/health" && body == r#"{"status":"ok"}"# || body.is_empty(), "{path} {body}"),
+        404 => assert!(path != "/run" && path != "/health", "{path}"),
+        401 | 413 => assert_eq!(path, "/run"),
+        405 => assert!(path == "/run" || path == "/health"),
+        503 => {
+            assert_eq!(path, "/run");
+            let bearer = |value: &Value| {
+                value.as_str().is_some_and(|value| {
+                    value.len() == 7 + SECRET.len()
+                        && value.get(..7).is_some_and(|scheme| scheme.eq_ignore_ascii_case("bearer "))
+                        && value.ends_with(SECRET)
+                })
+            };
+            let authorization = |(name, value): (&String, &Value)| {
+                // One of several values may be a list of one.
+                let values = value.as_array().map_or(std::slice::from_ref(value), Vec::as_slice);
+                name.eq_ignore_ascii_case("authorization") && values.iter().any(bearer)
+            };
+            let headers = payload["headers"].as_object();
+            assert!(
+                headers.is_some_and(|headers| headers.iter().any(authorization)),
+                "the database was asked for a stranger"
+            );
+        }
+        other => panic!("{other} {body}"),
+    }
+}

@@ -1,0 +1,149 @@
+//! Reminders with hostile names, links, zones and times: a subject is one line, and no name adds a tag, a link or a line.
+
+#![no_main]
+
+use std::sync::LazyLock;
+use std::time::Duration;
+
+use arbitrary::Arbitrary;
+use booking_automation::message::{Message, Reminder, render};
+use chrono::DateTime;
+use jiff::tz::TimeZoneDatabase;
+use libfuzzer_sys::fuzz_target;
+use uuid::Uuid;
+
+const BASE: &str = "https://studio.example/app";
+
+/// What the user's tables may hold.
+#[derive(Arbitrary, Debug)]
+struct Row<'a> {
+    starts_at: Start,
+    starts_in: u32,
+    duration_minutes: Option<i32>,
+    timezone: Zone<'a>,
+    place_timezone: Zone<'a>,
+    is_online: bool,
+    linked: bool,
+    link: Scheme,
+    meeting_link: Option<&'a str>,
+    name: Option<&'a str>,
+    service: Option<&'a str>,
+    with_name: Option<&'a str>,
+    place: Option<&'a str>,
+}
+
+#[derive(Arbitrary, Debug)]
+enum Start {
+    Soon(u32),
+    Anywhere(i64),
+}
+
+#[derive(Arbitrary, Debug)]
+enum Zone<'a> {
+    None,
+    Known(u16),
+    Raw(&'a str),
+}
+
+static NAMES: LazyLock<Vec<String>> =
+    LazyLock::new(|| TimeZoneDatabase::bundled().available().map(|name| name.to_string()).collect());
+
+impl Zone<'_> {
+    fn name(&self) -> Option<String> {
+        match self {
+            Self::None => None,
+            Self::Known(index) => NAMES.get(usize::from(*index) % NAMES.len()).cloned(),
+            Self::Raw(name) => Some((*name).to_owned()),
+        }
+    }
+}
+
+#[derive(Arbitrary, Clone, Copy, Debug)]
+enum Scheme {
+    Https,
+    Http,
+    Raw,
+}
+
+fuzz_target!(|row: Row| {
+    let starts_at = match row.starts_at {
+        Start::Soon(seconds) => DateTime::from_timestamp(1_772_366_400 + i64::from(seconds), 0),
+        Start::Anywhere(seconds) => DateTime::from_timestamp(seconds % (1 << 43), 0),
+    };
+    let Some(starts_at) = starts_at else { return };
+    let scheme = match row.link {
+        Scheme::Https => "https://",
+        Scheme::Http => "http://",
+        Scheme::Raw => "",
+    };
+    let reminder = Reminder {
+        booking_id: Uuid::from_u128(7),
+        audience: "customer".to_owned(),
+        starts_at,
+        starts_in: Duration::from_secs(row.starts_in.into()),
+        duration_minutes: row.duration_minutes,
+        email: "carla@customers.example".to_owned(),
+        name: row.name.map(str::to_owned),
+        timezone: row.timezone.name(),
+        service: row.service.map(str::to_owned),
+        with_name: row.with_name.map(str::to_owned),
+        place: row.place.map(str::to_owned),
+        meeting_link: row.meeting_link.map(|link| [scheme, link].concat()),
+        is_online: row.is_online,
+        place_timezone: row.place_timezone.name(),
+    };
+    let base = row.linked.then_some(BASE);
+    let message = render(&reminder, base).expect("a message");
+    let tame = render(&tamed(&reminder), base).expect("a message");
+
+    let Message { subject, text, html } = &message;
+    assert!(
+        !subject.is_empty()
+            && subject.chars().all(|one| !one.is_control())
+            && !subject.contains(['\u{2028}', '\u{2029}'])
+    );
+    assert!(subject.chars().count() < 400, "{subject:?}");
+    assert!(text.chars().all(|one| one == '\n' || !one.is_control()));
+    assert_eq!(text.lines().count(), tame.text.lines().count(), "{text}");
+    assert_eq!(tags(html), tags(&tame.html), "{html}");
+    for link in links(html) {
+        let booking = format!("{BASE}/bookings/{}", reminder.booking_id);
+        assert!(link == booking || link.starts_with("https://") || link.starts_with("http://"), "{link:?}");
+    }
+});
+
+/// The same with nothing but `x` in other people's words.
+fn tamed(reminder: &Reminder) -> Reminder {
+    let tame = |text: &Option<String>| {
+        let said = text.as_ref().is_some_and(|text| text.chars().any(|one| !one.is_whitespace() && !one.is_control()));
+        said.then(|| "x".to_owned())
+    };
+    let safe = |link: &Option<String>| {
+        let words = link.as_deref().unwrap_or_default().split(|one: char| one.is_whitespace() || one.is_control());
+        let first = words.into_iter().find(|word| !word.is_empty()).unwrap_or_default();
+        first.starts_with("https://") || first.starts_with("http://")
+    };
+    let link = tame(&reminder.meeting_link);
+    Reminder {
+        name: tame(&reminder.name),
+        service: tame(&reminder.service),
+        with_name: tame(&reminder.with_name),
+        place: tame(&reminder.place),
+        meeting_link: if safe(&reminder.meeting_link) { link.map(|_| "https://x".to_owned()) } else { link },
+        ..reminder.clone()
+    }
+}
+
+/// The tags, without where they lead.
+fn tags(html: &str) -> Vec<String> {
+    html.split('<')
+        .skip(1)
+        .map(|tag| tag.split_once('>').unwrap_or_else(|| panic!("a tag that is left open: {tag:?}")).0)
+        .map(|tag| tag.split_once("href=\"").map_or(tag, |(before, _)| before).to_owned())
+        .collect()
+}
+
+/// Where they lead.
+fn links(html: &str) -> Vec<&str> {
+    html.split('<').filter_map(|tag| tag.strip_prefix("a href=\"")).filter_map(|rest| rest.split('"').next()).collect()
+}

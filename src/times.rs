@@ -1,0 +1,81 @@
+//! How long delivery waits for what.
+//!
+//! In one place, since a test that kills the program ten thousand times cannot wait out the leases: it makes every one of
+//! these shorter in the same proportion, so that what outlasts what stays as it is.
+
+use std::time::Duration;
+
+use crate::config::{DatabaseSettings, Lookup, SettingError, read};
+
+/// The waits of delivery, all of them.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Times {
+    /// How much sending one page holds: what is read is at most this old, and a request's time, when it leaves.
+    pub(crate) page: Duration,
+    /// How long a claim keeps others away. Longer than a page with its slowest request, and than recording it.
+    pub(crate) lease: Duration,
+    /// A request leaves at most this long after its booking was read.
+    pub(crate) fresh_for: Duration,
+    /// Longest time for a request, from its first byte to the last of its answer.
+    pub(crate) request: Duration,
+    /// Longest time for a connection to SES.
+    pub(crate) connect: Duration,
+    /// Nothing is sent when less than this is left of the call: the outcome must still be recorded.
+    pub(crate) recording: Duration,
+    /// Pauses before recording outcomes is tried again, the first and the longest; it goes on until the call's
+    /// deadline. What cannot be recorded ends as a lease that ran out, and is sent again.
+    pub(crate) record_pauses: (Duration, Duration),
+    /// Before the second attempt; twice as long before each further one, up to eight times.
+    pub(crate) back_off: Duration,
+    /// How long an unknown outcome waits for SES's own Send event, where a configuration set brings it.
+    pub(crate) unknown_wait: Duration,
+    /// How long a message that could not be sent for the account's sake waits: longer than a minute, so that the next call
+    /// tries another. It might be the message, after all.
+    pub(crate) probe_wait: Duration,
+}
+
+impl Times {
+    const NORMAL: Self = Self {
+        page: Duration::from_secs(2),
+        lease: Duration::from_secs(45),
+        fresh_for: Duration::from_secs(3),
+        request: Duration::from_secs(10),
+        connect: Duration::from_secs(3),
+        recording: Duration::from_secs(3),
+        record_pauses: (Duration::from_millis(200), Duration::from_secs(2)),
+        back_off: Duration::from_secs(60),
+        unknown_wait: Duration::from_secs(120),
+        probe_wait: Duration::from_secs(90),
+    };
+
+    /// The normal ones; or, for a test on a database of this machine alone, those of `TEST_TIME_DIVISOR`.
+    pub(crate) fn from_environment(lookup: Lookup) -> Result<Self, SettingError> {
+        const NAME: &str = "TEST_TIME_DIVISOR";
+        let Some(text) = read(lookup, NAME) else { return Ok(Self::NORMAL) };
+        let divisor = text.parse().ok().filter(|divisor| (1..=1000).contains(divisor)).ok_or_else(|| {
+            SettingError::new(NAME, "is not valid: it takes a whole number from 1 to 1000, and is for tests alone")
+        })?;
+        if !DatabaseSettings::from_environment(lookup)?.is_of_this_machine() {
+            return Err(SettingError::new(
+                NAME,
+                "is for tests alone: it is refused unless every host of DATABASE_URL is this machine",
+            ));
+        }
+        Ok(Self::NORMAL.divided_by(divisor))
+    }
+
+    fn divided_by(self, divisor: u32) -> Self {
+        Self {
+            page: self.page / divisor,
+            lease: self.lease / divisor,
+            fresh_for: self.fresh_for / divisor,
+            request: self.request / divisor,
+            connect: self.connect / divisor,
+            recording: self.recording / divisor,
+            record_pauses: (self.record_pauses.0 / divisor, self.record_pauses.1 / divisor),
+            back_off: self.back_off / divisor,
+            unknown_wait: self.unknown_wait / divisor,
+            probe_wait: self.probe_wait / divisor,
+        }
+    }
+}

@@ -1,0 +1,562 @@
+//! Several instances at once, killed at every named point and at random moments, on a database and with a mail endpoint that
+//! fail in every way, while another client works on the same bookings. Then everything is let be, and judged by what
+//! happened to the bookings, what passed the wire and what the endpoint took.
+//!
+//! `make test` runs it short. `make chaos` runs it long: `SEED=` repeats the choices of an earlier run (of points, faults and
+//! load; not what the operating system makes of them), `KILLS=` sets the length.
+
+use std::collections::BTreeMap;
+use std::io::Write;
+use std::path::Path;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+use serde_json::{Value, json};
+use tokio::sync::{mpsc, oneshot};
+use tokio_postgres::{Client, NoTls};
+use uuid::Uuid;
+
+use crate::app::{App, connect, skipped};
+use crate::chaos_load::{self, Shared};
+use crate::chaos_mail::{self, Mail, PUBLIC_URL};
+use crate::chaos_report::{self, Restarts, Run};
+use crate::chaos_wire::{self, Action, Held, Kill, Plan, Point, Slot};
+use crate::client::request;
+use crate::cluster::OwnCluster;
+use crate::http::Server;
+use crate::others::find;
+use crate::proxy::{Cut, Proxy};
+use crate::runtime_api::{Instance, Outcome};
+
+const THEIRS: &str = include_str!("theirs.sql");
+const SETUP: &str = include_str!("chaos.sql");
+const VERDICT: &str = include_str!("chaos_verdict.sql");
+
+/// Instances at once.
+const INSTANCES: usize = 6;
+/// Sessions of the other client.
+const SESSIONS: u64 = 6;
+/// Time of an invocation. The call has two seconds less.
+const INVOCATION: Duration = Duration::from_secs(30);
+/// By how much, in seconds, the clock of each instance is ahead, where that can be had.
+const AHEAD: [i64; INSTANCES] = [0, 600, -600, 0, 600, -600];
+/// Nothing more is booked while so many messages wait.
+const ENOUGH_WAITING: i64 = 250;
+/// Longest time for everything to become quiet in the end.
+const QUIET_WITHIN: Duration = Duration::from_secs(300);
+/// Kills of a run that the documents tell of.
+const DOCUMENTED: u64 = 10_000;
+const EXPIRE_AFTER: &str = "600s";
+const COMPLETE_AFTER: &str = "5s";
+
+/// The points that the mail endpoint sees.
+const MAIL: [Point; 2] = [Point::RequestArrived, Point::AnswerWritten];
+
+/// How long it goes on, and what is told of it.
+pub struct Length {
+    /// What chooses.
+    pub seed: u64,
+    /// Instances that must have been killed.
+    pub kills: u64,
+    /// Messages that must have been taken.
+    messages: usize,
+    /// By how much delivery's waits are shortened: 30 makes a lease of 45 s one of 1.5 s. What is sent must leave within 3 s,
+    /// shortened so, of its claim: where the machine is slow, a greater divisor lets little through.
+    divisor: u32,
+    /// Whether it is `make chaos`.
+    long: bool,
+}
+
+impl Length {
+    fn from_environment() -> Self {
+        let number = |name: &str| std::env::var(name).ok().map(|text| text.parse::<u64>().expect("a whole number"));
+        let long = std::env::var_os("CHAOS").is_some();
+        let seed = number("SEED").unwrap_or_else(|| if long { fastrand::u64(1..1_000_000_000) } else { 7 });
+        let kills = number("KILLS").unwrap_or(if long { DOCUMENTED } else { 120 });
+        let divisor = if long { 12 } else { 30 };
+        let messages = usize::try_from(kills).unwrap() * if long { 10 } else { 2 };
+        Self { seed, kills, messages, divisor, long }
+    }
+
+    /// How long a stopped instance stays so: longer than its claims keep others away.
+    fn stop_for(&self, rng: &mut fastrand::Rng) -> Duration {
+        let claims_last = Duration::from_secs(45 + 120) / self.divisor;
+        claims_last + Duration::from_millis(rng.u64(500..2000))
+    }
+
+    /// Past the test runner, which hides what tests print.
+    fn tell(&self, what: &str) {
+        if self.long {
+            std::io::stderr().write_all(format!("{what}\n").as_bytes()).unwrap();
+        }
+    }
+}
+
+/// What is known to all that take part.
+pub struct World {
+    /// The mail endpoint.
+    pub mail: Arc<Mail>,
+    /// The other client.
+    pub load: Arc<Shared>,
+    /// Who was killed, and where.
+    pub kills: Mutex<BTreeMap<Point, u64>>,
+    /// Of calls: what became of them.
+    pub calls: Mutex<BTreeMap<&'static str, u64>>,
+    /// What an instance must not do.
+    pub misdeeds: Mutex<Vec<String>>,
+    /// Outcomes that came too late.
+    pub stale: AtomicU64,
+    /// Events of SES that were handed over.
+    pub told: AtomicU64,
+    over: AtomicBool,
+}
+
+impl World {
+    /// How many instances were killed.
+    pub fn killed(&self) -> u64 {
+        self.kills.lock().unwrap().values().sum()
+    }
+
+    fn called(&self, outcome: &Outcome) {
+        let what = match outcome {
+            Ok(summary) if summary["reason"] == "overlap" => "skipped: overlap",
+            Ok(summary) if summary["outcome"] == "completed" => "completed",
+            Ok(_) => "event heard",
+            Err(_) => "failed",
+        };
+        *self.calls.lock().unwrap().entry(what).or_default() += 1;
+    }
+}
+
+/// Where an instance lives, and is born again whenever it was killed.
+struct Place {
+    slot: Arc<Slot>,
+    kills: mpsc::UnboundedReceiver<Kill>,
+    environment: BTreeMap<&'static str, String>,
+    ahead: i64,
+    length: Arc<Length>,
+    rng: fastrand::Rng,
+}
+
+impl Place {
+    /// What is to happen in the next life, and how long it is at most.
+    fn fate(&mut self) -> Duration {
+        let rng = &mut self.rng;
+        let mut plans = self.slot.plans.lock().unwrap();
+        plans.clear();
+        // It is stopped, as a function is frozen, for longer than its claims last; and killed some time later.
+        if rng.u8(0..if self.length.long { 50 } else { 20 }) == 0 {
+            let point = [MAIL[0], MAIL[1], Point::Claimed][rng.usize(0..3)];
+            let time = self.length.stop_for(rng);
+            plans.push_back(Plan { point, after: rng.u32(0..4), action: Action::Stop(time) });
+            return time + Duration::from_millis(rng.u64(2000..10_000));
+        }
+        // An injury, now and then, that it survives.
+        if rng.u8(0..10) == 0 {
+            let wire: Vec<_> = Point::NAMED.into_iter().filter(|point| !MAIL.contains(point)).collect();
+            let point = wire[rng.usize(0..wire.len())];
+            let action = match rng.u8(0..5) {
+                0 | 1 => Action::Cut,
+                2 => Action::HalfOpen(half_open_for(rng)),
+                _ => Action::Terminate,
+            };
+            plans.push_back(Plan { point, after: rng.u32(0..2), action });
+        }
+        match rng.u8(0..50) {
+            0..10 => {
+                let action = Action::KillLater(Duration::from_millis(rng.u64(0..60)));
+                plans.push_back(Plan { point: Point::AnyMoment, after: rng.u32(0..600), action });
+            }
+            // Before it has said anything.
+            10 => return Duration::from_millis(rng.u64(0..100)),
+            _ => {
+                let point = Point::NAMED[rng.usize(0..Point::NAMED.len())];
+                let most = if MAIL.contains(&point) { 40 } else { 4 };
+                plans.push_back(Plan { point, after: rng.u32(0..most), action: Action::Kill });
+            }
+        }
+        // Where the point is not reached, since there is nothing to do, it is killed at whatever moment that is.
+        Duration::from_millis(rng.u64(8000..16_000))
+    }
+
+    /// Lives until the end of the run.
+    async fn live(mut self, world: Arc<World>) {
+        while !world.over.load(Ordering::SeqCst) {
+            while self.kills.try_recv().is_ok() {}
+            let longest = self.fate();
+            let life = self.slot.life.fetch_add(1, Ordering::SeqCst) + 1;
+            let mut environment = self.environment.clone();
+            let url = format!("{}?application_name={}", environment["DATABASE_URL"], self.slot.session(life));
+            environment.insert("DATABASE_URL", url);
+            if self.rng.u8(0..50) == 0 {
+                // Nobody listens there.
+                environment.insert("AWS_ENDPOINT_URL_SESV2", "http://127.0.0.1:1".to_owned());
+            }
+            let program = Path::new(env!("CARGO_BIN_EXE_booking-automation"));
+            let mut instance = Instance::in_environment(&environment, program, self.ahead).await;
+            self.slot.process.store(instance.process_id(), Ordering::SeqCst);
+            let mut news = None;
+            let (point, dead) = tokio::select! {
+                kill = self.kills.recv() => kill.map(|(point, dead)| (point, Some(dead))).unwrap(),
+                () = tokio::time::sleep(longest) => (Point::AnyMoment, None),
+                () = calls(&instance, &world, &mut self.rng, &mut news) => (Point::AnyMoment, None),
+            };
+            if let Some(news) = news {
+                world.mail.tell_again(news);
+            }
+            let ended = instance.has_ended();
+            let process = self.slot.process.load(Ordering::SeqCst);
+            let log = if ended.is_some() { instance.ended().await.1 } else { instance.end().await };
+            drop::<Option<oneshot::Sender<()>>>(dead);
+            *world.kills.lock().unwrap().entry(point).or_default() += 1;
+            self.look_at(&log, ended.is_some(), &world);
+            if self.ahead != 0 {
+                for leftover in [format!("faketime_shm_{process}"), format!("sem.faketime_sem_{process}")] {
+                    let _ = std::fs::remove_file(Path::new("/dev/shm").join(leftover));
+                }
+            }
+        }
+    }
+
+    fn look_at(&self, log: &str, ended: bool, world: &World) {
+        let stale = log.matches("stale outcomes were not recorded").count() as u64;
+        world.stale.fetch_add(stale, Ordering::SeqCst);
+        if ended || log.contains("panicked") {
+            world.misdeeds.lock().unwrap().push(format!("an instance ended by itself, or panicked: {log}"));
+        }
+    }
+}
+
+fn half_open_for(rng: &mut fastrand::Rng) -> Duration {
+    Duration::from_millis(if rng.u8(0..10) == 0 { rng.u64(3000..12_000) } else { rng.u64(300..3000) })
+}
+
+/// Calls an instance again and again, and hands it what the mail endpoint has to tell, until the run is over.
+async fn calls(instance: &Instance, world: &World, rng: &mut fastrand::Rng, news: &mut Option<Value>) {
+    while !world.over.load(Ordering::SeqCst) {
+        for _ in 0..3 {
+            *news = world.mail.news();
+            let Some(told) = &*news else { break };
+            let outcome = instance.invoke_within(INVOCATION, told.to_string().into_bytes()).await;
+            world.called(&outcome);
+            if outcome.is_err() {
+                break;
+            }
+            world.told.fetch_add(1, Ordering::SeqCst);
+            *news = None;
+        }
+        if let Some(told) = news.take() {
+            world.mail.tell_again(told);
+        }
+        let tick = json!({"trigger": "schedule"}).to_string().into_bytes();
+        world.called(&instance.invoke_within(INVOCATION, tick).await);
+        tokio::time::sleep(Duration::from_millis(rng.u64(0..150))).await;
+    }
+}
+
+/// An administrator's session, made anew when the server was restarted.
+struct Administrator {
+    url: String,
+    client: Option<Client>,
+}
+
+impl Administrator {
+    fn new(url: &str) -> Self {
+        Self { url: url.to_owned(), client: None }
+    }
+
+    /// The first column of the first row; `None` when there is none, or no server.
+    async fn ask<T: for<'a> tokio_postgres::types::FromSql<'a>>(&mut self, sql: &str) -> Option<T> {
+        if self.client.as_ref().is_none_or(Client::is_closed) {
+            let (client, connection) = tokio_postgres::connect(&self.url, NoTls).await.ok()?;
+            tokio::spawn(connection);
+            self.client = Some(client);
+        }
+        self.client.as_ref()?.query(sql, &[]).await.ok()?.first().map(|row| row.get(0))
+    }
+}
+
+/// Ends sessions of the program: those that it is told, and counts them.
+async fn terminate(url: String, mut sessions: mpsc::UnboundedReceiver<i32>, ended: Arc<AtomicU64>) {
+    let mut administrator = Administrator::new(&url);
+    while let Some(session) = sessions.recv().await {
+        let sql = format!(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name LIKE 'booking-automation-%' AND ({session} = 0 OR pid = {session}) LIMIT 1"
+        );
+        if administrator.ask::<bool>(&sql).await == Some(true) {
+            ended.fetch_add(1, Ordering::SeqCst);
+        }
+    }
+}
+
+/// Leads the run until it was long enough: restarts the server, ends sessions, breaks connections, lets the account get into
+/// trouble, as the number of kills grows.
+async fn direct(
+    world: &World,
+    length: &Length,
+    cluster: &Arc<OwnCluster>,
+    slots: &[Arc<Slot>],
+    terminate: &mpsc::UnboundedSender<i32>,
+) -> Restarts {
+    let rng = &mut fastrand::Rng::with_seed(length.seed ^ 0xd1);
+    let mut administrator = Administrator::new(&cluster.url);
+    let mut restarts = Restarts::default();
+    let (mut restart_at, mut injure_at, mut trouble_at, mut tell_at) = (40, 5, 30, Instant::now());
+    let began = Instant::now();
+    loop {
+        tokio::time::sleep(Duration::from_millis(50)).await;
+        let (kills, taken) = (world.killed(), world.mail.taken());
+        if kills >= length.kills && taken >= length.messages {
+            return restarts;
+        }
+        // A call that hangs for ever would be one, too.
+        let limit = Duration::from_secs(120) + Duration::from_secs(3) * u32::try_from(length.kills).unwrap();
+        assert!(began.elapsed() < limit, "{kills} kills and {taken} messages in {limit:?}");
+        let waiting: Option<i64> = administrator
+            .ask("SELECT count(*) FROM booking_automation_events WHERE status IN ('pending', 'sending') AND next_attempt_at <= now()")
+            .await;
+        if let Some(waiting) = waiting {
+            world.load.enough.store(waiting > ENOUGH_WAITING, Ordering::SeqCst);
+        }
+        if tell_at <= Instant::now() {
+            length.tell(&format!(
+                "{:>5} s  {kills} kills, {taken} messages, {} waiting, {} statements of the other client",
+                began.elapsed().as_secs(),
+                waiting.unwrap_or_default(),
+                world.load.statements.load(Ordering::SeqCst),
+            ));
+            tell_at = Instant::now() + Duration::from_secs(20);
+        }
+        if kills >= injure_at {
+            injure_at = kills + rng.u64(3..10);
+            let slot = &slots[rng.usize(0..slots.len())];
+            match rng.u8(0..5) {
+                0 | 1 => slot.break_connections(Action::Cut),
+                2 => slot.break_connections(Action::HalfOpen(half_open_for(rng))),
+                _ => _ = terminate.send(0),
+            }
+        }
+        if kills >= trouble_at {
+            trouble_at = kills + rng.u64(40..90);
+            world.mail.account_trouble(Duration::from_millis(rng.u64(100..1500)));
+        }
+        if kills >= restart_at {
+            restart_at = kills + rng.u64(50..90);
+            let immediate = rng.bool();
+            world.load.restarts.fetch_add(1, Ordering::SeqCst);
+            let server = cluster.clone();
+            let restart = move || {
+                if immediate {
+                    server.crash();
+                    server.start_again();
+                } else {
+                    server.restart();
+                }
+            };
+            tokio::task::spawn_blocking(restart).await.unwrap();
+            world.load.restarts.fetch_add(1, Ordering::SeqCst);
+            *(if immediate { &mut restarts.immediate } else { &mut restarts.fast }) += 1;
+        }
+    }
+}
+
+/// A server that would find the database, and the way there.
+async fn door(app: &mut App, port: u16) -> (Server, Proxy) {
+    let (address, proxy) = Proxy::of(&format!("127.0.0.1:{port}"), Cut::Never).await;
+    app.env.insert("DATABASE_URL", format!("postgres://postgres@{address}/postgres"));
+    (Server::start(app, &[]).await, proxy)
+}
+
+/// Calls without credentials, to nowhere, in a wrong way or too large; how many there were.
+async fn refused_calls(server: &Server, world: &World) -> u64 {
+    let (large, mut calls) = (vec![b'x'; 70_000], 0);
+    while !world.over.load(Ordering::SeqCst) {
+        for (method, path, authorization, body, status) in [
+            ("GET", "/nowhere", "", &b""[..], 404),
+            ("POST", "/events", "", b"{\"trigger\":\"schedule\"}", 404),
+            ("DELETE", "/run", "", b"", 405),
+            ("POST", "/run", "", &large, 413),
+            ("POST", "/run", "", b"", 401),
+            ("GET", "/run", "Bearer a-wrong-secret-0123456789", b"", 401),
+        ] {
+            let headers = [("Authorization", authorization.as_bytes())];
+            let headers = if authorization.is_empty() { &[] } else { &headers[..] };
+            let answer = request(server.port, method, path, headers, body).await;
+            assert_eq!(answer.status, status, "{method} {path}: {answer:?}");
+            calls += 1;
+        }
+        tokio::time::sleep(Duration::from_millis(500)).await;
+    }
+    calls
+}
+
+/// Calls a last instance, that nobody harms, until nothing is left to do.
+async fn settle(app: &App, world: &World, environment: &BTreeMap<&'static str, String>) {
+    let program = Path::new(env!("CARGO_BIN_EXE_booking-automation"));
+    let instance = Instance::in_environment(environment, program, 0).await;
+    let quiet = "SELECT NOT EXISTS (SELECT FROM booking_automation_events WHERE status IN ('pending', 'sending') AND next_attempt_at IS NOT NULL)
+                    AND NOT EXISTS (SELECT FROM booking_automation_events WHERE flag_due)
+                    AND NOT EXISTS (SELECT FROM booking_automation_looks)";
+    let tick = json!({"trigger": "schedule"});
+    let give_up = Instant::now() + QUIET_WITHIN;
+    loop {
+        while let Some(news) = world.mail.news() {
+            instance.invoke(&news).await.unwrap();
+            world.told.fetch_add(1, Ordering::SeqCst);
+        }
+        let summary = instance.invoke(&tick).await.unwrap();
+        if world.mail.has_told_all() && app.one(quiet, &[]).await.get::<_, bool>(0) {
+            break;
+        }
+        assert!(Instant::now() < give_up, "not quiet after {QUIET_WITHIN:?}: {summary}");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    // What is owed is owed after some passes and a second.
+    for _ in 0..4 {
+        tokio::time::sleep(Duration::from_millis(500)).await;
+        instance.invoke(&tick).await.unwrap();
+    }
+    instance.end().await;
+}
+
+/// Tells the database what the mail endpoint got, and has it judge.
+async fn judge(app: &App, mail: &Mail, divisor: u32) {
+    for (index, requests) in mail.requests().chunks(5000).enumerate() {
+        let column = |index: usize| i32::try_from(index).unwrap();
+        let numbers: Vec<i32> = (0..requests.len()).map(|at| column(index * 5000 + at)).collect();
+        let events: Vec<Uuid> = requests.iter().map(|request| request.event).collect();
+        let bookings: Vec<Uuid> = requests.iter().map(|request| request.booking).collect();
+        let times: Vec<_> = requests.iter().map(|request| request.at).collect();
+        let taken: Vec<bool> = requests.iter().map(|request| request.taken).collect();
+        let answers: Vec<&str> = requests.iter().map(|request| request.answer).collect();
+        let lives: Vec<&str> = requests.iter().map(|request| request.life.as_str()).collect();
+        let stopped: Vec<bool> = requests.iter().map(|request| request.stopped).collect();
+        let sql = "INSERT INTO chaos_requests
+                   SELECT * FROM unnest($1::int[], $2::uuid[], $3::uuid[], $4::timestamptz[], $5::boolean[], $6::text[], $7::text[], $8::boolean[])";
+        app.sql(sql, &[&numbers, &events, &bookings, &times, &taken, &answers, &lives, &stopped]).await;
+    }
+    let seconds = |text: &str| format!("interval '{} seconds'", text.trim_end_matches('s'));
+    let verdict = VERDICT
+        .replace("$expire", &seconds(EXPIRE_AFTER))
+        .replace("$complete", &seconds(COMPLETE_AFTER))
+        .replace("$lease", &format!("interval '{} seconds'", 45.0 / f64::from(divisor)))
+        .replace("$back_off", &format!("interval '{} seconds'", 60.0 / f64::from(divisor)));
+    app.db.batch_execute(&verdict).await.unwrap();
+}
+
+/// The instances' environment, but for what differs between places.
+fn environment(app: &App, length: &Length) -> BTreeMap<&'static str, String> {
+    let mut environment = app.env.clone();
+    environment.extend([
+        ("TEST_TIME_DIVISOR", length.divisor.to_string()),
+        ("SES_CONFIGURATION_SET", "bookings".to_owned()),
+        ("SEND_CONCURRENCY", "6".to_owned()),
+        ("PUBLIC_URL", PUBLIC_URL.to_owned()),
+        ("EXPIRE_AFTER", EXPIRE_AFTER.to_owned()),
+        ("COMPLETE_AFTER", COMPLETE_AFTER.to_owned()),
+    ]);
+    environment
+}
+
+/// What makes a process believe in another time; `None`, and says so, where that is not installed.
+fn false_clock() -> Option<String> {
+    let places = ["x86_64", "aarch64"].map(|machine| format!("/usr/lib/{machine}-linux-gnu/faketime"));
+    let library = find("libfaketime.so.1", &places.each_ref().map(String::as_str));
+    if library.is_none() {
+        skipped("clocks that are off, which need libfaketime (Debian: apt-get install libfaketime)");
+    }
+    library.map(|path| path.to_str().unwrap().to_owned())
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn killed_at_every_point_it_loses_nothing_and_doubles_nothing_without_a_record() {
+    let length = Arc::new(Length::from_environment());
+    let settings = "track_commit_timestamp = on\nmax_connections = 200\nautovacuum_naptime = 10s\nmax_wal_size = 256MB";
+    let Some(cluster) = OwnCluster::start_with(settings).await else { return };
+    let cluster = Arc::new(cluster);
+    length.tell(&format!("SEED={} KILLS={}", length.seed, length.kills));
+    connect(&cluster.url).await.batch_execute(THEIRS).await.unwrap();
+    let mut app = App::on_own(&cluster.url).await;
+    app.db.batch_execute(SETUP).await.unwrap();
+    let backend = app.backend_url().await;
+    // Years of rows are caught up with first: that is not what a life of a second is for.
+    app.call(&["run"]).await.summary();
+
+    let (server, way) = door(&mut app, cluster.port).await;
+    let mail = Arc::new(Mail::new(length.seed ^ 0xe1, Duration::from_secs(10) / length.divisor));
+    let world = Arc::new(World {
+        mail: mail.clone(),
+        load: Arc::default(),
+        kills: Mutex::default(),
+        calls: Mutex::default(),
+        misdeeds: Mutex::default(),
+        stale: AtomicU64::new(0),
+        told: AtomicU64::new(0),
+        over: AtomicBool::new(false),
+    });
+    let (terminations, sessions) = mpsc::unbounded_channel();
+    let terminated = Arc::new(AtomicU64::new(0));
+    let terminator = tokio::spawn(terminate(cluster.url.clone(), sessions, terminated.clone()));
+    let (held, broken) = (Arc::default(), Arc::default());
+    let false_clock = false_clock();
+    let (mut slots, mut lives, mut last_environment) = (Vec::new(), Vec::new(), BTreeMap::new());
+    for (number, ahead) in AHEAD.into_iter().enumerate() {
+        let (killer, kills) = mpsc::unbounded_channel();
+        let slot = Arc::new(Slot::new(number, killer, terminations.clone(), Arc::clone(&held), Arc::clone(&broken)));
+        let port = chaos_wire::start(slot.clone(), cluster.port).await;
+        let mut environment = environment(&app, &length);
+        environment.insert("DATABASE_URL", format!("postgres://postgres@127.0.0.1:{port}/postgres"));
+        environment.insert("AWS_ENDPOINT_URL_SESV2", chaos_mail::start(mail.clone(), slot.clone()).await);
+        last_environment.clone_from(&environment);
+        let ahead = if false_clock.is_some() { ahead } else { 0 };
+        if let Some(library) = false_clock.as_ref().filter(|_| ahead != 0) {
+            environment.insert("LD_PRELOAD", library.clone());
+            environment.insert("FAKETIME", format!("{ahead:+}s"));
+            environment.insert("DONT_FAKE_MONOTONIC", "1".to_owned());
+        }
+        let rng = fastrand::Rng::with_seed(length.seed ^ (0xa1 + number as u64));
+        let place = Place { slot: slot.clone(), kills, environment, ahead, length: length.clone(), rng };
+        slots.push(slot);
+        lives.push(tokio::spawn(place.live(world.clone())));
+    }
+    let work = (0..SESSIONS).map(|number| {
+        tokio::spawn(chaos_load::work(backend.clone(), app.provider, length.seed ^ (0xb1 + number), world.load.clone()))
+    });
+    let work: Vec<_> = work.collect();
+
+    let began = Instant::now();
+    let led = async {
+        let restarts = direct(&world, &length, &cluster, &slots, &terminations).await;
+        world.over.store(true, Ordering::SeqCst);
+        restarts
+    };
+    let (restarts, refused) = tokio::join!(led, refused_calls(&server, &world));
+    world.load.stop.store(true, Ordering::SeqCst);
+    for task in lives.into_iter().chain(work) {
+        task.await.unwrap();
+    }
+    let took = began.elapsed();
+    terminator.abort();
+    mail.behave();
+    app.db = connect(&app.url).await;
+    // Past the proxy, where something may still be broken.
+    let last = slots.last().unwrap();
+    let session = last.session(last.life.load(Ordering::SeqCst));
+    last_environment.insert("DATABASE_URL", format!("{}?application_name={session}", app.url));
+    settle(&app, &world, &last_environment).await;
+    judge(&app, &mail, length.divisor).await;
+
+    let held: Vec<Held> = held.lock().unwrap().clone();
+    let broken: Vec<Action> = broken.lock().unwrap().clone();
+    let refused = (refused, way.connections());
+    let (terminated, clocks_off) = (terminated.load(Ordering::SeqCst), false_clock.is_some());
+    let (app, world, held, broken) = (&app, &*world, &held, &broken);
+    let run = Run { app, world, held, broken, restarts, terminated, clocks_off, refused, took };
+    let report = run.report().await;
+    length.tell(&chaos_report::text(&report));
+    run.must_be_innocent(&length, &report).await;
+    if length.long && length.kills >= DOCUMENTED {
+        chaos_report::write(&report, &length);
+    }
+}

@@ -1,0 +1,57 @@
+-- What happened to each booking, told by a trigger of the test's own: by it the outcome is judged, not by what the
+-- program says of itself.
+CREATE TABLE chaos_history (
+    seq        bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    booking_id uuid NOT NULL,
+    operation  text NOT NULL,
+    ours       boolean NOT NULL DEFAULT (current_setting('application_name') LIKE 'booking-automation%'),
+    old_status text, new_status text,
+    old_start  timestamptz, new_start timestamptz,
+    old_blocked boolean, new_blocked boolean,
+    ends_at    timestamptz,
+    email      text,
+    at         timestamptz NOT NULL DEFAULT clock_timestamp(),
+    as_of      timestamptz NOT NULL DEFAULT transaction_timestamp()
+);
+CREATE INDEX ON chaos_history (booking_id, seq);
+CREATE FUNCTION chaos_history() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER AS $$
+BEGIN
+    IF TG_OP <> 'UPDATE' OR NEW.status IS DISTINCT FROM OLD.status OR NEW.scheduled_at IS DISTINCT FROM OLD.scheduled_at
+        OR NEW.auto_complete_blocked IS DISTINCT FROM OLD.auto_complete_blocked THEN
+        INSERT INTO public.chaos_history
+               (booking_id, operation, old_status, new_status, old_start, new_start, old_blocked, new_blocked, ends_at, email)
+        VALUES (coalesce(NEW.id, OLD.id), TG_OP, OLD.status, NEW.status, OLD.scheduled_at, NEW.scheduled_at,
+                OLD.auto_complete_blocked, NEW.auto_complete_blocked,
+                NEW.scheduled_at + NEW.duration_minutes * interval '1 minute',
+                (SELECT u.email FROM public.users u WHERE u.id = NEW.customer_id));
+    END IF;
+    RETURN NULL;
+END
+$$;
+CREATE TRIGGER chaos_history AFTER INSERT OR UPDATE OR DELETE ON bookings FOR EACH ROW EXECUTE FUNCTION chaos_history();
+
+-- What arrived at the mail endpoint.
+CREATE TABLE chaos_requests (number int, event_id uuid, booking_id uuid, at timestamptz, taken boolean, answer text, life text, stopped boolean);
+
+-- Who claimed which message when, and who said what became of it.
+CREATE TABLE chaos_claims (
+    seq        bigint GENERATED ALWAYS AS IDENTITY,
+    event_id   uuid NOT NULL,
+    old_status text, new_status text,
+    old_claim  bigint, new_claim bigint,
+    life       text NOT NULL DEFAULT current_setting('application_name'),
+    at         timestamptz NOT NULL DEFAULT clock_timestamp()
+);
+CREATE FUNCTION chaos_claims() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    INSERT INTO public.chaos_claims (event_id, old_status, new_status, old_claim, new_claim)
+    VALUES (NEW.id, OLD.status, NEW.status, OLD.claim, NEW.claim);
+    RETURN NULL;
+END
+$$;
+CREATE TRIGGER chaos_claims AFTER UPDATE ON booking_automation_events FOR EACH ROW
+    WHEN (OLD.status <> NEW.status OR OLD.claim <> NEW.claim) EXECUTE FUNCTION chaos_claims();
+
+-- Rules of the test: one that is due and over within the run, and one for the provider.
+INSERT INTO reminder_rules (name, audience, lead) VALUES ('soon', 'customer', '40 seconds'), ('15m', 'provider', '15 minutes');
+UPDATE reminder_rules SET effective_from = '2020-01-01';

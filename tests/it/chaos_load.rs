@@ -1,0 +1,306 @@
+//! The other client of the database: books, moves, cancels, confirms again, deletes, and holds row locks, as a role that
+//! has no right on our tables, and counts every statement of its own that fails.
+
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+use tokio_postgres::types::ToSql;
+use tokio_postgres::{Client, Error, NoTls, Row};
+use uuid::Uuid;
+
+/// What all sessions of the other client share.
+#[derive(Default)]
+pub struct Shared {
+    /// Statements that were made.
+    pub statements: AtomicU64,
+    /// Of those, how many the server's restart has failed: they tell so, and the session begins anew.
+    pub restarted: AtomicU64,
+    /// Those that nothing of the test's own excuses.
+    pub failed: Mutex<Vec<String>>,
+    /// The longest that one took.
+    pub longest: Mutex<Duration>,
+    /// Odd while the server is being restarted.
+    pub restarts: AtomicU64,
+    /// Enough is waiting to be sent: nothing new is booked.
+    pub enough: AtomicBool,
+    /// The end.
+    pub stop: AtomicBool,
+}
+
+/// The session is gone, since the server was restarted; or the statement failed, and that is on record.
+struct Gone;
+
+/// One session, with people and bookings of its own: sessions never wait for each other.
+struct Session {
+    url: String,
+    client: Client,
+    /// Before this connection was made.
+    restarts: u64,
+    rng: fastrand::Rng,
+    shared: Arc<Shared>,
+    people: Vec<Uuid>,
+    bookings: Vec<Uuid>,
+}
+
+/// People of one session, at a time.
+const PEOPLE: usize = 30;
+/// Bookings that a session remembers.
+const REMEMBERED: usize = 1500;
+
+/// Works until it is told to stop.
+pub async fn work(url: String, provider: Uuid, seed: u64, shared: Arc<Shared>) {
+    let (client, restarts) = connect(&url, &shared).await;
+    let rng = fastrand::Rng::with_seed(seed);
+    let mut session = Session { url, client, restarts, rng, shared, people: Vec::new(), bookings: Vec::new() };
+    while !session.shared.stop.load(Ordering::SeqCst) {
+        // What a restart has broken off is not gone on with.
+        let _ = session.step(provider).await;
+        let pause = Duration::from_millis(session.rng.u64(0..30));
+        tokio::time::sleep(pause).await;
+    }
+}
+
+/// A connection, and the restarts before it.
+async fn connect(url: &str, shared: &Shared) -> (Client, u64) {
+    loop {
+        let restarts = shared.restarts.load(Ordering::SeqCst);
+        if restarts.is_multiple_of(2)
+            && let Ok((client, connection)) = tokio_postgres::connect(url, NoTls).await
+        {
+            tokio::spawn(connection);
+            return (client, restarts);
+        }
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+}
+
+impl Session {
+    async fn step(&mut self, provider: Uuid) -> Result<(), Gone> {
+        if self.people.len() < PEOPLE {
+            return self.new_person().await;
+        }
+        let enough = self.shared.enough.load(Ordering::SeqCst);
+        match self.rng.u32(0..100) {
+            0..34 if !enough => self.book(provider).await,
+            34..44 => {
+                let ids = self.some(8);
+                self.statement(
+                    "UPDATE bookings SET status = 'confirmed' WHERE id = ANY ($1) AND status = 'pending'",
+                    &[&ids],
+                )
+                .await
+            }
+            44..60 if !enough => {
+                let (ids, start) = (self.some(2), self.start());
+                let sql = "UPDATE bookings SET scheduled_at = now() + make_interval(secs => $2) WHERE id = ANY ($1)";
+                self.statement(sql, &[&ids, &start]).await
+            }
+            60..63 if !enough => {
+                // Many in one statement, by a little.
+                let ids = self.some(25);
+                self.statement(
+                    "UPDATE bookings SET scheduled_at = scheduled_at + interval '1 second' WHERE id = ANY ($1)",
+                    &[&ids],
+                )
+                .await
+            }
+            63..71 => {
+                let ids = self.some(2);
+                self.statement(CANCEL, &[&ids]).await
+            }
+            71..76 if !enough => {
+                let ids = self.some(6);
+                let sql = "UPDATE bookings SET status = 'confirmed', cancelled_at = NULL WHERE id = ANY ($1) AND status = 'cancelled'";
+                self.statement(sql, &[&ids]).await
+            }
+            76..80 => {
+                let (ids, blocked) = (self.some(4), self.rng.bool());
+                self.statement("UPDATE bookings SET auto_complete_blocked = $2 WHERE id = ANY ($1)", &[&ids, &blocked])
+                    .await
+            }
+            80..82 => {
+                let ids = self.some(1);
+                self.statement("DELETE FROM bookings WHERE id = ANY ($1)", &[&ids]).await
+            }
+            82 => {
+                // With all their bookings.
+                let at = self.rng.usize(0..self.people.len());
+                let person = self.people.swap_remove(at);
+                self.statement("DELETE FROM users WHERE id = $1", &[&person]).await
+            }
+            83..88 => self.hold_locks().await,
+            88..92 => self.change_slowly().await,
+            92..94 => self.change_one_s_mind().await,
+            94..96 => {
+                let ids = self.some(10);
+                self.statement("UPDATE bookings SET total_price = 5, payment_intent = 'x' WHERE id = ANY ($1)", &[&ids])
+                    .await
+            }
+            96..98 => self.book_in_the_past(provider).await,
+            98.. if !enough => self.look_and_book(provider).await,
+            _ => Ok(()),
+        }
+    }
+
+    /// One of eight has no address, an odd one, or one that bounces.
+    async fn new_person(&mut self) -> Result<(), Gone> {
+        let name = format!("{}", Uuid::from_u128(self.rng.u128(..)).simple());
+        let email = match self.rng.u8(0..40) {
+            0 | 1 => None,
+            2 => Some("not an address".to_owned()),
+            3 | 4 => Some(format!("bounces-{name}@customers.example")),
+            _ => Some(format!("{name}@customers.example")),
+        };
+        let sql =
+            "INSERT INTO users (display_name, email, timezone) VALUES ('Customer', $1, 'Europe/Vienna') RETURNING id";
+        let rows = self.rows(sql, &[&email]).await?;
+        self.people.push(rows[0].get(0));
+        Ok(())
+    }
+
+    /// Seconds from now to a start. Most become due soon or are so, early enough not to be booked late; some start soon.
+    fn start(&mut self) -> f64 {
+        let (lead, before, after) = match self.rng.u32(0..100) {
+            0..38 => (86_400.0, 20_000.0, 10.0),
+            38..60 => (3_600.0, 1_000.0, 10.0),
+            60..85 => (900.0, 250.0, 10.0),
+            85..94 => (40.0, 10.0, 20.0),
+            94..98 => (4.0, 2.0, 20.0),
+            // Booked late.
+            _ => (40_000.0, 10_000.0, 10_000.0),
+        };
+        lead - before + self.rng.f64() * (before + after)
+    }
+
+    async fn book(&mut self, provider: Uuid) -> Result<(), Gone> {
+        let count = self.rng.usize(1..=8);
+        let starts: Vec<f64> = (0..count).map(|_| self.start()).collect();
+        let status = if self.rng.u8(0..4) == 0 { "pending" } else { "confirmed" };
+        let person = self.people[self.rng.usize(0..self.people.len())];
+        let duration = self.rng.i32(0..=2);
+        let rows = self.rows(BOOK, &[&person, &provider, &status, &starts, &duration]).await?;
+        self.remember(&rows);
+        Ok(())
+    }
+
+    /// Lost sight of for days, or just over.
+    async fn book_in_the_past(&mut self, provider: Uuid) -> Result<(), Gone> {
+        let start = if self.rng.bool() { -86_400.0 * 3.0 } else { -10.0 } - self.rng.f64() * 600.0;
+        let status = ["confirmed", "in_progress", "pending"][self.rng.usize(0..3)];
+        let person = self.people[self.rng.usize(0..self.people.len())];
+        let rows = self.rows(BOOK, &[&person, &provider, &status, &vec![start], &1_i32]).await?;
+        self.remember(&rows);
+        Ok(())
+    }
+
+    /// In one snapshot, beside whatever a pass does meanwhile.
+    async fn look_and_book(&mut self, provider: Uuid) -> Result<(), Gone> {
+        self.statement("BEGIN ISOLATION LEVEL REPEATABLE READ", &[]).await?;
+        let person = self.people[self.rng.usize(0..self.people.len())];
+        self.statement("SELECT count(*) FROM bookings WHERE customer_id = $1", &[&person]).await?;
+        self.pause(200).await;
+        let start = self.start();
+        let rows = self.rows(BOOK, &[&person, &provider, &"pending", &vec![start], &1_i32]).await?;
+        let id: Uuid = rows[0].get(0);
+        self.statement("UPDATE bookings SET status = 'confirmed' WHERE id = $1", &[&id]).await?;
+        self.statement("COMMIT", &[]).await?;
+        self.bookings.push(id);
+        Ok(())
+    }
+
+    async fn hold_locks(&mut self) -> Result<(), Gone> {
+        let ids = self.some(12);
+        self.statement("BEGIN", &[]).await?;
+        self.statement("SELECT FROM bookings WHERE id = ANY ($1) FOR UPDATE", &[&ids]).await?;
+        self.pause(700).await;
+        let end = if self.rng.bool() { "COMMIT" } else { "ROLLBACK" };
+        self.statement(end, &[]).await
+    }
+
+    /// What is seen of a change long after it was made.
+    async fn change_slowly(&mut self) -> Result<(), Gone> {
+        let (ids, start) = (self.some(2), self.start());
+        self.statement("BEGIN", &[]).await?;
+        if self.rng.bool() {
+            self.statement(CANCEL, &[&ids]).await?;
+        } else {
+            let sql = "UPDATE bookings SET scheduled_at = now() + make_interval(secs => $2) WHERE id = ANY ($1)";
+            self.statement(sql, &[&ids, &start]).await?;
+        }
+        self.pause(500).await;
+        let end = if self.rng.u8(0..4) == 0 { "ROLLBACK" } else { "COMMIT" };
+        self.statement(end, &[]).await
+    }
+
+    async fn change_one_s_mind(&mut self) -> Result<(), Gone> {
+        let ids = self.some(2);
+        self.statement("BEGIN", &[]).await?;
+        self.statement(CANCEL, &[&ids]).await?;
+        self.statement("SAVEPOINT mind", &[]).await?;
+        self.statement("UPDATE bookings SET status = 'confirmed', cancelled_at = NULL WHERE id = ANY ($1)", &[&ids])
+            .await?;
+        if self.rng.bool() {
+            self.statement("ROLLBACK TO mind", &[]).await?;
+        }
+        self.statement("COMMIT", &[]).await
+    }
+
+    fn remember(&mut self, rows: &[Row]) {
+        for row in rows {
+            if self.bookings.len() < REMEMBERED {
+                self.bookings.push(row.get(0));
+            } else {
+                let at = self.rng.usize(0..REMEMBERED);
+                self.bookings[at] = row.get(0);
+            }
+        }
+    }
+
+    /// Some of the bookings that it knows of.
+    fn some(&mut self, most: usize) -> Vec<Uuid> {
+        let count = if self.bookings.is_empty() { 0 } else { self.rng.usize(1..=most) };
+        (0..count).map(|_| self.bookings[self.rng.usize(0..self.bookings.len())]).collect()
+    }
+
+    async fn pause(&mut self, longest: u64) {
+        tokio::time::sleep(Duration::from_millis(self.rng.u64(20..longest))).await;
+    }
+
+    async fn statement(&mut self, sql: &str, parameters: &[&(dyn ToSql + Sync)]) -> Result<(), Gone> {
+        self.rows(sql, parameters).await.map(|_| ())
+    }
+
+    async fn rows(&mut self, sql: &str, parameters: &[&(dyn ToSql + Sync)]) -> Result<Vec<Row>, Gone> {
+        let began = Instant::now();
+        self.shared.statements.fetch_add(1, Ordering::SeqCst);
+        let result = self.client.query(sql, parameters).await;
+        let error = match result {
+            Ok(rows) => {
+                let mut longest = self.shared.longest.lock().unwrap();
+                *longest = began.elapsed().max(*longest);
+                return Ok(rows);
+            }
+            Err(error) => error,
+        };
+        if self.shared.restarts.load(Ordering::SeqCst) != self.restarts && is_of_a_restart(&error) {
+            self.shared.restarted.fetch_add(1, Ordering::SeqCst);
+        } else {
+            self.shared.failed.lock().unwrap().push(format!("{sql}: {error:?}"));
+        }
+        // Whatever was begun is over.
+        (self.client, self.restarts) = connect(&self.url, &self.shared).await;
+        Err(Gone)
+    }
+}
+
+/// The connection broke, or the server says that it ends.
+fn is_of_a_restart(error: &Error) -> bool {
+    error.code().is_none_or(|code| code.code().starts_with("57P") || code.code().starts_with("08"))
+}
+
+const CANCEL: &str = "UPDATE bookings SET status = 'cancelled', cancelled_at = now() WHERE id = ANY ($1) AND status IN ('pending', 'confirmed')";
+const BOOK: &str = "
+    INSERT INTO bookings (customer_id, provider_id, service_id, status, scheduled_at, duration_minutes, location)
+    SELECT $1, $2, '00000000-0000-0000-0000-00000000000e', $3, now() + make_interval(secs => start), $5, 'Ringstraße 1, Wien'
+      FROM unnest($4::float8[]) AS start RETURNING id";

@@ -1,0 +1,221 @@
+-- The judgement, when everything is quiet. $expire, $complete, $lease and $back_off are durations; the tables it makes are the
+-- test's own. What is wrong ends up in chaos_offences.
+
+-- A booking's changes of status or start, each with when it was committed and with the next one.
+CREATE TABLE chaos_changes AS
+SELECT *, lead(at) OVER booking AS next_at, lead(committed_at) OVER booking AS next_committed_at,
+       lag(ours) OVER booking AS before_ours, lag(old_status) OVER booking AS before_old, lag(new_status) OVER booking AS before_new
+  FROM (SELECT *, pg_xact_commit_timestamp(xmin) AS committed_at FROM chaos_history) AS h
+ WHERE operation <> 'UPDATE' OR old_status IS DISTINCT FROM new_status OR old_start IS DISTINCT FROM new_start
+WINDOW booking AS (PARTITION BY booking_id ORDER BY seq);
+
+-- The times in which a booking was confirmed for one start: reminders are owed for each anew.
+CREATE TABLE chaos_episodes AS
+SELECT row_number() OVER (PARTITION BY booking_id ORDER BY seq)::integer AS revision, booking_id, new_start AS starts_at, email,
+       at AS since, committed_at AS since_committed,
+       next_at, next_committed_at, least(coalesce(next_at, 'infinity'), new_start) AS until
+  FROM chaos_changes
+ WHERE new_status = 'confirmed' AND (operation = 'UPDATE' OR new_start > at);
+CREATE UNIQUE INDEX ON chaos_episodes (booking_id, revision);
+
+CREATE TABLE chaos_passes AS SELECT as_of FROM automation_runs WHERE outcome = 'completed';
+CREATE INDEX ON chaos_passes (as_of);
+CREATE INDEX ON chaos_requests (event_id);
+ANALYZE chaos_changes, chaos_episodes, chaos_passes, chaos_requests, booking_automation_events, bookings, automation_runs;
+
+-- A reminder is owed when the booking was so, and the reminder due, for three passes and a second.
+CREATE TABLE chaos_owed AS
+SELECT e.*, r.name AS rule, r.audience, r.lead, e.starts_at - r.lead AS due_at
+  FROM chaos_episodes e
+ CROSS JOIN reminder_rules r
+ CROSS JOIN LATERAL (
+        SELECT p.as_of FROM chaos_passes p
+         WHERE p.as_of >= greatest(e.starts_at - r.lead, e.since_committed) ORDER BY p.as_of OFFSET 2 LIMIT 1) AS third
+ WHERE third.as_of + interval '1 second' < e.until;
+
+-- What there is on record of each, and what arrived.
+CREATE TABLE chaos_reminders AS
+SELECT e.*, coalesce(taken, 0) AS taken, coalesce(requests, 0) AS requests, rejected,
+       (SELECT count(*) FROM jsonb_array_elements(event_data -> 'attempts') AS a WHERE a ->> 'outcome' = 'sent') AS told_sent,
+       -- Attempts that were sent, or may have been: one that is doubtful first and settled later is one.
+       (SELECT count(DISTINCT a ->> 'attempt') FROM jsonb_array_elements(event_data -> 'attempts') AS a
+         WHERE a ->> 'outcome' IN ('sent', 'unknown'))
+           + (status IN ('failed', 'skipped') AND coalesce(error_message, '') LIKE 'the lease ran out%')::integer AS accounted
+  FROM booking_automation_events e
+  LEFT JOIN LATERAL (
+        SELECT count(*) FILTER (WHERE q.taken) AS taken, count(*) AS requests, bool_or(q.answer = 'rejected') AS rejected
+          FROM chaos_requests q WHERE q.event_id = e.id) AS q ON true
+ WHERE event_type = 'reminder_sent';
+CREATE INDEX ON chaos_reminders (booking_id, revision, rule, audience);
+CREATE INDEX ON chaos_reminders (id);
+ANALYZE chaos_reminders, chaos_owed;
+
+-- Whether each that is owed came to an end that can be justified by what happened.
+CREATE TABLE chaos_judged AS
+SELECT o.*, r.id AS event_id, r.status, r.reason, r.taken, r.executed_at,
+       CASE
+           WHEN r.id IS NULL THEN 'no row'
+           WHEN r.starts_at <> o.starts_at THEN 'for another start'
+           WHEN r.status = 'completed' AND r.taken = 0 THEN 'said to be sent, and never taken'
+           WHEN r.status = 'completed' THEN NULL
+           WHEN r.status = 'failed' AND r.reason = 'rejected' AND r.rejected THEN NULL
+           WHEN r.status = 'failed' AND r.reason = 'bad_address' AND o.audience = 'customer' AND o.email = 'not an address' THEN NULL
+           WHEN r.status = 'failed' AND r.reason IN ('throttled', 'unreachable', 'limit', 'unknown')
+                AND (r.attempts = 5 OR r.executed_at > o.starts_at - $back_off * 8) THEN NULL
+           WHEN r.status = 'skipped' THEN
+               CASE r.reason
+                   WHEN 'booked_late' THEN CASE
+                       WHEN o.since + interval '1 second' > o.due_at AND o.starts_at - r.executed_at < o.lead * 2 / 3 THEN NULL ELSE 'not booked late' END
+                   WHEN 'superseded' THEN CASE
+                       WHEN EXISTS (SELECT FROM chaos_reminders n JOIN reminder_rules x ON x.name = n.rule AND x.audience = n.audience
+                                     WHERE n.booking_id = o.booking_id AND n.revision = o.revision AND n.audience = o.audience
+                                       AND x.lead < o.lead AND o.starts_at - x.lead <= r.executed_at
+                                       AND n.reason IS DISTINCT FROM 'booked_late') THEN NULL ELSE 'not superseded' END
+                   WHEN 'no_address' THEN CASE WHEN o.audience = 'customer' AND o.email IS NULL THEN NULL ELSE 'has an address' END
+                   WHEN 'suppressed' THEN CASE
+                       WHEN o.audience = 'customer' AND o.email LIKE 'bounces-%' THEN NULL ELSE 'not suppressed' END
+                   WHEN 'started' THEN CASE
+                       WHEN r.executed_at >= o.starts_at OR o.next_at <= r.executed_at THEN NULL ELSE 'not started' END
+                   WHEN 'cancelled' THEN CASE WHEN o.next_at <= r.executed_at THEN NULL ELSE 'not cancelled' END
+                   WHEN 'rescheduled' THEN CASE WHEN o.next_at <= r.executed_at THEN NULL ELSE 'not rescheduled' END
+                   WHEN 'deleted' THEN CASE WHEN o.next_at <= r.executed_at THEN NULL ELSE 'not deleted' END
+                   ELSE 'skipped: ' || coalesce(r.reason, 'for no reason')
+               END
+           ELSE r.status || ' ' || coalesce(r.reason, '')
+       END AS lost
+  FROM chaos_owed o
+  LEFT JOIN chaos_reminders r
+    ON r.booking_id = o.booking_id AND r.revision = o.revision AND r.rule = o.rule AND r.audience = o.audience;
+
+-- Our changes of status, each with whether the table of the rules has it.
+CREATE TABLE chaos_transitions AS
+SELECT c.*, u.unblocked_at,
+       CASE
+           WHEN operation <> 'UPDATE' OR old_start IS DISTINCT FROM new_start OR old_blocked IS DISTINCT FROM new_blocked THEN false
+           WHEN old_status IN ('confirmed', 'in_progress') AND new_status = 'expired' THEN overdue AND new_blocked IS NOT TRUE
+           WHEN old_status = 'confirmed' AND new_status = 'in_progress' THEN new_start <= as_of AND NOT (overdue AND new_blocked IS NOT TRUE)
+           WHEN old_status = 'in_progress' AND new_status = 'completed' THEN
+               ends_at + $complete <= as_of AND new_blocked IS NOT TRUE AND NOT overdue
+           ELSE false
+       END AS allowed
+  FROM chaos_changes c
+ CROSS JOIN LATERAL (
+        SELECT max(at) AS unblocked_at FROM chaos_history h
+         WHERE h.booking_id = c.booking_id AND h.seq < c.seq AND old_blocked AND new_blocked IS NOT TRUE) AS u
+ CROSS JOIN LATERAL (SELECT greatest(ends_at, unblocked_at) + $expire <= as_of AS overdue) AS o
+ WHERE ours;
+CREATE INDEX ON chaos_transitions (booking_id);
+ANALYZE chaos_transitions;
+
+CREATE TABLE chaos_offences (invariant text, what text, detail text);
+
+INSERT INTO chaos_offences
+SELECT 'I1', 'lost: ' || lost, format('%s %s %s of %s', booking_id, revision, rule, starts_at) FROM chaos_judged WHERE lost IS NOT NULL;
+INSERT INTO chaos_offences
+SELECT 'I1', 'not ended', format('%s %s', id, status) FROM chaos_reminders WHERE status IN ('pending', 'sending');
+
+-- By the key, not by the row: a second row of one key is a second message, too.
+INSERT INTO chaos_offences
+SELECT 'I2', 'sent more often than the record has doubts', format('%s %s %s %s: %s taken', booking_id, revision, rule, audience, sum(taken))
+  FROM chaos_reminders GROUP BY booking_id, revision, rule, audience, channel HAVING sum(taken) > sum(accounted);
+INSERT INTO chaos_offences
+SELECT 'I2', 'told to be sent more than once', format('%s: %s', id, event_data -> 'attempts') FROM chaos_reminders WHERE told_sent > 1;
+INSERT INTO chaos_offences
+SELECT 'I2', 'a key enqueued twice', format('%s %s %s %s', booking_id, revision, rule, audience)
+  FROM chaos_reminders GROUP BY booking_id, revision, rule, audience, channel HAVING count(*) > 1;
+INSERT INTO chaos_offences
+SELECT 'I2', 'an attempt that is not on record', format('%s: %s of %s', id, jsonb_array_length(event_data -> 'attempts'), attempts)
+  FROM chaos_reminders
+ WHERE coalesce(jsonb_array_length(event_data -> 'attempts'), 0)
+       + (status IN ('failed', 'skipped') AND coalesce(error_message, '') LIKE 'the lease ran out%')::integer < attempts;
+INSERT INTO chaos_offences
+SELECT 'I2', 'sent without a row, or with another booking in it', format('%s %s', q.event_id, q.booking_id)
+  FROM chaos_requests q LEFT JOIN chaos_reminders r ON r.id = q.event_id WHERE r.id IS NULL OR r.booking_id <> q.booking_id;
+
+-- The lease keeps others away, and nobody but the claimer speaks for a claim while it lasts.
+CREATE INDEX ON chaos_claims (event_id, new_claim) WHERE new_status = 'sending';
+ANALYZE chaos_claims;
+INSERT INTO chaos_offences
+SELECT 'I2', 'claimed under the lease of another', format('%s: %s after %s, by %s', c.event_id, c.at - h.at, h.life, c.life)
+  FROM chaos_claims c
+  JOIN chaos_claims h ON h.event_id = c.event_id AND h.new_claim = c.old_claim AND h.new_status = 'sending'
+ WHERE c.old_status = 'sending' AND c.new_status = 'sending' AND c.at < h.at + $lease;
+INSERT INTO chaos_offences
+SELECT 'I3', 'a stale outcome written over a newer claim', format('%s: %s -> %s by %s, claimed by %s', c.event_id, c.old_status, c.new_status, c.life, h.life)
+  FROM chaos_claims c
+  JOIN chaos_claims h ON h.event_id = c.event_id AND h.new_claim = c.old_claim AND h.new_status = 'sending'
+ WHERE c.old_status = 'sending' AND c.new_status <> 'sending' AND c.life <> h.life AND c.at < h.at + $lease;
+INSERT INTO chaos_offences
+SELECT 'I3', 'a final state left', format('%s: %s -> %s', event_id, old_status, new_status)
+  FROM chaos_claims
+ -- What had failed may turn out to have been sent.
+ WHERE old_status IN ('completed', 'skipped') OR old_status = 'failed' AND new_status <> 'completed';
+INSERT INTO chaos_offences
+SELECT 'I2', 'a request without a claim of its sender''s, or past its lease', format('%s at %s by %s', q.event_id, q.at, q.life)
+  FROM chaos_requests q
+ WHERE NOT q.stopped AND NOT EXISTS (
+        SELECT FROM chaos_claims c
+         WHERE c.event_id = q.event_id AND c.new_status = 'sending' AND c.life = q.life
+           AND q.at BETWEEN c.at AND c.at + $lease + interval '1 second');
+
+-- Nothing is sent for what is not so any more: three seconds after the change that nobody could see, at most.
+INSERT INTO chaos_offences
+SELECT 'sent', 'sent when it was not due', format('%s at %s: %s of %s, which ended %s', r.id, q.at, r.rule, e.starts_at, e.next_committed_at)
+  FROM chaos_requests q
+  JOIN chaos_reminders r ON r.id = q.event_id
+  LEFT JOIN reminder_rules x ON x.name = r.rule AND x.audience = r.audience
+  LEFT JOIN chaos_episodes e ON e.booking_id = r.booking_id AND e.revision = r.revision
+ WHERE e.booking_id IS NULL OR e.starts_at <> r.starts_at OR q.at < e.starts_at - x.lead
+    -- Not held against one that the system stopped after its last look at the clock.
+    OR NOT q.stopped AND q.at > least(e.starts_at, coalesce(e.next_committed_at, 'infinity')) + interval '3 seconds'
+    OR r.audience = 'customer' AND (e.email IS NULL OR e.email = 'not an address');
+
+INSERT INTO chaos_offences
+SELECT 'I3', 'a forbidden status change', format('%s %s -> %s at %s, start %s, blocked %s', booking_id, old_status, new_status, as_of, new_start, new_blocked)
+  FROM chaos_transitions WHERE NOT allowed;
+INSERT INTO chaos_offences
+SELECT 'I3', 'a status change made twice', format('%s %s -> %s', booking_id, old_status, new_status)
+  FROM chaos_changes WHERE ours AND before_ours AND old_status = before_old AND new_status = before_new;
+INSERT INTO chaos_offences
+SELECT 'I3', 'a status change without its audit row, or the other way round', format('%s %s -> %s', booking_id, old_status, new_status)
+  FROM (SELECT booking_id, old_status, new_status, ours, count(*) AS changes FROM chaos_changes
+         WHERE operation = 'UPDATE' AND old_status IS DISTINCT FROM new_status GROUP BY 1, 2, 3, 4) AS c
+  FULL JOIN (SELECT booking_id, event_data ->> 'from' AS old_status, event_data ->> 'to' AS new_status,
+                    event_data ->> 'by' = 'booking-automation' AS ours, count(*) AS changes
+               FROM booking_automation_events WHERE event_type = 'status_update' GROUP BY 1, 2, 3, 4) AS e
+ USING (booking_id, old_status, new_status, ours)
+ WHERE c.changes IS DISTINCT FROM e.changes;
+INSERT INTO chaos_offences
+SELECT 'I3', 'a log of a booking that is not what was done to it', format('%s: %s', b.id, b.automation_logs)
+  FROM bookings b
+ WHERE jsonb_array_length(b.automation_logs) <> (SELECT count(*) FROM chaos_transitions t WHERE t.booking_id = b.id);
+INSERT INTO chaos_offences
+SELECT 'I3', 'a status change that was due and not made', format('%s %s of %s', b.id, b.status, b.scheduled_at)
+  FROM bookings b, (SELECT max(as_of) - interval '1 second' AS as_of FROM chaos_passes) AS p
+ WHERE b.status = 'confirmed' AND b.scheduled_at <= p.as_of
+    OR b.status = 'in_progress' AND b.auto_complete_blocked IS NOT TRUE
+       AND greatest(b.scheduled_at + b.duration_minutes * interval '1 minute' + $complete,
+                    (SELECT unblocked_at FROM booking_automation_state s WHERE s.booking_id = b.id)) <= p.as_of
+       -- Overdue, and not just unblocked: it expires.
+       AND NOT EXISTS (SELECT FROM chaos_history h WHERE h.booking_id = b.id AND h.at > p.as_of);
+
+INSERT INTO chaos_offences
+SELECT 'I5', 'something of a pass that is not on record', format('%s %s: run %s', e.booking_id, e.event_type, e.event_data ->> 'run_id')
+  FROM booking_automation_events e
+ WHERE event_data ? 'run_id'
+   AND NOT EXISTS (SELECT FROM automation_runs r WHERE r.id::text = e.event_data ->> 'run_id' AND r.outcome = 'completed');
+INSERT INTO chaos_offences
+SELECT 'I5', 'a pass that did not do what its row says', format('as of %s: %s changes, told %s', as_of, changes, told)
+  FROM (SELECT as_of, count(*) AS changes FROM chaos_transitions GROUP BY as_of) AS t
+  FULL JOIN (SELECT as_of, (summary #>> '{transitions,started}')::int + (summary #>> '{transitions,completed}')::int
+                        + (summary #>> '{transitions,expired}')::int AS told FROM automation_runs WHERE outcome = 'completed') AS r
+ USING (as_of)
+ WHERE coalesce(changes, 0) <> coalesce(told, 0);
+
+INSERT INTO chaos_offences
+SELECT 'flags', 'a flag that does not say what was sent', format('%s %s', b.id, rule)
+  FROM bookings b
+ CROSS JOIN LATERAL (VALUES ('24h', b.reminder_24h_sent), ('1h', b.reminder_1h_sent), ('15m', b.reminder_15m_sent)) AS f (rule, flag)
+ WHERE coalesce(flag, false) <> EXISTS (
+        SELECT FROM chaos_reminders r WHERE r.booking_id = b.id AND r.rule = f.rule AND r.audience = 'customer'
+           AND r.starts_at = b.scheduled_at AND r.status = 'completed');

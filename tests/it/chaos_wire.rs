@@ -1,0 +1,505 @@
+//! A proxy in front of PostgreSQL that understands what passes through it: it knows when an instance has taken the lock,
+//! enqueued, claimed or recorded, holds the bytes there, and has the instance killed, its connection broken, or its
+//! server's session ended. Nothing of that is known to the program.
+
+use std::collections::VecDeque;
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{mpsc, oneshot, watch};
+
+/// Where an instance can be met.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Point {
+    /// The pass has its lock, and does not know it yet.
+    LockTaken,
+    /// The reminders are enqueued, not committed.
+    Enqueued,
+    /// The pass has sent everything but its COMMIT.
+    BeforeCommit,
+    /// The server has committed the pass, and the pass does not know it yet.
+    AfterCommit,
+    /// A page is claimed and committed, and no request of it has left.
+    Claimed,
+    /// A request has arrived at the mail endpoint, whole.
+    RequestArrived,
+    /// The answer to a request has been written.
+    AnswerWritten,
+    /// The answers of a page have been received: the instance asks to record them, and the server has not heard of it.
+    AnswersReceived,
+    /// The outcomes are recorded and committed, and the instance does not know it yet.
+    Recorded,
+    /// Whatever it does: a message of any kind passes the wire.
+    AnyMoment,
+}
+
+impl Point {
+    /// All that have a name.
+    pub const NAMED: [Self; 9] = [
+        Self::LockTaken,
+        Self::Enqueued,
+        Self::BeforeCommit,
+        Self::AfterCommit,
+        Self::Claimed,
+        Self::RequestArrived,
+        Self::AnswerWritten,
+        Self::AnswersReceived,
+        Self::Recorded,
+    ];
+
+    /// As the table says it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::LockTaken => "lock taken",
+            Self::Enqueued => "enqueued",
+            Self::BeforeCommit => "before COMMIT",
+            Self::AfterCommit => "after COMMIT",
+            Self::Claimed => "claimed",
+            Self::RequestArrived => "a request sent",
+            Self::AnswerWritten => "its answer written",
+            Self::AnswersReceived => "answers received, before recording",
+            Self::Recorded => "recorded",
+            Self::AnyMoment => "at a random moment",
+        }
+    }
+}
+
+/// What happens at a point.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Action {
+    /// SIGKILL to the instance.
+    Kill,
+    /// SIGKILL to the instance, so much later, when it has gone on.
+    KillLater(Duration),
+    /// Its connection breaks.
+    Cut,
+    /// Its connection stays open, and nothing passes any more; the server finds out this much later.
+    HalfOpen(Duration),
+    /// The server's session is ended by an administrator.
+    Terminate,
+    /// SIGSTOP to the instance, and SIGCONT so much later, or when another one sends the same message.
+    Stop(Duration),
+}
+
+/// What is to happen to an instance: at a point, after it was passed so many times.
+#[derive(Clone, Copy, Debug)]
+pub struct Plan {
+    /// Where.
+    pub point: Point,
+    /// How often it is passed before.
+    pub after: u32,
+    /// What.
+    pub action: Action,
+}
+
+/// A request to kill the instance, answered when it is dead.
+pub type Kill = (Point, oneshot::Sender<()>);
+
+/// A pass that held the lock, at least from here to there.
+pub type Held = (Instant, Instant);
+
+/// The place of one instance: what is planned for the one that lives there now.
+pub struct Slot {
+    number: usize,
+    /// Which life this is. A connection of an earlier one has no say any more.
+    pub life: AtomicU64,
+    /// Which life was stopped, ever, and which one still is.
+    stopped: Mutex<(u64, u64)>,
+    /// The process that lives there.
+    pub process: AtomicU32,
+    /// What is planned, in order.
+    pub plans: Mutex<VecDeque<Plan>>,
+    kills: mpsc::UnboundedSender<Kill>,
+    terminate: mpsc::UnboundedSender<i32>,
+    connections: Mutex<Vec<watch::Sender<Option<Action>>>>,
+    held: Arc<Mutex<Vec<Held>>>,
+    done: Arc<Mutex<Vec<Action>>>,
+}
+
+impl Slot {
+    /// A place whose killer listens to `kills`, and whose administrator to `terminate`; passes are told in `held`, what was
+    /// done to connections in `done`.
+    pub fn new(
+        number: usize,
+        kills: mpsc::UnboundedSender<Kill>,
+        terminate: mpsc::UnboundedSender<i32>,
+        held: Arc<Mutex<Vec<Held>>>,
+        done: Arc<Mutex<Vec<Action>>>,
+    ) -> Self {
+        Self {
+            number,
+            life: AtomicU64::new(0),
+            stopped: Mutex::default(),
+            process: AtomicU32::new(0),
+            plans: Mutex::default(),
+            kills,
+            terminate,
+            connections: Mutex::default(),
+            held,
+            done,
+        }
+    }
+
+    /// How the sessions of a life are named.
+    pub fn session(&self, life: u64) -> String {
+        format!("booking-automation-{}-{life}", self.number)
+    }
+
+    /// What is to happen now that this point was reached.
+    pub fn reached(&self, life: u64, point: Point) -> Option<Action> {
+        if self.life.load(Ordering::SeqCst) != life {
+            return None;
+        }
+        let mut plans = self.plans.lock().unwrap();
+        let plan = plans.front_mut().filter(|plan| plan.point == point)?;
+        if plan.after > 0 {
+            plan.after -= 1;
+            return None;
+        }
+        plans.pop_front().map(|plan| plan.action)
+    }
+
+    /// Has the instance killed somewhat later, if it is still the one that lives there.
+    fn kill_later(self: &Arc<Self>, life: u64, point: Point, time: Duration) {
+        let slot = self.clone();
+        tokio::spawn(async move {
+            tokio::time::sleep(time).await;
+            if slot.life.load(Ordering::SeqCst) == life {
+                slot.kill(point).await;
+            }
+        });
+    }
+
+    /// Has the instance killed. Returns when it is dead.
+    pub async fn kill(&self, point: Point) {
+        let (dead, is_dead) = oneshot::channel();
+        let _ = self.kills.send((point, dead));
+        let _ = is_dead.await;
+    }
+
+    /// Stops the instance, until then at the latest.
+    pub fn stop(self: &Arc<Self>, life: u64, time: Duration) {
+        *self.stopped.lock().unwrap() = (life, life);
+        self.signal("-STOP");
+        self.did(Action::Stop(time));
+        let slot = self.clone();
+        tokio::spawn(async move {
+            tokio::time::sleep(time).await;
+            slot.go_on(life);
+        });
+    }
+
+    /// Lets it go on; whether it was stopped.
+    pub fn go_on(&self, life: u64) -> bool {
+        let mut stopped = self.stopped.lock().unwrap();
+        let is_stopped = stopped.1 == life && self.life.load(Ordering::SeqCst) == life;
+        if is_stopped {
+            stopped.1 = 0;
+            self.signal("-CONT");
+        }
+        is_stopped
+    }
+
+    /// Whether it was ever stopped.
+    pub fn was_stopped(&self, life: u64) -> bool {
+        self.stopped.lock().unwrap().0 == life
+    }
+
+    fn signal(&self, signal: &str) {
+        let process = self.process.load(Ordering::SeqCst).to_string();
+        // It may be dead, and not yet buried.
+        let _ = std::process::Command::new("sh").args(["-c", "kill $0 $1 2>/dev/null", signal, &process]).status();
+    }
+
+    /// Does this to the connections that there are.
+    pub fn break_connections(&self, action: Action) {
+        for connection in self.connections.lock().unwrap().drain(..) {
+            let _ = connection.send(Some(action));
+        }
+    }
+
+    fn did(&self, action: Action) {
+        self.done.lock().unwrap().push(action);
+    }
+}
+
+/// Starts the proxy of a place; its port.
+pub async fn start(slot: Arc<Slot>, server_port: u16) -> u16 {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let port = listener.local_addr().unwrap().port();
+    tokio::spawn(async move {
+        while let Ok((client, _)) = listener.accept().await {
+            let slot = slot.clone();
+            tokio::spawn(async move {
+                // Where the server is down, the client sees a connection that ends.
+                if let Ok(server) = TcpStream::connect(("127.0.0.1", server_port)).await {
+                    relay(client, server, &slot).await;
+                }
+            });
+        }
+    });
+    port
+}
+
+async fn relay(mut client: TcpStream, mut server: TcpStream, slot: &Arc<Slot>) {
+    let _ = (client.set_nodelay(true), server.set_nodelay(true));
+    let life = slot.life.load(Ordering::SeqCst);
+    let (sender, mut broken) = watch::channel(None);
+    slot.connections.lock().unwrap().push(sender);
+    let mut talk = Conversation::default();
+    let (mut asked, mut answered) = (Vec::new(), Vec::new());
+    let action = 'talk: loop {
+        let (from_client, to) = tokio::select! {
+            count = client.read_buf(&mut asked) => {
+                let Ok(1..) = count else { break None };
+                (true, &mut server)
+            }
+            count = server.read_buf(&mut answered) => {
+                let Ok(1..) = count else { break None };
+                (false, &mut client)
+            }
+            changed = broken.changed() => {
+                let action = changed.ok().and_then(|()| *broken.borrow_and_update());
+                match action {
+                    None => continue,
+                    action => break action,
+                }
+            }
+        };
+        let mut out = Vec::new();
+        loop {
+            // Whichever side has spoken, the other's buffer holds no whole message.
+            let (message, points) = if let Some(message) = next(&mut asked, !talk.greeted) {
+                let point = talk.asks(&message);
+                // What came before it is to arrive.
+                if point.is_some() && to.write_all(&std::mem::take(&mut out)).await.is_err() {
+                    break 'talk None;
+                }
+                (message, Vec::from_iter(point))
+            } else if let Some(message) = next(&mut answered, false) {
+                let points = talk.answers(&message);
+                (message, points)
+            } else {
+                break;
+            };
+            let points: Vec<_> = points.into_iter().chain([Point::AnyMoment]).collect();
+            match points.into_iter().find_map(|point| Some((point, slot.reached(life, point)?))) {
+                None => {}
+                Some((point, Action::KillLater(time))) => slot.kill_later(life, point, time),
+                Some((_, Action::Terminate)) => {
+                    let _ = slot.terminate.send(talk.backend);
+                }
+                Some((_, Action::Stop(time))) => slot.stop(life, time),
+                Some((point, Action::Kill)) => {
+                    slot.kill(point).await;
+                    break 'talk None;
+                }
+                Some((_, action)) => break 'talk Some(action),
+            }
+            if from_client {
+                talk.asked(&message, slot);
+            }
+            out.extend(message);
+        }
+        if to.write_all(&out).await.is_err() {
+            break None;
+        }
+    };
+    talk.ended(slot);
+    match action {
+        Some(Action::HalfOpen(time)) => {
+            slot.did(Action::HalfOpen(time));
+            swallow(client, server, time).await;
+        }
+        Some(action @ Action::Cut) => slot.did(action),
+        // Killed, or ended by one side: both sockets are dropped.
+        _ => {}
+    }
+}
+
+/// Neither side hears of the other any more: the client until it gives up, the server for so long.
+async fn swallow(mut client: TcpStream, server: TcpStream, time: Duration) {
+    let until = tokio::time::Instant::now() + time;
+    let client = async {
+        let mut buffer = vec![0; 65536];
+        while let Ok(1..) = client.read(&mut buffer).await {}
+    };
+    let server = async {
+        tokio::time::sleep_until(until).await;
+        drop(server);
+    };
+    // The client is gone for good when its process is.
+    let _ = tokio::time::timeout(Duration::from_secs(60), futures_util::future::join(client, server)).await;
+}
+
+/// The next whole message. Only the client's first has no type.
+fn next(buffer: &mut Vec<u8>, first: bool) -> Option<Vec<u8>> {
+    let start = usize::from(!first);
+    let length = u32::from_be_bytes(buffer.get(start..start + 4)?.try_into().unwrap()) as usize + start;
+    (buffer.len() >= length).then(|| buffer.drain(..length).collect())
+}
+
+/// What a message that the server will answer with "ready" has asked for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum Step {
+    #[default]
+    Other,
+    TakeLock,
+    Enqueue,
+    Claim,
+    Record,
+    Commit,
+}
+
+/// One connection, as far as it must be understood.
+#[derive(Default)]
+struct Conversation {
+    greeted: bool,
+    /// The server's process.
+    backend: i32,
+    /// What waits for its "ready".
+    waiting: VecDeque<Step>,
+    /// What has been parsed since.
+    parsed: Step,
+    /// Since the last "ready": whether there was a row, one of a claimed message, and the last command's name.
+    row: bool,
+    message_claimed: bool,
+    command: Vec<u8>,
+    /// Of the transaction.
+    is_pass: bool,
+    claimed: bool,
+    recorded: bool,
+    /// Since when it is known to have the lock.
+    locked: Option<Instant>,
+    last_answer: Option<Instant>,
+}
+
+impl Conversation {
+    /// What the client's message tells before the server hears of it.
+    fn asks(&self, message: &[u8]) -> Option<Point> {
+        match message[0] {
+            b'Q' if self.greeted && self.is_pass && message[5..].starts_with(b"COMMIT") => Some(Point::BeforeCommit),
+            b'P' if self.greeted && step_of(message) == Step::Record => Some(Point::AnswersReceived),
+            _ => None,
+        }
+    }
+
+    /// The server is about to hear of it.
+    fn asked(&mut self, message: &[u8], slot: &Slot) {
+        if !std::mem::replace(&mut self.greeted, true) {
+            return;
+        }
+        match message[0] {
+            b'Q' => {
+                let text = &message[5..];
+                let step = if text.starts_with(b"COMMIT") {
+                    Step::Commit
+                } else if contains(text, b"pg_try_advisory_xact_lock") {
+                    Step::TakeLock
+                } else {
+                    Step::Other
+                };
+                if text.starts_with(b"BEGIN") {
+                    (self.is_pass, self.claimed, self.recorded) = (step == Step::TakeLock, false, false);
+                }
+                if step == Step::Commit || text.starts_with(b"ROLLBACK\0") {
+                    self.unlocked(slot, Instant::now());
+                }
+                self.waiting.push_back(step);
+            }
+            b'P' => self.parsed = step_of(message),
+            b'S' => self.waiting.push_back(std::mem::take(&mut self.parsed)),
+            _ => {}
+        }
+    }
+
+    /// What the server's message tells before the client hears of it.
+    fn answers(&mut self, message: &[u8]) -> Vec<Point> {
+        self.last_answer = Some(Instant::now());
+        match message[0] {
+            b'K' => self.backend = i32::from_be_bytes(message[5..9].try_into().unwrap()),
+            b'D' => {
+                self.row = true;
+                self.message_claimed |= column_is_set(message, 6);
+            }
+            b'C' => self.command = message[5..].to_vec(),
+            b'Z' if self.backend != 0 => return self.ready(message[5]),
+            _ => {}
+        }
+        Vec::new()
+    }
+
+    fn ready(&mut self, status: u8) -> Vec<Point> {
+        let (row, message_claimed) = (std::mem::take(&mut self.row), std::mem::take(&mut self.message_claimed));
+        let command = std::mem::take(&mut self.command);
+        // The first one greets.
+        let Some(step) = self.waiting.pop_front() else { return Vec::new() };
+        match (step, status) {
+            (Step::TakeLock, b'T') if row => {
+                self.locked = Some(Instant::now());
+                vec![Point::LockTaken]
+            }
+            (Step::Enqueue, b'T') => vec![Point::Enqueued],
+            (Step::Claim, b'T') => {
+                self.claimed |= message_claimed;
+                Vec::new()
+            }
+            (Step::Record, b'T') => {
+                self.recorded = true;
+                Vec::new()
+            }
+            (Step::Commit, b'I') if command == b"COMMIT\0" => {
+                let told = [
+                    (self.is_pass, Point::AfterCommit),
+                    (self.claimed, Point::Claimed),
+                    (self.recorded, Point::Recorded),
+                ];
+                told.into_iter().filter_map(|(is_so, point)| is_so.then_some(point)).collect()
+            }
+            _ => Vec::new(),
+        }
+    }
+
+    fn unlocked(&mut self, slot: &Slot, at: Instant) {
+        if let Some(locked) = self.locked.take() {
+            slot.held.lock().unwrap().push((locked, at));
+        }
+    }
+
+    /// Without a COMMIT or ROLLBACK: the lock was held at least until the server's last word.
+    fn ended(&mut self, slot: &Slot) {
+        let last = self.last_answer.unwrap_or_else(Instant::now);
+        self.unlocked(slot, last);
+    }
+}
+
+fn step_of(parse: &[u8]) -> Step {
+    if contains(parse, b", enqueued AS (") {
+        Step::Enqueue
+    } else if contains(parse, b"FROM clock k, booking_automation_channels c") {
+        Step::Claim
+    } else if contains(parse, b"AS o (id, claim, outcome, reason, error, message_id, wait)") {
+        Step::Record
+    } else {
+        Step::Other
+    }
+}
+
+/// Whether a column of a row is there and not NULL.
+fn column_is_set(row: &[u8], column: usize) -> bool {
+    let mut rest = &row[7..];
+    let mut length = -1;
+    for _ in 0..=column {
+        let Some((bytes, after)) = rest.split_first_chunk::<4>() else { return false };
+        length = i32::from_be_bytes(*bytes);
+        rest = &after[usize::try_from(length).unwrap_or(0)..];
+    }
+    length >= 0
+}
+
+fn contains(haystack: &[u8], needle: &[u8]) -> bool {
+    haystack.windows(needle.len()).any(|window| window == needle)
+}

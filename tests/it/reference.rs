@@ -1,0 +1,624 @@
+//! What the program should do, told a second time: the rules of the design (transitions, reminders, delivery) in plain
+//! Rust, one booking at a time, without SQL, watermarks, queues or pages. Knows nothing of the program.
+//!
+//! What the design leaves open is told to it: in which order rows were written, and which requests reached the mail
+//! endpoint. It then says whether that was allowed, and what must have become of each message.
+
+use std::collections::{HashMap, HashSet};
+
+/// Seconds since the beginning of a history.
+pub type Time = i64;
+
+/// How the program is set.
+#[derive(Clone, Copy, Debug)]
+pub struct Settings {
+    /// Wait after a booking's end before it is completed.
+    pub complete_after: Time,
+    /// Wait after a booking's end before it is overdue.
+    pub expire_after: Time,
+    /// Whether pending bookings expire.
+    pub expire_pending: bool,
+}
+
+/// Who is written to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Audience {
+    /// Who booked.
+    Customer,
+    /// Who is booked.
+    Provider,
+}
+
+/// A person's address.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Mailbox {
+    /// NULL.
+    Missing,
+    /// Nothing but blanks.
+    Blank,
+    /// What no mail can be sent to.
+    Malformed,
+    /// One of a person's good addresses.
+    Good(u8),
+}
+
+/// A reminder rule.
+#[derive(Clone, Debug)]
+pub struct Rule {
+    /// Its name.
+    pub name: &'static str,
+    /// Whom it reminds.
+    pub audience: Audience,
+    /// How long before the start.
+    pub lead: Time,
+    /// Whether it is switched on.
+    pub active: bool,
+    /// Whether e-mail is among its channels.
+    pub by_mail: bool,
+    /// No due time before is looked at.
+    pub effective_from: Time,
+}
+
+/// A status change.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Change {
+    /// From this status.
+    pub from: &'static str,
+    /// To this one.
+    pub to: &'static str,
+    /// Whether time made it.
+    pub automatic: bool,
+    /// When it was due.
+    pub due: Time,
+    /// When it happened.
+    pub at: Time,
+}
+
+/// A booking.
+#[derive(Clone, Debug)]
+pub struct Booking {
+    /// Its customer, by position.
+    pub customer: Option<usize>,
+    /// Its provider, by position.
+    pub provider: Option<usize>,
+    /// Its status.
+    pub status: &'static str,
+    /// When it starts.
+    pub start: Time,
+    /// How long it takes.
+    pub minutes: i32,
+    /// `auto_complete_blocked`.
+    pub blocked: Option<bool>,
+    /// When the block was last taken off.
+    pub unblocked_at: Option<Time>,
+    /// How often it came into force or moved while it was.
+    pub revision: u32,
+    /// Since when that is so.
+    pub in_force_since: Time,
+    /// `completed_at`.
+    pub completed_at: Option<Time>,
+    /// Every status change.
+    pub changes: Vec<Change>,
+    /// Whether it is gone.
+    pub deleted: bool,
+}
+
+impl Booking {
+    /// When it ends. Not before it starts.
+    pub fn end(&self) -> Time {
+        self.start + 60 * Time::from(self.minutes.max(0))
+    }
+
+    fn set_status(&mut self, to: &'static str, automatic: bool, due: Time, at: Time) {
+        self.changes.push(Change { from: self.status, to, automatic, due, at });
+        self.status = to;
+    }
+
+    /// The change that time makes next, with the moment it was due at: design 3.2, in its order.
+    fn next_change(&self, settings: &Settings, as_of: Time) -> Option<(&'static str, Time)> {
+        let open = matches!(self.status, "confirmed" | "in_progress");
+        let blocked = self.blocked == Some(true);
+        let overdue_at = self.end().max(self.unblocked_at.unwrap_or(Time::MIN)) + settings.expire_after;
+        let completed_at = self.end() + settings.complete_after;
+        if self.status == "pending" && settings.expire_pending && self.start <= as_of {
+            Some(("expired", self.start))
+        } else if open && !blocked && overdue_at <= as_of {
+            Some(("expired", overdue_at))
+        } else if self.status == "confirmed" && self.start <= as_of {
+            Some(("in_progress", self.start))
+        } else if self.status == "in_progress" && !blocked && completed_at <= as_of {
+            Some(("completed", completed_at))
+        } else {
+            None
+        }
+    }
+}
+
+/// What a person changes in a booking, all at once.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Edit {
+    /// Its status.
+    pub status: Option<&'static str>,
+    /// Its start.
+    pub start: Option<Time>,
+    /// How long it takes.
+    pub minutes: Option<i32>,
+    /// `auto_complete_blocked`.
+    pub blocked: Option<Option<bool>>,
+    /// Its customer.
+    pub customer: Option<Option<usize>>,
+}
+
+/// Where a message is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum State {
+    /// It is to be sent.
+    Pending,
+    /// Its sender was killed.
+    Sending,
+    /// It was sent.
+    Completed,
+    /// It was given up.
+    Failed,
+    /// It was not to be sent.
+    Skipped,
+}
+
+/// A verdict, and what became of it.
+#[derive(Clone, Debug)]
+pub struct Reminder {
+    /// Of which booking, by position.
+    pub booking: usize,
+    /// Of which revision of its schedule.
+    pub revision: u32,
+    /// By which rule.
+    pub rule: &'static str,
+    /// To whom.
+    pub audience: Audience,
+    /// When it was due.
+    pub due: Time,
+    /// The start that it speaks of.
+    pub start: Time,
+    /// Where it is.
+    pub state: State,
+    /// Why.
+    pub reason: Option<&'static str>,
+    /// How often it was tried.
+    pub attempts: i32,
+    /// What came of each attempt.
+    pub outcomes: Vec<&'static str>,
+    /// Not tried before.
+    pub free_at: Time,
+    /// Told: in which order the rows were written.
+    pub seq: i64,
+}
+
+/// What the mail endpoint did with a request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fate {
+    /// Took it.
+    Sent,
+    /// Asked for patience.
+    Throttled,
+    /// Refused the message.
+    Rejected,
+    /// Said nothing that tells.
+    Doubt,
+    /// Refused the account.
+    Account,
+    /// Refused the account, for today.
+    Quota,
+}
+
+impl Fate {
+    fn is_of_the_account(self) -> bool {
+        matches!(self, Self::Account | Self::Quota)
+    }
+}
+
+/// What was seen of a call.
+#[derive(Clone, Debug, Default)]
+pub struct Seen {
+    /// The reminders whose requests reached the endpoint, and what it did with them.
+    pub answers: HashMap<usize, Fate>,
+    /// Those that ended as failed.
+    pub failed: HashSet<usize>,
+    /// No connection can be made.
+    pub unreachable: bool,
+    /// Killed while all its requests were under way.
+    pub killed: bool,
+    /// The call was so short that it may have had no time for a message.
+    pub short: bool,
+}
+
+/// What the summary says of the status changes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Transitions {
+    /// To `in_progress`.
+    pub started: i64,
+    /// To `completed`.
+    pub completed: i64,
+    /// To `expired`.
+    pub expired: i64,
+    /// Of a booking that somebody holds.
+    pub remaining: i64,
+}
+
+/// What the summary says of the reminders.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Counts {
+    /// Taken by the endpoint.
+    pub sent: i64,
+    /// Tried again.
+    pub retrying: i64,
+    /// Tried again, perhaps for nothing.
+    pub unknown: i64,
+    /// Given up.
+    pub failed: i64,
+    /// Not to be sent.
+    pub skipped: i64,
+    /// Left for the next call.
+    pub deferred: i64,
+}
+
+/// The world of one history, as it should be.
+#[derive(Clone, Debug)]
+pub struct Reference {
+    /// How the program is set.
+    pub settings: Settings,
+    /// The clock.
+    pub now: Time,
+    /// The rules.
+    pub rules: Vec<Rule>,
+    /// Addresses; `None`: the person is gone.
+    pub people: Vec<Option<Mailbox>>,
+    /// The bookings, those that are gone included.
+    pub bookings: Vec<Booking>,
+    /// The verdicts, in the order in which they were given.
+    pub reminders: Vec<Reminder>,
+    /// Whether the account could not send when it was last tried.
+    pub held: bool,
+}
+
+impl Reference {
+    /// A booking is made.
+    pub fn book(&mut self, booking: Booking) {
+        let (revision, in_force_since) = (1, self.now);
+        self.bookings.push(Booking { revision, in_force_since, ..booking });
+    }
+
+    /// A person changes a booking.
+    pub fn edit(&mut self, booking: usize, edit: &Edit) {
+        let now = self.now;
+        let booking = &mut self.bookings[booking];
+        let (old_status, old_start, old_blocked) = (booking.status, booking.start, booking.blocked);
+        booking.start = edit.start.unwrap_or(booking.start);
+        booking.minutes = edit.minutes.unwrap_or(booking.minutes);
+        booking.blocked = edit.blocked.unwrap_or(booking.blocked);
+        booking.customer = edit.customer.unwrap_or(booking.customer);
+        if let Some(status) = edit.status.filter(|status| *status != old_status) {
+            booking.set_status(status, false, now, now);
+        }
+        // A new revision: it came into force, or moved while it is.
+        if booking.status == "confirmed" && (old_status != "confirmed" || booking.start != old_start) {
+            booking.revision += 1;
+            booking.in_force_since = now;
+        }
+        if old_blocked == Some(true) && booking.blocked != Some(true) {
+            booking.unblocked_at = Some(now);
+        }
+    }
+
+    /// A person goes, and their bookings with them.
+    pub fn delete_person(&mut self, person: usize) {
+        self.people[person] = None;
+        for booking in &mut self.bookings {
+            booking.deleted |= booking.customer == Some(person) || booking.provider == Some(person);
+        }
+    }
+
+    /// Moves the bookings on, but for the one that somebody holds locked.
+    pub fn advance(&mut self, as_of: Time, locked: Option<usize>) -> Transitions {
+        let mut made = Transitions::default();
+        let settings = self.settings;
+        for (position, booking) in self.bookings.iter_mut().enumerate().filter(|(_, booking)| !booking.deleted) {
+            if locked == Some(position) {
+                let mut would = booking.clone();
+                while let Some((to, due)) = would.next_change(&settings, as_of) {
+                    would.set_status(to, true, due, as_of);
+                    made.remaining += 1;
+                }
+                continue;
+            }
+            while let Some((to, due)) = booking.next_change(&settings, as_of) {
+                booking.set_status(to, true, due, as_of);
+                match to {
+                    "in_progress" => made.started += 1,
+                    "completed" => made.completed += 1,
+                    _ => made.expired += 1,
+                }
+                if to == "completed" {
+                    booking.completed_at = Some(as_of);
+                }
+            }
+        }
+        made
+    }
+
+    /// Gives the verdicts that are due: design 3.3. Returns how many are pending, and how many skipped.
+    pub fn judge(&mut self, as_of: Time) -> (i64, i64) {
+        let mut given = Vec::new();
+        for (position, booking) in self.bookings.iter().enumerate() {
+            if booking.deleted || booking.status != "confirmed" || booking.start <= as_of {
+                continue;
+            }
+            for audience in [Audience::Customer, Audience::Provider] {
+                let of_this = |reminder: &&Reminder| {
+                    reminder.booking == position
+                        && reminder.revision == booking.revision
+                        && reminder.audience == audience
+                };
+                let due = |rule: &Rule| booking.start - rule.lead;
+                let new: Vec<&Rule> = self
+                    .rules
+                    .iter()
+                    .filter(|rule| rule.audience == audience && rule.active && rule.by_mail)
+                    .filter(|rule| due(rule) <= as_of && due(rule) >= rule.effective_from)
+                    .filter(|rule| !self.reminders.iter().filter(of_this).any(|reminder| reminder.rule == rule.name))
+                    .collect();
+                let late =
+                    |rule: &Rule| booking.in_force_since > due(rule) && 3 * (booking.start - as_of) < 2 * rule.lead;
+                let nearest = new.iter().filter(|rule| !late(rule)).min_by_key(|rule| (rule.lead, rule.name));
+                for rule in &new {
+                    // One that is queued, or went out, and is at least as near to the start.
+                    let overtaken = self.reminders.iter().filter(of_this).any(|other| {
+                        matches!(other.state, State::Pending | State::Sending | State::Completed)
+                            && other.due >= due(rule)
+                    });
+                    let reason = if late(rule) {
+                        Some("booked_late")
+                    } else if overtaken || nearest.is_some_and(|nearest| nearest.name != rule.name) {
+                        Some("superseded")
+                    } else if matches!(self.mailbox(position, audience), None | Some(Mailbox::Missing | Mailbox::Blank))
+                    {
+                        Some("no_address")
+                    } else {
+                        None
+                    };
+                    given.push(Reminder {
+                        booking: position,
+                        revision: booking.revision,
+                        rule: rule.name,
+                        audience,
+                        due: due(rule),
+                        start: booking.start,
+                        state: if reason.is_some() { State::Skipped } else { State::Pending },
+                        reason,
+                        attempts: 0,
+                        outcomes: Vec::new(),
+                        free_at: self.now,
+                        seq: 0,
+                    });
+                }
+            }
+        }
+        let skipped = given.iter().filter(|reminder| reminder.state == State::Skipped).count();
+        let pending = given.len() - skipped;
+        self.reminders.extend(given);
+        (pending.try_into().unwrap(), skipped.try_into().unwrap())
+    }
+
+    /// What can be claimed now.
+    pub fn claimable(&self) -> Vec<usize> {
+        let can = |reminder: &Reminder| {
+            matches!(reminder.state, State::Pending | State::Sending) && reminder.free_at <= self.now
+        };
+        (0..self.reminders.len()).filter(|position| can(&self.reminders[*position])).collect()
+    }
+
+    /// Of what can be claimed, the messages for which a request must leave.
+    pub fn to_be_sent(&self, as_of: Time) -> usize {
+        let sendable = |position: &usize| {
+            let reminder = &self.reminders[*position];
+            self.no_longer_due(reminder, as_of).is_none()
+                && !exhausted(reminder)
+                && self.mailbox(reminder.booking, reminder.audience) != Some(Mailbox::Malformed)
+        };
+        self.claimable().iter().filter(|position| sendable(position)).count()
+    }
+
+    /// The address of whom a booking's reminder goes to.
+    pub fn mailbox(&self, booking: usize, audience: Audience) -> Option<Mailbox> {
+        self.people[self.recipient(booking, audience)?]
+    }
+
+    /// Whom a booking's reminder goes to.
+    pub fn recipient(&self, booking: usize, audience: Audience) -> Option<usize> {
+        match audience {
+            Audience::Customer => self.bookings[booking].customer,
+            Audience::Provider => self.bookings[booking].provider,
+        }
+    }
+
+    /// Why a queued message is not to be sent any more.
+    fn no_longer_due(&self, reminder: &Reminder, as_of: Time) -> Option<&'static str> {
+        let booking = &self.bookings[reminder.booking];
+        let rule = self.rules.iter().find(|rule| rule.name == reminder.rule && rule.audience == reminder.audience);
+        let nearer = |other: &&Reminder| {
+            (other.booking, other.revision, other.audience) == (reminder.booking, reminder.revision, reminder.audience)
+                && matches!(other.state, State::Pending | State::Sending | State::Completed)
+                && other.due > reminder.due
+        };
+        if booking.deleted {
+            return Some("deleted");
+        }
+        match booking.status {
+            "confirmed" => {}
+            "in_progress" | "completed" | "expired" => return Some("started"),
+            _ => return Some("cancelled"),
+        }
+        if booking.revision != reminder.revision {
+            Some("rescheduled")
+        } else if booking.start <= as_of {
+            Some("started")
+        } else if !rule.is_some_and(|rule| rule.active && rule.by_mail) {
+            Some("rule_off")
+        } else if self.reminders.iter().any(|other| nearer(&other)) {
+            Some("superseded")
+        } else {
+            match self.mailbox(reminder.booking, reminder.audience) {
+                None | Some(Mailbox::Missing | Mailbox::Blank) => Some("no_address"),
+                Some(Mailbox::Malformed | Mailbox::Good(_)) => None,
+            }
+        }
+    }
+
+    /// Delivers: design 3.4. Returns the counts, and the reminders that were touched.
+    pub fn deliver(&mut self, as_of: Time, seen: &Seen) -> Result<(Counts, Vec<usize>), String> {
+        let mut queue = self.claimable();
+        queue.sort_by_key(|position| (self.reminders[*position].start, self.reminders[*position].seq));
+        let mut unexplained: HashSet<usize> = seen.answers.keys().copied().collect();
+        let (mut counts, mut touched, mut held_back) = (Counts::default(), Vec::new(), 0);
+        loop {
+            // While the account cannot send, one message a call finds out.
+            let trying = self.held;
+            let page: Vec<usize> = queue.drain(..if trying { queue.len().min(1) } else { queue.len() }).collect();
+            if page.is_empty() {
+                break;
+            }
+            touched.extend(&page);
+            let verdicts: Vec<_> =
+                page.iter().map(|position| self.no_longer_due(&self.reminders[*position], as_of)).collect();
+            let refused =
+                page.iter().any(|position| seen.answers.get(position).is_some_and(|fate| fate.is_of_the_account()));
+            let mut found_out_nothing = false;
+            for (position, verdict) in page.into_iter().zip(verdicts) {
+                let was_sent = unexplained.remove(&position);
+                let mailbox = self.mailbox(self.reminders[position].booking, self.reminders[position].audience);
+                let reminder = &mut self.reminders[position];
+                if verdict.is_some() || exhausted(reminder) {
+                    if was_sent {
+                        return Err(format!("sent, and should not have been ({verdict:?}): {reminder:?}"));
+                    }
+                    match verdict {
+                        Some(_) => counts.skipped += 1,
+                        None => counts.failed += 1,
+                    }
+                    reminder.state = if verdict.is_some() { State::Skipped } else { State::Failed };
+                    reminder.reason = verdict.or(Some("unknown"));
+                    continue;
+                }
+                // What was under way when its sender was killed may have been sent.
+                if reminder.state == State::Sending {
+                    reminder.outcomes.push("unknown");
+                }
+                reminder.reason = None;
+                reminder.attempts += 1;
+                if seen.killed {
+                    reminder.state = State::Sending;
+                    reminder.free_at = self.now + 45;
+                    continue;
+                }
+                let fate = match seen.answers.get(&position) {
+                    Some(fate) => *fate,
+                    None if mailbox == Some(Mailbox::Malformed) && (!refused || seen.failed.contains(&position)) => {
+                        reminder.state = State::Failed;
+                        reminder.reason = Some("bad_address");
+                        reminder.outcomes.push("bad_address");
+                        counts.failed += 1;
+                        found_out_nothing = true;
+                        continue;
+                    }
+                    None if seen.unreachable => {
+                        let retried = reminder.try_again("unreachable", as_of, self.now);
+                        *(if retried { &mut counts.retrying } else { &mut counts.failed }) += 1;
+                        found_out_nothing = true;
+                        continue;
+                    }
+                    None if refused || seen.short => {
+                        reminder.release(None, self.now);
+                        continue;
+                    }
+                    None => return Err(format!("due, and not sent: {reminder:?}")),
+                };
+                match fate {
+                    Fate::Sent => {
+                        reminder.state = State::Completed;
+                        reminder.outcomes.push("sent");
+                        counts.sent += 1;
+                    }
+                    Fate::Rejected => {
+                        reminder.state = State::Failed;
+                        reminder.reason = Some("rejected");
+                        reminder.outcomes.push("rejected");
+                        counts.failed += 1;
+                    }
+                    Fate::Throttled | Fate::Doubt => {
+                        let reason = if fate == Fate::Doubt { "unknown" } else { "throttled" };
+                        let retried = reminder.try_again(reason, as_of, self.now);
+                        let count = if fate == Fate::Doubt { &mut counts.unknown } else { &mut counts.retrying };
+                        *(if retried { count } else { &mut counts.failed }) += 1;
+                        found_out_nothing = true;
+                    }
+                    Fate::Account | Fate::Quota => {
+                        let reason = if fate == Fate::Account { "account" } else { "quota" };
+                        reminder.release(Some(reason), self.now + 90);
+                        held_back += 1;
+                    }
+                }
+                if trying && matches!(fate, Fate::Sent | Fate::Rejected) {
+                    self.held = false;
+                }
+            }
+            self.held |= refused;
+            if refused || seen.killed || (trying && found_out_nothing) {
+                break;
+            }
+        }
+        if let Some(position) = unexplained.into_iter().next() {
+            return Err(format!("sent, and should not have been: {:?}", self.reminders[position]));
+        }
+        counts.deferred = i64::try_from(self.claimable().len()).unwrap() + held_back;
+        Ok((counts, touched))
+    }
+
+    /// Whether a booking's flag for a rule should be up.
+    pub fn flag(&self, booking: usize, rule: &str) -> bool {
+        self.reminders.iter().any(|reminder| {
+            (reminder.booking, reminder.rule, reminder.audience) == (booking, rule, Audience::Customer)
+                && reminder.state == State::Completed
+                && reminder.start == self.bookings[booking].start
+        })
+    }
+}
+
+/// Under way for the last time when its sender was killed.
+fn exhausted(reminder: &Reminder) -> bool {
+    reminder.state == State::Sending && reminder.attempts >= 5
+}
+
+impl Reminder {
+    /// An attempt that did not do: whether another follows. Five at most, and none after the start.
+    fn try_again(&mut self, reason: &'static str, as_of: Time, now: Time) -> bool {
+        let wait = match self.attempts {
+            1 => 60,
+            2 => 120,
+            3 => 240,
+            _ => 480,
+        };
+        let again = self.attempts < 5 && as_of + wait < self.start;
+        self.state = if again { State::Pending } else { State::Failed };
+        self.reason = Some(reason);
+        self.outcomes.push(reason);
+        self.free_at = now + wait;
+        again
+    }
+
+    /// What was no attempt.
+    fn release(&mut self, reason: Option<&'static str>, free_at: Time) {
+        self.state = State::Pending;
+        self.reason = reason;
+        self.attempts -= 1;
+        self.free_at = free_at;
+    }
+}
