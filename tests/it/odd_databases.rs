@@ -485,6 +485,21 @@ async fn a_sweep_that_fails_does_not_fail_the_pass() {
 }
 
 #[tokio::test]
+async fn a_publication_of_all_tables_hinders_nobody() {
+    let app = App::new().await;
+    app.db.batch_execute("CREATE PUBLICATION everything FOR ALL TABLES").await.unwrap();
+    let started = app.confirmed(noon()).await;
+    app.confirmed(noon() + hours(24)).await;
+    let summary = app.run(noon()).await;
+    assert_eq!((&summary["reminders"]["sent"], &summary["transitions"]["started"]), (&1.into(), &1.into()));
+    app.sql("UPDATE bookings SET status = 'cancelled' WHERE id = $1", &[&started]).await;
+    // None of them can be changed then that has no key.
+    let without = "SELECT relname::text FROM pg_class WHERE relkind = 'r' AND relnamespace = 'public'::regnamespace
+                      AND NOT EXISTS (SELECT FROM pg_index WHERE indrelid = pg_class.oid AND indisprimary)";
+    assert_eq!(app.column(without, &[]).await, [""; 0]);
+}
+
+#[tokio::test]
 async fn a_duration_may_become_a_bigint_or_a_smallint() {
     for duration in ["bigint USING 9223372036854775807", "smallint USING 60"] {
         let app = App::new().await;
