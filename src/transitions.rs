@@ -236,6 +236,11 @@ pub(crate) async fn advance(
         done.add(step.kind, changed);
     }
     done.remaining = plan(transaction, moments, settings, COUNT_LIMIT).await?.made();
+    if (1..LIMIT).contains(&done.remaining) {
+        for step in STEPS.iter().filter(|step| step.is_on(settings)) {
+            done.add(step.kind, -pass.record_set_back(step).await?);
+        }
+    }
     Ok(done)
 }
 
@@ -354,6 +359,32 @@ impl Steps<'_> {
             }
         }
         Ok(changed)
+    }
+
+    /// What a trigger of theirs set back at once was refused, too: tried every minute, it would fire their triggers and
+    /// lengthen the booking's log each time. Returns how many there were.
+    async fn record_set_back(&self, step: &Step) -> Result<i64> {
+        let Step { from, to, .. } = step;
+        let sql = format!(
+            "INSERT INTO booking_automation_events
+                    (booking_id, event_type, event_data, scheduled_at, executed_at, status, reason, error_message, next_attempt_at)
+             SELECT b.id, 'status_update', jsonb_build_object('from', '{from}', 'to', '{to}', 'by', 'booking-automation', 'run_id', $4),
+                    $1, $1, 'failed', 'refused', 'a trigger set the status back', $1 + make_interval(secs => $5)
+             {candidates} AND b.automation_logs -> -1 ->> 'run_id' = $4 AND b.automation_logs -> -1 ->> 'to' = '{to}'",
+            candidates = step.candidates(),
+        );
+        let [as_of, expire, complete] = self.moments.parameters();
+        let (run_id, wait) = (self.run_id.to_string(), REFUSED_FOR.as_secs_f64());
+        let parameters = [as_of, expire, complete, (&run_id as _, Type::TEXT), (&wait as _, Type::FLOAT8)];
+        let count = self.transaction.execute(&sql, &parameters).await?;
+        if count > 0 {
+            tracing::warn!(
+                transition.to = step.to,
+                bookings.count = count,
+                "a trigger set the status back; tried again later"
+            );
+        }
+        Ok(i64::try_from(count).unwrap_or(i64::MAX))
     }
 
     async fn record_refusal(&self, step: &Step, booking_id: Uuid, error: &DatabaseError) -> Result<()> {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
-use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
+use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::TcpListener;
 use tokio::process::Child;
 use tokio_postgres::Client;
@@ -196,6 +196,52 @@ async fn chunked_request(port: u16, headers: &[Header<'_>], body: &[u8]) -> Answ
     }
     let _ = socket.write_all(&[&head[..], b"\r\n", body].concat()).await;
     receive(socket).await
+}
+
+/// Sends these bytes; the statuses of the answers.
+async fn raw(port: u16, bytes: &str) -> Vec<u16> {
+    let mut socket = tokio::net::TcpStream::connect(("127.0.0.1", port)).await.unwrap();
+    socket.write_all(bytes.as_bytes()).await.unwrap();
+    let mut said = String::new();
+    tokio::time::timeout(Duration::from_secs(30), socket.read_to_string(&mut said)).await.unwrap().unwrap();
+    said.split("HTTP/1.1 ").skip(1).map(|answer| answer[..3].parse().unwrap()).collect()
+}
+
+#[tokio::test]
+async fn what_a_proxy_may_read_otherwise_runs_nothing() {
+    let app = App::new().await;
+    let server = Server::start(&app, &[]).await;
+    let right = format!("Authorization: Bearer {}\r\n", bearer());
+    let runs = "SELECT count(*) FROM automation_runs";
+    for (lines, status) in [
+        (format!("Authorization: Bearer\r\n {}\r\n", bearer()), 400),
+        (format!("X: y\r\n {right}"), 400),
+        (right.replace(':', " :"), 400),
+        (format!("X: y\r{right}"), 400),
+        (format!("{right}Content-Length: 0\r\nContent-Length: 1\r\n"), 400),
+        (format!("{right}Transfer-Encoding: xchunked\r\n"), 400),
+        (right.repeat(2), 401),
+        (format!("Proxy-{right}X-{right}Cookie: {right}"), 401),
+    ] {
+        let request = format!("POST /run HTTP/1.1\r\nHost: x\r\nConnection: close\r\n{lines}\r\n");
+        assert_eq!(raw(server.port, &request).await, [status], "{lines:?}");
+    }
+    let overridden =
+        format!("DELETE /run HTTP/1.1\r\nHost: x\r\nConnection: close\r\nX-HTTP-Method-Override: GET\r\n{right}\r\n");
+    assert_eq!(raw(server.port, &overridden).await, [405]);
+    // What follows a request whose length is told in two ways is no request.
+    let hidden = format!("GET /run HTTP/1.1\r\nHost: x\r\n{right}Connection: close\r\n\r\n");
+    let length = hidden.len() + 5;
+    let both = format!(
+        "POST /run HTTP/1.1\r\nHost: x\r\nContent-Length: {length}\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n{hidden}"
+    );
+    assert_eq!(raw(server.port, &both).await, [401]);
+    assert_eq!(app.one(runs, &[]).await.get::<_, i64>(0), 0);
+    // One after the other on one connection, each is judged by itself.
+    let (get, post) = ("GET /run HTTP/1.1\r\nHost: x\r\n", "POST /run HTTP/1.1\r\nHost: x\r\nContent-Length: 3\r\n");
+    let three = format!("{get}\r\n{post}{right}\r\nabc{get}Connection: close\r\n\r\n");
+    assert_eq!(raw(server.port, &three).await, [401, 200, 401]);
+    assert_eq!(app.one(runs, &[]).await.get::<_, i64>(0), 1);
 }
 
 #[tokio::test]

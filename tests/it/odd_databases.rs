@@ -158,6 +158,32 @@ async fn whatever_code_a_trigger_raises_only_its_own_booking_waits() {
 }
 
 #[tokio::test]
+async fn a_status_that_their_trigger_sets_back_is_tried_once_an_hour() {
+    let app = App::new().await;
+    let ids = [app.confirmed(noon()).await, app.confirmed(noon()).await];
+    app.sql("UPDATE bookings SET total_price = 0 WHERE id = $1", &[&ids[0]]).await;
+    before_update(&app, "NEW.status = 'in_progress' AND NEW.total_price = 0", "NEW.status := OLD.status").await;
+    let told =
+        |summary: &serde_json::Value| json!([summary["transitions"]["started"], summary["transitions"]["remaining"]]);
+    assert_eq!(told(&app.run(noon()).await), json!([1, 1]));
+    assert_eq!(
+        (app.status(ids[0]).await, app.status(ids[1]).await),
+        ("confirmed".to_owned(), "in_progress".to_owned())
+    );
+    for minute in 1..4 {
+        assert_eq!(told(&app.run(noon() + minutes(minute)).await), json!([0, 0]));
+    }
+    app.sql("DROP TRIGGER theirs ON bookings", &[]).await;
+    assert_eq!(app.run(noon() + minutes(59)).await["transitions"]["started"], 0);
+    assert_eq!(app.run(noon() + minutes(60)).await["transitions"]["started"], 1);
+    let sql = "SELECT concat_ws(' ', status, reason) FROM booking_automation_events WHERE booking_id = $1 AND event_type = 'status_update' ORDER BY seq";
+    assert_eq!(app.column(sql, &[&ids[0]]).await, ["failed refused", "completed", "completed"]);
+    let logs: i32 =
+        app.one("SELECT jsonb_array_length(automation_logs) FROM bookings WHERE id = $1", &[&ids[0]]).await.get(0);
+    assert_eq!(logs, 3, "the one that was set back, and the two that were not");
+}
+
+#[tokio::test]
 async fn what_they_deferred_to_commit_does_not_fail_the_pass() {
     let app = App::new().await;
     let (bad, good) = (app.confirmed(noon() - minutes(1)).await, app.confirmed(noon()).await);
@@ -584,6 +610,21 @@ async fn settings_of_the_database_change_nothing() {
     app.run(noon() + minutes(6)).await;
     app.run(noon() + minutes(7)).await;
     assert_eq!(app.reminders(added).await, ["24h pending"]);
+}
+
+#[tokio::test]
+async fn a_publication_of_all_tables_hinders_nobody() {
+    let app = App::new().await;
+    app.db.batch_execute("CREATE PUBLICATION everything FOR ALL TABLES").await.unwrap();
+    let started = app.confirmed(noon()).await;
+    app.confirmed(noon() + hours(24)).await;
+    let summary = app.run(noon()).await;
+    assert_eq!((&summary["reminders"]["sent"], &summary["transitions"]["started"]), (&1.into(), &1.into()));
+    app.sql("UPDATE bookings SET status = 'cancelled' WHERE id = $1", &[&started]).await;
+    // None of them can be changed then that has no key.
+    let without = "SELECT relname::text FROM pg_class WHERE relkind = 'r' AND relnamespace = 'public'::regnamespace
+                      AND NOT EXISTS (SELECT FROM pg_index WHERE indrelid = pg_class.oid AND indisprimary)";
+    assert_eq!(app.column(without, &[]).await, [""; 0]);
 }
 
 #[tokio::test]

@@ -264,6 +264,32 @@ async fn a_booking_that_somebody_holds_locked_is_skipped_and_done_a_minute_later
 }
 
 #[tokio::test]
+async fn a_booking_that_others_refer_to_or_share_holds_up_only_whom_it_must() {
+    let app = App::new().await;
+    let (referred, shared) = (app.confirmed(noon()).await, app.confirmed(noon()).await);
+    app.sql("CREATE TABLE notes (booking_id uuid REFERENCES bookings)", &[]).await;
+    let theirs = crate::app::connect(&app.url).await;
+    let sql =
+        format!("BEGIN; INSERT INTO notes VALUES ('{referred}'); SELECT FROM bookings WHERE id = '{shared}' FOR SHARE");
+    theirs.batch_execute(&sql).await.unwrap();
+    let transitions = &app.run(noon()).await["transitions"];
+    assert_eq!((&transitions["started"], &transitions["remaining"]), (&1.into(), &1.into()));
+    assert_eq!(
+        (app.status(referred).await, app.status(shared).await),
+        ("in_progress".to_owned(), "confirmed".to_owned())
+    );
+    theirs.batch_execute("COMMIT").await.unwrap();
+    assert_eq!(app.run(noon() + minutes(1)).await["transitions"]["started"], 1);
+    // Where the status is a part of a key, to change it is to change the key, and that waits for who refers to it.
+    app.sql("CREATE UNIQUE INDEX theirs ON bookings (id, status)", &[]).await;
+    let (referred, other) = (app.confirmed(noon() + minutes(2)).await, app.confirmed(noon() + minutes(2)).await);
+    theirs.batch_execute(&format!("BEGIN; INSERT INTO notes VALUES ('{referred}')")).await.unwrap();
+    let transitions = &app.run(noon() + minutes(2)).await["transitions"];
+    assert_eq!((&transitions["started"], &transitions["remaining"]), (&1.into(), &1.into()));
+    assert_eq!(app.status(other).await, "in_progress");
+}
+
+#[tokio::test]
 async fn one_booking_that_the_database_refuses_stops_nobody() {
     let app = App::new().await;
     let mut ids = Vec::new();
