@@ -198,6 +198,25 @@ async fn there_and_back_again_is_a_new_revision_each_time() {
 }
 
 #[tokio::test]
+async fn a_moved_bookings_flags_tell_what_its_own_customer_was_sent_for_the_new_start() {
+    let app = App::new().await;
+    app.believing("2020-01-01T00:00:00Z".parse().unwrap()).await;
+    app.sql("INSERT INTO reminder_rules (name, lead, audience) VALUES ('24h', '24 hours', 'provider')", &[]).await;
+    let start = noon() + hours(24);
+    let (reminded, unreachable, other) =
+        (app.confirmed(start).await, app.confirmed(start).await, app.confirmed(start + hours(24)).await);
+    let nobody = app.person("Nobody", None, "UTC").await;
+    app.sql("UPDATE bookings SET customer_id = $2 WHERE id = $1", &[&unreachable, &nobody]).await;
+    app.run(noon()).await;
+    app.sql("UPDATE bookings SET scheduled_at = $1", &[&(noon() + hours(72))]).await;
+    app.sql("UPDATE bookings SET scheduled_at = $1", &[&start]).await;
+    for (booking, flag) in [(reminded, true), (unreachable, false), (other, false)] {
+        let row = app.one("SELECT reminder_24h_sent, reminder_1h_sent FROM bookings WHERE id = $1", &[&booking]).await;
+        assert_eq!((row.get::<_, bool>(0), row.get::<_, bool>(1)), (flag, false));
+    }
+}
+
+#[tokio::test]
 async fn moved_between_enqueue_and_send_is_not_mailed_for_the_old_start() {
     let app = App::new().await;
     let id = app.confirmed(noon() + hours(24)).await;
