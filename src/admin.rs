@@ -71,19 +71,25 @@ async fn change_status(State(admin): State<Arc<Admin>>, Path(id): Path<String>, 
         Ok(admitted) => admitted,
         Err(refused) => return refused,
     };
-    answered(once(&admin, &admitted, async |transaction, as_of| {
-        let booking_id = parse_id("id", &id)?;
-        let body = Members::of(&admitted.body, &["to", "actor", "reason"])?;
-        let to = body.text("to")?;
-        if !TABLE.iter().any(|step| step.to == to) {
-            return Err(unprocessable("to", &format!("takes a status that a booking can be given: {}", statuses())));
-        }
-        let actor = actor(&body)?;
-        let settings = admin.automation.settings();
-        let changed = status::change(transaction, settings, as_of, booking_id, &to, &actor).await.map_err(refused)?;
-        Ok(json!(changed))
-    })
-    .await)
+    answered(
+        once(&admin, &admitted, async |transaction, as_of| {
+            let booking_id = parse_id("id", &id)?;
+            let body = Members::of(&admitted.body, &["to", "actor", "reason"])?;
+            let to = body.text("to")?;
+            if !TABLE.iter().any(|step| step.to == to) {
+                return Err(unprocessable(
+                    "to",
+                    &format!("takes a status that a booking can be given: {}", statuses()),
+                ));
+            }
+            let actor = actor(&body)?;
+            let settings = admin.automation.settings();
+            let changed =
+                status::change(transaction, settings, as_of, booking_id, &to, &actor).await.map_err(refused)?;
+            Ok(json!(changed))
+        })
+        .await,
+    )
 }
 
 async fn tell_timeline(State(admin): State<Arc<Admin>>, Path(id): Path<String>, request: Request) -> Response {
@@ -91,13 +97,15 @@ async fn tell_timeline(State(admin): State<Arc<Admin>>, Path(id): Path<String>, 
         Ok(admitted) => admitted,
         Err(refused) => return refused,
     };
-    answered(look(&admin, &admitted, async |transaction, as_of| {
-        let booking_id = parse_id("id", &id)?;
-        let timeline = timeline::of(transaction, admin.automation.settings(), as_of, booking_id).await;
-        let timeline = timeline.map_err(|error| failed(&error))?;
-        timeline.map(|timeline| json!(timeline)).ok_or_else(|| refused(Refused::Unknown))
-    })
-    .await)
+    answered(
+        look(&admin, &admitted, async |transaction, as_of| {
+            let booking_id = parse_id("id", &id)?;
+            let timeline = timeline::of(transaction, admin.automation.settings(), as_of, booking_id).await;
+            let timeline = timeline.map_err(|error| failed(&error))?;
+            timeline.map(|timeline| json!(timeline)).ok_or_else(|| refused(Refused::Unknown))
+        })
+        .await,
+    )
 }
 
 /// A request that may come in.
@@ -127,7 +135,8 @@ async fn admit(admin: &Admin, methods: &[Method], request: Request) -> Result<Ad
         Ok(Some(wait)) => return Err(http::too_many(wait)),
         Err(error) => return Err(unavailable(&error).into_response()),
     }
-    let digest = Sha256::digest([head.method.as_str().as_bytes(), b" ", head.uri.to_string().as_bytes(), b"\n", &body].concat());
+    let digest =
+        Sha256::digest([head.method.as_str().as_bytes(), b" ", head.uri.to_string().as_bytes(), b"\n", &body].concat());
     Ok(Admitted { digest: digest.to_vec(), body, headers: head.headers, deadline })
 }
 
@@ -255,7 +264,8 @@ impl Members {
 fn actor(body: &Members) -> Result<Actor, Problem> {
     let value = body.0.get("actor").cloned().ok_or_else(|| malformed("actor", "is missing"))?;
     let members = Members::of_value("actor", value, &["role", "id"])?;
-    let role = members.text("role").map_err(|_| malformed("actor.role", "takes customer, provider, admin or system"))?;
+    let role =
+        members.text("role").map_err(|_| malformed("actor.role", "takes customer, provider, admin or system"))?;
     let role: Role = serde_json::from_value(Value::String(role))
         .map_err(|_| unprocessable("actor.role", "takes customer, provider, admin or system"))?;
     Ok(Actor {

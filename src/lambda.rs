@@ -23,8 +23,8 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::Instrument;
 
-use crate::call::{Call, Cause, Scheduled};
 use crate::admin;
+use crate::call::{Call, Cause, Scheduled};
 use crate::config::{AdminTokens, CronSecrets, DatabaseSettings, PassSettings};
 use crate::database::Database;
 use crate::feedback;
@@ -112,7 +112,7 @@ impl<'de> Deserialize<'de> for Event {
             let plain = |path: &str| {
                 path.starts_with('/')
                     && path.len() <= LONGEST_PATH
-                    && path.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'/')
+                    && path.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"/-._".contains(&byte))
             };
             if !request.get("rawPath").and_then(Value::as_str).is_some_and(plain) {
                 request.insert("rawPath".to_owned(), "/-".into());

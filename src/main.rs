@@ -7,7 +7,9 @@ use std::time::{Duration, Instant};
 
 use anyhow::Context;
 use booking_automation::call::{Call, Cause};
-use booking_automation::config::{self, Address, AdminTokens, CronSecrets, DatabaseSettings, DeliverySettings, PassSettings};
+use booking_automation::config::{
+    self, Address, AdminTokens, CronSecrets, DatabaseSettings, DeliverySettings, PassSettings,
+};
 use booking_automation::database::Database;
 use booking_automation::delivery::Mailer;
 use booking_automation::feedback::{self, Suppression};

@@ -207,7 +207,8 @@ pub(crate) async fn expected(
                       ORDER BY 1";
     let due_times = transaction.query(due_times, &[(&booking_id, Type::UUID), (&as_of, Type::TIMESTAMPTZ)]).await?;
     let times = [None].into_iter().chain(due_times.iter().map(|row| Some(row.get(0))));
-    let sql = format!("{} SELECT name, audience, channel, due_at, reason FROM verdict ORDER BY due_at", verdicts(NO_ADDRESS));
+    let sql =
+        format!("{} SELECT name, audience, channel, due_at, reason FROM verdict ORDER BY due_at", verdicts(NO_ADDRESS));
     let (nothing_since, only) = (Timestamp::<DateTime<Utc>>::PosInfinity, vec![booking_id]);
     let mut expected = Vec::new();
     for at in times {

@@ -12,8 +12,8 @@ use tokio::time::MissedTickBehavior;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use crate::call::{Call, Cause};
 use crate::admin;
+use crate::call::{Call, Cause};
 use crate::config::{AdminTokens, CronSecrets};
 use crate::http;
 use crate::run::{self, Automation};

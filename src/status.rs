@@ -116,7 +116,8 @@ async fn undoable(transaction: &Transaction, id: Uuid, status: &str) -> Result<V
     let mut before = Vec::new();
     let mut current = status.to_owned();
     for row in transaction.query(sql, &[(&id, Type::UUID)]).await? {
-        let (from, to, automatic): (Option<String>, Option<String>, Option<bool>) = (row.get(0), row.get(1), row.get(2));
+        let (from, to, automatic): (Option<String>, Option<String>, Option<bool>) =
+            (row.get(0), row.get(1), row.get(2));
         match from {
             Some(from) if automatic == Some(true) && to.as_deref() == Some(&current) => {
                 current.clone_from(&from);
@@ -151,7 +152,8 @@ fn judge(booking: &Booking, undoable: &[String], to: &str, role: Role) -> Result
 /// In a sentence: what would have to be otherwise.
 fn why_not(booking: &Booking, to: &str, role: Role) -> String {
     let status = &booking.status;
-    let steps: Vec<_> = TABLE.iter().filter(|step| step.from == status && step.to == to && step.when != When::Due).collect();
+    let steps: Vec<_> =
+        TABLE.iter().filter(|step| step.from == status && step.to == to && step.when != When::Due).collect();
     let Some(step) = steps.iter().find(|step| step.by.contains(&role)) else {
         return match steps.first() {
             None => format!("a booking that is {status} cannot become {to}"),
@@ -172,7 +174,8 @@ async fn write(
     actor: &Actor,
     as_of: DateTime<Utc>,
 ) -> Result<(), DatabaseError> {
-    let name = "SELECT set_config('booking_automation.actor', $1, true), set_config('booking_automation.reason', $2, true)";
+    let name =
+        "SELECT set_config('booking_automation.actor', $1, true), set_config('booking_automation.reason', $2, true)";
     let reason = actor.reason.clone().unwrap_or_default();
     transaction.query(name, &[(&actor.name(), Type::TEXT), (&reason, Type::TEXT)]).await?;
     // Whoever is no UUID cannot be told in `cancelled_by`; the audit trail tells them.

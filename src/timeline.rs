@@ -202,7 +202,9 @@ fn message_sentence(rule: &str, audience: &str, channel: &str, status: &str, rea
 /// The reason of an event, in words.
 fn because(reason: &str) -> &str {
     match reason {
-        "booked_late" => "the booking was made, confirmed or moved only after it was due, with less than two thirds of its time left",
+        "booked_late" => {
+            "the booking was made, confirmed or moved only after it was due, with less than two thirds of its time left"
+        }
         "superseded" => "a reminder nearer to the start went out, or is to, in its place",
         "no_address" => "there is no address to send it to",
         "suppressed" => "mail to this address came back for good, or its owner complained",

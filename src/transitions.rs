@@ -364,7 +364,7 @@ impl Steps<'_> {
     /// What a trigger of theirs set back at once was refused, too: tried every minute, it would fire their triggers and
     /// lengthen the booking's log each time. Returns how many there were.
     async fn record_set_back(&self, step: &Step) -> Result<i64> {
-        let Step { from, to, .. } = step;
+        let lifecycle::Step { from, to, .. } = step.step;
         let sql = format!(
             "INSERT INTO booking_automation_events
                     (booking_id, event_type, event_data, scheduled_at, executed_at, status, reason, error_message, next_attempt_at)
@@ -379,7 +379,7 @@ impl Steps<'_> {
         let count = self.transaction.execute(&sql, &parameters).await?;
         if count > 0 {
             tracing::warn!(
-                transition.to = step.to,
+                transition.to = to,
                 bookings.count = count,
                 "a trigger set the status back; tried again later"
             );

@@ -5,7 +5,7 @@
 
 use std::cell::RefCell;
 
-use booking_automation::config::{CronSecrets, DatabaseSettings, DeliverySettings, PassSettings};
+use booking_automation::config::{AdminTokens, CronSecrets, DatabaseSettings, DeliverySettings, PassSettings};
 use booking_automation::database::Database;
 use booking_automation::delivery::Mailer;
 use booking_automation::lambda::{self, Event};
@@ -44,12 +44,13 @@ fn function() -> (Runtime, Function) {
     let database_settings = DatabaseSettings::from_environment(&lookup).expect("the settings are well-formed");
     let pass_settings = PassSettings::from_environment(&lookup).expect("the settings are well-formed");
     let secrets = CronSecrets::from_environment(&lookup).expect("the settings are well-formed");
+    let tokens = AdminTokens::from_environment(&lookup).expect("the settings are well-formed");
     let delivery = DeliverySettings::from_environment(&lookup).expect("the settings are well-formed");
     let mut service = runtime.block_on(async {
         let ses = Ses::new(&delivery).await.expect("a region");
         let database = Database::new(&database_settings, 1).expect("a pool");
         let automation = Automation::new(database, pass_settings, Mailer::new(delivery, ses));
-        lambda::service(automation, database_settings, pass_settings, secrets)
+        lambda::service(automation, database_settings, pass_settings, secrets, tokens)
     });
     let call = move |event| -> Answer {
         let answer = service.call(event);

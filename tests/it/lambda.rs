@@ -372,3 +372,24 @@ async fn a_connection_that_died_while_the_function_was_frozen_is_replaced() {
     assert_eq!(proxy.connections(), before + 1, "replaced once");
     assert_eq!(runs(&app).await, 3);
 }
+
+#[tokio::test]
+async fn support_is_answered_through_a_function_url_too() {
+    let mut app = App::new().await;
+    app.env.insert("ADMIN_TOKEN", "a-token-for-support-0123456789".to_owned());
+    let id = app.due_now().await;
+    let instance = Instance::start(&app).await;
+    let token = [("authorization", "Bearer a-token-for-support-0123456789")];
+
+    let body = json!({"to": "cancelled", "actor": {"role": "admin"}}).to_string();
+    let path = format!("/bookings/{id}/status");
+    assert_eq!(answer(instance.invoke(&request("POST", &path, &[], &body)).await).0, 401);
+    let (status, changed) = answer(instance.invoke(&request("POST", &path, &token, &body)).await);
+    assert_eq!((status, &changed["from"], &changed["to"]), (200, &json!("confirmed"), &json!("cancelled")));
+    assert_eq!(app.status(id).await, "cancelled");
+
+    let (status, timeline) =
+        answer(instance.invoke(&request("GET", &format!("/bookings/{id}/timeline"), &token, "")).await);
+    assert_eq!((status, &timeline["booking"]["status"]), (200, &json!("cancelled")));
+    assert_eq!(answer(instance.invoke(&request("GET", "/openapi.json", &token, "")).await).0, 200);
+}

@@ -212,7 +212,7 @@ async fn two_at_once_do_the_work_once() {
         assert!(said.success, "{}", said.stderr);
     }
     let done: usize = calls.iter().map(|said| said.stderr.matches("done: ").count()).sum();
-    assert_eq!(done, 17, "thirteen steps and four indexes, each once");
+    assert_eq!(done, 18, "fourteen steps and four indexes, each once");
 }
 
 #[tokio::test]

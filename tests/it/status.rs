@@ -54,7 +54,13 @@ fn may(from: &str, to: &str, role: &str, has_started: bool) -> bool {
         ("confirmed", "completed") => staff || role == "provider" && has_started,
         ("in_progress", "completed") => staff || role == "provider" && has_started,
         (
-            "paid" | "confirmed" | "in_progress" | "completed" | "cancelled" | "expired" | "pending_completion"
+            "paid"
+            | "confirmed"
+            | "in_progress"
+            | "completed"
+            | "cancelled"
+            | "expired"
+            | "pending_completion"
             | "pending_cancellation",
             "refunded",
         ) => staff,
@@ -90,7 +96,9 @@ async fn every_status_every_step_every_role_before_the_start_and_after() {
                         app.sql(sql, &[&id, &from]).await;
                         app.sql("DELETE FROM booking_automation_events WHERE booking_id = $1", &[&id]).await;
                     } else {
-                        let unknown = !["confirmed", "cancelled", "completed", "refunded", "in_progress", "expired", "pending"].contains(&to);
+                        let unknown =
+                            !["confirmed", "cancelled", "completed", "refunded", "in_progress", "expired", "pending"]
+                                .contains(&to);
                         assert_eq!(answer.status, if unknown { 422 } else { 409 }, "{what}");
                         assert_eq!(answer.header("content-type"), "application/problem+json");
                         assert_eq!(app.status(id).await, from, "nothing is written: {what}");
@@ -116,7 +124,8 @@ async fn a_step_is_written_with_who_and_why() {
     let mut app = App::new().await;
     let server = support(&mut app, noon()).await;
     let id = app.confirmed(noon() + hours(30)).await;
-    let body = json!({"to": "cancelled", "actor": {"role": "customer", "id": app.customer}, "reason": "ill"}).to_string();
+    let body =
+        json!({"to": "cancelled", "actor": {"role": "customer", "id": app.customer}, "reason": "ill"}).to_string();
 
     let answer = ask(&server, "POST", &format!("/bookings/{id}/status"), &[], body.as_bytes()).await;
     assert_eq!(
@@ -169,7 +178,8 @@ async fn a_wrong_automatic_step_is_taken_back_and_not_taken_again() {
     assert_eq!(change(&server, id, "confirmed", "customer").await.status, 409);
     let answer = change(&server, id, "confirmed", "provider").await;
     assert_eq!((answer.status, &answer.json()["automation_blocked"]), (200, &json!(true)));
-    let blocked = "SELECT status = 'confirmed' AND auto_complete_blocked AND completed_at IS NULL FROM bookings WHERE id = $1";
+    let blocked =
+        "SELECT status = 'confirmed' AND auto_complete_blocked AND completed_at IS NULL FROM bookings WHERE id = $1";
     assert!(app.one(blocked, &[&id]).await.get::<_, bool>(0));
 
     // Neither started, nor completed, nor overdue, whatever the time.
@@ -281,7 +291,10 @@ async fn the_pass_and_a_request_meet_in_either_order() {
     app.sql("CREATE TRIGGER wait BEFORE UPDATE ON bookings FOR EACH ROW EXECUTE FUNCTION wait()", &[]).await;
     let pass = app.command(&["run", "--as-of", &noon().to_rfc3339()]).output();
     let pass = tokio::spawn(pass);
-    app.waits_for("SELECT EXISTS (SELECT FROM pg_stat_activity WHERE datname = current_database() AND wait_event = 'PgSleep')").await;
+    app.waits_for(
+        "SELECT EXISTS (SELECT FROM pg_stat_activity WHERE datname = current_database() AND wait_event = 'PgSleep')",
+    )
+    .await;
     assert_eq!(change(&server, id, "refunded", "admin").await.status, 409, "locked");
     app.db.batch_execute("SELECT pg_advisory_unlock(7)").await.unwrap();
     pass.await.unwrap().unwrap();
@@ -330,7 +343,11 @@ async fn bad_input_is_named_and_changes_nothing() {
         (with("because", json!("x")), 400, "because"),
     ] {
         let answer = ask(&server, "POST", &path, &[], body.as_bytes()).await;
-        assert_eq!((answer.status, answer.header("content-type")), (status, "application/problem+json"), "{body}: {answer:?}");
+        assert_eq!(
+            (answer.status, answer.header("content-type")),
+            (status, "application/problem+json"),
+            "{body}: {answer:?}"
+        );
         assert_eq!(answer.json()["field"], field, "{body}");
     }
     for (id, status) in [("7", 400), ("x", 400), (&format!("{id}0"), 400), (&Uuid::nil().to_string(), 404)] {
@@ -360,7 +377,8 @@ async fn support_is_judged_as_every_caller_is() {
     assert_eq!(request(server.port, "POST", &path, &[], &[b'x'; 64 * 1024 + 1]).await.status, 413);
     let cron = format!("Bearer {}", "a-bearer-secret-that-has-no-spaces:-0123456789");
     for authorization in ["", "Bearer ", "Bearer a-token-for-support-012345678", "Basic eA==", &cron] {
-        let answer = request(server.port, "POST", &path, &[("Authorization", authorization.as_bytes())], body.as_bytes()).await;
+        let answer =
+            request(server.port, "POST", &path, &[("Authorization", authorization.as_bytes())], body.as_bytes()).await;
         assert_eq!((answer.status, answer.header("www-authenticate")), (401, "Bearer"), "{authorization}");
     }
     assert_eq!(request(server.port, "POST", &path, &[], body.as_bytes()).await.status, 401);

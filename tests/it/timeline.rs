@@ -40,7 +40,10 @@ async fn a_booking_that_nothing_is_wrong_with() {
         ]
     );
     let sent = &told["happened"][0];
-    assert_eq!((&sent["kind"], &sent["rule"], &sent["status"]), (&json!("message"), &json!("24h"), &json!("completed")));
+    assert_eq!(
+        (&sent["kind"], &sent["rule"], &sent["status"]),
+        (&json!("message"), &json!("24h"), &json!("completed"))
+    );
     assert_eq!(sent["due_at"], "2026-03-01T11:00:00Z");
     assert_eq!((&sent["message_id"], sent["attempts"].as_array().unwrap().len()), (&json!("message-1"), 1));
     let times: Vec<_> = told["planned"].as_array().unwrap().iter().map(|entry| entry["at"].as_str().unwrap()).collect();
@@ -134,7 +137,8 @@ fn planned(timeline: &Value) -> BTreeSet<String> {
     let member = |entry: &Value, name: &str| entry[name].as_str().unwrap_or("-").to_owned();
     let plan = timeline["planned"].as_array().unwrap().iter();
     plan.map(|entry| {
-        let names: &[_] = if entry["kind"] == "status" { &["from", "to", "at"] } else { &["rule", "audience", "at", "reason"] };
+        let names: &[_] =
+            if entry["kind"] == "status" { &["from", "to", "at"] } else { &["rule", "audience", "at", "reason"] };
         names.iter().map(|name| member(entry, name)).collect::<Vec<_>>().join(" ")
     })
     .collect()
