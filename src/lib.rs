@@ -2,7 +2,8 @@
 //! the reminders that became due, in one transaction; then the reminders are sent through Amazon SES.
 //!
 //! It is fired by Lambda ([`lambda`]), over HTTP (`http`, [`auth`], `rate_limit`, [`serve`]) or from the command line; what is
-//! known of who fired it is a [`call`].
+//! known of who fired it is a [`call`]. What support and other programs ask for comes in by `admin`: steps in a booking's life
+//! (`status`, judged by the table in [`lifecycle`], once only by `idempotency`), and its `timeline`.
 //!
 //! Read it in this order: [`run`], the pass ([`pass`], `transitions`, `reminders`), delivery ([`delivery`],
 //! `outbox`, [`ses`], [`message`]), what SES says later ([`feedback`]), the answer ([`summary`]). The settings are in
