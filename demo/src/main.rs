@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::Context;
 use booking_automation::call::{Call, Cause};
-use booking_automation::config::{CronSecrets, DatabaseSettings, DeliverySettings, PassSettings};
+use booking_automation::config::{AdminTokens, CronSecrets, DatabaseSettings, DeliverySettings, PassSettings};
 use booking_automation::database::{Begin, Database};
 use booking_automation::delivery::Mailer;
 use booking_automation::run::{self, Automation};
@@ -130,7 +130,8 @@ async fn demo(url: &str, mailbox: &Mailbox) -> anyhow::Result<()> {
     println!(
         "  curl --data-binary \"$body\" http://{address}/run -H \"webhook-id: $id\" -H \"webhook-timestamp: $timestamp\" -H \"webhook-signature: v1,$signature\"\n"
     );
-    serve::serve(automation, CronSecrets::from_environment(&lookup)?, address, Some(Duration::from_secs(60))).await?;
+    let (secrets, tokens) = (CronSecrets::from_environment(&lookup)?, AdminTokens::from_environment(&lookup)?);
+    serve::serve(automation, secrets, tokens, None, address, Some(Duration::from_secs(60))).await?;
     keep_events(&database).await?;
     println!("\nEnded; {} mails are in {FOLDER}.", mailbox.len());
     Ok(())
