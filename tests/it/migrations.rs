@@ -48,6 +48,7 @@ async fn an_empty_database_gets_everything_and_a_second_time_changes_nothing() {
             "booking_automation_hash_key",
             "booking_automation_looks",
             "booking_automation_migrations",
+            "booking_automation_requests",
             "booking_automation_state",
             "booking_automation_suppressions",
             "bookings",
