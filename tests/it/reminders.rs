@@ -417,6 +417,20 @@ async fn a_rule_by_another_name_to_others_or_by_another_way_floods_nobody() {
 }
 
 #[tokio::test]
+async fn a_longer_lead_reminds_nobody_of_what_it_would_have_told_before() {
+    let app = App::new().await;
+    let (soon, later) = (app.confirmed(noon() + hours(2)).await, app.confirmed(noon() + hours(4)).await);
+    app.run(noon()).await;
+    app.believing(noon()).await;
+    app.sql("UPDATE reminder_rules SET lead = '3 hours' WHERE name = '1h'", &[]).await;
+    app.run(noon() + minutes(1)).await;
+    assert_eq!(app.reminders(soon).await, ["24h completed"]);
+    app.run(noon() + hours(1)).await;
+    assert_eq!(app.reminders(soon).await, ["24h completed"]);
+    assert_eq!(app.reminders(later).await, ["24h completed", "1h completed"]);
+}
+
+#[tokio::test]
 async fn a_rule_that_is_committed_late_loses_nothing() {
     let app = App::new().await;
     let id = app.confirmed(noon() + hours(3) + minutes(2)).await;
