@@ -115,7 +115,7 @@ impl<'de> Deserialize<'de> for Event {
             if !request.get("rawPath").and_then(Value::as_str).is_some_and(plain) {
                 request.insert("rawPath".to_owned(), "/-".into());
             }
-            if !request.get("body").and_then(Value::as_str).is_some_and(|body| BASE64_STANDARD.decode(body).is_ok()) {
+            if request.get("body").and_then(Value::as_str).is_none_or(|body| BASE64_STANDARD.decode(body).is_err()) {
                 request.insert("isBase64Encoded".to_owned(), false.into());
             }
         }
