@@ -10,6 +10,7 @@ use std::time::{Duration, Instant, SystemTime};
 
 use axum::Router;
 use axum::response::Response;
+use base64::prelude::{BASE64_STANDARD, Engine};
 use futures_util::TryFutureExt;
 use lambda_http::lambda_runtime::{self, Diagnostic};
 use lambda_http::request::LambdaRequest;
@@ -90,7 +91,8 @@ pub fn service(
 }
 
 /// An event that `lambda_http` can make a request of. It panics on a query, path, host or stage that makes no URI, or one
-/// that is too long, and on an odd cookie; the routes need none of these, and whoever sends them has shown no credentials yet.
+/// that is too long, on an odd cookie, and on a body that is said to be base64 and is not. The routes need none of these, and
+/// whoever sends them has shown no credentials yet.
 #[derive(Debug)]
 pub struct Event(LambdaRequest);
 
@@ -116,6 +118,9 @@ impl<'de> Deserialize<'de> for Event {
             };
             if !request.get("rawPath").and_then(Value::as_str).is_some_and(plain) {
                 request.insert("rawPath".to_owned(), "/-".into());
+            }
+            if request.get("body").and_then(Value::as_str).is_none_or(|body| BASE64_STANDARD.decode(body).is_err()) {
+                request.insert("isBase64Encoded".to_owned(), false.into());
             }
         }
         serde_json::from_value(event).map(Self).map_err(D::Error::custom)

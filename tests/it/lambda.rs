@@ -223,6 +223,9 @@ async fn a_request_however_odd_is_answered_and_is_no_function_error() {
         let (status, _) = answer(instance.invoke(&odd).await);
         assert!([401, 404].contains(&status), "{member} = {value}: {status}");
     }
+    let mut odd = request("POST", "/run", &[], "no base64");
+    odd["isBase64Encoded"] = true.into();
+    assert_eq!(answer(instance.invoke(&odd).await).0, 401);
     for (member, value) in [("domainName", json!("a@\u{0}b")), ("stage", json!("a\u{0} <%2"))] {
         let mut odd = request("GET", "/run", &[], "");
         odd["requestContext"][member] = value.clone();
