@@ -3,7 +3,7 @@
 --   $4 the moment to judge by (NULL: the clock)
 WITH oldest AS MATERIALIZED (
     -- Kept after the start, too: a verdict keeps its reminder from being sent again.
-    SELECT id
+    SELECT id, booking_id
       FROM booking_automation_events
      WHERE greatest(created_at, starts_at) < coalesce($4, now()) - make_interval(secs => $1)
        AND status IN ('completed', 'failed', 'skipped')
@@ -12,6 +12,17 @@ WITH oldest AS MATERIALIZED (
        FOR UPDATE SKIP LOCKED
 ), events AS (
     DELETE FROM booking_automation_events e USING oldest WHERE e.id = oldest.id RETURNING 1
+), state AS (
+    -- With the last event of a booking that is gone or final, what was remembered of it. Should such a one come into force
+    -- again, it begins anew: no verdict of an earlier revision is left.
+    DELETE FROM booking_automation_state s
+     USING (SELECT DISTINCT booking_id FROM oldest) AS over
+     WHERE s.booking_id = over.booking_id
+       AND NOT EXISTS (SELECT FROM booking_automation_events e
+                        WHERE e.booking_id = s.booking_id AND e.id NOT IN (SELECT id FROM oldest))
+       AND NOT EXISTS (SELECT FROM bookings b
+                        WHERE b.id = s.booking_id
+                          AND b.status NOT IN ('completed', 'cancelled', 'rejected', 'refunded', 'failed', 'expired'))
 ), feedback AS (
     DELETE FROM booking_automation_feedback
      WHERE id IN (SELECT id FROM booking_automation_feedback ORDER BY id LIMIT $3)

@@ -59,6 +59,40 @@ async fn events_and_runs_are_kept_as_long_as_retention_says() {
 }
 
 #[tokio::test]
+async fn what_is_remembered_of_a_booking_goes_with_its_last_event_where_it_is_over() {
+    let mut app = App::new().await;
+    app.env.insert("RETENTION", "30d".to_owned());
+    let mut ids = Vec::new();
+    for status in ["cancelled", "refunded", "paid", "cancelled", "cancelled"] {
+        let id = app.confirmed(noon() + hours(24)).await;
+        app.sql("UPDATE bookings SET status = $2 WHERE id = $1", &[&id, &status]).await;
+        ids.push(id);
+    }
+    let [cancelled, refunded, may_come_back, deleted, of_late] = ids[..] else { unreachable!() };
+    app.sql("DELETE FROM bookings WHERE id = $1", &[&deleted]).await;
+    app.sql("UPDATE booking_automation_events SET created_at = now() - interval '31 days'", &[]).await;
+    app.sql("INSERT INTO booking_automation_events (booking_id, event_type) VALUES ($1, 'status_update')", &[&of_late])
+        .await;
+    assert_eq!(count(&app, "booking_automation_state").await, 5);
+
+    run(&app).await;
+    let left = app.column("SELECT booking_id::text FROM booking_automation_state ORDER BY booking_id", &[]).await;
+    let mut expected = [may_come_back.to_string(), of_late.to_string()];
+    expected.sort();
+    assert_eq!(left, expected);
+    assert_eq!(count(&app, "booking_automation_events").await, 1);
+
+    // One that comes into force again is reminded, as if it were new.
+    for id in [cancelled, refunded] {
+        app.believing(noon()).await;
+        app.sql("UPDATE bookings SET status = 'confirmed' WHERE id = $1", &[&id]).await;
+    }
+    app.run(noon() + hours(1)).await;
+    assert_eq!(app.reminders(cancelled).await, ["24h completed"]);
+    assert_eq!(app.reminders(refunded).await, ["24h completed"]);
+}
+
+#[tokio::test]
 async fn each_table_is_pruned_for_its_own_sake() {
     let app = App::new().await;
     run(&app).await;
