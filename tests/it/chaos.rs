@@ -118,6 +118,11 @@ impl World {
         self.kills.lock().unwrap().values().sum()
     }
 
+    fn killed_everywhere(&self) -> bool {
+        let kills = self.kills.lock().unwrap();
+        Point::NAMED.iter().all(|point| kills.contains_key(point))
+    }
+
     fn called(&self, outcome: &Outcome) {
         let what = match outcome {
             Ok(summary) if summary["reason"] == "overlap" => "skipped: overlap",
@@ -307,7 +312,7 @@ async fn direct(
     loop {
         tokio::time::sleep(Duration::from_millis(50)).await;
         let (kills, taken) = (world.killed(), world.mail.taken());
-        if kills >= length.kills && taken >= length.messages {
+        if kills >= length.kills && taken >= length.messages && world.killed_everywhere() {
             return restarts;
         }
         // A call that hangs for ever would be one, too.
