@@ -321,6 +321,36 @@ async fn their_triggers_fire_for_real_changes_alone() {
     assert_eq!(others, 0);
 }
 
+#[tokio::test]
+async fn a_flag_that_is_set_already_bothers_no_trigger_of_theirs() {
+    let app = App::new().await;
+    app.db
+        .batch_execute(
+            "CREATE TABLE fired (booking_id uuid);
+             CREATE FUNCTION fired() RETURNS trigger LANGUAGE plpgsql AS $$
+                BEGIN INSERT INTO fired VALUES (NEW.id); RETURN NULL; END $$",
+        )
+        .await
+        .unwrap();
+    let rules = [("24h", hours(24)), ("1h", hours(1)), ("15m", minutes(15))];
+    for (rule, lead) in rules {
+        app.sql("UPDATE reminder_rules SET active = (name = $1)", &[&rule]).await;
+        app.sql("UPDATE reminder_rules SET effective_from = '2020-01-01'", &[]).await;
+        let id = app.confirmed(noon() + lead).await;
+        app.sql(&format!("UPDATE bookings SET reminder_{rule}_sent = true WHERE id = $1"), &[&id]).await;
+        app.db
+            .batch_execute("CREATE TRIGGER fired AFTER UPDATE ON bookings FOR EACH ROW EXECUTE FUNCTION fired()")
+            .await
+            .unwrap();
+        app.run(noon()).await;
+        assert_eq!(app.reminders(id).await, [format!("{rule} completed")]);
+        app.db.batch_execute("DROP TRIGGER fired ON bookings").await.unwrap();
+    }
+    assert_eq!(app.column("SELECT booking_id::text FROM fired", &[]).await, Vec::<String>::new());
+    let behind: i64 = app.one("SELECT count(*) FROM booking_automation_events WHERE flag_due", &[]).await.get(0);
+    assert_eq!(behind, 0);
+}
+
 /// The plan of the trigger's join, as PostgreSQL itself reports it from inside the function.
 #[tokio::test]
 async fn a_session_warm_from_one_row_updates_meets_a_bulk_update_without_a_bad_plan() {
@@ -398,6 +428,35 @@ async fn an_idle_pass_takes_four_round_trips_and_a_busy_one_a_constant_number() 
     // The connection's proof of life, BEGIN with the lock, the questions, the run's row with COMMIT.
     assert_eq!(trips[1], 4, "{trips:?}");
     assert_eq!(trips[2], trips[3], "{trips:?}");
+}
+
+#[tokio::test]
+async fn a_pass_is_idle_whatever_lies_about_that_nothing_is_to_be_done_for() {
+    let app = App::new().await;
+    let proxy = Proxy::start(&app.url, Cut::Never).await;
+    let (database, settings) = library(&proxy.url);
+    // A rule that is off, and one that came after what it would have told.
+    app.sql(
+        "INSERT INTO reminder_rules (name, lead, active) VALUES ('30h', '30 hours', false), ('3h', '3 hours', true)",
+        &[],
+    )
+    .await;
+    app.booking("cancelled", noon() + hours(24) + minutes(2)).await;
+    app.booking("pending", noon() - hours(1)).await;
+    for start in [hours(2), hours(20), hours(30) + minutes(2), hours(1000)] {
+        app.confirmed(noon() + start).await;
+    }
+    let blocked = app.booking("in_progress", noon() - hours(100)).await;
+    app.sql("UPDATE bookings SET auto_complete_blocked = true WHERE id = $1", &[&blocked]).await;
+    app.run(noon()).await;
+    let mut trips = Vec::new();
+    for minute in [1, 2] {
+        let before = proxy.round_trips();
+        let due = pass::run(&database, &settings, &call_at(noon() + minutes(minute))).await.unwrap();
+        assert!(matches!(due, Pass::Committed(_)));
+        trips.push(proxy.round_trips() - before);
+    }
+    assert_eq!(trips[1], 4, "{trips:?}");
 }
 
 #[tokio::test]

@@ -198,6 +198,45 @@ async fn it_goes_in_batches_and_waits_for_nobody() {
 }
 
 #[tokio::test]
+async fn no_statement_forgets_more_than_a_thousand_rows_of_a_table() {
+    let app = App::new().await;
+    app.db
+        .batch_execute(
+            "CREATE TABLE forgotten (relation text, count bigint);
+             CREATE FUNCTION forgotten() RETURNS trigger LANGUAGE plpgsql AS $$
+                BEGIN INSERT INTO forgotten SELECT TG_RELID::regclass, count(*) FROM gone; RETURN NULL; END $$",
+        )
+        .await
+        .unwrap();
+    let tables = ["automation_runs", "booking_automation_events", "booking_automation_feedback"];
+    for table in tables {
+        let trigger = format!(
+            "CREATE TRIGGER forgotten AFTER DELETE ON {table} REFERENCING OLD TABLE AS gone FOR EACH STATEMENT EXECUTE FUNCTION forgotten()"
+        );
+        app.db.batch_execute(&trigger).await.unwrap();
+    }
+    old(&app, 1500, 450).await;
+    app.db
+        .batch_execute(
+            "INSERT INTO booking_automation_feedback (event_id, booking_id, kind, message_id, occurred_at, details, created_at)
+             SELECT gen_random_uuid(), gen_random_uuid(), 'sent', n::text, now(), '{}', now() - interval '450 days' FROM generate_series(1, 1500) AS n;
+             INSERT INTO automation_runs (id, trigger, as_of, outcome, created_at)
+             SELECT gen_random_uuid(), 'cli', now() - interval '450 days', 'completed', now() - interval '450 days' FROM generate_series(1, 1500)",
+        )
+        .await
+        .unwrap();
+    run(&app).await;
+    let counts = app
+        .column(
+            "SELECT concat_ws(' ', relation, count) FROM forgotten WHERE count > 0 ORDER BY relation, count DESC",
+            &[],
+        )
+        .await;
+    let expected: Vec<_> = tables.iter().flat_map(|table| [format!("{table} 1000"), format!("{table} 500")]).collect();
+    assert_eq!(counts, expected);
+}
+
+#[tokio::test]
 async fn a_failure_of_it_is_no_failure_of_the_call() {
     let app = App::new().await;
     old(&app, 5, 450).await;

@@ -237,6 +237,38 @@ async fn moved_between_enqueue_and_send_is_not_mailed_for_the_old_start() {
 }
 
 #[tokio::test]
+async fn a_move_past_the_triggers_is_seen_before_its_message_leaves() {
+    let app = App::new().await;
+    let id = app.confirmed(noon() + hours(24)).await;
+    app.ses.answer(|_| crate::ses::Answer::Error(429, "TooManyRequestsException", "slow down"));
+    app.run(noon()).await;
+    app.ses.clear();
+    app.db.batch_execute("SET session_replication_role = replica").await.unwrap();
+    app.sql("UPDATE bookings SET scheduled_at = $2 WHERE id = $1", &[&id, &(noon() + hours(72))]).await;
+    app.make_claimable().await;
+    app.run(noon() + minutes(1)).await;
+    assert_eq!(app.reminders(id).await, ["24h skipped rescheduled"]);
+    assert!(app.ses.mails().is_empty());
+}
+
+#[tokio::test]
+async fn a_message_whose_start_has_come_is_not_sent_even_where_its_booking_could_not_be_moved_on() {
+    let app = App::new().await;
+    let id = app.confirmed(noon() + minutes(15)).await;
+    app.ses.answer(|_| crate::ses::Answer::Error(429, "TooManyRequestsException", "slow down"));
+    app.run(noon()).await;
+    app.ses.clear();
+    app.make_claimable().await;
+    let other = crate::app::connect(&app.url).await;
+    other.batch_execute("BEGIN").await.unwrap();
+    other.execute("SELECT FROM bookings WHERE id = $1 FOR UPDATE", &[&id]).await.unwrap();
+    app.run(noon() + minutes(15)).await;
+    assert_eq!(app.status(id).await, "confirmed");
+    assert_eq!(app.reminders(id).await.last().unwrap(), "15m skipped started");
+    assert!(app.ses.mails().is_empty());
+}
+
+#[tokio::test]
 async fn what_is_no_longer_due_at_the_moment_of_sending_is_not_sent() {
     for (change, verdict) in [
         ("UPDATE bookings SET status = 'cancelled'", "cancelled"),
