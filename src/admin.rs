@@ -2,15 +2,17 @@
 //!
 //! Judged as `/run` is: path, method, size, credentials, rate; then what is asked for, member by member.
 
+use std::collections::BTreeMap;
 use std::num::NonZeroU32;
+use std::ops::RangeInclusive;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use axum::Router;
 use axum::body::Bytes;
 use axum::extract::{Path, Request, State};
 use axum::http::header::CONTENT_TYPE;
-use axum::http::{HeaderMap, Method, StatusCode};
+use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 use axum::routing::any;
 use chrono::{DateTime, Utc};
@@ -20,20 +22,26 @@ use tokio_postgres::types::Type;
 use uuid::Uuid;
 
 use crate::auth;
-use crate::config::AdminTokens;
+use crate::config::{self, AdminTokens};
 use crate::database::{BOOKINGS_LOCK_TIMEOUT, Begin, DatabaseError, Transaction};
+use crate::events::{self, Filter};
 use crate::http::{self, Problem};
 use crate::idempotency::{self, Earlier};
 use crate::lifecycle::{Role, TABLE};
+use crate::pass::PassError;
 use crate::run::Automation;
 use crate::status::{self, Actor, Refused};
-use crate::{migrate, rate_limit, timeline};
+use crate::{migrate, people, preview, rate_limit, timeline};
 
 /// Calls a minute with one token: other programs use it, not only people.
 const CALLS_PER_MINUTE: NonZeroU32 = NonZeroU32::new(6_000).expect("not zero");
 /// Longest id of an actor, and longest reason, in characters.
 const LONGEST_ID: usize = 200;
 const LONGEST_REASON: usize = 1_000;
+/// Longest value of a query's parameter, in characters.
+const LONGEST_PARAMETER: usize = 200;
+/// Events of a page, if nobody says how many.
+const USUAL_PAGE: i64 = 100;
 /// What the routes are, for programs.
 const OPENAPI: &str = include_str!("openapi.json");
 
@@ -56,18 +64,21 @@ pub(crate) fn routes(automation: Arc<Automation>, tokens: AdminTokens, as_of: Op
         .route("/openapi.json", any(openapi))
         .route("/bookings/{id}/status", any(change_status))
         .route("/bookings/{id}/timeline", any(tell_timeline))
+        .route("/events", any(list_events))
+        .route("/people/{id}/messages", any(forget_person))
+        .route("/preview", any(tell_preview))
         .with_state(Arc::new(Admin { automation, tokens, as_of }))
 }
 
 async fn openapi(State(admin): State<Arc<Admin>>, request: Request) -> Response {
-    match admit(&admin, &[Method::GET], request).await {
+    match admit(&admin, "GET", request).await {
         Ok(_) => ([(CONTENT_TYPE, "application/json")], OPENAPI).into_response(),
         Err(refused) => refused,
     }
 }
 
 async fn change_status(State(admin): State<Arc<Admin>>, Path(id): Path<String>, request: Request) -> Response {
-    let admitted = match admit(&admin, &[Method::POST], request).await {
+    let admitted = match admit(&admin, "POST", request).await {
         Ok(admitted) => admitted,
         Err(refused) => return refused,
     };
@@ -93,7 +104,7 @@ async fn change_status(State(admin): State<Arc<Admin>>, Path(id): Path<String>, 
 }
 
 async fn tell_timeline(State(admin): State<Arc<Admin>>, Path(id): Path<String>, request: Request) -> Response {
-    let admitted = match admit(&admin, &[Method::GET], request).await {
+    let admitted = match admit(&admin, "GET", request).await {
         Ok(admitted) => admitted,
         Err(refused) => return refused,
     };
@@ -108,21 +119,79 @@ async fn tell_timeline(State(admin): State<Arc<Admin>>, Path(id): Path<String>, 
     )
 }
 
+async fn list_events(State(admin): State<Arc<Admin>>, request: Request) -> Response {
+    let admitted = match admit(&admin, "GET", request).await {
+        Ok(admitted) => admitted,
+        Err(refused) => return refused,
+    };
+    answered(
+        look(&admin, &admitted, async |transaction, _| {
+            let query = Query::of(&admitted, &["booking", "type", "status", "since", "until", "before", "limit"])?;
+            let filter = Filter {
+                booking_id: query.get("booking").map(|id| parse_id("booking", id)).transpose()?,
+                event_type: query.get("type").map(str::to_owned),
+                status: query.get("status").map(event_status).transpose()?,
+                since: query.time("since")?,
+                until: query.time("until")?,
+            };
+            let before = query.number("before", 1..=i64::MAX)?.unwrap_or(i64::MAX);
+            let rows = query.number("limit", 1..=events::LARGEST_PAGE)?.unwrap_or(USUAL_PAGE);
+            let page = events::page(transaction, &filter, before, rows).await;
+            page.map(|page| json!(page)).map_err(|error| failed(&error))
+        })
+        .await,
+    )
+}
+
+async fn forget_person(State(admin): State<Arc<Admin>>, Path(id): Path<String>, request: Request) -> Response {
+    let admitted = match admit(&admin, "DELETE", request).await {
+        Ok(admitted) => admitted,
+        Err(refused) => return refused,
+    };
+    answered(
+        once(&admin, &admitted, async |transaction, _| {
+            let person_id = parse_id("id", &id)?;
+            let forgotten = people::forget(transaction, person_id).await.map_err(|error| failed(&error))?;
+            forgotten.map(|forgotten| json!(forgotten)).ok_or_else(|| {
+                Problem::new(StatusCode::NOT_FOUND, "no booking knows such a person").with("field", "id")
+            })
+        })
+        .await,
+    )
+}
+
+async fn tell_preview(State(admin): State<Arc<Admin>>, request: Request) -> Response {
+    let admitted = match admit(&admin, "GET", request).await {
+        Ok(admitted) => admitted,
+        Err(refused) => return refused,
+    };
+    let time = match preview_time(&admitted) {
+        Ok(time) => time,
+        Err(problem) => return problem.into_response(),
+    };
+    let automation = &admin.automation;
+    match preview::of(automation.database(), automation.settings(), admin.as_of, time, admitted.deadline).await {
+        Ok(preview) => axum::Json(preview).into_response(),
+        Err(PassError::Database(error)) => failed(&error).into_response(),
+        Err(error) => http::unavailable(&error),
+    }
+}
+
 /// A request that may come in.
 struct Admitted {
     /// Of everything that makes it this request.
     digest: Vec<u8>,
+    query: String,
     body: Bytes,
     headers: HeaderMap,
     deadline: Instant,
 }
 
 /// Judged in this order: method, size, credentials, rate.
-async fn admit(admin: &Admin, methods: &[Method], request: Request) -> Result<Admitted, Response> {
+async fn admit(admin: &Admin, method: &'static str, request: Request) -> Result<Admitted, Response> {
     let deadline = http::deadline(&request);
-    if !methods.contains(request.method()) {
-        let allowed: Vec<_> = methods.iter().map(Method::as_str).collect();
-        return Err(http::method_not_allowed(&allowed.join(", ")));
+    if request.method() != method {
+        return Err(http::method_not_allowed(method));
     }
     let (head, body) = request.into_parts();
     let body = http::read(body).await?;
@@ -135,9 +204,10 @@ async fn admit(admin: &Admin, methods: &[Method], request: Request) -> Result<Ad
         Ok(Some(wait)) => return Err(http::too_many(wait)),
         Err(error) => return Err(unavailable(&error).into_response()),
     }
+    let query = head.uri.query().unwrap_or_default().to_owned();
     let digest =
         Sha256::digest([head.method.as_str().as_bytes(), b" ", head.uri.to_string().as_bytes(), b"\n", &body].concat());
-    Ok(Admitted { digest: digest.to_vec(), body, headers: head.headers, deadline })
+    Ok(Admitted { digest: digest.to_vec(), query, body, headers: head.headers, deadline })
 }
 
 /// Does `work`, which reads alone, on one snapshot.
@@ -227,6 +297,65 @@ fn idempotency_key(headers: &HeaderMap) -> Result<Option<String>, Problem> {
     }
 }
 
+/// The parameters of a query, each there once at most.
+struct Query(BTreeMap<String, String>);
+
+impl Query {
+    fn of(request: &Admitted, known: &[&str]) -> Result<Self, Problem> {
+        let mut parameters = BTreeMap::new();
+        for (name, value) in url::form_urlencoded::parse(request.query.as_bytes()) {
+            if !known.contains(&name.as_ref()) {
+                return Err(malformed(&name, &format!("is not known; the query takes {}", known.join(", "))));
+            }
+            if value.is_empty() || value.contains('\0') || value.chars().count() > LONGEST_PARAMETER {
+                return Err(malformed(
+                    &name,
+                    &format!("takes a text of up to {LONGEST_PARAMETER} characters without NUL"),
+                ));
+            }
+            if parameters.insert(name.clone().into_owned(), value.into_owned()).is_some() {
+                return Err(malformed(&name, "may be there once"));
+            }
+        }
+        Ok(Self(parameters))
+    }
+
+    fn get(&self, name: &str) -> Option<&str> {
+        self.0.get(name).map(String::as_str)
+    }
+
+    fn time(&self, name: &str) -> Result<Option<DateTime<Utc>>, Problem> {
+        let Some(text) = self.get(name) else { return Ok(None) };
+        let time = DateTime::parse_from_rfc3339(text);
+        time.map(|time| Some(time.to_utc()))
+            .map_err(|_| malformed(name, "takes a time as RFC 3339 has it: 2026-03-01T12:00:00Z"))
+    }
+
+    fn number(&self, name: &str, range: RangeInclusive<i64>) -> Result<Option<i64>, Problem> {
+        let Some(text) = self.get(name) else { return Ok(None) };
+        let number = text.parse().ok().filter(|number| range.contains(number));
+        number
+            .map(Some)
+            .ok_or_else(|| malformed(name, &format!("takes a number from {} to {}", range.start(), range.end())))
+    }
+}
+
+fn preview_time(request: &Admitted) -> Result<Duration, Problem> {
+    match Query::of(request, &["for"])?.get("for") {
+        None => Ok(preview::USUAL),
+        Some(text) => config::parse_duration(text)
+            .filter(|time| (preview::SHORTEST..=preview::LONGEST).contains(time))
+            .ok_or_else(|| malformed("for", "takes a duration from 1m to 7d, such as 24h")),
+    }
+}
+
+fn event_status(text: &str) -> Result<String, Problem> {
+    if ["pending", "sending", "completed", "failed", "skipped"].contains(&text) {
+        return Ok(text.to_owned());
+    }
+    Err(unprocessable("status", "takes pending, sending, completed, failed or skipped"))
+}
+
 /// The members of a JSON object.
 struct Members(Map<String, Value>);
 
@@ -312,6 +441,10 @@ fn failed(error: &DatabaseError) -> Problem {
     if error.is_of_a_row() {
         tracing::warn!(error = error.loggable(), "the database refuses what support asked for");
         return Problem::new(StatusCode::CONFLICT, "the database refuses this change; the log says why");
+    }
+    if error.is_statement_timeout() {
+        tracing::warn!("the database took too long over what support asked for");
+        return Problem::new(StatusCode::SERVICE_UNAVAILABLE, "it takes the database too long: ask for less");
     }
     unavailable(error)
 }

@@ -3,7 +3,8 @@
 //!
 //! It is fired by Lambda ([`lambda`]), over HTTP (`http`, [`auth`], `rate_limit`, [`serve`]) or from the command line; what is
 //! known of who fired it is a [`call`]. What support and other programs ask for comes in by `admin`: steps in a booking's life
-//! (`status`, judged by the table in [`lifecycle`], once only by `idempotency`), and its `timeline`.
+//! (`status`, judged by the table in [`lifecycle`], once only by `idempotency`), its `timeline`, a [`preview`] of the passes to
+//! come, the audit trail ([`events`]), and that people are forgotten (`people`).
 //!
 //! Read it in this order: [`run`], the pass ([`pass`], `transitions`, `reminders`), delivery ([`delivery`],
 //! `outbox`, [`ses`], [`message`]), what SES says later ([`feedback`]), the answer ([`summary`]). The settings are in
@@ -16,6 +17,7 @@ pub mod call;
 pub mod config;
 pub mod database;
 pub mod delivery;
+pub mod events;
 pub mod feedback;
 mod hosts;
 mod housekeeping;
@@ -27,6 +29,8 @@ pub mod message;
 pub mod migrate;
 mod outbox;
 pub mod pass;
+mod people;
+pub mod preview;
 mod rate_limit;
 mod reminders;
 pub mod run;

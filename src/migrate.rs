@@ -42,7 +42,7 @@ const STEPS: [(&str, &str); 6] = [
 ];
 
 /// The steps that come after the indexes, in order.
-const LAST_STEPS: [(&str, &str); 8] = [
+const LAST_STEPS: [(&str, &str); 9] = [
     ("07_triggers", include_str!("../migrations/07_triggers.sql")),
     ("08_webhook_ids", include_str!("../migrations/08_webhook_ids.sql")),
     ("09_rate_limits", include_str!("../migrations/09_rate_limits.sql")),
@@ -51,14 +51,15 @@ const LAST_STEPS: [(&str, &str); 8] = [
     ("12_autovacuum", include_str!("../migrations/12_autovacuum.sql")),
     ("13_rules_start_anew", include_str!("../migrations/13_rules_start_anew.sql")),
     ("14_lifecycle", include_str!("../migrations/14_lifecycle.sql")),
+    ("15_trail", include_str!("../migrations/15_trail.sql")),
 ];
 
 /// The last step. A database that has it has them all: a pass looks for it.
 pub(crate) const LATEST: &str = LAST_STEPS[LAST_STEPS.len() - 1].0;
 
 /// Indexes on tables that others write: on `bookings`, each holds only bookings that time still moves on, whatever
-/// the table's size; on the audit trail, which every writer's trigger adds to, what retention goes by.
-const INDEXES: [(&str, &str); 4] = [
+/// the table's size; on the audit trail, which every writer's trigger adds to, what retention and its list go by.
+const INDEXES: [(&str, &str); 5] = [
     ("booking_automation_confirmed_start", "ON public.bookings (scheduled_at) WHERE status = 'confirmed'"),
     (
         "booking_automation_in_progress_end",
@@ -71,6 +72,7 @@ const INDEXES: [(&str, &str); 4] = [
         "ON public.booking_automation_events ((greatest(created_at, starts_at))) \
          WHERE status IN ('completed', 'failed', 'skipped')",
     ),
+    ("booking_automation_events_seq", "ON public.booking_automation_events (seq)"),
 ];
 
 /// Why the database could not be migrated. What was done before stays done; run it again.

@@ -1,8 +1,8 @@
 //! Steps that a person or another program takes in a booking's life: judged by the table in [`crate::lifecycle`], on the
 //! booking as it is now, and written only while it is so.
 //!
-//! First the booking is moved on by time, by the pass's own statements: that no pass has come yet must not decide what is
-//! allowed. Then it is judged, and changed, in the same transaction; a refused step undoes that, too.
+//! First the booking is locked, and moved on by time, by the pass's own statements: that no pass has come yet must not decide
+//! what is allowed. Then it is judged, and changed, in the same transaction; a refused step undoes that, too.
 
 use chrono::{DateTime, Utc};
 use serde::Serialize;
@@ -84,8 +84,11 @@ pub(crate) async fn change(
     to: &str,
     actor: &Actor,
 ) -> Result<Changed, Refused> {
-    transitions::advance_one(transaction, &Moments::new(as_of, settings), settings, booking_id).await?;
-    let booking = read(transaction, booking_id, as_of).await?.ok_or(Refused::Unknown)?;
+    let mut booking = read(transaction, booking_id, as_of).await?.ok_or(Refused::Unknown)?;
+    let moments = Moments::new(as_of, settings);
+    if transitions::advance_one(transaction, &moments, settings, booking_id, &booking.status).await? {
+        booking = read(transaction, booking_id, as_of).await?.ok_or(Refused::Unknown)?;
+    }
     let undone = undoable(transaction, booking_id, &booking.status).await?;
     let step = judge(&booking, &undone, to, actor.role)?;
     write(transaction, booking_id, step, actor, as_of).await?;

@@ -10,11 +10,14 @@ use tokio_postgres::types::Type;
 use uuid::Uuid;
 
 use crate::config::PassSettings;
-use crate::database::{Result, Transaction};
+use crate::database::{Result, Transaction, finite};
 use crate::reminders::{self, Expected};
+use crate::transitions::{self, Coming};
 
 /// Events of one booking that are told, at most: the latest.
 const EVENTS: i64 = 1_000;
+/// How far ahead its steps are looked for.
+const FAR_AWAY: TimeDelta = TimeDelta::days(36_500);
 
 /// What there is to tell of a booking.
 #[derive(Debug, Serialize)]
@@ -96,7 +99,7 @@ pub(crate) async fn of(
 ) -> Result<Option<Timeline>> {
     let booking = "SELECT b.status, b.scheduled_at, booking_end(b.scheduled_at, b.duration_minutes),
                           b.auto_complete_blocked IS TRUE,
-                          CASE WHEN b.auto_complete_blocked IS TRUE THEN s.blocked_reason END, s.unblocked_at
+                          CASE WHEN b.auto_complete_blocked IS TRUE THEN s.blocked_reason END
                      FROM bookings b LEFT JOIN booking_automation_state s ON s.booking_id = b.id
                     WHERE b.id = $1";
     let events = "SELECT e.id, e.event_type, e.event_data, e.scheduled_at, e.executed_at, e.status, e.reason, e.rule, e.audience,
@@ -118,26 +121,19 @@ pub(crate) async fn of(
     let mut happened: Vec<Entry> = events.iter().rev().map(entry).collect();
     happened.sort_by_key(|entry| entry.at);
     let mut planned = Vec::new();
-    let booking = booking.first().map(|row| {
-        planned = steps_to_come(row, settings, as_of);
-        Booking {
-            status: row.get(0),
-            starts_at: finite(row, 1),
-            ends_at: finite(row, 2),
-            automation_blocked: row.get(3),
-            blocked_reason: row.get(4),
-        }
+    let booking = booking.first().map(|row| Booking {
+        status: row.get(0),
+        starts_at: finite(row, 1),
+        ends_at: finite(row, 2),
+        automation_blocked: row.get(3),
+        blocked_reason: row.get(4),
     });
     if booking.is_some() {
+        planned = steps_to_come(transaction, settings, as_of, booking_id).await?;
         planned.extend(reminders::expected(transaction, as_of, booking_id).await?.into_iter().map(expected));
     }
     planned.sort_by_key(|entry| entry.at);
     Ok(Some(Timeline { booking_id, as_of, booking, happened, planned }))
-}
-
-/// A time that is one: neither missing nor infinite.
-fn finite(row: &Row, position: usize) -> Option<DateTime<Utc>> {
-    row.try_get(position).ok().flatten()
 }
 
 fn entry(row: &Row) -> Entry {
@@ -228,38 +224,32 @@ fn because(reason: &str) -> &str {
     }
 }
 
-/// The automation's steps, as far as the settings and the booking tell them.
-fn steps_to_come(row: &Row, settings: &PassSettings, as_of: DateTime<Utc>) -> Vec<Entry> {
-    let (status, blocked, blocked_reason): (String, bool, Option<String>) = (row.get(0), row.get(3), row.get(4));
-    let (Some(start), Some(end)) = (finite(row, 1), finite(row, 2)) else { return Vec::new() };
-    let after = |time: DateTime<Utc>, wait: std::time::Duration| time + TimeDelta::from_std(wait).unwrap_or_default();
-    let step = |at: DateTime<Utc>, from: &str, to: &str| Entry {
-        at: (at > as_of).then_some(at),
-        text: if at > as_of {
-            format!("The automation makes it {to}.")
-        } else {
-            format!("The automation makes it {to} with the next pass.")
+/// The automation's steps, if nobody does anything.
+async fn steps_to_come(
+    transaction: &Transaction,
+    settings: &PassSettings,
+    as_of: DateTime<Utc>,
+    booking_id: Uuid,
+) -> Result<Vec<Entry>> {
+    let sql = format!(
+        "{} SELECT at, from_status, to_status FROM life WHERE steps > 0 ORDER BY steps",
+        transitions::life(settings)
+    );
+    let coming = Coming::new(settings, as_of, as_of + FAR_AWAY, Some(booking_id));
+    let rows = transaction.query(&sql, &coming.parameters()).await?;
+    Ok(rows.iter().map(|row| step_to_come(row, as_of)).collect())
+}
+
+fn step_to_come(row: &Row, as_of: DateTime<Utc>) -> Entry {
+    let (at, to): (DateTime<Utc>, String) = (row.get(0), row.get(2));
+    let at = (at > as_of).then_some(at);
+    Entry {
+        at,
+        text: match at {
+            Some(_) => format!("The automation makes it {to}."),
+            None => format!("The automation makes it {to} with the next pass."),
         },
-        what: What::Status {
-            from: Some(from.to_owned()),
-            to: Some(to.to_owned()),
-            by: Some("booking-automation".to_owned()),
-            reason: None,
-        },
-    };
-    let overdue_at = after(end.max(finite(row, 5).unwrap_or(end)), settings.expire_after);
-    let overdue = !blocked && overdue_at <= as_of;
-    match status.as_str() {
-        "pending" if settings.expire_pending => vec![step(start, "pending", "expired")],
-        "confirmed" | "in_progress" if overdue => vec![step(overdue_at, &status, "expired")],
-        "confirmed" if blocked_reason.is_some() => Vec::new(),
-        "confirmed" if blocked => vec![step(start, "confirmed", "in_progress")],
-        "confirmed" => vec![
-            step(start, "confirmed", "in_progress"),
-            step(after(end, settings.complete_after), "in_progress", "completed"),
-        ],
-        "in_progress" if !blocked => vec![step(after(end, settings.complete_after), "in_progress", "completed")],
-        _ => Vec::new(),
+        what: What::Status { from: row.get(1), to: Some(to), by: Some("booking-automation".to_owned()), reason: None },
     }
 }
 
