@@ -489,6 +489,33 @@ async fn a_view_that_fails_after_a_sender_died_forgets_neither_the_doubt_nor_wha
 }
 
 #[tokio::test]
+async fn a_view_that_goes_on_failing_ends_a_message_after_its_five_attempts() {
+    let app = App::new().await;
+    let id = app.confirmed(noon() + hours(23)).await;
+    app.sql("UPDATE bookings SET total_price = 0", &[]).await;
+    break_view_for_free_bookings(&app).await;
+    let attempts = "SELECT concat_ws(' ', status, reason, attempts) FROM booking_automation_events WHERE event_type = 'reminder_sent'";
+    for attempt in 1..=4 {
+        app.run(noon()).await;
+        assert_eq!(app.column(attempts, &[]).await, [format!("pending contacts {attempt}")]);
+        app.make_claimable().await;
+    }
+    assert_eq!(app.run(noon()).await["reminders"]["failed"], 1);
+    assert_eq!(app.column(attempts, &[]).await, ["failed contacts 5"]);
+
+    // One whose sender died in its last attempt has made that already.
+    app.as_if(
+        "UPDATE booking_automation_events SET status = 'sending', claim = claim + 1, next_attempt_at = now(), lease_until = now()
+          WHERE event_type = 'reminder_sent'",
+    )
+    .await;
+    app.run(noon()).await;
+    assert_eq!(app.column(attempts, &[]).await, ["failed contacts 5"]);
+    assert_eq!(app.reminders(id).await, ["24h failed contacts"]);
+    assert!(app.ses.mails().is_empty());
+}
+
+#[tokio::test]
 async fn a_view_that_is_missing_holds_everything_back() {
     let app = App::new().await;
     let id = app.confirmed(noon() + hours(24)).await;
