@@ -55,15 +55,15 @@ CREATE TRIGGER booking_automation_keep_deleted BEFORE DELETE ON booking_automati
     FOR EACH ROW WHEN (OLD.status IN ('completed', 'failed', 'skipped'))
     EXECUTE FUNCTION booking_automation_keep_event();
 
--- Not for `flag_due`, which is no part of what happened.
+-- Not for `flag_due`, which is no part of what happened, nor for why the flag could not be set.
 DROP TRIGGER IF EXISTS booking_automation_keep_updated ON booking_automation_events;
 CREATE TRIGGER booking_automation_keep_updated BEFORE UPDATE ON booking_automation_events
     FOR EACH ROW WHEN (OLD.status IN ('completed', 'failed', 'skipped') AND
-        (NEW.id, NEW.booking_id, NEW.event_type, NEW.event_data, NEW.scheduled_at, NEW.executed_at, NEW.status, NEW.error_message,
+        (NEW.id, NEW.booking_id, NEW.event_type, NEW.event_data - 'flag_error', NEW.scheduled_at, NEW.executed_at, NEW.status, NEW.error_message,
          NEW.created_at, NEW.seq, NEW.rule, NEW.audience, NEW.channel, NEW.revision, NEW.starts_at, NEW.attempts, NEW.claim,
          NEW.lease_until, NEW.next_attempt_at, NEW.reason, NEW.message_id)
         IS DISTINCT FROM
-        (OLD.id, OLD.booking_id, OLD.event_type, OLD.event_data, OLD.scheduled_at, OLD.executed_at, OLD.status, OLD.error_message,
+        (OLD.id, OLD.booking_id, OLD.event_type, OLD.event_data - 'flag_error', OLD.scheduled_at, OLD.executed_at, OLD.status, OLD.error_message,
          OLD.created_at, OLD.seq, OLD.rule, OLD.audience, OLD.channel, OLD.revision, OLD.starts_at, OLD.attempts, OLD.claim,
          OLD.lease_until, OLD.next_attempt_at, OLD.reason, OLD.message_id))
     EXECUTE FUNCTION booking_automation_keep_event();

@@ -431,16 +431,14 @@ impl Stage {
         self.app.env.insert("EXPIRE_AFTER", format!("{}s", settings.expire_after));
         self.app.env.insert("EXPIRE_PENDING", settings.expire_pending.to_string());
         self.app
-            .db
-            .batch_execute(
+            .as_if(
                 "TRUNCATE bookings, users, services, reminder_rules, automation_runs, booking_automation_events,
                           booking_automation_state, booking_automation_looks;
                  INSERT INTO reminder_rules (name, lead) VALUES ('24h', '24 hours'), ('1h', '1 hour'), ('15m', '15 minutes');
                  UPDATE reminder_rules SET effective_from = '2020-01-01';
                  UPDATE booking_automation_channels SET held_reason = NULL, held_since = NULL",
             )
-            .await
-            .unwrap();
+            .await;
         let rule = |name, lead| Rule {
             name,
             audience: Audience::Customer,

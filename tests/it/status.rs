@@ -216,6 +216,42 @@ async fn what_a_person_did_is_not_taken_back_as_the_automations() {
 }
 
 #[tokio::test]
+async fn what_the_users_own_backend_writes_counts_and_is_nobody_elses_doing() {
+    let mut app = App::new().await;
+    let id = app.confirmed(noon() - minutes(10)).await;
+    app.run(noon()).await;
+    let server = support(&mut app, noon() + minutes(1)).await;
+    let backend = app.backend_role().await;
+    // It knows nothing of us.
+    backend.execute("UPDATE bookings SET status = 'completed' WHERE id = $1", &[&id]).await.unwrap();
+
+    // Judged as it is now, and no automatic step to take back.
+    assert_eq!(change(&server, id, "in_progress", "provider").await.status, 409);
+    let told = ask(&server, "GET", &format!("/bookings/{id}/timeline"), &[], b"").await.json();
+    let last = told["happened"].as_array().unwrap().last().unwrap();
+    let role: String = backend.query_one("SELECT session_user::text", &[]).await.unwrap().get(0);
+    assert_eq!((&last["to"], &last["by"]), (&json!("completed"), &json!(role)));
+    // It has no right on the trail.
+    for sql in [
+        "DELETE FROM booking_automation_events",
+        "UPDATE booking_automation_events SET event_data = '{}'",
+        "INSERT INTO booking_automation_events (booking_id, event_type) VALUES (gen_random_uuid(), 'status_update')",
+        "INSERT INTO booking_automation_erasures (kind, day, at, transaction) VALUES ('retention', now(), now(), pg_current_xact_id())",
+        "ALTER TABLE bookings DISABLE TRIGGER booking_automation_on_update",
+    ] {
+        assert_eq!(backend.batch_execute(sql).await.unwrap_err().code().unwrap().code(), "42501", "{sql}");
+    }
+    assert_eq!(trail(&app, id).await.len(), 2);
+
+    // What it does between a look and a step is seen: the step is judged anew.
+    let other = app.confirmed(noon() + hours(30)).await;
+    backend.execute("UPDATE bookings SET status = 'cancelled' WHERE id = $1", &[&other]).await.unwrap();
+    let problem = change(&server, other, "completed", "admin").await;
+    assert_eq!((problem.status, &problem.json()["current"]), (409, &json!("cancelled")));
+    assert_eq!(change(&server, other, "refunded", "admin").await.status, 200);
+}
+
+#[tokio::test]
 async fn a_request_that_is_sent_again_is_answered_as_the_first_time() {
     let mut app = App::new().await;
     let server = support(&mut app, noon()).await;
