@@ -34,6 +34,9 @@ const PASSES: &str = "(SELECT $1 AS at, NULL AS before
       SELECT at, greatest(at - interval '1 minute', $1)
         FROM generate_series(date_trunc('minute', $1) + interval '1 minute', $2, interval '1 minute') AS at)";
 
+/// A pass among many finds its few bookings by an index. The planner cannot know how few, and would read whole tables for each.
+const NESTED_LOOPS: &str = "SET LOCAL enable_hashjoin = off; SET LOCAL enable_mergejoin = off";
+
 /// What is to come.
 #[derive(Clone, Debug, Serialize)]
 pub struct Preview {
@@ -93,7 +96,7 @@ pub async fn of(
 ) -> std::result::Result<Preview, PassError> {
     let statement_timeout = deadline.saturating_duration_since(Instant::now());
     let begin = Begin { read_only: true, as_of, statement_timeout, until: Some(deadline), ..Begin::default() };
-    let (transaction, _) = database.begin(&begin, "").await?;
+    let (transaction, _) = database.begin(&begin, NESTED_LOOPS).await?;
     let now = "SELECT coalesce($1, transaction_timestamp())";
     let as_of: DateTime<Utc> = transaction.query_one(now, &[(&as_of, Type::TIMESTAMPTZ)]).await?.get(0);
     let until = as_of + TimeDelta::from_std(time.min(LONGEST)).unwrap_or_default();
