@@ -118,6 +118,9 @@ async fn without_credentials_everything_is_held_back() {
     assert_eq!(said.summary()["reminders"]["deferred"], 2);
     assert!(said.stderr.contains("the account cannot send"), "{}", said.stderr);
     assert!(outcomes(&app).await.iter().all(|outcome| outcome.starts_with("pending") && outcome.contains(" 0 ")));
+    let tried: i64 =
+        app.one("SELECT count(*) FROM booking_automation_events WHERE event_data ? 'attempts'", &[]).await.get(0);
+    assert_eq!(tried, 0, "no attempt is on record where none was made");
 }
 
 #[tokio::test]
@@ -129,6 +132,10 @@ async fn attempts_back_off_1_2_4_8_minutes_and_end_after_five() {
     for minutes in ["1", "2", "4", "8"] {
         app.run(noon()).await;
         assert_eq!(app.column(wait, &[]).await, [minutes]);
+        let told = "SELECT (error_message LIKE '%slow down%')::text FROM booking_automation_events";
+        assert_eq!(app.column(told, &[]).await, ["true"]);
+        let flags = "SELECT reminder_24h_sent::text FROM bookings";
+        assert_eq!(app.column(flags, &[]).await, ["false"]);
         // Nothing before its time.
         let mails = app.ses.mails().len();
         app.run(noon()).await;
@@ -489,6 +496,41 @@ async fn a_late_answer_does_not_end_the_claim_that_came_after_it() {
     assert!(first.stderr.contains("stale"), "{}", first.stderr);
     assert_eq!(second.summary()["reminders"]["sent"], 1);
     assert_eq!(app.column("SELECT message_id FROM booking_automation_events", &[]).await, ["message-2"]);
+}
+
+#[tokio::test]
+async fn a_late_answer_does_not_bring_back_what_was_skipped_meanwhile() {
+    let app = App::new().await;
+    let id = app.confirmed(noon() + hours(24)).await;
+    let (answer, wait) = tokio::sync::watch::channel(false);
+    app.ses.answer(move |_| Answer::Held(wait.clone(), Box::new(Answer::Sent)));
+    let noon_text = noon().to_rfc3339();
+    let arguments = ["run", "--as-of", &noon_text];
+    let (late, ()) = tokio::join!(app.call(&arguments), async {
+        app.ses.arrived(1).await;
+        app.sql("UPDATE bookings SET status = 'cancelled' WHERE id = $1", &[&id]).await;
+        app.make_claimable().await;
+        app.run(noon()).await;
+        answer.send(true).unwrap();
+    });
+    assert!(late.stderr.contains("stale"), "{}", late.stderr);
+    assert_eq!(app.reminders(id).await, ["24h skipped cancelled"]);
+}
+
+#[tokio::test]
+async fn each_message_has_attempts_and_a_time_of_its_own() {
+    let app = App::new().await;
+    due(&app, 5).await;
+    app.ses.answer(|_| Answer::Error(429, "TooManyRequestsException", "slow down"));
+    app.run(noon()).await;
+    app.make_claimable().await;
+    app.sql(
+        "UPDATE booking_automation_events SET attempts = 4 WHERE id IN (SELECT id FROM booking_automation_events ORDER BY starts_at LIMIT 3 OFFSET 1)",
+        &[],
+    )
+    .await;
+    app.run(noon()).await;
+    assert_eq!(outcomes(&app).await, ["failed throttled 5 3", "pending throttled 2 2"]);
 }
 
 #[tokio::test]
