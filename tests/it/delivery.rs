@@ -96,6 +96,11 @@ async fn what_is_no_mail_of_a_reminder_is_not_claimed() {
     app.sql(others, &[&noon()]).await;
     app.as_if("UPDATE booking_automation_events SET scheduled_at = '-infinity'").await;
     app.sql("INSERT INTO booking_automation_channels VALUES ('sms', 'infinity', 'quota', now())", &[]).await;
+    let other = connect(&app.url).await;
+    other
+        .batch_execute("BEGIN; SELECT FROM booking_automation_channels WHERE channel = 'sms' FOR UPDATE")
+        .await
+        .unwrap();
     app.run(noon()).await;
     let sms = "SELECT concat_ws(' ', next_at, held_reason) FROM booking_automation_channels WHERE channel = 'sms'";
     assert_eq!(app.column(sms, &[]).await, ["infinity quota"]);
@@ -193,6 +198,7 @@ async fn one_failed_mail_never_stops_the_others() {
 async fn an_account_that_cannot_send_stops_the_call_and_costs_no_attempt() {
     let mut app = App::new().await;
     app.env.insert("SEND_CONCURRENCY", "2".to_owned());
+    app.sql("INSERT INTO booking_automation_channels (channel) VALUES ('sms')", &[]).await;
     due(&app, 40).await;
     app.ses.answer(|_| Answer::Error(400, "SendingPausedException", "paused"));
     let summary = app.run(noon()).await;
@@ -388,6 +394,7 @@ async fn a_message_that_somebody_holds_locked_waits_and_no_other_with_it() {
     let lock = "SELECT FROM booking_automation_events ORDER BY starts_at LIMIT 1 FOR UPDATE";
     other.execute(lock, &[]).await.unwrap();
     assert_eq!(app.run(noon()).await["reminders"]["sent"], 2);
+    assert_eq!(outcomes(&app).await, ["completed 2 2", "pending throttled 1 1"]);
     other.batch_execute("COMMIT").await.unwrap();
     assert_eq!(app.run(noon()).await["reminders"]["sent"], 1);
 }
@@ -596,6 +603,8 @@ async fn flags_that_the_database_refuses_stop_nobody() {
         ))
         .await
         .unwrap();
+    let of_before = "INSERT INTO booking_automation_events (booking_id, event_type) VALUES ($1, 'status_update')";
+    app.sql(of_before, &[&ids[2]]).await;
     assert_eq!(app.run(noon()).await["reminders"]["sent"], 5);
     let flagged: i64 = app.one("SELECT count(*) FROM bookings WHERE reminder_24h_sent", &[]).await.get(0);
     assert_eq!(flagged, 4);
