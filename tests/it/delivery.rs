@@ -603,7 +603,8 @@ async fn flags_that_the_database_refuses_stop_nobody() {
         ))
         .await
         .unwrap();
-    let of_before = "INSERT INTO booking_automation_events (booking_id, event_type) VALUES ($1, 'status_update')";
+    let of_before = "INSERT INTO booking_automation_events (booking_id, event_type)
+                     SELECT CASE n WHEN 1 THEN $1 ELSE gen_random_uuid() END, 'status_update' FROM generate_series(1, 150) AS n";
     app.sql(of_before, &[&ids[2]]).await;
     assert_eq!(app.run(noon()).await["reminders"]["sent"], 5);
     let flagged: i64 = app.one("SELECT count(*) FROM bookings WHERE reminder_24h_sent", &[]).await.get(0);
