@@ -22,6 +22,7 @@ use tokio_postgres::types::Type;
 use uuid::Uuid;
 
 use crate::auth;
+use crate::cancellation::{self, CANCELLED};
 use crate::config::{self, AdminTokens};
 use crate::database::{BOOKINGS_LOCK_TIMEOUT, Begin, DatabaseError, Transaction};
 use crate::events::{self, Filter};
@@ -29,8 +30,9 @@ use crate::http::{self, Problem};
 use crate::idempotency::{self, Earlier};
 use crate::lifecycle::{Role, TABLE};
 use crate::pass::PassError;
+use crate::policies::{self, Undecided};
 use crate::run::Automation;
-use crate::status::{self, Actor, Refused};
+use crate::status::{self, Actor, Refused, Wish};
 use crate::{migrate, people, preview, rate_limit, timeline};
 
 /// Calls a minute with one token: other programs use it, not only people.
@@ -63,6 +65,7 @@ pub(crate) fn routes(automation: Arc<Automation>, tokens: AdminTokens, as_of: Op
     Router::new()
         .route("/openapi.json", any(openapi))
         .route("/bookings/{id}/status", any(change_status))
+        .route("/bookings/{id}/cancellation", any(cancellation))
         .route("/bookings/{id}/timeline", any(tell_timeline))
         .route("/events", any(list_events))
         .route("/people/{id}/messages", any(forget_person))
@@ -95,8 +98,56 @@ async fn change_status(State(admin): State<Arc<Admin>>, Path(id): Path<String>, 
             }
             let actor = actor(&body)?;
             let settings = admin.automation.settings();
-            let changed =
-                status::change(transaction, settings, as_of, booking_id, &to, &actor).await.map_err(refused)?;
+            let wish = Wish { to: &to, actor: &actor, no_show: false, expected_refund: None };
+            let changed = status::change(transaction, settings, as_of, booking_id, &wish).await.map_err(refused)?;
+            Ok(json!(changed))
+        })
+        .await,
+    )
+}
+
+async fn cancellation(state: State<Arc<Admin>>, id: Path<String>, request: Request) -> Response {
+    match request.method().as_str() {
+        "GET" => tell_cancellation(state, id, request).await,
+        "POST" => cancel(state, id, request).await,
+        _ => http::method_not_allowed("GET, POST"),
+    }
+}
+
+async fn tell_cancellation(State(admin): State<Arc<Admin>>, Path(id): Path<String>, request: Request) -> Response {
+    let admitted = match admit(&admin, "GET", request).await {
+        Ok(admitted) => admitted,
+        Err(refused) => return refused,
+    };
+    answered(
+        look(&admin, &admitted, async |transaction, as_of| {
+            let booking_id = parse_id("id", &id)?;
+            let settings = admin.automation.settings();
+            let outlook = cancellation::outlook(transaction, settings, as_of, booking_id).await.map_err(refused)?;
+            Ok(json!(outlook))
+        })
+        .await,
+    )
+}
+
+async fn cancel(State(admin): State<Arc<Admin>>, Path(id): Path<String>, request: Request) -> Response {
+    let admitted = match admit(&admin, "POST", request).await {
+        Ok(admitted) => admitted,
+        Err(refused) => return refused,
+    };
+    answered(
+        once(&admin, &admitted, async |transaction, as_of| {
+            let booking_id = parse_id("id", &id)?;
+            let body = Members::of(&admitted.body, &["actor", "reason", "no_show", "expected_refund"])?;
+            let actor = actor(&body)?;
+            let no_show = body.flag("no_show")?;
+            let expected_refund = body.optional_text("expected_refund", usize::MAX)?;
+            if expected_refund.as_deref().is_some_and(|text| !policies::is_amount(text)) {
+                return Err(unprocessable("expected_refund", "takes an amount such as 12.50"));
+            }
+            let settings = admin.automation.settings();
+            let wish = Wish { to: CANCELLED, actor: &actor, no_show, expected_refund: expected_refund.as_deref() };
+            let changed = status::change(transaction, settings, as_of, booking_id, &wish).await.map_err(refused)?;
             Ok(json!(changed))
         })
         .await,
@@ -388,6 +439,14 @@ impl Members {
             Some(_) => Err(malformed(name, "is not a text")),
         }
     }
+
+    fn flag(&self, name: &str) -> Result<bool, Problem> {
+        match self.0.get(name) {
+            None | Some(Value::Null) => Ok(false),
+            Some(Value::Bool(flag)) => Ok(*flag),
+            Some(_) => Err(malformed(name, "is neither true nor false")),
+        }
+    }
 }
 
 fn actor(body: &Members) -> Result<Actor, Problem> {
@@ -429,6 +488,14 @@ fn refused(refused: Refused) -> Problem {
         Refused::Forbidden { why, current, allowed } => {
             Problem::new(StatusCode::CONFLICT, why).with("current", current).with("allowed", allowed)
         }
+        Refused::Undecided(Undecided::Data(why)) => Problem::new(StatusCode::CONFLICT, why),
+        Refused::Undecided(Undecided::Setup(why)) => Problem::new(StatusCode::SERVICE_UNAVAILABLE, why),
+        Refused::OtherRefund(refund) => {
+            Problem::new(StatusCode::CONFLICT, format!("another refund than the one expected: {refund}"))
+                .with("field", "expected_refund")
+                .with("refund", json!(refund))
+        }
+        Refused::Kept(_) => Problem::new(StatusCode::CONFLICT, refused.to_string()),
         Refused::Database(error) => failed(&error),
     }
 }

@@ -3,8 +3,8 @@
 //!
 //! It is fired by Lambda ([`lambda`]), over HTTP (`http`, [`auth`], `rate_limit`, [`serve`]) or from the command line; what is
 //! known of who fired it is a [`call`]. What support and other programs ask for comes in by `admin`: steps in a booking's life
-//! (`status`, judged by the table in [`lifecycle`], once only by `idempotency`), its `timeline`, a [`preview`] of the passes to
-//! come, the audit trail ([`events`]), and that people are forgotten (`people`).
+//! (`status`, judged by the table in [`lifecycle`], once only by `idempotency`), what its `cancellation` refunds (by `policies`),
+//! its `timeline`, a [`preview`] of the passes to come, the audit trail ([`events`]), and that people are forgotten (`people`).
 //!
 //! Read it in this order: [`run`], the pass ([`pass`], `transitions`, `reminders`), delivery ([`delivery`],
 //! `outbox`, [`ses`], [`message`]), what SES says later ([`feedback`]), the answer ([`summary`]). The settings are in
@@ -14,6 +14,7 @@
 mod admin;
 pub mod auth;
 pub mod call;
+mod cancellation;
 pub mod config;
 pub mod database;
 pub mod delivery;
@@ -30,6 +31,7 @@ pub mod migrate;
 mod outbox;
 pub mod pass;
 mod people;
+mod policies;
 pub mod preview;
 mod rate_limit;
 mod reminders;

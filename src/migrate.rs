@@ -42,7 +42,7 @@ const STEPS: [(&str, &str); 6] = [
 ];
 
 /// The steps that come after the indexes, in order.
-const LAST_STEPS: [(&str, &str); 9] = [
+const LAST_STEPS: [(&str, &str); 10] = [
     ("07_triggers", include_str!("../migrations/07_triggers.sql")),
     ("08_webhook_ids", include_str!("../migrations/08_webhook_ids.sql")),
     ("09_rate_limits", include_str!("../migrations/09_rate_limits.sql")),
@@ -52,6 +52,7 @@ const LAST_STEPS: [(&str, &str); 9] = [
     ("13_rules_start_anew", include_str!("../migrations/13_rules_start_anew.sql")),
     ("14_lifecycle", include_str!("../migrations/14_lifecycle.sql")),
     ("15_trail", include_str!("../migrations/15_trail.sql")),
+    ("17_cancellation", include_str!("../migrations/17_cancellation.sql")),
 ];
 
 /// The last step. A database that has it has them all: a pass looks for it.

@@ -1,7 +1,7 @@
 //! Everything that happened to one booking and its messages, and what is still to come: why somebody was, or was not,
 //! reminded, in sentences. Reads alone.
 
-use chrono::{DateTime, TimeDelta, Utc};
+use chrono::{DateTime, Utc};
 use futures_util::future;
 use serde::Serialize;
 use serde_json::{Value, json};
@@ -12,12 +12,10 @@ use uuid::Uuid;
 use crate::config::PassSettings;
 use crate::database::{Result, Transaction, finite};
 use crate::reminders::{self, Expected};
-use crate::transitions::{self, Coming};
+use crate::transitions::{self, ToCome};
 
 /// Events of one booking that are told, at most: the latest.
 const EVENTS: i64 = 1_000;
-/// How far ahead its steps are looked for.
-const FAR_AWAY: TimeDelta = TimeDelta::days(36_500);
 
 /// What there is to tell of a booking.
 #[derive(Debug, Serialize)]
@@ -62,6 +60,9 @@ enum What {
         by: Option<String>,
         #[serde(skip_serializing_if = "Option::is_none")]
         reason: Option<String>,
+        /// What was decided to be refunded.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        refund: Option<Value>,
     },
     Message {
         #[serde(skip_serializing_if = "Option::is_none")]
@@ -129,7 +130,8 @@ pub(crate) async fn of(
         blocked_reason: row.get(4),
     });
     if booking.is_some() {
-        planned = steps_to_come(transaction, settings, as_of, booking_id).await?;
+        let steps = transitions::life_of(transaction, settings, as_of, booking_id).await?;
+        planned.extend(steps.into_iter().map(|step| step_to_come(step, as_of)));
         planned.extend(reminders::expected(transaction, as_of, booking_id).await?.into_iter().map(expected));
     }
     planned.sort_by_key(|entry| entry.at);
@@ -143,11 +145,14 @@ fn entry(row: &Row) -> Entry {
     let executed_at = finite(row, 4);
     if kind != "reminder_sent" {
         let (from, to, by, why) = (text("from"), text("to"), text("by"), text("reason"));
-        return Entry {
-            at: executed_at,
-            text: status_sentence(from.as_deref(), to.as_deref(), by.as_deref(), why.as_deref(), &status),
-            what: What::Status { from, to, by, reason: why },
-        };
+        let refund = data.get("refund").cloned();
+        let mut text = status_sentence(from.as_deref(), to.as_deref(), by.as_deref(), why.as_deref(), &status);
+        if let Some(refund) = &refund {
+            let amount = refund["amount"].as_str().or(refund["percent"].as_str()).unwrap_or_default();
+            let of = refund["total"].as_str().map_or("% of the price".to_owned(), |total| format!("of {total}"));
+            text += &format!(" (to be refunded: {amount} {of})");
+        }
+        return Entry { at: executed_at, text, what: What::Status { from, to, by, reason: why, refund } };
     }
     let (rule, audience, channel): (String, String, String) = (row.get(7), row.get(8), row.get(9));
     let sentence = message_sentence(&rule, &audience, &channel, &status, reason.as_deref());
@@ -224,24 +229,9 @@ fn because(reason: &str) -> &str {
     }
 }
 
-/// The automation's steps, if nobody does anything.
-async fn steps_to_come(
-    transaction: &Transaction,
-    settings: &PassSettings,
-    as_of: DateTime<Utc>,
-    booking_id: Uuid,
-) -> Result<Vec<Entry>> {
-    let sql = format!(
-        "{} SELECT at, from_status, to_status FROM life WHERE steps > 0 ORDER BY steps",
-        transitions::life(settings)
-    );
-    let coming = Coming::new(settings, as_of, as_of + FAR_AWAY, Some(booking_id));
-    let rows = transaction.query(&sql, &coming.parameters()).await?;
-    Ok(rows.iter().map(|row| step_to_come(row, as_of)).collect())
-}
-
-fn step_to_come(row: &Row, as_of: DateTime<Utc>) -> Entry {
-    let (at, to): (DateTime<Utc>, String) = (row.get(0), row.get(2));
+/// A step of the automation's, if nobody does anything.
+fn step_to_come(step: ToCome, as_of: DateTime<Utc>) -> Entry {
+    let ToCome { at, from, to } = step;
     let at = (at > as_of).then_some(at);
     Entry {
         at,
@@ -249,7 +239,13 @@ fn step_to_come(row: &Row, as_of: DateTime<Utc>) -> Entry {
             Some(_) => format!("The automation makes it {to}."),
             None => format!("The automation makes it {to} with the next pass."),
         },
-        what: What::Status { from: row.get(1), to: Some(to), by: Some("booking-automation".to_owned()), reason: None },
+        what: What::Status {
+            from: Some(from),
+            to: Some(to),
+            by: Some("booking-automation".to_owned()),
+            reason: None,
+            refund: None,
+        },
     }
 }
 

@@ -273,6 +273,9 @@ pub(crate) async fn advance_one(
 /// Steps that time makes of one booking at most, one after the other.
 const LONGEST_LIFE: usize = 4;
 
+/// How far one booking's life is looked ahead.
+const FAR_AWAY: TimeDelta = TimeDelta::days(36_500);
+
 /// SQL of a query `life` of the steps that the coming passes take if nobody changes anything: `booking_id`, `from_status`,
 /// `to_status`, and `at`, when each is due, or `$1` if it is by then. Every booking is taken through the pass's own conditions, at
 /// each moment at which one of them can change. What the limit of a pass puts off is not told.
@@ -357,6 +360,26 @@ impl Coming {
             (&self.complete_after, Type::FLOAT8),
         ]
     }
+}
+
+/// A step to come.
+pub(crate) struct ToCome {
+    pub(crate) at: DateTime<Utc>,
+    pub(crate) from: String,
+    pub(crate) to: String,
+}
+
+/// [`life`] of one booking.
+pub(crate) async fn life_of(
+    transaction: &Transaction,
+    settings: &PassSettings,
+    as_of: DateTime<Utc>,
+    booking_id: Uuid,
+) -> Result<Vec<ToCome>> {
+    let sql = format!("{} SELECT at, from_status, to_status FROM life WHERE steps > 0 ORDER BY steps", life(settings));
+    let coming = Coming::new(settings, as_of, as_of + FAR_AWAY, Some(booking_id));
+    let rows = transaction.query(&sql, &coming.parameters()).await?;
+    Ok(rows.iter().map(|row| ToCome { at: row.get(0), from: row.get(1), to: row.get(2) }).collect())
 }
 
 /// What the steps of one pass share.

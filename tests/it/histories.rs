@@ -18,7 +18,7 @@ use tokio::io::AsyncReadExt;
 use tokio_postgres::{Client, Row};
 use uuid::Uuid;
 
-use crate::app::{App, connect, noon};
+use crate::app::{App, STATUSES, connect, noon};
 use crate::reference::{
     Audience, Booking, Change, Counts, Edit, Fate, Mailbox, Reference, Reminder, Rule, Seen, Settings, State, Time,
     Transitions,
@@ -35,21 +35,6 @@ const BOOKINGS: usize = 12;
 /// Requests under way at once, as the program is set when nobody sets it.
 const AT_ONCE: usize = 16;
 const RULES: [&str; 5] = ["24h", "1h", "15m", "early", "late"];
-const STATUSES: [&str; 13] = [
-    "pending",
-    "pending_payment",
-    "paid",
-    "confirmed",
-    "in_progress",
-    "completed",
-    "cancelled",
-    "rejected",
-    "refunded",
-    "failed",
-    "pending_completion",
-    "pending_cancellation",
-    "expired",
-];
 const MINUTE: Time = 60;
 const HOUR: Time = 60 * MINUTE;
 const DAY: Time = 24 * HOUR;

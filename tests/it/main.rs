@@ -4,6 +4,7 @@
 
 mod app;
 mod auth;
+mod cancellation;
 mod chaos;
 mod chaos_load;
 mod chaos_mail;
@@ -21,6 +22,8 @@ mod histories;
 mod housekeeping;
 mod http;
 mod lambda;
+mod life;
+mod life_reference;
 mod mail;
 mod migrations;
 mod model;

@@ -23,7 +23,7 @@ async fn before_update(app: &App, condition: &str, body: &str) {
 }
 
 /// A database, and everything in it, that belongs to a role without special rights; the session is that role's.
-async fn of_a_plain_role(settings: &[&str]) -> App {
+pub async fn of_a_plain_role(settings: &[&str]) -> App {
     let mut app = App::empty().await;
     let role = format!("owner_{}", uuid::Uuid::new_v4().simple());
     let (_, host) = app.url.rsplit_once('@').unwrap();

@@ -4,7 +4,7 @@ use chrono::{DateTime, Utc};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use crate::app::{App, connect, hours, minutes, noon};
+use crate::app::{App, STATUSES, connect, hours, minutes, noon};
 use crate::client::{Answer, Header, request};
 use crate::http::Server;
 
@@ -29,21 +29,6 @@ async fn change(server: &Server, id: Uuid, to: &str, role: &str) -> Answer {
     ask(server, "POST", &format!("/bookings/{id}/status"), &[], body.as_bytes()).await
 }
 
-const STATUSES: [&str; 13] = [
-    "pending",
-    "pending_payment",
-    "paid",
-    "confirmed",
-    "in_progress",
-    "completed",
-    "cancelled",
-    "rejected",
-    "refunded",
-    "failed",
-    "pending_completion",
-    "pending_cancellation",
-    "expired",
-];
 const ROLES: [&str; 4] = ["customer", "provider", "admin", "system"];
 
 /// What may be done to a booking that nobody has touched since it was made, told from the brief and not from the code.
@@ -133,7 +118,10 @@ async fn a_step_is_written_with_who_and_why() {
     assert_eq!(
         answer.json(),
         json!({"booking_id": id, "from": "confirmed", "to": "cancelled", "at": "2026-03-01T12:00:00Z",
-               "by": format!("customer:{}", app.customer), "reason": "ill", "automation_blocked": false})
+               "by": format!("customer:{}", app.customer), "reason": "ill", "automation_blocked": false,
+               "refund": {"percent": "100", "total": null, "amount": null, "kept": null, "until": "2026-03-01T18:00:00Z",
+                          "policy": {"source": "built_in", "id": null, "name": "default", "applies_to": "customer"},
+                          "text": "By the policy \"default\" (built_in), 100 % is refunded of a booking that has no price, up to and including 2026-03-01T18:00:00Z."}})
     );
     assert_eq!(trail(&app, id).await, [format!("confirmed cancelled customer:{} ill", app.customer)]);
     let row = app
