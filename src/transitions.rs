@@ -119,7 +119,7 @@ impl Step {
     fn condition(&self) -> String {
         let due = self.due;
         match self.kind {
-            Kind::ExpiredPending => due.to_owned(),
+            Kind::ExpiredPending => format!("{due} AND {NOT_TAKEN_BACK}"),
             Kind::Expired => format!("{due} AND {NOT_JUST_UNBLOCKED}"),
             Kind::Started => format!("{due} AND {NOT_OVERDUE} AND {NOT_TAKEN_BACK}"),
             Kind::Completed => format!("{due} AND {NOT_OVERDUE}"),

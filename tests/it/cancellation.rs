@@ -743,6 +743,27 @@ async fn what_a_trigger_keeps_from_being_cancelled_is_not_told_to_be() {
 }
 
 #[tokio::test]
+async fn a_decision_is_of_the_booking_that_it_was_made_for_alone() {
+    let mut app = App::new().await;
+    let server = support(&mut app, noon()).await;
+    let id = priced(&app, noon() + hours(30), "80.00").await;
+    let other = priced(&app, noon() + hours(40), "50.00").await;
+    // A trigger of theirs cancels the customer's other bookings.
+    app.db
+        .batch_execute(
+            "CREATE FUNCTION theirs() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+                 UPDATE bookings SET status = 'cancelled' WHERE id <> NEW.id AND status = 'confirmed'; RETURN NULL; END $$;
+             CREATE TRIGGER theirs AFTER UPDATE ON bookings FOR EACH ROW WHEN (NEW.status = 'cancelled') EXECUTE FUNCTION theirs()",
+        )
+        .await
+        .unwrap();
+    assert_eq!(cancel(&server, id, "customer", false).await.status, 200);
+    assert_eq!(last_event(&app, id).await["refund"]["amount"], "80.00");
+    let event = last_event(&app, other).await;
+    assert_eq!((&event["to"], &event["refund"]), (&json!("cancelled"), &json!(null)));
+}
+
+#[tokio::test]
 async fn bad_input_is_named_and_cancels_nothing() {
     let mut app = App::new().await;
     let server = support(&mut app, noon()).await;

@@ -17,8 +17,9 @@ use crate::life_reference::{By, Change, Edit, Life, ROLES, Role, Time};
 use crate::status::{ask, support};
 
 /// Lives in `make test`.
-const LIVES: u32 = 120;
-const STEPS: usize = 20;
+const LIVES: u32 = 40;
+/// Of one, at most; some are several that belong together.
+const STEPS: usize = 12;
 const MINUTE: Time = 60;
 const HOUR: Time = 60 * MINUTE;
 /// When something is done. A program for each: it is started with its clock.
@@ -63,41 +64,61 @@ enum Expects {
 
 fn stories() -> BoxedStrategy<Story> {
     (any::<bool>(), statuses(), starts(), durations(), vec(steps(), 4..=STEPS))
-        .prop_map(|(expire_pending, status, start, minutes, steps)| Story {
-            expire_pending,
-            status,
-            start,
-            minutes,
-            steps,
+        .prop_map(|(expire_pending, status, start, minutes, steps)| {
+            let steps = steps.into_iter().flatten().collect();
+            Story { expire_pending, status, start, minutes, steps }
         })
         .boxed()
 }
 
-fn steps() -> BoxedStrategy<Step> {
+/// A step, or some that belong together.
+fn steps() -> BoxedStrategy<Vec<Step>> {
     let roles = || prop::sample::select(&ROLES[..]);
-    let write = (
+    let edit = (
         option::weighted(0.4, statuses()),
         option::weighted(0.4, starts()),
         option::weighted(0.2, durations()),
         option::weighted(0.5, any::<bool>()),
     )
         .prop_map(|(status, start, minutes, blocked)| Step::Write(Edit { status, start, minutes, blocked }));
-    let to = prop_oneof![
-        6 => prop::sample::select(&["confirmed", "in_progress", "completed", "refunded", "cancelled", "pending"][..]),
-        1 => prop::sample::select(&STATUSES[..]),
-    ];
+    // What time makes something of.
+    let revived = (prop::sample::select(&["confirmed", "confirmed", "pending", "in_progress"][..]), starts())
+        .prop_map(|(status, start)| Step::Write(Edit { status: Some(status), start: Some(start), ..Edit::default() }));
+    let blocked = |blocked| Step::Write(Edit { blocked: Some(blocked), ..Edit::default() });
+    let ask = || {
+        let to = prop_oneof![
+            6 => prop::sample::select(&["confirmed", "in_progress", "completed", "refunded", "cancelled", "pending"][..]),
+            1 => prop::sample::select(&STATUSES[..]),
+        ];
+        (to, roles()).prop_map(|(to, role)| Step::Ask { to, role })
+    };
     let who = prop_oneof![
         3 => (roles(), Just(false)),
         3 => Just((Role::Provider, true)),
         1 => (roles(), Just(true)),
     ];
     let expects = prop_oneof![3 => Just(Expects::Whatever), 2 => Just(Expects::AsTold), 1 => Just(Expects::Other)];
+    let cancel = (who, expects).prop_map(|((role, no_show), expects)| Step::Cancel { role, no_show, expects });
+    let later = || (1..3_usize).prop_map(Step::Later);
+    let back = || {
+        let to = prop::sample::select(&["confirmed", "in_progress", "pending"][..]);
+        (to, prop::sample::select(&ROLES[1..])).prop_map(|(to, role)| Step::Ask { to, role })
+    };
+    // An automatic step is taken back; and what becomes of that.
+    let taken_back = (revived.clone(), later(), back(), back(), option::of(any::<bool>()), later()).prop_map(
+        move |(revived, later, one, other, block, later_still)| {
+            let mut steps = vec![revived, later, Step::Pass, one, other, Step::Pass];
+            steps.extend(block.into_iter().flat_map(|again| [blocked(false), blocked(again)]));
+            steps.extend([later_still, Step::Pass]);
+            steps
+        },
+    );
+    let one = prop_oneof![3 => later(), 3 => Just(Step::Pass), 4 => ask(), 5 => cancel.clone(), 1 => edit];
     prop_oneof![
-        4 => (1..3_usize).prop_map(Step::Later),
-        4 => Just(Step::Pass),
-        6 => (to, roles()).prop_map(|(to, role)| Step::Ask { to, role }),
-        5 => (who, expects).prop_map(|((role, no_show), expects)| Step::Cancel { role, no_show, expects }),
-        3 => write,
+        5 => one.prop_map(|step| vec![step]),
+        2 => (revived.clone(), cancel.clone()).prop_map(|(revived, cancel)| vec![revived, cancel]),
+        2 => (revived, ask(), cancel).prop_map(|(revived, ask, cancel)| vec![revived, ask, cancel]),
+        2 => taken_back,
     ]
     .boxed()
 }
@@ -379,4 +400,45 @@ impl Play<'_> {
         };
         same("the trail", app.column(sql, &[&self.id]).await, changes.iter().map(told).collect())
     }
+}
+
+/// Takes a step as support, which may be taken.
+async fn made(server: &Server, id: Uuid, to: &str) {
+    let body = json!({"to": to, "actor": {"role": "admin"}}).to_string();
+    let answer = ask(server, "POST", &format!("/bookings/{id}/status"), &[], body.as_bytes()).await;
+    assert_eq!(answer.status, 200, "{answer:?}");
+}
+
+#[tokio::test]
+async fn a_pending_booking_whose_expiry_was_taken_back_does_not_expire_with_the_next_pass() {
+    let mut app = App::new().await;
+    app.env.insert("EXPIRE_PENDING", "true".to_owned());
+    let id = app.booking("pending", noon()).await;
+    app.run(noon()).await;
+    assert_eq!(app.status(id).await, "expired");
+    let server = support(&mut app, noon()).await;
+    made(&server, id, "pending").await;
+    assert_eq!(app.run(noon() + Duration::minutes(1)).await["transitions"]["expired"], 0);
+    assert_eq!(app.status(id).await, "pending");
+    // Until a person lets the automation have it again.
+    app.sql("UPDATE bookings SET auto_complete_blocked = false WHERE id = $1", &[&id]).await;
+    app.run(noon() + Duration::minutes(2)).await;
+    assert_eq!(app.status(id).await, "expired");
+}
+
+#[tokio::test]
+async fn a_block_that_is_set_anew_is_not_the_one_that_was_taken_off() {
+    let mut app = App::new().await;
+    let id = app.booking("confirmed", noon()).await;
+    app.run(noon()).await;
+    let server = support(&mut app, noon()).await;
+    made(&server, id, "confirmed").await;
+    app.run(noon() + Duration::minutes(1)).await;
+    assert_eq!(app.status(id).await, "confirmed", "taken back");
+    // The backend's own block keeps a booking from being completed, not from its start.
+    for blocked in [false, true] {
+        app.sql("UPDATE bookings SET auto_complete_blocked = $2 WHERE id = $1", &[&id, &blocked]).await;
+    }
+    app.run(noon() + Duration::minutes(2)).await;
+    assert_eq!(app.status(id).await, "in_progress");
 }
