@@ -2,21 +2,19 @@
 //!
 //! Judged as `/run` is: path, method, size, credentials, rate; then what is asked for, member by member.
 
-use std::collections::BTreeMap;
 use std::num::NonZeroU32;
-use std::ops::RangeInclusive;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use axum::Router;
 use axum::body::Bytes;
 use axum::extract::{Path, Request, State};
 use axum::http::header::CONTENT_TYPE;
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 use axum::routing::any;
+use axum::{Json, Router};
 use chrono::{DateTime, Utc};
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 use tokio_postgres::types::Type;
 use uuid::Uuid;
@@ -26,6 +24,7 @@ use crate::cancellation::{self, CANCELLED};
 use crate::config::{self, AdminTokens};
 use crate::database::{BOOKINGS_LOCK_TIMEOUT, Begin, DatabaseError, Transaction};
 use crate::events::{self, Filter};
+use crate::fields::{Members, Query, malformed, parse_id, unprocessable};
 use crate::http::{self, Problem};
 use crate::idempotency::{self, Earlier};
 use crate::lifecycle::{Role, TABLE};
@@ -40,8 +39,6 @@ const CALLS_PER_MINUTE: NonZeroU32 = NonZeroU32::new(6_000).expect("not zero");
 /// Longest id of an actor, and longest reason, in characters.
 const LONGEST_ID: usize = 200;
 const LONGEST_REASON: usize = 1_000;
-/// Longest value of a query's parameter, in characters.
-const LONGEST_PARAMETER: usize = 200;
 /// Events of a page, if nobody says how many.
 const USUAL_PAGE: i64 = 100;
 /// What the routes are, for programs.
@@ -55,7 +52,10 @@ struct Admin {
     as_of: Option<DateTime<Utc>>,
 }
 
+/// What the database had to say.
 type Answer = Result<Value, Problem>;
+/// What the caller is told.
+type Answered = Result<Json<Value>, Response>;
 
 /// The routes; none without a token.
 pub(crate) fn routes(automation: Arc<Automation>, tokens: AdminTokens, as_of: Option<DateTime<Utc>>) -> Router {
@@ -73,158 +73,115 @@ pub(crate) fn routes(automation: Arc<Automation>, tokens: AdminTokens, as_of: Op
         .with_state(Arc::new(Admin { automation, tokens, as_of }))
 }
 
-async fn openapi(State(admin): State<Arc<Admin>>, request: Request) -> Response {
-    match admit(&admin, "GET", request).await {
-        Ok(_) => ([(CONTENT_TYPE, "application/json")], OPENAPI).into_response(),
-        Err(refused) => refused,
+async fn openapi(State(admin): State<Arc<Admin>>, request: Request) -> Result<Response, Response> {
+    admit(&admin, "GET", request).await?;
+    Ok(([(CONTENT_TYPE, "application/json")], OPENAPI).into_response())
+}
+
+async fn change_status(State(admin): State<Arc<Admin>>, Path(id): Path<String>, request: Request) -> Answered {
+    let admitted = admit(&admin, "POST", request).await?;
+    let booking_id = parse_id("id", &id)?;
+    let body = Members::of(&admitted.body, &["to", "actor", "reason"])?;
+    let to = body.text("to")?;
+    if !TABLE.iter().any(|step| step.to == to) {
+        let problem = format!("takes a status that a booking can be given: {}", statuses());
+        return Err(unprocessable("to", &problem).into());
     }
+    let actor = actor(&body)?;
+    let wish = Wish { to: &to, actor: &actor, no_show: false, expected_refund: None };
+    take_step(&admin, &admitted, booking_id, &wish).await
 }
 
-async fn change_status(State(admin): State<Arc<Admin>>, Path(id): Path<String>, request: Request) -> Response {
-    let admitted = match admit(&admin, "POST", request).await {
-        Ok(admitted) => admitted,
-        Err(refused) => return refused,
-    };
-    answered(
-        once(&admin, &admitted, async |transaction, as_of| {
-            let booking_id = parse_id("id", &id)?;
-            let body = Members::of(&admitted.body, &["to", "actor", "reason"])?;
-            let to = body.text("to")?;
-            if !TABLE.iter().any(|step| step.to == to) {
-                return Err(unprocessable(
-                    "to",
-                    &format!("takes a status that a booking can be given: {}", statuses()),
-                ));
-            }
-            let actor = actor(&body)?;
-            let settings = admin.automation.settings();
-            let wish = Wish { to: &to, actor: &actor, no_show: false, expected_refund: None };
-            let changed = status::change(transaction, settings, as_of, booking_id, &wish).await.map_err(refused)?;
-            Ok(json!(changed))
-        })
-        .await,
-    )
-}
-
-async fn cancellation(state: State<Arc<Admin>>, id: Path<String>, request: Request) -> Response {
+async fn cancellation(state: State<Arc<Admin>>, id: Path<String>, request: Request) -> Answered {
     match request.method().as_str() {
         "GET" => tell_cancellation(state, id, request).await,
         "POST" => cancel(state, id, request).await,
-        _ => http::method_not_allowed("GET, POST"),
+        _ => Err(http::method_not_allowed("GET, POST")),
     }
 }
 
-async fn tell_cancellation(State(admin): State<Arc<Admin>>, Path(id): Path<String>, request: Request) -> Response {
-    let admitted = match admit(&admin, "GET", request).await {
-        Ok(admitted) => admitted,
-        Err(refused) => return refused,
-    };
-    answered(
-        look(&admin, &admitted, async |transaction, as_of| {
-            let booking_id = parse_id("id", &id)?;
-            let settings = admin.automation.settings();
-            let outlook = cancellation::outlook(transaction, settings, as_of, booking_id).await.map_err(refused)?;
-            Ok(json!(outlook))
-        })
-        .await,
-    )
+async fn tell_cancellation(State(admin): State<Arc<Admin>>, Path(id): Path<String>, request: Request) -> Answered {
+    let admitted = admit(&admin, "GET", request).await?;
+    let booking_id = parse_id("id", &id)?;
+    let outlook = look(&admin, &admitted, async |transaction, as_of| {
+        let outlook = cancellation::outlook(transaction, admin.automation.settings(), as_of, booking_id).await;
+        outlook.map(|outlook| json!(outlook)).map_err(refused)
+    });
+    Ok(Json(outlook.await?))
 }
 
-async fn cancel(State(admin): State<Arc<Admin>>, Path(id): Path<String>, request: Request) -> Response {
-    let admitted = match admit(&admin, "POST", request).await {
-        Ok(admitted) => admitted,
-        Err(refused) => return refused,
-    };
-    answered(
-        once(&admin, &admitted, async |transaction, as_of| {
-            let booking_id = parse_id("id", &id)?;
-            let body = Members::of(&admitted.body, &["actor", "reason", "no_show", "expected_refund"])?;
-            let actor = actor(&body)?;
-            let no_show = body.flag("no_show")?;
-            let expected_refund = body.optional_text("expected_refund", usize::MAX)?;
-            if expected_refund.as_deref().is_some_and(|text| !policies::is_amount(text)) {
-                return Err(unprocessable("expected_refund", "takes an amount such as 12.50"));
-            }
-            let settings = admin.automation.settings();
-            let wish = Wish { to: CANCELLED, actor: &actor, no_show, expected_refund: expected_refund.as_deref() };
-            let changed = status::change(transaction, settings, as_of, booking_id, &wish).await.map_err(refused)?;
-            Ok(json!(changed))
-        })
-        .await,
-    )
+async fn cancel(State(admin): State<Arc<Admin>>, Path(id): Path<String>, request: Request) -> Answered {
+    let admitted = admit(&admin, "POST", request).await?;
+    let booking_id = parse_id("id", &id)?;
+    let body = Members::of(&admitted.body, &["actor", "reason", "no_show", "expected_refund"])?;
+    let actor = actor(&body)?;
+    let no_show = body.flag("no_show")?;
+    let expected_refund = body.optional_text("expected_refund", usize::MAX)?;
+    if expected_refund.as_deref().is_some_and(|text| !policies::is_amount(text)) {
+        return Err(unprocessable("expected_refund", "takes an amount such as 12.50").into());
+    }
+    let wish = Wish { to: CANCELLED, actor: &actor, no_show, expected_refund: expected_refund.as_deref() };
+    take_step(&admin, &admitted, booking_id, &wish).await
 }
 
-async fn tell_timeline(State(admin): State<Arc<Admin>>, Path(id): Path<String>, request: Request) -> Response {
-    let admitted = match admit(&admin, "GET", request).await {
-        Ok(admitted) => admitted,
-        Err(refused) => return refused,
-    };
-    answered(
-        look(&admin, &admitted, async |transaction, as_of| {
-            let booking_id = parse_id("id", &id)?;
-            let timeline = timeline::of(transaction, admin.automation.settings(), as_of, booking_id).await;
-            let timeline = timeline.map_err(|error| failed(&error))?;
-            timeline.map(|timeline| json!(timeline)).ok_or_else(|| refused(Refused::Unknown))
-        })
-        .await,
-    )
+async fn take_step(admin: &Admin, admitted: &Admitted, booking_id: Uuid, wish: &Wish<'_>) -> Answered {
+    let changed = once(admin, admitted, async |transaction, as_of| {
+        let changed = status::change(transaction, admin.automation.settings(), as_of, booking_id, wish).await;
+        changed.map(|changed| json!(changed)).map_err(refused)
+    });
+    Ok(Json(changed.await?))
 }
 
-async fn list_events(State(admin): State<Arc<Admin>>, request: Request) -> Response {
-    let admitted = match admit(&admin, "GET", request).await {
-        Ok(admitted) => admitted,
-        Err(refused) => return refused,
-    };
-    answered(
-        look(&admin, &admitted, async |transaction, _| {
-            let query = Query::of(&admitted, &["booking", "type", "status", "since", "until", "before", "limit"])?;
-            let filter = Filter {
-                booking_id: query.get("booking").map(|id| parse_id("booking", id)).transpose()?,
-                event_type: query.get("type").map(str::to_owned),
-                status: query.get("status").map(event_status).transpose()?,
-                since: query.time("since")?,
-                until: query.time("until")?,
-            };
-            let before = query.number("before", 1..=i64::MAX)?.unwrap_or(i64::MAX);
-            let rows = query.number("limit", 1..=events::LARGEST_PAGE)?.unwrap_or(USUAL_PAGE);
-            let page = events::page(transaction, &filter, before, rows).await;
-            page.map(|page| json!(page)).map_err(|error| failed(&error))
-        })
-        .await,
-    )
+async fn tell_timeline(State(admin): State<Arc<Admin>>, Path(id): Path<String>, request: Request) -> Answered {
+    let admitted = admit(&admin, "GET", request).await?;
+    let booking_id = parse_id("id", &id)?;
+    let timeline = look(&admin, &admitted, async |transaction, as_of| {
+        let timeline = timeline::of(transaction, admin.automation.settings(), as_of, booking_id).await;
+        let timeline = timeline.map_err(|error| failed(&error))?;
+        timeline.map(|timeline| json!(timeline)).ok_or_else(|| refused(Refused::Unknown))
+    });
+    Ok(Json(timeline.await?))
 }
 
-async fn forget_person(State(admin): State<Arc<Admin>>, Path(id): Path<String>, request: Request) -> Response {
-    let admitted = match admit(&admin, "DELETE", request).await {
-        Ok(admitted) => admitted,
-        Err(refused) => return refused,
+async fn list_events(State(admin): State<Arc<Admin>>, request: Request) -> Answered {
+    let admitted = admit(&admin, "GET", request).await?;
+    let known = ["booking", "type", "status", "since", "until", "before", "limit"];
+    let query = Query::of(&admitted.query, &known)?;
+    let filter = Filter {
+        booking_id: query.get("booking").map(|id| parse_id("booking", id)).transpose()?,
+        event_type: query.get("type").map(str::to_owned),
+        status: query.get("status").map(event_status).transpose()?,
+        since: query.time("since")?,
+        until: query.time("until")?,
     };
-    answered(
-        once(&admin, &admitted, async |transaction, _| {
-            let person_id = parse_id("id", &id)?;
-            let forgotten = people::forget(transaction, person_id).await.map_err(|error| failed(&error))?;
-            forgotten.map(|forgotten| json!(forgotten)).ok_or_else(|| {
-                Problem::new(StatusCode::NOT_FOUND, "no booking knows such a person").with("field", "id")
-            })
-        })
-        .await,
-    )
+    let before = query.number("before", 1..=i64::MAX)?.unwrap_or(i64::MAX);
+    let rows = query.number("limit", 1..=events::LARGEST_PAGE)?.unwrap_or(USUAL_PAGE);
+    let page = look(&admin, &admitted, async |transaction, _| {
+        let page = events::page(transaction, &filter, before, rows).await;
+        page.map(|page| json!(page)).map_err(|error| failed(&error))
+    });
+    Ok(Json(page.await?))
 }
 
-async fn tell_preview(State(admin): State<Arc<Admin>>, request: Request) -> Response {
-    let admitted = match admit(&admin, "GET", request).await {
-        Ok(admitted) => admitted,
-        Err(refused) => return refused,
-    };
-    let time = match preview_time(&admitted) {
-        Ok(time) => time,
-        Err(problem) => return problem.into_response(),
-    };
+async fn forget_person(State(admin): State<Arc<Admin>>, Path(id): Path<String>, request: Request) -> Answered {
+    let admitted = admit(&admin, "DELETE", request).await?;
+    let person_id = parse_id("id", &id)?;
+    let forgotten = once(&admin, &admitted, async |transaction, _| {
+        let forgotten = people::forget(transaction, person_id).await.map_err(|error| failed(&error))?;
+        let unknown = || Problem::new(StatusCode::NOT_FOUND, "no booking knows such a person").with("field", "id");
+        forgotten.map(|forgotten| json!(forgotten)).ok_or_else(unknown)
+    });
+    Ok(Json(forgotten.await?))
+}
+
+async fn tell_preview(State(admin): State<Arc<Admin>>, request: Request) -> Answered {
+    let admitted = admit(&admin, "GET", request).await?;
+    let time = preview_time(&Query::of(&admitted.query, &["for"])?)?;
     let automation = &admin.automation;
     match preview::of(automation.database(), automation.settings(), admin.as_of, time, admitted.deadline).await {
-        Ok(preview) => axum::Json(preview).into_response(),
-        Err(PassError::Database(error)) => failed(&error).into_response(),
-        Err(error) => http::unavailable(&error),
+        Ok(preview) => Ok(Json(json!(preview))),
+        Err(PassError::Database(error)) => Err(failed(&error).into()),
+        Err(error) => Err(http::unavailable(&error)),
     }
 }
 
@@ -326,13 +283,6 @@ async fn once(
     }
 }
 
-fn answered(answer: Answer) -> Response {
-    match answer {
-        Ok(answer) => axum::Json(answer).into_response(),
-        Err(problem) => problem.into_response(),
-    }
-}
-
 fn idempotency_key(headers: &HeaderMap) -> Result<Option<String>, Problem> {
     const NAME: &str = "Idempotency-Key";
     let mut keys = headers.get_all(NAME).iter();
@@ -348,51 +298,8 @@ fn idempotency_key(headers: &HeaderMap) -> Result<Option<String>, Problem> {
     }
 }
 
-/// The parameters of a query, each there once at most.
-struct Query(BTreeMap<String, String>);
-
-impl Query {
-    fn of(request: &Admitted, known: &[&str]) -> Result<Self, Problem> {
-        let mut parameters = BTreeMap::new();
-        for (name, value) in url::form_urlencoded::parse(request.query.as_bytes()) {
-            if !known.contains(&name.as_ref()) {
-                return Err(malformed(&name, &format!("is not known; the query takes {}", known.join(", "))));
-            }
-            if value.is_empty() || value.contains('\0') || value.chars().count() > LONGEST_PARAMETER {
-                return Err(malformed(
-                    &name,
-                    &format!("takes a text of up to {LONGEST_PARAMETER} characters without NUL"),
-                ));
-            }
-            if parameters.insert(name.clone().into_owned(), value.into_owned()).is_some() {
-                return Err(malformed(&name, "may be there once"));
-            }
-        }
-        Ok(Self(parameters))
-    }
-
-    fn get(&self, name: &str) -> Option<&str> {
-        self.0.get(name).map(String::as_str)
-    }
-
-    fn time(&self, name: &str) -> Result<Option<DateTime<Utc>>, Problem> {
-        let Some(text) = self.get(name) else { return Ok(None) };
-        let time = DateTime::parse_from_rfc3339(text);
-        time.map(|time| Some(time.to_utc()))
-            .map_err(|_| malformed(name, "takes a time as RFC 3339 has it: 2026-03-01T12:00:00Z"))
-    }
-
-    fn number(&self, name: &str, range: RangeInclusive<i64>) -> Result<Option<i64>, Problem> {
-        let Some(text) = self.get(name) else { return Ok(None) };
-        let number = text.parse().ok().filter(|number| range.contains(number));
-        number
-            .map(Some)
-            .ok_or_else(|| malformed(name, &format!("takes a number from {} to {}", range.start(), range.end())))
-    }
-}
-
-fn preview_time(request: &Admitted) -> Result<Duration, Problem> {
-    match Query::of(request, &["for"])?.get("for") {
+fn preview_time(query: &Query) -> Result<Duration, Problem> {
+    match query.get("for") {
         None => Ok(preview::USUAL),
         Some(text) => config::parse_duration(text)
             .filter(|time| (preview::SHORTEST..=preview::LONGEST).contains(time))
@@ -407,51 +314,8 @@ fn event_status(text: &str) -> Result<String, Problem> {
     Err(unprocessable("status", "takes pending, sending, completed, failed or skipped"))
 }
 
-/// The members of a JSON object.
-struct Members(Map<String, Value>);
-
-impl Members {
-    fn of(body: &[u8], known: &[&str]) -> Result<Self, Problem> {
-        let value = serde_json::from_slice(body).map_err(|_| malformed("body", "is not JSON"))?;
-        Self::of_value("body", value, known)
-    }
-
-    fn of_value(name: &str, value: Value, known: &[&str]) -> Result<Self, Problem> {
-        let Value::Object(members) = value else { return Err(malformed(name, "is not a JSON object")) };
-        match members.keys().find(|member| !known.contains(&member.as_str())) {
-            Some(member) => Err(malformed(member, &format!("is not known; {name} takes {}", known.join(", ")))),
-            None => Ok(Self(members)),
-        }
-    }
-
-    fn text(&self, name: &str) -> Result<String, Problem> {
-        self.optional_text(name, usize::MAX)?.ok_or_else(|| malformed(name, "is missing"))
-    }
-
-    fn optional_text(&self, name: &str, longest: usize) -> Result<Option<String>, Problem> {
-        match self.0.get(name) {
-            None | Some(Value::Null) => Ok(None),
-            Some(Value::String(text)) if text.contains('\0') => Err(malformed(name, "has a NUL in it")),
-            Some(Value::String(text)) if text.chars().count() > longest => {
-                Err(malformed(name, &format!("may have {longest} characters")))
-            }
-            Some(Value::String(text)) => Ok(Some(text.clone())),
-            Some(_) => Err(malformed(name, "is not a text")),
-        }
-    }
-
-    fn flag(&self, name: &str) -> Result<bool, Problem> {
-        match self.0.get(name) {
-            None | Some(Value::Null) => Ok(false),
-            Some(Value::Bool(flag)) => Ok(*flag),
-            Some(_) => Err(malformed(name, "is neither true nor false")),
-        }
-    }
-}
-
 fn actor(body: &Members) -> Result<Actor, Problem> {
-    let value = body.0.get("actor").cloned().ok_or_else(|| malformed("actor", "is missing"))?;
-    let members = Members::of_value("actor", value, &["role", "id"])?;
+    let members = body.object("actor", &["role", "id"])?;
     let role =
         members.text("role").map_err(|_| malformed("actor.role", "takes customer, provider, admin or system"))?;
     let role: Role = serde_json::from_value(Value::String(role))
@@ -463,23 +327,11 @@ fn actor(body: &Members) -> Result<Actor, Problem> {
     })
 }
 
-fn parse_id(name: &str, text: &str) -> Result<Uuid, Problem> {
-    Uuid::try_parse(text).map_err(|_| malformed(name, "is not a UUID"))
-}
-
 fn statuses() -> String {
     let mut statuses: Vec<_> = TABLE.iter().map(|step| step.to).collect();
     statuses.sort_unstable();
     statuses.dedup();
     statuses.join(", ")
-}
-
-fn malformed(field: &str, problem: &str) -> Problem {
-    Problem::new(StatusCode::BAD_REQUEST, format!("{field} {problem}")).with("field", field)
-}
-
-fn unprocessable(field: &str, problem: &str) -> Problem {
-    Problem::new(StatusCode::UNPROCESSABLE_ENTITY, format!("{field} {problem}")).with("field", field)
 }
 
 fn refused(refused: Refused) -> Problem {

@@ -203,6 +203,12 @@ impl IntoResponse for Problem {
     }
 }
 
+impl From<Problem> for Response {
+    fn from(problem: Problem) -> Self {
+        problem.into_response()
+    }
+}
+
 fn problem(status: StatusCode, detail: &'static str) -> Response {
     Problem::new(status, detail).into_response()
 }

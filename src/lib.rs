@@ -20,6 +20,7 @@ pub mod database;
 pub mod delivery;
 pub mod events;
 pub mod feedback;
+mod fields;
 mod hosts;
 mod housekeeping;
 mod http;
