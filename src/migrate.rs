@@ -50,7 +50,7 @@ const LAST_STEPS: [(&str, &str); 10] = [
     ("11_feedback", include_str!("../migrations/11_feedback.sql")),
     ("12_autovacuum", include_str!("../migrations/12_autovacuum.sql")),
     ("13_rules_start_anew", include_str!("../migrations/13_rules_start_anew.sql")),
-    ("14_lifecycle", include_str!("../migrations/14_lifecycle.sql")),
+    ("14_requests", include_str!("../migrations/14_requests.sql")),
     ("15_trail", include_str!("../migrations/15_trail.sql")),
     ("17_cancellation", include_str!("../migrations/17_cancellation.sql")),
 ];
