@@ -50,13 +50,11 @@ END
 $$;
 REVOKE EXECUTE ON FUNCTION booking_automation_keep_event(), booking_automation_keep_table() FROM PUBLIC;
 
-DROP TRIGGER IF EXISTS booking_automation_keep_deleted ON booking_automation_events;
 CREATE TRIGGER booking_automation_keep_deleted BEFORE DELETE ON booking_automation_events
     FOR EACH ROW WHEN (OLD.status IN ('completed', 'failed', 'skipped'))
     EXECUTE FUNCTION booking_automation_keep_event();
 
 -- Not for `flag_due`, which is no part of what happened, nor for why the flag could not be set.
-DROP TRIGGER IF EXISTS booking_automation_keep_updated ON booking_automation_events;
 CREATE TRIGGER booking_automation_keep_updated BEFORE UPDATE ON booking_automation_events
     FOR EACH ROW WHEN (OLD.status IN ('completed', 'failed', 'skipped') AND
         (NEW.id, NEW.booking_id, NEW.event_type, NEW.event_data - 'flag_error', NEW.scheduled_at, NEW.executed_at, NEW.status, NEW.error_message,
@@ -68,18 +66,15 @@ CREATE TRIGGER booking_automation_keep_updated BEFORE UPDATE ON booking_automati
          OLD.lease_until, OLD.next_attempt_at, OLD.reason, OLD.message_id))
     EXECUTE FUNCTION booking_automation_keep_event();
 
-DROP TRIGGER IF EXISTS booking_automation_keep_all ON booking_automation_events;
 CREATE TRIGGER booking_automation_keep_all BEFORE TRUNCATE ON booking_automation_events
     FOR EACH STATEMENT EXECUTE FUNCTION booking_automation_keep_table();
 
 -- An erasure's own row stays. That of the day's retention goes on counting, and a person's learns its count in the
 -- transaction that writes it.
-DROP TRIGGER IF EXISTS booking_automation_keep_erasure ON booking_automation_erasures;
 CREATE TRIGGER booking_automation_keep_erasure BEFORE UPDATE ON booking_automation_erasures
     FOR EACH ROW WHEN ((NEW.id, NEW.kind, NEW.day, NEW.person_id) IS DISTINCT FROM (OLD.id, OLD.kind, OLD.day, OLD.person_id)
                        OR NEW.events < OLD.events
                        OR OLD.kind = 'person' AND OLD.transaction IS DISTINCT FROM NEW.transaction)
     EXECUTE FUNCTION booking_automation_keep_table();
-DROP TRIGGER IF EXISTS booking_automation_keep_erasures ON booking_automation_erasures;
 CREATE TRIGGER booking_automation_keep_erasures BEFORE DELETE OR TRUNCATE ON booking_automation_erasures
     FOR EACH STATEMENT EXECUTE FUNCTION booking_automation_keep_table();

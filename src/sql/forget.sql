@@ -28,7 +28,7 @@ WITH theirs AS MATERIALIZED (
        SET event_data = e.event_data - 'reason' || jsonb_build_object('forgotten', true)
       FROM bookings b
      WHERE e.booking_id = b.id AND (b.customer_id = $1 OR b.provider_id = $1)
-       AND e.event_type = 'status_update' AND e.event_data ? 'reason'
+       AND e.event_data ? 'reason'
        AND e.event_data ->> 'by' IN ('customer:' || $1, 'provider:' || $1)
     RETURNING 1
 ), counted AS (

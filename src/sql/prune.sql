@@ -16,7 +16,7 @@ WITH oldest AS MATERIALIZED (
     -- In the row that lets them be deleted.
     UPDATE booking_automation_erasures
        SET events = events + (SELECT count(*) FROM events)
-     WHERE kind = 'retention' AND transaction = pg_current_xact_id()
+     WHERE transaction = pg_current_xact_id()
 ), state AS (
     -- With the last event of a booking that is gone or final, what was remembered of it. Should such a one come into force
     -- again, it begins anew: no verdict of an earlier revision is left.

@@ -113,10 +113,13 @@ async fn each_table_is_pruned_for_its_own_sake() {
         ),
     ] {
         app.sql(sql, &[]).await;
+        // One of today's stays.
+        app.sql("INSERT INTO booking_automation_requests (key, digest) VALUES (gen_random_uuid()::text, '')", &[]).await;
         run(&app).await;
         let old = format!("{table} WHERE created_at < now() - interval '23 hours'");
         assert_eq!(count(&app, &old).await, 0, "{table}");
     }
+    assert_eq!(count(&app, "booking_automation_requests").await, 3, "one for each of them");
 }
 
 #[tokio::test]
@@ -212,7 +215,8 @@ async fn no_statement_forgets_more_than_a_thousand_rows_of_a_table() {
         )
         .await
         .unwrap();
-    let tables = ["automation_runs", "booking_automation_events", "booking_automation_feedback"];
+    let tables =
+        ["automation_runs", "booking_automation_events", "booking_automation_feedback", "booking_automation_requests"];
     for table in tables {
         let trigger = format!(
             "CREATE TRIGGER forgotten AFTER DELETE ON {table} REFERENCING OLD TABLE AS gone FOR EACH STATEMENT EXECUTE FUNCTION forgotten()"
@@ -224,6 +228,8 @@ async fn no_statement_forgets_more_than_a_thousand_rows_of_a_table() {
         .batch_execute(
             "INSERT INTO booking_automation_feedback (event_id, booking_id, kind, message_id, occurred_at, details, created_at)
              SELECT gen_random_uuid(), gen_random_uuid(), 'sent', n::text, now(), '{}', now() - interval '450 days' FROM generate_series(1, 1500) AS n;
+             INSERT INTO booking_automation_requests (key, digest, created_at)
+             SELECT n::text, '', now() - interval '2 days' FROM generate_series(1, 1500) AS n;
              INSERT INTO automation_runs (id, trigger, as_of, outcome, created_at)
              SELECT gen_random_uuid(), 'cli', now() - interval '450 days', 'completed', now() - interval '450 days' FROM generate_series(1, 1500)",
         )

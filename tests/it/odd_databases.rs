@@ -266,6 +266,13 @@ async fn nobody_borrows_our_triggers_to_write_our_tables() {
         let error = backend.batch_execute(&sql).await.unwrap_err();
         assert_eq!(error.code().unwrap().code(), "42501", "{function}");
     }
+    for function in ["booking_automation_keep_event", "booking_automation_keep_table"] {
+        let sql = format!(
+            "CREATE TEMP TABLE forged (id uuid);
+             CREATE TRIGGER forge BEFORE DELETE ON forged FOR EACH STATEMENT EXECUTE FUNCTION {function}()"
+        );
+        assert_eq!(backend.batch_execute(&sql).await.unwrap_err().code().unwrap().code(), "42501", "{function}");
+    }
     // And where default privileges would let them: only for `bookings`.
     app.db.batch_execute("GRANT EXECUTE ON ALL FUNCTIONS IN SCHEMA public TO PUBLIC").await.unwrap();
     let forged = "CREATE TEMP TABLE forged (id uuid, status text, scheduled_at timestamptz, auto_complete_blocked boolean, automation_logs jsonb,

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use tokio::io::{AsyncBufReadExt, BufReader};
 use uuid::Uuid;
 
-use crate::app::{App, hours, minutes, noon};
+use crate::app::{App, connect, hours, minutes, noon};
 use crate::http::Server;
 use crate::lambda::event;
 use crate::runtime_api::Instance;
@@ -60,6 +60,68 @@ async fn what_is_over_is_not_rewritten_not_even_by_the_owner() {
     }
     assert_eq!(trail(&app).await, before);
     assert!(erasures(&app).await.is_empty());
+}
+
+#[tokio::test]
+async fn only_the_providers_word_makes_what_failed_a_success() {
+    let app = App::new().await;
+    let sql = "INSERT INTO booking_automation_events (booking_id, event_type, status, rule, audience, channel, event_data)
+               SELECT gen_random_uuid(), type, status, '24h', 'customer', 'email', '{\"attempts\": []}'
+                 FROM (VALUES ('reminder_sent', 'failed'), ('reminder_sent', 'skipped'), ('status_update', 'failed')) AS v (type, status)";
+    app.sql(sql, &[]).await;
+    let settled = r#"event_data = '{"attempts": [{"settled_by": true}]}'"#;
+    let doubtful = r#"event_data = '{"attempts": [{"settled_by": false}]}'"#;
+    let before = trail(&app).await;
+    for change in [
+        "status = 'completed'".to_owned(),
+        format!("status = 'completed', {doubtful}"),
+        format!("status = 'completed', {settled} WHERE status = 'skipped'"),
+        format!("status = 'completed', {settled} WHERE event_type = 'status_update'"),
+        format!("status = 'pending', {settled}"),
+        format!("status = 'completed', {settled}, rule = '1h'"),
+        format!("status = 'completed', {settled}, attempts = 7"),
+        format!("status = 'completed', {settled}, booking_id = gen_random_uuid()"),
+    ] {
+        let change = format!("UPDATE booking_automation_events SET {change}");
+        let refused = app.db.batch_execute(&change).await.expect_err(&change);
+        assert_eq!(refused.code().unwrap().code(), "23001", "{change}");
+    }
+    assert_eq!(trail(&app).await, before);
+    let word = format!(
+        "UPDATE booking_automation_events SET status = 'completed', {settled}, message_id = 'm', executed_at = now()
+          WHERE status = 'failed' AND event_type = 'reminder_sent'"
+    );
+    assert_eq!(app.sql(&word, &[]).await, 1);
+}
+
+#[tokio::test]
+async fn neither_rights_nor_a_search_path_let_somebody_past() {
+    let app = App::new().await;
+    a_trail(&app).await;
+    let before = trail(&app).await;
+    let backend = app.backend_role().await;
+    app.db.batch_execute("GRANT ALL ON booking_automation_events TO PUBLIC").await.unwrap();
+    let refused = backend.batch_execute("DELETE FROM booking_automation_events").await.unwrap_err();
+    assert_eq!(refused.code().unwrap().code(), "23001", "not for want of a right on another table: {refused:?}");
+    // A look-alike that says what the trigger wants to hear.
+    app.db
+        .batch_execute(
+            "INSERT INTO booking_automation_erasures (kind, day, at, transaction) VALUES ('retention', now(), now(), '3');
+             CREATE SCHEMA forged;
+             CREATE FUNCTION forged.pg_current_xact_id() RETURNS xid8 LANGUAGE sql AS $$ SELECT xid8 '3' $$;
+             SET search_path = forged, pg_catalog, public",
+        )
+        .await
+        .unwrap();
+    let refused = app.db.batch_execute("DELETE FROM booking_automation_events").await.unwrap_err();
+    assert_eq!(refused.code().unwrap().code(), "23001", "{refused:?}");
+    app.db.batch_execute("SET search_path = public").await.unwrap();
+    assert_eq!(trail(&app).await, before);
+    // What is under way is no trail yet.
+    let sql = "INSERT INTO booking_automation_events (booking_id, event_type, status) VALUES (gen_random_uuid(), 'x', 'pending')";
+    app.sql(sql, &[]).await;
+    assert_eq!(app.sql("UPDATE booking_automation_events SET claim = 1 WHERE event_type = 'x'", &[]).await, 1);
+    assert_eq!(app.sql("DELETE FROM booking_automation_events WHERE event_type = 'x'", &[]).await, 1);
 }
 
 #[tokio::test]
@@ -185,6 +247,29 @@ async fn an_event_is_told_as_it_is() {
 }
 
 #[tokio::test]
+async fn an_error_of_a_message_is_told_and_what_the_database_said_of_a_row_is_not() {
+    let mut app = App::new().await;
+    app.ses.answer(|_| crate::ses::Answer::Error(400, "MessageRejected", "not this one"));
+    app.confirmed(noon() + hours(24)).await;
+    app.sql(
+        "CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE EXCEPTION 'of carla@customers.example'; END $$",
+        &[],
+    )
+    .await;
+    app.sql("CREATE TRIGGER refuse BEFORE UPDATE OF status ON bookings FOR EACH ROW EXECUTE FUNCTION refuse()", &[])
+        .await;
+    app.confirmed(noon() - minutes(1)).await;
+    app.run(noon()).await;
+    let server = support(&mut app, noon()).await;
+    let (events, _) = all(&server, "status=failed").await;
+    let of = |kind: &str| events.iter().find(|event| event["type"] == kind).unwrap();
+    assert!(of("reminder_sent")["error"].as_str().unwrap().contains("not this one"), "{events:?}");
+    let refused = of("status_update");
+    assert_eq!((&refused["reason"], refused.get("error")), (&json!("refused"), None), "{refused}");
+    assert!(!refused.to_string().contains("carla"));
+}
+
+#[tokio::test]
 async fn filters_find_what_is_rare_however_far_down() {
     let mut app = App::new().await;
     let rare = app.confirmed(noon() - minutes(1)).await;
@@ -204,6 +289,12 @@ async fn filters_find_what_is_rare_however_far_down() {
     assert_eq!(found.len(), 31, "to the second, both the first and the last");
     let (found, _) = all(&server, "until=2026-03-05T16:00:02Z&status=skipped").await;
     assert_eq!(found.len(), 1);
+    let (found, pages) = all(&server, "status=completed&limit=1").await;
+    assert_eq!((found.len(), pages), (1, 4), "the last one is empty");
+    let (found, _) = all(&server, "status=skipped&limit=500&since=2026-03-06T04:20:01Z").await;
+    assert_eq!(found.len(), 600);
+    let times: Vec<_> = found.iter().map(|event| event["at"].as_str().unwrap().to_owned()).collect();
+    assert!(times.is_sorted_by(|one, next| one > next), "the newest first");
     // It does not go on below what is too old.
     app.as_if("UPDATE booking_automation_events SET created_at = '2026-02-01' WHERE seq < 20000").await;
     let (found, pages) = all(&server, "since=2026-03-06T10:00:00Z").await;
@@ -282,6 +373,83 @@ async fn lines_of_json_without_holding_them_in_memory() {
     assert_eq!(said.stdout.lines().count(), 61);
     let first: Value = serde_json::from_str(said.stdout.lines().next().unwrap()).unwrap();
     assert_eq!(first["at"], "2026-03-01T20:20:00Z", "the newest first");
+}
+
+#[tokio::test]
+async fn whoever_else_was_written_to_of_the_same_booking_is_not_forgotten() {
+    let mut app = App::new().await;
+    app.sql("INSERT INTO reminder_rules (name, lead, audience) VALUES ('24h', '24 hours', 'provider')", &[]).await;
+    app.sql("UPDATE reminder_rules SET effective_from = '2020-01-01'", &[]).await;
+    let id = app.confirmed(noon() + hours(24)).await;
+    app.run(noon()).await;
+    // Of the user's own making.
+    let theirs = "INSERT INTO booking_automation_events (booking_id, event_type, audience, event_data)
+                  VALUES ($1, 'notification_sent', 'provider', '{\"text\": \"x\"}')";
+    app.sql(theirs, &[&id]).await;
+    let server = support(&mut app, noon()).await;
+    let step = async |to: &str, role: &str, who: Uuid, reason: Option<&str>| {
+        let body = json!({"to": to, "actor": {"role": role, "id": who}, "reason": reason}).to_string();
+        let path = format!("/bookings/{id}/status");
+        assert_eq!(ask(&server, "POST", &path, &[], body.as_bytes()).await.status, 200);
+    };
+    step("cancelled", "customer", app.customer, Some("ill")).await;
+    step("refunded", "admin", app.provider, Some("of support's")).await;
+
+    let path = format!("/people/{}/messages", app.provider);
+    let told = ask(&server, "DELETE", &path, &[], b"").await.json();
+    assert_eq!((&told["messages"], &told["reasons"]), (&json!(1), &json!(0)), "{told}");
+    let kept = "SELECT concat_ws(' ', event_type, audience, message_id IS NOT NULL, event_data ? 'forgotten', event_data ->> 'reason', event_data ->> 'text')
+                  FROM booking_automation_events WHERE booking_id = $1 ORDER BY event_type DESC, seq";
+    assert_eq!(
+        app.column(kept, &[&id]).await,
+        [
+            "status_update  f f ill",
+            "status_update  f f of support's",
+            "reminder_sent customer t f",
+            "reminder_sent provider f t",
+            "notification_sent provider f f x",
+        ]
+    );
+    // Who took a step without a word has none to forget.
+    let other = app.confirmed(noon() + hours(30)).await;
+    let body = json!({"to": "cancelled", "actor": {"role": "customer", "id": app.customer}}).to_string();
+    assert_eq!(ask(&server, "POST", &format!("/bookings/{other}/status"), &[], body.as_bytes()).await.status, 200);
+    let told = ask(&server, "DELETE", &format!("/people/{}/messages", app.customer), &[], b"").await.json();
+    assert_eq!((&told["messages"], &told["reasons"]), (&json!(1), &json!(1)), "{told}");
+}
+
+#[tokio::test]
+async fn a_message_that_is_claimed_at_the_same_time_is_not_forgotten_in_the_middle() {
+    let mut app = App::new().await;
+    let server = support(&mut app, noon()).await;
+    let (id, other) = (app.confirmed(noon() + hours(23)).await, connect(&app.url).await);
+    let waits =
+        "SELECT EXISTS (SELECT FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock')";
+    // It may be too late to let go in time.
+    for _ in 0..50 {
+        let message = "INSERT INTO booking_automation_events
+                              (booking_id, event_type, rule, audience, channel, status, starts_at, next_attempt_at, revision)
+                       VALUES ($1, 'reminder_sent', '24h', 'customer', 'email', 'pending', now(), now(), 1)";
+        app.sql(message, &[&id]).await;
+        let claim = "BEGIN; UPDATE booking_automation_events SET status = 'sending', claim = 1, lease_until = now()";
+        other.batch_execute(claim).await.unwrap();
+        let let_go = async {
+            app.waits_for(waits).await;
+            other.batch_execute("COMMIT").await.unwrap();
+        };
+        let path = format!("/people/{}/messages", app.customer);
+        let (answer, ()) = tokio::join!(ask(&server, "DELETE", &path, &[], b""), let_go);
+        if answer.status == 200 {
+            let told = answer.json();
+            assert_eq!((&told["messages"], &told["under_way"]), (&json!(0), &json!(1)), "{told}");
+            let claimed = "SELECT lease_until IS NOT NULL FROM booking_automation_events WHERE status = 'sending'";
+            assert!(app.one(claimed, &[]).await.get::<_, bool>(0));
+            return;
+        }
+        assert_eq!(answer.status, 409, "{answer:?}");
+        app.sql("DELETE FROM booking_automation_events", &[]).await;
+    }
+    panic!("never let go in time");
 }
 
 #[tokio::test]
