@@ -6,7 +6,7 @@
 //! (`status`, judged by the table in [`lifecycle`], once only by `idempotency`), and its `timeline`.
 //!
 //! Read it in this order: [`run`], the pass ([`pass`], `transitions`, `reminders`), delivery ([`delivery`],
-//! `outbox`, [`ses`], [`message`]), what SES says later ([`feedback`]), the answer ([`summary`]). The settings are in
+//! `outbox`, [`ses`], [`message`]), whoever subscribed ([`webhooks`], [`targets`]), what SES says later ([`feedback`]), the answer ([`summary`]). The settings are in
 //! [`config`]; the way to the database, and what a transaction is here, in [`database`]; the schema in [`migrate`]; what is
 //! over is forgotten in `housekeeping`.
 
@@ -34,7 +34,9 @@ pub mod serve;
 pub mod ses;
 mod status;
 pub mod summary;
+pub mod targets;
 mod timeline;
 mod times;
 mod tls;
 pub mod transitions;
+pub mod webhooks;
