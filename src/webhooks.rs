@@ -20,7 +20,7 @@ use hyper_util::client::legacy;
 use hyper_util::rt::TokioExecutor;
 use serde::Serialize;
 use serde_json::Value;
-use tokio::sync::OnceCell;
+use tokio::sync::{Mutex, OnceCell};
 use tokio_postgres::types::Type;
 use url::Url;
 use uuid::Uuid;
@@ -91,7 +91,8 @@ impl Teller {
     /// and is in the outbox.
     pub(crate) async fn tell(&self, database: &Database, call: &Call) -> Webhooks {
         let window = self.window(call.deadline);
-        let mut queue = match subscriptions(database, call).await {
+        let outbox = &Outbox { database, call, turn: Mutex::new(()) };
+        let mut queue = match outbox.subscriptions().await {
             Ok(subscriptions) => VecDeque::from(subscriptions),
             Err(error) => {
                 tracing::error!("webhooks were not sent, the outbox cannot be reached: {}", error.loggable());
@@ -107,7 +108,7 @@ impl Teller {
                 && let Some(subscription) = queue.pop_front()
             {
                 turns.push(async move {
-                    let ended = self.turn(database, call, &subscription, window).await;
+                    let ended = self.turn(outbox, &subscription, window).await;
                     (subscription, ended)
                 });
             }
@@ -135,17 +136,17 @@ impl Teller {
     }
 
     /// A page for one subscription: claim, send, record.
-    async fn turn(&self, database: &Database, call: &Call, subscription: &str, window: Window) -> Result<Turn> {
+    async fn turn(&self, outbox: &Outbox<'_>, subscription: &str, window: Window) -> Result<Turn> {
         let read_at = Instant::now();
-        let page = claim(database, call, subscription, self.times.lease).await?;
+        let page = outbox.claim(subscription, self.times.lease).await?;
         let mut told = Webhooks { skipped: page.skipped, failed: page.failed, ..Webhooks::default() };
         let Some(endpoint) = page.endpoint.filter(|_| !page.messages.is_empty()) else {
             return Ok(Turn { told, goes_on: page.skipped + page.failed > 0 });
         };
         // A lease outlasts the last request of a page and its record.
         let leave_by = window.leave_by.min(read_at + self.times.request);
-        let outcomes = self.send_page(call, &endpoint, page.messages, leave_by, window.answer).await;
-        let recorded = self.record(database, call, subscription, &outcomes).await?;
+        let outcomes = self.send_page(outbox.call, &endpoint, page.messages, leave_by, window.answer).await;
+        let recorded = self.record(outbox, subscription, &outcomes).await?;
         let stale = outcomes.len() as i64 - recorded.count;
         if stale > 0 {
             tracing::warn!(
@@ -245,21 +246,138 @@ impl Teller {
     /// Records outcomes, again and again until the call's end: what cannot be recorded is told again when its lease has run out.
     async fn record(
         &self,
-        database: &Database,
-        call: &Call,
+        outbox: &Outbox<'_>,
         subscription: &str,
         outcomes: &[(Claimed, Outcome)],
     ) -> Result<Recorded> {
         let (mut pause, longest) = self.times.record_pauses;
         loop {
-            let error = match record(database, call, subscription, outcomes, self.times.back_off).await {
-                Err(error) if Instant::now() + pause < call.deadline => error,
+            let error = match outbox.record(subscription, outcomes, self.times.back_off).await {
+                Err(error) if Instant::now() + pause < outbox.call.deadline => error,
                 ended => return ended,
             };
             tracing::warn!(error = error.loggable(), "outcomes of a webhook could not be recorded; trying again");
             tokio::time::sleep(pause).await;
             pause = (pause * 2).min(longest);
         }
+    }
+}
+
+/// The outbox, as one call works with it.
+struct Outbox<'a> {
+    database: &'a Database,
+    call: &'a Call,
+    /// One transaction at a time: mails share the connections, and wait for no more than one.
+    turn: Mutex<()>,
+}
+
+impl Outbox<'_> {
+    /// Whose messages are due, those first that have not failed. One who has gone is among them: what waits for it must end.
+    async fn subscriptions(&self) -> Result<Vec<String>> {
+        let sql = "
+        WITH RECURSIVE waiting AS (
+            (SELECT audience FROM booking_automation_events
+              WHERE event_type = 'webhook' AND status IN ('pending', 'sending')
+              ORDER BY audience LIMIT 1)
+            UNION ALL
+            -- From one to the next: what one waits for may be a million rows.
+            SELECT (SELECT e.audience FROM booking_automation_events e
+                     WHERE e.event_type = 'webhook' AND e.status IN ('pending', 'sending') AND e.audience > w.audience
+                     ORDER BY e.audience LIMIT 1)
+              FROM waiting w
+             WHERE w.audience IS NOT NULL
+        )
+        SELECT w.audience
+          FROM waiting w
+          LEFT JOIN booking_automation_webhooks s ON s.id::text = w.audience
+         WHERE EXISTS (SELECT FROM booking_automation_events e
+                        WHERE e.event_type = 'webhook' AND e.status IN ('pending', 'sending') AND e.audience = w.audience
+                          AND e.next_attempt_at <= clock_timestamp())
+         ORDER BY s.failing_since NULLS FIRST, w.audience";
+        let rows = self.in_transaction(async |transaction| transaction.query(sql, &[]).await).await?;
+        Ok(rows.iter().map(|row| row.get(0)).collect())
+    }
+
+    /// Claims a page, and commits.
+    async fn claim(&self, subscription: &str, lease: Duration) -> Result<Page> {
+        let parameters = [
+            (&subscription as _, Type::TEXT),
+            (&PAGE as _, Type::INT8),
+            (&lease.as_secs_f64() as _, Type::FLOAT8),
+            (&MAX_ATTEMPTS as _, Type::INT4),
+            (&self.call.as_of as _, Type::TIMESTAMPTZ),
+        ];
+        let read_at = Instant::now();
+        let rows = self.in_transaction(async |transaction| transaction.query(CLAIM, &parameters).await).await?;
+        let endpoint = rows.first().and_then(|row| {
+            let (url, secret): (Option<String>, Option<String>) = (row.get(3), row.get(4));
+            Some(Endpoint { url: url?, secret: secret?, at: row.get(2), read_at })
+        });
+        let messages = rows.iter().filter_map(|row| {
+            let id: Option<Uuid> = row.get(5);
+            Some(Claimed { id: id?, claim: row.get(6), attempt: row.get(7), message_id: row.get(8), body: row.get(9) })
+        });
+        let (skipped, failed) = rows.first().map_or((0, 0), |row| (row.get(0), row.get(1)));
+        Ok(Page { skipped, failed, endpoint, messages: messages.collect() })
+    }
+
+    /// Records a page, fenced, and commits.
+    async fn record(&self, subscription: &str, outcomes: &[(Claimed, Outcome)], minute: Duration) -> Result<Recorded> {
+        let ids: Vec<_> = outcomes.iter().map(|(message, _)| message.id).collect();
+        let claims: Vec<_> = outcomes.iter().map(|(message, _)| message.claim).collect();
+        let names: Vec<_> = outcomes
+            .iter()
+            .map(|(_, outcome)| match outcome {
+                Outcome::Sent => "completed",
+                Outcome::Failed { .. } => "pending",
+                Outcome::Deferred => "released",
+            })
+            .collect();
+        let (reasons, errors): (Vec<_>, Vec<_>) = outcomes
+            .iter()
+            .map(|(_, outcome)| match outcome {
+                Outcome::Failed { reason, error } => (Some(*reason), Some(error.as_str())),
+                Outcome::Sent | Outcome::Deferred => (None, None),
+            })
+            .unzip();
+        let waits: Vec<_> =
+            outcomes.iter().map(|(message, outcome)| wait_after(message, outcome, minute).as_secs_f64()).collect();
+        let any = |is: fn(&Outcome) -> bool| outcomes.iter().any(|(_, outcome)| is(outcome));
+        let taken = match (any(|outcome| matches!(outcome, Outcome::Sent)), any(Outcome::is_failure)) {
+            (false, false) => None,
+            (taken, _) => Some(taken),
+        };
+        let gone = any(Outcome::is_gone);
+        let parameters = [
+            (&ids as _, Type::UUID_ARRAY),
+            (&claims as _, Type::INT8_ARRAY),
+            (&names as _, Type::TEXT_ARRAY),
+            (&reasons as _, Type::TEXT_ARRAY),
+            (&errors as _, Type::TEXT_ARRAY),
+            (&waits as _, Type::FLOAT8_ARRAY),
+            (&MAX_ATTEMPTS as _, Type::INT4),
+            (&self.call.as_of as _, Type::TIMESTAMPTZ),
+            (&subscription as _, Type::TEXT),
+            (&taken as _, Type::BOOL),
+            (&gone as _, Type::BOOL),
+            (&(minute * FAILING_FOR).as_secs_f64() as _, Type::FLOAT8),
+        ];
+        let row = self.in_transaction(async |transaction| transaction.query_one(RECORD, &parameters).await).await?;
+        Ok(Recorded {
+            count: row.get(0),
+            completed: row.get(1),
+            failed: row.get(2),
+            retrying: row.get(3),
+            suspended: row.get(4),
+        })
+    }
+
+    /// A statement in a transaction of its own, in one round trip after its BEGIN.
+    async fn in_transaction<T>(&self, work: impl AsyncFnOnce(&Transaction) -> Result<T>) -> Result<T> {
+        let _turn = self.turn.lock().await;
+        let begin = Begin { as_of: self.call.as_of, until: Some(self.call.deadline), ..Begin::default() };
+        let (transaction, _) = self.database.begin(&begin, "").await?;
+        transaction.commit_after(work).await
     }
 }
 
@@ -346,32 +464,6 @@ fn request(endpoint: &Endpoint, message: &Claimed) -> std::result::Result<Reques
         .map_err(|_| "the URL is none that can be called")
 }
 
-/// Whose messages are due, those first that have not failed. One who has gone is among them: what waits for it must end.
-async fn subscriptions(database: &Database, call: &Call) -> Result<Vec<String>> {
-    let sql = "
-        WITH RECURSIVE waiting AS (
-            (SELECT audience FROM booking_automation_events
-              WHERE event_type = 'webhook' AND status IN ('pending', 'sending')
-              ORDER BY audience LIMIT 1)
-            UNION ALL
-            -- From one to the next: what one waits for may be a million rows.
-            SELECT (SELECT e.audience FROM booking_automation_events e
-                     WHERE e.event_type = 'webhook' AND e.status IN ('pending', 'sending') AND e.audience > w.audience
-                     ORDER BY e.audience LIMIT 1)
-              FROM waiting w
-             WHERE w.audience IS NOT NULL
-        )
-        SELECT w.audience
-          FROM waiting w
-          LEFT JOIN booking_automation_webhooks s ON s.id::text = w.audience
-         WHERE EXISTS (SELECT FROM booking_automation_events e
-                        WHERE e.event_type = 'webhook' AND e.status IN ('pending', 'sending') AND e.audience = w.audience
-                          AND e.next_attempt_at <= clock_timestamp())
-         ORDER BY s.failing_since NULLS FIRST, w.audience";
-    let rows = in_transaction(database, call, async |transaction| transaction.query(sql, &[]).await).await?;
-    Ok(rows.iter().map(|row| row.get(0)).collect())
-}
-
 /// A claimed page.
 struct Page {
     skipped: i64,
@@ -379,29 +471,6 @@ struct Page {
     /// `None`: there is no such subscription.
     endpoint: Option<Endpoint>,
     messages: Vec<Claimed>,
-}
-
-/// Claims a page, and commits.
-async fn claim(database: &Database, call: &Call, subscription: &str, lease: Duration) -> Result<Page> {
-    let parameters = [
-        (&subscription as _, Type::TEXT),
-        (&PAGE as _, Type::INT8),
-        (&lease.as_secs_f64() as _, Type::FLOAT8),
-        (&MAX_ATTEMPTS as _, Type::INT4),
-        (&call.as_of as _, Type::TIMESTAMPTZ),
-    ];
-    let read_at = Instant::now();
-    let rows = in_transaction(database, call, async |transaction| transaction.query(CLAIM, &parameters).await).await?;
-    let endpoint = rows.first().and_then(|row| {
-        let (url, secret): (Option<String>, Option<String>) = (row.get(3), row.get(4));
-        Some(Endpoint { url: url?, secret: secret?, at: row.get(2), read_at })
-    });
-    let messages = rows.iter().filter_map(|row| {
-        let id: Option<Uuid> = row.get(5);
-        Some(Claimed { id: id?, claim: row.get(6), attempt: row.get(7), message_id: row.get(8), body: row.get(9) })
-    });
-    let (skipped, failed) = rows.first().map_or((0, 0), |row| (row.get(0), row.get(1)));
-    Ok(Page { skipped, failed, endpoint, messages: messages.collect() })
 }
 
 /// What became of a page in the outbox.
@@ -412,64 +481,6 @@ struct Recorded {
     retrying: i64,
     /// Whether the subscription was suspended for it.
     suspended: bool,
-}
-
-/// Records a page, fenced, and commits.
-async fn record(
-    database: &Database,
-    call: &Call,
-    subscription: &str,
-    outcomes: &[(Claimed, Outcome)],
-    minute: Duration,
-) -> Result<Recorded> {
-    let ids: Vec<_> = outcomes.iter().map(|(message, _)| message.id).collect();
-    let claims: Vec<_> = outcomes.iter().map(|(message, _)| message.claim).collect();
-    let names: Vec<_> = outcomes
-        .iter()
-        .map(|(_, outcome)| match outcome {
-            Outcome::Sent => "completed",
-            Outcome::Failed { .. } => "pending",
-            Outcome::Deferred => "released",
-        })
-        .collect();
-    let (reasons, errors): (Vec<_>, Vec<_>) = outcomes
-        .iter()
-        .map(|(_, outcome)| match outcome {
-            Outcome::Failed { reason, error } => (Some(*reason), Some(error.as_str())),
-            Outcome::Sent | Outcome::Deferred => (None, None),
-        })
-        .unzip();
-    let waits: Vec<_> =
-        outcomes.iter().map(|(message, outcome)| wait_after(message, outcome, minute).as_secs_f64()).collect();
-    let any = |is: fn(&Outcome) -> bool| outcomes.iter().any(|(_, outcome)| is(outcome));
-    let taken = match (any(|outcome| matches!(outcome, Outcome::Sent)), any(Outcome::is_failure)) {
-        (false, false) => None,
-        (taken, _) => Some(taken),
-    };
-    let gone = any(Outcome::is_gone);
-    let parameters = [
-        (&ids as _, Type::UUID_ARRAY),
-        (&claims as _, Type::INT8_ARRAY),
-        (&names as _, Type::TEXT_ARRAY),
-        (&reasons as _, Type::TEXT_ARRAY),
-        (&errors as _, Type::TEXT_ARRAY),
-        (&waits as _, Type::FLOAT8_ARRAY),
-        (&MAX_ATTEMPTS as _, Type::INT4),
-        (&call.as_of as _, Type::TIMESTAMPTZ),
-        (&subscription as _, Type::TEXT),
-        (&taken as _, Type::BOOL),
-        (&gone as _, Type::BOOL),
-        (&(minute * FAILING_FOR).as_secs_f64() as _, Type::FLOAT8),
-    ];
-    let row =
-        in_transaction(database, call, async |transaction| transaction.query_one(RECORD, &parameters).await).await?;
-    Ok(Recorded {
-        count: row.get(0),
-        completed: row.get(1),
-        failed: row.get(2),
-        retrying: row.get(3),
-        suspended: row.get(4),
-    })
 }
 
 fn wait_after(message: &Claimed, outcome: &Outcome, minute: Duration) -> Duration {
@@ -485,15 +496,4 @@ pub(crate) async fn left(transaction: &Transaction) -> Result<i64> {
     let sql = "SELECT count(*) FROM booking_automation_events
                 WHERE event_type = 'webhook' AND status IN ('pending', 'sending') AND next_attempt_at <= clock_timestamp()";
     Ok(transaction.query_one(sql, &[]).await?.get(0))
-}
-
-/// A statement in a transaction of its own, in one round trip after its BEGIN.
-async fn in_transaction<T>(
-    database: &Database,
-    call: &Call,
-    work: impl AsyncFnOnce(&Transaction) -> Result<T>,
-) -> Result<T> {
-    let begin = Begin { as_of: call.as_of, until: Some(call.deadline), ..Begin::default() };
-    let (transaction, _) = database.begin(&begin, "").await?;
-    transaction.commit_after(work).await
 }
