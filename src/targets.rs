@@ -55,9 +55,7 @@ impl fmt::Debug for Targets {
 impl Targets {
     /// Public ones, and the hosts that are `allowed` wherever they are; each address may take `connect` to accept.
     pub fn new(allowed: Vec<String>, connect: Duration) -> Self {
-        let system: Resolver =
-            Arc::new(|host, port| async move { Ok(tokio::net::lookup_host((host, port)).await?.collect()) }.boxed());
-        Self { allowed: allowed.into(), resolver: system, connect }
+        Self { allowed: allowed.into(), resolver: Arc::new(look_up), connect }
     }
 
     /// With another way to look names up.
@@ -104,6 +102,11 @@ impl Targets {
         }
         Err(failed)
     }
+}
+
+/// As this machine does.
+fn look_up(host: String, port: u16) -> BoxFuture<'static, io::Result<Vec<SocketAddr>>> {
+    async move { Ok(tokio::net::lookup_host((host, port)).await?.collect()) }.boxed()
 }
 
 /// The connector of an HTTP client.
