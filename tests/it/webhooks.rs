@@ -16,8 +16,9 @@ use uuid::Uuid;
 
 use crate::app::{App, connect, hours, minutes, noon, skipped};
 use crate::client::{now, signature};
-use crate::cluster::certificates;
+use crate::cluster::{certificates, cluster};
 use crate::endpoint::{Answer, Endpoint, Received};
+use crate::guarantees::{log_plans, plans};
 use crate::others::find;
 use crate::proxy::{Cut, Proxy};
 use crate::status::{ask, support};
@@ -950,4 +951,44 @@ async fn what_ses_says_later_is_told_as_a_reminder_that_was_sent() {
         (received.len(), received[0].kind(), &received[0].json()["timestamp"]),
         (1, "booking.reminder_sent".to_owned(), &json!("2026-03-01T12:02:00.000000Z"))
     );
+}
+
+#[tokio::test]
+async fn however_much_waits_for_webhooks_every_statement_finds_its_own_by_an_index() {
+    let app = app().await;
+    if cluster().log_of(&app.url).is_none() {
+        return skipped("the plans, which only a server of our own logs");
+    }
+    let endpoint = Endpoint::start().await;
+    let webhook = subscribe(&app, &endpoint.url(), &ALL).await;
+    // More than the planner has heard of: a page for each of two, and what is not due yet for a third.
+    app.sql("ALTER TABLE booking_automation_events SET (autovacuum_enabled = false)", &[]).await;
+    app.sql(
+        "INSERT INTO booking_automation_events
+                (booking_id, event_type, status, rule, audience, channel, message_id, event_data, scheduled_at, next_attempt_at)
+         SELECT gen_random_uuid(), 'webhook', 'pending', 'cancelled', audience, 'webhook', gen_random_uuid()::text, '{}', $1,
+                CASE WHEN audience = 'a' THEN now() ELSE now() + interval '1 hour' END
+           FROM generate_series(1, 5000), unnest(ARRAY['a', $2]) AS audience",
+        &[&noon(), &webhook.to_string()],
+    )
+    .await;
+    cancelled(&app, 1).await;
+    app.confirmed(noon() + hours(24)).await;
+    log_plans(&app).await;
+    let plans = plans(&app, noon()).await;
+    assert_eq!((app.ses.mails().len(), endpoint.received().len()), (1, 1));
+    let of = |words: &str| {
+        let found: Vec<_> = plans.iter().filter(|plan| plan.contains(words)).collect();
+        assert!(!found.is_empty(), "{words}");
+        found
+    };
+    for plan in of("-- Claims a page of the outbox") {
+        assert!(plan.contains("Index Cond: (starts_at IS NOT NULL)"), "{plan}");
+    }
+    for plan in of("-- Claims the messages to one subscription") {
+        assert!(plan.contains("Index Scan using booking_automation_events_webhooks"), "{plan}");
+    }
+    for plan in &plans {
+        assert!(!plan.contains("Seq Scan on booking_automation_events "), "{plan}");
+    }
 }
