@@ -61,6 +61,10 @@ BEGIN
         RETURN NULL;
     END IF;
     IF TG_OP = 'INSERT' THEN
+        -- The messages themselves are inserted, too: no end of it without this.
+        IF NOT EXISTS (SELECT FROM new_rows WHERE event_type = 'status_update' AND status = 'completed') THEN
+            RETURN NULL;
+        END IF;
         INSERT INTO public.booking_automation_events
                (booking_id, event_type, channel, rule, audience, message_id, event_data, scheduled_at, executed_at, status, next_attempt_at)
         SELECT n.booking_id, 'webhook', 'webhook', k.kind, w.id::text, n.id::text,
