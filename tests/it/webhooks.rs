@@ -99,14 +99,13 @@ async fn whoever_subscribed_is_told_of_each_kind_whoever_did_it_and_nobody_else(
         .unwrap();
     backend.execute("UPDATE bookings SET location = 'elsewhere', status = status", &[]).await.unwrap();
 
-    let first = app.run(noon()).await;
-    // The reminder's message waits for the next call.
-    let second = app.run(noon() + minutes(1)).await;
-    assert_eq!(
-        first["webhooks"],
-        json!({"due": 7, "sent": 7, "retrying": 0, "failed": 0, "skipped": 0, "deferred": 0})
-    );
-    assert_eq!(second["webhooks"]["sent"], 1);
+    // A reminder's message may have to wait for the next call.
+    let (first, second) = (app.run(noon()).await, app.run(noon() + minutes(1)).await);
+    let sent: i64 = [&first, &second].iter().filter_map(|summary| summary["webhooks"]["sent"].as_i64()).sum();
+    assert_eq!(sent, 8, "{first} {second}");
+    let figures =
+        ["retrying", "failed", "skipped", "deferred"].map(|figure| first["webhooks"][figure].as_i64().unwrap());
+    assert_eq!((figures, &first["webhooks"]["due"]), ([0; 4], &first["webhooks"]["sent"]));
     assert!(app.run(noon() + minutes(2)).await.get("webhooks").is_none(), "nothing was due");
 
     let told = |endpoint: &Endpoint| -> BTreeSet<(String, String)> {
@@ -408,8 +407,8 @@ async fn an_endpoint_that_hangs_is_cut_off_and_keeps_nobody() {
     app.env.insert("TEST_TIME_DIVISOR", "10".to_owned());
     let (hanging, fine) = (Endpoint::start().await, Endpoint::start().await);
     hanging.answer(|_| Answer::Silence);
-    let slow = subscribe(&app, &hanging.url(), &ALL).await;
-    subscribe(&app, &fine.url(), &ALL).await;
+    let slow = subscribe(&app, &hanging.url(), &["cancelled"]).await;
+    subscribe(&app, &fine.url(), &["cancelled"]).await;
     cancelled(&app, 40).await;
     app.confirmed(noon() + hours(24)).await;
     let summary = app.run(noon()).await;
@@ -960,7 +959,7 @@ async fn however_much_waits_for_webhooks_every_statement_finds_its_own_by_an_ind
         return skipped("the plans, which only a server of our own logs");
     }
     let endpoint = Endpoint::start().await;
-    let webhook = subscribe(&app, &endpoint.url(), &ALL).await;
+    let webhook = subscribe(&app, &endpoint.url(), &["cancelled"]).await;
     // More than the planner has heard of: a page for each of two, and what is not due yet for a third.
     app.sql("ALTER TABLE booking_automation_events SET (autovacuum_enabled = false)", &[]).await;
     app.sql(
