@@ -69,6 +69,7 @@ impl From<DatabaseError> for PassError {
 
 /// What became of a pass.
 #[derive(Debug)]
+#[expect(clippy::large_enum_variant, reason = "there is one a call")]
 pub enum Pass {
     /// It was committed.
     Committed(Committed),
