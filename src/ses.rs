@@ -311,7 +311,7 @@ fn refusal(status: u16, code: &str, message: &str, from: &Address) -> Outcome {
 }
 
 /// The first error of a type among the sources.
-pub(crate) fn find<'a, E: std::error::Error + 'static>(error: &'a (dyn std::error::Error + 'static)) -> Option<&'a E> {
+fn find<'a, E: std::error::Error + 'static>(error: &'a (dyn std::error::Error + 'static)) -> Option<&'a E> {
     std::iter::successors(Some(error), |error| error.source()).find_map(|error| error.downcast_ref())
 }
 

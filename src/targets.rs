@@ -8,23 +8,20 @@ use std::error::Error;
 use std::fmt;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
-use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
 use std::time::Duration;
 
 use axum::http::Uri;
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
-use hyper_util::rt::TokioIo;
 use thiserror::Error;
 use tokio::net::TcpStream;
-use tower_service::Service;
 
 /// Turns a name and a port into addresses.
 pub type Resolver = Arc<dyn Fn(String, u16) -> BoxFuture<'static, io::Result<Vec<SocketAddr>>> + Send + Sync>;
 
-type BoxError = Box<dyn Error + Send + Sync>;
+/// Any error.
+pub(crate) type BoxError = Box<dyn Error + Send + Sync>;
 
 /// Why a target is not called. Says nothing of where it is.
 #[derive(Clone, Copy, Debug, Error, PartialEq, Eq)]
@@ -88,13 +85,17 @@ impl Targets {
         Ok(addresses)
     }
 
-    async fn open(self, uri: Uri) -> Result<TokioIo<TcpStream>, BoxError> {
+    /// A connection for `uri`, to the first of its addresses that accepts one.
+    ///
+    /// # Errors
+    /// [`Refused`], and then none was tried; or no name, or nobody there.
+    pub async fn connect(&self, uri: &Uri) -> Result<TcpStream, BoxError> {
         let mut failed: BoxError = "the name has no address".into();
-        for address in self.addresses(&uri).await? {
+        for address in self.addresses(uri).await? {
             failed = match tokio::time::timeout(self.connect, TcpStream::connect(address)).await {
                 Ok(Ok(stream)) => {
                     stream.set_nodelay(true)?;
-                    return Ok(TokioIo::new(stream));
+                    return Ok(stream);
                 }
                 Ok(Err(error)) => error.into(),
                 Err(_) => "no connection in time".into(),
@@ -107,21 +108,6 @@ impl Targets {
 /// As this machine does.
 fn look_up(host: String, port: u16) -> BoxFuture<'static, io::Result<Vec<SocketAddr>>> {
     async move { Ok(tokio::net::lookup_host((host, port)).await?.collect()) }.boxed()
-}
-
-/// The connector of an HTTP client.
-impl Service<Uri> for Targets {
-    type Response = TokioIo<TcpStream>;
-    type Error = BoxError;
-    type Future = Pin<Box<dyn Future<Output = Result<Self::Response, Self::Error>> + Send>>;
-
-    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Self::Error>> {
-        Poll::Ready(Ok(()))
-    }
-
-    fn call(&mut self, uri: Uri) -> Self::Future {
-        Box::pin(self.clone().open(uri))
-    }
 }
 
 /// Whether an address is everybody's: none of those that the IANA's registries of special-purpose addresses (RFC 6890) keep

@@ -6,31 +6,39 @@
 //! go on at once, and who fails has no further one in this call.
 
 use std::collections::VecDeque;
+use std::pin::pin;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use axum::body::Bytes;
-use axum::http::header::{CONTENT_TYPE, USER_AGENT};
-use axum::http::{Request, StatusCode};
+use axum::http::header::{CONTENT_TYPE, HOST, USER_AGENT};
+use axum::http::uri::Scheme;
+use axum::http::{HeaderValue, Request, StatusCode, Uri};
 use futures_util::StreamExt;
+use futures_util::future::{self, Either};
 use futures_util::stream::{self, FuturesUnordered};
 use http_body_util::Full;
-use hyper_rustls::HttpsConnector;
-use hyper_util::client::legacy;
-use hyper_util::rt::TokioExecutor;
+use hyper::client::conn::http1;
+use hyper_util::rt::TokioIo;
+use rustls::ClientConfig;
+use rustls::pki_types::ServerName;
 use serde::Serialize;
 use serde_json::Value;
+use tokio::net::TcpStream;
 use tokio::sync::{Mutex, OnceCell};
 use tokio_postgres::types::Type;
+use tokio_rustls::TlsConnector;
+use tokio_rustls::client::TlsStream;
 use url::Url;
 use uuid::Uuid;
 
 use crate::call::Call;
 use crate::config::{WebhookSettings, signing_secret};
 use crate::database::{Begin, Database, Result, Transaction};
-use crate::ses::{chain, find};
+use crate::ses::chain;
 use crate::summary::Webhooks;
-use crate::targets::{Refused, Targets};
+use crate::targets::{BoxError, Refused, Targets};
 use crate::times::Times;
 use crate::{auth, tls};
 
@@ -48,8 +56,6 @@ const TURNS: usize = 16;
 const IN_FLIGHT: usize = 4;
 /// Longest head of an answer, in bytes. Of its body nothing is read.
 const LONGEST_HEAD: usize = 8 * 1024;
-/// How long a connection is kept that nothing is sent through: as for mail.
-const IDLE_TIMEOUT: Duration = Duration::from_secs(2);
 
 const CLAIM: &str = include_str!("sql/claim_webhooks.sql");
 const RECORD: &str = include_str!("sql/record_webhooks.sql");
@@ -68,10 +74,19 @@ pub struct Teller {
     targets: Targets,
     times: Times,
     /// Made for the first request.
-    client: OnceCell<Client>,
+    tls: OnceCell<Arc<ClientConfig>>,
 }
 
-type Client = legacy::Client<HttpsConnector<Targets>, Full<Bytes>>;
+/// A connection, with TLS or without.
+type Stream = tokio_util::either::Either<TcpStream, TlsStream<TcpStream>>;
+
+/// Why there is no answer.
+enum Unanswered {
+    /// No request left.
+    Connect(BoxError),
+    /// It may have been carried out.
+    Request(hyper::Error),
+}
 
 /// When a call's requests must leave, and how long an answer is waited for.
 #[derive(Clone, Copy)]
@@ -84,7 +99,7 @@ impl Teller {
     /// Calls whom the settings allow.
     pub fn new(settings: WebhookSettings) -> Self {
         let WebhookSettings { allow_private, times } = settings;
-        Self { targets: Targets::new(allow_private, times.connect), times, client: OnceCell::new() }
+        Self { targets: Targets::new(allow_private, times.connect), times, tls: OnceCell::new() }
     }
 
     /// Tells whoever is to be told, until nothing is due or the call's time is over. Never fails: what went wrong is logged,
@@ -211,36 +226,50 @@ impl Teller {
             Ok(request) => request,
             Err(problem) => return failed("bad_subscription", problem.to_owned()),
         };
-        let client = match self.client().await {
-            Ok(client) => client,
-            Err(error) => return failed("no_connection", error.to_string()),
-        };
-        match tokio::time::timeout(answer, client.request(request)).await {
+        match tokio::time::timeout(answer, self.post(request)).await {
             Err(_) => failed("no_answer", "no answer in time".to_owned()),
-            Ok(Ok(response)) => match response.status() {
-                // What it says besides is nobody's business: the body is dropped unread, and its connection with it.
-                status if status.is_success() => Outcome::Sent,
-                StatusCode::GONE => failed("gone", "HTTP 410".to_owned()),
-                status => failed("refused", format!("HTTP {}", status.as_u16())),
-            },
-            Ok(Err(error)) => match find::<Refused>(&error) {
+            Ok(Ok(status)) if status.is_success() => Outcome::Sent,
+            Ok(Ok(StatusCode::GONE)) => failed("gone", "HTTP 410".to_owned()),
+            Ok(Ok(status)) => failed("refused", format!("HTTP {}", status.as_u16())),
+            Ok(Err(Unanswered::Connect(error))) => match error.downcast_ref::<Refused>() {
                 Some(refused) => failed("forbidden_target", refused.to_string()),
-                None if error.is_connect() => failed("no_connection", chain(&error)),
-                None => failed("no_answer", chain(&error)),
+                None => failed("no_connection", chain(&*error)),
             },
+            Ok(Err(Unanswered::Request(error))) => failed("no_answer", chain(&error)),
         }
     }
 
-    async fn client(&self) -> std::result::Result<&Client, rustls::Error> {
-        self.client
-            .get_or_try_init(async || {
-                // Nothing here follows a redirect, keeps a cookie or asks the environment for a proxy.
-                Ok(legacy::Client::builder(TokioExecutor::new())
-                    .pool_idle_timeout(IDLE_TIMEOUT)
-                    .http1_max_buf_size(LONGEST_HEAD)
-                    .build(HttpsConnector::from((self.targets.clone(), tls::to_anybody()?))))
-            })
-            .await
+    /// One request over a connection of its own, and the status of its answer. What is said besides is nobody's business: it is
+    /// left unread. Nothing here follows a redirect, keeps a cookie or asks the environment for a proxy.
+    async fn post(&self, mut request: Request<Full<Bytes>>) -> std::result::Result<StatusCode, Unanswered> {
+        let uri = std::mem::take(request.uri_mut());
+        let stream = self.connect(&uri).await.map_err(Unanswered::Connect)?;
+        // As a server expects it: where to in `Host`, and the path alone.
+        let host = uri.authority().map_or("", |authority| authority.as_str());
+        request
+            .headers_mut()
+            .insert(HOST, HeaderValue::from_str(host).map_err(|error| Unanswered::Connect(error.into()))?);
+        *request.uri_mut() = uri.path_and_query().map_or_else(Uri::default, |path| path.clone().into());
+        let mut http = http1::Builder::new();
+        let (mut sender, connection) =
+            http.max_buf_size(LONGEST_HEAD).handshake(TokioIo::new(stream)).await.map_err(Unanswered::Request)?;
+        let (answer, connection) = (pin!(sender.send_request(request)), pin!(connection));
+        let answer = match future::select(answer, connection).await {
+            Either::Left((answer, _)) => answer,
+            // It ended with the answer, or without one.
+            Either::Right((_, answer)) => answer.await,
+        };
+        Ok(answer.map_err(Unanswered::Request)?.status())
+    }
+
+    async fn connect(&self, uri: &Uri) -> std::result::Result<Stream, BoxError> {
+        let stream = self.targets.connect(uri).await?;
+        if uri.scheme() != Some(&Scheme::HTTPS) {
+            return Ok(Stream::Left(stream));
+        }
+        let tls = self.tls.get_or_try_init(async || tls::to_anybody().map(Arc::new)).await?;
+        let host = uri.host().unwrap_or_default().trim_matches(['[', ']']).to_owned();
+        Ok(Stream::Right(TlsConnector::from(tls.clone()).connect(ServerName::try_from(host)?, stream).await?))
     }
 
     /// Records outcomes, again and again until the call's end: what cannot be recorded is told again when its lease has run out.

@@ -611,20 +611,19 @@ async fn a_name_is_judged_by_every_address_that_it_has() {
 
 #[tokio::test]
 async fn what_is_refused_is_refused_before_a_connection_is_opened() {
-    use tower_service::Service;
     // On this machine, so that one that is opened all the same goes nowhere else.
     let endpoint = Endpoint::start().await;
     let uri: axum::http::Uri = format!("https://hooks.example:{}/", endpoint.port).parse().unwrap();
     for addresses in [&["127.0.0.1"][..], &["127.0.0.2"], &["::ffff:127.0.0.1"], &["0.0.0.0"], &["127.0.0.1", "::1"]] {
         let (system, asked) = resolver(addresses);
-        let mut targets = Targets::new(Vec::new(), Duration::from_secs(1)).resolving_by(system);
-        assert_eq!(refusal(targets.call(uri.clone()).await), Some(Refused::Private), "{addresses:?}");
+        let targets = Targets::new(Vec::new(), Duration::from_secs(1)).resolving_by(system);
+        assert_eq!(refusal(targets.connect(&uri).await), Some(Refused::Private), "{addresses:?}");
         assert_eq!((asked.load(Ordering::SeqCst), endpoint.connections()), (1, 0), "{addresses:?}");
     }
     // The same, allowed: the addresses that were judged are those that are called, the first that answers.
     let (system, asked) = resolver(&["::1", "127.0.0.1"]);
-    let mut targets = Targets::new(vec!["hooks.example".to_owned()], Duration::from_secs(1)).resolving_by(system);
-    assert!(targets.call(uri).await.is_ok());
+    let targets = Targets::new(vec!["hooks.example".to_owned()], Duration::from_secs(1)).resolving_by(system);
+    assert!(targets.connect(&uri).await.is_ok());
     assert_eq!(asked.load(Ordering::SeqCst), 1);
     tokio::time::timeout(Duration::from_secs(60), async {
         while endpoint.connections() == 0 {
