@@ -856,6 +856,7 @@ async fn no_level_of_logging_tells_a_url_or_a_secret() {
     }
     subscribe(&app, "https://10.0.0.1/token-of-the-path", &ALL).await;
     cancelled(&app, 1).await;
+    app.confirmed(noon() + hours(24)).await;
     let said = app.call(&["run", "--as-of", &noon().to_rfc3339()]).await;
     assert!(said.success && said.stderr.contains("TRACE") && endpoint.received().len() == 2);
     for secret in ["token-of-the-path", SECRET, &SECRET[6..], "said-secretly"] {
