@@ -134,7 +134,8 @@ CREATE TABLE IF NOT EXISTS booking_automation_state (
     revision       integer NOT NULL, -- how often it came into force or its start changed
     starts_at      timestamptz,      -- the start at that time
     in_force_since timestamptz,      -- NULL: since bookings.created_at
-    unblocked_at   timestamptz       -- when auto_complete_blocked was last taken off
+    unblocked_at   timestamptz,      -- when auto_complete_blocked was last taken off
+    blocked_reason text              -- an automatic step was taken back; as long as auto_complete_blocked says so
 );
 
 -- Bookings to look at once more, whatever their due times: each came into force or was moved. Writers

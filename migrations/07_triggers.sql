@@ -15,6 +15,8 @@ DECLARE
     moment    timestamptz := public.booking_automation_now();
     actor     text := nullif(current_setting('booking_automation.actor', true), '');
     automatic boolean := coalesce(actor = 'booking-automation', false);
+    reason    text := nullif(current_setting('booking_automation.reason', true), '');
+    refund    jsonb := nullif(current_setting('booking_automation.refund', true), '');
 BEGIN
     IF TG_RELID <> 'public.bookings'::regclass THEN
         RAISE EXCEPTION 'this function is for bookings alone' USING ERRCODE = 'insufficient_privilege';
@@ -43,7 +45,9 @@ BEGIN
                (booking_id, event_type, event_data, scheduled_at, executed_at, status)
         SELECT id, 'status_update',
                jsonb_strip_nulls(jsonb_build_object('from', old_status, 'to', new_status,
-                   'by', coalesce(actor, session_user), 'run_id', log_entry ->> 'run_id')),
+                   'by', coalesce(actor, session_user), 'reason', reason, 'run_id', log_entry ->> 'run_id',
+                   -- Of this booking alone: a trigger of theirs may change others in the same transaction.
+                   'refund', CASE WHEN new_status = 'cancelled' THEN refund -> id::text END)),
                coalesce((log_entry ->> 'due_at')::timestamptz, moment), moment, 'completed'
           FROM changed
          WHERE old_status IS DISTINCT FROM new_status
@@ -61,7 +65,8 @@ BEGIN
                revision       = s.revision + excluded.revision,
                starts_at      = coalesce(excluded.starts_at, s.starts_at),
                in_force_since = coalesce(excluded.in_force_since, s.in_force_since),
-               unblocked_at   = coalesce(excluded.unblocked_at, s.unblocked_at)
+               unblocked_at   = coalesce(excluded.unblocked_at, s.unblocked_at),
+               blocked_reason = CASE WHEN excluded.unblocked_at IS NULL THEN s.blocked_reason END
     )
     -- Its reminders may be due already.
     INSERT INTO public.booking_automation_looks (booking_id)

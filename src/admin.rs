@@ -4,36 +4,43 @@
 
 use std::num::NonZeroU32;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
-use axum::Router;
 use axum::body::Bytes;
 use axum::extract::{Path, Request, State};
 use axum::http::header::CONTENT_TYPE;
-use axum::http::{HeaderMap, Method, StatusCode};
+use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 use axum::routing::any;
+use axum::{Json, Router};
 use chrono::{DateTime, Utc};
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 use tokio_postgres::types::Type;
 use uuid::Uuid;
 
 use crate::auth;
-use crate::config::AdminTokens;
+use crate::cancellation::{self, CANCELLED};
+use crate::config::{self, AdminTokens};
 use crate::database::{BOOKINGS_LOCK_TIMEOUT, Begin, DatabaseError, Transaction};
+use crate::events::{self, Filter};
+use crate::fields::{Members, Query, malformed, parse_id, unprocessable};
 use crate::http::{self, Problem};
 use crate::idempotency::{self, Earlier};
 use crate::lifecycle::{Role, TABLE};
+use crate::pass::PassError;
+use crate::policies::{self, Undecided};
 use crate::run::Automation;
-use crate::status::{self, Actor, Refused};
-use crate::{migrate, rate_limit, timeline};
+use crate::status::{self, Actor, Refused, Wish};
+use crate::{migrate, people, preview, rate_limit, timeline};
 
 /// Calls a minute with one token: other programs use it, not only people.
 const CALLS_PER_MINUTE: NonZeroU32 = NonZeroU32::new(6_000).expect("not zero");
 /// Longest id of an actor, and longest reason, in characters.
 const LONGEST_ID: usize = 200;
 const LONGEST_REASON: usize = 1_000;
+/// Events of a page, if nobody says how many.
+const USUAL_PAGE: i64 = 100;
 /// What the routes are, for programs.
 const OPENAPI: &str = include_str!("openapi.json");
 
@@ -45,7 +52,10 @@ struct Admin {
     as_of: Option<DateTime<Utc>>,
 }
 
+/// What the database had to say.
 type Answer = Result<Value, Problem>;
+/// What the caller is told.
+type Answered = Result<Json<Value>, Response>;
 
 /// The routes; none without a token.
 pub(crate) fn routes(automation: Arc<Automation>, tokens: AdminTokens, as_of: Option<DateTime<Utc>>) -> Router {
@@ -55,74 +65,141 @@ pub(crate) fn routes(automation: Arc<Automation>, tokens: AdminTokens, as_of: Op
     Router::new()
         .route("/openapi.json", any(openapi))
         .route("/bookings/{id}/status", any(change_status))
+        .route("/bookings/{id}/cancellation", any(cancellation))
         .route("/bookings/{id}/timeline", any(tell_timeline))
+        .route("/events", any(list_events))
+        .route("/people/{id}/messages", any(forget_person))
+        .route("/preview", any(tell_preview))
         .with_state(Arc::new(Admin { automation, tokens, as_of }))
 }
 
-async fn openapi(State(admin): State<Arc<Admin>>, request: Request) -> Response {
-    match admit(&admin, &[Method::GET], request).await {
-        Ok(_) => ([(CONTENT_TYPE, "application/json")], OPENAPI).into_response(),
-        Err(refused) => refused,
+async fn openapi(State(admin): State<Arc<Admin>>, request: Request) -> Result<Response, Response> {
+    admit(&admin, "GET", request).await?;
+    Ok(([(CONTENT_TYPE, "application/json")], OPENAPI).into_response())
+}
+
+async fn change_status(State(admin): State<Arc<Admin>>, Path(id): Path<String>, request: Request) -> Answered {
+    let admitted = admit(&admin, "POST", request).await?;
+    let booking_id = parse_id("id", &id)?;
+    let body = Members::of(&admitted.body, &["to", "actor", "reason"])?;
+    let to = body.text("to")?;
+    if !TABLE.iter().any(|step| step.to == to) {
+        let problem = format!("takes a status that a booking can be given: {}", statuses());
+        return Err(unprocessable("to", &problem).into());
+    }
+    let actor = actor(&body)?;
+    let wish = Wish { to: &to, actor: &actor, no_show: false, expected_refund: None };
+    take_step(&admin, &admitted, booking_id, &wish).await
+}
+
+async fn cancellation(state: State<Arc<Admin>>, id: Path<String>, request: Request) -> Answered {
+    match request.method().as_str() {
+        "GET" => tell_cancellation(state, id, request).await,
+        "POST" => cancel(state, id, request).await,
+        _ => Err(http::method_not_allowed("GET, POST")),
     }
 }
 
-async fn change_status(State(admin): State<Arc<Admin>>, Path(id): Path<String>, request: Request) -> Response {
-    let admitted = match admit(&admin, &[Method::POST], request).await {
-        Ok(admitted) => admitted,
-        Err(refused) => return refused,
-    };
-    answered(
-        once(&admin, &admitted, async |transaction, as_of| {
-            let booking_id = parse_id("id", &id)?;
-            let body = Members::of(&admitted.body, &["to", "actor", "reason"])?;
-            let to = body.text("to")?;
-            if !TABLE.iter().any(|step| step.to == to) {
-                return Err(unprocessable(
-                    "to",
-                    &format!("takes a status that a booking can be given: {}", statuses()),
-                ));
-            }
-            let actor = actor(&body)?;
-            let settings = admin.automation.settings();
-            let changed =
-                status::change(transaction, settings, as_of, booking_id, &to, &actor).await.map_err(refused)?;
-            Ok(json!(changed))
-        })
-        .await,
-    )
+async fn tell_cancellation(State(admin): State<Arc<Admin>>, Path(id): Path<String>, request: Request) -> Answered {
+    let admitted = admit(&admin, "GET", request).await?;
+    let booking_id = parse_id("id", &id)?;
+    let outlook = look(&admin, &admitted, async |transaction, as_of| {
+        let outlook = cancellation::outlook(transaction, admin.automation.settings(), as_of, booking_id).await;
+        outlook.map(|outlook| json!(outlook)).map_err(refused)
+    });
+    Ok(Json(outlook.await?))
 }
 
-async fn tell_timeline(State(admin): State<Arc<Admin>>, Path(id): Path<String>, request: Request) -> Response {
-    let admitted = match admit(&admin, &[Method::GET], request).await {
-        Ok(admitted) => admitted,
-        Err(refused) => return refused,
+async fn cancel(State(admin): State<Arc<Admin>>, Path(id): Path<String>, request: Request) -> Answered {
+    let admitted = admit(&admin, "POST", request).await?;
+    let booking_id = parse_id("id", &id)?;
+    let body = Members::of(&admitted.body, &["actor", "reason", "no_show", "expected_refund"])?;
+    let actor = actor(&body)?;
+    let no_show = body.flag("no_show")?;
+    let expected_refund = body.optional_text("expected_refund", usize::MAX)?;
+    if expected_refund.as_deref().is_some_and(|text| !policies::is_amount(text)) {
+        return Err(unprocessable("expected_refund", "takes an amount such as 12.50").into());
+    }
+    let wish = Wish { to: CANCELLED, actor: &actor, no_show, expected_refund: expected_refund.as_deref() };
+    take_step(&admin, &admitted, booking_id, &wish).await
+}
+
+async fn take_step(admin: &Admin, admitted: &Admitted, booking_id: Uuid, wish: &Wish<'_>) -> Answered {
+    let changed = once(admin, admitted, async |transaction, as_of| {
+        let changed = status::change(transaction, admin.automation.settings(), as_of, booking_id, wish).await;
+        changed.map(|changed| json!(changed)).map_err(refused)
+    });
+    Ok(Json(changed.await?))
+}
+
+async fn tell_timeline(State(admin): State<Arc<Admin>>, Path(id): Path<String>, request: Request) -> Answered {
+    let admitted = admit(&admin, "GET", request).await?;
+    let booking_id = parse_id("id", &id)?;
+    let timeline = look(&admin, &admitted, async |transaction, as_of| {
+        let timeline = timeline::of(transaction, admin.automation.settings(), as_of, booking_id).await;
+        let timeline = timeline.map_err(|error| failed(&error))?;
+        timeline.map(|timeline| json!(timeline)).ok_or_else(|| refused(Refused::Unknown))
+    });
+    Ok(Json(timeline.await?))
+}
+
+async fn list_events(State(admin): State<Arc<Admin>>, request: Request) -> Answered {
+    let admitted = admit(&admin, "GET", request).await?;
+    let known = ["booking", "type", "status", "since", "until", "before", "limit"];
+    let query = Query::of(&admitted.query, &known)?;
+    let filter = Filter {
+        booking_id: query.get("booking").map(|id| parse_id("booking", id)).transpose()?,
+        event_type: query.get("type").map(str::to_owned),
+        status: query.get("status").map(event_status).transpose()?,
+        since: query.time("since")?,
+        until: query.time("until")?,
     };
-    answered(
-        look(&admin, &admitted, async |transaction, as_of| {
-            let booking_id = parse_id("id", &id)?;
-            let timeline = timeline::of(transaction, admin.automation.settings(), as_of, booking_id).await;
-            let timeline = timeline.map_err(|error| failed(&error))?;
-            timeline.map(|timeline| json!(timeline)).ok_or_else(|| refused(Refused::Unknown))
-        })
-        .await,
-    )
+    let before = query.number("before", 1..=i64::MAX)?.unwrap_or(i64::MAX);
+    let rows = query.number("limit", 1..=events::LARGEST_PAGE)?.unwrap_or(USUAL_PAGE);
+    let page = look(&admin, &admitted, async |transaction, _| {
+        let page = events::page(transaction, &filter, before, rows).await;
+        page.map(|page| json!(page)).map_err(|error| failed(&error))
+    });
+    Ok(Json(page.await?))
+}
+
+async fn forget_person(State(admin): State<Arc<Admin>>, Path(id): Path<String>, request: Request) -> Answered {
+    let admitted = admit(&admin, "DELETE", request).await?;
+    let person_id = parse_id("id", &id)?;
+    let forgotten = once(&admin, &admitted, async |transaction, _| {
+        let forgotten = people::forget(transaction, person_id).await.map_err(|error| failed(&error))?;
+        let unknown = || Problem::new(StatusCode::NOT_FOUND, "no booking knows such a person").with("field", "id");
+        forgotten.map(|forgotten| json!(forgotten)).ok_or_else(unknown)
+    });
+    Ok(Json(forgotten.await?))
+}
+
+async fn tell_preview(State(admin): State<Arc<Admin>>, request: Request) -> Answered {
+    let admitted = admit(&admin, "GET", request).await?;
+    let time = preview_time(&Query::of(&admitted.query, &["for"])?)?;
+    let automation = &admin.automation;
+    match preview::of(automation.database(), automation.settings(), admin.as_of, time, admitted.deadline).await {
+        Ok(preview) => Ok(Json(json!(preview))),
+        Err(PassError::Database(error)) => Err(failed(&error).into()),
+        Err(error) => Err(http::unavailable(&error)),
+    }
 }
 
 /// A request that may come in.
 struct Admitted {
     /// Of everything that makes it this request.
     digest: Vec<u8>,
+    query: String,
     body: Bytes,
     headers: HeaderMap,
     deadline: Instant,
 }
 
 /// Judged in this order: method, size, credentials, rate.
-async fn admit(admin: &Admin, methods: &[Method], request: Request) -> Result<Admitted, Response> {
+async fn admit(admin: &Admin, method: &'static str, request: Request) -> Result<Admitted, Response> {
     let deadline = http::deadline(&request);
-    if !methods.contains(request.method()) {
-        let allowed: Vec<_> = methods.iter().map(Method::as_str).collect();
-        return Err(http::method_not_allowed(&allowed.join(", ")));
+    if request.method() != method {
+        return Err(http::method_not_allowed(method));
     }
     let (head, body) = request.into_parts();
     let body = http::read(body).await?;
@@ -135,9 +212,10 @@ async fn admit(admin: &Admin, methods: &[Method], request: Request) -> Result<Ad
         Ok(Some(wait)) => return Err(http::too_many(wait)),
         Err(error) => return Err(unavailable(&error).into_response()),
     }
+    let query = head.uri.query().unwrap_or_default().to_owned();
     let digest =
         Sha256::digest([head.method.as_str().as_bytes(), b" ", head.uri.to_string().as_bytes(), b"\n", &body].concat());
-    Ok(Admitted { digest: digest.to_vec(), body, headers: head.headers, deadline })
+    Ok(Admitted { digest: digest.to_vec(), query, body, headers: head.headers, deadline })
 }
 
 /// Does `work`, which reads alone, on one snapshot.
@@ -205,13 +283,6 @@ async fn once(
     }
 }
 
-fn answered(answer: Answer) -> Response {
-    match answer {
-        Ok(answer) => axum::Json(answer).into_response(),
-        Err(problem) => problem.into_response(),
-    }
-}
-
 fn idempotency_key(headers: &HeaderMap) -> Result<Option<String>, Problem> {
     const NAME: &str = "Idempotency-Key";
     let mut keys = headers.get_all(NAME).iter();
@@ -227,43 +298,24 @@ fn idempotency_key(headers: &HeaderMap) -> Result<Option<String>, Problem> {
     }
 }
 
-/// The members of a JSON object.
-struct Members(Map<String, Value>);
-
-impl Members {
-    fn of(body: &[u8], known: &[&str]) -> Result<Self, Problem> {
-        let value = serde_json::from_slice(body).map_err(|_| malformed("body", "is not JSON"))?;
-        Self::of_value("body", value, known)
-    }
-
-    fn of_value(name: &str, value: Value, known: &[&str]) -> Result<Self, Problem> {
-        let Value::Object(members) = value else { return Err(malformed(name, "is not a JSON object")) };
-        match members.keys().find(|member| !known.contains(&member.as_str())) {
-            Some(member) => Err(malformed(member, &format!("is not known; {name} takes {}", known.join(", ")))),
-            None => Ok(Self(members)),
-        }
-    }
-
-    fn text(&self, name: &str) -> Result<String, Problem> {
-        self.optional_text(name, usize::MAX)?.ok_or_else(|| malformed(name, "is missing"))
-    }
-
-    fn optional_text(&self, name: &str, longest: usize) -> Result<Option<String>, Problem> {
-        match self.0.get(name) {
-            None | Some(Value::Null) => Ok(None),
-            Some(Value::String(text)) if text.contains('\0') => Err(malformed(name, "has a NUL in it")),
-            Some(Value::String(text)) if text.chars().count() > longest => {
-                Err(malformed(name, &format!("may have {longest} characters")))
-            }
-            Some(Value::String(text)) => Ok(Some(text.clone())),
-            Some(_) => Err(malformed(name, "is not a text")),
-        }
+fn preview_time(query: &Query) -> Result<Duration, Problem> {
+    match query.get("for") {
+        None => Ok(preview::USUAL),
+        Some(text) => config::parse_duration(text)
+            .filter(|time| (preview::SHORTEST..=preview::LONGEST).contains(time))
+            .ok_or_else(|| malformed("for", "takes a duration from 1m to 7d, such as 24h")),
     }
 }
 
+fn event_status(text: &str) -> Result<String, Problem> {
+    if ["pending", "sending", "completed", "failed", "skipped"].contains(&text) {
+        return Ok(text.to_owned());
+    }
+    Err(unprocessable("status", "takes pending, sending, completed, failed or skipped"))
+}
+
 fn actor(body: &Members) -> Result<Actor, Problem> {
-    let value = body.0.get("actor").cloned().ok_or_else(|| malformed("actor", "is missing"))?;
-    let members = Members::of_value("actor", value, &["role", "id"])?;
+    let members = body.object("actor", &["role", "id"])?;
     let role =
         members.text("role").map_err(|_| malformed("actor.role", "takes customer, provider, admin or system"))?;
     let role: Role = serde_json::from_value(Value::String(role))
@@ -275,23 +327,11 @@ fn actor(body: &Members) -> Result<Actor, Problem> {
     })
 }
 
-fn parse_id(name: &str, text: &str) -> Result<Uuid, Problem> {
-    Uuid::try_parse(text).map_err(|_| malformed(name, "is not a UUID"))
-}
-
 fn statuses() -> String {
     let mut statuses: Vec<_> = TABLE.iter().map(|step| step.to).collect();
     statuses.sort_unstable();
     statuses.dedup();
     statuses.join(", ")
-}
-
-fn malformed(field: &str, problem: &str) -> Problem {
-    Problem::new(StatusCode::BAD_REQUEST, format!("{field} {problem}")).with("field", field)
-}
-
-fn unprocessable(field: &str, problem: &str) -> Problem {
-    Problem::new(StatusCode::UNPROCESSABLE_ENTITY, format!("{field} {problem}")).with("field", field)
 }
 
 fn refused(refused: Refused) -> Problem {
@@ -300,6 +340,14 @@ fn refused(refused: Refused) -> Problem {
         Refused::Forbidden { why, current, allowed } => {
             Problem::new(StatusCode::CONFLICT, why).with("current", current).with("allowed", allowed)
         }
+        Refused::Undecided(Undecided::Data(why)) => Problem::new(StatusCode::CONFLICT, why),
+        Refused::Undecided(Undecided::Setup(why)) => Problem::new(StatusCode::SERVICE_UNAVAILABLE, why),
+        Refused::OtherRefund(refund) => {
+            Problem::new(StatusCode::CONFLICT, format!("another refund than the one expected: {refund}"))
+                .with("field", "expected_refund")
+                .with("refund", json!(refund))
+        }
+        Refused::Kept(_) => Problem::new(StatusCode::CONFLICT, refused.to_string()),
         Refused::Database(error) => failed(&error),
     }
 }
@@ -312,6 +360,10 @@ fn failed(error: &DatabaseError) -> Problem {
     if error.is_of_a_row() {
         tracing::warn!(error = error.loggable(), "the database refuses what support asked for");
         return Problem::new(StatusCode::CONFLICT, "the database refuses this change; the log says why");
+    }
+    if error.is_statement_timeout() {
+        tracing::warn!("the database took too long over what support asked for");
+        return Problem::new(StatusCode::SERVICE_UNAVAILABLE, "it takes the database too long: ask for less");
     }
     unavailable(error)
 }

@@ -436,3 +436,8 @@ pub(crate) fn last_row(messages: &[SimpleQueryMessage]) -> Option<&SimpleQueryRo
         _ => None,
     })
 }
+
+/// A time that is one: neither missing nor infinite.
+pub(crate) fn finite(row: &Row, position: usize) -> Option<DateTime<Utc>> {
+    row.try_get(position).ok().flatten()
+}

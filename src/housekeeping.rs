@@ -2,10 +2,11 @@
 
 use std::time::{Duration, Instant};
 
+use futures_util::future;
 use tokio_postgres::types::Type;
 
 use crate::call::Call;
-use crate::database::{Begin, Database, Result};
+use crate::database::{Begin, Database, Result, Transaction};
 
 /// How long runs are kept; events, where that is less.
 const KEEP_RUNS: Duration = Duration::from_secs(30 * 24 * 3600);
@@ -16,6 +17,16 @@ const BATCHES: usize = 10;
 /// Nothing is begun when less than this is left of the call.
 const SPARE_TIME: Duration = Duration::from_secs(3);
 
+/// The day's row among the erasures, where there is anything to delete: without it the trail refuses. `$1` seconds that events
+/// are kept, `$2` the moment to judge by.
+const SAY_SO: &str = "
+    INSERT INTO booking_automation_erasures (kind, day, at, transaction)
+    SELECT 'retention', (now.at AT TIME ZONE 'UTC')::date, now.at, pg_current_xact_id()
+      FROM (SELECT coalesce($2, now()) AS at) AS now
+     WHERE EXISTS (SELECT FROM booking_automation_events
+                    WHERE greatest(created_at, starts_at) < now.at - make_interval(secs => $1)
+                      AND status IN ('completed', 'failed', 'skipped'))
+        ON CONFLICT (day) WHERE kind = 'retention' DO UPDATE SET at = excluded.at, transaction = excluded.transaction";
 const PRUNE: &str = include_str!("sql/prune.sql");
 
 /// SQL of a boolean: is there anything to forget at `$1`? `$5` and `$6` are the seconds that events and runs are kept.
@@ -58,6 +69,12 @@ async fn prune_batch(database: &Database, retention: Duration, call: &Call) -> R
         (&BATCH as _, Type::INT8),
         (&call.as_of as _, Type::TIMESTAMPTZ),
     ];
-    let row = transaction.commit_after(async |transaction| transaction.query_one(PRUNE, &parameters).await).await?;
+    let say_so = [(&events as _, Type::FLOAT8), (&call.as_of as _, Type::TIMESTAMPTZ)];
+    let prune = async |transaction: &Transaction| {
+        let (said, pruned) =
+            future::join(transaction.execute(SAY_SO, &say_so), transaction.query_one(PRUNE, &parameters)).await;
+        said.and(pruned)
+    };
+    let row = transaction.commit_after(prune).await?;
     Ok([row.get(0), row.get(1), row.get(2), row.get(3)])
 }

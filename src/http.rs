@@ -119,7 +119,7 @@ pub(crate) fn deadline(request: &Request) -> Instant {
     request.extensions().get::<GoneAt>().map_or(deadline, |GoneAt(gone_at)| deadline.min(*gone_at))
 }
 
-fn unavailable(error: &PassError) -> Response {
+pub(crate) fn unavailable(error: &PassError) -> Response {
     tracing::error!("{error}");
     let detail = match error {
         PassError::SchemaMissing => "the database has not been migrated",
@@ -160,9 +160,9 @@ pub(crate) fn unauthorized() -> Response {
     response
 }
 
-pub(crate) fn method_not_allowed(allowed: &str) -> Response {
+pub(crate) fn method_not_allowed(allowed: &'static str) -> Response {
     let mut response = problem(StatusCode::METHOD_NOT_ALLOWED, "this path takes other methods");
-    response.headers_mut().insert(ALLOW, HeaderValue::from_str(allowed).unwrap_or(HeaderValue::from_static("")));
+    response.headers_mut().insert(ALLOW, HeaderValue::from_static(allowed));
     response
 }
 
@@ -200,6 +200,12 @@ impl IntoResponse for Problem {
     fn into_response(self) -> Response {
         let body = Value::Object(self.members).to_string();
         (self.status, [(CONTENT_TYPE, "application/problem+json")], body).into_response()
+    }
+}
+
+impl From<Problem> for Response {
+    fn from(problem: Problem) -> Self {
+        problem.into_response()
     }
 }
 

@@ -39,7 +39,7 @@ const MARGIN: Duration = Duration::from_secs(2);
 const IMPOSSIBLY_LATE: Duration = Duration::from_secs(24 * 3600);
 /// The time of an invocation that has no deadline.
 const EMULATED_TIME: Duration = Duration::from_secs(55);
-/// Longest path that is looked at, in bytes: no route's is near it.
+/// Longest path, and longest query, that is looked at, in bytes: no route's is near it.
 const LONGEST_PATH: usize = 1000;
 /// Longest text that is recorded of what the scheduler says of itself, in characters.
 const LONGEST_NOTE: usize = 200;
@@ -91,7 +91,7 @@ pub fn service(
 }
 
 /// An event that `lambda_http` can make a request of. It panics on a query, path, host or stage that makes no URI, or one
-/// that is too long, on an odd cookie, and on a body that is said to be base64 and is not. The routes need none of these, and
+/// that is too long, on an odd cookie, and on a body that is said to be base64 and is not. The routes need no such, and
 /// whoever sends them has shown no credentials yet.
 #[derive(Debug)]
 pub struct Event(LambdaRequest);
@@ -100,8 +100,16 @@ impl<'de> Deserialize<'de> for Event {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let mut event = Value::deserialize(deserializer)?;
         if let Some(request) = event.as_object_mut().filter(|event| event.contains_key("requestContext")) {
-            for unused in ["rawQueryString", "queryStringParameters", "cookies"] {
+            for unused in ["queryStringParameters", "cookies"] {
                 request.remove(unused);
+            }
+            let plain = |query: &str| {
+                query.len() <= LONGEST_PATH
+                    && query.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-._~=&+%:,".contains(&byte))
+            };
+            // One that is not is no query that a route knows.
+            if !request.get("rawQueryString").is_none_or(|query| query.as_str().is_some_and(plain)) {
+                request.insert("rawQueryString".to_owned(), "-".into());
             }
             if let Some(headers) = request.get_mut("headers").and_then(Value::as_object_mut) {
                 headers.retain(|name, _| !["host", "x-forwarded-proto"].contains(&&name.to_ascii_lowercase()[..]));

@@ -3,7 +3,8 @@
 //!
 //! It is fired by Lambda ([`lambda`]), over HTTP (`http`, [`auth`], `rate_limit`, [`serve`]) or from the command line; what is
 //! known of who fired it is a [`call`]. What support and other programs ask for comes in by `admin`: steps in a booking's life
-//! (`status`, judged by the table in [`lifecycle`], once only by `idempotency`), and its `timeline`.
+//! (`status`, judged by the table in [`lifecycle`], once only by `idempotency`), what its `cancellation` refunds (by `policies`),
+//! its `timeline`, a [`preview`] of the passes to come, the audit trail ([`events`]), and that people are forgotten (`people`).
 //!
 //! Read it in this order: [`run`], the pass ([`pass`], `transitions`, `reminders`), delivery ([`delivery`],
 //! `outbox`, [`ses`], [`message`]), whoever subscribed ([`webhooks`], [`targets`]), what SES says later ([`feedback`]), the answer ([`summary`]). The settings are in
@@ -13,10 +14,13 @@
 mod admin;
 pub mod auth;
 pub mod call;
+mod cancellation;
 pub mod config;
 pub mod database;
 pub mod delivery;
+pub mod events;
 pub mod feedback;
+mod fields;
 mod hosts;
 mod housekeeping;
 mod http;
@@ -27,6 +31,9 @@ pub mod message;
 pub mod migrate;
 mod outbox;
 pub mod pass;
+mod people;
+mod policies;
+pub mod preview;
 mod rate_limit;
 mod reminders;
 pub mod run;

@@ -42,6 +42,8 @@ pub enum When {
     BeforeStart,
     /// From the booking's start on.
     FromStart,
+    /// The same, and only for a customer who did not come.
+    NoShow,
     /// While what it takes back is the last thing that happened, and the automation did it.
     Undo,
     /// By the conditions of [`crate::transitions`].
@@ -90,6 +92,8 @@ pub const TABLE: &[Step] = &[
     step("confirmed", "cancelled", CUSTOMERS, When::BeforeStart),
     step("confirmed", "cancelled", PROVIDERS, When::BeforeStart),
     step("confirmed", "cancelled", STAFF, When::Any),
+    step("confirmed", "cancelled", PROVIDERS, When::NoShow),
+    step("in_progress", "cancelled", PROVIDERS, When::NoShow),
     step("confirmed", "completed", PROVIDERS, When::FromStart),
     step("confirmed", "completed", STAFF, When::Any),
     step("in_progress", "completed", PROVIDERS, When::FromStart),

@@ -1,6 +1,6 @@
 //! Settings → connections → the Lambda loop or a subcommand.
 
-use std::io::Write;
+use std::io::{BufWriter, ErrorKind, Write};
 use std::net::SocketAddr;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
@@ -12,14 +12,15 @@ use booking_automation::config::{
 };
 use booking_automation::database::Database;
 use booking_automation::delivery::Mailer;
+use booking_automation::events::{self, ListError};
 use booking_automation::feedback::{self, Suppression};
 use booking_automation::run::Automation;
 use booking_automation::ses::Ses;
-use booking_automation::summary::Summary;
 use booking_automation::webhooks::Teller;
-use booking_automation::{lambda, migrate, run, serve};
+use booking_automation::{lambda, migrate, preview, run, serve};
 use chrono::{DateTime, Utc};
 use clap::{Parser, Subcommand};
+use serde::Serialize;
 use tracing_subscriber::Layer;
 use tracing_subscriber::filter::{LevelFilter, Targets};
 use tracing_subscriber::layer::SubscriberExt;
@@ -51,6 +52,21 @@ enum Command {
         #[arg(long, hide = true)]
         as_of: Option<DateTime<Utc>>,
     },
+    /// Prints as JSON what the coming passes would do and send, minute by minute, if nobody changed anything. Writes nothing.
+    Preview {
+        /// How far to look ahead: from 1m to 7d.
+        #[arg(long = "for", default_value = "24h", value_parser = preview_duration)]
+        time: Duration,
+        /// Decide as if it were this time (RFC 3339): for tests.
+        #[arg(long, hide = true)]
+        as_of: Option<DateTime<Utc>>,
+    },
+    /// Prints the audit trail: a line of JSON for each event, the newest first.
+    Events {
+        /// Events written since then: a time (RFC 3339), or how long ago (90m, 7d). All, if it is not there.
+        #[arg(long, value_parser = since)]
+        since: Option<DateTime<Utc>>,
+    },
     /// Answers HTTP: /run with credentials fires a pass, /health tells that the process lives.
     Serve {
         /// Where to listen.
@@ -73,11 +89,28 @@ enum Command {
 
 /// Less than this leaves no time to send anything and record it.
 const SHORTEST_CALL: Duration = Duration::from_secs(5);
+/// How long a preview may take.
+const PREVIEW_TIME: Duration = Duration::from_secs(60);
 
 fn call_duration(text: &str) -> Result<Duration, String> {
     config::parse_duration(text)
         .filter(|time| *time >= SHORTEST_CALL)
         .ok_or_else(|| "takes a duration of at least 5s, such as 50s or 5m".to_owned())
+}
+
+fn preview_duration(text: &str) -> Result<Duration, String> {
+    config::parse_duration(text)
+        .filter(|time| (preview::SHORTEST..=preview::LONGEST).contains(time))
+        .ok_or_else(|| "takes a duration from 1m to 7d, such as 24h".to_owned())
+}
+
+fn since(text: &str) -> Result<DateTime<Utc>, String> {
+    if let Some(ago) = config::parse_duration(text) {
+        return Ok(Utc::now() - ago);
+    }
+    DateTime::parse_from_rfc3339(text)
+        .map(|time| time.to_utc())
+        .map_err(|_| "takes a time such as 2026-03-01T12:00:00Z, or how long ago, such as 24h".to_owned())
 }
 
 fn interval(text: &str) -> Result<Duration, String> {
@@ -180,6 +213,24 @@ async fn execute(command: Command) -> anyhow::Result<()> {
             tokio::spawn(async move { serve::signalled().await.map(|()| stop.cancel()) });
             print(&run::run(&automation, &call).await?)
         }
+        Command::Preview { time, as_of } => {
+            let database = Database::new(&database_settings, 1)?;
+            let deadline = Instant::now() + PREVIEW_TIME;
+            print(&preview::of(&database, &pass_settings, as_of, time, deadline).await?)
+        }
+        Command::Events { since } => {
+            let database = Database::new(&database_settings, 1)?;
+            let mut output = BufWriter::new(std::io::stdout().lock());
+            match events::list(&database, since, &mut output).await {
+                // Whoever reads has read enough.
+                Err(ListError::Output(error)) if error.kind() == ErrorKind::BrokenPipe => Ok(()),
+                listed => {
+                    let count = listed?;
+                    tracing::info!(count, "that were all events");
+                    Ok(())
+                }
+            }
+        }
         Command::Serve { listen, every, as_of } => {
             let secrets = CronSecrets::from_environment(&config::environment)?;
             let automation = automation(&database_settings, serve::CONNECTIONS, pass_settings).await?;
@@ -197,7 +248,7 @@ async fn execute(command: Command) -> anyhow::Result<()> {
     }
 }
 
-fn print(summary: &Summary) -> anyhow::Result<()> {
+fn print(summary: &impl Serialize) -> anyhow::Result<()> {
     let json = serde_json::to_string(summary)?;
     writeln!(std::io::stdout(), "{json}").context("the summary could not be written to stdout")
 }

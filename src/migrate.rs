@@ -42,7 +42,7 @@ const STEPS: [(&str, &str); 6] = [
 ];
 
 /// The steps that come after the indexes, in order.
-const LAST_STEPS: [(&str, &str); 9] = [
+const LAST_STEPS: [(&str, &str); 11] = [
     ("07_triggers", include_str!("../migrations/07_triggers.sql")),
     ("08_webhook_ids", include_str!("../migrations/08_webhook_ids.sql")),
     ("09_rate_limits", include_str!("../migrations/09_rate_limits.sql")),
@@ -50,17 +50,19 @@ const LAST_STEPS: [(&str, &str); 9] = [
     ("11_feedback", include_str!("../migrations/11_feedback.sql")),
     ("12_autovacuum", include_str!("../migrations/12_autovacuum.sql")),
     ("13_rules_start_anew", include_str!("../migrations/13_rules_start_anew.sql")),
-    ("14_lifecycle", include_str!("../migrations/14_lifecycle.sql")),
+    ("14_requests", include_str!("../migrations/14_requests.sql")),
+    ("15_trail", include_str!("../migrations/15_trail.sql")),
     ("16_webhooks", include_str!("../migrations/16_webhooks.sql")),
+    ("17_cancellation", include_str!("../migrations/17_cancellation.sql")),
 ];
 
 /// The last step. A database that has it has them all: a pass looks for it.
 pub(crate) const LATEST: &str = LAST_STEPS[LAST_STEPS.len() - 1].0;
 
 /// Indexes on tables that others write: on `bookings`, each holds only bookings that time still moves on, whatever
-/// the table's size; on the audit trail, which every writer's trigger adds to, what retention goes by, and messages to webhooks:
-/// that nobody is told of anything twice, and what waits for whom.
-const INDEXES: [(&str, &str); 6] = [
+/// the table's size; on the audit trail, which every writer's trigger adds to, what retention and its list go by, and messages
+/// to webhooks: that nobody is told of anything twice, and what waits for whom.
+const INDEXES: [(&str, &str); 7] = [
     ("booking_automation_confirmed_start", "ON public.bookings (scheduled_at) WHERE status = 'confirmed'"),
     (
         "booking_automation_in_progress_end",
@@ -73,6 +75,7 @@ const INDEXES: [(&str, &str); 6] = [
         "ON public.booking_automation_events ((greatest(created_at, starts_at))) \
          WHERE status IN ('completed', 'failed', 'skipped')",
     ),
+    ("booking_automation_events_seq", "ON public.booking_automation_events (seq)"),
     (
         "booking_automation_events_told",
         "UNIQUE ON public.booking_automation_events (message_id, audience) WHERE event_type = 'webhook'",

@@ -426,6 +426,15 @@ pub(crate) async fn sweep(database: &Database, call: &Call, run_id: Uuid) {
     }
 }
 
+/// Where a pass would stand now.
+pub(crate) async fn watermark(
+    transaction: &Transaction,
+    settings: &PassSettings,
+    as_of: DateTime<Utc>,
+) -> Result<Watermark, PassError> {
+    Ok(ask(transaction, settings, &Moments::new(as_of, settings), None).await?.watermark)
+}
+
 /// What a pass would do now.
 ///
 /// Asks the pass's questions in a read-only transaction; takes no lock and writes nothing.

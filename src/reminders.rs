@@ -158,15 +158,20 @@ async fn give_verdicts(
     Ok(Verdicts { pending: row.get(0), skipped: row.get(1), more: row.get::<_, i64>(2) >= LIMIT })
 }
 
+/// The looks that [`enqueue`] would take.
+pub(crate) async fn queued(transaction: &Transaction) -> Result<Vec<Uuid>> {
+    let queued = "SELECT booking_id FROM booking_automation_looks ORDER BY seq LIMIT $1";
+    let looks = transaction.query(queued, &[(&LOOKS_LIMIT, Type::INT8)]).await?;
+    Ok(looks.iter().map(|row| row.get(0)).collect())
+}
+
 /// What [`enqueue`] would do now. Writes nothing.
 pub(crate) async fn preview(
     transaction: &Transaction,
     as_of: DateTime<Utc>,
     watermark: &Watermark,
 ) -> Result<Verdicts> {
-    let queued = "SELECT booking_id FROM booking_automation_looks ORDER BY seq LIMIT $1";
-    let looks = transaction.query(queued, &[(&LOOKS_LIMIT, Type::INT8)]).await?;
-    let looks: Vec<Uuid> = looks.iter().map(|row| row.get(0)).collect();
+    let looks = queued(transaction).await?;
     let sql = format!(
         "{} SELECT count(*) FILTER (WHERE reason IS NULL), count(*) FILTER (WHERE reason IS NOT NULL) FROM verdict",
         verdicts(NO_ADDRESS)
@@ -174,6 +179,23 @@ pub(crate) async fn preview(
     let looked_through = if watermark.everything { Timestamp::NegInfinity } else { watermark.looked_through };
     let row = transaction.query_one(&sql, &parameters(&as_of, &looked_through, &looks)).await?;
     Ok(Verdicts { pending: row.get(0), skipped: row.get(1), more: false })
+}
+
+/// SQL of a query of the verdicts that the passes to come give if nobody changes anything, counted: the pass's time, rule,
+/// audience, channel, reason (NULL: to be sent), count. `passes` is SQL of a relation with `at` and `before`, the time of the pass
+/// before each; the first goes on from `$3`, and looks at the bookings `$4`, too.
+pub(crate) fn to_come(passes: &str) -> String {
+    let verdicts = verdicts(NO_ADDRESS)
+        .replace("$4", &LIMIT.to_string())
+        .replace("$3", "CASE WHEN p.before IS NULL THEN $4::uuid[] ELSE '{}' END")
+        .replace("$2", "coalesce(p.before, $3)")
+        .replace("$1", "p.at");
+    format!(
+        "SELECT p.at, v.name, v.audience, v.channel, v.reason, count(*)
+           FROM {passes} AS p
+          CROSS JOIN LATERAL ({verdicts} SELECT name, audience, channel, reason FROM verdict) AS v
+          GROUP BY 1, 2, 3, 4, 5"
+    )
 }
 
 /// A verdict that is still to be given.

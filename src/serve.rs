@@ -5,9 +5,15 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::Context;
+use axum::Router;
 use chrono::{DateTime, Utc};
+use hyper::server::conn::http1;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::server::graceful::GracefulShutdown;
+use hyper_util::service::TowerToHyperService;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::Semaphore;
 use tokio::time::MissedTickBehavior;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -28,6 +34,13 @@ const CALL_TIME: Duration = Duration::from_secs(50);
 const SHUTDOWN_TIME: Duration = Duration::from_secs(25);
 /// How long answers may take to go out then.
 const ANSWER_TIME: Duration = Duration::from_secs(2);
+
+/// How long a client may take to send a request's headers, from the connection or the last answer on.
+const HEADER_TIME: Duration = Duration::from_secs(10);
+/// Connections at once; more wait for their turn. Half of the files that a process may usually have open.
+const MOST_CONNECTIONS: usize = 512;
+/// Before another connection is taken, when one could not be: there may be no file descriptor left.
+const PAUSE: Duration = Duration::from_millis(100);
 
 /// Answers on `listen`, and fires a pass `every` so often, until SIGTERM or SIGINT. Calls under way then
 /// send what they have claimed, record it, and answer.
@@ -54,8 +67,7 @@ pub async fn serve(
     }
     let admin = admin::routes(automation.clone(), tokens, as_of);
     let router = http::router(automation, secrets, admin, calls.clone(), stop.clone());
-    let server = axum::serve(listener, router).with_graceful_shutdown(stop.clone().cancelled_owned());
-    let server = tokio::spawn(server.into_future());
+    let server = tokio::spawn(answer(listener, router, stop.clone()));
     signalled().await?;
     tracing::info!("ending when the calls under way have");
     stop.cancel();
@@ -66,6 +78,36 @@ pub async fn serve(
     // The calls' answers are still to go out; a client that never ends its request is not waited for.
     let _ = tokio::time::timeout(ANSWER_TIME, server).await;
     Ok(())
+}
+
+/// Answers connections until it is to stop, and then those that have sent a request.
+async fn answer(listener: TcpListener, router: Router, stop: CancellationToken) {
+    let connections = GracefulShutdown::new();
+    let room = Arc::new(Semaphore::new(MOST_CONNECTIONS));
+    let mut http = http1::Builder::new();
+    http.timer(TokioTimer::new()).header_read_timeout(HEADER_TIME);
+    let next = async || {
+        let place = room.clone().acquire_owned().await;
+        (place, listener.accept().await)
+    };
+    while let Some((place, accepted)) = stop.run_until_cancelled(next()).await {
+        match accepted {
+            Ok((socket, _)) => {
+                let service = TowerToHyperService::new(router.clone());
+                let connection = connections.watch(http.serve_connection(TokioIo::new(socket), service));
+                tokio::spawn(async move {
+                    // Whoever breaks it off, or sends no HTTP, is no matter of ours.
+                    let _ = connection.await;
+                    drop(place);
+                });
+            }
+            Err(error) => {
+                tracing::warn!("a connection cannot be taken: {error}");
+                tokio::time::sleep(PAUSE).await;
+            }
+        }
+    }
+    connections.shutdown().await;
 }
 
 /// A tick that comes while a call is under way is left out.

@@ -1,7 +1,7 @@
 //! Everything that happened to one booking and its messages, and what is still to come: why somebody was, or was not,
 //! reminded, in sentences. Reads alone.
 
-use chrono::{DateTime, TimeDelta, Utc};
+use chrono::{DateTime, Utc};
 use futures_util::future;
 use serde::Serialize;
 use serde_json::{Value, json};
@@ -10,8 +10,9 @@ use tokio_postgres::types::Type;
 use uuid::Uuid;
 
 use crate::config::PassSettings;
-use crate::database::{Result, Transaction};
+use crate::database::{Result, Transaction, finite};
 use crate::reminders::{self, Expected};
+use crate::transitions::{self, ToCome};
 
 /// Events of one booking that are told, at most: the latest.
 const EVENTS: i64 = 1_000;
@@ -59,6 +60,9 @@ enum What {
         by: Option<String>,
         #[serde(skip_serializing_if = "Option::is_none")]
         reason: Option<String>,
+        /// What was decided to be refunded.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        refund: Option<Value>,
     },
     Message {
         #[serde(skip_serializing_if = "Option::is_none")]
@@ -112,7 +116,7 @@ pub(crate) async fn of(
 ) -> Result<Option<Timeline>> {
     let booking = "SELECT b.status, b.scheduled_at, booking_end(b.scheduled_at, b.duration_minutes),
                           b.auto_complete_blocked IS TRUE,
-                          CASE WHEN b.auto_complete_blocked IS TRUE THEN s.blocked_reason END, s.unblocked_at
+                          CASE WHEN b.auto_complete_blocked IS TRUE THEN s.blocked_reason END
                      FROM bookings b LEFT JOIN booking_automation_state s ON s.booking_id = b.id
                     WHERE b.id = $1";
     let events = "SELECT e.id, e.event_type, e.event_data, e.scheduled_at, e.executed_at, e.status, e.reason, e.rule, e.audience,
@@ -134,26 +138,20 @@ pub(crate) async fn of(
     let mut happened: Vec<Entry> = events.iter().rev().map(entry).collect();
     happened.sort_by_key(|entry| entry.at);
     let mut planned = Vec::new();
-    let booking = booking.first().map(|row| {
-        planned = steps_to_come(row, settings, as_of);
-        Booking {
-            status: row.get(0),
-            starts_at: finite(row, 1),
-            ends_at: finite(row, 2),
-            automation_blocked: row.get(3),
-            blocked_reason: row.get(4),
-        }
+    let booking = booking.first().map(|row| Booking {
+        status: row.get(0),
+        starts_at: finite(row, 1),
+        ends_at: finite(row, 2),
+        automation_blocked: row.get(3),
+        blocked_reason: row.get(4),
     });
     if booking.is_some() {
+        let steps = transitions::life_of(transaction, settings, as_of, booking_id).await?;
+        planned.extend(steps.into_iter().map(|step| step_to_come(step, as_of)));
         planned.extend(reminders::expected(transaction, as_of, booking_id).await?.into_iter().map(expected));
     }
     planned.sort_by_key(|entry| entry.at);
     Ok(Some(Timeline { booking_id, as_of, booking, happened, planned }))
-}
-
-/// A time that is one: neither missing nor infinite.
-fn finite(row: &Row, position: usize) -> Option<DateTime<Utc>> {
-    row.try_get(position).ok().flatten()
 }
 
 fn entry(row: &Row) -> Entry {
@@ -180,11 +178,14 @@ fn entry(row: &Row) -> Entry {
     }
     if kind != "reminder_sent" {
         let (from, to, by, why) = (text("from"), text("to"), text("by"), text("reason"));
-        return Entry {
-            at: executed_at,
-            text: status_sentence(from.as_deref(), to.as_deref(), by.as_deref(), why.as_deref(), &status),
-            what: What::Status { from, to, by, reason: why },
-        };
+        let refund = data.get("refund").cloned();
+        let mut text = status_sentence(from.as_deref(), to.as_deref(), by.as_deref(), why.as_deref(), &status);
+        if let Some(refund) = &refund {
+            let amount = refund["amount"].as_str().or(refund["percent"].as_str()).unwrap_or_default();
+            let of = refund["total"].as_str().map_or("% of the price".to_owned(), |total| format!("of {total}"));
+            text += &format!(" (to be refunded: {amount} {of})");
+        }
+        return Entry { at: executed_at, text, what: What::Status { from, to, by, reason: why, refund } };
     }
     let (rule, audience, channel): (String, String, String) = (row.get(7), row.get(8), row.get(9));
     let sentence = outcome_sentence(&reminder(&rule, &audience, &channel), &status, reason.as_deref());
@@ -286,38 +287,23 @@ fn because(reason: &str) -> &str {
     }
 }
 
-/// The automation's steps, as far as the settings and the booking tell them.
-fn steps_to_come(row: &Row, settings: &PassSettings, as_of: DateTime<Utc>) -> Vec<Entry> {
-    let (status, blocked, blocked_reason): (String, bool, Option<String>) = (row.get(0), row.get(3), row.get(4));
-    let (Some(start), Some(end)) = (finite(row, 1), finite(row, 2)) else { return Vec::new() };
-    let after = |time: DateTime<Utc>, wait: std::time::Duration| time + TimeDelta::from_std(wait).unwrap_or_default();
-    let step = |at: DateTime<Utc>, from: &str, to: &str| Entry {
-        at: (at > as_of).then_some(at),
-        text: if at > as_of {
-            format!("The automation makes it {to}.")
-        } else {
-            format!("The automation makes it {to} with the next pass.")
+/// A step of the automation's, if nobody does anything.
+fn step_to_come(step: ToCome, as_of: DateTime<Utc>) -> Entry {
+    let ToCome { at, from, to } = step;
+    let at = (at > as_of).then_some(at);
+    Entry {
+        at,
+        text: match at {
+            Some(_) => format!("The automation makes it {to}."),
+            None => format!("The automation makes it {to} with the next pass."),
         },
         what: What::Status {
-            from: Some(from.to_owned()),
-            to: Some(to.to_owned()),
+            from: Some(from),
+            to: Some(to),
             by: Some("booking-automation".to_owned()),
             reason: None,
+            refund: None,
         },
-    };
-    let overdue_at = after(end.max(finite(row, 5).unwrap_or(end)), settings.expire_after);
-    let overdue = !blocked && overdue_at <= as_of;
-    match status.as_str() {
-        "pending" if settings.expire_pending => vec![step(start, "pending", "expired")],
-        "confirmed" | "in_progress" if overdue => vec![step(overdue_at, &status, "expired")],
-        "confirmed" if blocked_reason.is_some() => Vec::new(),
-        "confirmed" if blocked => vec![step(start, "confirmed", "in_progress")],
-        "confirmed" => vec![
-            step(start, "confirmed", "in_progress"),
-            step(after(end, settings.complete_after), "in_progress", "completed"),
-        ],
-        "in_progress" if !blocked => vec![step(after(end, settings.complete_after), "in_progress", "completed")],
-        _ => Vec::new(),
     }
 }
 

@@ -32,7 +32,8 @@ const ISOLATION_STATEMENTS: usize = 100;
 /// One kind of change. In the SQL, `b` is the booking; `$1` is `as_of`, `$2` is `as_of − EXPIRE_AFTER`,
 /// `$3` is `as_of − COMPLETE_AFTER`.
 struct Step {
-    step: lifecycle::Step,
+    /// From which status to which.
+    edge: lifecycle::Step,
     /// Of the booking's own columns.
     due: &'static str,
     /// When it became due, for the audit trail.
@@ -72,7 +73,7 @@ const NOT_REFUSED: &str = "NOT EXISTS (SELECT FROM booking_automation_events f
 /// The table of the design, 3.2, in the order in which it is judged.
 const STEPS: [Step; 5] = [
     Step {
-        step: lifecycle::EXPIRE_PENDING,
+        edge: lifecycle::EXPIRE_PENDING,
         due: "b.scheduled_at <= $1",
         due_at: "b.scheduled_at",
         order: "b.scheduled_at",
@@ -80,28 +81,28 @@ const STEPS: [Step; 5] = [
     },
     // A booking never ends before it starts: the bound on the start is what the index serves.
     Step {
-        step: lifecycle::EXPIRE_CONFIRMED,
+        edge: lifecycle::EXPIRE_CONFIRMED,
         due: "b.scheduled_at <= $2 AND booking_end(b.scheduled_at, b.duration_minutes) <= $2 AND b.auto_complete_blocked IS NOT TRUE",
         due_at: OVERDUE_AT,
         order: "b.scheduled_at",
         kind: Kind::Expired,
     },
     Step {
-        step: lifecycle::EXPIRE_STARTED,
+        edge: lifecycle::EXPIRE_STARTED,
         due: "booking_end(b.scheduled_at, b.duration_minutes) <= $2 AND b.auto_complete_blocked IS NOT TRUE",
         due_at: OVERDUE_AT,
         order: END,
         kind: Kind::Expired,
     },
     Step {
-        step: lifecycle::START,
+        edge: lifecycle::START,
         due: "b.scheduled_at <= $1",
         due_at: "b.scheduled_at",
         order: "b.scheduled_at",
         kind: Kind::Started,
     },
     Step {
-        step: lifecycle::COMPLETE,
+        edge: lifecycle::COMPLETE,
         due: "booking_end(b.scheduled_at, b.duration_minutes) <= $3 AND b.auto_complete_blocked IS NOT TRUE",
         due_at: "booking_end(b.scheduled_at, b.duration_minutes) + ($1 - $3)",
         order: END,
@@ -118,7 +119,7 @@ impl Step {
     fn condition(&self) -> String {
         let due = self.due;
         match self.kind {
-            Kind::ExpiredPending => due.to_owned(),
+            Kind::ExpiredPending => format!("{due} AND {NOT_TAKEN_BACK}"),
             Kind::Expired => format!("{due} AND {NOT_JUST_UNBLOCKED}"),
             Kind::Started => format!("{due} AND {NOT_OVERDUE} AND {NOT_TAKEN_BACK}"),
             Kind::Completed => format!("{due} AND {NOT_OVERDUE}"),
@@ -127,12 +128,12 @@ impl Step {
 
     /// The bookings that are due for this step.
     fn candidates(&self) -> String {
-        format!("FROM bookings b WHERE b.status = '{}' AND {} AND {NOT_REFUSED}", self.step.from, self.condition())
+        format!("FROM bookings b WHERE b.status = '{}' AND {} AND {NOT_REFUSED}", self.edge.from, self.condition())
     }
 
     /// Takes up to `$4` of them, or those of `$5`, and moves them on. `$6` is the run.
     fn update(&self) -> String {
-        let Self { step: lifecycle::Step { from, to, .. }, due_at, order, .. } = self;
+        let Self { edge: lifecycle::Step { from, to, .. }, due_at, order, .. } = self;
         let completed_at = if *to == "completed" { ", completed_at = $1" } else { "" };
         format!(
             "-- The most overdue first. What somebody else holds locked waits for the next pass.
@@ -245,21 +246,141 @@ pub(crate) async fn advance(
     Ok(done)
 }
 
-/// Takes the steps that are due for one booking, as the next pass would. What the user's database refuses stays undone.
+/// Takes the steps that are due for one booking, which has this status and is locked, as the next pass would. Tells whether
+/// there were any. What the user's database refuses stays undone.
 pub(crate) async fn advance_one(
     transaction: &Transaction,
     moments: &Moments,
     settings: &PassSettings,
     booking_id: Uuid,
-) -> Result<()> {
+    mut status: &str,
+) -> Result<bool> {
     let steps = Steps { transaction, moments, run_id: Uuid::nil(), until: Instant::now(), isolation_statements: 0 };
+    let mut moved = false;
     for step in STEPS.iter().filter(|step| step.is_on(settings)) {
+        if step.edge.from != status {
+            continue;
+        }
         match steps.in_savepoint(step, 1, Some(&[booking_id])).await {
-            Err(error) if !error.is_of_a_row() => return Err(error),
-            _ => {}
+            Ok(0) => {}
+            Ok(_) => (status, moved) = (step.edge.to, true),
+            Err(error) if error.is_of_a_row() => {}
+            Err(error) => return Err(error),
         }
     }
-    Ok(())
+    Ok(moved)
+}
+
+/// Steps that time makes of one booking at most, one after the other.
+const LONGEST_LIFE: usize = 4;
+
+/// How far one booking's life is looked ahead.
+const FAR_AWAY: TimeDelta = TimeDelta::days(36_500);
+
+/// SQL of a query `life` of the steps that the coming passes take if nobody changes anything: `booking_id`, `from_status`,
+/// `to_status`, and `at`, when each is due, or `$1` if it is by then. Every booking is taken through the pass's own conditions, at
+/// each moment at which one of them can change. What the limit of a pass puts off is not told.
+///
+/// `$1` as_of, `$2` until, `$3` the one booking (NULL: all), `$4` EXPIRE_AFTER and `$5` COMPLETE_AFTER in seconds.
+pub(crate) fn life(settings: &PassSettings) -> String {
+    let steps = || STEPS.iter().filter(|step| step.is_on(settings));
+    let first: Vec<_> = steps()
+        .map(|step| {
+            let blocked = if step.order == END { "AND b.auto_complete_blocked IS NOT TRUE" } else { "" };
+            let Step { edge: lifecycle::Step { from, .. }, order, .. } = step;
+            format!("SELECT b.id, b.status FROM bookings b WHERE b.status = '{from}' AND {order} <= $2 {blocked} AND ($3::uuid IS NULL OR b.id = $3)")
+        })
+        .collect();
+    let next: Vec<_> = steps()
+        .enumerate()
+        .map(|(order, step)| {
+            let Step { edge: lifecycle::Step { from, to, .. }, .. } = step;
+            let due = format!("{} AND {NOT_REFUSED}", step.condition())
+                .replace("$1", "m.at")
+                .replace("$2", "(m.at - make_interval(secs => $4))")
+                .replace("$3", "(m.at - make_interval(secs => $5))");
+            format!("SELECT '{to}', m.at, {order} FROM moment m WHERE b.status = '{from}' AND {due}")
+        })
+        .collect();
+    format!(
+        "WITH RECURSIVE life AS (
+             -- As they are now: UNION tells each once.
+             SELECT id AS booking_id, NULL AS from_status, status AS to_status, $1::timestamptz AS at, 0 AS steps
+               FROM ({first}) AS b
+             UNION ALL
+             SELECT l.booking_id, l.to_status, next.status, next.at, l.steps + 1
+               FROM life l
+              CROSS JOIN LATERAL (
+                     SELECT r.id, l.to_status AS status, r.scheduled_at, r.duration_minutes, r.auto_complete_blocked
+                       FROM bookings r WHERE r.id = l.booking_id) AS b
+              CROSS JOIN LATERAL (
+                     WITH moment AS (
+                         SELECT moment.at
+                           FROM (VALUES (l.at), (b.scheduled_at), ({END} + make_interval(secs => $4)), ({END} + make_interval(secs => $5)),
+                                        ((SELECT s.unblocked_at FROM booking_automation_state s WHERE s.booking_id = b.id) + make_interval(secs => $4)),
+                                        ((SELECT max(f.next_attempt_at) FROM booking_automation_events f
+                                           WHERE f.booking_id = b.id AND f.event_type = 'status_update' AND f.status = 'failed'))) AS moment (at)
+                          WHERE moment.at BETWEEN l.at AND $2)
+                     {next}
+                      ORDER BY 2, 3
+                      LIMIT 1) AS next (status, at, step)
+              WHERE l.steps < {LONGEST_LIFE}
+         )",
+        first = first.join(" UNION "),
+        next = next.join(" UNION ALL "),
+    )
+}
+
+/// `$1` to `$5` of [`life`].
+pub(crate) struct Coming {
+    pub(crate) as_of: DateTime<Utc>,
+    pub(crate) until: DateTime<Utc>,
+    pub(crate) booking_id: Option<Uuid>,
+    expire_after: f64,
+    complete_after: f64,
+}
+
+impl Coming {
+    pub(crate) fn new(
+        settings: &PassSettings,
+        as_of: DateTime<Utc>,
+        until: DateTime<Utc>,
+        booking_id: Option<Uuid>,
+    ) -> Self {
+        let (expire_after, complete_after) =
+            (settings.expire_after.as_secs_f64(), settings.complete_after.as_secs_f64());
+        Self { as_of, until, booking_id, expire_after, complete_after }
+    }
+
+    pub(crate) fn parameters(&self) -> [Parameter<'_>; 5] {
+        [
+            (&self.as_of, Type::TIMESTAMPTZ),
+            (&self.until, Type::TIMESTAMPTZ),
+            (&self.booking_id, Type::UUID),
+            (&self.expire_after, Type::FLOAT8),
+            (&self.complete_after, Type::FLOAT8),
+        ]
+    }
+}
+
+/// A step to come.
+pub(crate) struct ToCome {
+    pub(crate) at: DateTime<Utc>,
+    pub(crate) from: String,
+    pub(crate) to: String,
+}
+
+/// [`life`] of one booking.
+pub(crate) async fn life_of(
+    transaction: &Transaction,
+    settings: &PassSettings,
+    as_of: DateTime<Utc>,
+    booking_id: Uuid,
+) -> Result<Vec<ToCome>> {
+    let sql = format!("{} SELECT at, from_status, to_status FROM life WHERE steps > 0 ORDER BY steps", life(settings));
+    let coming = Coming::new(settings, as_of, as_of + FAR_AWAY, Some(booking_id));
+    let rows = transaction.query(&sql, &coming.parameters()).await?;
+    Ok(rows.iter().map(|row| ToCome { at: row.get(0), from: row.get(1), to: row.get(2) }).collect())
 }
 
 /// What the steps of one pass share.
@@ -286,7 +407,7 @@ impl Steps<'_> {
                 }
                 Err(error) if error.is_statement_timeout() && chunk > 1 => {
                     tracing::warn!(
-                        transition.to = step.step.to,
+                        transition.to = step.edge.to,
                         chunk,
                         "status changes are slow here; trying fewer at a time"
                     );
@@ -339,7 +460,7 @@ impl Steps<'_> {
             }
             if self.isolation_statements == 0 || Instant::now() >= self.until {
                 tracing::warn!(
-                    transition.to = step.step.to,
+                    transition.to = step.edge.to,
                     "too many bookings are refused; the rest waits for the next pass"
                 );
                 break;
@@ -365,7 +486,7 @@ impl Steps<'_> {
     /// What a trigger of theirs set back at once was refused, too: tried every minute, it would fire their triggers and
     /// lengthen the booking's log each time. Returns how many there were.
     async fn record_set_back(&self, step: &Step) -> Result<i64> {
-        let lifecycle::Step { from, to, .. } = step.step;
+        let lifecycle::Step { from, to, .. } = step.edge;
         let sql = format!(
             "INSERT INTO booking_automation_events
                     (booking_id, event_type, event_data, scheduled_at, executed_at, status, reason, error_message, next_attempt_at)
@@ -390,7 +511,7 @@ impl Steps<'_> {
 
     async fn record_refusal(&self, step: &Step, booking_id: Uuid, error: &DatabaseError) -> Result<()> {
         let code = error.code().map_or("", |code| code.code());
-        tracing::warn!(booking.id = %booking_id, transition.from = step.step.from, transition.to = step.step.to, sqlstate = code,
+        tracing::warn!(booking.id = %booking_id, transition.from = step.edge.from, transition.to = step.edge.to, sqlstate = code,
             "the database refused a status change; it is tried again later");
         let sql = "INSERT INTO booking_automation_events
                    (booking_id, event_type, event_data, scheduled_at, executed_at, status, reason, error_message, next_attempt_at)
@@ -398,8 +519,8 @@ impl Steps<'_> {
                     $5, $5, 'failed', 'refused', $6, $5 + make_interval(secs => $7))";
         let parameters = [
             (&booking_id as _, Type::UUID),
-            (&step.step.from as _, Type::TEXT),
-            (&step.step.to as _, Type::TEXT),
+            (&step.edge.from as _, Type::TEXT),
+            (&step.edge.to as _, Type::TEXT),
             (&self.run_id.to_string() as _, Type::TEXT),
             (&self.moments.as_of as _, Type::TIMESTAMPTZ),
             (&error.details() as _, Type::TEXT),

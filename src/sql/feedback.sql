@@ -2,8 +2,9 @@
 --   $1 the event that is the message  $2 the provider's id of it  $3 kind  $4 the provider's time  $5 details
 --   $6 addresses that are to get nothing any more
 WITH ours AS MATERIALIZED (
-    -- Other programs, and other stages, may send through the same configuration set.
-    SELECT id, booking_id FROM booking_automation_events WHERE id = $1 AND event_type = 'reminder_sent'
+    -- Other programs, and other stages, may send through the same configuration set; of what was forgotten nothing is learned.
+    SELECT id, booking_id FROM booking_automation_events
+     WHERE id = $1 AND event_type = 'reminder_sent' AND event_data -> 'forgotten' IS NULL
 ), recorded AS (
     INSERT INTO booking_automation_feedback (event_id, booking_id, kind, message_id, occurred_at, details)
     SELECT id, booking_id, $3, $2, $4, $5 FROM ours

@@ -12,6 +12,11 @@ WITH oldest AS MATERIALIZED (
        FOR UPDATE SKIP LOCKED
 ), events AS (
     DELETE FROM booking_automation_events e USING oldest WHERE e.id = oldest.id RETURNING 1
+), counted AS (
+    -- In the row that lets them be deleted.
+    UPDATE booking_automation_erasures
+       SET events = events + (SELECT count(*) FROM events)
+     WHERE transaction = pg_current_xact_id()
 ), state AS (
     -- With the last event of a booking that is gone or final, what was remembered of it. Should such a one come into force
     -- again, it begins anew: no verdict of an earlier revision is left.

@@ -16,6 +16,23 @@ use uuid::Uuid;
 use crate::cluster::cluster;
 use crate::ses::Ses;
 
+/// What a booking's status may be.
+pub const STATUSES: [&str; 13] = [
+    "pending",
+    "pending_payment",
+    "paid",
+    "confirmed",
+    "in_progress",
+    "completed",
+    "cancelled",
+    "rejected",
+    "refunded",
+    "failed",
+    "pending_completion",
+    "pending_cancellation",
+    "expired",
+];
+
 /// The tests' noon: a Sunday, long before any real clock that runs them.
 pub fn noon() -> DateTime<Utc> {
     "2026-03-01T12:00:00Z".parse().unwrap()

@@ -94,8 +94,13 @@ async fn what_is_no_mail_of_a_reminder_is_not_claimed() {
         SELECT b.id, kind, 'pending', '24h', 'customer', channel, 1, b.scheduled_at, $1, '2020-01-01'
           FROM bookings b, (VALUES ('notification_sent', 'email'), ('reminder_sent', 'sms')) AS other (kind, channel)";
     app.sql(others, &[&noon()]).await;
-    app.sql("UPDATE booking_automation_events SET scheduled_at = '-infinity'", &[]).await;
+    app.as_if("UPDATE booking_automation_events SET scheduled_at = '-infinity'").await;
     app.sql("INSERT INTO booking_automation_channels VALUES ('sms', 'infinity', 'quota', now())", &[]).await;
+    let other = connect(&app.url).await;
+    other
+        .batch_execute("BEGIN; SELECT FROM booking_automation_channels WHERE channel = 'sms' FOR UPDATE")
+        .await
+        .unwrap();
     app.run(noon()).await;
     let sms = "SELECT concat_ws(' ', next_at, held_reason) FROM booking_automation_channels WHERE channel = 'sms'";
     assert_eq!(app.column(sms, &[]).await, ["infinity quota"]);
@@ -118,6 +123,9 @@ async fn without_credentials_everything_is_held_back() {
     assert_eq!(said.summary()["reminders"]["deferred"], 2);
     assert!(said.stderr.contains("the account cannot send"), "{}", said.stderr);
     assert!(outcomes(&app).await.iter().all(|outcome| outcome.starts_with("pending") && outcome.contains(" 0 ")));
+    let tried: i64 =
+        app.one("SELECT count(*) FROM booking_automation_events WHERE event_data ? 'attempts'", &[]).await.get(0);
+    assert_eq!(tried, 0, "no attempt is on record where none was made");
 }
 
 #[tokio::test]
@@ -129,6 +137,10 @@ async fn attempts_back_off_1_2_4_8_minutes_and_end_after_five() {
     for minutes in ["1", "2", "4", "8"] {
         app.run(noon()).await;
         assert_eq!(app.column(wait, &[]).await, [minutes]);
+        let told = "SELECT (error_message LIKE '%slow down%')::text FROM booking_automation_events";
+        assert_eq!(app.column(told, &[]).await, ["true"]);
+        let flags = "SELECT reminder_24h_sent::text FROM bookings";
+        assert_eq!(app.column(flags, &[]).await, ["false"]);
         // Nothing before its time.
         let mails = app.ses.mails().len();
         app.run(noon()).await;
@@ -186,6 +198,7 @@ async fn one_failed_mail_never_stops_the_others() {
 async fn an_account_that_cannot_send_stops_the_call_and_costs_no_attempt() {
     let mut app = App::new().await;
     app.env.insert("SEND_CONCURRENCY", "2".to_owned());
+    app.sql("INSERT INTO booking_automation_channels (channel) VALUES ('sms')", &[]).await;
     due(&app, 40).await;
     app.ses.answer(|_| Answer::Error(400, "SendingPausedException", "paused"));
     let summary = app.run(noon()).await;
@@ -381,6 +394,7 @@ async fn a_message_that_somebody_holds_locked_waits_and_no_other_with_it() {
     let lock = "SELECT FROM booking_automation_events ORDER BY starts_at LIMIT 1 FOR UPDATE";
     other.execute(lock, &[]).await.unwrap();
     assert_eq!(app.run(noon()).await["reminders"]["sent"], 2);
+    assert_eq!(outcomes(&app).await, ["completed 2 2", "pending throttled 1 1"]);
     other.batch_execute("COMMIT").await.unwrap();
     assert_eq!(app.run(noon()).await["reminders"]["sent"], 1);
 }
@@ -492,6 +506,41 @@ async fn a_late_answer_does_not_end_the_claim_that_came_after_it() {
 }
 
 #[tokio::test]
+async fn a_late_answer_does_not_bring_back_what_was_skipped_meanwhile() {
+    let app = App::new().await;
+    let id = app.confirmed(noon() + hours(24)).await;
+    let (answer, wait) = tokio::sync::watch::channel(false);
+    app.ses.answer(move |_| Answer::Held(wait.clone(), Box::new(Answer::Sent)));
+    let noon_text = noon().to_rfc3339();
+    let arguments = ["run", "--as-of", &noon_text];
+    let (late, ()) = tokio::join!(app.call(&arguments), async {
+        app.ses.arrived(1).await;
+        app.sql("UPDATE bookings SET status = 'cancelled' WHERE id = $1", &[&id]).await;
+        app.make_claimable().await;
+        app.run(noon()).await;
+        answer.send(true).unwrap();
+    });
+    assert!(late.stderr.contains("stale"), "{}", late.stderr);
+    assert_eq!(app.reminders(id).await, ["24h skipped cancelled"]);
+}
+
+#[tokio::test]
+async fn each_message_has_attempts_and_a_time_of_its_own() {
+    let app = App::new().await;
+    due(&app, 5).await;
+    app.ses.answer(|_| Answer::Error(429, "TooManyRequestsException", "slow down"));
+    app.run(noon()).await;
+    app.make_claimable().await;
+    app.sql(
+        "UPDATE booking_automation_events SET attempts = 4 WHERE id IN (SELECT id FROM booking_automation_events ORDER BY starts_at LIMIT 3 OFFSET 1)",
+        &[],
+    )
+    .await;
+    app.run(noon()).await;
+    assert_eq!(outcomes(&app).await, ["failed throttled 5 3", "pending throttled 2 2"]);
+}
+
+#[tokio::test]
 async fn a_killed_sender_loses_nothing_and_repeats_only_what_was_under_way() {
     let mut app = App::new().await;
     app.env.insert("SEND_CONCURRENCY", "4".to_owned());
@@ -554,6 +603,9 @@ async fn flags_that_the_database_refuses_stop_nobody() {
         ))
         .await
         .unwrap();
+    let of_before = "INSERT INTO booking_automation_events (booking_id, event_type)
+                     SELECT CASE n WHEN 1 THEN $1 ELSE gen_random_uuid() END, 'status_update' FROM generate_series(1, 150) AS n";
+    app.sql(of_before, &[&ids[2]]).await;
     assert_eq!(app.run(noon()).await["reminders"]["sent"], 5);
     let flagged: i64 = app.one("SELECT count(*) FROM bookings WHERE reminder_24h_sent", &[]).await.get(0);
     assert_eq!(flagged, 4);

@@ -20,7 +20,7 @@ fn root() -> &'static Path {
 
 /// A judge from `target/judges` or the `PATH`, told to stay on this machine; `None`, and says so, where it is
 /// not installed.
-fn judge(program: &str) -> Option<Command> {
+pub fn judge(program: &str) -> Option<Command> {
     let judges = root().join("target/judges/bin");
     let Some(found) = find(program, &[judges.to_str().unwrap()]) else {
         skipped(&format!("{program} is not installed (make judges)"));
@@ -112,7 +112,7 @@ async fn the_template_deploys_what_it_promises() {
     assert_eq!(template["Parameters"]["Architecture"]["Default"], "arm64");
     assert_eq!(template["Parameters"]["ReservedConcurrency"]["Default"], -1);
     assert_eq!(function["LoggingConfig"]["LogFormat"], "JSON");
-    for name in ["DATABASE_URL", "CRON_SECRET", "CRON_SIGNING_SECRET"] {
+    for name in ["DATABASE_URL", "CRON_SECRET", "CRON_SIGNING_SECRET", "ADMIN_TOKEN"] {
         let value = function["Environment"]["Variables"][name].to_string();
         assert!(value.contains("{{resolve:secretsmanager:${SecretName}:SecretString:"), "{name}: {value}");
         assert!(value.contains(&format!(":{name}::")), "{name}: {value}");
@@ -189,6 +189,7 @@ async fn the_template_deploys_what_it_promises() {
 
     // A way in over HTTP only where somebody asked for one.
     assert_eq!(template["Parameters"]["HttpAccess"]["Default"], "none");
+    assert_eq!(template["Parameters"]["Support"]["Default"], "false");
     for kind in ["AWS::Lambda::Url", "AWS::Lambda::Permission"] {
         let public =
             of_type(kind).into_iter().filter(|resource| resource["Properties"]["Principal"] != "events.amazonaws.com");

@@ -292,6 +292,29 @@ async fn a_repeatable_read_transaction_is_not_failed_by_a_pass() {
 }
 
 #[tokio::test]
+async fn a_write_of_theirs_leaves_no_more_behind_than_what_it_means_to_us() {
+    let app = App::new().await;
+    let left = "SELECT concat_ws(' ', (SELECT count(*) FROM booking_automation_looks), (SELECT count(*) FROM booking_automation_state),
+                                      (SELECT count(*) FROM booking_automation_events))";
+    let pending = app.booking("pending", noon() + hours(24)).await;
+    let past = app.booking("confirmed", noon() - hours(1)).await;
+    for (write, booking, looks_states_events) in [
+        ("UPDATE bookings SET location = 'elsewhere' WHERE id = $1", pending, "0 0 0"),
+        ("UPDATE bookings SET scheduled_at = scheduled_at + interval '1 hour' WHERE id = $1", pending, "0 0 0"),
+        ("UPDATE bookings SET scheduled_at = scheduled_at - interval '1 hour' WHERE id = $1", past, "0 1 0"),
+        ("UPDATE bookings SET status = 'cancelled' WHERE id = $1", pending, "0 1 1"),
+        ("UPDATE bookings SET status = 'confirmed' WHERE id = $1", pending, "1 2 2"),
+        ("UPDATE bookings SET auto_complete_blocked = true WHERE id = $1", pending, "1 2 2"),
+        ("UPDATE bookings SET status = 'in_progress' WHERE id = $1", pending, "1 2 3"),
+    ] {
+        app.sql(write, &[&booking]).await;
+        assert_eq!(app.column(left, &[]).await, [looks_states_events], "{write}");
+    }
+    let state = "SELECT concat_ws(' ', revision, unblocked_at) FROM booking_automation_state WHERE booking_id = $1";
+    assert_eq!(app.column(state, &[&pending]).await, ["1"]);
+}
+
+#[tokio::test]
 async fn their_triggers_fire_for_real_changes_alone() {
     let app = App::new().await;
     let moving = app.confirmed(noon() + minutes(15)).await;
@@ -580,7 +603,7 @@ async fn no_statement_of_a_busy_call_reads_a_whole_table_and_their_number_is_con
     app.env.insert("RETENTION", "30d".to_owned());
     app.sql("UPDATE booking_automation_channels SET next_at = now()", &[]).await;
     app.sql("UPDATE automation_runs SET created_at = '2026-01-01'", &[]).await;
-    app.sql("UPDATE booking_automation_events SET created_at = '2026-01-01' WHERE starts_at < '2026-01-01'", &[]).await;
+    app.as_if("UPDATE booking_automation_events SET created_at = '2026-01-01' WHERE starts_at < '2026-01-01'").await;
     let plans = plans(&app, noon() + minutes(10)).await;
     assert!(plans.iter().any(|plan| plan.contains("booking_automation_events_over")), "it is forgotten");
     assert!(plans.iter().any(|plan| plan.contains("booking_automation_events_flag_due")), "flags follow");

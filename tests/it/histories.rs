@@ -18,7 +18,7 @@ use tokio::io::AsyncReadExt;
 use tokio_postgres::{Client, Row};
 use uuid::Uuid;
 
-use crate::app::{App, connect, noon};
+use crate::app::{App, STATUSES, connect, noon};
 use crate::reference::{
     Audience, Booking, Change, Counts, Edit, Fate, Mailbox, Reference, Reminder, Rule, Seen, Settings, State, Time,
     Transitions,
@@ -35,21 +35,6 @@ const BOOKINGS: usize = 12;
 /// Requests under way at once, as the program is set when nobody sets it.
 const AT_ONCE: usize = 16;
 const RULES: [&str; 5] = ["24h", "1h", "15m", "early", "late"];
-const STATUSES: [&str; 13] = [
-    "pending",
-    "pending_payment",
-    "paid",
-    "confirmed",
-    "in_progress",
-    "completed",
-    "cancelled",
-    "rejected",
-    "refunded",
-    "failed",
-    "pending_completion",
-    "pending_cancellation",
-    "expired",
-];
 const MINUTE: Time = 60;
 const HOUR: Time = 60 * MINUTE;
 const DAY: Time = 24 * HOUR;
@@ -431,16 +416,14 @@ impl Stage {
         self.app.env.insert("EXPIRE_AFTER", format!("{}s", settings.expire_after));
         self.app.env.insert("EXPIRE_PENDING", settings.expire_pending.to_string());
         self.app
-            .db
-            .batch_execute(
+            .as_if(
                 "TRUNCATE bookings, users, services, reminder_rules, automation_runs, booking_automation_events,
                           booking_automation_state, booking_automation_looks;
                  INSERT INTO reminder_rules (name, lead) VALUES ('24h', '24 hours'), ('1h', '1 hour'), ('15m', '15 minutes');
                  UPDATE reminder_rules SET effective_from = '2020-01-01';
                  UPDATE booking_automation_channels SET held_reason = NULL, held_since = NULL",
             )
-            .await
-            .unwrap();
+            .await;
         let rule = |name, lead| Rule {
             name,
             audience: Audience::Customer,

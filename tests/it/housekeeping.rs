@@ -70,7 +70,7 @@ async fn what_is_remembered_of_a_booking_goes_with_its_last_event_where_it_is_ov
     }
     let [cancelled, refunded, may_come_back, deleted, of_late] = ids[..] else { unreachable!() };
     app.sql("DELETE FROM bookings WHERE id = $1", &[&deleted]).await;
-    app.sql("UPDATE booking_automation_events SET created_at = now() - interval '31 days'", &[]).await;
+    app.as_if("UPDATE booking_automation_events SET created_at = now() - interval '31 days'").await;
     app.sql("INSERT INTO booking_automation_events (booking_id, event_type) VALUES ($1, 'status_update')", &[&of_late])
         .await;
     assert_eq!(count(&app, "booking_automation_state").await, 5);
@@ -103,16 +103,23 @@ async fn each_table_is_pruned_for_its_own_sake() {
              VALUES (gen_random_uuid(), gen_random_uuid(), 'sent', 'm', now(), '{}', now() - interval '401 days')",
         ),
         (
+            "booking_automation_requests",
+            "INSERT INTO booking_automation_requests (key, digest, created_at) VALUES ('k', '', now() - interval '25 hours')",
+        ),
+        (
             "automation_runs",
             "INSERT INTO automation_runs (id, trigger, as_of, outcome, created_at)
              VALUES (gen_random_uuid(), 'cli', '2020-01-01', 'completed', now() - interval '31 days')",
         ),
     ] {
         app.sql(sql, &[]).await;
+        // One of today's stays.
+        app.sql("INSERT INTO booking_automation_requests (key, digest) VALUES (gen_random_uuid()::text, '')", &[]).await;
         run(&app).await;
-        let old = format!("{table} WHERE created_at < now() - interval '1 day'");
+        let old = format!("{table} WHERE created_at < now() - interval '23 hours'");
         assert_eq!(count(&app, &old).await, 0, "{table}");
     }
+    assert_eq!(count(&app, "booking_automation_requests").await, 3, "one for each of them");
 }
 
 #[tokio::test]
@@ -122,7 +129,7 @@ async fn what_is_under_way_or_still_decides_is_kept_however_old_it_is() {
     // Waiting, claimed, of a start to come, and the one pass that the next goes on from.
     let booking = app.confirmed(noon() + hours(24)).await;
     app.run(noon()).await;
-    app.sql("UPDATE booking_automation_events SET starts_at = now() + interval '1 hour'", &[]).await;
+    app.as_if("UPDATE booking_automation_events SET starts_at = now() + interval '1 hour'").await;
     app.sql("UPDATE automation_runs SET as_of = now() - interval '50 days'", &[]).await;
     for status in ["pending", "sending"] {
         let sql =
@@ -130,7 +137,7 @@ async fn what_is_under_way_or_still_decides_is_kept_however_old_it_is() {
                    VALUES (gen_random_uuid(), 'reminder_sent', $1, '2020-01-01', now() + interval '1 hour', '24h')";
         app.sql(sql, &[&status]).await;
     }
-    app.sql("UPDATE booking_automation_events SET created_at = now() - interval '500 days'", &[]).await;
+    app.as_if("UPDATE booking_automation_events SET created_at = now() - interval '500 days'").await;
     app.sql("UPDATE automation_runs SET created_at = now() - interval '500 days'", &[]).await;
     old(&app, 10, 500).await;
     // A pass that fails writes no row that a later one could go on from.
@@ -208,7 +215,8 @@ async fn no_statement_forgets_more_than_a_thousand_rows_of_a_table() {
         )
         .await
         .unwrap();
-    let tables = ["automation_runs", "booking_automation_events", "booking_automation_feedback"];
+    let tables =
+        ["automation_runs", "booking_automation_events", "booking_automation_feedback", "booking_automation_requests"];
     for table in tables {
         let trigger = format!(
             "CREATE TRIGGER forgotten AFTER DELETE ON {table} REFERENCING OLD TABLE AS gone FOR EACH STATEMENT EXECUTE FUNCTION forgotten()"
@@ -220,6 +228,8 @@ async fn no_statement_forgets_more_than_a_thousand_rows_of_a_table() {
         .batch_execute(
             "INSERT INTO booking_automation_feedback (event_id, booking_id, kind, message_id, occurred_at, details, created_at)
              SELECT gen_random_uuid(), gen_random_uuid(), 'sent', n::text, now(), '{}', now() - interval '450 days' FROM generate_series(1, 1500) AS n;
+             INSERT INTO booking_automation_requests (key, digest, created_at)
+             SELECT n::text, '', now() - interval '2 days' FROM generate_series(1, 1500) AS n;
              INSERT INTO automation_runs (id, trigger, as_of, outcome, created_at)
              SELECT gen_random_uuid(), 'cli', now() - interval '450 days', 'completed', now() - interval '450 days' FROM generate_series(1, 1500)",
         )

@@ -572,6 +572,33 @@ async fn told_to_end_it_records_what_it_sent_and_leaves_the_rest() {
 }
 
 #[tokio::test]
+async fn whoever_never_ends_a_request_takes_nobodys_place_for_long() {
+    let app = App::new().await;
+    let server = Server::start(&app, &[]).await;
+    let connect = async || tokio::net::TcpStream::connect(("127.0.0.1", server.port)).await.unwrap();
+    let (first, mut lingering) = (Instant::now(), Vec::new());
+    for number in 0..512 {
+        let mut socket = connect().await;
+        // Nothing at all, or no end.
+        if number % 2 == 0 {
+            socket.write_all(b"GET /health HTTP/1.1\r\nHost: x\r\nX: ").await.unwrap();
+        }
+        lingering.push(socket);
+    }
+    // Every place is taken; this one waits for its turn, and that comes.
+    let answer = request(server.port, "GET", "/health", &[], b"").await;
+    assert_eq!(answer.status, 200);
+    assert!(first.elapsed() > Duration::from_secs(9), "there is no end of places, or somebody lost theirs too early");
+    for mut socket in lingering {
+        let mut rest = Vec::new();
+        // The end, whatever was said before.
+        let _ = socket.read_to_end(&mut rest).await;
+        assert!(rest.is_empty() || rest.starts_with(b"HTTP/1.1 408"), "{}", String::from_utf8_lossy(&rest));
+    }
+    assert_eq!(request(server.port, "GET", "/health", &[], b"").await.status, 200);
+}
+
+#[tokio::test]
 async fn a_commit_that_nobody_can_tell_of_is_not_called_a_failure() {
     let mut app = App::new().await;
     let booking = app.booking("confirmed", chrono::Utc::now() - hours(1)).await;

@@ -10,6 +10,7 @@ use crate::cluster::OwnCluster;
 use crate::proxy::{Cut, Proxy};
 use crate::runtime_api::{Instance, Outcome};
 use crate::ses;
+use crate::status::TOKEN;
 
 const SECRET: &str = "local-secret-0123456789";
 const SIGNING: &str = "whsec_C2FVsBQIhrscChlQIMV+b5sSYspob7oD";
@@ -201,6 +202,35 @@ async fn requests_of_a_function_url_are_answered_as_over_http() {
 }
 
 #[tokio::test]
+async fn support_comes_in_by_the_function_url_with_its_query() {
+    let mut app = with_secrets().await;
+    app.env.insert("ADMIN_TOKEN", TOKEN.to_owned());
+    let authorization = format!("Bearer {TOKEN}");
+    let instance = Instance::start(&app).await;
+    let ask = async |method: &str, path: &str, query: &str| {
+        let mut event = request(method, path, &[("authorization", &authorization)], "");
+        event["rawQueryString"] = query.into();
+        answer(instance.invoke(&event).await)
+    };
+    let booking = app.due_now().await;
+    instance.invoke(&event("schedule")).await.unwrap();
+
+    let (status, page) =
+        ask("GET", "/events", &format!("limit=1&booking={booking}&since=2020-01-01T00%3A00%3A00Z")).await;
+    assert_eq!((status, page["events"][0]["booking_id"].as_str()), (200, Some(&booking.to_string()[..])), "{page}");
+    assert_eq!(ask("GET", "/events", "status=failed").await, (200, json!({"events": [], "next": null})));
+    let (status, preview) = ask("GET", "/preview", "for=30h").await;
+    assert_eq!((status, &preview["total"]["started"]), (200, &json!(1)), "{preview}");
+    assert_eq!(ask("GET", &format!("/bookings/{booking}/timeline"), "").await.0, 200);
+    // One that cannot be passed on is not taken for none.
+    for query in ["limit=1&type=<\">", "type=\u{0}", &"x".repeat(2000)] {
+        let (status, problem) = ask("GET", "/events", query).await;
+        assert_eq!((status, &problem["field"]), (400, &json!("-")), "{query}: {problem}");
+    }
+    assert_eq!(ask("DELETE", &format!("/people/{}/messages", app.customer), "").await.0, 200);
+}
+
+#[tokio::test]
 async fn a_request_however_odd_is_answered_and_is_no_function_error() {
     let app = with_secrets().await;
     let instance = Instance::start(&app).await;
@@ -340,7 +370,7 @@ async fn the_schema_is_migrated_from_inside() {
     let instance = Instance::start(&app).await;
     let migrated = instance.invoke(&event("migrate")).await.unwrap();
     assert_eq!(migrated["outcome"], "migrated");
-    assert_eq!(migrated["steps"].as_array().unwrap().len(), 21, "{migrated}");
+    assert_eq!(migrated["steps"].as_array().unwrap().len(), 24, "{migrated}");
     assert_eq!(migrated["first_pass"]["outcome"], "dry_run");
     assert_eq!(instance.invoke(&event("migrate")).await.unwrap()["steps"], json!([]));
     assert_eq!(instance.invoke(&event("schedule")).await.unwrap()["outcome"], "completed");

@@ -41,8 +41,10 @@ async fn an_empty_database_gets_everything_and_a_second_time_changes_nothing() {
         [
             "automation_runs",
             "booking_automation_callers",
+            "booking_automation_cancellation_policies",
             "booking_automation_channels",
             "booking_automation_contacts",
+            "booking_automation_erasures",
             "booking_automation_events",
             "booking_automation_feedback",
             "booking_automation_hash_key",
@@ -214,7 +216,7 @@ async fn two_at_once_do_the_work_once() {
         assert!(said.success, "{}", said.stderr);
     }
     let done: usize = calls.iter().map(|said| said.stderr.matches("done: ").count()).sum();
-    assert_eq!(done, 21, "fifteen steps and six indexes, each once");
+    assert_eq!(done, 24, "seventeen steps and seven indexes, each once");
 }
 
 #[tokio::test]

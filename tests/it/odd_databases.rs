@@ -23,7 +23,7 @@ async fn before_update(app: &App, condition: &str, body: &str) {
 }
 
 /// A database, and everything in it, that belongs to a role without special rights; the session is that role's.
-async fn of_a_plain_role(settings: &[&str]) -> App {
+pub async fn of_a_plain_role(settings: &[&str]) -> App {
     let mut app = App::empty().await;
     let role = format!("owner_{}", uuid::Uuid::new_v4().simple());
     let (_, host) = app.url.rsplit_once('@').unwrap();
@@ -266,6 +266,13 @@ async fn nobody_borrows_our_triggers_to_write_our_tables() {
         let error = backend.batch_execute(&sql).await.unwrap_err();
         assert_eq!(error.code().unwrap().code(), "42501", "{function}");
     }
+    for function in ["booking_automation_keep_event", "booking_automation_keep_table"] {
+        let sql = format!(
+            "CREATE TEMP TABLE forged (id uuid);
+             CREATE TRIGGER forge BEFORE DELETE ON forged FOR EACH STATEMENT EXECUTE FUNCTION {function}()"
+        );
+        assert_eq!(backend.batch_execute(&sql).await.unwrap_err().code().unwrap().code(), "42501", "{function}");
+    }
     // And where default privileges would let them: only for `bookings`.
     app.db.batch_execute("GRANT EXECUTE ON ALL FUNCTIONS IN SCHEMA public TO PUBLIC").await.unwrap();
     let forged = "CREATE TEMP TABLE forged (id uuid, status text, scheduled_at timestamptz, auto_complete_blocked boolean, automation_logs jsonb,
@@ -448,11 +455,14 @@ async fn a_view_that_fails_for_one_booking_stops_nobody_elses_mail() {
     }
     app.sql("UPDATE bookings SET total_price = 0 WHERE id = $1", &[&ids[2]]).await;
     break_view_for_free_bookings(&app).await;
+    let notification =
+        "INSERT INTO booking_automation_events (booking_id, event_type, status, starts_at, next_attempt_at)
+                        VALUES (gen_random_uuid(), 'notification_sent', 'pending', '2020-01-01', '2020-01-01')";
+    app.sql(notification, &[]).await;
     let summary = app.run(noon()).await;
-    assert_eq!(
-        summary["reminders"],
-        json!({"due": 6, "sent": 5, "retrying": 1, "unknown": 0, "failed": 0, "skipped": 0, "deferred": 0})
-    );
+    assert_eq!(count(&app, "booking_automation_events WHERE event_type = 'notification_sent' AND claim = 0").await, 1);
+    let reminders = &summary["reminders"];
+    assert_eq!((&reminders["sent"], &reminders["retrying"], &reminders["failed"]), (&json!(5), &json!(1), &json!(0)));
     assert_eq!(app.reminders(ids[2]).await, ["24h pending contacts"]);
 }
 
@@ -486,6 +496,33 @@ async fn a_view_that_fails_after_a_sender_died_forgets_neither_the_doubt_nor_wha
         .await;
     assert!(attempts[0].contains("the lease ran out"), "{attempts:?}");
     assert!(attempts[1].contains("settled_by") && attempts[1].contains("theirs"), "{attempts:?}");
+}
+
+#[tokio::test]
+async fn a_view_that_goes_on_failing_ends_a_message_after_its_five_attempts() {
+    let app = App::new().await;
+    let id = app.confirmed(noon() + hours(23)).await;
+    app.sql("UPDATE bookings SET total_price = 0", &[]).await;
+    break_view_for_free_bookings(&app).await;
+    let attempts = "SELECT concat_ws(' ', status, reason, attempts) FROM booking_automation_events WHERE event_type = 'reminder_sent'";
+    for attempt in 1..=4 {
+        app.run(noon()).await;
+        assert_eq!(app.column(attempts, &[]).await, [format!("pending contacts {attempt}")]);
+        app.make_claimable().await;
+    }
+    assert_eq!(app.run(noon()).await["reminders"]["failed"], 1);
+    assert_eq!(app.column(attempts, &[]).await, ["failed contacts 5"]);
+
+    // One whose sender died in its last attempt has made that already.
+    app.as_if(
+        "UPDATE booking_automation_events SET status = 'sending', claim = claim + 1, next_attempt_at = now(), lease_until = now()
+          WHERE event_type = 'reminder_sent'",
+    )
+    .await;
+    app.run(noon()).await;
+    assert_eq!(app.column(attempts, &[]).await, ["failed contacts 5"]);
+    assert_eq!(app.reminders(id).await, ["24h failed contacts"]);
+    assert!(app.ses.mails().is_empty());
 }
 
 #[tokio::test]

@@ -1,16 +1,17 @@
-//! Judges that none of us wrote: moto's SES, PgBouncer in transaction mode, the Standard Webhooks library.
+//! Judges that none of us wrote: moto's SES, PgBouncer in transaction mode, the Standard Webhooks library, schemathesis.
 //! Where one is not installed its test says so and does nothing else.
 
 use std::path::PathBuf;
 use std::process::Stdio;
 use std::time::Duration;
 
-use serde_json::Value;
+use serde_json::{Value, json};
 use tokio::process::{Child, Command};
 
 use crate::app::{App, hours, minutes, noon, skipped};
 use crate::client::{Header, request};
 use crate::http::{SIGNING, Server};
+use crate::status::{TOKEN, ask, support};
 
 /// Where a program is: in one of these places, or on the `PATH`.
 pub fn find(program: &str, places: &[&str]) -> Option<PathBuf> {
@@ -212,4 +213,72 @@ async fn what_the_readme_says_about_signing_works_as_written() {
     let calls: i64 = app.one("SELECT count(DISTINCT webhook_id) FROM automation_runs", &[]).await.get(0);
     let runs: i64 = app.one("SELECT count(*) FROM automation_runs", &[]).await.get(0);
     assert_eq!(calls, runs);
+}
+
+/// What schemathesis finds with a description of the routes, whose URL or path it is given.
+async fn schemathesis(server: &Server, description: &str) -> Option<std::process::Output> {
+    let program = find("schemathesis", &["target/judges/bin"])?;
+    let mut command = Command::new(program);
+    command.args(["run", description, "--url", &format!("http://127.0.0.1:{}", server.port)]);
+    command.args([
+        "--header",
+        &format!("Authorization: Bearer {TOKEN}"),
+        "--checks",
+        "all",
+        "--seed",
+        "1",
+        "--no-color",
+    ]);
+    command.args(["--max-examples", "25", "--phases", "examples,coverage,fuzzing", "--generation-database", "none"]);
+    Some(command.output().await.unwrap())
+}
+
+#[tokio::test]
+async fn the_routes_for_support_are_as_their_description_says() {
+    let mut app = App::new().await;
+    let server = support(&mut app, noon()).await;
+    let served = format!("http://127.0.0.1:{}/openapi.json", server.port);
+    let Some(output) = schemathesis(&server, &served).await else {
+        skipped("schemathesis is not installed (make judges)");
+        return;
+    };
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stdout));
+
+    // Once more with bookings, people and events that there are.
+    let mut ids = Vec::new();
+    for (status, start) in [
+        ("pending", noon() + hours(5)),
+        ("confirmed", noon() + hours(5)),
+        ("confirmed", noon() - minutes(5)),
+        ("in_progress", noon() - minutes(5)),
+        ("completed", noon() - hours(5)),
+        ("cancelled", noon() + hours(5)),
+    ] {
+        ids.push(app.booking(status, start).await);
+    }
+    app.run(noon()).await;
+    let mut description = ask(&server, "GET", "/openapi.json", &[], b"").await.json();
+    description["components"]["parameters"]["BookingId"]["schema"] = json!({"enum": ids});
+    // It would use a key for more than one request.
+    for (path, method) in [
+        ("/bookings/{id}/status", "post"),
+        ("/bookings/{id}/cancellation", "post"),
+        ("/people/{id}/messages", "delete"),
+    ] {
+        description["paths"][path][method]["parameters"].as_array_mut().unwrap().truncate(1);
+    }
+    description["paths"]["/people/{id}/messages"]["delete"]["parameters"][0]["schema"] =
+        json!({"enum": [app.customer, app.provider]});
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("openapi.json");
+    std::fs::write(&file, description.to_string()).unwrap();
+    let output = schemathesis(&server, file.to_str().unwrap()).await.unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stdout));
+    let changes: i64 = app
+        .one("SELECT count(*) FROM booking_automation_events WHERE event_data ->> 'by' LIKE 'admin%'", &[])
+        .await
+        .get(0);
+    assert!(changes > 0, "it got as far as changing a booking");
+    let log = server.end().await;
+    assert!(!log.contains("ERROR") && !log.contains("panicked"), "{log}");
 }

@@ -41,6 +41,38 @@ async fn a_reminder_is_still_due_just_before_the_start_and_not_at_it() {
 }
 
 #[tokio::test]
+async fn what_is_not_in_force_or_has_started_gets_no_verdict() {
+    let app = App::new().await;
+    let held = app.confirmed(noon()).await;
+    let cancelled = app.confirmed(noon() + minutes(10)).await;
+    app.sql("UPDATE bookings SET status = 'cancelled' WHERE id = $1", &[&cancelled]).await;
+    // Somebody holds it, so that it stays confirmed.
+    let other = crate::app::connect(&app.url).await;
+    other.batch_execute("BEGIN").await.unwrap();
+    other.execute("SELECT FROM bookings WHERE id = $1 FOR UPDATE", &[&held]).await.unwrap();
+    app.run(noon()).await;
+    assert_eq!(app.status(held).await, "confirmed");
+    assert_eq!(app.reminders(held).await, Vec::<String>::new());
+    assert_eq!(app.reminders(cancelled).await, Vec::<String>::new());
+}
+
+#[tokio::test]
+async fn a_verdict_on_one_persons_reminder_is_none_on_anothers_of_the_same_name() {
+    let app = App::new().await;
+    app.believing("2020-01-01T00:00:00Z".parse().unwrap()).await;
+    app.sql("INSERT INTO reminder_rules (name, lead, audience) VALUES ('1h', '2 hours', 'provider')", &[]).await;
+    let id = app.confirmed(noon() + hours(2)).await;
+    let by_another = "INSERT INTO booking_automation_events
+        (booking_id, event_type, status, rule, audience, channel, revision, starts_at, scheduled_at)
+        VALUES ($1, 'reminder_sent', 'completed', '15m', 'customer', 'sms', 1, $2, $2)";
+    app.sql(by_another, &[&id, &(noon() + hours(2))]).await;
+    for (time, mails) in [(noon(), 2), (noon() + hours(1), 3), (noon() + minutes(105), 4)] {
+        app.run(time).await;
+        assert_eq!(app.ses.mails().len(), mails, "{time}");
+    }
+}
+
+#[tokio::test]
 async fn a_whole_life_gets_three_reminders_and_three_flags() {
     let app = App::new().await;
     let id = app.confirmed(noon() + hours(24)).await;
@@ -96,6 +128,30 @@ async fn a_late_booking_is_not_told_what_it_knows() {
     let soon = app.booking("confirmed", noon() + hours(2)).await;
     app.run(noon() + hours(1)).await;
     assert_eq!(app.reminders(soon).await, ["24h skipped booked_late", "1h completed"]);
+}
+
+#[tokio::test]
+async fn a_booking_that_is_confirmed_late_counts_from_then() {
+    let app = App::new().await;
+    app.believing(noon() - hours(500)).await;
+    let id = app.booking("pending", noon() + hours(10)).await;
+    app.believing(noon()).await;
+    app.sql("UPDATE bookings SET status = 'confirmed' WHERE id = $1", &[&id]).await;
+    app.run(noon()).await;
+    assert_eq!(app.reminders(id).await, ["24h skipped booked_late"]);
+}
+
+#[tokio::test]
+async fn the_id_of_a_deleted_booking_may_be_used_again() {
+    let app = App::new().await;
+    let id = app.confirmed(noon() + hours(24)).await;
+    app.run(noon()).await;
+    app.sql("DELETE FROM bookings WHERE id = $1", &[&id]).await;
+    app.believing(noon() - hours(500)).await;
+    let again = "INSERT INTO bookings (id, customer_id, status, scheduled_at) VALUES ($1, $2, 'confirmed', $3)";
+    app.sql(again, &[&id, &app.customer, &(noon() + hours(20))]).await;
+    app.run(noon() + minutes(1)).await;
+    assert_eq!(app.reminders(id).await, ["24h completed", "24h completed"]);
 }
 
 #[tokio::test]
@@ -208,11 +264,15 @@ async fn a_moved_bookings_flags_tell_what_its_own_customer_was_sent_for_the_new_
     let nobody = app.person("Nobody", None, "UTC").await;
     app.sql("UPDATE bookings SET customer_id = $2 WHERE id = $1", &[&unreachable, &nobody]).await;
     app.run(noon()).await;
-    app.sql("UPDATE bookings SET scheduled_at = $1", &[&(noon() + hours(72))]).await;
-    app.sql("UPDATE bookings SET scheduled_at = $1", &[&start]).await;
-    for (booking, flag) in [(reminded, true), (unreachable, false), (other, false)] {
-        let row = app.one("SELECT reminder_24h_sent, reminder_1h_sent FROM bookings WHERE id = $1", &[&booking]).await;
-        assert_eq!((row.get::<_, bool>(0), row.get::<_, bool>(1)), (flag, false));
+    for moves in [&[][..], &[noon() + hours(72), start]] {
+        for moved in moves {
+            app.sql("UPDATE bookings SET scheduled_at = $1", &[moved]).await;
+        }
+        for (booking, flag) in [(reminded, true), (unreachable, false), (other, false)] {
+            let flags = "SELECT reminder_24h_sent, reminder_1h_sent FROM bookings WHERE id = $1";
+            let row = app.one(flags, &[&booking]).await;
+            assert_eq!((row.get::<_, bool>(0), row.get::<_, bool>(1)), (flag, false));
+        }
     }
 }
 
@@ -456,6 +516,10 @@ async fn a_longer_lead_reminds_nobody_of_what_it_would_have_told_before() {
     app.believing(noon()).await;
     app.sql("UPDATE reminder_rules SET lead = '3 hours' WHERE name = '1h'", &[]).await;
     app.run(noon() + minutes(1)).await;
+    // Nor whose booking has just been looked at anew.
+    let added = app.confirmed(noon() + hours(2)).await;
+    app.run(noon() + minutes(2)).await;
+    assert_eq!(app.reminders(added).await, ["24h completed"]);
     assert_eq!(app.reminders(soon).await, ["24h completed"]);
     app.run(noon() + hours(1)).await;
     assert_eq!(app.reminders(soon).await, ["24h completed"]);

@@ -4,11 +4,12 @@ use chrono::{DateTime, Utc};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use crate::app::{App, hours, minutes, noon};
+use crate::app::{App, STATUSES, connect, hours, minutes, noon};
 use crate::client::{Answer, Header, request};
 use crate::http::Server;
 
-const TOKEN: &str = "a-token-for-support-0123456789";
+/// Support's.
+pub const TOKEN: &str = "a-token-for-support-0123456789";
 
 /// A server whose support routes decide as if it were `as_of`.
 pub async fn support(app: &mut App, as_of: DateTime<Utc>) -> Server {
@@ -28,21 +29,6 @@ async fn change(server: &Server, id: Uuid, to: &str, role: &str) -> Answer {
     ask(server, "POST", &format!("/bookings/{id}/status"), &[], body.as_bytes()).await
 }
 
-const STATUSES: [&str; 13] = [
-    "pending",
-    "pending_payment",
-    "paid",
-    "confirmed",
-    "in_progress",
-    "completed",
-    "cancelled",
-    "rejected",
-    "refunded",
-    "failed",
-    "pending_completion",
-    "pending_cancellation",
-    "expired",
-];
 const ROLES: [&str; 4] = ["customer", "provider", "admin", "system"];
 
 /// What may be done to a booking that nobody has touched since it was made, told from the brief and not from the code.
@@ -90,11 +76,12 @@ async fn every_status_every_step_every_role_before_the_start_and_after() {
                         assert_eq!(app.status(id).await, to, "{what}");
                         allowed += 1;
                         // As it was.
-                        app.sql("DELETE FROM booking_automation_events WHERE booking_id = $1", &[&id]).await;
-                        app.sql("DELETE FROM booking_automation_state WHERE booking_id = $1", &[&id]).await;
-                        let sql = "UPDATE bookings SET status = $2, auto_complete_blocked = NULL WHERE id = $1";
-                        app.sql(sql, &[&id, &from]).await;
-                        app.sql("DELETE FROM booking_automation_events WHERE booking_id = $1", &[&id]).await;
+                        app.as_if(&format!(
+                            "DELETE FROM booking_automation_events WHERE booking_id = '{id}';
+                             DELETE FROM booking_automation_state WHERE booking_id = '{id}';
+                             UPDATE bookings SET status = '{from}', auto_complete_blocked = NULL WHERE id = '{id}'"
+                        ))
+                        .await;
                     } else {
                         let unknown =
                             !["confirmed", "cancelled", "completed", "refunded", "in_progress", "expired", "pending"]
@@ -131,7 +118,10 @@ async fn a_step_is_written_with_who_and_why() {
     assert_eq!(
         answer.json(),
         json!({"booking_id": id, "from": "confirmed", "to": "cancelled", "at": "2026-03-01T12:00:00Z",
-               "by": format!("customer:{}", app.customer), "reason": "ill", "automation_blocked": false})
+               "by": format!("customer:{}", app.customer), "reason": "ill", "automation_blocked": false,
+               "refund": {"percent": "100", "total": null, "amount": null, "kept": null, "until": "2026-03-01T18:00:00Z",
+                          "policy": {"source": "built_in", "id": null, "name": "default", "applies_to": "customer"},
+                          "text": "By the policy \"default\" (built_in), 100 % is refunded of a booking that has no price, up to and including 2026-03-01T18:00:00Z."}})
     );
     assert_eq!(trail(&app, id).await, [format!("confirmed cancelled customer:{} ill", app.customer)]);
     let row = app
@@ -214,6 +204,42 @@ async fn what_a_person_did_is_not_taken_back_as_the_automations() {
 }
 
 #[tokio::test]
+async fn what_the_users_own_backend_writes_counts_and_is_nobody_elses_doing() {
+    let mut app = App::new().await;
+    let id = app.confirmed(noon() - minutes(10)).await;
+    app.run(noon()).await;
+    let server = support(&mut app, noon() + minutes(1)).await;
+    let backend = app.backend_role().await;
+    // It knows nothing of us.
+    backend.execute("UPDATE bookings SET status = 'completed' WHERE id = $1", &[&id]).await.unwrap();
+
+    // Judged as it is now, and no automatic step to take back.
+    assert_eq!(change(&server, id, "in_progress", "provider").await.status, 409);
+    let told = ask(&server, "GET", &format!("/bookings/{id}/timeline"), &[], b"").await.json();
+    let last = told["happened"].as_array().unwrap().last().unwrap();
+    let role: String = backend.query_one("SELECT session_user::text", &[]).await.unwrap().get(0);
+    assert_eq!((&last["to"], &last["by"]), (&json!("completed"), &json!(role)));
+    // It has no right on the trail.
+    for sql in [
+        "DELETE FROM booking_automation_events",
+        "UPDATE booking_automation_events SET event_data = '{}'",
+        "INSERT INTO booking_automation_events (booking_id, event_type) VALUES (gen_random_uuid(), 'status_update')",
+        "INSERT INTO booking_automation_erasures (kind, day, at, transaction) VALUES ('retention', now(), now(), pg_current_xact_id())",
+        "ALTER TABLE bookings DISABLE TRIGGER booking_automation_on_update",
+    ] {
+        assert_eq!(backend.batch_execute(sql).await.unwrap_err().code().unwrap().code(), "42501", "{sql}");
+    }
+    assert_eq!(trail(&app, id).await.len(), 2);
+
+    // What it does between a look and a step is seen: the step is judged anew.
+    let other = app.confirmed(noon() + hours(30)).await;
+    backend.execute("UPDATE bookings SET status = 'cancelled' WHERE id = $1", &[&other]).await.unwrap();
+    let problem = change(&server, other, "completed", "admin").await;
+    assert_eq!((problem.status, &problem.json()["current"]), (409, &json!("cancelled")));
+    assert_eq!(change(&server, other, "refunded", "admin").await.status, 200);
+}
+
+#[tokio::test]
 async fn a_request_that_is_sent_again_is_answered_as_the_first_time() {
     let mut app = App::new().await;
     let server = support(&mut app, noon()).await;
@@ -243,6 +269,70 @@ async fn a_request_that_is_sent_again_is_answered_as_the_first_time() {
         let answer = ask(&server, "POST", &path, &[("Idempotency-Key", wrong)], &body("ill")).await;
         assert_eq!((answer.status, &answer.json()["field"]), (400, &json!("Idempotency-Key")));
     }
+}
+
+#[tokio::test]
+async fn two_requests_with_one_key_at_the_same_time_take_one_step() {
+    let mut app = App::new().await;
+    let server = support(&mut app, noon()).await;
+    for number in 0..10 {
+        let id = app.confirmed(noon() + hours(30)).await;
+        let path = format!("/bookings/{id}/status");
+        let body = json!({"to": "cancelled", "actor": {"role": "admin"}}).to_string().into_bytes();
+        let key = format!("key-{number}").into_bytes();
+        let key: [Header<'_>; 1] = [("Idempotency-Key", &key)];
+        let (first, second) =
+            tokio::join!(ask(&server, "POST", &path, &key, &body), ask(&server, "POST", &path, &key, &body));
+        // The later one has the same answer, or is told to try again; then it has it.
+        let answers = [&first, &second].map(|answer| (answer.status, answer.body.contains("try again")));
+        assert!(answers.iter().all(|answer| [(200, false), (409, true)].contains(answer)), "{first:?} {second:?}");
+        assert!(answers.contains(&(200, false)));
+        let again = ask(&server, "POST", &path, &key, &body).await;
+        assert!(again == first || again == second, "{again:?}");
+        assert_eq!(trail(&app, id).await.len(), 1);
+    }
+}
+
+#[tokio::test]
+async fn a_request_waits_for_the_first_one_with_its_key_and_not_for_long() {
+    let mut app = App::new().await;
+    let server = support(&mut app, noon()).await;
+    let id = app.confirmed(noon() + hours(30)).await;
+    app.db
+        .batch_execute("BEGIN; INSERT INTO booking_automation_requests (key, digest) VALUES ('4f2c', '')")
+        .await
+        .unwrap();
+    let body = json!({"to": "cancelled", "actor": {"role": "admin"}}).to_string().into_bytes();
+    let path = format!("/bookings/{id}/status");
+    let answer = ask(&server, "POST", &path, &[("Idempotency-Key", b"4f2c")], &body).await;
+    assert_eq!(answer.status, 409, "{answer:?}");
+    app.db.batch_execute("ROLLBACK").await.unwrap();
+    assert_eq!(ask(&server, "POST", &path, &[("Idempotency-Key", b"4f2c")], &body).await.status, 200);
+}
+
+#[tokio::test]
+async fn a_booking_that_was_locked_for_a_moment_is_still_moved_on_by_time_first() {
+    let mut app = App::new().await;
+    let server = support(&mut app, noon()).await;
+    let id = app.confirmed(noon() - minutes(90)).await;
+    let waits =
+        "SELECT EXISTS (SELECT FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock')";
+    let other = connect(&app.url).await;
+    // It may be too late to let go in time.
+    for _ in 0..50 {
+        other.batch_execute(&format!("BEGIN; SELECT FROM bookings WHERE id = '{id}' FOR UPDATE")).await.unwrap();
+        let let_go = async {
+            app.waits_for(waits).await;
+            other.batch_execute("COMMIT").await.unwrap();
+        };
+        let (answer, ()) = tokio::join!(change(&server, id, "cancelled", "customer"), let_go);
+        assert_eq!(answer.status, 409);
+        if !answer.body.contains("try again") {
+            assert_eq!(answer.json()["current"], "completed", "it ended half an hour ago");
+            return;
+        }
+    }
+    panic!("never let go in time");
 }
 
 #[tokio::test]
@@ -382,6 +472,13 @@ async fn support_is_judged_as_every_caller_is() {
         assert_eq!((answer.status, answer.header("www-authenticate")), (401, "Bearer"), "{authorization}");
     }
     assert_eq!(request(server.port, "POST", &path, &[], body.as_bytes()).await.status, 401);
+    assert_eq!(app.status(id).await, "confirmed");
+    // One token's calls are counted, whatever they are for.
+    assert_eq!(ask(&server, "GET", "/openapi.json", &[], b"").await.status, 200);
+    app.sql("UPDATE booking_automation_callers SET next_at = now() + interval '1 hour'", &[]).await;
+    let answer = ask(&server, "POST", &path, &[], body.as_bytes()).await;
+    assert_eq!((answer.status, answer.header("content-type")), (429, "application/problem+json"));
+    assert!(answer.header("retry-after").parse::<u64>().unwrap() > 3500, "{answer:?}");
     assert_eq!(app.status(id).await, "confirmed");
     // Nor does the token fire a pass.
     assert_eq!(ask(&server, "GET", "/run", &[], b"").await.status, 401);

@@ -148,6 +148,30 @@ async fn a_blocked_booking_waits_for_a_person_and_its_overdue_time_counts_from_t
 }
 
 #[tokio::test]
+async fn one_bookings_unblocking_says_nothing_of_another() {
+    let app = App::new().await;
+    let unblocked = app.booking("in_progress", noon() - hours(100)).await;
+    let (overdue, refused) =
+        (app.booking("in_progress", noon() - hours(101)).await, app.booking("in_progress", noon() - hours(102)).await);
+    app.sql("UPDATE bookings SET auto_complete_blocked = true WHERE id = $1", &[&unblocked]).await;
+    app.sql("UPDATE bookings SET auto_complete_blocked = false WHERE id = $1", &[&unblocked]).await;
+    app.db
+        .batch_execute(&format!(
+            "CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE EXCEPTION 'no'; END $$;
+             CREATE TRIGGER refuse BEFORE UPDATE ON bookings FOR EACH ROW
+                WHEN (NEW.status = 'expired' AND NEW.id = '{refused}') EXECUTE FUNCTION refuse()"
+        ))
+        .await
+        .unwrap();
+    for minute in [0, 61, 122] {
+        app.run(noon() + minutes(minute)).await;
+        assert_eq!(app.status(unblocked).await, "completed");
+        assert_eq!(app.status(overdue).await, "expired");
+        assert_eq!(app.status(refused).await, "in_progress", "it did not take place, as far as anybody knows");
+    }
+}
+
+#[tokio::test]
 async fn a_booking_moved_while_in_progress_completes_at_its_new_end() {
     let app = App::new().await;
     let id = app.confirmed(noon() - minutes(30)).await;

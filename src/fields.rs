@@ -1,0 +1,116 @@
+//! What a request says, member by member: each is named when it is wrong.
+
+use std::collections::BTreeMap;
+use std::ops::RangeInclusive;
+
+use axum::http::StatusCode;
+use chrono::{DateTime, Utc};
+use serde_json::{Map, Value};
+use uuid::Uuid;
+
+use crate::http::Problem;
+
+/// Longest value of a query's parameter, in characters.
+const LONGEST_PARAMETER: usize = 200;
+
+/// The parameters of a query, each there once at most.
+pub(crate) struct Query(BTreeMap<String, String>);
+
+impl Query {
+    pub(crate) fn of(query: &str, known: &[&str]) -> Result<Self, Problem> {
+        let mut parameters = BTreeMap::new();
+        for (name, value) in url::form_urlencoded::parse(query.as_bytes()) {
+            if !known.contains(&name.as_ref()) {
+                return Err(malformed(&name, &format!("is not known; the query takes {}", known.join(", "))));
+            }
+            if value.is_empty() || value.contains('\0') || value.chars().count() > LONGEST_PARAMETER {
+                return Err(malformed(
+                    &name,
+                    &format!("takes a text of up to {LONGEST_PARAMETER} characters without NUL"),
+                ));
+            }
+            if parameters.insert(name.clone().into_owned(), value.into_owned()).is_some() {
+                return Err(malformed(&name, "may be there once"));
+            }
+        }
+        Ok(Self(parameters))
+    }
+
+    pub(crate) fn get(&self, name: &str) -> Option<&str> {
+        self.0.get(name).map(String::as_str)
+    }
+
+    pub(crate) fn time(&self, name: &str) -> Result<Option<DateTime<Utc>>, Problem> {
+        let Some(text) = self.get(name) else { return Ok(None) };
+        let time = DateTime::parse_from_rfc3339(text);
+        time.map(|time| Some(time.to_utc()))
+            .map_err(|_| malformed(name, "takes a time as RFC 3339 has it: 2026-03-01T12:00:00Z"))
+    }
+
+    pub(crate) fn number(&self, name: &str, range: RangeInclusive<i64>) -> Result<Option<i64>, Problem> {
+        let Some(text) = self.get(name) else { return Ok(None) };
+        let number = text.parse().ok().filter(|number| range.contains(number));
+        number
+            .map(Some)
+            .ok_or_else(|| malformed(name, &format!("takes a number from {} to {}", range.start(), range.end())))
+    }
+}
+
+/// The members of a JSON object.
+pub(crate) struct Members(Map<String, Value>);
+
+impl Members {
+    pub(crate) fn of(body: &[u8], known: &[&str]) -> Result<Self, Problem> {
+        let value = serde_json::from_slice(body).map_err(|_| malformed("body", "is not JSON"))?;
+        Self::of_value("body", value, known)
+    }
+
+    fn of_value(name: &str, value: Value, known: &[&str]) -> Result<Self, Problem> {
+        let Value::Object(members) = value else { return Err(malformed(name, "is not a JSON object")) };
+        match members.keys().find(|member| !known.contains(&member.as_str())) {
+            Some(member) => Err(malformed(member, &format!("is not known; {name} takes {}", known.join(", ")))),
+            None => Ok(Self(members)),
+        }
+    }
+
+    pub(crate) fn object(&self, name: &str, known: &[&str]) -> Result<Self, Problem> {
+        let value = self.0.get(name).cloned().ok_or_else(|| malformed(name, "is missing"))?;
+        Self::of_value(name, value, known)
+    }
+
+    pub(crate) fn text(&self, name: &str) -> Result<String, Problem> {
+        self.optional_text(name, usize::MAX)?.ok_or_else(|| malformed(name, "is missing"))
+    }
+
+    pub(crate) fn optional_text(&self, name: &str, longest: usize) -> Result<Option<String>, Problem> {
+        match self.0.get(name) {
+            None | Some(Value::Null) => Ok(None),
+            Some(Value::String(text)) if text.contains('\0') => Err(malformed(name, "has a NUL in it")),
+            Some(Value::String(text)) if text.chars().count() > longest => {
+                Err(malformed(name, &format!("may have {longest} characters")))
+            }
+            Some(Value::String(text)) => Ok(Some(text.clone())),
+            Some(_) => Err(malformed(name, "is not a text")),
+        }
+    }
+
+    pub(crate) fn flag(&self, name: &str) -> Result<bool, Problem> {
+        match self.0.get(name) {
+            None | Some(Value::Null) => Ok(false),
+            Some(Value::Bool(flag)) => Ok(*flag),
+            Some(_) => Err(malformed(name, "is neither true nor false")),
+        }
+    }
+}
+
+pub(crate) fn parse_id(name: &str, text: &str) -> Result<Uuid, Problem> {
+    Uuid::try_parse(text).map_err(|_| malformed(name, "is not a UUID"))
+}
+
+pub(crate) fn malformed(field: &str, problem: &str) -> Problem {
+    Problem::new(StatusCode::BAD_REQUEST, format!("{field} {problem}")).with("field", field)
+}
+
+pub(crate) fn unprocessable(field: &str, problem: &str) -> Problem {
+    Problem::new(StatusCode::UNPROCESSABLE_ENTITY, format!("{field} {problem}")).with("field", field)
+}

@@ -1,0 +1,28 @@
+-- A page of the audit trail, the newest first, and how far down it looked.
+--   $1 before this place in the trail  $2 rows of the page, at most  $3 rows to look at for them, at most
+--   $4 booking  $5 type  $6 status  $7 created since  $8 created before (NULL, each: whatever)
+WITH reach AS MATERIALIZED (
+    SELECT min(seq) AS seq, count(*) AS rows,
+           -- A row's place may be later than its time by as long as its transaction took.
+           coalesce(bool_or(created_at < $7 - interval '1 day'), false) AS past
+      FROM (SELECT seq, created_at
+              FROM booking_automation_events
+             WHERE seq < $1 AND ($4::uuid IS NULL OR booking_id = $4)
+             ORDER BY seq DESC
+             LIMIT $3) AS looked_at
+), page AS (
+    SELECT e.seq, e.id, e.created_at, e.booking_id, e.event_type, e.status, e.scheduled_at, e.executed_at, e.reason, e.rule, e.audience,
+           e.channel, e.revision, e.starts_at, e.attempts, e.message_id, e.event_data,
+           -- What the user's database says of a row of theirs may quote it.
+           CASE WHEN e.event_type <> 'status_update' THEN e.error_message END AS error
+      FROM booking_automation_events e, reach
+     WHERE e.seq < $1 AND e.seq >= reach.seq AND ($4::uuid IS NULL OR e.booking_id = $4)
+       AND ($5::text IS NULL OR e.event_type = $5) AND ($6::text IS NULL OR e.status = $6)
+       AND ($7::timestamptz IS NULL OR e.created_at >= $7) AND ($8::timestamptz IS NULL OR e.created_at < $8)
+     ORDER BY e.seq DESC
+     LIMIT $2
+)
+-- A page without events is one row without an id.
+SELECT reach.seq AS reach, reach.rows, reach.past, page.*
+  FROM reach LEFT JOIN page ON true
+ ORDER BY page.seq DESC

@@ -1,0 +1,41 @@
+-- Forgets what was sent to a person, under the erasure's row of this transaction. What is counted stays: that there was a
+-- message, by which rule and channel, when, how often tried, and what became of it.
+--   $1 the person
+WITH theirs AS MATERIALIZED (
+    -- The messages that were for them.
+    SELECT e.id, e.status
+      FROM bookings b
+      JOIN booking_automation_events e ON e.booking_id = b.id
+     WHERE (b.customer_id = $1 AND e.audience = 'customer' OR b.provider_id = $1 AND e.audience = 'provider')
+       AND e.event_type = 'reminder_sent' AND e.event_data -> 'forgotten' IS NULL
+     ORDER BY e.id
+       FOR UPDATE OF e
+), forgotten AS (
+    -- What waits is not sent; what is being sent must be recorded first.
+    UPDATE booking_automation_events e
+       SET event_data = '{"forgotten": true}', error_message = NULL, message_id = NULL, lease_until = NULL, next_attempt_at = NULL,
+           status = CASE e.status WHEN 'pending' THEN 'skipped' ELSE e.status END,
+           reason = CASE e.status WHEN 'pending' THEN 'forgotten' ELSE e.reason END,
+           executed_at = CASE e.status WHEN 'pending' THEN booking_automation_now() ELSE e.executed_at END
+      FROM theirs
+     WHERE e.id = theirs.id AND theirs.status <> 'sending'
+    RETURNING e.id
+), feedback AS (
+    DELETE FROM booking_automation_feedback f USING forgotten WHERE f.event_id = forgotten.id RETURNING 1
+), words AS (
+    -- Why they took a step, in their own words.
+    UPDATE booking_automation_events e
+       SET event_data = e.event_data - 'reason' || jsonb_build_object('forgotten', true)
+      FROM bookings b
+     WHERE e.booking_id = b.id AND (b.customer_id = $1 OR b.provider_id = $1)
+       AND e.event_data ? 'reason'
+       AND e.event_data ->> 'by' IN ('customer:' || $1, 'provider:' || $1)
+    RETURNING 1
+), counted AS (
+    UPDATE booking_automation_erasures
+       SET events = (SELECT count(*) FROM forgotten) + (SELECT count(*) FROM words)
+     WHERE transaction = pg_current_xact_id()
+)
+SELECT (SELECT count(*) FROM forgotten), (SELECT count(*) FROM theirs WHERE status = 'pending'),
+       (SELECT count(*) FROM theirs WHERE status = 'sending'), (SELECT count(*) FROM feedback), (SELECT count(*) FROM words),
+       EXISTS (SELECT FROM bookings WHERE customer_id = $1 OR provider_id = $1)

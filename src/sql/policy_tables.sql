@@ -1,0 +1,19 @@
+-- Whether the user has cancellation policies of their own, and what keeps us from reading them.
+WITH wanted (relation, columns) AS (
+    VALUES ('cancellation_policies',
+            ARRAY['id', 'title', 'refund_percentage', 'min_hours_before', 'max_hours_before', 'is_active']),
+           ('cancellation_policy_conditions', ARRAY['policy_id', 'condition_type', 'condition_value'])
+), there AS (
+    SELECT relation, columns, to_regclass('public.' || relation) AS oid FROM wanted
+)
+SELECT coalesce(bool_or(relation = 'cancellation_policies'), false),
+       coalesce(bool_or(relation = 'cancellation_policy_conditions'), false),
+       -- Rows that row-level security hides would look like policies that do not exist.
+       coalesce(array_agg(relation) FILTER (WHERE NOT has_table_privilege(oid, 'SELECT') OR row_security_active(oid)), '{}'),
+       coalesce((SELECT array_agg(t.relation || '.' || missing)
+                   FROM there t, unnest(t.columns) AS missing
+                  WHERE t.oid IS NOT NULL AND NOT EXISTS (
+                        SELECT FROM pg_attribute a
+                         WHERE a.attrelid = t.oid AND a.attname = missing AND a.attnum > 0 AND NOT a.attisdropped)), '{}')
+  FROM there
+ WHERE oid IS NOT NULL

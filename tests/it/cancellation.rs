@@ -1,0 +1,877 @@
+//! Who may cancel a booking, until when, and what is refunded.
+
+use chrono::{DateTime, Duration, Utc};
+use proptest::prelude::*;
+use proptest::test_runner::{Config, RngAlgorithm, TestRng, TestRunner};
+use serde_json::{Value, json};
+use uuid::Uuid;
+
+use crate::app::{App, STATUSES, connect, hours, minutes, noon};
+use crate::client::{Answer, Header};
+use crate::http::Server;
+use crate::odd_databases::of_a_plain_role;
+use crate::status::{ask, support};
+
+/// Each way to cancel a booking.
+const OPTIONS: [(&str, bool); 5] =
+    [("customer", false), ("provider", false), ("provider", true), ("admin", false), ("system", false)];
+
+/// A confirmed booking with a price.
+async fn priced(app: &App, start: DateTime<Utc>, price: &str) -> Uuid {
+    let id = app.confirmed(start).await;
+    app.sql("UPDATE bookings SET total_price = $2::text::numeric WHERE id = $1", &[&id, &price]).await;
+    id
+}
+
+async fn outlook(server: &Server, id: Uuid) -> Value {
+    let answer = ask(server, "GET", &format!("/bookings/{id}/cancellation"), &[], b"").await;
+    assert_eq!(answer.status, 200, "{answer:?}");
+    answer.json()
+}
+
+fn option<'a>(outlook: &'a Value, role: &str, no_show: bool) -> &'a Value {
+    let mut options = outlook["options"].as_array().unwrap().iter();
+    options.find(|option| option["role"] == role && option["no_show"] == no_show).unwrap()
+}
+
+/// What a customer gets back now: percentage and amount.
+async fn for_customer(server: &Server, id: Uuid) -> (String, String) {
+    let outlook = outlook(server, id).await;
+    let option = option(&outlook, "customer", false);
+    let text = |member: &str| option["refund"][member].as_str().unwrap_or_else(|| panic!("{option}")).to_owned();
+    (text("percent"), text("amount"))
+}
+
+async fn post(server: &Server, id: Uuid, more: &[Header<'_>], body: &Value) -> Answer {
+    ask(server, "POST", &format!("/bookings/{id}/cancellation"), more, body.to_string().as_bytes()).await
+}
+
+async fn cancel(server: &Server, id: Uuid, role: &str, no_show: bool) -> Answer {
+    post(server, id, &[], &json!({"actor": {"role": role}, "reason": "said so", "no_show": no_show})).await
+}
+
+/// What the audit trail has of the last step.
+async fn last_event(app: &App, id: Uuid) -> Value {
+    let sql = "SELECT event_data FROM booking_automation_events WHERE booking_id = $1 ORDER BY seq DESC LIMIT 1";
+    app.one(sql, &[&id]).await.get(0)
+}
+
+/// A policy of ours.
+async fn policy(app: &App, service: Option<Uuid>, applies_to: &str, name: &str, values: &str) {
+    let sql = format!(
+        "INSERT INTO booking_automation_cancellation_policies
+                (service_id, applies_to, name, free_until, partial_until, partial_percent, after_percent)
+         VALUES ($1, $2, $3, {values})"
+    );
+    app.sql(&sql, &[&service, &applies_to, &name]).await;
+}
+
+#[tokio::test]
+async fn it_is_told_who_may_cancel_until_when_and_what_is_refunded() {
+    let mut app = App::new().await;
+    let server = support(&mut app, noon()).await;
+    let id = priced(&app, noon() + hours(30), "80.01").await;
+
+    let told = outlook(&server, id).await;
+    assert_eq!(
+        (&told["booking_id"], &told["as_of"], &told["status"], &told["starts_at"], &told["total"]),
+        (
+            &json!(id),
+            &json!("2026-03-01T12:00:00Z"),
+            &json!("confirmed"),
+            &json!("2026-03-02T18:00:00Z"),
+            &json!("80.01")
+        )
+    );
+    let customer = option(&told, "customer", false);
+    let policy = json!({"source": "built_in", "id": null, "name": "default", "applies_to": "customer"});
+    let text = "By the policy \"default\" (built_in), 80.01 of 80.01 (100 %) is refunded and 0.00 is kept, up to and including 2026-03-01T18:00:00Z.";
+    assert_eq!(
+        customer["refund"],
+        json!({"percent": "100", "total": "80.01", "amount": "80.01", "kept": "0.00", "until": "2026-03-01T18:00:00Z",
+               "policy": policy, "text": text})
+    );
+    assert_eq!(customer["before"], "2026-03-02T18:00:00Z");
+    assert_eq!(customer["text"], format!("customer may cancel before 2026-03-02T18:00:00Z. {text}"));
+    let later: Vec<_> = customer["later"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|refund| (&refund["percent"], &refund["amount"], &refund["kept"], &refund["until"]))
+        .collect();
+    assert_eq!(
+        later,
+        [
+            // Half of an odd cent goes to whom the money goes back.
+            (&json!("50"), &json!("40.01"), &json!("40.00"), &json!("2026-03-02T06:00:00Z")),
+            (&json!("0"), &json!("0.00"), &json!("80.01"), &json!(null)),
+        ]
+    );
+
+    for (role, case) in [("provider", "provider"), ("admin", "staff"), ("system", "staff")] {
+        let option = option(&told, role, false);
+        assert_eq!((&option["allowed"], &option["refund"]["amount"]), (&json!(true), &json!("80.01")), "{option}");
+        assert_eq!(
+            (&option["refund"]["policy"]["applies_to"], &option["later"]),
+            (&json!(case), &json!([])),
+            "{option}"
+        );
+        assert_eq!(option["before"], "2026-03-02T18:00:00Z");
+    }
+    let no_show = option(&told, "provider", true);
+    assert_eq!(
+        (&no_show["allowed"], &no_show["refund"], &no_show["before"]),
+        (&json!(false), &json!(null), &json!(null))
+    );
+    assert_eq!(
+        no_show["text"],
+        "the booking has not started: provider may make it cancelled as a no-show only from then on"
+    );
+}
+
+#[tokio::test]
+async fn the_booking_and_the_decision_are_written_together() {
+    let mut app = App::new().await;
+    let server = support(&mut app, noon()).await;
+    let id = priced(&app, noon() + hours(20), "49.99").await;
+    let body = json!({"actor": {"role": "customer", "id": app.customer}, "reason": "ill"});
+
+    let answer = post(&server, id, &[], &body).await;
+    assert_eq!(answer.status, 200, "{answer:?}");
+    let mut said = answer.json();
+    let refund = said.as_object_mut().unwrap().remove("refund").unwrap();
+    assert_eq!(
+        said,
+        json!({"booking_id": id, "from": "confirmed", "to": "cancelled", "at": "2026-03-01T12:00:00Z",
+               "by": format!("customer:{}", app.customer), "reason": "ill", "automation_blocked": false})
+    );
+    let decision = json!({"percent": "50", "total": "49.99", "amount": "25.00", "kept": "24.99",
+                          "policy": {"source": "built_in", "name": "default", "applies_to": "customer"}});
+    for member in ["percent", "total", "amount", "kept"] {
+        assert_eq!(refund[member], decision[member]);
+    }
+    assert_eq!(
+        last_event(&app, id).await,
+        json!({"from": "confirmed", "to": "cancelled", "by": format!("customer:{}", app.customer), "reason": "ill",
+               "refund": decision})
+    );
+    let row = app
+        .one(
+            "SELECT status = 'cancelled' AND cancelled_at = $2, cancelled_by, cancellation_reason FROM bookings WHERE id = $1",
+            &[&id, &noon()],
+        )
+        .await;
+    let (written, by, why): (bool, Uuid, String) = (row.get(0), row.get(1), row.get(2));
+    assert_eq!((written, by, why.as_str()), (true, app.customer, "ill"));
+
+    let told = ask(&server, "GET", &format!("/bookings/{id}/timeline"), &[], b"").await.json();
+    let cancelled = told["happened"].as_array().unwrap().iter().find(|entry| entry["to"] == "cancelled").unwrap();
+    assert_eq!(
+        cancelled["text"],
+        format!("customer:{} made it cancelled, from confirmed: ill (to be refunded: 25.00 of 49.99)", app.customer)
+    );
+    // Once is enough.
+    assert_eq!(post(&server, id, &[], &body).await.status, 409);
+    // What else becomes cancelled in other ways has no decision.
+    let other = priced(&app, noon() + hours(20), "49.99").await;
+    app.sql("UPDATE bookings SET status = 'cancelled' WHERE id = $1", &[&other]).await;
+    assert_eq!(last_event(&app, other).await["refund"], json!(null));
+}
+
+#[tokio::test]
+async fn the_status_route_decides_the_same() {
+    let mut app = App::new().await;
+    let server = support(&mut app, noon()).await;
+    let id = priced(&app, noon() + hours(20), "49.99").await;
+    let body = json!({"to": "cancelled", "actor": {"role": "customer"}}).to_string();
+    let answer = ask(&server, "POST", &format!("/bookings/{id}/status"), &[], body.as_bytes()).await;
+    assert_eq!((answer.status, &answer.json()["refund"]["amount"]), (200, &json!("25.00")));
+    assert_eq!(last_event(&app, id).await["refund"]["amount"], "25.00");
+}
+
+#[tokio::test]
+async fn a_share_is_refunded_up_to_and_including_its_moment() {
+    let mut app = App::new().await;
+    let server = support(&mut app, noon()).await;
+    let second = Duration::seconds(1);
+    let instant = Duration::microseconds(1);
+    let id = priced(&app, noon() + hours(1), "80.00").await;
+    // How long before the start it is now, and what a customer gets back: the built-in policy.
+    for (lead, expected) in [
+        (hours(1000), Some("100")),
+        (hours(24) + second, Some("100")),
+        (hours(24) + instant, Some("100")),
+        (hours(24), Some("100")),
+        (hours(24) - instant, Some("50")),
+        (hours(24) - second, Some("50")),
+        (hours(12) + second, Some("50")),
+        (hours(12), Some("50")),
+        (hours(12) - instant, Some("0")),
+        (hours(12) - second, Some("0")),
+        (second, Some("0")),
+        (instant, Some("0")),
+        // It has started.
+        (Duration::zero(), None),
+        (-instant, None),
+        (-second, None),
+    ] {
+        let start = noon() + lead;
+        app.sql("UPDATE bookings SET scheduled_at = $2 WHERE id = $1", &[&id, &start]).await;
+        let told = outlook(&server, id).await;
+        let customer = option(&told, "customer", false);
+        assert_eq!(customer["refund"]["percent"].as_str(), expected, "{lead}: {customer}");
+        assert_eq!(customer["allowed"], expected.is_some(), "{lead}: {customer}");
+
+        let answer = cancel(&server, id, "customer", false).await;
+        assert_eq!(answer.status, if expected.is_some() { 200 } else { 409 }, "{lead}: {answer:?}");
+        assert_eq!(answer.json()["refund"], customer["refund"], "{lead}");
+        // The no-show begins where the customer's right ends, to the instant.
+        let told = option(&told, "provider", true);
+        assert_eq!(told["allowed"], expected.is_none(), "{lead}: {told}");
+        app.sql("UPDATE bookings SET status = 'confirmed', cancelled_at = NULL WHERE id = $1", &[&id]).await;
+        let answer = cancel(&server, id, "provider", true).await;
+        assert_eq!(answer.status, if expected.is_none() { 200 } else { 409 }, "{lead}: {answer:?}");
+        app.sql("UPDATE bookings SET status = 'confirmed', cancelled_at = NULL WHERE id = $1", &[&id]).await;
+    }
+}
+
+#[tokio::test]
+async fn hours_are_elapsed_ones_in_weeks_in_which_the_clocks_change() {
+    let mut app = App::new().await;
+    let (_, database) = app.url.rsplit_once('/').unwrap();
+    app.db.batch_execute(&format!("ALTER DATABASE {database} SET TimeZone = 'Europe/Vienna'")).await.unwrap();
+    policy(&app, None, "customer", "a day", "'1 day', NULL, NULL, 10").await;
+    // Ten o'clock in Vienna on the day after the clocks changed that night, and eleven, or nine, the day before.
+    for (start, day_before) in
+        [("2026-03-29T08:00:00Z", "2026-03-28T08:00:00Z"), ("2026-10-25T09:00:00Z", "2026-10-24T09:00:00Z")]
+    {
+        let (start, last): (DateTime<Utc>, DateTime<Utc>) = (start.parse().unwrap(), day_before.parse().unwrap());
+        let id = priced(&app, start, "80.00").await;
+        for (as_of, expected) in [
+            (last - Duration::seconds(1), "100"),
+            (last, "100"),
+            (last + Duration::microseconds(1), "10"),
+            (last + Duration::seconds(1), "10"),
+            // What would be a day by the clock on the wall.
+            (last - minutes(30), "100"),
+            (last + minutes(30), "10"),
+        ] {
+            let server = support(&mut app, as_of).await;
+            let told = outlook(&server, id).await;
+            let customer = option(&told, "customer", false);
+            assert_eq!(customer["refund"]["percent"], expected, "{as_of}: {customer}");
+            if expected == "100" {
+                assert_eq!(customer["refund"]["until"], day_before);
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_service_has_policies_of_its_own_and_each_case_falls_back_by_itself() {
+    let mut app = App::new().await;
+    let server = support(&mut app, noon()).await;
+    let id = priced(&app, noon() + hours(30), "200.00").await;
+    let told = async |role: &str| {
+        let outlook = outlook(&server, id).await;
+        let refund = &option(&outlook, role, false)["refund"];
+        let (name, amount) = (&refund["policy"]["name"], &refund["amount"]);
+        format!("{} {}", name.as_str().unwrap(), amount.as_str().unwrap())
+    };
+    assert_eq!((told("customer").await, told("provider").await), ("default 200.00".into(), "default 200.00".into()));
+
+    policy(&app, None, "customer", "everybody's", "'48 hours', '24 hours', 12.5, 5").await;
+    assert_eq!((told("customer").await, told("provider").await), ("everybody's 25.00".into(), "default 200.00".into()));
+    policy(&app, Some(app.service), "customer", "massages", "'72 hours', '31 hours', 50, 1").await;
+    policy(&app, Some(Uuid::nil()), "customer", "another service's", "NULL, NULL, NULL, 77").await;
+    assert_eq!(told("customer").await, "massages 2.00");
+    policy(&app, Some(app.service), "provider", "strict", "NULL, '30 hours', 90, 80").await;
+    assert_eq!(told("provider").await, "strict 180.00");
+    policy(&app, None, "staff", "goodwill", "NULL, NULL, NULL, 33.33").await;
+    assert_eq!((told("admin").await, told("system").await), ("goodwill 66.66".into(), "goodwill 66.66".into()));
+
+    // A service that was deleted: the default.
+    app.sql("UPDATE bookings SET service_id = NULL WHERE id = $1", &[&id]).await;
+    assert_eq!(told("customer").await, "everybody's 25.00");
+
+    for wrong in [
+        "'customer', 'x', '1 month', NULL, NULL, 0",
+        "'customer', 'x', '-1 hour', NULL, NULL, 0",
+        "'customer', 'x', '1 hour', '2 hours', 50, 0",
+        "'customer', 'x', '2 hours', '1 hour', NULL, 0",
+        "'customer', 'x', '2 hours', '1 hour', 101, 0",
+        "'customer', 'x', '2 hours', NULL, NULL, -1",
+        "'customer', 'x', '2 hours', NULL, NULL, 'NaN'",
+        "'no_show', 'x', '2 hours', NULL, NULL, 0",
+        "'nobody', 'x', NULL, NULL, NULL, 0",
+        // There is one already.
+        "'customer', 'x', NULL, NULL, NULL, 0",
+    ] {
+        let sql = format!(
+            "INSERT INTO booking_automation_cancellation_policies
+                    (applies_to, name, free_until, partial_until, partial_percent, after_percent) VALUES ({wrong})"
+        );
+        assert!(app.db.execute(&sql, &[]).await.is_err(), "{wrong}");
+    }
+}
+
+/// The user's own tables, with these policies: title, percentage, least and most hours, active.
+async fn their_tables(app: &App, policies: &str) {
+    app.db
+        .batch_execute(&format!(
+            "CREATE TABLE cancellation_policies (
+                 id uuid PRIMARY KEY DEFAULT gen_random_uuid(), title text NOT NULL, description text,
+                 refund_percentage integer NOT NULL, min_hours_before integer, max_hours_before integer,
+                 is_active boolean DEFAULT true, created_at timestamptz DEFAULT now());
+             CREATE TABLE cancellation_policy_conditions (
+                 id uuid PRIMARY KEY DEFAULT gen_random_uuid(),
+                 policy_id uuid NOT NULL REFERENCES cancellation_policies (id) ON DELETE CASCADE,
+                 condition_type text NOT NULL, condition_value text);
+             INSERT INTO cancellation_policies (title, refund_percentage, min_hours_before, max_hours_before, is_active)
+             VALUES {policies}"
+        ))
+        .await
+        .unwrap();
+}
+
+async fn condition(app: &App, title: &str, kind: &str, value: Option<&str>) {
+    let sql = "INSERT INTO cancellation_policy_conditions (policy_id, condition_type, condition_value)
+               SELECT id, $2, $3 FROM cancellation_policies WHERE title = $1";
+    assert_eq!(app.sql(sql, &[&title, &kind, &value]).await, 1);
+}
+
+#[tokio::test]
+async fn the_users_own_policies_decide_for_customers() {
+    let mut app = App::new().await;
+    let server = support(&mut app, noon()).await;
+    policy(&app, None, "customer", "ours", "NULL, NULL, NULL, 7").await;
+    their_tables(
+        &app,
+        "('early', 100, 48, NULL, true), ('late', 40, 6, 48, true), ('never', 0, NULL, 6, true), ('old', 99, NULL, NULL, false), ('odd', 98, NULL, NULL, NULL)",
+    )
+    .await;
+    let id = priced(&app, noon() + hours(1), "80.00").await;
+    let instant = Duration::microseconds(1);
+    for (lead, expected) in [
+        (hours(1000), ("100", "80.00")),
+        (hours(48), ("100", "80.00")),
+        (hours(48) - instant, ("40", "32.00")),
+        (hours(6), ("40", "32.00")),
+        (hours(6) - instant, ("0", "0.00")),
+        (instant, ("0", "0.00")),
+    ] {
+        let start = noon() + lead;
+        app.sql("UPDATE bookings SET scheduled_at = $2 WHERE id = $1", &[&id, &start]).await;
+        let (percent, amount) = for_customer(&server, id).await;
+        assert_eq!((percent.as_str(), amount.as_str()), expected, "{lead}");
+    }
+    app.sql("UPDATE bookings SET scheduled_at = $2 WHERE id = $1", &[&id, &(noon() + hours(50))]).await;
+    let told = outlook(&server, id).await;
+    let customer = option(&told, "customer", false);
+    assert_eq!(
+        (&customer["refund"]["policy"]["source"], &customer["refund"]["policy"]["name"]),
+        (&json!("cancellation_policies"), &json!("early"))
+    );
+    assert!(customer["refund"]["policy"]["id"].is_string());
+    assert_eq!(customer["refund"]["until"], "2026-03-01T14:00:00Z");
+    let later: Vec<_> = customer["later"].as_array().unwrap().iter().map(|later| later["until"].clone()).collect();
+    assert_eq!(later, [json!("2026-03-03T08:00:00Z"), json!(null)]);
+    // They say nothing of others.
+    assert_eq!(option(&told, "provider", false)["refund"]["policy"]["source"], "built_in");
+
+    // Conditions narrow a policy: minutes before the start, and what the booking is.
+    condition(&app, "early", "min_time_before_start", Some("3060")).await;
+    condition(&app, "late", "max_time_before_start", Some("2880")).await;
+    let answer = cancel(&server, id, "customer", false).await;
+    assert_eq!(answer.status, 409);
+    assert_eq!(
+        answer.json()["detail"],
+        "none of the active rows of cancellation_policies says what is refunded for a booking that is confirmed and cancelled at 2026-03-01T12:00:00Z"
+    );
+    app.sql("UPDATE cancellation_policies SET max_hours_before = NULL WHERE title = 'never'", &[]).await;
+    condition(&app, "never", "booking_status", Some("confirmed")).await;
+    condition(&app, "never", "booking_status", Some("paid")).await;
+    assert_eq!(for_customer(&server, id).await.0, "0");
+    app.sql(
+        "UPDATE cancellation_policy_conditions SET condition_value = 'in_progress' WHERE condition_value = 'confirmed'",
+        &[],
+    )
+    .await;
+    assert_eq!(cancel(&server, id, "customer", false).await.status, 409);
+    assert_eq!(app.status(id).await, "confirmed");
+
+    // Where none is active, ours decide again.
+    app.sql("UPDATE cancellation_policies SET is_active = false", &[]).await;
+    assert_eq!(for_customer(&server, id).await, ("7".into(), "5.60".into()));
+    app.sql("DROP TABLE cancellation_policy_conditions", &[]).await;
+    app.sql("UPDATE cancellation_policies SET is_active = true WHERE title = 'early'", &[]).await;
+    assert_eq!(for_customer(&server, id).await.0, "100");
+}
+
+#[tokio::test]
+async fn of_several_policies_that_fit_the_narrowest_decides() {
+    let mut app = App::new().await;
+    let server = support(&mut app, noon()).await;
+    their_tables(
+        &app,
+        "('any time', 10, NULL, NULL, true), ('a day', 60, 24, NULL, true), ('a week', 100, 168, NULL, true)",
+    )
+    .await;
+    let id = priced(&app, noon() + hours(200), "100.00").await;
+    assert_eq!(for_customer(&server, id).await.0, "100");
+    let told = outlook(&server, id).await;
+    let customer = option(&told, "customer", false);
+    let percents: Vec<_> = customer["later"].as_array().unwrap().iter().map(|later| later["percent"].clone()).collect();
+    assert_eq!(percents, [json!("60"), json!("10")]);
+    assert_eq!(customer["refund"]["until"], "2026-03-02T20:00:00Z");
+
+    // Neither lies within the other.
+    app.sql(
+        "UPDATE cancellation_policies SET min_hours_before = 100, max_hours_before = 300 WHERE title = 'a day'",
+        &[],
+    )
+    .await;
+    let answer = cancel(&server, id, "customer", false).await;
+    assert_eq!(answer.status, 409);
+    assert_eq!(
+        answer.json()["detail"],
+        "the rows \"a day\" and \"a week\" of cancellation_policies contradict each other: 60 % or 100 % at 2026-03-01T12:00:00Z"
+    );
+    let told = outlook(&server, id).await;
+    let customer = option(&told, "customer", false);
+    assert_eq!((&customer["allowed"], &customer["text"]), (&json!(false), &answer.json()["detail"]));
+    // Unless they agree.
+    app.sql("UPDATE cancellation_policies SET refund_percentage = 60 WHERE title = 'a week'", &[]).await;
+    assert_eq!(for_customer(&server, id).await.0, "60");
+    assert_eq!(cancel(&server, id, "provider", false).await.status, 200);
+}
+
+#[tokio::test]
+async fn policies_that_cannot_be_understood_are_named_and_refused() {
+    let mut app = App::new().await;
+    let server = support(&mut app, noon()).await;
+    let id = priced(&app, noon() + hours(30), "80.00").await;
+    let anew = "DROP TABLE IF EXISTS cancellation_policies, cancellation_policy_conditions;
+         CREATE TABLE cancellation_policies (id uuid DEFAULT gen_random_uuid(), title text, refund_percentage text,
+                                             min_hours_before numeric, max_hours_before text, is_active boolean);
+         CREATE TABLE cancellation_policy_conditions (policy_id uuid, condition_type text, condition_value text);
+         INSERT INTO cancellation_policies VALUES (DEFAULT, 'p', '50.5', 0.5, '1000', true);";
+    app.db.batch_execute(anew).await.unwrap();
+    // Other types, if they say the same.
+    assert_eq!(for_customer(&server, id).await, ("50.5".into(), "40.40".into()));
+
+    let set = |column: &str, value: &str| format!("UPDATE cancellation_policies SET {column} = {value}");
+    let condition = |kind: &str, value: &str| {
+        format!("INSERT INTO cancellation_policy_conditions SELECT id, '{kind}', {value} FROM cancellation_policies")
+    };
+    let alter = |what: &str| format!("ALTER TABLE {what}");
+    for (change, status, named) in [
+        (
+            set("refund_percentage", "'101'"),
+            409,
+            "the row \"p\" of cancellation_policies cannot be understood: refund_percentage is not from 0 to 100",
+        ),
+        (set("refund_percentage", "'all'"), 409, "refund_percentage is not from 0 to 100"),
+        (set("refund_percentage", "NULL"), 409, "refund_percentage is not from 0 to 100"),
+        (set("refund_percentage", "'-1'"), 409, "refund_percentage is not from 0 to 100"),
+        (set("min_hours_before", "'NaN'"), 409, "min_hours_before is \"NaN\""),
+        (set("max_hours_before", "'2000000000'"), 409, "max_hours_before is \"2000000000\""),
+        (condition("phase_of_the_moon", "'full'"), 409, "its condition \"phase_of_the_moon\" is not known"),
+        (condition("min_time_before_start", "'an hour'"), 409, "min_time_before_start is \"an hour\""),
+        (condition("booking_status", "NULL"), 409, "its condition \"booking_status\" has no value"),
+        (
+            alter("cancellation_policies RENAME refund_percentage TO percentage"),
+            503,
+            "cancellation_policies decides what is refunded, and there is no cancellation_policies.refund_percentage",
+        ),
+        (alter("cancellation_policies DROP is_active"), 503, "there is no cancellation_policies.is_active"),
+        (
+            alter("cancellation_policy_conditions DROP policy_id"),
+            503,
+            "there is no cancellation_policy_conditions.policy_id",
+        ),
+        // And without policies of theirs.
+        (
+            "DROP TABLE cancellation_policies; UPDATE bookings SET total_price = -1".to_owned(),
+            409,
+            "the booking's total_price, -1.00, is no amount that a part can be refunded of",
+        ),
+        (
+            "DROP TABLE cancellation_policies; UPDATE bookings SET total_price = 'NaN'".to_owned(),
+            409,
+            "total_price, NaN, is no amount",
+        ),
+        (
+            "DROP TABLE cancellation_policies; UPDATE bookings SET total_price = 80, scheduled_at = 'infinity'"
+                .to_owned(),
+            409,
+            "the booking's scheduled_at is no moment that hours can be counted to",
+        ),
+        (
+            "DROP TABLE cancellation_policies; ALTER TABLE bookings DROP total_price".to_owned(),
+            503,
+            "bookings has no column total_price: what is refunded is a part of it",
+        ),
+    ] {
+        app.db.batch_execute(anew).await.unwrap();
+        app.db.batch_execute(&change).await.unwrap();
+        let answer = cancel(&server, id, "customer", false).await;
+        assert_eq!(
+            (answer.status, answer.header("content-type")),
+            (status, "application/problem+json"),
+            "{change}: {answer:?}"
+        );
+        let detail = answer.json()["detail"].as_str().unwrap().to_owned();
+        assert!(detail.contains(named), "{change}: {detail}");
+        // Who asks is told the same.
+        let told = outlook(&server, id).await;
+        assert_eq!(option(&told, "customer", false)["text"], detail);
+        assert_eq!(app.status(id).await, "confirmed");
+        if !change.contains("bookings") {
+            assert_eq!(option(&told, "provider", false)["allowed"], true, "{change}");
+        }
+    }
+    let log = server.end().await;
+    assert!(!log.contains("ERROR"), "{log}");
+}
+
+#[tokio::test]
+async fn policies_that_this_program_may_not_read_are_not_taken_for_none() {
+    let mut app = of_a_plain_role(&[]).await;
+    let server = support(&mut app, noon()).await;
+    let id = priced(&app, noon() + hours(30), "80.00").await;
+    let role: String = app.one("SELECT current_user::text", &[]).await.get(0);
+    app.db.batch_execute("RESET ROLE").await.unwrap();
+    their_tables(&app, "('p', 50, NULL, NULL, true)").await;
+    let named = "this program may not read all of cancellation_policies and cancellation_policy_conditions, which decides what is refunded";
+    let refused = async || {
+        let answer = cancel(&server, id, "customer", false).await;
+        assert_eq!((answer.status, &answer.json()["detail"]), (503, &json!(named)), "{answer:?}");
+    };
+    refused().await;
+    let tables = ["cancellation_policies", "cancellation_policy_conditions"];
+    for table in tables {
+        let sql = format!("GRANT SELECT ON {table} TO {role}; ALTER TABLE {table} ENABLE ROW LEVEL SECURITY");
+        app.db.batch_execute(&sql).await.unwrap();
+    }
+    refused().await;
+    for table in tables {
+        app.db.batch_execute(&format!("ALTER TABLE {table} DISABLE ROW LEVEL SECURITY")).await.unwrap();
+    }
+    assert_eq!(for_customer(&server, id).await.0, "50");
+}
+
+#[tokio::test]
+async fn a_no_show_is_the_providers_to_report_and_only_after_the_start() {
+    let mut app = App::new().await;
+    let server = support(&mut app, noon()).await;
+    let id = priced(&app, noon() - minutes(10), "80.00").await;
+
+    for role in ["customer", "admin", "system"] {
+        let answer = cancel(&server, id, role, true).await;
+        let why = format!("{role} may not make a booking that is in_progress cancelled as a no-show");
+        assert_eq!((answer.status, &answer.json()["detail"]), (409, &json!(why)));
+    }
+    // Not as an ordinary cancellation, here or there.
+    let answer = cancel(&server, id, "provider", false).await;
+    assert_eq!(
+        (answer.status, &answer.json()["detail"]),
+        (409, &json!("a booking that is in_progress cannot become cancelled"))
+    );
+    let body = json!({"to": "cancelled", "actor": {"role": "provider"}}).to_string();
+    let answer = ask(&server, "POST", &format!("/bookings/{id}/status"), &[], body.as_bytes()).await;
+    assert_eq!((answer.status, &answer.json()["allowed"]), (409, &json!(["completed", "confirmed"])));
+    assert_eq!(app.status(id).await, "confirmed", "nothing is written");
+
+    let told = outlook(&server, id).await;
+    let no_show = option(&told, "provider", true);
+    assert_eq!((&told["status"], &no_show["allowed"]), (&json!("in_progress"), &json!(true)));
+    // It ends as completed in 50 minutes.
+    assert_eq!((&no_show["before"], &no_show["refund"]["kept"]), (&json!("2026-03-01T12:50:00Z"), &json!("80.00")));
+    let answer = cancel(&server, id, "provider", true).await;
+    assert_eq!((answer.status, &answer.json()["from"]), (200, &json!("in_progress")), "{answer:?}");
+    let event = last_event(&app, id).await;
+    assert_eq!(
+        (&event["refund"]["amount"], &event["refund"]["policy"]["applies_to"]),
+        (&json!("0.00"), &json!("no_show"))
+    );
+
+    // What is refunded then is data, too.
+    policy(&app, None, "no_show", "kind", "NULL, NULL, NULL, 25").await;
+    let id = priced(&app, noon(), "80.00").await;
+    let answer = cancel(&server, id, "provider", true).await;
+    assert_eq!((answer.status, &answer.json()["refund"]["amount"]), (200, &json!("20.00")));
+    // A booking that is over is no longer one: the automatic step is to be taken back before.
+    let id = priced(&app, noon() - hours(1), "80.00").await;
+    let answer = cancel(&server, id, "provider", true).await;
+    assert_eq!(
+        (answer.status, &answer.json()["detail"]),
+        (409, &json!("a booking that is completed cannot become cancelled as a no-show"))
+    );
+    let body = json!({"to": "in_progress", "actor": {"role": "provider"}}).to_string();
+    assert_eq!(ask(&server, "POST", &format!("/bookings/{id}/status"), &[], body.as_bytes()).await.status, 200);
+    assert_eq!(cancel(&server, id, "provider", true).await.status, 200);
+}
+
+#[tokio::test]
+async fn what_is_told_is_what_is_then_done() {
+    let mut app = App::new().await;
+    let server = support(&mut app, noon()).await;
+    let mut allowed = 0;
+    // Days before, hours before, now, under way, over, overdue.
+    for start in [hours(30), hours(13), minutes(5), minutes(0), minutes(-30), hours(-2), hours(-30)] {
+        for status in STATUSES {
+            for (role, no_show) in OPTIONS {
+                let id = app.booking(status, noon() + start).await;
+                app.sql("UPDATE bookings SET total_price = 33.33 WHERE id = $1", &[&id]).await;
+                let told = outlook(&server, id).await;
+                let option = option(&told, role, no_show);
+                let answer = cancel(&server, id, role, no_show).await;
+                let what = format!("{status} {start} {role} {no_show}: {option} {answer:?}");
+                if option["allowed"] == true {
+                    assert_eq!((answer.status, &answer.json()["refund"]), (200, &option["refund"]), "{what}");
+                    assert_eq!(answer.json()["from"], told["status"], "{what}");
+                    allowed += 1;
+                } else {
+                    assert_eq!((answer.status, &answer.json()["detail"]), (409, &option["text"]), "{what}");
+                    assert_eq!(answer.json()["current"], told["status"], "{what}");
+                    assert_eq!(app.status(id).await, status, "{what}");
+                }
+            }
+        }
+    }
+    // Confirmed before the start: four; under way: the no-show alone, of a booking that was confirmed or in progress.
+    assert_eq!(allowed, 3 * 4 + 2 * 2);
+}
+
+#[tokio::test]
+async fn who_only_asks_neither_writes_nor_waits() {
+    let mut app = App::new().await;
+    let server = support(&mut app, noon()).await;
+    let id = priced(&app, noon() - minutes(10), "80.00").await;
+    app.db
+        .batch_execute(
+            "CREATE FUNCTION never() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE 'fired'; END $$;
+             CREATE TRIGGER never BEFORE UPDATE ON bookings FOR EACH ROW EXECUTE FUNCTION never()",
+        )
+        .await
+        .unwrap();
+    let version = "SELECT ctid::text || xmin FROM bookings WHERE id = $1";
+    let before: String = app.one(version, &[&id]).await.get(0);
+    let other = connect(&app.url).await;
+    other.batch_execute(&format!("BEGIN; SELECT FROM bookings WHERE id = '{id}' FOR UPDATE")).await.unwrap();
+
+    let told = outlook(&server, id).await;
+    assert_eq!((&told["status"], &option(&told, "customer", false)["allowed"]), (&json!("in_progress"), &json!(false)));
+    assert_eq!(app.one(version, &[&id]).await.get::<_, String>(0), before);
+    // Who cancels does not wait either.
+    let answer = cancel(&server, id, "provider", true).await;
+    assert_eq!(
+        (answer.status, &answer.json()["detail"]),
+        (409, &json!("somebody else is changing this booking right now; try again"))
+    );
+    other.batch_execute("COMMIT").await.unwrap();
+}
+
+#[tokio::test]
+async fn nobody_is_refunded_another_amount_than_the_one_they_were_shown() {
+    let mut app = App::new().await;
+    let id = priced(&app, noon() + hours(24), "80.00").await;
+    let server = support(&mut app, noon()).await;
+    let shown = for_customer(&server, id).await.1;
+    assert_eq!(shown, "80.00");
+    let body = |expected: &str| json!({"actor": {"role": "customer"}, "expected_refund": expected});
+
+    // A second later, it is another amount.
+    let server = support(&mut app, noon() + Duration::seconds(1)).await;
+    let answer = post(&server, id, &[("Idempotency-Key", b"k")], &body(&shown)).await;
+    assert_eq!((answer.status, answer.header("content-type")), (409, "application/problem+json"));
+    let problem = answer.json();
+    assert_eq!((&problem["field"], &problem["refund"]["amount"]), (&json!("expected_refund"), &json!("40.00")));
+    assert_eq!(
+        problem["detail"],
+        "another refund than the one expected: By the policy \"default\" (built_in), 40.00 of 80.00 (50 %) is refunded and 40.00 is kept, up to and including 2026-03-02T00:00:00Z."
+    );
+    assert_eq!(app.status(id).await, "confirmed");
+    // However it is written; and the key was not used up.
+    for (expected, status) in [("40.01", 409), ("4", 409), ("400", 409), ("040.0", 200)] {
+        let answer = post(&server, id, &[("Idempotency-Key", b"k")], &body(expected)).await;
+        assert_eq!(answer.status, status, "{expected}: {answer:?}");
+    }
+    // Sent again, it is answered again.
+    let again = post(&server, id, &[("Idempotency-Key", b"k")], &body("040.0")).await;
+    assert_eq!((again.status, &again.json()["refund"]["amount"]), (200, &json!("40.00")));
+    let cancelled =
+        "SELECT count(*) FROM booking_automation_events WHERE booking_id = $1 AND event_data ->> 'to' = 'cancelled'";
+    assert_eq!(app.one(cancelled, &[&id]).await.get::<_, i64>(0), 1);
+
+    // No price, no amount.
+    let id = app.confirmed(noon() + hours(30)).await;
+    let answer = post(&server, id, &[], &body("0")).await;
+    assert_eq!((answer.status, &answer.json()["refund"]["amount"]), (409, &json!(null)));
+    let answer = cancel(&server, id, "customer", false).await;
+    assert_eq!(
+        (answer.status, &answer.json()["refund"]["percent"], &answer.json()["refund"]["total"]),
+        (200, &json!("100"), &json!(null))
+    );
+    assert!(
+        answer.json()["refund"]["text"].as_str().unwrap().contains("100 % is refunded of a booking that has no price")
+    );
+}
+
+#[tokio::test]
+async fn what_a_trigger_keeps_from_being_cancelled_is_not_told_to_be() {
+    let mut app = App::new().await;
+    let server = support(&mut app, noon()).await;
+    let id = priced(&app, noon() + hours(30), "80.00").await;
+    for body in ["RETURN NULL", "NEW.status := 'pending_cancellation'; RETURN NEW"] {
+        app.db
+            .batch_execute(&format!(
+                "CREATE OR REPLACE FUNCTION theirs() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN {body}; END $$;
+                 DROP TRIGGER IF EXISTS theirs ON bookings;
+                 CREATE TRIGGER theirs BEFORE UPDATE ON bookings FOR EACH ROW EXECUTE FUNCTION theirs()"
+            ))
+            .await
+            .unwrap();
+        let answer = cancel(&server, id, "customer", false).await;
+        assert_eq!(
+            (answer.status, &answer.json()["detail"]),
+            (409, &json!("a trigger of the database keeps the booking from becoming cancelled"))
+        );
+        assert_eq!(app.status(id).await, "confirmed");
+    }
+}
+
+#[tokio::test]
+async fn a_decision_is_of_the_booking_that_it_was_made_for_alone() {
+    let mut app = App::new().await;
+    let server = support(&mut app, noon()).await;
+    let id = priced(&app, noon() + hours(30), "80.00").await;
+    let other = priced(&app, noon() + hours(40), "50.00").await;
+    // A trigger of theirs cancels the customer's other bookings.
+    app.db
+        .batch_execute(
+            "CREATE FUNCTION theirs() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+                 UPDATE bookings SET status = 'cancelled' WHERE id <> NEW.id AND status = 'confirmed'; RETURN NULL; END $$;
+             CREATE TRIGGER theirs AFTER UPDATE ON bookings FOR EACH ROW WHEN (NEW.status = 'cancelled') EXECUTE FUNCTION theirs()",
+        )
+        .await
+        .unwrap();
+    assert_eq!(cancel(&server, id, "customer", false).await.status, 200);
+    assert_eq!(last_event(&app, id).await["refund"]["amount"], "80.00");
+    let event = last_event(&app, other).await;
+    assert_eq!((&event["to"], &event["refund"]), (&json!("cancelled"), &json!(null)));
+}
+
+#[tokio::test]
+async fn bad_input_is_named_and_cancels_nothing() {
+    let mut app = App::new().await;
+    let server = support(&mut app, noon()).await;
+    let id = priced(&app, noon() + hours(30), "80.00").await;
+    let path = format!("/bookings/{id}/cancellation");
+    let good = json!({"actor": {"role": "customer"}});
+    let with = |member: &str, value: Value| {
+        let mut body = good.clone();
+        body[member] = value;
+        body.to_string()
+    };
+    for (body, status, field) in [
+        ("".to_owned(), 400, "body"),
+        ("[]".to_owned(), 400, "body"),
+        ("{}".to_owned(), 400, "actor"),
+        (with("to", json!("cancelled")), 400, "to"),
+        (with("actor", json!({"role": "automation"})), 422, "actor.role"),
+        (with("no_show", json!("yes")), 400, "no_show"),
+        (with("no_show", json!(1)), 400, "no_show"),
+        (with("reason", json!("x".repeat(1001))), 400, "reason"),
+        // Amounts are decimals, in a text.
+        (with("expected_refund", json!(80.0)), 400, "expected_refund"),
+        (with("expected_refund", json!("")), 422, "expected_refund"),
+        (with("expected_refund", json!("80,00")), 422, "expected_refund"),
+        (with("expected_refund", json!("-80")), 422, "expected_refund"),
+        (with("expected_refund", json!("8e1")), 422, "expected_refund"),
+        (with("expected_refund", json!(".5")), 422, "expected_refund"),
+        (with("expected_refund", json!("NaN")), 422, "expected_refund"),
+        (with("expected_refund", json!("1".repeat(31))), 422, "expected_refund"),
+    ] {
+        let answer = ask(&server, "POST", &path, &[], body.as_bytes()).await;
+        assert_eq!(
+            (answer.status, answer.header("content-type")),
+            (status, "application/problem+json"),
+            "{body}: {answer:?}"
+        );
+        assert_eq!(answer.json()["field"], field, "{body}");
+    }
+    for (id, status) in [("7", 400), (&format!("{id}0"), 400), (&Uuid::nil().to_string(), 404)] {
+        for (method, body) in [("GET", String::new()), ("POST", good.to_string())] {
+            let answer = ask(&server, method, &format!("/bookings/{id}/cancellation"), &[], body.as_bytes()).await;
+            assert_eq!((answer.status, &answer.json()["field"]), (status, &json!("id")), "{method} {id}");
+        }
+    }
+    let answer = ask(&server, "DELETE", &path, &[], b"").await;
+    assert_eq!((answer.status, answer.header("allow")), (405, "GET, POST"));
+    let answer = crate::client::request(server.port, "GET", &path, &[], b"").await;
+    assert_eq!(answer.status, 401);
+    assert_eq!(app.status(id).await, "confirmed");
+    let log = server.end().await;
+    assert!(!log.contains("ERROR"), "{log}");
+}
+
+/// An amount in units of its last digit, as a decimal.
+fn decimal(units: u128, digits: u32) -> String {
+    let one = 10_u128.pow(digits);
+    format!("{}.{:0width$}", units / one, units % one, width = digits as usize)
+}
+
+#[test]
+fn refunds_add_up_to_the_total_are_rounded_once_and_never_negative() {
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    let (app, server, id) = runtime.block_on(async {
+        let mut app = App::new().await;
+        // As it often is, without a number of digits.
+        app.sql("ALTER TABLE bookings ALTER total_price TYPE numeric", &[]).await;
+        policy(&app, None, "provider", "any", "NULL, NULL, NULL, 0").await;
+        let server = support(&mut app, noon()).await;
+        let id = app.confirmed(noon() + hours(30)).await;
+        (app, server, id)
+    });
+    let totals = prop_oneof![
+        4 => (0..100_000_u128, Just(2_u32)),
+        2 => (0..10_u128.pow(18), Just(2)),
+        2 => (0..10_u128.pow(15), 0..=6_u32),
+    ];
+    // In ten thousandths of a percent: whole ones, halves that round, any.
+    let percents = prop_oneof![
+        2 => (0..=100_u128).prop_map(|percent| percent * 10_000),
+        1 => prop::sample::select(&[5_000_u128, 125_000, 333_333, 666_667, 999_999, 1, 1_000_000][..]),
+        2 => 0..=1_000_000_u128,
+    ];
+    let config = Config { cases: 200, failure_persistence: None, ..Config::default() };
+    let mut runner = TestRunner::new_with_rng(config, TestRng::from_seed(RngAlgorithm::ChaCha, &[5; 32]));
+    let result = runner.run(&(totals, percents), |((units, digits), percent)| {
+        // To the cent, or to the finest digit that the price has.
+        let (mut units_of_total, mut fine) = (units * 10_u128.pow(8 - digits), 8);
+        while fine > 2 && units_of_total.is_multiple_of(10) {
+            (units_of_total, fine) = (units_of_total / 10, fine - 1);
+        }
+        // Half up.
+        let amount = (units_of_total * percent * 2 + 1_000_000) / 2_000_000;
+        let kept = units_of_total.checked_sub(amount).expect("never more than all of it");
+        let expected = json!([decimal(units_of_total, fine), decimal(amount, fine), decimal(kept, fine)]);
+        let (total, percent) = (decimal(units, digits), decimal(percent, 4));
+        runtime.block_on(async {
+            let sql = "UPDATE bookings SET status = 'confirmed', cancelled_at = NULL, total_price = $2::text::numeric WHERE id = $1";
+            app.sql(sql, &[&id, &total]).await;
+            app.sql("UPDATE booking_automation_cancellation_policies SET after_percent = $1::text::numeric", &[&percent]).await;
+            let told = outlook(&server, id).await;
+            let figures = |refund: &Value| json!([refund["total"], refund["amount"], refund["kept"]]);
+            prop_assert_eq!(figures(&option(&told, "provider", false)["refund"]), expected.clone(), "{} {}", total, percent);
+            let body = json!({"actor": {"role": "provider"}, "expected_refund": expected[1]});
+            let answer = post(&server, id, &[], &body).await;
+            prop_assert_eq!((answer.status, figures(&answer.json()["refund"])), (200, expected.clone()));
+            prop_assert_eq!(figures(&last_event(&app, id).await["refund"]), expected);
+            Ok(())
+        })
+    });
+    result.unwrap();
+}

@@ -1,0 +1,248 @@
+//! A booking's life, told a second time: what time makes of it, who may take which step and when, and what is refunded, in plain
+//! Rust. Knows nothing of the program, nor of the other reference.
+
+/// Seconds since the beginning of a life.
+pub type Time = i64;
+
+/// Who takes a step.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Role {
+    /// Who booked.
+    Customer,
+    /// Who is booked.
+    Provider,
+    /// Support.
+    Admin,
+    /// Another program.
+    System,
+}
+
+/// All of them.
+pub const ROLES: [Role; 4] = [Role::Customer, Role::Provider, Role::Admin, Role::System];
+
+impl Role {
+    /// As it is told to the program.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Customer => "customer",
+            Self::Provider => "provider",
+            Self::Admin => "admin",
+            Self::System => "system",
+        }
+    }
+}
+
+/// Who changed a status.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum By {
+    /// Time.
+    Automation,
+    /// Somebody through the program.
+    Role(Role),
+    /// Whoever writes to the table.
+    Backend,
+}
+
+/// A status change.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Change {
+    /// From this status.
+    pub from: &'static str,
+    /// To this one.
+    pub to: &'static str,
+    /// By whom.
+    pub by: By,
+    /// Whether it took an automatic step back.
+    pub takes_back: bool,
+    /// Cents that were decided to be refunded.
+    pub refund: Option<u64>,
+}
+
+/// A booking.
+#[derive(Clone, Debug)]
+pub struct Life {
+    /// Wait after the end before it is overdue.
+    pub expire_after: Time,
+    /// Wait after the end before it is completed.
+    pub complete_after: Time,
+    /// Whether pending bookings expire.
+    pub expire_pending: bool,
+    /// Its price in cents.
+    pub price: u64,
+    /// Its status.
+    pub status: &'static str,
+    /// When it starts.
+    pub start: Time,
+    /// How long it takes.
+    pub minutes: i32,
+    /// `auto_complete_blocked`.
+    pub blocked: bool,
+    /// Blocked because an automatic step was taken back: nothing at all is automatic.
+    pub taken_back: bool,
+    /// When it was last unblocked.
+    pub unblocked_at: Option<Time>,
+    /// When it was completed.
+    pub completed_at: Option<Time>,
+    /// When it was cancelled through the program.
+    pub cancelled_at: Option<Time>,
+    /// Every change.
+    pub changes: Vec<Change>,
+}
+
+/// What whoever writes to the table changes.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Edit {
+    /// Its status.
+    pub status: Option<&'static str>,
+    /// Its start.
+    pub start: Option<Time>,
+    /// How long it takes.
+    pub minutes: Option<i32>,
+    /// `auto_complete_blocked`.
+    pub blocked: Option<bool>,
+}
+
+const HOUR: Time = 3_600;
+
+impl Life {
+    fn end(&self) -> Time {
+        self.start + Time::from(self.minutes.max(0)) * 60
+    }
+
+    fn overdue(&self) -> Time {
+        self.end().max(self.unblocked_at.unwrap_or(Time::MIN)) + self.expire_after
+    }
+
+    fn becomes(&mut self, to: &'static str, by: By) {
+        self.changes.push(Change { from: self.status, to, by, takes_back: false, refund: None });
+        self.status = to;
+    }
+
+    /// What a pass makes of it.
+    pub fn pass(&mut self, now: Time) {
+        let taken_back = self.blocked && self.taken_back;
+        if self.status == "pending" && self.expire_pending && self.start <= now && !taken_back {
+            self.becomes("expired", By::Automation);
+        }
+        let running = |life: &Self| life.status == "confirmed" || life.status == "in_progress";
+        if running(self) && !self.blocked && self.overdue() <= now {
+            self.becomes("expired", By::Automation);
+        }
+        if self.status == "confirmed" && self.start <= now && !taken_back {
+            self.becomes("in_progress", By::Automation);
+        }
+        if self.status == "in_progress" && !self.blocked && self.end() + self.complete_after <= now {
+            self.becomes("completed", By::Automation);
+            self.completed_at = Some(now);
+        }
+    }
+
+    /// What the automation's last steps have left behind them, in one go: each can be taken back.
+    fn was_before(&self) -> Vec<&'static str> {
+        let mut status = self.status;
+        let mut before = Vec::new();
+        for change in self.changes.iter().rev() {
+            if change.by != By::Automation || change.to != status {
+                break;
+            }
+            status = change.from;
+            before.push(status);
+        }
+        before
+    }
+
+    /// Whether a role may make it `to` now, and whether that takes an automatic step back.
+    fn may(&self, to: &str, role: Role, no_show: bool, now: Time) -> Option<bool> {
+        let started = self.start <= now;
+        let staff = matches!(role, Role::Admin | Role::System);
+        let provider = role == Role::Provider;
+        if no_show {
+            let running = self.status == "confirmed" || self.status == "in_progress";
+            return (to == "cancelled" && running && provider && started).then_some(false);
+        }
+        let paid_for = [
+            "paid",
+            "confirmed",
+            "in_progress",
+            "completed",
+            "cancelled",
+            "expired",
+            "pending_completion",
+            "pending_cancellation",
+        ];
+        let may = match (self.status, to) {
+            ("pending", "confirmed") => (staff || provider) && !started,
+            ("confirmed", "cancelled") => staff || !started,
+            ("confirmed" | "in_progress", "completed") => staff || provider && started,
+            (from, "refunded") => staff && paid_for.contains(&from),
+            _ => false,
+        };
+        let takes_back = role != Role::Customer && self.was_before().contains(&to);
+        (may || takes_back).then_some(takes_back)
+    }
+
+    /// Takes the step if it may be taken: then it is as time has made it before. `None`: it may not, and nothing changes.
+    pub fn step(&mut self, to: &'static str, role: Role, no_show: bool, now: Time) -> Option<Change> {
+        let mut life = self.clone();
+        life.pass(now);
+        let takes_back = life.may(to, role, no_show, now)?;
+        if takes_back {
+            if life.status == "completed" {
+                life.completed_at = None;
+            }
+            (life.blocked, life.taken_back) = (true, true);
+        } else if to == "completed" {
+            life.completed_at = Some(now);
+        }
+        let refund = (to == "cancelled").then(|| life.refund(role, no_show, now));
+        if refund.is_some() {
+            life.cancelled_at = Some(now);
+        }
+        life.changes.push(Change { from: life.status, to, by: By::Role(role), takes_back, refund });
+        life.status = to;
+        *self = life;
+        self.changes.last().copied()
+    }
+
+    /// Cents: everything a day before the start, half twelve hours before, and then nothing; everything where it is not the
+    /// customer's doing.
+    fn refund(&self, role: Role, no_show: bool, now: Time) -> u64 {
+        let ahead = self.start - now;
+        let percent = match role {
+            _ if no_show => 0,
+            Role::Customer if ahead >= 24 * HOUR => 100,
+            Role::Customer if ahead >= 12 * HOUR => 50,
+            Role::Customer => 0,
+            _ => 100,
+        };
+        (self.price * percent + 50) / 100
+    }
+
+    /// Whether it may be cancelled now, with how many cents refunded, and until when that is so if nothing happens.
+    pub fn outlook(&self, role: Role, no_show: bool, now: Time) -> Option<(u64, Option<Time>)> {
+        let at = |moment: Time| {
+            let mut life = self.clone();
+            life.pass(moment);
+            life.may("cancelled", role, no_show, moment).map(|_| life.refund(role, no_show, moment))
+        };
+        let mut moments = [self.start, self.end() + self.complete_after, self.overdue()];
+        moments.sort_unstable();
+        at(now).map(|refund| (refund, moments.into_iter().find(|moment| *moment > now && at(*moment).is_none())))
+    }
+
+    /// What whoever writes to the table does is theirs: it is not judged.
+    pub fn write(&mut self, edit: Edit, now: Time) {
+        if let Some(status) = edit.status.filter(|status| *status != self.status) {
+            self.becomes(status, By::Backend);
+        }
+        self.start = edit.start.unwrap_or(self.start);
+        self.minutes = edit.minutes.unwrap_or(self.minutes);
+        if let Some(blocked) = edit.blocked {
+            if self.blocked && !blocked {
+                self.unblocked_at = Some(now);
+                self.taken_back = false;
+            }
+            self.blocked = blocked;
+        }
+    }
+}

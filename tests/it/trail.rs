@@ -1,0 +1,532 @@
+//! The audit trail: listed, kept, and what it forgets.
+
+use std::collections::BTreeSet;
+
+use serde_json::{Value, json};
+use tokio::io::{AsyncBufReadExt, BufReader};
+use uuid::Uuid;
+
+use crate::app::{App, connect, hours, minutes, noon};
+use crate::http::Server;
+use crate::lambda::event;
+use crate::runtime_api::Instance;
+use crate::status::{ask, support};
+
+/// An event that is sent, one that is skipped, and a status change.
+async fn a_trail(app: &App) {
+    app.confirmed(noon() + hours(24)).await;
+    app.booking("confirmed", noon() + minutes(30)).await;
+    app.confirmed(noon() - minutes(1)).await;
+    app.run(noon()).await;
+}
+
+/// The whole trail, as text.
+async fn trail(app: &App) -> Vec<String> {
+    app.column("SELECT e::text FROM booking_automation_events e ORDER BY seq", &[]).await
+}
+
+async fn erasures(app: &App) -> Vec<String> {
+    let sql = "SELECT concat_ws(' ', kind, day, person_id, events) FROM booking_automation_erasures ORDER BY id";
+    app.column(sql, &[]).await
+}
+
+#[tokio::test]
+async fn what_is_over_is_not_rewritten_not_even_by_the_owner() {
+    let app = App::new().await;
+    a_trail(&app).await;
+    let before = trail(&app).await;
+    let statuses = "SELECT DISTINCT status FROM booking_automation_events ORDER BY 1";
+    assert_eq!(app.column(statuses, &[]).await, ["completed", "skipped"]);
+    for sql in [
+        "DELETE FROM booking_automation_events",
+        "TRUNCATE booking_automation_events",
+        "UPDATE booking_automation_events SET status = 'pending'",
+        "UPDATE booking_automation_events SET status = 'failed' WHERE status = 'completed'",
+        "UPDATE booking_automation_events SET event_data = '{}'",
+        "UPDATE booking_automation_events SET event_data = NULL",
+        "UPDATE booking_automation_events SET booking_id = gen_random_uuid()",
+        "UPDATE booking_automation_events SET executed_at = now(), flag_due = true",
+        "UPDATE booking_automation_events SET message_id = 'another' WHERE status = 'completed'",
+        "UPDATE booking_automation_events SET reason = 'other' WHERE status = 'skipped'",
+        // As if it were retention, which says nothing.
+        "WITH said AS (INSERT INTO booking_automation_erasures (kind, day, at, transaction)
+                       VALUES ('retention', '2020-01-01', now(), pg_current_xact_id()))
+         DELETE FROM booking_automation_events",
+    ] {
+        let refused = app.db.batch_execute(sql).await.expect_err(sql);
+        let refused = refused.as_db_error().unwrap();
+        assert_eq!(refused.code().code(), "23001", "{sql}: {refused:?}");
+        assert!(refused.message().starts_with("what happened to "), "{refused:?}");
+    }
+    assert_eq!(trail(&app).await, before);
+    assert!(erasures(&app).await.is_empty());
+}
+
+#[tokio::test]
+async fn only_the_providers_word_makes_what_failed_a_success() {
+    let app = App::new().await;
+    let sql = "INSERT INTO booking_automation_events (booking_id, event_type, status, rule, audience, channel, event_data)
+               SELECT gen_random_uuid(), type, status, '24h', 'customer', 'email', '{\"attempts\": []}'
+                 FROM (VALUES ('reminder_sent', 'failed'), ('reminder_sent', 'skipped'), ('status_update', 'failed')) AS v (type, status)";
+    app.sql(sql, &[]).await;
+    let settled = r#"event_data = '{"attempts": [{"settled_by": true}]}'"#;
+    let doubtful = r#"event_data = '{"attempts": [{"settled_by": false}]}'"#;
+    let before = trail(&app).await;
+    for change in [
+        "status = 'completed'".to_owned(),
+        format!("status = 'completed', {doubtful}"),
+        format!("status = 'completed', {settled} WHERE status = 'skipped'"),
+        format!("status = 'completed', {settled} WHERE event_type = 'status_update'"),
+        format!("status = 'pending', {settled}"),
+        format!("status = 'completed', {settled}, rule = '1h'"),
+        format!("status = 'completed', {settled}, attempts = 7"),
+        format!("status = 'completed', {settled}, booking_id = gen_random_uuid()"),
+    ] {
+        let change = format!("UPDATE booking_automation_events SET {change}");
+        let refused = app.db.batch_execute(&change).await.expect_err(&change);
+        assert_eq!(refused.code().unwrap().code(), "23001", "{change}");
+    }
+    assert_eq!(trail(&app).await, before);
+    let word = format!(
+        "UPDATE booking_automation_events SET status = 'completed', {settled}, message_id = 'm', executed_at = now()
+          WHERE status = 'failed' AND event_type = 'reminder_sent'"
+    );
+    assert_eq!(app.sql(&word, &[]).await, 1);
+}
+
+#[tokio::test]
+async fn neither_rights_nor_a_search_path_let_somebody_past() {
+    let app = App::new().await;
+    a_trail(&app).await;
+    let before = trail(&app).await;
+    let backend = app.backend_role().await;
+    app.db.batch_execute("GRANT ALL ON booking_automation_events TO PUBLIC").await.unwrap();
+    let refused = backend.batch_execute("DELETE FROM booking_automation_events").await.unwrap_err();
+    assert_eq!(refused.code().unwrap().code(), "23001", "not for want of a right on another table: {refused:?}");
+    // A look-alike that says what the trigger wants to hear.
+    app.db
+        .batch_execute(
+            "INSERT INTO booking_automation_erasures (kind, day, at, transaction) VALUES ('retention', now(), now(), '3');
+             CREATE SCHEMA forged;
+             CREATE FUNCTION forged.pg_current_xact_id() RETURNS xid8 LANGUAGE sql AS $$ SELECT xid8 '3' $$;
+             SET search_path = forged, pg_catalog, public",
+        )
+        .await
+        .unwrap();
+    let refused = app.db.batch_execute("DELETE FROM booking_automation_events").await.unwrap_err();
+    assert_eq!(refused.code().unwrap().code(), "23001", "{refused:?}");
+    app.db.batch_execute("SET search_path = public").await.unwrap();
+    assert_eq!(trail(&app).await, before);
+    // What is under way is no trail yet.
+    let sql = "INSERT INTO booking_automation_events (booking_id, event_type, status) VALUES (gen_random_uuid(), 'x', 'pending')";
+    app.sql(sql, &[]).await;
+    assert_eq!(app.sql("UPDATE booking_automation_events SET claim = 1 WHERE event_type = 'x'", &[]).await, 1);
+    assert_eq!(app.sql("DELETE FROM booking_automation_events WHERE event_type = 'x'", &[]).await, 1);
+}
+
+#[tokio::test]
+async fn an_erasure_says_so_and_that_stays() {
+    let app = App::new().await;
+    a_trail(&app).await;
+    let say = "INSERT INTO booking_automation_erasures (kind, day, person_id, at, transaction)
+               VALUES ('person', '2026-03-01', gen_random_uuid(), now(), pg_current_xact_id())";
+    app.sql(say, &[]).await;
+    // A row of another transaction lets nothing go.
+    app.db.batch_execute("DELETE FROM booking_automation_events").await.unwrap_err();
+    for sql in [
+        "DELETE FROM booking_automation_erasures",
+        "TRUNCATE booking_automation_erasures",
+        "UPDATE booking_automation_erasures SET kind = 'retention'",
+        "UPDATE booking_automation_erasures SET events = -1",
+        "UPDATE booking_automation_erasures SET person_id = NULL",
+        // To erase once more under it.
+        "UPDATE booking_automation_erasures SET transaction = pg_current_xact_id()",
+    ] {
+        let refused = app.db.batch_execute(sql).await.expect_err(sql);
+        assert_eq!(refused.code().unwrap().code(), "23001", "{sql}: {refused:?}");
+    }
+    // With it, in the same transaction.
+    app.db.batch_execute(&format!("BEGIN; {say}; DELETE FROM booking_automation_events; COMMIT")).await.unwrap();
+    assert!(trail(&app).await.is_empty());
+    assert_eq!(erasures(&app).await.len(), 2);
+}
+
+#[tokio::test]
+async fn retention_leaves_a_row_a_day_with_how_many_went() {
+    let app = App::new().await;
+    let old = "INSERT INTO booking_automation_events (booking_id, event_type, status, created_at)
+               SELECT gen_random_uuid(), 'status_update', 'completed', timestamptz '2020-01-01' FROM generate_series(1, $1)";
+    app.run(noon()).await;
+    assert!(erasures(&app).await.is_empty(), "nothing went");
+    app.sql(old, &[&2500]).await;
+    app.run(noon() + minutes(1)).await;
+    app.sql(old, &[&3]).await;
+    app.run(noon() + minutes(2)).await;
+    app.sql(old, &[&4]).await;
+    app.run(noon() + hours(24)).await;
+    assert_eq!(erasures(&app).await, ["retention 2026-03-01 2503", "retention 2026-03-02 4"]);
+    assert!(trail(&app).await.is_empty());
+}
+
+/// Pages of events, and how many pages there were.
+async fn all(server: &Server, query: &str) -> (Vec<Value>, usize) {
+    let (mut events, mut pages, mut before) = (Vec::new(), 0, String::new());
+    loop {
+        let answer = ask(server, "GET", &format!("/events?{query}{before}"), &[], b"").await;
+        assert_eq!(answer.status, 200, "{answer:?}");
+        let page = answer.json();
+        events.extend(page["events"].as_array().unwrap().iter().cloned());
+        pages += 1;
+        match page["next"].as_str() {
+            Some(next) => before = format!("&before={next}"),
+            None => return (events, pages),
+        }
+    }
+}
+
+fn ids(events: &[Value]) -> Vec<String> {
+    events.iter().map(|event| event["id"].as_str().unwrap().to_owned()).collect()
+}
+
+#[tokio::test]
+async fn pages_stay_what_they_are_while_events_are_added() {
+    let mut app = App::new().await;
+    for number in 0..5 {
+        app.confirmed(noon() - minutes(1) - minutes(number)).await;
+    }
+    app.run(noon()).await;
+    let in_order = "SELECT id::text FROM booking_automation_events ORDER BY seq DESC";
+    let expected = app.column(in_order, &[]).await;
+    assert_eq!(expected.len(), 5);
+    let server = support(&mut app, noon()).await;
+
+    let first = ask(&server, "GET", "/events?limit=2", &[], b"").await.json();
+    assert_eq!(ids(first["events"].as_array().unwrap()), expected[..2]);
+    app.confirmed(noon() - minutes(1)).await;
+    app.run(noon() + minutes(1)).await;
+    let next = first["next"].as_str().unwrap();
+    let second = ask(&server, "GET", &format!("/events?limit=2&before={next}"), &[], b"").await.json();
+    assert_eq!(ids(second["events"].as_array().unwrap()), expected[2..4]);
+
+    let (events, pages) = all(&server, "limit=2").await;
+    assert_eq!((ids(&events), pages), (app.column(in_order, &[]).await, 4));
+}
+
+#[tokio::test]
+async fn an_event_is_told_as_it_is() {
+    let mut app = App::new().await;
+    let id = app.confirmed(noon() + hours(24)).await;
+    app.run(noon()).await;
+    app.confirmed(noon() - minutes(1)).await;
+    app.run(noon() + minutes(1)).await;
+    let server = support(&mut app, noon()).await;
+    let (events, _) = all(&server, "").await;
+
+    let change = &events[0];
+    assert_eq!((&change["type"], &change["status"]), (&json!("status_update"), &json!("completed")));
+    assert_eq!((&change["data"]["to"], &change["data"]["by"]), (&json!("in_progress"), &json!("booking-automation")));
+    assert!(change.get("rule").is_none() && change.get("message_id").is_none(), "{change}");
+    let sent = &events[1];
+    let told = ["type", "rule", "audience", "channel", "status", "booking_id", "due_at", "starts_at", "attempts"];
+    assert_eq!(
+        told.map(|member| sent[member].clone()),
+        [
+            json!("reminder_sent"),
+            json!("24h"),
+            json!("customer"),
+            json!("email"),
+            json!("completed"),
+            json!(id),
+            json!("2026-03-01T12:00:00Z"),
+            json!("2026-03-02T12:00:00Z"),
+            json!(1)
+        ]
+    );
+    assert_eq!(sent["message_id"], sent["data"]["attempts"][0]["message_id"]);
+    assert!(!server.end().await.contains("ERROR"));
+}
+
+#[tokio::test]
+async fn an_error_of_a_message_is_told_and_what_the_database_said_of_a_row_is_not() {
+    let mut app = App::new().await;
+    app.ses.answer(|_| crate::ses::Answer::Error(400, "MessageRejected", "not this one"));
+    app.confirmed(noon() + hours(24)).await;
+    app.sql(
+        "CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE EXCEPTION 'of carla@customers.example'; END $$",
+        &[],
+    )
+    .await;
+    app.sql("CREATE TRIGGER refuse BEFORE UPDATE OF status ON bookings FOR EACH ROW EXECUTE FUNCTION refuse()", &[])
+        .await;
+    app.confirmed(noon() - minutes(1)).await;
+    app.run(noon()).await;
+    let server = support(&mut app, noon()).await;
+    let (events, _) = all(&server, "status=failed").await;
+    let of = |kind: &str| events.iter().find(|event| event["type"] == kind).unwrap();
+    assert!(of("reminder_sent")["error"].as_str().unwrap().contains("not this one"), "{events:?}");
+    let refused = of("status_update");
+    assert_eq!((&refused["reason"], refused.get("error")), (&json!("refused"), None), "{refused}");
+    assert!(!refused.to_string().contains("carla"));
+}
+
+#[tokio::test]
+async fn filters_find_what_is_rare_however_far_down() {
+    let mut app = App::new().await;
+    let rare = app.confirmed(noon() - minutes(1)).await;
+    app.run(noon()).await;
+    let others = "INSERT INTO booking_automation_events (booking_id, event_type, status, reason, created_at)
+                  SELECT gen_random_uuid(), 'reminder_sent', 'skipped', 'booked_late', $2::timestamptz + n * interval '1 second'
+                    FROM generate_series(1, $1) AS n";
+    app.sql(others, &[&45_000, &(noon() + hours(100))]).await;
+    let server = support(&mut app, noon()).await;
+
+    let (found, pages) = all(&server, "type=status_update").await;
+    assert_eq!((found.len(), pages), (1, 3), "each page looks at 20 000 rows");
+    assert_eq!(found[0]["booking_id"], json!(rare));
+    let (found, pages) = all(&server, &format!("booking={rare}")).await;
+    assert_eq!((found.len(), pages), (1, 1), "by its index");
+    let (found, _) = all(&server, "status=skipped&limit=500&since=2026-03-06T04:29:30Z").await;
+    assert_eq!(found.len(), 31, "to the second, both the first and the last");
+    let (found, _) = all(&server, "until=2026-03-05T16:00:02Z&status=skipped").await;
+    assert_eq!(found.len(), 1);
+    let (found, pages) = all(&server, "status=completed&limit=1").await;
+    assert_eq!((found.len(), pages), (1, 4), "the last one is empty");
+    let (found, _) = all(&server, "status=skipped&limit=500&since=2026-03-06T04:20:01Z").await;
+    assert_eq!(found.len(), 600);
+    let times: Vec<_> = found.iter().map(|event| event["at"].as_str().unwrap().to_owned()).collect();
+    assert!(times.is_sorted_by(|one, next| one > next), "the newest first");
+    // It does not go on below what is too old.
+    app.as_if("UPDATE booking_automation_events SET created_at = '2026-02-01' WHERE seq < 20000").await;
+    let (found, pages) = all(&server, "since=2026-03-06T10:00:00Z").await;
+    assert_eq!((found.len(), pages), (0, 2));
+}
+
+#[tokio::test]
+async fn bad_input_is_named_and_no_error_of_ours() {
+    let mut app = App::new().await;
+    a_trail(&app).await;
+    let before = trail(&app).await;
+    let server = support(&mut app, noon()).await;
+    let long = format!("type={}", "x".repeat(201));
+    for (query, status, field) in [
+        ("limit=0", 400, "limit"),
+        ("limit=501", 400, "limit"),
+        ("limit=99999999999999999999", 400, "limit"),
+        ("limit=x", 400, "limit"),
+        ("before=0", 400, "before"),
+        ("before=-1", 400, "before"),
+        ("before=abc", 400, "before"),
+        ("before=9223372036854775808", 400, "before"),
+        ("booking=7", 400, "booking"),
+        ("status=done", 422, "status"),
+        ("since=yesterday", 400, "since"),
+        ("until=2026-13-01T00:00:00Z", 400, "until"),
+        ("type=%00", 400, "type"),
+        ("type=", 400, "type"),
+        (&long, 400, "type"),
+        ("page=2", 400, "page"),
+        ("limit=1&limit=2", 400, "limit"),
+    ] {
+        let answer = ask(&server, "GET", &format!("/events?{query}"), &[], b"").await;
+        assert_eq!((answer.status, answer.header("content-type")), (status, "application/problem+json"), "{query}");
+        assert_eq!(answer.json()["field"], field, "{query}");
+    }
+    for (id, status) in [("7", 400), (&Uuid::nil().to_string(), 404)] {
+        let answer = ask(&server, "DELETE", &format!("/people/{id}/messages"), &[], b"").await;
+        assert_eq!((answer.status, &answer.json()["field"]), (status, &json!("id")), "{id}");
+    }
+    assert_eq!((trail(&app).await, erasures(&app).await), (before, Vec::new()));
+    assert!(!server.end().await.contains("ERROR"));
+    let said = app.call(&["events", "--since", "yesterday"]).await;
+    assert!(!said.success && said.stderr.contains("how long ago, such as 24h"), "{}", said.stderr);
+}
+
+#[tokio::test]
+async fn lines_of_json_without_holding_them_in_memory() {
+    let app = App::new().await;
+    let many = "INSERT INTO booking_automation_events (booking_id, event_type, event_data, status, created_at)
+                SELECT gen_random_uuid(), 'status_update', jsonb_build_object('reason', repeat(md5(n::text), 60)), 'completed',
+                       $1::timestamptz + n * interval '1 second'
+                  FROM generate_series(1, 30000) AS n";
+    app.sql(many, &[&noon()]).await;
+
+    let mut process = app.command(&["events"]).stdout(std::process::Stdio::piped()).spawn().unwrap();
+    let mut lines = BufReader::new(process.stdout.take().unwrap()).lines();
+    let (mut seen, mut bytes, mut peak) = (BTreeSet::new(), 0, 0);
+    while let Some(line) = lines.next_line().await.unwrap() {
+        let event: Value = serde_json::from_str(&line).unwrap();
+        seen.insert(event["id"].as_str().unwrap().to_owned());
+        bytes += line.len();
+        if seen.len() == 29_000 {
+            let status = std::fs::read_to_string(format!("/proc/{}/status", process.id().unwrap())).unwrap();
+            let line = status.lines().find(|line| line.starts_with("VmHWM:")).unwrap();
+            peak = line.split_whitespace().nth(1).unwrap().parse::<usize>().unwrap() * 1024;
+        }
+    }
+    assert!(process.wait().await.unwrap().success());
+    assert_eq!(seen.len(), 30_000);
+    assert!(bytes > 60_000_000 && peak < bytes / 2, "{bytes} bytes were told, {peak} held");
+
+    let since = noon() + hours(8) + minutes(19);
+    let said = app.call(&["events", "--since", &since.to_rfc3339()]).await;
+    assert!(said.success, "{}", said.stderr);
+    assert_eq!(said.stdout.lines().count(), 61);
+    let first: Value = serde_json::from_str(said.stdout.lines().next().unwrap()).unwrap();
+    assert_eq!(first["at"], "2026-03-01T20:20:00Z", "the newest first");
+}
+
+#[tokio::test]
+async fn whoever_else_was_written_to_of_the_same_booking_is_not_forgotten() {
+    let mut app = App::new().await;
+    app.sql("INSERT INTO reminder_rules (name, lead, audience) VALUES ('24h', '24 hours', 'provider')", &[]).await;
+    app.sql("UPDATE reminder_rules SET effective_from = '2020-01-01'", &[]).await;
+    let id = app.confirmed(noon() + hours(24)).await;
+    app.run(noon()).await;
+    // Of the user's own making.
+    let theirs = "INSERT INTO booking_automation_events (booking_id, event_type, audience, event_data)
+                  VALUES ($1, 'notification_sent', 'provider', '{\"text\": \"x\"}')";
+    app.sql(theirs, &[&id]).await;
+    let server = support(&mut app, noon()).await;
+    let step = async |to: &str, role: &str, who: Uuid, reason: Option<&str>| {
+        let body = json!({"to": to, "actor": {"role": role, "id": who}, "reason": reason}).to_string();
+        let path = format!("/bookings/{id}/status");
+        assert_eq!(ask(&server, "POST", &path, &[], body.as_bytes()).await.status, 200);
+    };
+    step("cancelled", "customer", app.customer, Some("ill")).await;
+    step("refunded", "admin", app.provider, Some("of support's")).await;
+
+    let path = format!("/people/{}/messages", app.provider);
+    let told = ask(&server, "DELETE", &path, &[], b"").await.json();
+    assert_eq!((&told["messages"], &told["reasons"]), (&json!(1), &json!(0)), "{told}");
+    let kept = "SELECT concat_ws(' ', event_type, audience, message_id IS NOT NULL, event_data ? 'forgotten', event_data ->> 'reason', event_data ->> 'text')
+                  FROM booking_automation_events WHERE booking_id = $1 ORDER BY event_type DESC, seq";
+    assert_eq!(
+        app.column(kept, &[&id]).await,
+        [
+            "status_update  f f ill",
+            "status_update  f f of support's",
+            "reminder_sent customer t f",
+            "reminder_sent provider f t",
+            "notification_sent provider f f x",
+        ]
+    );
+    // Who took a step without a word has none to forget.
+    let other = app.confirmed(noon() + hours(30)).await;
+    let body = json!({"to": "cancelled", "actor": {"role": "customer", "id": app.customer}}).to_string();
+    assert_eq!(ask(&server, "POST", &format!("/bookings/{other}/status"), &[], body.as_bytes()).await.status, 200);
+    let told = ask(&server, "DELETE", &format!("/people/{}/messages", app.customer), &[], b"").await.json();
+    assert_eq!((&told["messages"], &told["reasons"]), (&json!(1), &json!(1)), "{told}");
+}
+
+#[tokio::test]
+async fn a_message_that_is_claimed_at_the_same_time_is_not_forgotten_in_the_middle() {
+    let mut app = App::new().await;
+    let server = support(&mut app, noon()).await;
+    let (id, other) = (app.confirmed(noon() + hours(23)).await, connect(&app.url).await);
+    let waits =
+        "SELECT EXISTS (SELECT FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock')";
+    // It may be too late to let go in time.
+    for _ in 0..50 {
+        let message = "INSERT INTO booking_automation_events
+                              (booking_id, event_type, rule, audience, channel, status, starts_at, next_attempt_at, revision)
+                       VALUES ($1, 'reminder_sent', '24h', 'customer', 'email', 'pending', now(), now(), 1)";
+        app.sql(message, &[&id]).await;
+        let claim = "BEGIN; UPDATE booking_automation_events SET status = 'sending', claim = 1, lease_until = now()";
+        other.batch_execute(claim).await.unwrap();
+        let let_go = async {
+            app.waits_for(waits).await;
+            other.batch_execute("COMMIT").await.unwrap();
+        };
+        let path = format!("/people/{}/messages", app.customer);
+        let (answer, ()) = tokio::join!(ask(&server, "DELETE", &path, &[], b""), let_go);
+        if answer.status == 200 {
+            let told = answer.json();
+            assert_eq!((&told["messages"], &told["under_way"]), (&json!(0), &json!(1)), "{told}");
+            let claimed = "SELECT lease_until IS NOT NULL FROM booking_automation_events WHERE status = 'sending'";
+            assert!(app.one(claimed, &[]).await.get::<_, bool>(0));
+            return;
+        }
+        assert_eq!(answer.status, 409, "{answer:?}");
+        app.sql("DELETE FROM booking_automation_events", &[]).await;
+    }
+    panic!("never let go in time");
+}
+
+#[tokio::test]
+async fn a_person_is_forgotten_and_the_counts_stay() {
+    let mut app = App::new().await;
+    let (theirs, other) = (app.confirmed(noon() + hours(24)).await, app.confirmed(noon() + hours(24)).await);
+    let somebody_else = app.person("Otto Other", Some("otto@others.example"), "UTC").await;
+    app.sql("UPDATE bookings SET customer_id = $2 WHERE id = $1", &[&other, &somebody_else]).await;
+    app.run(noon()).await;
+    assert_eq!(app.ses.mails().len(), 2);
+    let instance = Instance::start(&app).await;
+    for id in [theirs, other] {
+        let sql = "SELECT id::text, message_id FROM booking_automation_events WHERE booking_id = $1";
+        let row = app.one(sql, &[&id]).await;
+        let mut told = event("ses-delivery");
+        told["detail"]["mail"]["tags"]["event_id"] = json!([row.get::<_, String>(0)]);
+        told["detail"]["mail"]["messageId"] = row.get::<_, String>(1).into();
+        instance.invoke(&told).await.unwrap();
+    }
+    // One that waits, one under way, and a step with their words.
+    let (waits, sending) = (app.confirmed(noon() + hours(23)).await, app.confirmed(noon() + hours(22)).await);
+    let more = "INSERT INTO booking_automation_events
+                       (booking_id, event_type, rule, audience, channel, status, starts_at, next_attempt_at, revision, event_data)
+                SELECT id, 'reminder_sent', '24h', 'customer', 'email', $2, scheduled_at, $3, 1, '{\"attempts\": [{\"error\": \"x\"}]}'
+                  FROM bookings WHERE id = $1";
+    app.sql(more, &[&waits, &"pending", &(noon() + hours(1))]).await;
+    app.sql(more, &[&sending, &"sending", &(noon() + hours(1))]).await;
+    let server = support(&mut app, noon()).await;
+    let cancel = json!({"to": "cancelled", "actor": {"role": "customer", "id": app.customer}, "reason": "ill"});
+    let cancelled = app.confirmed(noon() + hours(50)).await;
+    let path = format!("/bookings/{cancelled}/status");
+    assert_eq!(ask(&server, "POST", &path, &[], cancel.to_string().as_bytes()).await.status, 200);
+    let others = "SELECT e::text FROM booking_automation_events e WHERE booking_id = $1";
+    let before = app.column(others, &[&other]).await;
+
+    let path = format!("/people/{}/messages", app.customer);
+    let answer = ask(&server, "DELETE", &path, &[], b"").await;
+    assert_eq!(
+        answer.json(),
+        json!({"person_id": app.customer, "messages": 2, "not_sent": 1, "feedback": 1, "reasons": 1, "under_way": 1})
+    );
+    let kept = "SELECT concat_ws(' ', rule, audience, channel, status, reason, attempts, message_id, error_message, event_data)
+                  FROM booking_automation_events WHERE booking_id = $1";
+    assert_eq!(app.column(kept, &[&theirs]).await, ["24h customer email completed 1 {\"forgotten\": true}"]);
+    assert_eq!(app.column(kept, &[&waits]).await, ["24h customer email skipped forgotten 0 {\"forgotten\": true}"]);
+    let words =
+        "SELECT event_data::text FROM booking_automation_events WHERE booking_id = $1 AND event_type = 'status_update'";
+    let words = app.column(words, &[&cancelled]).await.join("");
+    assert!(words.contains("\"to\": \"cancelled\"") && !words.contains("ill"), "{words}");
+    assert_eq!(app.column(others, &[&other]).await, before, "nobody else");
+    let feedback = app.column("SELECT booking_id::text FROM booking_automation_feedback", &[]).await;
+    assert_eq!(feedback, [other.to_string()]);
+    assert_eq!(erasures(&app).await, [format!("person 2026-03-01 {} 3", app.customer)]);
+
+    // Once more: nothing is left, but for what was under way.
+    app.sql(
+        "UPDATE booking_automation_events SET status = 'completed', next_attempt_at = NULL WHERE status = 'sending'",
+        &[],
+    )
+    .await;
+    let again = ask(&server, "DELETE", &path, &[], b"").await.json();
+    assert_eq!((&again["messages"], &again["under_way"], &again["feedback"]), (&json!(1), &json!(0), &json!(0)));
+    // What SES says afterwards is not remembered.
+    let mut told = event("ses-bounce");
+    let id: String =
+        app.one("SELECT id::text FROM booking_automation_events WHERE booking_id = $1", &[&theirs]).await.get(0);
+    told["detail"]["mail"]["tags"]["event_id"] = json!([id]);
+    instance.invoke(&told).await.unwrap();
+    assert_eq!(app.column("SELECT booking_id::text FROM booking_automation_feedback", &[]).await, [other.to_string()]);
+    // Nor is what waited sent, and support can tell why.
+    app.run(noon() + hours(1)).await;
+    assert_eq!(app.ses.mails().len(), 2);
+    let told = ask(&server, "GET", &format!("/bookings/{waits}/timeline"), &[], b"").await.json();
+    assert_eq!(
+        told["happened"][0]["text"],
+        "The 24h reminder to the customer by email was not sent: the person's data was deleted."
+    );
+    let log = server.end().await;
+    assert!(!log.contains("carla") && !log.contains("ill"), "{log}");
+}
