@@ -1,5 +1,5 @@
 //! Who may fire a pass over HTTP: whoever presents a bearer secret, or a request signed as the Standard
-//! Webhooks specification says (<https://www.standardwebhooks.com>).
+//! Webhooks specification says (<https://www.standardwebhooks.com>). Our own webhooks are signed here, too.
 //!
 //! A function of its arguments alone: no clock, no network, no database. Every comparison with a secret
 //! takes the same time whatever is compared, and nothing of a request is interpreted before its signature
@@ -10,7 +10,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use base64::prelude::{BASE64_STANDARD, Engine};
 use hmac::{Hmac, KeyInit, Mac};
-use secrecy::{ExposeSecret, SecretString};
+use secrecy::{ExposeSecret, SecretSlice, SecretString};
 use sha2::{Digest, Sha256};
 use subtle::{Choice, ConstantTimeEq};
 use thiserror::Error;
@@ -155,18 +155,29 @@ fn signer_of<'a>(
         .collect();
     let mut fitting = None;
     for secret in secrets.signing.iter().map(ExposeSecret::expose_secret) {
-        #[expect(clippy::expect_used, reason = "HMAC takes keys of every length (RFC 2104)")]
-        let mut mac = Hmac::<Sha256>::new_from_slice(secret).expect("a key");
-        for part in [id, b".", timestamp, b".", body] {
-            mac.update(part);
-        }
-        let expected = mac.finalize().into_bytes();
+        let expected = mac(secret, id, timestamp, body);
         let fits = presented.iter().fold(Choice::from(0), |any, signature| any | expected.ct_eq(signature));
         if fits.into() {
             fitting = Some(secret);
         }
     }
     fitting
+}
+
+/// What our own webhooks say of who sent them.
+pub(crate) fn sign(secret: &SecretSlice<u8>, id: &str, timestamp: &str, body: &[u8]) -> String {
+    let mac = mac(secret.expose_secret(), id.as_bytes(), timestamp.as_bytes(), body);
+    format!("v1,{}", BASE64_STANDARD.encode(mac))
+}
+
+/// What is signed, and how (Standard Webhooks, "Signature scheme").
+fn mac(secret: &[u8], id: &[u8], timestamp: &[u8], body: &[u8]) -> [u8; 32] {
+    #[expect(clippy::expect_used, reason = "HMAC takes keys of every length (RFC 2104)")]
+    let mut mac = Hmac::<Sha256>::new_from_slice(secret).expect("a key");
+    for part in [id, b".", timestamp, b".", body] {
+        mac.update(part);
+    }
+    mac.finalize().into_bytes().into()
 }
 
 /// Whether the timestamp, seconds since 1970, is within the tolerance, before or after.

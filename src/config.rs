@@ -249,7 +249,7 @@ fn bearer_secret(text: &str) -> Result<SecretString, &'static str> {
 }
 
 /// `whsec_` and base64 of 24 to 64 bytes (Standard Webhooks, "Signature scheme").
-fn signing_secret(text: &str) -> Result<SecretSlice<u8>, &'static str> {
+pub(crate) fn signing_secret(text: &str) -> Result<SecretSlice<u8>, &'static str> {
     text.strip_prefix("whsec_")
         .and_then(|encoded| BASE64_STANDARD.decode(encoded).ok())
         .filter(|key| (24..=64).contains(&key.len()))
@@ -340,6 +340,34 @@ impl DeliverySettings {
         )?;
         let times = Times::from_environment(lookup)?;
         Ok(Self { from, configuration_set, send_rate, send_concurrency, public_url, times })
+    }
+}
+
+/// Whom webhooks may call, and how long they are waited for.
+#[derive(Clone, Debug)]
+pub struct WebhookSettings {
+    /// Hosts that may be called wherever they are, and without TLS: as a URL has them, addresses included.
+    pub allow_private: Vec<String>,
+    /// How long delivery waits for what.
+    pub(crate) times: Times,
+}
+
+impl WebhookSettings {
+    /// Reads `WEBHOOK_ALLOW_PRIVATE`; and, in tests, `TEST_TIME_DIVISOR`.
+    ///
+    /// # Errors
+    /// Names the variable when it is malformed.
+    pub fn from_environment(lookup: Lookup) -> Result<Self, SettingError> {
+        let allow_private = read_or(
+            lookup,
+            "WEBHOOK_ALLOW_PRIVATE",
+            Vec::new(),
+            |list| {
+                list.split(',').map(|host| url::Host::parse(host.trim()).ok().map(|host| host.to_string())).collect()
+            },
+            "hosts, comma-separated, such as hooks.internal,10.0.3.7,[fd00::7]",
+        )?;
+        Ok(Self { allow_private, times: Times::from_environment(lookup)? })
     }
 }
 

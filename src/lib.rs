@@ -7,7 +7,7 @@
 //! its `timeline`, a [`preview`] of the passes to come, the audit trail ([`events`]), and that people are forgotten (`people`).
 //!
 //! Read it in this order: [`run`], the pass ([`pass`], `transitions`, `reminders`), delivery ([`delivery`],
-//! `outbox`, [`ses`], [`message`]), what SES says later ([`feedback`]), the answer ([`summary`]). The settings are in
+//! `outbox`, [`ses`], [`message`]), whoever subscribed ([`webhooks`], [`targets`]), what SES says later ([`feedback`]), the answer ([`summary`]). The settings are in
 //! [`config`]; the way to the database, and what a transaction is here, in [`database`]; the schema in [`migrate`]; what is
 //! over is forgotten in `housekeeping`.
 
@@ -41,7 +41,9 @@ pub mod serve;
 pub mod ses;
 mod status;
 pub mod summary;
+pub mod targets;
 mod timeline;
 mod times;
 mod tls;
 pub mod transitions;
+pub mod webhooks;

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use anyhow::Context;
 use booking_automation::call::{Call, Cause};
 use booking_automation::config::{
-    self, Address, AdminTokens, CronSecrets, DatabaseSettings, DeliverySettings, PassSettings,
+    self, Address, AdminTokens, CronSecrets, DatabaseSettings, DeliverySettings, PassSettings, WebhookSettings,
 };
 use booking_automation::database::Database;
 use booking_automation::delivery::Mailer;
@@ -16,6 +16,7 @@ use booking_automation::events::{self, ListError};
 use booking_automation::feedback::{self, Suppression};
 use booking_automation::run::Automation;
 use booking_automation::ses::Ses;
+use booking_automation::webhooks::Teller;
 use booking_automation::{lambda, migrate, preview, run, serve};
 use chrono::{DateTime, Utc};
 use clap::{Parser, Subcommand};
@@ -175,7 +176,8 @@ async fn function() -> anyhow::Result<()> {
 async fn automation(database: &DatabaseSettings, connections: usize, pass: PassSettings) -> anyhow::Result<Automation> {
     let delivery = DeliverySettings::from_environment(&config::environment)?;
     let ses = Ses::new(&delivery).await?;
-    Ok(Automation::new(Database::new(database, connections)?, pass, Mailer::new(delivery, ses)))
+    let teller = Teller::new(WebhookSettings::from_environment(&config::environment)?);
+    Ok(Automation::new(Database::new(database, connections)?, pass, Mailer::new(delivery, ses), teller))
 }
 
 async fn execute(command: Command) -> anyhow::Result<()> {

@@ -42,7 +42,7 @@ const STEPS: [(&str, &str); 6] = [
 ];
 
 /// The steps that come after the indexes, in order.
-const LAST_STEPS: [(&str, &str); 10] = [
+const LAST_STEPS: [(&str, &str); 11] = [
     ("07_triggers", include_str!("../migrations/07_triggers.sql")),
     ("08_webhook_ids", include_str!("../migrations/08_webhook_ids.sql")),
     ("09_rate_limits", include_str!("../migrations/09_rate_limits.sql")),
@@ -52,6 +52,7 @@ const LAST_STEPS: [(&str, &str); 10] = [
     ("13_rules_start_anew", include_str!("../migrations/13_rules_start_anew.sql")),
     ("14_requests", include_str!("../migrations/14_requests.sql")),
     ("15_trail", include_str!("../migrations/15_trail.sql")),
+    ("16_webhooks", include_str!("../migrations/16_webhooks.sql")),
     ("17_cancellation", include_str!("../migrations/17_cancellation.sql")),
 ];
 
@@ -59,8 +60,9 @@ const LAST_STEPS: [(&str, &str); 10] = [
 pub(crate) const LATEST: &str = LAST_STEPS[LAST_STEPS.len() - 1].0;
 
 /// Indexes on tables that others write: on `bookings`, each holds only bookings that time still moves on, whatever
-/// the table's size; on the audit trail, which every writer's trigger adds to, what retention and its list go by.
-const INDEXES: [(&str, &str); 5] = [
+/// the table's size; on the audit trail, which every writer's trigger adds to, what retention and its list go by, and messages
+/// to webhooks: that nobody is told of anything twice, and what waits for whom.
+const INDEXES: [(&str, &str); 7] = [
     ("booking_automation_confirmed_start", "ON public.bookings (scheduled_at) WHERE status = 'confirmed'"),
     (
         "booking_automation_in_progress_end",
@@ -74,6 +76,15 @@ const INDEXES: [(&str, &str); 5] = [
          WHERE status IN ('completed', 'failed', 'skipped')",
     ),
     ("booking_automation_events_seq", "ON public.booking_automation_events (seq)"),
+    (
+        "booking_automation_events_told",
+        "UNIQUE ON public.booking_automation_events (message_id, audience) WHERE event_type = 'webhook'",
+    ),
+    (
+        "booking_automation_events_webhooks",
+        "ON public.booking_automation_events (audience, next_attempt_at, seq) \
+         WHERE event_type = 'webhook' AND status IN ('pending', 'sending')",
+    ),
 ];
 
 /// Why the database could not be migrated. What was done before stays done; run it again.
@@ -237,12 +248,16 @@ async fn index(
     definition: &str,
 ) -> Result<bool, MigrateError> {
     let step_name = format!("index {name}");
+    let (kind, definition) = match definition.strip_prefix("UNIQUE ") {
+        Some(definition) => ("UNIQUE INDEX", definition),
+        None => ("INDEX", definition),
+    };
     let in_empty_table = step(database, &step_name, async |transaction| {
         let absent = "SELECT to_regclass('public.' || $1) IS NULL AND NOT EXISTS (SELECT FROM public.bookings) \
                       AND NOT EXISTS (SELECT FROM public.booking_automation_events)";
         let now = transaction.query_one(absent, &[(&name, Type::TEXT)]).await?.get(0);
         if now {
-            transaction.batch(&format!("CREATE INDEX {name} {definition}")).await?;
+            transaction.batch(&format!("CREATE {kind} {name} {definition}")).await?;
         }
         Ok(now)
     })
@@ -274,7 +289,7 @@ async fn index(
             if valid == Some(false) {
                 work.batch_execute(&format!("DROP INDEX CONCURRENTLY IF EXISTS public.{name}")).await?;
             }
-            work.batch_execute(&format!("CREATE INDEX CONCURRENTLY {name} {definition}")).await?;
+            work.batch_execute(&format!("CREATE {kind} CONCURRENTLY {name} {definition}")).await?;
         }
         guard.rollback().await?;
         Ok(valid != Some(true))

@@ -26,13 +26,13 @@ const CLAIM: &str = include_str!("sql/claim.sql");
 const RECORD: &str = include_str!("sql/record.sql");
 const FLAGS: &str = include_str!("sql/flags.sql");
 
-/// How many wait, how many of those can be claimed now, and since when the oldest was due.
-/// Leases and back-off run on the real clock.
+/// How many reminders wait, how many of those can be claimed now, and since when the oldest was due.
+/// Leases and back-off run on the real clock. Messages to webhooks speak of no start.
 pub(crate) const WAITING: &str = "SELECT count(*) AS pending,
            count(*) FILTER (WHERE next_attempt_at <= clock_timestamp()) AS claimable,
            min(scheduled_at) FILTER (WHERE isfinite(scheduled_at)) AS oldest_due_at
       FROM booking_automation_events
-     WHERE status IN ('pending', 'sending') AND next_attempt_at IS NOT NULL";
+     WHERE status IN ('pending', 'sending') AND next_attempt_at IS NOT NULL AND starts_at IS NOT NULL";
 
 /// One claimed message.
 #[derive(Clone, Debug)]
@@ -276,7 +276,8 @@ pub(crate) async fn set_aside(
         WITH first AS (
             SELECT id, least(1 << attempts, 8) * make_interval(secs => $4) AS wait
               FROM booking_automation_events
-             WHERE status IN ('pending', 'sending') AND event_type = 'reminder_sent' AND next_attempt_at <= clock_timestamp()
+             WHERE status IN ('pending', 'sending') AND event_type = 'reminder_sent' AND starts_at IS NOT NULL
+               AND next_attempt_at <= clock_timestamp()
              ORDER BY starts_at, seq LIMIT 1 FOR UPDATE SKIP LOCKED
         ), told AS (
             SELECT e.id, first.wait, clock_timestamp() AS at, coalesce($2, clock_timestamp()) AS as_of,

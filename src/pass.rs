@@ -21,7 +21,7 @@ use crate::database::{BOOKINGS_LOCK_TIMEOUT, Begin, Database, DatabaseError, Tra
 use crate::reminders::{self, Verdicts, Watermark};
 use crate::summary::{Backlog, Reminders, SkipReason, Summary, Work};
 use crate::transitions::{self, Moments, Transitions};
-use crate::{housekeeping, migrate, outbox};
+use crate::{housekeeping, migrate, outbox, webhooks};
 
 /// Advisory lock of the pass. An arbitrary number.
 const PASS_LOCK: i64 = 0x626b_6175_746f_0001;
@@ -69,6 +69,7 @@ impl From<DatabaseError> for PassError {
 
 /// What became of a pass.
 #[derive(Debug)]
+#[expect(clippy::large_enum_variant, reason = "there is one a call")]
 pub enum Pass {
     /// It was committed.
     Committed(Committed),
@@ -83,6 +84,8 @@ pub struct Committed {
     pub work: Work,
     /// Whether anything can be claimed now.
     pub claimable: bool,
+    /// Whether webhooks may have to be told something.
+    pub webhooks: bool,
     /// Whether a flag on `bookings` is behind.
     pub flags_due: bool,
     /// Whether something is older than is kept.
@@ -98,6 +101,8 @@ struct Due {
     reminders: bool,
     flags: bool,
     any_old: bool,
+    webhooks: bool,
+    subscribed: bool,
     backlog: Backlog,
     /// Of those, what can be claimed now.
     claimable: i64,
@@ -158,12 +163,19 @@ async fn attempt(database: &Database, settings: &PassSettings, call: &Call, run_
         transitions,
         reminders: waiting_reminders(&due, &verdicts),
         backlog: Backlog { pending: due.backlog.pending + verdicts.pending, ..due.backlog },
+        webhooks: None,
         held_back: None,
         duration_ms: u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX),
     };
     let claimable = due.claimable + verdicts.pending > 0;
-    let committed =
-        Committed { work, claimable, flags_due: due.flags, any_old: due.any_old, sweep: due.watermark.sweep };
+    let committed = Committed {
+        work,
+        claimable,
+        webhooks: due.webhooks || due.subscribed && transitions.made() > 0,
+        flags_due: due.flags,
+        any_old: due.any_old,
+        sweep: due.watermark.sweep,
+    };
     // More than one pass takes: the next one looks at everything.
     let looked_through = if verdicts.more { Timestamp::NegInfinity } else { Timestamp::Value(as_of) };
     match commit(transaction, call, &work, looked_through, &due.watermark.rules_digest).await {
@@ -232,7 +244,8 @@ async fn ask(
                          WHERE webhook_id = $4
                            AND created_at > now() - interval '{WEBHOOK_ID_MINUTES} minutes'),
                 {any_old},
-                row_security_active('public.bookings')
+                row_security_active('public.bookings'),
+                {webhooks_due}, {subscribed}
            FROM watermark, waiting",
         watermark = reminders::WATERMARK,
         latest = migrate::LATEST,
@@ -240,6 +253,8 @@ async fn ask(
         reminders = reminders::ANY_DUE,
         waiting = outbox::WAITING,
         any_old = housekeeping::ANY_OLD,
+        webhooks_due = webhooks::ANY_DUE,
+        subscribed = webhooks::ANY_SUBSCRIBED,
     );
     let [as_of, expire_before, complete_before] = moments.parameters();
     let [events, runs] = housekeeping::kept(settings.retention);
@@ -276,6 +291,8 @@ async fn ask(
         },
         duplicate_request: row.get(11),
         any_old: row.get::<_, Option<bool>>(12).unwrap_or_default(),
+        webhooks: row.get(14),
+        subscribed: row.get(15),
     })
 }
 
@@ -441,6 +458,7 @@ pub async fn preview(database: &Database, settings: &PassSettings, call: &Call) 
         transitions,
         reminders: waiting_reminders(&due, &verdicts),
         backlog: due.backlog,
+        webhooks: None,
         held_back: None,
         duration_ms: 0,
     })

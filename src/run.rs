@@ -1,15 +1,18 @@
-//! One call: the pass, then delivery, then the summary.
+//! One call: the pass, then delivery, by mail and to webhooks, then the summary.
 
 use std::time::Instant;
+
+use futures_util::future;
 
 use crate::call::Call;
 use crate::config::PassSettings;
 use crate::database::{Begin, Database, Result};
-use crate::delivery::{self, Mailer};
+use crate::delivery::{self, Delivered, Mailer};
 use crate::housekeeping;
 use crate::outbox;
 use crate::pass::{self, Committed, Pass, PassError};
 use crate::summary::{Skip, Summary, Work};
+use crate::webhooks::{self, Teller};
 
 /// What a call works with, made once at start, whatever fires the calls.
 #[derive(Debug)]
@@ -17,12 +20,13 @@ pub struct Automation {
     database: Database,
     settings: PassSettings,
     mailer: Mailer,
+    teller: Teller,
 }
 
 impl Automation {
-    /// Passes on `database`, delivered by `mailer`.
-    pub fn new(database: Database, settings: PassSettings, mailer: Mailer) -> Self {
-        Self { database, settings, mailer }
+    /// Passes on `database`, delivered by `mailer`; `teller` tells whoever subscribed.
+    pub fn new(database: Database, settings: PassSettings, mailer: Mailer, teller: Teller) -> Self {
+        Self { database, settings, mailer, teller }
     }
 
     pub(crate) fn settings(&self) -> &PassSettings {
@@ -54,27 +58,33 @@ pub async fn run(automation: &Automation, call: &Call) -> std::result::Result<Su
 }
 
 async fn pass_and_deliver(automation: &Automation, call: &Call) -> std::result::Result<Summary, PassError> {
-    let Automation { database, settings, mailer } = automation;
+    let Automation { database, settings, mailer, teller } = automation;
     let started = Instant::now();
-    let Committed { mut work, claimable, flags_due, any_old, sweep } = match pass::run(database, settings, call).await?
-    {
-        Pass::Committed(committed) => committed,
-        Pass::Skipped(reason) => {
-            let duration_ms = milliseconds_since(started);
-            return Ok(Summary::Skipped(Skip { reason, trigger: call.cause.trigger(), duration_ms }));
-        }
-    };
+    let Committed { mut work, claimable, webhooks, flags_due, any_old, sweep } =
+        match pass::run(database, settings, call).await? {
+            Pass::Committed(committed) => committed,
+            Pass::Skipped(reason) => {
+                let duration_ms = milliseconds_since(started);
+                return Ok(Summary::Skipped(Skip { reason, trigger: call.cause.trigger(), duration_ms }));
+            }
+        };
     // The alarm on silence counts these lines.
     tracing::info!(pass = "committed", run.id = %work.run_id, "the pass was committed");
-    let mut waiting = 0;
+    // Side by side: neither waits for the other's endpoints.
+    let mails =
+        async { if claimable { delivery::deliver(database, mailer, call).await } else { Delivered::default() } };
+    let messages = async { if webhooks { Some(teller.tell(database, call).await) } else { None } };
+    let (delivered, told) = future::join(mails, messages).await;
     if claimable {
-        let delivered = delivery::deliver(database, mailer, call).await;
         work.reminders.add(&delivered.reminders);
         work.held_back = delivered.held_back;
-        waiting = delivered.reminders.deferred;
     }
+    work.webhooks = told;
+    let waiting = delivered.reminders.deferred;
     work.duration_ms = milliseconds_since(started);
-    if claimable && let Err(error) = conclude(database, &mut work, waiting, call.deadline).await {
+    if (claimable || webhooks)
+        && let Err(error) = conclude(database, &mut work, waiting, call.deadline).await
+    {
         tracing::error!(error = error.loggable(), "the run's summary could not be completed");
     }
     if claimable || flags_due {
@@ -109,6 +119,9 @@ pub async fn dry_run(
 async fn conclude(database: &Database, work: &mut Work, waiting: i64, deadline: Instant) -> Result<()> {
     let (transaction, _) = database.begin(&Begin { until: Some(deadline), ..Begin::default() }, "").await?;
     let (backlog, claimable) = outbox::waiting(&transaction.query_one(outbox::WAITING, &[]).await?, 0);
+    if let Some(told) = work.webhooks {
+        work.webhooks = Some(told.summed(webhooks::left(&transaction).await?)).filter(|told| told.due > 0);
+    }
     work.backlog = backlog;
     work.reminders.deferred = claimable + waiting;
     work.reminders = work.reminders.summed();

@@ -92,6 +92,9 @@ pub struct Work {
     pub reminders: Reminders,
     /// What is still waiting.
     pub backlog: Backlog,
+    /// Messages to webhooks. Absent where none was to be sent.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub webhooks: Option<Webhooks>,
     /// Why nothing more was sent, when SES would take nothing of this account's: `quota` (the day's is used up) or
     /// `account` (paused, suspended, not verified, no rights). Absent otherwise.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -146,6 +149,38 @@ pub struct Backlog {
     /// The earliest time at which one of them was due.
     #[serde(serialize_with = "optional_microseconds")]
     pub oldest_due_at: Option<DateTime<Utc>>,
+}
+
+/// What became of the messages to webhooks that were due in this call.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Webhooks {
+    /// The sum of the others.
+    pub due: i64,
+    /// The endpoint took it.
+    pub sent: i64,
+    /// It did not, or nobody knows; it is told again.
+    pub retrying: i64,
+    /// Given up.
+    pub failed: i64,
+    /// The subscription is gone, switched off or suspended.
+    pub skipped: i64,
+    /// Past this call's time, or its endpoint takes nothing: left for the next, no attempt used up.
+    pub deferred: i64,
+}
+
+impl Webhooks {
+    pub(crate) fn add(&mut self, told: &Self) {
+        self.sent += told.sent;
+        self.retrying += told.retrying;
+        self.failed += told.failed;
+        self.skipped += told.skipped;
+    }
+
+    /// With what is `left`, and `due` made the sum of the others.
+    #[must_use]
+    pub(crate) fn summed(self, left: i64) -> Self {
+        Self { due: self.sent + self.retrying + self.failed + self.skipped + left, deferred: left, ..self }
+    }
 }
 
 fn microseconds<S: Serializer>(time: &DateTime<Utc>, serializer: S) -> Result<S::Ok, S::Error> {

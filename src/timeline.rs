@@ -85,6 +85,22 @@ enum What {
         #[serde(skip_serializing_if = "is_nothing")]
         provider: Value,
     },
+    Webhook {
+        /// The subscription.
+        webhook_id: String,
+        /// What it was told: started, completed and so on.
+        about: String,
+        /// What the receiver knows the message by: its `webhook-id`.
+        message_id: Option<String>,
+        due_at: Option<DateTime<Utc>>,
+        status: String,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        reason: Option<String>,
+        #[serde(skip_serializing_if = "is_nothing")]
+        attempts: Value,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        next_attempt_at: Option<DateTime<Utc>>,
+    },
 }
 
 fn is_nothing(value: &Value) -> bool {
@@ -143,6 +159,23 @@ fn entry(row: &Row) -> Entry {
     let text = |member: &str| data[member].as_str().map(str::to_owned);
     let (kind, status, reason): (String, String, Option<String>) = (row.get(1), row.get(5), row.get(6));
     let executed_at = finite(row, 4);
+    if kind == "webhook" {
+        let (about, webhook_id): (String, String) = (row.get(7), row.get(8));
+        return Entry {
+            at: executed_at.or_else(|| finite(row, 3)),
+            text: outcome_sentence(&message(&webhook_id, &about), &status, reason.as_deref()),
+            what: What::Webhook {
+                webhook_id,
+                about,
+                message_id: row.get(11),
+                due_at: finite(row, 3),
+                status,
+                reason,
+                attempts: data["attempts"].clone(),
+                next_attempt_at: finite(row, 10),
+            },
+        };
+    }
     if kind != "reminder_sent" {
         let (from, to, by, why) = (text("from"), text("to"), text("by"), text("reason"));
         let refund = data.get("refund").cloned();
@@ -155,7 +188,7 @@ fn entry(row: &Row) -> Entry {
         return Entry { at: executed_at, text, what: What::Status { from, to, by, reason: why, refund } };
     }
     let (rule, audience, channel): (String, String, String) = (row.get(7), row.get(8), row.get(9));
-    let sentence = message_sentence(&rule, &audience, &channel, &status, reason.as_deref());
+    let sentence = outcome_sentence(&reminder(&rule, &audience, &channel), &status, reason.as_deref());
     Entry {
         at: executed_at.or_else(|| finite(row, 12)),
         text: sentence,
@@ -187,8 +220,24 @@ fn status_sentence(from: Option<&str>, to: Option<&str>, by: Option<&str>, why: 
     }
 }
 
-fn message_sentence(rule: &str, audience: &str, channel: &str, status: &str, reason: Option<&str>) -> String {
-    let what = format!("The {rule} reminder to the {audience} by {channel}");
+fn reminder(rule: &str, audience: &str, channel: &str) -> String {
+    format!("The {rule} reminder to the {audience} by {channel}")
+}
+
+fn message(webhook_id: &str, about: &str) -> String {
+    let about = match about {
+        "started" => "it started",
+        "completed" => "it was completed",
+        "expired" => "it expired",
+        "cancelled" => "it was cancelled",
+        "rescheduled" => "it was moved",
+        "reminder_sent" => "a reminder was sent",
+        other => other,
+    };
+    format!("The message to webhook {webhook_id} that {about}")
+}
+
+fn outcome_sentence(what: &str, status: &str, reason: Option<&str>) -> String {
     let why = reason.map_or("nobody said why", because);
     match status {
         "completed" => format!("{what} was sent."),
@@ -224,6 +273,15 @@ fn because(reason: &str) -> &str {
         "limit" => "a limit of the account at the mail provider is reached",
         "quota" => "the account's quota at the mail provider is used up",
         "account" => "the account cannot send at the mail provider",
+        "unsubscribed" => "the subscription was deleted",
+        "switched_off" => "the subscription was switched off",
+        "suspended" => "the webhook is suspended, since it took nothing for a day or said that it is gone",
+        "gone" => "the webhook said that it is gone",
+        "refused" => "the webhook did not accept it",
+        "no_connection" => "the webhook could not be reached",
+        "no_answer" => "the webhook did not answer in time, or not properly",
+        "forbidden_target" => "the webhook's address is none that may be called",
+        "bad_subscription" => "the subscription's URL or secret cannot be used",
         "forgotten" => "the person's data was deleted",
         other => other,
     }
@@ -251,7 +309,7 @@ fn step_to_come(step: ToCome, as_of: DateTime<Utc>) -> Entry {
 
 fn expected(expected: Expected) -> Entry {
     let Expected { rule, audience, channel, at, due_at, reason } = expected;
-    let what = format!("The {rule} reminder to the {audience} by {channel}");
+    let what = reminder(&rule, &audience, &channel);
     let text = match &reason {
         None => format!("{what} is to be sent."),
         Some(reason) => format!("{what} is not going to be sent: {}.", because(reason)),

@@ -181,7 +181,8 @@ impl Transitions {
         }
     }
 
-    fn made(&self) -> i64 {
+    /// How many were made.
+    pub(crate) fn made(&self) -> i64 {
         self.started + self.completed + self.expired
     }
 }

@@ -11,12 +11,15 @@ use std::time::{Duration, Instant};
 
 use anyhow::Context;
 use booking_automation::call::{Call, Cause};
-use booking_automation::config::{AdminTokens, CronSecrets, DatabaseSettings, DeliverySettings, PassSettings};
+use booking_automation::config::{
+    AdminTokens, CronSecrets, DatabaseSettings, DeliverySettings, PassSettings, WebhookSettings,
+};
 use booking_automation::database::{Begin, Database};
 use booking_automation::delivery::Mailer;
 use booking_automation::run::{self, Automation};
 use booking_automation::ses::Ses;
 use booking_automation::summary::{Summary, Work};
+use booking_automation::webhooks::Teller;
 use booking_automation::{migrate, serve};
 use chrono::{DateTime, DurationRound, TimeDelta, Utc};
 use indicatif::{ProgressBar, ProgressStyle};
@@ -109,7 +112,8 @@ async fn demo(url: &str, mailbox: &Mailbox) -> anyhow::Result<()> {
     fill(&database, start).await.context("the day could not be filled in")?;
     let delivery = DeliverySettings::from_environment(&lookup)?;
     let mailer = Mailer::new(delivery.clone(), Ses::new(&delivery).await?);
-    let automation = Automation::new(database.clone(), PassSettings::from_environment(&lookup)?, mailer);
+    let teller = Teller::new(WebhookSettings::from_environment(&lookup)?);
+    let automation = Automation::new(database.clone(), PassSettings::from_environment(&lookup)?, mailer, teller);
 
     println!("\nThe day until now, a pass a minute; the clock is Vienna's.");
     play(&automation, &database, start, (now - start).num_minutes()).await?;

@@ -5,12 +5,15 @@
 
 use std::cell::RefCell;
 
-use booking_automation::config::{AdminTokens, CronSecrets, DatabaseSettings, DeliverySettings, PassSettings};
+use booking_automation::config::{
+    AdminTokens, CronSecrets, DatabaseSettings, DeliverySettings, PassSettings, WebhookSettings,
+};
 use booking_automation::database::Database;
 use booking_automation::delivery::Mailer;
 use booking_automation::lambda::{self, Event};
 use booking_automation::run::Automation;
 use booking_automation::ses::Ses;
+use booking_automation::webhooks::Teller;
 use booking_automation_fuzz::json;
 use lambda_http::lambda_runtime::Diagnostic;
 use lambda_http::{BoxFuture, Context, LambdaEvent, Service};
@@ -49,7 +52,8 @@ fn function() -> (Runtime, Function) {
     let mut service = runtime.block_on(async {
         let ses = Ses::new(&delivery).await.expect("a region");
         let database = Database::new(&database_settings, 1).expect("a pool");
-        let automation = Automation::new(database, pass_settings, Mailer::new(delivery, ses));
+        let teller = Teller::new(WebhookSettings::from_environment(&lookup).expect("the settings are well-formed"));
+        let automation = Automation::new(database, pass_settings, Mailer::new(delivery, ses), teller);
         lambda::service(automation, database_settings, pass_settings, secrets, tokens)
     });
     let call = move |event| -> Answer {

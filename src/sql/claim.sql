@@ -23,6 +23,7 @@ WITH clock AS MATERIALIZED (
     SELECT e.id
       FROM booking_automation_events e
      WHERE e.status IN ('pending', 'sending') AND e.event_type = 'reminder_sent' AND e.channel = $1
+       AND e.starts_at IS NOT NULL -- where the index ends: behind it are the messages to webhooks
        AND e.next_attempt_at <= (SELECT at FROM clock)
      ORDER BY e.starts_at, e.seq
      -- While the account cannot send, one message finds out whether it can again.

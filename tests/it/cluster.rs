@@ -351,7 +351,7 @@ fn quiet_port() -> u16 {
 }
 
 /// A CA, and a server certificate by it for `localhost` alone.
-fn certificates() -> (String, String, String) {
+pub fn certificates() -> (String, String, String) {
     let mut authority = rcgen::CertificateParams::new(Vec::new()).unwrap();
     authority.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
     let authority_key = rcgen::KeyPair::generate().unwrap();

@@ -523,7 +523,7 @@ async fn an_idle_pass_never_reads_a_whole_table() {
 }
 
 /// The plans of all statements of a call, those in triggers included.
-async fn plans(app: &App, now: DateTime<Utc>) -> Vec<String> {
+pub async fn plans(app: &App, now: DateTime<Utc>) -> Vec<String> {
     let before = cluster().log_of(&app.url).unwrap().len();
     app.run(now).await;
     let log = cluster().log_of(&app.url).unwrap();
@@ -644,7 +644,7 @@ async fn a_page_is_the_head_of_an_index_however_much_waits() {
 }
 
 /// Makes the server log every plan of the app's database, from the next session on.
-async fn log_plans(app: &App) {
+pub async fn log_plans(app: &App) {
     let name = app.url.rsplit_once('/').unwrap().1;
     app.db
         .batch_execute(&format!(

@@ -370,7 +370,7 @@ async fn the_schema_is_migrated_from_inside() {
     let instance = Instance::start(&app).await;
     let migrated = instance.invoke(&event("migrate")).await.unwrap();
     assert_eq!(migrated["outcome"], "migrated");
-    assert_eq!(migrated["steps"].as_array().unwrap().len(), 21, "{migrated}");
+    assert_eq!(migrated["steps"].as_array().unwrap().len(), 24, "{migrated}");
     assert_eq!(migrated["first_pass"]["outcome"], "dry_run");
     assert_eq!(instance.invoke(&event("migrate")).await.unwrap()["steps"], json!([]));
     assert_eq!(instance.invoke(&event("schedule")).await.unwrap()["outcome"], "completed");

@@ -77,6 +77,9 @@ async fn a_malformed_setting_stops_the_program_with_one_line_that_names_it() {
         ("PUBLIC_URL", "javascript:alert(1)"),
         ("PUBLIC_URL", "https://user:secret-value@example.com"),
         ("PUBLIC_URL", "https://example.com/?secret-value"),
+        ("WEBHOOK_ALLOW_PRIVATE", "hooks.internal,secret-value:8080"),
+        ("WEBHOOK_ALLOW_PRIVATE", "http://secret-value/"),
+        ("WEBHOOK_ALLOW_PRIVATE", "hooks.internal,"),
         ("AWS_REGION", ""),
     ] {
         let mut app_env = app.env.clone();

@@ -5,13 +5,14 @@ use std::time::{Duration, Instant};
 
 use anyhow::Context;
 use booking_automation::call::{Call, Cause};
-use booking_automation::config::{self, DatabaseSettings, DeliverySettings, PassSettings};
+use booking_automation::config::{self, DatabaseSettings, DeliverySettings, PassSettings, WebhookSettings};
 use booking_automation::database::Database;
 use booking_automation::delivery::Mailer;
 use booking_automation::migrate;
 use booking_automation::run::{self, Automation};
 use booking_automation::ses::Ses;
 use booking_automation::summary::Summary;
+use booking_automation::webhooks::Teller;
 use chrono::{DateTime, TimeDelta, Utc};
 use clap::Args;
 use serde_json::json;
@@ -37,7 +38,8 @@ impl Soak {
         let delivery = DeliverySettings::from_environment(&config::environment)?;
         let ses = Ses::new(&delivery).await?;
         let pass = PassSettings { retention: RETENTION, ..PassSettings::from_environment(&config::environment)? };
-        let automation = Automation::new(Database::new(&settings, 1)?, pass, Mailer::new(delivery, ses));
+        let teller = Teller::new(WebhookSettings::from_environment(&config::environment)?);
+        let automation = Automation::new(Database::new(&settings, 1)?, pass, Mailer::new(delivery, ses), teller);
 
         let until = Instant::now() + Duration::from_secs_f64(self.minutes * 60.0);
         let first = Utc::now();
