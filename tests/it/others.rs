@@ -217,8 +217,11 @@ async fn what_the_readme_says_about_signing_works_as_written() {
 
 /// What schemathesis finds with a description of the routes, whose URL or path it is given.
 async fn schemathesis(server: &Server, description: &str) -> Option<std::process::Output> {
-    let program = find("schemathesis", &["target/judges/bin"])?;
+    let program = find("schemathesis", &["target/judges/bin"])?.canonicalize().unwrap();
+    // It writes where it is.
+    let directory = tempfile::tempdir().unwrap();
     let mut command = Command::new(program);
+    command.current_dir(&directory);
     command.args(["run", description, "--url", &format!("http://127.0.0.1:{}", server.port)]);
     command.args([
         "--header",

@@ -71,16 +71,17 @@ async fn only_the_providers_word_makes_what_failed_a_success() {
     app.sql(sql, &[]).await;
     let settled = r#"event_data = '{"attempts": [{"settled_by": true}]}'"#;
     let doubtful = r#"event_data = '{"attempts": [{"settled_by": false}]}'"#;
+    let failed = "WHERE status = 'failed' AND event_type = 'reminder_sent'";
     let before = trail(&app).await;
     for change in [
-        "status = 'completed'".to_owned(),
-        format!("status = 'completed', {doubtful}"),
+        format!("status = 'completed' {failed}"),
+        format!("status = 'completed', {doubtful} {failed}"),
         format!("status = 'completed', {settled} WHERE status = 'skipped'"),
         format!("status = 'completed', {settled} WHERE event_type = 'status_update'"),
-        format!("status = 'pending', {settled}"),
-        format!("status = 'completed', {settled}, rule = '1h'"),
-        format!("status = 'completed', {settled}, attempts = 7"),
-        format!("status = 'completed', {settled}, booking_id = gen_random_uuid()"),
+        format!("status = 'pending', {settled} {failed}"),
+        format!("status = 'completed', {settled}, rule = '1h' {failed}"),
+        format!("status = 'completed', {settled}, attempts = 7 {failed}"),
+        format!("status = 'completed', {settled}, booking_id = gen_random_uuid() {failed}"),
     ] {
         let change = format!("UPDATE booking_automation_events SET {change}");
         let refused = app.db.batch_execute(&change).await.expect_err(&change);
@@ -88,8 +89,7 @@ async fn only_the_providers_word_makes_what_failed_a_success() {
     }
     assert_eq!(trail(&app).await, before);
     let word = format!(
-        "UPDATE booking_automation_events SET status = 'completed', {settled}, message_id = 'm', executed_at = now()
-          WHERE status = 'failed' AND event_type = 'reminder_sent'"
+        "UPDATE booking_automation_events SET status = 'completed', {settled}, message_id = 'm', executed_at = now() {failed}"
     );
     assert_eq!(app.sql(&word, &[]).await, 1);
 }
@@ -293,6 +293,8 @@ async fn filters_find_what_is_rare_however_far_down() {
     assert_eq!((found.len(), pages), (1, 4), "the last one is empty");
     let (found, _) = all(&server, "status=skipped&limit=500&since=2026-03-06T04:20:01Z").await;
     assert_eq!(found.len(), 600);
+    let page = ask(&server, "GET", "/events?status=skipped&limit=7", &[], b"").await.json();
+    assert_eq!(page["events"].as_array().unwrap().len(), 7);
     let times: Vec<_> = found.iter().map(|event| event["at"].as_str().unwrap().to_owned()).collect();
     assert!(times.is_sorted_by(|one, next| one > next), "the newest first");
     // It does not go on below what is too old.
@@ -381,6 +383,9 @@ async fn whoever_else_was_written_to_of_the_same_booking_is_not_forgotten() {
     app.sql("INSERT INTO reminder_rules (name, lead, audience) VALUES ('24h', '24 hours', 'provider')", &[]).await;
     app.sql("UPDATE reminder_rules SET effective_from = '2020-01-01'", &[]).await;
     let id = app.confirmed(noon() + hours(24)).await;
+    let ottos = app.confirmed(noon() + hours(24)).await;
+    let otto = app.person("Otto Other", Some("otto@others.example"), "UTC").await;
+    app.sql("UPDATE bookings SET customer_id = $2 WHERE id = $1", &[&ottos, &otto]).await;
     app.run(noon()).await;
     // Of the user's own making.
     let theirs = "INSERT INTO booking_automation_events (booking_id, event_type, audience, event_data)
@@ -395,9 +400,13 @@ async fn whoever_else_was_written_to_of_the_same_booking_is_not_forgotten() {
     step("cancelled", "customer", app.customer, Some("ill")).await;
     step("refunded", "admin", app.provider, Some("of support's")).await;
 
+    let told = ask(&server, "DELETE", &format!("/people/{otto}/messages"), &[], b"").await.json();
+    assert_eq!((&told["messages"], &told["reasons"]), (&json!(1), &json!(0)), "{told}");
+    let forgotten = "SELECT audience FROM booking_automation_events WHERE event_data ? 'forgotten'";
+    assert_eq!(app.column(forgotten, &[]).await, ["customer"], "neither of the provider's");
     let path = format!("/people/{}/messages", app.provider);
     let told = ask(&server, "DELETE", &path, &[], b"").await.json();
-    assert_eq!((&told["messages"], &told["reasons"]), (&json!(1), &json!(0)), "{told}");
+    assert_eq!((&told["messages"], &told["reasons"]), (&json!(2), &json!(0)), "{told}");
     let kept = "SELECT concat_ws(' ', event_type, audience, message_id IS NOT NULL, event_data ? 'forgotten', event_data ->> 'reason', event_data ->> 'text')
                   FROM booking_automation_events WHERE booking_id = $1 ORDER BY event_type DESC, seq";
     assert_eq!(
