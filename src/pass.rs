@@ -245,7 +245,7 @@ async fn ask(
                            AND created_at > now() - interval '{WEBHOOK_ID_MINUTES} minutes'),
                 {any_old},
                 row_security_active('public.bookings'),
-                {webhooks_due}, {subscribed}
+                EXISTS ({webhooks_due}), {subscribed}
            FROM watermark, waiting",
         watermark = reminders::WATERMARK,
         latest = migrate::LATEST,
@@ -253,7 +253,7 @@ async fn ask(
         reminders = reminders::ANY_DUE,
         waiting = outbox::WAITING,
         any_old = housekeeping::ANY_OLD,
-        webhooks_due = webhooks::ANY_DUE,
+        webhooks_due = webhooks::DUE,
         subscribed = webhooks::ANY_SUBSCRIBED,
     );
     let [as_of, expire_before, complete_before] = moments.parameters();

@@ -60,10 +60,25 @@ const LONGEST_HEAD: usize = 8 * 1024;
 const CLAIM: &str = include_str!("sql/claim_webhooks.sql");
 const RECORD: &str = include_str!("sql/record_webhooks.sql");
 
-/// SQL of a boolean: is a message due?
-pub(crate) const ANY_DUE: &str = "
-    EXISTS (SELECT FROM booking_automation_events
-             WHERE event_type = 'webhook' AND status IN ('pending', 'sending') AND next_attempt_at <= clock_timestamp())";
+/// SQL of a query: whose messages are due. One who has gone is among them: what waits for it must end.
+pub(crate) const DUE: &str = "
+    WITH RECURSIVE waiting AS (
+        (SELECT audience FROM booking_automation_events
+          WHERE event_type = 'webhook' AND status IN ('pending', 'sending')
+          ORDER BY audience LIMIT 1)
+        UNION ALL
+        -- From one to the next: what one waits for may be a million rows.
+        SELECT (SELECT e.audience FROM booking_automation_events e
+                 WHERE e.event_type = 'webhook' AND e.status IN ('pending', 'sending') AND e.audience > w.audience
+                 ORDER BY e.audience LIMIT 1)
+          FROM waiting w
+         WHERE w.audience IS NOT NULL
+    )
+    SELECT w.audience
+      FROM waiting w
+     WHERE EXISTS (SELECT FROM booking_automation_events e
+                    WHERE e.event_type = 'webhook' AND e.status IN ('pending', 'sending') AND e.audience = w.audience
+                      AND e.next_attempt_at <= (SELECT clock_timestamp()))";
 /// SQL of a boolean: does anybody want to be told?
 pub(crate) const ANY_SUBSCRIBED: &str =
     "EXISTS (SELECT FROM booking_automation_webhooks WHERE is_active AND suspended_at IS NULL)";
@@ -301,28 +316,14 @@ struct Outbox<'a> {
 }
 
 impl Outbox<'_> {
-    /// Whose messages are due, those first that have not failed. One who has gone is among them: what waits for it must end.
+    /// Whose messages are due, those first that have not failed.
     async fn subscriptions(&self) -> Result<Vec<String>> {
-        let sql = "
-        WITH RECURSIVE waiting AS (
-            (SELECT audience FROM booking_automation_events
-              WHERE event_type = 'webhook' AND status IN ('pending', 'sending')
-              ORDER BY audience LIMIT 1)
-            UNION ALL
-            -- From one to the next: what one waits for may be a million rows.
-            SELECT (SELECT e.audience FROM booking_automation_events e
-                     WHERE e.event_type = 'webhook' AND e.status IN ('pending', 'sending') AND e.audience > w.audience
-                     ORDER BY e.audience LIMIT 1)
-              FROM waiting w
-             WHERE w.audience IS NOT NULL
-        )
-        SELECT w.audience
-          FROM waiting w
-          LEFT JOIN booking_automation_webhooks s ON s.id::text = w.audience
-         WHERE EXISTS (SELECT FROM booking_automation_events e
-                        WHERE e.event_type = 'webhook' AND e.status IN ('pending', 'sending') AND e.audience = w.audience
-                          AND e.next_attempt_at <= clock_timestamp())
-         ORDER BY s.failing_since NULLS FIRST, w.audience";
+        let sql = &format!(
+            "SELECT d.audience
+               FROM ({DUE}) AS d
+               LEFT JOIN booking_automation_webhooks s ON s.id::text = d.audience
+              ORDER BY s.failing_since NULLS FIRST, d.audience"
+        );
         let rows = self.in_transaction(async |transaction| transaction.query(sql, &[]).await).await?;
         Ok(rows.iter().map(|row| row.get(0)).collect())
     }

@@ -852,13 +852,14 @@ async fn no_level_of_logging_tells_a_url_or_a_secret() {
     endpoint
         .answer(|_| Answer::Bytes("HTTP/1.1 500 Said-secretly\r\nX: said-secretly\r\n\r\nsaid-secretly".to_owned()));
     for path in ["token-of-the-path", "?token-of-the-path"] {
-        subscribe(&app, &format!("http://127.0.0.1:{}/{path}", endpoint.port), &ALL).await;
+        subscribe(&app, &format!("http://127.0.0.1:{}/{path}", endpoint.port), &["cancelled"]).await;
     }
-    subscribe(&app, "https://10.0.0.1/token-of-the-path", &ALL).await;
+    subscribe(&app, "https://10.0.0.1/token-of-the-path", &["cancelled"]).await;
     cancelled(&app, 1).await;
     app.confirmed(noon() + hours(24)).await;
     let said = app.call(&["run", "--as-of", &noon().to_rfc3339()]).await;
-    assert!(said.success && said.stderr.contains("TRACE") && endpoint.received().len() == 2);
+    assert!(said.success && said.stderr.contains("TRACE"));
+    assert_eq!(endpoint.received().len(), 2);
     for secret in ["token-of-the-path", SECRET, &SECRET[6..], "said-secretly"] {
         assert!(!said.stderr.contains(secret), "{secret}: {}", said.stderr);
     }
