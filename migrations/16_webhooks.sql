@@ -125,6 +125,8 @@ BEGIN
           FROM new_rows n
           JOIN old_rows o ON o.id = n.id
          WHERE o.scheduled_at IS DISTINCT FROM n.scheduled_at
+           -- A trigger of theirs may have moved it on: that inner statement has told of it before this outer one does.
+           AND (SELECT b.scheduled_at FROM public.bookings b WHERE b.id = n.id) IS NOT DISTINCT FROM n.scheduled_at
            AND n.status NOT IN ('completed', 'cancelled', 'rejected', 'refunded', 'failed', 'expired')
     )
     INSERT INTO public.booking_automation_events

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use axum::body::Bytes;
+use axum::extract::rejection::PathRejection;
 use axum::extract::{Path, Request, State};
 use axum::http::header::CONTENT_TYPE;
 use axum::http::{HeaderMap, StatusCode};
@@ -52,6 +53,8 @@ struct Admin {
     as_of: Option<DateTime<Utc>>,
 }
 
+/// The id in a path. One that cannot be read is judged when its turn comes.
+type Id = Result<Path<String>, PathRejection>;
 /// What the database had to say.
 type Answer = Result<Value, Problem>;
 /// What the caller is told.
@@ -78,9 +81,9 @@ async fn openapi(State(admin): State<Arc<Admin>>, request: Request) -> Result<Re
     Ok(([(CONTENT_TYPE, "application/json")], OPENAPI).into_response())
 }
 
-async fn change_status(State(admin): State<Arc<Admin>>, Path(id): Path<String>, request: Request) -> Answered {
+async fn change_status(State(admin): State<Arc<Admin>>, id: Id, request: Request) -> Answered {
     let admitted = admit(&admin, "POST", request).await?;
-    let booking_id = parse_id("id", &id)?;
+    let booking_id = of_path(id)?;
     let body = Members::of(&admitted.body, &["to", "actor", "reason"])?;
     let to = body.text("to")?;
     if !TABLE.iter().any(|step| step.to == to) {
@@ -92,7 +95,7 @@ async fn change_status(State(admin): State<Arc<Admin>>, Path(id): Path<String>, 
     take_step(&admin, &admitted, booking_id, &wish).await
 }
 
-async fn cancellation(state: State<Arc<Admin>>, id: Path<String>, request: Request) -> Answered {
+async fn cancellation(state: State<Arc<Admin>>, id: Id, request: Request) -> Answered {
     match request.method().as_str() {
         "GET" => tell_cancellation(state, id, request).await,
         "POST" => cancel(state, id, request).await,
@@ -100,9 +103,9 @@ async fn cancellation(state: State<Arc<Admin>>, id: Path<String>, request: Reque
     }
 }
 
-async fn tell_cancellation(State(admin): State<Arc<Admin>>, Path(id): Path<String>, request: Request) -> Answered {
+async fn tell_cancellation(State(admin): State<Arc<Admin>>, id: Id, request: Request) -> Answered {
     let admitted = admit(&admin, "GET", request).await?;
-    let booking_id = parse_id("id", &id)?;
+    let booking_id = of_path(id)?;
     let outlook = look(&admin, &admitted, async |transaction, as_of| {
         let outlook = cancellation::outlook(transaction, admin.automation.settings(), as_of, booking_id).await;
         outlook.map(|outlook| json!(outlook)).map_err(refused)
@@ -110,9 +113,9 @@ async fn tell_cancellation(State(admin): State<Arc<Admin>>, Path(id): Path<Strin
     Ok(Json(outlook.await?))
 }
 
-async fn cancel(State(admin): State<Arc<Admin>>, Path(id): Path<String>, request: Request) -> Answered {
+async fn cancel(State(admin): State<Arc<Admin>>, id: Id, request: Request) -> Answered {
     let admitted = admit(&admin, "POST", request).await?;
-    let booking_id = parse_id("id", &id)?;
+    let booking_id = of_path(id)?;
     let body = Members::of(&admitted.body, &["actor", "reason", "no_show", "expected_refund"])?;
     let actor = actor(&body)?;
     let no_show = body.flag("no_show")?;
@@ -132,9 +135,9 @@ async fn take_step(admin: &Admin, admitted: &Admitted, booking_id: Uuid, wish: &
     Ok(Json(changed.await?))
 }
 
-async fn tell_timeline(State(admin): State<Arc<Admin>>, Path(id): Path<String>, request: Request) -> Answered {
+async fn tell_timeline(State(admin): State<Arc<Admin>>, id: Id, request: Request) -> Answered {
     let admitted = admit(&admin, "GET", request).await?;
-    let booking_id = parse_id("id", &id)?;
+    let booking_id = of_path(id)?;
     let timeline = look(&admin, &admitted, async |transaction, as_of| {
         let timeline = timeline::of(transaction, admin.automation.settings(), as_of, booking_id).await;
         let timeline = timeline.map_err(|error| failed(&error))?;
@@ -163,9 +166,9 @@ async fn list_events(State(admin): State<Arc<Admin>>, request: Request) -> Answe
     Ok(Json(page.await?))
 }
 
-async fn forget_person(State(admin): State<Arc<Admin>>, Path(id): Path<String>, request: Request) -> Answered {
+async fn forget_person(State(admin): State<Arc<Admin>>, id: Id, request: Request) -> Answered {
     let admitted = admit(&admin, "DELETE", request).await?;
-    let person_id = parse_id("id", &id)?;
+    let person_id = of_path(id)?;
     let forgotten = once(&admin, &admitted, async |transaction, _| {
         let forgotten = people::forget(transaction, person_id).await.map_err(|error| failed(&error))?;
         let unknown = || Problem::new(StatusCode::NOT_FOUND, "no booking knows such a person").with("field", "id");
@@ -298,6 +301,10 @@ fn idempotency_key(headers: &HeaderMap) -> Result<Option<String>, Problem> {
     }
 }
 
+fn of_path(id: Id) -> Result<Uuid, Problem> {
+    parse_id("id", &id.map(|Path(id)| id).unwrap_or_default())
+}
+
 fn preview_time(query: &Query) -> Result<Duration, Problem> {
     match query.get("for") {
         None => Ok(preview::USUAL),
@@ -322,9 +329,18 @@ fn actor(body: &Members) -> Result<Actor, Problem> {
         .map_err(|_| unprocessable("actor.role", "takes customer, provider, admin or system"))?;
     Ok(Actor {
         role,
-        id: members.optional_text("id", LONGEST_ID)?,
+        id: members.optional_text("id", LONGEST_ID)?.map(actor_id).transpose()?,
         reason: body.optional_text("reason", LONGEST_REASON)?.filter(|reason| !reason.trim().is_empty()),
     })
+}
+
+/// It is told to others: an id, and no address or name. A UUID as it is written everywhere else.
+fn actor_id(id: String) -> Result<String, Problem> {
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"._:-".contains(&byte);
+    if id.is_empty() || !id.bytes().all(plain) {
+        return Err(unprocessable("actor.id", "takes an id: letters, digits, and . _ : -"));
+    }
+    Ok(Uuid::try_parse(&id).map_or(id, |id| id.to_string()))
 }
 
 fn statuses() -> String {

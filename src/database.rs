@@ -437,7 +437,12 @@ pub(crate) fn last_row(messages: &[SimpleQueryMessage]) -> Option<&SimpleQueryRo
     })
 }
 
-/// A time that is one: neither missing nor infinite.
+/// A JSON value that is one: PostgreSQL takes numbers and depths that serde_json does not.
+pub(crate) fn json(row: &Row, position: usize) -> serde_json::Value {
+    row.try_get(position).ok().flatten().unwrap_or_default()
+}
+
+/// A time that is one: neither missing nor infinite, nor beyond what chrono knows.
 pub(crate) fn finite(row: &Row, position: usize) -> Option<DateTime<Utc>> {
     row.try_get(position).ok().flatten()
 }

@@ -12,7 +12,7 @@ use tokio_postgres::Row;
 use tokio_postgres::types::Type;
 use uuid::Uuid;
 
-use crate::database::{Begin, Database, DatabaseError, Result, Transaction, finite};
+use crate::database::{Begin, Database, DatabaseError, Result, Transaction, finite, json};
 
 /// Events of a page, at most: well below the 6 MB that a function URL's answer may have.
 pub(crate) const LARGEST_PAGE: i64 = 500;
@@ -111,7 +111,7 @@ impl Event {
             reason: row.get(11),
             error: row.get(20),
             message,
-            data: row.get::<_, Option<Value>>(19).unwrap_or_default(),
+            data: json(row, 19),
         };
         Some((seq, event))
     }

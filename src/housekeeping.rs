@@ -61,7 +61,8 @@ pub(crate) async fn prune(database: &Database, retention: Duration, call: &Call)
 }
 
 async fn prune_batch(database: &Database, retention: Duration, call: &Call) -> Result<[i64; 4]> {
-    let (transaction, _) = database.begin(&Begin { until: Some(call.deadline), ..Begin::default() }, "").await?;
+    let (transaction, _) =
+        database.begin(&Begin { as_of: call.as_of, until: Some(call.deadline), ..Begin::default() }, "").await?;
     let [events, runs] = kept(retention);
     let parameters = [
         (&events as _, Type::FLOAT8),

@@ -9,6 +9,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
 use axum::Router;
+use axum::http::{HeaderName, HeaderValue};
 use axum::response::Response;
 use base64::prelude::{BASE64_STANDARD, Engine};
 use futures_util::TryFutureExt;
@@ -112,7 +113,11 @@ impl<'de> Deserialize<'de> for Event {
                 request.insert("rawQueryString".to_owned(), "-".into());
             }
             if let Some(headers) = request.get_mut("headers").and_then(Value::as_object_mut) {
-                headers.retain(|name, _| !["host", "x-forwarded-proto"].contains(&&name.to_ascii_lowercase()[..]));
+                headers.retain(|name, value| {
+                    !["host", "x-forwarded-proto"].contains(&&name.to_ascii_lowercase()[..])
+                        && HeaderName::from_bytes(name.as_bytes()).is_ok()
+                        && value.as_str().is_some_and(|value| HeaderValue::from_str(value).is_ok())
+                });
             }
             if let Some(context) = request.get_mut("requestContext").and_then(Value::as_object_mut) {
                 for unused in ["domainName", "stage"] {

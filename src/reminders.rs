@@ -11,7 +11,7 @@ use chrono::{DateTime, Utc};
 use tokio_postgres::types::{Timestamp, ToSql, Type};
 use uuid::Uuid;
 
-use crate::database::{Parameter, Result, Transaction};
+use crate::database::{Parameter, Result, Transaction, finite};
 
 /// Verdicts that one pass gives at most; the rest follows in the next.
 const LIMIT: i64 = 50_000;
@@ -228,7 +228,7 @@ pub(crate) async fn expected(
                         AND r.active AND b.scheduled_at - r.lead > $2
                       ORDER BY 1";
     let due_times = transaction.query(due_times, &[(&booking_id, Type::UUID), (&as_of, Type::TIMESTAMPTZ)]).await?;
-    let times = [None].into_iter().chain(due_times.iter().map(|row| Some(row.get(0))));
+    let times = [None].into_iter().chain(due_times.iter().filter_map(|row| finite(row, 0)).map(Some));
     let sql =
         format!("{} SELECT name, audience, channel, due_at, reason FROM verdict ORDER BY due_at", verdicts(NO_ADDRESS));
     let (nothing_since, only) = (Timestamp::<DateTime<Utc>>::PosInfinity, vec![booking_id]);

@@ -172,7 +172,9 @@ async fn read(
     as_of: DateTime<Utc>,
     lock: &str,
 ) -> Result<Option<Booking>, DatabaseError> {
-    let sql = format!("SELECT status, scheduled_at <= $2, scheduled_at FROM bookings WHERE id = $1 {lock}");
+    let sql = format!(
+        "SELECT coalesce(status, ''), coalesce(scheduled_at <= $2, false), scheduled_at FROM bookings WHERE id = $1 {lock}"
+    );
     let rows = transaction.query(&sql, &[(&id, Type::UUID), (&as_of, Type::TIMESTAMPTZ)]).await?;
     Ok(rows.first().map(|row| Booking { status: row.get(0), has_started: row.get(1), start: finite(row, 2) }))
 }

@@ -4,13 +4,13 @@
 use chrono::{DateTime, Utc};
 use futures_util::future;
 use serde::Serialize;
-use serde_json::{Value, json};
+use serde_json::Value;
 use tokio_postgres::Row;
 use tokio_postgres::types::Type;
 use uuid::Uuid;
 
 use crate::config::PassSettings;
-use crate::database::{Result, Transaction, finite};
+use crate::database::{Result, Transaction, finite, json};
 use crate::reminders::{self, Expected};
 use crate::transitions::{self, ToCome};
 
@@ -114,7 +114,7 @@ pub(crate) async fn of(
     as_of: DateTime<Utc>,
     booking_id: Uuid,
 ) -> Result<Option<Timeline>> {
-    let booking = "SELECT b.status, b.scheduled_at, booking_end(b.scheduled_at, b.duration_minutes),
+    let booking = "SELECT coalesce(b.status, ''), b.scheduled_at, booking_end(b.scheduled_at, b.duration_minutes),
                           b.auto_complete_blocked IS TRUE,
                           CASE WHEN b.auto_complete_blocked IS TRUE THEN s.blocked_reason END
                      FROM bookings b LEFT JOIN booking_automation_state s ON s.booking_id = b.id
@@ -155,7 +155,7 @@ pub(crate) async fn of(
 }
 
 fn entry(row: &Row) -> Entry {
-    let data: Value = row.get::<_, Option<Value>>(2).unwrap_or_default();
+    let data = json(row, 2);
     let text = |member: &str| data[member].as_str().map(str::to_owned);
     let (kind, status, reason): (String, String, Option<String>) = (row.get(1), row.get(5), row.get(6));
     let executed_at = finite(row, 4);
@@ -203,7 +203,7 @@ fn entry(row: &Row) -> Entry {
             attempts: data["attempts"].clone(),
             next_attempt_at: finite(row, 10),
             message_id: row.get(11),
-            provider: row.get::<_, Option<Value>>(13).unwrap_or_default(),
+            provider: json(row, 13),
         },
     }
 }
@@ -325,10 +325,10 @@ fn expected(expected: Expected) -> Entry {
             due_at: Some(due_at),
             status: "planned".to_owned(),
             reason,
-            attempts: json!([]),
+            attempts: Value::Array(Vec::new()),
             next_attempt_at: None,
             message_id: None,
-            provider: json!([]),
+            provider: Value::Array(Vec::new()),
         },
     }
 }

@@ -1,13 +1,17 @@
 -- Forgets what was sent to a person, under the erasure's row of this transaction. What is counted stays: that there was a
 -- message, by which rule and channel, when, how often tried, and what became of it.
 --   $1 the person
-WITH theirs AS MATERIALIZED (
+WITH booking AS MATERIALIZED (
+    -- Theirs, and as whom. Each by its index, where there is one.
+    SELECT id, 'customer' AS audience FROM bookings WHERE customer_id = $1
+    UNION ALL
+    SELECT id, 'provider' FROM bookings WHERE provider_id = $1
+), theirs AS MATERIALIZED (
     -- The messages that were for them.
     SELECT e.id, e.status
-      FROM bookings b
-      JOIN booking_automation_events e ON e.booking_id = b.id
-     WHERE (b.customer_id = $1 AND e.audience = 'customer' OR b.provider_id = $1 AND e.audience = 'provider')
-       AND e.event_type = 'reminder_sent' AND e.event_data -> 'forgotten' IS NULL
+      FROM booking b
+      JOIN booking_automation_events e ON e.booking_id = b.id AND e.audience = b.audience
+     WHERE e.event_type = 'reminder_sent' AND e.event_data -> 'forgotten' IS NULL
      ORDER BY e.id
        FOR UPDATE OF e
 ), forgotten AS (
@@ -23,14 +27,21 @@ WITH theirs AS MATERIALIZED (
 ), feedback AS (
     DELETE FROM booking_automation_feedback f USING forgotten WHERE f.event_id = forgotten.id RETURNING 1
 ), words AS (
-    -- Why they took a step, in their own words.
+    -- Why they took a step, in their own words,
     UPDATE booking_automation_events e
        SET event_data = e.event_data - 'reason' || jsonb_build_object('forgotten', true)
-      FROM bookings b
-     WHERE e.booking_id = b.id AND (b.customer_id = $1 OR b.provider_id = $1)
+     WHERE e.booking_id IN (SELECT id FROM booking)
        AND e.event_data ? 'reason'
        AND e.event_data ->> 'by' IN ('customer:' || $1, 'provider:' || $1)
-    RETURNING 1
+    RETURNING e.booking_id
+), block AS (
+    -- as the reason of a block,
+    UPDATE booking_automation_state s
+       SET blocked_reason = ''
+     WHERE s.booking_id IN (SELECT booking_id FROM words) AND s.blocked_reason <> ''
+), answers AS (
+    -- and as they were answered. Whoever sends that again is told that it cannot be done twice.
+    DELETE FROM booking_automation_requests WHERE answer ->> 'by' IN ('customer:' || $1, 'provider:' || $1)
 ), counted AS (
     UPDATE booking_automation_erasures
        SET events = (SELECT count(*) FROM forgotten) + (SELECT count(*) FROM words)
@@ -38,4 +49,4 @@ WITH theirs AS MATERIALIZED (
 )
 SELECT (SELECT count(*) FROM forgotten), (SELECT count(*) FROM theirs WHERE status = 'pending'),
        (SELECT count(*) FROM theirs WHERE status = 'sending'), (SELECT count(*) FROM feedback), (SELECT count(*) FROM words),
-       EXISTS (SELECT FROM bookings WHERE customer_id = $1 OR provider_id = $1)
+       EXISTS (SELECT FROM booking)

@@ -426,6 +426,9 @@ async fn bad_input_is_named_and_changes_nothing() {
         (with("actor", json!({"role": "automation"})), 422, "actor.role"),
         (with("actor", json!({"role": "root"})), 422, "actor.role"),
         (with("actor", json!({"role": "admin", "id": 7})), 400, "id"),
+        (with("actor", json!({"role": "admin", "id": "anna@customers.example"})), 422, "actor.id"),
+        (with("actor", json!({"role": "admin", "id": "Anna Customer"})), 422, "actor.id"),
+        (with("actor", json!({"role": "admin", "id": ""})), 422, "actor.id"),
         (with("actor", json!({"role": "admin", "name": "x"})), 400, "name"),
         (with("reason", json!(["x"])), 400, "reason"),
         (with("reason", json!("x".repeat(1001))), 400, "reason"),
@@ -472,6 +475,11 @@ async fn support_is_judged_as_every_caller_is() {
         assert_eq!((answer.status, answer.header("www-authenticate")), (401, "Bearer"), "{authorization}");
     }
     assert_eq!(request(server.port, "POST", &path, &[], body.as_bytes()).await.status, 401);
+    // An id that cannot even be read is judged after the token.
+    assert_eq!(request(server.port, "GET", "/bookings/%FF/timeline", &[], b"").await.status, 401);
+    let answer = ask(&server, "GET", "/bookings/%FF/timeline", &[], b"").await;
+    assert_eq!((answer.status, answer.header("content-type")), (400, "application/problem+json"));
+    assert_eq!(answer.json()["field"], "id");
     assert_eq!(app.status(id).await, "confirmed");
     // One token's calls are counted, whatever they are for.
     assert_eq!(ask(&server, "GET", "/openapi.json", &[], b"").await.status, 200);

@@ -66,16 +66,18 @@ async fn what_is_over_is_not_rewritten_not_even_by_the_owner() {
 async fn only_the_providers_word_makes_what_failed_a_success() {
     let app = App::new().await;
     let sql = "INSERT INTO booking_automation_events (booking_id, event_type, status, rule, audience, channel, event_data)
-               SELECT gen_random_uuid(), type, status, '24h', 'customer', 'email', '{\"attempts\": []}'
+               SELECT gen_random_uuid(), type, status, '24h', 'customer', 'email', '{\"attempts\": [{\"attempt\": 1}]}'
                  FROM (VALUES ('reminder_sent', 'failed'), ('reminder_sent', 'skipped'), ('status_update', 'failed')) AS v (type, status)";
     app.sql(sql, &[]).await;
-    let settled = r#"event_data = '{"attempts": [{"settled_by": true}]}'"#;
-    let doubtful = r#"event_data = '{"attempts": [{"settled_by": false}]}'"#;
+    let settled = r#"event_data = '{"attempts": [{"attempt": 1}, {"settled_by": true}]}'"#;
+    let doubtful = r#"event_data = '{"attempts": [{"attempt": 1}, {"settled_by": false}]}'"#;
+    let rewritten = r#"event_data = '{"attempts": [{"settled_by": true}]}'"#;
     let failed = "WHERE status = 'failed' AND event_type = 'reminder_sent'";
     let before = trail(&app).await;
     for change in [
         format!("status = 'completed' {failed}"),
         format!("status = 'completed', {doubtful} {failed}"),
+        format!("status = 'completed', {rewritten} {failed}"),
         format!("status = 'completed', {settled} WHERE status = 'skipped'"),
         format!("status = 'completed', {settled} WHERE event_type = 'status_update'"),
         format!("status = 'pending', {settled} {failed}"),
@@ -108,7 +110,8 @@ async fn neither_rights_nor_a_search_path_let_somebody_past() {
         .batch_execute(
             "INSERT INTO booking_automation_erasures (kind, day, at, transaction) VALUES ('retention', now(), now(), '3');
              CREATE SCHEMA forged;
-             CREATE FUNCTION forged.pg_current_xact_id() RETURNS xid8 LANGUAGE sql AS $$ SELECT xid8 '3' $$;
+             CREATE FUNCTION forged.pg_current_xact_id() RETURNS xid8 LANGUAGE sql AS
+                 $$ SELECT transaction FROM public.booking_automation_erasures $$;
              SET search_path = forged, pg_catalog, public",
         )
         .await
@@ -141,6 +144,7 @@ async fn an_erasure_says_so_and_that_stays() {
         "UPDATE booking_automation_erasures SET person_id = NULL",
         // To erase once more under it.
         "UPDATE booking_automation_erasures SET transaction = pg_current_xact_id()",
+        "UPDATE booking_automation_erasures SET at = '2020-01-01'",
     ] {
         let refused = app.db.batch_execute(sql).await.expect_err(sql);
         assert_eq!(refused.code().unwrap().code(), "23001", "{sql}: {refused:?}");
@@ -149,6 +153,41 @@ async fn an_erasure_says_so_and_that_stays() {
     app.db.batch_execute(&format!("BEGIN; {say}; DELETE FROM booking_automation_events; COMMIT")).await.unwrap();
     assert!(trail(&app).await.is_empty());
     assert_eq!(erasures(&app).await.len(), 2);
+}
+
+#[tokio::test]
+async fn an_old_row_of_retention_lets_nothing_more_go_and_a_new_one_tells_the_true_time() {
+    let app = App::new().await;
+    let say = "INSERT INTO booking_automation_erasures (kind, day, at, transaction) VALUES ('retention', '2020-01-01', '2020-01-01', '3')";
+    app.sql(say, &[]).await;
+    let told = "SELECT concat_ws(' ', day, at AT TIME ZONE 'UTC', transaction = '3') FROM booking_automation_erasures";
+    assert_eq!(app.column(told, &[]).await, ["2026-03-01 2026-03-01 12:00:00 f"], "whatever it was told");
+    app.believing(noon() + hours(24)).await;
+    a_trail(&app).await;
+    app.believing(noon() + hours(24)).await;
+    let reuse = "BEGIN; UPDATE booking_automation_erasures SET transaction = pg_current_xact_id(); DELETE FROM booking_automation_events; COMMIT";
+    assert_eq!(app.db.batch_execute(reuse).await.unwrap_err().code().unwrap().code(), "23001");
+    app.db.batch_execute("ROLLBACK").await.unwrap();
+    assert!(!trail(&app).await.is_empty());
+}
+
+#[tokio::test]
+async fn what_json_of_theirs_serde_cannot_read_ends_nothing() {
+    let mut app = App::new().await;
+    let id = app.confirmed(noon() + hours(30)).await;
+    let plant = format!("SET booking_automation.refund = '{{\"{id}\": 1e999}}'");
+    app.db.batch_execute(&plant).await.unwrap();
+    app.sql("UPDATE bookings SET status = 'cancelled' WHERE id = $1", &[&id]).await;
+    app.db.batch_execute("RESET booking_automation.refund").await.unwrap();
+    // Nor does a start that chrono cannot tell.
+    let far = app.confirmed(noon() + hours(30)).await;
+    app.sql("UPDATE bookings SET scheduled_at = '294000-01-01' WHERE id = $1", &[&far]).await;
+    let server = support(&mut app, noon()).await;
+    for path in ["/events".to_owned(), format!("/bookings/{id}/timeline"), format!("/bookings/{far}/timeline")] {
+        let answer = ask(&server, "GET", &path, &[], b"").await;
+        assert_eq!(answer.status, 200, "{path}: {answer:?}");
+    }
+    assert!(app.call(&["events"]).await.success);
 }
 
 #[tokio::test]
@@ -419,6 +458,15 @@ async fn whoever_else_was_written_to_of_the_same_booking_is_not_forgotten() {
             "notification_sent provider f f x",
         ]
     );
+    // The reason of a block is one, too.
+    let undone = app.confirmed(noon() - minutes(10)).await;
+    let undo = json!({"to": "confirmed", "actor": {"role": "provider", "id": app.provider}, "reason": "nobody came"});
+    let undone = format!("/bookings/{undone}");
+    assert_eq!(ask(&server, "POST", &format!("{undone}/status"), &[], undo.to_string().as_bytes()).await.status, 200);
+    assert_eq!(ask(&server, "DELETE", &path, &[], b"").await.json()["reasons"], 1);
+    let told = ask(&server, "GET", &format!("{undone}/timeline"), &[], b"").await;
+    assert!(!told.body.contains("nobody came"), "{told:?}");
+    assert_eq!(told.json()["booking"]["automation_blocked"], true, "it stays blocked");
     // Who took a step without a word has none to forget.
     let other = app.confirmed(noon() + hours(30)).await;
     let body = json!({"to": "cancelled", "actor": {"role": "customer", "id": app.customer}}).to_string();
@@ -487,10 +535,12 @@ async fn a_person_is_forgotten_and_the_counts_stay() {
     app.sql(more, &[&waits, &"pending", &(noon() + hours(1))]).await;
     app.sql(more, &[&sending, &"sending", &(noon() + hours(1))]).await;
     let server = support(&mut app, noon()).await;
-    let cancel = json!({"to": "cancelled", "actor": {"role": "customer", "id": app.customer}, "reason": "ill"});
+    let id = app.customer.to_string().to_uppercase();
+    let cancel = json!({"to": "cancelled", "actor": {"role": "customer", "id": id}, "reason": "ill"});
     let cancelled = app.confirmed(noon() + hours(50)).await;
     let path = format!("/bookings/{cancelled}/status");
-    assert_eq!(ask(&server, "POST", &path, &[], cancel.to_string().as_bytes()).await.status, 200);
+    let key: [crate::client::Header<'_>; 1] = [("Idempotency-Key", b"4f2c")];
+    assert_eq!(ask(&server, "POST", &path, &key, cancel.to_string().as_bytes()).await.status, 200);
     let others = "SELECT e::text FROM booking_automation_events e WHERE booking_id = $1";
     let before = app.column(others, &[&other]).await;
 
@@ -508,6 +558,8 @@ async fn a_person_is_forgotten_and_the_counts_stay() {
         "SELECT event_data::text FROM booking_automation_events WHERE booking_id = $1 AND event_type = 'status_update'";
     let words = app.column(words, &[&cancelled]).await.join("");
     assert!(words.contains("\"to\": \"cancelled\"") && !words.contains("ill"), "{words}");
+    let answers = app.column("SELECT answer::text FROM booking_automation_requests", &[]).await;
+    assert!(!answers.join("").contains("ill"), "{answers:?}");
     assert_eq!(app.column(others, &[&other]).await, before, "nobody else");
     let feedback = app.column("SELECT booking_id::text FROM booking_automation_feedback", &[]).await;
     assert_eq!(feedback, [other.to_string()]);
