@@ -206,9 +206,10 @@ fn in_words(left: Duration) -> String {
 /// would read backwards), no empty text, and no more than a subject can bear.
 fn one_line(text: Option<&str>) -> Option<String> {
     const LONGEST: usize = 200;
-    let words: Vec<_> =
-        text?.split(|c: char| c.is_control() || c.is_whitespace()).filter(|word| !word.is_empty()).collect();
     let turns = |c: &char| matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
-    let line: String = words.join(" ").chars().filter(|c| !turns(c)).take(LONGEST).collect();
+    let text: String = text?.chars().filter(|c| !turns(c)).collect();
+    let words: Vec<_> =
+        text.split(|c: char| c.is_control() || c.is_whitespace()).filter(|word| !word.is_empty()).collect();
+    let line: String = words.join(" ").chars().take(LONGEST).collect();
     (!line.is_empty()).then_some(line)
 }

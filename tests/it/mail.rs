@@ -57,6 +57,23 @@ async fn names_are_other_peoples_input() {
 }
 
 #[tokio::test]
+async fn a_name_of_nothing_that_shows_is_no_name() {
+    let app = App::new().await;
+    let id = app.confirmed(noon() + hours(24)).await;
+    let nothing = "\u{202e} \u{2066}\t\u{202a}";
+    app.sql("UPDATE bookings SET location = $2 WHERE id = $1", &[&id, &nothing]).await;
+    app.sql("UPDATE users SET display_name = $1", &[&nothing]).await;
+    app.run(noon()).await;
+    let mails = app.ses.mails();
+    assert!(mails[0].text().starts_with("Hello,\n"), "{}", mails[0].text());
+    assert!(
+        mails[0].text().lines().all(|line| line.trim_end() == line && !line.contains("Where")),
+        "{}",
+        mails[0].text()
+    );
+}
+
+#[tokio::test]
 async fn the_true_remaining_time_in_words() {
     let app = App::new().await;
     app.sql("UPDATE reminder_rules SET active = false WHERE name <> '24h'", &[]).await;
