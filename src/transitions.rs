@@ -333,9 +333,9 @@ pub(crate) fn life(settings: &PassSettings) -> String {
 
 /// `$1` to `$5` of [`life`].
 pub(crate) struct Coming {
-    pub(crate) as_of: DateTime<Utc>,
-    pub(crate) until: DateTime<Utc>,
-    pub(crate) booking_id: Option<Uuid>,
+    as_of: DateTime<Utc>,
+    until: DateTime<Utc>,
+    booking_id: Option<Uuid>,
     expire_after: f64,
     complete_after: f64,
 }

@@ -262,6 +262,10 @@ async fn a_request_however_odd_is_answered_and_is_no_function_error() {
         assert_eq!(answer(instance.invoke(&odd).await).0, 401, "{member} = {value}");
     }
     let mut odd = event("bearer");
+    odd["headers"]["x-odd"] = "\u{e9}\u{0}".into();
+    odd["headers"]["x odd"] = "x".into();
+    assert_eq!(answer(instance.invoke(&odd).await).0, 200);
+    let mut odd = event("bearer");
     odd["rawQueryString"] = "a=<\">".into();
     assert_eq!(answer(instance.invoke(&odd).await).0, 200);
 }

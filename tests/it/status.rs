@@ -454,6 +454,25 @@ async fn bad_input_is_named_and_changes_nothing() {
 }
 
 #[tokio::test]
+async fn a_booking_without_a_status_or_a_start_ends_nothing() {
+    let mut app = App::new().await;
+    let id = app.confirmed(noon() + hours(30)).await;
+    app.db
+        .batch_execute(
+            "ALTER TABLE bookings ALTER scheduled_at DROP NOT NULL; ALTER TABLE bookings ALTER status DROP NOT NULL",
+        )
+        .await
+        .unwrap();
+    app.sql("UPDATE bookings SET scheduled_at = NULL, status = NULL WHERE id = $1", &[&id]).await;
+    let server = support(&mut app, noon()).await;
+    for path in ["timeline", "cancellation"] {
+        let answer = ask(&server, "GET", &format!("/bookings/{id}/{path}"), &[], b"").await;
+        assert_eq!(answer.status, 200, "{path}: {answer:?}");
+    }
+    assert_eq!(change(&server, id, "cancelled", "admin").await.status, 409);
+}
+
+#[tokio::test]
 async fn support_is_judged_as_every_caller_is() {
     let mut app = App::new().await;
     let id = app.confirmed(noon() + hours(30)).await;
