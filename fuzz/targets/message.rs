@@ -115,7 +115,8 @@ fuzz_target!(|row: Row| {
 /// The same with nothing but `x` in other people's words.
 fn tamed(reminder: &Reminder) -> Reminder {
     let tame = |text: &Option<String>| {
-        let turns = |one: char| "\u{202a}\u{202b}\u{202c}\u{202d}\u{202e}\u{2066}\u{2067}\u{2068}\u{2069}".contains(one);
+        let turns =
+            |one: char| "\u{202a}\u{202b}\u{202c}\u{202d}\u{202e}\u{2066}\u{2067}\u{2068}\u{2069}".contains(one);
         let is_said = |one: char| !one.is_whitespace() && !one.is_control() && !turns(one);
         let said = text.as_ref().is_some_and(|text| text.chars().any(is_said));
         said.then(|| "x".to_owned())
