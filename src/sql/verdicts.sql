@@ -27,16 +27,20 @@ WITH rule AS MATERIALIZED (
        AND b.scheduled_at > $1 AND b.scheduled_at <= $1 + r.lead
        AND b.scheduled_at >= r.effective_from + r.lead
 ), fresh AS (
-    -- Without those that have their verdict for this revision of the schedule.
+    -- Without those that have their verdict for this revision of the schedule. The planner cannot know how few are due, and
+    -- would read all states and all events at once; OFFSET 0 has each looked up by its key.
     SELECT p.*, coalesce(s.revision, 0) AS revision, p.scheduled_at - p.lead AS due_at,
            coalesce(s.in_force_since, p.created_at, '-infinity') AS in_force_since
       FROM pair p
-      LEFT JOIN booking_automation_state s ON s.booking_id = p.id
+      LEFT JOIN LATERAL (
+            SELECT s.revision, s.in_force_since FROM booking_automation_state s WHERE s.booking_id = p.id OFFSET 0
+           ) AS s ON true
      WHERE NOT EXISTS (
             SELECT FROM booking_automation_events e
              WHERE e.event_type = 'reminder_sent' AND e.booking_id = p.id
                AND e.revision = coalesce(s.revision, 0)
-               AND e.rule = p.name AND e.audience = p.audience AND e.channel = p.channel)
+               AND e.rule = p.name AND e.audience = p.audience AND e.channel = p.channel
+            OFFSET 0)
      ORDER BY p.scheduled_at, p.id
      FETCH FIRST $4 ROWS WITH TIES
 ), judged AS (

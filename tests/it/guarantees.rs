@@ -522,6 +522,63 @@ async fn an_idle_pass_never_reads_a_whole_table() {
     }
 }
 
+#[tokio::test]
+async fn a_few_that_are_due_are_looked_up_one_by_one_however_many_the_planner_expects() {
+    let app = App::new().await;
+    if cluster().log_of(&app.url).is_none() {
+        skipped("the plans, which only a server of our own logs");
+        return;
+    }
+    // Nobody analyzes a table of three rules: the planner takes them for thousands, and so for reminders of every booking to come.
+    app.db
+        .batch_execute(
+            "SET session_replication_role = replica;
+             INSERT INTO bookings (status, scheduled_at, duration_minutes)
+             SELECT 'confirmed', timestamptz '2026-03-03Z' + n * interval '1 second', 60 FROM generate_series(1, 20000) AS n;
+             INSERT INTO booking_automation_events (booking_id, event_type, status, rule, audience, channel, starts_at, scheduled_at)
+             SELECT id, 'reminder_sent', 'completed', rule, 'customer', 'email', scheduled_at, scheduled_at - interval '7 days'
+               FROM bookings, unnest(ARRAY['7d', '3d', '2d']) AS rule;
+             INSERT INTO booking_automation_state (booking_id, revision) SELECT id, 0 FROM bookings;
+             SET session_replication_role = DEFAULT;
+             ANALYZE bookings, booking_automation_events, booking_automation_state",
+        )
+        .await
+        .unwrap();
+    app.run(noon()).await;
+    for _ in 0..5 {
+        app.confirmed(noon() + hours(24)).await;
+    }
+    app.sql("UPDATE bookings SET scheduled_at = scheduled_at + interval '1 hour' WHERE id IN (SELECT id FROM bookings LIMIT 100)", &[])
+        .await;
+    log_plans(&app).await;
+    let plans = plans(&app, noon() + minutes(1)).await;
+    let enqueued = plans.iter().filter(|plan| plan.contains("-- Continues verdicts.sql")).count();
+    assert_eq!(enqueued, 1);
+    for plan in &plans {
+        assert!(rows_read(plan) < 2000.0, "{plan}");
+    }
+}
+
+/// The rows that the scan of a plan met that met the most.
+fn rows_read(plan: &str) -> f64 {
+    let number = |line: &str, name: &str| -> Option<f64> {
+        let digits = line.split_once(name)?.1.split(|one: char| one != '.' && !one.is_ascii_digit()).next()?;
+        Some(digits.parse().unwrap())
+    };
+    let (mut most, mut loops) = (0.0_f64, 1.0);
+    for line in plan.lines() {
+        if let Some((_, actual)) = line.split_once("(actual ") {
+            loops = number(actual, "loops=").unwrap();
+            if line.contains(" Scan ") {
+                most = most.max(number(actual, "rows=").unwrap() * loops);
+            }
+        } else if let Some(removed) = number(line, "Rows Removed by Filter: ") {
+            most = most.max(removed * loops);
+        }
+    }
+    most
+}
+
 /// The plans of all statements of a call, those in triggers included.
 pub async fn plans(app: &App, now: DateTime<Utc>) -> Vec<String> {
     let before = cluster().log_of(&app.url).unwrap().len();
@@ -592,6 +649,7 @@ async fn no_statement_of_a_busy_call_reads_a_whole_table_and_their_number_is_con
                 // Of partial indexes that hold what is under way a few rows alone, the planner may read all; never of a table.
                 assert!(!plan.contains(&format!("Seq Scan on {table} ")), "{plan}");
             }
+            assert!(rows_read(plan) < 2000.0, "{plan}");
         }
         counts.push(plans.len());
     }
@@ -650,6 +708,8 @@ pub async fn log_plans(app: &App) {
         .batch_execute(&format!(
             "ALTER DATABASE {name} SET session_preload_libraries = 'auto_explain';
              ALTER DATABASE {name} SET auto_explain.log_min_duration = 0;
+             ALTER DATABASE {name} SET auto_explain.log_analyze = on;
+             ALTER DATABASE {name} SET auto_explain.log_timing = off;
              ALTER DATABASE {name} SET auto_explain.log_nested_statements = on"
         ))
         .await
