@@ -559,7 +559,7 @@ async fn a_few_that_are_due_are_looked_up_one_by_one_however_many_the_planner_ex
     }
 }
 
-/// The rows that the scan of a plan met that met the most.
+/// The rows that the scan of a plan met that met the most of a table.
 fn rows_read(plan: &str) -> f64 {
     let number = |line: &str, name: &str| -> Option<f64> {
         let digits = line.split_once(name)?.1.split(|one: char| one != '.' && !one.is_ascii_digit()).next()?;
@@ -569,7 +569,7 @@ fn rows_read(plan: &str) -> f64 {
     for line in plan.lines() {
         if let Some((_, actual)) = line.split_once("(actual ") {
             loops = number(actual, "loops=").unwrap();
-            if line.contains(" Scan ") {
+            if line.contains(" Scan ") && !line.contains("CTE Scan") {
                 most = most.max(number(actual, "rows=").unwrap() * loops);
             }
         } else if let Some(removed) = number(line, "Rows Removed by Filter: ") {
