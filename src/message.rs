@@ -107,7 +107,7 @@ pub fn render(reminder: &Reminder, public_url: Option<&str>) -> Result<Message, 
     let local = local(&zone, reminder.starts_at);
     let short_when = format!("{} ({})", local.format("%a %-d %b, %H:%M"), name(&zone));
     let subject = Subject { what: &what, starts_in: &starts_in, short_when: &short_when }.render()?;
-    let meeting_link = one_line(reminder.meeting_link.as_deref()).filter(|_| reminder.is_online || place.is_none());
+    let meeting_link = whole_link(reminder.meeting_link.as_deref()).filter(|_| reminder.is_online || place.is_none());
     let body = Body {
         name: one_line(reminder.name.as_deref()),
         with_name: one_line(reminder.with_name.as_deref()),
@@ -202,14 +202,25 @@ fn in_words(left: Duration) -> String {
     if words == "in" { "now".to_owned() } else { words }
 }
 
-/// Names are other people's input: no line breaks or control characters, none that turn the direction of what follows (a time
-/// would read backwards), no empty text, and no more than a subject can bear.
+/// No more than a subject can bear.
 fn one_line(text: Option<&str>) -> Option<String> {
     const LONGEST: usize = 200;
+    let line: String = plain(text?).chars().take(LONGEST).collect();
+    (!line.is_empty()).then_some(line)
+}
+
+/// Whole or not at all: half of one leads nowhere. Those of meetings have 300 characters and more.
+fn whole_link(link: Option<&str>) -> Option<String> {
+    const LONGEST: usize = 2000;
+    Some(plain(link?)).filter(|link| !link.is_empty() && link.len() <= LONGEST)
+}
+
+/// Names are other people's input: no line breaks or control characters, and none that turn the direction of what follows (a
+/// time would read backwards).
+fn plain(text: &str) -> String {
     let turns = |c: &char| matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
-    let text: String = text?.chars().filter(|c| !turns(c)).collect();
+    let text: String = text.chars().filter(|c| !turns(c)).collect();
     let words: Vec<_> =
         text.split(|c: char| c.is_control() || c.is_whitespace()).filter(|word| !word.is_empty()).collect();
-    let line: String = words.join(" ").chars().take(LONGEST).collect();
-    (!line.is_empty()).then_some(line)
+    words.join(" ")
 }

@@ -114,15 +114,15 @@ fuzz_target!(|row: Row| {
 
 /// The same with nothing but `x` in other people's words.
 fn tamed(reminder: &Reminder) -> Reminder {
+    let turns = |one: char| "\u{202a}\u{202b}\u{202c}\u{202d}\u{202e}\u{2066}\u{2067}\u{2068}\u{2069}".contains(one);
     let tame = |text: &Option<String>| {
-        let turns =
-            |one: char| "\u{202a}\u{202b}\u{202c}\u{202d}\u{202e}\u{2066}\u{2067}\u{2068}\u{2069}".contains(one);
         let is_said = |one: char| !one.is_whitespace() && !one.is_control() && !turns(one);
         let said = text.as_ref().is_some_and(|text| text.chars().any(is_said));
         said.then(|| "x".to_owned())
     };
     let safe = |link: &Option<String>| {
-        let words = link.as_deref().unwrap_or_default().split(|one: char| one.is_whitespace() || one.is_control());
+        let link = link.as_deref().unwrap_or_default().replace(turns, "");
+        let words = link.split(|one: char| one.is_whitespace() || one.is_control());
         let first = words.into_iter().find(|word| !word.is_empty()).unwrap_or_default();
         first.starts_with("https://") || first.starts_with("http://")
     };

@@ -74,6 +74,24 @@ async fn a_name_of_nothing_that_shows_is_no_name() {
 }
 
 #[tokio::test]
+async fn a_link_is_there_whole_or_not_at_all() {
+    let app = App::new().await;
+    let link = |length: usize| format!("https://meet.example/join?context={:x<1$}", "", length - 34);
+    for length in [2000, 2001] {
+        let id = app.confirmed(noon() + hours(24)).await;
+        app.sql("UPDATE bookings SET location = NULL, meeting_link = $2 WHERE id = $1", &[&id, &link(length)]).await;
+    }
+    app.run(noon()).await;
+    let mails = app.ses.mails();
+    let texts: Vec<_> = mails.iter().map(|mail| mail.text().to_owned()).collect();
+    let (with, without): (Vec<_>, Vec<_>) = texts.iter().partition(|text| text.contains("meet.example"));
+    assert_eq!((with.len(), without.len()), (1, 1));
+    assert!(with[0].lines().any(|line| line == format!("Join:    {}", link(2000))), "{}", with[0]);
+    let linked = format!("href=\"{}\"", link(2000));
+    assert!(mails.iter().any(|mail| mail.html().contains(&linked)), "it can be clicked");
+}
+
+#[tokio::test]
 async fn the_true_remaining_time_in_words() {
     let app = App::new().await;
     app.sql("UPDATE reminder_rules SET active = false WHERE name <> '24h'", &[]).await;
