@@ -266,6 +266,28 @@ async fn a_status_change_that_the_database_refused_is_not_told() {
 }
 
 #[tokio::test]
+async fn a_move_that_a_trigger_of_theirs_moves_on_is_told_once_as_it_ended() {
+    let app = app().await;
+    let endpoint = Endpoint::start().await;
+    subscribe(&app, &endpoint.url(), &["rescheduled"]).await;
+    let id = app.booking("pending", noon() + hours(200)).await;
+    app.db
+        .batch_execute(
+            "CREATE FUNCTION theirs() RETURNS trigger LANGUAGE plpgsql AS $$
+                BEGIN UPDATE bookings SET scheduled_at = date_trunc('hour', scheduled_at) + interval '1 hour' WHERE id = NEW.id; RETURN NULL; END $$;
+             CREATE TRIGGER theirs AFTER UPDATE OF scheduled_at ON bookings FOR EACH ROW
+                WHEN (NEW.scheduled_at <> date_trunc('hour', NEW.scheduled_at)) EXECUTE FUNCTION theirs()",
+        )
+        .await
+        .unwrap();
+    let start = noon() + hours(201) + minutes(20);
+    app.sql("UPDATE bookings SET scheduled_at = $2 WHERE id = $1", &[&id, &start]).await;
+    assert_eq!(app.run(noon()).await["webhooks"]["sent"], 1);
+    let told: DateTime<Utc> = endpoint.received()[0].json()["data"]["to"].as_str().unwrap().parse().unwrap();
+    assert_eq!(told, noon() + hours(202));
+}
+
+#[tokio::test]
 async fn what_is_not_taken_is_told_again_for_a_day_with_the_same_id_and_body_and_then_given_up() {
     let app = app().await;
     let endpoint = Endpoint::start().await;
