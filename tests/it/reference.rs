@@ -227,7 +227,7 @@ pub struct Seen {
     pub unreachable: bool,
     /// Killed while all its requests were under way.
     pub killed: bool,
-    /// The call was so short that it may have had no time for a message.
+    /// The call was so short, or the machine so slow, that it may have had no time for a message.
     pub short: bool,
 }
 
