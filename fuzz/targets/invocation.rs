@@ -143,8 +143,11 @@ fn responded(payload: &Value, answer: &Value) {
     }
 }
 
+/// Others are not looked at: no route's has any character besides.
 fn is_for_support(path: &str) -> bool {
-    let parts: Vec<_> = path.split('/').skip(1).collect();
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"/-._".contains(&byte);
+    let Some(path) = path.strip_prefix('/').filter(|path| path.bytes().all(plain)) else { return false };
+    let parts: Vec<_> = path.split('/').collect();
     match parts[..] {
         ["openapi.json" | "events" | "preview"] => true,
         ["bookings", id, "status" | "cancellation" | "timeline"] | ["people", id, "messages"] => !id.is_empty(),
