@@ -41,8 +41,10 @@ const SESSIONS: u64 = 6;
 const INVOCATION: Duration = Duration::from_secs(30);
 /// By how much, in seconds, the clock of each instance is ahead, where that can be had.
 const AHEAD: [i64; INSTANCES] = [0, 600, -600, 0, 600, -600];
-/// Nothing more is booked while so many messages wait.
+/// Nothing more is booked while so many messages wait,
 const ENOUGH_WAITING: i64 = 250;
+/// or so many events of SES.
+const ENOUGH_UNTOLD: usize = 1000;
 /// Longest time for everything to become quiet in the end.
 const QUIET_WITHIN: Duration = Duration::from_secs(300);
 /// Kills of a run that the documents tell of.
@@ -322,7 +324,8 @@ async fn direct(
             .ask("SELECT count(*) FROM booking_automation_events WHERE status IN ('pending', 'sending') AND next_attempt_at <= now()")
             .await;
         if let Some(waiting) = waiting {
-            world.load.enough.store(waiting > ENOUGH_WAITING, Ordering::SeqCst);
+            let enough = waiting > ENOUGH_WAITING || world.mail.untold() > ENOUGH_UNTOLD;
+            world.load.enough.store(enough, Ordering::SeqCst);
         }
         if tell_at <= Instant::now() {
             length.tell(&format!(
@@ -406,12 +409,13 @@ async fn settle(app: &App, world: &World, environment: &BTreeMap<&'static str, S
     let tick = json!({"trigger": "schedule"});
     let give_up = Instant::now() + QUIET_WITHIN;
     loop {
-        while let Some(news) = world.mail.news() {
+        for _ in 0..100 {
+            let Some(news) = world.mail.news() else { break };
             instance.invoke(&news).await.unwrap();
             world.told.fetch_add(1, Ordering::SeqCst);
         }
         let summary = instance.invoke(&tick).await.unwrap();
-        if world.mail.has_told_all() && app.one(quiet, &[]).await.get::<_, bool>(0) {
+        if world.mail.untold() == 0 && app.one(quiet, &[]).await.get::<_, bool>(0) {
             break;
         }
         assert!(Instant::now() < give_up, "not quiet after {QUIET_WITHIN:?}: {summary}");
@@ -550,7 +554,9 @@ async fn killed_at_every_point_it_loses_nothing_and_doubles_nothing_without_a_re
     let session = last.session(last.life.load(Ordering::SeqCst));
     last_environment.insert("DATABASE_URL", format!("{}?application_name={session}", app.url));
     settle(&app, &world, &last_environment).await;
+    length.tell(&format!("{:>5} s  quiet", began.elapsed().as_secs()));
     judge(&app, &mail, length.divisor).await;
+    length.tell(&format!("{:>5} s  judged", began.elapsed().as_secs()));
 
     let held: Vec<Held> = held.lock().unwrap().clone();
     let broken: Vec<Action> = broken.lock().unwrap().clone();

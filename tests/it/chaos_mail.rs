@@ -175,9 +175,9 @@ impl Mail {
         self.news.lock().unwrap().push_back((Instant::now(), told));
     }
 
-    /// Whether there is nothing to tell, now or later.
-    pub fn has_told_all(&self) -> bool {
-        self.news.lock().unwrap().is_empty()
+    /// How many things there are to tell, now or later.
+    pub fn untold(&self) -> usize {
+        self.news.lock().unwrap().len()
     }
 
     /// How many different things it had to tell.
