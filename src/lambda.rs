@@ -100,6 +100,10 @@ pub struct Event(LambdaRequest);
 impl<'de> Deserialize<'de> for Event {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let mut event = Value::deserialize(deserializer)?;
+        // One in the form of a list would be read, too, member by member. It is no request's, and nothing else of ours has one.
+        if event.get("requestContext").is_some_and(|context| !context.is_object()) {
+            event = Value::Null;
+        }
         if let Some(request) = event.as_object_mut().filter(|event| event.contains_key("requestContext")) {
             for unused in ["queryStringParameters", "cookies"] {
                 request.remove(unused);

@@ -105,6 +105,10 @@ async fn a_payload_that_is_none_of_ours_is_a_function_error_and_runs_nothing() {
         r#"{"detail":{"trigger":"schedule"}}"#,
         r#"{"version":"0","source":"aws.events","detail-type":"Scheduled Event","resources":[],"detail":{}}"#,
         r#"{"Records":[{"eventSource":"aws:sqs","body":"{\"trigger\":\"schedule\"}"}]}"#,
+        // No request's, and a URI that is none in it.
+        r#"{"requestContext":[null,"migrate","a","@",null,"b","c\u0000d","@/openapi.json","2.",-9,["send"],[]]}"#,
+        r#"{"requestContext":[],"trigger":"schedule"}"#,
+        r#"{"requestContext":null,"trigger":"schedule"}"#,
         // Half a request of a function URL.
         r#"{"version":"2.0","rawPath":"/run","headers":{"authorization":"Bearer local-secret-0123456789"}}"#,
     ] {
