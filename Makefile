@@ -37,7 +37,7 @@ bench:
 	@python3 bench/bench.py
 
 # The program killed ten thousand times while everything around it fails, and what came of it, into README.md and
-# docs/TESTING.md: half an hour and more. SEED=7 repeats the choices of a run, KILLS=500 makes it shorter and writes nothing.
+# docs/TESTING.md: an hour. SEED=7 repeats the choices of a run, KILLS=500 makes it shorter and writes nothing.
 chaos: postgres
 	CHAOS=1 RUST_BACKTRACE=$${RUST_BACKTRACE-0} $(CARGO) test --locked --test it -- chaos::
 
