@@ -106,7 +106,9 @@ enum Documented {
 fn documented(payload: &Value) -> Documented {
     let Some(fields) = payload.as_object() else { return Documented::No };
     let only = |names: &[&str]| fields.keys().all(|name| names.contains(&name.as_str()));
-    if payload["source"] == "aws.ses" {
+    if fields.contains_key("requestContext") {
+        Documented::No
+    } else if payload["source"] == "aws.ses" {
         Documented::SesEvent
     } else if payload["trigger"] == "schedule" && only(&["trigger", "scheduled_time", "execution_id", "attempt"]) {
         Documented::Schedule
