@@ -106,7 +106,7 @@ enum Documented {
 fn documented(payload: &Value) -> Documented {
     let Some(fields) = payload.as_object() else { return Documented::No };
     let only = |names: &[&str]| fields.keys().all(|name| names.contains(&name.as_str()));
-    if fields.contains_key("requestContext") {
+    if fields.get("requestContext").is_some_and(|context| !context.is_object()) {
         Documented::No
     } else if payload["source"] == "aws.ses" {
         Documented::SesEvent
