@@ -1,7 +1,8 @@
 //! `Idempotency-Key`: a request that is sent again is answered as the first time, and does nothing.
 //!
 //! The key is taken in the request's own transaction. One that failed or was refused may be sent again with it; one that
-//! comes while the first is under way waits for it, 100 ms at most, and then finds its answer, or is told to try again. Answers are kept for a day (`housekeeping`).
+//! comes while the first is under way waits for it, 100 ms at most, and then finds its answer, or is told to try again.
+//! Answers are kept for a day (`housekeeping`).
 
 use serde_json::Value;
 use tokio_postgres::types::{Json, Type};

@@ -202,14 +202,14 @@ fn in_words(left: Duration) -> String {
     if words == "in" { "now".to_owned() } else { words }
 }
 
-/// No more than a subject can bear.
+/// In one line, no longer than a subject can bear.
 fn one_line(text: Option<&str>) -> Option<String> {
     const LONGEST: usize = 200;
     let line: String = plain(text?).chars().take(LONGEST).collect();
     (!line.is_empty()).then_some(line)
 }
 
-/// Whole or not at all: half of one leads nowhere. Those of meetings have 300 characters and more.
+/// Whole or not at all: half of one leads nowhere. Those of video meetings have 300 characters and more.
 fn whole_link(link: Option<&str>) -> Option<String> {
     const LONGEST: usize = 2000;
     Some(plain(link?)).filter(|link| !link.is_empty() && link.len() <= LONGEST)

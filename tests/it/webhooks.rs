@@ -16,9 +16,9 @@ use uuid::Uuid;
 
 use crate::app::{App, connect, hours, minutes, noon, skipped};
 use crate::client::{now, signature};
-use crate::cluster::{certificates, cluster};
+use crate::cluster::certificates;
 use crate::endpoint::{Answer, Endpoint, Received};
-use crate::guarantees::{log_plans, plans};
+use crate::guarantees::{log_plans, logs_plans, plans};
 use crate::others::find;
 use crate::proxy::{Cut, Proxy};
 use crate::status::{ask, support};
@@ -978,8 +978,8 @@ async fn what_ses_says_later_is_told_as_a_reminder_that_was_sent() {
 #[tokio::test]
 async fn however_much_waits_for_webhooks_every_statement_finds_its_own_by_an_index() {
     let app = app().await;
-    if cluster().log_of(&app.url).is_none() {
-        return skipped("the plans, which only a server of our own logs");
+    if !logs_plans(&app) {
+        return;
     }
     let endpoint = Endpoint::start().await;
     let webhook = subscribe(&app, &endpoint.url(), &["cancelled"]).await;
