@@ -196,6 +196,8 @@ impl Place {
             let mut environment = self.environment.clone();
             let url = format!("{}?application_name={}", environment["DATABASE_URL"], self.slot.session(life));
             environment.insert("DATABASE_URL", url);
+            let mail = format!("{}/{life}", environment["AWS_ENDPOINT_URL_SESV2"]);
+            environment.insert("AWS_ENDPOINT_URL_SESV2", mail);
             if self.rng.u8(0..50) == 0 {
                 // Nobody listens there.
                 environment.insert("AWS_ENDPOINT_URL_SESV2", "http://127.0.0.1:1".to_owned());
@@ -551,8 +553,10 @@ async fn killed_at_every_point_it_loses_nothing_and_doubles_nothing_without_a_re
     app.db = connect(&app.url).await;
     // Past the proxy, where something may still be broken.
     let last = slots.last().unwrap();
-    let session = last.session(last.life.load(Ordering::SeqCst));
-    last_environment.insert("DATABASE_URL", format!("{}?application_name={session}", app.url));
+    let life = last.life.load(Ordering::SeqCst);
+    last_environment.insert("DATABASE_URL", format!("{}?application_name={}", app.url, last.session(life)));
+    let mail_url = format!("{}/{life}", last_environment["AWS_ENDPOINT_URL_SESV2"]);
+    last_environment.insert("AWS_ENDPOINT_URL_SESV2", mail_url);
     settle(&app, &world, &last_environment).await;
     length.tell(&format!("{:>5} s  quiet", began.elapsed().as_secs()));
     judge(&app, &mail, length.divisor).await;

@@ -263,19 +263,18 @@ pub async fn start(mail: Arc<Mail>, slot: Arc<Slot>) -> String {
     let url = format!("http://{}", listener.local_addr().unwrap());
     tokio::spawn(async move {
         while let Ok((stream, _)) = listener.accept().await {
-            let life = slot.life.load(Ordering::SeqCst);
             let (mail, slot) = (mail.clone(), slot.clone());
-            tokio::spawn(async move { talk(stream, &mail, &slot, life).await });
+            tokio::spawn(async move { talk(stream, &mail, &slot).await });
         }
     });
     url
 }
 
-async fn talk(mut stream: TcpStream, mail: &Mail, slot: &Arc<Slot>, life: u64) -> Option<()> {
+async fn talk(mut stream: TcpStream, mail: &Mail, slot: &Arc<Slot>) -> Option<()> {
     let _ = stream.set_nodelay(true);
     let mut buffer = Vec::new();
     loop {
-        let body = read(&mut stream, &mut buffer).await?;
+        let (life, body) = read(&mut stream, &mut buffer).await?;
         let (answer, message_id, event) = mail.judge(&body, slot, life);
         if mail.wakes_up_the_other_sender(event, slot, life) {
             // Which has time to record what it knows, while this one is not done.
@@ -339,8 +338,9 @@ fn response(status: u16, code: &str, body: &str) -> Vec<u8> {
     .into_bytes()
 }
 
-/// One request to send; `None` when the connection ends.
-async fn read(stream: &mut TcpStream, buffer: &mut Vec<u8>) -> Option<Value> {
+/// The life that sends, which its path begins with, and one request to send; `None` when the connection ends. A connection may
+/// be accepted only when the life that made it is over.
+async fn read(stream: &mut TcpStream, buffer: &mut Vec<u8>) -> Option<(u64, Value)> {
     loop {
         if let Some(head) = buffer.windows(4).position(|bytes| bytes == b"\r\n\r\n").map(|at| at + 4) {
             let text = String::from_utf8_lossy(&buffer[..head]).to_ascii_lowercase();
@@ -348,7 +348,8 @@ async fn read(stream: &mut TcpStream, buffer: &mut Vec<u8>) -> Option<Value> {
                 text.lines().find_map(|line| line.strip_prefix("content-length:")?.trim().parse::<usize>().ok())?;
             if buffer.len() >= head + length {
                 let body = buffer.drain(..head + length).skip(head).collect::<Vec<_>>();
-                return serde_json::from_slice(&body).ok();
+                let life = text.split('/').nth(1)?.parse().expect("a path that begins with the life");
+                return Some((life, serde_json::from_slice(&body).ok()?));
             }
         }
         let 1.. = stream.read_buf(buffer).await.ok()? else { return None };
