@@ -411,11 +411,7 @@ async fn settle(app: &App, world: &World, environment: &BTreeMap<&'static str, S
     let tick = json!({"trigger": "schedule"});
     let give_up = Instant::now() + QUIET_WITHIN;
     loop {
-        for _ in 0..100 {
-            let Some(news) = world.mail.news() else { break };
-            instance.invoke(&news).await.unwrap();
-            world.told.fetch_add(1, Ordering::SeqCst);
-        }
+        hand_over(&instance, world).await;
         let summary = instance.invoke(&tick).await.unwrap();
         if world.mail.untold() == 0 && app.one(quiet, &[]).await.get::<_, bool>(0) {
             break;
@@ -428,7 +424,21 @@ async fn settle(app: &App, world: &World, environment: &BTreeMap<&'static str, S
         tokio::time::sleep(Duration::from_millis(500)).await;
         instance.invoke(&tick).await.unwrap();
     }
+    // They may have sent something, of which there is something to tell.
+    while world.mail.untold() > 0 {
+        hand_over(&instance, world).await;
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
     instance.end().await;
+}
+
+/// Hands an instance that nobody harms what the mail endpoint has to tell now; a hundred things at most.
+async fn hand_over(instance: &Instance, world: &World) {
+    for _ in 0..100 {
+        let Some(news) = world.mail.news() else { break };
+        instance.invoke(&news).await.unwrap();
+        world.told.fetch_add(1, Ordering::SeqCst);
+    }
 }
 
 /// Tells the database what the mail endpoint got, and has it judge.
