@@ -4,7 +4,7 @@
 //! It is fired by Lambda ([`lambda`]), over HTTP (`http`, [`auth`], `rate_limit`, [`serve`]) or from the command line; what is
 //! known of who fired it is a [`call`]. What support and other programs ask for comes in by `admin`: steps in a booking's life
 //! (`status`, judged by the table in [`lifecycle`], once only by `idempotency`), what its `cancellation` refunds (by `policies`),
-//! its `timeline`, a [`preview`] of the passes to come, the audit trail ([`events`]), and that people are forgotten (`people`).
+//! its `timeline`, a [`preview`] of the passes to come (both by what `forecast` says), the audit trail ([`events`]), and that people are forgotten (`people`).
 //!
 //! Read it in this order: [`run`], the pass ([`pass`], `transitions`, `reminders`), delivery ([`delivery`],
 //! `outbox`, [`ses`], [`message`]), whoever subscribed ([`webhooks`], [`targets`]), what SES says later ([`feedback`]), the answer ([`summary`]). The settings are in
@@ -21,6 +21,7 @@ pub mod delivery;
 pub mod events;
 pub mod feedback;
 mod fields;
+mod forecast;
 mod hosts;
 mod housekeeping;
 mod http;

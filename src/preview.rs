@@ -15,9 +15,9 @@ use tokio_postgres::types::{Timestamp, Type};
 
 use crate::config::PassSettings;
 use crate::database::{Begin, Database, Parameter, Result, Transaction};
+use crate::forecast;
 use crate::pass::{self, PassError};
 use crate::reminders::{self, Watermark};
-use crate::transitions::{self, Coming};
 
 /// How far ahead one may look, at least,
 pub const SHORTEST: Duration = Duration::from_secs(60);
@@ -119,12 +119,12 @@ async fn changes(
     as_of: DateTime<Utc>,
     until: DateTime<Utc>,
 ) -> Result<Vec<Row>> {
-    let life = transitions::life(settings);
+    let life = forecast::life(settings);
     let sql = format!(
         "{life} SELECT * FROM (SELECT {PASS} AS pass, to_status, count(*) FROM life WHERE steps > 0 GROUP BY 1, 2) AS counted
           WHERE pass <= $2"
     );
-    transaction.query(&sql, &Coming::new(settings, as_of, until, None).parameters()).await
+    transaction.query(&sql, &forecast::Coming::new(settings, as_of, until, None).parameters()).await
 }
 
 /// Rows of pass, rule, audience, channel, reason, count: verdicts.

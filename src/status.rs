@@ -14,6 +14,7 @@ use uuid::Uuid;
 use crate::cancellation::{self, CANCELLED, Refund};
 use crate::config::PassSettings;
 use crate::database::{DatabaseError, Transaction, finite};
+use crate::forecast;
 use crate::lifecycle::{Role, Step, TABLE, When};
 use crate::policies::{self, Undecided};
 use crate::transitions::{self, Moments};
@@ -150,7 +151,7 @@ pub(crate) async fn foreseen(
     id: Uuid,
 ) -> Result<Option<Vec<(DateTime<Utc>, Booking)>>, DatabaseError> {
     let Some(now) = read(transaction, id, as_of, "").await? else { return Ok(None) };
-    let steps = transitions::life_of(transaction, settings, as_of, id).await?;
+    let steps = forecast::life_of(transaction, settings, as_of, id).await?;
     let mut moments: Vec<_> = steps.iter().map(|step| step.at).chain(now.start).filter(|at| *at > as_of).collect();
     moments.push(as_of);
     moments.sort_unstable();

@@ -11,8 +11,8 @@ use uuid::Uuid;
 
 use crate::config::PassSettings;
 use crate::database::{Result, Transaction, finite, json};
+use crate::forecast::{self, ToCome};
 use crate::reminders::{self, Expected};
-use crate::transitions::{self, ToCome};
 
 /// Events of one booking that are told, at most: the latest.
 const EVENTS: i64 = 1_000;
@@ -146,7 +146,7 @@ pub(crate) async fn of(
         blocked_reason: row.get(4),
     });
     if booking.is_some() {
-        let steps = transitions::life_of(transaction, settings, as_of, booking_id).await?;
+        let steps = forecast::life_of(transaction, settings, as_of, booking_id).await?;
         planned.extend(steps.into_iter().map(|step| step_to_come(step, as_of)));
         planned.extend(reminders::expected(transaction, as_of, booking_id).await?.into_iter().map(expected));
     }

@@ -31,15 +31,15 @@ const ISOLATION_STATEMENTS: usize = 100;
 
 /// One kind of change. In the SQL, `b` is the booking; `$1` is `as_of`, `$2` is `as_of − EXPIRE_AFTER`,
 /// `$3` is `as_of − COMPLETE_AFTER`.
-struct Step {
+pub(crate) struct Step {
     /// From which status to which.
-    edge: lifecycle::Step,
+    pub(crate) edge: lifecycle::Step,
     /// Of the booking's own columns.
     due: &'static str,
     /// When it became due, for the audit trail.
     due_at: &'static str,
     /// What is most overdue comes first: an indexed expression.
-    order: &'static str,
+    pub(crate) order: &'static str,
     kind: Kind,
 }
 
@@ -53,7 +53,7 @@ enum Kind {
     ExpiredPending,
 }
 
-const END: &str = "booking_end(b.scheduled_at, b.duration_minutes)";
+pub(crate) const END: &str = "booking_end(b.scheduled_at, b.duration_minutes)";
 /// An overdue booking's time counts from when a person unblocked it, if that is later than its end.
 const NOT_JUST_UNBLOCKED: &str =
     "NOT EXISTS (SELECT FROM booking_automation_state s WHERE s.booking_id = b.id AND s.unblocked_at > $2)";
@@ -67,7 +67,7 @@ const OVERDUE_AT: &str = "greatest(booking_end(b.scheduled_at, b.duration_minute
 const NOT_TAKEN_BACK: &str = "NOT (b.auto_complete_blocked IS TRUE AND EXISTS (
         SELECT FROM booking_automation_state s WHERE s.booking_id = b.id AND s.blocked_reason IS NOT NULL))";
 /// Bookings whose change the database refused lately.
-const NOT_REFUSED: &str = "NOT EXISTS (SELECT FROM booking_automation_events f
+pub(crate) const NOT_REFUSED: &str = "NOT EXISTS (SELECT FROM booking_automation_events f
         WHERE f.booking_id = b.id AND f.event_type = 'status_update' AND f.status = 'failed' AND f.next_attempt_at > $1)";
 
 /// The table of the design, 3.2, in the order in which it is judged.
@@ -110,13 +110,18 @@ const STEPS: [Step; 5] = [
     },
 ];
 
+/// The steps that these settings let time make.
+pub(crate) fn steps(settings: &PassSettings) -> impl Iterator<Item = &'static Step> {
+    STEPS.iter().filter(|step| step.is_on(settings))
+}
+
 impl Step {
     fn is_on(&self, settings: &PassSettings) -> bool {
         self.kind != Kind::ExpiredPending || settings.expire_pending
     }
 
     /// Of the booking: tested to find it, and again in the UPDATE.
-    fn condition(&self) -> String {
+    pub(crate) fn condition(&self) -> String {
         let due = self.due;
         match self.kind {
             Kind::ExpiredPending => format!("{due} AND {NOT_TAKEN_BACK}"),
@@ -214,11 +219,7 @@ impl Moments {
 
 /// SQL of a boolean: is any change due? A few index probes.
 pub(crate) fn any_due(settings: &PassSettings) -> String {
-    let questions: Vec<_> = STEPS
-        .iter()
-        .filter(|step| step.is_on(settings))
-        .map(|step| format!("EXISTS (SELECT {})", step.candidates()))
-        .collect();
+    let questions: Vec<_> = steps(settings).map(|step| format!("EXISTS (SELECT {})", step.candidates())).collect();
     questions.join(" OR ")
 }
 
@@ -233,13 +234,13 @@ pub(crate) async fn advance(
 ) -> Result<Transitions> {
     let mut done = Transitions::default();
     let mut pass = Steps { transaction, moments, run_id, until, isolation_statements: ISOLATION_STATEMENTS };
-    for step in STEPS.iter().filter(|step| step.is_on(settings)) {
+    for step in steps(settings) {
         let changed = pass.advance(step, LIMIT - done.made()).await?;
         done.add(step.kind, changed);
     }
     done.remaining = plan(transaction, moments, settings, COUNT_LIMIT).await?.made();
     if (1..LIMIT).contains(&done.remaining) {
-        for step in STEPS.iter().filter(|step| step.is_on(settings)) {
+        for step in steps(settings) {
             done.add(step.kind, -pass.record_set_back(step).await?);
         }
     }
@@ -257,7 +258,7 @@ pub(crate) async fn advance_one(
 ) -> Result<bool> {
     let steps = Steps { transaction, moments, run_id: Uuid::nil(), until: Instant::now(), isolation_statements: 0 };
     let mut moved = false;
-    for step in STEPS.iter().filter(|step| step.is_on(settings)) {
+    for step in steps(settings) {
         if step.edge.from != status {
             continue;
         }
@@ -269,118 +270,6 @@ pub(crate) async fn advance_one(
         }
     }
     Ok(moved)
-}
-
-/// Steps that time makes of one booking at most, one after the other.
-const LONGEST_LIFE: usize = 4;
-
-/// How far one booking's life is looked ahead.
-const FAR_AWAY: TimeDelta = TimeDelta::days(36_500);
-
-/// SQL of a query `life` of the steps that the coming passes take if nobody changes anything: `booking_id`, `from_status`,
-/// `to_status`, and `at`, when each is due, or `$1` if it is by then. Every booking is taken through the pass's own conditions, at
-/// each moment at which one of them can change. What the limit of a pass puts off is not told.
-///
-/// `$1` as_of, `$2` until, `$3` the one booking (NULL: all), `$4` EXPIRE_AFTER and `$5` COMPLETE_AFTER in seconds.
-pub(crate) fn life(settings: &PassSettings) -> String {
-    let steps = || STEPS.iter().filter(|step| step.is_on(settings));
-    let first: Vec<_> = steps()
-        .map(|step| {
-            let blocked = if step.order == END { "AND b.auto_complete_blocked IS NOT TRUE" } else { "" };
-            let Step { edge: lifecycle::Step { from, .. }, order, .. } = step;
-            format!("SELECT b.id, b.status FROM bookings b WHERE b.status = '{from}' AND {order} <= $2 {blocked} AND ($3::uuid IS NULL OR b.id = $3)")
-        })
-        .collect();
-    let next: Vec<_> = steps()
-        .enumerate()
-        .map(|(order, step)| {
-            let Step { edge: lifecycle::Step { from, to, .. }, .. } = step;
-            let due = format!("{} AND {NOT_REFUSED}", step.condition())
-                .replace("$1", "m.at")
-                .replace("$2", "(m.at - make_interval(secs => $4))")
-                .replace("$3", "(m.at - make_interval(secs => $5))");
-            format!("SELECT '{to}', m.at, {order} FROM moment m WHERE b.status = '{from}' AND {due}")
-        })
-        .collect();
-    format!(
-        "WITH RECURSIVE life AS (
-             -- As they are now: UNION tells each once.
-             SELECT id AS booking_id, NULL AS from_status, status AS to_status, $1::timestamptz AS at, 0 AS steps
-               FROM ({first}) AS b
-             UNION ALL
-             SELECT l.booking_id, l.to_status, next.status, next.at, l.steps + 1
-               FROM life l
-              CROSS JOIN LATERAL (
-                     SELECT r.id, l.to_status AS status, r.scheduled_at, r.duration_minutes, r.auto_complete_blocked
-                       FROM bookings r WHERE r.id = l.booking_id) AS b
-              CROSS JOIN LATERAL (
-                     WITH moment AS (
-                         SELECT moment.at
-                           FROM (VALUES (l.at), (b.scheduled_at), ({END} + make_interval(secs => $4)), ({END} + make_interval(secs => $5)),
-                                        ((SELECT s.unblocked_at FROM booking_automation_state s WHERE s.booking_id = b.id) + make_interval(secs => $4)),
-                                        ((SELECT max(f.next_attempt_at) FROM booking_automation_events f
-                                           WHERE f.booking_id = b.id AND f.event_type = 'status_update' AND f.status = 'failed'))) AS moment (at)
-                          WHERE moment.at BETWEEN l.at AND $2)
-                     {next}
-                      ORDER BY 2, 3
-                      LIMIT 1) AS next (status, at, step)
-              WHERE l.steps < {LONGEST_LIFE}
-         )",
-        first = first.join(" UNION "),
-        next = next.join(" UNION ALL "),
-    )
-}
-
-/// `$1` to `$5` of [`life`].
-pub(crate) struct Coming {
-    as_of: DateTime<Utc>,
-    until: DateTime<Utc>,
-    booking_id: Option<Uuid>,
-    expire_after: f64,
-    complete_after: f64,
-}
-
-impl Coming {
-    pub(crate) fn new(
-        settings: &PassSettings,
-        as_of: DateTime<Utc>,
-        until: DateTime<Utc>,
-        booking_id: Option<Uuid>,
-    ) -> Self {
-        let (expire_after, complete_after) =
-            (settings.expire_after.as_secs_f64(), settings.complete_after.as_secs_f64());
-        Self { as_of, until, booking_id, expire_after, complete_after }
-    }
-
-    pub(crate) fn parameters(&self) -> [Parameter<'_>; 5] {
-        [
-            (&self.as_of, Type::TIMESTAMPTZ),
-            (&self.until, Type::TIMESTAMPTZ),
-            (&self.booking_id, Type::UUID),
-            (&self.expire_after, Type::FLOAT8),
-            (&self.complete_after, Type::FLOAT8),
-        ]
-    }
-}
-
-/// A step to come.
-pub(crate) struct ToCome {
-    pub(crate) at: DateTime<Utc>,
-    pub(crate) from: String,
-    pub(crate) to: String,
-}
-
-/// [`life`] of one booking.
-pub(crate) async fn life_of(
-    transaction: &Transaction,
-    settings: &PassSettings,
-    as_of: DateTime<Utc>,
-    booking_id: Uuid,
-) -> Result<Vec<ToCome>> {
-    let sql = format!("{} SELECT at, from_status, to_status FROM life WHERE steps > 0 ORDER BY steps", life(settings));
-    let coming = Coming::new(settings, as_of, as_of + FAR_AWAY, Some(booking_id));
-    let rows = transaction.query(&sql, &coming.parameters()).await?;
-    Ok(rows.iter().map(|row| ToCome { at: row.get(0), from: row.get(1), to: row.get(2) }).collect())
 }
 
 /// What the steps of one pass share.

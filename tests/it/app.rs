@@ -307,25 +307,40 @@ async fn new_database(template: &str) -> String {
     // Since 15 a copy goes through the write-ahead log, at four times the cost, unless it is told not to.
     let version = "SELECT current_setting('server_version_num')::int >= 150000";
     let strategy = if admin.query_one(version, &[]).await.unwrap().get(0) { "STRATEGY file_copy" } else { "" };
-    let sql = format!("CREATE DATABASE {name} TEMPLATE {template} {strategy}");
     // Two at once from one template may meet each other.
-    while let Err(error) = admin.batch_execute(&sql).await {
+    once_unused(&admin, &format!("CREATE DATABASE {name} TEMPLATE {template} {strategy}")).await;
+    format!("{base}/{name}")
+}
+
+/// Runs a statement on databases as soon as nobody is connected to those that it is about.
+async fn once_unused(admin: &Client, sql: &str) {
+    while let Err(error) = admin.batch_execute(sql).await {
         let code = error.code().map(|code| code.code().to_owned());
         assert_eq!(code.as_deref(), Some("55006"), "{error:?}");
         tokio::time::sleep(std::time::Duration::from_millis(50)).await;
     }
-    format!("{base}/{name}")
 }
 
-/// The database that the others are copied from, migrated once, by the program.
+/// The database that the others are copied from, migrated once, by the program. `TEST_DATABASE_TEMPLATE` names one that
+/// outlives the run and serves the next.
 async fn template() -> &'static str {
     static TEMPLATE: OnceCell<String> = OnceCell::const_new();
     TEMPLATE
         .get_or_init(|| async {
+            let admin = connect(&format!("{}/postgres", cluster().base_url)).await;
+            let kept = std::env::var("TEST_DATABASE_TEMPLATE").ok();
+            let is_there = "SELECT count(*) > 0 FROM pg_database WHERE datname = $1";
+            if let Some(kept) = &kept
+                && admin.query_one(is_there, &[kept]).await.unwrap().get(0)
+            {
+                return kept.clone();
+            }
             let url = new_database("template0").await;
             migrated(&url).await;
             let (_, name) = url.rsplit_once('/').unwrap();
-            name.to_owned()
+            let Some(kept) = kept else { return name.to_owned() };
+            once_unused(&admin, &format!("ALTER DATABASE {name} RENAME TO {kept}")).await;
+            kept
         })
         .await
 }
