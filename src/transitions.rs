@@ -256,13 +256,13 @@ pub(crate) async fn advance_one(
     booking_id: Uuid,
     mut status: &str,
 ) -> Result<bool> {
-    let steps = Steps { transaction, moments, run_id: Uuid::nil(), until: Instant::now(), isolation_statements: 0 };
+    let pass = Steps { transaction, moments, run_id: Uuid::nil(), until: Instant::now(), isolation_statements: 0 };
     let mut moved = false;
     for step in steps(settings) {
         if step.edge.from != status {
             continue;
         }
-        match steps.in_savepoint(step, 1, Some(&[booking_id])).await {
+        match pass.in_savepoint(step, 1, Some(&[booking_id])).await {
             Ok(0) => {}
             Ok(_) => (status, moved) = (step.edge.to, true),
             Err(error) if error.is_of_a_row() => {}
