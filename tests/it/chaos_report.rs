@@ -101,7 +101,7 @@ impl Run<'_> {
             u64::try_from(world.load.longest.lock().unwrap().as_millis()).unwrap(),
             false,
         );
-        row("refused calls over HTTP", self.refused.0, false);
+        row("refused calls over HTTP", self.refused.0, true);
         row("– that touched the database", self.refused.1, true);
         row(
             "bookings made",
