@@ -277,6 +277,49 @@ async fn a_moved_bookings_flags_tell_what_its_own_customer_was_sent_for_the_new_
 }
 
 #[tokio::test]
+async fn a_flag_that_waits_for_a_lock_is_set_for_its_own_booking_and_start_alone() {
+    let app = App::new().await;
+    let start = noon() + hours(24);
+    let (held, moved, gone) = (app.confirmed(start).await, app.confirmed(start).await, app.confirmed(start).await);
+    app.sql("UPDATE bookings SET reminder_15m_sent = true WHERE id = $1", &[&held]).await;
+    let mut other = crate::app::connect(&app.url).await;
+    let transaction = other.transaction().await.unwrap();
+    transaction.execute("SELECT FROM bookings WHERE id <> $1 FOR UPDATE", &[&moved]).await.unwrap();
+    transaction
+        .execute("UPDATE bookings SET scheduled_at = $2 WHERE id = $1", &[&moved, &(start + hours(24))])
+        .await
+        .unwrap();
+    transaction.execute("DELETE FROM bookings WHERE id = $1", &[&gone]).await.unwrap();
+    // Whoever waits for it here would see it move.
+    let waits = "SELECT count(*) > 0 FROM pg_locks WHERE NOT granted AND pid IN (
+                     SELECT pid FROM pg_stat_activity WHERE datname = current_database())";
+    let run = app.run(noon());
+    tokio::pin!(run);
+    let ended = tokio::select! {
+        summary = &mut run => Some(summary),
+        () = app.waits_for(waits) => None,
+    };
+    transaction.commit().await.unwrap();
+    let summary = match ended {
+        Some(summary) => summary,
+        None => run.await,
+    };
+    assert_eq!(summary["reminders"]["sent"], 3);
+
+    // Booked too late for the first rule; of the second, both are told at the same time.
+    app.believing(noon() + hours(20)).await;
+    let late = app.booking("confirmed", start).await;
+    app.run(noon() + hours(23)).await;
+    let flags =
+        "SELECT concat_ws(' ', reminder_24h_sent, reminder_1h_sent, reminder_15m_sent) FROM bookings WHERE id = $1";
+    for (booking, expected) in [(held, "t t t"), (moved, "f f f"), (late, "f t f")] {
+        assert_eq!(app.column(flags, &[&booking]).await, [expected]);
+    }
+    let behind: i64 = app.one("SELECT count(*) FROM booking_automation_events WHERE flag_due", &[]).await.get(0);
+    assert_eq!(behind, 0);
+}
+
+#[tokio::test]
 async fn moved_between_enqueue_and_send_is_not_mailed_for_the_old_start() {
     let app = App::new().await;
     let id = app.confirmed(noon() + hours(24)).await;

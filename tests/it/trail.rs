@@ -541,8 +541,17 @@ async fn a_person_is_forgotten_and_the_counts_stay() {
     let path = format!("/bookings/{cancelled}/status");
     let key: [crate::client::Header<'_>; 1] = [("Idempotency-Key", b"4f2c")];
     assert_eq!(ask(&server, "POST", &path, &key, cancel.to_string().as_bytes()).await.status, 200);
+    // As somebody else's words: a reason, the block that it stands for, and the answer that is kept. What nobody blocked stays so.
+    let undone = app.confirmed(noon() - minutes(10)).await;
+    let undo = json!({"to": "confirmed", "actor": {"role": "provider", "id": app.provider}, "reason": "nobody came"});
+    let key: [crate::client::Header<'_>; 1] = [("Idempotency-Key", b"5a3d")];
+    let path = format!("/bookings/{undone}/status");
+    assert_eq!(ask(&server, "POST", &path, &key, undo.to_string().as_bytes()).await.status, 200);
     let others = "SELECT e::text FROM booking_automation_events e WHERE booking_id = $1";
     let before = app.column(others, &[&other]).await;
+    let blocks = "SELECT concat_ws(' ', booking_id, blocked_reason) FROM booking_automation_state WHERE blocked_reason IS NOT NULL";
+    let blocked = app.column(blocks, &[]).await;
+    assert_eq!(blocked, [format!("{undone} nobody came")]);
 
     let path = format!("/people/{}/messages", app.customer);
     let answer = ask(&server, "DELETE", &path, &[], b"").await;
@@ -559,7 +568,8 @@ async fn a_person_is_forgotten_and_the_counts_stay() {
     let words = app.column(words, &[&cancelled]).await.join("");
     assert!(words.contains("\"to\": \"cancelled\"") && !words.contains("ill"), "{words}");
     let answers = app.column("SELECT answer::text FROM booking_automation_requests", &[]).await;
-    assert!(!answers.join("").contains("ill"), "{answers:?}");
+    assert!(answers.len() == 1 && answers[0].contains("nobody came"), "{answers:?}");
+    assert_eq!(app.column(blocks, &[]).await, blocked);
     assert_eq!(app.column(others, &[&other]).await, before, "nobody else");
     let feedback = app.column("SELECT booking_id::text FROM booking_automation_feedback", &[]).await;
     assert_eq!(feedback, [other.to_string()]);

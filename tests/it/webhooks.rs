@@ -16,7 +16,7 @@ use uuid::Uuid;
 
 use crate::app::{App, connect, hours, minutes, noon, skipped};
 use crate::client::{now, signature};
-use crate::cluster::certificates;
+use crate::cluster::{certificates, cluster};
 use crate::endpoint::{Answer, Endpoint, Received};
 use crate::guarantees::{log_plans, logs_plans, plans};
 use crate::others::find;
@@ -710,6 +710,38 @@ fn an_address_is_public_up_to_the_edge_of_every_network_that_is_not() {
         assert!(!public(private), "{private}");
     }
     assert!(public("2000::1") && public("2600:1f00::1") && public("2a00::1"));
+}
+
+#[tokio::test]
+async fn no_write_of_theirs_is_compiled() {
+    let app = app().await;
+    if !logs_plans(&app) {
+        return;
+    }
+    if !app.one("SELECT pg_jit_available()", &[]).await.get::<_, bool>(0) {
+        return skipped("what a compiling server does, which this one is not");
+    }
+    subscribe(&app, "https://example.com/", &ALL).await;
+    log_plans(&app).await;
+    let backend = app.backend_role().await;
+    let before = cluster().log_of(&app.url).unwrap().len();
+    for write in [
+        "INSERT INTO bookings (status, scheduled_at, duration_minutes) VALUES ('confirmed', now() + interval '1 day', 60)",
+        "UPDATE bookings SET scheduled_at = scheduled_at + interval '1 hour'",
+        "UPDATE bookings SET auto_complete_blocked = true",
+        "UPDATE bookings SET auto_complete_blocked = false",
+        "UPDATE bookings SET status = 'cancelled'",
+        "DELETE FROM bookings",
+    ] {
+        backend.batch_execute(write).await.unwrap();
+    }
+    let plans = cluster().log_of(&app.url).unwrap().split_off(before);
+    assert!(plans.contains("booking_automation_webhooks_live"), "those of our triggers are among them");
+    assert!(!plans.contains("JIT:"), "{plans}");
+    // Where a plan may be forbidden, it counts as dear enough to be compiled.
+    let compiled =
+        "SELECT proname::text FROM pg_proc WHERE proconfig::text LIKE '%enable_%' AND NOT 'jit=off' = ANY (proconfig)";
+    assert_eq!(app.column(compiled, &[]).await, Vec::<String>::new());
 }
 
 #[tokio::test]
