@@ -378,6 +378,20 @@ async fn under_way(app: &App) -> tokio::sync::watch::Sender<bool> {
 }
 
 #[tokio::test]
+async fn no_event_waits_for_another_message() {
+    let app = App::new().await;
+    let (told_of, held) = (app.confirmed(noon() + hours(24)).await, app.confirmed(noon() + hours(24)).await);
+    app.run(noon()).await;
+    let other = connect(&app.url).await;
+    other.batch_execute("BEGIN").await.unwrap();
+    let hold = "SELECT FROM booking_automation_events WHERE booking_id = $1 FOR UPDATE";
+    assert_eq!(other.execute(hold, &[&held]).await.unwrap(), 1);
+    let instance = Instance::start(&app).await;
+    told(&instance, &of("ses-delivery", &event_id(&app, told_of).await, "m")).await;
+    assert_eq!(feedback(&app).await, ["delivered m"]);
+}
+
+#[tokio::test]
 async fn an_event_just_before_our_record_settles_it() {
     let app = App::new().await;
     let answer = under_way(&app).await;

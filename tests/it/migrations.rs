@@ -304,6 +304,9 @@ async fn a_schema_that_does_not_fit_is_told_how() {
         ("CREATE TABLE bookings (id uuid, status text, scheduled_at timestamp)", "bookings.scheduled_at is timestamp without time zone: it must be timestamp with time zone"),
         ("CREATE TABLE bookings (id bigint, status text, scheduled_at timestamptz)", "bookings.id is bigint"),
         ("CREATE TYPE s AS ENUM ('confirmed'); CREATE TABLE bookings (id uuid, status s, scheduled_at timestamptz)", "bookings.status is s"),
+        ("CREATE TABLE bookings (id uuid, scheduled_at timestamptz)", "bookings.status is absent"),
+        ("CREATE TABLE bookings (id uuid, status text); CREATE TABLE slots (scheduled_at timestamptz)", "bookings.scheduled_at is absent"),
+        ("CREATE TABLE bookings (status text, scheduled_at timestamptz)", "bookings.id is absent"),
         ("CREATE TABLE users (id uuid PRIMARY KEY, mail text)", "create public.booking_automation_contacts yourself"),
         (
             "CREATE TABLE bookings (id uuid PRIMARY KEY, status text, scheduled_at timestamptz, duration_minutes int, created_at timestamptz);
@@ -318,6 +321,22 @@ async fn a_schema_that_does_not_fit_is_told_how() {
         assert!(!said.success);
         assert!(said.stderr.contains(expected), "{expected}: {}", said.stderr);
     }
+}
+
+#[tokio::test]
+async fn only_one_migrates_at_a_time() {
+    let app = App::empty().await;
+    let other = connect(&app.url).await;
+    // The lock of the migrations (src/migrate.rs).
+    other.batch_execute(&format!("SELECT pg_advisory_lock({})", 0x626b_6175_746f_0002_i64)).await.unwrap();
+    let migrate = tokio::spawn(app.command(&["migrate"]).output());
+    app.waits_for(
+        "SELECT count(*) > 0 FROM pg_locks
+          WHERE locktype = 'advisory' AND NOT granted AND database = (SELECT oid FROM pg_database WHERE datname = current_database())",
+    )
+    .await;
+    drop(other);
+    assert!(migrate.await.unwrap().unwrap().status.success());
 }
 
 #[tokio::test]

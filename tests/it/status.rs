@@ -260,6 +260,13 @@ async fn a_request_that_is_sent_again_is_answered_as_the_first_time() {
     assert_eq!((again.status, again.json()), (200, first.json()));
     assert_eq!(trail(&app, id).await.len(), 1);
 
+    // By another key, another answer.
+    let another = format!("/bookings/{}/status", app.confirmed(noon() + hours(30)).await);
+    let by_another: [Header<'_>; 1] = [("Idempotency-Key", b"5a3d")];
+    let second = ask(&server, "POST", &another, &by_another, &body("ill")).await;
+    assert_eq!((second.status, second.json() == first.json()), (200, false));
+    assert_eq!(ask(&server, "POST", &path, &key, &body("ill")).await.json(), first.json());
+
     let other = ask(&server, "POST", &path, &key, &body("not ill")).await;
     assert_eq!((other.status, &other.json()["field"]), (422, &json!("Idempotency-Key")));
     let without = ask(&server, "POST", &path, &[], &body("ill")).await;

@@ -197,6 +197,17 @@ async fn retention_leaves_a_row_a_day_with_how_many_went() {
                SELECT gen_random_uuid(), 'status_update', 'completed', timestamptz '2020-01-01' FROM generate_series(1, $1)";
     app.run(noon()).await;
     assert!(erasures(&app).await.is_empty(), "nothing went");
+    // Of what else is old, and of what waits however old it is, no row says anything.
+    let runs = "INSERT INTO automation_runs (id, trigger, as_of, outcome, created_at)
+                VALUES (gen_random_uuid(), 'cli', '2020-01-01', 'completed', '2020-01-01')";
+    app.sql(runs, &[]).await;
+    let waits = "INSERT INTO booking_automation_events (booking_id, event_type, rule, status, starts_at, created_at, next_attempt_at)
+                 VALUES (gen_random_uuid(), 'reminder_sent', '24h', 'pending', '2020-01-01', '2020-01-01', now() + interval '1 hour')";
+    app.sql(waits, &[]).await;
+    app.run(noon() + minutes(1)).await;
+    let forgotten = app.column("SELECT id::text FROM automation_runs WHERE created_at < '2021-01-01'", &[]).await;
+    assert_eq!((forgotten.len(), erasures(&app).await), (0, Vec::new()));
+    app.sql("DELETE FROM booking_automation_events", &[]).await;
     app.sql(old, &[&2500]).await;
     app.run(noon() + minutes(1)).await;
     app.sql(old, &[&3]).await;
