@@ -20,6 +20,7 @@ CREATE OR REPLACE FUNCTION booking_automation_keep_event() RETURNS trigger
 LANGUAGE plpgsql SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
 SET enable_seqscan = off
+SET jit = off
 AS $$
 BEGIN
     -- The provider says that it took a message which was given up.

@@ -52,6 +52,7 @@ LANGUAGE plpgsql SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
 SET enable_nestloop = off -- the plan of the session's first call is kept: see 07
 SET enable_seqscan = off
+SET jit = off
 AS $$
 BEGIN
     IF TG_RELID <> 'public.booking_automation_events'::regclass THEN
@@ -107,6 +108,7 @@ LANGUAGE plpgsql SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
 SET enable_nestloop = off
 SET enable_seqscan = off
+SET jit = off
 AS $$
 DECLARE
     moment timestamptz := public.booking_automation_now();

@@ -42,7 +42,7 @@ const STEPS: [(&str, &str); 6] = [
 ];
 
 /// The steps that come after the indexes, in order.
-const LAST_STEPS: [(&str, &str); 12] = [
+const LAST_STEPS: [(&str, &str); 11] = [
     ("07_triggers", include_str!("../migrations/07_triggers.sql")),
     ("08_webhook_ids", include_str!("../migrations/08_webhook_ids.sql")),
     ("09_rate_limits", include_str!("../migrations/09_rate_limits.sql")),
@@ -54,7 +54,6 @@ const LAST_STEPS: [(&str, &str); 12] = [
     ("15_trail", include_str!("../migrations/15_trail.sql")),
     ("16_webhooks", include_str!("../migrations/16_webhooks.sql")),
     ("17_cancellation", include_str!("../migrations/17_cancellation.sql")),
-    ("18_no_jit", include_str!("../migrations/18_no_jit.sql")),
 ];
 
 /// The last step. A database that has it has them all: a pass looks for it.

@@ -637,6 +637,21 @@ async fn a_clock_that_was_set_back_loses_nothing() {
 }
 
 #[tokio::test]
+async fn what_was_confirmed_while_the_clock_was_fast_is_looked_at_when_it_is_right() {
+    let app = App::new().await;
+    app.run(noon() - minutes(51)).await;
+    app.run(noon()).await;
+    // Both start now, says the clock; it is 50 minutes fast.
+    let pending = app.booking("pending", noon()).await;
+    app.sql("UPDATE bookings SET status = 'confirmed'", &[]).await;
+    let born = app.booking("confirmed", noon()).await;
+    app.run(noon() - minutes(50)).await;
+    for id in [pending, born] {
+        assert_eq!(app.reminders(id).await, ["24h skipped booked_late", "1h completed"]);
+    }
+}
+
+#[tokio::test]
 async fn what_was_written_past_the_triggers_is_found_within_the_hour() {
     let app = App::new().await;
     let moved = app.confirmed(noon() + hours(24)).await;
