@@ -340,6 +340,25 @@ async fn only_one_migrates_at_a_time() {
 }
 
 #[tokio::test]
+async fn an_index_may_take_longer_to_build_than_our_transactions_may_idle() {
+    let app = App::empty().await;
+    app.db.batch_execute(include_str!("theirs.sql")).await.unwrap();
+    // A transaction that has seen the table keeps a concurrent build from finishing.
+    let holder = connect(&app.url).await;
+    holder.batch_execute("BEGIN ISOLATION LEVEL REPEATABLE READ; SELECT FROM users LIMIT 1").await.unwrap();
+    let migrate = tokio::spawn(app.command(&["migrate"]).output());
+    // Else they may for ten seconds.
+    app.waits_for(
+        "SELECT EXISTS (SELECT FROM pg_stat_activity
+                         WHERE datname = current_database() AND state = 'idle in transaction' AND query LIKE '%pg_advisory%'
+                           AND clock_timestamp() - state_change > interval '10.5 s')",
+    )
+    .await;
+    drop(holder);
+    assert!(migrate.await.unwrap().unwrap().status.success());
+}
+
+#[tokio::test]
 async fn another_schema_needs_another_view_and_nothing_else() {
     let app = App::empty().await;
     app.db
