@@ -132,6 +132,16 @@ async fn by_rule_and_reason_and_what_waits_already() {
     assert_eq!(waiting.get::<_, i64>(0), 2);
     // By the real clock.
     app.sql("UPDATE booking_automation_events SET next_attempt_at = $1", &[&(noon() + minutes(5))]).await;
+    // Not foreseen: one that is being sent, one whose start has come, and one that waits for longer.
+    for (status, start, next) in [
+        ("sending", noon() + hours(3), noon() + minutes(5)),
+        ("pending", noon(), noon() + minutes(5)),
+        ("pending", noon() + hours(48), noon() + hours(24) + minutes(1)),
+    ] {
+        let sql = "INSERT INTO booking_automation_events (booking_id, event_type, rule, audience, channel, status, starts_at, next_attempt_at)
+                   VALUES (gen_random_uuid(), 'reminder_sent', '24h', 'customer', 'email', $1, $2, $3)";
+        app.sql(sql, &[&status, &start, &next]).await;
+    }
 
     let server = support(&mut app, noon()).await;
     let preview = ask(&server, "GET", "/preview", &[], b"").await.json();
@@ -145,6 +155,12 @@ async fn by_rule_and_reason_and_what_waits_already() {
         (&json!("2026-03-01T12:00:00Z"), &json!("2026-03-02T12:00:00Z"))
     );
     assert_eq!(preview["total"], json!({"started": 2, "completed": 1, "expired": 0}));
+    // What is due a little before the end is done by the first pass after it.
+    app.confirmed(noon() + minutes(1) + Duration::seconds(10)).await;
+    for (time, started) in [("90s", 0), ("120s", 1)] {
+        let preview = ask(&server, "GET", &format!("/preview?for={time}"), &[], b"").await.json();
+        assert_eq!(preview["total"]["started"], started, "{time}");
+    }
 }
 
 #[tokio::test]
