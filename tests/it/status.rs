@@ -161,12 +161,20 @@ async fn a_booking_is_judged_by_time_though_no_pass_has_run() {
 async fn a_wrong_automatic_step_is_taken_back_and_not_taken_again() {
     let mut app = App::new().await;
     let id = app.confirmed(noon() - minutes(90)).await;
+    let (another, untouched) = (app.confirmed(noon() - minutes(90)).await, app.confirmed(noon() - minutes(90)).await);
     app.run(noon()).await;
     assert_eq!(app.status(id).await, "completed");
     let server = support(&mut app, noon() + minutes(1)).await;
 
     assert_eq!(change(&server, id, "confirmed", "customer").await.status, 409);
+    // What came after it is nobody's step with this booking: a message, a step that was refused, another booking's.
+    let since = "INSERT INTO booking_automation_events (booking_id, event_type, event_data, status)
+                 VALUES ($1, 'notification_sent', '{}', 'completed'),
+                        ($1, 'status_update', '{\"from\": \"completed\", \"to\": \"refunded\", \"by\": \"somebody\"}', 'failed')";
+    app.sql(since, &[&id]).await;
+    assert_eq!(change(&server, another, "refunded", "admin").await.status, 200);
     let answer = change(&server, id, "confirmed", "provider").await;
+    assert_eq!(app.status(untouched).await, "completed");
     assert_eq!((answer.status, &answer.json()["automation_blocked"]), (200, &json!(true)));
     let blocked =
         "SELECT status = 'confirmed' AND auto_complete_blocked AND completed_at IS NULL FROM bookings WHERE id = $1";
@@ -181,6 +189,16 @@ async fn a_wrong_automatic_step_is_taken_back_and_not_taken_again() {
     // It was a person's doing: there is nothing to take back now.
     let problem = change(&server, id, "in_progress", "provider").await.json();
     assert_eq!(problem["detail"], "a booking that is confirmed cannot become in_progress");
+
+    // What else they had written stays.
+    let started = app.confirmed(noon() + hours(50)).await;
+    app.sql("UPDATE bookings SET completed_at = '2020-01-01' WHERE id = $1", &[&started]).await;
+    app.run(noon() + hours(50)).await;
+    drop(server);
+    let server = support(&mut app, noon() + hours(50) + minutes(1)).await;
+    assert_eq!(change(&server, started, "confirmed", "provider").await.status, 200);
+    let kept = "SELECT completed_at::date::text FROM bookings WHERE id = $1";
+    assert_eq!(app.column(kept, &[&started]).await, ["2020-01-01"]);
 
     // A person lets the automation have it again.
     app.believing(noon() + hours(51)).await;

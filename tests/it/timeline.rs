@@ -116,6 +116,52 @@ async fn what_the_provider_said_later_is_told_with_the_message() {
 }
 
 #[tokio::test]
+async fn nothing_of_another_booking_is_told_and_of_many_events_the_latest() {
+    let mut app = App::new().await;
+    let mut bookings = Vec::new();
+    for (index, start, reason) in [(1, noon() + hours(22), "the other's"), (2, noon() + hours(23), "its own")] {
+        let id = app.confirmed(start).await;
+        app.sql("UPDATE bookings SET auto_complete_blocked = true WHERE id = $1", &[&id]).await;
+        let block = "INSERT INTO booking_automation_state (booking_id, revision, blocked_reason) VALUES ($1, 1, $2)
+                     ON CONFLICT (booking_id) DO UPDATE SET blocked_reason = excluded.blocked_reason";
+        app.sql(block, &[&id, &reason]).await;
+        bookings.push((index, id, start, reason));
+    }
+    app.run(noon()).await;
+    for (index, id, _, _) in &bookings {
+        let said =
+            "INSERT INTO booking_automation_feedback (event_id, booking_id, kind, message_id, occurred_at, details)
+                    SELECT id, booking_id, kind, message_id, timestamptz '2026-03-01Z' + $2 * interval '1 hour', '{}'
+                      FROM booking_automation_events, unnest(ARRAY['sent', 'delivered']) AS kind WHERE booking_id = $1";
+        app.sql(said, &[id, &f64::from(*index)]).await;
+    }
+    // What was told first lies behind the rest.
+    app.sql("UPDATE booking_automation_feedback SET details = '{ }' WHERE kind = 'sent'", &[]).await;
+    for (index, id, start, reason) in &bookings {
+        let told = timeline(&mut app, *id, noon()).await;
+        assert_eq!(
+            (&told["booking"]["starts_at"], &told["booking"]["blocked_reason"]),
+            (&json!(start), &json!(reason))
+        );
+        let at = format!("2026-03-01T0{index}:00:00+00:00");
+        let said = json!([{"at": at, "said": "sent"}, {"at": at, "said": "delivered"}]);
+        assert_eq!(told["happened"][0]["provider"], said);
+    }
+
+    let (_, id, ..) = bookings[1];
+    let many = "INSERT INTO booking_automation_events (booking_id, event_type, event_data, status, executed_at)
+                SELECT $1, 'status_update', jsonb_build_object('from', 'a', 'to', n), 'completed', $2::timestamptz + n * interval '1 second'
+                  FROM generate_series(1, 1002) AS n";
+    app.sql(many, &[&id, &noon()]).await;
+    let told = timeline(&mut app, id, noon() + hours(1)).await;
+    let happened = told["happened"].as_array().unwrap();
+    assert_eq!(
+        (happened.len(), &happened[0]["at"], &happened[999]["at"]),
+        (1000, &json!("2026-03-01T12:00:03Z"), &json!("2026-03-01T12:16:42Z"))
+    );
+}
+
+#[tokio::test]
 async fn a_booking_that_was_deleted_still_has_its_past() {
     let mut app = App::new().await;
     let id = app.confirmed(noon() + hours(23)).await;
