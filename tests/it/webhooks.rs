@@ -433,6 +433,10 @@ async fn an_endpoint_that_hangs_is_cut_off_and_keeps_nobody() {
     subscribe(&app, &fine.url(), &["cancelled"]).await;
     cancelled(&app, 40).await;
     app.confirmed(noon() + hours(24)).await;
+    // None of theirs: it goes another way, as a later version may send.
+    let by_another = "INSERT INTO booking_automation_events (booking_id, event_type, rule, audience, channel, status, starts_at, next_attempt_at)
+                      VALUES (gen_random_uuid(), 'reminder_sent', '24h', 'customer', 'sms', 'pending', $1, now())";
+    app.sql(by_another, &[&(noon() + hours(24))]).await;
     let summary = app.run(noon()).await;
     assert_eq!(summary["reminders"]["sent"], 1);
     // The four that were under way; no other was tried.
@@ -450,6 +454,29 @@ async fn an_endpoint_that_hangs_is_cut_off_and_keeps_nobody() {
     let summary = app.run(noon() + minutes(1)).await;
     assert_eq!(hanging.received().len(), 5, "{summary}");
     assert!(summary["duration_ms"].as_u64().unwrap() < 20_000, "{summary}");
+}
+
+#[tokio::test]
+async fn those_that_take_nothing_come_after_the_others() {
+    let mut app = app().await;
+    app.env.insert("TEST_TIME_DIVISOR", "10".to_owned());
+    let (hanging, fine) = (Endpoint::start().await, Endpoint::start().await);
+    hanging.answer(|_| Answer::Silence);
+    // As many as are told at the same time, and before the other by name.
+    app.sql(
+        "INSERT INTO booking_automation_webhooks (id, url, kinds, secret, failing_since)
+         SELECT lpad(n::text, 32, '0')::uuid, $1, ARRAY['cancelled'], $3, now() FROM generate_series(1, 16) AS n
+         UNION ALL SELECT lpad('17', 32, '0')::uuid, $2, ARRAY['cancelled'], $3, NULL",
+        &[&hanging.url(), &fine.url(), &SECRET],
+    )
+    .await;
+    cancelled(&app, 1).await;
+    let mut process = app.command(&["run", "--as-of", &noon().to_rfc3339()]).spawn().unwrap();
+    fine.arrived(1).await;
+    let cut_off =
+        "SELECT id::text FROM booking_automation_events WHERE event_type = 'webhook' AND reason = 'no_answer'";
+    assert_eq!(app.column(cut_off, &[]).await, Vec::<String>::new(), "the first of them would have been");
+    process.kill().await.unwrap();
 }
 
 #[tokio::test]
