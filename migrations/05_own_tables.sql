@@ -113,18 +113,6 @@ CREATE TABLE IF NOT EXISTS reminder_rules (
     created_at     timestamptz NOT NULL DEFAULT now(),
     PRIMARY KEY (name, audience)
 );
--- A rule that is new, switched on, or changed in its lead starts from now.
-CREATE OR REPLACE FUNCTION reminder_rules_effective_from() RETURNS trigger LANGUAGE plpgsql AS $$
-BEGIN
-    IF TG_OP = 'INSERT' OR (NEW.active AND NOT OLD.active) OR NEW.lead IS DISTINCT FROM OLD.lead THEN
-        NEW.effective_from := public.booking_automation_now();
-    END IF;
-    RETURN NEW;
-END
-$$;
-DROP TRIGGER IF EXISTS reminder_rules_effective_from ON reminder_rules;
-CREATE TRIGGER reminder_rules_effective_from BEFORE INSERT OR UPDATE ON reminder_rules
-    FOR EACH ROW EXECUTE FUNCTION reminder_rules_effective_from();
 INSERT INTO reminder_rules (name, lead) VALUES ('24h', '24 hours'), ('1h', '1 hour'), ('15m', '15 minutes')
     ON CONFLICT DO NOTHING;
 
