@@ -266,10 +266,10 @@ async fn nobody_borrows_our_triggers_to_write_our_tables() {
         let error = backend.batch_execute(&sql).await.unwrap_err();
         assert_eq!(error.code().unwrap().code(), "42501", "{function}");
     }
-    for function in ["booking_automation_keep_event", "booking_automation_keep_table"] {
+    for function in ["keep_event", "keep_table", "keep_erasure", "tell_of_events", "tell_of_moves"] {
         let sql = format!(
             "CREATE TEMP TABLE forged (id uuid);
-             CREATE TRIGGER forge BEFORE DELETE ON forged FOR EACH STATEMENT EXECUTE FUNCTION {function}()"
+             CREATE TRIGGER forge BEFORE DELETE ON forged FOR EACH STATEMENT EXECUTE FUNCTION booking_automation_{function}()"
         );
         assert_eq!(backend.batch_execute(&sql).await.unwrap_err().code().unwrap().code(), "42501", "{function}");
     }
