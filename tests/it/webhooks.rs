@@ -343,10 +343,11 @@ async fn an_endpoint_that_takes_nothing_for_a_day_is_suspended_until_somebody_ta
     let endpoint = Endpoint::start().await;
     endpoint.answer(|_| Answer::Status(500));
     let webhook = subscribe(&app, &endpoint.url(), &ALL).await;
+    let other = subscribe(&app, &endpoint.url(), &["expired"]).await;
     let ids = cancelled(&app, 3).await;
     let run = async || app.call(&["run", "--as-of", &noon().to_rfc3339()]).await;
     run().await;
-    assert_eq!(failing(&app, webhook).await, (true, false));
+    assert_eq!((failing(&app, webhook).await, failing(&app, other).await), ((true, false), (false, false)));
     assert_eq!(endpoint.received().len(), 3);
 
     // From then on one message finds out whether it takes any.
@@ -449,6 +450,9 @@ async fn an_endpoint_that_hangs_is_cut_off_and_keeps_nobody() {
     let ended = messages(&app, slow).await;
     assert_eq!(ended.iter().filter(|one| *one == "pending 1 no_answer").count(), 4, "{ended:?}");
     assert_eq!(ended.iter().filter(|one| *one == "pending 0").count(), 36, "{ended:?}");
+    let of_an_attempt = "SELECT count(*) FROM booking_automation_events
+                          WHERE event_type = 'webhook' AND status = 'pending' AND (executed_at IS NOT NULL OR attempts = 0 AND event_data ? 'attempts')";
+    assert_eq!(app.one(of_an_attempt, &[]).await.get::<_, i64>(0), 0);
 
     // A call's time is not all spent on it, either.
     let summary = app.run(noon() + minutes(1)).await;
@@ -820,8 +824,61 @@ async fn a_lease_that_runs_out_with_the_last_attempt_is_given_up() {
     let webhook = subscribe(&app, &endpoint.url(), &ALL).await;
     cancelled(&app, 1).await;
     app.sql("UPDATE booking_automation_events SET status = 'sending', attempts = 10, next_attempt_at = now() WHERE event_type = 'webhook'", &[]).await;
-    assert_eq!(app.run(noon()).await["webhooks"]["failed"], 1);
+    assert_eq!(
+        app.run(noon()).await["webhooks"],
+        json!({"due": 1, "sent": 0, "retrying": 0, "failed": 1, "skipped": 0, "deferred": 0})
+    );
     assert_eq!((messages(&app, webhook).await, endpoint.connections()), (vec!["failed 10 unknown".to_owned()], 0));
+    let why = "SELECT error_message FROM booking_automation_events WHERE event_type = 'webhook'";
+    assert_eq!(app.column(why, &[]).await, ["the lease ran out: nobody knows whether it was taken"]);
+}
+
+#[tokio::test]
+async fn the_last_attempt_may_succeed_and_ends_whatever_time_of_failures() {
+    let app = app().await;
+    let endpoint = Endpoint::start().await;
+    let webhook = subscribe(&app, &endpoint.url(), &ALL).await;
+    cancelled(&app, 1).await;
+    app.sql("UPDATE booking_automation_events SET attempts = 9 WHERE event_type = 'webhook'", &[]).await;
+    app.sql("UPDATE booking_automation_webhooks SET failing_since = now() - interval '25 hours'", &[]).await;
+    assert_eq!(app.run(noon()).await["webhooks"]["sent"], 1);
+    assert_eq!(messages(&app, webhook).await, ["completed 10"]);
+    assert_eq!(failing(&app, webhook).await, (false, false));
+    let recorded = "SELECT concat_ws(' ', executed_at = $1, event_data -> 'attempts' -> -1 ->> 'outcome')
+                      FROM booking_automation_events WHERE event_type = 'webhook'";
+    assert_eq!(app.column(recorded, &[&noon()]).await, ["t sent"]);
+}
+
+#[tokio::test]
+async fn a_late_outcome_is_neither_that_of_the_claim_under_way_nor_written_over_the_end() {
+    for last in [false, true] {
+        let app = app().await;
+        let endpoint = Endpoint::start().await;
+        let webhook = subscribe(&app, &endpoint.url(), &ALL).await;
+        cancelled(&app, 1).await;
+        let attempts = if last { 9 } else { 0 };
+        app.sql("UPDATE booking_automation_events SET attempts = $1 WHERE event_type = 'webhook'", &[&attempts]).await;
+        let (release, held) = tokio::sync::watch::channel(false);
+        let (release_second, held_second) = tokio::sync::watch::channel(false);
+        endpoint.answer(move |_| Answer::Held(held.clone(), 200));
+        let call = || tokio::spawn(app.command(&["run", "--as-of", &noon().to_rfc3339()]).output());
+        let first = call();
+        endpoint.arrived(1).await;
+        app.make_claimable().await;
+        endpoint.answer(move |_| Answer::Held(held_second.clone(), 200));
+        let second = call();
+        if last {
+            second.await.unwrap().unwrap();
+        } else {
+            endpoint.arrived(2).await;
+        }
+        release.send(true).unwrap();
+        let first = first.await.unwrap().unwrap();
+        let said = String::from_utf8_lossy(&first.stderr);
+        assert!(first.status.success() && said.contains("stale"), "{said}");
+        assert_eq!(messages(&app, webhook).await, [if last { "failed 10 unknown" } else { "sending 2" }]);
+        release_second.send_replace(true);
+    }
 }
 
 #[tokio::test]
