@@ -3,7 +3,7 @@
 use chrono::Duration;
 use serde_json::json;
 
-use crate::app::{App, hours, minutes, noon};
+use crate::app::{App, connect, hours, minutes, noon};
 
 fn tick() -> Duration {
     Duration::microseconds(1)
@@ -47,7 +47,7 @@ async fn what_is_not_in_force_or_has_started_gets_no_verdict() {
     let cancelled = app.confirmed(noon() + minutes(10)).await;
     app.sql("UPDATE bookings SET status = 'cancelled' WHERE id = $1", &[&cancelled]).await;
     // Somebody holds it, so that it stays confirmed.
-    let other = crate::app::connect(&app.url).await;
+    let other = connect(&app.url).await;
     other.batch_execute("BEGIN").await.unwrap();
     other.execute("SELECT FROM bookings WHERE id = $1 FOR UPDATE", &[&held]).await.unwrap();
     app.run(noon()).await;
@@ -282,7 +282,7 @@ async fn a_flag_that_waits_for_a_lock_is_set_for_its_own_booking_and_start_alone
     let start = noon() + hours(24);
     let (held, moved, gone) = (app.confirmed(start).await, app.confirmed(start).await, app.confirmed(start).await);
     app.sql("UPDATE bookings SET reminder_15m_sent = true WHERE id = $1", &[&held]).await;
-    let mut other = crate::app::connect(&app.url).await;
+    let mut other = connect(&app.url).await;
     let transaction = other.transaction().await.unwrap();
     transaction.execute("SELECT FROM bookings WHERE id <> $1 FOR UPDATE", &[&moved]).await.unwrap();
     transaction
@@ -362,7 +362,7 @@ async fn a_message_whose_start_has_come_is_not_sent_even_where_its_booking_could
     app.run(noon()).await;
     app.ses.clear();
     app.make_claimable().await;
-    let other = crate::app::connect(&app.url).await;
+    let other = connect(&app.url).await;
     other.batch_execute("BEGIN").await.unwrap();
     other.execute("SELECT FROM bookings WHERE id = $1 FOR UPDATE", &[&id]).await.unwrap();
     app.run(noon() + minutes(15)).await;
@@ -595,7 +595,7 @@ async fn a_longer_lead_reminds_nobody_of_what_it_would_have_told_before() {
 async fn a_rule_that_is_committed_late_loses_nothing() {
     let app = App::new().await;
     let id = app.confirmed(noon() + hours(3) + minutes(2)).await;
-    let other = crate::app::connect(&app.url).await;
+    let other = connect(&app.url).await;
     other.batch_execute(&format!("SET booking_automation.as_of = '{}'; BEGIN", noon().to_rfc3339())).await.unwrap();
     other.execute("INSERT INTO reminder_rules (name, lead) VALUES ('3h', '3 hours')", &[]).await.unwrap();
     app.run(noon() + minutes(3)).await;
@@ -611,7 +611,7 @@ async fn a_rule_that_is_committed_late_loses_nothing() {
 async fn a_booking_that_is_committed_late_loses_nothing() {
     let app = App::new().await;
     app.run(noon()).await;
-    let other = crate::app::connect(&app.url).await;
+    let other = connect(&app.url).await;
     let early = (noon() - hours(100)).to_rfc3339();
     other.batch_execute(&format!("SET booking_automation.as_of = '{early}'; BEGIN")).await.unwrap();
     let sql = "INSERT INTO bookings (customer_id, status, scheduled_at) VALUES ($1, 'confirmed', $2) RETURNING id";
@@ -729,7 +729,7 @@ async fn a_booking_that_somebody_holds_locked_does_not_keep_a_sweep_waiting() {
     app.run(noon()).await;
     app.db.batch_execute("SET session_replication_role = replica").await.unwrap();
     app.sql("UPDATE bookings SET scheduled_at = $1", &[&(noon() + hours(20))]).await;
-    let other = crate::app::connect(&app.url).await;
+    let other = connect(&app.url).await;
     other.batch_execute("BEGIN").await.unwrap();
     other.execute("SELECT FROM bookings WHERE id = $1 FOR UPDATE", &[&held]).await.unwrap();
     app.run(noon() + minutes(7)).await;
