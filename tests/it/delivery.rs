@@ -86,6 +86,34 @@ async fn the_most_urgent_start_goes_first() {
 }
 
 #[tokio::test]
+async fn the_most_urgent_start_goes_first_whatever_plan_claims_it() {
+    let mut app = App::new().await;
+    app.env.insert("SEND_CONCURRENCY", "1".to_owned());
+    app.ses.answer(|_| Answer::Error(429, "TooManyRequestsException", "slow down"));
+    // Enqueued in the other order, each by a pass of its own.
+    let mut ids = Vec::new();
+    for ahead in [hours(24), minutes(50), minutes(10)] {
+        ids.insert(0, app.confirmed(noon() + ahead).await);
+        app.run(noon()).await;
+    }
+    app.ses.clear();
+    app.ses.answer(|_| Answer::Sent);
+    app.make_claimable().await;
+    let no_index = "DO $$ BEGIN
+        EXECUTE format('ALTER DATABASE %I SET enable_nestloop = off', current_database());
+        EXECUTE format('ALTER DATABASE %I SET enable_mergejoin = off', current_database());
+    END $$";
+    app.db.batch_execute(no_index).await.unwrap();
+    app.run(noon()).await;
+    let mut order = Vec::new();
+    for mail in app.ses.mails() {
+        let of = "SELECT booking_id::text FROM booking_automation_events WHERE id::text = $1";
+        order.extend(app.column(of, &[&mail.event_id()]).await);
+    }
+    assert_eq!(order, ids.iter().map(ToString::to_string).collect::<Vec<_>>());
+}
+
+#[tokio::test]
 async fn what_is_no_mail_of_a_reminder_is_not_claimed() {
     let app = App::new().await;
     due(&app, 1).await;
@@ -482,6 +510,62 @@ async fn a_lease_that_ran_out_is_an_unknown_outcome_and_its_late_answer_is_stale
     assert_eq!(history[0]["error"], "the lease ran out");
     let claim: i64 = app.one("SELECT claim FROM booking_automation_events", &[]).await.get(0);
     assert_eq!(claim, 2);
+}
+
+#[tokio::test]
+async fn a_lease_that_runs_out_with_the_last_attempt_has_failed() {
+    let app = App::new().await;
+    due(&app, 3).await;
+    app.ses.answer(|_| Answer::Error(429, "TooManyRequestsException", "slow down"));
+    app.run(noon()).await;
+    let mails = app.ses.mails().len();
+    let change = async |sql: &str, number: i64| {
+        let of = "(SELECT booking_id FROM booking_automation_events WHERE event_type = 'reminder_sent' ORDER BY starts_at LIMIT 1 OFFSET $1)";
+        app.sql(&format!("{sql} = {of}"), &[&number]).await;
+    };
+    // The sender of one died in its last attempt, that of another in its second; a third is not due any more.
+    change(
+        "UPDATE booking_automation_events SET status = 'sending', claim = claim + 1, attempts = 5 WHERE booking_id",
+        0,
+    )
+    .await;
+    change(
+        "UPDATE booking_automation_events SET status = 'sending', claim = claim + 1, attempts = 2 WHERE booking_id",
+        1,
+    )
+    .await;
+    change("UPDATE bookings SET status = 'cancelled' WHERE id", 2).await;
+    app.make_claimable().await;
+    app.ses.answer(|_| Answer::Sent);
+    assert_eq!(
+        app.run(noon() + minutes(2)).await["reminders"],
+        json!({"due": 3, "sent": 1, "retrying": 0, "unknown": 0, "failed": 1, "skipped": 1, "deferred": 0})
+    );
+    assert_eq!(outcomes(&app).await, ["completed 3 1", "failed unknown 5 1", "skipped cancelled 1 1"]);
+    assert_eq!(app.ses.mails().len(), mails + 1);
+    let ended = "SELECT concat_ws('; ', executed_at = $1, error_message) FROM booking_automation_events
+                  WHERE event_type = 'reminder_sent' AND status IN ('failed', 'skipped') ORDER BY starts_at";
+    let ended = app.column(ended, &[&(noon() + minutes(2))]).await;
+    assert_eq!(ended[0], "t; the lease ran out: nobody knows whether it was sent");
+    // What the last attempt was told stays on record.
+    assert!(ended[1].starts_with("t; ") && ended[1].contains("slow down"), "{ended:?}");
+}
+
+#[tokio::test]
+async fn a_rule_that_is_turned_off_ends_its_own_messages_alone() {
+    let app = App::new().await;
+    app.sql("INSERT INTO reminder_rules (name, audience, lead) VALUES ('24h', 'provider', '24 hours')", &[]).await;
+    let (day, hour) = (app.confirmed(noon() + hours(24)).await, app.confirmed(noon() + hours(1)).await);
+    app.ses.answer(|_| Answer::Error(429, "TooManyRequestsException", "slow down"));
+    app.run(noon()).await;
+    app.sql("UPDATE reminder_rules SET active = false WHERE name = '24h' AND audience = 'customer'", &[]).await;
+    app.make_claimable().await;
+    app.ses.answer(|_| Answer::Sent);
+    app.run(noon() + minutes(2)).await;
+    let outcome = "SELECT concat_ws(' ', rule, audience, status, reason) FROM booking_automation_events
+                    WHERE booking_id = $1 AND event_type = 'reminder_sent' AND attempts > 0 ORDER BY 1";
+    assert_eq!(app.column(outcome, &[&day]).await, ["24h customer skipped rule_off", "24h provider completed"]);
+    assert_eq!(app.column(outcome, &[&hour]).await, ["1h customer completed"]);
 }
 
 #[tokio::test]

@@ -112,6 +112,34 @@ async fn what_another_enqueues_at_the_same_time_is_mailed_once() {
     assert_eq!(app.ses.mails().len(), 1);
 }
 
+#[tokio::test]
+async fn what_another_has_enqueued_a_moment_before_costs_no_pass() {
+    let app = App::new().await;
+    let ids = [app.confirmed(noon() + hours(24)).await, app.confirmed(noon() + hours(24)).await];
+    // A row of the same key is there after the look at what is enqueued, and before the insert.
+    app.db
+        .batch_execute(&format!(
+            "CREATE FUNCTION another() RETURNS trigger LANGUAGE plpgsql AS $$
+             BEGIN
+                 INSERT INTO booking_automation_events
+                        (booking_id, event_type, status, rule, audience, channel, revision, starts_at, scheduled_at, next_attempt_at)
+                 VALUES (NEW.booking_id, NEW.event_type, 'pending', NEW.rule, NEW.audience, NEW.channel, NEW.revision, NEW.starts_at,
+                         NEW.scheduled_at, now());
+                 RETURN NEW;
+             END $$;
+             CREATE TRIGGER another BEFORE INSERT ON booking_automation_events FOR EACH ROW
+                 WHEN (pg_trigger_depth() = 0 AND NEW.booking_id = '{}' AND NEW.event_type = 'reminder_sent') EXECUTE FUNCTION another()",
+            ids[0]
+        ))
+        .await
+        .unwrap();
+    assert_eq!(app.run(noon()).await["reminders"]["sent"], 2);
+    for id in ids {
+        assert_eq!(app.reminders(id).await, ["24h completed"]);
+    }
+    assert_eq!(app.ses.mails().len(), 2);
+}
+
 /// A session of the pass that stops in its transaction: it waits in a trigger for a lock of ours.
 #[tokio::test]
 async fn an_overlapping_pass_skips_at_once_while_another_is_really_running() {

@@ -496,6 +496,21 @@ async fn a_view_that_fails_after_a_sender_died_forgets_neither_the_doubt_nor_wha
         .await;
     assert!(attempts[0].contains("the lease ran out"), "{attempts:?}");
     assert!(attempts[1].contains("settled_by") && attempts[1].contains("theirs"), "{attempts:?}");
+    let told = "SELECT concat_ws(' ', status, reason, attempts, executed_at = $1) FROM booking_automation_events
+                 WHERE event_type = 'reminder_sent' ORDER BY starts_at";
+    assert_eq!(app.column(told, &[&noon()]).await, ["pending contacts 2", "completed 1 t"]);
+    let flags = "SELECT reminder_24h_sent::text FROM bookings ORDER BY scheduled_at";
+    assert_eq!(app.column(flags, &[]).await, ["false", "true"]);
+}
+
+#[tokio::test]
+async fn a_view_that_fails_when_no_time_is_left_before_the_start_ends_the_message() {
+    let app = App::new().await;
+    let id = app.confirmed(noon() + chrono::Duration::seconds(59)).await;
+    app.sql("UPDATE bookings SET total_price = 0", &[]).await;
+    break_view_for_free_bookings(&app).await;
+    app.run(noon()).await;
+    assert_eq!(app.reminders(id).await.last().unwrap(), "15m failed contacts");
 }
 
 #[tokio::test]
@@ -505,13 +520,18 @@ async fn a_view_that_goes_on_failing_ends_a_message_after_its_five_attempts() {
     app.sql("UPDATE bookings SET total_price = 0", &[]).await;
     break_view_for_free_bookings(&app).await;
     let attempts = "SELECT concat_ws(' ', status, reason, attempts) FROM booking_automation_events WHERE event_type = 'reminder_sent'";
-    for attempt in 1..=4 {
+    let told = "SELECT concat_ws(' ', error_message LIKE '%division by zero%', event_data ? 'run_id', flag_due, executed_at = $1,
+                                 round(extract(epoch FROM next_attempt_at - now()) / 60))
+                  FROM booking_automation_events WHERE event_type = 'reminder_sent'";
+    for (attempt, minutes) in [(1, 1), (2, 2), (3, 4), (4, 8)] {
         app.run(noon()).await;
         assert_eq!(app.column(attempts, &[]).await, [format!("pending contacts {attempt}")]);
+        assert_eq!(app.column(told, &[&noon()]).await, [format!("t t f {minutes}")]);
         app.make_claimable().await;
     }
     assert_eq!(app.run(noon()).await["reminders"]["failed"], 1);
     assert_eq!(app.column(attempts, &[]).await, ["failed contacts 5"]);
+    assert_eq!(app.column(told, &[&noon()]).await, ["t t f t"]);
 
     // One whose sender died in its last attempt has made that already.
     app.as_if(

@@ -205,6 +205,8 @@ async fn nobody_is_dropped_without_a_row_that_says_why() {
     for id in ids {
         assert_eq!(app.reminders(id).await, ["24h skipped no_address"]);
     }
+    let ended = "SELECT count(*) FROM booking_automation_events WHERE reason = 'no_address' AND executed_at = $1";
+    assert_eq!(app.one(ended, &[&noon()]).await.get::<_, i64>(0), 4);
     for id in malformed {
         assert_eq!(app.reminders(id).await, ["24h failed bad_address"]);
     }

@@ -1052,6 +1052,26 @@ async fn a_lock_on_a_subscription_costs_no_outcome_and_no_writer_waits_for_it() 
 }
 
 #[tokio::test]
+async fn one_that_is_suspended_while_a_message_is_under_way_stays_so_whatever_comes_of_it() {
+    let app = app().await;
+    let endpoint = Endpoint::start().await;
+    let webhook = subscribe(&app, &endpoint.url(), &ALL).await;
+    cancelled(&app, 1).await;
+    app.sql("UPDATE booking_automation_webhooks SET failing_since = now() - interval '1 hour'", &[]).await;
+    let (release, held) = tokio::sync::watch::channel(false);
+    endpoint.answer(move |_| Answer::Held(held.clone(), 200));
+    let arguments = ["run", "--as-of", &noon().to_rfc3339()];
+    let suspended = async {
+        endpoint.arrived(1).await;
+        app.sql("UPDATE booking_automation_webhooks SET suspended_at = now()", &[]).await;
+        release.send(true).unwrap();
+    };
+    let (said, ()) = tokio::join!(app.call(&arguments), suspended);
+    assert_eq!(said.summary()["webhooks"]["sent"], 1);
+    assert_eq!(failing(&app, webhook).await, (true, true));
+}
+
+#[tokio::test]
 async fn messages_are_forgotten_as_other_events_are() {
     let app = app().await;
     let endpoint = Endpoint::start().await;
