@@ -632,10 +632,19 @@ async fn a_killed_sender_loses_nothing_and_repeats_only_what_was_under_way() {
     let mut app = App::new().await;
     app.env.insert("SEND_CONCURRENCY", "4".to_owned());
     due(&app, 20).await;
+    let nobody = app.confirmed(noon() + hours(23)).await;
+    let without_address = app.person("Nobody", None, "UTC").await;
+    app.sql("UPDATE bookings SET customer_id = $2 WHERE id = $1", &[&nobody, &without_address]).await;
     app.ses.answer(|_| Answer::Silence);
     let mut process = app.command(&["run", "--as-of", &noon().to_rfc3339()]).spawn().unwrap();
     app.ses.arrived(4).await;
     process.kill().await.unwrap();
+    // What is on record of the run is what its pass did, and that nothing was sent yet.
+    let of_the_pass = "SELECT summary -> 'reminders' FROM automation_runs";
+    assert_eq!(
+        app.one(of_the_pass, &[]).await.get::<_, serde_json::Value>(0),
+        json!({"due": 21, "sent": 0, "retrying": 0, "unknown": 0, "failed": 0, "skipped": 1, "deferred": 20})
+    );
     let under_way: Vec<_> = app.ses.mails().iter().map(|mail| mail.to().to_owned()).collect();
 
     app.ses.clear();
