@@ -1,6 +1,6 @@
 //! Which reminder is due, every verdict, and every way to move, cancel and re-arm.
 
-use chrono::Duration;
+use chrono::{DateTime, Duration, Utc};
 use serde_json::json;
 
 use crate::app::{App, connect, hours, minutes, noon};
@@ -440,24 +440,49 @@ async fn a_queued_retry_gives_way_to_the_next_rule() {
 
 #[tokio::test]
 async fn a_rule_whose_time_comes_when_a_nearer_one_was_told_is_superseded() {
+    for (told, expected) in [
+        (true, ["one provider completed", "two customer completed", "two provider skipped superseded"]),
+        (false, ["one provider skipped no_address", "two customer completed", "two provider completed"]),
+    ] {
+        let app = App::new().await;
+        app.believing("2020-01-01T00:00:00Z".parse().unwrap()).await;
+        app.sql("UPDATE reminder_rules SET active = false", &[]).await;
+        let of_one_hour = "INSERT INTO reminder_rules (name, lead, audience) VALUES ('one', '1 hour', 'provider')";
+        app.sql(of_one_hour, &[]).await;
+        let id = app.confirmed(noon() + hours(1)).await;
+        let provider = "UPDATE users SET email = $2 WHERE id = $1";
+        if !told {
+            app.sql(provider, &[&app.provider, &None::<String>]).await;
+        }
+        app.run(noon()).await;
+        app.sql(provider, &[&app.provider, &"paul@providers.example"]).await;
+        // The clock is set back, and then somebody wants them to be told earlier.
+        app.believing(noon() - hours(2)).await;
+        let of_two = "INSERT INTO reminder_rules (name, lead, audience) VALUES ('two', '2 hours', 'provider'), ('two', '2 hours', 'customer')";
+        app.sql(of_two, &[]).await;
+        // The pass says so; it does not wait for the claim to find it out.
+        assert_eq!(foreseen(&app, noon() - hours(1)).await, if told { (1, 1) } else { (0, 2) });
+        app.run(noon() - hours(1)).await;
+        let outcome = "SELECT concat_ws(' ', rule, audience, status, reason) FROM booking_automation_events
+                     WHERE booking_id = $1 AND event_type = 'reminder_sent' ORDER BY rule, audience";
+        assert_eq!(app.column(outcome, &[&id]).await, expected);
+    }
+}
+
+#[tokio::test]
+async fn of_two_that_are_due_at_once_the_farther_is_not_even_queued() {
     let app = App::new().await;
-    app.believing("2020-01-01T00:00:00Z".parse().unwrap()).await;
-    app.sql("UPDATE reminder_rules SET active = false", &[]).await;
-    let of_one_hour = "INSERT INTO reminder_rules (name, lead, audience) VALUES ('one', '1 hour', 'provider')";
-    app.sql(of_one_hour, &[]).await;
     let id = app.confirmed(noon() + hours(1)).await;
+    assert_eq!(foreseen(&app, noon()).await, (1, 1));
     app.run(noon()).await;
-    // The clock is set back, and then somebody wants them to be told earlier.
-    app.believing(noon() - hours(2)).await;
-    let of_two = "INSERT INTO reminder_rules (name, lead, audience) VALUES ('two', '2 hours', 'provider'), ('two', '2 hours', 'customer')";
-    app.sql(of_two, &[]).await;
-    app.run(noon() - hours(1)).await;
-    let told = "SELECT concat_ws(' ', rule, audience, status, reason) FROM booking_automation_events
-                 WHERE booking_id = $1 AND event_type = 'reminder_sent' ORDER BY rule, audience";
-    assert_eq!(
-        app.column(told, &[&id]).await,
-        ["one provider completed", "two customer completed", "two provider skipped superseded"]
-    );
+    assert_eq!(app.reminders(id).await, ["24h skipped superseded", "1h completed"]);
+}
+
+/// How many reminders a pass would skip and would queue.
+async fn foreseen(app: &App, as_of: DateTime<Utc>) -> (i64, i64) {
+    let summary = app.call(&["run", "--dry-run", "--as-of", &as_of.to_rfc3339()]).await.summary();
+    let reminders = &summary["reminders"];
+    (reminders["skipped"].as_i64().unwrap(), reminders["deferred"].as_i64().unwrap())
 }
 
 #[tokio::test]
