@@ -96,6 +96,7 @@ async fn what_is_remembered_of_a_booking_goes_with_its_last_event_where_it_is_ov
 async fn each_table_is_pruned_for_its_own_sake() {
     let app = App::new().await;
     run(&app).await;
+    old(&app, 6, 399).await;
     for (table, columns, values, age) in [
         (
             "booking_automation_feedback",
@@ -126,6 +127,8 @@ async fn each_table_is_pruned_for_its_own_sake() {
         assert_eq!(count(&app, &format!("{table} WHERE {old}")).await, 0, "{table}");
         assert!(count(&app, table).await >= 1000, "today's stay: {table}");
     }
+    assert_eq!(count(&app, "booking_automation_events").await, 6);
+    assert_eq!(count(&app, "booking_automation_erasures").await, 0, "nothing of the trail went");
 }
 
 #[tokio::test]

@@ -670,6 +670,38 @@ async fn settings_of_the_database_change_nothing() {
 }
 
 #[tokio::test]
+async fn every_statement_has_a_limit_and_a_session_that_is_left_alone_ends() {
+    let app = App::new().await;
+    app.db
+        .batch_execute(
+            "CREATE TABLE seen (at text, statement integer, lock integer, idle integer, jit text);
+             CREATE FUNCTION seen() RETURNS trigger LANGUAGE plpgsql AS $$
+             DECLARE
+                 milliseconds jsonb := (SELECT jsonb_object_agg(name, setting) FROM pg_settings WHERE name LIKE '%timeout' AND unit = 'ms');
+             BEGIN
+                 INSERT INTO seen SELECT TG_TABLE_NAME, (milliseconds ->> 'statement_timeout')::int, (milliseconds ->> 'lock_timeout')::int,
+                     (milliseconds ->> 'idle_in_transaction_session_timeout')::int, current_setting('jit');
+                 RETURN NEW;
+             END $$;
+             CREATE TRIGGER seen BEFORE INSERT ON booking_automation_events FOR EACH ROW
+                 WHEN (NEW.event_type = 'reminder_sent') EXECUTE FUNCTION seen();
+             CREATE TRIGGER seen BEFORE INSERT ON automation_runs FOR EACH ROW EXECUTE FUNCTION seen();
+             DO $$ BEGIN
+                 EXECUTE format('ALTER DATABASE %I SET statement_timeout = 0', current_database());
+                 EXECUTE format('ALTER DATABASE %I SET idle_in_transaction_session_timeout = 0', current_database());
+                 EXECUTE format('ALTER DATABASE %I SET jit = on', current_database());
+             END $$",
+        )
+        .await
+        .unwrap();
+    app.confirmed(noon() + hours(24)).await;
+    app.call(&["run", "--for", "200s", "--as-of", &noon().to_rfc3339()]).await.summary();
+    // What is done in a savepoint has half of the time, and what comes after it the whole.
+    let seen = app.column("SELECT concat_ws(' ', at, statement, lock, idle, jit) FROM seen", &[]).await;
+    assert_eq!(seen, ["booking_automation_events 12500 100 10000 off", "automation_runs 25000 100 10000 off"]);
+}
+
+#[tokio::test]
 async fn a_publication_of_all_tables_hinders_nobody() {
     let app = App::new().await;
     app.db.batch_execute("CREATE PUBLICATION everything FOR ALL TABLES").await.unwrap();
