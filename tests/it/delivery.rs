@@ -693,6 +693,8 @@ async fn flags_that_the_database_refuses_stop_nobody() {
     }
     // The last that is tried when each is tried by itself: what it is refused is held against no other.
     let refused = ids.into_iter().max().unwrap();
+    // And the first by its start.
+    app.sql("UPDATE bookings SET scheduled_at = scheduled_at - interval '1 minute' WHERE id = $1", &[&refused]).await;
     app.db
         .batch_execute(&format!(
             "CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE EXCEPTION 'no'; END $$;
