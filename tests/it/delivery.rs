@@ -143,6 +143,18 @@ async fn what_is_no_mail_of_a_reminder_is_not_claimed() {
 }
 
 #[tokio::test]
+async fn what_waits_for_a_webhook_is_no_reminder_that_waits() {
+    let app = App::new().await;
+    app.sql(
+        "INSERT INTO booking_automation_events (booking_id, event_type, status, channel, audience, next_attempt_at)
+         VALUES (gen_random_uuid(), 'webhook', 'pending', 'webhook', gen_random_uuid()::text, now() + interval '1 hour')",
+        &[],
+    )
+    .await;
+    assert_eq!(app.run(noon()).await["backlog"]["pending"], 0);
+}
+
+#[tokio::test]
 async fn without_credentials_everything_is_held_back() {
     let mut app = App::new().await;
     due(&app, 2).await;

@@ -504,6 +504,27 @@ async fn a_view_that_fails_after_a_sender_died_forgets_neither_the_doubt_nor_wha
 }
 
 #[tokio::test]
+async fn a_view_that_fails_touches_no_message_that_somebody_is_recording() {
+    let app = App::new().await;
+    let ids = [app.confirmed(noon() + hours(23)).await, app.confirmed(noon() + hours(24)).await];
+    app.ses.answer(|_| Answer::Error(429, "TooManyRequestsException", "slow down"));
+    app.run(noon()).await;
+    app.sql("UPDATE bookings SET total_price = 0", &[]).await;
+    break_view_for_free_bookings(&app).await;
+    app.make_claimable().await;
+    // As one whose answer came late, and who has not committed yet.
+    let other = connect(&app.url).await;
+    other.batch_execute("BEGIN").await.unwrap();
+    let record = "UPDATE booking_automation_events SET status = 'completed', next_attempt_at = NULL
+                   WHERE booking_id = $1 AND event_type = 'reminder_sent'";
+    assert_eq!(other.execute(record, &[&ids[0]]).await.unwrap(), 1);
+    assert_eq!(app.run(noon()).await["reminders"]["retrying"], 1);
+    other.batch_execute("COMMIT").await.unwrap();
+    assert!(app.reminders(ids[0]).await[0].starts_with("24h completed"));
+    assert_eq!(app.reminders(ids[1]).await, ["24h pending contacts"]);
+}
+
+#[tokio::test]
 async fn a_view_that_fails_when_no_time_is_left_before_the_start_ends_the_message() {
     let app = App::new().await;
     let id = app.confirmed(noon() + chrono::Duration::seconds(59)).await;
