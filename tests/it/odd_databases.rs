@@ -428,8 +428,24 @@ async fn a_view_with_two_rows_for_a_person_sends_one_mail() {
         )
         .await
         .unwrap();
+    let foreseen = app.call(&["run", "--dry-run", "--as-of", &noon().to_rfc3339()]).await.summary();
+    assert_eq!(foreseen["reminders"]["deferred"], 1);
     assert_eq!(app.run(noon()).await["reminders"]["sent"], 1);
     assert_eq!(app.ses.mails().len(), 1);
+}
+
+#[tokio::test]
+async fn a_schema_that_is_older_than_the_program_is_refused() {
+    let app = App::new().await;
+    let id = app.confirmed(noon()).await;
+    app.sql(
+        "DELETE FROM booking_automation_migrations WHERE name = (SELECT max(name) FROM booking_automation_migrations)",
+        &[],
+    )
+    .await;
+    let said = app.call(&["run", "--as-of", &noon().to_rfc3339()]).await;
+    assert!(!said.success && said.stderr.contains("run `booking-automation migrate` first"), "{}", said.stderr);
+    assert_eq!(app.status(id).await, "confirmed");
 }
 
 /// The view divides by each booking's price.

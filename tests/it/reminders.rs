@@ -197,6 +197,8 @@ async fn nobody_is_dropped_without_a_row_that_says_why() {
         app.sql("UPDATE bookings SET customer_id = $2 WHERE id = $1", &[&id, &person]).await;
         malformed.push(id);
     }
+    // The pass asks for the address of the one who is told, and of nobody else.
+    assert_eq!(foreseen(&app, noon()).await, (4, 7));
     let summary = app.run(noon()).await;
     assert_eq!(
         summary["reminders"],
