@@ -711,13 +711,13 @@ async fn every_statement_has_a_limit_and_a_session_that_is_left_alone_ends() {
     let app = App::new().await;
     app.db
         .batch_execute(
-            "CREATE TABLE seen (at text, statement integer, lock integer, idle integer, jit text);
+            "CREATE TABLE seen (at text, statement integer, lock integer, idle integer, jit text, dates text);
              CREATE FUNCTION seen() RETURNS trigger LANGUAGE plpgsql AS $$
              DECLARE
                  milliseconds jsonb := (SELECT jsonb_object_agg(name, setting) FROM pg_settings WHERE name LIKE '%timeout' AND unit = 'ms');
              BEGIN
                  INSERT INTO seen SELECT TG_TABLE_NAME, (milliseconds ->> 'statement_timeout')::int, (milliseconds ->> 'lock_timeout')::int,
-                     (milliseconds ->> 'idle_in_transaction_session_timeout')::int, current_setting('jit');
+                     (milliseconds ->> 'idle_in_transaction_session_timeout')::int, current_setting('jit'), split_part(current_setting('DateStyle'), ',', 1);
                  RETURN NEW;
              END $$;
              CREATE TRIGGER seen BEFORE INSERT ON booking_automation_events FOR EACH ROW
@@ -727,15 +727,19 @@ async fn every_statement_has_a_limit_and_a_session_that_is_left_alone_ends() {
                  EXECUTE format('ALTER DATABASE %I SET statement_timeout = 0', current_database());
                  EXECUTE format('ALTER DATABASE %I SET idle_in_transaction_session_timeout = 0', current_database());
                  EXECUTE format('ALTER DATABASE %I SET jit = on', current_database());
+                 EXECUTE format('ALTER DATABASE %I SET DateStyle = German', current_database());
              END $$",
         )
         .await
         .unwrap();
     app.confirmed(noon() + hours(24)).await;
-    app.call(&["run", "--for", "200s", "--as-of", &noon().to_rfc3339()]).await.summary();
+    for at in [noon() - minutes(1), noon()] {
+        app.call(&["run", "--for", "200s", "--as-of", &at.to_rfc3339()]).await.summary();
+    }
     // What is done in a savepoint has half of the time, and what comes after it the whole.
-    let seen = app.column("SELECT concat_ws(' ', at, statement, lock, idle, jit) FROM seen", &[]).await;
-    assert_eq!(seen, ["booking_automation_events 12500 100 10000 off", "automation_runs 25000 100 10000 off"]);
+    let seen = app.column("SELECT concat_ws(' ', at, statement, lock, idle, jit, dates) FROM seen", &[]).await;
+    let run = "automation_runs 25000 100 10000 off ISO";
+    assert_eq!(seen, [run, "booking_automation_events 12500 100 10000 off ISO", run]);
 }
 
 #[tokio::test]

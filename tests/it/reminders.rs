@@ -702,6 +702,17 @@ async fn what_was_written_past_the_triggers_is_found_within_the_hour() {
 }
 
 #[tokio::test]
+async fn a_pass_of_a_clock_that_was_days_ahead_keeps_no_later_one_from_its_look_at_all() {
+    let app = App::new().await;
+    app.run(noon()).await;
+    app.run(noon() + hours(48)).await;
+    app.db.batch_execute("SET session_replication_role = replica").await.unwrap();
+    let added = app.booking("confirmed", noon() + hours(20)).await;
+    app.run(noon() + minutes(7)).await;
+    assert_eq!(app.reminders(added).await, ["24h pending"]);
+}
+
+#[tokio::test]
 async fn a_booking_older_than_the_installation_that_was_moved_past_the_triggers_is_armed_again() {
     let app = App::new().await;
     app.db.batch_execute("SET session_replication_role = replica").await.unwrap();

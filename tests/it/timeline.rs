@@ -55,6 +55,27 @@ async fn a_booking_that_nothing_is_wrong_with() {
 }
 
 #[tokio::test]
+async fn what_is_due_and_not_judged_yet_is_told_once_and_first() {
+    let mut app = App::new().await;
+    app.sql("INSERT INTO reminder_rules (name, lead, audience) VALUES ('15m', '15 minutes', 'provider')", &[]).await;
+    let id = app.confirmed(noon() + hours(1)).await;
+    let mut planned = sentences(&timeline(&mut app, id, noon()).await, "planned");
+    // Two that are due together are in no order.
+    planned[2..4].sort();
+    assert_eq!(
+        planned,
+        [
+            "The 24h reminder to the customer by email is not going to be sent: a reminder nearer to the start went out, or is to, in its place.",
+            "The 1h reminder to the customer by email is to be sent.",
+            "The 15m reminder to the customer by email is to be sent.",
+            "The 15m reminder to the provider by email is to be sent.",
+            "The automation makes it in_progress.",
+            "The automation makes it completed.",
+        ]
+    );
+}
+
+#[tokio::test]
 async fn each_reason_not_to_remind_is_a_sentence() {
     let mut app = App::new().await;
     // No address.
