@@ -37,6 +37,41 @@ async fn the_messages_and_the_summary() {
 }
 
 #[tokio::test]
+async fn each_of_the_two_is_told_of_their_own_bookings_service_and_place() {
+    let app = App::new().await;
+    let massage = app.confirmed(noon() + hours(24)).await;
+    let far_away = app.person("Pia Provider", Some("pia@providers.example"), "Asia/Tokyo").await;
+    let yoga = app.confirmed(noon() + hours(24)).await;
+    app.sql(
+        "WITH service AS (INSERT INTO services (provider_id, title) VALUES ($2, 'Yoga') RETURNING id)
+         UPDATE bookings SET provider_id = $2, service_id = service.id FROM service WHERE bookings.id = $1",
+        &[&yoga, &far_away],
+    )
+    .await;
+    let rows =
+        "SELECT concat_ws(', ', audience, email, service, with_name, place_timezone) FROM booking_automation_contacts
+                 WHERE booking_id = $1 ORDER BY 1";
+    for (id, expected) in [
+        (
+            massage,
+            [
+                "customer, carla@customers.example, Massage, Petra Provider, Europe/Vienna",
+                "provider, petra@providers.example, Massage, Carla Customer, Europe/Vienna",
+            ],
+        ),
+        (
+            yoga,
+            [
+                "customer, carla@customers.example, Yoga, Pia Provider, Asia/Tokyo",
+                "provider, pia@providers.example, Yoga, Carla Customer, Asia/Tokyo",
+            ],
+        ),
+    ] {
+        assert_eq!(app.column(rows, &[&id]).await, expected);
+    }
+}
+
+#[tokio::test]
 async fn names_are_other_peoples_input() {
     let app = App::new().await;
     let id = app.confirmed(noon() + hours(24)).await;
