@@ -444,6 +444,54 @@ async fn a_session_warm_from_one_row_updates_meets_a_bulk_update_without_a_bad_p
     }
 }
 
+#[tokio::test]
+async fn a_session_warm_from_small_tables_reads_none_of_them_whole_once_they_grew() {
+    let app = App::new().await;
+    let id = app.confirmed(noon() + hours(50)).await;
+    app.db
+        .batch_execute(
+            "INSERT INTO booking_automation_webhooks (url, kinds, secret)
+             VALUES ('https://hooks.example', '{rescheduled, cancelled}', 'whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw');
+             ALTER TABLE bookings SET (autovacuum_enabled = off);
+             ALTER TABLE booking_automation_events SET (autovacuum_enabled = off);
+             ALTER TABLE booking_automation_state SET (autovacuum_enabled = off);
+             ALTER TABLE booking_automation_looks SET (autovacuum_enabled = off)",
+        )
+        .await
+        .unwrap();
+    let session = app.backend_role().await;
+    let write = async || {
+        for sql in [
+            "UPDATE bookings SET scheduled_at = scheduled_at + interval '1 second' WHERE id = $1",
+            "UPDATE bookings SET status = 'cancelled' WHERE id = $1",
+            "UPDATE bookings SET status = 'confirmed' WHERE id = $1",
+            "INSERT INTO bookings (status, scheduled_at) SELECT 'confirmed', scheduled_at FROM bookings WHERE id = $1",
+        ] {
+            assert_eq!(session.execute(sql, &[&id]).await.unwrap(), 1);
+        }
+    };
+    write().await;
+    app.db.batch_execute("VACUUM ANALYZE").await.unwrap();
+    for _ in 0..7 {
+        write().await;
+    }
+    app.db
+        .batch_execute(
+            "SET session_replication_role = replica;
+             INSERT INTO bookings (status, scheduled_at) SELECT 'paid', now() FROM generate_series(1, 10000);
+             INSERT INTO booking_automation_state (booking_id, revision) SELECT id, 1 FROM bookings ON CONFLICT DO NOTHING;
+             INSERT INTO booking_automation_events (booking_id, event_type, status) SELECT id, 'status_update', 'completed' FROM bookings",
+        )
+        .await
+        .unwrap();
+    session.batch_execute("BEGIN").await.unwrap();
+    write().await;
+    let read = "SELECT relname::text || ' ' || seq_tup_read FROM pg_stat_xact_user_tables
+                 WHERE relname IN ('bookings', 'booking_automation_state', 'booking_automation_events') AND seq_tup_read > 5000";
+    let whole: Vec<String> = session.query(read, &[]).await.unwrap().iter().map(|row| row.get(0)).collect();
+    assert_eq!(whole, [""; 0]);
+}
+
 /// The library's own pool of one connection: one session for several passes, as in a warm function.
 fn library(url: &str) -> (Database, PassSettings) {
     let lookup = |name: &str| (name == "DATABASE_URL").then(|| url.to_owned());

@@ -273,7 +273,7 @@ async fn nobody_borrows_our_triggers_to_write_our_tables() {
         );
         assert_eq!(backend.batch_execute(&sql).await.unwrap_err().code().unwrap().code(), "42501", "{function}");
     }
-    // And where default privileges would let them: only for `bookings`.
+    // And where default privileges would let them: only for the table that each is made for.
     app.db.batch_execute("GRANT EXECUTE ON ALL FUNCTIONS IN SCHEMA public TO PUBLIC").await.unwrap();
     let forged = "CREATE TEMP TABLE forged (id uuid, status text, scheduled_at timestamptz, auto_complete_blocked boolean, automation_logs jsonb,
                       reminder_24h_sent boolean, reminder_1h_sent boolean, reminder_15m_sent boolean);
@@ -290,6 +290,14 @@ async fn nobody_borrows_our_triggers_to_write_our_tables() {
         ),
         (
             "BEFORE UPDATE ON forged FOR EACH ROW EXECUTE FUNCTION booking_automation_on_move()",
+            "UPDATE forged SET scheduled_at = now()",
+        ),
+        (
+            "AFTER INSERT ON forged REFERENCING NEW TABLE AS new_rows FOR EACH STATEMENT EXECUTE FUNCTION booking_automation_tell_of_events()",
+            "INSERT INTO forged VALUES (gen_random_uuid(), 'confirmed', 'infinity')",
+        ),
+        (
+            "AFTER UPDATE ON forged REFERENCING OLD TABLE AS old_rows NEW TABLE AS new_rows FOR EACH STATEMENT EXECUTE FUNCTION booking_automation_tell_of_moves()",
             "UPDATE forged SET scheduled_at = now()",
         ),
     ] {
@@ -310,7 +318,9 @@ async fn nothing_of_theirs_runs_with_our_rights() {
             "CREATE SCHEMA theirs;
              GRANT USAGE ON SCHEMA theirs TO PUBLIC;
              CREATE FUNCTION theirs.evil(text, text) RETURNS boolean LANGUAGE plpgsql AS $$ BEGIN RAISE 'as %', current_user; END $$;
-             CREATE OPERATOR theirs.= (LEFTARG = text, RIGHTARG = text, FUNCTION = theirs.evil)",
+             CREATE OPERATOR theirs.= (LEFTARG = text, RIGHTARG = text, FUNCTION = theirs.evil);
+             INSERT INTO booking_automation_webhooks (url, kinds, secret)
+             VALUES ('https://hooks.example', '{rescheduled, cancelled}', 'whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw')",
         )
         .await
         .unwrap();

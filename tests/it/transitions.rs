@@ -120,6 +120,20 @@ async fn an_outage_is_caught_up_through_both_steps_with_both_audited() {
 }
 
 #[tokio::test]
+async fn why_a_booking_is_blocked_is_known_until_the_block_is_taken_off() {
+    let app = App::new().await;
+    let id = app.confirmed(noon() + hours(24)).await;
+    app.sql("UPDATE bookings SET auto_complete_blocked = true WHERE id = $1", &[&id]).await;
+    app.sql("UPDATE booking_automation_state SET blocked_reason = 'they never came' WHERE booking_id = $1", &[&id])
+        .await;
+    let why = "SELECT coalesce(blocked_reason, '-') FROM booking_automation_state WHERE booking_id = $1";
+    app.sql("UPDATE bookings SET scheduled_at = scheduled_at + interval '1 day' WHERE id = $1", &[&id]).await;
+    assert_eq!(app.column(why, &[&id]).await, ["they never came"]);
+    app.sql("UPDATE bookings SET auto_complete_blocked = false WHERE id = $1", &[&id]).await;
+    assert_eq!(app.column(why, &[&id]).await, ["-"]);
+}
+
+#[tokio::test]
 async fn a_blocked_booking_waits_for_a_person_and_its_overdue_time_counts_from_then() {
     let app = App::new().await;
     let days_ago = noon() - hours(100);

@@ -1052,6 +1052,51 @@ async fn a_lock_on_a_subscription_costs_no_outcome_and_no_writer_waits_for_it() 
 }
 
 #[tokio::test]
+async fn what_happens_while_one_is_suspended_or_off_is_not_kept_for_it() {
+    let app = app().await;
+    let endpoint = Endpoint::start().await;
+    let [live, off, suspended] = [
+        subscribe(&app, &endpoint.url(), &ALL).await,
+        subscribe(&app, &endpoint.url(), &ALL).await,
+        subscribe(&app, &endpoint.url(), &ALL).await,
+    ];
+    app.sql("UPDATE booking_automation_webhooks SET is_active = false WHERE id = $1", &[&off]).await;
+    app.sql("UPDATE booking_automation_webhooks SET suspended_at = now() WHERE id = $1", &[&suspended]).await;
+    let id = app.confirmed(noon() + hours(25)).await;
+    app.sql("UPDATE bookings SET scheduled_at = $2 WHERE id = $1", &[&id, &(noon() + hours(24))]).await;
+    app.run(noon()).await;
+    app.sql("UPDATE bookings SET status = 'cancelled' WHERE id = $1", &[&id]).await;
+    // Other programs write events, too, and ours are not all of what happened.
+    app.sql(
+        "INSERT INTO booking_automation_events (booking_id, event_type, status, event_data)
+         SELECT $1, kind, status, '{\"to\": \"cancelled\"}'
+           FROM (VALUES ('status_update', 'completed'), ('status_update', 'failed'), ('notification_sent', 'completed')) AS other (kind, status)",
+        &[&id],
+    )
+    .await;
+    let kinds =
+        "SELECT rule FROM booking_automation_events WHERE event_type = 'webhook' AND audience = $1 ORDER BY seq";
+    assert_eq!(
+        app.column(kinds, &[&live.to_string()]).await,
+        ["rescheduled", "reminder_sent", "cancelled", "cancelled"]
+    );
+    for other in [off, suspended] {
+        assert_eq!(app.column(kinds, &[&other.to_string()]).await, [""; 0]);
+    }
+}
+
+#[tokio::test]
+async fn one_that_is_turned_on_again_has_not_failed_yet() {
+    let app = app().await;
+    let webhook = subscribe(&app, "https://hooks.example", &ALL).await;
+    app.sql("UPDATE booking_automation_webhooks SET failing_since = now() - interval '2 days', is_active = false", &[])
+        .await;
+    assert_eq!(failing(&app, webhook).await, (true, false));
+    app.sql("UPDATE booking_automation_webhooks SET is_active = true", &[]).await;
+    assert_eq!(failing(&app, webhook).await, (false, false));
+}
+
+#[tokio::test]
 async fn one_that_is_suspended_while_a_message_is_under_way_stays_so_whatever_comes_of_it() {
     let app = app().await;
     let endpoint = Endpoint::start().await;
