@@ -233,6 +233,37 @@ async fn a_lock_that_their_trigger_meets_is_given_up_by_us() {
 }
 
 #[tokio::test]
+async fn what_was_moved_before_and_waits_now_was_set_back_by_nobody() {
+    let app = App::new().await;
+    let refused = "booking_automation_events WHERE event_type = 'status_update' AND status = 'failed'";
+    // Moved by an earlier pass, then made confirmed again; somebody holds it.
+    let again = app.confirmed(noon()).await;
+    app.sql(
+        "UPDATE bookings SET automation_logs = jsonb_build_array(jsonb_build_object('to', 'in_progress', 'run_id', gen_random_uuid())) WHERE id = $1",
+        &[&again],
+    )
+    .await;
+    // Started by this pass; its completion meets a lock in a trigger of theirs.
+    let over = app.confirmed(noon() - hours(2)).await;
+    before_update(&app, "NEW.status = 'completed'", "UPDATE users SET updated_at = now() WHERE id = NEW.customer_id")
+        .await;
+    let holder = connect(&app.url).await;
+    holder
+        .batch_execute(&format!(
+            "BEGIN; SELECT FROM users FOR UPDATE; SELECT FROM bookings WHERE id = '{again}' FOR UPDATE"
+        ))
+        .await
+        .unwrap();
+    let summary = app.run(noon()).await;
+    assert_eq!(summary["transitions"], json!({"started": 1, "completed": 0, "expired": 0, "remaining": 2}));
+    assert_eq!(count(&app, refused).await, 0);
+    holder.batch_execute("COMMIT").await.unwrap();
+    let summary = app.run(noon() + minutes(1)).await;
+    assert_eq!(summary["transitions"], json!({"started": 1, "completed": 1, "expired": 0, "remaining": 0}));
+    assert_eq!(app.status(over).await, "completed");
+}
+
+#[tokio::test]
 async fn a_flag_that_meets_a_lock_in_their_trigger_is_made_good_later() {
     let app = App::new().await;
     let id = app.confirmed(noon() + hours(24)).await;

@@ -120,6 +120,17 @@ async fn an_outage_is_caught_up_through_both_steps_with_both_audited() {
 }
 
 #[tokio::test]
+async fn a_block_that_takes_nothing_back_keeps_no_booking_from_its_start() {
+    let app = App::new().await;
+    let ids = [app.confirmed(noon()).await, app.confirmed(noon()).await];
+    app.sql("UPDATE bookings SET auto_complete_blocked = true WHERE id = ANY ($1)", &[&&ids[..]]).await;
+    app.sql("UPDATE booking_automation_state SET blocked_reason = 'they never came' WHERE booking_id = $1", &[&ids[1]])
+        .await;
+    app.run(noon()).await;
+    assert_eq!((app.status(ids[0]).await.as_str(), app.status(ids[1]).await.as_str()), ("in_progress", "confirmed"));
+}
+
+#[tokio::test]
 async fn why_a_booking_is_blocked_is_known_until_the_block_is_taken_off() {
     let app = App::new().await;
     let id = app.confirmed(noon() + hours(24)).await;
