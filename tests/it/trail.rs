@@ -162,6 +162,13 @@ async fn an_old_row_of_retention_lets_nothing_more_go_and_a_new_one_tells_the_tr
     app.sql(say, &[]).await;
     let told = "SELECT concat_ws(' ', day, at AT TIME ZONE 'UTC', transaction = '3') FROM booking_automation_erasures";
     assert_eq!(app.column(told, &[]).await, ["2026-03-01 2026-03-01 12:00:00 f"], "whatever it was told");
+    // The day's own row goes on counting, and does nothing else.
+    for change in ["kind = 'person', person_id = gen_random_uuid()", "day = day - 1", "events = events - 1"] {
+        let refused =
+            app.db.execute(&format!("UPDATE booking_automation_erasures SET {change}"), &[]).await.expect_err(change);
+        assert_eq!(refused.code().unwrap().code(), "23001", "{change}: {refused:?}");
+    }
+    assert_eq!(app.sql("UPDATE booking_automation_erasures SET events = events + 1", &[]).await, 1);
     app.believing(noon() + hours(24)).await;
     a_trail(&app).await;
     app.believing(noon() + hours(24)).await;
