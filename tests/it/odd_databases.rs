@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
+use chrono::{DateTime, Utc};
 use serde_json::json;
+use uuid::Uuid;
 
 use crate::app::{App, connect, hours, minutes, noon};
 use crate::ses::Answer;
@@ -355,12 +357,22 @@ async fn nothing_of_theirs_runs_with_our_rights() {
         )
         .await
         .unwrap();
+    // What was sent for the start that it is moved to.
+    let (id, start) = (Uuid::from_u128(1), "2030-01-01T00:00:00Z");
+    app.sql(
+        "INSERT INTO booking_automation_events (booking_id, event_type, status, rule, audience, channel, revision, starts_at)
+         VALUES ($1, 'reminder_sent', 'completed', '24h', 'customer', 'email', 0, $2)",
+        &[&id, &start.parse::<DateTime<Utc>>().unwrap()],
+    )
+    .await;
     backend.batch_execute("SET search_path = theirs, pg_catalog, public").await.unwrap();
     assert!(backend.execute("SELECT 'a'::text = 'a'::text", &[]).await.is_err());
     for write in [
-        "INSERT INTO bookings (status, scheduled_at) VALUES ('confirmed', now() + interval '1 hour')",
+        &format!(
+            "INSERT INTO bookings (id, status, scheduled_at) VALUES ('{id}', 'confirmed', now() + interval '1 hour')"
+        ),
         "UPDATE bookings SET status = 'cancelled'",
-        "UPDATE bookings SET scheduled_at = now()",
+        &format!("UPDATE bookings SET scheduled_at = '{start}'"),
         "DELETE FROM bookings",
     ] {
         assert_eq!(backend.execute(write, &[]).await.unwrap_or_else(|error| panic!("{write}: {error:?}")), 1);
@@ -774,13 +786,14 @@ async fn every_statement_has_a_limit_and_a_session_that_is_left_alone_ends() {
         .await
         .unwrap();
     app.confirmed(noon() + hours(24)).await;
-    for at in [noon() - minutes(1), noon()] {
+    // The first looks at everything, the second has nothing to do.
+    for at in [noon() - minutes(2), noon() - minutes(1), noon()] {
         app.call(&["run", "--for", "200s", "--as-of", &at.to_rfc3339()]).await.summary();
     }
     // What is done in a savepoint has half of the time, and what comes after it the whole.
     let seen = app.column("SELECT concat_ws(' ', at, statement, lock, idle, jit, dates) FROM seen", &[]).await;
     let run = "automation_runs 25000 100 10000 off ISO";
-    assert_eq!(seen, [run, "booking_automation_events 12500 100 10000 off ISO", run]);
+    assert_eq!(seen, [run, run, "booking_automation_events 12500 100 10000 off ISO", run]);
 }
 
 #[tokio::test]

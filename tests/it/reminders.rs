@@ -602,6 +602,22 @@ async fn a_rule_by_another_name_to_others_or_by_another_way_floods_nobody() {
 }
 
 #[tokio::test]
+async fn a_rule_that_went_out_by_no_way_for_a_while_does_not_catch_up() {
+    let app = App::new().await;
+    let missed = app.confirmed(noon() + hours(24) + minutes(5)).await;
+    let later = app.confirmed(noon() + hours(24) + minutes(9)).await;
+    app.run(noon()).await;
+    app.sql("UPDATE reminder_rules SET channels = '{}' WHERE name = '24h'", &[]).await;
+    app.run(noon() + minutes(6)).await;
+    app.believing(noon() + minutes(7)).await;
+    app.sql("UPDATE reminder_rules SET channels = '{email}' WHERE name = '24h'", &[]).await;
+    app.run(noon() + minutes(8)).await;
+    app.run(noon() + minutes(9)).await;
+    assert_eq!(app.reminders(missed).await, [""; 0]);
+    assert_eq!(app.reminders(later).await, ["24h completed"]);
+}
+
+#[tokio::test]
 async fn a_longer_lead_reminds_nobody_of_what_it_would_have_told_before() {
     let app = App::new().await;
     let (soon, later) = (app.confirmed(noon() + hours(2)).await, app.confirmed(noon() + hours(4)).await);
