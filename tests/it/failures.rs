@@ -3,14 +3,16 @@
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
+use futures_util::future::join_all;
 use serde_json::{Value, json};
 use tokio::sync::watch;
 
 use crate::app::{App, Said, connect, hours, minutes, noon};
 use crate::cluster::OwnCluster;
 use crate::delivery::{due, outcomes};
+use crate::endpoint::Endpoint;
 use crate::lambda::event;
 use crate::proxy::{Cut, Proxy, pooler};
 use crate::runtime_api::Instance;
@@ -279,6 +281,39 @@ async fn a_connection_that_dies_with_a_begin_is_replaced_within_the_call() {
         assert_eq!(runs(&app).await, ["completed"], "{begin}");
         assert_eq!(repeated(&app, 1).await, 0, "{begin}");
     }
+}
+
+#[tokio::test]
+async fn wherever_the_database_falls_silent_the_call_ends_in_its_time() {
+    let endpoint = Endpoint::start().await;
+    let silent_at = async |number: u64| {
+        let mut app = App::new().await;
+        app.env.insert("WEBHOOK_ALLOW_PRIVATE", "127.0.0.1".to_owned());
+        let subscribe = "INSERT INTO booking_automation_webhooks (url, kinds, secret)
+                         VALUES ($1, '{cancelled}', 'whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw')";
+        app.sql(subscribe, &[&endpoint.url()]).await;
+        let cancelled = app.booking("pending", noon() + hours(200)).await;
+        app.sql("UPDATE bookings SET status = 'cancelled' WHERE id = $1", &[&cancelled]).await;
+        due(&app, 1).await;
+        // Something to forget, too.
+        let old = "INSERT INTO booking_automation_events (booking_id, event_type, status, created_at)
+                   VALUES (gen_random_uuid(), 'status_update', 'completed', $1)";
+        app.sql(old, &[&(noon() - hours(24 * 1000))]).await;
+        let proxy = Proxy::start_at(&app.url, Cut::Silence, number).await;
+        app.env.insert("DATABASE_URL", proxy.url.clone());
+        let begun = Instant::now();
+        run_at_noon(&app, "5s").await;
+        (proxy.was_cut(), begun.elapsed())
+    };
+    let mut cut_at = 0;
+    for numbers in [1..=11, 12..=22] {
+        for (number, (was_cut, took)) in numbers.clone().zip(join_all(numbers.map(silent_at)).await) {
+            cut_at += u64::from(was_cut);
+            assert!(took < Duration::from_secs(9), "{number}: {took:?}");
+        }
+    }
+    // Of a pass, the mail's claims and record, the webhook's, the summary, the flags, and what is forgotten.
+    assert!((14..22).contains(&cut_at), "{cut_at}");
 }
 
 /// Makes every `change` of a table's rows wait in a trigger until the lock is let go. Which no time limit for

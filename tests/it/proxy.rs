@@ -1,5 +1,5 @@
-//! A TCP proxy in front of PostgreSQL: breaks the connection at one BEGIN, or at one COMMIT that is a message of its own, or
-//! counts round trips. And a pooler, which changes the server under a connection.
+//! A TCP proxy in front of PostgreSQL: breaks the connection at one BEGIN, or at one COMMIT that is a message of its own, or falls
+//! silent there, or counts round trips. And a pooler, which changes the server under a connection.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -25,6 +25,8 @@ pub enum Cut {
     Forever,
     /// As `After`, and the client is told that the server broke down.
     Panic,
+    /// At a BEGIN or a COMMIT: from then on nobody hears anything, and every connection stays open.
+    Silence,
 }
 
 /// What a server says that breaks down for want of room in its log.
@@ -100,7 +102,12 @@ impl Proxy {
 
 async fn accept(listener: TcpListener, server: String, cut: Cut, number: u64, state: Arc<State>) {
     while let Ok((client, _)) = listener.accept().await {
-        if cut == Cut::Forever && state.cut.load(Ordering::SeqCst) {
+        let cut_off = state.cut.load(Ordering::SeqCst);
+        if cut == Cut::Forever && cut_off {
+            continue;
+        }
+        if cut == Cut::Silence && cut_off {
+            tokio::spawn(async move { (client, std::future::pending::<()>().await) });
             continue;
         }
         tokio::spawn(relay(client, server.clone(), cut, number, state.clone()));
@@ -147,20 +154,29 @@ async fn relay(client: TcpStream, server: String, cut: Cut, cut_at: u64, state: 
         let mut buffer = vec![0; 65536];
         loop {
             let Ok(count @ 1..) = from_client.read(&mut buffer).await else { return };
-            if state.frozen.load(Ordering::SeqCst) >= number {
+            let silent = cut == Cut::Silence && state.cut.load(Ordering::SeqCst);
+            if silent || state.frozen.load(Ordering::SeqCst) >= number {
                 continue;
             }
             if state.answered.swap(false, Ordering::SeqCst) {
                 state.round_trips.fetch_add(1, Ordering::SeqCst);
             }
-            let statement: &[u8] = if cut == Cut::Begin { b"BEGIN ISOLATION LEVEL" } else { b"\0\0\0\x0bCOMMIT\0" };
-            let is_here = cut != Cut::Never
-                && contains(&buffer[..count], statement)
-                && state.counted.fetch_add(1, Ordering::SeqCst) + 1 == cut_at;
+            let says = |statement| contains(&buffer[..count], statement);
+            let (begin, commit) = (says(b"BEGIN ISOLATION LEVEL"), says(b"\0\0\0\x0bCOMMIT\0"));
+            let counts = match cut {
+                Cut::Never => false,
+                Cut::Begin => begin,
+                Cut::Silence => begin || commit,
+                _ => commit,
+            };
+            let is_here = counts && state.counted.fetch_add(1, Ordering::SeqCst) + 1 == cut_at;
             if is_here {
                 state.cut.store(true, Ordering::SeqCst);
                 if [Cut::Begin, Cut::Before].contains(&cut) {
                     return;
+                }
+                if cut == Cut::Silence {
+                    continue;
                 }
                 committing.store(true, Ordering::SeqCst);
             }
