@@ -476,6 +476,7 @@ async fn policies_that_cannot_be_understood_are_named_and_refused() {
         (set("refund_percentage", "'-1'"), 409, "refund_percentage is not from 0 to 100"),
         (set("min_hours_before", "'NaN'"), 409, "min_hours_before is \"NaN\""),
         (set("max_hours_before", "'2000000000'"), 409, "max_hours_before is \"2000000000\""),
+        (set("max_hours_before", "'1000000.5'"), 409, "max_hours_before is \"1000000.5\""),
         (condition("phase_of_the_moon", "'full'"), 409, "its condition \"phase_of_the_moon\" is not known"),
         (condition("min_time_before_start", "'an hour'"), 409, "min_time_before_start is \"an hour\""),
         (condition("booking_status", "NULL"), 409, "its condition \"booking_status\" has no value"),

@@ -818,6 +818,89 @@ async fn a_killed_teller_loses_nothing_and_repeats_only_what_was_under_way_under
 }
 
 #[tokio::test]
+async fn outcomes_that_could_not_be_recorded_are_recorded_again() {
+    let mut recorded_again = 0;
+    for commit in 2..=4 {
+        let mut app = app().await;
+        let endpoint = Endpoint::start().await;
+        let webhook = subscribe(&app, &endpoint.url(), &ALL).await;
+        cancelled(&app, 1).await;
+        let proxy = Proxy::start_at(&app.url, Cut::Before, commit).await;
+        app.env.insert("DATABASE_URL", proxy.url.clone());
+        let said = app.call(&["run", "--for", "20s", "--as-of", &noon().to_rfc3339()]).await;
+        assert!(proxy.was_cut(), "{commit}");
+        if !endpoint.received().is_empty() {
+            assert_eq!((messages(&app, webhook).await, endpoint.received().len()), (vec!["completed 1".to_owned()], 1));
+            recorded_again += usize::from(said.stderr.contains("could not be recorded; trying again"));
+        }
+    }
+    assert_eq!(recorded_again, 1);
+}
+
+#[tokio::test]
+async fn a_short_call_tells_too_and_knows_its_own_outcomes() {
+    let app = app().await;
+    let endpoint = Endpoint::start().await;
+    let webhook = subscribe(&app, &endpoint.url(), &ALL).await;
+    cancelled(&app, 1).await;
+    let said = app.call(&["run", "--for", "5s", "--as-of", &noon().to_rfc3339()]).await;
+    assert_eq!(said.summary()["webhooks"]["sent"], 1);
+    assert_eq!(messages(&app, webhook).await, ["completed 1"]);
+    assert!(!said.stderr.contains("stale"), "{}", said.stderr);
+}
+
+#[tokio::test]
+async fn nothing_is_told_so_late_that_its_outcome_could_not_be_recorded() {
+    let app = app().await;
+    let endpoint = Endpoint::start().await;
+    subscribe(&app, &endpoint.url(), &ALL).await;
+    cancelled(&app, 16).await;
+    // Four at a time, each for two of the eight seconds: the half of what is not for recording is over with the second four.
+    endpoint.answer(|_| {
+        let (release, held) = tokio::sync::watch::channel(false);
+        tokio::spawn(async move {
+            tokio::time::sleep(Duration::from_secs(2)).await;
+            release.send_replace(true);
+        });
+        Answer::Held(held, 200)
+    });
+    let said = app.call(&["run", "--for", "8s", "--as-of", &noon().to_rfc3339()]).await;
+    assert!(endpoint.received().len() <= 8, "{}", endpoint.received().len());
+    assert!(said.summary()["webhooks"]["deferred"].as_i64().unwrap() >= 8);
+}
+
+#[tokio::test]
+async fn of_an_endpoint_that_cannot_be_reached_no_more_is_tried_than_was_under_way() {
+    let app = app().await;
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}/hook", listener.local_addr().unwrap());
+    drop(listener);
+    let webhook = subscribe(&app, &url, &ALL).await;
+    cancelled(&app, 30).await;
+    app.run(noon()).await;
+    let messages = messages(&app, webhook).await;
+    assert!(messages.contains(&"pending 1 no_connection".to_owned()), "{messages:?}");
+    assert!(messages.iter().filter(|message| *message == "pending 0").count() > 10, "{messages:?}");
+}
+
+#[tokio::test]
+async fn what_ends_does_so_in_one_call_however_much_it_is() {
+    for (count, status, attempts, change, outcome) in
+        [(1500, "pending", 0, "suspended_at = now()", "skipped"), (100, "sending", 10, "kinds = kinds", "failed")]
+    {
+        let app = app().await;
+        let webhook = subscribe(&app, "http://127.0.0.1:9/hook", &ALL).await;
+        let waiting = "INSERT INTO booking_automation_events
+                   (booking_id, event_type, channel, rule, audience, message_id, event_data, scheduled_at, status, attempts, next_attempt_at)
+            SELECT gen_random_uuid(), 'webhook', 'webhook', 'cancelled', $1, gen_random_uuid()::text, '{}', now(), $3, $4, now()
+              FROM generate_series(1, $2)";
+        app.sql(waiting, &[&webhook.to_string(), &count, &status, &attempts]).await;
+        app.sql(&format!("UPDATE booking_automation_webhooks SET {change}"), &[]).await;
+        assert_eq!(app.run(noon()).await["webhooks"][outcome], count);
+    }
+}
+
+#[tokio::test]
 async fn a_lease_that_runs_out_with_the_last_attempt_is_given_up() {
     let app = app().await;
     let endpoint = Endpoint::start().await;
