@@ -430,6 +430,7 @@ async fn lines_of_json_without_holding_them_in_memory() {
     let said = app.call(&["events", "--since", &since.to_rfc3339()]).await;
     assert!(said.success, "{}", said.stderr);
     assert_eq!(said.stdout.lines().count(), 61);
+    assert!(said.stderr.contains("count=61"), "{}", said.stderr);
     let first: Value = serde_json::from_str(said.stdout.lines().next().unwrap()).unwrap();
     assert_eq!(first["at"], "2026-03-01T20:20:00Z", "the newest first");
 }
