@@ -55,6 +55,18 @@ async fn a_booking_that_nothing_is_wrong_with() {
 }
 
 #[tokio::test]
+async fn what_is_due_at_this_moment_comes_with_the_next_pass() {
+    let mut app = App::new().await;
+    let id = app.confirmed(noon()).await;
+    let told = timeline(&mut app, id, noon()).await;
+    assert_eq!(
+        sentences(&told, "planned"),
+        ["The automation makes it in_progress with the next pass.", "The automation makes it completed."]
+    );
+    assert_eq!(told["planned"][0]["at"], Value::Null);
+}
+
+#[tokio::test]
 async fn what_is_due_and_not_judged_yet_is_told_once_and_first() {
     let mut app = App::new().await;
     app.sql("INSERT INTO reminder_rules (name, lead, audience) VALUES ('15m', '15 minutes', 'provider')", &[]).await;
