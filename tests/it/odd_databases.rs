@@ -656,6 +656,16 @@ async fn a_view_that_is_missing_holds_everything_back() {
 }
 
 #[tokio::test]
+async fn why_there_is_no_connection_is_told() {
+    let mut app = App::empty().await;
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    app.env.insert("DATABASE_URL", format!("postgres://user@{}/x", listener.local_addr().unwrap()));
+    drop(listener);
+    let said = app.call(&["run"]).await;
+    assert!(!said.success && said.stderr.contains("Connection refused"), "{}", said.stderr);
+}
+
+#[tokio::test]
 async fn a_database_that_is_away_for_a_while_costs_no_outcome() {
     let app = App::new().await;
     for _ in 0..10 {

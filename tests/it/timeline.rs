@@ -67,6 +67,32 @@ async fn what_is_due_at_this_moment_comes_with_the_next_pass() {
 }
 
 #[tokio::test]
+async fn what_waits_and_what_is_under_way_is_told_so() {
+    let mut app = App::new().await;
+    let id = app.confirmed(noon() + hours(200)).await;
+    app.sql(
+        "INSERT INTO booking_automation_events
+                (booking_id, event_type, status, reason, rule, audience, channel, revision, starts_at, scheduled_at, next_attempt_at)
+         SELECT $1, 'reminder_sent', status, reason, rule, 'customer', 'email', 1, $2, $2, now() + interval '1 hour'
+           FROM (VALUES ('a', 'pending', NULL), ('b', 'pending', 'throttled'), ('c', 'sending', NULL), ('d', 'failed', 'rejected'))
+                AS message (rule, status, reason)",
+        &[&id, &(noon() + hours(200))],
+    )
+    .await;
+    let told = timeline(&mut app, id, noon()).await;
+    assert_eq!(
+        sentences(&told, "happened"),
+        [
+            "The a reminder to the customer by email waits for its turn.",
+            "The b reminder to the customer by email waits for its next attempt: the mail provider asked to slow down.",
+            "The c reminder to the customer by email is being sent.",
+            "The d reminder to the customer by email failed for good: the mail provider refused the message for good.",
+        ]
+    );
+    assert!(told["happened"][0].get("attempts").is_none(), "{told}");
+}
+
+#[tokio::test]
 async fn what_is_due_and_not_judged_yet_is_told_once_and_first() {
     let mut app = App::new().await;
     app.sql("INSERT INTO reminder_rules (name, lead, audience) VALUES ('15m', '15 minutes', 'provider')", &[]).await;
