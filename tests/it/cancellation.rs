@@ -447,6 +447,22 @@ async fn of_several_policies_that_fit_the_narrowest_decides() {
 }
 
 #[tokio::test]
+async fn a_customer_cancels_until_the_start_even_where_the_booking_stays_confirmed() {
+    let mut app = App::new().await;
+    let server = support(&mut app, noon()).await;
+    let id = priced(&app, noon() + hours(30), "80.00").await;
+    // What the automation made of it was taken back.
+    app.sql("UPDATE bookings SET auto_complete_blocked = true WHERE id = $1", &[&id]).await;
+    app.sql("UPDATE booking_automation_state SET blocked_reason = 'mine' WHERE booking_id = $1", &[&id]).await;
+    let told = outlook(&server, id).await;
+    assert_eq!(option(&told, "customer", false)["before"], "2026-03-02T18:00:00Z");
+    app.sql("UPDATE bookings SET scheduled_at = $2 WHERE id = $1", &[&id, &noon()]).await;
+    let answer = cancel(&server, id, "customer", false).await;
+    assert_eq!(answer.status, 409);
+    assert_eq!(answer.json()["detail"], "the booking has started: customer may make it cancelled only before that");
+}
+
+#[tokio::test]
 async fn policies_that_cannot_be_understood_are_named_and_refused() {
     let mut app = App::new().await;
     let server = support(&mut app, noon()).await;

@@ -43,7 +43,10 @@ async fn what_is_sent_is_recorded_with_the_providers_id_and_tagged_with_the_even
     let mut app = App::new().await;
     app.env.insert("SES_CONFIGURATION_SET", "bookings".to_owned());
     due(&app, 3).await;
-    app.run(noon()).await;
+    let said = app.call(&["run", "--as-of", &noon().to_rfc3339()]).await;
+    assert!(!said.stderr.contains("stale"), "{}", said.stderr);
+    let on_record: serde_json::Value = app.one("SELECT summary FROM automation_runs", &[]).await.get(0);
+    assert_eq!(on_record, said.summary());
     let recorded = app
         .column(
             "SELECT id || ' ' || message_id FROM booking_automation_events WHERE status = 'completed' ORDER BY 1",
@@ -245,6 +248,10 @@ async fn an_account_that_cannot_send_stops_the_call_and_costs_no_attempt() {
     assert_eq!(summary["reminders"]["deferred"], 40);
     assert_eq!(summary["held_back"], "account");
     assert!(app.ses.mails().len() <= 4, "{}", app.ses.mails().len());
+    // What was blamed on the account lets others try first: longer than the call that finds out next.
+    let wait = "SELECT DISTINCT round(extract(epoch FROM next_attempt_at - now()) / 30)::int::text FROM booking_automation_events
+                 WHERE reason = 'account'";
+    assert_eq!(app.column(wait, &[]).await, ["3"]);
     // One message a call finds out whether it can again; of many instances, too, each only one.
     for (answer, told) in
         [("SendingPausedException", "account"), ("MessageTooNew", "unknown"), ("Throttling", "throttled")]
@@ -652,6 +659,8 @@ async fn a_killed_sender_loses_nothing_and_repeats_only_what_was_under_way() {
     app.ses.arrived(4).await;
     process.kill().await.unwrap();
     // What is on record of the run is what its pass did, and that nothing was sent yet.
+    let backlog = "SELECT summary -> 'backlog' ->> 'pending' FROM automation_runs";
+    assert_eq!(app.column(backlog, &[]).await, ["20"]);
     let of_the_pass = "SELECT summary -> 'reminders' FROM automation_runs";
     assert_eq!(
         app.one(of_the_pass, &[]).await.get::<_, serde_json::Value>(0),

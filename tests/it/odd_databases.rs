@@ -804,6 +804,11 @@ async fn every_statement_has_a_limit_and_a_session_that_is_left_alone_ends() {
     let seen = app.column("SELECT concat_ws(' ', at, statement, lock, idle, jit, dates) FROM seen", &[]).await;
     let run = "automation_runs 25000 100 10000 off ISO";
     assert_eq!(seen, [run, run, "booking_automation_events 12500 100 10000 off ISO", run]);
+    // A quarter of a shorter call.
+    app.sql("TRUNCATE seen", &[]).await;
+    app.call(&["run", "--for", "20s", "--as-of", &(noon() + minutes(1)).to_rfc3339()]).await.summary();
+    let statement: i32 = app.one("SELECT statement FROM seen", &[]).await.get(0);
+    assert!((1000..=5000).contains(&statement), "{statement}");
 }
 
 #[tokio::test]
