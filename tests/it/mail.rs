@@ -163,6 +163,23 @@ async fn the_true_remaining_time_in_words() {
 }
 
 #[tokio::test]
+async fn a_zone_is_named_with_its_letters_only_where_it_has_some() {
+    for (zone, named) in [
+        ("Europe/Vienna", " CET (Europe/Vienna, UTC+01:00)"),
+        ("America/Sao_Paulo", "09:00–10:00 (America/Sao_Paulo, UTC\u{2212}03:00)"),
+        ("UTC", " (UTC)"),
+    ] {
+        let app = App::new().await;
+        let id = app.confirmed(noon() + hours(24)).await;
+        let person = app.person("Someone", Some("someone@customers.example"), zone).await;
+        app.sql("UPDATE bookings SET customer_id = $2 WHERE id = $1", &[&id, &person]).await;
+        app.run(noon()).await;
+        let text = app.ses.mails()[0].text().to_owned();
+        assert!(text.contains(named), "{zone}: {text}");
+    }
+}
+
+#[tokio::test]
 async fn a_sender_whose_name_is_not_ascii_is_encoded() {
     let mut app = App::new().await;
     for (from, header) in [

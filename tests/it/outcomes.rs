@@ -169,6 +169,9 @@ async fn a_request_that_never_left_is_not_sent() {
     // Nobody listens.
     let port = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap().port();
     assert_eq!(attempt(&mut app, format!("http://127.0.0.1:{port}")).await, ["pending unreachable 1 1"]);
+    let why =
+        app.column("SELECT error_message FROM booking_automation_events WHERE event_type = 'reminder_sent'", &[]).await;
+    assert!(why[0].contains("Connection refused"), "{why:?}");
 
     // Whoever listens does not speak TLS.
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();

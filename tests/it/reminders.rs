@@ -479,6 +479,17 @@ async fn of_two_that_are_due_at_once_the_farther_is_not_even_queued() {
     assert_eq!(app.reminders(id).await, ["24h skipped superseded", "1h completed"]);
 }
 
+#[tokio::test]
+async fn a_dry_run_looks_at_what_came_into_force_since() {
+    let app = App::new().await;
+    app.run(noon()).await;
+    app.believing(noon() + minutes(1)).await;
+    let id = app.booking("confirmed", noon() + hours(20)).await;
+    assert_eq!(foreseen(&app, noon() + minutes(2)).await, (0, 1));
+    app.run(noon() + minutes(2)).await;
+    assert_eq!(app.reminders(id).await, ["24h completed"]);
+}
+
 /// How many reminders a pass would skip and would queue.
 async fn foreseen(app: &App, as_of: DateTime<Utc>) -> (i64, i64) {
     let summary = app.call(&["run", "--dry-run", "--as-of", &as_of.to_rfc3339()]).await.summary();
