@@ -818,6 +818,16 @@ async fn a_killed_teller_loses_nothing_and_repeats_only_what_was_under_way_under
 }
 
 #[tokio::test]
+async fn what_a_pass_does_is_told_by_the_same_call() {
+    let app = app().await;
+    let endpoint = Endpoint::start().await;
+    subscribe(&app, &endpoint.url(), &["started"]).await;
+    app.confirmed(noon()).await;
+    assert_eq!(app.run(noon()).await["webhooks"]["sent"], 1);
+    assert_eq!(endpoint.received()[0].kind(), "booking.started");
+}
+
+#[tokio::test]
 async fn outcomes_that_could_not_be_recorded_are_recorded_again() {
     let mut recorded_again = 0;
     for commit in 2..=4 {
