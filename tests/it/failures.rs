@@ -316,6 +316,24 @@ async fn wherever_the_database_falls_silent_the_call_ends_in_its_time() {
     assert!((14..22).contains(&cut_at), "{cut_at}");
 }
 
+#[tokio::test]
+async fn what_could_not_be_recorded_is_told_all_the_same() {
+    let mut app = App::new().await;
+    due(&app, 2).await;
+    app.ses.answer(|mail| match mail.to() {
+        "c1@customers.example" => Answer::Error(400, "MessageRejected", "no"),
+        _ => Answer::Sent,
+    });
+    // Silent from the transaction on that would record: the third.
+    let proxy = Proxy::start_at(&app.url, Cut::Silence, 5).await;
+    app.env.insert("DATABASE_URL", proxy.url.clone());
+    let said = run_at_noon(&app, "6s").await;
+    assert!(proxy.was_cut());
+    let told = &said.summary()["reminders"];
+    assert_eq!((&told["sent"], &told["failed"]), (&json!(1), &json!(1)), "{told}");
+    assert_eq!(outcomes(&app).await, ["sending 1 2"]);
+}
+
 /// Makes every `change` of a table's rows wait in a trigger until the lock is let go. Which no time limit for
 /// locks ends.
 async fn dawdle(app: &App, change: &str) -> tokio_postgres::Client {

@@ -715,6 +715,29 @@ async fn what_one_pass_cannot_judge_of_what_was_just_confirmed_the_next_one_does
 }
 
 #[tokio::test]
+async fn a_look_at_everything_that_fails_does_not_keep_the_pass_from_what_is_new() {
+    let app = App::new().await;
+    app.run(noon()).await;
+    app.db.batch_execute("SET session_replication_role = replica").await.unwrap();
+    let missed = app.booking("confirmed", noon() + hours(20)).await;
+    app.db
+        .batch_execute(&format!(
+            "SET session_replication_role = DEFAULT;
+             CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE EXCEPTION 'no'; END $$;
+             CREATE TRIGGER refuse BEFORE INSERT ON booking_automation_events FOR EACH ROW
+                 WHEN (NEW.booking_id = '{missed}') EXECUTE FUNCTION refuse()"
+        ))
+        .await
+        .unwrap();
+    let new = app.booking("confirmed", noon() + hours(20)).await;
+    app.sql("UPDATE reminder_rules SET lead = '16 minutes' WHERE name = '15m'", &[]).await;
+    let said = app.call(&["run", "--as-of", &(noon() + minutes(1)).to_rfc3339()]).await;
+    assert_eq!(said.summary()["reminders"]["sent"], 1);
+    assert!(said.stderr.contains("the look at all bookings failed"), "{}", said.stderr);
+    assert_eq!(app.reminders(new).await, ["24h completed"]);
+}
+
+#[tokio::test]
 async fn a_sweep_that_fails_does_not_fail_the_pass() {
     let app = App::new().await;
     let stray = app.confirmed(noon() + hours(20)).await;
