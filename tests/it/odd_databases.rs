@@ -656,6 +656,15 @@ async fn a_view_that_is_missing_holds_everything_back() {
 }
 
 #[tokio::test]
+async fn a_role_without_rights_is_told_so_and_not_to_migrate() {
+    let mut app = App::new().await;
+    app.env.insert("DATABASE_URL", app.backend_url().await);
+    let said = app.call(&["run", "--as-of", &noon().to_rfc3339()]).await;
+    assert!(!said.success && said.stderr.contains("the pass failed: SQLSTATE 42501"), "{}", said.stderr);
+    assert!(!said.stderr.contains("migrate` first"), "{}", said.stderr);
+}
+
+#[tokio::test]
 async fn why_there_is_no_connection_is_told() {
     let mut app = App::empty().await;
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
