@@ -429,6 +429,22 @@ async fn what_would_fall_past_the_deadline_or_the_rate_is_deferred() {
 }
 
 #[tokio::test]
+async fn nobody_waits_past_the_calls_end_for_a_rate_that_others_have_used_up() {
+    let app = App::new().await;
+    due(&app, 1).await;
+    app.sql(
+        "UPDATE booking_automation_channels SET next_at = now() + interval '60 seconds' WHERE channel = 'email'",
+        &[],
+    )
+    .await;
+    let begun = std::time::Instant::now();
+    let said = app.call(&["run", "--for", "5s", "--as-of", &noon().to_rfc3339()]).await;
+    assert_eq!(said.summary()["reminders"]["deferred"], 1);
+    assert!(begun.elapsed() < Duration::from_secs(30), "{:?}", begun.elapsed());
+    assert!(app.ses.mails().is_empty());
+}
+
+#[tokio::test]
 async fn a_message_that_somebody_holds_locked_waits_and_no_other_with_it() {
     let app = App::new().await;
     due(&app, 3).await;
