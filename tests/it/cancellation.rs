@@ -463,6 +463,23 @@ async fn a_customer_cancels_until_the_start_even_where_the_booking_stays_confirm
 }
 
 #[tokio::test]
+async fn a_step_of_times_that_the_database_refuses_keeps_nobody_from_theirs() {
+    let mut app = App::new().await;
+    let server = support(&mut app, noon()).await;
+    let id = priced(&app, noon() - minutes(10), "80.00").await;
+    app.db
+        .batch_execute(
+            "CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE EXCEPTION 'no'; END $$;
+             CREATE TRIGGER refuse BEFORE UPDATE ON bookings FOR EACH ROW WHEN (NEW.status = 'in_progress') EXECUTE FUNCTION refuse()",
+        )
+        .await
+        .unwrap();
+    let answer = cancel(&server, id, "admin", false).await;
+    assert_eq!(answer.status, 200, "{answer:?}");
+    assert_eq!(app.status(id).await, "cancelled");
+}
+
+#[tokio::test]
 async fn policies_that_cannot_be_understood_are_named_and_refused() {
     let mut app = App::new().await;
     let server = support(&mut app, noon()).await;
