@@ -9,7 +9,7 @@ use uuid::Uuid;
 use crate::app::{App, STATUSES, connect, hours, minutes, noon};
 use crate::client::{Answer, Header};
 use crate::http::Server;
-use crate::odd_databases::of_a_plain_role;
+use crate::odd_databases::{before_update, of_a_plain_role};
 use crate::status::{ask, support};
 
 /// Each way to cancel a booking.
@@ -467,13 +467,7 @@ async fn a_step_of_times_that_the_database_refuses_keeps_nobody_from_theirs() {
     let mut app = App::new().await;
     let server = support(&mut app, noon()).await;
     let id = priced(&app, noon() - minutes(10), "80.00").await;
-    app.db
-        .batch_execute(
-            "CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE EXCEPTION 'no'; END $$;
-             CREATE TRIGGER refuse BEFORE UPDATE ON bookings FOR EACH ROW WHEN (NEW.status = 'in_progress') EXECUTE FUNCTION refuse()",
-        )
-        .await
-        .unwrap();
+    before_update(&app, "NEW.status = 'in_progress'", "RAISE EXCEPTION 'no'").await;
     let answer = cancel(&server, id, "admin", false).await;
     assert_eq!(answer.status, 200, "{answer:?}");
     assert_eq!(app.status(id).await, "cancelled");

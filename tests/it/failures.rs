@@ -17,6 +17,7 @@ use crate::lambda::event;
 use crate::proxy::{Cut, Proxy, pooler};
 use crate::runtime_api::Instance;
 use crate::ses::Answer;
+use crate::webhooks::subscribe;
 
 /// `run` at noon.
 async fn run_at_noon(app: &App, time: &str) -> Said {
@@ -289,9 +290,7 @@ async fn wherever_the_database_falls_silent_the_call_ends_in_its_time() {
     let silent_at = async |number: u64| {
         let mut app = App::new().await;
         app.env.insert("WEBHOOK_ALLOW_PRIVATE", "127.0.0.1".to_owned());
-        let subscribe = "INSERT INTO booking_automation_webhooks (url, kinds, secret)
-                         VALUES ($1, '{cancelled}', 'whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw')";
-        app.sql(subscribe, &[&endpoint.url()]).await;
+        subscribe(&app, &endpoint.url(), &["cancelled"]).await;
         let cancelled = app.booking("pending", noon() + hours(200)).await;
         app.sql("UPDATE bookings SET status = 'cancelled' WHERE id = $1", &[&cancelled]).await;
         due(&app, 1).await;

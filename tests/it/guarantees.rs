@@ -13,6 +13,7 @@ use tokio_postgres::Client;
 use crate::app::{App, connect, hours, minutes, noon, skipped};
 use crate::cluster::cluster;
 use crate::proxy::{Cut, Proxy};
+use crate::webhooks::subscribe;
 
 /// Holds the pass's lock from outside, as another pass would.
 async fn hold_lock(app: &App) -> Client {
@@ -417,12 +418,7 @@ async fn a_session_warm_from_one_row_updates_meets_a_bulk_update_without_a_bad_p
             }
         }
     });
-    app.sql(
-        "INSERT INTO booking_automation_webhooks (url, kinds, secret)
-         VALUES ('https://hooks.example', '{rescheduled}', 'whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw')",
-        &[],
-    )
-    .await;
+    subscribe(&app, "https://hooks.example", &["rescheduled"]).await;
     let id = app.confirmed(noon() + hours(50)).await;
     app.sql(
         "INSERT INTO bookings (status, scheduled_at) SELECT 'paid', $1::timestamptz + n * interval '1 second' FROM generate_series(1, 5000) AS n",
@@ -454,11 +450,10 @@ async fn a_session_warm_from_one_row_updates_meets_a_bulk_update_without_a_bad_p
 async fn a_session_warm_from_small_tables_reads_none_of_them_whole_once_they_grew() {
     let app = App::new().await;
     let id = app.confirmed(noon() + hours(50)).await;
+    subscribe(&app, "https://hooks.example", &["rescheduled", "cancelled"]).await;
     app.db
         .batch_execute(
-            "INSERT INTO booking_automation_webhooks (url, kinds, secret)
-             VALUES ('https://hooks.example', '{rescheduled, cancelled}', 'whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw');
-             ALTER TABLE bookings SET (autovacuum_enabled = off);
+            "ALTER TABLE bookings SET (autovacuum_enabled = off);
              ALTER TABLE booking_automation_events SET (autovacuum_enabled = off);
              ALTER TABLE booking_automation_state SET (autovacuum_enabled = off);
              ALTER TABLE booking_automation_looks SET (autovacuum_enabled = off)",

@@ -8,13 +8,14 @@ use uuid::Uuid;
 
 use crate::app::{App, connect, hours, minutes, noon};
 use crate::ses::Answer;
+use crate::webhooks::subscribe;
 
 async fn count(app: &App, what: &str) -> i64 {
     app.one(&format!("SELECT count(*) FROM {what}"), &[]).await.get(0)
 }
 
 /// A trigger of theirs that does `body` before a booking that fits `condition` is updated.
-async fn before_update(app: &App, condition: &str, body: &str) {
+pub async fn before_update(app: &App, condition: &str, body: &str) {
     app.db
         .batch_execute(&format!(
             "CREATE FUNCTION theirs() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN {body}; RETURN NEW; END $$;
@@ -345,15 +346,14 @@ async fn nobody_borrows_our_triggers_to_write_our_tables() {
 async fn nothing_of_theirs_runs_with_our_rights() {
     let app = App::new().await;
     let backend = app.backend_role().await;
+    subscribe(&app, "https://hooks.example", &["rescheduled", "cancelled"]).await;
     // Found first by whoever looks for an operator by its name alone.
     app.db
         .batch_execute(
             "CREATE SCHEMA theirs;
              GRANT USAGE ON SCHEMA theirs TO PUBLIC;
              CREATE FUNCTION theirs.evil(text, text) RETURNS boolean LANGUAGE plpgsql AS $$ BEGIN RAISE 'as %', current_user; END $$;
-             CREATE OPERATOR theirs.= (LEFTARG = text, RIGHTARG = text, FUNCTION = theirs.evil);
-             INSERT INTO booking_automation_webhooks (url, kinds, secret)
-             VALUES ('https://hooks.example', '{rescheduled, cancelled}', 'whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw')",
+             CREATE OPERATOR theirs.= (LEFTARG = text, RIGHTARG = text, FUNCTION = theirs.evil)",
         )
         .await
         .unwrap();

@@ -102,12 +102,7 @@ impl Proxy {
 
 async fn accept(listener: TcpListener, server: String, cut: Cut, number: u64, state: Arc<State>) {
     while let Ok((client, _)) = listener.accept().await {
-        let cut_off = state.cut.load(Ordering::SeqCst);
-        if cut == Cut::Forever && cut_off {
-            continue;
-        }
-        if cut == Cut::Silence && cut_off {
-            tokio::spawn(async move { (client, std::future::pending::<()>().await) });
+        if cut == Cut::Forever && state.cut.load(Ordering::SeqCst) {
             continue;
         }
         tokio::spawn(relay(client, server.clone(), cut, number, state.clone()));
@@ -154,8 +149,7 @@ async fn relay(client: TcpStream, server: String, cut: Cut, cut_at: u64, state: 
         let mut buffer = vec![0; 65536];
         loop {
             let Ok(count @ 1..) = from_client.read(&mut buffer).await else { return };
-            let silent = cut == Cut::Silence && state.cut.load(Ordering::SeqCst);
-            if silent || state.frozen.load(Ordering::SeqCst) >= number {
+            if state.frozen.load(Ordering::SeqCst) >= number {
                 continue;
             }
             if state.answered.swap(false, Ordering::SeqCst) {
@@ -176,6 +170,8 @@ async fn relay(client: TcpStream, server: String, cut: Cut, cut_at: u64, state: 
                     return;
                 }
                 if cut == Cut::Silence {
+                    // Those to come, too.
+                    state.frozen.store(u64::MAX, Ordering::SeqCst);
                     continue;
                 }
                 committing.store(true, Ordering::SeqCst);

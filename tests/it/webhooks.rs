@@ -33,7 +33,8 @@ async fn app() -> App {
     app
 }
 
-async fn subscribe(app: &App, url: &str, kinds: &[&str]) -> Uuid {
+/// A subscription to these kinds.
+pub async fn subscribe(app: &App, url: &str, kinds: &[&str]) -> Uuid {
     let sql = "INSERT INTO booking_automation_webhooks (url, kinds, secret) VALUES ($1, $2, $3) RETURNING id";
     app.one(sql, &[&url, &kinds, &SECRET]).await.get(0)
 }
