@@ -147,6 +147,12 @@ $$;
 -- Nobody else attaches them to a table of their own, to write our tables with our rights.
 REVOKE EXECUTE ON FUNCTION booking_automation_tell_of_events(), booking_automation_tell_of_moves() FROM PUBLIC;
 
+-- `bookings` first: whoever writes there comes to our table from there, and the other order would be a deadlock with them.
+DROP TRIGGER IF EXISTS booking_automation_tell_of_moves ON bookings;
+CREATE TRIGGER booking_automation_tell_of_moves AFTER UPDATE ON bookings
+    REFERENCING OLD TABLE AS old_rows NEW TABLE AS new_rows
+    FOR EACH STATEMENT EXECUTE FUNCTION booking_automation_tell_of_moves();
+
 DROP TRIGGER IF EXISTS booking_automation_tell_of_new_events ON booking_automation_events;
 CREATE TRIGGER booking_automation_tell_of_new_events AFTER INSERT ON booking_automation_events
     REFERENCING NEW TABLE AS new_rows
@@ -156,9 +162,3 @@ DROP TRIGGER IF EXISTS booking_automation_tell_of_sent_reminders ON booking_auto
 CREATE TRIGGER booking_automation_tell_of_sent_reminders AFTER UPDATE ON booking_automation_events
     REFERENCING OLD TABLE AS old_rows NEW TABLE AS new_rows
     FOR EACH STATEMENT EXECUTE FUNCTION booking_automation_tell_of_events();
-
--- Last: it takes a lock on `bookings`.
-DROP TRIGGER IF EXISTS booking_automation_tell_of_moves ON bookings;
-CREATE TRIGGER booking_automation_tell_of_moves AFTER UPDATE ON bookings
-    REFERENCING OLD TABLE AS old_rows NEW TABLE AS new_rows
-    FOR EACH STATEMENT EXECUTE FUNCTION booking_automation_tell_of_moves();

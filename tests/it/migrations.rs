@@ -280,6 +280,32 @@ async fn an_index_build_that_was_interrupted_is_done_again() {
 }
 
 #[tokio::test]
+async fn a_step_that_waits_for_their_table_holds_none_that_their_writes_come_to() {
+    let app = App::new().await;
+    // As if the step of the webhooks had not been yet.
+    app.db
+        .batch_execute(
+            "DROP FUNCTION booking_automation_tell_of_events(), booking_automation_tell_of_moves() CASCADE;
+             DROP TABLE booking_automation_webhooks;
+             DELETE FROM booking_automation_migrations WHERE name LIKE '16%'",
+        )
+        .await
+        .unwrap();
+    let id = app.confirmed(noon() + hours(24)).await;
+    // One of theirs that has written to bookings, and goes on.
+    let writer = app.backend_role().await;
+    writer
+        .batch_execute("BEGIN; LOCK TABLE bookings IN ROW EXCLUSIVE MODE; SET LOCAL lock_timeout = '100ms'")
+        .await
+        .unwrap();
+    let migrate = tokio::spawn(app.command(&["migrate"]).output());
+    app.waits_for("SELECT EXISTS (SELECT FROM pg_locks WHERE relation = 'bookings'::regclass AND NOT granted)").await;
+    writer.execute("UPDATE bookings SET status = 'cancelled' WHERE id = $1", &[&id]).await.unwrap();
+    writer.batch_execute("COMMIT").await.unwrap();
+    assert!(migrate.await.unwrap().unwrap().status.success());
+}
+
+#[tokio::test]
 async fn what_they_insist_on_elsewhere_stays_as_it_was() {
     let app = App::empty().await;
     app.db
