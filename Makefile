@@ -42,7 +42,7 @@ chaos: postgres
 	CHAOS=1 RUST_BACKTRACE=$${RUST_BACKTRACE-0} $(CARGO) test --locked --test it -- chaos::
 
 # Does a test fail when a condition, constraint or lock is taken out of the SQL, or the code turned round? Hours; goes on
-# where it ended, into docs/TESTING.md. FILES="src/sql/claim.sql" tries only those. Needs python3 and cargo-mutants.
+# where it ended, into docs/TESTING.md. FILES="src/delivery/claim.sql" tries only those. Needs python3 and cargo-mutants.
 mutants: postgres
 	scripts/mutate sql $(FILES)
 	scripts/mutate code $(FILES)

@@ -1,7 +1,7 @@
 -- What is refunded when a booking is cancelled: rules as data, and the decision in the audit trail.
 
 -- One row a service and case. A case that a service has no row for goes by the row without a service, and where there is
--- none either, by what is built in (src/policies.rs). Where the user's own cancellation_policies have rows, those
+-- none either, by what is built in (src/bookings/cancellation/policies.rs). Where the user's own cancellation_policies have rows, those
 -- decide for customers. No foreign key: a service must go without asking us.
 CREATE TABLE IF NOT EXISTS booking_automation_cancellation_policies (
     id              uuid    PRIMARY KEY DEFAULT gen_random_uuid(),

@@ -15,8 +15,8 @@ use secrecy::{SecretSlice, SecretString};
 use thiserror::Error;
 use url::Url;
 
-use crate::times::Times;
-use crate::tls::{self, Roots};
+use crate::channels::timing::Times;
+use crate::database::tls::{self, Roots};
 
 /// SES accepts addresses up to 320 characters: 64 before the `@`, 255 after it (RFC 5321, 4.5.3.1).
 const ADDRESS_OPTIONS: Options =

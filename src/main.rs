@@ -6,18 +6,22 @@ use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
 use anyhow::Context;
-use booking_automation::call::{Call, Cause};
+use booking_automation::channels::email::Ses;
 use booking_automation::config::{
     self, Address, AdminTokens, CronSecrets, DatabaseSettings, DeliverySettings, PassSettings, WebhookSettings,
 };
 use booking_automation::database::Database;
+use booking_automation::database::migrate;
 use booking_automation::delivery::Mailer;
-use booking_automation::events::{self, ListError};
-use booking_automation::feedback::{self, Suppression};
-use booking_automation::run::Automation;
-use booking_automation::ses::Ses;
-use booking_automation::webhooks::Teller;
-use booking_automation::{lambda, migrate, preview, run, serve};
+use booking_automation::delivery::feedback::{self, Suppression};
+use booking_automation::delivery::webhooks::Teller;
+use booking_automation::entry::lambda;
+use booking_automation::entry::server;
+use booking_automation::support::preview;
+use booking_automation::support::trail::{self, ListError};
+use booking_automation::tick;
+use booking_automation::tick::Automation;
+use booking_automation::tick::call::{Call, Cause};
 use chrono::{DateTime, Utc};
 use clap::{Parser, Subcommand};
 use serde::Serialize;
@@ -196,7 +200,7 @@ async fn execute(command: Command) -> anyhow::Result<()> {
                 tracing::info!("the schema is up to date: nothing to do");
             }
             let call = Call::new(Cause::Cli, Instant::now() + Duration::from_secs(60));
-            let preview = run::dry_run(&database, &pass_settings, &call)
+            let preview = tick::dry_run(&database, &pass_settings, &call)
                 .await
                 .context("the first pass could not be previewed")?;
             tracing::info!("what the first pass would do, if it ran now, is on stdout");
@@ -204,14 +208,14 @@ async fn execute(command: Command) -> anyhow::Result<()> {
         }
         Command::Run { dry_run: true, time, as_of } => {
             let call = Call { as_of, ..Call::new(Cause::Cli, Instant::now() + time) };
-            print(&run::dry_run(&Database::new(&database_settings, 1)?, &pass_settings, &call).await?)
+            print(&tick::dry_run(&Database::new(&database_settings, 1)?, &pass_settings, &call).await?)
         }
         Command::Run { dry_run: false, time, as_of } => {
             let call = Call { as_of, ..Call::new(Cause::Cli, Instant::now() + time) };
             let automation = automation(&database_settings, 1, pass_settings).await?;
             let stop = call.stop.clone();
-            tokio::spawn(async move { serve::signalled().await.map(|()| stop.cancel()) });
-            print(&run::run(&automation, &call).await?)
+            tokio::spawn(async move { server::signalled().await.map(|()| stop.cancel()) });
+            print(&tick::run(&automation, &call).await?)
         }
         Command::Preview { time, as_of } => {
             let database = Database::new(&database_settings, 1)?;
@@ -221,7 +225,7 @@ async fn execute(command: Command) -> anyhow::Result<()> {
         Command::Events { since } => {
             let database = Database::new(&database_settings, 1)?;
             let mut output = BufWriter::new(std::io::stdout().lock());
-            match events::list(&database, since, &mut output).await {
+            match trail::list(&database, since, &mut output).await {
                 // Whoever reads has read enough.
                 Err(ListError::Output(error)) if error.kind() == ErrorKind::BrokenPipe => Ok(()),
                 listed => {
@@ -233,9 +237,9 @@ async fn execute(command: Command) -> anyhow::Result<()> {
         }
         Command::Serve { listen, every, as_of } => {
             let secrets = CronSecrets::from_environment(&config::environment)?;
-            let automation = automation(&database_settings, serve::CONNECTIONS, pass_settings).await?;
+            let automation = automation(&database_settings, server::CONNECTIONS, pass_settings).await?;
             let tokens = AdminTokens::from_environment(&config::environment)?;
-            serve::serve(automation, secrets, tokens, as_of, listen, every).await
+            server::serve(automation, secrets, tokens, as_of, listen, every).await
         }
         Command::LiftSuppression { address } => {
             let database = Database::new(&database_settings, 1)?;

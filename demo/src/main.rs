@@ -10,17 +10,18 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use anyhow::Context;
-use booking_automation::call::{Call, Cause};
+use booking_automation::channels::email::Ses;
 use booking_automation::config::{
     AdminTokens, CronSecrets, DatabaseSettings, DeliverySettings, PassSettings, WebhookSettings,
 };
+use booking_automation::database::migrate;
 use booking_automation::database::{Begin, Database};
 use booking_automation::delivery::Mailer;
-use booking_automation::run::{self, Automation};
-use booking_automation::ses::Ses;
-use booking_automation::summary::{Summary, Work};
-use booking_automation::webhooks::Teller;
-use booking_automation::{migrate, serve};
+use booking_automation::delivery::webhooks::Teller;
+use booking_automation::entry::server;
+use booking_automation::tick::call::{Call, Cause};
+use booking_automation::tick::summary::{Summary, Work};
+use booking_automation::tick::{self, Automation};
 use chrono::{DateTime, DurationRound, TimeDelta, Utc};
 use indicatif::{ProgressBar, ProgressStyle};
 use mailbox::Mailbox;
@@ -135,7 +136,7 @@ async fn demo(url: &str, mailbox: &Mailbox) -> anyhow::Result<()> {
         "  curl --data-binary \"$body\" http://{address}/run -H \"webhook-id: $id\" -H \"webhook-timestamp: $timestamp\" -H \"webhook-signature: v1,$signature\"\n"
     );
     let (secrets, tokens) = (CronSecrets::from_environment(&lookup)?, AdminTokens::from_environment(&lookup)?);
-    serve::serve(automation, secrets, tokens, None, address, Some(Duration::from_secs(60))).await?;
+    server::serve(automation, secrets, tokens, None, address, Some(Duration::from_secs(60))).await?;
     keep_events(&database).await?;
     println!("\nEnded; {} mails are in {FOLDER}.", mailbox.len());
     Ok(())
@@ -195,7 +196,7 @@ async fn play(automation: &Automation, database: &Database, start: DateTime<Utc>
             continue;
         }
         let call = Call { as_of: Some(as_of), ..Call::new(Cause::Cli, Instant::now() + Duration::from_secs(50)) };
-        let Summary::Completed(work) = run::run(automation, &call).await? else {
+        let Summary::Completed(work) = tick::run(automation, &call).await? else {
             anyhow::bail!("{now}: the pass was skipped");
         };
         passes += 1;

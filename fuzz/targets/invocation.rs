@@ -5,15 +5,15 @@
 
 use std::cell::RefCell;
 
+use booking_automation::channels::email::Ses;
 use booking_automation::config::{
     AdminTokens, CronSecrets, DatabaseSettings, DeliverySettings, PassSettings, WebhookSettings,
 };
 use booking_automation::database::Database;
 use booking_automation::delivery::Mailer;
-use booking_automation::lambda::{self, Event};
-use booking_automation::run::Automation;
-use booking_automation::ses::Ses;
-use booking_automation::webhooks::Teller;
+use booking_automation::delivery::webhooks::Teller;
+use booking_automation::entry::lambda::{self, Event};
+use booking_automation::tick::Automation;
 use booking_automation_fuzz::json;
 use lambda_http::lambda_runtime::Diagnostic;
 use lambda_http::{BoxFuture, Context, LambdaEvent, Service};

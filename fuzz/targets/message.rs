@@ -6,7 +6,7 @@ use std::sync::LazyLock;
 use std::time::Duration;
 
 use arbitrary::Arbitrary;
-use booking_automation::message::{Message, Reminder, render};
+use booking_automation::messages::reminder::{Message, Reminder, render};
 use chrono::DateTime;
 use jiff::tz::TimeZoneDatabase;
 use libfuzzer_sys::fuzz_target;

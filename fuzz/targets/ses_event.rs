@@ -2,7 +2,7 @@
 
 #![no_main]
 
-use booking_automation::feedback::{Feedback, parse};
+use booking_automation::delivery::feedback::{Feedback, parse};
 use booking_automation_fuzz::json;
 use libfuzzer_sys::{fuzz_mutator, fuzz_target};
 use serde_json::Value;

@@ -6,9 +6,9 @@ use std::collections::HashSet;
 use std::sync::LazyLock;
 use std::time::{Duration, SystemTime};
 
-use booking_automation::auth::{Credentials, authenticate};
-use booking_automation::call::Cause;
 use booking_automation::config::{CronSecrets, DeliverySettings, PassSettings, SettingError};
+use booking_automation::http::auth::{Credentials, authenticate};
+use booking_automation::tick::call::Cause;
 use booking_automation_fuzz::{duration, environment};
 use libfuzzer_sys::fuzz_target;
 

@@ -7,9 +7,9 @@ use std::time::{Duration, UNIX_EPOCH};
 
 use arbitrary::Arbitrary;
 use base64::prelude::{BASE64_STANDARD, BASE64_STANDARD_NO_PAD, BASE64_URL_SAFE, Engine};
-use booking_automation::auth::{Caller, Credentials, Refusal, authenticate};
-use booking_automation::call::Cause;
 use booking_automation::config::CronSecrets;
+use booking_automation::http::auth::{Caller, Credentials, Refusal, authenticate};
+use booking_automation::tick::call::Cause;
 use libfuzzer_sys::fuzz_target;
 
 const BEARER: [&str; 2] = ["bearer-secret-of-today", "bearer-secret-of-yesterday"];

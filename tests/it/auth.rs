@@ -2,9 +2,9 @@
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use booking_automation::auth::{self, Credentials, Refusal};
-use booking_automation::call::Cause;
 use booking_automation::config::CronSecrets;
+use booking_automation::http::auth::{self, Credentials, Refusal};
+use booking_automation::tick::call::Cause;
 
 use crate::client::signature;
 

@@ -3,10 +3,10 @@
 
 use std::time::Duration;
 
-use booking_automation::call::{Call, Cause};
 use booking_automation::config::{DatabaseSettings, PassSettings};
 use booking_automation::database::Database;
-use booking_automation::pass::{self, Pass};
+use booking_automation::tick::call::{Call, Cause};
+use booking_automation::tick::pass::{self, Pass};
 use chrono::{DateTime, Utc};
 use tokio_postgres::Client;
 

@@ -381,7 +381,7 @@ async fn a_schema_that_does_not_fit_is_told_how() {
 async fn only_one_migrates_at_a_time() {
     let app = App::empty().await;
     let other = connect(&app.url).await;
-    // The lock of the migrations (src/migrate.rs).
+    // The lock of the migrations (src/database/migrate.rs).
     other.batch_execute(&format!("SELECT pg_advisory_lock({})", 0x626b_6175_746f_0002_i64)).await.unwrap();
     let migrate = tokio::spawn(app.command(&["migrate"]).output());
     app.waits_for(

@@ -300,22 +300,24 @@ enum Mechanism {
 impl Mechanism {
     /// What it is, and where: a file and a text in it. When that text is changed, look whether the model still tells the truth.
     const fn stands_for(self) -> (&'static str, &'static str, &'static str) {
-        const CLAIM: &str = "src/sql/claim.sql";
-        const RECORD: &str = "src/sql/record.sql";
-        const DELIVERY: &str = "src/delivery.rs";
-        const OUTBOX: &str = "src/outbox.rs";
+        const CLAIM: &str = "src/delivery/claim.sql";
+        const RECORD: &str = "src/delivery/record.sql";
+        const DELIVERY: &str = "src/delivery/mod.rs";
+        const OUTBOX: &str = "src/delivery/outbox.rs";
         const TRIGGERS: &str = "migrations/07_triggers.sql";
         const FENCE: &str = "WHERE e.id = j.id AND e.status = 'sending' AND e.claim = j.claim";
         match self {
             Self::PassLock => {
-                ("the pass's advisory lock", "src/pass.rs", "WHERE pg_try_advisory_xact_lock({PASS_LOCK})")
+                ("the pass's advisory lock", "src/tick/pass.rs", "WHERE pg_try_advisory_xact_lock({PASS_LOCK})")
             }
-            Self::UniqueKey => {
-                ("the UNIQUE key", "src/sql/enqueue.sql", "ON CONFLICT (booking_id, revision, rule, audience, channel)")
-            }
+            Self::UniqueKey => (
+                "the UNIQUE key",
+                "src/reminders/enqueue.sql",
+                "ON CONFLICT (booking_id, revision, rule, audience, channel)",
+            ),
             Self::TransitionTested => (
                 "a status change's second look at the booking",
-                "src/transitions.rs",
+                "src/bookings/transitions.rs",
                 "AND b.status = '{from}' AND {condition}",
             ),
             Self::Looks => (
@@ -325,7 +327,7 @@ impl Mechanism {
             ),
             Self::OnePassTransaction => (
                 "the watermark in the transaction of the verdicts",
-                "src/pass.rs",
+                "src/tick/pass.rs",
                 "commit(transaction, call, &work, looked_through, &due.watermark.rules_digest)",
             ),
             Self::Revision => {
@@ -389,7 +391,7 @@ impl Mechanism {
             ),
             Self::WordInItsPlace => (
                 "the provider's word leaving alone what is skipped",
-                "src/sql/feedback.sql",
+                "src/delivery/feedback.sql",
                 "AND e.status IN ('pending', 'failed')",
             ),
             Self::LastAttempt => ("the last attempt", CLAIM, "e.attempts >= $8 AS exhausted"),

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use booking_automation::targets::{Refused, Resolver, Targets, is_public};
+use booking_automation::channels::webhook::egress::{Refused, Resolver, Targets, is_public};
 use chrono::{DateTime, Utc};
 use futures_util::FutureExt;
 use serde_json::{Value, json};

@@ -4,15 +4,15 @@
 use std::time::{Duration, Instant};
 
 use anyhow::Context;
-use booking_automation::call::{Call, Cause};
+use booking_automation::channels::email::Ses;
 use booking_automation::config::{self, DatabaseSettings, DeliverySettings, PassSettings, WebhookSettings};
 use booking_automation::database::Database;
+use booking_automation::database::migrate;
 use booking_automation::delivery::Mailer;
-use booking_automation::migrate;
-use booking_automation::run::{self, Automation};
-use booking_automation::ses::Ses;
-use booking_automation::summary::Summary;
-use booking_automation::webhooks::Teller;
+use booking_automation::delivery::webhooks::Teller;
+use booking_automation::tick::call::{Call, Cause};
+use booking_automation::tick::summary::Summary;
+use booking_automation::tick::{self, Automation};
 use chrono::{DateTime, TimeDelta, Utc};
 use clap::Args;
 use serde_json::json;
@@ -49,7 +49,7 @@ impl Soak {
             let started = Instant::now();
             let deadline = Instant::now() + Duration::from_secs(50);
             let call = Call { as_of: Some(now), ..Call::new(Cause::Cli, deadline) };
-            let Summary::Completed(work) = run::run(&automation, &call).await? else {
+            let Summary::Completed(work) = tick::run(&automation, &call).await? else {
                 anyhow::bail!("a pass was skipped")
             };
             passes.push(started.elapsed().as_secs_f64() * 1000.0);

@@ -1,0 +1,3 @@
+//! HTTP requests to subscribers.
+
+pub mod egress;

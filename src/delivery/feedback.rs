@@ -1,0 +1,208 @@
+//! What SES says of a message after it was asked to send it: its events, by way of EventBridge.
+//!
+//! They come twice, late, out of order, before our own record of the send, and for messages that are not ours. So an
+//! event is a row of its own, once; it settles an outcome that nobody knew, whenever it comes; and nothing else is
+//! decided by it, but that an address that bounced for good, or whose owner complained, gets nothing any more.
+
+use std::time::Instant;
+
+use chrono::{DateTime, Utc};
+use futures_util::future;
+use serde::Serialize;
+use serde_json::Value;
+use thiserror::Error;
+use tokio_postgres::types::{Json, Type};
+use uuid::Uuid;
+
+use crate::channels::email::{EVENT_TAG, redacted};
+use crate::config::Address;
+use crate::database::{Begin, Database, Result};
+use crate::delivery::outbox;
+
+const FEEDBACK: &str = include_str!("feedback.sql");
+
+/// SES's name of an event, the object in it that tells more, and what we call it (SES Developer Guide, "Contents of
+/// event data"). Others (opens, clicks, subscriptions) are not recorded.
+const KINDS: [(&str, &str, &str); 8] = [
+    ("Send", "send", "sent"),
+    ("Delivery", "delivery", "delivered"),
+    ("Bounce", "bounce", "bounced"),
+    ("Complaint", "complaint", "complained"),
+    ("Reject", "reject", "rejected"),
+    ("DeliveryDelay", "deliveryDelay", "delayed"),
+    ("Rendering Failure", "failure", "rendering_failed"),
+    ("RenderingFailure", "failure", "rendering_failed"),
+];
+
+/// Longest text that is kept of what SES, or the recipient's server, says; in characters.
+const LONGEST_TEXT: usize = 500;
+
+/// Something that SES tells of a message.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Feedback {
+    /// The message: its tag.
+    pub event_id: Uuid,
+    /// SES's id of it.
+    pub message_id: String,
+    /// What became of it: `sent`, `delivered`, `bounced` and so on.
+    pub kind: &'static str,
+    /// By SES's clock.
+    pub occurred_at: DateTime<Utc>,
+    /// What it says. No addresses.
+    pub details: Value,
+    /// Addresses that are to get nothing any more.
+    pub suppress: Vec<String>,
+}
+
+/// An event that is not of the documented shape.
+#[derive(Debug, Error, PartialEq, Eq)]
+#[error("an event of SES without {0}")]
+pub struct Malformed(&'static str);
+
+/// What became of an event.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(tag = "outcome", rename_all = "snake_case")]
+pub(crate) enum Recorded {
+    /// It is on record.
+    Recorded {
+        kind: &'static str,
+        /// Whether it told what became of a message that nobody knew of.
+        settled: bool,
+        /// Addresses that get nothing any more from now on.
+        suppressed: i64,
+    },
+    /// Nothing of it is.
+    Ignored {
+        /// `not_ours`: no message of this database; `duplicate`: told before; `event_type`: one that is not recorded.
+        reason: &'static str,
+    },
+}
+
+/// Records what an event says.
+///
+/// # Errors
+/// When the database does not take it. Lambda then hands the event over again.
+pub(crate) async fn record(database: &Database, feedback: Option<&Feedback>, until: Instant) -> Result<Recorded> {
+    let Some(Feedback { event_id, message_id, kind, occurred_at, details, suppress }) = feedback else {
+        return Ok(Recorded::Ignored { reason: "event_type" });
+    };
+    let parameters = [
+        (event_id as _, Type::UUID),
+        (message_id as _, Type::TEXT),
+        (kind as _, Type::TEXT),
+        (occurred_at as _, Type::TIMESTAMPTZ),
+        (&Json(details) as _, Type::JSONB),
+        (suppress as _, Type::TEXT_ARRAY),
+    ];
+    let (transaction, _) = database.begin(&Begin { until: Some(until), ..Begin::default() }, "").await?;
+    let row = transaction
+        .commit_after(async |transaction| {
+            // First the message and then its channel, as a sender does, and in statements of their own: whoever comes second
+            // sees what the first one wrote.
+            let (message, channel, row) = future::join3(
+                transaction.execute("SELECT FROM booking_automation_events WHERE id = $1 FOR UPDATE", &parameters[..1]),
+                outbox::lock_channel(transaction),
+                transaction.query_one(FEEDBACK, &parameters),
+            )
+            .await;
+            message?;
+            channel?;
+            row
+        })
+        .await?;
+    let recorded = match (row.get(0), row.get(1)) {
+        (false, _) => Recorded::Ignored { reason: "not_ours" },
+        (true, false) => Recorded::Ignored { reason: "duplicate" },
+        (true, true) => Recorded::Recorded { kind, settled: row.get(2), suppressed: row.get(3) },
+    };
+    tracing::info!(event.id = %event_id, feedback.kind = kind, feedback = ?recorded, "SES told of a message");
+    Ok(recorded)
+}
+
+/// Reads an event as EventBridge hands it over. `None`: of a kind that is not recorded, or of a message without our tag.
+///
+/// # Errors
+/// Names what is missing.
+pub fn parse(event: &Value) -> std::result::Result<Option<Feedback>, Malformed> {
+    let detail = &event["detail"];
+    let event_type = text(&detail["eventType"]).ok_or(Malformed("detail.eventType"))?;
+    let Some((_, object, kind)) = KINDS.iter().find(|(name, ..)| *name == event_type) else { return Ok(None) };
+    let mail = &detail["mail"];
+    let message_id = text(&mail["messageId"]).ok_or(Malformed("detail.mail.messageId"))?;
+    // Whoever else sends through the configuration set has no such tag.
+    let Some(event_id) = text(&mail["tags"][EVENT_TAG][0]).and_then(|tag| tag.parse().ok()) else { return Ok(None) };
+    let said = &detail[object];
+    // Not every kind has a time of its own.
+    let occurred_at = [&said["timestamp"], &mail["timestamp"]].into_iter().find_map(time);
+    let recipients = match *kind {
+        // A transient bounce says nothing of the next message.
+        "bounced" if said["bounceType"] == "Permanent" => &said["bouncedRecipients"],
+        // Somebody took it out of the spam folder.
+        "complained" if said["complaintFeedbackType"] != "not-spam" => &said["complainedRecipients"],
+        _ => &Value::Null,
+    };
+    Ok(Some(Feedback {
+        event_id,
+        message_id,
+        kind,
+        occurred_at: occurred_at.ok_or(Malformed("detail.mail.timestamp"))?,
+        details: without_addresses(said),
+        suppress: recipients.as_array().into_iter().flatten().filter_map(address).collect(),
+    }))
+}
+
+/// A text that is not empty, and that PostgreSQL takes.
+fn text(value: &Value) -> Option<String> {
+    let text: String = value.as_str()?.chars().filter(|character| *character != '\0').take(LONGEST_TEXT).collect();
+    (!text.is_empty()).then_some(text)
+}
+
+fn time(value: &Value) -> Option<DateTime<Utc>> {
+    DateTime::parse_from_rfc3339(value.as_str()?).ok().map(Into::into)
+}
+
+/// A recipient's address, without a name and brackets.
+fn address(recipient: &Value) -> Option<String> {
+    let address = text(&recipient["emailAddress"])?;
+    let bare = address.rsplit_once('<').map_or(address.as_str(), |(_, bare)| bare.trim_end_matches('>'));
+    Some(bare.trim().to_owned()).filter(|bare| !bare.is_empty())
+}
+
+/// What was said, without those who are spoken of: servers quote addresses in their answers.
+fn without_addresses(said: &Value) -> Value {
+    match said {
+        // Redacted before it is cut: half an address is none to look at.
+        Value::String(words) => text(&redacted(words).into()).map_or(Value::Null, Value::from),
+        Value::Array(items) => items.iter().map(without_addresses).collect(),
+        Value::Object(fields) => fields
+            .iter()
+            .filter(|(name, _)| !["emailAddress", "recipients"].contains(&name.as_str()))
+            .map(|(name, value)| (text(&redacted(name).into()).unwrap_or_default(), without_addresses(value)))
+            .collect(),
+        other => other.clone(),
+    }
+}
+
+/// Since when, and why, an address gets nothing.
+#[derive(Clone, Debug)]
+pub struct Suppression {
+    /// `bounced` or `complained`.
+    pub reason: String,
+    /// Since when.
+    pub since: DateTime<Utc>,
+}
+
+/// Lets an address be written to again. `None`: it was not suppressed.
+///
+/// # Errors
+/// When the database does not take it.
+pub async fn lift(database: &Database, address: &Address) -> Result<Option<Suppression>> {
+    let sql = "DELETE FROM booking_automation_suppressions x
+                USING booking_automation_hash_key k
+                WHERE x.address_hash = booking_automation_address_hash(k.inner_key, k.outer_key, $1)
+            RETURNING x.reason, x.created_at";
+    let (transaction, _) = database.begin(&Begin::default(), "").await?;
+    let parameters = [(&address.as_str() as _, Type::TEXT)];
+    let rows = transaction.commit_after(async |transaction| transaction.query(sql, &parameters).await).await?;
+    Ok(rows.first().map(|row| Suppression { reason: row.get(0), since: row.get(1) }))
+}

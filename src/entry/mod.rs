@@ -1,0 +1,4 @@
+//! Ways in that are not HTTP routes.
+
+pub mod lambda;
+pub mod server;

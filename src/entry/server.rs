@@ -1,0 +1,137 @@
+//! `serve`: the same routes on a listener of our own, and a timer for places without a cron.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use anyhow::Context;
+use axum::Router;
+use chrono::{DateTime, Utc};
+use hyper::server::conn::http1;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::server::graceful::GracefulShutdown;
+use hyper_util::service::TowerToHyperService;
+use tokio::net::TcpListener;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::Semaphore;
+use tokio::time::MissedTickBehavior;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use crate::config::{AdminTokens, CronSecrets};
+use crate::http;
+use crate::http::api;
+use crate::tick::call::{Call, Cause};
+use crate::tick::{self, Automation};
+
+/// Connections to the database: one for the pass under way, the others for calls that record what they sent,
+/// or find that a pass is under way. None of these waits for the pass's.
+pub const CONNECTIONS: usize = 4;
+/// Longest time for a call by the timer.
+const CALL_TIME: Duration = Duration::from_secs(50);
+/// How long calls under way may take to end after a signal: longer than a statement or a request to SES may
+/// take, and shorter than Kubernetes waits before it kills.
+const SHUTDOWN_TIME: Duration = Duration::from_secs(25);
+/// How long answers may take to go out then.
+const ANSWER_TIME: Duration = Duration::from_secs(2);
+
+/// How long a client may take to send a request's headers, from the connection or the last answer on.
+const HEADER_TIME: Duration = Duration::from_secs(10);
+/// Connections at once; more wait for their turn. Half of the files that a process may usually have open.
+const MOST_CONNECTIONS: usize = 512;
+/// Before another connection is taken, when one could not be: there may be no file descriptor left.
+const PAUSE: Duration = Duration::from_millis(100);
+
+/// Answers on `listen`, and fires a pass `every` so often, until SIGTERM or SIGINT. Calls under way then
+/// send what they have claimed, record it, and answer.
+///
+/// # Errors
+/// When the address cannot be listened on.
+pub async fn serve(
+    automation: Automation,
+    secrets: CronSecrets,
+    tokens: AdminTokens,
+    as_of: Option<DateTime<Utc>>,
+    listen: SocketAddr,
+    every: Option<Duration>,
+) -> anyhow::Result<()> {
+    let automation = Arc::new(automation);
+    let (calls, stop) = (TaskTracker::new(), CancellationToken::new());
+    let listener = TcpListener::bind(listen).await.with_context(|| format!("cannot listen on {listen}"))?;
+    tracing::info!("listening on http://{}", listener.local_addr()?);
+    if secrets.is_empty() && every.is_none() {
+        tracing::warn!("nothing can fire a pass: set CRON_SECRET or CRON_SIGNING_SECRET, or use --every");
+    }
+    if let Some(every) = every {
+        calls.spawn(fire_every(every, automation.clone(), stop.clone()));
+    }
+    let admin = api::routes(automation.clone(), tokens, as_of);
+    let router = http::router(automation, secrets, admin, calls.clone(), stop.clone());
+    let server = tokio::spawn(answer(listener, router, stop.clone()));
+    signalled().await?;
+    tracing::info!("ending when the calls under way have");
+    stop.cancel();
+    calls.close();
+    if tokio::time::timeout(SHUTDOWN_TIME, calls.wait()).await.is_err() {
+        tracing::warn!("calls were cut off; what they had not recorded is tried again when its lease runs out");
+    }
+    // The calls' answers are still to go out; a client that never ends its request is not waited for.
+    let _ = tokio::time::timeout(ANSWER_TIME, server).await;
+    Ok(())
+}
+
+/// Answers connections until it is to stop, and then those that have sent a request.
+async fn answer(listener: TcpListener, router: Router, stop: CancellationToken) {
+    let connections = GracefulShutdown::new();
+    let room = Arc::new(Semaphore::new(MOST_CONNECTIONS));
+    let mut http = http1::Builder::new();
+    http.timer(TokioTimer::new()).header_read_timeout(HEADER_TIME);
+    let next = async || {
+        let place = room.clone().acquire_owned().await;
+        (place, listener.accept().await)
+    };
+    while let Some((place, accepted)) = stop.run_until_cancelled(next()).await {
+        match accepted {
+            Ok((socket, _)) => {
+                let service = TowerToHyperService::new(router.clone());
+                let connection = connections.watch(http.serve_connection(TokioIo::new(socket), service));
+                tokio::spawn(async move {
+                    // Whoever breaks it off, or sends no HTTP, is no matter of ours.
+                    let _ = connection.await;
+                    drop(place);
+                });
+            }
+            Err(error) => {
+                tracing::warn!("a connection cannot be taken: {error}");
+                tokio::time::sleep(PAUSE).await;
+            }
+        }
+    }
+    connections.shutdown().await;
+}
+
+/// A tick that comes while a call is under way is left out.
+async fn fire_every(every: Duration, automation: Arc<Automation>, stop: CancellationToken) {
+    let mut ticks = tokio::time::interval(every);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Skip);
+    while stop.run_until_cancelled(ticks.tick()).await.is_some() {
+        let deadline = Instant::now() + every.min(CALL_TIME);
+        let call = Call { stop: stop.clone(), ..Call::new(Cause::Cli, deadline) };
+        if let Err(error) = tick::run(&automation, &call).await {
+            tracing::error!("{error}");
+        }
+    }
+}
+
+/// Waits for SIGTERM or SIGINT.
+///
+/// # Errors
+/// When the signals cannot be listened to.
+pub async fn signalled() -> anyhow::Result<()> {
+    let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
+    tokio::select! {
+        _ = terminate.recv() => {}
+        _ = interrupt.recv() => {}
+    }
+    Ok(())
+}

@@ -1,0 +1,3 @@
+//! What people read: one folder a kind of message.
+
+pub mod reminder;

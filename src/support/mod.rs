@@ -1,0 +1,5 @@
+//! What support asks.
+
+pub mod preview;
+pub(crate) mod timeline;
+pub mod trail;

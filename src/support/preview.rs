@@ -1,0 +1,198 @@
+//! What the coming passes would do and send if nobody changed anything, minute by minute. Reads alone, by the pass's own
+//! conditions and verdicts.
+//!
+//! A pass is taken to run at each whole minute, the first right now. What waits for its limit, for the send rate, or for an
+//! attempt that is still to fail is not foreseen, nor what the claim finds changed.
+
+use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
+
+use chrono::{DateTime, TimeDelta, Utc};
+use futures_util::future;
+use serde::Serialize;
+use tokio_postgres::Row;
+use tokio_postgres::types::{Timestamp, Type};
+
+use crate::bookings::projection;
+use crate::config::PassSettings;
+use crate::database::{Begin, Database, Parameter, Result, Transaction};
+use crate::reminders::{self, Watermark};
+use crate::tick::pass::{self, PassError};
+
+/// How far ahead one may look, at least,
+pub const SHORTEST: Duration = Duration::from_secs(60);
+/// at most,
+pub const LONGEST: Duration = Duration::from_secs(7 * 24 * 3600);
+/// and if nobody says.
+pub const USUAL: Duration = Duration::from_secs(24 * 3600);
+
+/// The pass that is the first at, or after, a time `at`, no earlier than `$1`.
+const PASS: &str = "greatest(date_trunc('minute', at + interval '1 minute' - interval '1 microsecond'), $1)";
+/// The passes until `$2`, each with the one before it.
+const PASSES: &str = "(SELECT $1 AS at, NULL AS before
+      UNION ALL
+      SELECT at, greatest(at - interval '1 minute', $1)
+        FROM generate_series(date_trunc('minute', $1) + interval '1 minute', $2, interval '1 minute') AS at)";
+
+/// A pass among many finds its few bookings by an index. The planner cannot know how few, and would read whole tables for each.
+const NESTED_LOOPS: &str = "SET LOCAL enable_hashjoin = off; SET LOCAL enable_mergejoin = off";
+
+/// What is to come.
+#[derive(Clone, Debug, Serialize)]
+pub struct Preview {
+    /// Now.
+    as_of: DateTime<Utc>,
+    /// How far it looks.
+    until: DateTime<Utc>,
+    /// Of all minutes.
+    total: Changes,
+    /// Of all minutes, by rule.
+    rules: Vec<Reminders>,
+    /// Those in which anything is due.
+    minutes: Vec<Minute>,
+}
+
+/// Status changes.
+#[derive(Clone, Debug, Default, Serialize)]
+struct Changes {
+    started: i64,
+    completed: i64,
+    expired: i64,
+}
+
+/// What becomes of the reminders of one rule.
+#[derive(Clone, Debug, Serialize)]
+struct Reminders {
+    rule: String,
+    audience: String,
+    channel: String,
+    send: i64,
+    /// By reason.
+    skip: BTreeMap<String, i64>,
+}
+
+/// One pass.
+#[derive(Clone, Debug, Serialize)]
+struct Minute {
+    at: DateTime<Utc>,
+    #[serde(flatten)]
+    changes: Changes,
+    reminders: Vec<Reminders>,
+}
+
+/// The reminders of a rule, by its name, audience and channel.
+type ByRule = BTreeMap<[String; 3], Reminders>;
+
+/// What the passes of the next `time` would do.
+///
+/// # Errors
+/// As a pass; and when it takes the database longer than until `deadline`.
+pub async fn of(
+    database: &Database,
+    settings: &PassSettings,
+    as_of: Option<DateTime<Utc>>,
+    time: Duration,
+    deadline: Instant,
+) -> std::result::Result<Preview, PassError> {
+    let statement_timeout = deadline.saturating_duration_since(Instant::now());
+    let begin = Begin { read_only: true, as_of, statement_timeout, until: Some(deadline), ..Begin::default() };
+    let (transaction, _) = database.begin(&begin, NESTED_LOOPS).await?;
+    let now = "SELECT coalesce($1, transaction_timestamp())";
+    let as_of: DateTime<Utc> = transaction.query_one(now, &[(&as_of, Type::TIMESTAMPTZ)]).await?.get(0);
+    let until = as_of + TimeDelta::from_std(time.min(LONGEST)).unwrap_or_default();
+    let watermark = pass::watermark(&transaction, settings, as_of).await?;
+    let (changes, due, waiting) = future::join3(
+        changes(&transaction, settings, as_of, until),
+        due(&transaction, &watermark, as_of, until),
+        waiting(&transaction, as_of, until),
+    )
+    .await;
+    let (changes, reminders) = (changes?, [due?, waiting?].concat());
+    transaction.rollback().await?;
+    Ok(told(as_of, until, &changes, &reminders))
+}
+
+/// Rows of pass, status, count.
+async fn changes(
+    transaction: &Transaction,
+    settings: &PassSettings,
+    as_of: DateTime<Utc>,
+    until: DateTime<Utc>,
+) -> Result<Vec<Row>> {
+    let life = projection::life(settings);
+    let sql = format!(
+        "{life} SELECT * FROM (SELECT {PASS} AS pass, to_status, count(*) FROM life WHERE steps > 0 GROUP BY 1, 2) AS counted
+          WHERE pass <= $2"
+    );
+    transaction.query(&sql, &projection::Coming::new(settings, as_of, until, None).parameters()).await
+}
+
+/// Rows of pass, rule, audience, channel, reason, count: verdicts.
+async fn due(
+    transaction: &Transaction,
+    watermark: &Watermark,
+    as_of: DateTime<Utc>,
+    until: DateTime<Utc>,
+) -> Result<Vec<Row>> {
+    let looks = reminders::queued(transaction).await?;
+    let looked_through = if watermark.everything { Timestamp::NegInfinity } else { watermark.looked_through };
+    let parameters: [Parameter<'_>; 4] = [
+        (&as_of, Type::TIMESTAMPTZ),
+        (&until, Type::TIMESTAMPTZ),
+        (&looked_through, Type::TIMESTAMPTZ),
+        (&looks, Type::UUID_ARRAY),
+    ];
+    transaction.query(&reminders::to_come(PASSES), &parameters).await
+}
+
+/// The same, of messages that wait for an attempt.
+async fn waiting(transaction: &Transaction, as_of: DateTime<Utc>, until: DateTime<Utc>) -> Result<Vec<Row>> {
+    let sql = format!(
+        "SELECT {PASS} AS pass, rule, audience, channel, NULL, count(*)
+           FROM (SELECT next_attempt_at AS at, rule, audience, channel
+                   FROM booking_automation_events
+                  WHERE status = 'pending' AND event_type = 'reminder_sent' AND next_attempt_at <= $2 AND starts_at > $1) AS waiting
+          GROUP BY 1, 2, 3, 4"
+    );
+    transaction.query(&sql, &[(&as_of, Type::TIMESTAMPTZ), (&until, Type::TIMESTAMPTZ)]).await
+}
+
+fn told(as_of: DateTime<Utc>, until: DateTime<Utc>, changes: &[Row], reminders: &[Row]) -> Preview {
+    let mut total = Changes::default();
+    let mut minutes: BTreeMap<DateTime<Utc>, (Changes, ByRule)> = BTreeMap::new();
+    for row in changes {
+        let (at, to, count): (DateTime<Utc>, String, i64) = (row.get(0), row.get(1), row.get(2));
+        let minute = &mut minutes.entry(at).or_default().0;
+        for changes in [minute, &mut total] {
+            match to.as_str() {
+                "in_progress" => changes.started += count,
+                "completed" => changes.completed += count,
+                _ => changes.expired += count,
+            }
+        }
+    }
+    let mut rules = ByRule::new();
+    for row in reminders {
+        for reminders in [&mut minutes.entry(row.get(0)).or_default().1, &mut rules] {
+            count(reminders, row);
+        }
+    }
+    let minutes = minutes.into_iter().map(|(at, (changes, reminders))| Minute {
+        at,
+        changes,
+        reminders: reminders.into_values().collect(),
+    });
+    Preview { as_of, until, total, rules: rules.into_values().collect(), minutes: minutes.collect() }
+}
+
+fn count(reminders: &mut ByRule, row: &Row) {
+    let [rule, audience, channel]: [String; 3] = [row.get(1), row.get(2), row.get(3)];
+    let key = [rule.clone(), audience.clone(), channel.clone()];
+    let nothing = Reminders { rule, audience, channel, send: 0, skip: BTreeMap::new() };
+    let reminders = reminders.entry(key).or_insert(nothing);
+    let (reason, count): (Option<String>, i64) = (row.get(4), row.get(5));
+    match reason {
+        None => reminders.send += count,
+        Some(reason) => *reminders.skip.entry(reason).or_default() += count,
+    }
+}

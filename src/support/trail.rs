@@ -1,0 +1,191 @@
+//! The audit trail as a list: pages, the newest event first, or everything since a time, a line each.
+//!
+//! Pages go by an event's place in the trail, which only grows: what is added meanwhile moves nobody's next page. Each is a
+//! short transaction that looks at a limited number of rows, so that a list holds back nobody's vacuum, however long it is.
+
+use std::io::{self, Write};
+
+use chrono::{DateTime, Utc};
+use serde::Serialize;
+use serde_json::Value;
+use tokio_postgres::Row;
+use tokio_postgres::types::Type;
+use uuid::Uuid;
+
+use crate::database::{Begin, Database, DatabaseError, Result, Transaction, finite, json};
+
+/// Events of a page, at most: well below the 6 MB that a function URL's answer may have.
+pub(crate) const LARGEST_PAGE: i64 = 500;
+/// Rows that one page looks at for what a filter wants: some ten milliseconds' work.
+const LOOK_AT: i64 = 20_000;
+
+const PAGE: &str = include_str!("trail.sql");
+
+/// Which events.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Filter {
+    /// Of this booking.
+    pub(crate) booking_id: Option<Uuid>,
+    /// `status_update`, `reminder_sent` …
+    pub(crate) event_type: Option<String>,
+    /// `completed`, `failed` …
+    pub(crate) status: Option<String>,
+    /// Written then, or later.
+    pub(crate) since: Option<DateTime<Utc>>,
+    /// Written before.
+    pub(crate) until: Option<DateTime<Utc>>,
+}
+
+impl Filter {
+    /// Whether every event of the booking, or of all, is wanted.
+    fn takes_all(&self) -> bool {
+        self.event_type.is_none() && self.status.is_none() && self.since.is_none() && self.until.is_none()
+    }
+}
+
+/// Some of the trail.
+#[derive(Debug, Serialize)]
+pub(crate) struct Page {
+    events: Vec<Event>,
+    /// Where the next page begins; `None`: there is none. A page may be short, or empty, and have one.
+    next: Option<String>,
+}
+
+/// An event, as the database has it.
+#[derive(Debug, Serialize)]
+struct Event {
+    id: Uuid,
+    /// When it was written.
+    at: Option<DateTime<Utc>>,
+    booking_id: Uuid,
+    #[serde(rename = "type")]
+    event_type: String,
+    status: String,
+    /// When it was due.
+    due_at: Option<DateTime<Utc>>,
+    /// When it was over.
+    executed_at: Option<DateTime<Utc>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reason: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    error: Option<String>,
+    #[serde(flatten)]
+    message: Option<Message>,
+    data: Value,
+}
+
+/// What only messages have.
+#[derive(Debug, Serialize)]
+struct Message {
+    rule: String,
+    audience: String,
+    channel: String,
+    revision: i32,
+    starts_at: Option<DateTime<Utc>>,
+    attempts: i32,
+    message_id: Option<String>,
+}
+
+impl Event {
+    /// Its columns begin at the third.
+    fn of(row: &Row) -> Option<(i64, Self)> {
+        let seq = row.get::<_, Option<i64>>(3)?;
+        let channel: String = row.get(14);
+        let message = (!channel.is_empty()).then(|| Message {
+            rule: row.get(12),
+            audience: row.get(13),
+            channel,
+            revision: row.get(15),
+            starts_at: finite(row, 16),
+            attempts: row.get(17),
+            message_id: row.get(18),
+        });
+        let event = Self {
+            id: row.get(4),
+            at: finite(row, 5),
+            booking_id: row.get(6),
+            event_type: row.get(7),
+            status: row.get(8),
+            due_at: finite(row, 9),
+            executed_at: finite(row, 10),
+            reason: row.get(11),
+            error: row.get(20),
+            message,
+            data: json(row, 19),
+        };
+        Some((seq, event))
+    }
+}
+
+/// Up to `rows` events that come before `before` in the trail, the newest first.
+pub(crate) async fn page(transaction: &Transaction, filter: &Filter, before: i64, rows: i64) -> Result<Page> {
+    let look_at = if filter.takes_all() { rows } else { LOOK_AT.max(rows) };
+    let parameters = [
+        (&before as _, Type::INT8),
+        (&rows as _, Type::INT8),
+        (&look_at as _, Type::INT8),
+        (&filter.booking_id as _, Type::UUID),
+        (&filter.event_type as _, Type::TEXT),
+        (&filter.status as _, Type::TEXT),
+        (&filter.since as _, Type::TIMESTAMPTZ),
+        (&filter.until as _, Type::TIMESTAMPTZ),
+    ];
+    let found = transaction.query(PAGE, &parameters).await?;
+    let events: Vec<_> = found.iter().filter_map(Event::of).collect();
+    let last = events.last().map(|(seq, _)| *seq);
+    // The statement has one row at least.
+    let looked = found.first().map(|row| (row.get::<_, Option<i64>>(0), row.get::<_, i64>(1), row.get::<_, bool>(2)));
+    let next = match looked {
+        _ if i64::try_from(events.len()) == Ok(rows) => last,
+        Some((reach, looked_at, false)) if looked_at == look_at => reach,
+        _ => None,
+    };
+    Ok(Page { events: events.into_iter().map(|(_, event)| event).collect(), next: next.map(|seq| seq.to_string()) })
+}
+
+/// Why a list ended early.
+#[derive(Debug, thiserror::Error)]
+pub enum ListError {
+    /// The database.
+    #[error("the events could not be read: {}", .0.loggable())]
+    Database(DatabaseError),
+    /// Whatever is written to.
+    #[error("the events could not be written: {0}")]
+    Output(#[from] io::Error),
+}
+
+impl From<DatabaseError> for ListError {
+    fn from(error: DatabaseError) -> Self {
+        Self::Database(error)
+    }
+}
+
+/// Writes every event since a time (`None`: all there are) as a line of JSON, the newest first. Holds a page of them at a time.
+/// Returns how many there were.
+///
+/// # Errors
+/// When the database cannot be asked, or `output` takes no more. What was written before is whole.
+pub async fn list(
+    database: &Database,
+    since: Option<DateTime<Utc>>,
+    output: &mut impl Write,
+) -> std::result::Result<u64, ListError> {
+    let filter = Filter { since, ..Filter::default() };
+    let (mut before, mut count) = (i64::MAX, 0);
+    loop {
+        let begin = Begin { read_only: true, ..Begin::default() };
+        let (transaction, _) = database.begin(&begin, "").await?;
+        let Page { events, next } = page(&transaction, &filter, before, LARGEST_PAGE).await?;
+        transaction.rollback().await?;
+        for event in &events {
+            serde_json::to_writer(&mut *output, event).map_err(io::Error::from)?;
+            output.write_all(b"\n")?;
+            count += 1;
+        }
+        output.flush()?;
+        match next.and_then(|next| next.parse().ok()) {
+            Some(next) => before = next,
+            None => return Ok(count),
+        }
+    }
+}
