@@ -1,15 +1,30 @@
-//! Time-driven automation for a bookings database: every minute one pass moves bookings on and enqueues
-//! the reminders that became due, in one transaction; then the reminders are sent through Amazon SES.
+//! Time-driven automation for a bookings database: every minute one pass moves bookings on and enqueues the reminders that are due,
+//! in one transaction; then they are sent through Amazon SES, and subscribers get their webhooks.
+//!
+//! The rooms, in the order of the arrows; an arrow goes down only (`tests/it/architecture.rs` holds that):
+//!
+//! - [`entry`]: ways in that are not HTTP: the command line, the Lambda loop, `serve`, logging.
+//! - [`http`]: the router, who may call, `/run`, and the support API.
+//! - [`support`]: what support asks: a booking's timeline, the audit trail, the preview.
+//! - [`tick`]: one call: the pass, what is due, the run's log, the summary.
+//! - [`delivery`]: claim, send, record; flags; what the provider says later; suppression.
+//! - [`channels`]: how a message leaves: mail through SES, webhooks.
+//! - [`messages`]: what people read.
+//! - [`bookings`]: the life of a booking: steps, status changes, projection, cancellation.
+//! - [`reminders`]: rules become decisions, decisions become outbox rows.
+//! - [`operations`]: retention and erasure.
+//! - [`database`]: connections, transactions, errors, fail-over, TLS, the schema.
+//! - [`primitives`]: durations, addresses, signatures, settings, names: the ground.
 
 pub mod bookings;
 pub mod channels;
-pub mod config;
 pub mod database;
 pub mod delivery;
 pub mod entry;
 pub mod http;
 pub mod messages;
 pub mod operations;
+pub mod primitives;
 pub mod reminders;
 pub mod support;
 pub mod tick;

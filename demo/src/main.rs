@@ -11,16 +11,19 @@ use std::time::{Duration, Instant};
 
 use anyhow::Context;
 use booking_automation::channels::email::Ses;
-use booking_automation::config::{
-    AdminTokens, CronSecrets, DatabaseSettings, DeliverySettings, PassSettings, WebhookSettings,
-};
+use booking_automation::channels::email::settings::EmailSettings;
+use booking_automation::channels::webhook::settings::WebhookSettings;
 use booking_automation::database::migrate;
+use booking_automation::database::settings::DatabaseSettings;
 use booking_automation::database::{Begin, Database};
 use booking_automation::delivery::Mailer;
-use booking_automation::delivery::webhooks::Teller;
+use booking_automation::delivery::webhooks::WebhookDispatcher;
 use booking_automation::entry::server;
-use booking_automation::tick::call::{Call, Cause};
+use booking_automation::http::settings::{AdminTokens, CronSecrets};
+use booking_automation::primitives::call::Call;
+use booking_automation::tick::settings::PassSettings;
 use booking_automation::tick::summary::{Summary, Work};
+use booking_automation::tick::trigger::Trigger;
 use booking_automation::tick::{self, Automation};
 use chrono::{DateTime, DurationRound, TimeDelta, Utc};
 use indicatif::{ProgressBar, ProgressStyle};
@@ -111,10 +114,10 @@ async fn demo(url: &str, mailbox: &Mailbox) -> anyhow::Result<()> {
     let now = Utc::now();
     let start = (now - TimeDelta::days(1)).duration_trunc(TimeDelta::hours(1))?;
     fill(&database, start).await.context("the day could not be filled in")?;
-    let delivery = DeliverySettings::from_environment(&lookup)?;
+    let delivery = EmailSettings::from_environment(&lookup)?;
     let mailer = Mailer::new(delivery.clone(), Ses::new(&delivery).await?);
-    let teller = Teller::new(WebhookSettings::from_environment(&lookup)?);
-    let automation = Automation::new(database.clone(), PassSettings::from_environment(&lookup)?, mailer, teller);
+    let dispatcher = WebhookDispatcher::new(WebhookSettings::from_environment(&lookup)?);
+    let automation = Automation::new(database.clone(), PassSettings::from_environment(&lookup)?, mailer, dispatcher);
 
     println!("\nThe day until now, a pass a minute; the clock is Vienna's.");
     play(&automation, &database, start, (now - start).num_minutes()).await?;
@@ -195,8 +198,8 @@ async fn play(automation: &Automation, database: &Database, start: DateTime<Utc>
             }
             continue;
         }
-        let call = Call { as_of: Some(as_of), ..Call::new(Cause::Cli, Instant::now() + Duration::from_secs(50)) };
-        let Summary::Completed(work) = tick::run(automation, &call).await? else {
+        let call = Call { as_of: Some(as_of), ..Call::until(Instant::now() + Duration::from_secs(50)) };
+        let Summary::Completed(work) = tick::run(automation, &Trigger::Cli, &call).await? else {
             anyhow::bail!("{now}: the pass was skipped");
         };
         passes += 1;

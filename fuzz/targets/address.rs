@@ -2,7 +2,8 @@
 
 #![no_main]
 
-use booking_automation::config::{Address, Sender};
+use booking_automation::channels::email::sender::Sender;
+use booking_automation::primitives::email_address::Address;
 use libfuzzer_sys::fuzz_target;
 use mailparse::{MailAddr, SingleInfo, addrparse_header, parse_header};
 

@@ -5,8 +5,8 @@
 use std::collections::HashSet;
 use std::sync::LazyLock;
 
-use booking_automation::config::DatabaseSettings;
 use booking_automation::database::Database;
+use booking_automation::database::settings::DatabaseSettings;
 use booking_automation_fuzz::environment;
 use libfuzzer_sys::fuzz_target;
 use tokio_postgres::config::{Config, SslMode};

@@ -4,7 +4,8 @@
 
 use std::time::Duration;
 
-use booking_automation::config::{PassSettings, parse_duration};
+use booking_automation::primitives::duration::parse_duration;
+use booking_automation::tick::settings::PassSettings;
 use booking_automation_fuzz::duration;
 use libfuzzer_sys::fuzz_target;
 
@@ -22,5 +23,5 @@ fuzz_target!(|text: &str| {
         text => duration(text, 3650).filter(|kept| kept.as_secs() >= 30 * DAY),
     };
     let settings = PassSettings::from_environment(&|name| (name == "RETENTION").then(|| text.to_owned()));
-    assert_eq!(settings.ok().map(|settings| settings.retention), expected);
+    assert_eq!(settings.ok().map(|settings| settings.retention.events), expected);
 });

@@ -6,14 +6,16 @@
 use std::cell::RefCell;
 
 use booking_automation::channels::email::Ses;
-use booking_automation::config::{
-    AdminTokens, CronSecrets, DatabaseSettings, DeliverySettings, PassSettings, WebhookSettings,
-};
+use booking_automation::channels::email::settings::EmailSettings;
+use booking_automation::channels::webhook::settings::WebhookSettings;
 use booking_automation::database::Database;
+use booking_automation::database::settings::DatabaseSettings;
 use booking_automation::delivery::Mailer;
-use booking_automation::delivery::webhooks::Teller;
+use booking_automation::delivery::webhooks::WebhookDispatcher;
 use booking_automation::entry::lambda::{self, Event};
+use booking_automation::http::settings::{AdminTokens, CronSecrets};
 use booking_automation::tick::Automation;
+use booking_automation::tick::settings::PassSettings;
 use booking_automation_fuzz::json;
 use lambda_http::lambda_runtime::Diagnostic;
 use lambda_http::{BoxFuture, Context, LambdaEvent, Service};
@@ -50,12 +52,13 @@ fn function() -> (Runtime, Function) {
     let pass_settings = PassSettings::from_environment(&lookup).expect("the settings are well-formed");
     let secrets = CronSecrets::from_environment(&lookup).expect("the settings are well-formed");
     let tokens = AdminTokens::from_environment(&lookup).expect("the settings are well-formed");
-    let delivery = DeliverySettings::from_environment(&lookup).expect("the settings are well-formed");
+    let delivery = EmailSettings::from_environment(&lookup).expect("the settings are well-formed");
     let mut service = runtime.block_on(async {
         let ses = Ses::new(&delivery).await.expect("a region");
         let database = Database::new(&database_settings, 1).expect("a pool");
-        let teller = Teller::new(WebhookSettings::from_environment(&lookup).expect("the settings are well-formed"));
-        let automation = Automation::new(database, pass_settings, Mailer::new(delivery, ses), teller);
+        let dispatcher =
+            WebhookDispatcher::new(WebhookSettings::from_environment(&lookup).expect("the settings are well-formed"));
+        let automation = Automation::new(database, pass_settings, Mailer::new(delivery, ses), dispatcher);
         lambda::service(automation, database_settings, pass_settings, secrets, tokens)
     });
     let call = move |event| -> Answer {

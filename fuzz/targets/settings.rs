@@ -6,9 +6,12 @@ use std::collections::HashSet;
 use std::sync::LazyLock;
 use std::time::{Duration, SystemTime};
 
-use booking_automation::config::{CronSecrets, DeliverySettings, PassSettings, SettingError};
+use booking_automation::channels::email::settings::EmailSettings;
 use booking_automation::http::auth::{Credentials, authenticate};
-use booking_automation::tick::call::Cause;
+use booking_automation::http::settings::CronSecrets;
+use booking_automation::primitives::settings::SettingError;
+use booking_automation::tick::settings::PassSettings;
+use booking_automation::tick::trigger::Trigger;
 use booking_automation_fuzz::{duration, environment};
 use libfuzzer_sys::fuzz_target;
 
@@ -42,13 +45,13 @@ static REFUSALS: LazyLock<HashSet<String>> = LazyLock::new(|| {
 });
 
 type Read =
-    (Result<PassSettings, SettingError>, Result<CronSecrets, SettingError>, Result<DeliverySettings, SettingError>);
+    (Result<PassSettings, SettingError>, Result<CronSecrets, SettingError>, Result<EmailSettings, SettingError>);
 
 fn read(lookup: Lookup) -> Read {
     (
         PassSettings::from_environment(lookup),
         CronSecrets::from_environment(lookup),
-        DeliverySettings::from_environment(lookup),
+        EmailSettings::from_environment(lookup),
     )
 }
 
@@ -99,7 +102,7 @@ fn secret(secrets: &CronSecrets, bearer: Option<&str>, signing: Option<&str>) {
         let authorization = ["Bearer ", secret].concat();
         let credentials = Credentials { authorization: vec![authorization.as_bytes()], ..Credentials::default() };
         let caller = authenticate(secrets, &credentials, b"", SystemTime::now());
-        assert_eq!(caller.map(|caller| caller.cause), Ok(Cause::Bearer));
+        assert_eq!(caller.map(|caller| caller.trigger), Ok(Trigger::Bearer));
     }
     for secret in signing.into_iter().flat_map(|list| list.split(',')).map(str::trim).take(FEW) {
         assert!(!printed.contains(secret.trim_start_matches("whsec_")));
@@ -113,11 +116,11 @@ fn secret(secrets: &CronSecrets, bearer: Option<&str>, signing: Option<&str>) {
         };
         let caller =
             authenticate(secrets, &credentials, b"body", SystemTime::UNIX_EPOCH + Duration::from_secs(1_772_366_400));
-        assert_eq!(caller.map(|caller| caller.cause), Ok(Cause::Signature { webhook_id: "id".to_owned() }));
+        assert_eq!(caller.map(|caller| caller.trigger), Ok(Trigger::Signature { webhook_id: "id".to_owned() }));
     }
 }
 
-fn delivery(settings: &DeliverySettings, url: Option<&str>) {
+fn delivery(settings: &EmailSettings, url: Option<&str>) {
     let name = settings.configuration_set.as_deref().unwrap_or_default();
     assert!(name.len() <= 64 && name.chars().all(|one| one.is_ascii_alphanumeric() || one == '-' || one == '_'));
     assert!(settings.send_rate.is_none_or(|rate| (0.01..=10_000.0).contains(&rate)));
@@ -130,7 +133,7 @@ fn delivery(settings: &DeliverySettings, url: Option<&str>) {
         base.chars().all(|one| one.is_ascii_graphic() && !"<>?#".contains(one)) && !base.ends_with('/'),
         "{base:?}"
     );
-    let again = DeliverySettings::from_environment(&|name| match name {
+    let again = EmailSettings::from_environment(&|name| match name {
         "PUBLIC_URL" => Some(base.clone()),
         "EMAIL_FROM" => Some("booking@studio.example".to_owned()),
         _ => None,

@@ -7,9 +7,9 @@ use std::time::{Duration, UNIX_EPOCH};
 
 use arbitrary::Arbitrary;
 use base64::prelude::{BASE64_STANDARD, BASE64_STANDARD_NO_PAD, BASE64_URL_SAFE, Engine};
-use booking_automation::config::CronSecrets;
 use booking_automation::http::auth::{Caller, Credentials, Refusal, authenticate};
-use booking_automation::tick::call::Cause;
+use booking_automation::http::settings::CronSecrets;
+use booking_automation::tick::trigger::Trigger;
 use libfuzzer_sys::fuzz_target;
 
 const BEARER: [&str; 2] = ["bearer-secret-of-today", "bearer-secret-of-yesterday"];
@@ -203,7 +203,7 @@ fuzz_target!(|request: Request| {
     };
     let judged = authenticate(secrets, &presented, request.body, UNIX_EPOCH + Duration::from_secs(now));
     assert_eq!(judged, expected(&request, &presented, now));
-    if let Ok(Caller { cause: Cause::Signature { webhook_id }, .. }) = judged {
+    if let Ok(Caller { trigger: Trigger::Signature { webhook_id }, .. }) = judged {
         agrees(&webhook_id, &timestamps[0], &signatures[0], request.body);
     }
 });
@@ -216,7 +216,7 @@ fn expected(request: &Request, presented: &Credentials, now: u64) -> Result<Call
             let (scheme, token) = one.split_at_checked(7).ok_or(Refusal::Bearer)?;
             let known = BEARER.iter().position(|secret| secret.as_bytes() == token);
             let secret = known.filter(|_| scheme.to_ascii_lowercase() == b"bearer ").ok_or(Refusal::Bearer)?;
-            Some(caller(Cause::Bearer, BEARER[secret].as_bytes()))
+            Some(caller(Trigger::Bearer, BEARER[secret].as_bytes()))
         }
         _ => return Err(Refusal::Bearer),
     };
@@ -245,15 +245,15 @@ fn expected(request: &Request, presented: &Credentials, now: u64) -> Result<Call
     if !fits {
         return Err(Refusal::Id);
     }
-    Ok(caller(Cause::Signature { webhook_id: id }, key))
+    Ok(caller(Trigger::Signature { webhook_id: id }, key))
 }
 
-fn caller(cause: Cause, secret: &[u8]) -> Caller {
+fn caller(trigger: Trigger, secret: &[u8]) -> Caller {
     let mut hash = hmac_sha256::Hash::new();
     hash.update(b"booking-automation caller ");
     hash.update(secret);
     let credential = hash.finalize()[..4].iter().map(|byte| format!("{byte:02x}")).collect();
-    Caller { cause, credential }
+    Caller { trigger, credential }
 }
 
 /// The specification's own library signs so, with one of the two keys. It takes texts alone, and writes a time its own way.

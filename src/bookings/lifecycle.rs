@@ -1,35 +1,52 @@
-//! What may follow what in a booking's life, by whom, and when: one table, for the pass and for people.
+//! What may follow what in a booking's life, who may do it, and when: one table, for the pass and for people.
 
-use std::fmt;
+use crate::primitives::names::named;
 
-use serde::{Deserialize, Serialize};
-
-/// Who takes a step.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Role {
-    /// Who booked.
-    Customer,
-    /// Who is booked.
-    Provider,
-    /// Support.
-    Admin,
-    /// Another program of the user's.
-    System,
-    /// This program, because time has come: no request may say so.
-    #[serde(skip)]
-    Automation,
+named! {
+    /// The `status` of a booking, as far as this program knows them. The user's table may have others.
+    pub enum Status {
+        /// Asked for.
+        Pending = "pending",
+        /// Waits for its payment.
+        PendingPayment = "pending_payment",
+        /// Paid for.
+        Paid = "paid",
+        /// It is to take place.
+        Confirmed = "confirmed",
+        /// It takes place.
+        InProgress = "in_progress",
+        /// It took place.
+        Completed = "completed",
+        /// It was called off.
+        Cancelled = "cancelled",
+        /// The provider declined it.
+        Rejected = "rejected",
+        /// The payment was returned.
+        Refunded = "refunded",
+        /// The payment failed.
+        Failed = "failed",
+        /// A person is to confirm that it took place.
+        PendingCompletion = "pending_completion",
+        /// A person is to confirm that it is called off.
+        PendingCancellation = "pending_cancellation",
+        /// It was lost sight of: whether it took place is not known.
+        Expired = "expired",
+    }
 }
 
-impl fmt::Display for Role {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Customer => "customer",
-            Self::Provider => "provider",
-            Self::Admin => "admin",
-            Self::System => "system",
-            Self::Automation => "automation",
-        })
+named! {
+    /// Who takes a step.
+    pub enum Role {
+        /// The person who booked.
+        Customer = "customer",
+        /// The person who is booked.
+        Provider = "provider",
+        /// Support.
+        Admin = "admin",
+        /// Another program of the user's.
+        System = "system",
+        /// This program, because a time has come. No request may claim it.
+        Automation = "automation",
     }
 }
 
@@ -42,11 +59,11 @@ pub enum When {
     BeforeStart,
     /// From the booking's start on.
     FromStart,
-    /// The same, and only for a customer who did not come.
+    /// From the booking's start on, and only for a customer who did not come.
     NoShow,
-    /// While what it takes back is the last thing that happened, and the automation did it.
+    /// While the step that it takes back is the latest one, and the automation took that.
     Undo,
-    /// By the conditions of [`crate::transitions`].
+    /// By the conditions of [`crate::bookings::transitions`].
     Due,
 }
 
@@ -54,9 +71,9 @@ pub enum When {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Step {
     /// The status before.
-    pub from: &'static str,
+    pub from: Status,
     /// The status after.
-    pub to: &'static str,
+    pub to: Status,
     /// Who may take it.
     pub by: &'static [Role],
     /// When.
@@ -69,49 +86,55 @@ const STAFF: &[Role] = &[Role::Admin, Role::System];
 const PROVIDERS_AND_STAFF: &[Role] = &[Role::Provider, Role::Admin, Role::System];
 const AUTOMATION: &[Role] = &[Role::Automation];
 
-const fn step(from: &'static str, to: &'static str, by: &'static [Role], when: When) -> Step {
+const fn step(from: Status, to: Status, by: &'static [Role], when: When) -> Step {
     Step { from, to, by, when }
 }
 
 /// The pass's own steps.
-pub(crate) const EXPIRE_PENDING: Step = step("pending", "expired", AUTOMATION, When::Due);
-pub(crate) const EXPIRE_CONFIRMED: Step = step("confirmed", "expired", AUTOMATION, When::Due);
-pub(crate) const EXPIRE_STARTED: Step = step("in_progress", "expired", AUTOMATION, When::Due);
-pub(crate) const START: Step = step("confirmed", "in_progress", AUTOMATION, When::Due);
-pub(crate) const COMPLETE: Step = step("in_progress", "completed", AUTOMATION, When::Due);
+pub(crate) const EXPIRE_PENDING: Step = step(Status::Pending, Status::Expired, AUTOMATION, When::Due);
+pub(crate) const EXPIRE_CONFIRMED: Step = step(Status::Confirmed, Status::Expired, AUTOMATION, When::Due);
+pub(crate) const EXPIRE_STARTED: Step = step(Status::InProgress, Status::Expired, AUTOMATION, When::Due);
+pub(crate) const START: Step = step(Status::Confirmed, Status::InProgress, AUTOMATION, When::Due);
+pub(crate) const COMPLETE: Step = step(Status::InProgress, Status::Completed, AUTOMATION, When::Due);
 
-/// Every step that this program takes or lets be taken. What other programs write is theirs: it is audited, not judged.
-pub const TABLE: &[Step] = &[
-    EXPIRE_PENDING,
-    EXPIRE_CONFIRMED,
-    EXPIRE_STARTED,
-    START,
-    COMPLETE,
-    step("pending", "confirmed", PROVIDERS_AND_STAFF, When::BeforeStart),
-    // A customer or provider whose booking has started did not cancel it: the policies say what is left to them.
-    step("confirmed", "cancelled", CUSTOMERS, When::BeforeStart),
-    step("confirmed", "cancelled", PROVIDERS, When::BeforeStart),
-    step("confirmed", "cancelled", STAFF, When::Any),
-    step("confirmed", "cancelled", PROVIDERS, When::NoShow),
-    step("in_progress", "cancelled", PROVIDERS, When::NoShow),
-    step("confirmed", "completed", PROVIDERS, When::FromStart),
-    step("confirmed", "completed", STAFF, When::Any),
-    step("in_progress", "completed", PROVIDERS, When::FromStart),
-    step("in_progress", "completed", STAFF, When::Any),
-    // Whatever was paid for.
-    step("paid", "refunded", STAFF, When::Any),
-    step("confirmed", "refunded", STAFF, When::Any),
-    step("in_progress", "refunded", STAFF, When::Any),
-    step("completed", "refunded", STAFF, When::Any),
-    step("cancelled", "refunded", STAFF, When::Any),
-    step("expired", "refunded", STAFF, When::Any),
-    step("pending_completion", "refunded", STAFF, When::Any),
-    step("pending_cancellation", "refunded", STAFF, When::Any),
-    // The automation was wrong: what it did is taken back, and it leaves the booking alone from then on.
-    step("in_progress", "confirmed", PROVIDERS_AND_STAFF, When::Undo),
-    step("completed", "in_progress", PROVIDERS_AND_STAFF, When::Undo),
-    step("completed", "confirmed", PROVIDERS_AND_STAFF, When::Undo),
-    step("expired", "pending", PROVIDERS_AND_STAFF, When::Undo),
-    step("expired", "confirmed", PROVIDERS_AND_STAFF, When::Undo),
-    step("expired", "in_progress", PROVIDERS_AND_STAFF, When::Undo),
-];
+/// Every step that this program takes or allows. What other programs write is theirs: it is audited, not judged.
+pub const TABLE: &[Step] = {
+    use Status::{
+        Cancelled, Completed, Confirmed, Expired, InProgress, Paid, Pending, PendingCancellation, PendingCompletion,
+        Refunded,
+    };
+    &[
+        EXPIRE_PENDING,
+        EXPIRE_CONFIRMED,
+        EXPIRE_STARTED,
+        START,
+        COMPLETE,
+        step(Pending, Confirmed, PROVIDERS_AND_STAFF, When::BeforeStart),
+        // After the start, a customer or provider can no longer cancel; a provider can report a no-show.
+        step(Confirmed, Cancelled, CUSTOMERS, When::BeforeStart),
+        step(Confirmed, Cancelled, PROVIDERS, When::BeforeStart),
+        step(Confirmed, Cancelled, STAFF, When::Any),
+        step(Confirmed, Cancelled, PROVIDERS, When::NoShow),
+        step(InProgress, Cancelled, PROVIDERS, When::NoShow),
+        step(Confirmed, Completed, PROVIDERS, When::FromStart),
+        step(Confirmed, Completed, STAFF, When::Any),
+        step(InProgress, Completed, PROVIDERS, When::FromStart),
+        step(InProgress, Completed, STAFF, When::Any),
+        // Everything that may have been paid for.
+        step(Paid, Refunded, STAFF, When::Any),
+        step(Confirmed, Refunded, STAFF, When::Any),
+        step(InProgress, Refunded, STAFF, When::Any),
+        step(Completed, Refunded, STAFF, When::Any),
+        step(Cancelled, Refunded, STAFF, When::Any),
+        step(Expired, Refunded, STAFF, When::Any),
+        step(PendingCompletion, Refunded, STAFF, When::Any),
+        step(PendingCancellation, Refunded, STAFF, When::Any),
+        // A wrong automatic step is taken back, and the automation leaves the booking alone from then on.
+        step(InProgress, Confirmed, PROVIDERS_AND_STAFF, When::Undo),
+        step(Completed, InProgress, PROVIDERS_AND_STAFF, When::Undo),
+        step(Completed, Confirmed, PROVIDERS_AND_STAFF, When::Undo),
+        step(Expired, Pending, PROVIDERS_AND_STAFF, When::Undo),
+        step(Expired, Confirmed, PROVIDERS_AND_STAFF, When::Undo),
+        step(Expired, InProgress, PROVIDERS_AND_STAFF, When::Undo),
+    ]
+};

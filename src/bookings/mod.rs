@@ -1,7 +1,12 @@
-//! The life of a booking: which steps there are, who takes them, and what a cancellation refunds.
+//! The life of a booking: which steps there are, who takes them and when, and what a cancellation refunds.
 
-pub(crate) mod cancellation;
+pub mod cancellation;
+mod judge;
 pub mod lifecycle;
 pub(crate) mod projection;
+pub mod settings;
+mod snapshot;
 pub(crate) mod status_change;
+mod step_runner;
+mod steps;
 pub mod transitions;

@@ -5,11 +5,12 @@
 
 use std::time::Duration;
 
-use crate::config::{DatabaseSettings, Lookup, SettingError, read};
+use crate::database::settings::DatabaseSettings;
+use crate::primitives::settings::{Lookup, SettingError, read};
 
 /// The waits of delivery, all of them.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Times {
+pub struct Timing {
     /// How much sending one page holds: what is read is at most this old, and a request's time, when it leaves.
     pub(crate) page: Duration,
     /// How long a claim keeps others away. Longer than a page with its slowest request, and than recording it.
@@ -34,7 +35,7 @@ pub(crate) struct Times {
     pub(crate) probe_wait: Duration,
 }
 
-impl Times {
+impl Timing {
     const NORMAL: Self = Self {
         page: Duration::from_secs(2),
         lease: Duration::from_secs(45),

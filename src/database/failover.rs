@@ -13,7 +13,7 @@ use tokio_postgres::{Client, Config, Error};
 use uuid::Uuid;
 
 /// Connects to the first of the hosts that can be had.
-pub(crate) struct HostByHost {
+pub(crate) struct FailoverConnector {
     driver: Box<dyn Connect>,
     hosts: Vec<Config>,
     random: bool,
@@ -21,7 +21,7 @@ pub(crate) struct HostByHost {
     limit: Duration,
 }
 
-impl HostByHost {
+impl FailoverConnector {
     /// Over the hosts of `config`, within `time`.
     pub(crate) fn new(driver: Box<dyn Connect>, config: &Config, time: Duration) -> Self {
         let count = config.get_hosts().len().max(config.get_hostaddrs().len());
@@ -35,7 +35,7 @@ impl HostByHost {
 
 type Connected = Result<(Client, JoinHandle<()>), Error>;
 
-impl Connect for HostByHost {
+impl Connect for FailoverConnector {
     fn connect(&self, config: &Config) -> Pin<Box<dyn Future<Output = Connected> + Send + '_>> {
         let mut hosts: Vec<_> = self.hosts.iter().collect();
         if self.random {

@@ -1,5 +1,5 @@
 //! TLS to the database: always verified, with the host's name; plain only on this machine or when
-//! `sslmode=disable` says so. And to those whom webhooks call.
+//! `sslmode=disable` says so.
 
 use std::net::IpAddr;
 use std::path::Path;
@@ -59,16 +59,6 @@ impl Roots {
             .with_no_client_auth();
         Ok(MakeRustlsConnect::new(config))
     }
-}
-
-/// For HTTP/1.1 to anybody, verified by the authorities that this machine trusts, as mail's provider is
-/// (`SSL_CERT_FILE` names others). It reads them all: made when it is needed.
-pub(crate) fn to_anybody() -> Result<ClientConfig, rustls::Error> {
-    let mut store = RootCertStore::empty();
-    store.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
-    let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let config = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions()?;
-    Ok(config.with_root_certificates(store).with_no_client_auth())
 }
 
 /// `prefer`, libpq's default, would fall back to plain text when somebody in between asks for it. It

@@ -117,13 +117,14 @@ WITH clock AS MATERIALIZED (
      WHERE c.channel = $1
 )
 -- One row per message, each with the page's figures; a page without messages is one row without an id.
-SELECT extract(epoch FROM p.free_at - p.at)::float8, p.room::float8,
-       (SELECT count(*) FROM ended WHERE status = 'skipped'), (SELECT count(*) FROM ended WHERE status = 'failed'),
-       (SELECT count(*) FROM settled),
-       (SELECT coalesce(array_agg(id), '{}') FROM (SELECT id FROM ended UNION ALL SELECT id FROM settled) AS over),
+SELECT extract(epoch FROM p.free_at - p.at)::float8 AS free_in, p.room::float8 AS room, p.held,
+       (SELECT count(*) FROM ended WHERE status = 'skipped') AS skipped,
+       (SELECT count(*) FROM ended WHERE status = 'failed') AS failed,
+       (SELECT count(*) FROM settled) AS settled,
+       (SELECT coalesce(array_agg(id), '{}') FROM (SELECT id FROM ended UNION ALL SELECT id FROM settled) AS over) AS ended,
        claimed.id, claimed.booking_id, claimed.claim, claimed.attempts, claimed.rule, claimed.audience, claimed.starts_at,
        claimed.email, claimed.name, claimed.timezone, claimed.service, claimed.with_name, claimed.place, claimed.meeting_link,
-       claimed.is_online, claimed.place_timezone, claimed.seconds_left, claimed.duration_minutes, p.held
+       claimed.is_online, claimed.place_timezone, claimed.seconds_left, claimed.duration_minutes
   FROM pace p
   LEFT JOIN claimed ON true
  ORDER BY claimed.starts_at, claimed.seq

@@ -45,8 +45,9 @@ WITH clock AS MATERIALIZED (
     RETURNING e.id, e.claim, e.attempts, e.message_id, e.event_data, e.seq
 )
 -- One row per message, each with the page's figures; a page without messages is one row without an id.
-SELECT (SELECT count(*) FROM ended WHERE status = 'skipped'), (SELECT count(*) FROM ended WHERE status = 'failed'),
-       extract(epoch FROM k.at)::float8, s.url, s.secret,
+SELECT (SELECT count(*) FROM ended WHERE status = 'skipped') AS skipped,
+       (SELECT count(*) FROM ended WHERE status = 'failed') AS failed,
+       extract(epoch FROM k.at)::float8 AS at, s.url, s.secret,
        claimed.id, claimed.claim, claimed.attempts, claimed.message_id, claimed.event_data
   FROM clock k
  CROSS JOIN subscription s

@@ -14,10 +14,10 @@ use thiserror::Error;
 use tokio_postgres::types::{Json, Type};
 use uuid::Uuid;
 
-use crate::channels::email::{EVENT_TAG, redacted};
-use crate::config::Address;
+use crate::channels::email::EVENT_TAG;
 use crate::database::{Begin, Database, Result};
 use crate::delivery::outbox;
+use crate::primitives::errors::redact_addresses;
 
 const FEEDBACK: &str = include_str!("feedback.sql");
 
@@ -57,12 +57,12 @@ pub struct Feedback {
 /// An event that is not of the documented shape.
 #[derive(Debug, Error, PartialEq, Eq)]
 #[error("an event of SES without {0}")]
-pub struct Malformed(&'static str);
+pub struct MalformedEvent(&'static str);
 
 /// What became of an event.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(tag = "outcome", rename_all = "snake_case")]
-pub(crate) enum Recorded {
+pub(crate) enum FeedbackOutcome {
     /// It is on record.
     Recorded {
         kind: &'static str,
@@ -82,9 +82,13 @@ pub(crate) enum Recorded {
 ///
 /// # Errors
 /// When the database does not take it. Lambda then hands the event over again.
-pub(crate) async fn record(database: &Database, feedback: Option<&Feedback>, until: Instant) -> Result<Recorded> {
+pub(crate) async fn record_ses_event(
+    database: &Database,
+    feedback: Option<&Feedback>,
+    until: Instant,
+) -> Result<FeedbackOutcome> {
     let Some(Feedback { event_id, message_id, kind, occurred_at, details, suppress }) = feedback else {
-        return Ok(Recorded::Ignored { reason: "event_type" });
+        return Ok(FeedbackOutcome::Ignored { reason: "event_type" });
     };
     let parameters = [
         (event_id as _, Type::UUID),
@@ -110,10 +114,12 @@ pub(crate) async fn record(database: &Database, feedback: Option<&Feedback>, unt
             row
         })
         .await?;
-    let recorded = match (row.get(0), row.get(1)) {
-        (false, _) => Recorded::Ignored { reason: "not_ours" },
-        (true, false) => Recorded::Ignored { reason: "duplicate" },
-        (true, true) => Recorded::Recorded { kind, settled: row.get(2), suppressed: row.get(3) },
+    let recorded = match (row.get("is_ours"), row.get("is_new")) {
+        (false, _) => FeedbackOutcome::Ignored { reason: "not_ours" },
+        (true, false) => FeedbackOutcome::Ignored { reason: "duplicate" },
+        (true, true) => {
+            FeedbackOutcome::Recorded { kind, settled: row.get("has_settled"), suppressed: row.get("suppressed") }
+        }
     };
     tracing::info!(event.id = %event_id, feedback.kind = kind, feedback = ?recorded, "SES told of a message");
     Ok(recorded)
@@ -123,12 +129,12 @@ pub(crate) async fn record(database: &Database, feedback: Option<&Feedback>, unt
 ///
 /// # Errors
 /// Names what is missing.
-pub fn parse(event: &Value) -> std::result::Result<Option<Feedback>, Malformed> {
+pub fn parse(event: &Value) -> std::result::Result<Option<Feedback>, MalformedEvent> {
     let detail = &event["detail"];
-    let event_type = text(&detail["eventType"]).ok_or(Malformed("detail.eventType"))?;
+    let event_type = text(&detail["eventType"]).ok_or(MalformedEvent("detail.eventType"))?;
     let Some((_, object, kind)) = KINDS.iter().find(|(name, ..)| *name == event_type) else { return Ok(None) };
     let mail = &detail["mail"];
-    let message_id = text(&mail["messageId"]).ok_or(Malformed("detail.mail.messageId"))?;
+    let message_id = text(&mail["messageId"]).ok_or(MalformedEvent("detail.mail.messageId"))?;
     // Whoever else sends through the configuration set has no such tag.
     let Some(event_id) = text(&mail["tags"][EVENT_TAG][0]).and_then(|tag| tag.parse().ok()) else { return Ok(None) };
     let said = &detail[object];
@@ -145,7 +151,7 @@ pub fn parse(event: &Value) -> std::result::Result<Option<Feedback>, Malformed> 
         event_id,
         message_id,
         kind,
-        occurred_at: occurred_at.ok_or(Malformed("detail.mail.timestamp"))?,
+        occurred_at: occurred_at.ok_or(MalformedEvent("detail.mail.timestamp"))?,
         details: without_addresses(said),
         suppress: recipients.as_array().into_iter().flatten().filter_map(address).collect(),
     }))
@@ -172,37 +178,13 @@ fn address(recipient: &Value) -> Option<String> {
 fn without_addresses(said: &Value) -> Value {
     match said {
         // Redacted before it is cut: half an address is none to look at.
-        Value::String(words) => text(&redacted(words).into()).map_or(Value::Null, Value::from),
+        Value::String(words) => text(&redact_addresses(words).into()).map_or(Value::Null, Value::from),
         Value::Array(items) => items.iter().map(without_addresses).collect(),
         Value::Object(fields) => fields
             .iter()
             .filter(|(name, _)| !["emailAddress", "recipients"].contains(&name.as_str()))
-            .map(|(name, value)| (text(&redacted(name).into()).unwrap_or_default(), without_addresses(value)))
+            .map(|(name, value)| (text(&redact_addresses(name).into()).unwrap_or_default(), without_addresses(value)))
             .collect(),
         other => other.clone(),
     }
-}
-
-/// Since when, and why, an address gets nothing.
-#[derive(Clone, Debug)]
-pub struct Suppression {
-    /// `bounced` or `complained`.
-    pub reason: String,
-    /// Since when.
-    pub since: DateTime<Utc>,
-}
-
-/// Lets an address be written to again. `None`: it was not suppressed.
-///
-/// # Errors
-/// When the database does not take it.
-pub async fn lift(database: &Database, address: &Address) -> Result<Option<Suppression>> {
-    let sql = "DELETE FROM booking_automation_suppressions x
-                USING booking_automation_hash_key k
-                WHERE x.address_hash = booking_automation_address_hash(k.inner_key, k.outer_key, $1)
-            RETURNING x.reason, x.created_at";
-    let (transaction, _) = database.begin(&Begin::default(), "").await?;
-    let parameters = [(&address.as_str() as _, Type::TEXT)];
-    let rows = transaction.commit_after(async |transaction| transaction.query(sql, &parameters).await).await?;
-    Ok(rows.first().map(|row| Suppression { reason: row.get(0), since: row.get(1) }))
 }

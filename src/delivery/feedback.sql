@@ -29,4 +29,5 @@ WITH ours AS MATERIALIZED (
     ON CONFLICT DO NOTHING
     RETURNING 1
 )
-SELECT EXISTS (SELECT FROM ours), EXISTS (SELECT FROM recorded), EXISTS (SELECT FROM settled), (SELECT count(*) FROM suppressed)
+SELECT EXISTS (SELECT FROM ours) AS is_ours, EXISTS (SELECT FROM recorded) AS is_new,
+       EXISTS (SELECT FROM settled) AS has_settled, (SELECT count(*) FROM suppressed) AS suppressed

@@ -40,6 +40,8 @@ WITH outcome AS (
        AND (NOT $10 OR $11 OR w.failing_since IS NOT NULL)
     RETURNING w.suspended_at IS NOT NULL AS suspended
 )
-SELECT (SELECT count(*) FROM recorded), (SELECT count(*) FROM recorded WHERE status = 'completed'),
-       (SELECT count(*) FROM recorded WHERE status = 'failed'), (SELECT count(*) FROM recorded WHERE outcome = 'pending' AND status = 'pending'),
-       coalesce((SELECT suspended FROM endpoint), false)
+SELECT (SELECT count(*) FROM recorded) AS recorded,
+       (SELECT count(*) FROM recorded WHERE status = 'completed') AS completed,
+       (SELECT count(*) FROM recorded WHERE status = 'failed') AS failed,
+       (SELECT count(*) FROM recorded WHERE outcome = 'pending' AND status = 'pending') AS retrying,
+       coalesce((SELECT suspended FROM endpoint), false) AS suspended

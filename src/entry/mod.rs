@@ -1,4 +1,33 @@
-//! Ways in that are not HTTP routes.
+//! Ways in: the command line, the Lambda loop, and `serve`.
 
+pub mod cli;
+mod invocation;
 pub mod lambda;
+pub mod logging;
 pub mod server;
+
+use crate::channels::email::Ses;
+use crate::channels::email::settings::EmailSettings;
+use crate::channels::webhook::settings::WebhookSettings;
+use crate::database::Database;
+use crate::database::settings::DatabaseSettings;
+use crate::delivery::Mailer;
+use crate::delivery::webhooks::WebhookDispatcher;
+use crate::primitives::settings::environment;
+use crate::tick::Automation;
+use crate::tick::settings::PassSettings;
+
+/// What a call works with, from the settings of the environment.
+///
+/// # Errors
+/// Names the setting that is missing or malformed.
+pub async fn automation(
+    database: &DatabaseSettings,
+    connections: usize,
+    pass: PassSettings,
+) -> anyhow::Result<Automation> {
+    let email = EmailSettings::from_environment(&environment)?;
+    let ses = Ses::new(&email).await?;
+    let dispatcher = WebhookDispatcher::new(WebhookSettings::from_environment(&environment)?);
+    Ok(Automation::new(Database::new(database, connections)?, pass, Mailer::new(email, ses), dispatcher))
+}

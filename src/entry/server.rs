@@ -18,10 +18,10 @@ use tokio::time::MissedTickBehavior;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use crate::config::{AdminTokens, CronSecrets};
 use crate::http;
-use crate::http::api;
-use crate::tick::call::{Call, Cause};
+use crate::http::settings::{AdminTokens, CronSecrets};
+use crate::primitives::call::Call;
+use crate::tick::trigger::Trigger;
 use crate::tick::{self, Automation};
 
 /// Connections to the database: one for the pass under way, the others for calls that record what they sent,
@@ -63,12 +63,11 @@ pub async fn serve(
         tracing::warn!("nothing can fire a pass: set CRON_SECRET or CRON_SIGNING_SECRET, or use --every");
     }
     if let Some(every) = every {
-        calls.spawn(fire_every(every, automation.clone(), stop.clone()));
+        calls.spawn(fire_periodically(every, automation.clone(), stop.clone()));
     }
-    let admin = api::routes(automation.clone(), tokens, as_of);
-    let router = http::router(automation, secrets, admin, calls.clone(), stop.clone());
-    let server = tokio::spawn(answer(listener, router, stop.clone()));
-    signalled().await?;
+    let router = http::router(automation, secrets, tokens, as_of, calls.clone(), stop.clone());
+    let server = tokio::spawn(answer_connections(listener, router, stop.clone()));
+    stop_signal().await?;
     tracing::info!("ending when the calls under way have");
     stop.cancel();
     calls.close();
@@ -81,7 +80,7 @@ pub async fn serve(
 }
 
 /// Answers connections until it is to stop, and then those that have sent a request.
-async fn answer(listener: TcpListener, router: Router, stop: CancellationToken) {
+async fn answer_connections(listener: TcpListener, router: Router, stop: CancellationToken) {
     let connections = GracefulShutdown::new();
     let room = Arc::new(Semaphore::new(MOST_CONNECTIONS));
     let mut http = http1::Builder::new();
@@ -111,13 +110,13 @@ async fn answer(listener: TcpListener, router: Router, stop: CancellationToken) 
 }
 
 /// A tick that comes while a call is under way is left out.
-async fn fire_every(every: Duration, automation: Arc<Automation>, stop: CancellationToken) {
+async fn fire_periodically(every: Duration, automation: Arc<Automation>, stop: CancellationToken) {
     let mut ticks = tokio::time::interval(every);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Skip);
     while stop.run_until_cancelled(ticks.tick()).await.is_some() {
         let deadline = Instant::now() + every.min(CALL_TIME);
-        let call = Call { stop: stop.clone(), ..Call::new(Cause::Cli, deadline) };
-        if let Err(error) = tick::run(&automation, &call).await {
+        let call = Call { stop: stop.clone(), ..Call::until(deadline) };
+        if let Err(error) = tick::run(&automation, &Trigger::Cli, &call).await {
             tracing::error!("{error}");
         }
     }
@@ -127,7 +126,7 @@ async fn fire_every(every: Duration, automation: Arc<Automation>, stop: Cancella
 ///
 /// # Errors
 /// When the signals cannot be listened to.
-pub async fn signalled() -> anyhow::Result<()> {
+pub async fn stop_signal() -> anyhow::Result<()> {
     let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
     tokio::select! {
         _ = terminate.recv() => {}

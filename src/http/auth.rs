@@ -1,22 +1,21 @@
-//! Who may fire a pass over HTTP: whoever presents a bearer secret, or a request signed as the Standard
-//! Webhooks specification says (<https://www.standardwebhooks.com>). Our own webhooks are signed here, too.
+//! Who may call: a caller with a bearer secret, or with a request signed as the Standard Webhooks specification says
+//! (<https://www.standardwebhooks.com>).
 //!
-//! A function of its arguments alone: no clock, no network, no database. Every comparison with a secret
-//! takes the same time whatever is compared, and nothing of a request is interpreted before its signature
-//! is verified.
+//! It depends on its arguments alone: no clock, no network, no database. Every comparison with a secret takes the same time
+//! whatever is compared, and nothing of a request is interpreted before its signature is verified.
 
 use std::str;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use base64::prelude::{BASE64_STANDARD, Engine};
-use hmac::{Hmac, KeyInit, Mac};
-use secrecy::{ExposeSecret, SecretSlice, SecretString};
+use secrecy::{ExposeSecret, SecretString};
 use sha2::{Digest, Sha256};
 use subtle::{Choice, ConstantTimeEq};
 use thiserror::Error;
 
-use crate::config::{AdminTokens, CronSecrets};
-use crate::tick::call::Cause;
+use crate::http::settings::{AdminTokens, CronSecrets};
+use crate::primitives::signature::mac;
+use crate::tick::trigger::Trigger;
 
 /// How far a signature's time may be from ours, either way (Standard Webhooks, "Verifying the timestamp",
 /// leaves it to the receiver; its libraries take five minutes).
@@ -41,19 +40,19 @@ pub struct Credentials<'a> {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Caller {
     /// What it fires a pass as.
-    pub cause: Cause,
+    pub trigger: Trigger,
     /// Which of the secrets it has: 32 bits of its digest, in hexadecimal.
     pub credential: String,
 }
 
 impl Caller {
-    fn new(cause: Cause, secret: &[u8]) -> Self {
-        Self { cause, credential: name_of(secret) }
+    fn new(trigger: Trigger, secret: &[u8]) -> Self {
+        Self { trigger, credential: credential_name(secret) }
     }
 }
 
 /// Which secret it is, without saying it.
-fn name_of(secret: &[u8]) -> String {
+fn credential_name(secret: &[u8]) -> String {
     let digest = Sha256::digest([b"booking-automation caller ", secret].concat());
     digest.iter().take(4).map(|byte| format!("{byte:02x}")).collect()
 }
@@ -95,18 +94,20 @@ pub fn authenticate(
     let Credentials { authorization, webhook_id, webhook_timestamp, webhook_signature } = presented;
     let bearer = match authorization[..] {
         [] => None,
-        [one] => Some(Caller::new(Cause::Bearer, bearer_of(&secrets.bearer, one).ok_or(Refusal::Bearer)?.as_bytes())),
+        [one] => {
+            Some(Caller::new(Trigger::Bearer, matching_bearer(&secrets.bearer, one).ok_or(Refusal::Bearer)?.as_bytes()))
+        }
         _ => return Err(Refusal::Bearer),
     };
     let signed = match (&webhook_id[..], &webhook_timestamp[..], &webhook_signature[..]) {
         ([], [], []) => None,
         ([id], [timestamp], [signatures]) => {
-            let secret = signer_of(secrets, id, timestamp, signatures, body).ok_or(Refusal::Signature)?;
+            let secret = matching_signer(secrets, id, timestamp, signatures, body).ok_or(Refusal::Signature)?;
             if !is_current(timestamp, now) {
                 return Err(Refusal::Timestamp);
             }
             let webhook_id = parse_id(id).ok_or(Refusal::Id)?;
-            Some(Caller::new(Cause::Signature { webhook_id }, secret))
+            Some(Caller::new(Trigger::Signature { webhook_id }, secret))
         }
         _ => return Err(Refusal::Incomplete),
     };
@@ -115,16 +116,16 @@ pub fn authenticate(
 
 /// Which of the tokens a request presents: 32 bits of its digest, in hexadecimal. `None`: none that is valid, or not one
 /// alone. A signature says nothing here.
-pub(crate) fn bearer(tokens: &AdminTokens, presented: &Credentials) -> Option<String> {
+pub(crate) fn authorize_bearer(tokens: &AdminTokens, presented: &Credentials) -> Option<String> {
     match presented.authorization[..] {
-        [one] => bearer_of(&tokens.0, one).map(|token| name_of(token.as_bytes())),
+        [one] => matching_bearer(&tokens.0, one).map(|token| credential_name(token.as_bytes())),
         _ => None,
     }
 }
 
 /// The secret that is presented. Digests are compared, so that not even the secret's length shows; and all of
 /// them, whichever fits.
-fn bearer_of<'a>(secrets: &'a [SecretString], authorization: &[u8]) -> Option<&'a str> {
+fn matching_bearer<'a>(secrets: &'a [SecretString], authorization: &[u8]) -> Option<&'a str> {
     let (scheme, token) = authorization.split_at_checked("Bearer ".len())?;
     // The scheme is case-insensitive (RFC 9110, 11.1).
     if !scheme.eq_ignore_ascii_case(b"Bearer ") {
@@ -142,7 +143,7 @@ fn bearer_of<'a>(secrets: &'a [SecretString], authorization: &[u8]) -> Option<&'
 
 /// The secret that one of the space-separated signatures is by. Versions other than `v1` are passed over: there
 /// may be newer ones beside it.
-fn signer_of<'a>(
+fn matching_signer<'a>(
     secrets: &'a CronSecrets,
     id: &[u8],
     timestamp: &[u8],
@@ -162,22 +163,6 @@ fn signer_of<'a>(
         }
     }
     fitting
-}
-
-/// What our own webhooks say of who sent them.
-pub(crate) fn sign(secret: &SecretSlice<u8>, id: &str, timestamp: &str, body: &[u8]) -> String {
-    let mac = mac(secret.expose_secret(), id.as_bytes(), timestamp.as_bytes(), body);
-    format!("v1,{}", BASE64_STANDARD.encode(mac))
-}
-
-/// What is signed, and how (Standard Webhooks, "Signature scheme").
-fn mac(secret: &[u8], id: &[u8], timestamp: &[u8], body: &[u8]) -> [u8; 32] {
-    #[expect(clippy::expect_used, reason = "HMAC takes keys of every length (RFC 2104)")]
-    let mut mac = Hmac::<Sha256>::new_from_slice(secret).expect("a key");
-    for part in [id, b".", timestamp, b".", body] {
-        mac.update(part);
-    }
-    mac.finalize().into_bytes().into()
 }
 
 /// Whether the timestamp, seconds since 1970, is within the tolerance, before or after.

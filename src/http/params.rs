@@ -1,4 +1,4 @@
-//! What a request says, member by member: each is named when it is wrong.
+//! The parameters of a request, in its query or its JSON body: each is named when it is wrong.
 
 use std::collections::BTreeMap;
 use std::ops::RangeInclusive;
@@ -8,15 +8,15 @@ use chrono::{DateTime, Utc};
 use serde_json::{Map, Value};
 use uuid::Uuid;
 
-use crate::http::Problem;
+use crate::http::problem::Problem;
 
 /// Longest value of a query's parameter, in characters.
 const LONGEST_PARAMETER: usize = 200;
 
 /// The parameters of a query, each there once at most.
-pub(crate) struct Query(BTreeMap<String, String>);
+pub(crate) struct QueryParams(BTreeMap<String, String>);
 
-impl Query {
+impl QueryParams {
     pub(crate) fn of(query: &str, known: &[&str]) -> Result<Self, Problem> {
         let mut parameters = BTreeMap::new();
         for (name, value) in url::form_urlencoded::parse(query.as_bytes()) {
@@ -57,9 +57,9 @@ impl Query {
 }
 
 /// The members of a JSON object.
-pub(crate) struct Members(Map<String, Value>);
+pub(crate) struct BodyParams(Map<String, Value>);
 
-impl Members {
+impl BodyParams {
     pub(crate) fn of(body: &[u8], known: &[&str]) -> Result<Self, Problem> {
         let value = serde_json::from_slice(body).map_err(|_| malformed("body", "is not JSON"))?;
         Self::of_value("body", value, known)

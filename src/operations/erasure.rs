@@ -1,8 +1,8 @@
-//! Forgetting a person: what their messages say of them goes, that there were messages stays.
+//! Erases what the trail says of a person: that there were messages stays, what they say of the person goes.
 //!
-//! Addresses and texts are never kept; what is, leads to a person by the provider's message id, its words on the message,
-//! and the reasons that they gave for a step. The keyed digest of an address that is not to be written to stays, or
-//! it would be written to again.
+//! Addresses and texts are never stored. What is stored leads to a person by the provider's message id, by the provider's
+//! words on the message, and by the reasons that the person gave for a status change. The keyed digest of a suppressed
+//! address stays, or the address would be written to again.
 
 use serde::Serialize;
 use tokio_postgres::types::Type;
@@ -10,39 +10,39 @@ use uuid::Uuid;
 
 use crate::database::{Result, Transaction};
 
-const FORGET: &str = include_str!("erasure.sql");
+const ERASE: &str = include_str!("erasure.sql");
 
-/// What was forgotten.
+/// What was erased.
 #[derive(Clone, Debug, Serialize)]
-pub(crate) struct Forgotten {
+pub(crate) struct Erasure {
     person_id: Uuid,
-    /// Their messages.
+    /// The person's messages.
     messages: i64,
     /// Of those, messages that waited: they are not sent any more.
     not_sent: i64,
     /// What the provider said of them.
     feedback: i64,
-    /// Reasons that they gave for a step in a booking's life.
+    /// Reasons that the person gave for a status change.
     reasons: i64,
     /// Messages that are being sent right now: ask again for those.
     under_way: i64,
 }
 
-/// Forgets a person's messages. `None`: no booking knows such a person. The caller commits.
-pub(crate) async fn forget(transaction: &Transaction, person_id: Uuid) -> Result<Option<Forgotten>> {
-    // The trail lets nothing be changed without it.
-    let say_so = "INSERT INTO booking_automation_erasures (kind, day, person_id, at, transaction)
-                  SELECT 'person', (moment AT TIME ZONE 'UTC')::date, $1, moment, pg_current_xact_id()
-                    FROM booking_automation_now() AS moment";
-    transaction.execute(say_so, &[(&person_id, Type::UUID)]).await?;
-    let row = transaction.query_one(FORGET, &[(&person_id, Type::UUID)]).await?;
-    let forgotten = Forgotten {
+/// Erases a person's messages. `None`: no booking refers to such a person. The caller commits.
+pub(crate) async fn erase_person(transaction: &Transaction, person_id: Uuid) -> Result<Option<Erasure>> {
+    // The trail accepts no change without this row.
+    let announce = "INSERT INTO booking_automation_erasures (kind, day, person_id, at, transaction)
+                    SELECT 'person', (moment AT TIME ZONE 'UTC')::date, $1, moment, pg_current_xact_id()
+                      FROM booking_automation_now() AS moment";
+    transaction.execute(announce, &[(&person_id, Type::UUID)]).await?;
+    let row = transaction.query_one(ERASE, &[(&person_id, Type::UUID)]).await?;
+    let erasure = Erasure {
         person_id,
-        messages: row.get(0),
-        not_sent: row.get(1),
-        under_way: row.get(2),
-        feedback: row.get(3),
-        reasons: row.get(4),
+        messages: row.get("messages"),
+        not_sent: row.get("not_sent"),
+        under_way: row.get("under_way"),
+        feedback: row.get("feedback"),
+        reasons: row.get("reasons"),
     };
-    Ok(row.get::<_, bool>(5).then_some(forgotten))
+    Ok(row.get::<_, bool>("is_known").then_some(erasure))
 }

@@ -47,6 +47,6 @@ WITH booking AS MATERIALIZED (
        SET events = (SELECT count(*) FROM forgotten) + (SELECT count(*) FROM words)
      WHERE transaction = pg_current_xact_id()
 )
-SELECT (SELECT count(*) FROM forgotten), (SELECT count(*) FROM theirs WHERE status = 'pending'),
-       (SELECT count(*) FROM theirs WHERE status = 'sending'), (SELECT count(*) FROM feedback), (SELECT count(*) FROM words),
-       EXISTS (SELECT FROM booking)
+SELECT (SELECT count(*) FROM forgotten) AS messages, (SELECT count(*) FROM theirs WHERE status = 'pending') AS not_sent,
+       (SELECT count(*) FROM theirs WHERE status = 'sending') AS under_way, (SELECT count(*) FROM feedback) AS feedback,
+       (SELECT count(*) FROM words) AS reasons, EXISTS (SELECT FROM booking) AS is_known

@@ -46,4 +46,5 @@ WITH oldest AS MATERIALIZED (
                     WHERE created_at < coalesce($4, now()) - interval '24 hours' ORDER BY created_at LIMIT $3)
     RETURNING 1
 )
-SELECT (SELECT count(*) FROM events), (SELECT count(*) FROM feedback), (SELECT count(*) FROM runs), (SELECT count(*) FROM requests)
+SELECT (SELECT count(*) FROM events) AS events, (SELECT count(*) FROM feedback) AS feedback,
+       (SELECT count(*) FROM runs) AS runs, (SELECT count(*) FROM requests) AS requests

@@ -1,7 +1,7 @@
--- Every (booking, rule, audience, channel) that became due, with its verdict.
+-- Every (booking, rule, audience, channel) that became due, with its decision.
 --   $1 as_of
---   $2 due times up to here have their verdicts already (-infinity: look at all)
---   $3 bookings to look at whatever their due times: they came into force, or were moved
+--   $2 due times up to here have their decisions already (-infinity: look at all)
+--   $3 bookings of the recheck queue, to look at whatever their due times: they came into force, or were moved
 --   $4 how many pairs, at most; those of one booking stay together
 WITH rule AS MATERIALIZED (
     SELECT r.name, r.audience, channel, r.lead, r.effective_from
@@ -27,7 +27,7 @@ WITH rule AS MATERIALIZED (
        AND b.scheduled_at > $1 AND b.scheduled_at <= $1 + r.lead
        AND b.scheduled_at >= r.effective_from + r.lead
 ), fresh AS (
-    -- Without those that have their verdict for this revision of the schedule. The planner cannot know how few are due, and
+    -- Without those that have their decision for this revision of the schedule. The planner cannot know how few are due, and
     -- would read all states and all events at once; OFFSET 0 has each looked up by its key.
     SELECT p.*, coalesce(s.revision, 0) AS revision, p.scheduled_at - p.lead AS due_at,
            coalesce(s.in_force_since, p.created_at, '-infinity') AS in_force_since
@@ -47,7 +47,7 @@ WITH rule AS MATERIALIZED (
     -- Booked late: in force only after the due time, with less than two thirds of the lead left.
     SELECT f.*, f.in_force_since > f.due_at AND f.scheduled_at - $1 < f.lead * 2 / 3 AS late
       FROM fresh f
-), verdict AS (
+), decision AS (
     SELECT j.*,
            CASE
                WHEN j.late THEN 'booked_late'

@@ -1,4 +1,4 @@
--- Continues verdicts.sql. $5 is the run. The UNIQUE key has the last word.
+-- Continues decisions.sql. $5 is the run. The UNIQUE key has the last word.
 , enqueued AS (
     INSERT INTO booking_automation_events
            (booking_id, event_type, event_data, scheduled_at, executed_at, status, reason,
@@ -8,11 +8,11 @@
            CASE WHEN reason IS NULL THEN 'pending' ELSE 'skipped' END, reason,
            name, audience, channel, revision, scheduled_at,
            CASE WHEN reason IS NULL THEN clock_timestamp() END
-      FROM verdict
+      FROM decision
      ORDER BY scheduled_at, id
     ON CONFLICT (booking_id, revision, rule, audience, channel) WHERE event_type = 'reminder_sent' AND rule <> '' DO NOTHING
     RETURNING reason
 )
-SELECT count(*) FILTER (WHERE reason IS NULL), count(*) FILTER (WHERE reason IS NOT NULL),
-       (SELECT count(*) FROM verdict)
+SELECT count(*) FILTER (WHERE reason IS NULL) AS pending, count(*) FILTER (WHERE reason IS NOT NULL) AS skipped,
+       (SELECT count(*) FROM decision) AS decisions
   FROM enqueued

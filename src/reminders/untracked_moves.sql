@@ -1,6 +1,6 @@
 -- Bookings whose start changed past our triggers (switched off, or replicated): a new revision, as the
 -- trigger would have made it, in force since we noticed ($1, as_of).
-WITH stray AS MATERIALIZED (
+WITH moved AS MATERIALIZED (
     SELECT b.id, b.scheduled_at
       FROM bookings b
       LEFT JOIN booking_automation_state s ON s.booking_id = b.id
@@ -15,6 +15,6 @@ WITH stray AS MATERIALIZED (
        FOR NO KEY UPDATE OF b SKIP LOCKED
 )
 INSERT INTO booking_automation_state AS s (booking_id, revision, starts_at, in_force_since)
-SELECT id, 1, scheduled_at, $1 FROM stray
+SELECT id, 1, scheduled_at, $1 FROM moved
 ON CONFLICT (booking_id) DO UPDATE SET
        revision = s.revision + 1, starts_at = excluded.starts_at, in_force_since = excluded.in_force_since

@@ -11,13 +11,18 @@ use chrono::{DateTime, TimeDelta, Utc};
 use futures_util::future;
 use serde::Serialize;
 use tokio_postgres::Row;
-use tokio_postgres::types::{Timestamp, Type};
+use tokio_postgres::types::Type;
 
-use crate::bookings::projection;
-use crate::config::PassSettings;
+use crate::bookings::lifecycle::Status;
+use crate::bookings::projection::{ProjectionWindow, projection_sql};
+use crate::bookings::settings::TransitionSettings;
 use crate::database::{Begin, Database, Parameter, Result, Transaction};
-use crate::reminders::{self, Watermark};
-use crate::tick::pass::{self, PassError};
+use crate::reminders::decisions::queued_rechecks;
+use crate::reminders::planned::counts_sql;
+use crate::reminders::watermark::Watermark;
+use crate::tick::error::PassError;
+use crate::tick::pass;
+use crate::tick::settings::PassSettings;
 
 /// How far ahead one may look, at least,
 pub const SHORTEST: Duration = Duration::from_secs(60);
@@ -45,16 +50,16 @@ pub struct Preview {
     /// How far it looks.
     until: DateTime<Utc>,
     /// Of all minutes.
-    total: Changes,
+    total: ChangeCounts,
     /// Of all minutes, by rule.
-    rules: Vec<Reminders>,
+    rules: Vec<ReminderCounts>,
     /// Those in which anything is due.
     minutes: Vec<Minute>,
 }
 
 /// Status changes.
 #[derive(Clone, Debug, Default, Serialize)]
-struct Changes {
+struct ChangeCounts {
     started: i64,
     completed: i64,
     expired: i64,
@@ -62,7 +67,7 @@ struct Changes {
 
 /// What becomes of the reminders of one rule.
 #[derive(Clone, Debug, Serialize)]
-struct Reminders {
+struct ReminderCounts {
     rule: String,
     audience: String,
     channel: String,
@@ -76,18 +81,18 @@ struct Reminders {
 struct Minute {
     at: DateTime<Utc>,
     #[serde(flatten)]
-    changes: Changes,
-    reminders: Vec<Reminders>,
+    changes: ChangeCounts,
+    reminders: Vec<ReminderCounts>,
 }
 
 /// The reminders of a rule, by its name, audience and channel.
-type ByRule = BTreeMap<[String; 3], Reminders>;
+type ByRule = BTreeMap<[String; 3], ReminderCounts>;
 
 /// What the passes of the next `time` would do.
 ///
 /// # Errors
 /// As a pass; and when it takes the database longer than until `deadline`.
-pub async fn of(
+pub async fn preview(
     database: &Database,
     settings: &PassSettings,
     as_of: Option<DateTime<Utc>>,
@@ -97,102 +102,117 @@ pub async fn of(
     let statement_timeout = deadline.saturating_duration_since(Instant::now());
     let begin = Begin { read_only: true, as_of, statement_timeout, until: Some(deadline), ..Begin::default() };
     let (transaction, _) = database.begin(&begin, NESTED_LOOPS).await?;
-    let now = "SELECT coalesce($1, transaction_timestamp())";
-    let as_of: DateTime<Utc> = transaction.query_one(now, &[(&as_of, Type::TIMESTAMPTZ)]).await?.get(0);
+    let clock = "SELECT coalesce($1, transaction_timestamp()) AS as_of";
+    let as_of: DateTime<Utc> = transaction.query_one(clock, &[(&as_of, Type::TIMESTAMPTZ)]).await?.get("as_of");
     let until = as_of + TimeDelta::from_std(time.min(LONGEST)).unwrap_or_default();
     let watermark = pass::watermark(&transaction, settings, as_of).await?;
     let (changes, due, waiting) = future::join3(
-        changes(&transaction, settings, as_of, until),
-        due(&transaction, &watermark, as_of, until),
-        waiting(&transaction, as_of, until),
+        count_changes(&transaction, &settings.transitions, as_of, until),
+        count_due_reminders(&transaction, &watermark, as_of, until),
+        count_waiting_reminders(&transaction, as_of, until),
     )
     .await;
     let (changes, reminders) = (changes?, [due?, waiting?].concat());
     transaction.rollback().await?;
-    Ok(told(as_of, until, &changes, &reminders))
+    Ok(Preview::of(as_of, until, &changes, &reminders))
 }
 
-/// Rows of pass, status, count.
-async fn changes(
+/// Rows of `pass`, `to_status`, `count`.
+async fn count_changes(
     transaction: &Transaction,
-    settings: &PassSettings,
+    settings: &TransitionSettings,
     as_of: DateTime<Utc>,
     until: DateTime<Utc>,
 ) -> Result<Vec<Row>> {
-    let life = projection::life(settings);
+    let projection = projection_sql(settings);
     let sql = format!(
-        "{life} SELECT * FROM (SELECT {PASS} AS pass, to_status, count(*) FROM life WHERE steps > 0 GROUP BY 1, 2) AS counted
+        "{projection}
+         SELECT * FROM (SELECT {PASS} AS pass, to_status, count(*) AS count
+                          FROM projection WHERE steps > 0 GROUP BY 1, 2) AS counted
           WHERE pass <= $2"
     );
-    transaction.query(&sql, &projection::Coming::new(settings, as_of, until, None).parameters()).await
+    transaction.query(&sql, &ProjectionWindow::new(settings, as_of, until, None).parameters()).await
 }
 
-/// Rows of pass, rule, audience, channel, reason, count: verdicts.
-async fn due(
+/// Rows of `pass`, `rule`, `audience`, `channel`, `reason`, `count`: decisions.
+async fn count_due_reminders(
     transaction: &Transaction,
     watermark: &Watermark,
     as_of: DateTime<Utc>,
     until: DateTime<Utc>,
 ) -> Result<Vec<Row>> {
-    let looks = reminders::queued(transaction).await?;
-    let looked_through = if watermark.everything { Timestamp::NegInfinity } else { watermark.looked_through };
+    let rechecks = queued_rechecks(transaction).await?;
+    let looked_through = watermark.from();
     let parameters: [Parameter<'_>; 4] = [
         (&as_of, Type::TIMESTAMPTZ),
         (&until, Type::TIMESTAMPTZ),
         (&looked_through, Type::TIMESTAMPTZ),
-        (&looks, Type::UUID_ARRAY),
+        (&rechecks, Type::UUID_ARRAY),
     ];
-    transaction.query(&reminders::to_come(PASSES), &parameters).await
+    transaction.query(&counts_sql(PASSES), &parameters).await
 }
 
 /// The same, of messages that wait for an attempt.
-async fn waiting(transaction: &Transaction, as_of: DateTime<Utc>, until: DateTime<Utc>) -> Result<Vec<Row>> {
+async fn count_waiting_reminders(
+    transaction: &Transaction,
+    as_of: DateTime<Utc>,
+    until: DateTime<Utc>,
+) -> Result<Vec<Row>> {
     let sql = format!(
-        "SELECT {PASS} AS pass, rule, audience, channel, NULL, count(*)
+        "SELECT {PASS} AS pass, rule, audience, channel, NULL AS reason, count(*) AS count
            FROM (SELECT next_attempt_at AS at, rule, audience, channel
                    FROM booking_automation_events
-                  WHERE status = 'pending' AND event_type = 'reminder_sent' AND next_attempt_at <= $2 AND starts_at > $1) AS waiting
+                  WHERE status = 'pending' AND event_type = 'reminder_sent'
+                    AND next_attempt_at <= $2 AND starts_at > $1) AS waiting
           GROUP BY 1, 2, 3, 4"
     );
     transaction.query(&sql, &[(&as_of, Type::TIMESTAMPTZ), (&until, Type::TIMESTAMPTZ)]).await
 }
 
-fn told(as_of: DateTime<Utc>, until: DateTime<Utc>, changes: &[Row], reminders: &[Row]) -> Preview {
-    let mut total = Changes::default();
-    let mut minutes: BTreeMap<DateTime<Utc>, (Changes, ByRule)> = BTreeMap::new();
-    for row in changes {
-        let (at, to, count): (DateTime<Utc>, String, i64) = (row.get(0), row.get(1), row.get(2));
-        let minute = &mut minutes.entry(at).or_default().0;
-        for changes in [minute, &mut total] {
-            match to.as_str() {
-                "in_progress" => changes.started += count,
-                "completed" => changes.completed += count,
-                _ => changes.expired += count,
+impl Preview {
+    fn of(as_of: DateTime<Utc>, until: DateTime<Utc>, changes: &[Row], reminders: &[Row]) -> Self {
+        let mut total = ChangeCounts::default();
+        let mut minutes: BTreeMap<DateTime<Utc>, (ChangeCounts, ByRule)> = BTreeMap::new();
+        for row in changes {
+            let minute = &mut minutes.entry(row.get("pass")).or_default().0;
+            let to = Status::from_name(row.get("to_status"));
+            for counts in [minute, &mut total] {
+                counts.add(to, row.get("count"));
             }
         }
-    }
-    let mut rules = ByRule::new();
-    for row in reminders {
-        for reminders in [&mut minutes.entry(row.get(0)).or_default().1, &mut rules] {
-            count(reminders, row);
+        let mut rules = ByRule::new();
+        for row in reminders {
+            for counts in [&mut minutes.entry(row.get("pass")).or_default().1, &mut rules] {
+                add_reminders(counts, row);
+            }
         }
+        let minutes = minutes.into_iter().map(|(at, (changes, reminders))| Minute {
+            at,
+            changes,
+            reminders: reminders.into_values().collect(),
+        });
+        Self { as_of, until, total, rules: rules.into_values().collect(), minutes: minutes.collect() }
     }
-    let minutes = minutes.into_iter().map(|(at, (changes, reminders))| Minute {
-        at,
-        changes,
-        reminders: reminders.into_values().collect(),
-    });
-    Preview { as_of, until, total, rules: rules.into_values().collect(), minutes: minutes.collect() }
 }
 
-fn count(reminders: &mut ByRule, row: &Row) {
-    let [rule, audience, channel]: [String; 3] = [row.get(1), row.get(2), row.get(3)];
+impl ChangeCounts {
+    fn add(&mut self, to: Option<Status>, count: i64) {
+        match to {
+            Some(Status::InProgress) => self.started += count,
+            Some(Status::Completed) => self.completed += count,
+            _ => self.expired += count,
+        }
+    }
+}
+
+fn add_reminders(by_rule: &mut ByRule, row: &Row) {
+    let [rule, audience, channel]: [String; 3] = ["rule", "audience", "channel"].map(|column| row.get(column));
     let key = [rule.clone(), audience.clone(), channel.clone()];
-    let nothing = Reminders { rule, audience, channel, send: 0, skip: BTreeMap::new() };
-    let reminders = reminders.entry(key).or_insert(nothing);
-    let (reason, count): (Option<String>, i64) = (row.get(4), row.get(5));
+    let none = ReminderCounts { rule, audience, channel, send: 0, skip: BTreeMap::new() };
+    let counts = by_rule.entry(key).or_insert(none);
+    let (reason, count): (Option<String>, i64) = (row.get("reason"), row.get("count"));
     match reason {
-        None => reminders.send += count,
-        Some(reason) => *reminders.skip.entry(reason).or_default() += count,
+        None => counts.send += count,
+        Some(reason) => *counts.skip.entry(reason).or_default() += count,
     }
 }

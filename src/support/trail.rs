@@ -13,6 +13,7 @@ use tokio_postgres::types::Type;
 use uuid::Uuid;
 
 use crate::database::{Begin, Database, DatabaseError, Result, Transaction, finite, json};
+use crate::delivery::event::EventStatus;
 
 /// Events of a page, at most: well below the 6 MB that a function URL's answer may have.
 pub(crate) const LARGEST_PAGE: i64 = 500;
@@ -23,20 +24,20 @@ const PAGE: &str = include_str!("trail.sql");
 
 /// Which events.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Filter {
+pub(crate) struct TrailFilter {
     /// Of this booking.
     pub(crate) booking_id: Option<Uuid>,
     /// `status_update`, `reminder_sent` …
     pub(crate) event_type: Option<String>,
     /// `completed`, `failed` …
-    pub(crate) status: Option<String>,
+    pub(crate) status: Option<EventStatus>,
     /// Written then, or later.
     pub(crate) since: Option<DateTime<Utc>>,
     /// Written before.
     pub(crate) until: Option<DateTime<Utc>>,
 }
 
-impl Filter {
+impl TrailFilter {
     /// Whether every event of the booking, or of all, is wanted.
     fn takes_all(&self) -> bool {
         self.event_type.is_none() && self.status.is_none() && self.since.is_none() && self.until.is_none()
@@ -45,15 +46,15 @@ impl Filter {
 
 /// Some of the trail.
 #[derive(Debug, Serialize)]
-pub(crate) struct Page {
-    events: Vec<Event>,
+pub(crate) struct TrailPage {
+    events: Vec<TrailEntry>,
     /// Where the next page begins; `None`: there is none. A page may be short, or empty, and have one.
     next: Option<String>,
 }
 
 /// An event, as the database has it.
 #[derive(Debug, Serialize)]
-struct Event {
+struct TrailEntry {
     id: Uuid,
     /// When it was written.
     at: Option<DateTime<Utc>>,
@@ -70,13 +71,13 @@ struct Event {
     #[serde(skip_serializing_if = "Option::is_none")]
     error: Option<String>,
     #[serde(flatten)]
-    message: Option<Message>,
+    message: Option<MessageFacts>,
     data: Value,
 }
 
 /// What only messages have.
 #[derive(Debug, Serialize)]
-struct Message {
+struct MessageFacts {
     rule: String,
     audience: String,
     channel: String,
@@ -86,66 +87,77 @@ struct Message {
     message_id: Option<String>,
 }
 
-impl Event {
-    /// Its columns begin at the third.
+impl TrailEntry {
+    /// A page without events is one row without an id.
     fn of(row: &Row) -> Option<(i64, Self)> {
-        let seq = row.get::<_, Option<i64>>(3)?;
-        let channel: String = row.get(14);
-        let message = (!channel.is_empty()).then(|| Message {
-            rule: row.get(12),
-            audience: row.get(13),
+        let seq = row.get::<_, Option<i64>>("seq")?;
+        let channel: String = row.get("channel");
+        let message = (!channel.is_empty()).then(|| MessageFacts {
+            rule: row.get("rule"),
+            audience: row.get("audience"),
             channel,
-            revision: row.get(15),
-            starts_at: finite(row, 16),
-            attempts: row.get(17),
-            message_id: row.get(18),
+            revision: row.get("revision"),
+            starts_at: finite(row, "starts_at"),
+            attempts: row.get("attempts"),
+            message_id: row.get("message_id"),
         });
         let event = Self {
-            id: row.get(4),
-            at: finite(row, 5),
-            booking_id: row.get(6),
-            event_type: row.get(7),
-            status: row.get(8),
-            due_at: finite(row, 9),
-            executed_at: finite(row, 10),
-            reason: row.get(11),
-            error: row.get(20),
+            id: row.get("id"),
+            at: finite(row, "created_at"),
+            booking_id: row.get("booking_id"),
+            event_type: row.get("event_type"),
+            status: row.get("status"),
+            due_at: finite(row, "scheduled_at"),
+            executed_at: finite(row, "executed_at"),
+            reason: row.get("reason"),
+            error: row.get("error"),
             message,
-            data: json(row, 19),
+            data: json(row, "event_data"),
         };
         Some((seq, event))
     }
 }
 
 /// Up to `rows` events that come before `before` in the trail, the newest first.
-pub(crate) async fn page(transaction: &Transaction, filter: &Filter, before: i64, rows: i64) -> Result<Page> {
+pub(crate) async fn read_page(
+    transaction: &Transaction,
+    filter: &TrailFilter,
+    before: i64,
+    rows: i64,
+) -> Result<TrailPage> {
     let look_at = if filter.takes_all() { rows } else { LOOK_AT.max(rows) };
+    let status = filter.status.map(EventStatus::as_str);
     let parameters = [
         (&before as _, Type::INT8),
         (&rows as _, Type::INT8),
         (&look_at as _, Type::INT8),
         (&filter.booking_id as _, Type::UUID),
         (&filter.event_type as _, Type::TEXT),
-        (&filter.status as _, Type::TEXT),
+        (&status as _, Type::TEXT),
         (&filter.since as _, Type::TIMESTAMPTZ),
         (&filter.until as _, Type::TIMESTAMPTZ),
     ];
     let found = transaction.query(PAGE, &parameters).await?;
-    let events: Vec<_> = found.iter().filter_map(Event::of).collect();
+    let events: Vec<_> = found.iter().filter_map(TrailEntry::of).collect();
     let last = events.last().map(|(seq, _)| *seq);
     // The statement has one row at least.
-    let looked = found.first().map(|row| (row.get::<_, Option<i64>>(0), row.get::<_, i64>(1), row.get::<_, bool>(2)));
+    let looked = found
+        .first()
+        .map(|row| (row.get::<_, Option<i64>>("reach"), row.get::<_, i64>("rows"), row.get::<_, bool>("past")));
     let next = match looked {
         _ if i64::try_from(events.len()) == Ok(rows) => last,
         Some((reach, looked_at, false)) if looked_at == look_at => reach,
         _ => None,
     };
-    Ok(Page { events: events.into_iter().map(|(_, event)| event).collect(), next: next.map(|seq| seq.to_string()) })
+    Ok(TrailPage {
+        events: events.into_iter().map(|(_, event)| event).collect(),
+        next: next.map(|seq| seq.to_string()),
+    })
 }
 
 /// Why a list ended early.
 #[derive(Debug, thiserror::Error)]
-pub enum ListError {
+pub enum TrailError {
     /// The database.
     #[error("the events could not be read: {}", .0.loggable())]
     Database(DatabaseError),
@@ -154,7 +166,7 @@ pub enum ListError {
     Output(#[from] io::Error),
 }
 
-impl From<DatabaseError> for ListError {
+impl From<DatabaseError> for TrailError {
     fn from(error: DatabaseError) -> Self {
         Self::Database(error)
     }
@@ -165,17 +177,17 @@ impl From<DatabaseError> for ListError {
 ///
 /// # Errors
 /// When the database cannot be asked, or `output` takes no more. What was written before is whole.
-pub async fn list(
+pub async fn write_all(
     database: &Database,
     since: Option<DateTime<Utc>>,
     output: &mut impl Write,
-) -> std::result::Result<u64, ListError> {
-    let filter = Filter { since, ..Filter::default() };
+) -> std::result::Result<u64, TrailError> {
+    let filter = TrailFilter { since, ..TrailFilter::default() };
     let (mut before, mut count) = (i64::MAX, 0);
     loop {
         let begin = Begin { read_only: true, ..Begin::default() };
         let (transaction, _) = database.begin(&begin, "").await?;
-        let Page { events, next } = page(&transaction, &filter, before, LARGEST_PAGE).await?;
+        let TrailPage { events, next } = read_page(&transaction, &filter, before, LARGEST_PAGE).await?;
         transaction.rollback().await?;
         for event in &events {
             serde_json::to_writer(&mut *output, event).map_err(io::Error::from)?;

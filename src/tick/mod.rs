@@ -1,22 +1,27 @@
-//! One call: the pass, then delivery, by mail and to webhooks, then the summary.
+//! One call: the pass, then delivery by mail and to webhooks, then the summary.
 
-pub mod call;
+pub mod error;
 pub mod pass;
+mod probe;
+mod run_log;
+pub mod settings;
 pub mod summary;
+pub mod trigger;
 
 use std::time::Instant;
 
 use futures_util::future;
 
-use crate::config::PassSettings;
 use crate::database::{Begin, Database, Result};
-use crate::delivery::outbox;
-use crate::delivery::webhooks::{self, Teller};
-use crate::delivery::{self, Delivered, Mailer};
+use crate::delivery::webhooks::{self, WebhookDispatcher};
+use crate::delivery::{self, Delivered, Mailer, flags, outbox};
 use crate::operations::retention;
-use crate::tick::call::Call;
-use crate::tick::pass::{Committed, Pass, PassError};
+use crate::primitives::call::Call;
+use crate::tick::error::PassError;
+use crate::tick::pass::{Committed, Pass};
+use crate::tick::settings::PassSettings;
 use crate::tick::summary::{Skip, Summary, Work};
+use crate::tick::trigger::Trigger;
 
 /// What a call works with, made once at start, whatever fires the calls.
 #[derive(Debug)]
@@ -24,13 +29,13 @@ pub struct Automation {
     database: Database,
     settings: PassSettings,
     mailer: Mailer,
-    teller: Teller,
+    dispatcher: WebhookDispatcher,
 }
 
 impl Automation {
-    /// Passes on `database`, delivered by `mailer`; `teller` tells whoever subscribed.
-    pub fn new(database: Database, settings: PassSettings, mailer: Mailer, teller: Teller) -> Self {
-        Self { database, settings, mailer, teller }
+    /// Passes on `database`; `mailer` and `dispatcher` deliver.
+    pub fn new(database: Database, settings: PassSettings, mailer: Mailer, dispatcher: WebhookDispatcher) -> Self {
+        Self { database, settings, mailer, dispatcher }
     }
 
     pub(crate) fn settings(&self) -> &PassSettings {
@@ -44,47 +49,40 @@ impl Automation {
 
 /// Runs a pass and delivers what is due.
 ///
-/// Dropped in the middle, it forgets what it has sent and not recorded yet, and that would be sent again: let
-/// it come to its end, which the call's deadline sees to.
+/// A future that is dropped in the middle loses what it has sent and not recorded yet, and those messages would be
+/// sent again: let it come to its end, which the call's deadline bounds.
 ///
 /// # Errors
-/// When the pass failed. What goes wrong after it was committed is logged, and the summary tells what is
-/// known.
-pub async fn run(automation: &Automation, call: &Call) -> std::result::Result<Summary, PassError> {
-    let summary = pass_and_deliver(automation, call).await?;
+/// When the pass failed. What goes wrong after its COMMIT is logged, and the summary has what is known.
+pub async fn run(automation: &Automation, trigger: &Trigger, call: &Call) -> std::result::Result<Summary, PassError> {
+    let summary = pass_and_deliver(automation, trigger, call).await?;
     tracing::info!(
         outcome = summary.outcome(),
-        trigger = call.cause.trigger().as_str(),
+        trigger = trigger.as_str(),
         summary = serde_json::to_string(&summary).unwrap_or_default(),
         "the call ended"
     );
     Ok(summary)
 }
 
-async fn pass_and_deliver(automation: &Automation, call: &Call) -> std::result::Result<Summary, PassError> {
-    let Automation { database, settings, mailer, teller } = automation;
+async fn pass_and_deliver(
+    automation: &Automation,
+    trigger: &Trigger,
+    call: &Call,
+) -> std::result::Result<Summary, PassError> {
+    let Automation { database, settings, .. } = automation;
     let started = Instant::now();
-    let Committed { mut work, claimable, webhooks, flags_due, any_old, sweep } =
-        match pass::run(database, settings, call).await? {
-            Pass::Committed(committed) => committed,
-            Pass::Skipped(reason) => {
-                let duration_ms = milliseconds_since(started);
-                return Ok(Summary::Skipped(Skip { reason, trigger: call.cause.trigger(), duration_ms }));
-            }
-        };
+    let mut committed = match pass::run(database, settings, trigger, call).await? {
+        Pass::Committed(committed) => committed,
+        Pass::Skipped(reason) => {
+            let duration_ms = milliseconds_since(started);
+            return Ok(Summary::Skipped(Skip { reason, trigger: trigger.as_str(), duration_ms }));
+        }
+    };
     // The alarm on silence counts these lines.
-    tracing::info!(pass = "committed", run.id = %work.run_id, "the pass was committed");
-    // Side by side: neither waits for the other's endpoints.
-    let mails =
-        async { if claimable { delivery::deliver(database, mailer, call).await } else { Delivered::default() } };
-    let messages = async { if webhooks { Some(teller.tell(database, call).await) } else { None } };
-    let (delivered, told) = future::join(mails, messages).await;
-    if claimable {
-        work.reminders.add(&delivered.reminders);
-        work.held_back = delivered.held_back;
-    }
-    work.webhooks = told;
-    let waiting = delivered.reminders.deferred;
+    tracing::info!(pass = "committed", run.id = %committed.work.run_id, "the pass was committed");
+    let waiting = deliver(automation, call, &mut committed).await;
+    let Committed { mut work, claimable, webhooks, flags_due, rows_expired, sweep } = committed;
     work.duration_ms = milliseconds_since(started);
     if (claimable || webhooks)
         && let Err(error) = conclude(database, &mut work, waiting, call.deadline).await
@@ -92,19 +90,35 @@ async fn pass_and_deliver(automation: &Automation, call: &Call) -> std::result::
         tracing::error!(error = error.loggable(), "the run's summary could not be completed");
     }
     if claimable || flags_due {
-        delivery::project_flags(database, call.deadline).await;
+        flags::project(database, call.deadline).await;
     }
     if sweep {
         pass::sweep(database, call, work.run_id).await;
     }
-    if any_old {
-        retention::prune(database, settings.retention, call).await;
+    if rows_expired {
+        retention::prune(database, &settings.retention, call).await;
     }
     Ok(Summary::Completed(work))
 }
 
-/// What a pass would do now. Reminders that would be sent are told as `deferred`: due, and not sent by
-/// this call.
+/// Delivers mail and webhooks side by side: neither waits for the other's endpoints. Returns how many reminders were
+/// claimed and given back.
+async fn deliver(automation: &Automation, call: &Call, committed: &mut Committed) -> i64 {
+    let Automation { database, mailer, dispatcher, .. } = automation;
+    let Committed { claimable, webhooks, .. } = *committed;
+    let mails =
+        async { if claimable { delivery::deliver(database, mailer, call).await } else { Delivered::default() } };
+    let messages = async { if webhooks { Some(dispatcher.dispatch(database, call).await) } else { None } };
+    let (mails, messages) = future::join(mails, messages).await;
+    if claimable {
+        committed.work.reminders.add(&mails.reminders);
+        committed.work.held_back = mails.held_back;
+    }
+    committed.work.webhooks = messages;
+    mails.reminders.deferred
+}
+
+/// What a pass would do now. Reminders that would be sent count as `deferred`: due, and not sent by this call.
 ///
 /// # Errors
 /// As [`run`].
@@ -122,14 +136,15 @@ pub async fn dry_run(
 /// Counts what delivery left, besides those that are `waiting`, and writes the summary into the run's row.
 async fn conclude(database: &Database, work: &mut Work, waiting: i64, deadline: Instant) -> Result<()> {
     let (transaction, _) = database.begin(&Begin { until: Some(deadline), ..Begin::default() }, "").await?;
-    let (backlog, claimable) = outbox::waiting(&transaction.query_one(outbox::WAITING, &[]).await?, 0);
-    if let Some(told) = work.webhooks {
-        work.webhooks = Some(told.summed(webhooks::left(&transaction).await?)).filter(|told| told.due > 0);
+    let (backlog, claimable) = outbox::waiting(&transaction.query_one(outbox::WAITING, &[]).await?);
+    if let Some(figures) = work.webhooks {
+        let left = webhooks::count_due(&transaction).await?;
+        work.webhooks = Some(figures.summed(left)).filter(|figures| figures.due > 0);
     }
     work.backlog = backlog;
     work.reminders.deferred = claimable + waiting;
     work.reminders = work.reminders.summed();
-    pass::record_summary(transaction, work).await
+    run_log::record_summary(transaction, work).await
 }
 
 fn milliseconds_since(started: Instant) -> u64 {

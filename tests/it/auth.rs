@@ -2,9 +2,9 @@
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use booking_automation::config::CronSecrets;
 use booking_automation::http::auth::{self, Credentials, Refusal};
-use booking_automation::tick::call::Cause;
+use booking_automation::http::settings::CronSecrets;
+use booking_automation::tick::trigger::Trigger;
 
 use crate::client::signature;
 
@@ -34,8 +34,8 @@ fn authenticate(
     presented: &Credentials,
     body: &[u8],
     now: SystemTime,
-) -> Result<Cause, Refusal> {
-    auth::authenticate(secrets, presented, body, now).map(|caller| caller.cause)
+) -> Result<Trigger, Refusal> {
+    auth::authenticate(secrets, presented, body, now).map(|caller| caller.trigger)
 }
 
 #[test]
@@ -56,7 +56,7 @@ fn at(seconds: u64) -> SystemTime {
 }
 
 /// Judges three headers and a body, at the example's time, by the example's secret.
-fn judge(id: &[u8], timestamp: &[u8], signatures: &[u8], body: &[u8]) -> Result<Cause, Refusal> {
+fn judge(id: &[u8], timestamp: &[u8], signatures: &[u8], body: &[u8]) -> Result<Trigger, Refusal> {
     let presented = Credentials {
         authorization: vec![],
         webhook_id: vec![id],
@@ -67,12 +67,12 @@ fn judge(id: &[u8], timestamp: &[u8], signatures: &[u8], body: &[u8]) -> Result<
 }
 
 /// A valid signature of these parts.
-fn judge_signed(id: &[u8], timestamp: &[u8]) -> Result<Cause, Refusal> {
+fn judge_signed(id: &[u8], timestamp: &[u8]) -> Result<Trigger, Refusal> {
     judge(id, timestamp, signature(SECRET, id, timestamp, b"body").as_bytes(), b"body")
 }
 
-fn example() -> Cause {
-    Cause::Signature { webhook_id: ID.to_owned() }
+fn example() -> Trigger {
+    Trigger::Signature { webhook_id: ID.to_owned() }
 }
 
 #[test]
@@ -214,7 +214,7 @@ fn what_is_signed_and_no_id_is_refused() {
 }
 
 /// Judges `Authorization` headers.
-fn judge_bearer(list: &str, headers: &[&[u8]]) -> Result<Cause, Refusal> {
+fn judge_bearer(list: &str, headers: &[&[u8]]) -> Result<Trigger, Refusal> {
     let presented = Credentials { authorization: headers.to_vec(), ..Credentials::default() };
     authenticate(&secrets(list, ""), &presented, b"anything", at(TIMESTAMP))
 }
@@ -223,7 +223,7 @@ fn judge_bearer(list: &str, headers: &[&[u8]]) -> Result<Cause, Refusal> {
 fn a_bearer_secret_is_taken_whole_or_not_at_all() {
     let right = format!("Bearer {BEARER}");
     for header in [right.clone(), format!("bearer {BEARER}"), format!("BEARER {BEARER}")] {
-        assert_eq!(judge_bearer(BEARER, &[header.as_bytes()]), Ok(Cause::Bearer), "{header}");
+        assert_eq!(judge_bearer(BEARER, &[header.as_bytes()]), Ok(Trigger::Bearer), "{header}");
     }
     for header in [
         String::new(),
@@ -252,7 +252,7 @@ fn a_bearer_secret_is_taken_whole_or_not_at_all() {
 fn secrets_are_rotated_by_listing_both() {
     let list = format!("{BEARER}, {OTHER_BEARER}");
     for secret in [BEARER, OTHER_BEARER] {
-        assert_eq!(judge_bearer(&list, &[format!("Bearer {secret}").as_bytes()]), Ok(Cause::Bearer));
+        assert_eq!(judge_bearer(&list, &[format!("Bearer {secret}").as_bytes()]), Ok(Trigger::Bearer));
     }
     for wrong in [list.as_str(), &format!("{BEARER},{OTHER_BEARER}"), "0123456789abcdeX"] {
         assert_eq!(judge_bearer(&list, &[format!("Bearer {wrong}").as_bytes()]), Err(Refusal::Bearer));

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::Duration;
 
-use booking_automation::config::Sender;
+use booking_automation::channels::email::sender::Sender;
 use serde_json::{Value, json};
 use tokio::process::Command;
 

@@ -3,10 +3,12 @@
 
 use std::time::Duration;
 
-use booking_automation::config::{DatabaseSettings, PassSettings};
 use booking_automation::database::Database;
-use booking_automation::tick::call::{Call, Cause};
+use booking_automation::database::settings::DatabaseSettings;
+use booking_automation::primitives::call::Call;
 use booking_automation::tick::pass::{self, Pass};
+use booking_automation::tick::settings::PassSettings;
+use booking_automation::tick::trigger::Trigger;
 use chrono::{DateTime, Utc};
 use tokio_postgres::Client;
 
@@ -502,7 +504,7 @@ fn library(url: &str) -> (Database, PassSettings) {
 
 fn call_at(as_of: DateTime<Utc>) -> Call {
     let deadline = std::time::Instant::now() + Duration::from_secs(60);
-    Call { as_of: Some(as_of), ..Call::new(Cause::Cli, deadline) }
+    Call { as_of: Some(as_of), ..Call::until(deadline) }
 }
 
 #[tokio::test]
@@ -518,7 +520,7 @@ async fn an_idle_pass_takes_four_round_trips_and_a_busy_one_a_constant_number() 
         }
         let before = proxy.round_trips();
         let Pass::Committed(committed) =
-            pass::run(&database, &settings, &call_at(noon() + minutes(minute))).await.unwrap()
+            pass::run(&database, &settings, &Trigger::Cli, &call_at(noon() + minutes(minute))).await.unwrap()
         else {
             panic!("it runs")
         };
@@ -552,7 +554,7 @@ async fn a_pass_is_idle_whatever_lies_about_that_nothing_is_to_be_done_for() {
     let mut trips = Vec::new();
     for minute in [1, 2] {
         let before = proxy.round_trips();
-        let due = pass::run(&database, &settings, &call_at(noon() + minutes(minute))).await.unwrap();
+        let due = pass::run(&database, &settings, &Trigger::Cli, &call_at(noon() + minutes(minute))).await.unwrap();
         assert!(matches!(due, Pass::Committed(_)));
         trips.push(proxy.round_trips() - before);
     }
@@ -813,7 +815,7 @@ async fn a_warm_session_meets_100_000_overdue_bookings_in_bounded_steps() {
     let idle = noon() - hours(2);
     for as_of in [idle, idle, idle, idle, idle, idle, noon(), noon() + minutes(1), noon() + minutes(2)] {
         let call = call_at(as_of);
-        let Pass::Committed(committed) = pass::run(&database, &settings, &call).await.unwrap() else {
+        let Pass::Committed(committed) = pass::run(&database, &settings, &Trigger::Cli, &call).await.unwrap() else {
             panic!("it runs")
         };
         steps.push((committed.work.transitions.started, committed.work.transitions.remaining));

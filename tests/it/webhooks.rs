@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use booking_automation::channels::webhook::egress::{Refused, Resolver, Targets, is_public};
+use booking_automation::channels::webhook::egress::{Egress, EgressError, Resolver, is_public};
 use chrono::{DateTime, Utc};
 use futures_util::FutureExt;
 use serde_json::{Value, json};
@@ -614,8 +614,8 @@ fn resolver(addresses: &[&str]) -> (Resolver, Arc<AtomicUsize>) {
     (resolver, asked)
 }
 
-fn refusal<T: std::fmt::Debug>(result: Result<T, Box<dyn std::error::Error + Send + Sync>>) -> Option<Refused> {
-    result.err().and_then(|error| error.downcast_ref::<Refused>().copied())
+fn refusal<T: std::fmt::Debug>(result: Result<T, Box<dyn std::error::Error + Send + Sync>>) -> Option<EgressError> {
+    result.err().and_then(|error| error.downcast_ref::<EgressError>().copied())
 }
 
 #[tokio::test]
@@ -637,10 +637,10 @@ async fn a_name_is_judged_by_every_address_that_it_has() {
         (&["11.0.0.1", "2600::1", "::1"], true),
     ] {
         let (system, asked) = resolver(addresses);
-        let found = Targets::new(Vec::new(), second).resolving_by(system).addresses(&uri).await;
+        let found = Egress::new(Vec::new(), second).resolving_by(system).addresses(&uri).await;
         assert_eq!(asked.load(Ordering::SeqCst), 1, "a second answer could be another");
         match refused {
-            true => assert_eq!(refusal(found), Some(Refused::Private), "{addresses:?}"),
+            true => assert_eq!(refusal(found), Some(EgressError::Private), "{addresses:?}"),
             false => {
                 let found: Vec<_> = found.unwrap().iter().map(ToString::to_string).collect();
                 assert_eq!(found, ["11.0.0.1:8443", "[2600::1]:8443"]);
@@ -649,17 +649,17 @@ async fn a_name_is_judged_by_every_address_that_it_has() {
     }
     // In the clear nobody is asked; and who is allowed is called wherever it is.
     let (system, asked) = resolver(&["10.0.0.1"]);
-    let targets = Targets::new(vec!["hooks.internal".to_owned()], second).resolving_by(system);
-    assert_eq!(refusal(targets.addresses(&"http://hooks.example/".parse().unwrap()).await), Some(Refused::Plain));
+    let egress = Egress::new(vec!["hooks.internal".to_owned()], second).resolving_by(system);
+    assert_eq!(refusal(egress.addresses(&"http://hooks.example/".parse().unwrap()).await), Some(EgressError::Plain));
     assert_eq!(asked.load(Ordering::SeqCst), 0);
-    let found = targets.addresses(&"http://hooks.INTERNAL/".parse().unwrap()).await.unwrap();
+    let found = egress.addresses(&"http://hooks.INTERNAL/".parse().unwrap()).await.unwrap();
     assert_eq!(found, ["10.0.0.1:80".parse().unwrap()]);
-    assert!(targets.addresses(&"https://hooks.internal.example/".parse().unwrap()).await.is_err());
+    assert!(egress.addresses(&"https://hooks.internal.example/".parse().unwrap()).await.is_err());
     // An address in the URL is no name.
     for uri in
         ["https://10.0.0.1/", "https://[fd00::1]/", "https://[::ffff:10.0.0.1]/", "https://user@169.254.169.254/"]
     {
-        assert_eq!(refusal(targets.addresses(&uri.parse().unwrap()).await), Some(Refused::Private), "{uri}");
+        assert_eq!(refusal(egress.addresses(&uri.parse().unwrap()).await), Some(EgressError::Private), "{uri}");
     }
 }
 
@@ -670,14 +670,14 @@ async fn what_is_refused_is_refused_before_a_connection_is_opened() {
     let uri: axum::http::Uri = format!("https://hooks.example:{}/", endpoint.port).parse().unwrap();
     for addresses in [&["127.0.0.1"][..], &["127.0.0.2"], &["::ffff:127.0.0.1"], &["0.0.0.0"], &["127.0.0.1", "::1"]] {
         let (system, asked) = resolver(addresses);
-        let targets = Targets::new(Vec::new(), Duration::from_secs(1)).resolving_by(system);
-        assert_eq!(refusal(targets.connect(&uri).await), Some(Refused::Private), "{addresses:?}");
+        let egress = Egress::new(Vec::new(), Duration::from_secs(1)).resolving_by(system);
+        assert_eq!(refusal(egress.connect(&uri).await), Some(EgressError::Private), "{addresses:?}");
         assert_eq!((asked.load(Ordering::SeqCst), endpoint.connections()), (1, 0), "{addresses:?}");
     }
     // The same, allowed: the addresses that were judged are those that are called, the first that answers.
     let (system, asked) = resolver(&["::1", "127.0.0.1"]);
-    let targets = Targets::new(vec!["hooks.example".to_owned()], Duration::from_secs(1)).resolving_by(system);
-    assert!(targets.connect(&uri).await.is_ok());
+    let egress = Egress::new(vec!["hooks.example".to_owned()], Duration::from_secs(1)).resolving_by(system);
+    assert!(egress.connect(&uri).await.is_ok());
     assert_eq!(asked.load(Ordering::SeqCst), 1);
     tokio::time::timeout(Duration::from_secs(60), async {
         while endpoint.connections() == 0 {

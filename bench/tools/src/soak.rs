@@ -5,13 +5,19 @@ use std::time::{Duration, Instant};
 
 use anyhow::Context;
 use booking_automation::channels::email::Ses;
-use booking_automation::config::{self, DatabaseSettings, DeliverySettings, PassSettings, WebhookSettings};
+use booking_automation::channels::email::settings::EmailSettings;
+use booking_automation::channels::webhook::settings::WebhookSettings;
 use booking_automation::database::Database;
 use booking_automation::database::migrate;
+use booking_automation::database::settings::DatabaseSettings;
 use booking_automation::delivery::Mailer;
-use booking_automation::delivery::webhooks::Teller;
-use booking_automation::tick::call::{Call, Cause};
+use booking_automation::delivery::webhooks::WebhookDispatcher;
+use booking_automation::operations::settings::RetentionSettings;
+use booking_automation::primitives::call::Call;
+use booking_automation::primitives::settings::environment;
+use booking_automation::tick::settings::PassSettings;
 use booking_automation::tick::summary::Summary;
+use booking_automation::tick::trigger::Trigger;
 use booking_automation::tick::{self, Automation};
 use chrono::{DateTime, TimeDelta, Utc};
 use clap::Args;
@@ -32,14 +38,17 @@ pub(crate) struct Soak {
 
 impl Soak {
     pub(crate) async fn run(self) -> anyhow::Result<()> {
-        let settings = DatabaseSettings::from_environment(&config::environment)?;
+        let settings = DatabaseSettings::from_environment(&environment)?;
         migrate::migrate(&Database::new(&settings, migrate::CONNECTIONS)?, None, |_| {}).await?;
         let backend = Backend::connect().await?;
-        let delivery = DeliverySettings::from_environment(&config::environment)?;
+        let delivery = EmailSettings::from_environment(&environment)?;
         let ses = Ses::new(&delivery).await?;
-        let pass = PassSettings { retention: RETENTION, ..PassSettings::from_environment(&config::environment)? };
-        let teller = Teller::new(WebhookSettings::from_environment(&config::environment)?);
-        let automation = Automation::new(Database::new(&settings, 1)?, pass, Mailer::new(delivery, ses), teller);
+        let pass = PassSettings {
+            retention: RetentionSettings { events: RETENTION },
+            ..PassSettings::from_environment(&environment)?
+        };
+        let dispatcher = WebhookDispatcher::new(WebhookSettings::from_environment(&environment)?);
+        let automation = Automation::new(Database::new(&settings, 1)?, pass, Mailer::new(delivery, ses), dispatcher);
 
         let until = Instant::now() + Duration::from_secs_f64(self.minutes * 60.0);
         let first = Utc::now();
@@ -48,8 +57,8 @@ impl Soak {
             backend.minute(now).await?;
             let started = Instant::now();
             let deadline = Instant::now() + Duration::from_secs(50);
-            let call = Call { as_of: Some(now), ..Call::new(Cause::Cli, deadline) };
-            let Summary::Completed(work) = tick::run(&automation, &call).await? else {
+            let call = Call { as_of: Some(now), ..Call::until(deadline) };
+            let Summary::Completed(work) = tick::run(&automation, &Trigger::Cli, &call).await? else {
                 anyhow::bail!("a pass was skipped")
             };
             passes.push(started.elapsed().as_secs_f64() * 1000.0);
@@ -78,7 +87,7 @@ struct Backend(Client);
 
 impl Backend {
     async fn connect() -> anyhow::Result<Self> {
-        let url = config::environment("DATABASE_URL").context("DATABASE_URL is not set")?;
+        let url = environment("DATABASE_URL").context("DATABASE_URL is not set")?;
         let (client, connection) = tokio_postgres::connect(&url, NoTls).await?;
         tokio::spawn(connection);
         client

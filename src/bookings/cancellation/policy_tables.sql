@@ -6,14 +6,16 @@ WITH wanted (relation, columns) AS (
 ), there AS (
     SELECT relation, columns, to_regclass('public.' || relation) AS oid FROM wanted
 )
-SELECT coalesce(bool_or(relation = 'cancellation_policies'), false),
-       coalesce(bool_or(relation = 'cancellation_policy_conditions'), false),
+SELECT coalesce(bool_or(relation = 'cancellation_policies'), false) AS has_policies,
+       coalesce(bool_or(relation = 'cancellation_policy_conditions'), false) AS has_conditions,
        -- Rows that row-level security hides would look like policies that do not exist.
-       coalesce(array_agg(relation) FILTER (WHERE NOT has_table_privilege(oid, 'SELECT') OR row_security_active(oid)), '{}'),
+       coalesce(array_agg(relation) FILTER (WHERE NOT has_table_privilege(oid, 'SELECT') OR row_security_active(oid)), '{}')
+           AS unreadable,
        coalesce((SELECT array_agg(t.relation || '.' || missing)
                    FROM there t, unnest(t.columns) AS missing
                   WHERE t.oid IS NOT NULL AND NOT EXISTS (
                         SELECT FROM pg_attribute a
                          WHERE a.attrelid = t.oid AND a.attname = missing AND a.attnum > 0 AND NOT a.attisdropped)), '{}')
+           AS missing
   FROM there
  WHERE oid IS NOT NULL

@@ -1,7 +1,8 @@
 -- What each percentage of a total comes to, all of it in decimals.
 --   $1 the total, or NULL
 --   $2 the percentages
-SELECT trim_scale(percent)::text, round(total, digits)::text, amount::text, round(total - amount, digits)::text
+SELECT trim_scale(percent)::text AS percent, round(total, digits)::text AS total, amount::text AS amount,
+       round(total - amount, digits)::text AS kept
   FROM (SELECT $1::text::numeric AS total) AS booking
  -- To the cent, or to the finest digit that the total itself has: a part is then never more than the whole.
  CROSS JOIN LATERAL (SELECT greatest(2, min_scale(total)) AS digits) AS money

@@ -25,7 +25,7 @@ pub(crate) type BoxError = Box<dyn Error + Send + Sync>;
 
 /// Why a target is not called. Says nothing of where it is.
 #[derive(Clone, Copy, Debug, Error, PartialEq, Eq)]
-pub enum Refused {
+pub enum EgressError {
     /// One of its addresses is not everybody's.
     #[error("not a public address")]
     Private,
@@ -36,20 +36,20 @@ pub enum Refused {
 
 /// Opens connections, to whom they may go.
 #[derive(Clone)]
-pub struct Targets {
+pub struct Egress {
     allowed: Arc<[String]>,
     resolver: Resolver,
     /// For each address of a name.
     connect: Duration,
 }
 
-impl fmt::Debug for Targets {
+impl fmt::Debug for Egress {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Targets").field("allowed", &self.allowed).finish_non_exhaustive()
+        f.debug_struct("Egress").field("allowed", &self.allowed).finish_non_exhaustive()
     }
 }
 
-impl Targets {
+impl Egress {
     /// Public ones, and the hosts that are `allowed` wherever they are; each address may take `connect` to accept.
     pub fn new(allowed: Vec<String>, connect: Duration) -> Self {
         Self { allowed: allowed.into(), resolver: Arc::new(look_up), connect }
@@ -64,13 +64,13 @@ impl Targets {
     /// The addresses that a connection for `uri` goes to, all of them judged.
     ///
     /// # Errors
-    /// [`Refused`]; or the name cannot be looked up.
+    /// [`EgressError`]; or the name cannot be looked up.
     pub async fn addresses(&self, uri: &Uri) -> Result<Vec<SocketAddr>, BoxError> {
         let host = uri.host().ok_or("no host")?;
         let tls = uri.scheme_str() == Some("https");
         let allowed = self.allowed.iter().any(|allowed| allowed.eq_ignore_ascii_case(host));
         if !tls && !allowed {
-            return Err(Refused::Plain.into());
+            return Err(EgressError::Plain.into());
         }
         let port = uri.port_u16().unwrap_or(if tls { 443 } else { 80 });
         let bare = host.trim_start_matches('[').trim_end_matches(']');
@@ -80,7 +80,7 @@ impl Targets {
         };
         // One of several is enough: whoever answers so wants to be tried until it fits.
         if !allowed && !addresses.iter().all(|address| is_public(address.ip())) {
-            return Err(Refused::Private.into());
+            return Err(EgressError::Private.into());
         }
         Ok(addresses)
     }
@@ -88,7 +88,7 @@ impl Targets {
     /// A connection for `uri`, to the first of its addresses that accepts one.
     ///
     /// # Errors
-    /// [`Refused`], and then none was tried; or no name, or nobody there.
+    /// [`EgressError`], and then none was tried; or no name, or nobody there.
     pub async fn connect(&self, uri: &Uri) -> Result<TcpStream, BoxError> {
         let mut failed: BoxError = "the name has no address".into();
         for address in self.addresses(uri).await? {

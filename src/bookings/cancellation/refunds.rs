@@ -1,0 +1,178 @@
+//! What is refunded when a booking is cancelled, and by which policy.
+
+use std::fmt;
+
+use chrono::{DateTime, Datelike, Utc};
+use serde::Serialize;
+use serde_json::{Value, json};
+use tokio_postgres::Row;
+use tokio_postgres::types::Type;
+use uuid::Uuid;
+
+use crate::bookings::cancellation::policies::Policies;
+use crate::bookings::cancellation::tiers::{
+    Case, INSTANT, LONGEST_AMOUNT, Policy, RefundUndetermined, Tier, in_force, is_amount, moment,
+};
+use crate::bookings::lifecycle::{Role, Status};
+use crate::database::{DatabaseError, Transaction, finite};
+
+/// What is refunded, and by which policy.
+#[derive(Clone, Debug, Serialize)]
+pub(crate) struct Refund {
+    percent: String,
+    /// The booking's price, if it has one; `amount` and `kept` add up to it.
+    total: Option<String>,
+    pub(crate) amount: Option<String>,
+    kept: Option<String>,
+    /// The last moment at which this holds; `None`: it does not change.
+    until: Option<DateTime<Utc>>,
+    policy: Policy,
+    text: String,
+}
+
+impl fmt::Display for Refund {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.text)
+    }
+}
+
+impl Refund {
+    /// As the audit trail has it.
+    pub(crate) fn decision(&self) -> Value {
+        let Self { percent, total, amount, kept, policy, .. } = self;
+        json!({"percent": percent, "total": total, "amount": amount, "kept": kept, "policy": policy})
+    }
+
+    fn of(row: &Row, (tier, until): &(&Tier, Option<DateTime<Utc>>)) -> Self {
+        let percent: String = row.get("percent");
+        let (total, amount, kept): (Option<String>, Option<String>, Option<String>) =
+            (row.get("total"), row.get("amount"), row.get("kept"));
+        let Policy { source, name, .. } = &tier.policy;
+        let what = match (&total, &amount, &kept) {
+            (Some(total), Some(amount), Some(kept)) => {
+                format!("{amount} of {total} ({percent} %) is refunded and {kept} is kept")
+            }
+            _ => format!("{percent} % is refunded of a booking that has no price"),
+        };
+        let how_long = until.map(|until| format!(", up to and including {}", moment(until))).unwrap_or_default();
+        let text = format!("By the policy {name:?} ({source}), {what}{how_long}.");
+        Self { percent, total, amount, kept, until: *until, policy: tier.policy.clone(), text }
+    }
+}
+
+/// Why there is no refund to tell.
+#[derive(Debug)]
+pub(crate) enum RefundError {
+    /// There is no such booking.
+    NoBooking,
+    /// Policies or price leave it open.
+    Undetermined(RefundUndetermined),
+    Database(DatabaseError),
+}
+
+impl From<RefundUndetermined> for RefundError {
+    fn from(why: RefundUndetermined) -> Self {
+        Self::Undetermined(why)
+    }
+}
+
+impl From<DatabaseError> for RefundError {
+    fn from(error: DatabaseError) -> Self {
+        Self::Database(error)
+    }
+}
+
+/// What is refunded for a booking that has this status, if it is cancelled now.
+pub(crate) async fn refund(
+    transaction: &Transaction,
+    as_of: DateTime<Utc>,
+    booking_id: Uuid,
+    status: Status,
+    role: Role,
+    no_show: bool,
+) -> Result<Refund, RefundError> {
+    let basis = RefundBasis::read(transaction, booking_id).await?.ok_or(RefundError::NoBooking)?;
+    let total = basis.total.clone()?;
+    let tiers = basis.policies.tiers(Case::of(role, no_show))?;
+    let (tier, until) = in_force(&tiers, as_of, status.as_str())?;
+    let mut refunds = calculate(transaction, total.as_deref(), &[(tier, until)]).await?;
+    refunds.pop().ok_or(RefundError::NoBooking)
+}
+
+/// What the tiers come to. The database calculates the amounts.
+async fn calculate(
+    transaction: &Transaction,
+    total: Option<&str>,
+    tiers: &[(&Tier, Option<DateTime<Utc>>)],
+) -> Result<Vec<Refund>, DatabaseError> {
+    let percents: Vec<_> = tiers.iter().map(|(tier, _)| tier.percent.as_str()).collect();
+    let parameters = [(&total as _, Type::TEXT), (&percents as _, Type::TEXT_ARRAY)];
+    let rows = transaction.query(include_str!("refunds.sql"), &parameters).await?;
+    Ok(rows.iter().zip(tiers).map(|(row, tier)| Refund::of(row, tier)).collect())
+}
+
+/// All that decides the refund for one booking.
+pub(crate) struct RefundBasis {
+    pub(crate) start: Option<DateTime<Utc>>,
+    pub(crate) total: Result<Option<String>, RefundUndetermined>,
+    policies: Policies,
+}
+
+impl RefundBasis {
+    /// `None`: there is no such booking.
+    pub(crate) async fn read(transaction: &Transaction, booking_id: Uuid) -> Result<Option<Self>, DatabaseError> {
+        let sql = "SELECT booking ? 'total_price' AS has_price, jsonb_typeof(booking -> 'total_price') AS price_type,
+                          booking ->> 'total_price' AS price, booking ->> 'service_id' AS service, scheduled_at
+                     FROM (SELECT to_jsonb(b) AS booking, b.scheduled_at FROM bookings b WHERE b.id = $1) AS found";
+        let rows = transaction.query(sql, &[(&booking_id, Type::UUID)]).await?;
+        let Some(row) = rows.first() else { return Ok(None) };
+        let service: Option<String> = row.get("service");
+        let service = service.and_then(|id| id.parse().ok());
+        // Near the calendar's ends, a moment before or after cannot be represented.
+        let start = finite(row, "scheduled_at").filter(|time| (0..10_000).contains(&time.year()));
+        let total = total(row.get("has_price"), row.get("price_type"), row.get("price"));
+        Ok(Some(Self { start, total, policies: Policies::read(transaction, service, start).await? }))
+    }
+
+    /// What is refunded from now on, one after the other, as long as the booking may be cancelled.
+    pub(crate) async fn refunds_from(
+        &self,
+        transaction: &Transaction,
+        as_of: DateTime<Utc>,
+        status: &str,
+        case: Case,
+        before: Option<DateTime<Utc>>,
+    ) -> Result<Vec<Refund>, RefundError> {
+        let total = self.total.clone()?;
+        let tiers = self.policies.tiers(case)?;
+        let mut in_turn = vec![in_force(&tiers, as_of, status)?];
+        while let Some(next) = in_turn.last().and_then(|(_, until)| *until).map(|until| until + INSTANT) {
+            match in_force(&tiers, next, status) {
+                Ok(tier) if before.is_none_or(|before| next < before) => in_turn.push(tier),
+                _ => break,
+            }
+        }
+        Ok(calculate(transaction, total.as_deref(), &in_turn).await?)
+    }
+}
+
+/// The booking's price: its column, as JSON has it.
+fn total(
+    is_there: bool,
+    price_type: Option<String>,
+    text: Option<String>,
+) -> Result<Option<String>, RefundUndetermined> {
+    match (price_type.as_deref(), text) {
+        _ if !is_there => {
+            Err(RefundUndetermined::Setup("bookings has no column total_price, so no refund can be calculated".into()))
+        }
+        (_, None) => Ok(None),
+        (Some("number"), Some(total)) if is_amount(&total) => Ok(Some(total)),
+        (_, Some(total)) => {
+            let total: String = total.chars().take(LONGEST_AMOUNT).collect();
+            Err(RefundUndetermined::Data(format!(
+                "the booking's total_price, {total}, is no amount of which a part can be refunded"
+            )))
+        }
+    }
+}

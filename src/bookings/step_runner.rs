@@ -1,0 +1,160 @@
+//! Runs one step over many bookings, so that one booking that the user's database refuses does not stop the others.
+
+use std::time::{Duration, Instant};
+
+use tokio_postgres::types::Type;
+use uuid::Uuid;
+
+use crate::bookings::steps::{Moments, Step};
+use crate::database::{DatabaseError, Result, Transaction};
+
+/// How long a booking is left alone whose change the database refused (by a constraint or trigger of the user's). Others
+/// go on meanwhile.
+const REFUSED_FOR: Duration = Duration::from_secs(3600);
+/// By how much fewer bookings are tried at a time when a statement takes too long: 50 000, 3 125, 195, 12.
+const SLOW_DIVISOR: i64 = 16;
+/// Each may take this part of the pass's statement time, itself a quarter of the call's: when the smallest has its turn,
+/// half of the time for transitions is left.
+const SLOW_ATTEMPTS: u32 = 4;
+
+/// What the steps of one pass share.
+pub(crate) struct StepRunner<'a> {
+    pub(crate) transaction: &'a Transaction,
+    pub(crate) moments: &'a Moments,
+    pub(crate) run_id: Uuid,
+    /// No statement begins after this.
+    pub(crate) until: Instant,
+    /// Statements left for finding the bookings whose change is refused.
+    pub(crate) isolation_statements: usize,
+}
+
+impl StepRunner<'_> {
+    /// One step of up to `room` bookings: a single statement, or smaller ones when the user's triggers are too slow for
+    /// that. Returns how many changed.
+    pub(crate) async fn advance(&mut self, step: &Step, room: i64) -> Result<i64> {
+        let (mut changed, mut chunk) = (0, room);
+        while chunk > 0 {
+            match self.advance_up_to(step, chunk, None).await {
+                Ok(count) => {
+                    changed += count;
+                    if count < chunk {
+                        break;
+                    }
+                    chunk = chunk.min(room - changed);
+                }
+                Err(error) if error.is_statement_timeout() && chunk > 1 => {
+                    tracing::warn!(
+                        transition.to = step.edge.to.as_str(),
+                        chunk,
+                        "status changes are slow here; trying fewer at a time"
+                    );
+                    chunk = (chunk / SLOW_DIVISOR).max(1);
+                }
+                Err(error) if error.is_of_a_row() => {
+                    changed += self.isolate(step, chunk).await?;
+                    break;
+                }
+                Err(error) => return Err(error),
+            }
+            if Instant::now() >= self.until {
+                break;
+            }
+        }
+        Ok(changed)
+    }
+
+    /// One step's UPDATE of up to `limit` bookings, or of `only` these, undone when it fails. One round trip.
+    pub(crate) async fn advance_up_to(&self, step: &Step, limit: i64, only: Option<&[Uuid]>) -> Result<i64> {
+        let sql = step.update_sql();
+        let [as_of, expire, complete] = self.moments.parameters();
+        let run_id = self.run_id.to_string();
+        let parameters =
+            [as_of, expire, complete, (&limit, Type::INT8), (&only, Type::UUID_ARRAY), (&run_id, Type::TEXT)];
+        let time = self.transaction.statement_timeout() / SLOW_ATTEMPTS;
+        let update = async |transaction: &Transaction| transaction.execute(&sql, &parameters).await;
+        let changed = self.transaction.in_savepoint(time, update).await?;
+        Ok(i64::try_from(changed).unwrap_or(i64::MAX))
+    }
+
+    /// Halves the candidates until each refused one stands alone. A refused one is recorded and left alone for a while, the
+    /// others are moved on.
+    async fn isolate(&mut self, step: &Step, room: i64) -> Result<i64> {
+        let ids = self.lock_candidates(step, room).await?;
+        let mut changed = 0;
+        let mut halves = vec![&ids[..]];
+        while let Some(ids) = halves.pop() {
+            if ids.is_empty() {
+                continue;
+            }
+            if self.isolation_statements == 0 || Instant::now() >= self.until {
+                tracing::warn!(
+                    transition.to = step.edge.to.as_str(),
+                    "too many bookings are refused; the rest waits for the next pass"
+                );
+                break;
+            }
+            self.isolation_statements -= 1;
+            match self.advance_up_to(step, room, Some(ids)).await {
+                Ok(count) => changed += count,
+                Err(error) if error.is_of_a_row() || error.is_statement_timeout() => match ids {
+                    // A lock that a trigger of theirs met, or a slow trigger: the next pass may succeed.
+                    [_] if error.is_lock() || error.is_statement_timeout() => {}
+                    [id] => self.record_refusal(step, *id, &error).await?,
+                    _ => {
+                        let (first, second) = ids.split_at(ids.len() / 2);
+                        halves.extend([second, first]);
+                    }
+                },
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(changed)
+    }
+
+    async fn lock_candidates(&self, step: &Step, limit: i64) -> Result<Vec<Uuid>> {
+        let (candidates, order) = (step.candidates(), step.order);
+        let sql = format!("SELECT b.id {candidates} ORDER BY {order} LIMIT $4 FOR NO KEY UPDATE OF b SKIP LOCKED");
+        let [as_of, expire, complete] = self.moments.parameters();
+        let rows = self.transaction.query(&sql, &[as_of, expire, complete, (&limit, Type::INT8)]).await?;
+        Ok(rows.iter().map(|row| row.get("id")).collect())
+    }
+
+    /// Records as refused what a trigger of theirs set back at once: tried every minute, it would fire their triggers and
+    /// lengthen the booking's log each time. Returns how many there were.
+    pub(crate) async fn record_set_back(&self, step: &Step) -> Result<i64> {
+        let [as_of, expire, complete] = self.moments.parameters();
+        let (run_id, wait) = (self.run_id.to_string(), REFUSED_FOR.as_secs_f64());
+        let parameters = [as_of, expire, complete, (&run_id as _, Type::TEXT), (&wait as _, Type::FLOAT8)];
+        let count = self.transaction.execute(&step.record_set_back_sql(), &parameters).await?;
+        if count > 0 {
+            tracing::warn!(
+                transition.to = step.edge.to.as_str(),
+                bookings.count = count,
+                "a trigger set the status back; tried again later"
+            );
+        }
+        Ok(i64::try_from(count).unwrap_or(i64::MAX))
+    }
+
+    async fn record_refusal(&self, step: &Step, booking_id: Uuid, error: &DatabaseError) -> Result<()> {
+        let (from, to) = (step.edge.from.as_str(), step.edge.to.as_str());
+        tracing::warn!(
+            booking.id = %booking_id,
+            transition.from = from,
+            transition.to = to,
+            sqlstate = error.code().map_or("", |code| code.code()),
+            "the database refused a status change; it is tried again later"
+        );
+        let parameters = [
+            (&booking_id as _, Type::UUID),
+            (&from as _, Type::TEXT),
+            (&to as _, Type::TEXT),
+            (&self.run_id.to_string() as _, Type::TEXT),
+            (&self.moments.as_of() as _, Type::TIMESTAMPTZ),
+            (&error.details() as _, Type::TEXT),
+            (&REFUSED_FOR.as_secs_f64() as _, Type::FLOAT8),
+        ];
+        self.transaction.execute(include_str!("record_refusal.sql"), &parameters).await?;
+        Ok(())
+    }
+}

@@ -1,0 +1,174 @@
+//! The steps that time makes: which, when, and the SQL of each.
+//!
+//! The same conditions make the UPDATE, the question whether anything is due, and the counts of `--dry-run`, `migrate`
+//! and the summary's `remaining`.
+
+use std::time::Duration;
+
+use chrono::{DateTime, TimeDelta, Utc};
+use tokio_postgres::types::Type;
+
+use crate::bookings::lifecycle::{self, Status};
+use crate::bookings::settings::TransitionSettings;
+use crate::database::Parameter;
+
+const STEP: &str = include_str!("step.sql");
+const RECORD_SET_BACK: &str = include_str!("record_set_back.sql");
+
+/// One step. In its SQL, `b` is the booking; `$1` is `as_of`, `$2` is `as_of − EXPIRE_AFTER`, `$3` is
+/// `as_of − COMPLETE_AFTER`.
+pub(crate) struct Step {
+    /// From which status to which.
+    pub(crate) edge: lifecycle::Step,
+    /// Of the booking's own columns.
+    due: &'static str,
+    /// When it became due, for the audit trail.
+    due_at: &'static str,
+    /// What is most overdue comes first: an indexed expression.
+    pub(crate) order: &'static str,
+    pub(crate) kind: StepKind,
+}
+
+/// Which number of the summary a step adds to.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum StepKind {
+    Started,
+    Completed,
+    Expired,
+    /// As `Expired`, and only with `EXPIRE_PENDING`.
+    ExpiredPending,
+}
+
+pub(crate) const END: &str = "booking_end(b.scheduled_at, b.duration_minutes)";
+/// An overdue booking's time counts from when a person unblocked it, if that is later than its end.
+const NOT_JUST_UNBLOCKED: &str =
+    "NOT EXISTS (SELECT FROM booking_automation_state s WHERE s.booking_id = b.id AND s.unblocked_at > $2)";
+/// An overdue booking expires or stays: that the earlier step could not have it (it was locked, the limit was reached, the
+/// database refused) must not make it one that took place.
+const NOT_OVERDUE: &str = "(booking_end(b.scheduled_at, b.duration_minutes) > $2 OR b.auto_complete_blocked IS TRUE
+        OR EXISTS (SELECT FROM booking_automation_state s WHERE s.booking_id = b.id AND s.unblocked_at > $2))";
+const OVERDUE_AT: &str = "greatest(booking_end(b.scheduled_at, b.duration_minutes),
+        (SELECT s.unblocked_at FROM booking_automation_state s WHERE s.booking_id = b.id)) + ($1 - $2)";
+/// A person undid an automatic step, and did not unblock the booking since.
+const NOT_TAKEN_BACK: &str = "NOT (b.auto_complete_blocked IS TRUE AND EXISTS (
+        SELECT FROM booking_automation_state s WHERE s.booking_id = b.id AND s.blocked_reason IS NOT NULL))";
+/// The database did not refuse a step of this booking lately.
+pub(crate) const NOT_REFUSED: &str = "NOT EXISTS (SELECT FROM booking_automation_events f
+        WHERE f.booking_id = b.id AND f.event_type = 'status_update' AND f.status = 'failed' AND f.next_attempt_at > $1)";
+
+/// All of them, in the order in which they are judged (design, 3.2).
+pub(crate) const STEPS: [Step; 5] = [
+    Step {
+        edge: lifecycle::EXPIRE_PENDING,
+        due: "b.scheduled_at <= $1",
+        due_at: "b.scheduled_at",
+        order: "b.scheduled_at",
+        kind: StepKind::ExpiredPending,
+    },
+    // A booking never ends before it starts: the bound on the start is what the index serves.
+    Step {
+        edge: lifecycle::EXPIRE_CONFIRMED,
+        due: "b.scheduled_at <= $2 AND booking_end(b.scheduled_at, b.duration_minutes) <= $2 AND b.auto_complete_blocked IS NOT TRUE",
+        due_at: OVERDUE_AT,
+        order: "b.scheduled_at",
+        kind: StepKind::Expired,
+    },
+    Step {
+        edge: lifecycle::EXPIRE_STARTED,
+        due: "booking_end(b.scheduled_at, b.duration_minutes) <= $2 AND b.auto_complete_blocked IS NOT TRUE",
+        due_at: OVERDUE_AT,
+        order: END,
+        kind: StepKind::Expired,
+    },
+    Step {
+        edge: lifecycle::START,
+        due: "b.scheduled_at <= $1",
+        due_at: "b.scheduled_at",
+        order: "b.scheduled_at",
+        kind: StepKind::Started,
+    },
+    Step {
+        edge: lifecycle::COMPLETE,
+        due: "booking_end(b.scheduled_at, b.duration_minutes) <= $3 AND b.auto_complete_blocked IS NOT TRUE",
+        due_at: "booking_end(b.scheduled_at, b.duration_minutes) + ($1 - $3)",
+        order: END,
+        kind: StepKind::Completed,
+    },
+];
+
+/// The steps that these settings allow.
+pub(crate) fn steps(settings: &TransitionSettings) -> impl Iterator<Item = &'static Step> {
+    STEPS.iter().filter(|step| step.is_on(settings))
+}
+
+impl Step {
+    pub(crate) fn is_on(&self, settings: &TransitionSettings) -> bool {
+        self.kind != StepKind::ExpiredPending || settings.expire_pending
+    }
+
+    /// Of the booking: tested to find it, and again in the UPDATE.
+    pub(crate) fn condition(&self) -> String {
+        let due = self.due;
+        match self.kind {
+            StepKind::ExpiredPending => format!("{due} AND {NOT_TAKEN_BACK}"),
+            StepKind::Expired => format!("{due} AND {NOT_JUST_UNBLOCKED}"),
+            StepKind::Started => format!("{due} AND {NOT_OVERDUE} AND {NOT_TAKEN_BACK}"),
+            StepKind::Completed => format!("{due} AND {NOT_OVERDUE}"),
+        }
+    }
+
+    /// The bookings that are due for this step.
+    pub(crate) fn candidates(&self) -> String {
+        format!("FROM bookings b WHERE b.status = '{}' AND {} AND {NOT_REFUSED}", self.edge.from, self.condition())
+    }
+
+    /// Moves bookings on: see `step.sql`.
+    pub(crate) fn update_sql(&self) -> String {
+        let completed_at = if self.edge.to == Status::Completed { ", completed_at = $1" } else { "" };
+        self.filled(STEP)
+            .replace("{order}", self.order)
+            .replace("{due_at}", self.due_at)
+            .replace("{completed_at}", completed_at)
+            .replace("{condition}", &self.condition())
+    }
+
+    /// Records which bookings a trigger set back: see `record_set_back.sql`.
+    pub(crate) fn record_set_back_sql(&self) -> String {
+        self.filled(RECORD_SET_BACK)
+    }
+
+    fn filled(&self, sql: &str) -> String {
+        sql.replace("{candidates}", &self.candidates())
+            .replace("{from}", self.edge.from.as_str())
+            .replace("{to}", self.edge.to.as_str())
+    }
+}
+
+/// The moments that every decision of a pass is made by.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Moments {
+    as_of: DateTime<Utc>,
+    expire_before: DateTime<Utc>,
+    complete_before: DateTime<Utc>,
+}
+
+impl Moments {
+    pub(crate) fn new(as_of: DateTime<Utc>, settings: &TransitionSettings) -> Self {
+        // Settings are at most a year: neither conversion nor subtraction can fail.
+        let before = |wait: Duration| as_of - TimeDelta::from_std(wait).unwrap_or_default();
+        Self { as_of, expire_before: before(settings.expire_after), complete_before: before(settings.complete_after) }
+    }
+
+    pub(crate) fn as_of(&self) -> DateTime<Utc> {
+        self.as_of
+    }
+
+    /// `$1` to `$3` of every statement here.
+    pub(crate) fn parameters(&self) -> [Parameter<'_>; 3] {
+        [
+            (&self.as_of, Type::TIMESTAMPTZ),
+            (&self.expire_before, Type::TIMESTAMPTZ),
+            (&self.complete_before, Type::TIMESTAMPTZ),
+        ]
+    }
+}

@@ -1,0 +1,84 @@
+//! What goes into every mail, and how fast mails leave.
+
+use std::num::NonZeroUsize;
+
+use url::Url;
+
+use crate::channels::email::sender::Sender;
+use crate::channels::timing::Timing;
+use crate::primitives::settings::{Lookup, SettingError, read, read_or};
+
+/// What goes into every message, and how fast they go out.
+#[derive(Clone, Debug)]
+pub struct EmailSettings {
+    /// The sender.
+    pub from: Sender,
+    /// The SES configuration set, if any.
+    pub configuration_set: Option<String>,
+    /// Messages per second of all instances together; `None`: ask SES.
+    pub send_rate: Option<f64>,
+    /// Sends in flight in one instance.
+    pub send_concurrency: NonZeroUsize,
+    /// Base of the links in messages, without a trailing slash; `None`: no links.
+    pub public_url: Option<String>,
+    /// How long delivery waits for what.
+    pub(crate) timing: Timing,
+}
+
+impl EmailSettings {
+    /// Reads `EMAIL_FROM`, `SES_CONFIGURATION_SET`, `SEND_RATE`, `SEND_CONCURRENCY` and `PUBLIC_URL`; and, in tests,
+    /// `TEST_TIME_DIVISOR`.
+    ///
+    /// # Errors
+    /// Names the variable that is missing or malformed.
+    pub fn from_environment(lookup: Lookup) -> Result<Self, SettingError> {
+        let from = read(lookup, "EMAIL_FROM").ok_or_else(|| {
+            SettingError::new("EMAIL_FROM", "is not set: it takes the sender, Name <address@example.com>")
+        })?;
+        let from = Sender::parse(&from).ok_or_else(|| {
+            SettingError::new("EMAIL_FROM", "is not valid: it takes address@example.com or Name <address@example.com>")
+        })?;
+        let configuration_set = read(lookup, "SES_CONFIGURATION_SET");
+        if configuration_set.as_deref().is_some_and(|name| !is_ses_name(name)) {
+            return Err(SettingError::new(
+                "SES_CONFIGURATION_SET",
+                "is not valid: it takes a configuration set's name, up to 64 letters, digits, - and _",
+            ));
+        }
+        let send_rate = read_or(
+            lookup,
+            "SEND_RATE",
+            None,
+            |text| text.parse().ok().filter(|rate: &f64| (0.01..=10_000.0).contains(rate)).map(Some),
+            "messages per second, from 0.01 to 10000",
+        )?;
+        let send_concurrency = read_or(
+            lookup,
+            "SEND_CONCURRENCY",
+            const { NonZeroUsize::new(16).expect("16 is not zero") },
+            |text| text.parse().ok().filter(|n: &NonZeroUsize| n.get() <= 256),
+            "a whole number from 1 to 256",
+        )?;
+        let public_url = read_or(
+            lookup,
+            "PUBLIC_URL",
+            None,
+            |text| parse_base_url(text).map(Some),
+            "an http or https URL without query",
+        )?;
+        let timing = Timing::from_environment(lookup)?;
+        Ok(Self { from, configuration_set, send_rate, send_concurrency, public_url, timing })
+    }
+}
+
+/// SES names: `[A-Za-z0-9_-]`, at most 64.
+fn is_ses_name(name: &str) -> bool {
+    name.len() <= 64 && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_')
+}
+
+fn parse_base_url(text: &str) -> Option<String> {
+    let url = Url::parse(text).ok()?;
+    let plain = matches!(url.scheme(), "http" | "https") && url.query().is_none() && url.fragment().is_none();
+    (plain && url.has_host() && url.username().is_empty() && url.password().is_none())
+        .then(|| url.as_str().trim_end_matches('/').to_owned())
+}

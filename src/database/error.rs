@@ -1,0 +1,119 @@
+//! Why the database did not do what it was asked, and whom that concerns: one row, one statement, or everything.
+
+use std::time::Duration;
+
+use deadpool_postgres::PoolError;
+use thiserror::Error;
+use tokio_postgres::error::{Severity, SqlState};
+
+use crate::primitives::errors::error_chain;
+
+/// Why the database did not do what it was asked.
+#[derive(Debug, Error)]
+pub enum DatabaseError {
+    /// No connection: refused, wrong credentials, failed verification, or too slow.
+    #[error("the database cannot be reached")]
+    Unreachable(#[source] PoolError),
+    /// A connection that stopped answering.
+    #[error("the database did not answer within {:.1} s", .0.as_secs_f64())]
+    Timeout(Duration),
+    /// The server refused a statement, or the connection broke in it.
+    #[error("a statement failed")]
+    Statement(#[from] tokio_postgres::Error),
+}
+
+impl DatabaseError {
+    /// The SQLSTATE, when it was the server that refused.
+    pub fn code(&self) -> Option<&SqlState> {
+        match self {
+            Self::Unreachable(PoolError::Backend(error)) | Self::Statement(error) => error.code(),
+            Self::Unreachable(_) | Self::Timeout(_) => None,
+        }
+    }
+
+    /// Whether the connection is gone, so that nobody knows what became of the statement. A server that breaks
+    /// down says why, and is gone nevertheless: a COMMIT that it answers so may have been done.
+    pub fn is_lost_connection(&self) -> bool {
+        match self {
+            Self::Unreachable(_) => false,
+            Self::Timeout(_) => true,
+            Self::Statement(error) => {
+                error.is_closed()
+                    || error.code().is_none()
+                    || error.code().is_some_and(|code| code.code().starts_with("57P") || code.code().starts_with("08"))
+                    || error.as_db_error().is_some_and(|refused| {
+                        matches!(refused.parsed_severity(), Some(Severity::Fatal | Severity::Panic))
+                    })
+            }
+        }
+    }
+
+    /// Whether the server takes no writes: a standby, which refuses a transaction that would.
+    pub(crate) fn is_read_only_server(&self) -> bool {
+        self.code()
+            .is_some_and(|code| [SqlState::FEATURE_NOT_SUPPORTED, SqlState::READ_ONLY_SQL_TRANSACTION].contains(code))
+    }
+
+    /// Whether a statement may have failed for what is in, or hangs on, one of its rows: a constraint, a
+    /// value, a lock, a trigger of the user's, which can raise any code. Such a row must not stop the
+    /// others. Not so when the connection (08), transaction (25, 40001), resources (53), operator (57),
+    /// system (58, XX) are to blame.
+    pub(crate) fn is_of_a_row(&self) -> bool {
+        self.code().is_some_and(|code| {
+            !["08", "25", "53", "57", "58", "XX"].contains(&&code.code()[..2])
+                && *code != SqlState::T_R_SERIALIZATION_FAILURE
+        })
+    }
+
+    /// Whether a statement took longer than it may.
+    pub(crate) fn is_statement_timeout(&self) -> bool {
+        self.code() == Some(&SqlState::QUERY_CANCELED)
+    }
+
+    /// Whether a lock of somebody else's was not let go in time.
+    pub(crate) fn is_lock(&self) -> bool {
+        self.code().is_some_and(|code| [SqlState::LOCK_NOT_AVAILABLE, SqlState::T_R_DEADLOCK_DETECTED].contains(code))
+    }
+
+    /// The server's message with its hint, for whoever runs a command by hand. Without the detail, which
+    /// may quote a row.
+    pub(crate) fn message(&self) -> String {
+        match self {
+            Self::Unreachable(PoolError::Backend(error)) | Self::Statement(error) => match error.as_db_error() {
+                Some(refused) => {
+                    let hint = refused.hint().map(|hint| format!(" ({hint})")).unwrap_or_default();
+                    format!("{}: {}{hint}", refused.code().code(), refused.message())
+                }
+                None => error_chain(error),
+            },
+            Self::Unreachable(error) => error_chain(error),
+            Self::Timeout(_) => self.to_string(),
+        }
+    }
+
+    /// The whole story, for our own tables.
+    pub fn details(&self) -> String {
+        let refused = match self {
+            Self::Unreachable(PoolError::Backend(error)) | Self::Statement(error) => error.as_db_error(),
+            Self::Unreachable(_) | Self::Timeout(_) => None,
+        };
+        let detail = refused.and_then(|refused| refused.detail()).map(|detail| format!(" [{detail}]"));
+        self.message() + &detail.unwrap_or_default()
+    }
+
+    /// What may be logged. A message of the server's may quote a row, or come from a trigger of somebody
+    /// else's; only those of connections (08), log-ins (28, 3D), resources (53) and the operator (57) are
+    /// told, of the others the SQLSTATE.
+    pub fn loggable(&self) -> String {
+        let what = match self.code() {
+            Some(code) if !["08", "28", "3D", "53", "57"].contains(&&code.code()[..2]) => {
+                format!("SQLSTATE {}", code.code())
+            }
+            _ => self.message(),
+        };
+        if matches!(self, Self::Unreachable(_)) { format!("{self}: {what}") } else { what }
+    }
+}
+
+/// The outcome of a call to the database.
+pub type Result<T> = std::result::Result<T, DatabaseError>;

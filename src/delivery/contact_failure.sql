@@ -1,0 +1,40 @@
+-- Counts a failed attempt against the first message that could be claimed: its booking's row of the contacts view cannot be
+-- read. Back-off as after any other attempt. What the view has no part in is as in a claim: a lease that ran out is recorded,
+-- and what the provider said of an earlier attempt settles it.
+--   $1 the server's message  $2 the moment to decide by (NULL: the clock)  $3 attempts, at most
+--   $4 seconds before the second attempt
+WITH first AS (
+    SELECT id, least(1 << attempts, 8) * make_interval(secs => $4) AS wait
+      FROM booking_automation_events
+     WHERE status IN ('pending', 'sending') AND event_type = 'reminder_sent' AND starts_at IS NOT NULL
+       AND next_attempt_at <= clock_timestamp()
+     ORDER BY starts_at, seq LIMIT 1 FOR UPDATE SKIP LOCKED
+), told AS (
+    SELECT e.id, first.wait, clock_timestamp() AS at, coalesce($2, clock_timestamp()) AS as_of,
+           (SELECT (array_agg(f.message_id ORDER BY f.id))[1] FROM booking_automation_feedback f WHERE f.event_id = e.id) AS settled_by
+      FROM first JOIN booking_automation_events e ON e.id = first.id
+), judged AS (
+    SELECT t.*,
+           CASE WHEN t.settled_by IS NOT NULL THEN 'completed'
+                WHEN e.attempts + 1 >= $3 OR e.starts_at <= t.as_of + t.wait THEN 'failed'
+                ELSE 'pending' END AS status,
+           CASE WHEN t.settled_by IS NOT NULL
+                THEN jsonb_build_object('attempt', e.attempts, 'at', t.at, 'outcome', 'sent', 'message_id', t.settled_by, 'settled_by', true)
+                WHEN e.status = 'sending'
+                THEN jsonb_build_object('attempt', e.attempts, 'outcome', 'unknown', 'error', 'the lease ran out') END AS attempt
+      FROM told t JOIN booking_automation_events e ON e.id = t.id
+)
+UPDATE booking_automation_events e
+   SET status = j.status, message_id = coalesce(j.settled_by, e.message_id),
+       attempts = CASE WHEN j.status = 'completed' THEN e.attempts ELSE least(e.attempts + 1, $3) END, claim = e.claim + 1,
+       reason = CASE WHEN j.status <> 'completed' THEN 'contacts' END,
+       error_message = CASE WHEN j.status <> 'completed' THEN $1 END,
+       flag_due = j.status = 'completed' AND booking_automation_has_flag(e.rule, e.audience),
+       event_data = CASE WHEN j.attempt IS NULL THEN e.event_data
+           ELSE jsonb_set(coalesce(e.event_data, '{}'), '{attempts}', coalesce(e.event_data -> 'attempts', '[]') || j.attempt) END,
+       lease_until = NULL,
+       next_attempt_at = CASE WHEN j.status = 'pending' THEN j.at + j.wait END,
+       executed_at = CASE WHEN j.status <> 'pending' THEN j.as_of END
+  FROM judged j
+ WHERE e.id = j.id
+RETURNING e.id, e.status

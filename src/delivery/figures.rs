@@ -1,0 +1,97 @@
+//! What a delivery did, in numbers.
+
+use chrono::{DateTime, SecondsFormat, Utc};
+use serde::{Serialize, Serializer};
+
+/// What became of the reminders that were due in this call.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct ReminderFigures {
+    /// The sum of the others.
+    pub due: i64,
+    /// The provider accepted it.
+    pub sent: i64,
+    /// Not sent; it is tried again.
+    pub retrying: i64,
+    /// The answer was lost; it is tried again.
+    pub unknown: i64,
+    /// Given up.
+    pub failed: i64,
+    /// Not to be sent; the event has the reason.
+    pub skipped: i64,
+    /// Past this call's time or rate: left for the next call, no attempt used up.
+    pub deferred: i64,
+}
+
+impl ReminderFigures {
+    /// Adds what a delivery did. Its `deferred` are only those that cannot be claimed at once.
+    pub(crate) fn add(&mut self, delivered: &Self) {
+        self.sent += delivered.sent;
+        self.retrying += delivered.retrying;
+        self.unknown += delivered.unknown;
+        self.failed += delivered.failed;
+        self.skipped += delivered.skipped;
+        self.deferred = (self.deferred - delivered.summed().due).max(0) + delivered.deferred;
+        *self = self.summed();
+    }
+
+    /// With `due` set to the sum of the others.
+    #[must_use]
+    pub fn summed(self) -> Self {
+        let due = self.sent + self.retrying + self.unknown + self.failed + self.skipped + self.deferred;
+        Self { due, ..self }
+    }
+}
+
+/// The reminders that wait, including retries and those in flight.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Backlog {
+    /// How many.
+    pub pending: i64,
+    /// The earliest time at which one of them was due.
+    #[serde(serialize_with = "optional_microseconds")]
+    pub oldest_due_at: Option<DateTime<Utc>>,
+}
+
+/// What became of the webhook messages that were due in this call.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct WebhookFigures {
+    /// The sum of the others.
+    pub due: i64,
+    /// The endpoint accepted it.
+    pub sent: i64,
+    /// The endpoint did not accept it, or its answer was lost; it is tried again.
+    pub retrying: i64,
+    /// Given up.
+    pub failed: i64,
+    /// The subscription is gone, switched off or suspended.
+    pub skipped: i64,
+    /// Past this call's time, or the endpoint accepts nothing: left for the next call, no attempt used up.
+    pub deferred: i64,
+}
+
+impl WebhookFigures {
+    pub(crate) fn add(&mut self, delivered: &Self) {
+        self.sent += delivered.sent;
+        self.retrying += delivered.retrying;
+        self.failed += delivered.failed;
+        self.skipped += delivered.skipped;
+    }
+
+    /// With what is `left` as deferred, and `due` set to the sum of the others.
+    #[must_use]
+    pub(crate) fn summed(self, left: i64) -> Self {
+        Self { due: self.sent + self.retrying + self.failed + self.skipped + left, deferred: left, ..self }
+    }
+}
+
+/// A time to the microsecond, as the database has it.
+pub(crate) fn microseconds<S: Serializer>(time: &DateTime<Utc>, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_str(&time.to_rfc3339_opts(SecondsFormat::Micros, true))
+}
+
+fn optional_microseconds<S: Serializer>(time: &Option<DateTime<Utc>>, serializer: S) -> Result<S::Ok, S::Error> {
+    match time {
+        Some(time) => microseconds(time, serializer),
+        None => serializer.serialize_none(),
+    }
+}

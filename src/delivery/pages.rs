@@ -1,0 +1,136 @@
+//! From one page to the next: records what was sent and claims more, in one transaction.
+
+use std::time::{Duration, Instant};
+
+use futures_util::future;
+
+use crate::channels::timing::Timing;
+use crate::database::{Begin, Database, Result};
+use crate::delivery::contact_failure::{is_contact_failure, record_contact_failure};
+use crate::delivery::outbox::{
+    self, ClaimLimits, IN_INDEX_ORDER, PageOutcomes, RecordedOutcome, ReminderPage, claim_page, record_outcomes,
+};
+use crate::delivery::tally::Tally;
+use crate::primitives::call::Call;
+
+/// Longest time for one statement of a delivery.
+const STATEMENT_TIMEOUT: Duration = Duration::from_secs(8);
+/// Messages in one page, at most: what two seconds of the fastest accounts send.
+pub(crate) const LARGEST_PAGE: i64 = 2_000;
+
+/// What turning pages takes.
+pub(crate) struct PageTurner<'a> {
+    pub(crate) database: &'a Database,
+    pub(crate) call: &'a Call,
+    pub(crate) timing: &'a Timing,
+    pub(crate) tally: Tally,
+}
+
+impl PageTurner<'_> {
+    /// Records what was sent and claims the next page, in one round trip. When that fails, recording is tried alone: an outcome
+    /// is worth more than a page.
+    pub(crate) async fn turn(&mut self, outcomes: &PageOutcomes, limits: Option<&ClaimLimits>) -> Result<ReminderPage> {
+        // Only the first attempt claims: a claim whose COMMIT was lost waits for its lease.
+        let mut error = match self.record_and_claim(outcomes, limits).await {
+            Ok((recorded, page)) => {
+                self.tally.settle(outcomes, &recorded, false);
+                return Ok(page);
+            }
+            Err(error) => error,
+        };
+        if outcomes.is_empty() {
+            return match limits {
+                Some(limits) if is_contact_failure(&error) => self.claim_singly(limits).await,
+                _ => Err(error),
+            };
+        }
+        let (mut pause, longest) = self.timing.record_pauses;
+        while Instant::now() + pause < self.call.deadline {
+            tracing::warn!(
+                error = error.loggable(),
+                outcomes.count = outcomes.len(),
+                "outcomes could not be recorded; trying again"
+            );
+            tokio::time::sleep(pause).await;
+            pause = (pause * 2).min(longest);
+            match self.record_and_claim(outcomes, None).await {
+                Ok((recorded, page)) => {
+                    self.tally.settle(outcomes, &recorded, true);
+                    return Ok(page);
+                }
+                Err(again) => error = again,
+            }
+        }
+        for (event, message_id) in outcomes.sent() {
+            tracing::error!(
+                event.id = %event,
+                message.id = message_id,
+                "sent, but the outcome could not be recorded: the message will be sent again"
+            );
+        }
+        Err(error)
+    }
+
+    /// Claims one message, after a page failed: the contacts view cannot be read for one of its bookings. When it is this
+    /// message's, that counts as an attempt that failed.
+    async fn claim_singly(&mut self, limits: &ClaimLimits) -> Result<ReminderPage> {
+        let single = ClaimLimits { messages: 1, ..*limits };
+        let error = match self.record_and_claim(&PageOutcomes::default(), Some(&single)).await {
+            Ok((_, page)) => return Ok(page),
+            Err(error) if is_contact_failure(&error) => error,
+            Err(error) => return Err(error),
+        };
+        let (details, back_off, as_of) = (error.details(), self.timing.back_off, self.call.as_of);
+        let begin = Begin { until: Some(self.call.deadline), ..Begin::default() };
+        let (transaction, _) = self.database.begin(&begin, "").await?;
+        let recorded = transaction
+            .commit_after(async |transaction| record_contact_failure(transaction, &details, back_off, as_of).await)
+            .await?;
+        let Some(recorded) = recorded else { return Err(error) };
+        tracing::error!(
+            event.id = %recorded.event_id,
+            error = error.loggable(),
+            "booking_automation_contacts cannot be read for this event's booking"
+        );
+        self.tally.add_contact_failure(&recorded);
+        Ok(ReminderPage::default())
+    }
+
+    async fn record_and_claim(
+        &self,
+        outcomes: &PageOutcomes,
+        claim: Option<&ClaimLimits>,
+    ) -> Result<(Vec<RecordedOutcome>, ReminderPage)> {
+        if outcomes.is_empty() && claim.is_none() {
+            return Ok(Default::default());
+        }
+        let (as_of, until) = (self.call.as_of, Some(self.call.deadline));
+        let begin = Begin { statement_timeout: STATEMENT_TIMEOUT, as_of, until, ..Begin::default() };
+        let (transaction, _) = self.database.begin(&begin, IN_INDEX_ORDER).await?;
+        transaction
+            .commit_after(async |transaction| {
+                let record = async {
+                    match outcomes.is_empty() {
+                        true => Ok(Vec::new()),
+                        false => record_outcomes(transaction, outcomes, as_of).await,
+                    }
+                };
+                let claim = async {
+                    match claim {
+                        Some(limits) => claim_page(transaction, limits).await,
+                        None => Ok(ReminderPage::default()),
+                    }
+                };
+                let hold = async {
+                    match outcomes.account {
+                        Some(account) => outbox::set_channel_hold(transaction, account.err()).await,
+                        None => Ok(()),
+                    }
+                };
+                let (recorded, held, page) = future::join3(record, hold, claim).await;
+                held?;
+                Ok((recorded?, page?))
+            })
+            .await
+    }
+}

@@ -1,0 +1,119 @@
+//! Sends one page at its rate; every message gets an outcome.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use futures_util::{StreamExt, stream};
+
+use crate::channels::Outcome;
+use crate::delivery::mailer::Mailer;
+use crate::delivery::outbox::{ClaimedReminder, ReminderPage};
+use crate::delivery::pages::LARGEST_PAGE;
+use crate::messages::reminder;
+use crate::messages::times;
+use crate::primitives::email_address::Address;
+use crate::reminders::Reason;
+
+/// Sends a page, so many messages at a time.
+pub(crate) async fn send_page(
+    mailer: &Mailer,
+    page: ReminderPage,
+    rate: f64,
+    read_at: Instant,
+    stop_sending: Instant,
+) -> Vec<(ClaimedReminder, Outcome)> {
+    let (stopped, timing) = (&AtomicBool::new(false), &mailer.settings.timing);
+    let sends = page.messages.into_iter().enumerate().map(|(position, claimed)| {
+        let leaves_at = read_at + page.free_in + Duration::from_secs_f64(position as f64 / rate);
+        async move {
+            tokio::time::sleep_until(leaves_at.into()).await;
+            let leave_by = (read_at + timing.fresh_for).min(stop_sending);
+            let outcome = if stopped.load(Ordering::Relaxed) || Instant::now() >= leave_by {
+                Outcome::Deferred
+            } else {
+                send(mailer, &claimed, leave_by, stop_sending + timing.recording / 2).await
+            };
+            if matches!(outcome, Outcome::AccountWide { .. }) {
+                stopped.store(true, Ordering::Relaxed);
+            }
+            (claimed, outcome)
+        }
+    });
+    stream::iter(sends).buffer_unordered(mailer.settings.send_concurrency.get()).collect().await
+}
+
+async fn send(mailer: &Mailer, claimed: &ClaimedReminder, leave_by: Instant, give_up_at: Instant) -> Outcome {
+    let reminder = &claimed.reminder;
+    let Some(to) = Address::parse(&reminder.email) else {
+        let error = "not a mail address that SES accepts".to_owned();
+        return Outcome::Rejected { reason: Reason::BadAddress, error };
+    };
+    if reminder.timezone.is_some() && times::known_zone(reminder.timezone.as_deref()).is_none() {
+        tracing::warn!(
+            event.id = %claimed.id,
+            booking.id = %reminder.booking_id,
+            "the recipient's time zone is not an IANA name; the message uses UTC"
+        );
+    }
+    let message = match reminder::render(reminder, mailer.settings.public_url.as_deref()) {
+        Ok(message) => message,
+        Err(error) => return Outcome::Rejected { reason: Reason::Template, error: error.to_string() },
+    };
+    let left = give_up_at.saturating_duration_since(Instant::now()).min(mailer.settings.timing.request);
+    let outcome = match tokio::time::timeout(left, mailer.ses.send(claimed.id, &to, message, leave_by)).await {
+        Ok(outcome) => outcome,
+        Err(_) => Outcome::Unknown { error: "no answer before the call had to end".to_owned() },
+    };
+    log(claimed, &outcome);
+    outcome
+}
+
+/// One line for what went wrong. It never has the provider's text, which quotes addresses; the event has that.
+fn log(claimed: &ClaimedReminder, outcome: &Outcome) {
+    let (event, booking) = (claimed.id, claimed.reminder.booking_id);
+    match outcome {
+        Outcome::Sent { .. } | Outcome::Deferred => {}
+        // A limit of the account that does not go away by itself: it must raise the alarm.
+        Outcome::NotSent { reason: Reason::Limit, .. } => {
+            let reason = Reason::Limit.as_str();
+            tracing::error!(event.id = %event, booking.id = %booking, reason, "not sent; tried again later")
+        }
+        Outcome::NotSent { reason, .. } => {
+            let reason = reason.as_str();
+            tracing::warn!(event.id = %event, booking.id = %booking, reason, "not sent; tried again later")
+        }
+        Outcome::Rejected { reason, .. } => {
+            let reason = reason.as_str();
+            tracing::warn!(event.id = %event, booking.id = %booking, reason, "not sent; given up")
+        }
+        Outcome::Unknown { .. } => {
+            tracing::warn!(event.id = %event, booking.id = %booking, "the answer was lost; the message may have been sent")
+        }
+        Outcome::AccountWide { reason, .. } => {
+            let reason = reason.as_str();
+            tracing::error!(event.id = %event, reason, "the account cannot send; everything is held back");
+        }
+    }
+}
+
+/// Back-off: 1, 2, 4, 8 minutes. An unknown outcome first waits for the provider's own event. A message that was not tried is
+/// free at once; one that the account could not send lets another one try first.
+pub(crate) fn wait_after(outcome: &Outcome, attempt: i32, mailer: &Mailer) -> Duration {
+    let timing = &mailer.settings.timing;
+    let back_off = timing.back_off * (1 << (attempt - 1).clamp(0, 3));
+    match outcome {
+        Outcome::Deferred => Duration::ZERO,
+        Outcome::AccountWide { .. } => timing.probe_wait,
+        Outcome::Unknown { .. } => back_off.max(mailer.unknown_wait()),
+        _ => back_off,
+    }
+}
+
+/// As many as the last page's speed lets leave within a page's time.
+pub(crate) fn next_page_size(sent: &[(ClaimedReminder, Outcome)], took: Duration, mailer: &Mailer) -> i64 {
+    let left = sent.iter().filter(|(_, outcome)| *outcome != Outcome::Deferred).count();
+    let per_second = left as f64 / took.as_secs_f64().max(0.001);
+    let messages = (per_second * mailer.settings.timing.page.as_secs_f64()) as i64;
+    let concurrency = i64::try_from(mailer.settings.send_concurrency.get()).unwrap_or(1);
+    messages.clamp(concurrency, LARGEST_PAGE)
+}

@@ -1,0 +1,114 @@
+//! What became of each message in this call. A message that is tried twice counts once, as it ended.
+
+use std::collections::HashMap;
+
+use uuid::Uuid;
+
+use crate::channels::Outcome;
+use crate::delivery::event::EventStatus;
+use crate::delivery::figures::ReminderFigures;
+use crate::delivery::outbox::{PageOutcomes, RecordedOutcome, ReminderPage};
+
+/// The count.
+#[derive(Debug, Default)]
+pub(crate) struct Tally {
+    figures: ReminderFigures,
+    /// Not final yet: retried, or given back.
+    open: HashMap<Uuid, Kind>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Kind {
+    Sent,
+    Retrying,
+    Unknown,
+    Failed,
+    /// Because of the account: it waits a little.
+    HeldBack,
+    Deferred,
+}
+
+impl Tally {
+    /// Counts what a claim ended.
+    pub(crate) fn add_ended(&mut self, page: &ReminderPage) {
+        self.figures.skipped += page.skipped;
+        self.figures.failed += page.failed;
+        self.figures.sent += page.settled;
+        for id in &page.ended {
+            self.open.remove(id);
+        }
+    }
+
+    /// Counts an outcome that is not recorded yet.
+    pub(crate) fn add_outcome(&mut self, id: Uuid, outcome: &Outcome) {
+        let kind = match outcome {
+            Outcome::Sent { .. } => Kind::Sent,
+            Outcome::NotSent { .. } => Kind::Retrying,
+            Outcome::Rejected { .. } => Kind::Failed,
+            Outcome::Unknown { .. } => Kind::Unknown,
+            Outcome::AccountWide { .. } => Kind::HeldBack,
+            Outcome::Deferred => Kind::Deferred,
+        };
+        self.open.insert(id, kind);
+    }
+
+    /// Counts a message whose contacts could not be read.
+    pub(crate) fn add_contact_failure(&mut self, recorded: &RecordedOutcome) {
+        let kind = match recorded.status {
+            Some(EventStatus::Completed) => Kind::Sent,
+            Some(EventStatus::Failed) => Kind::Failed,
+            _ => Kind::Retrying,
+        };
+        self.open.insert(recorded.event_id, kind);
+    }
+
+    /// Settles a page's outcomes by what the database made of them. `again`: after an attempt to record them that failed.
+    pub(crate) fn settle(&mut self, outcomes: &PageOutcomes, recorded: &[RecordedOutcome], again: bool) {
+        let stale = outcomes.len() - recorded.len();
+        if stale > 0 {
+            // After a lost COMMIT the first attempt may have recorded them.
+            tracing::warn!(
+                outcomes.stale = stale,
+                outcomes.tried_again = again,
+                "stale outcomes were not recorded: other senders have claimed their messages since"
+            );
+        }
+        for RecordedOutcome { event_id, status } in recorded {
+            match status {
+                Some(EventStatus::Failed) => self.open.insert(*event_id, Kind::Failed),
+                // SES's own event settled what the answer left open.
+                Some(EventStatus::Completed) => self.open.insert(*event_id, Kind::Sent),
+                _ => None,
+            };
+        }
+        // Only what may come up again in this call must be remembered by name.
+        let figures = &mut self.figures;
+        self.open.retain(|_, kind| match kind {
+            Kind::Sent => {
+                figures.sent += 1;
+                false
+            }
+            Kind::Failed => {
+                figures.failed += 1;
+                false
+            }
+            Kind::Retrying | Kind::Unknown | Kind::HeldBack | Kind::Deferred => true,
+        });
+    }
+
+    /// The sums.
+    pub(crate) fn figures(mut self) -> ReminderFigures {
+        for kind in self.open.values() {
+            match kind {
+                Kind::Sent => self.figures.sent += 1,
+                Kind::Retrying => self.figures.retrying += 1,
+                Kind::Unknown => self.figures.unknown += 1,
+                Kind::Failed => self.figures.failed += 1,
+                Kind::HeldBack => self.figures.deferred += 1,
+                // Counted from the outbox, with those that no page took.
+                Kind::Deferred => {}
+            }
+        }
+        self.figures
+    }
+}

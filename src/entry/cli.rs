@@ -1,0 +1,207 @@
+//! The command line.
+
+use std::io::{BufWriter, ErrorKind, Write};
+use std::net::SocketAddr;
+use std::time::{Duration, Instant};
+
+use anyhow::Context;
+use chrono::{DateTime, Utc};
+use clap::{Parser, Subcommand};
+use serde::Serialize;
+
+use crate::database::settings::DatabaseSettings;
+use crate::database::{Database, migrate};
+use crate::delivery::suppression::{self, Suppression};
+use crate::entry::{automation, server};
+use crate::http::settings::{AdminTokens, CronSecrets};
+use crate::primitives::call::Call;
+use crate::primitives::duration::parse_duration;
+use crate::primitives::email_address::Address;
+use crate::primitives::settings::environment;
+use crate::support::preview;
+use crate::support::trail::{self, TrailError};
+use crate::tick;
+use crate::tick::settings::PassSettings;
+use crate::tick::trigger::Trigger;
+
+/// Moves bookings on when their time has come, and sends the reminders that are due.
+///
+/// Settings are environment variables: see docs/settings.md. DATABASE_URL is always required.
+#[derive(Parser)]
+#[command(version)]
+pub struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Brings the database's schema up to date. It is safe on a live database, and does nothing when run again.
+    Migrate,
+    /// Runs one pass, sends what is due, and prints the summary as JSON.
+    Run {
+        /// Show what a pass would do now, without writing or sending anything.
+        #[arg(long)]
+        dry_run: bool,
+        /// How long the call may take: 30s, 5m.
+        #[arg(long = "for", default_value = "50s", value_parser = call_duration)]
+        time: Duration,
+        /// Decide as if it were this time (RFC 3339) and not the database's: for tests and previews.
+        #[arg(long, hide = true)]
+        as_of: Option<DateTime<Utc>>,
+    },
+    /// Prints as JSON what the coming passes would do and send if nothing changed, minute by minute. It writes nothing.
+    Preview {
+        /// How far to look ahead: from 1m to 7d.
+        #[arg(long = "for", default_value = "24h", value_parser = preview_duration)]
+        time: Duration,
+        /// Decide as if it were this time (RFC 3339): for tests.
+        #[arg(long, hide = true)]
+        as_of: Option<DateTime<Utc>>,
+    },
+    /// Prints the audit trail: a line of JSON for each event, the newest first.
+    Events {
+        /// Only events written since a time (RFC 3339), or for so long (90m, 7d). Default: all.
+        #[arg(long, value_parser = since)]
+        since: Option<DateTime<Utc>>,
+    },
+    /// Serves HTTP: /run with credentials fires a pass, /health says that the process lives.
+    Serve {
+        /// The address to listen on.
+        #[arg(long, default_value = "127.0.0.1:9000")]
+        listen: SocketAddr,
+        /// Also fire a pass at this interval, from 10s to 1h: for places without a cron.
+        #[arg(long, value_parser = interval)]
+        every: Option<Duration>,
+        /// Decide support's requests as if it were this time (RFC 3339): for tests.
+        #[arg(long, hide = true)]
+        as_of: Option<DateTime<Utc>>,
+    },
+    /// Takes an address off the suppression list, on which a permanent bounce or a complaint put it.
+    LiftSuppression {
+        /// The address, address@example.com.
+        #[arg(value_parser = address)]
+        address: Address,
+    },
+}
+
+/// Less than this leaves no time to send anything and record it.
+const SHORTEST_CALL: Duration = Duration::from_secs(5);
+/// How long the first pass's preview may take after `migrate`, and how long `preview` may take.
+const PREVIEW_TIME: Duration = Duration::from_secs(60);
+
+fn call_duration(text: &str) -> Result<Duration, String> {
+    parse_duration(text)
+        .filter(|time| *time >= SHORTEST_CALL)
+        .ok_or_else(|| "takes a duration of at least 5s, such as 50s or 5m".to_owned())
+}
+
+fn preview_duration(text: &str) -> Result<Duration, String> {
+    parse_duration(text)
+        .filter(|time| (preview::SHORTEST..=preview::LONGEST).contains(time))
+        .ok_or_else(|| "takes a duration from 1m to 7d, such as 24h".to_owned())
+}
+
+fn since(text: &str) -> Result<DateTime<Utc>, String> {
+    if let Some(ago) = parse_duration(text) {
+        return Ok(Utc::now() - ago);
+    }
+    DateTime::parse_from_rfc3339(text)
+        .map(|time| time.to_utc())
+        .map_err(|_| "takes a time such as 2026-03-01T12:00:00Z, or how long ago, such as 24h".to_owned())
+}
+
+fn interval(text: &str) -> Result<Duration, String> {
+    parse_duration(text)
+        .filter(|time| (10..=3600).contains(&time.as_secs()))
+        .ok_or_else(|| "takes a duration from 10s to 1h, such as 1m".to_owned())
+}
+
+fn address(text: &str) -> Result<Address, String> {
+    Address::parse(text).ok_or_else(|| "takes a mail address, address@example.com".to_owned())
+}
+
+/// Executes a command.
+///
+/// # Errors
+/// When a setting is missing or malformed, or the command fails.
+pub async fn execute(arguments: Arguments) -> anyhow::Result<()> {
+    let database_settings = DatabaseSettings::from_environment(&environment)?;
+    let pass_settings = PassSettings::from_environment(&environment)?;
+    match arguments.command {
+        Command::Migrate => migrate_and_preview(&database_settings, &pass_settings).await,
+        Command::Run { dry_run: true, time, as_of } => {
+            let call = Call { as_of, ..Call::until(Instant::now() + time) };
+            print(&tick::dry_run(&Database::new(&database_settings, 1)?, &pass_settings, &call).await?)
+        }
+        Command::Run { dry_run: false, time, as_of } => {
+            let call = Call { as_of, ..Call::until(Instant::now() + time) };
+            let automation = automation(&database_settings, 1, pass_settings).await?;
+            let stop = call.stop.clone();
+            tokio::spawn(async move { server::stop_signal().await.map(|()| stop.cancel()) });
+            print(&tick::run(&automation, &Trigger::Cli, &call).await?)
+        }
+        Command::Preview { time, as_of } => {
+            let database = Database::new(&database_settings, 1)?;
+            let deadline = Instant::now() + PREVIEW_TIME;
+            print(&preview::preview(&database, &pass_settings, as_of, time, deadline).await?)
+        }
+        Command::Events { since } => print_trail(&database_settings, since).await,
+        Command::Serve { listen, every, as_of } => {
+            let secrets = CronSecrets::from_environment(&environment)?;
+            let automation = automation(&database_settings, server::CONNECTIONS, pass_settings).await?;
+            let tokens = AdminTokens::from_environment(&environment)?;
+            server::serve(automation, secrets, tokens, as_of, listen, every).await
+        }
+        Command::LiftSuppression { address } => lift_suppression(&database_settings, &address).await,
+    }
+}
+
+async fn migrate_and_preview(database: &DatabaseSettings, settings: &PassSettings) -> anyhow::Result<()> {
+    let database = Database::new(database, migrate::CONNECTIONS)?;
+    let mut steps = 0;
+    migrate::migrate(&database, None, |step| {
+        steps += 1;
+        tracing::info!("done: {step}");
+    })
+    .await?;
+    if steps == 0 {
+        tracing::info!("the schema is up to date: nothing to do");
+    }
+    let call = Call::until(Instant::now() + PREVIEW_TIME);
+    let preview = tick::dry_run(&database, settings, &call).await.context("the first pass could not be previewed")?;
+    tracing::info!("stdout has what the first pass would do if it ran now");
+    print(&preview)
+}
+
+async fn print_trail(database: &DatabaseSettings, since: Option<DateTime<Utc>>) -> anyhow::Result<()> {
+    let database = Database::new(database, 1)?;
+    let mut output = BufWriter::new(std::io::stdout().lock());
+    match trail::write_all(&database, since, &mut output).await {
+        // The reader, `head` perhaps, has read enough.
+        Err(TrailError::Output(error)) if error.kind() == ErrorKind::BrokenPipe => Ok(()),
+        written => {
+            let count = written?;
+            tracing::info!(count, "done: {count} events");
+            Ok(())
+        }
+    }
+}
+
+async fn lift_suppression(database: &DatabaseSettings, address: &Address) -> anyhow::Result<()> {
+    let database = Database::new(database, 1)?;
+    let lifted = suppression::lift(&database, address).await;
+    let lifted = lifted.map_err(|error| anyhow::anyhow!("nothing was lifted: {}", error.loggable()))?;
+    let Suppression { reason, since } = lifted.context("nothing was lifted: this address is not suppressed")?;
+    tracing::info!(
+        suppression.reason = reason,
+        suppression.since = %since,
+        "the address is no longer suppressed here; SES's own suppression list may still hold it"
+    );
+    Ok(())
+}
+
+fn print(output: &impl Serialize) -> anyhow::Result<()> {
+    let json = serde_json::to_string(output)?;
+    writeln!(std::io::stdout(), "{json}").context("the output could not be written to stdout")
+}

@@ -1,0 +1,30 @@
+//! Logs go to stderr: stdout carries a command's output and nothing else.
+
+use tracing_subscriber::Layer;
+use tracing_subscriber::filter::{LevelFilter, Targets};
+use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::util::SubscriberInitExt;
+
+/// Starts logging: as `RUST_LOG` says, as JSON where Lambda's log format says so.
+pub fn start() {
+    let filter = std::env::var("RUST_LOG").ok().and_then(|text| text.parse::<Targets>().ok());
+    let filter = filter.unwrap_or_else(|| {
+        Targets::new()
+            .with_default(LevelFilter::WARN)
+            .with_target("booking_automation", LevelFilter::INFO)
+            // It repeats every function error.
+            .with_target("lambda_runtime::layers::panic", LevelFilter::OFF)
+            // The span that holds the request's id.
+            .with_target("lambda_runtime::layers::trace", LevelFilter::INFO)
+    });
+    // Whatever RUST_LOG says: the SDK's traces hold the session's token, and SES's answers with addresses in them.
+    let filter =
+        filter.with_target("aws_sigv4", LevelFilter::WARN).with_target("aws_smithy_runtime", LevelFilter::WARN);
+    let json = std::env::var("AWS_LAMBDA_LOG_FORMAT").is_ok_and(|format| format.eq_ignore_ascii_case("json"));
+    let lines = tracing_subscriber::fmt::layer().with_writer(std::io::stderr);
+    let lines = match json {
+        true => lines.json().flatten_event(true).with_span_list(false).boxed(),
+        false => lines.boxed(),
+    };
+    tracing_subscriber::registry().with(lines).with(filter).init();
+}

@@ -1,0 +1,167 @@
+//! What every route of the support API goes through: who may call, on which snapshot it reads, and that a repeated request is
+//! done once.
+
+use std::num::NonZeroU32;
+use std::sync::Arc;
+use std::time::Instant;
+
+use axum::Json;
+use axum::body::Bytes;
+use axum::extract::Path;
+use axum::extract::Request;
+use axum::extract::rejection::PathRejection;
+use axum::http::HeaderMap;
+use axum::response::{IntoResponse, Response};
+use chrono::{DateTime, Utc};
+use serde_json::Value;
+use sha2::{Digest, Sha256};
+use tokio_postgres::types::Type;
+use uuid::Uuid;
+
+use crate::database::{BOOKINGS_LOCK_TIMEOUT, Begin, Transaction};
+use crate::http::api::errors::{database_problem, unavailable};
+use crate::http::auth::authorize_bearer;
+use crate::http::idempotency::{self, EarlierRequest};
+use crate::http::params::{malformed, parse_id, unprocessable};
+use crate::http::problem::{Problem, method_not_allowed, too_many_requests, unauthorized};
+use crate::http::rate_limit;
+use crate::http::request::{credentials_of, deadline_of, read_body};
+use crate::http::settings::AdminTokens;
+use crate::tick::Automation;
+
+/// Calls a minute with one token: other programs use it, not only people.
+const CALLS_PER_MINUTE: NonZeroU32 = NonZeroU32::new(6_000).expect("not zero");
+
+/// What the routes work with.
+pub(crate) struct Api {
+    pub(crate) automation: Arc<Automation>,
+    pub(crate) tokens: AdminTokens,
+    /// The moment to decide by, in place of the database clock.
+    pub(crate) as_of: Option<DateTime<Utc>>,
+}
+
+/// The id in a path. One that cannot be read is judged after the credentials.
+pub(crate) type PathId = Result<Path<String>, PathRejection>;
+/// What the database answers.
+pub(crate) type Answer = Result<Value, Problem>;
+/// What the caller gets.
+pub(crate) type ApiResponse = Result<Json<Value>, Response>;
+
+/// A request whose credentials are valid.
+pub(crate) struct Authorized {
+    /// Of everything that makes it this request.
+    digest: Vec<u8>,
+    pub(crate) query: String,
+    pub(crate) body: Bytes,
+    headers: HeaderMap,
+    pub(crate) deadline: Instant,
+}
+
+/// Judges in this order: method, size, credentials, rate.
+pub(crate) async fn authorize(api: &Api, method: &'static str, request: Request) -> Result<Authorized, Response> {
+    let deadline = deadline_of(&request);
+    if request.method() != method {
+        return Err(method_not_allowed(method));
+    }
+    let (head, body) = request.into_parts();
+    let body = read_body(body).await?;
+    let Some(credential) = authorize_bearer(&api.tokens, &credentials_of(&head.headers)) else {
+        tracing::info!("refused a call to the support API: no valid token");
+        return Err(unauthorized());
+    };
+    match rate_limit::take(api.automation.database(), &credential, CALLS_PER_MINUTE, deadline).await {
+        Ok(None) => {}
+        Ok(Some(wait)) => return Err(too_many_requests(wait)),
+        Err(error) => return Err(unavailable(&error).into_response()),
+    }
+    let query = head.uri.query().unwrap_or_default().to_owned();
+    let (method, uri) = (head.method.as_str(), head.uri.to_string());
+    let digest = Sha256::digest([method.as_bytes(), b" ", uri.as_bytes(), b"\n", &body].concat()).to_vec();
+    Ok(Authorized { digest, query, body, headers: head.headers, deadline })
+}
+
+/// Does `work`, which only reads, on one snapshot.
+pub(crate) async fn read_only(
+    api: &Api,
+    request: &Authorized,
+    work: impl AsyncFnOnce(&Transaction, DateTime<Utc>) -> Answer,
+) -> Answer {
+    let begin = Begin { read_only: true, as_of: api.as_of, until: Some(request.deadline), ..Begin::default() };
+    let database = api.automation.database();
+    let (transaction, _) = database.begin(&begin, "").await.map_err(|error| unavailable(&error))?;
+    let as_of = clock(&transaction, api.as_of).await?;
+    let answer = work(&transaction, as_of).await;
+    let _ = transaction.rollback().await;
+    answer
+}
+
+/// The moment to decide by.
+async fn clock(transaction: &Transaction, as_of: Option<DateTime<Utc>>) -> Result<DateTime<Utc>, Problem> {
+    let sql = "SELECT coalesce($1, transaction_timestamp()) AS as_of";
+    let row = transaction.query_one(sql, &[(&as_of, Type::TIMESTAMPTZ)]).await;
+    Ok(row.map_err(|error| database_problem(&error))?.get("as_of"))
+}
+
+/// Does `work` in a transaction, and commits it unless `work` refuses. With an `Idempotency-Key`, once only.
+pub(crate) async fn idempotently(
+    api: &Api,
+    request: &Authorized,
+    work: impl AsyncFnOnce(&Transaction, DateTime<Utc>) -> Answer,
+) -> Answer {
+    let key = idempotency_key(&request.headers)?;
+    let begin = Begin {
+        lock_timeout: BOOKINGS_LOCK_TIMEOUT,
+        as_of: api.as_of,
+        until: Some(request.deadline),
+        ..Begin::default()
+    };
+    let database = api.automation.database();
+    let (transaction, _) = database.begin(&begin, "").await.map_err(|error| unavailable(&error))?;
+    let done = async {
+        if let Some(key) = &key {
+            match idempotency::take_key(&transaction, key, &request.digest).await {
+                Ok(EarlierRequest::None) => {}
+                Ok(EarlierRequest::Answered(answer)) => return Ok((answer, false)),
+                Ok(EarlierRequest::Different) => {
+                    return Err(unprocessable("Idempotency-Key", "was used for another request"));
+                }
+                Err(error) => return Err(database_problem(&error)),
+            }
+        }
+        let as_of = clock(&transaction, api.as_of).await?;
+        let answer = work(&transaction, as_of).await?;
+        if let Some(key) = &key {
+            let kept = idempotency::keep_answer(&transaction, key, &answer).await;
+            kept.map_err(|error| database_problem(&error))?;
+        }
+        Ok((answer, true))
+    }
+    .await;
+    match done {
+        Ok((answer, true)) => transaction.commit().await.map(|()| answer).map_err(|error| database_problem(&error)),
+        Ok((answer, false)) => transaction.rollback().await.map(|()| answer).map_err(|error| database_problem(&error)),
+        Err(problem) => {
+            let _ = transaction.rollback().await;
+            Err(problem)
+        }
+    }
+}
+
+fn idempotency_key(headers: &HeaderMap) -> Result<Option<String>, Problem> {
+    const NAME: &str = "Idempotency-Key";
+    let mut keys = headers.get_all(NAME).iter();
+    match (keys.next(), keys.next()) {
+        (None, _) => Ok(None),
+        (Some(key), None) => {
+            let key = key.to_str().ok().filter(|key| idempotency::is_key(key));
+            let key = key.ok_or_else(|| malformed(NAME, "takes up to 256 characters of visible ASCII"))?;
+            Ok(Some(key.to_owned()))
+        }
+        _ => Err(malformed(NAME, "may be given only once")),
+    }
+}
+
+/// The id in a path.
+pub(crate) fn parse_path_id(id: PathId) -> Result<Uuid, Problem> {
+    parse_id("id", &id.map(|Path(id)| id).unwrap_or_default())
+}

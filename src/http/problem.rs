@@ -1,0 +1,85 @@
+//! Errors over HTTP: `application/problem+json` (RFC 9457). They never carry SQL, addresses or secrets.
+
+use std::time::Duration;
+
+use axum::http::header::{ALLOW, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
+use axum::http::{HeaderValue, StatusCode};
+use axum::response::{IntoResponse, Response};
+use serde_json::{Value, json};
+
+use crate::tick::error::PassError;
+
+/// An error as RFC 9457 has it. Without a type of its own, the title is the status's.
+pub(crate) struct Problem {
+    status: StatusCode,
+    members: serde_json::Map<String, Value>,
+}
+
+impl Problem {
+    /// `detail` says in a sentence what is wrong.
+    pub(crate) fn new(status: StatusCode, detail: impl Into<String>) -> Self {
+        let Value::Object(members) =
+            json!({"title": status.canonical_reason(), "status": status.as_u16(), "detail": detail.into()})
+        else {
+            unreachable!("an object is one")
+        };
+        Self { status, members }
+    }
+
+    /// With another member.
+    pub(crate) fn with(mut self, member: &str, value: impl Into<Value>) -> Self {
+        self.members.insert(member.to_owned(), value.into());
+        self
+    }
+}
+
+impl IntoResponse for Problem {
+    fn into_response(self) -> Response {
+        let body = Value::Object(self.members).to_string();
+        (self.status, [(CONTENT_TYPE, "application/problem+json")], body).into_response()
+    }
+}
+
+impl From<Problem> for Response {
+    fn from(problem: Problem) -> Self {
+        problem.into_response()
+    }
+}
+
+/// A problem without further members.
+pub(crate) fn problem(status: StatusCode, detail: &'static str) -> Response {
+    Problem::new(status, detail).into_response()
+}
+
+/// One answer for every reason: a caller learns nothing of which part was right.
+pub(crate) fn unauthorized() -> Response {
+    let mut response = problem(StatusCode::UNAUTHORIZED, "valid credentials are needed");
+    response.headers_mut().insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+    response
+}
+
+/// `allowed` are the methods of the path.
+pub(crate) fn method_not_allowed(allowed: &'static str) -> Response {
+    let mut response = problem(StatusCode::METHOD_NOT_ALLOWED, "this path takes other methods");
+    response.headers_mut().insert(ALLOW, HeaderValue::from_static(allowed));
+    response
+}
+
+/// The caller may come again after `wait`.
+pub(crate) fn too_many_requests(wait: Duration) -> Response {
+    let mut response = problem(StatusCode::TOO_MANY_REQUESTS, "too many calls");
+    response.headers_mut().insert(RETRY_AFTER, HeaderValue::from(wait.as_secs() + 1));
+    response
+}
+
+/// A pass that failed.
+pub(crate) fn pass_failed(error: &PassError) -> Response {
+    tracing::error!("{error}");
+    let detail = match error {
+        PassError::SchemaMissing => "the database has not been migrated",
+        PassError::RowSecurity => "the database hides bookings from this program; the log says why",
+        PassError::Database(_) => "the pass failed and changed nothing; the log says why",
+        PassError::Unsettled(_) => "whether the pass was committed is not known; the log says why",
+    };
+    problem(StatusCode::SERVICE_UNAVAILABLE, detail)
+}

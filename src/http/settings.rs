@@ -1,0 +1,76 @@
+//! Who may call over HTTP, and how often.
+
+use std::num::NonZeroU32;
+
+use secrecy::{SecretSlice, SecretString};
+
+use crate::primitives::settings::{Lookup, SettingError, read_or, read_secrets};
+use crate::primitives::signature::signing_secret;
+
+/// Calls a minute with one credential when nobody says how many: a cron service makes one, and repeats.
+const CALLS_PER_MINUTE: NonZeroU32 = NonZeroU32::new(10).expect("not zero");
+
+/// Who may fire a pass over HTTP, and how often. Neither secret: nobody.
+#[derive(Clone, Debug)]
+pub struct CronSecrets {
+    pub(crate) bearer: Vec<SecretString>,
+    pub(crate) signing: Vec<SecretSlice<u8>>,
+    /// Calls that each of them may make in a minute, and how many of these at once.
+    pub(crate) calls_per_minute: NonZeroU32,
+}
+
+impl CronSecrets {
+    /// Reads `CRON_SECRET` and `CRON_SIGNING_SECRET`, several of each, comma-separated, so that they can be
+    /// rotated; and `RATE_LIMIT`.
+    ///
+    /// # Errors
+    /// Names the variable that is malformed.
+    pub fn from_environment(lookup: Lookup) -> Result<Self, SettingError> {
+        let bearer = read_secrets(lookup, "CRON_SECRET", bearer_secret)?;
+        let signing = read_secrets(lookup, "CRON_SIGNING_SECRET", signing_secret)?;
+        let calls_per_minute = read_or(
+            lookup,
+            "RATE_LIMIT",
+            CALLS_PER_MINUTE,
+            |text| text.parse().ok().filter(|calls: &NonZeroU32| calls.get() <= 6000),
+            "calls a minute, a whole number from 1 to 6000",
+        )?;
+        Ok(Self { bearer, signing, calls_per_minute })
+    }
+
+    /// Whether there is none, so that every request is refused.
+    pub fn is_empty(&self) -> bool {
+        self.bearer.is_empty() && self.signing.is_empty()
+    }
+}
+
+/// Who may use the routes for support. None: there are no such routes.
+#[derive(Clone, Debug)]
+pub struct AdminTokens(pub(crate) Vec<SecretString>);
+
+impl AdminTokens {
+    /// Reads `ADMIN_TOKEN`: one or several, comma-separated.
+    ///
+    /// # Errors
+    /// Names the variable when it is malformed.
+    pub fn from_environment(lookup: Lookup) -> Result<Self, SettingError> {
+        read_secrets(lookup, "ADMIN_TOKEN", bearer_secret).map(Self)
+    }
+
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+}
+
+/// Shortest bearer secret, in characters.
+const SHORTEST_BEARER: usize = 16;
+
+/// A header carries visible ASCII; RFC 6750, 2.1 has no spaces in a bearer token.
+fn bearer_secret(text: &str) -> Result<SecretString, &'static str> {
+    let fits = text.len() >= SHORTEST_BEARER && text.bytes().all(|byte| byte.is_ascii_graphic());
+    fits.then(|| text.to_owned().into()).ok_or(
+        "is not valid: it takes secrets of at least 16 characters, ASCII without spaces, comma-separated \
+         (openssl rand -hex 32 makes one)",
+    )
+}

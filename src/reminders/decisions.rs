@@ -1,0 +1,156 @@
+//! Decides on every reminder that is due, and enqueues it or records why it is not sent.
+
+use chrono::{DateTime, Utc};
+use tokio_postgres::types::{Timestamp, ToSql, Type};
+use uuid::Uuid;
+
+use crate::database::{Parameter, Result, Transaction};
+use crate::reminders::watermark::Watermark;
+
+/// Decisions that one pass makes at most; the rest follows in the next.
+pub(crate) const LIMIT: i64 = 50_000;
+/// Bookings that one pass takes from the recheck queue, at most.
+const RECHECKS_LIMIT: i64 = 20_000;
+
+const DECISIONS: &str = include_str!("decisions.sql");
+/// The last decision, asked only where no other reason applies. It is apart, since it reads the user's view, which may
+/// be broken.
+const NO_ADDRESS: &str = "WHEN coalesce((SELECT btrim(c.email) FROM booking_automation_contacts c
+                          WHERE c.booking_id = j.id AND c.audience = j.audience LIMIT 1), '') = '' THEN 'no_address'";
+const ENQUEUE: &str = include_str!("enqueue.sql");
+const TAKE_RECHECKS: &str = include_str!("take_rechecks.sql");
+const UNTRACKED_MOVES: &str = include_str!("untracked_moves.sql");
+
+/// The decisions of one pass.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Decisions {
+    /// To be sent.
+    pub(crate) pending: i64,
+    /// Not to be sent, with a reason.
+    pub(crate) skipped: i64,
+    /// More are due than one pass takes.
+    pub(crate) more: bool,
+}
+
+/// Enqueues what became due. Two statements.
+pub(crate) async fn enqueue(
+    transaction: &Transaction,
+    as_of: DateTime<Utc>,
+    watermark: &Watermark,
+    run_id: Uuid,
+) -> Result<Decisions> {
+    let parameters = [
+        (&RECHECKS_LIMIT as _, Type::INT8),
+        (&as_of as _, Type::TIMESTAMPTZ),
+        (&watermark.rules_digest as _, Type::TEXT),
+    ];
+    let rechecks = transaction.query(TAKE_RECHECKS, &parameters).await?;
+    let rechecks: Vec<Uuid> = rechecks.iter().map(|row| row.get("booking_id")).collect();
+    if watermark.everything {
+        match decide(transaction, as_of, Timestamp::NegInfinity, &rechecks, run_id).await {
+            // It looks back: it must not keep the pass from what became due now.
+            Err(error) if error.is_of_a_row() || error.is_statement_timeout() => {
+                tracing::error!(
+                    error = error.loggable(),
+                    "looking at all bookings failed; the hourly sweep tries again"
+                );
+            }
+            result => return result,
+        }
+    }
+    decide(transaction, as_of, watermark.looked_through, &rechecks, run_id).await
+}
+
+/// Looks at every confirmed booking within the longest lead, including those written past the triggers. Two statements.
+pub(crate) async fn sweep(transaction: &Transaction, as_of: DateTime<Utc>, run_id: Uuid) -> Result<Decisions> {
+    let adopt =
+        async |transaction: &Transaction| transaction.execute(UNTRACKED_MOVES, &[(&as_of, Type::TIMESTAMPTZ)]).await;
+    let untracked = transaction.in_savepoint(transaction.statement_timeout() / 2, adopt).await?;
+    if untracked > 0 {
+        tracing::warn!(
+            bookings.count = untracked,
+            "bookings were moved past the triggers; their reminders are armed again"
+        );
+    }
+    decide(transaction, as_of, Timestamp::NegInfinity, &[], run_id).await
+}
+
+async fn decide(
+    transaction: &Transaction,
+    as_of: DateTime<Utc>,
+    looked_through: Timestamp<DateTime<Utc>>,
+    rechecks: &[Uuid],
+    run_id: Uuid,
+) -> Result<Decisions> {
+    let run_id = run_id.to_string();
+    let limit = transaction.statement_timeout() / 2;
+    let insert = async |sql: String| {
+        let common = parameters(&as_of, &looked_through, &rechecks);
+        let parameters: Vec<Parameter<'_>> = common.into_iter().chain([(&run_id as _, Type::TEXT)]).collect();
+        transaction.in_savepoint(limit, async |transaction| transaction.query_one(&sql, &parameters).await).await
+    };
+    let row = match insert(decisions_sql() + ENQUEUE).await {
+        // The view fails. Delivery asks for each address again, one by one if need be.
+        Err(error) if error.is_of_a_row() => {
+            tracing::error!(
+                error = error.loggable(),
+                "booking_automation_contacts cannot be read for all bookings that are due"
+            );
+            insert(decisions_without_addresses_sql() + ENQUEUE).await?
+        }
+        row => row?,
+    };
+    Ok(Decisions {
+        pending: row.get("pending"),
+        skipped: row.get("skipped"),
+        more: row.get::<_, i64>("decisions") >= LIMIT,
+    })
+}
+
+/// The bookings that [`enqueue`] would take from the recheck queue.
+pub(crate) async fn queued_rechecks(transaction: &Transaction) -> Result<Vec<Uuid>> {
+    let sql = "SELECT booking_id FROM booking_automation_looks ORDER BY seq LIMIT $1";
+    let rows = transaction.query(sql, &[(&RECHECKS_LIMIT, Type::INT8)]).await?;
+    Ok(rows.iter().map(|row| row.get("booking_id")).collect())
+}
+
+/// What [`enqueue`] would do now. Writes nothing.
+pub(crate) async fn preview(
+    transaction: &Transaction,
+    as_of: DateTime<Utc>,
+    watermark: &Watermark,
+) -> Result<Decisions> {
+    let rechecks = queued_rechecks(transaction).await?;
+    let sql = format!(
+        "{decisions}
+         SELECT count(*) FILTER (WHERE reason IS NULL) AS pending, count(*) FILTER (WHERE reason IS NOT NULL) AS skipped
+           FROM decision",
+        decisions = decisions_sql()
+    );
+    let row = transaction.query_one(&sql, &parameters(&as_of, &watermark.from(), &rechecks)).await?;
+    Ok(Decisions { pending: row.get("pending"), skipped: row.get("skipped"), more: false })
+}
+
+/// SQL of common table expressions, the last one `decision`, with all reasons.
+pub(crate) fn decisions_sql() -> String {
+    DECISIONS.replace("-- {no_address}", NO_ADDRESS)
+}
+
+/// The same without the reason that reads the contacts view.
+fn decisions_without_addresses_sql() -> String {
+    DECISIONS.to_owned()
+}
+
+/// `$1` to `$4` of [`decisions_sql`].
+pub(crate) fn parameters<'a>(
+    as_of: &'a DateTime<Utc>,
+    looked_through: &'a Timestamp<DateTime<Utc>>,
+    rechecks: &'a (impl ToSql + Sync),
+) -> [Parameter<'a>; 4] {
+    [
+        (as_of, Type::TIMESTAMPTZ),
+        (looked_through, Type::TIMESTAMPTZ),
+        (rechecks, Type::UUID_ARRAY),
+        (&LIMIT, Type::INT8),
+    ]
+}

@@ -1,0 +1,83 @@
+//! Decisions that are still to be made if nothing changes: by the pass's own statement, without writing.
+
+use chrono::{DateTime, Utc};
+use tokio_postgres::types::{Timestamp, Type};
+use uuid::Uuid;
+
+use crate::database::{Result, Transaction, finite};
+use crate::reminders::decisions::{LIMIT, decisions_sql, parameters};
+
+/// SQL of a query that counts the decisions of the passes to come: `pass`, the pass's time, then `rule`, `audience`,
+/// `channel`, `reason` (NULL: to be sent) and `count`. `passes` is SQL of a relation with `at` and `before`, the time of the
+/// pass before each; the first goes on from `$3`, and looks at the bookings `$4`, too.
+pub(crate) fn counts_sql(passes: &str) -> String {
+    let decisions = decisions_sql()
+        .replace("$4", &LIMIT.to_string())
+        .replace("$3", "CASE WHEN p.before IS NULL THEN $4::uuid[] ELSE '{}' END")
+        .replace("$2", "coalesce(p.before, $3)")
+        .replace("$1", "p.at");
+    format!(
+        "SELECT p.at AS pass, d.name AS rule, d.audience, d.channel, d.reason, count(*) AS count
+           FROM {passes} AS p
+          CROSS JOIN LATERAL ({decisions} SELECT name, audience, channel, reason FROM decision) AS d
+          GROUP BY 1, 2, 3, 4, 5"
+    )
+}
+
+/// A decision that is still to be made.
+#[derive(Clone, Debug)]
+pub(crate) struct PlannedReminder {
+    /// The rule's name.
+    pub(crate) rule: String,
+    /// To whom.
+    pub(crate) audience: String,
+    /// By which channel.
+    pub(crate) channel: String,
+    /// When it is made; `None`: with the next pass.
+    pub(crate) at: Option<DateTime<Utc>>,
+    /// When the reminder is due, or was.
+    pub(crate) due_at: DateTime<Utc>,
+    /// `None`: it is to be sent.
+    pub(crate) reason: Option<String>,
+}
+
+/// The decisions on one booking's reminders: those of the next pass, and those of passes at the due times to come. Reads
+/// alone; the number of statements follows the number of the booking's due times.
+pub(crate) async fn planned_reminders(
+    transaction: &Transaction,
+    as_of: DateTime<Utc>,
+    booking_id: Uuid,
+) -> Result<Vec<PlannedReminder>> {
+    let due_times = due_times(transaction, as_of, booking_id).await?;
+    let times = [None].into_iter().chain(due_times.into_iter().map(Some));
+    let sql =
+        format!("{} SELECT name, audience, channel, due_at, reason FROM decision ORDER BY due_at", decisions_sql());
+    let (nothing_since, only) = (Timestamp::<DateTime<Utc>>::PosInfinity, vec![booking_id]);
+    let mut planned = Vec::new();
+    for at in times {
+        let moment: DateTime<Utc> = at.unwrap_or(as_of);
+        let rows = transaction.query(&sql, &parameters(&moment, &nothing_since, &only)).await?;
+        let decisions = rows.iter().map(|row| PlannedReminder {
+            rule: row.get("name"),
+            audience: row.get("audience"),
+            channel: row.get("channel"),
+            at,
+            due_at: row.get("due_at"),
+            reason: row.get("reason"),
+        });
+        // What is due earlier has its decision by then.
+        planned.extend(decisions.filter(|decision| at.is_none_or(|at| decision.due_at == at)));
+    }
+    Ok(planned)
+}
+
+/// The due times of one booking that lie ahead.
+async fn due_times(transaction: &Transaction, as_of: DateTime<Utc>, booking_id: Uuid) -> Result<Vec<DateTime<Utc>>> {
+    let sql = "SELECT DISTINCT b.scheduled_at - r.lead AS due_at
+                 FROM bookings b, reminder_rules r
+                WHERE b.id = $1 AND b.status = 'confirmed' AND isfinite(b.scheduled_at)
+                  AND r.active AND b.scheduled_at - r.lead > $2
+                ORDER BY 1";
+    let rows = transaction.query(sql, &[(&booking_id, Type::UUID), (&as_of, Type::TIMESTAMPTZ)]).await?;
+    Ok(rows.iter().filter_map(|row| finite(row, "due_at")).collect())
+}

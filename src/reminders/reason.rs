@@ -1,0 +1,113 @@
+//! Why a message was not sent, or a status change not made: each reason's name and its sentence.
+
+use crate::primitives::names::named;
+
+named! {
+    /// The `reason` of an event.
+    pub enum Reason {
+        // Decided when the reminder became due.
+        /// In force only after the due time, with less than two thirds of the lead left.
+        BookedLate = "booked_late",
+        /// A reminder nearer to the start goes out instead.
+        Superseded = "superseded",
+        /// The contacts view has no address.
+        NoAddress = "no_address",
+        // Found when the message was claimed.
+        /// The booking's schedule has a newer revision.
+        Rescheduled = "rescheduled",
+        /// The booking is not confirmed any more.
+        Cancelled = "cancelled",
+        /// The booking has started, or its start has come.
+        Started = "started",
+        /// The booking is gone.
+        Deleted = "deleted",
+        /// The rule is gone, switched off, or no longer uses this channel.
+        RuleOff = "rule_off",
+        /// The address is on the suppression list.
+        Suppressed = "suppressed",
+        /// The contacts view cannot be read for this booking.
+        Contacts = "contacts",
+        /// The person's data was erased.
+        Forgotten = "forgotten",
+        // What sending came to.
+        /// Not a mail address.
+        BadAddress = "bad_address",
+        /// The provider refused the message for good.
+        Rejected = "rejected",
+        /// The message could not be rendered.
+        Template = "template",
+        /// The answer was lost.
+        Unknown = "unknown",
+        /// No connection to the provider.
+        Unreachable = "unreachable",
+        /// The provider asks to slow down.
+        Throttled = "throttled",
+        /// A limit of the account.
+        Limit = "limit",
+        /// The account's quota.
+        Quota = "quota",
+        /// The account cannot send.
+        Account = "account",
+        // Of webhooks.
+        /// The subscription was deleted.
+        Unsubscribed = "unsubscribed",
+        /// The subscription was switched off.
+        SwitchedOff = "switched_off",
+        /// The subscription is suspended.
+        Suspended = "suspended",
+        /// The endpoint answered 410.
+        Gone = "gone",
+        /// The endpoint answered another status than 2xx; of a status change: the database refused it.
+        Refused = "refused",
+        /// No connection to the endpoint.
+        NoConnection = "no_connection",
+        /// No answer in time, or none that is HTTP.
+        NoAnswer = "no_answer",
+        /// The endpoint's address may not be called.
+        ForbiddenTarget = "forbidden_target",
+        /// The subscription's URL or secret cannot be used.
+        BadSubscription = "bad_subscription",
+    }
+}
+
+impl Reason {
+    /// The reason in words, as the end of a sentence.
+    pub fn sentence(self) -> &'static str {
+        match self {
+            Self::BookedLate => {
+                "the booking was made, confirmed or moved after the reminder was due, with less than two thirds of \
+                 the lead time left"
+            }
+            Self::Superseded => "another reminder, closer to the start, replaces it",
+            Self::NoAddress => "there is no address to send it to",
+            Self::Rescheduled => "the booking was moved or confirmed again after the reminder was queued",
+            Self::Cancelled => "the booking was no longer confirmed",
+            Self::Started => "the booking had started",
+            Self::Deleted => "the booking was deleted",
+            Self::RuleOff => "the reminder rule was switched off",
+            Self::Suppressed => "mail to this address bounced permanently, or the recipient complained",
+            Self::Contacts => "the name and address could not be read from the database",
+            Self::Forgotten => "the person's data was erased",
+            Self::BadAddress => "the address is not a valid mail address",
+            Self::Rejected => "the mail provider rejected the message permanently",
+            Self::Template => "the message could not be rendered",
+            Self::Unknown => "the answer was lost, so the message may have been sent",
+            Self::Unreachable => "the mail provider could not be reached",
+            Self::Throttled => "the mail provider asked to slow down",
+            Self::Limit => "the account reached a limit at the mail provider",
+            Self::Quota => "the account's sending quota at the mail provider is used up",
+            Self::Account => "the account cannot send at the mail provider",
+            Self::Unsubscribed => "the subscription was deleted",
+            Self::SwitchedOff => "the subscription was switched off",
+            Self::Suspended => {
+                "the subscription is suspended, because its endpoint accepted nothing for a day or answered 410 Gone"
+            }
+            Self::Gone => "the endpoint answered 410 Gone",
+            Self::Refused => "the endpoint did not accept it",
+            Self::NoConnection => "the endpoint could not be reached",
+            Self::NoAnswer => "the endpoint did not answer in time, or not with HTTP",
+            Self::ForbiddenTarget => "the endpoint's address is not allowed",
+            Self::BadSubscription => "the subscription's URL or secret cannot be used",
+        }
+    }
+}

@@ -1,0 +1,43 @@
+//! Up to which due time passes have looked.
+//!
+//! A pass remembers it (`automation_runs.looked_through`), so that the next one reads a single range of the index on
+//! the start per rule: its cost follows what is due, not what is stored.
+
+use chrono::{DateTime, Utc};
+use tokio_postgres::Row;
+use tokio_postgres::types::Timestamp;
+
+/// SQL of common table expressions, the last one `watermark`.
+pub(crate) const WATERMARK: &str = include_str!("watermark.sql");
+/// SQL of a boolean, where [`WATERMARK`] stands before it.
+pub(crate) const ANY_DUE: &str = include_str!("any_due.sql");
+
+/// What a pass found out before it began.
+#[derive(Clone, Debug)]
+pub(crate) struct Watermark {
+    /// Due times up to here have their decisions; -infinity: none has.
+    pub(crate) looked_through: Timestamp<DateTime<Utc>>,
+    /// Look at everything once more: the first pass of all, or after the rules changed.
+    pub(crate) everything: bool,
+    /// A sweep is to follow.
+    pub(crate) sweep: bool,
+    /// Of the rules in force.
+    pub(crate) rules_digest: String,
+}
+
+impl Watermark {
+    /// From a row that has the columns of [`WATERMARK`].
+    pub(crate) fn of(row: &Row) -> Self {
+        Self {
+            looked_through: row.get("looked_through"),
+            everything: row.get("everything"),
+            sweep: row.get("sweep"),
+            rules_digest: row.get("rules_digest"),
+        }
+    }
+
+    /// From where a pass looks.
+    pub(crate) fn from(&self) -> Timestamp<DateTime<Utc>> {
+        if self.everything { Timestamp::NegInfinity } else { self.looked_through }
+    }
+}

@@ -1,0 +1,20 @@
+-- Where the pass stands: at the latest pass before $1, or at the beginning when the rules are not the ones by which that
+-- pass decided. The first pass after seven minutes past an hour, when fewer reminders are due than at the quarters, is
+-- followed by a sweep.
+rules AS MATERIALIZED (
+    SELECT md5(coalesce(string_agg(format('%s|%s|%s|%s|%s|%s', name, audience, lead, channels, active, effective_from),
+                                   ',' ORDER BY name, audience), '')) AS digest
+      FROM reminder_rules
+), latest AS MATERIALIZED (
+    SELECT as_of, looked_through, rules_digest
+      FROM automation_runs
+     WHERE outcome = 'completed' AND as_of < $1
+     ORDER BY as_of DESC
+     LIMIT 1
+), watermark AS MATERIALIZED (
+    SELECT rules.digest AS rules_digest,
+           coalesce(latest.looked_through, '-infinity') AS looked_through,
+           coalesce(latest.rules_digest <> rules.digest, true) AS everything,
+           coalesce(latest.as_of < date_trunc('hour', $1 - interval '7 minutes') + interval '7 minutes', false) AS sweep
+      FROM rules LEFT JOIN latest ON true
+)

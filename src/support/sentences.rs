@@ -1,0 +1,97 @@
+//! What happened, in sentences.
+
+use serde_json::Value;
+
+use crate::delivery::event::EventStatus;
+use crate::reminders::Reason;
+
+/// The audit trail's name of this program.
+pub(crate) const AUTOMATION: &str = "booking-automation";
+
+/// What a status change says of itself.
+pub(crate) struct StatusFacts<'a> {
+    pub(crate) from: Option<&'a str>,
+    pub(crate) to: Option<&'a str>,
+    pub(crate) by: Option<&'a str>,
+    pub(crate) reason: Option<&'a str>,
+    pub(crate) refund: Option<&'a Value>,
+}
+
+/// A status change, made or refused.
+pub(crate) fn status_sentence(facts: &StatusFacts<'_>, was_refused: bool) -> String {
+    let (from, to) = (facts.from.unwrap_or("no status"), facts.to.unwrap_or("no status"));
+    let by = match facts.by {
+        Some(AUTOMATION) => "The automation",
+        Some(by) => by,
+        None => "An unknown user",
+    };
+    if was_refused {
+        return format!("The database refused a change from {from} to {to} by {}. It is tried again later.", lower(by));
+    }
+    let mut sentence = format!("{by} changed the status from {from} to {to}");
+    match facts.reason {
+        Some(reason) => sentence += &format!(": {reason}"),
+        None => sentence += ".",
+    }
+    if let Some(refund) = facts.refund {
+        sentence += &refund_note(refund);
+    }
+    sentence
+}
+
+fn lower(by: &str) -> &str {
+    if by == "The automation" { "the automation" } else { by }
+}
+
+fn refund_note(refund: &Value) -> String {
+    let amount = refund["amount"].as_str().or(refund["percent"].as_str()).unwrap_or_default();
+    let of = refund["total"].as_str().map_or("% of the price".to_owned(), |total| format!("of {total}"));
+    format!(" (to be refunded: {amount} {of})")
+}
+
+/// A step to come.
+pub(crate) fn planned_step_sentence(to: &str, with_next_pass: bool) -> String {
+    match with_next_pass {
+        true => format!("The next pass changes the status to {to}."),
+        false => format!("The automation changes the status to {to}."),
+    }
+}
+
+/// The subject of a sentence on a reminder.
+pub(crate) fn reminder_subject(rule: &str, audience: &str, channel: &str) -> String {
+    format!("The {rule} reminder to the {audience} by {channel}")
+}
+
+/// The subject of a sentence on a webhook message.
+pub(crate) fn webhook_subject(webhook_id: &str, about: &str) -> String {
+    format!("The booking.{about} message to webhook {webhook_id}")
+}
+
+/// What became of a message.
+pub(crate) fn outcome_sentence(subject: &str, status: &str, reason: Option<&str>) -> String {
+    let why = reason.map_or("no reason is recorded", because);
+    match EventStatus::from_name(status) {
+        Some(EventStatus::Completed) => format!("{subject} was sent."),
+        Some(EventStatus::Skipped) => format!("{subject} was not sent: {why}."),
+        Some(EventStatus::Failed) => format!("{subject} failed permanently: {why}."),
+        Some(EventStatus::Sending) => format!("{subject} is being sent."),
+        _ if reason.is_some() => format!("{subject} waits for its next attempt: {why}."),
+        _ => format!("{subject} waits to be sent."),
+    }
+}
+
+/// What a message is planned to become.
+pub(crate) fn planned_reminder_sentence(subject: &str, reason: Option<&str>) -> String {
+    match reason {
+        None => format!("{subject} will be sent."),
+        Some(reason) => format!("{subject} will not be sent: {}.", because(reason)),
+    }
+}
+
+/// The reason of an event, in words; of one that this version does not know, its name.
+fn because(reason: &str) -> &str {
+    match Reason::from_name(reason) {
+        Some(reason) => reason.sentence(),
+        None => reason,
+    }
+}

@@ -1,0 +1,34 @@
+//! Why a pass fails.
+
+use thiserror::Error;
+
+use crate::database::DatabaseError;
+
+/// Why a pass failed. It left nothing in the database but its run row.
+#[derive(Debug, Error)]
+pub enum PassError {
+    /// The schema is missing, or older than this program can use.
+    #[error("the database has no booking-automation schema of this version: run `booking-automation migrate` first")]
+    SchemaMissing,
+    /// Row-level security would hide bookings: the pass would find nothing due, and report success every minute.
+    #[error(
+        "row-level security is in force for this role on bookings, so that it may not see them all: \
+         give it BYPASSRLS, or use the owner's without FORCE ROW LEVEL SECURITY"
+    )]
+    RowSecurity,
+    /// The database refused, or cannot be reached.
+    ///
+    /// It is not the error's `source`: what prints a whole chain of errors would print the server's own text,
+    /// which may quote a row.
+    #[error("the pass failed: {}", .0.loggable())]
+    Database(DatabaseError),
+    /// The connection broke in COMMIT, and the database could not be asked whether it was committed.
+    #[error("the connection broke in COMMIT, and whether the pass was committed is not known: {}", .0.loggable())]
+    Unsettled(DatabaseError),
+}
+
+impl From<DatabaseError> for PassError {
+    fn from(error: DatabaseError) -> Self {
+        Self::Database(error)
+    }
+}

@@ -1,0 +1,111 @@
+//! The questions of a pass before it writes anything: one round trip that finds out whether there is work.
+
+use tokio_postgres::types::Type;
+
+use crate::bookings::transitions::{self, Moments};
+use crate::database::{Transaction, migrate};
+use crate::delivery::figures::Backlog;
+use crate::delivery::{outbox, webhooks};
+use crate::operations::retention;
+use crate::reminders::watermark::{self, Watermark};
+use crate::tick::error::PassError;
+use crate::tick::settings::PassSettings;
+
+/// How long a `webhook-id` is remembered: longer than a signature can be valid, which is twice the tolerance,
+/// since clocks differ.
+const WEBHOOK_ID_MINUTES: u32 = 15;
+
+/// Which work is due.
+pub(crate) struct WorkDue {
+    /// A signed request with this `webhook-id` has run a pass before.
+    pub(crate) duplicate_request: bool,
+    /// Status changes.
+    pub(crate) transitions: bool,
+    /// Decisions on reminders.
+    pub(crate) reminders: bool,
+    /// Flags on `bookings` that are behind.
+    pub(crate) flags: bool,
+    /// Rows older than they are kept.
+    pub(crate) expired_rows: bool,
+    /// Messages to webhooks.
+    pub(crate) webhooks: bool,
+    /// Whether there is any live subscription.
+    pub(crate) subscribed: bool,
+    pub(crate) backlog: Backlog,
+    /// How many reminders of the backlog can be claimed now.
+    pub(crate) claimable: i64,
+    pub(crate) watermark: Watermark,
+}
+
+/// Asks all of it.
+///
+/// # Errors
+/// Also when the schema is missing or row-level security would hide bookings.
+pub(crate) async fn probe(
+    transaction: &Transaction,
+    settings: &PassSettings,
+    moments: &Moments,
+    webhook_id: Option<&str>,
+) -> Result<WorkDue, PassError> {
+    let sql = probe_sql(settings);
+    let [as_of, expire_before, complete_before] = moments.parameters();
+    let [events, runs] = retention::seconds_kept(&settings.retention);
+    let parameters = [
+        as_of,
+        expire_before,
+        complete_before,
+        (&webhook_id as _, Type::TEXT),
+        (&events as _, Type::FLOAT8),
+        (&runs as _, Type::FLOAT8),
+    ];
+    let row = match transaction.query_one(&sql, &parameters).await {
+        Err(error) if migrate::is_schema_missing(&error) => return Err(PassError::SchemaMissing),
+        row => row?,
+    };
+    if !row.get::<_, bool>("schema_is_there") {
+        return Err(PassError::SchemaMissing);
+    }
+    if row.get::<_, bool>("rows_are_hidden") {
+        return Err(PassError::RowSecurity);
+    }
+    let (backlog, claimable) = outbox::waiting(&row);
+    Ok(WorkDue {
+        duplicate_request: row.get("duplicate_request"),
+        transitions: row.get("transitions_due"),
+        reminders: row.get("reminders_due"),
+        flags: row.get("flags_due"),
+        expired_rows: row.get::<_, Option<bool>>("rows_expired").unwrap_or_default(),
+        webhooks: row.get("webhooks_due"),
+        subscribed: row.get("subscribed"),
+        backlog,
+        claimable,
+        watermark: Watermark::of(&row),
+    })
+}
+
+fn probe_sql(settings: &PassSettings) -> String {
+    format!(
+        "WITH {watermark}, waiting AS ({waiting})
+         SELECT EXISTS (SELECT FROM booking_automation_migrations WHERE name = '{latest}') AS schema_is_there,
+                ({transitions}) AS transitions_due,
+                EXISTS (SELECT FROM booking_automation_looks) OR {reminders} AS reminders_due,
+                EXISTS (SELECT FROM booking_automation_events WHERE flag_due) AS flags_due,
+                EXISTS (SELECT FROM automation_runs
+                         WHERE webhook_id = $4
+                           AND created_at > now() - interval '{WEBHOOK_ID_MINUTES} minutes') AS duplicate_request,
+                ({expired_rows}) AS rows_expired,
+                row_security_active('public.bookings') AS rows_are_hidden,
+                EXISTS ({webhooks_due}) AS webhooks_due,
+                {subscribed} AS subscribed,
+                waiting.*, watermark.*
+           FROM watermark, waiting",
+        watermark = watermark::WATERMARK,
+        latest = migrate::REQUIRED,
+        transitions = transitions::any_due(&settings.transitions),
+        reminders = watermark::ANY_DUE,
+        waiting = outbox::WAITING,
+        expired_rows = retention::ANY_EXPIRED,
+        webhooks_due = webhooks::DUE,
+        subscribed = webhooks::ANY_SUBSCRIBED,
+    )
+}
