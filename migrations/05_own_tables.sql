@@ -1,4 +1,4 @@
--- Our own tables and the two functions that they and the indexes share. Nothing here touches a row,
+-- Our own tables and the functions that they and the indexes share. Nothing here touches a row,
 -- or takes a lock, of anybody else's.
 
 -- When a booking ends. IMMUTABLE, so that it can be indexed: the sum is made in UTC, where a day has
@@ -16,13 +16,6 @@ RETURNS timestamptz LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $$
 $$;
 -- Whoever writes a booking evaluates the index expression with their own rights.
 GRANT EXECUTE ON FUNCTION booking_end(timestamptz, bigint) TO PUBLIC;
-
--- The moment that triggers record: the pass's `as_of` inside a pass, else the database clock.
-CREATE OR REPLACE FUNCTION booking_automation_now()
-RETURNS timestamptz LANGUAGE sql VOLATILE AS $$
-    SELECT coalesce(nullif(current_setting('booking_automation.as_of', true), '')::timestamptz,
-                    clock_timestamp())
-$$;
 
 -- Default privileges (Supabase sets some) would let other roles read and change what is created here, and
 -- a view reads past the row-level security of the tables under it. What we create is the owner's alone,

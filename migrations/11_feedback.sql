@@ -35,19 +35,5 @@ SELECT decode(string_agg(lpad(to_hex(byte # 54), 2, '0'), '' ORDER BY n), 'hex')
  CROSS JOIN LATERAL (SELECT n, CASE WHEN n < 32 THEN get_byte(key, n) ELSE 0 END AS byte FROM generate_series(0, 63) AS n) AS bytes
     ON CONFLICT DO NOTHING;
 
--- HMAC-SHA-256 of an address. Providers tell an address as it was written, or not quite: letters count alike (ASCII, whatever
--- the database's collation makes of them), and blanks around it do not. One expression of its arguments, so that the planner
--- puts it in its place.
-CREATE OR REPLACE FUNCTION booking_automation_address_hash(inner_key bytea, outer_key bytea, address text)
-RETURNS bytea LANGUAGE sql STABLE AS $$
-    SELECT sha256(outer_key || sha256(inner_key || convert_to(lower(btrim(address, E' \t\n\f\r') COLLATE "C"), 'UTF8')))
-$$;
-
--- Whether `bookings` has a flag for a reminder that was sent.
-CREATE OR REPLACE FUNCTION booking_automation_has_flag(rule text, audience text)
-RETURNS boolean LANGUAGE sql IMMUTABLE AS $$
-    SELECT audience = 'customer' AND rule IN ('24h', '1h', '15m')
-$$;
-
 SELECT booking_automation_make_private(relation)
   FROM unnest(ARRAY['booking_automation_feedback', 'booking_automation_suppressions', 'booking_automation_hash_key']::regclass[]) AS relation;

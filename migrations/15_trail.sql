@@ -15,43 +15,6 @@ CREATE UNIQUE INDEX IF NOT EXISTS booking_automation_erasures_retention
 CREATE INDEX IF NOT EXISTS booking_automation_erasures_transaction ON booking_automation_erasures (transaction);
 SELECT booking_automation_make_private('booking_automation_erasures');
 
--- Fired for finished events only. SECURITY DEFINER: whoever writes may have no rights on the other table.
-CREATE OR REPLACE FUNCTION booking_automation_keep_event() RETURNS trigger
-LANGUAGE plpgsql SECURITY DEFINER
-SET search_path = pg_catalog, pg_temp
-SET enable_seqscan = off
-SET jit = off
-AS $$
-BEGIN
-    -- The provider says that it took a message which was given up.
-    IF TG_OP = 'UPDATE' AND OLD.status = 'failed' AND NEW.status = 'completed' AND OLD.event_type = 'reminder_sent'
-       AND (NEW.event_data -> 'attempts' -> -1 ->> 'settled_by')::boolean
-       AND NEW.event_data #- '{attempts,-1}' = jsonb_set(coalesce(OLD.event_data, '{}'), '{attempts}', coalesce(OLD.event_data -> 'attempts', '[]'))
-       AND (NEW.id, NEW.booking_id, NEW.event_type, NEW.scheduled_at, NEW.created_at, NEW.seq,
-            NEW.rule, NEW.audience, NEW.channel, NEW.revision, NEW.starts_at, NEW.attempts)
-           IS NOT DISTINCT FROM
-           (OLD.id, OLD.booking_id, OLD.event_type, OLD.scheduled_at, OLD.created_at, OLD.seq,
-            OLD.rule, OLD.audience, OLD.channel, OLD.revision, OLD.starts_at, OLD.attempts) THEN
-        RETURN NEW;
-    END IF;
-    IF EXISTS (SELECT FROM public.booking_automation_erasures WHERE transaction = pg_current_xact_id()) THEN
-        RETURN CASE TG_OP WHEN 'DELETE' THEN OLD ELSE NEW END;
-    END IF;
-    RAISE EXCEPTION 'what happened to a booking is not changed: event % is over', OLD.id
-          USING ERRCODE = 'restrict_violation',
-                HINT = 'old events go by RETENTION; DELETE /people/{id}/messages forgets what was sent to a person';
-END
-$$;
-
-CREATE OR REPLACE FUNCTION booking_automation_keep_table() RETURNS trigger
-LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
-BEGIN
-    RAISE EXCEPTION 'what happened to bookings is not changed: % on % is refused', TG_OP, TG_TABLE_NAME
-          USING ERRCODE = 'restrict_violation';
-END
-$$;
-REVOKE EXECUTE ON FUNCTION booking_automation_keep_event(), booking_automation_keep_table() FROM PUBLIC;
-
 CREATE TRIGGER booking_automation_keep_deleted BEFORE DELETE ON booking_automation_events
     FOR EACH ROW WHEN (OLD.status IN ('completed', 'failed', 'skipped'))
     EXECUTE FUNCTION booking_automation_keep_event();
@@ -71,26 +34,6 @@ CREATE TRIGGER booking_automation_keep_updated BEFORE UPDATE ON booking_automati
 CREATE TRIGGER booking_automation_keep_all BEFORE TRUNCATE ON booking_automation_events
     FOR EACH STATEMENT EXECUTE FUNCTION booking_automation_keep_table();
 
--- An erasure's own row stays, and says when. That of the day's retention goes on counting; a person's learns its count in the
--- transaction that writes it.
-CREATE OR REPLACE FUNCTION booking_automation_keep_erasure() RETURNS trigger
-LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
-BEGIN
-    IF TG_OP = 'UPDATE' AND (
-           (NEW.id, NEW.kind, NEW.day, NEW.person_id) IS DISTINCT FROM (OLD.id, OLD.kind, OLD.day, OLD.person_id)
-           OR NEW.events < OLD.events
-           OR OLD.transaction <> pg_current_xact_id()
-              AND (OLD.kind <> 'retention' OR OLD.day <> (public.booking_automation_now() AT TIME ZONE 'UTC')::date)) THEN
-        RAISE EXCEPTION 'what happened to bookings is not changed: nor is what was erased of it'
-              USING ERRCODE = 'restrict_violation';
-    END IF;
-    NEW.at := public.booking_automation_now();
-    NEW.day := (NEW.at AT TIME ZONE 'UTC')::date;
-    NEW.transaction := pg_current_xact_id();
-    RETURN NEW;
-END
-$$;
-REVOKE EXECUTE ON FUNCTION booking_automation_keep_erasure() FROM PUBLIC;
 CREATE TRIGGER booking_automation_keep_erasure BEFORE INSERT OR UPDATE ON booking_automation_erasures
     FOR EACH ROW EXECUTE FUNCTION booking_automation_keep_erasure();
 CREATE TRIGGER booking_automation_keep_erasures BEFORE DELETE OR TRUNCATE ON booking_automation_erasures

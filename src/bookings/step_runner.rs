@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use tokio_postgres::types::Type;
 use uuid::Uuid;
 
-use crate::bookings::steps::{Moments, Step};
+use crate::bookings::steps::{Moments, TimedStep};
 use crate::database::{DatabaseError, Result, Transaction};
 
 /// How long a booking is left alone whose change the database refused (by a constraint or trigger of the user's). Others
@@ -31,7 +31,7 @@ pub(crate) struct StepRunner<'a> {
 impl StepRunner<'_> {
     /// One step of up to `room` bookings: a single statement, or smaller ones when the user's triggers are too slow for
     /// that. Returns how many changed.
-    pub(crate) async fn advance(&mut self, step: &Step, room: i64) -> Result<i64> {
+    pub(crate) async fn advance(&mut self, step: &TimedStep, room: i64) -> Result<i64> {
         let (mut changed, mut chunk) = (0, room);
         while chunk > 0 {
             match self.advance_up_to(step, chunk, None).await {
@@ -64,7 +64,7 @@ impl StepRunner<'_> {
     }
 
     /// One step's UPDATE of up to `limit` bookings, or of `only` these, undone when it fails. One round trip.
-    pub(crate) async fn advance_up_to(&self, step: &Step, limit: i64, only: Option<&[Uuid]>) -> Result<i64> {
+    pub(crate) async fn advance_up_to(&self, step: &TimedStep, limit: i64, only: Option<&[Uuid]>) -> Result<i64> {
         let sql = step.update_sql();
         let [as_of, expire, complete] = self.moments.parameters();
         let run_id = self.run_id.to_string();
@@ -78,7 +78,7 @@ impl StepRunner<'_> {
 
     /// Halves the candidates until each refused one stands alone. A refused one is recorded and left alone for a while, the
     /// others are moved on.
-    async fn isolate(&mut self, step: &Step, room: i64) -> Result<i64> {
+    async fn isolate(&mut self, step: &TimedStep, room: i64) -> Result<i64> {
         let ids = self.lock_candidates(step, room).await?;
         let mut changed = 0;
         let mut halves = vec![&ids[..]];
@@ -111,7 +111,7 @@ impl StepRunner<'_> {
         Ok(changed)
     }
 
-    async fn lock_candidates(&self, step: &Step, limit: i64) -> Result<Vec<Uuid>> {
+    async fn lock_candidates(&self, step: &TimedStep, limit: i64) -> Result<Vec<Uuid>> {
         let (candidates, order) = (step.candidates(), step.order);
         let sql = format!("SELECT b.id {candidates} ORDER BY {order} LIMIT $4 FOR NO KEY UPDATE OF b SKIP LOCKED");
         let [as_of, expire, complete] = self.moments.parameters();
@@ -121,7 +121,7 @@ impl StepRunner<'_> {
 
     /// Records as refused what a trigger of theirs set back at once: tried every minute, it would fire their triggers and
     /// lengthen the booking's log each time. Returns how many there were.
-    pub(crate) async fn record_set_back(&self, step: &Step) -> Result<i64> {
+    pub(crate) async fn record_set_back(&self, step: &TimedStep) -> Result<i64> {
         let [as_of, expire, complete] = self.moments.parameters();
         let (run_id, wait) = (self.run_id.to_string(), REFUSED_FOR.as_secs_f64());
         let parameters = [as_of, expire, complete, (&run_id as _, Type::TEXT), (&wait as _, Type::FLOAT8)];
@@ -136,7 +136,7 @@ impl StepRunner<'_> {
         Ok(i64::try_from(count).unwrap_or(i64::MAX))
     }
 
-    async fn record_refusal(&self, step: &Step, booking_id: Uuid, error: &DatabaseError) -> Result<()> {
+    async fn record_refusal(&self, step: &TimedStep, booking_id: Uuid, error: &DatabaseError) -> Result<()> {
         let (from, to) = (step.edge.from.as_str(), step.edge.to.as_str());
         tracing::warn!(
             booking.id = %booking_id,

@@ -17,7 +17,7 @@ const RECORD_SET_BACK: &str = include_str!("record_set_back.sql");
 
 /// One step. In its SQL, `b` is the booking; `$1` is `as_of`, `$2` is `as_of − EXPIRE_AFTER`, `$3` is
 /// `as_of − COMPLETE_AFTER`.
-pub(crate) struct Step {
+pub(crate) struct TimedStep {
     /// From which status to which.
     pub(crate) edge: lifecycle::Step,
     /// Of the booking's own columns.
@@ -57,8 +57,8 @@ pub(crate) const NOT_REFUSED: &str = "NOT EXISTS (SELECT FROM booking_automation
         WHERE f.booking_id = b.id AND f.event_type = 'status_update' AND f.status = 'failed' AND f.next_attempt_at > $1)";
 
 /// All of them, in the order in which they are judged (design, 3.2).
-pub(crate) const STEPS: [Step; 5] = [
-    Step {
+pub(crate) const STEPS: [TimedStep; 5] = [
+    TimedStep {
         edge: lifecycle::EXPIRE_PENDING,
         due: "b.scheduled_at <= $1",
         due_at: "b.scheduled_at",
@@ -66,28 +66,28 @@ pub(crate) const STEPS: [Step; 5] = [
         kind: StepKind::ExpiredPending,
     },
     // A booking never ends before it starts: the bound on the start is what the index serves.
-    Step {
+    TimedStep {
         edge: lifecycle::EXPIRE_CONFIRMED,
         due: "b.scheduled_at <= $2 AND booking_end(b.scheduled_at, b.duration_minutes) <= $2 AND b.auto_complete_blocked IS NOT TRUE",
         due_at: OVERDUE_AT,
         order: "b.scheduled_at",
         kind: StepKind::Expired,
     },
-    Step {
+    TimedStep {
         edge: lifecycle::EXPIRE_STARTED,
         due: "booking_end(b.scheduled_at, b.duration_minutes) <= $2 AND b.auto_complete_blocked IS NOT TRUE",
         due_at: OVERDUE_AT,
         order: END,
         kind: StepKind::Expired,
     },
-    Step {
+    TimedStep {
         edge: lifecycle::START,
         due: "b.scheduled_at <= $1",
         due_at: "b.scheduled_at",
         order: "b.scheduled_at",
         kind: StepKind::Started,
     },
-    Step {
+    TimedStep {
         edge: lifecycle::COMPLETE,
         due: "booking_end(b.scheduled_at, b.duration_minutes) <= $3 AND b.auto_complete_blocked IS NOT TRUE",
         due_at: "booking_end(b.scheduled_at, b.duration_minutes) + ($1 - $3)",
@@ -97,11 +97,11 @@ pub(crate) const STEPS: [Step; 5] = [
 ];
 
 /// The steps that these settings allow.
-pub(crate) fn steps(settings: &TransitionSettings) -> impl Iterator<Item = &'static Step> {
+pub(crate) fn steps(settings: &TransitionSettings) -> impl Iterator<Item = &'static TimedStep> {
     STEPS.iter().filter(|step| step.is_on(settings))
 }
 
-impl Step {
+impl TimedStep {
     pub(crate) fn is_on(&self, settings: &TransitionSettings) -> bool {
         self.kind != StepKind::ExpiredPending || settings.expire_pending
     }

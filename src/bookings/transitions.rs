@@ -9,7 +9,7 @@ use uuid::Uuid;
 use crate::bookings::settings::TransitionSettings;
 use crate::bookings::step_runner::StepRunner;
 pub(crate) use crate::bookings::steps::Moments;
-use crate::bookings::steps::{STEPS, Step, StepKind, steps};
+use crate::bookings::steps::{STEPS, StepKind, TimedStep, steps};
 use crate::database::{Result, Transaction};
 
 /// Status changes that one pass makes at most, over all steps.
@@ -108,7 +108,7 @@ async fn count_due(transaction: &Transaction, moments: &Moments, settings: &Tran
     let [expire_pending, expire_confirmed, expire_in_progress, start, complete] = &STEPS;
     // A booking whose start and end both passed goes through both steps in one pass.
     let start_and_complete = format!("{} AND {}", start.candidates(), complete.condition());
-    let when_on = |step: &Step| match step.is_on(settings) {
+    let when_on = |step: &TimedStep| match step.is_on(settings) {
         true => step.candidates(),
         false => format!("{} AND false", step.candidates()),
     };

@@ -7,6 +7,7 @@
 
 pub mod error;
 mod failover;
+pub mod functions;
 pub mod migrate;
 mod rows;
 mod schema;

@@ -45,7 +45,7 @@ WITH clock AS MATERIALIZED (
                      WHERE nearer.event_type = 'reminder_sent' AND nearer.booking_id = e.booking_id
                        AND nearer.revision = e.revision AND nearer.audience = e.audience AND nearer.channel = e.channel
                        AND nearer.status IN ('pending', 'sending', 'completed')
-                       AND (nearer.scheduled_at, nearer.rule) > (e.scheduled_at, e.rule)) THEN 'superseded'
+                       AND booking_automation_supersedes(nearer.scheduled_at, nearer.rule, e.scheduled_at, e.rule)) THEN 'superseded'
                WHEN coalesce(btrim(c.email), '') = '' THEN 'no_address'
                WHEN EXISTS (
                     SELECT FROM booking_automation_suppressions x
@@ -53,7 +53,7 @@ WITH clock AS MATERIALIZED (
            END AS not_due,
            e.status = 'sending' AND e.attempts >= $8 AS exhausted,
            -- What an earlier attempt left open, the provider's own events have settled.
-           (SELECT (array_agg(f.message_id ORDER BY f.id))[1] FROM booking_automation_feedback f WHERE f.event_id = e.id) AS settled_by,
+           booking_automation_settled_by(e.id) AS settled_by,
            -- Whatever types they have there.
            c.email::text, c.name::text, c.timezone::text, c.service::text, c.with_name::text, c.place::text, c.meeting_link::text,
            c.is_online::boolean, c.place_timezone::text,
@@ -75,8 +75,7 @@ WITH clock AS MATERIALIZED (
     UPDATE booking_automation_events e
        SET status = 'completed', reason = NULL, error_message = NULL, message_id = s.settled_by,
            flag_due = booking_automation_has_flag(e.rule, e.audience),
-           event_data = jsonb_set(coalesce(e.event_data, '{}'), '{attempts}', coalesce(e.event_data -> 'attempts', '[]')
-                || jsonb_build_object('attempt', e.attempts, 'at', p.at, 'outcome', 'sent', 'message_id', s.settled_by, 'settled_by', true)),
+           event_data = booking_automation_with_attempt(e.event_data, booking_automation_settled_attempt(e.attempts, p.at, s.settled_by)),
            executed_at = p.as_of, lease_until = NULL, next_attempt_at = NULL
       FROM seen s, pace p
      WHERE e.id = s.id AND s.settled_by IS NOT NULL
@@ -102,8 +101,7 @@ WITH clock AS MATERIALIZED (
            lease_until = p.at + make_interval(secs => $5),
            next_attempt_at = p.at + make_interval(secs => $5 + $6),
            event_data = CASE WHEN e.status <> 'sending' THEN e.event_data
-               ELSE jsonb_set(coalesce(e.event_data, '{}'), '{attempts}', coalesce(e.event_data -> 'attempts', '[]')
-                    || jsonb_build_object('attempt', e.attempts, 'outcome', 'unknown', 'error', 'the lease ran out')) END
+               ELSE booking_automation_with_attempt(e.event_data, booking_automation_lost_attempt(e.attempts)) END
       FROM seen s, pace p
      WHERE e.id = s.id AND s.settled_by IS NULL AND s.not_due IS NULL AND NOT s.exhausted
        AND e.status IN ('pending', 'sending') AND e.next_attempt_at <= p.at

@@ -37,8 +37,7 @@ WITH clock AS MATERIALIZED (
        SET status = 'sending', claim = e.claim + 1, attempts = e.attempts + 1, reason = NULL,
            lease_until = k.at + make_interval(secs => $3), next_attempt_at = k.at + make_interval(secs => $3),
            event_data = CASE WHEN e.status <> 'sending' THEN e.event_data
-               ELSE jsonb_set(e.event_data, '{attempts}', coalesce(e.event_data -> 'attempts', '[]')
-                    || jsonb_build_object('attempt', e.attempts, 'outcome', 'unknown', 'error', 'the lease ran out')) END
+               ELSE booking_automation_with_attempt(e.event_data, booking_automation_lost_attempt(e.attempts)) END
       FROM candidate c, subscription s, clock k
      WHERE e.id = c.id AND s.not_told IS NULL AND NOT c.exhausted
        AND e.status IN ('pending', 'sending') AND e.next_attempt_at <= k.at

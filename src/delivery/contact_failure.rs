@@ -1,16 +1,18 @@
 //! A message whose booking's row of the contacts view cannot be read: it counts as an attempt that failed, so that the
 //! others go on.
 
+use std::sync::LazyLock;
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use futures_util::future;
 use tokio_postgres::types::Type;
 
+use crate::database::functions::inlined;
 use crate::database::{DatabaseError, Result, Transaction};
 use crate::delivery::outbox::{MAX_ATTEMPTS, RecordedOutcome, lock_channel};
 
-const CONTACT_FAILURE: &str = include_str!("contact_failure.sql");
+static CONTACT_FAILURE: LazyLock<String> = LazyLock::new(|| inlined(include_str!("contact_failure.sql")));
 
 /// Counts a failed attempt against the first message that could be claimed. Returns its event.
 pub(crate) async fn record_contact_failure(
@@ -27,7 +29,8 @@ pub(crate) async fn record_contact_failure(
     ];
     // The provider's events are written under the channel's lock: this statement sees one, or the one finds the row as this
     // statement left it.
-    let (locked, rows) = future::join(lock_channel(transaction), transaction.query(CONTACT_FAILURE, &parameters)).await;
+    let (locked, rows) =
+        future::join(lock_channel(transaction), transaction.query(&CONTACT_FAILURE, &parameters)).await;
     locked?;
     Ok(rows?.first().map(RecordedOutcome::of))
 }

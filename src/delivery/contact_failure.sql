@@ -11,7 +11,7 @@ WITH first AS (
      ORDER BY starts_at, seq LIMIT 1 FOR UPDATE SKIP LOCKED
 ), told AS (
     SELECT e.id, first.wait, clock_timestamp() AS at, coalesce($2, clock_timestamp()) AS as_of,
-           (SELECT (array_agg(f.message_id ORDER BY f.id))[1] FROM booking_automation_feedback f WHERE f.event_id = e.id) AS settled_by
+           booking_automation_settled_by(e.id) AS settled_by
       FROM first JOIN booking_automation_events e ON e.id = first.id
 ), judged AS (
     SELECT t.*,
@@ -19,9 +19,9 @@ WITH first AS (
                 WHEN e.attempts + 1 >= $3 OR e.starts_at <= t.as_of + t.wait THEN 'failed'
                 ELSE 'pending' END AS status,
            CASE WHEN t.settled_by IS NOT NULL
-                THEN jsonb_build_object('attempt', e.attempts, 'at', t.at, 'outcome', 'sent', 'message_id', t.settled_by, 'settled_by', true)
+                THEN booking_automation_settled_attempt(e.attempts, t.at, t.settled_by)
                 WHEN e.status = 'sending'
-                THEN jsonb_build_object('attempt', e.attempts, 'outcome', 'unknown', 'error', 'the lease ran out') END AS attempt
+                THEN booking_automation_lost_attempt(e.attempts) END AS attempt
       FROM told t JOIN booking_automation_events e ON e.id = t.id
 )
 UPDATE booking_automation_events e
@@ -31,7 +31,7 @@ UPDATE booking_automation_events e
        error_message = CASE WHEN j.status <> 'completed' THEN $1 END,
        flag_due = j.status = 'completed' AND booking_automation_has_flag(e.rule, e.audience),
        event_data = CASE WHEN j.attempt IS NULL THEN e.event_data
-           ELSE jsonb_set(coalesce(e.event_data, '{}'), '{attempts}', coalesce(e.event_data -> 'attempts', '[]') || j.attempt) END,
+           ELSE booking_automation_with_attempt(e.event_data, j.attempt) END,
        lease_until = NULL,
        next_attempt_at = CASE WHEN j.status = 'pending' THEN j.at + j.wait END,
        executed_at = CASE WHEN j.status <> 'pending' THEN j.as_of END

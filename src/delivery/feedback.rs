@@ -4,6 +4,7 @@
 //! event is a row of its own, once; it settles an outcome that nobody knew, whenever it comes; and nothing else is
 //! decided by it, but that an address that bounced for good, or whose owner complained, gets nothing any more.
 
+use std::sync::LazyLock;
 use std::time::Instant;
 
 use chrono::{DateTime, Utc};
@@ -15,11 +16,12 @@ use tokio_postgres::types::{Json, Type};
 use uuid::Uuid;
 
 use crate::channels::email::EVENT_TAG;
+use crate::database::functions::inlined;
 use crate::database::{Begin, Database, Result};
 use crate::delivery::outbox;
 use crate::primitives::errors::redact_addresses;
 
-const FEEDBACK: &str = include_str!("feedback.sql");
+static FEEDBACK: LazyLock<String> = LazyLock::new(|| inlined(include_str!("feedback.sql")));
 
 /// SES's name of an event, the object in it that tells more, and what we call it (SES Developer Guide, "Contents of
 /// event data"). Others (opens, clicks, subscriptions) are not recorded.
@@ -106,7 +108,7 @@ pub(crate) async fn record_ses_event(
             let (message, channel, row) = future::join3(
                 transaction.execute("SELECT FROM booking_automation_events WHERE id = $1 FOR UPDATE", &parameters[..1]),
                 outbox::lock_channel(transaction),
-                transaction.query_one(FEEDBACK, &parameters),
+                transaction.query_one(&FEEDBACK, &parameters),
             )
             .await;
             message?;

@@ -16,8 +16,7 @@ WITH ours AS MATERIALIZED (
     UPDATE booking_automation_events e
        SET status = 'completed', reason = NULL, error_message = NULL, message_id = $2, next_attempt_at = NULL,
            executed_at = clock_timestamp(), flag_due = booking_automation_has_flag(e.rule, e.audience),
-           event_data = jsonb_set(coalesce(e.event_data, '{}'), '{attempts}', coalesce(e.event_data -> 'attempts', '[]')
-                || jsonb_build_object('attempt', e.attempts, 'at', clock_timestamp(), 'outcome', 'sent', 'message_id', $2, 'settled_by', true))
+           event_data = booking_automation_with_attempt(e.event_data, booking_automation_settled_attempt(e.attempts, clock_timestamp(), $2))
       FROM ours
      WHERE e.id = ours.id AND e.status IN ('pending', 'failed')
     RETURNING 1

@@ -1,5 +1,6 @@
 //! The outbox of reminders: claim a page, record its outcomes, count what waits.
 
+use std::sync::LazyLock;
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
@@ -9,6 +10,7 @@ use tokio_postgres::types::Type;
 use uuid::Uuid;
 
 use crate::channels::{Channel, Outcome};
+use crate::database::functions::inlined;
 use crate::database::{Parameter, Result, Transaction};
 use crate::delivery::event::EventStatus;
 use crate::delivery::figures::Backlog;
@@ -22,8 +24,8 @@ pub(crate) const MAX_ATTEMPTS: i32 = 5;
 /// would collect the whole backlog in a bitmap and sort it, for every page anew.
 pub(crate) const IN_INDEX_ORDER: &str = "SET LOCAL enable_bitmapscan = off";
 
-const CLAIM: &str = include_str!("claim.sql");
-const RECORD: &str = include_str!("record.sql");
+static CLAIM: LazyLock<String> = LazyLock::new(|| inlined(include_str!("claim.sql")));
+static RECORD: LazyLock<String> = LazyLock::new(|| inlined(include_str!("record.sql")));
 /// SQL of a query of the columns that [`waiting`] reads.
 pub(crate) const WAITING: &str = include_str!("waiting.sql");
 
@@ -97,7 +99,7 @@ pub(crate) async fn claim_page(transaction: &Transaction, limits: &ClaimLimits) 
         (&limits.as_of as _, Type::TIMESTAMPTZ),
         (&MAX_ATTEMPTS as _, Type::INT4),
     ];
-    let (locked, rows) = future::join(lock_channel(transaction), transaction.query(CLAIM, &parameters)).await;
+    let (locked, rows) = future::join(lock_channel(transaction), transaction.query(&CLAIM, &parameters)).await;
     locked?;
     let rows = rows?;
     let Some(first) = rows.first() else { return Ok(ReminderPage::default()) };
@@ -241,7 +243,7 @@ pub(crate) async fn record_outcomes(
         (&MAX_ATTEMPTS, Type::INT4),
     ];
     let (locked, rows) =
-        future::join(transaction.execute(lock, &parameters[..1]), transaction.query(RECORD, &parameters)).await;
+        future::join(transaction.execute(lock, &parameters[..1]), transaction.query(&RECORD, &parameters)).await;
     locked?;
     Ok(rows?.iter().map(RecordedOutcome::of).collect())
 }

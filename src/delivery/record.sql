@@ -6,7 +6,7 @@ WITH told AS (
            -- Where this attempt was none, or nobody knows: the provider's own event, of this or an earlier one, says that it
            -- took the message.
            CASE WHEN o.outcome IN ('pending', 'failed')
-                THEN (SELECT (array_agg(f.message_id ORDER BY f.id))[1] FROM booking_automation_feedback f WHERE f.event_id = o.id)
+                THEN booking_automation_settled_by(o.id)
            END AS settled_by
       FROM unnest($1::uuid[], $2::bigint[], $3::text[], $4::text[], $5::text[], $6::text[], $7::float8[])
            AS o (id, claim, outcome, reason, error, message_id, wait)
@@ -40,8 +40,7 @@ UPDATE booking_automation_events e
        flag_due = j.status = 'completed' AND booking_automation_has_flag(e.rule, e.audience),
        -- Every attempt stays on record.
        event_data = CASE WHEN j.outcome = 'released' THEN e.event_data
-           ELSE jsonb_set(coalesce(e.event_data, '{}'), '{attempts}', coalesce(e.event_data -> 'attempts', '[]')
-                || jsonb_strip_nulls(jsonb_build_object('attempt', e.attempts, 'at', j.at,
+           ELSE booking_automation_with_attempt(e.event_data, jsonb_strip_nulls(jsonb_build_object('attempt', e.attempts, 'at', j.at,
                        'outcome', CASE WHEN j.outcome = 'completed' THEN 'sent' ELSE j.reason END,
                        'error', j.error, 'message_id', j.message_id, 'settled_by', nullif(j.settled_by IS NOT NULL, false)))) END
   FROM judged j

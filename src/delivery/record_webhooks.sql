@@ -22,8 +22,7 @@ WITH outcome AS (
            executed_at = CASE WHEN j.status <> 'pending' THEN coalesce($8, j.at) END,
            -- Every attempt stays on record.
            event_data = CASE WHEN j.outcome = 'released' THEN e.event_data
-               ELSE jsonb_set(e.event_data, '{attempts}', coalesce(e.event_data -> 'attempts', '[]')
-                    || jsonb_strip_nulls(jsonb_build_object('attempt', e.attempts, 'at', j.at,
+               ELSE booking_automation_with_attempt(e.event_data, jsonb_strip_nulls(jsonb_build_object('attempt', e.attempts, 'at', j.at,
                            'outcome', CASE WHEN j.outcome = 'completed' THEN 'sent' ELSE j.reason END, 'error', j.error))) END
       FROM judged j
      WHERE e.id = j.id AND e.status = 'sending' AND e.claim = j.claim

@@ -1,5 +1,6 @@
 //! The outbox of webhook messages: whose are due, claim a batch, record its outcomes.
 
+use std::sync::LazyLock;
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
@@ -9,6 +10,7 @@ use tokio_postgres::types::Type;
 use uuid::Uuid;
 
 use crate::channels::webhook::{Endpoint, WebhookOutcome};
+use crate::database::functions::inlined;
 use crate::database::{Begin, Database, Result, Transaction};
 use crate::primitives::call::Call;
 use crate::reminders::Reason;
@@ -22,8 +24,8 @@ const FAILING_FOR: u32 = 24 * 60;
 /// Messages of one batch, at most.
 const BATCH: i64 = 64;
 
-const CLAIM: &str = include_str!("claim_webhooks.sql");
-const RECORD: &str = include_str!("record_webhooks.sql");
+static CLAIM: LazyLock<String> = LazyLock::new(|| inlined(include_str!("claim_webhooks.sql")));
+static RECORD: LazyLock<String> = LazyLock::new(|| inlined(include_str!("record_webhooks.sql")));
 /// SQL of a query of the subscriptions whose messages are due.
 pub(crate) const DUE: &str = include_str!("webhooks_due.sql");
 
@@ -107,7 +109,7 @@ impl<'a> WebhookOutbox<'a> {
             (&self.call.as_of as _, Type::TIMESTAMPTZ),
         ];
         let read_at = Instant::now();
-        let rows = self.in_transaction(async |transaction| transaction.query(CLAIM, &parameters).await).await?;
+        let rows = self.in_transaction(async |transaction| transaction.query(&CLAIM, &parameters).await).await?;
         let endpoint = rows.first().and_then(|row| {
             let (url, secret): (Option<String>, Option<String>) = (row.get("url"), row.get("secret"));
             Some(Endpoint { url: url?, secret: secret?, at: row.get("at"), read_at })
@@ -150,7 +152,7 @@ impl<'a> WebhookOutbox<'a> {
             (&gone as _, Type::BOOL),
             (&(minute * FAILING_FOR).as_secs_f64() as _, Type::FLOAT8),
         ];
-        let row = self.in_transaction(async |transaction| transaction.query_one(RECORD, &parameters).await).await?;
+        let row = self.in_transaction(async |transaction| transaction.query_one(&RECORD, &parameters).await).await?;
         Ok(RecordedBatch {
             count: row.get("recorded"),
             completed: row.get("completed"),

@@ -4,8 +4,7 @@ EXISTS (
      CROSS JOIN LATERAL (
             SELECT FROM bookings b
              WHERE b.status = 'confirmed'
-               AND b.scheduled_at > $1 AND b.scheduled_at <= $1 + r.lead
+               AND booking_automation_is_due(b.scheduled_at, r.lead, r.effective_from, $1)
                AND b.scheduled_at > CASE WHEN w.everything THEN '-infinity' ELSE w.looked_through END + r.lead
-               AND b.scheduled_at >= r.effective_from + r.lead
              LIMIT 1) AS due
      WHERE r.active)

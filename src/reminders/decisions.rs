@@ -1,9 +1,12 @@
 //! Decides on every reminder that is due, and enqueues it or records why it is not sent.
 
+use std::sync::LazyLock;
+
 use chrono::{DateTime, Utc};
 use tokio_postgres::types::{Timestamp, ToSql, Type};
 use uuid::Uuid;
 
+use crate::database::functions::inlined;
 use crate::database::{Parameter, Result, Transaction};
 use crate::reminders::watermark::Watermark;
 
@@ -12,7 +15,7 @@ pub(crate) const LIMIT: i64 = 50_000;
 /// Bookings that one pass takes from the recheck queue, at most.
 const RECHECKS_LIMIT: i64 = 20_000;
 
-const DECISIONS: &str = include_str!("decisions.sql");
+static DECISIONS: LazyLock<String> = LazyLock::new(|| inlined(include_str!("decisions.sql")));
 /// The last decision, asked only where no other reason applies. It is apart, since it reads the user's view, which may
 /// be broken.
 const NO_ADDRESS: &str = "WHEN coalesce((SELECT btrim(c.email) FROM booking_automation_contacts c
@@ -138,7 +141,7 @@ pub(crate) fn decisions_sql() -> String {
 
 /// The same without the reason that reads the contacts view.
 fn decisions_without_addresses_sql() -> String {
-    DECISIONS.to_owned()
+    DECISIONS.clone()
 }
 
 /// `$1` to `$4` of [`decisions_sql`].

@@ -16,16 +16,15 @@ WITH rule AS MATERIALIZED (
             SELECT b.id, b.scheduled_at, b.created_at
               FROM bookings b
              WHERE b.status = 'confirmed'
-               AND b.scheduled_at > $1 AND b.scheduled_at <= $1 + r.lead
-               AND b.scheduled_at > $2 + r.lead AND b.scheduled_at >= r.effective_from + r.lead
+               AND booking_automation_is_due(b.scheduled_at, r.lead, r.effective_from, $1)
+               AND b.scheduled_at > $2 + r.lead
            ) AS b
     UNION
     SELECT b.id, b.scheduled_at, b.created_at::timestamptz, r.name, r.audience, r.channel, r.lead
       FROM rule r
       JOIN bookings b ON b.id = ANY ($3)
      WHERE b.status = 'confirmed'
-       AND b.scheduled_at > $1 AND b.scheduled_at <= $1 + r.lead
-       AND b.scheduled_at >= r.effective_from + r.lead
+       AND booking_automation_is_due(b.scheduled_at, r.lead, r.effective_from, $1)
 ), fresh AS (
     -- Without those that have their decision for this revision of the schedule. The planner cannot know how few are due, and
     -- would read all states and all events at once; OFFSET 0 has each looked up by its key.
@@ -51,14 +50,15 @@ WITH rule AS MATERIALIZED (
     SELECT j.*,
            CASE
                WHEN j.late THEN 'booked_late'
-               -- Only the rule nearest the start goes out, of those due now and those already queued or sent.
-               WHEN row_number() OVER (PARTITION BY j.id, j.audience, j.channel ORDER BY j.late, j.lead, j.name) > 1
+               -- Only the rule nearest the start goes out, of those due now and those already queued or sent. The order of those
+               -- due now is that of booking_automation_supersedes.
+               WHEN row_number() OVER (PARTITION BY j.id, j.audience, j.channel ORDER BY j.late, j.due_at DESC, j.name DESC) > 1
                  OR EXISTS (
                     SELECT FROM booking_automation_events e
                      WHERE e.event_type = 'reminder_sent' AND e.booking_id = j.id AND e.revision = j.revision
                        AND e.audience = j.audience AND e.channel = j.channel
                        AND e.status IN ('pending', 'sending', 'completed')
-                       AND (e.scheduled_at, e.rule) > (j.due_at, j.name)) THEN 'superseded'
+                       AND booking_automation_supersedes(e.scheduled_at, e.rule, j.due_at, j.name)) THEN 'superseded'
                -- {no_address}
            END AS reason
       FROM judged j

@@ -102,7 +102,7 @@ fn probe_sql(settings: &PassSettings) -> String {
         watermark = watermark::WATERMARK,
         latest = migrate::REQUIRED,
         transitions = transitions::any_due(&settings.transitions),
-        reminders = watermark::ANY_DUE,
+        reminders = *watermark::ANY_DUE,
         waiting = outbox::WAITING,
         expired_rows = retention::ANY_EXPIRED,
         webhooks_due = webhooks::DUE,

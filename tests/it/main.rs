@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, missing_docs, unreachable_pub, reason = "these are tests")]
 
 mod app;
+mod architecture;
 mod auth;
 mod cancellation;
 mod chaos;

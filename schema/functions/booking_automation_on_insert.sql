@@ -1,0 +1,32 @@
+-- After an INSERT: a booking that is born confirmed is in force from now on.
+CREATE OR REPLACE FUNCTION booking_automation_on_insert() RETURNS trigger
+LANGUAGE plpgsql SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp
+SET enable_nestloop = off
+SET enable_seqscan = off
+SET jit = off
+AS $$
+DECLARE
+    moment timestamptz := public.booking_automation_now();
+BEGIN
+    IF TG_RELID <> 'public.bookings'::regclass THEN
+        RAISE EXCEPTION 'this function is for bookings alone' USING ERRCODE = 'insufficient_privilege';
+    END IF;
+    WITH armed AS MATERIALIZED (
+        SELECT id, coalesce((SELECT b.scheduled_at FROM public.bookings b WHERE b.id = n.id), n.scheduled_at) AS scheduled_at
+          FROM new_rows n
+         WHERE status = 'confirmed' AND scheduled_at > moment - interval '1 hour' -- as above
+    ), remembered AS (
+        INSERT INTO public.booking_automation_state AS s (booking_id, revision, starts_at, in_force_since)
+        SELECT id, 1, scheduled_at, moment FROM armed
+        -- The id of a deleted booking, used again.
+        ON CONFLICT (booking_id) DO UPDATE SET
+               revision = s.revision + 1, starts_at = excluded.starts_at,
+               in_force_since = excluded.in_force_since, unblocked_at = NULL
+    )
+    INSERT INTO public.booking_automation_looks (booking_id) SELECT id FROM armed;
+    RETURN NULL;
+END
+$$;
+-- So that no other role can attach it to a table of its own, and write our tables with our rights.
+REVOKE EXECUTE ON FUNCTION booking_automation_on_insert() FROM PUBLIC;

@@ -1,0 +1,24 @@
+-- Before an UPDATE that moves a booking: the flags speak of the new start.
+CREATE OR REPLACE FUNCTION booking_automation_on_move() RETURNS trigger
+LANGUAGE plpgsql SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp
+SET enable_seqscan = off
+SET jit = off
+AS $$
+BEGIN
+    IF TG_RELID <> 'public.bookings'::regclass THEN
+        RAISE EXCEPTION 'this function is for bookings alone' USING ERRCODE = 'insufficient_privilege';
+    END IF;
+    SELECT coalesce(bool_or(rule = '24h'), false),
+           coalesce(bool_or(rule = '1h'),  false),
+           coalesce(bool_or(rule = '15m'), false)
+      INTO NEW.reminder_24h_sent, NEW.reminder_1h_sent, NEW.reminder_15m_sent
+      FROM public.booking_automation_events
+     WHERE booking_id = NEW.id
+       AND event_type = 'reminder_sent' AND audience = 'customer' AND status = 'completed'
+       AND starts_at = NEW.scheduled_at;
+    RETURN NEW;
+END
+$$;
+-- So that no other role can attach it to a table of its own, and write our tables with our rights.
+REVOKE EXECUTE ON FUNCTION booking_automation_on_move() FROM PUBLIC;

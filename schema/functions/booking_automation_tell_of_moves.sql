@@ -1,0 +1,43 @@
+-- After bookings were moved that are not over.
+CREATE OR REPLACE FUNCTION booking_automation_tell_of_moves() RETURNS trigger
+LANGUAGE plpgsql SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp
+SET enable_nestloop = off
+SET enable_seqscan = off
+SET jit = off
+AS $$
+DECLARE
+    moment timestamptz := public.booking_automation_now();
+    actor  text := coalesce(nullif(current_setting('booking_automation.actor', true), ''), session_user);
+BEGIN
+    IF TG_RELID <> 'public.bookings'::regclass THEN
+        RAISE EXCEPTION 'this function is for bookings alone' USING ERRCODE = 'insufficient_privilege';
+    END IF;
+    IF NOT EXISTS (SELECT FROM public.booking_automation_webhooks
+                    WHERE is_active AND suspended_at IS NULL AND 'rescheduled' = ANY (kinds)) THEN
+        RETURN NULL;
+    END IF;
+    WITH moved AS MATERIALIZED (
+        -- No event speaks of it: it has an id of its own.
+        SELECT n.id, gen_random_uuid() AS event_id, o.scheduled_at AS old_start, n.scheduled_at AS new_start
+          FROM new_rows n
+          JOIN old_rows o ON o.id = n.id
+         WHERE o.scheduled_at IS DISTINCT FROM n.scheduled_at
+           -- A trigger of theirs may have moved it on: that inner statement has told of it before this outer one does.
+           AND (SELECT b.scheduled_at FROM public.bookings b WHERE b.id = n.id) IS NOT DISTINCT FROM n.scheduled_at
+           AND n.status NOT IN ('completed', 'cancelled', 'rejected', 'refunded', 'failed', 'expired')
+    )
+    INSERT INTO public.booking_automation_events
+           (booking_id, event_type, channel, rule, audience, message_id, event_data, scheduled_at, executed_at, status, next_attempt_at)
+    SELECT m.id, 'webhook', 'webhook', 'rescheduled', w.id::text, m.event_id::text,
+           jsonb_build_object('type', 'booking.rescheduled', 'timestamp', public.booking_automation_rfc3339(moment),
+               'data', jsonb_build_object('booking_id', m.id, 'from', public.booking_automation_rfc3339(m.old_start),
+                   'to', public.booking_automation_rfc3339(m.new_start), 'by', actor)),
+           moment, NULL, 'pending', clock_timestamp()
+      FROM moved m
+      JOIN public.booking_automation_webhooks w ON w.is_active AND w.suspended_at IS NULL AND 'rescheduled' = ANY (w.kinds);
+    RETURN NULL;
+END
+$$;
+-- So that no other role can attach it to a table of its own, and write our tables with our rights.
+REVOKE EXECUTE ON FUNCTION booking_automation_tell_of_moves() FROM PUBLIC;

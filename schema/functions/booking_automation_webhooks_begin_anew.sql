@@ -1,0 +1,9 @@
+-- One that is taken up again, or called elsewhere, has not failed yet.
+CREATE OR REPLACE FUNCTION booking_automation_webhooks_begin_anew() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    IF OLD.suspended_at IS NOT NULL AND NEW.suspended_at IS NULL OR NEW.is_active AND NOT OLD.is_active OR NEW.url <> OLD.url THEN
+        NEW.failing_since := NULL;
+    END IF;
+    RETURN NEW;
+END
+$$;

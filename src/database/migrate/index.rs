@@ -1,0 +1,96 @@
+//! Indexes on tables that other programs write to.
+
+use std::time::Instant;
+
+use tokio_postgres::types::Type;
+
+use crate::database::migrate::step::{MIGRATE_LOCK, MigrateError, retry_on_locks, run_step};
+use crate::database::{Begin, Database, DatabaseError, last_row};
+
+/// Makes sure that a valid index of that name exists. Returns whether it had to be built.
+///
+/// While it is built `CONCURRENTLY`, a second connection holds the migrations' lock in an open transaction, which must not touch
+/// `bookings`: dropping an index concurrently waits for every reader of its table. Empty tables are indexed at once, on one
+/// connection. No session settings are made for the build: behind a transaction pooler they would stay with another client's
+/// connection.
+///
+/// A build goes on in the server when the program that asked for it is gone; the next `migrate` waits for it.
+pub(crate) async fn ensure(
+    database: &Database,
+    until: Option<Instant>,
+    name: &str,
+    definition: &str,
+) -> Result<bool, MigrateError> {
+    let step_name = format!("index {name}");
+    let (kind, definition) = match definition.strip_prefix("UNIQUE ") {
+        Some(definition) => ("UNIQUE INDEX", definition),
+        None => ("INDEX", definition),
+    };
+    if build_on_empty_tables(database, &step_name, name, &format!("CREATE {kind} {name} {definition}")).await? {
+        return Ok(true);
+    }
+    let lock_and_look = lock_and_look(name, until);
+    retry_on_locks(&step_name, async || {
+        let (guard, rows) = database.begin(&Begin::default(), &lock_and_look).await?;
+        let valid = last_row(&rows).and_then(|row| row.get(0)).map(|valid| valid == "t");
+        if valid != Some(true) {
+            let create = format!("CREATE {kind} CONCURRENTLY {name} {definition}");
+            build_concurrently(database, name, &create, valid == Some(false)).await?;
+        }
+        guard.rollback().await?;
+        Ok(valid != Some(true))
+    })
+    .await
+}
+
+async fn build_on_empty_tables(
+    database: &Database,
+    step_name: &str,
+    name: &str,
+    create: &str,
+) -> Result<bool, MigrateError> {
+    run_step(database, step_name, async |transaction| {
+        let absent = "SELECT to_regclass('public.' || $1) IS NULL AND NOT EXISTS (SELECT FROM public.bookings)
+                             AND NOT EXISTS (SELECT FROM public.booking_automation_events) AS now";
+        let now = transaction.query_one(absent, &[(&name, Type::TEXT)]).await?.get("now");
+        if now {
+            transaction.batch(create).await?;
+        }
+        Ok(now)
+    })
+    .await
+}
+
+/// SQL that takes the migrations' lock and returns whether the index is valid (no row: it does not exist).
+///
+/// The guard idles for as long as the build takes. It uses the simple protocol: the portal that the extended one leaves open would
+/// hold a snapshot, and the build would wait for it without end.
+fn lock_and_look(name: &str, until: Option<Instant>) -> String {
+    let idle = until.map_or(0, |until| until.saturating_duration_since(Instant::now()).as_millis().max(1));
+    format!(
+        "SET LOCAL idle_in_transaction_session_timeout = {idle};
+         SELECT pg_advisory_xact_lock({MIGRATE_LOCK});
+         DO $$ BEGIN
+             IF EXISTS (SELECT FROM pg_stat_progress_create_index
+                         WHERE datname = current_database() AND index_relid = to_regclass('public.{name}')) THEN
+                 RAISE lock_not_available USING MESSAGE = 'an earlier call''s build of {name} goes on in the server';
+             END IF;
+         END $$;
+         SELECT (SELECT indisvalid FROM pg_index WHERE indexrelid = to_regclass('public.{name}'))"
+    )
+}
+
+async fn build_concurrently(
+    database: &Database,
+    name: &str,
+    create: &str,
+    drop_invalid: bool,
+) -> Result<(), DatabaseError> {
+    tracing::info!(migration.index = name, "building; reads and writes go on meanwhile");
+    let work = database.detached().await?;
+    if drop_invalid {
+        work.batch_execute(&format!("DROP INDEX CONCURRENTLY IF EXISTS public.{name}")).await?;
+    }
+    work.batch_execute(create).await?;
+    Ok(())
+}

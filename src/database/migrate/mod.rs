@@ -1,0 +1,108 @@
+//! Migrations of a live database that belongs to somebody else.
+//!
+//! A migration library was looked for first: `refinery`, `sqlx` and `diesel_migrations` run a migration in one transaction with
+//! named statements or take a session lock, and none builds an index `CONCURRENTLY` under a lock of our own behind a transaction
+//! pooler. What is needed is small:
+//!
+//! 1. every step is one short transaction with a lock time-out, under an advisory *transaction* lock, and is recorded in
+//!    `booking_automation_migrations`; a lock that cannot be had is given up and asked for again, so that other sessions queue
+//!    behind us for a second at most;
+//! 2. indexes on `bookings` are built `CONCURRENTLY`, and one that a failure left invalid is rebuilt; the catalog decides, not the
+//!    record;
+//! 3. functions (`schema/functions/`) are applied again when their text has changed;
+//! 4. the triggers come last, when the indexes and functions that they need exist.
+//!
+//! A step expands the schema, and contracts it a release later: the previous program and this one run before, between and after
+//! the steps.
+
+mod fit;
+mod index;
+mod step;
+
+use std::time::Instant;
+
+use tokio_postgres::error::SqlState;
+use tokio_postgres::types::Type;
+
+pub use crate::database::migrate::step::MigrateError;
+use crate::database::migrate::step::run_step;
+pub(crate) use crate::database::schema::REQUIRED;
+use crate::database::schema::{INDEXES, LAST_STEPS, STEPS};
+use crate::database::{Database, DatabaseError, functions};
+
+/// Connections that it takes: one builds an index while another holds the lock.
+pub const CONNECTIONS: usize = 2;
+
+/// Brings the schema up to date; calls `report` once per step that was done.
+///
+/// At `until` the caller will be gone, perhaps without closing its connections: none of our locks may be held after that. The
+/// caller stops waiting then.
+///
+/// # Errors
+/// See [`MigrateError`]. A failed step is rolled back.
+pub async fn migrate(
+    database: &Database,
+    until: Option<Instant>,
+    mut report: impl FnMut(&str),
+) -> Result<(), MigrateError> {
+    create_ledger(database).await?;
+    for (name, sql) in STEPS {
+        run_once(database, name, sql, &mut report).await?;
+        if name == "01_base_tables" {
+            fit::check_bookings(database).await?;
+        }
+    }
+    for (name, definition) in INDEXES {
+        if index::ensure(database, until, name, definition).await? {
+            report(&format!("index {name}"));
+        }
+    }
+    for name in run_step(database, "functions", functions::apply).await? {
+        report(&format!("function {name}"));
+    }
+    for (name, sql) in LAST_STEPS {
+        run_once(database, name, sql, &mut report).await?;
+    }
+    Ok(())
+}
+
+async fn create_ledger(database: &Database) -> Result<(), MigrateError> {
+    let create = "CREATE TABLE IF NOT EXISTS booking_automation_migrations (
+        name text PRIMARY KEY, applied_at timestamptz NOT NULL DEFAULT now())";
+    let exists = "SELECT to_regclass('public.booking_automation_migrations') IS NOT NULL AS found";
+    run_step(database, "00_ledger", async |transaction| {
+        if !transaction.query_one(exists, &[]).await?.get::<_, bool>("found") {
+            transaction.batch(create).await?;
+        }
+        Ok(())
+    })
+    .await
+}
+
+/// One recorded step.
+async fn run_once(
+    database: &Database,
+    name: &str,
+    sql: &str,
+    report: &mut impl FnMut(&str),
+) -> Result<(), MigrateError> {
+    let record = "INSERT INTO booking_automation_migrations (name) VALUES ($1) ON CONFLICT DO NOTHING";
+    let done = run_step(database, name, async |transaction| {
+        if transaction.execute(record, &[(&name, Type::TEXT)]).await? == 0 {
+            return Ok(false);
+        }
+        transaction.batch(sql).await?;
+        Ok(true)
+    })
+    .await?;
+    if done {
+        report(name);
+    }
+    Ok(())
+}
+
+/// Whether a statement failed because the schema is missing or old.
+pub(crate) fn is_schema_missing(error: &DatabaseError) -> bool {
+    let codes = [SqlState::UNDEFINED_TABLE, SqlState::UNDEFINED_COLUMN, SqlState::UNDEFINED_FUNCTION];
+    error.code().is_some_and(|code| codes.contains(code))
+}

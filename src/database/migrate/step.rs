@@ -1,0 +1,86 @@
+//! One step: a short transaction under the migrations' lock, tried again while it meets other sessions' locks.
+
+use std::time::{Duration, Instant};
+
+use thiserror::Error;
+
+use crate::database::{Begin, Database, DatabaseError, Transaction};
+
+/// Advisory lock of the migrations, held by one `migrate` at a time. An arbitrary number.
+pub(crate) const MIGRATE_LOCK: i64 = 0x626b_6175_746f_0002;
+/// A step that reads a whole table (to validate a CHECK) may take this long.
+const STEP_TIMEOUT: Duration = Duration::from_secs(15 * 60);
+/// How long a step that met a lock is tried again before `migrate` gives up.
+const RETRY_FOR: Duration = Duration::from_secs(300);
+/// Pauses before it is tried again: the first, doubled up to the last, so that sessions that queued behind our request get far
+/// more time than we take from them.
+const RETRY_PAUSES: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(8));
+
+/// Why the database could not be migrated. Finished steps stay; run it again.
+#[derive(Debug, Error)]
+pub enum MigrateError {
+    /// A step failed.
+    #[error("migration {step} failed: {}", .cause.message())]
+    Step {
+        /// The step's name.
+        step: String,
+        /// Why.
+        cause: DatabaseError,
+    },
+    /// Another `migrate`, or a lock of another session on `bookings`, was not released in time.
+    #[error(
+        "migration {step} waited {} s for a lock of another session: {}; run migrate again at a quieter time",
+        RETRY_FOR.as_secs(),
+        .cause.message()
+    )]
+    Locked {
+        /// The step's name.
+        step: String,
+        /// The last refusal.
+        cause: DatabaseError,
+    },
+    /// The program cannot work on the bookings table.
+    #[error("{0}")]
+    Unfit(String),
+}
+
+/// Runs `work` in a transaction under the migrations' lock, again and again while it meets locks.
+pub(crate) async fn run_step<T>(
+    database: &Database,
+    name: &str,
+    work: impl AsyncFn(&Transaction) -> Result<T, DatabaseError>,
+) -> Result<T, MigrateError> {
+    let begin = Begin { statement_timeout: STEP_TIMEOUT, ..Begin::default() };
+    retry_on_locks(name, async || {
+        let (transaction, _) = database.begin(&begin, &format!("SELECT pg_advisory_xact_lock({MIGRATE_LOCK})")).await?;
+        let result = work(&transaction).await?;
+        transaction.commit().await?;
+        Ok(result)
+    })
+    .await
+}
+
+/// Tries until it succeeds, fails for another reason than a lock, or the time is over.
+pub(crate) async fn retry_on_locks<T>(
+    name: &str,
+    attempt: impl AsyncFn() -> Result<T, DatabaseError>,
+) -> Result<T, MigrateError> {
+    let give_up = Instant::now() + RETRY_FOR;
+    let mut pause = RETRY_PAUSES.0;
+    loop {
+        let cause = match attempt().await {
+            Ok(done) => return Ok(done),
+            Err(cause) => cause,
+        };
+        let step = name.to_owned();
+        if !cause.is_lock() {
+            return Err(MigrateError::Step { step, cause });
+        }
+        if Instant::now() >= give_up {
+            return Err(MigrateError::Locked { step, cause });
+        }
+        tracing::info!(migration.step = name, "another session holds a lock; trying again");
+        tokio::time::sleep(pause).await;
+        pause = (pause * 2).min(RETRY_PAUSES.1);
+    }
+}
