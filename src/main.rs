@@ -32,7 +32,7 @@ use tracing_subscriber::util::SubscriberInitExt;
 
 /// Moves bookings on when their time has come, and reminds people of them.
 ///
-/// Settings are environment variables; the README lists them. DATABASE_URL is always needed.
+/// Settings are environment variables; docs/settings.md lists them. DATABASE_URL is always needed.
 #[derive(Parser)]
 #[command(version)]
 struct Arguments {

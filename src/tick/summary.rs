@@ -6,7 +6,7 @@ use uuid::Uuid;
 
 use crate::bookings::transitions::Transitions;
 
-/// What a call did. Its fields are a contract; see the README.
+/// What a call did. Its fields are a contract; see docs/reminders.md.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(tag = "outcome", rename_all = "snake_case")]
 pub enum Summary {
