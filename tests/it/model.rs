@@ -1305,7 +1305,8 @@ fn told(table: &str) {
     println!("{table}");
     let document = file("docs/generated/model.md");
     let head = table.lines().next().unwrap();
-    let start = document.find(head).unwrap_or_else(|| panic!("docs/generated/model.md has no table that begins with {head}"));
+    let start =
+        document.find(head).unwrap_or_else(|| panic!("docs/generated/model.md has no table that begins with {head}"));
     let end = document[start..].find("\n\n").map_or(document.len(), |end| start + end + 1);
     if std::env::var("MODEL_TABLES").is_ok_and(|mode| mode == "write") {
         let written = [&document[..start], table, &document[end..]].concat();
