@@ -30,25 +30,25 @@ judges:
 release:
 	$(CARGO) build --locked --release
 
-# The program beside what one would use instead, into docs/BENCHMARKS.md: under 20 minutes on two cores. PART=idle runs one
+# The program beside what one would use instead, into docs/generated/benchmarks.md: under 20 minutes on two cores. PART=idle runs one
 # part (bench/bench.py tells which there are), BENCH=full more rounds.
 bench:
 	@sh scripts/benchmarks
 	@python3 bench/bench.py
 
-# The program killed ten thousand times while everything around it fails, and what came of it, into README.md and
-# docs/TESTING.md: an hour. SEED=7 repeats the choices of a run, KILLS=500 makes it shorter and writes nothing.
+# The program killed ten thousand times while everything around it fails, and what came of it, into
+# docs/generated/chaos.md: an hour. SEED=7 repeats the choices of a run, KILLS=500 makes it shorter and writes nothing.
 chaos: postgres
 	CHAOS=1 RUST_BACKTRACE=$${RUST_BACKTRACE-0} $(CARGO) test --locked --test it -- chaos::
 
 # Does a test fail when a condition, constraint or lock is taken out of the SQL, or the code turned round? Hours; goes on
-# where it ended, into docs/TESTING.md. FILES="src/delivery/claim.sql" tries only those. Needs python3 and cargo-mutants.
+# where it ended, into docs/generated/mutants.md. FILES="src/delivery/claim.sql" tries only those. Needs python3 and cargo-mutants.
 mutants: postgres
 	scripts/mutate sql $(FILES)
 	scripts/mutate code $(FILES)
 
 # Hostile input for what takes input from outside, on a stable toolchain and a C++ compiler: a million executions each, ten
-# minutes after the build. RUNS=10000000 is the run that docs/TESTING.md tells of; TARGET=address runs one (fuzz/fuzz.py).
+# minutes after the build. RUNS=10000000 is the run of docs/generated/fuzz.md; TARGET=address runs one (fuzz/fuzz.py).
 fuzz:
 	@python3 fuzz/fuzz.py
 

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """The program beside what a user would pick instead, on the same work, in one run; and beside the limits.
 
-    make bench                  everything, into docs/BENCHMARKS.md
+    make bench                  everything, into docs/generated/benchmarks.md
     make bench PART=idle        one part, on the terminal alone: transitions reminders idle latency plans start memory cost
     BENCH=full make bench       more rounds
     make bench PART=soak MINUTES=30

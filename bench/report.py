@@ -1,4 +1,4 @@
-"""What the run measured, as docs/BENCHMARKS.md with its charts, or on the terminal."""
+"""What the run measured, as docs/generated/benchmarks.md with its charts, or on the terminal."""
 import io
 import json
 import math
@@ -13,7 +13,7 @@ from services import PROGRAM, ROOT, WORK
 
 OURS, LIMIT = "booking-automation", "the limit"
 NAMES = {"phase1": "the Phase 1 loop", "pgboss": "pg-boss", "graphile": "graphile-worker", "bullmq": "BullMQ"}
-DOCS = ROOT / "docs"
+DOCS = ROOT / "docs/generated"
 
 
 def name(who):
@@ -42,7 +42,7 @@ def paired(ours, others):
 
 
 def svg(file, title, height, body):
-    """A picture in docs/bench, readable in the dark, too; the Markdown for it."""
+    """A picture in docs/generated/bench, readable in the dark, too; the Markdown for it."""
     style = "text{font:13px system-ui,sans-serif;fill:#24292f}@media(prefers-color-scheme:dark){text{fill:#e6edf3}}"
     (DOCS / "bench").mkdir(exist_ok=True)
     (DOCS / "bench" / file).write_text(
@@ -163,11 +163,11 @@ def short(plan):
 
 
 def part_plans(figures):
-    (DOCS / "PLANS.md").write_text(
+    (DOCS / "plans.md").write_text(
         "# Plans\n\nEvery statement of a busy call (1 000 status changes, 1 000 reminders; those in the triggers, too) and of the idle one after it, on 10 million stored bookings, as "
         "`auto_explain` logged it: ANALYZE, BUFFERS, without the nodes' times. Written by `make bench`.\n"
         + "".join(f"\n```\n{short(plan)}\n```\n" for plan in figures["plans"]))
-    return f"## Plans\n\n[PLANS.md](PLANS.md) has the plan of each of the {len(figures['plans'])} statements of a pass on 10 million stored bookings.\n"
+    return f"## Plans\n\n[plans.md](plans.md) has the plan of each of the {len(figures['plans'])} statements of a pass on 10 million stored bookings.\n"
 
 
 def part_soak(figures):
@@ -272,19 +272,19 @@ def write(figures, part):
         return
     (WORK / "figures.json").write_text(json.dumps(figures))
     soak = kept_soak()
-    (DOCS / "BENCHMARKS.md").write_text("\n".join([INTRODUCTION, machine(figures), budgets(figures), *parts, size(), soak]).rstrip() + "\n")
-    print("docs/BENCHMARKS.md is written")
+    (DOCS / "benchmarks.md").write_text("\n".join([INTRODUCTION, machine(figures), budgets(figures), *parts, size(), soak]).rstrip() + "\n")
+    print("docs/generated/benchmarks.md is written")
 
 
 def kept_soak():
     """The soak is a run of its own: what the document says of the last one stays."""
-    document = DOCS / "BENCHMARKS.md"
+    document = DOCS / "benchmarks.md"
     found = re.search(r"^## Soak\n.*?(?=^## |\Z)", document.read_text(), re.S | re.M) if document.exists() else None
     return found[0] if found else ""
 
 
 def replace_soak(text):
-    document = DOCS / "BENCHMARKS.md"
+    document = DOCS / "benchmarks.md"
     if document.exists():
         old, before = kept_soak(), document.read_text()
         document.write_text((before.replace(old, text) if old else before + "\n" + text).rstrip() + "\n")

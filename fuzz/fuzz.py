@@ -3,7 +3,7 @@
 
     make fuzz                     every target
     make fuzz TARGET=address      one alone
-    make fuzz RUNS=10000000       as many executions each; from ten million on, the figures go into docs/TESTING.md
+    make fuzz RUNS=10000000       as many executions each; from ten million on, the figures go into docs/generated/fuzz.md
     make fuzz TARGET=address INPUT=target/fuzz/crashes/address/crash-…     one input again
     make fuzz KEEP=1              afterwards, the smallest inputs that reach the most go into fuzz/corpus
 
@@ -19,7 +19,7 @@ import sys
 import time
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
-HERE, WORK, TESTING = ROOT / "fuzz", ROOT / "target/fuzz", ROOT / "docs/TESTING.md"
+HERE, WORK, TABLE = ROOT / "fuzz", ROOT / "target/fuzz", ROOT / "docs/generated/fuzz.md"
 # Longest input, in bytes.
 TARGETS = {"address": 512, "database_url": 2048, "duration": 128, "invocation": 2048, "message": 1024, "ses_event": 2048,
            "settings": 512, "signature": 1024}
@@ -94,15 +94,15 @@ def keep(program, target):
 
 
 def record(rows):
-    """The table under "## Fuzzing": a row a target, those of other targets as they are."""
-    text = TESTING.read_text()
+    """The table of docs/generated/fuzz.md: a row a target, those of other targets as they are."""
+    text = TABLE.read_text()
     start, end = "<!-- from `make fuzz` -->\n", "<!-- to here -->\n"
     before, rest = text.split(start)
     table, after = rest.split(end)
     known = {line.split("|")[1].strip(): line for line in table.splitlines()[2:]}
     known |= {row[0]: "| " + " | ".join(row) + " |" for row in rows}
     lines = ["| " + " | ".join(HEAD) + " |", "|---|" + "---:|" * (len(HEAD) - 1)] + [known[name] for name in sorted(known)]
-    TESTING.write_text(before + start + "\n".join(lines) + "\n" + end + after)
+    TABLE.write_text(before + start + "\n".join(lines) + "\n" + end + after)
 
 
 def main():

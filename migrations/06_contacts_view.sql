@@ -27,6 +27,6 @@ BEGIN
     END IF;
 EXCEPTION WHEN undefined_column OR undefined_table OR undefined_object THEN
     RAISE EXCEPTION 'the view booking_automation_contacts does not fit these tables: %', SQLERRM
-          USING HINT = 'create public.booking_automation_contacts yourself, with the columns that the README lists, and run migrate again';
+          USING HINT = 'create public.booking_automation_contacts yourself, with the columns that docs/install.md lists, and run migrate again';
 END
 $$;

@@ -3,7 +3,7 @@
 
     scripts/histories_mutants.py [HISTORIES [SEED [WORDS]]]    (400 1; only the mutants with these words)
 
-Writes a line a mutant to stdout, as docs/TESTING.md has them. Each file is put back as it was.
+Writes a line a mutant to stdout, for docs/testing.md. Each file is put back as it was.
 """
 import glob
 import os

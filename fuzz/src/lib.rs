@@ -11,7 +11,7 @@ pub fn environment(input: &str) -> HashMap<&str, &str> {
     input.split('\0').filter_map(|variable| variable.split_once('=')).collect()
 }
 
-/// A duration as the README says it: digits and one of `s`, `m`, `h`, `d`, at most so many days.
+/// A duration as docs/settings.md says it: digits and one of `s`, `m`, `h`, `d`, at most so many days.
 pub fn duration(text: &str, most_days: u64) -> Option<Duration> {
     let mut characters: Vec<char> = text.chars().collect();
     let unit = match characters.pop()? {

@@ -1,4 +1,4 @@
-//! Durations: what is accepted is what the README says, and means what it says.
+//! Durations: what is accepted is what docs/settings.md says, and means what it says.
 
 #![no_main]
 

@@ -105,7 +105,7 @@ enum Documented {
     No,
 }
 
-/// Which of the direct payloads it is (README: what is in `events/`).
+/// Which of the direct payloads it is (docs/fire-and-sign.md: what is in `events/`).
 fn documented(payload: &Value) -> Documented {
     let Some(fields) = payload.as_object() else { return Documented::No };
     let only = |names: &[&str]| fields.keys().all(|name| names.contains(&name.as_str()));

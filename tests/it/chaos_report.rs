@@ -21,7 +21,7 @@ pub struct Restarts {
 pub struct Row {
     what: String,
     count: String,
-    /// Whether it is for the README, too.
+    /// Whether it is in the short table, too.
     important: bool,
 }
 
@@ -194,21 +194,23 @@ pub fn text(report: &[Row]) -> String {
     report.iter().map(|row| format!("{:<60} {}\n", row.what, row.count)).collect()
 }
 
-/// Puts the tables between their marks: a short one in the README, the whole one in docs/TESTING.md.
+/// Writes the short table and the whole one between their marks in docs/generated/chaos.md.
 pub fn write(report: &[Row], length: &Length) {
-    for (file, all) in [("README.md", false), ("docs/TESTING.md", true)] {
-        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(file);
-        let text = std::fs::read_to_string(&path).unwrap();
-        let Some((before, rest)) = text.split_once("<!-- chaos -->\n") else { continue };
-        let (_, after) = rest.split_once("<!-- /chaos -->").unwrap();
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/generated/chaos.md");
+    let mut text = std::fs::read_to_string(&path).unwrap();
+    for (name, all) in [("short", false), ("whole", true)] {
+        let (start, end) = (format!("<!-- chaos: {name} -->\n"), format!("<!-- /chaos: {name} -->"));
+        let (before, rest) = text.split_once(&start).unwrap();
+        let (_, after) = rest.split_once(&end).unwrap();
         let rows: String = report
             .iter()
             .filter(|row| all || row.important)
             .map(|row| format!("| {} | {} |\n", row.what, row.count))
             .collect();
         let table = format!("| `SEED={} KILLS={} make chaos` | |\n|---|---:|\n{rows}", length.seed, length.kills);
-        std::fs::write(&path, format!("{before}<!-- chaos -->\n{table}<!-- /chaos -->{after}")).unwrap();
+        text = format!("{before}{start}{table}{end}{after}");
     }
+    std::fs::write(&path, text).unwrap();
 }
 
 /// How often two passes held the lock at once, as seen on the wire.

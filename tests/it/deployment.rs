@@ -292,7 +292,7 @@ async fn what_sam_builds_runs() {
     let architecture = if cfg!(target_arch = "aarch64") { "arm64" } else { "x86_64" };
     sam.args(["build", "--parameter-overrides", &format!("Architecture={architecture}"), "--build-dir"])
         .arg(directory.path())
-        // The release build as such is the README's business; this one shall be quick.
+        // The release build itself is tested elsewhere; this one must be quick.
         .envs([
             ("CARGO_PROFILE_RELEASE_LTO", "off"),
             ("CARGO_PROFILE_RELEASE_OPT_LEVEL", "0"),

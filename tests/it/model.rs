@@ -1299,19 +1299,20 @@ fn file(name: &str) -> String {
     std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(name)).unwrap()
 }
 
-/// Holds a table of docs/TESTING.md, known by its first line, against what was found. `MODEL_TABLES=write` puts it there.
+/// Holds a table of docs/generated/model.md, known by its first line, against what was found. `MODEL_TABLES=write` puts it there.
 #[expect(clippy::print_stdout, reason = "for whoever wants to see the table without the document")]
 fn told(table: &str) {
     println!("{table}");
-    let document = file("docs/TESTING.md");
+    let document = file("docs/generated/model.md");
     let head = table.lines().next().unwrap();
-    let start = document.find(head).unwrap_or_else(|| panic!("docs/TESTING.md has no table that begins with {head}"));
+    let start =
+        document.find(head).unwrap_or_else(|| panic!("docs/generated/model.md has no table that begins with {head}"));
     let end = document[start..].find("\n\n").map_or(document.len(), |end| start + end + 1);
     if std::env::var("MODEL_TABLES").is_ok_and(|mode| mode == "write") {
         let written = [&document[..start], table, &document[end..]].concat();
-        std::fs::write(Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/TESTING.md"), written).unwrap();
+        std::fs::write(Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/generated/model.md"), written).unwrap();
     } else {
-        assert_eq!(&document[start..end], table, "docs/TESTING.md tells something else: MODEL_TABLES=write");
+        assert_eq!(&document[start..end], table, "docs/generated/model.md tells something else: MODEL_TABLES=write");
     }
 }
 

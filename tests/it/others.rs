@@ -184,11 +184,11 @@ async fn what_the_standard_webhooks_library_signs_is_accepted() {
 }
 
 #[tokio::test]
-async fn what_the_readme_says_about_signing_works_as_written() {
+async fn the_signing_examples_of_the_guide_run_as_written() {
     let app = App::new().await;
     let server = Server::start(&app, &[]).await;
-    let readme = include_str!("../../README.md");
-    let (_, section) = readme.split_once("### Sign a request").unwrap();
+    let guide = include_str!("../../docs/fire-and-sign.md");
+    let (_, section) = guide.split_once("## Sign a request").unwrap();
     for (language, program, arguments) in
         [("sh", "sh", &["-c"][..]), ("js", "node", &["--input-type=module", "-e"]), ("python", "python3", &["-c"])]
     {
