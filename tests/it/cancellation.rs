@@ -67,7 +67,7 @@ async fn policy(app: &App, service: Option<Uuid>, applies_to: &str, name: &str, 
 }
 
 #[tokio::test]
-async fn it_is_told_who_may_cancel_until_when_and_what_is_refunded() {
+async fn options_list_who_may_cancel_until_when_and_the_refund() {
     let mut app = App::new().await;
     let server = support(&mut app, noon()).await;
     let id = priced(&app, noon() + hours(30), "80.01").await;
@@ -130,7 +130,7 @@ async fn it_is_told_who_may_cancel_until_when_and_what_is_refunded() {
 }
 
 #[tokio::test]
-async fn the_booking_and_the_decision_are_written_together() {
+async fn a_cancellation_updates_the_booking_and_records_the_refund_decision() {
     let mut app = App::new().await;
     let server = support(&mut app, noon()).await;
     let id = priced(&app, noon() + hours(20), "49.99").await;
@@ -179,7 +179,7 @@ async fn the_booking_and_the_decision_are_written_together() {
 }
 
 #[tokio::test]
-async fn the_status_route_decides_the_same() {
+async fn the_status_route_makes_the_same_refund_decision() {
     let mut app = App::new().await;
     let server = support(&mut app, noon()).await;
     let id = priced(&app, noon() + hours(20), "49.99").await;
@@ -190,7 +190,7 @@ async fn the_status_route_decides_the_same() {
 }
 
 #[tokio::test]
-async fn a_share_is_refunded_up_to_and_including_its_moment() {
+async fn refund_boundaries_are_inclusive() {
     let mut app = App::new().await;
     let server = support(&mut app, noon()).await;
     let second = Duration::seconds(1);
@@ -236,7 +236,7 @@ async fn a_share_is_refunded_up_to_and_including_its_moment() {
 }
 
 #[tokio::test]
-async fn hours_are_elapsed_ones_in_weeks_in_which_the_clocks_change() {
+async fn policy_hours_are_elapsed_hours_across_clock_changes() {
     let mut app = App::new().await;
     let (_, database) = app.url.rsplit_once('/').unwrap();
     app.db.batch_execute(&format!("ALTER DATABASE {database} SET TimeZone = 'Europe/Vienna'")).await.unwrap();
@@ -268,7 +268,7 @@ async fn hours_are_elapsed_ones_in_weeks_in_which_the_clocks_change() {
 }
 
 #[tokio::test]
-async fn a_service_has_policies_of_its_own_and_each_case_falls_back_by_itself() {
+async fn a_service_policy_overrides_the_default_separately_for_each_case() {
     let mut app = App::new().await;
     let server = support(&mut app, noon()).await;
     let id = priced(&app, noon() + hours(30), "200.00").await;
@@ -341,7 +341,7 @@ async fn condition(app: &App, title: &str, kind: &str, value: Option<&str>) {
 }
 
 #[tokio::test]
-async fn the_users_own_policies_decide_for_customers() {
+async fn rows_of_cancellation_policies_decide_for_customers() {
     let mut app = App::new().await;
     let server = support(&mut app, noon()).await;
     policy(&app, None, "customer", "ours", "NULL, NULL, NULL, 7").await;
@@ -409,7 +409,7 @@ async fn the_users_own_policies_decide_for_customers() {
 }
 
 #[tokio::test]
-async fn of_several_policies_that_fit_the_narrowest_decides() {
+async fn the_narrowest_of_several_matching_policies_decides() {
     let mut app = App::new().await;
     let server = support(&mut app, noon()).await;
     their_tables(
@@ -447,7 +447,7 @@ async fn of_several_policies_that_fit_the_narrowest_decides() {
 }
 
 #[tokio::test]
-async fn a_customer_cancels_until_the_start_even_where_the_booking_stays_confirmed() {
+async fn a_customer_cannot_cancel_after_the_start_even_if_the_booking_stays_confirmed() {
     let mut app = App::new().await;
     let server = support(&mut app, noon()).await;
     let id = priced(&app, noon() + hours(30), "80.00").await;
@@ -463,7 +463,7 @@ async fn a_customer_cancels_until_the_start_even_where_the_booking_stays_confirm
 }
 
 #[tokio::test]
-async fn a_step_of_times_that_the_database_refuses_keeps_nobody_from_theirs() {
+async fn a_refused_automatic_step_does_not_block_a_cancellation() {
     let mut app = App::new().await;
     let server = support(&mut app, noon()).await;
     let id = priced(&app, noon() - minutes(10), "80.00").await;
@@ -474,7 +474,7 @@ async fn a_step_of_times_that_the_database_refuses_keeps_nobody_from_theirs() {
 }
 
 #[tokio::test]
-async fn policies_that_cannot_be_understood_are_named_and_refused() {
+async fn malformed_policies_are_refused_with_an_error_that_names_them() {
     let mut app = App::new().await;
     let server = support(&mut app, noon()).await;
     let id = priced(&app, noon() + hours(30), "80.00").await;
@@ -564,7 +564,7 @@ async fn policies_that_cannot_be_understood_are_named_and_refused() {
 }
 
 #[tokio::test]
-async fn policies_that_this_program_may_not_read_are_not_taken_for_none() {
+async fn unreadable_policies_are_an_error_and_not_ignored() {
     let mut app = of_a_plain_role(&[]).await;
     let server = support(&mut app, noon()).await;
     let id = priced(&app, noon() + hours(30), "80.00").await;
@@ -590,7 +590,7 @@ async fn policies_that_this_program_may_not_read_are_not_taken_for_none() {
 }
 
 #[tokio::test]
-async fn a_no_show_is_the_providers_to_report_and_only_after_the_start() {
+async fn only_the_provider_can_report_a_no_show_and_only_after_the_start() {
     let mut app = App::new().await;
     let server = support(&mut app, noon()).await;
     let id = priced(&app, noon() - minutes(10), "80.00").await;
@@ -642,7 +642,7 @@ async fn a_no_show_is_the_providers_to_report_and_only_after_the_start() {
 }
 
 #[tokio::test]
-async fn what_is_told_is_what_is_then_done() {
+async fn a_cancellation_does_what_its_options_said() {
     let mut app = App::new().await;
     let server = support(&mut app, noon()).await;
     let mut allowed = 0;
@@ -673,7 +673,7 @@ async fn what_is_told_is_what_is_then_done() {
 }
 
 #[tokio::test]
-async fn who_only_asks_neither_writes_nor_waits() {
+async fn reading_the_options_neither_writes_nor_waits_for_locks() {
     let mut app = App::new().await;
     let server = support(&mut app, noon()).await;
     let id = priced(&app, noon() - minutes(10), "80.00").await;
@@ -702,7 +702,7 @@ async fn who_only_asks_neither_writes_nor_waits() {
 }
 
 #[tokio::test]
-async fn nobody_is_refunded_another_amount_than_the_one_they_were_shown() {
+async fn a_cancellation_is_refused_if_the_refund_differs_from_the_expected_one() {
     let mut app = App::new().await;
     let id = priced(&app, noon() + hours(24), "80.00").await;
     let server = support(&mut app, noon()).await;
@@ -748,7 +748,7 @@ async fn nobody_is_refunded_another_amount_than_the_one_they_were_shown() {
 }
 
 #[tokio::test]
-async fn what_a_trigger_keeps_from_being_cancelled_is_not_told_to_be() {
+async fn a_cancellation_that_a_trigger_prevents_is_reported_as_refused() {
     let mut app = App::new().await;
     let server = support(&mut app, noon()).await;
     let id = priced(&app, noon() + hours(30), "80.00").await;
@@ -771,7 +771,7 @@ async fn what_a_trigger_keeps_from_being_cancelled_is_not_told_to_be() {
 }
 
 #[tokio::test]
-async fn a_decision_is_of_the_booking_that_it_was_made_for_alone() {
+async fn a_refund_decision_is_recorded_only_for_its_own_booking() {
     let mut app = App::new().await;
     let server = support(&mut app, noon()).await;
     let id = priced(&app, noon() + hours(30), "80.00").await;
@@ -792,7 +792,7 @@ async fn a_decision_is_of_the_booking_that_it_was_made_for_alone() {
 }
 
 #[tokio::test]
-async fn bad_input_is_named_and_cancels_nothing() {
+async fn invalid_input_is_refused_with_its_field_and_cancels_nothing() {
     let mut app = App::new().await;
     let server = support(&mut app, noon()).await;
     let id = priced(&app, noon() + hours(30), "80.00").await;
@@ -852,7 +852,7 @@ fn decimal(units: u128, digits: u32) -> String {
 }
 
 #[test]
-fn refunds_add_up_to_the_total_are_rounded_once_and_never_negative() {
+fn refund_and_kept_amount_add_up_to_the_total_and_are_rounded_once() {
     let runtime = tokio::runtime::Runtime::new().unwrap();
     let (app, server, id) = runtime.block_on(async {
         let mut app = App::new().await;

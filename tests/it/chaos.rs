@@ -491,7 +491,7 @@ fn false_clock() -> Option<String> {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn killed_at_every_point_it_loses_nothing_and_doubles_nothing_without_a_record() {
+async fn instances_killed_at_every_point_lose_no_reminder_and_record_every_repeat() {
     let length = Arc::new(Length::from_environment());
     let settings = "track_commit_timestamp = on\nmax_connections = 200\nautovacuum_naptime = 10s\nmax_wal_size = 256MB";
     let Some(cluster) = OwnCluster::start_with(settings).await else { return };

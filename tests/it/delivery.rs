@@ -39,7 +39,7 @@ pub async fn outcomes(app: &App) -> Vec<String> {
 }
 
 #[tokio::test]
-async fn what_is_sent_is_recorded_with_the_providers_id_and_tagged_with_the_event() {
+async fn a_sent_message_records_the_provider_id_and_is_tagged_with_its_event() {
     let mut app = App::new().await;
     app.env.insert("SES_CONFIGURATION_SET", "bookings".to_owned());
     due(&app, 3).await;
@@ -72,7 +72,7 @@ async fn what_is_sent_is_recorded_with_the_providers_id_and_tagged_with_the_even
 }
 
 #[tokio::test]
-async fn the_most_urgent_start_goes_first() {
+async fn reminders_of_the_earliest_start_are_sent_first() {
     let mut app = App::new().await;
     app.env.insert("SEND_CONCURRENCY", "1".to_owned());
     let late = app.confirmed(noon() + hours(24)).await;
@@ -89,7 +89,7 @@ async fn the_most_urgent_start_goes_first() {
 }
 
 #[tokio::test]
-async fn the_most_urgent_start_goes_first_whatever_plan_claims_it() {
+async fn the_send_order_does_not_depend_on_the_query_plan() {
     let mut app = App::new().await;
     app.env.insert("SEND_CONCURRENCY", "1".to_owned());
     app.ses.answer(|_| Answer::Error(429, "TooManyRequestsException", "slow down"));
@@ -117,7 +117,7 @@ async fn the_most_urgent_start_goes_first_whatever_plan_claims_it() {
 }
 
 #[tokio::test]
-async fn what_is_no_mail_of_a_reminder_is_not_claimed() {
+async fn only_reminders_by_email_are_claimed_for_sending() {
     let app = App::new().await;
     due(&app, 1).await;
     let others = "INSERT INTO booking_automation_events
@@ -146,7 +146,7 @@ async fn what_is_no_mail_of_a_reminder_is_not_claimed() {
 }
 
 #[tokio::test]
-async fn what_waits_for_a_webhook_is_no_reminder_that_waits() {
+async fn pending_webhook_messages_do_not_count_as_reminder_backlog() {
     let app = App::new().await;
     app.sql(
         "INSERT INTO booking_automation_events (booking_id, event_type, status, channel, audience, next_attempt_at)
@@ -158,7 +158,7 @@ async fn what_waits_for_a_webhook_is_no_reminder_that_waits() {
 }
 
 #[tokio::test]
-async fn without_credentials_everything_is_held_back() {
+async fn without_aws_credentials_all_messages_are_deferred() {
     let mut app = App::new().await;
     due(&app, 2).await;
     app.env.remove("AWS_ACCESS_KEY_ID");
@@ -172,7 +172,7 @@ async fn without_credentials_everything_is_held_back() {
 }
 
 #[tokio::test]
-async fn attempts_back_off_1_2_4_8_minutes_and_end_after_five() {
+async fn retries_back_off_1_2_4_8_minutes_and_end_after_five_attempts() {
     let app = App::new().await;
     due(&app, 1).await;
     app.ses.answer(|_| Answer::Error(429, "TooManyRequestsException", "slow down"));
@@ -196,7 +196,7 @@ async fn attempts_back_off_1_2_4_8_minutes_and_end_after_five() {
 }
 
 #[tokio::test]
-async fn no_attempt_is_planned_past_the_start() {
+async fn no_retry_is_planned_after_the_start() {
     let app = App::new().await;
     let id = app.confirmed(noon() + chrono::Duration::seconds(59)).await;
     app.ses.answer(|_| Answer::Error(429, "TooManyRequestsException", "slow down"));
@@ -205,7 +205,7 @@ async fn no_attempt_is_planned_past_the_start() {
 }
 
 #[tokio::test]
-async fn an_unknown_outcome_waits_for_the_providers_event_where_one_can_come() {
+async fn with_ses_events_an_unknown_outcome_waits_longer_before_its_retry() {
     for (set, seconds) in [(None, 60), (Some("bookings"), 120)] {
         let mut app = App::new().await;
         if let Some(set) = set {
@@ -221,7 +221,7 @@ async fn an_unknown_outcome_waits_for_the_providers_event_where_one_can_come() {
 }
 
 #[tokio::test]
-async fn one_failed_mail_never_stops_the_others() {
+async fn a_failed_message_does_not_stop_the_others() {
     let app = App::new().await;
     due(&app, 30).await;
     app.ses.answer(|mail| match mail.to() {
@@ -238,7 +238,7 @@ async fn one_failed_mail_never_stops_the_others() {
 }
 
 #[tokio::test]
-async fn an_account_that_cannot_send_stops_the_call_and_costs_no_attempt() {
+async fn an_account_that_cannot_send_stops_the_call_without_using_attempts() {
     let mut app = App::new().await;
     app.env.insert("SEND_CONCURRENCY", "2".to_owned());
     app.sql("INSERT INTO booking_automation_channels (channel) VALUES ('sms')", &[]).await;
@@ -291,7 +291,7 @@ async fn held(app: &App) -> Vec<String> {
 }
 
 #[tokio::test]
-async fn only_what_ses_says_of_a_message_itself_tells_that_the_account_can_send_again() {
+async fn only_an_answer_about_a_message_ends_the_account_hold() {
     let app = App::new().await;
     due(&app, 3).await;
     app.ses.answer(|_| Answer::Error(400, "SendingPausedException", "paused"));
@@ -316,7 +316,7 @@ async fn only_what_ses_says_of_a_message_itself_tells_that_the_account_can_send_
 }
 
 #[tokio::test]
-async fn what_is_skipped_while_the_account_is_held_back_keeps_nobody_waiting() {
+async fn reminders_skipped_during_an_account_hold_do_not_delay_the_others() {
     let app = App::new().await;
     // The most urgent ones start while the account cannot send.
     for minute in 1..=3 {
@@ -335,7 +335,7 @@ async fn what_is_skipped_while_the_account_is_held_back_keeps_nobody_waiting() {
 }
 
 #[tokio::test]
-async fn after_the_account_is_refused_nothing_more_of_the_page_leaves_and_no_late_success_hides_it() {
+async fn an_account_refusal_stops_the_page_and_a_late_success_does_not_clear_it() {
     let mut app = App::new().await;
     app.env.insert("SEND_CONCURRENCY", "2".to_owned());
     due(&app, 4).await;
@@ -360,7 +360,7 @@ async fn after_the_account_is_refused_nothing_more_of_the_page_leaves_and_no_lat
 }
 
 #[tokio::test]
-async fn an_older_pages_success_does_not_end_a_hold_that_came_after_it() {
+async fn a_success_of_an_older_page_does_not_end_a_newer_account_hold() {
     let app = App::new().await;
     due(&app, 1).await;
     let (answer, wait) = tokio::sync::watch::channel(false);
@@ -381,7 +381,7 @@ async fn an_older_pages_success_does_not_end_a_hold_that_came_after_it() {
 }
 
 #[tokio::test]
-async fn a_message_that_the_account_is_blamed_for_does_not_keep_the_others_waiting() {
+async fn a_message_refused_as_an_account_problem_does_not_delay_the_others() {
     let app = App::new().await;
     due(&app, 6).await;
     // The most urgent one is refused as if nobody could send.
@@ -398,7 +398,7 @@ async fn a_message_that_the_account_is_blamed_for_does_not_keep_the_others_waiti
 }
 
 #[tokio::test]
-async fn two_instances_find_out_with_a_message_each() {
+async fn two_instances_test_a_held_account_with_one_message_each() {
     let mut app = App::new().await;
     app.env.insert("SEND_CONCURRENCY", "16".to_owned());
     due(&app, 40).await;
@@ -412,7 +412,7 @@ async fn two_instances_find_out_with_a_message_each() {
 }
 
 #[tokio::test]
-async fn what_would_fall_past_the_deadline_or_the_rate_is_deferred() {
+async fn messages_beyond_the_deadline_or_the_send_rate_are_deferred() {
     let mut app = App::new().await;
     app.env.insert("SEND_RATE", "4".to_owned());
     due(&app, 40).await;
@@ -429,7 +429,7 @@ async fn what_would_fall_past_the_deadline_or_the_rate_is_deferred() {
 }
 
 #[tokio::test]
-async fn nobody_waits_past_the_calls_end_for_a_rate_that_others_have_used_up() {
+async fn a_call_does_not_wait_past_its_end_for_an_exhausted_send_rate() {
     let app = App::new().await;
     due(&app, 1).await;
     app.sql(
@@ -445,7 +445,7 @@ async fn nobody_waits_past_the_calls_end_for_a_rate_that_others_have_used_up() {
 }
 
 #[tokio::test]
-async fn a_message_that_somebody_holds_locked_waits_and_no_other_with_it() {
+async fn a_locked_message_is_skipped_until_the_lock_is_released() {
     let app = App::new().await;
     due(&app, 3).await;
     app.ses.answer(|_| Answer::Error(429, "TooManyRequestsException", "slow down"));
@@ -463,7 +463,7 @@ async fn a_message_that_somebody_holds_locked_waits_and_no_other_with_it() {
 }
 
 #[tokio::test]
-async fn no_more_is_claimed_than_can_leave_within_two_seconds() {
+async fn a_claim_takes_at_most_two_seconds_of_sending() {
     let mut app = App::new().await;
     app.env.insert("SEND_RATE", "2".to_owned());
     due(&app, 20).await;
@@ -485,7 +485,7 @@ async fn no_more_is_claimed_than_can_leave_within_two_seconds() {
 }
 
 #[tokio::test]
-async fn the_rate_is_shared_by_all_instances() {
+async fn all_instances_share_one_send_rate() {
     let mut app = App::new().await;
     app.env.insert("SEND_RATE", "10".to_owned());
     due(&app, 60).await;
@@ -509,7 +509,7 @@ async fn the_rate_is_shared_by_all_instances() {
 }
 
 #[tokio::test]
-async fn the_rate_is_asked_of_ses_where_it_is_not_set() {
+async fn without_send_rate_the_rate_is_requested_from_ses() {
     let mut app = App::new().await;
     app.env.remove("SEND_RATE");
     due(&app, 50).await;
@@ -518,7 +518,7 @@ async fn the_rate_is_asked_of_ses_where_it_is_not_set() {
 }
 
 #[tokio::test]
-async fn a_lease_that_ran_out_is_an_unknown_outcome_and_its_late_answer_is_stale() {
+async fn an_expired_lease_counts_as_unknown_and_its_late_answer_is_stale() {
     let app = App::new().await;
     due(&app, 1).await;
     app.ses.answer(|mail| {
@@ -548,7 +548,7 @@ async fn a_lease_that_ran_out_is_an_unknown_outcome_and_its_late_answer_is_stale
 }
 
 #[tokio::test]
-async fn a_lease_that_runs_out_with_the_last_attempt_has_failed() {
+async fn a_reminder_whose_lease_expires_in_its_last_attempt_fails() {
     let app = App::new().await;
     due(&app, 3).await;
     app.ses.answer(|_| Answer::Error(429, "TooManyRequestsException", "slow down"));
@@ -587,7 +587,7 @@ async fn a_lease_that_runs_out_with_the_last_attempt_has_failed() {
 }
 
 #[tokio::test]
-async fn a_rule_that_is_turned_off_ends_its_own_messages_alone() {
+async fn switching_a_rule_off_skips_only_its_own_messages() {
     let app = App::new().await;
     app.sql("INSERT INTO reminder_rules (name, audience, lead) VALUES ('24h', 'provider', '24 hours')", &[]).await;
     let day = app.confirmed(noon() + hours(24)).await;
@@ -607,7 +607,7 @@ async fn a_rule_that_is_turned_off_ends_its_own_messages_alone() {
 }
 
 #[tokio::test]
-async fn a_late_answer_does_not_end_the_claim_that_came_after_it() {
+async fn a_late_answer_does_not_end_a_newer_claim() {
     let app = App::new().await;
     due(&app, 1).await;
     app.ses.answer(|_| Answer::Slow(Duration::from_secs(3)));
@@ -628,7 +628,7 @@ async fn a_late_answer_does_not_end_the_claim_that_came_after_it() {
 }
 
 #[tokio::test]
-async fn a_late_answer_does_not_bring_back_what_was_skipped_meanwhile() {
+async fn a_late_answer_does_not_revive_a_skipped_message() {
     let app = App::new().await;
     let id = app.confirmed(noon() + hours(24)).await;
     let (answer, wait) = tokio::sync::watch::channel(false);
@@ -647,7 +647,7 @@ async fn a_late_answer_does_not_bring_back_what_was_skipped_meanwhile() {
 }
 
 #[tokio::test]
-async fn each_message_has_attempts_and_a_time_of_its_own() {
+async fn attempts_and_retry_times_are_kept_per_message() {
     let app = App::new().await;
     due(&app, 5).await;
     app.ses.answer(|_| Answer::Error(429, "TooManyRequestsException", "slow down"));
@@ -663,7 +663,7 @@ async fn each_message_has_attempts_and_a_time_of_its_own() {
 }
 
 #[tokio::test]
-async fn a_killed_sender_loses_nothing_and_repeats_only_what_was_under_way() {
+async fn killing_a_sender_loses_nothing_and_repeats_only_messages_in_flight() {
     let mut app = App::new().await;
     app.env.insert("SEND_CONCURRENCY", "4".to_owned());
     due(&app, 20).await;
@@ -699,7 +699,7 @@ async fn a_killed_sender_loses_nothing_and_repeats_only_what_was_under_way() {
 }
 
 #[tokio::test]
-async fn somebody_elses_lock_on_a_booking_costs_no_outcome() {
+async fn a_locked_booking_loses_no_outcome_and_gets_its_flag_later() {
     let app = App::new().await;
     let id = app.confirmed(noon() + hours(24)).await;
     let free = app.confirmed(noon() + hours(24)).await;
@@ -722,7 +722,7 @@ async fn somebody_elses_lock_on_a_booking_costs_no_outcome() {
 }
 
 #[tokio::test]
-async fn flags_that_the_database_refuses_stop_nobody() {
+async fn a_refused_flag_does_not_stop_the_other_flags() {
     let app = App::new().await;
     let mut ids = Vec::new();
     for _ in 0..5 {
@@ -752,7 +752,7 @@ async fn flags_that_the_database_refuses_stop_nobody() {
 }
 
 #[tokio::test]
-async fn no_message_leaves_that_grew_old_while_credentials_were_waited_for() {
+async fn claims_that_aged_while_waiting_for_credentials_are_not_sent() {
     let mut app = App::new().await;
     // As a container's agent that answers late.
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -789,7 +789,7 @@ async fn no_message_leaves_that_grew_old_while_credentials_were_waited_for() {
 }
 
 #[tokio::test]
-async fn no_transaction_is_open_while_a_message_is_under_way() {
+async fn no_transaction_is_open_while_a_message_is_in_flight() {
     let app = App::new().await;
     due(&app, 1).await;
     app.ses.answer(|_| Answer::Slow(Duration::from_secs(3)));
@@ -808,7 +808,7 @@ async fn no_transaction_is_open_while_a_message_is_under_way() {
 }
 
 #[tokio::test]
-async fn a_run_that_is_told_to_end_records_what_it_sent() {
+async fn run_records_its_outcomes_when_it_receives_sigterm() {
     let mut app = App::new().await;
     app.env.insert("SEND_RATE", "20".to_owned());
     for _ in 0..200 {

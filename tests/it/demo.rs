@@ -63,7 +63,7 @@ fn row(line: &str) -> (String, Vec<i64>) {
 }
 
 #[tokio::test]
-async fn its_table_is_what_the_events_hold() {
+async fn the_summary_table_matches_the_events() {
     let (said, events) = demo().await;
     let (_, table) = said.split_once("Status changes\n").unwrap();
     let (changes, table) = table.split_once("\nReminders").unwrap();
@@ -128,7 +128,7 @@ async fn its_table_is_what_the_events_hold() {
 }
 
 #[tokio::test]
-async fn every_reminder_that_was_sent_is_a_mail_in_its_folder() {
+async fn every_sent_reminder_is_a_file_in_the_mail_folder() {
     let (_, events) = demo().await;
     let sent: BTreeSet<_> = events
         .iter()
@@ -203,7 +203,7 @@ addEventListener("load", async () => {
 </script>"#;
 
 #[tokio::test]
-async fn its_mails_are_readable_on_a_phone_and_a_desktop_by_day_and_by_night() {
+async fn mails_are_readable_on_phone_and_desktop_in_light_and_dark_mode() {
     let (_, events) = demo().await;
     let Some(chromium) = find("chromium", &[]) else { return skipped("chromium is not installed (make judges)") };
     let files: Vec<_> = events
@@ -255,7 +255,7 @@ async fn browse(chromium: &Path, profile: &Path, page: &Path, scheme: &str) -> V
 }
 
 #[tokio::test]
-async fn it_goes_on_on_the_real_clock_and_its_curl_lines_work() {
+async fn the_demo_continues_on_the_real_clock_and_its_curl_commands_work() {
     // Its folder is the other tests'.
     demo().await;
     let Some(_) = find("curl", &[]) else { return skipped("curl is not installed") };
@@ -298,7 +298,7 @@ async fn it_goes_on_on_the_real_clock_and_its_curl_lines_work() {
 }
 
 #[tokio::test]
-async fn its_day_is_full_whenever_it_begins() {
+async fn the_demo_day_has_all_bookings_at_every_start_time() {
     let app = App::new().await;
     app.sql("ALTER TABLE bookings DISABLE TRIGGER ALL", &[]).await;
     let statements: Vec<_> = include_str!("../../demo/src/day.sql").split_inclusive(";\n").collect();

@@ -51,7 +51,7 @@ async fn succeeds(command: &mut Command) -> String {
 }
 
 #[tokio::test]
-async fn the_template_is_clean() {
+async fn the_template_passes_the_linters() {
     if let Some(mut linter) = judge("cfn-lint") {
         assert_eq!(succeeds(linter.args(["--include-checks", "I", "--", "template.yaml"])).await, "");
     }
@@ -72,7 +72,7 @@ print(json.dumps({stage: CfnParameterOverridesType().convert(parameters(stage), 
                   for stage in ('default', 'production')}))";
 
 #[tokio::test]
-async fn each_stage_has_its_own_secret_and_a_sender_that_the_program_takes() {
+async fn each_stage_has_its_own_secret_and_a_valid_sender() {
     let (Some(_), Some(mut python)) = (judge("sam"), judge("python")) else { return };
     let stages: Value = serde_json::from_str(&succeeds(python.args(["-c", STAGES])).await).unwrap();
     let template = std::fs::read_to_string(root().join("template.yaml")).unwrap();
@@ -94,7 +94,7 @@ async fn translated() -> Option<Value> {
 }
 
 #[tokio::test]
-async fn the_template_deploys_what_it_promises() {
+async fn the_template_has_the_documented_resources_and_permissions() {
     let Some(template) = translated().await else { return };
     if let Some(mut linter) = judge("cfn-lint") {
         let directory = tempfile::tempdir().unwrap();
@@ -217,7 +217,7 @@ async fn the_template_deploys_what_it_promises() {
 }
 
 #[tokio::test]
-async fn each_file_of_events_goes_through_cargo_lambda() {
+async fn every_example_event_works_in_cargo_lambda() {
     let Some(mut emulator) = judge("cargo-lambda") else { return };
     let port = free_port();
     let address = ["--invoke-address", "127.0.0.1", "--invoke-port", &port.to_string()].map(str::to_owned);
@@ -283,7 +283,7 @@ async fn each_file_of_events_goes_through_cargo_lambda() {
 }
 
 #[tokio::test]
-async fn what_sam_builds_runs() {
+async fn the_binary_built_by_sam_runs() {
     let Some(mut sam) = judge("sam") else { return };
     if judge("cargo-lambda").is_none() {
         return;

@@ -89,7 +89,7 @@ fn both(port: u16, standby: &OwnCluster) -> String {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_fail_over_within_the_calls_time_costs_no_outcome() {
+async fn a_failover_within_a_call_loses_no_outcome() {
     let Some((primary, standby, mut app)) = pair().await else { return };
     due(&app, 20).await;
     let release = hold_after(&app, 4);
@@ -110,7 +110,7 @@ async fn a_fail_over_within_the_calls_time_costs_no_outcome() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_fail_over_that_outlasts_the_call_repeats_only_what_could_not_be_recorded() {
+async fn a_failover_longer_than_the_call_repeats_only_unrecorded_messages() {
     let Some((primary, standby, mut app)) = pair().await else { return };
     let moved = app.confirmed(noon()).await;
     due(&app, 20).await;
@@ -142,7 +142,7 @@ async fn a_fail_over_that_outlasts_the_call_repeats_only_what_could_not_be_recor
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn no_message_leaves_whose_claim_a_fail_over_would_lose() {
+async fn no_message_is_sent_before_its_claim_is_on_the_standby() {
     let Some((primary, standby, mut app)) = pair().await else { return };
     due(&app, 20).await;
     // The user's database waits for no standby; a claim does.
@@ -171,7 +171,7 @@ async fn no_message_leaves_whose_claim_a_fail_over_would_lose() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_warm_function_follows_a_fail_over_between_and_within_invocations() {
+async fn a_warm_function_follows_failovers_within_and_between_invocations() {
     let Some((primary, standby, mut app)) = pair().await else { return };
     let instance = Instance::start(&app).await;
     app.due_now().await;
@@ -211,7 +211,7 @@ async fn a_warm_function_follows_a_fail_over_between_and_within_invocations() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_connection_that_leads_to_a_demoted_server_is_replaced_within_the_call() {
+async fn a_connection_to_a_demoted_server_is_replaced_within_the_call() {
     let Some((primary, standby, mut app)) = pair().await else { return };
     // What is behind a pooler's address changes under a connection that stays open.
     let address = pooler(&format!("127.0.0.1:{}", primary.port)).await;
@@ -240,7 +240,7 @@ async fn a_connection_that_leads_to_a_demoted_server_is_replaced_within_the_call
 }
 
 #[tokio::test]
-async fn a_host_that_accepts_connections_and_hangs_does_not_keep_the_program_from_the_next() {
+async fn a_hanging_host_does_not_block_the_next_host() {
     let mut app = App::new().await;
     due(&app, 1).await;
     let hanging = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -250,7 +250,7 @@ async fn a_host_that_accepts_connections_and_hangs_does_not_keep_the_program_fro
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_server_that_restarts_while_messages_are_under_way_costs_no_outcome() {
+async fn a_server_restart_with_messages_in_flight_loses_no_outcome() {
     let Some(own) = OwnCluster::start().await else { return };
     let mut app = App::on_own(&own.url).await;
     app.env.insert("SEND_CONCURRENCY", "4".to_owned());
@@ -269,7 +269,7 @@ async fn a_server_that_restarts_while_messages_are_under_way_costs_no_outcome() 
 }
 
 #[tokio::test]
-async fn a_connection_that_dies_with_a_begin_is_replaced_within_the_call() {
+async fn a_connection_lost_at_begin_is_replaced_within_the_call() {
     // The pass's, the claim's, and the one that records.
     for begin in [1, 2, 3] {
         let mut app = App::new().await;
@@ -285,7 +285,7 @@ async fn a_connection_that_dies_with_a_begin_is_replaced_within_the_call() {
 }
 
 #[tokio::test]
-async fn wherever_the_database_falls_silent_the_call_ends_in_its_time() {
+async fn the_call_ends_in_time_wherever_the_database_stops_answering() {
     let endpoint = Endpoint::start().await;
     let silent_at = async |number: u64| {
         let mut app = App::new().await;
@@ -318,7 +318,7 @@ async fn wherever_the_database_falls_silent_the_call_ends_in_its_time() {
 }
 
 #[tokio::test]
-async fn what_could_not_be_recorded_is_told_all_the_same() {
+async fn the_summary_counts_outcomes_that_could_not_be_recorded() {
     let mut app = App::new().await;
     due(&app, 2).await;
     app.ses.answer(|mail| match mail.to() {
@@ -359,7 +359,7 @@ const DAWDLES: &str = "SELECT EXISTS (SELECT FROM pg_stat_activity WHERE datname
                           AND application_name = 'booking-automation' AND wait_event = 'PgSleep')";
 
 #[tokio::test]
-async fn a_session_that_is_ended_in_the_middle_of_a_pass_changes_nothing_but_the_runs_row() {
+async fn a_session_terminated_during_a_pass_leaves_only_the_failed_run_row() {
     let app = App::new().await;
     let instance = Instance::start(&app).await;
     let schedule = event("schedule");
@@ -392,7 +392,7 @@ async fn a_session_that_is_ended_in_the_middle_of_a_pass_changes_nothing_but_the
 }
 
 #[tokio::test]
-async fn a_session_that_is_ended_while_messages_are_under_way_costs_no_outcome() {
+async fn a_session_terminated_with_messages_in_flight_loses_no_outcome() {
     let app = App::new().await;
     let instance = Instance::start(&app).await;
     for _ in 0..8 {
@@ -413,7 +413,7 @@ async fn a_session_that_is_ended_while_messages_are_under_way_costs_no_outcome()
 }
 
 #[tokio::test]
-async fn a_session_that_is_ended_in_a_claim_or_a_record_loses_and_repeats_nothing() {
+async fn a_session_terminated_during_claim_or_record_loses_and_repeats_nothing() {
     for (change, claiming) in [
         ("UPDATE ON booking_automation_channels FOR EACH ROW", true),
         ("UPDATE ON booking_automation_events FOR EACH ROW WHEN (NEW.status = 'completed')", false),
@@ -466,7 +466,7 @@ async fn cut_at(app: &mut App, cut: Cut, commit: u64) -> (Value, Vec<String>) {
 }
 
 #[tokio::test]
-async fn a_claim_whose_commit_gets_no_answer_sends_nothing_and_waits_for_its_lease() {
+async fn a_claim_with_a_lost_commit_answer_sends_nothing_until_its_lease_expires() {
     for cut in [Cut::Before, Cut::Within, Cut::After] {
         let mut app = ten_in_two_pages().await;
         let (told, outbox) = cut_at(&mut app, cut, 2).await;
@@ -488,7 +488,7 @@ async fn a_claim_whose_commit_gets_no_answer_sends_nothing_and_waits_for_its_lea
 }
 
 #[tokio::test]
-async fn outcomes_whose_commit_gets_no_answer_are_recorded_once_and_told_rightly() {
+async fn outcomes_with_a_lost_commit_answer_are_recorded_and_counted_once() {
     for (commit, cut) in
         [3, 4].into_iter().flat_map(|commit| [Cut::Before, Cut::Within, Cut::After].map(|cut| (commit, cut)))
     {
@@ -510,7 +510,7 @@ async fn outcomes_whose_commit_gets_no_answer_are_recorded_once_and_told_rightly
 }
 
 #[tokio::test]
-async fn a_summary_or_a_flag_whose_commit_gets_no_answer_costs_no_more_than_itself() {
+async fn a_lost_commit_answer_for_summary_or_flags_affects_nothing_else() {
     for (commit, cut) in [(5, Cut::Before), (5, Cut::After), (6, Cut::Before), (6, Cut::Within)] {
         let mut app = ten_in_two_pages().await;
         let (told, outbox) = cut_at(&mut app, cut, commit).await;
@@ -529,7 +529,7 @@ async fn fill_all_but_the_log(app: &App, own: &OwnCluster) {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_full_disk_fails_the_pass_as_a_whole_and_the_next_one_does_the_work() {
+async fn a_full_disk_fails_the_whole_pass_and_the_next_pass_does_the_work() {
     let Some(own) = OwnCluster::on_small_disk(100).await else { return };
     let app = App::on_own(&own.url).await;
     app.run(noon() - hours(1)).await;
@@ -557,7 +557,7 @@ async fn a_full_disk_fails_the_pass_as_a_whole_and_the_next_one_does_the_work() 
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_disk_that_fills_up_while_messages_are_under_way_costs_no_outcome() {
+async fn a_disk_that_fills_up_with_messages_in_flight_loses_no_outcome() {
     let Some(own) = OwnCluster::on_small_disk(100).await else { return };
     let mut app = App::on_own(&own.url).await;
     app.env.insert("SEND_CONCURRENCY", "100".to_owned());
@@ -604,7 +604,7 @@ async fn fill_the_log_too(app: &App, own: &OwnCluster) {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_write_ahead_log_without_room_in_commit_ends_the_server_and_loses_nothing() {
+async fn a_server_panic_for_a_full_wal_at_commit_loses_nothing() {
     let Some(own) = OwnCluster::on_small_disk(100).await else { return };
     let mut app = App::on_own(&own.url).await;
     // What the pass writes has room in the tables: theirs and ours have a page each.
@@ -643,7 +643,7 @@ async fn a_write_ahead_log_without_room_in_commit_ends_the_server_and_loses_noth
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_server_that_ends_for_want_of_room_while_messages_are_under_way_costs_no_outcome() {
+async fn a_server_panic_for_a_full_wal_with_messages_in_flight_loses_no_outcome() {
     let Some(own) = OwnCluster::on_small_disk(100).await else { return };
     let mut app = App::on_own(&own.url).await;
     app.env.insert("SEND_CONCURRENCY", "20".to_owned());

@@ -58,7 +58,7 @@ async fn feedback(app: &App) -> Vec<String> {
 }
 
 #[tokio::test]
-async fn each_is_a_row_of_its_own_once_and_names_nobody() {
+async fn each_ses_event_is_stored_once_and_without_personal_data() {
     let app = App::new().await;
     let booking = app.confirmed(noon() + hours(24)).await;
     app.run(noon()).await;
@@ -97,7 +97,7 @@ async fn each_is_a_row_of_its_own_once_and_names_nobody() {
 }
 
 #[tokio::test]
-async fn two_delays_are_two_rows_and_a_kind_is_known_by_both_of_its_names() {
+async fn two_delays_are_two_rows_and_both_names_of_a_kind_are_known() {
     let app = App::new().await;
     let booking = app.confirmed(noon() + hours(24)).await;
     app.run(noon()).await;
@@ -115,7 +115,7 @@ async fn two_delays_are_two_rows_and_a_kind_is_known_by_both_of_its_names() {
 }
 
 #[tokio::test]
-async fn what_is_not_ours_or_not_recorded_changes_nothing() {
+async fn events_of_other_messages_and_of_other_kinds_are_ignored() {
     let app = App::new().await;
     let booking = app.confirmed(noon() + hours(24)).await;
     app.run(noon()).await;
@@ -147,7 +147,7 @@ async fn what_is_not_ours_or_not_recorded_changes_nothing() {
 }
 
 #[tokio::test]
-async fn what_is_malformed_is_a_function_error_that_names_the_field() {
+async fn a_malformed_ses_event_is_a_function_error_that_names_the_field() {
     let app = App::new().await;
     let instance = Instance::start(&app).await;
     let id = Uuid::new_v4().to_string();
@@ -181,7 +181,7 @@ async fn what_is_malformed_is_a_function_error_that_names_the_field() {
 }
 
 #[tokio::test]
-async fn an_event_that_cannot_be_recorded_comes_again() {
+async fn an_event_that_cannot_be_stored_is_a_function_error_and_can_be_retried() {
     let app = App::new().await;
     let booking = app.confirmed(noon() + hours(24)).await;
     app.run(noon()).await;
@@ -195,7 +195,7 @@ async fn an_event_that_cannot_be_recorded_comes_again() {
 }
 
 #[tokio::test]
-async fn an_unknown_outcome_is_settled_without_a_second_mail_whatever_tells_it() {
+async fn every_kind_of_event_settles_an_unknown_outcome_without_a_second_mail() {
     for (file, kind) in KINDS {
         let mut app = App::new().await;
         app.env.insert("SES_CONFIGURATION_SET", "bookings".to_owned());
@@ -218,7 +218,7 @@ async fn an_unknown_outcome_is_settled_without_a_second_mail_whatever_tells_it()
 }
 
 #[tokio::test]
-async fn without_an_event_an_unknown_outcome_is_tried_again_and_says_so() {
+async fn without_an_event_an_unknown_outcome_is_retried_and_the_doubt_is_recorded() {
     let mut app = App::new().await;
     app.env.insert("SES_CONFIGURATION_SET", "bookings".to_owned());
     let booking = app.confirmed(noon() + hours(24)).await;
@@ -239,7 +239,7 @@ async fn without_an_event_an_unknown_outcome_is_tried_again_and_says_so() {
 }
 
 #[tokio::test]
-async fn an_event_settles_even_what_was_given_up() {
+async fn an_event_settles_a_message_that_had_failed() {
     let app = App::new().await;
     let booking = app.confirmed(noon() + minutes(1)).await;
     app.ses.answer(|_| Answer::Error(500, "InternalFailure", "oops"));
@@ -271,7 +271,7 @@ fn orders<T: Copy>(things: &[T]) -> Vec<Vec<T>> {
 }
 
 #[tokio::test]
-async fn in_whatever_order_events_and_our_own_record_come_the_end_is_the_same() {
+async fn the_order_of_events_and_our_record_does_not_change_the_result() {
     let mut app = App::new().await;
     app.env.insert("SES_CONFIGURATION_SET", "bookings".to_owned());
     let instance = Instance::start(&app).await;
@@ -319,7 +319,7 @@ async fn in_whatever_order_events_and_our_own_record_come_the_end_is_the_same() 
 }
 
 #[tokio::test]
-async fn an_event_of_the_first_attempt_settles_the_message_whatever_becomes_of_the_second() {
+async fn an_event_of_the_first_attempt_settles_the_message_despite_a_failed_second_attempt() {
     let throttled = Answer::Error(429, "TooManyRequestsException", "slow down");
     let rejected = Answer::Error(400, "MessageRejected", "virus");
     // The last attempt is the fifth.
@@ -378,7 +378,7 @@ async fn under_way(app: &App) -> tokio::sync::watch::Sender<bool> {
 }
 
 #[tokio::test]
-async fn no_event_waits_for_another_message() {
+async fn an_event_does_not_wait_for_a_lock_on_another_message() {
     let app = App::new().await;
     let (told_of, held) = (app.confirmed(noon() + hours(24)).await, app.confirmed(noon() + hours(24)).await);
     app.run(noon()).await;
@@ -392,7 +392,7 @@ async fn no_event_waits_for_another_message() {
 }
 
 #[tokio::test]
-async fn an_event_just_before_our_record_settles_it() {
+async fn an_event_just_before_our_record_settles_the_message() {
     let app = App::new().await;
     let answer = under_way(&app).await;
     let noon = noon().to_rfc3339();
@@ -439,7 +439,7 @@ async fn lock(app: &App) -> Client {
 }
 
 #[tokio::test]
-async fn an_event_in_the_middle_of_our_record_settles_it() {
+async fn an_event_during_our_record_settles_the_message() {
     let app = App::new().await;
     let answer = under_way(&app).await;
     app.db
@@ -465,7 +465,7 @@ async fn an_event_in_the_middle_of_our_record_settles_it() {
 }
 
 #[tokio::test]
-async fn an_event_in_the_middle_of_the_claim_that_gives_its_message_up_settles_it() {
+async fn an_event_during_the_claim_that_gives_up_settles_the_message() {
     let app = App::new().await;
     due(&app, 2).await;
     app.ses.answer(|_| Answer::Error(429, "TooManyRequestsException", "slow down"));
@@ -493,7 +493,7 @@ async fn an_event_in_the_middle_of_the_claim_that_gives_its_message_up_settles_i
 }
 
 #[tokio::test]
-async fn what_was_sent_after_all_ends_so_whatever_came_between_and_holds_up_nobody() {
+async fn messages_reported_as_sent_complete_even_if_cancelled_or_exhausted_since() {
     let mut app = App::new().await;
     app.env.insert("SEND_CONCURRENCY", "2".to_owned());
     due(&app, 6).await;
@@ -524,7 +524,7 @@ async fn what_was_sent_after_all_ends_so_whatever_came_between_and_holds_up_nobo
 }
 
 #[tokio::test]
-async fn what_was_skipped_stays_so_whatever_ses_tells_of_it() {
+async fn an_event_does_not_change_a_skipped_reminder() {
     let app = App::new().await;
     let booking = app.confirmed(noon() + hours(24)).await;
     app.ses.answer(|_| Answer::Error(500, "InternalFailure", "oops"));
@@ -540,7 +540,7 @@ async fn what_was_skipped_stays_so_whatever_ses_tells_of_it() {
 }
 
 #[tokio::test]
-async fn a_providers_reminder_that_an_event_settles_sets_no_flag() {
+async fn settling_a_reminder_to_the_provider_sets_no_flag() {
     for claimed in [false, true] {
         let app = App::new().await;
         app.sql("INSERT INTO reminder_rules (name, lead, audience, effective_from) VALUES ('24h', '24 hours', 'provider', '2020-01-01')", &[])
@@ -564,7 +564,7 @@ async fn a_providers_reminder_that_an_event_settles_sets_no_flag() {
 }
 
 #[tokio::test]
-async fn what_a_killed_sender_had_sent_is_settled_by_its_event_when_the_lease_runs_out() {
+async fn an_event_settles_the_message_of_a_killed_sender_when_the_lease_expires() {
     let app = App::new().await;
     due(&app, 2).await;
     app.ses.answer(|_| Answer::Silence);
@@ -607,7 +607,7 @@ async fn next(app: &App) -> Vec<String> {
 }
 
 #[tokio::test]
-async fn an_address_that_bounced_for_good_or_complained_gets_nothing_until_it_is_lifted() {
+async fn hard_bounced_and_complaining_addresses_are_suppressed_until_lifted() {
     for file in ["ses-bounce", "ses-complaint"] {
         let app = App::new().await;
         let told = suppress(&app, file, |_| {}).await;
@@ -648,7 +648,7 @@ async fn an_address_that_bounced_for_good_or_complained_gets_nothing_until_it_is
 }
 
 #[tokio::test]
-async fn what_was_lifted_is_not_suppressed_again_by_the_same_word() {
+async fn a_repeated_event_does_not_suppress_a_lifted_address_again() {
     let app = App::new().await;
     let booking = app.confirmed(noon() + hours(24)).await;
     app.run(noon()).await;
@@ -665,7 +665,7 @@ async fn what_was_lifted_is_not_suppressed_again_by_the_same_word() {
 }
 
 #[tokio::test]
-async fn without_the_lists_key_mail_goes_out_and_nothing_is_put_on_the_list_unseen() {
+async fn without_the_hash_key_mail_is_sent_and_a_bounce_is_a_function_error() {
     let app = App::new().await;
     app.sql("DELETE FROM booking_automation_hash_key", &[]).await;
     let booking = app.confirmed(noon() + hours(24)).await;
@@ -680,7 +680,7 @@ async fn without_the_lists_key_mail_goes_out_and_nothing_is_put_on_the_list_unse
 }
 
 #[tokio::test]
-async fn what_says_nothing_of_the_next_message_suppresses_nobody() {
+async fn transient_bounces_and_other_events_suppress_no_address() {
     let app = App::new().await;
     type Change = fn(&mut Value);
     let changes: [(&str, Change); 6] = [
@@ -699,7 +699,7 @@ async fn what_says_nothing_of_the_next_message_suppresses_nobody() {
 }
 
 #[tokio::test]
-async fn an_address_is_told_with_or_without_a_name() {
+async fn a_bounced_recipient_may_be_given_with_or_without_a_name() {
     for told in ["carla@customers.example", "Carla <CARLA@customers.example>", " <carla@customers.example>"] {
         let app = App::new().await;
         suppress(&app, "ses-bounce", |detail| {
@@ -711,7 +711,7 @@ async fn an_address_is_told_with_or_without_a_name() {
 }
 
 #[tokio::test]
-async fn what_is_kept_of_a_suppressed_address_is_a_keyed_hash() {
+async fn suppressed_addresses_are_stored_as_keyed_hashes() {
     let app = App::new().await;
     suppress(&app, "ses-bounce", |_| {}).await;
     let row = app
@@ -735,7 +735,7 @@ async fn what_is_kept_of_a_suppressed_address_is_a_keyed_hash() {
 }
 
 #[tokio::test]
-async fn an_event_waits_for_no_claim_and_no_claim_for_an_event() {
+async fn an_event_gives_up_on_a_locked_message_and_can_be_retried() {
     let app = App::new().await;
     let booking = app.confirmed(noon() + hours(24)).await;
     app.ses.answer(|_| Answer::Error(500, "InternalFailure", "oops"));

@@ -25,7 +25,7 @@ async fn hold_lock(app: &App) -> Client {
 }
 
 #[tokio::test]
-async fn twenty_passes_at_once_all_skip_while_the_lock_is_held() {
+async fn concurrent_passes_all_skip_while_the_lock_is_held() {
     let app = App::new().await;
     let id = app.confirmed(noon()).await;
     let lock = hold_lock(&app).await;
@@ -43,7 +43,7 @@ async fn twenty_passes_at_once_all_skip_while_the_lock_is_held() {
 }
 
 #[tokio::test]
-async fn twenty_passes_at_once_never_mail_twice() {
+async fn concurrent_passes_send_no_reminder_twice() {
     let app = App::new().await;
     let mut expected = 0;
     for round in 0..6 {
@@ -73,7 +73,7 @@ async fn twenty_passes_at_once_never_mail_twice() {
 }
 
 #[tokio::test]
-async fn a_key_cannot_be_enqueued_twice_even_without_the_lock() {
+async fn the_unique_key_prevents_duplicate_reminders_without_the_lock() {
     let app = App::new().await;
     app.confirmed(noon() + hours(24)).await;
     app.run(noon()).await;
@@ -94,7 +94,7 @@ async fn a_key_cannot_be_enqueued_twice_even_without_the_lock() {
 }
 
 #[tokio::test]
-async fn what_another_enqueues_at_the_same_time_is_mailed_once() {
+async fn a_reminder_enqueued_concurrently_is_sent_once() {
     let app = App::new().await;
     let id = app.confirmed(noon() + hours(24)).await;
     // As a pass past the lock would: its row is not committed, so that nobody sees it.
@@ -114,7 +114,7 @@ async fn what_another_enqueues_at_the_same_time_is_mailed_once() {
 }
 
 #[tokio::test]
-async fn what_another_has_enqueued_a_moment_before_costs_no_pass() {
+async fn a_reminder_enqueued_a_moment_before_does_not_fail_the_pass() {
     let app = App::new().await;
     let ids = [app.confirmed(noon() + hours(24)).await, app.confirmed(noon() + hours(24)).await];
     // A row of the same key is there after the look at what is enqueued, and before the insert.
@@ -143,7 +143,7 @@ async fn what_another_has_enqueued_a_moment_before_costs_no_pass() {
 
 /// A session of the pass that stops in its transaction: it waits in a trigger for a lock of ours.
 #[tokio::test]
-async fn an_overlapping_pass_skips_at_once_while_another_is_really_running() {
+async fn an_overlapping_pass_skips_at_once_while_another_is_running() {
     let app = App::new().await;
     app.confirmed(noon()).await;
     app.db
@@ -169,7 +169,7 @@ async fn an_overlapping_pass_skips_at_once_while_another_is_really_running() {
 }
 
 #[tokio::test]
-async fn a_connection_cut_before_in_or_after_commit_leaves_all_or_nothing() {
+async fn a_connection_lost_before_during_or_after_commit_leaves_all_or_nothing() {
     for cut in [Cut::Before, Cut::Within, Cut::After, Cut::Panic] {
         let mut app = App::new().await;
         let id = app.confirmed(noon()).await;
@@ -213,7 +213,7 @@ async fn a_connection_cut_before_in_or_after_commit_leaves_all_or_nothing() {
 }
 
 #[tokio::test]
-async fn a_failed_pass_leaves_its_run_row_and_tells_no_more_than_it_may() {
+async fn a_failed_pass_leaves_a_run_row_and_reveals_no_secrets() {
     let mut app = App::new().await;
     let id = app.confirmed(noon()).await;
     app.db.batch_execute("ALTER TABLE booking_automation_looks RENAME TO gone").await.unwrap();
@@ -238,7 +238,7 @@ async fn a_failed_pass_leaves_its_run_row_and_tells_no_more_than_it_may() {
 }
 
 #[tokio::test]
-async fn manual_changes_are_audited_whoever_makes_them() {
+async fn manual_status_changes_are_audited_with_their_role_or_actor() {
     let app = App::new().await;
     let ids = [app.booking("pending", noon()).await, app.booking("pending", noon()).await];
     let backend = app.backend_role().await;
@@ -267,7 +267,7 @@ async fn manual_changes_are_audited_whoever_makes_them() {
 }
 
 #[tokio::test]
-async fn every_statement_of_theirs_still_succeeds() {
+async fn statements_of_the_users_backend_still_succeed() {
     let app = App::new().await;
     for index in 0..20 {
         app.confirmed(noon() + hours(24) + minutes(index)).await;
@@ -305,7 +305,7 @@ async fn every_statement_of_theirs_still_succeeds() {
 }
 
 #[tokio::test]
-async fn a_repeatable_read_transaction_is_not_failed_by_a_pass() {
+async fn a_pass_does_not_fail_a_repeatable_read_transaction() {
     let app = App::new().await;
     let id = app.confirmed(noon() + hours(24)).await;
     let backend = app.backend_role().await;
@@ -321,7 +321,7 @@ async fn a_repeatable_read_transaction_is_not_failed_by_a_pass() {
 }
 
 #[tokio::test]
-async fn a_write_of_theirs_leaves_no_more_behind_than_what_it_means_to_us() {
+async fn a_write_to_bookings_adds_only_the_rows_that_it_requires() {
     let app = App::new().await;
     let left = "SELECT concat_ws(' ', (SELECT count(*) FROM booking_automation_looks), (SELECT count(*) FROM booking_automation_state),
                                       (SELECT count(*) FROM booking_automation_events))";
@@ -344,7 +344,7 @@ async fn a_write_of_theirs_leaves_no_more_behind_than_what_it_means_to_us() {
 }
 
 #[tokio::test]
-async fn their_triggers_fire_for_real_changes_alone() {
+async fn user_triggers_fire_only_for_real_changes() {
     let app = App::new().await;
     let moving = app.confirmed(noon() + minutes(15)).await;
     let untouched = app.confirmed(noon() + hours(100)).await;
@@ -374,7 +374,7 @@ async fn their_triggers_fire_for_real_changes_alone() {
 }
 
 #[tokio::test]
-async fn a_flag_that_is_set_already_bothers_no_trigger_of_theirs() {
+async fn a_flag_that_is_already_set_is_not_written_again() {
     let app = App::new().await;
     app.db
         .batch_execute(
@@ -405,7 +405,7 @@ async fn a_flag_that_is_set_already_bothers_no_trigger_of_theirs() {
 
 /// The plan of the trigger's join, as PostgreSQL itself reports it from inside the function.
 #[tokio::test]
-async fn a_session_warm_from_one_row_updates_meets_a_bulk_update_without_a_bad_plan() {
+async fn a_bulk_update_after_single_row_updates_uses_a_good_trigger_plan() {
     let app = App::new().await;
     let mut config = app.url.parse::<tokio_postgres::Config>().unwrap();
     config.options("-c session_preload_libraries=auto_explain -c auto_explain.log_min_duration=0 -c auto_explain.log_nested_statements=on -c auto_explain.log_level=NOTICE -c auto_explain.log_analyze=off");
@@ -447,7 +447,7 @@ async fn a_session_warm_from_one_row_updates_meets_a_bulk_update_without_a_bad_p
 }
 
 #[tokio::test]
-async fn a_session_warm_from_small_tables_reads_none_of_them_whole_once_they_grew() {
+async fn cached_trigger_plans_do_not_scan_tables_that_have_grown() {
     let app = App::new().await;
     let id = app.confirmed(noon() + hours(50)).await;
     subscribe(&app, "https://hooks.example", &["rescheduled", "cancelled"]).await;
@@ -506,7 +506,7 @@ fn call_at(as_of: DateTime<Utc>) -> Call {
 }
 
 #[tokio::test]
-async fn an_idle_pass_takes_four_round_trips_and_a_busy_one_a_constant_number() {
+async fn an_idle_pass_takes_four_round_trips_and_a_busy_pass_a_constant_number() {
     let app = App::new().await;
     let proxy = Proxy::start(&app.url, Cut::Never).await;
     let (database, settings) = library(&proxy.url);
@@ -531,7 +531,7 @@ async fn an_idle_pass_takes_four_round_trips_and_a_busy_one_a_constant_number() 
 }
 
 #[tokio::test]
-async fn a_pass_is_idle_whatever_lies_about_that_nothing_is_to_be_done_for() {
+async fn rows_that_need_no_work_leave_a_pass_idle() {
     let app = App::new().await;
     let proxy = Proxy::start(&app.url, Cut::Never).await;
     let (database, settings) = library(&proxy.url);
@@ -560,7 +560,7 @@ async fn a_pass_is_idle_whatever_lies_about_that_nothing_is_to_be_done_for() {
 }
 
 #[tokio::test]
-async fn an_idle_pass_never_reads_a_whole_table() {
+async fn an_idle_pass_scans_no_whole_table() {
     let app = App::new().await;
     if !logs_plans(&app) {
         return;
@@ -595,7 +595,7 @@ async fn an_idle_pass_never_reads_a_whole_table() {
 }
 
 #[tokio::test]
-async fn a_few_that_are_due_are_looked_up_one_by_one_however_many_the_planner_expects() {
+async fn a_few_due_bookings_are_looked_up_by_index_despite_a_high_estimate() {
     let app = App::new().await;
     if !logs_plans(&app) {
         return;
@@ -671,7 +671,7 @@ pub async fn plans(app: &App, now: DateTime<Utc>) -> Vec<String> {
 }
 
 #[tokio::test]
-async fn no_statement_of_a_busy_call_reads_a_whole_table_and_their_number_is_constant() {
+async fn a_busy_call_scans_no_whole_table_with_a_constant_number_of_statements() {
     let mut app = App::new().await;
     if !logs_plans(&app) {
         return;
@@ -758,7 +758,7 @@ async fn no_statement_of_a_busy_call_reads_a_whole_table_and_their_number_is_con
 }
 
 #[tokio::test]
-async fn a_page_is_the_head_of_an_index_however_much_waits() {
+async fn a_page_is_claimed_from_the_head_of_an_index_despite_a_large_backlog() {
     let app = App::new().await;
     if !logs_plans(&app) {
         return;
@@ -798,7 +798,7 @@ pub async fn log_plans(app: &App) {
 }
 
 #[tokio::test]
-async fn a_warm_session_meets_100_000_overdue_bookings_in_bounded_steps() {
+async fn a_warm_session_moves_100_000_overdue_bookings_in_bounded_steps() {
     let app = App::new().await;
     app.sql(
         "INSERT INTO bookings (customer_id, status, scheduled_at, duration_minutes)

@@ -352,7 +352,7 @@ struct Figures {
 }
 
 #[test]
-fn random_histories_go_as_the_design_says() {
+fn random_histories_match_the_reference() {
     let told = |name| std::env::var(name).ok().map(|text| text.parse::<u64>().expect(name));
     let (count, seed) = (told("HISTORIES"), told("SEED").unwrap_or(1));
     let mut bytes = [0; 32];

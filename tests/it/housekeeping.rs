@@ -25,7 +25,7 @@ async fn run(app: &App) -> Value {
 }
 
 #[tokio::test]
-async fn events_and_runs_are_kept_as_long_as_retention_says() {
+async fn events_and_runs_are_deleted_after_their_retention() {
     let mut app = App::new().await;
     run(&app).await;
     let runs = "INSERT INTO automation_runs (id, trigger, as_of, outcome, created_at, webhook_id)
@@ -59,7 +59,7 @@ async fn events_and_runs_are_kept_as_long_as_retention_says() {
 }
 
 #[tokio::test]
-async fn what_is_remembered_of_a_booking_goes_with_its_last_event_where_it_is_over() {
+async fn the_state_of_an_ended_booking_is_deleted_with_its_last_event() {
     let mut app = App::new().await;
     app.env.insert("RETENTION", "30d".to_owned());
     let mut ids = Vec::new();
@@ -93,7 +93,7 @@ async fn what_is_remembered_of_a_booking_goes_with_its_last_event_where_it_is_ov
 }
 
 #[tokio::test]
-async fn each_table_is_pruned_for_its_own_sake() {
+async fn each_table_is_pruned_independently() {
     let app = App::new().await;
     run(&app).await;
     old(&app, 6, 399).await;
@@ -132,7 +132,7 @@ async fn each_table_is_pruned_for_its_own_sake() {
 }
 
 #[tokio::test]
-async fn what_is_under_way_or_still_decides_is_kept_however_old_it_is() {
+async fn old_rows_that_are_still_needed_are_kept() {
     let mut app = App::new().await;
     app.env.insert("RETENTION", "30d".to_owned());
     // Waiting, claimed, of a start to come, and the one pass that the next goes on from.
@@ -173,7 +173,7 @@ async fn what_is_under_way_or_still_decides_is_kept_however_old_it_is() {
 }
 
 #[tokio::test]
-async fn it_goes_in_batches_and_waits_for_nobody() {
+async fn old_rows_are_deleted_in_batches_without_waiting_for_locks() {
     let app = App::new().await;
     old(&app, 25_000, 450).await;
     // Somebody reads one of them for update, all the time.
@@ -214,7 +214,7 @@ async fn it_goes_in_batches_and_waits_for_nobody() {
 }
 
 #[tokio::test]
-async fn no_statement_forgets_more_than_a_thousand_rows_of_a_table() {
+async fn no_statement_deletes_more_than_a_thousand_rows() {
     let app = App::new().await;
     app.db
         .batch_execute(
@@ -256,7 +256,7 @@ async fn no_statement_forgets_more_than_a_thousand_rows_of_a_table() {
 }
 
 #[tokio::test]
-async fn a_failure_of_it_is_no_failure_of_the_call() {
+async fn a_failed_cleanup_does_not_fail_the_call() {
     let app = App::new().await;
     old(&app, 5, 450).await;
     app.db
@@ -274,7 +274,7 @@ async fn a_failure_of_it_is_no_failure_of_the_call() {
 }
 
 #[tokio::test]
-async fn the_hot_tables_are_vacuumed_after_a_fixed_number_of_changes() {
+async fn busy_tables_are_vacuumed_after_a_fixed_number_of_changes() {
     let app = App::new().await;
     let sql = "SELECT relname::text FROM pg_class, unnest(reloptions) AS option
                 WHERE option ~ '^autovacuum_vacuum_threshold=' ORDER BY 1";

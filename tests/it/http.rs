@@ -89,7 +89,7 @@ async fn nothing() -> (String, Arc<AtomicUsize>) {
 }
 
 #[tokio::test]
-async fn what_is_refused_never_reaches_a_database() {
+async fn refused_requests_never_connect_to_the_database() {
     let mut app = App::empty().await;
     let (url, connections) = nothing().await;
     app.env.insert("DATABASE_URL", url);
@@ -208,7 +208,7 @@ async fn raw(port: u16, bytes: &str) -> Vec<u16> {
 }
 
 #[tokio::test]
-async fn what_a_proxy_may_read_otherwise_runs_nothing() {
+async fn ambiguous_requests_run_nothing() {
     let app = App::new().await;
     let server = Server::start(&app, &[]).await;
     let right = format!("Authorization: Bearer {}\r\n", bearer());
@@ -245,7 +245,7 @@ async fn what_a_proxy_may_read_otherwise_runs_nothing() {
 }
 
 #[tokio::test]
-async fn a_secret_or_a_signature_fires_a_pass() {
+async fn a_bearer_secret_or_a_signature_runs_a_pass() {
     let app = App::new().await;
     let server = Server::start(&app, &[]).await;
     let answer = server.bearer().await;
@@ -275,7 +275,7 @@ async fn a_secret_or_a_signature_fires_a_pass() {
 }
 
 #[tokio::test]
-async fn a_signed_request_runs_once_on_whatever_instance() {
+async fn a_signed_request_runs_once_across_all_instances() {
     let app = App::new().await;
     let (one, other) = (Server::start(&app, &[]).await, Server::start(&app, &[]).await);
     assert_eq!(one.signed("msg_1").await.json()["outcome"], "completed");
@@ -296,7 +296,7 @@ async fn a_signed_request_runs_once_on_whatever_instance() {
 }
 
 #[tokio::test]
-async fn of_many_at_once_with_one_id_one_runs() {
+async fn concurrent_requests_with_one_id_run_one_pass() {
     let app = App::new().await;
     let servers = [Server::start(&app, &[]).await, Server::start(&app, &[]).await];
     let calls = (0..16).map(|number| servers[number % 2].signed("msg_raced"));
@@ -307,7 +307,7 @@ async fn of_many_at_once_with_one_id_one_runs() {
 }
 
 #[tokio::test]
-async fn a_call_that_failed_or_was_skipped_may_be_repeated_with_its_id() {
+async fn a_failed_or_skipped_call_can_be_repeated_with_its_id() {
     let app = App::new().await;
     let server = Server::start(&app, &[]).await;
     // It fails late: when everything else is done.
@@ -343,7 +343,7 @@ async fn hold(session: &Client, key: i64) {
 }
 
 #[tokio::test]
-async fn a_database_that_was_not_migrated_is_said_so() {
+async fn an_unmigrated_database_is_reported() {
     let app = App::empty().await;
     let server = Server::start(&app, &[]).await;
     let answer = server.bearer().await;
@@ -359,7 +359,7 @@ async fn limited() -> App {
 }
 
 #[tokio::test]
-async fn each_credential_has_ten_calls_a_minute_over_all_instances() {
+async fn each_credential_has_ten_calls_a_minute_across_all_instances() {
     let app = limited().await;
     let servers = [Server::start(&app, &[]).await, Server::start(&app, &[]).await];
     for call in 0..10 {
@@ -386,7 +386,7 @@ async fn each_credential_has_ten_calls_a_minute_over_all_instances() {
 }
 
 #[tokio::test]
-async fn calls_at_once_are_counted_each() {
+async fn concurrent_calls_are_each_counted() {
     let app = limited().await;
     let servers = [Server::start(&app, &[]).await, Server::start(&app, &[]).await];
     let began = std::time::Instant::now();
@@ -401,7 +401,7 @@ async fn calls_at_once_are_counted_each() {
 }
 
 #[tokio::test]
-async fn a_call_that_another_one_has_used_up_meanwhile_is_refused() {
+async fn a_call_is_refused_if_a_concurrent_call_used_up_the_limit() {
     let app = limited().await;
     let server = Server::start(&app, &[]).await;
     assert_eq!(server.bearer().await.status, 200);
@@ -432,7 +432,7 @@ async fn a_call_that_another_one_has_used_up_meanwhile_is_refused() {
 }
 
 #[tokio::test]
-async fn who_has_not_called_for_long_has_saved_up_no_more_than_a_minutes_calls() {
+async fn unused_calls_accumulate_for_one_minute_only() {
     let mut app = App::new().await;
     // A call comes back every half minute.
     app.env.insert("RATE_LIMIT", "2".to_owned());
@@ -445,7 +445,7 @@ async fn who_has_not_called_for_long_has_saved_up_no_more_than_a_minutes_calls()
 }
 
 #[tokio::test]
-async fn counting_waits_for_nobody() {
+async fn rate_limiting_does_not_wait_for_locks() {
     let app = limited().await;
     let server = Server::start(&app, &[]).await;
     assert_eq!(server.bearer().await.status, 200);
@@ -458,7 +458,7 @@ async fn counting_waits_for_nobody() {
 }
 
 #[tokio::test]
-async fn nothing_runs_uncounted() {
+async fn a_call_that_cannot_be_counted_is_refused() {
     let app = limited().await;
     let server = Server::start(&app, &[]).await;
     app.db
@@ -479,7 +479,7 @@ async fn nothing_runs_uncounted() {
 }
 
 #[tokio::test]
-async fn a_client_that_hangs_up_cuts_nothing_off() {
+async fn a_client_disconnect_does_not_interrupt_the_call() {
     let app = App::new().await;
     let booking = app.due_now().await;
     app.ses.answer(|_| ses::Answer::Slow(Duration::from_millis(500)));
@@ -495,7 +495,7 @@ async fn a_client_that_hangs_up_cuts_nothing_off() {
 }
 
 #[tokio::test]
-async fn a_slow_pass_blocks_neither_health_nor_the_calls_that_overlap_it() {
+async fn a_slow_pass_blocks_neither_health_checks_nor_overlapping_calls() {
     let app = App::new().await;
     // A trigger of theirs that goes on only when the test lets it.
     app.db
@@ -529,7 +529,7 @@ async fn a_slow_pass_blocks_neither_health_nor_the_calls_that_overlap_it() {
 }
 
 #[tokio::test]
-async fn a_call_is_over_before_its_client_gives_up() {
+async fn a_call_is_answered_within_twenty_seconds() {
     let mut app = App::new().await;
     app.env.insert("SEND_CONCURRENCY", "1".to_owned());
     for _ in 0..3 {
@@ -547,7 +547,7 @@ async fn a_call_is_over_before_its_client_gives_up() {
 }
 
 #[tokio::test]
-async fn told_to_end_it_records_what_it_sent_and_leaves_the_rest() {
+async fn serve_records_its_outcomes_when_it_receives_sigterm() {
     let mut app = App::new().await;
     app.env.insert("SEND_RATE", "20".to_owned());
     app.env.insert("SEND_CONCURRENCY", "4".to_owned());
@@ -572,7 +572,7 @@ async fn told_to_end_it_records_what_it_sent_and_leaves_the_rest() {
 }
 
 #[tokio::test]
-async fn whoever_never_ends_a_request_takes_nobodys_place_for_long() {
+async fn unfinished_requests_do_not_block_others_for_long() {
     let app = App::new().await;
     let server = Server::start(&app, &[]).await;
     let connect = async || tokio::net::TcpStream::connect(("127.0.0.1", server.port)).await.unwrap();
@@ -599,7 +599,7 @@ async fn whoever_never_ends_a_request_takes_nobodys_place_for_long() {
 }
 
 #[tokio::test]
-async fn a_commit_that_nobody_can_tell_of_is_not_called_a_failure() {
+async fn an_unknown_commit_is_not_reported_as_a_failure() {
     let mut app = App::new().await;
     let booking = app.booking("confirmed", chrono::Utc::now() - hours(1)).await;
     let proxy = Proxy::start(&app.url, Cut::Forever).await;
@@ -618,7 +618,7 @@ async fn a_commit_that_nobody_can_tell_of_is_not_called_a_failure() {
 }
 
 #[tokio::test]
-async fn without_a_cron_it_fires_itself_and_ends_only_when_all_is_recorded() {
+async fn serve_every_runs_passes_and_records_outcomes_before_it_ends() {
     let app = App::new().await;
     let booking = app.due_now().await;
     app.ses.answer(|_| ses::Answer::Slow(Duration::from_millis(700)));

@@ -54,7 +54,7 @@ async fn runs(app: &App) -> i64 {
 }
 
 #[tokio::test]
-async fn the_scheduler_gets_a_summary_and_what_it_says_of_itself_is_recorded() {
+async fn a_scheduler_invocation_returns_the_summary_and_records_its_metadata() {
     let app = App::new().await;
     let booking = app.due_now().await;
     let instance = Instance::start(&app).await;
@@ -83,7 +83,7 @@ async fn the_scheduler_gets_a_summary_and_what_it_says_of_itself_is_recorded() {
 }
 
 #[tokio::test]
-async fn a_payload_that_is_none_of_ours_is_a_function_error_and_runs_nothing() {
+async fn an_unknown_payload_is_a_function_error_and_runs_nothing() {
     let app = with_secrets().await;
     let instance = Instance::start(&app).await;
     for payload in [
@@ -126,7 +126,7 @@ async fn a_payload_that_is_none_of_ours_is_a_function_error_and_runs_nothing() {
 }
 
 #[tokio::test]
-async fn a_pass_that_fails_is_a_function_error() {
+async fn a_failed_pass_is_a_function_error() {
     let mut app = App::new().await;
     let url = std::mem::replace(
         app.env.get_mut("DATABASE_URL").unwrap(),
@@ -154,7 +154,7 @@ async fn a_pass_that_fails_is_a_function_error() {
 }
 
 #[tokio::test]
-async fn a_setting_that_is_missing_ends_it_at_start() {
+async fn an_invalid_setting_stops_the_function_at_start() {
     let mut app = with_secrets().await;
     app.env.insert("CRON_SECRET", "short".to_owned());
     let (success, log) = Instance::start(&app).await.ended().await;
@@ -163,7 +163,7 @@ async fn a_setting_that_is_missing_ends_it_at_start() {
 }
 
 #[tokio::test]
-async fn requests_of_a_function_url_are_answered_as_over_http() {
+async fn function_url_requests_are_answered_like_http_requests() {
     let app = with_secrets().await;
     let instance = Instance::start(&app).await;
     let right = [("authorization", "Bearer local-secret-0123456789")];
@@ -206,7 +206,7 @@ async fn requests_of_a_function_url_are_answered_as_over_http() {
 }
 
 #[tokio::test]
-async fn support_comes_in_by_the_function_url_with_its_query() {
+async fn support_routes_work_through_a_function_url_with_query_parameters() {
     let mut app = with_secrets().await;
     app.env.insert("ADMIN_TOKEN", TOKEN.to_owned());
     let authorization = format!("Bearer {TOKEN}");
@@ -235,7 +235,7 @@ async fn support_comes_in_by_the_function_url_with_its_query() {
 }
 
 #[tokio::test]
-async fn a_request_however_odd_is_answered_and_is_no_function_error() {
+async fn a_malformed_function_url_request_is_answered_without_a_function_error() {
     let app = with_secrets().await;
     let instance = Instance::start(&app).await;
     for (member, value) in [
@@ -275,7 +275,7 @@ async fn a_request_however_odd_is_answered_and_is_no_function_error() {
 }
 
 #[tokio::test]
-async fn a_mail_connection_that_died_while_the_function_was_frozen_loses_no_message() {
+async fn an_ses_connection_lost_while_frozen_loses_no_message() {
     let mut app = App::new().await;
     let (address, proxy) = Proxy::of(app.ses.url.strip_prefix("http://").unwrap(), Cut::Never).await;
     app.env.insert("AWS_ENDPOINT_URL_SESV2", format!("http://{address}"));
@@ -294,7 +294,7 @@ async fn a_mail_connection_that_died_while_the_function_was_frozen_loses_no_mess
 }
 
 #[tokio::test]
-async fn the_example_of_a_signed_request_can_be_signed_anew() {
+async fn the_sign_script_creates_a_valid_signed_request() {
     let app = with_secrets().await;
     let script = format!("{}/events/sign", env!("CARGO_MANIFEST_DIR"));
     let output = std::process::Command::new("sh").arg(script).env("CRON_SIGNING_SECRET", SIGNING).output().unwrap();
@@ -304,7 +304,7 @@ async fn the_example_of_a_signed_request_can_be_signed_anew() {
 }
 
 #[tokio::test]
-async fn what_an_invocation_has_no_time_for_is_left_for_the_next() {
+async fn messages_that_do_not_fit_into_an_invocation_are_deferred() {
     let mut app = with_secrets().await;
     app.env.insert("SEND_CONCURRENCY", "1".to_owned());
     for _ in 0..3 {
@@ -334,7 +334,7 @@ async fn what_an_invocation_has_no_time_for_is_left_for_the_next() {
 }
 
 #[tokio::test]
-async fn a_database_that_says_nothing_takes_no_more_time_than_there_is() {
+async fn an_unresponsive_database_does_not_exceed_the_invocation_time() {
     let mut app = App::empty().await;
     let silent = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     app.env.insert("DATABASE_URL", format!("postgres://user@{}/x", silent.local_addr().unwrap()));
@@ -347,7 +347,7 @@ async fn a_database_that_says_nothing_takes_no_more_time_than_there_is() {
 }
 
 #[tokio::test]
-async fn a_migration_that_is_frozen_leaves_no_lock_behind() {
+async fn a_frozen_migration_releases_its_lock() {
     let app = App::empty().await;
     app.db.batch_execute(include_str!("theirs.sql")).await.unwrap();
     // A transaction that has seen the table keeps a concurrent build from finishing.
@@ -373,7 +373,7 @@ async fn a_migration_that_is_frozen_leaves_no_lock_behind() {
 }
 
 #[tokio::test]
-async fn the_schema_is_migrated_from_inside() {
+async fn the_migrate_payload_migrates_the_schema() {
     let app = App::empty().await;
     let instance = Instance::start(&app).await;
     let migrated = instance.invoke(&event("migrate")).await.unwrap();
@@ -385,7 +385,7 @@ async fn the_schema_is_migrated_from_inside() {
 }
 
 #[tokio::test]
-async fn a_database_that_was_restarted_between_two_invocations_costs_no_pass() {
+async fn a_database_restart_between_invocations_fails_no_pass() {
     let Some(own) = OwnCluster::start().await else { return };
     let mut app = App::empty().await;
     app.env.insert("DATABASE_URL", own.url.clone());
@@ -397,7 +397,7 @@ async fn a_database_that_was_restarted_between_two_invocations_costs_no_pass() {
 }
 
 #[tokio::test]
-async fn a_connection_that_died_while_the_function_was_frozen_is_replaced() {
+async fn a_database_connection_lost_while_frozen_is_replaced() {
     let mut app = App::new().await;
     let proxy = Proxy::start(&app.url, Cut::Never).await;
     app.env.insert("DATABASE_URL", proxy.url.clone());
@@ -415,7 +415,7 @@ async fn a_connection_that_died_while_the_function_was_frozen_is_replaced() {
 }
 
 #[tokio::test]
-async fn support_is_answered_through_a_function_url_too() {
+async fn a_status_change_works_through_a_function_url() {
     let mut app = App::new().await;
     app.env.insert("ADMIN_TOKEN", "a-token-for-support-0123456789".to_owned());
     let id = app.due_now().await;

@@ -139,7 +139,7 @@ fn durations() -> BoxedStrategy<i32> {
 }
 
 #[test]
-fn random_lives_go_as_the_reference_says() {
+fn random_booking_lives_match_the_reference() {
     let told = |name| std::env::var(name).ok().map(|text| text.parse::<u64>().expect(name));
     let (count, seed) = (told("HISTORIES"), told("SEED").unwrap_or(1));
     let mut bytes = [0; 32];
@@ -410,7 +410,7 @@ async fn made(server: &Server, id: Uuid, to: &str) {
 }
 
 #[tokio::test]
-async fn a_pending_booking_whose_expiry_was_taken_back_does_not_expire_with_the_next_pass() {
+async fn a_pending_booking_whose_expiry_was_reverted_does_not_expire_again() {
     let mut app = App::new().await;
     app.env.insert("EXPIRE_PENDING", "true".to_owned());
     let id = app.booking("pending", noon()).await;
@@ -427,7 +427,7 @@ async fn a_pending_booking_whose_expiry_was_taken_back_does_not_expire_with_the_
 }
 
 #[tokio::test]
-async fn a_block_that_is_set_anew_is_not_the_one_that_was_taken_off() {
+async fn a_new_block_does_not_prevent_the_start_as_a_reverted_step_does() {
     let mut app = App::new().await;
     let id = app.booking("confirmed", noon()).await;
     app.run(noon()).await;

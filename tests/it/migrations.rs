@@ -31,7 +31,7 @@ async fn migrated(app: &App) -> Said {
 }
 
 #[tokio::test]
-async fn an_empty_database_gets_everything_and_a_second_time_changes_nothing() {
+async fn migrate_creates_everything_and_a_second_run_changes_nothing() {
     let app = App::empty().await;
     let first = migrated(&app).await;
     assert!(first.stderr.contains("07_triggers"), "{}", first.stderr);
@@ -78,7 +78,7 @@ async fn an_empty_database_gets_everything_and_a_second_time_changes_nothing() {
 }
 
 #[tokio::test]
-async fn what_the_database_itself_insists_on_and_looks_up_by_is_written_down() {
+async fn constraints_and_indexes_match_their_snapshot() {
     let app = App::empty().await;
     migrated(&app).await;
     let lines = app
@@ -97,11 +97,11 @@ async fn what_the_database_itself_insists_on_and_looks_up_by_is_written_down() {
             &[],
         )
         .await;
-    insta::assert_snapshot!("what_the_database_insists_on", lines.join("\n"));
+    insta::assert_snapshot!("constraints_and_indexes", lines.join("\n"));
 }
 
 #[tokio::test]
-async fn an_existing_database_keeps_what_is_its_own_and_gains_what_is_missing() {
+async fn migrate_keeps_existing_data_and_adds_what_is_missing() {
     let app = App::empty().await;
     app.db.batch_execute(THEIRS).await.unwrap();
     let rows = "SELECT md5(string_agg(to_jsonb(b)::text, '' ORDER BY id)) FROM
@@ -144,7 +144,7 @@ async fn an_existing_database_keeps_what_is_its_own_and_gains_what_is_missing() 
 }
 
 #[tokio::test]
-async fn a_role_that_writes_all_the_while_is_never_failed_nor_kept_waiting() {
+async fn concurrent_writes_neither_fail_nor_wait_during_migrate() {
     let app = App::empty().await;
     app.db.batch_execute(THEIRS).await.unwrap();
     app.db
@@ -181,7 +181,7 @@ async fn a_role_that_writes_all_the_while_is_never_failed_nor_kept_waiting() {
 }
 
 #[tokio::test]
-async fn a_transaction_of_theirs_that_holds_the_table_delays_us_and_not_others() {
+async fn an_open_transaction_delays_migrate_and_not_other_sessions() {
     let app = App::empty().await;
     app.db.batch_execute(THEIRS).await.unwrap();
     let holder = connect(&app.url).await;
@@ -208,7 +208,7 @@ async fn a_transaction_of_theirs_that_holds_the_table_delays_us_and_not_others()
 }
 
 #[tokio::test]
-async fn two_at_once_do_the_work_once() {
+async fn concurrent_migrations_do_each_step_once() {
     let app = App::empty().await;
     app.db.batch_execute(THEIRS).await.unwrap();
     let calls = futures_util::future::join_all((0..3).map(|_| app.call(&["migrate"]))).await;
@@ -220,7 +220,7 @@ async fn two_at_once_do_the_work_once() {
 }
 
 #[tokio::test]
-async fn a_build_that_outlives_its_caller_is_waited_for_and_not_begun_again() {
+async fn an_index_build_of_a_killed_migration_is_awaited_and_not_restarted() {
     let app = App::empty().await;
     app.db.batch_execute(THEIRS).await.unwrap();
     let holder = connect(&app.url).await;
@@ -250,7 +250,7 @@ async fn a_build_that_outlives_its_caller_is_waited_for_and_not_begun_again() {
 }
 
 #[tokio::test]
-async fn an_index_build_that_was_interrupted_is_done_again() {
+async fn an_interrupted_index_build_is_repeated() {
     let app = App::empty().await;
     app.db.batch_execute(THEIRS).await.unwrap();
     // A transaction that has seen the table keeps a concurrent build from finishing.
@@ -280,7 +280,7 @@ async fn an_index_build_that_was_interrupted_is_done_again() {
 }
 
 #[tokio::test]
-async fn a_step_that_waits_for_their_table_holds_none_that_their_writes_come_to() {
+async fn a_waiting_step_holds_no_lock_that_writers_need() {
     let app = App::new().await;
     // As if the step of the webhooks had not been yet.
     app.db
@@ -306,7 +306,7 @@ async fn a_step_that_waits_for_their_table_holds_none_that_their_writes_come_to(
 }
 
 #[tokio::test]
-async fn what_they_insist_on_elsewhere_stays_as_it_was() {
+async fn other_constraints_stay_unchanged() {
     let app = App::empty().await;
     app.db
         .batch_execute(
@@ -334,7 +334,7 @@ async fn what_they_insist_on_elsewhere_stays_as_it_was() {
 }
 
 #[tokio::test]
-async fn a_check_that_their_rows_break_stays_as_it_was() {
+async fn a_check_violated_by_existing_rows_stays_not_valid() {
     let app = App::empty().await;
     app.db.batch_execute(THEIRS).await.unwrap();
     app.db
@@ -352,7 +352,7 @@ async fn a_check_that_their_rows_break_stays_as_it_was() {
 }
 
 #[tokio::test]
-async fn a_schema_that_does_not_fit_is_told_how() {
+async fn an_incompatible_schema_is_refused_with_the_reason() {
     for (sql, expected) in [
         ("CREATE TABLE bookings (id uuid, status text, scheduled_at timestamptz) PARTITION BY RANGE (scheduled_at)", "not a plain table"),
         ("CREATE TABLE bookings (id uuid, status text, scheduled_at timestamp)", "bookings.scheduled_at is timestamp without time zone: it must be timestamp with time zone"),
@@ -378,7 +378,7 @@ async fn a_schema_that_does_not_fit_is_told_how() {
 }
 
 #[tokio::test]
-async fn only_one_migrates_at_a_time() {
+async fn only_one_migration_runs_at_a_time() {
     let app = App::empty().await;
     let other = connect(&app.url).await;
     // The lock of the migrations (src/migrate.rs).
@@ -394,7 +394,7 @@ async fn only_one_migrates_at_a_time() {
 }
 
 #[tokio::test]
-async fn an_index_may_take_longer_to_build_than_our_transactions_may_idle() {
+async fn an_index_build_may_exceed_the_idle_transaction_timeout() {
     let app = App::empty().await;
     app.db.batch_execute(include_str!("theirs.sql")).await.unwrap();
     // A transaction that has seen the table keeps a concurrent build from finishing.
@@ -415,7 +415,7 @@ async fn an_index_may_take_longer_to_build_than_our_transactions_may_idle() {
 }
 
 #[tokio::test]
-async fn another_schema_needs_another_view_and_nothing_else() {
+async fn another_schema_needs_only_another_contact_view() {
     let app = App::empty().await;
     app.db
         .batch_execute(

@@ -1324,7 +1324,7 @@ fn thousands(number: usize) -> String {
 }
 
 #[test]
-fn no_run_of_the_model_breaks_the_guarantee() {
+fn every_run_of_the_model_keeps_the_guarantees() {
     let mut table =
         "| every run with | states | steps between them | longest shortest way | seen in it |\n|---|---|---|---|---|\n"
             .to_owned();
@@ -1362,7 +1362,7 @@ fn no_run_of_the_model_breaks_the_guarantee() {
 
 #[test]
 #[expect(clippy::print_stdout, reason = "the runs themselves are worth reading, and too long for a table")]
-fn without_one_of_its_mechanisms_some_run_of_the_model_breaks_the_guarantee() {
+fn removing_a_mechanism_breaks_a_guarantee_in_some_run() {
     let mut table = "| without | breaks | steps of the shortest such run | within |\n|---|---|---|---|\n".to_owned();
     for (missing, breaks, name) in BROKEN {
         let model = Reminders { without: missing, asked: Some(breaks), witnesses: &[], ..scenario(name) };
@@ -1379,7 +1379,7 @@ fn without_one_of_its_mechanisms_some_run_of_the_model_breaks_the_guarantee() {
 
 /// Apart, so that whoever changes the SQL on purpose, to see whether a test notices, can leave this one out.
 #[test]
-fn each_mechanism_of_the_model_is_in_the_source() {
+fn every_mechanism_of_the_model_exists_in_the_source() {
     for (words, name, text) in BROKEN.iter().flat_map(|(missing, ..)| *missing).map(|mechanism| mechanism.stands_for())
     {
         assert!(file(name).contains(text), "{words}: {name} has no {text:?} any more: does the model tell the truth?");
@@ -1387,7 +1387,7 @@ fn each_mechanism_of_the_model_is_in_the_source() {
 }
 
 #[test]
-fn two_mechanisms_for_one_thing_are_each_enough() {
+fn each_of_two_redundant_mechanisms_is_sufficient() {
     let mut table = "| without | holds all the same | since there is | within |\n|---|---|---|---|\n".to_owned();
     for (missing, holds, name, by) in COVERED {
         let model = Reminders { without: missing, asked: Some(holds), witnesses: &[], ..scenario(name) };
@@ -1408,7 +1408,7 @@ fn two_mechanisms_for_one_thing_are_each_enough() {
 
 /// "In the end" is judged where a run ends: so each must have an end.
 #[test]
-fn no_run_of_the_model_goes_round_in_circles() {
+fn every_run_of_the_model_ends() {
     for name in [STALL, RULES] {
         let model = scenario(name);
         let next = |state: &State| {

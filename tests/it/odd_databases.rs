@@ -49,7 +49,7 @@ pub async fn of_a_plain_role(settings: &[&str]) -> App {
 }
 
 #[tokio::test]
-async fn a_role_without_special_rights_and_with_odd_defaults_owns_everything() {
+async fn a_plain_role_with_unusual_defaults_can_own_everything() {
     let app = of_a_plain_role(&[
         "default_transaction_read_only = on",
         "default_transaction_isolation = 'serializable'",
@@ -81,7 +81,7 @@ async fn a_role_without_special_rights_and_with_odd_defaults_owns_everything() {
 }
 
 #[tokio::test]
-async fn bookings_that_row_level_security_hides_are_not_taken_for_none() {
+async fn row_level_security_that_hides_bookings_is_an_error() {
     let app = of_a_plain_role(&[]).await;
     app.confirmed(noon()).await;
     app.sql("ALTER TABLE bookings ENABLE ROW LEVEL SECURITY", &[]).await;
@@ -120,7 +120,7 @@ async fn an_overdue_booking_that_cannot_expire_is_not_completed_instead() {
 }
 
 #[tokio::test]
-async fn an_overdue_booking_that_is_let_go_in_the_middle_of_a_pass_is_not_completed() {
+async fn an_overdue_booking_unlocked_during_a_pass_is_not_completed() {
     let app = App::new().await;
     let held = app.confirmed(noon() - hours(240)).await;
     app.confirmed(noon() - hours(250)).await;
@@ -143,7 +143,7 @@ async fn an_overdue_booking_that_is_let_go_in_the_middle_of_a_pass_is_not_comple
 }
 
 #[tokio::test]
-async fn whatever_code_a_trigger_raises_only_its_own_booking_waits() {
+async fn a_trigger_error_of_any_code_delays_only_its_own_booking() {
     for code in ["42501", "PT409", "P0001", "23514", "22012", "0A000"] {
         let app = App::new().await;
         let (bad, good) = (app.confirmed(noon() - minutes(1)).await, app.confirmed(noon()).await);
@@ -161,7 +161,7 @@ async fn whatever_code_a_trigger_raises_only_its_own_booking_waits() {
 }
 
 #[tokio::test]
-async fn a_status_that_their_trigger_sets_back_is_tried_once_an_hour() {
+async fn a_status_that_a_trigger_resets_is_retried_once_an_hour() {
     let app = App::new().await;
     let ids = [app.confirmed(noon()).await, app.confirmed(noon()).await];
     app.sql("UPDATE bookings SET total_price = 0 WHERE id = $1", &[&ids[0]]).await;
@@ -187,7 +187,7 @@ async fn a_status_that_their_trigger_sets_back_is_tried_once_an_hour() {
 }
 
 #[tokio::test]
-async fn what_they_deferred_to_commit_does_not_fail_the_pass() {
+async fn an_error_of_a_deferred_trigger_does_not_fail_the_pass() {
     let app = App::new().await;
     let (bad, good) = (app.confirmed(noon() - minutes(1)).await, app.confirmed(noon()).await);
     app.db
@@ -203,7 +203,7 @@ async fn what_they_deferred_to_commit_does_not_fail_the_pass() {
 }
 
 #[tokio::test]
-async fn slow_triggers_make_a_pass_smaller_and_not_impossible() {
+async fn slow_triggers_reduce_the_work_of_a_pass_without_failing_it() {
     let app = App::new().await;
     app.sql(
         "INSERT INTO bookings (customer_id, status, scheduled_at, duration_minutes)
@@ -220,7 +220,7 @@ async fn slow_triggers_make_a_pass_smaller_and_not_impossible() {
 }
 
 #[tokio::test]
-async fn a_lock_that_their_trigger_meets_is_given_up_by_us() {
+async fn a_lock_conflict_in_a_trigger_defers_bookings_to_the_next_pass() {
     let app = App::new().await;
     for _ in 0..50 {
         app.confirmed(noon()).await;
@@ -236,7 +236,7 @@ async fn a_lock_that_their_trigger_meets_is_given_up_by_us() {
 }
 
 #[tokio::test]
-async fn what_was_moved_before_and_waits_now_was_set_back_by_nobody() {
+async fn a_locked_booking_is_not_recorded_as_reset_by_a_trigger() {
     let app = App::new().await;
     let refused = "booking_automation_events WHERE event_type = 'status_update' AND status = 'failed'";
     // Moved by an earlier pass, then made confirmed again; somebody holds it.
@@ -267,7 +267,7 @@ async fn what_was_moved_before_and_waits_now_was_set_back_by_nobody() {
 }
 
 #[tokio::test]
-async fn a_flag_that_meets_a_lock_in_their_trigger_is_made_good_later() {
+async fn a_flag_blocked_by_a_lock_in_a_trigger_is_set_later() {
     let app = App::new().await;
     let id = app.confirmed(noon() + hours(24)).await;
     before_update(&app, "true", "UPDATE users SET updated_at = now() WHERE id = NEW.customer_id").await;
@@ -284,7 +284,7 @@ async fn a_flag_that_meets_a_lock_in_their_trigger_is_made_good_later() {
 }
 
 #[tokio::test]
-async fn nobody_borrows_our_triggers_to_write_our_tables() {
+async fn other_roles_cannot_use_our_trigger_functions() {
     let app = App::new().await;
     let backend = app.backend_role().await;
     let move_trigger = "CREATE TEMP TABLE forged (scheduled_at timestamptz);
@@ -343,7 +343,7 @@ async fn nobody_borrows_our_triggers_to_write_our_tables() {
 }
 
 #[tokio::test]
-async fn nothing_of_theirs_runs_with_our_rights() {
+async fn foreign_operators_do_not_run_with_our_privileges() {
     let app = App::new().await;
     let backend = app.backend_role().await;
     subscribe(&app, "https://hooks.example", &["rescheduled", "cancelled"]).await;
@@ -380,7 +380,7 @@ async fn nothing_of_theirs_runs_with_our_rights() {
 }
 
 #[tokio::test]
-async fn default_privileges_do_not_open_our_tables() {
+async fn default_privileges_grant_no_access_to_our_tables() {
     let app = App::empty().await;
     app.db
         .batch_execute(
@@ -409,7 +409,7 @@ async fn default_privileges_do_not_open_our_tables() {
 }
 
 #[tokio::test]
-async fn functions_that_are_closed_to_others_fail_no_statement_of_theirs() {
+async fn revoked_function_privileges_fail_no_statement_of_the_backend() {
     let app = App::empty().await;
     app.db.batch_execute("ALTER DEFAULT PRIVILEGES REVOKE EXECUTE ON FUNCTIONS FROM PUBLIC").await.unwrap();
     let said = app.call(&["migrate"]).await;
@@ -426,7 +426,7 @@ async fn functions_that_are_closed_to_others_fail_no_statement_of_theirs() {
 }
 
 #[tokio::test]
-async fn the_briefs_own_events_table_is_taken_over_with_its_rows() {
+async fn an_existing_events_table_is_adopted_with_its_rows() {
     let app = App::empty().await;
     app.db
         .batch_execute(
@@ -449,7 +449,7 @@ async fn the_briefs_own_events_table_is_taken_over_with_its_rows() {
 }
 
 #[tokio::test]
-async fn a_trigger_of_theirs_that_moves_a_booking_as_it_is_confirmed_costs_no_second_mail() {
+async fn a_trigger_that_moves_a_booking_on_confirmation_causes_no_second_mail() {
     let app = App::new().await;
     let id = app.booking("pending", noon() + hours(23)).await;
     app.db
@@ -471,7 +471,7 @@ async fn a_trigger_of_theirs_that_moves_a_booking_as_it_is_confirmed_costs_no_se
 }
 
 #[tokio::test]
-async fn a_view_with_two_rows_for_a_person_sends_one_mail() {
+async fn a_contact_view_with_two_rows_for_a_person_sends_one_mail() {
     let app = App::new().await;
     app.confirmed(noon() + hours(24)).await;
     app.db
@@ -488,7 +488,7 @@ async fn a_view_with_two_rows_for_a_person_sends_one_mail() {
 }
 
 #[tokio::test]
-async fn a_schema_that_is_older_than_the_program_is_refused() {
+async fn a_schema_older_than_the_program_is_refused() {
     let app = App::new().await;
     let id = app.confirmed(noon()).await;
     app.sql(
@@ -516,7 +516,7 @@ async fn break_view_for_free_bookings(app: &App) {
 }
 
 #[tokio::test]
-async fn a_view_that_fails_for_one_booking_stops_nobody_elses_mail() {
+async fn a_contact_view_that_fails_for_one_booking_does_not_stop_other_mail() {
     let app = App::new().await;
     let mut ids = Vec::new();
     for minute in 0..6 {
@@ -536,7 +536,7 @@ async fn a_view_that_fails_for_one_booking_stops_nobody_elses_mail() {
 }
 
 #[tokio::test]
-async fn a_view_that_fails_after_a_sender_died_forgets_neither_the_doubt_nor_what_the_provider_said() {
+async fn a_failing_contact_view_keeps_the_doubt_and_the_ses_event_of_a_killed_sender() {
     let app = App::new().await;
     app.ses.answer(|_| Answer::Silence);
     let ids = [app.confirmed(noon() + hours(23)).await, app.confirmed(noon() + hours(24)).await];
@@ -573,7 +573,7 @@ async fn a_view_that_fails_after_a_sender_died_forgets_neither_the_doubt_nor_wha
 }
 
 #[tokio::test]
-async fn a_view_that_fails_touches_no_message_that_somebody_is_recording() {
+async fn a_failing_contact_view_does_not_touch_a_message_being_recorded() {
     let app = App::new().await;
     let ids = [app.confirmed(noon() + hours(23)).await, app.confirmed(noon() + hours(24)).await];
     app.ses.answer(|_| Answer::Error(429, "TooManyRequestsException", "slow down"));
@@ -594,7 +594,7 @@ async fn a_view_that_fails_touches_no_message_that_somebody_is_recording() {
 }
 
 #[tokio::test]
-async fn a_view_that_fails_when_no_time_is_left_before_the_start_ends_the_message() {
+async fn a_failing_contact_view_ends_a_message_without_time_for_a_retry() {
     let app = App::new().await;
     let id = app.confirmed(noon() + chrono::Duration::seconds(59)).await;
     app.sql("UPDATE bookings SET total_price = 0", &[]).await;
@@ -604,7 +604,7 @@ async fn a_view_that_fails_when_no_time_is_left_before_the_start_ends_the_messag
 }
 
 #[tokio::test]
-async fn a_view_that_goes_on_failing_ends_a_message_after_its_five_attempts() {
+async fn a_failing_contact_view_ends_a_message_after_five_attempts() {
     let app = App::new().await;
     let id = app.confirmed(noon() + hours(23)).await;
     app.sql("UPDATE bookings SET total_price = 0", &[]).await;
@@ -636,7 +636,7 @@ async fn a_view_that_goes_on_failing_ends_a_message_after_its_five_attempts() {
 }
 
 #[tokio::test]
-async fn a_view_that_is_missing_holds_everything_back() {
+async fn a_missing_contact_view_defers_all_messages() {
     let app = App::new().await;
     let id = app.confirmed(noon() + hours(24)).await;
     app.ses.answer(|_| Answer::Error(429, "TooManyRequestsException", "slow down"));
@@ -656,7 +656,7 @@ async fn a_view_that_is_missing_holds_everything_back() {
 }
 
 #[tokio::test]
-async fn a_role_without_rights_is_told_so_and_not_to_migrate() {
+async fn a_role_without_privileges_gets_a_privilege_error_and_no_advice_to_migrate() {
     let mut app = App::new().await;
     app.env.insert("DATABASE_URL", app.backend_url().await);
     let said = app.call(&["run", "--as-of", &noon().to_rfc3339()]).await;
@@ -665,7 +665,7 @@ async fn a_role_without_rights_is_told_so_and_not_to_migrate() {
 }
 
 #[tokio::test]
-async fn why_there_is_no_connection_is_told() {
+async fn a_failed_connection_is_reported_with_its_reason() {
     let mut app = App::empty().await;
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     app.env.insert("DATABASE_URL", format!("postgres://user@{}/x", listener.local_addr().unwrap()));
@@ -675,7 +675,7 @@ async fn why_there_is_no_connection_is_told() {
 }
 
 #[tokio::test]
-async fn a_database_that_is_away_for_a_while_costs_no_outcome() {
+async fn a_temporarily_unavailable_database_loses_no_outcome() {
     let app = App::new().await;
     for _ in 0..10 {
         app.confirmed(noon() + hours(24)).await;
@@ -707,7 +707,7 @@ async fn a_database_that_is_away_for_a_while_costs_no_outcome() {
 }
 
 #[tokio::test]
-async fn what_one_pass_cannot_judge_of_what_was_just_confirmed_the_next_one_does() {
+async fn decisions_beyond_the_limit_of_a_pass_are_made_by_the_next_pass() {
     let app = App::new().await;
     app.sql("UPDATE users SET email = NULL", &[]).await;
     app.run(noon()).await;
@@ -724,7 +724,7 @@ async fn what_one_pass_cannot_judge_of_what_was_just_confirmed_the_next_one_does
 }
 
 #[tokio::test]
-async fn a_look_at_everything_that_fails_does_not_keep_the_pass_from_what_is_new() {
+async fn a_failed_full_scan_does_not_block_new_bookings() {
     let app = App::new().await;
     app.run(noon()).await;
     app.db.batch_execute("SET session_replication_role = replica").await.unwrap();
@@ -747,7 +747,7 @@ async fn a_look_at_everything_that_fails_does_not_keep_the_pass_from_what_is_new
 }
 
 #[tokio::test]
-async fn a_sweep_that_fails_does_not_fail_the_pass() {
+async fn a_failed_sweep_does_not_fail_the_pass() {
     let app = App::new().await;
     let stray = app.confirmed(noon() + hours(20)).await;
     app.run(noon()).await;
@@ -770,7 +770,7 @@ async fn a_sweep_that_fails_does_not_fail_the_pass() {
 }
 
 #[tokio::test]
-async fn settings_of_the_database_change_nothing() {
+async fn database_settings_do_not_change_the_result() {
     let app = App::new().await;
     let (_, name) = app.url.rsplit_once('/').unwrap();
     app.db
@@ -802,7 +802,7 @@ async fn settings_of_the_database_change_nothing() {
 }
 
 #[tokio::test]
-async fn every_statement_has_a_limit_and_a_session_that_is_left_alone_ends() {
+async fn every_transaction_has_statement_lock_and_idle_timeouts() {
     let app = App::new().await;
     app.db
         .batch_execute(
@@ -844,7 +844,7 @@ async fn every_statement_has_a_limit_and_a_session_that_is_left_alone_ends() {
 }
 
 #[tokio::test]
-async fn a_publication_of_all_tables_hinders_nobody() {
+async fn a_publication_of_all_tables_blocks_no_update() {
     let app = App::new().await;
     app.db.batch_execute("CREATE PUBLICATION everything FOR ALL TABLES").await.unwrap();
     let started = app.confirmed(noon()).await;
@@ -859,7 +859,7 @@ async fn a_publication_of_all_tables_hinders_nobody() {
 }
 
 #[tokio::test]
-async fn a_duration_may_become_a_bigint_or_a_smallint() {
+async fn duration_minutes_may_be_bigint_or_smallint() {
     for duration in ["bigint USING 9223372036854775807", "smallint USING 60"] {
         let app = App::new().await;
         let (id, reminded) = (app.confirmed(noon()).await, app.confirmed(noon() + hours(24)).await);
@@ -874,7 +874,7 @@ async fn a_duration_may_become_a_bigint_or_a_smallint() {
 }
 
 #[tokio::test]
-async fn a_view_whose_columns_are_of_other_types_does_as_well() {
+async fn a_contact_view_with_other_column_types_works() {
     let app = App::new().await;
     app.db
         .batch_execute(

@@ -129,7 +129,7 @@ async fn has(answer: Answer, (recorded, told): (&str, &str)) {
 }
 
 #[tokio::test]
-async fn every_answer_has_its_outcome() {
+async fn every_ses_answer_has_its_outcome() {
     let lines =
         ANSWERS.iter().map(|(status, code, message, expected)| has(Answer::Error(*status, code, message), *expected));
     stream::iter(lines).buffer_unordered(4).collect::<Vec<()>>().await;
@@ -148,7 +148,7 @@ async fn every_answer_has_its_outcome() {
 }
 
 #[tokio::test]
-async fn an_answer_that_is_not_ses_s_is_unknown() {
+async fn an_unreadable_answer_is_an_unknown_outcome() {
     for body in ["", "{}", "{\"MessageId\":\"\"}", "{\"MessageId\":", "<html>It works!</html>", "[]", "null"] {
         has(Answer::Rubbish(body), UNKNOWN).await;
     }
@@ -163,7 +163,7 @@ async fn attempt(app: &mut App, url: String) -> Vec<String> {
 }
 
 #[tokio::test]
-async fn a_request_that_never_left_is_not_sent() {
+async fn a_request_that_never_left_counts_as_not_sent() {
     let mut app = App::new().await;
     due(&app, 1).await;
     // Nobody listens.
@@ -196,7 +196,7 @@ async fn a_request_that_never_left_is_not_sent() {
 }
 
 #[tokio::test]
-async fn a_request_that_left_and_got_no_answer_is_unknown() {
+async fn a_request_without_an_answer_is_an_unknown_outcome() {
     let mut app = App::new().await;
     due(&app, 1).await;
     app.ses.answer(|_| Answer::Silence);

@@ -78,7 +78,7 @@ async fn a_week_of_bookings(app: &App) {
 }
 
 #[tokio::test]
-async fn a_week_goes_as_it_was_foreseen_to_the_minute() {
+async fn a_week_of_passes_matches_its_preview_to_the_minute() {
     let mut app = App::new().await;
     app.env.insert("COMPLETE_AFTER", "20m".to_owned());
     app.env.insert("EXPIRE_PENDING", "true".to_owned());
@@ -122,7 +122,7 @@ async fn a_week_goes_as_it_was_foreseen_to_the_minute() {
 }
 
 #[tokio::test]
-async fn by_rule_and_reason_and_what_waits_already() {
+async fn the_preview_counts_by_rule_and_reason_and_includes_pending_retries() {
     let mut app = App::new().await;
     app.confirmed(noon() + hours(24)).await;
     app.confirmed(noon() + hours(23)).await;
@@ -164,7 +164,7 @@ async fn by_rule_and_reason_and_what_waits_already() {
 }
 
 #[tokio::test]
-async fn bad_input_is_named() {
+async fn invalid_input_is_refused_with_its_field() {
     let mut app = App::new().await;
     let server = support(&mut app, noon()).await;
     for (query, field) in [

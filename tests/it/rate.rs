@@ -34,7 +34,7 @@ fn rank(mail: &Mail) -> usize {
 }
 
 #[tokio::test]
-async fn at_14_a_second_of_2_000_the_most_urgent_go_first() {
+async fn at_14_per_second_the_most_urgent_of_2_000_go_first() {
     let mut app = App::new().await;
     app.env.insert("SEND_RATE", "14".to_owned());
     app.env.insert("SEND_CONCURRENCY", "4".to_owned());
@@ -108,17 +108,17 @@ async fn at_once(instances: usize) {
 }
 
 #[tokio::test]
-async fn two_instances_keep_to_one_rate() {
+async fn two_instances_share_one_send_rate() {
     at_once(2).await;
 }
 
 #[tokio::test]
-async fn eight_instances_keep_to_one_rate() {
+async fn eight_instances_share_one_send_rate() {
     at_once(8).await;
 }
 
 #[tokio::test]
-async fn where_ses_does_not_tell_its_rate_it_is_one_a_second_and_nothing_else_is_lost() {
+async fn without_a_rate_from_ses_one_message_per_second_is_sent() {
     let mut app = App::new().await;
     app.env.remove("SEND_RATE");
     app.ses.refuse_account();
@@ -132,7 +132,7 @@ async fn where_ses_does_not_tell_its_rate_it_is_one_a_second_and_nothing_else_is
 }
 
 #[tokio::test]
-async fn throttling_in_waves_loses_nothing_and_doubles_nothing() {
+async fn repeated_throttling_loses_and_repeats_no_message() {
     let app = App::new().await;
     due(&app, 60).await;
     // Ten are taken, ten are not, and so on, in the order in which they come.
@@ -169,7 +169,7 @@ async fn throttling_in_waves_loses_nothing_and_doubles_nothing() {
 }
 
 #[tokio::test]
-async fn the_rate_is_a_row_that_says_when_the_next_may_leave() {
+async fn the_send_rate_is_stored_as_the_time_of_the_next_message() {
     let mut app = App::new().await;
     app.env.insert("SEND_RATE", "0.5".to_owned());
     due(&app, 3).await;

@@ -10,7 +10,7 @@ fn tick() -> Duration {
 }
 
 #[tokio::test]
-async fn each_rule_is_due_from_its_lead_to_the_start() {
+async fn each_rule_is_due_from_its_lead_until_the_start() {
     for (rule, lead) in [("24h", hours(24)), ("1h", hours(1)), ("15m", minutes(15))] {
         let app = App::new().await;
         app.sql("UPDATE reminder_rules SET active = false WHERE name <> $1", &[&rule]).await;
@@ -31,7 +31,7 @@ async fn each_rule_is_due_from_its_lead_to_the_start() {
 }
 
 #[tokio::test]
-async fn a_reminder_is_still_due_just_before_the_start_and_not_at_it() {
+async fn a_reminder_is_due_just_before_the_start_and_not_at_the_start() {
     let app = App::new().await;
     let before = app.confirmed(noon() + tick()).await;
     let at = app.confirmed(noon()).await;
@@ -41,7 +41,7 @@ async fn a_reminder_is_still_due_just_before_the_start_and_not_at_it() {
 }
 
 #[tokio::test]
-async fn what_is_not_in_force_or_has_started_gets_no_verdict() {
+async fn cancelled_and_started_bookings_get_no_reminder_decision() {
     let app = App::new().await;
     let held = app.confirmed(noon()).await;
     let cancelled = app.confirmed(noon() + minutes(10)).await;
@@ -57,7 +57,7 @@ async fn what_is_not_in_force_or_has_started_gets_no_verdict() {
 }
 
 #[tokio::test]
-async fn a_verdict_on_one_persons_reminder_is_none_on_anothers_of_the_same_name() {
+async fn reminders_of_customer_and_provider_are_decided_separately() {
     let app = App::new().await;
     app.believing("2020-01-01T00:00:00Z".parse().unwrap()).await;
     app.sql("INSERT INTO reminder_rules (name, lead, audience) VALUES ('1h', '2 hours', 'provider')", &[]).await;
@@ -73,7 +73,7 @@ async fn a_verdict_on_one_persons_reminder_is_none_on_anothers_of_the_same_name(
 }
 
 #[tokio::test]
-async fn a_whole_life_gets_three_reminders_and_three_flags() {
+async fn a_booking_gets_three_reminders_and_three_flags() {
     let app = App::new().await;
     let id = app.confirmed(noon() + hours(24)).await;
     let flags =
@@ -98,7 +98,7 @@ async fn a_whole_life_gets_three_reminders_and_three_flags() {
 }
 
 #[tokio::test]
-async fn after_an_outage_only_the_nearest_goes_out_and_says_the_true_time() {
+async fn after_an_outage_only_the_nearest_reminder_is_sent_with_the_true_remaining_time() {
     let app = App::new().await;
     let id = app.confirmed(noon() + minutes(40)).await;
     app.run(noon()).await;
@@ -108,7 +108,7 @@ async fn after_an_outage_only_the_nearest_goes_out_and_says_the_true_time() {
 }
 
 #[tokio::test]
-async fn a_late_booking_is_not_told_what_it_knows() {
+async fn a_late_booking_skips_reminders_that_came_due_before_it() {
     let app = App::new().await;
     // Booked now. The 24 h reminder counts as late when less than 16 h are left, the 1 h one at 40 min.
     app.believing(noon()).await;
@@ -131,7 +131,7 @@ async fn a_late_booking_is_not_told_what_it_knows() {
 }
 
 #[tokio::test]
-async fn a_booking_that_is_confirmed_late_counts_from_then() {
+async fn lateness_counts_from_the_confirmation() {
     let app = App::new().await;
     app.believing(noon() - hours(500)).await;
     let id = app.booking("pending", noon() + hours(10)).await;
@@ -142,7 +142,7 @@ async fn a_booking_that_is_confirmed_late_counts_from_then() {
 }
 
 #[tokio::test]
-async fn the_id_of_a_deleted_booking_may_be_used_again() {
+async fn a_reused_booking_id_is_reminded_again() {
     let app = App::new().await;
     let id = app.confirmed(noon() + hours(24)).await;
     app.run(noon()).await;
@@ -155,7 +155,7 @@ async fn the_id_of_a_deleted_booking_may_be_used_again() {
 }
 
 #[tokio::test]
-async fn for_rows_older_than_the_installation_in_force_counts_from_created_at() {
+async fn rows_older_than_the_installation_are_in_force_since_created_at() {
     let app = App::new().await;
     // Written before the triggers were there.
     app.db.batch_execute("ALTER TABLE bookings DISABLE TRIGGER USER").await.unwrap();
@@ -169,7 +169,7 @@ async fn for_rows_older_than_the_installation_in_force_counts_from_created_at() 
 }
 
 #[tokio::test]
-async fn nobody_is_dropped_without_a_row_that_says_why() {
+async fn every_skipped_reminder_has_a_row_with_its_reason() {
     let app = App::new().await;
     let mut ids = Vec::new();
     for email in ["NULL", "''", "'  '"] {
@@ -214,7 +214,7 @@ async fn nobody_is_dropped_without_a_row_that_says_why() {
 }
 
 #[tokio::test]
-async fn null_names_and_unknown_zones_stop_no_message() {
+async fn missing_names_and_unknown_time_zones_stop_no_message() {
     let app = App::new().await;
     let id = app.confirmed(noon() + hours(24)).await;
     app.sql("UPDATE users SET display_name = NULL, timezone = 'Mars/Olympus'", &[]).await;
@@ -225,11 +225,11 @@ async fn null_names_and_unknown_zones_stop_no_message() {
     assert!(said.stderr.contains("time zone"), "{}", said.stderr);
     assert_eq!(app.reminders(id).await, ["24h completed"]);
     let mails = app.ses.mails();
-    insta::assert_snapshot!("mail_of_nothing_known", format!("{}\n\n{}", mails[0].subject(), mails[0].text()));
+    insta::assert_snapshot!("mail_without_names", format!("{}\n\n{}", mails[0].subject(), mails[0].text()));
 }
 
 #[tokio::test]
-async fn there_and_back_again_is_a_new_revision_each_time() {
+async fn each_reschedule_is_a_new_revision_even_back_to_an_old_start() {
     let app = App::new().await;
     let (a, b) = (noon() + hours(24), noon() + hours(48));
     let id = app.confirmed(a).await;
@@ -256,7 +256,7 @@ async fn there_and_back_again_is_a_new_revision_each_time() {
 }
 
 #[tokio::test]
-async fn a_moved_bookings_flags_tell_what_its_own_customer_was_sent_for_the_new_start() {
+async fn flags_of_a_rescheduled_booking_reflect_reminders_for_its_new_start() {
     let app = App::new().await;
     app.believing("2020-01-01T00:00:00Z".parse().unwrap()).await;
     app.sql("INSERT INTO reminder_rules (name, lead, audience) VALUES ('24h', '24 hours', 'provider')", &[]).await;
@@ -279,7 +279,7 @@ async fn a_moved_bookings_flags_tell_what_its_own_customer_was_sent_for_the_new_
 }
 
 #[tokio::test]
-async fn a_flag_that_waits_for_a_lock_is_set_for_its_own_booking_and_start_alone() {
+async fn a_flag_delayed_by_a_lock_is_set_only_for_its_own_booking_and_start() {
     let app = App::new().await;
     let start = noon() + hours(24);
     let (held, moved, gone) = (app.confirmed(start).await, app.confirmed(start).await, app.confirmed(start).await);
@@ -322,7 +322,7 @@ async fn a_flag_that_waits_for_a_lock_is_set_for_its_own_booking_and_start_alone
 }
 
 #[tokio::test]
-async fn moved_between_enqueue_and_send_is_not_mailed_for_the_old_start() {
+async fn a_booking_moved_before_sending_gets_no_mail_for_the_old_start() {
     let app = App::new().await;
     let id = app.confirmed(noon() + hours(24)).await;
     app.ses.answer(|_| crate::ses::Answer::Error(429, "TooManyRequestsException", "slow down"));
@@ -342,7 +342,7 @@ async fn moved_between_enqueue_and_send_is_not_mailed_for_the_old_start() {
 }
 
 #[tokio::test]
-async fn a_move_past_the_triggers_is_seen_before_its_message_leaves() {
+async fn an_untracked_move_is_detected_before_its_message_is_sent() {
     let app = App::new().await;
     let id = app.confirmed(noon() + hours(24)).await;
     app.ses.answer(|_| crate::ses::Answer::Error(429, "TooManyRequestsException", "slow down"));
@@ -357,7 +357,7 @@ async fn a_move_past_the_triggers_is_seen_before_its_message_leaves() {
 }
 
 #[tokio::test]
-async fn a_message_whose_start_has_come_is_not_sent_even_where_its_booking_could_not_be_moved_on() {
+async fn no_reminder_is_sent_at_the_start_even_if_the_booking_is_locked() {
     let app = App::new().await;
     let id = app.confirmed(noon() + minutes(15)).await;
     app.ses.answer(|_| crate::ses::Answer::Error(429, "TooManyRequestsException", "slow down"));
@@ -374,7 +374,7 @@ async fn a_message_whose_start_has_come_is_not_sent_even_where_its_booking_could
 }
 
 #[tokio::test]
-async fn what_is_no_longer_due_at_the_moment_of_sending_is_not_sent() {
+async fn a_reminder_that_is_no_longer_due_when_sending_is_skipped() {
     for (change, verdict) in [
         ("UPDATE bookings SET status = 'cancelled'", "cancelled"),
         ("UPDATE bookings SET status = 'pending_cancellation'", "cancelled"),
@@ -411,7 +411,7 @@ async fn what_is_no_longer_due_at_the_moment_of_sending_is_not_sent() {
 }
 
 #[tokio::test]
-async fn cancelled_and_confirmed_again_is_reminded_again() {
+async fn a_booking_cancelled_and_confirmed_again_is_reminded_again() {
     let app = App::new().await;
     let id = app.confirmed(noon() + hours(24)).await;
     app.run(noon()).await;
@@ -425,7 +425,7 @@ async fn cancelled_and_confirmed_again_is_reminded_again() {
 }
 
 #[tokio::test]
-async fn a_queued_retry_gives_way_to_the_next_rule() {
+async fn a_queued_retry_is_superseded_by_the_next_rule() {
     let app = App::new().await;
     let id = app.confirmed(noon() + hours(24)).await;
     app.ses.answer(|_| crate::ses::Answer::Error(429, "TooManyRequestsException", "slow down"));
@@ -439,7 +439,7 @@ async fn a_queued_retry_gives_way_to_the_next_rule() {
 }
 
 #[tokio::test]
-async fn a_rule_whose_time_comes_when_a_nearer_one_was_told_is_superseded() {
+async fn a_rule_that_becomes_due_after_a_nearer_reminder_was_sent_is_superseded() {
     for (told, expected) in [
         (true, ["one provider completed", "two customer completed", "two provider skipped superseded"]),
         (false, ["one provider skipped no_address", "two customer completed", "two provider completed"]),
@@ -471,7 +471,7 @@ async fn a_rule_whose_time_comes_when_a_nearer_one_was_told_is_superseded() {
 }
 
 #[tokio::test]
-async fn of_two_that_are_due_at_once_the_farther_is_not_even_queued() {
+async fn of_two_rules_due_at_once_only_the_nearer_is_queued() {
     let app = App::new().await;
     let id = app.confirmed(noon() + hours(1)).await;
     assert_eq!(foreseen(&app, noon()).await, (1, 1));
@@ -480,7 +480,7 @@ async fn of_two_that_are_due_at_once_the_farther_is_not_even_queued() {
 }
 
 #[tokio::test]
-async fn a_dry_run_looks_at_what_came_into_force_since() {
+async fn a_dry_run_includes_bookings_confirmed_since_the_last_pass() {
     let app = App::new().await;
     app.run(noon()).await;
     app.believing(noon() + minutes(1)).await;
@@ -498,7 +498,7 @@ async fn foreseen(app: &App, as_of: DateTime<Utc>) -> (i64, i64) {
 }
 
 #[tokio::test]
-async fn a_reminder_of_the_old_start_does_not_take_the_place_of_one_of_the_new_start() {
+async fn a_reminder_for_the_old_start_does_not_replace_one_for_the_new_start() {
     let app = App::new().await;
     let id = app.confirmed(noon() + hours(1)).await;
     app.run(noon()).await;
@@ -511,7 +511,7 @@ async fn a_reminder_of_the_old_start_does_not_take_the_place_of_one_of_the_new_s
 }
 
 #[tokio::test]
-async fn a_queued_retry_gives_way_only_to_what_went_to_the_same_person_by_the_same_way() {
+async fn a_queued_retry_is_superseded_only_for_the_same_recipient_and_channel() {
     let app = App::new().await;
     app.believing("2020-01-01T00:00:00Z".parse().unwrap()).await;
     app.sql("UPDATE reminder_rules SET active = false WHERE name = '1h'", &[]).await;
@@ -535,7 +535,7 @@ async fn a_queued_retry_gives_way_only_to_what_went_to_the_same_person_by_the_sa
 }
 
 #[tokio::test]
-async fn a_queued_retry_does_not_give_way_to_a_reminder_that_nobody_got() {
+async fn a_queued_retry_is_not_superseded_by_a_skipped_reminder() {
     let app = App::new().await;
     let id = app.confirmed(noon() + hours(24)).await;
     app.ses.answer(|_| crate::ses::Answer::Error(429, "TooManyRequestsException", "slow down"));
@@ -552,7 +552,7 @@ async fn a_queued_retry_does_not_give_way_to_a_reminder_that_nobody_got() {
 }
 
 #[tokio::test]
-async fn a_rule_added_switched_or_changed_starts_from_then() {
+async fn a_new_or_changed_rule_applies_only_to_later_due_times() {
     let app = App::new().await;
     let soon = app.confirmed(noon() + hours(2)).await;
     let later = app.confirmed(noon() + hours(4)).await;
@@ -590,7 +590,7 @@ async fn a_rule_added_switched_or_changed_starts_from_then() {
 }
 
 #[tokio::test]
-async fn a_rule_by_another_name_to_others_or_by_another_way_floods_nobody() {
+async fn renaming_or_redirecting_a_rule_sends_no_past_reminders() {
     for changes in [
         &["SET name = 'the day before'"][..],
         &["SET audience = 'provider'"],
@@ -613,7 +613,7 @@ async fn a_rule_by_another_name_to_others_or_by_another_way_floods_nobody() {
 }
 
 #[tokio::test]
-async fn a_rule_that_went_out_by_no_way_for_a_while_does_not_catch_up() {
+async fn a_rule_without_channels_for_a_while_does_not_catch_up() {
     let app = App::new().await;
     let missed = app.confirmed(noon() + hours(24) + minutes(5)).await;
     let later = app.confirmed(noon() + hours(24) + minutes(9)).await;
@@ -629,7 +629,7 @@ async fn a_rule_that_went_out_by_no_way_for_a_while_does_not_catch_up() {
 }
 
 #[tokio::test]
-async fn a_longer_lead_reminds_nobody_of_what_it_would_have_told_before() {
+async fn a_longer_lead_sends_no_past_reminders() {
     let app = App::new().await;
     let (soon, later) = (app.confirmed(noon() + hours(2)).await, app.confirmed(noon() + hours(4)).await);
     app.run(noon()).await;
@@ -647,7 +647,7 @@ async fn a_longer_lead_reminds_nobody_of_what_it_would_have_told_before() {
 }
 
 #[tokio::test]
-async fn a_rule_that_is_committed_late_loses_nothing() {
+async fn a_rule_committed_late_loses_no_reminder() {
     let app = App::new().await;
     let id = app.confirmed(noon() + hours(3) + minutes(2)).await;
     let other = connect(&app.url).await;
@@ -663,7 +663,7 @@ async fn a_rule_that_is_committed_late_loses_nothing() {
 }
 
 #[tokio::test]
-async fn a_booking_that_is_committed_late_loses_nothing() {
+async fn a_booking_committed_late_loses_no_reminder() {
     let app = App::new().await;
     app.run(noon()).await;
     let other = connect(&app.url).await;
@@ -678,7 +678,7 @@ async fn a_booking_that_is_committed_late_loses_nothing() {
 }
 
 #[tokio::test]
-async fn a_clock_that_was_set_back_loses_nothing() {
+async fn a_clock_set_back_loses_no_reminder() {
     let app = App::new().await;
     app.sql("UPDATE reminder_rules SET active = false WHERE name <> '15m'", &[]).await;
     app.run(noon()).await;
@@ -692,7 +692,7 @@ async fn a_clock_that_was_set_back_loses_nothing() {
 }
 
 #[tokio::test]
-async fn what_was_confirmed_while_the_clock_was_fast_is_looked_at_when_it_is_right() {
+async fn bookings_confirmed_while_the_clock_was_fast_are_decided_after_its_correction() {
     let app = App::new().await;
     app.run(noon() - minutes(51)).await;
     app.run(noon()).await;
@@ -707,7 +707,7 @@ async fn what_was_confirmed_while_the_clock_was_fast_is_looked_at_when_it_is_rig
 }
 
 #[tokio::test]
-async fn what_was_written_past_the_triggers_is_found_within_the_hour() {
+async fn untracked_changes_are_found_within_an_hour() {
     let app = App::new().await;
     let moved = app.confirmed(noon() + hours(24)).await;
     app.run(noon()).await;
@@ -729,7 +729,7 @@ async fn what_was_written_past_the_triggers_is_found_within_the_hour() {
 }
 
 #[tokio::test]
-async fn a_pass_of_a_clock_that_was_days_ahead_keeps_no_later_one_from_its_look_at_all() {
+async fn a_pass_with_a_clock_days_ahead_does_not_prevent_later_sweeps() {
     let app = App::new().await;
     app.run(noon()).await;
     app.run(noon() + hours(48)).await;
@@ -740,7 +740,7 @@ async fn a_pass_of_a_clock_that_was_days_ahead_keeps_no_later_one_from_its_look_
 }
 
 #[tokio::test]
-async fn a_booking_older_than_the_installation_that_was_moved_past_the_triggers_is_armed_again() {
+async fn an_untracked_move_of_a_booking_older_than_the_installation_is_reminded_again() {
     let app = App::new().await;
     app.db.batch_execute("SET session_replication_role = replica").await.unwrap();
     let old = app.booking("confirmed", noon() + hours(24)).await;
@@ -755,7 +755,7 @@ async fn a_booking_older_than_the_installation_that_was_moved_past_the_triggers_
 }
 
 #[tokio::test]
-async fn bookings_older_than_the_installation_that_nobody_moved_are_not_armed_again() {
+async fn unmoved_bookings_older_than_the_installation_are_reminded_once() {
     let app = App::new().await;
     app.db.batch_execute("SET session_replication_role = replica").await.unwrap();
     for minute in 0..3 {
@@ -770,7 +770,7 @@ async fn bookings_older_than_the_installation_that_nobody_moved_are_not_armed_ag
 }
 
 #[tokio::test]
-async fn a_sweep_leaves_alone_what_has_no_reminder_to_come() {
+async fn a_sweep_ignores_bookings_without_coming_reminders() {
     let app = App::new().await;
     let (cancelled, far) = (app.confirmed(noon() + hours(24)).await, app.confirmed(noon() + hours(100)).await);
     app.run(noon()).await;
@@ -789,7 +789,7 @@ async fn a_sweep_leaves_alone_what_has_no_reminder_to_come() {
 }
 
 #[tokio::test]
-async fn a_booking_that_somebody_holds_locked_does_not_keep_a_sweep_waiting() {
+async fn a_locked_booking_does_not_delay_a_sweep() {
     let app = App::new().await;
     let (held, free) = (app.confirmed(noon() + hours(24)).await, app.confirmed(noon() + hours(24)).await);
     app.run(noon()).await;
@@ -810,7 +810,7 @@ async fn a_booking_that_somebody_holds_locked_does_not_keep_a_sweep_waiting() {
 }
 
 #[tokio::test]
-async fn providers_are_reminded_where_a_rule_says_so() {
+async fn providers_are_reminded_if_a_rule_says_so() {
     let app = App::new().await;
     app.believing("2020-01-01T00:00:00Z".parse().unwrap()).await;
     app.sql("INSERT INTO reminder_rules (name, lead, audience) VALUES ('1h', '1 hour', 'provider')", &[]).await;
@@ -825,7 +825,7 @@ async fn providers_are_reminded_where_a_rule_says_so() {
 }
 
 #[tokio::test]
-async fn rules_that_make_no_sense_are_refused() {
+async fn invalid_rules_are_refused() {
     let app = App::new().await;
     for values in [
         "('x', '0', 'customer', '{email}')",
@@ -842,7 +842,7 @@ async fn rules_that_make_no_sense_are_refused() {
 }
 
 #[tokio::test]
-async fn a_night_with_two_half_past_two_and_one_without() {
+async fn reminders_are_correct_in_nights_with_clock_changes() {
     // Vienna: clocks go back on 25 October 2026 at 01:00 UTC, forward on 29 March 2026 at 01:00 UTC.
     let app = App::new().await;
     let mut lines = Vec::new();
@@ -867,7 +867,7 @@ async fn a_night_with_two_half_past_two_and_one_without() {
 }
 
 #[tokio::test]
-async fn more_than_one_pass_can_take_are_taken_by_the_next_ones() {
+async fn reminders_beyond_the_limit_of_a_pass_are_decided_by_the_next_passes() {
     let app = App::new().await;
     app.believing(noon() - hours(1000)).await;
     app.sql("UPDATE users SET email = NULL", &[]).await;

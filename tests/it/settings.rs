@@ -6,7 +6,7 @@ use crate::proxy::{Cut, Proxy};
 use crate::ses::Answer;
 
 #[tokio::test]
-async fn no_level_of_logging_tells_a_secret_or_an_address() {
+async fn no_log_level_prints_secrets_or_addresses() {
     let mut app = App::new().await;
     app.env.insert("RUST_LOG", "trace".to_owned());
     app.env.insert("AWS_SECRET_ACCESS_KEY", "secret-of-aws-0123456789".to_owned());
@@ -96,7 +96,7 @@ async fn a_malformed_setting_stops_the_program_with_one_line_that_names_it() {
 }
 
 #[tokio::test]
-async fn a_secret_that_is_too_weak_stops_the_server_at_start() {
+async fn a_weak_secret_stops_the_server_at_start() {
     let app = App::empty().await;
     let fine = "a-fine-secret-of-32-characters--";
     for (variable, value) in [
@@ -125,7 +125,7 @@ async fn a_secret_that_is_too_weak_stops_the_server_at_start() {
 }
 
 #[tokio::test]
-async fn what_is_well_formed_is_taken() {
+async fn well_formed_settings_are_accepted() {
     let app = App::new().await;
     for (variable, value) in [
         ("EMAIL_FROM", "booking@studio.example"),
@@ -144,7 +144,7 @@ async fn what_is_well_formed_is_taken() {
 }
 
 #[tokio::test]
-async fn the_command_line_says_what_it_takes() {
+async fn invalid_arguments_are_refused_and_help_lists_the_commands() {
     let app = App::new().await;
     for arguments in [&["run", "--for", "50"][..], &["run", "--for", "1s"], &["dance"], &["run", "--as-of", "noon"]] {
         let said = app.call(arguments).await;
@@ -156,7 +156,7 @@ async fn the_command_line_says_what_it_takes() {
 }
 
 #[tokio::test]
-async fn time_is_shortened_for_a_database_of_this_machine_alone() {
+async fn test_time_divisor_is_accepted_only_for_a_local_database() {
     let mut app = App::new().await;
     app.env.insert("TEST_TIME_DIVISOR", "10".to_owned());
     let refused =
@@ -182,7 +182,7 @@ async fn time_is_shortened_for_a_database_of_this_machine_alone() {
 }
 
 #[tokio::test]
-async fn shortened_time_shortens_leases_and_back_off() {
+async fn test_time_divisor_shortens_leases_and_back_off() {
     let mut app = App::new().await;
     app.env.insert("TEST_TIME_DIVISOR", "10".to_owned());
     app.confirmed(noon() + hours(24)).await;
@@ -214,7 +214,7 @@ fn tls_url(app: &App, host: &str, mode: &str) -> String {
 }
 
 #[tokio::test]
-async fn tls_is_verified_with_the_hosts_name_or_there_is_no_connection() {
+async fn tls_verifies_the_host_name_or_refuses_to_connect() {
     let Some(ca) = &cluster().ca_pem else {
         skipped("TLS, which needs a server of our own");
         return;
@@ -254,7 +254,7 @@ async fn tls_is_verified_with_the_hosts_name_or_there_is_no_connection() {
 }
 
 #[tokio::test]
-async fn a_connection_with_tls_says_hello_once() {
+async fn a_tls_connection_needs_one_handshake() {
     let Some(ca) = &cluster().ca_pem else {
         skipped("TLS, which needs a server of our own");
         return;
@@ -272,7 +272,7 @@ async fn a_connection_with_tls_says_hello_once() {
 }
 
 #[tokio::test]
-async fn a_server_without_tls_is_refused_where_tls_is_due() {
+async fn a_remote_server_without_tls_is_refused() {
     // One that answers the TLS request with "no", as a man in the middle would.
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let port = listener.local_addr().unwrap().port();

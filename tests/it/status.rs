@@ -55,7 +55,7 @@ fn may(from: &str, to: &str, role: &str, has_started: bool) -> bool {
 }
 
 #[tokio::test]
-async fn every_status_every_step_every_role_before_the_start_and_after() {
+async fn each_step_is_allowed_or_refused_by_status_role_and_start() {
     let mut app = App::new().await;
     let server = support(&mut app, noon()).await;
     let (mut allowed, mut forbidden) = (0, 0);
@@ -107,7 +107,7 @@ async fn trail(app: &App, id: Uuid) -> Vec<String> {
 }
 
 #[tokio::test]
-async fn a_step_is_written_with_who_and_why() {
+async fn a_status_change_records_actor_and_reason() {
     let mut app = App::new().await;
     let server = support(&mut app, noon()).await;
     let id = app.confirmed(noon() + hours(30)).await;
@@ -135,7 +135,7 @@ async fn a_step_is_written_with_who_and_why() {
 }
 
 #[tokio::test]
-async fn a_booking_is_judged_by_time_though_no_pass_has_run() {
+async fn a_status_request_applies_overdue_automatic_steps_first() {
     let mut app = App::new().await;
     let server = support(&mut app, noon()).await;
     let id = app.confirmed(noon() - minutes(90)).await;
@@ -158,7 +158,7 @@ async fn a_booking_is_judged_by_time_though_no_pass_has_run() {
 }
 
 #[tokio::test]
-async fn a_wrong_automatic_step_is_taken_back_and_not_taken_again() {
+async fn an_automatic_step_can_be_reverted_and_is_not_repeated() {
     let mut app = App::new().await;
     let id = app.confirmed(noon() - minutes(90)).await;
     let (another, untouched) = (app.confirmed(noon() - minutes(90)).await, app.confirmed(noon() - minutes(90)).await);
@@ -208,7 +208,7 @@ async fn a_wrong_automatic_step_is_taken_back_and_not_taken_again() {
 }
 
 #[tokio::test]
-async fn what_a_person_did_is_not_taken_back_as_the_automations() {
+async fn a_manual_step_cannot_be_reverted_as_an_automatic_one() {
     let mut app = App::new().await;
     let server = support(&mut app, noon()).await;
     let id = app.booking("in_progress", noon() - minutes(10)).await;
@@ -222,7 +222,7 @@ async fn what_a_person_did_is_not_taken_back_as_the_automations() {
 }
 
 #[tokio::test]
-async fn what_the_users_own_backend_writes_counts_and_is_nobody_elses_doing() {
+async fn writes_of_the_users_backend_count_and_are_attributed_to_its_role() {
     let mut app = App::new().await;
     let id = app.confirmed(noon() - minutes(10)).await;
     app.run(noon()).await;
@@ -258,7 +258,7 @@ async fn what_the_users_own_backend_writes_counts_and_is_nobody_elses_doing() {
 }
 
 #[tokio::test]
-async fn a_request_that_is_sent_again_is_answered_as_the_first_time() {
+async fn a_repeated_idempotency_key_returns_the_first_answer() {
     let mut app = App::new().await;
     let server = support(&mut app, noon()).await;
     let id = app.confirmed(noon() + hours(30)).await;
@@ -297,7 +297,7 @@ async fn a_request_that_is_sent_again_is_answered_as_the_first_time() {
 }
 
 #[tokio::test]
-async fn two_requests_with_one_key_at_the_same_time_take_one_step() {
+async fn concurrent_requests_with_one_idempotency_key_change_the_status_once() {
     let mut app = App::new().await;
     let server = support(&mut app, noon()).await;
     for number in 0..10 {
@@ -319,7 +319,7 @@ async fn two_requests_with_one_key_at_the_same_time_take_one_step() {
 }
 
 #[tokio::test]
-async fn a_request_waits_for_the_first_one_with_its_key_and_not_for_long() {
+async fn a_request_waits_only_briefly_for_another_with_its_idempotency_key() {
     let mut app = App::new().await;
     let server = support(&mut app, noon()).await;
     let id = app.confirmed(noon() + hours(30)).await;
@@ -336,7 +336,7 @@ async fn a_request_waits_for_the_first_one_with_its_key_and_not_for_long() {
 }
 
 #[tokio::test]
-async fn a_booking_that_was_locked_for_a_moment_is_still_moved_on_by_time_first() {
+async fn a_briefly_locked_booking_still_gets_its_automatic_steps_first() {
     let mut app = App::new().await;
     let server = support(&mut app, noon()).await;
     let id = app.confirmed(noon() - minutes(90)).await;
@@ -361,7 +361,7 @@ async fn a_booking_that_was_locked_for_a_moment_is_still_moved_on_by_time_first(
 }
 
 #[tokio::test]
-async fn two_clients_that_race_for_one_booking_take_one_step() {
+async fn two_racing_clients_change_the_status_once() {
     let mut app = App::new().await;
     let server = support(&mut app, noon()).await;
     for _ in 0..10 {
@@ -376,7 +376,7 @@ async fn two_clients_that_race_for_one_booking_take_one_step() {
 }
 
 #[tokio::test]
-async fn a_booking_that_somebody_holds_locked_is_not_waited_for() {
+async fn a_status_request_does_not_wait_for_a_locked_booking() {
     let mut app = App::new().await;
     let server = support(&mut app, noon()).await;
     let id = app.confirmed(noon() + hours(30)).await;
@@ -391,7 +391,7 @@ async fn a_booking_that_somebody_holds_locked_is_not_waited_for() {
 }
 
 #[tokio::test]
-async fn the_pass_and_a_request_meet_in_either_order() {
+async fn a_pass_and_a_request_for_one_booking_do_not_conflict() {
     let mut app = App::new().await;
     let server = support(&mut app, noon()).await;
     // The pass first: it holds the booking, by a trigger of theirs that waits.
@@ -425,7 +425,7 @@ async fn the_pass_and_a_request_meet_in_either_order() {
 }
 
 #[tokio::test]
-async fn bad_input_is_named_and_changes_nothing() {
+async fn invalid_input_is_refused_with_its_field_and_changes_nothing() {
     let mut app = App::new().await;
     let server = support(&mut app, noon()).await;
     let id = app.confirmed(noon() + hours(30)).await;
@@ -479,7 +479,7 @@ async fn bad_input_is_named_and_changes_nothing() {
 }
 
 #[tokio::test]
-async fn a_booking_without_a_status_or_a_start_ends_nothing() {
+async fn a_booking_without_status_and_start_causes_no_server_error() {
     let mut app = App::new().await;
     let id = app.confirmed(noon() + hours(30)).await;
     app.db
@@ -498,7 +498,7 @@ async fn a_booking_without_a_status_or_a_start_ends_nothing() {
 }
 
 #[tokio::test]
-async fn support_is_judged_as_every_caller_is() {
+async fn support_routes_apply_the_same_request_checks_as_run() {
     let mut app = App::new().await;
     let id = app.confirmed(noon() + hours(30)).await;
     let path = format!("/bookings/{id}/status");

@@ -23,7 +23,7 @@ fn sentences(timeline: &Value, which: &str) -> Vec<String> {
 }
 
 #[tokio::test]
-async fn a_booking_that_nothing_is_wrong_with() {
+async fn a_normal_booking_lists_past_and_planned_entries() {
     let mut app = App::new().await;
     let id = app.confirmed(noon() + hours(23)).await;
     app.run(noon()).await;
@@ -55,7 +55,7 @@ async fn a_booking_that_nothing_is_wrong_with() {
 }
 
 #[tokio::test]
-async fn what_is_due_at_this_moment_comes_with_the_next_pass() {
+async fn a_step_due_now_is_planned_for_the_next_pass() {
     let mut app = App::new().await;
     let id = app.confirmed(noon()).await;
     let told = timeline(&mut app, id, noon()).await;
@@ -67,7 +67,7 @@ async fn what_is_due_at_this_moment_comes_with_the_next_pass() {
 }
 
 #[tokio::test]
-async fn what_waits_and_what_is_under_way_is_told_so() {
+async fn pending_sending_and_failed_reminders_are_described() {
     let mut app = App::new().await;
     let id = app.confirmed(noon() + hours(200)).await;
     app.sql(
@@ -93,7 +93,7 @@ async fn what_waits_and_what_is_under_way_is_told_so() {
 }
 
 #[tokio::test]
-async fn what_is_due_and_not_judged_yet_is_told_once_and_first() {
+async fn a_due_reminder_without_a_decision_is_listed_once_and_first() {
     let mut app = App::new().await;
     app.sql("INSERT INTO reminder_rules (name, lead, audience) VALUES ('15m', '15 minutes', 'provider')", &[]).await;
     let id = app.confirmed(noon() + hours(1)).await;
@@ -114,7 +114,7 @@ async fn what_is_due_and_not_judged_yet_is_told_once_and_first() {
 }
 
 #[tokio::test]
-async fn each_reason_not_to_remind_is_a_sentence() {
+async fn each_reason_for_not_reminding_has_a_sentence() {
     let mut app = App::new().await;
     // No address.
     let nobody = app.person("Nobody", None, "UTC").await;
@@ -156,7 +156,7 @@ async fn each_reason_not_to_remind_is_a_sentence() {
 }
 
 #[tokio::test]
-async fn what_the_provider_said_later_is_told_with_the_message() {
+async fn later_ses_events_are_listed_with_their_message() {
     let mut app = App::new().await;
     let id = app.confirmed(noon() + hours(23)).await;
     app.run(noon()).await;
@@ -175,7 +175,7 @@ async fn what_the_provider_said_later_is_told_with_the_message() {
 }
 
 #[tokio::test]
-async fn nothing_of_another_booking_is_told_and_of_many_events_the_latest() {
+async fn a_timeline_has_only_its_own_booking_and_the_latest_1000_events() {
     let mut app = App::new().await;
     let mut bookings = Vec::new();
     for (index, start, reason) in [(1, noon() + hours(22), "the other's"), (2, noon() + hours(23), "its own")] {
@@ -221,7 +221,7 @@ async fn nothing_of_another_booking_is_told_and_of_many_events_the_latest() {
 }
 
 #[tokio::test]
-async fn a_booking_that_was_deleted_still_has_its_past() {
+async fn a_deleted_booking_keeps_its_timeline() {
     let mut app = App::new().await;
     let id = app.confirmed(noon() + hours(23)).await;
     app.run(noon()).await;
@@ -250,7 +250,7 @@ fn planned(timeline: &Value) -> BTreeSet<String> {
 }
 
 #[tokio::test]
-async fn what_is_planned_is_what_then_happens_within_a_week() {
+async fn planned_entries_happen_as_planned_within_a_week() {
     let mut app = App::new().await;
     app.env.insert("COMPLETE_AFTER", "20m".to_owned());
     app.env.insert("EXPIRE_PENDING", "true".to_owned());

@@ -31,7 +31,7 @@ async fn erasures(app: &App) -> Vec<String> {
 }
 
 #[tokio::test]
-async fn what_is_over_is_not_rewritten_not_even_by_the_owner() {
+async fn final_events_cannot_be_changed_even_by_the_owner() {
     let app = App::new().await;
     a_trail(&app).await;
     let before = trail(&app).await;
@@ -63,7 +63,7 @@ async fn what_is_over_is_not_rewritten_not_even_by_the_owner() {
 }
 
 #[tokio::test]
-async fn only_the_providers_word_makes_what_failed_a_success() {
+async fn only_an_ses_event_turns_a_failed_reminder_into_a_sent_one() {
     let app = App::new().await;
     let sql = "INSERT INTO booking_automation_events (booking_id, event_type, status, rule, audience, channel, event_data)
                SELECT gen_random_uuid(), type, status, '24h', 'customer', 'email', '{\"attempts\": [{\"attempt\": 1}]}'
@@ -97,7 +97,7 @@ async fn only_the_providers_word_makes_what_failed_a_success() {
 }
 
 #[tokio::test]
-async fn neither_rights_nor_a_search_path_let_somebody_past() {
+async fn privileges_and_search_path_do_not_bypass_the_protection() {
     let app = App::new().await;
     a_trail(&app).await;
     let before = trail(&app).await;
@@ -128,7 +128,7 @@ async fn neither_rights_nor_a_search_path_let_somebody_past() {
 }
 
 #[tokio::test]
-async fn an_erasure_says_so_and_that_stays() {
+async fn an_erasure_leaves_a_permanent_record() {
     let app = App::new().await;
     a_trail(&app).await;
     let say = "INSERT INTO booking_automation_erasures (kind, day, person_id, at, transaction)
@@ -156,7 +156,7 @@ async fn an_erasure_says_so_and_that_stays() {
 }
 
 #[tokio::test]
-async fn an_old_row_of_retention_lets_nothing_more_go_and_a_new_one_tells_the_true_time() {
+async fn an_old_retention_record_allows_no_deletion_and_a_new_one_has_the_true_time() {
     let app = App::new().await;
     let say = "INSERT INTO booking_automation_erasures (kind, day, at, transaction) VALUES ('retention', '2020-01-01', '2020-01-01', '3')";
     app.sql(say, &[]).await;
@@ -179,7 +179,7 @@ async fn an_old_row_of_retention_lets_nothing_more_go_and_a_new_one_tells_the_tr
 }
 
 #[tokio::test]
-async fn what_json_of_theirs_serde_cannot_read_ends_nothing() {
+async fn unreadable_json_and_dates_do_not_break_the_support_routes() {
     let mut app = App::new().await;
     let id = app.confirmed(noon() + hours(30)).await;
     let plant = format!("SET booking_automation.refund = '{{\"{id}\": 1e999}}'");
@@ -198,7 +198,7 @@ async fn what_json_of_theirs_serde_cannot_read_ends_nothing() {
 }
 
 #[tokio::test]
-async fn retention_leaves_a_row_a_day_with_how_many_went() {
+async fn retention_records_one_row_a_day_with_the_deleted_count() {
     let app = App::new().await;
     let old = "INSERT INTO booking_automation_events (booking_id, event_type, status, created_at)
                SELECT gen_random_uuid(), 'status_update', 'completed', timestamptz '2020-01-01' FROM generate_series(1, $1)";
@@ -246,7 +246,7 @@ fn ids(events: &[Value]) -> Vec<String> {
 }
 
 #[tokio::test]
-async fn pages_stay_what_they_are_while_events_are_added() {
+async fn pages_are_stable_while_events_are_added() {
     let mut app = App::new().await;
     for number in 0..5 {
         app.confirmed(noon() - minutes(1) - minutes(number)).await;
@@ -270,7 +270,7 @@ async fn pages_stay_what_they_are_while_events_are_added() {
 }
 
 #[tokio::test]
-async fn an_event_is_told_as_it_is() {
+async fn events_are_returned_with_their_fields() {
     let mut app = App::new().await;
     let id = app.confirmed(noon() + hours(24)).await;
     app.run(noon()).await;
@@ -304,7 +304,7 @@ async fn an_event_is_told_as_it_is() {
 }
 
 #[tokio::test]
-async fn an_error_of_a_message_is_told_and_what_the_database_said_of_a_row_is_not() {
+async fn message_errors_are_shown_and_database_errors_are_not() {
     let mut app = App::new().await;
     app.ses.answer(|_| crate::ses::Answer::Error(400, "MessageRejected", "not this one"));
     app.confirmed(noon() + hours(24)).await;
@@ -327,7 +327,7 @@ async fn an_error_of_a_message_is_told_and_what_the_database_said_of_a_row_is_no
 }
 
 #[tokio::test]
-async fn filters_find_what_is_rare_however_far_down() {
+async fn filters_find_rare_events_behind_many_others() {
     let mut app = App::new().await;
     let rare = app.confirmed(noon() - minutes(1)).await;
     app.run(noon()).await;
@@ -361,7 +361,7 @@ async fn filters_find_what_is_rare_however_far_down() {
 }
 
 #[tokio::test]
-async fn bad_input_is_named_and_no_error_of_ours() {
+async fn invalid_input_is_refused_with_its_field_and_logs_no_error() {
     let mut app = App::new().await;
     a_trail(&app).await;
     let before = trail(&app).await;
@@ -401,7 +401,7 @@ async fn bad_input_is_named_and_no_error_of_ours() {
 }
 
 #[tokio::test]
-async fn lines_of_json_without_holding_them_in_memory() {
+async fn the_events_command_streams_json_lines_with_bounded_memory() {
     let app = App::new().await;
     let many = "INSERT INTO booking_automation_events (booking_id, event_type, event_data, status, created_at)
                 SELECT gen_random_uuid(), 'status_update', jsonb_build_object('reason', repeat(md5(n::text), 60)), 'completed',
@@ -436,7 +436,7 @@ async fn lines_of_json_without_holding_them_in_memory() {
 }
 
 #[tokio::test]
-async fn whoever_else_was_written_to_of_the_same_booking_is_not_forgotten() {
+async fn erasing_a_person_keeps_the_data_of_others_on_the_same_booking() {
     let mut app = App::new().await;
     app.sql("INSERT INTO reminder_rules (name, lead, audience) VALUES ('24h', '24 hours', 'provider')", &[]).await;
     app.sql("UPDATE reminder_rules SET effective_from = '2020-01-01'", &[]).await;
@@ -495,7 +495,7 @@ async fn whoever_else_was_written_to_of_the_same_booking_is_not_forgotten() {
 }
 
 #[tokio::test]
-async fn a_message_that_is_claimed_at_the_same_time_is_not_forgotten_in_the_middle() {
+async fn erasing_a_person_leaves_a_message_that_is_being_claimed() {
     let mut app = App::new().await;
     let server = support(&mut app, noon()).await;
     let (id, other) = (app.confirmed(noon() + hours(23)).await, connect(&app.url).await);
@@ -529,7 +529,7 @@ async fn a_message_that_is_claimed_at_the_same_time_is_not_forgotten_in_the_midd
 }
 
 #[tokio::test]
-async fn a_person_is_forgotten_and_the_counts_stay() {
+async fn erasing_a_person_removes_their_data_and_keeps_the_counts() {
     let mut app = App::new().await;
     let (theirs, other) = (app.confirmed(noon() + hours(24)).await, app.confirmed(noon() + hours(24)).await);
     let somebody_else = app.person("Otto Other", Some("otto@others.example"), "UTC").await;

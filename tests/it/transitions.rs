@@ -45,7 +45,7 @@ async fn a_booking_in_progress_completes_at_its_end() {
 }
 
 #[tokio::test]
-async fn complete_after_waits_beyond_the_end() {
+async fn complete_after_delays_the_completion() {
     let mut app = App::new().await;
     app.env.insert("COMPLETE_AFTER", "15m".to_owned());
     let id = app.booking("in_progress", noon() - hours(1)).await;
@@ -57,7 +57,7 @@ async fn complete_after_waits_beyond_the_end() {
 }
 
 #[tokio::test]
-async fn an_overdue_booking_expires_and_is_not_claimed_to_have_taken_place() {
+async fn an_overdue_booking_expires_and_is_not_completed() {
     let app = App::new().await;
     let end_25_hours = noon() - hours(25);
     for status in ["confirmed", "in_progress"] {
@@ -71,7 +71,7 @@ async fn an_overdue_booking_expires_and_is_not_claimed_to_have_taken_place() {
 }
 
 #[tokio::test]
-async fn expire_after_is_a_setting() {
+async fn expire_after_sets_when_a_booking_is_overdue() {
     let mut app = App::new().await;
     app.env.insert("EXPIRE_AFTER", "2h".to_owned());
     let overdue = app.confirmed(noon() - hours(3)).await;
@@ -81,7 +81,7 @@ async fn expire_after_is_a_setting() {
 }
 
 #[tokio::test]
-async fn pending_bookings_expire_only_where_the_setting_says_so() {
+async fn pending_bookings_expire_only_with_expire_pending() {
     let mut app = App::new().await;
     let past = app.booking("pending", noon()).await;
     let future = app.booking("pending", noon() + tick()).await;
@@ -96,7 +96,7 @@ async fn pending_bookings_expire_only_where_the_setting_says_so() {
 }
 
 #[tokio::test]
-async fn an_outage_is_caught_up_through_both_steps_with_both_audited() {
+async fn after_an_outage_both_steps_are_made_and_audited() {
     let app = App::new().await;
     let id = app.confirmed(noon() - hours(10)).await;
 
@@ -120,7 +120,7 @@ async fn an_outage_is_caught_up_through_both_steps_with_both_audited() {
 }
 
 #[tokio::test]
-async fn a_block_that_takes_nothing_back_keeps_no_booking_from_its_start() {
+async fn a_blocked_booking_starts_unless_a_step_was_reverted() {
     let app = App::new().await;
     let ids = [app.confirmed(noon()).await, app.confirmed(noon()).await];
     app.sql("UPDATE bookings SET auto_complete_blocked = true WHERE id = ANY ($1)", &[&&ids[..]]).await;
@@ -131,7 +131,7 @@ async fn a_block_that_takes_nothing_back_keeps_no_booking_from_its_start() {
 }
 
 #[tokio::test]
-async fn why_a_booking_is_blocked_is_known_until_the_block_is_taken_off() {
+async fn the_reason_of_a_block_is_kept_until_the_block_is_removed() {
     let app = App::new().await;
     let id = app.confirmed(noon() + hours(24)).await;
     app.sql("UPDATE bookings SET auto_complete_blocked = true WHERE id = $1", &[&id]).await;
@@ -145,7 +145,7 @@ async fn why_a_booking_is_blocked_is_known_until_the_block_is_taken_off() {
 }
 
 #[tokio::test]
-async fn a_blocked_booking_waits_for_a_person_and_its_overdue_time_counts_from_then() {
+async fn the_overdue_time_of_a_blocked_booking_counts_from_its_unblocking() {
     let app = App::new().await;
     let days_ago = noon() - hours(100);
     let mut ids = Vec::new();
@@ -173,7 +173,7 @@ async fn a_blocked_booking_waits_for_a_person_and_its_overdue_time_counts_from_t
 }
 
 #[tokio::test]
-async fn one_bookings_unblocking_says_nothing_of_another() {
+async fn unblocking_one_booking_does_not_affect_another() {
     let app = App::new().await;
     let unblocked = app.booking("in_progress", noon() - hours(100)).await;
     let (overdue, refused) =
@@ -211,7 +211,7 @@ async fn a_booking_moved_while_in_progress_completes_at_its_new_end() {
 }
 
 #[tokio::test]
-async fn every_other_status_is_left_alone() {
+async fn other_statuses_are_not_changed() {
     let mut app = App::new().await;
     app.env.insert("EXPIRE_PENDING", "true".to_owned());
     let others = [
@@ -243,7 +243,7 @@ async fn every_other_status_is_left_alone() {
 }
 
 #[tokio::test]
-async fn odd_durations_and_starts_stop_nobody() {
+async fn unusual_durations_and_starts_do_not_stop_the_pass() {
     let app = App::new().await;
     for (duration, start) in
         [("0", "2026-03-01 11:00Z"), ("-90", "2026-03-01 11:00Z"), ("2147483647", "2026-03-01 11:00Z")]
@@ -275,7 +275,7 @@ async fn odd_durations_and_starts_stop_nobody() {
 }
 
 #[tokio::test]
-async fn what_was_in_the_logs_before_stays() {
+async fn existing_automation_logs_are_kept() {
     let app = App::new().await;
     for (before, length) in
         [("NULL", 1), ("'null'", 1), ("'[]'", 1), ("'[1, 2]'", 3), ("'{\"theirs\": true}'", 2), ("'\"text\"'", 2)]
@@ -290,7 +290,7 @@ async fn what_was_in_the_logs_before_stays() {
 }
 
 #[tokio::test]
-async fn a_booking_that_somebody_holds_locked_is_skipped_and_done_a_minute_later() {
+async fn a_locked_booking_is_skipped_until_it_is_unlocked() {
     let app = App::new().await;
     let locked = app.confirmed(noon()).await;
     let free = app.confirmed(noon()).await;
@@ -319,7 +319,7 @@ async fn a_booking_that_somebody_holds_locked_is_skipped_and_done_a_minute_later
 }
 
 #[tokio::test]
-async fn a_booking_that_others_refer_to_or_share_holds_up_only_whom_it_must() {
+async fn referenced_and_share_locked_bookings_delay_only_themselves() {
     let app = App::new().await;
     let (referred, shared) = (app.confirmed(noon()).await, app.confirmed(noon()).await);
     app.sql("CREATE TABLE notes (booking_id uuid REFERENCES bookings)", &[]).await;
@@ -345,7 +345,7 @@ async fn a_booking_that_others_refer_to_or_share_holds_up_only_whom_it_must() {
 }
 
 #[tokio::test]
-async fn one_booking_that_the_database_refuses_stops_nobody() {
+async fn a_refused_booking_does_not_stop_the_others() {
     let app = App::new().await;
     let mut ids = Vec::new();
     for _ in 0..40 {
@@ -382,7 +382,7 @@ async fn one_booking_that_the_database_refuses_stops_nobody() {
 }
 
 #[tokio::test]
-async fn a_dry_run_tells_what_a_run_does_and_writes_nothing() {
+async fn a_dry_run_reports_what_a_run_does_and_writes_nothing() {
     let app = App::new().await;
     app.booking("in_progress", noon() - hours(100)).await;
     app.confirmed(noon() - hours(100)).await;

@@ -73,7 +73,7 @@ fn assert_signed(received: &Received, secret: &str) {
 }
 
 #[tokio::test]
-async fn whoever_subscribed_is_told_of_each_kind_whoever_did_it_and_nobody_else() {
+async fn each_subscription_gets_its_kinds_of_events_from_every_source() {
     let app = app().await;
     let (everything, some, other) = (Endpoint::start().await, Endpoint::start().await, Endpoint::start().await);
     let subscription = subscribe(&app, &everything.url(), &ALL).await;
@@ -175,7 +175,7 @@ for line in sys.stdin:
         print('refused')";
 
 #[tokio::test]
-async fn what_is_sent_is_verified_by_the_standard_webhooks_library() {
+async fn messages_are_verified_by_the_standard_webhooks_library() {
     let app = app().await;
     let endpoint = Endpoint::start().await;
     subscribe(&app, &endpoint.url(), &ALL).await;
@@ -221,7 +221,7 @@ async fn what_is_sent_is_verified_by_the_standard_webhooks_library() {
 }
 
 #[tokio::test]
-async fn a_transaction_that_is_rolled_back_tells_nobody_and_a_bulk_change_tells_of_each() {
+async fn a_rolled_back_change_sends_nothing_and_a_bulk_change_one_message_each() {
     let app = app().await;
     let endpoint = Endpoint::start().await;
     for kinds in [&["cancelled"][..], &["cancelled", "cancelled", "started"]] {
@@ -250,7 +250,7 @@ async fn a_transaction_that_is_rolled_back_tells_nobody_and_a_bulk_change_tells_
 }
 
 #[tokio::test]
-async fn a_status_change_that_the_database_refused_is_not_told() {
+async fn a_refused_status_change_sends_no_message() {
     let app = app().await;
     let endpoint = Endpoint::start().await;
     subscribe(&app, &endpoint.url(), &ALL).await;
@@ -267,7 +267,7 @@ async fn a_status_change_that_the_database_refused_is_not_told() {
 }
 
 #[tokio::test]
-async fn a_move_that_a_trigger_of_theirs_moves_on_is_told_once_as_it_ended() {
+async fn a_move_changed_by_a_trigger_sends_one_message_with_the_final_start() {
     let app = app().await;
     let endpoint = Endpoint::start().await;
     subscribe(&app, &endpoint.url(), &["rescheduled"]).await;
@@ -289,7 +289,7 @@ async fn a_move_that_a_trigger_of_theirs_moves_on_is_told_once_as_it_ended() {
 }
 
 #[tokio::test]
-async fn what_is_not_taken_is_told_again_for_a_day_with_the_same_id_and_body_and_then_given_up() {
+async fn a_refused_message_is_retried_for_a_day_with_the_same_id_and_body() {
     let app = app().await;
     let endpoint = Endpoint::start().await;
     endpoint.answer(|_| Answer::Status(503));
@@ -339,7 +339,7 @@ async fn what_is_not_taken_is_told_again_for_a_day_with_the_same_id_and_body_and
 }
 
 #[tokio::test]
-async fn an_endpoint_that_takes_nothing_for_a_day_is_suspended_until_somebody_takes_it_up_again() {
+async fn an_endpoint_that_fails_for_a_day_is_suspended_until_it_is_resumed() {
     let app = app().await;
     let endpoint = Endpoint::start().await;
     endpoint.answer(|_| Answer::Status(500));
@@ -390,7 +390,7 @@ async fn an_endpoint_that_takes_nothing_for_a_day_is_suspended_until_somebody_ta
 }
 
 #[tokio::test]
-async fn one_that_says_that_it_is_gone_is_suspended_at_once() {
+async fn an_endpoint_that_answers_410_is_suspended_at_once() {
     let app = app().await;
     let endpoint = Endpoint::start().await;
     endpoint.answer(|_| Answer::Status(410));
@@ -405,7 +405,7 @@ async fn one_that_says_that_it_is_gone_is_suspended_at_once() {
 }
 
 #[tokio::test]
-async fn one_message_that_is_not_taken_does_not_keep_the_others() {
+async fn a_refused_message_does_not_block_the_others() {
     let app = app().await;
     let endpoint = Endpoint::start().await;
     let webhook = subscribe(&app, &endpoint.url(), &ALL).await;
@@ -425,7 +425,7 @@ async fn one_message_that_is_not_taken_does_not_keep_the_others() {
 }
 
 #[tokio::test]
-async fn an_endpoint_that_hangs_is_cut_off_and_keeps_nobody() {
+async fn a_hanging_endpoint_times_out_and_delays_no_other() {
     let mut app = app().await;
     // Ten seconds become one.
     app.env.insert("TEST_TIME_DIVISOR", "10".to_owned());
@@ -462,7 +462,7 @@ async fn an_endpoint_that_hangs_is_cut_off_and_keeps_nobody() {
 }
 
 #[tokio::test]
-async fn those_that_take_nothing_come_after_the_others() {
+async fn failing_endpoints_are_called_after_the_others() {
     let mut app = app().await;
     app.env.insert("TEST_TIME_DIVISOR", "10".to_owned());
     let (hanging, fine) = (Endpoint::start().await, Endpoint::start().await);
@@ -485,7 +485,7 @@ async fn those_that_take_nothing_come_after_the_others() {
 }
 
 #[tokio::test]
-async fn a_redirect_is_a_failure_and_is_never_followed() {
+async fn a_redirect_is_a_failure_and_is_not_followed() {
     let app = app().await;
     let (endpoint, elsewhere) = (Endpoint::start().await, Endpoint::start().await);
     let webhook = subscribe(&app, &endpoint.url(), &ALL).await;
@@ -504,7 +504,7 @@ async fn a_redirect_is_a_failure_and_is_never_followed() {
 }
 
 #[tokio::test]
-async fn what_an_endpoint_says_is_not_read_and_what_it_cannot_say_is_no_answer() {
+async fn response_bodies_are_not_read_and_malformed_responses_are_no_answer() {
     let app = app().await;
     let endpoint = Endpoint::start().await;
     let webhook = subscribe(&app, &endpoint.url(), &ALL).await;
@@ -531,7 +531,7 @@ async fn what_an_endpoint_says_is_not_read_and_what_it_cannot_say_is_no_answer()
 }
 
 #[tokio::test]
-async fn what_is_said_over_tls_is_said_to_nobody_who_cannot_prove_who_it_is() {
+async fn tls_endpoints_need_a_valid_certificate() {
     let mut app = app().await;
     let (authority, certificate, key) = certificates();
     let endpoint = Endpoint::with_certificate(&certificate, &key).await;
@@ -555,7 +555,7 @@ async fn what_is_said_over_tls_is_said_to_nobody_who_cannot_prove_who_it_is() {
 }
 
 #[tokio::test]
-async fn this_machine_is_not_called_however_a_url_writes_it_and_no_connection_is_opened() {
+async fn no_spelling_of_a_loopback_address_is_called() {
     let app = App::new().await;
     let endpoint = Endpoint::start().await;
     let port = endpoint.port;
@@ -619,7 +619,7 @@ fn refusal<T: std::fmt::Debug>(result: Result<T, Box<dyn std::error::Error + Sen
 }
 
 #[tokio::test]
-async fn a_name_is_judged_by_every_address_that_it_has() {
+async fn every_resolved_address_of_a_host_is_checked() {
     let second = Duration::from_secs(1);
     let uri = "https://hooks.example:8443/path".parse().unwrap();
     for (addresses, refused) in [
@@ -664,7 +664,7 @@ async fn a_name_is_judged_by_every_address_that_it_has() {
 }
 
 #[tokio::test]
-async fn what_is_refused_is_refused_before_a_connection_is_opened() {
+async fn forbidden_addresses_are_refused_before_a_connection_is_opened() {
     // On this machine, so that one that is opened all the same goes nowhere else.
     let endpoint = Endpoint::start().await;
     let uri: axum::http::Uri = format!("https://hooks.example:{}/", endpoint.port).parse().unwrap();
@@ -689,7 +689,7 @@ async fn what_is_refused_is_refused_before_a_connection_is_opened() {
 }
 
 #[test]
-fn an_address_is_public_up_to_the_edge_of_every_network_that_is_not() {
+fn the_public_address_check_is_exact_at_network_boundaries() {
     let public = |text: &str| is_public(text.parse().unwrap());
     // First and last of each, of the IANA's registries; before and after it.
     for (before, first, last, after) in [
@@ -745,7 +745,7 @@ fn an_address_is_public_up_to_the_edge_of_every_network_that_is_not() {
 }
 
 #[tokio::test]
-async fn no_write_of_theirs_is_compiled() {
+async fn webhook_triggers_cause_no_jit_compilation() {
     let app = app().await;
     if !logs_plans(&app) {
         return;
@@ -777,7 +777,7 @@ async fn no_write_of_theirs_is_compiled() {
 }
 
 #[tokio::test]
-async fn many_calls_at_once_tell_everybody_once() {
+async fn concurrent_calls_deliver_each_message_once() {
     let app = app().await;
     let endpoint = Endpoint::start().await;
     subscribe(&app, &endpoint.url(), &ALL).await;
@@ -791,7 +791,7 @@ async fn many_calls_at_once_tell_everybody_once() {
 }
 
 #[tokio::test]
-async fn a_killed_teller_loses_nothing_and_repeats_only_what_was_under_way_under_the_same_id() {
+async fn killing_a_dispatcher_loses_nothing_and_repeats_messages_with_the_same_id() {
     let app = app().await;
     let endpoint = Endpoint::start().await;
     let webhook = subscribe(&app, &endpoint.url(), &ALL).await;
@@ -819,7 +819,7 @@ async fn a_killed_teller_loses_nothing_and_repeats_only_what_was_under_way_under
 }
 
 #[tokio::test]
-async fn what_a_pass_does_is_told_by_the_same_call() {
+async fn changes_made_by_a_pass_are_dispatched_in_the_same_call() {
     let app = app().await;
     let endpoint = Endpoint::start().await;
     subscribe(&app, &endpoint.url(), &["started"]).await;
@@ -829,7 +829,7 @@ async fn what_a_pass_does_is_told_by_the_same_call() {
 }
 
 #[tokio::test]
-async fn outcomes_that_could_not_be_recorded_are_recorded_again() {
+async fn recording_outcomes_is_retried_after_a_failure() {
     let mut recorded_again = 0;
     for commit in 2..=4 {
         let mut app = app().await;
@@ -849,7 +849,7 @@ async fn outcomes_that_could_not_be_recorded_are_recorded_again() {
 }
 
 #[tokio::test]
-async fn a_short_call_tells_too_and_knows_its_own_outcomes() {
+async fn a_short_call_dispatches_and_records_its_outcomes() {
     let app = app().await;
     let endpoint = Endpoint::start().await;
     let webhook = subscribe(&app, &endpoint.url(), &ALL).await;
@@ -862,7 +862,7 @@ async fn a_short_call_tells_too_and_knows_its_own_outcomes() {
 }
 
 #[tokio::test]
-async fn nothing_is_told_so_late_that_its_outcome_could_not_be_recorded() {
+async fn no_message_is_sent_too_late_to_record_its_outcome() {
     let app = app().await;
     let endpoint = Endpoint::start().await;
     subscribe(&app, &endpoint.url(), &ALL).await;
@@ -882,7 +882,7 @@ async fn nothing_is_told_so_late_that_its_outcome_could_not_be_recorded() {
 }
 
 #[tokio::test]
-async fn of_an_endpoint_that_cannot_be_reached_no_more_is_tried_than_was_under_way() {
+async fn an_unreachable_endpoint_gets_no_new_attempts_in_the_same_call() {
     let app = app().await;
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}/hook", listener.local_addr().unwrap());
@@ -896,7 +896,7 @@ async fn of_an_endpoint_that_cannot_be_reached_no_more_is_tried_than_was_under_w
 }
 
 #[tokio::test]
-async fn what_ends_does_so_in_one_call_however_much_it_is() {
+async fn any_number_of_messages_can_end_in_one_call() {
     for (count, status, attempts, change, outcome) in
         [(1500, "pending", 0, "suspended_at = now()", "skipped"), (100, "sending", 10, "kinds = kinds", "failed")]
     {
@@ -913,7 +913,7 @@ async fn what_ends_does_so_in_one_call_however_much_it_is() {
 }
 
 #[tokio::test]
-async fn a_lease_that_runs_out_with_the_last_attempt_is_given_up() {
+async fn a_webhook_message_whose_lease_expires_in_its_last_attempt_fails() {
     let app = app().await;
     let endpoint = Endpoint::start().await;
     let webhook = subscribe(&app, &endpoint.url(), &ALL).await;
@@ -929,7 +929,7 @@ async fn a_lease_that_runs_out_with_the_last_attempt_is_given_up() {
 }
 
 #[tokio::test]
-async fn the_last_attempt_may_succeed_and_ends_whatever_time_of_failures() {
+async fn a_success_in_the_last_attempt_ends_the_failure_period() {
     let app = app().await;
     let endpoint = Endpoint::start().await;
     let webhook = subscribe(&app, &endpoint.url(), &ALL).await;
@@ -945,7 +945,7 @@ async fn the_last_attempt_may_succeed_and_ends_whatever_time_of_failures() {
 }
 
 #[tokio::test]
-async fn a_late_outcome_is_neither_that_of_the_claim_under_way_nor_written_over_the_end() {
+async fn a_late_outcome_changes_neither_a_newer_claim_nor_a_final_state() {
     for last in [false, true] {
         let app = app().await;
         let endpoint = Endpoint::start().await;
@@ -977,7 +977,7 @@ async fn a_late_outcome_is_neither_that_of_the_claim_under_way_nor_written_over_
 }
 
 #[tokio::test]
-async fn an_outcome_of_one_that_was_away_too_long_changes_nothing() {
+async fn an_outcome_after_the_lease_changes_nothing() {
     let app = app().await;
     let endpoint = Endpoint::start().await;
     let webhook = subscribe(&app, &endpoint.url(), &ALL).await;
@@ -1001,7 +1001,7 @@ async fn an_outcome_of_one_that_was_away_too_long_changes_nothing() {
 }
 
 #[tokio::test]
-async fn what_waits_for_a_subscription_that_is_gone_or_off_ends_with_the_reason() {
+async fn messages_of_deleted_or_inactive_subscriptions_end_with_the_reason() {
     let app = app().await;
     let endpoint = Endpoint::start().await;
     let (deleted, off, kept) = (
@@ -1022,7 +1022,7 @@ async fn what_waits_for_a_subscription_that_is_gone_or_off_ends_with_the_reason(
 }
 
 #[tokio::test]
-async fn a_new_secret_or_url_counts_from_the_next_attempt_on() {
+async fn a_new_secret_or_url_applies_from_the_next_attempt() {
     let app = app().await;
     let (before, after) = (Endpoint::start().await, Endpoint::start().await);
     before.answer(|_| Answer::Status(500));
@@ -1039,7 +1039,7 @@ async fn a_new_secret_or_url_counts_from_the_next_attempt_on() {
 }
 
 #[tokio::test]
-async fn a_subscription_that_cannot_work_is_refused_by_the_database() {
+async fn invalid_subscriptions_are_refused_by_the_database() {
     let app = App::new().await;
     let insert = "INSERT INTO booking_automation_webhooks (url, kinds, secret) VALUES ($1, $2::text[], $3)";
     let long = format!("https://hooks.example/{}", "x".repeat(2000));
@@ -1078,7 +1078,7 @@ async fn a_subscription_that_cannot_work_is_refused_by_the_database() {
 }
 
 #[tokio::test]
-async fn no_level_of_logging_tells_a_url_or_a_secret() {
+async fn no_log_level_prints_a_url_or_a_secret() {
     let mut app = app().await;
     app.env.insert("RUST_LOG", "trace".to_owned());
     let endpoint = Endpoint::start().await;
@@ -1099,7 +1099,7 @@ async fn no_level_of_logging_tells_a_url_or_a_secret() {
 }
 
 #[tokio::test]
-async fn a_pass_with_subscriptions_is_as_idle_as_one_without() {
+async fn subscriptions_add_no_round_trips_to_an_idle_pass() {
     let app = app().await;
     let endpoint = Endpoint::start().await;
     for _ in 0..3 {
@@ -1129,7 +1129,7 @@ async fn a_pass_with_subscriptions_is_as_idle_as_one_without() {
 }
 
 #[tokio::test]
-async fn a_lock_on_a_subscription_costs_no_outcome_and_no_writer_waits_for_it() {
+async fn a_locked_subscription_loses_no_outcome_and_blocks_no_writer() {
     let app = app().await;
     let endpoint = Endpoint::start().await;
     endpoint.answer(|_| Answer::Status(500));
@@ -1147,7 +1147,7 @@ async fn a_lock_on_a_subscription_costs_no_outcome_and_no_writer_waits_for_it() 
 }
 
 #[tokio::test]
-async fn what_happens_while_one_is_suspended_or_off_is_not_kept_for_it() {
+async fn events_during_suspension_or_inactivity_are_not_queued() {
     let app = app().await;
     let endpoint = Endpoint::start().await;
     let [live, off, suspended] = [
@@ -1181,7 +1181,7 @@ async fn what_happens_while_one_is_suspended_or_off_is_not_kept_for_it() {
 }
 
 #[tokio::test]
-async fn one_that_is_turned_on_again_has_not_failed_yet() {
+async fn reactivating_a_subscription_resets_its_failure_period() {
     let app = app().await;
     let webhook = subscribe(&app, "https://hooks.example", &ALL).await;
     app.sql("UPDATE booking_automation_webhooks SET failing_since = now() - interval '2 days', is_active = false", &[])
@@ -1192,7 +1192,7 @@ async fn one_that_is_turned_on_again_has_not_failed_yet() {
 }
 
 #[tokio::test]
-async fn one_that_is_suspended_while_a_message_is_under_way_stays_so_whatever_comes_of_it() {
+async fn a_subscription_suspended_during_a_delivery_stays_suspended() {
     let app = app().await;
     let endpoint = Endpoint::start().await;
     let webhook = subscribe(&app, &endpoint.url(), &ALL).await;
@@ -1212,7 +1212,7 @@ async fn one_that_is_suspended_while_a_message_is_under_way_stays_so_whatever_co
 }
 
 #[tokio::test]
-async fn messages_are_forgotten_as_other_events_are() {
+async fn retention_deletes_webhook_messages() {
     let app = app().await;
     let endpoint = Endpoint::start().await;
     subscribe(&app, &endpoint.url(), &ALL).await;
@@ -1230,7 +1230,7 @@ async fn messages_are_forgotten_as_other_events_are() {
 }
 
 #[tokio::test]
-async fn what_ses_says_later_is_told_as_a_reminder_that_was_sent() {
+async fn a_reminder_settled_later_sends_one_reminder_sent_message() {
     let app = app().await;
     let endpoint = Endpoint::start().await;
     subscribe(&app, &endpoint.url(), &["reminder_sent"]).await;
@@ -1252,7 +1252,7 @@ async fn what_ses_says_later_is_told_as_a_reminder_that_was_sent() {
 }
 
 #[tokio::test]
-async fn however_much_waits_for_webhooks_every_statement_finds_its_own_by_an_index() {
+async fn a_large_webhook_backlog_is_read_by_index() {
     let app = app().await;
     if !logs_plans(&app) {
         return;
