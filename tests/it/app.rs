@@ -86,7 +86,7 @@ pub struct App {
 
 /// What the program said.
 #[derive(Debug)]
-pub struct Said {
+pub struct CommandOutput {
     /// Whether it exited with 0.
     pub success: bool,
     /// Its stdout.
@@ -95,7 +95,7 @@ pub struct Said {
     pub stderr: String,
 }
 
-impl Said {
+impl CommandOutput {
     /// The summary.
     pub fn summary(&self) -> Value {
         assert!(self.success, "{}", self.stderr);
@@ -106,23 +106,23 @@ impl Said {
 impl App {
     /// On a fresh database with the schema.
     pub async fn new() -> Self {
-        Self::on(&new_database(template().await).await).await
+        Self::with_people(&new_database(template().await).await).await
     }
 
     /// On an empty database.
     pub async fn empty() -> Self {
         let url = new_database("template0").await;
-        Self::bare(&url).await
+        Self::open(&url).await
     }
 
     /// On an empty database that is the test's own, which gets the schema.
-    pub async fn on_own(url: &str) -> Self {
-        migrated(url).await;
-        Self::on(url).await
+    pub async fn migrate_and_open(url: &str) -> Self {
+        migrate(url).await;
+        Self::with_people(url).await
     }
 
-    async fn on(url: &str) -> Self {
-        let mut app = Self::bare(url).await;
+    async fn with_people(url: &str) -> Self {
+        let mut app = Self::open(url).await;
         app.db.batch_execute(&format!("SET booking_automation.as_of = '{}'", noon().to_rfc3339())).await.unwrap();
         app.customer = app.person("Carla Customer", Some("carla@customers.example"), "Europe/Vienna").await;
         app.provider = app.person("Petra Provider", Some("petra@providers.example"), "Europe/Vienna").await;
@@ -131,7 +131,7 @@ impl App {
         app
     }
 
-    async fn bare(url: &str) -> Self {
+    async fn open(url: &str) -> Self {
         let ses = Ses::start().await;
         let env = [
             ("DATABASE_URL", url.to_owned()),
@@ -163,9 +163,9 @@ impl App {
     }
 
     /// Runs the program to its end.
-    pub async fn call(&self, arguments: &[&str]) -> Said {
+    pub async fn call(&self, arguments: &[&str]) -> CommandOutput {
         let output = self.command(arguments).output().await.unwrap();
-        Said {
+        CommandOutput {
             success: output.status.success(),
             stdout: String::from_utf8(output.stdout).unwrap(),
             stderr: String::from_utf8(output.stderr).unwrap(),
@@ -183,7 +183,7 @@ impl App {
     }
 
     /// Changes what cannot be changed, as if it had happened so: past every trigger.
-    pub async fn as_if(&self, sql: &str) {
+    pub async fn sql_without_triggers(&self, sql: &str) {
         let past = "SET session_replication_role = replica";
         self.db.batch_execute(&format!("{past}; {sql}; RESET session_replication_role")).await.unwrap();
     }
@@ -214,20 +214,20 @@ impl App {
 
     /// A booking that was confirmed a month before its start.
     pub async fn confirmed(&self, scheduled_at: DateTime<Utc>) -> Uuid {
-        self.believing(scheduled_at - Duration::days(30)).await;
+        self.set_clock(scheduled_at - Duration::days(30)).await;
         let id = self.booking("confirmed", scheduled_at).await;
-        self.believing(noon()).await;
+        self.set_clock(noon()).await;
         id
     }
 
     /// A booking whose 24-hour reminder is due by the real clock.
-    pub async fn due_now(&self) -> Uuid {
-        self.believing(Utc::now() - hours(48)).await;
+    pub async fn booking_due_now(&self) -> Uuid {
+        self.set_clock(Utc::now() - hours(48)).await;
         self.booking("confirmed", Utc::now() + hours(20)).await
     }
 
     /// Makes the backend's session believe that it is `now`.
-    pub async fn believing(&self, now: DateTime<Utc>) {
+    pub async fn set_clock(&self, now: DateTime<Utc>) {
         self.db.batch_execute(&format!("SET booking_automation.as_of = '{}'", now.to_rfc3339())).await.unwrap();
     }
 
@@ -244,7 +244,7 @@ impl App {
     }
 
     /// Waits until a query answers `true`.
-    pub async fn waits_for(&self, condition: &str) {
+    pub async fn wait_until(&self, condition: &str) {
         for _ in 0..3000 {
             if self.one(condition, &[]).await.get::<_, bool>(0) {
                 return;
@@ -308,12 +308,12 @@ async fn new_database(template: &str) -> String {
     let version = "SELECT current_setting('server_version_num')::int >= 150000";
     let strategy = if admin.query_one(version, &[]).await.unwrap().get(0) { "STRATEGY file_copy" } else { "" };
     // Two at once from one template may meet each other.
-    once_unused(&admin, &format!("CREATE DATABASE {name} TEMPLATE {template} {strategy}")).await;
+    run_when_unused(&admin, &format!("CREATE DATABASE {name} TEMPLATE {template} {strategy}")).await;
     format!("{base}/{name}")
 }
 
 /// Runs a statement on databases as soon as nobody is connected to those that it is about.
-async fn once_unused(admin: &Client, sql: &str) {
+async fn run_when_unused(admin: &Client, sql: &str) {
     while let Err(error) = admin.batch_execute(sql).await {
         let code = error.code().map(|code| code.code().to_owned());
         assert_eq!(code.as_deref(), Some("55006"), "{error:?}");
@@ -336,18 +336,18 @@ async fn template() -> &'static str {
                 return kept.clone();
             }
             let url = new_database("template0").await;
-            migrated(&url).await;
+            migrate(&url).await;
             let (_, name) = url.rsplit_once('/').unwrap();
             let Some(kept) = kept else { return name.to_owned() };
-            once_unused(&admin, &format!("ALTER DATABASE {name} RENAME TO {kept}")).await;
+            run_when_unused(&admin, &format!("ALTER DATABASE {name} RENAME TO {kept}")).await;
             kept
         })
         .await
 }
 
 /// Migrates a database, by the program.
-async fn migrated(url: &str) {
-    let mut app = App::bare(url).await;
+async fn migrate(url: &str) {
+    let mut app = App::open(url).await;
     let said = app.call(&["migrate"]).await;
     assert!(said.success, "{}", said.stderr);
     // The tests live in another time than the installation.

@@ -9,7 +9,7 @@ use uuid::Uuid;
 use crate::app::{App, STATUSES, connect, hours, minutes, noon};
 use crate::client::{Answer, Header};
 use crate::http::Server;
-use crate::odd_databases::{before_update, of_a_plain_role};
+use crate::odd_databases::{app_of_plain_role, create_before_update_trigger};
 use crate::status::{ask, support};
 
 /// Each way to cancel a booking.
@@ -17,47 +17,47 @@ const OPTIONS: [(&str, bool); 5] =
     [("customer", false), ("provider", false), ("provider", true), ("admin", false), ("system", false)];
 
 /// A confirmed booking with a price.
-async fn priced(app: &App, start: DateTime<Utc>, price: &str) -> Uuid {
+async fn create_priced_booking(app: &App, start: DateTime<Utc>, price: &str) -> Uuid {
     let id = app.confirmed(start).await;
     app.sql("UPDATE bookings SET total_price = $2::text::numeric WHERE id = $1", &[&id, &price]).await;
     id
 }
 
-async fn outlook(server: &Server, id: Uuid) -> Value {
+async fn fetch_options(server: &Server, id: Uuid) -> Value {
     let answer = ask(server, "GET", &format!("/bookings/{id}/cancellation"), &[], b"").await;
     assert_eq!(answer.status, 200, "{answer:?}");
     answer.json()
 }
 
-fn option<'a>(outlook: &'a Value, role: &str, no_show: bool) -> &'a Value {
-    let mut options = outlook["options"].as_array().unwrap().iter();
+fn option_for<'a>(options: &'a Value, role: &str, no_show: bool) -> &'a Value {
+    let mut options = options["options"].as_array().unwrap().iter();
     options.find(|option| option["role"] == role && option["no_show"] == no_show).unwrap()
 }
 
 /// What a customer gets back now: percentage and amount.
-async fn for_customer(server: &Server, id: Uuid) -> (String, String) {
-    let outlook = outlook(server, id).await;
-    let option = option(&outlook, "customer", false);
+async fn customer_refund(server: &Server, id: Uuid) -> (String, String) {
+    let outlook = fetch_options(server, id).await;
+    let option = option_for(&outlook, "customer", false);
     let text = |member: &str| option["refund"][member].as_str().unwrap_or_else(|| panic!("{option}")).to_owned();
     (text("percent"), text("amount"))
 }
 
-async fn post(server: &Server, id: Uuid, more: &[Header<'_>], body: &Value) -> Answer {
+async fn post_cancellation(server: &Server, id: Uuid, more: &[Header<'_>], body: &Value) -> Answer {
     ask(server, "POST", &format!("/bookings/{id}/cancellation"), more, body.to_string().as_bytes()).await
 }
 
 async fn cancel(server: &Server, id: Uuid, role: &str, no_show: bool) -> Answer {
-    post(server, id, &[], &json!({"actor": {"role": role}, "reason": "said so", "no_show": no_show})).await
+    post_cancellation(server, id, &[], &json!({"actor": {"role": role}, "reason": "said so", "no_show": no_show})).await
 }
 
 /// What the audit trail has of the last step.
-async fn last_event(app: &App, id: Uuid) -> Value {
+async fn last_event_data(app: &App, id: Uuid) -> Value {
     let sql = "SELECT event_data FROM booking_automation_events WHERE booking_id = $1 ORDER BY seq DESC LIMIT 1";
     app.one(sql, &[&id]).await.get(0)
 }
 
 /// A policy of ours.
-async fn policy(app: &App, service: Option<Uuid>, applies_to: &str, name: &str, values: &str) {
+async fn insert_policy(app: &App, service: Option<Uuid>, applies_to: &str, name: &str, values: &str) {
     let sql = format!(
         "INSERT INTO booking_automation_cancellation_policies
                 (service_id, applies_to, name, free_until, partial_until, partial_percent, after_percent)
@@ -70,9 +70,9 @@ async fn policy(app: &App, service: Option<Uuid>, applies_to: &str, name: &str, 
 async fn options_list_who_may_cancel_until_when_and_the_refund() {
     let mut app = App::new().await;
     let server = support(&mut app, noon()).await;
-    let id = priced(&app, noon() + hours(30), "80.01").await;
+    let id = create_priced_booking(&app, noon() + hours(30), "80.01").await;
 
-    let told = outlook(&server, id).await;
+    let told = fetch_options(&server, id).await;
     assert_eq!(
         (&told["booking_id"], &told["as_of"], &told["status"], &told["starts_at"], &told["total"]),
         (
@@ -83,7 +83,7 @@ async fn options_list_who_may_cancel_until_when_and_the_refund() {
             &json!("80.01")
         )
     );
-    let customer = option(&told, "customer", false);
+    let customer = option_for(&told, "customer", false);
     let policy = json!({"source": "built_in", "id": null, "name": "default", "applies_to": "customer"});
     let text = "By the policy \"default\" (built_in), 80.01 of 80.01 (100 %) is refunded and 0.00 is kept, up to and including 2026-03-01T18:00:00Z.";
     assert_eq!(
@@ -109,7 +109,7 @@ async fn options_list_who_may_cancel_until_when_and_the_refund() {
     );
 
     for (role, case) in [("provider", "provider"), ("admin", "staff"), ("system", "staff")] {
-        let option = option(&told, role, false);
+        let option = option_for(&told, role, false);
         assert_eq!((&option["allowed"], &option["refund"]["amount"]), (&json!(true), &json!("80.01")), "{option}");
         assert_eq!(
             (&option["refund"]["policy"]["applies_to"], &option["later"]),
@@ -118,7 +118,7 @@ async fn options_list_who_may_cancel_until_when_and_the_refund() {
         );
         assert_eq!(option["before"], "2026-03-02T18:00:00Z");
     }
-    let no_show = option(&told, "provider", true);
+    let no_show = option_for(&told, "provider", true);
     assert_eq!(
         (&no_show["allowed"], &no_show["refund"], &no_show["before"]),
         (&json!(false), &json!(null), &json!(null))
@@ -133,10 +133,10 @@ async fn options_list_who_may_cancel_until_when_and_the_refund() {
 async fn a_cancellation_updates_the_booking_and_records_the_refund_decision() {
     let mut app = App::new().await;
     let server = support(&mut app, noon()).await;
-    let id = priced(&app, noon() + hours(20), "49.99").await;
+    let id = create_priced_booking(&app, noon() + hours(20), "49.99").await;
     let body = json!({"actor": {"role": "customer", "id": app.customer}, "reason": "ill"});
 
-    let answer = post(&server, id, &[], &body).await;
+    let answer = post_cancellation(&server, id, &[], &body).await;
     assert_eq!(answer.status, 200, "{answer:?}");
     let mut said = answer.json();
     let refund = said.as_object_mut().unwrap().remove("refund").unwrap();
@@ -151,7 +151,7 @@ async fn a_cancellation_updates_the_booking_and_records_the_refund_decision() {
         assert_eq!(refund[member], decision[member]);
     }
     assert_eq!(
-        last_event(&app, id).await,
+        last_event_data(&app, id).await,
         json!({"from": "confirmed", "to": "cancelled", "by": format!("customer:{}", app.customer), "reason": "ill",
                "refund": decision})
     );
@@ -171,22 +171,22 @@ async fn a_cancellation_updates_the_booking_and_records_the_refund_decision() {
         format!("customer:{} made it cancelled, from confirmed: ill (to be refunded: 25.00 of 49.99)", app.customer)
     );
     // Once is enough.
-    assert_eq!(post(&server, id, &[], &body).await.status, 409);
+    assert_eq!(post_cancellation(&server, id, &[], &body).await.status, 409);
     // What else becomes cancelled in other ways has no decision.
-    let other = priced(&app, noon() + hours(20), "49.99").await;
+    let other = create_priced_booking(&app, noon() + hours(20), "49.99").await;
     app.sql("UPDATE bookings SET status = 'cancelled' WHERE id = $1", &[&other]).await;
-    assert_eq!(last_event(&app, other).await["refund"], json!(null));
+    assert_eq!(last_event_data(&app, other).await["refund"], json!(null));
 }
 
 #[tokio::test]
 async fn the_status_route_makes_the_same_refund_decision() {
     let mut app = App::new().await;
     let server = support(&mut app, noon()).await;
-    let id = priced(&app, noon() + hours(20), "49.99").await;
+    let id = create_priced_booking(&app, noon() + hours(20), "49.99").await;
     let body = json!({"to": "cancelled", "actor": {"role": "customer"}}).to_string();
     let answer = ask(&server, "POST", &format!("/bookings/{id}/status"), &[], body.as_bytes()).await;
     assert_eq!((answer.status, &answer.json()["refund"]["amount"]), (200, &json!("25.00")));
-    assert_eq!(last_event(&app, id).await["refund"]["amount"], "25.00");
+    assert_eq!(last_event_data(&app, id).await["refund"]["amount"], "25.00");
 }
 
 #[tokio::test]
@@ -195,7 +195,7 @@ async fn refund_boundaries_are_inclusive() {
     let server = support(&mut app, noon()).await;
     let second = Duration::seconds(1);
     let instant = Duration::microseconds(1);
-    let id = priced(&app, noon() + hours(1), "80.00").await;
+    let id = create_priced_booking(&app, noon() + hours(1), "80.00").await;
     // How long before the start it is now, and what a customer gets back: the built-in policy.
     for (lead, expected) in [
         (hours(1000), Some("100")),
@@ -217,8 +217,8 @@ async fn refund_boundaries_are_inclusive() {
     ] {
         let start = noon() + lead;
         app.sql("UPDATE bookings SET scheduled_at = $2 WHERE id = $1", &[&id, &start]).await;
-        let told = outlook(&server, id).await;
-        let customer = option(&told, "customer", false);
+        let told = fetch_options(&server, id).await;
+        let customer = option_for(&told, "customer", false);
         assert_eq!(customer["refund"]["percent"].as_str(), expected, "{lead}: {customer}");
         assert_eq!(customer["allowed"], expected.is_some(), "{lead}: {customer}");
 
@@ -226,7 +226,7 @@ async fn refund_boundaries_are_inclusive() {
         assert_eq!(answer.status, if expected.is_some() { 200 } else { 409 }, "{lead}: {answer:?}");
         assert_eq!(answer.json()["refund"], customer["refund"], "{lead}");
         // The no-show begins where the customer's right ends, to the instant.
-        let told = option(&told, "provider", true);
+        let told = option_for(&told, "provider", true);
         assert_eq!(told["allowed"], expected.is_none(), "{lead}: {told}");
         app.sql("UPDATE bookings SET status = 'confirmed', cancelled_at = NULL WHERE id = $1", &[&id]).await;
         let answer = cancel(&server, id, "provider", true).await;
@@ -240,13 +240,13 @@ async fn policy_hours_are_elapsed_hours_across_clock_changes() {
     let mut app = App::new().await;
     let (_, database) = app.url.rsplit_once('/').unwrap();
     app.db.batch_execute(&format!("ALTER DATABASE {database} SET TimeZone = 'Europe/Vienna'")).await.unwrap();
-    policy(&app, None, "customer", "a day", "'1 day', NULL, NULL, 10").await;
+    insert_policy(&app, None, "customer", "a day", "'1 day', NULL, NULL, 10").await;
     // Ten o'clock in Vienna on the day after the clocks changed that night, and eleven, or nine, the day before.
     for (start, day_before) in
         [("2026-03-29T08:00:00Z", "2026-03-28T08:00:00Z"), ("2026-10-25T09:00:00Z", "2026-10-24T09:00:00Z")]
     {
         let (start, last): (DateTime<Utc>, DateTime<Utc>) = (start.parse().unwrap(), day_before.parse().unwrap());
-        let id = priced(&app, start, "80.00").await;
+        let id = create_priced_booking(&app, start, "80.00").await;
         for (as_of, expected) in [
             (last - Duration::seconds(1), "100"),
             (last, "100"),
@@ -257,8 +257,8 @@ async fn policy_hours_are_elapsed_hours_across_clock_changes() {
             (last + minutes(30), "10"),
         ] {
             let server = support(&mut app, as_of).await;
-            let told = outlook(&server, id).await;
-            let customer = option(&told, "customer", false);
+            let told = fetch_options(&server, id).await;
+            let customer = option_for(&told, "customer", false);
             assert_eq!(customer["refund"]["percent"], expected, "{as_of}: {customer}");
             if expected == "100" {
                 assert_eq!(customer["refund"]["until"], day_before);
@@ -271,23 +271,23 @@ async fn policy_hours_are_elapsed_hours_across_clock_changes() {
 async fn a_service_policy_overrides_the_default_separately_for_each_case() {
     let mut app = App::new().await;
     let server = support(&mut app, noon()).await;
-    let id = priced(&app, noon() + hours(30), "200.00").await;
+    let id = create_priced_booking(&app, noon() + hours(30), "200.00").await;
     let told = async |role: &str| {
-        let outlook = outlook(&server, id).await;
-        let refund = &option(&outlook, role, false)["refund"];
+        let outlook = fetch_options(&server, id).await;
+        let refund = &option_for(&outlook, role, false)["refund"];
         let (name, amount) = (&refund["policy"]["name"], &refund["amount"]);
         format!("{} {}", name.as_str().unwrap(), amount.as_str().unwrap())
     };
     assert_eq!((told("customer").await, told("provider").await), ("default 200.00".into(), "default 200.00".into()));
 
-    policy(&app, None, "customer", "everybody's", "'48 hours', '24 hours', 12.5, 5").await;
+    insert_policy(&app, None, "customer", "everybody's", "'48 hours', '24 hours', 12.5, 5").await;
     assert_eq!((told("customer").await, told("provider").await), ("everybody's 25.00".into(), "default 200.00".into()));
-    policy(&app, Some(app.service), "customer", "massages", "'72 hours', '31 hours', 50, 1").await;
-    policy(&app, Some(Uuid::nil()), "customer", "another service's", "NULL, NULL, NULL, 77").await;
+    insert_policy(&app, Some(app.service), "customer", "massages", "'72 hours', '31 hours', 50, 1").await;
+    insert_policy(&app, Some(Uuid::nil()), "customer", "another service's", "NULL, NULL, NULL, 77").await;
     assert_eq!(told("customer").await, "massages 2.00");
-    policy(&app, Some(app.service), "provider", "strict", "NULL, '30 hours', 90, 80").await;
+    insert_policy(&app, Some(app.service), "provider", "strict", "NULL, '30 hours', 90, 80").await;
     assert_eq!(told("provider").await, "strict 180.00");
-    policy(&app, None, "staff", "goodwill", "NULL, NULL, NULL, 33.33").await;
+    insert_policy(&app, None, "staff", "goodwill", "NULL, NULL, NULL, 33.33").await;
     assert_eq!((told("admin").await, told("system").await), ("goodwill 66.66".into(), "goodwill 66.66".into()));
 
     // A service that was deleted: the default.
@@ -316,7 +316,7 @@ async fn a_service_policy_overrides_the_default_separately_for_each_case() {
 }
 
 /// The user's own tables, with these policies: title, percentage, least and most hours, active.
-async fn their_tables(app: &App, policies: &str) {
+async fn create_users_policy_tables(app: &App, policies: &str) {
     app.db
         .batch_execute(&format!(
             "CREATE TABLE cancellation_policies (
@@ -334,7 +334,7 @@ async fn their_tables(app: &App, policies: &str) {
         .unwrap();
 }
 
-async fn condition(app: &App, title: &str, kind: &str, value: Option<&str>) {
+async fn insert_condition(app: &App, title: &str, kind: &str, value: Option<&str>) {
     let sql = "INSERT INTO cancellation_policy_conditions (policy_id, condition_type, condition_value)
                SELECT id, $2, $3 FROM cancellation_policies WHERE title = $1";
     assert_eq!(app.sql(sql, &[&title, &kind, &value]).await, 1);
@@ -344,13 +344,13 @@ async fn condition(app: &App, title: &str, kind: &str, value: Option<&str>) {
 async fn rows_of_cancellation_policies_decide_for_customers() {
     let mut app = App::new().await;
     let server = support(&mut app, noon()).await;
-    policy(&app, None, "customer", "ours", "NULL, NULL, NULL, 7").await;
-    their_tables(
+    insert_policy(&app, None, "customer", "ours", "NULL, NULL, NULL, 7").await;
+    create_users_policy_tables(
         &app,
         "('early', 100, 48, NULL, true), ('late', 40, 6, 48, true), ('never', 0, NULL, 6, true), ('old', 99, NULL, NULL, false), ('odd', 98, NULL, NULL, NULL)",
     )
     .await;
-    let id = priced(&app, noon() + hours(1), "80.00").await;
+    let id = create_priced_booking(&app, noon() + hours(1), "80.00").await;
     let instant = Duration::microseconds(1);
     for (lead, expected) in [
         (hours(1000), ("100", "80.00")),
@@ -362,12 +362,12 @@ async fn rows_of_cancellation_policies_decide_for_customers() {
     ] {
         let start = noon() + lead;
         app.sql("UPDATE bookings SET scheduled_at = $2 WHERE id = $1", &[&id, &start]).await;
-        let (percent, amount) = for_customer(&server, id).await;
+        let (percent, amount) = customer_refund(&server, id).await;
         assert_eq!((percent.as_str(), amount.as_str()), expected, "{lead}");
     }
     app.sql("UPDATE bookings SET scheduled_at = $2 WHERE id = $1", &[&id, &(noon() + hours(50))]).await;
-    let told = outlook(&server, id).await;
-    let customer = option(&told, "customer", false);
+    let told = fetch_options(&server, id).await;
+    let customer = option_for(&told, "customer", false);
     assert_eq!(
         (&customer["refund"]["policy"]["source"], &customer["refund"]["policy"]["name"]),
         (&json!("cancellation_policies"), &json!("early"))
@@ -377,11 +377,11 @@ async fn rows_of_cancellation_policies_decide_for_customers() {
     let later: Vec<_> = customer["later"].as_array().unwrap().iter().map(|later| later["until"].clone()).collect();
     assert_eq!(later, [json!("2026-03-03T08:00:00Z"), json!(null)]);
     // They say nothing of others.
-    assert_eq!(option(&told, "provider", false)["refund"]["policy"]["source"], "built_in");
+    assert_eq!(option_for(&told, "provider", false)["refund"]["policy"]["source"], "built_in");
 
     // Conditions narrow a policy: minutes before the start, and what the booking is.
-    condition(&app, "early", "min_time_before_start", Some("3060")).await;
-    condition(&app, "late", "max_time_before_start", Some("2880")).await;
+    insert_condition(&app, "early", "min_time_before_start", Some("3060")).await;
+    insert_condition(&app, "late", "max_time_before_start", Some("2880")).await;
     let answer = cancel(&server, id, "customer", false).await;
     assert_eq!(answer.status, 409);
     assert_eq!(
@@ -389,9 +389,9 @@ async fn rows_of_cancellation_policies_decide_for_customers() {
         "none of the active rows of cancellation_policies says what is refunded for a booking that is confirmed and cancelled at 2026-03-01T12:00:00Z"
     );
     app.sql("UPDATE cancellation_policies SET max_hours_before = NULL WHERE title = 'never'", &[]).await;
-    condition(&app, "never", "booking_status", Some("confirmed")).await;
-    condition(&app, "never", "booking_status", Some("paid")).await;
-    assert_eq!(for_customer(&server, id).await.0, "0");
+    insert_condition(&app, "never", "booking_status", Some("confirmed")).await;
+    insert_condition(&app, "never", "booking_status", Some("paid")).await;
+    assert_eq!(customer_refund(&server, id).await.0, "0");
     app.sql(
         "UPDATE cancellation_policy_conditions SET condition_value = 'in_progress' WHERE condition_value = 'confirmed'",
         &[],
@@ -402,25 +402,25 @@ async fn rows_of_cancellation_policies_decide_for_customers() {
 
     // Where none is active, ours decide again.
     app.sql("UPDATE cancellation_policies SET is_active = false", &[]).await;
-    assert_eq!(for_customer(&server, id).await, ("7".into(), "5.60".into()));
+    assert_eq!(customer_refund(&server, id).await, ("7".into(), "5.60".into()));
     app.sql("DROP TABLE cancellation_policy_conditions", &[]).await;
     app.sql("UPDATE cancellation_policies SET is_active = true WHERE title = 'early'", &[]).await;
-    assert_eq!(for_customer(&server, id).await.0, "100");
+    assert_eq!(customer_refund(&server, id).await.0, "100");
 }
 
 #[tokio::test]
 async fn the_narrowest_of_several_matching_policies_decides() {
     let mut app = App::new().await;
     let server = support(&mut app, noon()).await;
-    their_tables(
+    create_users_policy_tables(
         &app,
         "('any time', 10, NULL, NULL, true), ('a day', 60, 24, NULL, true), ('a week', 100, 168, NULL, true)",
     )
     .await;
-    let id = priced(&app, noon() + hours(200), "100.00").await;
-    assert_eq!(for_customer(&server, id).await.0, "100");
-    let told = outlook(&server, id).await;
-    let customer = option(&told, "customer", false);
+    let id = create_priced_booking(&app, noon() + hours(200), "100.00").await;
+    assert_eq!(customer_refund(&server, id).await.0, "100");
+    let told = fetch_options(&server, id).await;
+    let customer = option_for(&told, "customer", false);
     let percents: Vec<_> = customer["later"].as_array().unwrap().iter().map(|later| later["percent"].clone()).collect();
     assert_eq!(percents, [json!("60"), json!("10")]);
     assert_eq!(customer["refund"]["until"], "2026-03-02T20:00:00Z");
@@ -437,12 +437,12 @@ async fn the_narrowest_of_several_matching_policies_decides() {
         answer.json()["detail"],
         "the rows \"a day\" and \"a week\" of cancellation_policies contradict each other: 60 % or 100 % at 2026-03-01T12:00:00Z"
     );
-    let told = outlook(&server, id).await;
-    let customer = option(&told, "customer", false);
+    let told = fetch_options(&server, id).await;
+    let customer = option_for(&told, "customer", false);
     assert_eq!((&customer["allowed"], &customer["text"]), (&json!(false), &answer.json()["detail"]));
     // Unless they agree.
     app.sql("UPDATE cancellation_policies SET refund_percentage = 60 WHERE title = 'a week'", &[]).await;
-    assert_eq!(for_customer(&server, id).await.0, "60");
+    assert_eq!(customer_refund(&server, id).await.0, "60");
     assert_eq!(cancel(&server, id, "provider", false).await.status, 200);
 }
 
@@ -450,12 +450,12 @@ async fn the_narrowest_of_several_matching_policies_decides() {
 async fn a_customer_cannot_cancel_after_the_start_even_if_the_booking_stays_confirmed() {
     let mut app = App::new().await;
     let server = support(&mut app, noon()).await;
-    let id = priced(&app, noon() + hours(30), "80.00").await;
+    let id = create_priced_booking(&app, noon() + hours(30), "80.00").await;
     // What the automation made of it was taken back.
     app.sql("UPDATE bookings SET auto_complete_blocked = true WHERE id = $1", &[&id]).await;
     app.sql("UPDATE booking_automation_state SET blocked_reason = 'mine' WHERE booking_id = $1", &[&id]).await;
-    let told = outlook(&server, id).await;
-    assert_eq!(option(&told, "customer", false)["before"], "2026-03-02T18:00:00Z");
+    let told = fetch_options(&server, id).await;
+    assert_eq!(option_for(&told, "customer", false)["before"], "2026-03-02T18:00:00Z");
     app.sql("UPDATE bookings SET scheduled_at = $2 WHERE id = $1", &[&id, &noon()]).await;
     let answer = cancel(&server, id, "customer", false).await;
     assert_eq!(answer.status, 409);
@@ -466,8 +466,8 @@ async fn a_customer_cannot_cancel_after_the_start_even_if_the_booking_stays_conf
 async fn a_refused_automatic_step_does_not_block_a_cancellation() {
     let mut app = App::new().await;
     let server = support(&mut app, noon()).await;
-    let id = priced(&app, noon() - minutes(10), "80.00").await;
-    before_update(&app, "NEW.status = 'in_progress'", "RAISE EXCEPTION 'no'").await;
+    let id = create_priced_booking(&app, noon() - minutes(10), "80.00").await;
+    create_before_update_trigger(&app, "NEW.status = 'in_progress'", "RAISE EXCEPTION 'no'").await;
     let answer = cancel(&server, id, "admin", false).await;
     assert_eq!(answer.status, 200, "{answer:?}");
     assert_eq!(app.status(id).await, "cancelled");
@@ -477,7 +477,7 @@ async fn a_refused_automatic_step_does_not_block_a_cancellation() {
 async fn malformed_policies_are_refused_with_an_error_that_names_them() {
     let mut app = App::new().await;
     let server = support(&mut app, noon()).await;
-    let id = priced(&app, noon() + hours(30), "80.00").await;
+    let id = create_priced_booking(&app, noon() + hours(30), "80.00").await;
     let anew = "DROP TABLE IF EXISTS cancellation_policies, cancellation_policy_conditions;
          CREATE TABLE cancellation_policies (id uuid DEFAULT gen_random_uuid(), title text, refund_percentage text,
                                              min_hours_before numeric, max_hours_before text, is_active boolean);
@@ -485,7 +485,7 @@ async fn malformed_policies_are_refused_with_an_error_that_names_them() {
          INSERT INTO cancellation_policies VALUES (DEFAULT, 'p', '50.5', 0.5, '1000', true);";
     app.db.batch_execute(anew).await.unwrap();
     // Other types, if they say the same.
-    assert_eq!(for_customer(&server, id).await, ("50.5".into(), "40.40".into()));
+    assert_eq!(customer_refund(&server, id).await, ("50.5".into(), "40.40".into()));
 
     let set = |column: &str, value: &str| format!("UPDATE cancellation_policies SET {column} = {value}");
     let condition = |kind: &str, value: &str| {
@@ -552,11 +552,11 @@ async fn malformed_policies_are_refused_with_an_error_that_names_them() {
         let detail = answer.json()["detail"].as_str().unwrap().to_owned();
         assert!(detail.contains(named), "{change}: {detail}");
         // Who asks is told the same.
-        let told = outlook(&server, id).await;
-        assert_eq!(option(&told, "customer", false)["text"], detail);
+        let told = fetch_options(&server, id).await;
+        assert_eq!(option_for(&told, "customer", false)["text"], detail);
         assert_eq!(app.status(id).await, "confirmed");
         if !change.contains("bookings") {
-            assert_eq!(option(&told, "provider", false)["allowed"], true, "{change}");
+            assert_eq!(option_for(&told, "provider", false)["allowed"], true, "{change}");
         }
     }
     let log = server.end().await;
@@ -565,12 +565,12 @@ async fn malformed_policies_are_refused_with_an_error_that_names_them() {
 
 #[tokio::test]
 async fn unreadable_policies_are_an_error_and_not_ignored() {
-    let mut app = of_a_plain_role(&[]).await;
+    let mut app = app_of_plain_role(&[]).await;
     let server = support(&mut app, noon()).await;
-    let id = priced(&app, noon() + hours(30), "80.00").await;
+    let id = create_priced_booking(&app, noon() + hours(30), "80.00").await;
     let role: String = app.one("SELECT current_user::text", &[]).await.get(0);
     app.db.batch_execute("RESET ROLE").await.unwrap();
-    their_tables(&app, "('p', 50, NULL, NULL, true)").await;
+    create_users_policy_tables(&app, "('p', 50, NULL, NULL, true)").await;
     let named = "this program may not read all of cancellation_policies and cancellation_policy_conditions, which decides what is refunded";
     let refused = async || {
         let answer = cancel(&server, id, "customer", false).await;
@@ -586,14 +586,14 @@ async fn unreadable_policies_are_an_error_and_not_ignored() {
     for table in tables {
         app.db.batch_execute(&format!("ALTER TABLE {table} DISABLE ROW LEVEL SECURITY")).await.unwrap();
     }
-    assert_eq!(for_customer(&server, id).await.0, "50");
+    assert_eq!(customer_refund(&server, id).await.0, "50");
 }
 
 #[tokio::test]
 async fn only_the_provider_can_report_a_no_show_and_only_after_the_start() {
     let mut app = App::new().await;
     let server = support(&mut app, noon()).await;
-    let id = priced(&app, noon() - minutes(10), "80.00").await;
+    let id = create_priced_booking(&app, noon() - minutes(10), "80.00").await;
 
     for role in ["customer", "admin", "system"] {
         let answer = cancel(&server, id, role, true).await;
@@ -611,26 +611,26 @@ async fn only_the_provider_can_report_a_no_show_and_only_after_the_start() {
     assert_eq!((answer.status, &answer.json()["allowed"]), (409, &json!(["completed", "confirmed"])));
     assert_eq!(app.status(id).await, "confirmed", "nothing is written");
 
-    let told = outlook(&server, id).await;
-    let no_show = option(&told, "provider", true);
+    let told = fetch_options(&server, id).await;
+    let no_show = option_for(&told, "provider", true);
     assert_eq!((&told["status"], &no_show["allowed"]), (&json!("in_progress"), &json!(true)));
     // It ends as completed in 50 minutes.
     assert_eq!((&no_show["before"], &no_show["refund"]["kept"]), (&json!("2026-03-01T12:50:00Z"), &json!("80.00")));
     let answer = cancel(&server, id, "provider", true).await;
     assert_eq!((answer.status, &answer.json()["from"]), (200, &json!("in_progress")), "{answer:?}");
-    let event = last_event(&app, id).await;
+    let event = last_event_data(&app, id).await;
     assert_eq!(
         (&event["refund"]["amount"], &event["refund"]["policy"]["applies_to"]),
         (&json!("0.00"), &json!("no_show"))
     );
 
     // What is refunded then is data, too.
-    policy(&app, None, "no_show", "kind", "NULL, NULL, NULL, 25").await;
-    let id = priced(&app, noon(), "80.00").await;
+    insert_policy(&app, None, "no_show", "kind", "NULL, NULL, NULL, 25").await;
+    let id = create_priced_booking(&app, noon(), "80.00").await;
     let answer = cancel(&server, id, "provider", true).await;
     assert_eq!((answer.status, &answer.json()["refund"]["amount"]), (200, &json!("20.00")));
     // A booking that is over is no longer one: the automatic step is to be taken back before.
-    let id = priced(&app, noon() - hours(1), "80.00").await;
+    let id = create_priced_booking(&app, noon() - hours(1), "80.00").await;
     let answer = cancel(&server, id, "provider", true).await;
     assert_eq!(
         (answer.status, &answer.json()["detail"]),
@@ -652,8 +652,8 @@ async fn a_cancellation_does_what_its_options_said() {
             for (role, no_show) in OPTIONS {
                 let id = app.booking(status, noon() + start).await;
                 app.sql("UPDATE bookings SET total_price = 33.33 WHERE id = $1", &[&id]).await;
-                let told = outlook(&server, id).await;
-                let option = option(&told, role, no_show);
+                let told = fetch_options(&server, id).await;
+                let option = option_for(&told, role, no_show);
                 let answer = cancel(&server, id, role, no_show).await;
                 let what = format!("{status} {start} {role} {no_show}: {option} {answer:?}");
                 if option["allowed"] == true {
@@ -676,7 +676,7 @@ async fn a_cancellation_does_what_its_options_said() {
 async fn reading_the_options_neither_writes_nor_waits_for_locks() {
     let mut app = App::new().await;
     let server = support(&mut app, noon()).await;
-    let id = priced(&app, noon() - minutes(10), "80.00").await;
+    let id = create_priced_booking(&app, noon() - minutes(10), "80.00").await;
     app.db
         .batch_execute(
             "CREATE FUNCTION never() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE 'fired'; END $$;
@@ -689,8 +689,11 @@ async fn reading_the_options_neither_writes_nor_waits_for_locks() {
     let other = connect(&app.url).await;
     other.batch_execute(&format!("BEGIN; SELECT FROM bookings WHERE id = '{id}' FOR UPDATE")).await.unwrap();
 
-    let told = outlook(&server, id).await;
-    assert_eq!((&told["status"], &option(&told, "customer", false)["allowed"]), (&json!("in_progress"), &json!(false)));
+    let told = fetch_options(&server, id).await;
+    assert_eq!(
+        (&told["status"], &option_for(&told, "customer", false)["allowed"]),
+        (&json!("in_progress"), &json!(false))
+    );
     assert_eq!(app.one(version, &[&id]).await.get::<_, String>(0), before);
     // Who cancels does not wait either.
     let answer = cancel(&server, id, "provider", true).await;
@@ -704,15 +707,15 @@ async fn reading_the_options_neither_writes_nor_waits_for_locks() {
 #[tokio::test]
 async fn a_cancellation_is_refused_if_the_refund_differs_from_the_expected_one() {
     let mut app = App::new().await;
-    let id = priced(&app, noon() + hours(24), "80.00").await;
+    let id = create_priced_booking(&app, noon() + hours(24), "80.00").await;
     let server = support(&mut app, noon()).await;
-    let shown = for_customer(&server, id).await.1;
+    let shown = customer_refund(&server, id).await.1;
     assert_eq!(shown, "80.00");
     let body = |expected: &str| json!({"actor": {"role": "customer"}, "expected_refund": expected});
 
     // A second later, it is another amount.
     let server = support(&mut app, noon() + Duration::seconds(1)).await;
-    let answer = post(&server, id, &[("Idempotency-Key", b"k")], &body(&shown)).await;
+    let answer = post_cancellation(&server, id, &[("Idempotency-Key", b"k")], &body(&shown)).await;
     assert_eq!((answer.status, answer.header("content-type")), (409, "application/problem+json"));
     let problem = answer.json();
     assert_eq!((&problem["field"], &problem["refund"]["amount"]), (&json!("expected_refund"), &json!("40.00")));
@@ -723,11 +726,11 @@ async fn a_cancellation_is_refused_if_the_refund_differs_from_the_expected_one()
     assert_eq!(app.status(id).await, "confirmed");
     // However it is written; and the key was not used up.
     for (expected, status) in [("40.01", 409), ("4", 409), ("400", 409), ("040.0", 200)] {
-        let answer = post(&server, id, &[("Idempotency-Key", b"k")], &body(expected)).await;
+        let answer = post_cancellation(&server, id, &[("Idempotency-Key", b"k")], &body(expected)).await;
         assert_eq!(answer.status, status, "{expected}: {answer:?}");
     }
     // Sent again, it is answered again.
-    let again = post(&server, id, &[("Idempotency-Key", b"k")], &body("040.0")).await;
+    let again = post_cancellation(&server, id, &[("Idempotency-Key", b"k")], &body("040.0")).await;
     assert_eq!((again.status, &again.json()["refund"]["amount"]), (200, &json!("40.00")));
     let cancelled =
         "SELECT count(*) FROM booking_automation_events WHERE booking_id = $1 AND event_data ->> 'to' = 'cancelled'";
@@ -735,7 +738,7 @@ async fn a_cancellation_is_refused_if_the_refund_differs_from_the_expected_one()
 
     // No price, no amount.
     let id = app.confirmed(noon() + hours(30)).await;
-    let answer = post(&server, id, &[], &body("0")).await;
+    let answer = post_cancellation(&server, id, &[], &body("0")).await;
     assert_eq!((answer.status, &answer.json()["refund"]["amount"]), (409, &json!(null)));
     let answer = cancel(&server, id, "customer", false).await;
     assert_eq!(
@@ -751,7 +754,7 @@ async fn a_cancellation_is_refused_if_the_refund_differs_from_the_expected_one()
 async fn a_cancellation_that_a_trigger_prevents_is_reported_as_refused() {
     let mut app = App::new().await;
     let server = support(&mut app, noon()).await;
-    let id = priced(&app, noon() + hours(30), "80.00").await;
+    let id = create_priced_booking(&app, noon() + hours(30), "80.00").await;
     for body in ["RETURN NULL", "NEW.status := 'pending_cancellation'; RETURN NEW"] {
         app.db
             .batch_execute(&format!(
@@ -774,8 +777,8 @@ async fn a_cancellation_that_a_trigger_prevents_is_reported_as_refused() {
 async fn a_refund_decision_is_recorded_only_for_its_own_booking() {
     let mut app = App::new().await;
     let server = support(&mut app, noon()).await;
-    let id = priced(&app, noon() + hours(30), "80.00").await;
-    let other = priced(&app, noon() + hours(40), "50.00").await;
+    let id = create_priced_booking(&app, noon() + hours(30), "80.00").await;
+    let other = create_priced_booking(&app, noon() + hours(40), "50.00").await;
     // A trigger of theirs cancels the customer's other bookings.
     app.db
         .batch_execute(
@@ -786,8 +789,8 @@ async fn a_refund_decision_is_recorded_only_for_its_own_booking() {
         .await
         .unwrap();
     assert_eq!(cancel(&server, id, "customer", false).await.status, 200);
-    assert_eq!(last_event(&app, id).await["refund"]["amount"], "80.00");
-    let event = last_event(&app, other).await;
+    assert_eq!(last_event_data(&app, id).await["refund"]["amount"], "80.00");
+    let event = last_event_data(&app, other).await;
     assert_eq!((&event["to"], &event["refund"]), (&json!("cancelled"), &json!(null)));
 }
 
@@ -795,7 +798,7 @@ async fn a_refund_decision_is_recorded_only_for_its_own_booking() {
 async fn invalid_input_is_refused_with_its_field_and_cancels_nothing() {
     let mut app = App::new().await;
     let server = support(&mut app, noon()).await;
-    let id = priced(&app, noon() + hours(30), "80.00").await;
+    let id = create_priced_booking(&app, noon() + hours(30), "80.00").await;
     let path = format!("/bookings/{id}/cancellation");
     let good = json!({"actor": {"role": "customer"}});
     let with = |member: &str, value: Value| {
@@ -858,7 +861,7 @@ fn refund_and_kept_amount_add_up_to_the_total_and_are_rounded_once() {
         let mut app = App::new().await;
         // As it often is, without a number of digits.
         app.sql("ALTER TABLE bookings ALTER total_price TYPE numeric", &[]).await;
-        policy(&app, None, "provider", "any", "NULL, NULL, NULL, 0").await;
+        insert_policy(&app, None, "provider", "any", "NULL, NULL, NULL, 0").await;
         let server = support(&mut app, noon()).await;
         let id = app.confirmed(noon() + hours(30)).await;
         (app, server, id)
@@ -891,13 +894,13 @@ fn refund_and_kept_amount_add_up_to_the_total_and_are_rounded_once() {
             let sql = "UPDATE bookings SET status = 'confirmed', cancelled_at = NULL, total_price = $2::text::numeric WHERE id = $1";
             app.sql(sql, &[&id, &total]).await;
             app.sql("UPDATE booking_automation_cancellation_policies SET after_percent = $1::text::numeric", &[&percent]).await;
-            let told = outlook(&server, id).await;
+            let told = fetch_options(&server, id).await;
             let figures = |refund: &Value| json!([refund["total"], refund["amount"], refund["kept"]]);
-            prop_assert_eq!(figures(&option(&told, "provider", false)["refund"]), expected.clone(), "{} {}", total, percent);
+            prop_assert_eq!(figures(&option_for(&told, "provider", false)["refund"]), expected.clone(), "{} {}", total, percent);
             let body = json!({"actor": {"role": "provider"}, "expected_refund": expected[1]});
-            let answer = post(&server, id, &[], &body).await;
+            let answer = post_cancellation(&server, id, &[], &body).await;
             prop_assert_eq!((answer.status, figures(&answer.json()["refund"])), (200, expected.clone()));
-            prop_assert_eq!(figures(&last_event(&app, id).await["refund"]), expected);
+            prop_assert_eq!(figures(&last_event_data(&app, id).await["refund"]), expected);
             Ok(())
         })
     });

@@ -203,7 +203,7 @@ impl Place {
                 environment.insert("AWS_ENDPOINT_URL_SESV2", "http://127.0.0.1:1".to_owned());
             }
             let program = Path::new(env!("CARGO_BIN_EXE_booking-automation"));
-            let mut instance = Instance::in_environment(&environment, program, self.ahead).await;
+            let mut instance = Instance::start_in_environment(&environment, program, self.ahead).await;
             self.slot.process.store(instance.process_id(), Ordering::SeqCst);
             let mut news = None;
             let (point, dead) = tokio::select! {
@@ -214,9 +214,9 @@ impl Place {
             if let Some(news) = news {
                 world.mail.tell_again(news);
             }
-            let ended = instance.has_ended();
+            let ended = instance.try_exit_status();
             let process = self.slot.process.load(Ordering::SeqCst);
-            let log = if ended.is_some() { instance.ended().await.1 } else { instance.end().await };
+            let log = if ended.is_some() { instance.wait_for_exit().await.1 } else { instance.kill().await };
             drop::<Option<oneshot::Sender<()>>>(dead);
             *world.kills.lock().unwrap().entry(point).or_default() += 1;
             self.look_at(&log, ended.is_some(), &world);
@@ -359,7 +359,7 @@ async fn direct(
             let restart = move || {
                 if immediate {
                     server.crash();
-                    server.start_again();
+                    server.start_server();
                 } else {
                     server.restart();
                 }
@@ -373,7 +373,7 @@ async fn direct(
 
 /// A server that would find the database, and the way there.
 async fn door(app: &mut App, port: u16) -> (Server, Proxy) {
-    let (address, proxy) = Proxy::of(&format!("127.0.0.1:{port}"), Cut::Never).await;
+    let (address, proxy) = Proxy::in_front_of(&format!("127.0.0.1:{port}"), Cut::Never).await;
     app.env.insert("DATABASE_URL", format!("postgres://postgres@{address}/postgres"));
     (Server::start(app, &[]).await, proxy)
 }
@@ -404,7 +404,7 @@ async fn refused_calls(server: &Server, world: &World) -> u64 {
 /// Calls a last instance, that nobody harms, until nothing is left to do.
 async fn settle(app: &App, world: &World, environment: &BTreeMap<&'static str, String>) {
     let program = Path::new(env!("CARGO_BIN_EXE_booking-automation"));
-    let instance = Instance::in_environment(environment, program, 0).await;
+    let instance = Instance::start_in_environment(environment, program, 0).await;
     let quiet = "SELECT NOT EXISTS (SELECT FROM booking_automation_events WHERE status IN ('pending', 'sending') AND next_attempt_at IS NOT NULL)
                     AND NOT EXISTS (SELECT FROM booking_automation_events WHERE flag_due)
                     AND NOT EXISTS (SELECT FROM booking_automation_looks)";
@@ -429,7 +429,7 @@ async fn settle(app: &App, world: &World, environment: &BTreeMap<&'static str, S
         hand_over(&instance, world).await;
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
-    instance.end().await;
+    instance.kill().await;
 }
 
 /// Hands an instance that nobody harms what the mail endpoint has to tell now; a hundred things at most.
@@ -498,7 +498,7 @@ async fn instances_killed_at_every_point_lose_no_reminder_and_record_every_repea
     let cluster = Arc::new(cluster);
     length.tell(&format!("SEED={} KILLS={}", length.seed, length.kills));
     connect(&cluster.url).await.batch_execute(THEIRS).await.unwrap();
-    let mut app = App::on_own(&cluster.url).await;
+    let mut app = App::migrate_and_open(&cluster.url).await;
     app.db.batch_execute(SETUP).await.unwrap();
     let backend = app.backend_url().await;
     // Years of rows are caught up with first: that is not what a life of a second is for.

@@ -11,7 +11,7 @@ use tokio::net::{TcpListener, TcpStream};
 use uuid::Uuid;
 
 use crate::chaos_wire::{Action, Point, Slot};
-use crate::lambda::event;
+use crate::lambda::example_event;
 
 /// The base of the links in the messages.
 pub const PUBLIC_URL: &str = "https://studio.example/app/";
@@ -243,7 +243,7 @@ impl Mail {
         }
         rng.shuffle(&mut kinds);
         for kind in kinds {
-            let mut told = event(kind);
+            let mut told = example_event(kind);
             told["detail"]["mail"]["tags"]["event_id"] = json!([event_id.to_string()]);
             told["detail"]["mail"]["messageId"] = message_id.into();
             told["detail"]["mail"]["destination"] = json!([to]);

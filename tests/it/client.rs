@@ -74,7 +74,7 @@ pub async fn request(port: u16, method: &str, path: &str, headers: &[Header<'_>]
 }
 
 /// Seconds since 1970.
-pub fn now() -> u64 {
+pub fn unix_time() -> u64 {
     SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs()
 }
 
@@ -87,8 +87,8 @@ pub fn signature(secret: &str, id: &[u8], timestamp: &[u8], body: &[u8]) -> Stri
 }
 
 /// A signed call of `/run`, now.
-pub async fn signed(port: u16, secret: &str, id: &str) -> Answer {
-    let timestamp = now().to_string();
+pub async fn run_signed(port: u16, secret: &str, id: &str) -> Answer {
+    let timestamp = unix_time().to_string();
     let signature = signature(secret, id.as_bytes(), timestamp.as_bytes(), b"");
     let headers = [
         ("webhook-id", id.as_bytes()),

@@ -25,7 +25,7 @@ pub struct Cluster {
 
 impl Cluster {
     /// What the server logged of one database; `None` for one whose log is not here.
-    pub fn log_of(&self, url: &str) -> Option<String> {
+    pub fn log_of_database(&self, url: &str) -> Option<String> {
         let (_, name) = url.rsplit_once('/').unwrap();
         let log = std::fs::read_to_string(self.directory.as_ref()?.join("log")).unwrap();
         let of_it = |entry: &&str| entry.starts_with(&format!("{name} "));
@@ -47,11 +47,11 @@ pub fn cluster() -> &'static Cluster {
             let directory = std::env::var_os("TEST_DATABASE_DIRECTORY").map(PathBuf::from);
             Cluster { base_url, ca_pem: None, directory, _watchdog: None }
         }
-        Err(_) => start(),
+        Err(_) => start_cluster(),
     })
 }
 
-fn start() -> Cluster {
+fn start_cluster() -> Cluster {
     let bin = server_binaries().expect(
         "no PostgreSQL server found on PATH or in /usr/lib/postgresql/*/bin: install one (Debian: apt-get install postgresql) or set TEST_DATABASE_URL",
     );
@@ -146,13 +146,13 @@ impl OwnCluster {
     pub async fn start_with(settings: &str) -> Option<Self> {
         let own = Self::prepare()?;
         run(own.initdb());
-        own.configure(settings);
-        own.start_again();
+        own.append_settings(settings);
+        own.start_server();
         Some(own)
     }
 
     /// Starts one whose data are on a disk of this many megabytes; `None`, and says so, where that cannot be.
-    pub async fn on_small_disk(megabytes: u32) -> Option<Self> {
+    pub async fn start_on_small_disk(megabytes: u32) -> Option<Self> {
         let mut own = Self::prepare()?;
         let size = format!("size={megabytes}m");
         let mount = Command::new("mount").args(["-t", "tmpfs", "-o", &size, "tmpfs"]).arg(own.disk()).output();
@@ -166,8 +166,8 @@ impl OwnCluster {
         }
         run(own.initdb().arg("--wal-segsize=1"));
         // Nothing but the test writes, and what was written is not kept.
-        own.configure("autovacuum = off\nwal_writer_delay = 10s\nmin_wal_size = 2MB\nmax_wal_size = 16MB");
-        own.start_again();
+        own.append_settings("autovacuum = off\nwal_writer_delay = 10s\nmin_wal_size = 2MB\nmax_wal_size = 16MB");
+        own.start_server();
         Some(own)
     }
 
@@ -176,9 +176,9 @@ impl OwnCluster {
         let standby = Self::prepare().unwrap();
         self.stop();
         run(Command::new("cp").arg("-a").arg(self.data()).arg(standby.data()));
-        standby.configure(&format!("primary_conninfo = 'host=127.0.0.1 port={} user=postgres'", self.port));
-        self.start_again();
-        standby.start_again_demoted();
+        standby.append_settings(&format!("primary_conninfo = 'host=127.0.0.1 port={} user=postgres'", self.port));
+        self.start_server();
+        standby.start_server_as_standby();
         let db = crate::app::connect(&self.url).await;
         db.batch_execute("ALTER SYSTEM SET synchronous_standby_names = '*'").await.unwrap();
         db.batch_execute("SELECT pg_reload_conf()").await.unwrap();
@@ -205,7 +205,7 @@ impl OwnCluster {
     }
 
     /// Starts it again after it ended.
-    pub fn start_again(&self) {
+    pub fn start_server(&self) {
         let socket = self.directory.path().display();
         let options =
             format!("-p {} -k {socket} -c listen_addresses=127.0.0.1 -c fsync=off -c shared_buffers=16MB", self.port);
@@ -213,9 +213,9 @@ impl OwnCluster {
     }
 
     /// Starts it again after it ended, as a standby: of nobody, where it is not told of whom.
-    pub fn start_again_demoted(&self) {
+    pub fn start_server_as_standby(&self) {
         std::fs::write(self.data().join("standby.signal"), "").unwrap();
-        self.start_again();
+        self.start_server();
     }
 
     /// Makes a standby the primary.
@@ -237,7 +237,7 @@ impl OwnCluster {
     }
 
     /// Undoes `fill_disk`.
-    pub fn empty_disk(&self) {
+    pub fn free_disk(&self) {
         std::fs::remove_file(self.disk().join("ballast")).unwrap();
     }
 
@@ -251,7 +251,7 @@ impl OwnCluster {
         if is_root() {
             run(Command::new("chown").arg("-R").arg("postgres").arg(directory.path()));
         }
-        let port = quiet_port();
+        let port = port_outside_ephemeral_range();
         Some(Self {
             url: format!("postgres://postgres@127.0.0.1:{port}/postgres"),
             port,
@@ -262,7 +262,7 @@ impl OwnCluster {
     }
 
     /// Adds to its settings.
-    fn configure(&self, settings: &str) {
+    fn append_settings(&self, settings: &str) {
         let mut file = std::fs::OpenOptions::new().append(true).open(self.data().join("postgresql.conf")).unwrap();
         writeln!(file, "{settings}").unwrap();
     }
@@ -341,7 +341,7 @@ fn run(mut command: impl std::borrow::BorrowMut<Command>) {
 }
 
 /// A free port that no connection is given by chance while the server is down.
-fn quiet_port() -> u16 {
+fn port_outside_ephemeral_range() -> u16 {
     static NEXT: AtomicU16 = AtomicU16::new(0);
     let first = 20_000 + u16::try_from(std::process::id() % 10_000).unwrap();
     std::iter::repeat_with(|| first + NEXT.fetch_add(1, Ordering::Relaxed) % 2_000)

@@ -12,8 +12,8 @@ use crate::app::{App, connect, hours, minutes, noon, signal};
 use crate::ses::Answer;
 
 /// Bookings that are due for their 24 h reminder at noon, each of a customer of its own.
-pub async fn due(app: &App, count: i32) {
-    app.believing(noon() - hours(1000)).await;
+pub async fn create_due_bookings(app: &App, count: i32) {
+    app.set_clock(noon() - hours(1000)).await;
     app.sql(
         "WITH person AS (
              INSERT INTO users (display_name, email, timezone)
@@ -25,11 +25,11 @@ pub async fn due(app: &App, count: i32) {
         &[&count, &app.provider, &app.service, &(noon() + hours(23))],
     )
     .await;
-    app.believing(noon()).await;
+    app.set_clock(noon()).await;
 }
 
 /// How many reminders are in what state: status, reason, attempts, count.
-pub async fn outcomes(app: &App) -> Vec<String> {
+pub async fn reminder_outcomes(app: &App) -> Vec<String> {
     app.column(
         "SELECT concat_ws(' ', status, reason, attempts, count(*)) FROM booking_automation_events
           WHERE event_type = 'reminder_sent' GROUP BY status, reason, attempts ORDER BY 1",
@@ -42,7 +42,7 @@ pub async fn outcomes(app: &App) -> Vec<String> {
 async fn a_sent_message_records_the_provider_id_and_is_tagged_with_its_event() {
     let mut app = App::new().await;
     app.env.insert("SES_CONFIGURATION_SET", "bookings".to_owned());
-    due(&app, 3).await;
+    create_due_bookings(&app, 3).await;
     let said = app.call(&["run", "--as-of", &noon().to_rfc3339()]).await;
     assert!(!said.stderr.contains("stale"), "{}", said.stderr);
     let on_record: serde_json::Value = app.one("SELECT summary FROM automation_runs", &[]).await.get(0);
@@ -119,13 +119,13 @@ async fn the_send_order_does_not_depend_on_the_query_plan() {
 #[tokio::test]
 async fn only_reminders_by_email_are_claimed_for_sending() {
     let app = App::new().await;
-    due(&app, 1).await;
+    create_due_bookings(&app, 1).await;
     let others = "INSERT INTO booking_automation_events
                (booking_id, event_type, status, rule, audience, channel, revision, starts_at, scheduled_at, next_attempt_at)
         SELECT b.id, kind, 'pending', '24h', 'customer', channel, 1, b.scheduled_at, $1, '2020-01-01'
           FROM bookings b, (VALUES ('notification_sent', 'email'), ('reminder_sent', 'sms')) AS other (kind, channel)";
     app.sql(others, &[&noon()]).await;
-    app.as_if("UPDATE booking_automation_events SET scheduled_at = '-infinity'").await;
+    app.sql_without_triggers("UPDATE booking_automation_events SET scheduled_at = '-infinity'").await;
     app.sql("INSERT INTO booking_automation_channels VALUES ('sms', 'infinity', 'quota', now())", &[]).await;
     let other = connect(&app.url).await;
     other
@@ -160,12 +160,14 @@ async fn pending_webhook_messages_do_not_count_as_reminder_backlog() {
 #[tokio::test]
 async fn without_aws_credentials_all_messages_are_deferred() {
     let mut app = App::new().await;
-    due(&app, 2).await;
+    create_due_bookings(&app, 2).await;
     app.env.remove("AWS_ACCESS_KEY_ID");
     let said = app.call(&["run", "--as-of", &noon().to_rfc3339()]).await;
     assert_eq!(said.summary()["reminders"]["deferred"], 2);
     assert!(said.stderr.contains("the account cannot send"), "{}", said.stderr);
-    assert!(outcomes(&app).await.iter().all(|outcome| outcome.starts_with("pending") && outcome.contains(" 0 ")));
+    assert!(
+        reminder_outcomes(&app).await.iter().all(|outcome| outcome.starts_with("pending") && outcome.contains(" 0 "))
+    );
     let tried: i64 =
         app.one("SELECT count(*) FROM booking_automation_events WHERE event_data ? 'attempts'", &[]).await.get(0);
     assert_eq!(tried, 0, "no attempt is on record where none was made");
@@ -174,7 +176,7 @@ async fn without_aws_credentials_all_messages_are_deferred() {
 #[tokio::test]
 async fn retries_back_off_1_2_4_8_minutes_and_end_after_five_attempts() {
     let app = App::new().await;
-    due(&app, 1).await;
+    create_due_bookings(&app, 1).await;
     app.ses.answer(|_| Answer::Error(429, "TooManyRequestsException", "slow down"));
     let wait = "SELECT round(extract(epoch FROM next_attempt_at - now()) / 60)::int::text FROM booking_automation_events WHERE event_type = 'reminder_sent'";
     for minutes in ["1", "2", "4", "8"] {
@@ -191,7 +193,7 @@ async fn retries_back_off_1_2_4_8_minutes_and_end_after_five_attempts() {
         app.make_claimable().await;
     }
     assert_eq!(app.run(noon()).await["reminders"]["failed"], 1);
-    assert_eq!(outcomes(&app).await, ["failed throttled 5 1"]);
+    assert_eq!(reminder_outcomes(&app).await, ["failed throttled 5 1"]);
     assert_eq!(app.ses.mails().len(), 5);
 }
 
@@ -211,7 +213,7 @@ async fn with_ses_events_an_unknown_outcome_waits_longer_before_its_retry() {
         if let Some(set) = set {
             app.env.insert("SES_CONFIGURATION_SET", set.to_owned());
         }
-        due(&app, 1).await;
+        create_due_bookings(&app, 1).await;
         app.ses.answer(|_| Answer::Error(500, "InternalFailure", "oops"));
         app.run(noon()).await;
         let sql = "SELECT extract(epoch FROM next_attempt_at - now())::float8 FROM booking_automation_events WHERE event_type = 'reminder_sent'";
@@ -223,7 +225,7 @@ async fn with_ses_events_an_unknown_outcome_waits_longer_before_its_retry() {
 #[tokio::test]
 async fn a_failed_message_does_not_stop_the_others() {
     let app = App::new().await;
-    due(&app, 30).await;
+    create_due_bookings(&app, 30).await;
     app.ses.answer(|mail| match mail.to() {
         "c1@customers.example" => Answer::Error(400, "MessageRejected", "no"),
         "c2@customers.example" => Answer::Error(500, "InternalFailure", "oops"),
@@ -242,7 +244,7 @@ async fn an_account_that_cannot_send_stops_the_call_without_using_attempts() {
     let mut app = App::new().await;
     app.env.insert("SEND_CONCURRENCY", "2".to_owned());
     app.sql("INSERT INTO booking_automation_channels (channel) VALUES ('sms')", &[]).await;
-    due(&app, 40).await;
+    create_due_bookings(&app, 40).await;
     app.ses.answer(|_| Answer::Error(400, "SendingPausedException", "paused"));
     let summary = app.run(noon()).await;
     assert_eq!(summary["reminders"]["deferred"], 40);
@@ -286,25 +288,25 @@ async fn an_account_that_cannot_send_stops_the_call_without_using_attempts() {
 }
 
 /// Why the account is held to be unable to send.
-async fn held(app: &App) -> Vec<String> {
+async fn account_hold_reason(app: &App) -> Vec<String> {
     app.column("SELECT held_reason FROM booking_automation_channels", &[]).await
 }
 
 #[tokio::test]
 async fn only_an_answer_about_a_message_ends_the_account_hold() {
     let app = App::new().await;
-    due(&app, 3).await;
+    create_due_bookings(&app, 3).await;
     app.ses.answer(|_| Answer::Error(400, "SendingPausedException", "paused"));
     app.run(noon()).await;
-    assert_eq!(held(&app).await, ["account"]);
+    assert_eq!(account_hold_reason(&app).await, ["account"]);
     // An address that SES never saw says nothing, and no other message leaves in that call.
     app.sql("UPDATE users SET email = 'nobody' WHERE email = 'c1@customers.example'", &[]).await;
     app.ses.clear();
     app.make_claimable().await;
     app.run(noon()).await;
-    assert_eq!(outcomes(&app).await[0], "failed bad_address 1 1");
+    assert_eq!(reminder_outcomes(&app).await[0], "failed bad_address 1 1");
     assert!(app.ses.mails().is_empty());
-    assert_eq!(held(&app).await, ["account"]);
+    assert_eq!(account_hold_reason(&app).await, ["account"]);
     // A refusal of the message is an answer of an account that can send.
     app.ses.answer(|mail| match mail.to() {
         "c2@customers.example" => Answer::Error(400, "MessageRejected", "virus"),
@@ -312,7 +314,7 @@ async fn only_an_answer_about_a_message_ends_the_account_hold() {
     });
     let summary = app.run(noon()).await;
     assert_eq!((&summary["reminders"]["failed"], &summary["reminders"]["sent"]), (&1.into(), &1.into()), "{summary}");
-    assert_eq!(held(&app).await, [""]);
+    assert_eq!(account_hold_reason(&app).await, [""]);
 }
 
 #[tokio::test]
@@ -325,20 +327,20 @@ async fn reminders_skipped_during_an_account_hold_do_not_delay_the_others() {
     let waiting = app.confirmed(noon() + hours(24)).await;
     app.ses.answer(|_| Answer::Error(400, "SendingPausedException", "paused"));
     app.run(noon()).await;
-    assert_eq!(held(&app).await, ["account"]);
+    assert_eq!(account_hold_reason(&app).await, ["account"]);
     app.ses.answer(|_| Answer::Sent);
     app.make_claimable().await;
     let summary = app.run(noon() + minutes(10)).await;
     assert_eq!((&summary["reminders"]["skipped"], &summary["reminders"]["sent"]), (&3.into(), &1.into()), "{summary}");
     assert_eq!(app.reminders(waiting).await, ["24h completed"]);
-    assert_eq!(held(&app).await, [""]);
+    assert_eq!(account_hold_reason(&app).await, [""]);
 }
 
 #[tokio::test]
 async fn an_account_refusal_stops_the_page_and_a_late_success_does_not_clear_it() {
     let mut app = App::new().await;
     app.env.insert("SEND_CONCURRENCY", "2".to_owned());
-    due(&app, 4).await;
+    create_due_bookings(&app, 4).await;
     let (answer, wait) = tokio::sync::watch::channel(false);
     app.ses.answer(move |mail| match mail.to() {
         "c1@customers.example" => Answer::Held(wait.clone(), Box::new(Answer::Sent)),
@@ -354,15 +356,15 @@ async fn an_account_refusal_stops_the_page_and_a_late_success_does_not_clear_it(
     let output = process.wait_with_output().await.unwrap();
     let summary: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
     assert_eq!(summary["held_back"], "account", "{summary}");
-    assert_eq!(outcomes(&app).await, ["completed 1 1", "pending 0 2", "pending account 0 1"]);
+    assert_eq!(reminder_outcomes(&app).await, ["completed 1 1", "pending 0 2", "pending account 0 1"]);
     assert_eq!(app.ses.mails().len(), 2);
-    assert_eq!(held(&app).await, ["account"]);
+    assert_eq!(account_hold_reason(&app).await, ["account"]);
 }
 
 #[tokio::test]
 async fn a_success_of_an_older_page_does_not_end_a_newer_account_hold() {
     let app = App::new().await;
-    due(&app, 1).await;
+    create_due_bookings(&app, 1).await;
     let (answer, wait) = tokio::sync::watch::channel(false);
     app.ses.answer(move |mail| match mail.to() {
         "c1@customers.example" => Answer::Held(wait.clone(), Box::new(Answer::Sent)),
@@ -371,19 +373,19 @@ async fn a_success_of_an_older_page_does_not_end_a_newer_account_hold() {
     let noon_text = noon().to_rfc3339();
     let arguments = ["run", "--as-of", &noon_text];
     let (older, ()) = tokio::join!(app.call(&arguments), async {
-        app.ses.arrived(1).await;
+        app.ses.wait_for_mails(1).await;
         app.confirmed(noon() + hours(24)).await;
         assert_eq!(app.run(noon()).await["held_back"], "account");
         answer.send(true).unwrap();
     });
     assert_eq!(older.summary()["reminders"]["sent"], 1);
-    assert_eq!(held(&app).await, ["account"]);
+    assert_eq!(account_hold_reason(&app).await, ["account"]);
 }
 
 #[tokio::test]
 async fn a_message_refused_as_an_account_problem_does_not_delay_the_others() {
     let app = App::new().await;
-    due(&app, 6).await;
+    create_due_bookings(&app, 6).await;
     // The most urgent one is refused as if nobody could send.
     app.ses.answer(|mail| match mail.to() {
         "c1@customers.example" => Answer::Error(403, "AccessDeniedException", "not for this one"),
@@ -394,28 +396,31 @@ async fn a_message_refused_as_an_account_problem_does_not_delay_the_others() {
     assert_eq!(summary["reminders"]["deferred"], 6 - summary["reminders"]["sent"].as_i64().unwrap(), "{summary}");
     // The next call tries another one, and all but the one are sent.
     app.run(noon()).await;
-    assert_eq!(outcomes(&app).await, ["completed 1 5", "pending account 0 1"]);
+    assert_eq!(reminder_outcomes(&app).await, ["completed 1 5", "pending account 0 1"]);
 }
 
 #[tokio::test]
 async fn two_instances_test_a_held_account_with_one_message_each() {
     let mut app = App::new().await;
     app.env.insert("SEND_CONCURRENCY", "16".to_owned());
-    due(&app, 40).await;
+    create_due_bookings(&app, 40).await;
     app.ses.answer(|_| Answer::Error(400, "AccountSuspendedException", "no"));
     app.run(noon()).await;
     app.ses.clear();
     let told = futures_util::future::join_all((0..2).map(|_| app.run(noon()))).await;
     assert!(app.ses.mails().len() <= 2, "{}", app.ses.mails().len());
     assert!(told.iter().any(|summary| summary["held_back"] == "account"), "{told:?}");
-    assert_eq!(outcomes(&app).await.iter().filter(|row| !row.starts_with("pending") || row.contains(" 1 ")).count(), 0);
+    assert_eq!(
+        reminder_outcomes(&app).await.iter().filter(|row| !row.starts_with("pending") || row.contains(" 1 ")).count(),
+        0
+    );
 }
 
 #[tokio::test]
 async fn messages_beyond_the_deadline_or_the_send_rate_are_deferred() {
     let mut app = App::new().await;
     app.env.insert("SEND_RATE", "4".to_owned());
-    due(&app, 40).await;
+    create_due_bookings(&app, 40).await;
     let said = app.call(&["run", "--for", "6s", "--as-of", &noon().to_rfc3339()]).await;
     let reminders = &said.summary()["reminders"];
     let (sent, deferred) = (reminders["sent"].as_i64().unwrap(), reminders["deferred"].as_i64().unwrap());
@@ -431,7 +436,7 @@ async fn messages_beyond_the_deadline_or_the_send_rate_are_deferred() {
 #[tokio::test]
 async fn a_call_does_not_wait_past_its_end_for_an_exhausted_send_rate() {
     let app = App::new().await;
-    due(&app, 1).await;
+    create_due_bookings(&app, 1).await;
     app.sql(
         "UPDATE booking_automation_channels SET next_at = now() + interval '60 seconds' WHERE channel = 'email'",
         &[],
@@ -447,7 +452,7 @@ async fn a_call_does_not_wait_past_its_end_for_an_exhausted_send_rate() {
 #[tokio::test]
 async fn a_locked_message_is_skipped_until_the_lock_is_released() {
     let app = App::new().await;
-    due(&app, 3).await;
+    create_due_bookings(&app, 3).await;
     app.ses.answer(|_| Answer::Error(429, "TooManyRequestsException", "slow down"));
     app.run(noon()).await;
     app.ses.answer(|_| Answer::Sent);
@@ -457,7 +462,7 @@ async fn a_locked_message_is_skipped_until_the_lock_is_released() {
     let lock = "SELECT FROM booking_automation_events ORDER BY starts_at LIMIT 1 FOR UPDATE";
     other.execute(lock, &[]).await.unwrap();
     assert_eq!(app.run(noon()).await["reminders"]["sent"], 2);
-    assert_eq!(outcomes(&app).await, ["completed 2 2", "pending throttled 1 1"]);
+    assert_eq!(reminder_outcomes(&app).await, ["completed 2 2", "pending throttled 1 1"]);
     other.batch_execute("COMMIT").await.unwrap();
     assert_eq!(app.run(noon()).await["reminders"]["sent"], 1);
 }
@@ -466,7 +471,7 @@ async fn a_locked_message_is_skipped_until_the_lock_is_released() {
 async fn a_claim_takes_at_most_two_seconds_of_sending() {
     let mut app = App::new().await;
     app.env.insert("SEND_RATE", "2".to_owned());
-    due(&app, 20).await;
+    create_due_bookings(&app, 20).await;
     // However long nothing was sent.
     app.sql("UPDATE booking_automation_channels SET next_at = now() - interval '1 day'", &[]).await;
     let (answer, wait) = tokio::sync::watch::channel(false);
@@ -474,7 +479,7 @@ async fn a_claim_takes_at_most_two_seconds_of_sending() {
     let noon = noon().to_rfc3339();
     let arguments = ["run", "--for", "5s", "--as-of", &noon];
     let (said, ()) = tokio::join!(app.call(&arguments), async {
-        app.ses.arrived(1).await;
+        app.ses.wait_for_mails(1).await;
         let claimed: i64 =
             app.one("SELECT count(*) FROM booking_automation_events WHERE status = 'sending'", &[]).await.get(0);
         assert_eq!(claimed, 4);
@@ -488,7 +493,7 @@ async fn a_claim_takes_at_most_two_seconds_of_sending() {
 async fn all_instances_share_one_send_rate() {
     let mut app = App::new().await;
     app.env.insert("SEND_RATE", "10".to_owned());
-    due(&app, 60).await;
+    create_due_bookings(&app, 60).await;
     let started = std::time::Instant::now();
     let arguments = ["run", "--for", "20s", "--as-of", &noon().to_rfc3339()].map(str::to_owned);
     let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
@@ -499,7 +504,7 @@ async fn all_instances_share_one_send_rate() {
         .stderr(std::process::Stdio::null())
         .spawn()
         .unwrap();
-    app.ses.arrived(1).await;
+    app.ses.wait_for_mails(1).await;
     let others = futures_util::future::join_all((0..3).map(|_| app.call(&arguments))).await;
     first.wait().await.unwrap();
     assert!(others.iter().all(|said| said.success));
@@ -512,7 +517,7 @@ async fn all_instances_share_one_send_rate() {
 async fn without_send_rate_the_rate_is_requested_from_ses() {
     let mut app = App::new().await;
     app.env.remove("SEND_RATE");
-    due(&app, 50).await;
+    create_due_bookings(&app, 50).await;
     let summary = app.call(&["run", "--for", "20s", "--as-of", &noon().to_rfc3339()]).await.summary();
     assert_eq!(summary["reminders"]["sent"], 50, "500 a second, says the endpoint");
 }
@@ -520,7 +525,7 @@ async fn without_send_rate_the_rate_is_requested_from_ses() {
 #[tokio::test]
 async fn an_expired_lease_counts_as_unknown_and_its_late_answer_is_stale() {
     let app = App::new().await;
-    due(&app, 1).await;
+    create_due_bookings(&app, 1).await;
     app.ses.answer(|mail| {
         if mail.subject().contains("23 hours") { Answer::Slow(Duration::from_secs(4)) } else { Answer::Sent }
     });
@@ -528,7 +533,7 @@ async fn an_expired_lease_counts_as_unknown_and_its_late_answer_is_stale() {
     let arguments = ["run", "--as-of", &noon_text];
     let slow = app.call(&arguments);
     let meanwhile = async {
-        app.ses.arrived(1).await;
+        app.ses.wait_for_mails(1).await;
         // The lease runs out while the answer is under way, and another call claims the row.
         app.make_claimable().await;
         app.ses.answer(|_| Answer::Error(400, "MessageRejected", "the second one"));
@@ -538,7 +543,7 @@ async fn an_expired_lease_counts_as_unknown_and_its_late_answer_is_stale() {
     assert_eq!(other.summary()["reminders"]["failed"], 1);
     assert!(slow.stderr.contains("stale"), "{}", slow.stderr);
     // What the second claim recorded is not overwritten by the first one's late success.
-    assert_eq!(outcomes(&app).await, ["failed rejected 2 1"]);
+    assert_eq!(reminder_outcomes(&app).await, ["failed rejected 2 1"]);
     let history: serde_json::Value =
         app.one("SELECT event_data -> 'attempts' FROM booking_automation_events", &[]).await.get(0);
     assert_eq!(history[0]["outcome"], "unknown");
@@ -550,7 +555,7 @@ async fn an_expired_lease_counts_as_unknown_and_its_late_answer_is_stale() {
 #[tokio::test]
 async fn a_reminder_whose_lease_expires_in_its_last_attempt_fails() {
     let app = App::new().await;
-    due(&app, 3).await;
+    create_due_bookings(&app, 3).await;
     app.ses.answer(|_| Answer::Error(429, "TooManyRequestsException", "slow down"));
     app.run(noon()).await;
     let mails = app.ses.mails().len();
@@ -576,7 +581,7 @@ async fn a_reminder_whose_lease_expires_in_its_last_attempt_fails() {
         app.run(noon() + minutes(2)).await["reminders"],
         json!({"due": 3, "sent": 1, "retrying": 0, "unknown": 0, "failed": 1, "skipped": 1, "deferred": 0})
     );
-    assert_eq!(outcomes(&app).await, ["completed 3 1", "failed unknown 5 1", "skipped cancelled 1 1"]);
+    assert_eq!(reminder_outcomes(&app).await, ["completed 3 1", "failed unknown 5 1", "skipped cancelled 1 1"]);
     assert_eq!(app.ses.mails().len(), mails + 1);
     let ended = "SELECT concat_ws('; ', executed_at = $1, error_message) FROM booking_automation_events
                   WHERE event_type = 'reminder_sent' AND status IN ('failed', 'skipped') ORDER BY starts_at";
@@ -609,13 +614,13 @@ async fn switching_a_rule_off_skips_only_its_own_messages() {
 #[tokio::test]
 async fn a_late_answer_does_not_end_a_newer_claim() {
     let app = App::new().await;
-    due(&app, 1).await;
+    create_due_bookings(&app, 1).await;
     app.ses.answer(|_| Answer::Slow(Duration::from_secs(3)));
     let noon_text = noon().to_rfc3339();
     let arguments = ["run", "--as-of", &noon_text];
     let first = app.call(&arguments);
     let second = async {
-        app.ses.arrived(1).await;
+        app.ses.wait_for_mails(1).await;
         app.make_claimable().await;
         // Under way for longer than the first one.
         app.ses.answer(|_| Answer::Slow(Duration::from_secs(7)));
@@ -636,7 +641,7 @@ async fn a_late_answer_does_not_revive_a_skipped_message() {
     let noon_text = noon().to_rfc3339();
     let arguments = ["run", "--as-of", &noon_text];
     let (late, ()) = tokio::join!(app.call(&arguments), async {
-        app.ses.arrived(1).await;
+        app.ses.wait_for_mails(1).await;
         app.sql("UPDATE bookings SET status = 'cancelled' WHERE id = $1", &[&id]).await;
         app.make_claimable().await;
         app.run(noon()).await;
@@ -649,7 +654,7 @@ async fn a_late_answer_does_not_revive_a_skipped_message() {
 #[tokio::test]
 async fn attempts_and_retry_times_are_kept_per_message() {
     let app = App::new().await;
-    due(&app, 5).await;
+    create_due_bookings(&app, 5).await;
     app.ses.answer(|_| Answer::Error(429, "TooManyRequestsException", "slow down"));
     app.run(noon()).await;
     app.make_claimable().await;
@@ -659,20 +664,20 @@ async fn attempts_and_retry_times_are_kept_per_message() {
     )
     .await;
     app.run(noon()).await;
-    assert_eq!(outcomes(&app).await, ["failed throttled 5 3", "pending throttled 2 2"]);
+    assert_eq!(reminder_outcomes(&app).await, ["failed throttled 5 3", "pending throttled 2 2"]);
 }
 
 #[tokio::test]
 async fn killing_a_sender_loses_nothing_and_repeats_only_messages_in_flight() {
     let mut app = App::new().await;
     app.env.insert("SEND_CONCURRENCY", "4".to_owned());
-    due(&app, 20).await;
+    create_due_bookings(&app, 20).await;
     let nobody = app.confirmed(noon() + hours(23)).await;
     let without_address = app.person("Nobody", None, "UTC").await;
     app.sql("UPDATE bookings SET customer_id = $2 WHERE id = $1", &[&nobody, &without_address]).await;
     app.ses.answer(|_| Answer::Silence);
     let mut process = app.command(&["run", "--as-of", &noon().to_rfc3339()]).spawn().unwrap();
-    app.ses.arrived(4).await;
+    app.ses.wait_for_mails(4).await;
     process.kill().await.unwrap();
     // What is on record of the run is what its pass did, and that nothing was sent yet.
     let backlog = "SELECT summary -> 'backlog' ->> 'pending' FROM automation_runs";
@@ -778,7 +783,7 @@ async fn claims_that_aged_while_waiting_for_credentials_are_not_sent() {
     let call = tokio::spawn(app.command(&["run", "--as-of", &noon().to_rfc3339()]).output());
     heard.notified().await;
     app.sql("UPDATE bookings SET status = 'cancelled' WHERE id = $1", &[&cancelled]).await;
-    app.waits_for("SELECT min(lease_until) < now() + interval '20.9 seconds' FROM booking_automation_events WHERE status = 'sending'").await;
+    app.wait_until("SELECT min(lease_until) < now() + interval '20.9 seconds' FROM booking_automation_events WHERE status = 'sending'").await;
     told.notify_one();
     assert!(call.await.unwrap().unwrap().status.success());
     assert_eq!(app.reminders(cancelled).await, ["24h skipped cancelled"]);
@@ -791,13 +796,13 @@ async fn claims_that_aged_while_waiting_for_credentials_are_not_sent() {
 #[tokio::test]
 async fn no_transaction_is_open_while_a_message_is_in_flight() {
     let app = App::new().await;
-    due(&app, 1).await;
+    create_due_bookings(&app, 1).await;
     app.ses.answer(|_| Answer::Slow(Duration::from_secs(3)));
     let noon_text = noon().to_rfc3339();
     let arguments = ["run", "--as-of", &noon_text];
     let call = app.call(&arguments);
     let look = async {
-        app.ses.arrived(1).await;
+        app.ses.wait_for_mails(1).await;
         let sql = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()
                       AND application_name = 'booking-automation' AND (xact_start IS NOT NULL OR backend_xmin IS NOT NULL)";
         app.one(sql, &[]).await.get::<_, i64>(0)
@@ -812,11 +817,11 @@ async fn run_records_its_outcomes_when_it_receives_sigterm() {
     let mut app = App::new().await;
     app.env.insert("SEND_RATE", "20".to_owned());
     for _ in 0..200 {
-        app.due_now().await;
+        app.booking_due_now().await;
     }
     let mut command = app.command(&["run"]);
     let run = command.stdout(std::process::Stdio::piped()).stderr(std::process::Stdio::null()).spawn().unwrap();
-    app.ses.arrived(1).await;
+    app.ses.wait_for_mails(1).await;
     signal(&run, "-TERM");
     let output = run.wait_with_output().await.unwrap();
     let summary: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();

@@ -17,12 +17,12 @@ fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
 }
 
-fn mails() -> PathBuf {
+fn mail_folder() -> PathBuf {
     root().join("target/demo-mails")
 }
 
 /// What the demo said, and the events that it left. It runs once for all tests, up to its table.
-async fn demo() -> &'static (String, Vec<Value>) {
+async fn run_demo() -> &'static (String, Vec<Value>) {
     static DEMO: OnceCell<(String, Vec<Value>)> = OnceCell::const_new();
     DEMO.get_or_init(async || {
         let mut make = Command::new("make");
@@ -42,7 +42,7 @@ async fn demo() -> &'static (String, Vec<Value>) {
             .await
             .unwrap();
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-        let events = std::fs::read_to_string(mails().join("events.ndjson")).unwrap();
+        let events = std::fs::read_to_string(mail_folder().join("events.ndjson")).unwrap();
         let events = events.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
         (String::from_utf8(output.stdout).unwrap(), events)
     })
@@ -50,7 +50,7 @@ async fn demo() -> &'static (String, Vec<Value>) {
 }
 
 /// The last numbers of a line, and what is before them.
-fn row(line: &str) -> (String, Vec<i64>) {
+fn parse_table_row(line: &str) -> (String, Vec<i64>) {
     // What a reason means stands behind the numbers, after three blanks.
     let line = line.trim_start().rsplit_once("   ").filter(|(_, last)| last.contains(' ')).map_or(line, |(row, _)| row);
     let mut label: Vec<_> = line.split_whitespace().collect();
@@ -64,7 +64,7 @@ fn row(line: &str) -> (String, Vec<i64>) {
 
 #[tokio::test]
 async fn the_summary_table_matches_the_events() {
-    let (said, events) = demo().await;
+    let (said, events) = run_demo().await;
     let (_, table) = said.split_once("Status changes\n").unwrap();
     let (changes, table) = table.split_once("\nReminders").unwrap();
     let (reminders, rest) = table.split_once("\n\nBookings now: ").unwrap();
@@ -73,10 +73,10 @@ async fn the_summary_table_matches_the_events() {
     assert_eq!(rules, ["24h", "1h", "15m"]);
 
     let mut told = BTreeMap::new();
-    for (label, numbers) in changes.lines().map(row) {
+    for (label, numbers) in changes.lines().map(parse_table_row) {
         told.insert(label, numbers[0]);
     }
-    for (outcome, numbers) in reminders.lines().map(row) {
+    for (outcome, numbers) in reminders.lines().map(parse_table_row) {
         for (rule, count) in rules.iter().zip(numbers).filter(|(_, count)| *count > 0) {
             told.insert(format!("{rule} {outcome}"), count);
         }
@@ -129,21 +129,21 @@ async fn the_summary_table_matches_the_events() {
 
 #[tokio::test]
 async fn every_sent_reminder_is_a_file_in_the_mail_folder() {
-    let (_, events) = demo().await;
+    let (_, events) = run_demo().await;
     let sent: BTreeSet<_> = events
         .iter()
         .filter(|event| event["event_type"] == "reminder_sent" && event["status"] == "completed")
         .map(|event| event["message_id"].as_str().unwrap().to_owned())
         .collect();
     assert!(sent.len() > 90, "{}", sent.len());
-    let files: BTreeSet<_> = std::fs::read_dir(mails())
+    let files: BTreeSet<_> = std::fs::read_dir(mail_folder())
         .unwrap()
         .map(|file| file.unwrap().file_name().into_string().unwrap())
         .filter_map(|name| name.strip_suffix(".html").map(str::to_owned))
         .filter(|name| name != "index")
         .collect();
     assert_eq!(sent, files);
-    let index = std::fs::read_to_string(mails().join("index.html")).unwrap();
+    let index = std::fs::read_to_string(mail_folder().join("index.html")).unwrap();
     for name in &files {
         assert!(index.contains(&format!("\"{name}.html\"")) && index.contains(&format!("\"{name}.eml\"")), "{name}");
     }
@@ -160,7 +160,7 @@ for name in sorted(glob.glob(sys.argv[1] + '/*.eml')):
     assert mail.get_body(('html',)).get_content().strip() == html.strip(), name
     assert mail.get_body(('plain',)).get_content().startswith('Hello '), name
     print(mail['To'])";
-    let output = Command::new(python).args(["-c", READ]).arg(mails()).output().await.unwrap();
+    let output = Command::new(python).args(["-c", READ]).arg(mail_folder()).output().await.unwrap();
     let to = String::from_utf8(output.stdout).unwrap();
     assert_eq!(to.lines().count(), files.len(), "{}", String::from_utf8_lossy(&output.stderr));
     assert!(to.lines().all(|address| address.ends_with("@customers.example")), "{to}");
@@ -204,19 +204,19 @@ addEventListener("load", async () => {
 
 #[tokio::test]
 async fn mails_are_readable_on_phone_and_desktop_in_light_and_dark_mode() {
-    let (_, events) = demo().await;
+    let (_, events) = run_demo().await;
     let Some(chromium) = find("chromium", &[]) else { return skipped("chromium is not installed (make judges)") };
     let files: Vec<_> = events
         .iter()
         .filter_map(|event| event["message_id"].as_str())
-        .map(|name| format!("file://{}/{name}.html", mails().display()))
+        .map(|name| format!("file://{}/{name}.html", mail_folder().display()))
         .collect();
     let directory = tempfile::tempdir().unwrap();
     let look = |files: &[String]| LOOK.replace("MAILS", &serde_json::to_string(files).unwrap());
     let page = directory.path().join("look.html");
     for (scheme, dark) in [("1", 0), ("0", files.len() * 3)] {
         std::fs::write(&page, look(&files)).unwrap();
-        let said = browse(&chromium, directory.path(), &page, scheme).await;
+        let said = open_in_chromium(&chromium, directory.path(), &page, scheme).await;
         assert_eq!(said["wrong"], Value::Array(Vec::new()), "{said}");
         assert!(said["texts"].as_u64().unwrap() as usize > files.len() * 3 * 5, "{said}");
         assert_eq!(said["dark"], dark, "the browser shows it as asked: {said}");
@@ -225,12 +225,12 @@ async fn mails_are_readable_on_phone_and_desktop_in_light_and_dark_mode() {
     let bad = directory.path().join("bad.html");
     std::fs::write(&bad, format!("<body style='color:#999;background:#fff'>{}", "x".repeat(200))).unwrap();
     std::fs::write(&page, look(&[format!("file://{}", bad.display())])).unwrap();
-    let said = browse(&chromium, directory.path(), &page, "1").await;
+    let said = open_in_chromium(&chromium, directory.path(), &page, "1").await;
     assert_eq!(said["wrong"].as_array().unwrap().len(), 6, "{said}");
 }
 
 /// Opens the page in Chromium, in the light (`"1"`) or dark (`"0"`); what the page said.
-async fn browse(chromium: &Path, profile: &Path, page: &Path, scheme: &str) -> Value {
+async fn open_in_chromium(chromium: &Path, profile: &Path, page: &Path, scheme: &str) -> Value {
     let output = Command::new(chromium)
         .args([
             "--headless=new",
@@ -257,7 +257,7 @@ async fn browse(chromium: &Path, profile: &Path, page: &Path, scheme: &str) -> V
 #[tokio::test]
 async fn the_demo_continues_on_the_real_clock_and_its_curl_commands_work() {
     // Its folder is the other tests'.
-    demo().await;
+    run_demo().await;
     let Some(_) = find("curl", &[]) else { return skipped("curl is not installed") };
     let copy = tempfile::tempdir().unwrap();
     std::fs::create_dir(copy.path().join("target")).unwrap();

@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use tokio::process::Command;
 
 use crate::app::{App, skipped};
-use crate::lambda::event;
+use crate::lambda::example_event;
 use crate::others::{find, free_port, listens};
 use crate::runtime_api::Instance;
 
@@ -20,7 +20,7 @@ fn root() -> &'static Path {
 
 /// A judge from `target/judges` or the `PATH`, told to stay on this machine; `None`, and says so, where it is
 /// not installed.
-pub fn judge(program: &str) -> Option<Command> {
+pub fn external_tool(program: &str) -> Option<Command> {
     let judges = root().join("target/judges/bin");
     let Some(found) = find(program, &[judges.to_str().unwrap()]) else {
         skipped(&format!("{program} is not installed (make judges)"));
@@ -43,7 +43,7 @@ pub fn judge(program: &str) -> Option<Command> {
 }
 
 /// Runs it to its end; what it said on stdout.
-async fn succeeds(command: &mut Command) -> String {
+async fn run_successfully(command: &mut Command) -> String {
     let output = command.output().await.unwrap();
     let (stdout, stderr) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
     assert!(output.status.success(), "{command:?}: {stdout}{stderr}");
@@ -52,12 +52,12 @@ async fn succeeds(command: &mut Command) -> String {
 
 #[tokio::test]
 async fn the_template_passes_the_linters() {
-    if let Some(mut linter) = judge("cfn-lint") {
-        assert_eq!(succeeds(linter.args(["--include-checks", "I", "--", "template.yaml"])).await, "");
+    if let Some(mut linter) = external_tool("cfn-lint") {
+        assert_eq!(run_successfully(linter.args(["--include-checks", "I", "--", "template.yaml"])).await, "");
     }
     for stage in ["default", "production"] {
-        if let Some(mut sam) = judge("sam") {
-            succeeds(sam.args(["validate", "--lint", "--config-env", stage])).await;
+        if let Some(mut sam) = external_tool("sam") {
+            run_successfully(sam.args(["validate", "--lint", "--config-env", stage])).await;
         }
     }
 }
@@ -73,8 +73,8 @@ print(json.dumps({stage: CfnParameterOverridesType().convert(parameters(stage), 
 
 #[tokio::test]
 async fn each_stage_has_its_own_secret_and_a_valid_sender() {
-    let (Some(_), Some(mut python)) = (judge("sam"), judge("python")) else { return };
-    let stages: Value = serde_json::from_str(&succeeds(python.args(["-c", STAGES])).await).unwrap();
+    let (Some(_), Some(mut python)) = (external_tool("sam"), external_tool("python")) else { return };
+    let stages: Value = serde_json::from_str(&run_successfully(python.args(["-c", STAGES])).await).unwrap();
     let template = std::fs::read_to_string(root().join("template.yaml")).unwrap();
     for (stage, parameters) in stages.as_object().unwrap() {
         assert_eq!(parameters["SecretName"], format!("booking-automation/{}", stage.replace("default", "staging")));
@@ -86,21 +86,21 @@ async fn each_stage_has_its_own_secret_and_a_valid_sender() {
 }
 
 /// `template.yaml` as plain CloudFormation.
-async fn translated() -> Option<Value> {
-    judge("sam")?; // it brings the translator
-    let mut python = judge("python")?;
-    let translated = succeeds(python.arg("tests/it/translated.py")).await;
+async fn translated_template() -> Option<Value> {
+    external_tool("sam")?; // it brings the translator
+    let mut python = external_tool("python")?;
+    let translated = run_successfully(python.arg("tests/it/translated.py")).await;
     Some(serde_json::from_str(&translated).unwrap())
 }
 
 #[tokio::test]
 async fn the_template_has_the_documented_resources_and_permissions() {
-    let Some(template) = translated().await else { return };
-    if let Some(mut linter) = judge("cfn-lint") {
+    let Some(template) = translated_template().await else { return };
+    if let Some(mut linter) = external_tool("cfn-lint") {
         let directory = tempfile::tempdir().unwrap();
         let file = directory.path().join("template.json");
         std::fs::write(&file, template.to_string()).unwrap();
-        succeeds(linter.arg(file)).await;
+        run_successfully(linter.arg(file)).await;
     }
     let resources = template["Resources"].as_object().unwrap();
     let of_type =
@@ -218,7 +218,7 @@ async fn the_template_has_the_documented_resources_and_permissions() {
 
 #[tokio::test]
 async fn every_example_event_works_in_cargo_lambda() {
-    let Some(mut emulator) = judge("cargo-lambda") else { return };
+    let Some(mut emulator) = external_tool("cargo-lambda") else { return };
     let port = free_port();
     let address = ["--invoke-address", "127.0.0.1", "--invoke-port", &port.to_string()].map(str::to_owned);
     let mut emulator = emulator
@@ -244,7 +244,7 @@ async fn every_example_event_works_in_cargo_lambda() {
         .spawn()
         .unwrap();
     let invoke = async |file: &Path| {
-        let mut command = judge("cargo-lambda").unwrap();
+        let mut command = external_tool("cargo-lambda").unwrap();
         command.args(["lambda", "invoke"]).args(&address).arg("--data-file").arg(file).output().await.unwrap()
     };
     let answers = [
@@ -284,8 +284,8 @@ async fn every_example_event_works_in_cargo_lambda() {
 
 #[tokio::test]
 async fn the_binary_built_by_sam_runs() {
-    let Some(mut sam) = judge("sam") else { return };
-    if judge("cargo-lambda").is_none() {
+    let Some(mut sam) = external_tool("sam") else { return };
+    if external_tool("cargo-lambda").is_none() {
         return;
     }
     let directory = tempfile::tempdir().unwrap();
@@ -300,11 +300,11 @@ async fn the_binary_built_by_sam_runs() {
             ("CARGO_PROFILE_RELEASE_INCREMENTAL", "true"),
         ])
         .env_remove("RUSTFLAGS");
-    succeeds(&mut sam).await;
+    run_successfully(&mut sam).await;
     let bootstrap = directory.path().join("Function/bootstrap");
     let app = App::new().await;
-    let instance = Instance::of(&app, &bootstrap).await;
-    assert_eq!(instance.invoke(&event("schedule")).await.unwrap()["outcome"], "completed");
+    let instance = Instance::start_program(&app, &bootstrap).await;
+    assert_eq!(instance.invoke(&example_event("schedule")).await.unwrap()["outcome"], "completed");
     let error = instance.invoke_within(Duration::from_secs(60), b"{}".to_vec()).await.unwrap_err();
     assert_eq!(error["errorType"], "UnknownPayload");
 }

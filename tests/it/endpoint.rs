@@ -154,12 +154,12 @@ impl Endpoint {
     }
 
     /// Bytes of endless bodies that could be written.
-    pub fn written(&self) -> usize {
+    pub fn bytes_written(&self) -> usize {
         self.shared.written.load(Ordering::SeqCst)
     }
 
     /// Waits until `count` requests have arrived.
-    pub async fn arrived(&self, count: usize) {
+    pub async fn wait_for_requests(&self, count: usize) {
         let all_there = async {
             loop {
                 let notified = self.shared.arrived.notified();

@@ -16,7 +16,7 @@ use crate::proxy::{Cut, Proxy};
 use crate::webhooks::subscribe;
 
 /// Holds the pass's lock from outside, as another pass would.
-async fn hold_lock(app: &App) -> Client {
+async fn hold_pass_lock(app: &App) -> Client {
     let other = connect(&app.url).await;
     other.batch_execute("BEGIN").await.unwrap();
     // The key is what a pass itself holds: seen from outside, so that a renamed one is noticed.
@@ -28,7 +28,7 @@ async fn hold_lock(app: &App) -> Client {
 async fn concurrent_passes_all_skip_while_the_lock_is_held() {
     let app = App::new().await;
     let id = app.confirmed(noon()).await;
-    let lock = hold_lock(&app).await;
+    let lock = hold_pass_lock(&app).await;
     let calls = (0..20).map(|_| app.run(noon()));
     // Each answers while the lock is still held: none waits for it.
     for summary in futures_util::future::join_all(calls).await {
@@ -157,8 +157,10 @@ async fn an_overlapping_pass_skips_at_once_while_another_is_running() {
     other.batch_execute("BEGIN; SELECT pg_advisory_xact_lock(1)").await.unwrap();
     let slow = app.run(noon());
     let second = async {
-        app.waits_for("SELECT EXISTS (SELECT FROM pg_locks WHERE locktype = 'advisory' AND objid = 1 AND NOT granted)")
-            .await;
+        app.wait_until(
+            "SELECT EXISTS (SELECT FROM pg_locks WHERE locktype = 'advisory' AND objid = 1 AND NOT granted)",
+        )
+        .await;
         let summary = app.run(noon()).await;
         other.batch_execute("COMMIT").await.unwrap();
         summary
@@ -494,7 +496,7 @@ async fn cached_trigger_plans_do_not_scan_tables_that_have_grown() {
 }
 
 /// The library's own pool of one connection: one session for several passes, as in a warm function.
-fn library(url: &str) -> (Database, PassSettings) {
+fn database_and_settings(url: &str) -> (Database, PassSettings) {
     let lookup = |name: &str| (name == "DATABASE_URL").then(|| url.to_owned());
     let database = Database::new(&DatabaseSettings::from_environment(&lookup).unwrap(), 1).unwrap();
     (database, PassSettings::from_environment(&lookup).unwrap())
@@ -509,7 +511,7 @@ fn call_at(as_of: DateTime<Utc>) -> Call {
 async fn an_idle_pass_takes_four_round_trips_and_a_busy_pass_a_constant_number() {
     let app = App::new().await;
     let proxy = Proxy::start(&app.url, Cut::Never).await;
-    let (database, settings) = library(&proxy.url);
+    let (database, settings) = database_and_settings(&proxy.url);
     let mut trips = Vec::new();
     for (minute, bookings) in [(0, 0), (1, 0), (2, 1), (3, 500)] {
         for index in 0..bookings {
@@ -534,7 +536,7 @@ async fn an_idle_pass_takes_four_round_trips_and_a_busy_pass_a_constant_number()
 async fn rows_that_need_no_work_leave_a_pass_idle() {
     let app = App::new().await;
     let proxy = Proxy::start(&app.url, Cut::Never).await;
-    let (database, settings) = library(&proxy.url);
+    let (database, settings) = database_and_settings(&proxy.url);
     // A rule that is off, and one that came after what it would have told.
     app.sql(
         "INSERT INTO reminder_rules (name, lead, active) VALUES ('30h', '30 hours', false), ('3h', '3 hours', true)",
@@ -562,7 +564,7 @@ async fn rows_that_need_no_work_leave_a_pass_idle() {
 #[tokio::test]
 async fn an_idle_pass_scans_no_whole_table() {
     let app = App::new().await;
-    if !logs_plans(&app) {
+    if !can_read_plans(&app) {
         return;
     }
     // Most confirmed bookings are to come, and their reminders are handled. The planner knows how many are
@@ -583,8 +585,8 @@ async fn an_idle_pass_scans_no_whole_table() {
         .await
         .unwrap();
     app.run(noon()).await;
-    log_plans(&app).await;
-    let mut plans = plans(&app, noon() + minutes(1)).await;
+    enable_plan_logging(&app).await;
+    let mut plans = plans_of_call(&app, noon() + minutes(1)).await;
     plans.retain(|plan| plan.contains("booking_automation_confirmed_start"));
     assert!(!plans.is_empty());
     for plan in plans {
@@ -597,7 +599,7 @@ async fn an_idle_pass_scans_no_whole_table() {
 #[tokio::test]
 async fn a_few_due_bookings_are_looked_up_by_index_despite_a_high_estimate() {
     let app = App::new().await;
-    if !logs_plans(&app) {
+    if !can_read_plans(&app) {
         return;
     }
     // Nobody analyzes a table of three rules: the planner takes them for thousands, and so for reminders of every booking to come.
@@ -621,20 +623,20 @@ async fn a_few_due_bookings_are_looked_up_by_index_despite_a_high_estimate() {
     }
     app.sql("UPDATE bookings SET scheduled_at = scheduled_at + interval '1 hour' WHERE id IN (SELECT id FROM bookings LIMIT 100)", &[])
         .await;
-    log_plans(&app).await;
+    enable_plan_logging(&app).await;
     // With the hour's look at what was written past the triggers.
-    let plans = plans(&app, noon() + minutes(8)).await;
+    let plans = plans_of_call(&app, noon() + minutes(8)).await;
     let count = |words: &str| plans.iter().filter(|plan| plan.contains(words)).count();
     assert_eq!((count("-- Continues verdicts.sql"), count("-- Bookings whose start changed past")), (2, 1));
-    let most = plans.iter().map(|plan| rows_read(plan)).fold(0.0, f64::max);
+    let most = plans.iter().map(|plan| most_rows_scanned(plan)).fold(0.0, f64::max);
     assert!(most >= 100.0, "those that were moved are looked at, and the plans say how many rows they met: {most}");
     for plan in &plans {
-        assert!(rows_read(plan) < 2000.0, "{plan}");
+        assert!(most_rows_scanned(plan) < 2000.0, "{plan}");
     }
 }
 
 /// The rows that the scan of a plan met that met the most of a table.
-fn rows_read(plan: &str) -> f64 {
+fn most_rows_scanned(plan: &str) -> f64 {
     let number = |line: &str, name: &str| -> Option<f64> {
         let digits = line.split_once(name)?.1.split(|one: char| one != '.' && !one.is_ascii_digit()).next()?;
         Some(digits.parse().unwrap())
@@ -654,8 +656,8 @@ fn rows_read(plan: &str) -> f64 {
 }
 
 /// Whether the server is one whose log we can read; says so where it is not.
-pub fn logs_plans(app: &App) -> bool {
-    let logs = cluster().log_of(&app.url).is_some();
+pub fn can_read_plans(app: &App) -> bool {
+    let logs = cluster().log_of_database(&app.url).is_some();
     if !logs {
         skipped("the plans, which only a server of our own logs");
     }
@@ -663,17 +665,17 @@ pub fn logs_plans(app: &App) -> bool {
 }
 
 /// The plans of all statements of a call, those in triggers included.
-pub async fn plans(app: &App, now: DateTime<Utc>) -> Vec<String> {
-    let before = cluster().log_of(&app.url).unwrap().len();
+pub async fn plans_of_call(app: &App, now: DateTime<Utc>) -> Vec<String> {
+    let before = cluster().log_of_database(&app.url).unwrap().len();
     app.run(now).await;
-    let log = cluster().log_of(&app.url).unwrap();
+    let log = cluster().log_of_database(&app.url).unwrap();
     log[before..].split("duration: ").skip(1).map(str::to_owned).collect()
 }
 
 #[tokio::test]
 async fn a_busy_call_scans_no_whole_table_with_a_constant_number_of_statements() {
     let mut app = App::new().await;
-    if !logs_plans(&app) {
+    if !can_read_plans(&app) {
         return;
     }
     // Years of rows of each kind.
@@ -701,14 +703,14 @@ async fn a_busy_call_scans_no_whole_table_with_a_constant_number_of_statements()
         .await
         .unwrap();
     app.run(noon()).await;
-    log_plans(&app).await;
+    enable_plan_logging(&app).await;
 
     let mut counts = Vec::new();
     for (round, bookings) in [20, 200].into_iter().enumerate() {
         // A step of each kind, and reminders; at this rate a call sends one of them.
         app.env.insert("SEND_RATE", "0.01".to_owned());
         let now = noon() + minutes(1 + i64::try_from(round).unwrap());
-        app.believing(noon() - hours(1000)).await;
+        app.set_clock(noon() - hours(1000)).await;
         app.sql(
             "INSERT INTO bookings (customer_id, provider_id, service_id, status, scheduled_at, duration_minutes, created_at)
              SELECT $1, $2, $3, CASE WHEN n % 4 = 0 THEN 'in_progress' ELSE 'confirmed' END,
@@ -718,7 +720,7 @@ async fn a_busy_call_scans_no_whole_table_with_a_constant_number_of_statements()
         )
         .await;
         app.sql("UPDATE booking_automation_channels SET next_at = now()", &[]).await;
-        let plans = plans(&app, now).await;
+        let plans = plans_of_call(&app, now).await;
         for plan in &plans {
             for table in [
                 "bookings",
@@ -731,7 +733,7 @@ async fn a_busy_call_scans_no_whole_table_with_a_constant_number_of_statements()
                 // Of partial indexes that hold what is under way a few rows alone, the planner may read all; never of a table.
                 assert!(!plan.contains(&format!("Seq Scan on {table} ")), "{plan}");
             }
-            assert!(rows_read(plan) < 2000.0, "{plan}");
+            assert!(most_rows_scanned(plan) < 2000.0, "{plan}");
         }
         counts.push(plans.len());
     }
@@ -743,8 +745,11 @@ async fn a_busy_call_scans_no_whole_table_with_a_constant_number_of_statements()
     app.env.insert("RETENTION", "30d".to_owned());
     app.sql("UPDATE booking_automation_channels SET next_at = now()", &[]).await;
     app.sql("UPDATE automation_runs SET created_at = '2026-01-01'", &[]).await;
-    app.as_if("UPDATE booking_automation_events SET created_at = '2026-01-01' WHERE starts_at < '2026-01-01'").await;
-    let plans = plans(&app, noon() + minutes(10)).await;
+    app.sql_without_triggers(
+        "UPDATE booking_automation_events SET created_at = '2026-01-01' WHERE starts_at < '2026-01-01'",
+    )
+    .await;
+    let plans = plans_of_call(&app, noon() + minutes(10)).await;
     assert!(plans.iter().any(|plan| plan.contains("booking_automation_events_over")), "it is forgotten");
     assert!(plans.iter().any(|plan| plan.contains("booking_automation_events_flag_due")), "flags follow");
     for plan in &plans {
@@ -760,7 +765,7 @@ async fn a_busy_call_scans_no_whole_table_with_a_constant_number_of_statements()
 #[tokio::test]
 async fn a_page_is_claimed_from_the_head_of_an_index_despite_a_large_backlog() {
     let app = App::new().await;
-    if !logs_plans(&app) {
+    if !can_read_plans(&app) {
         return;
     }
     // More than the planner has heard of.
@@ -772,8 +777,8 @@ async fn a_page_is_claimed_from_the_head_of_an_index_despite_a_large_backlog() {
         &[&noon()],
     )
     .await;
-    log_plans(&app).await;
-    let plans = plans(&app, noon()).await;
+    enable_plan_logging(&app).await;
+    let plans = plans_of_call(&app, noon()).await;
     let claims: Vec<_> = plans.iter().filter(|plan| plan.contains("-- Claims a page")).collect();
     assert!(!claims.is_empty());
     for plan in claims {
@@ -783,7 +788,7 @@ async fn a_page_is_claimed_from_the_head_of_an_index_despite_a_large_backlog() {
 }
 
 /// Makes the server log every plan of the app's database, from the next session on.
-pub async fn log_plans(app: &App) {
+pub async fn enable_plan_logging(app: &App) {
     let name = app.url.rsplit_once('/').unwrap().1;
     app.db
         .batch_execute(&format!(
@@ -807,8 +812,8 @@ async fn a_warm_session_moves_100_000_overdue_bookings_in_bounded_steps() {
     )
     .await;
     // One process and one session: idle passes first, then the crowd. The server logs every plan.
-    log_plans(&app).await;
-    let (database, settings) = library(&app.url);
+    enable_plan_logging(&app).await;
+    let (database, settings) = database_and_settings(&app.url);
     let mut steps = Vec::new();
     let idle = noon() - hours(2);
     for as_of in [idle, idle, idle, idle, idle, idle, noon(), noon() + minutes(1), noon() + minutes(2)] {
@@ -821,7 +826,7 @@ async fn a_warm_session_moves_100_000_overdue_bookings_in_bounded_steps() {
     assert_eq!(steps[6..], [(50_000, 50_000), (50_000, 0), (0, 0)]);
     assert!(steps[..6].iter().all(|step| *step == (0, 0)));
 
-    match cluster().log_of(&app.url) {
+    match cluster().log_of_database(&app.url) {
         None => skipped("the plans, which only a server of our own logs"),
         Some(log) => {
             // Up to what a statement that was too slow, and is tried smaller, leaves in the log: its text is no plan's.

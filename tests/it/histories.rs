@@ -416,7 +416,7 @@ impl Stage {
         self.app.env.insert("EXPIRE_AFTER", format!("{}s", settings.expire_after));
         self.app.env.insert("EXPIRE_PENDING", settings.expire_pending.to_string());
         self.app
-            .as_if(
+            .sql_without_triggers(
                 "TRUNCATE bookings, users, services, reminder_rules, automation_runs, booking_automation_events,
                           booking_automation_state, booking_automation_looks;
                  INSERT INTO reminder_rules (name, lead) VALUES ('24h', '24 hours'), ('1h', '1 hour'), ('15m', '15 minutes');
@@ -503,7 +503,7 @@ fn same<T: PartialEq + std::fmt::Debug>(what: &str, got: T, expected: T) -> Resu
 
 impl Play<'_> {
     async fn believe(&self) {
-        self.app.believing(moment(self.reference.now)).await;
+        self.app.set_clock(moment(self.reference.now)).await;
     }
 
     /// Of those that are there.
@@ -808,7 +808,7 @@ impl Play<'_> {
             command.stdout(std::process::Stdio::piped()).stderr(std::process::Stdio::piped()).spawn().unwrap();
         let under_way = async {
             match kill_at {
-                Some(count) => self.app.ses.arrived(count).await,
+                Some(count) => self.app.ses.wait_for_mails(count).await,
                 None => std::future::pending().await,
             }
         };

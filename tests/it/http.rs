@@ -11,7 +11,7 @@ use tokio::process::Child;
 use tokio_postgres::Client;
 
 use crate::app::{App, connect, hours, signal};
-use crate::client::{Answer, Header, now, receive, request, send, signature, signed};
+use crate::client::{Answer, Header, receive, request, run_signed, send, signature, unix_time};
 use crate::proxy::{Cut, Proxy};
 use crate::ses;
 
@@ -19,7 +19,7 @@ const BEARER: &str = "a bearer secret that has no spaces: 0123456789";
 /// The signing secret of a server that the app gives no other.
 pub const SIGNING: &str = "whsec_C2FVsBQIhrscChlQIMV+b5sSYspob7oD";
 
-fn bearer() -> String {
+fn bearer_secret() -> String {
     BEARER.replace(' ', "-")
 }
 
@@ -35,7 +35,11 @@ impl Server {
     /// With both kinds of secrets, these or the app's.
     pub async fn start(app: &App, arguments: &[&str]) -> Self {
         let mut command = app.command(&[&["serve", "--listen", "127.0.0.1:0"], arguments].concat());
-        command.env("CRON_SECRET", bearer()).env("CRON_SIGNING_SECRET", SIGNING).envs(&app.env).stderr(Stdio::piped());
+        command
+            .env("CRON_SECRET", bearer_secret())
+            .env("CRON_SIGNING_SECRET", SIGNING)
+            .envs(&app.env)
+            .stderr(Stdio::piped());
         let mut process = command.spawn().unwrap();
         let mut lines = BufReader::new(process.stderr.take().unwrap()).lines();
         let mut said = String::new();
@@ -55,13 +59,13 @@ impl Server {
         Self { process, port, log }
     }
 
-    async fn bearer(&self) -> Answer {
-        let authorization = format!("Bearer {}", bearer());
+    async fn run_with_bearer(&self) -> Answer {
+        let authorization = format!("Bearer {}", bearer_secret());
         request(self.port, "GET", "/run", &[("Authorization", authorization.as_bytes())], b"").await
     }
 
-    async fn signed(&self, id: &str) -> Answer {
-        signed(self.port, SIGNING, id).await
+    async fn run_signed(&self, id: &str) -> Answer {
+        run_signed(self.port, SIGNING, id).await
     }
 
     /// Ends it, and tells what it logged.
@@ -75,7 +79,7 @@ impl Server {
 }
 
 /// A database that is not there: takes connections, counts them, and hangs up.
-async fn nothing() -> (String, Arc<AtomicUsize>) {
+async fn database_that_hangs_up() -> (String, Arc<AtomicUsize>) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("postgres://user:password-of-the-database@{}/x", listener.local_addr().unwrap());
     let count = Arc::new(AtomicUsize::new(0));
@@ -91,11 +95,11 @@ async fn nothing() -> (String, Arc<AtomicUsize>) {
 #[tokio::test]
 async fn refused_requests_never_connect_to_the_database() {
     let mut app = App::empty().await;
-    let (url, connections) = nothing().await;
+    let (url, connections) = database_that_hangs_up().await;
     app.env.insert("DATABASE_URL", url);
     let server = Server::start(&app, &[]).await;
     let port = server.port;
-    let right = format!("Bearer {}", bearer());
+    let right = format!("Bearer {}", bearer_secret());
     let authorized: [Header<'_>; 1] = [("Authorization", right.as_bytes())];
 
     let health = request(port, "GET", "/health", &[], b"").await;
@@ -138,7 +142,7 @@ async fn refused_requests_never_connect_to_the_database() {
     assert_eq!((answer.status, answer.header("content-type")), (400, "application/problem+json"));
 
     // Then the credentials: one answer, whatever was wrong.
-    let timestamp = now().to_string();
+    let timestamp = unix_time().to_string();
     let good = signature(SIGNING, b"msg_1", timestamp.as_bytes(), b"");
     let stale = signature(SIGNING, b"msg_1", b"1649367553", b"");
     let (id, timestamp, good): (Header<'_>, Header<'_>, Header<'_>) =
@@ -170,11 +174,11 @@ async fn refused_requests_never_connect_to_the_database() {
         assert_eq!(answer, &answers[0]);
     }
     // A secret in the URL is none.
-    assert_eq!(request(port, "GET", &format!("/run?secret={}", bearer()), &[], b"").await, answers[0]);
+    assert_eq!(request(port, "GET", &format!("/run?secret={}", bearer_secret()), &[], b"").await, answers[0]);
     assert_eq!(connections.load(Ordering::SeqCst), 0, "nobody asked the database");
 
     // Who is let in does.
-    let answer = server.bearer().await;
+    let answer = server.run_with_bearer().await;
     assert_eq!((answer.status, answer.header("content-type")), (503, "application/problem+json"), "{answer:?}");
     assert!(connections.load(Ordering::SeqCst) > 0);
     assert_eq!(request(port, "HEAD", "/health", &[], b"").await.status, 200);
@@ -182,7 +186,7 @@ async fn refused_requests_never_connect_to_the_database() {
     let log = server.end().await;
     assert!(log.contains("the database cannot be reached"), "{log}");
     assert!(
-        !log.contains(&bearer()) && !log.contains("password-of-the-database") && !log.contains(&SIGNING[6..]),
+        !log.contains(&bearer_secret()) && !log.contains("password-of-the-database") && !log.contains(&SIGNING[6..]),
         "{log}"
     );
 }
@@ -199,7 +203,7 @@ async fn chunked_request(port: u16, headers: &[Header<'_>], body: &[u8]) -> Answ
 }
 
 /// Sends these bytes; the statuses of the answers.
-async fn raw(port: u16, bytes: &str) -> Vec<u16> {
+async fn send_raw(port: u16, bytes: &str) -> Vec<u16> {
     let mut socket = tokio::net::TcpStream::connect(("127.0.0.1", port)).await.unwrap();
     socket.write_all(bytes.as_bytes()).await.unwrap();
     let mut said = String::new();
@@ -211,10 +215,10 @@ async fn raw(port: u16, bytes: &str) -> Vec<u16> {
 async fn ambiguous_requests_run_nothing() {
     let app = App::new().await;
     let server = Server::start(&app, &[]).await;
-    let right = format!("Authorization: Bearer {}\r\n", bearer());
+    let right = format!("Authorization: Bearer {}\r\n", bearer_secret());
     let runs = "SELECT count(*) FROM automation_runs";
     for (lines, status) in [
-        (format!("Authorization: Bearer\r\n {}\r\n", bearer()), 400),
+        (format!("Authorization: Bearer\r\n {}\r\n", bearer_secret()), 400),
         (format!("X: y\r\n {right}"), 400),
         (right.replace(':', " :"), 400),
         (format!("X: y\r{right}"), 400),
@@ -224,23 +228,23 @@ async fn ambiguous_requests_run_nothing() {
         (format!("Proxy-{right}X-{right}Cookie: {right}"), 401),
     ] {
         let request = format!("POST /run HTTP/1.1\r\nHost: x\r\nConnection: close\r\n{lines}\r\n");
-        assert_eq!(raw(server.port, &request).await, [status], "{lines:?}");
+        assert_eq!(send_raw(server.port, &request).await, [status], "{lines:?}");
     }
     let overridden =
         format!("DELETE /run HTTP/1.1\r\nHost: x\r\nConnection: close\r\nX-HTTP-Method-Override: GET\r\n{right}\r\n");
-    assert_eq!(raw(server.port, &overridden).await, [405]);
+    assert_eq!(send_raw(server.port, &overridden).await, [405]);
     // What follows a request whose length is told in two ways is no request.
     let hidden = format!("GET /run HTTP/1.1\r\nHost: x\r\n{right}Connection: close\r\n\r\n");
     let length = hidden.len() + 5;
     let both = format!(
         "POST /run HTTP/1.1\r\nHost: x\r\nContent-Length: {length}\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n{hidden}"
     );
-    assert_eq!(raw(server.port, &both).await, [401]);
+    assert_eq!(send_raw(server.port, &both).await, [401]);
     assert_eq!(app.one(runs, &[]).await.get::<_, i64>(0), 0);
     // One after the other on one connection, each is judged by itself.
     let (get, post) = ("GET /run HTTP/1.1\r\nHost: x\r\n", "POST /run HTTP/1.1\r\nHost: x\r\nContent-Length: 3\r\n");
     let three = format!("{get}\r\n{post}{right}\r\nabc{get}Connection: close\r\n\r\n");
-    assert_eq!(raw(server.port, &three).await, [401, 200, 401]);
+    assert_eq!(send_raw(server.port, &three).await, [401, 200, 401]);
     assert_eq!(app.one(runs, &[]).await.get::<_, i64>(0), 1);
 }
 
@@ -248,16 +252,16 @@ async fn ambiguous_requests_run_nothing() {
 async fn a_bearer_secret_or_a_signature_runs_a_pass() {
     let app = App::new().await;
     let server = Server::start(&app, &[]).await;
-    let answer = server.bearer().await;
+    let answer = server.run_with_bearer().await;
     assert_eq!((answer.status, answer.header("content-type")), (200, "application/json"), "{answer:?}");
     assert_eq!((&answer.json()["outcome"], &answer.json()["trigger"]), (&"completed".into(), &"bearer".into()));
 
-    let answer = server.signed("msg_first").await;
+    let answer = server.run_signed("msg_first").await;
     assert_eq!((&answer.json()["outcome"], &answer.json()["trigger"]), (&"completed".into(), &"signature".into()));
 
     // The whole body is signed, up to the last byte that is allowed.
     let body = vec![b'x'; 64 * 1024];
-    let timestamp = now().to_string();
+    let timestamp = unix_time().to_string();
     let by = signature(SIGNING, b"msg_large", timestamp.as_bytes(), &body);
     let headers: [Header<'_>; 3] = [
         ("Webhook-Id", b"msg_large"),
@@ -278,19 +282,19 @@ async fn a_bearer_secret_or_a_signature_runs_a_pass() {
 async fn a_signed_request_runs_once_across_all_instances() {
     let app = App::new().await;
     let (one, other) = (Server::start(&app, &[]).await, Server::start(&app, &[]).await);
-    assert_eq!(one.signed("msg_1").await.json()["outcome"], "completed");
+    assert_eq!(one.run_signed("msg_1").await.json()["outcome"], "completed");
     for server in [&one, &other] {
-        let answer = server.signed("msg_1").await;
+        let answer = server.run_signed("msg_1").await;
         assert_eq!(answer.status, 200);
         assert_eq!(
             (&answer.json()["outcome"], &answer.json()["reason"]),
             (&"skipped".into(), &"duplicate_request".into())
         );
     }
-    assert_eq!(other.signed("msg_2").await.json()["outcome"], "completed");
+    assert_eq!(other.run_signed("msg_2").await.json()["outcome"], "completed");
     // Past every clock's tolerance it is somebody else's id.
     app.sql("UPDATE automation_runs SET created_at = created_at - interval '16 minutes'", &[]).await;
-    assert_eq!(other.signed("msg_1").await.json()["outcome"], "completed");
+    assert_eq!(other.run_signed("msg_1").await.json()["outcome"], "completed");
     let runs: i64 = app.one("SELECT count(*) FROM automation_runs", &[]).await.get(0);
     assert_eq!(runs, 3);
 }
@@ -299,7 +303,7 @@ async fn a_signed_request_runs_once_across_all_instances() {
 async fn concurrent_requests_with_one_id_run_one_pass() {
     let app = App::new().await;
     let servers = [Server::start(&app, &[]).await, Server::start(&app, &[]).await];
-    let calls = (0..16).map(|number| servers[number % 2].signed("msg_raced"));
+    let calls = (0..16).map(|number| servers[number % 2].run_signed("msg_raced"));
     let answers = futures_util::future::join_all(calls).await;
     let ran = answers.iter().filter(|answer| answer.json()["outcome"] == "completed").count();
     assert_eq!(ran, 1, "{answers:?}");
@@ -319,26 +323,26 @@ async fn a_failed_or_skipped_call_can_be_repeated_with_its_id() {
         )
         .await
         .unwrap();
-    let answer = server.signed("msg_1").await;
+    let answer = server.run_signed("msg_1").await;
     assert_eq!((answer.status, answer.header("content-type")), (503, "application/problem+json"));
     assert!(!answer.body.contains("4711"), "{}", answer.body);
     app.db.batch_execute("DROP TRIGGER refuse ON automation_runs").await.unwrap();
 
     let other = connect(&app.url).await;
-    hold(&other, 7_091_869_195_317_477_377).await;
-    let answer = server.signed("msg_1").await;
+    hold_advisory_lock(&other, 7_091_869_195_317_477_377).await;
+    let answer = server.run_signed("msg_1").await;
     assert_eq!((answer.status, &answer.json()["reason"]), (200, &"overlap".into()));
     drop(other);
-    app.waits_for("SELECT NOT EXISTS (SELECT FROM pg_locks WHERE locktype = 'advisory' AND database = (SELECT oid FROM pg_database WHERE datname = current_database()))").await;
+    app.wait_until("SELECT NOT EXISTS (SELECT FROM pg_locks WHERE locktype = 'advisory' AND database = (SELECT oid FROM pg_database WHERE datname = current_database()))").await;
 
-    assert_eq!(server.signed("msg_1").await.json()["outcome"], "completed");
-    assert_eq!(server.signed("msg_1").await.json()["reason"], "duplicate_request");
+    assert_eq!(server.run_signed("msg_1").await.json()["outcome"], "completed");
+    assert_eq!(server.run_signed("msg_1").await.json()["reason"], "duplicate_request");
     let log = server.end().await;
     assert!(log.contains("the pass failed: SQLSTATE P0001") && !log.contains("4711"), "{log}");
 }
 
 /// Takes an advisory lock for as long as the session lives.
-async fn hold(session: &Client, key: i64) {
+async fn hold_advisory_lock(session: &Client, key: i64) {
     session.execute("SELECT pg_advisory_lock($1)", &[&key]).await.unwrap();
 }
 
@@ -346,13 +350,13 @@ async fn hold(session: &Client, key: i64) {
 async fn an_unmigrated_database_is_reported() {
     let app = App::empty().await;
     let server = Server::start(&app, &[]).await;
-    let answer = server.bearer().await;
+    let answer = server.run_with_bearer().await;
     assert_eq!(answer.status, 503);
     assert_eq!(answer.json()["detail"], "the database has not been migrated");
 }
 
 /// An app whose callers have the default limit.
-async fn limited() -> App {
+async fn app_with_default_rate_limit() -> App {
     let mut app = App::new().await;
     app.env.remove("RATE_LIMIT");
     app
@@ -360,16 +364,16 @@ async fn limited() -> App {
 
 #[tokio::test]
 async fn each_credential_has_ten_calls_a_minute_across_all_instances() {
-    let app = limited().await;
+    let app = app_with_default_rate_limit().await;
     let servers = [Server::start(&app, &[]).await, Server::start(&app, &[]).await];
     for call in 0..10 {
         let server = &servers[call % 2];
         // Those who are not let in use nothing up.
         assert_eq!(request(server.port, "GET", "/run", &[], b"").await.status, 401);
-        assert_eq!(server.bearer().await.status, 200, "{call}");
+        assert_eq!(server.run_with_bearer().await.status, 200, "{call}");
     }
     for server in &servers {
-        let refused = server.bearer().await;
+        let refused = server.run_with_bearer().await;
         assert_eq!((refused.status, refused.header("content-type")), (429, "application/problem+json"));
         // A call comes back every six seconds.
         assert!((1..=6).contains(&refused.header("retry-after").parse::<u32>().unwrap()), "{refused:?}");
@@ -377,20 +381,20 @@ async fn each_credential_has_ten_calls_a_minute_across_all_instances() {
     let runs: i64 = app.one("SELECT count(*) FROM automation_runs", &[]).await.get(0);
     assert_eq!(runs, 10, "a refused call runs nothing");
     // Another credential has its own.
-    assert_eq!(servers[0].signed("msg_1").await.status, 200);
+    assert_eq!(servers[0].run_signed("msg_1").await.status, 200);
     // What was used up comes back with time.
     app.sql("UPDATE booking_automation_callers SET next_at = next_at - interval '12 seconds'", &[]).await;
-    let statuses = [servers[0].bearer().await.status, servers[1].bearer().await.status];
+    let statuses = [servers[0].run_with_bearer().await.status, servers[1].run_with_bearer().await.status];
     assert_eq!(statuses, [200, 200]);
-    assert_eq!(servers[0].bearer().await.status, 429);
+    assert_eq!(servers[0].run_with_bearer().await.status, 429);
 }
 
 #[tokio::test]
 async fn concurrent_calls_are_each_counted() {
-    let app = limited().await;
+    let app = app_with_default_rate_limit().await;
     let servers = [Server::start(&app, &[]).await, Server::start(&app, &[]).await];
     let began = std::time::Instant::now();
-    let calls = (0..24).map(|call| servers[call % 2].bearer());
+    let calls = (0..24).map(|call| servers[call % 2].run_with_bearer());
     let answers = futures_util::future::join_all(calls).await;
     // A call comes back every six seconds.
     let most = 10 + usize::try_from(began.elapsed().as_secs() / 6).unwrap();
@@ -402,9 +406,9 @@ async fn concurrent_calls_are_each_counted() {
 
 #[tokio::test]
 async fn a_call_is_refused_if_a_concurrent_call_used_up_the_limit() {
-    let app = limited().await;
+    let app = app_with_default_rate_limit().await;
     let server = Server::start(&app, &[]).await;
-    assert_eq!(server.bearer().await.status, 200);
+    assert_eq!(server.run_with_bearer().await.status, 200);
     // It has begun to count itself, and looks at the credential's row only when the test lets it.
     app.db
         .batch_execute(
@@ -415,9 +419,9 @@ async fn a_call_is_refused_if_a_concurrent_call_used_up_the_limit() {
         .await
         .unwrap();
     let holder = connect(&app.url).await;
-    hold(&holder, 42).await;
-    let (refused, ()) = tokio::join!(server.bearer(), async {
-        app.waits_for(
+    hold_advisory_lock(&holder, 42).await;
+    let (refused, ()) = tokio::join!(server.run_with_bearer(), async {
+        app.wait_until(
             "SELECT EXISTS (SELECT FROM pg_stat_activity WHERE datname = current_database() AND wait_event = 'PgSleep')",
         )
         .await;
@@ -437,29 +441,29 @@ async fn unused_calls_accumulate_for_one_minute_only() {
     // A call comes back every half minute.
     app.env.insert("RATE_LIMIT", "2".to_owned());
     let server = Server::start(&app, &[]).await;
-    assert_eq!(server.bearer().await.status, 200);
+    assert_eq!(server.run_with_bearer().await.status, 200);
     app.sql("UPDATE booking_automation_callers SET next_at = now() - interval '1 day'", &[]).await;
     for status in [200, 200, 429] {
-        assert_eq!(server.bearer().await.status, status);
+        assert_eq!(server.run_with_bearer().await.status, status);
     }
 }
 
 #[tokio::test]
 async fn rate_limiting_does_not_wait_for_locks() {
-    let app = limited().await;
+    let app = app_with_default_rate_limit().await;
     let server = Server::start(&app, &[]).await;
-    assert_eq!(server.bearer().await.status, 200);
+    assert_eq!(server.run_with_bearer().await.status, 200);
     let other = crate::app::connect(&app.url).await;
     other.batch_execute("BEGIN; UPDATE booking_automation_callers SET next_at = next_at").await.unwrap();
-    let refused = server.bearer().await;
+    let refused = server.run_with_bearer().await;
     assert_eq!((refused.status, refused.header("retry-after")), (429, "2"));
     other.batch_execute("ROLLBACK").await.unwrap();
-    assert_eq!(server.bearer().await.status, 200);
+    assert_eq!(server.run_with_bearer().await.status, 200);
 }
 
 #[tokio::test]
 async fn a_call_that_cannot_be_counted_is_refused() {
-    let app = limited().await;
+    let app = app_with_default_rate_limit().await;
     let server = Server::start(&app, &[]).await;
     app.db
         .batch_execute(
@@ -468,11 +472,11 @@ async fn a_call_that_cannot_be_counted_is_refused() {
         )
         .await
         .unwrap();
-    let answer = server.bearer().await;
+    let answer = server.run_with_bearer().await;
     assert_eq!(answer.status, 503, "{answer:?}");
     assert_eq!(answer.json()["detail"], "the pass failed and changed nothing; the log says why");
     app.sql("DROP TABLE booking_automation_callers", &[]).await;
-    let answer = server.bearer().await;
+    let answer = server.run_with_bearer().await;
     assert_eq!((answer.status, &answer.json()["detail"]), (503, &"the database has not been migrated".into()));
     let runs: i64 = app.one("SELECT count(*) FROM automation_runs", &[]).await.get(0);
     assert_eq!(runs, 0);
@@ -481,14 +485,14 @@ async fn a_call_that_cannot_be_counted_is_refused() {
 #[tokio::test]
 async fn a_client_disconnect_does_not_interrupt_the_call() {
     let app = App::new().await;
-    let booking = app.due_now().await;
+    let booking = app.booking_due_now().await;
     app.ses.answer(|_| ses::Answer::Slow(Duration::from_millis(500)));
     let server = Server::start(&app, &[]).await;
-    let authorization = format!("Bearer {}", bearer());
+    let authorization = format!("Bearer {}", bearer_secret());
     let socket = send(server.port, "POST", "/run", &[("Authorization", authorization.as_bytes())], b"").await;
-    app.ses.arrived(1).await;
+    app.ses.wait_for_mails(1).await;
     drop(socket);
-    app.waits_for("SELECT EXISTS (SELECT FROM booking_automation_events WHERE status = 'completed' AND rule = '24h')")
+    app.wait_until("SELECT EXISTS (SELECT FROM booking_automation_events WHERE status = 'completed' AND rule = '24h')")
         .await;
     assert_eq!(app.reminders(booking).await, ["24h completed"]);
     assert_eq!(app.ses.mails().len(), 1);
@@ -506,20 +510,20 @@ async fn a_slow_pass_blocks_neither_health_checks_nor_overlapping_calls() {
         )
         .await
         .unwrap();
-    app.believing(chrono::Utc::now() - hours(48)).await;
+    app.set_clock(chrono::Utc::now() - hours(48)).await;
     let booking = app.booking("confirmed", chrono::Utc::now()).await;
     let holder = connect(&app.url).await;
-    hold(&holder, 42).await;
+    hold_advisory_lock(&holder, 42).await;
     let server = Server::start(&app, &[]).await;
-    let authorization = format!("Bearer {}", bearer());
+    let authorization = format!("Bearer {}", bearer_secret());
     let slow = send(server.port, "POST", "/run", &[("Authorization", authorization.as_bytes())], b"").await;
-    app.waits_for(
+    app.wait_until(
         "SELECT EXISTS (SELECT FROM pg_stat_activity WHERE datname = current_database() AND wait_event = 'PgSleep')",
     )
     .await;
 
     assert_eq!(request(server.port, "GET", "/health", &[], b"").await.status, 200);
-    let answers = futures_util::future::join_all((0..8).map(|_| server.bearer())).await;
+    let answers = futures_util::future::join_all((0..8).map(|_| server.run_with_bearer())).await;
     for answer in answers {
         assert_eq!(answer.json()["reason"], "overlap", "{answer:?}");
     }
@@ -533,13 +537,13 @@ async fn a_call_is_answered_within_twenty_seconds() {
     let mut app = App::new().await;
     app.env.insert("SEND_CONCURRENCY", "1".to_owned());
     for _ in 0..3 {
-        app.due_now().await;
+        app.booking_due_now().await;
     }
     // The provider answers nothing, for longer than a call lasts.
     app.ses.answer(|_| ses::Answer::Silence);
     let server = Server::start(&app, &[]).await;
     let begun = Instant::now();
-    let summary = server.bearer().await.json();
+    let summary = server.run_with_bearer().await.json();
     assert!(begun.elapsed() < Duration::from_secs(20), "{:?} {summary}", begun.elapsed());
     let reminders = &summary["reminders"];
     assert_eq!(reminders["due"], 3, "{summary}");
@@ -552,11 +556,11 @@ async fn serve_records_its_outcomes_when_it_receives_sigterm() {
     app.env.insert("SEND_RATE", "20".to_owned());
     app.env.insert("SEND_CONCURRENCY", "4".to_owned());
     for _ in 0..600 {
-        app.due_now().await;
+        app.booking_due_now().await;
     }
     // Half a minute's sending.
     let server = Server::start(&app, &["--every", "1m"]).await;
-    app.ses.arrived(10).await;
+    app.ses.wait_for_mails(10).await;
     // A client that never ends its request holds nothing up.
     let mut half = tokio::net::TcpStream::connect(("127.0.0.1", server.port)).await.unwrap();
     half.write_all(b"GET /health HTT").await.unwrap();
@@ -605,14 +609,14 @@ async fn an_unknown_commit_is_not_reported_as_a_failure() {
     let proxy = Proxy::start(&app.url, Cut::Forever).await;
     app.env.insert("DATABASE_URL", proxy.url.clone());
     let server = Server::start(&app, &[]).await;
-    let answer = server.signed("msg_1").await;
+    let answer = server.run_signed("msg_1").await;
     assert!(proxy.was_cut());
     assert_eq!(
         (answer.status, &answer.json()["detail"]),
         (503, &"whether the pass was committed is not known; the log says why".into())
     );
     // It was.
-    app.waits_for("SELECT EXISTS (SELECT FROM automation_runs WHERE outcome = 'completed' AND webhook_id = 'msg_1')")
+    app.wait_until("SELECT EXISTS (SELECT FROM automation_runs WHERE outcome = 'completed' AND webhook_id = 'msg_1')")
         .await;
     assert_ne!(app.status(booking).await, "confirmed");
 }
@@ -620,10 +624,10 @@ async fn an_unknown_commit_is_not_reported_as_a_failure() {
 #[tokio::test]
 async fn serve_every_runs_passes_and_records_outcomes_before_it_ends() {
     let app = App::new().await;
-    let booking = app.due_now().await;
+    let booking = app.booking_due_now().await;
     app.ses.answer(|_| ses::Answer::Slow(Duration::from_millis(700)));
     let server = Server::start(&app, &["--every", "10s"]).await;
-    app.ses.arrived(1).await;
+    app.ses.wait_for_mails(1).await;
     assert_eq!(app.reminders(booking).await, ["24h sending"]);
     server.end().await;
     assert_eq!(app.reminders(booking).await, ["24h completed"]);

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use serde_json::{Value, json};
 
 use crate::app::{App, connect};
-use crate::client::{now, signature};
+use crate::client::{signature, unix_time};
 use crate::cluster::OwnCluster;
 use crate::proxy::{Cut, Proxy};
 use crate::runtime_api::{Instance, Outcome};
@@ -16,14 +16,14 @@ const SECRET: &str = "local-secret-0123456789";
 const SIGNING: &str = "whsec_C2FVsBQIhrscChlQIMV+b5sSYspob7oD";
 
 /// A file of `events/`.
-pub fn event(name: &str) -> Value {
+pub fn example_event(name: &str) -> Value {
     let path = format!("{}/events/{name}.json", env!("CARGO_MANIFEST_DIR"));
     serde_json::from_slice(&std::fs::read(path).unwrap()).unwrap()
 }
 
 /// A request as a function URL hands it over.
-fn request(method: &str, path: &str, headers: &[(&str, &str)], body: &str) -> Value {
-    let mut event = event("bearer");
+fn function_url_request(method: &str, path: &str, headers: &[(&str, &str)], body: &str) -> Value {
+    let mut event = example_event("bearer");
     event["requestContext"]["http"]["method"] = method.into();
     event["requestContext"]["http"]["path"] = path.into();
     event["rawPath"] = path.into();
@@ -36,29 +36,29 @@ fn request(method: &str, path: &str, headers: &[(&str, &str)], body: &str) -> Va
 }
 
 /// Status, and what the body says.
-fn answer(outcome: Outcome) -> (i64, Value) {
+fn status_and_body(outcome: Outcome) -> (i64, Value) {
     let answer = outcome.unwrap();
     let body = answer["body"].as_str().unwrap_or_default();
     (answer["statusCode"].as_i64().unwrap(), serde_json::from_str(body).unwrap_or(Value::Null))
 }
 
-async fn with_secrets() -> App {
+async fn app_with_secrets() -> App {
     let mut app = App::new().await;
     app.env.insert("CRON_SECRET", SECRET.to_owned());
     app.env.insert("CRON_SIGNING_SECRET", SIGNING.to_owned());
     app
 }
 
-async fn runs(app: &App) -> i64 {
+async fn count_runs(app: &App) -> i64 {
     app.one("SELECT count(*) FROM automation_runs", &[]).await.get(0)
 }
 
 #[tokio::test]
 async fn a_scheduler_invocation_returns_the_summary_and_records_its_metadata() {
     let app = App::new().await;
-    let booking = app.due_now().await;
+    let booking = app.booking_due_now().await;
     let instance = Instance::start(&app).await;
-    let summary = instance.invoke(&event("schedule")).await.unwrap();
+    let summary = instance.invoke(&example_event("schedule")).await.unwrap();
     assert_eq!((&summary["outcome"], &summary["trigger"]), (&json!("completed"), &json!("schedule")));
     assert_eq!(summary["reminders"]["sent"], 1, "{summary}");
     assert_eq!(app.reminders(booking).await, ["24h completed"]);
@@ -75,7 +75,7 @@ async fn a_scheduler_invocation_returns_the_summary_and_records_its_metadata() {
     assert_eq!(longest, 200);
 
     // What the alarm on silence counts: a JSON line a committed pass.
-    let log = instance.end().await;
+    let log = instance.kill().await;
     let lines: Vec<Value> = log.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
     let committed = lines.iter().filter(|line| line["pass"] == "committed").count();
     assert_eq!(committed, 7, "{log}");
@@ -84,7 +84,7 @@ async fn a_scheduler_invocation_returns_the_summary_and_records_its_metadata() {
 
 #[tokio::test]
 async fn an_unknown_payload_is_a_function_error_and_runs_nothing() {
-    let app = with_secrets().await;
+    let app = app_with_secrets().await;
     let instance = Instance::start(&app).await;
     for payload in [
         "{}",
@@ -121,8 +121,8 @@ async fn an_unknown_payload_is_a_function_error_and_runs_nothing() {
         );
         assert!(!message.contains(SECRET), "{message}");
     }
-    assert_eq!(runs(&app).await, 0);
-    assert_eq!(instance.invoke(&event("schedule")).await.unwrap()["outcome"], "completed", "it goes on");
+    assert_eq!(count_runs(&app).await, 0);
+    assert_eq!(instance.invoke(&example_event("schedule")).await.unwrap()["outcome"], "completed", "it goes on");
 }
 
 #[tokio::test]
@@ -133,91 +133,97 @@ async fn a_failed_pass_is_a_function_error() {
         "postgres://user:the-password@127.0.0.1:1/x".to_owned(),
     );
     let instance = Instance::start(&app).await;
-    let error = instance.invoke(&event("schedule")).await.unwrap_err();
+    let error = instance.invoke(&example_event("schedule")).await.unwrap_err();
     assert_eq!(error["errorType"], "PassFailed");
     let message = error["errorMessage"].as_str().unwrap();
     assert!(message.contains("the database cannot be reached") && !message.contains("the-password"), "{message}");
-    let error = instance.invoke(&event("migrate")).await.unwrap_err();
+    let error = instance.invoke(&example_event("migrate")).await.unwrap_err();
     assert_eq!(error["errorType"], "MigrationFailed");
 
     // The schema is not there.
     app.env.insert("DATABASE_URL", format!("{}/postgres", url.rsplit_once('/').unwrap().0));
-    let error = Instance::start(&app).await.invoke(&event("schedule")).await.unwrap_err();
+    let error = Instance::start(&app).await.invoke(&example_event("schedule")).await.unwrap_err();
     assert!(error["errorMessage"].as_str().unwrap().contains("migrate"), "{error}");
 
     // Another pass is running: no failure, and no wait.
     app.env.insert("DATABASE_URL", url);
     let holder = connect(&app.url).await;
     holder.execute("SELECT pg_advisory_lock(7091869195317477377)", &[]).await.unwrap();
-    let summary = Instance::start(&app).await.invoke(&event("schedule")).await.unwrap();
+    let summary = Instance::start(&app).await.invoke(&example_event("schedule")).await.unwrap();
     assert_eq!((&summary["outcome"], &summary["reason"]), (&json!("skipped"), &json!("overlap")));
 }
 
 #[tokio::test]
 async fn an_invalid_setting_stops_the_function_at_start() {
-    let mut app = with_secrets().await;
+    let mut app = app_with_secrets().await;
     app.env.insert("CRON_SECRET", "short".to_owned());
-    let (success, log) = Instance::start(&app).await.ended().await;
+    let (success, log) = Instance::start(&app).await.wait_for_exit().await;
     let line: Value = serde_json::from_str(&log).unwrap();
     assert!(!success && line["message"].as_str().unwrap().starts_with("CRON_SECRET "), "{log}");
 }
 
 #[tokio::test]
 async fn function_url_requests_are_answered_like_http_requests() {
-    let app = with_secrets().await;
+    let app = app_with_secrets().await;
     let instance = Instance::start(&app).await;
     let right = [("authorization", "Bearer local-secret-0123456789")];
-    assert_eq!(answer(instance.invoke(&event("health")).await), (200, json!({"status": "ok"})));
+    assert_eq!(status_and_body(instance.invoke(&example_event("health")).await), (200, json!({"status": "ok"})));
     for (path, status) in [("/", 404), ("/events", 404), ("/run/", 404), ("/admin", 404)] {
         assert_eq!(
-            answer(instance.invoke(&request("POST", path, &right, r#"{"trigger":"schedule"}"#)).await).0,
+            status_and_body(
+                instance.invoke(&function_url_request("POST", path, &right, r#"{"trigger":"schedule"}"#)).await
+            )
+            .0,
             status
         );
     }
-    let refused = instance.invoke(&request("DELETE", "/run", &right, "")).await.unwrap();
+    let refused = instance.invoke(&function_url_request("DELETE", "/run", &right, "")).await.unwrap();
     assert_eq!((&refused["statusCode"], &refused["headers"]["allow"]), (&json!(405), &json!("GET, POST")));
-    assert_eq!(answer(instance.invoke(&request("POST", "/run", &right, &"x".repeat(65_537))).await).0, 413);
+    assert_eq!(
+        status_and_body(instance.invoke(&function_url_request("POST", "/run", &right, &"x".repeat(65_537))).await).0,
+        413
+    );
     // The specification's example, long out of date, and no credentials at all: one answer.
-    let refused = instance.invoke(&event("signed")).await.unwrap();
+    let refused = instance.invoke(&example_event("signed")).await.unwrap();
     assert_eq!(refused["statusCode"], 401);
     assert_eq!(refused["headers"]["www-authenticate"], "Bearer");
     assert_eq!(refused["headers"]["content-type"], "application/problem+json");
-    assert_eq!(instance.invoke(&request("GET", "/run", &[], "")).await.unwrap(), refused);
-    assert_eq!(runs(&app).await, 0);
+    assert_eq!(instance.invoke(&function_url_request("GET", "/run", &[], "")).await.unwrap(), refused);
+    assert_eq!(count_runs(&app).await, 0);
 
-    let (status, summary) = answer(instance.invoke(&event("bearer")).await);
+    let (status, summary) = status_and_body(instance.invoke(&example_event("bearer")).await);
     assert_eq!((status, &summary["outcome"], &summary["trigger"]), (200, &json!("completed"), &json!("bearer")));
 
     // Signed over a body of bytes, which a function URL hands over as base64.
-    let timestamp = now().to_string();
+    let timestamp = unix_time().to_string();
     let by = signature(SIGNING, b"msg_1", timestamp.as_bytes(), b"\x00\xffbytes");
     let headers = [("webhook-id", "msg_1"), ("webhook-timestamp", &timestamp), ("webhook-signature", &by)];
-    let mut signed = request("POST", "/run", &headers, "AP9ieXRlcw==");
+    let mut signed = function_url_request("POST", "/run", &headers, "AP9ieXRlcw==");
     signed["isBase64Encoded"] = true.into();
-    let (status, summary) = answer(instance.invoke(&signed).await);
+    let (status, summary) = status_and_body(instance.invoke(&signed).await);
     assert_eq!((status, &summary["trigger"]), (200, &json!("signature")));
-    let (status, summary) = answer(instance.invoke(&signed).await);
+    let (status, summary) = status_and_body(instance.invoke(&signed).await);
     assert_eq!((status, &summary["reason"]), (200, &json!("duplicate_request")));
 
     app.db.batch_execute("ALTER TABLE automation_runs RENAME TO gone").await.unwrap();
-    assert_eq!(answer(instance.invoke(&event("bearer")).await).0, 503);
-    let log = instance.end().await;
+    assert_eq!(status_and_body(instance.invoke(&example_event("bearer")).await).0, 503);
+    let log = instance.kill().await;
     assert!(!log.contains(SECRET), "{log}");
 }
 
 #[tokio::test]
 async fn support_routes_work_through_a_function_url_with_query_parameters() {
-    let mut app = with_secrets().await;
+    let mut app = app_with_secrets().await;
     app.env.insert("ADMIN_TOKEN", TOKEN.to_owned());
     let authorization = format!("Bearer {TOKEN}");
     let instance = Instance::start(&app).await;
     let ask = async |method: &str, path: &str, query: &str| {
-        let mut event = request(method, path, &[("authorization", &authorization)], "");
+        let mut event = function_url_request(method, path, &[("authorization", &authorization)], "");
         event["rawQueryString"] = query.into();
-        answer(instance.invoke(&event).await)
+        status_and_body(instance.invoke(&event).await)
     };
-    let booking = app.due_now().await;
-    instance.invoke(&event("schedule")).await.unwrap();
+    let booking = app.booking_due_now().await;
+    instance.invoke(&example_event("schedule")).await.unwrap();
 
     let (status, page) =
         ask("GET", "/events", &format!("limit=1&booking={booking}&since=2020-01-01T00%3A00%3A00Z")).await;
@@ -236,7 +242,7 @@ async fn support_routes_work_through_a_function_url_with_query_parameters() {
 
 #[tokio::test]
 async fn a_malformed_function_url_request_is_answered_without_a_function_error() {
-    let app = with_secrets().await;
+    let app = app_with_secrets().await;
     let instance = Instance::start(&app).await;
     for (member, value) in [
         ("rawQueryString", json!("a=<\"> b&\u{0}ä=%zz")),
@@ -252,68 +258,68 @@ async fn a_malformed_function_url_request_is_answered_without_a_function_error()
         ("rawPath", json!("/a".repeat(40_000))),
         ("headers", json!({"Host": "a b", "X-Forwarded-Proto": "<>"})),
     ] {
-        let mut odd = request("GET", "/run", &[("host", "a b"), ("x-forwarded-proto", "<>")], "");
+        let mut odd = function_url_request("GET", "/run", &[("host", "a b"), ("x-forwarded-proto", "<>")], "");
         odd[member] = value.clone();
-        let (status, _) = answer(instance.invoke(&odd).await);
+        let (status, _) = status_and_body(instance.invoke(&odd).await);
         assert!([401, 404].contains(&status), "{member} = {value}: {status}");
     }
-    let mut odd = request("POST", "/run", &[], "no base64");
+    let mut odd = function_url_request("POST", "/run", &[], "no base64");
     odd["isBase64Encoded"] = true.into();
-    assert_eq!(answer(instance.invoke(&odd).await).0, 401);
+    assert_eq!(status_and_body(instance.invoke(&odd).await).0, 401);
     for (member, value) in [("domainName", json!("a@\u{0}b")), ("stage", json!("a\u{0} <%2"))] {
-        let mut odd = request("GET", "/run", &[], "");
+        let mut odd = function_url_request("GET", "/run", &[], "");
         odd["requestContext"][member] = value.clone();
-        assert_eq!(answer(instance.invoke(&odd).await).0, 401, "{member} = {value}");
+        assert_eq!(status_and_body(instance.invoke(&odd).await).0, 401, "{member} = {value}");
     }
-    let mut odd = event("bearer");
+    let mut odd = example_event("bearer");
     odd["headers"]["x-odd"] = "\u{e9}\u{0}".into();
     odd["headers"]["x odd"] = "x".into();
-    assert_eq!(answer(instance.invoke(&odd).await).0, 200);
-    let mut odd = event("bearer");
+    assert_eq!(status_and_body(instance.invoke(&odd).await).0, 200);
+    let mut odd = example_event("bearer");
     odd["rawQueryString"] = "a=<\">".into();
-    assert_eq!(answer(instance.invoke(&odd).await).0, 200);
+    assert_eq!(status_and_body(instance.invoke(&odd).await).0, 200);
 }
 
 #[tokio::test]
 async fn an_ses_connection_lost_while_frozen_loses_no_message() {
     let mut app = App::new().await;
-    let (address, proxy) = Proxy::of(app.ses.url.strip_prefix("http://").unwrap(), Cut::Never).await;
+    let (address, proxy) = Proxy::in_front_of(app.ses.url.strip_prefix("http://").unwrap(), Cut::Never).await;
     app.env.insert("AWS_ENDPOINT_URL_SESV2", format!("http://{address}"));
     app.env.remove("SEND_RATE");
     let instance = Instance::start(&app).await;
-    app.due_now().await;
-    assert_eq!(instance.invoke(&event("schedule")).await.unwrap()["reminders"]["sent"], 1);
+    app.booking_due_now().await;
+    assert_eq!(instance.invoke(&example_event("schedule")).await.unwrap()["reminders"]["sent"], 1);
     proxy.freeze();
     // What is tested is that time passes: a minute, in life.
     tokio::time::sleep(Duration::from_millis(2500)).await;
-    let booking = app.due_now().await;
-    let summary = instance.invoke(&event("schedule")).await.unwrap();
+    let booking = app.booking_due_now().await;
+    let summary = instance.invoke(&example_event("schedule")).await.unwrap();
     assert_eq!(summary["reminders"]["sent"], 1, "{summary}");
     assert_eq!(app.reminders(booking).await, ["24h completed"]);
-    assert_eq!(app.ses.rate_asked(), 1, "once an instance");
+    assert_eq!(app.ses.rate_requests(), 1, "once an instance");
 }
 
 #[tokio::test]
 async fn the_sign_script_creates_a_valid_signed_request() {
-    let app = with_secrets().await;
+    let app = app_with_secrets().await;
     let script = format!("{}/events/sign", env!("CARGO_MANIFEST_DIR"));
     let output = std::process::Command::new("sh").arg(script).env("CRON_SIGNING_SECRET", SIGNING).output().unwrap();
     let signed: Value = serde_json::from_slice(&output.stdout).unwrap();
-    let (status, summary) = answer(Instance::start(&app).await.invoke(&signed).await);
+    let (status, summary) = status_and_body(Instance::start(&app).await.invoke(&signed).await);
     assert_eq!((status, &summary["outcome"]), (200, &json!("completed")));
 }
 
 #[tokio::test]
 async fn messages_that_do_not_fit_into_an_invocation_are_deferred() {
-    let mut app = with_secrets().await;
+    let mut app = app_with_secrets().await;
     app.env.insert("SEND_CONCURRENCY", "1".to_owned());
     for _ in 0..3 {
-        app.due_now().await;
+        app.booking_due_now().await;
     }
     app.ses.answer(|_| ses::Answer::Silence);
     let instance = Instance::start(&app).await;
     let time = Duration::from_secs(10);
-    let summary = instance.invoke_within(time, event("schedule").to_string().into()).await.unwrap();
+    let summary = instance.invoke_within(time, example_event("schedule").to_string().into()).await.unwrap();
     assert!(summary["duration_ms"].as_u64().unwrap() < 10_000, "{summary}");
     let reminders = &summary["reminders"];
     assert_eq!((&reminders["due"], &reminders["sent"]), (&json!(3), &json!(0)), "{summary}");
@@ -324,12 +330,13 @@ async fn messages_that_do_not_fit_into_an_invocation_are_deferred() {
 
     // Over HTTP the same.
     app.make_claimable().await;
-    let (begun, bearer) = (Instant::now(), event("bearer").to_string());
-    let answered = answer(instance.invoke_within(time, bearer.into()).await);
+    let (begun, bearer) = (Instant::now(), example_event("bearer").to_string());
+    let answered = status_and_body(instance.invoke_within(time, bearer.into()).await);
     assert!(begun.elapsed() < time && answered.0 == 200, "{answered:?}");
 
     // With less than the margin nothing is begun.
-    let error = instance.invoke_within(Duration::from_secs(1), event("schedule").to_string().into()).await.unwrap_err();
+    let error =
+        instance.invoke_within(Duration::from_secs(1), example_event("schedule").to_string().into()).await.unwrap_err();
     assert_eq!(error["errorType"], "NoTime");
 }
 
@@ -341,7 +348,7 @@ async fn an_unresponsive_database_does_not_exceed_the_invocation_time() {
     let instance = Instance::start(&app).await;
     for name in ["schedule", "migrate"] {
         let (time, begun) = (Duration::from_secs(5), Instant::now());
-        let error = instance.invoke_within(time, event(name).to_string().into()).await.unwrap_err();
+        let error = instance.invoke_within(time, example_event(name).to_string().into()).await.unwrap_err();
         assert!(begun.elapsed() < time, "{name}: {:?} {error}", begun.elapsed());
     }
 }
@@ -354,14 +361,14 @@ async fn a_frozen_migration_releases_its_lock() {
     let holder = connect(&app.url).await;
     holder.batch_execute("BEGIN ISOLATION LEVEL REPEATABLE READ; SELECT FROM users LIMIT 1").await.unwrap();
     let frozen = Instance::start(&app).await;
-    let call = frozen.invoke_within(Duration::from_secs(8), event("migrate").to_string().into());
+    let call = frozen.invoke_within(Duration::from_secs(8), example_event("migrate").to_string().into());
     let freeze = async {
-        app.waits_for("SELECT EXISTS (SELECT FROM pg_stat_progress_create_index WHERE datname = current_database() AND phase LIKE 'waiting%')").await;
+        app.wait_until("SELECT EXISTS (SELECT FROM pg_stat_progress_create_index WHERE datname = current_database() AND phase LIKE 'waiting%')").await;
         frozen.signal("-STOP");
-        app.waits_for("SELECT NOT EXISTS (SELECT FROM pg_stat_activity WHERE datname = current_database() AND state = 'idle in transaction' AND query LIKE '%pg_advisory%')").await;
+        app.wait_until("SELECT NOT EXISTS (SELECT FROM pg_stat_activity WHERE datname = current_database() AND state = 'idle in transaction' AND query LIKE '%pg_advisory%')").await;
         holder.batch_execute("COMMIT").await.unwrap();
         // Another instance, while the first is still frozen.
-        let migrated = Instance::start(&app).await.invoke(&event("migrate")).await.unwrap();
+        let migrated = Instance::start(&app).await.invoke(&example_event("migrate")).await.unwrap();
         assert_eq!(migrated["outcome"], "migrated");
         let steps = migrated["steps"].to_string();
         assert!(!steps.contains("01_base_tables") && steps.contains("08_webhook_ids"), "{steps}");
@@ -376,12 +383,12 @@ async fn a_frozen_migration_releases_its_lock() {
 async fn the_migrate_payload_migrates_the_schema() {
     let app = App::empty().await;
     let instance = Instance::start(&app).await;
-    let migrated = instance.invoke(&event("migrate")).await.unwrap();
+    let migrated = instance.invoke(&example_event("migrate")).await.unwrap();
     assert_eq!(migrated["outcome"], "migrated");
     assert_eq!(migrated["steps"].as_array().unwrap().len(), 24, "{migrated}");
     assert_eq!(migrated["first_pass"]["outcome"], "dry_run");
-    assert_eq!(instance.invoke(&event("migrate")).await.unwrap()["steps"], json!([]));
-    assert_eq!(instance.invoke(&event("schedule")).await.unwrap()["outcome"], "completed");
+    assert_eq!(instance.invoke(&example_event("migrate")).await.unwrap()["steps"], json!([]));
+    assert_eq!(instance.invoke(&example_event("schedule")).await.unwrap()["outcome"], "completed");
 }
 
 #[tokio::test]
@@ -390,10 +397,10 @@ async fn a_database_restart_between_invocations_fails_no_pass() {
     let mut app = App::empty().await;
     app.env.insert("DATABASE_URL", own.url.clone());
     let instance = Instance::start(&app).await;
-    assert_eq!(instance.invoke(&event("migrate")).await.unwrap()["outcome"], "migrated");
-    assert_eq!(instance.invoke(&event("schedule")).await.unwrap()["outcome"], "completed");
+    assert_eq!(instance.invoke(&example_event("migrate")).await.unwrap()["outcome"], "migrated");
+    assert_eq!(instance.invoke(&example_event("schedule")).await.unwrap()["outcome"], "completed");
     own.restart();
-    assert_eq!(instance.invoke(&event("schedule")).await.unwrap()["outcome"], "completed");
+    assert_eq!(instance.invoke(&example_event("schedule")).await.unwrap()["outcome"], "completed");
 }
 
 #[tokio::test]
@@ -403,34 +410,38 @@ async fn a_database_connection_lost_while_frozen_is_replaced() {
     app.env.insert("DATABASE_URL", proxy.url.clone());
     let instance = Instance::start(&app).await;
     for _ in 0..2 {
-        assert_eq!(instance.invoke(&event("schedule")).await.unwrap()["outcome"], "completed");
+        assert_eq!(instance.invoke(&example_event("schedule")).await.unwrap()["outcome"], "completed");
     }
     let before = proxy.connections();
     assert_eq!(before, 1, "one, kept from one invocation to the next");
     // The socket looks open, and nothing comes through it any more.
     proxy.freeze();
-    assert_eq!(instance.invoke(&event("schedule")).await.unwrap()["outcome"], "completed");
+    assert_eq!(instance.invoke(&example_event("schedule")).await.unwrap()["outcome"], "completed");
     assert_eq!(proxy.connections(), before + 1, "replaced once");
-    assert_eq!(runs(&app).await, 3);
+    assert_eq!(count_runs(&app).await, 3);
 }
 
 #[tokio::test]
 async fn a_status_change_works_through_a_function_url() {
     let mut app = App::new().await;
     app.env.insert("ADMIN_TOKEN", "a-token-for-support-0123456789".to_owned());
-    let id = app.due_now().await;
+    let id = app.booking_due_now().await;
     let instance = Instance::start(&app).await;
     let token = [("authorization", "Bearer a-token-for-support-0123456789")];
 
     let body = json!({"to": "cancelled", "actor": {"role": "admin"}}).to_string();
     let path = format!("/bookings/{id}/status");
-    assert_eq!(answer(instance.invoke(&request("POST", &path, &[], &body)).await).0, 401);
-    let (status, changed) = answer(instance.invoke(&request("POST", &path, &token, &body)).await);
+    assert_eq!(status_and_body(instance.invoke(&function_url_request("POST", &path, &[], &body)).await).0, 401);
+    let (status, changed) = status_and_body(instance.invoke(&function_url_request("POST", &path, &token, &body)).await);
     assert_eq!((status, &changed["from"], &changed["to"]), (200, &json!("confirmed"), &json!("cancelled")));
     assert_eq!(app.status(id).await, "cancelled");
 
-    let (status, timeline) =
-        answer(instance.invoke(&request("GET", &format!("/bookings/{id}/timeline"), &token, "")).await);
+    let (status, timeline) = status_and_body(
+        instance.invoke(&function_url_request("GET", &format!("/bookings/{id}/timeline"), &token, "")).await,
+    );
     assert_eq!((status, &timeline["booking"]["status"]), (200, &json!("cancelled")));
-    assert_eq!(answer(instance.invoke(&request("GET", "/openapi.json", &token, "")).await).0, 200);
+    assert_eq!(
+        status_and_body(instance.invoke(&function_url_request("GET", "/openapi.json", &token, "")).await).0,
+        200
+    );
 }

@@ -224,7 +224,7 @@ impl Stage {
                             DELETE FROM booking_automation_callers")
             .await
             .unwrap();
-        app.believing(noon()).await;
+        app.set_clock(noon()).await;
         let sql = "INSERT INTO bookings (customer_id, provider_id, service_id, status, scheduled_at, duration_minutes, total_price)
                    VALUES ($1, $2, $3, $4, $5, $6, $7::text::numeric) RETURNING id";
         let (start, price) = (moment(story.start), cents(PRICE));
@@ -321,7 +321,7 @@ impl Play<'_> {
                 self.judge(taken, "cancelled", answer)?;
             }
             Step::Write(write) => {
-                app.believing(moment(self.time())).await;
+                app.set_clock(moment(self.time())).await;
                 let sql =
                     "UPDATE bookings SET status = coalesce($2, status), scheduled_at = coalesce($3, scheduled_at),
                                   duration_minutes = coalesce($4, duration_minutes),

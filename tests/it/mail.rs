@@ -130,7 +130,7 @@ async fn a_meeting_link_is_complete_or_left_out() {
 async fn the_remaining_time_is_written_in_words() {
     let app = App::new().await;
     app.sql("UPDATE reminder_rules SET active = false WHERE name <> '24h'", &[]).await;
-    app.believing("2020-01-01T00:00:00Z".parse().unwrap()).await;
+    app.set_clock("2020-01-01T00:00:00Z".parse().unwrap()).await;
     app.sql("UPDATE reminder_rules SET lead = '60 days' WHERE name = '24h'", &[]).await;
     let mut said = Vec::new();
     for seconds in [1, 29, 31, 60, 89, 91, 3540, 3600, 3660, 86_340, 172_740, 172_800, 176_400, 5_184_000] {

@@ -6,7 +6,7 @@ use tokio::io::{AsyncBufReadExt, BufReader};
 
 use serde_json::Value;
 
-use crate::app::{App, Said, connect, hours, noon};
+use crate::app::{App, CommandOutput, connect, hours, noon};
 
 const THEIRS: &str = include_str!("theirs.sql");
 
@@ -24,7 +24,7 @@ const CATALOG: &str = "
         UNION ALL SELECT format('rule %s %s', name, effective_from) FROM reminder_rules
     ) AS catalog";
 
-async fn migrated(app: &App) -> Said {
+async fn migrate(app: &App) -> CommandOutput {
     let said = app.call(&["migrate"]).await;
     assert!(said.success, "{}", said.stderr);
     said
@@ -33,7 +33,7 @@ async fn migrated(app: &App) -> Said {
 #[tokio::test]
 async fn migrate_creates_everything_and_a_second_run_changes_nothing() {
     let app = App::empty().await;
-    let first = migrated(&app).await;
+    let first = migrate(&app).await;
     assert!(first.stderr.contains("07_triggers"), "{}", first.stderr);
     let tables = app.column("SELECT relname::text FROM pg_class WHERE relnamespace = 'public'::regnamespace AND relkind IN ('r', 'v') ORDER BY 1", &[]).await;
     assert_eq!(
@@ -72,7 +72,7 @@ async fn migrate_creates_everything_and_a_second_run_changes_nothing() {
     );
 
     let before = app.column(CATALOG, &[]).await;
-    let second = migrated(&app).await;
+    let second = migrate(&app).await;
     assert!(second.stderr.contains("nothing to do"), "{}", second.stderr);
     assert_eq!(app.column(CATALOG, &[]).await, before);
 }
@@ -80,7 +80,7 @@ async fn migrate_creates_everything_and_a_second_run_changes_nothing() {
 #[tokio::test]
 async fn constraints_and_indexes_match_their_snapshot() {
     let app = App::empty().await;
-    migrated(&app).await;
+    migrate(&app).await;
     let lines = app
         .column(
             "SELECT line FROM (
@@ -110,7 +110,7 @@ async fn migrate_keeps_existing_data_and_adds_what_is_missing() {
     let filenode = "SELECT pg_relation_filenode('bookings')::text";
     let file = app.column(filenode, &[]).await;
 
-    let said = migrated(&app).await;
+    let said = migrate(&app).await;
     assert_eq!(app.column(rows, &[]).await, before);
     assert_eq!(app.column(filenode, &[]).await, file, "the table was not rewritten");
 
@@ -139,7 +139,7 @@ async fn migrate_keeps_existing_data_and_adds_what_is_missing() {
     assert_eq!(summary["transitions"]["expired"], 8000);
 
     let before = app.column(CATALOG, &[]).await;
-    migrated(&app).await;
+    migrate(&app).await;
     assert_eq!(app.column(CATALOG, &[]).await, before);
 }
 
@@ -172,7 +172,7 @@ async fn concurrent_writes_neither_fail_nor_wait_during_migrate() {
             }
         })
     };
-    migrated(&app).await;
+    migrate(&app).await;
     stop.store(true, Ordering::Relaxed);
     writer.await.expect("no write of theirs failed");
     assert!(writes.load(Ordering::Relaxed) > 0);
@@ -193,9 +193,11 @@ async fn an_open_transaction_delays_migrate_and_not_other_sessions() {
     let release = async {
         // It asks for its lock, gives up after a second, and asks again.
         for _ in 0..2 {
-            app.waits_for("SELECT EXISTS (SELECT FROM pg_locks WHERE relation = 'bookings'::regclass AND NOT granted)")
-                .await;
-            app.waits_for(
+            app.wait_until(
+                "SELECT EXISTS (SELECT FROM pg_locks WHERE relation = 'bookings'::regclass AND NOT granted)",
+            )
+            .await;
+            app.wait_until(
                 "SELECT NOT EXISTS (SELECT FROM pg_locks WHERE relation = 'bookings'::regclass AND NOT granted)",
             )
             .await;
@@ -227,7 +229,7 @@ async fn an_index_build_of_a_killed_migration_is_awaited_and_not_restarted() {
     holder.batch_execute("BEGIN ISOLATION LEVEL REPEATABLE READ; SELECT FROM users LIMIT 1").await.unwrap();
     let quiet = std::process::Stdio::null;
     let mut first = app.command(&["migrate"]).stderr(quiet()).stdout(quiet()).spawn().unwrap();
-    app.waits_for("SELECT EXISTS (SELECT FROM pg_stat_progress_create_index WHERE phase LIKE 'waiting%' AND datname = current_database())").await;
+    app.wait_until("SELECT EXISTS (SELECT FROM pg_stat_progress_create_index WHERE phase LIKE 'waiting%' AND datname = current_database())").await;
     first.kill().await.unwrap();
 
     let mut command = app.command(&["migrate"]);
@@ -263,17 +265,17 @@ async fn an_interrupted_index_build_is_repeated() {
         .spawn()
         .unwrap();
     let building = "EXISTS (SELECT FROM pg_index WHERE indexrelid = to_regclass('booking_automation_confirmed_start') AND NOT indisvalid)";
-    app.waits_for(&format!("SELECT {building}")).await;
+    app.wait_until(&format!("SELECT {building}")).await;
     process.kill().await.unwrap();
     app.sql("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE query LIKE 'CREATE INDEX CONCURRENTLY%' AND datname = current_database()", &[])
         .await;
     holder.batch_execute("COMMIT").await.unwrap();
-    app.waits_for("SELECT NOT EXISTS (SELECT FROM pg_stat_activity WHERE query LIKE 'CREATE INDEX CONCURRENTLY%' AND pid <> pg_backend_pid() AND datname = current_database())").await;
+    app.wait_until("SELECT NOT EXISTS (SELECT FROM pg_stat_activity WHERE query LIKE 'CREATE INDEX CONCURRENTLY%' AND pid <> pg_backend_pid() AND datname = current_database())").await;
     assert!(app.one(&format!("SELECT {building}"), &[]).await.get::<_, bool>(0), "left invalid");
 
     let said = app.call(&["run"]).await;
     assert!(!said.success && said.stderr.contains("run `booking-automation migrate` first"), "{}", said.stderr);
-    migrated(&app).await;
+    migrate(&app).await;
     let invalid: i64 = app.one("SELECT count(*) FROM pg_index WHERE NOT indisvalid", &[]).await.get(0);
     assert_eq!(invalid, 0);
     assert_eq!(app.call(&["run"]).await.summary()["outcome"], "completed");
@@ -299,7 +301,7 @@ async fn a_waiting_step_holds_no_lock_that_writers_need() {
         .await
         .unwrap();
     let migrate = tokio::spawn(app.command(&["migrate"]).output());
-    app.waits_for("SELECT EXISTS (SELECT FROM pg_locks WHERE relation = 'bookings'::regclass AND NOT granted)").await;
+    app.wait_until("SELECT EXISTS (SELECT FROM pg_locks WHERE relation = 'bookings'::regclass AND NOT granted)").await;
     writer.execute("UPDATE bookings SET status = 'cancelled' WHERE id = $1", &[&id]).await.unwrap();
     writer.batch_execute("COMMIT").await.unwrap();
     assert!(migrate.await.unwrap().unwrap().status.success());
@@ -328,7 +330,7 @@ async fn other_constraints_stay_unchanged() {
                    WHERE conrelid IN ('bookings'::regclass, 'orders'::regclass) AND conname <> 'bookings_status_check' ORDER BY conname";
     let before = app.column(theirs, &[]).await;
     assert_eq!(before.len(), 6, "{before:?}");
-    migrated(&app).await;
+    migrate(&app).await;
     assert_eq!(app.column(theirs, &[]).await, before);
     app.sql("INSERT INTO bookings (status) VALUES ('expired')", &[]).await;
 }
@@ -345,7 +347,7 @@ async fn a_check_violated_by_existing_rows_stays_not_valid() {
         )
         .await
         .unwrap();
-    migrated(&app).await;
+    migrate(&app).await;
     let check = app.one("SELECT convalidated FROM pg_constraint WHERE conname = 'valid_status'", &[]).await;
     assert!(!check.get::<_, bool>(0));
     app.sql("INSERT INTO bookings (status, scheduled_at) VALUES ('expired', now())", &[]).await;
@@ -384,7 +386,7 @@ async fn only_one_migration_runs_at_a_time() {
     // The lock of the migrations (src/migrate.rs).
     other.batch_execute(&format!("SELECT pg_advisory_lock({})", 0x626b_6175_746f_0002_i64)).await.unwrap();
     let migrate = tokio::spawn(app.command(&["migrate"]).output());
-    app.waits_for(
+    app.wait_until(
         "SELECT count(*) > 0 FROM pg_locks
           WHERE locktype = 'advisory' AND NOT granted AND database = (SELECT oid FROM pg_database WHERE datname = current_database())",
     )
@@ -408,7 +410,7 @@ async fn an_index_build_may_exceed_the_idle_transaction_timeout() {
                              WHERE datname = current_database() AND state = 'idle in transaction' AND query LIKE '%pg_advisory%'
                                AND clock_timestamp() - state_change > interval '{time}') -- {idles}"
         );
-        app.waits_for(&guard).await;
+        app.wait_until(&guard).await;
     }
     drop(holder);
     assert!(migrate.await.unwrap().unwrap().status.success());
@@ -430,7 +432,7 @@ async fn another_schema_needs_only_another_contact_view() {
         )
         .await
         .unwrap();
-    migrated(&app).await;
+    migrate(&app).await;
     app.sql("UPDATE reminder_rules SET effective_from = '2020-01-01'", &[]).await;
     let sql = "WITH b AS (INSERT INTO bookings (status, scheduled_at, duration_minutes, created_at) VALUES ('confirmed', $1, 30, '2020-01-01') RETURNING id)
                INSERT INTO people SELECT id, 'kim@people.example', 'Asia/Tokyo' FROM b";

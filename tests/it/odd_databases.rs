@@ -10,12 +10,12 @@ use crate::app::{App, connect, hours, minutes, noon};
 use crate::ses::Answer;
 use crate::webhooks::subscribe;
 
-async fn count(app: &App, what: &str) -> i64 {
+async fn count_rows(app: &App, what: &str) -> i64 {
     app.one(&format!("SELECT count(*) FROM {what}"), &[]).await.get(0)
 }
 
 /// A trigger of theirs that does `body` before a booking that fits `condition` is updated.
-pub async fn before_update(app: &App, condition: &str, body: &str) {
+pub async fn create_before_update_trigger(app: &App, condition: &str, body: &str) {
     app.db
         .batch_execute(&format!(
             "CREATE FUNCTION theirs() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN {body}; RETURN NEW; END $$;
@@ -26,7 +26,7 @@ pub async fn before_update(app: &App, condition: &str, body: &str) {
 }
 
 /// A database, and everything in it, that belongs to a role without special rights; the session is that role's.
-pub async fn of_a_plain_role(settings: &[&str]) -> App {
+pub async fn app_of_plain_role(settings: &[&str]) -> App {
     let mut app = App::empty().await;
     let role = format!("owner_{}", uuid::Uuid::new_v4().simple());
     let (_, host) = app.url.rsplit_once('@').unwrap();
@@ -50,7 +50,7 @@ pub async fn of_a_plain_role(settings: &[&str]) -> App {
 
 #[tokio::test]
 async fn a_plain_role_with_unusual_defaults_can_own_everything() {
-    let app = of_a_plain_role(&[
+    let app = app_of_plain_role(&[
         "default_transaction_read_only = on",
         "default_transaction_isolation = 'serializable'",
         "default_transaction_deferrable = on",
@@ -82,7 +82,7 @@ async fn a_plain_role_with_unusual_defaults_can_own_everything() {
 
 #[tokio::test]
 async fn row_level_security_that_hides_bookings_is_an_error() {
-    let app = of_a_plain_role(&[]).await;
+    let app = app_of_plain_role(&[]).await;
     app.confirmed(noon()).await;
     app.sql("ALTER TABLE bookings ENABLE ROW LEVEL SECURITY", &[]).await;
     assert_eq!(app.run(noon() - minutes(1)).await["outcome"], "completed", "its owner sees them all");
@@ -103,7 +103,7 @@ async fn an_overdue_booking_that_cannot_expire_is_not_completed_instead() {
     )
     .await;
     // Half of them are refused: more than one pass can find out.
-    before_update(
+    create_before_update_trigger(
         &app,
         "NEW.status = 'expired' AND extract(second FROM NEW.scheduled_at)::int % 2 = 0",
         "RAISE EXCEPTION 'no'",
@@ -116,7 +116,7 @@ async fn an_overdue_booking_that_cannot_expire_is_not_completed_instead() {
         expired += summary["transitions"]["expired"].as_i64().unwrap();
     }
     assert!(expired > 0, "every pass gets on");
-    assert_eq!(count(&app, "bookings WHERE status NOT IN ('confirmed', 'expired')").await, 0);
+    assert_eq!(count_rows(&app, "bookings WHERE status NOT IN ('confirmed', 'expired')").await, 0);
 }
 
 #[tokio::test]
@@ -124,7 +124,12 @@ async fn an_overdue_booking_unlocked_during_a_pass_is_not_completed() {
     let app = App::new().await;
     let held = app.confirmed(noon() - hours(240)).await;
     app.confirmed(noon() - hours(250)).await;
-    before_update(&app, "NEW.status = 'expired'", "PERFORM pg_advisory_lock(2); PERFORM pg_advisory_unlock(2)").await;
+    create_before_update_trigger(
+        &app,
+        "NEW.status = 'expired'",
+        "PERFORM pg_advisory_lock(2); PERFORM pg_advisory_unlock(2)",
+    )
+    .await;
     let (holder, gate) = (connect(&app.url).await, connect(&app.url).await);
     holder.batch_execute("BEGIN").await.unwrap();
     holder.execute("SELECT FROM bookings WHERE id = $1 FOR UPDATE", &[&held]).await.unwrap();
@@ -132,8 +137,10 @@ async fn an_overdue_booking_unlocked_during_a_pass_is_not_completed() {
     // The expiry of the other one waits at the gate (and is given up); meanwhile this one is let go.
     let pass = app.run(noon());
     let release = async {
-        app.waits_for("SELECT EXISTS (SELECT FROM pg_locks WHERE locktype = 'advisory' AND objid = 2 AND NOT granted)")
-            .await;
+        app.wait_until(
+            "SELECT EXISTS (SELECT FROM pg_locks WHERE locktype = 'advisory' AND objid = 2 AND NOT granted)",
+        )
+        .await;
         holder.batch_execute("COMMIT").await.unwrap();
         gate.batch_execute("SELECT pg_advisory_unlock(2)").await.unwrap();
     };
@@ -148,7 +155,7 @@ async fn a_trigger_error_of_any_code_delays_only_its_own_booking() {
         let app = App::new().await;
         let (bad, good) = (app.confirmed(noon() - minutes(1)).await, app.confirmed(noon()).await);
         let raise = format!("RAISE EXCEPTION 'no: carla@customers.example' USING ERRCODE = '{code}'");
-        before_update(&app, &format!("NEW.id = '{bad}'"), &raise).await;
+        create_before_update_trigger(&app, &format!("NEW.id = '{bad}'"), &raise).await;
         let said = app.call(&["run", "--as-of", &noon().to_rfc3339()]).await;
         assert_eq!(said.summary()["transitions"]["started"], 1, "{code}");
         assert_eq!(
@@ -165,7 +172,12 @@ async fn a_status_that_a_trigger_resets_is_retried_once_an_hour() {
     let app = App::new().await;
     let ids = [app.confirmed(noon()).await, app.confirmed(noon()).await];
     app.sql("UPDATE bookings SET total_price = 0 WHERE id = $1", &[&ids[0]]).await;
-    before_update(&app, "NEW.status = 'in_progress' AND NEW.total_price = 0", "NEW.status := OLD.status").await;
+    create_before_update_trigger(
+        &app,
+        "NEW.status = 'in_progress' AND NEW.total_price = 0",
+        "NEW.status := OLD.status",
+    )
+    .await;
     let told =
         |summary: &serde_json::Value| json!([summary["transitions"]["started"], summary["transitions"]["remaining"]]);
     assert_eq!(told(&app.run(noon()).await), json!([1, 1]));
@@ -211,7 +223,7 @@ async fn slow_triggers_reduce_the_work_of_a_pass_without_failing_it() {
         &[&app.customer, &noon()],
     )
     .await;
-    before_update(&app, "true", "PERFORM pg_sleep(0.005)").await;
+    create_before_update_trigger(&app, "true", "PERFORM pg_sleep(0.005)").await;
     // Ten seconds of triggers, and a call of eight.
     let said = app.call(&["run", "--for", "8s", "--as-of", &noon().to_rfc3339()]).await;
     let transitions = &said.summary()["transitions"];
@@ -225,12 +237,12 @@ async fn a_lock_conflict_in_a_trigger_defers_bookings_to_the_next_pass() {
     for _ in 0..50 {
         app.confirmed(noon()).await;
     }
-    before_update(&app, "true", "UPDATE users SET updated_at = now() WHERE id = NEW.customer_id").await;
+    create_before_update_trigger(&app, "true", "UPDATE users SET updated_at = now() WHERE id = NEW.customer_id").await;
     let holder = connect(&app.url).await;
     holder.batch_execute("BEGIN; SELECT FROM users FOR UPDATE").await.unwrap();
     let summary = app.run(noon()).await;
     assert_eq!(summary["transitions"], json!({"started": 0, "completed": 0, "expired": 0, "remaining": 50}));
-    assert_eq!(count(&app, "booking_automation_events").await, 0, "a lock is no refusal");
+    assert_eq!(count_rows(&app, "booking_automation_events").await, 0, "a lock is no refusal");
     holder.batch_execute("COMMIT").await.unwrap();
     assert_eq!(app.run(noon() + minutes(1)).await["transitions"]["started"], 50);
 }
@@ -248,8 +260,12 @@ async fn a_locked_booking_is_not_recorded_as_reset_by_a_trigger() {
     .await;
     // Started by this pass; its completion meets a lock in a trigger of theirs.
     let over = app.confirmed(noon() - hours(2)).await;
-    before_update(&app, "NEW.status = 'completed'", "UPDATE users SET updated_at = now() WHERE id = NEW.customer_id")
-        .await;
+    create_before_update_trigger(
+        &app,
+        "NEW.status = 'completed'",
+        "UPDATE users SET updated_at = now() WHERE id = NEW.customer_id",
+    )
+    .await;
     let holder = connect(&app.url).await;
     holder
         .batch_execute(&format!(
@@ -259,7 +275,7 @@ async fn a_locked_booking_is_not_recorded_as_reset_by_a_trigger() {
         .unwrap();
     let summary = app.run(noon()).await;
     assert_eq!(summary["transitions"], json!({"started": 1, "completed": 0, "expired": 0, "remaining": 2}));
-    assert_eq!(count(&app, refused).await, 0);
+    assert_eq!(count_rows(&app, refused).await, 0);
     holder.batch_execute("COMMIT").await.unwrap();
     let summary = app.run(noon() + minutes(1)).await;
     assert_eq!(summary["transitions"], json!({"started": 1, "completed": 1, "expired": 0, "remaining": 0}));
@@ -270,7 +286,7 @@ async fn a_locked_booking_is_not_recorded_as_reset_by_a_trigger() {
 async fn a_flag_blocked_by_a_lock_in_a_trigger_is_set_later() {
     let app = App::new().await;
     let id = app.confirmed(noon() + hours(24)).await;
-    before_update(&app, "true", "UPDATE users SET updated_at = now() WHERE id = NEW.customer_id").await;
+    create_before_update_trigger(&app, "true", "UPDATE users SET updated_at = now() WHERE id = NEW.customer_id").await;
     let holder = connect(&app.url).await;
     holder.batch_execute("BEGIN").await.unwrap();
     // The claim reads the person; nothing keeps it from that.
@@ -443,7 +459,7 @@ async fn an_existing_events_table_is_adopted_with_its_rows() {
     let said = app.call(&["migrate"]).await;
     assert!(said.success, "{}", said.stderr);
     assert_eq!(app.call(&["run"]).await.summary()["backlog"]["pending"], 0, "theirs are not ours to send");
-    assert_eq!(count(&app, "booking_automation_events").await, 4);
+    assert_eq!(count_rows(&app, "booking_automation_events").await, 4);
     let open = "SELECT has_table_privilege('pg_monitor', 'booking_automation_events', 'SELECT')::text";
     assert_eq!(app.column(open, &[]).await, ["true"], "whom they let read it still may");
 }
@@ -529,7 +545,10 @@ async fn a_contact_view_that_fails_for_one_booking_does_not_stop_other_mail() {
                         VALUES (gen_random_uuid(), 'notification_sent', 'pending', '2020-01-01', '2020-01-01')";
     app.sql(notification, &[]).await;
     let summary = app.run(noon()).await;
-    assert_eq!(count(&app, "booking_automation_events WHERE event_type = 'notification_sent' AND claim = 0").await, 1);
+    assert_eq!(
+        count_rows(&app, "booking_automation_events WHERE event_type = 'notification_sent' AND claim = 0").await,
+        1
+    );
     let reminders = &summary["reminders"];
     assert_eq!((&reminders["sent"], &reminders["retrying"], &reminders["failed"]), (&json!(5), &json!(1), &json!(0)));
     assert_eq!(app.reminders(ids[2]).await, ["24h pending contacts"]);
@@ -541,7 +560,7 @@ async fn a_failing_contact_view_keeps_the_doubt_and_the_ses_event_of_a_killed_se
     app.ses.answer(|_| Answer::Silence);
     let ids = [app.confirmed(noon() + hours(23)).await, app.confirmed(noon() + hours(24)).await];
     let mut process = app.command(&["run", "--as-of", &noon().to_rfc3339()]).spawn().unwrap();
-    app.ses.arrived(2).await;
+    app.ses.wait_for_mails(2).await;
     process.kill().await.unwrap();
     // Of one, the provider has told that it took it.
     app.sql(
@@ -624,7 +643,7 @@ async fn a_failing_contact_view_ends_a_message_after_five_attempts() {
     assert_eq!(app.column(told, &[&noon()]).await, ["t t f t"]);
 
     // One whose sender died in its last attempt has made that already.
-    app.as_if(
+    app.sql_without_triggers(
         "UPDATE booking_automation_events SET status = 'sending', claim = claim + 1, next_attempt_at = now(), lease_until = now()
           WHERE event_type = 'reminder_sent'",
     )
@@ -685,7 +704,7 @@ async fn a_temporarily_unavailable_database_loses_no_outcome() {
     let arguments = ["run", "--as-of", &noon_text];
     let call = app.call(&arguments);
     let outage = async {
-        app.ses.arrived(10).await;
+        app.ses.wait_for_mails(10).await;
         let (base, name) = app.url.rsplit_once('/').unwrap();
         let admin = connect(&format!("{base}/postgres")).await;
         admin.batch_execute(&format!("ALTER DATABASE {name} ALLOW_CONNECTIONS false")).await.unwrap();
@@ -698,7 +717,7 @@ async fn a_temporarily_unavailable_database_loses_no_outcome() {
     let (said, ()) = tokio::join!(call, outage);
     assert_eq!(said.summary()["reminders"]["sent"], 10, "{}", said.stderr);
     assert_eq!(
-        count(&app, "booking_automation_events WHERE status = 'completed' AND message_id IS NOT NULL").await,
+        count_rows(&app, "booking_automation_events WHERE status = 'completed' AND message_id IS NOT NULL").await,
         10
     );
     app.make_claimable().await;
@@ -720,7 +739,7 @@ async fn decisions_beyond_the_limit_of_a_pass_are_made_by_the_next_pass() {
     for minute in 1..4 {
         app.run(noon() + minutes(minute)).await;
     }
-    assert_eq!(count(&app, "booking_automation_events WHERE event_type = 'reminder_sent'").await, 57_000);
+    assert_eq!(count_rows(&app, "booking_automation_events WHERE event_type = 'reminder_sent'").await, 57_000);
 }
 
 #[tokio::test]

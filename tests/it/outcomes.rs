@@ -9,7 +9,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
 
 use crate::app::{App, noon};
-use crate::delivery::{due, outcomes};
+use crate::delivery::{create_due_bookings, reminder_outcomes};
 use crate::ses::Answer;
 
 const THROTTLED: (&str, &str) = ("pending throttled 1 1", "retrying");
@@ -100,16 +100,16 @@ const ANSWERS: &[(u16, &str, &str, (&str, &str))] = &[
     (504, "", "", UNKNOWN),
 ];
 
-async fn has(answer: Answer, (recorded, told): (&str, &str)) {
+async fn assert_outcome(answer: Answer, (recorded, told): (&str, &str)) {
     let app = App::new().await;
-    due(&app, 1).await;
+    create_due_bookings(&app, 1).await;
     app.ses.answer({
         let answer = answer.clone();
         move |_| answer.clone()
     });
     let said = app.call(&["run", "--as-of", &noon().to_rfc3339()]).await;
     let summary = said.summary();
-    assert_eq!(outcomes(&app).await, [recorded], "{answer:?}");
+    assert_eq!(reminder_outcomes(&app).await, [recorded], "{answer:?}");
     let mut reminders =
         json!({"due": 1, "sent": 0, "retrying": 0, "unknown": 0, "failed": 0, "skipped": 0, "deferred": 0});
     reminders[told] = json!(1);
@@ -130,8 +130,9 @@ async fn has(answer: Answer, (recorded, told): (&str, &str)) {
 
 #[tokio::test]
 async fn every_ses_answer_has_its_outcome() {
-    let lines =
-        ANSWERS.iter().map(|(status, code, message, expected)| has(Answer::Error(*status, code, message), *expected));
+    let lines = ANSWERS
+        .iter()
+        .map(|(status, code, message, expected)| assert_outcome(Answer::Error(*status, code, message), *expected));
     stream::iter(lines).buffer_unordered(4).collect::<Vec<()>>().await;
 
     // No line of the program's table is without a test.
@@ -150,25 +151,25 @@ async fn every_ses_answer_has_its_outcome() {
 #[tokio::test]
 async fn an_unreadable_answer_is_an_unknown_outcome() {
     for body in ["", "{}", "{\"MessageId\":\"\"}", "{\"MessageId\":", "<html>It works!</html>", "[]", "null"] {
-        has(Answer::Rubbish(body), UNKNOWN).await;
+        assert_outcome(Answer::Rubbish(body), UNKNOWN).await;
     }
 }
 
 /// One attempt at an endpoint.
-async fn attempt(app: &mut App, url: String) -> Vec<String> {
+async fn run_against(app: &mut App, url: String) -> Vec<String> {
     app.env.insert("AWS_ENDPOINT_URL_SESV2", url);
     app.make_claimable().await;
     app.call(&["run", "--for", "8s", "--as-of", &noon().to_rfc3339()]).await.summary();
-    outcomes(app).await
+    reminder_outcomes(app).await
 }
 
 #[tokio::test]
 async fn a_request_that_never_left_counts_as_not_sent() {
     let mut app = App::new().await;
-    due(&app, 1).await;
+    create_due_bookings(&app, 1).await;
     // Nobody listens.
     let port = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap().port();
-    assert_eq!(attempt(&mut app, format!("http://127.0.0.1:{port}")).await, ["pending unreachable 1 1"]);
+    assert_eq!(run_against(&mut app, format!("http://127.0.0.1:{port}")).await, ["pending unreachable 1 1"]);
     let why =
         app.column("SELECT error_message FROM booking_automation_events WHERE event_type = 'reminder_sent'", &[]).await;
     assert!(why[0].contains("Connection refused"), "{why:?}");
@@ -181,7 +182,7 @@ async fn a_request_that_never_left_counts_as_not_sent() {
             let _ = socket.write_all(b"HTTP/1.1 400 Bad Request\r\n\r\n").await;
         }
     });
-    assert_eq!(attempt(&mut app, format!("https://127.0.0.1:{port}")).await, ["pending unreachable 2 1"]);
+    assert_eq!(run_against(&mut app, format!("https://127.0.0.1:{port}")).await, ["pending unreachable 2 1"]);
 
     // Nobody takes the connection: its queue is full.
     let socket = TcpSocket::new_v4().unwrap();
@@ -192,19 +193,19 @@ async fn a_request_that_never_left_counts_as_not_sent() {
     while let Ok(Ok(stream)) = tokio::time::timeout(Duration::from_millis(300), TcpStream::connect(address)).await {
         waiting.push(stream);
     }
-    assert_eq!(attempt(&mut app, format!("http://{address}")).await, ["pending unreachable 3 1"]);
+    assert_eq!(run_against(&mut app, format!("http://{address}")).await, ["pending unreachable 3 1"]);
 }
 
 #[tokio::test]
 async fn a_request_without_an_answer_is_an_unknown_outcome() {
     let mut app = App::new().await;
-    due(&app, 1).await;
+    create_due_bookings(&app, 1).await;
     app.ses.answer(|_| Answer::Silence);
     let url = app.ses.url.clone();
-    assert_eq!(attempt(&mut app, url.clone()).await, ["pending unknown 1 1"]);
+    assert_eq!(run_against(&mut app, url.clone()).await, ["pending unknown 1 1"]);
     // Later than the call lasts.
     app.ses.answer(|_| Answer::Slow(Duration::from_secs(60)));
-    assert_eq!(attempt(&mut app, url).await, ["pending unknown 2 1"]);
+    assert_eq!(run_against(&mut app, url).await, ["pending unknown 2 1"]);
 
     // A connection that breaks after the request, and one that breaks in the answer.
     for (attempts, half) in [(3, &b""[..]), (4, b"HTTP/1.1 200 OK\r\ncontent-length: 50\r\n\r\n{\"Mess")] {
@@ -217,7 +218,7 @@ async fn a_request_without_an_answer_is_an_unknown_outcome() {
             }
         });
         let expected = format!("pending unknown {attempts} 1");
-        assert_eq!(attempt(&mut app, format!("http://127.0.0.1:{port}")).await, [expected]);
+        assert_eq!(run_against(&mut app, format!("http://127.0.0.1:{port}")).await, [expected]);
     }
     let history = "SELECT string_agg(attempt ->> 'outcome', ' ' ORDER BY n) FROM booking_automation_events,
                           jsonb_array_elements(event_data -> 'attempts') WITH ORDINALITY AS history (attempt, n)";

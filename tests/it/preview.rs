@@ -12,12 +12,12 @@ use crate::status::{ask, support};
 /// What one pass did, or is to do: status changes, reminders sent, reminders skipped.
 type Work = [i64; 5];
 
-fn work(preview: &Value) -> BTreeMap<DateTime<Utc>, Work> {
+fn work_by_minute(preview: &Value) -> BTreeMap<DateTime<Utc>, Work> {
     let minutes = preview["minutes"].as_array().unwrap();
-    minutes.iter().map(|minute| (minute["at"].as_str().unwrap().parse().unwrap(), of_minute(minute))).collect()
+    minutes.iter().map(|minute| (minute["at"].as_str().unwrap().parse().unwrap(), work_of_minute(minute))).collect()
 }
 
-fn of_minute(minute: &Value) -> Work {
+fn work_of_minute(minute: &Value) -> Work {
     let count = |name: &str| minute[name].as_i64().unwrap();
     let reminders = minute["reminders"].as_array().unwrap();
     let skipped = |rule: &Value| rule["skip"].as_object().unwrap().values().map(|n| n.as_i64().unwrap()).sum::<i64>();
@@ -30,7 +30,7 @@ fn of_minute(minute: &Value) -> Work {
     ]
 }
 
-fn of_summary(summary: &Value) -> Work {
+fn work_of_summary(summary: &Value) -> Work {
     let count = |of: &str, name: &str| summary[of][name].as_i64().unwrap();
     [
         count("transitions", "started"),
@@ -42,7 +42,7 @@ fn of_summary(summary: &Value) -> Work {
 }
 
 /// Everything in our tables and theirs, as one number.
-async fn digest(app: &App) -> String {
+async fn database_digest(app: &App) -> String {
     let sql = "SELECT md5(concat((SELECT string_agg(b::text, ',' ORDER BY id) FROM bookings b),
                                  (SELECT string_agg(e::text, ',' ORDER BY id) FROM booking_automation_events e),
                                  (SELECT string_agg(r::text, ',' ORDER BY id) FROM automation_runs r),
@@ -52,7 +52,7 @@ async fn digest(app: &App) -> String {
 }
 
 /// Bookings of all kinds over six days.
-async fn a_week_of_bookings(app: &App) {
+async fn create_week_of_bookings(app: &App) {
     app.sql("INSERT INTO reminder_rules (name, lead, audience) VALUES ('3d', '3 days', 'customer'), ('2h', '2 hours', 'provider')", &[]).await;
     app.sql("UPDATE reminder_rules SET effective_from = '2020-01-01'", &[]).await;
     let nobody = app.person("Nobody", None, "UTC").await;
@@ -82,22 +82,22 @@ async fn a_week_of_passes_matches_its_preview_to_the_minute() {
     let mut app = App::new().await;
     app.env.insert("COMPLETE_AFTER", "20m".to_owned());
     app.env.insert("EXPIRE_PENDING", "true".to_owned());
-    a_week_of_bookings(&app).await;
+    create_week_of_bookings(&app).await;
     // What is refused now is tried again in an hour.
     let refused = app.booking("in_progress", noon() - hours(3)).await;
     let sql = "INSERT INTO booking_automation_events (booking_id, event_type, status, next_attempt_at)
                VALUES ($1, 'status_update', 'failed', $2)";
     app.sql(sql, &[&refused, &(noon() + minutes(30))]).await;
     // Nothing has run yet: the first pass looks at everything.
-    let before = digest(&app).await;
+    let before = database_digest(&app).await;
     let preview = app.call(&["preview", "--for", "7d", "--as-of", &noon().to_rfc3339()]).await.summary();
-    assert_eq!(digest(&app).await, before, "nothing is written");
+    assert_eq!(database_digest(&app).await, before, "nothing is written");
     assert!(app.ses.mails().is_empty(), "nothing is sent");
     let server = support(&mut app, noon()).await;
     assert_eq!(ask(&server, "GET", "/preview?for=7d", &[], b"").await.json(), preview);
     server.end().await;
 
-    let foreseen = work(&preview);
+    let foreseen = work_by_minute(&preview);
     assert!(foreseen.len() > 60, "{}", foreseen.len());
     assert!(foreseen[&noon()].iter().all(|count| *count > 0), "{:?}", foreseen[&noon()]);
     // Each of those minutes, the ones around it, and every hour.
@@ -109,7 +109,7 @@ async fn a_week_of_passes_matches_its_preview_to_the_minute() {
     times.dedup();
     let mut total = [0; 5];
     for at in times {
-        let did = of_summary(&app.run(at).await);
+        let did = work_of_summary(&app.run(at).await);
         assert_eq!(did, foreseen.get(&at).copied().unwrap_or_default(), "{at}");
         total = std::array::from_fn(|which| total[which] + did[which]);
     }

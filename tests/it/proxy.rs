@@ -55,11 +55,11 @@ struct State {
 impl Proxy {
     /// Starts one in front of the server in `url`, which cuts at the first COMMIT.
     pub async fn start(url: &str, cut: Cut) -> Self {
-        Self::start_at(url, cut, 1).await
+        Self::start_cutting_at(url, cut, 1).await
     }
 
     /// Starts one that cuts at the COMMIT, or BEGIN, with this number, from 1, and at no other.
-    pub async fn start_at(url: &str, cut: Cut, number: u64) -> Self {
+    pub async fn start_cutting_at(url: &str, cut: Cut, number: u64) -> Self {
         let (user, rest) = url.split_once('@').unwrap();
         let (server, database) = rest.split_once('/').unwrap();
         let (address, proxy) = Self::listen(server, cut, number).await;
@@ -67,7 +67,7 @@ impl Proxy {
     }
 
     /// Starts one in front of any server; its address.
-    pub async fn of(server: &str, cut: Cut) -> (SocketAddr, Self) {
+    pub async fn in_front_of(server: &str, cut: Cut) -> (SocketAddr, Self) {
         Self::listen(server, cut, 1).await
     }
 
@@ -194,19 +194,19 @@ async fn relay(client: TcpStream, server: String, cut: Cut, cut_at: u64, state: 
 
 /// A pooler, as far as a test needs one: a connection to it outlives the server's, and goes on with whatever
 /// server answers there next. Without TLS, and for a user without a password.
-pub async fn pooler(server: &str) -> SocketAddr {
+pub async fn start_pooler(server: &str) -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     let server = server.to_owned();
     tokio::spawn(async move {
         while let Ok((client, _)) = listener.accept().await {
-            tokio::spawn(pool(client, server.clone()));
+            tokio::spawn(relay_pooled(client, server.clone()));
         }
     });
     address
 }
 
-async fn pool(mut client: TcpStream, server: String) -> std::io::Result<()> {
+async fn relay_pooled(mut client: TcpStream, server: String) -> std::io::Result<()> {
     let (mut asked, mut said) = (vec![0; 65536], vec![0; 65536]);
     let count = client.read(&mut asked).await?;
     let startup = asked[..count].to_vec();

@@ -202,7 +202,7 @@ pub enum Fate {
     Throttled,
     /// Refused the message.
     Rejected,
-    /// Said nothing that tells.
+    /// CommandOutput nothing that tells.
     Doubt,
     /// Refused the account.
     Account,

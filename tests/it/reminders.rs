@@ -5,7 +5,7 @@ use serde_json::json;
 
 use crate::app::{App, connect, hours, minutes, noon};
 
-fn tick() -> Duration {
+fn microsecond() -> Duration {
     Duration::microseconds(1)
 }
 
@@ -16,7 +16,7 @@ async fn each_rule_is_due_from_its_lead_until_the_start() {
         app.sql("UPDATE reminder_rules SET active = false WHERE name <> $1", &[&rule]).await;
         let id = app.confirmed(noon() + lead).await;
 
-        app.run(noon() - tick()).await;
+        app.run(noon() - microsecond()).await;
         assert!(app.reminders(id).await.is_empty(), "{rule} too early");
 
         let summary = app.run(noon()).await;
@@ -33,7 +33,7 @@ async fn each_rule_is_due_from_its_lead_until_the_start() {
 #[tokio::test]
 async fn a_reminder_is_due_just_before_the_start_and_not_at_the_start() {
     let app = App::new().await;
-    let before = app.confirmed(noon() + tick()).await;
+    let before = app.confirmed(noon() + microsecond()).await;
     let at = app.confirmed(noon()).await;
     app.run(noon()).await;
     assert_eq!(app.reminders(before).await, ["24h skipped superseded", "1h skipped superseded", "15m completed"]);
@@ -59,7 +59,7 @@ async fn cancelled_and_started_bookings_get_no_reminder_decision() {
 #[tokio::test]
 async fn reminders_of_customer_and_provider_are_decided_separately() {
     let app = App::new().await;
-    app.believing("2020-01-01T00:00:00Z".parse().unwrap()).await;
+    app.set_clock("2020-01-01T00:00:00Z".parse().unwrap()).await;
     app.sql("INSERT INTO reminder_rules (name, lead, audience) VALUES ('1h', '2 hours', 'provider')", &[]).await;
     let id = app.confirmed(noon() + hours(2)).await;
     let by_another = "INSERT INTO booking_automation_events
@@ -111,10 +111,10 @@ async fn after_an_outage_only_the_nearest_reminder_is_sent_with_the_true_remaini
 async fn a_late_booking_skips_reminders_that_came_due_before_it() {
     let app = App::new().await;
     // Booked now. The 24 h reminder counts as late when less than 16 h are left, the 1 h one at 40 min.
-    app.believing(noon()).await;
-    let soon = app.booking("confirmed", noon() + minutes(40) - tick()).await;
+    app.set_clock(noon()).await;
+    let soon = app.booking("confirmed", noon() + minutes(40) - microsecond()).await;
     let one_hour = app.booking("confirmed", noon() + minutes(40)).await;
-    let today = app.booking("confirmed", noon() + hours(16) - tick()).await;
+    let today = app.booking("confirmed", noon() + hours(16) - microsecond()).await;
     let tonight = app.booking("confirmed", noon() + hours(16)).await;
     app.run(noon()).await;
     assert_eq!(app.reminders(soon).await, ["24h skipped booked_late", "1h skipped booked_late"]);
@@ -133,9 +133,9 @@ async fn a_late_booking_skips_reminders_that_came_due_before_it() {
 #[tokio::test]
 async fn lateness_counts_from_the_confirmation() {
     let app = App::new().await;
-    app.believing(noon() - hours(500)).await;
+    app.set_clock(noon() - hours(500)).await;
     let id = app.booking("pending", noon() + hours(10)).await;
-    app.believing(noon()).await;
+    app.set_clock(noon()).await;
     app.sql("UPDATE bookings SET status = 'confirmed' WHERE id = $1", &[&id]).await;
     app.run(noon()).await;
     assert_eq!(app.reminders(id).await, ["24h skipped booked_late"]);
@@ -147,7 +147,7 @@ async fn a_reused_booking_id_is_reminded_again() {
     let id = app.confirmed(noon() + hours(24)).await;
     app.run(noon()).await;
     app.sql("DELETE FROM bookings WHERE id = $1", &[&id]).await;
-    app.believing(noon() - hours(500)).await;
+    app.set_clock(noon() - hours(500)).await;
     let again = "INSERT INTO bookings (id, customer_id, status, scheduled_at) VALUES ($1, $2, 'confirmed', $3)";
     app.sql(again, &[&id, &app.customer, &(noon() + hours(20))]).await;
     app.run(noon() + minutes(1)).await;
@@ -258,7 +258,7 @@ async fn each_reschedule_is_a_new_revision_even_back_to_an_old_start() {
 #[tokio::test]
 async fn flags_of_a_rescheduled_booking_reflect_reminders_for_its_new_start() {
     let app = App::new().await;
-    app.believing("2020-01-01T00:00:00Z".parse().unwrap()).await;
+    app.set_clock("2020-01-01T00:00:00Z".parse().unwrap()).await;
     app.sql("INSERT INTO reminder_rules (name, lead, audience) VALUES ('24h', '24 hours', 'provider')", &[]).await;
     let start = noon() + hours(24);
     let (reminded, unreachable, other) =
@@ -299,7 +299,7 @@ async fn a_flag_delayed_by_a_lock_is_set_only_for_its_own_booking_and_start() {
     tokio::pin!(run);
     let ended = tokio::select! {
         summary = &mut run => Some(summary),
-        () = app.waits_for(waits) => None,
+        () = app.wait_until(waits) => None,
     };
     transaction.commit().await.unwrap();
     let summary = match ended {
@@ -309,7 +309,7 @@ async fn a_flag_delayed_by_a_lock_is_set_only_for_its_own_booking_and_start() {
     assert_eq!(summary["reminders"]["sent"], 3);
 
     // Booked too late for the first rule; of the second, both are told at the same time.
-    app.believing(noon() + hours(20)).await;
+    app.set_clock(noon() + hours(20)).await;
     let late = app.booking("confirmed", start).await;
     app.run(noon() + hours(23)).await;
     let flags =
@@ -417,7 +417,7 @@ async fn a_booking_cancelled_and_confirmed_again_is_reminded_again() {
     app.run(noon()).await;
     app.sql("UPDATE bookings SET status = 'cancelled' WHERE id = $1", &[&id]).await;
     app.run(noon() + minutes(1)).await;
-    app.believing(noon() + minutes(2)).await;
+    app.set_clock(noon() + minutes(2)).await;
     app.sql("UPDATE bookings SET status = 'confirmed' WHERE id = $1", &[&id]).await;
     app.run(noon() + minutes(2)).await;
     assert_eq!(app.reminders(id).await, ["24h completed", "24h completed"]);
@@ -445,7 +445,7 @@ async fn a_rule_that_becomes_due_after_a_nearer_reminder_was_sent_is_superseded(
         (false, ["one provider skipped no_address", "two customer completed", "two provider completed"]),
     ] {
         let app = App::new().await;
-        app.believing("2020-01-01T00:00:00Z".parse().unwrap()).await;
+        app.set_clock("2020-01-01T00:00:00Z".parse().unwrap()).await;
         app.sql("UPDATE reminder_rules SET active = false", &[]).await;
         let of_one_hour = "INSERT INTO reminder_rules (name, lead, audience) VALUES ('one', '1 hour', 'provider')";
         app.sql(of_one_hour, &[]).await;
@@ -454,15 +454,15 @@ async fn a_rule_that_becomes_due_after_a_nearer_reminder_was_sent_is_superseded(
         if !told {
             app.sql(provider, &[&app.provider, &None::<String>]).await;
         }
-        assert_eq!(foreseen(&app, noon()).await, if told { (0, 1) } else { (1, 0) });
+        assert_eq!(dry_run_counts(&app, noon()).await, if told { (0, 1) } else { (1, 0) });
         app.run(noon()).await;
         app.sql(provider, &[&app.provider, &"paul@providers.example"]).await;
         // The clock is set back, and then somebody wants them to be told earlier.
-        app.believing(noon() - hours(2)).await;
+        app.set_clock(noon() - hours(2)).await;
         let of_two = "INSERT INTO reminder_rules (name, lead, audience) VALUES ('two', '2 hours', 'provider'), ('two', '2 hours', 'customer')";
         app.sql(of_two, &[]).await;
         // The pass says so; it does not wait for the claim to find it out.
-        assert_eq!(foreseen(&app, noon() - hours(1)).await, if told { (1, 1) } else { (0, 2) });
+        assert_eq!(dry_run_counts(&app, noon() - hours(1)).await, if told { (1, 1) } else { (0, 2) });
         app.run(noon() - hours(1)).await;
         let outcome = "SELECT concat_ws(' ', rule, audience, status, reason) FROM booking_automation_events
                      WHERE booking_id = $1 AND event_type = 'reminder_sent' ORDER BY rule, audience";
@@ -474,7 +474,7 @@ async fn a_rule_that_becomes_due_after_a_nearer_reminder_was_sent_is_superseded(
 async fn of_two_rules_due_at_once_only_the_nearer_is_queued() {
     let app = App::new().await;
     let id = app.confirmed(noon() + hours(1)).await;
-    assert_eq!(foreseen(&app, noon()).await, (1, 1));
+    assert_eq!(dry_run_counts(&app, noon()).await, (1, 1));
     app.run(noon()).await;
     assert_eq!(app.reminders(id).await, ["24h skipped superseded", "1h completed"]);
 }
@@ -483,15 +483,15 @@ async fn of_two_rules_due_at_once_only_the_nearer_is_queued() {
 async fn a_dry_run_includes_bookings_confirmed_since_the_last_pass() {
     let app = App::new().await;
     app.run(noon()).await;
-    app.believing(noon() + minutes(1)).await;
+    app.set_clock(noon() + minutes(1)).await;
     let id = app.booking("confirmed", noon() + hours(20)).await;
-    assert_eq!(foreseen(&app, noon() + minutes(2)).await, (0, 1));
+    assert_eq!(dry_run_counts(&app, noon() + minutes(2)).await, (0, 1));
     app.run(noon() + minutes(2)).await;
     assert_eq!(app.reminders(id).await, ["24h completed"]);
 }
 
 /// How many reminders a pass would skip and would queue.
-async fn foreseen(app: &App, as_of: DateTime<Utc>) -> (i64, i64) {
+async fn dry_run_counts(app: &App, as_of: DateTime<Utc>) -> (i64, i64) {
     let summary = app.call(&["run", "--dry-run", "--as-of", &as_of.to_rfc3339()]).await.summary();
     let reminders = &summary["reminders"];
     (reminders["skipped"].as_i64().unwrap(), reminders["deferred"].as_i64().unwrap())
@@ -513,7 +513,7 @@ async fn a_reminder_for_the_old_start_does_not_replace_one_for_the_new_start() {
 #[tokio::test]
 async fn a_queued_retry_is_superseded_only_for_the_same_recipient_and_channel() {
     let app = App::new().await;
-    app.believing("2020-01-01T00:00:00Z".parse().unwrap()).await;
+    app.set_clock("2020-01-01T00:00:00Z".parse().unwrap()).await;
     app.sql("UPDATE reminder_rules SET active = false WHERE name = '1h'", &[]).await;
     app.sql("INSERT INTO reminder_rules (name, lead, audience) VALUES ('1h', '1 hour', 'provider')", &[]).await;
     let id = app.confirmed(noon() + hours(24)).await;
@@ -560,7 +560,7 @@ async fn a_new_or_changed_rule_applies_only_to_later_due_times() {
     let before = (app.reminders(soon).await, app.reminders(later).await);
 
     // Added: what would have been due before is not looked at.
-    app.believing(noon()).await;
+    app.set_clock(noon()).await;
     app.sql("INSERT INTO reminder_rules (name, lead) VALUES ('3h', '3 hours')", &[]).await;
     app.run(noon() + minutes(1)).await;
     assert_eq!((app.reminders(soon).await, app.reminders(later).await), before);
@@ -568,11 +568,11 @@ async fn a_new_or_changed_rule_applies_only_to_later_due_times() {
     assert_eq!(app.reminders(later).await, ["24h completed", "3h completed"]);
 
     // Switched off, and on again after the 1 h reminder of `soon` was due.
-    app.believing(noon() + hours(1)).await;
+    app.set_clock(noon() + hours(1)).await;
     let other = app.confirmed(noon() + hours(3)).await;
     app.sql("UPDATE reminder_rules SET active = false WHERE name = '1h'", &[]).await;
     app.run(noon() + hours(2) + minutes(5)).await;
-    app.believing(noon() + hours(2) + minutes(5)).await;
+    app.set_clock(noon() + hours(2) + minutes(5)).await;
     app.sql("UPDATE reminder_rules SET active = true WHERE name = '1h'", &[]).await;
     app.run(noon() + hours(2) + minutes(6)).await;
     assert!(!app.reminders(other).await.iter().any(|reminder| reminder.starts_with("1h")));
@@ -580,7 +580,7 @@ async fn a_new_or_changed_rule_applies_only_to_later_due_times() {
     assert!(app.reminders(later).await.contains(&"1h completed".to_owned()));
 
     // A changed lead counts anew; one verdict per rule stays one.
-    app.believing(noon() + hours(3)).await;
+    app.set_clock(noon() + hours(3)).await;
     app.sql("UPDATE reminder_rules SET lead = '30 minutes' WHERE name = '15m'", &[]).await;
     app.run(noon() + hours(3) + minutes(30)).await;
     assert!(app.reminders(later).await.contains(&"15m completed".to_owned()));
@@ -601,7 +601,7 @@ async fn renaming_or_redirecting_a_rule_sends_no_past_reminders() {
         app.confirmed(noon() + hours(23)).await;
         app.confirmed(noon() + hours(24) + minutes(5)).await;
         app.run(noon()).await;
-        app.believing(noon() + minutes(1)).await;
+        app.set_clock(noon() + minutes(1)).await;
         for change in changes {
             app.sql(&format!("UPDATE reminder_rules {change} WHERE name = '24h'"), &[]).await;
         }
@@ -620,7 +620,7 @@ async fn a_rule_without_channels_for_a_while_does_not_catch_up() {
     app.run(noon()).await;
     app.sql("UPDATE reminder_rules SET channels = '{}' WHERE name = '24h'", &[]).await;
     app.run(noon() + minutes(6)).await;
-    app.believing(noon() + minutes(7)).await;
+    app.set_clock(noon() + minutes(7)).await;
     app.sql("UPDATE reminder_rules SET channels = '{email}' WHERE name = '24h'", &[]).await;
     app.run(noon() + minutes(8)).await;
     app.run(noon() + minutes(9)).await;
@@ -633,7 +633,7 @@ async fn a_longer_lead_sends_no_past_reminders() {
     let app = App::new().await;
     let (soon, later) = (app.confirmed(noon() + hours(2)).await, app.confirmed(noon() + hours(4)).await);
     app.run(noon()).await;
-    app.believing(noon()).await;
+    app.set_clock(noon()).await;
     app.sql("UPDATE reminder_rules SET lead = '3 hours' WHERE name = '1h'", &[]).await;
     app.run(noon() + minutes(1)).await;
     // Nor whose booking has just been looked at anew.
@@ -683,11 +683,11 @@ async fn a_clock_set_back_loses_no_reminder() {
     app.sql("UPDATE reminder_rules SET active = false WHERE name <> '15m'", &[]).await;
     app.run(noon()).await;
     // The next host's clock is a minute behind. It sees the booking before its reminder is due.
-    app.believing(noon() - minutes(1)).await;
-    let id = app.booking("confirmed", noon() + minutes(15) - tick()).await;
+    app.set_clock(noon() - minutes(1)).await;
+    let id = app.booking("confirmed", noon() + minutes(15) - microsecond()).await;
     app.run(noon() - minutes(1)).await;
     assert!(app.reminders(id).await.is_empty());
-    app.run(noon() + tick()).await;
+    app.run(noon() + microsecond()).await;
     assert_eq!(app.reminders(id).await, ["15m completed"]);
 }
 
@@ -812,7 +812,7 @@ async fn a_locked_booking_does_not_delay_a_sweep() {
 #[tokio::test]
 async fn providers_are_reminded_if_a_rule_says_so() {
     let app = App::new().await;
-    app.believing("2020-01-01T00:00:00Z".parse().unwrap()).await;
+    app.set_clock("2020-01-01T00:00:00Z".parse().unwrap()).await;
     app.sql("INSERT INTO reminder_rules (name, lead, audience) VALUES ('1h', '1 hour', 'provider')", &[]).await;
     app.confirmed(noon() + hours(1)).await;
     app.run(noon()).await;
@@ -850,7 +850,7 @@ async fn reminders_are_correct_in_nights_with_clock_changes() {
         let start: chrono::DateTime<chrono::Utc> = start.parse().unwrap();
         let id = app.confirmed(start).await;
         // 24 hours before, to the microsecond, whatever the clocks do in between.
-        app.run(start - hours(24) - tick()).await;
+        app.run(start - hours(24) - microsecond()).await;
         assert!(app.reminders(id).await.is_empty());
         app.run(start - hours(24)).await;
         assert_eq!(app.reminders(id).await, ["24h completed"]);
@@ -869,7 +869,7 @@ async fn reminders_are_correct_in_nights_with_clock_changes() {
 #[tokio::test]
 async fn reminders_beyond_the_limit_of_a_pass_are_decided_by_the_next_passes() {
     let app = App::new().await;
-    app.believing(noon() - hours(1000)).await;
+    app.set_clock(noon() - hours(1000)).await;
     app.sql("UPDATE users SET email = NULL", &[]).await;
     // One has its first verdict already, so that what a pass can take ends between two of one booking: these stay together.
     app.booking("confirmed", noon() + hours(20)).await;

@@ -49,16 +49,20 @@ pub struct Instance {
 impl Instance {
     /// Of the program that is tested.
     pub async fn start(app: &App) -> Self {
-        Self::of(app, Path::new(env!("CARGO_BIN_EXE_booking-automation"))).await
+        Self::start_program(app, Path::new(env!("CARGO_BIN_EXE_booking-automation"))).await
     }
 
     /// Of a program, in an environment like Lambda's.
-    pub async fn of(app: &App, program: &Path) -> Self {
-        Self::in_environment(&app.env, program, 0).await
+    pub async fn start_program(app: &App, program: &Path) -> Self {
+        Self::start_in_environment(&app.env, program, 0).await
     }
 
     /// Of a program, in an environment besides Lambda's, where the clock is ahead by so many seconds.
-    pub async fn in_environment(environment: &BTreeMap<&'static str, String>, program: &Path, ahead: i64) -> Self {
+    pub async fn start_in_environment(
+        environment: &BTreeMap<&'static str, String>,
+        program: &Path,
+        ahead: i64,
+    ) -> Self {
         let (invocations, waiting) = mpsc::unbounded_channel();
         let shared = Arc::new(Shared { waiting: tokio::sync::Mutex::new(waiting), outcomes: Mutex::default() });
         let router = Router::new()
@@ -121,18 +125,18 @@ impl Instance {
     }
 
     /// Waits for it to end by itself.
-    pub async fn ended(mut self) -> (bool, String) {
+    pub async fn wait_for_exit(mut self) -> (bool, String) {
         let status = self.process.wait().await.unwrap();
         (status.success(), self.log.await.unwrap())
     }
 
     /// How it ended, if it has.
-    pub fn has_ended(&mut self) -> Option<ExitStatus> {
+    pub fn try_exit_status(&mut self) -> Option<ExitStatus> {
         self.process.try_wait().unwrap()
     }
 
     /// Kills it, as Lambda does, and tells what it logged.
-    pub async fn end(mut self) -> String {
+    pub async fn kill(mut self) -> String {
         self.process.kill().await.unwrap();
         self.log.await.unwrap()
     }
@@ -150,14 +154,14 @@ async fn next(State(shared): State<Arc<Shared>>) -> impl IntoResponse {
 }
 
 async fn respond(State(shared): State<Arc<Shared>>, Segment(id): Segment<String>, body: Bytes) -> StatusCode {
-    settle(&shared, &id, Ok(serde_json::from_slice(&body).unwrap()))
+    complete_invocation(&shared, &id, Ok(serde_json::from_slice(&body).unwrap()))
 }
 
 async fn fail(State(shared): State<Arc<Shared>>, Segment(id): Segment<String>, body: Bytes) -> StatusCode {
-    settle(&shared, &id, Err(serde_json::from_slice(&body).unwrap()))
+    complete_invocation(&shared, &id, Err(serde_json::from_slice(&body).unwrap()))
 }
 
-fn settle(shared: &Shared, id: &str, outcome: Outcome) -> StatusCode {
+fn complete_invocation(shared: &Shared, id: &str, outcome: Outcome) -> StatusCode {
     if let Some(sender) = shared.outcomes.lock().unwrap().remove(id) {
         let _ = sender.send(outcome);
     }

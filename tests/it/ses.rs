@@ -69,7 +69,7 @@ struct Shared {
     times: Mutex<Vec<Instant>>,
     rule: Mutex<Rule>,
     arrived: tokio::sync::Notify,
-    rate_asked: AtomicUsize,
+    rate_requests: AtomicUsize,
     account_refused: AtomicBool,
 }
 
@@ -88,7 +88,7 @@ impl Ses {
             times: Mutex::default(),
             rule: Mutex::new(Box::new(|_| Answer::Sent)),
             arrived: tokio::sync::Notify::new(),
-            rate_asked: AtomicUsize::new(0),
+            rate_requests: AtomicUsize::new(0),
             account_refused: AtomicBool::new(false),
         });
         let router = Router::new()
@@ -117,8 +117,8 @@ impl Ses {
     }
 
     /// How often the send rate was asked for.
-    pub fn rate_asked(&self) -> usize {
-        self.shared.rate_asked.load(Ordering::SeqCst)
+    pub fn rate_requests(&self) -> usize {
+        self.shared.rate_requests.load(Ordering::SeqCst)
     }
 
     /// From now on does not tell of the account, as where the right to ask is missing.
@@ -133,7 +133,7 @@ impl Ses {
     }
 
     /// Waits until `count` messages have arrived.
-    pub async fn arrived(&self, count: usize) {
+    pub async fn wait_for_mails(&self, count: usize) {
         let all_there = async {
             loop {
                 let notified = self.shared.arrived.notified();
@@ -148,7 +148,7 @@ impl Ses {
 }
 
 async fn account(State(shared): State<Arc<Shared>>) -> Response {
-    shared.rate_asked.fetch_add(1, Ordering::SeqCst);
+    shared.rate_requests.fetch_add(1, Ordering::SeqCst);
     if shared.account_refused.load(Ordering::SeqCst) {
         return (StatusCode::FORBIDDEN, [("x-amzn-errortype", "AccessDeniedException")], "{}").into_response();
     }

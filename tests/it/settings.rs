@@ -196,7 +196,7 @@ async fn test_time_divisor_shortens_leases_and_back_off() {
     app.ses.clear();
     app.ses.answer(|_| Answer::Silence);
     let lease = async {
-        app.ses.arrived(1).await;
+        app.ses.wait_for_mails(1).await;
         let sql = "SELECT lease_until BETWEEN now() AND now() + interval '4.5 s' FROM booking_automation_events
                     WHERE event_type = 'reminder_sent' AND status = 'sending'";
         app.one(sql, &[]).await.get::<_, bool>(0)

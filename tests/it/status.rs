@@ -24,7 +24,7 @@ pub async fn ask(server: &Server, method: &str, path: &str, more: &[Header<'_>],
     request(server.port, method, path, &headers, body).await
 }
 
-async fn change(server: &Server, id: Uuid, to: &str, role: &str) -> Answer {
+async fn request_status(server: &Server, id: Uuid, to: &str, role: &str) -> Answer {
     let body = json!({"to": to, "actor": {"role": role, "id": "somebody"}, "reason": "said so"}).to_string();
     ask(server, "POST", &format!("/bookings/{id}/status"), &[], body.as_bytes()).await
 }
@@ -32,7 +32,7 @@ async fn change(server: &Server, id: Uuid, to: &str, role: &str) -> Answer {
 const ROLES: [&str; 4] = ["customer", "provider", "admin", "system"];
 
 /// What may be done to a booking that nobody has touched since it was made, told from the brief and not from the code.
-fn may(from: &str, to: &str, role: &str, has_started: bool) -> bool {
+fn is_allowed(from: &str, to: &str, role: &str, has_started: bool) -> bool {
     let staff = role == "admin" || role == "system";
     match (from, to) {
         ("pending", "confirmed") => role != "customer" && !has_started,
@@ -67,16 +67,16 @@ async fn each_step_is_allowed_or_refused_by_status_role_and_start() {
             let id = app.booking(from, start).await;
             for to in STATUSES {
                 for role in ROLES {
-                    let answer = change(&server, id, to, role).await;
+                    let answer = request_status(&server, id, to, role).await;
                     let what = format!("{from} to {to} by {role}, started: {has_started}: {answer:?}");
                     let undo = has_started && from == "confirmed" && to == "confirmed" && role != "customer";
-                    if may(judged, to, role, has_started) || undo {
+                    if is_allowed(judged, to, role, has_started) || undo {
                         assert_eq!(answer.status, 200, "{what}");
                         assert_eq!(answer.json()["from"], judged, "{what}");
                         assert_eq!(app.status(id).await, to, "{what}");
                         allowed += 1;
                         // As it was.
-                        app.as_if(&format!(
+                        app.sql_without_triggers(&format!(
                             "DELETE FROM booking_automation_events WHERE booking_id = '{id}';
                              DELETE FROM booking_automation_state WHERE booking_id = '{id}';
                              UPDATE bookings SET status = '{from}', auto_complete_blocked = NULL WHERE id = '{id}'"
@@ -100,7 +100,7 @@ async fn each_step_is_allowed_or_refused_by_status_role_and_start() {
 }
 
 /// The audit trail of a booking's status: `from to by reason`.
-async fn trail(app: &App, id: Uuid) -> Vec<String> {
+async fn status_trail(app: &App, id: Uuid) -> Vec<String> {
     let sql = "SELECT concat_ws(' ', event_data ->> 'from', event_data ->> 'to', event_data ->> 'by', event_data ->> 'reason')
                  FROM booking_automation_events WHERE booking_id = $1 AND event_type = 'status_update' ORDER BY seq";
     app.column(sql, &[&id]).await
@@ -123,7 +123,7 @@ async fn a_status_change_records_actor_and_reason() {
                           "policy": {"source": "built_in", "id": null, "name": "default", "applies_to": "customer"},
                           "text": "By the policy \"default\" (built_in), 100 % is refunded of a booking that has no price, up to and including 2026-03-01T18:00:00Z."}})
     );
-    assert_eq!(trail(&app, id).await, [format!("confirmed cancelled customer:{} ill", app.customer)]);
+    assert_eq!(status_trail(&app, id).await, [format!("confirmed cancelled customer:{} ill", app.customer)]);
     let row = app
         .one("SELECT cancelled_at = $2, cancelled_by, cancellation_reason FROM bookings WHERE id = $1", &[&id, &noon()])
         .await;
@@ -141,17 +141,17 @@ async fn a_status_request_applies_overdue_automatic_steps_first() {
     let id = app.confirmed(noon() - minutes(90)).await;
 
     // It ended half an hour ago, and the table says confirmed.
-    let answer = change(&server, id, "cancelled", "customer").await;
+    let answer = request_status(&server, id, "cancelled", "customer").await;
     assert_eq!(answer.status, 409);
     let problem = answer.json();
     assert_eq!((&problem["current"], &problem["allowed"]), (&json!("completed"), &json!([])));
     assert_eq!(problem["detail"], "a booking that is completed cannot become cancelled");
     assert_eq!(app.status(id).await, "confirmed", "nothing is written");
-    assert!(trail(&app, id).await.is_empty());
+    assert!(status_trail(&app, id).await.is_empty());
 
     // What is allowed is written after the steps that time had made.
-    assert_eq!(change(&server, id, "refunded", "admin").await.status, 200);
-    let steps = trail(&app, id).await;
+    assert_eq!(request_status(&server, id, "refunded", "admin").await.status, 200);
+    let steps = status_trail(&app, id).await;
     assert_eq!(steps[0], "confirmed in_progress booking-automation");
     assert_eq!(steps[1], "in_progress completed booking-automation");
     assert_eq!(steps[2], "completed refunded admin:somebody said so");
@@ -166,14 +166,14 @@ async fn an_automatic_step_can_be_reverted_and_is_not_repeated() {
     assert_eq!(app.status(id).await, "completed");
     let server = support(&mut app, noon() + minutes(1)).await;
 
-    assert_eq!(change(&server, id, "confirmed", "customer").await.status, 409);
+    assert_eq!(request_status(&server, id, "confirmed", "customer").await.status, 409);
     // What came after it is nobody's step with this booking: a message, a step that was refused, another booking's.
     let since = "INSERT INTO booking_automation_events (booking_id, event_type, event_data, status)
                  VALUES ($1, 'notification_sent', '{}', 'completed'),
                         ($1, 'status_update', '{\"from\": \"completed\", \"to\": \"refunded\", \"by\": \"somebody\"}', 'failed')";
     app.sql(since, &[&id]).await;
-    assert_eq!(change(&server, another, "refunded", "admin").await.status, 200);
-    let answer = change(&server, id, "confirmed", "provider").await;
+    assert_eq!(request_status(&server, another, "refunded", "admin").await.status, 200);
+    let answer = request_status(&server, id, "confirmed", "provider").await;
     assert_eq!(app.status(untouched).await, "completed");
     assert_eq!((answer.status, &answer.json()["automation_blocked"]), (200, &json!(true)));
     let blocked =
@@ -187,7 +187,7 @@ async fn an_automatic_step_can_be_reverted_and_is_not_repeated() {
     }
     assert_eq!(app.status(id).await, "confirmed");
     // It was a person's doing: there is nothing to take back now.
-    let problem = change(&server, id, "in_progress", "provider").await.json();
+    let problem = request_status(&server, id, "in_progress", "provider").await.json();
     assert_eq!(problem["detail"], "a booking that is confirmed cannot become in_progress");
 
     // What else they had written stays.
@@ -196,12 +196,12 @@ async fn an_automatic_step_can_be_reverted_and_is_not_repeated() {
     app.run(noon() + hours(50)).await;
     drop(server);
     let server = support(&mut app, noon() + hours(50) + minutes(1)).await;
-    assert_eq!(change(&server, started, "confirmed", "provider").await.status, 200);
+    assert_eq!(request_status(&server, started, "confirmed", "provider").await.status, 200);
     let kept = "SELECT completed_at::date::text FROM bookings WHERE id = $1";
     assert_eq!(app.column(kept, &[&started]).await, ["2020-01-01"]);
 
     // A person lets the automation have it again.
-    app.believing(noon() + hours(51)).await;
+    app.set_clock(noon() + hours(51)).await;
     app.sql("UPDATE bookings SET auto_complete_blocked = false WHERE id = $1", &[&id]).await;
     app.run(noon() + hours(52)).await;
     assert_eq!(app.status(id).await, "completed");
@@ -213,8 +213,8 @@ async fn a_manual_step_cannot_be_reverted_as_an_automatic_one() {
     let server = support(&mut app, noon()).await;
     let id = app.booking("in_progress", noon() - minutes(10)).await;
 
-    assert_eq!(change(&server, id, "completed", "provider").await.status, 200);
-    let problem = change(&server, id, "in_progress", "provider").await.json();
+    assert_eq!(request_status(&server, id, "completed", "provider").await.status, 200);
+    let problem = request_status(&server, id, "in_progress", "provider").await.json();
     assert_eq!(
         problem["detail"],
         "that the booking is completed is not the automation's doing: there is nothing to take back"
@@ -232,7 +232,7 @@ async fn writes_of_the_users_backend_count_and_are_attributed_to_its_role() {
     backend.execute("UPDATE bookings SET status = 'completed' WHERE id = $1", &[&id]).await.unwrap();
 
     // Judged as it is now, and no automatic step to take back.
-    assert_eq!(change(&server, id, "in_progress", "provider").await.status, 409);
+    assert_eq!(request_status(&server, id, "in_progress", "provider").await.status, 409);
     let told = ask(&server, "GET", &format!("/bookings/{id}/timeline"), &[], b"").await.json();
     let last = told["happened"].as_array().unwrap().last().unwrap();
     let role: String = backend.query_one("SELECT session_user::text", &[]).await.unwrap().get(0);
@@ -247,14 +247,14 @@ async fn writes_of_the_users_backend_count_and_are_attributed_to_its_role() {
     ] {
         assert_eq!(backend.batch_execute(sql).await.unwrap_err().code().unwrap().code(), "42501", "{sql}");
     }
-    assert_eq!(trail(&app, id).await.len(), 2);
+    assert_eq!(status_trail(&app, id).await.len(), 2);
 
     // What it does between a look and a step is seen: the step is judged anew.
     let other = app.confirmed(noon() + hours(30)).await;
     backend.execute("UPDATE bookings SET status = 'cancelled' WHERE id = $1", &[&other]).await.unwrap();
-    let problem = change(&server, other, "completed", "admin").await;
+    let problem = request_status(&server, other, "completed", "admin").await;
     assert_eq!((problem.status, &problem.json()["current"]), (409, &json!("cancelled")));
-    assert_eq!(change(&server, other, "refunded", "admin").await.status, 200);
+    assert_eq!(request_status(&server, other, "refunded", "admin").await.status, 200);
 }
 
 #[tokio::test]
@@ -276,7 +276,7 @@ async fn a_repeated_idempotency_key_returns_the_first_answer() {
     assert_eq!(first.status, 200);
     let again = ask(&server, "POST", &path, &key, &body("ill")).await;
     assert_eq!((again.status, again.json()), (200, first.json()));
-    assert_eq!(trail(&app, id).await.len(), 1);
+    assert_eq!(status_trail(&app, id).await.len(), 1);
 
     // By another key, another answer.
     let another = format!("/bookings/{}/status", app.confirmed(noon() + hours(30)).await);
@@ -314,7 +314,7 @@ async fn concurrent_requests_with_one_idempotency_key_change_the_status_once() {
         assert!(answers.contains(&(200, false)));
         let again = ask(&server, "POST", &path, &key, &body).await;
         assert!(again == first || again == second, "{again:?}");
-        assert_eq!(trail(&app, id).await.len(), 1);
+        assert_eq!(status_trail(&app, id).await.len(), 1);
     }
 }
 
@@ -347,10 +347,10 @@ async fn a_briefly_locked_booking_still_gets_its_automatic_steps_first() {
     for _ in 0..50 {
         other.batch_execute(&format!("BEGIN; SELECT FROM bookings WHERE id = '{id}' FOR UPDATE")).await.unwrap();
         let let_go = async {
-            app.waits_for(waits).await;
+            app.wait_until(waits).await;
             other.batch_execute("COMMIT").await.unwrap();
         };
-        let (answer, ()) = tokio::join!(change(&server, id, "cancelled", "customer"), let_go);
+        let (answer, ()) = tokio::join!(request_status(&server, id, "cancelled", "customer"), let_go);
         assert_eq!(answer.status, 409);
         if !answer.body.contains("try again") {
             assert_eq!(answer.json()["current"], "completed", "it ended half an hour ago");
@@ -366,12 +366,14 @@ async fn two_racing_clients_change_the_status_once() {
     let server = support(&mut app, noon()).await;
     for _ in 0..10 {
         let id = app.confirmed(noon() + hours(30)).await;
-        let (cancelled, completed) =
-            tokio::join!(change(&server, id, "cancelled", "customer"), change(&server, id, "completed", "admin"));
+        let (cancelled, completed) = tokio::join!(
+            request_status(&server, id, "cancelled", "customer"),
+            request_status(&server, id, "completed", "admin")
+        );
         let mut statuses = [cancelled.status, completed.status];
         statuses.sort_unstable();
         assert_eq!(statuses, [200, 409], "{cancelled:?} {completed:?}");
-        assert_eq!(trail(&app, id).await.len(), 1);
+        assert_eq!(status_trail(&app, id).await.len(), 1);
     }
 }
 
@@ -382,12 +384,12 @@ async fn a_status_request_does_not_wait_for_a_locked_booking() {
     let id = app.confirmed(noon() + hours(30)).await;
     app.db.batch_execute(&format!("BEGIN; SELECT FROM bookings WHERE id = '{id}' FOR UPDATE")).await.unwrap();
 
-    let answer = change(&server, id, "cancelled", "customer").await;
+    let answer = request_status(&server, id, "cancelled", "customer").await;
     assert_eq!(answer.status, 409);
     assert_eq!(answer.json()["detail"], "somebody else is changing this booking right now; try again");
 
     app.db.batch_execute("COMMIT").await.unwrap();
-    assert_eq!(change(&server, id, "cancelled", "customer").await.status, 200);
+    assert_eq!(request_status(&server, id, "cancelled", "customer").await.status, 200);
 }
 
 #[tokio::test]
@@ -406,11 +408,11 @@ async fn a_pass_and_a_request_for_one_booking_do_not_conflict() {
     app.sql("CREATE TRIGGER wait BEFORE UPDATE ON bookings FOR EACH ROW EXECUTE FUNCTION wait()", &[]).await;
     let pass = app.command(&["run", "--as-of", &noon().to_rfc3339()]).output();
     let pass = tokio::spawn(pass);
-    app.waits_for(
+    app.wait_until(
         "SELECT EXISTS (SELECT FROM pg_stat_activity WHERE datname = current_database() AND wait_event = 'PgSleep')",
     )
     .await;
-    assert_eq!(change(&server, id, "refunded", "admin").await.status, 409, "locked");
+    assert_eq!(request_status(&server, id, "refunded", "admin").await.status, 409, "locked");
     app.db.batch_execute("SELECT pg_advisory_unlock(7)").await.unwrap();
     pass.await.unwrap().unwrap();
     assert_eq!(app.status(id).await, "in_progress");
@@ -418,7 +420,7 @@ async fn a_pass_and_a_request_for_one_booking_do_not_conflict() {
 
     // The request first: the pass finds the booking as it left it.
     let id = app.confirmed(noon() - minutes(1)).await;
-    assert_eq!(change(&server, id, "refunded", "admin").await.status, 200);
+    assert_eq!(request_status(&server, id, "refunded", "admin").await.status, 200);
     let summary = app.run(noon()).await;
     assert_eq!(summary["transitions"]["started"], 0);
     assert_eq!(app.status(id).await, "refunded");
@@ -473,7 +475,7 @@ async fn invalid_input_is_refused_with_its_field_and_changes_nothing() {
         assert_eq!((answer.status, &answer.json()["field"]), (status, &json!("id")), "{id}");
     }
     assert_eq!(app.status(id).await, "confirmed");
-    assert!(trail(&app, id).await.is_empty());
+    assert!(status_trail(&app, id).await.is_empty());
     let log = server.end().await;
     assert!(!log.contains("ERROR"), "{log}");
 }
@@ -494,7 +496,7 @@ async fn a_booking_without_status_and_start_causes_no_server_error() {
         let answer = ask(&server, "GET", &format!("/bookings/{id}/{path}"), &[], b"").await;
         assert_eq!(answer.status, 200, "{path}: {answer:?}");
     }
-    assert_eq!(change(&server, id, "cancelled", "admin").await.status, 409);
+    assert_eq!(request_status(&server, id, "cancelled", "admin").await.status, 409);
 }
 
 #[tokio::test]

@@ -8,12 +8,12 @@ use uuid::Uuid;
 
 use crate::app::{App, connect, hours, minutes, noon};
 use crate::http::Server;
-use crate::lambda::event;
+use crate::lambda::example_event;
 use crate::runtime_api::Instance;
 use crate::status::{ask, support};
 
 /// An event that is sent, one that is skipped, and a status change.
-async fn a_trail(app: &App) {
+async fn create_events(app: &App) {
     app.confirmed(noon() + hours(24)).await;
     app.booking("confirmed", noon() + minutes(30)).await;
     app.confirmed(noon() - minutes(1)).await;
@@ -21,11 +21,11 @@ async fn a_trail(app: &App) {
 }
 
 /// The whole trail, as text.
-async fn trail(app: &App) -> Vec<String> {
+async fn all_events(app: &App) -> Vec<String> {
     app.column("SELECT e::text FROM booking_automation_events e ORDER BY seq", &[]).await
 }
 
-async fn erasures(app: &App) -> Vec<String> {
+async fn erasure_records(app: &App) -> Vec<String> {
     let sql = "SELECT concat_ws(' ', kind, day, person_id, events) FROM booking_automation_erasures ORDER BY id";
     app.column(sql, &[]).await
 }
@@ -33,8 +33,8 @@ async fn erasures(app: &App) -> Vec<String> {
 #[tokio::test]
 async fn final_events_cannot_be_changed_even_by_the_owner() {
     let app = App::new().await;
-    a_trail(&app).await;
-    let before = trail(&app).await;
+    create_events(&app).await;
+    let before = all_events(&app).await;
     let statuses = "SELECT DISTINCT status FROM booking_automation_events ORDER BY 1";
     assert_eq!(app.column(statuses, &[]).await, ["completed", "skipped"]);
     for sql in [
@@ -58,8 +58,8 @@ async fn final_events_cannot_be_changed_even_by_the_owner() {
         assert_eq!(refused.code().code(), "23001", "{sql}: {refused:?}");
         assert!(refused.message().starts_with("what happened to "), "{refused:?}");
     }
-    assert_eq!(trail(&app).await, before);
-    assert!(erasures(&app).await.is_empty());
+    assert_eq!(all_events(&app).await, before);
+    assert!(erasure_records(&app).await.is_empty());
 }
 
 #[tokio::test]
@@ -73,7 +73,7 @@ async fn only_an_ses_event_turns_a_failed_reminder_into_a_sent_one() {
     let doubtful = r#"event_data = '{"attempts": [{"attempt": 1}, {"settled_by": false}]}'"#;
     let rewritten = r#"event_data = '{"attempts": [{"settled_by": true}]}'"#;
     let failed = "WHERE status = 'failed' AND event_type = 'reminder_sent'";
-    let before = trail(&app).await;
+    let before = all_events(&app).await;
     for change in [
         format!("status = 'completed' {failed}"),
         format!("status = 'completed', {doubtful} {failed}"),
@@ -89,7 +89,7 @@ async fn only_an_ses_event_turns_a_failed_reminder_into_a_sent_one() {
         let refused = app.db.batch_execute(&change).await.expect_err(&change);
         assert_eq!(refused.code().unwrap().code(), "23001", "{change}");
     }
-    assert_eq!(trail(&app).await, before);
+    assert_eq!(all_events(&app).await, before);
     let word = format!(
         "UPDATE booking_automation_events SET status = 'completed', {settled}, message_id = 'm', executed_at = now() {failed}"
     );
@@ -99,8 +99,8 @@ async fn only_an_ses_event_turns_a_failed_reminder_into_a_sent_one() {
 #[tokio::test]
 async fn privileges_and_search_path_do_not_bypass_the_protection() {
     let app = App::new().await;
-    a_trail(&app).await;
-    let before = trail(&app).await;
+    create_events(&app).await;
+    let before = all_events(&app).await;
     let backend = app.backend_role().await;
     app.db.batch_execute("GRANT ALL ON booking_automation_events TO PUBLIC").await.unwrap();
     let refused = backend.batch_execute("DELETE FROM booking_automation_events").await.unwrap_err();
@@ -119,7 +119,7 @@ async fn privileges_and_search_path_do_not_bypass_the_protection() {
     let refused = app.db.batch_execute("DELETE FROM booking_automation_events").await.unwrap_err();
     assert_eq!(refused.code().unwrap().code(), "23001", "{refused:?}");
     app.db.batch_execute("SET search_path = public").await.unwrap();
-    assert_eq!(trail(&app).await, before);
+    assert_eq!(all_events(&app).await, before);
     // What is under way is no trail yet.
     let sql = "INSERT INTO booking_automation_events (booking_id, event_type, status) VALUES (gen_random_uuid(), 'x', 'pending')";
     app.sql(sql, &[]).await;
@@ -130,7 +130,7 @@ async fn privileges_and_search_path_do_not_bypass_the_protection() {
 #[tokio::test]
 async fn an_erasure_leaves_a_permanent_record() {
     let app = App::new().await;
-    a_trail(&app).await;
+    create_events(&app).await;
     let say = "INSERT INTO booking_automation_erasures (kind, day, person_id, at, transaction)
                VALUES ('person', '2026-03-01', gen_random_uuid(), now(), pg_current_xact_id())";
     app.sql(say, &[]).await;
@@ -151,8 +151,8 @@ async fn an_erasure_leaves_a_permanent_record() {
     }
     // With it, in the same transaction.
     app.db.batch_execute(&format!("BEGIN; {say}; DELETE FROM booking_automation_events; COMMIT")).await.unwrap();
-    assert!(trail(&app).await.is_empty());
-    assert_eq!(erasures(&app).await.len(), 2);
+    assert!(all_events(&app).await.is_empty());
+    assert_eq!(erasure_records(&app).await.len(), 2);
 }
 
 #[tokio::test]
@@ -169,13 +169,13 @@ async fn an_old_retention_record_allows_no_deletion_and_a_new_one_has_the_true_t
         assert_eq!(refused.code().unwrap().code(), "23001", "{change}: {refused:?}");
     }
     assert_eq!(app.sql("UPDATE booking_automation_erasures SET events = events + 1", &[]).await, 1);
-    app.believing(noon() + hours(24)).await;
-    a_trail(&app).await;
-    app.believing(noon() + hours(24)).await;
+    app.set_clock(noon() + hours(24)).await;
+    create_events(&app).await;
+    app.set_clock(noon() + hours(24)).await;
     let reuse = "BEGIN; UPDATE booking_automation_erasures SET transaction = pg_current_xact_id(); DELETE FROM booking_automation_events; COMMIT";
     assert_eq!(app.db.batch_execute(reuse).await.unwrap_err().code().unwrap().code(), "23001");
     app.db.batch_execute("ROLLBACK").await.unwrap();
-    assert!(!trail(&app).await.is_empty());
+    assert!(!all_events(&app).await.is_empty());
 }
 
 #[tokio::test]
@@ -203,7 +203,7 @@ async fn retention_records_one_row_a_day_with_the_deleted_count() {
     let old = "INSERT INTO booking_automation_events (booking_id, event_type, status, created_at)
                SELECT gen_random_uuid(), 'status_update', 'completed', timestamptz '2020-01-01' FROM generate_series(1, $1)";
     app.run(noon()).await;
-    assert!(erasures(&app).await.is_empty(), "nothing went");
+    assert!(erasure_records(&app).await.is_empty(), "nothing went");
     // Of what else is old, and of what waits however old it is, no row says anything.
     let runs = "INSERT INTO automation_runs (id, trigger, as_of, outcome, created_at)
                 VALUES (gen_random_uuid(), 'cli', '2020-01-01', 'completed', '2020-01-01')";
@@ -213,7 +213,7 @@ async fn retention_records_one_row_a_day_with_the_deleted_count() {
     app.sql(waits, &[]).await;
     app.run(noon() + minutes(1)).await;
     let forgotten = app.column("SELECT id::text FROM automation_runs WHERE created_at < '2021-01-01'", &[]).await;
-    assert_eq!((forgotten.len(), erasures(&app).await), (0, Vec::new()));
+    assert_eq!((forgotten.len(), erasure_records(&app).await), (0, Vec::new()));
     app.sql("DELETE FROM booking_automation_events", &[]).await;
     app.sql(old, &[&2500]).await;
     app.run(noon() + minutes(1)).await;
@@ -221,12 +221,12 @@ async fn retention_records_one_row_a_day_with_the_deleted_count() {
     app.run(noon() + minutes(2)).await;
     app.sql(old, &[&4]).await;
     app.run(noon() + hours(24)).await;
-    assert_eq!(erasures(&app).await, ["retention 2026-03-01 2503", "retention 2026-03-02 4"]);
-    assert!(trail(&app).await.is_empty());
+    assert_eq!(erasure_records(&app).await, ["retention 2026-03-01 2503", "retention 2026-03-02 4"]);
+    assert!(all_events(&app).await.is_empty());
 }
 
 /// Pages of events, and how many pages there were.
-async fn all(server: &Server, query: &str) -> (Vec<Value>, usize) {
+async fn fetch_all_pages(server: &Server, query: &str) -> (Vec<Value>, usize) {
     let (mut events, mut pages, mut before) = (Vec::new(), 0, String::new());
     loop {
         let answer = ask(server, "GET", &format!("/events?{query}{before}"), &[], b"").await;
@@ -241,7 +241,7 @@ async fn all(server: &Server, query: &str) -> (Vec<Value>, usize) {
     }
 }
 
-fn ids(events: &[Value]) -> Vec<String> {
+fn event_ids(events: &[Value]) -> Vec<String> {
     events.iter().map(|event| event["id"].as_str().unwrap().to_owned()).collect()
 }
 
@@ -258,15 +258,15 @@ async fn pages_are_stable_while_events_are_added() {
     let server = support(&mut app, noon()).await;
 
     let first = ask(&server, "GET", "/events?limit=2", &[], b"").await.json();
-    assert_eq!(ids(first["events"].as_array().unwrap()), expected[..2]);
+    assert_eq!(event_ids(first["events"].as_array().unwrap()), expected[..2]);
     app.confirmed(noon() - minutes(1)).await;
     app.run(noon() + minutes(1)).await;
     let next = first["next"].as_str().unwrap();
     let second = ask(&server, "GET", &format!("/events?limit=2&before={next}"), &[], b"").await.json();
-    assert_eq!(ids(second["events"].as_array().unwrap()), expected[2..4]);
+    assert_eq!(event_ids(second["events"].as_array().unwrap()), expected[2..4]);
 
-    let (events, pages) = all(&server, "limit=2").await;
-    assert_eq!((ids(&events), pages), (app.column(in_order, &[]).await, 4));
+    let (events, pages) = fetch_all_pages(&server, "limit=2").await;
+    assert_eq!((event_ids(&events), pages), (app.column(in_order, &[]).await, 4));
 }
 
 #[tokio::test]
@@ -277,7 +277,7 @@ async fn events_are_returned_with_their_fields() {
     app.confirmed(noon() - minutes(1)).await;
     app.run(noon() + minutes(1)).await;
     let server = support(&mut app, noon()).await;
-    let (events, _) = all(&server, "").await;
+    let (events, _) = fetch_all_pages(&server, "").await;
 
     let change = &events[0];
     assert_eq!((&change["type"], &change["status"]), (&json!("status_update"), &json!("completed")));
@@ -318,7 +318,7 @@ async fn message_errors_are_shown_and_database_errors_are_not() {
     app.confirmed(noon() - minutes(1)).await;
     app.run(noon()).await;
     let server = support(&mut app, noon()).await;
-    let (events, _) = all(&server, "status=failed").await;
+    let (events, _) = fetch_all_pages(&server, "status=failed").await;
     let of = |kind: &str| events.iter().find(|event| event["type"] == kind).unwrap();
     assert!(of("reminder_sent")["error"].as_str().unwrap().contains("not this one"), "{events:?}");
     let refused = of("status_update");
@@ -337,34 +337,34 @@ async fn filters_find_rare_events_behind_many_others() {
     app.sql(others, &[&45_000, &(noon() + hours(100))]).await;
     let server = support(&mut app, noon()).await;
 
-    let (found, pages) = all(&server, "type=status_update").await;
+    let (found, pages) = fetch_all_pages(&server, "type=status_update").await;
     assert_eq!((found.len(), pages), (1, 3), "each page looks at 20 000 rows");
     assert_eq!(found[0]["booking_id"], json!(rare));
-    let (found, pages) = all(&server, &format!("booking={rare}")).await;
+    let (found, pages) = fetch_all_pages(&server, &format!("booking={rare}")).await;
     assert_eq!((found.len(), pages), (1, 1), "by its index");
-    let (found, _) = all(&server, "status=skipped&limit=500&since=2026-03-06T04:29:30Z").await;
+    let (found, _) = fetch_all_pages(&server, "status=skipped&limit=500&since=2026-03-06T04:29:30Z").await;
     assert_eq!(found.len(), 31, "to the second, both the first and the last");
-    let (found, _) = all(&server, "until=2026-03-05T16:00:02Z&status=skipped").await;
+    let (found, _) = fetch_all_pages(&server, "until=2026-03-05T16:00:02Z&status=skipped").await;
     assert_eq!(found.len(), 1);
-    let (found, pages) = all(&server, "status=completed&limit=1").await;
+    let (found, pages) = fetch_all_pages(&server, "status=completed&limit=1").await;
     assert_eq!((found.len(), pages), (1, 4), "the last one is empty");
-    let (found, _) = all(&server, "status=skipped&limit=500&since=2026-03-06T04:20:01Z").await;
+    let (found, _) = fetch_all_pages(&server, "status=skipped&limit=500&since=2026-03-06T04:20:01Z").await;
     assert_eq!(found.len(), 600);
     let page = ask(&server, "GET", "/events?status=skipped&limit=7", &[], b"").await.json();
     assert_eq!(page["events"].as_array().unwrap().len(), 7);
     let times: Vec<_> = found.iter().map(|event| event["at"].as_str().unwrap().to_owned()).collect();
     assert!(times.is_sorted_by(|one, next| one > next), "the newest first");
     // It does not go on below what is too old.
-    app.as_if("UPDATE booking_automation_events SET created_at = '2026-02-01' WHERE seq < 20000").await;
-    let (found, pages) = all(&server, "since=2026-03-06T10:00:00Z").await;
+    app.sql_without_triggers("UPDATE booking_automation_events SET created_at = '2026-02-01' WHERE seq < 20000").await;
+    let (found, pages) = fetch_all_pages(&server, "since=2026-03-06T10:00:00Z").await;
     assert_eq!((found.len(), pages), (0, 2));
 }
 
 #[tokio::test]
 async fn invalid_input_is_refused_with_its_field_and_logs_no_error() {
     let mut app = App::new().await;
-    a_trail(&app).await;
-    let before = trail(&app).await;
+    create_events(&app).await;
+    let before = all_events(&app).await;
     let server = support(&mut app, noon()).await;
     let long = format!("type={}", "x".repeat(201));
     for (query, status, field) in [
@@ -394,7 +394,7 @@ async fn invalid_input_is_refused_with_its_field_and_logs_no_error() {
         let answer = ask(&server, "DELETE", &format!("/people/{id}/messages"), &[], b"").await;
         assert_eq!((answer.status, &answer.json()["field"]), (status, &json!("id")), "{id}");
     }
-    assert_eq!((trail(&app).await, erasures(&app).await), (before, Vec::new()));
+    assert_eq!((all_events(&app).await, erasure_records(&app).await), (before, Vec::new()));
     assert!(!server.end().await.contains("ERROR"));
     let said = app.call(&["events", "--since", "yesterday"]).await;
     assert!(!said.success && said.stderr.contains("how long ago, such as 24h"), "{}", said.stderr);
@@ -510,7 +510,7 @@ async fn erasing_a_person_leaves_a_message_that_is_being_claimed() {
         let claim = "BEGIN; UPDATE booking_automation_events SET status = 'sending', claim = 1, lease_until = now()";
         other.batch_execute(claim).await.unwrap();
         let let_go = async {
-            app.waits_for(waits).await;
+            app.wait_until(waits).await;
             other.batch_execute("COMMIT").await.unwrap();
         };
         let path = format!("/people/{}/messages", app.customer);
@@ -540,7 +540,7 @@ async fn erasing_a_person_removes_their_data_and_keeps_the_counts() {
     for id in [theirs, other] {
         let sql = "SELECT id::text, message_id FROM booking_automation_events WHERE booking_id = $1";
         let row = app.one(sql, &[&id]).await;
-        let mut told = event("ses-delivery");
+        let mut told = example_event("ses-delivery");
         told["detail"]["mail"]["tags"]["event_id"] = json!([row.get::<_, String>(0)]);
         told["detail"]["mail"]["messageId"] = row.get::<_, String>(1).into();
         instance.invoke(&told).await.unwrap();
@@ -592,7 +592,7 @@ async fn erasing_a_person_removes_their_data_and_keeps_the_counts() {
     assert_eq!(app.column(others, &[&other]).await, before, "nobody else");
     let feedback = app.column("SELECT booking_id::text FROM booking_automation_feedback", &[]).await;
     assert_eq!(feedback, [other.to_string()]);
-    assert_eq!(erasures(&app).await, [format!("person 2026-03-01 {} 3", app.customer)]);
+    assert_eq!(erasure_records(&app).await, [format!("person 2026-03-01 {} 3", app.customer)]);
 
     // Once more: nothing is left, but for what was under way.
     app.sql(
@@ -603,7 +603,7 @@ async fn erasing_a_person_removes_their_data_and_keeps_the_counts() {
     let again = ask(&server, "DELETE", &path, &[], b"").await.json();
     assert_eq!((&again["messages"], &again["under_way"], &again["feedback"]), (&json!(1), &json!(0), &json!(0)));
     // What SES says afterwards is not remembered.
-    let mut told = event("ses-bounce");
+    let mut told = example_event("ses-bounce");
     let id: String =
         app.one("SELECT id::text FROM booking_automation_events WHERE booking_id = $1", &[&theirs]).await.get(0);
     told["detail"]["mail"]["tags"]["event_id"] = json!([id]);

@@ -6,11 +6,11 @@ use serde_json::{Value, json};
 use crate::app::{App, hours, minutes, noon};
 
 /// The smallest difference that the database knows.
-fn tick() -> Duration {
+fn microsecond() -> Duration {
     Duration::microseconds(1)
 }
 
-fn changes(summary: &Value) -> Value {
+fn transitions_of(summary: &Value) -> Value {
     summary["transitions"].clone()
 }
 
@@ -19,11 +19,11 @@ async fn a_confirmed_booking_starts_at_its_start() {
     let app = App::new().await;
     let id = app.confirmed(noon()).await;
 
-    app.run(noon() - tick()).await;
+    app.run(noon() - microsecond()).await;
     assert_eq!(app.status(id).await, "confirmed");
 
     let summary = app.run(noon()).await;
-    assert_eq!(changes(&summary), json!({"started": 1, "completed": 0, "expired": 0, "remaining": 0}));
+    assert_eq!(transitions_of(&summary), json!({"started": 1, "completed": 0, "expired": 0, "remaining": 0}));
     assert_eq!(app.status(id).await, "in_progress");
     let row = app.one("SELECT auto_status_updated, completed_at IS NULL FROM bookings WHERE id = $1", &[&id]).await;
     assert_eq!((row.get(0), row.get(1)), (true, true));
@@ -34,7 +34,7 @@ async fn a_booking_in_progress_completes_at_its_end() {
     let app = App::new().await;
     let id = app.booking("in_progress", noon() - hours(1)).await;
 
-    app.run(noon() - tick()).await;
+    app.run(noon() - microsecond()).await;
     assert_eq!(app.status(id).await, "in_progress");
 
     app.run(noon()).await;
@@ -50,7 +50,7 @@ async fn complete_after_delays_the_completion() {
     app.env.insert("COMPLETE_AFTER", "15m".to_owned());
     let id = app.booking("in_progress", noon() - hours(1)).await;
 
-    app.run(noon() + minutes(15) - tick()).await;
+    app.run(noon() + minutes(15) - microsecond()).await;
     assert_eq!(app.status(id).await, "in_progress");
     app.run(noon() + minutes(15)).await;
     assert_eq!(app.status(id).await, "completed");
@@ -63,7 +63,7 @@ async fn an_overdue_booking_expires_and_is_not_completed() {
     for status in ["confirmed", "in_progress"] {
         let id = app.booking(status, end_25_hours).await;
         // One that is not overdue yet by the smallest difference goes the usual way.
-        let just_in_time = app.booking(status, end_25_hours + tick()).await;
+        let just_in_time = app.booking(status, end_25_hours + microsecond()).await;
         app.run(noon()).await;
         assert_eq!(app.status(id).await, "expired", "{status}");
         assert_eq!(app.status(just_in_time).await, "completed", "{status}");
@@ -75,7 +75,7 @@ async fn expire_after_sets_when_a_booking_is_overdue() {
     let mut app = App::new().await;
     app.env.insert("EXPIRE_AFTER", "2h".to_owned());
     let overdue = app.confirmed(noon() - hours(3)).await;
-    let late = app.confirmed(noon() - hours(3) + tick()).await;
+    let late = app.confirmed(noon() - hours(3) + microsecond()).await;
     app.run(noon()).await;
     assert_eq!((app.status(overdue).await, app.status(late).await), ("expired".to_owned(), "completed".to_owned()));
 }
@@ -84,14 +84,14 @@ async fn expire_after_sets_when_a_booking_is_overdue() {
 async fn pending_bookings_expire_only_with_expire_pending() {
     let mut app = App::new().await;
     let past = app.booking("pending", noon()).await;
-    let future = app.booking("pending", noon() + tick()).await;
+    let future = app.booking("pending", noon() + microsecond()).await;
 
     app.run(noon()).await;
     assert_eq!(app.status(past).await, "pending");
 
     app.env.insert("EXPIRE_PENDING", "true".to_owned());
     let summary = app.run(noon()).await;
-    assert_eq!(changes(&summary)["expired"], 1);
+    assert_eq!(transitions_of(&summary)["expired"], 1);
     assert_eq!((app.status(past).await, app.status(future).await), ("expired".to_owned(), "pending".to_owned()));
 }
 
@@ -101,7 +101,7 @@ async fn after_an_outage_both_steps_are_made_and_audited() {
     let id = app.confirmed(noon() - hours(10)).await;
 
     let summary = app.run(noon()).await;
-    assert_eq!(changes(&summary), json!({"started": 1, "completed": 1, "expired": 0, "remaining": 0}));
+    assert_eq!(transitions_of(&summary), json!({"started": 1, "completed": 1, "expired": 0, "remaining": 0}));
     let sql = "SELECT concat_ws(' ', event_data ->> 'from', event_data ->> 'to', event_data ->> 'by',
                       scheduled_at AT TIME ZONE 'UTC', executed_at AT TIME ZONE 'UTC', status)
                  FROM booking_automation_events WHERE booking_id = $1 ORDER BY seq";
@@ -161,9 +161,9 @@ async fn the_overdue_time_of_a_blocked_booking_counts_from_its_unblocking() {
     }
 
     // Unblocked: it did take place, as far as anybody knows.
-    app.believing(noon()).await;
+    app.set_clock(noon()).await;
     app.sql("UPDATE bookings SET auto_complete_blocked = false WHERE id = $1", &[&ids[0]]).await;
-    app.run(noon() + hours(24) - tick()).await;
+    app.run(noon() + hours(24) - microsecond()).await;
     assert_eq!(app.status(ids[0]).await, "completed");
 
     // Unblocked, and then nobody looked for a day.
@@ -203,7 +203,7 @@ async fn a_booking_moved_while_in_progress_completes_at_its_new_end() {
     app.run(noon()).await;
     app.sql("UPDATE bookings SET scheduled_at = $2 WHERE id = $1", &[&id, &(noon() + hours(5))]).await;
 
-    app.run(noon() + hours(6) - tick()).await;
+    app.run(noon() + hours(6) - microsecond()).await;
     assert_eq!(app.status(id).await, "in_progress");
     app.run(noon() + hours(6)).await;
     assert_eq!(app.status(id).await, "completed");
@@ -233,7 +233,7 @@ async fn other_statuses_are_not_changed() {
         }
     }
     let summary = app.run(noon()).await;
-    assert_eq!(changes(&summary), json!({"started": 0, "completed": 0, "expired": 0, "remaining": 0}));
+    assert_eq!(transitions_of(&summary), json!({"started": 0, "completed": 0, "expired": 0, "remaining": 0}));
     assert_eq!(summary["reminders"]["due"], 0);
     for (status, id) in ids {
         assert_eq!(app.status(id).await, status);
@@ -267,7 +267,7 @@ async fn unusual_durations_and_starts_do_not_stop_the_pass() {
     let good = app.confirmed(noon() - minutes(90)).await;
     let summary = app.run(noon()).await;
     // Zero and negative durations end at once; four thousand years take longer.
-    assert_eq!(changes(&summary), json!({"started": 4, "completed": 3, "expired": 1, "remaining": 0}));
+    assert_eq!(transitions_of(&summary), json!({"started": 4, "completed": 3, "expired": 1, "remaining": 0}));
     for (id, expected) in infinite {
         assert_eq!(app.status(id).await, expected);
     }
@@ -299,11 +299,11 @@ async fn a_locked_booking_is_skipped_until_it_is_unlocked() {
     other.execute("SELECT FROM bookings WHERE id = $1 FOR UPDATE", &[&locked]).await.unwrap();
 
     let summary = app.run(noon()).await;
-    assert_eq!(changes(&summary), json!({"started": 1, "completed": 0, "expired": 0, "remaining": 1}));
+    assert_eq!(transitions_of(&summary), json!({"started": 1, "completed": 0, "expired": 0, "remaining": 1}));
     assert_eq!((app.status(locked).await, app.status(free).await), ("confirmed".to_owned(), "in_progress".to_owned()));
 
     // It asked for no lock that it could not have at once.
-    if let Some(log) = crate::cluster::cluster().log_of(&app.url) {
+    if let Some(log) = crate::cluster::cluster().log_of_database(&app.url) {
         assert!(!log.contains("lock timeout"), "{log}");
     }
 
@@ -314,7 +314,7 @@ async fn a_locked_booking_is_skipped_until_it_is_unlocked() {
     app.run(noon() + minutes(1)).await;
     other.batch_execute("COMMIT").await.unwrap();
     let summary = app.run(noon() + minutes(2)).await;
-    assert_eq!(changes(&summary), json!({"started": 1, "completed": 0, "expired": 0, "remaining": 0}));
+    assert_eq!(transitions_of(&summary), json!({"started": 1, "completed": 0, "expired": 0, "remaining": 0}));
     assert_eq!((app.status(locked).await, app.status(held).await), ("cancelled".to_owned(), "in_progress".to_owned()));
 }
 
@@ -366,7 +366,7 @@ async fn a_refused_booking_does_not_stop_the_others() {
         .unwrap();
 
     let said = app.call(&["run", "--as-of", &noon().to_rfc3339()]).await;
-    assert_eq!(changes(&said.summary()), json!({"started": 38, "completed": 0, "expired": 0, "remaining": 0}));
+    assert_eq!(transitions_of(&said.summary()), json!({"started": 38, "completed": 0, "expired": 0, "remaining": 0}));
     assert!(!said.stderr.contains("carla"), "no address in the logs: {}", said.stderr);
     let sql = "SELECT booking_id::text FROM booking_automation_events
                 WHERE status = 'failed' AND event_type = 'status_update' AND reason = 'refused'
@@ -376,9 +376,9 @@ async fn a_refused_booking_does_not_stop_the_others() {
     assert_eq!(app.column(sql, &[]).await, expected);
 
     // Left alone for an hour, then tried again.
-    assert_eq!(changes(&app.run(noon() + minutes(30)).await)["started"], 0);
+    assert_eq!(transitions_of(&app.run(noon() + minutes(30)).await)["started"], 0);
     app.db.batch_execute("DROP TRIGGER refuse ON bookings").await.unwrap();
-    assert_eq!(changes(&app.run(noon() + minutes(61)).await)["started"], 2);
+    assert_eq!(transitions_of(&app.run(noon() + minutes(61)).await)["started"], 2);
 }
 
 #[tokio::test]
@@ -401,8 +401,8 @@ async fn a_dry_run_reports_what_a_run_does_and_writes_nothing() {
     assert_eq!(app.column(bookings_and_events, &[]).await, before);
 
     let done = app.run(noon()).await;
-    assert_eq!(changes(&preview), changes(&done));
-    assert_eq!(changes(&done), json!({"started": 2, "completed": 2, "expired": 3, "remaining": 0}));
+    assert_eq!(transitions_of(&preview), transitions_of(&done));
+    assert_eq!(transitions_of(&done), json!({"started": 2, "completed": 2, "expired": 3, "remaining": 0}));
     assert_eq!(preview["reminders"]["due"], done["reminders"]["due"]);
     assert_eq!(
         done["reminders"],

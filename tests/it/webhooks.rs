@@ -15,10 +15,10 @@ use serde_json::{Value, json};
 use uuid::Uuid;
 
 use crate::app::{App, connect, hours, minutes, noon, skipped};
-use crate::client::{now, signature};
+use crate::client::{signature, unix_time};
 use crate::cluster::{certificates, cluster};
 use crate::endpoint::{Answer, Endpoint, Received};
-use crate::guarantees::{log_plans, logs_plans, plans};
+use crate::guarantees::{can_read_plans, enable_plan_logging, plans_of_call};
 use crate::others::find;
 use crate::proxy::{Cut, Proxy};
 use crate::status::{ask, support};
@@ -27,7 +27,7 @@ const SECRET: &str = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
 const ALL: [&str; 6] = ["started", "completed", "expired", "cancelled", "rescheduled", "reminder_sent"];
 
 /// An app that may call this machine.
-async fn app() -> App {
+async fn app_with_local_webhooks() -> App {
     let mut app = App::new().await;
     app.env.insert("WEBHOOK_ALLOW_PRIVATE", "127.0.0.1, localhost".to_owned());
     app
@@ -40,7 +40,7 @@ pub async fn subscribe(app: &App, url: &str, kinds: &[&str]) -> Uuid {
 }
 
 /// Bookings that somebody cancelled: as many messages.
-async fn cancelled(app: &App, count: usize) -> Vec<Uuid> {
+async fn cancel_bookings(app: &App, count: usize) -> Vec<Uuid> {
     let mut ids = Vec::new();
     for _ in 0..count {
         let id = app.booking("pending", noon() + hours(200)).await;
@@ -51,13 +51,13 @@ async fn cancelled(app: &App, count: usize) -> Vec<Uuid> {
 }
 
 /// The messages of a subscription in order: `status attempts reason`.
-async fn messages(app: &App, webhook: Uuid) -> Vec<String> {
+async fn message_states(app: &App, webhook: Uuid) -> Vec<String> {
     let sql = "SELECT concat_ws(' ', status, attempts, reason) FROM booking_automation_events
                 WHERE event_type = 'webhook' AND audience = $1 ORDER BY seq";
     app.column(sql, &[&webhook.to_string()]).await
 }
 
-async fn failing(app: &App, webhook: Uuid) -> (bool, bool) {
+async fn failing_and_suspended(app: &App, webhook: Uuid) -> (bool, bool) {
     let sql =
         "SELECT failing_since IS NOT NULL, suspended_at IS NOT NULL FROM booking_automation_webhooks WHERE id = $1";
     let row = app.one(sql, &[&webhook]).await;
@@ -69,12 +69,12 @@ fn assert_signed(received: &Received, secret: &str) {
     let timestamp = &received.headers["webhook-timestamp"];
     let expected = signature(secret, received.id().as_bytes(), timestamp.as_bytes(), received.body.as_bytes());
     assert_eq!(received.headers["webhook-signature"], expected);
-    assert!(timestamp.parse::<u64>().unwrap().abs_diff(now()) < 200, "{timestamp}");
+    assert!(timestamp.parse::<u64>().unwrap().abs_diff(unix_time()) < 200, "{timestamp}");
 }
 
 #[tokio::test]
 async fn each_subscription_gets_its_kinds_of_events_from_every_source() {
-    let app = app().await;
+    let app = app_with_local_webhooks().await;
     let (everything, some, other) = (Endpoint::start().await, Endpoint::start().await, Endpoint::start().await);
     let subscription = subscribe(&app, &everything.url(), &ALL).await;
     subscribe(&app, &some.url(), &["completed", "cancelled"]).await;
@@ -159,7 +159,7 @@ async fn each_subscription_gets_its_kinds_of_events_from_every_source() {
         assert_eq!(app.column(sql, &[&id, &event_type]).await, [of(kind).id()]);
     }
     assert!(some.received().iter().any(|received| received.id() == of("cancelled").id()));
-    assert_eq!(failing(&app, subscription).await, (false, false));
+    assert_eq!(failing_and_suspended(&app, subscription).await, (false, false));
 }
 
 /// Verifies as its users do, with the library of those who wrote the specification.
@@ -176,12 +176,12 @@ for line in sys.stdin:
 
 #[tokio::test]
 async fn messages_are_verified_by_the_standard_webhooks_library() {
-    let app = app().await;
+    let app = app_with_local_webhooks().await;
     let endpoint = Endpoint::start().await;
     subscribe(&app, &endpoint.url(), &ALL).await;
     app.confirmed(noon() - hours(2)).await;
     app.confirmed(noon() + hours(24)).await;
-    cancelled(&app, 1).await;
+    cancel_bookings(&app, 1).await;
     app.run(noon()).await;
     app.run(noon() + minutes(1)).await;
     let received = endpoint.received();
@@ -222,7 +222,7 @@ async fn messages_are_verified_by_the_standard_webhooks_library() {
 
 #[tokio::test]
 async fn a_rolled_back_change_sends_nothing_and_a_bulk_change_one_message_each() {
-    let app = app().await;
+    let app = app_with_local_webhooks().await;
     let endpoint = Endpoint::start().await;
     for kinds in [&["cancelled"][..], &["cancelled", "cancelled", "started"]] {
         subscribe(&app, &endpoint.url(), kinds).await;
@@ -251,7 +251,7 @@ async fn a_rolled_back_change_sends_nothing_and_a_bulk_change_one_message_each()
 
 #[tokio::test]
 async fn a_refused_status_change_sends_no_message() {
-    let app = app().await;
+    let app = app_with_local_webhooks().await;
     let endpoint = Endpoint::start().await;
     subscribe(&app, &endpoint.url(), &ALL).await;
     let refused = app.confirmed(noon() - minutes(1)).await;
@@ -268,7 +268,7 @@ async fn a_refused_status_change_sends_no_message() {
 
 #[tokio::test]
 async fn a_move_changed_by_a_trigger_sends_one_message_with_the_final_start() {
-    let app = app().await;
+    let app = app_with_local_webhooks().await;
     let endpoint = Endpoint::start().await;
     subscribe(&app, &endpoint.url(), &["rescheduled"]).await;
     let id = app.booking("pending", noon() + hours(200)).await;
@@ -290,18 +290,18 @@ async fn a_move_changed_by_a_trigger_sends_one_message_with_the_final_start() {
 
 #[tokio::test]
 async fn a_refused_message_is_retried_for_a_day_with_the_same_id_and_body() {
-    let app = app().await;
+    let app = app_with_local_webhooks().await;
     let endpoint = Endpoint::start().await;
     endpoint.answer(|_| Answer::Status(503));
     let webhook = subscribe(&app, &endpoint.url(), &ALL).await;
-    let id = cancelled(&app, 1).await[0];
+    let id = cancel_bookings(&app, 1).await[0];
     let mut waits = Vec::new();
     for attempt in 1..=10 {
         let summary = app.run(noon()).await;
         let figures = (&summary["webhooks"]["retrying"], &summary["webhooks"]["failed"]);
         if attempt < 10 {
             assert_eq!(figures, (&json!(1), &json!(0)));
-            assert_eq!(messages(&app, webhook).await, [format!("pending {attempt} refused")]);
+            assert_eq!(message_states(&app, webhook).await, [format!("pending {attempt} refused")]);
             let wait = "SELECT round(extract(epoch FROM next_attempt_at - clock_timestamp()) / 60)::int8
                           FROM booking_automation_events WHERE event_type = 'webhook'";
             waits.push(app.one(wait, &[]).await.get::<_, i64>(0));
@@ -313,7 +313,7 @@ async fn a_refused_message_is_retried_for_a_day_with_the_same_id_and_body() {
         }
     }
     assert_eq!(waits, [1, 5, 15, 60, 120, 240, 360, 360, 360]);
-    assert_eq!(messages(&app, webhook).await, ["failed 10 refused"]);
+    assert_eq!(message_states(&app, webhook).await, ["failed 10 refused"]);
     app.make_claimable().await;
     app.run(noon()).await;
     let received = endpoint.received();
@@ -340,15 +340,18 @@ async fn a_refused_message_is_retried_for_a_day_with_the_same_id_and_body() {
 
 #[tokio::test]
 async fn an_endpoint_that_fails_for_a_day_is_suspended_until_it_is_resumed() {
-    let app = app().await;
+    let app = app_with_local_webhooks().await;
     let endpoint = Endpoint::start().await;
     endpoint.answer(|_| Answer::Status(500));
     let webhook = subscribe(&app, &endpoint.url(), &ALL).await;
     let other = subscribe(&app, &endpoint.url(), &["expired"]).await;
-    let ids = cancelled(&app, 3).await;
+    let ids = cancel_bookings(&app, 3).await;
     let run = async || app.call(&["run", "--as-of", &noon().to_rfc3339()]).await;
     run().await;
-    assert_eq!((failing(&app, webhook).await, failing(&app, other).await), ((true, false), (false, false)));
+    assert_eq!(
+        (failing_and_suspended(&app, webhook).await, failing_and_suspended(&app, other).await),
+        ((true, false), (false, false))
+    );
     assert_eq!(endpoint.received().len(), 3);
 
     // From then on one message finds out whether it takes any.
@@ -356,21 +359,21 @@ async fn an_endpoint_that_fails_for_a_day_is_suspended_until_it_is_resumed() {
     app.sql(since, &[&f64::from(24 * 60 - 1)]).await;
     app.make_claimable().await;
     let said = run().await;
-    assert_eq!((failing(&app, webhook).await, endpoint.received().len()), ((true, false), 4));
+    assert_eq!((failing_and_suspended(&app, webhook).await, endpoint.received().len()), ((true, false), 4));
     assert!(!said.stderr.contains("suspended"), "{}", said.stderr);
 
     app.sql(since, &[&f64::from(24 * 60 + 1)]).await;
     app.make_claimable().await;
     let said = run().await;
-    assert_eq!((failing(&app, webhook).await, endpoint.received().len()), ((true, true), 5));
+    assert_eq!((failing_and_suspended(&app, webhook).await, endpoint.received().len()), ((true, true), 5));
     assert!(said.stderr.contains("WARN") && said.stderr.contains("suspended"), "{}", said.stderr);
     assert!(said.stderr.contains(&webhook.to_string()) && !said.stderr.contains(&endpoint.url()), "{}", said.stderr);
 
     // What waits for it ends, and what happens meanwhile is not kept for it.
-    cancelled(&app, 1).await;
+    cancel_bookings(&app, 1).await;
     app.make_claimable().await;
     assert_eq!(run().await.summary()["webhooks"]["skipped"], 3);
-    let ended = messages(&app, webhook).await;
+    let ended = message_states(&app, webhook).await;
     assert!(
         ended.len() == 3 && ended.iter().all(|one| one.starts_with("skipped") && one.ends_with("suspended")),
         "{ended:?}"
@@ -383,57 +386,57 @@ async fn an_endpoint_that_fails_for_a_day_is_suspended_until_it_is_resumed() {
     endpoint.clear();
     endpoint.answer(|_| Answer::Status(200));
     app.sql("UPDATE booking_automation_webhooks SET suspended_at = NULL", &[]).await;
-    assert_eq!(failing(&app, webhook).await, (false, false));
-    cancelled(&app, 2).await;
+    assert_eq!(failing_and_suspended(&app, webhook).await, (false, false));
+    cancel_bookings(&app, 2).await;
     assert_eq!(app.run(noon()).await["webhooks"]["sent"], 2);
-    assert_eq!((failing(&app, webhook).await, endpoint.received().len()), ((false, false), 2));
+    assert_eq!((failing_and_suspended(&app, webhook).await, endpoint.received().len()), ((false, false), 2));
 }
 
 #[tokio::test]
 async fn an_endpoint_that_answers_410_is_suspended_at_once() {
-    let app = app().await;
+    let app = app_with_local_webhooks().await;
     let endpoint = Endpoint::start().await;
     endpoint.answer(|_| Answer::Status(410));
     let webhook = subscribe(&app, &endpoint.url(), &ALL).await;
-    cancelled(&app, 1).await;
+    cancel_bookings(&app, 1).await;
     app.run(noon()).await;
-    assert_eq!(failing(&app, webhook).await, (true, true));
+    assert_eq!(failing_and_suspended(&app, webhook).await, (true, true));
     app.make_claimable().await;
     app.run(noon()).await;
-    assert_eq!(messages(&app, webhook).await, ["skipped 1 suspended"]);
+    assert_eq!(message_states(&app, webhook).await, ["skipped 1 suspended"]);
     assert_eq!(endpoint.received().len(), 1);
 }
 
 #[tokio::test]
 async fn a_refused_message_does_not_block_the_others() {
-    let app = app().await;
+    let app = app_with_local_webhooks().await;
     let endpoint = Endpoint::start().await;
     let webhook = subscribe(&app, &endpoint.url(), &ALL).await;
-    let poison = cancelled(&app, 1).await[0].to_string();
+    let poison = cancel_bookings(&app, 1).await[0].to_string();
     endpoint.answer(move |received| Answer::Status(if received.body.contains(&poison) { 422 } else { 200 }));
     app.run(noon()).await;
-    assert_eq!(failing(&app, webhook).await, (true, false));
-    cancelled(&app, 5).await;
+    assert_eq!(failing_and_suspended(&app, webhook).await, (true, false));
+    cancel_bookings(&app, 5).await;
     app.make_claimable().await;
     app.run(noon()).await;
     // The one attempt was the one's that is never taken; the next call's is another's, and the others follow it.
     app.run(noon()).await;
-    assert_eq!(failing(&app, webhook).await, (false, false));
-    let sent = messages(&app, webhook).await;
+    assert_eq!(failing_and_suspended(&app, webhook).await, (false, false));
+    let sent = message_states(&app, webhook).await;
     assert_eq!(sent.iter().filter(|one| *one == "completed 1").count(), 5, "{sent:?}");
     assert_eq!(sent[0], "pending 2 refused");
 }
 
 #[tokio::test]
 async fn a_hanging_endpoint_times_out_and_delays_no_other() {
-    let mut app = app().await;
+    let mut app = app_with_local_webhooks().await;
     // Ten seconds become one.
     app.env.insert("TEST_TIME_DIVISOR", "10".to_owned());
     let (hanging, fine) = (Endpoint::start().await, Endpoint::start().await);
     hanging.answer(|_| Answer::Silence);
     let slow = subscribe(&app, &hanging.url(), &["cancelled"]).await;
     subscribe(&app, &fine.url(), &["cancelled"]).await;
-    cancelled(&app, 40).await;
+    cancel_bookings(&app, 40).await;
     app.confirmed(noon() + hours(24)).await;
     // None of theirs: it goes another way, as a later version may send.
     let by_another = "INSERT INTO booking_automation_events (booking_id, event_type, rule, audience, channel, status, starts_at, next_attempt_at)
@@ -448,7 +451,7 @@ async fn a_hanging_endpoint_times_out_and_delays_no_other() {
     );
     assert_eq!((fine.received().len(), hanging.received().len()), (40, 4));
     assert!(hanging.most_in_flight() <= 4 && fine.most_in_flight() <= 4);
-    let ended = messages(&app, slow).await;
+    let ended = message_states(&app, slow).await;
     assert_eq!(ended.iter().filter(|one| *one == "pending 1 no_answer").count(), 4, "{ended:?}");
     assert_eq!(ended.iter().filter(|one| *one == "pending 0").count(), 36, "{ended:?}");
     let of_an_attempt = "SELECT count(*) FROM booking_automation_events
@@ -463,7 +466,7 @@ async fn a_hanging_endpoint_times_out_and_delays_no_other() {
 
 #[tokio::test]
 async fn failing_endpoints_are_called_after_the_others() {
-    let mut app = app().await;
+    let mut app = app_with_local_webhooks().await;
     app.env.insert("TEST_TIME_DIVISOR", "10".to_owned());
     let (hanging, fine) = (Endpoint::start().await, Endpoint::start().await);
     hanging.answer(|_| Answer::Silence);
@@ -475,9 +478,9 @@ async fn failing_endpoints_are_called_after_the_others() {
         &[&hanging.url(), &fine.url(), &SECRET],
     )
     .await;
-    cancelled(&app, 1).await;
+    cancel_bookings(&app, 1).await;
     let mut process = app.command(&["run", "--as-of", &noon().to_rfc3339()]).spawn().unwrap();
-    fine.arrived(1).await;
+    fine.wait_for_requests(1).await;
     let cut_off =
         "SELECT id::text FROM booking_automation_events WHERE event_type = 'webhook' AND reason = 'no_answer'";
     assert_eq!(app.column(cut_off, &[]).await, Vec::<String>::new(), "the first of them would have been");
@@ -486,16 +489,16 @@ async fn failing_endpoints_are_called_after_the_others() {
 
 #[tokio::test]
 async fn a_redirect_is_a_failure_and_is_not_followed() {
-    let app = app().await;
+    let app = app_with_local_webhooks().await;
     let (endpoint, elsewhere) = (Endpoint::start().await, Endpoint::start().await);
     let webhook = subscribe(&app, &endpoint.url(), &ALL).await;
-    cancelled(&app, 1).await;
+    cancel_bookings(&app, 1).await;
     for (round, status) in [301, 302, 303, 307, 308].into_iter().enumerate() {
         let answer = format!("HTTP/1.1 {status} So\r\nLocation: {}\r\nContent-Length: 0\r\n\r\n", elsewhere.url());
         endpoint.answer(move |_| Answer::Bytes(answer.clone()));
         app.make_claimable().await;
         app.run(noon()).await;
-        assert_eq!(messages(&app, webhook).await, [format!("pending {} refused", round + 1)]);
+        assert_eq!(message_states(&app, webhook).await, [format!("pending {} refused", round + 1)]);
     }
     assert_eq!((endpoint.received().len(), elsewhere.connections()), (5, 0));
     let error =
@@ -505,14 +508,14 @@ async fn a_redirect_is_a_failure_and_is_not_followed() {
 
 #[tokio::test]
 async fn response_bodies_are_not_read_and_malformed_responses_are_no_answer() {
-    let app = app().await;
+    let app = app_with_local_webhooks().await;
     let endpoint = Endpoint::start().await;
     let webhook = subscribe(&app, &endpoint.url(), &ALL).await;
     endpoint.answer(|_| Answer::Endless);
-    cancelled(&app, 1).await;
+    cancel_bookings(&app, 1).await;
     app.run(noon()).await;
-    assert_eq!(messages(&app, webhook).await, ["completed 1"]);
-    assert!(endpoint.written() < 20_000_000, "{} bytes were taken", endpoint.written());
+    assert_eq!(message_states(&app, webhook).await, ["completed 1"]);
+    assert!(endpoint.bytes_written() < 20_000_000, "{} bytes were taken", endpoint.bytes_written());
 
     for (round, bytes) in [
         "".to_owned(),
@@ -524,23 +527,23 @@ async fn response_bodies_are_not_read_and_malformed_responses_are_no_answer() {
     .enumerate()
     {
         endpoint.answer(move |_| Answer::Bytes(bytes.clone()));
-        cancelled(&app, 1).await;
+        cancel_bookings(&app, 1).await;
         app.run(noon()).await;
-        assert_eq!(messages(&app, webhook).await.last().unwrap(), "pending 1 no_answer", "{round}");
+        assert_eq!(message_states(&app, webhook).await.last().unwrap(), "pending 1 no_answer", "{round}");
     }
 }
 
 #[tokio::test]
 async fn tls_endpoints_need_a_valid_certificate() {
-    let mut app = app().await;
+    let mut app = app_with_local_webhooks().await;
     let (authority, certificate, key) = certificates();
     let endpoint = Endpoint::with_certificate(&certificate, &key).await;
     let webhook = subscribe(&app, &format!("https://localhost:{}/", endpoint.port), &ALL).await;
     // The certificate is for `localhost` alone.
     let other = subscribe(&app, &format!("https://127.0.0.1:{}/", endpoint.port), &ALL).await;
-    cancelled(&app, 1).await;
+    cancel_bookings(&app, 1).await;
     app.run(noon()).await;
-    assert_eq!(messages(&app, webhook).await, ["pending 1 no_connection"]);
+    assert_eq!(message_states(&app, webhook).await, ["pending 1 no_connection"]);
 
     let directory = tempfile::tempdir().unwrap();
     let file = directory.path().join("authority.pem");
@@ -548,8 +551,8 @@ async fn tls_endpoints_need_a_valid_certificate() {
     app.env.insert("SSL_CERT_FILE", file.to_str().unwrap().to_owned());
     app.make_claimable().await;
     app.run(noon()).await;
-    assert_eq!(messages(&app, webhook).await, ["completed 2"]);
-    assert_eq!(messages(&app, other).await, ["pending 2 no_connection"]);
+    assert_eq!(message_states(&app, webhook).await, ["completed 2"]);
+    assert_eq!(message_states(&app, other).await, ["pending 2 no_connection"]);
     assert_eq!(endpoint.received().len(), 1);
     assert_signed(&endpoint.received()[0], SECRET);
 }
@@ -577,13 +580,13 @@ async fn no_spelling_of_a_loopback_address_is_called() {
     }
     // In the clear, whoever it is.
     let plain = subscribe(&app, &format!("http://127.0.0.1:{port}/"), &ALL).await;
-    cancelled(&app, 1).await;
+    cancel_bookings(&app, 1).await;
     let said = app.call(&["run", "--as-of", &noon().to_rfc3339()]).await;
     assert!(said.success);
     for webhook in &webhooks {
-        assert_eq!(messages(&app, *webhook).await, ["pending 1 forbidden_target"], "{}", said.stderr);
+        assert_eq!(message_states(&app, *webhook).await, ["pending 1 forbidden_target"], "{}", said.stderr);
     }
-    assert_eq!(messages(&app, plain).await, ["pending 1 forbidden_target"]);
+    assert_eq!(message_states(&app, plain).await, ["pending 1 forbidden_target"]);
     assert_eq!(endpoint.connections(), 0);
 
     // One that is allowed is called; the others still are not.
@@ -596,13 +599,13 @@ async fn no_spelling_of_a_loopback_address_is_called() {
     .await;
     app.make_claimable().await;
     app.run(noon()).await;
-    assert_eq!(messages(&app, plain).await, ["completed 2"]);
+    assert_eq!(message_states(&app, plain).await, ["completed 2"]);
     assert_eq!((endpoint.received().len(), endpoint.connections() >= 1), (1, true));
-    assert_eq!(messages(&app, webhooks[0]).await, ["pending 2 forbidden_target"]);
+    assert_eq!(message_states(&app, webhooks[0]).await, ["pending 2 forbidden_target"]);
 }
 
 /// Answers with these addresses, and counts how often it is asked.
-fn resolver(addresses: &[&str]) -> (Resolver, Arc<AtomicUsize>) {
+fn resolver_for(addresses: &[&str]) -> (Resolver, Arc<AtomicUsize>) {
     let addresses: Vec<IpAddr> = addresses.iter().map(|address| address.parse().unwrap()).collect();
     let asked = Arc::new(AtomicUsize::new(0));
     let count = asked.clone();
@@ -614,7 +617,7 @@ fn resolver(addresses: &[&str]) -> (Resolver, Arc<AtomicUsize>) {
     (resolver, asked)
 }
 
-fn refusal<T: std::fmt::Debug>(result: Result<T, Box<dyn std::error::Error + Send + Sync>>) -> Option<Refused> {
+fn refusal_reason<T: std::fmt::Debug>(result: Result<T, Box<dyn std::error::Error + Send + Sync>>) -> Option<Refused> {
     result.err().and_then(|error| error.downcast_ref::<Refused>().copied())
 }
 
@@ -636,11 +639,11 @@ async fn every_resolved_address_of_a_host_is_checked() {
         (&["127.0.0.1", "11.0.0.1"], true),
         (&["11.0.0.1", "2600::1", "::1"], true),
     ] {
-        let (system, asked) = resolver(addresses);
+        let (system, asked) = resolver_for(addresses);
         let found = Targets::new(Vec::new(), second).resolving_by(system).addresses(&uri).await;
         assert_eq!(asked.load(Ordering::SeqCst), 1, "a second answer could be another");
         match refused {
-            true => assert_eq!(refusal(found), Some(Refused::Private), "{addresses:?}"),
+            true => assert_eq!(refusal_reason(found), Some(Refused::Private), "{addresses:?}"),
             false => {
                 let found: Vec<_> = found.unwrap().iter().map(ToString::to_string).collect();
                 assert_eq!(found, ["11.0.0.1:8443", "[2600::1]:8443"]);
@@ -648,9 +651,12 @@ async fn every_resolved_address_of_a_host_is_checked() {
         }
     }
     // In the clear nobody is asked; and who is allowed is called wherever it is.
-    let (system, asked) = resolver(&["10.0.0.1"]);
+    let (system, asked) = resolver_for(&["10.0.0.1"]);
     let targets = Targets::new(vec!["hooks.internal".to_owned()], second).resolving_by(system);
-    assert_eq!(refusal(targets.addresses(&"http://hooks.example/".parse().unwrap()).await), Some(Refused::Plain));
+    assert_eq!(
+        refusal_reason(targets.addresses(&"http://hooks.example/".parse().unwrap()).await),
+        Some(Refused::Plain)
+    );
     assert_eq!(asked.load(Ordering::SeqCst), 0);
     let found = targets.addresses(&"http://hooks.INTERNAL/".parse().unwrap()).await.unwrap();
     assert_eq!(found, ["10.0.0.1:80".parse().unwrap()]);
@@ -659,7 +665,7 @@ async fn every_resolved_address_of_a_host_is_checked() {
     for uri in
         ["https://10.0.0.1/", "https://[fd00::1]/", "https://[::ffff:10.0.0.1]/", "https://user@169.254.169.254/"]
     {
-        assert_eq!(refusal(targets.addresses(&uri.parse().unwrap()).await), Some(Refused::Private), "{uri}");
+        assert_eq!(refusal_reason(targets.addresses(&uri.parse().unwrap()).await), Some(Refused::Private), "{uri}");
     }
 }
 
@@ -669,13 +675,13 @@ async fn forbidden_addresses_are_refused_before_a_connection_is_opened() {
     let endpoint = Endpoint::start().await;
     let uri: axum::http::Uri = format!("https://hooks.example:{}/", endpoint.port).parse().unwrap();
     for addresses in [&["127.0.0.1"][..], &["127.0.0.2"], &["::ffff:127.0.0.1"], &["0.0.0.0"], &["127.0.0.1", "::1"]] {
-        let (system, asked) = resolver(addresses);
+        let (system, asked) = resolver_for(addresses);
         let targets = Targets::new(Vec::new(), Duration::from_secs(1)).resolving_by(system);
-        assert_eq!(refusal(targets.connect(&uri).await), Some(Refused::Private), "{addresses:?}");
+        assert_eq!(refusal_reason(targets.connect(&uri).await), Some(Refused::Private), "{addresses:?}");
         assert_eq!((asked.load(Ordering::SeqCst), endpoint.connections()), (1, 0), "{addresses:?}");
     }
     // The same, allowed: the addresses that were judged are those that are called, the first that answers.
-    let (system, asked) = resolver(&["::1", "127.0.0.1"]);
+    let (system, asked) = resolver_for(&["::1", "127.0.0.1"]);
     let targets = Targets::new(vec!["hooks.example".to_owned()], Duration::from_secs(1)).resolving_by(system);
     assert!(targets.connect(&uri).await.is_ok());
     assert_eq!(asked.load(Ordering::SeqCst), 1);
@@ -746,17 +752,17 @@ fn the_public_address_check_is_exact_at_network_boundaries() {
 
 #[tokio::test]
 async fn webhook_triggers_cause_no_jit_compilation() {
-    let app = app().await;
-    if !logs_plans(&app) {
+    let app = app_with_local_webhooks().await;
+    if !can_read_plans(&app) {
         return;
     }
     if !app.one("SELECT pg_jit_available()", &[]).await.get::<_, bool>(0) {
         return skipped("what a compiling server does, which this one is not");
     }
     subscribe(&app, "https://example.com/", &ALL).await;
-    log_plans(&app).await;
+    enable_plan_logging(&app).await;
     let backend = app.backend_role().await;
-    let before = cluster().log_of(&app.url).unwrap().len();
+    let before = cluster().log_of_database(&app.url).unwrap().len();
     for write in [
         "INSERT INTO bookings (status, scheduled_at, duration_minutes) VALUES ('confirmed', now() + interval '1 day', 60)",
         "UPDATE bookings SET scheduled_at = scheduled_at + interval '1 hour'",
@@ -767,7 +773,7 @@ async fn webhook_triggers_cause_no_jit_compilation() {
     ] {
         backend.batch_execute(write).await.unwrap();
     }
-    let plans = cluster().log_of(&app.url).unwrap().split_off(before);
+    let plans = cluster().log_of_database(&app.url).unwrap().split_off(before);
     assert!(plans.contains("booking_automation_webhooks_live"), "those of our triggers are among them");
     assert!(!plans.contains("JIT:"), "{plans}");
     // Where a plan may be forbidden, it counts as dear enough to be compiled.
@@ -778,10 +784,10 @@ async fn webhook_triggers_cause_no_jit_compilation() {
 
 #[tokio::test]
 async fn concurrent_calls_deliver_each_message_once() {
-    let app = app().await;
+    let app = app_with_local_webhooks().await;
     let endpoint = Endpoint::start().await;
     subscribe(&app, &endpoint.url(), &ALL).await;
-    cancelled(&app, 150).await;
+    cancel_bookings(&app, 150).await;
     let summaries = futures_util::future::join_all((0..6).map(|_| app.run(noon()))).await;
     // Those that met another's pass told nothing; what they would have told is told by the next call.
     app.run(noon()).await;
@@ -792,13 +798,13 @@ async fn concurrent_calls_deliver_each_message_once() {
 
 #[tokio::test]
 async fn killing_a_dispatcher_loses_nothing_and_repeats_messages_with_the_same_id() {
-    let app = app().await;
+    let app = app_with_local_webhooks().await;
     let endpoint = Endpoint::start().await;
     let webhook = subscribe(&app, &endpoint.url(), &ALL).await;
-    cancelled(&app, 10).await;
+    cancel_bookings(&app, 10).await;
     endpoint.answer(|_| Answer::Silence);
     let mut process = app.command(&["run", "--as-of", &noon().to_rfc3339()]).spawn().unwrap();
-    endpoint.arrived(4).await;
+    endpoint.wait_for_requests(4).await;
     process.kill().await.unwrap();
     let under_way: BTreeSet<_> = endpoint.received().iter().map(|one| one.id().to_owned()).collect();
 
@@ -815,12 +821,12 @@ async fn killing_a_dispatcher_loses_nothing_and_repeats_messages_with_the_same_i
     let doubts =
         "SELECT count(*) FROM booking_automation_events WHERE event_data -> 'attempts' -> 0 ->> 'outcome' = 'unknown'";
     assert_eq!(app.one(doubts, &[]).await.get::<_, i64>(0), 10);
-    assert!(messages(&app, webhook).await.iter().all(|one| one == "completed 2"));
+    assert!(message_states(&app, webhook).await.iter().all(|one| one == "completed 2"));
 }
 
 #[tokio::test]
 async fn changes_made_by_a_pass_are_dispatched_in_the_same_call() {
-    let app = app().await;
+    let app = app_with_local_webhooks().await;
     let endpoint = Endpoint::start().await;
     subscribe(&app, &endpoint.url(), &["started"]).await;
     app.confirmed(noon()).await;
@@ -832,16 +838,19 @@ async fn changes_made_by_a_pass_are_dispatched_in_the_same_call() {
 async fn recording_outcomes_is_retried_after_a_failure() {
     let mut recorded_again = 0;
     for commit in 2..=4 {
-        let mut app = app().await;
+        let mut app = app_with_local_webhooks().await;
         let endpoint = Endpoint::start().await;
         let webhook = subscribe(&app, &endpoint.url(), &ALL).await;
-        cancelled(&app, 1).await;
-        let proxy = Proxy::start_at(&app.url, Cut::Before, commit).await;
+        cancel_bookings(&app, 1).await;
+        let proxy = Proxy::start_cutting_at(&app.url, Cut::Before, commit).await;
         app.env.insert("DATABASE_URL", proxy.url.clone());
         let said = app.call(&["run", "--for", "20s", "--as-of", &noon().to_rfc3339()]).await;
         assert!(proxy.was_cut(), "{commit}");
         if !endpoint.received().is_empty() {
-            assert_eq!((messages(&app, webhook).await, endpoint.received().len()), (vec!["completed 1".to_owned()], 1));
+            assert_eq!(
+                (message_states(&app, webhook).await, endpoint.received().len()),
+                (vec!["completed 1".to_owned()], 1)
+            );
             recorded_again += usize::from(said.stderr.contains("could not be recorded; trying again"));
         }
     }
@@ -850,23 +859,23 @@ async fn recording_outcomes_is_retried_after_a_failure() {
 
 #[tokio::test]
 async fn a_short_call_dispatches_and_records_its_outcomes() {
-    let app = app().await;
+    let app = app_with_local_webhooks().await;
     let endpoint = Endpoint::start().await;
     let webhook = subscribe(&app, &endpoint.url(), &ALL).await;
-    cancelled(&app, 1).await;
+    cancel_bookings(&app, 1).await;
     // Less than an answer may take is left of it.
     let said = app.call(&["run", "--for", "12s", "--as-of", &noon().to_rfc3339()]).await;
     assert_eq!(said.summary()["webhooks"]["sent"], 1);
-    assert_eq!(messages(&app, webhook).await, ["completed 1"]);
+    assert_eq!(message_states(&app, webhook).await, ["completed 1"]);
     assert!(!said.stderr.contains("stale"), "{}", said.stderr);
 }
 
 #[tokio::test]
 async fn no_message_is_sent_too_late_to_record_its_outcome() {
-    let app = app().await;
+    let app = app_with_local_webhooks().await;
     let endpoint = Endpoint::start().await;
     subscribe(&app, &endpoint.url(), &ALL).await;
-    cancelled(&app, 16).await;
+    cancel_bookings(&app, 16).await;
     // Four at a time, each for two of the eight seconds: the half of what is not for recording is over with the second four.
     endpoint.answer(|_| {
         let (release, held) = tokio::sync::watch::channel(false);
@@ -883,14 +892,14 @@ async fn no_message_is_sent_too_late_to_record_its_outcome() {
 
 #[tokio::test]
 async fn an_unreachable_endpoint_gets_no_new_attempts_in_the_same_call() {
-    let app = app().await;
+    let app = app_with_local_webhooks().await;
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}/hook", listener.local_addr().unwrap());
     drop(listener);
     let webhook = subscribe(&app, &url, &ALL).await;
-    cancelled(&app, 30).await;
+    cancel_bookings(&app, 30).await;
     app.run(noon()).await;
-    let messages = messages(&app, webhook).await;
+    let messages = message_states(&app, webhook).await;
     assert!(messages.contains(&"pending 1 no_connection".to_owned()), "{messages:?}");
     assert!(messages.iter().filter(|message| *message == "pending 0").count() > 10, "{messages:?}");
 }
@@ -900,7 +909,7 @@ async fn any_number_of_messages_can_end_in_one_call() {
     for (count, status, attempts, change, outcome) in
         [(1500, "pending", 0, "suspended_at = now()", "skipped"), (100, "sending", 10, "kinds = kinds", "failed")]
     {
-        let app = app().await;
+        let app = app_with_local_webhooks().await;
         let webhook = subscribe(&app, "http://127.0.0.1:9/hook", &ALL).await;
         let waiting = "INSERT INTO booking_automation_events
                    (booking_id, event_type, channel, rule, audience, message_id, event_data, scheduled_at, status, attempts, next_attempt_at)
@@ -914,31 +923,34 @@ async fn any_number_of_messages_can_end_in_one_call() {
 
 #[tokio::test]
 async fn a_webhook_message_whose_lease_expires_in_its_last_attempt_fails() {
-    let app = app().await;
+    let app = app_with_local_webhooks().await;
     let endpoint = Endpoint::start().await;
     let webhook = subscribe(&app, &endpoint.url(), &ALL).await;
-    cancelled(&app, 1).await;
+    cancel_bookings(&app, 1).await;
     app.sql("UPDATE booking_automation_events SET status = 'sending', attempts = 10, next_attempt_at = now() WHERE event_type = 'webhook'", &[]).await;
     assert_eq!(
         app.run(noon()).await["webhooks"],
         json!({"due": 1, "sent": 0, "retrying": 0, "failed": 1, "skipped": 0, "deferred": 0})
     );
-    assert_eq!((messages(&app, webhook).await, endpoint.connections()), (vec!["failed 10 unknown".to_owned()], 0));
+    assert_eq!(
+        (message_states(&app, webhook).await, endpoint.connections()),
+        (vec!["failed 10 unknown".to_owned()], 0)
+    );
     let why = "SELECT error_message FROM booking_automation_events WHERE event_type = 'webhook'";
     assert_eq!(app.column(why, &[]).await, ["the lease ran out: nobody knows whether it was taken"]);
 }
 
 #[tokio::test]
 async fn a_success_in_the_last_attempt_ends_the_failure_period() {
-    let app = app().await;
+    let app = app_with_local_webhooks().await;
     let endpoint = Endpoint::start().await;
     let webhook = subscribe(&app, &endpoint.url(), &ALL).await;
-    cancelled(&app, 1).await;
+    cancel_bookings(&app, 1).await;
     app.sql("UPDATE booking_automation_events SET attempts = 9 WHERE event_type = 'webhook'", &[]).await;
     app.sql("UPDATE booking_automation_webhooks SET failing_since = now() - interval '25 hours'", &[]).await;
     assert_eq!(app.run(noon()).await["webhooks"]["sent"], 1);
-    assert_eq!(messages(&app, webhook).await, ["completed 10"]);
-    assert_eq!(failing(&app, webhook).await, (false, false));
+    assert_eq!(message_states(&app, webhook).await, ["completed 10"]);
+    assert_eq!(failing_and_suspended(&app, webhook).await, (false, false));
     let recorded = "SELECT concat_ws(' ', executed_at = $1, event_data -> 'attempts' -> -1 ->> 'outcome')
                       FROM booking_automation_events WHERE event_type = 'webhook'";
     assert_eq!(app.column(recorded, &[&noon()]).await, ["t sent"]);
@@ -947,10 +959,10 @@ async fn a_success_in_the_last_attempt_ends_the_failure_period() {
 #[tokio::test]
 async fn a_late_outcome_changes_neither_a_newer_claim_nor_a_final_state() {
     for last in [false, true] {
-        let app = app().await;
+        let app = app_with_local_webhooks().await;
         let endpoint = Endpoint::start().await;
         let webhook = subscribe(&app, &endpoint.url(), &ALL).await;
-        cancelled(&app, 1).await;
+        cancel_bookings(&app, 1).await;
         let attempts = if last { 9 } else { 0 };
         app.sql("UPDATE booking_automation_events SET attempts = $1 WHERE event_type = 'webhook'", &[&attempts]).await;
         let (release, held) = tokio::sync::watch::channel(false);
@@ -958,36 +970,36 @@ async fn a_late_outcome_changes_neither_a_newer_claim_nor_a_final_state() {
         endpoint.answer(move |_| Answer::Held(held.clone(), 200));
         let call = || tokio::spawn(app.command(&["run", "--as-of", &noon().to_rfc3339()]).output());
         let first = call();
-        endpoint.arrived(1).await;
+        endpoint.wait_for_requests(1).await;
         app.make_claimable().await;
         endpoint.answer(move |_| Answer::Held(held_second.clone(), 200));
         let second = call();
         if last {
             second.await.unwrap().unwrap();
         } else {
-            endpoint.arrived(2).await;
+            endpoint.wait_for_requests(2).await;
         }
         release.send(true).unwrap();
         let first = first.await.unwrap().unwrap();
         let said = String::from_utf8_lossy(&first.stderr);
         assert!(first.status.success() && said.contains("stale"), "{said}");
-        assert_eq!(messages(&app, webhook).await, [if last { "failed 10 unknown" } else { "sending 2" }]);
+        assert_eq!(message_states(&app, webhook).await, [if last { "failed 10 unknown" } else { "sending 2" }]);
         release_second.send_replace(true);
     }
 }
 
 #[tokio::test]
 async fn an_outcome_after_the_lease_changes_nothing() {
-    let app = app().await;
+    let app = app_with_local_webhooks().await;
     let endpoint = Endpoint::start().await;
     let webhook = subscribe(&app, &endpoint.url(), &ALL).await;
-    cancelled(&app, 1).await;
+    cancel_bookings(&app, 1).await;
     let (release, held) = tokio::sync::watch::channel(false);
     endpoint.answer(move |_| Answer::Held(held.clone(), 500));
     let arguments = ["run", "--as-of", &noon().to_rfc3339()];
     let first = app.call(&arguments);
     let second = async {
-        endpoint.arrived(1).await;
+        endpoint.wait_for_requests(1).await;
         app.make_claimable().await;
         endpoint.answer(|_| Answer::Status(200));
         let summary = app.run(noon()).await;
@@ -997,41 +1009,41 @@ async fn an_outcome_after_the_lease_changes_nothing() {
     let (first, second) = tokio::join!(first, second);
     assert_eq!(second["webhooks"]["sent"], 1);
     assert!(first.stderr.contains("stale"), "{}", first.stderr);
-    assert_eq!(messages(&app, webhook).await, ["completed 2"]);
+    assert_eq!(message_states(&app, webhook).await, ["completed 2"]);
 }
 
 #[tokio::test]
 async fn messages_of_deleted_or_inactive_subscriptions_end_with_the_reason() {
-    let app = app().await;
+    let app = app_with_local_webhooks().await;
     let endpoint = Endpoint::start().await;
     let (deleted, off, kept) = (
         subscribe(&app, &endpoint.url(), &ALL).await,
         subscribe(&app, &endpoint.url(), &ALL).await,
         subscribe(&app, &endpoint.url(), &ALL).await,
     );
-    cancelled(&app, 2).await;
+    cancel_bookings(&app, 2).await;
     app.sql("DELETE FROM booking_automation_webhooks WHERE id = $1", &[&deleted]).await;
     app.sql("UPDATE booking_automation_webhooks SET is_active = false WHERE id = $1", &[&off]).await;
     assert_eq!(
         app.run(noon()).await["webhooks"],
         json!({"due": 6, "sent": 2, "retrying": 0, "failed": 0, "skipped": 4, "deferred": 0})
     );
-    assert_eq!(messages(&app, deleted).await, ["skipped 0 unsubscribed"; 2]);
-    assert_eq!(messages(&app, off).await, ["skipped 0 switched_off"; 2]);
-    assert_eq!(messages(&app, kept).await, ["completed 1"; 2]);
+    assert_eq!(message_states(&app, deleted).await, ["skipped 0 unsubscribed"; 2]);
+    assert_eq!(message_states(&app, off).await, ["skipped 0 switched_off"; 2]);
+    assert_eq!(message_states(&app, kept).await, ["completed 1"; 2]);
 }
 
 #[tokio::test]
 async fn a_new_secret_or_url_applies_from_the_next_attempt() {
-    let app = app().await;
+    let app = app_with_local_webhooks().await;
     let (before, after) = (Endpoint::start().await, Endpoint::start().await);
     before.answer(|_| Answer::Status(500));
     let webhook = subscribe(&app, &before.url(), &ALL).await;
-    cancelled(&app, 1).await;
+    cancel_bookings(&app, 1).await;
     app.run(noon()).await;
     let secret = "whsec_C2FVsBQIhrscChlQIMV+b5sSYspob7oD";
     app.sql("UPDATE booking_automation_webhooks SET url = $1, secret = $2", &[&after.url(), &secret]).await;
-    assert_eq!(failing(&app, webhook).await, (false, false), "it is another one's now");
+    assert_eq!(failing_and_suspended(&app, webhook).await, (false, false), "it is another one's now");
     app.make_claimable().await;
     app.run(noon()).await;
     assert_eq!((before.received().len(), after.received().len()), (1, 1));
@@ -1079,7 +1091,7 @@ async fn invalid_subscriptions_are_refused_by_the_database() {
 
 #[tokio::test]
 async fn no_log_level_prints_a_url_or_a_secret() {
-    let mut app = app().await;
+    let mut app = app_with_local_webhooks().await;
     app.env.insert("RUST_LOG", "trace".to_owned());
     let endpoint = Endpoint::start().await;
     endpoint
@@ -1088,7 +1100,7 @@ async fn no_log_level_prints_a_url_or_a_secret() {
         subscribe(&app, &format!("http://127.0.0.1:{}/{path}", endpoint.port), &["cancelled"]).await;
     }
     subscribe(&app, "https://10.0.0.1/token-of-the-path", &["cancelled"]).await;
-    cancelled(&app, 1).await;
+    cancel_bookings(&app, 1).await;
     app.confirmed(noon() + hours(24)).await;
     let said = app.call(&["run", "--as-of", &noon().to_rfc3339()]).await;
     assert!(said.success && said.stderr.contains("TRACE"));
@@ -1100,7 +1112,7 @@ async fn no_log_level_prints_a_url_or_a_secret() {
 
 #[tokio::test]
 async fn subscriptions_add_no_round_trips_to_an_idle_pass() {
-    let app = app().await;
+    let app = app_with_local_webhooks().await;
     let endpoint = Endpoint::start().await;
     for _ in 0..3 {
         subscribe(&app, &endpoint.url(), &ALL).await;
@@ -1119,7 +1131,7 @@ async fn subscriptions_add_no_round_trips_to_an_idle_pass() {
     assert_eq!(trips(&mut through).await, idle);
     // A message that waits for its time costs none, either.
     let webhook = subscribe(&app, &endpoint.url(), &ALL).await;
-    cancelled(&app, 1).await;
+    cancel_bookings(&app, 1).await;
     app.sql(
         "UPDATE booking_automation_events SET next_attempt_at = now() + interval '1 hour' WHERE audience = $1",
         &[&webhook.to_string()],
@@ -1130,25 +1142,25 @@ async fn subscriptions_add_no_round_trips_to_an_idle_pass() {
 
 #[tokio::test]
 async fn a_locked_subscription_loses_no_outcome_and_blocks_no_writer() {
-    let app = app().await;
+    let app = app_with_local_webhooks().await;
     let endpoint = Endpoint::start().await;
     endpoint.answer(|_| Answer::Status(500));
     let webhook = subscribe(&app, &endpoint.url(), &ALL).await;
     let other = connect(&app.url).await;
     other.batch_execute("BEGIN; UPDATE booking_automation_webhooks SET kinds = kinds").await.unwrap();
-    cancelled(&app, 1).await;
+    cancel_bookings(&app, 1).await;
     app.run(noon()).await;
-    assert_eq!(messages(&app, webhook).await, ["pending 1 refused"]);
+    assert_eq!(message_states(&app, webhook).await, ["pending 1 refused"]);
     other.batch_execute("ROLLBACK").await.unwrap();
-    assert_eq!(failing(&app, webhook).await, (false, false));
+    assert_eq!(failing_and_suspended(&app, webhook).await, (false, false));
     app.make_claimable().await;
     app.run(noon()).await;
-    assert_eq!(failing(&app, webhook).await, (true, false));
+    assert_eq!(failing_and_suspended(&app, webhook).await, (true, false));
 }
 
 #[tokio::test]
 async fn events_during_suspension_or_inactivity_are_not_queued() {
-    let app = app().await;
+    let app = app_with_local_webhooks().await;
     let endpoint = Endpoint::start().await;
     let [live, off, suspended] = [
         subscribe(&app, &endpoint.url(), &ALL).await,
@@ -1182,44 +1194,44 @@ async fn events_during_suspension_or_inactivity_are_not_queued() {
 
 #[tokio::test]
 async fn reactivating_a_subscription_resets_its_failure_period() {
-    let app = app().await;
+    let app = app_with_local_webhooks().await;
     let webhook = subscribe(&app, "https://hooks.example", &ALL).await;
     app.sql("UPDATE booking_automation_webhooks SET failing_since = now() - interval '2 days', is_active = false", &[])
         .await;
-    assert_eq!(failing(&app, webhook).await, (true, false));
+    assert_eq!(failing_and_suspended(&app, webhook).await, (true, false));
     app.sql("UPDATE booking_automation_webhooks SET is_active = true", &[]).await;
-    assert_eq!(failing(&app, webhook).await, (false, false));
+    assert_eq!(failing_and_suspended(&app, webhook).await, (false, false));
 }
 
 #[tokio::test]
 async fn a_subscription_suspended_during_a_delivery_stays_suspended() {
-    let app = app().await;
+    let app = app_with_local_webhooks().await;
     let endpoint = Endpoint::start().await;
     let webhook = subscribe(&app, &endpoint.url(), &ALL).await;
-    cancelled(&app, 1).await;
+    cancel_bookings(&app, 1).await;
     app.sql("UPDATE booking_automation_webhooks SET failing_since = now() - interval '1 hour'", &[]).await;
     let (release, held) = tokio::sync::watch::channel(false);
     endpoint.answer(move |_| Answer::Held(held.clone(), 200));
     let arguments = ["run", "--as-of", &noon().to_rfc3339()];
     let suspended = async {
-        endpoint.arrived(1).await;
+        endpoint.wait_for_requests(1).await;
         app.sql("UPDATE booking_automation_webhooks SET suspended_at = now()", &[]).await;
         release.send(true).unwrap();
     };
     let (said, ()) = tokio::join!(app.call(&arguments), suspended);
     assert_eq!(said.summary()["webhooks"]["sent"], 1);
-    assert_eq!(failing(&app, webhook).await, (true, true));
+    assert_eq!(failing_and_suspended(&app, webhook).await, (true, true));
 }
 
 #[tokio::test]
 async fn retention_deletes_webhook_messages() {
-    let app = app().await;
+    let app = app_with_local_webhooks().await;
     let endpoint = Endpoint::start().await;
     subscribe(&app, &endpoint.url(), &ALL).await;
-    cancelled(&app, 2).await;
+    cancel_bookings(&app, 2).await;
     app.run(noon()).await;
     let one = "SELECT id FROM booking_automation_events WHERE event_type = 'webhook' ORDER BY seq LIMIT 1";
-    app.as_if(&format!(
+    app.sql_without_triggers(&format!(
         "UPDATE booking_automation_events SET created_at = now() - interval '401 days' WHERE id = ({one})"
     ))
     .await;
@@ -1231,7 +1243,7 @@ async fn retention_deletes_webhook_messages() {
 
 #[tokio::test]
 async fn a_reminder_settled_later_sends_one_reminder_sent_message() {
-    let app = app().await;
+    let app = app_with_local_webhooks().await;
     let endpoint = Endpoint::start().await;
     subscribe(&app, &endpoint.url(), &["reminder_sent"]).await;
     let id = app.confirmed(noon() + hours(24)).await;
@@ -1253,8 +1265,8 @@ async fn a_reminder_settled_later_sends_one_reminder_sent_message() {
 
 #[tokio::test]
 async fn a_large_webhook_backlog_is_read_by_index() {
-    let app = app().await;
-    if !logs_plans(&app) {
+    let app = app_with_local_webhooks().await;
+    if !can_read_plans(&app) {
         return;
     }
     let endpoint = Endpoint::start().await;
@@ -1270,10 +1282,10 @@ async fn a_large_webhook_backlog_is_read_by_index() {
         &[&noon(), &webhook.to_string()],
     )
     .await;
-    cancelled(&app, 1).await;
+    cancel_bookings(&app, 1).await;
     app.confirmed(noon() + hours(24)).await;
-    log_plans(&app).await;
-    let plans = plans(&app, noon()).await;
+    enable_plan_logging(&app).await;
+    let plans = plans_of_call(&app, noon()).await;
     assert_eq!((app.ses.mails().len(), endpoint.received().len()), (1, 1));
     let of = |words: &str| {
         let found: Vec<_> = plans.iter().filter(|plan| plan.contains(words)).collect();
