@@ -82,13 +82,13 @@ impl Length {
     }
 
     /// How long a stopped instance stays so: longer than its claims keep others away.
-    fn stop_for(&self, rng: &mut fastrand::Rng) -> Duration {
+    fn stop_duration(&self, rng: &mut fastrand::Rng) -> Duration {
         let claims_last = Duration::from_secs(45 + 120) / self.divisor;
         claims_last + Duration::from_millis(rng.u64(500..2000))
     }
 
     /// Past the test runner, which hides what tests print.
-    fn tell(&self, what: &str) {
+    fn print_progress(&self, what: &str) {
         if self.long {
             std::io::stderr().write_all(format!("{what}\n").as_bytes()).unwrap();
         }
@@ -125,7 +125,7 @@ impl World {
         Point::NAMED.iter().all(|point| kills.contains_key(point))
     }
 
-    fn called(&self, outcome: &Outcome) {
+    fn count_call(&self, outcome: &Outcome) {
         let what = match outcome {
             Ok(summary) if summary["reason"] == "overlap" => "skipped: overlap",
             Ok(summary) if summary["outcome"] == "completed" => "completed",
@@ -148,14 +148,14 @@ struct Place {
 
 impl Place {
     /// What is to happen in the next life, and how long it is at most.
-    fn fate(&mut self) -> Duration {
+    fn plan_next_life(&mut self) -> Duration {
         let rng = &mut self.rng;
         let mut plans = self.slot.plans.lock().unwrap();
         plans.clear();
         // It is stopped, as a function is frozen, for longer than its claims last; and killed some time later.
         if rng.u8(0..if self.length.long { 50 } else { 20 }) == 0 {
             let point = [MAIL[0], MAIL[1], Point::Claimed][rng.usize(0..3)];
-            let time = self.length.stop_for(rng);
+            let time = self.length.stop_duration(rng);
             plans.push_back(Plan { point, after: rng.u32(0..4), action: Action::Stop(time) });
             return time + Duration::from_millis(rng.u64(2000..10_000));
         }
@@ -165,7 +165,7 @@ impl Place {
             let point = wire[rng.usize(0..wire.len())];
             let action = match rng.u8(0..5) {
                 0 | 1 => Action::Cut,
-                2 => Action::HalfOpen(half_open_for(rng)),
+                2 => Action::HalfOpen(half_open_duration(rng)),
                 _ => Action::Terminate,
             };
             plans.push_back(Plan { point, after: rng.u32(0..2), action });
@@ -188,13 +188,13 @@ impl Place {
     }
 
     /// Lives until the end of the run.
-    async fn live(mut self, world: Arc<World>) {
+    async fn run_lives(mut self, world: Arc<World>) {
         while !world.over.load(Ordering::SeqCst) {
             while self.kills.try_recv().is_ok() {}
-            let longest = self.fate();
+            let longest = self.plan_next_life();
             let life = self.slot.life.fetch_add(1, Ordering::SeqCst) + 1;
             let mut environment = self.environment.clone();
-            let url = format!("{}?application_name={}", environment["DATABASE_URL"], self.slot.session(life));
+            let url = format!("{}?application_name={}", environment["DATABASE_URL"], self.slot.session_name(life));
             environment.insert("DATABASE_URL", url);
             let mail = format!("{}/{life}", environment["AWS_ENDPOINT_URL_SESV2"]);
             environment.insert("AWS_ENDPOINT_URL_SESV2", mail);
@@ -209,17 +209,17 @@ impl Place {
             let (point, dead) = tokio::select! {
                 kill = self.kills.recv() => kill.map(|(point, dead)| (point, Some(dead))).unwrap(),
                 () = tokio::time::sleep(longest) => (Point::AnyMoment, None),
-                () = calls(&instance, &world, &mut self.rng, &mut news) => (Point::AnyMoment, None),
+                () = invoke_until_over(&instance, &world, &mut self.rng, &mut news) => (Point::AnyMoment, None),
             };
             if let Some(news) = news {
-                world.mail.tell_again(news);
+                world.mail.requeue_event(news);
             }
             let ended = instance.try_exit_status();
             let process = self.slot.process.load(Ordering::SeqCst);
             let log = if ended.is_some() { instance.wait_for_exit().await.1 } else { instance.kill().await };
             drop::<Option<oneshot::Sender<()>>>(dead);
             *world.kills.lock().unwrap().entry(point).or_default() += 1;
-            self.look_at(&log, ended.is_some(), &world);
+            self.check_log(&log, ended.is_some(), &world);
             if self.ahead != 0 {
                 for leftover in [format!("faketime_shm_{process}"), format!("sem.faketime_sem_{process}")] {
                     let _ = std::fs::remove_file(Path::new("/dev/shm").join(leftover));
@@ -228,7 +228,7 @@ impl Place {
         }
     }
 
-    fn look_at(&self, log: &str, ended: bool, world: &World) {
+    fn check_log(&self, log: &str, ended: bool, world: &World) {
         let stale = log.matches("stale outcomes were not recorded").count() as u64;
         world.stale.fetch_add(stale, Ordering::SeqCst);
         if ended || log.contains("panicked") {
@@ -237,18 +237,18 @@ impl Place {
     }
 }
 
-fn half_open_for(rng: &mut fastrand::Rng) -> Duration {
+fn half_open_duration(rng: &mut fastrand::Rng) -> Duration {
     Duration::from_millis(if rng.u8(0..10) == 0 { rng.u64(3000..12_000) } else { rng.u64(300..3000) })
 }
 
 /// Calls an instance again and again, and hands it what the mail endpoint has to tell, until the run is over.
-async fn calls(instance: &Instance, world: &World, rng: &mut fastrand::Rng, news: &mut Option<Value>) {
+async fn invoke_until_over(instance: &Instance, world: &World, rng: &mut fastrand::Rng, news: &mut Option<Value>) {
     while !world.over.load(Ordering::SeqCst) {
         for _ in 0..3 {
-            *news = world.mail.news();
+            *news = world.mail.next_event();
             let Some(told) = &*news else { break };
             let outcome = instance.invoke_within(INVOCATION, told.to_string().into_bytes()).await;
-            world.called(&outcome);
+            world.count_call(&outcome);
             if outcome.is_err() {
                 break;
             }
@@ -256,10 +256,10 @@ async fn calls(instance: &Instance, world: &World, rng: &mut fastrand::Rng, news
             *news = None;
         }
         if let Some(told) = news.take() {
-            world.mail.tell_again(told);
+            world.mail.requeue_event(told);
         }
         let tick = json!({"trigger": "schedule"}).to_string().into_bytes();
-        world.called(&instance.invoke_within(INVOCATION, tick).await);
+        world.count_call(&instance.invoke_within(INVOCATION, tick).await);
         tokio::time::sleep(Duration::from_millis(rng.u64(0..150))).await;
     }
 }
@@ -276,7 +276,7 @@ impl Administrator {
     }
 
     /// The first column of the first row; `None` when there is none, or no server.
-    async fn ask<T: for<'a> tokio_postgres::types::FromSql<'a>>(&mut self, sql: &str) -> Option<T> {
+    async fn query_value<T: for<'a> tokio_postgres::types::FromSql<'a>>(&mut self, sql: &str) -> Option<T> {
         if self.client.as_ref().is_none_or(Client::is_closed) {
             let (client, connection) = tokio_postgres::connect(&self.url, NoTls).await.ok()?;
             tokio::spawn(connection);
@@ -287,13 +287,13 @@ impl Administrator {
 }
 
 /// Ends sessions of the program: those that it is told, and counts them.
-async fn terminate(url: String, mut sessions: mpsc::UnboundedReceiver<i32>, ended: Arc<AtomicU64>) {
+async fn terminate_sessions(url: String, mut sessions: mpsc::UnboundedReceiver<i32>, ended: Arc<AtomicU64>) {
     let mut administrator = Administrator::new(&url);
     while let Some(session) = sessions.recv().await {
         let sql = format!(
             "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name LIKE 'booking-automation-%' AND ({session} = 0 OR pid = {session}) LIMIT 1"
         );
-        if administrator.ask::<bool>(&sql).await == Some(true) {
+        if administrator.query_value::<bool>(&sql).await == Some(true) {
             ended.fetch_add(1, Ordering::SeqCst);
         }
     }
@@ -301,7 +301,7 @@ async fn terminate(url: String, mut sessions: mpsc::UnboundedReceiver<i32>, ende
 
 /// Leads the run until it was long enough: restarts the server, ends sessions, breaks connections, lets the account get into
 /// trouble, as the number of kills grows.
-async fn direct(
+async fn inject_faults(
     world: &World,
     length: &Length,
     cluster: &Arc<OwnCluster>,
@@ -323,14 +323,14 @@ async fn direct(
         let limit = Duration::from_secs(120) + Duration::from_secs(3) * u32::try_from(length.kills).unwrap();
         assert!(began.elapsed() < limit, "{kills} kills and {taken} messages in {limit:?}");
         let waiting: Option<i64> = administrator
-            .ask("SELECT count(*) FROM booking_automation_events WHERE status IN ('pending', 'sending') AND next_attempt_at <= now()")
+            .query_value("SELECT count(*) FROM booking_automation_events WHERE status IN ('pending', 'sending') AND next_attempt_at <= now()")
             .await;
         if let Some(waiting) = waiting {
-            let enough = waiting > ENOUGH_WAITING || world.mail.untold() > ENOUGH_UNTOLD;
+            let enough = waiting > ENOUGH_WAITING || world.mail.pending_events() > ENOUGH_UNTOLD;
             world.load.enough.store(enough, Ordering::SeqCst);
         }
         if tell_at <= Instant::now() {
-            length.tell(&format!(
+            length.print_progress(&format!(
                 "{:>5} s  {kills} kills, {taken} messages, {} waiting, {} statements of the other client",
                 began.elapsed().as_secs(),
                 waiting.unwrap_or_default(),
@@ -343,13 +343,13 @@ async fn direct(
             let slot = &slots[rng.usize(0..slots.len())];
             match rng.u8(0..5) {
                 0 | 1 => slot.break_connections(Action::Cut),
-                2 => slot.break_connections(Action::HalfOpen(half_open_for(rng))),
+                2 => slot.break_connections(Action::HalfOpen(half_open_duration(rng))),
                 _ => _ = terminate.send(0),
             }
         }
         if kills >= trouble_at {
             trouble_at = kills + rng.u64(40..90);
-            world.mail.account_trouble(Duration::from_millis(rng.u64(100..1500)));
+            world.mail.fail_account_for(Duration::from_millis(rng.u64(100..1500)));
         }
         if kills >= restart_at {
             restart_at = kills + rng.u64(50..90);
@@ -372,14 +372,14 @@ async fn direct(
 }
 
 /// A server that would find the database, and the way there.
-async fn door(app: &mut App, port: u16) -> (Server, Proxy) {
+async fn start_server_behind_proxy(app: &mut App, port: u16) -> (Server, Proxy) {
     let (address, proxy) = Proxy::in_front_of(&format!("127.0.0.1:{port}"), Cut::Never).await;
     app.env.insert("DATABASE_URL", format!("postgres://postgres@{address}/postgres"));
     (Server::start(app, &[]).await, proxy)
 }
 
 /// Calls without credentials, to nowhere, in a wrong way or too large; how many there were.
-async fn refused_calls(server: &Server, world: &World) -> u64 {
+async fn send_refused_calls(server: &Server, world: &World) -> u64 {
     let (large, mut calls) = (vec![b'x'; 70_000], 0);
     while !world.over.load(Ordering::SeqCst) {
         for (method, path, authorization, body, status) in [
@@ -402,7 +402,7 @@ async fn refused_calls(server: &Server, world: &World) -> u64 {
 }
 
 /// Calls a last instance, that nobody harms, until nothing is left to do.
-async fn settle(app: &App, world: &World, environment: &BTreeMap<&'static str, String>) {
+async fn run_until_quiet(app: &App, world: &World, environment: &BTreeMap<&'static str, String>) {
     let program = Path::new(env!("CARGO_BIN_EXE_booking-automation"));
     let instance = Instance::start_in_environment(environment, program, 0).await;
     let quiet = "SELECT NOT EXISTS (SELECT FROM booking_automation_events WHERE status IN ('pending', 'sending') AND next_attempt_at IS NOT NULL)
@@ -411,9 +411,9 @@ async fn settle(app: &App, world: &World, environment: &BTreeMap<&'static str, S
     let tick = json!({"trigger": "schedule"});
     let give_up = Instant::now() + QUIET_WITHIN;
     loop {
-        hand_over(&instance, world).await;
+        deliver_ses_events(&instance, world).await;
         let summary = instance.invoke(&tick).await.unwrap();
-        if world.mail.untold() == 0 && app.one(quiet, &[]).await.get::<_, bool>(0) {
+        if world.mail.pending_events() == 0 && app.one(quiet, &[]).await.get::<_, bool>(0) {
             break;
         }
         assert!(Instant::now() < give_up, "not quiet after {QUIET_WITHIN:?}: {summary}");
@@ -425,24 +425,24 @@ async fn settle(app: &App, world: &World, environment: &BTreeMap<&'static str, S
         instance.invoke(&tick).await.unwrap();
     }
     // They may have sent something, of which there is something to tell.
-    while world.mail.untold() > 0 {
-        hand_over(&instance, world).await;
+    while world.mail.pending_events() > 0 {
+        deliver_ses_events(&instance, world).await;
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
     instance.kill().await;
 }
 
 /// Hands an instance that nobody harms what the mail endpoint has to tell now; a hundred things at most.
-async fn hand_over(instance: &Instance, world: &World) {
+async fn deliver_ses_events(instance: &Instance, world: &World) {
     for _ in 0..100 {
-        let Some(news) = world.mail.news() else { break };
+        let Some(news) = world.mail.next_event() else { break };
         instance.invoke(&news).await.unwrap();
         world.told.fetch_add(1, Ordering::SeqCst);
     }
 }
 
 /// Tells the database what the mail endpoint got, and has it judge.
-async fn judge(app: &App, mail: &Mail, divisor: u32) {
+async fn evaluate(app: &App, mail: &Mail, divisor: u32) {
     for (index, requests) in mail.requests().chunks(5000).enumerate() {
         let column = |index: usize| i32::try_from(index).unwrap();
         let numbers: Vec<i32> = (0..requests.len()).map(|at| column(index * 5000 + at)).collect();
@@ -467,7 +467,7 @@ async fn judge(app: &App, mail: &Mail, divisor: u32) {
 }
 
 /// The instances' environment, but for what differs between places.
-fn environment(app: &App, length: &Length) -> BTreeMap<&'static str, String> {
+fn instance_environment(app: &App, length: &Length) -> BTreeMap<&'static str, String> {
     let mut environment = app.env.clone();
     environment.extend([
         ("TEST_TIME_DIVISOR", length.divisor.to_string()),
@@ -481,7 +481,7 @@ fn environment(app: &App, length: &Length) -> BTreeMap<&'static str, String> {
 }
 
 /// What makes a process believe in another time; `None`, and says so, where that is not installed.
-fn false_clock() -> Option<String> {
+fn faketime_library() -> Option<String> {
     let places = ["x86_64", "aarch64"].map(|machine| format!("/usr/lib/{machine}-linux-gnu/faketime"));
     let library = find("libfaketime.so.1", &places.each_ref().map(String::as_str));
     if library.is_none() {
@@ -496,7 +496,7 @@ async fn instances_killed_at_every_point_lose_no_reminder_and_record_every_repea
     let settings = "track_commit_timestamp = on\nmax_connections = 200\nautovacuum_naptime = 10s\nmax_wal_size = 256MB";
     let Some(cluster) = OwnCluster::start_with(settings).await else { return };
     let cluster = Arc::new(cluster);
-    length.tell(&format!("SEED={} KILLS={}", length.seed, length.kills));
+    length.print_progress(&format!("SEED={} KILLS={}", length.seed, length.kills));
     connect(&cluster.url).await.batch_execute(THEIRS).await.unwrap();
     let mut app = App::migrate_and_open(&cluster.url).await;
     app.db.batch_execute(SETUP).await.unwrap();
@@ -504,7 +504,7 @@ async fn instances_killed_at_every_point_lose_no_reminder_and_record_every_repea
     // Years of rows are caught up with first: that is not what a life of a second is for.
     app.call(&["run"]).await.summary();
 
-    let (server, way) = door(&mut app, cluster.port).await;
+    let (server, way) = start_server_behind_proxy(&mut app, cluster.port).await;
     let mail = Arc::new(Mail::new(length.seed ^ 0xe1, Duration::from_secs(10) / length.divisor));
     let world = Arc::new(World {
         mail: mail.clone(),
@@ -518,15 +518,15 @@ async fn instances_killed_at_every_point_lose_no_reminder_and_record_every_repea
     });
     let (terminations, sessions) = mpsc::unbounded_channel();
     let terminated = Arc::new(AtomicU64::new(0));
-    let terminator = tokio::spawn(terminate(cluster.url.clone(), sessions, terminated.clone()));
+    let terminator = tokio::spawn(terminate_sessions(cluster.url.clone(), sessions, terminated.clone()));
     let (held, broken) = (Arc::default(), Arc::default());
-    let false_clock = false_clock();
+    let false_clock = faketime_library();
     let (mut slots, mut lives, mut last_environment) = (Vec::new(), Vec::new(), BTreeMap::new());
     for (number, ahead) in AHEAD.into_iter().enumerate() {
         let (killer, kills) = mpsc::unbounded_channel();
         let slot = Arc::new(Slot::new(number, killer, terminations.clone(), Arc::clone(&held), Arc::clone(&broken)));
         let port = chaos_wire::start(slot.clone(), cluster.port).await;
-        let mut environment = environment(&app, &length);
+        let mut environment = instance_environment(&app, &length);
         environment.insert("DATABASE_URL", format!("postgres://postgres@127.0.0.1:{port}/postgres"));
         environment.insert("AWS_ENDPOINT_URL_SESV2", chaos_mail::start(mail.clone(), slot.clone()).await);
         last_environment.clone_from(&environment);
@@ -539,38 +539,43 @@ async fn instances_killed_at_every_point_lose_no_reminder_and_record_every_repea
         let rng = fastrand::Rng::with_seed(length.seed ^ (0xa1 + number as u64));
         let place = Place { slot: slot.clone(), kills, environment, ahead, length: length.clone(), rng };
         slots.push(slot);
-        lives.push(tokio::spawn(place.live(world.clone())));
+        lives.push(tokio::spawn(place.run_lives(world.clone())));
     }
     let work = (0..SESSIONS).map(|number| {
-        tokio::spawn(chaos_load::work(backend.clone(), app.provider, length.seed ^ (0xb1 + number), world.load.clone()))
+        tokio::spawn(chaos_load::run_session(
+            backend.clone(),
+            app.provider,
+            length.seed ^ (0xb1 + number),
+            world.load.clone(),
+        ))
     });
     let work: Vec<_> = work.collect();
 
     let began = Instant::now();
     let led = async {
-        let restarts = direct(&world, &length, &cluster, &slots, &terminations).await;
+        let restarts = inject_faults(&world, &length, &cluster, &slots, &terminations).await;
         world.over.store(true, Ordering::SeqCst);
         restarts
     };
-    let (restarts, refused) = tokio::join!(led, refused_calls(&server, &world));
+    let (restarts, refused) = tokio::join!(led, send_refused_calls(&server, &world));
     world.load.stop.store(true, Ordering::SeqCst);
     for task in lives.into_iter().chain(work) {
         task.await.unwrap();
     }
     let took = began.elapsed();
     terminator.abort();
-    mail.behave();
+    mail.stop_faults();
     app.db = connect(&app.url).await;
     // Past the proxy, where something may still be broken.
     let last = slots.last().unwrap();
     let life = last.life.load(Ordering::SeqCst);
-    last_environment.insert("DATABASE_URL", format!("{}?application_name={}", app.url, last.session(life)));
+    last_environment.insert("DATABASE_URL", format!("{}?application_name={}", app.url, last.session_name(life)));
     let mail_url = format!("{}/{life}", last_environment["AWS_ENDPOINT_URL_SESV2"]);
     last_environment.insert("AWS_ENDPOINT_URL_SESV2", mail_url);
-    settle(&app, &world, &last_environment).await;
-    length.tell(&format!("{:>5} s  quiet", began.elapsed().as_secs()));
-    judge(&app, &mail, length.divisor).await;
-    length.tell(&format!("{:>5} s  judged", began.elapsed().as_secs()));
+    run_until_quiet(&app, &world, &last_environment).await;
+    length.print_progress(&format!("{:>5} s  quiet", began.elapsed().as_secs()));
+    evaluate(&app, &mail, length.divisor).await;
+    length.print_progress(&format!("{:>5} s  judged", began.elapsed().as_secs()));
 
     let held: Vec<Held> = held.lock().unwrap().clone();
     let broken: Vec<Action> = broken.lock().unwrap().clone();
@@ -579,8 +584,8 @@ async fn instances_killed_at_every_point_lose_no_reminder_and_record_every_repea
     let (app, world, held, broken) = (&app, &*world, &held, &broken);
     let run = Run { app, world, held, broken, restarts, terminated, clocks_off, refused, took };
     let report = run.report().await;
-    length.tell(&chaos_report::text(&report));
-    run.must_be_innocent(&length, &report).await;
+    length.print_progress(&chaos_report::text(&report));
+    run.assert_no_violation(&length, &report).await;
     if length.long && length.kills >= DOCUMENTED {
         chaos_report::write(&report, &length);
     }

@@ -151,17 +151,17 @@ impl Mail {
     }
 
     /// For so long the account can send nothing.
-    pub fn account_trouble(&self, time: Duration) {
+    pub fn fail_account_for(&self, time: Duration) {
         *self.trouble.lock().unwrap() = (Instant::now() + time, self.rng.lock().unwrap().usize(ACCOUNT));
     }
 
     /// From now on it behaves.
-    pub fn behave(&self) {
+    pub fn stop_faults(&self) {
         self.faulty.store(false, Ordering::SeqCst);
     }
 
     /// Something that it has to tell of a message.
-    pub fn news(&self) -> Option<Value> {
+    pub fn next_event(&self) -> Option<Value> {
         let mut news = self.news.lock().unwrap();
         news.front()
             .is_some_and(|(at, _)| *at <= Instant::now())
@@ -171,22 +171,22 @@ impl Mail {
     }
 
     /// Which was not heard for certain, and is told again.
-    pub fn tell_again(&self, told: Value) {
+    pub fn requeue_event(&self, told: Value) {
         self.news.lock().unwrap().push_back((Instant::now(), told));
     }
 
     /// How many things there are to tell, now or later.
-    pub fn untold(&self) -> usize {
+    pub fn pending_events(&self) -> usize {
         self.news.lock().unwrap().len()
     }
 
     /// How many different things it had to tell.
-    pub fn told_kinds(&self) -> i64 {
+    pub fn count_distinct_events(&self) -> i64 {
         i64::try_from(self.told.lock().unwrap().len()).unwrap()
     }
 
     /// Judges a request.
-    fn judge(&self, body: &Value, slot: &Slot, life: u64) -> (Answer, String, Uuid) {
+    fn choose_answer(&self, body: &Value, slot: &Slot, life: u64) -> (Answer, String, Uuid) {
         let mut rng = self.rng.lock().unwrap();
         let fault = if !self.faulty.load(Ordering::SeqCst) {
             None
@@ -213,25 +213,25 @@ impl Mail {
             at: SystemTime::now(),
             taken,
             answer: name,
-            life: slot.session(life),
+            life: slot.session_name(life),
             stopped: slot.was_stopped(life),
         });
         if taken {
             self.taken.fetch_add(1, Ordering::SeqCst);
-            self.will_tell(&mut rng, event, &message_id, body);
+            self.schedule_events(&mut rng, event, &message_id, body);
         }
         (answer, message_id, event)
     }
 
     /// Whether the instance that sent the same message before was stopped; it goes on now.
-    fn wakes_up_the_other_sender(&self, event: Uuid, slot: &Arc<Slot>, life: u64) -> bool {
+    fn resume_previous_sender(&self, event: Uuid, slot: &Arc<Slot>, life: u64) -> bool {
         let before = self.senders.lock().unwrap().insert(event, (slot.clone(), life));
         before
-            .is_some_and(|(other, its_life)| (its_life != life || !Arc::ptr_eq(&other, slot)) && other.go_on(its_life))
+            .is_some_and(|(other, its_life)| (its_life != life || !Arc::ptr_eq(&other, slot)) && other.resume(its_life))
     }
 
     /// Of every fourth message something is told later, once or twice, in whatever order. Whose address says so bounces.
-    fn will_tell(&self, rng: &mut fastrand::Rng, event_id: Uuid, message_id: &str, body: &Value) {
+    fn schedule_events(&self, rng: &mut fastrand::Rng, event_id: Uuid, message_id: &str, body: &Value) {
         let to = body["Destination"]["ToAddresses"][0].as_str().unwrap_or_default();
         let bounces = to.starts_with("bounces-");
         if !bounces && rng.u8(0..4) > 0 {
@@ -264,23 +264,23 @@ pub async fn start(mail: Arc<Mail>, slot: Arc<Slot>) -> String {
     tokio::spawn(async move {
         while let Ok((stream, _)) = listener.accept().await {
             let (mail, slot) = (mail.clone(), slot.clone());
-            tokio::spawn(async move { talk(stream, &mail, &slot).await });
+            tokio::spawn(async move { serve_connection(stream, &mail, &slot).await });
         }
     });
     url
 }
 
-async fn talk(mut stream: TcpStream, mail: &Mail, slot: &Arc<Slot>) -> Option<()> {
+async fn serve_connection(mut stream: TcpStream, mail: &Mail, slot: &Arc<Slot>) -> Option<()> {
     let _ = stream.set_nodelay(true);
     let mut buffer = Vec::new();
     loop {
-        let (life, body) = read(&mut stream, &mut buffer).await?;
-        let (answer, message_id, event) = mail.judge(&body, slot, life);
-        if mail.wakes_up_the_other_sender(event, slot, life) {
+        let (life, body) = read_request(&mut stream, &mut buffer).await?;
+        let (answer, message_id, event) = mail.choose_answer(&body, slot, life);
+        if mail.resume_previous_sender(event, slot, life) {
             // Which has time to record what it knows, while this one is not done.
             tokio::time::sleep(mail.slowest / 3).await;
         }
-        match slot.reached(life, Point::RequestArrived) {
+        match slot.next_action(life, Point::RequestArrived) {
             Some(Action::Kill) => {
                 slot.kill(Point::RequestArrived).await;
                 return None;
@@ -319,7 +319,7 @@ async fn talk(mut stream: TcpStream, mail: &Mail, slot: &Arc<Slot>) -> Option<()
                 return None;
             }
         }
-        match slot.reached(life, Point::AnswerWritten) {
+        match slot.next_action(life, Point::AnswerWritten) {
             Some(Action::Kill) => {
                 slot.kill(Point::AnswerWritten).await;
                 return None;
@@ -340,7 +340,7 @@ fn response(status: u16, code: &str, body: &str) -> Vec<u8> {
 
 /// The life that sends, which its path begins with, and one request to send; `None` when the connection ends. A connection may
 /// be accepted only when the life that made it is over.
-async fn read(stream: &mut TcpStream, buffer: &mut Vec<u8>) -> Option<(u64, Value)> {
+async fn read_request(stream: &mut TcpStream, buffer: &mut Vec<u8>) -> Option<(u64, Value)> {
     loop {
         if let Some(head) = buffer.windows(4).position(|bytes| bytes == b"\r\n\r\n").map(|at| at + 4) {
             let text = String::from_utf8_lossy(&buffer[..head]).to_ascii_lowercase();

@@ -155,7 +155,7 @@ impl Run<'_> {
     }
 
     /// I1 to I7; and that there was chaos at all.
-    pub async fn must_be_innocent(&self, length: &Length, report: &[Row]) {
+    pub async fn assert_no_violation(&self, length: &Length, report: &[Row]) {
         let table = text(report);
         let sql = "SELECT invariant || ': ' || what || ', ' || count(*) || ' times: ' || string_agg(detail, '; ' ORDER BY detail) FILTER (WHERE number <= 5)
                      FROM (SELECT *, row_number() OVER (PARTITION BY invariant, what ORDER BY detail) AS number FROM chaos_offences) AS o
@@ -168,7 +168,7 @@ impl Run<'_> {
             offences.push(format!("I6: refused calls made {} connections", self.refused.1));
         }
         let heard = "SELECT count(DISTINCT (message_id, kind)) FROM booking_automation_feedback";
-        let (heard, told) = (self.count(heard).await, self.world.mail.told_kinds());
+        let (heard, told) = (self.count(heard).await, self.world.mail.count_distinct_events());
         if heard != told {
             offences.push(format!("events of SES: {told} told, {heard} on record"));
         }

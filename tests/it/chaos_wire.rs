@@ -144,12 +144,12 @@ impl Slot {
     }
 
     /// How the sessions of a life are named.
-    pub fn session(&self, life: u64) -> String {
+    pub fn session_name(&self, life: u64) -> String {
         format!("booking-automation-{}-{life}", self.number)
     }
 
     /// What is to happen now that this point was reached.
-    pub fn reached(&self, life: u64, point: Point) -> Option<Action> {
+    pub fn next_action(&self, life: u64, point: Point) -> Option<Action> {
         if self.life.load(Ordering::SeqCst) != life {
             return None;
         }
@@ -184,16 +184,16 @@ impl Slot {
     pub fn stop(self: &Arc<Self>, life: u64, time: Duration) {
         *self.stopped.lock().unwrap() = (life, life);
         self.signal("-STOP");
-        self.did(Action::Stop(time));
+        self.record_action(Action::Stop(time));
         let slot = self.clone();
         tokio::spawn(async move {
             tokio::time::sleep(time).await;
-            slot.go_on(life);
+            slot.resume(life);
         });
     }
 
     /// Lets it go on; whether it was stopped.
-    pub fn go_on(&self, life: u64) -> bool {
+    pub fn resume(&self, life: u64) -> bool {
         let mut stopped = self.stopped.lock().unwrap();
         let is_stopped = stopped.1 == life && self.life.load(Ordering::SeqCst) == life;
         if is_stopped {
@@ -221,7 +221,7 @@ impl Slot {
         }
     }
 
-    fn did(&self, action: Action) {
+    fn record_action(&self, action: Action) {
         self.done.lock().unwrap().push(action);
     }
 }
@@ -272,21 +272,21 @@ async fn relay(mut client: TcpStream, mut server: TcpStream, slot: &Arc<Slot>) {
         let mut out = Vec::new();
         loop {
             // Whichever side has spoken, the other's buffer holds no whole message.
-            let (message, points) = if let Some(message) = next(&mut asked, !talk.greeted) {
-                let point = talk.asks(&message);
+            let (message, points) = if let Some(message) = take_message(&mut asked, !talk.greeted) {
+                let point = talk.point_before(&message);
                 // What came before it is to arrive.
                 if point.is_some() && to.write_all(&std::mem::take(&mut out)).await.is_err() {
                     break 'talk None;
                 }
                 (message, Vec::from_iter(point))
-            } else if let Some(message) = next(&mut answered, false) {
-                let points = talk.answers(&message);
+            } else if let Some(message) = take_message(&mut answered, false) {
+                let points = talk.track_answer(&message);
                 (message, points)
             } else {
                 break;
             };
             let points: Vec<_> = points.into_iter().chain([Point::AnyMoment]).collect();
-            match points.into_iter().find_map(|point| Some((point, slot.reached(life, point)?))) {
+            match points.into_iter().find_map(|point| Some((point, slot.next_action(life, point)?))) {
                 None => {}
                 Some((point, Action::KillLater(time))) => slot.kill_later(life, point, time),
                 Some((_, Action::Terminate)) => {
@@ -300,7 +300,7 @@ async fn relay(mut client: TcpStream, mut server: TcpStream, slot: &Arc<Slot>) {
                 Some((_, action)) => break 'talk Some(action),
             }
             if from_client {
-                talk.asked(&message, slot);
+                talk.track_request(&message, slot);
             }
             out.extend(message);
         }
@@ -308,20 +308,20 @@ async fn relay(mut client: TcpStream, mut server: TcpStream, slot: &Arc<Slot>) {
             break None;
         }
     };
-    talk.ended(slot);
+    talk.end(slot);
     match action {
         Some(Action::HalfOpen(time)) => {
-            slot.did(Action::HalfOpen(time));
-            swallow(client, server, time).await;
+            slot.record_action(Action::HalfOpen(time));
+            half_open(client, server, time).await;
         }
-        Some(action @ Action::Cut) => slot.did(action),
+        Some(action @ Action::Cut) => slot.record_action(action),
         // Killed, or ended by one side: both sockets are dropped.
         _ => {}
     }
 }
 
 /// Neither side hears of the other any more: the client until it gives up, the server for so long.
-async fn swallow(mut client: TcpStream, server: TcpStream, time: Duration) {
+async fn half_open(mut client: TcpStream, server: TcpStream, time: Duration) {
     let until = tokio::time::Instant::now() + time;
     let client = async {
         let mut buffer = vec![0; 65536];
@@ -336,7 +336,7 @@ async fn swallow(mut client: TcpStream, server: TcpStream, time: Duration) {
 }
 
 /// The next whole message. Only the client's first has no type.
-fn next(buffer: &mut Vec<u8>, first: bool) -> Option<Vec<u8>> {
+fn take_message(buffer: &mut Vec<u8>, first: bool) -> Option<Vec<u8>> {
     let start = usize::from(!first);
     let length = u32::from_be_bytes(buffer.get(start..start + 4)?.try_into().unwrap()) as usize + start;
     (buffer.len() >= length).then(|| buffer.drain(..length).collect())
@@ -379,7 +379,7 @@ struct Conversation {
 
 impl Conversation {
     /// What the client's message tells before the server hears of it.
-    fn asks(&self, message: &[u8]) -> Option<Point> {
+    fn point_before(&self, message: &[u8]) -> Option<Point> {
         match message[0] {
             b'Q' if self.greeted && self.is_pass && message[5..].starts_with(b"COMMIT") => Some(Point::BeforeCommit),
             b'P' if self.greeted && step_of(message) == Step::Record => Some(Point::AnswersReceived),
@@ -388,7 +388,7 @@ impl Conversation {
     }
 
     /// The server is about to hear of it.
-    fn asked(&mut self, message: &[u8], slot: &Slot) {
+    fn track_request(&mut self, message: &[u8], slot: &Slot) {
         if !std::mem::replace(&mut self.greeted, true) {
             return;
         }
@@ -406,7 +406,7 @@ impl Conversation {
                     (self.is_pass, self.claimed, self.recorded) = (step == Step::TakeLock, false, false);
                 }
                 if step == Step::Commit || text.starts_with(b"ROLLBACK\0") {
-                    self.unlocked(slot, Instant::now());
+                    self.record_held_lock(slot, Instant::now());
                 }
                 self.waiting.push_back(step);
             }
@@ -417,7 +417,7 @@ impl Conversation {
     }
 
     /// What the server's message tells before the client hears of it.
-    fn answers(&mut self, message: &[u8]) -> Vec<Point> {
+    fn track_answer(&mut self, message: &[u8]) -> Vec<Point> {
         self.last_answer = Some(Instant::now());
         match message[0] {
             b'K' => self.backend = i32::from_be_bytes(message[5..9].try_into().unwrap()),
@@ -426,13 +426,13 @@ impl Conversation {
                 self.message_claimed |= column_is_set(message, 6);
             }
             b'C' => self.command = message[5..].to_vec(),
-            b'Z' if self.backend != 0 => return self.ready(message[5]),
+            b'Z' if self.backend != 0 => return self.points_at_ready(message[5]),
             _ => {}
         }
         Vec::new()
     }
 
-    fn ready(&mut self, status: u8) -> Vec<Point> {
+    fn points_at_ready(&mut self, status: u8) -> Vec<Point> {
         let (row, message_claimed) = (std::mem::take(&mut self.row), std::mem::take(&mut self.message_claimed));
         let command = std::mem::take(&mut self.command);
         // The first one greets.
@@ -463,16 +463,16 @@ impl Conversation {
         }
     }
 
-    fn unlocked(&mut self, slot: &Slot, at: Instant) {
+    fn record_held_lock(&mut self, slot: &Slot, at: Instant) {
         if let Some(locked) = self.locked.take() {
             slot.held.lock().unwrap().push((locked, at));
         }
     }
 
     /// Without a COMMIT or ROLLBACK: the lock was held at least until the server's last word.
-    fn ended(&mut self, slot: &Slot) {
+    fn end(&mut self, slot: &Slot) {
         let last = self.last_answer.unwrap_or_else(Instant::now);
-        self.unlocked(slot, last);
+        self.record_held_lock(slot, last);
     }
 }
 

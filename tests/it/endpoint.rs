@@ -103,11 +103,11 @@ impl Endpoint {
         });
         let listener = TcpListener::bind(address).await.unwrap();
         let port = listener.local_addr().unwrap().port();
-        let told = shared.clone();
+        let state = shared.clone();
         tokio::spawn(async move {
             while let Ok((stream, _)) = listener.accept().await {
-                told.connections.fetch_add(1, Ordering::SeqCst);
-                let (shared, tls) = (told.clone(), tls.clone());
+                state.connections.fetch_add(1, Ordering::SeqCst);
+                let (shared, tls) = (state.clone(), tls.clone());
                 tokio::spawn(async move {
                     match tls {
                         None => serve(stream, &shared).await,

@@ -62,8 +62,8 @@ enum Expects {
     Other,
 }
 
-fn stories() -> BoxedStrategy<Story> {
-    (any::<bool>(), statuses(), starts(), durations(), vec(steps(), 4..=STEPS))
+fn story_strategy() -> BoxedStrategy<Story> {
+    (any::<bool>(), status_strategy(), start_strategy(), duration_strategy(), vec(step_strategy(), 4..=STEPS))
         .prop_map(|(expire_pending, status, start, minutes, steps)| {
             let steps = steps.into_iter().flatten().collect();
             Story { expire_pending, status, start, minutes, steps }
@@ -72,17 +72,17 @@ fn stories() -> BoxedStrategy<Story> {
 }
 
 /// A step, or some that belong together.
-fn steps() -> BoxedStrategy<Vec<Step>> {
+fn step_strategy() -> BoxedStrategy<Vec<Step>> {
     let roles = || prop::sample::select(&ROLES[..]);
     let edit = (
-        option::weighted(0.4, statuses()),
-        option::weighted(0.4, starts()),
-        option::weighted(0.2, durations()),
+        option::weighted(0.4, status_strategy()),
+        option::weighted(0.4, start_strategy()),
+        option::weighted(0.2, duration_strategy()),
         option::weighted(0.5, any::<bool>()),
     )
         .prop_map(|(status, start, minutes, blocked)| Step::Write(Edit { status, start, minutes, blocked }));
     // What time makes something of.
-    let revived = (prop::sample::select(&["confirmed", "confirmed", "pending", "in_progress"][..]), starts())
+    let revived = (prop::sample::select(&["confirmed", "confirmed", "pending", "in_progress"][..]), start_strategy())
         .prop_map(|(status, start)| Step::Write(Edit { status: Some(status), start: Some(start), ..Edit::default() }));
     let blocked = |blocked| Step::Write(Edit { blocked: Some(blocked), ..Edit::default() });
     let ask = || {
@@ -123,25 +123,25 @@ fn steps() -> BoxedStrategy<Vec<Step>> {
     .boxed()
 }
 
-fn statuses() -> BoxedStrategy<&'static str> {
+fn status_strategy() -> BoxedStrategy<&'static str> {
     prop_oneof![8 => Just("confirmed"), 2 => Just("in_progress"), 2 => Just("pending"), 1 => prop::sample::select(&STATUSES[..])]
         .boxed()
 }
 
 /// A moment, or a day or half of one after it, or a second beside that.
-fn starts() -> BoxedStrategy<Time> {
+fn start_strategy() -> BoxedStrategy<Time> {
     let lead = prop::sample::select(&[0, 0, 0, 12 * HOUR, 24 * HOUR, -HOUR][..]);
     (prop::sample::select(&MOMENTS[..]), lead, -1..=1_i64).prop_map(|(moment, lead, off)| moment + lead + off).boxed()
 }
 
-fn durations() -> BoxedStrategy<i32> {
+fn duration_strategy() -> BoxedStrategy<i32> {
     prop_oneof![4 => Just(60), 2 => Just(600), 1 => Just(0), 1 => Just(-30), 1 => 1..200_i32].boxed()
 }
 
 #[test]
 fn random_booking_lives_match_the_reference() {
-    let told = |name| std::env::var(name).ok().map(|text| text.parse::<u64>().expect(name));
-    let (count, seed) = (told("HISTORIES"), told("SEED").unwrap_or(1));
+    let setting = |name| std::env::var(name).ok().map(|text| text.parse::<u64>().expect(name));
+    let (count, seed) = (setting("HISTORIES"), setting("SEED").unwrap_or(1));
     let mut bytes = [0; 32];
     bytes[..8].copy_from_slice(&seed.to_le_bytes());
     let config = Config {
@@ -154,10 +154,10 @@ fn random_booking_lives_match_the_reference() {
     let runtime = tokio::runtime::Runtime::new().unwrap();
     let stages = runtime.block_on(async { [Stage::new(false).await, Stage::new(true).await] });
     let figures = std::cell::RefCell::new(Figures::default());
-    let result = runner.run(&stories(), |story| {
+    let result = runner.run(&story_strategy(), |story| {
         let stage = &stages[usize::from(story.expire_pending)];
         let mut figures = figures.borrow_mut();
-        runtime.block_on(stage.play(&story, &mut figures)).map_err(TestCaseError::fail)
+        runtime.block_on(stage.run_story(&story, &mut figures)).map_err(TestCaseError::fail)
     });
     if let Err(TestError::Fail(reason, story)) = &result {
         panic!("{reason}\nSEED={seed}, made small: {story:#?}");
@@ -197,7 +197,7 @@ fn moment(time: Time) -> DateTime<Utc> {
     noon() + Duration::seconds(time)
 }
 
-fn same<T: PartialEq + std::fmt::Debug>(what: &str, got: T, expected: T) -> Result<(), String> {
+fn expect_equal<T: PartialEq + std::fmt::Debug>(what: &str, got: T, expected: T) -> Result<(), String> {
     if got == expected { Ok(()) } else { Err(format!("{what}: is {got:?}, should be {expected:?}")) }
 }
 
@@ -216,7 +216,7 @@ impl Stage {
         Self { app, servers }
     }
 
-    async fn play(&self, story: &Story, figures: &mut Figures) -> Result<(), String> {
+    async fn run_story(&self, story: &Story, figures: &mut Figures) -> Result<(), String> {
         let app = &self.app;
         // The reminders are another story; and nobody counts these calls.
         app.db
@@ -253,8 +253,8 @@ impl Stage {
             figures,
         };
         for (position, step) in story.steps.iter().enumerate() {
-            let seen = match play.step(*step).await {
-                Ok(()) => play.compare().await,
+            let seen = match play.apply_step(*step).await {
+                Ok(()) => play.compare_booking().await,
                 Err(error) => Err(error),
             };
             seen.map_err(|error| format!("step {position}, {step:?}, at {}: {error}", play.time()))?;
@@ -286,39 +286,39 @@ impl Play<'_> {
         (answer.status, answer.json())
     }
 
-    async fn step(&mut self, step: Step) -> Result<(), String> {
+    async fn apply_step(&mut self, step: Step) -> Result<(), String> {
         let app = &self.stage.app;
         match step {
             Step::Later(moments) => self.now = (self.now + moments).min(MOMENTS.len() - 1),
             Step::Pass => {
                 app.run(moment(self.time())).await;
-                self.life.pass(self.time());
+                self.life.advance(self.time());
             }
             Step::Ask { to, role } => {
-                let taken = self.life.step(to, role, false, self.time());
+                let taken = self.life.take_step(to, role, false, self.time());
                 let answer = self.post("status", json!({"to": to, "actor": {"role": role.name()}})).await;
-                self.judge(taken, to, answer)?;
+                self.compare_answer(taken, to, answer)?;
             }
             Step::Cancel { role, no_show, expects } => {
-                let told = self.compare_outlook(role, no_show).await?;
+                let told = self.compare_cancellation_option(role, no_show).await?;
                 let expected_refund = match expects {
                     Expects::Whatever => None,
                     Expects::AsTold => told.map(cents),
                     Expects::Other => Some(cents(told.unwrap_or_default() + 1)),
                 };
                 let before = self.life.clone();
-                let mut taken = self.life.step("cancelled", role, no_show, self.time());
-                same("what was told", taken.and_then(|change| change.refund), told)?;
+                let mut taken = self.life.take_step("cancelled", role, no_show, self.time());
+                expect_equal("what was told", taken.and_then(|change| change.refund), told)?;
                 let body =
                     json!({"actor": {"role": role.name()}, "no_show": no_show, "expected_refund": expected_refund});
                 let answer = self.post("cancellation", body).await;
                 if taken.is_some() && matches!(expects, Expects::Other) {
-                    same("the field", &answer.1["field"], &json!("expected_refund"))?;
+                    expect_equal("the field", &answer.1["field"], &json!("expected_refund"))?;
                     (self.life, taken) = (before, None);
                     self.figures.surprises += 1;
                 }
                 self.figures.no_shows += u32::from(taken.is_some() && no_show);
-                self.judge(taken, "cancelled", answer)?;
+                self.compare_answer(taken, "cancelled", answer)?;
             }
             Step::Write(write) => {
                 app.set_clock(moment(self.time())).await;
@@ -328,30 +328,35 @@ impl Play<'_> {
                                   auto_complete_blocked = coalesce($5, auto_complete_blocked) WHERE id = $1";
                 let start = write.start.map(moment);
                 app.sql(sql, &[&self.id, &write.status, &start, &write.minutes, &write.blocked]).await;
-                self.life.write(write, self.time());
+                self.life.apply_edit(write, self.time());
             }
         }
         Ok(())
     }
 
-    fn judge(&mut self, taken: Option<Change>, to: &str, (status, answer): (u16, Value)) -> Result<(), String> {
+    fn compare_answer(
+        &mut self,
+        taken: Option<Change>,
+        to: &str,
+        (status, answer): (u16, Value),
+    ) -> Result<(), String> {
         let Some(change) = taken else {
             self.figures.refused += 1;
             let known = ["pending", "confirmed", "in_progress", "completed", "expired", "cancelled", "refunded"];
-            return same(&format!("{answer}"), status, if known.contains(&to) { 409 } else { 422 });
+            return expect_equal(&format!("{answer}"), status, if known.contains(&to) { 409 } else { 422 });
         };
         self.figures.taken += 1;
         self.figures.cancelled += u32::from(change.refund.is_some());
-        same(&format!("{answer}"), status, 200)?;
-        same("from", &answer["from"], &json!(change.from))?;
-        same("to", &answer["to"], &json!(change.to))?;
-        same("refund", &answer["refund"]["amount"], &json!(change.refund.map(cents)))?;
+        expect_equal(&format!("{answer}"), status, 200)?;
+        expect_equal("from", &answer["from"], &json!(change.from))?;
+        expect_equal("to", &answer["to"], &json!(change.to))?;
+        expect_equal("refund", &answer["refund"]["amount"], &json!(change.refund.map(cents)))?;
         self.figures.taken_back += u32::from(change.takes_back);
-        same("automation_blocked", &answer["automation_blocked"], &json!(change.takes_back))
+        expect_equal("automation_blocked", &answer["automation_blocked"], &json!(change.takes_back))
     }
 
     /// What is told of a way to cancel; returns what is refunded.
-    async fn compare_outlook(&self, role: Role, no_show: bool) -> Result<Option<u64>, String> {
+    async fn compare_cancellation_option(&self, role: Role, no_show: bool) -> Result<Option<u64>, String> {
         let path = format!("/bookings/{}/cancellation", self.id);
         let told = ask(&self.stage.servers[self.now], "GET", &path, &[], b"").await.json();
         let mut options = told["options"].as_array().ok_or(told.to_string())?.iter();
@@ -359,14 +364,14 @@ impl Play<'_> {
             .find(|option| option["role"] == role.name() && option["no_show"] == no_show)
             .cloned()
             .unwrap_or_default();
-        let expected = self.life.outlook(role, no_show, self.time());
+        let expected = self.life.cancellation_option(role, no_show, self.time());
         if option.is_null() {
             // Only providers report a no-show.
-            return same("no option", expected, None).map(|()| None);
+            return expect_equal("no option", expected, None).map(|()| None);
         }
         let got = (option["allowed"].clone(), option["refund"]["amount"].clone(), option["before"].clone());
         let before = expected.and_then(|(_, before)| before).map(moment);
-        same(
+        expect_equal(
             "the outlook",
             got,
             (json!(expected.is_some()), json!(expected.map(|(refund, _)| cents(refund))), json!(before)),
@@ -375,16 +380,16 @@ impl Play<'_> {
     }
 
     /// The booking and its trail.
-    async fn compare(&self) -> Result<(), String> {
+    async fn compare_booking(&self) -> Result<(), String> {
         let app = &self.stage.app;
         let sql =
             "SELECT status, auto_complete_blocked IS TRUE, completed_at, cancelled_at FROM bookings WHERE id = $1";
         let row = app.one(sql, &[&self.id]).await;
         let Life { status, blocked, completed_at, cancelled_at, changes, .. } = &self.life;
-        same("the status", row.get::<_, String>(0).as_str(), *status)?;
-        same("auto_complete_blocked", row.get(1), *blocked)?;
-        same("completed_at", row.get(2), completed_at.map(moment))?;
-        same("cancelled_at", row.get(3), cancelled_at.map(moment))?;
+        expect_equal("the status", row.get::<_, String>(0).as_str(), *status)?;
+        expect_equal("auto_complete_blocked", row.get(1), *blocked)?;
+        expect_equal("completed_at", row.get(2), completed_at.map(moment))?;
+        expect_equal("cancelled_at", row.get(3), cancelled_at.map(moment))?;
         let sql = "SELECT concat_ws(' ', event_data ->> 'from', event_data ->> 'to',
                                     CASE WHEN event_data ->> 'by' = session_user THEN 'backend' ELSE event_data ->> 'by' END,
                                     event_data -> 'refund' ->> 'amount')
@@ -398,12 +403,12 @@ impl Play<'_> {
             let refund = change.refund.map(|refund| format!(" {}", cents(refund))).unwrap_or_default();
             format!("{} {} {by}{refund}", change.from, change.to)
         };
-        same("the trail", app.column(sql, &[&self.id]).await, changes.iter().map(told).collect())
+        expect_equal("the trail", app.column(sql, &[&self.id]).await, changes.iter().map(told).collect())
     }
 }
 
 /// Takes a step as support, which may be taken.
-async fn made(server: &Server, id: Uuid, to: &str) {
+async fn take_allowed_step(server: &Server, id: Uuid, to: &str) {
     let body = json!({"to": to, "actor": {"role": "admin"}}).to_string();
     let answer = ask(server, "POST", &format!("/bookings/{id}/status"), &[], body.as_bytes()).await;
     assert_eq!(answer.status, 200, "{answer:?}");
@@ -417,7 +422,7 @@ async fn a_pending_booking_whose_expiry_was_reverted_does_not_expire_again() {
     app.run(noon()).await;
     assert_eq!(app.status(id).await, "expired");
     let server = support(&mut app, noon()).await;
-    made(&server, id, "pending").await;
+    take_allowed_step(&server, id, "pending").await;
     assert_eq!(app.run(noon() + Duration::minutes(1)).await["transitions"]["expired"], 0);
     assert_eq!(app.status(id).await, "pending");
     // Until a person lets the automation have it again.
@@ -432,7 +437,7 @@ async fn a_new_block_does_not_prevent_the_start_as_a_reverted_step_does() {
     let id = app.booking("confirmed", noon()).await;
     app.run(noon()).await;
     let server = support(&mut app, noon()).await;
-    made(&server, id, "confirmed").await;
+    take_allowed_step(&server, id, "confirmed").await;
     app.run(noon() + Duration::minutes(1)).await;
     assert_eq!(app.status(id).await, "confirmed", "taken back");
     // The backend's own block keeps a booking from being completed, not from its start.

@@ -109,36 +109,36 @@ impl Life {
         self.start + Time::from(self.minutes.max(0)) * 60
     }
 
-    fn overdue(&self) -> Time {
+    fn overdue_at(&self) -> Time {
         self.end().max(self.unblocked_at.unwrap_or(Time::MIN)) + self.expire_after
     }
 
-    fn becomes(&mut self, to: &'static str, by: By) {
+    fn set_status(&mut self, to: &'static str, by: By) {
         self.changes.push(Change { from: self.status, to, by, takes_back: false, refund: None });
         self.status = to;
     }
 
     /// What a pass makes of it.
-    pub fn pass(&mut self, now: Time) {
+    pub fn advance(&mut self, now: Time) {
         let taken_back = self.blocked && self.taken_back;
         if self.status == "pending" && self.expire_pending && self.start <= now && !taken_back {
-            self.becomes("expired", By::Automation);
+            self.set_status("expired", By::Automation);
         }
         let running = |life: &Self| life.status == "confirmed" || life.status == "in_progress";
-        if running(self) && !self.blocked && self.overdue() <= now {
-            self.becomes("expired", By::Automation);
+        if running(self) && !self.blocked && self.overdue_at() <= now {
+            self.set_status("expired", By::Automation);
         }
         if self.status == "confirmed" && self.start <= now && !taken_back {
-            self.becomes("in_progress", By::Automation);
+            self.set_status("in_progress", By::Automation);
         }
         if self.status == "in_progress" && !self.blocked && self.end() + self.complete_after <= now {
-            self.becomes("completed", By::Automation);
+            self.set_status("completed", By::Automation);
             self.completed_at = Some(now);
         }
     }
 
     /// What the automation's last steps have left behind them, in one go: each can be taken back.
-    fn was_before(&self) -> Vec<&'static str> {
+    fn revertible_statuses(&self) -> Vec<&'static str> {
         let mut status = self.status;
         let mut before = Vec::new();
         for change in self.changes.iter().rev() {
@@ -152,7 +152,7 @@ impl Life {
     }
 
     /// Whether a role may make it `to` now, and whether that takes an automatic step back.
-    fn may(&self, to: &str, role: Role, no_show: bool, now: Time) -> Option<bool> {
+    fn allows_step(&self, to: &str, role: Role, no_show: bool, now: Time) -> Option<bool> {
         let started = self.start <= now;
         let staff = matches!(role, Role::Admin | Role::System);
         let provider = role == Role::Provider;
@@ -177,15 +177,15 @@ impl Life {
             (from, "refunded") => staff && paid_for.contains(&from),
             _ => false,
         };
-        let takes_back = role != Role::Customer && self.was_before().contains(&to);
+        let takes_back = role != Role::Customer && self.revertible_statuses().contains(&to);
         (may || takes_back).then_some(takes_back)
     }
 
     /// Takes the step if it may be taken: then it is as time has made it before. `None`: it may not, and nothing changes.
-    pub fn step(&mut self, to: &'static str, role: Role, no_show: bool, now: Time) -> Option<Change> {
+    pub fn take_step(&mut self, to: &'static str, role: Role, no_show: bool, now: Time) -> Option<Change> {
         let mut life = self.clone();
-        life.pass(now);
-        let takes_back = life.may(to, role, no_show, now)?;
+        life.advance(now);
+        let takes_back = life.allows_step(to, role, no_show, now)?;
         if takes_back {
             if life.status == "completed" {
                 life.completed_at = None;
@@ -219,21 +219,21 @@ impl Life {
     }
 
     /// Whether it may be cancelled now, with how many cents refunded, and until when that is so if nothing happens.
-    pub fn outlook(&self, role: Role, no_show: bool, now: Time) -> Option<(u64, Option<Time>)> {
+    pub fn cancellation_option(&self, role: Role, no_show: bool, now: Time) -> Option<(u64, Option<Time>)> {
         let at = |moment: Time| {
             let mut life = self.clone();
-            life.pass(moment);
-            life.may("cancelled", role, no_show, moment).map(|_| life.refund(role, no_show, moment))
+            life.advance(moment);
+            life.allows_step("cancelled", role, no_show, moment).map(|_| life.refund(role, no_show, moment))
         };
-        let mut moments = [self.start, self.end() + self.complete_after, self.overdue()];
+        let mut moments = [self.start, self.end() + self.complete_after, self.overdue_at()];
         moments.sort_unstable();
         at(now).map(|refund| (refund, moments.into_iter().find(|moment| *moment > now && at(*moment).is_none())))
     }
 
     /// What whoever writes to the table does is theirs: it is not judged.
-    pub fn write(&mut self, edit: Edit, now: Time) {
+    pub fn apply_edit(&mut self, edit: Edit, now: Time) {
         if let Some(status) = edit.status.filter(|status| *status != self.status) {
-            self.becomes(status, By::Backend);
+            self.set_status(status, By::Backend);
         }
         self.start = edit.start.unwrap_or(self.start);
         self.minutes = edit.minutes.unwrap_or(self.minutes);

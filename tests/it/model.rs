@@ -299,7 +299,7 @@ enum Mechanism {
 
 impl Mechanism {
     /// What it is, and where: a file and a text in it. When that text is changed, look whether the model still tells the truth.
-    const fn stands_for(self) -> (&'static str, &'static str, &'static str) {
+    const fn name_and_source(self) -> (&'static str, &'static str, &'static str) {
         const CLAIM: &str = "src/sql/claim.sql";
         const RECORD: &str = "src/sql/record.sql";
         const DELIVERY: &str = "src/delivery.rs";
@@ -446,13 +446,13 @@ impl Reminders {
     }
 
     /// What one pass makes of a booking that is due: both steps, where both are.
-    fn advanced(booking: &Booking, as_of: Time) -> Option<Booked> {
+    fn status_after_pass(booking: &Booking, as_of: Time) -> Option<Booked> {
         let step = |status: &Booked| Self::step_due(booking, *status, as_of);
         std::iter::successors(step(&booking.status), step).last()
     }
 
     /// `verdicts.sql` on one booking, whose status may be this very transaction's.
-    fn verdicts(&self, state: &State, number: usize, status: Booked, as_of: Time) -> Vec<Row> {
+    fn decide_reminders(&self, state: &State, number: usize, status: Booked, as_of: Time) -> Vec<Row> {
         let booking = &state.bookings[number];
         let looked_at = |lead: Time| {
             booking.start > as_of
@@ -496,7 +496,7 @@ impl Reminders {
     }
 
     /// The cases of `claim.sql`, on a row and its booking as the statement's snapshot has them.
-    fn look(&self, state: &State, row: &Row) -> Verdict {
+    fn claim_decision(&self, state: &State, row: &Row) -> Verdict {
         let booking = &state.bookings[usize::from(row.booking)];
         let superseded = || {
             state.rows.iter().any(|nearer| {
@@ -526,7 +526,7 @@ impl Reminders {
     }
 
     /// The first row that could be claimed now.
-    fn candidate(&self, state: &State, me: usize) -> Option<usize> {
+    fn claim_candidate(&self, state: &State, me: usize) -> Option<usize> {
         let claimable = |row: &Row| {
             let open = row.status == Status::Pending || row.status == Status::Sending && self.has(Mechanism::LeaseEnds);
             open && row.next_attempt_at <= state.clock
@@ -538,7 +538,7 @@ impl Reminders {
     }
 
     /// `record.sql`, at a moment.
-    fn record(&self, state: &mut State, told: Told, at: Time) {
+    fn apply_record(&self, state: &mut State, told: Told, at: Time) {
         let row = &mut state.rows[usize::from(told.row)];
         let fenced = (row.claim == told.claim || !self.has(Mechanism::FencedByClaim))
             && (row.status == Status::Sending || !self.has(Mechanism::FencedByStatus));
@@ -583,7 +583,7 @@ impl Reminders {
     }
 
     /// What `claim.sql` writes to the row that it saw. The claim number, where it is claimed.
-    fn claim(&self, state: &mut State, seen: Seen, at: Time) -> Option<u8> {
+    fn apply_claim(&self, state: &mut State, seen: Seen, at: Time) -> Option<u8> {
         let row = &mut state.rows[usize::from(seen.row)];
         let still_open = !row.status.is_final() && row.next_attempt_at <= at;
         if !still_open && (self.has(Mechanism::RowLock) || self.has(Mechanism::StatusTested)) {
@@ -622,7 +622,7 @@ impl Reminders {
     }
 
     /// `set_aside`.
-    fn set_aside(&self, state: &mut State, number: usize) {
+    fn record_contact_failure(&self, state: &mut State, number: usize) {
         let at = state.clock;
         let row = &mut state.rows[number];
         let on_record = self.has(Mechanism::AsideOnRecord);
@@ -640,7 +640,7 @@ impl Reminders {
     }
 
     /// A request of a row's reaches the provider, or nobody.
-    fn request(&self, state: &mut State, number: u8, accepted: Accepted) {
+    fn deliver_request(&self, state: &mut State, number: u8, accepted: Accepted) {
         let row = &mut state.rows[usize::from(number)];
         if accepted == Accepted::Yes {
             row.mails += 1;
@@ -654,9 +654,9 @@ impl Reminders {
     }
 
     /// Whether a call would find something to do, or at least move `looked_through` on.
-    fn is_worth_a_pass(&self, state: &State, me: usize) -> bool {
+    fn has_work_for_pass(&self, state: &State, me: usize) -> bool {
         state.looked_through < state.clock
-            || self.candidate(state, me).is_some()
+            || self.claim_candidate(state, me).is_some()
             || state
                 .bookings
                 .iter()
@@ -665,7 +665,7 @@ impl Reminders {
 
     fn can_begin(&self, state: &State, me: usize) -> bool {
         // An overlapping call answers `skipped`: no step.
-        (!self.has(Mechanism::PassLock) || !state.calls.iter().any(Phase::is_pass)) && self.is_worth_a_pass(state, me)
+        (!self.has(Mechanism::PassLock) || !state.calls.iter().any(Phase::is_pass)) && self.has_work_for_pass(state, me)
     }
 
     fn channel_is_free(&self, state: &State) -> bool {
@@ -673,7 +673,7 @@ impl Reminders {
     }
 
     /// An edit of the user's, with what the triggers write.
-    fn edit(&self, booking: &mut Booking, clock: Time, status: Booked, start: Time) {
+    fn apply_edit(&self, booking: &mut Booking, clock: Time, status: Booked, start: Time) {
         let armed = status == Booked::Confirmed && (booking.status != status || booking.start != start);
         (booking.status, booking.start, booking.changed) = (status, start, clock);
         if armed {
@@ -779,7 +779,7 @@ impl Model for Reminders {
                         }
                     }
                     let broken = state.left.broken_views > 0 && self.channel_is_free(state);
-                    if told.is_none() && broken && self.candidate(state, number).is_some() {
+                    if told.is_none() && broken && self.claim_candidate(state, number).is_some() {
                         actions.push(Action::SetAside(id));
                     }
                 }
@@ -826,17 +826,17 @@ impl Model for Reminders {
             Action::Cancel(id) => {
                 state.left.edits -= 1;
                 let booking = &mut state.bookings[usize::from(id)];
-                self.edit(booking, clock, Booked::Cancelled, booking.start);
+                self.apply_edit(booking, clock, Booked::Cancelled, booking.start);
             }
             Action::Move(id, start) => {
                 state.left.edits -= 1;
                 let booking = &mut state.bookings[usize::from(id)];
-                self.edit(booking, clock, booking.status, start);
+                self.apply_edit(booking, clock, booking.status, start);
             }
             Action::Confirm(id) => {
                 state.left.edits -= 1;
                 let booking = &mut state.bookings[usize::from(id)];
-                self.edit(booking, clock, Booked::Confirmed, booking.start);
+                self.apply_edit(booking, clock, Booked::Confirmed, booking.start);
             }
             Action::Word(id) => {
                 let row = &mut state.rows[usize::from(id)];
@@ -851,8 +851,9 @@ impl Model for Reminders {
                 }
             }
             Action::Begin(id) => {
-                let candidates = std::array::from_fn(|number| Self::advanced(state.bookings.get(number)?, clock));
-                let claimable = self.candidate(&state, usize::from(id)).is_some();
+                let candidates =
+                    std::array::from_fn(|number| Self::status_after_pass(state.bookings.get(number)?, clock));
+                let claimable = self.claim_candidate(&state, usize::from(id)).is_some();
                 state.calls[usize::from(id)] = Phase::Begun { as_of: clock, claimable, candidates };
             }
             Action::Judge(id) => {
@@ -862,10 +863,16 @@ impl Model for Reminders {
                     // What somebody else holds locked is skipped.
                     if candidates[number].is_some() && !state.is_held(number) {
                         let tested = self.has(Mechanism::TransitionTested);
-                        moved[number] = if tested { Self::advanced(booking, as_of) } else { candidates[number] };
+                        moved[number] =
+                            if tested { Self::status_after_pass(booking, as_of) } else { candidates[number] };
                     }
                     looks[number] = booking.looks;
-                    verdicts.extend(self.verdicts(&state, number, moved[number].unwrap_or(booking.status), as_of));
+                    verdicts.extend(self.decide_reminders(
+                        &state,
+                        number,
+                        moved[number].unwrap_or(booking.status),
+                        as_of,
+                    ));
                 }
                 if !self.has(Mechanism::OnePassTransaction) {
                     state.looked_through = state.looked_through.max(as_of);
@@ -884,7 +891,7 @@ impl Model for Reminders {
                 };
                 for (number, booking) in state.bookings.iter_mut().enumerate() {
                     if let Some(status) = moved[number] {
-                        let due = Self::advanced(booking, as_of);
+                        let due = Self::status_after_pass(booking, as_of);
                         state.wrong.forbidden_transition |= due.is_none_or(|due| status > due);
                         booking.status = status;
                         booking.changed = clock;
@@ -908,13 +915,13 @@ impl Model for Reminders {
                 // What this transaction has recorded, it sees.
                 let mut own = state.clone();
                 if let Some(told) = told {
-                    self.record(&mut own, told, clock);
+                    self.apply_record(&mut own, told, clock);
                 }
-                let seen = self.candidate(&own, usize::from(id)).map(|number| {
+                let seen = self.claim_candidate(&own, usize::from(id)).map(|number| {
                     let row = &own.rows[number];
                     Seen {
                         row: u8::try_from(number).unwrap(),
-                        verdict: self.look(&own, row),
+                        verdict: self.claim_decision(&own, row),
                         was_sending: row.status == Status::Sending,
                     }
                 });
@@ -926,13 +933,13 @@ impl Model for Reminders {
             Action::CommitClaim(id) => {
                 let Phase::Claiming { at, told, seen, requested } = state.calls[usize::from(id)] else { return None };
                 if let Some(told) = told {
-                    self.record(&mut state, told, at);
+                    self.apply_record(&mut state, told, at);
                 }
                 let Some(seen) = seen else {
                     state.calls[usize::from(id)] = Phase::Idle;
-                    return Some(canonical(state));
+                    return Some(sort_calls(state));
                 };
-                let claim = self.claim(&mut state, seen, at);
+                let claim = self.apply_claim(&mut state, seen, at);
                 state.calls[usize::from(id)] = match (claim, requested) {
                     (Some(claim), Some(outcome)) => {
                         Phase::Turn { told: Some(Told { row: seen.row, claim, outcome }), alone: false }
@@ -946,9 +953,9 @@ impl Model for Reminders {
                 let Phase::Claiming { at, told, seen, .. } = state.calls[usize::from(id)] else { return None };
                 let mut done = state.clone();
                 if let Some(told) = told {
-                    self.record(&mut done, told, at);
+                    self.apply_record(&mut done, told, at);
                 }
-                let claim = seen.and_then(|seen| Some((seen.row, self.claim(&mut done, seen, at)?)));
+                let claim = seen.and_then(|seen| Some((seen.row, self.apply_claim(&mut done, seen, at)?)));
                 if committed == Committed::Yes {
                     state = done;
                 }
@@ -960,7 +967,7 @@ impl Model for Reminders {
             }
             Action::Send(id, outcome, accepted) => match state.calls[usize::from(id)] {
                 Phase::Claiming { at, told, seen: Some(seen), .. } => {
-                    self.request(&mut state, seen.row, accepted);
+                    self.deliver_request(&mut state, seen.row, accepted);
                     state.calls[usize::from(id)] =
                         Phase::Claiming { at, told, seen: Some(seen), requested: Some(outcome) };
                 }
@@ -968,7 +975,7 @@ impl Model for Reminders {
                     let found = &state.rows[usize::from(row)];
                     let changed = state.bookings[usize::from(found.booking)].changed;
                     state.wrong.too_late |= !Self::is_due(&state, found) && changed != clock;
-                    self.request(&mut state, row, accepted);
+                    self.deliver_request(&mut state, row, accepted);
                     let told = Told { row, claim, outcome };
                     state.calls[usize::from(id)] = Phase::Turn { told: Some(told), alone: false };
                 }
@@ -977,7 +984,7 @@ impl Model for Reminders {
             Action::SendLate(id, outcome, accepted) => {
                 state.left.stalls -= 1;
                 let Phase::Sending { row, claim, .. } = state.calls[usize::from(id)] else { return None };
-                self.request(&mut state, row, accepted);
+                self.deliver_request(&mut state, row, accepted);
                 let told = Told { row, claim, outcome };
                 state.calls[usize::from(id)] = Phase::Turn { told: Some(told), alone: false };
             }
@@ -988,27 +995,27 @@ impl Model for Reminders {
             }
             Action::Record(id) => {
                 let Phase::Turn { told: Some(told), alone } = state.calls[usize::from(id)] else { return None };
-                self.record(&mut state, told, clock);
+                self.apply_record(&mut state, told, clock);
                 state.calls[usize::from(id)] =
                     if alone { Phase::Turn { told: None, alone: false } } else { Phase::Idle };
             }
             Action::RecordUnanswered(id) => {
                 state.left.lost_answers -= 1;
                 let Phase::Turn { told: Some(told), .. } = state.calls[usize::from(id)] else { return None };
-                self.record(&mut state, told, clock);
+                self.apply_record(&mut state, told, clock);
                 state.calls[usize::from(id)] = Phase::Turn { told: Some(told), alone: true };
             }
             Action::SetAside(id) => {
                 state.left.broken_views -= 1;
-                let number = self.candidate(&state, usize::from(id))?;
-                self.set_aside(&mut state, number);
+                let number = self.claim_candidate(&state, usize::from(id))?;
+                self.record_contact_failure(&mut state, number);
             }
             Action::Crash(id) => {
                 state.left.crashes -= 1;
                 state.calls[usize::from(id)] = Phase::Idle;
             }
         }
-        Some(canonical(state))
+        Some(sort_calls(state))
     }
 
     fn properties(&self) -> Vec<Property<Self>> {
@@ -1032,9 +1039,9 @@ const EVERYTHING: &str = "everything";
 /// What must hold in every state.
 const CHECKS: [(&str, Check); 10] = [
     (LOST, |model, state| model.nothing_is_lost(state)),
-    (ENDS, |model, state| model.ends_well(state)),
-    (TRUE, |_, state| state.tells_the_truth()),
-    (TWICE, |_, state| state.has_a_doubt_for_every_second_mail()),
+    (ENDS, |model, state| model.ends_with_final_rows(state)),
+    (TRUE, |_, state| state.completed_rows_were_sent()),
+    (TWICE, |_, state| state.records_a_doubt_for_every_repeat()),
     (ATTEMPTS, |model, state| {
         state.rows.iter().all(|row| row.status != Status::Sending || row.attempts <= model.attempts)
     }),
@@ -1130,7 +1137,7 @@ impl Reminders {
 
     /// When no call has anything to do any more and no time is to come, nothing is under way. Whatever the user and the
     /// provider could still do is not waited for.
-    fn ends_well(&self, state: &State) -> bool {
+    fn ends_with_final_rows(&self, state: &State) -> bool {
         if state.clock < self.horizon {
             return true;
         }
@@ -1149,7 +1156,7 @@ impl Reminders {
 
 impl State {
     /// `completed`, and nobody is about to send it: then it was sent.
-    fn tells_the_truth(&self) -> bool {
+    fn completed_rows_were_sent(&self) -> bool {
         self.rows.iter().enumerate().all(|(number, row)| {
             row.status != Status::Completed
                 || row.mails > 0
@@ -1160,7 +1167,7 @@ impl State {
         })
     }
 
-    fn has_a_doubt_for_every_second_mail(&self) -> bool {
+    fn records_a_doubt_for_every_repeat(&self) -> bool {
         self.rows.iter().all(|first| {
             let same = || self.rows.iter().filter(|row| row.key() == first.key());
             same().map(|row| row.mails).sum::<u8>() <= 1 + same().map(|row| row.doubts).sum::<u8>()
@@ -1169,7 +1176,7 @@ impl State {
 }
 
 /// The calls are alike: which is which does not matter.
-fn canonical(mut state: State) -> State {
+fn sort_calls(mut state: State) -> State {
     state.calls.sort();
     state
 }
@@ -1293,15 +1300,15 @@ const COVERED: [(&[Mechanism], &str, &str, &str); 5] = {
     ]
 };
 
-fn file(name: &str) -> String {
+fn read_source_file(name: &str) -> String {
     std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(name)).unwrap()
 }
 
 /// Holds a table of docs/TESTING.md, known by its first line, against what was found. `MODEL_TABLES=write` puts it there.
 #[expect(clippy::print_stdout, reason = "for whoever wants to see the table without the document")]
-fn told(table: &str) {
+fn compare_documented_table(table: &str) {
     println!("{table}");
-    let document = file("docs/TESTING.md");
+    let document = read_source_file("docs/TESTING.md");
     let head = table.lines().next().unwrap();
     let start = document.find(head).unwrap_or_else(|| panic!("docs/TESTING.md has no table that begins with {head}"));
     let end = document[start..].find("\n\n").map_or(document.len(), |end| start + end + 1);
@@ -1313,8 +1320,8 @@ fn told(table: &str) {
     }
 }
 
-fn without(mechanisms: &[Mechanism]) -> String {
-    mechanisms.iter().map(|mechanism| mechanism.stands_for().0).collect::<Vec<_>>().join(" *and* ")
+fn mechanism_names(mechanisms: &[Mechanism]) -> String {
+    mechanisms.iter().map(|mechanism| mechanism.name_and_source().0).collect::<Vec<_>>().join(" *and* ")
 }
 
 fn thousands(number: usize) -> String {
@@ -1357,7 +1364,7 @@ fn every_run_of_the_model_keeps_the_guarantees() {
     assert!(states > 1_000_000, "{states}");
     assert!(WITNESSES.iter().all(|(name, _)| seen.contains(name)), "{seen:?}");
     table += &format!("| all | {} | {} | | |\n", thousands(states), thousands(steps));
-    told(&table);
+    compare_documented_table(&table);
 }
 
 #[test]
@@ -1372,17 +1379,21 @@ fn removing_a_mechanism_breaks_a_guarantee_in_some_run() {
         };
         let actions = path.into_actions();
         println!("without {missing:?}: {breaks} broken by {actions:?}");
-        table += &format!("| {} | {breaks} | {} | {name} |\n", without(missing), actions.len());
+        table += &format!("| {} | {breaks} | {} | {name} |\n", mechanism_names(missing), actions.len());
     }
-    told(&table);
+    compare_documented_table(&table);
 }
 
 /// Apart, so that whoever changes the SQL on purpose, to see whether a test notices, can leave this one out.
 #[test]
 fn every_mechanism_of_the_model_exists_in_the_source() {
-    for (words, name, text) in BROKEN.iter().flat_map(|(missing, ..)| *missing).map(|mechanism| mechanism.stands_for())
+    for (words, name, text) in
+        BROKEN.iter().flat_map(|(missing, ..)| *missing).map(|mechanism| mechanism.name_and_source())
     {
-        assert!(file(name).contains(text), "{words}: {name} has no {text:?} any more: does the model tell the truth?");
+        assert!(
+            read_source_file(name).contains(text),
+            "{words}: {name} has no {text:?} any more: does the model tell the truth?"
+        );
     }
 }
 
@@ -1401,9 +1412,9 @@ fn each_of_two_redundant_mechanisms_is_sufficient() {
             (*breaks, *within) == (holds, name) && broken.len() > 1 && missing.iter().all(|part| broken.contains(part))
         });
         assert!(both, "{missing:?}");
-        table += &format!("| {} | {holds} | {by} | {name} |\n", without(missing));
+        table += &format!("| {} | {holds} | {by} | {name} |\n", mechanism_names(missing));
     }
-    told(&table);
+    compare_documented_table(&table);
 }
 
 /// "In the end" is judged where a run ends: so each must have an end.

@@ -211,7 +211,7 @@ pub enum Fate {
 }
 
 impl Fate {
-    fn is_of_the_account(self) -> bool {
+    fn is_account_refusal(self) -> bool {
         matches!(self, Self::Account | Self::Quota)
     }
 }
@@ -346,7 +346,7 @@ impl Reference {
     }
 
     /// Gives the verdicts that are due: design 3.3. Returns how many are pending, and how many skipped.
-    pub fn judge(&mut self, as_of: Time) -> (i64, i64) {
+    pub fn decide_reminders(&mut self, as_of: Time) -> (i64, i64) {
         let mut given = Vec::new();
         for (position, booking) in self.bookings.iter().enumerate() {
             if booking.deleted || booking.status != "confirmed" || booking.start <= as_of {
@@ -417,10 +417,10 @@ impl Reference {
     }
 
     /// Of what can be claimed, the messages for which a request must leave.
-    pub fn to_be_sent(&self, as_of: Time) -> usize {
+    pub fn count_sendable(&self, as_of: Time) -> usize {
         let sendable = |position: &usize| {
             let reminder = &self.reminders[*position];
-            self.no_longer_due(reminder, as_of).is_none()
+            self.skip_reason(reminder, as_of).is_none()
                 && !exhausted(reminder)
                 && self.mailbox(reminder.booking, reminder.audience) != Some(Mailbox::Malformed)
         };
@@ -441,7 +441,7 @@ impl Reference {
     }
 
     /// Why a queued message is not to be sent any more.
-    fn no_longer_due(&self, reminder: &Reminder, as_of: Time) -> Option<&'static str> {
+    fn skip_reason(&self, reminder: &Reminder, as_of: Time) -> Option<&'static str> {
         let booking = &self.bookings[reminder.booking];
         let rule = self.rules.iter().find(|rule| rule.name == reminder.rule && rule.audience == reminder.audience);
         let nearer = |other: &&Reminder| {
@@ -488,9 +488,9 @@ impl Reference {
             }
             touched.extend(&page);
             let verdicts: Vec<_> =
-                page.iter().map(|position| self.no_longer_due(&self.reminders[*position], as_of)).collect();
+                page.iter().map(|position| self.skip_reason(&self.reminders[*position], as_of)).collect();
             let refused =
-                page.iter().any(|position| seen.answers.get(position).is_some_and(|fate| fate.is_of_the_account()));
+                page.iter().any(|position| seen.answers.get(position).is_some_and(|fate| fate.is_account_refusal()));
             let mut found_out_nothing = false;
             for (position, verdict) in page.into_iter().zip(verdicts) {
                 let was_sent = unexplained.remove(&position);
@@ -536,7 +536,7 @@ impl Reference {
                         continue;
                     }
                     None if refused || seen.short => {
-                        reminder.release(None, self.now);
+                        reminder.return_to_queue(None, self.now);
                         continue;
                     }
                     None => return Err(format!("due, and not sent: {reminder:?}")),
@@ -562,7 +562,7 @@ impl Reference {
                     }
                     Fate::Account | Fate::Quota => {
                         let reason = if fate == Fate::Account { "account" } else { "quota" };
-                        reminder.release(Some(reason), self.now + 90);
+                        reminder.return_to_queue(Some(reason), self.now + 90);
                         held_back += 1;
                     }
                 }
@@ -583,7 +583,7 @@ impl Reference {
     }
 
     /// Whether a booking's flag for a rule should be up.
-    pub fn flag(&self, booking: usize, rule: &str) -> bool {
+    pub fn expected_flag(&self, booking: usize, rule: &str) -> bool {
         self.reminders.iter().any(|reminder| {
             (reminder.booking, reminder.rule, reminder.audience) == (booking, rule, Audience::Customer)
                 && reminder.state == State::Completed
@@ -615,7 +615,7 @@ impl Reminder {
     }
 
     /// What was no attempt.
-    fn release(&mut self, reason: Option<&'static str>, free_at: Time) {
+    fn return_to_queue(&mut self, reason: Option<&'static str>, free_at: Time) {
         self.state = State::Pending;
         self.reason = reason;
         self.attempts -= 1;
