@@ -1,4 +1,4 @@
-//! The ways in over HTTP, through `serve`.
+//! Requests over HTTP, through `serve`.
 
 use std::process::Stdio;
 use std::sync::Arc;
@@ -16,7 +16,7 @@ use crate::proxy::{Cut, Proxy};
 use crate::ses;
 
 const BEARER: &str = "a bearer secret that has no spaces: 0123456789";
-/// The signing secret of a server that the app gives no other.
+/// The signing secret of a server unless the app sets another one.
 pub const SIGNING: &str = "whsec_C2FVsBQIhrscChlQIMV+b5sSYspob7oD";
 
 fn bearer_secret() -> String {
@@ -32,7 +32,7 @@ pub struct Server {
 }
 
 impl Server {
-    /// With both kinds of secrets, these or the app's.
+    /// Starts `serve` with both kinds of secrets: those of the app, or else the constants above.
     pub async fn start(app: &App, arguments: &[&str]) -> Self {
         let mut command = app.command(&[&["serve", "--listen", "127.0.0.1:0"], arguments].concat());
         command
@@ -68,7 +68,7 @@ impl Server {
         run_signed(self.port, SIGNING, id).await
     }
 
-    /// Ends it, and tells what it logged.
+    /// Ends the server with SIGTERM; returns its log.
     pub async fn end(mut self) -> String {
         signal(&self.process, "-TERM");
         let status = tokio::time::timeout(Duration::from_secs(60), self.process.wait()).await.unwrap().unwrap();
@@ -78,7 +78,7 @@ impl Server {
     }
 }
 
-/// A database that is not there: takes connections, counts them, and hangs up.
+/// A database that accepts connections, counts them and closes them; its URL and the count.
 async fn database_that_hangs_up() -> (String, Arc<AtomicUsize>) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("postgres://user:password-of-the-database@{}/x", listener.local_addr().unwrap());
@@ -92,59 +92,108 @@ async fn database_that_hangs_up() -> (String, Arc<AtomicUsize>) {
     (url, count)
 }
 
-#[tokio::test]
-async fn refused_requests_never_connect_to_the_database() {
-    let mut app = App::empty().await;
-    let (url, connections) = database_that_hangs_up().await;
-    app.env.insert("DATABASE_URL", url);
-    let server = Server::start(&app, &[]).await;
-    let port = server.port;
-    let right = format!("Bearer {}", bearer_secret());
-    let authorized: [Header<'_>; 1] = [("Authorization", right.as_bytes())];
+/// `serve` in front of a database that only counts connections.
+struct RefusalServer {
+    server: Server,
+    connections: Arc<AtomicUsize>,
+    authorization: String,
+}
 
-    let health = request(port, "GET", "/health", &[], b"").await;
+impl RefusalServer {
+    async fn start() -> Self {
+        let mut app = App::empty().await;
+        let (url, connections) = database_that_hangs_up().await;
+        app.env.insert("DATABASE_URL", url);
+        let server = Server::start(&app, &[]).await;
+        Self { server, connections, authorization: format!("Bearer {}", bearer_secret()) }
+    }
+
+    /// A request with a valid bearer secret.
+    async fn authorized(&self, method: &str, path: &str, body: &[u8]) -> Answer {
+        let headers = [("Authorization", self.authorization.as_bytes())];
+        request(self.server.port, method, path, &headers, body).await
+    }
+
+    /// A request without credentials.
+    async fn anonymous(&self, method: &str, path: &str, body: &[u8]) -> Answer {
+        request(self.server.port, method, path, &[], body).await
+    }
+
+    /// A `POST /run` with these headers and no body.
+    async fn run_with(&self, headers: &[Header<'_>]) -> Answer {
+        request(self.server.port, "POST", "/run", headers, b"").await
+    }
+
+    /// A chunked `POST /run` with a valid bearer secret.
+    async fn chunked(&self, body: &[u8]) -> Answer {
+        let headers = [("Authorization", self.authorization.as_bytes()), ("Transfer-Encoding", &b"chunked"[..])];
+        chunked_request(self.server.port, &headers, body).await
+    }
+
+    /// Ends the server; returns its log, which has no secrets.
+    async fn end(self) -> String {
+        let log = self.server.end().await;
+        for secret in [&bearer_secret(), "password-of-the-database", &SIGNING[6..]] {
+            assert!(!log.contains(secret), "{log}");
+        }
+        log
+    }
+
+    async fn end_without_connection(self) {
+        assert_eq!(self.connections.load(Ordering::SeqCst), 0, "a refused request connects to the database");
+        self.end().await;
+    }
+}
+
+fn assert_problem(answer: &Answer, status: u16, request: &str) {
+    assert_eq!((answer.status, answer.header("content-type")), (status, "application/problem+json"), "{request}");
+}
+
+/// One byte over the limit.
+fn oversized_body() -> Vec<u8> {
+    vec![b'x'; 64 * 1024 + 1]
+}
+
+/// The order of the checks: path, method, size, credentials.
+#[tokio::test]
+async fn refused_paths_methods_and_sizes_never_connect_to_the_database() {
+    let server = RefusalServer::start().await;
+    let health = server.anonymous("GET", "/health", b"").await;
     assert_eq!((health.status, health.body.as_str()), (200, r#"{"status":"ok"}"#));
 
-    // The path, before everything else.
     for path in
         ["/", "/events", "/Run", "/run/", "/run/x", "//run", "/%72un", "/health/", "/admin", "/run%00", "/..%2frun"]
     {
         for method in ["GET", "POST", "DELETE"] {
-            let answer = request(port, method, path, &authorized, b"").await;
-            assert_eq!(
-                (answer.status, answer.header("content-type")),
-                (404, "application/problem+json"),
-                "{method} {path}"
-            );
+            assert_problem(&server.authorized(method, path, b"").await, 404, &format!("{method} {path}"));
         }
     }
-    // What the scheduler says counts for nothing here.
-    let payload = br#"{"trigger":"schedule"}"#;
-    assert_eq!(request(port, "POST", "/events", &authorized, payload).await.status, 404);
+    // A scheduler's payload has no meaning over HTTP.
+    assert_eq!(server.authorized("POST", "/events", br#"{"trigger":"schedule"}"#).await.status, 404);
 
-    // Then the method: HEAD is not GET, where GET does something.
-    let huge = vec![b'x'; 64 * 1024 + 1];
+    // HEAD is not allowed where GET runs a pass.
     for method in ["HEAD", "PUT", "DELETE", "PATCH", "OPTIONS", "TRACE", "QUERY"] {
-        let answer = request(port, method, "/run", &authorized, b"").await;
+        let answer = server.authorized(method, "/run", b"").await;
         assert_eq!((answer.status, answer.header("allow")), (405, "GET, POST"), "{method}");
     }
-    assert_eq!(request(port, "PUT", "/run", &[], &huge).await.status, 405);
-    assert_eq!(request(port, "POST", "/health", &[], b"").await.header("allow"), "GET, HEAD");
+    assert_eq!(server.anonymous("PUT", "/run", &oversized_body()).await.status, 405);
+    assert_eq!(server.anonymous("POST", "/health", b"").await.header("allow"), "GET, HEAD");
 
-    // Then the size, announced or not.
-    assert_eq!(request(port, "POST", "/run", &[], &huge).await.status, 413);
-    let chunked = [format!("{:x}\r\n", huge.len()).into_bytes(), huge.clone(), b"\r\n0\r\n\r\n".to_vec()].concat();
-    let headers: [Header<'_>; 2] = [("Authorization", right.as_bytes()), ("Transfer-Encoding", b"chunked")];
-    let answer = chunked_request(port, &headers, &chunked).await;
-    assert_eq!((answer.status, answer.header("content-type")), (413, "application/problem+json"));
+    assert_eq!(server.anonymous("POST", "/run", &oversized_body()).await.status, 413);
+    let huge = oversized_body();
+    let chunks = [format!("{:x}\r\n", huge.len()).into_bytes(), huge, b"\r\n0\r\n\r\n".to_vec()].concat();
+    assert_problem(&server.chunked(&chunks).await, 413, "an oversized chunked body");
+    assert_problem(&server.chunked(b"ZZ\r\n").await, 400, "a malformed chunk");
+    server.end_without_connection().await;
+}
 
-    let answer = chunked_request(port, &headers, b"ZZ\r\n").await;
-    assert_eq!((answer.status, answer.header("content-type")), (400, "application/problem+json"));
-
-    // Then the credentials: one answer, whatever was wrong.
+#[tokio::test]
+async fn refused_credentials_get_one_identical_answer_and_never_connect_to_the_database() {
+    let server = RefusalServer::start().await;
     let timestamp = unix_time().to_string();
     let good = signature(SIGNING, b"msg_1", timestamp.as_bytes(), b"");
     let stale = signature(SIGNING, b"msg_1", b"1649367553", b"");
+    let right: Header<'_> = ("Authorization", server.authorization.as_bytes());
     let (id, timestamp, good): (Header<'_>, Header<'_>, Header<'_>) =
         (("webhook-id", b"msg_1"), ("webhook-timestamp", timestamp.as_bytes()), ("webhook-signature", good.as_bytes()));
     let refused: [&[Header<'_>]; 14] = [
@@ -153,9 +202,9 @@ async fn refused_requests_never_connect_to_the_database() {
         &[("Authorization", b"Bearer wrong")],
         &[("Authorization", b"Bearer \xff\xfe")],
         &[("Authorization", b"Basic dXNlcjpwYXNz")],
-        &[authorized[0], authorized[0]],
-        &[authorized[0], id],
-        &[authorized[0], id, timestamp, ("webhook-signature", b"v1,AAAA")],
+        &[right, right],
+        &[right, id],
+        &[right, id, timestamp, ("webhook-signature", b"v1,AAAA")],
         &[("Authorization", b"Bearer wrong"), id, timestamp, good],
         &[id, timestamp],
         &[id, good],
@@ -165,33 +214,32 @@ async fn refused_requests_never_connect_to_the_database() {
     ];
     let mut answers = Vec::new();
     for headers in refused {
-        answers.push(request(port, "POST", "/run", headers, b"").await);
+        answers.push(server.run_with(headers).await);
     }
     // Signed for another body.
-    answers.push(request(port, "POST", "/run", &[id, timestamp, good], b"x").await);
+    answers.push(request(server.server.port, "POST", "/run", &[id, timestamp, good], b"x").await);
+    // A secret in the URL is ignored.
+    answers.push(server.anonymous("GET", &format!("/run?secret={}", bearer_secret()), b"").await);
     assert_eq!((answers[0].status, answers[0].header("www-authenticate")), (401, "Bearer"));
     for answer in &answers {
         assert_eq!(answer, &answers[0]);
     }
-    // A secret in the URL is none.
-    assert_eq!(request(port, "GET", &format!("/run?secret={}", bearer_secret()), &[], b"").await, answers[0]);
-    assert_eq!(connections.load(Ordering::SeqCst), 0, "nobody asked the database");
+    server.end_without_connection().await;
+}
 
-    // Who is let in does.
-    let answer = server.run_with_bearer().await;
-    assert_eq!((answer.status, answer.header("content-type")), (503, "application/problem+json"), "{answer:?}");
-    assert!(connections.load(Ordering::SeqCst) > 0);
-    assert_eq!(request(port, "HEAD", "/health", &[], b"").await.status, 200);
+#[tokio::test]
+async fn an_accepted_request_connects_to_the_database_and_logs_no_secrets() {
+    let server = RefusalServer::start().await;
+    let answer = server.authorized("GET", "/run", b"").await;
+    assert_problem(&answer, 503, &format!("{answer:?}"));
+    assert!(server.connections.load(Ordering::SeqCst) > 0);
+    assert_eq!(server.anonymous("HEAD", "/health", b"").await.status, 200);
 
     let log = server.end().await;
     assert!(log.contains("the database cannot be reached"), "{log}");
-    assert!(
-        !log.contains(&bearer_secret()) && !log.contains("password-of-the-database") && !log.contains(&SIGNING[6..]),
-        "{log}"
-    );
 }
 
-/// As `request`, with a body of its own framing.
+/// Sends a `POST /run` whose body has its own framing.
 async fn chunked_request(port: u16, headers: &[Header<'_>], body: &[u8]) -> Answer {
     let mut socket = tokio::net::TcpStream::connect(("127.0.0.1", port)).await.unwrap();
     let mut head = b"POST /run HTTP/1.1\r\nHost: x\r\nConnection: close\r\n".to_vec();
@@ -202,7 +250,7 @@ async fn chunked_request(port: u16, headers: &[Header<'_>], body: &[u8]) -> Answ
     receive(socket).await
 }
 
-/// Sends these bytes; the statuses of the answers.
+/// Sends these bytes; returns the statuses of the answers.
 async fn send_raw(port: u16, bytes: &str) -> Vec<u16> {
     let mut socket = tokio::net::TcpStream::connect(("127.0.0.1", port)).await.unwrap();
     socket.write_all(bytes.as_bytes()).await.unwrap();
@@ -341,7 +389,7 @@ async fn a_failed_or_skipped_call_can_be_repeated_with_its_id() {
     assert!(log.contains("the pass failed: SQLSTATE P0001") && !log.contains("4711"), "{log}");
 }
 
-/// Takes an advisory lock for as long as the session lives.
+/// Takes an advisory lock until the session ends.
 async fn hold_advisory_lock(session: &Client, key: i64) {
     session.execute("SELECT pg_advisory_lock($1)", &[&key]).await.unwrap();
 }
@@ -355,7 +403,7 @@ async fn an_unmigrated_database_is_reported() {
     assert_eq!(answer.json()["detail"], "the database has not been migrated");
 }
 
-/// An app whose callers have the default limit.
+/// An app whose callers have the default rate limit.
 async fn app_with_default_rate_limit() -> App {
     let mut app = App::new().await;
     app.env.remove("RATE_LIMIT");
