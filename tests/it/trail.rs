@@ -7,6 +7,7 @@ use tokio::io::{AsyncBufReadExt, BufReader};
 use uuid::Uuid;
 
 use crate::app::{App, connect, hours, minutes, noon};
+use crate::client::Header;
 use crate::http::Server;
 use crate::lambda::example_event;
 use crate::runtime_api::Instance;
@@ -435,63 +436,87 @@ async fn the_events_command_streams_json_lines_with_bounded_memory() {
     assert_eq!(first["at"], "2026-03-01T20:20:00Z", "the newest first");
 }
 
+/// Erases a person's data through the support API; returns the answer.
+async fn erase_person(server: &Server, person: Uuid) -> Value {
+    ask(server, "DELETE", &format!("/people/{person}/messages"), &[], b"").await.json()
+}
+
+/// Erases a person's data: so many messages and reasons.
+async fn assert_erased(server: &Server, person: Uuid, messages: i64, reasons: i64) {
+    let erased = erase_person(server, person).await;
+    assert_eq!((&erased["messages"], &erased["reasons"]), (&json!(messages), &json!(reasons)), "{erased}");
+}
+
+/// Changes a booking's status in a person's name.
+async fn take_step(server: &Server, booking: Uuid, to: &str, actor: (&str, &str), reason: Option<&str>) {
+    take_step_with_key(server, booking, to, actor, reason, &[]).await;
+}
+
+/// The same, with an `Idempotency-Key`.
+async fn take_step_with_key(
+    server: &Server,
+    booking: Uuid,
+    to: &str,
+    (role, person): (&str, &str),
+    reason: Option<&str>,
+    key: &[Header<'_>],
+) {
+    let body = json!({"to": to, "actor": {"role": role, "id": person}, "reason": reason}).to_string();
+    let answer = ask(server, "POST", &format!("/bookings/{booking}/status"), key, body.as_bytes()).await;
+    assert_eq!(answer.status, 200, "{answer:?}");
+}
+
+/// Makes Otto the customer of a booking.
+async fn give_booking_to_otto(app: &App, booking: Uuid) -> Uuid {
+    let otto = app.person("Otto Other", Some("otto@others.example"), "UTC").await;
+    app.sql("UPDATE bookings SET customer_id = $2 WHERE id = $1", &[&booking, &otto]).await;
+    otto
+}
+
 #[tokio::test]
 async fn erasing_a_person_keeps_the_data_of_others_on_the_same_booking() {
     let mut app = App::new().await;
     app.sql("INSERT INTO reminder_rules (name, lead, audience) VALUES ('24h', '24 hours', 'provider')", &[]).await;
     app.sql("UPDATE reminder_rules SET effective_from = '2020-01-01'", &[]).await;
+    let (customer, provider) = (app.customer.to_string(), app.provider.to_string());
     let id = app.confirmed(noon() + hours(24)).await;
     let ottos = app.confirmed(noon() + hours(24)).await;
-    let otto = app.person("Otto Other", Some("otto@others.example"), "UTC").await;
-    app.sql("UPDATE bookings SET customer_id = $2 WHERE id = $1", &[&ottos, &otto]).await;
+    let otto = give_booking_to_otto(&app, ottos).await;
     app.run(noon()).await;
-    // Of the user's own making.
+    // An event that the user's backend wrote.
     let theirs = "INSERT INTO booking_automation_events (booking_id, event_type, audience, event_data)
                   VALUES ($1, 'notification_sent', 'provider', '{\"text\": \"x\"}')";
     app.sql(theirs, &[&id]).await;
     let server = support(&mut app, noon()).await;
-    let step = async |to: &str, role: &str, who: Uuid, reason: Option<&str>| {
-        let body = json!({"to": to, "actor": {"role": role, "id": who}, "reason": reason}).to_string();
-        let path = format!("/bookings/{id}/status");
-        assert_eq!(ask(&server, "POST", &path, &[], body.as_bytes()).await.status, 200);
-    };
-    step("cancelled", "customer", app.customer, Some("ill")).await;
-    step("refunded", "admin", app.provider, Some("of support's")).await;
+    take_step(&server, id, "cancelled", ("customer", &customer), Some("ill")).await;
+    take_step(&server, id, "refunded", ("admin", &provider), Some("of support's")).await;
 
-    let told = ask(&server, "DELETE", &format!("/people/{otto}/messages"), &[], b"").await.json();
-    assert_eq!((&told["messages"], &told["reasons"]), (&json!(1), &json!(0)), "{told}");
-    let forgotten = "SELECT audience FROM booking_automation_events WHERE event_data ? 'forgotten'";
-    assert_eq!(app.column(forgotten, &[]).await, ["customer"], "neither of the provider's");
-    let path = format!("/people/{}/messages", app.provider);
-    let told = ask(&server, "DELETE", &path, &[], b"").await.json();
-    assert_eq!((&told["messages"], &told["reasons"]), (&json!(2), &json!(0)), "{told}");
+    assert_erased(&server, otto, 1, 0).await;
+    let erased = "SELECT audience FROM booking_automation_events WHERE event_data ? 'forgotten'";
+    assert_eq!(app.column(erased, &[]).await, ["customer"], "no message to the provider is erased");
+    assert_erased(&server, app.provider, 2, 0).await;
     let kept = "SELECT concat_ws(' ', event_type, audience, message_id IS NOT NULL, event_data ? 'forgotten', event_data ->> 'reason', event_data ->> 'text')
                   FROM booking_automation_events WHERE booking_id = $1 ORDER BY event_type DESC, seq";
-    assert_eq!(
-        app.column(kept, &[&id]).await,
-        [
-            "status_update  f f ill",
-            "status_update  f f of support's",
-            "reminder_sent customer t f",
-            "reminder_sent provider f t",
-            "notification_sent provider f f x",
-        ]
-    );
-    // The reason of a block is one, too.
+    insta::assert_snapshot!(app.column(kept, &[&id]).await.join("\n"), @r"
+    status_update  f f ill
+    status_update  f f of support's
+    reminder_sent customer t f
+    reminder_sent provider f t
+    notification_sent provider f f x
+    ");
+
+    // The reason of a block is erased, and the block stays.
     let undone = app.confirmed(noon() - minutes(10)).await;
-    let undo = json!({"to": "confirmed", "actor": {"role": "provider", "id": app.provider}, "reason": "nobody came"});
-    let undone = format!("/bookings/{undone}");
-    assert_eq!(ask(&server, "POST", &format!("{undone}/status"), &[], undo.to_string().as_bytes()).await.status, 200);
-    assert_eq!(ask(&server, "DELETE", &path, &[], b"").await.json()["reasons"], 1);
-    let told = ask(&server, "GET", &format!("{undone}/timeline"), &[], b"").await;
-    assert!(!told.body.contains("nobody came"), "{told:?}");
-    assert_eq!(told.json()["booking"]["automation_blocked"], true, "it stays blocked");
-    // Who took a step without a word has none to forget.
+    take_step(&server, undone, "confirmed", ("provider", &provider), Some("nobody came")).await;
+    assert_eq!(erase_person(&server, app.provider).await["reasons"], 1);
+    let timeline = ask(&server, "GET", &format!("/bookings/{undone}/timeline"), &[], b"").await;
+    assert!(!timeline.body.contains("nobody came"), "{timeline:?}");
+    assert_eq!(timeline.json()["booking"]["automation_blocked"], true);
+
+    // A step without a reason has no reason to erase.
     let other = app.confirmed(noon() + hours(30)).await;
-    let body = json!({"to": "cancelled", "actor": {"role": "customer", "id": app.customer}}).to_string();
-    assert_eq!(ask(&server, "POST", &format!("/bookings/{other}/status"), &[], body.as_bytes()).await.status, 200);
-    let told = ask(&server, "DELETE", &format!("/people/{}/messages", app.customer), &[], b"").await.json();
-    assert_eq!((&told["messages"], &told["reasons"]), (&json!(1), &json!(1)), "{told}");
+    take_step(&server, other, "cancelled", ("customer", &customer), None).await;
+    assert_erased(&server, app.customer, 1, 1).await;
 }
 
 #[tokio::test]
@@ -528,95 +553,109 @@ async fn erasing_a_person_leaves_a_message_that_is_being_claimed() {
     panic!("never let go in time");
 }
 
+/// Hands the function an SES event about a booking's only message.
+async fn deliver_ses_event(app: &App, instance: &Instance, name: &str, booking: Uuid, message_id: Option<&str>) {
+    let sql = "SELECT id::text FROM booking_automation_events WHERE booking_id = $1";
+    let id: String = app.one(sql, &[&booking]).await.get(0);
+    let mut event = example_event(name);
+    event["detail"]["mail"]["tags"]["event_id"] = json!([id]);
+    if let Some(message_id) = message_id {
+        event["detail"]["mail"]["messageId"] = message_id.into();
+    }
+    instance.invoke(&event).await.unwrap();
+}
+
+/// Adds a queued 24 h reminder to the customer of a booking.
+async fn add_queued_reminder(app: &App, booking: Uuid, status: &str) {
+    let sql = "INSERT INTO booking_automation_events
+                      (booking_id, event_type, rule, audience, channel, status, starts_at, next_attempt_at, revision, event_data)
+               SELECT id, 'reminder_sent', '24h', 'customer', 'email', $2, scheduled_at, $3, 1, '{\"attempts\": [{\"error\": \"x\"}]}'
+                 FROM bookings WHERE id = $1";
+    app.sql(sql, &[&booking, &status, &(noon() + hours(1))]).await;
+}
+
+/// The bookings that SES events are stored for.
+async fn bookings_with_feedback(app: &App) -> Vec<String> {
+    app.column("SELECT booking_id::text FROM booking_automation_feedback", &[]).await
+}
+
+/// What another person's data is in: events, the block with its reason, and the stored answer to a request.
+async fn data_of_others(app: &App, booking: Uuid) -> [Vec<String>; 3] {
+    let events = "SELECT e::text FROM booking_automation_events e WHERE booking_id = $1";
+    let blocks = "SELECT concat_ws(' ', booking_id, blocked_reason) FROM booking_automation_state WHERE blocked_reason IS NOT NULL";
+    let answers = "SELECT answer::text FROM booking_automation_requests WHERE key = '5a3d'";
+    [app.column(events, &[&booking]).await, app.column(blocks, &[]).await, app.column(answers, &[]).await]
+}
+
 #[tokio::test]
 async fn erasing_a_person_removes_their_data_and_keeps_the_counts() {
     let mut app = App::new().await;
+    let (customer, provider) = (app.customer.to_string(), app.provider.to_string());
     let (theirs, other) = (app.confirmed(noon() + hours(24)).await, app.confirmed(noon() + hours(24)).await);
-    let somebody_else = app.person("Otto Other", Some("otto@others.example"), "UTC").await;
-    app.sql("UPDATE bookings SET customer_id = $2 WHERE id = $1", &[&other, &somebody_else]).await;
+    give_booking_to_otto(&app, other).await;
     app.run(noon()).await;
     assert_eq!(app.ses.mails().len(), 2);
     let instance = Instance::start(&app).await;
     for id in [theirs, other] {
-        let sql = "SELECT id::text, message_id FROM booking_automation_events WHERE booking_id = $1";
-        let row = app.one(sql, &[&id]).await;
-        let mut told = example_event("ses-delivery");
-        told["detail"]["mail"]["tags"]["event_id"] = json!([row.get::<_, String>(0)]);
-        told["detail"]["mail"]["messageId"] = row.get::<_, String>(1).into();
-        instance.invoke(&told).await.unwrap();
+        let sql = "SELECT message_id FROM booking_automation_events WHERE booking_id = $1";
+        let message_id: String = app.one(sql, &[&id]).await.get(0);
+        deliver_ses_event(&app, &instance, "ses-delivery", id, Some(&message_id)).await;
     }
-    // One that waits, one under way, and a step with their words.
+    // The customer's data: a message that waits, one in flight, and a reason.
     let (waits, sending) = (app.confirmed(noon() + hours(23)).await, app.confirmed(noon() + hours(22)).await);
-    let more = "INSERT INTO booking_automation_events
-                       (booking_id, event_type, rule, audience, channel, status, starts_at, next_attempt_at, revision, event_data)
-                SELECT id, 'reminder_sent', '24h', 'customer', 'email', $2, scheduled_at, $3, 1, '{\"attempts\": [{\"error\": \"x\"}]}'
-                  FROM bookings WHERE id = $1";
-    app.sql(more, &[&waits, &"pending", &(noon() + hours(1))]).await;
-    app.sql(more, &[&sending, &"sending", &(noon() + hours(1))]).await;
+    add_queued_reminder(&app, waits, "pending").await;
+    add_queued_reminder(&app, sending, "sending").await;
     let server = support(&mut app, noon()).await;
-    let id = app.customer.to_string().to_uppercase();
-    let cancel = json!({"to": "cancelled", "actor": {"role": "customer", "id": id}, "reason": "ill"});
     let cancelled = app.confirmed(noon() + hours(50)).await;
-    let path = format!("/bookings/{cancelled}/status");
-    let key: [crate::client::Header<'_>; 1] = [("Idempotency-Key", b"4f2c")];
-    assert_eq!(ask(&server, "POST", &path, &key, cancel.to_string().as_bytes()).await.status, 200);
-    // As somebody else's words: a reason, the block that it stands for, and the answer that is kept. What nobody blocked stays so.
+    let (actor, key) = (("customer", &customer.to_uppercase()[..]), [("Idempotency-Key", &b"4f2c"[..])]);
+    take_step_with_key(&server, cancelled, "cancelled", actor, Some("ill"), &key).await;
+    // The provider's data: a reason, the block that it explains, and the stored answer.
     let undone = app.confirmed(noon() - minutes(10)).await;
-    let undo = json!({"to": "confirmed", "actor": {"role": "provider", "id": app.provider}, "reason": "nobody came"});
-    let key: [crate::client::Header<'_>; 1] = [("Idempotency-Key", b"5a3d")];
-    let path = format!("/bookings/{undone}/status");
-    assert_eq!(ask(&server, "POST", &path, &key, undo.to_string().as_bytes()).await.status, 200);
-    let others = "SELECT e::text FROM booking_automation_events e WHERE booking_id = $1";
-    let before = app.column(others, &[&other]).await;
-    let blocks = "SELECT concat_ws(' ', booking_id, blocked_reason) FROM booking_automation_state WHERE blocked_reason IS NOT NULL";
-    let blocked = app.column(blocks, &[]).await;
-    assert_eq!(blocked, [format!("{undone} nobody came")]);
+    let (actor, key) = (("provider", &provider[..]), [("Idempotency-Key", &b"5a3d"[..])]);
+    take_step_with_key(&server, undone, "confirmed", actor, Some("nobody came"), &key).await;
+    let before = data_of_others(&app, other).await;
+    assert_eq!(before[1], [format!("{undone} nobody came")]);
+    assert!(before[2].len() == 1 && before[2][0].contains("nobody came"), "{before:?}");
 
-    let path = format!("/people/{}/messages", app.customer);
-    let answer = ask(&server, "DELETE", &path, &[], b"").await;
     assert_eq!(
-        answer.json(),
-        json!({"person_id": app.customer, "messages": 2, "not_sent": 1, "feedback": 1, "reasons": 1, "under_way": 1})
+        erase_person(&server, app.customer).await,
+        json!({"person_id": customer, "messages": 2, "not_sent": 1, "feedback": 1, "reasons": 1, "under_way": 1})
     );
-    let kept = "SELECT concat_ws(' ', rule, audience, channel, status, reason, attempts, message_id, error_message, event_data)
-                  FROM booking_automation_events WHERE booking_id = $1";
-    assert_eq!(app.column(kept, &[&theirs]).await, ["24h customer email completed 1 {\"forgotten\": true}"]);
-    assert_eq!(app.column(kept, &[&waits]).await, ["24h customer email skipped forgotten 0 {\"forgotten\": true}"]);
-    let words =
-        "SELECT event_data::text FROM booking_automation_events WHERE booking_id = $1 AND event_type = 'status_update'";
-    let words = app.column(words, &[&cancelled]).await.join("");
-    assert!(words.contains("\"to\": \"cancelled\"") && !words.contains("ill"), "{words}");
-    let answers = app.column("SELECT answer::text FROM booking_automation_requests", &[]).await;
-    assert!(answers.len() == 1 && answers[0].contains("nobody came"), "{answers:?}");
-    assert_eq!(app.column(blocks, &[]).await, blocked);
-    assert_eq!(app.column(others, &[&other]).await, before, "nobody else");
-    let feedback = app.column("SELECT booking_id::text FROM booking_automation_feedback", &[]).await;
-    assert_eq!(feedback, [other.to_string()]);
-    assert_eq!(erasure_records(&app).await, [format!("person 2026-03-01 {} 3", app.customer)]);
+    assert_customer_is_erased(&app, theirs, waits, cancelled).await;
+    assert_eq!(data_of_others(&app, other).await, before);
+    assert_eq!(app.column("SELECT key FROM booking_automation_requests", &[]).await, ["5a3d"]);
+    assert_eq!(bookings_with_feedback(&app).await, [other.to_string()]);
+    assert_eq!(erasure_records(&app).await, [format!("person 2026-03-01 {customer} 3")]);
 
-    // Once more: nothing is left, but for what was under way.
-    app.sql(
-        "UPDATE booking_automation_events SET status = 'completed', next_attempt_at = NULL WHERE status = 'sending'",
-        &[],
-    )
-    .await;
-    let again = ask(&server, "DELETE", &path, &[], b"").await.json();
+    // A second erasure finds only the message that was in flight.
+    let sent =
+        "UPDATE booking_automation_events SET status = 'completed', next_attempt_at = NULL WHERE status = 'sending'";
+    app.sql(sent, &[]).await;
+    let again = erase_person(&server, app.customer).await;
     assert_eq!((&again["messages"], &again["under_way"], &again["feedback"]), (&json!(1), &json!(0), &json!(0)));
-    // What SES says afterwards is not remembered.
-    let mut told = example_event("ses-bounce");
-    let id: String =
-        app.one("SELECT id::text FROM booking_automation_events WHERE booking_id = $1", &[&theirs]).await.get(0);
-    told["detail"]["mail"]["tags"]["event_id"] = json!([id]);
-    instance.invoke(&told).await.unwrap();
-    assert_eq!(app.column("SELECT booking_id::text FROM booking_automation_feedback", &[]).await, [other.to_string()]);
-    // Nor is what waited sent, and support can tell why.
+    // Later SES events of the erased message are not stored.
+    deliver_ses_event(&app, &instance, "ses-bounce", theirs, None).await;
+    assert_eq!(bookings_with_feedback(&app).await, [other.to_string()]);
+    // The waiting message is not sent, and the timeline says why.
     app.run(noon() + hours(1)).await;
     assert_eq!(app.ses.mails().len(), 2);
-    let told = ask(&server, "GET", &format!("/bookings/{waits}/timeline"), &[], b"").await.json();
+    let timeline = ask(&server, "GET", &format!("/bookings/{waits}/timeline"), &[], b"").await.json();
     assert_eq!(
-        told["happened"][0]["text"],
+        timeline["happened"][0]["text"],
         "The 24h reminder to the customer by email was not sent: the person's data was deleted."
     );
     let log = server.end().await;
     assert!(!log.contains("carla") && !log.contains("ill"), "{log}");
+}
+
+/// Of the messages only the counts are left; of the step, everything but the reason.
+async fn assert_customer_is_erased(app: &App, sent: Uuid, waiting: Uuid, cancelled: Uuid) {
+    let kept = "SELECT concat_ws(' ', rule, audience, channel, status, reason, attempts, message_id, error_message, event_data)
+                  FROM booking_automation_events WHERE booking_id = $1";
+    assert_eq!(app.column(kept, &[&sent]).await, ["24h customer email completed 1 {\"forgotten\": true}"]);
+    assert_eq!(app.column(kept, &[&waiting]).await, ["24h customer email skipped forgotten 0 {\"forgotten\": true}"]);
+    let step =
+        "SELECT event_data::text FROM booking_automation_events WHERE booking_id = $1 AND event_type = 'status_update'";
+    let step = app.column(step, &[&cancelled]).await.join("");
+    assert!(step.contains("\"to\": \"cancelled\"") && !step.contains("ill"), "{step}");
 }
