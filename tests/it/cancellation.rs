@@ -10,7 +10,7 @@ use crate::app::{App, STATUSES, connect, hours, minutes, noon};
 use crate::client::{Answer, Header};
 use crate::http::Server;
 use crate::odd_databases::{app_of_plain_role, create_before_update_trigger};
-use crate::status::{ask, support};
+use crate::status::{ask, assert_invalid, support};
 
 /// Each way to cancel a booking.
 const OPTIONS: [(&str, bool); 5] =
@@ -23,6 +23,7 @@ async fn create_priced_booking(app: &App, start: DateTime<Utc>, price: &str) -> 
     id
 }
 
+/// Who may cancel a booking and what is refunded, as the support API answers.
 async fn fetch_options(server: &Server, id: Uuid) -> Value {
     let answer = ask(server, "GET", &format!("/bookings/{id}/cancellation"), &[], b"").await;
     assert_eq!(answer.status, 200, "{answer:?}");
@@ -34,10 +35,10 @@ fn option_for<'a>(options: &'a Value, role: &str, no_show: bool) -> &'a Value {
     options.find(|option| option["role"] == role && option["no_show"] == no_show).unwrap()
 }
 
-/// What a customer gets back now: percentage and amount.
+/// What a customer would be refunded now: percentage and amount.
 async fn customer_refund(server: &Server, id: Uuid) -> (String, String) {
-    let outlook = fetch_options(server, id).await;
-    let option = option_for(&outlook, "customer", false);
+    let options = fetch_options(server, id).await;
+    let option = option_for(&options, "customer", false);
     let text = |member: &str| option["refund"][member].as_str().unwrap_or_else(|| panic!("{option}")).to_owned();
     (text("percent"), text("amount"))
 }
@@ -50,13 +51,13 @@ async fn cancel(server: &Server, id: Uuid, role: &str, no_show: bool) -> Answer 
     post_cancellation(server, id, &[], &json!({"actor": {"role": role}, "reason": "said so", "no_show": no_show})).await
 }
 
-/// What the audit trail has of the last step.
+/// The data of a booking's last event.
 async fn last_event_data(app: &App, id: Uuid) -> Value {
     let sql = "SELECT event_data FROM booking_automation_events WHERE booking_id = $1 ORDER BY seq DESC LIMIT 1";
     app.one(sql, &[&id]).await.get(0)
 }
 
-/// A policy of ours.
+/// Adds a row to our policies.
 async fn insert_policy(app: &App, service: Option<Uuid>, applies_to: &str, name: &str, values: &str) {
     let sql = format!(
         "INSERT INTO booking_automation_cancellation_policies
@@ -72,61 +73,63 @@ async fn options_list_who_may_cancel_until_when_and_the_refund() {
     let server = support(&mut app, noon()).await;
     let id = create_priced_booking(&app, noon() + hours(30), "80.01").await;
 
-    let told = fetch_options(&server, id).await;
-    assert_eq!(
-        (&told["booking_id"], &told["as_of"], &told["status"], &told["starts_at"], &told["total"]),
-        (
-            &json!(id),
-            &json!("2026-03-01T12:00:00Z"),
-            &json!("confirmed"),
-            &json!("2026-03-02T18:00:00Z"),
-            &json!("80.01")
-        )
-    );
+    let mut told = fetch_options(&server, id).await;
+    assert_eq!(told["booking_id"], json!(id));
     let customer = option_for(&told, "customer", false);
-    let policy = json!({"source": "built_in", "id": null, "name": "default", "applies_to": "customer"});
-    let text = "By the policy \"default\" (built_in), 80.01 of 80.01 (100 %) is refunded and 0.00 is kept, up to and including 2026-03-01T18:00:00Z.";
-    assert_eq!(
-        customer["refund"],
-        json!({"percent": "100", "total": "80.01", "amount": "80.01", "kept": "0.00", "until": "2026-03-01T18:00:00Z",
-               "policy": policy, "text": text})
-    );
+    insta::assert_json_snapshot!(customer["refund"], @r#"
+    {
+      "amount": "80.01",
+      "kept": "0.00",
+      "percent": "100",
+      "policy": {
+        "applies_to": "customer",
+        "id": null,
+        "name": "default",
+        "source": "built_in"
+      },
+      "text": "By the policy \"default\" (built_in), 80.01 of 80.01 (100 %) is refunded and 0.00 is kept, up to and including 2026-03-01T18:00:00Z.",
+      "total": "80.01",
+      "until": "2026-03-01T18:00:00Z"
+    }
+    "#);
     assert_eq!(customer["before"], "2026-03-02T18:00:00Z");
+    let text = customer["refund"]["text"].as_str().unwrap();
     assert_eq!(customer["text"], format!("customer may cancel before 2026-03-02T18:00:00Z. {text}"));
-    let later: Vec<_> = customer["later"]
-        .as_array()
-        .unwrap()
-        .iter()
-        .map(|refund| (&refund["percent"], &refund["amount"], &refund["kept"], &refund["until"]))
-        .collect();
     assert_eq!(
-        later,
+        later_refunds(customer),
         [
-            // Half of an odd cent goes to whom the money goes back.
-            (&json!("50"), &json!("40.01"), &json!("40.00"), &json!("2026-03-02T06:00:00Z")),
-            (&json!("0"), &json!("0.00"), &json!("80.01"), &json!(null)),
+            // Half a cent is rounded up in the customer's favour.
+            "50 %: 40.01 refunded, 40.00 kept until 2026-03-02T06:00:00Z",
+            "0 %: 0.00 refunded, 80.01 kept until -",
         ]
     );
 
     for (role, case) in [("provider", "provider"), ("admin", "staff"), ("system", "staff")] {
         let option = option_for(&told, role, false);
         assert_eq!((&option["allowed"], &option["refund"]["amount"]), (&json!(true), &json!("80.01")), "{option}");
-        assert_eq!(
-            (&option["refund"]["policy"]["applies_to"], &option["later"]),
-            (&json!(case), &json!([])),
-            "{option}"
-        );
-        assert_eq!(option["before"], "2026-03-02T18:00:00Z");
+        assert_eq!(option["refund"]["policy"]["applies_to"], case, "{option}");
+        assert_eq!((&option["before"], &option["later"]), (&json!("2026-03-02T18:00:00Z"), &json!([])), "{option}");
     }
     let no_show = option_for(&told, "provider", true);
-    assert_eq!(
-        (&no_show["allowed"], &no_show["refund"], &no_show["before"]),
-        (&json!(false), &json!(null), &json!(null))
+    insta::assert_snapshot!(
+        json!([no_show["allowed"], no_show["refund"], no_show["before"], no_show["text"]]),
+        @r#"[false,null,null,"the booking has not started: provider may make it cancelled as a no-show only from then on"]"#
     );
+    told.as_object_mut().unwrap().retain(|member, _| !["options", "booking_id"].contains(&member.as_str()));
     assert_eq!(
-        no_show["text"],
-        "the booking has not started: provider may make it cancelled as a no-show only from then on"
+        told,
+        json!({"as_of": "2026-03-01T12:00:00Z", "status": "confirmed", "starts_at": "2026-03-02T18:00:00Z", "total": "80.01"})
     );
+}
+
+/// The refunds that follow later, a line each.
+fn later_refunds(option: &Value) -> Vec<String> {
+    let text = |refund: &Value, member: &str| refund[member].as_str().unwrap_or("-").to_owned();
+    let line = |refund: &Value| {
+        let [percent, amount, kept, until] = ["percent", "amount", "kept", "until"].map(|member| text(refund, member));
+        format!("{percent} %: {amount} refunded, {kept} kept until {until}")
+    };
+    option["later"].as_array().unwrap().iter().map(line).collect()
 }
 
 #[tokio::test]
@@ -272,28 +275,36 @@ async fn a_service_policy_overrides_the_default_separately_for_each_case() {
     let mut app = App::new().await;
     let server = support(&mut app, noon()).await;
     let id = create_priced_booking(&app, noon() + hours(30), "200.00").await;
+    // The policy that decides for a role, and the amount.
     let told = async |role: &str| {
-        let outlook = fetch_options(&server, id).await;
-        let refund = &option_for(&outlook, role, false)["refund"];
+        let options = fetch_options(&server, id).await;
+        let refund = &option_for(&options, role, false)["refund"];
         let (name, amount) = (&refund["policy"]["name"], &refund["amount"]);
         format!("{} {}", name.as_str().unwrap(), amount.as_str().unwrap())
     };
-    assert_eq!((told("customer").await, told("provider").await), ("default 200.00".into(), "default 200.00".into()));
+    assert_eq!(told("customer").await, "default 200.00");
+    assert_eq!(told("provider").await, "default 200.00");
 
     insert_policy(&app, None, "customer", "everybody's", "'48 hours', '24 hours', 12.5, 5").await;
-    assert_eq!((told("customer").await, told("provider").await), ("everybody's 25.00".into(), "default 200.00".into()));
+    assert_eq!(told("customer").await, "everybody's 25.00");
+    assert_eq!(told("provider").await, "default 200.00");
     insert_policy(&app, Some(app.service), "customer", "massages", "'72 hours', '31 hours', 50, 1").await;
     insert_policy(&app, Some(Uuid::nil()), "customer", "another service's", "NULL, NULL, NULL, 77").await;
     assert_eq!(told("customer").await, "massages 2.00");
     insert_policy(&app, Some(app.service), "provider", "strict", "NULL, '30 hours', 90, 80").await;
     assert_eq!(told("provider").await, "strict 180.00");
     insert_policy(&app, None, "staff", "goodwill", "NULL, NULL, NULL, 33.33").await;
-    assert_eq!((told("admin").await, told("system").await), ("goodwill 66.66".into(), "goodwill 66.66".into()));
+    assert_eq!(told("admin").await, "goodwill 66.66");
+    assert_eq!(told("system").await, "goodwill 66.66");
 
-    // A service that was deleted: the default.
+    // The service was deleted: the default applies.
     app.sql("UPDATE bookings SET service_id = NULL WHERE id = $1", &[&id]).await;
     assert_eq!(told("customer").await, "everybody's 25.00");
+    assert_invalid_policies_are_refused(&app).await;
+}
 
+/// The database refuses policies that make no sense, and a second default for one case.
+async fn assert_invalid_policies_are_refused(app: &App) {
     for wrong in [
         "'customer', 'x', '1 month', NULL, NULL, 0",
         "'customer', 'x', '-1 hour', NULL, NULL, 0",
@@ -315,7 +326,7 @@ async fn a_service_policy_overrides_the_default_separately_for_each_case() {
     }
 }
 
-/// The user's own tables, with these policies: title, percentage, least and most hours, active.
+/// Creates the user's own tables with these policies: title, percentage, least and most hours, active.
 async fn create_users_policy_tables(app: &App, policies: &str) {
     app.db
         .batch_execute(&format!(
@@ -340,72 +351,73 @@ async fn insert_condition(app: &App, title: &str, kind: &str, value: Option<&str
     assert_eq!(app.sql(sql, &[&title, &kind, &value]).await, 1);
 }
 
+/// Moves a booking so that it starts so long after now.
+async fn set_lead(app: &App, booking: Uuid, lead: Duration) {
+    app.sql("UPDATE bookings SET scheduled_at = $2 WHERE id = $1", &[&booking, &(noon() + lead)]).await;
+}
+
 #[tokio::test]
 async fn rows_of_cancellation_policies_decide_for_customers() {
     let mut app = App::new().await;
     let server = support(&mut app, noon()).await;
     insert_policy(&app, None, "customer", "ours", "NULL, NULL, NULL, 7").await;
-    create_users_policy_tables(
-        &app,
-        "('early', 100, 48, NULL, true), ('late', 40, 6, 48, true), ('never', 0, NULL, 6, true), ('old', 99, NULL, NULL, false), ('odd', 98, NULL, NULL, NULL)",
-    )
-    .await;
+    let theirs = "('early', 100, 48, NULL, true), ('late', 40, 6, 48, true), ('never', 0, NULL, 6, true),
+                  ('old', 99, NULL, NULL, false), ('odd', 98, NULL, NULL, NULL)";
+    create_users_policy_tables(&app, theirs).await;
     let id = create_priced_booking(&app, noon() + hours(1), "80.00").await;
     let instant = Duration::microseconds(1);
-    for (lead, expected) in [
-        (hours(1000), ("100", "80.00")),
-        (hours(48), ("100", "80.00")),
-        (hours(48) - instant, ("40", "32.00")),
-        (hours(6), ("40", "32.00")),
-        (hours(6) - instant, ("0", "0.00")),
-        (instant, ("0", "0.00")),
+    for (lead, percent, amount) in [
+        (hours(1000), "100", "80.00"),
+        (hours(48), "100", "80.00"),
+        (hours(48) - instant, "40", "32.00"),
+        (hours(6), "40", "32.00"),
+        (hours(6) - instant, "0", "0.00"),
+        (instant, "0", "0.00"),
     ] {
-        let start = noon() + lead;
-        app.sql("UPDATE bookings SET scheduled_at = $2 WHERE id = $1", &[&id, &start]).await;
-        let (percent, amount) = customer_refund(&server, id).await;
-        assert_eq!((percent.as_str(), amount.as_str()), expected, "{lead}");
+        set_lead(&app, id, lead).await;
+        assert_eq!(customer_refund(&server, id).await, (percent.to_owned(), amount.to_owned()), "{lead}");
     }
-    app.sql("UPDATE bookings SET scheduled_at = $2 WHERE id = $1", &[&id, &(noon() + hours(50))]).await;
-    let told = fetch_options(&server, id).await;
-    let customer = option_for(&told, "customer", false);
-    assert_eq!(
-        (&customer["refund"]["policy"]["source"], &customer["refund"]["policy"]["name"]),
-        (&json!("cancellation_policies"), &json!("early"))
-    );
-    assert!(customer["refund"]["policy"]["id"].is_string());
+    set_lead(&app, id, hours(50)).await;
+    let options = fetch_options(&server, id).await;
+    let customer = option_for(&options, "customer", false);
+    let policy = &customer["refund"]["policy"];
+    assert_eq!((&policy["source"], &policy["name"]), (&json!("cancellation_policies"), &json!("early")));
+    assert!(policy["id"].is_string());
     assert_eq!(customer["refund"]["until"], "2026-03-01T14:00:00Z");
     let later: Vec<_> = customer["later"].as_array().unwrap().iter().map(|later| later["until"].clone()).collect();
     assert_eq!(later, [json!("2026-03-03T08:00:00Z"), json!(null)]);
-    // They say nothing of others.
-    assert_eq!(option_for(&told, "provider", false)["refund"]["policy"]["source"], "built_in");
+    // These policies decide for customers only.
+    assert_eq!(option_for(&options, "provider", false)["refund"]["policy"]["source"], "built_in");
 
-    // Conditions narrow a policy: minutes before the start, and what the booking is.
-    insert_condition(&app, "early", "min_time_before_start", Some("3060")).await;
-    insert_condition(&app, "late", "max_time_before_start", Some("2880")).await;
-    let answer = cancel(&server, id, "customer", false).await;
+    assert_conditions_narrow_policies(&app, &server, id).await;
+
+    // Without an active row, our own policy decides again.
+    app.sql("UPDATE cancellation_policies SET is_active = false", &[]).await;
+    assert_eq!(customer_refund(&server, id).await, ("7".into(), "5.60".into()));
+    app.sql("DROP TABLE cancellation_policy_conditions", &[]).await;
+    app.sql("UPDATE cancellation_policies SET is_active = true WHERE title = 'early'", &[]).await;
+    assert_eq!(customer_refund(&server, id).await.0, "100");
+}
+
+/// Conditions on the minutes before the start and on the booking's status, for a booking that starts in 50 hours.
+async fn assert_conditions_narrow_policies(app: &App, server: &Server, booking: Uuid) {
+    insert_condition(app, "early", "min_time_before_start", Some("3060")).await;
+    insert_condition(app, "late", "max_time_before_start", Some("2880")).await;
+    let answer = cancel(server, booking, "customer", false).await;
     assert_eq!(answer.status, 409);
     assert_eq!(
         answer.json()["detail"],
         "none of the active rows of cancellation_policies says what is refunded for a booking that is confirmed and cancelled at 2026-03-01T12:00:00Z"
     );
     app.sql("UPDATE cancellation_policies SET max_hours_before = NULL WHERE title = 'never'", &[]).await;
-    insert_condition(&app, "never", "booking_status", Some("confirmed")).await;
-    insert_condition(&app, "never", "booking_status", Some("paid")).await;
-    assert_eq!(customer_refund(&server, id).await.0, "0");
-    app.sql(
-        "UPDATE cancellation_policy_conditions SET condition_value = 'in_progress' WHERE condition_value = 'confirmed'",
-        &[],
-    )
-    .await;
-    assert_eq!(cancel(&server, id, "customer", false).await.status, 409);
-    assert_eq!(app.status(id).await, "confirmed");
-
-    // Where none is active, ours decide again.
-    app.sql("UPDATE cancellation_policies SET is_active = false", &[]).await;
-    assert_eq!(customer_refund(&server, id).await, ("7".into(), "5.60".into()));
-    app.sql("DROP TABLE cancellation_policy_conditions", &[]).await;
-    app.sql("UPDATE cancellation_policies SET is_active = true WHERE title = 'early'", &[]).await;
-    assert_eq!(customer_refund(&server, id).await.0, "100");
+    insert_condition(app, "never", "booking_status", Some("confirmed")).await;
+    insert_condition(app, "never", "booking_status", Some("paid")).await;
+    assert_eq!(customer_refund(server, booking).await.0, "0");
+    let other_status =
+        "UPDATE cancellation_policy_conditions SET condition_value = 'in_progress' WHERE condition_value = 'confirmed'";
+    app.sql(other_status, &[]).await;
+    assert_eq!(cancel(server, booking, "customer", false).await.status, 409);
+    assert_eq!(app.status(booking).await, "confirmed");
 }
 
 #[tokio::test]
@@ -473,94 +485,99 @@ async fn a_refused_automatic_step_does_not_block_a_cancellation() {
     assert_eq!(app.status(id).await, "cancelled");
 }
 
+/// The user's tables with other column types, and one policy.
+const POLICIES_OF_OTHER_TYPES: &str = "
+    DROP TABLE IF EXISTS cancellation_policies, cancellation_policy_conditions;
+    CREATE TABLE cancellation_policies (id uuid DEFAULT gen_random_uuid(), title text, refund_percentage text,
+                                        min_hours_before numeric, max_hours_before text, is_active boolean);
+    CREATE TABLE cancellation_policy_conditions (policy_id uuid, condition_type text, condition_value text);
+    INSERT INTO cancellation_policies VALUES (DEFAULT, 'p', '50.5', 0.5, '1000', true);";
+
 #[tokio::test]
 async fn malformed_policies_are_refused_with_an_error_that_names_them() {
     let mut app = App::new().await;
     let server = support(&mut app, noon()).await;
     let id = create_priced_booking(&app, noon() + hours(30), "80.00").await;
-    let anew = "DROP TABLE IF EXISTS cancellation_policies, cancellation_policy_conditions;
-         CREATE TABLE cancellation_policies (id uuid DEFAULT gen_random_uuid(), title text, refund_percentage text,
-                                             min_hours_before numeric, max_hours_before text, is_active boolean);
-         CREATE TABLE cancellation_policy_conditions (policy_id uuid, condition_type text, condition_value text);
-         INSERT INTO cancellation_policies VALUES (DEFAULT, 'p', '50.5', 0.5, '1000', true);";
-    app.db.batch_execute(anew).await.unwrap();
-    // Other types, if they say the same.
+    app.db.batch_execute(POLICIES_OF_OTHER_TYPES).await.unwrap();
     assert_eq!(customer_refund(&server, id).await, ("50.5".into(), "40.40".into()));
 
-    let set = |column: &str, value: &str| format!("UPDATE cancellation_policies SET {column} = {value}");
-    let condition = |kind: &str, value: &str| {
-        format!("INSERT INTO cancellation_policy_conditions SELECT id, '{kind}', {value} FROM cancellation_policies")
-    };
-    let alter = |what: &str| format!("ALTER TABLE {what}");
+    let percentage = "refund_percentage is not from 0 to 100";
+    let whole = format!("the row \"p\" of cancellation_policies cannot be understood: {percentage}");
+    for (column, value, named) in [
+        ("refund_percentage", "'101'", &whole[..]),
+        ("refund_percentage", "'all'", percentage),
+        ("refund_percentage", "NULL", percentage),
+        ("refund_percentage", "'-1'", percentage),
+        ("min_hours_before", "'NaN'", "min_hours_before is \"NaN\""),
+        ("max_hours_before", "'2000000000'", "max_hours_before is \"2000000000\""),
+        ("max_hours_before", "'1000000.5'", "max_hours_before is \"1000000.5\""),
+    ] {
+        let change = format!("UPDATE cancellation_policies SET {column} = {value}");
+        assert_refused_after(&app, &server, id, &change, 409, named).await;
+    }
+    for (kind, value, named) in [
+        ("phase_of_the_moon", "'full'", "its condition \"phase_of_the_moon\" is not known"),
+        ("min_time_before_start", "'an hour'", "min_time_before_start is \"an hour\""),
+        ("booking_status", "NULL", "its condition \"booking_status\" has no value"),
+    ] {
+        let change = format!(
+            "INSERT INTO cancellation_policy_conditions SELECT id, '{kind}', {value} FROM cancellation_policies"
+        );
+        assert_refused_after(&app, &server, id, &change, 409, named).await;
+    }
+    let no_percentage =
+        "cancellation_policies decides what is refunded, and there is no cancellation_policies.refund_percentage";
+    for (change, named) in [
+        ("cancellation_policies RENAME refund_percentage TO percentage", no_percentage),
+        ("cancellation_policies DROP is_active", "there is no cancellation_policies.is_active"),
+        ("cancellation_policy_conditions DROP policy_id", "there is no cancellation_policy_conditions.policy_id"),
+    ] {
+        assert_refused_after(&app, &server, id, &format!("ALTER TABLE {change}"), 503, named).await;
+    }
+    // Without the user's policies, the booking itself can be malformed.
     for (change, status, named) in [
         (
-            set("refund_percentage", "'101'"),
-            409,
-            "the row \"p\" of cancellation_policies cannot be understood: refund_percentage is not from 0 to 100",
-        ),
-        (set("refund_percentage", "'all'"), 409, "refund_percentage is not from 0 to 100"),
-        (set("refund_percentage", "NULL"), 409, "refund_percentage is not from 0 to 100"),
-        (set("refund_percentage", "'-1'"), 409, "refund_percentage is not from 0 to 100"),
-        (set("min_hours_before", "'NaN'"), 409, "min_hours_before is \"NaN\""),
-        (set("max_hours_before", "'2000000000'"), 409, "max_hours_before is \"2000000000\""),
-        (set("max_hours_before", "'1000000.5'"), 409, "max_hours_before is \"1000000.5\""),
-        (condition("phase_of_the_moon", "'full'"), 409, "its condition \"phase_of_the_moon\" is not known"),
-        (condition("min_time_before_start", "'an hour'"), 409, "min_time_before_start is \"an hour\""),
-        (condition("booking_status", "NULL"), 409, "its condition \"booking_status\" has no value"),
-        (
-            alter("cancellation_policies RENAME refund_percentage TO percentage"),
-            503,
-            "cancellation_policies decides what is refunded, and there is no cancellation_policies.refund_percentage",
-        ),
-        (alter("cancellation_policies DROP is_active"), 503, "there is no cancellation_policies.is_active"),
-        (
-            alter("cancellation_policy_conditions DROP policy_id"),
-            503,
-            "there is no cancellation_policy_conditions.policy_id",
-        ),
-        // And without policies of theirs.
-        (
-            "DROP TABLE cancellation_policies; UPDATE bookings SET total_price = -1".to_owned(),
+            "UPDATE bookings SET total_price = -1",
             409,
             "the booking's total_price, -1.00, is no amount that a part can be refunded of",
         ),
+        ("UPDATE bookings SET total_price = 'NaN'", 409, "total_price, NaN, is no amount"),
         (
-            "DROP TABLE cancellation_policies; UPDATE bookings SET total_price = 'NaN'".to_owned(),
-            409,
-            "total_price, NaN, is no amount",
-        ),
-        (
-            "DROP TABLE cancellation_policies; UPDATE bookings SET total_price = 80, scheduled_at = 'infinity'"
-                .to_owned(),
+            "UPDATE bookings SET total_price = 80, scheduled_at = 'infinity'",
             409,
             "the booking's scheduled_at is no moment that hours can be counted to",
         ),
         (
-            "DROP TABLE cancellation_policies; ALTER TABLE bookings DROP total_price".to_owned(),
+            "ALTER TABLE bookings DROP total_price",
             503,
             "bookings has no column total_price: what is refunded is a part of it",
         ),
     ] {
-        app.db.batch_execute(anew).await.unwrap();
-        app.db.batch_execute(&change).await.unwrap();
-        let answer = cancel(&server, id, "customer", false).await;
-        assert_eq!(
-            (answer.status, answer.header("content-type")),
-            (status, "application/problem+json"),
-            "{change}: {answer:?}"
-        );
-        let detail = answer.json()["detail"].as_str().unwrap().to_owned();
-        assert!(detail.contains(named), "{change}: {detail}");
-        // Who asks is told the same.
-        let told = fetch_options(&server, id).await;
-        assert_eq!(option_for(&told, "customer", false)["text"], detail);
-        assert_eq!(app.status(id).await, "confirmed");
-        if !change.contains("bookings") {
-            assert_eq!(option_for(&told, "provider", false)["allowed"], true, "{change}");
-        }
+        let change = format!("DROP TABLE cancellation_policies; {change}");
+        assert_refused_after(&app, &server, id, &change, status, named).await;
     }
     let log = server.end().await;
     assert!(!log.contains("ERROR"), "{log}");
+}
+
+/// After this change a customer cannot cancel; the options give the same reason.
+async fn assert_refused_after(app: &App, server: &Server, booking: Uuid, change: &str, status: u16, named: &str) {
+    app.db.batch_execute(POLICIES_OF_OTHER_TYPES).await.unwrap();
+    app.db.batch_execute(change).await.unwrap();
+    let answer = cancel(server, booking, "customer", false).await;
+    assert_eq!(
+        (answer.status, answer.header("content-type")),
+        (status, "application/problem+json"),
+        "{change}: {answer:?}"
+    );
+    let detail = answer.json()["detail"].as_str().unwrap().to_owned();
+    assert!(detail.contains(named), "{change}: {detail}");
+    let options = fetch_options(server, booking).await;
+    assert_eq!(option_for(&options, "customer", false)["text"], detail);
+    assert_eq!(app.status(booking).await, "confirmed");
+    if !change.contains("bookings") {
+        assert_eq!(option_for(&options, "provider", false)["allowed"], true, "{change}");
+    }
 }
 
 #[tokio::test]
@@ -589,6 +606,16 @@ async fn unreadable_policies_are_an_error_and_not_ignored() {
     assert_eq!(customer_refund(&server, id).await.0, "50");
 }
 
+/// Changes a booking's status as its provider, through the status route.
+async fn change_status_as_provider(server: &Server, booking: Uuid, to: &str) -> Answer {
+    let body = json!({"to": to, "actor": {"role": "provider"}}).to_string();
+    ask(server, "POST", &format!("/bookings/{booking}/status"), &[], body.as_bytes()).await
+}
+
+fn assert_conflict(answer: &Answer, detail: &str) {
+    assert_eq!((answer.status, &answer.json()["detail"]), (409, &json!(detail)));
+}
+
 #[tokio::test]
 async fn only_the_provider_can_report_a_no_show_and_only_after_the_start() {
     let mut app = App::new().await;
@@ -597,47 +624,35 @@ async fn only_the_provider_can_report_a_no_show_and_only_after_the_start() {
 
     for role in ["customer", "admin", "system"] {
         let answer = cancel(&server, id, role, true).await;
-        let why = format!("{role} may not make a booking that is in_progress cancelled as a no-show");
-        assert_eq!((answer.status, &answer.json()["detail"]), (409, &json!(why)));
+        assert_conflict(&answer, &format!("{role} may not make a booking that is in_progress cancelled as a no-show"));
     }
-    // Not as an ordinary cancellation, here or there.
+    // A booking in progress cannot be cancelled otherwise, by either route.
     let answer = cancel(&server, id, "provider", false).await;
-    assert_eq!(
-        (answer.status, &answer.json()["detail"]),
-        (409, &json!("a booking that is in_progress cannot become cancelled"))
-    );
-    let body = json!({"to": "cancelled", "actor": {"role": "provider"}}).to_string();
-    let answer = ask(&server, "POST", &format!("/bookings/{id}/status"), &[], body.as_bytes()).await;
+    assert_conflict(&answer, "a booking that is in_progress cannot become cancelled");
+    let answer = change_status_as_provider(&server, id, "cancelled").await;
     assert_eq!((answer.status, &answer.json()["allowed"]), (409, &json!(["completed", "confirmed"])));
     assert_eq!(app.status(id).await, "confirmed", "nothing is written");
 
-    let told = fetch_options(&server, id).await;
-    let no_show = option_for(&told, "provider", true);
-    assert_eq!((&told["status"], &no_show["allowed"]), (&json!("in_progress"), &json!(true)));
-    // It ends as completed in 50 minutes.
+    let options = fetch_options(&server, id).await;
+    let no_show = option_for(&options, "provider", true);
+    assert_eq!((&options["status"], &no_show["allowed"]), (&json!("in_progress"), &json!(true)));
+    // The booking is completed in 50 minutes.
     assert_eq!((&no_show["before"], &no_show["refund"]["kept"]), (&json!("2026-03-01T12:50:00Z"), &json!("80.00")));
     let answer = cancel(&server, id, "provider", true).await;
     assert_eq!((answer.status, &answer.json()["from"]), (200, &json!("in_progress")), "{answer:?}");
-    let event = last_event_data(&app, id).await;
-    assert_eq!(
-        (&event["refund"]["amount"], &event["refund"]["policy"]["applies_to"]),
-        (&json!("0.00"), &json!("no_show"))
-    );
+    let refund = &last_event_data(&app, id).await["refund"];
+    assert_eq!((&refund["amount"], &refund["policy"]["applies_to"]), (&json!("0.00"), &json!("no_show")));
 
-    // What is refunded then is data, too.
+    // A policy decides the refund of a no-show.
     insert_policy(&app, None, "no_show", "kind", "NULL, NULL, NULL, 25").await;
     let id = create_priced_booking(&app, noon(), "80.00").await;
     let answer = cancel(&server, id, "provider", true).await;
     assert_eq!((answer.status, &answer.json()["refund"]["amount"]), (200, &json!("20.00")));
-    // A booking that is over is no longer one: the automatic step is to be taken back before.
+    // A completed booking can be a no-show only after the automatic step is reverted.
     let id = create_priced_booking(&app, noon() - hours(1), "80.00").await;
     let answer = cancel(&server, id, "provider", true).await;
-    assert_eq!(
-        (answer.status, &answer.json()["detail"]),
-        (409, &json!("a booking that is completed cannot become cancelled as a no-show"))
-    );
-    let body = json!({"to": "in_progress", "actor": {"role": "provider"}}).to_string();
-    assert_eq!(ask(&server, "POST", &format!("/bookings/{id}/status"), &[], body.as_bytes()).await.status, 200);
+    assert_conflict(&answer, "a booking that is completed cannot become cancelled as a no-show");
+    assert_eq!(change_status_as_provider(&server, id, "in_progress").await.status, 200);
     assert_eq!(cancel(&server, id, "provider", true).await.status, 200);
 }
 
@@ -801,38 +816,30 @@ async fn invalid_input_is_refused_with_its_field_and_cancels_nothing() {
     let id = create_priced_booking(&app, noon() + hours(30), "80.00").await;
     let path = format!("/bookings/{id}/cancellation");
     let good = json!({"actor": {"role": "customer"}});
-    let with = |member: &str, value: Value| {
+    for (body, field) in [("", "body"), ("[]", "body"), ("{}", "actor")] {
+        assert_invalid(&ask(&server, "POST", &path, &[], body.as_bytes()).await, 400, field);
+    }
+    for (status, member, value) in [
+        (400, "to", json!("cancelled")),
+        (400, "no_show", json!("yes")),
+        (400, "no_show", json!(1)),
+        (400, "reason", json!("x".repeat(1001))),
+        // Amounts are decimals in a string.
+        (400, "expected_refund", json!(80.0)),
+        (422, "expected_refund", json!("")),
+        (422, "expected_refund", json!("80,00")),
+        (422, "expected_refund", json!("-80")),
+        (422, "expected_refund", json!("8e1")),
+        (422, "expected_refund", json!(".5")),
+        (422, "expected_refund", json!("NaN")),
+        (422, "expected_refund", json!("1".repeat(31))),
+    ] {
         let mut body = good.clone();
         body[member] = value;
-        body.to_string()
-    };
-    for (body, status, field) in [
-        ("".to_owned(), 400, "body"),
-        ("[]".to_owned(), 400, "body"),
-        ("{}".to_owned(), 400, "actor"),
-        (with("to", json!("cancelled")), 400, "to"),
-        (with("actor", json!({"role": "automation"})), 422, "actor.role"),
-        (with("no_show", json!("yes")), 400, "no_show"),
-        (with("no_show", json!(1)), 400, "no_show"),
-        (with("reason", json!("x".repeat(1001))), 400, "reason"),
-        // Amounts are decimals, in a text.
-        (with("expected_refund", json!(80.0)), 400, "expected_refund"),
-        (with("expected_refund", json!("")), 422, "expected_refund"),
-        (with("expected_refund", json!("80,00")), 422, "expected_refund"),
-        (with("expected_refund", json!("-80")), 422, "expected_refund"),
-        (with("expected_refund", json!("8e1")), 422, "expected_refund"),
-        (with("expected_refund", json!(".5")), 422, "expected_refund"),
-        (with("expected_refund", json!("NaN")), 422, "expected_refund"),
-        (with("expected_refund", json!("1".repeat(31))), 422, "expected_refund"),
-    ] {
-        let answer = ask(&server, "POST", &path, &[], body.as_bytes()).await;
-        assert_eq!(
-            (answer.status, answer.header("content-type")),
-            (status, "application/problem+json"),
-            "{body}: {answer:?}"
-        );
-        assert_eq!(answer.json()["field"], field, "{body}");
+        assert_invalid(&post_cancellation(&server, id, &[], &body).await, status, member);
     }
+    let automation = json!({"actor": {"role": "automation"}});
+    assert_invalid(&post_cancellation(&server, id, &[], &automation).await, 422, "actor.role");
     for (id, status) in [("7", 400), (&format!("{id}0"), 400), (&Uuid::nil().to_string(), 404)] {
         for (method, body) in [("GET", String::new()), ("POST", good.to_string())] {
             let answer = ask(&server, method, &format!("/bookings/{id}/cancellation"), &[], body.as_bytes()).await;

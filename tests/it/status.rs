@@ -1,29 +1,31 @@
-//! Steps that people and other programs take over HTTP.
+//! Status changes that people and other programs request over HTTP.
 
 use chrono::{DateTime, Utc};
-use serde_json::{Value, json};
+use serde_json::json;
+use tokio_postgres::Client;
 use uuid::Uuid;
 
 use crate::app::{App, STATUSES, connect, hours, minutes, noon};
 use crate::client::{Answer, Header, request};
 use crate::http::Server;
 
-/// Support's.
+/// The token of the support routes.
 pub const TOKEN: &str = "a-token-for-support-0123456789";
 
-/// A server whose support routes decide as if it were `as_of`.
+/// Starts a server with support routes; its clock stands at `as_of`.
 pub async fn support(app: &mut App, as_of: DateTime<Utc>) -> Server {
     app.env.insert("ADMIN_TOKEN", TOKEN.to_owned());
     Server::start(app, &["--as-of", &as_of.to_rfc3339()]).await
 }
 
-/// A request of support's.
+/// Sends a request with support's token.
 pub async fn ask(server: &Server, method: &str, path: &str, more: &[Header<'_>], body: &[u8]) -> Answer {
     let authorization = format!("Bearer {TOKEN}");
     let headers = [&[("Authorization", authorization.as_bytes())], more].concat();
     request(server.port, method, path, &headers, body).await
 }
 
+/// Requests a status change in somebody's name.
 async fn request_status(server: &Server, id: Uuid, to: &str, role: &str) -> Answer {
     let body = json!({"to": to, "actor": {"role": role, "id": "somebody"}, "reason": "said so"}).to_string();
     ask(server, "POST", &format!("/bookings/{id}/status"), &[], body.as_bytes()).await
@@ -31,7 +33,7 @@ async fn request_status(server: &Server, id: Uuid, to: &str, role: &str) -> Answ
 
 const ROLES: [&str; 4] = ["customer", "provider", "admin", "system"];
 
-/// What may be done to a booking that nobody has touched since it was made, told from the brief and not from the code.
+/// Whether a role may take this step of a new booking. Written from the brief, not from the code.
 fn is_allowed(from: &str, to: &str, role: &str, has_started: bool) -> bool {
     let staff = role == "admin" || role == "system";
     match (from, to) {
@@ -167,7 +169,7 @@ async fn an_automatic_step_can_be_reverted_and_is_not_repeated() {
     let server = support(&mut app, noon() + minutes(1)).await;
 
     assert_eq!(request_status(&server, id, "confirmed", "customer").await.status, 409);
-    // What came after it is nobody's step with this booking: a message, a step that was refused, another booking's.
+    // Later events do not prevent it: a message, a refused step, and a step of another booking.
     let since = "INSERT INTO booking_automation_events (booking_id, event_type, event_data, status)
                  VALUES ($1, 'notification_sent', '{}', 'completed'),
                         ($1, 'status_update', '{\"from\": \"completed\", \"to\": \"refunded\", \"by\": \"somebody\"}', 'failed')";
@@ -180,31 +182,34 @@ async fn an_automatic_step_can_be_reverted_and_is_not_repeated() {
         "SELECT status = 'confirmed' AND auto_complete_blocked AND completed_at IS NULL FROM bookings WHERE id = $1";
     assert!(app.one(blocked, &[&id]).await.get::<_, bool>(0));
 
-    // Neither started, nor completed, nor overdue, whatever the time.
+    // Later passes do not start, complete or expire it.
     for later in [minutes(2), hours(2), hours(50)] {
         let summary = app.run(noon() + later).await;
         assert_eq!(summary["transitions"], json!({"started": 0, "completed": 0, "expired": 0, "remaining": 0}));
     }
     assert_eq!(app.status(id).await, "confirmed");
-    // It was a person's doing: there is nothing to take back now.
+    // The last step is a person's: it cannot be reverted.
     let problem = request_status(&server, id, "in_progress", "provider").await.json();
     assert_eq!(problem["detail"], "a booking that is confirmed cannot become in_progress");
-
-    // What else they had written stays.
-    let started = app.confirmed(noon() + hours(50)).await;
-    app.sql("UPDATE bookings SET completed_at = '2020-01-01' WHERE id = $1", &[&started]).await;
-    app.run(noon() + hours(50)).await;
     drop(server);
-    let server = support(&mut app, noon() + hours(50) + minutes(1)).await;
-    assert_eq!(request_status(&server, started, "confirmed", "provider").await.status, 200);
-    let kept = "SELECT completed_at::date::text FROM bookings WHERE id = $1";
-    assert_eq!(app.column(kept, &[&started]).await, ["2020-01-01"]);
+    assert_reverting_keeps_completed_at_of_the_user(&mut app).await;
 
-    // A person lets the automation have it again.
+    // Unblocked, the booking is automated again.
     app.set_clock(noon() + hours(51)).await;
     app.sql("UPDATE bookings SET auto_complete_blocked = false WHERE id = $1", &[&id]).await;
     app.run(noon() + hours(52)).await;
     assert_eq!(app.status(id).await, "completed");
+}
+
+/// Reverting `in_progress` keeps a `completed_at` that the user wrote.
+async fn assert_reverting_keeps_completed_at_of_the_user(app: &mut App) {
+    let started = app.confirmed(noon() + hours(50)).await;
+    app.sql("UPDATE bookings SET completed_at = '2020-01-01' WHERE id = $1", &[&started]).await;
+    app.run(noon() + hours(50)).await;
+    let server = support(app, noon() + hours(50) + minutes(1)).await;
+    assert_eq!(request_status(&server, started, "confirmed", "provider").await.status, 200);
+    let kept = "SELECT completed_at::date::text FROM bookings WHERE id = $1";
+    assert_eq!(app.column(kept, &[&started]).await, ["2020-01-01"]);
 }
 
 #[tokio::test]
@@ -228,16 +233,27 @@ async fn writes_of_the_users_backend_count_and_are_attributed_to_its_role() {
     app.run(noon()).await;
     let server = support(&mut app, noon() + minutes(1)).await;
     let backend = app.backend_role().await;
-    // It knows nothing of us.
     backend.execute("UPDATE bookings SET status = 'completed' WHERE id = $1", &[&id]).await.unwrap();
 
-    // Judged as it is now, and no automatic step to take back.
+    // The request sees the new status; there is no automatic step to revert.
     assert_eq!(request_status(&server, id, "in_progress", "provider").await.status, 409);
-    let told = ask(&server, "GET", &format!("/bookings/{id}/timeline"), &[], b"").await.json();
-    let last = told["happened"].as_array().unwrap().last().unwrap();
+    let timeline = ask(&server, "GET", &format!("/bookings/{id}/timeline"), &[], b"").await.json();
+    let last = timeline["happened"].as_array().unwrap().last().unwrap();
     let role: String = backend.query_one("SELECT session_user::text", &[]).await.unwrap().get(0);
     assert_eq!((&last["to"], &last["by"]), (&json!("completed"), &json!(role)));
-    // It has no right on the trail.
+    assert_cannot_write_the_trail(&backend).await;
+    assert_eq!(status_trail(&app, id).await.len(), 2);
+
+    // A change between two requests is seen by the second one.
+    let other = app.confirmed(noon() + hours(30)).await;
+    backend.execute("UPDATE bookings SET status = 'cancelled' WHERE id = $1", &[&other]).await.unwrap();
+    let problem = request_status(&server, other, "completed", "admin").await;
+    assert_eq!((problem.status, &problem.json()["current"]), (409, &json!("cancelled")));
+    assert_eq!(request_status(&server, other, "refunded", "admin").await.status, 200);
+}
+
+/// The backend's role has no privileges on the trail and cannot switch the triggers off.
+async fn assert_cannot_write_the_trail(backend: &Client) {
     for sql in [
         "DELETE FROM booking_automation_events",
         "UPDATE booking_automation_events SET event_data = '{}'",
@@ -247,14 +263,6 @@ async fn writes_of_the_users_backend_count_and_are_attributed_to_its_role() {
     ] {
         assert_eq!(backend.batch_execute(sql).await.unwrap_err().code().unwrap().code(), "42501", "{sql}");
     }
-    assert_eq!(status_trail(&app, id).await.len(), 2);
-
-    // What it does between a look and a step is seen: the step is judged anew.
-    let other = app.confirmed(noon() + hours(30)).await;
-    backend.execute("UPDATE bookings SET status = 'cancelled' WHERE id = $1", &[&other]).await.unwrap();
-    let problem = request_status(&server, other, "completed", "admin").await;
-    assert_eq!((problem.status, &problem.json()["current"]), (409, &json!("cancelled")));
-    assert_eq!(request_status(&server, other, "refunded", "admin").await.status, 200);
 }
 
 #[tokio::test]
@@ -426,49 +434,49 @@ async fn a_pass_and_a_request_for_one_booking_do_not_conflict() {
     assert_eq!(app.status(id).await, "refunded");
 }
 
+/// The answer is a problem that names this field.
+pub fn assert_invalid(answer: &Answer, status: u16, field: &str) {
+    assert_eq!((answer.status, answer.header("content-type")), (status, "application/problem+json"), "{answer:?}");
+    assert_eq!(answer.json()["field"], field, "{answer:?}");
+}
+
 #[tokio::test]
 async fn invalid_input_is_refused_with_its_field_and_changes_nothing() {
     let mut app = App::new().await;
     let server = support(&mut app, noon()).await;
     let id = app.confirmed(noon() + hours(30)).await;
+    let path = format!("/bookings/{id}/status");
+    let post = async |body: &str| ask(&server, "POST", &path, &[], body.as_bytes()).await;
+    for body in ["", "{", "[]", "\u{0}"] {
+        assert_invalid(&post(body).await, 400, "body");
+    }
     let good = json!({"to": "cancelled", "actor": {"role": "admin"}});
-    let with = |member: &str, value: Value| {
+    for missing in ["to", "actor"] {
+        let mut body = good.clone();
+        body.as_object_mut().unwrap().remove(missing);
+        assert_invalid(&post(&body.to_string()).await, 400, missing);
+    }
+    for (status, field, member, value) in [
+        (400, "to", "to", json!(7)),
+        (422, "to", "to", json!("canceled")),
+        (422, "to", "to", json!("rejected")),
+        (400, "actor", "actor", json!("admin")),
+        (400, "actor.role", "actor", json!({})),
+        (422, "actor.role", "actor", json!({"role": "automation"})),
+        (422, "actor.role", "actor", json!({"role": "root"})),
+        (400, "id", "actor", json!({"role": "admin", "id": 7})),
+        (422, "actor.id", "actor", json!({"role": "admin", "id": "anna@customers.example"})),
+        (422, "actor.id", "actor", json!({"role": "admin", "id": "Anna Customer"})),
+        (422, "actor.id", "actor", json!({"role": "admin", "id": ""})),
+        (400, "name", "actor", json!({"role": "admin", "name": "x"})),
+        (400, "reason", "reason", json!(["x"])),
+        (400, "reason", "reason", json!("x".repeat(1001))),
+        (400, "reason", "reason", json!("\u{0}")),
+        (400, "because", "because", json!("x")),
+    ] {
         let mut body = good.clone();
         body[member] = value;
-        body.to_string()
-    };
-    let path = format!("/bookings/{id}/status");
-    for (body, status, field) in [
-        ("".to_owned(), 400, "body"),
-        ("{".to_owned(), 400, "body"),
-        ("[]".to_owned(), 400, "body"),
-        ("\u{0}".to_owned(), 400, "body"),
-        (json!({"actor": {"role": "admin"}}).to_string(), 400, "to"),
-        (json!({"to": "cancelled"}).to_string(), 400, "actor"),
-        (with("to", json!(7)), 400, "to"),
-        (with("to", json!("canceled")), 422, "to"),
-        (with("to", json!("rejected")), 422, "to"),
-        (with("actor", json!("admin")), 400, "actor"),
-        (with("actor", json!({})), 400, "actor.role"),
-        (with("actor", json!({"role": "automation"})), 422, "actor.role"),
-        (with("actor", json!({"role": "root"})), 422, "actor.role"),
-        (with("actor", json!({"role": "admin", "id": 7})), 400, "id"),
-        (with("actor", json!({"role": "admin", "id": "anna@customers.example"})), 422, "actor.id"),
-        (with("actor", json!({"role": "admin", "id": "Anna Customer"})), 422, "actor.id"),
-        (with("actor", json!({"role": "admin", "id": ""})), 422, "actor.id"),
-        (with("actor", json!({"role": "admin", "name": "x"})), 400, "name"),
-        (with("reason", json!(["x"])), 400, "reason"),
-        (with("reason", json!("x".repeat(1001))), 400, "reason"),
-        (with("reason", json!("\u{0}")), 400, "reason"),
-        (with("because", json!("x")), 400, "because"),
-    ] {
-        let answer = ask(&server, "POST", &path, &[], body.as_bytes()).await;
-        assert_eq!(
-            (answer.status, answer.header("content-type")),
-            (status, "application/problem+json"),
-            "{body}: {answer:?}"
-        );
-        assert_eq!(answer.json()["field"], field, "{body}");
+        assert_invalid(&post(&body.to_string()).await, status, field);
     }
     for (id, status) in [("7", 400), ("x", 400), (&format!("{id}0"), 400), (&Uuid::nil().to_string(), 404)] {
         let answer = ask(&server, "POST", &format!("/bookings/{id}/status"), &[], good.to_string().as_bytes()).await;
@@ -506,7 +514,7 @@ async fn support_routes_apply_the_same_request_checks_as_run() {
     let path = format!("/bookings/{id}/status");
     let body = json!({"to": "cancelled", "actor": {"role": "admin"}}).to_string();
 
-    // Without a token there is nothing there.
+    // Without ADMIN_TOKEN the routes do not exist.
     let server = Server::start(&app, &[]).await;
     for path in [&path[..], "/openapi.json"] {
         assert_eq!(ask(&server, "POST", path, &[], body.as_bytes()).await.status, 404);
@@ -514,26 +522,32 @@ async fn support_routes_apply_the_same_request_checks_as_run() {
     let server = support(&mut app, noon()).await;
     assert_eq!(request(server.port, "GET", &path, &[], b"").await.header("allow"), "POST");
     assert_eq!(request(server.port, "POST", &path, &[], &[b'x'; 64 * 1024 + 1]).await.status, 413);
+    assert_wrong_tokens_are_refused(&server, &path, &body).await;
+    assert_eq!(app.status(id).await, "confirmed");
+    assert_calls_are_limited(&app, &server, &path, &body).await;
+    assert_eq!(app.status(id).await, "confirmed");
+    // The token does not run a pass.
+    assert_eq!(ask(&server, "GET", "/run", &[], b"").await.status, 401);
+}
+
+async fn assert_wrong_tokens_are_refused(server: &Server, path: &str, body: &str) {
     let cron = format!("Bearer {}", "a-bearer-secret-that-has-no-spaces:-0123456789");
     for authorization in ["", "Bearer ", "Bearer a-token-for-support-012345678", "Basic eA==", &cron] {
-        let answer =
-            request(server.port, "POST", &path, &[("Authorization", authorization.as_bytes())], body.as_bytes()).await;
+        let headers = [("Authorization", authorization.as_bytes())];
+        let answer = request(server.port, "POST", path, &headers, body.as_bytes()).await;
         assert_eq!((answer.status, answer.header("www-authenticate")), (401, "Bearer"), "{authorization}");
     }
-    assert_eq!(request(server.port, "POST", &path, &[], body.as_bytes()).await.status, 401);
-    // An id that cannot even be read is judged after the token.
+    assert_eq!(request(server.port, "POST", path, &[], body.as_bytes()).await.status, 401);
+    // The token is checked before an unreadable id.
     assert_eq!(request(server.port, "GET", "/bookings/%FF/timeline", &[], b"").await.status, 401);
-    let answer = ask(&server, "GET", "/bookings/%FF/timeline", &[], b"").await;
-    assert_eq!((answer.status, answer.header("content-type")), (400, "application/problem+json"));
-    assert_eq!(answer.json()["field"], "id");
-    assert_eq!(app.status(id).await, "confirmed");
-    // One token's calls are counted, whatever they are for.
-    assert_eq!(ask(&server, "GET", "/openapi.json", &[], b"").await.status, 200);
+    assert_invalid(&ask(server, "GET", "/bookings/%FF/timeline", &[], b"").await, 400, "id");
+}
+
+/// All calls with one token count towards one limit.
+async fn assert_calls_are_limited(app: &App, server: &Server, path: &str, body: &str) {
+    assert_eq!(ask(server, "GET", "/openapi.json", &[], b"").await.status, 200);
     app.sql("UPDATE booking_automation_callers SET next_at = now() + interval '1 hour'", &[]).await;
-    let answer = ask(&server, "POST", &path, &[], body.as_bytes()).await;
+    let answer = ask(server, "POST", path, &[], body.as_bytes()).await;
     assert_eq!((answer.status, answer.header("content-type")), (429, "application/problem+json"));
     assert!(answer.header("retry-after").parse::<u64>().unwrap() > 3500, "{answer:?}");
-    assert_eq!(app.status(id).await, "confirmed");
-    // Nor does the token fire a pass.
-    assert_eq!(ask(&server, "GET", "/run", &[], b"").await.status, 401);
 }
