@@ -62,26 +62,46 @@ fn parse_table_row(line: &str) -> (String, Vec<i64>) {
     (label.join(" "), numbers)
 }
 
-#[tokio::test]
-async fn the_summary_table_matches_the_events() {
-    let (said, events) = run_demo().await;
-    let (_, table) = said.split_once("Status changes\n").unwrap();
-    let (changes, table) = table.split_once("\nReminders").unwrap();
-    let (reminders, rest) = table.split_once("\n\nBookings now: ").unwrap();
-    let (rules, reminders) = reminders.split_once('\n').unwrap();
-    let rules: Vec<_> = rules.split_whitespace().collect();
-    assert_eq!(rules, ["24h", "1h", "15m"]);
+/// The table that the demo prints.
+struct PrintedTable {
+    /// How many events each line of the table counts.
+    counts: BTreeMap<String, i64>,
+    /// How many bookings have a status.
+    bookings: BTreeMap<String, String>,
+}
 
-    let mut told = BTreeMap::new();
-    for (label, numbers) in changes.lines().map(parse_table_row) {
-        told.insert(label, numbers[0]);
-    }
-    for (outcome, numbers) in reminders.lines().map(parse_table_row) {
-        for (rule, count) in rules.iter().zip(numbers).filter(|(_, count)| *count > 0) {
-            told.insert(format!("{rule} {outcome}"), count);
+impl PrintedTable {
+    fn parse(output: &str) -> Self {
+        let (_, table) = output.split_once("Status changes\n").unwrap();
+        let (changes, table) = table.split_once("\nReminders").unwrap();
+        let (reminders, rest) = table.split_once("\n\nBookings now: ").unwrap();
+        let (rules, reminders) = reminders.split_once('\n').unwrap();
+        let rules: Vec<_> = rules.split_whitespace().collect();
+        assert_eq!(rules, ["24h", "1h", "15m"]);
+
+        let mut counts = BTreeMap::new();
+        for (label, numbers) in changes.lines().map(parse_table_row) {
+            counts.insert(label, numbers[0]);
         }
+        for (outcome, numbers) in reminders.lines().map(parse_table_row) {
+            for (rule, count) in rules.iter().zip(numbers).filter(|(_, count)| *count > 0) {
+                counts.insert(format!("{rule} {outcome}"), count);
+            }
+        }
+        let (bookings, _) = rest.split_once('\n').unwrap();
+        let bookings = bookings.split(", ").filter_map(|part| part.split_once(' '));
+        Self { counts, bookings: bookings.map(|(count, status)| (status.to_owned(), count.to_owned())).collect() }
     }
-    let mut held = BTreeMap::new();
+
+    /// The sum of all lines whose label contains a text.
+    fn sum(&self, label: &str) -> i64 {
+        self.counts.iter().filter(|(key, _)| key.contains(label)).map(|(_, count)| count).sum()
+    }
+}
+
+/// The events, counted under the labels of the table.
+fn count_events(events: &[Value]) -> BTreeMap<String, i64> {
+    let mut counts = BTreeMap::new();
     for event in events {
         let text = |pointer: &str| event.pointer(pointer).and_then(Value::as_str).unwrap_or_default();
         let label = match (text("/event_type"), text("/status")) {
@@ -91,10 +111,23 @@ async fn the_summary_table_matches_the_events() {
             (_, "completed") => format!("{} sent", text("/rule")),
             (_, status) => format!("{} {status}: {}", text("/rule"), text("/reason")),
         };
-        *held.entry(label).or_insert(0_i64) += 1;
+        *counts.entry(label).or_insert(0_i64) += 1;
     }
-    assert_eq!(told, held, "{said}");
-    // What the day is to show: each rule, each reason, each kind of change.
+    counts
+}
+
+/// The sum of what the lines of the passes say of this kind.
+fn sum_of_passes(output: &str, kind: &str) -> i64 {
+    let parts = output.lines().filter_map(|line| line.split_once("  ")).flat_map(|(_, told)| told.split(", "));
+    parts.filter_map(|part| part.strip_suffix(kind)?.trim().parse::<i64>().ok()).sum()
+}
+
+#[tokio::test]
+async fn the_summary_table_matches_the_events() {
+    let (output, events) = run_demo().await;
+    let table = PrintedTable::parse(output);
+    assert_eq!(table.counts, count_events(events), "{output}");
+    // The day shows each rule, each reason and each kind of change.
     for shown in [
         "24h sent",
         "1h sent",
@@ -106,25 +139,18 @@ async fn the_summary_table_matches_the_events() {
         "confirmed → cancelled by backend",
         "in_progress → completed by booking-automation",
     ] {
-        assert!(told.contains_key(shown), "{shown}: {said}");
+        assert!(table.counts.contains_key(shown), "{shown}: {output}");
     }
 
-    // The lines of the passes add up to the same, and so do the bookings.
-    let passes = |what: &str| -> i64 {
-        let parts = said.lines().filter_map(|line| line.split_once("  ")).flat_map(|(_, told)| told.split(", "));
-        parts.filter_map(|part| part.strip_suffix(what)?.trim().parse::<i64>().ok()).sum()
-    };
-    let events_of =
-        |label: &str| -> i64 { told.iter().filter(|(key, _)| key.contains(label)).map(|(_, count)| count).sum() };
-    assert_eq!(passes("started"), events_of("confirmed → in_progress"), "{said}");
-    assert_eq!(passes("completed"), events_of("in_progress → completed"), "{said}");
-    assert_eq!(passes("reminded") - passes("not reminded"), events_of(" sent"), "{said}");
-    assert_eq!(passes("not to be reminded"), events_of(" skipped"), "{said}");
-    let (bookings, _) = rest.split_once('\n').unwrap();
-    let now: BTreeMap<_, _> =
-        bookings.split(", ").filter_map(|part| part.split_once(' ')).map(|(n, status)| (status, n)).collect();
-    assert_eq!(now["completed"], told["in_progress → completed by booking-automation"].to_string());
-    assert_eq!((now["pending"], now["expired"], now["cancelled"]), ("1", "1", "2"), "{bookings}");
+    // The lines of the passes and the bookings add up to the same numbers.
+    let passes = |kind: &str| sum_of_passes(output, kind);
+    assert_eq!(passes("started"), table.sum("confirmed → in_progress"), "{output}");
+    assert_eq!(passes("completed"), table.sum("in_progress → completed"), "{output}");
+    assert_eq!(passes("reminded") - passes("not reminded"), table.sum(" sent"), "{output}");
+    assert_eq!(passes("not to be reminded"), table.sum(" skipped"), "{output}");
+    let completed = table.counts["in_progress → completed by booking-automation"].to_string();
+    let bookings = ["completed", "pending", "expired", "cancelled"].map(|status| &table.bookings[status][..]);
+    assert_eq!(bookings, [&completed, "1", "1", "2"], "{output}");
 }
 
 #[tokio::test]

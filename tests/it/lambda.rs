@@ -168,22 +168,15 @@ async fn function_url_requests_are_answered_like_http_requests() {
     let instance = Instance::start(&app).await;
     let right = [("authorization", "Bearer local-secret-0123456789")];
     assert_eq!(status_and_body(instance.invoke(&example_event("health")).await), (200, json!({"status": "ok"})));
-    for (path, status) in [("/", 404), ("/events", 404), ("/run/", 404), ("/admin", 404)] {
-        assert_eq!(
-            status_and_body(
-                instance.invoke(&function_url_request("POST", path, &right, r#"{"trigger":"schedule"}"#)).await
-            )
-            .0,
-            status
-        );
+    for path in ["/", "/events", "/run/", "/admin"] {
+        let request = function_url_request("POST", path, &right, r#"{"trigger":"schedule"}"#);
+        assert_eq!(status_and_body(instance.invoke(&request).await).0, 404, "{path}");
     }
     let refused = instance.invoke(&function_url_request("DELETE", "/run", &right, "")).await.unwrap();
     assert_eq!((&refused["statusCode"], &refused["headers"]["allow"]), (&json!(405), &json!("GET, POST")));
-    assert_eq!(
-        status_and_body(instance.invoke(&function_url_request("POST", "/run", &right, &"x".repeat(65_537))).await).0,
-        413
-    );
-    // The specification's example, long out of date, and no credentials at all: one answer.
+    let huge = function_url_request("POST", "/run", &right, &"x".repeat(65_537));
+    assert_eq!(status_and_body(instance.invoke(&huge).await).0, 413);
+    // The outdated example of the specification and a request without credentials get the same answer.
     let refused = instance.invoke(&example_event("signed")).await.unwrap();
     assert_eq!(refused["statusCode"], 401);
     assert_eq!(refused["headers"]["www-authenticate"], "Bearer");
@@ -193,13 +186,7 @@ async fn function_url_requests_are_answered_like_http_requests() {
 
     let (status, summary) = status_and_body(instance.invoke(&example_event("bearer")).await);
     assert_eq!((status, &summary["outcome"], &summary["trigger"]), (200, &json!("completed"), &json!("bearer")));
-
-    // Signed over a body of bytes, which a function URL hands over as base64.
-    let timestamp = unix_time().to_string();
-    let by = signature(SIGNING, b"msg_1", timestamp.as_bytes(), b"\x00\xffbytes");
-    let headers = [("webhook-id", "msg_1"), ("webhook-timestamp", &timestamp), ("webhook-signature", &by)];
-    let mut signed = function_url_request("POST", "/run", &headers, "AP9ieXRlcw==");
-    signed["isBase64Encoded"] = true.into();
+    let signed = signed_request_with_binary_body();
     let (status, summary) = status_and_body(instance.invoke(&signed).await);
     assert_eq!((status, &summary["trigger"]), (200, &json!("signature")));
     let (status, summary) = status_and_body(instance.invoke(&signed).await);
@@ -209,6 +196,16 @@ async fn function_url_requests_are_answered_like_http_requests() {
     assert_eq!(status_and_body(instance.invoke(&example_event("bearer")).await).0, 503);
     let log = instance.kill().await;
     assert!(!log.contains(SECRET), "{log}");
+}
+
+/// A signed request; a function URL encodes its body as base64.
+fn signed_request_with_binary_body() -> Value {
+    let timestamp = unix_time().to_string();
+    let by = signature(SIGNING, b"msg_1", timestamp.as_bytes(), b"\x00\xffbytes");
+    let headers = [("webhook-id", "msg_1"), ("webhook-timestamp", &timestamp), ("webhook-signature", &by)];
+    let mut signed = function_url_request("POST", "/run", &headers, "AP9ieXRlcw==");
+    signed["isBase64Encoded"] = true.into();
+    signed
 }
 
 #[tokio::test]

@@ -303,59 +303,51 @@ async fn a_flag_blocked_by_a_lock_in_a_trigger_is_set_later() {
 async fn other_roles_cannot_use_our_trigger_functions() {
     let app = App::new().await;
     let backend = app.backend_role().await;
-    let move_trigger = "CREATE TEMP TABLE forged (scheduled_at timestamptz);
-        CREATE TRIGGER forge BEFORE UPDATE ON forged FOR EACH ROW EXECUTE FUNCTION booking_automation_on_move()";
-    assert_eq!(backend.batch_execute(move_trigger).await.unwrap_err().code().unwrap().code(), "42501");
-    for function in ["booking_automation_on_update", "booking_automation_on_insert"] {
-        let event = if function.ends_with("insert") { "INSERT" } else { "UPDATE" };
-        let old = if event == "UPDATE" { "OLD TABLE AS old_rows" } else { "" };
-        let sql = format!(
-            "CREATE TEMP TABLE forged (id uuid, status text, scheduled_at timestamptz, auto_complete_blocked boolean, automation_logs jsonb);
-             CREATE TRIGGER forge AFTER {event} ON forged REFERENCING {old} NEW TABLE AS new_rows FOR EACH STATEMENT EXECUTE FUNCTION {function}()"
-        );
-        let error = backend.batch_execute(&sql).await.unwrap_err();
-        assert_eq!(error.code().unwrap().code(), "42501", "{function}");
-    }
-    for function in ["keep_event", "keep_table", "keep_erasure", "tell_of_events", "tell_of_moves"] {
-        let sql = format!(
-            "CREATE TEMP TABLE forged (id uuid);
-             CREATE TRIGGER forge BEFORE DELETE ON forged FOR EACH STATEMENT EXECUTE FUNCTION booking_automation_{function}()"
-        );
-        assert_eq!(backend.batch_execute(&sql).await.unwrap_err().code().unwrap().code(), "42501", "{function}");
-    }
-    // And where default privileges would let them: only for the table that each is made for.
-    app.db.batch_execute("GRANT EXECUTE ON ALL FUNCTIONS IN SCHEMA public TO PUBLIC").await.unwrap();
-    let forged = "CREATE TEMP TABLE forged (id uuid, status text, scheduled_at timestamptz, auto_complete_blocked boolean, automation_logs jsonb,
-                      reminder_24h_sent boolean, reminder_1h_sent boolean, reminder_15m_sent boolean);
-                  INSERT INTO forged VALUES (gen_random_uuid(), 'pending', 'infinity')";
-    backend.batch_execute(forged).await.unwrap();
-    for (trigger, write) in [
-        (
-            "AFTER INSERT ON forged REFERENCING NEW TABLE AS new_rows FOR EACH STATEMENT EXECUTE FUNCTION booking_automation_on_insert()",
-            "INSERT INTO forged VALUES (gen_random_uuid(), 'confirmed', 'infinity')",
-        ),
-        (
-            "AFTER UPDATE ON forged REFERENCING OLD TABLE AS old_rows NEW TABLE AS new_rows FOR EACH STATEMENT EXECUTE FUNCTION booking_automation_on_update()",
-            "UPDATE forged SET status = 'confirmed'",
-        ),
-        (
-            "BEFORE UPDATE ON forged FOR EACH ROW EXECUTE FUNCTION booking_automation_on_move()",
-            "UPDATE forged SET scheduled_at = now()",
-        ),
-        (
-            "AFTER INSERT ON forged REFERENCING NEW TABLE AS new_rows FOR EACH STATEMENT EXECUTE FUNCTION booking_automation_tell_of_events()",
-            "INSERT INTO forged VALUES (gen_random_uuid(), 'confirmed', 'infinity')",
-        ),
-        (
-            "AFTER UPDATE ON forged REFERENCING OLD TABLE AS old_rows NEW TABLE AS new_rows FOR EACH STATEMENT EXECUTE FUNCTION booking_automation_tell_of_moves()",
-            "UPDATE forged SET scheduled_at = now()",
-        ),
+    for (function, timing) in [
+        ("on_move", "BEFORE UPDATE ON forged FOR EACH ROW"),
+        ("on_update", UPDATED_ROWS),
+        ("on_insert", INSERTED_ROWS),
+        ("keep_event", "BEFORE DELETE ON forged FOR EACH STATEMENT"),
+        ("keep_table", "BEFORE DELETE ON forged FOR EACH STATEMENT"),
+        ("keep_erasure", "BEFORE DELETE ON forged FOR EACH STATEMENT"),
+        ("tell_of_events", "BEFORE DELETE ON forged FOR EACH STATEMENT"),
+        ("tell_of_moves", "BEFORE DELETE ON forged FOR EACH STATEMENT"),
     ] {
-        backend.batch_execute(&format!("CREATE TRIGGER forge {trigger}")).await.unwrap();
-        let error = backend.execute(write, &[]).await.unwrap_err();
-        assert_eq!(error.code().unwrap().code(), "42501", "{write}");
+        let sql =
+            format!("{FORGED_TABLE} CREATE TRIGGER forge {timing} EXECUTE FUNCTION booking_automation_{function}()");
+        assert_eq!(error_code(backend.batch_execute(&sql).await), "42501", "{function}");
+    }
+
+    // With EXECUTE privileges, a function works only on the table that it is made for.
+    app.db.batch_execute("GRANT EXECUTE ON ALL FUNCTIONS IN SCHEMA public TO PUBLIC").await.unwrap();
+    backend.batch_execute(FORGED_TABLE).await.unwrap();
+    backend.execute("INSERT INTO forged VALUES (gen_random_uuid(), 'pending', 'infinity')", &[]).await.unwrap();
+    let insert = "INSERT INTO forged VALUES (gen_random_uuid(), 'confirmed', 'infinity')";
+    for (function, timing, write) in [
+        ("on_insert", INSERTED_ROWS, insert),
+        ("on_update", UPDATED_ROWS, "UPDATE forged SET status = 'confirmed'"),
+        ("on_move", "BEFORE UPDATE ON forged FOR EACH ROW", "UPDATE forged SET scheduled_at = now()"),
+        ("tell_of_events", INSERTED_ROWS, insert),
+        ("tell_of_moves", UPDATED_ROWS, "UPDATE forged SET scheduled_at = now()"),
+    ] {
+        let sql = format!("CREATE TRIGGER forge {timing} EXECUTE FUNCTION booking_automation_{function}()");
+        backend.batch_execute(&sql).await.unwrap();
+        assert_eq!(error_code(backend.execute(write, &[]).await), "42501", "{function}");
         backend.batch_execute("DROP TRIGGER forge ON forged").await.unwrap();
     }
+}
+
+/// A table with the columns that our trigger functions read.
+const FORGED_TABLE: &str =
+    "CREATE TEMP TABLE forged (id uuid, status text, scheduled_at timestamptz, auto_complete_blocked boolean, automation_logs jsonb,
+                               reminder_24h_sent boolean, reminder_1h_sent boolean, reminder_15m_sent boolean);";
+const INSERTED_ROWS: &str = "AFTER INSERT ON forged REFERENCING NEW TABLE AS new_rows FOR EACH STATEMENT";
+const UPDATED_ROWS: &str =
+    "AFTER UPDATE ON forged REFERENCING OLD TABLE AS old_rows NEW TABLE AS new_rows FOR EACH STATEMENT";
+
+/// The SQLSTATE of a statement that fails.
+fn error_code<T: std::fmt::Debug>(result: Result<T, tokio_postgres::Error>) -> String {
+    result.unwrap_err().code().unwrap().code().to_owned()
 }
 
 #[tokio::test]
