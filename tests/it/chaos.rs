@@ -115,6 +115,19 @@ pub struct World {
 }
 
 impl World {
+    fn new(length: &Length) -> Self {
+        Self {
+            mail: Arc::new(Mail::new(length.seed ^ 0xe1, Duration::from_secs(10) / length.divisor)),
+            load: Arc::default(),
+            kills: Mutex::default(),
+            calls: Mutex::default(),
+            misdeeds: Mutex::default(),
+            stale: AtomicU64::new(0),
+            told: AtomicU64::new(0),
+            over: AtomicBool::new(false),
+        }
+    }
+
     /// How many instances were killed.
     pub fn killed(&self) -> u64 {
         self.kills.lock().unwrap().values().sum()
@@ -490,99 +503,137 @@ fn faketime_library() -> Option<String> {
     library.map(|path| path.to_str().unwrap().to_owned())
 }
 
+/// Starts the database server with the user's schema, years of rows, ours and the tables of the evaluation.
+async fn start_database() -> Option<(Arc<OwnCluster>, App)> {
+    let settings = "track_commit_timestamp = on\nmax_connections = 200\nautovacuum_naptime = 10s\nmax_wal_size = 256MB";
+    let cluster = OwnCluster::start_with(settings).await?;
+    connect(&cluster.url).await.batch_execute(THEIRS).await.unwrap();
+    let app = App::migrate_and_open(&cluster.url).await;
+    app.db.batch_execute(SETUP).await.unwrap();
+    // One run catches up with the old rows: the instances live too briefly for that.
+    app.call(&["run"]).await.summary();
+    Some((Arc::new(cluster), app))
+}
+
+/// The places of all instances.
+struct Places {
+    slots: Vec<Arc<Slot>>,
+    lives: Vec<tokio::task::JoinHandle<()>>,
+    /// The environment of the last place.
+    environment: BTreeMap<&'static str, String>,
+    held: Arc<Mutex<Vec<Held>>>,
+    broken: Arc<Mutex<Vec<Action>>>,
+}
+
+impl Places {
+    /// Starts an instance in each place, behind its own proxy and mail endpoint and with its own clock.
+    async fn start(
+        app: &App,
+        cluster: &OwnCluster,
+        length: &Arc<Length>,
+        world: &Arc<World>,
+        terminations: &mpsc::UnboundedSender<i32>,
+        faketime: Option<&str>,
+    ) -> Self {
+        let mut places = Self {
+            slots: Vec::new(),
+            lives: Vec::new(),
+            environment: BTreeMap::new(),
+            held: Arc::default(),
+            broken: Arc::default(),
+        };
+        for (number, ahead) in AHEAD.into_iter().enumerate() {
+            let (killer, kills) = mpsc::unbounded_channel();
+            let (held, broken) = (places.held.clone(), places.broken.clone());
+            let slot = Arc::new(Slot::new(number, killer, terminations.clone(), held, broken));
+            let port = chaos_wire::start(slot.clone(), cluster.port).await;
+            let mut environment = instance_environment(app, length);
+            environment.insert("DATABASE_URL", format!("postgres://postgres@127.0.0.1:{port}/postgres"));
+            environment.insert("AWS_ENDPOINT_URL_SESV2", chaos_mail::start(world.mail.clone(), slot.clone()).await);
+            places.environment.clone_from(&environment);
+            let ahead = if faketime.is_some() { ahead } else { 0 };
+            if let Some(library) = faketime.filter(|_| ahead != 0) {
+                environment.insert("LD_PRELOAD", library.to_owned());
+                environment.insert("FAKETIME", format!("{ahead:+}s"));
+                environment.insert("DONT_FAKE_MONOTONIC", "1".to_owned());
+            }
+            let rng = fastrand::Rng::with_seed(length.seed ^ (0xa1 + number as u64));
+            let place = Place { slot: slot.clone(), kills, environment, ahead, length: length.clone(), rng };
+            places.slots.push(slot);
+            places.lives.push(tokio::spawn(place.run_lives(world.clone())));
+        }
+        places
+    }
+
+    /// An environment whose database is not behind a proxy, where a connection may still be broken.
+    fn environment_without_proxy(&self, app: &App) -> BTreeMap<&'static str, String> {
+        let mut environment = self.environment.clone();
+        let last = self.slots.last().unwrap();
+        let life = last.life.load(Ordering::SeqCst);
+        environment.insert("DATABASE_URL", format!("{}?application_name={}", app.url, last.session_name(life)));
+        let mail_url = format!("{}/{life}", environment["AWS_ENDPOINT_URL_SESV2"]);
+        environment.insert("AWS_ENDPOINT_URL_SESV2", mail_url);
+        environment
+    }
+}
+
+/// Starts the sessions of the other client.
+fn start_load(backend: &str, provider: Uuid, length: &Length, world: &World) -> Vec<tokio::task::JoinHandle<()>> {
+    let start = |number| {
+        let seed = length.seed ^ (0xb1 + number);
+        tokio::spawn(chaos_load::run_session(backend.to_owned(), provider, seed, world.load.clone()))
+    };
+    (0..SESSIONS).map(start).collect()
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn instances_killed_at_every_point_lose_no_reminder_and_record_every_repeat() {
     let length = Arc::new(Length::from_environment());
-    let settings = "track_commit_timestamp = on\nmax_connections = 200\nautovacuum_naptime = 10s\nmax_wal_size = 256MB";
-    let Some(cluster) = OwnCluster::start_with(settings).await else { return };
-    let cluster = Arc::new(cluster);
+    let Some((cluster, mut app)) = start_database().await else { return };
     length.print_progress(&format!("SEED={} KILLS={}", length.seed, length.kills));
-    connect(&cluster.url).await.batch_execute(THEIRS).await.unwrap();
-    let mut app = App::migrate_and_open(&cluster.url).await;
-    app.db.batch_execute(SETUP).await.unwrap();
     let backend = app.backend_url().await;
-    // Years of rows are caught up with first: that is not what a life of a second is for.
-    app.call(&["run"]).await.summary();
-
     let (server, way) = start_server_behind_proxy(&mut app, cluster.port).await;
-    let mail = Arc::new(Mail::new(length.seed ^ 0xe1, Duration::from_secs(10) / length.divisor));
-    let world = Arc::new(World {
-        mail: mail.clone(),
-        load: Arc::default(),
-        kills: Mutex::default(),
-        calls: Mutex::default(),
-        misdeeds: Mutex::default(),
-        stale: AtomicU64::new(0),
-        told: AtomicU64::new(0),
-        over: AtomicBool::new(false),
-    });
+    let world = Arc::new(World::new(&length));
     let (terminations, sessions) = mpsc::unbounded_channel();
     let terminated = Arc::new(AtomicU64::new(0));
     let terminator = tokio::spawn(terminate_sessions(cluster.url.clone(), sessions, terminated.clone()));
-    let (held, broken) = (Arc::default(), Arc::default());
-    let false_clock = faketime_library();
-    let (mut slots, mut lives, mut last_environment) = (Vec::new(), Vec::new(), BTreeMap::new());
-    for (number, ahead) in AHEAD.into_iter().enumerate() {
-        let (killer, kills) = mpsc::unbounded_channel();
-        let slot = Arc::new(Slot::new(number, killer, terminations.clone(), Arc::clone(&held), Arc::clone(&broken)));
-        let port = chaos_wire::start(slot.clone(), cluster.port).await;
-        let mut environment = instance_environment(&app, &length);
-        environment.insert("DATABASE_URL", format!("postgres://postgres@127.0.0.1:{port}/postgres"));
-        environment.insert("AWS_ENDPOINT_URL_SESV2", chaos_mail::start(mail.clone(), slot.clone()).await);
-        last_environment.clone_from(&environment);
-        let ahead = if false_clock.is_some() { ahead } else { 0 };
-        if let Some(library) = false_clock.as_ref().filter(|_| ahead != 0) {
-            environment.insert("LD_PRELOAD", library.clone());
-            environment.insert("FAKETIME", format!("{ahead:+}s"));
-            environment.insert("DONT_FAKE_MONOTONIC", "1".to_owned());
-        }
-        let rng = fastrand::Rng::with_seed(length.seed ^ (0xa1 + number as u64));
-        let place = Place { slot: slot.clone(), kills, environment, ahead, length: length.clone(), rng };
-        slots.push(slot);
-        lives.push(tokio::spawn(place.run_lives(world.clone())));
-    }
-    let work = (0..SESSIONS).map(|number| {
-        tokio::spawn(chaos_load::run_session(
-            backend.clone(),
-            app.provider,
-            length.seed ^ (0xb1 + number),
-            world.load.clone(),
-        ))
-    });
-    let work: Vec<_> = work.collect();
+    let faketime = faketime_library();
+    let mut places = Places::start(&app, &cluster, &length, &world, &terminations, faketime.as_deref()).await;
+    let load = start_load(&backend, app.provider, &length, &world);
 
     let began = Instant::now();
-    let led = async {
-        let restarts = inject_faults(&world, &length, &cluster, &slots, &terminations).await;
+    let faults = async {
+        let restarts = inject_faults(&world, &length, &cluster, &places.slots, &terminations).await;
         world.over.store(true, Ordering::SeqCst);
         restarts
     };
-    let (restarts, refused) = tokio::join!(led, send_refused_calls(&server, &world));
+    let (restarts, refused) = tokio::join!(faults, send_refused_calls(&server, &world));
     world.load.stop.store(true, Ordering::SeqCst);
-    for task in lives.into_iter().chain(work) {
+    for task in std::mem::take(&mut places.lives).into_iter().chain(load) {
         task.await.unwrap();
     }
     let took = began.elapsed();
     terminator.abort();
-    mail.stop_faults();
+    world.mail.stop_faults();
     app.db = connect(&app.url).await;
-    // Past the proxy, where something may still be broken.
-    let last = slots.last().unwrap();
-    let life = last.life.load(Ordering::SeqCst);
-    last_environment.insert("DATABASE_URL", format!("{}?application_name={}", app.url, last.session_name(life)));
-    let mail_url = format!("{}/{life}", last_environment["AWS_ENDPOINT_URL_SESV2"]);
-    last_environment.insert("AWS_ENDPOINT_URL_SESV2", mail_url);
-    run_until_quiet(&app, &world, &last_environment).await;
+    run_until_quiet(&app, &world, &places.environment_without_proxy(&app)).await;
     length.print_progress(&format!("{:>5} s  quiet", began.elapsed().as_secs()));
-    evaluate(&app, &mail, length.divisor).await;
-    length.print_progress(&format!("{:>5} s  judged", began.elapsed().as_secs()));
+    evaluate(&app, &world.mail, length.divisor).await;
+    length.print_progress(&format!("{:>5} s  evaluated", began.elapsed().as_secs()));
 
-    let held: Vec<Held> = held.lock().unwrap().clone();
-    let broken: Vec<Action> = broken.lock().unwrap().clone();
-    let refused = (refused, way.connections());
-    let (terminated, clocks_off) = (terminated.load(Ordering::SeqCst), false_clock.is_some());
-    let (app, world, held, broken) = (&app, &*world, &held, &broken);
-    let run = Run { app, world, held, broken, restarts, terminated, clocks_off, refused, took };
+    let held: Vec<Held> = places.held.lock().unwrap().clone();
+    let broken: Vec<Action> = places.broken.lock().unwrap().clone();
+    let run = Run {
+        app: &app,
+        world: &world,
+        held: &held,
+        broken: &broken,
+        restarts,
+        terminated: terminated.load(Ordering::SeqCst),
+        clocks_off: faketime.is_some(),
+        refused: (refused, way.connections()),
+        took,
+    };
     let report = run.report().await;
     length.print_progress(&chaos_report::text(&report));
     run.assert_no_violation(&length, &report).await;
