@@ -702,6 +702,266 @@ impl State {
     }
 }
 
+/// Which actions are possible.
+impl Reminders {
+    /// The user's edits.
+    fn edit_actions(&self, state: &State, actions: &mut Vec<Action>) {
+        for number in 0..state.bookings.len() {
+            let booking = &state.bookings[number];
+            let id = u8::try_from(number).unwrap();
+            if state.left.edits == 0 || state.is_held(number) {
+                continue;
+            }
+            match booking.status {
+                Booked::InProgress => actions.push(Action::Cancel(id)),
+                Booked::Confirmed => {
+                    actions.push(Action::Cancel(id));
+                    // Later, and back again. The end must lie within the horizon.
+                    if booking.start + 1 < self.horizon {
+                        actions.push(Action::Move(id, booking.start + 1));
+                    }
+                    if booking.start > self.start {
+                        actions.push(Action::Move(id, self.start));
+                    }
+                }
+                Booked::Cancelled => actions.push(Action::Confirm(id)),
+                Booked::Completed => {}
+            }
+        }
+    }
+
+    /// A call between two transactions of the delivery claims, records, or records a contact failure.
+    fn actions_between_transactions(
+        &self,
+        state: &State,
+        number: usize,
+        told: Option<Told>,
+        alone: bool,
+        actions: &mut Vec<Action>,
+    ) {
+        let id = u8::try_from(number).unwrap();
+        let free = told.is_none_or(|told| !state.is_locked(usize::from(told.row), number));
+        if !alone && free && self.channel_is_free(state) {
+            actions.push(Action::Claim(id));
+        }
+        if told.is_some() && free {
+            actions.push(Action::Record(id));
+            if state.left.lost_answers > 0 {
+                actions.push(Action::RecordUnanswered(id));
+            }
+        }
+        let broken = state.left.broken_views > 0 && self.channel_is_free(state);
+        if told.is_none() && broken && self.claim_candidate(state, number).is_some() {
+            actions.push(Action::SetAside(id));
+        }
+    }
+
+    fn send_actions(&self, id: u8) -> impl Iterator<Item = Action> {
+        self.answers.iter().map(move |&(outcome, accepted)| Action::Send(id, outcome, accepted))
+    }
+}
+
+/// What each action changes. `None`: the call is not in the phase of the action.
+impl Reminders {
+    /// A status or a start that the user changes.
+    fn edit_booking(&self, state: &mut State, id: u8, status: Option<Booked>, start: Option<Time>) {
+        state.left.edits -= 1;
+        let clock = state.clock;
+        let booking = &mut state.bookings[usize::from(id)];
+        self.apply_edit(booking, clock, status.unwrap_or(booking.status), start.unwrap_or(booking.start));
+    }
+
+    /// `feedback.sql`.
+    fn apply_ses_event(&self, state: &mut State, id: u8) {
+        let row = &mut state.rows[usize::from(id)];
+        row.word = true;
+        row.word_to_come = false;
+        let takes = matches!(row.status, Status::Pending | Status::Failed);
+        if takes || !self.has(Mechanism::WordInItsPlace) {
+            state.wrong.stale_write |= row.status == Status::Skipped;
+            row.status = Status::Completed;
+            row.lease_until = 0;
+            row.next_attempt_at = 0;
+        }
+    }
+
+    fn begin_pass(&self, state: &mut State, id: u8) {
+        let clock = state.clock;
+        let candidates = std::array::from_fn(|number| Self::status_after_pass(state.bookings.get(number)?, clock));
+        let claimable = self.claim_candidate(state, usize::from(id)).is_some();
+        *state.call(id) = Phase::Begun { as_of: clock, claimable, candidates };
+    }
+
+    fn decide_pass(&self, state: &mut State, id: u8) -> Option<()> {
+        let Phase::Begun { as_of, claimable, candidates } = *state.call(id) else { return None };
+        let (mut moved, mut looks, mut verdicts) = ([None; MOST], [0; MOST], Vec::new());
+        for (number, booking) in state.bookings.iter().enumerate() {
+            // A booking that another transaction holds locked is skipped.
+            if candidates[number].is_some() && !state.is_held(number) {
+                let tested = self.has(Mechanism::TransitionTested);
+                moved[number] = if tested { Self::status_after_pass(booking, as_of) } else { candidates[number] };
+            }
+            looks[number] = booking.looks;
+            verdicts.extend(self.decide_reminders(state, number, moved[number].unwrap_or(booking.status), as_of));
+        }
+        if !self.has(Mechanism::OnePassTransaction) {
+            state.looked_through = state.looked_through.max(as_of);
+            for (booking, looks) in state.bookings.iter_mut().zip(looks) {
+                booking.looks -= looks;
+            }
+            looks = [0; MOST];
+        }
+        *state.call(id) = Phase::Judged { as_of, claimable, moved, looks, verdicts };
+        Some(())
+    }
+
+    fn commit_pass(&self, state: &mut State, id: u8) -> Option<()> {
+        let call = std::mem::replace(state.call(id), Phase::Idle);
+        let Phase::Judged { as_of, mut claimable, moved, looks, verdicts } = call else { return None };
+        for (number, booking) in state.bookings.iter_mut().enumerate() {
+            if let Some(status) = moved[number] {
+                let due = Self::status_after_pass(booking, as_of);
+                state.wrong.forbidden_transition |= due.is_none_or(|due| status > due);
+                booking.status = status;
+                booking.changed = state.clock;
+            }
+            booking.looks -= looks[number].min(booking.looks);
+        }
+        state.looked_through = state.looked_through.max(as_of);
+        for row in verdicts {
+            if self.has(Mechanism::UniqueKey) && state.rows.iter().any(|known| known.key() == row.key()) {
+                continue;
+            }
+            claimable |= row.status == Status::Pending;
+            state.rows.push(row);
+        }
+        if claimable {
+            *state.call(id) = Phase::Turn { told: None, alone: false };
+        }
+        Some(())
+    }
+
+    fn begin_claim(&self, state: &mut State, id: u8) -> Option<()> {
+        let Phase::Turn { told, .. } = *state.call(id) else { return None };
+        // The transaction sees what it has recorded itself.
+        let mut own = state.clone();
+        if let Some(told) = told {
+            self.apply_record(&mut own, told, state.clock);
+        }
+        let seen = self.claim_candidate(&own, usize::from(id)).map(|number| {
+            let row = &own.rows[number];
+            Seen {
+                row: u8::try_from(number).unwrap(),
+                verdict: self.claim_decision(&own, row),
+                was_sending: row.status == Status::Sending,
+            }
+        });
+        let at = state.clock;
+        *state.call(id) = match (told, seen) {
+            (None, None) => Phase::Idle,
+            _ => Phase::Claiming { at, told, seen, requested: None },
+        };
+        Some(())
+    }
+
+    fn commit_claim(&self, state: &mut State, id: u8) -> Option<()> {
+        let Phase::Claiming { at, told, seen, requested } = *state.call(id) else { return None };
+        if let Some(told) = told {
+            self.apply_record(state, told, at);
+        }
+        let Some(seen) = seen else {
+            *state.call(id) = Phase::Idle;
+            return Some(());
+        };
+        let claim = self.apply_claim(state, seen, at);
+        *state.call(id) = match (claim, requested) {
+            (Some(claim), Some(outcome)) => {
+                Phase::Turn { told: Some(Told { row: seen.row, claim, outcome }), alone: false }
+            }
+            (Some(claim), None) => Phase::Sending { row: seen.row, claim, read_at: at },
+            (None, _) => Phase::Turn { told: None, alone: false },
+        };
+        Some(())
+    }
+
+    /// The claim's COMMIT, carried out or not, has no answer.
+    fn lose_answer(&self, state: &mut State, id: u8, committed: Committed) -> Option<()> {
+        state.left.lost_answers -= 1;
+        let Phase::Claiming { at, told, seen, .. } = *state.call(id) else { return None };
+        let mut done = state.clone();
+        if let Some(told) = told {
+            self.apply_record(&mut done, told, at);
+        }
+        let claim = seen.and_then(|seen| Some((seen.row, self.apply_claim(&mut done, seen, at)?)));
+        if committed == Committed::Yes {
+            *state = done;
+        }
+        *state.call(id) = match claim {
+            Some((row, claim)) if !self.has(Mechanism::LostClaim) => Phase::Sending { row, claim, read_at: at },
+            _ if told.is_none() => Phase::Idle,
+            _ => Phase::Turn { told, alone: true },
+        };
+        Some(())
+    }
+
+    fn send(&self, state: &mut State, id: u8, outcome: Outcome, accepted: Accepted) -> Option<()> {
+        match *state.call(id) {
+            Phase::Claiming { at, told, seen: Some(seen), .. } => {
+                self.deliver_request(state, seen.row, accepted);
+                *state.call(id) = Phase::Claiming { at, told, seen: Some(seen), requested: Some(outcome) };
+            }
+            Phase::Sending { row, claim, .. } => {
+                let found = &state.rows[usize::from(row)];
+                let changed = state.bookings[usize::from(found.booking)].changed;
+                state.wrong.too_late |= !Self::is_due(state, found) && changed != state.clock;
+                self.deliver_request(state, row, accepted);
+                state.end_sending(id, Told { row, claim, outcome });
+            }
+            _ => return None,
+        }
+        Some(())
+    }
+
+    fn send_late(&self, state: &mut State, id: u8, outcome: Outcome, accepted: Accepted) -> Option<()> {
+        state.left.stalls -= 1;
+        let Phase::Sending { row, claim, .. } = *state.call(id) else { return None };
+        self.deliver_request(state, row, accepted);
+        state.end_sending(id, Told { row, claim, outcome });
+        Some(())
+    }
+
+    fn record_alone(&self, state: &mut State, id: u8) -> Option<()> {
+        let Phase::Turn { told: Some(told), alone } = *state.call(id) else { return None };
+        self.apply_record(state, told, state.clock);
+        *state.call(id) = if alone { Phase::Turn { told: None, alone: false } } else { Phase::Idle };
+        Some(())
+    }
+
+    fn record_unanswered(&self, state: &mut State, id: u8) -> Option<()> {
+        state.left.lost_answers -= 1;
+        let Phase::Turn { told: Some(told), .. } = *state.call(id) else { return None };
+        self.apply_record(state, told, state.clock);
+        *state.call(id) = Phase::Turn { told: Some(told), alone: true };
+        Some(())
+    }
+}
+
+impl State {
+    fn call(&mut self, id: u8) -> &mut Phase {
+        &mut self.calls[usize::from(id)]
+    }
+
+    fn end_sending(&mut self, id: u8, told: Told) {
+        *self.call(id) = Phase::Turn { told: Some(told), alone: false };
+    }
+
+    fn defer(&mut self, id: u8) -> Option<()> {
+        let Phase::Sending { row, claim, .. } = *self.call(id) else { return None };
+        self.end_sending(id, Told { row, claim, outcome: Outcome::Deferred });
+        Some(())
+    }
+}
+
 impl Model for Reminders {
     type State = State;
     type Action = Action;
@@ -730,28 +990,7 @@ impl Model for Reminders {
         if state.clock < self.horizon {
             actions.push(Action::Tick);
         }
-        for number in 0..state.bookings.len() {
-            let booking = &state.bookings[number];
-            let id = u8::try_from(number).unwrap();
-            if state.left.edits == 0 || state.is_held(number) {
-                continue;
-            }
-            match booking.status {
-                Booked::InProgress => actions.push(Action::Cancel(id)),
-                Booked::Confirmed => {
-                    actions.push(Action::Cancel(id));
-                    // Later, and back again. The end must lie within the horizon.
-                    if booking.start + 1 < self.horizon {
-                        actions.push(Action::Move(id, booking.start + 1));
-                    }
-                    if booking.start > self.start {
-                        actions.push(Action::Move(id, self.start));
-                    }
-                }
-                Booked::Cancelled => actions.push(Action::Confirm(id)),
-                Booked::Completed => {}
-            }
-        }
+        self.edit_actions(state, actions);
         for (number, row) in state.rows.iter().enumerate() {
             if self.tells && row.word_to_come && !state.is_locked(number, usize::MAX) && self.channel_is_free(state) {
                 actions.push(Action::Word(u8::try_from(number).unwrap()));
@@ -767,28 +1006,11 @@ impl Model for Reminders {
                 }
                 Phase::Begun { .. } => actions.push(Action::Judge(id)),
                 Phase::Judged { .. } => actions.push(Action::CommitPass(id)),
-                Phase::Turn { told, alone } => {
-                    let free = told.is_none_or(|told| !state.is_locked(usize::from(told.row), number));
-                    if !alone && free && self.channel_is_free(state) {
-                        actions.push(Action::Claim(id));
-                    }
-                    if told.is_some() && free {
-                        actions.push(Action::Record(id));
-                        if state.left.lost_answers > 0 {
-                            actions.push(Action::RecordUnanswered(id));
-                        }
-                    }
-                    let broken = state.left.broken_views > 0 && self.channel_is_free(state);
-                    if told.is_none() && broken && self.claim_candidate(state, number).is_some() {
-                        actions.push(Action::SetAside(id));
-                    }
-                }
+                Phase::Turn { told, alone } => self.actions_between_transactions(state, number, *told, *alone, actions),
                 Phase::Claiming { told, seen, requested, .. } => {
                     let claims = seen.is_some_and(|seen| seen.verdict == Verdict::Claim);
                     if claims && !self.has(Mechanism::ClaimFirst) && requested.is_none() {
-                        actions.extend(
-                            self.answers.iter().map(|&(outcome, accepted)| Action::Send(id, outcome, accepted)),
-                        );
+                        actions.extend(self.send_actions(id));
                     } else {
                         actions.push(Action::CommitClaim(id));
                     }
@@ -799,15 +1021,12 @@ impl Model for Reminders {
                 }
                 Phase::Sending { read_at, .. } => {
                     if state.clock == *read_at || !self.has(Mechanism::Fresh) {
-                        actions.extend(
-                            self.answers.iter().map(|&(outcome, accepted)| Action::Send(id, outcome, accepted)),
-                        );
+                        actions.extend(self.send_actions(id));
                     } else {
                         actions.push(Action::Defer(id));
                         if state.left.stalls > 0 {
-                            actions.extend(
-                                self.answers.iter().map(|&(outcome, accepted)| Action::SendLate(id, outcome, accepted)),
-                            );
+                            let late = |&(outcome, accepted)| Action::SendLate(id, outcome, accepted);
+                            actions.extend(self.answers.iter().map(late));
                         }
                     }
                 }
@@ -820,191 +1039,23 @@ impl Model for Reminders {
 
     fn next_state(&self, before: &State, action: Action) -> Option<State> {
         let mut state = before.clone();
-        let clock = state.clock;
         match action {
             Action::Tick => state.clock += 1,
-            Action::Cancel(id) => {
-                state.left.edits -= 1;
-                let booking = &mut state.bookings[usize::from(id)];
-                self.apply_edit(booking, clock, Booked::Cancelled, booking.start);
-            }
-            Action::Move(id, start) => {
-                state.left.edits -= 1;
-                let booking = &mut state.bookings[usize::from(id)];
-                self.apply_edit(booking, clock, booking.status, start);
-            }
-            Action::Confirm(id) => {
-                state.left.edits -= 1;
-                let booking = &mut state.bookings[usize::from(id)];
-                self.apply_edit(booking, clock, Booked::Confirmed, booking.start);
-            }
-            Action::Word(id) => {
-                let row = &mut state.rows[usize::from(id)];
-                row.word = true;
-                row.word_to_come = false;
-                let takes = matches!(row.status, Status::Pending | Status::Failed);
-                if takes || !self.has(Mechanism::WordInItsPlace) {
-                    state.wrong.stale_write |= row.status == Status::Skipped;
-                    row.status = Status::Completed;
-                    row.lease_until = 0;
-                    row.next_attempt_at = 0;
-                }
-            }
-            Action::Begin(id) => {
-                let candidates =
-                    std::array::from_fn(|number| Self::status_after_pass(state.bookings.get(number)?, clock));
-                let claimable = self.claim_candidate(&state, usize::from(id)).is_some();
-                state.calls[usize::from(id)] = Phase::Begun { as_of: clock, claimable, candidates };
-            }
-            Action::Judge(id) => {
-                let Phase::Begun { as_of, claimable, candidates } = state.calls[usize::from(id)] else { return None };
-                let (mut moved, mut looks, mut verdicts) = ([None; MOST], [0; MOST], Vec::new());
-                for (number, booking) in state.bookings.iter().enumerate() {
-                    // What somebody else holds locked is skipped.
-                    if candidates[number].is_some() && !state.is_held(number) {
-                        let tested = self.has(Mechanism::TransitionTested);
-                        moved[number] =
-                            if tested { Self::status_after_pass(booking, as_of) } else { candidates[number] };
-                    }
-                    looks[number] = booking.looks;
-                    verdicts.extend(self.decide_reminders(
-                        &state,
-                        number,
-                        moved[number].unwrap_or(booking.status),
-                        as_of,
-                    ));
-                }
-                if !self.has(Mechanism::OnePassTransaction) {
-                    state.looked_through = state.looked_through.max(as_of);
-                    for (booking, looks) in state.bookings.iter_mut().zip(looks) {
-                        booking.looks -= looks;
-                    }
-                    looks = [0; MOST];
-                }
-                state.calls[usize::from(id)] = Phase::Judged { as_of, claimable, moved, looks, verdicts };
-            }
-            Action::CommitPass(id) => {
-                let Phase::Judged { as_of, mut claimable, moved, looks, verdicts } =
-                    std::mem::replace(&mut state.calls[usize::from(id)], Phase::Idle)
-                else {
-                    return None;
-                };
-                for (number, booking) in state.bookings.iter_mut().enumerate() {
-                    if let Some(status) = moved[number] {
-                        let due = Self::status_after_pass(booking, as_of);
-                        state.wrong.forbidden_transition |= due.is_none_or(|due| status > due);
-                        booking.status = status;
-                        booking.changed = clock;
-                    }
-                    booking.looks -= looks[number].min(booking.looks);
-                }
-                state.looked_through = state.looked_through.max(as_of);
-                for row in verdicts {
-                    if self.has(Mechanism::UniqueKey) && state.rows.iter().any(|known| known.key() == row.key()) {
-                        continue;
-                    }
-                    claimable |= row.status == Status::Pending;
-                    state.rows.push(row);
-                }
-                if claimable {
-                    state.calls[usize::from(id)] = Phase::Turn { told: None, alone: false };
-                }
-            }
-            Action::Claim(id) => {
-                let Phase::Turn { told, .. } = state.calls[usize::from(id)] else { return None };
-                // What this transaction has recorded, it sees.
-                let mut own = state.clone();
-                if let Some(told) = told {
-                    self.apply_record(&mut own, told, clock);
-                }
-                let seen = self.claim_candidate(&own, usize::from(id)).map(|number| {
-                    let row = &own.rows[number];
-                    Seen {
-                        row: u8::try_from(number).unwrap(),
-                        verdict: self.claim_decision(&own, row),
-                        was_sending: row.status == Status::Sending,
-                    }
-                });
-                state.calls[usize::from(id)] = match (told, seen) {
-                    (None, None) => Phase::Idle,
-                    _ => Phase::Claiming { at: clock, told, seen, requested: None },
-                };
-            }
-            Action::CommitClaim(id) => {
-                let Phase::Claiming { at, told, seen, requested } = state.calls[usize::from(id)] else { return None };
-                if let Some(told) = told {
-                    self.apply_record(&mut state, told, at);
-                }
-                let Some(seen) = seen else {
-                    state.calls[usize::from(id)] = Phase::Idle;
-                    return Some(sort_calls(state));
-                };
-                let claim = self.apply_claim(&mut state, seen, at);
-                state.calls[usize::from(id)] = match (claim, requested) {
-                    (Some(claim), Some(outcome)) => {
-                        Phase::Turn { told: Some(Told { row: seen.row, claim, outcome }), alone: false }
-                    }
-                    (Some(claim), None) => Phase::Sending { row: seen.row, claim, read_at: at },
-                    (None, _) => Phase::Turn { told: None, alone: false },
-                };
-            }
-            Action::LoseAnswer(id, committed) => {
-                state.left.lost_answers -= 1;
-                let Phase::Claiming { at, told, seen, .. } = state.calls[usize::from(id)] else { return None };
-                let mut done = state.clone();
-                if let Some(told) = told {
-                    self.apply_record(&mut done, told, at);
-                }
-                let claim = seen.and_then(|seen| Some((seen.row, self.apply_claim(&mut done, seen, at)?)));
-                if committed == Committed::Yes {
-                    state = done;
-                }
-                state.calls[usize::from(id)] = match claim {
-                    Some((row, claim)) if !self.has(Mechanism::LostClaim) => Phase::Sending { row, claim, read_at: at },
-                    _ if told.is_none() => Phase::Idle,
-                    _ => Phase::Turn { told, alone: true },
-                };
-            }
-            Action::Send(id, outcome, accepted) => match state.calls[usize::from(id)] {
-                Phase::Claiming { at, told, seen: Some(seen), .. } => {
-                    self.deliver_request(&mut state, seen.row, accepted);
-                    state.calls[usize::from(id)] =
-                        Phase::Claiming { at, told, seen: Some(seen), requested: Some(outcome) };
-                }
-                Phase::Sending { row, claim, .. } => {
-                    let found = &state.rows[usize::from(row)];
-                    let changed = state.bookings[usize::from(found.booking)].changed;
-                    state.wrong.too_late |= !Self::is_due(&state, found) && changed != clock;
-                    self.deliver_request(&mut state, row, accepted);
-                    let told = Told { row, claim, outcome };
-                    state.calls[usize::from(id)] = Phase::Turn { told: Some(told), alone: false };
-                }
-                _ => return None,
-            },
-            Action::SendLate(id, outcome, accepted) => {
-                state.left.stalls -= 1;
-                let Phase::Sending { row, claim, .. } = state.calls[usize::from(id)] else { return None };
-                self.deliver_request(&mut state, row, accepted);
-                let told = Told { row, claim, outcome };
-                state.calls[usize::from(id)] = Phase::Turn { told: Some(told), alone: false };
-            }
-            Action::Defer(id) => {
-                let Phase::Sending { row, claim, .. } = state.calls[usize::from(id)] else { return None };
-                let told = Told { row, claim, outcome: Outcome::Deferred };
-                state.calls[usize::from(id)] = Phase::Turn { told: Some(told), alone: false };
-            }
-            Action::Record(id) => {
-                let Phase::Turn { told: Some(told), alone } = state.calls[usize::from(id)] else { return None };
-                self.apply_record(&mut state, told, clock);
-                state.calls[usize::from(id)] =
-                    if alone { Phase::Turn { told: None, alone: false } } else { Phase::Idle };
-            }
-            Action::RecordUnanswered(id) => {
-                state.left.lost_answers -= 1;
-                let Phase::Turn { told: Some(told), .. } = state.calls[usize::from(id)] else { return None };
-                self.apply_record(&mut state, told, clock);
-                state.calls[usize::from(id)] = Phase::Turn { told: Some(told), alone: true };
-            }
+            Action::Cancel(id) => self.edit_booking(&mut state, id, Some(Booked::Cancelled), None),
+            Action::Move(id, start) => self.edit_booking(&mut state, id, None, Some(start)),
+            Action::Confirm(id) => self.edit_booking(&mut state, id, Some(Booked::Confirmed), None),
+            Action::Word(id) => self.apply_ses_event(&mut state, id),
+            Action::Begin(id) => self.begin_pass(&mut state, id),
+            Action::Judge(id) => self.decide_pass(&mut state, id)?,
+            Action::CommitPass(id) => self.commit_pass(&mut state, id)?,
+            Action::Claim(id) => self.begin_claim(&mut state, id)?,
+            Action::CommitClaim(id) => self.commit_claim(&mut state, id)?,
+            Action::LoseAnswer(id, committed) => self.lose_answer(&mut state, id, committed)?,
+            Action::Send(id, outcome, accepted) => self.send(&mut state, id, outcome, accepted)?,
+            Action::SendLate(id, outcome, accepted) => self.send_late(&mut state, id, outcome, accepted)?,
+            Action::Defer(id) => state.defer(id)?,
+            Action::Record(id) => self.record_alone(&mut state, id)?,
+            Action::RecordUnanswered(id) => self.record_unanswered(&mut state, id)?,
             Action::SetAside(id) => {
                 state.left.broken_views -= 1;
                 let number = self.claim_candidate(&state, usize::from(id))?;
@@ -1012,7 +1063,7 @@ impl Model for Reminders {
             }
             Action::Crash(id) => {
                 state.left.crashes -= 1;
-                state.calls[usize::from(id)] = Phase::Idle;
+                *state.call(id) = Phase::Idle;
             }
         }
         Some(sort_calls(state))
