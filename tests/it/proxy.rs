@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::net::{TcpListener, TcpStream};
 
 /// Where to break it: before, in or after COMMIT, or at BEGIN.
@@ -112,83 +113,100 @@ async fn accept(listener: TcpListener, server: String, cut: Cut, number: u64, st
 async fn relay(client: TcpStream, server: String, cut: Cut, cut_at: u64, state: Arc<State>) {
     let upstream = TcpStream::connect(server).await.unwrap();
     let number = state.connections.fetch_add(1, Ordering::SeqCst) + 1;
-    let (mut from_client, mut to_client) = client.into_split();
-    let (mut from_server, mut to_server) = upstream.into_split();
+    let (from_client, to_client) = client.into_split();
+    let (from_server, to_server) = upstream.into_split();
     let committing = Arc::new(AtomicBool::new(false));
-    let answers = {
-        let (committing, state) = (committing.clone(), state.clone());
-        async move {
-            let mut buffer = vec![0; 65536];
-            let mut to_client = Some(&mut to_client);
-            loop {
-                let Ok(count @ 1..) = from_server.read(&mut buffer).await else { return };
-                state.answered.store(true, Ordering::SeqCst);
-                if committing.load(Ordering::SeqCst) {
-                    if [Cut::Within, Cut::Forever].contains(&cut)
-                        && let Some(to_client) = to_client.take()
-                    {
-                        let _ = to_client.shutdown().await;
-                    }
-                    // CommandComplete of the COMMIT: the server has done it.
-                    if contains(&buffer[..count], b"COMMIT\0") {
-                        if let (Cut::Panic, Some(to_client)) = (cut, to_client) {
-                            let _ = to_client.write_all(PANIC).await;
-                        }
-                        return;
-                    }
-                }
-                if let Some(to_client) = &mut to_client
-                    && to_client.write_all(&buffer[..count]).await.is_err()
+    let connection = Connection { number, cut, cut_at, committing, state };
+    // When one side ends, both sockets are dropped.
+    tokio::select! {
+        () = connection.relay_answers(from_server, to_client) => {}
+        () = connection.relay_requests(from_client, to_server) => {}
+    }
+}
+
+/// One connection through the proxy.
+struct Connection {
+    number: u64,
+    cut: Cut,
+    cut_at: u64,
+    /// Whether the COMMIT at which it is cut has passed.
+    committing: Arc<AtomicBool>,
+    state: Arc<State>,
+}
+
+impl Connection {
+    async fn relay_answers(&self, mut from_server: OwnedReadHalf, to_client: OwnedWriteHalf) {
+        let mut buffer = vec![0; 65536];
+        let mut to_client = Some(to_client);
+        loop {
+            let Ok(count @ 1..) = from_server.read(&mut buffer).await else { return };
+            self.state.answered.store(true, Ordering::SeqCst);
+            if self.committing.load(Ordering::SeqCst) {
+                if [Cut::Within, Cut::Forever].contains(&self.cut)
+                    && let Some(mut to_client) = to_client.take()
                 {
+                    let _ = to_client.shutdown().await;
+                }
+                // CommandComplete of the COMMIT: the server has committed.
+                if contains(&buffer[..count], b"COMMIT\0") {
+                    if let (Cut::Panic, Some(mut to_client)) = (self.cut, to_client) {
+                        let _ = to_client.write_all(PANIC).await;
+                    }
                     return;
                 }
             }
+            if let Some(to_client) = &mut to_client
+                && to_client.write_all(&buffer[..count]).await.is_err()
+            {
+                return;
+            }
         }
-    };
-    let requests = async move {
+    }
+
+    async fn relay_requests(&self, mut from_client: OwnedReadHalf, mut to_server: OwnedWriteHalf) {
         let mut buffer = vec![0; 65536];
         loop {
             let Ok(count @ 1..) = from_client.read(&mut buffer).await else { return };
-            if state.frozen.load(Ordering::SeqCst) >= number {
+            if self.state.frozen.load(Ordering::SeqCst) >= self.number {
                 continue;
             }
-            if state.answered.swap(false, Ordering::SeqCst) {
-                state.round_trips.fetch_add(1, Ordering::SeqCst);
+            if self.state.answered.swap(false, Ordering::SeqCst) {
+                self.state.round_trips.fetch_add(1, Ordering::SeqCst);
             }
-            let says = |statement| contains(&buffer[..count], statement);
-            let (begin, commit) = (says(b"BEGIN ISOLATION LEVEL"), says(b"\0\0\0\x0bCOMMIT\0"));
-            let counts = match cut {
-                Cut::Never => false,
-                Cut::Begin => begin,
-                Cut::Silence => begin || commit,
-                _ => commit,
-            };
-            let is_here = counts && state.counted.fetch_add(1, Ordering::SeqCst) + 1 == cut_at;
-            if is_here {
-                state.cut.store(true, Ordering::SeqCst);
-                if [Cut::Begin, Cut::Before].contains(&cut) {
+            let cuts_here = self.cuts_at(&buffer[..count]);
+            if cuts_here {
+                self.state.cut.store(true, Ordering::SeqCst);
+                if [Cut::Begin, Cut::Before].contains(&self.cut) {
                     return;
                 }
-                if cut == Cut::Silence {
-                    // Those to come, too.
-                    state.frozen.store(u64::MAX, Ordering::SeqCst);
+                if self.cut == Cut::Silence {
+                    // Later connections, too.
+                    self.state.frozen.store(u64::MAX, Ordering::SeqCst);
                     continue;
                 }
-                committing.store(true, Ordering::SeqCst);
+                self.committing.store(true, Ordering::SeqCst);
             }
             if to_server.write_all(&buffer[..count]).await.is_err() {
                 return;
             }
-            if is_here && [Cut::Within, Cut::Forever].contains(&cut) {
-                // The client will give up; the server is still to answer.
+            if cuts_here && [Cut::Within, Cut::Forever].contains(&self.cut) {
+                // The client gives up; the server's answer is still to come.
                 std::future::pending::<()>().await;
             }
         }
-    };
-    // Whichever side ends, both sockets are dropped.
-    tokio::select! {
-        () = answers => {}
-        () = requests => {}
+    }
+
+    /// Whether these bytes have the BEGIN or COMMIT at which the connection is cut.
+    fn cuts_at(&self, bytes: &[u8]) -> bool {
+        let begin = contains(bytes, b"BEGIN ISOLATION LEVEL");
+        let commit = contains(bytes, b"\0\0\0\x0bCOMMIT\0");
+        let counts = match self.cut {
+            Cut::Never => false,
+            Cut::Begin => begin,
+            Cut::Silence => begin || commit,
+            _ => commit,
+        };
+        counts && self.state.counted.fetch_add(1, Ordering::SeqCst) + 1 == self.cut_at
     }
 }
 

@@ -345,67 +345,68 @@ impl Reference {
         made
     }
 
-    /// Gives the verdicts that are due: design 3.3. Returns how many are pending, and how many skipped.
+    /// Decides the reminders that are due: design 3.3. Returns how many are pending, and how many skipped.
     pub fn decide_reminders(&mut self, as_of: Time) -> (i64, i64) {
-        let mut given = Vec::new();
+        let mut decided = Vec::new();
         for (position, booking) in self.bookings.iter().enumerate() {
             if booking.deleted || booking.status != "confirmed" || booking.start <= as_of {
                 continue;
             }
             for audience in [Audience::Customer, Audience::Provider] {
-                let of_this = |reminder: &&Reminder| {
-                    reminder.booking == position
-                        && reminder.revision == booking.revision
-                        && reminder.audience == audience
-                };
-                let due = |rule: &Rule| booking.start - rule.lead;
-                let new: Vec<&Rule> = self
-                    .rules
-                    .iter()
-                    .filter(|rule| rule.audience == audience && rule.active && rule.by_mail)
-                    .filter(|rule| due(rule) <= as_of && due(rule) >= rule.effective_from)
-                    .filter(|rule| !self.reminders.iter().filter(of_this).any(|reminder| reminder.rule == rule.name))
-                    .collect();
-                let late =
-                    |rule: &Rule| booking.in_force_since > due(rule) && 3 * (booking.start - as_of) < 2 * rule.lead;
-                let nearest = new.iter().filter(|rule| !late(rule)).min_by_key(|rule| (rule.lead, rule.name));
-                for rule in &new {
-                    // One that is queued, or went out, and is at least as near to the start.
-                    let overtaken = self.reminders.iter().filter(of_this).any(|other| {
-                        matches!(other.state, State::Pending | State::Sending | State::Completed)
-                            && other.due >= due(rule)
-                    });
-                    let reason = if late(rule) {
-                        Some("booked_late")
-                    } else if overtaken || nearest.is_some_and(|nearest| nearest.name != rule.name) {
-                        Some("superseded")
-                    } else if matches!(self.mailbox(position, audience), None | Some(Mailbox::Missing | Mailbox::Blank))
-                    {
-                        Some("no_address")
-                    } else {
-                        None
-                    };
-                    given.push(Reminder {
-                        booking: position,
-                        revision: booking.revision,
-                        rule: rule.name,
-                        audience,
-                        due: due(rule),
-                        start: booking.start,
-                        state: if reason.is_some() { State::Skipped } else { State::Pending },
-                        reason,
-                        attempts: 0,
-                        outcomes: Vec::new(),
-                        free_at: self.now,
-                        seq: 0,
-                    });
-                }
+                self.decide_for_audience(position, audience, as_of, &mut decided);
             }
         }
-        let skipped = given.iter().filter(|reminder| reminder.state == State::Skipped).count();
-        let pending = given.len() - skipped;
-        self.reminders.extend(given);
+        let skipped = decided.iter().filter(|reminder| reminder.state == State::Skipped).count();
+        let pending = decided.len() - skipped;
+        self.reminders.extend(decided);
         (pending.try_into().unwrap(), skipped.try_into().unwrap())
+    }
+
+    /// Decides the reminders of one booking to one audience.
+    fn decide_for_audience(&self, position: usize, audience: Audience, as_of: Time, decided: &mut Vec<Reminder>) {
+        let booking = &self.bookings[position];
+        let of_this = |reminder: &&Reminder| {
+            reminder.booking == position && reminder.revision == booking.revision && reminder.audience == audience
+        };
+        let due = |rule: &Rule| booking.start - rule.lead;
+        let new: Vec<&Rule> = self
+            .rules
+            .iter()
+            .filter(|rule| rule.audience == audience && rule.active && rule.by_mail)
+            .filter(|rule| due(rule) <= as_of && due(rule) >= rule.effective_from)
+            .filter(|rule| !self.reminders.iter().filter(of_this).any(|reminder| reminder.rule == rule.name))
+            .collect();
+        let late = |rule: &Rule| booking.in_force_since > due(rule) && 3 * (booking.start - as_of) < 2 * rule.lead;
+        let nearest = new.iter().filter(|rule| !late(rule)).min_by_key(|rule| (rule.lead, rule.name));
+        for rule in &new {
+            // A queued or sent reminder that is at least as near to the start.
+            let overtaken = self.reminders.iter().filter(of_this).any(|other| {
+                matches!(other.state, State::Pending | State::Sending | State::Completed) && other.due >= due(rule)
+            });
+            let reason = if late(rule) {
+                Some("booked_late")
+            } else if overtaken || nearest.is_some_and(|nearest| nearest.name != rule.name) {
+                Some("superseded")
+            } else if matches!(self.mailbox(position, audience), None | Some(Mailbox::Missing | Mailbox::Blank)) {
+                Some("no_address")
+            } else {
+                None
+            };
+            decided.push(Reminder {
+                booking: position,
+                revision: booking.revision,
+                rule: rule.name,
+                audience,
+                due: due(rule),
+                start: booking.start,
+                state: if reason.is_some() { State::Skipped } else { State::Pending },
+                reason,
+                attempts: 0,
+                outcomes: Vec::new(),
+                free_at: self.now,
+                seq: 0,
+            });
+        }
     }
 
     /// What can be claimed now.
@@ -473,105 +474,43 @@ impl Reference {
         }
     }
 
-    /// Delivers: design 3.4. Returns the counts, and the reminders that were touched.
+    /// Delivers: design 3.4. Returns the counts, and the reminders that were claimed.
     pub fn deliver(&mut self, as_of: Time, seen: &Seen) -> Result<(Counts, Vec<usize>), String> {
         let mut queue = self.claimable();
         queue.sort_by_key(|position| (self.reminders[*position].start, self.reminders[*position].seq));
         let mut unexplained: HashSet<usize> = seen.answers.keys().copied().collect();
         let (mut counts, mut touched, mut held_back) = (Counts::default(), Vec::new(), 0);
         loop {
-            // While the account cannot send, one message a call finds out.
+            // While the account is held, one message a call tests whether it can send again.
             let trying = self.held;
             let page: Vec<usize> = queue.drain(..if trying { queue.len().min(1) } else { queue.len() }).collect();
             if page.is_empty() {
                 break;
             }
             touched.extend(&page);
-            let verdicts: Vec<_> =
+            let reasons: Vec<_> =
                 page.iter().map(|position| self.skip_reason(&self.reminders[*position], as_of)).collect();
             let refused =
                 page.iter().any(|position| seen.answers.get(position).is_some_and(|fate| fate.is_account_refusal()));
-            let mut found_out_nothing = false;
-            for (position, verdict) in page.into_iter().zip(verdicts) {
+            let mut account_is_untested = false;
+            for (position, reason) in page.into_iter().zip(reasons) {
                 let was_sent = unexplained.remove(&position);
-                let mailbox = self.mailbox(self.reminders[position].booking, self.reminders[position].audience);
-                let reminder = &mut self.reminders[position];
-                if verdict.is_some() || exhausted(reminder) {
-                    if was_sent {
-                        return Err(format!("sent, and should not have been ({verdict:?}): {reminder:?}"));
-                    }
-                    match verdict {
-                        Some(_) => counts.skipped += 1,
-                        None => counts.failed += 1,
-                    }
-                    reminder.state = if verdict.is_some() { State::Skipped } else { State::Failed };
-                    reminder.reason = verdict.or(Some("unknown"));
+                if self.end_without_sending(position, reason, was_sent, &mut counts)? {
                     continue;
                 }
-                // What was under way when its sender was killed may have been sent.
-                if reminder.state == State::Sending {
-                    reminder.outcomes.push("unknown");
-                }
-                reminder.reason = None;
-                reminder.attempts += 1;
-                if seen.killed {
-                    reminder.state = State::Sending;
-                    reminder.free_at = self.now + 45;
-                    continue;
-                }
-                let fate = match seen.answers.get(&position) {
-                    Some(fate) => *fate,
-                    None if mailbox == Some(Mailbox::Malformed) && (!refused || seen.failed.contains(&position)) => {
-                        reminder.state = State::Failed;
-                        reminder.reason = Some("bad_address");
-                        reminder.outcomes.push("bad_address");
-                        counts.failed += 1;
-                        found_out_nothing = true;
-                        continue;
+                match self.attempt(position, as_of, seen, refused, &mut counts)? {
+                    Attempted::Answered(fate) => {
+                        self.apply_answer(position, fate, as_of, &mut counts);
+                        held_back += i64::from(fate.is_account_refusal());
+                        account_is_untested |= matches!(fate, Fate::Throttled | Fate::Doubt);
+                        self.held &= !(trying && matches!(fate, Fate::Sent | Fate::Rejected));
                     }
-                    None if seen.unreachable => {
-                        let retried = reminder.try_again("unreachable", as_of, self.now);
-                        *(if retried { &mut counts.retrying } else { &mut counts.failed }) += 1;
-                        found_out_nothing = true;
-                        continue;
-                    }
-                    None if refused || seen.short => {
-                        reminder.return_to_queue(None, self.now);
-                        continue;
-                    }
-                    None => return Err(format!("due, and not sent: {reminder:?}")),
-                };
-                match fate {
-                    Fate::Sent => {
-                        reminder.state = State::Completed;
-                        reminder.outcomes.push("sent");
-                        counts.sent += 1;
-                    }
-                    Fate::Rejected => {
-                        reminder.state = State::Failed;
-                        reminder.reason = Some("rejected");
-                        reminder.outcomes.push("rejected");
-                        counts.failed += 1;
-                    }
-                    Fate::Throttled | Fate::Doubt => {
-                        let reason = if fate == Fate::Doubt { "unknown" } else { "throttled" };
-                        let retried = reminder.try_again(reason, as_of, self.now);
-                        let count = if fate == Fate::Doubt { &mut counts.unknown } else { &mut counts.retrying };
-                        *(if retried { count } else { &mut counts.failed }) += 1;
-                        found_out_nothing = true;
-                    }
-                    Fate::Account | Fate::Quota => {
-                        let reason = if fate == Fate::Account { "account" } else { "quota" };
-                        reminder.return_to_queue(Some(reason), self.now + 90);
-                        held_back += 1;
-                    }
-                }
-                if trying && matches!(fate, Fate::Sent | Fate::Rejected) {
-                    self.held = false;
+                    Attempted::NotSent => account_is_untested = true,
+                    Attempted::NotTried => {}
                 }
             }
             self.held |= refused;
-            if refused || seen.killed || (trying && found_out_nothing) {
+            if refused || seen.killed || (trying && account_is_untested) {
                 break;
             }
         }
@@ -580,6 +519,100 @@ impl Reference {
         }
         counts.deferred = i64::try_from(self.claimable().len()).unwrap() + held_back;
         Ok((counts, touched))
+    }
+
+    /// Ends a claimed reminder that is no longer due or has no attempt left; whether it did.
+    fn end_without_sending(
+        &mut self,
+        position: usize,
+        reason: Option<&'static str>,
+        was_sent: bool,
+        counts: &mut Counts,
+    ) -> Result<bool, String> {
+        let reminder = &mut self.reminders[position];
+        if reason.is_none() && !exhausted(reminder) {
+            return Ok(false);
+        }
+        if was_sent {
+            return Err(format!("sent, and should not have been ({reason:?}): {reminder:?}"));
+        }
+        match reason {
+            Some(_) => counts.skipped += 1,
+            None => counts.failed += 1,
+        }
+        reminder.state = if reason.is_some() { State::Skipped } else { State::Failed };
+        reminder.reason = reason.or(Some("unknown"));
+        Ok(true)
+    }
+
+    /// An attempt at a claimed reminder, up to the endpoint's answer.
+    fn attempt(
+        &mut self,
+        position: usize,
+        as_of: Time,
+        seen: &Seen,
+        refused: bool,
+        counts: &mut Counts,
+    ) -> Result<Attempted, String> {
+        let mailbox = self.mailbox(self.reminders[position].booking, self.reminders[position].audience);
+        let now = self.now;
+        let reminder = &mut self.reminders[position];
+        // The request of a killed sender may have arrived.
+        if reminder.state == State::Sending {
+            reminder.outcomes.push("unknown");
+        }
+        reminder.reason = None;
+        reminder.attempts += 1;
+        if seen.killed {
+            reminder.state = State::Sending;
+            reminder.free_at = now + 45;
+            return Ok(Attempted::NotTried);
+        }
+        match seen.answers.get(&position) {
+            Some(fate) => Ok(Attempted::Answered(*fate)),
+            None if mailbox == Some(Mailbox::Malformed) && (!refused || seen.failed.contains(&position)) => {
+                reminder.fail("bad_address");
+                counts.failed += 1;
+                Ok(Attempted::NotSent)
+            }
+            None if seen.unreachable => {
+                let retried = reminder.try_again("unreachable", as_of, now);
+                *(if retried { &mut counts.retrying } else { &mut counts.failed }) += 1;
+                Ok(Attempted::NotSent)
+            }
+            None if refused || seen.short => {
+                reminder.return_to_queue(None, now);
+                Ok(Attempted::NotTried)
+            }
+            None => Err(format!("due, and not sent: {reminder:?}")),
+        }
+    }
+
+    /// What an answer of the endpoint makes of a reminder.
+    fn apply_answer(&mut self, position: usize, fate: Fate, as_of: Time, counts: &mut Counts) {
+        let now = self.now;
+        let reminder = &mut self.reminders[position];
+        match fate {
+            Fate::Sent => {
+                reminder.state = State::Completed;
+                reminder.outcomes.push("sent");
+                counts.sent += 1;
+            }
+            Fate::Rejected => {
+                reminder.fail("rejected");
+                counts.failed += 1;
+            }
+            Fate::Throttled | Fate::Doubt => {
+                let reason = if fate == Fate::Doubt { "unknown" } else { "throttled" };
+                let retried = reminder.try_again(reason, as_of, now);
+                let count = if fate == Fate::Doubt { &mut counts.unknown } else { &mut counts.retrying };
+                *(if retried { count } else { &mut counts.failed }) += 1;
+            }
+            Fate::Account | Fate::Quota => {
+                let reason = if fate == Fate::Account { "account" } else { "quota" };
+                reminder.return_to_queue(Some(reason), now + 90);
+            }
+        }
     }
 
     /// Whether a booking's flag for a rule should be up.
@@ -592,7 +625,17 @@ impl Reference {
     }
 }
 
-/// Under way for the last time when its sender was killed.
+/// What became of an attempt.
+enum Attempted {
+    /// The endpoint got the request.
+    Answered(Fate),
+    /// No request could leave.
+    NotSent,
+    /// The call ended before, or was killed.
+    NotTried,
+}
+
+/// Its sender was killed in the last attempt.
 fn exhausted(reminder: &Reminder) -> bool {
     reminder.state == State::Sending && reminder.attempts >= 5
 }
@@ -614,7 +657,13 @@ impl Reminder {
         again
     }
 
-    /// What was no attempt.
+    fn fail(&mut self, reason: &'static str) {
+        self.state = State::Failed;
+        self.reason = Some(reason);
+        self.outcomes.push(reason);
+    }
+
+    /// Takes the attempt back: nothing was sent.
     fn return_to_queue(&mut self, reason: Option<&'static str>, free_at: Time) {
         self.state = State::Pending;
         self.reason = reason;
