@@ -51,21 +51,18 @@ pub fn cluster() -> &'static Cluster {
     })
 }
 
+/// Starts the server that all tests share.
 fn start_cluster() -> Cluster {
     let bin = server_binaries().expect(
         "no PostgreSQL server found on PATH or in /usr/lib/postgresql/*/bin: install one (Debian: apt-get install postgresql) or set TEST_DATABASE_URL",
     );
     let directory = tempfile::Builder::new().prefix("booking-automation-").tempdir().unwrap().keep();
     let data = directory.join("data");
-    let (ca_pem, certificate, key) = certificates();
-    std::fs::write(directory.join("server.crt"), certificate).unwrap();
-    std::fs::write(directory.join("server.key"), key).unwrap();
-    run(Command::new("chmod").arg("600").arg(directory.join("server.key")));
+    let ca_pem = write_certificates(&directory);
     let root = is_root();
     if root {
         run(Command::new("chown").args(["-R", "postgres"]).arg(&directory));
     }
-
     run(as_postgres(root, &bin.join("initdb"))
         .args(["--auth=trust", "--username=postgres", "--encoding=UTF8", "--no-sync", "-D"])
         .arg(&data));
@@ -76,51 +73,72 @@ fn start_cluster() -> Cluster {
         .arg(&data)
         .args(["-p", &port.to_string(), "-k"])
         .arg(&directory)
-        .args(["-c", "listen_addresses=127.0.0.1", "-c", "fsync=off", "-c", "max_connections=300", "-c", "ssl=on"])
-        .args([
-            "-c",
-            "max_prepared_transactions=0",
-            "-c",
-            "autovacuum_naptime=10s",
-            "-c",
-            "log_line_prefix=%d ",
-            "-c",
-            "shared_buffers=256MB",
-        ])
-        .arg("-c")
-        .arg(format!("ssl_cert_file={}", directory.join("server.crt").display()))
-        .arg("-c")
-        .arg(format!("ssl_key_file={}", directory.join("server.key").display()))
+        .args(server_settings(&directory))
         .stdout(Stdio::null())
         .stderr(std::fs::File::create(directory.join("log")).unwrap())
         .spawn()
         .unwrap();
-
-    let watchdog = Command::new("sh")
-        .args(["-c", "cat; kill -INT $0; for i in 1 2 3 4 5 6 7 8 9 10; do kill -0 $0 2>/dev/null || break; sleep 0.5; done; rm -rf \"$1\""])
-        .arg(server.id().to_string())
-        .arg(&directory)
-        .stdin(Stdio::piped())
-        .stdout(Stdio::null())
-        .stderr(Stdio::null())
-        .spawn()
-        .unwrap();
-
-    let give_up = Instant::now() + Duration::from_secs(60);
-    // Its last line says when it takes connections.
-    let ready =
-        || std::fs::read_to_string(data.join("postmaster.pid")).is_ok_and(|text| text.trim_end().ends_with("ready"));
-    while !ready() {
-        let log = || std::fs::read_to_string(directory.join("log")).unwrap_or_default();
-        assert!(server.try_wait().unwrap().is_none(), "PostgreSQL did not start: {}", log());
-        assert!(Instant::now() < give_up, "PostgreSQL did not start in 60 s: {}", log());
-        std::thread::sleep(Duration::from_millis(20));
-    }
+    let watchdog = start_watchdog(&server, &directory);
+    wait_until_ready(&mut server, &directory);
     Cluster {
         base_url: format!("postgres://postgres@127.0.0.1:{port}"),
         ca_pem: Some(ca_pem),
         directory: Some(directory),
         _watchdog: Some(watchdog),
+    }
+}
+
+/// Writes the server's certificate and key; returns the certificate of their authority.
+fn write_certificates(directory: &Path) -> String {
+    let (ca_pem, certificate, key) = certificates();
+    std::fs::write(directory.join("server.crt"), certificate).unwrap();
+    std::fs::write(directory.join("server.key"), key).unwrap();
+    run(Command::new("chmod").arg("600").arg(directory.join("server.key")));
+    ca_pem
+}
+
+/// The server's settings as arguments.
+fn server_settings(directory: &Path) -> Vec<String> {
+    let settings = [
+        "listen_addresses=127.0.0.1".to_owned(),
+        "fsync=off".to_owned(),
+        "max_connections=300".to_owned(),
+        "ssl=on".to_owned(),
+        "max_prepared_transactions=0".to_owned(),
+        "autovacuum_naptime=10s".to_owned(),
+        "log_line_prefix=%d ".to_owned(),
+        "shared_buffers=256MB".to_owned(),
+        format!("ssl_cert_file={}", directory.join("server.crt").display()),
+        format!("ssl_key_file={}", directory.join("server.key").display()),
+    ];
+    settings.into_iter().flat_map(|setting| ["-c".to_owned(), setting]).collect()
+}
+
+/// Starts a process that ends the server and deletes its directory when this process ends and closes the pipe.
+fn start_watchdog(server: &Child, directory: &Path) -> Child {
+    let script = "cat; kill -INT $0
+        for i in 1 2 3 4 5 6 7 8 9 10; do kill -0 $0 2>/dev/null || break; sleep 0.5; done
+        rm -rf \"$1\"";
+    Command::new("sh")
+        .args(["-c", script])
+        .arg(server.id().to_string())
+        .arg(directory)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap()
+}
+
+/// Waits until the server takes connections: then the last line of its file says `ready`.
+fn wait_until_ready(server: &mut Child, directory: &Path) {
+    let give_up = Instant::now() + Duration::from_secs(60);
+    let file = directory.join("data/postmaster.pid");
+    while !std::fs::read_to_string(&file).is_ok_and(|text| text.trim_end().ends_with("ready")) {
+        let log = || std::fs::read_to_string(directory.join("log")).unwrap_or_default();
+        assert!(server.try_wait().unwrap().is_none(), "PostgreSQL did not start: {}", log());
+        assert!(Instant::now() < give_up, "PostgreSQL did not start in 60 s: {}", log());
+        std::thread::sleep(Duration::from_millis(20));
     }
 }
 

@@ -523,16 +523,7 @@ impl Play<'_> {
                     self.edit(booking, edit).await;
                 }
             }
-            Step::EditAll { status, move_by } => {
-                let sql = "UPDATE bookings SET status = coalesce($1, status), scheduled_at = scheduled_at + make_interval(secs => $2)";
-                self.app.sql(sql, &[&status, &(move_by as f64)]).await;
-                for booking in 0..self.bookings.len() {
-                    let start = Some(self.reference.bookings[booking].start + move_by);
-                    if !self.reference.bookings[booking].deleted {
-                        self.reference.edit(booking, &Edit { status, start, ..Edit::default() });
-                    }
-                }
-            }
+            Step::EditAll { status, move_by } => self.edit_all(status, move_by).await,
             Step::Delete { booking } => {
                 if let Some(booking) = self.existing_booking(booking) {
                     self.app.sql("DELETE FROM bookings WHERE id = $1", &[&self.bookings[booking]]).await;
@@ -544,17 +535,7 @@ impl Play<'_> {
                 self.app.sql("DELETE FROM users WHERE id = $1", &[&self.people[person]]).await;
                 self.reference.delete_person(person);
             }
-            Step::NewRule { name, audience, lead } => {
-                let name = RULES[name];
-                let rules = &mut self.reference.rules;
-                if !rules.iter().any(|rule| rule.name == name && rule.audience == audience) {
-                    let sql =
-                        "INSERT INTO reminder_rules (name, audience, lead) VALUES ($1, $2, make_interval(secs => $3))";
-                    self.app.sql(sql, &[&name, &audience_name(audience), &(lead as f64)]).await;
-                    let effective_from = self.reference.now;
-                    rules.push(Rule { name, audience, lead, active: true, by_mail: true, effective_from });
-                }
-            }
+            Step::NewRule { name, audience, lead } => self.add_rule(RULES[name], audience, lead).await,
             Step::EditRule { rule, edit } => {
                 if !self.reference.rules.is_empty() {
                     self.edit_rule(rule % self.reference.rules.len(), edit).await;
@@ -565,6 +546,29 @@ impl Play<'_> {
             Step::Tick { back, fates, lock, kind } => self.run_tick(back, fates, lock, kind).await?,
         }
         Ok(())
+    }
+
+    /// Changes all bookings in one statement.
+    async fn edit_all(&mut self, status: Option<&'static str>, move_by: Time) {
+        let sql = "UPDATE bookings SET status = coalesce($1, status), scheduled_at = scheduled_at + make_interval(secs => $2)";
+        self.app.sql(sql, &[&status, &(move_by as f64)]).await;
+        for booking in 0..self.bookings.len() {
+            let start = Some(self.reference.bookings[booking].start + move_by);
+            if !self.reference.bookings[booking].deleted {
+                self.reference.edit(booking, &Edit { status, start, ..Edit::default() });
+            }
+        }
+    }
+
+    /// Adds a rule unless it exists.
+    async fn add_rule(&mut self, name: &'static str, audience: Audience, lead: Time) {
+        let effective_from = self.reference.now;
+        let rules = &mut self.reference.rules;
+        if !rules.iter().any(|rule| rule.name == name && rule.audience == audience) {
+            let sql = "INSERT INTO reminder_rules (name, audience, lead) VALUES ($1, $2, make_interval(secs => $3))";
+            self.app.sql(sql, &[&name, &audience_name(audience), &(lead as f64)]).await;
+            rules.push(Rule { name, audience, lead, active: true, by_mail: true, effective_from });
+        }
     }
 
     async fn book(
@@ -693,6 +697,7 @@ impl Play<'_> {
         }
     }
 
+    /// One call, or two at once; then everything is compared.
     async fn run_tick(
         &mut self,
         back: Time,
@@ -703,7 +708,7 @@ impl Play<'_> {
         self.figures.ticks += 1;
         let as_of = self.reference.now - back;
         let locked = lock.and_then(|number| self.existing_booking(number));
-        // Which of two calls finds out that the account cannot send, and with which message, is not known before.
+        // Two calls at once: it is unknown which of them tests a held account, and with which message.
         let refused = fates.iter().any(|answers| matches!(answers, Answers::Paused | Answers::Quota));
         let kind = if kind == Kind::Twice && (refused || self.reference.held) { Kind::Usual } else { kind };
         self.make_retries_claimable().await;
@@ -711,36 +716,20 @@ impl Play<'_> {
             return self.compare_dry_run(as_of).await;
         }
 
-        // The pass, as it should be.
+        // The pass, by the reference.
         let given_before = self.reference.reminders.len();
         let transitions = self.reference.advance(as_of, locked);
         let (_, skipped) = self.reference.decide_reminders(as_of);
         let expected_requests = self.reference.count_sendable(as_of);
-        // Which message finds out whether the account can send again is not known before the call.
+        // Which message tests a held account is unknown before the call.
         let killed = kind == Kind::Killed && !self.reference.held && (1..=AT_ONCE).contains(&expected_requests);
 
-        // The call.
         let log = Arc::new(Mutex::new(Vec::new()));
         self.set_mail_answers(fates, log.clone(), killed || kind == Kind::Silence);
-        if let Some(booking) = locked {
-            self.holder.batch_execute("BEGIN").await.unwrap();
-            let sql = "SELECT FROM bookings WHERE id = $1 FOR UPDATE";
-            self.holder.execute(sql, &[&self.bookings[booking]]).await.unwrap();
-        }
         let started = Instant::now();
-        let run_once = || self.run_program(as_of, kind, killed.then_some(expected_requests));
-        let summaries = if kind == Kind::Twice {
-            let (one, other) = tokio::join!(run_once(), run_once());
-            [one?, other?]
-        } else {
-            [run_once().await?, None]
-        };
+        let summaries = self.run_calls(as_of, kind, locked, killed.then_some(expected_requests)).await?;
         let took = started.elapsed();
-        if locked.is_some() {
-            self.holder.batch_execute("ROLLBACK").await.unwrap();
-        }
 
-        // What it left.
         let rows = self.reminder_rows().await;
         self.match_rows(&rows, given_before)?;
         let requests = std::mem::take(&mut *log.lock().unwrap());
@@ -750,21 +739,58 @@ impl Play<'_> {
         self.compare_reminders(&rows, &touched, took)?;
         self.compare_bookings(locked, killed).await?;
         self.compare_changes().await?;
-        match &summaries {
-            [Some(summary), None] => {
-                self.compare_summary(summary, as_of, transitions, counts)?;
-                let held_back = seen.answers.values().any(|fate| matches!(fate, Fate::Account | Fate::Quota));
-                expect_equal("held back", !summary["held_back"].is_null(), held_back)?;
-            }
-            [Some(one), Some(other)] => compare_summed_summaries(one, other, transitions, counts)?,
-            _ => {}
-        }
+        self.compare_summaries(&summaries, as_of, transitions, counts, &seen)?;
         self.figures.verdicts += u64::try_from(self.reference.reminders.len() - given_before).unwrap();
         self.figures.requests += u64::try_from(requests.len()).unwrap();
         self.figures.messages += u64::try_from(counts.sent).unwrap();
         self.figures.changes +=
             u64::try_from(transitions.started + transitions.completed + transitions.expired).unwrap();
         Ok(())
+    }
+
+    /// Runs the program once, or twice at the same time, while another session holds a booking locked.
+    async fn run_calls(
+        &self,
+        as_of: Time,
+        kind: Kind,
+        locked: Option<usize>,
+        kill_at: Option<usize>,
+    ) -> Result<[Option<Value>; 2], String> {
+        if let Some(booking) = locked {
+            self.holder.batch_execute("BEGIN").await.unwrap();
+            let sql = "SELECT FROM bookings WHERE id = $1 FOR UPDATE";
+            self.holder.execute(sql, &[&self.bookings[booking]]).await.unwrap();
+        }
+        let run_once = || self.run_program(as_of, kind, kill_at);
+        let summaries = if kind == Kind::Twice {
+            let (one, other) = tokio::join!(run_once(), run_once());
+            [one?, other?]
+        } else {
+            [run_once().await?, None]
+        };
+        if locked.is_some() {
+            self.holder.batch_execute("ROLLBACK").await.unwrap();
+        }
+        Ok(summaries)
+    }
+
+    fn compare_summaries(
+        &self,
+        summaries: &[Option<Value>; 2],
+        as_of: Time,
+        transitions: Transitions,
+        counts: Counts,
+        seen: &Seen,
+    ) -> Result<(), String> {
+        match summaries {
+            [Some(summary), None] => {
+                self.compare_summary(summary, as_of, transitions, counts)?;
+                let held_back = seen.answers.values().any(|fate| matches!(fate, Fate::Account | Fate::Quota));
+                expect_equal("held back", !summary["held_back"].is_null(), held_back)
+            }
+            [Some(one), Some(other)] => compare_summed_summaries(one, other, transitions, counts),
+            _ => Ok(()),
+        }
     }
 
     /// Leases and back-off run on the database's real clock: what may be tried again by the history's, may by that one.
