@@ -160,7 +160,13 @@ async fn refused_paths_methods_and_sizes_never_connect_to_the_database() {
     let server = RefusalServer::start().await;
     let health = server.anonymous("GET", "/health", b"").await;
     assert_eq!((health.status, health.body.as_str()), (200, r#"{"status":"ok"}"#));
+    assert_unknown_paths_are_refused(&server).await;
+    assert_other_methods_are_refused(&server).await;
+    assert_large_bodies_are_refused(&server).await;
+    server.end_without_connection().await;
+}
 
+async fn assert_unknown_paths_are_refused(server: &RefusalServer) {
     for path in
         ["/", "/events", "/Run", "/run/", "/run/x", "//run", "/%72un", "/health/", "/admin", "/run%00", "/..%2frun"]
     {
@@ -170,7 +176,9 @@ async fn refused_paths_methods_and_sizes_never_connect_to_the_database() {
     }
     // A scheduler's payload has no meaning over HTTP.
     assert_eq!(server.authorized("POST", "/events", br#"{"trigger":"schedule"}"#).await.status, 404);
+}
 
+async fn assert_other_methods_are_refused(server: &RefusalServer) {
     // HEAD is not allowed where GET runs a pass.
     for method in ["HEAD", "PUT", "DELETE", "PATCH", "OPTIONS", "TRACE", "QUERY"] {
         let answer = server.authorized(method, "/run", b"").await;
@@ -178,13 +186,15 @@ async fn refused_paths_methods_and_sizes_never_connect_to_the_database() {
     }
     assert_eq!(server.anonymous("PUT", "/run", &oversized_body()).await.status, 405);
     assert_eq!(server.anonymous("POST", "/health", b"").await.header("allow"), "GET, HEAD");
+}
 
+/// A body over the limit, with its length announced or chunked.
+async fn assert_large_bodies_are_refused(server: &RefusalServer) {
     assert_eq!(server.anonymous("POST", "/run", &oversized_body()).await.status, 413);
     let huge = oversized_body();
     let chunks = [format!("{:x}\r\n", huge.len()).into_bytes(), huge, b"\r\n0\r\n\r\n".to_vec()].concat();
     assert_problem(&server.chunked(&chunks).await, 413, "an oversized chunked body");
     assert_problem(&server.chunked(b"ZZ\r\n").await, 400, "a malformed chunk");
-    server.end_without_connection().await;
 }
 
 #[tokio::test]

@@ -504,19 +504,22 @@ async fn erasing_a_person_keeps_the_data_of_others_on_the_same_booking() {
     reminder_sent provider f t
     notification_sent provider f f x
     ");
-
-    // The reason of a block is erased, and the block stays.
-    let undone = app.confirmed(noon() - minutes(10)).await;
-    take_step(&server, undone, "confirmed", ("provider", &provider), Some("nobody came")).await;
-    assert_eq!(erase_person(&server, app.provider).await["reasons"], 1);
-    let timeline = ask(&server, "GET", &format!("/bookings/{undone}/timeline"), &[], b"").await;
-    assert!(!timeline.body.contains("nobody came"), "{timeline:?}");
-    assert_eq!(timeline.json()["booking"]["automation_blocked"], true);
+    assert_only_the_reason_of_a_block_is_erased(&app, &server).await;
 
     // A step without a reason has no reason to erase.
     let other = app.confirmed(noon() + hours(30)).await;
     take_step(&server, other, "cancelled", ("customer", &customer), None).await;
     assert_erased(&server, app.customer, 1, 1).await;
+}
+
+async fn assert_only_the_reason_of_a_block_is_erased(app: &App, server: &Server) {
+    let provider = app.provider.to_string();
+    let undone = app.confirmed(noon() - minutes(10)).await;
+    take_step(server, undone, "confirmed", ("provider", &provider), Some("nobody came")).await;
+    assert_eq!(erase_person(server, app.provider).await["reasons"], 1);
+    let timeline = ask(server, "GET", &format!("/bookings/{undone}/timeline"), &[], b"").await;
+    assert!(!timeline.body.contains("nobody came"), "{timeline:?}");
+    assert_eq!(timeline.json()["booking"]["automation_blocked"], true);
 }
 
 #[tokio::test]
@@ -626,26 +629,36 @@ async fn erasing_a_person_removes_their_data_and_keeps_the_counts() {
     assert_eq!(app.column("SELECT key FROM booking_automation_requests", &[]).await, ["5a3d"]);
     assert_eq!(bookings_with_feedback(&app).await, [other.to_string()]);
     assert_eq!(erasure_records(&app).await, [format!("person 2026-03-01 {customer} 3")]);
+    assert_nothing_is_stored_or_sent_again(&app, &server, &instance, theirs, other, waits).await;
+    let log = server.end().await;
+    assert!(!log.contains("carla") && !log.contains("ill"), "{log}");
+}
 
+async fn assert_nothing_is_stored_or_sent_again(
+    app: &App,
+    server: &Server,
+    instance: &Instance,
+    sent_to_them: Uuid,
+    other: Uuid,
+    waiting: Uuid,
+) {
     // A second erasure finds only the message that was in flight.
     let sent =
         "UPDATE booking_automation_events SET status = 'completed', next_attempt_at = NULL WHERE status = 'sending'";
     app.sql(sent, &[]).await;
-    let again = erase_person(&server, app.customer).await;
+    let again = erase_person(server, app.customer).await;
     assert_eq!((&again["messages"], &again["under_way"], &again["feedback"]), (&json!(1), &json!(0), &json!(0)));
     // Later SES events of the erased message are not stored.
-    deliver_ses_event(&app, &instance, "ses-bounce", theirs, None).await;
-    assert_eq!(bookings_with_feedback(&app).await, [other.to_string()]);
+    deliver_ses_event(app, instance, "ses-bounce", sent_to_them, None).await;
+    assert_eq!(bookings_with_feedback(app).await, [other.to_string()]);
     // The waiting message is not sent, and the timeline says why.
     app.run(noon() + hours(1)).await;
     assert_eq!(app.ses.mails().len(), 2);
-    let timeline = ask(&server, "GET", &format!("/bookings/{waits}/timeline"), &[], b"").await.json();
+    let timeline = ask(server, "GET", &format!("/bookings/{waiting}/timeline"), &[], b"").await.json();
     assert_eq!(
         timeline["happened"][0]["text"],
         "The 24h reminder to the customer by email was not sent: the person's data was deleted."
     );
-    let log = server.end().await;
-    assert!(!log.contains("carla") && !log.contains("ill"), "{log}");
 }
 
 /// Of the messages only the counts are left; of the step, everything but the reason.

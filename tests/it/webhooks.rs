@@ -404,16 +404,7 @@ async fn an_endpoint_that_fails_for_a_day_is_suspended_until_it_is_resumed() {
     assert!(output.stderr.contains("WARN") && output.stderr.contains("suspended"), "{}", output.stderr);
     assert!(output.stderr.contains(&webhook.to_string()), "{}", output.stderr);
     assert!(!output.stderr.contains(&endpoint.url()), "{}", output.stderr);
-
-    // The pending messages end, and new events are not queued.
-    cancel_bookings(&app, 1).await;
-    app.make_claimable().await;
-    assert_eq!(run_at_noon(&app).await.summary()["webhooks"]["skipped"], 3);
-    let ended = message_states(&app, webhook).await;
-    assert_eq!(ended.len(), 3, "{ended:?}");
-    assert!(ended.iter().all(|one| one.starts_with("skipped") && one.ends_with("suspended")), "{ended:?}");
-    let entry = webhook_entry_of_timeline(&mut app, ids[0]).await.to_string();
-    assert!(entry.contains("was not sent: the webhook is suspended, since it took nothing for a day"), "{entry}");
+    assert_suspension_ends_pending_messages(&mut app, webhook, ids[0]).await;
 
     endpoint.clear();
     endpoint.answer(|_| Answer::Status(200));
@@ -422,6 +413,18 @@ async fn an_endpoint_that_fails_for_a_day_is_suspended_until_it_is_resumed() {
     cancel_bookings(&app, 2).await;
     assert_eq!(app.run(noon()).await["webhooks"]["sent"], 2);
     assert_eq!((failing_and_suspended(&app, webhook).await, endpoint.received().len()), ((false, false), 2));
+}
+
+/// The pending messages of a suspended endpoint end, and new events are not queued.
+async fn assert_suspension_ends_pending_messages(app: &mut App, webhook: Uuid, booking: Uuid) {
+    cancel_bookings(app, 1).await;
+    app.make_claimable().await;
+    assert_eq!(run_at_noon(app).await.summary()["webhooks"]["skipped"], 3);
+    let ended = message_states(app, webhook).await;
+    assert_eq!(ended.len(), 3, "{ended:?}");
+    assert!(ended.iter().all(|one| one.starts_with("skipped") && one.ends_with("suspended")), "{ended:?}");
+    let entry = webhook_entry_of_timeline(app, booking).await.to_string();
+    assert!(entry.contains("was not sent: the webhook is suspended, since it took nothing for a day"), "{entry}");
 }
 
 async fn run_at_noon(app: &App) -> CommandOutput {
