@@ -1,4 +1,4 @@
-//! Who is let in, and who is not: the function that judges, part by part.
+//! The function that checks credentials, part by part.
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -28,7 +28,7 @@ fn secrets(bearer: &str, signing: &str) -> CronSecrets {
     CronSecrets::from_environment(&lookup).unwrap()
 }
 
-/// What a request fires a pass as.
+/// The cause that a request is accepted with.
 fn authenticate(
     secrets: &CronSecrets,
     presented: &Credentials,
@@ -55,7 +55,7 @@ fn unix_time(seconds: u64) -> SystemTime {
     UNIX_EPOCH + Duration::from_secs(seconds)
 }
 
-/// Judges three headers and a body, at the example's time, by the example's secret.
+/// Authenticates with three headers and a body, at the time and with the secret of the example.
 fn authenticate_signed(id: &[u8], timestamp: &[u8], signatures: &[u8], body: &[u8]) -> Result<Cause, Refusal> {
     let presented = Credentials {
         authorization: vec![],
@@ -66,7 +66,7 @@ fn authenticate_signed(id: &[u8], timestamp: &[u8], signatures: &[u8], body: &[u
     authenticate(&secrets("", SECRET), &presented, body, unix_time(TIMESTAMP))
 }
 
-/// A valid signature of these parts.
+/// Authenticates with a valid signature of these parts.
 fn authenticate_with_valid_signature(id: &[u8], timestamp: &[u8]) -> Result<Cause, Refusal> {
     authenticate_signed(id, timestamp, signature(SECRET, id, timestamp, b"body").as_bytes(), b"body")
 }
@@ -90,7 +90,7 @@ fn changing_any_part_of_a_signed_request_invalidates_it() {
     let parts = [ID.as_bytes(), timestamp.as_bytes(), SIGNATURE.as_bytes(), BODY.as_bytes()];
     for part in 0..4 {
         for position in 0..parts[part].len() {
-            // One bit, at every place of every part.
+            // Flip one bit in every byte of every part.
             let mut changed = parts.map(<[u8]>::to_vec);
             changed[part][position] ^= 1;
             let judged = authenticate_signed(&changed[0], &changed[1], &changed[2], &changed[3]);
@@ -112,7 +112,7 @@ fn changing_any_part_of_a_signed_request_invalidates_it() {
             assert_eq!(judged.is_ok(), part == other, "parts {part} and {other} exchanged");
         }
     }
-    // The same bytes, cut elsewhere.
+    // The same bytes, split at another place.
     let (id, rest) = (format!("{ID}.1"), &timestamp[1..]);
     assert_eq!(
         authenticate_signed(id.as_bytes(), rest.as_bytes(), SIGNATURE.as_bytes(), BODY.as_bytes()),
@@ -222,7 +222,7 @@ fn a_malformed_webhook_id_is_refused_even_if_signed() {
     }
 }
 
-/// Judges `Authorization` headers.
+/// Authenticates with `Authorization` headers.
 fn authenticate_bearer(list: &str, headers: &[&[u8]]) -> Result<Cause, Refusal> {
     let presented = Credentials { authorization: headers.to_vec(), ..Credentials::default() };
     authenticate(&secrets(list, ""), &presented, b"anything", unix_time(TIMESTAMP))
@@ -305,7 +305,7 @@ fn with_several_credentials_each_must_be_valid() {
         let judged = authenticate(&secrets(BEARER, SECRET), &presented, BODY.as_bytes(), unix_time(TIMESTAMP));
         assert_eq!(judged, expected, "{authorization} {signatures}");
     }
-    // A good bearer secret does not make up for headers of a signature that are not all there.
+    // A valid bearer secret does not replace missing signature headers.
     let presented =
         Credentials { authorization: vec![good.as_bytes()], webhook_id: vec![ID.as_bytes()], ..Credentials::default() };
     let judged = authenticate(&secrets(BEARER, SECRET), &presented, BODY.as_bytes(), unix_time(TIMESTAMP));
@@ -315,7 +315,7 @@ fn with_several_credentials_each_must_be_valid() {
 #[test]
 fn without_configured_secrets_every_request_is_refused() {
     let timestamp = TIMESTAMP.to_string();
-    // By the empty key, too.
+    // The second signature is made with the empty key.
     for signatures in [SIGNATURE.to_owned(), signature("whsec_", ID.as_bytes(), timestamp.as_bytes(), BODY.as_bytes())]
     {
         let presented = Credentials {

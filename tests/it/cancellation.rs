@@ -173,9 +173,9 @@ async fn a_cancellation_updates_the_booking_and_records_the_refund_decision() {
         cancelled["text"],
         format!("customer:{} made it cancelled, from confirmed: ill (to be refunded: 25.00 of 49.99)", app.customer)
     );
-    // Once is enough.
+    // A second cancellation is refused.
     assert_eq!(post_cancellation(&server, id, &[], &body).await.status, 409);
-    // What else becomes cancelled in other ways has no decision.
+    // A cancellation by other means has no refund decision.
     let other = create_priced_booking(&app, noon() + hours(20), "49.99").await;
     app.sql("UPDATE bookings SET status = 'cancelled' WHERE id = $1", &[&other]).await;
     assert_eq!(last_event_data(&app, other).await["refund"], json!(null));
@@ -199,7 +199,7 @@ async fn refund_boundaries_are_inclusive() {
     let second = Duration::seconds(1);
     let instant = Duration::microseconds(1);
     let id = create_priced_booking(&app, noon() + hours(1), "80.00").await;
-    // How long before the start it is now, and what a customer gets back: the built-in policy.
+    // The time before the start, and the customer's refund by the built-in policy.
     for (lead, expected) in [
         (hours(1000), Some("100")),
         (hours(24) + second, Some("100")),
@@ -213,7 +213,7 @@ async fn refund_boundaries_are_inclusive() {
         (hours(12) - second, Some("0")),
         (second, Some("0")),
         (instant, Some("0")),
-        // It has started.
+        // The booking has started.
         (Duration::zero(), None),
         (-instant, None),
         (-second, None),
@@ -228,7 +228,7 @@ async fn refund_boundaries_are_inclusive() {
         let answer = cancel(&server, id, "customer", false).await;
         assert_eq!(answer.status, if expected.is_some() { 200 } else { 409 }, "{lead}: {answer:?}");
         assert_eq!(answer.json()["refund"], customer["refund"], "{lead}");
-        // The no-show begins where the customer's right ends, to the instant.
+        // The provider can report a no-show from the instant at which the customer can no longer cancel.
         let told = option_for(&told, "provider", true);
         assert_eq!(told["allowed"], expected.is_none(), "{lead}: {told}");
         app.sql("UPDATE bookings SET status = 'confirmed', cancelled_at = NULL WHERE id = $1", &[&id]).await;
@@ -244,7 +244,7 @@ async fn policy_hours_are_elapsed_hours_across_clock_changes() {
     let (_, database) = app.url.rsplit_once('/').unwrap();
     app.db.batch_execute(&format!("ALTER DATABASE {database} SET TimeZone = 'Europe/Vienna'")).await.unwrap();
     insert_policy(&app, None, "customer", "a day", "'1 day', NULL, NULL, 10").await;
-    // Ten o'clock in Vienna on the day after the clocks changed that night, and eleven, or nine, the day before.
+    // 10:00 in Vienna after the clocks changed that night, and 24 hours before.
     for (start, day_before) in
         [("2026-03-29T08:00:00Z", "2026-03-28T08:00:00Z"), ("2026-10-25T09:00:00Z", "2026-10-24T09:00:00Z")]
     {
@@ -255,7 +255,7 @@ async fn policy_hours_are_elapsed_hours_across_clock_changes() {
             (last, "100"),
             (last + Duration::microseconds(1), "10"),
             (last + Duration::seconds(1), "10"),
-            // What would be a day by the clock on the wall.
+            // The end of a calendar day.
             (last - minutes(30), "100"),
             (last + minutes(30), "10"),
         ] {
@@ -315,7 +315,7 @@ async fn assert_invalid_policies_are_refused(app: &App) {
         "'customer', 'x', '2 hours', NULL, NULL, 'NaN'",
         "'no_show', 'x', '2 hours', NULL, NULL, 0",
         "'nobody', 'x', NULL, NULL, NULL, 0",
-        // There is one already.
+        // A default for this case exists already.
         "'customer', 'x', NULL, NULL, NULL, 0",
     ] {
         let sql = format!(
@@ -437,7 +437,7 @@ async fn the_narrowest_of_several_matching_policies_decides() {
     assert_eq!(percents, [json!("60"), json!("10")]);
     assert_eq!(customer["refund"]["until"], "2026-03-02T20:00:00Z");
 
-    // Neither lies within the other.
+    // The time ranges overlap, and neither contains the other.
     app.sql(
         "UPDATE cancellation_policies SET min_hours_before = 100, max_hours_before = 300 WHERE title = 'a day'",
         &[],
@@ -452,7 +452,7 @@ async fn the_narrowest_of_several_matching_policies_decides() {
     let told = fetch_options(&server, id).await;
     let customer = option_for(&told, "customer", false);
     assert_eq!((&customer["allowed"], &customer["text"]), (&json!(false), &answer.json()["detail"]));
-    // Unless they agree.
+    // Overlapping policies with the same percentage do not conflict.
     app.sql("UPDATE cancellation_policies SET refund_percentage = 60 WHERE title = 'a week'", &[]).await;
     assert_eq!(customer_refund(&server, id).await.0, "60");
     assert_eq!(cancel(&server, id, "provider", false).await.status, 200);
@@ -463,7 +463,7 @@ async fn a_customer_cannot_cancel_after_the_start_even_if_the_booking_stays_conf
     let mut app = App::new().await;
     let server = support(&mut app, noon()).await;
     let id = create_priced_booking(&app, noon() + hours(30), "80.00").await;
-    // What the automation made of it was taken back.
+    // An automatic step of the booking was reverted.
     app.sql("UPDATE bookings SET auto_complete_blocked = true WHERE id = $1", &[&id]).await;
     app.sql("UPDATE booking_automation_state SET blocked_reason = 'mine' WHERE booking_id = $1", &[&id]).await;
     let told = fetch_options(&server, id).await;
@@ -677,7 +677,7 @@ async fn a_cancellation_does_what_its_options_said() {
     let mut app = App::new().await;
     let server = support(&mut app, noon()).await;
     let mut allowed = 0;
-    // Days before, hours before, now, under way, over, overdue.
+    // Days before, hours before, minutes before, now, in progress, over, overdue.
     for start in [hours(30), hours(13), minutes(5), minutes(0), minutes(-30), hours(-2), hours(-30)] {
         for status in STATUSES {
             for (role, no_show) in OPTIONS {
@@ -699,7 +699,7 @@ async fn a_cancellation_does_what_its_options_said() {
             }
         }
     }
-    // Confirmed before the start: four; under way: the no-show alone, of a booking that was confirmed or in progress.
+    // Before the start, four ways to cancel a confirmed booking; in progress, only the no-show.
     assert_eq!(allowed, 3 * 4 + 2 * 2);
 }
 
@@ -726,7 +726,7 @@ async fn reading_the_options_neither_writes_nor_waits_for_locks() {
         (&json!("in_progress"), &json!(false))
     );
     assert_eq!(app.one(version, &[&id]).await.get::<_, String>(0), before);
-    // Who cancels does not wait either.
+    // A cancellation does not wait for the lock either.
     let answer = cancel(&server, id, "provider", true).await;
     assert_eq!(
         (answer.status, &answer.json()["detail"]),
@@ -744,7 +744,7 @@ async fn a_cancellation_is_refused_if_the_refund_differs_from_the_expected_one()
     assert_eq!(shown, "80.00");
     let body = |expected: &str| json!({"actor": {"role": "customer"}, "expected_refund": expected});
 
-    // A second later, it is another amount.
+    // One second later the refund is smaller.
     let server = support(&mut app, noon() + Duration::seconds(1)).await;
     let answer = post_cancellation(&server, id, &[("Idempotency-Key", b"k")], &body(&shown)).await;
     assert_eq!((answer.status, answer.header("content-type")), (409, "application/problem+json"));
@@ -755,19 +755,19 @@ async fn a_cancellation_is_refused_if_the_refund_differs_from_the_expected_one()
         "another refund than the one expected: By the policy \"default\" (built_in), 40.00 of 80.00 (50 %) is refunded and 40.00 is kept, up to and including 2026-03-02T00:00:00Z."
     );
     assert_eq!(app.status(id).await, "confirmed");
-    // However it is written; and the key was not used up.
+    // The amount may be written differently. A refusal does not use the key.
     for (expected, status) in [("40.01", 409), ("4", 409), ("400", 409), ("040.0", 200)] {
         let answer = post_cancellation(&server, id, &[("Idempotency-Key", b"k")], &body(expected)).await;
         assert_eq!(answer.status, status, "{expected}: {answer:?}");
     }
-    // Sent again, it is answered again.
+    // A repeated request gets the same answer.
     let again = post_cancellation(&server, id, &[("Idempotency-Key", b"k")], &body("040.0")).await;
     assert_eq!((again.status, &again.json()["refund"]["amount"]), (200, &json!("40.00")));
     let cancelled =
         "SELECT count(*) FROM booking_automation_events WHERE booking_id = $1 AND event_data ->> 'to' = 'cancelled'";
     assert_eq!(app.one(cancelled, &[&id]).await.get::<_, i64>(0), 1);
 
-    // No price, no amount.
+    // A booking without a price has no refund amount.
     let id = app.confirmed(noon() + hours(30)).await;
     let answer = post_cancellation(&server, id, &[], &body("0")).await;
     assert_eq!((answer.status, &answer.json()["refund"]["amount"]), (409, &json!(null)));
@@ -810,7 +810,7 @@ async fn a_refund_decision_is_recorded_only_for_its_own_booking() {
     let server = support(&mut app, noon()).await;
     let id = create_priced_booking(&app, noon() + hours(30), "80.00").await;
     let other = create_priced_booking(&app, noon() + hours(40), "50.00").await;
-    // A trigger of theirs cancels the customer's other bookings.
+    // A trigger of the user's cancels the other bookings.
     app.db
         .batch_execute(
             "CREATE FUNCTION theirs() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
@@ -882,7 +882,7 @@ fn refund_and_kept_amount_add_up_to_the_total_and_are_rounded_once() {
     let runtime = tokio::runtime::Runtime::new().unwrap();
     let (app, server, id) = runtime.block_on(async {
         let mut app = App::new().await;
-        // As it often is, without a number of digits.
+        // Many databases define the column without a precision.
         app.sql("ALTER TABLE bookings ALTER total_price TYPE numeric", &[]).await;
         insert_policy(&app, None, "provider", "any", "NULL, NULL, NULL, 0").await;
         let server = support(&mut app, noon()).await;
@@ -894,7 +894,7 @@ fn refund_and_kept_amount_add_up_to_the_total_and_are_rounded_once() {
         2 => (0..10_u128.pow(18), Just(2)),
         2 => (0..10_u128.pow(15), 0..=6_u32),
     ];
-    // In ten thousandths of a percent: whole ones, halves that round, any.
+    // In ten thousandths of a percent: whole percents, values that need rounding, any value.
     let percents = prop_oneof![
         2 => (0..=100_u128).prop_map(|percent| percent * 10_000),
         1 => prop::sample::select(&[5_000_u128, 125_000, 333_333, 666_667, 999_999, 1, 1_000_000][..]),
@@ -903,12 +903,12 @@ fn refund_and_kept_amount_add_up_to_the_total_and_are_rounded_once() {
     let config = Config { cases: 200, failure_persistence: None, ..Config::default() };
     let mut runner = TestRunner::new_with_rng(config, TestRng::from_seed(RngAlgorithm::ChaCha, &[5; 32]));
     let result = runner.run(&(totals, percents), |((units, digits), percent)| {
-        // To the cent, or to the finest digit that the price has.
+        // Rounded to the cent, or to the last digit of the price.
         let (mut units_of_total, mut fine) = (units * 10_u128.pow(8 - digits), 8);
         while fine > 2 && units_of_total.is_multiple_of(10) {
             (units_of_total, fine) = (units_of_total / 10, fine - 1);
         }
-        // Half up.
+        // Rounded half up.
         let amount = (units_of_total * percent * 2 + 1_000_000) / 2_000_000;
         let kept = units_of_total.checked_sub(amount).expect("never more than all of it");
         let expected = json!([decimal(units_of_total, fine), decimal(amount, fine), decimal(kept, fine)]);

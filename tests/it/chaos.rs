@@ -1,9 +1,9 @@
-//! Several instances at once, killed at every named point and at random moments, on a database and with a mail endpoint that
-//! fail in every way, while another client works on the same bookings. Then everything is let be, and judged by what
-//! happened to the bookings, what passed the wire and what the endpoint took.
+//! Several concurrent instances are killed at every named point and at random moments. The database and the mail endpoint
+//! fail in every way, while another client changes the same bookings. Then the faults stop, and the result is evaluated from
+//! the history of the bookings, the traffic and the requests at the mail endpoint.
 //!
-//! `make test` runs it short. `make chaos` runs it long: `SEED=` repeats the choices of an earlier run (of points, faults and
-//! load; not what the operating system makes of them), `KILLS=` sets the length.
+//! `make test` runs it short. `make chaos` runs it long: `SEED=` repeats the random choices of an earlier run (points, faults
+//! and load; not the timing of the operating system), `KILLS=` sets the length.
 
 use std::collections::BTreeMap;
 use std::io::Write;
@@ -33,21 +33,21 @@ const THEIRS: &str = include_str!("theirs.sql");
 const SETUP: &str = include_str!("chaos.sql");
 const VERDICT: &str = include_str!("chaos_verdict.sql");
 
-/// Instances at once.
+/// Concurrent instances.
 const INSTANCES: usize = 6;
 /// Sessions of the other client.
 const SESSIONS: u64 = 6;
 /// Time of an invocation. The call has two seconds less.
 const INVOCATION: Duration = Duration::from_secs(30);
-/// By how much, in seconds, the clock of each instance is ahead, where that can be had.
+/// How many seconds the clock of each instance is ahead, if libfaketime is installed.
 const AHEAD: [i64; INSTANCES] = [0, 600, -600, 0, 600, -600];
-/// Nothing more is booked while so many messages wait,
+/// The other client books nothing while so many messages wait,
 const ENOUGH_WAITING: i64 = 250;
-/// or so many events of SES.
+/// or so many SES events.
 const ENOUGH_UNTOLD: usize = 1000;
 /// Longest time for everything to become quiet in the end.
 const QUIET_WITHIN: Duration = Duration::from_secs(300);
-/// Kills of a run that the documents tell of.
+/// Kills of a run whose tables go into the documents.
 const DOCUMENTED: u64 = 10_000;
 const EXPIRE_AFTER: &str = "600s";
 const COMPLETE_AFTER: &str = "5s";
@@ -55,16 +55,16 @@ const COMPLETE_AFTER: &str = "5s";
 /// The points that the mail endpoint sees.
 const MAIL: [Point; 2] = [Point::RequestArrived, Point::AnswerWritten];
 
-/// How long it goes on, and what is told of it.
+/// The length of the run.
 pub struct Length {
-    /// What chooses.
+    /// The seed of the random choices.
     pub seed: u64,
     /// Instances that must have been killed.
     pub kills: u64,
     /// Messages that must have been taken.
     messages: usize,
-    /// By how much delivery's waits are shortened: 30 makes a lease of 45 s one of 1.5 s. What is sent must leave within 3 s,
-    /// shortened so, of its claim: where the machine is slow, a greater divisor lets little through.
+    /// The divisor of the delivery's times: 30 makes a lease of 45 s one of 1.5 s. A message must be sent within 3 s of its
+    /// claim, divided alike: on a slow machine a greater divisor lets few messages through.
     divisor: u32,
     /// Whether it is `make chaos`.
     long: bool,
@@ -81,13 +81,13 @@ impl Length {
         Self { seed, kills, messages, divisor, long }
     }
 
-    /// How long a stopped instance stays so: longer than its claims keep others away.
+    /// How long an instance is stopped: longer than its leases.
     fn stop_duration(&self, rng: &mut fastrand::Rng) -> Duration {
         let claims_last = Duration::from_secs(45 + 120) / self.divisor;
         claims_last + Duration::from_millis(rng.u64(500..2000))
     }
 
-    /// Past the test runner, which hides what tests print.
+    /// Prints to stderr directly: the test runner hides the output of tests.
     fn print_progress(&self, what: &str) {
         if self.long {
             std::io::stderr().write_all(format!("{what}\n").as_bytes()).unwrap();
@@ -95,21 +95,21 @@ impl Length {
     }
 }
 
-/// What is known to all that take part.
+/// The state that all tasks share.
 pub struct World {
     /// The mail endpoint.
     pub mail: Arc<Mail>,
     /// The other client.
     pub load: Arc<Shared>,
-    /// Who was killed, and where.
+    /// The number of kills at each point.
     pub kills: Mutex<BTreeMap<Point, u64>>,
-    /// Of calls: what became of them.
+    /// The results of the calls.
     pub calls: Mutex<BTreeMap<&'static str, u64>>,
-    /// What an instance must not do.
+    /// Violations by instances, such as panics.
     pub misdeeds: Mutex<Vec<String>>,
-    /// Outcomes that came too late.
+    /// Outcomes that were too late to be recorded.
     pub stale: AtomicU64,
-    /// Events of SES that were handed over.
+    /// Delivered SES events.
     pub told: AtomicU64,
     over: AtomicBool,
 }
@@ -149,7 +149,7 @@ impl World {
     }
 }
 
-/// Where an instance lives, and is born again whenever it was killed.
+/// The place of an instance, which is started again after every kill.
 struct Place {
     slot: Arc<Slot>,
     kills: mpsc::UnboundedReceiver<Kill>,
@@ -160,19 +160,19 @@ struct Place {
 }
 
 impl Place {
-    /// What is to happen in the next life, and how long it is at most.
+    /// Plans the next life; returns its greatest length.
     fn plan_next_life(&mut self) -> Duration {
         let rng = &mut self.rng;
         let mut plans = self.slot.plans.lock().unwrap();
         plans.clear();
-        // It is stopped, as a function is frozen, for longer than its claims last; and killed some time later.
+        // The instance is stopped, like a frozen function, for longer than its claims last, and killed later.
         if rng.u8(0..if self.length.long { 50 } else { 20 }) == 0 {
             let point = [MAIL[0], MAIL[1], Point::Claimed][rng.usize(0..3)];
             let time = self.length.stop_duration(rng);
             plans.push_back(Plan { point, after: rng.u32(0..4), action: Action::Stop(time) });
             return time + Duration::from_millis(rng.u64(2000..10_000));
         }
-        // An injury, now and then, that it survives.
+        // Sometimes a fault that the instance survives.
         if rng.u8(0..10) == 0 {
             let wire: Vec<_> = Point::NAMED.into_iter().filter(|point| !MAIL.contains(point)).collect();
             let point = wire[rng.usize(0..wire.len())];
@@ -188,7 +188,7 @@ impl Place {
                 let action = Action::KillLater(Duration::from_millis(rng.u64(0..60)));
                 plans.push_back(Plan { point: Point::AnyMoment, after: rng.u32(0..600), action });
             }
-            // Before it has said anything.
+            // Killed before its first request.
             10 => return Duration::from_millis(rng.u64(0..100)),
             _ => {
                 let point = Point::NAMED[rng.usize(0..Point::NAMED.len())];
@@ -196,7 +196,7 @@ impl Place {
                 plans.push_back(Plan { point, after: rng.u32(0..most), action: Action::Kill });
             }
         }
-        // Where the point is not reached, since there is nothing to do, it is killed at whatever moment that is.
+        // If there is no work and the point is not reached, the instance is killed at this time.
         Duration::from_millis(rng.u64(8000..16_000))
     }
 
@@ -212,7 +212,7 @@ impl Place {
             let mail = format!("{}/{life}", environment["AWS_ENDPOINT_URL_SESV2"]);
             environment.insert("AWS_ENDPOINT_URL_SESV2", mail);
             if self.rng.u8(0..50) == 0 {
-                // Nobody listens there.
+                // No process listens on this port.
                 environment.insert("AWS_ENDPOINT_URL_SESV2", "http://127.0.0.1:1".to_owned());
             }
             let program = Path::new(env!("CARGO_BIN_EXE_booking-automation"));
@@ -254,7 +254,7 @@ fn half_open_duration(rng: &mut fastrand::Rng) -> Duration {
     Duration::from_millis(if rng.u8(0..10) == 0 { rng.u64(3000..12_000) } else { rng.u64(300..3000) })
 }
 
-/// Calls an instance again and again, and hands it what the mail endpoint has to tell, until the run is over.
+/// Invokes an instance repeatedly, with the SES events of the mail endpoint, until the run is over.
 async fn invoke_until_over(instance: &Instance, world: &World, rng: &mut fastrand::Rng, news: &mut Option<Value>) {
     while !world.over.load(Ordering::SeqCst) {
         for _ in 0..3 {
@@ -277,7 +277,7 @@ async fn invoke_until_over(instance: &Instance, world: &World, rng: &mut fastran
     }
 }
 
-/// An administrator's session, made anew when the server was restarted.
+/// An administrator's session, reopened after a restart of the server.
 struct Administrator {
     url: String,
     client: Option<Client>,
@@ -299,7 +299,7 @@ impl Administrator {
     }
 }
 
-/// Ends sessions of the program: those that it is told, and counts them.
+/// Terminates the requested sessions of the program and counts them.
 async fn terminate_sessions(url: String, mut sessions: mpsc::UnboundedReceiver<i32>, ended: Arc<AtomicU64>) {
     let mut administrator = Administrator::new(&url);
     while let Some(session) = sessions.recv().await {
@@ -312,8 +312,8 @@ async fn terminate_sessions(url: String, mut sessions: mpsc::UnboundedReceiver<i
     }
 }
 
-/// Leads the run until it was long enough: restarts the server, ends sessions, breaks connections, lets the account get into
-/// trouble, as the number of kills grows.
+/// Injects faults until the run is long enough: restarts the server, terminates sessions, breaks connections and makes the
+/// account fail, at growing numbers of kills.
 async fn inject_faults(
     world: &World,
     length: &Length,
@@ -332,7 +332,7 @@ async fn inject_faults(
         if kills >= length.kills && taken >= length.messages && world.killed_everywhere() {
             return restarts;
         }
-        // A call that hangs for ever would be one, too.
+        // A call that never returns is a failure.
         let limit = Duration::from_secs(120) + Duration::from_secs(3) * u32::try_from(length.kills).unwrap();
         assert!(began.elapsed() < limit, "{kills} kills and {taken} messages in {limit:?}");
         let waiting: Option<i64> = administrator
@@ -384,14 +384,14 @@ async fn inject_faults(
     }
 }
 
-/// A server that would find the database, and the way there.
+/// Starts a server whose database connections go through a counting proxy.
 async fn start_server_behind_proxy(app: &mut App, port: u16) -> (Server, Proxy) {
     let (address, proxy) = Proxy::in_front_of(&format!("127.0.0.1:{port}"), Cut::Never).await;
     app.env.insert("DATABASE_URL", format!("postgres://postgres@{address}/postgres"));
     (Server::start(app, &[]).await, proxy)
 }
 
-/// Calls without credentials, to nowhere, in a wrong way or too large; how many there were.
+/// Sends requests that must be refused; returns their number.
 async fn send_refused_calls(server: &Server, world: &World) -> u64 {
     let (large, mut calls) = (vec![b'x'; 70_000], 0);
     while !world.over.load(Ordering::SeqCst) {
@@ -414,7 +414,7 @@ async fn send_refused_calls(server: &Server, world: &World) -> u64 {
     calls
 }
 
-/// Calls a last instance, that nobody harms, until nothing is left to do.
+/// Runs a last instance without faults until no work is left.
 async fn run_until_quiet(app: &App, world: &World, environment: &BTreeMap<&'static str, String>) {
     let program = Path::new(env!("CARGO_BIN_EXE_booking-automation"));
     let instance = Instance::start_in_environment(environment, program, 0).await;
@@ -432,12 +432,12 @@ async fn run_until_quiet(app: &App, world: &World, environment: &BTreeMap<&'stat
         assert!(Instant::now() < give_up, "not quiet after {QUIET_WITHIN:?}: {summary}");
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
-    // What is owed is owed after some passes and a second.
+    // The evaluation expects a reminder after three passes and a second.
     for _ in 0..4 {
         tokio::time::sleep(Duration::from_millis(500)).await;
         instance.invoke(&tick).await.unwrap();
     }
-    // They may have sent something, of which there is something to tell.
+    // They may have caused more SES events.
     while world.mail.pending_events() > 0 {
         deliver_ses_events(&instance, world).await;
         tokio::time::sleep(Duration::from_millis(50)).await;
@@ -445,7 +445,7 @@ async fn run_until_quiet(app: &App, world: &World, environment: &BTreeMap<&'stat
     instance.kill().await;
 }
 
-/// Hands an instance that nobody harms what the mail endpoint has to tell now; a hundred things at most.
+/// Delivers up to a hundred SES events to an instance.
 async fn deliver_ses_events(instance: &Instance, world: &World) {
     for _ in 0..100 {
         let Some(news) = world.mail.next_event() else { break };
@@ -454,7 +454,7 @@ async fn deliver_ses_events(instance: &Instance, world: &World) {
     }
 }
 
-/// Tells the database what the mail endpoint got, and has it judge.
+/// Stores the endpoint's requests in the database and evaluates the run there.
 async fn evaluate(app: &App, mail: &Mail, divisor: u32) {
     for (index, requests) in mail.requests().chunks(5000).enumerate() {
         let column = |index: usize| i32::try_from(index).unwrap();
@@ -479,7 +479,7 @@ async fn evaluate(app: &App, mail: &Mail, divisor: u32) {
     app.db.batch_execute(&verdict).await.unwrap();
 }
 
-/// The instances' environment, but for what differs between places.
+/// The environment that all instances share.
 fn instance_environment(app: &App, length: &Length) -> BTreeMap<&'static str, String> {
     let mut environment = app.env.clone();
     environment.extend([
@@ -493,7 +493,7 @@ fn instance_environment(app: &App, length: &Length) -> BTreeMap<&'static str, St
     environment
 }
 
-/// What makes a process believe in another time; `None`, and says so, where that is not installed.
+/// The library that changes a process's clock; `None`, with a message, where it is not installed.
 fn faketime_library() -> Option<String> {
     let places = ["x86_64", "aarch64"].map(|machine| format!("/usr/lib/{machine}-linux-gnu/faketime"));
     let library = find("libfaketime.so.1", &places.each_ref().map(String::as_str));

@@ -1,5 +1,5 @@
-//! The other client of the database: books, moves, cancels, confirms again, deletes, and holds row locks, as a role that
-//! has no right on our tables, and counts every statement of its own that fails.
+//! The other client of the database: it books, moves, cancels, confirms again, deletes and locks rows, as a role without
+//! privileges on our tables, and counts its failed statements.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
@@ -14,28 +14,28 @@ use uuid::Uuid;
 pub struct Shared {
     /// Statements that were made.
     pub statements: AtomicU64,
-    /// Of those, how many the server's restart has failed: they tell so, and the session begins anew.
+    /// Statements that failed because of a restart of the server; the session reconnects.
     pub restarted: AtomicU64,
-    /// Those that nothing of the test's own excuses.
+    /// Statements that failed for another reason.
     pub failed: Mutex<Vec<String>>,
-    /// The longest that one took.
+    /// The longest statement.
     pub longest: Mutex<Duration>,
     /// Odd while the server is being restarted.
     pub restarts: AtomicU64,
-    /// Enough is waiting to be sent: nothing new is booked.
+    /// Enough messages wait: no new bookings are made.
     pub enough: AtomicBool,
     /// The end.
     pub stop: AtomicBool,
 }
 
-/// The session is gone, since the server was restarted; or the statement failed, and that is on record.
+/// The statement failed, because of a restart or otherwise, which is recorded.
 struct Gone;
 
-/// One session, with people and bookings of its own: sessions never wait for each other.
+/// One session, with its own people and bookings: sessions do not wait for each other.
 struct Session {
     url: String,
     client: Client,
-    /// Before this connection was made.
+    /// The number of restarts before this connection.
     restarts: u64,
     rng: fastrand::Rng,
     shared: Arc<Shared>,
@@ -48,20 +48,20 @@ const PEOPLE: usize = 30;
 /// Bookings that a session remembers.
 const REMEMBERED: usize = 1500;
 
-/// Works until it is told to stop.
+/// Runs random changes until `stop`.
 pub async fn run_session(url: String, provider: Uuid, seed: u64, shared: Arc<Shared>) {
     let (client, restarts) = connect(&url, &shared).await;
     let rng = fastrand::Rng::with_seed(seed);
     let mut session = Session { url, client, restarts, rng, shared, people: Vec::new(), bookings: Vec::new() };
     while !session.shared.stop.load(Ordering::SeqCst) {
-        // What a restart has broken off is not gone on with.
+        // After a restart the session starts another change.
         let _ = session.run_random_change(provider).await;
         let pause = Duration::from_millis(session.rng.u64(0..30));
         tokio::time::sleep(pause).await;
     }
 }
 
-/// A connection, and the restarts before it.
+/// Connects; returns the number of restarts before.
 async fn connect(url: &str, shared: &Shared) -> (Client, u64) {
     loop {
         let restarts = shared.restarts.load(Ordering::SeqCst);
@@ -97,7 +97,7 @@ impl Session {
                 self.execute(sql, &[&ids, &start]).await
             }
             60..63 if !enough => {
-                // Many in one statement, by a little.
+                // Moves many bookings by one second in one statement.
                 let ids = self.some_bookings(25);
                 self.execute(
                     "UPDATE bookings SET scheduled_at = scheduled_at + interval '1 second' WHERE id = ANY ($1)",
@@ -124,7 +124,7 @@ impl Session {
                 self.execute("DELETE FROM bookings WHERE id = ANY ($1)", &[&ids]).await
             }
             82 => {
-                // With all their bookings.
+                // Deletes a person with their bookings.
                 let at = self.rng.usize(0..self.people.len());
                 let person = self.people.swap_remove(at);
                 self.execute("DELETE FROM users WHERE id = $1", &[&person]).await
@@ -143,7 +143,7 @@ impl Session {
         }
     }
 
-    /// One of eight has no address, an odd one, or one that bounces.
+    /// One person of eight has no address, a malformed one, or one that bounces.
     async fn create_person(&mut self) -> Result<(), Gone> {
         let name = format!("{}", Uuid::from_u128(self.rng.u128(..)).simple());
         let email = match self.rng.u8(0..40) {
@@ -159,7 +159,7 @@ impl Session {
         Ok(())
     }
 
-    /// Seconds from now to a start. Most become due soon or are so, early enough not to be booked late; some start soon.
+    /// Seconds until a start. Most reminders become due soon and are not late; some bookings start soon.
     fn random_start(&mut self) -> f64 {
         let (lead, before, after) = match self.rng.u32(0..100) {
             0..38 => (86_400.0, 20_000.0, 10.0),
@@ -184,7 +184,7 @@ impl Session {
         Ok(())
     }
 
-    /// Lost sight of for days, or just over.
+    /// Books with a start days ago, or a moment ago.
     async fn book_in_the_past(&mut self, provider: Uuid) -> Result<(), Gone> {
         let start = if self.rng.bool() { -86_400.0 * 3.0 } else { -10.0 } - self.rng.f64() * 600.0;
         let status = ["confirmed", "in_progress", "pending"][self.rng.usize(0..3)];
@@ -194,7 +194,7 @@ impl Session {
         Ok(())
     }
 
-    /// In one snapshot, beside whatever a pass does meanwhile.
+    /// Reads and books in one REPEATABLE READ transaction, concurrently with passes.
     async fn book_in_repeatable_read(&mut self, provider: Uuid) -> Result<(), Gone> {
         self.execute("BEGIN ISOLATION LEVEL REPEATABLE READ", &[]).await?;
         let person = self.people[self.rng.usize(0..self.people.len())];
@@ -218,7 +218,7 @@ impl Session {
         self.execute(end, &[]).await
     }
 
-    /// What is seen of a change long after it was made.
+    /// Makes a change in a long transaction.
     async fn change_in_long_transaction(&mut self) -> Result<(), Gone> {
         let (ids, start) = (self.some_bookings(2), self.random_start());
         self.execute("BEGIN", &[]).await?;
@@ -257,7 +257,7 @@ impl Session {
         }
     }
 
-    /// Some of the bookings that it knows of.
+    /// Some of the remembered bookings.
     fn some_bookings(&mut self, most: usize) -> Vec<Uuid> {
         let count = if self.bookings.is_empty() { 0 } else { self.rng.usize(1..=most) };
         (0..count).map(|_| self.bookings[self.rng.usize(0..self.bookings.len())]).collect()
@@ -288,13 +288,13 @@ impl Session {
         } else {
             self.shared.failed.lock().unwrap().push(format!("{sql}: {error:?}"));
         }
-        // Whatever was begun is over.
+        // The transaction is lost; reconnect.
         (self.client, self.restarts) = connect(&self.url, &self.shared).await;
         Err(Gone)
     }
 }
 
-/// The connection broke, or the server says that it ends.
+/// Whether the connection broke or the server is shutting down.
 fn is_restart_error(error: &Error) -> bool {
     error.code().is_none_or(|code| code.code().starts_with("57P") || code.code().starts_with("08"))
 }

@@ -1,4 +1,4 @@
-//! What is told of a run: its table, and what it is guilty of.
+//! The report of a run: its table and its violations.
 
 use std::path::Path;
 use std::sync::atomic::Ordering;
@@ -8,12 +8,12 @@ use crate::app::App;
 use crate::chaos::{Length, World};
 use crate::chaos_wire::{Action, Held, Point};
 
-/// What was done to the database, and how often.
+/// The restarts of the server.
 #[derive(Clone, Copy, Default)]
 pub struct Restarts {
-    /// Sessions were told to end.
+    /// Fast shutdown: sessions were terminated.
     pub fast: u64,
-    /// They were not: a crash.
+    /// Immediate shutdown: a crash.
     pub immediate: u64,
 }
 
@@ -25,15 +25,15 @@ pub struct Row {
     important: bool,
 }
 
-/// A run that is over, and was judged.
+/// An evaluated run.
 pub struct Run<'a> {
-    /// Where the verdict is.
+    /// The database with the evaluation.
     pub app: &'a App,
-    /// What was known to all.
+    /// The state that all tasks shared.
     pub world: &'a World,
     /// When a pass had the lock.
     pub held: &'a [Held],
-    /// What was done to connections and instances, but for killing them.
+    /// The faults of connections and instances, except kills.
     pub broken: &'a [Action],
     /// What was done to the server.
     pub restarts: Restarts,

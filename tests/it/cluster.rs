@@ -1,7 +1,7 @@
-//! One throw-away PostgreSQL cluster for the whole run, gone when the test process is.
+//! One temporary PostgreSQL cluster for the whole run. It is deleted when the test process ends.
 //!
-//! `TEST_DATABASE_URL` (a URL of a superuser's) uses another server instead. `TEST_DATABASE_DIRECTORY` is where its `log` is,
-//! written with `log_line_prefix = '%d '`: tests that read the log are left out without it.
+//! `TEST_DATABASE_URL` (the URL of a superuser) selects another server. `TEST_DATABASE_DIRECTORY` is the directory of its
+//! `log`, written with `log_line_prefix = '%d '`. Without it, tests that read the log are skipped.
 
 use std::io::Write;
 use std::net::TcpListener;
@@ -11,31 +11,31 @@ use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU16, Ordering};
 use std::time::{Duration, Instant};
 
-/// A server to test on.
+/// The server that the tests share.
 pub struct Cluster {
     /// URL of a superuser, without a database.
     pub base_url: String,
-    /// Certificate authority of its TLS certificate, when we started it.
+    /// The authority of its TLS certificate, if we started the server.
     pub ca_pem: Option<String>,
-    /// Where it writes its log.
+    /// The directory of its log.
     pub directory: Option<PathBuf>,
-    /// Ends the server when this process ends, however it does: it waits for its stdin to close.
+    /// Ends the server when this process ends: it waits until its stdin closes.
     _watchdog: Option<Child>,
 }
 
 impl Cluster {
-    /// What the server logged of one database; `None` for one whose log is not here.
+    /// The log entries of one database; `None` if the log cannot be read.
     pub fn log_of_database(&self, url: &str) -> Option<String> {
         let (_, name) = url.rsplit_once('/').unwrap();
         let log = std::fs::read_to_string(self.directory.as_ref()?.join("log")).unwrap();
         let of_it = |entry: &&str| entry.starts_with(&format!("{name} "));
-        // A line that is indented goes on with the entry before it.
+        // An indented line belongs to the entry before it.
         let entries = log.replace("\n\t", "\u{b}");
         Some(entries.lines().filter(of_it).map(|entry| entry.replace('\u{b}', "\n\t") + "\n").collect())
     }
 }
 
-/// The run's server.
+/// The shared server; starts it on the first call.
 pub fn cluster() -> &'static Cluster {
     static CLUSTER: OnceLock<Cluster> = OnceLock::new();
     CLUSTER.get_or_init(|| match std::env::var("TEST_DATABASE_URL") {
@@ -142,7 +142,7 @@ fn wait_until_ready(server: &mut Child, directory: &Path) {
     }
 }
 
-/// A server of one test's own, which it may restart, and do worse to.
+/// A server of one test, which may restart or crash it.
 pub struct OwnCluster {
     /// URL of an empty database, as a superuser.
     pub url: String,
@@ -150,17 +150,17 @@ pub struct OwnCluster {
     pub port: u16,
     bin: PathBuf,
     directory: tempfile::TempDir,
-    /// Whether its data are on a small disk of their own.
+    /// Whether the data are on a separate small disk.
     mounted: bool,
 }
 
 impl OwnCluster {
-    /// Starts one; `None`, and says so, where no server is installed.
+    /// Starts a server; `None`, with a message, where PostgreSQL is not installed.
     pub async fn start() -> Option<Self> {
         Self::start_with("").await
     }
 
-    /// Starts one with these settings besides.
+    /// Starts a server with additional settings.
     pub async fn start_with(settings: &str) -> Option<Self> {
         let own = Self::prepare()?;
         run(own.initdb());
@@ -169,7 +169,7 @@ impl OwnCluster {
         Some(own)
     }
 
-    /// Starts one whose data are on a disk of this many megabytes; `None`, and says so, where that cannot be.
+    /// Starts a server whose data are on a disk of this many megabytes; `None`, with a message, where nothing can be mounted.
     pub async fn start_on_small_disk(megabytes: u32) -> Option<Self> {
         let mut own = Self::prepare()?;
         let size = format!("size={megabytes}m");
@@ -183,13 +183,13 @@ impl OwnCluster {
             run(Command::new("chown").arg("postgres").arg(own.disk()));
         }
         run(own.initdb().arg("--wal-segsize=1"));
-        // Nothing but the test writes, and what was written is not kept.
+        // Only the test writes, and old log segments are not kept.
         own.append_settings("autovacuum = off\nwal_writer_delay = 10s\nmin_wal_size = 2MB\nmax_wal_size = 16MB");
         own.start_server();
         Some(own)
     }
 
-    /// Starts a standby, without which this one commits nothing from now on. Ends every connection.
+    /// Starts a synchronous standby: from now on every commit waits for it. All connections end.
     pub async fn synchronous_standby(&self) -> Self {
         let standby = Self::prepare().unwrap();
         self.stop();
@@ -207,22 +207,22 @@ impl OwnCluster {
         standby
     }
 
-    /// Ends every connection, and takes new ones when it returns.
+    /// Restarts the server: all connections end. Returns when it takes new ones.
     pub fn restart(&self) {
         run(self.pg_ctl().args(["-m", "fast", "restart"]));
     }
 
-    /// Shuts it down in good order.
+    /// Shuts the server down cleanly.
     pub fn stop(&self) {
         run(self.pg_ctl().args(["-m", "fast", "stop"]));
     }
 
-    /// Kills it, as far as it is still alive.
+    /// Kills the server if it runs.
     pub fn crash(&self) {
         let _ = self.pg_ctl().args(["-m", "immediate", "stop"]).status();
     }
 
-    /// Starts it again after it ended.
+    /// Starts the server again.
     pub fn start_server(&self) {
         let socket = self.directory.path().display();
         let options =
@@ -230,7 +230,7 @@ impl OwnCluster {
         run(self.pg_ctl().args(["-o", &options, "start"]));
     }
 
-    /// Starts it again after it ended, as a standby: of nobody, where it is not told of whom.
+    /// Starts the server again as a standby. Without `primary_conninfo` it follows no primary.
     pub fn start_server_as_standby(&self) {
         std::fs::write(self.data().join("standby.signal"), "").unwrap();
         self.start_server();
@@ -241,12 +241,12 @@ impl OwnCluster {
         run(self.pg_ctl().arg("promote"));
     }
 
-    /// What it logged.
+    /// The server's log.
     pub fn log(&self) -> String {
         std::fs::read_to_string(self.directory.path().join("log")).unwrap()
     }
 
-    /// Leaves nothing of its disk free.
+    /// Fills the disk completely.
     pub fn fill_disk(&self) {
         let mut ballast = std::fs::File::create(self.disk().join("ballast")).unwrap();
         for size in [65536, 4096, 1] {
@@ -254,7 +254,7 @@ impl OwnCluster {
         }
     }
 
-    /// Undoes `fill_disk`.
+    /// Frees the space that `fill_disk` took.
     pub fn free_disk(&self) {
         std::fs::remove_file(self.disk().join("ballast")).unwrap();
     }
@@ -279,7 +279,7 @@ impl OwnCluster {
         })
     }
 
-    /// Adds to its settings.
+    /// Appends to `postgresql.conf`.
     fn append_settings(&self, settings: &str) {
         let mut file = std::fs::OpenOptions::new().append(true).open(self.data().join("postgresql.conf")).unwrap();
         writeln!(file, "{settings}").unwrap();
@@ -307,7 +307,7 @@ impl OwnCluster {
 
     fn postgres(&self, program: &str) -> Command {
         let mut command = as_postgres(is_root(), &self.bin.join(program));
-        // What outlives the command must not hold the test's own output open.
+        // The server outlives the command and must not keep the test's output open.
         command.arg("-D").arg(self.data()).stdout(Stdio::null()).stderr(Stdio::null());
         command
     }
@@ -322,7 +322,7 @@ impl Drop for OwnCluster {
     }
 }
 
-/// The directory of the newest server: `PATH` first, then Debian's places, then what `scripts/postgres` unpacked.
+/// The directory of the server's programs: on the `PATH`, in Debian's directories (newest first), or unpacked by `scripts/postgres`.
 fn server_binaries() -> Option<PathBuf> {
     let path = std::env::var_os("PATH").unwrap_or_default();
     let mut candidates: Vec<PathBuf> = std::fs::read_dir("/usr/lib/postgresql")
@@ -358,7 +358,7 @@ fn run(mut command: impl std::borrow::BorrowMut<Command>) {
     assert!(output.status.success(), "{command:?}: {}", String::from_utf8_lossy(&output.stderr));
 }
 
-/// A free port that no connection is given by chance while the server is down.
+/// A free port outside the ephemeral range: no connection takes it while the server is down.
 fn port_outside_ephemeral_range() -> u16 {
     static NEXT: AtomicU16 = AtomicU16::new(0);
     let first = 20_000 + u16::try_from(std::process::id() % 10_000).unwrap();
@@ -368,7 +368,7 @@ fn port_outside_ephemeral_range() -> u16 {
         .unwrap()
 }
 
-/// A CA, and a server certificate by it for `localhost` alone.
+/// Creates a CA and a server certificate for `localhost`.
 pub fn certificates() -> (String, String, String) {
     let mut authority = rcgen::CertificateParams::new(Vec::new()).unwrap();
     authority.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);

@@ -1,4 +1,4 @@
-//! Claim, send, record: what the provider answers, what becomes of the message, and what is told.
+//! Claim, send, record: the provider's answers and the outcomes of the messages.
 
 use std::process::Stdio;
 use std::sync::Arc;
@@ -11,7 +11,7 @@ use tokio::sync::Notify;
 use crate::app::{App, connect, hours, minutes, noon, signal};
 use crate::ses::Answer;
 
-/// Bookings that are due for their 24 h reminder at noon, each of a customer of its own.
+/// Creates bookings whose 24 h reminders are due at noon, each with its own customer.
 pub async fn create_due_bookings(app: &App, count: i32) {
     app.set_clock(noon() - hours(1000)).await;
     app.sql(
@@ -28,7 +28,7 @@ pub async fn create_due_bookings(app: &App, count: i32) {
     app.set_clock(noon()).await;
 }
 
-/// How many reminders are in what state: status, reason, attempts, count.
+/// The number of reminders in each state: `status reason attempts count`.
 pub async fn reminder_outcomes(app: &App) -> Vec<String> {
     app.column(
         "SELECT concat_ws(' ', status, reason, attempts, count(*)) FROM booking_automation_events
@@ -62,7 +62,7 @@ async fn a_sent_message_records_the_provider_id_and_is_tagged_with_its_event() {
         .collect();
     sent.sort();
     assert_eq!(recorded.len(), 3);
-    // Answers of a page may cross each other: compare the events, and that each has an id of its own.
+    // The answers may arrive in any order: compare the event ids.
     let events = |rows: &[String]| rows.iter().map(|row| row.split(' ').next().unwrap().to_owned()).collect::<Vec<_>>();
     assert_eq!(events(&recorded), events(&sent));
     let mail = &app.ses.mails()[0].0;
@@ -93,7 +93,7 @@ async fn the_send_order_does_not_depend_on_the_query_plan() {
     let mut app = App::new().await;
     app.env.insert("SEND_CONCURRENCY", "1".to_owned());
     app.ses.answer(|_| Answer::Error(429, "TooManyRequestsException", "slow down"));
-    // Enqueued in the other order, each by a pass of its own.
+    // Each is enqueued by its own pass, the latest start first.
     let mut ids = Vec::new();
     for ahead in [hours(24), minutes(50), minutes(10)] {
         ids.insert(0, app.confirmed(noon() + ahead).await);
@@ -186,7 +186,7 @@ async fn retries_back_off_1_2_4_8_minutes_and_end_after_five_attempts() {
         assert_eq!(app.column(told, &[]).await, ["true"]);
         let flags = "SELECT reminder_24h_sent::text FROM bookings";
         assert_eq!(app.column(flags, &[]).await, ["false"]);
-        // Nothing before its time.
+        // No retry happens before its time.
         let mails = app.ses.mails().len();
         app.run(noon()).await;
         assert_eq!(app.ses.mails().len(), mails);
@@ -250,11 +250,11 @@ async fn an_account_that_cannot_send_stops_the_call_without_using_attempts() {
     assert_eq!(summary["reminders"]["deferred"], 40);
     assert_eq!(summary["held_back"], "account");
     assert!(app.ses.mails().len() <= 4, "{}", app.ses.mails().len());
-    // What was blamed on the account lets others try first: longer than the call that finds out next.
+    // The refused messages wait 90 seconds, so that the next call tests another message.
     let wait = "SELECT DISTINCT round(extract(epoch FROM next_attempt_at - now()) / 30)::int::text FROM booking_automation_events
                  WHERE reason = 'account'";
     assert_eq!(app.column(wait, &[]).await, ["3"]);
-    // One message a call finds out whether it can again; of many instances, too, each only one.
+    // While the account is held, each call tests it with one message.
     for (answer, told) in
         [("SendingPausedException", "account"), ("MessageTooNew", "unknown"), ("Throttling", "throttled")]
     {
@@ -264,7 +264,7 @@ async fn an_account_that_cannot_send_stops_the_call_without_using_attempts() {
         let summary = app.run(noon()).await;
         match told {
             "account" => assert_eq!((app.ses.mails().len(), &summary["held_back"]), (1, &"account".into())),
-            // What says nothing of the account: nor is a second one tried.
+            // An answer that says nothing about the account: no second message is tried.
             _ => assert_eq!((app.ses.mails().len(), &summary["held_back"]), (1, &serde_json::Value::Null), "{summary}"),
         }
         let held =
@@ -287,7 +287,7 @@ async fn an_account_that_cannot_send_stops_the_call_without_using_attempts() {
     assert_eq!(held, 0);
 }
 
-/// Why the account is held to be unable to send.
+/// Why the account is held.
 async fn account_hold_reason(app: &App) -> Vec<String> {
     app.column("SELECT held_reason FROM booking_automation_channels", &[]).await
 }
@@ -299,7 +299,7 @@ async fn only_an_answer_about_a_message_ends_the_account_hold() {
     app.ses.answer(|_| Answer::Error(400, "SendingPausedException", "paused"));
     app.run(noon()).await;
     assert_eq!(account_hold_reason(&app).await, ["account"]);
-    // An address that SES never saw says nothing, and no other message leaves in that call.
+    // A malformed address says nothing about the account, and no other message is sent in that call.
     app.sql("UPDATE users SET email = 'nobody' WHERE email = 'c1@customers.example'", &[]).await;
     app.ses.clear();
     app.make_claimable().await;
@@ -307,7 +307,7 @@ async fn only_an_answer_about_a_message_ends_the_account_hold() {
     assert_eq!(reminder_outcomes(&app).await[0], "failed bad_address 1 1");
     assert!(app.ses.mails().is_empty());
     assert_eq!(account_hold_reason(&app).await, ["account"]);
-    // A refusal of the message is an answer of an account that can send.
+    // A refused message shows that the account can send.
     app.ses.answer(|mail| match mail.to() {
         "c2@customers.example" => Answer::Error(400, "MessageRejected", "virus"),
         _ => Answer::Sent,
@@ -350,7 +350,7 @@ async fn an_account_refusal_stops_the_page_and_a_late_success_does_not_clear_it(
     let mut command = app.command(&["run", "--as-of", &noon]);
     let mut process = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
     let mut lines = BufReader::new(process.stderr.take().unwrap()).lines();
-    // The one is refused while the other is under way.
+    // One message is refused while the other is in flight.
     while !lines.next_line().await.unwrap().expect("it says so").contains("the account cannot send") {}
     answer.send(true).unwrap();
     let output = process.wait_with_output().await.unwrap();
@@ -386,7 +386,7 @@ async fn a_success_of_an_older_page_does_not_end_a_newer_account_hold() {
 async fn a_message_refused_as_an_account_problem_does_not_delay_the_others() {
     let app = App::new().await;
     create_due_bookings(&app, 6).await;
-    // The most urgent one is refused as if nobody could send.
+    // The most urgent message is refused with an account error.
     app.ses.answer(|mail| match mail.to() {
         "c1@customers.example" => Answer::Error(403, "AccessDeniedException", "not for this one"),
         _ => Answer::Sent,
@@ -394,7 +394,7 @@ async fn a_message_refused_as_an_account_problem_does_not_delay_the_others() {
     let summary = app.run(noon()).await;
     assert_eq!(summary["held_back"], "account");
     assert_eq!(summary["reminders"]["deferred"], 6 - summary["reminders"]["sent"].as_i64().unwrap(), "{summary}");
-    // The next call tries another one, and all but the one are sent.
+    // The next call tests the account with another message and then sends all but one.
     app.run(noon()).await;
     assert_eq!(reminder_outcomes(&app).await, ["completed 1 5", "pending account 0 1"]);
 }
@@ -424,7 +424,7 @@ async fn messages_beyond_the_deadline_or_the_send_rate_are_deferred() {
     let said = app.call(&["run", "--for", "6s", "--as-of", &noon().to_rfc3339()]).await;
     let reminders = &said.summary()["reminders"];
     let (sent, deferred) = (reminders["sent"].as_i64().unwrap(), reminders["deferred"].as_i64().unwrap());
-    // Three seconds of sending at four a second; the first may leave at once.
+    // Three seconds of sending at four per second; the first message is sent at once.
     assert!((1..=16).contains(&sent), "{reminders}");
     assert_eq!(sent + deferred, 40);
     assert_eq!(reminders["due"], 40);
@@ -472,7 +472,7 @@ async fn a_claim_takes_at_most_two_seconds_of_sending() {
     let mut app = App::new().await;
     app.env.insert("SEND_RATE", "2".to_owned());
     create_due_bookings(&app, 20).await;
-    // However long nothing was sent.
+    // Unused sending time does not accumulate.
     app.sql("UPDATE booking_automation_channels SET next_at = now() - interval '1 day'", &[]).await;
     let (answer, wait) = tokio::sync::watch::channel(false);
     app.ses.answer(move |_| Answer::Held(wait.clone(), Box::new(Answer::Sent)));
@@ -497,7 +497,7 @@ async fn all_instances_share_one_send_rate() {
     let started = std::time::Instant::now();
     let arguments = ["run", "--for", "20s", "--as-of", &noon().to_rfc3339()].map(str::to_owned);
     let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
-    // The first enqueues, and all deliver.
+    // The first call enqueues, and all calls deliver.
     let mut first = app
         .command(&arguments)
         .stdout(std::process::Stdio::null())
@@ -509,7 +509,7 @@ async fn all_instances_share_one_send_rate() {
     first.wait().await.unwrap();
     assert!(others.iter().all(|said| said.success));
     assert_eq!(app.ses.mails().len(), 60);
-    // 60 messages at 10 a second: together never faster than the rate, whatever the machine.
+    // 60 messages at 10 per second: all instances together do not exceed the rate.
     assert!(started.elapsed() >= Duration::from_millis(5500), "{:?}", started.elapsed());
 }
 
@@ -534,7 +534,7 @@ async fn an_expired_lease_counts_as_unknown_and_its_late_answer_is_stale() {
     let slow = app.call(&arguments);
     let meanwhile = async {
         app.ses.wait_for_mails(1).await;
-        // The lease runs out while the answer is under way, and another call claims the row.
+        // The lease expires before the answer, and another call claims the row.
         app.make_claimable().await;
         app.ses.answer(|_| Answer::Error(400, "MessageRejected", "the second one"));
         app.call(&arguments).await
@@ -542,7 +542,7 @@ async fn an_expired_lease_counts_as_unknown_and_its_late_answer_is_stale() {
     let (slow, other) = tokio::join!(slow, meanwhile);
     assert_eq!(other.summary()["reminders"]["failed"], 1);
     assert!(slow.stderr.contains("stale"), "{}", slow.stderr);
-    // What the second claim recorded is not overwritten by the first one's late success.
+    // The late success of the first claim does not overwrite the outcome of the second.
     assert_eq!(reminder_outcomes(&app).await, ["failed rejected 2 1"]);
     let history: serde_json::Value =
         app.one("SELECT event_data -> 'attempts' FROM booking_automation_events", &[]).await.get(0);
@@ -563,7 +563,7 @@ async fn a_reminder_whose_lease_expires_in_its_last_attempt_fails() {
         let of = "(SELECT booking_id FROM booking_automation_events WHERE event_type = 'reminder_sent' ORDER BY starts_at LIMIT 1 OFFSET $1)";
         app.sql(&format!("{sql} = {of}"), &[&number]).await;
     };
-    // The sender of one died in its last attempt, that of another in its second; a third is not due any more.
+    // One sender died in the last attempt, one in the second; the third booking is cancelled.
     change(
         "UPDATE booking_automation_events SET status = 'sending', claim = claim + 1, attempts = 5 WHERE booking_id",
         0,
@@ -587,7 +587,7 @@ async fn a_reminder_whose_lease_expires_in_its_last_attempt_fails() {
                   WHERE event_type = 'reminder_sent' AND status IN ('failed', 'skipped') ORDER BY starts_at";
     let ended = app.column(ended, &[&(noon() + minutes(2))]).await;
     assert_eq!(ended[0], "t; the lease ran out: nobody knows whether it was sent");
-    // What the last attempt was told stays on record.
+    // The error of the last attempt is kept.
     assert!(ended[1].starts_with("t; ") && ended[1].contains("slow down"), "{ended:?}");
 }
 
@@ -622,7 +622,7 @@ async fn a_late_answer_does_not_end_a_newer_claim() {
     let second = async {
         app.ses.wait_for_mails(1).await;
         app.make_claimable().await;
-        // Under way for longer than the first one.
+        // The second request takes longer than the first.
         app.ses.answer(|_| Answer::Slow(Duration::from_secs(7)));
         app.call(&arguments).await
     };
@@ -679,7 +679,7 @@ async fn killing_a_sender_loses_nothing_and_repeats_only_messages_in_flight() {
     let mut process = app.command(&["run", "--as-of", &noon().to_rfc3339()]).spawn().unwrap();
     app.ses.wait_for_mails(4).await;
     process.kill().await.unwrap();
-    // What is on record of the run is what its pass did, and that nothing was sent yet.
+    // The run's row has the work of the pass, and no sent messages yet.
     let backlog = "SELECT summary -> 'backlog' ->> 'pending' FROM automation_runs";
     assert_eq!(app.column(backlog, &[]).await, ["20"]);
     let of_the_pass = "SELECT summary -> 'reminders' FROM automation_runs";
@@ -691,7 +691,7 @@ async fn killing_a_sender_loses_nothing_and_repeats_only_messages_in_flight() {
 
     app.ses.clear();
     app.ses.answer(|_| Answer::Sent);
-    // Claimed under a lease: not touched before it ran out.
+    // Messages under a lease are not claimed again.
     app.run(noon()).await;
     assert!(app.ses.mails().iter().all(|mail| !under_way.contains(&mail.to().to_owned())));
     app.make_claimable().await;
@@ -733,9 +733,9 @@ async fn a_refused_flag_does_not_stop_the_other_flags() {
     for _ in 0..5 {
         ids.push(app.confirmed(noon() + hours(24)).await);
     }
-    // The last that is tried when each is tried by itself: what it is refused is held against no other.
+    // The one with the greatest id is written last when bookings are tried one by one.
     let refused = ids.into_iter().max().unwrap();
-    // And the first by its start.
+    // It also has the earliest start.
     app.sql("UPDATE bookings SET scheduled_at = scheduled_at - interval '1 minute' WHERE id = $1", &[&refused]).await;
     app.db
         .batch_execute(&format!(
@@ -759,7 +759,7 @@ async fn a_refused_flag_does_not_stop_the_other_flags() {
 #[tokio::test]
 async fn claims_that_aged_while_waiting_for_credentials_are_not_sent() {
     let mut app = App::new().await;
-    // As a container's agent that answers late.
+    // A credentials endpoint, as a container has one, that answers late.
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let agent = format!("http://{}/credentials", listener.local_addr().unwrap());
     let (answer, asked) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
@@ -774,7 +774,7 @@ async fn claims_that_aged_while_waiting_for_credentials_are_not_sent() {
         socket.write_all((head + body).as_bytes()).await.unwrap();
         answer.notified().await;
     });
-    // Half of three seconds, that is; the SDK waits for the credentials for five.
+    // A claim may wait 1.5 seconds; the SDK waits five for the credentials.
     app.env.insert("TEST_TIME_DIVISOR", "2".to_owned());
     app.env.remove("AWS_ACCESS_KEY_ID");
     app.env.remove("AWS_SECRET_ACCESS_KEY");

@@ -1,4 +1,4 @@
-//! `make demo`, and the mails that it leaves, as a newcomer meets them.
+//! `make demo` and its mails.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -21,12 +21,12 @@ fn mail_folder() -> PathBuf {
     root().join("target/demo-mails")
 }
 
-/// What the demo said, and the events that it left. It runs once for all tests, up to its table.
+/// The output and the events of the demo. It runs once for all tests, up to its table.
 async fn run_demo() -> &'static (String, Vec<Value>) {
     static DEMO: OnceCell<(String, Vec<Value>)> = OnceCell::const_new();
     DEMO.get_or_init(async || {
         let mut make = Command::new("make");
-        // What cargo tells its tests would make another cargo build anew.
+        // The variables that cargo sets for tests would make another cargo rebuild everything.
         for (name, _) in std::env::vars_os() {
             if name.to_string_lossy().starts_with("CARGO_PKG_") || name.to_string_lossy().starts_with("CARGO_MANIFEST_")
             {
@@ -49,9 +49,9 @@ async fn run_demo() -> &'static (String, Vec<Value>) {
     .await
 }
 
-/// The last numbers of a line, and what is before them.
+/// The label of a line and the numbers at its end.
 fn parse_table_row(line: &str) -> (String, Vec<i64>) {
-    // What a reason means stands behind the numbers, after three blanks.
+    // The explanation of a reason follows the numbers after three blanks.
     let line = line.trim_start().rsplit_once("   ").filter(|(_, last)| last.contains(' ')).map_or(line, |(row, _)| row);
     let mut label: Vec<_> = line.split_whitespace().collect();
     let mut numbers = Vec::new();
@@ -116,7 +116,7 @@ fn count_events(events: &[Value]) -> BTreeMap<String, i64> {
     counts
 }
 
-/// The sum of what the lines of the passes say of this kind.
+/// The sum of one kind of change over the lines of all passes.
 fn sum_of_passes(output: &str, kind: &str) -> i64 {
     let parts = output.lines().filter_map(|line| line.split_once("  ")).flat_map(|(_, told)| told.split(", "));
     parts.filter_map(|part| part.strip_suffix(kind)?.trim().parse::<i64>().ok()).sum()
@@ -174,7 +174,7 @@ async fn every_sent_reminder_is_a_file_in_the_mail_folder() {
         assert!(index.contains(&format!("\"{name}.html\"")) && index.contains(&format!("\"{name}.eml\"")), "{name}");
     }
 
-    // As a mail program reads them.
+    // Parsed as mail programs parse them.
     let Some(python) = find("python3", &[]) else { return skipped("python3 is not installed") };
     const READ: &str = "
 import email, email.policy, glob, sys
@@ -192,7 +192,7 @@ for name in sorted(glob.glob(sys.argv[1] + '/*.eml')):
     assert!(to.lines().all(|address| address.ends_with("@customers.example")), "{to}");
 }
 
-/// Opens each mail in frames as wide as a phone and as a desktop's reading pane, and writes down what is wrong.
+/// Opens each mail in frames of the width of a phone and of a desktop, and lists what cannot be read.
 const LOOK: &str = r#"<!DOCTYPE html><html style="color-scheme: light dark"><body><pre id="said">not finished</pre><script>
 const rgb = (color) => color.match(/[\d.]+/g).map(Number);
 const light = (color) => rgb(color).slice(0, 3).map((c) => c / 255)
@@ -247,7 +247,7 @@ async fn mails_are_readable_on_phone_and_desktop_in_light_and_dark_mode() {
         assert!(said["texts"].as_u64().unwrap() as usize > files.len() * 3 * 5, "{said}");
         assert_eq!(said["dark"], dark, "the browser shows it as asked: {said}");
     }
-    // The look finds what is wrong.
+    // The check finds errors: a page with low contrast.
     let bad = directory.path().join("bad.html");
     std::fs::write(&bad, format!("<body style='color:#999;background:#fff'>{}", "x".repeat(200))).unwrap();
     std::fs::write(&page, look(&[format!("file://{}", bad.display())])).unwrap();
@@ -255,7 +255,7 @@ async fn mails_are_readable_on_phone_and_desktop_in_light_and_dark_mode() {
     assert_eq!(said["wrong"].as_array().unwrap().len(), 6, "{said}");
 }
 
-/// Opens the page in Chromium, in the light (`"1"`) or dark (`"0"`); what the page said.
+/// Opens the page in Chromium, in light (`"1"`) or dark (`"0"`) mode; returns the page's result.
 async fn open_in_chromium(chromium: &Path, profile: &Path, page: &Path, scheme: &str) -> Value {
     let output = Command::new(chromium)
         .args([
@@ -282,7 +282,7 @@ async fn open_in_chromium(chromium: &Path, profile: &Path, page: &Path, scheme: 
 
 #[tokio::test]
 async fn the_demo_continues_on_the_real_clock_and_its_curl_commands_work() {
-    // Its folder is the other tests'.
+    // The other tests use the folder of the first run.
     run_demo().await;
     let Some(_) = find("curl", &[]) else { return skipped("curl is not installed") };
     let copy = tempfile::tempdir().unwrap();

@@ -258,7 +258,7 @@ async fn no_resource_has_a_fixed_name_so_that_two_stages_fit_into_one_account() 
     }
 }
 
-/// `cargo lambda watch` on a port of this machine; it ends with the value.
+/// `cargo lambda watch` on a port of this machine; killed when dropped.
 struct Emulator {
     address: [String; 4],
     process: Child,

@@ -1,5 +1,5 @@
-//! The database fails: it fails over, its sessions are ended, its disk is full, its answers are lost. After each
-//! the next call works, nothing is lost, and nothing is mailed twice without a doubt on record.
+//! Database failures: failover, terminated sessions, a full disk, lost answers. After each of them
+//! the next call works, nothing is lost, and every repeated mail has a recorded doubt.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -19,12 +19,12 @@ use crate::runtime_api::Instance;
 use crate::ses::Answer;
 use crate::webhooks::subscribe;
 
-/// `run` at noon.
+/// Calls `run` at noon, for so long.
 async fn run_at_noon(app: &App, time: &str) -> CommandOutput {
     app.call(&["run", "--for", time, "--as-of", &noon().to_rfc3339()]).await
 }
 
-/// The first so many messages are taken at once, the others when the test lets go.
+/// Answers the first `count` messages at once, and the others when the test releases them.
 fn hold_answers_after(app: &App, count: usize) -> watch::Sender<bool> {
     let (sender, receiver) = watch::channel(false);
     let arrived = AtomicUsize::new(0);
@@ -38,8 +38,8 @@ fn hold_answers_after(app: &App, count: usize) -> watch::Sender<bool> {
     sender
 }
 
-/// How many reminders were sent more often than once. Each of `count` reminders was sent and is recorded so, with
-/// all its attempts, and none more often than once and once for each doubt on record.
+/// Asserts that `count` reminders were sent and recorded with all attempts, and that every repeated mail has a
+/// recorded doubt. Returns how many reminders were sent more than once.
 async fn count_repeated(app: &App, count: usize) -> usize {
     let mut sent = BTreeMap::new();
     for mail in app.ses.mails() {
@@ -66,7 +66,7 @@ async fn run_outcomes(app: &App) -> Vec<String> {
     app.column("SELECT outcome FROM automation_runs ORDER BY created_at", &[]).await
 }
 
-/// Ends the program's sessions, as an administrator does.
+/// Terminates the program's session.
 async fn terminate_sessions(app: &App) {
     let sql = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity
                 WHERE datname = current_database() AND application_name = 'booking-automation'";
@@ -74,7 +74,7 @@ async fn terminate_sessions(app: &App) {
     assert_eq!(ended.len(), 1, "one session");
 }
 
-/// A primary, its synchronous standby, and the program that knows both.
+/// A primary, its synchronous standby, and a program with the addresses of both.
 async fn primary_and_standby() -> Option<(OwnCluster, OwnCluster, App)> {
     let primary = OwnCluster::start().await?;
     let standby = primary.synchronous_standby().await;
@@ -83,7 +83,7 @@ async fn primary_and_standby() -> Option<(OwnCluster, OwnCluster, App)> {
     Some((primary, standby, app))
 }
 
-/// Whichever of the two takes writes.
+/// A URL with both servers, of which the one that takes writes is used.
 fn url_of_both(port: u16, standby: &OwnCluster) -> String {
     format!("postgres://postgres@127.0.0.1:{port},127.0.0.1:{}/postgres?target_session_attrs=read-write", standby.port)
 }
@@ -94,7 +94,7 @@ async fn a_failover_within_a_call_loses_no_outcome() {
     create_due_bookings(&app, 20).await;
     let release = hold_answers_after(&app, 4);
     let fail_over = async {
-        // Four are sent, four under way, and none of the eight is recorded.
+        // Four are sent, four are in flight, and no outcome is recorded.
         app.ses.wait_for_mails(8).await;
         primary.crash();
         release.send(true).unwrap();
@@ -123,14 +123,14 @@ async fn a_failover_longer_than_the_call_repeats_only_unrecorded_messages() {
     let (said, ()) = tokio::join!(run_at_noon(&app, "6s"), failure);
     assert_eq!(said.stderr.matches("sent, and not recorded").count(), 8, "{}", said.stderr);
     assert_eq!(said.summary()["reminders"]["sent"], 8, "what was sent is told");
-    // Meanwhile nobody takes writes: it says so, and does nothing.
+    // No server takes writes: the call reports it and does nothing.
     let meanwhile = run_at_noon(&app, "5s").await;
     assert!(!meanwhile.success && meanwhile.stdout.is_empty());
     assert!(meanwhile.stderr.contains("the database cannot be reached"), "{}", meanwhile.stderr);
 
     standby.promote();
     app.db = connect(&app.url).await;
-    // What was committed is there.
+    // The committed changes are on the standby.
     assert_eq!(app.status(moved).await, "in_progress");
     assert_eq!(reminder_outcomes(&app).await, ["pending 0 12", "sending 1 8"]);
     app.ses.answer(|_| Answer::Sent);
@@ -145,7 +145,7 @@ async fn a_failover_longer_than_the_call_repeats_only_unrecorded_messages() {
 async fn no_message_is_sent_before_its_claim_is_on_the_standby() {
     let Some((primary, standby, mut app)) = primary_and_standby().await else { return };
     create_due_bookings(&app, 20).await;
-    // The user's database waits for no standby; a claim does.
+    // The database is set not to wait for the standby; a claim waits for it.
     app.db.batch_execute("ALTER SYSTEM SET synchronous_commit = local").await.unwrap();
     app.db.batch_execute("SELECT pg_reload_conf()").await.unwrap();
     app.wait_until("SELECT current_setting('synchronous_commit') = 'local'").await;
@@ -195,7 +195,7 @@ async fn a_warm_function_follows_failovers_within_and_between_invocations() {
     assert_eq!(instance.invoke(&schedule).await.unwrap()["reminders"]["sent"], 1);
     assert_eq!(count_repeated(&app, 10).await, 0);
 
-    // Once more, while nothing is under way: all that the function has is its old connection.
+    // The same without messages in flight: the function has only its old connection.
     drop(primary);
     let third = standby.synchronous_standby().await;
     app.db = connect(&standby.url).await;
@@ -213,7 +213,7 @@ async fn a_warm_function_follows_failovers_within_and_between_invocations() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_connection_to_a_demoted_server_is_replaced_within_the_call() {
     let Some((primary, standby, mut app)) = primary_and_standby().await else { return };
-    // What is behind a pooler's address changes under a connection that stays open.
+    // Behind a pooler the server changes while the connection stays open.
     let address = start_pooler(&format!("127.0.0.1:{}", primary.port)).await;
     app.env.insert("DATABASE_URL", url_of_both(address.port(), &standby) + "&sslmode=disable");
     let instance = Instance::start(&app).await;
@@ -233,7 +233,7 @@ async fn a_connection_to_a_demoted_server_is_replaced_within_the_call() {
     assert_eq!(count_repeated(&app, 2).await, 0);
     assert_eq!(run_outcomes(&app).await, ["completed", "completed"]);
 
-    // With no other host there is an error, and no end of trying.
+    // Without another host the call fails at once.
     app.env.insert("DATABASE_URL", primary.url.clone());
     let said = app.call(&["run"]).await;
     assert!(!said.success && said.stderr.contains("the pass failed: SQLSTATE 0A000"), "{}", said.stderr);
@@ -270,7 +270,7 @@ async fn a_server_restart_with_messages_in_flight_loses_no_outcome() {
 
 #[tokio::test]
 async fn a_connection_lost_at_begin_is_replaced_within_the_call() {
-    // The pass's, the claim's, and the one that records.
+    // The transactions of the pass, the claim and the record.
     for begin in [1, 2, 3] {
         let mut app = App::new().await;
         create_due_bookings(&app, 1).await;
@@ -294,7 +294,7 @@ async fn the_call_ends_in_time_wherever_the_database_stops_answering() {
         let cancelled = app.booking("pending", noon() + hours(200)).await;
         app.sql("UPDATE bookings SET status = 'cancelled' WHERE id = $1", &[&cancelled]).await;
         create_due_bookings(&app, 1).await;
-        // Something to forget, too.
+        // An old event to delete.
         let old = "INSERT INTO booking_automation_events (booking_id, event_type, status, created_at)
                    VALUES (gen_random_uuid(), 'status_update', 'completed', $1)";
         app.sql(old, &[&(noon() - hours(24 * 1000))]).await;
@@ -308,12 +308,12 @@ async fn the_call_ends_in_time_wherever_the_database_stops_answering() {
     for numbers in [1..=11, 12..=22] {
         for (number, (was_cut, took)) in numbers.clone().zip(join_all(numbers.map(silent_at)).await) {
             cut_at += u64::from(was_cut);
-            // The connection's own limits are ten seconds and more.
+            // The time limits of the connection are ten seconds and more.
             assert!(took < Duration::from_secs(10), "{number}: {took:?}");
         }
     }
-    // Of a pass, the mail's claims and record, the webhook's, the summary, the flags, and what is forgotten: fewer where the
-    // machine is too slow to come so far within the call.
+    // The transactions of a pass: claims and records of mail and webhooks, summary, flags, deletion. Fewer if the
+    // machine is too slow for all of them within the call.
     assert!((6..22).contains(&cut_at), "{cut_at}");
 }
 
@@ -325,7 +325,7 @@ async fn the_summary_counts_outcomes_that_could_not_be_recorded() {
         "c1@customers.example" => Answer::Error(400, "MessageRejected", "no"),
         _ => Answer::Sent,
     });
-    // Silent from the transaction on that would record: the third.
+    // The database stops answering at the third transaction, which would record.
     let proxy = Proxy::start_cutting_at(&app.url, Cut::Silence, 5).await;
     app.env.insert("DATABASE_URL", proxy.url.clone());
     let said = run_at_noon(&app, "10s").await;
@@ -335,8 +335,8 @@ async fn the_summary_counts_outcomes_that_could_not_be_recorded() {
     assert_eq!(reminder_outcomes(&app).await, ["sending 1 2"]);
 }
 
-/// Makes every `change` of a table's rows wait in a trigger until the lock is let go. Which no time limit for
-/// locks ends.
+/// Makes every `change` wait in a trigger until the returned session ends. `lock_timeout` does not end this
+/// wait.
 async fn block_changes_in_trigger(app: &App, change: &str) -> tokio_postgres::Client {
     app.db
         .batch_execute(&format!(
@@ -354,7 +354,7 @@ async fn block_changes_in_trigger(app: &App, change: &str) -> tokio_postgres::Cl
     holder
 }
 
-/// It waits in the trigger.
+/// True while the program waits in the trigger.
 const WAITS_IN_TRIGGER: &str = "SELECT EXISTS (SELECT FROM pg_stat_activity WHERE datname = current_database()
                           AND application_name = 'booking-automation' AND wait_event = 'PgSleep')";
 
@@ -444,7 +444,7 @@ async fn a_session_terminated_during_claim_or_record_loses_and_repeats_nothing()
     }
 }
 
-/// A pool of ten messages in two pages, of four and of six.
+/// An app with ten due messages, which are sent in pages of four and six.
 async fn app_with_ten_messages_in_two_pages() -> App {
     let mut app = App::new().await;
     app.env.insert("SEND_CONCURRENCY", "2".to_owned());
@@ -452,7 +452,7 @@ async fn app_with_ten_messages_in_two_pages() -> App {
     app
 }
 
-/// Runs it on a connection that is cut at a COMMIT; its summary, and what is in the outbox then.
+/// Runs the program on a connection that is cut at a COMMIT; returns figures of the summary, and the outbox.
 async fn run_with_cut_commit(app: &mut App, cut: Cut, commit: u64) -> (Value, Vec<String>) {
     let proxy = Proxy::start_cutting_at(&app.url, cut, commit).await;
     app.env.insert("DATABASE_URL", proxy.url.clone());
@@ -474,7 +474,7 @@ async fn a_claim_with_a_lost_commit_answer_sends_nothing_until_its_lease_expires
         if cut == Cut::Before {
             assert_eq!((told, outbox), (json!([10, 0, 10, 10]), vec!["pending 0 10".to_owned()]));
         } else {
-            // Four are claimed, and nobody knows by whom; perhaps only after the summary was made.
+            // Four are claimed by a call that does not know it, perhaps only after its summary.
             let made_before = cut == Cut::Within && told == json!([10, 0, 10, 10]);
             assert!(made_before || told == json!([6, 0, 6, 10]), "{cut:?} {told}");
             assert_eq!(outbox, ["pending 0 6", "sending 1 4"]);
@@ -495,7 +495,7 @@ async fn outcomes_with_a_lost_commit_answer_are_recorded_and_counted_once() {
         let mut app = app_with_ten_messages_in_two_pages().await;
         let (told, outbox) = run_with_cut_commit(&mut app, cut, commit).await;
         if commit == 3 && cut != Cut::Before {
-            // The next page was claimed with it, and nobody knew.
+            // The same transaction had claimed the next page, and the call did not know it.
             let claimed = vec!["completed 1 4".to_owned(), "sending 1 6".to_owned()];
             assert_eq!((told, outbox), (json!([4, 4, 0, 6]), claimed), "{cut:?}");
             app.make_claimable().await;
@@ -521,7 +521,7 @@ async fn a_lost_commit_answer_for_summary_or_flags_affects_nothing_else() {
     }
 }
 
-/// A new segment of the write-ahead log, which therefore has room, and then a disk that has none.
+/// Starts a new segment of the write-ahead log, which then has space, and fills the rest of the disk.
 async fn fill_disk_except_wal(app: &App, own: &OwnCluster) {
     app.db.batch_execute("SELECT pg_switch_wal()").await.unwrap();
     app.db.batch_execute("CHECKPOINT").await.unwrap();
@@ -534,7 +534,7 @@ async fn a_full_disk_fails_the_whole_pass_and_the_next_pass_does_the_work() {
     let app = App::migrate_and_open(&own.url).await;
     app.run(noon() - hours(1)).await;
     let started = app.confirmed(noon()).await;
-    // A booking that moves on, and then reminders as well.
+    // First only a status change, then reminders, too.
     for reminders in [0, 200] {
         create_due_bookings(&app, reminders).await;
         fill_disk_except_wal(&app, &own).await;
@@ -562,7 +562,7 @@ async fn a_disk_that_fills_up_with_messages_in_flight_loses_no_outcome() {
     let mut app = App::migrate_and_open(&own.url).await;
     app.env.insert("SEND_CONCURRENCY", "100".to_owned());
     create_due_bookings(&app, 100).await;
-    // Whoever still sees the old rows keeps their room from being used again.
+    // An old snapshot keeps the space of the old rows from being reused.
     let reader = connect(&own.url).await;
     reader.batch_execute("BEGIN ISOLATION LEVEL REPEATABLE READ; SELECT").await.unwrap();
     let release = hold_answers_after(&app, 0);
@@ -582,7 +582,7 @@ async fn a_disk_that_fills_up_with_messages_in_flight_loses_no_outcome() {
     assert_eq!(count_repeated(&app, 100).await, 0);
 }
 
-/// Leaves no room on the disk, and next to none in the write-ahead log, whose last segment is nearly full.
+/// Fills the disk, and the write-ahead log up to the last 4 KB of its last segment.
 async fn fill_disk_and_wal(app: &App, own: &OwnCluster) {
     app.db.batch_execute("CHECKPOINT").await.unwrap();
     own.fill_disk();
@@ -607,7 +607,7 @@ async fn fill_disk_and_wal(app: &App, own: &OwnCluster) {
 async fn a_server_panic_for_a_full_wal_at_commit_loses_nothing() {
     let Some(own) = OwnCluster::start_on_small_disk(100).await else { return };
     let mut app = App::migrate_and_open(&own.url).await;
-    // What the pass writes has room in the tables: theirs and ours have a page each.
+    // The tables have a page each, so that the pass needs no new page.
     app.confirmed(noon() - minutes(10)).await;
     let started = app.confirmed(noon()).await;
     let due = app.confirmed(noon() + hours(24)).await;
@@ -630,7 +630,7 @@ async fn a_server_panic_for_a_full_wal_at_commit_loses_nothing() {
         (&json!(1), &json!(1)),
         "{summary}"
     );
-    // And the one of the first run, of a quarter of an hour before the start.
+    // This includes the 15 min reminder of the first run.
     assert_eq!(count_repeated(&app, 2).await, 0);
     let audited: i64 = app
         .one(

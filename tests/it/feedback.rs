@@ -1,4 +1,4 @@
-//! What SES says of a message later: twice, late, out of order, before our own record, of messages that are not ours.
+//! SES events: repeated, late, out of order, before our own record, and of messages that are not ours.
 
 use std::time::Duration;
 
@@ -24,7 +24,7 @@ const KINDS: [(&str, &str); 7] = [
     ("ses-rendering-failure", "rendering_failed"),
 ];
 
-/// An event of `events/`, of this message.
+/// An example event, about this message.
 fn ses_event(name: &str, event_id: &str, message_id: &str) -> Value {
     let mut event = example_event(name);
     event["detail"]["mail"]["tags"]["event_id"] = json!([event_id]);
@@ -32,13 +32,13 @@ fn ses_event(name: &str, event_id: &str, message_id: &str) -> Value {
     event
 }
 
-/// The event that is a booking's only reminder.
+/// The id of a booking's only reminder.
 async fn reminder_event_id(app: &App, booking: Uuid) -> String {
     let sql = "SELECT id::text FROM booking_automation_events WHERE event_type = 'reminder_sent' AND booking_id = $1";
     app.one(sql, &[&booking]).await.get(0)
 }
 
-/// What the row of a reminder says that an event has settled: the provider's id, and what became of each attempt.
+/// Asserts that an event has settled the reminder; returns the provider's id and the outcomes of the attempts.
 async fn settled_message(app: &App, event_id: &str) -> (String, Vec<String>) {
     let sql = "SELECT to_jsonb(e) FROM booking_automation_events e WHERE id = $1::text::uuid";
     let row: Value = app.one(sql, &[&event_id]).await.get(0);
@@ -90,7 +90,7 @@ async fn each_ses_event_is_stored_once_and_without_personal_data() {
     for text in [&details, &log] {
         assert!(!text.contains('@') && !text.contains("carla"), "{text}");
     }
-    // What we know of the message stays what it was.
+    // The message itself is unchanged.
     assert_eq!(app.reminders(booking).await, ["24h completed"]);
     let runs: i64 = app.one("SELECT count(*) FROM automation_runs", &[]).await.get(0);
     assert_eq!(runs, 1, "an event runs no pass");
@@ -171,7 +171,7 @@ async fn a_malformed_ses_event_is_a_function_error_that_names_the_field() {
     }
     let error = instance.invoke(&json!({"source": "aws.ses"})).await.unwrap_err();
     assert_eq!(error["errorType"], "MalformedEvent");
-    // Odd, but readable: texts that PostgreSQL would not take, and endless ones.
+    // Unusual, but readable: texts that PostgreSQL refuses, and very long ones.
     let mut odd = ses_event("ses-bounce", &id, "m\u{0}");
     odd["detail"]["bounce"]["bouncedRecipients"] =
         json!([7, {"emailAddress": "\u{0}"}, {"status": "x".repeat(100_000)}]);
@@ -231,7 +231,7 @@ async fn without_an_event_an_unknown_outcome_is_retried_and_the_doubt_is_recorde
     assert_eq!(app.ses.mails().len(), 2);
     let history: Value = app.one("SELECT event_data -> 'attempts' FROM booking_automation_events", &[]).await.get(0);
     assert_eq!((&history[0]["outcome"], &history[1]["outcome"]), (&"unknown".into(), &"sent".into()));
-    // The first one's event, late: of the same message, and nothing to settle.
+    // The late event of the first attempt has nothing to settle.
     let told = Instance::start(&app)
         .await
         .invoke(&ses_event("ses-send", &reminder_event_id(&app, booking).await, "the-first"))
@@ -256,7 +256,7 @@ async fn an_event_settles_a_message_that_had_failed() {
     assert_eq!(app.reminders(booking).await.last().unwrap(), "15m completed");
 }
 
-/// All orders of some things.
+/// All permutations.
 fn permutations<T: Copy>(things: &[T]) -> Vec<Vec<T>> {
     if things.is_empty() {
         return vec![Vec::new()];
@@ -278,7 +278,7 @@ async fn the_order_of_events_and_our_record_does_not_change_the_result() {
     let mut app = App::new().await;
     app.env.insert("SES_CONFIGURATION_SET", "bookings".to_owned());
     let instance = Instance::start(&app).await;
-    // The moment of our record, among the events: before it the message is claimed.
+    // The position of our record among the events; before it the message is claimed.
     let orders = permutations(&["record", "ses-send", "ses-delivery", "ses-delay"]);
     assert_eq!(orders.len(), 24);
     for (round, order) in orders.iter().enumerate() {
@@ -305,7 +305,7 @@ async fn the_order_of_events_and_our_record_does_not_change_the_result() {
                         .await;
                         recorded = true;
                     } else {
-                        // One that is claimed is its claim's; after the record there is something to settle once.
+                        // An event does not settle a claimed message; after the record, the first event settles it.
                         let told =
                             instance.invoke(&ses_event(step, &id, &format!("m-{round}-{answered}"))).await.unwrap();
                         let first = order.iter().find(|step| **step != "record") == Some(step);
@@ -326,7 +326,7 @@ async fn the_order_of_events_and_our_record_does_not_change_the_result() {
 async fn an_event_of_the_first_attempt_settles_the_message_despite_a_failed_second_attempt() {
     let throttled = Answer::Error(429, "TooManyRequestsException", "slow down");
     let rejected = Answer::Error(400, "MessageRejected", "virus");
-    // The last attempt is the fifth.
+    // The fifth attempt is the last.
     for (made, answer) in [(4, throttled.clone()), (1, throttled), (1, rejected)] {
         let mut app = App::new().await;
         app.env.insert("SES_CONFIGURATION_SET", "bookings".to_owned());
@@ -354,7 +354,7 @@ async fn an_event_of_the_first_attempt_settles_the_message_despite_a_failed_seco
     }
 }
 
-/// How many of the program's sessions wait for a lock.
+/// A query: whether so many sessions of the program wait for a lock.
 fn sessions_wait_for_lock(count: usize) -> String {
     format!(
         "SELECT count(*) = {count} FROM pg_stat_activity
@@ -362,7 +362,7 @@ fn sessions_wait_for_lock(count: usize) -> String {
     )
 }
 
-/// Hands an event over until it is recorded, as Lambda does.
+/// Delivers an event until it is recorded, as Lambda retries it.
 async fn deliver_event(instance: &Instance, event: &Value) -> Value {
     for _ in 0..30 {
         if let Ok(told) = instance.invoke(event).await {
@@ -372,7 +372,7 @@ async fn deliver_event(instance: &Instance, event: &Value) -> Value {
     panic!("never recorded: {event}");
 }
 
-/// A reminder in its only attempt, of which nobody will know more than its event tells, and what lets SES answer.
+/// Creates a reminder whose only attempt will be unknown; the sender lets SES answer.
 async fn create_reminder_with_held_answer(app: &App) -> tokio::sync::watch::Sender<bool> {
     let (answer, held) = tokio::sync::watch::channel(false);
     let oops = Answer::Error(500, "InternalFailure", "oops");
@@ -406,7 +406,7 @@ async fn an_event_just_before_our_record_settles_the_message() {
         app.ses.wait_for_mails(1).await;
         let id = app.ses.mails()[0].event_id().to_owned();
         let send = ses_event("ses-send", &id, "theirs");
-        // Both wait for the message's row, the event first.
+        // Both wait for the row of the message; the event is first in the queue.
         let other = connect(&app.url).await;
         other.batch_execute("BEGIN; SELECT FROM booking_automation_events FOR UPDATE").await.unwrap();
         let (_, ()) = tokio::join!(deliver_event(&instance, &send), async {
@@ -420,11 +420,11 @@ async fn an_event_just_before_our_record_settles_the_message() {
     assert_eq!(settled_message(&app, &id).await.0, "theirs");
 }
 
-/// A function of SQL that goes on only when a session of the test's has let go of its lock.
+/// An SQL function that waits until the test's session releases its lock.
 const LINGER: &str = "CREATE FUNCTION linger() RETURNS boolean LANGUAGE plpgsql AS $$ BEGIN
      WHILE NOT pg_try_advisory_xact_lock(42) LOOP PERFORM pg_sleep(0.01); END LOOP; RETURN true; END $$;";
 
-/// Tells an event while somebody lingers, and lets them go on when it is told, or waits for them.
+/// Delivers an event while a session pauses in `linger()`. Resumes the session when the event is recorded or waits.
 async fn deliver_event_while_paused(app: &App, instance: &Instance, event: &Value, lock: Client) {
     let lingers =
         "SELECT EXISTS (SELECT FROM pg_stat_activity WHERE datname = current_database() AND wait_event = 'PgSleep')";
@@ -475,7 +475,7 @@ async fn an_event_during_the_claim_that_gives_up_settles_the_message() {
     create_due_bookings(&app, 2).await;
     app.ses.answer(|_| Answer::Error(429, "TooManyRequestsException", "slow down"));
     app.run(noon()).await;
-    // The second one's last attempt was under way when its sender died.
+    // The sender of the second message died in its last attempt.
     app.sql("UPDATE booking_automation_events SET status = 'sending', attempts = 5 WHERE starts_at = (SELECT max(starts_at) FROM booking_automation_events)", &[])
         .await;
     app.make_claimable().await;
@@ -513,7 +513,7 @@ async fn messages_reported_as_sent_complete_even_if_cancelled_or_exhausted_since
     for id in &claimed {
         instance.invoke(&ses_event("ses-delivery", id, id)).await.unwrap();
     }
-    // One is not due any more, another one was tried often enough.
+    // One is no longer due; another one has no attempt left.
     let cancelled = "UPDATE bookings SET status = 'cancelled' WHERE id = (SELECT booking_id FROM booking_automation_events WHERE id = $1::text::uuid)";
     app.sql(cancelled, &[&claimed[0]]).await;
     app.sql("UPDATE booking_automation_events SET attempts = 5 WHERE id = $1::text::uuid", &[&claimed[1]]).await;
@@ -524,7 +524,7 @@ async fn messages_reported_as_sent_complete_even_if_cancelled_or_exhausted_since
     for id in &claimed {
         assert_eq!(settled_message(&app, id).await, (id.clone(), vec!["sent".to_owned()]));
     }
-    // A page of which nothing was left to send is not the end.
+    // The call continues after a page without a message to send.
     assert_eq!((app.ses.mails().len(), &summary["reminders"]["sent"]), (2, &6.into()), "{summary}");
 }
 
@@ -576,7 +576,7 @@ async fn an_event_settles_the_message_of_a_killed_sender_when_the_lease_expires(
     let mut process = app.command(&["run", "--as-of", &noon().to_rfc3339()]).spawn().unwrap();
     app.ses.wait_for_mails(2).await;
     process.kill().await.unwrap();
-    // Of one of the two SES tells something.
+    // SES reports one of the two.
     let known = app.ses.mails()[0].event_id().to_owned();
     let told = Instance::start(&app).await.invoke(&ses_event("ses-send", &known, "theirs")).await.unwrap();
     assert_eq!(told["settled"], false, "claimed under a lease");
@@ -593,7 +593,7 @@ async fn an_event_settles_the_message_of_a_killed_sender_when_the_lease_expires(
     assert_eq!(flags, 2);
 }
 
-/// A bounce or complaint of the customer's, changed a little.
+/// Delivers a bounce or complaint of the customer, with a change.
 async fn deliver_bounce_or_complaint(app: &App, file: &str, change: impl FnOnce(&mut Value)) -> Value {
     let booking = app.confirmed(noon() + hours(24)).await;
     app.run(noon()).await;
@@ -604,7 +604,7 @@ async fn deliver_bounce_or_complaint(app: &App, file: &str, change: impl FnOnce(
     told
 }
 
-/// What becomes of the customer's next reminder.
+/// The state of the customer's next reminder.
 async fn next_reminder_outcome(app: &App) -> Vec<String> {
     let booking = app.confirmed(noon() + hours(24)).await;
     app.run(noon()).await;
@@ -671,7 +671,7 @@ async fn a_repeated_event_does_not_suppress_a_lifted_address_again() {
     assert!(app.call(&["lift-suppression", "carla@customers.example"]).await.success);
     assert_eq!(instance.invoke(&bounce).await.unwrap(), json!({"outcome": "ignored", "reason": "duplicate"}));
     assert_eq!(next_reminder_outcome(&app).await, ["24h completed"]);
-    // By a new one it is.
+    // A new event suppresses it again.
     assert_eq!(instance.invoke(&ses_event("ses-bounce", &id, "message-2")).await.unwrap()["suppressed"], 1);
     assert_eq!(next_reminder_outcome(&app).await, ["24h skipped suppressed"]);
 }
@@ -731,12 +731,12 @@ async fn suppressed_addresses_are_stored_as_keyed_hashes() {
         .await;
     let (hash, inner): (Vec<u8>, Vec<u8>) = (row.get(0), row.get(1));
     assert_eq!((row.get::<_, &str>(2), row.get::<_, bool>(3)), ("bounced", true));
-    // HMAC-SHA-256, as another implementation makes it of the same key.
+    // HMAC-SHA-256, computed by another implementation with the same key.
     let key: Vec<u8> = inner.iter().map(|byte| byte ^ 0x36).take(32).collect();
     let mut mac = Hmac::<Sha256>::new_from_slice(&key).unwrap();
     mac.update(b"carla@customers.example");
     assert_eq!(mac.finalize().into_bytes().as_slice(), hash);
-    // Each database has a key of its own.
+    // Each database has its own key.
     let fresh = App::empty().await;
     assert!(fresh.call(&["migrate"]).await.success);
     let other: Vec<u8> = fresh.one("SELECT inner_key FROM booking_automation_hash_key", &[]).await.get(0);
@@ -753,7 +753,7 @@ async fn an_event_gives_up_on_a_locked_message_and_can_be_retried() {
     app.ses.answer(|_| Answer::Error(500, "InternalFailure", "oops"));
     app.run(noon()).await;
     let id = reminder_event_id(&app, booking).await;
-    // Somebody holds the message's row: the event gives up, and comes again.
+    // Another session locks the row of the message: the event fails and is repeated.
     let other = connect(&app.url).await;
     other.batch_execute("BEGIN; SELECT FROM booking_automation_events FOR UPDATE").await.unwrap();
     let instance = Instance::start(&app).await;

@@ -1,4 +1,4 @@
-//! What holds whatever happens: no two passes, no two mails for one key, nothing half-done, and no harm
+//! The guarantees: no concurrent passes, no two mails for one key, no partial work, and no harm
 //! to the database's owners.
 
 use std::time::Duration;
@@ -15,11 +15,11 @@ use crate::cluster::cluster;
 use crate::proxy::{Cut, Proxy};
 use crate::webhooks::subscribe;
 
-/// Holds the pass's lock from outside, as another pass would.
+/// Takes the pass's lock, as another pass does.
 async fn hold_pass_lock(app: &App) -> Client {
     let other = connect(&app.url).await;
     other.batch_execute("BEGIN").await.unwrap();
-    // The key is what a pass itself holds: seen from outside, so that a renamed one is noticed.
+    // The key of the lock that a pass takes. It is a literal, so that a change of the key is noticed.
     other.execute("SELECT pg_advisory_xact_lock(7091869195317477377)", &[]).await.unwrap();
     other
 }
@@ -30,7 +30,7 @@ async fn concurrent_passes_all_skip_while_the_lock_is_held() {
     let id = app.confirmed(noon()).await;
     let lock = hold_pass_lock(&app).await;
     let calls = (0..20).map(|_| app.run(noon()));
-    // Each answers while the lock is still held: none waits for it.
+    // All answer while the lock is held: none waits for it.
     for summary in futures_util::future::join_all(calls).await {
         assert_eq!((&summary["outcome"], &summary["reason"]), (&"skipped".into(), &"overlap".into()));
     }
@@ -58,7 +58,7 @@ async fn concurrent_passes_send_no_reminder_twice() {
         let summaries = futures_util::future::join_all(calls).await;
         let ran = summaries.iter().filter(|summary| summary["outcome"] == "completed").count();
         assert!(ran >= 1);
-        // The deliveries share the work, and no two tell of the same message.
+        // The calls share the messages, and no message is counted twice.
         let sent: i64 = summaries.iter().filter_map(|summary| summary["reminders"]["sent"].as_i64()).sum();
         assert_eq!(sent, 15, "round {round}");
     }
@@ -97,7 +97,7 @@ async fn the_unique_key_prevents_duplicate_reminders_without_the_lock() {
 async fn a_reminder_enqueued_concurrently_is_sent_once() {
     let app = App::new().await;
     let id = app.confirmed(noon() + hours(24)).await;
-    // As a pass past the lock would: its row is not committed, so that nobody sees it.
+    // Like a pass without the lock: its row is not committed and therefore not visible.
     let other = connect(&app.url).await;
     other.batch_execute("BEGIN").await.unwrap();
     let sql = "INSERT INTO booking_automation_events
@@ -105,7 +105,7 @@ async fn a_reminder_enqueued_concurrently_is_sent_once() {
                SELECT booking_id, 'reminder_sent', 'pending', '24h', 'customer', 'email', revision, starts_at, $2, now()
                  FROM booking_automation_state WHERE booking_id = $1";
     assert_eq!(other.execute(sql, &[&id, &noon()]).await.unwrap(), 1);
-    // This one cannot know: it is refused by the key, or finds the row; it never adds one of its own.
+    // This pass either fails on the unique key or finds the row; it does not add another row.
     app.call(&["run", "--as-of", &noon().to_rfc3339()]).await;
     other.batch_execute("COMMIT").await.unwrap();
     app.run(noon() + minutes(1)).await;
@@ -117,7 +117,7 @@ async fn a_reminder_enqueued_concurrently_is_sent_once() {
 async fn a_reminder_enqueued_a_moment_before_does_not_fail_the_pass() {
     let app = App::new().await;
     let ids = [app.confirmed(noon() + hours(24)).await, app.confirmed(noon() + hours(24)).await];
-    // A row of the same key is there after the look at what is enqueued, and before the insert.
+    // The trigger inserts a row with the same key between the check for existing rows and the insert.
     app.db
         .batch_execute(&format!(
             "CREATE FUNCTION another() RETURNS trigger LANGUAGE plpgsql AS $$
@@ -141,7 +141,7 @@ async fn a_reminder_enqueued_a_moment_before_does_not_fail_the_pass() {
     assert_eq!(app.ses.mails().len(), 2);
 }
 
-/// A session of the pass that stops in its transaction: it waits in a trigger for a lock of ours.
+/// The first pass stops in its transaction: it waits in a trigger for a lock of the test.
 #[tokio::test]
 async fn an_overlapping_pass_skips_at_once_while_another_is_running() {
     let app = App::new().await;
@@ -184,7 +184,7 @@ async fn a_connection_lost_before_during_or_after_commit_leaves_all_or_nothing()
         let runs: Vec<String> = app.column("SELECT outcome FROM automation_runs ORDER BY created_at", &[]).await;
         match cut {
             Cut::Never | Cut::Begin | Cut::Forever | Cut::Silence => unreachable!("not among them"),
-            // Nothing of it but the failed run's row.
+            // Nothing is left but the row of the failed run.
             Cut::Before => {
                 assert!(!said.success);
                 assert_eq!(said.stdout, "");
@@ -194,7 +194,7 @@ async fn a_connection_lost_before_during_or_after_commit_leaves_all_or_nothing()
                 let events: i64 = app.one("SELECT count(*) FROM booking_automation_events", &[]).await.get(0);
                 assert_eq!(events, 0);
             }
-            // Committed, as the run's row told, and delivered.
+            // Committed, as the run's row shows, and delivered.
             Cut::Within | Cut::After | Cut::Panic => {
                 assert_eq!(said.summary()["reminders"]["sent"], 1, "{cut:?} {}", said.stderr);
                 assert!(said.stderr.contains("settled by looking"), "{}", said.stderr);
@@ -313,7 +313,7 @@ async fn a_pass_does_not_fail_a_repeatable_read_transaction() {
     let backend = app.backend_role().await;
     backend.batch_execute("BEGIN ISOLATION LEVEL REPEATABLE READ").await.unwrap();
     backend.query("SELECT FROM bookings", &[]).await.unwrap();
-    // The pass looks at the booking and enqueues; no mail goes out, so that the booking itself is untouched.
+    // The pass enqueues a reminder. No mail is sent, so that the booking is not written.
     app.ses.answer(|_| crate::ses::Answer::Error(400, "SendingPausedException", "paused"));
     app.run(noon()).await;
     assert_eq!(app.reminders(id).await, ["24h pending account"]);
@@ -405,7 +405,7 @@ async fn a_flag_that_is_already_set_is_not_written_again() {
     assert_eq!(behind, 0);
 }
 
-/// The plan of the trigger's join, as PostgreSQL itself reports it from inside the function.
+/// `auto_explain` reports the plan of the trigger's join from inside the function.
 #[tokio::test]
 async fn a_bulk_update_after_single_row_updates_uses_a_good_trigger_plan() {
     let app = App::new().await;
@@ -427,7 +427,7 @@ async fn a_bulk_update_after_single_row_updates_uses_a_good_trigger_plan() {
         &[&noon()],
     )
     .await;
-    // Warm: PL/pgSQL plans the function's statement for one row, and keeps it.
+    // PL/pgSQL plans the statement of the function for one row and caches the plan.
     for _ in 0..7 {
         let one = "UPDATE bookings SET scheduled_at = scheduled_at + interval '1 second' WHERE id = $1";
         client.execute(one, &[&id]).await.unwrap();
@@ -495,7 +495,7 @@ async fn cached_trigger_plans_do_not_scan_tables_that_have_grown() {
     assert_eq!(whole, [""; 0]);
 }
 
-/// The library's own pool of one connection: one session for several passes, as in a warm function.
+/// The library with a pool of one connection: one session for several passes, as in a warm function.
 fn database_and_settings(url: &str) -> (Database, PassSettings) {
     let lookup = |name: &str| (name == "DATABASE_URL").then(|| url.to_owned());
     let database = Database::new(&DatabaseSettings::from_environment(&lookup).unwrap(), 1).unwrap();
@@ -527,7 +527,7 @@ async fn an_idle_pass_takes_four_round_trips_and_a_busy_pass_a_constant_number()
         assert_eq!(committed.work.transitions.started, bookings);
         trips.push(proxy.round_trips() - before);
     }
-    // The connection's proof of life, BEGIN with the lock, the questions, the run's row with COMMIT.
+    // The check of the connection, BEGIN with the lock, the probes, the run's row with COMMIT.
     assert_eq!(trips[1], 4, "{trips:?}");
     assert_eq!(trips[2], trips[3], "{trips:?}");
 }
@@ -537,7 +537,7 @@ async fn rows_that_need_no_work_leave_a_pass_idle() {
     let app = App::new().await;
     let proxy = Proxy::start(&app.url, Cut::Never).await;
     let (database, settings) = database_and_settings(&proxy.url);
-    // A rule that is off, and one that came after what it would have told.
+    // An inactive rule, and a rule that is newer than its due times.
     app.sql(
         "INSERT INTO reminder_rules (name, lead, active) VALUES ('30h', '30 hours', false), ('3h', '3 hours', true)",
         &[],
@@ -567,8 +567,8 @@ async fn an_idle_pass_scans_no_whole_table() {
     if !can_read_plans(&app) {
         return;
     }
-    // Most confirmed bookings are to come, and their reminders are handled. The planner knows how many are
-    // confirmed and how many starts have passed, not that no booking is both.
+    // Most confirmed bookings are in the future, and their reminders are decided. The statistics have the number of
+    // confirmed bookings and of past starts, but not that no booking is both.
     app.db
         .batch_execute(
             "SET session_replication_role = replica;
@@ -602,7 +602,7 @@ async fn a_few_due_bookings_are_looked_up_by_index_despite_a_high_estimate() {
     if !can_read_plans(&app) {
         return;
     }
-    // Nobody analyzes a table of three rules: the planner takes them for thousands, and so for reminders of every booking to come.
+    // A table of three rules is never analyzed: the planner estimates thousands of rules, and reminders for every booking.
     app.db
         .batch_execute(
             "SET session_replication_role = replica;
@@ -624,7 +624,7 @@ async fn a_few_due_bookings_are_looked_up_by_index_despite_a_high_estimate() {
     app.sql("UPDATE bookings SET scheduled_at = scheduled_at + interval '1 hour' WHERE id IN (SELECT id FROM bookings LIMIT 100)", &[])
         .await;
     enable_plan_logging(&app).await;
-    // With the hour's look at what was written past the triggers.
+    // This pass includes the hourly sweep for untracked changes.
     let plans = plans_of_call(&app, noon() + minutes(8)).await;
     let count = |words: &str| plans.iter().filter(|plan| plan.contains(words)).count();
     assert_eq!((count("-- Continues verdicts.sql"), count("-- Bookings whose start changed past")), (2, 1));
@@ -635,7 +635,7 @@ async fn a_few_due_bookings_are_looked_up_by_index_despite_a_high_estimate() {
     }
 }
 
-/// The rows that the scan of a plan met that met the most of a table.
+/// The greatest number of rows that one scan of a plan reads.
 fn most_rows_scanned(plan: &str) -> f64 {
     let number = |line: &str, name: &str| -> Option<f64> {
         let digits = line.split_once(name)?.1.split(|one: char| one != '.' && !one.is_ascii_digit()).next()?;
@@ -655,7 +655,7 @@ fn most_rows_scanned(plan: &str) -> f64 {
     most
 }
 
-/// Whether the server is one whose log we can read; says so where it is not.
+/// Whether the log of the server can be read; reports a skipped test if not.
 pub fn can_read_plans(app: &App) -> bool {
     let logs = cluster().log_of_database(&app.url).is_some();
     if !logs {
@@ -664,7 +664,7 @@ pub fn can_read_plans(app: &App) -> bool {
     logs
 }
 
-/// The plans of all statements of a call, those in triggers included.
+/// The plans of all statements of a call, including those in triggers.
 pub async fn plans_of_call(app: &App, now: DateTime<Utc>) -> Vec<String> {
     let before = cluster().log_of_database(&app.url).unwrap().len();
     app.run(now).await;
@@ -776,7 +776,7 @@ async fn a_page_is_claimed_from_the_head_of_an_index_despite_a_large_backlog() {
     if !can_read_plans(&app) {
         return;
     }
-    // More than the planner has heard of.
+    // More rows than the statistics know of.
     app.sql("ALTER TABLE booking_automation_events SET (autovacuum_enabled = false)", &[]).await;
     app.sql(
         "INSERT INTO booking_automation_events (booking_id, event_type, status, rule, audience, channel, starts_at, scheduled_at, next_attempt_at)
@@ -795,7 +795,7 @@ async fn a_page_is_claimed_from_the_head_of_an_index_despite_a_large_backlog() {
     }
 }
 
-/// Makes the server log every plan of the app's database, from the next session on.
+/// Makes the server log every plan of later sessions of the app's database.
 pub async fn enable_plan_logging(app: &App) {
     let name = app.url.rsplit_once('/').unwrap().1;
     app.db

@@ -1,8 +1,8 @@
-//! Random histories: bookings, people, rules, clocks and a mail endpoint that misbehaves, with calls of the program in
-//! between. After each call, all that it left is compared with what the reference says.
+//! Random histories: changes of bookings, people, rules and clocks, a faulty mail endpoint, and calls of the program in
+//! between. After each call the database and the summary are compared with the reference.
 //!
-//! `HISTORIES` and `SEED` (environment) make it longer, and another one. A history that fails is made smaller and printed;
-//! it depends on its steps alone, and runs again as it was.
+//! `HISTORIES` and `SEED` (environment variables) set the number and the seed. A failing history is shrunk and printed;
+//! it depends only on its steps and can be repeated.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex};
@@ -25,21 +25,21 @@ use crate::reference::{
 };
 use crate::ses::Answer;
 
-/// Histories in `make test`.
+/// The number of histories in `make test`.
 const HISTORIES: u32 = 40;
-/// Steps of one, at most; some are several that belong together.
+/// The most elements of one history; some have several steps.
 const STEPS: usize = 35;
 const PEOPLE: usize = 4;
-/// At once. All that is due fits in one page.
+/// The most bookings at one time: all due reminders fit into one page.
 const BOOKINGS: usize = 12;
-/// Requests under way at once, as the program is set when nobody sets it.
+/// The default of `SEND_CONCURRENCY`.
 const AT_ONCE: usize = 16;
 const RULES: [&str; 5] = ["24h", "1h", "15m", "early", "late"];
 const MINUTE: Time = 60;
 const HOUR: Time = 60 * MINUTE;
 const DAY: Time = 24 * HOUR;
 
-/// A history. What a step speaks of, it tells by a number: of those that there are then.
+/// A history. A step names bookings and rules by a number among those that exist at that time.
 #[derive(Clone, Debug)]
 struct History {
     expire_pending: bool,
@@ -61,7 +61,7 @@ enum Step {
         booking: usize,
         edit: Edit,
     },
-    /// Of all bookings in one statement: a status, or a move.
+    /// Changes the status or the start of all bookings in one statement.
     EditAll {
         status: Option<&'static str>,
         move_by: Time,
@@ -88,7 +88,7 @@ enum Step {
     Wait {
         time: Time,
     },
-    /// To one of the next moments at which something changes for a booking, or a second beside it.
+    /// Waits until one of the next moments at which something changes for a booking, or one second before or after.
     WaitUntil {
         moment: usize,
         off: Time,
@@ -116,9 +116,9 @@ enum Kind {
     DryRun,
     /// No connection to the endpoint can be made.
     Unreachable,
-    /// The program is killed while its requests are under way.
+    /// The program is killed while its requests are in flight.
     Killed,
-    /// No request is answered as long as the call lasts.
+    /// No request is answered during the call.
     Silence,
     /// Two calls at once.
     Twice,
@@ -163,7 +163,7 @@ impl Answers {
     }
 }
 
-/// Boxed, as all of them: as values they would fill a test's stack.
+/// Strategies are boxed: as values they would exceed the stack of a test.
 fn history_strategy() -> BoxedStrategy<History> {
     (prop::bool::weighted(0.3), any::<bool>(), vec(booking_strategy(), 3..7), vec(step_strategy(), 5..=STEPS))
         .prop_map(|(expire_pending, short_waits, bookings, steps)| {
@@ -200,7 +200,7 @@ fn edit_strategy() -> BoxedStrategy<Edit> {
     prop_oneof![2 => any, 1 => start_strategy().prop_map(confirmed)].boxed()
 }
 
-/// A step, or some that belong together.
+/// One step, or several that belong together.
 fn step_strategy() -> BoxedStrategy<Vec<Step>> {
     let which = || 0..1000_usize;
     let wait_until = || (0..5_usize, -1..=1_i64).prop_map(|(moment, off)| Step::WaitUntil { moment, off });
@@ -231,7 +231,7 @@ fn step_strategy() -> BoxedStrategy<Vec<Step>> {
         })
         .boxed();
     let rule = (which(), rule_edit_strategy()).prop_map(|(rule, edit)| vec![Step::EditRule { rule, edit }]);
-    // What waits for another try, and is no longer due, or otherwise, when that comes.
+    // Something changes between a failed attempt and its retry.
     let meanwhile = prop_oneof![3 => change.clone(), 1 => again.clone(), 1 => rule];
     let trouble = (wait_until(), failing_answers_strategy(), meanwhile, wait_strategy(), tick()).prop_map(
         |(until, fates, changes, time, tick)| {
@@ -256,11 +256,11 @@ fn status_strategy() -> BoxedStrategy<&'static str> {
     .boxed()
 }
 
-/// From now on, in whole minutes.
+/// Relative to now, in whole minutes.
 fn start_strategy() -> BoxedStrategy<Time> {
     let minutes = prop_oneof![
         1 => -300..0_i64,
-        // What "late" depends on.
+        // Boundaries of lateness.
         2 => prop::sample::select(&[10_i64, 15, 40, 60, 960, 1440][..]),
         3 => 1..90_i64,
         3 => 90..1500_i64,
@@ -305,13 +305,13 @@ fn wait_strategy() -> BoxedStrategy<Time> {
     prop_oneof![6 => MINUTE..10 * MINUTE, 2 => MINUTE..3 * HOUR, 1 => HOUR..3 * DAY].boxed()
 }
 
-/// Nothing is sent, and most of it is tried again.
+/// Nothing is sent, and most messages are retried.
 fn failing_answers_strategy() -> BoxedStrategy<[Answers; PEOPLE]> {
     let answers = [Answers::Throttled, Answers::Throttled, Answers::Error500, Answers::Reset, Answers::Paused];
     prop::sample::select(answers.to_vec()).prop_map(|answers| [answers; PEOPLE]).boxed()
 }
 
-/// Of most calls the same for everybody.
+/// Mostly the same for all people.
 fn answers_strategy() -> BoxedStrategy<[Answers; PEOPLE]> {
     let answers = || {
         prop_oneof![
@@ -336,7 +336,7 @@ fn call_kind_strategy() -> BoxedStrategy<Kind> {
     .boxed()
 }
 
-/// How much was done.
+/// What all histories did.
 #[derive(Clone, Copy, Debug, Default)]
 struct Figures {
     histories: u64,
@@ -357,7 +357,7 @@ fn random_histories_match_the_reference() {
     let config = Config {
         cases: count.map_or(HISTORIES, |count| count.try_into().unwrap()),
         max_shrink_iters: Config::default().max_shrink_iters.min(400),
-        // What it finds becomes a plain test beside the others.
+        // Failures become ordinary tests.
         failure_persistence: None,
         ..Config::default()
     };
@@ -387,7 +387,7 @@ fn random_histories_match_the_reference() {
     result.unwrap();
 }
 
-/// One database for all histories, emptied for each.
+/// One database for all histories; each history empties it.
 struct Stage {
     app: App,
     holder: Client,
@@ -460,7 +460,7 @@ impl Stage {
     }
 }
 
-/// A history under way.
+/// A running history.
 struct Play<'a> {
     app: &'a mut App,
     holder: &'a Client,
@@ -468,7 +468,7 @@ struct Play<'a> {
     reference: Reference,
     people: [Uuid; PEOPLE],
     bookings: Vec<Uuid>,
-    /// Bookings that were held locked, or whose call was killed: their flags follow later.
+    /// Bookings that were locked or whose call was killed: their flags are set later.
     flags_behind: HashSet<usize>,
     /// The events of the reference's reminders.
     events: Vec<Uuid>,
@@ -503,7 +503,7 @@ impl Play<'_> {
         self.app.set_clock(moment(self.reference.now)).await;
     }
 
-    /// Of those that are there.
+    /// The position of an existing booking.
     fn existing_booking(&self, number: usize) -> Option<usize> {
         let there: Vec<_> =
             (0..self.bookings.len()).filter(|position| !self.reference.bookings[*position].deleted).collect();
@@ -612,7 +612,7 @@ impl Play<'_> {
         edit.start = edit.start.map(|start| self.reference.now + start);
         edit.customer = edit.customer.map(|person| person.filter(|person| self.reference.people[*person].is_some()));
         self.reference.edit(booking, &edit);
-        // All columns, the changed and the others.
+        // Writes all columns, changed or not.
         let now = &self.reference.bookings[booking];
         let sql = "UPDATE bookings SET status = $2, scheduled_at = $3, duration_minutes = $4, auto_complete_blocked = $5, customer_id = $6
                     WHERE id = $1";
@@ -673,7 +673,7 @@ impl Play<'_> {
         }
     }
 
-    /// To a start, an end, a due time, the last moment at which a new booking is not late, and so on.
+    /// Sets the clock to a start, an end, a due time, the last moment at which a new booking is not late, and so on.
     fn wait_until(&mut self, moment: usize, off: Time) {
         let Reference { settings, now, rules, bookings, .. } = &self.reference;
         let mut moments = Vec::new();
@@ -793,7 +793,7 @@ impl Play<'_> {
         }
     }
 
-    /// Leases and back-off run on the database's real clock: what may be tried again by the history's, may by that one.
+    /// Leases and back-off use the database's real clock: sets what the clock of the history makes claimable.
     async fn make_retries_claimable(&self) {
         let free: Vec<Uuid> = self.reference.claimable().into_iter().map(|position| self.events[position]).collect();
         let sql = "UPDATE booking_automation_events
@@ -802,7 +802,7 @@ impl Play<'_> {
         self.app.sql(sql, &[&free]).await;
     }
 
-    /// What the endpoint answers, and writes down: event, address, and what it did.
+    /// Sets the endpoint's answers; the log gets event, address and answer of each request.
     fn set_mail_answers(&self, fates: [Answers; PEOPLE], log: Arc<Mutex<Vec<(String, String, Fate)>>>, silent: bool) {
         self.app.ses.clear();
         self.app.ses.answer(move |mail| {
@@ -813,7 +813,7 @@ impl Play<'_> {
         });
     }
 
-    /// The summary, unless it is killed when so many requests are under way.
+    /// The summary, or `None` if the program is killed when so many requests are in flight.
     async fn run_program(&self, as_of: Time, kind: Kind, kill_at: Option<usize>) -> Result<Option<Value>, String> {
         let as_of = moment(as_of).to_rfc3339();
         let mut arguments = vec!["run", "--as-of", &as_of];
@@ -824,7 +824,7 @@ impl Play<'_> {
         }
         let mut command = self.app.command(&arguments);
         if kind == Kind::Unreachable {
-            // Nobody listens there.
+            // No process listens on this port.
             command.env("AWS_ENDPOINT_URL_SESV2", "http://127.0.0.1:1");
         }
         let mut process =
@@ -878,8 +878,8 @@ impl Play<'_> {
         rows.iter().map(Found::new).collect()
     }
 
-    /// Says which row is which of the reference's reminders: as many as there should be, of the same bookings, rules, due
-    /// times and starts, and alike in which of them are of one revision.
+    /// Matches the rows with the reference's reminders: the same number, with the same bookings, rules, due
+    /// times and starts, and with equal revisions where the reference has equal ones.
     fn match_rows(&mut self, rows: &[Found], given_before: usize) -> Result<(), String> {
         let known: HashSet<Uuid> = self.events.iter().copied().collect();
         let mut new: Vec<&Found> = rows.iter().filter(|row| !known.contains(&row.id)).collect();
@@ -927,7 +927,7 @@ impl Play<'_> {
         expect_equal("revisions", kinds.len(), revisions.len())
     }
 
-    /// What was seen of the call, in the reference's terms.
+    /// The observed call in the terms of the reference.
     fn observed_call(
         &self,
         rows: &[Found],
@@ -952,7 +952,7 @@ impl Play<'_> {
         }
         let failed =
             rows.iter().filter(|row| row.status == "failed").map(|row| position[&row.id.to_string()]).collect();
-        // On a machine that is slow, a message may have no time within its claim: it is let go after three seconds.
+        // On a slow machine a claim may become too old to send: it is released after three seconds.
         let short = kind == Kind::Silence || took > Duration::from_secs(3);
         Ok(Seen { answers, failed, unreachable: kind == Kind::Unreachable, killed, short })
     }
@@ -1092,7 +1092,7 @@ impl Play<'_> {
     }
 }
 
-/// Of two calls at once one may have been skipped; together they did what one would have done.
+/// Of two concurrent calls one may be skipped; together they do the work of one.
 fn compare_summed_summaries(
     one: &Value,
     other: &Value,
@@ -1134,7 +1134,7 @@ struct Found {
     status: String,
     reason: Option<String>,
     attempts: i32,
-    /// Seconds until it may be tried again.
+    /// Seconds until the next attempt.
     waits: Option<f64>,
     outcomes: Vec<String>,
 }

@@ -1,10 +1,10 @@
-//! What is over is forgotten, in small batches, and nothing else is.
+//! Old rows are deleted in small batches, and only those.
 
 use serde_json::Value;
 
 use crate::app::{App, connect, hours, noon};
 
-/// Final events, runs and words of the provider of so many days ago.
+/// Inserts final events of so many days ago.
 async fn insert_old_rows(app: &App, count: i32, days: i32) {
     app.sql(
         "INSERT INTO booking_automation_events (booking_id, event_type, status, created_at, executed_at, starts_at, rule, revision)
@@ -82,7 +82,7 @@ async fn the_state_of_an_ended_booking_is_deleted_with_its_last_event() {
     assert_eq!(left, expected);
     assert_eq!(count_rows(&app, "booking_automation_events").await, 1);
 
-    // One that comes into force again is reminded, as if it were new.
+    // A booking that is confirmed again is reminded as if it were new.
     for id in [cancelled, refunded] {
         app.set_clock(noon()).await;
         app.sql("UPDATE bookings SET status = 'confirmed' WHERE id = $1", &[&id]).await;
@@ -119,7 +119,7 @@ async fn each_table_is_pruned_independently() {
             );
             app.sql(&sql, &[]).await;
         }
-        // The oldest lies behind the others.
+        // The oldest row is stored after the others.
         let old = format!("created_at < now() - interval '{age}' + interval '1 hour'");
         app.sql(&format!("UPDATE {table} SET created_at = created_at WHERE {old}"), &[]).await;
         assert_eq!(count_rows(&app, &format!("{table} WHERE {old}")).await, 1, "{table}");
@@ -135,7 +135,7 @@ async fn each_table_is_pruned_independently() {
 async fn old_rows_that_are_still_needed_are_kept() {
     let mut app = App::new().await;
     app.env.insert("RETENTION", "30d".to_owned());
-    // Waiting, claimed, of a start to come, and the one pass that the next goes on from.
+    // Pending, claimed, with a future start, and the run that the next pass continues from.
     let booking = app.confirmed(noon() + hours(24)).await;
     app.run(noon()).await;
     app.sql_without_triggers("UPDATE booking_automation_events SET starts_at = now() + interval '1 hour'").await;
@@ -149,7 +149,7 @@ async fn old_rows_that_are_still_needed_are_kept() {
     app.sql_without_triggers("UPDATE booking_automation_events SET created_at = now() - interval '500 days'").await;
     app.sql("UPDATE automation_runs SET created_at = now() - interval '500 days'", &[]).await;
     insert_old_rows(&app, 10, 500).await;
-    // A pass that fails writes no row that a later one could go on from.
+    // The next pass starts where this run ended.
     let before: String = app.one("SELECT id::text FROM automation_runs", &[]).await.get(0);
     run_now(&app).await;
     assert_eq!(app.reminders(booking).await, ["24h completed"]);
@@ -159,7 +159,7 @@ async fn old_rows_that_are_still_needed_are_kept() {
     assert_eq!(left, ["completed", "pending", "sending"]);
     assert_eq!(count_rows(&app, "automation_runs").await, 1, "the old one went when there was a newer");
     assert_ne!(app.column("SELECT id::text FROM automation_runs", &[]).await, [before]);
-    // It is the newest that is kept, old as it may be; one that failed is none to go on from.
+    // The newest completed run is kept, even if it is old; a failed run does not replace it.
     app.sql(
         "UPDATE automation_runs SET created_at = now() - interval '500 days', as_of = now() + interval '1 hour'",
         &[],
@@ -176,7 +176,7 @@ async fn old_rows_that_are_still_needed_are_kept() {
 async fn old_rows_are_deleted_in_batches_without_waiting_for_locks() {
     let app = App::new().await;
     insert_old_rows(&app, 25_000, 450).await;
-    // Somebody reads one of them for update, all the time.
+    // Another session locks one row all the time.
     let other = connect(&app.url).await;
     let locked: String = other
         .query_one("SELECT id::text FROM booking_automation_events ORDER BY created_at, id LIMIT 1", &[])
@@ -191,7 +191,7 @@ async fn old_rows_are_deleted_in_batches_without_waiting_for_locks() {
         run_now(&app).await;
         assert_eq!(count_rows(&app, "booking_automation_events").await, left);
     }
-    // Beside mail and status changes, by several instances.
+    // Several instances delete while they send mail.
     let mut bookings = Vec::new();
     for _ in 0..20 {
         bookings.push(app.booking_due_now().await);

@@ -23,7 +23,7 @@ fn bearer_secret() -> String {
     BEARER.replace(' ', "-")
 }
 
-/// `serve`, running.
+/// A running `serve`.
 pub struct Server {
     process: Child,
     /// Where it listens.
@@ -291,7 +291,7 @@ async fn ambiguous_requests_run_nothing() {
     let overridden =
         format!("DELETE /run HTTP/1.1\r\nHost: x\r\nConnection: close\r\nX-HTTP-Method-Override: GET\r\n{right}\r\n");
     assert_eq!(send_raw(server.port, &overridden).await, [405]);
-    // What follows a request whose length is told in two ways is no request.
+    // A request hidden behind two contradicting lengths is not executed.
     let hidden = format!("GET /run HTTP/1.1\r\nHost: x\r\n{right}Connection: close\r\n\r\n");
     let length = hidden.len() + 5;
     let both = format!(
@@ -299,7 +299,7 @@ async fn ambiguous_requests_run_nothing() {
     );
     assert_eq!(send_raw(server.port, &both).await, [401]);
     assert_eq!(app.one(runs, &[]).await.get::<_, i64>(0), 0);
-    // One after the other on one connection, each is judged by itself.
+    // Each of several requests on one connection is checked separately.
     let (get, post) = ("GET /run HTTP/1.1\r\nHost: x\r\n", "POST /run HTTP/1.1\r\nHost: x\r\nContent-Length: 3\r\n");
     let three = format!("{get}\r\n{post}{right}\r\nabc{get}Connection: close\r\n\r\n");
     assert_eq!(send_raw(server.port, &three).await, [401, 200, 401]);
@@ -317,7 +317,7 @@ async fn a_bearer_secret_or_a_signature_runs_a_pass() {
     let answer = server.run_signed("msg_first").await;
     assert_eq!((&answer.json()["outcome"], &answer.json()["trigger"]), (&"completed".into(), &"signature".into()));
 
-    // The whole body is signed, up to the last byte that is allowed.
+    // The signature covers the whole body, up to the size limit.
     let body = vec![b'x'; 64 * 1024];
     let timestamp = unix_time().to_string();
     let by = signature(SIGNING, b"msg_large", timestamp.as_bytes(), &body);
@@ -350,7 +350,7 @@ async fn a_signed_request_runs_once_across_all_instances() {
         );
     }
     assert_eq!(other.run_signed("msg_2").await.json()["outcome"], "completed");
-    // Past every clock's tolerance it is somebody else's id.
+    // After the tolerance the same id is a new request.
     app.sql("UPDATE automation_runs SET created_at = created_at - interval '16 minutes'", &[]).await;
     assert_eq!(other.run_signed("msg_1").await.json()["outcome"], "completed");
     let runs: i64 = app.one("SELECT count(*) FROM automation_runs", &[]).await.get(0);
@@ -372,7 +372,7 @@ async fn concurrent_requests_with_one_id_run_one_pass() {
 async fn a_failed_or_skipped_call_can_be_repeated_with_its_id() {
     let app = App::new().await;
     let server = Server::start(&app, &[]).await;
-    // It fails late: when everything else is done.
+    // The pass fails at its last statement.
     app.db
         .batch_execute(
             "CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
@@ -426,21 +426,21 @@ async fn each_credential_has_ten_calls_a_minute_across_all_instances() {
     let servers = [Server::start(&app, &[]).await, Server::start(&app, &[]).await];
     for call in 0..10 {
         let server = &servers[call % 2];
-        // Those who are not let in use nothing up.
+        // Refused requests do not count towards the limit.
         assert_eq!(request(server.port, "GET", "/run", &[], b"").await.status, 401);
         assert_eq!(server.run_with_bearer().await.status, 200, "{call}");
     }
     for server in &servers {
         let refused = server.run_with_bearer().await;
         assert_eq!((refused.status, refused.header("content-type")), (429, "application/problem+json"));
-        // A call comes back every six seconds.
+        // One call is regained every six seconds.
         assert!((1..=6).contains(&refused.header("retry-after").parse::<u32>().unwrap()), "{refused:?}");
     }
     let runs: i64 = app.one("SELECT count(*) FROM automation_runs", &[]).await.get(0);
     assert_eq!(runs, 10, "a refused call runs nothing");
-    // Another credential has its own.
+    // Another credential has its own limit.
     assert_eq!(servers[0].run_signed("msg_1").await.status, 200);
-    // What was used up comes back with time.
+    // The limit is regained with time.
     app.sql("UPDATE booking_automation_callers SET next_at = next_at - interval '12 seconds'", &[]).await;
     let statuses = [servers[0].run_with_bearer().await.status, servers[1].run_with_bearer().await.status];
     assert_eq!(statuses, [200, 200]);
@@ -454,11 +454,11 @@ async fn concurrent_calls_are_each_counted() {
     let began = std::time::Instant::now();
     let calls = (0..24).map(|call| servers[call % 2].run_with_bearer());
     let answers = futures_util::future::join_all(calls).await;
-    // A call comes back every six seconds.
+    // One call is regained every six seconds.
     let most = 10 + usize::try_from(began.elapsed().as_secs() / 6).unwrap();
     let taken = answers.iter().filter(|answer| answer.status == 200).count();
     let refused = answers.iter().filter(|answer| answer.status == 429).count();
-    // A call that met another one's counting for too long is refused, too: never more than ten.
+    // A call that waits too long for a concurrent count is refused, too.
     assert!((1..=most).contains(&taken) && taken + refused == 24, "{taken} {refused}");
 }
 
@@ -467,7 +467,7 @@ async fn a_call_is_refused_if_a_concurrent_call_used_up_the_limit() {
     let app = app_with_default_rate_limit().await;
     let server = Server::start(&app, &[]).await;
     assert_eq!(server.run_with_bearer().await.status, 200);
-    // It has begun to count itself, and looks at the credential's row only when the test lets it.
+    // The call has begun to count itself and reads the credential's row when the test releases it.
     app.db
         .batch_execute(
             "CREATE FUNCTION linger() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
@@ -496,7 +496,7 @@ async fn a_call_is_refused_if_a_concurrent_call_used_up_the_limit() {
 #[tokio::test]
 async fn unused_calls_accumulate_for_one_minute_only() {
     let mut app = App::new().await;
-    // A call comes back every half minute.
+    // One call is regained every 30 seconds.
     app.env.insert("RATE_LIMIT", "2".to_owned());
     let server = Server::start(&app, &[]).await;
     assert_eq!(server.run_with_bearer().await.status, 200);
@@ -559,7 +559,7 @@ async fn a_client_disconnect_does_not_interrupt_the_call() {
 #[tokio::test]
 async fn a_slow_pass_blocks_neither_health_checks_nor_overlapping_calls() {
     let app = App::new().await;
-    // A trigger of theirs that goes on only when the test lets it.
+    // A user's trigger that waits until the test releases it.
     app.db
         .batch_execute(
             "CREATE FUNCTION linger() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
@@ -597,7 +597,7 @@ async fn a_call_is_answered_within_twenty_seconds() {
     for _ in 0..3 {
         app.booking_due_now().await;
     }
-    // The provider answers nothing, for longer than a call lasts.
+    // The provider does not answer during the call.
     app.ses.answer(|_| ses::Answer::Silence);
     let server = Server::start(&app, &[]).await;
     let begun = Instant::now();
@@ -616,10 +616,10 @@ async fn serve_records_its_outcomes_when_it_receives_sigterm() {
     for _ in 0..600 {
         app.booking_due_now().await;
     }
-    // Half a minute's sending.
+    // Sending takes 30 seconds.
     let server = Server::start(&app, &["--every", "1m"]).await;
     app.ses.wait_for_mails(10).await;
-    // A client that never ends its request holds nothing up.
+    // An unfinished request does not delay the shutdown.
     let mut half = tokio::net::TcpStream::connect(("127.0.0.1", server.port)).await.unwrap();
     half.write_all(b"GET /health HTT").await.unwrap();
     let log = server.end().await;
@@ -641,19 +641,19 @@ async fn unfinished_requests_do_not_block_others_for_long() {
     let (first, mut lingering) = (Instant::now(), Vec::new());
     for number in 0..512 {
         let mut socket = connect().await;
-        // Nothing at all, or no end.
+        // An idle connection, or an unfinished request.
         if number % 2 == 0 {
             socket.write_all(b"GET /health HTTP/1.1\r\nHost: x\r\nX: ").await.unwrap();
         }
         lingering.push(socket);
     }
-    // Every place is taken; this one waits for its turn, and that comes.
+    // All connections are taken; this request waits for a free one.
     let answer = request(server.port, "GET", "/health", &[], b"").await;
     assert_eq!(answer.status, 200);
     assert!(first.elapsed() > Duration::from_secs(9), "there is no end of places, or somebody lost theirs too early");
     for mut socket in lingering {
         let mut rest = Vec::new();
-        // The end, whatever was said before.
+        // The connection ends, with or without an answer.
         let _ = socket.read_to_end(&mut rest).await;
         assert!(rest.is_empty() || rest.starts_with(b"HTTP/1.1 408"), "{}", String::from_utf8_lossy(&rest));
     }
@@ -673,7 +673,7 @@ async fn an_unknown_commit_is_not_reported_as_a_failure() {
         (answer.status, &answer.json()["detail"]),
         (503, &"whether the pass was committed is not known; the log says why".into())
     );
-    // It was.
+    // The pass was committed.
     app.wait_until("SELECT EXISTS (SELECT FROM automation_runs WHERE outcome = 'completed' AND webhook_id = 'msg_1')")
         .await;
     assert_ne!(app.status(booking).await, "confirmed");
@@ -692,7 +692,7 @@ async fn serve_every_runs_passes_and_records_outcomes_before_it_ends() {
 
     let said = app.call(&["serve", "--every", "1s"]).await;
     assert!(!said.success && said.stderr.contains("from 10s to 1h"), "{}", said.stderr);
-    // In use.
+    // A port that is in use.
     let taken = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let said = app.call(&["serve", "--listen", &taken.local_addr().unwrap().to_string()]).await;
     assert!(!said.success && said.stderr.contains("cannot listen on 127.0.0.1:"), "{}", said.stderr);

@@ -1,4 +1,4 @@
-//! The function: the real program over the Lambda Runtime API.
+//! The Lambda function: the program with a stand-in for the Lambda Runtime API.
 
 use std::time::{Duration, Instant};
 
@@ -15,13 +15,13 @@ use crate::status::TOKEN;
 const SECRET: &str = "local-secret-0123456789";
 const SIGNING: &str = "whsec_C2FVsBQIhrscChlQIMV+b5sSYspob7oD";
 
-/// A file of `events/`.
+/// An example event: a file of `events/`.
 pub fn example_event(name: &str) -> Value {
     let path = format!("{}/events/{name}.json", env!("CARGO_MANIFEST_DIR"));
     serde_json::from_slice(&std::fs::read(path).unwrap()).unwrap()
 }
 
-/// A request as a function URL hands it over.
+/// A request in the format of a function URL.
 fn function_url_request(method: &str, path: &str, headers: &[(&str, &str)], body: &str) -> Value {
     let mut event = example_event("bearer");
     event["requestContext"]["http"]["method"] = method.into();
@@ -35,7 +35,7 @@ fn function_url_request(method: &str, path: &str, headers: &[(&str, &str)], body
     event
 }
 
-/// Status, and what the body says.
+/// The status and the JSON body of an answer.
 fn status_and_body(outcome: Outcome) -> (i64, Value) {
     let answer = outcome.unwrap();
     let body = answer["body"].as_str().unwrap_or_default();
@@ -65,7 +65,7 @@ async fn a_scheduler_invocation_returns_the_summary_and_records_its_metadata() {
     let sql = "SELECT concat_ws(' ', trigger, scheduled_time, execution_id, attempt) FROM automation_runs";
     assert_eq!(app.column(sql, &[]).await, ["schedule 2026-03-01T12:00:00Z d32c5kddcf5bb8c3 1"]);
 
-    // It is recorded and nothing else, whatever it is.
+    // Any value is recorded and ignored.
     for odd in [json!(null), json!(7), json!({"a": [1]}), json!("\u{0}a\u{0}"), json!("x".repeat(100_000))] {
         let payload = json!({"trigger": "schedule", "scheduled_time": odd, "attempt": odd});
         assert_eq!(instance.invoke(&payload).await.unwrap()["outcome"], "completed", "{payload:.100}");
@@ -74,7 +74,7 @@ async fn a_scheduler_invocation_returns_the_summary_and_records_its_metadata() {
     let longest: i32 = app.one("SELECT max(length(scheduled_time)) FROM automation_runs", &[]).await.get(0);
     assert_eq!(longest, 200);
 
-    // What the alarm on silence counts: a JSON line a committed pass.
+    // The alarm for missing passes counts one JSON line for each committed pass.
     let log = instance.kill().await;
     let lines: Vec<Value> = log.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
     let committed = lines.iter().filter(|line| line["pass"] == "committed").count();
@@ -105,7 +105,7 @@ async fn an_unknown_payload_is_a_function_error_and_runs_nothing() {
         r#"{"detail":{"trigger":"schedule"}}"#,
         r#"{"version":"0","source":"aws.events","detail-type":"Scheduled Event","resources":[],"detail":{}}"#,
         r#"{"Records":[{"eventSource":"aws:sqs","body":"{\"trigger\":\"schedule\"}"}]}"#,
-        // No request's, and a URI that is none in it.
+        // Not a request, and with an invalid URI.
         r#"{"requestContext":[null,"migrate","a","@",null,"b","c\u0000d","@/openapi.json","2.",-9,["send"],[]]}"#,
         r#"{"requestContext":[],"trigger":"schedule"}"#,
         r#"{"requestContext":null,"trigger":"schedule"}"#,
@@ -140,12 +140,12 @@ async fn a_failed_pass_is_a_function_error() {
     let error = instance.invoke(&example_event("migrate")).await.unwrap_err();
     assert_eq!(error["errorType"], "MigrationFailed");
 
-    // The schema is not there.
+    // A database without the schema.
     app.env.insert("DATABASE_URL", format!("{}/postgres", url.rsplit_once('/').unwrap().0));
     let error = Instance::start(&app).await.invoke(&example_event("schedule")).await.unwrap_err();
     assert!(error["errorMessage"].as_str().unwrap().contains("migrate"), "{error}");
 
-    // Another pass is running: no failure, and no wait.
+    // Another pass is running: the call is skipped at once.
     app.env.insert("DATABASE_URL", url);
     let holder = connect(&app.url).await;
     holder.execute("SELECT pg_advisory_lock(7091869195317477377)", &[]).await.unwrap();
@@ -229,7 +229,7 @@ async fn support_routes_work_through_a_function_url_with_query_parameters() {
     let (status, preview) = ask("GET", "/preview", "for=30h").await;
     assert_eq!((status, &preview["total"]["started"]), (200, &json!(1)), "{preview}");
     assert_eq!(ask("GET", &format!("/bookings/{booking}/timeline"), "").await.0, 200);
-    // One that cannot be passed on is not taken for none.
+    // An unreadable query is an error and not ignored.
     for query in ["limit=1&type=<\">", "type=\u{0}", &"x".repeat(2000)] {
         let (status, problem) = ask("GET", "/events", query).await;
         assert_eq!((status, &problem["field"]), (400, &json!("-")), "{query}: {problem}");
@@ -287,7 +287,7 @@ async fn an_ses_connection_lost_while_frozen_loses_no_message() {
     app.booking_due_now().await;
     assert_eq!(instance.invoke(&example_event("schedule")).await.unwrap()["reminders"]["sent"], 1);
     proxy.freeze();
-    // What is tested is that time passes: a minute, in life.
+    // The test needs real time to pass; in production it is a minute.
     tokio::time::sleep(Duration::from_millis(2500)).await;
     let booking = app.booking_due_now().await;
     let summary = instance.invoke(&example_event("schedule")).await.unwrap();
@@ -325,13 +325,13 @@ async fn messages_that_do_not_fit_into_an_invocation_are_deferred() {
         app.one("SELECT count(*) FROM booking_automation_events WHERE status = 'sending'", &[]).await.get(0);
     assert_eq!(open, 0, "what was sent is recorded");
 
-    // Over HTTP the same.
+    // The same over HTTP.
     app.make_claimable().await;
     let (begun, bearer) = (Instant::now(), example_event("bearer").to_string());
     let answered = status_and_body(instance.invoke_within(time, bearer.into()).await);
     assert!(begun.elapsed() < time && answered.0 == 200, "{answered:?}");
 
-    // With less than the margin nothing is begun.
+    // With less time than the margin nothing starts.
     let error =
         instance.invoke_within(Duration::from_secs(1), example_event("schedule").to_string().into()).await.unwrap_err();
     assert_eq!(error["errorType"], "NoTime");
@@ -364,14 +364,14 @@ async fn a_frozen_migration_releases_its_lock() {
         frozen.signal("-STOP");
         app.wait_until("SELECT NOT EXISTS (SELECT FROM pg_stat_activity WHERE datname = current_database() AND state = 'idle in transaction' AND query LIKE '%pg_advisory%')").await;
         holder.batch_execute("COMMIT").await.unwrap();
-        // Another instance, while the first is still frozen.
+        // Another instance migrates while the first is frozen.
         let migrated = Instance::start(&app).await.invoke(&example_event("migrate")).await.unwrap();
         assert_eq!(migrated["outcome"], "migrated");
         let steps = migrated["steps"].to_string();
         assert!(!steps.contains("01_base_tables") && steps.contains("08_webhook_ids"), "{steps}");
         frozen.signal("-CONT");
     };
-    // Thawed long after its deadline, it says so.
+    // The thawed instance reports that its deadline has passed.
     let (outcome, ()) = futures_util::future::join(call, freeze).await;
     assert_eq!(outcome.unwrap_err()["errorType"], "MigrationFailed");
 }
@@ -411,7 +411,7 @@ async fn a_database_connection_lost_while_frozen_is_replaced() {
     }
     let before = proxy.connections();
     assert_eq!(before, 1, "one, kept from one invocation to the next");
-    // The socket looks open, and nothing comes through it any more.
+    // The socket looks open, and no data pass.
     proxy.freeze();
     assert_eq!(instance.invoke(&example_event("schedule")).await.unwrap()["outcome"], "completed");
     assert_eq!(proxy.connections(), before + 1, "replaced once");

@@ -1,7 +1,7 @@
-//! Random lives: steps by all roles, cancellations, passes and direct writes at moments about the booking's own, each compared
-//! with what the reference says of it: the answer, the booking, the audit trail, and what is told beforehand.
+//! Random lives of bookings: steps by all roles, cancellations, passes and direct writes near the booking's times. Each is
+//! compared with the reference: the answer, the booking, the audit trail and the cancellation options.
 //!
-//! `HISTORIES` and `SEED` (environment) make it longer, and another one.
+//! `HISTORIES` and `SEED` (environment variables) set the number and the seed.
 
 use chrono::{DateTime, Duration, Utc};
 use proptest::collection::vec;
@@ -16,15 +16,15 @@ use crate::http::Server;
 use crate::life_reference::{By, Change, Edit, Life, ROLES, Role, Time};
 use crate::status::{ask, support};
 
-/// Lives in `make test`.
+/// The number of lives in `make test`.
 const LIVES: u32 = 40;
-/// Of one, at most; some are several that belong together.
+/// The most elements of one life; some have several steps.
 const STEPS: usize = 12;
 const MINUTE: Time = 60;
 const HOUR: Time = 60 * MINUTE;
-/// When something is done. A program for each: it is started with its clock.
+/// The moments of steps. Each has a server with its own clock.
 const MOMENTS: [Time; 9] = [0, 10 * MINUTE, HOUR, 2 * HOUR, 12 * HOUR, 13 * HOUR, 24 * HOUR, 26 * HOUR, 60 * HOUR];
-/// An odd number of cents.
+/// An odd number of cents, so that halves are rounded.
 const PRICE: u64 = 9_999;
 
 #[derive(Clone, Debug)]
@@ -38,7 +38,7 @@ struct Story {
 
 #[derive(Clone, Copy, Debug)]
 enum Step {
-    /// To one of the next moments.
+    /// Waits until one of the next moments.
     Later(usize),
     Pass,
     Ask {
@@ -57,7 +57,7 @@ enum Step {
 #[derive(Clone, Copy, Debug)]
 enum Expects {
     Whatever,
-    /// What they were told a moment ago.
+    /// The refund of the option.
     AsTold,
     Other,
 }
@@ -71,7 +71,7 @@ fn story_strategy() -> BoxedStrategy<Story> {
         .boxed()
 }
 
-/// A step, or some that belong together.
+/// One step, or several that belong together.
 fn step_strategy() -> BoxedStrategy<Vec<Step>> {
     let roles = || prop::sample::select(&ROLES[..]);
     let edit = (
@@ -81,7 +81,7 @@ fn step_strategy() -> BoxedStrategy<Vec<Step>> {
         option::weighted(0.5, any::<bool>()),
     )
         .prop_map(|(status, start, minutes, blocked)| Step::Write(Edit { status, start, minutes, blocked }));
-    // What time makes something of.
+    // Statuses that time changes.
     let revived = (prop::sample::select(&["confirmed", "confirmed", "pending", "in_progress"][..]), start_strategy())
         .prop_map(|(status, start)| Step::Write(Edit { status: Some(status), start: Some(start), ..Edit::default() }));
     let blocked = |blocked| Step::Write(Edit { blocked: Some(blocked), ..Edit::default() });
@@ -104,7 +104,7 @@ fn step_strategy() -> BoxedStrategy<Vec<Step>> {
         let to = prop::sample::select(&["confirmed", "in_progress", "pending"][..]);
         (to, prop::sample::select(&ROLES[1..])).prop_map(|(to, role)| Step::Ask { to, role })
     };
-    // An automatic step is taken back; and what becomes of that.
+    // An automatic step is reverted, and the booking goes on.
     let taken_back = (revived.clone(), later(), back(), back(), option::of(any::<bool>()), later()).prop_map(
         move |(revived, later, one, other, block, later_still)| {
             let mut steps = vec![revived, later, Step::Pass, one, other, Step::Pass];
@@ -128,7 +128,7 @@ fn status_strategy() -> BoxedStrategy<&'static str> {
         .boxed()
 }
 
-/// A moment, or a day or half of one after it, or a second beside that.
+/// A moment, or 12 or 24 hours after it, with one second more or less.
 fn start_strategy() -> BoxedStrategy<Time> {
     let lead = prop::sample::select(&[0, 0, 0, 12 * HOUR, 24 * HOUR, -HOUR][..]);
     (prop::sample::select(&MOMENTS[..]), lead, -1..=1_i64).prop_map(|(moment, lead, off)| moment + lead + off).boxed()
@@ -168,14 +168,14 @@ fn random_booking_lives_match_the_reference() {
         use std::io::Write;
         std::io::stderr().write_all(format!("{figures:?}, SEED={seed}\n").as_bytes()).unwrap();
     }
-    // It is about what is allowed, too, of each kind.
+    // Every kind of step happened.
     let Figures { taken, refused, taken_back, cancelled, no_shows, surprises, automatic } = figures;
     for figure in [taken, refused, taken_back, cancelled, no_shows, surprises, automatic] {
         assert!(figure > 0, "{figures:?}");
     }
 }
 
-/// How much was done.
+/// What all histories did.
 #[derive(Clone, Copy, Debug, Default)]
 struct Figures {
     taken: u32,
@@ -187,7 +187,7 @@ struct Figures {
     automatic: u32,
 }
 
-/// A database, and the program at each moment.
+/// A database and a server for each moment.
 struct Stage {
     app: App,
     servers: Vec<Server>,
@@ -218,7 +218,7 @@ impl Stage {
 
     async fn run_story(&self, story: &Story, figures: &mut Figures) -> Result<(), String> {
         let app = &self.app;
-        // The reminders are another story; and nobody counts these calls.
+        // Without reminders and rate limits.
         app.db
             .batch_execute("TRUNCATE bookings, booking_automation_state, booking_automation_looks, automation_runs; DELETE FROM reminder_rules;
                             DELETE FROM booking_automation_callers")
@@ -265,11 +265,11 @@ impl Stage {
     }
 }
 
-/// A life under way.
+/// A running life.
 struct Play<'a> {
     stage: &'a Stage,
     id: Uuid,
-    /// Which of the moments.
+    /// The index of the moment.
     now: usize,
     life: Life,
     figures: &'a mut Figures,
@@ -355,7 +355,7 @@ impl Play<'_> {
         expect_equal("automation_blocked", &answer["automation_blocked"], &json!(change.takes_back))
     }
 
-    /// What is told of a way to cancel; returns what is refunded.
+    /// Compares one cancellation option; returns the refund.
     async fn compare_cancellation_option(&self, role: Role, no_show: bool) -> Result<Option<u64>, String> {
         let path = format!("/bookings/{}/cancellation", self.id);
         let told = ask(&self.stage.servers[self.now], "GET", &path, &[], b"").await.json();
@@ -366,7 +366,7 @@ impl Play<'_> {
             .unwrap_or_default();
         let expected = self.life.cancellation_option(role, no_show, self.time());
         if option.is_null() {
-            // Only providers report a no-show.
+            // Only providers have an option for a no-show.
             return expect_equal("no option", expected, None).map(|()| None);
         }
         let got = (option["allowed"].clone(), option["refund"]["amount"].clone(), option["before"].clone());
@@ -407,7 +407,7 @@ impl Play<'_> {
     }
 }
 
-/// Takes a step as support, which may be taken.
+/// Takes an allowed step as support.
 async fn take_allowed_step(server: &Server, id: Uuid, to: &str) {
     let body = json!({"to": to, "actor": {"role": "admin"}}).to_string();
     let answer = ask(server, "POST", &format!("/bookings/{id}/status"), &[], body.as_bytes()).await;
@@ -425,7 +425,7 @@ async fn a_pending_booking_whose_expiry_was_reverted_does_not_expire_again() {
     take_allowed_step(&server, id, "pending").await;
     assert_eq!(app.run(noon() + Duration::minutes(1)).await["transitions"]["expired"], 0);
     assert_eq!(app.status(id).await, "pending");
-    // Until a person lets the automation have it again.
+    // The booking expires after it is unblocked.
     app.sql("UPDATE bookings SET auto_complete_blocked = false WHERE id = $1", &[&id]).await;
     app.run(noon() + Duration::minutes(2)).await;
     assert_eq!(app.status(id).await, "expired");
@@ -440,7 +440,7 @@ async fn a_new_block_does_not_prevent_the_start_as_a_reverted_step_does() {
     take_allowed_step(&server, id, "confirmed").await;
     app.run(noon() + Duration::minutes(1)).await;
     assert_eq!(app.status(id).await, "confirmed", "taken back");
-    // The backend's own block keeps a booking from being completed, not from its start.
+    // A block by the backend prevents the completion and not the start.
     for blocked in [false, true] {
         app.sql("UPDATE bookings SET auto_complete_blocked = $2 WHERE id = $1", &[&id, &blocked]).await;
     }

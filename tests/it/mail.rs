@@ -1,4 +1,4 @@
-//! The messages as people get them, and the summary as callers do.
+//! The messages and the summary.
 
 use serde_json::Value;
 
@@ -20,7 +20,7 @@ async fn messages_and_summary_match_their_snapshots() {
     .await;
     let mut summary = app.run(noon() + minutes(1)).await;
 
-    // What differs from run to run.
+    // Values that differ between runs.
     summary["run_id"] = Value::from("[uuid]");
     summary["duration_ms"] = Value::from("[ms]");
     insta::assert_json_snapshot!("summary", summary);

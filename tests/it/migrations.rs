@@ -1,4 +1,4 @@
-//! Migrations: on an empty database and on somebody's live one.
+//! Migrations of an empty database and of a live one.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -10,7 +10,7 @@ use crate::app::{App, CommandOutput, connect, hours, noon};
 
 const THEIRS: &str = include_str!("theirs.sql");
 
-/// Everything that the catalog knows of the schema.
+/// The catalog's description of the schema, as a hash.
 const CATALOG: &str = "
     SELECT md5(string_agg(line, E'\\n' ORDER BY line)) FROM (
         SELECT format('column %s.%s %s %s %s %s', attrelid::regclass, attname, atttypid::regtype, attnotnull, attnum,
@@ -114,7 +114,7 @@ async fn migrate_keeps_existing_data_and_adds_what_is_missing() {
     assert_eq!(app.column(rows, &[]).await, before);
     assert_eq!(app.column(filenode, &[]).await, file, "the table was not rewritten");
 
-    // The status CHECK has its name, allows what it allowed plus `expired`, and is valid.
+    // The status CHECK keeps its name, also allows `expired`, and is valid.
     let check = app
         .one("SELECT pg_get_constraintdef(oid), convalidated FROM pg_constraint WHERE conname = 'valid_status'", &[])
         .await;
@@ -128,7 +128,7 @@ async fn migrate_keeps_existing_data_and_adds_what_is_missing() {
         app.one("SELECT pg_get_constraintdef(oid) FROM pg_constraint WHERE conname = 'cancelled_has_time'", &[]).await;
     assert!(!other.get::<_, String>(0).contains("expired"));
 
-    // What the first pass would change, told beforehand.
+    // The preview of the first pass.
     let preview: Value = serde_json::from_str(&said.stdout).unwrap();
     assert_eq!(preview["outcome"], "dry_run");
     assert_eq!(
@@ -176,7 +176,7 @@ async fn concurrent_writes_neither_fail_nor_wait_during_migrate() {
     stop.store(true, Ordering::Relaxed);
     writer.await.expect("no write of theirs failed");
     assert!(writes.load(Ordering::Relaxed) > 0);
-    // Our longest wait for a lock is a second; what queues behind it waits no longer. Machines are slow.
+    // Migrate waits for a lock for one second at most; so do sessions behind it. The limit allows for slow machines.
     assert!(slowest.load(Ordering::Relaxed) < 10_000, "{slowest:?} ms");
 }
 
@@ -191,7 +191,7 @@ async fn an_open_transaction_delays_migrate_and_not_other_sessions() {
         .unwrap();
     let migration = app.call(&["migrate"]);
     let release = async {
-        // It asks for its lock, gives up after a second, and asks again.
+        // Migrate requests the lock, gives up after a second and retries.
         for _ in 0..2 {
             app.wait_until(
                 "SELECT EXISTS (SELECT FROM pg_locks WHERE relation = 'bookings'::regclass AND NOT granted)",
@@ -284,7 +284,7 @@ async fn an_interrupted_index_build_is_repeated() {
 #[tokio::test]
 async fn a_waiting_step_holds_no_lock_that_writers_need() {
     let app = App::new().await;
-    // As if the step of the webhooks had not been yet.
+    // The state before the migration of the webhooks.
     app.db
         .batch_execute(
             "DROP FUNCTION booking_automation_tell_of_events(), booking_automation_tell_of_moves() CASCADE;
@@ -294,7 +294,7 @@ async fn a_waiting_step_holds_no_lock_that_writers_need() {
         .await
         .unwrap();
     let id = app.confirmed(noon() + hours(24)).await;
-    // One of theirs that has written to bookings, and goes on.
+    // A transaction of the backend that has written to bookings and continues.
     let writer = app.backend_role().await;
     writer
         .batch_execute("BEGIN; LOCK TABLE bookings IN ROW EXCLUSIVE MODE; SET LOCAL lock_timeout = '100ms'")
@@ -403,7 +403,7 @@ async fn an_index_build_may_exceed_the_idle_transaction_timeout() {
     let holder = connect(&app.url).await;
     holder.batch_execute("BEGIN ISOLATION LEVEL REPEATABLE READ; SELECT FROM users LIMIT 1").await.unwrap();
     let migrate = tokio::spawn(app.command(&["migrate"]).output());
-    // Its guard idles in the meantime; else our transactions may for ten seconds.
+    // The guard session is idle in its transaction for longer than the usual ten seconds.
     for (time, idles) in [("0 s", "it begins"), ("10.5 s", "it has not been ended")] {
         let guard = format!(
             "SELECT EXISTS (SELECT FROM pg_stat_activity

@@ -1,30 +1,30 @@
-//! The checked model: every interleaving of two calls, their crashes, the provider's later word and the user's own edits,
-//! within small bounds, by an explicit-state model checker (`stateright`, breadth first). Each mechanism of the guarantee is
-//! then taken out of the model, and the checker must find the run in which that breaks it.
+//! The checked model: every interleaving of two calls, their crashes, later SES events and the user's edits,
+//! within small bounds, by an explicit-state model checker (`stateright`, breadth first). A second test removes each mechanism
+//! from the model, and the checker must find a run that breaks a guarantee.
 //!
-//! The model goes below the SQL where the SQL has more than one moment: a statement's snapshot, its row locks and its COMMIT
-//! are steps of their own wherever somebody else could come between them. What each step stands for:
+//! The model is finer than the SQL statements where other sessions can come between: a statement's snapshot, its row locks
+//! and its COMMIT are separate steps. The steps are:
 //!
 //! | step | what the product does |
 //! |---|---|
-//! | `Begin` | `BEGIN`, `pg_try_advisory_xact_lock`, the questions (`pass.rs`: `take_lock`, `ask`); the snapshot of the status changes |
-//! | `Judge` | the candidates' locks and the UPDATE (`transitions.rs`), looks taken (`reminders.rs`), `verdicts.sql`; nobody else sees any of it |
+//! | `Begin` | `BEGIN`, `pg_try_advisory_xact_lock`, the probes (`pass.rs`: `take_lock`, `ask`); the snapshot of the status changes |
+//! | `Judge` | the candidates' locks and the UPDATE (`transitions.rs`), the recheck queue (`reminders.rs`), `verdicts.sql`; not visible to others |
 //! | `CommitPass` | `enqueue.sql` meets the UNIQUE key; the run's row with `looked_through`; `COMMIT` |
 //! | `Claim` | `BEGIN`, `record.sql` under its row lock, the channel's lock, the snapshot of `claim.sql` (`delivery.rs`: `record_and_claim`) |
 //! | `CommitClaim` | the candidate's row lock, the tests in the outer UPDATEs of `claim.sql`, `COMMIT` |
-//! | `LoseAnswer` | that `COMMIT`, carried out or not, without an answer: recording is tried alone (`turn_page`) |
-//! | `Send`, `Defer` | the look at the clock and the request, or none (`send_page`) |
-//! | `SendLate` | the process stood still between that look and the request |
+//! | `LoseAnswer` | that `COMMIT`, executed or not, has no answer: the call retries recording alone (`turn_page`) |
+//! | `Send`, `Defer` | the check of the clock, and the request or none (`send_page`) |
+//! | `SendLate` | the process was stopped between that check and the request |
 //! | `Record` | recording alone: at a call's end, or after a lost answer |
 //! | `SetAside` | the view fails for the row's booking (`outbox.rs`: `set_aside`) |
-//! | `Word` | the provider's own event (`feedback.sql`) |
-//! | `Cancel`, `Move`, `Confirm` | the user's own statement with what our trigger writes in it (`07_triggers.sql`) |
-//! | `Crash` | SIGKILL: what was not committed is undone, what the process knew is gone |
-//! | `Tick` | time: a lease, a back-off or a request's three seconds pass |
+//! | `Word` | an SES event (`feedback.sql`) |
+//! | `Cancel`, `Move`, `Confirm` | a statement of the user and the writes of our trigger (`07_triggers.sql`) |
+//! | `Crash` | SIGKILL: uncommitted work is rolled back, and the process's memory is lost |
+//! | `Tick` | time passes: a lease, a back-off or the three seconds of a request |
 //!
-//! Calls and bookings are few, a page is one message, and time is a handful of ticks. Left out: several channels and
+//! There are few calls and bookings, a page has one message, and time has a few ticks. Left out: several channels and
 //! audiences, addresses and suppressions, the send rate and holds, `expired`, flags, sweeps, pruning, and the clocks of the
-//! instances, by which nothing here is decided. A call that would change nothing is no step.
+//! instances, which decide nothing here. A call that would change nothing is not a step.
 
 use std::collections::HashMap;
 use std::path::Path;
@@ -33,11 +33,11 @@ use stateright::{Checker, Model, Property};
 
 type Time = u8;
 
-/// How long a claim keeps others away, in ticks.
+/// The lease of a claim, in ticks.
 const LEASE: Time = 1;
 /// The wait after an attempt that failed.
 const BACK_OFF: Time = 1;
-/// How long a booking takes.
+/// The duration of a booking.
 const DURATION: Time = 1;
 /// Bookings, at most.
 const MOST: usize = 2;
@@ -51,7 +51,7 @@ enum Booked {
     Cancelled,
 }
 
-/// A booking, what `booking_automation_state` knows of it, and how often it stands in `booking_automation_looks`.
+/// A booking, its row in `booking_automation_state`, and its number of rows in `booking_automation_looks`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 struct Booking {
     status: Booked,
@@ -59,7 +59,7 @@ struct Booking {
     revision: u8,
     in_force_since: Time,
     looks: u8,
-    /// Of the checker: when it was last changed.
+    /// For the checker: when it was last changed.
     changed: Time,
 }
 
@@ -91,13 +91,13 @@ struct Row {
     attempts: u8,
     lease_until: Time,
     next_attempt_at: Time,
-    /// Whether a row of the provider's feedback is there.
+    /// Whether an SES event of it is stored.
     word: bool,
-    /// Attempts on record whose outcome nobody knew.
+    /// Recorded attempts with an unknown outcome.
     doubts: u8,
-    /// Of the checker: requests that the provider took,
+    /// For the checker: the requests that the provider accepted,
     mails: u8,
-    /// and that it has an event of, not told yet.
+    /// and whether it has an event to deliver.
     word_to_come: bool,
 }
 
@@ -107,7 +107,7 @@ impl Row {
     }
 }
 
-/// What became of a request, as the sender knows.
+/// The outcome of a request, as the sender knows it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 enum Outcome {
     Sent,
@@ -141,17 +141,17 @@ enum Verdict {
     Claim,
 }
 
-/// Where a call stands.
+/// The phase of a call.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 enum Phase {
     Idle,
-    /// The pass has its lock and its answers.
+    /// The pass has its lock and the results of its probes.
     Begun {
         as_of: Time,
         claimable: bool,
         candidates: [Option<Booked>; MOST],
     },
-    /// It has written everything, and committed nothing.
+    /// It has written everything and not committed.
     Judged {
         as_of: Time,
         claimable: bool,
@@ -185,7 +185,7 @@ impl Phase {
     }
 }
 
-/// How often what goes wrong may still go wrong.
+/// How many faults of each kind may still happen.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 struct Budget {
     crashes: u8,
@@ -202,13 +202,13 @@ impl Budget {
 /// What must never have happened.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 struct Wrong {
-    /// A row was written by a claim that is not its own, or after it was final.
+    /// A row was written by another claim, or after it was final.
     stale_write: bool,
-    /// A booking went a way that design 3.2 does not have.
+    /// A booking took a step that design 3.2 does not have.
     forbidden_transition: bool,
-    /// A request left for what was no longer due when it was read.
+    /// A request was sent for a reminder that was not due when it was read.
     too_late: bool,
-    /// A message was claimed again though the provider's word on it was there.
+    /// A message was claimed again although its SES event was stored.
     unheard: bool,
 }
 
@@ -258,7 +258,7 @@ enum Accepted {
     No,
 }
 
-/// All that can become of a request.
+/// All outcomes of a request.
 const ANSWERS: [(Outcome, Accepted); 5] = [
     (Outcome::Sent, Accepted::Yes),
     (Outcome::Unknown, Accepted::Yes),
@@ -267,7 +267,7 @@ const ANSWERS: [(Outcome, Accepted); 5] = [
     (Outcome::Rejected, Accepted::No),
 ];
 
-/// What can be taken out of the model: a mechanism of the product.
+/// A mechanism of the product that can be removed from the model.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Mechanism {
     PassLock,
@@ -298,7 +298,7 @@ enum Mechanism {
 }
 
 impl Mechanism {
-    /// What it is, and where: a file and a text in it. When that text is changed, look whether the model still tells the truth.
+    /// Its name, a file and a text in it. When the text changes, check that the model still describes the product.
     const fn name_and_source(self) -> (&'static str, &'static str, &'static str) {
         const CLAIM: &str = "src/sql/claim.sql";
         const RECORD: &str = "src/sql/record.sql";
@@ -402,7 +402,7 @@ impl Mechanism {
     }
 }
 
-/// The model: its bounds, and what is missing.
+/// The model: its bounds and the removed mechanisms.
 #[derive(Clone, Debug)]
 struct Reminders {
     without: &'static [Mechanism],
@@ -412,16 +412,16 @@ struct Reminders {
     leads: &'static [Time],
     start: Time,
     horizon: Time,
-    /// How long an unknown outcome waits for the provider's event, besides the lease or the back-off.
+    /// How long an unknown outcome waits for an SES event, in addition to the lease or the back-off.
     unknown_wait: Time,
-    /// What can become of a request, and what the sender is told.
+    /// The possible outcomes of a request, and what the sender learns.
     answers: &'static [(Outcome, Accepted)],
-    /// Whether the provider tells of its events.
+    /// Whether the provider sends events.
     tells: bool,
     /// Attempts at one message, at most: five in the product.
     attempts: u8,
     budget: Budget,
-    /// Which of [`CHECKS`] is asked, or all of them at once.
+    /// The one of [`CHECKS`] that is checked, or `None` for all.
     asked: Option<&'static str>,
     /// Which of [`WITNESSES`] are looked for.
     witnesses: &'static [&'static str],
@@ -445,13 +445,13 @@ impl Reminders {
         }
     }
 
-    /// What one pass makes of a booking that is due: both steps, where both are.
+    /// The status after one pass, which makes both steps if both are due.
     fn status_after_pass(booking: &Booking, as_of: Time) -> Option<Booked> {
         let step = |status: &Booked| Self::step_due(booking, *status, as_of);
         std::iter::successors(step(&booking.status), step).last()
     }
 
-    /// `verdicts.sql` on one booking, whose status may be this very transaction's.
+    /// `verdicts.sql` for one booking, whose status may be uncommitted.
     fn decide_reminders(&self, state: &State, number: usize, status: Booked, as_of: Time) -> Vec<Row> {
         let booking = &state.bookings[number];
         let looked_at = |lead: Time| {
@@ -464,7 +464,7 @@ impl Reminders {
         if status != Booked::Confirmed {
             return verdicts;
         }
-        // The shortest lead first: only the one nearest the start goes out.
+        // The shortest lead first: only the reminder nearest to the start is sent.
         for (rule, &lead) in self.leads.iter().enumerate().rev() {
             let known = state.rows.iter().filter(of_booking).any(|row| usize::from(row.rule) == rule);
             if !looked_at(lead) || known {
@@ -590,7 +590,7 @@ impl Reminders {
             return None;
         }
         state.wrong.stale_write |= row.status.is_final();
-        // A lease that ran out; only such a one is an excuse.
+        // Only an expired lease is a doubt.
         if seen.was_sending
             && seen.verdict != Verdict::Settled
             && self.has(Mechanism::LeaseOnRecord)
@@ -621,7 +621,7 @@ impl Reminders {
         None
     }
 
-    /// `set_aside`.
+    /// The contact view fails for a row.
     fn record_contact_failure(&self, state: &mut State, number: usize) {
         let at = state.clock;
         let row = &mut state.rows[number];
@@ -639,7 +639,7 @@ impl Reminders {
         row.next_attempt_at = if row.status == Status::Pending { at + BACK_OFF } else { 0 };
     }
 
-    /// A request of a row's reaches the provider, or nobody.
+    /// A request for a row reaches the provider or is lost.
     fn deliver_request(&self, state: &mut State, number: u8, accepted: Accepted) {
         let row = &mut state.rows[usize::from(number)];
         if accepted == Accepted::Yes {
@@ -664,7 +664,7 @@ impl Reminders {
     }
 
     fn can_begin(&self, state: &State, me: usize) -> bool {
-        // An overlapping call answers `skipped`: no step.
+        // An overlapping call is skipped and is not a step.
         (!self.has(Mechanism::PassLock) || !state.calls.iter().any(Phase::is_pass)) && self.has_work_for_pass(state, me)
     }
 
@@ -672,7 +672,7 @@ impl Reminders {
         !self.has(Mechanism::ChannelLock) || !state.calls.iter().any(|call| matches!(call, Phase::Claiming { .. }))
     }
 
-    /// An edit of the user's, with what the triggers write.
+    /// An edit of the user, with the writes of the triggers.
     fn apply_edit(&self, booking: &mut Booking, clock: Time, status: Booked, start: Time) {
         let armed = status == Booked::Confirmed && (booking.status != status || booking.start != start);
         (booking.status, booking.start, booking.changed) = (status, start, clock);
@@ -689,7 +689,7 @@ impl Reminders {
 }
 
 impl State {
-    /// Whether another transaction holds a row of the outbox: it has recorded its outcome, and has not committed.
+    /// Whether another transaction has locked a row of the outbox: it has recorded an outcome and not committed.
     fn is_locked(&self, row: usize, me: usize) -> bool {
         self.calls.iter().enumerate().any(|(number, call)| {
             number != me && matches!(call, Phase::Claiming { told: Some(told), .. } if usize::from(told.row) == row)
@@ -884,7 +884,7 @@ impl Reminders {
         Some(())
     }
 
-    /// The claim's COMMIT, carried out or not, has no answer.
+    /// The claim's COMMIT, executed or not, has no answer.
     fn lose_answer(&self, state: &mut State, id: u8, committed: Committed) -> Option<()> {
         state.left.lost_answers -= 1;
         let Phase::Claiming { at, told, seen, .. } = *state.call(id) else { return None };
@@ -1084,7 +1084,7 @@ impl Model for Reminders {
 
 type Check = fn(&Reminders, &State) -> bool;
 
-/// All of [`CHECKS`] in one property: the checker spends more on each property than this does on its answer.
+/// All of [`CHECKS`] in one property: this is faster than one property for each.
 const EVERYTHING: &str = "everything";
 
 /// What must hold in every state.
@@ -1113,7 +1113,7 @@ const OVERLAP: &str = "I4 no two pass transactions at once";
 const LATE: &str = "no request for what was no longer due";
 const HEARD: &str = "the provider's word settles a doubt";
 
-/// What happens in some run: otherwise nothing of it was looked at.
+/// What must happen in some run: otherwise the model does not cover it.
 const WITNESSES: [(&str, Check); 9] = [
     (SECOND, |_, state| state.rows.iter().any(|row| row.mails > 1)),
     (TAKEN_OVER, |_, state| {
@@ -1164,7 +1164,7 @@ const SUPERSEDED: &str = "a reminder superseded by the one nearer the start";
 const OVER: &str = "a booking completed and its mail sent";
 
 impl Reminders {
-    /// A reminder that is due has its row, or the next pass finds it.
+    /// A due reminder has its row, or the next pass finds it.
     fn nothing_is_lost(&self, state: &State) -> bool {
         state.bookings.iter().enumerate().filter(|(_, booking)| booking.status == Booked::Confirmed).all(
             |(number, booking)| {
@@ -1186,8 +1186,8 @@ impl Reminders {
         )
     }
 
-    /// When no call has anything to do any more and no time is to come, nothing is under way. Whatever the user and the
-    /// provider could still do is not waited for.
+    /// When no call has work and no time is left, every row is final. Later actions of the user and the
+    /// provider are not awaited.
     fn ends_with_final_rows(&self, state: &State) -> bool {
         if state.clock < self.horizon {
             return true;
@@ -1206,7 +1206,7 @@ impl Reminders {
 }
 
 impl State {
-    /// `completed`, and nobody is about to send it: then it was sent.
+    /// A `completed` reminder that no call is about to send was sent.
     fn completed_rows_were_sent(&self) -> bool {
         self.rows.iter().enumerate().all(|(number, row)| {
             row.status != Status::Completed
@@ -1226,13 +1226,13 @@ impl State {
     }
 }
 
-/// The calls are alike: which is which does not matter.
+/// The calls are interchangeable: sorts them.
 fn sort_calls(mut state: State) -> State {
     state.calls.sort();
     state
 }
 
-/// The bounds within which every run is looked at.
+/// The bounds within which every run is checked.
 fn scenarios() -> Vec<(&'static str, Reminders)> {
     const SENT: &[(Outcome, Accepted)] = &[(Outcome::Sent, Accepted::Yes)];
     const FEW: &[(Outcome, Accepted)] =
@@ -1306,7 +1306,7 @@ fn scenario(name: &str) -> Reminders {
     scenarios().into_iter().find(|(known, _)| *known == name).unwrap().1
 }
 
-/// A mechanism, or several, taken out; what that breaks; and the bounds within which the checker finds it.
+/// Removed mechanisms, the guarantee that breaks, and the bounds within which the checker finds it.
 const BROKEN: [(&[Mechanism], &str, &str); 26] = {
     use Mechanism::*;
     [
@@ -1339,7 +1339,7 @@ const BROKEN: [(&[Mechanism], &str, &str); 26] = {
     ]
 };
 
-/// What is not missed by itself, within these bounds, where the same without the second as well is broken; and what covers it.
+/// Mechanisms that are redundant within these bounds, while without both the guarantee breaks; and what covers them.
 const COVERED: [(&[Mechanism], &str, &str, &str); 5] = {
     use Mechanism::*;
     [
@@ -1355,7 +1355,7 @@ fn read_source_file(name: &str) -> String {
     std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(name)).unwrap()
 }
 
-/// Holds a table of docs/TESTING.md, known by its first line, against what was found. `MODEL_TABLES=write` puts it there.
+/// Compares a table of docs/TESTING.md, found by its first line, with the result. `MODEL_TABLES=write` updates it.
 #[expect(clippy::print_stdout, reason = "for whoever wants to see the table without the document")]
 fn compare_documented_table(table: &str) {
     println!("{table}");
@@ -1435,7 +1435,7 @@ fn removing_a_mechanism_breaks_a_guarantee_in_some_run() {
     compare_documented_table(&table);
 }
 
-/// Apart, so that whoever changes the SQL on purpose, to see whether a test notices, can leave this one out.
+/// A separate test, so that mutation testing can leave it out.
 #[test]
 fn every_mechanism_of_the_model_exists_in_the_source() {
     for (words, name, text) in
@@ -1458,7 +1458,7 @@ fn each_of_two_redundant_mechanisms_is_sufficient() {
             panic!("without {missing:?}: {holds} broken by {:?}", path.into_actions());
         }
         assert!(checker.unique_state_count() > 10_000);
-        // And with nothing of the kind it does not hold, within the same bounds.
+        // Without both mechanisms it does not hold, within the same bounds.
         let both = BROKEN.iter().any(|(broken, breaks, within)| {
             (*breaks, *within) == (holds, name) && broken.len() > 1 && missing.iter().all(|part| broken.contains(part))
         });
@@ -1468,7 +1468,7 @@ fn each_of_two_redundant_mechanisms_is_sufficient() {
     compare_documented_table(&table);
 }
 
-/// "In the end" is judged where a run ends: so each must have an end.
+/// "In the end" is checked at the end of a run: every run must end.
 #[test]
 fn every_run_of_the_model_ends() {
     for name in [STALL, RULES] {
@@ -1478,7 +1478,7 @@ fn every_run_of_the_model_ends() {
             model.actions(state, &mut actions);
             actions.into_iter().filter_map(|action| model.next_state(state, action)).collect::<Vec<_>>()
         };
-        // Whether what follows a state has been gone through; until then it is on the way that is being gone.
+        // Whether all successors of a state are visited; if not, the state is on the current path.
         let mut done: HashMap<State, bool> = HashMap::new();
         let mut way: Vec<(State, Vec<State>)> =
             model.init_states().into_iter().map(|first| (first.clone(), next(&first))).collect();

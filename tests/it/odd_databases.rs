@@ -1,4 +1,4 @@
-//! Databases whose triggers, constraints, roles and views do what nobody would expect.
+//! Databases with unusual triggers, constraints, roles and views.
 
 use std::time::Duration;
 
@@ -14,7 +14,7 @@ async fn count_rows(app: &App, what: &str) -> i64 {
     app.one(&format!("SELECT count(*) FROM {what}"), &[]).await.get(0)
 }
 
-/// A trigger of theirs that does `body` before a booking that fits `condition` is updated.
+/// Creates a user's trigger that runs `body` before the update of a booking that matches `condition`.
 pub async fn create_before_update_trigger(app: &App, condition: &str, body: &str) {
     app.db
         .batch_execute(&format!(
@@ -25,7 +25,7 @@ pub async fn create_before_update_trigger(app: &App, condition: &str, body: &str
         .unwrap();
 }
 
-/// A database, and everything in it, that belongs to a role without special rights; the session is that role's.
+/// An app whose database belongs to a role without special privileges; the session is of that role.
 pub async fn app_of_plain_role(settings: &[&str]) -> App {
     let mut app = App::empty().await;
     let role = format!("owner_{}", uuid::Uuid::new_v4().simple());
@@ -102,7 +102,7 @@ async fn an_overdue_booking_that_cannot_expire_is_not_completed_instead() {
         &[&app.customer, &(noon() - hours(240))],
     )
     .await;
-    // Half of them are refused: more than one pass can find out.
+    // Half of them are refused: one pass cannot try all of them.
     create_before_update_trigger(
         &app,
         "NEW.status = 'expired' AND extract(second FROM NEW.scheduled_at)::int % 2 = 0",
@@ -134,7 +134,7 @@ async fn an_overdue_booking_unlocked_during_a_pass_is_not_completed() {
     holder.batch_execute("BEGIN").await.unwrap();
     holder.execute("SELECT FROM bookings WHERE id = $1 FOR UPDATE", &[&held]).await.unwrap();
     gate.batch_execute("SELECT pg_advisory_lock(2)").await.unwrap();
-    // The expiry of the other one waits at the gate (and is given up); meanwhile this one is let go.
+    // The expiry of the other booking waits for the lock and gives up; meanwhile this booking is unlocked.
     let pass = app.run(noon());
     let release = async {
         app.wait_until(
@@ -224,7 +224,7 @@ async fn slow_triggers_reduce_the_work_of_a_pass_without_failing_it() {
     )
     .await;
     create_before_update_trigger(&app, "true", "PERFORM pg_sleep(0.005)").await;
-    // Ten seconds of triggers, and a call of eight.
+    // The triggers take ten seconds, and the call has eight.
     let said = app.call(&["run", "--for", "8s", "--as-of", &noon().to_rfc3339()]).await;
     let transitions = &said.summary()["transitions"];
     assert!(transitions["started"].as_i64().unwrap() > 0, "{transitions}");
@@ -251,14 +251,14 @@ async fn a_lock_conflict_in_a_trigger_defers_bookings_to_the_next_pass() {
 async fn a_locked_booking_is_not_recorded_as_reset_by_a_trigger() {
     let app = App::new().await;
     let refused = "booking_automation_events WHERE event_type = 'status_update' AND status = 'failed'";
-    // Moved by an earlier pass, then made confirmed again; somebody holds it.
+    // An earlier pass moved it, and it was confirmed again; another session locks it.
     let again = app.confirmed(noon()).await;
     app.sql(
         "UPDATE bookings SET automation_logs = jsonb_build_array(jsonb_build_object('to', 'in_progress', 'run_id', gen_random_uuid())) WHERE id = $1",
         &[&again],
     )
     .await;
-    // Started by this pass; its completion meets a lock in a trigger of theirs.
+    // This pass starts it; its completion meets a lock in a user's trigger.
     let over = app.confirmed(noon() - hours(2)).await;
     create_before_update_trigger(
         &app,
@@ -289,7 +289,7 @@ async fn a_flag_blocked_by_a_lock_in_a_trigger_is_set_later() {
     create_before_update_trigger(&app, "true", "UPDATE users SET updated_at = now() WHERE id = NEW.customer_id").await;
     let holder = connect(&app.url).await;
     holder.batch_execute("BEGIN").await.unwrap();
-    // The claim reads the person; nothing keeps it from that.
+    // The claim can still read the locked user.
     holder.execute("SELECT FROM users WHERE id = $1 FOR UPDATE", &[&app.customer]).await.unwrap();
     assert_eq!(app.run(noon()).await["reminders"]["sent"], 1);
     let flag = "SELECT reminder_24h_sent::text FROM bookings WHERE id = $1";
@@ -355,7 +355,7 @@ async fn foreign_operators_do_not_run_with_our_privileges() {
     let app = App::new().await;
     let backend = app.backend_role().await;
     subscribe(&app, "https://hooks.example", &["rescheduled", "cancelled"]).await;
-    // Found first by whoever looks for an operator by its name alone.
+    // An unqualified operator name resolves to this one first.
     app.db
         .batch_execute(
             "CREATE SCHEMA theirs;
@@ -365,7 +365,7 @@ async fn foreign_operators_do_not_run_with_our_privileges() {
         )
         .await
         .unwrap();
-    // What was sent for the start that it is moved to.
+    // A reminder that was sent for the start that the booking is moved to.
     let (id, start) = (Uuid::from_u128(1), "2030-01-01T00:00:00Z");
     app.sql(
         "INSERT INTO booking_automation_events (booking_id, event_type, status, rule, audience, channel, revision, starts_at)
@@ -469,7 +469,7 @@ async fn a_trigger_that_moves_a_booking_on_confirmation_causes_no_second_mail() 
         )
         .await
         .unwrap();
-    // Not before the hour's look at everything, which would put it right.
+    // No pass within this time includes the hourly sweep, which would correct it.
     app.run(noon()).await;
     app.sql("UPDATE bookings SET status = 'confirmed' WHERE id = $1", &[&id]).await;
     for time in [minutes(1), minutes(2), minutes(60), minutes(61), minutes(120)] {
@@ -509,7 +509,7 @@ async fn a_schema_older_than_the_program_is_refused() {
     assert_eq!(app.status(id).await, "confirmed");
 }
 
-/// The view divides by each booking's price.
+/// Replaces the contact view with one that divides by the price of the booking.
 async fn break_view_for_free_bookings(app: &App) {
     app.db
         .batch_execute(
@@ -554,7 +554,7 @@ async fn a_failing_contact_view_keeps_the_doubt_and_the_ses_event_of_a_killed_se
     let mut process = app.command(&["run", "--as-of", &noon().to_rfc3339()]).spawn().unwrap();
     app.ses.wait_for_mails(2).await;
     process.kill().await.unwrap();
-    // Of one, the provider has told that it took it.
+    // SES has reported one of them as accepted.
     app.sql(
         "INSERT INTO booking_automation_feedback (event_id, booking_id, kind, message_id, occurred_at, details)
          SELECT id, booking_id, 'sent', 'theirs', now(), '{}' FROM booking_automation_events WHERE booking_id = $1 AND event_type = 'reminder_sent'",
@@ -592,7 +592,7 @@ async fn a_failing_contact_view_does_not_touch_a_message_being_recorded() {
     app.sql("UPDATE bookings SET total_price = 0", &[]).await;
     break_view_for_free_bookings(&app).await;
     app.make_claimable().await;
-    // As one whose answer came late, and who has not committed yet.
+    // A sender whose answer came late and who has not committed yet.
     let other = connect(&app.url).await;
     other.batch_execute("BEGIN").await.unwrap();
     let record = "UPDATE booking_automation_events SET status = 'completed', next_attempt_at = NULL
@@ -634,7 +634,7 @@ async fn a_failing_contact_view_ends_a_message_after_five_attempts() {
     assert_eq!(app.column(attempts, &[]).await, ["failed contacts 5"]);
     assert_eq!(app.column(told, &[&noon()]).await, ["t t f t"]);
 
-    // One whose sender died in its last attempt has made that already.
+    // A sender that died in the last attempt has used that attempt.
     app.sql_without_triggers(
         "UPDATE booking_automation_events SET status = 'sending', claim = claim + 1, next_attempt_at = now(), lease_until = now()
           WHERE event_type = 'reminder_sent'",
@@ -702,7 +702,7 @@ async fn a_temporarily_unavailable_database_loses_no_outcome() {
         admin.batch_execute(&format!("ALTER DATABASE {name} ALLOW_CONNECTIONS false")).await.unwrap();
         let end = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = $1 AND application_name = 'booking-automation'";
         admin.query(end, &[&name]).await.unwrap();
-        // Longer than a few quick attempts.
+        // Longer than a few quick retries.
         tokio::time::sleep(Duration::from_secs(5)).await;
         admin.batch_execute(&format!("ALTER DATABASE {name} ALLOW_CONNECTIONS true")).await.unwrap();
     };
@@ -722,7 +722,7 @@ async fn decisions_beyond_the_limit_of_a_pass_are_made_by_the_next_pass() {
     let app = App::new().await;
     app.sql("UPDATE users SET email = NULL", &[]).await;
     app.run(noon()).await;
-    // Three rules due for each, and their due times long past.
+    // Three rules are due for each booking.
     app.sql(
         "INSERT INTO bookings (customer_id, status, scheduled_at) SELECT $1, 'confirmed', $2 FROM generate_series(1, 19000)",
         &[&app.customer, &(noon() + minutes(10))],
@@ -804,7 +804,7 @@ async fn database_settings_do_not_change_the_result() {
     );
     let log = "SELECT automation_logs -> 0 ->> 'due_at' FROM bookings WHERE id = $1";
     assert_eq!(app.column(log, &[&ended]).await, ["2026-03-01T10:00:00+00:00"]);
-    // The hour of the sweep is the clock's, not a zone's whose hours begin at a quarter.
+    // The sweep runs at the same minute of UTC, also in a zone with an offset of 45 minutes.
     app.db.batch_execute("SET session_replication_role = replica").await.unwrap();
     let added = app.booking("confirmed", noon() + hours(20)).await;
     app.run(noon() + minutes(6)).await;
@@ -839,15 +839,15 @@ async fn every_transaction_has_statement_lock_and_idle_timeouts() {
         .await
         .unwrap();
     app.confirmed(noon() + hours(24)).await;
-    // The first looks at everything, the second has nothing to do.
+    // The first pass checks all bookings, the second has no work.
     for at in [noon() - minutes(2), noon() - minutes(1), noon()] {
         app.call(&["run", "--for", "200s", "--as-of", &at.to_rfc3339()]).await.summary();
     }
-    // What is done in a savepoint has half of the time, and what comes after it the whole.
+    // Statements in a savepoint have half of the time, and later ones the whole.
     let seen = app.column("SELECT concat_ws(' ', at, statement, lock, idle, jit, dates) FROM seen", &[]).await;
     let run = "automation_runs 25000 100 10000 off ISO";
     assert_eq!(seen, [run, run, "booking_automation_events 12500 100 10000 off ISO", run]);
-    // A quarter of a shorter call.
+    // A shorter call has a quarter of its time for a statement.
     app.sql("TRUNCATE seen", &[]).await;
     app.call(&["run", "--for", "20s", "--as-of", &(noon() + minutes(1)).to_rfc3339()]).await.summary();
     let statement: i32 = app.one("SELECT statement FROM seen", &[]).await.get(0);
@@ -863,7 +863,7 @@ async fn a_publication_of_all_tables_blocks_no_update() {
     let summary = app.run(noon()).await;
     assert_eq!((&summary["reminders"]["sent"], &summary["transitions"]["started"]), (&1.into(), &1.into()));
     app.sql("UPDATE bookings SET status = 'cancelled' WHERE id = $1", &[&started]).await;
-    // None of them can be changed then that has no key.
+    // With the publication, a table without a key cannot be updated.
     let without = "SELECT relname::text FROM pg_class WHERE relkind = 'r' AND relnamespace = 'public'::regnamespace
                       AND NOT EXISTS (SELECT FROM pg_index WHERE indrelid = pg_class.oid AND indisprimary)";
     assert_eq!(app.column(without, &[]).await, [""; 0]);

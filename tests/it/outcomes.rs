@@ -1,4 +1,4 @@
-//! The table of what SES's answers mean, a line each, and what it means when there is none.
+//! The outcome of each SES answer, and of no answer.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -19,7 +19,7 @@ const ACCOUNT: (&str, &str) = ("pending account 0 1", "deferred");
 const REJECTED: (&str, &str) = ("failed rejected 1 1", "failed");
 const UNKNOWN: (&str, &str) = ("pending unknown 1 1", "unknown");
 
-/// HTTP status, code, message; what is recorded, where it is counted.
+/// HTTP status, code, message; the recorded outcome and the figure that counts it.
 const ANSWERS: &[(u16, &str, &str, (&str, &str))] = &[
     (429, "TooManyRequestsException", "Daily message quota exceeded.", QUOTA),
     (400, "ThrottlingException", "Daily message quota exceeded", QUOTA),
@@ -58,7 +58,7 @@ const ANSWERS: &[(u16, &str, &str, (&str, &str))] = &[
         REJECTED,
     ),
     (400, "MessageRejected", "virus", REJECTED),
-    // The same words under another code are not about the sender.
+    // The same message with another code is not about the sender.
     (400, "BadRequestException", "Email address is not verified: booking@studio.example", REJECTED),
     (400, "BadRequestException", "bad", REJECTED),
     (400, "ValidationError", "bad", REJECTED),
@@ -87,7 +87,7 @@ const ANSWERS: &[(u16, &str, &str, (&str, &str))] = &[
     (500, "InternalServiceErrorException", "oops", UNKNOWN),
     (503, "ServiceUnavailable", "oops", UNKNOWN),
     (503, "ServiceUnavailableException", "oops", UNKNOWN),
-    // Codes that are in no line.
+    // Codes that are not in the table.
     (429, "", "", THROTTLED),
     (401, "", "", ACCOUNT),
     (403, "NewlyForbidden", "", ACCOUNT),
@@ -120,10 +120,10 @@ async fn assert_outcome(answer: Answer, (recorded, told): (&str, &str)) {
     assert!(!errors.join(" ").contains("@"), "nor in the events: {errors:?}");
     let waits = i64::from(told != "failed");
     assert_eq!(summary["backlog"]["pending"], waits, "{answer:?}");
-    // The run's row says the same as the answer.
+    // The run's row has the same summary.
     let stored: serde_json::Value = app.one("SELECT summary FROM automation_runs", &[]).await.get(0);
     assert_eq!(stored, summary);
-    // What an alarm sees.
+    // The alarm counts lines with ERROR.
     let loud = ["account", "quota", "limit"].iter().any(|reason| recorded.contains(reason));
     assert_eq!(said.stderr.contains("ERROR"), loud, "{answer:?}: {}", said.stderr);
 }
@@ -135,7 +135,7 @@ async fn every_ses_answer_has_its_outcome() {
         .map(|(status, code, message, expected)| assert_outcome(Answer::Error(*status, code, message), *expected));
     stream::iter(lines).buffer_unordered(4).collect::<Vec<()>>().await;
 
-    // No line of the program's table is without a test.
+    // Every line of the program's table has a test.
     let (_, table) = include_str!("../../src/ses.rs").split_once("const REFUSALS").unwrap();
     let (table, _) = table.split_once("\n};").unwrap();
     let codes: BTreeSet<_> = table
@@ -155,7 +155,7 @@ async fn an_unreadable_answer_is_an_unknown_outcome() {
     }
 }
 
-/// One attempt at an endpoint.
+/// Makes one attempt at an endpoint; returns the outcomes.
 async fn run_against(app: &mut App, url: String) -> Vec<String> {
     app.env.insert("AWS_ENDPOINT_URL_SESV2", url);
     app.make_claimable().await;
@@ -167,14 +167,14 @@ async fn run_against(app: &mut App, url: String) -> Vec<String> {
 async fn a_request_that_never_left_counts_as_not_sent() {
     let mut app = App::new().await;
     create_due_bookings(&app, 1).await;
-    // Nobody listens.
+    // No process listens.
     let port = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap().port();
     assert_eq!(run_against(&mut app, format!("http://127.0.0.1:{port}")).await, ["pending unreachable 1 1"]);
     let why =
         app.column("SELECT error_message FROM booking_automation_events WHERE event_type = 'reminder_sent'", &[]).await;
     assert!(why[0].contains("Connection refused"), "{why:?}");
 
-    // Whoever listens does not speak TLS.
+    // The server does not speak TLS.
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let port = listener.local_addr().unwrap().port();
     tokio::spawn(async move {
@@ -184,7 +184,7 @@ async fn a_request_that_never_left_counts_as_not_sent() {
     });
     assert_eq!(run_against(&mut app, format!("https://127.0.0.1:{port}")).await, ["pending unreachable 2 1"]);
 
-    // Nobody takes the connection: its queue is full.
+    // The connection is not accepted: the queue is full.
     let socket = TcpSocket::new_v4().unwrap();
     socket.bind("127.0.0.1:0".parse().unwrap()).unwrap();
     let full = socket.listen(1).unwrap();
@@ -203,11 +203,11 @@ async fn a_request_without_an_answer_is_an_unknown_outcome() {
     app.ses.answer(|_| Answer::Silence);
     let url = app.ses.url.clone();
     assert_eq!(run_against(&mut app, url.clone()).await, ["pending unknown 1 1"]);
-    // Later than the call lasts.
+    // An answer after the end of the call.
     app.ses.answer(|_| Answer::Slow(Duration::from_secs(60)));
     assert_eq!(run_against(&mut app, url).await, ["pending unknown 2 1"]);
 
-    // A connection that breaks after the request, and one that breaks in the answer.
+    // A connection that ends after the request, and one that ends in the answer.
     for (attempts, half) in [(3, &b""[..]), (4, b"HTTP/1.1 200 OK\r\ncontent-length: 50\r\n\r\n{\"Mess")] {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let port = listener.local_addr().unwrap().port();

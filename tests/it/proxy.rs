@@ -1,5 +1,5 @@
-//! A TCP proxy in front of PostgreSQL: breaks the connection at one BEGIN, or at one COMMIT that is a message of its own, or falls
-//! silent there, or counts round trips. And a pooler, which changes the server under a connection.
+//! A TCP proxy in front of PostgreSQL. It breaks the connection at one BEGIN, or at one COMMIT in its own message, or stops
+//! relaying there, and counts round trips. And a pooler, which changes the server behind a connection.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -9,28 +9,28 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::net::{TcpListener, TcpStream};
 
-/// Where to break it: before, in or after COMMIT, or at BEGIN.
+/// Where the connection is cut: before, during or after COMMIT, or at BEGIN.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Cut {
     /// Nowhere.
     Never,
-    /// The server never sees the BEGIN.
+    /// The server does not get the BEGIN.
     Begin,
-    /// The server never sees the COMMIT.
+    /// The server does not get the COMMIT.
     Before,
-    /// The server gets it and does it, and none of its answers comes through.
+    /// The server gets the COMMIT and executes it, and no answer passes.
     Within,
-    /// The server answered, and the client never sees it.
+    /// The server answers, and the client does not get the answer.
     After,
-    /// As `Within`, and from then on there is no way to the server.
+    /// As `Within`, and later connections do not reach the server.
     Forever,
-    /// As `After`, and the client is told that the server broke down.
+    /// As `After`, and the client receives a PANIC of the server.
     Panic,
-    /// At a BEGIN or a COMMIT: from then on nobody hears anything, and every connection stays open.
+    /// At a BEGIN or a COMMIT: from then on no data pass, and every connection stays open.
     Silence,
 }
 
-/// What a server says that breaks down for want of room in its log.
+/// The PANIC of a server whose log has no space.
 const PANIC: &[u8] = b"E\0\0\0\x33SPANIC\0VPANIC\0C53100\0MNo space left on device\0\0";
 
 /// The proxy.
@@ -43,23 +43,23 @@ pub struct Proxy {
 #[derive(Default)]
 struct State {
     cut: AtomicBool,
-    /// How many COMMITs there have been, or BEGINs.
+    /// The number of COMMITs or BEGINs.
     counted: AtomicU64,
     /// Whether the last bytes came from the server.
     answered: AtomicBool,
     round_trips: AtomicU64,
     connections: AtomicU64,
-    /// Connections up to this one are dead, and look alive.
+    /// Connections up to this number relay nothing and stay open.
     frozen: AtomicU64,
 }
 
 impl Proxy {
-    /// Starts one in front of the server in `url`, which cuts at the first COMMIT.
+    /// Starts a proxy in front of the server in `url` that cuts at the first COMMIT.
     pub async fn start(url: &str, cut: Cut) -> Self {
         Self::start_cutting_at(url, cut, 1).await
     }
 
-    /// Starts one that cuts at the COMMIT, or BEGIN, with this number, from 1, and at no other.
+    /// Starts a proxy that cuts at the COMMIT, or BEGIN, with this number, counted from 1.
     pub async fn start_cutting_at(url: &str, cut: Cut, number: u64) -> Self {
         let (user, rest) = url.split_once('@').unwrap();
         let (server, database) = rest.split_once('/').unwrap();
@@ -67,7 +67,7 @@ impl Proxy {
         Self { url: format!("{user}@{address}/{database}"), ..proxy }
     }
 
-    /// Starts one in front of any server; its address.
+    /// Starts a proxy in front of any server; returns its address.
     pub async fn in_front_of(server: &str, cut: Cut) -> (SocketAddr, Self) {
         Self::listen(server, cut, 1).await
     }
@@ -85,17 +85,17 @@ impl Proxy {
         self.state.cut.load(Ordering::SeqCst)
     }
 
-    /// How often the client has spoken after the server did.
+    /// How often the client sent after the server.
     pub fn round_trips(&self) -> u64 {
         self.state.round_trips.load(Ordering::SeqCst)
     }
 
-    /// How many connections there have been.
+    /// The number of connections.
     pub fn connections(&self) -> u64 {
         self.state.connections.load(Ordering::SeqCst)
     }
 
-    /// From now on nothing passes through the connections that there are; they stay open.
+    /// From now on the existing connections relay nothing; they stay open.
     pub fn freeze(&self) {
         self.state.frozen.store(self.connections(), Ordering::SeqCst);
     }
@@ -210,8 +210,8 @@ impl Connection {
     }
 }
 
-/// A pooler, as far as a test needs one: a connection to it outlives the server's, and goes on with whatever
-/// server answers there next. Without TLS, and for a user without a password.
+/// Starts a simple pooler: its client connections outlive those to the server and continue with the
+/// server that answers next. Without TLS, and for a user without a password.
 pub async fn start_pooler(server: &str) -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
@@ -241,7 +241,7 @@ async fn relay_pooled(mut client: TcpStream, server: String) -> std::io::Result<
                 if std::mem::take(&mut gone) {
                     upstream = TcpStream::connect(&server).await?;
                     upstream.write_all(&startup).await?;
-                    // The client has been greeted before.
+                    // The client has already received a greeting.
                     let mut greeting = Vec::new();
                     while !greeting.ends_with(b"Z\0\0\0\x05I") {
                         greeting.push(upstream.read_u8().await?);
@@ -251,7 +251,7 @@ async fn relay_pooled(mut client: TcpStream, server: String) -> std::io::Result<
             }
             count = upstream.read(&mut said), if !gone => match count {
                 Ok(0) | Err(_) => gone = true,
-                // That it is shut down.
+                // The message that the server shuts down is dropped.
                 Ok(count) if contains(&said[..count], b"C57P01\0") => {}
                 Ok(count) => client.write_all(&said[..count]).await?,
             }

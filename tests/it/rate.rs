@@ -1,4 +1,4 @@
-//! The send rate: shared by all instances, the most urgent first, and what SES's throttling does to it.
+//! The send rate: shared by all instances, most urgent first, and under throttling by SES.
 
 use std::collections::BTreeMap;
 use std::process::Stdio;
@@ -11,7 +11,7 @@ use crate::app::{App, hours, minutes, noon};
 use crate::delivery::{create_due_bookings, reminder_outcomes};
 use crate::ses::{Answer, Mail};
 
-/// Bookings in the next 23 hours, in no order, each of a customer of its own whose address tells the rank of the start.
+/// Creates bookings in random order in the next 23 hours; the customer's address has the rank of the start.
 async fn create_shuffled_bookings(app: &App, count: i32) {
     app.set_clock(noon() - hours(1000)).await;
     app.sql(
@@ -43,7 +43,7 @@ async fn at_14_per_second_the_most_urgent_of_2_000_go_first() {
     let arguments = ["run", "--for", "11s", "--as-of", &noon_text];
     let first = app.call(&arguments);
     let urgent = async {
-        // Under way already, and somebody books for in ten minutes.
+        // While messages are in flight, a booking is made that starts in ten minutes.
         app.ses.wait_for_mails(20).await;
         app.set_clock(noon() - hours(100)).await;
         let booking = app.booking("confirmed", noon() + minutes(10)).await;
@@ -56,13 +56,13 @@ async fn at_14_per_second_the_most_urgent_of_2_000_go_first() {
     let sent = |summary: &serde_json::Value| summary["reminders"]["sent"].as_i64().unwrap();
     assert_eq!(sent(&first) + sent(&second), mails.len() as i64, "{first} {second}");
 
-    // The one that came late waits for what was claimed before it, two pages at most, and for nothing else.
+    // The late booking waits only for the messages claimed before it, two pages at most.
     let place = mails.iter().position(|mail| mail.to() == "carla@customers.example").expect("it is sent");
     assert!(place <= before + 2 * 28 + 4, "{place} after {before}");
     assert_eq!(app.reminders(booking).await.last().unwrap(), "15m completed");
 
-    // The others in the order of their starts, as nearly as messages in flight may overtake each other, or one page
-    // another instance's.
+    // The others are sent in the order of their starts, except that messages in flight, or a page of another
+    // instance, may overtake each other.
     let ranks: Vec<usize> = mails.iter().filter(|mail| mail.to() != "carla@customers.example").map(rank_of).collect();
     for (place, rank) in ranks.iter().enumerate() {
         assert!(rank.abs_diff(place + 1) <= 28 + 4, "{rank} at {place}: {ranks:?}");
@@ -71,12 +71,12 @@ async fn at_14_per_second_the_most_urgent_of_2_000_go_first() {
     sorted.sort_unstable();
     sorted.dedup();
     assert_eq!(sorted.len(), ranks.len(), "none twice");
-    // Whoever is left is less urgent than all who were written to, but for those in flight at the end.
+    // The unsent messages are less urgent than the sent ones, except those in flight at the end.
     assert!(sorted.last().unwrap() - sorted.len() <= 28, "{sorted:?}");
     assert!((40..=14 * 11 + 28).contains(&ranks.len()), "{}", ranks.len());
 }
 
-/// The most messages that left within any second.
+/// The greatest number of messages within one second.
 fn busiest_second(app: &App) -> usize {
     let times = app.ses.times();
     let second = Duration::from_secs(1);
@@ -98,10 +98,10 @@ async fn assert_instances_share_one_rate(instances: usize) {
     assert!(others.iter().all(|said| said.success));
     assert_eq!(reminder_outcomes(&app).await, ["completed 1 100"]);
     assert_eq!(app.ses.mails().len(), 100);
-    // A page is two seconds' sending.
+    // A page has two seconds of sending.
     let busiest = busiest_second(&app);
     assert!(busiest <= RATE + 2 * RATE, "{busiest}");
-    // Together no faster than the rate, whatever the machine.
+    // Together the instances do not exceed the rate.
     let times = app.ses.times();
     let took = *times.last().unwrap() - times[0];
     assert!(took >= Duration::from_millis(4_500), "{took:?}");
@@ -135,7 +135,7 @@ async fn without_a_rate_from_ses_one_message_per_second_is_sent() {
 async fn repeated_throttling_loses_and_repeats_no_message() {
     let app = App::new().await;
     create_due_bookings(&app, 60).await;
-    // Ten are taken, ten are not, and so on, in the order in which they come.
+    // Ten requests are accepted, ten are throttled, and so on.
     let counter = AtomicUsize::new(0);
     let taken = std::sync::Arc::new(std::sync::Mutex::new(BTreeMap::<String, usize>::new()));
     app.ses.answer({

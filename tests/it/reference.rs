@@ -1,15 +1,15 @@
-//! What the program should do, told a second time: the rules of the design (transitions, reminders, delivery) in plain
-//! Rust, one booking at a time, without SQL, watermarks, queues or pages. Knows nothing of the program.
+//! A second implementation of the design's rules (transitions, reminders, delivery) in plain
+//! Rust, one booking at a time, without SQL, watermarks, queues or pages. It is independent of the program.
 //!
-//! What the design leaves open is told to it: in which order rows were written, and which requests reached the mail
-//! endpoint. It then says whether that was allowed, and what must have become of each message.
+//! What the design leaves open is an input: the order in which rows were written, and the requests that reached the mail
+//! endpoint. The reference checks that it was allowed, and computes the outcome of each message.
 
 use std::collections::{HashMap, HashSet};
 
 /// Seconds since the beginning of a history.
 pub type Time = i64;
 
-/// How the program is set.
+/// The program's settings.
 #[derive(Clone, Copy, Debug)]
 pub struct Settings {
     /// Wait after a booking's end before it is completed.
@@ -34,9 +34,9 @@ pub enum Audience {
 pub enum Mailbox {
     /// NULL.
     Missing,
-    /// Nothing but blanks.
+    /// Only blanks.
     Blank,
-    /// What no mail can be sent to.
+    /// Not an address.
     Malformed,
     /// One of a person's good addresses.
     Good(u8),
@@ -55,7 +55,7 @@ pub struct Rule {
     pub active: bool,
     /// Whether e-mail is among its channels.
     pub by_mail: bool,
-    /// No due time before is looked at.
+    /// Earlier due times are ignored.
     pub effective_from: Time,
 }
 
@@ -66,7 +66,7 @@ pub struct Change {
     pub from: &'static str,
     /// To this one.
     pub to: &'static str,
-    /// Whether time made it.
+    /// Whether the automation made it.
     pub automatic: bool,
     /// When it was due.
     pub due: Time,
@@ -89,22 +89,22 @@ pub struct Booking {
     pub minutes: i32,
     /// `auto_complete_blocked`.
     pub blocked: Option<bool>,
-    /// When the block was last taken off.
+    /// When it was last unblocked.
     pub unblocked_at: Option<Time>,
-    /// How often it came into force or moved while it was.
+    /// How often it was confirmed or moved while confirmed.
     pub revision: u32,
-    /// Since when that is so.
+    /// Since when it is confirmed for this start.
     pub in_force_since: Time,
     /// `completed_at`.
     pub completed_at: Option<Time>,
     /// Every status change.
     pub changes: Vec<Change>,
-    /// Whether it is gone.
+    /// Whether it is deleted.
     pub deleted: bool,
 }
 
 impl Booking {
-    /// When it ends. Not before it starts.
+    /// Its end, not before its start.
     pub fn end(&self) -> Time {
         self.start + 60 * Time::from(self.minutes.max(0))
     }
@@ -114,7 +114,7 @@ impl Booking {
         self.status = to;
     }
 
-    /// The change that time makes next, with the moment it was due at: design 3.2, in its order.
+    /// The next automatic step and its due time: design 3.2, in its order.
     fn next_change(&self, settings: &Settings, as_of: Time) -> Option<(&'static str, Time)> {
         let open = matches!(self.status, "confirmed" | "in_progress");
         let blocked = self.blocked == Some(true);
@@ -152,19 +152,19 @@ pub struct Edit {
 /// Where a message is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum State {
-    /// It is to be sent.
+    /// To be sent.
     Pending,
     /// Its sender was killed.
     Sending,
     /// It was sent.
     Completed,
-    /// It was given up.
+    /// Ended without success.
     Failed,
-    /// It was not to be sent.
+    /// Not to be sent.
     Skipped,
 }
 
-/// A verdict, and what became of it.
+/// A reminder: its decision and its outcome.
 #[derive(Clone, Debug)]
 pub struct Reminder {
     /// Of which booking, by position.
@@ -177,7 +177,7 @@ pub struct Reminder {
     pub audience: Audience,
     /// When it was due.
     pub due: Time,
-    /// The start that it speaks of.
+    /// The start that it is about.
     pub start: Time,
     /// Where it is.
     pub state: State,
@@ -185,11 +185,11 @@ pub struct Reminder {
     pub reason: Option<&'static str>,
     /// How often it was tried.
     pub attempts: i32,
-    /// What came of each attempt.
+    /// The outcome of each attempt.
     pub outcomes: Vec<&'static str>,
     /// Not tried before.
     pub free_at: Time,
-    /// Told: in which order the rows were written.
+    /// An input: the order in which the rows were written.
     pub seq: i64,
 }
 
@@ -198,11 +198,11 @@ pub struct Reminder {
 pub enum Fate {
     /// Took it.
     Sent,
-    /// Asked for patience.
+    /// Throttled it.
     Throttled,
     /// Refused the message.
     Rejected,
-    /// CommandOutput nothing that tells.
+    /// Gave no clear answer.
     Doubt,
     /// Refused the account.
     Account,
@@ -216,7 +216,7 @@ impl Fate {
     }
 }
 
-/// What was seen of a call.
+/// The observed call.
 #[derive(Clone, Debug, Default)]
 pub struct Seen {
     /// The reminders whose requests reached the endpoint, and what it did with them.
@@ -240,7 +240,7 @@ pub struct Transitions {
     pub completed: i64,
     /// To `expired`.
     pub expired: i64,
-    /// Of a booking that somebody holds.
+    /// Due steps of a locked booking.
     pub remaining: i64,
 }
 
@@ -249,9 +249,9 @@ pub struct Transitions {
 pub struct Counts {
     /// Taken by the endpoint.
     pub sent: i64,
-    /// Tried again.
+    /// Retried.
     pub retrying: i64,
-    /// Tried again, perhaps for nothing.
+    /// Retried, with an unknown outcome.
     pub unknown: i64,
     /// Given up.
     pub failed: i64,
@@ -261,33 +261,33 @@ pub struct Counts {
     pub deferred: i64,
 }
 
-/// The world of one history, as it should be.
+/// The expected state of one history.
 #[derive(Clone, Debug)]
 pub struct Reference {
-    /// How the program is set.
+    /// The program's settings.
     pub settings: Settings,
     /// The clock.
     pub now: Time,
     /// The rules.
     pub rules: Vec<Rule>,
-    /// Addresses; `None`: the person is gone.
+    /// Addresses; `None`: the person is deleted.
     pub people: Vec<Option<Mailbox>>,
-    /// The bookings, those that are gone included.
+    /// The bookings, including deleted ones.
     pub bookings: Vec<Booking>,
-    /// The verdicts, in the order in which they were given.
+    /// The reminders, in the order of their decisions.
     pub reminders: Vec<Reminder>,
     /// Whether the account could not send when it was last tried.
     pub held: bool,
 }
 
 impl Reference {
-    /// A booking is made.
+    /// Adds a booking.
     pub fn book(&mut self, booking: Booking) {
         let (revision, in_force_since) = (1, self.now);
         self.bookings.push(Booking { revision, in_force_since, ..booking });
     }
 
-    /// A person changes a booking.
+    /// Applies a person's change of a booking.
     pub fn edit(&mut self, booking: usize, edit: &Edit) {
         let now = self.now;
         let booking = &mut self.bookings[booking];
@@ -299,7 +299,7 @@ impl Reference {
         if let Some(status) = edit.status.filter(|status| *status != old_status) {
             booking.set_status(status, false, now, now);
         }
-        // A new revision: it came into force, or moved while it is.
+        // A new revision: it was confirmed, or it moved while it is confirmed.
         if booking.status == "confirmed" && (old_status != "confirmed" || booking.start != old_start) {
             booking.revision += 1;
             booking.in_force_since = now;
@@ -309,7 +309,7 @@ impl Reference {
         }
     }
 
-    /// A person goes, and their bookings with them.
+    /// Deletes a person and their bookings.
     pub fn delete_person(&mut self, person: usize) {
         self.people[person] = None;
         for booking in &mut self.bookings {
@@ -317,7 +317,7 @@ impl Reference {
         }
     }
 
-    /// Moves the bookings on, but for the one that somebody holds locked.
+    /// Makes the due steps of all bookings but the locked one.
     pub fn advance(&mut self, as_of: Time, locked: Option<usize>) -> Transitions {
         let mut made = Transitions::default();
         let settings = self.settings;
@@ -417,7 +417,7 @@ impl Reference {
         (0..self.reminders.len()).filter(|position| can(&self.reminders[*position])).collect()
     }
 
-    /// Of what can be claimed, the messages for which a request must leave.
+    /// The number of claimable messages that must be sent.
     pub fn count_sendable(&self, as_of: Time) -> usize {
         let sendable = |position: &usize| {
             let reminder = &self.reminders[*position];
@@ -615,7 +615,7 @@ impl Reference {
         }
     }
 
-    /// Whether a booking's flag for a rule should be up.
+    /// Whether a booking's flag for a rule should be set.
     pub fn expected_flag(&self, booking: usize, rule: &str) -> bool {
         self.reminders.iter().any(|reminder| {
             (reminder.booking, reminder.rule, reminder.audience) == (booking, rule, Audience::Customer)
@@ -641,7 +641,7 @@ fn exhausted(reminder: &Reminder) -> bool {
 }
 
 impl Reminder {
-    /// An attempt that did not do: whether another follows. Five at most, and none after the start.
+    /// Ends a failed attempt; returns whether a retry follows. There are five attempts, and none after the start.
     fn try_again(&mut self, reason: &'static str, as_of: Time, now: Time) -> bool {
         let wait = match self.attempts {
             1 => 60,

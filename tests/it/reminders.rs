@@ -1,4 +1,4 @@
-//! Which reminder is due, every verdict, and every way to move, cancel and re-arm.
+//! Which reminder is due, every decision, and every way to reschedule, cancel and confirm again.
 
 use chrono::{DateTime, Duration, Utc};
 use serde_json::json;
@@ -46,7 +46,7 @@ async fn cancelled_and_started_bookings_get_no_reminder_decision() {
     let held = app.confirmed(noon()).await;
     let cancelled = app.confirmed(noon() + minutes(10)).await;
     app.sql("UPDATE bookings SET status = 'cancelled' WHERE id = $1", &[&cancelled]).await;
-    // Somebody holds it, so that it stays confirmed.
+    // Another session locks it, so that it stays confirmed.
     let other = connect(&app.url).await;
     other.batch_execute("BEGIN").await.unwrap();
     other.execute("SELECT FROM bookings WHERE id = $1 FOR UPDATE", &[&held]).await.unwrap();
@@ -110,7 +110,7 @@ async fn after_an_outage_only_the_nearest_reminder_is_sent_with_the_true_remaini
 #[tokio::test]
 async fn a_late_booking_skips_reminders_that_came_due_before_it() {
     let app = App::new().await;
-    // Booked now. The 24 h reminder counts as late when less than 16 h are left, the 1 h one at 40 min.
+    // Booked now. The 24 h reminder is late with less than 16 h left, the 1 h reminder with less than 40 min.
     app.set_clock(noon()).await;
     let soon = app.booking("confirmed", noon() + minutes(40) - microsecond()).await;
     let one_hour = app.booking("confirmed", noon() + minutes(40)).await;
@@ -122,7 +122,7 @@ async fn a_late_booking_skips_reminders_that_came_due_before_it() {
     assert_eq!(app.reminders(today).await, ["24h skipped booked_late"]);
     assert_eq!(app.reminders(tonight).await, ["24h completed"]);
 
-    // The later rules come in their own time.
+    // The later rules are due at their own times.
     app.run(noon() + minutes(40)).await;
     assert_eq!(app.reminders(soon).await, ["24h skipped booked_late", "1h skipped booked_late"]);
     let soon = app.booking("confirmed", noon() + hours(2)).await;
@@ -157,7 +157,7 @@ async fn a_reused_booking_id_is_reminded_again() {
 #[tokio::test]
 async fn rows_older_than_the_installation_are_in_force_since_created_at() {
     let app = App::new().await;
-    // Written before the triggers were there.
+    // Rows written before the triggers existed.
     app.db.batch_execute("ALTER TABLE bookings DISABLE TRIGGER USER").await.unwrap();
     let old = app.booking("confirmed", noon() + hours(10)).await;
     let fresh = app.booking("confirmed", noon() + hours(10)).await;
@@ -244,7 +244,7 @@ async fn each_reschedule_is_a_new_revision_even_back_to_an_old_start() {
     app.sql(move_to, &[&id, &a]).await;
     assert_eq!(app.column(flag, &[&id]).await, ["true"], "of this one they were");
     app.run(noon() + minutes(1)).await;
-    // Moved at noon, with 24 h left: due anew, and not late.
+    // Moved at noon with 24 h left: due again, and not late.
     assert_eq!(app.reminders(id).await, ["24h completed", "24h completed"]);
     let revisions = app
         .column(
@@ -292,7 +292,7 @@ async fn a_flag_delayed_by_a_lock_is_set_only_for_its_own_booking_and_start() {
         .await
         .unwrap();
     transaction.execute("DELETE FROM bookings WHERE id = $1", &[&gone]).await.unwrap();
-    // Whoever waits for it here would see it move.
+    // A run that waited for the lock would see the move.
     let waits = "SELECT count(*) > 0 FROM pg_locks WHERE NOT granted AND pid IN (
                      SELECT pid FROM pg_stat_activity WHERE datname = current_database())";
     let run = app.run(noon());
@@ -308,7 +308,7 @@ async fn a_flag_delayed_by_a_lock_is_set_only_for_its_own_booking_and_start() {
     };
     assert_eq!(summary["reminders"]["sent"], 3);
 
-    // Booked too late for the first rule; of the second, both are told at the same time.
+    // Booked too late for the 24 h rule; the 1 h reminders are sent together.
     app.set_clock(noon() + hours(20)).await;
     let late = app.booking("confirmed", start).await;
     app.run(noon() + hours(23)).await;
@@ -457,11 +457,11 @@ async fn a_rule_that_becomes_due_after_a_nearer_reminder_was_sent_is_superseded(
         assert_eq!(dry_run_counts(&app, noon()).await, if told { (0, 1) } else { (1, 0) });
         app.run(noon()).await;
         app.sql(provider, &[&app.provider, &"paul@providers.example"]).await;
-        // The clock is set back, and then somebody wants them to be told earlier.
+        // The clock is set back, and earlier rules are added.
         app.set_clock(noon() - hours(2)).await;
         let of_two = "INSERT INTO reminder_rules (name, lead, audience) VALUES ('two', '2 hours', 'provider'), ('two', '2 hours', 'customer')";
         app.sql(of_two, &[]).await;
-        // The pass says so; it does not wait for the claim to find it out.
+        // The pass decides it, not the claim.
         assert_eq!(dry_run_counts(&app, noon() - hours(1)).await, if told { (1, 1) } else { (0, 2) });
         app.run(noon() - hours(1)).await;
         let outcome = "SELECT concat_ws(' ', rule, audience, status, reason) FROM booking_automation_events
@@ -521,7 +521,7 @@ async fn a_queued_retry_is_superseded_only_for_the_same_recipient_and_channel() 
     app.run(noon()).await;
     app.ses.clear();
     app.ses.answer(|_| crate::ses::Answer::Sent);
-    // The provider's goes out before; so does one by another channel, as a later version may send.
+    // The provider's reminder and one by another channel are sent before.
     app.run(noon() + hours(23)).await;
     let by_another = "INSERT INTO booking_automation_events
         (booking_id, event_type, status, rule, audience, channel, revision, starts_at, scheduled_at)
@@ -559,7 +559,7 @@ async fn a_new_or_changed_rule_applies_only_to_later_due_times() {
     app.run(noon()).await;
     let before = (app.reminders(soon).await, app.reminders(later).await);
 
-    // Added: what would have been due before is not looked at.
+    // Added: earlier due times are ignored.
     app.set_clock(noon()).await;
     app.sql("INSERT INTO reminder_rules (name, lead) VALUES ('3h', '3 hours')", &[]).await;
     app.run(noon() + minutes(1)).await;
@@ -567,7 +567,7 @@ async fn a_new_or_changed_rule_applies_only_to_later_due_times() {
     app.run(noon() + hours(1)).await;
     assert_eq!(app.reminders(later).await, ["24h completed", "3h completed"]);
 
-    // Switched off, and on again after the 1 h reminder of `soon` was due.
+    // Switched off, and on again after the 1 h reminder of `other` was due.
     app.set_clock(noon() + hours(1)).await;
     let other = app.confirmed(noon() + hours(3)).await;
     app.sql("UPDATE reminder_rules SET active = false WHERE name = '1h'", &[]).await;
@@ -579,7 +579,7 @@ async fn a_new_or_changed_rule_applies_only_to_later_due_times() {
     app.run(noon() + hours(3)).await;
     assert!(app.reminders(later).await.contains(&"1h completed".to_owned()));
 
-    // A changed lead counts anew; one verdict per rule stays one.
+    // A changed lead applies from now on; each rule still has one decision.
     app.set_clock(noon() + hours(3)).await;
     app.sql("UPDATE reminder_rules SET lead = '30 minutes' WHERE name = '15m'", &[]).await;
     app.run(noon() + hours(3) + minutes(30)).await;
@@ -597,7 +597,7 @@ async fn renaming_or_redirecting_a_rule_sends_no_past_reminders() {
         &["SET channels = '{}'", "SET channels = '{email}'"],
     ] {
         let app = App::new().await;
-        // Some have been written to, and one is written to by the rule as it is now.
+        // One booking was reminded; the other is due later.
         app.confirmed(noon() + hours(23)).await;
         app.confirmed(noon() + hours(24) + minutes(5)).await;
         app.run(noon()).await;
@@ -636,7 +636,7 @@ async fn a_longer_lead_sends_no_past_reminders() {
     app.set_clock(noon()).await;
     app.sql("UPDATE reminder_rules SET lead = '3 hours' WHERE name = '1h'", &[]).await;
     app.run(noon() + minutes(1)).await;
-    // Nor whose booking has just been looked at anew.
+    // This also holds for a booking that is rechecked.
     let added = app.confirmed(noon() + hours(2)).await;
     app.run(noon() + minutes(2)).await;
     assert_eq!(app.reminders(added).await, ["24h completed"]);
@@ -696,7 +696,7 @@ async fn bookings_confirmed_while_the_clock_was_fast_are_decided_after_its_corre
     let app = App::new().await;
     app.run(noon() - minutes(51)).await;
     app.run(noon()).await;
-    // Both start now, says the clock; it is 50 minutes fast.
+    // Both start now by a clock that is 50 minutes fast.
     let pending = app.booking("pending", noon()).await;
     app.sql("UPDATE bookings SET status = 'confirmed'", &[]).await;
     let born = app.booking("confirmed", noon()).await;
@@ -712,7 +712,7 @@ async fn untracked_changes_are_found_within_an_hour() {
     let moved = app.confirmed(noon() + hours(24)).await;
     app.run(noon()).await;
     app.run(noon() + minutes(1)).await;
-    // As a logical replication worker would.
+    // A logical replication worker writes like this.
     app.db.batch_execute("SET session_replication_role = replica").await.unwrap();
     app.sql("UPDATE bookings SET scheduled_at = $2 WHERE id = $1", &[&moved, &(noon() + hours(20))]).await;
     let added = app.booking("confirmed", noon() + hours(20)).await;
@@ -720,7 +720,7 @@ async fn untracked_changes_are_found_within_an_hour() {
 
     app.run(noon() + minutes(6)).await;
     assert!(app.reminders(added).await.is_empty(), "nothing told the pass");
-    // Once an hour, after the pass.
+    // The sweep runs once an hour, after the pass.
     app.run(noon() + minutes(7)).await;
     assert_eq!(app.reminders(added).await, ["24h pending"]);
     app.run(noon() + minutes(8)).await;
@@ -781,7 +781,7 @@ async fn a_sweep_ignores_bookings_without_coming_reminders() {
     let before = app.column(remembered, &[]).await;
     app.run(noon() + minutes(7)).await;
     assert_eq!(app.column(remembered, &[]).await, before);
-    // Within the longest lead it is looked at.
+    // It is checked once it is within the longest lead.
     app.run(noon() + hours(80)).await;
     let revision: i32 =
         app.one("SELECT revision FROM booking_automation_state WHERE booking_id = $1", &[&far]).await.get(0);
@@ -801,7 +801,7 @@ async fn a_locked_booking_does_not_delay_a_sweep() {
     app.run(noon() + minutes(7)).await;
     app.run(noon() + minutes(8)).await;
     assert_eq!(app.reminders(free).await, ["24h completed", "24h completed"]);
-    // Its own turn comes an hour later.
+    // It is found by the next sweep, an hour later.
     assert_eq!(app.reminders(held).await, ["24h completed"]);
     other.batch_execute("COMMIT").await.unwrap();
     app.run(noon() + minutes(67)).await;
@@ -849,7 +849,7 @@ async fn reminders_are_correct_in_nights_with_clock_changes() {
     for start in ["2026-10-25T00:30:00Z", "2026-10-25T01:30:00Z", "2026-03-29T00:30:00Z", "2026-03-29T01:30:00Z"] {
         let start: chrono::DateTime<chrono::Utc> = start.parse().unwrap();
         let id = app.confirmed(start).await;
-        // 24 hours before, to the microsecond, whatever the clocks do in between.
+        // Exactly 24 hours before, across the clock change.
         app.run(start - hours(24) - microsecond()).await;
         assert!(app.reminders(id).await.is_empty());
         app.run(start - hours(24)).await;
@@ -871,7 +871,7 @@ async fn reminders_beyond_the_limit_of_a_pass_are_decided_by_the_next_passes() {
     let app = App::new().await;
     app.set_clock(noon() - hours(1000)).await;
     app.sql("UPDATE users SET email = NULL", &[]).await;
-    // One has its first verdict already, so that what a pass can take ends between two of one booking: these stay together.
+    // One booking has a decision already, so that the limit falls between two decisions of one booking: they stay together.
     app.booking("confirmed", noon() + hours(20)).await;
     assert_eq!(app.run(noon() - minutes(1)).await["reminders"]["skipped"], 1);
     app.sql("INSERT INTO reminder_rules (name, lead) VALUES ('30h', '30 hours')", &[]).await;

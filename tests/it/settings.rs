@@ -1,4 +1,4 @@
-//! Settings: what is malformed is named, with what it takes, and its value is never told. TLS is a setting.
+//! Settings: an error names the variable and what it accepts, and never prints the value. TLS is a setting.
 
 use crate::app::{App, hours, noon, skipped};
 use crate::cluster::cluster;
@@ -177,7 +177,7 @@ async fn test_time_divisor_is_accepted_only_for_a_local_database() {
         app.env.insert("DATABASE_URL", url.to_owned());
         let said = app.call(&["run"]).await;
         assert!(!said.success && said.stdout.is_empty());
-        // Those of this machine get as far as the database, which is not there.
+        // A local URL is accepted; no database listens there.
         let told = if local { "the database cannot be reached" } else { refused };
         assert!(said.stderr.contains(told), "{url}: {}", said.stderr);
         assert_eq!(said.stderr.contains("TEST_TIME_DIVISOR"), !local, "{url}: {}", said.stderr);
@@ -194,7 +194,7 @@ async fn test_time_divisor_shortens_leases_and_back_off() {
     let wait = "SELECT extract(epoch FROM next_attempt_at - (event_data #>> '{attempts,0,at}')::timestamptz)::int
                   FROM booking_automation_events WHERE event_type = 'reminder_sent'";
     assert_eq!(app.one(wait, &[]).await.get::<_, i32>(0), 6);
-    // The lease, while the request is under way.
+    // The lease while the request is in flight.
     app.make_claimable().await;
     app.ses.clear();
     app.ses.answer(|_| Answer::Silence);
@@ -207,11 +207,11 @@ async fn test_time_divisor_shortens_leases_and_back_off() {
     let (summary, lease) = tokio::join!(app.run(noon()), lease);
     assert!(lease);
     assert_eq!(summary["reminders"]["unknown"], 1, "{summary}");
-    // Without it, the request alone would be given ten seconds.
+    // Without the divisor, the request alone would have ten seconds.
     assert!(summary["duration_ms"].as_i64().unwrap() < 10_000, "{summary}");
 }
 
-/// Connects as `localhost`, which is not loopback's exception when `sslmode=require` says so.
+/// The app's URL with another host and an `sslmode`.
 fn tls_url(app: &App, host: &str, mode: &str) -> String {
     format!("{}?sslmode={mode}", app.url.replace("127.0.0.1", host))
 }
@@ -232,11 +232,11 @@ async fn tls_verifies_the_host_name_or_refuses_to_connect() {
         ("localhost", "require", Some(&path), true),
         ("localhost", "require", Some(&one_line), true),
         ("localhost", "verify-full", Some(ca), true),
-        // A CA that nobody trusts, and a certificate for another name.
+        // An untrusted CA, and a certificate for another name.
         ("localhost", "require", None, false),
         ("127.0.0.1", "require", Some(ca), false),
         ("127.0.0.1", "verify-ca", Some(ca), false),
-        // Loopback alone may go without.
+        // Only loopback may go without TLS.
         ("127.0.0.1", "prefer", None, true),
         ("localhost", "disable", None, true),
     ] {
@@ -270,13 +270,13 @@ async fn a_tls_connection_needs_one_handshake() {
     let port = |url: &str| url.rsplit_once(':').unwrap().1.split('/').next().unwrap().to_owned();
     app.env.insert("DATABASE_URL", url.replacen(&port(&url), &port(&proxy.url), 1) + "?sslmode=require");
     app.call(&["run"]).await.summary();
-    // Whether the server speaks TLS, hello, the rest of it with the log-in; and the pass's own three.
+    // The request for TLS, the handshake with the log-in, and the three round trips of the pass.
     assert_eq!(proxy.round_trips(), 5);
 }
 
 #[tokio::test]
 async fn a_remote_server_without_tls_is_refused() {
-    // One that answers the TLS request with "no", as a man in the middle would.
+    // A server that refuses TLS, as an attacker in between would.
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let port = listener.local_addr().unwrap().port();
     tokio::spawn(async move {
@@ -289,7 +289,7 @@ async fn a_remote_server_without_tls_is_refused() {
         }
     });
     let mut app = App::new().await;
-    // A name that is not loopback's, and its address.
+    // A host name that is not local, with its address.
     app.env.insert(
         "DATABASE_URL",
         format!("host=db.example hostaddr=127.0.0.1 port={port} user=u password=secret dbname=x"),

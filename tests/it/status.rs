@@ -63,7 +63,7 @@ async fn each_step_is_allowed_or_refused_by_status_role_and_start() {
     let (mut allowed, mut forbidden) = (0, 0);
     for has_started in [false, true] {
         for from in STATUSES {
-            // Blocked, and running: nothing here is moved on by time, but for the start.
+            // No automatic step is due but the start.
             let start = if has_started { noon() - minutes(10) } else { noon() + hours(30) };
             let judged = if has_started && from == "confirmed" { "in_progress" } else { from };
             let id = app.booking(from, start).await;
@@ -77,7 +77,7 @@ async fn each_step_is_allowed_or_refused_by_status_role_and_start() {
                         assert_eq!(answer.json()["from"], judged, "{what}");
                         assert_eq!(app.status(id).await, to, "{what}");
                         allowed += 1;
-                        // As it was.
+                        // Restore the booking.
                         app.sql_without_triggers(&format!(
                             "DELETE FROM booking_automation_events WHERE booking_id = '{id}';
                              DELETE FROM booking_automation_state WHERE booking_id = '{id}';
@@ -131,7 +131,7 @@ async fn a_status_change_records_actor_and_reason() {
         .await;
     let (at, by, why): (bool, Uuid, String) = (row.get(0), row.get(1), row.get(2));
     assert_eq!((at, by, why.as_str()), (true, app.customer, "ill"));
-    // What its reminders were queued for has gone.
+    // No reminder is sent for the cancelled booking.
     app.run(noon() + hours(20)).await;
     assert!(app.ses.mails().is_empty());
 }
@@ -142,7 +142,7 @@ async fn a_status_request_applies_overdue_automatic_steps_first() {
     let server = support(&mut app, noon()).await;
     let id = app.confirmed(noon() - minutes(90)).await;
 
-    // It ended half an hour ago, and the table says confirmed.
+    // It ended 30 minutes ago, and the table has `confirmed`.
     let answer = request_status(&server, id, "cancelled", "customer").await;
     assert_eq!(answer.status, 409);
     let problem = answer.json();
@@ -151,7 +151,7 @@ async fn a_status_request_applies_overdue_automatic_steps_first() {
     assert_eq!(app.status(id).await, "confirmed", "nothing is written");
     assert!(status_trail(&app, id).await.is_empty());
 
-    // What is allowed is written after the steps that time had made.
+    // An allowed step is written after the due automatic steps.
     assert_eq!(request_status(&server, id, "refunded", "admin").await.status, 200);
     let steps = status_trail(&app, id).await;
     assert_eq!(steps[0], "confirmed in_progress booking-automation");
@@ -276,7 +276,7 @@ async fn a_repeated_idempotency_key_returns_the_first_answer() {
     };
     let key: [Header<'_>; 1] = [("Idempotency-Key", b"4f2c")];
 
-    // Refused: the key is free again.
+    // A refused request does not use the key.
     let early = json!({"to": "confirmed", "actor": {"role": "admin"}}).to_string();
     assert_eq!(ask(&server, "POST", &path, &key, early.as_bytes()).await.status, 409);
 
@@ -286,7 +286,7 @@ async fn a_repeated_idempotency_key_returns_the_first_answer() {
     assert_eq!((again.status, again.json()), (200, first.json()));
     assert_eq!(status_trail(&app, id).await.len(), 1);
 
-    // By another key, another answer.
+    // Another key has its own answer.
     let another = format!("/bookings/{}/status", app.confirmed(noon() + hours(30)).await);
     let by_another: [Header<'_>; 1] = [("Idempotency-Key", b"5a3d")];
     let second = ask(&server, "POST", &another, &by_another, &body("ill")).await;
@@ -316,7 +316,7 @@ async fn concurrent_requests_with_one_idempotency_key_change_the_status_once() {
         let key: [Header<'_>; 1] = [("Idempotency-Key", &key)];
         let (first, second) =
             tokio::join!(ask(&server, "POST", &path, &key, &body), ask(&server, "POST", &path, &key, &body));
-        // The later one has the same answer, or is told to try again; then it has it.
+        // The second request gets the same answer, or is asked to retry and then gets it.
         let answers = [&first, &second].map(|answer| (answer.status, answer.body.contains("try again")));
         assert!(answers.iter().all(|answer| [(200, false), (409, true)].contains(answer)), "{first:?} {second:?}");
         assert!(answers.contains(&(200, false)));
@@ -351,7 +351,7 @@ async fn a_briefly_locked_booking_still_gets_its_automatic_steps_first() {
     let waits =
         "SELECT EXISTS (SELECT FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock')";
     let other = connect(&app.url).await;
-    // It may be too late to let go in time.
+    // The lock may be released too late; then try again.
     for _ in 0..50 {
         other.batch_execute(&format!("BEGIN; SELECT FROM bookings WHERE id = '{id}' FOR UPDATE")).await.unwrap();
         let let_go = async {
@@ -404,7 +404,7 @@ async fn a_status_request_does_not_wait_for_a_locked_booking() {
 async fn a_pass_and_a_request_for_one_booking_do_not_conflict() {
     let mut app = App::new().await;
     let server = support(&mut app, noon()).await;
-    // The pass first: it holds the booking, by a trigger of theirs that waits.
+    // The pass first: it locks the booking, and a user's trigger waits.
     let id = app.confirmed(noon() - minutes(1)).await;
     app.db.batch_execute("SELECT pg_advisory_lock(7)").await.unwrap();
     app.sql(
@@ -426,7 +426,7 @@ async fn a_pass_and_a_request_for_one_booking_do_not_conflict() {
     assert_eq!(app.status(id).await, "in_progress");
     app.sql("DROP TRIGGER wait ON bookings", &[]).await;
 
-    // The request first: the pass finds the booking as it left it.
+    // The request first: the pass reads the new status.
     let id = app.confirmed(noon() - minutes(1)).await;
     assert_eq!(request_status(&server, id, "refunded", "admin").await.status, 200);
     let summary = app.run(noon()).await;

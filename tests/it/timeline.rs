@@ -1,4 +1,4 @@
-//! Why somebody was, or was not, reminded: one booking's life, told.
+//! The timeline of a booking: why a reminder was or was not sent.
 
 use std::collections::BTreeSet;
 
@@ -17,7 +17,7 @@ async fn fetch_timeline(app: &mut App, id: Uuid, as_of: DateTime<Utc>) -> Value 
     answer.json()
 }
 
-/// The sentences of what happened, or is planned.
+/// The sentences of the past (`happened`) or the planned (`planned`) entries.
 fn sentences(timeline: &Value, which: &str) -> Vec<String> {
     timeline[which].as_array().unwrap().iter().map(|entry| entry["text"].as_str().unwrap().to_owned()).collect()
 }
@@ -98,7 +98,7 @@ async fn a_due_reminder_without_a_decision_is_listed_once_and_first() {
     app.sql("INSERT INTO reminder_rules (name, lead, audience) VALUES ('15m', '15 minutes', 'provider')", &[]).await;
     let id = app.confirmed(noon() + hours(1)).await;
     let mut planned = sentences(&fetch_timeline(&mut app, id, noon()).await, "planned");
-    // Two that are due together are in no order.
+    // Entries with the same time have no order.
     planned[2..4].sort();
     assert_eq!(
         planned,
@@ -120,7 +120,7 @@ async fn each_reason_for_not_reminding_has_a_sentence() {
     let nobody = app.person("Nobody", None, "UTC").await;
     let no_address = app.confirmed(noon() + hours(23)).await;
     app.sql("UPDATE bookings SET customer_id = $2 WHERE id = $1", &[&no_address, &nobody]).await;
-    // Cancelled while it waited; the endpoint says try again.
+    // Cancelled while the reminder waits for its retry.
     let cancelled = app.confirmed(noon() + hours(22)).await;
     app.ses.answer(|_| Answer::Error(429, "TooManyRequestsException", "slow down"));
     app.run(noon()).await;
@@ -194,7 +194,7 @@ async fn a_timeline_has_only_its_own_booking_and_the_latest_1000_events() {
                       FROM booking_automation_events, unnest(ARRAY['sent', 'delivered']) AS kind WHERE booking_id = $1";
         app.sql(said, &[id, &f64::from(*index)]).await;
     }
-    // What was told first lies behind the rest.
+    // The first event is stored after the second.
     app.sql("UPDATE booking_automation_feedback SET details = '{ }' WHERE kind = 'sent'", &[]).await;
     for (index, id, start, reason) in &bookings {
         let told = fetch_timeline(&mut app, *id, noon()).await;
@@ -237,7 +237,7 @@ async fn a_deleted_booking_keeps_its_timeline() {
     assert_eq!((malformed.status, &malformed.json()["field"]), (400, &json!("id")));
 }
 
-/// What is planned for a booking, without what it is told in: what, when, and why not.
+/// The planned entries without their sentences: what, when, and the reason.
 fn planned_entries(timeline: &Value) -> BTreeSet<String> {
     let member = |entry: &Value, name: &str| entry[name].as_str().unwrap_or("-").to_owned();
     let plan = timeline["planned"].as_array().unwrap().iter();

@@ -1,4 +1,4 @@
-//! The audit trail: listed, kept, and what it forgets.
+//! The audit trail: listing, protection and erasure.
 
 use std::collections::BTreeSet;
 
@@ -13,7 +13,7 @@ use crate::lambda::example_event;
 use crate::runtime_api::Instance;
 use crate::status::{ask, support};
 
-/// An event that is sent, one that is skipped, and a status change.
+/// Creates a sent reminder, a skipped one and a status change.
 async fn create_events(app: &App) {
     app.confirmed(noon() + hours(24)).await;
     app.booking("confirmed", noon() + minutes(30)).await;
@@ -21,7 +21,7 @@ async fn create_events(app: &App) {
     app.run(noon()).await;
 }
 
-/// The whole trail, as text.
+/// All events, as text.
 async fn all_events(app: &App) -> Vec<String> {
     app.column("SELECT e::text FROM booking_automation_events e ORDER BY seq", &[]).await
 }
@@ -49,7 +49,7 @@ async fn final_events_cannot_be_changed_even_by_the_owner() {
         "UPDATE booking_automation_events SET executed_at = now(), flag_due = true",
         "UPDATE booking_automation_events SET message_id = 'another' WHERE status = 'completed'",
         "UPDATE booking_automation_events SET reason = 'other' WHERE status = 'skipped'",
-        // As if it were retention, which says nothing.
+        // A record of the retention with a wrong transaction.
         "WITH said AS (INSERT INTO booking_automation_erasures (kind, day, at, transaction)
                        VALUES ('retention', '2020-01-01', now(), pg_current_xact_id()))
          DELETE FROM booking_automation_events",
@@ -106,7 +106,7 @@ async fn privileges_and_search_path_do_not_bypass_the_protection() {
     app.db.batch_execute("GRANT ALL ON booking_automation_events TO PUBLIC").await.unwrap();
     let refused = backend.batch_execute("DELETE FROM booking_automation_events").await.unwrap_err();
     assert_eq!(refused.code().unwrap().code(), "23001", "not for want of a right on another table: {refused:?}");
-    // A look-alike that says what the trigger wants to hear.
+    // A function of the same name that returns the transaction id the trigger expects.
     app.db
         .batch_execute(
             "INSERT INTO booking_automation_erasures (kind, day, at, transaction) VALUES ('retention', now(), now(), '3');
@@ -121,7 +121,7 @@ async fn privileges_and_search_path_do_not_bypass_the_protection() {
     assert_eq!(refused.code().unwrap().code(), "23001", "{refused:?}");
     app.db.batch_execute("SET search_path = public").await.unwrap();
     assert_eq!(all_events(&app).await, before);
-    // What is under way is no trail yet.
+    // Open events are not protected yet.
     let sql = "INSERT INTO booking_automation_events (booking_id, event_type, status) VALUES (gen_random_uuid(), 'x', 'pending')";
     app.sql(sql, &[]).await;
     assert_eq!(app.sql("UPDATE booking_automation_events SET claim = 1 WHERE event_type = 'x'", &[]).await, 1);
@@ -135,7 +135,7 @@ async fn an_erasure_leaves_a_permanent_record() {
     let say = "INSERT INTO booking_automation_erasures (kind, day, person_id, at, transaction)
                VALUES ('person', '2026-03-01', gen_random_uuid(), now(), pg_current_xact_id())";
     app.sql(say, &[]).await;
-    // A row of another transaction lets nothing go.
+    // A record of another transaction allows no deletion.
     app.db.batch_execute("DELETE FROM booking_automation_events").await.unwrap_err();
     for sql in [
         "DELETE FROM booking_automation_erasures",
@@ -143,14 +143,14 @@ async fn an_erasure_leaves_a_permanent_record() {
         "UPDATE booking_automation_erasures SET kind = 'retention'",
         "UPDATE booking_automation_erasures SET events = -1",
         "UPDATE booking_automation_erasures SET person_id = NULL",
-        // To erase once more under it.
+        // This would allow a second deletion.
         "UPDATE booking_automation_erasures SET transaction = pg_current_xact_id()",
         "UPDATE booking_automation_erasures SET at = '2020-01-01'",
     ] {
         let refused = app.db.batch_execute(sql).await.expect_err(sql);
         assert_eq!(refused.code().unwrap().code(), "23001", "{sql}: {refused:?}");
     }
-    // With it, in the same transaction.
+    // A record in the same transaction allows the deletion.
     app.db.batch_execute(&format!("BEGIN; {say}; DELETE FROM booking_automation_events; COMMIT")).await.unwrap();
     assert!(all_events(&app).await.is_empty());
     assert_eq!(erasure_records(&app).await.len(), 2);
@@ -163,7 +163,7 @@ async fn an_old_retention_record_allows_no_deletion_and_a_new_one_has_the_true_t
     app.sql(say, &[]).await;
     let told = "SELECT concat_ws(' ', day, at AT TIME ZONE 'UTC', transaction = '3') FROM booking_automation_erasures";
     assert_eq!(app.column(told, &[]).await, ["2026-03-01 2026-03-01 12:00:00 f"], "whatever it was told");
-    // The day's own row goes on counting, and does nothing else.
+    // Today's record may only increase its count.
     for change in ["kind = 'person', person_id = gen_random_uuid()", "day = day - 1", "events = events - 1"] {
         let refused =
             app.db.execute(&format!("UPDATE booking_automation_erasures SET {change}"), &[]).await.expect_err(change);
@@ -187,7 +187,7 @@ async fn unreadable_json_and_dates_do_not_break_the_support_routes() {
     app.db.batch_execute(&plant).await.unwrap();
     app.sql("UPDATE bookings SET status = 'cancelled' WHERE id = $1", &[&id]).await;
     app.db.batch_execute("RESET booking_automation.refund").await.unwrap();
-    // Nor does a start that chrono cannot tell.
+    // A start that chrono cannot represent.
     let far = app.confirmed(noon() + hours(30)).await;
     app.sql("UPDATE bookings SET scheduled_at = '294000-01-01' WHERE id = $1", &[&far]).await;
     let server = support(&mut app, noon()).await;
@@ -205,7 +205,7 @@ async fn retention_records_one_row_a_day_with_the_deleted_count() {
                SELECT gen_random_uuid(), 'status_update', 'completed', timestamptz '2020-01-01' FROM generate_series(1, $1)";
     app.run(noon()).await;
     assert!(erasure_records(&app).await.is_empty(), "nothing went");
-    // Of what else is old, and of what waits however old it is, no row says anything.
+    // Deleted runs and pending reminders of any age are not counted.
     let runs = "INSERT INTO automation_runs (id, trigger, as_of, outcome, created_at)
                 VALUES (gen_random_uuid(), 'cli', '2020-01-01', 'completed', '2020-01-01')";
     app.sql(runs, &[]).await;
@@ -226,7 +226,7 @@ async fn retention_records_one_row_a_day_with_the_deleted_count() {
     assert!(all_events(&app).await.is_empty());
 }
 
-/// Pages of events, and how many pages there were.
+/// All events of a query, and the number of pages.
 async fn fetch_all_pages(server: &Server, query: &str) -> (Vec<Value>, usize) {
     let (mut events, mut pages, mut before) = (Vec::new(), 0, String::new());
     loop {
@@ -355,7 +355,7 @@ async fn filters_find_rare_events_behind_many_others() {
     assert_eq!(page["events"].as_array().unwrap().len(), 7);
     let times: Vec<_> = found.iter().map(|event| event["at"].as_str().unwrap().to_owned()).collect();
     assert!(times.is_sorted_by(|one, next| one > next), "the newest first");
-    // It does not go on below what is too old.
+    // The search stops at events that are too old.
     app.sql_without_triggers("UPDATE booking_automation_events SET created_at = '2026-02-01' WHERE seq < 20000").await;
     let (found, pages) = fetch_all_pages(&server, "since=2026-03-06T10:00:00Z").await;
     assert_eq!((found.len(), pages), (0, 2));
@@ -529,7 +529,7 @@ async fn erasing_a_person_leaves_a_message_that_is_being_claimed() {
     let (id, other) = (app.confirmed(noon() + hours(23)).await, connect(&app.url).await);
     let waits =
         "SELECT EXISTS (SELECT FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock')";
-    // It may be too late to let go in time.
+    // The lock may be released too late; then try again.
     for _ in 0..50 {
         let message = "INSERT INTO booking_automation_events
                               (booking_id, event_type, rule, audience, channel, status, starts_at, next_attempt_at, revision)

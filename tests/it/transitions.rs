@@ -1,11 +1,11 @@
-//! The table of status changes, each row just before, at and just after its boundary.
+//! The automatic status changes, each just before and at its boundary.
 
 use chrono::Duration;
 use serde_json::{Value, json};
 
 use crate::app::{App, hours, minutes, noon};
 
-/// The smallest difference that the database knows.
+/// The smallest time difference in the database.
 fn microsecond() -> Duration {
     Duration::microseconds(1)
 }
@@ -62,7 +62,7 @@ async fn an_overdue_booking_expires_and_is_not_completed() {
     let end_25_hours = noon() - hours(25);
     for status in ["confirmed", "in_progress"] {
         let id = app.booking(status, end_25_hours).await;
-        // One that is not overdue yet by the smallest difference goes the usual way.
+        // A booking that is overdue one microsecond later is completed.
         let just_in_time = app.booking(status, end_25_hours + microsecond()).await;
         app.run(noon()).await;
         assert_eq!(app.status(id).await, "expired", "{status}");
@@ -155,18 +155,18 @@ async fn the_overdue_time_of_a_blocked_booking_counts_from_its_unblocking() {
         ids.push(id);
     }
     app.run(noon()).await;
-    // A start needs no completion: only expiry and completion are blocked.
+    // A block prevents expiry and completion, and not the start.
     for id in &ids {
         assert_eq!(app.status(*id).await, "in_progress");
     }
 
-    // Unblocked: it did take place, as far as anybody knows.
+    // Unblocked: it is completed.
     app.set_clock(noon()).await;
     app.sql("UPDATE bookings SET auto_complete_blocked = false WHERE id = $1", &[&ids[0]]).await;
     app.run(noon() + hours(24) - microsecond()).await;
     assert_eq!(app.status(ids[0]).await, "completed");
 
-    // Unblocked, and then nobody looked for a day.
+    // Unblocked, and then no pass for 24 hours.
     app.sql("UPDATE bookings SET auto_complete_blocked = NULL WHERE id = $1", &[&ids[1]]).await;
     app.run(noon() + hours(24)).await;
     assert_eq!(app.status(ids[1]).await, "expired");
@@ -258,7 +258,7 @@ async fn unusual_durations_and_starts_do_not_stop_the_pass() {
         app.sql(&format!("UPDATE bookings SET scheduled_at = '{start}' WHERE id = $1"), &[&id]).await;
         infinite.push((id, expected));
     }
-    // Its end is past the calendar's.
+    // Its end is after the last timestamp of PostgreSQL.
     app.sql(
         "INSERT INTO bookings (status, scheduled_at, duration_minutes) VALUES ('in_progress', '294000-01-01', 2147483647)",
         &[],
@@ -266,7 +266,7 @@ async fn unusual_durations_and_starts_do_not_stop_the_pass() {
     .await;
     let good = app.confirmed(noon() - minutes(90)).await;
     let summary = app.run(noon()).await;
-    // Zero and negative durations end at once; four thousand years take longer.
+    // Zero and negative durations end at the start; four thousand years do not end.
     assert_eq!(transitions_of(&summary), json!({"started": 4, "completed": 3, "expired": 1, "remaining": 0}));
     for (id, expected) in infinite {
         assert_eq!(app.status(id).await, expected);
@@ -302,12 +302,12 @@ async fn a_locked_booking_is_skipped_until_it_is_unlocked() {
     assert_eq!(transitions_of(&summary), json!({"started": 1, "completed": 0, "expired": 0, "remaining": 1}));
     assert_eq!((app.status(locked).await, app.status(free).await), ("confirmed".to_owned(), "in_progress".to_owned()));
 
-    // It asked for no lock that it could not have at once.
+    // The pass did not wait for a lock.
     if let Some(log) = crate::cluster::cluster().log_of_database(&app.url) {
         assert!(!log.contains("lock timeout"), "{log}");
     }
 
-    // They cancel it: the pass must not bring it back to life.
+    // The other session cancels it: the pass must not change it.
     other.execute("UPDATE bookings SET status = 'cancelled' WHERE id = $1", &[&locked]).await.unwrap();
     let held = app.confirmed(noon()).await;
     other.execute("SELECT FROM bookings WHERE id = $1 FOR UPDATE", &[&held]).await.unwrap();
@@ -335,7 +335,7 @@ async fn referenced_and_share_locked_bookings_delay_only_themselves() {
     );
     theirs.batch_execute("COMMIT").await.unwrap();
     assert_eq!(app.run(noon() + minutes(1)).await["transitions"]["started"], 1);
-    // Where the status is a part of a key, to change it is to change the key, and that waits for who refers to it.
+    // If the status is part of a unique key, a status change conflicts with the lock of a reference.
     app.sql("CREATE UNIQUE INDEX theirs ON bookings (id, status)", &[]).await;
     let (referred, other) = (app.confirmed(noon() + minutes(2)).await, app.confirmed(noon() + minutes(2)).await);
     theirs.batch_execute(&format!("BEGIN; INSERT INTO notes VALUES ('{referred}')")).await.unwrap();
@@ -352,7 +352,7 @@ async fn a_refused_booking_does_not_stop_the_others() {
         ids.push(app.confirmed(noon() - minutes(5)).await);
     }
     let bad = [ids[3], ids[29]];
-    // A trigger of the user's that refuses two of them, the most overdue first of all.
+    // A user's trigger refuses two bookings, including the most overdue.
     app.db
         .batch_execute(&format!(
             "UPDATE bookings SET scheduled_at = scheduled_at - interval '1 minute' WHERE id = '{}';
@@ -375,7 +375,7 @@ async fn a_refused_booking_does_not_stop_the_others() {
     expected.sort();
     assert_eq!(app.column(sql, &[]).await, expected);
 
-    // Left alone for an hour, then tried again.
+    // The step is retried after an hour.
     assert_eq!(transitions_of(&app.run(noon() + minutes(30)).await)["started"], 0);
     app.db.batch_execute("DROP TRIGGER refuse ON bookings").await.unwrap();
     assert_eq!(transitions_of(&app.run(noon() + minutes(61)).await)["started"], 2);

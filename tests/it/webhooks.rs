@@ -1,4 +1,4 @@
-//! Webhooks out: whoever subscribed is told, once, whoever did it; nobody else is called.
+//! Outgoing webhooks: each subscription gets each event once, and no other address is called.
 
 use std::collections::BTreeSet;
 use std::io::Write;
@@ -26,20 +26,20 @@ use crate::status::{ask, support};
 const SECRET: &str = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
 const ALL: [&str; 6] = ["started", "completed", "expired", "cancelled", "rescheduled", "reminder_sent"];
 
-/// An app that may call this machine.
+/// An app that may call webhooks on this machine.
 async fn app_with_local_webhooks() -> App {
     let mut app = App::new().await;
     app.env.insert("WEBHOOK_ALLOW_PRIVATE", "127.0.0.1, localhost".to_owned());
     app
 }
 
-/// A subscription to these kinds.
+/// Creates a subscription to these kinds.
 pub async fn subscribe(app: &App, url: &str, kinds: &[&str]) -> Uuid {
     let sql = "INSERT INTO booking_automation_webhooks (url, kinds, secret) VALUES ($1, $2, $3) RETURNING id";
     app.one(sql, &[&url, &kinds, &SECRET]).await.get(0)
 }
 
-/// Bookings that somebody cancelled: as many messages.
+/// Creates and cancels bookings, each of which causes a message.
 async fn cancel_bookings(app: &App, count: usize) -> Vec<Uuid> {
     let mut ids = Vec::new();
     for _ in 0..count {
@@ -64,7 +64,7 @@ async fn failing_and_suspended(app: &App, webhook: Uuid) -> (bool, bool) {
     (row.get(0), row.get(1))
 }
 
-/// The signature is by this secret, the body's own, and of now.
+/// Asserts a current signature of the body with this secret.
 fn assert_signed(received: &Received, secret: &str) {
     let timestamp = &received.headers["webhook-timestamp"];
     let expected = signature(secret, received.id().as_bytes(), timestamp.as_bytes(), received.body.as_bytes());
@@ -200,7 +200,7 @@ async fn assert_event_ids(app: &App, endpoint: &Endpoint, bookings: &ChangedBook
     }
 }
 
-/// Verifies as its users do, with the library of those who wrote the specification.
+/// Verifies messages with the library of the specification's authors.
 const VERIFY: &str = "
 import json, sys
 from standardwebhooks.webhooks import Webhook, WebhookVerificationError
@@ -247,7 +247,7 @@ async fn messages_are_verified_by_the_standard_webhooks_library() {
         .stderr(Stdio::piped())
         .spawn()
         .unwrap();
-    // Without the library it has ended before it reads.
+    // Without the library the process ends before it reads.
     let _ = process.stdin.take().unwrap().write_all(asked.join("\n").as_bytes());
     let output = process.wait_with_output().unwrap();
     if String::from_utf8_lossy(&output.stderr).contains("ModuleNotFoundError") {
@@ -279,7 +279,7 @@ async fn a_rolled_back_change_sends_nothing_and_a_bulk_change_one_message_each()
     let row = app.one(count, &[]).await;
     assert_eq!((row.get::<_, i64>(0), row.get::<_, i64>(1), row.get::<_, i64>(2)), (6000, 6000, 3000));
 
-    // They are no reminders, and nothing that reminders wait for.
+    // Webhook messages do not count as reminders.
     endpoint.answer(|_| Answer::Status(500));
     app.run(noon()).await;
     let waiting = app.run(noon() + minutes(1)).await;
@@ -466,7 +466,7 @@ async fn a_refused_message_does_not_block_the_others() {
     cancel_bookings(&app, 5).await;
     app.make_claimable().await;
     app.run(noon()).await;
-    // The one attempt was the one's that is never taken; the next call's is another's, and the others follow it.
+    // The one attempt was for the refused message; the next call tries another one, and then all others.
     app.run(noon()).await;
     assert_eq!(failing_and_suspended(&app, webhook).await, (false, false));
     let sent = message_states(&app, webhook).await;
@@ -477,7 +477,7 @@ async fn a_refused_message_does_not_block_the_others() {
 #[tokio::test]
 async fn a_hanging_endpoint_times_out_and_delays_no_other() {
     let mut app = app_with_local_webhooks().await;
-    // Ten seconds become one.
+    // The timeout of ten seconds becomes one second.
     app.env.insert("TEST_TIME_DIVISOR", "10".to_owned());
     let (hanging, fine) = (Endpoint::start().await, Endpoint::start().await);
     hanging.answer(|_| Answer::Silence);
@@ -485,13 +485,13 @@ async fn a_hanging_endpoint_times_out_and_delays_no_other() {
     subscribe(&app, &fine.url(), &["cancelled"]).await;
     cancel_bookings(&app, 40).await;
     app.confirmed(noon() + hours(24)).await;
-    // None of theirs: it goes another way, as a later version may send.
+    // Not a webhook message: a reminder by another channel.
     let by_another = "INSERT INTO booking_automation_events (booking_id, event_type, rule, audience, channel, status, starts_at, next_attempt_at)
                       VALUES (gen_random_uuid(), 'reminder_sent', '24h', 'customer', 'sms', 'pending', $1, now())";
     app.sql(by_another, &[&(noon() + hours(24))]).await;
     let summary = app.run(noon()).await;
     assert_eq!(summary["reminders"]["sent"], 1);
-    // The four that were under way; no other was tried.
+    // Only the four messages in flight were tried.
     assert_eq!(
         summary["webhooks"],
         json!({"due": 80, "sent": 40, "retrying": 4, "failed": 0, "skipped": 0, "deferred": 36})
@@ -505,7 +505,7 @@ async fn a_hanging_endpoint_times_out_and_delays_no_other() {
                           WHERE event_type = 'webhook' AND status = 'pending' AND (executed_at IS NOT NULL OR attempts = 0 AND event_data ? 'attempts')";
     assert_eq!(app.one(of_an_attempt, &[]).await.get::<_, i64>(0), 0);
 
-    // A call's time is not all spent on it, either.
+    // The endpoint does not use up the time of a call.
     let summary = app.run(noon() + minutes(1)).await;
     assert_eq!(hanging.received().len(), 5, "{summary}");
     assert!(summary["duration_ms"].as_u64().unwrap() < 20_000, "{summary}");
@@ -517,7 +517,7 @@ async fn failing_endpoints_are_called_after_the_others() {
     app.env.insert("TEST_TIME_DIVISOR", "10".to_owned());
     let (hanging, fine) = (Endpoint::start().await, Endpoint::start().await);
     hanging.answer(|_| Answer::Silence);
-    // As many as are told at the same time, and before the other by name.
+    // As many subscriptions as are dispatched concurrently; their ids are before the other's.
     app.sql(
         "INSERT INTO booking_automation_webhooks (id, url, kinds, secret, failing_since)
          SELECT lpad(n::text, 32, '0')::uuid, $1, ARRAY['cancelled'], $3, now() FROM generate_series(1, 16) AS n
@@ -625,7 +625,7 @@ async fn no_spelling_of_a_loopback_address_is_called() {
     ] {
         webhooks.push(subscribe(&app, &format!("https://{host}:{port}/"), &ALL).await);
     }
-    // In the clear, whoever it is.
+    // Plain HTTP.
     let plain = subscribe(&app, &format!("http://127.0.0.1:{port}/"), &ALL).await;
     cancel_bookings(&app, 1).await;
     let said = app.call(&["run", "--as-of", &noon().to_rfc3339()]).await;
@@ -636,7 +636,7 @@ async fn no_spelling_of_a_loopback_address_is_called() {
     assert_eq!(message_states(&app, plain).await, ["pending 1 forbidden_target"]);
     assert_eq!(endpoint.connections(), 0);
 
-    // One that is allowed is called; the others still are not.
+    // An allowed host is called, the others are not.
     let mut app = app;
     app.env.insert("WEBHOOK_ALLOW_PRIVATE", "localhost".to_owned());
     app.sql(
@@ -651,7 +651,7 @@ async fn no_spelling_of_a_loopback_address_is_called() {
     assert_eq!(message_states(&app, webhooks[0]).await, ["pending 2 forbidden_target"]);
 }
 
-/// Answers with these addresses, and counts how often it is asked.
+/// A resolver that returns these addresses, and its number of calls.
 fn resolver_for(addresses: &[&str]) -> (Resolver, Arc<AtomicUsize>) {
     let addresses: Vec<IpAddr> = addresses.iter().map(|address| address.parse().unwrap()).collect();
     let asked = Arc::new(AtomicUsize::new(0));
@@ -681,7 +681,7 @@ async fn every_resolved_address_of_a_host_is_checked() {
         (&["64:ff9b::a9fe:a9fe"], true),
         (&["2002:a9fe:a9fe::1"], true),
         (&["11.0.0.1", "2600::1"], false),
-        // One of several is enough.
+        // One private address of several is enough.
         (&["11.0.0.1", "127.0.0.1"], true),
         (&["127.0.0.1", "11.0.0.1"], true),
         (&["11.0.0.1", "2600::1", "::1"], true),
@@ -697,7 +697,7 @@ async fn every_resolved_address_of_a_host_is_checked() {
             }
         }
     }
-    // In the clear nobody is asked; and who is allowed is called wherever it is.
+    // Plain HTTP is refused before resolving; an allowed host may have a private address.
     let (system, asked) = resolver_for(&["10.0.0.1"]);
     let targets = Targets::new(vec!["hooks.internal".to_owned()], second).resolving_by(system);
     assert_eq!(
@@ -708,7 +708,7 @@ async fn every_resolved_address_of_a_host_is_checked() {
     let found = targets.addresses(&"http://hooks.INTERNAL/".parse().unwrap()).await.unwrap();
     assert_eq!(found, ["10.0.0.1:80".parse().unwrap()]);
     assert!(targets.addresses(&"https://hooks.internal.example/".parse().unwrap()).await.is_err());
-    // An address in the URL is no name.
+    // An address in the URL is checked without a resolver.
     for uri in
         ["https://10.0.0.1/", "https://[fd00::1]/", "https://[::ffff:10.0.0.1]/", "https://user@169.254.169.254/"]
     {
@@ -718,7 +718,7 @@ async fn every_resolved_address_of_a_host_is_checked() {
 
 #[tokio::test]
 async fn forbidden_addresses_are_refused_before_a_connection_is_opened() {
-    // On this machine, so that one that is opened all the same goes nowhere else.
+    // A local port, so that a forbidden connection stays on this machine.
     let endpoint = Endpoint::start().await;
     let uri: axum::http::Uri = format!("https://hooks.example:{}/", endpoint.port).parse().unwrap();
     for addresses in [&["127.0.0.1"][..], &["127.0.0.2"], &["::ffff:127.0.0.1"], &["0.0.0.0"], &["127.0.0.1", "::1"]] {
@@ -727,7 +727,7 @@ async fn forbidden_addresses_are_refused_before_a_connection_is_opened() {
         assert_eq!(refusal_reason(targets.connect(&uri).await), Some(Refused::Private), "{addresses:?}");
         assert_eq!((asked.load(Ordering::SeqCst), endpoint.connections()), (1, 0), "{addresses:?}");
     }
-    // The same, allowed: the addresses that were judged are those that are called, the first that answers.
+    // If the host is allowed, the resolved addresses are called, until one answers.
     let (system, asked) = resolver_for(&["::1", "127.0.0.1"]);
     let targets = Targets::new(vec!["hooks.example".to_owned()], Duration::from_secs(1)).resolving_by(system);
     assert!(targets.connect(&uri).await.is_ok());
@@ -816,7 +816,7 @@ async fn webhook_triggers_cause_no_jit_compilation() {
     let plans = cluster().log_of_database(&app.url).unwrap().split_off(before);
     assert!(plans.contains("booking_automation_webhooks_live"), "those of our triggers are among them");
     assert!(!plans.contains("JIT:"), "{plans}");
-    // Where a plan may be forbidden, it counts as dear enough to be compiled.
+    // A function that disables plan types gets high cost estimates, which would start JIT compilation.
     let compiled =
         "SELECT proname::text FROM pg_proc WHERE proconfig::text LIKE '%enable_%' AND NOT 'jit=off' = ANY (proconfig)";
     assert_eq!(app.column(compiled, &[]).await, Vec::<String>::new());
@@ -829,7 +829,7 @@ async fn concurrent_calls_deliver_each_message_once() {
     subscribe(&app, &endpoint.url(), &ALL).await;
     cancel_bookings(&app, 150).await;
     let summaries = futures_util::future::join_all((0..6).map(|_| app.run(noon()))).await;
-    // Those that met another's pass told nothing; what they would have told is told by the next call.
+    // A call that overlaps another pass dispatches nothing; the next call does.
     app.run(noon()).await;
     let received = endpoint.received();
     let ids: BTreeSet<_> = received.iter().map(Received::id).collect();
@@ -850,7 +850,7 @@ async fn killing_a_dispatcher_loses_nothing_and_repeats_messages_with_the_same_i
 
     endpoint.clear();
     endpoint.answer(|_| Answer::Status(200));
-    // Under a lease: nobody touches them before it has run out.
+    // Messages under a lease are not claimed again.
     app.run(noon()).await;
     assert_eq!(endpoint.received().len(), 0);
     app.make_claimable().await;
@@ -903,7 +903,7 @@ async fn a_short_call_dispatches_and_records_its_outcomes() {
     let endpoint = Endpoint::start().await;
     let webhook = subscribe(&app, &endpoint.url(), &ALL).await;
     cancel_bookings(&app, 1).await;
-    // Less than an answer may take is left of it.
+    // The call has less time than an answer may take.
     let said = app.call(&["run", "--for", "12s", "--as-of", &noon().to_rfc3339()]).await;
     assert_eq!(said.summary()["webhooks"]["sent"], 1);
     assert_eq!(message_states(&app, webhook).await, ["completed 1"]);
@@ -916,7 +916,7 @@ async fn no_message_is_sent_too_late_to_record_its_outcome() {
     let endpoint = Endpoint::start().await;
     subscribe(&app, &endpoint.url(), &ALL).await;
     cancel_bookings(&app, 16).await;
-    // Four at a time, each for two of the eight seconds: the half of what is not for recording is over with the second four.
+    // Four at a time, two seconds each: the time for sending ends after the second four.
     endpoint.answer(|_| {
         let (release, held) = tokio::sync::watch::channel(false);
         tokio::spawn(async move {
@@ -1123,7 +1123,7 @@ async fn invalid_subscriptions_are_refused_by_the_database() {
     ] {
         app.sql(insert, &[&url, &kinds, &secret]).await;
     }
-    // Its secrets are the owner's alone.
+    // Only the owner can read the secrets.
     let backend = app.backend_role().await;
     let denied = backend.query("SELECT FROM booking_automation_webhooks", &[]).await.unwrap_err();
     assert_eq!(denied.code().unwrap().code(), "42501");
@@ -1169,7 +1169,7 @@ async fn subscriptions_add_no_round_trips_to_an_idle_pass() {
     let idle = trips(&mut through).await;
     app.sql("DELETE FROM booking_automation_webhooks", &[]).await;
     assert_eq!(trips(&mut through).await, idle);
-    // A message that waits for its time costs none, either.
+    // A waiting message adds no round trip.
     let webhook = subscribe(&app, &endpoint.url(), &ALL).await;
     cancel_bookings(&app, 1).await;
     app.sql(
@@ -1213,7 +1213,7 @@ async fn events_during_suspension_or_inactivity_are_not_queued() {
     app.sql("UPDATE bookings SET scheduled_at = $2 WHERE id = $1", &[&id, &(noon() + hours(24))]).await;
     app.run(noon()).await;
     app.sql("UPDATE bookings SET status = 'cancelled' WHERE id = $1", &[&id]).await;
-    // Other programs write events, too, and ours are not all of what happened.
+    // Events that other programs write; only the completed status change is dispatched.
     app.sql(
         "INSERT INTO booking_automation_events (booking_id, event_type, status, event_data)
          SELECT $1, kind, status, '{\"to\": \"cancelled\"}'
@@ -1287,7 +1287,7 @@ async fn a_reminder_settled_later_sends_one_reminder_sent_message() {
     let endpoint = Endpoint::start().await;
     subscribe(&app, &endpoint.url(), &["reminder_sent"]).await;
     let id = app.confirmed(noon() + hours(24)).await;
-    // Nobody knows; then it counts as sent, by whatever statement; and that is told once.
+    // The outcome is unknown; then it is settled as sent, which is dispatched once.
     app.ses.answer(|_| crate::ses::Answer::Rubbish("{}"));
     app.run(noon()).await;
     assert_eq!(endpoint.connections(), 0);
@@ -1311,7 +1311,7 @@ async fn a_large_webhook_backlog_is_read_by_index() {
     }
     let endpoint = Endpoint::start().await;
     let webhook = subscribe(&app, &endpoint.url(), &["cancelled"]).await;
-    // More than the planner has heard of: a page for each of two, and what is not due yet for a third.
+    // More rows than the statistics know of, half of them not due yet.
     app.sql("ALTER TABLE booking_automation_events SET (autovacuum_enabled = false)", &[]).await;
     app.sql(
         "INSERT INTO booking_automation_events
