@@ -48,7 +48,8 @@ pub fn hours(hours: i64) -> Duration {
     Duration::hours(hours)
 }
 
-/// Reports that a test did not run. Writes to stderr directly: the test runner hides the output of passing tests.
+/// Reports that a test did not run. Writes to stderr directly: the test runner hides the output of
+/// passing tests.
 pub fn skipped(what: &str) {
     std::io::stderr().write_all(format!("SKIPPED: {what}\n").as_bytes()).unwrap();
 }
@@ -283,7 +284,8 @@ impl App {
 impl Drop for App {
     fn drop(&mut self) {
         if let Some(name) = self.url.rsplit('/').next().filter(|name| name.starts_with("it_")) {
-            // Our own cluster is deleted as a whole. On another server the database must be dropped.
+            // Our own cluster is deleted as a whole. On another server the database must be
+            // dropped.
             if std::env::var_os("TEST_DATABASE_URL").is_some() {
                 let (base, name) = (cluster().base_url.clone(), name.to_owned());
                 let drop = async move {
@@ -304,7 +306,8 @@ async fn new_database(template: &str) -> String {
     let name = format!("it_{}_{number}", std::process::id());
     let base = &cluster().base_url;
     let admin = connect(&format!("{base}/postgres")).await;
-    // Since version 15 a copy goes through the write-ahead log by default, which takes four times as long.
+    // Since version 15 a copy goes through the write-ahead log by default, which takes four times
+    // as long.
     let version = "SELECT current_setting('server_version_num')::int >= 150000";
     let strategy = if admin.query_one(version, &[]).await.unwrap().get(0) { "STRATEGY file_copy" } else { "" };
     // Two copies of one template at the same time may conflict.
@@ -321,8 +324,8 @@ async fn run_when_unused(admin: &Client, sql: &str) {
     }
 }
 
-/// The database that the others are copied from. The program migrates it once. `TEST_DATABASE_TEMPLATE` names one
-/// that is kept for the next run of the tests.
+/// The database that the others are copied from. The program migrates it once.
+/// `TEST_DATABASE_TEMPLATE` names one that is kept for the next run of the tests.
 async fn template() -> &'static str {
     static TEMPLATE: OnceCell<String> = OnceCell::const_new();
     TEMPLATE

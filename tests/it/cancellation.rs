@@ -228,7 +228,8 @@ async fn refund_boundaries_are_inclusive() {
         let answer = cancel(&server, id, "customer", false).await;
         assert_eq!(answer.status, if expected.is_some() { 200 } else { 409 }, "{lead}: {answer:?}");
         assert_eq!(answer.json()["refund"], customer["refund"], "{lead}");
-        // The provider can report a no-show from the instant at which the customer can no longer cancel.
+        // The provider can report a no-show from the instant at which the customer can no longer
+        // cancel.
         let told = option_for(&told, "provider", true);
         assert_eq!(told["allowed"], expected.is_none(), "{lead}: {told}");
         app.sql("UPDATE bookings SET status = 'confirmed', cancelled_at = NULL WHERE id = $1", &[&id]).await;
@@ -326,7 +327,8 @@ async fn assert_invalid_policies_are_refused(app: &App) {
     }
 }
 
-/// Creates the user's own tables with these policies: title, percentage, least and most hours, active.
+/// Creates the user's own tables with these policies: title, percentage, least and most hours,
+/// active.
 async fn create_users_policy_tables(app: &App, policies: &str) {
     app.db
         .batch_execute(&format!(
@@ -399,7 +401,8 @@ async fn rows_of_cancellation_policies_decide_for_customers() {
     assert_eq!(customer_refund(&server, id).await.0, "100");
 }
 
-/// Conditions on the minutes before the start and on the booking's status, for a booking that starts in 50 hours.
+/// Conditions on the minutes before the start and on the booking's status, for a booking that
+/// starts in 50 hours.
 async fn assert_conditions_narrow_policies(app: &App, server: &Server, booking: Uuid) {
     insert_condition(app, "early", "min_time_before_start", Some("3060")).await;
     insert_condition(app, "late", "max_time_before_start", Some("2880")).await;

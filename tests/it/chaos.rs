@@ -1,9 +1,11 @@
-//! Several concurrent instances are killed at every named point and at random moments. The database and the mail endpoint
-//! fail in every way, while another client changes the same bookings. Then the faults stop, and the result is evaluated from
-//! the history of the bookings, the traffic and the requests at the mail endpoint.
+//! Several concurrent instances are killed at every named point and at random moments. The database
+//! and the mail endpoint fail in every way, while another client changes the same bookings. Then
+//! the faults stop, and the result is evaluated from the history of the bookings, the traffic and
+//! the requests at the mail endpoint.
 //!
-//! `make test` runs it short. `make chaos` runs it long: `SEED=` repeats the random choices of an earlier run (points, faults
-//! and load; not the timing of the operating system), `KILLS=` sets the length.
+//! `make test` runs it short. `make chaos` runs it long: `SEED=` repeats the random choices of an
+//! earlier run (points, faults and load; not the timing of the operating system), `KILLS=` sets the
+//! length.
 
 use std::collections::BTreeMap;
 use std::io::Write;
@@ -63,8 +65,9 @@ pub struct Length {
     pub kills: u64,
     /// Messages that must have been taken.
     messages: usize,
-    /// The divisor of the delivery's times: 30 makes a lease of 45 s one of 1.5 s. A message must be sent within 3 s of its
-    /// claim, divided alike: on a slow machine a greater divisor lets few messages through.
+    /// The divisor of the delivery's times: 30 makes a lease of 45 s one of 1.5 s. A message must
+    /// be sent within 3 s of its claim, divided alike: on a slow machine a greater divisor lets few
+    /// messages through.
     divisor: u32,
     /// Whether it is `make chaos`.
     long: bool,
@@ -165,7 +168,8 @@ impl Place {
         let rng = &mut self.rng;
         let mut plans = self.slot.plans.lock().unwrap();
         plans.clear();
-        // The instance is stopped, like a frozen function, for longer than its claims last, and killed later.
+        // The instance is stopped, like a frozen function, for longer than its claims last, and
+        // killed later.
         if rng.u8(0..if self.length.long { 50 } else { 20 }) == 0 {
             let point = [MAIL[0], MAIL[1], Point::Claimed][rng.usize(0..3)];
             let time = self.length.stop_duration(rng);
@@ -312,8 +316,8 @@ async fn terminate_sessions(url: String, mut sessions: mpsc::UnboundedReceiver<i
     }
 }
 
-/// Injects faults until the run is long enough: restarts the server, terminates sessions, breaks connections and makes the
-/// account fail, at growing numbers of kills.
+/// Injects faults until the run is long enough: restarts the server, terminates sessions, breaks
+/// connections and makes the account fail, at growing numbers of kills.
 async fn inject_faults(
     world: &World,
     length: &Length,
@@ -503,7 +507,8 @@ fn faketime_library() -> Option<String> {
     library.map(|path| path.to_str().unwrap().to_owned())
 }
 
-/// Starts the database server with the user's schema, years of rows, ours and the tables of the evaluation.
+/// Starts the database server with the user's schema, years of rows, ours and the tables of the
+/// evaluation.
 async fn start_database() -> Option<(Arc<OwnCluster>, App)> {
     let settings = "track_commit_timestamp = on\nmax_connections = 200\nautovacuum_naptime = 10s\nmax_wal_size = 256MB";
     let cluster = OwnCluster::start_with(settings).await?;
@@ -526,7 +531,8 @@ struct Places {
 }
 
 impl Places {
-    /// Starts an instance in each place, behind its own proxy and mail endpoint and with its own clock.
+    /// Starts an instance in each place, behind its own proxy and mail endpoint and with its own
+    /// clock.
     async fn start(
         app: &App,
         cluster: &OwnCluster,

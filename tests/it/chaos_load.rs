@@ -1,5 +1,5 @@
-//! The other client of the database: it books, moves, cancels, confirms again, deletes and locks rows, as a role without
-//! privileges on our tables, and counts its failed statements.
+//! The other client of the database: it books, moves, cancels, confirms again, deletes and locks
+//! rows, as a role without privileges on our tables, and counts its failed statements.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
@@ -159,7 +159,8 @@ impl Session {
         Ok(())
     }
 
-    /// Seconds until a start. Most reminders become due soon and are not late; some bookings start soon.
+    /// Seconds until a start. Most reminders become due soon and are not late; some bookings start
+    /// soon.
     fn random_start(&mut self) -> f64 {
         let (lead, before, after) = match self.rng.u32(0..100) {
             0..38 => (86_400.0, 20_000.0, 10.0),

@@ -1,4 +1,5 @@
-//! A mail endpoint over plain sockets with every fault of the table. It knows which messages it accepted.
+//! A mail endpoint over plain sockets with every fault of the table. It knows which messages it
+//! accepted.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -223,14 +224,16 @@ impl Mail {
         (answer, message_id, event)
     }
 
-    /// Resumes the instance that sent the same message before, if it was stopped; returns whether it did.
+    /// Resumes the instance that sent the same message before, if it was stopped; returns whether
+    /// it did.
     fn resume_previous_sender(&self, event: Uuid, slot: &Arc<Slot>, life: u64) -> bool {
         let before = self.senders.lock().unwrap().insert(event, (slot.clone(), life));
         before
             .is_some_and(|(other, its_life)| (its_life != life || !Arc::ptr_eq(&other, slot)) && other.resume(its_life))
     }
 
-    /// Schedules events for every fourth message, once or twice, in any order, and a bounce for the addresses that bounce.
+    /// Schedules events for every fourth message, once or twice, in any order, and a bounce for the
+    /// addresses that bounce.
     fn schedule_events(&self, rng: &mut fastrand::Rng, event_id: Uuid, message_id: &str, body: &Value) {
         let to = body["Destination"]["ToAddresses"][0].as_str().unwrap_or_default();
         let bounces = to.starts_with("bounces-");
@@ -338,8 +341,8 @@ fn response(status: u16, code: &str, body: &str) -> Vec<u8> {
     .into_bytes()
 }
 
-/// Reads one request; returns the sender's life, with which the path begins, and the body. `None` when the connection ends.
-/// The life may be over when the connection is accepted.
+/// Reads one request; returns the sender's life, with which the path begins, and the body. `None`
+/// when the connection ends. The life may be over when the connection is accepted.
 async fn read_request(stream: &mut TcpStream, buffer: &mut Vec<u8>) -> Option<(u64, Value)> {
     loop {
         if let Some(head) = buffer.windows(4).position(|bytes| bytes == b"\r\n\r\n").map(|at| at + 4) {

@@ -204,7 +204,8 @@ pub fn text(report: &[Row]) -> String {
     report.iter().map(|row| format!("{:<60} {}\n", row.what, row.count)).collect()
 }
 
-/// Puts the tables between their marks: a short one in the README, the whole one in docs/TESTING.md.
+/// Puts the tables between their marks: a short one in the README, the whole one in
+/// docs/TESTING.md.
 pub fn write(report: &[Row], length: &Length) {
     for (file, all) in [("README.md", false), ("docs/TESTING.md", true)] {
         let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(file);

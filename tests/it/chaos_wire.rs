@@ -1,6 +1,6 @@
-//! A proxy in front of PostgreSQL that parses the traffic: it knows when an instance has taken the lock,
-//! enqueued, claimed or recorded, stops relaying there, and has the instance killed, its connection broken, or its
-//! session terminated. The program does not know of it.
+//! A proxy in front of PostgreSQL that parses the traffic: it knows when an instance has taken the
+//! lock, enqueued, claimed or recorded, stops relaying there, and has the instance killed, its
+//! connection broken, or its session terminated. The program does not know of it.
 
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
@@ -28,7 +28,8 @@ pub enum Point {
     RequestArrived,
     /// The answer to a request has been written.
     AnswerWritten,
-    /// The answers of a page have been received: the instance asks to record them, and the server has not heard of it.
+    /// The answers of a page have been received: the instance asks to record them, and the server
+    /// has not heard of it.
     AnswersReceived,
     /// The outcomes are committed, and the instance does not know it yet.
     Recorded,
@@ -80,7 +81,8 @@ pub enum Action {
     HalfOpen(Duration),
     /// The server's session is ended by an administrator.
     Terminate,
-    /// SIGSTOP to the instance, and SIGCONT after this time, or when another instance sends the same message.
+    /// SIGSTOP to the instance, and SIGCONT after this time, or when another instance sends the
+    /// same message.
     Stop(Duration),
 }
 
@@ -120,8 +122,8 @@ pub struct Slot {
 }
 
 impl Slot {
-    /// Creates a place. Requests to kill and to terminate go to `kills` and `terminate`; passes are stored in `held`, and
-    /// faults of connections in `done`.
+    /// Creates a place. Requests to kill and to terminate go to `kills` and `terminate`; passes are
+    /// stored in `held`, and faults of connections in `done`.
     pub fn new(
         number: usize,
         kills: mpsc::UnboundedSender<Kill>,
@@ -320,7 +322,8 @@ async fn relay(mut client: TcpStream, mut server: TcpStream, slot: &Arc<Slot>) {
     }
 }
 
-/// No data pass between the two sides. The client's side ends when it gives up, the server's after `time`.
+/// No data pass between the two sides. The client's side ends when it gives up, the server's after
+/// `time`.
 async fn half_open(mut client: TcpStream, server: TcpStream, time: Duration) {
     let until = tokio::time::Instant::now() + time;
     let client = async {
@@ -364,7 +367,8 @@ struct Conversation {
     waiting: VecDeque<Step>,
     /// What has been parsed since.
     parsed: Step,
-    /// Since the last "ready": whether there was a row, one of a claimed message, and the last command's name.
+    /// Since the last "ready": whether there was a row, one of a claimed message, and the last
+    /// command's name.
     row: bool,
     message_claimed: bool,
     command: Vec<u8>,

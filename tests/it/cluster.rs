@@ -1,7 +1,8 @@
 //! One temporary PostgreSQL cluster for the whole run. It is deleted when the test process ends.
 //!
-//! `TEST_DATABASE_URL` (the URL of a superuser) selects another server. `TEST_DATABASE_DIRECTORY` is the directory of its
-//! `log`, written with `log_line_prefix = '%d '`. Without it, tests that read the log are skipped.
+//! `TEST_DATABASE_URL` (the URL of a superuser) selects another server. `TEST_DATABASE_DIRECTORY`
+//! is the directory of its `log`, written with `log_line_prefix = '%d '`. Without it, tests that
+//! read the log are skipped.
 
 use std::io::Write;
 use std::net::TcpListener;
@@ -114,7 +115,8 @@ fn server_settings(directory: &Path) -> Vec<String> {
     settings.into_iter().flat_map(|setting| ["-c".to_owned(), setting]).collect()
 }
 
-/// Starts a process that ends the server and deletes its directory when this process ends and closes the pipe.
+/// Starts a process that ends the server and deletes its directory when this process ends and
+/// closes the pipe.
 fn start_watchdog(server: &Child, directory: &Path) -> Child {
     let script = "cat; kill -INT $0
         for i in 1 2 3 4 5 6 7 8 9 10; do kill -0 $0 2>/dev/null || break; sleep 0.5; done
@@ -169,7 +171,8 @@ impl OwnCluster {
         Some(own)
     }
 
-    /// Starts a server whose data are on a disk of this many megabytes; `None`, with a message, where nothing can be mounted.
+    /// Starts a server whose data are on a disk of this many megabytes; `None`, with a message,
+    /// where nothing can be mounted.
     pub async fn start_on_small_disk(megabytes: u32) -> Option<Self> {
         let mut own = Self::prepare()?;
         let size = format!("size={megabytes}m");
@@ -322,7 +325,8 @@ impl Drop for OwnCluster {
     }
 }
 
-/// The directory of the server's programs: on the `PATH`, in Debian's directories (newest first), or unpacked by `scripts/postgres`.
+/// The directory of the server's programs: on the `PATH`, in Debian's directories (newest first),
+/// or unpacked by `scripts/postgres`.
 fn server_binaries() -> Option<PathBuf> {
     let path = std::env::var_os("PATH").unwrap_or_default();
     let mut candidates: Vec<PathBuf> = std::fs::read_dir("/usr/lib/postgresql")

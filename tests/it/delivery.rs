@@ -299,7 +299,8 @@ async fn only_an_answer_about_a_message_ends_the_account_hold() {
     app.ses.answer(|_| Answer::Error(400, "SendingPausedException", "paused"));
     app.run(noon()).await;
     assert_eq!(account_hold_reason(&app).await, ["account"]);
-    // A malformed address says nothing about the account, and no other message is sent in that call.
+    // A malformed address says nothing about the account, and no other message is sent in that
+    // call.
     app.sql("UPDATE users SET email = 'nobody' WHERE email = 'c1@customers.example'", &[]).await;
     app.ses.clear();
     app.make_claimable().await;

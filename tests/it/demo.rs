@@ -192,7 +192,8 @@ for name in sorted(glob.glob(sys.argv[1] + '/*.eml')):
     assert!(to.lines().all(|address| address.ends_with("@customers.example")), "{to}");
 }
 
-/// Opens each mail in frames of the width of a phone and of a desktop, and lists what cannot be read.
+/// Opens each mail in frames of the width of a phone and of a desktop, and lists what cannot be
+/// read.
 const LOOK: &str = r#"<!DOCTYPE html><html style="color-scheme: light dark"><body><pre id="said">not finished</pre><script>
 const rgb = (color) => color.match(/[\d.]+/g).map(Number);
 const light = (color) => rgb(color).slice(0, 3).map((c) => c / 255)

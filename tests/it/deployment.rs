@@ -1,4 +1,5 @@
-//! Deployment: the template, checked with AWS's own tools, and the program as SAM and cargo-lambda build and run it.
+//! Deployment: the template, checked with AWS's own tools, and the program as SAM and cargo-lambda
+//! build and run it.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -19,7 +20,8 @@ fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
 }
 
-/// A tool from `target/judges` or the `PATH`, with telemetry off; `None`, with a message, where it is not installed.
+/// A tool from `target/judges` or the `PATH`, with telemetry off; `None`, with a message, where it
+/// is not installed.
 fn external_tool(program: &str) -> Option<Command> {
     let judges = root().join("target/judges/bin");
     let Some(found) = find(program, &[judges.to_str().unwrap()]) else {

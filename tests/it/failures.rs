@@ -38,8 +38,8 @@ fn hold_answers_after(app: &App, count: usize) -> watch::Sender<bool> {
     sender
 }
 
-/// Asserts that `count` reminders were sent and recorded with all attempts, and that every repeated mail has a
-/// recorded doubt. Returns how many reminders were sent more than once.
+/// Asserts that `count` reminders were sent and recorded with all attempts, and that every repeated
+/// mail has a recorded doubt. Returns how many reminders were sent more than once.
 async fn count_repeated(app: &App, count: usize) -> usize {
     let mut sent = BTreeMap::new();
     for mail in app.ses.mails() {
@@ -312,8 +312,8 @@ async fn the_call_ends_in_time_wherever_the_database_stops_answering() {
             assert!(took < Duration::from_secs(10), "{number}: {took:?}");
         }
     }
-    // The transactions of a pass: claims and records of mail and webhooks, summary, flags, deletion. Fewer if the
-    // machine is too slow for all of them within the call.
+    // The transactions of a pass: claims and records of mail and webhooks, summary, flags,
+    // deletion. Fewer if the machine is too slow for all of them within the call.
     assert!((6..22).contains(&cut_at), "{cut_at}");
 }
 
@@ -335,8 +335,8 @@ async fn the_summary_counts_outcomes_that_could_not_be_recorded() {
     assert_eq!(reminder_outcomes(&app).await, ["sending 1 2"]);
 }
 
-/// Makes every `change` wait in a trigger until the returned session ends. `lock_timeout` does not end this
-/// wait.
+/// Makes every `change` wait in a trigger until the returned session ends. `lock_timeout` does not
+/// end this wait.
 async fn block_changes_in_trigger(app: &App, change: &str) -> tokio_postgres::Client {
     app.db
         .batch_execute(&format!(
@@ -452,7 +452,8 @@ async fn app_with_ten_messages_in_two_pages() -> App {
     app
 }
 
-/// Runs the program on a connection that is cut at a COMMIT; returns figures of the summary, and the outbox.
+/// Runs the program on a connection that is cut at a COMMIT; returns figures of the summary, and
+/// the outbox.
 async fn run_with_cut_commit(app: &mut App, cut: Cut, commit: u64) -> (Value, Vec<String>) {
     let proxy = Proxy::start_cutting_at(&app.url, cut, commit).await;
     app.env.insert("DATABASE_URL", proxy.url.clone());
@@ -521,7 +522,8 @@ async fn a_lost_commit_answer_for_summary_or_flags_affects_nothing_else() {
     }
 }
 
-/// Starts a new segment of the write-ahead log, which then has space, and fills the rest of the disk.
+/// Starts a new segment of the write-ahead log, which then has space, and fills the rest of the
+/// disk.
 async fn fill_disk_except_wal(app: &App, own: &OwnCluster) {
     app.db.batch_execute("SELECT pg_switch_wal()").await.unwrap();
     app.db.batch_execute("CHECKPOINT").await.unwrap();

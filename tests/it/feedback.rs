@@ -1,4 +1,5 @@
-//! SES events: repeated, late, out of order, before our own record, and of messages that are not ours.
+//! SES events: repeated, late, out of order, before our own record, and of messages that are not
+//! ours.
 
 use std::time::Duration;
 
@@ -38,7 +39,8 @@ async fn reminder_event_id(app: &App, booking: Uuid) -> String {
     app.one(sql, &[&booking]).await.get(0)
 }
 
-/// Asserts that an event has settled the reminder; returns the provider's id and the outcomes of the attempts.
+/// Asserts that an event has settled the reminder; returns the provider's id and the outcomes of
+/// the attempts.
 async fn settled_message(app: &App, event_id: &str) -> (String, Vec<String>) {
     let sql = "SELECT to_jsonb(e) FROM booking_automation_events e WHERE id = $1::text::uuid";
     let row: Value = app.one(sql, &[&event_id]).await.get(0);
@@ -305,7 +307,8 @@ async fn the_order_of_events_and_our_record_does_not_change_the_result() {
                         .await;
                         recorded = true;
                     } else {
-                        // An event does not settle a claimed message; after the record, the first event settles it.
+                        // An event does not settle a claimed message; after the record, the first
+                        // event settles it.
                         let told =
                             instance.invoke(&ses_event(step, &id, &format!("m-{round}-{answered}"))).await.unwrap();
                         let first = order.iter().find(|step| **step != "record") == Some(step);
@@ -424,7 +427,8 @@ async fn an_event_just_before_our_record_settles_the_message() {
 const LINGER: &str = "CREATE FUNCTION linger() RETURNS boolean LANGUAGE plpgsql AS $$ BEGIN
      WHILE NOT pg_try_advisory_xact_lock(42) LOOP PERFORM pg_sleep(0.01); END LOOP; RETURN true; END $$;";
 
-/// Delivers an event while a session pauses in `linger()`. Resumes the session when the event is recorded or waits.
+/// Delivers an event while a session pauses in `linger()`. Resumes the session when the event is
+/// recorded or waits.
 async fn deliver_event_while_paused(app: &App, instance: &Instance, event: &Value, lock: Client) {
     let lingers =
         "SELECT EXISTS (SELECT FROM pg_stat_activity WHERE datname = current_database() AND wait_event = 'PgSleep')";

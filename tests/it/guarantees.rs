@@ -19,7 +19,8 @@ use crate::webhooks::subscribe;
 async fn hold_pass_lock(app: &App) -> Client {
     let other = connect(&app.url).await;
     other.batch_execute("BEGIN").await.unwrap();
-    // The key of the lock that a pass takes. It is a literal, so that a change of the key is noticed.
+    // The key of the lock that a pass takes. It is a literal, so that a change of the key is
+    // noticed.
     other.execute("SELECT pg_advisory_xact_lock(7091869195317477377)", &[]).await.unwrap();
     other
 }
@@ -117,7 +118,8 @@ async fn a_reminder_enqueued_concurrently_is_sent_once() {
 async fn a_reminder_enqueued_a_moment_before_does_not_fail_the_pass() {
     let app = App::new().await;
     let ids = [app.confirmed(noon() + hours(24)).await, app.confirmed(noon() + hours(24)).await];
-    // The trigger inserts a row with the same key between the check for existing rows and the insert.
+    // The trigger inserts a row with the same key between the check for existing rows and the
+    // insert.
     app.db
         .batch_execute(&format!(
             "CREATE FUNCTION another() RETURNS trigger LANGUAGE plpgsql AS $$
@@ -495,7 +497,8 @@ async fn cached_trigger_plans_do_not_scan_tables_that_have_grown() {
     assert_eq!(whole, [""; 0]);
 }
 
-/// The library with a pool of one connection: one session for several passes, as in a warm function.
+/// The library with a pool of one connection: one session for several passes, as in a warm
+/// function.
 fn database_and_settings(url: &str) -> (Database, PassSettings) {
     let lookup = |name: &str| (name == "DATABASE_URL").then(|| url.to_owned());
     let database = Database::new(&DatabaseSettings::from_environment(&lookup).unwrap(), 1).unwrap();
@@ -567,8 +570,8 @@ async fn an_idle_pass_scans_no_whole_table() {
     if !can_read_plans(&app) {
         return;
     }
-    // Most confirmed bookings are in the future, and their reminders are decided. The statistics have the number of
-    // confirmed bookings and of past starts, but not that no booking is both.
+    // Most confirmed bookings are in the future, and their reminders are decided. The statistics
+    // have the number of confirmed bookings and of past starts, but not that no booking is both.
     app.db
         .batch_execute(
             "SET session_replication_role = replica;
@@ -602,7 +605,8 @@ async fn a_few_due_bookings_are_looked_up_by_index_despite_a_high_estimate() {
     if !can_read_plans(&app) {
         return;
     }
-    // A table of three rules is never analyzed: the planner estimates thousands of rules, and reminders for every booking.
+    // A table of three rules is never analyzed: the planner estimates thousands of rules, and
+    // reminders for every booking.
     app.db
         .batch_execute(
             "SET session_replication_role = replica;
@@ -707,7 +711,8 @@ async fn create_work(app: &App, now: DateTime<Utc>, bookings: i32) {
     app.sql("UPDATE booking_automation_channels SET next_at = now()", &[]).await;
 }
 
-/// No plan scans one of these tables. It may scan a partial index that holds only the few open rows.
+/// No plan scans one of these tables. It may scan a partial index that holds only the few open
+/// rows.
 fn assert_no_table_is_scanned(plans: &[String], tables: &[&str]) {
     for plan in plans {
         for table in tables {
@@ -854,7 +859,8 @@ async fn a_warm_session_moves_100_000_overdue_bookings_in_bounded_steps() {
 
 /// The trigger's cached plan joins by hash, and the candidates come from an index.
 fn assert_plans_of_bulk_steps(log: &str) {
-    // The text after an ERROR is not a plan: a statement that timed out is repeated with fewer rows.
+    // The text after an ERROR is not a plan: a statement that timed out is repeated with fewer
+    // rows.
     let plans = log.split("duration: ").filter_map(|logged| logged.split("ERROR: ").next());
     let plans: Vec<&str> = plans.filter(|plan| plan.contains("Query Text:")).collect();
     let plans_with = |text: &str| plans.iter().filter(|plan| plan.contains(text)).copied().collect::<Vec<_>>();

@@ -1,8 +1,9 @@
-//! Random histories: changes of bookings, people, rules and clocks, a faulty mail endpoint, and calls of the program in
-//! between. After each call the database and the summary are compared with the reference.
+//! Random histories: changes of bookings, people, rules and clocks, a faulty mail endpoint, and
+//! calls of the program in between. After each call the database and the summary are compared with
+//! the reference.
 //!
-//! `HISTORIES` and `SEED` (environment variables) set the number and the seed. A failing history is shrunk and printed;
-//! it depends only on its steps and can be repeated.
+//! `HISTORIES` and `SEED` (environment variables) set the number and the seed. A failing history is
+//! shrunk and printed; it depends only on its steps and can be repeated.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex};
@@ -88,7 +89,8 @@ enum Step {
     Wait {
         time: Time,
     },
-    /// Waits until one of the next moments at which something changes for a booking, or one second before or after.
+    /// Waits until one of the next moments at which something changes for a booking, or one second
+    /// before or after.
     WaitUntil {
         moment: usize,
         off: Time,
@@ -673,7 +675,8 @@ impl Play<'_> {
         }
     }
 
-    /// Sets the clock to a start, an end, a due time, the last moment at which a new booking is not late, and so on.
+    /// Sets the clock to a start, an end, a due time, the last moment at which a new booking is not
+    /// late, and so on.
     fn wait_until(&mut self, moment: usize, off: Time) {
         let Reference { settings, now, rules, bookings, .. } = &self.reference;
         let mut moments = Vec::new();
@@ -708,7 +711,8 @@ impl Play<'_> {
         self.figures.ticks += 1;
         let as_of = self.reference.now - back;
         let locked = lock.and_then(|number| self.existing_booking(number));
-        // Two calls at once: it is unknown which of them tests a held account, and with which message.
+        // Two calls at once: it is unknown which of them tests a held account, and with which
+        // message.
         let refused = fates.iter().any(|answers| matches!(answers, Answers::Paused | Answers::Quota));
         let kind = if kind == Kind::Twice && (refused || self.reference.held) { Kind::Usual } else { kind };
         self.make_retries_claimable().await;
@@ -748,7 +752,8 @@ impl Play<'_> {
         Ok(())
     }
 
-    /// Runs the program once, or twice at the same time, while another session holds a booking locked.
+    /// Runs the program once, or twice at the same time, while another session holds a booking
+    /// locked.
     async fn run_calls(
         &self,
         as_of: Time,
@@ -793,7 +798,8 @@ impl Play<'_> {
         }
     }
 
-    /// Leases and back-off use the database's real clock: sets what the clock of the history makes claimable.
+    /// Leases and back-off use the database's real clock: sets what the clock of the history makes
+    /// claimable.
     async fn make_retries_claimable(&self) {
         let free: Vec<Uuid> = self.reference.claimable().into_iter().map(|position| self.events[position]).collect();
         let sql = "UPDATE booking_automation_events
@@ -878,8 +884,8 @@ impl Play<'_> {
         rows.iter().map(Found::new).collect()
     }
 
-    /// Matches the rows with the reference's reminders: the same number, with the same bookings, rules, due
-    /// times and starts, and with equal revisions where the reference has equal ones.
+    /// Matches the rows with the reference's reminders: the same number, with the same bookings,
+    /// rules, due times and starts, and with equal revisions where the reference has equal ones.
     fn match_rows(&mut self, rows: &[Found], given_before: usize) -> Result<(), String> {
         let known: HashSet<Uuid> = self.events.iter().copied().collect();
         let mut new: Vec<&Found> = rows.iter().filter(|row| !known.contains(&row.id)).collect();

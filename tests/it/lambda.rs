@@ -176,7 +176,8 @@ async fn function_url_requests_are_answered_like_http_requests() {
     assert_eq!((&refused["statusCode"], &refused["headers"]["allow"]), (&json!(405), &json!("GET, POST")));
     let huge = function_url_request("POST", "/run", &right, &"x".repeat(65_537));
     assert_eq!(status_and_body(instance.invoke(&huge).await).0, 413);
-    // The outdated example of the specification and a request without credentials get the same answer.
+    // The outdated example of the specification and a request without credentials get the same
+    // answer.
     let refused = instance.invoke(&example_event("signed")).await.unwrap();
     assert_eq!(refused["statusCode"], 401);
     assert_eq!(refused["headers"]["www-authenticate"], "Bearer");

@@ -1,5 +1,6 @@
-//! Random lives of bookings: steps by all roles, cancellations, passes and direct writes near the booking's times. Each is
-//! compared with the reference: the answer, the booking, the audit trail and the cancellation options.
+//! Random lives of bookings: steps by all roles, cancellations, passes and direct writes near the
+//! booking's times. Each is compared with the reference: the answer, the booking, the audit trail
+//! and the cancellation options.
 //!
 //! `HISTORIES` and `SEED` (environment variables) set the number and the seed.
 

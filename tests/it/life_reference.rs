@@ -1,5 +1,5 @@
-//! A second implementation of a booking's life: automatic steps, allowed steps and refunds, in plain
-//! Rust, independent of the program and of the other reference.
+//! A second implementation of a booking's life: automatic steps, allowed steps and refunds, in
+//! plain Rust, independent of the program and of the other reference.
 
 /// Seconds since the beginning of a life.
 pub type Time = i64;
@@ -181,7 +181,8 @@ impl Life {
         (may || takes_back).then_some(takes_back)
     }
 
-    /// Takes the step after the automatic steps that are due. `None`: it is not allowed, and nothing changes.
+    /// Takes the step after the automatic steps that are due. `None`: it is not allowed, and
+    /// nothing changes.
     pub fn take_step(&mut self, to: &'static str, role: Role, no_show: bool, now: Time) -> Option<Change> {
         let mut life = self.clone();
         life.advance(now);
@@ -204,8 +205,8 @@ impl Life {
         self.changes.last().copied()
     }
 
-    /// The refund in cents: all until 24 hours before the start, half until 12 hours before, then nothing; all if the
-    /// customer does not cancel.
+    /// The refund in cents: all until 24 hours before the start, half until 12 hours before, then
+    /// nothing; all if the customer does not cancel.
     fn refund(&self, role: Role, no_show: bool, now: Time) -> u64 {
         let ahead = self.start - now;
         let percent = match role {

@@ -176,7 +176,8 @@ async fn concurrent_writes_neither_fail_nor_wait_during_migrate() {
     stop.store(true, Ordering::Relaxed);
     writer.await.expect("no write of theirs failed");
     assert!(writes.load(Ordering::Relaxed) > 0);
-    // Migrate waits for a lock for one second at most; so do sessions behind it. The limit allows for slow machines.
+    // Migrate waits for a lock for one second at most; so do sessions behind it. The limit allows
+    // for slow machines.
     assert!(slowest.load(Ordering::Relaxed) < 10_000, "{slowest:?} ms");
 }
 

@@ -1,9 +1,10 @@
-//! The checked model: every interleaving of two calls, their crashes, later SES events and the user's edits,
-//! within small bounds, by an explicit-state model checker (`stateright`, breadth first). A second test removes each mechanism
-//! from the model, and the checker must find a run that breaks a guarantee.
+//! The checked model: every interleaving of two calls, their crashes, later SES events and the
+//! user's edits, within small bounds, by an explicit-state model checker (`stateright`, breadth
+//! first). A second test removes each mechanism from the model, and the checker must find a run
+//! that breaks a guarantee.
 //!
-//! The model is finer than the SQL statements where other sessions can come between: a statement's snapshot, its row locks
-//! and its COMMIT are separate steps. The steps are:
+//! The model is finer than the SQL statements where other sessions can come between: a statement's
+//! snapshot, its row locks and its COMMIT are separate steps. The steps are:
 //!
 //! | step | what the product does |
 //! |---|---|
@@ -22,9 +23,10 @@
 //! | `Crash` | SIGKILL: uncommitted work is rolled back, and the process's memory is lost |
 //! | `Tick` | time passes: a lease, a back-off or the three seconds of a request |
 //!
-//! There are few calls and bookings, a page has one message, and time has a few ticks. Left out: several channels and
-//! audiences, addresses and suppressions, the send rate and holds, `expired`, flags, sweeps, pruning, and the clocks of the
-//! instances, which decide nothing here. A call that would change nothing is not a step.
+//! There are few calls and bookings, a page has one message, and time has a few ticks. Left out:
+//! several channels and audiences, addresses and suppressions, the send rate and holds, `expired`,
+//! flags, sweeps, pruning, and the clocks of the instances, which decide nothing here. A call that
+//! would change nothing is not a step.
 
 use std::collections::HashMap;
 use std::path::Path;
@@ -51,7 +53,8 @@ enum Booked {
     Cancelled,
 }
 
-/// A booking, its row in `booking_automation_state`, and its number of rows in `booking_automation_looks`.
+/// A booking, its row in `booking_automation_state`, and its number of rows in
+/// `booking_automation_looks`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 struct Booking {
     status: Booked,
@@ -298,7 +301,8 @@ enum Mechanism {
 }
 
 impl Mechanism {
-    /// Its name, a file and a text in it. When the text changes, check that the model still describes the product.
+    /// Its name, a file and a text in it. When the text changes, check that the model still
+    /// describes the product.
     const fn name_and_source(self) -> (&'static str, &'static str, &'static str) {
         const CLAIM: &str = "src/sql/claim.sql";
         const RECORD: &str = "src/sql/record.sql";
@@ -412,7 +416,8 @@ struct Reminders {
     leads: &'static [Time],
     start: Time,
     horizon: Time,
-    /// How long an unknown outcome waits for an SES event, in addition to the lease or the back-off.
+    /// How long an unknown outcome waits for an SES event, in addition to the lease or the
+    /// back-off.
     unknown_wait: Time,
     /// The possible outcomes of a request, and what the sender learns.
     answers: &'static [(Outcome, Accepted)],
@@ -689,7 +694,8 @@ impl Reminders {
 }
 
 impl State {
-    /// Whether another transaction has locked a row of the outbox: it has recorded an outcome and not committed.
+    /// Whether another transaction has locked a row of the outbox: it has recorded an outcome and
+    /// not committed.
     fn is_locked(&self, row: usize, me: usize) -> bool {
         self.calls.iter().enumerate().any(|(number, call)| {
             number != me && matches!(call, Phase::Claiming { told: Some(told), .. } if usize::from(told.row) == row)
@@ -730,7 +736,8 @@ impl Reminders {
         }
     }
 
-    /// A call between two transactions of the delivery claims, records, or records a contact failure.
+    /// A call between two transactions of the delivery claims, records, or records a contact
+    /// failure.
     fn actions_between_transactions(
         &self,
         state: &State,
@@ -1186,8 +1193,8 @@ impl Reminders {
         )
     }
 
-    /// When no call has work and no time is left, every row is final. Later actions of the user and the
-    /// provider are not awaited.
+    /// When no call has work and no time is left, every row is final. Later actions of the user and
+    /// the provider are not awaited.
     fn ends_with_final_rows(&self, state: &State) -> bool {
         if state.clock < self.horizon {
             return true;
@@ -1339,7 +1346,8 @@ const BROKEN: [(&[Mechanism], &str, &str); 26] = {
     ]
 };
 
-/// Mechanisms that are redundant within these bounds, while without both the guarantee breaks; and what covers them.
+/// Mechanisms that are redundant within these bounds, while without both the guarantee breaks; and
+/// what covers them.
 const COVERED: [(&[Mechanism], &str, &str, &str); 5] = {
     use Mechanism::*;
     [
@@ -1355,7 +1363,8 @@ fn read_source_file(name: &str) -> String {
     std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(name)).unwrap()
 }
 
-/// Compares a table of docs/TESTING.md, found by its first line, with the result. `MODEL_TABLES=write` updates it.
+/// Compares a table of docs/TESTING.md, found by its first line, with the result.
+/// `MODEL_TABLES=write` updates it.
 #[expect(clippy::print_stdout, reason = "for whoever wants to see the table without the document")]
 fn compare_documented_table(table: &str) {
     println!("{table}");

@@ -14,7 +14,8 @@ async fn count_rows(app: &App, what: &str) -> i64 {
     app.one(&format!("SELECT count(*) FROM {what}"), &[]).await.get(0)
 }
 
-/// Creates a user's trigger that runs `body` before the update of a booking that matches `condition`.
+/// Creates a user's trigger that runs `body` before the update of a booking that matches
+/// `condition`.
 pub async fn create_before_update_trigger(app: &App, condition: &str, body: &str) {
     app.db
         .batch_execute(&format!(
@@ -134,7 +135,8 @@ async fn an_overdue_booking_unlocked_during_a_pass_is_not_completed() {
     holder.batch_execute("BEGIN").await.unwrap();
     holder.execute("SELECT FROM bookings WHERE id = $1 FOR UPDATE", &[&held]).await.unwrap();
     gate.batch_execute("SELECT pg_advisory_lock(2)").await.unwrap();
-    // The expiry of the other booking waits for the lock and gives up; meanwhile this booking is unlocked.
+    // The expiry of the other booking waits for the lock and gives up; meanwhile this booking is
+    // unlocked.
     let pass = app.run(noon());
     let release = async {
         app.wait_until(

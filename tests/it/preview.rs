@@ -132,7 +132,8 @@ async fn the_preview_counts_by_rule_and_reason_and_includes_pending_retries() {
     assert_eq!(waiting.get::<_, i64>(0), 2);
     // Retries use the real clock.
     app.sql("UPDATE booking_automation_events SET next_attempt_at = $1", &[&(noon() + minutes(5))]).await;
-    // Not in the preview: a reminder in flight, one whose start has come, and one with a later retry.
+    // Not in the preview: a reminder in flight, one whose start has come, and one with a later
+    // retry.
     for (status, start, next) in [
         ("sending", noon() + hours(3), noon() + minutes(5)),
         ("pending", noon(), noon() + minutes(5)),

@@ -1,5 +1,6 @@
-//! A TCP proxy in front of PostgreSQL. It breaks the connection at one BEGIN, or at one COMMIT in its own message, or stops
-//! relaying there, and counts round trips. And a pooler, which changes the server behind a connection.
+//! A TCP proxy in front of PostgreSQL. It breaks the connection at one BEGIN, or at one COMMIT in
+//! its own message, or stops relaying there, and counts round trips. And a pooler, which changes
+//! the server behind a connection.
 
 use std::net::SocketAddr;
 use std::sync::Arc;

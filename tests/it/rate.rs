@@ -11,7 +11,8 @@ use crate::app::{App, hours, minutes, noon};
 use crate::delivery::{create_due_bookings, reminder_outcomes};
 use crate::ses::{Answer, Mail};
 
-/// Creates bookings in random order in the next 23 hours; the customer's address has the rank of the start.
+/// Creates bookings in random order in the next 23 hours; the customer's address has the rank of
+/// the start.
 async fn create_shuffled_bookings(app: &App, count: i32) {
     app.set_clock(noon() - hours(1000)).await;
     app.sql(
@@ -61,8 +62,8 @@ async fn at_14_per_second_the_most_urgent_of_2_000_go_first() {
     assert!(place <= before + 2 * 28 + 4, "{place} after {before}");
     assert_eq!(app.reminders(booking).await.last().unwrap(), "15m completed");
 
-    // The others are sent in the order of their starts, except that messages in flight, or a page of another
-    // instance, may overtake each other.
+    // The others are sent in the order of their starts, except that messages in flight, or a page
+    // of another instance, may overtake each other.
     let ranks: Vec<usize> = mails.iter().filter(|mail| mail.to() != "carla@customers.example").map(rank_of).collect();
     for (place, rank) in ranks.iter().enumerate() {
         assert!(rank.abs_diff(place + 1) <= 28 + 4, "{rank} at {place}: {ranks:?}");

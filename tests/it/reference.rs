@@ -1,8 +1,10 @@
-//! A second implementation of the design's rules (transitions, reminders, delivery) in plain
-//! Rust, one booking at a time, without SQL, watermarks, queues or pages. It is independent of the program.
+//! A second implementation of the design's rules (transitions, reminders, delivery) in plain Rust,
+//! one booking at a time, without SQL, watermarks, queues or pages. It is independent of the
+//! program.
 //!
-//! What the design leaves open is an input: the order in which rows were written, and the requests that reached the mail
-//! endpoint. The reference checks that it was allowed, and computes the outcome of each message.
+//! What the design leaves open is an input: the order in which rows were written, and the requests
+//! that reached the mail endpoint. The reference checks that it was allowed, and computes the
+//! outcome of each message.
 
 use std::collections::{HashMap, HashSet};
 
@@ -345,7 +347,8 @@ impl Reference {
         made
     }
 
-    /// Decides the reminders that are due: design 3.3. Returns how many are pending, and how many skipped.
+    /// Decides the reminders that are due: design 3.3. Returns how many are pending, and how many
+    /// skipped.
     pub fn decide_reminders(&mut self, as_of: Time) -> (i64, i64) {
         let mut decided = Vec::new();
         for (position, booking) in self.bookings.iter().enumerate() {
@@ -641,7 +644,8 @@ fn exhausted(reminder: &Reminder) -> bool {
 }
 
 impl Reminder {
-    /// Ends a failed attempt; returns whether a retry follows. There are five attempts, and none after the start.
+    /// Ends a failed attempt; returns whether a retry follows. There are five attempts, and none
+    /// after the start.
     fn try_again(&mut self, reason: &'static str, as_of: Time, now: Time) -> bool {
         let wait = match self.attempts {
             1 => 60,

@@ -110,7 +110,8 @@ async fn after_an_outage_only_the_nearest_reminder_is_sent_with_the_true_remaini
 #[tokio::test]
 async fn a_late_booking_skips_reminders_that_came_due_before_it() {
     let app = App::new().await;
-    // Booked now. The 24 h reminder is late with less than 16 h left, the 1 h reminder with less than 40 min.
+    // Booked now. The 24 h reminder is late with less than 16 h left, the 1 h reminder with less
+    // than 40 min.
     app.set_clock(noon()).await;
     let soon = app.booking("confirmed", noon() + minutes(40) - microsecond()).await;
     let one_hour = app.booking("confirmed", noon() + minutes(40)).await;
@@ -843,7 +844,8 @@ async fn invalid_rules_are_refused() {
 
 #[tokio::test]
 async fn reminders_are_correct_in_nights_with_clock_changes() {
-    // Vienna: clocks go back on 25 October 2026 at 01:00 UTC, forward on 29 March 2026 at 01:00 UTC.
+    // Vienna: clocks go back on 25 October 2026 at 01:00 UTC, forward on 29 March 2026 at 01:00
+    // UTC.
     let app = App::new().await;
     let mut lines = Vec::new();
     for start in ["2026-10-25T00:30:00Z", "2026-10-25T01:30:00Z", "2026-03-29T00:30:00Z", "2026-03-29T01:30:00Z"] {
@@ -871,7 +873,8 @@ async fn reminders_beyond_the_limit_of_a_pass_are_decided_by_the_next_passes() {
     let app = App::new().await;
     app.set_clock(noon() - hours(1000)).await;
     app.sql("UPDATE users SET email = NULL", &[]).await;
-    // One booking has a decision already, so that the limit falls between two decisions of one booking: they stay together.
+    // One booking has a decision already, so that the limit falls between two decisions of one
+    // booking: they stay together.
     app.booking("confirmed", noon() + hours(20)).await;
     assert_eq!(app.run(noon() - minutes(1)).await["reminders"]["skipped"], 1);
     app.sql("INSERT INTO reminder_rules (name, lead) VALUES ('30h', '30 hours')", &[]).await;

@@ -57,7 +57,8 @@ impl Instance {
         Self::start_in_environment(&app.env, program, 0).await
     }
 
-    /// Starts a program with this environment and Lambda's, and with a clock that is ahead by so many seconds.
+    /// Starts a program with this environment and Lambda's, and with a clock that is ahead by so
+    /// many seconds.
     pub async fn start_in_environment(
         environment: &BTreeMap<&'static str, String>,
         program: &Path,

@@ -1,4 +1,5 @@
-//! A mail endpoint with the part of the SES v2 API that sends a message. The test chooses its answers.
+//! A mail endpoint with the part of the SES v2 API that sends a message. The test chooses its
+//! answers.
 
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};

@@ -1,4 +1,5 @@
-//! Settings: an error names the variable and what it accepts, and never prints the value. TLS is a setting.
+//! Settings: an error names the variable and what it accepts, and never prints the value. TLS is a
+//! setting.
 
 use crate::app::{App, hours, noon, skipped};
 use crate::cluster::cluster;

@@ -582,7 +582,8 @@ async fn bookings_with_feedback(app: &App) -> Vec<String> {
     app.column("SELECT booking_id::text FROM booking_automation_feedback", &[]).await
 }
 
-/// What another person's data is in: events, the block with its reason, and the stored answer to a request.
+/// What another person's data is in: events, the block with its reason, and the stored answer to a
+/// request.
 async fn data_of_others(app: &App, booking: Uuid) -> [Vec<String>; 3] {
     let events = "SELECT e::text FROM booking_automation_events e WHERE booking_id = $1";
     let blocks = "SELECT concat_ws(' ', booking_id, blocked_reason) FROM booking_automation_state WHERE blocked_reason IS NOT NULL";

@@ -335,7 +335,8 @@ async fn referenced_and_share_locked_bookings_delay_only_themselves() {
     );
     theirs.batch_execute("COMMIT").await.unwrap();
     assert_eq!(app.run(noon() + minutes(1)).await["transitions"]["started"], 1);
-    // If the status is part of a unique key, a status change conflicts with the lock of a reference.
+    // If the status is part of a unique key, a status change conflicts with the lock of a
+    // reference.
     app.sql("CREATE UNIQUE INDEX theirs ON bookings (id, status)", &[]).await;
     let (referred, other) = (app.confirmed(noon() + minutes(2)).await, app.confirmed(noon() + minutes(2)).await);
     theirs.batch_execute(&format!("BEGIN; INSERT INTO notes VALUES ('{referred}')")).await.unwrap();

@@ -85,7 +85,8 @@ struct ChangedBookings {
 }
 
 impl ChangedBookings {
-    /// Creates them. The backend has no privileges on our tables; it also writes what no message follows from.
+    /// Creates them. The backend has no privileges on our tables; it also writes what no message
+    /// follows from.
     async fn create(app: &App) -> Self {
         let done = app.confirmed(noon() - hours(2)).await;
         let lost = app.booking("in_progress", noon() - hours(100)).await;
@@ -466,7 +467,8 @@ async fn a_refused_message_does_not_block_the_others() {
     cancel_bookings(&app, 5).await;
     app.make_claimable().await;
     app.run(noon()).await;
-    // The one attempt was for the refused message; the next call tries another one, and then all others.
+    // The one attempt was for the refused message; the next call tries another one, and then all
+    // others.
     app.run(noon()).await;
     assert_eq!(failing_and_suspended(&app, webhook).await, (false, false));
     let sent = message_states(&app, webhook).await;
@@ -741,8 +743,8 @@ async fn forbidden_addresses_are_refused_before_a_connection_is_opened() {
     .unwrap();
 }
 
-/// Networks of the IANA's registries that are not public: the address before, the first, the last, and the address after.
-/// A dash stands for no address.
+/// Networks of the IANA's registries that are not public: the address before, the first, the last,
+/// and the address after. A dash stands for no address.
 const PRIVATE_NETWORKS: &str = "
 - 0.0.0.0 0.255.255.255 1.0.0.0
 9.255.255.255 10.0.0.0 10.255.255.255 11.0.0.0
@@ -816,7 +818,8 @@ async fn webhook_triggers_cause_no_jit_compilation() {
     let plans = cluster().log_of_database(&app.url).unwrap().split_off(before);
     assert!(plans.contains("booking_automation_webhooks_live"), "those of our triggers are among them");
     assert!(!plans.contains("JIT:"), "{plans}");
-    // A function that disables plan types gets high cost estimates, which would start JIT compilation.
+    // A function that disables plan types gets high cost estimates, which would start JIT
+    // compilation.
     let compiled =
         "SELECT proname::text FROM pg_proc WHERE proconfig::text LIKE '%enable_%' AND NOT 'jit=off' = ANY (proconfig)";
     assert_eq!(app.column(compiled, &[]).await, Vec::<String>::new());
