@@ -239,7 +239,7 @@ def budgets(figures):
          said(sending >= 0.9, "between two pages, while one is recorded and the next is claimed, nothing is sent: no transaction may be open then")],
         ["binary at most 8 MB, zip at most 4 MB", f"{binary:.2f} and {packed:.2f} MB", said(binary <= 8 and packed <= 4)],
         ["start: first answer within 2 × an empty Rust function's", f"{first:.2f} ×", said(first <= 2)],
-        ["transaction open: never while a call to anything but the database is in flight", "by a test: `no_transaction_is_open_while_a_message_is_under_way`", "met"],
+        ["transaction open: never while a call to anything but the database is in flight", "by a test: `no_transaction_is_open_while_a_message_is_in_flight`", "met"],
         ["expected: status changes at least 50 × the Phase 1 loop", f"{loop:.1f} × with 10 000 due",
          said(loop >= 50, f"the bare SQL itself is {limit:.1f} × the loop, whose round trips cost next to nothing on one machine; with 5 ms each it is "
               f"{paired(figures['latency']['transitions'][OURS], figures['latency']['transitions']['phase1']):.0f} ×, with 1 000 due")],

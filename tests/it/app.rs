@@ -1,4 +1,4 @@
-//! A test's own database, its own mail endpoint, and the program itself, run as users run it.
+//! Each test's database and mail endpoint, and the program, run as users run it.
 
 use std::collections::BTreeMap;
 use std::io::Write;
@@ -16,7 +16,7 @@ use uuid::Uuid;
 use crate::cluster::cluster;
 use crate::ses::Ses;
 
-/// What a booking's status may be.
+/// All statuses of a booking.
 pub const STATUSES: [&str; 13] = [
     "pending",
     "pending_payment",
@@ -33,7 +33,7 @@ pub const STATUSES: [&str; 13] = [
     "expired",
 ];
 
-/// The tests' noon: a Sunday, long before any real clock that runs them.
+/// The time at which most tests run: a Sunday, in the past of every real clock.
 pub fn noon() -> DateTime<Utc> {
     "2026-03-01T12:00:00Z".parse().unwrap()
 }
@@ -48,29 +48,30 @@ pub fn hours(hours: i64) -> Duration {
     Duration::hours(hours)
 }
 
-/// Says that a test did not run. Written past the test runner, which hides what passing tests print.
+/// Reports that a test did not run. Writes to stderr directly: the test runner hides the output of
+/// passing tests.
 pub fn skipped(what: &str) {
     std::io::stderr().write_all(format!("SKIPPED: {what}\n").as_bytes()).unwrap();
 }
 
-/// Sends a signal to a process that this one started.
+/// Sends a signal to a child process.
 pub fn signal(process: &Child, signal: &str) {
     let id = process.id().unwrap().to_string();
     assert!(std::process::Command::new("sh").args(["-c", "kill $0 $1", signal, &id]).status().unwrap().success());
 }
 
-/// Opens a session of its own.
+/// Opens a new session.
 pub async fn connect(url: &str) -> Client {
     let (client, connection) = tokio_postgres::connect(url, NoTls).await.unwrap();
     tokio::spawn(connection);
     client
 }
 
-/// The program, on a database and a mail endpoint of its own.
+/// The program with a database and a mail endpoint.
 pub struct App {
     /// URL of the database, as a superuser.
     pub url: String,
-    /// A session of the user's backend on it. It believes that it is `noon()`.
+    /// A session of the user's backend on it. Its clock stands at `noon()`.
     pub db: Client,
     /// The mail endpoint.
     pub ses: Ses,
@@ -84,10 +85,10 @@ pub struct App {
     pub service: Uuid,
 }
 
-/// What the program said.
+/// The output of the program.
 #[derive(Debug)]
-pub struct Said {
-    /// Whether it exited with 0.
+pub struct CommandOutput {
+    /// Whether the exit code was 0.
     pub success: bool,
     /// Its stdout.
     pub stdout: String,
@@ -95,7 +96,7 @@ pub struct Said {
     pub stderr: String,
 }
 
-impl Said {
+impl CommandOutput {
     /// The summary.
     pub fn summary(&self) -> Value {
         assert!(self.success, "{}", self.stderr);
@@ -104,25 +105,25 @@ impl Said {
 }
 
 impl App {
-    /// On a fresh database with the schema.
+    /// Creates an app with a new, migrated database.
     pub async fn new() -> Self {
-        Self::on(&new_database(template().await).await).await
+        Self::with_people(&new_database(template().await).await).await
     }
 
-    /// On an empty database.
+    /// Creates an app with an empty database.
     pub async fn empty() -> Self {
         let url = new_database("template0").await;
-        Self::bare(&url).await
+        Self::open(&url).await
     }
 
-    /// On an empty database that is the test's own, which gets the schema.
-    pub async fn on_own(url: &str) -> Self {
-        migrated(url).await;
-        Self::on(url).await
+    /// Migrates an empty database of the test's own and opens it.
+    pub async fn migrate_and_open(url: &str) -> Self {
+        migrate(url).await;
+        Self::with_people(url).await
     }
 
-    async fn on(url: &str) -> Self {
-        let mut app = Self::bare(url).await;
+    async fn with_people(url: &str) -> Self {
+        let mut app = Self::open(url).await;
         app.db.batch_execute(&format!("SET booking_automation.as_of = '{}'", noon().to_rfc3339())).await.unwrap();
         app.customer = app.person("Carla Customer", Some("carla@customers.example"), "Europe/Vienna").await;
         app.provider = app.person("Petra Provider", Some("petra@providers.example"), "Europe/Vienna").await;
@@ -131,7 +132,7 @@ impl App {
         app
     }
 
-    async fn bare(url: &str) -> Self {
+    async fn open(url: &str) -> Self {
         let ses = Ses::start().await;
         let env = [
             ("DATABASE_URL", url.to_owned()),
@@ -155,24 +156,24 @@ impl App {
         }
     }
 
-    /// A command of the program, with nothing of this process's environment.
+    /// A command of the program, without the environment of this process.
     pub fn command(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_booking-automation"));
         command.args(arguments).env_clear().envs(&self.env).stdin(Stdio::null()).kill_on_drop(true);
         command
     }
 
-    /// Runs the program to its end.
-    pub async fn call(&self, arguments: &[&str]) -> Said {
+    /// Runs the program and waits until it ends.
+    pub async fn call(&self, arguments: &[&str]) -> CommandOutput {
         let output = self.command(arguments).output().await.unwrap();
-        Said {
+        CommandOutput {
             success: output.status.success(),
             stdout: String::from_utf8(output.stdout).unwrap(),
             stderr: String::from_utf8(output.stderr).unwrap(),
         }
     }
 
-    /// `run`, as if it were `as_of`.
+    /// Calls `run` with the clock at `as_of`.
     pub async fn run(&self, as_of: DateTime<Utc>) -> Value {
         self.call(&["run", "--as-of", &as_of.to_rfc3339()]).await.summary()
     }
@@ -182,8 +183,8 @@ impl App {
         self.db.execute(sql, parameters).await.unwrap_or_else(|error| panic!("{sql}: {error:?}"))
     }
 
-    /// Changes what cannot be changed, as if it had happened so: past every trigger.
-    pub async fn as_if(&self, sql: &str) {
+    /// Executes SQL without any trigger, for changes that the triggers refuse.
+    pub async fn sql_without_triggers(&self, sql: &str) {
         let past = "SET session_replication_role = replica";
         self.db.batch_execute(&format!("{past}; {sql}; RESET session_replication_role")).await.unwrap();
     }
@@ -193,41 +194,41 @@ impl App {
         self.db.query_one(sql, parameters).await.unwrap_or_else(|error| panic!("{sql}: {error:?}"))
     }
 
-    /// The first column of all rows, as text.
+    /// The first column of all rows of a query, as text.
     pub async fn column(&self, sql: &str, parameters: &[&(dyn ToSql + Sync)]) -> Vec<String> {
         let rows = self.db.query(sql, parameters).await.unwrap_or_else(|error| panic!("{sql}: {error:?}"));
         rows.iter().map(|row| row.get::<_, Option<String>>(0).unwrap_or_default()).collect()
     }
 
-    /// A user.
+    /// Creates a user.
     pub async fn person(&self, name: &str, email: Option<&str>, zone: &str) -> Uuid {
         let sql = "INSERT INTO users (display_name, email, timezone) VALUES ($1, $2, $3) RETURNING id";
         self.one(sql, &[&name, &email, &zone]).await.get(0)
     }
 
-    /// A booking of an hour that was made a month before.
+    /// Creates a booking of one hour that was made a month before its start.
     pub async fn booking(&self, status: &str, scheduled_at: DateTime<Utc>) -> Uuid {
         let sql = "INSERT INTO bookings (customer_id, provider_id, service_id, status, scheduled_at, duration_minutes, location, created_at)
                    VALUES ($1, $2, $3, $4, $5, 60, 'Ringstraße 1, Wien', $5::timestamptz - interval '30 days') RETURNING id";
         self.one(sql, &[&self.customer, &self.provider, &self.service, &status, &scheduled_at]).await.get(0)
     }
 
-    /// A booking that was confirmed a month before its start.
+    /// Creates a booking that was confirmed a month before its start.
     pub async fn confirmed(&self, scheduled_at: DateTime<Utc>) -> Uuid {
-        self.believing(scheduled_at - Duration::days(30)).await;
+        self.set_clock(scheduled_at - Duration::days(30)).await;
         let id = self.booking("confirmed", scheduled_at).await;
-        self.believing(noon()).await;
+        self.set_clock(noon()).await;
         id
     }
 
-    /// A booking whose 24-hour reminder is due by the real clock.
-    pub async fn due_now(&self) -> Uuid {
-        self.believing(Utc::now() - hours(48)).await;
+    /// Creates a booking whose 24-hour reminder is due by the real clock.
+    pub async fn booking_due_now(&self) -> Uuid {
+        self.set_clock(Utc::now() - hours(48)).await;
         self.booking("confirmed", Utc::now() + hours(20)).await
     }
 
-    /// Makes the backend's session believe that it is `now`.
-    pub async fn believing(&self, now: DateTime<Utc>) {
+    /// Sets the clock of the backend's session.
+    pub async fn set_clock(&self, now: DateTime<Utc>) {
         self.db.batch_execute(&format!("SET booking_automation.as_of = '{}'", now.to_rfc3339())).await.unwrap();
     }
 
@@ -236,7 +237,7 @@ impl App {
         self.one("SELECT status FROM bookings WHERE id = $1", &[&id]).await.get(0)
     }
 
-    /// A booking's reminders in order: `rule status reason`.
+    /// The reminders of a booking in order: `rule status reason`.
     pub async fn reminders(&self, id: Uuid) -> Vec<String> {
         let sql = "SELECT concat_ws(' ', rule, status, reason) FROM booking_automation_events
                     WHERE booking_id = $1 AND event_type = 'reminder_sent' ORDER BY scheduled_at, seq";
@@ -244,7 +245,7 @@ impl App {
     }
 
     /// Waits until a query answers `true`.
-    pub async fn waits_for(&self, condition: &str) {
+    pub async fn wait_until(&self, condition: &str) {
         for _ in 0..3000 {
             if self.one(condition, &[]).await.get::<_, bool>(0) {
                 return;
@@ -254,18 +255,18 @@ impl App {
         panic!("never true: {condition}");
     }
 
-    /// Makes what waits for its next attempt, or holds a lease, due at once.
+    /// Ends all waits for retries and all leases.
     pub async fn make_claimable(&self) {
         self.sql("UPDATE booking_automation_events SET next_attempt_at = now(), lease_until = now() WHERE status IN ('pending', 'sending')", &[])
             .await;
     }
 
-    /// A role of the user's that owns nothing and has no right on our tables; returns a session of it.
+    /// Creates a role of the user's backend without privileges on our tables; returns a session.
     pub async fn backend_role(&self) -> Client {
         connect(&self.backend_url().await).await
     }
 
-    /// A role of the user's that owns nothing and has no right on our tables; its URL.
+    /// Creates a role of the user's backend without privileges on our tables; returns its URL.
     pub async fn backend_url(&self) -> String {
         let role = format!("backend_{}", Uuid::new_v4().simple());
         self.db
@@ -283,7 +284,8 @@ impl App {
 impl Drop for App {
     fn drop(&mut self) {
         if let Some(name) = self.url.rsplit('/').next().filter(|name| name.starts_with("it_")) {
-            // Disk is scarce; the cluster goes as a whole. Only a foreign server must be tidied up.
+            // Our own cluster is deleted as a whole. On another server the database must be
+            // dropped.
             if std::env::var_os("TEST_DATABASE_URL").is_some() {
                 let (base, name) = (cluster().base_url.clone(), name.to_owned());
                 let drop = async move {
@@ -297,23 +299,24 @@ impl Drop for App {
     }
 }
 
-/// A new database; its URL.
+/// Creates a database; returns its URL.
 async fn new_database(template: &str) -> String {
     static COUNTER: AtomicU32 = AtomicU32::new(0);
     let number = COUNTER.fetch_add(1, Ordering::Relaxed);
     let name = format!("it_{}_{number}", std::process::id());
     let base = &cluster().base_url;
     let admin = connect(&format!("{base}/postgres")).await;
-    // Since 15 a copy goes through the write-ahead log, at four times the cost, unless it is told not to.
+    // Since version 15 a copy goes through the write-ahead log by default, which takes four times
+    // as long.
     let version = "SELECT current_setting('server_version_num')::int >= 150000";
     let strategy = if admin.query_one(version, &[]).await.unwrap().get(0) { "STRATEGY file_copy" } else { "" };
-    // Two at once from one template may meet each other.
-    once_unused(&admin, &format!("CREATE DATABASE {name} TEMPLATE {template} {strategy}")).await;
+    // Two copies of one template at the same time may conflict.
+    run_when_unused(&admin, &format!("CREATE DATABASE {name} TEMPLATE {template} {strategy}")).await;
     format!("{base}/{name}")
 }
 
-/// Runs a statement on databases as soon as nobody is connected to those that it is about.
-async fn once_unused(admin: &Client, sql: &str) {
+/// Runs a statement about databases as soon as no session is connected to them.
+async fn run_when_unused(admin: &Client, sql: &str) {
     while let Err(error) = admin.batch_execute(sql).await {
         let code = error.code().map(|code| code.code().to_owned());
         assert_eq!(code.as_deref(), Some("55006"), "{error:?}");
@@ -321,8 +324,8 @@ async fn once_unused(admin: &Client, sql: &str) {
     }
 }
 
-/// The database that the others are copied from, migrated once, by the program. `TEST_DATABASE_TEMPLATE` names one that
-/// outlives the run and serves the next.
+/// The database that the others are copied from. The program migrates it once.
+/// `TEST_DATABASE_TEMPLATE` names one that is kept for the next run of the tests.
 async fn template() -> &'static str {
     static TEMPLATE: OnceCell<String> = OnceCell::const_new();
     TEMPLATE
@@ -336,22 +339,22 @@ async fn template() -> &'static str {
                 return kept.clone();
             }
             let url = new_database("template0").await;
-            migrated(&url).await;
+            migrate(&url).await;
             let (_, name) = url.rsplit_once('/').unwrap();
             let Some(kept) = kept else { return name.to_owned() };
-            once_unused(&admin, &format!("ALTER DATABASE {name} RENAME TO {kept}")).await;
+            run_when_unused(&admin, &format!("ALTER DATABASE {name} RENAME TO {kept}")).await;
             kept
         })
         .await
 }
 
-/// Migrates a database, by the program.
-async fn migrated(url: &str) {
-    let mut app = App::bare(url).await;
+/// Migrates a database with the program.
+async fn migrate(url: &str) {
+    let mut app = App::open(url).await;
     let said = app.call(&["migrate"]).await;
     assert!(said.success, "{}", said.stderr);
-    // The tests live in another time than the installation.
+    // The clock of the tests is before the installation.
     app.sql("UPDATE reminder_rules SET effective_from = '2020-01-01'", &[]).await;
-    // The others are copied from it: it stays, on a foreign server too.
+    // Other databases are copied from this one: it is not dropped, on another server either.
     app.url.clear();
 }

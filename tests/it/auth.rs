@@ -1,4 +1,4 @@
-//! Who is let in, and who is not: the function that judges, part by part.
+//! The function that checks credentials, part by part.
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -28,7 +28,7 @@ fn secrets(bearer: &str, signing: &str) -> CronSecrets {
     CronSecrets::from_environment(&lookup).unwrap()
 }
 
-/// What a request fires a pass as.
+/// The cause that a request is accepted with.
 fn authenticate(
     secrets: &CronSecrets,
     presented: &Credentials,
@@ -39,91 +39,97 @@ fn authenticate(
 }
 
 #[test]
-fn each_secret_counts_by_itself_and_none_can_be_told_from_its_count() {
+fn each_secret_has_its_own_rate_limit_key_that_does_not_reveal_it() {
     let credential = |secret: &str| {
         let authorization = format!("Bearer {secret}");
         let presented = Credentials { authorization: vec![authorization.as_bytes()], ..Credentials::default() };
         let list = format!("{BEARER},{OTHER_BEARER}");
-        auth::authenticate(&secrets(&list, ""), &presented, b"", at(TIMESTAMP)).unwrap().credential
+        auth::authenticate(&secrets(&list, ""), &presented, b"", unix_time(TIMESTAMP)).unwrap().credential
     };
     assert_ne!(credential(BEARER), credential(OTHER_BEARER));
     // The first 32 bits of sha256("booking-automation caller " + secret), by sha256sum.
     assert_eq!(credential(BEARER), "7437237e");
 }
 
-fn at(seconds: u64) -> SystemTime {
+fn unix_time(seconds: u64) -> SystemTime {
     UNIX_EPOCH + Duration::from_secs(seconds)
 }
 
-/// Judges three headers and a body, at the example's time, by the example's secret.
-fn judge(id: &[u8], timestamp: &[u8], signatures: &[u8], body: &[u8]) -> Result<Trigger, Refusal> {
+/// Authenticates with three headers and a body, at the time and with the secret of the example.
+fn authenticate_signed(id: &[u8], timestamp: &[u8], signatures: &[u8], body: &[u8]) -> Result<Trigger, Refusal> {
     let presented = Credentials {
         authorization: vec![],
         webhook_id: vec![id],
         webhook_timestamp: vec![timestamp],
         webhook_signature: vec![signatures],
     };
-    authenticate(&secrets("", SECRET), &presented, body, at(TIMESTAMP))
+    authenticate(&secrets("", SECRET), &presented, body, unix_time(TIMESTAMP))
 }
 
-/// A valid signature of these parts.
-fn judge_signed(id: &[u8], timestamp: &[u8]) -> Result<Trigger, Refusal> {
-    judge(id, timestamp, signature(SECRET, id, timestamp, b"body").as_bytes(), b"body")
+/// Authenticates with a valid signature of these parts.
+fn authenticate_with_valid_signature(id: &[u8], timestamp: &[u8]) -> Result<Trigger, Refusal> {
+    authenticate_signed(id, timestamp, signature(SECRET, id, timestamp, b"body").as_bytes(), b"body")
 }
 
-fn example() -> Trigger {
+fn trigger_of_example() -> Trigger {
     Trigger::Signature { webhook_id: ID.to_owned() }
 }
 
 #[test]
-fn the_specifications_example_is_accepted() {
+fn the_example_of_the_specification_is_accepted() {
     let timestamp = TIMESTAMP.to_string();
-    assert_eq!(judge(ID.as_bytes(), timestamp.as_bytes(), SIGNATURE.as_bytes(), BODY.as_bytes()), Ok(example()));
+    assert_eq!(
+        authenticate_signed(ID.as_bytes(), timestamp.as_bytes(), SIGNATURE.as_bytes(), BODY.as_bytes()),
+        Ok(trigger_of_example())
+    );
 }
 
 #[test]
-fn every_part_that_is_changed_is_noticed() {
+fn changing_any_part_of_a_signed_request_invalidates_it() {
     let timestamp = TIMESTAMP.to_string();
     let parts = [ID.as_bytes(), timestamp.as_bytes(), SIGNATURE.as_bytes(), BODY.as_bytes()];
     for part in 0..4 {
         for position in 0..parts[part].len() {
-            // One bit, at every place of every part.
+            // Flip one bit in every byte of every part.
             let mut changed = parts.map(<[u8]>::to_vec);
             changed[part][position] ^= 1;
-            let judged = judge(&changed[0], &changed[1], &changed[2], &changed[3]);
+            let judged = authenticate_signed(&changed[0], &changed[1], &changed[2], &changed[3]);
             assert_eq!(judged, Err(Refusal::Signature), "part {part}, byte {position}");
 
             let mut truncated = parts.map(<[u8]>::to_vec);
             truncated[part].truncate(position);
-            let judged = judge(&truncated[0], &truncated[1], &truncated[2], &truncated[3]);
+            let judged = authenticate_signed(&truncated[0], &truncated[1], &truncated[2], &truncated[3]);
             assert_eq!(judged, Err(Refusal::Signature), "part {part}, {position} bytes of it");
         }
         let mut doubled = parts.map(<[u8]>::to_vec);
         doubled[part].extend(parts[part]);
-        let judged = judge(&doubled[0], &doubled[1], &doubled[2], &doubled[3]);
+        let judged = authenticate_signed(&doubled[0], &doubled[1], &doubled[2], &doubled[3]);
         assert_eq!(judged, Err(Refusal::Signature), "part {part}, twice in one value");
         for other in 0..4 {
             let mut reordered = parts;
             reordered.swap(part, other);
-            let judged = judge(reordered[0], reordered[1], reordered[2], reordered[3]);
+            let judged = authenticate_signed(reordered[0], reordered[1], reordered[2], reordered[3]);
             assert_eq!(judged.is_ok(), part == other, "parts {part} and {other} exchanged");
         }
     }
-    // The same bytes, cut elsewhere.
+    // The same bytes, split at another place.
     let (id, rest) = (format!("{ID}.1"), &timestamp[1..]);
-    assert_eq!(judge(id.as_bytes(), rest.as_bytes(), SIGNATURE.as_bytes(), BODY.as_bytes()), Err(Refusal::Signature));
+    assert_eq!(
+        authenticate_signed(id.as_bytes(), rest.as_bytes(), SIGNATURE.as_bytes(), BODY.as_bytes()),
+        Err(Refusal::Signature)
+    );
 }
 
 #[test]
-fn each_header_comes_exactly_once() {
+fn each_signature_header_must_occur_exactly_once() {
     let timestamp = TIMESTAMP.to_string();
     let whole = [vec![ID.as_bytes()], vec![timestamp.as_bytes()], vec![SIGNATURE.as_bytes()]];
     let judge = |headers: [Vec<&[u8]>; 3]| {
         let [webhook_id, webhook_timestamp, webhook_signature] = headers;
         let presented = Credentials { authorization: vec![], webhook_id, webhook_timestamp, webhook_signature };
-        authenticate(&secrets("", SECRET), &presented, BODY.as_bytes(), at(TIMESTAMP))
+        authenticate(&secrets("", SECRET), &presented, BODY.as_bytes(), unix_time(TIMESTAMP))
     };
-    assert_eq!(judge(whole.clone()), Ok(example()));
+    assert_eq!(judge(whole.clone()), Ok(trigger_of_example()));
     for part in 0..3 {
         let mut missing = whole.clone();
         missing[part].clear();
@@ -139,7 +145,7 @@ fn each_header_comes_exactly_once() {
 }
 
 #[test]
-fn one_right_signature_among_several_is_enough() {
+fn one_valid_signature_among_several_is_enough() {
     let timestamp = TIMESTAMP.to_string();
     let wrong = "v1,AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=";
     let bare = &SIGNATURE[3..];
@@ -160,23 +166,26 @@ fn one_right_signature_among_several_is_enough() {
         (" ".repeat(10_000), false),
         ("v1, ".repeat(10_000), false),
     ] {
-        let judged = judge(ID.as_bytes(), timestamp.as_bytes(), signatures.as_bytes(), BODY.as_bytes());
+        let judged = authenticate_signed(ID.as_bytes(), timestamp.as_bytes(), signatures.as_bytes(), BODY.as_bytes());
         assert_eq!(judged.is_ok(), fits, "{signatures:.60}");
     }
-    assert_eq!(judge(ID.as_bytes(), timestamp.as_bytes(), b"\xff\xfe", BODY.as_bytes()), Err(Refusal::Signature));
+    assert_eq!(
+        authenticate_signed(ID.as_bytes(), timestamp.as_bytes(), b"\xff\xfe", BODY.as_bytes()),
+        Err(Refusal::Signature)
+    );
 }
 
 #[test]
-fn a_signature_is_good_for_five_minutes_before_and_after() {
+fn a_signature_is_valid_within_five_minutes_of_its_timestamp() {
     for (offset, fits) in [(0, true), (300, true), (301, false), (-300, true), (-301, false), (86_400, false)] {
         let timestamp = TIMESTAMP.checked_add_signed(offset).unwrap().to_string();
-        let expected = if fits { Ok(example()) } else { Err(Refusal::Timestamp) };
-        assert_eq!(judge_signed(ID.as_bytes(), timestamp.as_bytes()), expected, "{offset} s");
+        let expected = if fits { Ok(trigger_of_example()) } else { Err(Refusal::Timestamp) };
+        assert_eq!(authenticate_with_valid_signature(ID.as_bytes(), timestamp.as_bytes()), expected, "{offset} s");
     }
 }
 
 #[test]
-fn what_is_signed_and_no_time_is_refused() {
+fn a_malformed_timestamp_is_refused_even_if_signed() {
     for timestamp in [
         &b""[..],
         b"0",
@@ -197,33 +206,33 @@ fn what_is_signed_and_no_time_is_refused() {
         b"\xff\xfe",
         "١٦٤٩٣٦٧٥٥٣".as_bytes(),
     ] {
-        let judged = judge_signed(ID.as_bytes(), timestamp);
+        let judged = authenticate_with_valid_signature(ID.as_bytes(), timestamp);
         assert_eq!(judged, Err(Refusal::Timestamp), "{}", String::from_utf8_lossy(timestamp));
     }
 }
 
 #[test]
-fn what_is_signed_and_no_id_is_refused() {
+fn a_malformed_webhook_id_is_refused_even_if_signed() {
     let timestamp = TIMESTAMP.to_string();
     let longest = "x".repeat(256);
-    assert!(judge_signed(longest.as_bytes(), timestamp.as_bytes()).is_ok());
+    assert!(authenticate_with_valid_signature(longest.as_bytes(), timestamp.as_bytes()).is_ok());
     for id in [&b""[..], b"msg.1", b".", b"a b", b"a\0b", b"\xff", "ä".as_bytes(), "x".repeat(257).as_bytes()] {
-        let judged = judge_signed(id, timestamp.as_bytes());
+        let judged = authenticate_with_valid_signature(id, timestamp.as_bytes());
         assert_eq!(judged, Err(Refusal::Id), "{}", String::from_utf8_lossy(id));
     }
 }
 
-/// Judges `Authorization` headers.
-fn judge_bearer(list: &str, headers: &[&[u8]]) -> Result<Trigger, Refusal> {
+/// Authenticates with `Authorization` headers.
+fn authenticate_bearer(list: &str, headers: &[&[u8]]) -> Result<Trigger, Refusal> {
     let presented = Credentials { authorization: headers.to_vec(), ..Credentials::default() };
-    authenticate(&secrets(list, ""), &presented, b"anything", at(TIMESTAMP))
+    authenticate(&secrets(list, ""), &presented, b"anything", unix_time(TIMESTAMP))
 }
 
 #[test]
-fn a_bearer_secret_is_taken_whole_or_not_at_all() {
+fn a_bearer_secret_must_match_exactly() {
     let right = format!("Bearer {BEARER}");
     for header in [right.clone(), format!("bearer {BEARER}"), format!("BEARER {BEARER}")] {
-        assert_eq!(judge_bearer(BEARER, &[header.as_bytes()]), Ok(Trigger::Bearer), "{header}");
+        assert_eq!(authenticate_bearer(BEARER, &[header.as_bytes()]), Ok(Trigger::Bearer), "{header}");
     }
     for header in [
         String::new(),
@@ -241,21 +250,21 @@ fn a_bearer_secret_is_taken_whole_or_not_at_all() {
         format!("Bearer{BEARER}x"),
         format!("Bearer {}", "x".repeat(100_000)),
     ] {
-        assert_eq!(judge_bearer(BEARER, &[header.as_bytes()]), Err(Refusal::Bearer), "{header:.60}");
+        assert_eq!(authenticate_bearer(BEARER, &[header.as_bytes()]), Err(Refusal::Bearer), "{header:.60}");
     }
-    assert_eq!(judge_bearer(BEARER, &[b"Bearer \xff\xff"]), Err(Refusal::Bearer));
-    assert_eq!(judge_bearer(BEARER, &[right.as_bytes(), right.as_bytes()]), Err(Refusal::Bearer));
-    assert_eq!(judge_bearer(BEARER, &[]), Err(Refusal::None));
+    assert_eq!(authenticate_bearer(BEARER, &[b"Bearer \xff\xff"]), Err(Refusal::Bearer));
+    assert_eq!(authenticate_bearer(BEARER, &[right.as_bytes(), right.as_bytes()]), Err(Refusal::Bearer));
+    assert_eq!(authenticate_bearer(BEARER, &[]), Err(Refusal::None));
 }
 
 #[test]
-fn secrets_are_rotated_by_listing_both() {
+fn both_secrets_are_accepted_during_rotation() {
     let list = format!("{BEARER}, {OTHER_BEARER}");
     for secret in [BEARER, OTHER_BEARER] {
-        assert_eq!(judge_bearer(&list, &[format!("Bearer {secret}").as_bytes()]), Ok(Trigger::Bearer));
+        assert_eq!(authenticate_bearer(&list, &[format!("Bearer {secret}").as_bytes()]), Ok(Trigger::Bearer));
     }
     for wrong in [list.as_str(), &format!("{BEARER},{OTHER_BEARER}"), "0123456789abcdeX"] {
-        assert_eq!(judge_bearer(&list, &[format!("Bearer {wrong}").as_bytes()]), Err(Refusal::Bearer));
+        assert_eq!(authenticate_bearer(&list, &[format!("Bearer {wrong}").as_bytes()]), Err(Refusal::Bearer));
     }
 
     let timestamp = TIMESTAMP.to_string();
@@ -267,11 +276,11 @@ fn secrets_are_rotated_by_listing_both() {
             webhook_timestamp: vec![timestamp.as_bytes()],
             webhook_signature: vec![signatures.as_bytes()],
         };
-        authenticate(&secrets("", list), &presented, b"", at(TIMESTAMP))
+        authenticate(&secrets("", list), &presented, b"", unix_time(TIMESTAMP))
     };
     let both = format!("{OTHER_SECRET},{SECRET}");
-    assert_eq!(judge(&both, SECRET), Ok(example()));
-    assert_eq!(judge(&both, OTHER_SECRET), Ok(example()));
+    assert_eq!(judge(&both, SECRET), Ok(trigger_of_example()));
+    assert_eq!(judge(&both, OTHER_SECRET), Ok(trigger_of_example()));
     assert_eq!(judge(SECRET, OTHER_SECRET), Err(Refusal::Signature));
 }
 
@@ -281,7 +290,7 @@ fn with_several_credentials_each_must_be_valid() {
     let (good, bad) = (format!("Bearer {BEARER}"), format!("Bearer {OTHER_BEARER}"));
     let wrong = SIGNATURE.replace("tZ1I", "tZ1J");
     for (authorization, signatures, expected) in [
-        (good.as_str(), SIGNATURE, Ok(example())),
+        (good.as_str(), SIGNATURE, Ok(trigger_of_example())),
         (&good, &wrong, Err(Refusal::Signature)),
         (&bad, SIGNATURE, Err(Refusal::Bearer)),
         ("Basic dXNlcjpwYXNz", SIGNATURE, Err(Refusal::Bearer)),
@@ -293,20 +302,20 @@ fn with_several_credentials_each_must_be_valid() {
             webhook_timestamp: vec![timestamp.as_bytes()],
             webhook_signature: vec![signatures.as_bytes()],
         };
-        let judged = authenticate(&secrets(BEARER, SECRET), &presented, BODY.as_bytes(), at(TIMESTAMP));
+        let judged = authenticate(&secrets(BEARER, SECRET), &presented, BODY.as_bytes(), unix_time(TIMESTAMP));
         assert_eq!(judged, expected, "{authorization} {signatures}");
     }
-    // A good bearer secret does not make up for headers of a signature that are not all there.
+    // A valid bearer secret does not replace missing signature headers.
     let presented =
         Credentials { authorization: vec![good.as_bytes()], webhook_id: vec![ID.as_bytes()], ..Credentials::default() };
-    let judged = authenticate(&secrets(BEARER, SECRET), &presented, BODY.as_bytes(), at(TIMESTAMP));
+    let judged = authenticate(&secrets(BEARER, SECRET), &presented, BODY.as_bytes(), unix_time(TIMESTAMP));
     assert_eq!(judged, Err(Refusal::Incomplete));
 }
 
 #[test]
-fn without_secrets_nobody_is_let_in() {
+fn without_configured_secrets_every_request_is_refused() {
     let timestamp = TIMESTAMP.to_string();
-    // By the empty key, too.
+    // The second signature is made with the empty key.
     for signatures in [SIGNATURE.to_owned(), signature("whsec_", ID.as_bytes(), timestamp.as_bytes(), BODY.as_bytes())]
     {
         let presented = Credentials {
@@ -315,9 +324,9 @@ fn without_secrets_nobody_is_let_in() {
             webhook_timestamp: vec![timestamp.as_bytes()],
             webhook_signature: vec![signatures.as_bytes()],
         };
-        let judged = authenticate(&secrets("", ""), &presented, BODY.as_bytes(), at(TIMESTAMP));
+        let judged = authenticate(&secrets("", ""), &presented, BODY.as_bytes(), unix_time(TIMESTAMP));
         assert_eq!(judged, Err(Refusal::Signature));
     }
-    assert_eq!(judge_bearer("", &[b"Bearer "]), Err(Refusal::Bearer));
-    assert_eq!(judge_bearer("", &[b"Bearer 0123456789abcdef"]), Err(Refusal::Bearer));
+    assert_eq!(authenticate_bearer("", &[b"Bearer "]), Err(Refusal::Bearer));
+    assert_eq!(authenticate_bearer("", &[b"Bearer 0123456789abcdef"]), Err(Refusal::Bearer));
 }

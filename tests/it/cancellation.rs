@@ -9,55 +9,56 @@ use uuid::Uuid;
 use crate::app::{App, STATUSES, connect, hours, minutes, noon};
 use crate::client::{Answer, Header};
 use crate::http::Server;
-use crate::odd_databases::{before_update, of_a_plain_role};
-use crate::status::{ask, support};
+use crate::odd_databases::{app_of_plain_role, create_before_update_trigger};
+use crate::status::{ask, assert_invalid, support};
 
 /// Each way to cancel a booking.
 const OPTIONS: [(&str, bool); 5] =
     [("customer", false), ("provider", false), ("provider", true), ("admin", false), ("system", false)];
 
 /// A confirmed booking with a price.
-async fn priced(app: &App, start: DateTime<Utc>, price: &str) -> Uuid {
+async fn create_priced_booking(app: &App, start: DateTime<Utc>, price: &str) -> Uuid {
     let id = app.confirmed(start).await;
     app.sql("UPDATE bookings SET total_price = $2::text::numeric WHERE id = $1", &[&id, &price]).await;
     id
 }
 
-async fn outlook(server: &Server, id: Uuid) -> Value {
+/// Who may cancel a booking and what is refunded, as the support API answers.
+async fn fetch_options(server: &Server, id: Uuid) -> Value {
     let answer = ask(server, "GET", &format!("/bookings/{id}/cancellation"), &[], b"").await;
     assert_eq!(answer.status, 200, "{answer:?}");
     answer.json()
 }
 
-fn option<'a>(outlook: &'a Value, role: &str, no_show: bool) -> &'a Value {
-    let mut options = outlook["options"].as_array().unwrap().iter();
+fn option_for<'a>(options: &'a Value, role: &str, no_show: bool) -> &'a Value {
+    let mut options = options["options"].as_array().unwrap().iter();
     options.find(|option| option["role"] == role && option["no_show"] == no_show).unwrap()
 }
 
-/// What a customer gets back now: percentage and amount.
-async fn for_customer(server: &Server, id: Uuid) -> (String, String) {
-    let outlook = outlook(server, id).await;
-    let option = option(&outlook, "customer", false);
+/// What a customer would be refunded now: percentage and amount.
+async fn customer_refund(server: &Server, id: Uuid) -> (String, String) {
+    let options = fetch_options(server, id).await;
+    let option = option_for(&options, "customer", false);
     let text = |member: &str| option["refund"][member].as_str().unwrap_or_else(|| panic!("{option}")).to_owned();
     (text("percent"), text("amount"))
 }
 
-async fn post(server: &Server, id: Uuid, more: &[Header<'_>], body: &Value) -> Answer {
+async fn post_cancellation(server: &Server, id: Uuid, more: &[Header<'_>], body: &Value) -> Answer {
     ask(server, "POST", &format!("/bookings/{id}/cancellation"), more, body.to_string().as_bytes()).await
 }
 
 async fn cancel(server: &Server, id: Uuid, role: &str, no_show: bool) -> Answer {
-    post(server, id, &[], &json!({"actor": {"role": role}, "reason": "said so", "no_show": no_show})).await
+    post_cancellation(server, id, &[], &json!({"actor": {"role": role}, "reason": "said so", "no_show": no_show})).await
 }
 
-/// What the audit trail has of the last step.
-async fn last_event(app: &App, id: Uuid) -> Value {
+/// The data of a booking's last event.
+async fn last_event_data(app: &App, id: Uuid) -> Value {
     let sql = "SELECT event_data FROM booking_automation_events WHERE booking_id = $1 ORDER BY seq DESC LIMIT 1";
     app.one(sql, &[&id]).await.get(0)
 }
 
-/// A policy of ours.
-async fn policy(app: &App, service: Option<Uuid>, applies_to: &str, name: &str, values: &str) {
+/// Adds a row to our policies.
+async fn insert_policy(app: &App, service: Option<Uuid>, applies_to: &str, name: &str, values: &str) {
     let sql = format!(
         "INSERT INTO booking_automation_cancellation_policies
                 (service_id, applies_to, name, free_until, partial_until, partial_percent, after_percent)
@@ -67,76 +68,78 @@ async fn policy(app: &App, service: Option<Uuid>, applies_to: &str, name: &str, 
 }
 
 #[tokio::test]
-async fn it_is_told_who_may_cancel_until_when_and_what_is_refunded() {
+async fn options_list_who_may_cancel_until_when_and_the_refund() {
     let mut app = App::new().await;
     let server = support(&mut app, noon()).await;
-    let id = priced(&app, noon() + hours(30), "80.01").await;
+    let id = create_priced_booking(&app, noon() + hours(30), "80.01").await;
 
-    let told = outlook(&server, id).await;
-    assert_eq!(
-        (&told["booking_id"], &told["as_of"], &told["status"], &told["starts_at"], &told["total"]),
-        (
-            &json!(id),
-            &json!("2026-03-01T12:00:00Z"),
-            &json!("confirmed"),
-            &json!("2026-03-02T18:00:00Z"),
-            &json!("80.01")
-        )
-    );
-    let customer = option(&told, "customer", false);
-    let policy = json!({"source": "built_in", "id": null, "name": "default", "applies_to": "customer"});
-    let text = "By the policy \"default\" (built_in), 80.01 of 80.01 (100 %) is refunded and 0.00 is kept, up to and including 2026-03-01T18:00:00Z.";
-    assert_eq!(
-        customer["refund"],
-        json!({"percent": "100", "total": "80.01", "amount": "80.01", "kept": "0.00", "until": "2026-03-01T18:00:00Z",
-               "policy": policy, "text": text})
-    );
+    let mut told = fetch_options(&server, id).await;
+    assert_eq!(told["booking_id"], json!(id));
+    let customer = option_for(&told, "customer", false);
+    insta::assert_json_snapshot!(customer["refund"], @r#"
+    {
+      "amount": "80.01",
+      "kept": "0.00",
+      "percent": "100",
+      "policy": {
+        "applies_to": "customer",
+        "id": null,
+        "name": "default",
+        "source": "built_in"
+      },
+      "text": "By the policy \"default\" (built_in), 80.01 of 80.01 (100 %) is refunded and 0.00 is kept, up to and including 2026-03-01T18:00:00Z.",
+      "total": "80.01",
+      "until": "2026-03-01T18:00:00Z"
+    }
+    "#);
     assert_eq!(customer["before"], "2026-03-02T18:00:00Z");
+    let text = customer["refund"]["text"].as_str().unwrap();
     assert_eq!(customer["text"], format!("customer may cancel before 2026-03-02T18:00:00Z. {text}"));
-    let later: Vec<_> = customer["later"]
-        .as_array()
-        .unwrap()
-        .iter()
-        .map(|refund| (&refund["percent"], &refund["amount"], &refund["kept"], &refund["until"]))
-        .collect();
     assert_eq!(
-        later,
+        later_refunds(customer),
         [
-            // Half of an odd cent goes to whom the money goes back.
-            (&json!("50"), &json!("40.01"), &json!("40.00"), &json!("2026-03-02T06:00:00Z")),
-            (&json!("0"), &json!("0.00"), &json!("80.01"), &json!(null)),
+            // Half a cent is rounded up in the customer's favour.
+            "50 %: 40.01 refunded, 40.00 kept until 2026-03-02T06:00:00Z",
+            "0 %: 0.00 refunded, 80.01 kept until -",
         ]
     );
 
     for (role, case) in [("provider", "provider"), ("admin", "staff"), ("system", "staff")] {
-        let option = option(&told, role, false);
+        let option = option_for(&told, role, false);
         assert_eq!((&option["allowed"], &option["refund"]["amount"]), (&json!(true), &json!("80.01")), "{option}");
-        assert_eq!(
-            (&option["refund"]["policy"]["applies_to"], &option["later"]),
-            (&json!(case), &json!([])),
-            "{option}"
-        );
-        assert_eq!(option["before"], "2026-03-02T18:00:00Z");
+        assert_eq!(option["refund"]["policy"]["applies_to"], case, "{option}");
+        assert_eq!((&option["before"], &option["later"]), (&json!("2026-03-02T18:00:00Z"), &json!([])), "{option}");
     }
-    let no_show = option(&told, "provider", true);
-    assert_eq!(
-        (&no_show["allowed"], &no_show["refund"], &no_show["before"]),
-        (&json!(false), &json!(null), &json!(null))
+    let no_show = option_for(&told, "provider", true);
+    insta::assert_snapshot!(
+        json!([no_show["allowed"], no_show["refund"], no_show["before"], no_show["text"]]),
+        @r#"[false,null,null,"the booking has not started: provider may make it cancelled as a no-show only from then on"]"#
     );
+    told.as_object_mut().unwrap().retain(|member, _| !["options", "booking_id"].contains(&member.as_str()));
     assert_eq!(
-        no_show["text"],
-        "the booking has not started: provider may make it cancelled as a no-show only from then on"
+        told,
+        json!({"as_of": "2026-03-01T12:00:00Z", "status": "confirmed", "starts_at": "2026-03-02T18:00:00Z", "total": "80.01"})
     );
 }
 
+/// The refunds that follow later, a line each.
+fn later_refunds(option: &Value) -> Vec<String> {
+    let text = |refund: &Value, member: &str| refund[member].as_str().unwrap_or("-").to_owned();
+    let line = |refund: &Value| {
+        let [percent, amount, kept, until] = ["percent", "amount", "kept", "until"].map(|member| text(refund, member));
+        format!("{percent} %: {amount} refunded, {kept} kept until {until}")
+    };
+    option["later"].as_array().unwrap().iter().map(line).collect()
+}
+
 #[tokio::test]
-async fn the_booking_and_the_decision_are_written_together() {
+async fn a_cancellation_updates_the_booking_and_records_the_refund_decision() {
     let mut app = App::new().await;
     let server = support(&mut app, noon()).await;
-    let id = priced(&app, noon() + hours(20), "49.99").await;
+    let id = create_priced_booking(&app, noon() + hours(20), "49.99").await;
     let body = json!({"actor": {"role": "customer", "id": app.customer}, "reason": "ill"});
 
-    let answer = post(&server, id, &[], &body).await;
+    let answer = post_cancellation(&server, id, &[], &body).await;
     assert_eq!(answer.status, 200, "{answer:?}");
     let mut said = answer.json();
     let refund = said.as_object_mut().unwrap().remove("refund").unwrap();
@@ -151,7 +154,7 @@ async fn the_booking_and_the_decision_are_written_together() {
         assert_eq!(refund[member], decision[member]);
     }
     assert_eq!(
-        last_event(&app, id).await,
+        last_event_data(&app, id).await,
         json!({"from": "confirmed", "to": "cancelled", "by": format!("customer:{}", app.customer), "reason": "ill",
                "refund": decision})
     );
@@ -170,33 +173,33 @@ async fn the_booking_and_the_decision_are_written_together() {
         cancelled["text"],
         format!("customer:{} made it cancelled, from confirmed: ill (to be refunded: 25.00 of 49.99)", app.customer)
     );
-    // Once is enough.
-    assert_eq!(post(&server, id, &[], &body).await.status, 409);
-    // What else becomes cancelled in other ways has no decision.
-    let other = priced(&app, noon() + hours(20), "49.99").await;
+    // A second cancellation is refused.
+    assert_eq!(post_cancellation(&server, id, &[], &body).await.status, 409);
+    // A cancellation by other means has no refund decision.
+    let other = create_priced_booking(&app, noon() + hours(20), "49.99").await;
     app.sql("UPDATE bookings SET status = 'cancelled' WHERE id = $1", &[&other]).await;
-    assert_eq!(last_event(&app, other).await["refund"], json!(null));
+    assert_eq!(last_event_data(&app, other).await["refund"], json!(null));
 }
 
 #[tokio::test]
-async fn the_status_route_decides_the_same() {
+async fn the_status_route_makes_the_same_refund_decision() {
     let mut app = App::new().await;
     let server = support(&mut app, noon()).await;
-    let id = priced(&app, noon() + hours(20), "49.99").await;
+    let id = create_priced_booking(&app, noon() + hours(20), "49.99").await;
     let body = json!({"to": "cancelled", "actor": {"role": "customer"}}).to_string();
     let answer = ask(&server, "POST", &format!("/bookings/{id}/status"), &[], body.as_bytes()).await;
     assert_eq!((answer.status, &answer.json()["refund"]["amount"]), (200, &json!("25.00")));
-    assert_eq!(last_event(&app, id).await["refund"]["amount"], "25.00");
+    assert_eq!(last_event_data(&app, id).await["refund"]["amount"], "25.00");
 }
 
 #[tokio::test]
-async fn a_share_is_refunded_up_to_and_including_its_moment() {
+async fn refund_boundaries_are_inclusive() {
     let mut app = App::new().await;
     let server = support(&mut app, noon()).await;
     let second = Duration::seconds(1);
     let instant = Duration::microseconds(1);
-    let id = priced(&app, noon() + hours(1), "80.00").await;
-    // How long before the start it is now, and what a customer gets back: the built-in policy.
+    let id = create_priced_booking(&app, noon() + hours(1), "80.00").await;
+    // The time before the start, and the customer's refund by the built-in policy.
     for (lead, expected) in [
         (hours(1000), Some("100")),
         (hours(24) + second, Some("100")),
@@ -210,23 +213,24 @@ async fn a_share_is_refunded_up_to_and_including_its_moment() {
         (hours(12) - second, Some("0")),
         (second, Some("0")),
         (instant, Some("0")),
-        // It has started.
+        // The booking has started.
         (Duration::zero(), None),
         (-instant, None),
         (-second, None),
     ] {
         let start = noon() + lead;
         app.sql("UPDATE bookings SET scheduled_at = $2 WHERE id = $1", &[&id, &start]).await;
-        let told = outlook(&server, id).await;
-        let customer = option(&told, "customer", false);
+        let told = fetch_options(&server, id).await;
+        let customer = option_for(&told, "customer", false);
         assert_eq!(customer["refund"]["percent"].as_str(), expected, "{lead}: {customer}");
         assert_eq!(customer["allowed"], expected.is_some(), "{lead}: {customer}");
 
         let answer = cancel(&server, id, "customer", false).await;
         assert_eq!(answer.status, if expected.is_some() { 200 } else { 409 }, "{lead}: {answer:?}");
         assert_eq!(answer.json()["refund"], customer["refund"], "{lead}");
-        // The no-show begins where the customer's right ends, to the instant.
-        let told = option(&told, "provider", true);
+        // The provider can report a no-show from the instant at which the customer can no longer
+        // cancel.
+        let told = option_for(&told, "provider", true);
         assert_eq!(told["allowed"], expected.is_none(), "{lead}: {told}");
         app.sql("UPDATE bookings SET status = 'confirmed', cancelled_at = NULL WHERE id = $1", &[&id]).await;
         let answer = cancel(&server, id, "provider", true).await;
@@ -236,29 +240,29 @@ async fn a_share_is_refunded_up_to_and_including_its_moment() {
 }
 
 #[tokio::test]
-async fn hours_are_elapsed_ones_in_weeks_in_which_the_clocks_change() {
+async fn policy_hours_are_elapsed_hours_across_clock_changes() {
     let mut app = App::new().await;
     let (_, database) = app.url.rsplit_once('/').unwrap();
     app.db.batch_execute(&format!("ALTER DATABASE {database} SET TimeZone = 'Europe/Vienna'")).await.unwrap();
-    policy(&app, None, "customer", "a day", "'1 day', NULL, NULL, 10").await;
-    // Ten o'clock in Vienna on the day after the clocks changed that night, and eleven, or nine, the day before.
+    insert_policy(&app, None, "customer", "a day", "'1 day', NULL, NULL, 10").await;
+    // 10:00 in Vienna after the clocks changed that night, and 24 hours before.
     for (start, day_before) in
         [("2026-03-29T08:00:00Z", "2026-03-28T08:00:00Z"), ("2026-10-25T09:00:00Z", "2026-10-24T09:00:00Z")]
     {
         let (start, last): (DateTime<Utc>, DateTime<Utc>) = (start.parse().unwrap(), day_before.parse().unwrap());
-        let id = priced(&app, start, "80.00").await;
+        let id = create_priced_booking(&app, start, "80.00").await;
         for (as_of, expected) in [
             (last - Duration::seconds(1), "100"),
             (last, "100"),
             (last + Duration::microseconds(1), "10"),
             (last + Duration::seconds(1), "10"),
-            // What would be a day by the clock on the wall.
+            // The end of a calendar day.
             (last - minutes(30), "100"),
             (last + minutes(30), "10"),
         ] {
             let server = support(&mut app, as_of).await;
-            let told = outlook(&server, id).await;
-            let customer = option(&told, "customer", false);
+            let told = fetch_options(&server, id).await;
+            let customer = option_for(&told, "customer", false);
             assert_eq!(customer["refund"]["percent"], expected, "{as_of}: {customer}");
             if expected == "100" {
                 assert_eq!(customer["refund"]["until"], day_before);
@@ -268,32 +272,40 @@ async fn hours_are_elapsed_ones_in_weeks_in_which_the_clocks_change() {
 }
 
 #[tokio::test]
-async fn a_service_has_policies_of_its_own_and_each_case_falls_back_by_itself() {
+async fn a_service_policy_overrides_the_default_separately_for_each_case() {
     let mut app = App::new().await;
     let server = support(&mut app, noon()).await;
-    let id = priced(&app, noon() + hours(30), "200.00").await;
+    let id = create_priced_booking(&app, noon() + hours(30), "200.00").await;
+    // The policy that decides for a role, and the amount.
     let told = async |role: &str| {
-        let outlook = outlook(&server, id).await;
-        let refund = &option(&outlook, role, false)["refund"];
+        let options = fetch_options(&server, id).await;
+        let refund = &option_for(&options, role, false)["refund"];
         let (name, amount) = (&refund["policy"]["name"], &refund["amount"]);
         format!("{} {}", name.as_str().unwrap(), amount.as_str().unwrap())
     };
-    assert_eq!((told("customer").await, told("provider").await), ("default 200.00".into(), "default 200.00".into()));
+    assert_eq!(told("customer").await, "default 200.00");
+    assert_eq!(told("provider").await, "default 200.00");
 
-    policy(&app, None, "customer", "everybody's", "'48 hours', '24 hours', 12.5, 5").await;
-    assert_eq!((told("customer").await, told("provider").await), ("everybody's 25.00".into(), "default 200.00".into()));
-    policy(&app, Some(app.service), "customer", "massages", "'72 hours', '31 hours', 50, 1").await;
-    policy(&app, Some(Uuid::nil()), "customer", "another service's", "NULL, NULL, NULL, 77").await;
+    insert_policy(&app, None, "customer", "everybody's", "'48 hours', '24 hours', 12.5, 5").await;
+    assert_eq!(told("customer").await, "everybody's 25.00");
+    assert_eq!(told("provider").await, "default 200.00");
+    insert_policy(&app, Some(app.service), "customer", "massages", "'72 hours', '31 hours', 50, 1").await;
+    insert_policy(&app, Some(Uuid::nil()), "customer", "another service's", "NULL, NULL, NULL, 77").await;
     assert_eq!(told("customer").await, "massages 2.00");
-    policy(&app, Some(app.service), "provider", "strict", "NULL, '30 hours', 90, 80").await;
+    insert_policy(&app, Some(app.service), "provider", "strict", "NULL, '30 hours', 90, 80").await;
     assert_eq!(told("provider").await, "strict 180.00");
-    policy(&app, None, "staff", "goodwill", "NULL, NULL, NULL, 33.33").await;
-    assert_eq!((told("admin").await, told("system").await), ("goodwill 66.66".into(), "goodwill 66.66".into()));
+    insert_policy(&app, None, "staff", "goodwill", "NULL, NULL, NULL, 33.33").await;
+    assert_eq!(told("admin").await, "goodwill 66.66");
+    assert_eq!(told("system").await, "goodwill 66.66");
 
-    // A service that was deleted: the default.
+    // The service was deleted: the default applies.
     app.sql("UPDATE bookings SET service_id = NULL WHERE id = $1", &[&id]).await;
     assert_eq!(told("customer").await, "everybody's 25.00");
+    assert_invalid_policies_are_refused(&app).await;
+}
 
+/// The database refuses policies that make no sense, and a second default for one case.
+async fn assert_invalid_policies_are_refused(app: &App) {
     for wrong in [
         "'customer', 'x', '1 month', NULL, NULL, 0",
         "'customer', 'x', '-1 hour', NULL, NULL, 0",
@@ -304,7 +316,7 @@ async fn a_service_has_policies_of_its_own_and_each_case_falls_back_by_itself() 
         "'customer', 'x', '2 hours', NULL, NULL, 'NaN'",
         "'no_show', 'x', '2 hours', NULL, NULL, 0",
         "'nobody', 'x', NULL, NULL, NULL, 0",
-        // There is one already.
+        // A default for this case exists already.
         "'customer', 'x', NULL, NULL, NULL, 0",
     ] {
         let sql = format!(
@@ -315,8 +327,9 @@ async fn a_service_has_policies_of_its_own_and_each_case_falls_back_by_itself() 
     }
 }
 
-/// The user's own tables, with these policies: title, percentage, least and most hours, active.
-async fn their_tables(app: &App, policies: &str) {
+/// Creates the user's own tables with these policies: title, percentage, least and most hours,
+/// active.
+async fn create_users_policy_tables(app: &App, policies: &str) {
     app.db
         .batch_execute(&format!(
             "CREATE TABLE cancellation_policies (
@@ -334,98 +347,100 @@ async fn their_tables(app: &App, policies: &str) {
         .unwrap();
 }
 
-async fn condition(app: &App, title: &str, kind: &str, value: Option<&str>) {
+async fn insert_condition(app: &App, title: &str, kind: &str, value: Option<&str>) {
     let sql = "INSERT INTO cancellation_policy_conditions (policy_id, condition_type, condition_value)
                SELECT id, $2, $3 FROM cancellation_policies WHERE title = $1";
     assert_eq!(app.sql(sql, &[&title, &kind, &value]).await, 1);
 }
 
+/// Moves a booking so that it starts so long after now.
+async fn set_lead(app: &App, booking: Uuid, lead: Duration) {
+    app.sql("UPDATE bookings SET scheduled_at = $2 WHERE id = $1", &[&booking, &(noon() + lead)]).await;
+}
+
 #[tokio::test]
-async fn the_users_own_policies_decide_for_customers() {
+async fn rows_of_cancellation_policies_decide_for_customers() {
     let mut app = App::new().await;
     let server = support(&mut app, noon()).await;
-    policy(&app, None, "customer", "ours", "NULL, NULL, NULL, 7").await;
-    their_tables(
-        &app,
-        "('early', 100, 48, NULL, true), ('late', 40, 6, 48, true), ('never', 0, NULL, 6, true), ('old', 99, NULL, NULL, false), ('odd', 98, NULL, NULL, NULL)",
-    )
-    .await;
-    let id = priced(&app, noon() + hours(1), "80.00").await;
+    insert_policy(&app, None, "customer", "ours", "NULL, NULL, NULL, 7").await;
+    let theirs = "('early', 100, 48, NULL, true), ('late', 40, 6, 48, true), ('never', 0, NULL, 6, true),
+                  ('old', 99, NULL, NULL, false), ('odd', 98, NULL, NULL, NULL)";
+    create_users_policy_tables(&app, theirs).await;
+    let id = create_priced_booking(&app, noon() + hours(1), "80.00").await;
     let instant = Duration::microseconds(1);
-    for (lead, expected) in [
-        (hours(1000), ("100", "80.00")),
-        (hours(48), ("100", "80.00")),
-        (hours(48) - instant, ("40", "32.00")),
-        (hours(6), ("40", "32.00")),
-        (hours(6) - instant, ("0", "0.00")),
-        (instant, ("0", "0.00")),
+    for (lead, percent, amount) in [
+        (hours(1000), "100", "80.00"),
+        (hours(48), "100", "80.00"),
+        (hours(48) - instant, "40", "32.00"),
+        (hours(6), "40", "32.00"),
+        (hours(6) - instant, "0", "0.00"),
+        (instant, "0", "0.00"),
     ] {
-        let start = noon() + lead;
-        app.sql("UPDATE bookings SET scheduled_at = $2 WHERE id = $1", &[&id, &start]).await;
-        let (percent, amount) = for_customer(&server, id).await;
-        assert_eq!((percent.as_str(), amount.as_str()), expected, "{lead}");
+        set_lead(&app, id, lead).await;
+        assert_eq!(customer_refund(&server, id).await, (percent.to_owned(), amount.to_owned()), "{lead}");
     }
-    app.sql("UPDATE bookings SET scheduled_at = $2 WHERE id = $1", &[&id, &(noon() + hours(50))]).await;
-    let told = outlook(&server, id).await;
-    let customer = option(&told, "customer", false);
-    assert_eq!(
-        (&customer["refund"]["policy"]["source"], &customer["refund"]["policy"]["name"]),
-        (&json!("cancellation_policies"), &json!("early"))
-    );
-    assert!(customer["refund"]["policy"]["id"].is_string());
+    set_lead(&app, id, hours(50)).await;
+    let options = fetch_options(&server, id).await;
+    let customer = option_for(&options, "customer", false);
+    let policy = &customer["refund"]["policy"];
+    assert_eq!((&policy["source"], &policy["name"]), (&json!("cancellation_policies"), &json!("early")));
+    assert!(policy["id"].is_string());
     assert_eq!(customer["refund"]["until"], "2026-03-01T14:00:00Z");
     let later: Vec<_> = customer["later"].as_array().unwrap().iter().map(|later| later["until"].clone()).collect();
     assert_eq!(later, [json!("2026-03-03T08:00:00Z"), json!(null)]);
-    // They say nothing of others.
-    assert_eq!(option(&told, "provider", false)["refund"]["policy"]["source"], "built_in");
+    // These policies decide for customers only.
+    assert_eq!(option_for(&options, "provider", false)["refund"]["policy"]["source"], "built_in");
 
-    // Conditions narrow a policy: minutes before the start, and what the booking is.
-    condition(&app, "early", "min_time_before_start", Some("3060")).await;
-    condition(&app, "late", "max_time_before_start", Some("2880")).await;
-    let answer = cancel(&server, id, "customer", false).await;
+    assert_conditions_narrow_policies(&app, &server, id).await;
+
+    // Without an active row, our own policy decides again.
+    app.sql("UPDATE cancellation_policies SET is_active = false", &[]).await;
+    assert_eq!(customer_refund(&server, id).await, ("7".into(), "5.60".into()));
+    app.sql("DROP TABLE cancellation_policy_conditions", &[]).await;
+    app.sql("UPDATE cancellation_policies SET is_active = true WHERE title = 'early'", &[]).await;
+    assert_eq!(customer_refund(&server, id).await.0, "100");
+}
+
+/// Conditions on the minutes before the start and on the booking's status, for a booking that
+/// starts in 50 hours.
+async fn assert_conditions_narrow_policies(app: &App, server: &Server, booking: Uuid) {
+    insert_condition(app, "early", "min_time_before_start", Some("3060")).await;
+    insert_condition(app, "late", "max_time_before_start", Some("2880")).await;
+    let answer = cancel(server, booking, "customer", false).await;
     assert_eq!(answer.status, 409);
     assert_eq!(
         answer.json()["detail"],
         "none of the active rows of cancellation_policies says what is refunded for a booking that is confirmed and cancelled at 2026-03-01T12:00:00Z"
     );
     app.sql("UPDATE cancellation_policies SET max_hours_before = NULL WHERE title = 'never'", &[]).await;
-    condition(&app, "never", "booking_status", Some("confirmed")).await;
-    condition(&app, "never", "booking_status", Some("paid")).await;
-    assert_eq!(for_customer(&server, id).await.0, "0");
-    app.sql(
-        "UPDATE cancellation_policy_conditions SET condition_value = 'in_progress' WHERE condition_value = 'confirmed'",
-        &[],
-    )
-    .await;
-    assert_eq!(cancel(&server, id, "customer", false).await.status, 409);
-    assert_eq!(app.status(id).await, "confirmed");
-
-    // Where none is active, ours decide again.
-    app.sql("UPDATE cancellation_policies SET is_active = false", &[]).await;
-    assert_eq!(for_customer(&server, id).await, ("7".into(), "5.60".into()));
-    app.sql("DROP TABLE cancellation_policy_conditions", &[]).await;
-    app.sql("UPDATE cancellation_policies SET is_active = true WHERE title = 'early'", &[]).await;
-    assert_eq!(for_customer(&server, id).await.0, "100");
+    insert_condition(app, "never", "booking_status", Some("confirmed")).await;
+    insert_condition(app, "never", "booking_status", Some("paid")).await;
+    assert_eq!(customer_refund(server, booking).await.0, "0");
+    let other_status =
+        "UPDATE cancellation_policy_conditions SET condition_value = 'in_progress' WHERE condition_value = 'confirmed'";
+    app.sql(other_status, &[]).await;
+    assert_eq!(cancel(server, booking, "customer", false).await.status, 409);
+    assert_eq!(app.status(booking).await, "confirmed");
 }
 
 #[tokio::test]
-async fn of_several_policies_that_fit_the_narrowest_decides() {
+async fn the_narrowest_of_several_matching_policies_decides() {
     let mut app = App::new().await;
     let server = support(&mut app, noon()).await;
-    their_tables(
+    create_users_policy_tables(
         &app,
         "('any time', 10, NULL, NULL, true), ('a day', 60, 24, NULL, true), ('a week', 100, 168, NULL, true)",
     )
     .await;
-    let id = priced(&app, noon() + hours(200), "100.00").await;
-    assert_eq!(for_customer(&server, id).await.0, "100");
-    let told = outlook(&server, id).await;
-    let customer = option(&told, "customer", false);
+    let id = create_priced_booking(&app, noon() + hours(200), "100.00").await;
+    assert_eq!(customer_refund(&server, id).await.0, "100");
+    let told = fetch_options(&server, id).await;
+    let customer = option_for(&told, "customer", false);
     let percents: Vec<_> = customer["later"].as_array().unwrap().iter().map(|later| later["percent"].clone()).collect();
     assert_eq!(percents, [json!("60"), json!("10")]);
     assert_eq!(customer["refund"]["until"], "2026-03-02T20:00:00Z");
 
-    // Neither lies within the other.
+    // The time ranges overlap, and neither contains the other.
     app.sql(
         "UPDATE cancellation_policies SET min_hours_before = 100, max_hours_before = 300 WHERE title = 'a day'",
         &[],
@@ -437,25 +452,25 @@ async fn of_several_policies_that_fit_the_narrowest_decides() {
         answer.json()["detail"],
         "the rows \"a day\" and \"a week\" of cancellation_policies contradict each other: 60 % or 100 % at 2026-03-01T12:00:00Z"
     );
-    let told = outlook(&server, id).await;
-    let customer = option(&told, "customer", false);
+    let told = fetch_options(&server, id).await;
+    let customer = option_for(&told, "customer", false);
     assert_eq!((&customer["allowed"], &customer["text"]), (&json!(false), &answer.json()["detail"]));
-    // Unless they agree.
+    // Overlapping policies with the same percentage do not conflict.
     app.sql("UPDATE cancellation_policies SET refund_percentage = 60 WHERE title = 'a week'", &[]).await;
-    assert_eq!(for_customer(&server, id).await.0, "60");
+    assert_eq!(customer_refund(&server, id).await.0, "60");
     assert_eq!(cancel(&server, id, "provider", false).await.status, 200);
 }
 
 #[tokio::test]
-async fn a_customer_cancels_until_the_start_even_where_the_booking_stays_confirmed() {
+async fn a_customer_cannot_cancel_after_the_start_even_if_the_booking_stays_confirmed() {
     let mut app = App::new().await;
     let server = support(&mut app, noon()).await;
-    let id = priced(&app, noon() + hours(30), "80.00").await;
-    // What the automation made of it was taken back.
+    let id = create_priced_booking(&app, noon() + hours(30), "80.00").await;
+    // An automatic step of the booking was reverted.
     app.sql("UPDATE bookings SET auto_complete_blocked = true WHERE id = $1", &[&id]).await;
     app.sql("UPDATE booking_automation_state SET blocked_reason = 'mine' WHERE booking_id = $1", &[&id]).await;
-    let told = outlook(&server, id).await;
-    assert_eq!(option(&told, "customer", false)["before"], "2026-03-02T18:00:00Z");
+    let told = fetch_options(&server, id).await;
+    assert_eq!(option_for(&told, "customer", false)["before"], "2026-03-02T18:00:00Z");
     app.sql("UPDATE bookings SET scheduled_at = $2 WHERE id = $1", &[&id, &noon()]).await;
     let answer = cancel(&server, id, "customer", false).await;
     assert_eq!(answer.status, 409);
@@ -463,114 +478,135 @@ async fn a_customer_cancels_until_the_start_even_where_the_booking_stays_confirm
 }
 
 #[tokio::test]
-async fn a_step_of_times_that_the_database_refuses_keeps_nobody_from_theirs() {
+async fn a_refused_automatic_step_does_not_block_a_cancellation() {
     let mut app = App::new().await;
     let server = support(&mut app, noon()).await;
-    let id = priced(&app, noon() - minutes(10), "80.00").await;
-    before_update(&app, "NEW.status = 'in_progress'", "RAISE EXCEPTION 'no'").await;
+    let id = create_priced_booking(&app, noon() - minutes(10), "80.00").await;
+    create_before_update_trigger(&app, "NEW.status = 'in_progress'", "RAISE EXCEPTION 'no'").await;
     let answer = cancel(&server, id, "admin", false).await;
     assert_eq!(answer.status, 200, "{answer:?}");
     assert_eq!(app.status(id).await, "cancelled");
 }
 
+/// The user's tables with other column types, and one policy.
+const POLICIES_OF_OTHER_TYPES: &str = "
+    DROP TABLE IF EXISTS cancellation_policies, cancellation_policy_conditions;
+    CREATE TABLE cancellation_policies (id uuid DEFAULT gen_random_uuid(), title text, refund_percentage text,
+                                        min_hours_before numeric, max_hours_before text, is_active boolean);
+    CREATE TABLE cancellation_policy_conditions (policy_id uuid, condition_type text, condition_value text);
+    INSERT INTO cancellation_policies VALUES (DEFAULT, 'p', '50.5', 0.5, '1000', true);";
+
 #[tokio::test]
-async fn policies_that_cannot_be_understood_are_named_and_refused() {
+async fn malformed_policies_are_refused_with_an_error_that_names_them() {
     let mut app = App::new().await;
     let server = support(&mut app, noon()).await;
-    let id = priced(&app, noon() + hours(30), "80.00").await;
-    let anew = "DROP TABLE IF EXISTS cancellation_policies, cancellation_policy_conditions;
-         CREATE TABLE cancellation_policies (id uuid DEFAULT gen_random_uuid(), title text, refund_percentage text,
-                                             min_hours_before numeric, max_hours_before text, is_active boolean);
-         CREATE TABLE cancellation_policy_conditions (policy_id uuid, condition_type text, condition_value text);
-         INSERT INTO cancellation_policies VALUES (DEFAULT, 'p', '50.5', 0.5, '1000', true);";
-    app.db.batch_execute(anew).await.unwrap();
-    // Other types, if they say the same.
-    assert_eq!(for_customer(&server, id).await, ("50.5".into(), "40.40".into()));
+    let id = create_priced_booking(&app, noon() + hours(30), "80.00").await;
+    app.db.batch_execute(POLICIES_OF_OTHER_TYPES).await.unwrap();
+    assert_eq!(customer_refund(&server, id).await, ("50.5".into(), "40.40".into()));
 
-    let set = |column: &str, value: &str| format!("UPDATE cancellation_policies SET {column} = {value}");
-    let condition = |kind: &str, value: &str| {
-        format!("INSERT INTO cancellation_policy_conditions SELECT id, '{kind}', {value} FROM cancellation_policies")
-    };
-    let alter = |what: &str| format!("ALTER TABLE {what}");
-    for (change, status, named) in [
-        (
-            set("refund_percentage", "'101'"),
-            409,
-            "the row \"p\" of cancellation_policies cannot be understood: refund_percentage is not from 0 to 100",
-        ),
-        (set("refund_percentage", "'all'"), 409, "refund_percentage is not from 0 to 100"),
-        (set("refund_percentage", "NULL"), 409, "refund_percentage is not from 0 to 100"),
-        (set("refund_percentage", "'-1'"), 409, "refund_percentage is not from 0 to 100"),
-        (set("min_hours_before", "'NaN'"), 409, "min_hours_before is \"NaN\""),
-        (set("max_hours_before", "'2000000000'"), 409, "max_hours_before is \"2000000000\""),
-        (set("max_hours_before", "'1000000.5'"), 409, "max_hours_before is \"1000000.5\""),
-        (condition("phase_of_the_moon", "'full'"), 409, "its condition \"phase_of_the_moon\" is not known"),
-        (condition("min_time_before_start", "'an hour'"), 409, "min_time_before_start is \"an hour\""),
-        (condition("booking_status", "NULL"), 409, "its condition \"booking_status\" has no value"),
-        (
-            alter("cancellation_policies RENAME refund_percentage TO percentage"),
-            503,
-            "cancellation_policies decides what is refunded, and there is no cancellation_policies.refund_percentage",
-        ),
-        (alter("cancellation_policies DROP is_active"), 503, "there is no cancellation_policies.is_active"),
-        (
-            alter("cancellation_policy_conditions DROP policy_id"),
-            503,
-            "there is no cancellation_policy_conditions.policy_id",
-        ),
-        // And without policies of theirs.
-        (
-            "DROP TABLE cancellation_policies; UPDATE bookings SET total_price = -1".to_owned(),
-            409,
-            "the booking's total_price, -1.00, is no amount that a part can be refunded of",
-        ),
-        (
-            "DROP TABLE cancellation_policies; UPDATE bookings SET total_price = 'NaN'".to_owned(),
-            409,
-            "total_price, NaN, is no amount",
-        ),
-        (
-            "DROP TABLE cancellation_policies; UPDATE bookings SET total_price = 80, scheduled_at = 'infinity'"
-                .to_owned(),
-            409,
-            "the booking's scheduled_at is no moment that hours can be counted to",
-        ),
-        (
-            "DROP TABLE cancellation_policies; ALTER TABLE bookings DROP total_price".to_owned(),
-            503,
-            "bookings has no column total_price: what is refunded is a part of it",
-        ),
-    ] {
-        app.db.batch_execute(anew).await.unwrap();
-        app.db.batch_execute(&change).await.unwrap();
-        let answer = cancel(&server, id, "customer", false).await;
-        assert_eq!(
-            (answer.status, answer.header("content-type")),
-            (status, "application/problem+json"),
-            "{change}: {answer:?}"
-        );
-        let detail = answer.json()["detail"].as_str().unwrap().to_owned();
-        assert!(detail.contains(named), "{change}: {detail}");
-        // Who asks is told the same.
-        let told = outlook(&server, id).await;
-        assert_eq!(option(&told, "customer", false)["text"], detail);
-        assert_eq!(app.status(id).await, "confirmed");
-        if !change.contains("bookings") {
-            assert_eq!(option(&told, "provider", false)["allowed"], true, "{change}");
-        }
-    }
+    assert_malformed_columns_are_refused(&app, &server, id).await;
+    assert_malformed_conditions_are_refused(&app, &server, id).await;
+    assert_missing_columns_are_refused(&app, &server, id).await;
+    assert_malformed_bookings_are_refused(&app, &server, id).await;
     let log = server.end().await;
     assert!(!log.contains("ERROR"), "{log}");
 }
 
+async fn assert_malformed_columns_are_refused(app: &App, server: &Server, id: Uuid) {
+    let percentage = "refund_percentage is not from 0 to 100";
+    let whole = format!("the row \"p\" of cancellation_policies cannot be understood: {percentage}");
+    for (column, value, named) in [
+        ("refund_percentage", "'101'", &whole[..]),
+        ("refund_percentage", "'all'", percentage),
+        ("refund_percentage", "NULL", percentage),
+        ("refund_percentage", "'-1'", percentage),
+        ("min_hours_before", "'NaN'", "min_hours_before is \"NaN\""),
+        ("max_hours_before", "'2000000000'", "max_hours_before is \"2000000000\""),
+        ("max_hours_before", "'1000000.5'", "max_hours_before is \"1000000.5\""),
+    ] {
+        let change = format!("UPDATE cancellation_policies SET {column} = {value}");
+        assert_refused_after(app, server, id, &change, 409, named).await;
+    }
+}
+
+async fn assert_malformed_conditions_are_refused(app: &App, server: &Server, id: Uuid) {
+    for (kind, value, named) in [
+        ("phase_of_the_moon", "'full'", "its condition \"phase_of_the_moon\" is not known"),
+        ("min_time_before_start", "'an hour'", "min_time_before_start is \"an hour\""),
+        ("booking_status", "NULL", "its condition \"booking_status\" has no value"),
+    ] {
+        let change = format!(
+            "INSERT INTO cancellation_policy_conditions SELECT id, '{kind}', {value} FROM cancellation_policies"
+        );
+        assert_refused_after(app, server, id, &change, 409, named).await;
+    }
+}
+
+async fn assert_missing_columns_are_refused(app: &App, server: &Server, id: Uuid) {
+    let no_percentage =
+        "cancellation_policies decides what is refunded, and there is no cancellation_policies.refund_percentage";
+    for (change, named) in [
+        ("cancellation_policies RENAME refund_percentage TO percentage", no_percentage),
+        ("cancellation_policies DROP is_active", "there is no cancellation_policies.is_active"),
+        ("cancellation_policy_conditions DROP policy_id", "there is no cancellation_policy_conditions.policy_id"),
+    ] {
+        assert_refused_after(app, server, id, &format!("ALTER TABLE {change}"), 503, named).await;
+    }
+}
+
+/// Without the user's policies, the booking itself can be malformed.
+async fn assert_malformed_bookings_are_refused(app: &App, server: &Server, id: Uuid) {
+    for (change, status, named) in [
+        (
+            "UPDATE bookings SET total_price = -1",
+            409,
+            "the booking's total_price, -1.00, is no amount that a part can be refunded of",
+        ),
+        ("UPDATE bookings SET total_price = 'NaN'", 409, "total_price, NaN, is no amount"),
+        (
+            "UPDATE bookings SET total_price = 80, scheduled_at = 'infinity'",
+            409,
+            "the booking's scheduled_at is no moment that hours can be counted to",
+        ),
+        (
+            "ALTER TABLE bookings DROP total_price",
+            503,
+            "bookings has no column total_price: what is refunded is a part of it",
+        ),
+    ] {
+        let change = format!("DROP TABLE cancellation_policies; {change}");
+        assert_refused_after(app, server, id, &change, status, named).await;
+    }
+}
+
+/// After this change a customer cannot cancel; the options give the same reason.
+async fn assert_refused_after(app: &App, server: &Server, booking: Uuid, change: &str, status: u16, named: &str) {
+    app.db.batch_execute(POLICIES_OF_OTHER_TYPES).await.unwrap();
+    app.db.batch_execute(change).await.unwrap();
+    let answer = cancel(server, booking, "customer", false).await;
+    assert_eq!(
+        (answer.status, answer.header("content-type")),
+        (status, "application/problem+json"),
+        "{change}: {answer:?}"
+    );
+    let detail = answer.json()["detail"].as_str().unwrap().to_owned();
+    assert!(detail.contains(named), "{change}: {detail}");
+    let options = fetch_options(server, booking).await;
+    assert_eq!(option_for(&options, "customer", false)["text"], detail);
+    assert_eq!(app.status(booking).await, "confirmed");
+    if !change.contains("bookings") {
+        assert_eq!(option_for(&options, "provider", false)["allowed"], true, "{change}");
+    }
+}
+
 #[tokio::test]
-async fn policies_that_this_program_may_not_read_are_not_taken_for_none() {
-    let mut app = of_a_plain_role(&[]).await;
+async fn unreadable_policies_are_an_error_and_not_ignored() {
+    let mut app = app_of_plain_role(&[]).await;
     let server = support(&mut app, noon()).await;
-    let id = priced(&app, noon() + hours(30), "80.00").await;
+    let id = create_priced_booking(&app, noon() + hours(30), "80.00").await;
     let role: String = app.one("SELECT current_user::text", &[]).await.get(0);
     app.db.batch_execute("RESET ROLE").await.unwrap();
-    their_tables(&app, "('p', 50, NULL, NULL, true)").await;
+    create_users_policy_tables(&app, "('p', 50, NULL, NULL, true)").await;
     let named = "this program may not read all of cancellation_policies and cancellation_policy_conditions, which decides what is refunded";
     let refused = async || {
         let answer = cancel(&server, id, "customer", false).await;
@@ -586,74 +622,72 @@ async fn policies_that_this_program_may_not_read_are_not_taken_for_none() {
     for table in tables {
         app.db.batch_execute(&format!("ALTER TABLE {table} DISABLE ROW LEVEL SECURITY")).await.unwrap();
     }
-    assert_eq!(for_customer(&server, id).await.0, "50");
+    assert_eq!(customer_refund(&server, id).await.0, "50");
+}
+
+/// Changes a booking's status as its provider, through the status route.
+async fn change_status_as_provider(server: &Server, booking: Uuid, to: &str) -> Answer {
+    let body = json!({"to": to, "actor": {"role": "provider"}}).to_string();
+    ask(server, "POST", &format!("/bookings/{booking}/status"), &[], body.as_bytes()).await
+}
+
+fn assert_conflict(answer: &Answer, detail: &str) {
+    assert_eq!((answer.status, &answer.json()["detail"]), (409, &json!(detail)));
 }
 
 #[tokio::test]
-async fn a_no_show_is_the_providers_to_report_and_only_after_the_start() {
+async fn only_the_provider_can_report_a_no_show_and_only_after_the_start() {
     let mut app = App::new().await;
     let server = support(&mut app, noon()).await;
-    let id = priced(&app, noon() - minutes(10), "80.00").await;
+    let id = create_priced_booking(&app, noon() - minutes(10), "80.00").await;
 
     for role in ["customer", "admin", "system"] {
         let answer = cancel(&server, id, role, true).await;
-        let why = format!("{role} may not make a booking that is in_progress cancelled as a no-show");
-        assert_eq!((answer.status, &answer.json()["detail"]), (409, &json!(why)));
+        assert_conflict(&answer, &format!("{role} may not make a booking that is in_progress cancelled as a no-show"));
     }
-    // Not as an ordinary cancellation, here or there.
+    // A booking in progress cannot be cancelled otherwise, by either route.
     let answer = cancel(&server, id, "provider", false).await;
-    assert_eq!(
-        (answer.status, &answer.json()["detail"]),
-        (409, &json!("a booking that is in_progress cannot become cancelled"))
-    );
-    let body = json!({"to": "cancelled", "actor": {"role": "provider"}}).to_string();
-    let answer = ask(&server, "POST", &format!("/bookings/{id}/status"), &[], body.as_bytes()).await;
+    assert_conflict(&answer, "a booking that is in_progress cannot become cancelled");
+    let answer = change_status_as_provider(&server, id, "cancelled").await;
     assert_eq!((answer.status, &answer.json()["allowed"]), (409, &json!(["completed", "confirmed"])));
     assert_eq!(app.status(id).await, "confirmed", "nothing is written");
 
-    let told = outlook(&server, id).await;
-    let no_show = option(&told, "provider", true);
-    assert_eq!((&told["status"], &no_show["allowed"]), (&json!("in_progress"), &json!(true)));
-    // It ends as completed in 50 minutes.
+    let options = fetch_options(&server, id).await;
+    let no_show = option_for(&options, "provider", true);
+    assert_eq!((&options["status"], &no_show["allowed"]), (&json!("in_progress"), &json!(true)));
+    // The booking is completed in 50 minutes.
     assert_eq!((&no_show["before"], &no_show["refund"]["kept"]), (&json!("2026-03-01T12:50:00Z"), &json!("80.00")));
     let answer = cancel(&server, id, "provider", true).await;
     assert_eq!((answer.status, &answer.json()["from"]), (200, &json!("in_progress")), "{answer:?}");
-    let event = last_event(&app, id).await;
-    assert_eq!(
-        (&event["refund"]["amount"], &event["refund"]["policy"]["applies_to"]),
-        (&json!("0.00"), &json!("no_show"))
-    );
+    let refund = &last_event_data(&app, id).await["refund"];
+    assert_eq!((&refund["amount"], &refund["policy"]["applies_to"]), (&json!("0.00"), &json!("no_show")));
 
-    // What is refunded then is data, too.
-    policy(&app, None, "no_show", "kind", "NULL, NULL, NULL, 25").await;
-    let id = priced(&app, noon(), "80.00").await;
+    // A policy decides the refund of a no-show.
+    insert_policy(&app, None, "no_show", "kind", "NULL, NULL, NULL, 25").await;
+    let id = create_priced_booking(&app, noon(), "80.00").await;
     let answer = cancel(&server, id, "provider", true).await;
     assert_eq!((answer.status, &answer.json()["refund"]["amount"]), (200, &json!("20.00")));
-    // A booking that is over is no longer one: the automatic step is to be taken back before.
-    let id = priced(&app, noon() - hours(1), "80.00").await;
+    // A completed booking can be a no-show only after the automatic step is reverted.
+    let id = create_priced_booking(&app, noon() - hours(1), "80.00").await;
     let answer = cancel(&server, id, "provider", true).await;
-    assert_eq!(
-        (answer.status, &answer.json()["detail"]),
-        (409, &json!("a booking that is completed cannot become cancelled as a no-show"))
-    );
-    let body = json!({"to": "in_progress", "actor": {"role": "provider"}}).to_string();
-    assert_eq!(ask(&server, "POST", &format!("/bookings/{id}/status"), &[], body.as_bytes()).await.status, 200);
+    assert_conflict(&answer, "a booking that is completed cannot become cancelled as a no-show");
+    assert_eq!(change_status_as_provider(&server, id, "in_progress").await.status, 200);
     assert_eq!(cancel(&server, id, "provider", true).await.status, 200);
 }
 
 #[tokio::test]
-async fn what_is_told_is_what_is_then_done() {
+async fn a_cancellation_does_what_its_options_said() {
     let mut app = App::new().await;
     let server = support(&mut app, noon()).await;
     let mut allowed = 0;
-    // Days before, hours before, now, under way, over, overdue.
+    // Days before, hours before, minutes before, now, in progress, over, overdue.
     for start in [hours(30), hours(13), minutes(5), minutes(0), minutes(-30), hours(-2), hours(-30)] {
         for status in STATUSES {
             for (role, no_show) in OPTIONS {
                 let id = app.booking(status, noon() + start).await;
                 app.sql("UPDATE bookings SET total_price = 33.33 WHERE id = $1", &[&id]).await;
-                let told = outlook(&server, id).await;
-                let option = option(&told, role, no_show);
+                let told = fetch_options(&server, id).await;
+                let option = option_for(&told, role, no_show);
                 let answer = cancel(&server, id, role, no_show).await;
                 let what = format!("{status} {start} {role} {no_show}: {option} {answer:?}");
                 if option["allowed"] == true {
@@ -668,15 +702,15 @@ async fn what_is_told_is_what_is_then_done() {
             }
         }
     }
-    // Confirmed before the start: four; under way: the no-show alone, of a booking that was confirmed or in progress.
+    // Before the start, four ways to cancel a confirmed booking; in progress, only the no-show.
     assert_eq!(allowed, 3 * 4 + 2 * 2);
 }
 
 #[tokio::test]
-async fn who_only_asks_neither_writes_nor_waits() {
+async fn reading_the_options_neither_writes_nor_waits_for_locks() {
     let mut app = App::new().await;
     let server = support(&mut app, noon()).await;
-    let id = priced(&app, noon() - minutes(10), "80.00").await;
+    let id = create_priced_booking(&app, noon() - minutes(10), "80.00").await;
     app.db
         .batch_execute(
             "CREATE FUNCTION never() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE 'fired'; END $$;
@@ -689,10 +723,13 @@ async fn who_only_asks_neither_writes_nor_waits() {
     let other = connect(&app.url).await;
     other.batch_execute(&format!("BEGIN; SELECT FROM bookings WHERE id = '{id}' FOR UPDATE")).await.unwrap();
 
-    let told = outlook(&server, id).await;
-    assert_eq!((&told["status"], &option(&told, "customer", false)["allowed"]), (&json!("in_progress"), &json!(false)));
+    let told = fetch_options(&server, id).await;
+    assert_eq!(
+        (&told["status"], &option_for(&told, "customer", false)["allowed"]),
+        (&json!("in_progress"), &json!(false))
+    );
     assert_eq!(app.one(version, &[&id]).await.get::<_, String>(0), before);
-    // Who cancels does not wait either.
+    // A cancellation does not wait for the lock either.
     let answer = cancel(&server, id, "provider", true).await;
     assert_eq!(
         (answer.status, &answer.json()["detail"]),
@@ -702,17 +739,17 @@ async fn who_only_asks_neither_writes_nor_waits() {
 }
 
 #[tokio::test]
-async fn nobody_is_refunded_another_amount_than_the_one_they_were_shown() {
+async fn a_cancellation_is_refused_if_the_refund_differs_from_the_expected_one() {
     let mut app = App::new().await;
-    let id = priced(&app, noon() + hours(24), "80.00").await;
+    let id = create_priced_booking(&app, noon() + hours(24), "80.00").await;
     let server = support(&mut app, noon()).await;
-    let shown = for_customer(&server, id).await.1;
+    let shown = customer_refund(&server, id).await.1;
     assert_eq!(shown, "80.00");
     let body = |expected: &str| json!({"actor": {"role": "customer"}, "expected_refund": expected});
 
-    // A second later, it is another amount.
+    // One second later the refund is smaller.
     let server = support(&mut app, noon() + Duration::seconds(1)).await;
-    let answer = post(&server, id, &[("Idempotency-Key", b"k")], &body(&shown)).await;
+    let answer = post_cancellation(&server, id, &[("Idempotency-Key", b"k")], &body(&shown)).await;
     assert_eq!((answer.status, answer.header("content-type")), (409, "application/problem+json"));
     let problem = answer.json();
     assert_eq!((&problem["field"], &problem["refund"]["amount"]), (&json!("expected_refund"), &json!("40.00")));
@@ -721,21 +758,21 @@ async fn nobody_is_refunded_another_amount_than_the_one_they_were_shown() {
         "another refund than the one expected: By the policy \"default\" (built_in), 40.00 of 80.00 (50 %) is refunded and 40.00 is kept, up to and including 2026-03-02T00:00:00Z."
     );
     assert_eq!(app.status(id).await, "confirmed");
-    // However it is written; and the key was not used up.
+    // The amount may be written differently. A refusal does not use the key.
     for (expected, status) in [("40.01", 409), ("4", 409), ("400", 409), ("040.0", 200)] {
-        let answer = post(&server, id, &[("Idempotency-Key", b"k")], &body(expected)).await;
+        let answer = post_cancellation(&server, id, &[("Idempotency-Key", b"k")], &body(expected)).await;
         assert_eq!(answer.status, status, "{expected}: {answer:?}");
     }
-    // Sent again, it is answered again.
-    let again = post(&server, id, &[("Idempotency-Key", b"k")], &body("040.0")).await;
+    // A repeated request gets the same answer.
+    let again = post_cancellation(&server, id, &[("Idempotency-Key", b"k")], &body("040.0")).await;
     assert_eq!((again.status, &again.json()["refund"]["amount"]), (200, &json!("40.00")));
     let cancelled =
         "SELECT count(*) FROM booking_automation_events WHERE booking_id = $1 AND event_data ->> 'to' = 'cancelled'";
     assert_eq!(app.one(cancelled, &[&id]).await.get::<_, i64>(0), 1);
 
-    // No price, no amount.
+    // A booking without a price has no refund amount.
     let id = app.confirmed(noon() + hours(30)).await;
-    let answer = post(&server, id, &[], &body("0")).await;
+    let answer = post_cancellation(&server, id, &[], &body("0")).await;
     assert_eq!((answer.status, &answer.json()["refund"]["amount"]), (409, &json!(null)));
     let answer = cancel(&server, id, "customer", false).await;
     assert_eq!(
@@ -748,10 +785,10 @@ async fn nobody_is_refunded_another_amount_than_the_one_they_were_shown() {
 }
 
 #[tokio::test]
-async fn what_a_trigger_keeps_from_being_cancelled_is_not_told_to_be() {
+async fn a_cancellation_that_a_trigger_prevents_is_reported_as_refused() {
     let mut app = App::new().await;
     let server = support(&mut app, noon()).await;
-    let id = priced(&app, noon() + hours(30), "80.00").await;
+    let id = create_priced_booking(&app, noon() + hours(30), "80.00").await;
     for body in ["RETURN NULL", "NEW.status := 'pending_cancellation'; RETURN NEW"] {
         app.db
             .batch_execute(&format!(
@@ -771,12 +808,12 @@ async fn what_a_trigger_keeps_from_being_cancelled_is_not_told_to_be() {
 }
 
 #[tokio::test]
-async fn a_decision_is_of_the_booking_that_it_was_made_for_alone() {
+async fn a_refund_decision_is_recorded_only_for_its_own_booking() {
     let mut app = App::new().await;
     let server = support(&mut app, noon()).await;
-    let id = priced(&app, noon() + hours(30), "80.00").await;
-    let other = priced(&app, noon() + hours(40), "50.00").await;
-    // A trigger of theirs cancels the customer's other bookings.
+    let id = create_priced_booking(&app, noon() + hours(30), "80.00").await;
+    let other = create_priced_booking(&app, noon() + hours(40), "50.00").await;
+    // A trigger of the user's cancels the other bookings.
     app.db
         .batch_execute(
             "CREATE FUNCTION theirs() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
@@ -786,50 +823,42 @@ async fn a_decision_is_of_the_booking_that_it_was_made_for_alone() {
         .await
         .unwrap();
     assert_eq!(cancel(&server, id, "customer", false).await.status, 200);
-    assert_eq!(last_event(&app, id).await["refund"]["amount"], "80.00");
-    let event = last_event(&app, other).await;
+    assert_eq!(last_event_data(&app, id).await["refund"]["amount"], "80.00");
+    let event = last_event_data(&app, other).await;
     assert_eq!((&event["to"], &event["refund"]), (&json!("cancelled"), &json!(null)));
 }
 
 #[tokio::test]
-async fn bad_input_is_named_and_cancels_nothing() {
+async fn invalid_input_is_refused_with_its_field_and_cancels_nothing() {
     let mut app = App::new().await;
     let server = support(&mut app, noon()).await;
-    let id = priced(&app, noon() + hours(30), "80.00").await;
+    let id = create_priced_booking(&app, noon() + hours(30), "80.00").await;
     let path = format!("/bookings/{id}/cancellation");
     let good = json!({"actor": {"role": "customer"}});
-    let with = |member: &str, value: Value| {
+    for (body, field) in [("", "body"), ("[]", "body"), ("{}", "actor")] {
+        assert_invalid(&ask(&server, "POST", &path, &[], body.as_bytes()).await, 400, field);
+    }
+    for (status, member, value) in [
+        (400, "to", json!("cancelled")),
+        (400, "no_show", json!("yes")),
+        (400, "no_show", json!(1)),
+        (400, "reason", json!("x".repeat(1001))),
+        // Amounts are decimals in a string.
+        (400, "expected_refund", json!(80.0)),
+        (422, "expected_refund", json!("")),
+        (422, "expected_refund", json!("80,00")),
+        (422, "expected_refund", json!("-80")),
+        (422, "expected_refund", json!("8e1")),
+        (422, "expected_refund", json!(".5")),
+        (422, "expected_refund", json!("NaN")),
+        (422, "expected_refund", json!("1".repeat(31))),
+    ] {
         let mut body = good.clone();
         body[member] = value;
-        body.to_string()
-    };
-    for (body, status, field) in [
-        ("".to_owned(), 400, "body"),
-        ("[]".to_owned(), 400, "body"),
-        ("{}".to_owned(), 400, "actor"),
-        (with("to", json!("cancelled")), 400, "to"),
-        (with("actor", json!({"role": "automation"})), 422, "actor.role"),
-        (with("no_show", json!("yes")), 400, "no_show"),
-        (with("no_show", json!(1)), 400, "no_show"),
-        (with("reason", json!("x".repeat(1001))), 400, "reason"),
-        // Amounts are decimals, in a text.
-        (with("expected_refund", json!(80.0)), 400, "expected_refund"),
-        (with("expected_refund", json!("")), 422, "expected_refund"),
-        (with("expected_refund", json!("80,00")), 422, "expected_refund"),
-        (with("expected_refund", json!("-80")), 422, "expected_refund"),
-        (with("expected_refund", json!("8e1")), 422, "expected_refund"),
-        (with("expected_refund", json!(".5")), 422, "expected_refund"),
-        (with("expected_refund", json!("NaN")), 422, "expected_refund"),
-        (with("expected_refund", json!("1".repeat(31))), 422, "expected_refund"),
-    ] {
-        let answer = ask(&server, "POST", &path, &[], body.as_bytes()).await;
-        assert_eq!(
-            (answer.status, answer.header("content-type")),
-            (status, "application/problem+json"),
-            "{body}: {answer:?}"
-        );
-        assert_eq!(answer.json()["field"], field, "{body}");
+        assert_invalid(&post_cancellation(&server, id, &[], &body).await, status, member);
     }
+    let automation = json!({"actor": {"role": "automation"}});
+    assert_invalid(&post_cancellation(&server, id, &[], &automation).await, 422, "actor.role");
     for (id, status) in [("7", 400), (&format!("{id}0"), 400), (&Uuid::nil().to_string(), 404)] {
         for (method, body) in [("GET", String::new()), ("POST", good.to_string())] {
             let answer = ask(&server, method, &format!("/bookings/{id}/cancellation"), &[], body.as_bytes()).await;
@@ -852,13 +881,13 @@ fn decimal(units: u128, digits: u32) -> String {
 }
 
 #[test]
-fn refunds_add_up_to_the_total_are_rounded_once_and_never_negative() {
+fn refund_and_kept_amount_add_up_to_the_total_and_are_rounded_once() {
     let runtime = tokio::runtime::Runtime::new().unwrap();
     let (app, server, id) = runtime.block_on(async {
         let mut app = App::new().await;
-        // As it often is, without a number of digits.
+        // Many databases define the column without a precision.
         app.sql("ALTER TABLE bookings ALTER total_price TYPE numeric", &[]).await;
-        policy(&app, None, "provider", "any", "NULL, NULL, NULL, 0").await;
+        insert_policy(&app, None, "provider", "any", "NULL, NULL, NULL, 0").await;
         let server = support(&mut app, noon()).await;
         let id = app.confirmed(noon() + hours(30)).await;
         (app, server, id)
@@ -868,7 +897,7 @@ fn refunds_add_up_to_the_total_are_rounded_once_and_never_negative() {
         2 => (0..10_u128.pow(18), Just(2)),
         2 => (0..10_u128.pow(15), 0..=6_u32),
     ];
-    // In ten thousandths of a percent: whole ones, halves that round, any.
+    // In ten thousandths of a percent: whole percents, values that need rounding, any value.
     let percents = prop_oneof![
         2 => (0..=100_u128).prop_map(|percent| percent * 10_000),
         1 => prop::sample::select(&[5_000_u128, 125_000, 333_333, 666_667, 999_999, 1, 1_000_000][..]),
@@ -877,12 +906,12 @@ fn refunds_add_up_to_the_total_are_rounded_once_and_never_negative() {
     let config = Config { cases: 200, failure_persistence: None, ..Config::default() };
     let mut runner = TestRunner::new_with_rng(config, TestRng::from_seed(RngAlgorithm::ChaCha, &[5; 32]));
     let result = runner.run(&(totals, percents), |((units, digits), percent)| {
-        // To the cent, or to the finest digit that the price has.
+        // Rounded to the cent, or to the last digit of the price.
         let (mut units_of_total, mut fine) = (units * 10_u128.pow(8 - digits), 8);
         while fine > 2 && units_of_total.is_multiple_of(10) {
             (units_of_total, fine) = (units_of_total / 10, fine - 1);
         }
-        // Half up.
+        // Rounded half up.
         let amount = (units_of_total * percent * 2 + 1_000_000) / 2_000_000;
         let kept = units_of_total.checked_sub(amount).expect("never more than all of it");
         let expected = json!([decimal(units_of_total, fine), decimal(amount, fine), decimal(kept, fine)]);
@@ -891,13 +920,13 @@ fn refunds_add_up_to_the_total_are_rounded_once_and_never_negative() {
             let sql = "UPDATE bookings SET status = 'confirmed', cancelled_at = NULL, total_price = $2::text::numeric WHERE id = $1";
             app.sql(sql, &[&id, &total]).await;
             app.sql("UPDATE booking_automation_cancellation_policies SET after_percent = $1::text::numeric", &[&percent]).await;
-            let told = outlook(&server, id).await;
+            let told = fetch_options(&server, id).await;
             let figures = |refund: &Value| json!([refund["total"], refund["amount"], refund["kept"]]);
-            prop_assert_eq!(figures(&option(&told, "provider", false)["refund"]), expected.clone(), "{} {}", total, percent);
+            prop_assert_eq!(figures(&option_for(&told, "provider", false)["refund"]), expected.clone(), "{} {}", total, percent);
             let body = json!({"actor": {"role": "provider"}, "expected_refund": expected[1]});
-            let answer = post(&server, id, &[], &body).await;
+            let answer = post_cancellation(&server, id, &[], &body).await;
             prop_assert_eq!((answer.status, figures(&answer.json()["refund"])), (200, expected.clone()));
-            prop_assert_eq!(figures(&last_event(&app, id).await["refund"]), expected);
+            prop_assert_eq!(figures(&last_event_data(&app, id).await["refund"]), expected);
             Ok(())
         })
     });

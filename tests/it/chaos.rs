@@ -1,9 +1,11 @@
-//! Several instances at once, killed at every named point and at random moments, on a database and with a mail endpoint that
-//! fail in every way, while another client works on the same bookings. Then everything is let be, and judged by what
-//! happened to the bookings, what passed the wire and what the endpoint took.
+//! Several concurrent instances are killed at every named point and at random moments. The database
+//! and the mail endpoint fail in every way, while another client changes the same bookings. Then
+//! the faults stop, and the result is evaluated from the history of the bookings, the traffic and
+//! the requests at the mail endpoint.
 //!
-//! `make test` runs it short. `make chaos` runs it long: `SEED=` repeats the choices of an earlier run (of points, faults and
-//! load; not what the operating system makes of them), `KILLS=` sets the length.
+//! `make test` runs it short. `make chaos` runs it long: `SEED=` repeats the random choices of an
+//! earlier run (points, faults and load; not the timing of the operating system), `KILLS=` sets the
+//! length.
 
 use std::collections::BTreeMap;
 use std::io::Write;
@@ -33,21 +35,21 @@ const THEIRS: &str = include_str!("theirs.sql");
 const SETUP: &str = include_str!("chaos.sql");
 const VERDICT: &str = include_str!("chaos_verdict.sql");
 
-/// Instances at once.
+/// Concurrent instances.
 const INSTANCES: usize = 6;
 /// Sessions of the other client.
 const SESSIONS: u64 = 6;
 /// Time of an invocation. The call has two seconds less.
 const INVOCATION: Duration = Duration::from_secs(30);
-/// By how much, in seconds, the clock of each instance is ahead, where that can be had.
+/// How many seconds the clock of each instance is ahead, if libfaketime is installed.
 const AHEAD: [i64; INSTANCES] = [0, 600, -600, 0, 600, -600];
-/// Nothing more is booked while so many messages wait,
+/// The other client books nothing while so many messages wait,
 const ENOUGH_WAITING: i64 = 250;
-/// or so many events of SES.
+/// or so many SES events.
 const ENOUGH_UNTOLD: usize = 1000;
 /// Longest time for everything to become quiet in the end.
 const QUIET_WITHIN: Duration = Duration::from_secs(300);
-/// Kills of a run that the documents tell of.
+/// Kills of a run whose tables go into the documents.
 const DOCUMENTED: u64 = 10_000;
 const EXPIRE_AFTER: &str = "600s";
 const COMPLETE_AFTER: &str = "5s";
@@ -55,16 +57,17 @@ const COMPLETE_AFTER: &str = "5s";
 /// The points that the mail endpoint sees.
 const MAIL: [Point; 2] = [Point::RequestArrived, Point::AnswerWritten];
 
-/// How long it goes on, and what is told of it.
+/// The length of the run.
 pub struct Length {
-    /// What chooses.
+    /// The seed of the random choices.
     pub seed: u64,
     /// Instances that must have been killed.
     pub kills: u64,
     /// Messages that must have been taken.
     messages: usize,
-    /// By how much delivery's waits are shortened: 30 makes a lease of 45 s one of 1.5 s. What is sent must leave within 3 s,
-    /// shortened so, of its claim: where the machine is slow, a greater divisor lets little through.
+    /// The divisor of the delivery's times: 30 makes a lease of 45 s one of 1.5 s. A message must
+    /// be sent within 3 s of its claim, divided alike: on a slow machine a greater divisor lets few
+    /// messages through.
     divisor: u32,
     /// Whether it is `make chaos`.
     long: bool,
@@ -81,40 +84,53 @@ impl Length {
         Self { seed, kills, messages, divisor, long }
     }
 
-    /// How long a stopped instance stays so: longer than its claims keep others away.
-    fn stop_for(&self, rng: &mut fastrand::Rng) -> Duration {
+    /// How long an instance is stopped: longer than its leases.
+    fn stop_duration(&self, rng: &mut fastrand::Rng) -> Duration {
         let claims_last = Duration::from_secs(45 + 120) / self.divisor;
         claims_last + Duration::from_millis(rng.u64(500..2000))
     }
 
-    /// Past the test runner, which hides what tests print.
-    fn tell(&self, what: &str) {
+    /// Prints to stderr directly: the test runner hides the output of tests.
+    fn print_progress(&self, what: &str) {
         if self.long {
             std::io::stderr().write_all(format!("{what}\n").as_bytes()).unwrap();
         }
     }
 }
 
-/// What is known to all that take part.
+/// The state that all tasks share.
 pub struct World {
     /// The mail endpoint.
     pub mail: Arc<Mail>,
     /// The other client.
     pub load: Arc<Shared>,
-    /// Who was killed, and where.
+    /// The number of kills at each point.
     pub kills: Mutex<BTreeMap<Point, u64>>,
-    /// Of calls: what became of them.
+    /// The results of the calls.
     pub calls: Mutex<BTreeMap<&'static str, u64>>,
-    /// What an instance must not do.
+    /// Violations by instances, such as panics.
     pub misdeeds: Mutex<Vec<String>>,
-    /// Outcomes that came too late.
+    /// Outcomes that were too late to be recorded.
     pub stale: AtomicU64,
-    /// Events of SES that were handed over.
+    /// Delivered SES events.
     pub told: AtomicU64,
     over: AtomicBool,
 }
 
 impl World {
+    fn new(length: &Length) -> Self {
+        Self {
+            mail: Arc::new(Mail::new(length.seed ^ 0xe1, Duration::from_secs(10) / length.divisor)),
+            load: Arc::default(),
+            kills: Mutex::default(),
+            calls: Mutex::default(),
+            misdeeds: Mutex::default(),
+            stale: AtomicU64::new(0),
+            told: AtomicU64::new(0),
+            over: AtomicBool::new(false),
+        }
+    }
+
     /// How many instances were killed.
     pub fn killed(&self) -> u64 {
         self.kills.lock().unwrap().values().sum()
@@ -125,7 +141,7 @@ impl World {
         Point::NAMED.iter().all(|point| kills.contains_key(point))
     }
 
-    fn called(&self, outcome: &Outcome) {
+    fn count_call(&self, outcome: &Outcome) {
         let what = match outcome {
             Ok(summary) if summary["reason"] == "overlap" => "skipped: overlap",
             Ok(summary) if summary["outcome"] == "completed" => "completed",
@@ -136,7 +152,7 @@ impl World {
     }
 }
 
-/// Where an instance lives, and is born again whenever it was killed.
+/// The place of an instance, which is started again after every kill.
 struct Place {
     slot: Arc<Slot>,
     kills: mpsc::UnboundedReceiver<Kill>,
@@ -147,25 +163,26 @@ struct Place {
 }
 
 impl Place {
-    /// What is to happen in the next life, and how long it is at most.
-    fn fate(&mut self) -> Duration {
+    /// Plans the next life; returns its greatest length.
+    fn plan_next_life(&mut self) -> Duration {
         let rng = &mut self.rng;
         let mut plans = self.slot.plans.lock().unwrap();
         plans.clear();
-        // It is stopped, as a function is frozen, for longer than its claims last; and killed some time later.
+        // The instance is stopped, like a frozen function, for longer than its claims last, and
+        // killed later.
         if rng.u8(0..if self.length.long { 50 } else { 20 }) == 0 {
             let point = [MAIL[0], MAIL[1], Point::Claimed][rng.usize(0..3)];
-            let time = self.length.stop_for(rng);
+            let time = self.length.stop_duration(rng);
             plans.push_back(Plan { point, after: rng.u32(0..4), action: Action::Stop(time) });
             return time + Duration::from_millis(rng.u64(2000..10_000));
         }
-        // An injury, now and then, that it survives.
+        // Sometimes a fault that the instance survives.
         if rng.u8(0..10) == 0 {
             let wire: Vec<_> = Point::NAMED.into_iter().filter(|point| !MAIL.contains(point)).collect();
             let point = wire[rng.usize(0..wire.len())];
             let action = match rng.u8(0..5) {
                 0 | 1 => Action::Cut,
-                2 => Action::HalfOpen(half_open_for(rng)),
+                2 => Action::HalfOpen(half_open_duration(rng)),
                 _ => Action::Terminate,
             };
             plans.push_back(Plan { point, after: rng.u32(0..2), action });
@@ -175,7 +192,7 @@ impl Place {
                 let action = Action::KillLater(Duration::from_millis(rng.u64(0..60)));
                 plans.push_back(Plan { point: Point::AnyMoment, after: rng.u32(0..600), action });
             }
-            // Before it has said anything.
+            // Killed before its first request.
             10 => return Duration::from_millis(rng.u64(0..100)),
             _ => {
                 let point = Point::NAMED[rng.usize(0..Point::NAMED.len())];
@@ -183,43 +200,43 @@ impl Place {
                 plans.push_back(Plan { point, after: rng.u32(0..most), action: Action::Kill });
             }
         }
-        // Where the point is not reached, since there is nothing to do, it is killed at whatever moment that is.
+        // If there is no work and the point is not reached, the instance is killed at this time.
         Duration::from_millis(rng.u64(8000..16_000))
     }
 
     /// Lives until the end of the run.
-    async fn live(mut self, world: Arc<World>) {
+    async fn run_lives(mut self, world: Arc<World>) {
         while !world.over.load(Ordering::SeqCst) {
             while self.kills.try_recv().is_ok() {}
-            let longest = self.fate();
+            let longest = self.plan_next_life();
             let life = self.slot.life.fetch_add(1, Ordering::SeqCst) + 1;
             let mut environment = self.environment.clone();
-            let url = format!("{}?application_name={}", environment["DATABASE_URL"], self.slot.session(life));
+            let url = format!("{}?application_name={}", environment["DATABASE_URL"], self.slot.session_name(life));
             environment.insert("DATABASE_URL", url);
             let mail = format!("{}/{life}", environment["AWS_ENDPOINT_URL_SESV2"]);
             environment.insert("AWS_ENDPOINT_URL_SESV2", mail);
             if self.rng.u8(0..50) == 0 {
-                // Nobody listens there.
+                // No process listens on this port.
                 environment.insert("AWS_ENDPOINT_URL_SESV2", "http://127.0.0.1:1".to_owned());
             }
             let program = Path::new(env!("CARGO_BIN_EXE_booking-automation"));
-            let mut instance = Instance::in_environment(&environment, program, self.ahead).await;
+            let mut instance = Instance::start_in_environment(&environment, program, self.ahead).await;
             self.slot.process.store(instance.process_id(), Ordering::SeqCst);
             let mut news = None;
             let (point, dead) = tokio::select! {
                 kill = self.kills.recv() => kill.map(|(point, dead)| (point, Some(dead))).unwrap(),
                 () = tokio::time::sleep(longest) => (Point::AnyMoment, None),
-                () = calls(&instance, &world, &mut self.rng, &mut news) => (Point::AnyMoment, None),
+                () = invoke_until_over(&instance, &world, &mut self.rng, &mut news) => (Point::AnyMoment, None),
             };
             if let Some(news) = news {
-                world.mail.tell_again(news);
+                world.mail.requeue_event(news);
             }
-            let ended = instance.has_ended();
+            let ended = instance.try_exit_status();
             let process = self.slot.process.load(Ordering::SeqCst);
-            let log = if ended.is_some() { instance.ended().await.1 } else { instance.end().await };
+            let log = if ended.is_some() { instance.wait_for_exit().await.1 } else { instance.kill().await };
             drop::<Option<oneshot::Sender<()>>>(dead);
             *world.kills.lock().unwrap().entry(point).or_default() += 1;
-            self.look_at(&log, ended.is_some(), &world);
+            self.check_log(&log, ended.is_some(), &world);
             if self.ahead != 0 {
                 for leftover in [format!("faketime_shm_{process}"), format!("sem.faketime_sem_{process}")] {
                     let _ = std::fs::remove_file(Path::new("/dev/shm").join(leftover));
@@ -228,7 +245,7 @@ impl Place {
         }
     }
 
-    fn look_at(&self, log: &str, ended: bool, world: &World) {
+    fn check_log(&self, log: &str, ended: bool, world: &World) {
         let stale = log.matches("stale outcomes were not recorded").count() as u64;
         world.stale.fetch_add(stale, Ordering::SeqCst);
         if ended || log.contains("panicked") {
@@ -237,18 +254,18 @@ impl Place {
     }
 }
 
-fn half_open_for(rng: &mut fastrand::Rng) -> Duration {
+fn half_open_duration(rng: &mut fastrand::Rng) -> Duration {
     Duration::from_millis(if rng.u8(0..10) == 0 { rng.u64(3000..12_000) } else { rng.u64(300..3000) })
 }
 
-/// Calls an instance again and again, and hands it what the mail endpoint has to tell, until the run is over.
-async fn calls(instance: &Instance, world: &World, rng: &mut fastrand::Rng, news: &mut Option<Value>) {
+/// Invokes an instance repeatedly, with the SES events of the mail endpoint, until the run is over.
+async fn invoke_until_over(instance: &Instance, world: &World, rng: &mut fastrand::Rng, news: &mut Option<Value>) {
     while !world.over.load(Ordering::SeqCst) {
         for _ in 0..3 {
-            *news = world.mail.news();
+            *news = world.mail.next_event();
             let Some(told) = &*news else { break };
             let outcome = instance.invoke_within(INVOCATION, told.to_string().into_bytes()).await;
-            world.called(&outcome);
+            world.count_call(&outcome);
             if outcome.is_err() {
                 break;
             }
@@ -256,15 +273,15 @@ async fn calls(instance: &Instance, world: &World, rng: &mut fastrand::Rng, news
             *news = None;
         }
         if let Some(told) = news.take() {
-            world.mail.tell_again(told);
+            world.mail.requeue_event(told);
         }
         let tick = json!({"trigger": "schedule"}).to_string().into_bytes();
-        world.called(&instance.invoke_within(INVOCATION, tick).await);
+        world.count_call(&instance.invoke_within(INVOCATION, tick).await);
         tokio::time::sleep(Duration::from_millis(rng.u64(0..150))).await;
     }
 }
 
-/// An administrator's session, made anew when the server was restarted.
+/// An administrator's session, reopened after a restart of the server.
 struct Administrator {
     url: String,
     client: Option<Client>,
@@ -276,7 +293,7 @@ impl Administrator {
     }
 
     /// The first column of the first row; `None` when there is none, or no server.
-    async fn ask<T: for<'a> tokio_postgres::types::FromSql<'a>>(&mut self, sql: &str) -> Option<T> {
+    async fn query_value<T: for<'a> tokio_postgres::types::FromSql<'a>>(&mut self, sql: &str) -> Option<T> {
         if self.client.as_ref().is_none_or(Client::is_closed) {
             let (client, connection) = tokio_postgres::connect(&self.url, NoTls).await.ok()?;
             tokio::spawn(connection);
@@ -286,22 +303,22 @@ impl Administrator {
     }
 }
 
-/// Ends sessions of the program: those that it is told, and counts them.
-async fn terminate(url: String, mut sessions: mpsc::UnboundedReceiver<i32>, ended: Arc<AtomicU64>) {
+/// Terminates the requested sessions of the program and counts them.
+async fn terminate_sessions(url: String, mut sessions: mpsc::UnboundedReceiver<i32>, ended: Arc<AtomicU64>) {
     let mut administrator = Administrator::new(&url);
     while let Some(session) = sessions.recv().await {
         let sql = format!(
             "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name LIKE 'booking-automation-%' AND ({session} = 0 OR pid = {session}) LIMIT 1"
         );
-        if administrator.ask::<bool>(&sql).await == Some(true) {
+        if administrator.query_value::<bool>(&sql).await == Some(true) {
             ended.fetch_add(1, Ordering::SeqCst);
         }
     }
 }
 
-/// Leads the run until it was long enough: restarts the server, ends sessions, breaks connections, lets the account get into
-/// trouble, as the number of kills grows.
-async fn direct(
+/// Injects faults until the run is long enough: restarts the server, terminates sessions, breaks
+/// connections and makes the account fail, at growing numbers of kills.
+async fn inject_faults(
     world: &World,
     length: &Length,
     cluster: &Arc<OwnCluster>,
@@ -319,18 +336,18 @@ async fn direct(
         if kills >= length.kills && taken >= length.messages && world.killed_everywhere() {
             return restarts;
         }
-        // A call that hangs for ever would be one, too.
+        // A call that never returns is a failure.
         let limit = Duration::from_secs(120) + Duration::from_secs(3) * u32::try_from(length.kills).unwrap();
         assert!(began.elapsed() < limit, "{kills} kills and {taken} messages in {limit:?}");
         let waiting: Option<i64> = administrator
-            .ask("SELECT count(*) FROM booking_automation_events WHERE status IN ('pending', 'sending') AND next_attempt_at <= now()")
+            .query_value("SELECT count(*) FROM booking_automation_events WHERE status IN ('pending', 'sending') AND next_attempt_at <= now()")
             .await;
         if let Some(waiting) = waiting {
-            let enough = waiting > ENOUGH_WAITING || world.mail.untold() > ENOUGH_UNTOLD;
+            let enough = waiting > ENOUGH_WAITING || world.mail.pending_events() > ENOUGH_UNTOLD;
             world.load.enough.store(enough, Ordering::SeqCst);
         }
         if tell_at <= Instant::now() {
-            length.tell(&format!(
+            length.print_progress(&format!(
                 "{:>5} s  {kills} kills, {taken} messages, {} waiting, {} statements of the other client",
                 began.elapsed().as_secs(),
                 waiting.unwrap_or_default(),
@@ -343,13 +360,13 @@ async fn direct(
             let slot = &slots[rng.usize(0..slots.len())];
             match rng.u8(0..5) {
                 0 | 1 => slot.break_connections(Action::Cut),
-                2 => slot.break_connections(Action::HalfOpen(half_open_for(rng))),
+                2 => slot.break_connections(Action::HalfOpen(half_open_duration(rng))),
                 _ => _ = terminate.send(0),
             }
         }
         if kills >= trouble_at {
             trouble_at = kills + rng.u64(40..90);
-            world.mail.account_trouble(Duration::from_millis(rng.u64(100..1500)));
+            world.mail.fail_account_for(Duration::from_millis(rng.u64(100..1500)));
         }
         if kills >= restart_at {
             restart_at = kills + rng.u64(50..90);
@@ -359,7 +376,7 @@ async fn direct(
             let restart = move || {
                 if immediate {
                     server.crash();
-                    server.start_again();
+                    server.start_server();
                 } else {
                     server.restart();
                 }
@@ -371,15 +388,15 @@ async fn direct(
     }
 }
 
-/// A server that would find the database, and the way there.
-async fn door(app: &mut App, port: u16) -> (Server, Proxy) {
-    let (address, proxy) = Proxy::of(&format!("127.0.0.1:{port}"), Cut::Never).await;
+/// Starts a server whose database connections go through a counting proxy.
+async fn start_server_behind_proxy(app: &mut App, port: u16) -> (Server, Proxy) {
+    let (address, proxy) = Proxy::in_front_of(&format!("127.0.0.1:{port}"), Cut::Never).await;
     app.env.insert("DATABASE_URL", format!("postgres://postgres@{address}/postgres"));
     (Server::start(app, &[]).await, proxy)
 }
 
-/// Calls without credentials, to nowhere, in a wrong way or too large; how many there were.
-async fn refused_calls(server: &Server, world: &World) -> u64 {
+/// Sends requests that must be refused; returns their number.
+async fn send_refused_calls(server: &Server, world: &World) -> u64 {
     let (large, mut calls) = (vec![b'x'; 70_000], 0);
     while !world.over.load(Ordering::SeqCst) {
         for (method, path, authorization, body, status) in [
@@ -401,48 +418,48 @@ async fn refused_calls(server: &Server, world: &World) -> u64 {
     calls
 }
 
-/// Calls a last instance, that nobody harms, until nothing is left to do.
-async fn settle(app: &App, world: &World, environment: &BTreeMap<&'static str, String>) {
+/// Runs a last instance without faults until no work is left.
+async fn run_until_quiet(app: &App, world: &World, environment: &BTreeMap<&'static str, String>) {
     let program = Path::new(env!("CARGO_BIN_EXE_booking-automation"));
-    let instance = Instance::in_environment(environment, program, 0).await;
+    let instance = Instance::start_in_environment(environment, program, 0).await;
     let quiet = "SELECT NOT EXISTS (SELECT FROM booking_automation_events WHERE status IN ('pending', 'sending') AND next_attempt_at IS NOT NULL)
                     AND NOT EXISTS (SELECT FROM booking_automation_events WHERE flag_due)
                     AND NOT EXISTS (SELECT FROM booking_automation_looks)";
     let tick = json!({"trigger": "schedule"});
     let give_up = Instant::now() + QUIET_WITHIN;
     loop {
-        hand_over(&instance, world).await;
+        deliver_ses_events(&instance, world).await;
         let summary = instance.invoke(&tick).await.unwrap();
-        if world.mail.untold() == 0 && app.one(quiet, &[]).await.get::<_, bool>(0) {
+        if world.mail.pending_events() == 0 && app.one(quiet, &[]).await.get::<_, bool>(0) {
             break;
         }
         assert!(Instant::now() < give_up, "not quiet after {QUIET_WITHIN:?}: {summary}");
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
-    // What is owed is owed after some passes and a second.
+    // The evaluation expects a reminder after three passes and a second.
     for _ in 0..4 {
         tokio::time::sleep(Duration::from_millis(500)).await;
         instance.invoke(&tick).await.unwrap();
     }
-    // They may have sent something, of which there is something to tell.
-    while world.mail.untold() > 0 {
-        hand_over(&instance, world).await;
+    // They may have caused more SES events.
+    while world.mail.pending_events() > 0 {
+        deliver_ses_events(&instance, world).await;
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
-    instance.end().await;
+    instance.kill().await;
 }
 
-/// Hands an instance that nobody harms what the mail endpoint has to tell now; a hundred things at most.
-async fn hand_over(instance: &Instance, world: &World) {
+/// Delivers up to a hundred SES events to an instance.
+async fn deliver_ses_events(instance: &Instance, world: &World) {
     for _ in 0..100 {
-        let Some(news) = world.mail.news() else { break };
+        let Some(news) = world.mail.next_event() else { break };
         instance.invoke(&news).await.unwrap();
         world.told.fetch_add(1, Ordering::SeqCst);
     }
 }
 
-/// Tells the database what the mail endpoint got, and has it judge.
-async fn judge(app: &App, mail: &Mail, divisor: u32) {
+/// Stores the endpoint's requests in the database and evaluates the run there.
+async fn evaluate(app: &App, mail: &Mail, divisor: u32) {
     for (index, requests) in mail.requests().chunks(5000).enumerate() {
         let column = |index: usize| i32::try_from(index).unwrap();
         let numbers: Vec<i32> = (0..requests.len()).map(|at| column(index * 5000 + at)).collect();
@@ -466,8 +483,8 @@ async fn judge(app: &App, mail: &Mail, divisor: u32) {
     app.db.batch_execute(&verdict).await.unwrap();
 }
 
-/// The instances' environment, but for what differs between places.
-fn environment(app: &App, length: &Length) -> BTreeMap<&'static str, String> {
+/// The environment that all instances share.
+fn instance_environment(app: &App, length: &Length) -> BTreeMap<&'static str, String> {
     let mut environment = app.env.clone();
     environment.extend([
         ("TEST_TIME_DIVISOR", length.divisor.to_string()),
@@ -480,8 +497,8 @@ fn environment(app: &App, length: &Length) -> BTreeMap<&'static str, String> {
     environment
 }
 
-/// What makes a process believe in another time; `None`, and says so, where that is not installed.
-fn false_clock() -> Option<String> {
+/// The library that changes a process's clock; `None`, with a message, where it is not installed.
+fn faketime_library() -> Option<String> {
     let places = ["x86_64", "aarch64"].map(|machine| format!("/usr/lib/{machine}-linux-gnu/faketime"));
     let library = find("libfaketime.so.1", &places.each_ref().map(String::as_str));
     if library.is_none() {
@@ -490,97 +507,142 @@ fn false_clock() -> Option<String> {
     library.map(|path| path.to_str().unwrap().to_owned())
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn killed_at_every_point_it_loses_nothing_and_doubles_nothing_without_a_record() {
-    let length = Arc::new(Length::from_environment());
+/// Starts the database server with the user's schema, years of rows, ours and the tables of the
+/// evaluation.
+async fn start_database() -> Option<(Arc<OwnCluster>, App)> {
     let settings = "track_commit_timestamp = on\nmax_connections = 200\nautovacuum_naptime = 10s\nmax_wal_size = 256MB";
-    let Some(cluster) = OwnCluster::start_with(settings).await else { return };
-    let cluster = Arc::new(cluster);
-    length.tell(&format!("SEED={} KILLS={}", length.seed, length.kills));
+    let cluster = OwnCluster::start_with(settings).await?;
     connect(&cluster.url).await.batch_execute(THEIRS).await.unwrap();
-    let mut app = App::on_own(&cluster.url).await;
+    let app = App::migrate_and_open(&cluster.url).await;
     app.db.batch_execute(SETUP).await.unwrap();
-    let backend = app.backend_url().await;
-    // Years of rows are caught up with first: that is not what a life of a second is for.
+    // One run catches up with the old rows: the instances live too briefly for that.
     app.call(&["run"]).await.summary();
+    Some((Arc::new(cluster), app))
+}
 
-    let (server, way) = door(&mut app, cluster.port).await;
-    let mail = Arc::new(Mail::new(length.seed ^ 0xe1, Duration::from_secs(10) / length.divisor));
-    let world = Arc::new(World {
-        mail: mail.clone(),
-        load: Arc::default(),
-        kills: Mutex::default(),
-        calls: Mutex::default(),
-        misdeeds: Mutex::default(),
-        stale: AtomicU64::new(0),
-        told: AtomicU64::new(0),
-        over: AtomicBool::new(false),
-    });
+/// The places of all instances.
+struct Places {
+    slots: Vec<Arc<Slot>>,
+    lives: Vec<tokio::task::JoinHandle<()>>,
+    /// The environment of the last place.
+    environment: BTreeMap<&'static str, String>,
+    held: Arc<Mutex<Vec<Held>>>,
+    broken: Arc<Mutex<Vec<Action>>>,
+}
+
+impl Places {
+    /// Starts an instance in each place, behind its own proxy and mail endpoint and with its own
+    /// clock.
+    async fn start(
+        app: &App,
+        cluster: &OwnCluster,
+        length: &Arc<Length>,
+        world: &Arc<World>,
+        terminations: &mpsc::UnboundedSender<i32>,
+        faketime: Option<&str>,
+    ) -> Self {
+        let mut places = Self {
+            slots: Vec::new(),
+            lives: Vec::new(),
+            environment: BTreeMap::new(),
+            held: Arc::default(),
+            broken: Arc::default(),
+        };
+        for (number, ahead) in AHEAD.into_iter().enumerate() {
+            let (killer, kills) = mpsc::unbounded_channel();
+            let (held, broken) = (places.held.clone(), places.broken.clone());
+            let slot = Arc::new(Slot::new(number, killer, terminations.clone(), held, broken));
+            let port = chaos_wire::start(slot.clone(), cluster.port).await;
+            let mut environment = instance_environment(app, length);
+            environment.insert("DATABASE_URL", format!("postgres://postgres@127.0.0.1:{port}/postgres"));
+            environment.insert("AWS_ENDPOINT_URL_SESV2", chaos_mail::start(world.mail.clone(), slot.clone()).await);
+            places.environment.clone_from(&environment);
+            let ahead = if faketime.is_some() { ahead } else { 0 };
+            if let Some(library) = faketime.filter(|_| ahead != 0) {
+                environment.insert("LD_PRELOAD", library.to_owned());
+                environment.insert("FAKETIME", format!("{ahead:+}s"));
+                environment.insert("DONT_FAKE_MONOTONIC", "1".to_owned());
+            }
+            let rng = fastrand::Rng::with_seed(length.seed ^ (0xa1 + number as u64));
+            let place = Place { slot: slot.clone(), kills, environment, ahead, length: length.clone(), rng };
+            places.slots.push(slot);
+            places.lives.push(tokio::spawn(place.run_lives(world.clone())));
+        }
+        places
+    }
+
+    /// An environment whose database is not behind a proxy, where a connection may still be broken.
+    fn environment_without_proxy(&self, app: &App) -> BTreeMap<&'static str, String> {
+        let mut environment = self.environment.clone();
+        let last = self.slots.last().unwrap();
+        let life = last.life.load(Ordering::SeqCst);
+        environment.insert("DATABASE_URL", format!("{}?application_name={}", app.url, last.session_name(life)));
+        let mail_url = format!("{}/{life}", environment["AWS_ENDPOINT_URL_SESV2"]);
+        environment.insert("AWS_ENDPOINT_URL_SESV2", mail_url);
+        environment
+    }
+}
+
+/// Starts the sessions of the other client.
+fn start_load(backend: &str, provider: Uuid, length: &Length, world: &World) -> Vec<tokio::task::JoinHandle<()>> {
+    let start = |number| {
+        let seed = length.seed ^ (0xb1 + number);
+        tokio::spawn(chaos_load::run_session(backend.to_owned(), provider, seed, world.load.clone()))
+    };
+    (0..SESSIONS).map(start).collect()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn instances_killed_at_every_point_lose_no_reminder_and_record_every_repeat() {
+    let length = Arc::new(Length::from_environment());
+    let Some((cluster, mut app)) = start_database().await else { return };
+    length.print_progress(&format!("SEED={} KILLS={}", length.seed, length.kills));
+    let backend = app.backend_url().await;
+    let (server, way) = start_server_behind_proxy(&mut app, cluster.port).await;
+    let world = Arc::new(World::new(&length));
     let (terminations, sessions) = mpsc::unbounded_channel();
     let terminated = Arc::new(AtomicU64::new(0));
-    let terminator = tokio::spawn(terminate(cluster.url.clone(), sessions, terminated.clone()));
-    let (held, broken) = (Arc::default(), Arc::default());
-    let false_clock = false_clock();
-    let (mut slots, mut lives, mut last_environment) = (Vec::new(), Vec::new(), BTreeMap::new());
-    for (number, ahead) in AHEAD.into_iter().enumerate() {
-        let (killer, kills) = mpsc::unbounded_channel();
-        let slot = Arc::new(Slot::new(number, killer, terminations.clone(), Arc::clone(&held), Arc::clone(&broken)));
-        let port = chaos_wire::start(slot.clone(), cluster.port).await;
-        let mut environment = environment(&app, &length);
-        environment.insert("DATABASE_URL", format!("postgres://postgres@127.0.0.1:{port}/postgres"));
-        environment.insert("AWS_ENDPOINT_URL_SESV2", chaos_mail::start(mail.clone(), slot.clone()).await);
-        last_environment.clone_from(&environment);
-        let ahead = if false_clock.is_some() { ahead } else { 0 };
-        if let Some(library) = false_clock.as_ref().filter(|_| ahead != 0) {
-            environment.insert("LD_PRELOAD", library.clone());
-            environment.insert("FAKETIME", format!("{ahead:+}s"));
-            environment.insert("DONT_FAKE_MONOTONIC", "1".to_owned());
-        }
-        let rng = fastrand::Rng::with_seed(length.seed ^ (0xa1 + number as u64));
-        let place = Place { slot: slot.clone(), kills, environment, ahead, length: length.clone(), rng };
-        slots.push(slot);
-        lives.push(tokio::spawn(place.live(world.clone())));
-    }
-    let work = (0..SESSIONS).map(|number| {
-        tokio::spawn(chaos_load::work(backend.clone(), app.provider, length.seed ^ (0xb1 + number), world.load.clone()))
-    });
-    let work: Vec<_> = work.collect();
+    let terminator = tokio::spawn(terminate_sessions(cluster.url.clone(), sessions, terminated.clone()));
+    let faketime = faketime_library();
+    let mut places = Places::start(&app, &cluster, &length, &world, &terminations, faketime.as_deref()).await;
+    let load = start_load(&backend, app.provider, &length, &world);
 
     let began = Instant::now();
-    let led = async {
-        let restarts = direct(&world, &length, &cluster, &slots, &terminations).await;
+    let faults = async {
+        let restarts = inject_faults(&world, &length, &cluster, &places.slots, &terminations).await;
         world.over.store(true, Ordering::SeqCst);
         restarts
     };
-    let (restarts, refused) = tokio::join!(led, refused_calls(&server, &world));
+    let (restarts, refused) = tokio::join!(faults, send_refused_calls(&server, &world));
     world.load.stop.store(true, Ordering::SeqCst);
-    for task in lives.into_iter().chain(work) {
+    for task in std::mem::take(&mut places.lives).into_iter().chain(load) {
         task.await.unwrap();
     }
     let took = began.elapsed();
     terminator.abort();
-    mail.behave();
+    world.mail.stop_faults();
     app.db = connect(&app.url).await;
-    // Past the proxy, where something may still be broken.
-    let last = slots.last().unwrap();
-    let life = last.life.load(Ordering::SeqCst);
-    last_environment.insert("DATABASE_URL", format!("{}?application_name={}", app.url, last.session(life)));
-    let mail_url = format!("{}/{life}", last_environment["AWS_ENDPOINT_URL_SESV2"]);
-    last_environment.insert("AWS_ENDPOINT_URL_SESV2", mail_url);
-    settle(&app, &world, &last_environment).await;
-    length.tell(&format!("{:>5} s  quiet", began.elapsed().as_secs()));
-    judge(&app, &mail, length.divisor).await;
-    length.tell(&format!("{:>5} s  judged", began.elapsed().as_secs()));
+    run_until_quiet(&app, &world, &places.environment_without_proxy(&app)).await;
+    length.print_progress(&format!("{:>5} s  quiet", began.elapsed().as_secs()));
+    evaluate(&app, &world.mail, length.divisor).await;
+    length.print_progress(&format!("{:>5} s  evaluated", began.elapsed().as_secs()));
 
-    let held: Vec<Held> = held.lock().unwrap().clone();
-    let broken: Vec<Action> = broken.lock().unwrap().clone();
-    let refused = (refused, way.connections());
-    let (terminated, clocks_off) = (terminated.load(Ordering::SeqCst), false_clock.is_some());
-    let (app, world, held, broken) = (&app, &*world, &held, &broken);
-    let run = Run { app, world, held, broken, restarts, terminated, clocks_off, refused, took };
+    let held: Vec<Held> = places.held.lock().unwrap().clone();
+    let broken: Vec<Action> = places.broken.lock().unwrap().clone();
+    let run = Run {
+        app: &app,
+        world: &world,
+        held: &held,
+        broken: &broken,
+        restarts,
+        terminated: terminated.load(Ordering::SeqCst),
+        clocks_off: faketime.is_some(),
+        refused: (refused, way.connections()),
+        took,
+    };
     let report = run.report().await;
-    length.tell(&chaos_report::text(&report));
-    run.must_be_innocent(&length, &report).await;
+    length.print_progress(&chaos_report::text(&report));
+    run.assert_no_violation(&length, &report).await;
     if length.long && length.kills >= DOCUMENTED {
         chaos_report::write(&report, &length);
     }

@@ -1,5 +1,5 @@
-//! The other client of the database: books, moves, cancels, confirms again, deletes, and holds row locks, as a role that
-//! has no right on our tables, and counts every statement of its own that fails.
+//! The other client of the database: it books, moves, cancels, confirms again, deletes and locks
+//! rows, as a role without privileges on our tables, and counts its failed statements.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
@@ -14,28 +14,28 @@ use uuid::Uuid;
 pub struct Shared {
     /// Statements that were made.
     pub statements: AtomicU64,
-    /// Of those, how many the server's restart has failed: they tell so, and the session begins anew.
+    /// Statements that failed because of a restart of the server; the session reconnects.
     pub restarted: AtomicU64,
-    /// Those that nothing of the test's own excuses.
+    /// Statements that failed for another reason.
     pub failed: Mutex<Vec<String>>,
-    /// The longest that one took.
+    /// The longest statement.
     pub longest: Mutex<Duration>,
     /// Odd while the server is being restarted.
     pub restarts: AtomicU64,
-    /// Enough is waiting to be sent: nothing new is booked.
+    /// Enough messages wait: no new bookings are made.
     pub enough: AtomicBool,
     /// The end.
     pub stop: AtomicBool,
 }
 
-/// The session is gone, since the server was restarted; or the statement failed, and that is on record.
+/// The statement failed, because of a restart or otherwise, which is recorded.
 struct Gone;
 
-/// One session, with people and bookings of its own: sessions never wait for each other.
+/// One session, with its own people and bookings: sessions do not wait for each other.
 struct Session {
     url: String,
     client: Client,
-    /// Before this connection was made.
+    /// The number of restarts before this connection.
     restarts: u64,
     rng: fastrand::Rng,
     shared: Arc<Shared>,
@@ -48,20 +48,20 @@ const PEOPLE: usize = 30;
 /// Bookings that a session remembers.
 const REMEMBERED: usize = 1500;
 
-/// Works until it is told to stop.
-pub async fn work(url: String, provider: Uuid, seed: u64, shared: Arc<Shared>) {
+/// Runs random changes until `stop`.
+pub async fn run_session(url: String, provider: Uuid, seed: u64, shared: Arc<Shared>) {
     let (client, restarts) = connect(&url, &shared).await;
     let rng = fastrand::Rng::with_seed(seed);
     let mut session = Session { url, client, restarts, rng, shared, people: Vec::new(), bookings: Vec::new() };
     while !session.shared.stop.load(Ordering::SeqCst) {
-        // What a restart has broken off is not gone on with.
-        let _ = session.step(provider).await;
+        // After a restart the session starts another change.
+        let _ = session.run_random_change(provider).await;
         let pause = Duration::from_millis(session.rng.u64(0..30));
         tokio::time::sleep(pause).await;
     }
 }
 
-/// A connection, and the restarts before it.
+/// Connects; returns the number of restarts before.
 async fn connect(url: &str, shared: &Shared) -> (Client, u64) {
     loop {
         let restarts = shared.restarts.load(Ordering::SeqCst);
@@ -76,75 +76,75 @@ async fn connect(url: &str, shared: &Shared) -> (Client, u64) {
 }
 
 impl Session {
-    async fn step(&mut self, provider: Uuid) -> Result<(), Gone> {
+    async fn run_random_change(&mut self, provider: Uuid) -> Result<(), Gone> {
         if self.people.len() < PEOPLE {
-            return self.new_person().await;
+            return self.create_person().await;
         }
         let enough = self.shared.enough.load(Ordering::SeqCst);
         match self.rng.u32(0..100) {
-            0..34 if !enough => self.book(provider).await,
+            0..34 if !enough => self.book_several(provider).await,
             34..44 => {
-                let ids = self.some(8);
-                self.statement(
+                let ids = self.some_bookings(8);
+                self.execute(
                     "UPDATE bookings SET status = 'confirmed' WHERE id = ANY ($1) AND status = 'pending'",
                     &[&ids],
                 )
                 .await
             }
             44..60 if !enough => {
-                let (ids, start) = (self.some(2), self.start());
+                let (ids, start) = (self.some_bookings(2), self.random_start());
                 let sql = "UPDATE bookings SET scheduled_at = now() + make_interval(secs => $2) WHERE id = ANY ($1)";
-                self.statement(sql, &[&ids, &start]).await
+                self.execute(sql, &[&ids, &start]).await
             }
             60..63 if !enough => {
-                // Many in one statement, by a little.
-                let ids = self.some(25);
-                self.statement(
+                // Moves many bookings by one second in one statement.
+                let ids = self.some_bookings(25);
+                self.execute(
                     "UPDATE bookings SET scheduled_at = scheduled_at + interval '1 second' WHERE id = ANY ($1)",
                     &[&ids],
                 )
                 .await
             }
             63..71 => {
-                let ids = self.some(2);
-                self.statement(CANCEL, &[&ids]).await
+                let ids = self.some_bookings(2);
+                self.execute(CANCEL, &[&ids]).await
             }
             71..76 if !enough => {
-                let ids = self.some(6);
+                let ids = self.some_bookings(6);
                 let sql = "UPDATE bookings SET status = 'confirmed', cancelled_at = NULL WHERE id = ANY ($1) AND status = 'cancelled'";
-                self.statement(sql, &[&ids]).await
+                self.execute(sql, &[&ids]).await
             }
             76..80 => {
-                let (ids, blocked) = (self.some(4), self.rng.bool());
-                self.statement("UPDATE bookings SET auto_complete_blocked = $2 WHERE id = ANY ($1)", &[&ids, &blocked])
+                let (ids, blocked) = (self.some_bookings(4), self.rng.bool());
+                self.execute("UPDATE bookings SET auto_complete_blocked = $2 WHERE id = ANY ($1)", &[&ids, &blocked])
                     .await
             }
             80..82 => {
-                let ids = self.some(1);
-                self.statement("DELETE FROM bookings WHERE id = ANY ($1)", &[&ids]).await
+                let ids = self.some_bookings(1);
+                self.execute("DELETE FROM bookings WHERE id = ANY ($1)", &[&ids]).await
             }
             82 => {
-                // With all their bookings.
+                // Deletes a person with their bookings.
                 let at = self.rng.usize(0..self.people.len());
                 let person = self.people.swap_remove(at);
-                self.statement("DELETE FROM users WHERE id = $1", &[&person]).await
+                self.execute("DELETE FROM users WHERE id = $1", &[&person]).await
             }
-            83..88 => self.hold_locks().await,
-            88..92 => self.change_slowly().await,
-            92..94 => self.change_one_s_mind().await,
+            83..88 => self.lock_bookings().await,
+            88..92 => self.change_in_long_transaction().await,
+            92..94 => self.cancel_and_confirm_again().await,
             94..96 => {
-                let ids = self.some(10);
-                self.statement("UPDATE bookings SET total_price = 5, payment_intent = 'x' WHERE id = ANY ($1)", &[&ids])
+                let ids = self.some_bookings(10);
+                self.execute("UPDATE bookings SET total_price = 5, payment_intent = 'x' WHERE id = ANY ($1)", &[&ids])
                     .await
             }
             96..98 => self.book_in_the_past(provider).await,
-            98.. if !enough => self.look_and_book(provider).await,
+            98.. if !enough => self.book_in_repeatable_read(provider).await,
             _ => Ok(()),
         }
     }
 
-    /// One of eight has no address, an odd one, or one that bounces.
-    async fn new_person(&mut self) -> Result<(), Gone> {
+    /// One person of eight has no address, a malformed one, or one that bounces.
+    async fn create_person(&mut self) -> Result<(), Gone> {
         let name = format!("{}", Uuid::from_u128(self.rng.u128(..)).simple());
         let email = match self.rng.u8(0..40) {
             0 | 1 => None,
@@ -154,13 +154,14 @@ impl Session {
         };
         let sql =
             "INSERT INTO users (display_name, email, timezone) VALUES ('Customer', $1, 'Europe/Vienna') RETURNING id";
-        let rows = self.rows(sql, &[&email]).await?;
+        let rows = self.query(sql, &[&email]).await?;
         self.people.push(rows[0].get(0));
         Ok(())
     }
 
-    /// Seconds from now to a start. Most become due soon or are so, early enough not to be booked late; some start soon.
-    fn start(&mut self) -> f64 {
+    /// Seconds until a start. Most reminders become due soon and are not late; some bookings start
+    /// soon.
+    fn random_start(&mut self) -> f64 {
         let (lead, before, after) = match self.rng.u32(0..100) {
             0..38 => (86_400.0, 20_000.0, 10.0),
             38..60 => (3_600.0, 1_000.0, 10.0),
@@ -173,80 +174,80 @@ impl Session {
         lead - before + self.rng.f64() * (before + after)
     }
 
-    async fn book(&mut self, provider: Uuid) -> Result<(), Gone> {
+    async fn book_several(&mut self, provider: Uuid) -> Result<(), Gone> {
         let count = self.rng.usize(1..=8);
-        let starts: Vec<f64> = (0..count).map(|_| self.start()).collect();
+        let starts: Vec<f64> = (0..count).map(|_| self.random_start()).collect();
         let status = if self.rng.u8(0..4) == 0 { "pending" } else { "confirmed" };
         let person = self.people[self.rng.usize(0..self.people.len())];
         let duration = self.rng.i32(0..=2);
-        let rows = self.rows(BOOK, &[&person, &provider, &status, &starts, &duration]).await?;
-        self.remember(&rows);
+        let rows = self.query(BOOK, &[&person, &provider, &status, &starts, &duration]).await?;
+        self.remember_bookings(&rows);
         Ok(())
     }
 
-    /// Lost sight of for days, or just over.
+    /// Books with a start days ago, or a moment ago.
     async fn book_in_the_past(&mut self, provider: Uuid) -> Result<(), Gone> {
         let start = if self.rng.bool() { -86_400.0 * 3.0 } else { -10.0 } - self.rng.f64() * 600.0;
         let status = ["confirmed", "in_progress", "pending"][self.rng.usize(0..3)];
         let person = self.people[self.rng.usize(0..self.people.len())];
-        let rows = self.rows(BOOK, &[&person, &provider, &status, &vec![start], &1_i32]).await?;
-        self.remember(&rows);
+        let rows = self.query(BOOK, &[&person, &provider, &status, &vec![start], &1_i32]).await?;
+        self.remember_bookings(&rows);
         Ok(())
     }
 
-    /// In one snapshot, beside whatever a pass does meanwhile.
-    async fn look_and_book(&mut self, provider: Uuid) -> Result<(), Gone> {
-        self.statement("BEGIN ISOLATION LEVEL REPEATABLE READ", &[]).await?;
+    /// Reads and books in one REPEATABLE READ transaction, concurrently with passes.
+    async fn book_in_repeatable_read(&mut self, provider: Uuid) -> Result<(), Gone> {
+        self.execute("BEGIN ISOLATION LEVEL REPEATABLE READ", &[]).await?;
         let person = self.people[self.rng.usize(0..self.people.len())];
-        self.statement("SELECT count(*) FROM bookings WHERE customer_id = $1", &[&person]).await?;
-        self.pause(200).await;
-        let start = self.start();
-        let rows = self.rows(BOOK, &[&person, &provider, &"pending", &vec![start], &1_i32]).await?;
+        self.execute("SELECT count(*) FROM bookings WHERE customer_id = $1", &[&person]).await?;
+        self.sleep_up_to(200).await;
+        let start = self.random_start();
+        let rows = self.query(BOOK, &[&person, &provider, &"pending", &vec![start], &1_i32]).await?;
         let id: Uuid = rows[0].get(0);
-        self.statement("UPDATE bookings SET status = 'confirmed' WHERE id = $1", &[&id]).await?;
-        self.statement("COMMIT", &[]).await?;
+        self.execute("UPDATE bookings SET status = 'confirmed' WHERE id = $1", &[&id]).await?;
+        self.execute("COMMIT", &[]).await?;
         self.bookings.push(id);
         Ok(())
     }
 
-    async fn hold_locks(&mut self) -> Result<(), Gone> {
-        let ids = self.some(12);
-        self.statement("BEGIN", &[]).await?;
-        self.statement("SELECT FROM bookings WHERE id = ANY ($1) FOR UPDATE", &[&ids]).await?;
-        self.pause(700).await;
+    async fn lock_bookings(&mut self) -> Result<(), Gone> {
+        let ids = self.some_bookings(12);
+        self.execute("BEGIN", &[]).await?;
+        self.execute("SELECT FROM bookings WHERE id = ANY ($1) FOR UPDATE", &[&ids]).await?;
+        self.sleep_up_to(700).await;
         let end = if self.rng.bool() { "COMMIT" } else { "ROLLBACK" };
-        self.statement(end, &[]).await
+        self.execute(end, &[]).await
     }
 
-    /// What is seen of a change long after it was made.
-    async fn change_slowly(&mut self) -> Result<(), Gone> {
-        let (ids, start) = (self.some(2), self.start());
-        self.statement("BEGIN", &[]).await?;
+    /// Makes a change in a long transaction.
+    async fn change_in_long_transaction(&mut self) -> Result<(), Gone> {
+        let (ids, start) = (self.some_bookings(2), self.random_start());
+        self.execute("BEGIN", &[]).await?;
         if self.rng.bool() {
-            self.statement(CANCEL, &[&ids]).await?;
+            self.execute(CANCEL, &[&ids]).await?;
         } else {
             let sql = "UPDATE bookings SET scheduled_at = now() + make_interval(secs => $2) WHERE id = ANY ($1)";
-            self.statement(sql, &[&ids, &start]).await?;
+            self.execute(sql, &[&ids, &start]).await?;
         }
-        self.pause(500).await;
+        self.sleep_up_to(500).await;
         let end = if self.rng.u8(0..4) == 0 { "ROLLBACK" } else { "COMMIT" };
-        self.statement(end, &[]).await
+        self.execute(end, &[]).await
     }
 
-    async fn change_one_s_mind(&mut self) -> Result<(), Gone> {
-        let ids = self.some(2);
-        self.statement("BEGIN", &[]).await?;
-        self.statement(CANCEL, &[&ids]).await?;
-        self.statement("SAVEPOINT mind", &[]).await?;
-        self.statement("UPDATE bookings SET status = 'confirmed', cancelled_at = NULL WHERE id = ANY ($1)", &[&ids])
+    async fn cancel_and_confirm_again(&mut self) -> Result<(), Gone> {
+        let ids = self.some_bookings(2);
+        self.execute("BEGIN", &[]).await?;
+        self.execute(CANCEL, &[&ids]).await?;
+        self.execute("SAVEPOINT mind", &[]).await?;
+        self.execute("UPDATE bookings SET status = 'confirmed', cancelled_at = NULL WHERE id = ANY ($1)", &[&ids])
             .await?;
         if self.rng.bool() {
-            self.statement("ROLLBACK TO mind", &[]).await?;
+            self.execute("ROLLBACK TO mind", &[]).await?;
         }
-        self.statement("COMMIT", &[]).await
+        self.execute("COMMIT", &[]).await
     }
 
-    fn remember(&mut self, rows: &[Row]) {
+    fn remember_bookings(&mut self, rows: &[Row]) {
         for row in rows {
             if self.bookings.len() < REMEMBERED {
                 self.bookings.push(row.get(0));
@@ -257,21 +258,21 @@ impl Session {
         }
     }
 
-    /// Some of the bookings that it knows of.
-    fn some(&mut self, most: usize) -> Vec<Uuid> {
+    /// Some of the remembered bookings.
+    fn some_bookings(&mut self, most: usize) -> Vec<Uuid> {
         let count = if self.bookings.is_empty() { 0 } else { self.rng.usize(1..=most) };
         (0..count).map(|_| self.bookings[self.rng.usize(0..self.bookings.len())]).collect()
     }
 
-    async fn pause(&mut self, longest: u64) {
+    async fn sleep_up_to(&mut self, longest: u64) {
         tokio::time::sleep(Duration::from_millis(self.rng.u64(20..longest))).await;
     }
 
-    async fn statement(&mut self, sql: &str, parameters: &[&(dyn ToSql + Sync)]) -> Result<(), Gone> {
-        self.rows(sql, parameters).await.map(|_| ())
+    async fn execute(&mut self, sql: &str, parameters: &[&(dyn ToSql + Sync)]) -> Result<(), Gone> {
+        self.query(sql, parameters).await.map(|_| ())
     }
 
-    async fn rows(&mut self, sql: &str, parameters: &[&(dyn ToSql + Sync)]) -> Result<Vec<Row>, Gone> {
+    async fn query(&mut self, sql: &str, parameters: &[&(dyn ToSql + Sync)]) -> Result<Vec<Row>, Gone> {
         let began = Instant::now();
         self.shared.statements.fetch_add(1, Ordering::SeqCst);
         let result = self.client.query(sql, parameters).await;
@@ -283,19 +284,19 @@ impl Session {
             }
             Err(error) => error,
         };
-        if self.shared.restarts.load(Ordering::SeqCst) != self.restarts && is_of_a_restart(&error) {
+        if self.shared.restarts.load(Ordering::SeqCst) != self.restarts && is_restart_error(&error) {
             self.shared.restarted.fetch_add(1, Ordering::SeqCst);
         } else {
             self.shared.failed.lock().unwrap().push(format!("{sql}: {error:?}"));
         }
-        // Whatever was begun is over.
+        // The transaction is lost; reconnect.
         (self.client, self.restarts) = connect(&self.url, &self.shared).await;
         Err(Gone)
     }
 }
 
-/// The connection broke, or the server says that it ends.
-fn is_of_a_restart(error: &Error) -> bool {
+/// Whether the connection broke or the server is shutting down.
+fn is_restart_error(error: &Error) -> bool {
     error.code().is_none_or(|code| code.code().starts_with("57P") || code.code().starts_with("08"))
 }
 

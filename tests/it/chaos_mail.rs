@@ -1,4 +1,5 @@
-//! A mail endpoint that misbehaves in every way of the fault table, over plain sockets, and knows which messages it took.
+//! A mail endpoint over plain sockets with every fault of the table. It knows which messages it
+//! accepted.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -11,7 +12,7 @@ use tokio::net::{TcpListener, TcpStream};
 use uuid::Uuid;
 
 use crate::chaos_wire::{Action, Point, Slot};
-use crate::lambda::event;
+use crate::lambda::example_event;
 
 /// The base of the links in the messages.
 pub const PUBLIC_URL: &str = "https://studio.example/app/";
@@ -19,9 +20,9 @@ pub const PUBLIC_URL: &str = "https://studio.example/app/";
 /// How a request is answered.
 #[derive(Clone, Copy, Debug)]
 enum Answer {
-    /// Taken, and said so.
+    /// Accepted, and answered.
     Sent,
-    /// Taken, and said so after a while: before or after the sender has given up.
+    /// Accepted, with a late answer: before or after the sender gives up.
     Slow,
     /// An error of the API.
     Error(u16, &'static str, &'static str),
@@ -42,11 +43,11 @@ enum Answer {
 enum Taken {
     Yes,
     No,
-    /// One or the other: that is why its outcome is unknown.
+    /// Either: the sender cannot know it.
     Maybe,
 }
 
-/// What the table calls it, how it is answered, whether the message is taken, and how often of a thousand requests.
+/// The name, the answer, whether the message is accepted, and how often in a thousand requests.
 const FAULTS: &[(&str, Answer, Taken, u32)] = {
     use Answer::{Error, Half, Noise, Reset, Rubbish, Silence, Slow};
     use Taken::{Maybe, No, Yes};
@@ -75,7 +76,7 @@ const FAULTS: &[(&str, Answer, Taken, u32)] = {
         ("not even HTTP", Noise, Yes, 3),
     ]
 };
-/// Those that are told to everybody for a while: the account's own trouble.
+/// The faults of the account, which apply to all messages for a while.
 const ACCOUNT: std::ops::Range<usize> = 7..12;
 
 /// A request, as it arrived.
@@ -93,7 +94,7 @@ pub struct Request {
     pub answer: &'static str,
     /// Which instance sent it, as its session of the database is named.
     pub life: String,
-    /// Whether that one had been stopped.
+    /// Whether that instance had been stopped.
     pub stopped: bool,
 }
 
@@ -103,20 +104,20 @@ pub struct Mail {
     requests: Mutex<Vec<Request>>,
     taken: AtomicUsize,
     faulty: AtomicBool,
-    /// Until when the account can send nothing, and which of [`FAULTS`] is told.
+    /// Until when the account cannot send, and with which of [`FAULTS`].
     trouble: Mutex<(Instant, usize)>,
     /// Longest answer: somewhat more than a sender waits.
     slowest: Duration,
-    /// What is to be told of messages, and not before when.
+    /// The events to deliver, and the earliest time of each.
     news: Mutex<VecDeque<(Instant, Value)>>,
-    /// Of which message, and what.
+    /// The message ids and kinds of all events.
     told: Mutex<BTreeSet<(String, &'static str)>>,
     /// Who sent each message last.
     senders: Mutex<HashMap<Uuid, (Arc<Slot>, u64)>>,
 }
 
 impl Mail {
-    /// One whose senders wait for so long.
+    /// Creates an endpoint; senders wait for an answer for `patience`.
     pub fn new(seed: u64, patience: Duration) -> Self {
         Self {
             rng: Mutex::new(fastrand::Rng::with_seed(seed)),
@@ -150,18 +151,18 @@ impl Mail {
         answers
     }
 
-    /// For so long the account can send nothing.
-    pub fn account_trouble(&self, time: Duration) {
+    /// Makes the account unable to send for so long.
+    pub fn fail_account_for(&self, time: Duration) {
         *self.trouble.lock().unwrap() = (Instant::now() + time, self.rng.lock().unwrap().usize(ACCOUNT));
     }
 
-    /// From now on it behaves.
-    pub fn behave(&self) {
+    /// Stops all faults.
+    pub fn stop_faults(&self) {
         self.faulty.store(false, Ordering::SeqCst);
     }
 
-    /// Something that it has to tell of a message.
-    pub fn news(&self) -> Option<Value> {
+    /// The next event to deliver.
+    pub fn next_event(&self) -> Option<Value> {
         let mut news = self.news.lock().unwrap();
         news.front()
             .is_some_and(|(at, _)| *at <= Instant::now())
@@ -170,23 +171,23 @@ impl Mail {
             .map(|(_, told)| told)
     }
 
-    /// Which was not heard for certain, and is told again.
-    pub fn tell_again(&self, told: Value) {
+    /// Delivers an event again whose delivery is uncertain.
+    pub fn requeue_event(&self, told: Value) {
         self.news.lock().unwrap().push_back((Instant::now(), told));
     }
 
-    /// How many things there are to tell, now or later.
-    pub fn untold(&self) -> usize {
+    /// The number of events to deliver, now or later.
+    pub fn pending_events(&self) -> usize {
         self.news.lock().unwrap().len()
     }
 
-    /// How many different things it had to tell.
-    pub fn told_kinds(&self) -> i64 {
-        i64::try_from(self.told.lock().unwrap().len()).unwrap()
+    /// The number of distinct events.
+    pub fn count_distinct_events(&self) -> u64 {
+        self.told.lock().unwrap().len() as u64
     }
 
-    /// Judges a request.
-    fn judge(&self, body: &Value, slot: &Slot, life: u64) -> (Answer, String, Uuid) {
+    /// Chooses the answer to a request and stores the request.
+    fn choose_answer(&self, body: &Value, slot: &Slot, life: u64) -> (Answer, String, Uuid) {
         let mut rng = self.rng.lock().unwrap();
         let fault = if !self.faulty.load(Ordering::SeqCst) {
             None
@@ -213,25 +214,27 @@ impl Mail {
             at: SystemTime::now(),
             taken,
             answer: name,
-            life: slot.session(life),
+            life: slot.session_name(life),
             stopped: slot.was_stopped(life),
         });
         if taken {
             self.taken.fetch_add(1, Ordering::SeqCst);
-            self.will_tell(&mut rng, event, &message_id, body);
+            self.schedule_events(&mut rng, event, &message_id, body);
         }
         (answer, message_id, event)
     }
 
-    /// Whether the instance that sent the same message before was stopped; it goes on now.
-    fn wakes_up_the_other_sender(&self, event: Uuid, slot: &Arc<Slot>, life: u64) -> bool {
+    /// Resumes the instance that sent the same message before, if it was stopped; returns whether
+    /// it did.
+    fn resume_previous_sender(&self, event: Uuid, slot: &Arc<Slot>, life: u64) -> bool {
         let before = self.senders.lock().unwrap().insert(event, (slot.clone(), life));
         before
-            .is_some_and(|(other, its_life)| (its_life != life || !Arc::ptr_eq(&other, slot)) && other.go_on(its_life))
+            .is_some_and(|(other, its_life)| (its_life != life || !Arc::ptr_eq(&other, slot)) && other.resume(its_life))
     }
 
-    /// Of every fourth message something is told later, once or twice, in whatever order. Whose address says so bounces.
-    fn will_tell(&self, rng: &mut fastrand::Rng, event_id: Uuid, message_id: &str, body: &Value) {
+    /// Schedules events for every fourth message, once or twice, in any order, and a bounce for the
+    /// addresses that bounce.
+    fn schedule_events(&self, rng: &mut fastrand::Rng, event_id: Uuid, message_id: &str, body: &Value) {
         let to = body["Destination"]["ToAddresses"][0].as_str().unwrap_or_default();
         let bounces = to.starts_with("bounces-");
         if !bounces && rng.u8(0..4) > 0 {
@@ -243,7 +246,7 @@ impl Mail {
         }
         rng.shuffle(&mut kinds);
         for kind in kinds {
-            let mut told = event(kind);
+            let mut told = example_event(kind);
             told["detail"]["mail"]["tags"]["event_id"] = json!([event_id.to_string()]);
             told["detail"]["mail"]["messageId"] = message_id.into();
             told["detail"]["mail"]["destination"] = json!([to]);
@@ -257,30 +260,30 @@ impl Mail {
     }
 }
 
-/// Starts the endpoint as one place's instances know it; its URL.
+/// Starts the endpoint for the instances of one place; returns its URL.
 pub async fn start(mail: Arc<Mail>, slot: Arc<Slot>) -> String {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}", listener.local_addr().unwrap());
     tokio::spawn(async move {
         while let Ok((stream, _)) = listener.accept().await {
             let (mail, slot) = (mail.clone(), slot.clone());
-            tokio::spawn(async move { talk(stream, &mail, &slot).await });
+            tokio::spawn(async move { serve_connection(stream, &mail, &slot).await });
         }
     });
     url
 }
 
-async fn talk(mut stream: TcpStream, mail: &Mail, slot: &Arc<Slot>) -> Option<()> {
+async fn serve_connection(mut stream: TcpStream, mail: &Mail, slot: &Arc<Slot>) -> Option<()> {
     let _ = stream.set_nodelay(true);
     let mut buffer = Vec::new();
     loop {
-        let (life, body) = read(&mut stream, &mut buffer).await?;
-        let (answer, message_id, event) = mail.judge(&body, slot, life);
-        if mail.wakes_up_the_other_sender(event, slot, life) {
-            // Which has time to record what it knows, while this one is not done.
+        let (life, body) = read_request(&mut stream, &mut buffer).await?;
+        let (answer, message_id, event) = mail.choose_answer(&body, slot, life);
+        if mail.resume_previous_sender(event, slot, life) {
+            // The resumed sender gets time to record its outcome first.
             tokio::time::sleep(mail.slowest / 3).await;
         }
-        match slot.reached(life, Point::RequestArrived) {
+        match slot.next_action(life, Point::RequestArrived) {
             Some(Action::Kill) => {
                 slot.kill(Point::RequestArrived).await;
                 return None;
@@ -301,7 +304,7 @@ async fn talk(mut stream: TcpStream, mail: &Mail, slot: &Arc<Slot>) -> Option<()
                 stream.write_all(&response(status, code, &body)).await.ok()?;
             }
             Answer::Silence => {
-                // Until the other side has had enough.
+                // Until the client closes the connection.
                 stream.read_to_end(&mut buffer).await.ok()?;
                 return None;
             }
@@ -319,7 +322,7 @@ async fn talk(mut stream: TcpStream, mail: &Mail, slot: &Arc<Slot>) -> Option<()
                 return None;
             }
         }
-        match slot.reached(life, Point::AnswerWritten) {
+        match slot.next_action(life, Point::AnswerWritten) {
             Some(Action::Kill) => {
                 slot.kill(Point::AnswerWritten).await;
                 return None;
@@ -338,9 +341,9 @@ fn response(status: u16, code: &str, body: &str) -> Vec<u8> {
     .into_bytes()
 }
 
-/// The life that sends, which its path begins with, and one request to send; `None` when the connection ends. A connection may
-/// be accepted only when the life that made it is over.
-async fn read(stream: &mut TcpStream, buffer: &mut Vec<u8>) -> Option<(u64, Value)> {
+/// Reads one request; returns the sender's life, with which the path begins, and the body. `None`
+/// when the connection ends. The life may be over when the connection is accepted.
+async fn read_request(stream: &mut TcpStream, buffer: &mut Vec<u8>) -> Option<(u64, Value)> {
     loop {
         if let Some(head) = buffer.windows(4).position(|bytes| bytes == b"\r\n\r\n").map(|at| at + 4) {
             let text = String::from_utf8_lossy(&buffer[..head]).to_ascii_lowercase();

@@ -1,4 +1,4 @@
-//! What is told of a run: its table, and what it is guilty of.
+//! The report of a run: its table and its violations.
 
 use std::path::Path;
 use std::sync::atomic::Ordering;
@@ -8,12 +8,12 @@ use crate::app::App;
 use crate::chaos::{Length, World};
 use crate::chaos_wire::{Action, Held, Point};
 
-/// What was done to the database, and how often.
+/// The restarts of the server.
 #[derive(Clone, Copy, Default)]
 pub struct Restarts {
-    /// Sessions were told to end.
+    /// Fast shutdown: sessions were terminated.
     pub fast: u64,
-    /// They were not: a crash.
+    /// Immediate shutdown: a crash.
     pub immediate: u64,
 }
 
@@ -25,15 +25,15 @@ pub struct Row {
     important: bool,
 }
 
-/// A run that is over, and was judged.
+/// An evaluated run.
 pub struct Run<'a> {
-    /// Where the verdict is.
+    /// The database with the evaluation.
     pub app: &'a App,
-    /// What was known to all.
+    /// The state that all tasks shared.
     pub world: &'a World,
     /// When a pass had the lock.
     pub held: &'a [Held],
-    /// What was done to connections and instances, but for killing them.
+    /// The faults of connections and instances, except kills.
     pub broken: &'a [Action],
     /// What was done to the server.
     pub restarts: Restarts,
@@ -47,115 +47,125 @@ pub struct Run<'a> {
     pub took: Duration,
 }
 
+impl Row {
+    /// A row for docs/generated/chaos.md and the README.
+    fn important(what: &str, count: u64) -> Self {
+        Self { what: what.to_owned(), count: count.to_string(), important: true }
+    }
+
+    /// A row for docs/generated/chaos.md alone.
+    fn detail(what: &str, count: u64) -> Self {
+        Self { what: what.to_owned(), count: count.to_string(), important: false }
+    }
+}
+
 impl Run<'_> {
-    async fn count(&self, sql: &str) -> i64 {
-        self.app.one(sql, &[]).await.get(0)
+    async fn count(&self, sql: &str) -> u64 {
+        u64::try_from(self.app.one(sql, &[]).await.get::<_, i64>(0)).unwrap()
     }
 
     /// The table.
     pub async fn report(&self) -> Vec<Row> {
-        let Self { world, .. } = self;
         let mut rows = Vec::new();
-        let mut row = |what: &str, count: u64, important: bool| {
-            rows.push(Row { what: what.to_owned(), count: count.to_string(), important });
-        };
-        let signed = |count: i64| u64::try_from(count).unwrap();
-        row("instances killed", world.killed(), true);
-        for (point, count) in &*world.kills.lock().unwrap() {
-            row(&format!("– {}", point.name()), *count, false);
-        }
-        row("PostgreSQL restarted (fast, immediate)", self.restarts.fast + self.restarts.immediate, true);
-        row("– immediate", self.restarts.immediate, false);
-        row("sessions terminated", self.terminated, true);
-        let count = |is_it: fn(&Action) -> bool| self.broken.iter().filter(|action| is_it(action)).count() as u64;
-        row("connections cut", count(|action| matches!(action, Action::Cut)), true);
-        row("connections half-opened", count(|action| matches!(action, Action::HalfOpen(_))), true);
-        row(
-            "instances stopped for longer than their claims last",
-            count(|action| matches!(action, Action::Stop(_))),
-            true,
-        );
-        row("instances at once whose clock is ten minutes off, of six", if self.clocks_off { 4 } else { 0 }, true);
-        for (what, count) in &*world.calls.lock().unwrap() {
-            row(&format!("calls {what}"), *count, false);
-        }
-        row("passes that held the lock", self.held.len() as u64, false);
-        let answers = world.mail.answers();
-        let faults: u64 = answers.iter().filter(|(name, _)| **name != "taken").map(|(_, count)| count).sum();
-        row("requests to SES", answers.values().sum(), true);
-        row("– answered wrongly, or not at all", faults, true);
-        for (name, count) in answers.iter().filter(|(name, _)| **name != "taken") {
-            row(&format!("– {name}"), *count, false);
-        }
-        row("events of SES told", world.told.load(Ordering::SeqCst), false);
-        row("messages taken by SES", world.mail.taken() as u64, true);
-        row("statements of the other client", world.load.statements.load(Ordering::SeqCst), true);
-        row(
-            "– broken off by a restart of the server, and so excused",
-            world.load.restarted.load(Ordering::SeqCst),
-            false,
-        );
-        row("– failed", world.load.failed.lock().unwrap().len() as u64, true);
-        row(
-            "– longest, in milliseconds",
-            u64::try_from(world.load.longest.lock().unwrap().as_millis()).unwrap(),
-            false,
-        );
-        row("refused calls over HTTP", self.refused.0, true);
-        row("– that touched the database", self.refused.1, true);
-        row(
-            "bookings made",
-            signed(self.count("SELECT count(*) FROM chaos_changes WHERE operation = 'INSERT'").await),
-            false,
-        );
-        row("reminders owed", signed(self.count("SELECT count(*) FROM chaos_owed").await), true);
-        let ends = "SELECT coalesce(status || ': ' || CASE WHEN status IN ('failed', 'skipped') THEN reason END, status) AS what, count(*)
-                      FROM chaos_judged WHERE lost IS NULL GROUP BY 1 ORDER BY 1";
-        for ending in self.app.db.query(ends, &[]).await.unwrap() {
-            let what: String = ending.get(0);
-            row(&format!("– {}", what.replace("completed", "sent")), signed(ending.get(1)), what == "completed");
-        }
-        let doubled =
-            "SELECT coalesce(sum(taken - 1), 0)::bigint FROM chaos_reminders WHERE taken > 1 AND taken <= accounted";
-        row("messages doubled, with a record of the doubt", signed(self.count(doubled).await), true);
-        let offences = "SELECT count(*) FROM chaos_offences WHERE what LIKE ";
-        let without = self.count(&format!("{offences} 'sent more often%'")).await;
-        row("**messages doubled without a record**", signed(without), true);
-        row(
-            "**reminders lost**",
-            signed(self.count("SELECT count(*) FROM chaos_offences WHERE invariant = 'I1'").await),
-            true,
-        );
-        row(
-            "messages sent when they were not due",
-            signed(self.count(&format!("{offences} 'sent when it was not%'")).await),
-            true,
-        );
-        row("status changes by the program", signed(self.count("SELECT count(*) FROM chaos_transitions").await), true);
-        row(
-            "– forbidden, twice, missing, or not audited",
-            signed(self.count("SELECT count(*) FROM chaos_offences WHERE invariant = 'I3'").await),
-            true,
-        );
-        row("passes that overlapped", overlaps(self.held) as u64, true);
-        row(
-            "traces of passes that failed",
-            signed(self.count("SELECT count(*) FROM chaos_offences WHERE invariant = 'I5'").await),
-            true,
-        );
-        row(
-            "flags on bookings that are wrong",
-            signed(self.count("SELECT count(*) FROM chaos_offences WHERE invariant = 'flags'").await),
-            false,
-        );
-        row("outcomes that came too late, and were not recorded", world.stale.load(Ordering::SeqCst), false);
-        row("rows of runs", signed(self.count("SELECT count(*) FROM automation_runs").await), false);
-        row("seconds", self.took.as_secs(), false);
+        self.report_faults(&mut rows);
+        self.report_calls(&mut rows);
+        self.report_mail(&mut rows);
+        self.report_other_client(&mut rows);
+        self.report_reminders(&mut rows).await;
+        self.report_violations(&mut rows).await;
         rows
     }
 
-    /// I1 to I7; and that there was chaos at all.
-    pub async fn must_be_innocent(&self, length: &Length, report: &[Row]) {
+    /// What was done to instances, the server and connections.
+    fn report_faults(&self, rows: &mut Vec<Row>) {
+        rows.push(Row::important("instances killed", self.world.killed()));
+        for (point, count) in &*self.world.kills.lock().unwrap() {
+            rows.push(Row::detail(&format!("– {}", point.name()), *count));
+        }
+        let restarts = self.restarts.fast + self.restarts.immediate;
+        rows.push(Row::important("PostgreSQL restarted (fast, immediate)", restarts));
+        rows.push(Row::detail("– immediate", self.restarts.immediate));
+        rows.push(Row::important("sessions terminated", self.terminated));
+        let count = |is_it: fn(&Action) -> bool| self.broken.iter().filter(|action| is_it(action)).count() as u64;
+        rows.push(Row::important("connections cut", count(|action| matches!(action, Action::Cut))));
+        rows.push(Row::important("connections half-opened", count(|action| matches!(action, Action::HalfOpen(_)))));
+        rows.push(Row::important(
+            "instances stopped for longer than their claims last",
+            count(|action| matches!(action, Action::Stop(_))),
+        ));
+        let clocks = if self.clocks_off { 4 } else { 0 };
+        rows.push(Row::important("instances at once whose clock is ten minutes off, of six", clocks));
+    }
+
+    fn report_calls(&self, rows: &mut Vec<Row>) {
+        for (what, count) in &*self.world.calls.lock().unwrap() {
+            rows.push(Row::detail(&format!("calls {what}"), *count));
+        }
+        rows.push(Row::detail("passes that held the lock", self.held.len() as u64));
+    }
+
+    fn report_mail(&self, rows: &mut Vec<Row>) {
+        let answers = self.world.mail.answers();
+        let faults: Vec<_> = answers.iter().filter(|(name, _)| **name != "taken").collect();
+        rows.push(Row::important("requests to SES", answers.values().sum()));
+        rows.push(Row::important("– answered wrongly, or not at all", faults.iter().map(|(_, count)| *count).sum()));
+        rows.extend(faults.iter().map(|(name, count)| Row::detail(&format!("– {name}"), **count)));
+        rows.push(Row::detail("events of SES told", self.world.told.load(Ordering::SeqCst)));
+        rows.push(Row::important("messages taken by SES", self.world.mail.taken() as u64));
+    }
+
+    /// The other client's statements, and the calls over HTTP that are refused.
+    fn report_other_client(&self, rows: &mut Vec<Row>) {
+        let load = &self.world.load;
+        rows.push(Row::important("statements of the other client", load.statements.load(Ordering::SeqCst)));
+        let restarted = load.restarted.load(Ordering::SeqCst);
+        rows.push(Row::detail("– broken off by a restart of the server, and so excused", restarted));
+        rows.push(Row::important("– failed", load.failed.lock().unwrap().len() as u64));
+        let longest = u64::try_from(load.longest.lock().unwrap().as_millis()).unwrap();
+        rows.push(Row::detail("– longest, in milliseconds", longest));
+        rows.push(Row::important("refused calls over HTTP", self.refused.0));
+        rows.push(Row::important("– that touched the database", self.refused.1));
+    }
+
+    async fn report_reminders(&self, rows: &mut Vec<Row>) {
+        let bookings = "SELECT count(*) FROM chaos_changes WHERE operation = 'INSERT'";
+        rows.push(Row::detail("bookings made", self.count(bookings).await));
+        rows.push(Row::important("reminders owed", self.count("SELECT count(*) FROM chaos_owed").await));
+        let ends = "SELECT coalesce(status || ': ' || CASE WHEN status IN ('failed', 'skipped') THEN reason END, status) AS what, count(*)
+                      FROM chaos_judged WHERE lost IS NULL GROUP BY 1 ORDER BY 1";
+        for ending in self.app.db.query(ends, &[]).await.unwrap() {
+            let (what, count): (String, i64) = (ending.get(0), ending.get(1));
+            let row = if what == "completed" { Row::important } else { Row::detail };
+            rows.push(row(&format!("– {}", what.replace("completed", "sent")), u64::try_from(count).unwrap()));
+        }
+        let doubled =
+            "SELECT coalesce(sum(taken - 1), 0)::bigint FROM chaos_reminders WHERE taken > 1 AND taken <= accounted";
+        rows.push(Row::important("messages doubled, with a record of the doubt", self.count(doubled).await));
+    }
+
+    async fn report_violations(&self, rows: &mut Vec<Row>) {
+        let offences =
+            async |condition: &str| self.count(&format!("SELECT count(*) FROM chaos_offences WHERE {condition}")).await;
+        let doubled = offences("what LIKE 'sent more often%'").await;
+        rows.push(Row::important("**messages doubled without a record**", doubled));
+        rows.push(Row::important("**reminders lost**", offences("invariant = 'I1'").await));
+        let not_due = offences("what LIKE 'sent when it was not%'").await;
+        rows.push(Row::important("messages sent when they were not due", not_due));
+        let transitions = self.count("SELECT count(*) FROM chaos_transitions").await;
+        rows.push(Row::important("status changes by the program", transitions));
+        let forbidden = offences("invariant = 'I3'").await;
+        rows.push(Row::important("– forbidden, twice, missing, or not audited", forbidden));
+        rows.push(Row::important("passes that overlapped", overlaps(self.held) as u64));
+        rows.push(Row::important("traces of passes that failed", offences("invariant = 'I5'").await));
+        rows.push(Row::detail("flags on bookings that are wrong", offences("invariant = 'flags'").await));
+        let stale = self.world.stale.load(Ordering::SeqCst);
+        rows.push(Row::detail("outcomes that came too late, and were not recorded", stale));
+        rows.push(Row::detail("rows of runs", self.count("SELECT count(*) FROM automation_runs").await));
+        rows.push(Row::detail("seconds", self.took.as_secs()));
+    }
+
+    /// Asserts I1 to I7, and that enough faults happened.
+    pub async fn assert_no_violation(&self, length: &Length, report: &[Row]) {
         let table = text(report);
         let sql = "SELECT invariant || ': ' || what || ', ' || count(*) || ' times: ' || string_agg(detail, '; ' ORDER BY detail) FILTER (WHERE number <= 5)
                      FROM (SELECT *, row_number() OVER (PARTITION BY invariant, what ORDER BY detail) AS number FROM chaos_offences) AS o
@@ -168,7 +178,7 @@ impl Run<'_> {
             offences.push(format!("I6: refused calls made {} connections", self.refused.1));
         }
         let heard = "SELECT count(DISTINCT (message_id, kind)) FROM booking_automation_feedback";
-        let (heard, told) = (self.count(heard).await, self.world.mail.told_kinds());
+        let (heard, told) = (self.count(heard).await, self.world.mail.count_distinct_events());
         if heard != told {
             offences.push(format!("events of SES: {told} told, {heard} on record"));
         }
@@ -194,7 +204,8 @@ pub fn text(report: &[Row]) -> String {
     report.iter().map(|row| format!("{:<60} {}\n", row.what, row.count)).collect()
 }
 
-/// Writes the short table and the whole one between their marks in docs/generated/chaos.md.
+/// Puts the tables between their marks: a short one in the README, the whole one in
+/// docs/generated/chaos.md.
 pub fn write(report: &[Row], length: &Length) {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/generated/chaos.md");
     let mut text = std::fs::read_to_string(&path).unwrap();

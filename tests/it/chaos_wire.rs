@@ -1,6 +1,6 @@
-//! A proxy in front of PostgreSQL that understands what passes through it: it knows when an instance has taken the lock,
-//! enqueued, claimed or recorded, holds the bytes there, and has the instance killed, its connection broken, or its
-//! server's session ended. Nothing of that is known to the program.
+//! A proxy in front of PostgreSQL that parses the traffic: it knows when an instance has taken the
+//! lock, enqueued, claimed or recorded, stops relaying there, and has the instance killed, its
+//! connection broken, or its session terminated. The program does not know of it.
 
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
@@ -11,7 +11,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{mpsc, oneshot, watch};
 
-/// Where an instance can be met.
+/// A point at which a fault can happen.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Point {
     /// The pass has its lock, and does not know it yet.
@@ -22,22 +22,23 @@ pub enum Point {
     BeforeCommit,
     /// The server has committed the pass, and the pass does not know it yet.
     AfterCommit,
-    /// A page is claimed and committed, and no request of it has left.
+    /// A page is claimed and committed, and none of its requests is sent.
     Claimed,
     /// A request has arrived at the mail endpoint, whole.
     RequestArrived,
     /// The answer to a request has been written.
     AnswerWritten,
-    /// The answers of a page have been received: the instance asks to record them, and the server has not heard of it.
+    /// The answers of a page have been received: the instance asks to record them, and the server
+    /// has not heard of it.
     AnswersReceived,
-    /// The outcomes are recorded and committed, and the instance does not know it yet.
+    /// The outcomes are committed, and the instance does not know it yet.
     Recorded,
-    /// Whatever it does: a message of any kind passes the wire.
+    /// Any message passes.
     AnyMoment,
 }
 
 impl Point {
-    /// All that have a name.
+    /// All named points.
     pub const NAMED: [Self; 9] = [
         Self::LockTaken,
         Self::Enqueued,
@@ -50,7 +51,7 @@ impl Point {
         Self::Recorded,
     ];
 
-    /// As the table says it.
+    /// Its name in the table.
     pub fn name(self) -> &'static str {
         match self {
             Self::LockTaken => "lock taken",
@@ -67,24 +68,25 @@ impl Point {
     }
 }
 
-/// What happens at a point.
+/// A fault at a point.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Action {
     /// SIGKILL to the instance.
     Kill,
-    /// SIGKILL to the instance, so much later, when it has gone on.
+    /// SIGKILL to the instance, after this time.
     KillLater(Duration),
     /// Its connection breaks.
     Cut,
-    /// Its connection stays open, and nothing passes any more; the server finds out this much later.
+    /// Its connection stays open, and no data pass; the server's side ends after this time.
     HalfOpen(Duration),
     /// The server's session is ended by an administrator.
     Terminate,
-    /// SIGSTOP to the instance, and SIGCONT so much later, or when another one sends the same message.
+    /// SIGSTOP to the instance, and SIGCONT after this time, or when another instance sends the
+    /// same message.
     Stop(Duration),
 }
 
-/// What is to happen to an instance: at a point, after it was passed so many times.
+/// A planned fault: at a point, after it was passed so many times.
 #[derive(Clone, Copy, Debug)]
 pub struct Plan {
     /// Where.
@@ -98,17 +100,17 @@ pub struct Plan {
 /// A request to kill the instance, answered when it is dead.
 pub type Kill = (Point, oneshot::Sender<()>);
 
-/// A pass that held the lock, at least from here to there.
+/// A pass that held the lock at least between these times.
 pub type Held = (Instant, Instant);
 
-/// The place of one instance: what is planned for the one that lives there now.
+/// The place of one instance, with the plans for its current life.
 pub struct Slot {
     number: usize,
-    /// Which life this is. A connection of an earlier one has no say any more.
+    /// The number of the current life. Connections of earlier lives are ignored.
     pub life: AtomicU64,
-    /// Which life was stopped, ever, and which one still is.
+    /// The life that was last stopped, and the one that is stopped now.
     stopped: Mutex<(u64, u64)>,
-    /// The process that lives there.
+    /// Its current process.
     pub process: AtomicU32,
     /// What is planned, in order.
     pub plans: Mutex<VecDeque<Plan>>,
@@ -120,8 +122,8 @@ pub struct Slot {
 }
 
 impl Slot {
-    /// A place whose killer listens to `kills`, and whose administrator to `terminate`; passes are told in `held`, what was
-    /// done to connections in `done`.
+    /// Creates a place. Requests to kill and to terminate go to `kills` and `terminate`; passes are
+    /// stored in `held`, and faults of connections in `done`.
     pub fn new(
         number: usize,
         kills: mpsc::UnboundedSender<Kill>,
@@ -143,13 +145,13 @@ impl Slot {
         }
     }
 
-    /// How the sessions of a life are named.
-    pub fn session(&self, life: u64) -> String {
+    /// The name of a life's sessions.
+    pub fn session_name(&self, life: u64) -> String {
         format!("booking-automation-{}-{life}", self.number)
     }
 
-    /// What is to happen now that this point was reached.
-    pub fn reached(&self, life: u64, point: Point) -> Option<Action> {
+    /// The fault that is planned for this point, if it is reached often enough.
+    pub fn next_action(&self, life: u64, point: Point) -> Option<Action> {
         if self.life.load(Ordering::SeqCst) != life {
             return None;
         }
@@ -162,7 +164,7 @@ impl Slot {
         plans.pop_front().map(|plan| plan.action)
     }
 
-    /// Has the instance killed somewhat later, if it is still the one that lives there.
+    /// Kills the instance after `time`, if its life is not over.
     fn kill_later(self: &Arc<Self>, life: u64, point: Point, time: Duration) {
         let slot = self.clone();
         tokio::spawn(async move {
@@ -173,27 +175,27 @@ impl Slot {
         });
     }
 
-    /// Has the instance killed. Returns when it is dead.
+    /// Kills the instance. Returns when it is dead.
     pub async fn kill(&self, point: Point) {
         let (dead, is_dead) = oneshot::channel();
         let _ = self.kills.send((point, dead));
         let _ = is_dead.await;
     }
 
-    /// Stops the instance, until then at the latest.
+    /// Stops the instance for `time` at most.
     pub fn stop(self: &Arc<Self>, life: u64, time: Duration) {
         *self.stopped.lock().unwrap() = (life, life);
         self.signal("-STOP");
-        self.did(Action::Stop(time));
+        self.record_action(Action::Stop(time));
         let slot = self.clone();
         tokio::spawn(async move {
             tokio::time::sleep(time).await;
-            slot.go_on(life);
+            slot.resume(life);
         });
     }
 
-    /// Lets it go on; whether it was stopped.
-    pub fn go_on(&self, life: u64) -> bool {
+    /// Resumes the instance; returns whether it was stopped.
+    pub fn resume(&self, life: u64) -> bool {
         let mut stopped = self.stopped.lock().unwrap();
         let is_stopped = stopped.1 == life && self.life.load(Ordering::SeqCst) == life;
         if is_stopped {
@@ -210,23 +212,23 @@ impl Slot {
 
     fn signal(&self, signal: &str) {
         let process = self.process.load(Ordering::SeqCst).to_string();
-        // It may be dead, and not yet buried.
+        // The process may be a zombie.
         let _ = std::process::Command::new("sh").args(["-c", "kill $0 $1 2>/dev/null", signal, &process]).status();
     }
 
-    /// Does this to the connections that there are.
+    /// Applies a fault to all connections.
     pub fn break_connections(&self, action: Action) {
         for connection in self.connections.lock().unwrap().drain(..) {
             let _ = connection.send(Some(action));
         }
     }
 
-    fn did(&self, action: Action) {
+    fn record_action(&self, action: Action) {
         self.done.lock().unwrap().push(action);
     }
 }
 
-/// Starts the proxy of a place; its port.
+/// Starts the proxy of a place; returns its port.
 pub async fn start(slot: Arc<Slot>, server_port: u16) -> u16 {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let port = listener.local_addr().unwrap().port();
@@ -234,7 +236,7 @@ pub async fn start(slot: Arc<Slot>, server_port: u16) -> u16 {
         while let Ok((client, _)) = listener.accept().await {
             let slot = slot.clone();
             tokio::spawn(async move {
-                // Where the server is down, the client sees a connection that ends.
+                // While the server is down, the client's connection ends at once.
                 if let Ok(server) = TcpStream::connect(("127.0.0.1", server_port)).await {
                     relay(client, server, &slot).await;
                 }
@@ -271,22 +273,22 @@ async fn relay(mut client: TcpStream, mut server: TcpStream, slot: &Arc<Slot>) {
         };
         let mut out = Vec::new();
         loop {
-            // Whichever side has spoken, the other's buffer holds no whole message.
-            let (message, points) = if let Some(message) = next(&mut asked, !talk.greeted) {
-                let point = talk.asks(&message);
-                // What came before it is to arrive.
+            // At any time only one side's buffer has a whole message.
+            let (message, points) = if let Some(message) = take_message(&mut asked, !talk.greeted) {
+                let point = talk.point_before(&message);
+                // The messages before it must arrive.
                 if point.is_some() && to.write_all(&std::mem::take(&mut out)).await.is_err() {
                     break 'talk None;
                 }
                 (message, Vec::from_iter(point))
-            } else if let Some(message) = next(&mut answered, false) {
-                let points = talk.answers(&message);
+            } else if let Some(message) = take_message(&mut answered, false) {
+                let points = talk.track_answer(&message);
                 (message, points)
             } else {
                 break;
             };
             let points: Vec<_> = points.into_iter().chain([Point::AnyMoment]).collect();
-            match points.into_iter().find_map(|point| Some((point, slot.reached(life, point)?))) {
+            match points.into_iter().find_map(|point| Some((point, slot.next_action(life, point)?))) {
                 None => {}
                 Some((point, Action::KillLater(time))) => slot.kill_later(life, point, time),
                 Some((_, Action::Terminate)) => {
@@ -300,7 +302,7 @@ async fn relay(mut client: TcpStream, mut server: TcpStream, slot: &Arc<Slot>) {
                 Some((_, action)) => break 'talk Some(action),
             }
             if from_client {
-                talk.asked(&message, slot);
+                talk.track_request(&message, slot);
             }
             out.extend(message);
         }
@@ -308,20 +310,21 @@ async fn relay(mut client: TcpStream, mut server: TcpStream, slot: &Arc<Slot>) {
             break None;
         }
     };
-    talk.ended(slot);
+    talk.end(slot);
     match action {
         Some(Action::HalfOpen(time)) => {
-            slot.did(Action::HalfOpen(time));
-            swallow(client, server, time).await;
+            slot.record_action(Action::HalfOpen(time));
+            half_open(client, server, time).await;
         }
-        Some(action @ Action::Cut) => slot.did(action),
+        Some(action @ Action::Cut) => slot.record_action(action),
         // Killed, or ended by one side: both sockets are dropped.
         _ => {}
     }
 }
 
-/// Neither side hears of the other any more: the client until it gives up, the server for so long.
-async fn swallow(mut client: TcpStream, server: TcpStream, time: Duration) {
+/// No data pass between the two sides. The client's side ends when it gives up, the server's after
+/// `time`.
+async fn half_open(mut client: TcpStream, server: TcpStream, time: Duration) {
     let until = tokio::time::Instant::now() + time;
     let client = async {
         let mut buffer = vec![0; 65536];
@@ -331,12 +334,12 @@ async fn swallow(mut client: TcpStream, server: TcpStream, time: Duration) {
         tokio::time::sleep_until(until).await;
         drop(server);
     };
-    // The client is gone for good when its process is.
+    // The client's side ends with its process.
     let _ = tokio::time::timeout(Duration::from_secs(60), futures_util::future::join(client, server)).await;
 }
 
-/// The next whole message. Only the client's first has no type.
-fn next(buffer: &mut Vec<u8>, first: bool) -> Option<Vec<u8>> {
+/// Takes the next whole message. Only the first message of the client has no type byte.
+fn take_message(buffer: &mut Vec<u8>, first: bool) -> Option<Vec<u8>> {
     let start = usize::from(!first);
     let length = u32::from_be_bytes(buffer.get(start..start + 4)?.try_into().unwrap()) as usize + start;
     (buffer.len() >= length).then(|| buffer.drain(..length).collect())
@@ -354,7 +357,7 @@ enum Step {
     Commit,
 }
 
-/// One connection, as far as it must be understood.
+/// The parsed state of one connection.
 #[derive(Default)]
 struct Conversation {
     greeted: bool,
@@ -364,11 +367,12 @@ struct Conversation {
     waiting: VecDeque<Step>,
     /// What has been parsed since.
     parsed: Step,
-    /// Since the last "ready": whether there was a row, one of a claimed message, and the last command's name.
+    /// Since the last "ready": whether there was a row, one of a claimed message, and the last
+    /// command's name.
     row: bool,
     message_claimed: bool,
     command: Vec<u8>,
-    /// Of the transaction.
+    /// State of the transaction.
     is_pass: bool,
     claimed: bool,
     recorded: bool,
@@ -378,8 +382,8 @@ struct Conversation {
 }
 
 impl Conversation {
-    /// What the client's message tells before the server hears of it.
-    fn asks(&self, message: &[u8]) -> Option<Point> {
+    /// The point that a client's message marks before it reaches the server.
+    fn point_before(&self, message: &[u8]) -> Option<Point> {
         match message[0] {
             b'Q' if self.greeted && self.is_pass && message[5..].starts_with(b"COMMIT") => Some(Point::BeforeCommit),
             b'P' if self.greeted && step_of(message) == Step::Record => Some(Point::AnswersReceived),
@@ -387,8 +391,8 @@ impl Conversation {
         }
     }
 
-    /// The server is about to hear of it.
-    fn asked(&mut self, message: &[u8], slot: &Slot) {
+    /// Tracks a client's message before it reaches the server.
+    fn track_request(&mut self, message: &[u8], slot: &Slot) {
         if !std::mem::replace(&mut self.greeted, true) {
             return;
         }
@@ -406,7 +410,7 @@ impl Conversation {
                     (self.is_pass, self.claimed, self.recorded) = (step == Step::TakeLock, false, false);
                 }
                 if step == Step::Commit || text.starts_with(b"ROLLBACK\0") {
-                    self.unlocked(slot, Instant::now());
+                    self.record_held_lock(slot, Instant::now());
                 }
                 self.waiting.push_back(step);
             }
@@ -416,8 +420,8 @@ impl Conversation {
         }
     }
 
-    /// What the server's message tells before the client hears of it.
-    fn answers(&mut self, message: &[u8]) -> Vec<Point> {
+    /// Tracks a server's message; returns the points that it marks before it reaches the client.
+    fn track_answer(&mut self, message: &[u8]) -> Vec<Point> {
         self.last_answer = Some(Instant::now());
         match message[0] {
             b'K' => self.backend = i32::from_be_bytes(message[5..9].try_into().unwrap()),
@@ -426,16 +430,16 @@ impl Conversation {
                 self.message_claimed |= column_is_set(message, 6);
             }
             b'C' => self.command = message[5..].to_vec(),
-            b'Z' if self.backend != 0 => return self.ready(message[5]),
+            b'Z' if self.backend != 0 => return self.points_at_ready(message[5]),
             _ => {}
         }
         Vec::new()
     }
 
-    fn ready(&mut self, status: u8) -> Vec<Point> {
+    fn points_at_ready(&mut self, status: u8) -> Vec<Point> {
         let (row, message_claimed) = (std::mem::take(&mut self.row), std::mem::take(&mut self.message_claimed));
         let command = std::mem::take(&mut self.command);
-        // The first one greets.
+        // The first "ready" is the greeting.
         let Some(step) = self.waiting.pop_front() else { return Vec::new() };
         match (step, status) {
             (Step::TakeLock, b'T') if row => {
@@ -463,16 +467,16 @@ impl Conversation {
         }
     }
 
-    fn unlocked(&mut self, slot: &Slot, at: Instant) {
+    fn record_held_lock(&mut self, slot: &Slot, at: Instant) {
         if let Some(locked) = self.locked.take() {
             slot.held.lock().unwrap().push((locked, at));
         }
     }
 
-    /// Without a COMMIT or ROLLBACK: the lock was held at least until the server's last word.
-    fn ended(&mut self, slot: &Slot) {
+    /// Without a COMMIT or ROLLBACK, the lock was held at least until the server's last message.
+    fn end(&mut self, slot: &Slot) {
         let last = self.last_answer.unwrap_or_else(Instant::now);
-        self.unlocked(slot, last);
+        self.record_held_lock(slot, last);
     }
 }
 

@@ -1,4 +1,4 @@
-//! A plain HTTP client that sends what it is told, malformed or not, to this machine.
+//! A plain HTTP client for this machine. It can send malformed requests.
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -11,19 +11,19 @@ use tokio::net::TcpStream;
 /// A header: name and value as bytes.
 pub type Header<'a> = (&'a str, &'a [u8]);
 
-/// What was answered.
+/// An answer.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Answer {
     /// The status.
     pub status: u16,
-    /// The headers but the date, names in small letters.
+    /// The headers except the date; names in lower case.
     pub headers: Vec<(String, String)>,
     /// The body.
     pub body: String,
 }
 
 impl Answer {
-    /// A header's value, or nothing.
+    /// The value of a header, or an empty string.
     pub fn header(&self, name: &str) -> &str {
         self.headers.iter().find(|(key, _)| key == name).map_or("", |(_, value)| value)
     }
@@ -47,12 +47,12 @@ pub async fn send(port: u16, method: &str, path: &str, headers: &[Header<'_>], b
     }
     request.extend(b"\r\n");
     request.extend(body);
-    // An answer may come, and the connection be closed, before all is sent.
+    // The server may answer and close the connection before everything is sent.
     let _ = socket.write_all(&request).await;
     socket
 }
 
-/// Reads the answer to its end.
+/// Reads the whole answer.
 pub async fn receive(mut socket: TcpStream) -> Answer {
     let mut answer = Vec::new();
     let _ = socket.read_to_end(&mut answer).await;
@@ -74,7 +74,7 @@ pub async fn request(port: u16, method: &str, path: &str, headers: &[Header<'_>]
 }
 
 /// Seconds since 1970.
-pub fn now() -> u64 {
+pub fn unix_time() -> u64 {
     SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs()
 }
 
@@ -86,9 +86,9 @@ pub fn signature(secret: &str, id: &[u8], timestamp: &[u8], body: &[u8]) -> Stri
     format!("v1,{}", BASE64_STANDARD.encode(mac.finalize().into_bytes()))
 }
 
-/// A signed call of `/run`, now.
-pub async fn signed(port: u16, secret: &str, id: &str) -> Answer {
-    let timestamp = now().to_string();
+/// Calls `/run` with a signature of now.
+pub async fn run_signed(port: u16, secret: &str, id: &str) -> Answer {
+    let timestamp = unix_time().to_string();
     let signature = signature(secret, id.as_bytes(), timestamp.as_bytes(), b"");
     let headers = [
         ("webhook-id", id.as_bytes()),

@@ -1,7 +1,8 @@
-//! One throw-away PostgreSQL cluster for the whole run, gone when the test process is.
+//! One temporary PostgreSQL cluster for the whole run. It is deleted when the test process ends.
 //!
-//! `TEST_DATABASE_URL` (a URL of a superuser's) uses another server instead. `TEST_DATABASE_DIRECTORY` is where its `log` is,
-//! written with `log_line_prefix = '%d '`: tests that read the log are left out without it.
+//! `TEST_DATABASE_URL` (the URL of a superuser) selects another server. `TEST_DATABASE_DIRECTORY`
+//! is the directory of its `log`, written with `log_line_prefix = '%d '`. Without it, tests that
+//! read the log are skipped.
 
 use std::io::Write;
 use std::net::TcpListener;
@@ -11,31 +12,31 @@ use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU16, Ordering};
 use std::time::{Duration, Instant};
 
-/// A server to test on.
+/// The server that the tests share.
 pub struct Cluster {
     /// URL of a superuser, without a database.
     pub base_url: String,
-    /// Certificate authority of its TLS certificate, when we started it.
+    /// The authority of its TLS certificate, if we started the server.
     pub ca_pem: Option<String>,
-    /// Where it writes its log.
+    /// The directory of its log.
     pub directory: Option<PathBuf>,
-    /// Ends the server when this process ends, however it does: it waits for its stdin to close.
+    /// Ends the server when this process ends: it waits until its stdin closes.
     _watchdog: Option<Child>,
 }
 
 impl Cluster {
-    /// What the server logged of one database; `None` for one whose log is not here.
-    pub fn log_of(&self, url: &str) -> Option<String> {
+    /// The log entries of one database; `None` if the log cannot be read.
+    pub fn log_of_database(&self, url: &str) -> Option<String> {
         let (_, name) = url.rsplit_once('/').unwrap();
         let log = std::fs::read_to_string(self.directory.as_ref()?.join("log")).unwrap();
         let of_it = |entry: &&str| entry.starts_with(&format!("{name} "));
-        // A line that is indented goes on with the entry before it.
+        // An indented line belongs to the entry before it.
         let entries = log.replace("\n\t", "\u{b}");
         Some(entries.lines().filter(of_it).map(|entry| entry.replace('\u{b}', "\n\t") + "\n").collect())
     }
 }
 
-/// The run's server.
+/// The shared server; starts it on the first call.
 pub fn cluster() -> &'static Cluster {
     static CLUSTER: OnceLock<Cluster> = OnceLock::new();
     CLUSTER.get_or_init(|| match std::env::var("TEST_DATABASE_URL") {
@@ -47,25 +48,22 @@ pub fn cluster() -> &'static Cluster {
             let directory = std::env::var_os("TEST_DATABASE_DIRECTORY").map(PathBuf::from);
             Cluster { base_url, ca_pem: None, directory, _watchdog: None }
         }
-        Err(_) => start(),
+        Err(_) => start_cluster(),
     })
 }
 
-fn start() -> Cluster {
+/// Starts the server that all tests share.
+fn start_cluster() -> Cluster {
     let bin = server_binaries().expect(
         "no PostgreSQL server found on PATH or in /usr/lib/postgresql/*/bin: install one (Debian: apt-get install postgresql) or set TEST_DATABASE_URL",
     );
     let directory = tempfile::Builder::new().prefix("booking-automation-").tempdir().unwrap().keep();
     let data = directory.join("data");
-    let (ca_pem, certificate, key) = certificates();
-    std::fs::write(directory.join("server.crt"), certificate).unwrap();
-    std::fs::write(directory.join("server.key"), key).unwrap();
-    run(Command::new("chmod").arg("600").arg(directory.join("server.key")));
+    let ca_pem = write_certificates(&directory);
     let root = is_root();
     if root {
         run(Command::new("chown").args(["-R", "postgres"]).arg(&directory));
     }
-
     run(as_postgres(root, &bin.join("initdb"))
         .args(["--auth=trust", "--username=postgres", "--encoding=UTF8", "--no-sync", "-D"])
         .arg(&data));
@@ -76,46 +74,13 @@ fn start() -> Cluster {
         .arg(&data)
         .args(["-p", &port.to_string(), "-k"])
         .arg(&directory)
-        .args(["-c", "listen_addresses=127.0.0.1", "-c", "fsync=off", "-c", "max_connections=300", "-c", "ssl=on"])
-        .args([
-            "-c",
-            "max_prepared_transactions=0",
-            "-c",
-            "autovacuum_naptime=10s",
-            "-c",
-            "log_line_prefix=%d ",
-            "-c",
-            "shared_buffers=256MB",
-        ])
-        .arg("-c")
-        .arg(format!("ssl_cert_file={}", directory.join("server.crt").display()))
-        .arg("-c")
-        .arg(format!("ssl_key_file={}", directory.join("server.key").display()))
+        .args(server_settings(&directory))
         .stdout(Stdio::null())
         .stderr(std::fs::File::create(directory.join("log")).unwrap())
         .spawn()
         .unwrap();
-
-    let watchdog = Command::new("sh")
-        .args(["-c", "cat; kill -INT $0; for i in 1 2 3 4 5 6 7 8 9 10; do kill -0 $0 2>/dev/null || break; sleep 0.5; done; rm -rf \"$1\""])
-        .arg(server.id().to_string())
-        .arg(&directory)
-        .stdin(Stdio::piped())
-        .stdout(Stdio::null())
-        .stderr(Stdio::null())
-        .spawn()
-        .unwrap();
-
-    let give_up = Instant::now() + Duration::from_secs(60);
-    // Its last line says when it takes connections.
-    let ready =
-        || std::fs::read_to_string(data.join("postmaster.pid")).is_ok_and(|text| text.trim_end().ends_with("ready"));
-    while !ready() {
-        let log = || std::fs::read_to_string(directory.join("log")).unwrap_or_default();
-        assert!(server.try_wait().unwrap().is_none(), "PostgreSQL did not start: {}", log());
-        assert!(Instant::now() < give_up, "PostgreSQL did not start in 60 s: {}", log());
-        std::thread::sleep(Duration::from_millis(20));
-    }
+    let watchdog = start_watchdog(&server, &directory);
+    wait_until_ready(&mut server, &directory);
     Cluster {
         base_url: format!("postgres://postgres@127.0.0.1:{port}"),
         ca_pem: Some(ca_pem),
@@ -124,7 +89,62 @@ fn start() -> Cluster {
     }
 }
 
-/// A server of one test's own, which it may restart, and do worse to.
+/// Writes the server's certificate and key; returns the certificate of their authority.
+fn write_certificates(directory: &Path) -> String {
+    let (ca_pem, certificate, key) = certificates();
+    std::fs::write(directory.join("server.crt"), certificate).unwrap();
+    std::fs::write(directory.join("server.key"), key).unwrap();
+    run(Command::new("chmod").arg("600").arg(directory.join("server.key")));
+    ca_pem
+}
+
+/// The server's settings as arguments.
+fn server_settings(directory: &Path) -> Vec<String> {
+    let settings = [
+        "listen_addresses=127.0.0.1".to_owned(),
+        "fsync=off".to_owned(),
+        "max_connections=300".to_owned(),
+        "ssl=on".to_owned(),
+        "max_prepared_transactions=0".to_owned(),
+        "autovacuum_naptime=10s".to_owned(),
+        "log_line_prefix=%d ".to_owned(),
+        "shared_buffers=256MB".to_owned(),
+        format!("ssl_cert_file={}", directory.join("server.crt").display()),
+        format!("ssl_key_file={}", directory.join("server.key").display()),
+    ];
+    settings.into_iter().flat_map(|setting| ["-c".to_owned(), setting]).collect()
+}
+
+/// Starts a process that ends the server and deletes its directory when this process ends and
+/// closes the pipe.
+fn start_watchdog(server: &Child, directory: &Path) -> Child {
+    let script = "cat; kill -INT $0
+        for i in 1 2 3 4 5 6 7 8 9 10; do kill -0 $0 2>/dev/null || break; sleep 0.5; done
+        rm -rf \"$1\"";
+    Command::new("sh")
+        .args(["-c", script])
+        .arg(server.id().to_string())
+        .arg(directory)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap()
+}
+
+/// Waits until the server takes connections: then the last line of its file says `ready`.
+fn wait_until_ready(server: &mut Child, directory: &Path) {
+    let give_up = Instant::now() + Duration::from_secs(60);
+    let file = directory.join("data/postmaster.pid");
+    while !std::fs::read_to_string(&file).is_ok_and(|text| text.trim_end().ends_with("ready")) {
+        let log = || std::fs::read_to_string(directory.join("log")).unwrap_or_default();
+        assert!(server.try_wait().unwrap().is_none(), "PostgreSQL did not start: {}", log());
+        assert!(Instant::now() < give_up, "PostgreSQL did not start in 60 s: {}", log());
+        std::thread::sleep(Duration::from_millis(20));
+    }
+}
+
+/// A server of one test, which may restart or crash it.
 pub struct OwnCluster {
     /// URL of an empty database, as a superuser.
     pub url: String,
@@ -132,27 +152,28 @@ pub struct OwnCluster {
     pub port: u16,
     bin: PathBuf,
     directory: tempfile::TempDir,
-    /// Whether its data are on a small disk of their own.
+    /// Whether the data are on a separate small disk.
     mounted: bool,
 }
 
 impl OwnCluster {
-    /// Starts one; `None`, and says so, where no server is installed.
+    /// Starts a server; `None`, with a message, where PostgreSQL is not installed.
     pub async fn start() -> Option<Self> {
         Self::start_with("").await
     }
 
-    /// Starts one with these settings besides.
+    /// Starts a server with additional settings.
     pub async fn start_with(settings: &str) -> Option<Self> {
         let own = Self::prepare()?;
         run(own.initdb());
-        own.configure(settings);
-        own.start_again();
+        own.append_settings(settings);
+        own.start_server();
         Some(own)
     }
 
-    /// Starts one whose data are on a disk of this many megabytes; `None`, and says so, where that cannot be.
-    pub async fn on_small_disk(megabytes: u32) -> Option<Self> {
+    /// Starts a server whose data are on a disk of this many megabytes; `None`, with a message,
+    /// where nothing can be mounted.
+    pub async fn start_on_small_disk(megabytes: u32) -> Option<Self> {
         let mut own = Self::prepare()?;
         let size = format!("size={megabytes}m");
         let mount = Command::new("mount").args(["-t", "tmpfs", "-o", &size, "tmpfs"]).arg(own.disk()).output();
@@ -165,20 +186,20 @@ impl OwnCluster {
             run(Command::new("chown").arg("postgres").arg(own.disk()));
         }
         run(own.initdb().arg("--wal-segsize=1"));
-        // Nothing but the test writes, and what was written is not kept.
-        own.configure("autovacuum = off\nwal_writer_delay = 10s\nmin_wal_size = 2MB\nmax_wal_size = 16MB");
-        own.start_again();
+        // Only the test writes, and old log segments are not kept.
+        own.append_settings("autovacuum = off\nwal_writer_delay = 10s\nmin_wal_size = 2MB\nmax_wal_size = 16MB");
+        own.start_server();
         Some(own)
     }
 
-    /// Starts a standby, without which this one commits nothing from now on. Ends every connection.
+    /// Starts a synchronous standby: from now on every commit waits for it. All connections end.
     pub async fn synchronous_standby(&self) -> Self {
         let standby = Self::prepare().unwrap();
         self.stop();
         run(Command::new("cp").arg("-a").arg(self.data()).arg(standby.data()));
-        standby.configure(&format!("primary_conninfo = 'host=127.0.0.1 port={} user=postgres'", self.port));
-        self.start_again();
-        standby.start_again_demoted();
+        standby.append_settings(&format!("primary_conninfo = 'host=127.0.0.1 port={} user=postgres'", self.port));
+        self.start_server();
+        standby.start_server_as_standby();
         let db = crate::app::connect(&self.url).await;
         db.batch_execute("ALTER SYSTEM SET synchronous_standby_names = '*'").await.unwrap();
         db.batch_execute("SELECT pg_reload_conf()").await.unwrap();
@@ -189,33 +210,33 @@ impl OwnCluster {
         standby
     }
 
-    /// Ends every connection, and takes new ones when it returns.
+    /// Restarts the server: all connections end. Returns when it takes new ones.
     pub fn restart(&self) {
         run(self.pg_ctl().args(["-m", "fast", "restart"]));
     }
 
-    /// Shuts it down in good order.
+    /// Shuts the server down cleanly.
     pub fn stop(&self) {
         run(self.pg_ctl().args(["-m", "fast", "stop"]));
     }
 
-    /// Kills it, as far as it is still alive.
+    /// Kills the server if it runs.
     pub fn crash(&self) {
         let _ = self.pg_ctl().args(["-m", "immediate", "stop"]).status();
     }
 
-    /// Starts it again after it ended.
-    pub fn start_again(&self) {
+    /// Starts the server again.
+    pub fn start_server(&self) {
         let socket = self.directory.path().display();
         let options =
             format!("-p {} -k {socket} -c listen_addresses=127.0.0.1 -c fsync=off -c shared_buffers=16MB", self.port);
         run(self.pg_ctl().args(["-o", &options, "start"]));
     }
 
-    /// Starts it again after it ended, as a standby: of nobody, where it is not told of whom.
-    pub fn start_again_demoted(&self) {
+    /// Starts the server again as a standby. Without `primary_conninfo` it follows no primary.
+    pub fn start_server_as_standby(&self) {
         std::fs::write(self.data().join("standby.signal"), "").unwrap();
-        self.start_again();
+        self.start_server();
     }
 
     /// Makes a standby the primary.
@@ -223,12 +244,12 @@ impl OwnCluster {
         run(self.pg_ctl().arg("promote"));
     }
 
-    /// What it logged.
+    /// The server's log.
     pub fn log(&self) -> String {
         std::fs::read_to_string(self.directory.path().join("log")).unwrap()
     }
 
-    /// Leaves nothing of its disk free.
+    /// Fills the disk completely.
     pub fn fill_disk(&self) {
         let mut ballast = std::fs::File::create(self.disk().join("ballast")).unwrap();
         for size in [65536, 4096, 1] {
@@ -236,8 +257,8 @@ impl OwnCluster {
         }
     }
 
-    /// Undoes `fill_disk`.
-    pub fn empty_disk(&self) {
+    /// Frees the space that `fill_disk` took.
+    pub fn free_disk(&self) {
         std::fs::remove_file(self.disk().join("ballast")).unwrap();
     }
 
@@ -251,7 +272,7 @@ impl OwnCluster {
         if is_root() {
             run(Command::new("chown").arg("-R").arg("postgres").arg(directory.path()));
         }
-        let port = quiet_port();
+        let port = port_outside_ephemeral_range();
         Some(Self {
             url: format!("postgres://postgres@127.0.0.1:{port}/postgres"),
             port,
@@ -261,8 +282,8 @@ impl OwnCluster {
         })
     }
 
-    /// Adds to its settings.
-    fn configure(&self, settings: &str) {
+    /// Appends to `postgresql.conf`.
+    fn append_settings(&self, settings: &str) {
         let mut file = std::fs::OpenOptions::new().append(true).open(self.data().join("postgresql.conf")).unwrap();
         writeln!(file, "{settings}").unwrap();
     }
@@ -289,7 +310,7 @@ impl OwnCluster {
 
     fn postgres(&self, program: &str) -> Command {
         let mut command = as_postgres(is_root(), &self.bin.join(program));
-        // What outlives the command must not hold the test's own output open.
+        // The server outlives the command and must not keep the test's output open.
         command.arg("-D").arg(self.data()).stdout(Stdio::null()).stderr(Stdio::null());
         command
     }
@@ -304,7 +325,8 @@ impl Drop for OwnCluster {
     }
 }
 
-/// The directory of the newest server: `PATH` first, then Debian's places, then what `scripts/postgres` unpacked.
+/// The directory of the server's programs: on the `PATH`, in Debian's directories (newest first),
+/// or unpacked by `scripts/postgres`.
 fn server_binaries() -> Option<PathBuf> {
     let path = std::env::var_os("PATH").unwrap_or_default();
     let mut candidates: Vec<PathBuf> = std::fs::read_dir("/usr/lib/postgresql")
@@ -340,8 +362,8 @@ fn run(mut command: impl std::borrow::BorrowMut<Command>) {
     assert!(output.status.success(), "{command:?}: {}", String::from_utf8_lossy(&output.stderr));
 }
 
-/// A free port that no connection is given by chance while the server is down.
-fn quiet_port() -> u16 {
+/// A free port outside the ephemeral range: no connection takes it while the server is down.
+fn port_outside_ephemeral_range() -> u16 {
     static NEXT: AtomicU16 = AtomicU16::new(0);
     let first = 20_000 + u16::try_from(std::process::id() % 10_000).unwrap();
     std::iter::repeat_with(|| first + NEXT.fetch_add(1, Ordering::Relaxed) % 2_000)
@@ -350,7 +372,7 @@ fn quiet_port() -> u16 {
         .unwrap()
 }
 
-/// A CA, and a server certificate by it for `localhost` alone.
+/// Creates a CA and a server certificate for `localhost`.
 pub fn certificates() -> (String, String, String) {
     let mut authority = rcgen::CertificateParams::new(Vec::new()).unwrap();
     authority.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);

@@ -1,4 +1,4 @@
-//! Claim, send, record: what the provider answers, what becomes of the message, and what is told.
+//! Claim, send, record: the provider's answers and the outcomes of the messages.
 
 use std::process::Stdio;
 use std::sync::Arc;
@@ -11,9 +11,9 @@ use tokio::sync::Notify;
 use crate::app::{App, connect, hours, minutes, noon, signal};
 use crate::ses::Answer;
 
-/// Bookings that are due for their 24 h reminder at noon, each of a customer of its own.
-pub async fn due(app: &App, count: i32) {
-    app.believing(noon() - hours(1000)).await;
+/// Creates bookings whose 24 h reminders are due at noon, each with its own customer.
+pub async fn create_due_bookings(app: &App, count: i32) {
+    app.set_clock(noon() - hours(1000)).await;
     app.sql(
         "WITH person AS (
              INSERT INTO users (display_name, email, timezone)
@@ -25,11 +25,11 @@ pub async fn due(app: &App, count: i32) {
         &[&count, &app.provider, &app.service, &(noon() + hours(23))],
     )
     .await;
-    app.believing(noon()).await;
+    app.set_clock(noon()).await;
 }
 
-/// How many reminders are in what state: status, reason, attempts, count.
-pub async fn outcomes(app: &App) -> Vec<String> {
+/// The number of reminders in each state: `status reason attempts count`.
+pub async fn reminder_outcomes(app: &App) -> Vec<String> {
     app.column(
         "SELECT concat_ws(' ', status, reason, attempts, count(*)) FROM booking_automation_events
           WHERE event_type = 'reminder_sent' GROUP BY status, reason, attempts ORDER BY 1",
@@ -39,10 +39,10 @@ pub async fn outcomes(app: &App) -> Vec<String> {
 }
 
 #[tokio::test]
-async fn what_is_sent_is_recorded_with_the_providers_id_and_tagged_with_the_event() {
+async fn a_sent_message_records_the_provider_id_and_is_tagged_with_its_event() {
     let mut app = App::new().await;
     app.env.insert("SES_CONFIGURATION_SET", "bookings".to_owned());
-    due(&app, 3).await;
+    create_due_bookings(&app, 3).await;
     let said = app.call(&["run", "--as-of", &noon().to_rfc3339()]).await;
     assert!(!said.stderr.contains("stale"), "{}", said.stderr);
     let on_record: serde_json::Value = app.one("SELECT summary FROM automation_runs", &[]).await.get(0);
@@ -62,7 +62,7 @@ async fn what_is_sent_is_recorded_with_the_providers_id_and_tagged_with_the_even
         .collect();
     sent.sort();
     assert_eq!(recorded.len(), 3);
-    // Answers of a page may cross each other: compare the events, and that each has an id of its own.
+    // The answers may arrive in any order: compare the event ids.
     let events = |rows: &[String]| rows.iter().map(|row| row.split(' ').next().unwrap().to_owned()).collect::<Vec<_>>();
     assert_eq!(events(&recorded), events(&sent));
     let mail = &app.ses.mails()[0].0;
@@ -72,7 +72,7 @@ async fn what_is_sent_is_recorded_with_the_providers_id_and_tagged_with_the_even
 }
 
 #[tokio::test]
-async fn the_most_urgent_start_goes_first() {
+async fn reminders_of_the_earliest_start_are_sent_first() {
     let mut app = App::new().await;
     app.env.insert("SEND_CONCURRENCY", "1".to_owned());
     let late = app.confirmed(noon() + hours(24)).await;
@@ -89,11 +89,11 @@ async fn the_most_urgent_start_goes_first() {
 }
 
 #[tokio::test]
-async fn the_most_urgent_start_goes_first_whatever_plan_claims_it() {
+async fn the_send_order_does_not_depend_on_the_query_plan() {
     let mut app = App::new().await;
     app.env.insert("SEND_CONCURRENCY", "1".to_owned());
     app.ses.answer(|_| Answer::Error(429, "TooManyRequestsException", "slow down"));
-    // Enqueued in the other order, each by a pass of its own.
+    // Each is enqueued by its own pass, the latest start first.
     let mut ids = Vec::new();
     for ahead in [hours(24), minutes(50), minutes(10)] {
         ids.insert(0, app.confirmed(noon() + ahead).await);
@@ -117,15 +117,15 @@ async fn the_most_urgent_start_goes_first_whatever_plan_claims_it() {
 }
 
 #[tokio::test]
-async fn what_is_no_mail_of_a_reminder_is_not_claimed() {
+async fn only_reminders_by_email_are_claimed_for_sending() {
     let app = App::new().await;
-    due(&app, 1).await;
+    create_due_bookings(&app, 1).await;
     let others = "INSERT INTO booking_automation_events
                (booking_id, event_type, status, rule, audience, channel, revision, starts_at, scheduled_at, next_attempt_at)
         SELECT b.id, kind, 'pending', '24h', 'customer', channel, 1, b.scheduled_at, $1, '2020-01-01'
           FROM bookings b, (VALUES ('notification_sent', 'email'), ('reminder_sent', 'sms')) AS other (kind, channel)";
     app.sql(others, &[&noon()]).await;
-    app.as_if("UPDATE booking_automation_events SET scheduled_at = '-infinity'").await;
+    app.sql_without_triggers("UPDATE booking_automation_events SET scheduled_at = '-infinity'").await;
     app.sql("INSERT INTO booking_automation_channels VALUES ('sms', 'infinity', 'quota', now())", &[]).await;
     let other = connect(&app.url).await;
     other
@@ -146,7 +146,7 @@ async fn what_is_no_mail_of_a_reminder_is_not_claimed() {
 }
 
 #[tokio::test]
-async fn what_waits_for_a_webhook_is_no_reminder_that_waits() {
+async fn pending_webhook_messages_do_not_count_as_reminder_backlog() {
     let app = App::new().await;
     app.sql(
         "INSERT INTO booking_automation_events (booking_id, event_type, status, channel, audience, next_attempt_at)
@@ -158,23 +158,25 @@ async fn what_waits_for_a_webhook_is_no_reminder_that_waits() {
 }
 
 #[tokio::test]
-async fn without_credentials_everything_is_held_back() {
+async fn without_aws_credentials_all_messages_are_deferred() {
     let mut app = App::new().await;
-    due(&app, 2).await;
+    create_due_bookings(&app, 2).await;
     app.env.remove("AWS_ACCESS_KEY_ID");
     let said = app.call(&["run", "--as-of", &noon().to_rfc3339()]).await;
     assert_eq!(said.summary()["reminders"]["deferred"], 2);
     assert!(said.stderr.contains("the account cannot send"), "{}", said.stderr);
-    assert!(outcomes(&app).await.iter().all(|outcome| outcome.starts_with("pending") && outcome.contains(" 0 ")));
+    assert!(
+        reminder_outcomes(&app).await.iter().all(|outcome| outcome.starts_with("pending") && outcome.contains(" 0 "))
+    );
     let tried: i64 =
         app.one("SELECT count(*) FROM booking_automation_events WHERE event_data ? 'attempts'", &[]).await.get(0);
     assert_eq!(tried, 0, "no attempt is on record where none was made");
 }
 
 #[tokio::test]
-async fn attempts_back_off_1_2_4_8_minutes_and_end_after_five() {
+async fn retries_back_off_1_2_4_8_minutes_and_end_after_five_attempts() {
     let app = App::new().await;
-    due(&app, 1).await;
+    create_due_bookings(&app, 1).await;
     app.ses.answer(|_| Answer::Error(429, "TooManyRequestsException", "slow down"));
     let wait = "SELECT round(extract(epoch FROM next_attempt_at - now()) / 60)::int::text FROM booking_automation_events WHERE event_type = 'reminder_sent'";
     for minutes in ["1", "2", "4", "8"] {
@@ -184,19 +186,19 @@ async fn attempts_back_off_1_2_4_8_minutes_and_end_after_five() {
         assert_eq!(app.column(told, &[]).await, ["true"]);
         let flags = "SELECT reminder_24h_sent::text FROM bookings";
         assert_eq!(app.column(flags, &[]).await, ["false"]);
-        // Nothing before its time.
+        // No retry happens before its time.
         let mails = app.ses.mails().len();
         app.run(noon()).await;
         assert_eq!(app.ses.mails().len(), mails);
         app.make_claimable().await;
     }
     assert_eq!(app.run(noon()).await["reminders"]["failed"], 1);
-    assert_eq!(outcomes(&app).await, ["failed throttled 5 1"]);
+    assert_eq!(reminder_outcomes(&app).await, ["failed throttled 5 1"]);
     assert_eq!(app.ses.mails().len(), 5);
 }
 
 #[tokio::test]
-async fn no_attempt_is_planned_past_the_start() {
+async fn no_retry_is_planned_after_the_start() {
     let app = App::new().await;
     let id = app.confirmed(noon() + chrono::Duration::seconds(59)).await;
     app.ses.answer(|_| Answer::Error(429, "TooManyRequestsException", "slow down"));
@@ -205,13 +207,13 @@ async fn no_attempt_is_planned_past_the_start() {
 }
 
 #[tokio::test]
-async fn an_unknown_outcome_waits_for_the_providers_event_where_one_can_come() {
+async fn with_ses_events_an_unknown_outcome_waits_longer_before_its_retry() {
     for (set, seconds) in [(None, 60), (Some("bookings"), 120)] {
         let mut app = App::new().await;
         if let Some(set) = set {
             app.env.insert("SES_CONFIGURATION_SET", set.to_owned());
         }
-        due(&app, 1).await;
+        create_due_bookings(&app, 1).await;
         app.ses.answer(|_| Answer::Error(500, "InternalFailure", "oops"));
         app.run(noon()).await;
         let sql = "SELECT extract(epoch FROM next_attempt_at - now())::float8 FROM booking_automation_events WHERE event_type = 'reminder_sent'";
@@ -221,9 +223,9 @@ async fn an_unknown_outcome_waits_for_the_providers_event_where_one_can_come() {
 }
 
 #[tokio::test]
-async fn one_failed_mail_never_stops_the_others() {
+async fn a_failed_message_does_not_stop_the_others() {
     let app = App::new().await;
-    due(&app, 30).await;
+    create_due_bookings(&app, 30).await;
     app.ses.answer(|mail| match mail.to() {
         "c1@customers.example" => Answer::Error(400, "MessageRejected", "no"),
         "c2@customers.example" => Answer::Error(500, "InternalFailure", "oops"),
@@ -238,21 +240,21 @@ async fn one_failed_mail_never_stops_the_others() {
 }
 
 #[tokio::test]
-async fn an_account_that_cannot_send_stops_the_call_and_costs_no_attempt() {
+async fn an_account_that_cannot_send_stops_the_call_without_using_attempts() {
     let mut app = App::new().await;
     app.env.insert("SEND_CONCURRENCY", "2".to_owned());
     app.sql("INSERT INTO booking_automation_channels (channel) VALUES ('sms')", &[]).await;
-    due(&app, 40).await;
+    create_due_bookings(&app, 40).await;
     app.ses.answer(|_| Answer::Error(400, "SendingPausedException", "paused"));
     let summary = app.run(noon()).await;
     assert_eq!(summary["reminders"]["deferred"], 40);
     assert_eq!(summary["held_back"], "account");
     assert!(app.ses.mails().len() <= 4, "{}", app.ses.mails().len());
-    // What was blamed on the account lets others try first: longer than the call that finds out next.
+    // The refused messages wait 90 seconds, so that the next call tests another message.
     let wait = "SELECT DISTINCT round(extract(epoch FROM next_attempt_at - now()) / 30)::int::text FROM booking_automation_events
                  WHERE reason = 'account'";
     assert_eq!(app.column(wait, &[]).await, ["3"]);
-    // One message a call finds out whether it can again; of many instances, too, each only one.
+    // While the account is held, each call tests it with one message.
     for (answer, told) in
         [("SendingPausedException", "account"), ("MessageTooNew", "unknown"), ("Throttling", "throttled")]
     {
@@ -262,7 +264,7 @@ async fn an_account_that_cannot_send_stops_the_call_and_costs_no_attempt() {
         let summary = app.run(noon()).await;
         match told {
             "account" => assert_eq!((app.ses.mails().len(), &summary["held_back"]), (1, &"account".into())),
-            // What says nothing of the account: nor is a second one tried.
+            // An answer that says nothing about the account: no second message is tried.
             _ => assert_eq!((app.ses.mails().len(), &summary["held_back"]), (1, &serde_json::Value::Null), "{summary}"),
         }
         let held =
@@ -285,38 +287,39 @@ async fn an_account_that_cannot_send_stops_the_call_and_costs_no_attempt() {
     assert_eq!(held, 0);
 }
 
-/// Why the account is held to be unable to send.
-async fn held(app: &App) -> Vec<String> {
+/// Why the account is held.
+async fn account_hold_reason(app: &App) -> Vec<String> {
     app.column("SELECT held_reason FROM booking_automation_channels", &[]).await
 }
 
 #[tokio::test]
-async fn only_what_ses_says_of_a_message_itself_tells_that_the_account_can_send_again() {
+async fn only_an_answer_about_a_message_ends_the_account_hold() {
     let app = App::new().await;
-    due(&app, 3).await;
+    create_due_bookings(&app, 3).await;
     app.ses.answer(|_| Answer::Error(400, "SendingPausedException", "paused"));
     app.run(noon()).await;
-    assert_eq!(held(&app).await, ["account"]);
-    // An address that SES never saw says nothing, and no other message leaves in that call.
+    assert_eq!(account_hold_reason(&app).await, ["account"]);
+    // A malformed address says nothing about the account, and no other message is sent in that
+    // call.
     app.sql("UPDATE users SET email = 'nobody' WHERE email = 'c1@customers.example'", &[]).await;
     app.ses.clear();
     app.make_claimable().await;
     app.run(noon()).await;
-    assert_eq!(outcomes(&app).await[0], "failed bad_address 1 1");
+    assert_eq!(reminder_outcomes(&app).await[0], "failed bad_address 1 1");
     assert!(app.ses.mails().is_empty());
-    assert_eq!(held(&app).await, ["account"]);
-    // A refusal of the message is an answer of an account that can send.
+    assert_eq!(account_hold_reason(&app).await, ["account"]);
+    // A refused message shows that the account can send.
     app.ses.answer(|mail| match mail.to() {
         "c2@customers.example" => Answer::Error(400, "MessageRejected", "virus"),
         _ => Answer::Sent,
     });
     let summary = app.run(noon()).await;
     assert_eq!((&summary["reminders"]["failed"], &summary["reminders"]["sent"]), (&1.into(), &1.into()), "{summary}");
-    assert_eq!(held(&app).await, [""]);
+    assert_eq!(account_hold_reason(&app).await, [""]);
 }
 
 #[tokio::test]
-async fn what_is_skipped_while_the_account_is_held_back_keeps_nobody_waiting() {
+async fn reminders_skipped_during_an_account_hold_do_not_delay_the_others() {
     let app = App::new().await;
     // The most urgent ones start while the account cannot send.
     for minute in 1..=3 {
@@ -325,20 +328,20 @@ async fn what_is_skipped_while_the_account_is_held_back_keeps_nobody_waiting() {
     let waiting = app.confirmed(noon() + hours(24)).await;
     app.ses.answer(|_| Answer::Error(400, "SendingPausedException", "paused"));
     app.run(noon()).await;
-    assert_eq!(held(&app).await, ["account"]);
+    assert_eq!(account_hold_reason(&app).await, ["account"]);
     app.ses.answer(|_| Answer::Sent);
     app.make_claimable().await;
     let summary = app.run(noon() + minutes(10)).await;
     assert_eq!((&summary["reminders"]["skipped"], &summary["reminders"]["sent"]), (&3.into(), &1.into()), "{summary}");
     assert_eq!(app.reminders(waiting).await, ["24h completed"]);
-    assert_eq!(held(&app).await, [""]);
+    assert_eq!(account_hold_reason(&app).await, [""]);
 }
 
 #[tokio::test]
-async fn after_the_account_is_refused_nothing_more_of_the_page_leaves_and_no_late_success_hides_it() {
+async fn an_account_refusal_stops_the_page_and_a_late_success_does_not_clear_it() {
     let mut app = App::new().await;
     app.env.insert("SEND_CONCURRENCY", "2".to_owned());
-    due(&app, 4).await;
+    create_due_bookings(&app, 4).await;
     let (answer, wait) = tokio::sync::watch::channel(false);
     app.ses.answer(move |mail| match mail.to() {
         "c1@customers.example" => Answer::Held(wait.clone(), Box::new(Answer::Sent)),
@@ -348,21 +351,21 @@ async fn after_the_account_is_refused_nothing_more_of_the_page_leaves_and_no_lat
     let mut command = app.command(&["run", "--as-of", &noon]);
     let mut process = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
     let mut lines = BufReader::new(process.stderr.take().unwrap()).lines();
-    // The one is refused while the other is under way.
+    // One message is refused while the other is in flight.
     while !lines.next_line().await.unwrap().expect("it says so").contains("the account cannot send") {}
     answer.send(true).unwrap();
     let output = process.wait_with_output().await.unwrap();
     let summary: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
     assert_eq!(summary["held_back"], "account", "{summary}");
-    assert_eq!(outcomes(&app).await, ["completed 1 1", "pending 0 2", "pending account 0 1"]);
+    assert_eq!(reminder_outcomes(&app).await, ["completed 1 1", "pending 0 2", "pending account 0 1"]);
     assert_eq!(app.ses.mails().len(), 2);
-    assert_eq!(held(&app).await, ["account"]);
+    assert_eq!(account_hold_reason(&app).await, ["account"]);
 }
 
 #[tokio::test]
-async fn an_older_pages_success_does_not_end_a_hold_that_came_after_it() {
+async fn a_success_of_an_older_page_does_not_end_a_newer_account_hold() {
     let app = App::new().await;
-    due(&app, 1).await;
+    create_due_bookings(&app, 1).await;
     let (answer, wait) = tokio::sync::watch::channel(false);
     app.ses.answer(move |mail| match mail.to() {
         "c1@customers.example" => Answer::Held(wait.clone(), Box::new(Answer::Sent)),
@@ -371,20 +374,20 @@ async fn an_older_pages_success_does_not_end_a_hold_that_came_after_it() {
     let noon_text = noon().to_rfc3339();
     let arguments = ["run", "--as-of", &noon_text];
     let (older, ()) = tokio::join!(app.call(&arguments), async {
-        app.ses.arrived(1).await;
+        app.ses.wait_for_mails(1).await;
         app.confirmed(noon() + hours(24)).await;
         assert_eq!(app.run(noon()).await["held_back"], "account");
         answer.send(true).unwrap();
     });
     assert_eq!(older.summary()["reminders"]["sent"], 1);
-    assert_eq!(held(&app).await, ["account"]);
+    assert_eq!(account_hold_reason(&app).await, ["account"]);
 }
 
 #[tokio::test]
-async fn a_message_that_the_account_is_blamed_for_does_not_keep_the_others_waiting() {
+async fn a_message_refused_as_an_account_problem_does_not_delay_the_others() {
     let app = App::new().await;
-    due(&app, 6).await;
-    // The most urgent one is refused as if nobody could send.
+    create_due_bookings(&app, 6).await;
+    // The most urgent message is refused with an account error.
     app.ses.answer(|mail| match mail.to() {
         "c1@customers.example" => Answer::Error(403, "AccessDeniedException", "not for this one"),
         _ => Answer::Sent,
@@ -392,34 +395,37 @@ async fn a_message_that_the_account_is_blamed_for_does_not_keep_the_others_waiti
     let summary = app.run(noon()).await;
     assert_eq!(summary["held_back"], "account");
     assert_eq!(summary["reminders"]["deferred"], 6 - summary["reminders"]["sent"].as_i64().unwrap(), "{summary}");
-    // The next call tries another one, and all but the one are sent.
+    // The next call tests the account with another message and then sends all but one.
     app.run(noon()).await;
-    assert_eq!(outcomes(&app).await, ["completed 1 5", "pending account 0 1"]);
+    assert_eq!(reminder_outcomes(&app).await, ["completed 1 5", "pending account 0 1"]);
 }
 
 #[tokio::test]
-async fn two_instances_find_out_with_a_message_each() {
+async fn two_instances_test_a_held_account_with_one_message_each() {
     let mut app = App::new().await;
     app.env.insert("SEND_CONCURRENCY", "16".to_owned());
-    due(&app, 40).await;
+    create_due_bookings(&app, 40).await;
     app.ses.answer(|_| Answer::Error(400, "AccountSuspendedException", "no"));
     app.run(noon()).await;
     app.ses.clear();
     let told = futures_util::future::join_all((0..2).map(|_| app.run(noon()))).await;
     assert!(app.ses.mails().len() <= 2, "{}", app.ses.mails().len());
     assert!(told.iter().any(|summary| summary["held_back"] == "account"), "{told:?}");
-    assert_eq!(outcomes(&app).await.iter().filter(|row| !row.starts_with("pending") || row.contains(" 1 ")).count(), 0);
+    assert_eq!(
+        reminder_outcomes(&app).await.iter().filter(|row| !row.starts_with("pending") || row.contains(" 1 ")).count(),
+        0
+    );
 }
 
 #[tokio::test]
-async fn what_would_fall_past_the_deadline_or_the_rate_is_deferred() {
+async fn messages_beyond_the_deadline_or_the_send_rate_are_deferred() {
     let mut app = App::new().await;
     app.env.insert("SEND_RATE", "4".to_owned());
-    due(&app, 40).await;
+    create_due_bookings(&app, 40).await;
     let said = app.call(&["run", "--for", "6s", "--as-of", &noon().to_rfc3339()]).await;
     let reminders = &said.summary()["reminders"];
     let (sent, deferred) = (reminders["sent"].as_i64().unwrap(), reminders["deferred"].as_i64().unwrap());
-    // Three seconds of sending at four a second; the first may leave at once.
+    // Three seconds of sending at four per second; the first message is sent at once.
     assert!((1..=16).contains(&sent), "{reminders}");
     assert_eq!(sent + deferred, 40);
     assert_eq!(reminders["due"], 40);
@@ -429,9 +435,9 @@ async fn what_would_fall_past_the_deadline_or_the_rate_is_deferred() {
 }
 
 #[tokio::test]
-async fn nobody_waits_past_the_calls_end_for_a_rate_that_others_have_used_up() {
+async fn a_call_does_not_wait_past_its_end_for_an_exhausted_send_rate() {
     let app = App::new().await;
-    due(&app, 1).await;
+    create_due_bookings(&app, 1).await;
     app.sql(
         "UPDATE booking_automation_channels SET next_at = now() + interval '60 seconds' WHERE channel = 'email'",
         &[],
@@ -445,9 +451,9 @@ async fn nobody_waits_past_the_calls_end_for_a_rate_that_others_have_used_up() {
 }
 
 #[tokio::test]
-async fn a_message_that_somebody_holds_locked_waits_and_no_other_with_it() {
+async fn a_locked_message_is_skipped_until_the_lock_is_released() {
     let app = App::new().await;
-    due(&app, 3).await;
+    create_due_bookings(&app, 3).await;
     app.ses.answer(|_| Answer::Error(429, "TooManyRequestsException", "slow down"));
     app.run(noon()).await;
     app.ses.answer(|_| Answer::Sent);
@@ -457,24 +463,24 @@ async fn a_message_that_somebody_holds_locked_waits_and_no_other_with_it() {
     let lock = "SELECT FROM booking_automation_events ORDER BY starts_at LIMIT 1 FOR UPDATE";
     other.execute(lock, &[]).await.unwrap();
     assert_eq!(app.run(noon()).await["reminders"]["sent"], 2);
-    assert_eq!(outcomes(&app).await, ["completed 2 2", "pending throttled 1 1"]);
+    assert_eq!(reminder_outcomes(&app).await, ["completed 2 2", "pending throttled 1 1"]);
     other.batch_execute("COMMIT").await.unwrap();
     assert_eq!(app.run(noon()).await["reminders"]["sent"], 1);
 }
 
 #[tokio::test]
-async fn no_more_is_claimed_than_can_leave_within_two_seconds() {
+async fn a_claim_takes_at_most_two_seconds_of_sending() {
     let mut app = App::new().await;
     app.env.insert("SEND_RATE", "2".to_owned());
-    due(&app, 20).await;
-    // However long nothing was sent.
+    create_due_bookings(&app, 20).await;
+    // Unused sending time does not accumulate.
     app.sql("UPDATE booking_automation_channels SET next_at = now() - interval '1 day'", &[]).await;
     let (answer, wait) = tokio::sync::watch::channel(false);
     app.ses.answer(move |_| Answer::Held(wait.clone(), Box::new(Answer::Sent)));
     let noon = noon().to_rfc3339();
     let arguments = ["run", "--for", "5s", "--as-of", &noon];
     let (said, ()) = tokio::join!(app.call(&arguments), async {
-        app.ses.arrived(1).await;
+        app.ses.wait_for_mails(1).await;
         let claimed: i64 =
             app.one("SELECT count(*) FROM booking_automation_events WHERE status = 'sending'", &[]).await.get(0);
         assert_eq!(claimed, 4);
@@ -485,42 +491,42 @@ async fn no_more_is_claimed_than_can_leave_within_two_seconds() {
 }
 
 #[tokio::test]
-async fn the_rate_is_shared_by_all_instances() {
+async fn all_instances_share_one_send_rate() {
     let mut app = App::new().await;
     app.env.insert("SEND_RATE", "10".to_owned());
-    due(&app, 60).await;
+    create_due_bookings(&app, 60).await;
     let started = std::time::Instant::now();
     let arguments = ["run", "--for", "20s", "--as-of", &noon().to_rfc3339()].map(str::to_owned);
     let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
-    // The first enqueues, and all deliver.
+    // The first call enqueues, and all calls deliver.
     let mut first = app
         .command(&arguments)
         .stdout(std::process::Stdio::null())
         .stderr(std::process::Stdio::null())
         .spawn()
         .unwrap();
-    app.ses.arrived(1).await;
+    app.ses.wait_for_mails(1).await;
     let others = futures_util::future::join_all((0..3).map(|_| app.call(&arguments))).await;
     first.wait().await.unwrap();
     assert!(others.iter().all(|said| said.success));
     assert_eq!(app.ses.mails().len(), 60);
-    // 60 messages at 10 a second: together never faster than the rate, whatever the machine.
+    // 60 messages at 10 per second: all instances together do not exceed the rate.
     assert!(started.elapsed() >= Duration::from_millis(5500), "{:?}", started.elapsed());
 }
 
 #[tokio::test]
-async fn the_rate_is_asked_of_ses_where_it_is_not_set() {
+async fn without_send_rate_the_rate_is_requested_from_ses() {
     let mut app = App::new().await;
     app.env.remove("SEND_RATE");
-    due(&app, 50).await;
+    create_due_bookings(&app, 50).await;
     let summary = app.call(&["run", "--for", "20s", "--as-of", &noon().to_rfc3339()]).await.summary();
     assert_eq!(summary["reminders"]["sent"], 50, "500 a second, says the endpoint");
 }
 
 #[tokio::test]
-async fn a_lease_that_ran_out_is_an_unknown_outcome_and_its_late_answer_is_stale() {
+async fn an_expired_lease_counts_as_unknown_and_its_late_answer_is_stale() {
     let app = App::new().await;
-    due(&app, 1).await;
+    create_due_bookings(&app, 1).await;
     app.ses.answer(|mail| {
         if mail.subject().contains("23 hours") { Answer::Slow(Duration::from_secs(4)) } else { Answer::Sent }
     });
@@ -528,8 +534,8 @@ async fn a_lease_that_ran_out_is_an_unknown_outcome_and_its_late_answer_is_stale
     let arguments = ["run", "--as-of", &noon_text];
     let slow = app.call(&arguments);
     let meanwhile = async {
-        app.ses.arrived(1).await;
-        // The lease runs out while the answer is under way, and another call claims the row.
+        app.ses.wait_for_mails(1).await;
+        // The lease expires before the answer, and another call claims the row.
         app.make_claimable().await;
         app.ses.answer(|_| Answer::Error(400, "MessageRejected", "the second one"));
         app.call(&arguments).await
@@ -537,8 +543,8 @@ async fn a_lease_that_ran_out_is_an_unknown_outcome_and_its_late_answer_is_stale
     let (slow, other) = tokio::join!(slow, meanwhile);
     assert_eq!(other.summary()["reminders"]["failed"], 1);
     assert!(slow.stderr.contains("stale"), "{}", slow.stderr);
-    // What the second claim recorded is not overwritten by the first one's late success.
-    assert_eq!(outcomes(&app).await, ["failed rejected 2 1"]);
+    // The late success of the first claim does not overwrite the outcome of the second.
+    assert_eq!(reminder_outcomes(&app).await, ["failed rejected 2 1"]);
     let history: serde_json::Value =
         app.one("SELECT event_data -> 'attempts' FROM booking_automation_events", &[]).await.get(0);
     assert_eq!(history[0]["outcome"], "unknown");
@@ -548,9 +554,9 @@ async fn a_lease_that_ran_out_is_an_unknown_outcome_and_its_late_answer_is_stale
 }
 
 #[tokio::test]
-async fn a_lease_that_runs_out_with_the_last_attempt_has_failed() {
+async fn a_reminder_whose_lease_expires_in_its_last_attempt_fails() {
     let app = App::new().await;
-    due(&app, 3).await;
+    create_due_bookings(&app, 3).await;
     app.ses.answer(|_| Answer::Error(429, "TooManyRequestsException", "slow down"));
     app.run(noon()).await;
     let mails = app.ses.mails().len();
@@ -558,7 +564,7 @@ async fn a_lease_that_runs_out_with_the_last_attempt_has_failed() {
         let of = "(SELECT booking_id FROM booking_automation_events WHERE event_type = 'reminder_sent' ORDER BY starts_at LIMIT 1 OFFSET $1)";
         app.sql(&format!("{sql} = {of}"), &[&number]).await;
     };
-    // The sender of one died in its last attempt, that of another in its second; a third is not due any more.
+    // One sender died in the last attempt, one in the second; the third booking is cancelled.
     change(
         "UPDATE booking_automation_events SET status = 'sending', claim = claim + 1, attempts = 5 WHERE booking_id",
         0,
@@ -576,18 +582,18 @@ async fn a_lease_that_runs_out_with_the_last_attempt_has_failed() {
         app.run(noon() + minutes(2)).await["reminders"],
         json!({"due": 3, "sent": 1, "retrying": 0, "unknown": 0, "failed": 1, "skipped": 1, "deferred": 0})
     );
-    assert_eq!(outcomes(&app).await, ["completed 3 1", "failed unknown 5 1", "skipped cancelled 1 1"]);
+    assert_eq!(reminder_outcomes(&app).await, ["completed 3 1", "failed unknown 5 1", "skipped cancelled 1 1"]);
     assert_eq!(app.ses.mails().len(), mails + 1);
     let ended = "SELECT concat_ws('; ', executed_at = $1, error_message) FROM booking_automation_events
                   WHERE event_type = 'reminder_sent' AND status IN ('failed', 'skipped') ORDER BY starts_at";
     let ended = app.column(ended, &[&(noon() + minutes(2))]).await;
     assert_eq!(ended[0], "t; the lease ran out: nobody knows whether it was sent");
-    // What the last attempt was told stays on record.
+    // The error of the last attempt is kept.
     assert!(ended[1].starts_with("t; ") && ended[1].contains("slow down"), "{ended:?}");
 }
 
 #[tokio::test]
-async fn a_rule_that_is_turned_off_ends_its_own_messages_alone() {
+async fn switching_a_rule_off_skips_only_its_own_messages() {
     let app = App::new().await;
     app.sql("INSERT INTO reminder_rules (name, audience, lead) VALUES ('24h', 'provider', '24 hours')", &[]).await;
     let day = app.confirmed(noon() + hours(24)).await;
@@ -607,17 +613,17 @@ async fn a_rule_that_is_turned_off_ends_its_own_messages_alone() {
 }
 
 #[tokio::test]
-async fn a_late_answer_does_not_end_the_claim_that_came_after_it() {
+async fn a_late_answer_does_not_end_a_newer_claim() {
     let app = App::new().await;
-    due(&app, 1).await;
+    create_due_bookings(&app, 1).await;
     app.ses.answer(|_| Answer::Slow(Duration::from_secs(3)));
     let noon_text = noon().to_rfc3339();
     let arguments = ["run", "--as-of", &noon_text];
     let first = app.call(&arguments);
     let second = async {
-        app.ses.arrived(1).await;
+        app.ses.wait_for_mails(1).await;
         app.make_claimable().await;
-        // Under way for longer than the first one.
+        // The second request takes longer than the first.
         app.ses.answer(|_| Answer::Slow(Duration::from_secs(7)));
         app.call(&arguments).await
     };
@@ -628,7 +634,7 @@ async fn a_late_answer_does_not_end_the_claim_that_came_after_it() {
 }
 
 #[tokio::test]
-async fn a_late_answer_does_not_bring_back_what_was_skipped_meanwhile() {
+async fn a_late_answer_does_not_revive_a_skipped_message() {
     let app = App::new().await;
     let id = app.confirmed(noon() + hours(24)).await;
     let (answer, wait) = tokio::sync::watch::channel(false);
@@ -636,7 +642,7 @@ async fn a_late_answer_does_not_bring_back_what_was_skipped_meanwhile() {
     let noon_text = noon().to_rfc3339();
     let arguments = ["run", "--as-of", &noon_text];
     let (late, ()) = tokio::join!(app.call(&arguments), async {
-        app.ses.arrived(1).await;
+        app.ses.wait_for_mails(1).await;
         app.sql("UPDATE bookings SET status = 'cancelled' WHERE id = $1", &[&id]).await;
         app.make_claimable().await;
         app.run(noon()).await;
@@ -647,9 +653,9 @@ async fn a_late_answer_does_not_bring_back_what_was_skipped_meanwhile() {
 }
 
 #[tokio::test]
-async fn each_message_has_attempts_and_a_time_of_its_own() {
+async fn attempts_and_retry_times_are_kept_per_message() {
     let app = App::new().await;
-    due(&app, 5).await;
+    create_due_bookings(&app, 5).await;
     app.ses.answer(|_| Answer::Error(429, "TooManyRequestsException", "slow down"));
     app.run(noon()).await;
     app.make_claimable().await;
@@ -659,22 +665,22 @@ async fn each_message_has_attempts_and_a_time_of_its_own() {
     )
     .await;
     app.run(noon()).await;
-    assert_eq!(outcomes(&app).await, ["failed throttled 5 3", "pending throttled 2 2"]);
+    assert_eq!(reminder_outcomes(&app).await, ["failed throttled 5 3", "pending throttled 2 2"]);
 }
 
 #[tokio::test]
-async fn a_killed_sender_loses_nothing_and_repeats_only_what_was_under_way() {
+async fn killing_a_sender_loses_nothing_and_repeats_only_messages_in_flight() {
     let mut app = App::new().await;
     app.env.insert("SEND_CONCURRENCY", "4".to_owned());
-    due(&app, 20).await;
+    create_due_bookings(&app, 20).await;
     let nobody = app.confirmed(noon() + hours(23)).await;
     let without_address = app.person("Nobody", None, "UTC").await;
     app.sql("UPDATE bookings SET customer_id = $2 WHERE id = $1", &[&nobody, &without_address]).await;
     app.ses.answer(|_| Answer::Silence);
     let mut process = app.command(&["run", "--as-of", &noon().to_rfc3339()]).spawn().unwrap();
-    app.ses.arrived(4).await;
+    app.ses.wait_for_mails(4).await;
     process.kill().await.unwrap();
-    // What is on record of the run is what its pass did, and that nothing was sent yet.
+    // The run's row has the work of the pass, and no sent messages yet.
     let backlog = "SELECT summary -> 'backlog' ->> 'pending' FROM automation_runs";
     assert_eq!(app.column(backlog, &[]).await, ["20"]);
     let of_the_pass = "SELECT summary -> 'reminders' FROM automation_runs";
@@ -686,7 +692,7 @@ async fn a_killed_sender_loses_nothing_and_repeats_only_what_was_under_way() {
 
     app.ses.clear();
     app.ses.answer(|_| Answer::Sent);
-    // Claimed under a lease: not touched before it ran out.
+    // Messages under a lease are not claimed again.
     app.run(noon()).await;
     assert!(app.ses.mails().iter().all(|mail| !under_way.contains(&mail.to().to_owned())));
     app.make_claimable().await;
@@ -699,7 +705,7 @@ async fn a_killed_sender_loses_nothing_and_repeats_only_what_was_under_way() {
 }
 
 #[tokio::test]
-async fn somebody_elses_lock_on_a_booking_costs_no_outcome() {
+async fn a_locked_booking_loses_no_outcome_and_gets_its_flag_later() {
     let app = App::new().await;
     let id = app.confirmed(noon() + hours(24)).await;
     let free = app.confirmed(noon() + hours(24)).await;
@@ -722,15 +728,15 @@ async fn somebody_elses_lock_on_a_booking_costs_no_outcome() {
 }
 
 #[tokio::test]
-async fn flags_that_the_database_refuses_stop_nobody() {
+async fn a_refused_flag_does_not_stop_the_other_flags() {
     let app = App::new().await;
     let mut ids = Vec::new();
     for _ in 0..5 {
         ids.push(app.confirmed(noon() + hours(24)).await);
     }
-    // The last that is tried when each is tried by itself: what it is refused is held against no other.
+    // The one with the greatest id is written last when bookings are tried one by one.
     let refused = ids.into_iter().max().unwrap();
-    // And the first by its start.
+    // It also has the earliest start.
     app.sql("UPDATE bookings SET scheduled_at = scheduled_at - interval '1 minute' WHERE id = $1", &[&refused]).await;
     app.db
         .batch_execute(&format!(
@@ -752,9 +758,9 @@ async fn flags_that_the_database_refuses_stop_nobody() {
 }
 
 #[tokio::test]
-async fn no_message_leaves_that_grew_old_while_credentials_were_waited_for() {
+async fn claims_that_aged_while_waiting_for_credentials_are_not_sent() {
     let mut app = App::new().await;
-    // As a container's agent that answers late.
+    // A credentials endpoint, as a container has one, that answers late.
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let agent = format!("http://{}/credentials", listener.local_addr().unwrap());
     let (answer, asked) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
@@ -769,7 +775,7 @@ async fn no_message_leaves_that_grew_old_while_credentials_were_waited_for() {
         socket.write_all((head + body).as_bytes()).await.unwrap();
         answer.notified().await;
     });
-    // Half of three seconds, that is; the SDK waits for the credentials for five.
+    // A claim may wait 1.5 seconds; the SDK waits five for the credentials.
     app.env.insert("TEST_TIME_DIVISOR", "2".to_owned());
     app.env.remove("AWS_ACCESS_KEY_ID");
     app.env.remove("AWS_SECRET_ACCESS_KEY");
@@ -778,7 +784,7 @@ async fn no_message_leaves_that_grew_old_while_credentials_were_waited_for() {
     let call = tokio::spawn(app.command(&["run", "--as-of", &noon().to_rfc3339()]).output());
     heard.notified().await;
     app.sql("UPDATE bookings SET status = 'cancelled' WHERE id = $1", &[&cancelled]).await;
-    app.waits_for("SELECT min(lease_until) < now() + interval '20.9 seconds' FROM booking_automation_events WHERE status = 'sending'").await;
+    app.wait_until("SELECT min(lease_until) < now() + interval '20.9 seconds' FROM booking_automation_events WHERE status = 'sending'").await;
     told.notify_one();
     assert!(call.await.unwrap().unwrap().status.success());
     assert_eq!(app.reminders(cancelled).await, ["24h skipped cancelled"]);
@@ -789,15 +795,15 @@ async fn no_message_leaves_that_grew_old_while_credentials_were_waited_for() {
 }
 
 #[tokio::test]
-async fn no_transaction_is_open_while_a_message_is_under_way() {
+async fn no_transaction_is_open_while_a_message_is_in_flight() {
     let app = App::new().await;
-    due(&app, 1).await;
+    create_due_bookings(&app, 1).await;
     app.ses.answer(|_| Answer::Slow(Duration::from_secs(3)));
     let noon_text = noon().to_rfc3339();
     let arguments = ["run", "--as-of", &noon_text];
     let call = app.call(&arguments);
     let look = async {
-        app.ses.arrived(1).await;
+        app.ses.wait_for_mails(1).await;
         let sql = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()
                       AND application_name = 'booking-automation' AND (xact_start IS NOT NULL OR backend_xmin IS NOT NULL)";
         app.one(sql, &[]).await.get::<_, i64>(0)
@@ -808,15 +814,15 @@ async fn no_transaction_is_open_while_a_message_is_under_way() {
 }
 
 #[tokio::test]
-async fn a_run_that_is_told_to_end_records_what_it_sent() {
+async fn run_records_its_outcomes_when_it_receives_sigterm() {
     let mut app = App::new().await;
     app.env.insert("SEND_RATE", "20".to_owned());
     for _ in 0..200 {
-        app.due_now().await;
+        app.booking_due_now().await;
     }
     let mut command = app.command(&["run"]);
     let run = command.stdout(std::process::Stdio::piped()).stderr(std::process::Stdio::null()).spawn().unwrap();
-    app.ses.arrived(1).await;
+    app.ses.wait_for_mails(1).await;
     signal(&run, "-TERM");
     let output = run.wait_with_output().await.unwrap();
     let summary: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();

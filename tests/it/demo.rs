@@ -1,4 +1,4 @@
-//! `make demo`, and the mails that it leaves, as a newcomer meets them.
+//! `make demo` and its mails.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -17,16 +17,16 @@ fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
 }
 
-fn mails() -> PathBuf {
+fn mail_folder() -> PathBuf {
     root().join("target/demo-mails")
 }
 
-/// What the demo said, and the events that it left. It runs once for all tests, up to its table.
-async fn demo() -> &'static (String, Vec<Value>) {
+/// The output and the events of the demo. It runs once for all tests, up to its table.
+async fn run_demo() -> &'static (String, Vec<Value>) {
     static DEMO: OnceCell<(String, Vec<Value>)> = OnceCell::const_new();
     DEMO.get_or_init(async || {
         let mut make = Command::new("make");
-        // What cargo tells its tests would make another cargo build anew.
+        // The variables that cargo sets for tests would make another cargo rebuild everything.
         for (name, _) in std::env::vars_os() {
             if name.to_string_lossy().starts_with("CARGO_PKG_") || name.to_string_lossy().starts_with("CARGO_MANIFEST_")
             {
@@ -42,16 +42,16 @@ async fn demo() -> &'static (String, Vec<Value>) {
             .await
             .unwrap();
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-        let events = std::fs::read_to_string(mails().join("events.ndjson")).unwrap();
+        let events = std::fs::read_to_string(mail_folder().join("events.ndjson")).unwrap();
         let events = events.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
         (String::from_utf8(output.stdout).unwrap(), events)
     })
     .await
 }
 
-/// The last numbers of a line, and what is before them.
-fn row(line: &str) -> (String, Vec<i64>) {
-    // What a reason means stands behind the numbers, after three blanks.
+/// The label of a line and the numbers at its end.
+fn parse_table_row(line: &str) -> (String, Vec<i64>) {
+    // The explanation of a reason follows the numbers after three blanks.
     let line = line.trim_start().rsplit_once("   ").filter(|(_, last)| last.contains(' ')).map_or(line, |(row, _)| row);
     let mut label: Vec<_> = line.split_whitespace().collect();
     let mut numbers = Vec::new();
@@ -62,26 +62,46 @@ fn row(line: &str) -> (String, Vec<i64>) {
     (label.join(" "), numbers)
 }
 
-#[tokio::test]
-async fn its_table_is_what_the_events_hold() {
-    let (said, events) = demo().await;
-    let (_, table) = said.split_once("Status changes\n").unwrap();
-    let (changes, table) = table.split_once("\nReminders").unwrap();
-    let (reminders, rest) = table.split_once("\n\nBookings now: ").unwrap();
-    let (rules, reminders) = reminders.split_once('\n').unwrap();
-    let rules: Vec<_> = rules.split_whitespace().collect();
-    assert_eq!(rules, ["24h", "1h", "15m"]);
+/// The table that the demo prints.
+struct PrintedTable {
+    /// How many events each line of the table counts.
+    counts: BTreeMap<String, i64>,
+    /// How many bookings have a status.
+    bookings: BTreeMap<String, String>,
+}
 
-    let mut told = BTreeMap::new();
-    for (label, numbers) in changes.lines().map(row) {
-        told.insert(label, numbers[0]);
-    }
-    for (outcome, numbers) in reminders.lines().map(row) {
-        for (rule, count) in rules.iter().zip(numbers).filter(|(_, count)| *count > 0) {
-            told.insert(format!("{rule} {outcome}"), count);
+impl PrintedTable {
+    fn parse(output: &str) -> Self {
+        let (_, table) = output.split_once("Status changes\n").unwrap();
+        let (changes, table) = table.split_once("\nReminders").unwrap();
+        let (reminders, rest) = table.split_once("\n\nBookings now: ").unwrap();
+        let (rules, reminders) = reminders.split_once('\n').unwrap();
+        let rules: Vec<_> = rules.split_whitespace().collect();
+        assert_eq!(rules, ["24h", "1h", "15m"]);
+
+        let mut counts = BTreeMap::new();
+        for (label, numbers) in changes.lines().map(parse_table_row) {
+            counts.insert(label, numbers[0]);
         }
+        for (outcome, numbers) in reminders.lines().map(parse_table_row) {
+            for (rule, count) in rules.iter().zip(numbers).filter(|(_, count)| *count > 0) {
+                counts.insert(format!("{rule} {outcome}"), count);
+            }
+        }
+        let (bookings, _) = rest.split_once('\n').unwrap();
+        let bookings = bookings.split(", ").filter_map(|part| part.split_once(' '));
+        Self { counts, bookings: bookings.map(|(count, status)| (status.to_owned(), count.to_owned())).collect() }
     }
-    let mut held = BTreeMap::new();
+
+    /// The sum of all lines whose label contains a text.
+    fn sum(&self, label: &str) -> i64 {
+        self.counts.iter().filter(|(key, _)| key.contains(label)).map(|(_, count)| count).sum()
+    }
+}
+
+/// The events, counted under the labels of the table.
+fn count_events(events: &[Value]) -> BTreeMap<String, i64> {
+    let mut counts = BTreeMap::new();
     for event in events {
         let text = |pointer: &str| event.pointer(pointer).and_then(Value::as_str).unwrap_or_default();
         let label = match (text("/event_type"), text("/status")) {
@@ -91,10 +111,23 @@ async fn its_table_is_what_the_events_hold() {
             (_, "completed") => format!("{} sent", text("/rule")),
             (_, status) => format!("{} {status}: {}", text("/rule"), text("/reason")),
         };
-        *held.entry(label).or_insert(0_i64) += 1;
+        *counts.entry(label).or_insert(0_i64) += 1;
     }
-    assert_eq!(told, held, "{said}");
-    // What the day is to show: each rule, each reason, each kind of change.
+    counts
+}
+
+/// The sum of one kind of change over the lines of all passes.
+fn sum_of_passes(output: &str, kind: &str) -> i64 {
+    let parts = output.lines().filter_map(|line| line.split_once("  ")).flat_map(|(_, told)| told.split(", "));
+    parts.filter_map(|part| part.strip_suffix(kind)?.trim().parse::<i64>().ok()).sum()
+}
+
+#[tokio::test]
+async fn the_summary_table_matches_the_events() {
+    let (output, events) = run_demo().await;
+    let table = PrintedTable::parse(output);
+    assert_eq!(table.counts, count_events(events), "{output}");
+    // The day shows each rule, each reason and each kind of change.
     for shown in [
         "24h sent",
         "1h sent",
@@ -106,49 +139,42 @@ async fn its_table_is_what_the_events_hold() {
         "confirmed → cancelled by backend",
         "in_progress → completed by booking-automation",
     ] {
-        assert!(told.contains_key(shown), "{shown}: {said}");
+        assert!(table.counts.contains_key(shown), "{shown}: {output}");
     }
 
-    // The lines of the passes add up to the same, and so do the bookings.
-    let passes = |what: &str| -> i64 {
-        let parts = said.lines().filter_map(|line| line.split_once("  ")).flat_map(|(_, told)| told.split(", "));
-        parts.filter_map(|part| part.strip_suffix(what)?.trim().parse::<i64>().ok()).sum()
-    };
-    let events_of =
-        |label: &str| -> i64 { told.iter().filter(|(key, _)| key.contains(label)).map(|(_, count)| count).sum() };
-    assert_eq!(passes("started"), events_of("confirmed → in_progress"), "{said}");
-    assert_eq!(passes("completed"), events_of("in_progress → completed"), "{said}");
-    assert_eq!(passes("reminded") - passes("not reminded"), events_of(" sent"), "{said}");
-    assert_eq!(passes("not to be reminded"), events_of(" skipped"), "{said}");
-    let (bookings, _) = rest.split_once('\n').unwrap();
-    let now: BTreeMap<_, _> =
-        bookings.split(", ").filter_map(|part| part.split_once(' ')).map(|(n, status)| (status, n)).collect();
-    assert_eq!(now["completed"], told["in_progress → completed by booking-automation"].to_string());
-    assert_eq!((now["pending"], now["expired"], now["cancelled"]), ("1", "1", "2"), "{bookings}");
+    // The lines of the passes and the bookings add up to the same numbers.
+    let passes = |kind: &str| sum_of_passes(output, kind);
+    assert_eq!(passes("started"), table.sum("confirmed → in_progress"), "{output}");
+    assert_eq!(passes("completed"), table.sum("in_progress → completed"), "{output}");
+    assert_eq!(passes("reminded") - passes("not reminded"), table.sum(" sent"), "{output}");
+    assert_eq!(passes("not to be reminded"), table.sum(" skipped"), "{output}");
+    let completed = table.counts["in_progress → completed by booking-automation"].to_string();
+    let bookings = ["completed", "pending", "expired", "cancelled"].map(|status| &table.bookings[status][..]);
+    assert_eq!(bookings, [&completed, "1", "1", "2"], "{output}");
 }
 
 #[tokio::test]
-async fn every_reminder_that_was_sent_is_a_mail_in_its_folder() {
-    let (_, events) = demo().await;
+async fn every_sent_reminder_is_a_file_in_the_mail_folder() {
+    let (_, events) = run_demo().await;
     let sent: BTreeSet<_> = events
         .iter()
         .filter(|event| event["event_type"] == "reminder_sent" && event["status"] == "completed")
         .map(|event| event["message_id"].as_str().unwrap().to_owned())
         .collect();
     assert!(sent.len() > 90, "{}", sent.len());
-    let files: BTreeSet<_> = std::fs::read_dir(mails())
+    let files: BTreeSet<_> = std::fs::read_dir(mail_folder())
         .unwrap()
         .map(|file| file.unwrap().file_name().into_string().unwrap())
         .filter_map(|name| name.strip_suffix(".html").map(str::to_owned))
         .filter(|name| name != "index")
         .collect();
     assert_eq!(sent, files);
-    let index = std::fs::read_to_string(mails().join("index.html")).unwrap();
+    let index = std::fs::read_to_string(mail_folder().join("index.html")).unwrap();
     for name in &files {
         assert!(index.contains(&format!("\"{name}.html\"")) && index.contains(&format!("\"{name}.eml\"")), "{name}");
     }
 
-    // As a mail program reads them.
+    // Parsed as mail programs parse them.
     let Some(python) = find("python3", &[]) else { return skipped("python3 is not installed") };
     const READ: &str = "
 import email, email.policy, glob, sys
@@ -160,13 +186,14 @@ for name in sorted(glob.glob(sys.argv[1] + '/*.eml')):
     assert mail.get_body(('html',)).get_content().strip() == html.strip(), name
     assert mail.get_body(('plain',)).get_content().startswith('Hello '), name
     print(mail['To'])";
-    let output = Command::new(python).args(["-c", READ]).arg(mails()).output().await.unwrap();
+    let output = Command::new(python).args(["-c", READ]).arg(mail_folder()).output().await.unwrap();
     let to = String::from_utf8(output.stdout).unwrap();
     assert_eq!(to.lines().count(), files.len(), "{}", String::from_utf8_lossy(&output.stderr));
     assert!(to.lines().all(|address| address.ends_with("@customers.example")), "{to}");
 }
 
-/// Opens each mail in frames as wide as a phone and as a desktop's reading pane, and writes down what is wrong.
+/// Opens each mail in frames of the width of a phone and of a desktop, and lists what cannot be
+/// read.
 const LOOK: &str = r#"<!DOCTYPE html><html style="color-scheme: light dark"><body><pre id="said">not finished</pre><script>
 const rgb = (color) => color.match(/[\d.]+/g).map(Number);
 const light = (color) => rgb(color).slice(0, 3).map((c) => c / 255)
@@ -203,34 +230,34 @@ addEventListener("load", async () => {
 </script>"#;
 
 #[tokio::test]
-async fn its_mails_are_readable_on_a_phone_and_a_desktop_by_day_and_by_night() {
-    let (_, events) = demo().await;
+async fn mails_are_readable_on_phone_and_desktop_in_light_and_dark_mode() {
+    let (_, events) = run_demo().await;
     let Some(chromium) = find("chromium", &[]) else { return skipped("chromium is not installed (make judges)") };
     let files: Vec<_> = events
         .iter()
         .filter_map(|event| event["message_id"].as_str())
-        .map(|name| format!("file://{}/{name}.html", mails().display()))
+        .map(|name| format!("file://{}/{name}.html", mail_folder().display()))
         .collect();
     let directory = tempfile::tempdir().unwrap();
     let look = |files: &[String]| LOOK.replace("MAILS", &serde_json::to_string(files).unwrap());
     let page = directory.path().join("look.html");
     for (scheme, dark) in [("1", 0), ("0", files.len() * 3)] {
         std::fs::write(&page, look(&files)).unwrap();
-        let said = browse(&chromium, directory.path(), &page, scheme).await;
+        let said = open_in_chromium(&chromium, directory.path(), &page, scheme).await;
         assert_eq!(said["wrong"], Value::Array(Vec::new()), "{said}");
         assert!(said["texts"].as_u64().unwrap() as usize > files.len() * 3 * 5, "{said}");
         assert_eq!(said["dark"], dark, "the browser shows it as asked: {said}");
     }
-    // The look finds what is wrong.
+    // The check finds errors: a page with low contrast.
     let bad = directory.path().join("bad.html");
     std::fs::write(&bad, format!("<body style='color:#999;background:#fff'>{}", "x".repeat(200))).unwrap();
     std::fs::write(&page, look(&[format!("file://{}", bad.display())])).unwrap();
-    let said = browse(&chromium, directory.path(), &page, "1").await;
+    let said = open_in_chromium(&chromium, directory.path(), &page, "1").await;
     assert_eq!(said["wrong"].as_array().unwrap().len(), 6, "{said}");
 }
 
-/// Opens the page in Chromium, in the light (`"1"`) or dark (`"0"`); what the page said.
-async fn browse(chromium: &Path, profile: &Path, page: &Path, scheme: &str) -> Value {
+/// Opens the page in Chromium, in light (`"1"`) or dark (`"0"`) mode; returns the page's result.
+async fn open_in_chromium(chromium: &Path, profile: &Path, page: &Path, scheme: &str) -> Value {
     let output = Command::new(chromium)
         .args([
             "--headless=new",
@@ -255,9 +282,9 @@ async fn browse(chromium: &Path, profile: &Path, page: &Path, scheme: &str) -> V
 }
 
 #[tokio::test]
-async fn it_goes_on_on_the_real_clock_and_its_curl_lines_work() {
-    // Its folder is the other tests'.
-    demo().await;
+async fn the_demo_continues_on_the_real_clock_and_its_curl_commands_work() {
+    // The other tests use the folder of the first run.
+    run_demo().await;
     let Some(_) = find("curl", &[]) else { return skipped("curl is not installed") };
     let copy = tempfile::tempdir().unwrap();
     std::fs::create_dir(copy.path().join("target")).unwrap();
@@ -298,7 +325,7 @@ async fn it_goes_on_on_the_real_clock_and_its_curl_lines_work() {
 }
 
 #[tokio::test]
-async fn its_day_is_full_whenever_it_begins() {
+async fn the_demo_day_has_all_bookings_at_every_start_time() {
     let app = App::new().await;
     app.sql("ALTER TABLE bookings DISABLE TRIGGER ALL", &[]).await;
     let statements: Vec<_> = include_str!("../../demo/src/day.sql").split_inclusive(";\n").collect();

@@ -1,4 +1,5 @@
-//! What deploys: the template, judged by AWS's own tools, and what SAM and cargo-lambda make of the program.
+//! Deployment: the template, checked with AWS's own tools, and the program as SAM and cargo-lambda
+//! build and run it.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -7,10 +8,11 @@ use std::time::Duration;
 
 use booking_automation::channels::email::sender::Sender;
 use serde_json::{Value, json};
-use tokio::process::Command;
+use tokio::process::{Child, Command};
+use tokio::sync::OnceCell;
 
 use crate::app::{App, skipped};
-use crate::lambda::event;
+use crate::lambda::example_event;
 use crate::others::{find, free_port, listens};
 use crate::runtime_api::Instance;
 
@@ -18,9 +20,9 @@ fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
 }
 
-/// A judge from `target/judges` or the `PATH`, told to stay on this machine; `None`, and says so, where it is
-/// not installed.
-pub fn judge(program: &str) -> Option<Command> {
+/// A tool from `target/judges` or the `PATH`, with telemetry off; `None`, with a message, where it
+/// is not installed.
+fn external_tool(program: &str) -> Option<Command> {
     let judges = root().join("target/judges/bin");
     let Some(found) = find(program, &[judges.to_str().unwrap()]) else {
         skipped(&format!("{program} is not installed (make judges)"));
@@ -30,7 +32,7 @@ pub fn judge(program: &str) -> Option<Command> {
     let path = std::env::var("PATH").unwrap();
     command
         .current_dir(root())
-        // It finds its own helpers, and zig, there.
+        // The tools find their helpers, and zig, there.
         .env("PATH", format!("{}:{path}", judges.display()))
         .envs([
             ("SAM_CLI_TELEMETRY", "0"),
@@ -42,8 +44,8 @@ pub fn judge(program: &str) -> Option<Command> {
     Some(command)
 }
 
-/// Runs it to its end; what it said on stdout.
-async fn succeeds(command: &mut Command) -> String {
+/// Runs a command that must succeed; returns its stdout.
+async fn run_successfully(command: &mut Command) -> String {
     let output = command.output().await.unwrap();
     let (stdout, stderr) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
     assert!(output.status.success(), "{command:?}: {stdout}{stderr}");
@@ -51,18 +53,18 @@ async fn succeeds(command: &mut Command) -> String {
 }
 
 #[tokio::test]
-async fn the_template_is_clean() {
-    if let Some(mut linter) = judge("cfn-lint") {
-        assert_eq!(succeeds(linter.args(["--include-checks", "I", "--", "template.yaml"])).await, "");
+async fn the_template_passes_the_linters() {
+    if let Some(mut linter) = external_tool("cfn-lint") {
+        assert_eq!(run_successfully(linter.args(["--include-checks", "I", "--", "template.yaml"])).await, "");
     }
     for stage in ["default", "production"] {
-        if let Some(mut sam) = judge("sam") {
-            succeeds(sam.args(["validate", "--lint", "--config-env", stage])).await;
+        if let Some(mut sam) = external_tool("sam") {
+            run_successfully(sam.args(["validate", "--lint", "--config-env", stage])).await;
         }
     }
 }
 
-/// What `sam deploy` takes for the parameters of each stage.
+/// Prints the parameters that `sam deploy` reads for each stage.
 const STAGES: &str = "
 import json, tomllib
 from samcli.cli.types import CfnParameterOverridesType
@@ -72,9 +74,9 @@ print(json.dumps({stage: CfnParameterOverridesType().convert(parameters(stage), 
                   for stage in ('default', 'production')}))";
 
 #[tokio::test]
-async fn each_stage_has_its_own_secret_and_a_sender_that_the_program_takes() {
-    let (Some(_), Some(mut python)) = (judge("sam"), judge("python")) else { return };
-    let stages: Value = serde_json::from_str(&succeeds(python.args(["-c", STAGES])).await).unwrap();
+async fn each_stage_has_its_own_secret_and_a_valid_sender() {
+    let (Some(_), Some(mut python)) = (external_tool("sam"), external_tool("python")) else { return };
+    let stages: Value = serde_json::from_str(&run_successfully(python.args(["-c", STAGES])).await).unwrap();
     let template = std::fs::read_to_string(root().join("template.yaml")).unwrap();
     for (stage, parameters) in stages.as_object().unwrap() {
         assert_eq!(parameters["SecretName"], format!("booking-automation/{}", stage.replace("default", "staging")));
@@ -85,49 +87,77 @@ async fn each_stage_has_its_own_secret_and_a_sender_that_the_program_takes() {
     }
 }
 
-/// `template.yaml` as plain CloudFormation.
-async fn translated() -> Option<Value> {
-    judge("sam")?; // it brings the translator
-    let mut python = judge("python")?;
-    let translated = succeeds(python.arg("tests/it/translated.py")).await;
-    Some(serde_json::from_str(&translated).unwrap())
+/// `template.yaml` as plain CloudFormation. All tests share it.
+struct Template(Value);
+
+impl Template {
+    /// Translates the template once; `None` where SAM is not installed.
+    async fn translated() -> Option<&'static Self> {
+        static TEMPLATE: OnceCell<Option<Template>> = OnceCell::const_new();
+        TEMPLATE.get_or_init(Self::translate).await.as_ref()
+    }
+
+    async fn translate() -> Option<Self> {
+        external_tool("sam")?; // it brings the translator
+        let mut python = external_tool("python")?;
+        let translated = run_successfully(python.arg("tests/it/translated.py")).await;
+        Some(Self(serde_json::from_str(&translated).unwrap()))
+    }
+
+    fn resources(&self) -> &serde_json::Map<String, Value> {
+        self.0["Resources"].as_object().unwrap()
+    }
+
+    fn resources_of_type(&self, kind: &str) -> Vec<&Value> {
+        self.resources().values().filter(|resource| resource["Type"] == kind).collect()
+    }
+
+    fn properties(&self, id: &str) -> &Value {
+        &self.0["Resources"][id]["Properties"]
+    }
+
+    fn parameter_default(&self, name: &str) -> &Value {
+        &self.0["Parameters"][name]["Default"]
+    }
 }
 
 #[tokio::test]
-async fn the_template_deploys_what_it_promises() {
-    let Some(template) = translated().await else { return };
-    if let Some(mut linter) = judge("cfn-lint") {
-        let directory = tempfile::tempdir().unwrap();
-        let file = directory.path().join("template.json");
-        std::fs::write(&file, template.to_string()).unwrap();
-        succeeds(linter.arg(file)).await;
-    }
-    let resources = template["Resources"].as_object().unwrap();
-    let of_type =
-        |kind: &str| -> Vec<&Value> { resources.values().filter(|resource| resource["Type"] == kind).collect() };
+async fn the_translated_template_passes_the_linter() {
+    let (Some(template), Some(mut linter)) = (Template::translated().await, external_tool("cfn-lint")) else { return };
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("template.json");
+    std::fs::write(&file, template.0.to_string()).unwrap();
+    run_successfully(linter.arg(file)).await;
+}
 
-    // The function.
-    let function = &resources["Function"]["Properties"];
+#[tokio::test]
+async fn the_function_has_its_runtime_secrets_and_retries() {
+    let Some(template) = Template::translated().await else { return };
+    let function = template.properties("Function");
     assert_eq!((&function["Handler"], &function["Runtime"]), (&json!("bootstrap"), &json!("provided.al2023")));
-    assert_eq!(template["Parameters"]["Architecture"]["Default"], "arm64");
-    assert_eq!(template["Parameters"]["ReservedConcurrency"]["Default"], -1);
+    assert_eq!(template.parameter_default("Architecture"), "arm64");
+    assert_eq!(template.parameter_default("ReservedConcurrency"), -1);
     assert_eq!(function["LoggingConfig"]["LogFormat"], "JSON");
     for name in ["DATABASE_URL", "CRON_SECRET", "CRON_SIGNING_SECRET", "ADMIN_TOKEN"] {
         let value = function["Environment"]["Variables"][name].to_string();
         assert!(value.contains("{{resolve:secretsmanager:${SecretName}:SecretString:"), "{name}: {value}");
         assert!(value.contains(&format!(":{name}::")), "{name}: {value}");
     }
-    let retries: BTreeMap<_, _> = of_type("AWS::Lambda::EventInvokeConfig")
+    let retries: BTreeMap<_, _> = template
+        .resources_of_type("AWS::Lambda::EventInvokeConfig")
         .iter()
         .map(|config| &config["Properties"])
         .map(|of| (of["Qualifier"].as_str().unwrap(), (&of["MaximumRetryAttempts"], &of["MaximumEventAgeInSeconds"])))
         .collect();
-    // The next minute is a pass's retry; an event of SES has no other.
+    // The next schedule retries a pass. Nothing else retries an SES event.
     let (none, some) = ((&json!(0), &json!(60)), (&json!(2), &json!(21600)));
     assert_eq!(retries, BTreeMap::from([("$LATEST", none), ("ses-events", some)]));
+}
 
-    // Every minute, not about every minute; what cannot be delivered is kept.
-    let schedule = &of_type("AWS::Scheduler::Schedule")[0]["Properties"];
+#[tokio::test]
+async fn the_schedule_fires_every_minute_with_a_payload_that_the_function_accepts() {
+    let Some(template) = Template::translated().await else { return };
+    let schedule = &template.resources_of_type("AWS::Scheduler::Schedule")[0]["Properties"];
     assert_eq!(
         (&schedule["ScheduleExpression"], &schedule["FlexibleTimeWindow"]["Mode"]),
         (&json!("rate(1 minute)"), &json!("OFF"))
@@ -135,164 +165,199 @@ async fn the_template_deploys_what_it_promises() {
     let target = &schedule["Target"];
     assert_eq!(target["RetryPolicy"], json!({"MaximumRetryAttempts": 0, "MaximumEventAgeInSeconds": 60}));
     assert_eq!(target["DeadLetterConfig"]["Arn"], json!({"Fn::GetAtt": ["DeadLetters", "Arn"]}));
+
     let payload: Value = serde_json::from_str(target["Input"].as_str().unwrap()).unwrap();
     let expected = json!({"trigger": "schedule", "scheduled_time": "<aws.scheduler.scheduled-time>",
         "execution_id": "<aws.scheduler.execution-id>", "attempt": "<aws.scheduler.attempt-number>"});
     assert_eq!(payload, expected);
     let app = App::new().await;
     assert_eq!(Instance::start(&app).await.invoke(&payload).await.unwrap()["outcome"], "completed");
+}
 
-    // SES's events: all that are recorded, to the alias, and what fails is kept.
-    let with_set =
-        ["SesEventDestination", "SesEventsRule", "SesEventsAlias", "SesEventsInvokeConfig", "SesEventsPermission"];
-    for name in with_set {
-        assert_eq!(resources[name]["Condition"], "HasConfigurationSet", "{name}");
+#[tokio::test]
+async fn ses_events_reach_the_alias_and_failed_ones_the_dead_letter_queue() {
+    let Some(template) = Template::translated().await else { return };
+    for name in
+        ["SesEventDestination", "SesEventsRule", "SesEventsAlias", "SesEventsInvokeConfig", "SesEventsPermission"]
+    {
+        assert_eq!(template.resources()[name]["Condition"], "HasConfigurationSet", "{name}");
     }
-    let destination = &resources["SesEventDestination"]["Properties"]["EventDestination"];
+    let destination = &template.properties("SesEventDestination")["EventDestination"];
     let types = ["send", "delivery", "bounce", "complaint", "reject", "deliveryDelay", "renderingFailure"];
     assert_eq!(destination["MatchingEventTypes"], json!(types));
-    let rule = &resources["SesEventsRule"]["Properties"];
+    let rule = template.properties("SesEventsRule");
     assert_eq!(rule["EventPattern"]["source"], json!(["aws.ses"]));
     assert_eq!(rule["Targets"][0]["Arn"], json!({"Ref": "SesEventsAlias"}));
     assert_eq!(rule["Targets"][0]["DeadLetterConfig"]["Arn"], json!({"Fn::GetAtt": ["DeadLetters", "Arn"]}));
-    assert_eq!(resources["SesEventsAlias"]["Properties"]["FunctionVersion"], "$LATEST");
+    assert_eq!(template.properties("SesEventsAlias")["FunctionVersion"], "$LATEST");
+}
 
-    // What the function may do, and nothing else.
-    let statements = resources["Role"]["Properties"]["Policies"][0]["PolicyDocument"]["Statement"].as_array().unwrap();
+#[tokio::test]
+async fn the_function_has_only_the_permissions_that_it_needs() {
+    let Some(template) = Template::translated().await else { return };
+    let statements = template.properties("Role")["Policies"][0]["PolicyDocument"]["Statement"].as_array().unwrap();
     let mut allowed = Vec::new();
     for statement in statements {
-        // The sandbox's, where it is said to be one; the queue's, where there are events.
+        // Two statements are conditional: one for the SES sandbox, one for the queue of SES events.
         let statement = if statement["Fn::If"].is_array() { &statement["Fn::If"][1] } else { statement };
         let actions = statement["Action"].as_array().cloned().unwrap_or_else(|| vec![statement["Action"].clone()]);
-        for action in actions {
-            let everything = statement["Resource"] == "*";
-            allowed.push(format!("{}{}", action.as_str().unwrap(), if everything { " on *" } else { "" }));
-        }
+        let resource = if statement["Resource"] == "*" { " on *" } else { "" };
+        allowed.extend(actions.iter().map(|action| format!("{}{resource}", action.as_str().unwrap())));
     }
-    assert_eq!(
-        allowed,
-        [
-            "ses:SendEmail",
-            "ses:SendEmail",
-            "ses:GetAccount on *",
-            "logs:CreateLogStream",
-            "logs:PutLogEvents",
-            "sqs:SendMessage"
-        ]
-    );
+    insta::assert_snapshot!(allowed.join("\n"), @r"
+    ses:SendEmail
+    ses:SendEmail
+    ses:GetAccount on *
+    logs:CreateLogStream
+    logs:PutLogEvents
+    sqs:SendMessage
+    ");
     assert!(statements[0]["Resource"].to_string().contains(":identity/${EmailIdentity}"));
     assert_eq!(
         (&statements[1]["Fn::If"][0], &statements[1]["Fn::If"][2]),
         (&json!("InSesSandbox"), &json!({"Ref": "AWS::NoValue"}))
     );
-    assert_eq!(template["Parameters"]["SesSandbox"]["Default"], "false");
+    assert_eq!(template.parameter_default("SesSandbox"), "false");
+}
 
-    // A way in over HTTP only where somebody asked for one.
-    assert_eq!(template["Parameters"]["HttpAccess"]["Default"], "none");
-    assert_eq!(template["Parameters"]["Support"]["Default"], "false");
+#[tokio::test]
+async fn http_access_exists_only_if_it_is_requested() {
+    let Some(template) = Template::translated().await else { return };
+    assert_eq!(template.parameter_default("HttpAccess"), "none");
+    assert_eq!(template.parameter_default("Support"), "false");
     for kind in ["AWS::Lambda::Url", "AWS::Lambda::Permission"] {
-        let public =
-            of_type(kind).into_iter().filter(|resource| resource["Properties"]["Principal"] != "events.amazonaws.com");
+        let public = template
+            .resources_of_type(kind)
+            .into_iter()
+            .filter(|resource| resource["Properties"]["Principal"] != "events.amazonaws.com");
         assert!(public.into_iter().all(|resource| resource["Condition"] == "HasFunctionUrl"), "{kind}");
     }
-    assert_eq!(of_type("AWS::Lambda::Permission").len(), 3);
+    assert_eq!(template.resources_of_type("AWS::Lambda::Permission").len(), 3);
+}
 
-    // Silence is an alarm.
-    let alarm = &resources["NoPassAlarm"]["Properties"];
+#[tokio::test]
+async fn missing_passes_and_logged_errors_raise_alarms() {
+    let Some(template) = Template::translated().await else { return };
+    let alarm = template.properties("NoPassAlarm");
     assert_eq!(
         (&alarm["EvaluationPeriods"], &alarm["Period"], &alarm["TreatMissingData"]),
         (&json!(5), &json!(60), &json!("breaching"))
     );
-    assert_eq!(resources["CompletedPasses"]["Properties"]["FilterPattern"], r#"{ $.pass = "committed" }"#);
-    // So is an error in a call that answered: of an account that cannot send, for one.
-    assert_eq!(resources["ErrorLines"]["Properties"]["FilterPattern"], r#"{ $.level = "ERROR" }"#);
-    assert_eq!(resources["ErrorLinesAlarm"]["Properties"]["MetricName"], "ErrorLines");
+    assert_eq!(template.properties("CompletedPasses")["FilterPattern"], r#"{ $.pass = "committed" }"#);
+    // A call that answers can still log an error, for example if the account cannot send.
+    assert_eq!(template.properties("ErrorLines")["FilterPattern"], r#"{ $.level = "ERROR" }"#);
+    assert_eq!(template.properties("ErrorLinesAlarm")["MetricName"], "ErrorLines");
+}
 
-    // Two stages in one account: no name that both would have (an alias is its function's).
-    for (id, resource) in resources.iter().filter(|(_, resource)| resource["Type"] != "AWS::Lambda::Alias") {
+#[tokio::test]
+async fn no_resource_has_a_fixed_name_so_that_two_stages_fit_into_one_account() {
+    let Some(template) = Template::translated().await else { return };
+    // An alias belongs to its function: its name may be fixed.
+    for (id, resource) in template.resources().iter().filter(|(_, resource)| resource["Type"] != "AWS::Lambda::Alias") {
         for name in ["Name", "FunctionName", "QueueName", "RoleName", "LogGroupName", "AlarmName"] {
             assert!(!resource["Properties"][name].is_string(), "{id} has the fixed {name}");
         }
     }
 }
 
+/// `cargo lambda watch` on a port of this machine; killed when dropped.
+struct Emulator {
+    address: [String; 4],
+    process: Child,
+}
+
+impl Emulator {
+    /// Starts it; `None` where cargo-lambda is not installed.
+    async fn start() -> Option<Self> {
+        let mut command = external_tool("cargo-lambda")?;
+        let port = free_port();
+        let address = ["--invoke-address", "127.0.0.1", "--invoke-port", &port.to_string()].map(str::to_owned);
+        let mut process = command
+            .args(["lambda", "watch", "--only-lambda-apis"])
+            .args(&address)
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        listens(port, &mut process).await;
+        Some(Self { address, process })
+    }
+
+    /// Starts the program as the function that the emulator invokes.
+    fn start_function(&self, app: &App) -> Child {
+        let [.., port] = &self.address;
+        app.command(&[])
+            .envs([
+                ("AWS_LAMBDA_RUNTIME_API", format!("http://127.0.0.1:{port}/.rt").as_str()),
+                ("AWS_LAMBDA_FUNCTION_NAME", "_"),
+                ("AWS_LAMBDA_FUNCTION_MEMORY_SIZE", "128"),
+                ("AWS_LAMBDA_FUNCTION_VERSION", "1"),
+                ("CRON_SECRET", "local-secret-0123456789"),
+                ("CRON_SIGNING_SECRET", "whsec_C2FVsBQIhrscChlQIMV+b5sSYspob7oD"),
+            ])
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap()
+    }
+
+    /// Runs `cargo lambda invoke` with the payload in a file.
+    async fn invoke(&self, file: &Path) -> std::process::Output {
+        let mut command = external_tool("cargo-lambda").unwrap();
+        command.args(["lambda", "invoke"]).args(&self.address).arg("--data-file").arg(file).output().await.unwrap()
+    }
+}
+
+/// Each file of `events/`, and a part of the answer to it.
+const ANSWERS_TO_EXAMPLES: [(&str, &str); 12] = [
+    ("migrate", "migrated"),
+    ("schedule", r#""trigger":"schedule""#),
+    ("bearer", r#"\"trigger\":\"bearer\""#),
+    ("signed", r#""statusCode":401"#),
+    ("health", r#""statusCode":200"#),
+    ("ses-send", r#""reason":"not_ours""#),
+    ("ses-delivery", r#""reason":"not_ours""#),
+    ("ses-bounce", r#""reason":"not_ours""#),
+    ("ses-complaint", r#""reason":"not_ours""#),
+    ("ses-reject", r#""reason":"not_ours""#),
+    ("ses-delay", r#""reason":"not_ours""#),
+    ("ses-rendering-failure", r#""reason":"not_ours""#),
+];
+
 #[tokio::test]
-async fn each_file_of_events_goes_through_cargo_lambda() {
-    let Some(mut emulator) = judge("cargo-lambda") else { return };
-    let port = free_port();
-    let address = ["--invoke-address", "127.0.0.1", "--invoke-port", &port.to_string()].map(str::to_owned);
-    let mut emulator = emulator
-        .args(["lambda", "watch", "--only-lambda-apis"])
-        .args(&address)
-        .stdout(Stdio::null())
-        .stderr(Stdio::null())
-        .spawn()
-        .unwrap();
-    listens(port, &mut emulator).await;
+async fn every_example_event_works_in_cargo_lambda() {
+    let Some(mut emulator) = Emulator::start().await else { return };
     let app = App::empty().await;
-    let mut function = app
-        .command(&[])
-        .envs([
-            ("AWS_LAMBDA_RUNTIME_API", format!("http://127.0.0.1:{port}/.rt").as_str()),
-            ("AWS_LAMBDA_FUNCTION_NAME", "_"),
-            ("AWS_LAMBDA_FUNCTION_MEMORY_SIZE", "128"),
-            ("AWS_LAMBDA_FUNCTION_VERSION", "1"),
-            ("CRON_SECRET", "local-secret-0123456789"),
-            ("CRON_SIGNING_SECRET", "whsec_C2FVsBQIhrscChlQIMV+b5sSYspob7oD"),
-        ])
-        .stderr(Stdio::null())
-        .spawn()
-        .unwrap();
-    let invoke = async |file: &Path| {
-        let mut command = judge("cargo-lambda").unwrap();
-        command.args(["lambda", "invoke"]).args(&address).arg("--data-file").arg(file).output().await.unwrap()
-    };
-    let answers = [
-        ("migrate", "migrated"),
-        ("schedule", r#""trigger":"schedule""#),
-        ("bearer", r#"\"trigger\":\"bearer\""#),
-        ("signed", r#""statusCode":401"#),
-        ("health", r#""statusCode":200"#),
-        ("ses-send", r#""reason":"not_ours""#),
-        ("ses-delivery", r#""reason":"not_ours""#),
-        ("ses-bounce", r#""reason":"not_ours""#),
-        ("ses-complaint", r#""reason":"not_ours""#),
-        ("ses-reject", r#""reason":"not_ours""#),
-        ("ses-delay", r#""reason":"not_ours""#),
-        ("ses-rendering-failure", r#""reason":"not_ours""#),
-    ];
-    for (name, expected) in answers {
-        let output = invoke(&root().join(format!("events/{name}.json"))).await;
+    let mut function = emulator.start_function(&app);
+    for (name, expected) in ANSWERS_TO_EXAMPLES {
+        let output = emulator.invoke(&root().join(format!("events/{name}.json"))).await;
         let said = String::from_utf8_lossy(&output.stdout);
         assert!(output.status.success() && said.contains(expected), "{name}: {output:?}");
     }
     let mut files: Vec<PathBuf> =
         std::fs::read_dir(root().join("events")).unwrap().map(|file| file.unwrap().path()).collect();
     files.retain(|file| file.extension().is_some_and(|extension| extension == "json"));
-    assert_eq!(files.len(), answers.len(), "each file has its answer here: {files:?}");
+    assert_eq!(files.len(), ANSWERS_TO_EXAMPLES.len(), "each file has an expected answer: {files:?}");
 
     let other = tempfile::NamedTempFile::new().unwrap();
     std::fs::write(other.path(), r#"{"trigger":"other"}"#).unwrap();
-    let output = invoke(other.path()).await;
-    assert!(
-        !output.status.success() && String::from_utf8_lossy(&output.stderr).contains("UnknownPayload"),
-        "{output:?}"
-    );
+    let output = emulator.invoke(other.path()).await;
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    assert!(!output.status.success() && stderr.contains("UnknownPayload"), "{output:?}");
     function.kill().await.unwrap();
-    emulator.kill().await.unwrap();
+    emulator.process.kill().await.unwrap();
 }
 
 #[tokio::test]
-async fn what_sam_builds_runs() {
-    let Some(mut sam) = judge("sam") else { return };
-    if judge("cargo-lambda").is_none() {
+async fn the_binary_built_by_sam_runs() {
+    let Some(mut sam) = external_tool("sam") else { return };
+    if external_tool("cargo-lambda").is_none() {
         return;
     }
     let directory = tempfile::tempdir().unwrap();
     let architecture = if cfg!(target_arch = "aarch64") { "arm64" } else { "x86_64" };
     sam.args(["build", "--parameter-overrides", &format!("Architecture={architecture}"), "--build-dir"])
         .arg(directory.path())
-        // The release build itself is tested elsewhere; this one must be quick.
+        // The test of the README makes the release build; this build is only quick.
         .envs([
             ("CARGO_PROFILE_RELEASE_LTO", "off"),
             ("CARGO_PROFILE_RELEASE_OPT_LEVEL", "0"),
@@ -300,11 +365,11 @@ async fn what_sam_builds_runs() {
             ("CARGO_PROFILE_RELEASE_INCREMENTAL", "true"),
         ])
         .env_remove("RUSTFLAGS");
-    succeeds(&mut sam).await;
+    run_successfully(&mut sam).await;
     let bootstrap = directory.path().join("Function/bootstrap");
     let app = App::new().await;
-    let instance = Instance::of(&app, &bootstrap).await;
-    assert_eq!(instance.invoke(&event("schedule")).await.unwrap()["outcome"], "completed");
+    let instance = Instance::start_program(&app, &bootstrap).await;
+    assert_eq!(instance.invoke(&example_event("schedule")).await.unwrap()["outcome"], "completed");
     let error = instance.invoke_within(Duration::from_secs(60), b"{}".to_vec()).await.unwrap_err();
     assert_eq!(error["errorType"], "UnknownPayload");
 }

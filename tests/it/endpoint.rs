@@ -1,4 +1,4 @@
-//! An endpoint for webhooks: takes requests on this machine, over TLS where it is given a certificate, and answers as it is told.
+//! An endpoint for webhooks on this machine, with or without TLS. The test chooses its answers.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -17,7 +17,7 @@ use tokio_rustls::TlsAcceptor;
 pub struct Received {
     /// Its first line.
     pub line: String,
-    /// Its headers, names in small letters.
+    /// Its headers; names in lower case.
     pub headers: BTreeMap<String, String>,
     /// Its body.
     pub body: String,
@@ -45,13 +45,13 @@ impl Received {
 pub enum Answer {
     /// With a status and nothing else.
     Status(u16),
-    /// With these bytes, and the connection closed.
+    /// These bytes; then the connection is closed.
     Bytes(String),
     /// With 200 and a body that does not end.
     Endless,
-    /// Never, in the test's time.
+    /// No answer.
     Silence,
-    /// With a status, as soon as the test lets go.
+    /// A status, when the test releases it.
     Held(tokio::sync::watch::Receiver<bool>, u16),
 }
 
@@ -69,18 +69,18 @@ struct Shared {
 
 /// The endpoint.
 pub struct Endpoint {
-    /// Where it listens, on 127.0.0.1.
+    /// Its port on 127.0.0.1.
     pub port: u16,
     shared: Arc<Shared>,
 }
 
 impl Endpoint {
-    /// Starts one that takes everything.
+    /// Starts an endpoint that accepts everything.
     pub async fn start() -> Self {
         Self::listen("127.0.0.1:0", None).await
     }
 
-    /// Starts one that speaks TLS, with a certificate and its key.
+    /// Starts an endpoint with TLS.
     pub async fn with_certificate(certificate: &str, key: &str) -> Self {
         let chain = vec![CertificateDer::from_pem_slice(certificate.as_bytes()).unwrap()];
         let key = PrivateKeyDer::from_pem_slice(key.as_bytes()).unwrap();
@@ -103,11 +103,11 @@ impl Endpoint {
         });
         let listener = TcpListener::bind(address).await.unwrap();
         let port = listener.local_addr().unwrap().port();
-        let told = shared.clone();
+        let state = shared.clone();
         tokio::spawn(async move {
             while let Ok((stream, _)) = listener.accept().await {
-                told.connections.fetch_add(1, Ordering::SeqCst);
-                let (shared, tls) = (told.clone(), tls.clone());
+                state.connections.fetch_add(1, Ordering::SeqCst);
+                let (shared, tls) = (state.clone(), tls.clone());
                 tokio::spawn(async move {
                     match tls {
                         None => serve(stream, &shared).await,
@@ -123,43 +123,43 @@ impl Endpoint {
         Self { port, shared }
     }
 
-    /// A URL of it.
+    /// Its URL.
     pub fn url(&self) -> String {
         format!("http://127.0.0.1:{}/hook", self.port)
     }
 
-    /// From now on answers by `rule`.
+    /// Sets the rule for later answers.
     pub fn answer(&self, rule: impl Fn(&Received) -> Answer + Send + 'static) {
         *self.shared.rule.lock().unwrap() = Box::new(rule);
     }
 
-    /// What arrived, whatever was answered.
+    /// Everything that arrived.
     pub fn received(&self) -> Vec<Received> {
         self.shared.received.lock().unwrap().clone()
     }
 
-    /// Forgets what arrived.
+    /// Deletes the stored requests.
     pub fn clear(&self) {
         self.shared.received.lock().unwrap().clear();
     }
 
-    /// How many connections were opened to it.
+    /// How many connections were opened.
     pub fn connections(&self) -> usize {
         self.shared.connections.load(Ordering::SeqCst)
     }
 
-    /// How many requests it had at once, at most.
+    /// The greatest number of concurrent requests.
     pub fn most_in_flight(&self) -> usize {
         self.shared.most_in_flight.load(Ordering::SeqCst)
     }
 
-    /// Bytes of endless bodies that could be written.
-    pub fn written(&self) -> usize {
+    /// How many bytes of endless bodies the client has taken.
+    pub fn bytes_written(&self) -> usize {
         self.shared.written.load(Ordering::SeqCst)
     }
 
     /// Waits until `count` requests have arrived.
-    pub async fn arrived(&self, count: usize) {
+    pub async fn wait_for_requests(&self, count: usize) {
         let all_there = async {
             loop {
                 let notified = self.shared.arrived.notified();
@@ -173,7 +173,7 @@ impl Endpoint {
     }
 }
 
-/// One connection, request after request.
+/// Serves the requests of one connection.
 async fn serve(mut stream: impl AsyncRead + AsyncWrite + Unpin, shared: &Shared) {
     let mut buffer = Vec::new();
     while let Some(received) = read(&mut stream, &mut buffer).await {
@@ -213,13 +213,13 @@ async fn read(stream: &mut (impl AsyncRead + Unpin), buffer: &mut Vec<u8>) -> Op
     }
 }
 
-/// Whether the connection goes on.
+/// Answers a request; returns whether the connection stays open.
 async fn reply(stream: &mut (impl AsyncRead + AsyncWrite + Unpin), answer: Answer, shared: &Shared) -> bool {
     let status = |status: u16| format!("HTTP/1.1 {status} So\r\nContent-Length: 0\r\n\r\n");
     match answer {
         Answer::Status(code) => stream.write_all(status(code).as_bytes()).await.is_ok(),
         Answer::Held(mut released, code) => {
-            // Also when the test has ended.
+            // Also ends when the test has ended.
             let _ = released.wait_for(|released| *released).await;
             stream.write_all(status(code).as_bytes()).await.is_ok()
         }
@@ -230,13 +230,13 @@ async fn reply(stream: &mut (impl AsyncRead + AsyncWrite + Unpin), answer: Answe
         }
         Answer::Endless => {
             let _ = stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 1000000000\r\n\r\n").await;
-            // Far more than a socket holds that nobody reads.
+            // Far more than the buffers of a socket that is not read.
             while shared.written.load(Ordering::SeqCst) < 100_000_000 && stream.write_all(&[b'x'; 1000]).await.is_ok() {
                 shared.written.fetch_add(1000, Ordering::SeqCst);
             }
             false
         }
-        // Until the other side has had enough.
+        // Until the client closes the connection.
         Answer::Silence => {
             let _ = stream.read_u8().await;
             false

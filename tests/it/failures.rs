@@ -1,5 +1,5 @@
-//! The database fails: it fails over, its sessions are ended, its disk is full, its answers are lost. After each
-//! the next call works, nothing is lost, and nothing is mailed twice without a doubt on record.
+//! Database failures: failover, terminated sessions, a full disk, lost answers. After each of them
+//! the next call works, nothing is lost, and every repeated mail has a recorded doubt.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -9,23 +9,23 @@ use futures_util::future::join_all;
 use serde_json::{Value, json};
 use tokio::sync::watch;
 
-use crate::app::{App, Said, connect, hours, minutes, noon};
+use crate::app::{App, CommandOutput, connect, hours, minutes, noon};
 use crate::cluster::OwnCluster;
-use crate::delivery::{due, outcomes};
+use crate::delivery::{create_due_bookings, reminder_outcomes};
 use crate::endpoint::Endpoint;
-use crate::lambda::event;
-use crate::proxy::{Cut, Proxy, pooler};
+use crate::lambda::example_event;
+use crate::proxy::{Cut, Proxy, start_pooler};
 use crate::runtime_api::Instance;
 use crate::ses::Answer;
 use crate::webhooks::subscribe;
 
-/// `run` at noon.
-async fn run_at_noon(app: &App, time: &str) -> Said {
+/// Calls `run` at noon, for so long.
+async fn run_at_noon(app: &App, time: &str) -> CommandOutput {
     app.call(&["run", "--for", time, "--as-of", &noon().to_rfc3339()]).await
 }
 
-/// The first so many messages are taken at once, the others when the test lets go.
-fn hold_after(app: &App, count: usize) -> watch::Sender<bool> {
+/// Answers the first `count` messages at once, and the others when the test releases them.
+fn hold_answers_after(app: &App, count: usize) -> watch::Sender<bool> {
     let (sender, receiver) = watch::channel(false);
     let arrived = AtomicUsize::new(0);
     app.ses.answer(move |_| {
@@ -38,9 +38,9 @@ fn hold_after(app: &App, count: usize) -> watch::Sender<bool> {
     sender
 }
 
-/// How many reminders were sent more often than once. Each of `count` reminders was sent and is recorded so, with
-/// all its attempts, and none more often than once and once for each doubt on record.
-async fn repeated(app: &App, count: usize) -> usize {
+/// Asserts that `count` reminders were sent and recorded with all attempts, and that every repeated
+/// mail has a recorded doubt. Returns how many reminders were sent more than once.
+async fn count_repeated(app: &App, count: usize) -> usize {
     let mut sent = BTreeMap::new();
     for mail in app.ses.mails() {
         *sent.entry(mail.event_id().to_owned()).or_insert(0) += 1;
@@ -62,40 +62,40 @@ async fn repeated(app: &App, count: usize) -> usize {
 }
 
 /// The outcomes of the runs, in order.
-async fn runs(app: &App) -> Vec<String> {
+async fn run_outcomes(app: &App) -> Vec<String> {
     app.column("SELECT outcome FROM automation_runs ORDER BY created_at", &[]).await
 }
 
-/// Ends the program's sessions, as an administrator does.
-async fn end_sessions(app: &App) {
+/// Terminates the program's session.
+async fn terminate_sessions(app: &App) {
     let sql = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity
                 WHERE datname = current_database() AND application_name = 'booking-automation'";
     let ended = app.db.query(sql, &[]).await.unwrap();
     assert_eq!(ended.len(), 1, "one session");
 }
 
-/// A primary, its synchronous standby, and the program that knows both.
-async fn pair() -> Option<(OwnCluster, OwnCluster, App)> {
+/// A primary, its synchronous standby, and a program with the addresses of both.
+async fn primary_and_standby() -> Option<(OwnCluster, OwnCluster, App)> {
     let primary = OwnCluster::start().await?;
     let standby = primary.synchronous_standby().await;
-    let mut app = App::on_own(&both(primary.port, &standby)).await;
+    let mut app = App::migrate_and_open(&url_of_both(primary.port, &standby)).await;
     app.env.insert("SEND_CONCURRENCY", "4".to_owned());
     Some((primary, standby, app))
 }
 
-/// Whichever of the two takes writes.
-fn both(port: u16, standby: &OwnCluster) -> String {
+/// A URL with both servers, of which the one that takes writes is used.
+fn url_of_both(port: u16, standby: &OwnCluster) -> String {
     format!("postgres://postgres@127.0.0.1:{port},127.0.0.1:{}/postgres?target_session_attrs=read-write", standby.port)
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_fail_over_within_the_calls_time_costs_no_outcome() {
-    let Some((primary, standby, mut app)) = pair().await else { return };
-    due(&app, 20).await;
-    let release = hold_after(&app, 4);
+async fn a_failover_within_a_call_loses_no_outcome() {
+    let Some((primary, standby, mut app)) = primary_and_standby().await else { return };
+    create_due_bookings(&app, 20).await;
+    let release = hold_answers_after(&app, 4);
     let fail_over = async {
-        // Four are sent, four under way, and none of the eight is recorded.
-        app.ses.arrived(8).await;
+        // Four are sent, four are in flight, and no outcome is recorded.
+        app.ses.wait_for_mails(8).await;
         primary.crash();
         release.send(true).unwrap();
         standby.promote();
@@ -104,54 +104,54 @@ async fn a_fail_over_within_the_calls_time_costs_no_outcome() {
     let summary = said.summary();
     assert_eq!((&summary["reminders"]["sent"], &summary["backlog"]["pending"]), (&json!(20), &json!(0)), "{summary}");
     app.db = connect(&app.url).await;
-    assert_eq!(outcomes(&app).await, ["completed 1 20"]);
-    assert_eq!(repeated(&app, 20).await, 0);
-    assert_eq!(runs(&app).await, ["completed"]);
+    assert_eq!(reminder_outcomes(&app).await, ["completed 1 20"]);
+    assert_eq!(count_repeated(&app, 20).await, 0);
+    assert_eq!(run_outcomes(&app).await, ["completed"]);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_fail_over_that_outlasts_the_call_repeats_only_what_could_not_be_recorded() {
-    let Some((primary, standby, mut app)) = pair().await else { return };
+async fn a_failover_longer_than_the_call_repeats_only_unrecorded_messages() {
+    let Some((primary, standby, mut app)) = primary_and_standby().await else { return };
     let moved = app.confirmed(noon()).await;
-    due(&app, 20).await;
-    let release = hold_after(&app, 4);
+    create_due_bookings(&app, 20).await;
+    let release = hold_answers_after(&app, 4);
     let failure = async {
-        app.ses.arrived(8).await;
+        app.ses.wait_for_mails(8).await;
         primary.crash();
         release.send(true).unwrap();
     };
     let (said, ()) = tokio::join!(run_at_noon(&app, "6s"), failure);
     assert_eq!(said.stderr.matches("sent, and not recorded").count(), 8, "{}", said.stderr);
     assert_eq!(said.summary()["reminders"]["sent"], 8, "what was sent is told");
-    // Meanwhile nobody takes writes: it says so, and does nothing.
+    // No server takes writes: the call reports it and does nothing.
     let meanwhile = run_at_noon(&app, "5s").await;
     assert!(!meanwhile.success && meanwhile.stdout.is_empty());
     assert!(meanwhile.stderr.contains("the database cannot be reached"), "{}", meanwhile.stderr);
 
     standby.promote();
     app.db = connect(&app.url).await;
-    // What was committed is there.
+    // The committed changes are on the standby.
     assert_eq!(app.status(moved).await, "in_progress");
-    assert_eq!(outcomes(&app).await, ["pending 0 12", "sending 1 8"]);
+    assert_eq!(reminder_outcomes(&app).await, ["pending 0 12", "sending 1 8"]);
     app.ses.answer(|_| Answer::Sent);
     assert_eq!(run_at_noon(&app, "50s").await.summary()["reminders"]["sent"], 12);
     assert_eq!(app.ses.mails().len(), 20, "the leases keep the others");
     app.make_claimable().await;
     assert_eq!(run_at_noon(&app, "50s").await.summary()["reminders"]["sent"], 8);
-    assert_eq!(repeated(&app, 20).await, 8);
+    assert_eq!(count_repeated(&app, 20).await, 8);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn no_message_leaves_whose_claim_a_fail_over_would_lose() {
-    let Some((primary, standby, mut app)) = pair().await else { return };
-    due(&app, 20).await;
-    // The user's database waits for no standby; a claim does.
+async fn no_message_is_sent_before_its_claim_is_on_the_standby() {
+    let Some((primary, standby, mut app)) = primary_and_standby().await else { return };
+    create_due_bookings(&app, 20).await;
+    // The database is set not to wait for the standby; a claim waits for it.
     app.db.batch_execute("ALTER SYSTEM SET synchronous_commit = local").await.unwrap();
     app.db.batch_execute("SELECT pg_reload_conf()").await.unwrap();
-    app.waits_for("SELECT current_setting('synchronous_commit') = 'local'").await;
-    let release = hold_after(&app, 4);
+    app.wait_until("SELECT current_setting('synchronous_commit') = 'local'").await;
+    let release = hold_answers_after(&app, 4);
     let failure = async {
-        app.ses.arrived(8).await;
+        app.ses.wait_for_mails(8).await;
         standby.crash();
         release.send(true).unwrap();
     };
@@ -160,29 +160,29 @@ async fn no_message_leaves_whose_claim_a_fail_over_would_lose() {
     assert_eq!(app.ses.mails().len(), 8, "the standby has not heard of another claim");
 
     primary.crash();
-    standby.start_again();
+    standby.start_server();
     standby.promote();
     app.db = connect(&app.url).await;
-    assert_eq!(outcomes(&app).await, ["pending 0 12", "sending 1 8"]);
+    assert_eq!(reminder_outcomes(&app).await, ["pending 0 12", "sending 1 8"]);
     app.make_claimable().await;
     app.ses.answer(|_| Answer::Sent);
     assert_eq!(run_at_noon(&app, "50s").await.summary()["reminders"]["sent"], 20);
-    assert_eq!(repeated(&app, 20).await, 8);
+    assert_eq!(count_repeated(&app, 20).await, 8);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_warm_function_follows_a_fail_over_between_and_within_invocations() {
-    let Some((primary, standby, mut app)) = pair().await else { return };
+async fn a_warm_function_follows_failovers_within_and_between_invocations() {
+    let Some((primary, standby, mut app)) = primary_and_standby().await else { return };
     let instance = Instance::start(&app).await;
-    app.due_now().await;
-    assert_eq!(instance.invoke(&event("schedule")).await.unwrap()["reminders"]["sent"], 1);
+    app.booking_due_now().await;
+    assert_eq!(instance.invoke(&example_event("schedule")).await.unwrap()["reminders"]["sent"], 1);
     for _ in 0..8 {
-        app.due_now().await;
+        app.booking_due_now().await;
     }
-    let release = hold_after(&app, 4);
-    let schedule = event("schedule");
+    let release = hold_answers_after(&app, 4);
+    let schedule = example_event("schedule");
     let fail_over = async {
-        app.ses.arrived(1 + 8).await;
+        app.ses.wait_for_mails(1 + 8).await;
         primary.crash();
         release.send(true).unwrap();
         standby.promote();
@@ -191,58 +191,58 @@ async fn a_warm_function_follows_a_fail_over_between_and_within_invocations() {
     assert_eq!(summary.unwrap()["reminders"]["sent"], 8);
     app.db = connect(&app.url).await;
     app.ses.answer(|_| Answer::Sent);
-    app.due_now().await;
+    app.booking_due_now().await;
     assert_eq!(instance.invoke(&schedule).await.unwrap()["reminders"]["sent"], 1);
-    assert_eq!(repeated(&app, 10).await, 0);
+    assert_eq!(count_repeated(&app, 10).await, 0);
 
-    // Once more, while nothing is under way: all that the function has is its old connection.
+    // The same without messages in flight: the function has only its old connection.
     drop(primary);
     let third = standby.synchronous_standby().await;
     app.db = connect(&standby.url).await;
-    app.env.insert("DATABASE_URL", both(standby.port, &third));
+    app.env.insert("DATABASE_URL", url_of_both(standby.port, &third));
     let instance = Instance::start(&app).await;
     assert_eq!(instance.invoke(&schedule).await.unwrap()["outcome"], "completed");
-    app.due_now().await;
+    app.booking_due_now().await;
     standby.crash();
     third.promote();
     assert_eq!(instance.invoke(&schedule).await.unwrap()["reminders"]["sent"], 1);
     app.db = connect(&third.url).await;
-    assert_eq!(repeated(&app, 11).await, 0);
+    assert_eq!(count_repeated(&app, 11).await, 0);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_connection_that_leads_to_a_demoted_server_is_replaced_within_the_call() {
-    let Some((primary, standby, mut app)) = pair().await else { return };
-    // What is behind a pooler's address changes under a connection that stays open.
-    let address = pooler(&format!("127.0.0.1:{}", primary.port)).await;
-    app.env.insert("DATABASE_URL", both(address.port(), &standby) + "&sslmode=disable");
+async fn a_connection_to_a_demoted_server_is_replaced_within_the_call() {
+    let Some((primary, standby, mut app)) = primary_and_standby().await else { return };
+    // Behind a pooler the server changes while the connection stays open.
+    let address = start_pooler(&format!("127.0.0.1:{}", primary.port)).await;
+    app.env.insert("DATABASE_URL", url_of_both(address.port(), &standby) + "&sslmode=disable");
     let instance = Instance::start(&app).await;
-    app.due_now().await;
-    assert_eq!(instance.invoke(&event("schedule")).await.unwrap()["reminders"]["sent"], 1);
-    app.due_now().await;
+    app.booking_due_now().await;
+    assert_eq!(instance.invoke(&example_event("schedule")).await.unwrap()["reminders"]["sent"], 1);
+    app.booking_due_now().await;
 
     primary.stop();
     standby.promote();
-    primary.start_again_demoted();
+    primary.start_server_as_standby();
     let old = connect(&primary.url).await;
     let error = old.batch_execute("BEGIN READ WRITE").await.unwrap_err();
     assert_eq!(error.code().unwrap().code(), "0A000", "it can be read, and takes no writes");
-    let summary = instance.invoke(&event("schedule")).await.unwrap();
+    let summary = instance.invoke(&example_event("schedule")).await.unwrap();
     assert_eq!((&summary["outcome"], &summary["reminders"]["sent"]), (&json!("completed"), &json!(1)), "{summary}");
     app.db = connect(&standby.url).await;
-    assert_eq!(repeated(&app, 2).await, 0);
-    assert_eq!(runs(&app).await, ["completed", "completed"]);
+    assert_eq!(count_repeated(&app, 2).await, 0);
+    assert_eq!(run_outcomes(&app).await, ["completed", "completed"]);
 
-    // With no other host there is an error, and no end of trying.
+    // Without another host the call fails at once.
     app.env.insert("DATABASE_URL", primary.url.clone());
     let said = app.call(&["run"]).await;
     assert!(!said.success && said.stderr.contains("the pass failed: SQLSTATE 0A000"), "{}", said.stderr);
 }
 
 #[tokio::test]
-async fn a_host_that_accepts_connections_and_hangs_does_not_keep_the_program_from_the_next() {
+async fn a_hanging_host_does_not_block_the_next_host() {
     let mut app = App::new().await;
-    due(&app, 1).await;
+    create_due_bookings(&app, 1).await;
     let hanging = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let hosts = format!("@{},127.0.0.1:", hanging.local_addr().unwrap());
     app.env.insert("DATABASE_URL", app.url.replace("@127.0.0.1:", &hosts));
@@ -250,42 +250,42 @@ async fn a_host_that_accepts_connections_and_hangs_does_not_keep_the_program_fro
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_server_that_restarts_while_messages_are_under_way_costs_no_outcome() {
+async fn a_server_restart_with_messages_in_flight_loses_no_outcome() {
     let Some(own) = OwnCluster::start().await else { return };
-    let mut app = App::on_own(&own.url).await;
+    let mut app = App::migrate_and_open(&own.url).await;
     app.env.insert("SEND_CONCURRENCY", "4".to_owned());
-    due(&app, 20).await;
-    let release = hold_after(&app, 4);
+    create_due_bookings(&app, 20).await;
+    let release = hold_answers_after(&app, 4);
     let restart = async {
-        app.ses.arrived(8).await;
+        app.ses.wait_for_mails(8).await;
         own.restart();
         release.send(true).unwrap();
     };
     let (said, ()) = tokio::join!(run_at_noon(&app, "50s"), restart);
     assert_eq!(said.summary()["reminders"]["sent"], 20);
     app.db = connect(&own.url).await;
-    assert_eq!(outcomes(&app).await, ["completed 1 20"]);
-    assert_eq!(repeated(&app, 20).await, 0);
+    assert_eq!(reminder_outcomes(&app).await, ["completed 1 20"]);
+    assert_eq!(count_repeated(&app, 20).await, 0);
 }
 
 #[tokio::test]
-async fn a_connection_that_dies_with_a_begin_is_replaced_within_the_call() {
-    // The pass's, the claim's, and the one that records.
+async fn a_connection_lost_at_begin_is_replaced_within_the_call() {
+    // The transactions of the pass, the claim and the record.
     for begin in [1, 2, 3] {
         let mut app = App::new().await;
-        due(&app, 1).await;
-        let proxy = Proxy::start_at(&app.url, Cut::Begin, begin).await;
+        create_due_bookings(&app, 1).await;
+        let proxy = Proxy::start_cutting_at(&app.url, Cut::Begin, begin).await;
         app.env.insert("DATABASE_URL", proxy.url.clone());
         let said = run_at_noon(&app, "50s").await;
         assert!(proxy.was_cut() && !said.stderr.contains("trying again"), "{begin}: {}", said.stderr);
         assert_eq!(said.summary()["reminders"]["sent"], 1, "{begin}");
-        assert_eq!(runs(&app).await, ["completed"], "{begin}");
-        assert_eq!(repeated(&app, 1).await, 0, "{begin}");
+        assert_eq!(run_outcomes(&app).await, ["completed"], "{begin}");
+        assert_eq!(count_repeated(&app, 1).await, 0, "{begin}");
     }
 }
 
 #[tokio::test]
-async fn wherever_the_database_falls_silent_the_call_ends_in_its_time() {
+async fn the_call_ends_in_time_wherever_the_database_stops_answering() {
     let endpoint = Endpoint::start().await;
     let silent_at = async |number: u64| {
         let mut app = App::new().await;
@@ -293,12 +293,12 @@ async fn wherever_the_database_falls_silent_the_call_ends_in_its_time() {
         subscribe(&app, &endpoint.url(), &["cancelled"]).await;
         let cancelled = app.booking("pending", noon() + hours(200)).await;
         app.sql("UPDATE bookings SET status = 'cancelled' WHERE id = $1", &[&cancelled]).await;
-        due(&app, 1).await;
-        // Something to forget, too.
+        create_due_bookings(&app, 1).await;
+        // An old event to delete.
         let old = "INSERT INTO booking_automation_events (booking_id, event_type, status, created_at)
                    VALUES (gen_random_uuid(), 'status_update', 'completed', $1)";
         app.sql(old, &[&(noon() - hours(24 * 1000))]).await;
-        let proxy = Proxy::start_at(&app.url, Cut::Silence, number).await;
+        let proxy = Proxy::start_cutting_at(&app.url, Cut::Silence, number).await;
         app.env.insert("DATABASE_URL", proxy.url.clone());
         let begun = Instant::now();
         run_at_noon(&app, "5s").await;
@@ -308,44 +308,44 @@ async fn wherever_the_database_falls_silent_the_call_ends_in_its_time() {
     for numbers in [1..=11, 12..=22] {
         for (number, (was_cut, took)) in numbers.clone().zip(join_all(numbers.map(silent_at)).await) {
             cut_at += u64::from(was_cut);
-            // The connection's own limits are ten seconds and more.
+            // The time limits of the connection are ten seconds and more.
             assert!(took < Duration::from_secs(10), "{number}: {took:?}");
         }
     }
-    // Of a pass, the mail's claims and record, the webhook's, the summary, the flags, and what is forgotten: fewer where the
-    // machine is too slow to come so far within the call.
+    // The transactions of a pass: claims and records of mail and webhooks, summary, flags,
+    // deletion. Fewer if the machine is too slow for all of them within the call.
     assert!((6..22).contains(&cut_at), "{cut_at}");
 }
 
 #[tokio::test]
-async fn what_could_not_be_recorded_is_told_all_the_same() {
+async fn the_summary_counts_outcomes_that_could_not_be_recorded() {
     let mut app = App::new().await;
-    due(&app, 2).await;
+    create_due_bookings(&app, 2).await;
     app.ses.answer(|mail| match mail.to() {
         "c1@customers.example" => Answer::Error(400, "MessageRejected", "no"),
         _ => Answer::Sent,
     });
-    // Silent from the transaction on that would record: the third.
-    let proxy = Proxy::start_at(&app.url, Cut::Silence, 5).await;
+    // The database stops answering at the third transaction, which would record.
+    let proxy = Proxy::start_cutting_at(&app.url, Cut::Silence, 5).await;
     app.env.insert("DATABASE_URL", proxy.url.clone());
     let said = run_at_noon(&app, "10s").await;
     assert!(proxy.was_cut());
     let told = &said.summary()["reminders"];
     assert_eq!((&told["sent"], &told["failed"]), (&json!(1), &json!(1)), "{told}");
-    assert_eq!(outcomes(&app).await, ["sending 1 2"]);
+    assert_eq!(reminder_outcomes(&app).await, ["sending 1 2"]);
 }
 
-/// Makes every `change` of a table's rows wait in a trigger until the lock is let go. Which no time limit for
-/// locks ends.
-async fn dawdle(app: &App, change: &str) -> tokio_postgres::Client {
+/// Makes every `change` wait in a trigger until the returned session ends. `lock_timeout` does not
+/// end this wait.
+async fn block_changes_in_trigger(app: &App, change: &str) -> tokio_postgres::Client {
     app.db
         .batch_execute(&format!(
-            "CREATE FUNCTION dawdle() RETURNS trigger LANGUAGE plpgsql AS $$
+            "CREATE FUNCTION block_changes_in_trigger() RETURNS trigger LANGUAGE plpgsql AS $$
                 BEGIN
                     WHILE NOT pg_try_advisory_xact_lock_shared(1) LOOP PERFORM pg_sleep(0.005); END LOOP;
                     RETURN NULL;
                 END $$;
-             CREATE TRIGGER dawdle AFTER {change} EXECUTE FUNCTION dawdle()"
+             CREATE TRIGGER dawdle AFTER {change} EXECUTE FUNCTION block_changes_in_trigger()"
         ))
         .await
         .unwrap();
@@ -354,28 +354,28 @@ async fn dawdle(app: &App, change: &str) -> tokio_postgres::Client {
     holder
 }
 
-/// It waits in the trigger.
-const DAWDLES: &str = "SELECT EXISTS (SELECT FROM pg_stat_activity WHERE datname = current_database()
+/// True while the program waits in the trigger.
+const WAITS_IN_TRIGGER: &str = "SELECT EXISTS (SELECT FROM pg_stat_activity WHERE datname = current_database()
                           AND application_name = 'booking-automation' AND wait_event = 'PgSleep')";
 
 #[tokio::test]
-async fn a_session_that_is_ended_in_the_middle_of_a_pass_changes_nothing_but_the_runs_row() {
+async fn a_session_terminated_during_a_pass_leaves_only_the_failed_run_row() {
     let app = App::new().await;
     let instance = Instance::start(&app).await;
-    let schedule = event("schedule");
+    let schedule = example_event("schedule");
     assert_eq!(instance.invoke(&schedule).await.unwrap()["outcome"], "completed");
-    app.due_now().await;
+    app.booking_due_now().await;
     let started = app.booking("confirmed", chrono::Utc::now() - minutes(1)).await;
-    let holder = dawdle(&app, "UPDATE ON bookings FOR EACH ROW").await;
+    let holder = block_changes_in_trigger(&app, "UPDATE ON bookings FOR EACH ROW").await;
     let end = async {
-        app.waits_for(DAWDLES).await;
-        end_sessions(&app).await;
+        app.wait_until(WAITS_IN_TRIGGER).await;
+        terminate_sessions(&app).await;
     };
     let (outcome, ()) = tokio::join!(instance.invoke(&schedule), end);
     let error = outcome.unwrap_err();
     assert_eq!(error["errorType"], "PassFailed");
     assert!(error["errorMessage"].as_str().unwrap().contains("57P01"), "{error}");
-    assert_eq!(runs(&app).await, ["completed", "failed"]);
+    assert_eq!(run_outcomes(&app).await, ["completed", "failed"]);
     assert_eq!(app.status(started).await, "confirmed");
     let events: i64 = app.one("SELECT count(*) FROM booking_automation_events", &[]).await.get(0);
     assert_eq!((events, app.ses.mails().len()), (0, 0));
@@ -388,73 +388,74 @@ async fn a_session_that_is_ended_in_the_middle_of_a_pass_changes_nothing_but_the
         "{summary}"
     );
     assert_eq!(app.status(started).await, "in_progress");
-    assert_eq!(repeated(&app, 1).await, 0);
+    assert_eq!(count_repeated(&app, 1).await, 0);
 }
 
 #[tokio::test]
-async fn a_session_that_is_ended_while_messages_are_under_way_costs_no_outcome() {
+async fn a_session_terminated_with_messages_in_flight_loses_no_outcome() {
     let app = App::new().await;
     let instance = Instance::start(&app).await;
     for _ in 0..8 {
-        app.due_now().await;
+        app.booking_due_now().await;
     }
-    let release = hold_after(&app, 4);
-    let schedule = event("schedule");
+    let release = hold_answers_after(&app, 4);
+    let schedule = example_event("schedule");
     let end = async {
-        app.ses.arrived(8).await;
-        end_sessions(&app).await;
+        app.ses.wait_for_mails(8).await;
+        terminate_sessions(&app).await;
         release.send(true).unwrap();
     };
     let (summary, ()) = tokio::join!(instance.invoke(&schedule), end);
     assert_eq!(summary.unwrap()["reminders"]["sent"], 8);
-    assert_eq!(outcomes(&app).await, ["completed 1 8"]);
+    assert_eq!(reminder_outcomes(&app).await, ["completed 1 8"]);
     assert_eq!(instance.invoke(&schedule).await.unwrap()["outcome"], "completed");
-    assert_eq!(repeated(&app, 8).await, 0);
+    assert_eq!(count_repeated(&app, 8).await, 0);
 }
 
 #[tokio::test]
-async fn a_session_that_is_ended_in_a_claim_or_a_record_loses_and_repeats_nothing() {
+async fn a_session_terminated_during_claim_or_record_loses_and_repeats_nothing() {
     for (change, claiming) in [
         ("UPDATE ON booking_automation_channels FOR EACH ROW", true),
         ("UPDATE ON booking_automation_events FOR EACH ROW WHEN (NEW.status = 'completed')", false),
     ] {
         let app = App::new().await;
         let instance = Instance::start(&app).await;
-        app.due_now().await;
-        let holder = dawdle(&app, change).await;
+        app.booking_due_now().await;
+        let holder = block_changes_in_trigger(&app, change).await;
         let end = async {
-            app.waits_for(DAWDLES).await;
-            end_sessions(&app).await;
+            app.wait_until(WAITS_IN_TRIGGER).await;
+            terminate_sessions(&app).await;
             drop(holder);
         };
-        let schedule = event("schedule");
+        let schedule = example_event("schedule");
         let (summary, ()) = tokio::join!(instance.invoke(&schedule), end);
         let summary = summary.unwrap();
         let reminders = &summary["reminders"];
         let told = (&reminders["sent"], &reminders["deferred"]);
         if claiming {
             assert_eq!(told, (&json!(0), &json!(1)), "{summary}");
-            assert_eq!(outcomes(&app).await, ["pending 0 1"]);
+            assert_eq!(reminder_outcomes(&app).await, ["pending 0 1"]);
             assert_eq!(instance.invoke(&schedule).await.unwrap()["reminders"]["sent"], 1);
         } else {
             assert_eq!(told, (&json!(1), &json!(0)), "{summary}");
         }
-        assert_eq!(outcomes(&app).await, ["completed 1 1"]);
-        assert_eq!(repeated(&app, 1).await, 0);
+        assert_eq!(reminder_outcomes(&app).await, ["completed 1 1"]);
+        assert_eq!(count_repeated(&app, 1).await, 0);
     }
 }
 
-/// A pool of ten messages in two pages, of four and of six.
-async fn ten_in_two_pages() -> App {
+/// An app with ten due messages, which are sent in pages of four and six.
+async fn app_with_ten_messages_in_two_pages() -> App {
     let mut app = App::new().await;
     app.env.insert("SEND_CONCURRENCY", "2".to_owned());
-    due(&app, 10).await;
+    create_due_bookings(&app, 10).await;
     app
 }
 
-/// Runs it on a connection that is cut at a COMMIT; its summary, and what is in the outbox then.
-async fn cut_at(app: &mut App, cut: Cut, commit: u64) -> (Value, Vec<String>) {
-    let proxy = Proxy::start_at(&app.url, cut, commit).await;
+/// Runs the program on a connection that is cut at a COMMIT; returns figures of the summary, and
+/// the outbox.
+async fn run_with_cut_commit(app: &mut App, cut: Cut, commit: u64) -> (Value, Vec<String>) {
+    let proxy = Proxy::start_cutting_at(&app.url, cut, commit).await;
     app.env.insert("DATABASE_URL", proxy.url.clone());
     let said = run_at_noon(app, "50s").await;
     assert!(proxy.was_cut(), "{cut:?} {commit}");
@@ -462,89 +463,90 @@ async fn cut_at(app: &mut App, cut: Cut, commit: u64) -> (Value, Vec<String>) {
     let summary = said.summary();
     let reminders = &summary["reminders"];
     let figures = json!([reminders["due"], reminders["sent"], reminders["deferred"], summary["backlog"]["pending"]]);
-    (figures, outcomes(app).await)
+    (figures, reminder_outcomes(app).await)
 }
 
 #[tokio::test]
-async fn a_claim_whose_commit_gets_no_answer_sends_nothing_and_waits_for_its_lease() {
+async fn a_claim_with_a_lost_commit_answer_sends_nothing_until_its_lease_expires() {
     for cut in [Cut::Before, Cut::Within, Cut::After] {
-        let mut app = ten_in_two_pages().await;
-        let (told, outbox) = cut_at(&mut app, cut, 2).await;
+        let mut app = app_with_ten_messages_in_two_pages().await;
+        let (told, outbox) = run_with_cut_commit(&mut app, cut, 2).await;
         assert_eq!(app.ses.mails().len(), 0, "{cut:?}");
         if cut == Cut::Before {
             assert_eq!((told, outbox), (json!([10, 0, 10, 10]), vec!["pending 0 10".to_owned()]));
         } else {
-            // Four are claimed, and nobody knows by whom; perhaps only after the summary was made.
+            // Four are claimed by a call that does not know it, perhaps only after its summary.
             let made_before = cut == Cut::Within && told == json!([10, 0, 10, 10]);
             assert!(made_before || told == json!([6, 0, 6, 10]), "{cut:?} {told}");
             assert_eq!(outbox, ["pending 0 6", "sending 1 4"]);
             assert_eq!(app.run(noon()).await["reminders"]["sent"], 6);
-            assert_eq!(outcomes(&app).await, ["completed 1 6", "sending 1 4"], "under a lease");
+            assert_eq!(reminder_outcomes(&app).await, ["completed 1 6", "sending 1 4"], "under a lease");
             app.make_claimable().await;
         }
         app.run(noon()).await;
-        assert_eq!(repeated(&app, 10).await, 0, "{cut:?}");
+        assert_eq!(count_repeated(&app, 10).await, 0, "{cut:?}");
     }
 }
 
 #[tokio::test]
-async fn outcomes_whose_commit_gets_no_answer_are_recorded_once_and_told_rightly() {
+async fn outcomes_with_a_lost_commit_answer_are_recorded_and_counted_once() {
     for (commit, cut) in
         [3, 4].into_iter().flat_map(|commit| [Cut::Before, Cut::Within, Cut::After].map(|cut| (commit, cut)))
     {
-        let mut app = ten_in_two_pages().await;
-        let (told, outbox) = cut_at(&mut app, cut, commit).await;
+        let mut app = app_with_ten_messages_in_two_pages().await;
+        let (told, outbox) = run_with_cut_commit(&mut app, cut, commit).await;
         if commit == 3 && cut != Cut::Before {
-            // The next page was claimed with it, and nobody knew.
+            // The same transaction had claimed the next page, and the call did not know it.
             let claimed = vec!["completed 1 4".to_owned(), "sending 1 6".to_owned()];
             assert_eq!((told, outbox), (json!([4, 4, 0, 6]), claimed), "{cut:?}");
             app.make_claimable().await;
             app.run(noon()).await;
-            assert_eq!(outcomes(&app).await, ["completed 1 4", "completed 2 6"]);
+            assert_eq!(reminder_outcomes(&app).await, ["completed 1 4", "completed 2 6"]);
         } else {
             assert_eq!((told, outbox), (json!([10, 10, 0, 0]), vec!["completed 1 10".to_owned()]), "{commit} {cut:?}");
         }
         app.run(noon()).await;
-        assert_eq!(repeated(&app, 10).await, 0, "{commit} {cut:?}");
+        assert_eq!(count_repeated(&app, 10).await, 0, "{commit} {cut:?}");
     }
 }
 
 #[tokio::test]
-async fn a_summary_or_a_flag_whose_commit_gets_no_answer_costs_no_more_than_itself() {
+async fn a_lost_commit_answer_for_summary_or_flags_affects_nothing_else() {
     for (commit, cut) in [(5, Cut::Before), (5, Cut::After), (6, Cut::Before), (6, Cut::Within)] {
-        let mut app = ten_in_two_pages().await;
-        let (told, outbox) = cut_at(&mut app, cut, commit).await;
+        let mut app = app_with_ten_messages_in_two_pages().await;
+        let (told, outbox) = run_with_cut_commit(&mut app, cut, commit).await;
         assert_eq!((&told[1], outbox), (&json!(10), vec!["completed 1 10".to_owned()]), "{commit} {cut:?}");
         app.run(noon() + minutes(1)).await;
         let flags: i64 = app.one("SELECT count(*) FROM bookings WHERE reminder_24h_sent", &[]).await.get(0);
-        assert_eq!((repeated(&app, 10).await, flags), (0, 10), "{commit} {cut:?}");
+        assert_eq!((count_repeated(&app, 10).await, flags), (0, 10), "{commit} {cut:?}");
     }
 }
 
-/// A new segment of the write-ahead log, which therefore has room, and then a disk that has none.
-async fn fill_all_but_the_log(app: &App, own: &OwnCluster) {
+/// Starts a new segment of the write-ahead log, which then has space, and fills the rest of the
+/// disk.
+async fn fill_disk_except_wal(app: &App, own: &OwnCluster) {
     app.db.batch_execute("SELECT pg_switch_wal()").await.unwrap();
     app.db.batch_execute("CHECKPOINT").await.unwrap();
     own.fill_disk();
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_full_disk_fails_the_pass_as_a_whole_and_the_next_one_does_the_work() {
-    let Some(own) = OwnCluster::on_small_disk(100).await else { return };
-    let app = App::on_own(&own.url).await;
+async fn a_full_disk_fails_the_whole_pass_and_the_next_pass_does_the_work() {
+    let Some(own) = OwnCluster::start_on_small_disk(100).await else { return };
+    let app = App::migrate_and_open(&own.url).await;
     app.run(noon() - hours(1)).await;
     let started = app.confirmed(noon()).await;
-    // A booking that moves on, and then reminders as well.
+    // First only a status change, then reminders, too.
     for reminders in [0, 200] {
-        due(&app, reminders).await;
-        fill_all_but_the_log(&app, &own).await;
+        create_due_bookings(&app, reminders).await;
+        fill_disk_except_wal(&app, &own).await;
         let said = run_at_noon(&app, "50s").await;
         assert!(!said.success && said.stdout.is_empty(), "{said:?}");
         assert!(said.stderr.contains("the pass failed: 53100: could not extend file"), "{}", said.stderr);
         assert_eq!(app.status(started).await, "confirmed");
         let events: i64 = app.one("SELECT count(*) FROM booking_automation_events", &[]).await.get(0);
         assert_eq!((events, app.ses.mails().len()), (0, 0));
-        own.empty_disk();
+        own.free_disk();
     }
 
     let summary = run_at_noon(&app, "50s").await.summary();
@@ -553,37 +555,37 @@ async fn a_full_disk_fails_the_pass_as_a_whole_and_the_next_one_does_the_work() 
         (&json!(1), &json!(200)),
         "{summary}"
     );
-    assert_eq!(repeated(&app, 200).await, 0);
+    assert_eq!(count_repeated(&app, 200).await, 0);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_disk_that_fills_up_while_messages_are_under_way_costs_no_outcome() {
-    let Some(own) = OwnCluster::on_small_disk(100).await else { return };
-    let mut app = App::on_own(&own.url).await;
+async fn a_disk_that_fills_up_with_messages_in_flight_loses_no_outcome() {
+    let Some(own) = OwnCluster::start_on_small_disk(100).await else { return };
+    let mut app = App::migrate_and_open(&own.url).await;
     app.env.insert("SEND_CONCURRENCY", "100".to_owned());
-    due(&app, 100).await;
-    // Whoever still sees the old rows keeps their room from being used again.
+    create_due_bookings(&app, 100).await;
+    // An old snapshot keeps the space of the old rows from being reused.
     let reader = connect(&own.url).await;
     reader.batch_execute("BEGIN ISOLATION LEVEL REPEATABLE READ; SELECT").await.unwrap();
-    let release = hold_after(&app, 0);
+    let release = hold_answers_after(&app, 0);
     let fill = async {
-        app.ses.arrived(100).await;
-        fill_all_but_the_log(&app, &own).await;
+        app.ses.wait_for_mails(100).await;
+        fill_disk_except_wal(&app, &own).await;
         release.send(true).unwrap();
         while !own.log().contains("could not extend file") {
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
-        own.empty_disk();
+        own.free_disk();
     };
     let (said, ()) = tokio::join!(run_at_noon(&app, "50s"), fill);
     assert!(said.stderr.contains("53100: could not extend file"), "{}", said.stderr);
     assert_eq!(said.summary()["reminders"]["sent"], 100);
-    assert_eq!(outcomes(&app).await, ["completed 1 100"]);
-    assert_eq!(repeated(&app, 100).await, 0);
+    assert_eq!(reminder_outcomes(&app).await, ["completed 1 100"]);
+    assert_eq!(count_repeated(&app, 100).await, 0);
 }
 
-/// Leaves no room on the disk, and next to none in the write-ahead log, whose last segment is nearly full.
-async fn fill_the_log_too(app: &App, own: &OwnCluster) {
+/// Fills the disk, and the write-ahead log up to the last 4 KB of its last segment.
+async fn fill_disk_and_wal(app: &App, own: &OwnCluster) {
     app.db.batch_execute("CHECKPOINT").await.unwrap();
     own.fill_disk();
     let sql = "SELECT pg_walfile_name(lsn) = (SELECT max(name) FROM pg_ls_waldir() WHERE length(name) = 24),
@@ -604,23 +606,23 @@ async fn fill_the_log_too(app: &App, own: &OwnCluster) {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_write_ahead_log_without_room_in_commit_ends_the_server_and_loses_nothing() {
-    let Some(own) = OwnCluster::on_small_disk(100).await else { return };
-    let mut app = App::on_own(&own.url).await;
-    // What the pass writes has room in the tables: theirs and ours have a page each.
+async fn a_server_panic_for_a_full_wal_at_commit_loses_nothing() {
+    let Some(own) = OwnCluster::start_on_small_disk(100).await else { return };
+    let mut app = App::migrate_and_open(&own.url).await;
+    // The tables have a page each, so that the pass needs no new page.
     app.confirmed(noon() - minutes(10)).await;
     let started = app.confirmed(noon()).await;
     let due = app.confirmed(noon() + hours(24)).await;
     app.run(noon() - minutes(10)).await;
-    fill_the_log_too(&app, &own).await;
+    fill_disk_and_wal(&app, &own).await;
     let said = run_at_noon(&app, "10s").await;
     assert!(!said.success && said.stdout.is_empty(), "{said:?}");
     assert!(own.log().contains("PANIC"), "{}", own.log());
     assert!(said.stderr.contains("53100: could not write to file"), "{}", said.stderr);
 
-    own.empty_disk();
+    own.free_disk();
     own.crash();
-    own.start_again();
+    own.start_server();
     app.db = connect(&own.url).await;
     assert_eq!(app.status(started).await, "confirmed");
     assert!(app.reminders(due).await.is_empty());
@@ -630,8 +632,8 @@ async fn a_write_ahead_log_without_room_in_commit_ends_the_server_and_loses_noth
         (&json!(1), &json!(1)),
         "{summary}"
     );
-    // And the one of the first run, of a quarter of an hour before the start.
-    assert_eq!(repeated(&app, 2).await, 0);
+    // This includes the 15 min reminder of the first run.
+    assert_eq!(count_repeated(&app, 2).await, 0);
     let audited: i64 = app
         .one(
             "SELECT count(*) FROM booking_automation_events WHERE booking_id = $1 AND event_type = 'status_update'",
@@ -643,27 +645,27 @@ async fn a_write_ahead_log_without_room_in_commit_ends_the_server_and_loses_noth
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_server_that_ends_for_want_of_room_while_messages_are_under_way_costs_no_outcome() {
-    let Some(own) = OwnCluster::on_small_disk(100).await else { return };
-    let mut app = App::on_own(&own.url).await;
+async fn a_server_panic_for_a_full_wal_with_messages_in_flight_loses_no_outcome() {
+    let Some(own) = OwnCluster::start_on_small_disk(100).await else { return };
+    let mut app = App::migrate_and_open(&own.url).await;
     app.env.insert("SEND_CONCURRENCY", "20".to_owned());
-    due(&app, 20).await;
-    let release = hold_after(&app, 0);
+    create_due_bookings(&app, 20).await;
+    let release = hold_answers_after(&app, 0);
     let failure = async {
-        app.ses.arrived(20).await;
-        fill_the_log_too(&app, &own).await;
+        app.ses.wait_for_mails(20).await;
+        fill_disk_and_wal(&app, &own).await;
         release.send(true).unwrap();
         while !own.log().contains("PANIC") {
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
-        own.empty_disk();
+        own.free_disk();
         own.crash();
-        own.start_again();
+        own.start_server();
     };
     let (said, ()) = tokio::join!(run_at_noon(&app, "50s"), failure);
     assert!(said.stderr.contains("could not be recorded; trying again"), "{}", said.stderr);
     assert_eq!(said.summary()["reminders"]["sent"], 20);
     app.db = connect(&own.url).await;
-    assert_eq!(outcomes(&app).await, ["completed 1 20"]);
-    assert_eq!(repeated(&app, 20).await, 0);
+    assert_eq!(reminder_outcomes(&app).await, ["completed 1 20"]);
+    assert_eq!(count_repeated(&app, 20).await, 0);
 }

@@ -1,4 +1,5 @@
-//! What SES says of a message later: twice, late, out of order, before our own record, of messages that are not ours.
+//! SES events: repeated, late, out of order, before our own record, and of messages that are not
+//! ours.
 
 use std::time::Duration;
 
@@ -9,8 +10,8 @@ use tokio_postgres::Client;
 use uuid::Uuid;
 
 use crate::app::{App, connect, hours, minutes, noon};
-use crate::delivery::{due, outcomes};
-use crate::lambda::event;
+use crate::delivery::{create_due_bookings, reminder_outcomes};
+use crate::lambda::example_event;
 use crate::runtime_api::Instance;
 use crate::ses::Answer;
 
@@ -24,22 +25,23 @@ const KINDS: [(&str, &str); 7] = [
     ("ses-rendering-failure", "rendering_failed"),
 ];
 
-/// An event of `events/`, of this message.
-fn of(name: &str, event_id: &str, message_id: &str) -> Value {
-    let mut event = event(name);
+/// An example event, about this message.
+fn ses_event(name: &str, event_id: &str, message_id: &str) -> Value {
+    let mut event = example_event(name);
     event["detail"]["mail"]["tags"]["event_id"] = json!([event_id]);
     event["detail"]["mail"]["messageId"] = message_id.into();
     event
 }
 
-/// The event that is a booking's only reminder.
-async fn event_id(app: &App, booking: Uuid) -> String {
+/// The id of a booking's only reminder.
+async fn reminder_event_id(app: &App, booking: Uuid) -> String {
     let sql = "SELECT id::text FROM booking_automation_events WHERE event_type = 'reminder_sent' AND booking_id = $1";
     app.one(sql, &[&booking]).await.get(0)
 }
 
-/// What the row of a reminder says that an event has settled: the provider's id, and what became of each attempt.
-async fn settled(app: &App, event_id: &str) -> (String, Vec<String>) {
+/// Asserts that an event has settled the reminder; returns the provider's id and the outcomes of
+/// the attempts.
+async fn settled_message(app: &App, event_id: &str) -> (String, Vec<String>) {
     let sql = "SELECT to_jsonb(e) FROM booking_automation_events e WHERE id = $1::text::uuid";
     let row: Value = app.one(sql, &[&event_id]).await.get(0);
     assert!(row["status"] == "completed" && !row["executed_at"].is_null(), "{row}");
@@ -53,29 +55,29 @@ async fn settled(app: &App, event_id: &str) -> (String, Vec<String>) {
     (row["message_id"].as_str().unwrap().to_owned(), outcomes.collect())
 }
 
-async fn feedback(app: &App) -> Vec<String> {
+async fn stored_feedback(app: &App) -> Vec<String> {
     app.column("SELECT kind || ' ' || message_id FROM booking_automation_feedback ORDER BY id", &[]).await
 }
 
 #[tokio::test]
-async fn each_is_a_row_of_its_own_once_and_names_nobody() {
+async fn each_ses_event_is_stored_once_and_without_personal_data() {
     let app = App::new().await;
     let booking = app.confirmed(noon() + hours(24)).await;
     app.run(noon()).await;
-    let id = event_id(&app, booking).await;
+    let id = reminder_event_id(&app, booking).await;
     let instance = Instance::start(&app).await;
     for (file, kind) in KINDS {
-        let told = instance.invoke(&of(file, &id, "message-1")).await.unwrap();
+        let told = instance.invoke(&ses_event(file, &id, "message-1")).await.unwrap();
         let suppressed = i64::from(kind == "bounced");
         assert_eq!(
             told,
             json!({"outcome": "recorded", "kind": kind, "settled": false, "suppressed": suppressed}),
             "an address is suppressed once"
         );
-        let again = instance.invoke(&of(file, &id, "message-1")).await.unwrap();
+        let again = instance.invoke(&ses_event(file, &id, "message-1")).await.unwrap();
         assert_eq!(again, json!({"outcome": "ignored", "reason": "duplicate"}), "{file}");
     }
-    assert_eq!(feedback(&app).await, KINDS.map(|(_, kind)| format!("{kind} message-1")));
+    assert_eq!(stored_feedback(&app).await, KINDS.map(|(_, kind)| format!("{kind} message-1")));
     let rows: i64 = app
         .one(
             "SELECT count(*) FROM booking_automation_feedback WHERE booking_id = $1 AND event_id::text = $2",
@@ -86,40 +88,40 @@ async fn each_is_a_row_of_its_own_once_and_names_nobody() {
     assert_eq!(rows, 7);
     let details = app.column("SELECT details::text FROM booking_automation_feedback ORDER BY id", &[]).await.join("\n");
     assert!(details.contains("550 5.1.1 <…>: user unknown") && details.contains("MailboxFull"), "{details}");
-    let log = instance.end().await;
+    let log = instance.kill().await;
     for text in [&details, &log] {
         assert!(!text.contains('@') && !text.contains("carla"), "{text}");
     }
-    // What we know of the message stays what it was.
+    // The message itself is unchanged.
     assert_eq!(app.reminders(booking).await, ["24h completed"]);
     let runs: i64 = app.one("SELECT count(*) FROM automation_runs", &[]).await.get(0);
     assert_eq!(runs, 1, "an event runs no pass");
 }
 
 #[tokio::test]
-async fn two_delays_are_two_rows_and_a_kind_is_known_by_both_of_its_names() {
+async fn two_delays_are_two_rows_and_both_names_of_a_kind_are_known() {
     let app = App::new().await;
     let booking = app.confirmed(noon() + hours(24)).await;
     app.run(noon()).await;
-    let id = event_id(&app, booking).await;
+    let id = reminder_event_id(&app, booking).await;
     let instance = Instance::start(&app).await;
     for time in ["2026-03-01T12:05:00.000Z", "2026-03-01T12:35:00.000Z"] {
-        let mut delay = of("ses-delay", &id, "m");
+        let mut delay = ses_event("ses-delay", &id, "m");
         delay["detail"]["deliveryDelay"]["timestamp"] = time.into();
         assert_eq!(instance.invoke(&delay).await.unwrap()["outcome"], "recorded", "{time}");
     }
-    let mut failure = of("ses-rendering-failure", &id, "m");
+    let mut failure = ses_event("ses-rendering-failure", &id, "m");
     failure["detail"]["eventType"] = "RenderingFailure".into();
     assert_eq!(instance.invoke(&failure).await.unwrap()["outcome"], "recorded");
-    assert_eq!(feedback(&app).await, ["delayed m", "delayed m", "rendering_failed m"]);
+    assert_eq!(stored_feedback(&app).await, ["delayed m", "delayed m", "rendering_failed m"]);
 }
 
 #[tokio::test]
-async fn what_is_not_ours_or_not_recorded_changes_nothing() {
+async fn events_of_other_messages_and_of_other_kinds_are_ignored() {
     let app = App::new().await;
     let booking = app.confirmed(noon() + hours(24)).await;
     app.run(noon()).await;
-    let ours = event_id(&app, booking).await;
+    let ours = reminder_event_id(&app, booking).await;
     let audit: String =
         app.one("SELECT id::text FROM booking_automation_events WHERE event_type = 'reminder_sent'", &[]).await.get(0);
     assert_eq!(ours, audit);
@@ -127,13 +129,13 @@ async fn what_is_not_ours_or_not_recorded_changes_nothing() {
     app.sql("UPDATE bookings SET status = 'cancelled' WHERE id = $1", &[&booking]).await;
     let change: String =
         app.one("SELECT id::text FROM booking_automation_events WHERE event_type = 'status_update'", &[]).await.get(0);
-    let mut others = ["not-a-uuid", "", &change].map(|id| of("ses-bounce", id, "m")).to_vec();
-    others.push(event("ses-bounce"));
-    let mut untagged = event("ses-complaint");
+    let mut others = ["not-a-uuid", "", &change].map(|id| ses_event("ses-bounce", id, "m")).to_vec();
+    others.push(example_event("ses-bounce"));
+    let mut untagged = example_event("ses-complaint");
     untagged["detail"]["mail"].as_object_mut().unwrap().remove("tags");
     others.push(untagged);
     for kind in ["Open", "Click", "Subscription", "Something New"] {
-        let mut event = of("ses-bounce", &ours, "m");
+        let mut event = ses_event("ses-bounce", &ours, "m");
         event["detail"]["eventType"] = kind.into();
         others.push(event);
     }
@@ -141,13 +143,13 @@ async fn what_is_not_ours_or_not_recorded_changes_nothing() {
         let told = instance.invoke(&event).await.unwrap();
         assert_eq!(told["outcome"], "ignored", "{event}");
     }
-    assert!(feedback(&app).await.is_empty());
+    assert!(stored_feedback(&app).await.is_empty());
     let suppressed: i64 = app.one("SELECT count(*) FROM booking_automation_suppressions", &[]).await.get(0);
     assert_eq!(suppressed, 0);
 }
 
 #[tokio::test]
-async fn what_is_malformed_is_a_function_error_that_names_the_field() {
+async fn a_malformed_ses_event_is_a_function_error_that_names_the_field() {
     let app = App::new().await;
     let instance = Instance::start(&app).await;
     let id = Uuid::new_v4().to_string();
@@ -158,7 +160,7 @@ async fn what_is_malformed_is_a_function_error_that_names_the_field() {
         (&["mail"], "detail.mail.messageId"),
     ] {
         for wrong in [json!(null), json!(7), json!(""), json!([]), json!({})] {
-            let mut event = of("ses-send", &id, "m");
+            let mut event = ses_event("ses-send", &id, "m");
             let mut place = &mut event["detail"];
             for name in path {
                 place = &mut place[name];
@@ -171,8 +173,8 @@ async fn what_is_malformed_is_a_function_error_that_names_the_field() {
     }
     let error = instance.invoke(&json!({"source": "aws.ses"})).await.unwrap_err();
     assert_eq!(error["errorType"], "MalformedEvent");
-    // Odd, but readable: texts that PostgreSQL would not take, and endless ones.
-    let mut odd = of("ses-bounce", &id, "m\u{0}");
+    // Unusual, but readable: texts that PostgreSQL refuses, and very long ones.
+    let mut odd = ses_event("ses-bounce", &id, "m\u{0}");
     odd["detail"]["bounce"]["bouncedRecipients"] =
         json!([7, {"emailAddress": "\u{0}"}, {"status": "x".repeat(100_000)}]);
     odd["detail"]["bounce"]["a\u{0}name"] = "a value".into();
@@ -181,11 +183,11 @@ async fn what_is_malformed_is_a_function_error_that_names_the_field() {
 }
 
 #[tokio::test]
-async fn an_event_that_cannot_be_recorded_comes_again() {
+async fn an_event_that_cannot_be_stored_is_a_function_error_and_can_be_retried() {
     let app = App::new().await;
     let booking = app.confirmed(noon() + hours(24)).await;
     app.run(noon()).await;
-    let send = of("ses-send", &event_id(&app, booking).await, "message-1");
+    let send = ses_event("ses-send", &reminder_event_id(&app, booking).await, "message-1");
     let instance = Instance::start(&app).await;
     app.db.batch_execute("ALTER TABLE booking_automation_feedback RENAME TO gone").await.unwrap();
     let error = instance.invoke(&send).await.unwrap_err();
@@ -195,7 +197,7 @@ async fn an_event_that_cannot_be_recorded_comes_again() {
 }
 
 #[tokio::test]
-async fn an_unknown_outcome_is_settled_without_a_second_mail_whatever_tells_it() {
+async fn every_kind_of_event_settles_an_unknown_outcome_without_a_second_mail() {
     for (file, kind) in KINDS {
         let mut app = App::new().await;
         app.env.insert("SES_CONFIGURATION_SET", "bookings".to_owned());
@@ -204,10 +206,10 @@ async fn an_unknown_outcome_is_settled_without_a_second_mail_whatever_tells_it()
         app.run(noon()).await;
         assert_eq!(app.reminders(booking).await, ["24h pending unknown"]);
         let instance = Instance::start(&app).await;
-        let told = instance.invoke(&of(file, &event_id(&app, booking).await, "theirs")).await.unwrap();
+        let told = instance.invoke(&ses_event(file, &reminder_event_id(&app, booking).await, "theirs")).await.unwrap();
         assert_eq!((&told["kind"], &told["settled"]), (&kind.into(), &true.into()));
         assert_eq!(app.reminders(booking).await, ["24h completed"]);
-        let (message_id, attempts) = settled(&app, &event_id(&app, booking).await).await;
+        let (message_id, attempts) = settled_message(&app, &reminder_event_id(&app, booking).await).await;
         assert_eq!((message_id.as_str(), &attempts[..]), ("theirs", &["unknown".to_owned(), "sent".to_owned()][..]));
 
         app.run(noon() + minutes(1)).await;
@@ -218,7 +220,7 @@ async fn an_unknown_outcome_is_settled_without_a_second_mail_whatever_tells_it()
 }
 
 #[tokio::test]
-async fn without_an_event_an_unknown_outcome_is_tried_again_and_says_so() {
+async fn without_an_event_an_unknown_outcome_is_retried_and_the_doubt_is_recorded() {
     let mut app = App::new().await;
     app.env.insert("SES_CONFIGURATION_SET", "bookings".to_owned());
     let booking = app.confirmed(noon() + hours(24)).await;
@@ -231,15 +233,18 @@ async fn without_an_event_an_unknown_outcome_is_tried_again_and_says_so() {
     assert_eq!(app.ses.mails().len(), 2);
     let history: Value = app.one("SELECT event_data -> 'attempts' FROM booking_automation_events", &[]).await.get(0);
     assert_eq!((&history[0]["outcome"], &history[1]["outcome"]), (&"unknown".into(), &"sent".into()));
-    // The first one's event, late: of the same message, and nothing to settle.
-    let told =
-        Instance::start(&app).await.invoke(&of("ses-send", &event_id(&app, booking).await, "the-first")).await.unwrap();
+    // The late event of the first attempt has nothing to settle.
+    let told = Instance::start(&app)
+        .await
+        .invoke(&ses_event("ses-send", &reminder_event_id(&app, booking).await, "the-first"))
+        .await
+        .unwrap();
     assert_eq!(told["settled"], false);
     assert_eq!(app.column("SELECT message_id FROM booking_automation_events", &[]).await, ["message-2"]);
 }
 
 #[tokio::test]
-async fn an_event_settles_even_what_was_given_up() {
+async fn an_event_settles_a_message_that_had_failed() {
     let app = App::new().await;
     let booking = app.confirmed(noon() + minutes(1)).await;
     app.ses.answer(|_| Answer::Error(500, "InternalFailure", "oops"));
@@ -249,12 +254,12 @@ async fn an_event_settles_even_what_was_given_up() {
         .one("SELECT id::text FROM booking_automation_events WHERE rule = '15m' AND booking_id = $1", &[&booking])
         .await
         .get(0);
-    Instance::start(&app).await.invoke(&of("ses-delivery", &id, "theirs")).await.unwrap();
+    Instance::start(&app).await.invoke(&ses_event("ses-delivery", &id, "theirs")).await.unwrap();
     assert_eq!(app.reminders(booking).await.last().unwrap(), "15m completed");
 }
 
-/// All orders of some things.
-fn orders<T: Copy>(things: &[T]) -> Vec<Vec<T>> {
+/// All permutations.
+fn permutations<T: Copy>(things: &[T]) -> Vec<Vec<T>> {
     if things.is_empty() {
         return vec![Vec::new()];
     }
@@ -262,7 +267,7 @@ fn orders<T: Copy>(things: &[T]) -> Vec<Vec<T>> {
     for first in 0..things.len() {
         let mut rest = things.to_vec();
         let thing = rest.remove(first);
-        all.extend(orders(&rest).into_iter().map(|mut order| {
+        all.extend(permutations(&rest).into_iter().map(|mut order| {
             order.insert(0, thing);
             order
         }));
@@ -271,12 +276,12 @@ fn orders<T: Copy>(things: &[T]) -> Vec<Vec<T>> {
 }
 
 #[tokio::test]
-async fn in_whatever_order_events_and_our_own_record_come_the_end_is_the_same() {
+async fn the_order_of_events_and_our_record_does_not_change_the_result() {
     let mut app = App::new().await;
     app.env.insert("SES_CONFIGURATION_SET", "bookings".to_owned());
     let instance = Instance::start(&app).await;
-    // The moment of our record, among the events: before it the message is claimed.
-    let orders = orders(&["record", "ses-send", "ses-delivery", "ses-delay"]);
+    // The position of our record among the events; before it the message is claimed.
+    let orders = permutations(&["record", "ses-send", "ses-delivery", "ses-delay"]);
     assert_eq!(orders.len(), 24);
     for (round, order) in orders.iter().enumerate() {
         for answered in [true, false] {
@@ -290,20 +295,22 @@ async fn in_whatever_order_events_and_our_own_record_come_the_end_is_the_same() 
             let noon = noon().to_rfc3339();
             let arguments = ["run", "--as-of", &noon];
             let (said, ()) = tokio::join!(app.call(&arguments), async {
-                app.ses.arrived(1).await;
+                app.ses.wait_for_mails(1).await;
                 let id = app.ses.mails()[0].event_id().to_owned();
                 let mut recorded = false;
                 for step in order {
                     if *step == "record" {
                         answer.send(true).unwrap();
-                        app.waits_for(
+                        app.wait_until(
                             "SELECT NOT EXISTS (SELECT FROM booking_automation_events WHERE status = 'sending')",
                         )
                         .await;
                         recorded = true;
                     } else {
-                        // One that is claimed is its claim's; after the record there is something to settle once.
-                        let told = instance.invoke(&of(step, &id, &format!("m-{round}-{answered}"))).await.unwrap();
+                        // An event does not settle a claimed message; after the record, the first
+                        // event settles it.
+                        let told =
+                            instance.invoke(&ses_event(step, &id, &format!("m-{round}-{answered}"))).await.unwrap();
                         let first = order.iter().find(|step| **step != "record") == Some(step);
                         assert_eq!(told["settled"], recorded && !answered && first, "{order:?} {told}");
                     }
@@ -319,10 +326,10 @@ async fn in_whatever_order_events_and_our_own_record_come_the_end_is_the_same() 
 }
 
 #[tokio::test]
-async fn an_event_of_the_first_attempt_settles_the_message_whatever_becomes_of_the_second() {
+async fn an_event_of_the_first_attempt_settles_the_message_despite_a_failed_second_attempt() {
     let throttled = Answer::Error(429, "TooManyRequestsException", "slow down");
     let rejected = Answer::Error(400, "MessageRejected", "virus");
-    // The last attempt is the fifth.
+    // The fifth attempt is the last.
     for (made, answer) in [(4, throttled.clone()), (1, throttled), (1, rejected)] {
         let mut app = App::new().await;
         app.env.insert("SES_CONFIGURATION_SET", "bookings".to_owned());
@@ -334,32 +341,32 @@ async fn an_event_of_the_first_attempt_settles_the_message_whatever_becomes_of_t
         let (release, held) = tokio::sync::watch::channel(false);
         let then = answer.clone();
         app.ses.answer(move |_| Answer::Held(held.clone(), Box::new(then.clone())));
-        let id = event_id(&app, booking).await;
+        let id = reminder_event_id(&app, booking).await;
         let instance = Instance::start(&app).await;
         let noon = noon().to_rfc3339();
         let arguments = ["run", "--as-of", &noon];
         let (said, ()) = tokio::join!(app.call(&arguments), async {
-            app.ses.arrived(2).await;
-            let told = instance.invoke(&of("ses-send", &id, "the-first")).await.unwrap();
+            app.ses.wait_for_mails(2).await;
+            let told = instance.invoke(&ses_event("ses-send", &id, "the-first")).await.unwrap();
             assert_eq!(told["settled"], false, "claimed");
             release.send(true).unwrap();
         });
         assert_eq!(said.summary()["reminders"]["sent"], 1, "{answer:?} {}", said.stdout);
-        let (message_id, attempts) = settled(&app, &id).await;
+        let (message_id, attempts) = settled_message(&app, &id).await;
         assert_eq!((message_id.as_str(), &attempts[..]), ("the-first", &["unknown".to_owned(), "sent".to_owned()][..]));
     }
 }
 
-/// How many of the program's sessions wait for a lock.
-fn waiting(count: usize) -> String {
+/// A query: whether so many sessions of the program wait for a lock.
+fn sessions_wait_for_lock(count: usize) -> String {
     format!(
         "SELECT count(*) = {count} FROM pg_stat_activity
           WHERE datname = current_database() AND application_name = 'booking-automation' AND wait_event_type = 'Lock'"
     )
 }
 
-/// Hands an event over until it is recorded, as Lambda does.
-async fn told(instance: &Instance, event: &Value) -> Value {
+/// Delivers an event until it is recorded, as Lambda retries it.
+async fn deliver_event(instance: &Instance, event: &Value) -> Value {
     for _ in 0..30 {
         if let Ok(told) = instance.invoke(event).await {
             return told;
@@ -368,8 +375,8 @@ async fn told(instance: &Instance, event: &Value) -> Value {
     panic!("never recorded: {event}");
 }
 
-/// A reminder in its only attempt, of which nobody will know more than its event tells, and what lets SES answer.
-async fn under_way(app: &App) -> tokio::sync::watch::Sender<bool> {
+/// Creates a reminder whose only attempt will be unknown; the sender lets SES answer.
+async fn create_reminder_with_held_answer(app: &App) -> tokio::sync::watch::Sender<bool> {
     let (answer, held) = tokio::sync::watch::channel(false);
     let oops = Answer::Error(500, "InternalFailure", "oops");
     app.ses.answer(move |_| Answer::Held(held.clone(), Box::new(oops.clone())));
@@ -378,7 +385,7 @@ async fn under_way(app: &App) -> tokio::sync::watch::Sender<bool> {
 }
 
 #[tokio::test]
-async fn no_event_waits_for_another_message() {
+async fn an_event_does_not_wait_for_a_lock_on_another_message() {
     let app = App::new().await;
     let (told_of, held) = (app.confirmed(noon() + hours(24)).await, app.confirmed(noon() + hours(24)).await);
     app.run(noon()).await;
@@ -387,61 +394,63 @@ async fn no_event_waits_for_another_message() {
     let hold = "SELECT FROM booking_automation_events WHERE booking_id = $1 FOR UPDATE";
     assert_eq!(other.execute(hold, &[&held]).await.unwrap(), 1);
     let instance = Instance::start(&app).await;
-    told(&instance, &of("ses-delivery", &event_id(&app, told_of).await, "m")).await;
-    assert_eq!(feedback(&app).await, ["delivered m"]);
+    deliver_event(&instance, &ses_event("ses-delivery", &reminder_event_id(&app, told_of).await, "m")).await;
+    assert_eq!(stored_feedback(&app).await, ["delivered m"]);
 }
 
 #[tokio::test]
-async fn an_event_just_before_our_record_settles_it() {
+async fn an_event_just_before_our_record_settles_the_message() {
     let app = App::new().await;
-    let answer = under_way(&app).await;
+    let answer = create_reminder_with_held_answer(&app).await;
     let noon = noon().to_rfc3339();
     let arguments = ["run", "--as-of", &noon];
     let instance = Instance::start(&app).await;
     let (_, id) = tokio::join!(app.call(&arguments), async {
-        app.ses.arrived(1).await;
+        app.ses.wait_for_mails(1).await;
         let id = app.ses.mails()[0].event_id().to_owned();
-        let send = of("ses-send", &id, "theirs");
-        // Both wait for the message's row, the event first.
+        let send = ses_event("ses-send", &id, "theirs");
+        // Both wait for the row of the message; the event is first in the queue.
         let other = connect(&app.url).await;
         other.batch_execute("BEGIN; SELECT FROM booking_automation_events FOR UPDATE").await.unwrap();
-        let (_, ()) = tokio::join!(told(&instance, &send), async {
-            app.waits_for(&waiting(1)).await;
+        let (_, ()) = tokio::join!(deliver_event(&instance, &send), async {
+            app.wait_until(&sessions_wait_for_lock(1)).await;
             answer.send(true).unwrap();
-            app.waits_for(&waiting(2)).await;
+            app.wait_until(&sessions_wait_for_lock(2)).await;
             other.batch_execute("COMMIT").await.unwrap();
         });
         id
     });
-    assert_eq!(settled(&app, &id).await.0, "theirs");
+    assert_eq!(settled_message(&app, &id).await.0, "theirs");
 }
 
-/// A function of SQL that goes on only when a session of the test's has let go of its lock.
+/// An SQL function that waits until the test's session releases its lock.
 const LINGER: &str = "CREATE FUNCTION linger() RETURNS boolean LANGUAGE plpgsql AS $$ BEGIN
      WHILE NOT pg_try_advisory_xact_lock(42) LOOP PERFORM pg_sleep(0.01); END LOOP; RETURN true; END $$;";
 
-/// Tells an event while somebody lingers, and lets them go on when it is told, or waits for them.
-async fn told_meanwhile(app: &App, instance: &Instance, event: &Value, lock: Client) {
+/// Delivers an event while a session pauses in `linger()`. Resumes the session when the event is
+/// recorded or waits.
+async fn deliver_event_while_paused(app: &App, instance: &Instance, event: &Value, lock: Client) {
     let lingers =
         "SELECT EXISTS (SELECT FROM pg_stat_activity WHERE datname = current_database() AND wait_event = 'PgSleep')";
-    app.waits_for(lingers).await;
-    let waits_or_told = format!("SELECT ({}) OR EXISTS (SELECT FROM booking_automation_feedback)", waiting(1));
-    let (_, ()) = tokio::join!(told(instance, event), async {
-        app.waits_for(&waits_or_told).await;
+    app.wait_until(lingers).await;
+    let waits_or_told =
+        format!("SELECT ({}) OR EXISTS (SELECT FROM booking_automation_feedback)", sessions_wait_for_lock(1));
+    let (_, ()) = tokio::join!(deliver_event(instance, event), async {
+        app.wait_until(&waits_or_told).await;
         drop(lock);
     });
 }
 
-async fn lock(app: &App) -> Client {
+async fn take_pause_lock(app: &App) -> Client {
     let session = connect(&app.url).await;
     session.batch_execute("SELECT pg_advisory_lock(42)").await.unwrap();
     session
 }
 
 #[tokio::test]
-async fn an_event_in_the_middle_of_our_record_settles_it() {
+async fn an_event_during_our_record_settles_the_message() {
     let app = App::new().await;
-    let answer = under_way(&app).await;
+    let answer = create_reminder_with_held_answer(&app).await;
     app.db
         .batch_execute(&format!(
             "{LINGER} CREATE FUNCTION record() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN PERFORM linger(); RETURN NEW; END $$;
@@ -450,27 +459,27 @@ async fn an_event_in_the_middle_of_our_record_settles_it() {
         ))
         .await
         .unwrap();
-    let lock = lock(&app).await;
+    let lock = take_pause_lock(&app).await;
     let noon = noon().to_rfc3339();
     let arguments = ["run", "--as-of", &noon];
     let instance = Instance::start(&app).await;
     let (_, id) = tokio::join!(app.call(&arguments), async {
-        app.ses.arrived(1).await;
+        app.ses.wait_for_mails(1).await;
         let id = app.ses.mails()[0].event_id().to_owned();
         answer.send(true).unwrap();
-        told_meanwhile(&app, &instance, &of("ses-send", &id, "theirs"), lock).await;
+        deliver_event_while_paused(&app, &instance, &ses_event("ses-send", &id, "theirs"), lock).await;
         id
     });
-    assert_eq!(settled(&app, &id).await.0, "theirs");
+    assert_eq!(settled_message(&app, &id).await.0, "theirs");
 }
 
 #[tokio::test]
-async fn an_event_in_the_middle_of_the_claim_that_gives_its_message_up_settles_it() {
+async fn an_event_during_the_claim_that_gives_up_settles_the_message() {
     let app = App::new().await;
-    due(&app, 2).await;
+    create_due_bookings(&app, 2).await;
     app.ses.answer(|_| Answer::Error(429, "TooManyRequestsException", "slow down"));
     app.run(noon()).await;
-    // The second one's last attempt was under way when its sender died.
+    // The sender of the second message died in its last attempt.
     app.sql("UPDATE booking_automation_events SET status = 'sending', attempts = 5 WHERE starts_at = (SELECT max(starts_at) FROM booking_automation_events)", &[])
         .await;
     app.make_claimable().await;
@@ -483,32 +492,32 @@ async fn an_event_in_the_middle_of_the_claim_that_gives_its_message_up_settles_i
         ))
         .await
         .unwrap();
-    let lock = lock(&app).await;
+    let lock = take_pause_lock(&app).await;
     let noon = noon().to_rfc3339();
     let arguments = ["run", "--as-of", &noon];
     let instance = Instance::start(&app).await;
-    let send = of("ses-send", &id, "theirs");
-    tokio::join!(app.call(&arguments), told_meanwhile(&app, &instance, &send, lock));
-    assert_eq!(settled(&app, &id).await.0, "theirs");
+    let send = ses_event("ses-send", &id, "theirs");
+    tokio::join!(app.call(&arguments), deliver_event_while_paused(&app, &instance, &send, lock));
+    assert_eq!(settled_message(&app, &id).await.0, "theirs");
 }
 
 #[tokio::test]
-async fn what_was_sent_after_all_ends_so_whatever_came_between_and_holds_up_nobody() {
+async fn messages_reported_as_sent_complete_even_if_cancelled_or_exhausted_since() {
     let mut app = App::new().await;
     app.env.insert("SEND_CONCURRENCY", "2".to_owned());
-    due(&app, 6).await;
+    create_due_bookings(&app, 6).await;
     app.ses.answer(|_| Answer::Silence);
     let mut process = app.command(&["run", "--as-of", &noon().to_rfc3339()]).spawn().unwrap();
-    app.ses.arrived(2).await;
+    app.ses.wait_for_mails(2).await;
     process.kill().await.unwrap();
     let claimed = "SELECT id::text FROM booking_automation_events WHERE status = 'sending' ORDER BY starts_at";
     let claimed = app.column(claimed, &[]).await;
     assert_eq!(claimed.len(), 4, "a page");
     let instance = Instance::start(&app).await;
     for id in &claimed {
-        instance.invoke(&of("ses-delivery", id, id)).await.unwrap();
+        instance.invoke(&ses_event("ses-delivery", id, id)).await.unwrap();
     }
-    // One is not due any more, another one was tried often enough.
+    // One is no longer due; another one has no attempt left.
     let cancelled = "UPDATE bookings SET status = 'cancelled' WHERE id = (SELECT booking_id FROM booking_automation_events WHERE id = $1::text::uuid)";
     app.sql(cancelled, &[&claimed[0]]).await;
     app.sql("UPDATE booking_automation_events SET attempts = 5 WHERE id = $1::text::uuid", &[&claimed[1]]).await;
@@ -517,14 +526,14 @@ async fn what_was_sent_after_all_ends_so_whatever_came_between_and_holds_up_nobo
     app.ses.answer(|_| Answer::Sent);
     let summary = app.run(noon()).await;
     for id in &claimed {
-        assert_eq!(settled(&app, id).await, (id.clone(), vec!["sent".to_owned()]));
+        assert_eq!(settled_message(&app, id).await, (id.clone(), vec!["sent".to_owned()]));
     }
-    // A page of which nothing was left to send is not the end.
+    // The call continues after a page without a message to send.
     assert_eq!((app.ses.mails().len(), &summary["reminders"]["sent"]), (2, &6.into()), "{summary}");
 }
 
 #[tokio::test]
-async fn what_was_skipped_stays_so_whatever_ses_tells_of_it() {
+async fn an_event_does_not_change_a_skipped_reminder() {
     let app = App::new().await;
     let booking = app.confirmed(noon() + hours(24)).await;
     app.ses.answer(|_| Answer::Error(500, "InternalFailure", "oops"));
@@ -533,14 +542,14 @@ async fn what_was_skipped_stays_so_whatever_ses_tells_of_it() {
     app.make_claimable().await;
     app.run(noon()).await;
     assert_eq!(app.reminders(booking).await, ["24h skipped cancelled"]);
-    let send = of("ses-send", &event_id(&app, booking).await, "theirs");
+    let send = ses_event("ses-send", &reminder_event_id(&app, booking).await, "theirs");
     let told = Instance::start(&app).await.invoke(&send).await.unwrap();
     assert_eq!((&told["outcome"], &told["settled"]), (&"recorded".into(), &false.into()), "{told}");
     assert_eq!(app.reminders(booking).await, ["24h skipped cancelled"]);
 }
 
 #[tokio::test]
-async fn a_providers_reminder_that_an_event_settles_sets_no_flag() {
+async fn settling_a_reminder_to_the_provider_sets_no_flag() {
     for claimed in [false, true] {
         let app = App::new().await;
         app.sql("INSERT INTO reminder_rules (name, lead, audience, effective_from) VALUES ('24h', '24 hours', 'provider', '2020-01-01')", &[])
@@ -553,27 +562,27 @@ async fn a_providers_reminder_that_an_event_settles_sets_no_flag() {
         if claimed {
             app.sql("UPDATE booking_automation_events SET status = 'sending' WHERE id = $1::text::uuid", &[&id]).await;
         }
-        let told = Instance::start(&app).await.invoke(&of("ses-send", &id, "theirs")).await.unwrap();
+        let told = Instance::start(&app).await.invoke(&ses_event("ses-send", &id, "theirs")).await.unwrap();
         assert_eq!(told["settled"], !claimed);
         app.make_claimable().await;
         app.run(noon()).await;
-        assert_eq!(settled(&app, &id).await.0, "theirs");
+        assert_eq!(settled_message(&app, &id).await.0, "theirs");
         let flag: bool = app.one("SELECT reminder_24h_sent FROM bookings WHERE id = $1", &[&booking]).await.get(0);
         assert!(!flag, "{claimed}");
     }
 }
 
 #[tokio::test]
-async fn what_a_killed_sender_had_sent_is_settled_by_its_event_when_the_lease_runs_out() {
+async fn an_event_settles_the_message_of_a_killed_sender_when_the_lease_expires() {
     let app = App::new().await;
-    due(&app, 2).await;
+    create_due_bookings(&app, 2).await;
     app.ses.answer(|_| Answer::Silence);
     let mut process = app.command(&["run", "--as-of", &noon().to_rfc3339()]).spawn().unwrap();
-    app.ses.arrived(2).await;
+    app.ses.wait_for_mails(2).await;
     process.kill().await.unwrap();
-    // Of one of the two SES tells something.
+    // SES reports one of the two.
     let known = app.ses.mails()[0].event_id().to_owned();
-    let told = Instance::start(&app).await.invoke(&of("ses-send", &known, "theirs")).await.unwrap();
+    let told = Instance::start(&app).await.invoke(&ses_event("ses-send", &known, "theirs")).await.unwrap();
     assert_eq!(told["settled"], false, "claimed under a lease");
     app.ses.clear();
     app.ses.answer(|_| Answer::Sent);
@@ -582,105 +591,112 @@ async fn what_a_killed_sender_had_sent_is_settled_by_its_event_when_the_lease_ru
     assert_eq!((&summary["reminders"]["sent"], &summary["reminders"]["due"]), (&2.into(), &2.into()), "{summary}");
     assert_eq!(app.ses.mails().len(), 1, "the other one");
     assert_ne!(app.ses.mails()[0].event_id(), known);
-    assert_eq!(outcomes(&app).await, ["completed 1 1", "completed 2 1"]);
+    assert_eq!(reminder_outcomes(&app).await, ["completed 1 1", "completed 2 1"]);
     app.run(noon()).await;
     let flags: i64 = app.one("SELECT count(*) FROM bookings WHERE reminder_24h_sent", &[]).await.get(0);
     assert_eq!(flags, 2);
 }
 
-/// A bounce or complaint of the customer's, changed a little.
-async fn suppress(app: &App, file: &str, change: impl FnOnce(&mut Value)) -> Value {
+/// Delivers a bounce or complaint of the customer, with a change.
+async fn deliver_bounce_or_complaint(app: &App, file: &str, change: impl FnOnce(&mut Value)) -> Value {
     let booking = app.confirmed(noon() + hours(24)).await;
     app.run(noon()).await;
-    let mut event = of(file, &event_id(app, booking).await, &Uuid::new_v4().to_string());
+    let mut event = ses_event(file, &reminder_event_id(app, booking).await, &Uuid::new_v4().to_string());
     change(&mut event["detail"]);
     let told = Instance::start(app).await.invoke(&event).await.unwrap();
     app.ses.clear();
     told
 }
 
-/// What becomes of the customer's next reminder.
-async fn next(app: &App) -> Vec<String> {
+/// The state of the customer's next reminder.
+async fn next_reminder_outcome(app: &App) -> Vec<String> {
     let booking = app.confirmed(noon() + hours(24)).await;
     app.run(noon()).await;
     app.reminders(booking).await
 }
 
 #[tokio::test]
-async fn an_address_that_bounced_for_good_or_complained_gets_nothing_until_it_is_lifted() {
-    for file in ["ses-bounce", "ses-complaint"] {
+async fn hard_bounced_and_complaining_addresses_are_suppressed_until_lifted() {
+    for (file, reason) in [("ses-bounce", "bounced"), ("ses-complaint", "complained")] {
         let app = App::new().await;
-        let told = suppress(&app, file, |_| {}).await;
+        let told = deliver_bounce_or_complaint(&app, file, |_| {}).await;
         assert_eq!(told["suppressed"], 1, "{told}");
-        assert_eq!(next(&app).await, ["24h skipped suppressed"]);
+        assert_eq!(next_reminder_outcome(&app).await, ["24h skipped suppressed"]);
         assert!(app.ses.mails().is_empty());
-        // Others are written to, and so is the person at another address.
+        // Other people get their mail.
         let other = app.person("Otto", Some("otto@customers.example"), "Europe/Vienna").await;
         let id = app.confirmed(noon() + hours(24)).await;
         app.sql("UPDATE bookings SET customer_id = $1 WHERE id = $2", &[&other, &id]).await;
         app.run(noon()).await;
         assert_eq!(app.reminders(id).await, ["24h completed"]);
-        // However the address is written.
-        for address in
-            [" Carla@Customers.EXAMPLE ", "\tcarla@customers.example\r\n", "\n\u{c} carla@customers.example\t"]
-        {
-            app.sql("UPDATE users SET email = $2 WHERE id = $1", &[&app.customer, &address]).await;
-            assert_eq!(next(&app).await, ["24h skipped suppressed"], "{address:?}");
-        }
-        // With a blank that is none in an address, it is none.
-        app.sql("UPDATE users SET email = 'carla@customers.example\u{a0}' WHERE id = $1", &[&app.customer]).await;
-        assert_eq!(next(&app).await, ["24h failed bad_address"]);
+        assert_every_spelling_is_suppressed(&app).await;
         assert_eq!(app.ses.mails().len(), 1, "Otto's");
-        app.sql("UPDATE users SET email = 'carla@customers.example' WHERE id = $1", &[&app.customer]).await;
-
-        for address in ["otto@customers.example", "nobody", "carla@customers.example x"] {
-            let said = app.call(&["lift-suppression", address]).await;
-            assert!(!said.success && said.stdout.is_empty(), "{address}");
-        }
-        assert_eq!(next(&app).await, ["24h skipped suppressed"]);
-        let said = app.call(&["lift-suppression", "CARLA@customers.example"]).await;
-        assert!(said.success, "{}", said.stderr);
-        assert!(said.stderr.contains(if file == "ses-bounce" { "bounced" } else { "complained" }), "{}", said.stderr);
-        assert_eq!(next(&app).await, ["24h completed"]);
-        let again = app.call(&["lift-suppression", "carla@customers.example"]).await;
-        assert!(!again.success && again.stderr.contains("is not suppressed"), "{}", again.stderr);
+        assert_only_the_suppressed_address_can_be_lifted(&app, reason).await;
     }
 }
 
-#[tokio::test]
-async fn what_was_lifted_is_not_suppressed_again_by_the_same_word() {
-    let app = App::new().await;
-    let booking = app.confirmed(noon() + hours(24)).await;
-    app.run(noon()).await;
-    let id = event_id(&app, booking).await;
-    let instance = Instance::start(&app).await;
-    let bounce = of("ses-bounce", &id, "message-1");
-    assert_eq!(instance.invoke(&bounce).await.unwrap()["suppressed"], 1);
-    assert!(app.call(&["lift-suppression", "carla@customers.example"]).await.success);
-    assert_eq!(instance.invoke(&bounce).await.unwrap(), json!({"outcome": "ignored", "reason": "duplicate"}));
-    assert_eq!(next(&app).await, ["24h completed"]);
-    // By a new one it is.
-    assert_eq!(instance.invoke(&of("ses-bounce", &id, "message-2")).await.unwrap()["suppressed"], 1);
-    assert_eq!(next(&app).await, ["24h skipped suppressed"]);
+async fn set_address_of_customer(app: &App, address: &str) {
+    app.sql("UPDATE users SET email = $2 WHERE id = $1", &[&app.customer, &address]).await;
+}
+
+/// Case and surrounding blanks do not matter. A no-break space makes the address malformed.
+async fn assert_every_spelling_is_suppressed(app: &App) {
+    for address in [" Carla@Customers.EXAMPLE ", "\tcarla@customers.example\r\n", "\n\u{c} carla@customers.example\t"] {
+        set_address_of_customer(app, address).await;
+        assert_eq!(next_reminder_outcome(app).await, ["24h skipped suppressed"], "{address:?}");
+    }
+    set_address_of_customer(app, "carla@customers.example\u{a0}").await;
+    assert_eq!(next_reminder_outcome(app).await, ["24h failed bad_address"]);
+    set_address_of_customer(app, "carla@customers.example").await;
+}
+
+async fn assert_only_the_suppressed_address_can_be_lifted(app: &App, reason: &str) {
+    for address in ["otto@customers.example", "nobody", "carla@customers.example x"] {
+        let output = app.call(&["lift-suppression", address]).await;
+        assert!(!output.success && output.stdout.is_empty(), "{address}");
+    }
+    assert_eq!(next_reminder_outcome(app).await, ["24h skipped suppressed"]);
+    let output = app.call(&["lift-suppression", "CARLA@customers.example"]).await;
+    assert!(output.success && output.stderr.contains(reason), "{}", output.stderr);
+    assert_eq!(next_reminder_outcome(app).await, ["24h completed"]);
+    let again = app.call(&["lift-suppression", "carla@customers.example"]).await;
+    assert!(!again.success && again.stderr.contains("is not suppressed"), "{}", again.stderr);
 }
 
 #[tokio::test]
-async fn without_the_lists_key_mail_goes_out_and_nothing_is_put_on_the_list_unseen() {
+async fn a_repeated_event_does_not_suppress_a_lifted_address_again() {
+    let app = App::new().await;
+    let booking = app.confirmed(noon() + hours(24)).await;
+    app.run(noon()).await;
+    let id = reminder_event_id(&app, booking).await;
+    let instance = Instance::start(&app).await;
+    let bounce = ses_event("ses-bounce", &id, "message-1");
+    assert_eq!(instance.invoke(&bounce).await.unwrap()["suppressed"], 1);
+    assert!(app.call(&["lift-suppression", "carla@customers.example"]).await.success);
+    assert_eq!(instance.invoke(&bounce).await.unwrap(), json!({"outcome": "ignored", "reason": "duplicate"}));
+    assert_eq!(next_reminder_outcome(&app).await, ["24h completed"]);
+    // A new event suppresses it again.
+    assert_eq!(instance.invoke(&ses_event("ses-bounce", &id, "message-2")).await.unwrap()["suppressed"], 1);
+    assert_eq!(next_reminder_outcome(&app).await, ["24h skipped suppressed"]);
+}
+
+#[tokio::test]
+async fn without_the_hash_key_mail_is_sent_and_a_bounce_is_a_function_error() {
     let app = App::new().await;
     app.sql("DELETE FROM booking_automation_hash_key", &[]).await;
     let booking = app.confirmed(noon() + hours(24)).await;
     app.run(noon()).await;
     assert_eq!(app.reminders(booking).await, ["24h completed"]);
-    let id = event_id(&app, booking).await;
+    let id = reminder_event_id(&app, booking).await;
     let instance = Instance::start(&app).await;
-    let error = instance.invoke(&of("ses-bounce", &id, "message-1")).await.unwrap_err();
+    let error = instance.invoke(&ses_event("ses-bounce", &id, "message-1")).await.unwrap_err();
     assert_eq!(error["errorType"], "EventNotRecorded", "{error}");
-    assert!(feedback(&app).await.is_empty());
-    assert_eq!(instance.invoke(&of("ses-delivery", &id, "message-1")).await.unwrap()["outcome"], "recorded");
+    assert!(stored_feedback(&app).await.is_empty());
+    assert_eq!(instance.invoke(&ses_event("ses-delivery", &id, "message-1")).await.unwrap()["outcome"], "recorded");
 }
 
 #[tokio::test]
-async fn what_says_nothing_of_the_next_message_suppresses_nobody() {
+async fn transient_bounces_and_other_events_suppress_no_address() {
     let app = App::new().await;
     type Change = fn(&mut Value);
     let changes: [(&str, Change); 6] = [
@@ -692,39 +708,39 @@ async fn what_says_nothing_of_the_next_message_suppresses_nobody() {
         ("ses-reject", |_| {}),
     ];
     for (file, change) in changes {
-        let told = suppress(&app, file, change).await;
+        let told = deliver_bounce_or_complaint(&app, file, change).await;
         assert_eq!((&told["outcome"], &told["suppressed"]), (&"recorded".into(), &0.into()), "{file} {told}");
-        assert_eq!(next(&app).await, ["24h completed"], "{file}");
+        assert_eq!(next_reminder_outcome(&app).await, ["24h completed"], "{file}");
     }
 }
 
 #[tokio::test]
-async fn an_address_is_told_with_or_without_a_name() {
+async fn a_bounced_recipient_may_be_given_with_or_without_a_name() {
     for told in ["carla@customers.example", "Carla <CARLA@customers.example>", " <carla@customers.example>"] {
         let app = App::new().await;
-        suppress(&app, "ses-bounce", |detail| {
+        deliver_bounce_or_complaint(&app, "ses-bounce", |detail| {
             detail["bounce"]["bouncedRecipients"][0]["emailAddress"] = told.into();
         })
         .await;
-        assert_eq!(next(&app).await, ["24h skipped suppressed"], "{told}");
+        assert_eq!(next_reminder_outcome(&app).await, ["24h skipped suppressed"], "{told}");
     }
 }
 
 #[tokio::test]
-async fn what_is_kept_of_a_suppressed_address_is_a_keyed_hash() {
+async fn suppressed_addresses_are_stored_as_keyed_hashes() {
     let app = App::new().await;
-    suppress(&app, "ses-bounce", |_| {}).await;
+    deliver_bounce_or_complaint(&app, "ses-bounce", |_| {}).await;
     let row = app
         .one("SELECT address_hash, inner_key, reason, message_id <> '' AND created_at <= now() FROM booking_automation_suppressions, booking_automation_hash_key", &[])
         .await;
     let (hash, inner): (Vec<u8>, Vec<u8>) = (row.get(0), row.get(1));
     assert_eq!((row.get::<_, &str>(2), row.get::<_, bool>(3)), ("bounced", true));
-    // HMAC-SHA-256, as another implementation makes it of the same key.
+    // HMAC-SHA-256, computed by another implementation with the same key.
     let key: Vec<u8> = inner.iter().map(|byte| byte ^ 0x36).take(32).collect();
     let mut mac = Hmac::<Sha256>::new_from_slice(&key).unwrap();
     mac.update(b"carla@customers.example");
     assert_eq!(mac.finalize().into_bytes().as_slice(), hash);
-    // Each database has a key of its own.
+    // Each database has its own key.
     let fresh = App::empty().await;
     assert!(fresh.call(&["migrate"]).await.success);
     let other: Vec<u8> = fresh.one("SELECT inner_key FROM booking_automation_hash_key", &[]).await.get(0);
@@ -735,22 +751,22 @@ async fn what_is_kept_of_a_suppressed_address_is_a_keyed_hash() {
 }
 
 #[tokio::test]
-async fn an_event_waits_for_no_claim_and_no_claim_for_an_event() {
+async fn an_event_gives_up_on_a_locked_message_and_can_be_retried() {
     let app = App::new().await;
     let booking = app.confirmed(noon() + hours(24)).await;
     app.ses.answer(|_| Answer::Error(500, "InternalFailure", "oops"));
     app.run(noon()).await;
-    let id = event_id(&app, booking).await;
-    // Somebody holds the message's row: the event gives up, and comes again.
+    let id = reminder_event_id(&app, booking).await;
+    // Another session locks the row of the message: the event fails and is repeated.
     let other = connect(&app.url).await;
     other.batch_execute("BEGIN; SELECT FROM booking_automation_events FOR UPDATE").await.unwrap();
     let instance = Instance::start(&app).await;
-    let send = of("ses-send", &id, "theirs");
+    let send = ses_event("ses-send", &id, "theirs");
     let started = std::time::Instant::now();
     let error = instance.invoke(&send).await.unwrap_err();
     assert_eq!(error["errorType"], "EventNotRecorded");
     assert!(started.elapsed() < Duration::from_secs(20));
-    assert!(feedback(&app).await.is_empty(), "all or nothing");
+    assert!(stored_feedback(&app).await.is_empty(), "all or nothing");
     other.batch_execute("COMMIT").await.unwrap();
     assert_eq!(instance.invoke(&send).await.unwrap()["settled"], true);
 }

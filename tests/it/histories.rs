@@ -1,8 +1,9 @@
-//! Random histories: bookings, people, rules, clocks and a mail endpoint that misbehaves, with calls of the program in
-//! between. After each call, all that it left is compared with what the reference says.
+//! Random histories: changes of bookings, people, rules and clocks, a faulty mail endpoint, and
+//! calls of the program in between. After each call the database and the summary are compared with
+//! the reference.
 //!
-//! `HISTORIES` and `SEED` (environment) make it longer, and another one. A history that fails is made smaller and printed;
-//! it depends on its steps alone, and runs again as it was.
+//! `HISTORIES` and `SEED` (environment variables) set the number and the seed. A failing history is
+//! shrunk and printed; it depends only on its steps and can be repeated.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex};
@@ -25,21 +26,21 @@ use crate::reference::{
 };
 use crate::ses::Answer;
 
-/// Histories in `make test`.
+/// The number of histories in `make test`.
 const HISTORIES: u32 = 40;
-/// Steps of one, at most; some are several that belong together.
+/// The most elements of one history; some have several steps.
 const STEPS: usize = 35;
 const PEOPLE: usize = 4;
-/// At once. All that is due fits in one page.
+/// The most bookings at one time: all due reminders fit into one page.
 const BOOKINGS: usize = 12;
-/// Requests under way at once, as the program is set when nobody sets it.
+/// The default of `SEND_CONCURRENCY`.
 const AT_ONCE: usize = 16;
 const RULES: [&str; 5] = ["24h", "1h", "15m", "early", "late"];
 const MINUTE: Time = 60;
 const HOUR: Time = 60 * MINUTE;
 const DAY: Time = 24 * HOUR;
 
-/// A history. What a step speaks of, it tells by a number: of those that there are then.
+/// A history. A step names bookings and rules by a number among those that exist at that time.
 #[derive(Clone, Debug)]
 struct History {
     expire_pending: bool,
@@ -61,7 +62,7 @@ enum Step {
         booking: usize,
         edit: Edit,
     },
-    /// Of all bookings in one statement: a status, or a move.
+    /// Changes the status or the start of all bookings in one statement.
     EditAll {
         status: Option<&'static str>,
         move_by: Time,
@@ -88,7 +89,8 @@ enum Step {
     Wait {
         time: Time,
     },
-    /// To one of the next moments at which something changes for a booking, or a second beside it.
+    /// Waits until one of the next moments at which something changes for a booking, or one second
+    /// before or after.
     WaitUntil {
         moment: usize,
         off: Time,
@@ -116,9 +118,9 @@ enum Kind {
     DryRun,
     /// No connection to the endpoint can be made.
     Unreachable,
-    /// The program is killed while its requests are under way.
+    /// The program is killed while its requests are in flight.
     Killed,
-    /// No request is answered as long as the call lasts.
+    /// No request is answered during the call.
     Silence,
     /// Two calls at once.
     Twice,
@@ -163,9 +165,9 @@ impl Answers {
     }
 }
 
-/// Boxed, as all of them: as values they would fill a test's stack.
-fn histories() -> BoxedStrategy<History> {
-    (prop::bool::weighted(0.3), any::<bool>(), vec(bookings(), 3..7), vec(steps(), 5..=STEPS))
+/// Strategies are boxed: as values they would exceed the stack of a test.
+fn history_strategy() -> BoxedStrategy<History> {
+    (prop::bool::weighted(0.3), any::<bool>(), vec(booking_strategy(), 3..7), vec(step_strategy(), 5..=STEPS))
         .prop_map(|(expire_pending, short_waits, bookings, steps)| {
             let steps = bookings.into_iter().chain(steps.into_iter().flatten()).collect();
             History { expire_pending, short_waits, steps }
@@ -173,10 +175,10 @@ fn histories() -> BoxedStrategy<History> {
         .boxed()
 }
 
-fn bookings() -> BoxedStrategy<Step> {
+fn booking_strategy() -> BoxedStrategy<Step> {
     let provider = option::of(0..PEOPLE);
     let blocked = option::weighted(0.2, any::<bool>());
-    (0..PEOPLE, provider, statuses(), starts(), durations(), blocked)
+    (0..PEOPLE, provider, status_strategy(), start_strategy(), duration_strategy(), blocked)
         .prop_map(|(customer, provider, status, start, minutes, blocked)| Step::Book {
             customer,
             provider,
@@ -188,42 +190,38 @@ fn bookings() -> BoxedStrategy<Step> {
         .boxed()
 }
 
-fn edits() -> BoxedStrategy<Edit> {
-    let status = option::weighted(0.4, statuses());
-    let start = option::weighted(0.4, starts());
-    let minutes = option::weighted(0.1, durations());
+fn edit_strategy() -> BoxedStrategy<Edit> {
+    let status = option::weighted(0.4, status_strategy());
+    let start = option::weighted(0.4, start_strategy());
+    let minutes = option::weighted(0.1, duration_strategy());
     let blocked = option::weighted(0.3, option::of(any::<bool>()));
     let customer = option::weighted(0.1, option::weighted(0.9, 0..PEOPLE));
     let any = (status, start, minutes, blocked, customer)
         .prop_map(|(status, start, minutes, blocked, customer)| Edit { status, start, minutes, blocked, customer });
     let confirmed = |start| Edit { status: Some("confirmed"), start: Some(start), ..Edit::default() };
-    prop_oneof![2 => any, 1 => starts().prop_map(confirmed)].boxed()
+    prop_oneof![2 => any, 1 => start_strategy().prop_map(confirmed)].boxed()
 }
 
-/// A step, or some that belong together.
-fn steps() -> BoxedStrategy<Vec<Step>> {
+/// One step, or several that belong together.
+fn step_strategy() -> BoxedStrategy<Vec<Step>> {
     let which = || 0..1000_usize;
     let wait_until = || (0..5_usize, -1..=1_i64).prop_map(|(moment, off)| Step::WaitUntil { moment, off });
     let tick = || {
         let back = prop_oneof![8 => Just(0), 1 => 1..=180_i64];
-        (back, fates(), option::weighted(0.1, which()), kinds()).prop_map(|(back, fates, lock, kind)| Step::Tick {
-            back,
-            fates,
-            lock,
-            kind,
-        })
+        (back, answers_strategy(), option::weighted(0.1, which()), call_kind_strategy())
+            .prop_map(|(back, fates, lock, kind)| Step::Tick { back, fates, lock, kind })
     };
     let change = prop_oneof![
-        35 => bookings(),
-        25 => (which(), edits()).prop_map(|(booking, edit)| Step::Edit { booking, edit }),
-        2 => (option::weighted(0.5, statuses()), prop_oneof![Just(0), -300..300_i64])
+        35 => booking_strategy(),
+        25 => (which(), edit_strategy()).prop_map(|(booking, edit)| Step::Edit { booking, edit }),
+        2 => (option::weighted(0.5, status_strategy()), prop_oneof![Just(0), -300..300_i64])
             .prop_map(|(status, minutes)| Step::EditAll { status, move_by: minutes * MINUTE }),
         2 => which().prop_map(|booking| Step::Delete { booking }),
-        5 => (0..PEOPLE, mailboxes()).prop_map(|(person, mailbox)| Step::Address { person, mailbox }),
+        5 => (0..PEOPLE, mailbox_strategy()).prop_map(|(person, mailbox)| Step::Address { person, mailbox }),
         1 => (0..PEOPLE).prop_map(|person| Step::DeletePerson { person }),
-        5 => (0..RULES.len(), audiences(), leads()).prop_map(|(name, audience, lead)| Step::NewRule { name, audience, lead }),
-        7 => (which(), rule_edits()).prop_map(|(rule, edit)| Step::EditRule { rule, edit }),
-        4 => waits().prop_map(|time| Step::Wait { time }),
+        5 => (0..RULES.len(), audience_strategy(), lead_strategy()).prop_map(|(name, audience, lead)| Step::NewRule { name, audience, lead }),
+        7 => (which(), rule_edit_strategy()).prop_map(|(rule, edit)| Step::EditRule { rule, edit }),
+        4 => wait_strategy().prop_map(|time| Step::Wait { time }),
         2 => wait_until(),
     ]
     .boxed();
@@ -234,36 +232,37 @@ fn steps() -> BoxedStrategy<Vec<Step>> {
             vec![to("cancelled"), to("confirmed")]
         })
         .boxed();
-    let rule = (which(), rule_edits()).prop_map(|(rule, edit)| vec![Step::EditRule { rule, edit }]);
-    // What waits for another try, and is no longer due, or otherwise, when that comes.
+    let rule = (which(), rule_edit_strategy()).prop_map(|(rule, edit)| vec![Step::EditRule { rule, edit }]);
+    // Something changes between a failed attempt and its retry.
     let meanwhile = prop_oneof![3 => change.clone(), 1 => again.clone(), 1 => rule];
-    let trouble =
-        (wait_until(), trouble(), meanwhile, waits(), tick()).prop_map(|(until, fates, changes, time, tick)| {
+    let trouble = (wait_until(), failing_answers_strategy(), meanwhile, wait_strategy(), tick()).prop_map(
+        |(until, fates, changes, time, tick)| {
             let failed = Step::Tick { back: 0, fates, lock: None, kind: Kind::Usual };
             [until, failed].into_iter().chain(changes).chain([Step::Wait { time }, tick]).collect()
-        });
+        },
+    );
     prop_oneof![
         6 => change,
         2 => trouble,
         1 => again,
         4 => (wait_until(), tick()).prop_map(|(wait, tick)| vec![wait, tick]),
-        1 => (waits(), tick()).prop_map(|(time, tick)| vec![Step::Wait { time }, tick]),
+        1 => (wait_strategy(), tick()).prop_map(|(time, tick)| vec![Step::Wait { time }, tick]),
         1 => tick().prop_map(|tick| vec![tick]),
     ]
     .boxed()
 }
 
-fn statuses() -> BoxedStrategy<&'static str> {
+fn status_strategy() -> BoxedStrategy<&'static str> {
     prop_oneof![12 => Just("confirmed"), 1 => Just("cancelled"), 1 => Just("pending"), 1 => Just("in_progress"),
         1 => prop::sample::select(&STATUSES[..])]
     .boxed()
 }
 
-/// From now on, in whole minutes.
-fn starts() -> BoxedStrategy<Time> {
+/// Relative to now, in whole minutes.
+fn start_strategy() -> BoxedStrategy<Time> {
     let minutes = prop_oneof![
         1 => -300..0_i64,
-        // What "late" depends on.
+        // Boundaries of lateness.
         2 => prop::sample::select(&[10_i64, 15, 40, 60, 960, 1440][..]),
         3 => 1..90_i64,
         3 => 90..1500_i64,
@@ -272,21 +271,21 @@ fn starts() -> BoxedStrategy<Time> {
     minutes.prop_map(|minutes| minutes * MINUTE).boxed()
 }
 
-fn durations() -> BoxedStrategy<i32> {
+fn duration_strategy() -> BoxedStrategy<i32> {
     prop_oneof![4 => Just(60), 2 => 1..300_i32, 1 => Just(0), 1 => Just(-30)].boxed()
 }
 
-fn mailboxes() -> BoxedStrategy<Mailbox> {
+fn mailbox_strategy() -> BoxedStrategy<Mailbox> {
     prop_oneof![4 => (0..3_u8).prop_map(Mailbox::Good), 1 => Just(Mailbox::Missing), 1 => Just(Mailbox::Blank),
         1 => Just(Mailbox::Malformed)]
     .boxed()
 }
 
-fn audiences() -> BoxedStrategy<Audience> {
+fn audience_strategy() -> BoxedStrategy<Audience> {
     prop_oneof![Just(Audience::Customer), Just(Audience::Provider)].boxed()
 }
 
-fn leads() -> BoxedStrategy<Time> {
+fn lead_strategy() -> BoxedStrategy<Time> {
     prop_oneof![
         prop::sample::select(&[15 * MINUTE, HOUR, DAY, 2 * DAY][..]),
         (1..200_i64).prop_map(|minutes| minutes * MINUTE)
@@ -294,28 +293,28 @@ fn leads() -> BoxedStrategy<Time> {
     .boxed()
 }
 
-fn rule_edits() -> BoxedStrategy<RuleEdit> {
+fn rule_edit_strategy() -> BoxedStrategy<RuleEdit> {
     prop_oneof![
         2 => any::<bool>().prop_map(RuleEdit::Active),
         1 => any::<bool>().prop_map(RuleEdit::ByMail),
-        2 => leads().prop_map(RuleEdit::Lead),
+        2 => lead_strategy().prop_map(RuleEdit::Lead),
         1 => Just(RuleEdit::Delete),
     ]
     .boxed()
 }
 
-fn waits() -> BoxedStrategy<Time> {
+fn wait_strategy() -> BoxedStrategy<Time> {
     prop_oneof![6 => MINUTE..10 * MINUTE, 2 => MINUTE..3 * HOUR, 1 => HOUR..3 * DAY].boxed()
 }
 
-/// Nothing is sent, and most of it is tried again.
-fn trouble() -> BoxedStrategy<[Answers; PEOPLE]> {
+/// Nothing is sent, and most messages are retried.
+fn failing_answers_strategy() -> BoxedStrategy<[Answers; PEOPLE]> {
     let answers = [Answers::Throttled, Answers::Throttled, Answers::Error500, Answers::Reset, Answers::Paused];
     prop::sample::select(answers.to_vec()).prop_map(|answers| [answers; PEOPLE]).boxed()
 }
 
-/// Of most calls the same for everybody.
-fn fates() -> BoxedStrategy<[Answers; PEOPLE]> {
+/// Mostly the same for all people.
+fn answers_strategy() -> BoxedStrategy<[Answers; PEOPLE]> {
     let answers = || {
         prop_oneof![
             6 => Just(Answers::Sent),
@@ -333,13 +332,13 @@ fn fates() -> BoxedStrategy<[Answers; PEOPLE]> {
     .boxed()
 }
 
-fn kinds() -> BoxedStrategy<Kind> {
+fn call_kind_strategy() -> BoxedStrategy<Kind> {
     prop_oneof![40 => Just(Kind::Usual), 4 => Just(Kind::DryRun), 2 => Just(Kind::Unreachable), 4 => Just(Kind::Killed),
         1 => Just(Kind::Silence), 4 => Just(Kind::Twice)]
     .boxed()
 }
 
-/// How much was done.
+/// What all histories did.
 #[derive(Clone, Copy, Debug, Default)]
 struct Figures {
     histories: u64,
@@ -352,15 +351,15 @@ struct Figures {
 }
 
 #[test]
-fn random_histories_go_as_the_design_says() {
-    let told = |name| std::env::var(name).ok().map(|text| text.parse::<u64>().expect(name));
-    let (count, seed) = (told("HISTORIES"), told("SEED").unwrap_or(1));
+fn random_histories_match_the_reference() {
+    let setting = |name| std::env::var(name).ok().map(|text| text.parse::<u64>().expect(name));
+    let (count, seed) = (setting("HISTORIES"), setting("SEED").unwrap_or(1));
     let mut bytes = [0; 32];
     bytes[..8].copy_from_slice(&seed.to_le_bytes());
     let config = Config {
         cases: count.map_or(HISTORIES, |count| count.try_into().unwrap()),
         max_shrink_iters: Config::default().max_shrink_iters.min(400),
-        // What it finds becomes a plain test beside the others.
+        // Failures become ordinary tests.
         failure_persistence: None,
         ..Config::default()
     };
@@ -369,9 +368,9 @@ fn random_histories_go_as_the_design_says() {
     let stage = runtime.block_on(Stage::new());
     let stage = std::cell::RefCell::new(stage);
     let started = Instant::now();
-    let result = runner.run(&histories(), |history| {
+    let result = runner.run(&history_strategy(), |history| {
         let stage = &mut *stage.borrow_mut();
-        let played = runtime.block_on(stage.play(&history));
+        let played = runtime.block_on(stage.run_history(&history));
         if played.is_err() {
             stage.failed_in.get_or_insert(stage.figures.histories);
         }
@@ -390,7 +389,7 @@ fn random_histories_go_as_the_design_says() {
     result.unwrap();
 }
 
-/// One database for all histories, emptied for each.
+/// One database for all histories; each history empties it.
 struct Stage {
     app: App,
     holder: Client,
@@ -405,7 +404,7 @@ impl Stage {
         Self { app, holder, figures: Figures::default(), failed_in: None }
     }
 
-    async fn play(&mut self, history: &History) -> Result<(), String> {
+    async fn run_history(&mut self, history: &History) -> Result<(), String> {
         self.figures.histories += 1;
         let settings = if history.short_waits {
             Settings { complete_after: 30 * MINUTE, expire_after: 2 * HOUR, expire_pending: history.expire_pending }
@@ -416,7 +415,7 @@ impl Stage {
         self.app.env.insert("EXPIRE_AFTER", format!("{}s", settings.expire_after));
         self.app.env.insert("EXPIRE_PENDING", settings.expire_pending.to_string());
         self.app
-            .as_if(
+            .sql_without_triggers(
                 "TRUNCATE bookings, users, services, reminder_rules, automation_runs, booking_automation_events,
                           booking_automation_state, booking_automation_looks;
                  INSERT INTO reminder_rules (name, lead) VALUES ('24h', '24 hours'), ('1h', '1 hour'), ('15m', '15 minutes');
@@ -452,18 +451,18 @@ impl Stage {
             events: Vec::new(),
         };
         for person in 0..PEOPLE {
-            play.address(person, Mailbox::Good(0)).await;
+            play.set_address(person, Mailbox::Good(0)).await;
         }
         for (position, step) in history.steps.iter().enumerate() {
             play.figures.steps += 1;
-            play.believe().await;
-            play.step(step).await.map_err(|error| format!("step {position}, {step:?}: {error}"))?;
+            play.set_clock().await;
+            play.apply_step(step).await.map_err(|error| format!("step {position}, {step:?}: {error}"))?;
         }
         Ok(())
     }
 }
 
-/// A history under way.
+/// A running history.
 struct Play<'a> {
     app: &'a mut App,
     holder: &'a Client,
@@ -471,7 +470,7 @@ struct Play<'a> {
     reference: Reference,
     people: [Uuid; PEOPLE],
     bookings: Vec<Uuid>,
-    /// Bookings that were held locked, or whose call was killed: their flags follow later.
+    /// Bookings that were locked or whose call was killed: their flags are set later.
     flags_behind: HashSet<usize>,
     /// The events of the reference's reminders.
     events: Vec<Uuid>,
@@ -481,7 +480,7 @@ fn moment(time: Time) -> DateTime<Utc> {
     noon() + chrono::Duration::seconds(time)
 }
 
-fn address(person: usize, mailbox: Mailbox) -> Option<String> {
+fn email_address(person: usize, mailbox: Mailbox) -> Option<String> {
     match mailbox {
         Mailbox::Missing => None,
         Mailbox::Blank => Some("  ".to_owned()),
@@ -490,30 +489,30 @@ fn address(person: usize, mailbox: Mailbox) -> Option<String> {
     }
 }
 
-fn name_of(audience: Audience) -> &'static str {
+fn audience_name(audience: Audience) -> &'static str {
     match audience {
         Audience::Customer => "customer",
         Audience::Provider => "provider",
     }
 }
 
-fn same<T: PartialEq + std::fmt::Debug>(what: &str, got: T, expected: T) -> Result<(), String> {
+fn expect_equal<T: PartialEq + std::fmt::Debug>(what: &str, got: T, expected: T) -> Result<(), String> {
     if got == expected { Ok(()) } else { Err(format!("{what}: is {got:?}, should be {expected:?}")) }
 }
 
 impl Play<'_> {
-    async fn believe(&self) {
-        self.app.believing(moment(self.reference.now)).await;
+    async fn set_clock(&self) {
+        self.app.set_clock(moment(self.reference.now)).await;
     }
 
-    /// Of those that are there.
-    fn booking(&self, number: usize) -> Option<usize> {
+    /// The position of an existing booking.
+    fn existing_booking(&self, number: usize) -> Option<usize> {
         let there: Vec<_> =
             (0..self.bookings.len()).filter(|position| !self.reference.bookings[*position].deleted).collect();
         (!there.is_empty()).then(|| there[number % there.len()])
     }
 
-    async fn step(&mut self, step: &Step) -> Result<(), String> {
+    async fn apply_step(&mut self, step: &Step) -> Result<(), String> {
         match *step {
             Step::Book { customer, provider, status, start, minutes, blocked } => {
                 let there = self.reference.bookings.iter().filter(|booking| !booking.deleted).count();
@@ -522,42 +521,23 @@ impl Play<'_> {
                 }
             }
             Step::Edit { booking, edit } => {
-                if let Some(booking) = self.booking(booking) {
+                if let Some(booking) = self.existing_booking(booking) {
                     self.edit(booking, edit).await;
                 }
             }
-            Step::EditAll { status, move_by } => {
-                let sql = "UPDATE bookings SET status = coalesce($1, status), scheduled_at = scheduled_at + make_interval(secs => $2)";
-                self.app.sql(sql, &[&status, &(move_by as f64)]).await;
-                for booking in 0..self.bookings.len() {
-                    let start = Some(self.reference.bookings[booking].start + move_by);
-                    if !self.reference.bookings[booking].deleted {
-                        self.reference.edit(booking, &Edit { status, start, ..Edit::default() });
-                    }
-                }
-            }
+            Step::EditAll { status, move_by } => self.edit_all(status, move_by).await,
             Step::Delete { booking } => {
-                if let Some(booking) = self.booking(booking) {
+                if let Some(booking) = self.existing_booking(booking) {
                     self.app.sql("DELETE FROM bookings WHERE id = $1", &[&self.bookings[booking]]).await;
                     self.reference.bookings[booking].deleted = true;
                 }
             }
-            Step::Address { person, mailbox } => self.address(person, mailbox).await,
+            Step::Address { person, mailbox } => self.set_address(person, mailbox).await,
             Step::DeletePerson { person } => {
                 self.app.sql("DELETE FROM users WHERE id = $1", &[&self.people[person]]).await;
                 self.reference.delete_person(person);
             }
-            Step::NewRule { name, audience, lead } => {
-                let name = RULES[name];
-                let rules = &mut self.reference.rules;
-                if !rules.iter().any(|rule| rule.name == name && rule.audience == audience) {
-                    let sql =
-                        "INSERT INTO reminder_rules (name, audience, lead) VALUES ($1, $2, make_interval(secs => $3))";
-                    self.app.sql(sql, &[&name, &name_of(audience), &(lead as f64)]).await;
-                    let effective_from = self.reference.now;
-                    rules.push(Rule { name, audience, lead, active: true, by_mail: true, effective_from });
-                }
-            }
+            Step::NewRule { name, audience, lead } => self.add_rule(RULES[name], audience, lead).await,
             Step::EditRule { rule, edit } => {
                 if !self.reference.rules.is_empty() {
                     self.edit_rule(rule % self.reference.rules.len(), edit).await;
@@ -565,9 +545,32 @@ impl Play<'_> {
             }
             Step::Wait { time } => self.reference.now += time,
             Step::WaitUntil { moment, off } => self.wait_until(moment, off),
-            Step::Tick { back, fates, lock, kind } => self.tick(back, fates, lock, kind).await?,
+            Step::Tick { back, fates, lock, kind } => self.run_tick(back, fates, lock, kind).await?,
         }
         Ok(())
+    }
+
+    /// Changes all bookings in one statement.
+    async fn edit_all(&mut self, status: Option<&'static str>, move_by: Time) {
+        let sql = "UPDATE bookings SET status = coalesce($1, status), scheduled_at = scheduled_at + make_interval(secs => $2)";
+        self.app.sql(sql, &[&status, &(move_by as f64)]).await;
+        for booking in 0..self.bookings.len() {
+            let start = Some(self.reference.bookings[booking].start + move_by);
+            if !self.reference.bookings[booking].deleted {
+                self.reference.edit(booking, &Edit { status, start, ..Edit::default() });
+            }
+        }
+    }
+
+    /// Adds a rule unless it exists.
+    async fn add_rule(&mut self, name: &'static str, audience: Audience, lead: Time) {
+        let effective_from = self.reference.now;
+        let rules = &mut self.reference.rules;
+        if !rules.iter().any(|rule| rule.name == name && rule.audience == audience) {
+            let sql = "INSERT INTO reminder_rules (name, audience, lead) VALUES ($1, $2, make_interval(secs => $3))";
+            self.app.sql(sql, &[&name, &audience_name(audience), &(lead as f64)]).await;
+            rules.push(Rule { name, audience, lead, active: true, by_mail: true, effective_from });
+        }
     }
 
     async fn book(
@@ -611,7 +614,7 @@ impl Play<'_> {
         edit.start = edit.start.map(|start| self.reference.now + start);
         edit.customer = edit.customer.map(|person| person.filter(|person| self.reference.people[*person].is_some()));
         self.reference.edit(booking, &edit);
-        // All columns, the changed and the others.
+        // Writes all columns, changed or not.
         let now = &self.reference.bookings[booking];
         let sql = "UPDATE bookings SET status = $2, scheduled_at = $3, duration_minutes = $4, auto_complete_blocked = $5, customer_id = $6
                     WHERE id = $1";
@@ -624,8 +627,8 @@ impl Play<'_> {
             .await;
     }
 
-    async fn address(&mut self, person: usize, mailbox: Mailbox) {
-        let email = address(person, mailbox);
+    async fn set_address(&mut self, person: usize, mailbox: Mailbox) {
+        let email = email_address(person, mailbox);
         if self.reference.people[person].is_some() {
             self.app.sql("UPDATE users SET email = $2 WHERE id = $1", &[&self.people[person], &email]).await;
         } else {
@@ -637,7 +640,7 @@ impl Play<'_> {
     async fn edit_rule(&mut self, position: usize, edit: RuleEdit) {
         let now = self.reference.now;
         let rule = &mut self.reference.rules[position];
-        let (name, audience) = (rule.name, name_of(rule.audience));
+        let (name, audience) = (rule.name, audience_name(rule.audience));
         let and = "WHERE name = $1 AND audience = $2";
         match edit {
             RuleEdit::Active(active) => {
@@ -672,7 +675,8 @@ impl Play<'_> {
         }
     }
 
-    /// To a start, an end, a due time, the last moment at which a new booking is not late, and so on.
+    /// Sets the clock to a start, an end, a due time, the last moment at which a new booking is not
+    /// late, and so on.
     fn wait_until(&mut self, moment: usize, off: Time) {
         let Reference { settings, now, rules, bookings, .. } = &self.reference;
         let mut moments = Vec::new();
@@ -696,7 +700,8 @@ impl Play<'_> {
         }
     }
 
-    async fn tick(
+    /// One call, or two at once; then everything is compared.
+    async fn run_tick(
         &mut self,
         back: Time,
         fates: [Answers; PEOPLE],
@@ -705,63 +710,40 @@ impl Play<'_> {
     ) -> Result<(), String> {
         self.figures.ticks += 1;
         let as_of = self.reference.now - back;
-        let locked = lock.and_then(|number| self.booking(number));
-        // Which of two calls finds out that the account cannot send, and with which message, is not known before.
+        let locked = lock.and_then(|number| self.existing_booking(number));
+        // Two calls at once: it is unknown which of them tests a held account, and with which
+        // message.
         let refused = fates.iter().any(|answers| matches!(answers, Answers::Paused | Answers::Quota));
         let kind = if kind == Kind::Twice && (refused || self.reference.held) { Kind::Usual } else { kind };
-        self.let_time_pass().await;
+        self.make_retries_claimable().await;
         if kind == Kind::DryRun {
-            return self.dry_run(as_of).await;
+            return self.compare_dry_run(as_of).await;
         }
 
-        // The pass, as it should be.
+        // The pass, by the reference.
         let given_before = self.reference.reminders.len();
         let transitions = self.reference.advance(as_of, locked);
-        let (_, skipped) = self.reference.judge(as_of);
-        let expected_requests = self.reference.to_be_sent(as_of);
-        // Which message finds out whether the account can send again is not known before the call.
+        let (_, skipped) = self.reference.decide_reminders(as_of);
+        let expected_requests = self.reference.count_sendable(as_of);
+        // Which message tests a held account is unknown before the call.
         let killed = kind == Kind::Killed && !self.reference.held && (1..=AT_ONCE).contains(&expected_requests);
 
-        // The call.
         let log = Arc::new(Mutex::new(Vec::new()));
-        self.listen(fates, log.clone(), killed || kind == Kind::Silence);
-        if let Some(booking) = locked {
-            self.holder.batch_execute("BEGIN").await.unwrap();
-            let sql = "SELECT FROM bookings WHERE id = $1 FOR UPDATE";
-            self.holder.execute(sql, &[&self.bookings[booking]]).await.unwrap();
-        }
+        self.set_mail_answers(fates, log.clone(), killed || kind == Kind::Silence);
         let started = Instant::now();
-        let once = || self.call(as_of, kind, killed.then_some(expected_requests));
-        let summaries = if kind == Kind::Twice {
-            let (one, other) = tokio::join!(once(), once());
-            [one?, other?]
-        } else {
-            [once().await?, None]
-        };
+        let summaries = self.run_calls(as_of, kind, locked, killed.then_some(expected_requests)).await?;
         let took = started.elapsed();
-        if locked.is_some() {
-            self.holder.batch_execute("ROLLBACK").await.unwrap();
-        }
 
-        // What it left.
         let rows = self.reminder_rows().await;
         self.match_rows(&rows, given_before)?;
         let requests = std::mem::take(&mut *log.lock().unwrap());
-        let seen = self.seen(&rows, &requests, kind, killed, took)?;
+        let seen = self.observed_call(&rows, &requests, kind, killed, took)?;
         let (mut counts, touched) = self.reference.deliver(as_of, &seen)?;
         counts.skipped += skipped;
         self.compare_reminders(&rows, &touched, took)?;
         self.compare_bookings(locked, killed).await?;
         self.compare_changes().await?;
-        match &summaries {
-            [Some(summary), None] => {
-                self.compare_summary(summary, as_of, transitions, counts)?;
-                let held_back = seen.answers.values().any(|fate| matches!(fate, Fate::Account | Fate::Quota));
-                same("held back", !summary["held_back"].is_null(), held_back)?;
-            }
-            [Some(one), Some(other)] => compare_sums(one, other, transitions, counts)?,
-            _ => {}
-        }
+        self.compare_summaries(&summaries, as_of, transitions, counts, &seen)?;
         self.figures.verdicts += u64::try_from(self.reference.reminders.len() - given_before).unwrap();
         self.figures.requests += u64::try_from(requests.len()).unwrap();
         self.figures.messages += u64::try_from(counts.sent).unwrap();
@@ -770,8 +752,55 @@ impl Play<'_> {
         Ok(())
     }
 
-    /// Leases and back-off run on the database's real clock: what may be tried again by the history's, may by that one.
-    async fn let_time_pass(&self) {
+    /// Runs the program once, or twice at the same time, while another session holds a booking
+    /// locked.
+    async fn run_calls(
+        &self,
+        as_of: Time,
+        kind: Kind,
+        locked: Option<usize>,
+        kill_at: Option<usize>,
+    ) -> Result<[Option<Value>; 2], String> {
+        if let Some(booking) = locked {
+            self.holder.batch_execute("BEGIN").await.unwrap();
+            let sql = "SELECT FROM bookings WHERE id = $1 FOR UPDATE";
+            self.holder.execute(sql, &[&self.bookings[booking]]).await.unwrap();
+        }
+        let run_once = || self.run_program(as_of, kind, kill_at);
+        let summaries = if kind == Kind::Twice {
+            let (one, other) = tokio::join!(run_once(), run_once());
+            [one?, other?]
+        } else {
+            [run_once().await?, None]
+        };
+        if locked.is_some() {
+            self.holder.batch_execute("ROLLBACK").await.unwrap();
+        }
+        Ok(summaries)
+    }
+
+    fn compare_summaries(
+        &self,
+        summaries: &[Option<Value>; 2],
+        as_of: Time,
+        transitions: Transitions,
+        counts: Counts,
+        seen: &Seen,
+    ) -> Result<(), String> {
+        match summaries {
+            [Some(summary), None] => {
+                self.compare_summary(summary, as_of, transitions, counts)?;
+                let held_back = seen.answers.values().any(|fate| matches!(fate, Fate::Account | Fate::Quota));
+                expect_equal("held back", !summary["held_back"].is_null(), held_back)
+            }
+            [Some(one), Some(other)] => compare_summed_summaries(one, other, transitions, counts),
+            _ => Ok(()),
+        }
+    }
+
+    /// Leases and back-off use the database's real clock: sets what the clock of the history makes
+    /// claimable.
+    async fn make_retries_claimable(&self) {
         let free: Vec<Uuid> = self.reference.claimable().into_iter().map(|position| self.events[position]).collect();
         let sql = "UPDATE booking_automation_events
                       SET next_attempt_at = now() + CASE WHEN id = ANY ($1) THEN interval '0' ELSE interval '1 hour' END
@@ -779,8 +808,8 @@ impl Play<'_> {
         self.app.sql(sql, &[&free]).await;
     }
 
-    /// What the endpoint answers, and writes down: event, address, and what it did.
-    fn listen(&self, fates: [Answers; PEOPLE], log: Arc<Mutex<Vec<(String, String, Fate)>>>, silent: bool) {
+    /// Sets the endpoint's answers; the log gets event, address and answer of each request.
+    fn set_mail_answers(&self, fates: [Answers; PEOPLE], log: Arc<Mutex<Vec<(String, String, Fate)>>>, silent: bool) {
         self.app.ses.clear();
         self.app.ses.answer(move |mail| {
             let person: usize = mail.to()[..1].parse().unwrap();
@@ -790,8 +819,8 @@ impl Play<'_> {
         });
     }
 
-    /// The summary, unless it is killed when so many requests are under way.
-    async fn call(&self, as_of: Time, kind: Kind, kill_at: Option<usize>) -> Result<Option<Value>, String> {
+    /// The summary, or `None` if the program is killed when so many requests are in flight.
+    async fn run_program(&self, as_of: Time, kind: Kind, kill_at: Option<usize>) -> Result<Option<Value>, String> {
         let as_of = moment(as_of).to_rfc3339();
         let mut arguments = vec!["run", "--as-of", &as_of];
         match kind {
@@ -801,14 +830,14 @@ impl Play<'_> {
         }
         let mut command = self.app.command(&arguments);
         if kind == Kind::Unreachable {
-            // Nobody listens there.
+            // No process listens on this port.
             command.env("AWS_ENDPOINT_URL_SESV2", "http://127.0.0.1:1");
         }
         let mut process =
             command.stdout(std::process::Stdio::piped()).stderr(std::process::Stdio::piped()).spawn().unwrap();
         let under_way = async {
             match kill_at {
-                Some(count) => self.app.ses.arrived(count).await,
+                Some(count) => self.app.ses.wait_for_mails(count).await,
                 None => std::future::pending().await,
             }
         };
@@ -829,17 +858,17 @@ impl Play<'_> {
         serde_json::from_str(&stdout).map(Some).map_err(|error| format!("no summary, {error}: {stdout} {stderr}"))
     }
 
-    async fn dry_run(&mut self, as_of: Time) -> Result<(), String> {
+    async fn compare_dry_run(&mut self, as_of: Time) -> Result<(), String> {
         let everything = "SELECT md5(string_agg(line, ',' ORDER BY line)) FROM (
             SELECT b::text AS line FROM bookings b UNION ALL SELECT e::text FROM booking_automation_events e
             UNION ALL SELECT l::text FROM booking_automation_looks l UNION ALL SELECT r::text FROM automation_runs r
             UNION ALL SELECT s::text FROM booking_automation_state s) AS lines";
         let before = self.app.column(everything, &[]).await;
-        let summary = self.call(as_of, Kind::DryRun, None).await?.unwrap();
-        same("everything, after a dry run", self.app.column(everything, &[]).await, before)?;
+        let summary = self.run_program(as_of, Kind::DryRun, None).await?.unwrap();
+        expect_equal("everything, after a dry run", self.app.column(everything, &[]).await, before)?;
         let mut reference = self.reference.clone();
         let transitions = reference.advance(as_of, None);
-        let (_, skipped) = reference.judge(as_of);
+        let (_, skipped) = reference.decide_reminders(as_of);
         let deferred = i64::try_from(reference.claimable().len()).unwrap();
         self.compare_summary(&summary, as_of, transitions, Counts { skipped, deferred, ..Counts::default() })
     }
@@ -855,8 +884,8 @@ impl Play<'_> {
         rows.iter().map(Found::new).collect()
     }
 
-    /// Says which row is which of the reference's reminders: as many as there should be, of the same bookings, rules, due
-    /// times and starts, and alike in which of them are of one revision.
+    /// Matches the rows with the reference's reminders: the same number, with the same bookings,
+    /// rules, due times and starts, and with equal revisions where the reference has equal ones.
     fn match_rows(&mut self, rows: &[Found], given_before: usize) -> Result<(), String> {
         let known: HashSet<Uuid> = self.events.iter().copied().collect();
         let mut new: Vec<&Found> = rows.iter().filter(|row| !known.contains(&row.id)).collect();
@@ -865,7 +894,7 @@ impl Play<'_> {
         let mut expected: Vec<usize> = (given_before..self.reference.reminders.len()).collect();
         expected.sort_by_key(|position| {
             let reminder = &self.reference.reminders[*position];
-            (reminder.booking, name_of(reminder.audience), reminder.rule)
+            (reminder.booking, audience_name(reminder.audience), reminder.rule)
         });
         let got: Vec<_> = new
             .iter()
@@ -877,7 +906,7 @@ impl Play<'_> {
                 let reminder = &self.reference.reminders[*position];
                 (
                     reminder.booking,
-                    name_of(reminder.audience),
+                    audience_name(reminder.audience),
                     reminder.rule,
                     moment(reminder.due),
                     moment(reminder.start),
@@ -892,20 +921,20 @@ impl Play<'_> {
             self.events[position] = row.id;
             self.reference.reminders[position].seq = row.seq;
         }
-        same("rows", rows.len(), self.events.len())?;
+        expect_equal("rows", rows.len(), self.events.len())?;
         let found: HashMap<Uuid, &Found> = rows.iter().map(|row| (row.id, row)).collect();
         let mut revisions = HashMap::new();
         for (event, reminder) in self.events.iter().zip(&self.reference.reminders) {
             let Some(row) = found.get(event) else { return Err(format!("gone: {reminder:?}")) };
             let revision = *revisions.entry((reminder.booking, reminder.revision)).or_insert(row.revision);
-            same("revision", row.revision, revision)?;
+            expect_equal("revision", row.revision, revision)?;
         }
         let kinds: HashSet<_> = revisions.iter().map(|((booking, _), revision)| (booking, revision)).collect();
-        same("revisions", kinds.len(), revisions.len())
+        expect_equal("revisions", kinds.len(), revisions.len())
     }
 
-    /// What was seen of the call, in the reference's terms.
-    fn seen(
+    /// The observed call in the terms of the reference.
+    fn observed_call(
         &self,
         rows: &[Found],
         requests: &[(String, String, Fate)],
@@ -921,15 +950,15 @@ impl Play<'_> {
             let reminder = &self.reference.reminders[*position];
             let mailbox = self.reference.mailbox(reminder.booking, reminder.audience);
             let person = self.reference.recipient(reminder.booking, reminder.audience);
-            let address = mailbox.and_then(|mailbox| address(person.unwrap_or_default(), mailbox));
-            same("sent to", Some(to.as_str()), address.as_deref())?;
+            let address = mailbox.and_then(|mailbox| email_address(person.unwrap_or_default(), mailbox));
+            expect_equal("sent to", Some(to.as_str()), address.as_deref())?;
             if answers.insert(*position, *fate).is_some() {
                 return Err(format!("sent twice in one call: {reminder:?}"));
             }
         }
         let failed =
             rows.iter().filter(|row| row.status == "failed").map(|row| position[&row.id.to_string()]).collect();
-        // On a machine that is slow, a message may have no time within its claim: it is let go after three seconds.
+        // On a slow machine a claim may become too old to send: it is released after three seconds.
         let short = kind == Kind::Silence || took > Duration::from_secs(3);
         Ok(Seen { answers, failed, unreachable: kind == Kind::Unreachable, killed, short })
     }
@@ -949,21 +978,21 @@ impl Play<'_> {
             let outcomes: Vec<String> = reminder.outcomes.iter().map(|outcome| (*outcome).to_owned()).collect();
             let should = (state, reminder.reason, reminder.attempts, outcomes.as_slice());
             if got != should {
-                return Err(format!("{}: is {got:?}, should be {should:?}", self.told(reminder)));
+                return Err(format!("{}: is {got:?}, should be {should:?}", self.describe(reminder)));
             }
             let waits = matches!(reminder.state, State::Pending | State::Sending);
-            same("whether it waits", row.waits.is_some(), waits)?;
+            expect_equal("whether it waits", row.waits.is_some(), waits)?;
             if let Some(waits) = row.waits.filter(|_| touched.contains(&position)) {
                 let expected = (reminder.free_at - self.reference.now) as f64;
                 if waits > expected || waits < expected - took.as_secs_f64() - 5.0 {
-                    return Err(format!("{}: waits {waits} s, should {expected}", self.told(reminder)));
+                    return Err(format!("{}: waits {waits} s, should {expected}", self.describe(reminder)));
                 }
             }
         }
         Ok(())
     }
 
-    fn told(&self, reminder: &Reminder) -> String {
+    fn describe(&self, reminder: &Reminder) -> String {
         format!("at {}, {reminder:?} of {:?}", self.reference.now, self.reference.bookings[reminder.booking])
     }
 
@@ -980,7 +1009,7 @@ impl Play<'_> {
         }
         for (position, booking) in self.reference.bookings.iter().enumerate() {
             let Some(row) = rows.get(&self.bookings[position]) else {
-                same("gone", true, booking.deleted)?;
+                expect_equal("gone", true, booking.deleted)?;
                 continue;
             };
             let automatic: Vec<_> = booking.changes.iter().filter(|change| change.automatic).collect();
@@ -996,15 +1025,15 @@ impl Play<'_> {
             });
             let should =
                 automatic.iter().map(|change| json!([change.from, change.to, moment(change.due), moment(change.at)]));
-            same("automation_logs", log.collect::<Vec<_>>(), should.collect::<Vec<_>>())?;
+            expect_equal("automation_logs", log.collect::<Vec<_>>(), should.collect::<Vec<_>>())?;
             if !self.flags_behind.contains(&position) {
                 let flags = [4, 5, 6].map(|column| row.get::<_, bool>(column));
-                let should = ["24h", "1h", "15m"].map(|rule| self.reference.flag(position, rule));
-                same(&format!("flags of {booking:?}"), flags, should)?;
+                let should = ["24h", "1h", "15m"].map(|rule| self.reference.expected_flag(position, rule));
+                expect_equal(&format!("flags of {booking:?}"), flags, should)?;
             }
         }
         let there = self.reference.bookings.iter().filter(|booking| !booking.deleted).count();
-        same("bookings", rows.len(), there)
+        expect_equal("bookings", rows.len(), there)
     }
 
     /// Every status change has exactly one event.
@@ -1014,7 +1043,7 @@ impl Play<'_> {
         let rows = self.app.db.query(sql, &[]).await.unwrap();
         let mut found: HashMap<Uuid, Vec<_>> = HashMap::new();
         for row in &rows {
-            same("a change's event", row.get::<_, &str>(6), "completed")?;
+            expect_equal("a change's event", row.get::<_, &str>(6), "completed")?;
             let automatic = row.get::<_, &str>(3) == "booking-automation";
             found.entry(row.get(0)).or_default().push((
                 row.get::<_, &str>(1),
@@ -1030,9 +1059,9 @@ impl Play<'_> {
                 .iter()
                 .map(|Change { from, to, automatic, due, at }| (*from, *to, *automatic, moment(*due), moment(*at)))
                 .collect();
-            same("events of the changes", found.remove(id).unwrap_or_default(), should)?;
+            expect_equal("events of the changes", found.remove(id).unwrap_or_default(), should)?;
         }
-        same("events of other bookings", found.len(), 0)
+        expect_equal("events of other bookings", found.len(), 0)
     }
 
     fn compare_summary(
@@ -1045,14 +1074,14 @@ impl Play<'_> {
         let Counts { sent, retrying, unknown, failed, skipped, deferred } = counts;
         let Transitions { started, completed, expired, remaining } = transitions;
         let told: DateTime<Utc> = summary["as_of"].as_str().unwrap().parse().unwrap();
-        same("as_of", told, moment(as_of))?;
+        expect_equal("as_of", told, moment(as_of))?;
         let transitions =
             json!({"started": started, "completed": completed, "expired": expired, "remaining": remaining});
-        same("transitions", &summary["transitions"], &transitions)?;
+        expect_equal("transitions", &summary["transitions"], &transitions)?;
         let due = sent + retrying + unknown + failed + skipped + deferred;
         let reminders = json!({"due": due, "sent": sent, "retrying": retrying, "unknown": unknown, "failed": failed,
                                "skipped": skipped, "deferred": deferred});
-        same("reminders", &summary["reminders"], &reminders)?;
+        expect_equal("reminders", &summary["reminders"], &reminders)?;
         if summary["outcome"] == "completed" {
             let waiting: Vec<_> = self
                 .reference
@@ -1060,17 +1089,22 @@ impl Play<'_> {
                 .iter()
                 .filter(|reminder| matches!(reminder.state, State::Pending | State::Sending))
                 .collect();
-            same("backlog", summary["backlog"]["pending"].as_u64(), waiting.len().try_into().ok())?;
+            expect_equal("backlog", summary["backlog"]["pending"].as_u64(), waiting.len().try_into().ok())?;
             let oldest =
                 summary["backlog"]["oldest_due_at"].as_str().map(|time| time.parse::<DateTime<Utc>>().unwrap());
-            same("oldest", oldest, waiting.iter().map(|reminder| moment(reminder.due)).min())?;
+            expect_equal("oldest", oldest, waiting.iter().map(|reminder| moment(reminder.due)).min())?;
         }
         Ok(())
     }
 }
 
-/// Of two calls at once one may have been skipped; together they did what one would have done.
-fn compare_sums(one: &Value, other: &Value, transitions: Transitions, counts: Counts) -> Result<(), String> {
+/// Of two concurrent calls one may be skipped; together they do the work of one.
+fn compare_summed_summaries(
+    one: &Value,
+    other: &Value,
+    transitions: Transitions,
+    counts: Counts,
+) -> Result<(), String> {
     let sum = |part: &str, names: &[&str]| -> i64 {
         [one, other]
             .iter()
@@ -1079,7 +1113,7 @@ fn compare_sums(one: &Value, other: &Value, transitions: Transitions, counts: Co
             .sum()
     };
     let Transitions { started, completed, expired, remaining: _ } = transitions;
-    same(
+    expect_equal(
         "transitions of both",
         sum("transitions", &["started", "completed", "expired"]),
         started + completed + expired,
@@ -1088,7 +1122,7 @@ fn compare_sums(one: &Value, other: &Value, transitions: Transitions, counts: Co
     for (name, count) in
         [("sent", sent), ("retrying", retrying), ("unknown", unknown), ("failed", failed), ("skipped", skipped)]
     {
-        same(&format!("{name} of both"), sum("reminders", &[name]), count)?;
+        expect_equal(&format!("{name} of both"), sum("reminders", &[name]), count)?;
     }
     Ok(())
 }
@@ -1106,7 +1140,7 @@ struct Found {
     status: String,
     reason: Option<String>,
     attempts: i32,
-    /// Seconds until it may be tried again.
+    /// Seconds until the next attempt.
     waits: Option<f64>,
     outcomes: Vec<String>,
 }

@@ -1,11 +1,11 @@
-//! What is over is forgotten, in small batches, and nothing else is.
+//! Old rows are deleted in small batches, and only those.
 
 use serde_json::Value;
 
 use crate::app::{App, connect, hours, noon};
 
-/// Final events, runs and words of the provider of so many days ago.
-async fn old(app: &App, count: i32, days: i32) {
+/// Inserts final events of so many days ago.
+async fn insert_old_rows(app: &App, count: i32, days: i32) {
     app.sql(
         "INSERT INTO booking_automation_events (booking_id, event_type, status, created_at, executed_at, starts_at, rule, revision)
          SELECT gen_random_uuid(), CASE n % 2 WHEN 0 THEN 'status_update' ELSE 'reminder_sent' END,
@@ -16,18 +16,18 @@ async fn old(app: &App, count: i32, days: i32) {
     .await;
 }
 
-async fn count(app: &App, table: &str) -> i64 {
+async fn count_rows(app: &App, table: &str) -> i64 {
     app.one(&format!("SELECT count(*) FROM {table}"), &[]).await.get(0)
 }
 
-async fn run(app: &App) -> Value {
+async fn run_now(app: &App) -> Value {
     app.call(&["run"]).await.summary()
 }
 
 #[tokio::test]
-async fn events_and_runs_are_kept_as_long_as_retention_says() {
+async fn events_and_runs_are_deleted_after_their_retention() {
     let mut app = App::new().await;
-    run(&app).await;
+    run_now(&app).await;
     let runs = "INSERT INTO automation_runs (id, trigger, as_of, outcome, created_at, webhook_id)
                 SELECT gen_random_uuid(), 'cli', at, 'completed', at, 'msg_' || days
                   FROM unnest($1::int[]) AS days, LATERAL (SELECT now() - days * interval '1 day' AS at) AS moment";
@@ -37,21 +37,21 @@ async fn events_and_runs_are_kept_as_long_as_retention_says() {
                       FROM unnest($1::int[]) AS days";
     app.sql(feedback, &[&vec![401, 399]]).await;
     for days in [399, 402] {
-        old(&app, 6, days).await;
+        insert_old_rows(&app, 6, days).await;
     }
-    run(&app).await;
+    run_now(&app).await;
     let left =
         app.column("SELECT DISTINCT (now()::date - created_at::date)::text FROM booking_automation_events", &[]).await;
     assert!(left == ["399"] || left == ["400"], "{left:?}");
-    assert_eq!(count(&app, "booking_automation_events").await, 6);
+    assert_eq!(count_rows(&app, "booking_automation_events").await, 6);
     assert_eq!(app.column("SELECT message_id FROM booking_automation_feedback", &[]).await, ["399"]);
     let old_runs = app.column("SELECT webhook_id FROM automation_runs WHERE webhook_id IS NOT NULL", &[]).await;
     assert_eq!(old_runs, ["msg_29"]);
 
     app.env.insert("RETENTION", "30d".to_owned());
-    run(&app).await;
-    assert_eq!(count(&app, "booking_automation_events").await, 0);
-    assert_eq!(count(&app, "booking_automation_feedback").await, 0);
+    run_now(&app).await;
+    assert_eq!(count_rows(&app, "booking_automation_events").await, 0);
+    assert_eq!(count_rows(&app, "booking_automation_feedback").await, 0);
     assert_eq!(
         app.column("SELECT webhook_id FROM automation_runs WHERE webhook_id IS NOT NULL", &[]).await,
         ["msg_29"]
@@ -59,7 +59,7 @@ async fn events_and_runs_are_kept_as_long_as_retention_says() {
 }
 
 #[tokio::test]
-async fn what_is_remembered_of_a_booking_goes_with_its_last_event_where_it_is_over() {
+async fn the_state_of_an_ended_booking_is_deleted_with_its_last_event() {
     let mut app = App::new().await;
     app.env.insert("RETENTION", "30d".to_owned());
     let mut ids = Vec::new();
@@ -70,21 +70,21 @@ async fn what_is_remembered_of_a_booking_goes_with_its_last_event_where_it_is_ov
     }
     let [cancelled, refunded, may_come_back, deleted, of_late] = ids[..] else { unreachable!() };
     app.sql("DELETE FROM bookings WHERE id = $1", &[&deleted]).await;
-    app.as_if("UPDATE booking_automation_events SET created_at = now() - interval '31 days'").await;
+    app.sql_without_triggers("UPDATE booking_automation_events SET created_at = now() - interval '31 days'").await;
     app.sql("INSERT INTO booking_automation_events (booking_id, event_type) VALUES ($1, 'status_update')", &[&of_late])
         .await;
-    assert_eq!(count(&app, "booking_automation_state").await, 5);
+    assert_eq!(count_rows(&app, "booking_automation_state").await, 5);
 
-    run(&app).await;
+    run_now(&app).await;
     let left = app.column("SELECT booking_id::text FROM booking_automation_state ORDER BY booking_id", &[]).await;
     let mut expected = [may_come_back.to_string(), of_late.to_string()];
     expected.sort();
     assert_eq!(left, expected);
-    assert_eq!(count(&app, "booking_automation_events").await, 1);
+    assert_eq!(count_rows(&app, "booking_automation_events").await, 1);
 
-    // One that comes into force again is reminded, as if it were new.
+    // A booking that is confirmed again is reminded as if it were new.
     for id in [cancelled, refunded] {
-        app.believing(noon()).await;
+        app.set_clock(noon()).await;
         app.sql("UPDATE bookings SET status = 'confirmed' WHERE id = $1", &[&id]).await;
     }
     app.run(noon() + hours(1)).await;
@@ -93,10 +93,10 @@ async fn what_is_remembered_of_a_booking_goes_with_its_last_event_where_it_is_ov
 }
 
 #[tokio::test]
-async fn each_table_is_pruned_for_its_own_sake() {
+async fn each_table_is_pruned_independently() {
     let app = App::new().await;
-    run(&app).await;
-    old(&app, 6, 399).await;
+    run_now(&app).await;
+    insert_old_rows(&app, 6, 399).await;
     for (table, columns, values, age) in [
         (
             "booking_automation_feedback",
@@ -119,26 +119,26 @@ async fn each_table_is_pruned_for_its_own_sake() {
             );
             app.sql(&sql, &[]).await;
         }
-        // The oldest lies behind the others.
+        // The oldest row is stored after the others.
         let old = format!("created_at < now() - interval '{age}' + interval '1 hour'");
         app.sql(&format!("UPDATE {table} SET created_at = created_at WHERE {old}"), &[]).await;
-        assert_eq!(count(&app, &format!("{table} WHERE {old}")).await, 1, "{table}");
-        run(&app).await;
-        assert_eq!(count(&app, &format!("{table} WHERE {old}")).await, 0, "{table}");
-        assert!(count(&app, table).await >= 1000, "today's stay: {table}");
+        assert_eq!(count_rows(&app, &format!("{table} WHERE {old}")).await, 1, "{table}");
+        run_now(&app).await;
+        assert_eq!(count_rows(&app, &format!("{table} WHERE {old}")).await, 0, "{table}");
+        assert!(count_rows(&app, table).await >= 1000, "today's stay: {table}");
     }
-    assert_eq!(count(&app, "booking_automation_events").await, 6);
-    assert_eq!(count(&app, "booking_automation_erasures").await, 0, "nothing of the trail went");
+    assert_eq!(count_rows(&app, "booking_automation_events").await, 6);
+    assert_eq!(count_rows(&app, "booking_automation_erasures").await, 0, "nothing of the trail went");
 }
 
 #[tokio::test]
-async fn what_is_under_way_or_still_decides_is_kept_however_old_it_is() {
+async fn old_rows_that_are_still_needed_are_kept() {
     let mut app = App::new().await;
     app.env.insert("RETENTION", "30d".to_owned());
-    // Waiting, claimed, of a start to come, and the one pass that the next goes on from.
+    // Pending, claimed, with a future start, and the run that the next pass continues from.
     let booking = app.confirmed(noon() + hours(24)).await;
     app.run(noon()).await;
-    app.as_if("UPDATE booking_automation_events SET starts_at = now() + interval '1 hour'").await;
+    app.sql_without_triggers("UPDATE booking_automation_events SET starts_at = now() + interval '1 hour'").await;
     app.sql("UPDATE automation_runs SET as_of = now() - interval '50 days'", &[]).await;
     for status in ["pending", "sending"] {
         let sql =
@@ -146,20 +146,20 @@ async fn what_is_under_way_or_still_decides_is_kept_however_old_it_is() {
                    VALUES (gen_random_uuid(), 'reminder_sent', $1, '2020-01-01', now() + interval '1 hour', '24h')";
         app.sql(sql, &[&status]).await;
     }
-    app.as_if("UPDATE booking_automation_events SET created_at = now() - interval '500 days'").await;
+    app.sql_without_triggers("UPDATE booking_automation_events SET created_at = now() - interval '500 days'").await;
     app.sql("UPDATE automation_runs SET created_at = now() - interval '500 days'", &[]).await;
-    old(&app, 10, 500).await;
-    // A pass that fails writes no row that a later one could go on from.
+    insert_old_rows(&app, 10, 500).await;
+    // The next pass starts where this run ended.
     let before: String = app.one("SELECT id::text FROM automation_runs", &[]).await.get(0);
-    run(&app).await;
+    run_now(&app).await;
     assert_eq!(app.reminders(booking).await, ["24h completed"]);
     let left = app
         .column("SELECT status FROM booking_automation_events WHERE event_type = 'reminder_sent' ORDER BY seq", &[])
         .await;
     assert_eq!(left, ["completed", "pending", "sending"]);
-    assert_eq!(count(&app, "automation_runs").await, 1, "the old one went when there was a newer");
+    assert_eq!(count_rows(&app, "automation_runs").await, 1, "the old one went when there was a newer");
     assert_ne!(app.column("SELECT id::text FROM automation_runs", &[]).await, [before]);
-    // It is the newest that is kept, old as it may be; one that failed is none to go on from.
+    // The newest completed run is kept, even if it is old; a failed run does not replace it.
     app.sql(
         "UPDATE automation_runs SET created_at = now() - interval '500 days', as_of = now() + interval '1 hour'",
         &[],
@@ -168,15 +168,15 @@ async fn what_is_under_way_or_still_decides_is_kept_however_old_it_is() {
     let failed = "INSERT INTO automation_runs (id, trigger, as_of, outcome, created_at)
                   SELECT gen_random_uuid(), 'cli', as_of + interval '1 hour', 'failed', created_at FROM automation_runs";
     app.sql(failed, &[]).await;
-    run(&app).await;
+    run_now(&app).await;
     assert_eq!(app.column("SELECT outcome FROM automation_runs", &[]).await, ["completed"; 2]);
 }
 
 #[tokio::test]
-async fn it_goes_in_batches_and_waits_for_nobody() {
+async fn old_rows_are_deleted_in_batches_without_waiting_for_locks() {
     let app = App::new().await;
-    old(&app, 25_000, 450).await;
-    // Somebody reads one of them for update, all the time.
+    insert_old_rows(&app, 25_000, 450).await;
+    // Another session locks one row all the time.
     let other = connect(&app.url).await;
     let locked: String = other
         .query_one("SELECT id::text FROM booking_automation_events ORDER BY created_at, id LIMIT 1", &[])
@@ -188,18 +188,18 @@ async fn it_goes_in_batches_and_waits_for_nobody() {
         .await
         .unwrap();
     for left in [15_000, 5_000] {
-        run(&app).await;
-        assert_eq!(count(&app, "booking_automation_events").await, left);
+        run_now(&app).await;
+        assert_eq!(count_rows(&app, "booking_automation_events").await, left);
     }
-    // Beside mail and status changes, by several instances.
+    // Several instances delete while they send mail.
     let mut bookings = Vec::new();
     for _ in 0..20 {
-        bookings.push(app.due_now().await);
+        bookings.push(app.booking_due_now().await);
     }
-    let summaries = futures_util::future::join_all((0..4).map(|_| run(&app))).await;
+    let summaries = futures_util::future::join_all((0..4).map(|_| run_now(&app))).await;
     let sent: i64 = summaries.iter().filter_map(|summary| summary["reminders"]["sent"].as_i64()).sum();
     assert_eq!(sent, 20);
-    run(&app).await;
+    run_now(&app).await;
     assert_eq!(
         app.column("SELECT id::text FROM booking_automation_events WHERE created_at < now() - interval '1 day'", &[])
             .await,
@@ -209,12 +209,12 @@ async fn it_goes_in_batches_and_waits_for_nobody() {
         assert_eq!(app.reminders(booking).await, ["24h completed"]);
     }
     other.batch_execute("COMMIT").await.unwrap();
-    run(&app).await;
-    assert_eq!(count(&app, "booking_automation_events").await, 20);
+    run_now(&app).await;
+    assert_eq!(count_rows(&app, "booking_automation_events").await, 20);
 }
 
 #[tokio::test]
-async fn no_statement_forgets_more_than_a_thousand_rows_of_a_table() {
+async fn no_statement_deletes_more_than_a_thousand_rows() {
     let app = App::new().await;
     app.db
         .batch_execute(
@@ -232,7 +232,7 @@ async fn no_statement_forgets_more_than_a_thousand_rows_of_a_table() {
         );
         app.db.batch_execute(&trigger).await.unwrap();
     }
-    old(&app, 1500, 450).await;
+    insert_old_rows(&app, 1500, 450).await;
     app.db
         .batch_execute(
             "INSERT INTO booking_automation_feedback (event_id, booking_id, kind, message_id, occurred_at, details, created_at)
@@ -244,7 +244,7 @@ async fn no_statement_forgets_more_than_a_thousand_rows_of_a_table() {
         )
         .await
         .unwrap();
-    run(&app).await;
+    run_now(&app).await;
     let counts = app
         .column(
             "SELECT concat_ws(' ', relation, count) FROM forgotten WHERE count > 0 ORDER BY relation, count DESC",
@@ -256,9 +256,9 @@ async fn no_statement_forgets_more_than_a_thousand_rows_of_a_table() {
 }
 
 #[tokio::test]
-async fn a_failure_of_it_is_no_failure_of_the_call() {
+async fn a_failed_cleanup_does_not_fail_the_call() {
     let app = App::new().await;
-    old(&app, 5, 450).await;
+    insert_old_rows(&app, 5, 450).await;
     app.db
         .batch_execute(
             "CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE EXCEPTION 'no'; END $$;
@@ -266,7 +266,7 @@ async fn a_failure_of_it_is_no_failure_of_the_call() {
         )
         .await
         .unwrap();
-    let booking = app.due_now().await;
+    let booking = app.booking_due_now().await;
     let said = app.call(&["run"]).await;
     assert_eq!(said.summary()["reminders"]["sent"], 1);
     assert!(said.stderr.contains("could not be deleted"), "{}", said.stderr);
@@ -274,7 +274,7 @@ async fn a_failure_of_it_is_no_failure_of_the_call() {
 }
 
 #[tokio::test]
-async fn the_hot_tables_are_vacuumed_after_a_fixed_number_of_changes() {
+async fn busy_tables_are_vacuumed_after_a_fixed_number_of_changes() {
     let app = App::new().await;
     let sql = "SELECT relname::text FROM pg_class, unnest(reloptions) AS option
                 WHERE option ~ '^autovacuum_vacuum_threshold=' ORDER BY 1";

@@ -1,4 +1,4 @@
-//! The ways in over HTTP, through `serve`.
+//! Requests over HTTP, through `serve`.
 
 use std::process::Stdio;
 use std::sync::Arc;
@@ -11,19 +11,19 @@ use tokio::process::Child;
 use tokio_postgres::Client;
 
 use crate::app::{App, connect, hours, signal};
-use crate::client::{Answer, Header, now, receive, request, send, signature, signed};
+use crate::client::{Answer, Header, receive, request, run_signed, send, signature, unix_time};
 use crate::proxy::{Cut, Proxy};
 use crate::ses;
 
 const BEARER: &str = "a bearer secret that has no spaces: 0123456789";
-/// The signing secret of a server that the app gives no other.
+/// The signing secret of a server unless the app sets another one.
 pub const SIGNING: &str = "whsec_C2FVsBQIhrscChlQIMV+b5sSYspob7oD";
 
-fn bearer() -> String {
+fn bearer_secret() -> String {
     BEARER.replace(' ', "-")
 }
 
-/// `serve`, running.
+/// A running `serve`.
 pub struct Server {
     process: Child,
     /// Where it listens.
@@ -32,10 +32,14 @@ pub struct Server {
 }
 
 impl Server {
-    /// With both kinds of secrets, these or the app's.
+    /// Starts `serve` with both kinds of secrets: those of the app, or else the constants above.
     pub async fn start(app: &App, arguments: &[&str]) -> Self {
         let mut command = app.command(&[&["serve", "--listen", "127.0.0.1:0"], arguments].concat());
-        command.env("CRON_SECRET", bearer()).env("CRON_SIGNING_SECRET", SIGNING).envs(&app.env).stderr(Stdio::piped());
+        command
+            .env("CRON_SECRET", bearer_secret())
+            .env("CRON_SIGNING_SECRET", SIGNING)
+            .envs(&app.env)
+            .stderr(Stdio::piped());
         let mut process = command.spawn().unwrap();
         let mut lines = BufReader::new(process.stderr.take().unwrap()).lines();
         let mut said = String::new();
@@ -55,16 +59,16 @@ impl Server {
         Self { process, port, log }
     }
 
-    async fn bearer(&self) -> Answer {
-        let authorization = format!("Bearer {}", bearer());
+    async fn run_with_bearer(&self) -> Answer {
+        let authorization = format!("Bearer {}", bearer_secret());
         request(self.port, "GET", "/run", &[("Authorization", authorization.as_bytes())], b"").await
     }
 
-    async fn signed(&self, id: &str) -> Answer {
-        signed(self.port, SIGNING, id).await
+    async fn run_signed(&self, id: &str) -> Answer {
+        run_signed(self.port, SIGNING, id).await
     }
 
-    /// Ends it, and tells what it logged.
+    /// Ends the server with SIGTERM; returns its log.
     pub async fn end(mut self) -> String {
         signal(&self.process, "-TERM");
         let status = tokio::time::timeout(Duration::from_secs(60), self.process.wait()).await.unwrap().unwrap();
@@ -74,8 +78,8 @@ impl Server {
     }
 }
 
-/// A database that is not there: takes connections, counts them, and hangs up.
-async fn nothing() -> (String, Arc<AtomicUsize>) {
+/// A database that accepts connections, counts them and closes them; its URL and the count.
+async fn database_that_hangs_up() -> (String, Arc<AtomicUsize>) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("postgres://user:password-of-the-database@{}/x", listener.local_addr().unwrap());
     let count = Arc::new(AtomicUsize::new(0));
@@ -88,59 +92,118 @@ async fn nothing() -> (String, Arc<AtomicUsize>) {
     (url, count)
 }
 
+/// `serve` in front of a database that only counts connections.
+struct RefusalServer {
+    server: Server,
+    connections: Arc<AtomicUsize>,
+    authorization: String,
+}
+
+impl RefusalServer {
+    async fn start() -> Self {
+        let mut app = App::empty().await;
+        let (url, connections) = database_that_hangs_up().await;
+        app.env.insert("DATABASE_URL", url);
+        let server = Server::start(&app, &[]).await;
+        Self { server, connections, authorization: format!("Bearer {}", bearer_secret()) }
+    }
+
+    /// A request with a valid bearer secret.
+    async fn authorized(&self, method: &str, path: &str, body: &[u8]) -> Answer {
+        let headers = [("Authorization", self.authorization.as_bytes())];
+        request(self.server.port, method, path, &headers, body).await
+    }
+
+    /// A request without credentials.
+    async fn anonymous(&self, method: &str, path: &str, body: &[u8]) -> Answer {
+        request(self.server.port, method, path, &[], body).await
+    }
+
+    /// A `POST /run` with these headers and no body.
+    async fn run_with(&self, headers: &[Header<'_>]) -> Answer {
+        request(self.server.port, "POST", "/run", headers, b"").await
+    }
+
+    /// A chunked `POST /run` with a valid bearer secret.
+    async fn chunked(&self, body: &[u8]) -> Answer {
+        let headers = [("Authorization", self.authorization.as_bytes()), ("Transfer-Encoding", &b"chunked"[..])];
+        chunked_request(self.server.port, &headers, body).await
+    }
+
+    /// Ends the server; returns its log, which has no secrets.
+    async fn end(self) -> String {
+        let log = self.server.end().await;
+        for secret in [&bearer_secret(), "password-of-the-database", &SIGNING[6..]] {
+            assert!(!log.contains(secret), "{log}");
+        }
+        log
+    }
+
+    async fn end_without_connection(self) {
+        assert_eq!(self.connections.load(Ordering::SeqCst), 0, "a refused request connects to the database");
+        self.end().await;
+    }
+}
+
+fn assert_problem(answer: &Answer, status: u16, request: &str) {
+    assert_eq!((answer.status, answer.header("content-type")), (status, "application/problem+json"), "{request}");
+}
+
+/// One byte over the limit.
+fn oversized_body() -> Vec<u8> {
+    vec![b'x'; 64 * 1024 + 1]
+}
+
+/// The order of the checks: path, method, size, credentials.
 #[tokio::test]
-async fn what_is_refused_never_reaches_a_database() {
-    let mut app = App::empty().await;
-    let (url, connections) = nothing().await;
-    app.env.insert("DATABASE_URL", url);
-    let server = Server::start(&app, &[]).await;
-    let port = server.port;
-    let right = format!("Bearer {}", bearer());
-    let authorized: [Header<'_>; 1] = [("Authorization", right.as_bytes())];
-
-    let health = request(port, "GET", "/health", &[], b"").await;
+async fn refused_paths_methods_and_sizes_never_connect_to_the_database() {
+    let server = RefusalServer::start().await;
+    let health = server.anonymous("GET", "/health", b"").await;
     assert_eq!((health.status, health.body.as_str()), (200, r#"{"status":"ok"}"#));
+    assert_unknown_paths_are_refused(&server).await;
+    assert_other_methods_are_refused(&server).await;
+    assert_large_bodies_are_refused(&server).await;
+    server.end_without_connection().await;
+}
 
-    // The path, before everything else.
+async fn assert_unknown_paths_are_refused(server: &RefusalServer) {
     for path in
         ["/", "/events", "/Run", "/run/", "/run/x", "//run", "/%72un", "/health/", "/admin", "/run%00", "/..%2frun"]
     {
         for method in ["GET", "POST", "DELETE"] {
-            let answer = request(port, method, path, &authorized, b"").await;
-            assert_eq!(
-                (answer.status, answer.header("content-type")),
-                (404, "application/problem+json"),
-                "{method} {path}"
-            );
+            assert_problem(&server.authorized(method, path, b"").await, 404, &format!("{method} {path}"));
         }
     }
-    // What the scheduler says counts for nothing here.
-    let payload = br#"{"trigger":"schedule"}"#;
-    assert_eq!(request(port, "POST", "/events", &authorized, payload).await.status, 404);
+    // A scheduler's payload has no meaning over HTTP.
+    assert_eq!(server.authorized("POST", "/events", br#"{"trigger":"schedule"}"#).await.status, 404);
+}
 
-    // Then the method: HEAD is not GET, where GET does something.
-    let huge = vec![b'x'; 64 * 1024 + 1];
+async fn assert_other_methods_are_refused(server: &RefusalServer) {
+    // HEAD is not allowed where GET runs a pass.
     for method in ["HEAD", "PUT", "DELETE", "PATCH", "OPTIONS", "TRACE", "QUERY"] {
-        let answer = request(port, method, "/run", &authorized, b"").await;
+        let answer = server.authorized(method, "/run", b"").await;
         assert_eq!((answer.status, answer.header("allow")), (405, "GET, POST"), "{method}");
     }
-    assert_eq!(request(port, "PUT", "/run", &[], &huge).await.status, 405);
-    assert_eq!(request(port, "POST", "/health", &[], b"").await.header("allow"), "GET, HEAD");
+    assert_eq!(server.anonymous("PUT", "/run", &oversized_body()).await.status, 405);
+    assert_eq!(server.anonymous("POST", "/health", b"").await.header("allow"), "GET, HEAD");
+}
 
-    // Then the size, announced or not.
-    assert_eq!(request(port, "POST", "/run", &[], &huge).await.status, 413);
-    let chunked = [format!("{:x}\r\n", huge.len()).into_bytes(), huge.clone(), b"\r\n0\r\n\r\n".to_vec()].concat();
-    let headers: [Header<'_>; 2] = [("Authorization", right.as_bytes()), ("Transfer-Encoding", b"chunked")];
-    let answer = chunked_request(port, &headers, &chunked).await;
-    assert_eq!((answer.status, answer.header("content-type")), (413, "application/problem+json"));
+/// A body over the limit, with its length announced or chunked.
+async fn assert_large_bodies_are_refused(server: &RefusalServer) {
+    assert_eq!(server.anonymous("POST", "/run", &oversized_body()).await.status, 413);
+    let huge = oversized_body();
+    let chunks = [format!("{:x}\r\n", huge.len()).into_bytes(), huge, b"\r\n0\r\n\r\n".to_vec()].concat();
+    assert_problem(&server.chunked(&chunks).await, 413, "an oversized chunked body");
+    assert_problem(&server.chunked(b"ZZ\r\n").await, 400, "a malformed chunk");
+}
 
-    let answer = chunked_request(port, &headers, b"ZZ\r\n").await;
-    assert_eq!((answer.status, answer.header("content-type")), (400, "application/problem+json"));
-
-    // Then the credentials: one answer, whatever was wrong.
-    let timestamp = now().to_string();
+#[tokio::test]
+async fn refused_credentials_get_one_identical_answer_and_never_connect_to_the_database() {
+    let server = RefusalServer::start().await;
+    let timestamp = unix_time().to_string();
     let good = signature(SIGNING, b"msg_1", timestamp.as_bytes(), b"");
     let stale = signature(SIGNING, b"msg_1", b"1649367553", b"");
+    let right: Header<'_> = ("Authorization", server.authorization.as_bytes());
     let (id, timestamp, good): (Header<'_>, Header<'_>, Header<'_>) =
         (("webhook-id", b"msg_1"), ("webhook-timestamp", timestamp.as_bytes()), ("webhook-signature", good.as_bytes()));
     let refused: [&[Header<'_>]; 14] = [
@@ -149,9 +212,9 @@ async fn what_is_refused_never_reaches_a_database() {
         &[("Authorization", b"Bearer wrong")],
         &[("Authorization", b"Bearer \xff\xfe")],
         &[("Authorization", b"Basic dXNlcjpwYXNz")],
-        &[authorized[0], authorized[0]],
-        &[authorized[0], id],
-        &[authorized[0], id, timestamp, ("webhook-signature", b"v1,AAAA")],
+        &[right, right],
+        &[right, id],
+        &[right, id, timestamp, ("webhook-signature", b"v1,AAAA")],
         &[("Authorization", b"Bearer wrong"), id, timestamp, good],
         &[id, timestamp],
         &[id, good],
@@ -161,33 +224,32 @@ async fn what_is_refused_never_reaches_a_database() {
     ];
     let mut answers = Vec::new();
     for headers in refused {
-        answers.push(request(port, "POST", "/run", headers, b"").await);
+        answers.push(server.run_with(headers).await);
     }
     // Signed for another body.
-    answers.push(request(port, "POST", "/run", &[id, timestamp, good], b"x").await);
+    answers.push(request(server.server.port, "POST", "/run", &[id, timestamp, good], b"x").await);
+    // A secret in the URL is ignored.
+    answers.push(server.anonymous("GET", &format!("/run?secret={}", bearer_secret()), b"").await);
     assert_eq!((answers[0].status, answers[0].header("www-authenticate")), (401, "Bearer"));
     for answer in &answers {
         assert_eq!(answer, &answers[0]);
     }
-    // A secret in the URL is none.
-    assert_eq!(request(port, "GET", &format!("/run?secret={}", bearer()), &[], b"").await, answers[0]);
-    assert_eq!(connections.load(Ordering::SeqCst), 0, "nobody asked the database");
+    server.end_without_connection().await;
+}
 
-    // Who is let in does.
-    let answer = server.bearer().await;
-    assert_eq!((answer.status, answer.header("content-type")), (503, "application/problem+json"), "{answer:?}");
-    assert!(connections.load(Ordering::SeqCst) > 0);
-    assert_eq!(request(port, "HEAD", "/health", &[], b"").await.status, 200);
+#[tokio::test]
+async fn an_accepted_request_connects_to_the_database_and_logs_no_secrets() {
+    let server = RefusalServer::start().await;
+    let answer = server.authorized("GET", "/run", b"").await;
+    assert_problem(&answer, 503, &format!("{answer:?}"));
+    assert!(server.connections.load(Ordering::SeqCst) > 0);
+    assert_eq!(server.anonymous("HEAD", "/health", b"").await.status, 200);
 
     let log = server.end().await;
     assert!(log.contains("the database cannot be reached"), "{log}");
-    assert!(
-        !log.contains(&bearer()) && !log.contains("password-of-the-database") && !log.contains(&SIGNING[6..]),
-        "{log}"
-    );
 }
 
-/// As `request`, with a body of its own framing.
+/// Sends a `POST /run` whose body has its own framing.
 async fn chunked_request(port: u16, headers: &[Header<'_>], body: &[u8]) -> Answer {
     let mut socket = tokio::net::TcpStream::connect(("127.0.0.1", port)).await.unwrap();
     let mut head = b"POST /run HTTP/1.1\r\nHost: x\r\nConnection: close\r\n".to_vec();
@@ -198,8 +260,8 @@ async fn chunked_request(port: u16, headers: &[Header<'_>], body: &[u8]) -> Answ
     receive(socket).await
 }
 
-/// Sends these bytes; the statuses of the answers.
-async fn raw(port: u16, bytes: &str) -> Vec<u16> {
+/// Sends these bytes; returns the statuses of the answers.
+async fn send_raw(port: u16, bytes: &str) -> Vec<u16> {
     let mut socket = tokio::net::TcpStream::connect(("127.0.0.1", port)).await.unwrap();
     socket.write_all(bytes.as_bytes()).await.unwrap();
     let mut said = String::new();
@@ -208,13 +270,13 @@ async fn raw(port: u16, bytes: &str) -> Vec<u16> {
 }
 
 #[tokio::test]
-async fn what_a_proxy_may_read_otherwise_runs_nothing() {
+async fn ambiguous_requests_run_nothing() {
     let app = App::new().await;
     let server = Server::start(&app, &[]).await;
-    let right = format!("Authorization: Bearer {}\r\n", bearer());
+    let right = format!("Authorization: Bearer {}\r\n", bearer_secret());
     let runs = "SELECT count(*) FROM automation_runs";
     for (lines, status) in [
-        (format!("Authorization: Bearer\r\n {}\r\n", bearer()), 400),
+        (format!("Authorization: Bearer\r\n {}\r\n", bearer_secret()), 400),
         (format!("X: y\r\n {right}"), 400),
         (right.replace(':', " :"), 400),
         (format!("X: y\r{right}"), 400),
@@ -224,40 +286,40 @@ async fn what_a_proxy_may_read_otherwise_runs_nothing() {
         (format!("Proxy-{right}X-{right}Cookie: {right}"), 401),
     ] {
         let request = format!("POST /run HTTP/1.1\r\nHost: x\r\nConnection: close\r\n{lines}\r\n");
-        assert_eq!(raw(server.port, &request).await, [status], "{lines:?}");
+        assert_eq!(send_raw(server.port, &request).await, [status], "{lines:?}");
     }
     let overridden =
         format!("DELETE /run HTTP/1.1\r\nHost: x\r\nConnection: close\r\nX-HTTP-Method-Override: GET\r\n{right}\r\n");
-    assert_eq!(raw(server.port, &overridden).await, [405]);
-    // What follows a request whose length is told in two ways is no request.
+    assert_eq!(send_raw(server.port, &overridden).await, [405]);
+    // A request hidden behind two contradicting lengths is not executed.
     let hidden = format!("GET /run HTTP/1.1\r\nHost: x\r\n{right}Connection: close\r\n\r\n");
     let length = hidden.len() + 5;
     let both = format!(
         "POST /run HTTP/1.1\r\nHost: x\r\nContent-Length: {length}\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n{hidden}"
     );
-    assert_eq!(raw(server.port, &both).await, [401]);
+    assert_eq!(send_raw(server.port, &both).await, [401]);
     assert_eq!(app.one(runs, &[]).await.get::<_, i64>(0), 0);
-    // One after the other on one connection, each is judged by itself.
+    // Each of several requests on one connection is checked separately.
     let (get, post) = ("GET /run HTTP/1.1\r\nHost: x\r\n", "POST /run HTTP/1.1\r\nHost: x\r\nContent-Length: 3\r\n");
     let three = format!("{get}\r\n{post}{right}\r\nabc{get}Connection: close\r\n\r\n");
-    assert_eq!(raw(server.port, &three).await, [401, 200, 401]);
+    assert_eq!(send_raw(server.port, &three).await, [401, 200, 401]);
     assert_eq!(app.one(runs, &[]).await.get::<_, i64>(0), 1);
 }
 
 #[tokio::test]
-async fn a_secret_or_a_signature_fires_a_pass() {
+async fn a_bearer_secret_or_a_signature_runs_a_pass() {
     let app = App::new().await;
     let server = Server::start(&app, &[]).await;
-    let answer = server.bearer().await;
+    let answer = server.run_with_bearer().await;
     assert_eq!((answer.status, answer.header("content-type")), (200, "application/json"), "{answer:?}");
     assert_eq!((&answer.json()["outcome"], &answer.json()["trigger"]), (&"completed".into(), &"bearer".into()));
 
-    let answer = server.signed("msg_first").await;
+    let answer = server.run_signed("msg_first").await;
     assert_eq!((&answer.json()["outcome"], &answer.json()["trigger"]), (&"completed".into(), &"signature".into()));
 
-    // The whole body is signed, up to the last byte that is allowed.
+    // The signature covers the whole body, up to the size limit.
     let body = vec![b'x'; 64 * 1024];
-    let timestamp = now().to_string();
+    let timestamp = unix_time().to_string();
     let by = signature(SIGNING, b"msg_large", timestamp.as_bytes(), &body);
     let headers: [Header<'_>; 3] = [
         ("Webhook-Id", b"msg_large"),
@@ -275,31 +337,31 @@ async fn a_secret_or_a_signature_fires_a_pass() {
 }
 
 #[tokio::test]
-async fn a_signed_request_runs_once_on_whatever_instance() {
+async fn a_signed_request_runs_once_across_all_instances() {
     let app = App::new().await;
     let (one, other) = (Server::start(&app, &[]).await, Server::start(&app, &[]).await);
-    assert_eq!(one.signed("msg_1").await.json()["outcome"], "completed");
+    assert_eq!(one.run_signed("msg_1").await.json()["outcome"], "completed");
     for server in [&one, &other] {
-        let answer = server.signed("msg_1").await;
+        let answer = server.run_signed("msg_1").await;
         assert_eq!(answer.status, 200);
         assert_eq!(
             (&answer.json()["outcome"], &answer.json()["reason"]),
             (&"skipped".into(), &"duplicate_request".into())
         );
     }
-    assert_eq!(other.signed("msg_2").await.json()["outcome"], "completed");
-    // Past every clock's tolerance it is somebody else's id.
+    assert_eq!(other.run_signed("msg_2").await.json()["outcome"], "completed");
+    // After the tolerance the same id is a new request.
     app.sql("UPDATE automation_runs SET created_at = created_at - interval '16 minutes'", &[]).await;
-    assert_eq!(other.signed("msg_1").await.json()["outcome"], "completed");
+    assert_eq!(other.run_signed("msg_1").await.json()["outcome"], "completed");
     let runs: i64 = app.one("SELECT count(*) FROM automation_runs", &[]).await.get(0);
     assert_eq!(runs, 3);
 }
 
 #[tokio::test]
-async fn of_many_at_once_with_one_id_one_runs() {
+async fn concurrent_requests_with_one_id_run_one_pass() {
     let app = App::new().await;
     let servers = [Server::start(&app, &[]).await, Server::start(&app, &[]).await];
-    let calls = (0..16).map(|number| servers[number % 2].signed("msg_raced"));
+    let calls = (0..16).map(|number| servers[number % 2].run_signed("msg_raced"));
     let answers = futures_util::future::join_all(calls).await;
     let ran = answers.iter().filter(|answer| answer.json()["outcome"] == "completed").count();
     assert_eq!(ran, 1, "{answers:?}");
@@ -307,10 +369,10 @@ async fn of_many_at_once_with_one_id_one_runs() {
 }
 
 #[tokio::test]
-async fn a_call_that_failed_or_was_skipped_may_be_repeated_with_its_id() {
+async fn a_failed_or_skipped_call_can_be_repeated_with_its_id() {
     let app = App::new().await;
     let server = Server::start(&app, &[]).await;
-    // It fails late: when everything else is done.
+    // The pass fails at its last statement.
     app.db
         .batch_execute(
             "CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
@@ -319,93 +381,93 @@ async fn a_call_that_failed_or_was_skipped_may_be_repeated_with_its_id() {
         )
         .await
         .unwrap();
-    let answer = server.signed("msg_1").await;
+    let answer = server.run_signed("msg_1").await;
     assert_eq!((answer.status, answer.header("content-type")), (503, "application/problem+json"));
     assert!(!answer.body.contains("4711"), "{}", answer.body);
     app.db.batch_execute("DROP TRIGGER refuse ON automation_runs").await.unwrap();
 
     let other = connect(&app.url).await;
-    hold(&other, 7_091_869_195_317_477_377).await;
-    let answer = server.signed("msg_1").await;
+    hold_advisory_lock(&other, 7_091_869_195_317_477_377).await;
+    let answer = server.run_signed("msg_1").await;
     assert_eq!((answer.status, &answer.json()["reason"]), (200, &"overlap".into()));
     drop(other);
-    app.waits_for("SELECT NOT EXISTS (SELECT FROM pg_locks WHERE locktype = 'advisory' AND database = (SELECT oid FROM pg_database WHERE datname = current_database()))").await;
+    app.wait_until("SELECT NOT EXISTS (SELECT FROM pg_locks WHERE locktype = 'advisory' AND database = (SELECT oid FROM pg_database WHERE datname = current_database()))").await;
 
-    assert_eq!(server.signed("msg_1").await.json()["outcome"], "completed");
-    assert_eq!(server.signed("msg_1").await.json()["reason"], "duplicate_request");
+    assert_eq!(server.run_signed("msg_1").await.json()["outcome"], "completed");
+    assert_eq!(server.run_signed("msg_1").await.json()["reason"], "duplicate_request");
     let log = server.end().await;
     assert!(log.contains("the pass failed: SQLSTATE P0001") && !log.contains("4711"), "{log}");
 }
 
-/// Takes an advisory lock for as long as the session lives.
-async fn hold(session: &Client, key: i64) {
+/// Takes an advisory lock until the session ends.
+async fn hold_advisory_lock(session: &Client, key: i64) {
     session.execute("SELECT pg_advisory_lock($1)", &[&key]).await.unwrap();
 }
 
 #[tokio::test]
-async fn a_database_that_was_not_migrated_is_said_so() {
+async fn an_unmigrated_database_is_reported() {
     let app = App::empty().await;
     let server = Server::start(&app, &[]).await;
-    let answer = server.bearer().await;
+    let answer = server.run_with_bearer().await;
     assert_eq!(answer.status, 503);
     assert_eq!(answer.json()["detail"], "the database has not been migrated");
 }
 
-/// An app whose callers have the default limit.
-async fn limited() -> App {
+/// An app whose callers have the default rate limit.
+async fn app_with_default_rate_limit() -> App {
     let mut app = App::new().await;
     app.env.remove("RATE_LIMIT");
     app
 }
 
 #[tokio::test]
-async fn each_credential_has_ten_calls_a_minute_over_all_instances() {
-    let app = limited().await;
+async fn each_credential_has_ten_calls_a_minute_across_all_instances() {
+    let app = app_with_default_rate_limit().await;
     let servers = [Server::start(&app, &[]).await, Server::start(&app, &[]).await];
     for call in 0..10 {
         let server = &servers[call % 2];
-        // Those who are not let in use nothing up.
+        // Refused requests do not count towards the limit.
         assert_eq!(request(server.port, "GET", "/run", &[], b"").await.status, 401);
-        assert_eq!(server.bearer().await.status, 200, "{call}");
+        assert_eq!(server.run_with_bearer().await.status, 200, "{call}");
     }
     for server in &servers {
-        let refused = server.bearer().await;
+        let refused = server.run_with_bearer().await;
         assert_eq!((refused.status, refused.header("content-type")), (429, "application/problem+json"));
-        // A call comes back every six seconds.
+        // One call is regained every six seconds.
         assert!((1..=6).contains(&refused.header("retry-after").parse::<u32>().unwrap()), "{refused:?}");
     }
     let runs: i64 = app.one("SELECT count(*) FROM automation_runs", &[]).await.get(0);
     assert_eq!(runs, 10, "a refused call runs nothing");
-    // Another credential has its own.
-    assert_eq!(servers[0].signed("msg_1").await.status, 200);
-    // What was used up comes back with time.
+    // Another credential has its own limit.
+    assert_eq!(servers[0].run_signed("msg_1").await.status, 200);
+    // The limit is regained with time.
     app.sql("UPDATE booking_automation_callers SET next_at = next_at - interval '12 seconds'", &[]).await;
-    let statuses = [servers[0].bearer().await.status, servers[1].bearer().await.status];
+    let statuses = [servers[0].run_with_bearer().await.status, servers[1].run_with_bearer().await.status];
     assert_eq!(statuses, [200, 200]);
-    assert_eq!(servers[0].bearer().await.status, 429);
+    assert_eq!(servers[0].run_with_bearer().await.status, 429);
 }
 
 #[tokio::test]
-async fn calls_at_once_are_counted_each() {
-    let app = limited().await;
+async fn concurrent_calls_are_each_counted() {
+    let app = app_with_default_rate_limit().await;
     let servers = [Server::start(&app, &[]).await, Server::start(&app, &[]).await];
     let began = std::time::Instant::now();
-    let calls = (0..24).map(|call| servers[call % 2].bearer());
+    let calls = (0..24).map(|call| servers[call % 2].run_with_bearer());
     let answers = futures_util::future::join_all(calls).await;
-    // A call comes back every six seconds.
+    // One call is regained every six seconds.
     let most = 10 + usize::try_from(began.elapsed().as_secs() / 6).unwrap();
     let taken = answers.iter().filter(|answer| answer.status == 200).count();
     let refused = answers.iter().filter(|answer| answer.status == 429).count();
-    // A call that met another one's counting for too long is refused, too: never more than ten.
+    // A call that waits too long for a concurrent count is refused, too.
     assert!((1..=most).contains(&taken) && taken + refused == 24, "{taken} {refused}");
 }
 
 #[tokio::test]
-async fn a_call_that_another_one_has_used_up_meanwhile_is_refused() {
-    let app = limited().await;
+async fn a_call_is_refused_if_a_concurrent_call_used_up_the_limit() {
+    let app = app_with_default_rate_limit().await;
     let server = Server::start(&app, &[]).await;
-    assert_eq!(server.bearer().await.status, 200);
-    // It has begun to count itself, and looks at the credential's row only when the test lets it.
+    assert_eq!(server.run_with_bearer().await.status, 200);
+    // The call has begun to count itself and reads the credential's row when the test releases it.
     app.db
         .batch_execute(
             "CREATE FUNCTION linger() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
@@ -415,9 +477,9 @@ async fn a_call_that_another_one_has_used_up_meanwhile_is_refused() {
         .await
         .unwrap();
     let holder = connect(&app.url).await;
-    hold(&holder, 42).await;
-    let (refused, ()) = tokio::join!(server.bearer(), async {
-        app.waits_for(
+    hold_advisory_lock(&holder, 42).await;
+    let (refused, ()) = tokio::join!(server.run_with_bearer(), async {
+        app.wait_until(
             "SELECT EXISTS (SELECT FROM pg_stat_activity WHERE datname = current_database() AND wait_event = 'PgSleep')",
         )
         .await;
@@ -432,34 +494,34 @@ async fn a_call_that_another_one_has_used_up_meanwhile_is_refused() {
 }
 
 #[tokio::test]
-async fn who_has_not_called_for_long_has_saved_up_no_more_than_a_minutes_calls() {
+async fn unused_calls_accumulate_for_one_minute_only() {
     let mut app = App::new().await;
-    // A call comes back every half minute.
+    // One call is regained every 30 seconds.
     app.env.insert("RATE_LIMIT", "2".to_owned());
     let server = Server::start(&app, &[]).await;
-    assert_eq!(server.bearer().await.status, 200);
+    assert_eq!(server.run_with_bearer().await.status, 200);
     app.sql("UPDATE booking_automation_callers SET next_at = now() - interval '1 day'", &[]).await;
     for status in [200, 200, 429] {
-        assert_eq!(server.bearer().await.status, status);
+        assert_eq!(server.run_with_bearer().await.status, status);
     }
 }
 
 #[tokio::test]
-async fn counting_waits_for_nobody() {
-    let app = limited().await;
+async fn rate_limiting_does_not_wait_for_locks() {
+    let app = app_with_default_rate_limit().await;
     let server = Server::start(&app, &[]).await;
-    assert_eq!(server.bearer().await.status, 200);
+    assert_eq!(server.run_with_bearer().await.status, 200);
     let other = crate::app::connect(&app.url).await;
     other.batch_execute("BEGIN; UPDATE booking_automation_callers SET next_at = next_at").await.unwrap();
-    let refused = server.bearer().await;
+    let refused = server.run_with_bearer().await;
     assert_eq!((refused.status, refused.header("retry-after")), (429, "2"));
     other.batch_execute("ROLLBACK").await.unwrap();
-    assert_eq!(server.bearer().await.status, 200);
+    assert_eq!(server.run_with_bearer().await.status, 200);
 }
 
 #[tokio::test]
-async fn nothing_runs_uncounted() {
-    let app = limited().await;
+async fn a_call_that_cannot_be_counted_is_refused() {
+    let app = app_with_default_rate_limit().await;
     let server = Server::start(&app, &[]).await;
     app.db
         .batch_execute(
@@ -468,36 +530,36 @@ async fn nothing_runs_uncounted() {
         )
         .await
         .unwrap();
-    let answer = server.bearer().await;
+    let answer = server.run_with_bearer().await;
     assert_eq!(answer.status, 503, "{answer:?}");
     assert_eq!(answer.json()["detail"], "the pass failed and changed nothing; the log says why");
     app.sql("DROP TABLE booking_automation_callers", &[]).await;
-    let answer = server.bearer().await;
+    let answer = server.run_with_bearer().await;
     assert_eq!((answer.status, &answer.json()["detail"]), (503, &"the database has not been migrated".into()));
     let runs: i64 = app.one("SELECT count(*) FROM automation_runs", &[]).await.get(0);
     assert_eq!(runs, 0);
 }
 
 #[tokio::test]
-async fn a_client_that_hangs_up_cuts_nothing_off() {
+async fn a_client_disconnect_does_not_interrupt_the_call() {
     let app = App::new().await;
-    let booking = app.due_now().await;
+    let booking = app.booking_due_now().await;
     app.ses.answer(|_| ses::Answer::Slow(Duration::from_millis(500)));
     let server = Server::start(&app, &[]).await;
-    let authorization = format!("Bearer {}", bearer());
+    let authorization = format!("Bearer {}", bearer_secret());
     let socket = send(server.port, "POST", "/run", &[("Authorization", authorization.as_bytes())], b"").await;
-    app.ses.arrived(1).await;
+    app.ses.wait_for_mails(1).await;
     drop(socket);
-    app.waits_for("SELECT EXISTS (SELECT FROM booking_automation_events WHERE status = 'completed' AND rule = '24h')")
+    app.wait_until("SELECT EXISTS (SELECT FROM booking_automation_events WHERE status = 'completed' AND rule = '24h')")
         .await;
     assert_eq!(app.reminders(booking).await, ["24h completed"]);
     assert_eq!(app.ses.mails().len(), 1);
 }
 
 #[tokio::test]
-async fn a_slow_pass_blocks_neither_health_nor_the_calls_that_overlap_it() {
+async fn a_slow_pass_blocks_neither_health_checks_nor_overlapping_calls() {
     let app = App::new().await;
-    // A trigger of theirs that goes on only when the test lets it.
+    // A user's trigger that waits until the test releases it.
     app.db
         .batch_execute(
             "CREATE FUNCTION linger() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
@@ -506,20 +568,20 @@ async fn a_slow_pass_blocks_neither_health_nor_the_calls_that_overlap_it() {
         )
         .await
         .unwrap();
-    app.believing(chrono::Utc::now() - hours(48)).await;
+    app.set_clock(chrono::Utc::now() - hours(48)).await;
     let booking = app.booking("confirmed", chrono::Utc::now()).await;
     let holder = connect(&app.url).await;
-    hold(&holder, 42).await;
+    hold_advisory_lock(&holder, 42).await;
     let server = Server::start(&app, &[]).await;
-    let authorization = format!("Bearer {}", bearer());
+    let authorization = format!("Bearer {}", bearer_secret());
     let slow = send(server.port, "POST", "/run", &[("Authorization", authorization.as_bytes())], b"").await;
-    app.waits_for(
+    app.wait_until(
         "SELECT EXISTS (SELECT FROM pg_stat_activity WHERE datname = current_database() AND wait_event = 'PgSleep')",
     )
     .await;
 
     assert_eq!(request(server.port, "GET", "/health", &[], b"").await.status, 200);
-    let answers = futures_util::future::join_all((0..8).map(|_| server.bearer())).await;
+    let answers = futures_util::future::join_all((0..8).map(|_| server.run_with_bearer())).await;
     for answer in answers {
         assert_eq!(answer.json()["reason"], "overlap", "{answer:?}");
     }
@@ -529,17 +591,17 @@ async fn a_slow_pass_blocks_neither_health_nor_the_calls_that_overlap_it() {
 }
 
 #[tokio::test]
-async fn a_call_is_over_before_its_client_gives_up() {
+async fn a_call_is_answered_within_twenty_seconds() {
     let mut app = App::new().await;
     app.env.insert("SEND_CONCURRENCY", "1".to_owned());
     for _ in 0..3 {
-        app.due_now().await;
+        app.booking_due_now().await;
     }
-    // The provider answers nothing, for longer than a call lasts.
+    // The provider does not answer during the call.
     app.ses.answer(|_| ses::Answer::Silence);
     let server = Server::start(&app, &[]).await;
     let begun = Instant::now();
-    let summary = server.bearer().await.json();
+    let summary = server.run_with_bearer().await.json();
     assert!(begun.elapsed() < Duration::from_secs(20), "{:?} {summary}", begun.elapsed());
     let reminders = &summary["reminders"];
     assert_eq!(reminders["due"], 3, "{summary}");
@@ -547,17 +609,17 @@ async fn a_call_is_over_before_its_client_gives_up() {
 }
 
 #[tokio::test]
-async fn told_to_end_it_records_what_it_sent_and_leaves_the_rest() {
+async fn serve_records_its_outcomes_when_it_receives_sigterm() {
     let mut app = App::new().await;
     app.env.insert("SEND_RATE", "20".to_owned());
     app.env.insert("SEND_CONCURRENCY", "4".to_owned());
     for _ in 0..600 {
-        app.due_now().await;
+        app.booking_due_now().await;
     }
-    // Half a minute's sending.
+    // Sending takes 30 seconds.
     let server = Server::start(&app, &["--every", "1m"]).await;
-    app.ses.arrived(10).await;
-    // A client that never ends its request holds nothing up.
+    app.ses.wait_for_mails(10).await;
+    // An unfinished request does not delay the shutdown.
     let mut half = tokio::net::TcpStream::connect(("127.0.0.1", server.port)).await.unwrap();
     half.write_all(b"GET /health HTT").await.unwrap();
     let log = server.end().await;
@@ -572,26 +634,26 @@ async fn told_to_end_it_records_what_it_sent_and_leaves_the_rest() {
 }
 
 #[tokio::test]
-async fn whoever_never_ends_a_request_takes_nobodys_place_for_long() {
+async fn unfinished_requests_do_not_block_others_for_long() {
     let app = App::new().await;
     let server = Server::start(&app, &[]).await;
     let connect = async || tokio::net::TcpStream::connect(("127.0.0.1", server.port)).await.unwrap();
     let (first, mut lingering) = (Instant::now(), Vec::new());
     for number in 0..512 {
         let mut socket = connect().await;
-        // Nothing at all, or no end.
+        // An idle connection, or an unfinished request.
         if number % 2 == 0 {
             socket.write_all(b"GET /health HTTP/1.1\r\nHost: x\r\nX: ").await.unwrap();
         }
         lingering.push(socket);
     }
-    // Every place is taken; this one waits for its turn, and that comes.
+    // All connections are taken; this request waits for a free one.
     let answer = request(server.port, "GET", "/health", &[], b"").await;
     assert_eq!(answer.status, 200);
     assert!(first.elapsed() > Duration::from_secs(9), "there is no end of places, or somebody lost theirs too early");
     for mut socket in lingering {
         let mut rest = Vec::new();
-        // The end, whatever was said before.
+        // The connection ends, with or without an answer.
         let _ = socket.read_to_end(&mut rest).await;
         assert!(rest.is_empty() || rest.starts_with(b"HTTP/1.1 408"), "{}", String::from_utf8_lossy(&rest));
     }
@@ -599,38 +661,38 @@ async fn whoever_never_ends_a_request_takes_nobodys_place_for_long() {
 }
 
 #[tokio::test]
-async fn a_commit_that_nobody_can_tell_of_is_not_called_a_failure() {
+async fn an_unknown_commit_is_not_reported_as_a_failure() {
     let mut app = App::new().await;
     let booking = app.booking("confirmed", chrono::Utc::now() - hours(1)).await;
     let proxy = Proxy::start(&app.url, Cut::Forever).await;
     app.env.insert("DATABASE_URL", proxy.url.clone());
     let server = Server::start(&app, &[]).await;
-    let answer = server.signed("msg_1").await;
+    let answer = server.run_signed("msg_1").await;
     assert!(proxy.was_cut());
     assert_eq!(
         (answer.status, &answer.json()["detail"]),
         (503, &"whether the pass was committed is not known; the log says why".into())
     );
-    // It was.
-    app.waits_for("SELECT EXISTS (SELECT FROM automation_runs WHERE outcome = 'completed' AND webhook_id = 'msg_1')")
+    // The pass was committed.
+    app.wait_until("SELECT EXISTS (SELECT FROM automation_runs WHERE outcome = 'completed' AND webhook_id = 'msg_1')")
         .await;
     assert_ne!(app.status(booking).await, "confirmed");
 }
 
 #[tokio::test]
-async fn without_a_cron_it_fires_itself_and_ends_only_when_all_is_recorded() {
+async fn serve_every_runs_passes_and_records_outcomes_before_it_ends() {
     let app = App::new().await;
-    let booking = app.due_now().await;
+    let booking = app.booking_due_now().await;
     app.ses.answer(|_| ses::Answer::Slow(Duration::from_millis(700)));
     let server = Server::start(&app, &["--every", "10s"]).await;
-    app.ses.arrived(1).await;
+    app.ses.wait_for_mails(1).await;
     assert_eq!(app.reminders(booking).await, ["24h sending"]);
     server.end().await;
     assert_eq!(app.reminders(booking).await, ["24h completed"]);
 
     let said = app.call(&["serve", "--every", "1s"]).await;
     assert!(!said.success && said.stderr.contains("from 10s to 1h"), "{}", said.stderr);
-    // In use.
+    // A port that is in use.
     let taken = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let said = app.call(&["serve", "--listen", &taken.local_addr().unwrap().to_string()]).await;
     assert!(!said.success && said.stderr.contains("cannot listen on 127.0.0.1:"), "{}", said.stderr);

@@ -1,7 +1,8 @@
-//! Random lives: steps by all roles, cancellations, passes and direct writes at moments about the booking's own, each compared
-//! with what the reference says of it: the answer, the booking, the audit trail, and what is told beforehand.
+//! Random lives of bookings: steps by all roles, cancellations, passes and direct writes near the
+//! booking's times. Each is compared with the reference: the answer, the booking, the audit trail
+//! and the cancellation options.
 //!
-//! `HISTORIES` and `SEED` (environment) make it longer, and another one.
+//! `HISTORIES` and `SEED` (environment variables) set the number and the seed.
 
 use chrono::{DateTime, Duration, Utc};
 use proptest::collection::vec;
@@ -16,15 +17,15 @@ use crate::http::Server;
 use crate::life_reference::{By, Change, Edit, Life, ROLES, Role, Time};
 use crate::status::{ask, support};
 
-/// Lives in `make test`.
+/// The number of lives in `make test`.
 const LIVES: u32 = 40;
-/// Of one, at most; some are several that belong together.
+/// The most elements of one life; some have several steps.
 const STEPS: usize = 12;
 const MINUTE: Time = 60;
 const HOUR: Time = 60 * MINUTE;
-/// When something is done. A program for each: it is started with its clock.
+/// The moments of steps. Each has a server with its own clock.
 const MOMENTS: [Time; 9] = [0, 10 * MINUTE, HOUR, 2 * HOUR, 12 * HOUR, 13 * HOUR, 24 * HOUR, 26 * HOUR, 60 * HOUR];
-/// An odd number of cents.
+/// An odd number of cents, so that halves are rounded.
 const PRICE: u64 = 9_999;
 
 #[derive(Clone, Debug)]
@@ -38,7 +39,7 @@ struct Story {
 
 #[derive(Clone, Copy, Debug)]
 enum Step {
-    /// To one of the next moments.
+    /// Waits until one of the next moments.
     Later(usize),
     Pass,
     Ask {
@@ -57,13 +58,13 @@ enum Step {
 #[derive(Clone, Copy, Debug)]
 enum Expects {
     Whatever,
-    /// What they were told a moment ago.
+    /// The refund of the option.
     AsTold,
     Other,
 }
 
-fn stories() -> BoxedStrategy<Story> {
-    (any::<bool>(), statuses(), starts(), durations(), vec(steps(), 4..=STEPS))
+fn story_strategy() -> BoxedStrategy<Story> {
+    (any::<bool>(), status_strategy(), start_strategy(), duration_strategy(), vec(step_strategy(), 4..=STEPS))
         .prop_map(|(expire_pending, status, start, minutes, steps)| {
             let steps = steps.into_iter().flatten().collect();
             Story { expire_pending, status, start, minutes, steps }
@@ -71,18 +72,18 @@ fn stories() -> BoxedStrategy<Story> {
         .boxed()
 }
 
-/// A step, or some that belong together.
-fn steps() -> BoxedStrategy<Vec<Step>> {
+/// One step, or several that belong together.
+fn step_strategy() -> BoxedStrategy<Vec<Step>> {
     let roles = || prop::sample::select(&ROLES[..]);
     let edit = (
-        option::weighted(0.4, statuses()),
-        option::weighted(0.4, starts()),
-        option::weighted(0.2, durations()),
+        option::weighted(0.4, status_strategy()),
+        option::weighted(0.4, start_strategy()),
+        option::weighted(0.2, duration_strategy()),
         option::weighted(0.5, any::<bool>()),
     )
         .prop_map(|(status, start, minutes, blocked)| Step::Write(Edit { status, start, minutes, blocked }));
-    // What time makes something of.
-    let revived = (prop::sample::select(&["confirmed", "confirmed", "pending", "in_progress"][..]), starts())
+    // Statuses that time changes.
+    let revived = (prop::sample::select(&["confirmed", "confirmed", "pending", "in_progress"][..]), start_strategy())
         .prop_map(|(status, start)| Step::Write(Edit { status: Some(status), start: Some(start), ..Edit::default() }));
     let blocked = |blocked| Step::Write(Edit { blocked: Some(blocked), ..Edit::default() });
     let ask = || {
@@ -104,7 +105,7 @@ fn steps() -> BoxedStrategy<Vec<Step>> {
         let to = prop::sample::select(&["confirmed", "in_progress", "pending"][..]);
         (to, prop::sample::select(&ROLES[1..])).prop_map(|(to, role)| Step::Ask { to, role })
     };
-    // An automatic step is taken back; and what becomes of that.
+    // An automatic step is reverted, and the booking goes on.
     let taken_back = (revived.clone(), later(), back(), back(), option::of(any::<bool>()), later()).prop_map(
         move |(revived, later, one, other, block, later_still)| {
             let mut steps = vec![revived, later, Step::Pass, one, other, Step::Pass];
@@ -123,25 +124,25 @@ fn steps() -> BoxedStrategy<Vec<Step>> {
     .boxed()
 }
 
-fn statuses() -> BoxedStrategy<&'static str> {
+fn status_strategy() -> BoxedStrategy<&'static str> {
     prop_oneof![8 => Just("confirmed"), 2 => Just("in_progress"), 2 => Just("pending"), 1 => prop::sample::select(&STATUSES[..])]
         .boxed()
 }
 
-/// A moment, or a day or half of one after it, or a second beside that.
-fn starts() -> BoxedStrategy<Time> {
+/// A moment, or 12 or 24 hours after it, with one second more or less.
+fn start_strategy() -> BoxedStrategy<Time> {
     let lead = prop::sample::select(&[0, 0, 0, 12 * HOUR, 24 * HOUR, -HOUR][..]);
     (prop::sample::select(&MOMENTS[..]), lead, -1..=1_i64).prop_map(|(moment, lead, off)| moment + lead + off).boxed()
 }
 
-fn durations() -> BoxedStrategy<i32> {
+fn duration_strategy() -> BoxedStrategy<i32> {
     prop_oneof![4 => Just(60), 2 => Just(600), 1 => Just(0), 1 => Just(-30), 1 => 1..200_i32].boxed()
 }
 
 #[test]
-fn random_lives_go_as_the_reference_says() {
-    let told = |name| std::env::var(name).ok().map(|text| text.parse::<u64>().expect(name));
-    let (count, seed) = (told("HISTORIES"), told("SEED").unwrap_or(1));
+fn random_booking_lives_match_the_reference() {
+    let setting = |name| std::env::var(name).ok().map(|text| text.parse::<u64>().expect(name));
+    let (count, seed) = (setting("HISTORIES"), setting("SEED").unwrap_or(1));
     let mut bytes = [0; 32];
     bytes[..8].copy_from_slice(&seed.to_le_bytes());
     let config = Config {
@@ -154,10 +155,10 @@ fn random_lives_go_as_the_reference_says() {
     let runtime = tokio::runtime::Runtime::new().unwrap();
     let stages = runtime.block_on(async { [Stage::new(false).await, Stage::new(true).await] });
     let figures = std::cell::RefCell::new(Figures::default());
-    let result = runner.run(&stories(), |story| {
+    let result = runner.run(&story_strategy(), |story| {
         let stage = &stages[usize::from(story.expire_pending)];
         let mut figures = figures.borrow_mut();
-        runtime.block_on(stage.play(&story, &mut figures)).map_err(TestCaseError::fail)
+        runtime.block_on(stage.run_story(&story, &mut figures)).map_err(TestCaseError::fail)
     });
     if let Err(TestError::Fail(reason, story)) = &result {
         panic!("{reason}\nSEED={seed}, made small: {story:#?}");
@@ -168,14 +169,14 @@ fn random_lives_go_as_the_reference_says() {
         use std::io::Write;
         std::io::stderr().write_all(format!("{figures:?}, SEED={seed}\n").as_bytes()).unwrap();
     }
-    // It is about what is allowed, too, of each kind.
+    // Every kind of step happened.
     let Figures { taken, refused, taken_back, cancelled, no_shows, surprises, automatic } = figures;
     for figure in [taken, refused, taken_back, cancelled, no_shows, surprises, automatic] {
         assert!(figure > 0, "{figures:?}");
     }
 }
 
-/// How much was done.
+/// What all histories did.
 #[derive(Clone, Copy, Debug, Default)]
 struct Figures {
     taken: u32,
@@ -187,7 +188,7 @@ struct Figures {
     automatic: u32,
 }
 
-/// A database, and the program at each moment.
+/// A database and a server for each moment.
 struct Stage {
     app: App,
     servers: Vec<Server>,
@@ -197,7 +198,7 @@ fn moment(time: Time) -> DateTime<Utc> {
     noon() + Duration::seconds(time)
 }
 
-fn same<T: PartialEq + std::fmt::Debug>(what: &str, got: T, expected: T) -> Result<(), String> {
+fn expect_equal<T: PartialEq + std::fmt::Debug>(what: &str, got: T, expected: T) -> Result<(), String> {
     if got == expected { Ok(()) } else { Err(format!("{what}: is {got:?}, should be {expected:?}")) }
 }
 
@@ -216,15 +217,15 @@ impl Stage {
         Self { app, servers }
     }
 
-    async fn play(&self, story: &Story, figures: &mut Figures) -> Result<(), String> {
+    async fn run_story(&self, story: &Story, figures: &mut Figures) -> Result<(), String> {
         let app = &self.app;
-        // The reminders are another story; and nobody counts these calls.
+        // Without reminders and rate limits.
         app.db
             .batch_execute("TRUNCATE bookings, booking_automation_state, booking_automation_looks, automation_runs; DELETE FROM reminder_rules;
                             DELETE FROM booking_automation_callers")
             .await
             .unwrap();
-        app.believing(noon()).await;
+        app.set_clock(noon()).await;
         let sql = "INSERT INTO bookings (customer_id, provider_id, service_id, status, scheduled_at, duration_minutes, total_price)
                    VALUES ($1, $2, $3, $4, $5, $6, $7::text::numeric) RETURNING id";
         let (start, price) = (moment(story.start), cents(PRICE));
@@ -253,8 +254,8 @@ impl Stage {
             figures,
         };
         for (position, step) in story.steps.iter().enumerate() {
-            let seen = match play.step(*step).await {
-                Ok(()) => play.compare().await,
+            let seen = match play.apply_step(*step).await {
+                Ok(()) => play.compare_booking().await,
                 Err(error) => Err(error),
             };
             seen.map_err(|error| format!("step {position}, {step:?}, at {}: {error}", play.time()))?;
@@ -265,11 +266,11 @@ impl Stage {
     }
 }
 
-/// A life under way.
+/// A running life.
 struct Play<'a> {
     stage: &'a Stage,
     id: Uuid,
-    /// Which of the moments.
+    /// The index of the moment.
     now: usize,
     life: Life,
     figures: &'a mut Figures,
@@ -286,72 +287,77 @@ impl Play<'_> {
         (answer.status, answer.json())
     }
 
-    async fn step(&mut self, step: Step) -> Result<(), String> {
+    async fn apply_step(&mut self, step: Step) -> Result<(), String> {
         let app = &self.stage.app;
         match step {
             Step::Later(moments) => self.now = (self.now + moments).min(MOMENTS.len() - 1),
             Step::Pass => {
                 app.run(moment(self.time())).await;
-                self.life.pass(self.time());
+                self.life.advance(self.time());
             }
             Step::Ask { to, role } => {
-                let taken = self.life.step(to, role, false, self.time());
+                let taken = self.life.take_step(to, role, false, self.time());
                 let answer = self.post("status", json!({"to": to, "actor": {"role": role.name()}})).await;
-                self.judge(taken, to, answer)?;
+                self.compare_answer(taken, to, answer)?;
             }
             Step::Cancel { role, no_show, expects } => {
-                let told = self.compare_outlook(role, no_show).await?;
+                let told = self.compare_cancellation_option(role, no_show).await?;
                 let expected_refund = match expects {
                     Expects::Whatever => None,
                     Expects::AsTold => told.map(cents),
                     Expects::Other => Some(cents(told.unwrap_or_default() + 1)),
                 };
                 let before = self.life.clone();
-                let mut taken = self.life.step("cancelled", role, no_show, self.time());
-                same("what was told", taken.and_then(|change| change.refund), told)?;
+                let mut taken = self.life.take_step("cancelled", role, no_show, self.time());
+                expect_equal("what was told", taken.and_then(|change| change.refund), told)?;
                 let body =
                     json!({"actor": {"role": role.name()}, "no_show": no_show, "expected_refund": expected_refund});
                 let answer = self.post("cancellation", body).await;
                 if taken.is_some() && matches!(expects, Expects::Other) {
-                    same("the field", &answer.1["field"], &json!("expected_refund"))?;
+                    expect_equal("the field", &answer.1["field"], &json!("expected_refund"))?;
                     (self.life, taken) = (before, None);
                     self.figures.surprises += 1;
                 }
                 self.figures.no_shows += u32::from(taken.is_some() && no_show);
-                self.judge(taken, "cancelled", answer)?;
+                self.compare_answer(taken, "cancelled", answer)?;
             }
             Step::Write(write) => {
-                app.believing(moment(self.time())).await;
+                app.set_clock(moment(self.time())).await;
                 let sql =
                     "UPDATE bookings SET status = coalesce($2, status), scheduled_at = coalesce($3, scheduled_at),
                                   duration_minutes = coalesce($4, duration_minutes),
                                   auto_complete_blocked = coalesce($5, auto_complete_blocked) WHERE id = $1";
                 let start = write.start.map(moment);
                 app.sql(sql, &[&self.id, &write.status, &start, &write.minutes, &write.blocked]).await;
-                self.life.write(write, self.time());
+                self.life.apply_edit(write, self.time());
             }
         }
         Ok(())
     }
 
-    fn judge(&mut self, taken: Option<Change>, to: &str, (status, answer): (u16, Value)) -> Result<(), String> {
+    fn compare_answer(
+        &mut self,
+        taken: Option<Change>,
+        to: &str,
+        (status, answer): (u16, Value),
+    ) -> Result<(), String> {
         let Some(change) = taken else {
             self.figures.refused += 1;
             let known = ["pending", "confirmed", "in_progress", "completed", "expired", "cancelled", "refunded"];
-            return same(&format!("{answer}"), status, if known.contains(&to) { 409 } else { 422 });
+            return expect_equal(&format!("{answer}"), status, if known.contains(&to) { 409 } else { 422 });
         };
         self.figures.taken += 1;
         self.figures.cancelled += u32::from(change.refund.is_some());
-        same(&format!("{answer}"), status, 200)?;
-        same("from", &answer["from"], &json!(change.from))?;
-        same("to", &answer["to"], &json!(change.to))?;
-        same("refund", &answer["refund"]["amount"], &json!(change.refund.map(cents)))?;
+        expect_equal(&format!("{answer}"), status, 200)?;
+        expect_equal("from", &answer["from"], &json!(change.from))?;
+        expect_equal("to", &answer["to"], &json!(change.to))?;
+        expect_equal("refund", &answer["refund"]["amount"], &json!(change.refund.map(cents)))?;
         self.figures.taken_back += u32::from(change.takes_back);
-        same("automation_blocked", &answer["automation_blocked"], &json!(change.takes_back))
+        expect_equal("automation_blocked", &answer["automation_blocked"], &json!(change.takes_back))
     }
 
-    /// What is told of a way to cancel; returns what is refunded.
-    async fn compare_outlook(&self, role: Role, no_show: bool) -> Result<Option<u64>, String> {
+    /// Compares one cancellation option; returns the refund.
+    async fn compare_cancellation_option(&self, role: Role, no_show: bool) -> Result<Option<u64>, String> {
         let path = format!("/bookings/{}/cancellation", self.id);
         let told = ask(&self.stage.servers[self.now], "GET", &path, &[], b"").await.json();
         let mut options = told["options"].as_array().ok_or(told.to_string())?.iter();
@@ -359,14 +365,14 @@ impl Play<'_> {
             .find(|option| option["role"] == role.name() && option["no_show"] == no_show)
             .cloned()
             .unwrap_or_default();
-        let expected = self.life.outlook(role, no_show, self.time());
+        let expected = self.life.cancellation_option(role, no_show, self.time());
         if option.is_null() {
-            // Only providers report a no-show.
-            return same("no option", expected, None).map(|()| None);
+            // Only providers have an option for a no-show.
+            return expect_equal("no option", expected, None).map(|()| None);
         }
         let got = (option["allowed"].clone(), option["refund"]["amount"].clone(), option["before"].clone());
         let before = expected.and_then(|(_, before)| before).map(moment);
-        same(
+        expect_equal(
             "the outlook",
             got,
             (json!(expected.is_some()), json!(expected.map(|(refund, _)| cents(refund))), json!(before)),
@@ -375,16 +381,16 @@ impl Play<'_> {
     }
 
     /// The booking and its trail.
-    async fn compare(&self) -> Result<(), String> {
+    async fn compare_booking(&self) -> Result<(), String> {
         let app = &self.stage.app;
         let sql =
             "SELECT status, auto_complete_blocked IS TRUE, completed_at, cancelled_at FROM bookings WHERE id = $1";
         let row = app.one(sql, &[&self.id]).await;
         let Life { status, blocked, completed_at, cancelled_at, changes, .. } = &self.life;
-        same("the status", row.get::<_, String>(0).as_str(), *status)?;
-        same("auto_complete_blocked", row.get(1), *blocked)?;
-        same("completed_at", row.get(2), completed_at.map(moment))?;
-        same("cancelled_at", row.get(3), cancelled_at.map(moment))?;
+        expect_equal("the status", row.get::<_, String>(0).as_str(), *status)?;
+        expect_equal("auto_complete_blocked", row.get(1), *blocked)?;
+        expect_equal("completed_at", row.get(2), completed_at.map(moment))?;
+        expect_equal("cancelled_at", row.get(3), cancelled_at.map(moment))?;
         let sql = "SELECT concat_ws(' ', event_data ->> 'from', event_data ->> 'to',
                                     CASE WHEN event_data ->> 'by' = session_user THEN 'backend' ELSE event_data ->> 'by' END,
                                     event_data -> 'refund' ->> 'amount')
@@ -398,44 +404,44 @@ impl Play<'_> {
             let refund = change.refund.map(|refund| format!(" {}", cents(refund))).unwrap_or_default();
             format!("{} {} {by}{refund}", change.from, change.to)
         };
-        same("the trail", app.column(sql, &[&self.id]).await, changes.iter().map(told).collect())
+        expect_equal("the trail", app.column(sql, &[&self.id]).await, changes.iter().map(told).collect())
     }
 }
 
-/// Takes a step as support, which may be taken.
-async fn made(server: &Server, id: Uuid, to: &str) {
+/// Takes an allowed step as support.
+async fn take_allowed_step(server: &Server, id: Uuid, to: &str) {
     let body = json!({"to": to, "actor": {"role": "admin"}}).to_string();
     let answer = ask(server, "POST", &format!("/bookings/{id}/status"), &[], body.as_bytes()).await;
     assert_eq!(answer.status, 200, "{answer:?}");
 }
 
 #[tokio::test]
-async fn a_pending_booking_whose_expiry_was_taken_back_does_not_expire_with_the_next_pass() {
+async fn a_pending_booking_whose_expiry_was_reverted_does_not_expire_again() {
     let mut app = App::new().await;
     app.env.insert("EXPIRE_PENDING", "true".to_owned());
     let id = app.booking("pending", noon()).await;
     app.run(noon()).await;
     assert_eq!(app.status(id).await, "expired");
     let server = support(&mut app, noon()).await;
-    made(&server, id, "pending").await;
+    take_allowed_step(&server, id, "pending").await;
     assert_eq!(app.run(noon() + Duration::minutes(1)).await["transitions"]["expired"], 0);
     assert_eq!(app.status(id).await, "pending");
-    // Until a person lets the automation have it again.
+    // The booking expires after it is unblocked.
     app.sql("UPDATE bookings SET auto_complete_blocked = false WHERE id = $1", &[&id]).await;
     app.run(noon() + Duration::minutes(2)).await;
     assert_eq!(app.status(id).await, "expired");
 }
 
 #[tokio::test]
-async fn a_block_that_is_set_anew_is_not_the_one_that_was_taken_off() {
+async fn a_new_block_does_not_prevent_the_start_as_a_reverted_step_does() {
     let mut app = App::new().await;
     let id = app.booking("confirmed", noon()).await;
     app.run(noon()).await;
     let server = support(&mut app, noon()).await;
-    made(&server, id, "confirmed").await;
+    take_allowed_step(&server, id, "confirmed").await;
     app.run(noon() + Duration::minutes(1)).await;
     assert_eq!(app.status(id).await, "confirmed", "taken back");
-    // The backend's own block keeps a booking from being completed, not from its start.
+    // A block by the backend prevents the completion and not the start.
     for blocked in [false, true] {
         app.sql("UPDATE bookings SET auto_complete_blocked = $2 WHERE id = $1", &[&id, &blocked]).await;
     }

@@ -1,5 +1,5 @@
-//! A booking's life, told a second time: what time makes of it, who may take which step and when, and what is refunded, in plain
-//! Rust. Knows nothing of the program, nor of the other reference.
+//! A second implementation of a booking's life: automatic steps, allowed steps and refunds, in
+//! plain Rust, independent of the program and of the other reference.
 
 /// Seconds since the beginning of a life.
 pub type Time = i64;
@@ -21,7 +21,7 @@ pub enum Role {
 pub const ROLES: [Role; 4] = [Role::Customer, Role::Provider, Role::Admin, Role::System];
 
 impl Role {
-    /// As it is told to the program.
+    /// The name in the API.
     pub fn name(self) -> &'static str {
         match self {
             Self::Customer => "customer",
@@ -35,11 +35,11 @@ impl Role {
 /// Who changed a status.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum By {
-    /// Time.
+    /// The automation.
     Automation,
-    /// Somebody through the program.
+    /// A person or program, through the API.
     Role(Role),
-    /// Whoever writes to the table.
+    /// The user's backend.
     Backend,
 }
 
@@ -52,9 +52,9 @@ pub struct Change {
     pub to: &'static str,
     /// By whom.
     pub by: By,
-    /// Whether it took an automatic step back.
+    /// Whether it reverted an automatic step.
     pub takes_back: bool,
-    /// Cents that were decided to be refunded.
+    /// The decided refund in cents.
     pub refund: Option<u64>,
 }
 
@@ -77,7 +77,7 @@ pub struct Life {
     pub minutes: i32,
     /// `auto_complete_blocked`.
     pub blocked: bool,
-    /// Blocked because an automatic step was taken back: nothing at all is automatic.
+    /// Blocked because an automatic step was reverted: no step is automatic.
     pub taken_back: bool,
     /// When it was last unblocked.
     pub unblocked_at: Option<Time>,
@@ -89,7 +89,7 @@ pub struct Life {
     pub changes: Vec<Change>,
 }
 
-/// What whoever writes to the table changes.
+/// A direct write to the table.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Edit {
     /// Its status.
@@ -109,36 +109,36 @@ impl Life {
         self.start + Time::from(self.minutes.max(0)) * 60
     }
 
-    fn overdue(&self) -> Time {
+    fn overdue_at(&self) -> Time {
         self.end().max(self.unblocked_at.unwrap_or(Time::MIN)) + self.expire_after
     }
 
-    fn becomes(&mut self, to: &'static str, by: By) {
+    fn set_status(&mut self, to: &'static str, by: By) {
         self.changes.push(Change { from: self.status, to, by, takes_back: false, refund: None });
         self.status = to;
     }
 
-    /// What a pass makes of it.
-    pub fn pass(&mut self, now: Time) {
+    /// Makes the automatic steps that are due.
+    pub fn advance(&mut self, now: Time) {
         let taken_back = self.blocked && self.taken_back;
         if self.status == "pending" && self.expire_pending && self.start <= now && !taken_back {
-            self.becomes("expired", By::Automation);
+            self.set_status("expired", By::Automation);
         }
         let running = |life: &Self| life.status == "confirmed" || life.status == "in_progress";
-        if running(self) && !self.blocked && self.overdue() <= now {
-            self.becomes("expired", By::Automation);
+        if running(self) && !self.blocked && self.overdue_at() <= now {
+            self.set_status("expired", By::Automation);
         }
         if self.status == "confirmed" && self.start <= now && !taken_back {
-            self.becomes("in_progress", By::Automation);
+            self.set_status("in_progress", By::Automation);
         }
         if self.status == "in_progress" && !self.blocked && self.end() + self.complete_after <= now {
-            self.becomes("completed", By::Automation);
+            self.set_status("completed", By::Automation);
             self.completed_at = Some(now);
         }
     }
 
-    /// What the automation's last steps have left behind them, in one go: each can be taken back.
-    fn was_before(&self) -> Vec<&'static str> {
+    /// The statuses before the last automatic steps; each of them can be restored.
+    fn revertible_statuses(&self) -> Vec<&'static str> {
         let mut status = self.status;
         let mut before = Vec::new();
         for change in self.changes.iter().rev() {
@@ -151,8 +151,8 @@ impl Life {
         before
     }
 
-    /// Whether a role may make it `to` now, and whether that takes an automatic step back.
-    fn may(&self, to: &str, role: Role, no_show: bool, now: Time) -> Option<bool> {
+    /// Whether a role may take this step now (`Some`), and whether it reverts an automatic step.
+    fn allows_step(&self, to: &str, role: Role, no_show: bool, now: Time) -> Option<bool> {
         let started = self.start <= now;
         let staff = matches!(role, Role::Admin | Role::System);
         let provider = role == Role::Provider;
@@ -177,15 +177,16 @@ impl Life {
             (from, "refunded") => staff && paid_for.contains(&from),
             _ => false,
         };
-        let takes_back = role != Role::Customer && self.was_before().contains(&to);
+        let takes_back = role != Role::Customer && self.revertible_statuses().contains(&to);
         (may || takes_back).then_some(takes_back)
     }
 
-    /// Takes the step if it may be taken: then it is as time has made it before. `None`: it may not, and nothing changes.
-    pub fn step(&mut self, to: &'static str, role: Role, no_show: bool, now: Time) -> Option<Change> {
+    /// Takes the step after the automatic steps that are due. `None`: it is not allowed, and
+    /// nothing changes.
+    pub fn take_step(&mut self, to: &'static str, role: Role, no_show: bool, now: Time) -> Option<Change> {
         let mut life = self.clone();
-        life.pass(now);
-        let takes_back = life.may(to, role, no_show, now)?;
+        life.advance(now);
+        let takes_back = life.allows_step(to, role, no_show, now)?;
         if takes_back {
             if life.status == "completed" {
                 life.completed_at = None;
@@ -204,8 +205,8 @@ impl Life {
         self.changes.last().copied()
     }
 
-    /// Cents: everything a day before the start, half twelve hours before, and then nothing; everything where it is not the
-    /// customer's doing.
+    /// The refund in cents: all until 24 hours before the start, half until 12 hours before, then
+    /// nothing; all if the customer does not cancel.
     fn refund(&self, role: Role, no_show: bool, now: Time) -> u64 {
         let ahead = self.start - now;
         let percent = match role {
@@ -218,22 +219,22 @@ impl Life {
         (self.price * percent + 50) / 100
     }
 
-    /// Whether it may be cancelled now, with how many cents refunded, and until when that is so if nothing happens.
-    pub fn outlook(&self, role: Role, no_show: bool, now: Time) -> Option<(u64, Option<Time>)> {
+    /// Whether it can be cancelled now: the refund in cents, and until when.
+    pub fn cancellation_option(&self, role: Role, no_show: bool, now: Time) -> Option<(u64, Option<Time>)> {
         let at = |moment: Time| {
             let mut life = self.clone();
-            life.pass(moment);
-            life.may("cancelled", role, no_show, moment).map(|_| life.refund(role, no_show, moment))
+            life.advance(moment);
+            life.allows_step("cancelled", role, no_show, moment).map(|_| life.refund(role, no_show, moment))
         };
-        let mut moments = [self.start, self.end() + self.complete_after, self.overdue()];
+        let mut moments = [self.start, self.end() + self.complete_after, self.overdue_at()];
         moments.sort_unstable();
         at(now).map(|refund| (refund, moments.into_iter().find(|moment| *moment > now && at(*moment).is_none())))
     }
 
-    /// What whoever writes to the table does is theirs: it is not judged.
-    pub fn write(&mut self, edit: Edit, now: Time) {
+    /// Applies a direct write, which no rule restricts.
+    pub fn apply_edit(&mut self, edit: Edit, now: Time) {
         if let Some(status) = edit.status.filter(|status| *status != self.status) {
-            self.becomes(status, By::Backend);
+            self.set_status(status, By::Backend);
         }
         self.start = edit.start.unwrap_or(self.start);
         self.minutes = edit.minutes.unwrap_or(self.minutes);

@@ -1,11 +1,11 @@
-//! The messages as people get them, and the summary as callers do.
+//! The messages and the summary.
 
 use serde_json::Value;
 
 use crate::app::{App, hours, minutes, noon};
 
 #[tokio::test]
-async fn the_messages_and_the_summary() {
+async fn messages_and_summary_match_their_snapshots() {
     let mut app = App::new().await;
     app.env.insert("PUBLIC_URL", "https://studio.example/app/".to_owned());
     let here = app.confirmed(noon() + hours(24)).await;
@@ -20,7 +20,7 @@ async fn the_messages_and_the_summary() {
     .await;
     let mut summary = app.run(noon() + minutes(1)).await;
 
-    // What differs from run to run.
+    // Values that differ between runs.
     summary["run_id"] = Value::from("[uuid]");
     summary["duration_ms"] = Value::from("[ms]");
     insta::assert_json_snapshot!("summary", summary);
@@ -37,7 +37,7 @@ async fn the_messages_and_the_summary() {
 }
 
 #[tokio::test]
-async fn each_of_the_two_is_told_of_their_own_bookings_service_and_place() {
+async fn customer_and_provider_get_the_service_and_place_of_their_booking() {
     let app = App::new().await;
     let massage = app.confirmed(noon() + hours(24)).await;
     let far_away = app.person("Pia Provider", Some("pia@providers.example"), "Asia/Tokyo").await;
@@ -72,7 +72,7 @@ async fn each_of_the_two_is_told_of_their_own_bookings_service_and_place() {
 }
 
 #[tokio::test]
-async fn names_are_other_peoples_input() {
+async fn names_are_escaped_in_subject_text_and_html() {
     let app = App::new().await;
     let id = app.confirmed(noon() + hours(24)).await;
     app.sql(
@@ -92,7 +92,7 @@ async fn names_are_other_peoples_input() {
 }
 
 #[tokio::test]
-async fn a_name_of_nothing_that_shows_is_no_name() {
+async fn a_name_without_visible_characters_is_left_out() {
     let app = App::new().await;
     let id = app.confirmed(noon() + hours(24)).await;
     let nothing = "\u{202e} \u{2066}\t\u{202a}";
@@ -109,7 +109,7 @@ async fn a_name_of_nothing_that_shows_is_no_name() {
 }
 
 #[tokio::test]
-async fn a_link_is_there_whole_or_not_at_all() {
+async fn a_meeting_link_is_complete_or_left_out() {
     let app = App::new().await;
     let link = |length: usize| format!("https://meet.example/join?context={:x<1$}", "", length - 34);
     for length in [2000, 2001] {
@@ -127,10 +127,10 @@ async fn a_link_is_there_whole_or_not_at_all() {
 }
 
 #[tokio::test]
-async fn the_true_remaining_time_in_words() {
+async fn the_remaining_time_is_written_in_words() {
     let app = App::new().await;
     app.sql("UPDATE reminder_rules SET active = false WHERE name <> '24h'", &[]).await;
-    app.believing("2020-01-01T00:00:00Z".parse().unwrap()).await;
+    app.set_clock("2020-01-01T00:00:00Z".parse().unwrap()).await;
     app.sql("UPDATE reminder_rules SET lead = '60 days' WHERE name = '24h'", &[]).await;
     let mut said = Vec::new();
     for seconds in [1, 29, 31, 60, 89, 91, 3540, 3600, 3660, 86_340, 172_740, 172_800, 176_400, 5_184_000] {
@@ -163,7 +163,7 @@ async fn the_true_remaining_time_in_words() {
 }
 
 #[tokio::test]
-async fn a_zone_is_named_with_its_letters_only_where_it_has_some() {
+async fn a_time_zone_abbreviation_appears_only_if_the_zone_has_one() {
     for (zone, named) in [
         ("Europe/Vienna", " CET (Europe/Vienna, UTC+01:00)"),
         ("America/Sao_Paulo", "09:00–10:00 (America/Sao_Paulo, UTC\u{2212}03:00)"),
@@ -180,7 +180,7 @@ async fn a_zone_is_named_with_its_letters_only_where_it_has_some() {
 }
 
 #[tokio::test]
-async fn a_sender_whose_name_is_not_ascii_is_encoded() {
+async fn a_sender_name_is_encoded_or_quoted_if_needed() {
     let mut app = App::new().await;
     for (from, header) in [
         ("Praxis Müller <praxis@mueller.example>", "=?UTF-8?Q?Praxis_M=C3=BCller?= <praxis@mueller.example>"),

@@ -1,5 +1,5 @@
-//! The program as its users meet it: the command line, on a real PostgreSQL, with mail endpoints that
-//! speak SES. Every test has a database of its own.
+//! The program as users run it: the command line, with a real PostgreSQL and mail endpoints that
+//! speak the SES API. Every test has its own database.
 #![allow(clippy::unwrap_used, missing_docs, unreachable_pub, reason = "these are tests")]
 
 mod app;

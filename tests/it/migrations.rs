@@ -1,4 +1,4 @@
-//! Migrations: on an empty database and on somebody's live one.
+//! Migrations of an empty database and of a live one.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -6,11 +6,11 @@ use tokio::io::{AsyncBufReadExt, BufReader};
 
 use serde_json::Value;
 
-use crate::app::{App, Said, connect, hours, noon};
+use crate::app::{App, CommandOutput, connect, hours, noon};
 
 const THEIRS: &str = include_str!("theirs.sql");
 
-/// Everything that the catalog knows of the schema.
+/// The catalog's description of the schema, as a hash.
 const CATALOG: &str = "
     SELECT md5(string_agg(line, E'\\n' ORDER BY line)) FROM (
         SELECT format('column %s.%s %s %s %s %s', attrelid::regclass, attname, atttypid::regtype, attnotnull, attnum,
@@ -24,16 +24,16 @@ const CATALOG: &str = "
         UNION ALL SELECT format('rule %s %s', name, effective_from) FROM reminder_rules
     ) AS catalog";
 
-async fn migrated(app: &App) -> Said {
+async fn migrate(app: &App) -> CommandOutput {
     let said = app.call(&["migrate"]).await;
     assert!(said.success, "{}", said.stderr);
     said
 }
 
 #[tokio::test]
-async fn an_empty_database_gets_everything_and_a_second_time_changes_nothing() {
+async fn migrate_creates_everything_and_a_second_run_changes_nothing() {
     let app = App::empty().await;
-    let first = migrated(&app).await;
+    let first = migrate(&app).await;
     assert!(first.stderr.contains("07_triggers"), "{}", first.stderr);
     let tables = app.column("SELECT relname::text FROM pg_class WHERE relnamespace = 'public'::regnamespace AND relkind IN ('r', 'v') ORDER BY 1", &[]).await;
     assert_eq!(
@@ -72,15 +72,15 @@ async fn an_empty_database_gets_everything_and_a_second_time_changes_nothing() {
     );
 
     let before = app.column(CATALOG, &[]).await;
-    let second = migrated(&app).await;
+    let second = migrate(&app).await;
     assert!(second.stderr.contains("nothing to do"), "{}", second.stderr);
     assert_eq!(app.column(CATALOG, &[]).await, before);
 }
 
 #[tokio::test]
-async fn what_the_database_itself_insists_on_and_looks_up_by_is_written_down() {
+async fn constraints_and_indexes_match_their_snapshot() {
     let app = App::empty().await;
-    migrated(&app).await;
+    migrate(&app).await;
     let lines = app
         .column(
             "SELECT line FROM (
@@ -97,11 +97,11 @@ async fn what_the_database_itself_insists_on_and_looks_up_by_is_written_down() {
             &[],
         )
         .await;
-    insta::assert_snapshot!("what_the_database_insists_on", lines.join("\n"));
+    insta::assert_snapshot!("constraints_and_indexes", lines.join("\n"));
 }
 
 #[tokio::test]
-async fn an_existing_database_keeps_what_is_its_own_and_gains_what_is_missing() {
+async fn migrate_keeps_existing_data_and_adds_what_is_missing() {
     let app = App::empty().await;
     app.db.batch_execute(THEIRS).await.unwrap();
     let rows = "SELECT md5(string_agg(to_jsonb(b)::text, '' ORDER BY id)) FROM
@@ -110,11 +110,11 @@ async fn an_existing_database_keeps_what_is_its_own_and_gains_what_is_missing() 
     let filenode = "SELECT pg_relation_filenode('bookings')::text";
     let file = app.column(filenode, &[]).await;
 
-    let said = migrated(&app).await;
+    let said = migrate(&app).await;
     assert_eq!(app.column(rows, &[]).await, before);
     assert_eq!(app.column(filenode, &[]).await, file, "the table was not rewritten");
 
-    // The status CHECK has its name, allows what it allowed plus `expired`, and is valid.
+    // The status CHECK keeps its name, also allows `expired`, and is valid.
     let check = app
         .one("SELECT pg_get_constraintdef(oid), convalidated FROM pg_constraint WHERE conname = 'valid_status'", &[])
         .await;
@@ -128,7 +128,7 @@ async fn an_existing_database_keeps_what_is_its_own_and_gains_what_is_missing() 
         app.one("SELECT pg_get_constraintdef(oid) FROM pg_constraint WHERE conname = 'cancelled_has_time'", &[]).await;
     assert!(!other.get::<_, String>(0).contains("expired"));
 
-    // What the first pass would change, told beforehand.
+    // The preview of the first pass.
     let preview: Value = serde_json::from_str(&said.stdout).unwrap();
     assert_eq!(preview["outcome"], "dry_run");
     assert_eq!(
@@ -139,12 +139,12 @@ async fn an_existing_database_keeps_what_is_its_own_and_gains_what_is_missing() 
     assert_eq!(summary["transitions"]["expired"], 8000);
 
     let before = app.column(CATALOG, &[]).await;
-    migrated(&app).await;
+    migrate(&app).await;
     assert_eq!(app.column(CATALOG, &[]).await, before);
 }
 
 #[tokio::test]
-async fn a_role_that_writes_all_the_while_is_never_failed_nor_kept_waiting() {
+async fn concurrent_writes_neither_fail_nor_wait_during_migrate() {
     let app = App::empty().await;
     app.db.batch_execute(THEIRS).await.unwrap();
     app.db
@@ -172,16 +172,17 @@ async fn a_role_that_writes_all_the_while_is_never_failed_nor_kept_waiting() {
             }
         })
     };
-    migrated(&app).await;
+    migrate(&app).await;
     stop.store(true, Ordering::Relaxed);
     writer.await.expect("no write of theirs failed");
     assert!(writes.load(Ordering::Relaxed) > 0);
-    // Our longest wait for a lock is a second; what queues behind it waits no longer. Machines are slow.
+    // Migrate waits for a lock for one second at most; so do sessions behind it. The limit allows
+    // for slow machines.
     assert!(slowest.load(Ordering::Relaxed) < 10_000, "{slowest:?} ms");
 }
 
 #[tokio::test]
-async fn a_transaction_of_theirs_that_holds_the_table_delays_us_and_not_others() {
+async fn an_open_transaction_delays_migrate_and_not_other_sessions() {
     let app = App::empty().await;
     app.db.batch_execute(THEIRS).await.unwrap();
     let holder = connect(&app.url).await;
@@ -191,11 +192,13 @@ async fn a_transaction_of_theirs_that_holds_the_table_delays_us_and_not_others()
         .unwrap();
     let migration = app.call(&["migrate"]);
     let release = async {
-        // It asks for its lock, gives up after a second, and asks again.
+        // Migrate requests the lock, gives up after a second and retries.
         for _ in 0..2 {
-            app.waits_for("SELECT EXISTS (SELECT FROM pg_locks WHERE relation = 'bookings'::regclass AND NOT granted)")
-                .await;
-            app.waits_for(
+            app.wait_until(
+                "SELECT EXISTS (SELECT FROM pg_locks WHERE relation = 'bookings'::regclass AND NOT granted)",
+            )
+            .await;
+            app.wait_until(
                 "SELECT NOT EXISTS (SELECT FROM pg_locks WHERE relation = 'bookings'::regclass AND NOT granted)",
             )
             .await;
@@ -208,7 +211,7 @@ async fn a_transaction_of_theirs_that_holds_the_table_delays_us_and_not_others()
 }
 
 #[tokio::test]
-async fn two_at_once_do_the_work_once() {
+async fn concurrent_migrations_do_each_step_once() {
     let app = App::empty().await;
     app.db.batch_execute(THEIRS).await.unwrap();
     let calls = futures_util::future::join_all((0..3).map(|_| app.call(&["migrate"]))).await;
@@ -220,14 +223,14 @@ async fn two_at_once_do_the_work_once() {
 }
 
 #[tokio::test]
-async fn a_build_that_outlives_its_caller_is_waited_for_and_not_begun_again() {
+async fn an_index_build_of_a_killed_migration_is_awaited_and_not_restarted() {
     let app = App::empty().await;
     app.db.batch_execute(THEIRS).await.unwrap();
     let holder = connect(&app.url).await;
     holder.batch_execute("BEGIN ISOLATION LEVEL REPEATABLE READ; SELECT FROM users LIMIT 1").await.unwrap();
     let quiet = std::process::Stdio::null;
     let mut first = app.command(&["migrate"]).stderr(quiet()).stdout(quiet()).spawn().unwrap();
-    app.waits_for("SELECT EXISTS (SELECT FROM pg_stat_progress_create_index WHERE phase LIKE 'waiting%' AND datname = current_database())").await;
+    app.wait_until("SELECT EXISTS (SELECT FROM pg_stat_progress_create_index WHERE phase LIKE 'waiting%' AND datname = current_database())").await;
     first.kill().await.unwrap();
 
     let mut command = app.command(&["migrate"]);
@@ -250,7 +253,7 @@ async fn a_build_that_outlives_its_caller_is_waited_for_and_not_begun_again() {
 }
 
 #[tokio::test]
-async fn an_index_build_that_was_interrupted_is_done_again() {
+async fn an_interrupted_index_build_is_repeated() {
     let app = App::empty().await;
     app.db.batch_execute(THEIRS).await.unwrap();
     // A transaction that has seen the table keeps a concurrent build from finishing.
@@ -263,26 +266,26 @@ async fn an_index_build_that_was_interrupted_is_done_again() {
         .spawn()
         .unwrap();
     let building = "EXISTS (SELECT FROM pg_index WHERE indexrelid = to_regclass('booking_automation_confirmed_start') AND NOT indisvalid)";
-    app.waits_for(&format!("SELECT {building}")).await;
+    app.wait_until(&format!("SELECT {building}")).await;
     process.kill().await.unwrap();
     app.sql("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE query LIKE 'CREATE INDEX CONCURRENTLY%' AND datname = current_database()", &[])
         .await;
     holder.batch_execute("COMMIT").await.unwrap();
-    app.waits_for("SELECT NOT EXISTS (SELECT FROM pg_stat_activity WHERE query LIKE 'CREATE INDEX CONCURRENTLY%' AND pid <> pg_backend_pid() AND datname = current_database())").await;
+    app.wait_until("SELECT NOT EXISTS (SELECT FROM pg_stat_activity WHERE query LIKE 'CREATE INDEX CONCURRENTLY%' AND pid <> pg_backend_pid() AND datname = current_database())").await;
     assert!(app.one(&format!("SELECT {building}"), &[]).await.get::<_, bool>(0), "left invalid");
 
     let said = app.call(&["run"]).await;
     assert!(!said.success && said.stderr.contains("run `booking-automation migrate` first"), "{}", said.stderr);
-    migrated(&app).await;
+    migrate(&app).await;
     let invalid: i64 = app.one("SELECT count(*) FROM pg_index WHERE NOT indisvalid", &[]).await.get(0);
     assert_eq!(invalid, 0);
     assert_eq!(app.call(&["run"]).await.summary()["outcome"], "completed");
 }
 
 #[tokio::test]
-async fn a_step_that_waits_for_their_table_holds_none_that_their_writes_come_to() {
+async fn a_waiting_step_holds_no_lock_that_writers_need() {
     let app = App::new().await;
-    // As if the step of the webhooks had not been yet.
+    // The state before the migration of the webhooks.
     app.db
         .batch_execute(
             "DROP FUNCTION booking_automation_tell_of_events(), booking_automation_tell_of_moves() CASCADE;
@@ -292,21 +295,21 @@ async fn a_step_that_waits_for_their_table_holds_none_that_their_writes_come_to(
         .await
         .unwrap();
     let id = app.confirmed(noon() + hours(24)).await;
-    // One of theirs that has written to bookings, and goes on.
+    // A transaction of the backend that has written to bookings and continues.
     let writer = app.backend_role().await;
     writer
         .batch_execute("BEGIN; LOCK TABLE bookings IN ROW EXCLUSIVE MODE; SET LOCAL lock_timeout = '100ms'")
         .await
         .unwrap();
     let migrate = tokio::spawn(app.command(&["migrate"]).output());
-    app.waits_for("SELECT EXISTS (SELECT FROM pg_locks WHERE relation = 'bookings'::regclass AND NOT granted)").await;
+    app.wait_until("SELECT EXISTS (SELECT FROM pg_locks WHERE relation = 'bookings'::regclass AND NOT granted)").await;
     writer.execute("UPDATE bookings SET status = 'cancelled' WHERE id = $1", &[&id]).await.unwrap();
     writer.batch_execute("COMMIT").await.unwrap();
     assert!(migrate.await.unwrap().unwrap().status.success());
 }
 
 #[tokio::test]
-async fn what_they_insist_on_elsewhere_stays_as_it_was() {
+async fn other_constraints_stay_unchanged() {
     let app = App::empty().await;
     app.db
         .batch_execute(
@@ -328,13 +331,13 @@ async fn what_they_insist_on_elsewhere_stays_as_it_was() {
                    WHERE conrelid IN ('bookings'::regclass, 'orders'::regclass) AND conname <> 'bookings_status_check' ORDER BY conname";
     let before = app.column(theirs, &[]).await;
     assert_eq!(before.len(), 6, "{before:?}");
-    migrated(&app).await;
+    migrate(&app).await;
     assert_eq!(app.column(theirs, &[]).await, before);
     app.sql("INSERT INTO bookings (status) VALUES ('expired')", &[]).await;
 }
 
 #[tokio::test]
-async fn a_check_that_their_rows_break_stays_as_it_was() {
+async fn a_check_violated_by_existing_rows_stays_not_valid() {
     let app = App::empty().await;
     app.db.batch_execute(THEIRS).await.unwrap();
     app.db
@@ -345,14 +348,14 @@ async fn a_check_that_their_rows_break_stays_as_it_was() {
         )
         .await
         .unwrap();
-    migrated(&app).await;
+    migrate(&app).await;
     let check = app.one("SELECT convalidated FROM pg_constraint WHERE conname = 'valid_status'", &[]).await;
     assert!(!check.get::<_, bool>(0));
     app.sql("INSERT INTO bookings (status, scheduled_at) VALUES ('expired', now())", &[]).await;
 }
 
 #[tokio::test]
-async fn a_schema_that_does_not_fit_is_told_how() {
+async fn an_incompatible_schema_is_refused_with_the_reason() {
     for (sql, expected) in [
         ("CREATE TABLE bookings (id uuid, status text, scheduled_at timestamptz) PARTITION BY RANGE (scheduled_at)", "not a plain table"),
         ("CREATE TABLE bookings (id uuid, status text, scheduled_at timestamp)", "bookings.scheduled_at is timestamp without time zone: it must be timestamp with time zone"),
@@ -378,13 +381,13 @@ async fn a_schema_that_does_not_fit_is_told_how() {
 }
 
 #[tokio::test]
-async fn only_one_migrates_at_a_time() {
+async fn only_one_migration_runs_at_a_time() {
     let app = App::empty().await;
     let other = connect(&app.url).await;
     // The lock of the migrations (src/database/migrate.rs).
     other.batch_execute(&format!("SELECT pg_advisory_lock({})", 0x626b_6175_746f_0002_i64)).await.unwrap();
     let migrate = tokio::spawn(app.command(&["migrate"]).output());
-    app.waits_for(
+    app.wait_until(
         "SELECT count(*) > 0 FROM pg_locks
           WHERE locktype = 'advisory' AND NOT granted AND database = (SELECT oid FROM pg_database WHERE datname = current_database())",
     )
@@ -394,28 +397,28 @@ async fn only_one_migrates_at_a_time() {
 }
 
 #[tokio::test]
-async fn an_index_may_take_longer_to_build_than_our_transactions_may_idle() {
+async fn an_index_build_may_exceed_the_idle_transaction_timeout() {
     let app = App::empty().await;
     app.db.batch_execute(include_str!("theirs.sql")).await.unwrap();
     // A transaction that has seen the table keeps a concurrent build from finishing.
     let holder = connect(&app.url).await;
     holder.batch_execute("BEGIN ISOLATION LEVEL REPEATABLE READ; SELECT FROM users LIMIT 1").await.unwrap();
     let migrate = tokio::spawn(app.command(&["migrate"]).output());
-    // Its guard idles in the meantime; else our transactions may for ten seconds.
+    // The guard session is idle in its transaction for longer than the usual ten seconds.
     for (time, idles) in [("0 s", "it begins"), ("10.5 s", "it has not been ended")] {
         let guard = format!(
             "SELECT EXISTS (SELECT FROM pg_stat_activity
                              WHERE datname = current_database() AND state = 'idle in transaction' AND query LIKE '%pg_advisory%'
                                AND clock_timestamp() - state_change > interval '{time}') -- {idles}"
         );
-        app.waits_for(&guard).await;
+        app.wait_until(&guard).await;
     }
     drop(holder);
     assert!(migrate.await.unwrap().unwrap().status.success());
 }
 
 #[tokio::test]
-async fn another_schema_needs_another_view_and_nothing_else() {
+async fn another_schema_needs_only_another_contact_view() {
     let app = App::empty().await;
     app.db
         .batch_execute(
@@ -430,7 +433,7 @@ async fn another_schema_needs_another_view_and_nothing_else() {
         )
         .await
         .unwrap();
-    migrated(&app).await;
+    migrate(&app).await;
     app.sql("UPDATE reminder_rules SET effective_from = '2020-01-01'", &[]).await;
     let sql = "WITH b AS (INSERT INTO bookings (status, scheduled_at, duration_minutes, created_at) VALUES ('confirmed', $1, 30, '2020-01-01') RETURNING id)
                INSERT INTO people SELECT id, 'kim@people.example', 'Asia/Tokyo' FROM b";

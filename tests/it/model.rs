@@ -1,30 +1,32 @@
-//! The checked model: every interleaving of two calls, their crashes, the provider's later word and the user's own edits,
-//! within small bounds, by an explicit-state model checker (`stateright`, breadth first). Each mechanism of the guarantee is
-//! then taken out of the model, and the checker must find the run in which that breaks it.
+//! The checked model: every interleaving of two calls, their crashes, later SES events and the
+//! user's edits, within small bounds, by an explicit-state model checker (`stateright`, breadth
+//! first). A second test removes each mechanism from the model, and the checker must find a run
+//! that breaks a guarantee.
 //!
-//! The model goes below the SQL where the SQL has more than one moment: a statement's snapshot, its row locks and its COMMIT
-//! are steps of their own wherever somebody else could come between them. What each step stands for:
+//! The model is finer than the SQL statements where other sessions can come between: a statement's
+//! snapshot, its row locks and its COMMIT are separate steps. The steps are:
 //!
 //! | step | what the product does |
 //! |---|---|
-//! | `Begin` | `BEGIN`, `pg_try_advisory_xact_lock`, the questions (`pass.rs`: `take_lock`, `ask`); the snapshot of the status changes |
-//! | `Judge` | the candidates' locks and the UPDATE (`transitions.rs`), looks taken (`reminders.rs`), `verdicts.sql`; nobody else sees any of it |
+//! | `Begin` | `BEGIN`, `pg_try_advisory_xact_lock`, the probes (`pass.rs`: `take_lock`, `ask`); the snapshot of the status changes |
+//! | `Judge` | the candidates' locks and the UPDATE (`transitions.rs`), the recheck queue (`reminders.rs`), `verdicts.sql`; not visible to others |
 //! | `CommitPass` | `enqueue.sql` meets the UNIQUE key; the run's row with `looked_through`; `COMMIT` |
 //! | `Claim` | `BEGIN`, `record.sql` under its row lock, the channel's lock, the snapshot of `claim.sql` (`delivery.rs`: `record_and_claim`) |
 //! | `CommitClaim` | the candidate's row lock, the tests in the outer UPDATEs of `claim.sql`, `COMMIT` |
-//! | `LoseAnswer` | that `COMMIT`, carried out or not, without an answer: recording is tried alone (`turn_page`) |
-//! | `Send`, `Defer` | the look at the clock and the request, or none (`send_page`) |
-//! | `SendLate` | the process stood still between that look and the request |
+//! | `LoseAnswer` | that `COMMIT`, executed or not, has no answer: the call retries recording alone (`turn_page`) |
+//! | `Send`, `Defer` | the check of the clock, and the request or none (`send_page`) |
+//! | `SendLate` | the process was stopped between that check and the request |
 //! | `Record` | recording alone: at a call's end, or after a lost answer |
 //! | `SetAside` | the view fails for the row's booking (`outbox.rs`: `set_aside`) |
-//! | `Word` | the provider's own event (`feedback.sql`) |
-//! | `Cancel`, `Move`, `Confirm` | the user's own statement with what our trigger writes in it (`07_triggers.sql`) |
-//! | `Crash` | SIGKILL: what was not committed is undone, what the process knew is gone |
-//! | `Tick` | time: a lease, a back-off or a request's three seconds pass |
+//! | `Word` | an SES event (`feedback.sql`) |
+//! | `Cancel`, `Move`, `Confirm` | a statement of the user and the writes of our trigger (`07_triggers.sql`) |
+//! | `Crash` | SIGKILL: uncommitted work is rolled back, and the process's memory is lost |
+//! | `Tick` | time passes: a lease, a back-off or the three seconds of a request |
 //!
-//! Calls and bookings are few, a page is one message, and time is a handful of ticks. Left out: several channels and
-//! audiences, addresses and suppressions, the send rate and holds, `expired`, flags, sweeps, pruning, and the clocks of the
-//! instances, by which nothing here is decided. A call that would change nothing is no step.
+//! There are few calls and bookings, a page has one message, and time has a few ticks. Left out:
+//! several channels and audiences, addresses and suppressions, the send rate and holds, `expired`,
+//! flags, sweeps, pruning, and the clocks of the instances, which decide nothing here. A call that
+//! would change nothing is not a step.
 
 use std::collections::HashMap;
 use std::path::Path;
@@ -33,11 +35,11 @@ use stateright::{Checker, Model, Property};
 
 type Time = u8;
 
-/// How long a claim keeps others away, in ticks.
+/// The lease of a claim, in ticks.
 const LEASE: Time = 1;
 /// The wait after an attempt that failed.
 const BACK_OFF: Time = 1;
-/// How long a booking takes.
+/// The duration of a booking.
 const DURATION: Time = 1;
 /// Bookings, at most.
 const MOST: usize = 2;
@@ -51,7 +53,8 @@ enum Booked {
     Cancelled,
 }
 
-/// A booking, what `booking_automation_state` knows of it, and how often it stands in `booking_automation_looks`.
+/// A booking, its row in `booking_automation_state`, and its number of rows in
+/// `booking_automation_looks`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 struct Booking {
     status: Booked,
@@ -59,7 +62,7 @@ struct Booking {
     revision: u8,
     in_force_since: Time,
     looks: u8,
-    /// Of the checker: when it was last changed.
+    /// For the checker: when it was last changed.
     changed: Time,
 }
 
@@ -91,13 +94,13 @@ struct Row {
     attempts: u8,
     lease_until: Time,
     next_attempt_at: Time,
-    /// Whether a row of the provider's feedback is there.
+    /// Whether an SES event of it is stored.
     word: bool,
-    /// Attempts on record whose outcome nobody knew.
+    /// Recorded attempts with an unknown outcome.
     doubts: u8,
-    /// Of the checker: requests that the provider took,
+    /// For the checker: the requests that the provider accepted,
     mails: u8,
-    /// and that it has an event of, not told yet.
+    /// and whether it has an event to deliver.
     word_to_come: bool,
 }
 
@@ -107,7 +110,7 @@ impl Row {
     }
 }
 
-/// What became of a request, as the sender knows.
+/// The outcome of a request, as the sender knows it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 enum Outcome {
     Sent,
@@ -141,17 +144,17 @@ enum Verdict {
     Claim,
 }
 
-/// Where a call stands.
+/// The phase of a call.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 enum Phase {
     Idle,
-    /// The pass has its lock and its answers.
+    /// The pass has its lock and the results of its probes.
     Begun {
         as_of: Time,
         claimable: bool,
         candidates: [Option<Booked>; MOST],
     },
-    /// It has written everything, and committed nothing.
+    /// It has written everything and not committed.
     Judged {
         as_of: Time,
         claimable: bool,
@@ -185,7 +188,7 @@ impl Phase {
     }
 }
 
-/// How often what goes wrong may still go wrong.
+/// How many faults of each kind may still happen.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 struct Budget {
     crashes: u8,
@@ -202,13 +205,13 @@ impl Budget {
 /// What must never have happened.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 struct Wrong {
-    /// A row was written by a claim that is not its own, or after it was final.
+    /// A row was written by another claim, or after it was final.
     stale_write: bool,
-    /// A booking went a way that design 3.2 does not have.
+    /// A booking took a step that design 3.2 does not have.
     forbidden_transition: bool,
-    /// A request left for what was no longer due when it was read.
+    /// A request was sent for a reminder that was not due when it was read.
     too_late: bool,
-    /// A message was claimed again though the provider's word on it was there.
+    /// A message was claimed again although its SES event was stored.
     unheard: bool,
 }
 
@@ -258,7 +261,7 @@ enum Accepted {
     No,
 }
 
-/// All that can become of a request.
+/// All outcomes of a request.
 const ANSWERS: [(Outcome, Accepted); 5] = [
     (Outcome::Sent, Accepted::Yes),
     (Outcome::Unknown, Accepted::Yes),
@@ -267,7 +270,7 @@ const ANSWERS: [(Outcome, Accepted); 5] = [
     (Outcome::Rejected, Accepted::No),
 ];
 
-/// What can be taken out of the model: a mechanism of the product.
+/// A mechanism of the product that can be removed from the model.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Mechanism {
     PassLock,
@@ -298,8 +301,9 @@ enum Mechanism {
 }
 
 impl Mechanism {
-    /// What it is, and where: a file and a text in it. When that text is changed, look whether the model still tells the truth.
-    const fn stands_for(self) -> (&'static str, &'static str, &'static str) {
+    /// Its name, a file and a text in it. When the text changes, check that the model still
+    /// describes the product.
+    const fn name_and_source(self) -> (&'static str, &'static str, &'static str) {
         const CLAIM: &str = "src/delivery/claim.sql";
         const RECORD: &str = "src/delivery/record.sql";
         const DELIVERY: &str = "src/delivery/mod.rs";
@@ -404,7 +408,7 @@ impl Mechanism {
     }
 }
 
-/// The model: its bounds, and what is missing.
+/// The model: its bounds and the removed mechanisms.
 #[derive(Clone, Debug)]
 struct Reminders {
     without: &'static [Mechanism],
@@ -414,16 +418,17 @@ struct Reminders {
     leads: &'static [Time],
     start: Time,
     horizon: Time,
-    /// How long an unknown outcome waits for the provider's event, besides the lease or the back-off.
+    /// How long an unknown outcome waits for an SES event, in addition to the lease or the
+    /// back-off.
     unknown_wait: Time,
-    /// What can become of a request, and what the sender is told.
+    /// The possible outcomes of a request, and what the sender learns.
     answers: &'static [(Outcome, Accepted)],
-    /// Whether the provider tells of its events.
+    /// Whether the provider sends events.
     tells: bool,
     /// Attempts at one message, at most: five in the product.
     attempts: u8,
     budget: Budget,
-    /// Which of [`CHECKS`] is asked, or all of them at once.
+    /// The one of [`CHECKS`] that is checked, or `None` for all.
     asked: Option<&'static str>,
     /// Which of [`WITNESSES`] are looked for.
     witnesses: &'static [&'static str],
@@ -447,14 +452,14 @@ impl Reminders {
         }
     }
 
-    /// What one pass makes of a booking that is due: both steps, where both are.
-    fn advanced(booking: &Booking, as_of: Time) -> Option<Booked> {
+    /// The status after one pass, which makes both steps if both are due.
+    fn status_after_pass(booking: &Booking, as_of: Time) -> Option<Booked> {
         let step = |status: &Booked| Self::step_due(booking, *status, as_of);
         std::iter::successors(step(&booking.status), step).last()
     }
 
-    /// `verdicts.sql` on one booking, whose status may be this very transaction's.
-    fn verdicts(&self, state: &State, number: usize, status: Booked, as_of: Time) -> Vec<Row> {
+    /// `verdicts.sql` for one booking, whose status may be uncommitted.
+    fn decide_reminders(&self, state: &State, number: usize, status: Booked, as_of: Time) -> Vec<Row> {
         let booking = &state.bookings[number];
         let looked_at = |lead: Time| {
             booking.start > as_of
@@ -466,7 +471,7 @@ impl Reminders {
         if status != Booked::Confirmed {
             return verdicts;
         }
-        // The shortest lead first: only the one nearest the start goes out.
+        // The shortest lead first: only the reminder nearest to the start is sent.
         for (rule, &lead) in self.leads.iter().enumerate().rev() {
             let known = state.rows.iter().filter(of_booking).any(|row| usize::from(row.rule) == rule);
             if !looked_at(lead) || known {
@@ -498,7 +503,7 @@ impl Reminders {
     }
 
     /// The cases of `claim.sql`, on a row and its booking as the statement's snapshot has them.
-    fn look(&self, state: &State, row: &Row) -> Verdict {
+    fn claim_decision(&self, state: &State, row: &Row) -> Verdict {
         let booking = &state.bookings[usize::from(row.booking)];
         let superseded = || {
             state.rows.iter().any(|nearer| {
@@ -528,7 +533,7 @@ impl Reminders {
     }
 
     /// The first row that could be claimed now.
-    fn candidate(&self, state: &State, me: usize) -> Option<usize> {
+    fn claim_candidate(&self, state: &State, me: usize) -> Option<usize> {
         let claimable = |row: &Row| {
             let open = row.status == Status::Pending || row.status == Status::Sending && self.has(Mechanism::LeaseEnds);
             open && row.next_attempt_at <= state.clock
@@ -540,7 +545,7 @@ impl Reminders {
     }
 
     /// `record.sql`, at a moment.
-    fn record(&self, state: &mut State, told: Told, at: Time) {
+    fn apply_record(&self, state: &mut State, told: Told, at: Time) {
         let row = &mut state.rows[usize::from(told.row)];
         let fenced = (row.claim == told.claim || !self.has(Mechanism::FencedByClaim))
             && (row.status == Status::Sending || !self.has(Mechanism::FencedByStatus));
@@ -585,14 +590,14 @@ impl Reminders {
     }
 
     /// What `claim.sql` writes to the row that it saw. The claim number, where it is claimed.
-    fn claim(&self, state: &mut State, seen: Seen, at: Time) -> Option<u8> {
+    fn apply_claim(&self, state: &mut State, seen: Seen, at: Time) -> Option<u8> {
         let row = &mut state.rows[usize::from(seen.row)];
         let still_open = !row.status.is_final() && row.next_attempt_at <= at;
         if !still_open && (self.has(Mechanism::RowLock) || self.has(Mechanism::StatusTested)) {
             return None;
         }
         state.wrong.stale_write |= row.status.is_final();
-        // A lease that ran out; only such a one is an excuse.
+        // Only an expired lease is a doubt.
         if seen.was_sending
             && seen.verdict != Verdict::Settled
             && self.has(Mechanism::LeaseOnRecord)
@@ -623,8 +628,8 @@ impl Reminders {
         None
     }
 
-    /// `set_aside`.
-    fn set_aside(&self, state: &mut State, number: usize) {
+    /// The contact view fails for a row.
+    fn record_contact_failure(&self, state: &mut State, number: usize) {
         let at = state.clock;
         let row = &mut state.rows[number];
         let on_record = self.has(Mechanism::AsideOnRecord);
@@ -641,8 +646,8 @@ impl Reminders {
         row.next_attempt_at = if row.status == Status::Pending { at + BACK_OFF } else { 0 };
     }
 
-    /// A request of a row's reaches the provider, or nobody.
-    fn request(&self, state: &mut State, number: u8, accepted: Accepted) {
+    /// A request for a row reaches the provider or is lost.
+    fn deliver_request(&self, state: &mut State, number: u8, accepted: Accepted) {
         let row = &mut state.rows[usize::from(number)];
         if accepted == Accepted::Yes {
             row.mails += 1;
@@ -656,9 +661,9 @@ impl Reminders {
     }
 
     /// Whether a call would find something to do, or at least move `looked_through` on.
-    fn is_worth_a_pass(&self, state: &State, me: usize) -> bool {
+    fn has_work_for_pass(&self, state: &State, me: usize) -> bool {
         state.looked_through < state.clock
-            || self.candidate(state, me).is_some()
+            || self.claim_candidate(state, me).is_some()
             || state
                 .bookings
                 .iter()
@@ -666,16 +671,16 @@ impl Reminders {
     }
 
     fn can_begin(&self, state: &State, me: usize) -> bool {
-        // An overlapping call answers `skipped`: no step.
-        (!self.has(Mechanism::PassLock) || !state.calls.iter().any(Phase::is_pass)) && self.is_worth_a_pass(state, me)
+        // An overlapping call is skipped and is not a step.
+        (!self.has(Mechanism::PassLock) || !state.calls.iter().any(Phase::is_pass)) && self.has_work_for_pass(state, me)
     }
 
     fn channel_is_free(&self, state: &State) -> bool {
         !self.has(Mechanism::ChannelLock) || !state.calls.iter().any(|call| matches!(call, Phase::Claiming { .. }))
     }
 
-    /// An edit of the user's, with what the triggers write.
-    fn edit(&self, booking: &mut Booking, clock: Time, status: Booked, start: Time) {
+    /// An edit of the user, with the writes of the triggers.
+    fn apply_edit(&self, booking: &mut Booking, clock: Time, status: Booked, start: Time) {
         let armed = status == Booked::Confirmed && (booking.status != status || booking.start != start);
         (booking.status, booking.start, booking.changed) = (status, start, clock);
         if armed {
@@ -691,7 +696,8 @@ impl Reminders {
 }
 
 impl State {
-    /// Whether another transaction holds a row of the outbox: it has recorded its outcome, and has not committed.
+    /// Whether another transaction has locked a row of the outbox: it has recorded an outcome and
+    /// not committed.
     fn is_locked(&self, row: usize, me: usize) -> bool {
         self.calls.iter().enumerate().any(|(number, call)| {
             number != me && matches!(call, Phase::Claiming { told: Some(told), .. } if usize::from(told.row) == row)
@@ -701,6 +707,267 @@ impl State {
     /// Whether a pass holds a booking.
     fn is_held(&self, booking: usize) -> bool {
         self.calls.iter().any(|call| matches!(call, Phase::Judged { moved, .. } if moved[booking].is_some()))
+    }
+}
+
+/// Which actions are possible.
+impl Reminders {
+    /// The user's edits.
+    fn edit_actions(&self, state: &State, actions: &mut Vec<Action>) {
+        for number in 0..state.bookings.len() {
+            let booking = &state.bookings[number];
+            let id = u8::try_from(number).unwrap();
+            if state.left.edits == 0 || state.is_held(number) {
+                continue;
+            }
+            match booking.status {
+                Booked::InProgress => actions.push(Action::Cancel(id)),
+                Booked::Confirmed => {
+                    actions.push(Action::Cancel(id));
+                    // Later, and back again. The end must lie within the horizon.
+                    if booking.start + 1 < self.horizon {
+                        actions.push(Action::Move(id, booking.start + 1));
+                    }
+                    if booking.start > self.start {
+                        actions.push(Action::Move(id, self.start));
+                    }
+                }
+                Booked::Cancelled => actions.push(Action::Confirm(id)),
+                Booked::Completed => {}
+            }
+        }
+    }
+
+    /// A call between two transactions of the delivery claims, records, or records a contact
+    /// failure.
+    fn actions_between_transactions(
+        &self,
+        state: &State,
+        number: usize,
+        told: Option<Told>,
+        alone: bool,
+        actions: &mut Vec<Action>,
+    ) {
+        let id = u8::try_from(number).unwrap();
+        let free = told.is_none_or(|told| !state.is_locked(usize::from(told.row), number));
+        if !alone && free && self.channel_is_free(state) {
+            actions.push(Action::Claim(id));
+        }
+        if told.is_some() && free {
+            actions.push(Action::Record(id));
+            if state.left.lost_answers > 0 {
+                actions.push(Action::RecordUnanswered(id));
+            }
+        }
+        let broken = state.left.broken_views > 0 && self.channel_is_free(state);
+        if told.is_none() && broken && self.claim_candidate(state, number).is_some() {
+            actions.push(Action::SetAside(id));
+        }
+    }
+
+    fn send_actions(&self, id: u8) -> impl Iterator<Item = Action> {
+        self.answers.iter().map(move |&(outcome, accepted)| Action::Send(id, outcome, accepted))
+    }
+}
+
+/// What each action changes. `None`: the call is not in the phase of the action.
+impl Reminders {
+    /// A status or a start that the user changes.
+    fn edit_booking(&self, state: &mut State, id: u8, status: Option<Booked>, start: Option<Time>) {
+        state.left.edits -= 1;
+        let clock = state.clock;
+        let booking = &mut state.bookings[usize::from(id)];
+        self.apply_edit(booking, clock, status.unwrap_or(booking.status), start.unwrap_or(booking.start));
+    }
+
+    /// `feedback.sql`.
+    fn apply_ses_event(&self, state: &mut State, id: u8) {
+        let row = &mut state.rows[usize::from(id)];
+        row.word = true;
+        row.word_to_come = false;
+        let takes = matches!(row.status, Status::Pending | Status::Failed);
+        if takes || !self.has(Mechanism::WordInItsPlace) {
+            state.wrong.stale_write |= row.status == Status::Skipped;
+            row.status = Status::Completed;
+            row.lease_until = 0;
+            row.next_attempt_at = 0;
+        }
+    }
+
+    fn begin_pass(&self, state: &mut State, id: u8) {
+        let clock = state.clock;
+        let candidates = std::array::from_fn(|number| Self::status_after_pass(state.bookings.get(number)?, clock));
+        let claimable = self.claim_candidate(state, usize::from(id)).is_some();
+        *state.call(id) = Phase::Begun { as_of: clock, claimable, candidates };
+    }
+
+    fn decide_pass(&self, state: &mut State, id: u8) -> Option<()> {
+        let Phase::Begun { as_of, claimable, candidates } = *state.call(id) else { return None };
+        let (mut moved, mut looks, mut verdicts) = ([None; MOST], [0; MOST], Vec::new());
+        for (number, booking) in state.bookings.iter().enumerate() {
+            // A booking that another transaction holds locked is skipped.
+            if candidates[number].is_some() && !state.is_held(number) {
+                let tested = self.has(Mechanism::TransitionTested);
+                moved[number] = if tested { Self::status_after_pass(booking, as_of) } else { candidates[number] };
+            }
+            looks[number] = booking.looks;
+            verdicts.extend(self.decide_reminders(state, number, moved[number].unwrap_or(booking.status), as_of));
+        }
+        if !self.has(Mechanism::OnePassTransaction) {
+            state.looked_through = state.looked_through.max(as_of);
+            for (booking, looks) in state.bookings.iter_mut().zip(looks) {
+                booking.looks -= looks;
+            }
+            looks = [0; MOST];
+        }
+        *state.call(id) = Phase::Judged { as_of, claimable, moved, looks, verdicts };
+        Some(())
+    }
+
+    fn commit_pass(&self, state: &mut State, id: u8) -> Option<()> {
+        let call = std::mem::replace(state.call(id), Phase::Idle);
+        let Phase::Judged { as_of, mut claimable, moved, looks, verdicts } = call else { return None };
+        for (number, booking) in state.bookings.iter_mut().enumerate() {
+            if let Some(status) = moved[number] {
+                let due = Self::status_after_pass(booking, as_of);
+                state.wrong.forbidden_transition |= due.is_none_or(|due| status > due);
+                booking.status = status;
+                booking.changed = state.clock;
+            }
+            booking.looks -= looks[number].min(booking.looks);
+        }
+        state.looked_through = state.looked_through.max(as_of);
+        for row in verdicts {
+            if self.has(Mechanism::UniqueKey) && state.rows.iter().any(|known| known.key() == row.key()) {
+                continue;
+            }
+            claimable |= row.status == Status::Pending;
+            state.rows.push(row);
+        }
+        if claimable {
+            *state.call(id) = Phase::Turn { told: None, alone: false };
+        }
+        Some(())
+    }
+
+    fn begin_claim(&self, state: &mut State, id: u8) -> Option<()> {
+        let Phase::Turn { told, .. } = *state.call(id) else { return None };
+        // The transaction sees what it has recorded itself.
+        let mut own = state.clone();
+        if let Some(told) = told {
+            self.apply_record(&mut own, told, state.clock);
+        }
+        let seen = self.claim_candidate(&own, usize::from(id)).map(|number| {
+            let row = &own.rows[number];
+            Seen {
+                row: u8::try_from(number).unwrap(),
+                verdict: self.claim_decision(&own, row),
+                was_sending: row.status == Status::Sending,
+            }
+        });
+        let at = state.clock;
+        *state.call(id) = match (told, seen) {
+            (None, None) => Phase::Idle,
+            _ => Phase::Claiming { at, told, seen, requested: None },
+        };
+        Some(())
+    }
+
+    fn commit_claim(&self, state: &mut State, id: u8) -> Option<()> {
+        let Phase::Claiming { at, told, seen, requested } = *state.call(id) else { return None };
+        if let Some(told) = told {
+            self.apply_record(state, told, at);
+        }
+        let Some(seen) = seen else {
+            *state.call(id) = Phase::Idle;
+            return Some(());
+        };
+        let claim = self.apply_claim(state, seen, at);
+        *state.call(id) = match (claim, requested) {
+            (Some(claim), Some(outcome)) => {
+                Phase::Turn { told: Some(Told { row: seen.row, claim, outcome }), alone: false }
+            }
+            (Some(claim), None) => Phase::Sending { row: seen.row, claim, read_at: at },
+            (None, _) => Phase::Turn { told: None, alone: false },
+        };
+        Some(())
+    }
+
+    /// The claim's COMMIT, executed or not, has no answer.
+    fn lose_answer(&self, state: &mut State, id: u8, committed: Committed) -> Option<()> {
+        state.left.lost_answers -= 1;
+        let Phase::Claiming { at, told, seen, .. } = *state.call(id) else { return None };
+        let mut done = state.clone();
+        if let Some(told) = told {
+            self.apply_record(&mut done, told, at);
+        }
+        let claim = seen.and_then(|seen| Some((seen.row, self.apply_claim(&mut done, seen, at)?)));
+        if committed == Committed::Yes {
+            *state = done;
+        }
+        *state.call(id) = match claim {
+            Some((row, claim)) if !self.has(Mechanism::LostClaim) => Phase::Sending { row, claim, read_at: at },
+            _ if told.is_none() => Phase::Idle,
+            _ => Phase::Turn { told, alone: true },
+        };
+        Some(())
+    }
+
+    fn send(&self, state: &mut State, id: u8, outcome: Outcome, accepted: Accepted) -> Option<()> {
+        match *state.call(id) {
+            Phase::Claiming { at, told, seen: Some(seen), .. } => {
+                self.deliver_request(state, seen.row, accepted);
+                *state.call(id) = Phase::Claiming { at, told, seen: Some(seen), requested: Some(outcome) };
+            }
+            Phase::Sending { row, claim, .. } => {
+                let found = &state.rows[usize::from(row)];
+                let changed = state.bookings[usize::from(found.booking)].changed;
+                state.wrong.too_late |= !Self::is_due(state, found) && changed != state.clock;
+                self.deliver_request(state, row, accepted);
+                state.end_sending(id, Told { row, claim, outcome });
+            }
+            _ => return None,
+        }
+        Some(())
+    }
+
+    fn send_late(&self, state: &mut State, id: u8, outcome: Outcome, accepted: Accepted) -> Option<()> {
+        state.left.stalls -= 1;
+        let Phase::Sending { row, claim, .. } = *state.call(id) else { return None };
+        self.deliver_request(state, row, accepted);
+        state.end_sending(id, Told { row, claim, outcome });
+        Some(())
+    }
+
+    fn record_alone(&self, state: &mut State, id: u8) -> Option<()> {
+        let Phase::Turn { told: Some(told), alone } = *state.call(id) else { return None };
+        self.apply_record(state, told, state.clock);
+        *state.call(id) = if alone { Phase::Turn { told: None, alone: false } } else { Phase::Idle };
+        Some(())
+    }
+
+    fn record_unanswered(&self, state: &mut State, id: u8) -> Option<()> {
+        state.left.lost_answers -= 1;
+        let Phase::Turn { told: Some(told), .. } = *state.call(id) else { return None };
+        self.apply_record(state, told, state.clock);
+        *state.call(id) = Phase::Turn { told: Some(told), alone: true };
+        Some(())
+    }
+}
+
+impl State {
+    fn call(&mut self, id: u8) -> &mut Phase {
+        &mut self.calls[usize::from(id)]
+    }
+
+    fn end_sending(&mut self, id: u8, told: Told) {
+        *self.call(id) = Phase::Turn { told: Some(told), alone: false };
+    }
+
+    fn defer(&mut self, id: u8) -> Option<()> {
+        let Phase::Sending { row, claim, .. } = *self.call(id) else { return None };
+        self.end_sending(id, Told { row, claim, outcome: Outcome::Deferred });
+        Some(())
     }
 }
 
@@ -732,28 +999,7 @@ impl Model for Reminders {
         if state.clock < self.horizon {
             actions.push(Action::Tick);
         }
-        for number in 0..state.bookings.len() {
-            let booking = &state.bookings[number];
-            let id = u8::try_from(number).unwrap();
-            if state.left.edits == 0 || state.is_held(number) {
-                continue;
-            }
-            match booking.status {
-                Booked::InProgress => actions.push(Action::Cancel(id)),
-                Booked::Confirmed => {
-                    actions.push(Action::Cancel(id));
-                    // Later, and back again. The end must lie within the horizon.
-                    if booking.start + 1 < self.horizon {
-                        actions.push(Action::Move(id, booking.start + 1));
-                    }
-                    if booking.start > self.start {
-                        actions.push(Action::Move(id, self.start));
-                    }
-                }
-                Booked::Cancelled => actions.push(Action::Confirm(id)),
-                Booked::Completed => {}
-            }
-        }
+        self.edit_actions(state, actions);
         for (number, row) in state.rows.iter().enumerate() {
             if self.tells && row.word_to_come && !state.is_locked(number, usize::MAX) && self.channel_is_free(state) {
                 actions.push(Action::Word(u8::try_from(number).unwrap()));
@@ -769,28 +1015,11 @@ impl Model for Reminders {
                 }
                 Phase::Begun { .. } => actions.push(Action::Judge(id)),
                 Phase::Judged { .. } => actions.push(Action::CommitPass(id)),
-                Phase::Turn { told, alone } => {
-                    let free = told.is_none_or(|told| !state.is_locked(usize::from(told.row), number));
-                    if !alone && free && self.channel_is_free(state) {
-                        actions.push(Action::Claim(id));
-                    }
-                    if told.is_some() && free {
-                        actions.push(Action::Record(id));
-                        if state.left.lost_answers > 0 {
-                            actions.push(Action::RecordUnanswered(id));
-                        }
-                    }
-                    let broken = state.left.broken_views > 0 && self.channel_is_free(state);
-                    if told.is_none() && broken && self.candidate(state, number).is_some() {
-                        actions.push(Action::SetAside(id));
-                    }
-                }
+                Phase::Turn { told, alone } => self.actions_between_transactions(state, number, *told, *alone, actions),
                 Phase::Claiming { told, seen, requested, .. } => {
                     let claims = seen.is_some_and(|seen| seen.verdict == Verdict::Claim);
                     if claims && !self.has(Mechanism::ClaimFirst) && requested.is_none() {
-                        actions.extend(
-                            self.answers.iter().map(|&(outcome, accepted)| Action::Send(id, outcome, accepted)),
-                        );
+                        actions.extend(self.send_actions(id));
                     } else {
                         actions.push(Action::CommitClaim(id));
                     }
@@ -801,15 +1030,12 @@ impl Model for Reminders {
                 }
                 Phase::Sending { read_at, .. } => {
                     if state.clock == *read_at || !self.has(Mechanism::Fresh) {
-                        actions.extend(
-                            self.answers.iter().map(|&(outcome, accepted)| Action::Send(id, outcome, accepted)),
-                        );
+                        actions.extend(self.send_actions(id));
                     } else {
                         actions.push(Action::Defer(id));
                         if state.left.stalls > 0 {
-                            actions.extend(
-                                self.answers.iter().map(|&(outcome, accepted)| Action::SendLate(id, outcome, accepted)),
-                            );
+                            let late = |&(outcome, accepted)| Action::SendLate(id, outcome, accepted);
+                            actions.extend(self.answers.iter().map(late));
                         }
                     }
                 }
@@ -822,195 +1048,34 @@ impl Model for Reminders {
 
     fn next_state(&self, before: &State, action: Action) -> Option<State> {
         let mut state = before.clone();
-        let clock = state.clock;
         match action {
             Action::Tick => state.clock += 1,
-            Action::Cancel(id) => {
-                state.left.edits -= 1;
-                let booking = &mut state.bookings[usize::from(id)];
-                self.edit(booking, clock, Booked::Cancelled, booking.start);
-            }
-            Action::Move(id, start) => {
-                state.left.edits -= 1;
-                let booking = &mut state.bookings[usize::from(id)];
-                self.edit(booking, clock, booking.status, start);
-            }
-            Action::Confirm(id) => {
-                state.left.edits -= 1;
-                let booking = &mut state.bookings[usize::from(id)];
-                self.edit(booking, clock, Booked::Confirmed, booking.start);
-            }
-            Action::Word(id) => {
-                let row = &mut state.rows[usize::from(id)];
-                row.word = true;
-                row.word_to_come = false;
-                let takes = matches!(row.status, Status::Pending | Status::Failed);
-                if takes || !self.has(Mechanism::WordInItsPlace) {
-                    state.wrong.stale_write |= row.status == Status::Skipped;
-                    row.status = Status::Completed;
-                    row.lease_until = 0;
-                    row.next_attempt_at = 0;
-                }
-            }
-            Action::Begin(id) => {
-                let candidates = std::array::from_fn(|number| Self::advanced(state.bookings.get(number)?, clock));
-                let claimable = self.candidate(&state, usize::from(id)).is_some();
-                state.calls[usize::from(id)] = Phase::Begun { as_of: clock, claimable, candidates };
-            }
-            Action::Judge(id) => {
-                let Phase::Begun { as_of, claimable, candidates } = state.calls[usize::from(id)] else { return None };
-                let (mut moved, mut looks, mut verdicts) = ([None; MOST], [0; MOST], Vec::new());
-                for (number, booking) in state.bookings.iter().enumerate() {
-                    // What somebody else holds locked is skipped.
-                    if candidates[number].is_some() && !state.is_held(number) {
-                        let tested = self.has(Mechanism::TransitionTested);
-                        moved[number] = if tested { Self::advanced(booking, as_of) } else { candidates[number] };
-                    }
-                    looks[number] = booking.looks;
-                    verdicts.extend(self.verdicts(&state, number, moved[number].unwrap_or(booking.status), as_of));
-                }
-                if !self.has(Mechanism::OnePassTransaction) {
-                    state.looked_through = state.looked_through.max(as_of);
-                    for (booking, looks) in state.bookings.iter_mut().zip(looks) {
-                        booking.looks -= looks;
-                    }
-                    looks = [0; MOST];
-                }
-                state.calls[usize::from(id)] = Phase::Judged { as_of, claimable, moved, looks, verdicts };
-            }
-            Action::CommitPass(id) => {
-                let Phase::Judged { as_of, mut claimable, moved, looks, verdicts } =
-                    std::mem::replace(&mut state.calls[usize::from(id)], Phase::Idle)
-                else {
-                    return None;
-                };
-                for (number, booking) in state.bookings.iter_mut().enumerate() {
-                    if let Some(status) = moved[number] {
-                        let due = Self::advanced(booking, as_of);
-                        state.wrong.forbidden_transition |= due.is_none_or(|due| status > due);
-                        booking.status = status;
-                        booking.changed = clock;
-                    }
-                    booking.looks -= looks[number].min(booking.looks);
-                }
-                state.looked_through = state.looked_through.max(as_of);
-                for row in verdicts {
-                    if self.has(Mechanism::UniqueKey) && state.rows.iter().any(|known| known.key() == row.key()) {
-                        continue;
-                    }
-                    claimable |= row.status == Status::Pending;
-                    state.rows.push(row);
-                }
-                if claimable {
-                    state.calls[usize::from(id)] = Phase::Turn { told: None, alone: false };
-                }
-            }
-            Action::Claim(id) => {
-                let Phase::Turn { told, .. } = state.calls[usize::from(id)] else { return None };
-                // What this transaction has recorded, it sees.
-                let mut own = state.clone();
-                if let Some(told) = told {
-                    self.record(&mut own, told, clock);
-                }
-                let seen = self.candidate(&own, usize::from(id)).map(|number| {
-                    let row = &own.rows[number];
-                    Seen {
-                        row: u8::try_from(number).unwrap(),
-                        verdict: self.look(&own, row),
-                        was_sending: row.status == Status::Sending,
-                    }
-                });
-                state.calls[usize::from(id)] = match (told, seen) {
-                    (None, None) => Phase::Idle,
-                    _ => Phase::Claiming { at: clock, told, seen, requested: None },
-                };
-            }
-            Action::CommitClaim(id) => {
-                let Phase::Claiming { at, told, seen, requested } = state.calls[usize::from(id)] else { return None };
-                if let Some(told) = told {
-                    self.record(&mut state, told, at);
-                }
-                let Some(seen) = seen else {
-                    state.calls[usize::from(id)] = Phase::Idle;
-                    return Some(canonical(state));
-                };
-                let claim = self.claim(&mut state, seen, at);
-                state.calls[usize::from(id)] = match (claim, requested) {
-                    (Some(claim), Some(outcome)) => {
-                        Phase::Turn { told: Some(Told { row: seen.row, claim, outcome }), alone: false }
-                    }
-                    (Some(claim), None) => Phase::Sending { row: seen.row, claim, read_at: at },
-                    (None, _) => Phase::Turn { told: None, alone: false },
-                };
-            }
-            Action::LoseAnswer(id, committed) => {
-                state.left.lost_answers -= 1;
-                let Phase::Claiming { at, told, seen, .. } = state.calls[usize::from(id)] else { return None };
-                let mut done = state.clone();
-                if let Some(told) = told {
-                    self.record(&mut done, told, at);
-                }
-                let claim = seen.and_then(|seen| Some((seen.row, self.claim(&mut done, seen, at)?)));
-                if committed == Committed::Yes {
-                    state = done;
-                }
-                state.calls[usize::from(id)] = match claim {
-                    Some((row, claim)) if !self.has(Mechanism::LostClaim) => Phase::Sending { row, claim, read_at: at },
-                    _ if told.is_none() => Phase::Idle,
-                    _ => Phase::Turn { told, alone: true },
-                };
-            }
-            Action::Send(id, outcome, accepted) => match state.calls[usize::from(id)] {
-                Phase::Claiming { at, told, seen: Some(seen), .. } => {
-                    self.request(&mut state, seen.row, accepted);
-                    state.calls[usize::from(id)] =
-                        Phase::Claiming { at, told, seen: Some(seen), requested: Some(outcome) };
-                }
-                Phase::Sending { row, claim, .. } => {
-                    let found = &state.rows[usize::from(row)];
-                    let changed = state.bookings[usize::from(found.booking)].changed;
-                    state.wrong.too_late |= !Self::is_due(&state, found) && changed != clock;
-                    self.request(&mut state, row, accepted);
-                    let told = Told { row, claim, outcome };
-                    state.calls[usize::from(id)] = Phase::Turn { told: Some(told), alone: false };
-                }
-                _ => return None,
-            },
-            Action::SendLate(id, outcome, accepted) => {
-                state.left.stalls -= 1;
-                let Phase::Sending { row, claim, .. } = state.calls[usize::from(id)] else { return None };
-                self.request(&mut state, row, accepted);
-                let told = Told { row, claim, outcome };
-                state.calls[usize::from(id)] = Phase::Turn { told: Some(told), alone: false };
-            }
-            Action::Defer(id) => {
-                let Phase::Sending { row, claim, .. } = state.calls[usize::from(id)] else { return None };
-                let told = Told { row, claim, outcome: Outcome::Deferred };
-                state.calls[usize::from(id)] = Phase::Turn { told: Some(told), alone: false };
-            }
-            Action::Record(id) => {
-                let Phase::Turn { told: Some(told), alone } = state.calls[usize::from(id)] else { return None };
-                self.record(&mut state, told, clock);
-                state.calls[usize::from(id)] =
-                    if alone { Phase::Turn { told: None, alone: false } } else { Phase::Idle };
-            }
-            Action::RecordUnanswered(id) => {
-                state.left.lost_answers -= 1;
-                let Phase::Turn { told: Some(told), .. } = state.calls[usize::from(id)] else { return None };
-                self.record(&mut state, told, clock);
-                state.calls[usize::from(id)] = Phase::Turn { told: Some(told), alone: true };
-            }
+            Action::Cancel(id) => self.edit_booking(&mut state, id, Some(Booked::Cancelled), None),
+            Action::Move(id, start) => self.edit_booking(&mut state, id, None, Some(start)),
+            Action::Confirm(id) => self.edit_booking(&mut state, id, Some(Booked::Confirmed), None),
+            Action::Word(id) => self.apply_ses_event(&mut state, id),
+            Action::Begin(id) => self.begin_pass(&mut state, id),
+            Action::Judge(id) => self.decide_pass(&mut state, id)?,
+            Action::CommitPass(id) => self.commit_pass(&mut state, id)?,
+            Action::Claim(id) => self.begin_claim(&mut state, id)?,
+            Action::CommitClaim(id) => self.commit_claim(&mut state, id)?,
+            Action::LoseAnswer(id, committed) => self.lose_answer(&mut state, id, committed)?,
+            Action::Send(id, outcome, accepted) => self.send(&mut state, id, outcome, accepted)?,
+            Action::SendLate(id, outcome, accepted) => self.send_late(&mut state, id, outcome, accepted)?,
+            Action::Defer(id) => state.defer(id)?,
+            Action::Record(id) => self.record_alone(&mut state, id)?,
+            Action::RecordUnanswered(id) => self.record_unanswered(&mut state, id)?,
             Action::SetAside(id) => {
                 state.left.broken_views -= 1;
-                let number = self.candidate(&state, usize::from(id))?;
-                self.set_aside(&mut state, number);
+                let number = self.claim_candidate(&state, usize::from(id))?;
+                self.record_contact_failure(&mut state, number);
             }
             Action::Crash(id) => {
                 state.left.crashes -= 1;
-                state.calls[usize::from(id)] = Phase::Idle;
+                *state.call(id) = Phase::Idle;
             }
         }
-        Some(canonical(state))
+        Some(sort_calls(state))
     }
 
     fn properties(&self) -> Vec<Property<Self>> {
@@ -1028,15 +1093,15 @@ impl Model for Reminders {
 
 type Check = fn(&Reminders, &State) -> bool;
 
-/// All of [`CHECKS`] in one property: the checker spends more on each property than this does on its answer.
+/// All of [`CHECKS`] in one property: this is faster than one property for each.
 const EVERYTHING: &str = "everything";
 
 /// What must hold in every state.
 const CHECKS: [(&str, Check); 10] = [
     (LOST, |model, state| model.nothing_is_lost(state)),
-    (ENDS, |model, state| model.ends_well(state)),
-    (TRUE, |_, state| state.tells_the_truth()),
-    (TWICE, |_, state| state.has_a_doubt_for_every_second_mail()),
+    (ENDS, |model, state| model.ends_with_final_rows(state)),
+    (TRUE, |_, state| state.completed_rows_were_sent()),
+    (TWICE, |_, state| state.records_a_doubt_for_every_repeat()),
     (ATTEMPTS, |model, state| {
         state.rows.iter().all(|row| row.status != Status::Sending || row.attempts <= model.attempts)
     }),
@@ -1057,7 +1122,7 @@ const OVERLAP: &str = "I4 no two pass transactions at once";
 const LATE: &str = "no request for what was no longer due";
 const HEARD: &str = "the provider's word settles a doubt";
 
-/// What happens in some run: otherwise nothing of it was looked at.
+/// What must happen in some run: otherwise the model does not cover it.
 const WITNESSES: [(&str, Check); 9] = [
     (SECOND, |_, state| state.rows.iter().any(|row| row.mails > 1)),
     (TAKEN_OVER, |_, state| {
@@ -1108,7 +1173,7 @@ const SUPERSEDED: &str = "a reminder superseded by the one nearer the start";
 const OVER: &str = "a booking completed and its mail sent";
 
 impl Reminders {
-    /// A reminder that is due has its row, or the next pass finds it.
+    /// A due reminder has its row, or the next pass finds it.
     fn nothing_is_lost(&self, state: &State) -> bool {
         state.bookings.iter().enumerate().filter(|(_, booking)| booking.status == Booked::Confirmed).all(
             |(number, booking)| {
@@ -1130,9 +1195,9 @@ impl Reminders {
         )
     }
 
-    /// When no call has anything to do any more and no time is to come, nothing is under way. Whatever the user and the
-    /// provider could still do is not waited for.
-    fn ends_well(&self, state: &State) -> bool {
+    /// When no call has work and no time is left, every row is final. Later actions of the user and
+    /// the provider are not awaited.
+    fn ends_with_final_rows(&self, state: &State) -> bool {
         if state.clock < self.horizon {
             return true;
         }
@@ -1150,8 +1215,8 @@ impl Reminders {
 }
 
 impl State {
-    /// `completed`, and nobody is about to send it: then it was sent.
-    fn tells_the_truth(&self) -> bool {
+    /// A `completed` reminder that no call is about to send was sent.
+    fn completed_rows_were_sent(&self) -> bool {
         self.rows.iter().enumerate().all(|(number, row)| {
             row.status != Status::Completed
                 || row.mails > 0
@@ -1162,7 +1227,7 @@ impl State {
         })
     }
 
-    fn has_a_doubt_for_every_second_mail(&self) -> bool {
+    fn records_a_doubt_for_every_repeat(&self) -> bool {
         self.rows.iter().all(|first| {
             let same = || self.rows.iter().filter(|row| row.key() == first.key());
             same().map(|row| row.mails).sum::<u8>() <= 1 + same().map(|row| row.doubts).sum::<u8>()
@@ -1170,13 +1235,13 @@ impl State {
     }
 }
 
-/// The calls are alike: which is which does not matter.
-fn canonical(mut state: State) -> State {
+/// The calls are interchangeable: sorts them.
+fn sort_calls(mut state: State) -> State {
     state.calls.sort();
     state
 }
 
-/// The bounds within which every run is looked at.
+/// The bounds within which every run is checked.
 fn scenarios() -> Vec<(&'static str, Reminders)> {
     const SENT: &[(Outcome, Accepted)] = &[(Outcome::Sent, Accepted::Yes)];
     const FEW: &[(Outcome, Accepted)] =
@@ -1250,7 +1315,7 @@ fn scenario(name: &str) -> Reminders {
     scenarios().into_iter().find(|(known, _)| *known == name).unwrap().1
 }
 
-/// A mechanism, or several, taken out; what that breaks; and the bounds within which the checker finds it.
+/// Removed mechanisms, the guarantee that breaks, and the bounds within which the checker finds it.
 const BROKEN: [(&[Mechanism], &str, &str); 26] = {
     use Mechanism::*;
     [
@@ -1283,7 +1348,8 @@ const BROKEN: [(&[Mechanism], &str, &str); 26] = {
     ]
 };
 
-/// What is not missed by itself, within these bounds, where the same without the second as well is broken; and what covers it.
+/// Mechanisms that are redundant within these bounds, while without both the guarantee breaks; and
+/// what covers them.
 const COVERED: [(&[Mechanism], &str, &str, &str); 5] = {
     use Mechanism::*;
     [
@@ -1295,15 +1361,16 @@ const COVERED: [(&[Mechanism], &str, &str, &str); 5] = {
     ]
 };
 
-fn file(name: &str) -> String {
+fn read_source_file(name: &str) -> String {
     std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(name)).unwrap()
 }
 
-/// Holds a table of docs/generated/model.md, known by its first line, against what was found. `MODEL_TABLES=write` puts it there.
+/// Compares a table of docs/generated/model.md, found by its first line, with the result.
+/// `MODEL_TABLES=write` updates it.
 #[expect(clippy::print_stdout, reason = "for whoever wants to see the table without the document")]
-fn told(table: &str) {
+fn compare_documented_table(table: &str) {
     println!("{table}");
-    let document = file("docs/generated/model.md");
+    let document = read_source_file("docs/generated/model.md");
     let head = table.lines().next().unwrap();
     let start =
         document.find(head).unwrap_or_else(|| panic!("docs/generated/model.md has no table that begins with {head}"));
@@ -1316,8 +1383,8 @@ fn told(table: &str) {
     }
 }
 
-fn without(mechanisms: &[Mechanism]) -> String {
-    mechanisms.iter().map(|mechanism| mechanism.stands_for().0).collect::<Vec<_>>().join(" *and* ")
+fn mechanism_names(mechanisms: &[Mechanism]) -> String {
+    mechanisms.iter().map(|mechanism| mechanism.name_and_source().0).collect::<Vec<_>>().join(" *and* ")
 }
 
 fn thousands(number: usize) -> String {
@@ -1327,7 +1394,7 @@ fn thousands(number: usize) -> String {
 }
 
 #[test]
-fn no_run_of_the_model_breaks_the_guarantee() {
+fn every_run_of_the_model_keeps_the_guarantees() {
     let mut table =
         "| every run with | states | steps between them | longest shortest way | seen in it |\n|---|---|---|---|---|\n"
             .to_owned();
@@ -1360,12 +1427,12 @@ fn no_run_of_the_model_breaks_the_guarantee() {
     assert!(states > 1_000_000, "{states}");
     assert!(WITNESSES.iter().all(|(name, _)| seen.contains(name)), "{seen:?}");
     table += &format!("| all | {} | {} | | |\n", thousands(states), thousands(steps));
-    told(&table);
+    compare_documented_table(&table);
 }
 
 #[test]
 #[expect(clippy::print_stdout, reason = "the runs themselves are worth reading, and too long for a table")]
-fn without_one_of_its_mechanisms_some_run_of_the_model_breaks_the_guarantee() {
+fn removing_a_mechanism_breaks_a_guarantee_in_some_run() {
     let mut table = "| without | breaks | steps of the shortest such run | within |\n|---|---|---|---|\n".to_owned();
     for (missing, breaks, name) in BROKEN {
         let model = Reminders { without: missing, asked: Some(breaks), witnesses: &[], ..scenario(name) };
@@ -1375,22 +1442,26 @@ fn without_one_of_its_mechanisms_some_run_of_the_model_breaks_the_guarantee() {
         };
         let actions = path.into_actions();
         println!("without {missing:?}: {breaks} broken by {actions:?}");
-        table += &format!("| {} | {breaks} | {} | {name} |\n", without(missing), actions.len());
+        table += &format!("| {} | {breaks} | {} | {name} |\n", mechanism_names(missing), actions.len());
     }
-    told(&table);
+    compare_documented_table(&table);
 }
 
-/// Apart, so that whoever changes the SQL on purpose, to see whether a test notices, can leave this one out.
+/// A separate test, so that mutation testing can leave it out.
 #[test]
-fn each_mechanism_of_the_model_is_in_the_source() {
-    for (words, name, text) in BROKEN.iter().flat_map(|(missing, ..)| *missing).map(|mechanism| mechanism.stands_for())
+fn every_mechanism_of_the_model_exists_in_the_source() {
+    for (words, name, text) in
+        BROKEN.iter().flat_map(|(missing, ..)| *missing).map(|mechanism| mechanism.name_and_source())
     {
-        assert!(file(name).contains(text), "{words}: {name} has no {text:?} any more: does the model tell the truth?");
+        assert!(
+            read_source_file(name).contains(text),
+            "{words}: {name} has no {text:?} any more: does the model tell the truth?"
+        );
     }
 }
 
 #[test]
-fn two_mechanisms_for_one_thing_are_each_enough() {
+fn each_of_two_redundant_mechanisms_is_sufficient() {
     let mut table = "| without | holds all the same | since there is | within |\n|---|---|---|---|\n".to_owned();
     for (missing, holds, name, by) in COVERED {
         let model = Reminders { without: missing, asked: Some(holds), witnesses: &[], ..scenario(name) };
@@ -1399,19 +1470,19 @@ fn two_mechanisms_for_one_thing_are_each_enough() {
             panic!("without {missing:?}: {holds} broken by {:?}", path.into_actions());
         }
         assert!(checker.unique_state_count() > 10_000);
-        // And with nothing of the kind it does not hold, within the same bounds.
+        // Without both mechanisms it does not hold, within the same bounds.
         let both = BROKEN.iter().any(|(broken, breaks, within)| {
             (*breaks, *within) == (holds, name) && broken.len() > 1 && missing.iter().all(|part| broken.contains(part))
         });
         assert!(both, "{missing:?}");
-        table += &format!("| {} | {holds} | {by} | {name} |\n", without(missing));
+        table += &format!("| {} | {holds} | {by} | {name} |\n", mechanism_names(missing));
     }
-    told(&table);
+    compare_documented_table(&table);
 }
 
-/// "In the end" is judged where a run ends: so each must have an end.
+/// "In the end" is checked at the end of a run: every run must end.
 #[test]
-fn no_run_of_the_model_goes_round_in_circles() {
+fn every_run_of_the_model_ends() {
     for name in [STALL, RULES] {
         let model = scenario(name);
         let next = |state: &State| {
@@ -1419,7 +1490,7 @@ fn no_run_of_the_model_goes_round_in_circles() {
             model.actions(state, &mut actions);
             actions.into_iter().filter_map(|action| model.next_state(state, action)).collect::<Vec<_>>()
         };
-        // Whether what follows a state has been gone through; until then it is on the way that is being gone.
+        // Whether all successors of a state are visited; if not, the state is on the current path.
         let mut done: HashMap<State, bool> = HashMap::new();
         let mut way: Vec<(State, Vec<State>)> =
             model.init_states().into_iter().map(|first| (first.clone(), next(&first))).collect();

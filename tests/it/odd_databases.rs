@@ -1,4 +1,4 @@
-//! Databases whose triggers, constraints, roles and views do what nobody would expect.
+//! Databases with unusual triggers, constraints, roles and views.
 
 use std::time::Duration;
 
@@ -10,12 +10,13 @@ use crate::app::{App, connect, hours, minutes, noon};
 use crate::ses::Answer;
 use crate::webhooks::subscribe;
 
-async fn count(app: &App, what: &str) -> i64 {
+async fn count_rows(app: &App, what: &str) -> i64 {
     app.one(&format!("SELECT count(*) FROM {what}"), &[]).await.get(0)
 }
 
-/// A trigger of theirs that does `body` before a booking that fits `condition` is updated.
-pub async fn before_update(app: &App, condition: &str, body: &str) {
+/// Creates a user's trigger that runs `body` before the update of a booking that matches
+/// `condition`.
+pub async fn create_before_update_trigger(app: &App, condition: &str, body: &str) {
     app.db
         .batch_execute(&format!(
             "CREATE FUNCTION theirs() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN {body}; RETURN NEW; END $$;
@@ -25,8 +26,8 @@ pub async fn before_update(app: &App, condition: &str, body: &str) {
         .unwrap();
 }
 
-/// A database, and everything in it, that belongs to a role without special rights; the session is that role's.
-pub async fn of_a_plain_role(settings: &[&str]) -> App {
+/// An app whose database belongs to a role without special privileges; the session is of that role.
+pub async fn app_of_plain_role(settings: &[&str]) -> App {
     let mut app = App::empty().await;
     let role = format!("owner_{}", uuid::Uuid::new_v4().simple());
     let (_, host) = app.url.rsplit_once('@').unwrap();
@@ -49,8 +50,8 @@ pub async fn of_a_plain_role(settings: &[&str]) -> App {
 }
 
 #[tokio::test]
-async fn a_role_without_special_rights_and_with_odd_defaults_owns_everything() {
-    let app = of_a_plain_role(&[
+async fn a_plain_role_with_unusual_defaults_can_own_everything() {
+    let app = app_of_plain_role(&[
         "default_transaction_read_only = on",
         "default_transaction_isolation = 'serializable'",
         "default_transaction_deferrable = on",
@@ -81,8 +82,8 @@ async fn a_role_without_special_rights_and_with_odd_defaults_owns_everything() {
 }
 
 #[tokio::test]
-async fn bookings_that_row_level_security_hides_are_not_taken_for_none() {
-    let app = of_a_plain_role(&[]).await;
+async fn row_level_security_that_hides_bookings_is_an_error() {
+    let app = app_of_plain_role(&[]).await;
     app.confirmed(noon()).await;
     app.sql("ALTER TABLE bookings ENABLE ROW LEVEL SECURITY", &[]).await;
     assert_eq!(app.run(noon() - minutes(1)).await["outcome"], "completed", "its owner sees them all");
@@ -102,8 +103,8 @@ async fn an_overdue_booking_that_cannot_expire_is_not_completed_instead() {
         &[&app.customer, &(noon() - hours(240))],
     )
     .await;
-    // Half of them are refused: more than one pass can find out.
-    before_update(
+    // Half of them are refused: one pass cannot try all of them.
+    create_before_update_trigger(
         &app,
         "NEW.status = 'expired' AND extract(second FROM NEW.scheduled_at)::int % 2 = 0",
         "RAISE EXCEPTION 'no'",
@@ -116,24 +117,32 @@ async fn an_overdue_booking_that_cannot_expire_is_not_completed_instead() {
         expired += summary["transitions"]["expired"].as_i64().unwrap();
     }
     assert!(expired > 0, "every pass gets on");
-    assert_eq!(count(&app, "bookings WHERE status NOT IN ('confirmed', 'expired')").await, 0);
+    assert_eq!(count_rows(&app, "bookings WHERE status NOT IN ('confirmed', 'expired')").await, 0);
 }
 
 #[tokio::test]
-async fn an_overdue_booking_that_is_let_go_in_the_middle_of_a_pass_is_not_completed() {
+async fn an_overdue_booking_unlocked_during_a_pass_is_not_completed() {
     let app = App::new().await;
     let held = app.confirmed(noon() - hours(240)).await;
     app.confirmed(noon() - hours(250)).await;
-    before_update(&app, "NEW.status = 'expired'", "PERFORM pg_advisory_lock(2); PERFORM pg_advisory_unlock(2)").await;
+    create_before_update_trigger(
+        &app,
+        "NEW.status = 'expired'",
+        "PERFORM pg_advisory_lock(2); PERFORM pg_advisory_unlock(2)",
+    )
+    .await;
     let (holder, gate) = (connect(&app.url).await, connect(&app.url).await);
     holder.batch_execute("BEGIN").await.unwrap();
     holder.execute("SELECT FROM bookings WHERE id = $1 FOR UPDATE", &[&held]).await.unwrap();
     gate.batch_execute("SELECT pg_advisory_lock(2)").await.unwrap();
-    // The expiry of the other one waits at the gate (and is given up); meanwhile this one is let go.
+    // The expiry of the other booking waits for the lock and gives up; meanwhile this booking is
+    // unlocked.
     let pass = app.run(noon());
     let release = async {
-        app.waits_for("SELECT EXISTS (SELECT FROM pg_locks WHERE locktype = 'advisory' AND objid = 2 AND NOT granted)")
-            .await;
+        app.wait_until(
+            "SELECT EXISTS (SELECT FROM pg_locks WHERE locktype = 'advisory' AND objid = 2 AND NOT granted)",
+        )
+        .await;
         holder.batch_execute("COMMIT").await.unwrap();
         gate.batch_execute("SELECT pg_advisory_unlock(2)").await.unwrap();
     };
@@ -143,12 +152,12 @@ async fn an_overdue_booking_that_is_let_go_in_the_middle_of_a_pass_is_not_comple
 }
 
 #[tokio::test]
-async fn whatever_code_a_trigger_raises_only_its_own_booking_waits() {
+async fn a_trigger_error_of_any_code_delays_only_its_own_booking() {
     for code in ["42501", "PT409", "P0001", "23514", "22012", "0A000"] {
         let app = App::new().await;
         let (bad, good) = (app.confirmed(noon() - minutes(1)).await, app.confirmed(noon()).await);
         let raise = format!("RAISE EXCEPTION 'no: carla@customers.example' USING ERRCODE = '{code}'");
-        before_update(&app, &format!("NEW.id = '{bad}'"), &raise).await;
+        create_before_update_trigger(&app, &format!("NEW.id = '{bad}'"), &raise).await;
         let said = app.call(&["run", "--as-of", &noon().to_rfc3339()]).await;
         assert_eq!(said.summary()["transitions"]["started"], 1, "{code}");
         assert_eq!(
@@ -161,11 +170,16 @@ async fn whatever_code_a_trigger_raises_only_its_own_booking_waits() {
 }
 
 #[tokio::test]
-async fn a_status_that_their_trigger_sets_back_is_tried_once_an_hour() {
+async fn a_status_that_a_trigger_resets_is_retried_once_an_hour() {
     let app = App::new().await;
     let ids = [app.confirmed(noon()).await, app.confirmed(noon()).await];
     app.sql("UPDATE bookings SET total_price = 0 WHERE id = $1", &[&ids[0]]).await;
-    before_update(&app, "NEW.status = 'in_progress' AND NEW.total_price = 0", "NEW.status := OLD.status").await;
+    create_before_update_trigger(
+        &app,
+        "NEW.status = 'in_progress' AND NEW.total_price = 0",
+        "NEW.status := OLD.status",
+    )
+    .await;
     let told =
         |summary: &serde_json::Value| json!([summary["transitions"]["started"], summary["transitions"]["remaining"]]);
     assert_eq!(told(&app.run(noon()).await), json!([1, 1]));
@@ -187,7 +201,7 @@ async fn a_status_that_their_trigger_sets_back_is_tried_once_an_hour() {
 }
 
 #[tokio::test]
-async fn what_they_deferred_to_commit_does_not_fail_the_pass() {
+async fn an_error_of_a_deferred_trigger_does_not_fail_the_pass() {
     let app = App::new().await;
     let (bad, good) = (app.confirmed(noon() - minutes(1)).await, app.confirmed(noon()).await);
     app.db
@@ -203,7 +217,7 @@ async fn what_they_deferred_to_commit_does_not_fail_the_pass() {
 }
 
 #[tokio::test]
-async fn slow_triggers_make_a_pass_smaller_and_not_impossible() {
+async fn slow_triggers_reduce_the_work_of_a_pass_without_failing_it() {
     let app = App::new().await;
     app.sql(
         "INSERT INTO bookings (customer_id, status, scheduled_at, duration_minutes)
@@ -211,8 +225,8 @@ async fn slow_triggers_make_a_pass_smaller_and_not_impossible() {
         &[&app.customer, &noon()],
     )
     .await;
-    before_update(&app, "true", "PERFORM pg_sleep(0.005)").await;
-    // Ten seconds of triggers, and a call of eight.
+    create_before_update_trigger(&app, "true", "PERFORM pg_sleep(0.005)").await;
+    // The triggers take ten seconds, and the call has eight.
     let said = app.call(&["run", "--for", "8s", "--as-of", &noon().to_rfc3339()]).await;
     let transitions = &said.summary()["transitions"];
     assert!(transitions["started"].as_i64().unwrap() > 0, "{transitions}");
@@ -220,36 +234,40 @@ async fn slow_triggers_make_a_pass_smaller_and_not_impossible() {
 }
 
 #[tokio::test]
-async fn a_lock_that_their_trigger_meets_is_given_up_by_us() {
+async fn a_lock_conflict_in_a_trigger_defers_bookings_to_the_next_pass() {
     let app = App::new().await;
     for _ in 0..50 {
         app.confirmed(noon()).await;
     }
-    before_update(&app, "true", "UPDATE users SET updated_at = now() WHERE id = NEW.customer_id").await;
+    create_before_update_trigger(&app, "true", "UPDATE users SET updated_at = now() WHERE id = NEW.customer_id").await;
     let holder = connect(&app.url).await;
     holder.batch_execute("BEGIN; SELECT FROM users FOR UPDATE").await.unwrap();
     let summary = app.run(noon()).await;
     assert_eq!(summary["transitions"], json!({"started": 0, "completed": 0, "expired": 0, "remaining": 50}));
-    assert_eq!(count(&app, "booking_automation_events").await, 0, "a lock is no refusal");
+    assert_eq!(count_rows(&app, "booking_automation_events").await, 0, "a lock is no refusal");
     holder.batch_execute("COMMIT").await.unwrap();
     assert_eq!(app.run(noon() + minutes(1)).await["transitions"]["started"], 50);
 }
 
 #[tokio::test]
-async fn what_was_moved_before_and_waits_now_was_set_back_by_nobody() {
+async fn a_locked_booking_is_not_recorded_as_reset_by_a_trigger() {
     let app = App::new().await;
     let refused = "booking_automation_events WHERE event_type = 'status_update' AND status = 'failed'";
-    // Moved by an earlier pass, then made confirmed again; somebody holds it.
+    // An earlier pass moved it, and it was confirmed again; another session locks it.
     let again = app.confirmed(noon()).await;
     app.sql(
         "UPDATE bookings SET automation_logs = jsonb_build_array(jsonb_build_object('to', 'in_progress', 'run_id', gen_random_uuid())) WHERE id = $1",
         &[&again],
     )
     .await;
-    // Started by this pass; its completion meets a lock in a trigger of theirs.
+    // This pass starts it; its completion meets a lock in a user's trigger.
     let over = app.confirmed(noon() - hours(2)).await;
-    before_update(&app, "NEW.status = 'completed'", "UPDATE users SET updated_at = now() WHERE id = NEW.customer_id")
-        .await;
+    create_before_update_trigger(
+        &app,
+        "NEW.status = 'completed'",
+        "UPDATE users SET updated_at = now() WHERE id = NEW.customer_id",
+    )
+    .await;
     let holder = connect(&app.url).await;
     holder
         .batch_execute(&format!(
@@ -259,7 +277,7 @@ async fn what_was_moved_before_and_waits_now_was_set_back_by_nobody() {
         .unwrap();
     let summary = app.run(noon()).await;
     assert_eq!(summary["transitions"], json!({"started": 1, "completed": 0, "expired": 0, "remaining": 2}));
-    assert_eq!(count(&app, refused).await, 0);
+    assert_eq!(count_rows(&app, refused).await, 0);
     holder.batch_execute("COMMIT").await.unwrap();
     let summary = app.run(noon() + minutes(1)).await;
     assert_eq!(summary["transitions"], json!({"started": 1, "completed": 1, "expired": 0, "remaining": 0}));
@@ -267,13 +285,13 @@ async fn what_was_moved_before_and_waits_now_was_set_back_by_nobody() {
 }
 
 #[tokio::test]
-async fn a_flag_that_meets_a_lock_in_their_trigger_is_made_good_later() {
+async fn a_flag_blocked_by_a_lock_in_a_trigger_is_set_later() {
     let app = App::new().await;
     let id = app.confirmed(noon() + hours(24)).await;
-    before_update(&app, "true", "UPDATE users SET updated_at = now() WHERE id = NEW.customer_id").await;
+    create_before_update_trigger(&app, "true", "UPDATE users SET updated_at = now() WHERE id = NEW.customer_id").await;
     let holder = connect(&app.url).await;
     holder.batch_execute("BEGIN").await.unwrap();
-    // The claim reads the person; nothing keeps it from that.
+    // The claim can still read the locked user.
     holder.execute("SELECT FROM users WHERE id = $1 FOR UPDATE", &[&app.customer]).await.unwrap();
     assert_eq!(app.run(noon()).await["reminders"]["sent"], 1);
     let flag = "SELECT reminder_24h_sent::text FROM bookings WHERE id = $1";
@@ -284,70 +302,62 @@ async fn a_flag_that_meets_a_lock_in_their_trigger_is_made_good_later() {
 }
 
 #[tokio::test]
-async fn nobody_borrows_our_triggers_to_write_our_tables() {
+async fn other_roles_cannot_use_our_trigger_functions() {
     let app = App::new().await;
     let backend = app.backend_role().await;
-    let move_trigger = "CREATE TEMP TABLE forged (scheduled_at timestamptz);
-        CREATE TRIGGER forge BEFORE UPDATE ON forged FOR EACH ROW EXECUTE FUNCTION booking_automation_on_move()";
-    assert_eq!(backend.batch_execute(move_trigger).await.unwrap_err().code().unwrap().code(), "42501");
-    for function in ["booking_automation_on_update", "booking_automation_on_insert"] {
-        let event = if function.ends_with("insert") { "INSERT" } else { "UPDATE" };
-        let old = if event == "UPDATE" { "OLD TABLE AS old_rows" } else { "" };
-        let sql = format!(
-            "CREATE TEMP TABLE forged (id uuid, status text, scheduled_at timestamptz, auto_complete_blocked boolean, automation_logs jsonb);
-             CREATE TRIGGER forge AFTER {event} ON forged REFERENCING {old} NEW TABLE AS new_rows FOR EACH STATEMENT EXECUTE FUNCTION {function}()"
-        );
-        let error = backend.batch_execute(&sql).await.unwrap_err();
-        assert_eq!(error.code().unwrap().code(), "42501", "{function}");
-    }
-    for function in ["keep_event", "keep_table", "keep_erasure", "tell_of_events", "tell_of_moves"] {
-        let sql = format!(
-            "CREATE TEMP TABLE forged (id uuid);
-             CREATE TRIGGER forge BEFORE DELETE ON forged FOR EACH STATEMENT EXECUTE FUNCTION booking_automation_{function}()"
-        );
-        assert_eq!(backend.batch_execute(&sql).await.unwrap_err().code().unwrap().code(), "42501", "{function}");
-    }
-    // And where default privileges would let them: only for the table that each is made for.
-    app.db.batch_execute("GRANT EXECUTE ON ALL FUNCTIONS IN SCHEMA public TO PUBLIC").await.unwrap();
-    let forged = "CREATE TEMP TABLE forged (id uuid, status text, scheduled_at timestamptz, auto_complete_blocked boolean, automation_logs jsonb,
-                      reminder_24h_sent boolean, reminder_1h_sent boolean, reminder_15m_sent boolean);
-                  INSERT INTO forged VALUES (gen_random_uuid(), 'pending', 'infinity')";
-    backend.batch_execute(forged).await.unwrap();
-    for (trigger, write) in [
-        (
-            "AFTER INSERT ON forged REFERENCING NEW TABLE AS new_rows FOR EACH STATEMENT EXECUTE FUNCTION booking_automation_on_insert()",
-            "INSERT INTO forged VALUES (gen_random_uuid(), 'confirmed', 'infinity')",
-        ),
-        (
-            "AFTER UPDATE ON forged REFERENCING OLD TABLE AS old_rows NEW TABLE AS new_rows FOR EACH STATEMENT EXECUTE FUNCTION booking_automation_on_update()",
-            "UPDATE forged SET status = 'confirmed'",
-        ),
-        (
-            "BEFORE UPDATE ON forged FOR EACH ROW EXECUTE FUNCTION booking_automation_on_move()",
-            "UPDATE forged SET scheduled_at = now()",
-        ),
-        (
-            "AFTER INSERT ON forged REFERENCING NEW TABLE AS new_rows FOR EACH STATEMENT EXECUTE FUNCTION booking_automation_tell_of_events()",
-            "INSERT INTO forged VALUES (gen_random_uuid(), 'confirmed', 'infinity')",
-        ),
-        (
-            "AFTER UPDATE ON forged REFERENCING OLD TABLE AS old_rows NEW TABLE AS new_rows FOR EACH STATEMENT EXECUTE FUNCTION booking_automation_tell_of_moves()",
-            "UPDATE forged SET scheduled_at = now()",
-        ),
+    for (function, timing) in [
+        ("on_move", "BEFORE UPDATE ON forged FOR EACH ROW"),
+        ("on_update", UPDATED_ROWS),
+        ("on_insert", INSERTED_ROWS),
+        ("keep_event", "BEFORE DELETE ON forged FOR EACH STATEMENT"),
+        ("keep_table", "BEFORE DELETE ON forged FOR EACH STATEMENT"),
+        ("keep_erasure", "BEFORE DELETE ON forged FOR EACH STATEMENT"),
+        ("tell_of_events", "BEFORE DELETE ON forged FOR EACH STATEMENT"),
+        ("tell_of_moves", "BEFORE DELETE ON forged FOR EACH STATEMENT"),
     ] {
-        backend.batch_execute(&format!("CREATE TRIGGER forge {trigger}")).await.unwrap();
-        let error = backend.execute(write, &[]).await.unwrap_err();
-        assert_eq!(error.code().unwrap().code(), "42501", "{write}");
+        let sql =
+            format!("{FORGED_TABLE} CREATE TRIGGER forge {timing} EXECUTE FUNCTION booking_automation_{function}()");
+        assert_eq!(error_code(backend.batch_execute(&sql).await), "42501", "{function}");
+    }
+
+    // With EXECUTE privileges, a function works only on the table that it is made for.
+    app.db.batch_execute("GRANT EXECUTE ON ALL FUNCTIONS IN SCHEMA public TO PUBLIC").await.unwrap();
+    backend.batch_execute(FORGED_TABLE).await.unwrap();
+    backend.execute("INSERT INTO forged VALUES (gen_random_uuid(), 'pending', 'infinity')", &[]).await.unwrap();
+    let insert = "INSERT INTO forged VALUES (gen_random_uuid(), 'confirmed', 'infinity')";
+    for (function, timing, write) in [
+        ("on_insert", INSERTED_ROWS, insert),
+        ("on_update", UPDATED_ROWS, "UPDATE forged SET status = 'confirmed'"),
+        ("on_move", "BEFORE UPDATE ON forged FOR EACH ROW", "UPDATE forged SET scheduled_at = now()"),
+        ("tell_of_events", INSERTED_ROWS, insert),
+        ("tell_of_moves", UPDATED_ROWS, "UPDATE forged SET scheduled_at = now()"),
+    ] {
+        let sql = format!("CREATE TRIGGER forge {timing} EXECUTE FUNCTION booking_automation_{function}()");
+        backend.batch_execute(&sql).await.unwrap();
+        assert_eq!(error_code(backend.execute(write, &[]).await), "42501", "{function}");
         backend.batch_execute("DROP TRIGGER forge ON forged").await.unwrap();
     }
 }
 
+/// A table with the columns that our trigger functions read.
+const FORGED_TABLE: &str =
+    "CREATE TEMP TABLE forged (id uuid, status text, scheduled_at timestamptz, auto_complete_blocked boolean, automation_logs jsonb,
+                               reminder_24h_sent boolean, reminder_1h_sent boolean, reminder_15m_sent boolean);";
+const INSERTED_ROWS: &str = "AFTER INSERT ON forged REFERENCING NEW TABLE AS new_rows FOR EACH STATEMENT";
+const UPDATED_ROWS: &str =
+    "AFTER UPDATE ON forged REFERENCING OLD TABLE AS old_rows NEW TABLE AS new_rows FOR EACH STATEMENT";
+
+/// The SQLSTATE of a statement that fails.
+fn error_code<T: std::fmt::Debug>(result: Result<T, tokio_postgres::Error>) -> String {
+    result.unwrap_err().code().unwrap().code().to_owned()
+}
+
 #[tokio::test]
-async fn nothing_of_theirs_runs_with_our_rights() {
+async fn foreign_operators_do_not_run_with_our_privileges() {
     let app = App::new().await;
     let backend = app.backend_role().await;
     subscribe(&app, "https://hooks.example", &["rescheduled", "cancelled"]).await;
-    // Found first by whoever looks for an operator by its name alone.
+    // An unqualified operator name resolves to this one first.
     app.db
         .batch_execute(
             "CREATE SCHEMA theirs;
@@ -357,7 +367,7 @@ async fn nothing_of_theirs_runs_with_our_rights() {
         )
         .await
         .unwrap();
-    // What was sent for the start that it is moved to.
+    // A reminder that was sent for the start that the booking is moved to.
     let (id, start) = (Uuid::from_u128(1), "2030-01-01T00:00:00Z");
     app.sql(
         "INSERT INTO booking_automation_events (booking_id, event_type, status, rule, audience, channel, revision, starts_at)
@@ -380,7 +390,7 @@ async fn nothing_of_theirs_runs_with_our_rights() {
 }
 
 #[tokio::test]
-async fn default_privileges_do_not_open_our_tables() {
+async fn default_privileges_grant_no_access_to_our_tables() {
     let app = App::empty().await;
     app.db
         .batch_execute(
@@ -409,7 +419,7 @@ async fn default_privileges_do_not_open_our_tables() {
 }
 
 #[tokio::test]
-async fn functions_that_are_closed_to_others_fail_no_statement_of_theirs() {
+async fn revoked_function_privileges_fail_no_statement_of_the_backend() {
     let app = App::empty().await;
     app.db.batch_execute("ALTER DEFAULT PRIVILEGES REVOKE EXECUTE ON FUNCTIONS FROM PUBLIC").await.unwrap();
     let said = app.call(&["migrate"]).await;
@@ -426,7 +436,7 @@ async fn functions_that_are_closed_to_others_fail_no_statement_of_theirs() {
 }
 
 #[tokio::test]
-async fn the_briefs_own_events_table_is_taken_over_with_its_rows() {
+async fn an_existing_events_table_is_adopted_with_its_rows() {
     let app = App::empty().await;
     app.db
         .batch_execute(
@@ -443,13 +453,13 @@ async fn the_briefs_own_events_table_is_taken_over_with_its_rows() {
     let said = app.call(&["migrate"]).await;
     assert!(said.success, "{}", said.stderr);
     assert_eq!(app.call(&["run"]).await.summary()["backlog"]["pending"], 0, "theirs are not ours to send");
-    assert_eq!(count(&app, "booking_automation_events").await, 4);
+    assert_eq!(count_rows(&app, "booking_automation_events").await, 4);
     let open = "SELECT has_table_privilege('pg_monitor', 'booking_automation_events', 'SELECT')::text";
     assert_eq!(app.column(open, &[]).await, ["true"], "whom they let read it still may");
 }
 
 #[tokio::test]
-async fn a_trigger_of_theirs_that_moves_a_booking_as_it_is_confirmed_costs_no_second_mail() {
+async fn a_trigger_that_moves_a_booking_on_confirmation_causes_no_second_mail() {
     let app = App::new().await;
     let id = app.booking("pending", noon() + hours(23)).await;
     app.db
@@ -461,7 +471,7 @@ async fn a_trigger_of_theirs_that_moves_a_booking_as_it_is_confirmed_costs_no_se
         )
         .await
         .unwrap();
-    // Not before the hour's look at everything, which would put it right.
+    // No pass within this time includes the hourly sweep, which would correct it.
     app.run(noon()).await;
     app.sql("UPDATE bookings SET status = 'confirmed' WHERE id = $1", &[&id]).await;
     for time in [minutes(1), minutes(2), minutes(60), minutes(61), minutes(120)] {
@@ -471,7 +481,7 @@ async fn a_trigger_of_theirs_that_moves_a_booking_as_it_is_confirmed_costs_no_se
 }
 
 #[tokio::test]
-async fn a_view_with_two_rows_for_a_person_sends_one_mail() {
+async fn a_contact_view_with_two_rows_for_a_person_sends_one_mail() {
     let app = App::new().await;
     app.confirmed(noon() + hours(24)).await;
     app.db
@@ -488,7 +498,7 @@ async fn a_view_with_two_rows_for_a_person_sends_one_mail() {
 }
 
 #[tokio::test]
-async fn a_schema_that_is_older_than_the_program_is_refused() {
+async fn a_schema_older_than_the_program_is_refused() {
     let app = App::new().await;
     let id = app.confirmed(noon()).await;
     app.sql(
@@ -501,7 +511,7 @@ async fn a_schema_that_is_older_than_the_program_is_refused() {
     assert_eq!(app.status(id).await, "confirmed");
 }
 
-/// The view divides by each booking's price.
+/// Replaces the contact view with one that divides by the price of the booking.
 async fn break_view_for_free_bookings(app: &App) {
     app.db
         .batch_execute(
@@ -516,7 +526,7 @@ async fn break_view_for_free_bookings(app: &App) {
 }
 
 #[tokio::test]
-async fn a_view_that_fails_for_one_booking_stops_nobody_elses_mail() {
+async fn a_contact_view_that_fails_for_one_booking_does_not_stop_other_mail() {
     let app = App::new().await;
     let mut ids = Vec::new();
     for minute in 0..6 {
@@ -529,21 +539,24 @@ async fn a_view_that_fails_for_one_booking_stops_nobody_elses_mail() {
                         VALUES (gen_random_uuid(), 'notification_sent', 'pending', '2020-01-01', '2020-01-01')";
     app.sql(notification, &[]).await;
     let summary = app.run(noon()).await;
-    assert_eq!(count(&app, "booking_automation_events WHERE event_type = 'notification_sent' AND claim = 0").await, 1);
+    assert_eq!(
+        count_rows(&app, "booking_automation_events WHERE event_type = 'notification_sent' AND claim = 0").await,
+        1
+    );
     let reminders = &summary["reminders"];
     assert_eq!((&reminders["sent"], &reminders["retrying"], &reminders["failed"]), (&json!(5), &json!(1), &json!(0)));
     assert_eq!(app.reminders(ids[2]).await, ["24h pending contacts"]);
 }
 
 #[tokio::test]
-async fn a_view_that_fails_after_a_sender_died_forgets_neither_the_doubt_nor_what_the_provider_said() {
+async fn a_failing_contact_view_keeps_the_doubt_and_the_ses_event_of_a_killed_sender() {
     let app = App::new().await;
     app.ses.answer(|_| Answer::Silence);
     let ids = [app.confirmed(noon() + hours(23)).await, app.confirmed(noon() + hours(24)).await];
     let mut process = app.command(&["run", "--as-of", &noon().to_rfc3339()]).spawn().unwrap();
-    app.ses.arrived(2).await;
+    app.ses.wait_for_mails(2).await;
     process.kill().await.unwrap();
-    // Of one, the provider has told that it took it.
+    // SES has reported one of them as accepted.
     app.sql(
         "INSERT INTO booking_automation_feedback (event_id, booking_id, kind, message_id, occurred_at, details)
          SELECT id, booking_id, 'sent', 'theirs', now(), '{}' FROM booking_automation_events WHERE booking_id = $1 AND event_type = 'reminder_sent'",
@@ -573,7 +586,7 @@ async fn a_view_that_fails_after_a_sender_died_forgets_neither_the_doubt_nor_wha
 }
 
 #[tokio::test]
-async fn a_view_that_fails_touches_no_message_that_somebody_is_recording() {
+async fn a_failing_contact_view_does_not_touch_a_message_being_recorded() {
     let app = App::new().await;
     let ids = [app.confirmed(noon() + hours(23)).await, app.confirmed(noon() + hours(24)).await];
     app.ses.answer(|_| Answer::Error(429, "TooManyRequestsException", "slow down"));
@@ -581,7 +594,7 @@ async fn a_view_that_fails_touches_no_message_that_somebody_is_recording() {
     app.sql("UPDATE bookings SET total_price = 0", &[]).await;
     break_view_for_free_bookings(&app).await;
     app.make_claimable().await;
-    // As one whose answer came late, and who has not committed yet.
+    // A sender whose answer came late and who has not committed yet.
     let other = connect(&app.url).await;
     other.batch_execute("BEGIN").await.unwrap();
     let record = "UPDATE booking_automation_events SET status = 'completed', next_attempt_at = NULL
@@ -594,7 +607,7 @@ async fn a_view_that_fails_touches_no_message_that_somebody_is_recording() {
 }
 
 #[tokio::test]
-async fn a_view_that_fails_when_no_time_is_left_before_the_start_ends_the_message() {
+async fn a_failing_contact_view_ends_a_message_without_time_for_a_retry() {
     let app = App::new().await;
     let id = app.confirmed(noon() + chrono::Duration::seconds(59)).await;
     app.sql("UPDATE bookings SET total_price = 0", &[]).await;
@@ -604,7 +617,7 @@ async fn a_view_that_fails_when_no_time_is_left_before_the_start_ends_the_messag
 }
 
 #[tokio::test]
-async fn a_view_that_goes_on_failing_ends_a_message_after_its_five_attempts() {
+async fn a_failing_contact_view_ends_a_message_after_five_attempts() {
     let app = App::new().await;
     let id = app.confirmed(noon() + hours(23)).await;
     app.sql("UPDATE bookings SET total_price = 0", &[]).await;
@@ -623,8 +636,8 @@ async fn a_view_that_goes_on_failing_ends_a_message_after_its_five_attempts() {
     assert_eq!(app.column(attempts, &[]).await, ["failed contacts 5"]);
     assert_eq!(app.column(told, &[&noon()]).await, ["t t f t"]);
 
-    // One whose sender died in its last attempt has made that already.
-    app.as_if(
+    // A sender that died in the last attempt has used that attempt.
+    app.sql_without_triggers(
         "UPDATE booking_automation_events SET status = 'sending', claim = claim + 1, next_attempt_at = now(), lease_until = now()
           WHERE event_type = 'reminder_sent'",
     )
@@ -636,7 +649,7 @@ async fn a_view_that_goes_on_failing_ends_a_message_after_its_five_attempts() {
 }
 
 #[tokio::test]
-async fn a_view_that_is_missing_holds_everything_back() {
+async fn a_missing_contact_view_defers_all_messages() {
     let app = App::new().await;
     let id = app.confirmed(noon() + hours(24)).await;
     app.ses.answer(|_| Answer::Error(429, "TooManyRequestsException", "slow down"));
@@ -656,7 +669,7 @@ async fn a_view_that_is_missing_holds_everything_back() {
 }
 
 #[tokio::test]
-async fn a_role_without_rights_is_told_so_and_not_to_migrate() {
+async fn a_role_without_privileges_gets_a_privilege_error_and_no_advice_to_migrate() {
     let mut app = App::new().await;
     app.env.insert("DATABASE_URL", app.backend_url().await);
     let said = app.call(&["run", "--as-of", &noon().to_rfc3339()]).await;
@@ -665,7 +678,7 @@ async fn a_role_without_rights_is_told_so_and_not_to_migrate() {
 }
 
 #[tokio::test]
-async fn why_there_is_no_connection_is_told() {
+async fn a_failed_connection_is_reported_with_its_reason() {
     let mut app = App::empty().await;
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     app.env.insert("DATABASE_URL", format!("postgres://user@{}/x", listener.local_addr().unwrap()));
@@ -675,7 +688,7 @@ async fn why_there_is_no_connection_is_told() {
 }
 
 #[tokio::test]
-async fn a_database_that_is_away_for_a_while_costs_no_outcome() {
+async fn a_temporarily_unavailable_database_loses_no_outcome() {
     let app = App::new().await;
     for _ in 0..10 {
         app.confirmed(noon() + hours(24)).await;
@@ -685,20 +698,20 @@ async fn a_database_that_is_away_for_a_while_costs_no_outcome() {
     let arguments = ["run", "--as-of", &noon_text];
     let call = app.call(&arguments);
     let outage = async {
-        app.ses.arrived(10).await;
+        app.ses.wait_for_mails(10).await;
         let (base, name) = app.url.rsplit_once('/').unwrap();
         let admin = connect(&format!("{base}/postgres")).await;
         admin.batch_execute(&format!("ALTER DATABASE {name} ALLOW_CONNECTIONS false")).await.unwrap();
         let end = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = $1 AND application_name = 'booking-automation'";
         admin.query(end, &[&name]).await.unwrap();
-        // Longer than a few quick attempts.
+        // Longer than a few quick retries.
         tokio::time::sleep(Duration::from_secs(5)).await;
         admin.batch_execute(&format!("ALTER DATABASE {name} ALLOW_CONNECTIONS true")).await.unwrap();
     };
     let (said, ()) = tokio::join!(call, outage);
     assert_eq!(said.summary()["reminders"]["sent"], 10, "{}", said.stderr);
     assert_eq!(
-        count(&app, "booking_automation_events WHERE status = 'completed' AND message_id IS NOT NULL").await,
+        count_rows(&app, "booking_automation_events WHERE status = 'completed' AND message_id IS NOT NULL").await,
         10
     );
     app.make_claimable().await;
@@ -707,11 +720,11 @@ async fn a_database_that_is_away_for_a_while_costs_no_outcome() {
 }
 
 #[tokio::test]
-async fn what_one_pass_cannot_judge_of_what_was_just_confirmed_the_next_one_does() {
+async fn decisions_beyond_the_limit_of_a_pass_are_made_by_the_next_pass() {
     let app = App::new().await;
     app.sql("UPDATE users SET email = NULL", &[]).await;
     app.run(noon()).await;
-    // Three rules due for each, and their due times long past.
+    // Three rules are due for each booking.
     app.sql(
         "INSERT INTO bookings (customer_id, status, scheduled_at) SELECT $1, 'confirmed', $2 FROM generate_series(1, 19000)",
         &[&app.customer, &(noon() + minutes(10))],
@@ -720,11 +733,11 @@ async fn what_one_pass_cannot_judge_of_what_was_just_confirmed_the_next_one_does
     for minute in 1..4 {
         app.run(noon() + minutes(minute)).await;
     }
-    assert_eq!(count(&app, "booking_automation_events WHERE event_type = 'reminder_sent'").await, 57_000);
+    assert_eq!(count_rows(&app, "booking_automation_events WHERE event_type = 'reminder_sent'").await, 57_000);
 }
 
 #[tokio::test]
-async fn a_look_at_everything_that_fails_does_not_keep_the_pass_from_what_is_new() {
+async fn a_failed_full_scan_does_not_block_new_bookings() {
     let app = App::new().await;
     app.run(noon()).await;
     app.db.batch_execute("SET session_replication_role = replica").await.unwrap();
@@ -747,7 +760,7 @@ async fn a_look_at_everything_that_fails_does_not_keep_the_pass_from_what_is_new
 }
 
 #[tokio::test]
-async fn a_sweep_that_fails_does_not_fail_the_pass() {
+async fn a_failed_sweep_does_not_fail_the_pass() {
     let app = App::new().await;
     let stray = app.confirmed(noon() + hours(20)).await;
     app.run(noon()).await;
@@ -770,7 +783,7 @@ async fn a_sweep_that_fails_does_not_fail_the_pass() {
 }
 
 #[tokio::test]
-async fn settings_of_the_database_change_nothing() {
+async fn database_settings_do_not_change_the_result() {
     let app = App::new().await;
     let (_, name) = app.url.rsplit_once('/').unwrap();
     app.db
@@ -793,7 +806,7 @@ async fn settings_of_the_database_change_nothing() {
     );
     let log = "SELECT automation_logs -> 0 ->> 'due_at' FROM bookings WHERE id = $1";
     assert_eq!(app.column(log, &[&ended]).await, ["2026-03-01T10:00:00+00:00"]);
-    // The hour of the sweep is the clock's, not a zone's whose hours begin at a quarter.
+    // The sweep runs at the same minute of UTC, also in a zone with an offset of 45 minutes.
     app.db.batch_execute("SET session_replication_role = replica").await.unwrap();
     let added = app.booking("confirmed", noon() + hours(20)).await;
     app.run(noon() + minutes(6)).await;
@@ -802,7 +815,7 @@ async fn settings_of_the_database_change_nothing() {
 }
 
 #[tokio::test]
-async fn every_statement_has_a_limit_and_a_session_that_is_left_alone_ends() {
+async fn every_transaction_has_statement_lock_and_idle_timeouts() {
     let app = App::new().await;
     app.db
         .batch_execute(
@@ -828,15 +841,15 @@ async fn every_statement_has_a_limit_and_a_session_that_is_left_alone_ends() {
         .await
         .unwrap();
     app.confirmed(noon() + hours(24)).await;
-    // The first looks at everything, the second has nothing to do.
+    // The first pass checks all bookings, the second has no work.
     for at in [noon() - minutes(2), noon() - minutes(1), noon()] {
         app.call(&["run", "--for", "200s", "--as-of", &at.to_rfc3339()]).await.summary();
     }
-    // What is done in a savepoint has half of the time, and what comes after it the whole.
+    // Statements in a savepoint have half of the time, and later ones the whole.
     let seen = app.column("SELECT concat_ws(' ', at, statement, lock, idle, jit, dates) FROM seen", &[]).await;
     let run = "automation_runs 25000 100 10000 off ISO";
     assert_eq!(seen, [run, run, "booking_automation_events 12500 100 10000 off ISO", run]);
-    // A quarter of a shorter call.
+    // A shorter call has a quarter of its time for a statement.
     app.sql("TRUNCATE seen", &[]).await;
     app.call(&["run", "--for", "20s", "--as-of", &(noon() + minutes(1)).to_rfc3339()]).await.summary();
     let statement: i32 = app.one("SELECT statement FROM seen", &[]).await.get(0);
@@ -844,7 +857,7 @@ async fn every_statement_has_a_limit_and_a_session_that_is_left_alone_ends() {
 }
 
 #[tokio::test]
-async fn a_publication_of_all_tables_hinders_nobody() {
+async fn a_publication_of_all_tables_blocks_no_update() {
     let app = App::new().await;
     app.db.batch_execute("CREATE PUBLICATION everything FOR ALL TABLES").await.unwrap();
     let started = app.confirmed(noon()).await;
@@ -852,14 +865,14 @@ async fn a_publication_of_all_tables_hinders_nobody() {
     let summary = app.run(noon()).await;
     assert_eq!((&summary["reminders"]["sent"], &summary["transitions"]["started"]), (&1.into(), &1.into()));
     app.sql("UPDATE bookings SET status = 'cancelled' WHERE id = $1", &[&started]).await;
-    // None of them can be changed then that has no key.
+    // With the publication, a table without a key cannot be updated.
     let without = "SELECT relname::text FROM pg_class WHERE relkind = 'r' AND relnamespace = 'public'::regnamespace
                       AND NOT EXISTS (SELECT FROM pg_index WHERE indrelid = pg_class.oid AND indisprimary)";
     assert_eq!(app.column(without, &[]).await, [""; 0]);
 }
 
 #[tokio::test]
-async fn a_duration_may_become_a_bigint_or_a_smallint() {
+async fn duration_minutes_may_be_bigint_or_smallint() {
     for duration in ["bigint USING 9223372036854775807", "smallint USING 60"] {
         let app = App::new().await;
         let (id, reminded) = (app.confirmed(noon()).await, app.confirmed(noon() + hours(24)).await);
@@ -874,7 +887,7 @@ async fn a_duration_may_become_a_bigint_or_a_smallint() {
 }
 
 #[tokio::test]
-async fn a_view_whose_columns_are_of_other_types_does_as_well() {
+async fn a_contact_view_with_other_column_types_works() {
     let app = App::new().await;
     app.db
         .batch_execute(

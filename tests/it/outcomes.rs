@@ -1,4 +1,4 @@
-//! The table of what SES's answers mean, a line each, and what it means when there is none.
+//! The outcome of each SES answer, and of no answer.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -9,7 +9,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
 
 use crate::app::{App, noon};
-use crate::delivery::{due, outcomes};
+use crate::delivery::{create_due_bookings, reminder_outcomes};
 use crate::ses::Answer;
 
 const THROTTLED: (&str, &str) = ("pending throttled 1 1", "retrying");
@@ -19,7 +19,7 @@ const ACCOUNT: (&str, &str) = ("pending account 0 1", "deferred");
 const REJECTED: (&str, &str) = ("failed rejected 1 1", "failed");
 const UNKNOWN: (&str, &str) = ("pending unknown 1 1", "unknown");
 
-/// HTTP status, code, message; what is recorded, where it is counted.
+/// HTTP status, code, message; the recorded outcome and the figure that counts it.
 const ANSWERS: &[(u16, &str, &str, (&str, &str))] = &[
     (429, "TooManyRequestsException", "Daily message quota exceeded.", QUOTA),
     (400, "ThrottlingException", "Daily message quota exceeded", QUOTA),
@@ -58,7 +58,7 @@ const ANSWERS: &[(u16, &str, &str, (&str, &str))] = &[
         REJECTED,
     ),
     (400, "MessageRejected", "virus", REJECTED),
-    // The same words under another code are not about the sender.
+    // The same message with another code is not about the sender.
     (400, "BadRequestException", "Email address is not verified: booking@studio.example", REJECTED),
     (400, "BadRequestException", "bad", REJECTED),
     (400, "ValidationError", "bad", REJECTED),
@@ -87,7 +87,7 @@ const ANSWERS: &[(u16, &str, &str, (&str, &str))] = &[
     (500, "InternalServiceErrorException", "oops", UNKNOWN),
     (503, "ServiceUnavailable", "oops", UNKNOWN),
     (503, "ServiceUnavailableException", "oops", UNKNOWN),
-    // Codes that are in no line.
+    // Codes that are not in the table.
     (429, "", "", THROTTLED),
     (401, "", "", ACCOUNT),
     (403, "NewlyForbidden", "", ACCOUNT),
@@ -100,16 +100,16 @@ const ANSWERS: &[(u16, &str, &str, (&str, &str))] = &[
     (504, "", "", UNKNOWN),
 ];
 
-async fn has(answer: Answer, (recorded, told): (&str, &str)) {
+async fn assert_outcome(answer: Answer, (recorded, told): (&str, &str)) {
     let app = App::new().await;
-    due(&app, 1).await;
+    create_due_bookings(&app, 1).await;
     app.ses.answer({
         let answer = answer.clone();
         move |_| answer.clone()
     });
     let said = app.call(&["run", "--as-of", &noon().to_rfc3339()]).await;
     let summary = said.summary();
-    assert_eq!(outcomes(&app).await, [recorded], "{answer:?}");
+    assert_eq!(reminder_outcomes(&app).await, [recorded], "{answer:?}");
     let mut reminders =
         json!({"due": 1, "sent": 0, "retrying": 0, "unknown": 0, "failed": 0, "skipped": 0, "deferred": 0});
     reminders[told] = json!(1);
@@ -120,21 +120,22 @@ async fn has(answer: Answer, (recorded, told): (&str, &str)) {
     assert!(!errors.join(" ").contains("@"), "nor in the events: {errors:?}");
     let waits = i64::from(told != "failed");
     assert_eq!(summary["backlog"]["pending"], waits, "{answer:?}");
-    // The run's row says the same as the answer.
+    // The run's row has the same summary.
     let stored: serde_json::Value = app.one("SELECT summary FROM automation_runs", &[]).await.get(0);
     assert_eq!(stored, summary);
-    // What an alarm sees.
+    // The alarm counts lines with ERROR.
     let loud = ["account", "quota", "limit"].iter().any(|reason| recorded.contains(reason));
     assert_eq!(said.stderr.contains("ERROR"), loud, "{answer:?}: {}", said.stderr);
 }
 
 #[tokio::test]
-async fn every_answer_has_its_outcome() {
-    let lines =
-        ANSWERS.iter().map(|(status, code, message, expected)| has(Answer::Error(*status, code, message), *expected));
+async fn every_ses_answer_has_its_outcome() {
+    let lines = ANSWERS
+        .iter()
+        .map(|(status, code, message, expected)| assert_outcome(Answer::Error(*status, code, message), *expected));
     stream::iter(lines).buffer_unordered(4).collect::<Vec<()>>().await;
 
-    // No line of the program's table is without a test.
+    // Every line of the program's table has a test.
     let (_, table) = include_str!("../../src/channels/email/refusals.rs").split_once("const REFUSALS").unwrap();
     let (table, _) = table.split_once("\n};").unwrap();
     let codes: BTreeSet<_> = table
@@ -148,32 +149,32 @@ async fn every_answer_has_its_outcome() {
 }
 
 #[tokio::test]
-async fn an_answer_that_is_not_ses_s_is_unknown() {
+async fn an_unreadable_answer_is_an_unknown_outcome() {
     for body in ["", "{}", "{\"MessageId\":\"\"}", "{\"MessageId\":", "<html>It works!</html>", "[]", "null"] {
-        has(Answer::Rubbish(body), UNKNOWN).await;
+        assert_outcome(Answer::Rubbish(body), UNKNOWN).await;
     }
 }
 
-/// One attempt at an endpoint.
-async fn attempt(app: &mut App, url: String) -> Vec<String> {
+/// Makes one attempt at an endpoint; returns the outcomes.
+async fn run_against(app: &mut App, url: String) -> Vec<String> {
     app.env.insert("AWS_ENDPOINT_URL_SESV2", url);
     app.make_claimable().await;
     app.call(&["run", "--for", "8s", "--as-of", &noon().to_rfc3339()]).await.summary();
-    outcomes(app).await
+    reminder_outcomes(app).await
 }
 
 #[tokio::test]
-async fn a_request_that_never_left_is_not_sent() {
+async fn a_request_that_never_left_counts_as_not_sent() {
     let mut app = App::new().await;
-    due(&app, 1).await;
-    // Nobody listens.
+    create_due_bookings(&app, 1).await;
+    // No process listens.
     let port = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap().port();
-    assert_eq!(attempt(&mut app, format!("http://127.0.0.1:{port}")).await, ["pending unreachable 1 1"]);
+    assert_eq!(run_against(&mut app, format!("http://127.0.0.1:{port}")).await, ["pending unreachable 1 1"]);
     let why =
         app.column("SELECT error_message FROM booking_automation_events WHERE event_type = 'reminder_sent'", &[]).await;
     assert!(why[0].contains("Connection refused"), "{why:?}");
 
-    // Whoever listens does not speak TLS.
+    // The server does not speak TLS.
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let port = listener.local_addr().unwrap().port();
     tokio::spawn(async move {
@@ -181,9 +182,9 @@ async fn a_request_that_never_left_is_not_sent() {
             let _ = socket.write_all(b"HTTP/1.1 400 Bad Request\r\n\r\n").await;
         }
     });
-    assert_eq!(attempt(&mut app, format!("https://127.0.0.1:{port}")).await, ["pending unreachable 2 1"]);
+    assert_eq!(run_against(&mut app, format!("https://127.0.0.1:{port}")).await, ["pending unreachable 2 1"]);
 
-    // Nobody takes the connection: its queue is full.
+    // The connection is not accepted: the queue is full.
     let socket = TcpSocket::new_v4().unwrap();
     socket.bind("127.0.0.1:0".parse().unwrap()).unwrap();
     let full = socket.listen(1).unwrap();
@@ -192,21 +193,21 @@ async fn a_request_that_never_left_is_not_sent() {
     while let Ok(Ok(stream)) = tokio::time::timeout(Duration::from_millis(300), TcpStream::connect(address)).await {
         waiting.push(stream);
     }
-    assert_eq!(attempt(&mut app, format!("http://{address}")).await, ["pending unreachable 3 1"]);
+    assert_eq!(run_against(&mut app, format!("http://{address}")).await, ["pending unreachable 3 1"]);
 }
 
 #[tokio::test]
-async fn a_request_that_left_and_got_no_answer_is_unknown() {
+async fn a_request_without_an_answer_is_an_unknown_outcome() {
     let mut app = App::new().await;
-    due(&app, 1).await;
+    create_due_bookings(&app, 1).await;
     app.ses.answer(|_| Answer::Silence);
     let url = app.ses.url.clone();
-    assert_eq!(attempt(&mut app, url.clone()).await, ["pending unknown 1 1"]);
-    // Later than the call lasts.
+    assert_eq!(run_against(&mut app, url.clone()).await, ["pending unknown 1 1"]);
+    // An answer after the end of the call.
     app.ses.answer(|_| Answer::Slow(Duration::from_secs(60)));
-    assert_eq!(attempt(&mut app, url).await, ["pending unknown 2 1"]);
+    assert_eq!(run_against(&mut app, url).await, ["pending unknown 2 1"]);
 
-    // A connection that breaks after the request, and one that breaks in the answer.
+    // A connection that ends after the request, and one that ends in the answer.
     for (attempts, half) in [(3, &b""[..]), (4, b"HTTP/1.1 200 OK\r\ncontent-length: 50\r\n\r\n{\"Mess")] {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let port = listener.local_addr().unwrap().port();
@@ -217,7 +218,7 @@ async fn a_request_that_left_and_got_no_answer_is_unknown() {
             }
         });
         let expected = format!("pending unknown {attempts} 1");
-        assert_eq!(attempt(&mut app, format!("http://127.0.0.1:{port}")).await, [expected]);
+        assert_eq!(run_against(&mut app, format!("http://127.0.0.1:{port}")).await, [expected]);
     }
     let history = "SELECT string_agg(attempt ->> 'outcome', ' ' ORDER BY n) FROM booking_automation_events,
                           jsonb_array_elements(event_data -> 'attempts') WITH ORDINALITY AS history (attempt, n)";

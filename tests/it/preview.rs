@@ -1,4 +1,4 @@
-//! What the coming passes are to do, and then do.
+//! The preview of the coming passes.
 
 use std::collections::BTreeMap;
 
@@ -9,15 +9,15 @@ use crate::app::{App, hours, minutes, noon};
 use crate::ses::Answer;
 use crate::status::{ask, support};
 
-/// What one pass did, or is to do: status changes, reminders sent, reminders skipped.
+/// The work of one pass: started, completed, expired, reminders sent, reminders skipped.
 type Work = [i64; 5];
 
-fn work(preview: &Value) -> BTreeMap<DateTime<Utc>, Work> {
+fn work_by_minute(preview: &Value) -> BTreeMap<DateTime<Utc>, Work> {
     let minutes = preview["minutes"].as_array().unwrap();
-    minutes.iter().map(|minute| (minute["at"].as_str().unwrap().parse().unwrap(), of_minute(minute))).collect()
+    minutes.iter().map(|minute| (minute["at"].as_str().unwrap().parse().unwrap(), work_of_minute(minute))).collect()
 }
 
-fn of_minute(minute: &Value) -> Work {
+fn work_of_minute(minute: &Value) -> Work {
     let count = |name: &str| minute[name].as_i64().unwrap();
     let reminders = minute["reminders"].as_array().unwrap();
     let skipped = |rule: &Value| rule["skip"].as_object().unwrap().values().map(|n| n.as_i64().unwrap()).sum::<i64>();
@@ -30,7 +30,7 @@ fn of_minute(minute: &Value) -> Work {
     ]
 }
 
-fn of_summary(summary: &Value) -> Work {
+fn work_of_summary(summary: &Value) -> Work {
     let count = |of: &str, name: &str| summary[of][name].as_i64().unwrap();
     [
         count("transitions", "started"),
@@ -41,8 +41,8 @@ fn of_summary(summary: &Value) -> Work {
     ]
 }
 
-/// Everything in our tables and theirs, as one number.
-async fn digest(app: &App) -> String {
+/// A hash of our tables and the bookings.
+async fn database_digest(app: &App) -> String {
     let sql = "SELECT md5(concat((SELECT string_agg(b::text, ',' ORDER BY id) FROM bookings b),
                                  (SELECT string_agg(e::text, ',' ORDER BY id) FROM booking_automation_events e),
                                  (SELECT string_agg(r::text, ',' ORDER BY id) FROM automation_runs r),
@@ -51,8 +51,8 @@ async fn digest(app: &App) -> String {
     app.one(sql, &[]).await.get(0)
 }
 
-/// Bookings of all kinds over six days.
-async fn a_week_of_bookings(app: &App) {
+/// Creates bookings of all kinds over six days.
+async fn create_week_of_bookings(app: &App) {
     app.sql("INSERT INTO reminder_rules (name, lead, audience) VALUES ('3d', '3 days', 'customer'), ('2h', '2 hours', 'provider')", &[]).await;
     app.sql("UPDATE reminder_rules SET effective_from = '2020-01-01'", &[]).await;
     let nobody = app.person("Nobody", None, "UTC").await;
@@ -68,7 +68,7 @@ async fn a_week_of_bookings(app: &App) {
             let id = app.booking(status, noon() + hours(24 * day + 7)).await;
             app.sql("UPDATE bookings SET auto_complete_blocked = true WHERE id = $1", &[&id]).await;
         }
-        // Already begun, over, and overdue.
+        // Started, over, and overdue.
         app.booking("confirmed", noon() - minutes(20) + minutes(day)).await;
         app.booking("in_progress", noon() - minutes(80) + minutes(day)).await;
         app.booking("confirmed", noon() - hours(90) + minutes(day)).await;
@@ -78,29 +78,29 @@ async fn a_week_of_bookings(app: &App) {
 }
 
 #[tokio::test]
-async fn a_week_goes_as_it_was_foreseen_to_the_minute() {
+async fn a_week_of_passes_matches_its_preview_to_the_minute() {
     let mut app = App::new().await;
     app.env.insert("COMPLETE_AFTER", "20m".to_owned());
     app.env.insert("EXPIRE_PENDING", "true".to_owned());
-    a_week_of_bookings(&app).await;
-    // What is refused now is tried again in an hour.
+    create_week_of_bookings(&app).await;
+    // A refused step waits for its retry.
     let refused = app.booking("in_progress", noon() - hours(3)).await;
     let sql = "INSERT INTO booking_automation_events (booking_id, event_type, status, next_attempt_at)
                VALUES ($1, 'status_update', 'failed', $2)";
     app.sql(sql, &[&refused, &(noon() + minutes(30))]).await;
-    // Nothing has run yet: the first pass looks at everything.
-    let before = digest(&app).await;
+    // No pass has run: the first one checks all bookings.
+    let before = database_digest(&app).await;
     let preview = app.call(&["preview", "--for", "7d", "--as-of", &noon().to_rfc3339()]).await.summary();
-    assert_eq!(digest(&app).await, before, "nothing is written");
+    assert_eq!(database_digest(&app).await, before, "nothing is written");
     assert!(app.ses.mails().is_empty(), "nothing is sent");
     let server = support(&mut app, noon()).await;
     assert_eq!(ask(&server, "GET", "/preview?for=7d", &[], b"").await.json(), preview);
     server.end().await;
 
-    let foreseen = work(&preview);
+    let foreseen = work_by_minute(&preview);
     assert!(foreseen.len() > 60, "{}", foreseen.len());
     assert!(foreseen[&noon()].iter().all(|count| *count > 0), "{:?}", foreseen[&noon()]);
-    // Each of those minutes, the ones around it, and every hour.
+    // Each minute of the preview, the minutes before and after it, and every hour.
     let around = foreseen.keys().flat_map(|at| [*at - minutes(1), *at, *at + minutes(1)]);
     let every_hour = (0..24 * 7).map(|hour| noon() + hours(hour));
     let mut times: Vec<_> =
@@ -109,7 +109,7 @@ async fn a_week_goes_as_it_was_foreseen_to_the_minute() {
     times.dedup();
     let mut total = [0; 5];
     for at in times {
-        let did = of_summary(&app.run(at).await);
+        let did = work_of_summary(&app.run(at).await);
         assert_eq!(did, foreseen.get(&at).copied().unwrap_or_default(), "{at}");
         total = std::array::from_fn(|which| total[which] + did[which]);
     }
@@ -122,7 +122,7 @@ async fn a_week_goes_as_it_was_foreseen_to_the_minute() {
 }
 
 #[tokio::test]
-async fn by_rule_and_reason_and_what_waits_already() {
+async fn the_preview_counts_by_rule_and_reason_and_includes_pending_retries() {
     let mut app = App::new().await;
     app.confirmed(noon() + hours(24)).await;
     app.confirmed(noon() + hours(23)).await;
@@ -130,9 +130,10 @@ async fn by_rule_and_reason_and_what_waits_already() {
     app.run(noon()).await;
     let waiting = app.one("SELECT count(*) FROM booking_automation_events WHERE status = 'pending'", &[]).await;
     assert_eq!(waiting.get::<_, i64>(0), 2);
-    // By the real clock.
+    // Retries use the real clock.
     app.sql("UPDATE booking_automation_events SET next_attempt_at = $1", &[&(noon() + minutes(5))]).await;
-    // Not foreseen: one that is being sent, one whose start has come, and one that waits for longer.
+    // Not in the preview: a reminder in flight, one whose start has come, and one with a later
+    // retry.
     for (status, start, next) in [
         ("sending", noon() + hours(3), noon() + minutes(5)),
         ("pending", noon(), noon() + minutes(5)),
@@ -155,7 +156,7 @@ async fn by_rule_and_reason_and_what_waits_already() {
         (&json!("2026-03-01T12:00:00Z"), &json!("2026-03-02T12:00:00Z"))
     );
     assert_eq!(preview["total"], json!({"started": 2, "completed": 1, "expired": 0}));
-    // What is due a little before the end is done by the first pass after it.
+    // A step due just before the end is made by the next pass, after the end.
     app.confirmed(noon() + minutes(1) + Duration::seconds(10)).await;
     for (time, started) in [("90s", 0), ("120s", 1)] {
         let preview = ask(&server, "GET", &format!("/preview?for={time}"), &[], b"").await.json();
@@ -164,7 +165,7 @@ async fn by_rule_and_reason_and_what_waits_already() {
 }
 
 #[tokio::test]
-async fn bad_input_is_named() {
+async fn invalid_input_is_refused_with_its_field() {
     let mut app = App::new().await;
     let server = support(&mut app, noon()).await;
     for (query, field) in [
@@ -184,7 +185,7 @@ async fn bad_input_is_named() {
     }
     let said = app.call(&["preview", "--for", "8d"]).await;
     assert!(!said.success && said.stderr.contains("takes a duration from 1m to 7d"), "{}", said.stderr);
-    // Without the schema it says what to do.
+    // Without the schema the error says what to do.
     let empty = App::empty().await;
     let said = empty.call(&["preview"]).await;
     assert!(!said.success && said.stderr.contains("run `booking-automation migrate` first"), "{}", said.stderr);

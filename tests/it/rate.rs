@@ -1,4 +1,4 @@
-//! The send rate: shared by all instances, the most urgent first, and what SES's throttling does to it.
+//! The send rate: shared by all instances, most urgent first, and under throttling by SES.
 
 use std::collections::BTreeMap;
 use std::process::Stdio;
@@ -8,12 +8,13 @@ use std::time::Duration;
 use chrono::{DateTime, Utc};
 
 use crate::app::{App, hours, minutes, noon};
-use crate::delivery::{due, outcomes};
+use crate::delivery::{create_due_bookings, reminder_outcomes};
 use crate::ses::{Answer, Mail};
 
-/// Bookings in the next 23 hours, in no order, each of a customer of its own whose address tells the rank of the start.
-async fn shuffled(app: &App, count: i32) {
-    app.believing(noon() - hours(1000)).await;
+/// Creates bookings in random order in the next 23 hours; the customer's address has the rank of
+/// the start.
+async fn create_shuffled_bookings(app: &App, count: i32) {
+    app.set_clock(noon() - hours(1000)).await;
     app.sql(
         "WITH person AS (
              INSERT INTO users (display_name, email)
@@ -26,26 +27,26 @@ async fn shuffled(app: &App, count: i32) {
         &[&count, &app.provider, &app.service, &noon()],
     )
     .await;
-    app.believing(noon()).await;
+    app.set_clock(noon()).await;
 }
 
-fn rank(mail: &Mail) -> usize {
+fn rank_of(mail: &Mail) -> usize {
     mail.to().trim_start_matches('c').split('@').next().unwrap().parse().unwrap()
 }
 
 #[tokio::test]
-async fn at_14_a_second_of_2_000_the_most_urgent_go_first() {
+async fn at_14_per_second_the_most_urgent_of_2_000_go_first() {
     let mut app = App::new().await;
     app.env.insert("SEND_RATE", "14".to_owned());
     app.env.insert("SEND_CONCURRENCY", "4".to_owned());
-    shuffled(&app, 2_000).await;
+    create_shuffled_bookings(&app, 2_000).await;
     let noon_text = noon().to_rfc3339();
     let arguments = ["run", "--for", "11s", "--as-of", &noon_text];
     let first = app.call(&arguments);
     let urgent = async {
-        // Under way already, and somebody books for in ten minutes.
-        app.ses.arrived(20).await;
-        app.believing(noon() - hours(100)).await;
+        // While messages are in flight, a booking is made that starts in ten minutes.
+        app.ses.wait_for_mails(20).await;
+        app.set_clock(noon() - hours(100)).await;
         let booking = app.booking("confirmed", noon() + minutes(10)).await;
         let before = app.ses.mails().len();
         let second = app.call(&["run", "--for", "9s", "--as-of", &noon_text]).await;
@@ -56,14 +57,14 @@ async fn at_14_a_second_of_2_000_the_most_urgent_go_first() {
     let sent = |summary: &serde_json::Value| summary["reminders"]["sent"].as_i64().unwrap();
     assert_eq!(sent(&first) + sent(&second), mails.len() as i64, "{first} {second}");
 
-    // The one that came late waits for what was claimed before it, two pages at most, and for nothing else.
+    // The late booking waits only for the messages claimed before it, two pages at most.
     let place = mails.iter().position(|mail| mail.to() == "carla@customers.example").expect("it is sent");
     assert!(place <= before + 2 * 28 + 4, "{place} after {before}");
     assert_eq!(app.reminders(booking).await.last().unwrap(), "15m completed");
 
-    // The others in the order of their starts, as nearly as messages in flight may overtake each other, or one page
-    // another instance's.
-    let ranks: Vec<usize> = mails.iter().filter(|mail| mail.to() != "carla@customers.example").map(rank).collect();
+    // The others are sent in the order of their starts, except that messages in flight, or a page
+    // of another instance, may overtake each other.
+    let ranks: Vec<usize> = mails.iter().filter(|mail| mail.to() != "carla@customers.example").map(rank_of).collect();
     for (place, rank) in ranks.iter().enumerate() {
         assert!(rank.abs_diff(place + 1) <= 28 + 4, "{rank} at {place}: {ranks:?}");
     }
@@ -71,58 +72,58 @@ async fn at_14_a_second_of_2_000_the_most_urgent_go_first() {
     sorted.sort_unstable();
     sorted.dedup();
     assert_eq!(sorted.len(), ranks.len(), "none twice");
-    // Whoever is left is less urgent than all who were written to, but for those in flight at the end.
+    // The unsent messages are less urgent than the sent ones, except those in flight at the end.
     assert!(sorted.last().unwrap() - sorted.len() <= 28, "{sorted:?}");
     assert!((40..=14 * 11 + 28).contains(&ranks.len()), "{}", ranks.len());
 }
 
-/// The most messages that left within any second.
+/// The greatest number of messages within one second.
 fn busiest_second(app: &App) -> usize {
     let times = app.ses.times();
     let second = Duration::from_secs(1);
     times.iter().map(|from| times.iter().filter(|time| *time >= from && **time - *from < second).count()).max().unwrap()
 }
 
-async fn at_once(instances: usize) {
+async fn assert_instances_share_one_rate(instances: usize) {
     const RATE: usize = 20;
     let mut app = App::new().await;
     app.env.insert("SEND_RATE", RATE.to_string());
-    due(&app, 100).await;
+    create_due_bookings(&app, 100).await;
     let noon = noon().to_rfc3339();
     let arguments = ["run", "--for", "30s", "--as-of", &noon];
     let mut command = app.command(&arguments);
     let mut first = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
-    app.ses.arrived(1).await;
+    app.ses.wait_for_mails(1).await;
     let others = futures_util::future::join_all((1..instances).map(|_| app.call(&arguments))).await;
     first.wait().await.unwrap();
     assert!(others.iter().all(|said| said.success));
-    assert_eq!(outcomes(&app).await, ["completed 1 100"]);
+    assert_eq!(reminder_outcomes(&app).await, ["completed 1 100"]);
     assert_eq!(app.ses.mails().len(), 100);
-    // A page is two seconds' sending.
+    // A page has two seconds of sending.
     let busiest = busiest_second(&app);
     assert!(busiest <= RATE + 2 * RATE, "{busiest}");
-    // Together no faster than the rate, whatever the machine.
+    // Together the instances do not exceed the rate.
     let times = app.ses.times();
     let took = *times.last().unwrap() - times[0];
     assert!(took >= Duration::from_millis(4_500), "{took:?}");
 }
 
 #[tokio::test]
-async fn two_instances_keep_to_one_rate() {
-    at_once(2).await;
+async fn two_instances_share_one_send_rate() {
+    assert_instances_share_one_rate(2).await;
 }
 
 #[tokio::test]
-async fn eight_instances_keep_to_one_rate() {
-    at_once(8).await;
+async fn eight_instances_share_one_send_rate() {
+    assert_instances_share_one_rate(8).await;
 }
 
 #[tokio::test]
-async fn where_ses_does_not_tell_its_rate_it_is_one_a_second_and_nothing_else_is_lost() {
+async fn without_a_rate_from_ses_one_message_per_second_is_sent() {
     let mut app = App::new().await;
     app.env.remove("SEND_RATE");
     app.ses.refuse_account();
-    due(&app, 30).await;
+    create_due_bookings(&app, 30).await;
     let said = app.call(&["run", "--for", "7s", "--as-of", &noon().to_rfc3339()]).await;
     let reminders = &said.summary()["reminders"];
     let sent = reminders["sent"].as_i64().unwrap();
@@ -132,10 +133,10 @@ async fn where_ses_does_not_tell_its_rate_it_is_one_a_second_and_nothing_else_is
 }
 
 #[tokio::test]
-async fn throttling_in_waves_loses_nothing_and_doubles_nothing() {
+async fn repeated_throttling_loses_and_repeats_no_message() {
     let app = App::new().await;
-    due(&app, 60).await;
-    // Ten are taken, ten are not, and so on, in the order in which they come.
+    create_due_bookings(&app, 60).await;
+    // Ten requests are accepted, ten are throttled, and so on.
     let counter = AtomicUsize::new(0);
     let taken = std::sync::Arc::new(std::sync::Mutex::new(BTreeMap::<String, usize>::new()));
     app.ses.answer({
@@ -169,10 +170,10 @@ async fn throttling_in_waves_loses_nothing_and_doubles_nothing() {
 }
 
 #[tokio::test]
-async fn the_rate_is_a_row_that_says_when_the_next_may_leave() {
+async fn the_send_rate_is_stored_as_the_time_of_the_next_message() {
     let mut app = App::new().await;
     app.env.insert("SEND_RATE", "0.5".to_owned());
-    due(&app, 3).await;
+    create_due_bookings(&app, 3).await;
     let before: DateTime<Utc> = app.one("SELECT now()", &[]).await.get(0);
     app.call(&["run", "--for", "5s", "--as-of", &noon().to_rfc3339()]).await.summary();
     let next: DateTime<Utc> = app.one("SELECT next_at FROM booking_automation_channels", &[]).await.get(0);

@@ -1,15 +1,17 @@
-//! What the program should do, told a second time: the rules of the design (transitions, reminders, delivery) in plain
-//! Rust, one booking at a time, without SQL, watermarks, queues or pages. Knows nothing of the program.
+//! A second implementation of the design's rules (transitions, reminders, delivery) in plain Rust,
+//! one booking at a time, without SQL, watermarks, queues or pages. It is independent of the
+//! program.
 //!
-//! What the design leaves open is told to it: in which order rows were written, and which requests reached the mail
-//! endpoint. It then says whether that was allowed, and what must have become of each message.
+//! What the design leaves open is an input: the order in which rows were written, and the requests
+//! that reached the mail endpoint. The reference checks that it was allowed, and computes the
+//! outcome of each message.
 
 use std::collections::{HashMap, HashSet};
 
 /// Seconds since the beginning of a history.
 pub type Time = i64;
 
-/// How the program is set.
+/// The program's settings.
 #[derive(Clone, Copy, Debug)]
 pub struct Settings {
     /// Wait after a booking's end before it is completed.
@@ -34,9 +36,9 @@ pub enum Audience {
 pub enum Mailbox {
     /// NULL.
     Missing,
-    /// Nothing but blanks.
+    /// Only blanks.
     Blank,
-    /// What no mail can be sent to.
+    /// Not an address.
     Malformed,
     /// One of a person's good addresses.
     Good(u8),
@@ -55,7 +57,7 @@ pub struct Rule {
     pub active: bool,
     /// Whether e-mail is among its channels.
     pub by_mail: bool,
-    /// No due time before is looked at.
+    /// Earlier due times are ignored.
     pub effective_from: Time,
 }
 
@@ -66,7 +68,7 @@ pub struct Change {
     pub from: &'static str,
     /// To this one.
     pub to: &'static str,
-    /// Whether time made it.
+    /// Whether the automation made it.
     pub automatic: bool,
     /// When it was due.
     pub due: Time,
@@ -89,22 +91,22 @@ pub struct Booking {
     pub minutes: i32,
     /// `auto_complete_blocked`.
     pub blocked: Option<bool>,
-    /// When the block was last taken off.
+    /// When it was last unblocked.
     pub unblocked_at: Option<Time>,
-    /// How often it came into force or moved while it was.
+    /// How often it was confirmed or moved while confirmed.
     pub revision: u32,
-    /// Since when that is so.
+    /// Since when it is confirmed for this start.
     pub in_force_since: Time,
     /// `completed_at`.
     pub completed_at: Option<Time>,
     /// Every status change.
     pub changes: Vec<Change>,
-    /// Whether it is gone.
+    /// Whether it is deleted.
     pub deleted: bool,
 }
 
 impl Booking {
-    /// When it ends. Not before it starts.
+    /// Its end, not before its start.
     pub fn end(&self) -> Time {
         self.start + 60 * Time::from(self.minutes.max(0))
     }
@@ -114,7 +116,7 @@ impl Booking {
         self.status = to;
     }
 
-    /// The change that time makes next, with the moment it was due at: design 3.2, in its order.
+    /// The next automatic step and its due time: design 3.2, in its order.
     fn next_change(&self, settings: &Settings, as_of: Time) -> Option<(&'static str, Time)> {
         let open = matches!(self.status, "confirmed" | "in_progress");
         let blocked = self.blocked == Some(true);
@@ -152,19 +154,19 @@ pub struct Edit {
 /// Where a message is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum State {
-    /// It is to be sent.
+    /// To be sent.
     Pending,
     /// Its sender was killed.
     Sending,
     /// It was sent.
     Completed,
-    /// It was given up.
+    /// Ended without success.
     Failed,
-    /// It was not to be sent.
+    /// Not to be sent.
     Skipped,
 }
 
-/// A verdict, and what became of it.
+/// A reminder: its decision and its outcome.
 #[derive(Clone, Debug)]
 pub struct Reminder {
     /// Of which booking, by position.
@@ -177,7 +179,7 @@ pub struct Reminder {
     pub audience: Audience,
     /// When it was due.
     pub due: Time,
-    /// The start that it speaks of.
+    /// The start that it is about.
     pub start: Time,
     /// Where it is.
     pub state: State,
@@ -185,11 +187,11 @@ pub struct Reminder {
     pub reason: Option<&'static str>,
     /// How often it was tried.
     pub attempts: i32,
-    /// What came of each attempt.
+    /// The outcome of each attempt.
     pub outcomes: Vec<&'static str>,
     /// Not tried before.
     pub free_at: Time,
-    /// Told: in which order the rows were written.
+    /// An input: the order in which the rows were written.
     pub seq: i64,
 }
 
@@ -198,11 +200,11 @@ pub struct Reminder {
 pub enum Fate {
     /// Took it.
     Sent,
-    /// Asked for patience.
+    /// Throttled it.
     Throttled,
     /// Refused the message.
     Rejected,
-    /// Said nothing that tells.
+    /// Gave no clear answer.
     Doubt,
     /// Refused the account.
     Account,
@@ -211,12 +213,12 @@ pub enum Fate {
 }
 
 impl Fate {
-    fn is_of_the_account(self) -> bool {
+    fn is_account_refusal(self) -> bool {
         matches!(self, Self::Account | Self::Quota)
     }
 }
 
-/// What was seen of a call.
+/// The observed call.
 #[derive(Clone, Debug, Default)]
 pub struct Seen {
     /// The reminders whose requests reached the endpoint, and what it did with them.
@@ -240,7 +242,7 @@ pub struct Transitions {
     pub completed: i64,
     /// To `expired`.
     pub expired: i64,
-    /// Of a booking that somebody holds.
+    /// Due steps of a locked booking.
     pub remaining: i64,
 }
 
@@ -249,9 +251,9 @@ pub struct Transitions {
 pub struct Counts {
     /// Taken by the endpoint.
     pub sent: i64,
-    /// Tried again.
+    /// Retried.
     pub retrying: i64,
-    /// Tried again, perhaps for nothing.
+    /// Retried, with an unknown outcome.
     pub unknown: i64,
     /// Given up.
     pub failed: i64,
@@ -261,33 +263,33 @@ pub struct Counts {
     pub deferred: i64,
 }
 
-/// The world of one history, as it should be.
+/// The expected state of one history.
 #[derive(Clone, Debug)]
 pub struct Reference {
-    /// How the program is set.
+    /// The program's settings.
     pub settings: Settings,
     /// The clock.
     pub now: Time,
     /// The rules.
     pub rules: Vec<Rule>,
-    /// Addresses; `None`: the person is gone.
+    /// Addresses; `None`: the person is deleted.
     pub people: Vec<Option<Mailbox>>,
-    /// The bookings, those that are gone included.
+    /// The bookings, including deleted ones.
     pub bookings: Vec<Booking>,
-    /// The verdicts, in the order in which they were given.
+    /// The reminders, in the order of their decisions.
     pub reminders: Vec<Reminder>,
     /// Whether the account could not send when it was last tried.
     pub held: bool,
 }
 
 impl Reference {
-    /// A booking is made.
+    /// Adds a booking.
     pub fn book(&mut self, booking: Booking) {
         let (revision, in_force_since) = (1, self.now);
         self.bookings.push(Booking { revision, in_force_since, ..booking });
     }
 
-    /// A person changes a booking.
+    /// Applies a person's change of a booking.
     pub fn edit(&mut self, booking: usize, edit: &Edit) {
         let now = self.now;
         let booking = &mut self.bookings[booking];
@@ -299,7 +301,7 @@ impl Reference {
         if let Some(status) = edit.status.filter(|status| *status != old_status) {
             booking.set_status(status, false, now, now);
         }
-        // A new revision: it came into force, or moved while it is.
+        // A new revision: it was confirmed, or it moved while it is confirmed.
         if booking.status == "confirmed" && (old_status != "confirmed" || booking.start != old_start) {
             booking.revision += 1;
             booking.in_force_since = now;
@@ -309,7 +311,7 @@ impl Reference {
         }
     }
 
-    /// A person goes, and their bookings with them.
+    /// Deletes a person and their bookings.
     pub fn delete_person(&mut self, person: usize) {
         self.people[person] = None;
         for booking in &mut self.bookings {
@@ -317,7 +319,7 @@ impl Reference {
         }
     }
 
-    /// Moves the bookings on, but for the one that somebody holds locked.
+    /// Makes the due steps of all bookings but the locked one.
     pub fn advance(&mut self, as_of: Time, locked: Option<usize>) -> Transitions {
         let mut made = Transitions::default();
         let settings = self.settings;
@@ -345,67 +347,69 @@ impl Reference {
         made
     }
 
-    /// Gives the verdicts that are due: design 3.3. Returns how many are pending, and how many skipped.
-    pub fn judge(&mut self, as_of: Time) -> (i64, i64) {
-        let mut given = Vec::new();
+    /// Decides the reminders that are due: design 3.3. Returns how many are pending, and how many
+    /// skipped.
+    pub fn decide_reminders(&mut self, as_of: Time) -> (i64, i64) {
+        let mut decided = Vec::new();
         for (position, booking) in self.bookings.iter().enumerate() {
             if booking.deleted || booking.status != "confirmed" || booking.start <= as_of {
                 continue;
             }
             for audience in [Audience::Customer, Audience::Provider] {
-                let of_this = |reminder: &&Reminder| {
-                    reminder.booking == position
-                        && reminder.revision == booking.revision
-                        && reminder.audience == audience
-                };
-                let due = |rule: &Rule| booking.start - rule.lead;
-                let new: Vec<&Rule> = self
-                    .rules
-                    .iter()
-                    .filter(|rule| rule.audience == audience && rule.active && rule.by_mail)
-                    .filter(|rule| due(rule) <= as_of && due(rule) >= rule.effective_from)
-                    .filter(|rule| !self.reminders.iter().filter(of_this).any(|reminder| reminder.rule == rule.name))
-                    .collect();
-                let late =
-                    |rule: &Rule| booking.in_force_since > due(rule) && 3 * (booking.start - as_of) < 2 * rule.lead;
-                let nearest = new.iter().filter(|rule| !late(rule)).min_by_key(|rule| (rule.lead, rule.name));
-                for rule in &new {
-                    // One that is queued, or went out, and is at least as near to the start.
-                    let overtaken = self.reminders.iter().filter(of_this).any(|other| {
-                        matches!(other.state, State::Pending | State::Sending | State::Completed)
-                            && other.due >= due(rule)
-                    });
-                    let reason = if late(rule) {
-                        Some("booked_late")
-                    } else if overtaken || nearest.is_some_and(|nearest| nearest.name != rule.name) {
-                        Some("superseded")
-                    } else if matches!(self.mailbox(position, audience), None | Some(Mailbox::Missing | Mailbox::Blank))
-                    {
-                        Some("no_address")
-                    } else {
-                        None
-                    };
-                    given.push(Reminder {
-                        booking: position,
-                        revision: booking.revision,
-                        rule: rule.name,
-                        audience,
-                        due: due(rule),
-                        start: booking.start,
-                        state: if reason.is_some() { State::Skipped } else { State::Pending },
-                        reason,
-                        attempts: 0,
-                        outcomes: Vec::new(),
-                        free_at: self.now,
-                        seq: 0,
-                    });
-                }
+                self.decide_for_audience(position, audience, as_of, &mut decided);
             }
         }
-        let skipped = given.iter().filter(|reminder| reminder.state == State::Skipped).count();
-        let pending = given.len() - skipped;
-        self.reminders.extend(given);
+        let skipped = decided.iter().filter(|reminder| reminder.state == State::Skipped).count();
+        let pending = decided.len() - skipped;
+        self.reminders.extend(decided);
         (pending.try_into().unwrap(), skipped.try_into().unwrap())
+    }
+
+    /// Decides the reminders of one booking to one audience.
+    fn decide_for_audience(&self, position: usize, audience: Audience, as_of: Time, decided: &mut Vec<Reminder>) {
+        let booking = &self.bookings[position];
+        let of_this = |reminder: &&Reminder| {
+            reminder.booking == position && reminder.revision == booking.revision && reminder.audience == audience
+        };
+        let due = |rule: &Rule| booking.start - rule.lead;
+        let new: Vec<&Rule> = self
+            .rules
+            .iter()
+            .filter(|rule| rule.audience == audience && rule.active && rule.by_mail)
+            .filter(|rule| due(rule) <= as_of && due(rule) >= rule.effective_from)
+            .filter(|rule| !self.reminders.iter().filter(of_this).any(|reminder| reminder.rule == rule.name))
+            .collect();
+        let late = |rule: &Rule| booking.in_force_since > due(rule) && 3 * (booking.start - as_of) < 2 * rule.lead;
+        let nearest = new.iter().filter(|rule| !late(rule)).min_by_key(|rule| (rule.lead, rule.name));
+        for rule in &new {
+            // A queued or sent reminder that is at least as near to the start.
+            let overtaken = self.reminders.iter().filter(of_this).any(|other| {
+                matches!(other.state, State::Pending | State::Sending | State::Completed) && other.due >= due(rule)
+            });
+            let reason = if late(rule) {
+                Some("booked_late")
+            } else if overtaken || nearest.is_some_and(|nearest| nearest.name != rule.name) {
+                Some("superseded")
+            } else if matches!(self.mailbox(position, audience), None | Some(Mailbox::Missing | Mailbox::Blank)) {
+                Some("no_address")
+            } else {
+                None
+            };
+            decided.push(Reminder {
+                booking: position,
+                revision: booking.revision,
+                rule: rule.name,
+                audience,
+                due: due(rule),
+                start: booking.start,
+                state: if reason.is_some() { State::Skipped } else { State::Pending },
+                reason,
+                attempts: 0,
+                outcomes: Vec::new(),
+                free_at: self.now,
+                seq: 0,
+            });
+        }
     }
 
     /// What can be claimed now.
@@ -416,11 +420,11 @@ impl Reference {
         (0..self.reminders.len()).filter(|position| can(&self.reminders[*position])).collect()
     }
 
-    /// Of what can be claimed, the messages for which a request must leave.
-    pub fn to_be_sent(&self, as_of: Time) -> usize {
+    /// The number of claimable messages that must be sent.
+    pub fn count_sendable(&self, as_of: Time) -> usize {
         let sendable = |position: &usize| {
             let reminder = &self.reminders[*position];
-            self.no_longer_due(reminder, as_of).is_none()
+            self.skip_reason(reminder, as_of).is_none()
                 && !exhausted(reminder)
                 && self.mailbox(reminder.booking, reminder.audience) != Some(Mailbox::Malformed)
         };
@@ -441,7 +445,7 @@ impl Reference {
     }
 
     /// Why a queued message is not to be sent any more.
-    fn no_longer_due(&self, reminder: &Reminder, as_of: Time) -> Option<&'static str> {
+    fn skip_reason(&self, reminder: &Reminder, as_of: Time) -> Option<&'static str> {
         let booking = &self.bookings[reminder.booking];
         let rule = self.rules.iter().find(|rule| rule.name == reminder.rule && rule.audience == reminder.audience);
         let nearer = |other: &&Reminder| {
@@ -473,105 +477,43 @@ impl Reference {
         }
     }
 
-    /// Delivers: design 3.4. Returns the counts, and the reminders that were touched.
+    /// Delivers: design 3.4. Returns the counts, and the reminders that were claimed.
     pub fn deliver(&mut self, as_of: Time, seen: &Seen) -> Result<(Counts, Vec<usize>), String> {
         let mut queue = self.claimable();
         queue.sort_by_key(|position| (self.reminders[*position].start, self.reminders[*position].seq));
         let mut unexplained: HashSet<usize> = seen.answers.keys().copied().collect();
         let (mut counts, mut touched, mut held_back) = (Counts::default(), Vec::new(), 0);
         loop {
-            // While the account cannot send, one message a call finds out.
+            // While the account is held, one message a call tests whether it can send again.
             let trying = self.held;
             let page: Vec<usize> = queue.drain(..if trying { queue.len().min(1) } else { queue.len() }).collect();
             if page.is_empty() {
                 break;
             }
             touched.extend(&page);
-            let verdicts: Vec<_> =
-                page.iter().map(|position| self.no_longer_due(&self.reminders[*position], as_of)).collect();
+            let reasons: Vec<_> =
+                page.iter().map(|position| self.skip_reason(&self.reminders[*position], as_of)).collect();
             let refused =
-                page.iter().any(|position| seen.answers.get(position).is_some_and(|fate| fate.is_of_the_account()));
-            let mut found_out_nothing = false;
-            for (position, verdict) in page.into_iter().zip(verdicts) {
+                page.iter().any(|position| seen.answers.get(position).is_some_and(|fate| fate.is_account_refusal()));
+            let mut account_is_untested = false;
+            for (position, reason) in page.into_iter().zip(reasons) {
                 let was_sent = unexplained.remove(&position);
-                let mailbox = self.mailbox(self.reminders[position].booking, self.reminders[position].audience);
-                let reminder = &mut self.reminders[position];
-                if verdict.is_some() || exhausted(reminder) {
-                    if was_sent {
-                        return Err(format!("sent, and should not have been ({verdict:?}): {reminder:?}"));
-                    }
-                    match verdict {
-                        Some(_) => counts.skipped += 1,
-                        None => counts.failed += 1,
-                    }
-                    reminder.state = if verdict.is_some() { State::Skipped } else { State::Failed };
-                    reminder.reason = verdict.or(Some("unknown"));
+                if self.end_without_sending(position, reason, was_sent, &mut counts)? {
                     continue;
                 }
-                // What was under way when its sender was killed may have been sent.
-                if reminder.state == State::Sending {
-                    reminder.outcomes.push("unknown");
-                }
-                reminder.reason = None;
-                reminder.attempts += 1;
-                if seen.killed {
-                    reminder.state = State::Sending;
-                    reminder.free_at = self.now + 45;
-                    continue;
-                }
-                let fate = match seen.answers.get(&position) {
-                    Some(fate) => *fate,
-                    None if mailbox == Some(Mailbox::Malformed) && (!refused || seen.failed.contains(&position)) => {
-                        reminder.state = State::Failed;
-                        reminder.reason = Some("bad_address");
-                        reminder.outcomes.push("bad_address");
-                        counts.failed += 1;
-                        found_out_nothing = true;
-                        continue;
+                match self.attempt(position, as_of, seen, refused, &mut counts)? {
+                    Attempted::Answered(fate) => {
+                        self.apply_answer(position, fate, as_of, &mut counts);
+                        held_back += i64::from(fate.is_account_refusal());
+                        account_is_untested |= matches!(fate, Fate::Throttled | Fate::Doubt);
+                        self.held &= !(trying && matches!(fate, Fate::Sent | Fate::Rejected));
                     }
-                    None if seen.unreachable => {
-                        let retried = reminder.try_again("unreachable", as_of, self.now);
-                        *(if retried { &mut counts.retrying } else { &mut counts.failed }) += 1;
-                        found_out_nothing = true;
-                        continue;
-                    }
-                    None if refused || seen.short => {
-                        reminder.release(None, self.now);
-                        continue;
-                    }
-                    None => return Err(format!("due, and not sent: {reminder:?}")),
-                };
-                match fate {
-                    Fate::Sent => {
-                        reminder.state = State::Completed;
-                        reminder.outcomes.push("sent");
-                        counts.sent += 1;
-                    }
-                    Fate::Rejected => {
-                        reminder.state = State::Failed;
-                        reminder.reason = Some("rejected");
-                        reminder.outcomes.push("rejected");
-                        counts.failed += 1;
-                    }
-                    Fate::Throttled | Fate::Doubt => {
-                        let reason = if fate == Fate::Doubt { "unknown" } else { "throttled" };
-                        let retried = reminder.try_again(reason, as_of, self.now);
-                        let count = if fate == Fate::Doubt { &mut counts.unknown } else { &mut counts.retrying };
-                        *(if retried { count } else { &mut counts.failed }) += 1;
-                        found_out_nothing = true;
-                    }
-                    Fate::Account | Fate::Quota => {
-                        let reason = if fate == Fate::Account { "account" } else { "quota" };
-                        reminder.release(Some(reason), self.now + 90);
-                        held_back += 1;
-                    }
-                }
-                if trying && matches!(fate, Fate::Sent | Fate::Rejected) {
-                    self.held = false;
+                    Attempted::NotSent => account_is_untested = true,
+                    Attempted::NotTried => {}
                 }
             }
             self.held |= refused;
-            if refused || seen.killed || (trying && found_out_nothing) {
+            if refused || seen.killed || (trying && account_is_untested) {
                 break;
             }
         }
@@ -582,8 +524,102 @@ impl Reference {
         Ok((counts, touched))
     }
 
-    /// Whether a booking's flag for a rule should be up.
-    pub fn flag(&self, booking: usize, rule: &str) -> bool {
+    /// Ends a claimed reminder that is no longer due or has no attempt left; whether it did.
+    fn end_without_sending(
+        &mut self,
+        position: usize,
+        reason: Option<&'static str>,
+        was_sent: bool,
+        counts: &mut Counts,
+    ) -> Result<bool, String> {
+        let reminder = &mut self.reminders[position];
+        if reason.is_none() && !exhausted(reminder) {
+            return Ok(false);
+        }
+        if was_sent {
+            return Err(format!("sent, and should not have been ({reason:?}): {reminder:?}"));
+        }
+        match reason {
+            Some(_) => counts.skipped += 1,
+            None => counts.failed += 1,
+        }
+        reminder.state = if reason.is_some() { State::Skipped } else { State::Failed };
+        reminder.reason = reason.or(Some("unknown"));
+        Ok(true)
+    }
+
+    /// An attempt at a claimed reminder, up to the endpoint's answer.
+    fn attempt(
+        &mut self,
+        position: usize,
+        as_of: Time,
+        seen: &Seen,
+        refused: bool,
+        counts: &mut Counts,
+    ) -> Result<Attempted, String> {
+        let mailbox = self.mailbox(self.reminders[position].booking, self.reminders[position].audience);
+        let now = self.now;
+        let reminder = &mut self.reminders[position];
+        // The request of a killed sender may have arrived.
+        if reminder.state == State::Sending {
+            reminder.outcomes.push("unknown");
+        }
+        reminder.reason = None;
+        reminder.attempts += 1;
+        if seen.killed {
+            reminder.state = State::Sending;
+            reminder.free_at = now + 45;
+            return Ok(Attempted::NotTried);
+        }
+        match seen.answers.get(&position) {
+            Some(fate) => Ok(Attempted::Answered(*fate)),
+            None if mailbox == Some(Mailbox::Malformed) && (!refused || seen.failed.contains(&position)) => {
+                reminder.fail("bad_address");
+                counts.failed += 1;
+                Ok(Attempted::NotSent)
+            }
+            None if seen.unreachable => {
+                let retried = reminder.try_again("unreachable", as_of, now);
+                *(if retried { &mut counts.retrying } else { &mut counts.failed }) += 1;
+                Ok(Attempted::NotSent)
+            }
+            None if refused || seen.short => {
+                reminder.return_to_queue(None, now);
+                Ok(Attempted::NotTried)
+            }
+            None => Err(format!("due, and not sent: {reminder:?}")),
+        }
+    }
+
+    /// What an answer of the endpoint makes of a reminder.
+    fn apply_answer(&mut self, position: usize, fate: Fate, as_of: Time, counts: &mut Counts) {
+        let now = self.now;
+        let reminder = &mut self.reminders[position];
+        match fate {
+            Fate::Sent => {
+                reminder.state = State::Completed;
+                reminder.outcomes.push("sent");
+                counts.sent += 1;
+            }
+            Fate::Rejected => {
+                reminder.fail("rejected");
+                counts.failed += 1;
+            }
+            Fate::Throttled | Fate::Doubt => {
+                let reason = if fate == Fate::Doubt { "unknown" } else { "throttled" };
+                let retried = reminder.try_again(reason, as_of, now);
+                let count = if fate == Fate::Doubt { &mut counts.unknown } else { &mut counts.retrying };
+                *(if retried { count } else { &mut counts.failed }) += 1;
+            }
+            Fate::Account | Fate::Quota => {
+                let reason = if fate == Fate::Account { "account" } else { "quota" };
+                reminder.return_to_queue(Some(reason), now + 90);
+            }
+        }
+    }
+
+    /// Whether a booking's flag for a rule should be set.
+    pub fn expected_flag(&self, booking: usize, rule: &str) -> bool {
         self.reminders.iter().any(|reminder| {
             (reminder.booking, reminder.rule, reminder.audience) == (booking, rule, Audience::Customer)
                 && reminder.state == State::Completed
@@ -592,13 +628,24 @@ impl Reference {
     }
 }
 
-/// Under way for the last time when its sender was killed.
+/// What became of an attempt.
+enum Attempted {
+    /// The endpoint got the request.
+    Answered(Fate),
+    /// No request could leave.
+    NotSent,
+    /// The call ended before, or was killed.
+    NotTried,
+}
+
+/// Its sender was killed in the last attempt.
 fn exhausted(reminder: &Reminder) -> bool {
     reminder.state == State::Sending && reminder.attempts >= 5
 }
 
 impl Reminder {
-    /// An attempt that did not do: whether another follows. Five at most, and none after the start.
+    /// Ends a failed attempt; returns whether a retry follows. There are five attempts, and none
+    /// after the start.
     fn try_again(&mut self, reason: &'static str, as_of: Time, now: Time) -> bool {
         let wait = match self.attempts {
             1 => 60,
@@ -614,8 +661,14 @@ impl Reminder {
         again
     }
 
-    /// What was no attempt.
-    fn release(&mut self, reason: Option<&'static str>, free_at: Time) {
+    fn fail(&mut self, reason: &'static str) {
+        self.state = State::Failed;
+        self.reason = Some(reason);
+        self.outcomes.push(reason);
+    }
+
+    /// Takes the attempt back: nothing was sent.
+    fn return_to_queue(&mut self, reason: Option<&'static str>, free_at: Time) {
         self.state = State::Pending;
         self.reason = reason;
         self.attempts -= 1;

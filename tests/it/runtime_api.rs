@@ -1,4 +1,4 @@
-//! A stand-in for the Lambda Runtime API, and a function's instance on it.
+//! A stand-in for the Lambda Runtime API, and an instance of the function that uses it.
 
 use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
@@ -21,7 +21,7 @@ use uuid::Uuid;
 
 use crate::app::App;
 
-/// What became of an invocation: the answer, or the function error.
+/// The result of an invocation: the answer or the function error.
 pub type Outcome = Result<Value, Value>;
 
 struct Invocation {
@@ -38,7 +38,7 @@ struct Shared {
 /// A function's instance: one process, one invocation at a time.
 pub struct Instance {
     process: Child,
-    /// By how many seconds its clock is ahead.
+    /// How many seconds its clock is ahead.
     ahead: i64,
     _server: AbortOnDropHandle<std::io::Result<()>>,
     invocations: mpsc::UnboundedSender<Invocation>,
@@ -47,18 +47,23 @@ pub struct Instance {
 }
 
 impl Instance {
-    /// Of the program that is tested.
+    /// Starts the program under test.
     pub async fn start(app: &App) -> Self {
-        Self::of(app, Path::new(env!("CARGO_BIN_EXE_booking-automation"))).await
+        Self::start_program(app, Path::new(env!("CARGO_BIN_EXE_booking-automation"))).await
     }
 
-    /// Of a program, in an environment like Lambda's.
-    pub async fn of(app: &App, program: &Path) -> Self {
-        Self::in_environment(&app.env, program, 0).await
+    /// Starts a program in an environment like Lambda's.
+    pub async fn start_program(app: &App, program: &Path) -> Self {
+        Self::start_in_environment(&app.env, program, 0).await
     }
 
-    /// Of a program, in an environment besides Lambda's, where the clock is ahead by so many seconds.
-    pub async fn in_environment(environment: &BTreeMap<&'static str, String>, program: &Path, ahead: i64) -> Self {
+    /// Starts a program with this environment and Lambda's, and with a clock that is ahead by so
+    /// many seconds.
+    pub async fn start_in_environment(
+        environment: &BTreeMap<&'static str, String>,
+        program: &Path,
+        ahead: i64,
+    ) -> Self {
         let (invocations, waiting) = mpsc::unbounded_channel();
         let shared = Arc::new(Shared { waiting: tokio::sync::Mutex::new(waiting), outcomes: Mutex::default() });
         let router = Router::new()
@@ -93,46 +98,46 @@ impl Instance {
         Self { process, ahead, _server: server, invocations, shared, log }
     }
 
-    /// Invokes it with a minute's time.
+    /// Invokes the function with a deadline in a minute.
     pub async fn invoke(&self, payload: &Value) -> Outcome {
         self.invoke_within(Duration::from_secs(60), payload.to_string().into_bytes()).await
     }
 
-    /// Invokes it with so much time.
+    /// Invokes the function with a deadline after `time`.
     pub async fn invoke_within(&self, time: Duration, payload: Vec<u8>) -> Outcome {
         let id = Uuid::new_v4().to_string();
         let (sender, outcome) = oneshot::channel();
         self.shared.outcomes.lock().unwrap().insert(id.clone(), sender);
-        // The deadline is told by the clock of the machine that the instance runs on.
+        // The deadline uses the clock of the instance.
         let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
         let deadline_ms = (now + time).as_millis().saturating_add_signed(i128::from(self.ahead) * 1000);
         self.invocations.send(Invocation { id, payload, deadline_ms }).unwrap_or_else(|_| panic!("it has ended"));
         tokio::time::timeout(time + Duration::from_secs(30), outcome).await.expect("an outcome in time").unwrap()
     }
 
-    /// Its process.
+    /// Its process id.
     pub fn process_id(&self) -> u32 {
         self.process.id().unwrap()
     }
 
-    /// Sends it a signal.
+    /// Sends a signal to the process.
     pub fn signal(&self, signal: &str) {
         crate::app::signal(&self.process, signal);
     }
 
-    /// Waits for it to end by itself.
-    pub async fn ended(mut self) -> (bool, String) {
+    /// Waits until the process ends; returns whether it succeeded, and its log.
+    pub async fn wait_for_exit(mut self) -> (bool, String) {
         let status = self.process.wait().await.unwrap();
         (status.success(), self.log.await.unwrap())
     }
 
-    /// How it ended, if it has.
-    pub fn has_ended(&mut self) -> Option<ExitStatus> {
+    /// Its exit status, if it has ended.
+    pub fn try_exit_status(&mut self) -> Option<ExitStatus> {
         self.process.try_wait().unwrap()
     }
 
-    /// Kills it, as Lambda does, and tells what it logged.
-    pub async fn end(mut self) -> String {
+    /// Kills the instance, as Lambda does; returns its log.
+    pub async fn kill(mut self) -> String {
         self.process.kill().await.unwrap();
         self.log.await.unwrap()
     }
@@ -150,14 +155,14 @@ async fn next(State(shared): State<Arc<Shared>>) -> impl IntoResponse {
 }
 
 async fn respond(State(shared): State<Arc<Shared>>, Segment(id): Segment<String>, body: Bytes) -> StatusCode {
-    settle(&shared, &id, Ok(serde_json::from_slice(&body).unwrap()))
+    complete_invocation(&shared, &id, Ok(serde_json::from_slice(&body).unwrap()))
 }
 
 async fn fail(State(shared): State<Arc<Shared>>, Segment(id): Segment<String>, body: Bytes) -> StatusCode {
-    settle(&shared, &id, Err(serde_json::from_slice(&body).unwrap()))
+    complete_invocation(&shared, &id, Err(serde_json::from_slice(&body).unwrap()))
 }
 
-fn settle(shared: &Shared, id: &str, outcome: Outcome) -> StatusCode {
+fn complete_invocation(shared: &Shared, id: &str, outcome: Outcome) -> StatusCode {
     if let Some(sender) = shared.outcomes.lock().unwrap().remove(id) {
         let _ = sender.send(outcome);
     }

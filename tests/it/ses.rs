@@ -1,4 +1,5 @@
-//! A mail endpoint of our own: speaks enough of SES v2 to take a message, and answers as it is told.
+//! A mail endpoint with the part of the SES v2 API that sends a message. The test chooses its
+//! answers.
 
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
@@ -17,7 +18,7 @@ use serde_json::{Value, json};
 pub struct Mail(pub Value);
 
 impl Mail {
-    /// Whom it goes to.
+    /// Its recipient.
     pub fn to(&self) -> &str {
         self.0["Destination"]["ToAddresses"][0].as_str().unwrap()
     }
@@ -37,7 +38,7 @@ impl Mail {
         self.0["Content"]["Simple"]["Body"]["Html"]["Data"].as_str().unwrap()
     }
 
-    /// The event in its tag.
+    /// The event id in its tag.
     pub fn event_id(&self) -> &str {
         self.0["EmailTags"][0]["Value"].as_str().unwrap()
     }
@@ -50,13 +51,13 @@ pub enum Answer {
     Sent,
     /// An error of the API.
     Error(u16, &'static str, &'static str),
-    /// Never, in the test's time.
+    /// No answer.
     Silence,
-    /// 200, after a while.
+    /// 200, after this time.
     Slow(Duration),
-    /// Another answer, as soon as the test lets go.
+    /// Another answer, when the test releases it.
     Held(tokio::sync::watch::Receiver<bool>, Box<Answer>),
-    /// 200 with something that SES would not say.
+    /// 200 with a body that SES would not send.
     Rubbish(&'static str),
     /// The connection breaks in the middle of a 200.
     Reset,
@@ -69,7 +70,7 @@ struct Shared {
     times: Mutex<Vec<Instant>>,
     rule: Mutex<Rule>,
     arrived: tokio::sync::Notify,
-    rate_asked: AtomicUsize,
+    rate_requests: AtomicUsize,
     account_refused: AtomicBool,
 }
 
@@ -81,14 +82,14 @@ pub struct Ses {
 }
 
 impl Ses {
-    /// Starts one that takes everything.
+    /// Starts an endpoint that accepts everything.
     pub async fn start() -> Self {
         let shared = Arc::new(Shared {
             mails: Mutex::default(),
             times: Mutex::default(),
             rule: Mutex::new(Box::new(|_| Answer::Sent)),
             arrived: tokio::sync::Notify::new(),
-            rate_asked: AtomicUsize::new(0),
+            rate_requests: AtomicUsize::new(0),
             account_refused: AtomicBool::new(false),
         });
         let router = Router::new()
@@ -101,39 +102,39 @@ impl Ses {
         Self { url, shared }
     }
 
-    /// From now on answers by `rule`.
+    /// Sets the rule for later answers.
     pub fn answer(&self, rule: impl Fn(&Mail) -> Answer + Send + 'static) {
         *self.shared.rule.lock().unwrap() = Box::new(rule);
     }
 
-    /// What arrived, whatever was answered.
+    /// Everything that arrived.
     pub fn mails(&self) -> Vec<Mail> {
         self.shared.mails.lock().unwrap().clone()
     }
 
-    /// When each of them did.
+    /// When each message arrived.
     pub fn times(&self) -> Vec<Instant> {
         self.shared.times.lock().unwrap().clone()
     }
 
-    /// How often the send rate was asked for.
-    pub fn rate_asked(&self) -> usize {
-        self.shared.rate_asked.load(Ordering::SeqCst)
+    /// How often the send rate was requested.
+    pub fn rate_requests(&self) -> usize {
+        self.shared.rate_requests.load(Ordering::SeqCst)
     }
 
-    /// From now on does not tell of the account, as where the right to ask is missing.
+    /// From now on refuses `GetAccount`, as without the permission.
     pub fn refuse_account(&self) {
         self.shared.account_refused.store(true, Ordering::SeqCst);
     }
 
-    /// Forgets what arrived.
+    /// Deletes the stored requests.
     pub fn clear(&self) {
         self.shared.mails.lock().unwrap().clear();
         self.shared.times.lock().unwrap().clear();
     }
 
     /// Waits until `count` messages have arrived.
-    pub async fn arrived(&self, count: usize) {
+    pub async fn wait_for_mails(&self, count: usize) {
         let all_there = async {
             loop {
                 let notified = self.shared.arrived.notified();
@@ -148,7 +149,7 @@ impl Ses {
 }
 
 async fn account(State(shared): State<Arc<Shared>>) -> Response {
-    shared.rate_asked.fetch_add(1, Ordering::SeqCst);
+    shared.rate_requests.fetch_add(1, Ordering::SeqCst);
     if shared.account_refused.load(Ordering::SeqCst) {
         return (StatusCode::FORBIDDEN, [("x-amzn-errortype", "AccessDeniedException")], "{}").into_response();
     }
@@ -167,7 +168,7 @@ async fn send(State(shared): State<Arc<Shared>>, headers: HeaderMap, body: Bytes
     shared.arrived.notify_waiters();
     let mut answer = (shared.rule.lock().unwrap())(&mail);
     while let Answer::Held(mut released, then) = answer {
-        // Also when the test has ended.
+        // Also ends when the test has ended.
         let _ = released.wait_for(|released| *released).await;
         answer = *then;
     }

@@ -1,4 +1,5 @@
-//! Settings: what is malformed is named, with what it takes, and its value is never told. TLS is a setting.
+//! Settings: an error names the variable and what it accepts, and never prints the value. TLS is a
+//! setting.
 
 use crate::app::{App, hours, noon, skipped};
 use crate::cluster::cluster;
@@ -6,7 +7,7 @@ use crate::proxy::{Cut, Proxy};
 use crate::ses::Answer;
 
 #[tokio::test]
-async fn no_level_of_logging_tells_a_secret_or_an_address() {
+async fn no_log_level_prints_secrets_or_addresses() {
     let mut app = App::new().await;
     app.env.insert("RUST_LOG", "trace".to_owned());
     app.env.insert("AWS_SECRET_ACCESS_KEY", "secret-of-aws-0123456789".to_owned());
@@ -30,60 +31,63 @@ async fn no_level_of_logging_tells_a_secret_or_an_address() {
     }
 }
 
+/// Malformed settings. The value is never printed: `secret-value` stands for what must not appear.
+const MALFORMED: &[(&str, &str)] = &[
+    ("DATABASE_URL", ""),
+    ("DATABASE_URL", "mysql://secret-value@127.0.0.1/x"),
+    ("DATABASE_URL", "postgres://user:secret-value@127.0.0.1:port/x"),
+    ("DATABASE_URL", "postgres://user:secret-value@127.0.0.1/x?sslmode=secret-value"),
+    ("DATABASE_URL", "host=127.0.0.1 password=secret-value dbname=x"),
+    ("DATABASE_URL", "user=secret-value"),
+    ("DATABASE_CA_CERT", "/no/such/secret-value"),
+    ("DATABASE_CA_CERT", "-----BEGIN CERTIFICATE-----\nsecret-value\n-----END CERTIFICATE-----"),
+    ("DATABASE_CA_CERT", "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----"),
+    ("EMAIL_FROM", ""),
+    ("EMAIL_FROM", "secret-value"),
+    ("EMAIL_FROM", "Name <secret-value>"),
+    ("EMAIL_FROM", "a@b.example\r\nBcc: secret-value@c.example"),
+    ("EMAIL_FROM", "a\nb <secret-value@b.example>"),
+    ("EMAIL_FROM", "\"a\tsecret-value\"@b.example"),
+    ("SES_CONFIGURATION_SET", "secret-value?"),
+    ("SEND_RATE", "secret-value"),
+    ("SEND_RATE", "0"),
+    ("SEND_RATE", "-1"),
+    ("SEND_RATE", "NaN"),
+    ("SEND_RATE", "inf"),
+    ("SEND_CONCURRENCY", "0"),
+    ("SEND_CONCURRENCY", "secret-value"),
+    ("SEND_CONCURRENCY", "1000000"),
+    ("COMPLETE_AFTER", "secret-value"),
+    ("COMPLETE_AFTER", "-5m"),
+    ("COMPLETE_AFTER", "5"),
+    ("COMPLETE_AFTER", "m"),
+    ("COMPLETE_AFTER", "99999999999999999999d"),
+    ("COMPLETE_AFTER", "24h"),
+    ("EXPIRE_AFTER", "1.5h"),
+    ("EXPIRE_AFTER", "366d"),
+    ("EXPIRE_PENDING", "secret-value"),
+    ("RETENTION", "secret-value"),
+    ("RETENTION", "29d"),
+    ("RETENTION", "3651d"),
+    ("TEST_TIME_DIVISOR", "0"),
+    ("TEST_TIME_DIVISOR", "1001"),
+    ("TEST_TIME_DIVISOR", "secret-value"),
+    ("PUBLIC_URL", "secret-value"),
+    ("PUBLIC_URL", "javascript:alert(1)"),
+    ("PUBLIC_URL", "https://user:secret-value@example.com"),
+    ("PUBLIC_URL", "https://example.com/?secret-value"),
+    ("WEBHOOK_ALLOW_PRIVATE", "hooks.internal,secret-value:8080"),
+    ("WEBHOOK_ALLOW_PRIVATE", "http://secret-value/"),
+    ("WEBHOOK_ALLOW_PRIVATE", "hooks.internal,"),
+    ("AWS_REGION", ""),
+];
+
 #[tokio::test]
 async fn a_malformed_setting_stops_the_program_with_one_line_that_names_it() {
     let app = App::new().await;
-    for (variable, value) in [
-        ("DATABASE_URL", ""),
-        ("DATABASE_URL", "mysql://secret-value@127.0.0.1/x"),
-        ("DATABASE_URL", "postgres://user:secret-value@127.0.0.1:port/x"),
-        ("DATABASE_URL", "postgres://user:secret-value@127.0.0.1/x?sslmode=secret-value"),
-        ("DATABASE_URL", "host=127.0.0.1 password=secret-value dbname=x"),
-        ("DATABASE_URL", "user=secret-value"),
-        ("DATABASE_CA_CERT", "/no/such/secret-value"),
-        ("DATABASE_CA_CERT", "-----BEGIN CERTIFICATE-----\nsecret-value\n-----END CERTIFICATE-----"),
-        ("DATABASE_CA_CERT", "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----"),
-        ("EMAIL_FROM", ""),
-        ("EMAIL_FROM", "secret-value"),
-        ("EMAIL_FROM", "Name <secret-value>"),
-        ("EMAIL_FROM", "a@b.example\r\nBcc: secret-value@c.example"),
-        ("EMAIL_FROM", "a\nb <secret-value@b.example>"),
-        ("EMAIL_FROM", "\"a\tsecret-value\"@b.example"),
-        ("SES_CONFIGURATION_SET", "secret-value?"),
-        ("SEND_RATE", "secret-value"),
-        ("SEND_RATE", "0"),
-        ("SEND_RATE", "-1"),
-        ("SEND_RATE", "NaN"),
-        ("SEND_RATE", "inf"),
-        ("SEND_CONCURRENCY", "0"),
-        ("SEND_CONCURRENCY", "secret-value"),
-        ("SEND_CONCURRENCY", "1000000"),
-        ("COMPLETE_AFTER", "secret-value"),
-        ("COMPLETE_AFTER", "-5m"),
-        ("COMPLETE_AFTER", "5"),
-        ("COMPLETE_AFTER", "m"),
-        ("COMPLETE_AFTER", "99999999999999999999d"),
-        ("COMPLETE_AFTER", "24h"),
-        ("EXPIRE_AFTER", "1.5h"),
-        ("EXPIRE_AFTER", "366d"),
-        ("EXPIRE_PENDING", "secret-value"),
-        ("RETENTION", "secret-value"),
-        ("RETENTION", "29d"),
-        ("RETENTION", "3651d"),
-        ("TEST_TIME_DIVISOR", "0"),
-        ("TEST_TIME_DIVISOR", "1001"),
-        ("TEST_TIME_DIVISOR", "secret-value"),
-        ("PUBLIC_URL", "secret-value"),
-        ("PUBLIC_URL", "javascript:alert(1)"),
-        ("PUBLIC_URL", "https://user:secret-value@example.com"),
-        ("PUBLIC_URL", "https://example.com/?secret-value"),
-        ("WEBHOOK_ALLOW_PRIVATE", "hooks.internal,secret-value:8080"),
-        ("WEBHOOK_ALLOW_PRIVATE", "http://secret-value/"),
-        ("WEBHOOK_ALLOW_PRIVATE", "hooks.internal,"),
-        ("AWS_REGION", ""),
-    ] {
+    for (variable, value) in MALFORMED {
         let mut app_env = app.env.clone();
-        app_env.insert(variable, value.to_owned());
+        app_env.insert(variable, (*value).to_owned());
         let output = app.command(&["run"]).env_clear().envs(&app_env).output().await.unwrap();
         let stderr = String::from_utf8(output.stderr).unwrap();
         assert!(!output.status.success() && output.stdout.is_empty(), "{variable}={value}");
@@ -96,7 +100,7 @@ async fn a_malformed_setting_stops_the_program_with_one_line_that_names_it() {
 }
 
 #[tokio::test]
-async fn a_secret_that_is_too_weak_stops_the_server_at_start() {
+async fn a_weak_secret_stops_the_server_at_start() {
     let app = App::empty().await;
     let fine = "a-fine-secret-of-32-characters--";
     for (variable, value) in [
@@ -125,7 +129,7 @@ async fn a_secret_that_is_too_weak_stops_the_server_at_start() {
 }
 
 #[tokio::test]
-async fn what_is_well_formed_is_taken() {
+async fn well_formed_settings_are_accepted() {
     let app = App::new().await;
     for (variable, value) in [
         ("EMAIL_FROM", "booking@studio.example"),
@@ -144,7 +148,7 @@ async fn what_is_well_formed_is_taken() {
 }
 
 #[tokio::test]
-async fn the_command_line_says_what_it_takes() {
+async fn invalid_arguments_are_refused_and_help_lists_the_commands() {
     let app = App::new().await;
     for arguments in [&["run", "--for", "50"][..], &["run", "--for", "1s"], &["dance"], &["run", "--as-of", "noon"]] {
         let said = app.call(arguments).await;
@@ -156,7 +160,7 @@ async fn the_command_line_says_what_it_takes() {
 }
 
 #[tokio::test]
-async fn time_is_shortened_for_a_database_of_this_machine_alone() {
+async fn test_time_divisor_is_accepted_only_for_a_local_database() {
     let mut app = App::new().await;
     app.env.insert("TEST_TIME_DIVISOR", "10".to_owned());
     let refused =
@@ -174,7 +178,7 @@ async fn time_is_shortened_for_a_database_of_this_machine_alone() {
         app.env.insert("DATABASE_URL", url.to_owned());
         let said = app.call(&["run"]).await;
         assert!(!said.success && said.stdout.is_empty());
-        // Those of this machine get as far as the database, which is not there.
+        // A local URL is accepted; no database listens there.
         let told = if local { "the database cannot be reached" } else { refused };
         assert!(said.stderr.contains(told), "{url}: {}", said.stderr);
         assert_eq!(said.stderr.contains("TEST_TIME_DIVISOR"), !local, "{url}: {}", said.stderr);
@@ -182,7 +186,7 @@ async fn time_is_shortened_for_a_database_of_this_machine_alone() {
 }
 
 #[tokio::test]
-async fn shortened_time_shortens_leases_and_back_off() {
+async fn test_time_divisor_shortens_leases_and_back_off() {
     let mut app = App::new().await;
     app.env.insert("TEST_TIME_DIVISOR", "10".to_owned());
     app.confirmed(noon() + hours(24)).await;
@@ -191,12 +195,12 @@ async fn shortened_time_shortens_leases_and_back_off() {
     let wait = "SELECT extract(epoch FROM next_attempt_at - (event_data #>> '{attempts,0,at}')::timestamptz)::int
                   FROM booking_automation_events WHERE event_type = 'reminder_sent'";
     assert_eq!(app.one(wait, &[]).await.get::<_, i32>(0), 6);
-    // The lease, while the request is under way.
+    // The lease while the request is in flight.
     app.make_claimable().await;
     app.ses.clear();
     app.ses.answer(|_| Answer::Silence);
     let lease = async {
-        app.ses.arrived(1).await;
+        app.ses.wait_for_mails(1).await;
         let sql = "SELECT lease_until BETWEEN now() AND now() + interval '4.5 s' FROM booking_automation_events
                     WHERE event_type = 'reminder_sent' AND status = 'sending'";
         app.one(sql, &[]).await.get::<_, bool>(0)
@@ -204,17 +208,17 @@ async fn shortened_time_shortens_leases_and_back_off() {
     let (summary, lease) = tokio::join!(app.run(noon()), lease);
     assert!(lease);
     assert_eq!(summary["reminders"]["unknown"], 1, "{summary}");
-    // Without it, the request alone would be given ten seconds.
+    // Without the divisor, the request alone would have ten seconds.
     assert!(summary["duration_ms"].as_i64().unwrap() < 10_000, "{summary}");
 }
 
-/// Connects as `localhost`, which is not loopback's exception when `sslmode=require` says so.
+/// The app's URL with another host and an `sslmode`.
 fn tls_url(app: &App, host: &str, mode: &str) -> String {
     format!("{}?sslmode={mode}", app.url.replace("127.0.0.1", host))
 }
 
 #[tokio::test]
-async fn tls_is_verified_with_the_hosts_name_or_there_is_no_connection() {
+async fn tls_verifies_the_host_name_or_refuses_to_connect() {
     let Some(ca) = &cluster().ca_pem else {
         skipped("TLS, which needs a server of our own");
         return;
@@ -229,11 +233,11 @@ async fn tls_is_verified_with_the_hosts_name_or_there_is_no_connection() {
         ("localhost", "require", Some(&path), true),
         ("localhost", "require", Some(&one_line), true),
         ("localhost", "verify-full", Some(ca), true),
-        // A CA that nobody trusts, and a certificate for another name.
+        // An untrusted CA, and a certificate for another name.
         ("localhost", "require", None, false),
         ("127.0.0.1", "require", Some(ca), false),
         ("127.0.0.1", "verify-ca", Some(ca), false),
-        // Loopback alone may go without.
+        // Only loopback may go without TLS.
         ("127.0.0.1", "prefer", None, true),
         ("localhost", "disable", None, true),
     ] {
@@ -254,7 +258,7 @@ async fn tls_is_verified_with_the_hosts_name_or_there_is_no_connection() {
 }
 
 #[tokio::test]
-async fn a_connection_with_tls_says_hello_once() {
+async fn a_tls_connection_needs_one_handshake() {
     let Some(ca) = &cluster().ca_pem else {
         skipped("TLS, which needs a server of our own");
         return;
@@ -267,13 +271,13 @@ async fn a_connection_with_tls_says_hello_once() {
     let port = |url: &str| url.rsplit_once(':').unwrap().1.split('/').next().unwrap().to_owned();
     app.env.insert("DATABASE_URL", url.replacen(&port(&url), &port(&proxy.url), 1) + "?sslmode=require");
     app.call(&["run"]).await.summary();
-    // Whether the server speaks TLS, hello, the rest of it with the log-in; and the pass's own three.
+    // The request for TLS, the handshake with the log-in, and the three round trips of the pass.
     assert_eq!(proxy.round_trips(), 5);
 }
 
 #[tokio::test]
-async fn a_server_without_tls_is_refused_where_tls_is_due() {
-    // One that answers the TLS request with "no", as a man in the middle would.
+async fn a_remote_server_without_tls_is_refused() {
+    // A server that refuses TLS, as an attacker in between would.
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let port = listener.local_addr().unwrap().port();
     tokio::spawn(async move {
@@ -286,7 +290,7 @@ async fn a_server_without_tls_is_refused_where_tls_is_due() {
         }
     });
     let mut app = App::new().await;
-    // A name that is not loopback's, and its address.
+    // A host name that is not local, with its address.
     app.env.insert(
         "DATABASE_URL",
         format!("host=db.example hostaddr=127.0.0.1 port={port} user=u password=secret dbname=x"),

@@ -1,38 +1,40 @@
-//! Steps that people and other programs take over HTTP.
+//! Status changes that people and other programs request over HTTP.
 
 use chrono::{DateTime, Utc};
-use serde_json::{Value, json};
+use serde_json::json;
+use tokio_postgres::Client;
 use uuid::Uuid;
 
 use crate::app::{App, STATUSES, connect, hours, minutes, noon};
 use crate::client::{Answer, Header, request};
 use crate::http::Server;
 
-/// Support's.
+/// The token of the support routes.
 pub const TOKEN: &str = "a-token-for-support-0123456789";
 
-/// A server whose support routes decide as if it were `as_of`.
+/// Starts a server with support routes; its clock stands at `as_of`.
 pub async fn support(app: &mut App, as_of: DateTime<Utc>) -> Server {
     app.env.insert("ADMIN_TOKEN", TOKEN.to_owned());
     Server::start(app, &["--as-of", &as_of.to_rfc3339()]).await
 }
 
-/// A request of support's.
+/// Sends a request with support's token.
 pub async fn ask(server: &Server, method: &str, path: &str, more: &[Header<'_>], body: &[u8]) -> Answer {
     let authorization = format!("Bearer {TOKEN}");
     let headers = [&[("Authorization", authorization.as_bytes())], more].concat();
     request(server.port, method, path, &headers, body).await
 }
 
-async fn change(server: &Server, id: Uuid, to: &str, role: &str) -> Answer {
+/// Requests a status change in somebody's name.
+async fn request_status(server: &Server, id: Uuid, to: &str, role: &str) -> Answer {
     let body = json!({"to": to, "actor": {"role": role, "id": "somebody"}, "reason": "said so"}).to_string();
     ask(server, "POST", &format!("/bookings/{id}/status"), &[], body.as_bytes()).await
 }
 
 const ROLES: [&str; 4] = ["customer", "provider", "admin", "system"];
 
-/// What may be done to a booking that nobody has touched since it was made, told from the brief and not from the code.
-fn may(from: &str, to: &str, role: &str, has_started: bool) -> bool {
+/// Whether a role may take this step of a new booking. Written from the brief, not from the code.
+fn is_allowed(from: &str, to: &str, role: &str, has_started: bool) -> bool {
     let staff = role == "admin" || role == "system";
     match (from, to) {
         ("pending", "confirmed") => role != "customer" && !has_started,
@@ -55,28 +57,28 @@ fn may(from: &str, to: &str, role: &str, has_started: bool) -> bool {
 }
 
 #[tokio::test]
-async fn every_status_every_step_every_role_before_the_start_and_after() {
+async fn each_step_is_allowed_or_refused_by_status_role_and_start() {
     let mut app = App::new().await;
     let server = support(&mut app, noon()).await;
     let (mut allowed, mut forbidden) = (0, 0);
     for has_started in [false, true] {
         for from in STATUSES {
-            // Blocked, and running: nothing here is moved on by time, but for the start.
+            // No automatic step is due but the start.
             let start = if has_started { noon() - minutes(10) } else { noon() + hours(30) };
             let judged = if has_started && from == "confirmed" { "in_progress" } else { from };
             let id = app.booking(from, start).await;
             for to in STATUSES {
                 for role in ROLES {
-                    let answer = change(&server, id, to, role).await;
+                    let answer = request_status(&server, id, to, role).await;
                     let what = format!("{from} to {to} by {role}, started: {has_started}: {answer:?}");
                     let undo = has_started && from == "confirmed" && to == "confirmed" && role != "customer";
-                    if may(judged, to, role, has_started) || undo {
+                    if is_allowed(judged, to, role, has_started) || undo {
                         assert_eq!(answer.status, 200, "{what}");
                         assert_eq!(answer.json()["from"], judged, "{what}");
                         assert_eq!(app.status(id).await, to, "{what}");
                         allowed += 1;
-                        // As it was.
-                        app.as_if(&format!(
+                        // Restore the booking.
+                        app.sql_without_triggers(&format!(
                             "DELETE FROM booking_automation_events WHERE booking_id = '{id}';
                              DELETE FROM booking_automation_state WHERE booking_id = '{id}';
                              UPDATE bookings SET status = '{from}', auto_complete_blocked = NULL WHERE id = '{id}'"
@@ -100,14 +102,14 @@ async fn every_status_every_step_every_role_before_the_start_and_after() {
 }
 
 /// The audit trail of a booking's status: `from to by reason`.
-async fn trail(app: &App, id: Uuid) -> Vec<String> {
+async fn status_trail(app: &App, id: Uuid) -> Vec<String> {
     let sql = "SELECT concat_ws(' ', event_data ->> 'from', event_data ->> 'to', event_data ->> 'by', event_data ->> 'reason')
                  FROM booking_automation_events WHERE booking_id = $1 AND event_type = 'status_update' ORDER BY seq";
     app.column(sql, &[&id]).await
 }
 
 #[tokio::test]
-async fn a_step_is_written_with_who_and_why() {
+async fn a_status_change_records_actor_and_reason() {
     let mut app = App::new().await;
     let server = support(&mut app, noon()).await;
     let id = app.confirmed(noon() + hours(30)).await;
@@ -123,42 +125,42 @@ async fn a_step_is_written_with_who_and_why() {
                           "policy": {"source": "built_in", "id": null, "name": "default", "applies_to": "customer"},
                           "text": "By the policy \"default\" (built_in), 100 % is refunded of a booking that has no price, up to and including 2026-03-01T18:00:00Z."}})
     );
-    assert_eq!(trail(&app, id).await, [format!("confirmed cancelled customer:{} ill", app.customer)]);
+    assert_eq!(status_trail(&app, id).await, [format!("confirmed cancelled customer:{} ill", app.customer)]);
     let row = app
         .one("SELECT cancelled_at = $2, cancelled_by, cancellation_reason FROM bookings WHERE id = $1", &[&id, &noon()])
         .await;
     let (at, by, why): (bool, Uuid, String) = (row.get(0), row.get(1), row.get(2));
     assert_eq!((at, by, why.as_str()), (true, app.customer, "ill"));
-    // What its reminders were queued for has gone.
+    // No reminder is sent for the cancelled booking.
     app.run(noon() + hours(20)).await;
     assert!(app.ses.mails().is_empty());
 }
 
 #[tokio::test]
-async fn a_booking_is_judged_by_time_though_no_pass_has_run() {
+async fn a_status_request_applies_overdue_automatic_steps_first() {
     let mut app = App::new().await;
     let server = support(&mut app, noon()).await;
     let id = app.confirmed(noon() - minutes(90)).await;
 
-    // It ended half an hour ago, and the table says confirmed.
-    let answer = change(&server, id, "cancelled", "customer").await;
+    // It ended 30 minutes ago, and the table has `confirmed`.
+    let answer = request_status(&server, id, "cancelled", "customer").await;
     assert_eq!(answer.status, 409);
     let problem = answer.json();
     assert_eq!((&problem["current"], &problem["allowed"]), (&json!("completed"), &json!([])));
     assert_eq!(problem["detail"], "a booking that is completed cannot become cancelled");
     assert_eq!(app.status(id).await, "confirmed", "nothing is written");
-    assert!(trail(&app, id).await.is_empty());
+    assert!(status_trail(&app, id).await.is_empty());
 
-    // What is allowed is written after the steps that time had made.
-    assert_eq!(change(&server, id, "refunded", "admin").await.status, 200);
-    let steps = trail(&app, id).await;
+    // An allowed step is written after the due automatic steps.
+    assert_eq!(request_status(&server, id, "refunded", "admin").await.status, 200);
+    let steps = status_trail(&app, id).await;
     assert_eq!(steps[0], "confirmed in_progress booking-automation");
     assert_eq!(steps[1], "in_progress completed booking-automation");
     assert_eq!(steps[2], "completed refunded admin:somebody said so");
 }
 
 #[tokio::test]
-async fn a_wrong_automatic_step_is_taken_back_and_not_taken_again() {
+async fn an_automatic_step_can_be_reverted_and_is_not_repeated() {
     let mut app = App::new().await;
     let id = app.confirmed(noon() - minutes(90)).await;
     let (another, untouched) = (app.confirmed(noon() - minutes(90)).await, app.confirmed(noon() - minutes(90)).await);
@@ -166,55 +168,58 @@ async fn a_wrong_automatic_step_is_taken_back_and_not_taken_again() {
     assert_eq!(app.status(id).await, "completed");
     let server = support(&mut app, noon() + minutes(1)).await;
 
-    assert_eq!(change(&server, id, "confirmed", "customer").await.status, 409);
-    // What came after it is nobody's step with this booking: a message, a step that was refused, another booking's.
+    assert_eq!(request_status(&server, id, "confirmed", "customer").await.status, 409);
+    // Later events do not prevent it: a message, a refused step, and a step of another booking.
     let since = "INSERT INTO booking_automation_events (booking_id, event_type, event_data, status)
                  VALUES ($1, 'notification_sent', '{}', 'completed'),
                         ($1, 'status_update', '{\"from\": \"completed\", \"to\": \"refunded\", \"by\": \"somebody\"}', 'failed')";
     app.sql(since, &[&id]).await;
-    assert_eq!(change(&server, another, "refunded", "admin").await.status, 200);
-    let answer = change(&server, id, "confirmed", "provider").await;
+    assert_eq!(request_status(&server, another, "refunded", "admin").await.status, 200);
+    let answer = request_status(&server, id, "confirmed", "provider").await;
     assert_eq!(app.status(untouched).await, "completed");
     assert_eq!((answer.status, &answer.json()["automation_blocked"]), (200, &json!(true)));
     let blocked =
         "SELECT status = 'confirmed' AND auto_complete_blocked AND completed_at IS NULL FROM bookings WHERE id = $1";
     assert!(app.one(blocked, &[&id]).await.get::<_, bool>(0));
 
-    // Neither started, nor completed, nor overdue, whatever the time.
+    // Later passes do not start, complete or expire it.
     for later in [minutes(2), hours(2), hours(50)] {
         let summary = app.run(noon() + later).await;
         assert_eq!(summary["transitions"], json!({"started": 0, "completed": 0, "expired": 0, "remaining": 0}));
     }
     assert_eq!(app.status(id).await, "confirmed");
-    // It was a person's doing: there is nothing to take back now.
-    let problem = change(&server, id, "in_progress", "provider").await.json();
+    // The last step is a person's: it cannot be reverted.
+    let problem = request_status(&server, id, "in_progress", "provider").await.json();
     assert_eq!(problem["detail"], "a booking that is confirmed cannot become in_progress");
-
-    // What else they had written stays.
-    let started = app.confirmed(noon() + hours(50)).await;
-    app.sql("UPDATE bookings SET completed_at = '2020-01-01' WHERE id = $1", &[&started]).await;
-    app.run(noon() + hours(50)).await;
     drop(server);
-    let server = support(&mut app, noon() + hours(50) + minutes(1)).await;
-    assert_eq!(change(&server, started, "confirmed", "provider").await.status, 200);
-    let kept = "SELECT completed_at::date::text FROM bookings WHERE id = $1";
-    assert_eq!(app.column(kept, &[&started]).await, ["2020-01-01"]);
+    assert_reverting_keeps_completed_at_of_the_user(&mut app).await;
 
-    // A person lets the automation have it again.
-    app.believing(noon() + hours(51)).await;
+    // Unblocked, the booking is automated again.
+    app.set_clock(noon() + hours(51)).await;
     app.sql("UPDATE bookings SET auto_complete_blocked = false WHERE id = $1", &[&id]).await;
     app.run(noon() + hours(52)).await;
     assert_eq!(app.status(id).await, "completed");
 }
 
+/// Reverting `in_progress` keeps a `completed_at` that the user wrote.
+async fn assert_reverting_keeps_completed_at_of_the_user(app: &mut App) {
+    let started = app.confirmed(noon() + hours(50)).await;
+    app.sql("UPDATE bookings SET completed_at = '2020-01-01' WHERE id = $1", &[&started]).await;
+    app.run(noon() + hours(50)).await;
+    let server = support(app, noon() + hours(50) + minutes(1)).await;
+    assert_eq!(request_status(&server, started, "confirmed", "provider").await.status, 200);
+    let kept = "SELECT completed_at::date::text FROM bookings WHERE id = $1";
+    assert_eq!(app.column(kept, &[&started]).await, ["2020-01-01"]);
+}
+
 #[tokio::test]
-async fn what_a_person_did_is_not_taken_back_as_the_automations() {
+async fn a_manual_step_cannot_be_reverted_as_an_automatic_one() {
     let mut app = App::new().await;
     let server = support(&mut app, noon()).await;
     let id = app.booking("in_progress", noon() - minutes(10)).await;
 
-    assert_eq!(change(&server, id, "completed", "provider").await.status, 200);
-    let problem = change(&server, id, "in_progress", "provider").await.json();
+    assert_eq!(request_status(&server, id, "completed", "provider").await.status, 200);
+    let problem = request_status(&server, id, "in_progress", "provider").await.json();
     assert_eq!(
         problem["detail"],
         "that the booking is completed is not the automation's doing: there is nothing to take back"
@@ -222,22 +227,33 @@ async fn what_a_person_did_is_not_taken_back_as_the_automations() {
 }
 
 #[tokio::test]
-async fn what_the_users_own_backend_writes_counts_and_is_nobody_elses_doing() {
+async fn writes_of_the_users_backend_count_and_are_attributed_to_its_role() {
     let mut app = App::new().await;
     let id = app.confirmed(noon() - minutes(10)).await;
     app.run(noon()).await;
     let server = support(&mut app, noon() + minutes(1)).await;
     let backend = app.backend_role().await;
-    // It knows nothing of us.
     backend.execute("UPDATE bookings SET status = 'completed' WHERE id = $1", &[&id]).await.unwrap();
 
-    // Judged as it is now, and no automatic step to take back.
-    assert_eq!(change(&server, id, "in_progress", "provider").await.status, 409);
-    let told = ask(&server, "GET", &format!("/bookings/{id}/timeline"), &[], b"").await.json();
-    let last = told["happened"].as_array().unwrap().last().unwrap();
+    // The request sees the new status; there is no automatic step to revert.
+    assert_eq!(request_status(&server, id, "in_progress", "provider").await.status, 409);
+    let timeline = ask(&server, "GET", &format!("/bookings/{id}/timeline"), &[], b"").await.json();
+    let last = timeline["happened"].as_array().unwrap().last().unwrap();
     let role: String = backend.query_one("SELECT session_user::text", &[]).await.unwrap().get(0);
     assert_eq!((&last["to"], &last["by"]), (&json!("completed"), &json!(role)));
-    // It has no right on the trail.
+    assert_cannot_write_the_trail(&backend).await;
+    assert_eq!(status_trail(&app, id).await.len(), 2);
+
+    // A change between two requests is seen by the second one.
+    let other = app.confirmed(noon() + hours(30)).await;
+    backend.execute("UPDATE bookings SET status = 'cancelled' WHERE id = $1", &[&other]).await.unwrap();
+    let problem = request_status(&server, other, "completed", "admin").await;
+    assert_eq!((problem.status, &problem.json()["current"]), (409, &json!("cancelled")));
+    assert_eq!(request_status(&server, other, "refunded", "admin").await.status, 200);
+}
+
+/// The backend's role has no privileges on the trail and cannot switch the triggers off.
+async fn assert_cannot_write_the_trail(backend: &Client) {
     for sql in [
         "DELETE FROM booking_automation_events",
         "UPDATE booking_automation_events SET event_data = '{}'",
@@ -247,18 +263,10 @@ async fn what_the_users_own_backend_writes_counts_and_is_nobody_elses_doing() {
     ] {
         assert_eq!(backend.batch_execute(sql).await.unwrap_err().code().unwrap().code(), "42501", "{sql}");
     }
-    assert_eq!(trail(&app, id).await.len(), 2);
-
-    // What it does between a look and a step is seen: the step is judged anew.
-    let other = app.confirmed(noon() + hours(30)).await;
-    backend.execute("UPDATE bookings SET status = 'cancelled' WHERE id = $1", &[&other]).await.unwrap();
-    let problem = change(&server, other, "completed", "admin").await;
-    assert_eq!((problem.status, &problem.json()["current"]), (409, &json!("cancelled")));
-    assert_eq!(change(&server, other, "refunded", "admin").await.status, 200);
 }
 
 #[tokio::test]
-async fn a_request_that_is_sent_again_is_answered_as_the_first_time() {
+async fn a_repeated_idempotency_key_returns_the_first_answer() {
     let mut app = App::new().await;
     let server = support(&mut app, noon()).await;
     let id = app.confirmed(noon() + hours(30)).await;
@@ -268,7 +276,7 @@ async fn a_request_that_is_sent_again_is_answered_as_the_first_time() {
     };
     let key: [Header<'_>; 1] = [("Idempotency-Key", b"4f2c")];
 
-    // Refused: the key is free again.
+    // A refused request does not use the key.
     let early = json!({"to": "confirmed", "actor": {"role": "admin"}}).to_string();
     assert_eq!(ask(&server, "POST", &path, &key, early.as_bytes()).await.status, 409);
 
@@ -276,9 +284,9 @@ async fn a_request_that_is_sent_again_is_answered_as_the_first_time() {
     assert_eq!(first.status, 200);
     let again = ask(&server, "POST", &path, &key, &body("ill")).await;
     assert_eq!((again.status, again.json()), (200, first.json()));
-    assert_eq!(trail(&app, id).await.len(), 1);
+    assert_eq!(status_trail(&app, id).await.len(), 1);
 
-    // By another key, another answer.
+    // Another key has its own answer.
     let another = format!("/bookings/{}/status", app.confirmed(noon() + hours(30)).await);
     let by_another: [Header<'_>; 1] = [("Idempotency-Key", b"5a3d")];
     let second = ask(&server, "POST", &another, &by_another, &body("ill")).await;
@@ -297,7 +305,7 @@ async fn a_request_that_is_sent_again_is_answered_as_the_first_time() {
 }
 
 #[tokio::test]
-async fn two_requests_with_one_key_at_the_same_time_take_one_step() {
+async fn concurrent_requests_with_one_idempotency_key_change_the_status_once() {
     let mut app = App::new().await;
     let server = support(&mut app, noon()).await;
     for number in 0..10 {
@@ -308,18 +316,18 @@ async fn two_requests_with_one_key_at_the_same_time_take_one_step() {
         let key: [Header<'_>; 1] = [("Idempotency-Key", &key)];
         let (first, second) =
             tokio::join!(ask(&server, "POST", &path, &key, &body), ask(&server, "POST", &path, &key, &body));
-        // The later one has the same answer, or is told to try again; then it has it.
+        // The second request gets the same answer, or is asked to retry and then gets it.
         let answers = [&first, &second].map(|answer| (answer.status, answer.body.contains("try again")));
         assert!(answers.iter().all(|answer| [(200, false), (409, true)].contains(answer)), "{first:?} {second:?}");
         assert!(answers.contains(&(200, false)));
         let again = ask(&server, "POST", &path, &key, &body).await;
         assert!(again == first || again == second, "{again:?}");
-        assert_eq!(trail(&app, id).await.len(), 1);
+        assert_eq!(status_trail(&app, id).await.len(), 1);
     }
 }
 
 #[tokio::test]
-async fn a_request_waits_for_the_first_one_with_its_key_and_not_for_long() {
+async fn a_request_waits_only_briefly_for_another_with_its_idempotency_key() {
     let mut app = App::new().await;
     let server = support(&mut app, noon()).await;
     let id = app.confirmed(noon() + hours(30)).await;
@@ -336,21 +344,21 @@ async fn a_request_waits_for_the_first_one_with_its_key_and_not_for_long() {
 }
 
 #[tokio::test]
-async fn a_booking_that_was_locked_for_a_moment_is_still_moved_on_by_time_first() {
+async fn a_briefly_locked_booking_still_gets_its_automatic_steps_first() {
     let mut app = App::new().await;
     let server = support(&mut app, noon()).await;
     let id = app.confirmed(noon() - minutes(90)).await;
     let waits =
         "SELECT EXISTS (SELECT FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock')";
     let other = connect(&app.url).await;
-    // It may be too late to let go in time.
+    // The lock may be released too late; then try again.
     for _ in 0..50 {
         other.batch_execute(&format!("BEGIN; SELECT FROM bookings WHERE id = '{id}' FOR UPDATE")).await.unwrap();
         let let_go = async {
-            app.waits_for(waits).await;
+            app.wait_until(waits).await;
             other.batch_execute("COMMIT").await.unwrap();
         };
-        let (answer, ()) = tokio::join!(change(&server, id, "cancelled", "customer"), let_go);
+        let (answer, ()) = tokio::join!(request_status(&server, id, "cancelled", "customer"), let_go);
         assert_eq!(answer.status, 409);
         if !answer.body.contains("try again") {
             assert_eq!(answer.json()["current"], "completed", "it ended half an hour ago");
@@ -361,40 +369,42 @@ async fn a_booking_that_was_locked_for_a_moment_is_still_moved_on_by_time_first(
 }
 
 #[tokio::test]
-async fn two_clients_that_race_for_one_booking_take_one_step() {
+async fn two_racing_clients_change_the_status_once() {
     let mut app = App::new().await;
     let server = support(&mut app, noon()).await;
     for _ in 0..10 {
         let id = app.confirmed(noon() + hours(30)).await;
-        let (cancelled, completed) =
-            tokio::join!(change(&server, id, "cancelled", "customer"), change(&server, id, "completed", "admin"));
+        let (cancelled, completed) = tokio::join!(
+            request_status(&server, id, "cancelled", "customer"),
+            request_status(&server, id, "completed", "admin")
+        );
         let mut statuses = [cancelled.status, completed.status];
         statuses.sort_unstable();
         assert_eq!(statuses, [200, 409], "{cancelled:?} {completed:?}");
-        assert_eq!(trail(&app, id).await.len(), 1);
+        assert_eq!(status_trail(&app, id).await.len(), 1);
     }
 }
 
 #[tokio::test]
-async fn a_booking_that_somebody_holds_locked_is_not_waited_for() {
+async fn a_status_request_does_not_wait_for_a_locked_booking() {
     let mut app = App::new().await;
     let server = support(&mut app, noon()).await;
     let id = app.confirmed(noon() + hours(30)).await;
     app.db.batch_execute(&format!("BEGIN; SELECT FROM bookings WHERE id = '{id}' FOR UPDATE")).await.unwrap();
 
-    let answer = change(&server, id, "cancelled", "customer").await;
+    let answer = request_status(&server, id, "cancelled", "customer").await;
     assert_eq!(answer.status, 409);
     assert_eq!(answer.json()["detail"], "somebody else is changing this booking right now; try again");
 
     app.db.batch_execute("COMMIT").await.unwrap();
-    assert_eq!(change(&server, id, "cancelled", "customer").await.status, 200);
+    assert_eq!(request_status(&server, id, "cancelled", "customer").await.status, 200);
 }
 
 #[tokio::test]
-async fn the_pass_and_a_request_meet_in_either_order() {
+async fn a_pass_and_a_request_for_one_booking_do_not_conflict() {
     let mut app = App::new().await;
     let server = support(&mut app, noon()).await;
-    // The pass first: it holds the booking, by a trigger of theirs that waits.
+    // The pass first: it locks the booking, and a user's trigger waits.
     let id = app.confirmed(noon() - minutes(1)).await;
     app.db.batch_execute("SELECT pg_advisory_lock(7)").await.unwrap();
     app.sql(
@@ -406,80 +416,80 @@ async fn the_pass_and_a_request_meet_in_either_order() {
     app.sql("CREATE TRIGGER wait BEFORE UPDATE ON bookings FOR EACH ROW EXECUTE FUNCTION wait()", &[]).await;
     let pass = app.command(&["run", "--as-of", &noon().to_rfc3339()]).output();
     let pass = tokio::spawn(pass);
-    app.waits_for(
+    app.wait_until(
         "SELECT EXISTS (SELECT FROM pg_stat_activity WHERE datname = current_database() AND wait_event = 'PgSleep')",
     )
     .await;
-    assert_eq!(change(&server, id, "refunded", "admin").await.status, 409, "locked");
+    assert_eq!(request_status(&server, id, "refunded", "admin").await.status, 409, "locked");
     app.db.batch_execute("SELECT pg_advisory_unlock(7)").await.unwrap();
     pass.await.unwrap().unwrap();
     assert_eq!(app.status(id).await, "in_progress");
     app.sql("DROP TRIGGER wait ON bookings", &[]).await;
 
-    // The request first: the pass finds the booking as it left it.
+    // The request first: the pass reads the new status.
     let id = app.confirmed(noon() - minutes(1)).await;
-    assert_eq!(change(&server, id, "refunded", "admin").await.status, 200);
+    assert_eq!(request_status(&server, id, "refunded", "admin").await.status, 200);
     let summary = app.run(noon()).await;
     assert_eq!(summary["transitions"]["started"], 0);
     assert_eq!(app.status(id).await, "refunded");
 }
 
+/// The answer is a problem that names this field.
+pub fn assert_invalid(answer: &Answer, status: u16, field: &str) {
+    assert_eq!((answer.status, answer.header("content-type")), (status, "application/problem+json"), "{answer:?}");
+    assert_eq!(answer.json()["field"], field, "{answer:?}");
+}
+
 #[tokio::test]
-async fn bad_input_is_named_and_changes_nothing() {
+async fn invalid_input_is_refused_with_its_field_and_changes_nothing() {
     let mut app = App::new().await;
     let server = support(&mut app, noon()).await;
     let id = app.confirmed(noon() + hours(30)).await;
+    let path = format!("/bookings/{id}/status");
+    let post = async |body: &str| ask(&server, "POST", &path, &[], body.as_bytes()).await;
+    for body in ["", "{", "[]", "\u{0}"] {
+        assert_invalid(&post(body).await, 400, "body");
+    }
     let good = json!({"to": "cancelled", "actor": {"role": "admin"}});
-    let with = |member: &str, value: Value| {
+    for missing in ["to", "actor"] {
+        let mut body = good.clone();
+        body.as_object_mut().unwrap().remove(missing);
+        assert_invalid(&post(&body.to_string()).await, 400, missing);
+    }
+    for (status, field, member, value) in [
+        (400, "to", "to", json!(7)),
+        (422, "to", "to", json!("canceled")),
+        (422, "to", "to", json!("rejected")),
+        (400, "actor", "actor", json!("admin")),
+        (400, "actor.role", "actor", json!({})),
+        (422, "actor.role", "actor", json!({"role": "automation"})),
+        (422, "actor.role", "actor", json!({"role": "root"})),
+        (400, "id", "actor", json!({"role": "admin", "id": 7})),
+        (422, "actor.id", "actor", json!({"role": "admin", "id": "anna@customers.example"})),
+        (422, "actor.id", "actor", json!({"role": "admin", "id": "Anna Customer"})),
+        (422, "actor.id", "actor", json!({"role": "admin", "id": ""})),
+        (400, "name", "actor", json!({"role": "admin", "name": "x"})),
+        (400, "reason", "reason", json!(["x"])),
+        (400, "reason", "reason", json!("x".repeat(1001))),
+        (400, "reason", "reason", json!("\u{0}")),
+        (400, "because", "because", json!("x")),
+    ] {
         let mut body = good.clone();
         body[member] = value;
-        body.to_string()
-    };
-    let path = format!("/bookings/{id}/status");
-    for (body, status, field) in [
-        ("".to_owned(), 400, "body"),
-        ("{".to_owned(), 400, "body"),
-        ("[]".to_owned(), 400, "body"),
-        ("\u{0}".to_owned(), 400, "body"),
-        (json!({"actor": {"role": "admin"}}).to_string(), 400, "to"),
-        (json!({"to": "cancelled"}).to_string(), 400, "actor"),
-        (with("to", json!(7)), 400, "to"),
-        (with("to", json!("canceled")), 422, "to"),
-        (with("to", json!("rejected")), 422, "to"),
-        (with("actor", json!("admin")), 400, "actor"),
-        (with("actor", json!({})), 400, "actor.role"),
-        (with("actor", json!({"role": "automation"})), 422, "actor.role"),
-        (with("actor", json!({"role": "root"})), 422, "actor.role"),
-        (with("actor", json!({"role": "admin", "id": 7})), 400, "id"),
-        (with("actor", json!({"role": "admin", "id": "anna@customers.example"})), 422, "actor.id"),
-        (with("actor", json!({"role": "admin", "id": "Anna Customer"})), 422, "actor.id"),
-        (with("actor", json!({"role": "admin", "id": ""})), 422, "actor.id"),
-        (with("actor", json!({"role": "admin", "name": "x"})), 400, "name"),
-        (with("reason", json!(["x"])), 400, "reason"),
-        (with("reason", json!("x".repeat(1001))), 400, "reason"),
-        (with("reason", json!("\u{0}")), 400, "reason"),
-        (with("because", json!("x")), 400, "because"),
-    ] {
-        let answer = ask(&server, "POST", &path, &[], body.as_bytes()).await;
-        assert_eq!(
-            (answer.status, answer.header("content-type")),
-            (status, "application/problem+json"),
-            "{body}: {answer:?}"
-        );
-        assert_eq!(answer.json()["field"], field, "{body}");
+        assert_invalid(&post(&body.to_string()).await, status, field);
     }
     for (id, status) in [("7", 400), ("x", 400), (&format!("{id}0"), 400), (&Uuid::nil().to_string(), 404)] {
         let answer = ask(&server, "POST", &format!("/bookings/{id}/status"), &[], good.to_string().as_bytes()).await;
         assert_eq!((answer.status, &answer.json()["field"]), (status, &json!("id")), "{id}");
     }
     assert_eq!(app.status(id).await, "confirmed");
-    assert!(trail(&app, id).await.is_empty());
+    assert!(status_trail(&app, id).await.is_empty());
     let log = server.end().await;
     assert!(!log.contains("ERROR"), "{log}");
 }
 
 #[tokio::test]
-async fn a_booking_without_a_status_or_a_start_ends_nothing() {
+async fn a_booking_without_status_and_start_causes_no_server_error() {
     let mut app = App::new().await;
     let id = app.confirmed(noon() + hours(30)).await;
     app.db
@@ -494,17 +504,17 @@ async fn a_booking_without_a_status_or_a_start_ends_nothing() {
         let answer = ask(&server, "GET", &format!("/bookings/{id}/{path}"), &[], b"").await;
         assert_eq!(answer.status, 200, "{path}: {answer:?}");
     }
-    assert_eq!(change(&server, id, "cancelled", "admin").await.status, 409);
+    assert_eq!(request_status(&server, id, "cancelled", "admin").await.status, 409);
 }
 
 #[tokio::test]
-async fn support_is_judged_as_every_caller_is() {
+async fn support_routes_apply_the_same_request_checks_as_run() {
     let mut app = App::new().await;
     let id = app.confirmed(noon() + hours(30)).await;
     let path = format!("/bookings/{id}/status");
     let body = json!({"to": "cancelled", "actor": {"role": "admin"}}).to_string();
 
-    // Without a token there is nothing there.
+    // Without ADMIN_TOKEN the routes do not exist.
     let server = Server::start(&app, &[]).await;
     for path in [&path[..], "/openapi.json"] {
         assert_eq!(ask(&server, "POST", path, &[], body.as_bytes()).await.status, 404);
@@ -512,26 +522,32 @@ async fn support_is_judged_as_every_caller_is() {
     let server = support(&mut app, noon()).await;
     assert_eq!(request(server.port, "GET", &path, &[], b"").await.header("allow"), "POST");
     assert_eq!(request(server.port, "POST", &path, &[], &[b'x'; 64 * 1024 + 1]).await.status, 413);
+    assert_wrong_tokens_are_refused(&server, &path, &body).await;
+    assert_eq!(app.status(id).await, "confirmed");
+    assert_calls_are_limited(&app, &server, &path, &body).await;
+    assert_eq!(app.status(id).await, "confirmed");
+    // The token does not run a pass.
+    assert_eq!(ask(&server, "GET", "/run", &[], b"").await.status, 401);
+}
+
+async fn assert_wrong_tokens_are_refused(server: &Server, path: &str, body: &str) {
     let cron = format!("Bearer {}", "a-bearer-secret-that-has-no-spaces:-0123456789");
     for authorization in ["", "Bearer ", "Bearer a-token-for-support-012345678", "Basic eA==", &cron] {
-        let answer =
-            request(server.port, "POST", &path, &[("Authorization", authorization.as_bytes())], body.as_bytes()).await;
+        let headers = [("Authorization", authorization.as_bytes())];
+        let answer = request(server.port, "POST", path, &headers, body.as_bytes()).await;
         assert_eq!((answer.status, answer.header("www-authenticate")), (401, "Bearer"), "{authorization}");
     }
-    assert_eq!(request(server.port, "POST", &path, &[], body.as_bytes()).await.status, 401);
-    // An id that cannot even be read is judged after the token.
+    assert_eq!(request(server.port, "POST", path, &[], body.as_bytes()).await.status, 401);
+    // The token is checked before an unreadable id.
     assert_eq!(request(server.port, "GET", "/bookings/%FF/timeline", &[], b"").await.status, 401);
-    let answer = ask(&server, "GET", "/bookings/%FF/timeline", &[], b"").await;
-    assert_eq!((answer.status, answer.header("content-type")), (400, "application/problem+json"));
-    assert_eq!(answer.json()["field"], "id");
-    assert_eq!(app.status(id).await, "confirmed");
-    // One token's calls are counted, whatever they are for.
-    assert_eq!(ask(&server, "GET", "/openapi.json", &[], b"").await.status, 200);
+    assert_invalid(&ask(server, "GET", "/bookings/%FF/timeline", &[], b"").await, 400, "id");
+}
+
+/// All calls with one token count towards one limit.
+async fn assert_calls_are_limited(app: &App, server: &Server, path: &str, body: &str) {
+    assert_eq!(ask(server, "GET", "/openapi.json", &[], b"").await.status, 200);
     app.sql("UPDATE booking_automation_callers SET next_at = now() + interval '1 hour'", &[]).await;
-    let answer = ask(&server, "POST", &path, &[], body.as_bytes()).await;
+    let answer = ask(server, "POST", path, &[], body.as_bytes()).await;
     assert_eq!((answer.status, answer.header("content-type")), (429, "application/problem+json"));
     assert!(answer.header("retry-after").parse::<u64>().unwrap() > 3500, "{answer:?}");
-    assert_eq!(app.status(id).await, "confirmed");
-    // Nor does the token fire a pass.
-    assert_eq!(ask(&server, "GET", "/run", &[], b"").await.status, 401);
 }

@@ -1,4 +1,4 @@
-//! Why somebody was, or was not, reminded: one booking's life, told.
+//! The timeline of a booking: why a reminder was or was not sent.
 
 use std::collections::BTreeSet;
 
@@ -10,25 +10,25 @@ use crate::app::{App, hours, minutes, noon};
 use crate::ses::Answer;
 use crate::status::{ask, support};
 
-async fn timeline(app: &mut App, id: Uuid, as_of: DateTime<Utc>) -> Value {
+async fn fetch_timeline(app: &mut App, id: Uuid, as_of: DateTime<Utc>) -> Value {
     let server = support(app, as_of).await;
     let answer = ask(&server, "GET", &format!("/bookings/{id}/timeline"), &[], b"").await;
     assert_eq!(answer.status, 200, "{answer:?}");
     answer.json()
 }
 
-/// The sentences of what happened, or is planned.
+/// The sentences of the past (`happened`) or the planned (`planned`) entries.
 fn sentences(timeline: &Value, which: &str) -> Vec<String> {
     timeline[which].as_array().unwrap().iter().map(|entry| entry["text"].as_str().unwrap().to_owned()).collect()
 }
 
 #[tokio::test]
-async fn a_booking_that_nothing_is_wrong_with() {
+async fn a_normal_booking_lists_past_and_planned_entries() {
     let mut app = App::new().await;
     let id = app.confirmed(noon() + hours(23)).await;
     app.run(noon()).await;
 
-    let told = timeline(&mut app, id, noon()).await;
+    let told = fetch_timeline(&mut app, id, noon()).await;
     assert_eq!(sentences(&told, "happened"), ["The 24h reminder to the customer by email was sent."]);
     assert_eq!(
         sentences(&told, "planned"),
@@ -55,10 +55,10 @@ async fn a_booking_that_nothing_is_wrong_with() {
 }
 
 #[tokio::test]
-async fn what_is_due_at_this_moment_comes_with_the_next_pass() {
+async fn a_step_due_now_is_planned_for_the_next_pass() {
     let mut app = App::new().await;
     let id = app.confirmed(noon()).await;
-    let told = timeline(&mut app, id, noon()).await;
+    let told = fetch_timeline(&mut app, id, noon()).await;
     assert_eq!(
         sentences(&told, "planned"),
         ["The automation makes it in_progress with the next pass.", "The automation makes it completed."]
@@ -67,7 +67,7 @@ async fn what_is_due_at_this_moment_comes_with_the_next_pass() {
 }
 
 #[tokio::test]
-async fn what_waits_and_what_is_under_way_is_told_so() {
+async fn pending_sending_and_failed_reminders_are_described() {
     let mut app = App::new().await;
     let id = app.confirmed(noon() + hours(200)).await;
     app.sql(
@@ -79,7 +79,7 @@ async fn what_waits_and_what_is_under_way_is_told_so() {
         &[&id, &(noon() + hours(200))],
     )
     .await;
-    let told = timeline(&mut app, id, noon()).await;
+    let told = fetch_timeline(&mut app, id, noon()).await;
     assert_eq!(
         sentences(&told, "happened"),
         [
@@ -93,12 +93,12 @@ async fn what_waits_and_what_is_under_way_is_told_so() {
 }
 
 #[tokio::test]
-async fn what_is_due_and_not_judged_yet_is_told_once_and_first() {
+async fn a_due_reminder_without_a_decision_is_listed_once_and_first() {
     let mut app = App::new().await;
     app.sql("INSERT INTO reminder_rules (name, lead, audience) VALUES ('15m', '15 minutes', 'provider')", &[]).await;
     let id = app.confirmed(noon() + hours(1)).await;
-    let mut planned = sentences(&timeline(&mut app, id, noon()).await, "planned");
-    // Two that are due together are in no order.
+    let mut planned = sentences(&fetch_timeline(&mut app, id, noon()).await, "planned");
+    // Entries with the same time have no order.
     planned[2..4].sort();
     assert_eq!(
         planned,
@@ -114,28 +114,28 @@ async fn what_is_due_and_not_judged_yet_is_told_once_and_first() {
 }
 
 #[tokio::test]
-async fn each_reason_not_to_remind_is_a_sentence() {
+async fn each_reason_for_not_reminding_has_a_sentence() {
     let mut app = App::new().await;
     // No address.
     let nobody = app.person("Nobody", None, "UTC").await;
     let no_address = app.confirmed(noon() + hours(23)).await;
     app.sql("UPDATE bookings SET customer_id = $2 WHERE id = $1", &[&no_address, &nobody]).await;
-    // Cancelled while it waited; the endpoint says try again.
+    // Cancelled while the reminder waits for its retry.
     let cancelled = app.confirmed(noon() + hours(22)).await;
     app.ses.answer(|_| Answer::Error(429, "TooManyRequestsException", "slow down"));
     app.run(noon()).await;
-    let told = timeline(&mut app, cancelled, noon()).await;
+    let told = fetch_timeline(&mut app, cancelled, noon()).await;
     assert_eq!(
         sentences(&told, "happened"),
         ["The 24h reminder to the customer by email waits for its next attempt: the mail provider asked to slow down."]
     );
     assert!(told["happened"][0]["next_attempt_at"].is_string());
-    app.believing(noon() + minutes(1)).await;
+    app.set_clock(noon() + minutes(1)).await;
     app.sql("UPDATE bookings SET status = 'cancelled' WHERE id = $1", &[&cancelled]).await;
     app.make_claimable().await;
     app.run(noon() + minutes(2)).await;
 
-    let told = timeline(&mut app, cancelled, noon() + minutes(3)).await;
+    let told = fetch_timeline(&mut app, cancelled, noon() + minutes(3)).await;
     assert_eq!(
         sentences(&told, "happened"),
         [
@@ -144,7 +144,7 @@ async fn each_reason_not_to_remind_is_a_sentence() {
         ]
     );
     assert!(sentences(&told, "planned").is_empty());
-    let told = timeline(&mut app, no_address, noon() + minutes(3)).await;
+    let told = fetch_timeline(&mut app, no_address, noon() + minutes(3)).await;
     assert_eq!(
         sentences(&told, "happened"),
         ["The 24h reminder to the customer by email was not sent: there is no address to send it to."]
@@ -156,7 +156,7 @@ async fn each_reason_not_to_remind_is_a_sentence() {
 }
 
 #[tokio::test]
-async fn what_the_provider_said_later_is_told_with_the_message() {
+async fn later_ses_events_are_listed_with_their_message() {
     let mut app = App::new().await;
     let id = app.confirmed(noon() + hours(23)).await;
     app.run(noon()).await;
@@ -167,7 +167,7 @@ async fn what_the_provider_said_later_is_told_with_the_message() {
         &[&id, &noon()],
     )
     .await;
-    let told = timeline(&mut app, id, noon()).await;
+    let told = fetch_timeline(&mut app, id, noon()).await;
     assert_eq!(
         told["happened"][0]["provider"],
         json!([{"at": "2026-03-01T12:00:00+00:00", "said": "sent"}, {"at": "2026-03-01T12:00:00+00:00", "said": "bounced"}])
@@ -175,7 +175,7 @@ async fn what_the_provider_said_later_is_told_with_the_message() {
 }
 
 #[tokio::test]
-async fn nothing_of_another_booking_is_told_and_of_many_events_the_latest() {
+async fn a_timeline_has_only_its_own_booking_and_the_latest_1000_events() {
     let mut app = App::new().await;
     let mut bookings = Vec::new();
     for (index, start, reason) in [(1, noon() + hours(22), "the other's"), (2, noon() + hours(23), "its own")] {
@@ -194,10 +194,10 @@ async fn nothing_of_another_booking_is_told_and_of_many_events_the_latest() {
                       FROM booking_automation_events, unnest(ARRAY['sent', 'delivered']) AS kind WHERE booking_id = $1";
         app.sql(said, &[id, &f64::from(*index)]).await;
     }
-    // What was told first lies behind the rest.
+    // The first event is stored after the second.
     app.sql("UPDATE booking_automation_feedback SET details = '{ }' WHERE kind = 'sent'", &[]).await;
     for (index, id, start, reason) in &bookings {
-        let told = timeline(&mut app, *id, noon()).await;
+        let told = fetch_timeline(&mut app, *id, noon()).await;
         assert_eq!(
             (&told["booking"]["starts_at"], &told["booking"]["blocked_reason"]),
             (&json!(start), &json!(reason))
@@ -212,7 +212,7 @@ async fn nothing_of_another_booking_is_told_and_of_many_events_the_latest() {
                 SELECT $1, 'status_update', jsonb_build_object('from', 'a', 'to', n), 'completed', $2::timestamptz + n * interval '1 second'
                   FROM generate_series(1, 1002) AS n";
     app.sql(many, &[&id, &noon()]).await;
-    let told = timeline(&mut app, id, noon() + hours(1)).await;
+    let told = fetch_timeline(&mut app, id, noon() + hours(1)).await;
     let happened = told["happened"].as_array().unwrap();
     assert_eq!(
         (happened.len(), &happened[0]["at"], &happened[999]["at"]),
@@ -221,12 +221,12 @@ async fn nothing_of_another_booking_is_told_and_of_many_events_the_latest() {
 }
 
 #[tokio::test]
-async fn a_booking_that_was_deleted_still_has_its_past() {
+async fn a_deleted_booking_keeps_its_timeline() {
     let mut app = App::new().await;
     let id = app.confirmed(noon() + hours(23)).await;
     app.run(noon()).await;
     app.sql("DELETE FROM bookings WHERE id = $1", &[&id]).await;
-    let told = timeline(&mut app, id, noon()).await;
+    let told = fetch_timeline(&mut app, id, noon()).await;
     assert_eq!((&told["booking"], told["happened"].as_array().unwrap().len()), (&Value::Null, 1));
     assert_eq!(told["planned"], json!([]));
 
@@ -237,8 +237,8 @@ async fn a_booking_that_was_deleted_still_has_its_past() {
     assert_eq!((malformed.status, &malformed.json()["field"]), (400, &json!("id")));
 }
 
-/// What is planned for a booking, without what it is told in: what, when, and why not.
-fn planned(timeline: &Value) -> BTreeSet<String> {
+/// The planned entries without their sentences: what, when, and the reason.
+fn planned_entries(timeline: &Value) -> BTreeSet<String> {
     let member = |entry: &Value, name: &str| entry[name].as_str().unwrap_or("-").to_owned();
     let plan = timeline["planned"].as_array().unwrap().iter();
     plan.map(|entry| {
@@ -250,7 +250,7 @@ fn planned(timeline: &Value) -> BTreeSet<String> {
 }
 
 #[tokio::test]
-async fn what_is_planned_is_what_then_happens_within_a_week() {
+async fn planned_entries_happen_as_planned_within_a_week() {
     let mut app = App::new().await;
     app.env.insert("COMPLETE_AFTER", "20m".to_owned());
     app.env.insert("EXPIRE_PENDING", "true".to_owned());
@@ -279,7 +279,7 @@ async fn what_is_planned_is_what_then_happens_within_a_week() {
         let told = ask(&server, "GET", &format!("/bookings/{id}/timeline"), &[], b"").await.json();
         let plan = told["planned"].as_array().unwrap();
         times.extend(plan.iter().map(|entry| entry["at"].as_str().unwrap().parse::<DateTime<Utc>>().unwrap()));
-        plans.push(planned(&told));
+        plans.push(planned_entries(&told));
     }
     server.end().await;
     assert!(plans.iter().map(BTreeSet::len).sum::<usize>() > 100);

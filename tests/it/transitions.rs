@@ -1,16 +1,16 @@
-//! The table of status changes, each row just before, at and just after its boundary.
+//! The automatic status changes, each just before and at its boundary.
 
 use chrono::Duration;
 use serde_json::{Value, json};
 
 use crate::app::{App, hours, minutes, noon};
 
-/// The smallest difference that the database knows.
-fn tick() -> Duration {
+/// The smallest time difference in the database.
+fn microsecond() -> Duration {
     Duration::microseconds(1)
 }
 
-fn changes(summary: &Value) -> Value {
+fn transitions_of(summary: &Value) -> Value {
     summary["transitions"].clone()
 }
 
@@ -19,11 +19,11 @@ async fn a_confirmed_booking_starts_at_its_start() {
     let app = App::new().await;
     let id = app.confirmed(noon()).await;
 
-    app.run(noon() - tick()).await;
+    app.run(noon() - microsecond()).await;
     assert_eq!(app.status(id).await, "confirmed");
 
     let summary = app.run(noon()).await;
-    assert_eq!(changes(&summary), json!({"started": 1, "completed": 0, "expired": 0, "remaining": 0}));
+    assert_eq!(transitions_of(&summary), json!({"started": 1, "completed": 0, "expired": 0, "remaining": 0}));
     assert_eq!(app.status(id).await, "in_progress");
     let row = app.one("SELECT auto_status_updated, completed_at IS NULL FROM bookings WHERE id = $1", &[&id]).await;
     assert_eq!((row.get(0), row.get(1)), (true, true));
@@ -34,7 +34,7 @@ async fn a_booking_in_progress_completes_at_its_end() {
     let app = App::new().await;
     let id = app.booking("in_progress", noon() - hours(1)).await;
 
-    app.run(noon() - tick()).await;
+    app.run(noon() - microsecond()).await;
     assert_eq!(app.status(id).await, "in_progress");
 
     app.run(noon()).await;
@@ -45,25 +45,25 @@ async fn a_booking_in_progress_completes_at_its_end() {
 }
 
 #[tokio::test]
-async fn complete_after_waits_beyond_the_end() {
+async fn complete_after_delays_the_completion() {
     let mut app = App::new().await;
     app.env.insert("COMPLETE_AFTER", "15m".to_owned());
     let id = app.booking("in_progress", noon() - hours(1)).await;
 
-    app.run(noon() + minutes(15) - tick()).await;
+    app.run(noon() + minutes(15) - microsecond()).await;
     assert_eq!(app.status(id).await, "in_progress");
     app.run(noon() + minutes(15)).await;
     assert_eq!(app.status(id).await, "completed");
 }
 
 #[tokio::test]
-async fn an_overdue_booking_expires_and_is_not_claimed_to_have_taken_place() {
+async fn an_overdue_booking_expires_and_is_not_completed() {
     let app = App::new().await;
     let end_25_hours = noon() - hours(25);
     for status in ["confirmed", "in_progress"] {
         let id = app.booking(status, end_25_hours).await;
-        // One that is not overdue yet by the smallest difference goes the usual way.
-        let just_in_time = app.booking(status, end_25_hours + tick()).await;
+        // A booking that is overdue one microsecond later is completed.
+        let just_in_time = app.booking(status, end_25_hours + microsecond()).await;
         app.run(noon()).await;
         assert_eq!(app.status(id).await, "expired", "{status}");
         assert_eq!(app.status(just_in_time).await, "completed", "{status}");
@@ -71,37 +71,37 @@ async fn an_overdue_booking_expires_and_is_not_claimed_to_have_taken_place() {
 }
 
 #[tokio::test]
-async fn expire_after_is_a_setting() {
+async fn expire_after_sets_when_a_booking_is_overdue() {
     let mut app = App::new().await;
     app.env.insert("EXPIRE_AFTER", "2h".to_owned());
     let overdue = app.confirmed(noon() - hours(3)).await;
-    let late = app.confirmed(noon() - hours(3) + tick()).await;
+    let late = app.confirmed(noon() - hours(3) + microsecond()).await;
     app.run(noon()).await;
     assert_eq!((app.status(overdue).await, app.status(late).await), ("expired".to_owned(), "completed".to_owned()));
 }
 
 #[tokio::test]
-async fn pending_bookings_expire_only_where_the_setting_says_so() {
+async fn pending_bookings_expire_only_with_expire_pending() {
     let mut app = App::new().await;
     let past = app.booking("pending", noon()).await;
-    let future = app.booking("pending", noon() + tick()).await;
+    let future = app.booking("pending", noon() + microsecond()).await;
 
     app.run(noon()).await;
     assert_eq!(app.status(past).await, "pending");
 
     app.env.insert("EXPIRE_PENDING", "true".to_owned());
     let summary = app.run(noon()).await;
-    assert_eq!(changes(&summary)["expired"], 1);
+    assert_eq!(transitions_of(&summary)["expired"], 1);
     assert_eq!((app.status(past).await, app.status(future).await), ("expired".to_owned(), "pending".to_owned()));
 }
 
 #[tokio::test]
-async fn an_outage_is_caught_up_through_both_steps_with_both_audited() {
+async fn after_an_outage_both_steps_are_made_and_audited() {
     let app = App::new().await;
     let id = app.confirmed(noon() - hours(10)).await;
 
     let summary = app.run(noon()).await;
-    assert_eq!(changes(&summary), json!({"started": 1, "completed": 1, "expired": 0, "remaining": 0}));
+    assert_eq!(transitions_of(&summary), json!({"started": 1, "completed": 1, "expired": 0, "remaining": 0}));
     let sql = "SELECT concat_ws(' ', event_data ->> 'from', event_data ->> 'to', event_data ->> 'by',
                       scheduled_at AT TIME ZONE 'UTC', executed_at AT TIME ZONE 'UTC', status)
                  FROM booking_automation_events WHERE booking_id = $1 ORDER BY seq";
@@ -120,7 +120,7 @@ async fn an_outage_is_caught_up_through_both_steps_with_both_audited() {
 }
 
 #[tokio::test]
-async fn a_block_that_takes_nothing_back_keeps_no_booking_from_its_start() {
+async fn a_blocked_booking_starts_unless_a_step_was_reverted() {
     let app = App::new().await;
     let ids = [app.confirmed(noon()).await, app.confirmed(noon()).await];
     app.sql("UPDATE bookings SET auto_complete_blocked = true WHERE id = ANY ($1)", &[&&ids[..]]).await;
@@ -131,7 +131,7 @@ async fn a_block_that_takes_nothing_back_keeps_no_booking_from_its_start() {
 }
 
 #[tokio::test]
-async fn why_a_booking_is_blocked_is_known_until_the_block_is_taken_off() {
+async fn the_reason_of_a_block_is_kept_until_the_block_is_removed() {
     let app = App::new().await;
     let id = app.confirmed(noon() + hours(24)).await;
     app.sql("UPDATE bookings SET auto_complete_blocked = true WHERE id = $1", &[&id]).await;
@@ -145,7 +145,7 @@ async fn why_a_booking_is_blocked_is_known_until_the_block_is_taken_off() {
 }
 
 #[tokio::test]
-async fn a_blocked_booking_waits_for_a_person_and_its_overdue_time_counts_from_then() {
+async fn the_overdue_time_of_a_blocked_booking_counts_from_its_unblocking() {
     let app = App::new().await;
     let days_ago = noon() - hours(100);
     let mut ids = Vec::new();
@@ -155,25 +155,25 @@ async fn a_blocked_booking_waits_for_a_person_and_its_overdue_time_counts_from_t
         ids.push(id);
     }
     app.run(noon()).await;
-    // A start needs no completion: only expiry and completion are blocked.
+    // A block prevents expiry and completion, and not the start.
     for id in &ids {
         assert_eq!(app.status(*id).await, "in_progress");
     }
 
-    // Unblocked: it did take place, as far as anybody knows.
-    app.believing(noon()).await;
+    // Unblocked: it is completed.
+    app.set_clock(noon()).await;
     app.sql("UPDATE bookings SET auto_complete_blocked = false WHERE id = $1", &[&ids[0]]).await;
-    app.run(noon() + hours(24) - tick()).await;
+    app.run(noon() + hours(24) - microsecond()).await;
     assert_eq!(app.status(ids[0]).await, "completed");
 
-    // Unblocked, and then nobody looked for a day.
+    // Unblocked, and then no pass for 24 hours.
     app.sql("UPDATE bookings SET auto_complete_blocked = NULL WHERE id = $1", &[&ids[1]]).await;
     app.run(noon() + hours(24)).await;
     assert_eq!(app.status(ids[1]).await, "expired");
 }
 
 #[tokio::test]
-async fn one_bookings_unblocking_says_nothing_of_another() {
+async fn unblocking_one_booking_does_not_affect_another() {
     let app = App::new().await;
     let unblocked = app.booking("in_progress", noon() - hours(100)).await;
     let (overdue, refused) =
@@ -203,7 +203,7 @@ async fn a_booking_moved_while_in_progress_completes_at_its_new_end() {
     app.run(noon()).await;
     app.sql("UPDATE bookings SET scheduled_at = $2 WHERE id = $1", &[&id, &(noon() + hours(5))]).await;
 
-    app.run(noon() + hours(6) - tick()).await;
+    app.run(noon() + hours(6) - microsecond()).await;
     assert_eq!(app.status(id).await, "in_progress");
     app.run(noon() + hours(6)).await;
     assert_eq!(app.status(id).await, "completed");
@@ -211,7 +211,7 @@ async fn a_booking_moved_while_in_progress_completes_at_its_new_end() {
 }
 
 #[tokio::test]
-async fn every_other_status_is_left_alone() {
+async fn other_statuses_are_not_changed() {
     let mut app = App::new().await;
     app.env.insert("EXPIRE_PENDING", "true".to_owned());
     let others = [
@@ -233,7 +233,7 @@ async fn every_other_status_is_left_alone() {
         }
     }
     let summary = app.run(noon()).await;
-    assert_eq!(changes(&summary), json!({"started": 0, "completed": 0, "expired": 0, "remaining": 0}));
+    assert_eq!(transitions_of(&summary), json!({"started": 0, "completed": 0, "expired": 0, "remaining": 0}));
     assert_eq!(summary["reminders"]["due"], 0);
     for (status, id) in ids {
         assert_eq!(app.status(id).await, status);
@@ -243,7 +243,7 @@ async fn every_other_status_is_left_alone() {
 }
 
 #[tokio::test]
-async fn odd_durations_and_starts_stop_nobody() {
+async fn unusual_durations_and_starts_do_not_stop_the_pass() {
     let app = App::new().await;
     for (duration, start) in
         [("0", "2026-03-01 11:00Z"), ("-90", "2026-03-01 11:00Z"), ("2147483647", "2026-03-01 11:00Z")]
@@ -258,7 +258,7 @@ async fn odd_durations_and_starts_stop_nobody() {
         app.sql(&format!("UPDATE bookings SET scheduled_at = '{start}' WHERE id = $1"), &[&id]).await;
         infinite.push((id, expected));
     }
-    // Its end is past the calendar's.
+    // Its end is after the last timestamp of PostgreSQL.
     app.sql(
         "INSERT INTO bookings (status, scheduled_at, duration_minutes) VALUES ('in_progress', '294000-01-01', 2147483647)",
         &[],
@@ -266,8 +266,8 @@ async fn odd_durations_and_starts_stop_nobody() {
     .await;
     let good = app.confirmed(noon() - minutes(90)).await;
     let summary = app.run(noon()).await;
-    // Zero and negative durations end at once; four thousand years take longer.
-    assert_eq!(changes(&summary), json!({"started": 4, "completed": 3, "expired": 1, "remaining": 0}));
+    // Zero and negative durations end at the start; four thousand years do not end.
+    assert_eq!(transitions_of(&summary), json!({"started": 4, "completed": 3, "expired": 1, "remaining": 0}));
     for (id, expected) in infinite {
         assert_eq!(app.status(id).await, expected);
     }
@@ -275,7 +275,7 @@ async fn odd_durations_and_starts_stop_nobody() {
 }
 
 #[tokio::test]
-async fn what_was_in_the_logs_before_stays() {
+async fn existing_automation_logs_are_kept() {
     let app = App::new().await;
     for (before, length) in
         [("NULL", 1), ("'null'", 1), ("'[]'", 1), ("'[1, 2]'", 3), ("'{\"theirs\": true}'", 2), ("'\"text\"'", 2)]
@@ -290,7 +290,7 @@ async fn what_was_in_the_logs_before_stays() {
 }
 
 #[tokio::test]
-async fn a_booking_that_somebody_holds_locked_is_skipped_and_done_a_minute_later() {
+async fn a_locked_booking_is_skipped_until_it_is_unlocked() {
     let app = App::new().await;
     let locked = app.confirmed(noon()).await;
     let free = app.confirmed(noon()).await;
@@ -299,27 +299,27 @@ async fn a_booking_that_somebody_holds_locked_is_skipped_and_done_a_minute_later
     other.execute("SELECT FROM bookings WHERE id = $1 FOR UPDATE", &[&locked]).await.unwrap();
 
     let summary = app.run(noon()).await;
-    assert_eq!(changes(&summary), json!({"started": 1, "completed": 0, "expired": 0, "remaining": 1}));
+    assert_eq!(transitions_of(&summary), json!({"started": 1, "completed": 0, "expired": 0, "remaining": 1}));
     assert_eq!((app.status(locked).await, app.status(free).await), ("confirmed".to_owned(), "in_progress".to_owned()));
 
-    // It asked for no lock that it could not have at once.
-    if let Some(log) = crate::cluster::cluster().log_of(&app.url) {
+    // The pass did not wait for a lock.
+    if let Some(log) = crate::cluster::cluster().log_of_database(&app.url) {
         assert!(!log.contains("lock timeout"), "{log}");
     }
 
-    // They cancel it: the pass must not bring it back to life.
+    // The other session cancels it: the pass must not change it.
     other.execute("UPDATE bookings SET status = 'cancelled' WHERE id = $1", &[&locked]).await.unwrap();
     let held = app.confirmed(noon()).await;
     other.execute("SELECT FROM bookings WHERE id = $1 FOR UPDATE", &[&held]).await.unwrap();
     app.run(noon() + minutes(1)).await;
     other.batch_execute("COMMIT").await.unwrap();
     let summary = app.run(noon() + minutes(2)).await;
-    assert_eq!(changes(&summary), json!({"started": 1, "completed": 0, "expired": 0, "remaining": 0}));
+    assert_eq!(transitions_of(&summary), json!({"started": 1, "completed": 0, "expired": 0, "remaining": 0}));
     assert_eq!((app.status(locked).await, app.status(held).await), ("cancelled".to_owned(), "in_progress".to_owned()));
 }
 
 #[tokio::test]
-async fn a_booking_that_others_refer_to_or_share_holds_up_only_whom_it_must() {
+async fn referenced_and_share_locked_bookings_delay_only_themselves() {
     let app = App::new().await;
     let (referred, shared) = (app.confirmed(noon()).await, app.confirmed(noon()).await);
     app.sql("CREATE TABLE notes (booking_id uuid REFERENCES bookings)", &[]).await;
@@ -335,7 +335,8 @@ async fn a_booking_that_others_refer_to_or_share_holds_up_only_whom_it_must() {
     );
     theirs.batch_execute("COMMIT").await.unwrap();
     assert_eq!(app.run(noon() + minutes(1)).await["transitions"]["started"], 1);
-    // Where the status is a part of a key, to change it is to change the key, and that waits for who refers to it.
+    // If the status is part of a unique key, a status change conflicts with the lock of a
+    // reference.
     app.sql("CREATE UNIQUE INDEX theirs ON bookings (id, status)", &[]).await;
     let (referred, other) = (app.confirmed(noon() + minutes(2)).await, app.confirmed(noon() + minutes(2)).await);
     theirs.batch_execute(&format!("BEGIN; INSERT INTO notes VALUES ('{referred}')")).await.unwrap();
@@ -345,14 +346,14 @@ async fn a_booking_that_others_refer_to_or_share_holds_up_only_whom_it_must() {
 }
 
 #[tokio::test]
-async fn one_booking_that_the_database_refuses_stops_nobody() {
+async fn a_refused_booking_does_not_stop_the_others() {
     let app = App::new().await;
     let mut ids = Vec::new();
     for _ in 0..40 {
         ids.push(app.confirmed(noon() - minutes(5)).await);
     }
     let bad = [ids[3], ids[29]];
-    // A trigger of the user's that refuses two of them, the most overdue first of all.
+    // A user's trigger refuses two bookings, including the most overdue.
     app.db
         .batch_execute(&format!(
             "UPDATE bookings SET scheduled_at = scheduled_at - interval '1 minute' WHERE id = '{}';
@@ -366,7 +367,7 @@ async fn one_booking_that_the_database_refuses_stops_nobody() {
         .unwrap();
 
     let said = app.call(&["run", "--as-of", &noon().to_rfc3339()]).await;
-    assert_eq!(changes(&said.summary()), json!({"started": 38, "completed": 0, "expired": 0, "remaining": 0}));
+    assert_eq!(transitions_of(&said.summary()), json!({"started": 38, "completed": 0, "expired": 0, "remaining": 0}));
     assert!(!said.stderr.contains("carla"), "no address in the logs: {}", said.stderr);
     let sql = "SELECT booking_id::text FROM booking_automation_events
                 WHERE status = 'failed' AND event_type = 'status_update' AND reason = 'refused'
@@ -375,14 +376,14 @@ async fn one_booking_that_the_database_refuses_stops_nobody() {
     expected.sort();
     assert_eq!(app.column(sql, &[]).await, expected);
 
-    // Left alone for an hour, then tried again.
-    assert_eq!(changes(&app.run(noon() + minutes(30)).await)["started"], 0);
+    // The step is retried after an hour.
+    assert_eq!(transitions_of(&app.run(noon() + minutes(30)).await)["started"], 0);
     app.db.batch_execute("DROP TRIGGER refuse ON bookings").await.unwrap();
-    assert_eq!(changes(&app.run(noon() + minutes(61)).await)["started"], 2);
+    assert_eq!(transitions_of(&app.run(noon() + minutes(61)).await)["started"], 2);
 }
 
 #[tokio::test]
-async fn a_dry_run_tells_what_a_run_does_and_writes_nothing() {
+async fn a_dry_run_reports_what_a_run_does_and_writes_nothing() {
     let app = App::new().await;
     app.booking("in_progress", noon() - hours(100)).await;
     app.confirmed(noon() - hours(100)).await;
@@ -401,8 +402,8 @@ async fn a_dry_run_tells_what_a_run_does_and_writes_nothing() {
     assert_eq!(app.column(bookings_and_events, &[]).await, before);
 
     let done = app.run(noon()).await;
-    assert_eq!(changes(&preview), changes(&done));
-    assert_eq!(changes(&done), json!({"started": 2, "completed": 2, "expired": 3, "remaining": 0}));
+    assert_eq!(transitions_of(&preview), transitions_of(&done));
+    assert_eq!(transitions_of(&done), json!({"started": 2, "completed": 2, "expired": 3, "remaining": 0}));
     assert_eq!(preview["reminders"]["due"], done["reminders"]["due"]);
     assert_eq!(
         done["reminders"],

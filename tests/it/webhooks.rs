@@ -1,4 +1,4 @@
-//! Webhooks out: whoever subscribed is told, once, whoever did it; nobody else is called.
+//! Outgoing webhooks: each subscription gets each event once, and no other address is called.
 
 use std::collections::BTreeSet;
 use std::io::Write;
@@ -14,11 +14,11 @@ use futures_util::FutureExt;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use crate::app::{App, connect, hours, minutes, noon, skipped};
-use crate::client::{now, signature};
+use crate::app::{App, CommandOutput, connect, hours, minutes, noon, skipped};
+use crate::client::{signature, unix_time};
 use crate::cluster::{certificates, cluster};
 use crate::endpoint::{Answer, Endpoint, Received};
-use crate::guarantees::{log_plans, logs_plans, plans};
+use crate::guarantees::{can_read_plans, enable_plan_logging, plans_of_call};
 use crate::others::find;
 use crate::proxy::{Cut, Proxy};
 use crate::status::{ask, support};
@@ -26,21 +26,21 @@ use crate::status::{ask, support};
 const SECRET: &str = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
 const ALL: [&str; 6] = ["started", "completed", "expired", "cancelled", "rescheduled", "reminder_sent"];
 
-/// An app that may call this machine.
-async fn app() -> App {
+/// An app that may call webhooks on this machine.
+async fn app_with_local_webhooks() -> App {
     let mut app = App::new().await;
     app.env.insert("WEBHOOK_ALLOW_PRIVATE", "127.0.0.1, localhost".to_owned());
     app
 }
 
-/// A subscription to these kinds.
+/// Creates a subscription to these kinds.
 pub async fn subscribe(app: &App, url: &str, kinds: &[&str]) -> Uuid {
     let sql = "INSERT INTO booking_automation_webhooks (url, kinds, secret) VALUES ($1, $2, $3) RETURNING id";
     app.one(sql, &[&url, &kinds, &SECRET]).await.get(0)
 }
 
-/// Bookings that somebody cancelled: as many messages.
-async fn cancelled(app: &App, count: usize) -> Vec<Uuid> {
+/// Creates and cancels bookings, each of which causes a message.
+async fn cancel_bookings(app: &App, count: usize) -> Vec<Uuid> {
     let mut ids = Vec::new();
     for _ in 0..count {
         let id = app.booking("pending", noon() + hours(200)).await;
@@ -51,56 +51,84 @@ async fn cancelled(app: &App, count: usize) -> Vec<Uuid> {
 }
 
 /// The messages of a subscription in order: `status attempts reason`.
-async fn messages(app: &App, webhook: Uuid) -> Vec<String> {
+async fn message_states(app: &App, webhook: Uuid) -> Vec<String> {
     let sql = "SELECT concat_ws(' ', status, attempts, reason) FROM booking_automation_events
                 WHERE event_type = 'webhook' AND audience = $1 ORDER BY seq";
     app.column(sql, &[&webhook.to_string()]).await
 }
 
-async fn failing(app: &App, webhook: Uuid) -> (bool, bool) {
+async fn failing_and_suspended(app: &App, webhook: Uuid) -> (bool, bool) {
     let sql =
         "SELECT failing_since IS NOT NULL, suspended_at IS NOT NULL FROM booking_automation_webhooks WHERE id = $1";
     let row = app.one(sql, &[&webhook]).await;
     (row.get(0), row.get(1))
 }
 
-/// The signature is by this secret, the body's own, and of now.
+/// Asserts a current signature of the body with this secret.
 fn assert_signed(received: &Received, secret: &str) {
     let timestamp = &received.headers["webhook-timestamp"];
     let expected = signature(secret, received.id().as_bytes(), timestamp.as_bytes(), received.body.as_bytes());
     assert_eq!(received.headers["webhook-signature"], expected);
-    assert!(timestamp.parse::<u64>().unwrap().abs_diff(now()) < 200, "{timestamp}");
+    assert!(timestamp.parse::<u64>().unwrap().abs_diff(unix_time()) < 200, "{timestamp}");
+}
+
+/// Bookings with one change of each kind.
+struct ChangedBookings {
+    /// The pass starts and completes it.
+    done: Uuid,
+    /// The pass expires it.
+    lost: Uuid,
+    /// The pass reminds its customer.
+    reminded: Uuid,
+    /// The user's backend moves and cancels it.
+    moved: Uuid,
+}
+
+impl ChangedBookings {
+    /// Creates them. The backend has no privileges on our tables; it also writes what no message
+    /// follows from.
+    async fn create(app: &App) -> Self {
+        let done = app.confirmed(noon() - hours(2)).await;
+        let lost = app.booking("in_progress", noon() - hours(100)).await;
+        let reminded = app.confirmed(noon() + hours(24)).await;
+        let moved = app.booking("pending", noon() + hours(300)).await;
+        let backend = app.backend_role().await;
+        let move_to = "UPDATE bookings SET scheduled_at = $2 WHERE id = $1";
+        backend.execute(move_to, &[&moved, &(noon() + hours(301))]).await.unwrap();
+        backend.execute("UPDATE bookings SET status = 'cancelled' WHERE id = $1", &[&moved]).await.unwrap();
+        // A cancelled booking that moves, and writes that change nothing.
+        backend.execute(move_to, &[&moved, &(noon() + hours(302))]).await.unwrap();
+        backend.execute("UPDATE bookings SET location = 'elsewhere', status = status", &[]).await.unwrap();
+        Self { done, lost, reminded, moved }
+    }
+}
+
+/// The kind and the booking of each message that an endpoint received.
+fn received_kinds(endpoint: &Endpoint) -> BTreeSet<(String, String)> {
+    let received = endpoint.received();
+    received.iter().map(|one| (one.kind(), one.json()["data"]["booking_id"].as_str().unwrap().to_owned())).collect()
+}
+
+fn kinds(expected: &[(&str, Uuid)]) -> BTreeSet<(String, String)> {
+    expected.iter().map(|(kind, id)| (format!("booking.{kind}"), id.to_string())).collect()
+}
+
+fn message_of_kind(endpoint: &Endpoint, kind: &str) -> Received {
+    let received = endpoint.received();
+    received.into_iter().find(|received| received.kind() == format!("booking.{kind}")).unwrap()
 }
 
 #[tokio::test]
-async fn whoever_subscribed_is_told_of_each_kind_whoever_did_it_and_nobody_else() {
-    let app = app().await;
+async fn each_subscription_gets_its_kinds_of_events_from_every_source() {
+    let app = app_with_local_webhooks().await;
     let (everything, some, other) = (Endpoint::start().await, Endpoint::start().await, Endpoint::start().await);
     let subscription = subscribe(&app, &everything.url(), &ALL).await;
     subscribe(&app, &some.url(), &["completed", "cancelled"]).await;
     let off = subscribe(&app, &other.url(), &ALL).await;
     app.sql("UPDATE booking_automation_webhooks SET is_active = false WHERE id = $1", &[&off]).await;
+    let bookings = ChangedBookings::create(&app).await;
 
-    // By time: started and completed at once, expired, reminded.
-    let done = app.confirmed(noon() - hours(2)).await;
-    let lost = app.booking("in_progress", noon() - hours(100)).await;
-    let reminded = app.confirmed(noon() + hours(24)).await;
-    // By a program of the user's that knows nothing of us, and has no right on our tables.
-    let backend = app.backend_role().await;
-    let moved = app.booking("pending", noon() + hours(300)).await;
-    backend
-        .execute("UPDATE bookings SET scheduled_at = $2 WHERE id = $1", &[&moved, &(noon() + hours(301))])
-        .await
-        .unwrap();
-    backend.execute("UPDATE bookings SET status = 'cancelled' WHERE id = $1", &[&moved]).await.unwrap();
-    // What is over is not moved, and what nothing changes in is not told of.
-    backend
-        .execute("UPDATE bookings SET scheduled_at = $2 WHERE id = $1", &[&moved, &(noon() + hours(302))])
-        .await
-        .unwrap();
-    backend.execute("UPDATE bookings SET location = 'elsewhere', status = status", &[]).await.unwrap();
-
-    // A reminder's message may have to wait for the next call.
+    // The message about a reminder may wait for the next call.
     let (first, second) = (app.run(noon()).await, app.run(noon() + minutes(1)).await);
     let sent: i64 = [&first, &second].iter().filter_map(|summary| summary["webhooks"]["sent"].as_i64()).sum();
     assert_eq!(sent, 8, "{first} {second}");
@@ -109,14 +137,8 @@ async fn whoever_subscribed_is_told_of_each_kind_whoever_did_it_and_nobody_else(
     assert_eq!((figures, &first["webhooks"]["due"]), ([0; 4], &first["webhooks"]["sent"]));
     assert!(app.run(noon() + minutes(2)).await.get("webhooks").is_none(), "nothing was due");
 
-    let told = |endpoint: &Endpoint| -> BTreeSet<(String, String)> {
-        let received = endpoint.received();
-        received.iter().map(|one| (one.kind(), one.json()["data"]["booking_id"].as_str().unwrap().to_owned())).collect()
-    };
-    let expected = |kinds: &[(&str, Uuid)]| -> BTreeSet<(String, String)> {
-        kinds.iter().map(|(kind, id)| (format!("booking.{kind}"), id.to_string())).collect()
-    };
-    let all = expected(&[
+    let ChangedBookings { done, lost, reminded, moved } = bookings;
+    let all = kinds(&[
         ("started", done),
         ("completed", done),
         ("expired", lost),
@@ -124,45 +146,62 @@ async fn whoever_subscribed_is_told_of_each_kind_whoever_did_it_and_nobody_else(
         ("cancelled", moved),
         ("reminder_sent", reminded),
     ]);
-    assert_eq!((told(&everything), everything.received().len()), (all, 6));
-    assert_eq!((told(&some), some.received().len()), (expected(&[("completed", done), ("cancelled", moved)]), 2));
+    assert_eq!((received_kinds(&everything), everything.received().len()), (all, 6));
+    let two = kinds(&[("completed", done), ("cancelled", moved)]);
+    assert_eq!((received_kinds(&some), some.received().len()), (two, 2));
     assert_eq!(other.connections(), 0);
+    assert_eq!(failing_and_suspended(&app, subscription).await, (false, false));
 
     for received in everything.received() {
-        assert_signed(&received, SECRET);
-        assert_eq!(received.line, "POST /hook HTTP/1.1");
-        assert_eq!(received.headers["content-type"], "application/json");
-        for secret in ["carla@", "petra@", "Carla", "Ringstra", "whsec"] {
-            assert!(!received.body.contains(secret), "{}", received.body);
-        }
+        assert_form_without_personal_data(&received);
     }
-    let of = |kind: &str| {
-        let received = everything.received();
-        received.into_iter().find(|received| received.kind() == format!("booking.{kind}")).unwrap()
-    };
-    let by = app.one("SELECT event_data ->> 'by' FROM booking_automation_events WHERE booking_id = $1 AND event_type = 'status_update'", &[&moved]).await;
-    let by: String = by.get(0);
+    assert_bodies(&app, &everything, &bookings).await;
+    assert_event_ids(&app, &everything, &bookings).await;
+    // Each subscription gets the same id.
+    let id = message_of_kind(&everything, "cancelled").id().to_owned();
+    assert!(some.received().iter().any(|received| received.id() == id));
+}
+
+fn assert_form_without_personal_data(received: &Received) {
+    assert_signed(received, SECRET);
+    assert_eq!(received.line, "POST /hook HTTP/1.1");
+    assert_eq!(received.headers["content-type"], "application/json");
+    for secret in ["carla@", "petra@", "Carla", "Ringstra", "whsec"] {
+        assert!(!received.body.contains(secret), "{}", received.body);
+    }
+}
+
+async fn assert_bodies(app: &App, endpoint: &Endpoint, bookings: &ChangedBookings) {
+    let ChangedBookings { done, reminded, moved, .. } = bookings;
+    let by = "SELECT event_data ->> 'by' FROM booking_automation_events WHERE booking_id = $1 AND event_type = 'status_update'";
+    let by: String = app.one(by, &[moved]).await.get(0);
     assert_eq!(
-        of("completed").json(),
+        message_of_kind(endpoint, "completed").json(),
         json!({"type": "booking.completed", "timestamp": "2026-03-01T12:00:00.000000Z",
                "data": {"booking_id": done, "from": "in_progress", "to": "completed", "by": "booking-automation"}})
     );
-    let data = json!({"booking_id": moved, "from": "2026-03-14T00:00:00.000000Z", "to": "2026-03-14T01:00:00.000000Z", "by": by});
-    assert_eq!(of("rescheduled").json()["data"], data);
-    let data = json!({"booking_id": reminded, "rule": "24h", "audience": "customer", "channel": "email", "starts_at": "2026-03-02T12:00:00.000000Z"});
-    assert_eq!(of("reminder_sent").json()["data"], data);
-
-    // The id is the event's own, and the same for all who are told of it.
-    for (kind, id, event_type) in [("cancelled", moved, "status_update"), ("reminder_sent", reminded, "reminder_sent")]
-    {
-        let sql = "SELECT id::text FROM booking_automation_events WHERE booking_id = $1 AND event_type = $2";
-        assert_eq!(app.column(sql, &[&id, &event_type]).await, [of(kind).id()]);
-    }
-    assert!(some.received().iter().any(|received| received.id() == of("cancelled").id()));
-    assert_eq!(failing(&app, subscription).await, (false, false));
+    assert_eq!(
+        message_of_kind(endpoint, "rescheduled").json()["data"],
+        json!({"booking_id": moved, "from": "2026-03-14T00:00:00.000000Z", "to": "2026-03-14T01:00:00.000000Z", "by": by})
+    );
+    assert_eq!(
+        message_of_kind(endpoint, "reminder_sent").json()["data"],
+        json!({"booking_id": reminded, "rule": "24h", "audience": "customer", "channel": "email",
+               "starts_at": "2026-03-02T12:00:00.000000Z"})
+    );
 }
 
-/// Verifies as its users do, with the library of those who wrote the specification.
+/// The id of a message is the id of its event.
+async fn assert_event_ids(app: &App, endpoint: &Endpoint, bookings: &ChangedBookings) {
+    for (kind, id, event_type) in
+        [("cancelled", bookings.moved, "status_update"), ("reminder_sent", bookings.reminded, "reminder_sent")]
+    {
+        let sql = "SELECT id::text FROM booking_automation_events WHERE booking_id = $1 AND event_type = $2";
+        assert_eq!(app.column(sql, &[&id, &event_type]).await, [message_of_kind(endpoint, kind).id()]);
+    }
+}
+
+/// Verifies messages with the library of the specification's authors.
 const VERIFY: &str = "
 import json, sys
 from standardwebhooks.webhooks import Webhook, WebhookVerificationError
@@ -175,13 +214,13 @@ for line in sys.stdin:
         print('refused')";
 
 #[tokio::test]
-async fn what_is_sent_is_verified_by_the_standard_webhooks_library() {
-    let app = app().await;
+async fn messages_are_verified_by_the_standard_webhooks_library() {
+    let app = app_with_local_webhooks().await;
     let endpoint = Endpoint::start().await;
     subscribe(&app, &endpoint.url(), &ALL).await;
     app.confirmed(noon() - hours(2)).await;
     app.confirmed(noon() + hours(24)).await;
-    cancelled(&app, 1).await;
+    cancel_bookings(&app, 1).await;
     app.run(noon()).await;
     app.run(noon() + minutes(1)).await;
     let received = endpoint.received();
@@ -209,7 +248,7 @@ async fn what_is_sent_is_verified_by_the_standard_webhooks_library() {
         .stderr(Stdio::piped())
         .spawn()
         .unwrap();
-    // Without the library it has ended before it reads.
+    // Without the library the process ends before it reads.
     let _ = process.stdin.take().unwrap().write_all(asked.join("\n").as_bytes());
     let output = process.wait_with_output().unwrap();
     if String::from_utf8_lossy(&output.stderr).contains("ModuleNotFoundError") {
@@ -221,8 +260,8 @@ async fn what_is_sent_is_verified_by_the_standard_webhooks_library() {
 }
 
 #[tokio::test]
-async fn a_transaction_that_is_rolled_back_tells_nobody_and_a_bulk_change_tells_of_each() {
-    let app = app().await;
+async fn a_rolled_back_change_sends_nothing_and_a_bulk_change_one_message_each() {
+    let app = app_with_local_webhooks().await;
     let endpoint = Endpoint::start().await;
     for kinds in [&["cancelled"][..], &["cancelled", "cancelled", "started"]] {
         subscribe(&app, &endpoint.url(), kinds).await;
@@ -241,7 +280,7 @@ async fn a_transaction_that_is_rolled_back_tells_nobody_and_a_bulk_change_tells_
     let row = app.one(count, &[]).await;
     assert_eq!((row.get::<_, i64>(0), row.get::<_, i64>(1), row.get::<_, i64>(2)), (6000, 6000, 3000));
 
-    // They are no reminders, and nothing that reminders wait for.
+    // Webhook messages do not count as reminders.
     endpoint.answer(|_| Answer::Status(500));
     app.run(noon()).await;
     let waiting = app.run(noon() + minutes(1)).await;
@@ -250,8 +289,8 @@ async fn a_transaction_that_is_rolled_back_tells_nobody_and_a_bulk_change_tells_
 }
 
 #[tokio::test]
-async fn a_status_change_that_the_database_refused_is_not_told() {
-    let app = app().await;
+async fn a_refused_status_change_sends_no_message() {
+    let app = app_with_local_webhooks().await;
     let endpoint = Endpoint::start().await;
     subscribe(&app, &endpoint.url(), &ALL).await;
     let refused = app.confirmed(noon() - minutes(1)).await;
@@ -267,8 +306,8 @@ async fn a_status_change_that_the_database_refused_is_not_told() {
 }
 
 #[tokio::test]
-async fn a_move_that_a_trigger_of_theirs_moves_on_is_told_once_as_it_ended() {
-    let app = app().await;
+async fn a_move_changed_by_a_trigger_sends_one_message_with_the_final_start() {
+    let app = app_with_local_webhooks().await;
     let endpoint = Endpoint::start().await;
     subscribe(&app, &endpoint.url(), &["rescheduled"]).await;
     let id = app.booking("pending", noon() + hours(200)).await;
@@ -289,31 +328,25 @@ async fn a_move_that_a_trigger_of_theirs_moves_on_is_told_once_as_it_ended() {
 }
 
 #[tokio::test]
-async fn what_is_not_taken_is_told_again_for_a_day_with_the_same_id_and_body_and_then_given_up() {
-    let app = app().await;
+async fn a_refused_message_is_retried_for_a_day_with_the_same_id_and_body() {
+    let mut app = app_with_local_webhooks().await;
     let endpoint = Endpoint::start().await;
     endpoint.answer(|_| Answer::Status(503));
     let webhook = subscribe(&app, &endpoint.url(), &ALL).await;
-    let id = cancelled(&app, 1).await[0];
+    let id = cancel_bookings(&app, 1).await[0];
     let mut waits = Vec::new();
-    for attempt in 1..=10 {
+    for attempt in 1..=9 {
         let summary = app.run(noon()).await;
-        let figures = (&summary["webhooks"]["retrying"], &summary["webhooks"]["failed"]);
-        if attempt < 10 {
-            assert_eq!(figures, (&json!(1), &json!(0)));
-            assert_eq!(messages(&app, webhook).await, [format!("pending {attempt} refused")]);
-            let wait = "SELECT round(extract(epoch FROM next_attempt_at - clock_timestamp()) / 60)::int8
-                          FROM booking_automation_events WHERE event_type = 'webhook'";
-            waits.push(app.one(wait, &[]).await.get::<_, i64>(0));
-            // Not before its time.
-            assert!(app.run(noon()).await.get("webhooks").is_none());
-            app.make_claimable().await;
-        } else {
-            assert_eq!(figures, (&json!(0), &json!(1)));
-        }
+        assert_eq!((&summary["webhooks"]["retrying"], &summary["webhooks"]["failed"]), (&json!(1), &json!(0)));
+        assert_eq!(message_states(&app, webhook).await, [format!("pending {attempt} refused")]);
+        waits.push(minutes_until_retry(&app).await);
+        assert!(app.run(noon()).await.get("webhooks").is_none(), "not before its time");
+        app.make_claimable().await;
     }
     assert_eq!(waits, [1, 5, 15, 60, 120, 240, 360, 360, 360]);
-    assert_eq!(messages(&app, webhook).await, ["failed 10 refused"]);
+    let summary = app.run(noon()).await;
+    assert_eq!((&summary["webhooks"]["retrying"], &summary["webhooks"]["failed"]), (&json!(0), &json!(1)));
+    assert_eq!(message_states(&app, webhook).await, ["failed 10 refused"]);
     app.make_claimable().await;
     app.run(noon()).await;
     let received = endpoint.received();
@@ -323,10 +356,7 @@ async fn what_is_not_taken_is_told_again_for_a_day_with_the_same_id_and_body_and
         assert_signed(one, SECRET);
     }
 
-    let mut app = app;
-    let server = support(&mut app, noon()).await;
-    let told = ask(&server, "GET", &format!("/bookings/{id}/timeline"), &[], b"").await.json();
-    let entry = told["happened"].as_array().unwrap().iter().find(|entry| entry["kind"] == "webhook").unwrap().clone();
+    let entry = webhook_entry_of_timeline(&mut app, id).await;
     assert_eq!(
         entry["text"],
         format!(
@@ -338,136 +368,158 @@ async fn what_is_not_taken_is_told_again_for_a_day_with_the_same_id_and_body_and
     assert_eq!((entry["attempts"].as_array().unwrap().len(), &entry["attempts"][0]["error"]), (10, &json!("HTTP 503")));
 }
 
+/// How long the only webhook message waits for its next attempt.
+async fn minutes_until_retry(app: &App) -> i64 {
+    let wait = "SELECT round(extract(epoch FROM next_attempt_at - clock_timestamp()) / 60)::int8
+                  FROM booking_automation_events WHERE event_type = 'webhook'";
+    app.one(wait, &[]).await.get(0)
+}
+
+/// The entry of a booking's timeline about its webhook message.
+async fn webhook_entry_of_timeline(app: &mut App, booking: Uuid) -> Value {
+    let server = support(app, noon()).await;
+    let timeline = ask(&server, "GET", &format!("/bookings/{booking}/timeline"), &[], b"").await.json();
+    let mut happened = timeline["happened"].as_array().unwrap().iter();
+    happened.find(|entry| entry["kind"] == "webhook").unwrap().clone()
+}
+
 #[tokio::test]
-async fn an_endpoint_that_takes_nothing_for_a_day_is_suspended_until_somebody_takes_it_up_again() {
-    let app = app().await;
+async fn an_endpoint_that_fails_for_a_day_is_suspended_until_it_is_resumed() {
+    let mut app = app_with_local_webhooks().await;
     let endpoint = Endpoint::start().await;
     endpoint.answer(|_| Answer::Status(500));
     let webhook = subscribe(&app, &endpoint.url(), &ALL).await;
     let other = subscribe(&app, &endpoint.url(), &["expired"]).await;
-    let ids = cancelled(&app, 3).await;
-    let run = async || app.call(&["run", "--as-of", &noon().to_rfc3339()]).await;
-    run().await;
-    assert_eq!((failing(&app, webhook).await, failing(&app, other).await), ((true, false), (false, false)));
+    let ids = cancel_bookings(&app, 3).await;
+    run_at_noon(&app).await;
+    assert_eq!(failing_and_suspended(&app, webhook).await, (true, false));
+    assert_eq!(failing_and_suspended(&app, other).await, (false, false));
     assert_eq!(endpoint.received().len(), 3);
 
-    // From then on one message finds out whether it takes any.
-    let since = "UPDATE booking_automation_webhooks SET failing_since = now() - $1 * interval '1 minute'";
-    app.sql(since, &[&f64::from(24 * 60 - 1)]).await;
-    app.make_claimable().await;
-    let said = run().await;
-    assert_eq!((failing(&app, webhook).await, endpoint.received().len()), ((true, false), 4));
-    assert!(!said.stderr.contains("suspended"), "{}", said.stderr);
-
-    app.sql(since, &[&f64::from(24 * 60 + 1)]).await;
-    app.make_claimable().await;
-    let said = run().await;
-    assert_eq!((failing(&app, webhook).await, endpoint.received().len()), ((true, true), 5));
-    assert!(said.stderr.contains("WARN") && said.stderr.contains("suspended"), "{}", said.stderr);
-    assert!(said.stderr.contains(&webhook.to_string()) && !said.stderr.contains(&endpoint.url()), "{}", said.stderr);
-
-    // What waits for it ends, and what happens meanwhile is not kept for it.
-    cancelled(&app, 1).await;
-    app.make_claimable().await;
-    assert_eq!(run().await.summary()["webhooks"]["skipped"], 3);
-    let ended = messages(&app, webhook).await;
-    assert!(
-        ended.len() == 3 && ended.iter().all(|one| one.starts_with("skipped") && one.ends_with("suspended")),
-        "{ended:?}"
-    );
-    let mut app = app;
-    let server = support(&mut app, noon()).await;
-    let told = ask(&server, "GET", &format!("/bookings/{}/timeline", ids[0]), &[], b"").await.body;
-    assert!(told.contains("was not sent: the webhook is suspended, since it took nothing for a day"), "{told}");
+    // A failing endpoint gets one message a call. After 24 hours of failures it is suspended.
+    let output = run_after_failing_for(&app, hours(24) - minutes(1)).await;
+    assert_eq!((failing_and_suspended(&app, webhook).await, endpoint.received().len()), ((true, false), 4));
+    assert!(!output.stderr.contains("suspended"), "{}", output.stderr);
+    let output = run_after_failing_for(&app, hours(24) + minutes(1)).await;
+    assert_eq!((failing_and_suspended(&app, webhook).await, endpoint.received().len()), ((true, true), 5));
+    assert!(output.stderr.contains("WARN") && output.stderr.contains("suspended"), "{}", output.stderr);
+    assert!(output.stderr.contains(&webhook.to_string()), "{}", output.stderr);
+    assert!(!output.stderr.contains(&endpoint.url()), "{}", output.stderr);
+    assert_suspension_ends_pending_messages(&mut app, webhook, ids[0]).await;
 
     endpoint.clear();
     endpoint.answer(|_| Answer::Status(200));
     app.sql("UPDATE booking_automation_webhooks SET suspended_at = NULL", &[]).await;
-    assert_eq!(failing(&app, webhook).await, (false, false));
-    cancelled(&app, 2).await;
+    assert_eq!(failing_and_suspended(&app, webhook).await, (false, false));
+    cancel_bookings(&app, 2).await;
     assert_eq!(app.run(noon()).await["webhooks"]["sent"], 2);
-    assert_eq!((failing(&app, webhook).await, endpoint.received().len()), ((false, false), 2));
+    assert_eq!((failing_and_suspended(&app, webhook).await, endpoint.received().len()), ((false, false), 2));
+}
+
+/// The pending messages of a suspended endpoint end, and new events are not queued.
+async fn assert_suspension_ends_pending_messages(app: &mut App, webhook: Uuid, booking: Uuid) {
+    cancel_bookings(app, 1).await;
+    app.make_claimable().await;
+    assert_eq!(run_at_noon(app).await.summary()["webhooks"]["skipped"], 3);
+    let ended = message_states(app, webhook).await;
+    assert_eq!(ended.len(), 3, "{ended:?}");
+    assert!(ended.iter().all(|one| one.starts_with("skipped") && one.ends_with("suspended")), "{ended:?}");
+    let entry = webhook_entry_of_timeline(app, booking).await.to_string();
+    assert!(entry.contains("was not sent: the webhook is suspended, since it took nothing for a day"), "{entry}");
+}
+
+async fn run_at_noon(app: &App) -> CommandOutput {
+    app.call(&["run", "--as-of", &noon().to_rfc3339()]).await
+}
+
+/// Runs as if every endpoint had failed for so long and every message were due.
+async fn run_after_failing_for(app: &App, time: chrono::Duration) -> CommandOutput {
+    let sql = "UPDATE booking_automation_webhooks SET failing_since = now() - $1 * interval '1 minute'";
+    app.sql(sql, &[&(time.num_minutes() as f64)]).await;
+    app.make_claimable().await;
+    run_at_noon(app).await
 }
 
 #[tokio::test]
-async fn one_that_says_that_it_is_gone_is_suspended_at_once() {
-    let app = app().await;
+async fn an_endpoint_that_answers_410_is_suspended_at_once() {
+    let app = app_with_local_webhooks().await;
     let endpoint = Endpoint::start().await;
     endpoint.answer(|_| Answer::Status(410));
     let webhook = subscribe(&app, &endpoint.url(), &ALL).await;
-    cancelled(&app, 1).await;
+    cancel_bookings(&app, 1).await;
     app.run(noon()).await;
-    assert_eq!(failing(&app, webhook).await, (true, true));
+    assert_eq!(failing_and_suspended(&app, webhook).await, (true, true));
     app.make_claimable().await;
     app.run(noon()).await;
-    assert_eq!(messages(&app, webhook).await, ["skipped 1 suspended"]);
+    assert_eq!(message_states(&app, webhook).await, ["skipped 1 suspended"]);
     assert_eq!(endpoint.received().len(), 1);
 }
 
 #[tokio::test]
-async fn one_message_that_is_not_taken_does_not_keep_the_others() {
-    let app = app().await;
+async fn a_refused_message_does_not_block_the_others() {
+    let app = app_with_local_webhooks().await;
     let endpoint = Endpoint::start().await;
     let webhook = subscribe(&app, &endpoint.url(), &ALL).await;
-    let poison = cancelled(&app, 1).await[0].to_string();
+    let poison = cancel_bookings(&app, 1).await[0].to_string();
     endpoint.answer(move |received| Answer::Status(if received.body.contains(&poison) { 422 } else { 200 }));
     app.run(noon()).await;
-    assert_eq!(failing(&app, webhook).await, (true, false));
-    cancelled(&app, 5).await;
+    assert_eq!(failing_and_suspended(&app, webhook).await, (true, false));
+    cancel_bookings(&app, 5).await;
     app.make_claimable().await;
     app.run(noon()).await;
-    // The one attempt was the one's that is never taken; the next call's is another's, and the others follow it.
+    // The one attempt was for the refused message; the next call tries another one, and then all
+    // others.
     app.run(noon()).await;
-    assert_eq!(failing(&app, webhook).await, (false, false));
-    let sent = messages(&app, webhook).await;
+    assert_eq!(failing_and_suspended(&app, webhook).await, (false, false));
+    let sent = message_states(&app, webhook).await;
     assert_eq!(sent.iter().filter(|one| *one == "completed 1").count(), 5, "{sent:?}");
     assert_eq!(sent[0], "pending 2 refused");
 }
 
 #[tokio::test]
-async fn an_endpoint_that_hangs_is_cut_off_and_keeps_nobody() {
-    let mut app = app().await;
-    // Ten seconds become one.
+async fn a_hanging_endpoint_times_out_and_delays_no_other() {
+    let mut app = app_with_local_webhooks().await;
+    // The timeout of ten seconds becomes one second.
     app.env.insert("TEST_TIME_DIVISOR", "10".to_owned());
     let (hanging, fine) = (Endpoint::start().await, Endpoint::start().await);
     hanging.answer(|_| Answer::Silence);
     let slow = subscribe(&app, &hanging.url(), &["cancelled"]).await;
     subscribe(&app, &fine.url(), &["cancelled"]).await;
-    cancelled(&app, 40).await;
+    cancel_bookings(&app, 40).await;
     app.confirmed(noon() + hours(24)).await;
-    // None of theirs: it goes another way, as a later version may send.
+    // Not a webhook message: a reminder by another channel.
     let by_another = "INSERT INTO booking_automation_events (booking_id, event_type, rule, audience, channel, status, starts_at, next_attempt_at)
                       VALUES (gen_random_uuid(), 'reminder_sent', '24h', 'customer', 'sms', 'pending', $1, now())";
     app.sql(by_another, &[&(noon() + hours(24))]).await;
     let summary = app.run(noon()).await;
     assert_eq!(summary["reminders"]["sent"], 1);
-    // The four that were under way; no other was tried.
+    // Only the four messages in flight were tried.
     assert_eq!(
         summary["webhooks"],
         json!({"due": 80, "sent": 40, "retrying": 4, "failed": 0, "skipped": 0, "deferred": 36})
     );
     assert_eq!((fine.received().len(), hanging.received().len()), (40, 4));
     assert!(hanging.most_in_flight() <= 4 && fine.most_in_flight() <= 4);
-    let ended = messages(&app, slow).await;
+    let ended = message_states(&app, slow).await;
     assert_eq!(ended.iter().filter(|one| *one == "pending 1 no_answer").count(), 4, "{ended:?}");
     assert_eq!(ended.iter().filter(|one| *one == "pending 0").count(), 36, "{ended:?}");
     let of_an_attempt = "SELECT count(*) FROM booking_automation_events
                           WHERE event_type = 'webhook' AND status = 'pending' AND (executed_at IS NOT NULL OR attempts = 0 AND event_data ? 'attempts')";
     assert_eq!(app.one(of_an_attempt, &[]).await.get::<_, i64>(0), 0);
 
-    // A call's time is not all spent on it, either.
+    // The endpoint does not use up the time of a call.
     let summary = app.run(noon() + minutes(1)).await;
     assert_eq!(hanging.received().len(), 5, "{summary}");
     assert!(summary["duration_ms"].as_u64().unwrap() < 20_000, "{summary}");
 }
 
 #[tokio::test]
-async fn those_that_take_nothing_come_after_the_others() {
-    let mut app = app().await;
+async fn failing_endpoints_are_called_after_the_others() {
+    let mut app = app_with_local_webhooks().await;
     app.env.insert("TEST_TIME_DIVISOR", "10".to_owned());
     let (hanging, fine) = (Endpoint::start().await, Endpoint::start().await);
     hanging.answer(|_| Answer::Silence);
-    // As many as are told at the same time, and before the other by name.
+    // As many subscriptions as are dispatched concurrently; their ids are before the other's.
     app.sql(
         "INSERT INTO booking_automation_webhooks (id, url, kinds, secret, failing_since)
          SELECT lpad(n::text, 32, '0')::uuid, $1, ARRAY['cancelled'], $3, now() FROM generate_series(1, 16) AS n
@@ -475,9 +527,9 @@ async fn those_that_take_nothing_come_after_the_others() {
         &[&hanging.url(), &fine.url(), &SECRET],
     )
     .await;
-    cancelled(&app, 1).await;
+    cancel_bookings(&app, 1).await;
     let mut process = app.command(&["run", "--as-of", &noon().to_rfc3339()]).spawn().unwrap();
-    fine.arrived(1).await;
+    fine.wait_for_requests(1).await;
     let cut_off =
         "SELECT id::text FROM booking_automation_events WHERE event_type = 'webhook' AND reason = 'no_answer'";
     assert_eq!(app.column(cut_off, &[]).await, Vec::<String>::new(), "the first of them would have been");
@@ -485,17 +537,17 @@ async fn those_that_take_nothing_come_after_the_others() {
 }
 
 #[tokio::test]
-async fn a_redirect_is_a_failure_and_is_never_followed() {
-    let app = app().await;
+async fn a_redirect_is_a_failure_and_is_not_followed() {
+    let app = app_with_local_webhooks().await;
     let (endpoint, elsewhere) = (Endpoint::start().await, Endpoint::start().await);
     let webhook = subscribe(&app, &endpoint.url(), &ALL).await;
-    cancelled(&app, 1).await;
+    cancel_bookings(&app, 1).await;
     for (round, status) in [301, 302, 303, 307, 308].into_iter().enumerate() {
         let answer = format!("HTTP/1.1 {status} So\r\nLocation: {}\r\nContent-Length: 0\r\n\r\n", elsewhere.url());
         endpoint.answer(move |_| Answer::Bytes(answer.clone()));
         app.make_claimable().await;
         app.run(noon()).await;
-        assert_eq!(messages(&app, webhook).await, [format!("pending {} refused", round + 1)]);
+        assert_eq!(message_states(&app, webhook).await, [format!("pending {} refused", round + 1)]);
     }
     assert_eq!((endpoint.received().len(), elsewhere.connections()), (5, 0));
     let error =
@@ -504,15 +556,15 @@ async fn a_redirect_is_a_failure_and_is_never_followed() {
 }
 
 #[tokio::test]
-async fn what_an_endpoint_says_is_not_read_and_what_it_cannot_say_is_no_answer() {
-    let app = app().await;
+async fn response_bodies_are_not_read_and_malformed_responses_are_no_answer() {
+    let app = app_with_local_webhooks().await;
     let endpoint = Endpoint::start().await;
     let webhook = subscribe(&app, &endpoint.url(), &ALL).await;
     endpoint.answer(|_| Answer::Endless);
-    cancelled(&app, 1).await;
+    cancel_bookings(&app, 1).await;
     app.run(noon()).await;
-    assert_eq!(messages(&app, webhook).await, ["completed 1"]);
-    assert!(endpoint.written() < 20_000_000, "{} bytes were taken", endpoint.written());
+    assert_eq!(message_states(&app, webhook).await, ["completed 1"]);
+    assert!(endpoint.bytes_written() < 20_000_000, "{} bytes were taken", endpoint.bytes_written());
 
     for (round, bytes) in [
         "".to_owned(),
@@ -524,23 +576,23 @@ async fn what_an_endpoint_says_is_not_read_and_what_it_cannot_say_is_no_answer()
     .enumerate()
     {
         endpoint.answer(move |_| Answer::Bytes(bytes.clone()));
-        cancelled(&app, 1).await;
+        cancel_bookings(&app, 1).await;
         app.run(noon()).await;
-        assert_eq!(messages(&app, webhook).await.last().unwrap(), "pending 1 no_answer", "{round}");
+        assert_eq!(message_states(&app, webhook).await.last().unwrap(), "pending 1 no_answer", "{round}");
     }
 }
 
 #[tokio::test]
-async fn what_is_said_over_tls_is_said_to_nobody_who_cannot_prove_who_it_is() {
-    let mut app = app().await;
+async fn tls_endpoints_need_a_valid_certificate() {
+    let mut app = app_with_local_webhooks().await;
     let (authority, certificate, key) = certificates();
     let endpoint = Endpoint::with_certificate(&certificate, &key).await;
     let webhook = subscribe(&app, &format!("https://localhost:{}/", endpoint.port), &ALL).await;
     // The certificate is for `localhost` alone.
     let other = subscribe(&app, &format!("https://127.0.0.1:{}/", endpoint.port), &ALL).await;
-    cancelled(&app, 1).await;
+    cancel_bookings(&app, 1).await;
     app.run(noon()).await;
-    assert_eq!(messages(&app, webhook).await, ["pending 1 no_connection"]);
+    assert_eq!(message_states(&app, webhook).await, ["pending 1 no_connection"]);
 
     let directory = tempfile::tempdir().unwrap();
     let file = directory.path().join("authority.pem");
@@ -548,14 +600,14 @@ async fn what_is_said_over_tls_is_said_to_nobody_who_cannot_prove_who_it_is() {
     app.env.insert("SSL_CERT_FILE", file.to_str().unwrap().to_owned());
     app.make_claimable().await;
     app.run(noon()).await;
-    assert_eq!(messages(&app, webhook).await, ["completed 2"]);
-    assert_eq!(messages(&app, other).await, ["pending 2 no_connection"]);
+    assert_eq!(message_states(&app, webhook).await, ["completed 2"]);
+    assert_eq!(message_states(&app, other).await, ["pending 2 no_connection"]);
     assert_eq!(endpoint.received().len(), 1);
     assert_signed(&endpoint.received()[0], SECRET);
 }
 
 #[tokio::test]
-async fn this_machine_is_not_called_however_a_url_writes_it_and_no_connection_is_opened() {
+async fn no_spelling_of_a_loopback_address_is_called() {
     let app = App::new().await;
     let endpoint = Endpoint::start().await;
     let port = endpoint.port;
@@ -575,18 +627,18 @@ async fn this_machine_is_not_called_however_a_url_writes_it_and_no_connection_is
     ] {
         webhooks.push(subscribe(&app, &format!("https://{host}:{port}/"), &ALL).await);
     }
-    // In the clear, whoever it is.
+    // Plain HTTP.
     let plain = subscribe(&app, &format!("http://127.0.0.1:{port}/"), &ALL).await;
-    cancelled(&app, 1).await;
+    cancel_bookings(&app, 1).await;
     let said = app.call(&["run", "--as-of", &noon().to_rfc3339()]).await;
     assert!(said.success);
     for webhook in &webhooks {
-        assert_eq!(messages(&app, *webhook).await, ["pending 1 forbidden_target"], "{}", said.stderr);
+        assert_eq!(message_states(&app, *webhook).await, ["pending 1 forbidden_target"], "{}", said.stderr);
     }
-    assert_eq!(messages(&app, plain).await, ["pending 1 forbidden_target"]);
+    assert_eq!(message_states(&app, plain).await, ["pending 1 forbidden_target"]);
     assert_eq!(endpoint.connections(), 0);
 
-    // One that is allowed is called; the others still are not.
+    // An allowed host is called, the others are not.
     let mut app = app;
     app.env.insert("WEBHOOK_ALLOW_PRIVATE", "localhost".to_owned());
     app.sql(
@@ -596,13 +648,13 @@ async fn this_machine_is_not_called_however_a_url_writes_it_and_no_connection_is
     .await;
     app.make_claimable().await;
     app.run(noon()).await;
-    assert_eq!(messages(&app, plain).await, ["completed 2"]);
+    assert_eq!(message_states(&app, plain).await, ["completed 2"]);
     assert_eq!((endpoint.received().len(), endpoint.connections() >= 1), (1, true));
-    assert_eq!(messages(&app, webhooks[0]).await, ["pending 2 forbidden_target"]);
+    assert_eq!(message_states(&app, webhooks[0]).await, ["pending 2 forbidden_target"]);
 }
 
-/// Answers with these addresses, and counts how often it is asked.
-fn resolver(addresses: &[&str]) -> (Resolver, Arc<AtomicUsize>) {
+/// A resolver that returns these addresses, and its number of calls.
+fn resolver_for(addresses: &[&str]) -> (Resolver, Arc<AtomicUsize>) {
     let addresses: Vec<IpAddr> = addresses.iter().map(|address| address.parse().unwrap()).collect();
     let asked = Arc::new(AtomicUsize::new(0));
     let count = asked.clone();
@@ -614,12 +666,14 @@ fn resolver(addresses: &[&str]) -> (Resolver, Arc<AtomicUsize>) {
     (resolver, asked)
 }
 
-fn refusal<T: std::fmt::Debug>(result: Result<T, Box<dyn std::error::Error + Send + Sync>>) -> Option<EgressError> {
+fn refusal_reason<T: std::fmt::Debug>(
+    result: Result<T, Box<dyn std::error::Error + Send + Sync>>,
+) -> Option<EgressError> {
     result.err().and_then(|error| error.downcast_ref::<EgressError>().copied())
 }
 
 #[tokio::test]
-async fn a_name_is_judged_by_every_address_that_it_has() {
+async fn every_resolved_address_of_a_host_is_checked() {
     let second = Duration::from_secs(1);
     let uri = "https://hooks.example:8443/path".parse().unwrap();
     for (addresses, refused) in [
@@ -631,51 +685,54 @@ async fn a_name_is_judged_by_every_address_that_it_has() {
         (&["64:ff9b::a9fe:a9fe"], true),
         (&["2002:a9fe:a9fe::1"], true),
         (&["11.0.0.1", "2600::1"], false),
-        // One of several is enough.
+        // One private address of several is enough.
         (&["11.0.0.1", "127.0.0.1"], true),
         (&["127.0.0.1", "11.0.0.1"], true),
         (&["11.0.0.1", "2600::1", "::1"], true),
     ] {
-        let (system, asked) = resolver(addresses);
+        let (system, asked) = resolver_for(addresses);
         let found = Egress::new(Vec::new(), second).resolving_by(system).addresses(&uri).await;
         assert_eq!(asked.load(Ordering::SeqCst), 1, "a second answer could be another");
         match refused {
-            true => assert_eq!(refusal(found), Some(EgressError::Private), "{addresses:?}"),
+            true => assert_eq!(refusal_reason(found), Some(EgressError::Private), "{addresses:?}"),
             false => {
                 let found: Vec<_> = found.unwrap().iter().map(ToString::to_string).collect();
                 assert_eq!(found, ["11.0.0.1:8443", "[2600::1]:8443"]);
             }
         }
     }
-    // In the clear nobody is asked; and who is allowed is called wherever it is.
-    let (system, asked) = resolver(&["10.0.0.1"]);
+    // Plain HTTP is refused before resolving; an allowed host may have a private address.
+    let (system, asked) = resolver_for(&["10.0.0.1"]);
     let egress = Egress::new(vec!["hooks.internal".to_owned()], second).resolving_by(system);
-    assert_eq!(refusal(egress.addresses(&"http://hooks.example/".parse().unwrap()).await), Some(EgressError::Plain));
+    assert_eq!(
+        refusal_reason(egress.addresses(&"http://hooks.example/".parse().unwrap()).await),
+        Some(EgressError::Plain)
+    );
     assert_eq!(asked.load(Ordering::SeqCst), 0);
     let found = egress.addresses(&"http://hooks.INTERNAL/".parse().unwrap()).await.unwrap();
     assert_eq!(found, ["10.0.0.1:80".parse().unwrap()]);
     assert!(egress.addresses(&"https://hooks.internal.example/".parse().unwrap()).await.is_err());
-    // An address in the URL is no name.
+    // An address in the URL is checked without a resolver.
     for uri in
         ["https://10.0.0.1/", "https://[fd00::1]/", "https://[::ffff:10.0.0.1]/", "https://user@169.254.169.254/"]
     {
-        assert_eq!(refusal(egress.addresses(&uri.parse().unwrap()).await), Some(EgressError::Private), "{uri}");
+        assert_eq!(refusal_reason(egress.addresses(&uri.parse().unwrap()).await), Some(EgressError::Private), "{uri}");
     }
 }
 
 #[tokio::test]
-async fn what_is_refused_is_refused_before_a_connection_is_opened() {
-    // On this machine, so that one that is opened all the same goes nowhere else.
+async fn forbidden_addresses_are_refused_before_a_connection_is_opened() {
+    // A local port, so that a forbidden connection stays on this machine.
     let endpoint = Endpoint::start().await;
     let uri: axum::http::Uri = format!("https://hooks.example:{}/", endpoint.port).parse().unwrap();
     for addresses in [&["127.0.0.1"][..], &["127.0.0.2"], &["::ffff:127.0.0.1"], &["0.0.0.0"], &["127.0.0.1", "::1"]] {
-        let (system, asked) = resolver(addresses);
+        let (system, asked) = resolver_for(addresses);
         let egress = Egress::new(Vec::new(), Duration::from_secs(1)).resolving_by(system);
-        assert_eq!(refusal(egress.connect(&uri).await), Some(EgressError::Private), "{addresses:?}");
+        assert_eq!(refusal_reason(egress.connect(&uri).await), Some(EgressError::Private), "{addresses:?}");
         assert_eq!((asked.load(Ordering::SeqCst), endpoint.connections()), (1, 0), "{addresses:?}");
     }
-    // The same, allowed: the addresses that were judged are those that are called, the first that answers.
-    let (system, asked) = resolver(&["::1", "127.0.0.1"]);
+    // If the host is allowed, the resolved addresses are called, until one answers.
+    let (system, asked) = resolver_for(&["::1", "127.0.0.1"]);
     let egress = Egress::new(vec!["hooks.example".to_owned()], Duration::from_secs(1)).resolving_by(system);
     assert!(egress.connect(&uri).await.is_ok());
     assert_eq!(asked.load(Ordering::SeqCst), 1);
@@ -688,75 +745,68 @@ async fn what_is_refused_is_refused_before_a_connection_is_opened() {
     .unwrap();
 }
 
+/// Networks of the IANA's registries that are not public: the address before, the first, the last,
+/// and the address after. A dash stands for no address.
+const PRIVATE_NETWORKS: &str = "
+- 0.0.0.0 0.255.255.255 1.0.0.0
+9.255.255.255 10.0.0.0 10.255.255.255 11.0.0.0
+100.63.255.255 100.64.0.0 100.127.255.255 100.128.0.0
+126.255.255.255 127.0.0.0 127.255.255.255 128.0.0.0
+168.63.129.15 168.63.129.16 168.63.129.16 168.63.129.17
+169.253.255.255 169.254.0.0 169.254.255.255 169.255.0.0
+172.15.255.255 172.16.0.0 172.31.255.255 172.32.0.0
+191.255.255.255 192.0.0.0 192.0.0.255 192.0.1.0
+192.0.1.255 192.0.2.0 192.0.2.255 192.0.3.0
+192.88.98.255 192.88.99.0 192.88.99.255 192.88.100.0
+192.167.255.255 192.168.0.0 192.168.255.255 192.169.0.0
+198.17.255.255 198.18.0.0 198.19.255.255 198.20.0.0
+198.51.99.255 198.51.100.0 198.51.100.255 198.51.101.0
+203.0.112.255 203.0.113.0 203.0.113.255 203.0.114.0
+223.255.255.255 224.0.0.0 255.255.255.255 -
+- :: 2001:1ff:ffff:ffff:ffff:ffff:ffff:ffff 2001:200::
+2001:db7:ffff:ffff:ffff:ffff:ffff:ffff 2001:db8:: 2001:db8:ffff:ffff:ffff:ffff:ffff:ffff 2001:db9::
+2001:ffff:ffff:ffff:ffff:ffff:ffff:ffff 2002:: 2002:ffff:ffff:ffff:ffff:ffff:ffff:ffff 2003::
+3ffe:ffff:ffff:ffff:ffff:ffff:ffff:ffff 3fff:: 3fff:fff:ffff:ffff:ffff:ffff:ffff:ffff 3fff:1000::
+3fff:ffff:ffff:ffff:ffff:ffff:ffff:ffff 4000:: ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff -
+";
+
+/// Addresses within those networks.
+const PRIVATE_ADDRESSES: &str = "
+::1 ::ffff:11.0.0.1 ::11.0.0.1 64:ff9b::b00:1 64:ff9b:1::1 100::1 2001::1 2001:2::1
+5f00::1 fc00::1 fdff::1 fe80::1 fec0::1 ff02::1
+";
+
 #[test]
-fn an_address_is_public_up_to_the_edge_of_every_network_that_is_not() {
+fn the_public_address_check_is_exact_at_network_boundaries() {
     let public = |text: &str| is_public(text.parse().unwrap());
-    // First and last of each, of the IANA's registries; before and after it.
-    for (before, first, last, after) in [
-        ("", "0.0.0.0", "0.255.255.255", "1.0.0.0"),
-        ("9.255.255.255", "10.0.0.0", "10.255.255.255", "11.0.0.0"),
-        ("100.63.255.255", "100.64.0.0", "100.127.255.255", "100.128.0.0"),
-        ("126.255.255.255", "127.0.0.0", "127.255.255.255", "128.0.0.0"),
-        ("168.63.129.15", "168.63.129.16", "168.63.129.16", "168.63.129.17"),
-        ("169.253.255.255", "169.254.0.0", "169.254.255.255", "169.255.0.0"),
-        ("172.15.255.255", "172.16.0.0", "172.31.255.255", "172.32.0.0"),
-        ("191.255.255.255", "192.0.0.0", "192.0.0.255", "192.0.1.0"),
-        ("192.0.1.255", "192.0.2.0", "192.0.2.255", "192.0.3.0"),
-        ("192.88.98.255", "192.88.99.0", "192.88.99.255", "192.88.100.0"),
-        ("192.167.255.255", "192.168.0.0", "192.168.255.255", "192.169.0.0"),
-        ("198.17.255.255", "198.18.0.0", "198.19.255.255", "198.20.0.0"),
-        ("198.51.99.255", "198.51.100.0", "198.51.100.255", "198.51.101.0"),
-        ("203.0.112.255", "203.0.113.0", "203.0.113.255", "203.0.114.0"),
-        ("223.255.255.255", "224.0.0.0", "255.255.255.255", ""),
-        ("", "::", "2001:1ff:ffff:ffff:ffff:ffff:ffff:ffff", "2001:200::"),
-        (
-            "2001:db7:ffff:ffff:ffff:ffff:ffff:ffff",
-            "2001:db8::",
-            "2001:db8:ffff:ffff:ffff:ffff:ffff:ffff",
-            "2001:db9::",
-        ),
-        ("2001:ffff:ffff:ffff:ffff:ffff:ffff:ffff", "2002::", "2002:ffff:ffff:ffff:ffff:ffff:ffff:ffff", "2003::"),
-        ("3ffe:ffff:ffff:ffff:ffff:ffff:ffff:ffff", "3fff::", "3fff:fff:ffff:ffff:ffff:ffff:ffff:ffff", "3fff:1000::"),
-        ("3fff:ffff:ffff:ffff:ffff:ffff:ffff:ffff", "4000::", "ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff", ""),
-    ] {
-        assert!(before.is_empty() || public(before), "{before}");
+    let networks: Vec<_> = PRIVATE_NETWORKS.trim().lines().map(|line| line.split(' ').collect::<Vec<_>>()).collect();
+    assert_eq!(networks.len(), 20);
+    for network in networks {
+        let [before, first, last, after] = network[..] else { panic!("{network:?}") };
+        assert!(before == "-" || public(before), "{before}");
         assert!(!public(first) && !public(last), "{first} to {last}");
-        assert!(after.is_empty() || public(after), "{after}");
+        assert!(after == "-" || public(after), "{after}");
     }
-    for private in [
-        "::1",
-        "::ffff:11.0.0.1",
-        "::11.0.0.1",
-        "64:ff9b::b00:1",
-        "64:ff9b:1::1",
-        "100::1",
-        "2001::1",
-        "2001:2::1",
-        "5f00::1",
-        "fc00::1",
-        "fdff::1",
-        "fe80::1",
-        "fec0::1",
-        "ff02::1",
-    ] {
+    assert_eq!(PRIVATE_ADDRESSES.split_whitespace().count(), 14);
+    for private in PRIVATE_ADDRESSES.split_whitespace() {
         assert!(!public(private), "{private}");
     }
     assert!(public("2000::1") && public("2600:1f00::1") && public("2a00::1"));
 }
 
 #[tokio::test]
-async fn no_write_of_theirs_is_compiled() {
-    let app = app().await;
-    if !logs_plans(&app) {
+async fn webhook_triggers_cause_no_jit_compilation() {
+    let app = app_with_local_webhooks().await;
+    if !can_read_plans(&app) {
         return;
     }
     if !app.one("SELECT pg_jit_available()", &[]).await.get::<_, bool>(0) {
         return skipped("what a compiling server does, which this one is not");
     }
     subscribe(&app, "https://example.com/", &ALL).await;
-    log_plans(&app).await;
+    enable_plan_logging(&app).await;
     let backend = app.backend_role().await;
-    let before = cluster().log_of(&app.url).unwrap().len();
+    let before = cluster().log_of_database(&app.url).unwrap().len();
     for write in [
         "INSERT INTO bookings (status, scheduled_at, duration_minutes) VALUES ('confirmed', now() + interval '1 day', 60)",
         "UPDATE bookings SET scheduled_at = scheduled_at + interval '1 hour'",
@@ -767,23 +817,24 @@ async fn no_write_of_theirs_is_compiled() {
     ] {
         backend.batch_execute(write).await.unwrap();
     }
-    let plans = cluster().log_of(&app.url).unwrap().split_off(before);
+    let plans = cluster().log_of_database(&app.url).unwrap().split_off(before);
     assert!(plans.contains("booking_automation_webhooks_live"), "those of our triggers are among them");
     assert!(!plans.contains("JIT:"), "{plans}");
-    // Where a plan may be forbidden, it counts as dear enough to be compiled.
+    // A function that disables plan types gets high cost estimates, which would start JIT
+    // compilation.
     let compiled =
         "SELECT proname::text FROM pg_proc WHERE proconfig::text LIKE '%enable_%' AND NOT 'jit=off' = ANY (proconfig)";
     assert_eq!(app.column(compiled, &[]).await, Vec::<String>::new());
 }
 
 #[tokio::test]
-async fn many_calls_at_once_tell_everybody_once() {
-    let app = app().await;
+async fn concurrent_calls_deliver_each_message_once() {
+    let app = app_with_local_webhooks().await;
     let endpoint = Endpoint::start().await;
     subscribe(&app, &endpoint.url(), &ALL).await;
-    cancelled(&app, 150).await;
+    cancel_bookings(&app, 150).await;
     let summaries = futures_util::future::join_all((0..6).map(|_| app.run(noon()))).await;
-    // Those that met another's pass told nothing; what they would have told is told by the next call.
+    // A call that overlaps another pass dispatches nothing; the next call does.
     app.run(noon()).await;
     let received = endpoint.received();
     let ids: BTreeSet<_> = received.iter().map(Received::id).collect();
@@ -791,20 +842,20 @@ async fn many_calls_at_once_tell_everybody_once() {
 }
 
 #[tokio::test]
-async fn a_killed_teller_loses_nothing_and_repeats_only_what_was_under_way_under_the_same_id() {
-    let app = app().await;
+async fn killing_a_dispatcher_loses_nothing_and_repeats_messages_with_the_same_id() {
+    let app = app_with_local_webhooks().await;
     let endpoint = Endpoint::start().await;
     let webhook = subscribe(&app, &endpoint.url(), &ALL).await;
-    cancelled(&app, 10).await;
+    cancel_bookings(&app, 10).await;
     endpoint.answer(|_| Answer::Silence);
     let mut process = app.command(&["run", "--as-of", &noon().to_rfc3339()]).spawn().unwrap();
-    endpoint.arrived(4).await;
+    endpoint.wait_for_requests(4).await;
     process.kill().await.unwrap();
     let under_way: BTreeSet<_> = endpoint.received().iter().map(|one| one.id().to_owned()).collect();
 
     endpoint.clear();
     endpoint.answer(|_| Answer::Status(200));
-    // Under a lease: nobody touches them before it has run out.
+    // Messages under a lease are not claimed again.
     app.run(noon()).await;
     assert_eq!(endpoint.received().len(), 0);
     app.make_claimable().await;
@@ -815,12 +866,12 @@ async fn a_killed_teller_loses_nothing_and_repeats_only_what_was_under_way_under
     let doubts =
         "SELECT count(*) FROM booking_automation_events WHERE event_data -> 'attempts' -> 0 ->> 'outcome' = 'unknown'";
     assert_eq!(app.one(doubts, &[]).await.get::<_, i64>(0), 10);
-    assert!(messages(&app, webhook).await.iter().all(|one| one == "completed 2"));
+    assert!(message_states(&app, webhook).await.iter().all(|one| one == "completed 2"));
 }
 
 #[tokio::test]
-async fn what_a_pass_does_is_told_by_the_same_call() {
-    let app = app().await;
+async fn changes_made_by_a_pass_are_dispatched_in_the_same_call() {
+    let app = app_with_local_webhooks().await;
     let endpoint = Endpoint::start().await;
     subscribe(&app, &endpoint.url(), &["started"]).await;
     app.confirmed(noon()).await;
@@ -829,19 +880,22 @@ async fn what_a_pass_does_is_told_by_the_same_call() {
 }
 
 #[tokio::test]
-async fn outcomes_that_could_not_be_recorded_are_recorded_again() {
+async fn recording_outcomes_is_retried_after_a_failure() {
     let mut recorded_again = 0;
     for commit in 2..=4 {
-        let mut app = app().await;
+        let mut app = app_with_local_webhooks().await;
         let endpoint = Endpoint::start().await;
         let webhook = subscribe(&app, &endpoint.url(), &ALL).await;
-        cancelled(&app, 1).await;
-        let proxy = Proxy::start_at(&app.url, Cut::Before, commit).await;
+        cancel_bookings(&app, 1).await;
+        let proxy = Proxy::start_cutting_at(&app.url, Cut::Before, commit).await;
         app.env.insert("DATABASE_URL", proxy.url.clone());
         let said = app.call(&["run", "--for", "20s", "--as-of", &noon().to_rfc3339()]).await;
         assert!(proxy.was_cut(), "{commit}");
         if !endpoint.received().is_empty() {
-            assert_eq!((messages(&app, webhook).await, endpoint.received().len()), (vec!["completed 1".to_owned()], 1));
+            assert_eq!(
+                (message_states(&app, webhook).await, endpoint.received().len()),
+                (vec!["completed 1".to_owned()], 1)
+            );
             recorded_again += usize::from(said.stderr.contains("could not be recorded; trying again"));
         }
     }
@@ -849,25 +903,25 @@ async fn outcomes_that_could_not_be_recorded_are_recorded_again() {
 }
 
 #[tokio::test]
-async fn a_short_call_tells_too_and_knows_its_own_outcomes() {
-    let app = app().await;
+async fn a_short_call_dispatches_and_records_its_outcomes() {
+    let app = app_with_local_webhooks().await;
     let endpoint = Endpoint::start().await;
     let webhook = subscribe(&app, &endpoint.url(), &ALL).await;
-    cancelled(&app, 1).await;
-    // Less than an answer may take is left of it.
+    cancel_bookings(&app, 1).await;
+    // The call has less time than an answer may take.
     let said = app.call(&["run", "--for", "12s", "--as-of", &noon().to_rfc3339()]).await;
     assert_eq!(said.summary()["webhooks"]["sent"], 1);
-    assert_eq!(messages(&app, webhook).await, ["completed 1"]);
+    assert_eq!(message_states(&app, webhook).await, ["completed 1"]);
     assert!(!said.stderr.contains("stale"), "{}", said.stderr);
 }
 
 #[tokio::test]
-async fn nothing_is_told_so_late_that_its_outcome_could_not_be_recorded() {
-    let app = app().await;
+async fn no_message_is_sent_too_late_to_record_its_outcome() {
+    let app = app_with_local_webhooks().await;
     let endpoint = Endpoint::start().await;
     subscribe(&app, &endpoint.url(), &ALL).await;
-    cancelled(&app, 16).await;
-    // Four at a time, each for two of the eight seconds: the half of what is not for recording is over with the second four.
+    cancel_bookings(&app, 16).await;
+    // Four at a time, two seconds each: the time for sending ends after the second four.
     endpoint.answer(|_| {
         let (release, held) = tokio::sync::watch::channel(false);
         tokio::spawn(async move {
@@ -882,25 +936,25 @@ async fn nothing_is_told_so_late_that_its_outcome_could_not_be_recorded() {
 }
 
 #[tokio::test]
-async fn of_an_endpoint_that_cannot_be_reached_no_more_is_tried_than_was_under_way() {
-    let app = app().await;
+async fn an_unreachable_endpoint_gets_no_new_attempts_in_the_same_call() {
+    let app = app_with_local_webhooks().await;
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}/hook", listener.local_addr().unwrap());
     drop(listener);
     let webhook = subscribe(&app, &url, &ALL).await;
-    cancelled(&app, 30).await;
+    cancel_bookings(&app, 30).await;
     app.run(noon()).await;
-    let messages = messages(&app, webhook).await;
+    let messages = message_states(&app, webhook).await;
     assert!(messages.contains(&"pending 1 no_connection".to_owned()), "{messages:?}");
     assert!(messages.iter().filter(|message| *message == "pending 0").count() > 10, "{messages:?}");
 }
 
 #[tokio::test]
-async fn what_ends_does_so_in_one_call_however_much_it_is() {
+async fn any_number_of_messages_can_end_in_one_call() {
     for (count, status, attempts, change, outcome) in
         [(1500, "pending", 0, "suspended_at = now()", "skipped"), (100, "sending", 10, "kinds = kinds", "failed")]
     {
-        let app = app().await;
+        let app = app_with_local_webhooks().await;
         let webhook = subscribe(&app, "http://127.0.0.1:9/hook", &ALL).await;
         let waiting = "INSERT INTO booking_automation_events
                    (booking_id, event_type, channel, rule, audience, message_id, event_data, scheduled_at, status, attempts, next_attempt_at)
@@ -913,44 +967,47 @@ async fn what_ends_does_so_in_one_call_however_much_it_is() {
 }
 
 #[tokio::test]
-async fn a_lease_that_runs_out_with_the_last_attempt_is_given_up() {
-    let app = app().await;
+async fn a_webhook_message_whose_lease_expires_in_its_last_attempt_fails() {
+    let app = app_with_local_webhooks().await;
     let endpoint = Endpoint::start().await;
     let webhook = subscribe(&app, &endpoint.url(), &ALL).await;
-    cancelled(&app, 1).await;
+    cancel_bookings(&app, 1).await;
     app.sql("UPDATE booking_automation_events SET status = 'sending', attempts = 10, next_attempt_at = now() WHERE event_type = 'webhook'", &[]).await;
     assert_eq!(
         app.run(noon()).await["webhooks"],
         json!({"due": 1, "sent": 0, "retrying": 0, "failed": 1, "skipped": 0, "deferred": 0})
     );
-    assert_eq!((messages(&app, webhook).await, endpoint.connections()), (vec!["failed 10 unknown".to_owned()], 0));
+    assert_eq!(
+        (message_states(&app, webhook).await, endpoint.connections()),
+        (vec!["failed 10 unknown".to_owned()], 0)
+    );
     let why = "SELECT error_message FROM booking_automation_events WHERE event_type = 'webhook'";
     assert_eq!(app.column(why, &[]).await, ["the lease ran out: nobody knows whether it was taken"]);
 }
 
 #[tokio::test]
-async fn the_last_attempt_may_succeed_and_ends_whatever_time_of_failures() {
-    let app = app().await;
+async fn a_success_in_the_last_attempt_ends_the_failure_period() {
+    let app = app_with_local_webhooks().await;
     let endpoint = Endpoint::start().await;
     let webhook = subscribe(&app, &endpoint.url(), &ALL).await;
-    cancelled(&app, 1).await;
+    cancel_bookings(&app, 1).await;
     app.sql("UPDATE booking_automation_events SET attempts = 9 WHERE event_type = 'webhook'", &[]).await;
     app.sql("UPDATE booking_automation_webhooks SET failing_since = now() - interval '25 hours'", &[]).await;
     assert_eq!(app.run(noon()).await["webhooks"]["sent"], 1);
-    assert_eq!(messages(&app, webhook).await, ["completed 10"]);
-    assert_eq!(failing(&app, webhook).await, (false, false));
+    assert_eq!(message_states(&app, webhook).await, ["completed 10"]);
+    assert_eq!(failing_and_suspended(&app, webhook).await, (false, false));
     let recorded = "SELECT concat_ws(' ', executed_at = $1, event_data -> 'attempts' -> -1 ->> 'outcome')
                       FROM booking_automation_events WHERE event_type = 'webhook'";
     assert_eq!(app.column(recorded, &[&noon()]).await, ["t sent"]);
 }
 
 #[tokio::test]
-async fn a_late_outcome_is_neither_that_of_the_claim_under_way_nor_written_over_the_end() {
+async fn a_late_outcome_changes_neither_a_newer_claim_nor_a_final_state() {
     for last in [false, true] {
-        let app = app().await;
+        let app = app_with_local_webhooks().await;
         let endpoint = Endpoint::start().await;
         let webhook = subscribe(&app, &endpoint.url(), &ALL).await;
-        cancelled(&app, 1).await;
+        cancel_bookings(&app, 1).await;
         let attempts = if last { 9 } else { 0 };
         app.sql("UPDATE booking_automation_events SET attempts = $1 WHERE event_type = 'webhook'", &[&attempts]).await;
         let (release, held) = tokio::sync::watch::channel(false);
@@ -958,36 +1015,36 @@ async fn a_late_outcome_is_neither_that_of_the_claim_under_way_nor_written_over_
         endpoint.answer(move |_| Answer::Held(held.clone(), 200));
         let call = || tokio::spawn(app.command(&["run", "--as-of", &noon().to_rfc3339()]).output());
         let first = call();
-        endpoint.arrived(1).await;
+        endpoint.wait_for_requests(1).await;
         app.make_claimable().await;
         endpoint.answer(move |_| Answer::Held(held_second.clone(), 200));
         let second = call();
         if last {
             second.await.unwrap().unwrap();
         } else {
-            endpoint.arrived(2).await;
+            endpoint.wait_for_requests(2).await;
         }
         release.send(true).unwrap();
         let first = first.await.unwrap().unwrap();
         let said = String::from_utf8_lossy(&first.stderr);
         assert!(first.status.success() && said.contains("stale"), "{said}");
-        assert_eq!(messages(&app, webhook).await, [if last { "failed 10 unknown" } else { "sending 2" }]);
+        assert_eq!(message_states(&app, webhook).await, [if last { "failed 10 unknown" } else { "sending 2" }]);
         release_second.send_replace(true);
     }
 }
 
 #[tokio::test]
-async fn an_outcome_of_one_that_was_away_too_long_changes_nothing() {
-    let app = app().await;
+async fn an_outcome_after_the_lease_changes_nothing() {
+    let app = app_with_local_webhooks().await;
     let endpoint = Endpoint::start().await;
     let webhook = subscribe(&app, &endpoint.url(), &ALL).await;
-    cancelled(&app, 1).await;
+    cancel_bookings(&app, 1).await;
     let (release, held) = tokio::sync::watch::channel(false);
     endpoint.answer(move |_| Answer::Held(held.clone(), 500));
     let arguments = ["run", "--as-of", &noon().to_rfc3339()];
     let first = app.call(&arguments);
     let second = async {
-        endpoint.arrived(1).await;
+        endpoint.wait_for_requests(1).await;
         app.make_claimable().await;
         endpoint.answer(|_| Answer::Status(200));
         let summary = app.run(noon()).await;
@@ -997,41 +1054,41 @@ async fn an_outcome_of_one_that_was_away_too_long_changes_nothing() {
     let (first, second) = tokio::join!(first, second);
     assert_eq!(second["webhooks"]["sent"], 1);
     assert!(first.stderr.contains("stale"), "{}", first.stderr);
-    assert_eq!(messages(&app, webhook).await, ["completed 2"]);
+    assert_eq!(message_states(&app, webhook).await, ["completed 2"]);
 }
 
 #[tokio::test]
-async fn what_waits_for_a_subscription_that_is_gone_or_off_ends_with_the_reason() {
-    let app = app().await;
+async fn messages_of_deleted_or_inactive_subscriptions_end_with_the_reason() {
+    let app = app_with_local_webhooks().await;
     let endpoint = Endpoint::start().await;
     let (deleted, off, kept) = (
         subscribe(&app, &endpoint.url(), &ALL).await,
         subscribe(&app, &endpoint.url(), &ALL).await,
         subscribe(&app, &endpoint.url(), &ALL).await,
     );
-    cancelled(&app, 2).await;
+    cancel_bookings(&app, 2).await;
     app.sql("DELETE FROM booking_automation_webhooks WHERE id = $1", &[&deleted]).await;
     app.sql("UPDATE booking_automation_webhooks SET is_active = false WHERE id = $1", &[&off]).await;
     assert_eq!(
         app.run(noon()).await["webhooks"],
         json!({"due": 6, "sent": 2, "retrying": 0, "failed": 0, "skipped": 4, "deferred": 0})
     );
-    assert_eq!(messages(&app, deleted).await, ["skipped 0 unsubscribed"; 2]);
-    assert_eq!(messages(&app, off).await, ["skipped 0 switched_off"; 2]);
-    assert_eq!(messages(&app, kept).await, ["completed 1"; 2]);
+    assert_eq!(message_states(&app, deleted).await, ["skipped 0 unsubscribed"; 2]);
+    assert_eq!(message_states(&app, off).await, ["skipped 0 switched_off"; 2]);
+    assert_eq!(message_states(&app, kept).await, ["completed 1"; 2]);
 }
 
 #[tokio::test]
-async fn a_new_secret_or_url_counts_from_the_next_attempt_on() {
-    let app = app().await;
+async fn a_new_secret_or_url_applies_from_the_next_attempt() {
+    let app = app_with_local_webhooks().await;
     let (before, after) = (Endpoint::start().await, Endpoint::start().await);
     before.answer(|_| Answer::Status(500));
     let webhook = subscribe(&app, &before.url(), &ALL).await;
-    cancelled(&app, 1).await;
+    cancel_bookings(&app, 1).await;
     app.run(noon()).await;
     let secret = "whsec_C2FVsBQIhrscChlQIMV+b5sSYspob7oD";
     app.sql("UPDATE booking_automation_webhooks SET url = $1, secret = $2", &[&after.url(), &secret]).await;
-    assert_eq!(failing(&app, webhook).await, (false, false), "it is another one's now");
+    assert_eq!(failing_and_suspended(&app, webhook).await, (false, false), "it is another one's now");
     app.make_claimable().await;
     app.run(noon()).await;
     assert_eq!((before.received().len(), after.received().len()), (1, 1));
@@ -1039,7 +1096,7 @@ async fn a_new_secret_or_url_counts_from_the_next_attempt_on() {
 }
 
 #[tokio::test]
-async fn a_subscription_that_cannot_work_is_refused_by_the_database() {
+async fn invalid_subscriptions_are_refused_by_the_database() {
     let app = App::new().await;
     let insert = "INSERT INTO booking_automation_webhooks (url, kinds, secret) VALUES ($1, $2::text[], $3)";
     let long = format!("https://hooks.example/{}", "x".repeat(2000));
@@ -1071,15 +1128,15 @@ async fn a_subscription_that_cannot_work_is_refused_by_the_database() {
     ] {
         app.sql(insert, &[&url, &kinds, &secret]).await;
     }
-    // Its secrets are the owner's alone.
+    // Only the owner can read the secrets.
     let backend = app.backend_role().await;
     let denied = backend.query("SELECT FROM booking_automation_webhooks", &[]).await.unwrap_err();
     assert_eq!(denied.code().unwrap().code(), "42501");
 }
 
 #[tokio::test]
-async fn no_level_of_logging_tells_a_url_or_a_secret() {
-    let mut app = app().await;
+async fn no_log_level_prints_a_url_or_a_secret() {
+    let mut app = app_with_local_webhooks().await;
     app.env.insert("RUST_LOG", "trace".to_owned());
     let endpoint = Endpoint::start().await;
     endpoint
@@ -1088,7 +1145,7 @@ async fn no_level_of_logging_tells_a_url_or_a_secret() {
         subscribe(&app, &format!("http://127.0.0.1:{}/{path}", endpoint.port), &["cancelled"]).await;
     }
     subscribe(&app, "https://10.0.0.1/token-of-the-path", &["cancelled"]).await;
-    cancelled(&app, 1).await;
+    cancel_bookings(&app, 1).await;
     app.confirmed(noon() + hours(24)).await;
     let said = app.call(&["run", "--as-of", &noon().to_rfc3339()]).await;
     assert!(said.success && said.stderr.contains("TRACE"));
@@ -1099,8 +1156,8 @@ async fn no_level_of_logging_tells_a_url_or_a_secret() {
 }
 
 #[tokio::test]
-async fn a_pass_with_subscriptions_is_as_idle_as_one_without() {
-    let app = app().await;
+async fn subscriptions_add_no_round_trips_to_an_idle_pass() {
+    let app = app_with_local_webhooks().await;
     let endpoint = Endpoint::start().await;
     for _ in 0..3 {
         subscribe(&app, &endpoint.url(), &ALL).await;
@@ -1117,9 +1174,9 @@ async fn a_pass_with_subscriptions_is_as_idle_as_one_without() {
     let idle = trips(&mut through).await;
     app.sql("DELETE FROM booking_automation_webhooks", &[]).await;
     assert_eq!(trips(&mut through).await, idle);
-    // A message that waits for its time costs none, either.
+    // A waiting message adds no round trip.
     let webhook = subscribe(&app, &endpoint.url(), &ALL).await;
-    cancelled(&app, 1).await;
+    cancel_bookings(&app, 1).await;
     app.sql(
         "UPDATE booking_automation_events SET next_attempt_at = now() + interval '1 hour' WHERE audience = $1",
         &[&webhook.to_string()],
@@ -1129,26 +1186,26 @@ async fn a_pass_with_subscriptions_is_as_idle_as_one_without() {
 }
 
 #[tokio::test]
-async fn a_lock_on_a_subscription_costs_no_outcome_and_no_writer_waits_for_it() {
-    let app = app().await;
+async fn a_locked_subscription_loses_no_outcome_and_blocks_no_writer() {
+    let app = app_with_local_webhooks().await;
     let endpoint = Endpoint::start().await;
     endpoint.answer(|_| Answer::Status(500));
     let webhook = subscribe(&app, &endpoint.url(), &ALL).await;
     let other = connect(&app.url).await;
     other.batch_execute("BEGIN; UPDATE booking_automation_webhooks SET kinds = kinds").await.unwrap();
-    cancelled(&app, 1).await;
+    cancel_bookings(&app, 1).await;
     app.run(noon()).await;
-    assert_eq!(messages(&app, webhook).await, ["pending 1 refused"]);
+    assert_eq!(message_states(&app, webhook).await, ["pending 1 refused"]);
     other.batch_execute("ROLLBACK").await.unwrap();
-    assert_eq!(failing(&app, webhook).await, (false, false));
+    assert_eq!(failing_and_suspended(&app, webhook).await, (false, false));
     app.make_claimable().await;
     app.run(noon()).await;
-    assert_eq!(failing(&app, webhook).await, (true, false));
+    assert_eq!(failing_and_suspended(&app, webhook).await, (true, false));
 }
 
 #[tokio::test]
-async fn what_happens_while_one_is_suspended_or_off_is_not_kept_for_it() {
-    let app = app().await;
+async fn events_during_suspension_or_inactivity_are_not_queued() {
+    let app = app_with_local_webhooks().await;
     let endpoint = Endpoint::start().await;
     let [live, off, suspended] = [
         subscribe(&app, &endpoint.url(), &ALL).await,
@@ -1161,7 +1218,7 @@ async fn what_happens_while_one_is_suspended_or_off_is_not_kept_for_it() {
     app.sql("UPDATE bookings SET scheduled_at = $2 WHERE id = $1", &[&id, &(noon() + hours(24))]).await;
     app.run(noon()).await;
     app.sql("UPDATE bookings SET status = 'cancelled' WHERE id = $1", &[&id]).await;
-    // Other programs write events, too, and ours are not all of what happened.
+    // Events that other programs write; only the completed status change is dispatched.
     app.sql(
         "INSERT INTO booking_automation_events (booking_id, event_type, status, event_data)
          SELECT $1, kind, status, '{\"to\": \"cancelled\"}'
@@ -1181,45 +1238,45 @@ async fn what_happens_while_one_is_suspended_or_off_is_not_kept_for_it() {
 }
 
 #[tokio::test]
-async fn one_that_is_turned_on_again_has_not_failed_yet() {
-    let app = app().await;
+async fn reactivating_a_subscription_resets_its_failure_period() {
+    let app = app_with_local_webhooks().await;
     let webhook = subscribe(&app, "https://hooks.example", &ALL).await;
     app.sql("UPDATE booking_automation_webhooks SET failing_since = now() - interval '2 days', is_active = false", &[])
         .await;
-    assert_eq!(failing(&app, webhook).await, (true, false));
+    assert_eq!(failing_and_suspended(&app, webhook).await, (true, false));
     app.sql("UPDATE booking_automation_webhooks SET is_active = true", &[]).await;
-    assert_eq!(failing(&app, webhook).await, (false, false));
+    assert_eq!(failing_and_suspended(&app, webhook).await, (false, false));
 }
 
 #[tokio::test]
-async fn one_that_is_suspended_while_a_message_is_under_way_stays_so_whatever_comes_of_it() {
-    let app = app().await;
+async fn a_subscription_suspended_during_a_delivery_stays_suspended() {
+    let app = app_with_local_webhooks().await;
     let endpoint = Endpoint::start().await;
     let webhook = subscribe(&app, &endpoint.url(), &ALL).await;
-    cancelled(&app, 1).await;
+    cancel_bookings(&app, 1).await;
     app.sql("UPDATE booking_automation_webhooks SET failing_since = now() - interval '1 hour'", &[]).await;
     let (release, held) = tokio::sync::watch::channel(false);
     endpoint.answer(move |_| Answer::Held(held.clone(), 200));
     let arguments = ["run", "--as-of", &noon().to_rfc3339()];
     let suspended = async {
-        endpoint.arrived(1).await;
+        endpoint.wait_for_requests(1).await;
         app.sql("UPDATE booking_automation_webhooks SET suspended_at = now()", &[]).await;
         release.send(true).unwrap();
     };
     let (said, ()) = tokio::join!(app.call(&arguments), suspended);
     assert_eq!(said.summary()["webhooks"]["sent"], 1);
-    assert_eq!(failing(&app, webhook).await, (true, true));
+    assert_eq!(failing_and_suspended(&app, webhook).await, (true, true));
 }
 
 #[tokio::test]
-async fn messages_are_forgotten_as_other_events_are() {
-    let app = app().await;
+async fn retention_deletes_webhook_messages() {
+    let app = app_with_local_webhooks().await;
     let endpoint = Endpoint::start().await;
     subscribe(&app, &endpoint.url(), &ALL).await;
-    cancelled(&app, 2).await;
+    cancel_bookings(&app, 2).await;
     app.run(noon()).await;
     let one = "SELECT id FROM booking_automation_events WHERE event_type = 'webhook' ORDER BY seq LIMIT 1";
-    app.as_if(&format!(
+    app.sql_without_triggers(&format!(
         "UPDATE booking_automation_events SET created_at = now() - interval '401 days' WHERE id = ({one})"
     ))
     .await;
@@ -1230,12 +1287,12 @@ async fn messages_are_forgotten_as_other_events_are() {
 }
 
 #[tokio::test]
-async fn what_ses_says_later_is_told_as_a_reminder_that_was_sent() {
-    let app = app().await;
+async fn a_reminder_settled_later_sends_one_reminder_sent_message() {
+    let app = app_with_local_webhooks().await;
     let endpoint = Endpoint::start().await;
     subscribe(&app, &endpoint.url(), &["reminder_sent"]).await;
     let id = app.confirmed(noon() + hours(24)).await;
-    // Nobody knows; then it counts as sent, by whatever statement; and that is told once.
+    // The outcome is unknown; then it is settled as sent, which is dispatched once.
     app.ses.answer(|_| crate::ses::Answer::Rubbish("{}"));
     app.run(noon()).await;
     assert_eq!(endpoint.connections(), 0);
@@ -1252,14 +1309,14 @@ async fn what_ses_says_later_is_told_as_a_reminder_that_was_sent() {
 }
 
 #[tokio::test]
-async fn however_much_waits_for_webhooks_every_statement_finds_its_own_by_an_index() {
-    let app = app().await;
-    if !logs_plans(&app) {
+async fn a_large_webhook_backlog_is_read_by_index() {
+    let app = app_with_local_webhooks().await;
+    if !can_read_plans(&app) {
         return;
     }
     let endpoint = Endpoint::start().await;
     let webhook = subscribe(&app, &endpoint.url(), &["cancelled"]).await;
-    // More than the planner has heard of: a page for each of two, and what is not due yet for a third.
+    // More rows than the statistics know of, half of them not due yet.
     app.sql("ALTER TABLE booking_automation_events SET (autovacuum_enabled = false)", &[]).await;
     app.sql(
         "INSERT INTO booking_automation_events
@@ -1270,10 +1327,10 @@ async fn however_much_waits_for_webhooks_every_statement_finds_its_own_by_an_ind
         &[&noon(), &webhook.to_string()],
     )
     .await;
-    cancelled(&app, 1).await;
+    cancel_bookings(&app, 1).await;
     app.confirmed(noon() + hours(24)).await;
-    log_plans(&app).await;
-    let plans = plans(&app, noon()).await;
+    enable_plan_logging(&app).await;
+    let plans = plans_of_call(&app, noon()).await;
     assert_eq!((app.ses.mails().len(), endpoint.received().len()), (1, 1));
     let of = |words: &str| {
         let found: Vec<_> = plans.iter().filter(|plan| plan.contains(words)).collect();
