@@ -44,4 +44,5 @@ mod status;
 mod timeline;
 mod trail;
 mod transitions;
+mod upgrade;
 mod webhooks;
