@@ -223,12 +223,13 @@ impl Studio {
     async fn run(&self, release: Release, as_of: DateTime<Utc>) -> Said {
         let program = (release == Release::Previous).then_some(self.previous.as_path());
         let as_of = as_of.to_rfc3339();
-        loop {
+        for _ in 0..100 {
             let said = call(&self.app, program, &["run", "--as-of", &as_of]).await;
             if !said.stdout.contains(r#""reason":"overlap""#) {
                 return said;
             }
         }
+        panic!("{release:?}, {}: the lock is never free", self.moment);
     }
 
     async fn pass(&mut self, release: Release, as_of: DateTime<Utc>) {
