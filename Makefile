@@ -2,10 +2,29 @@
 CARGO ?= cargo
 DEMO = --manifest-path demo/Cargo.toml --target-dir target/demo
 
-.PHONY: test demo postgres judges release bench size chaos mutants fuzz
+.PHONY: check test demo postgres judges previous deny unused doc gate release bench size chaos mutants fuzz
+
+# The compiler that rust-toolchain.toml names, where it is installed under another name.
+ifndef RUSTUP_TOOLCHAIN
+export RUSTUP_TOOLCHAIN := $(shell sh scripts/toolchain)
+endif
+
+# Before a commit, under a minute when warm, without a database: format, lints, documentation, unit tests, and the
+# direction of the arrows between the modules.
+check:
+	@echo "check: format"
+	@$(CARGO) fmt --check
+	@echo "check: lints of all targets (clippy)"
+	@$(CARGO) clippy --quiet --locked --all-targets -- -D warnings
+	@echo "check: documentation (rustdoc)"
+	@$(MAKE) --no-print-directory doc
+	@echo "check: unit tests"
+	@$(CARGO) test --quiet --locked --lib
+	@echo "check: architecture test"
+	@$(CARGO) test --quiet --locked --test it -- architecture::
 
 # Format, lints and all tests, on a throw-away PostgreSQL cluster; the demo is built first, since a test runs it.
-test: postgres
+test: postgres previous
 	@$(call needs,fmt,rustfmt) $(CARGO) fmt --check && for of in demo fuzz; do $(CARGO) fmt --check --manifest-path $$of/Cargo.toml || exit; done
 	@$(call needs,clippy,clippy) $(CARGO) clippy --locked --all-targets -- -D warnings
 	$(CARGO) build --locked $(DEMO)
@@ -13,6 +32,23 @@ test: postgres
 
 # What a toolchain may lack is left out, and said.
 needs = $(CARGO) $(1) --version >/dev/null 2>&1 || { echo "SKIPPED: cargo $(1) (rustup component add $(2))"; exit 0; };
+
+# Licences, duplicates, sources and security advisories of the dependencies, by deny.toml.
+deny:
+	@sh scripts/deny
+
+# Dependencies that nothing uses, of every Cargo.toml here.
+unused:
+	@[ -x target/tools/bin/cargo-machete ] || $(CARGO) install --quiet --locked --root target/tools cargo-machete@0.9.2
+	@target/tools/bin/cargo-machete --skip-target-dir .
+
+# Broken links and the like in what is written about the code, private items included.
+doc:
+	@RUSTDOCFLAGS="-D warnings" $(CARGO) doc --quiet --locked --no-deps --lib --document-private-items
+
+# Bytes of the function, and its start beside an empty one's: more than design allows is an error.
+gate:
+	@sh scripts/size-gate
 
 # A day of bookings on an embedded PostgreSQL, and then the program itself on the real clock. DEMO_EXIT=1 ends after
 # the day.
@@ -26,6 +62,10 @@ postgres:
 # Programs that none of us wrote, against which the tests hold ours: a Python environment in target/judges.
 judges:
 	@sh scripts/judges
+
+# The release before this one, for the test of upgrades.
+previous:
+	@sh scripts/previous-release
 
 release:
 	$(CARGO) build --locked --release

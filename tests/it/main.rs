@@ -45,4 +45,5 @@ mod status;
 mod timeline;
 mod trail;
 mod transitions;
+mod upgrade;
 mod webhooks;
