@@ -63,6 +63,8 @@ fn why_not(booking: &BookingSnapshot, steps: &[&Step], to: Status, role: Role, n
         When::FromStart | When::NoShow => {
             format!("the booking has not started: {role} can change it to {to}{as_what} only from the start on")
         }
-        _ => format!("the automation did not make the booking {status}, so there is nothing to undo"),
+        _ => {
+            format!("the automation did not make the booking {status}, so there is nothing to undo")
+        }
     }
 }

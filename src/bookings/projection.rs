@@ -111,7 +111,9 @@ pub(crate) async fn projected_states(
     as_of: DateTime<Utc>,
     id: Uuid,
 ) -> Result<Option<Vec<(DateTime<Utc>, BookingSnapshot)>>> {
-    let Some(now) = snapshot::read(transaction, id, as_of).await? else { return Ok(None) };
+    let Some(now) = snapshot::read(transaction, id, as_of).await? else {
+        return Ok(None);
+    };
     let steps = projected_steps(transaction, settings, as_of, id).await?;
     let mut moments: Vec<_> = steps.iter().map(|step| step.at).chain(now.start).filter(|at| *at > as_of).collect();
     moments.push(as_of);

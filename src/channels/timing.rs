@@ -52,7 +52,9 @@ impl Timing {
     /// The normal ones; or, for a test on a database of this machine alone, those of `TEST_TIME_DIVISOR`.
     pub(crate) fn from_environment(lookup: Lookup) -> Result<Self, SettingError> {
         const NAME: &str = "TEST_TIME_DIVISOR";
-        let Some(text) = read(lookup, NAME) else { return Ok(Self::NORMAL) };
+        let Some(text) = read(lookup, NAME) else {
+            return Ok(Self::NORMAL);
+        };
         let divisor = text.parse().ok().filter(|divisor| (1..=1000).contains(divisor)).ok_or_else(|| {
             SettingError::new(NAME, "is not valid: it takes a whole number from 1 to 1000, and is for tests alone")
         })?;

@@ -26,7 +26,9 @@ impl Roots {
     pub(crate) fn with_extra(text_or_path: Option<String>) -> Result<Self, String> {
         const ACCEPTS: &str =
             "it takes a CA certificate as PEM text (-----BEGIN CERTIFICATE-----…) or the path of such a file";
-        let Some(text_or_path) = text_or_path else { return Ok(Self::default()) };
+        let Some(text_or_path) = text_or_path else {
+            return Ok(Self::default());
+        };
         let pem = if text_or_path.contains("-----BEGIN") {
             // One-line environment files write the line breaks as \n.
             text_or_path.replace("\\n", "\n").into_bytes()

@@ -134,11 +134,15 @@ pub(crate) async fn record_ses_event(
 pub fn parse(event: &Value) -> std::result::Result<Option<Feedback>, MalformedEvent> {
     let detail = &event["detail"];
     let event_type = text(&detail["eventType"]).ok_or(MalformedEvent("detail.eventType"))?;
-    let Some((_, object, kind)) = KINDS.iter().find(|(name, ..)| *name == event_type) else { return Ok(None) };
+    let Some((_, object, kind)) = KINDS.iter().find(|(name, ..)| *name == event_type) else {
+        return Ok(None);
+    };
     let mail = &detail["mail"];
     let message_id = text(&mail["messageId"]).ok_or(MalformedEvent("detail.mail.messageId"))?;
     // Whoever else sends through the configuration set has no such tag.
-    let Some(event_id) = text(&mail["tags"][EVENT_TAG][0]).and_then(|tag| tag.parse().ok()) else { return Ok(None) };
+    let Some(event_id) = text(&mail["tags"][EVENT_TAG][0]).and_then(|tag| tag.parse().ok()) else {
+        return Ok(None);
+    };
     let said = &detail[object];
     // Not every kind has a time of its own.
     let occurred_at = [&said["timestamp"], &mail["timestamp"]].into_iter().find_map(time);

@@ -49,6 +49,18 @@ pub async fn deliver(database: &Database, mailer: &Mailer, call: &Call) -> Deliv
         return Delivered::default();
     };
     let mut turner = PageTurner { database, call, timing, tally: Tally::default() };
+    let held_back = deliver_pages(mailer, call, &mut turner, rate, stop_sending).await;
+    Delivered { reminders: turner.tally.figures(), held_back }
+}
+
+/// Claims and sends page by page. Returns why the account cannot send, where it cannot.
+async fn deliver_pages(
+    mailer: &Mailer,
+    call: &Call,
+    turner: &mut PageTurner<'_>,
+    rate: f64,
+    stop_sending: Instant,
+) -> Option<Reason> {
     let mut limits = first_limits(mailer, rate, call);
     let mut outcomes = PageOutcomes::default();
     let mut held_back = None;
@@ -62,19 +74,19 @@ pub async fn deliver(database: &Database, mailer: &Mailer, call: &Call) -> Deliv
             Ok(page) => page,
             Err(error) => {
                 tracing::error!("delivery stopped, the outbox cannot be reached: {}", error.loggable());
-                break;
+                return held_back;
             }
         };
         outcomes = PageOutcomes::default();
         if !more {
-            break;
+            return held_back;
         }
         turner.tally.add_ended(&page);
         if page.is_empty() {
             // Other instances have taken the next seconds of the rate; or there is nothing left.
-            let wait = if page.room < 1.0 { page.free_in } else { break };
-            if Instant::now() + wait >= stop_sending {
-                break;
+            let wait = page.free_in;
+            if page.room >= 1.0 || Instant::now() + wait >= stop_sending {
+                return held_back;
             }
             call.stop.run_until_cancelled(tokio::time::sleep(wait)).await;
             continue;
@@ -93,7 +105,6 @@ pub async fn deliver(database: &Database, mailer: &Mailer, call: &Call) -> Deliv
         // That the account can send is news only after it could not.
         outcomes.account = outcomes.account.filter(|account| account.is_err() || held);
     }
-    Delivered { reminders: turner.tally.figures(), held_back }
 }
 
 fn first_limits(mailer: &Mailer, rate: f64, call: &Call) -> ClaimLimits {

@@ -102,7 +102,9 @@ pub(crate) async fn claim_page(transaction: &Transaction, limits: &ClaimLimits) 
     let (locked, rows) = future::join(lock_channel(transaction), transaction.query(&CLAIM, &parameters)).await;
     locked?;
     let rows = rows?;
-    let Some(first) = rows.first() else { return Ok(ReminderPage::default()) };
+    let Some(first) = rows.first() else {
+        return Ok(ReminderPage::default());
+    };
     Ok(ReminderPage {
         free_in: Duration::try_from_secs_f64(first.get("free_in")).unwrap_or_default(),
         room: first.get("room"),

@@ -86,7 +86,9 @@ impl PageTurner<'_> {
         let recorded = transaction
             .commit_after(async |transaction| record_contact_failure(transaction, &details, back_off, as_of).await)
             .await?;
-        let Some(recorded) = recorded else { return Err(error) };
+        let Some(recorded) = recorded else {
+            return Err(error);
+        };
         tracing::error!(
             event.id = %recorded.event_id,
             error = error.loggable(),

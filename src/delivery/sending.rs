@@ -57,7 +57,9 @@ async fn send(mailer: &Mailer, claimed: &ClaimedReminder, leave_by: Instant, giv
     }
     let message = match reminder::render(reminder, mailer.settings.public_url.as_deref()) {
         Ok(message) => message,
-        Err(error) => return Outcome::Rejected { reason: Reason::Template, error: error.to_string() },
+        Err(error) => {
+            return Outcome::Rejected { reason: Reason::Template, error: error.to_string() };
+        }
     };
     let left = give_up_at.saturating_duration_since(Instant::now()).min(mailer.settings.timing.request);
     let outcome = match tokio::time::timeout(left, mailer.ses.send(claimed.id, &to, message, leave_by)).await {

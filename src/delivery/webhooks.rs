@@ -84,7 +84,9 @@ impl WebhookDispatcher {
                     (subscription, ended)
                 });
             }
-            let Some((subscription, ended)) = batches.next().await else { return figures };
+            let Some((subscription, ended)) = batches.next().await else {
+                return figures;
+            };
             match ended {
                 Ok(batch) => {
                     figures.add(&batch.figures);

@@ -41,14 +41,18 @@ impl QueryParams {
     }
 
     pub(crate) fn time(&self, name: &str) -> Result<Option<DateTime<Utc>>, Problem> {
-        let Some(text) = self.get(name) else { return Ok(None) };
+        let Some(text) = self.get(name) else {
+            return Ok(None);
+        };
         let time = DateTime::parse_from_rfc3339(text);
         time.map(|time| Some(time.to_utc()))
             .map_err(|_| malformed(name, "takes a time as RFC 3339 has it: 2026-03-01T12:00:00Z"))
     }
 
     pub(crate) fn number(&self, name: &str, range: RangeInclusive<i64>) -> Result<Option<i64>, Problem> {
-        let Some(text) = self.get(name) else { return Ok(None) };
+        let Some(text) = self.get(name) else {
+            return Ok(None);
+        };
         let number = text.parse().ok().filter(|number| range.contains(number));
         number
             .map(Some)
@@ -66,7 +70,9 @@ impl BodyParams {
     }
 
     fn of_value(name: &str, value: Value, known: &[&str]) -> Result<Self, Problem> {
-        let Value::Object(members) = value else { return Err(malformed(name, "is not a JSON object")) };
+        let Value::Object(members) = value else {
+            return Err(malformed(name, "is not a JSON object"));
+        };
         match members.keys().find(|member| !known.contains(&member.as_str())) {
             Some(member) => Err(malformed(member, &format!("is not known; {name} takes {}", known.join(", ")))),
             None => Ok(Self(members)),

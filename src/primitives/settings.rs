@@ -54,6 +54,8 @@ pub(crate) fn read_secrets<T>(
     name: &'static str,
     parse: impl Fn(&str) -> Result<T, &'static str>,
 ) -> Result<Vec<T>, SettingError> {
-    let Some(list) = read(lookup, name) else { return Ok(Vec::new()) };
+    let Some(list) = read(lookup, name) else {
+        return Ok(Vec::new());
+    };
     list.split(',').map(|secret| parse(secret.trim()).map_err(|problem| SettingError::new(name, problem))).collect()
 }

@@ -341,7 +341,9 @@ async fn template() -> &'static str {
             let url = new_database("template0").await;
             migrate(&url).await;
             let (_, name) = url.rsplit_once('/').unwrap();
-            let Some(kept) = kept else { return name.to_owned() };
+            let Some(kept) = kept else {
+                return name.to_owned();
+            };
             run_when_unused(&admin, &format!("ALTER DATABASE {name} RENAME TO {kept}")).await;
             kept
         })

@@ -210,7 +210,9 @@ fn no_file_and_no_function_is_too_long() {
         for (start, line) in lines.iter().enumerate() {
             let words = line.trim_start().trim_start_matches("pub(crate) ").trim_start_matches("pub ");
             let words = words.trim_start_matches("const ").trim_start_matches("async ");
-            let Some(name) = words.strip_prefix("fn ") else { continue };
+            let Some(name) = words.strip_prefix("fn ") else {
+                continue;
+            };
             let indent = &line[..line.len() - line.trim_start().len()];
             let end = lines[start..].iter().position(|line| *line == format!("{indent}}}"));
             let length = end.map_or(1, |end| end + 1);
@@ -318,7 +320,9 @@ fn literals(sql: &str) -> Vec<(String, String)> {
     let mut column = String::new();
     let mut rest = &sql[..];
     while let Some((before, after)) = rest.split_once('\'') {
-        let Some((literal, behind)) = after.split_once('\'') else { break };
+        let Some((literal, behind)) = after.split_once('\'') else {
+            break;
+        };
         let before = before.trim_end();
         if before != "," {
             let compared = before.trim_end_matches(['(', ' ']).trim_end_matches("NOT IN").trim_end_matches("IN");

@@ -113,7 +113,7 @@ async fn options_list_who_may_cancel_until_when_and_the_refund() {
     let no_show = option_for(&told, "provider", true);
     insta::assert_snapshot!(
         json!([no_show["allowed"], no_show["refund"], no_show["before"], no_show["text"]]),
-        @r#"[false,null,null,"the booking has not started: provider may make it cancelled as a no-show only from then on"]"#
+        @r#"[false,null,null,"the booking has not started: provider can change it to cancelled as a no-show only from the start on"]"#
     );
     told.as_object_mut().unwrap().retain(|member, _| !["options", "booking_id"].contains(&member.as_str()));
     assert_eq!(
@@ -171,7 +171,10 @@ async fn a_cancellation_updates_the_booking_and_records_the_refund_decision() {
     let cancelled = told["happened"].as_array().unwrap().iter().find(|entry| entry["to"] == "cancelled").unwrap();
     assert_eq!(
         cancelled["text"],
-        format!("customer:{} made it cancelled, from confirmed: ill (to be refunded: 25.00 of 49.99)", app.customer)
+        format!(
+            "customer:{} changed the status from confirmed to cancelled: ill (to be refunded: 25.00 of 49.99)",
+            app.customer
+        )
     );
     // A second cancellation is refused.
     assert_eq!(post_cancellation(&server, id, &[], &body).await.status, 409);
@@ -474,7 +477,10 @@ async fn a_customer_cannot_cancel_after_the_start_even_if_the_booking_stays_conf
     app.sql("UPDATE bookings SET scheduled_at = $2 WHERE id = $1", &[&id, &noon()]).await;
     let answer = cancel(&server, id, "customer", false).await;
     assert_eq!(answer.status, 409);
-    assert_eq!(answer.json()["detail"], "the booking has started: customer may make it cancelled only before that");
+    assert_eq!(
+        answer.json()["detail"],
+        "the booking has started: customer can change it to cancelled only before the start"
+    );
 }
 
 #[tokio::test]
@@ -571,7 +577,7 @@ async fn assert_malformed_bookings_are_refused(app: &App, server: &Server, id: U
         (
             "ALTER TABLE bookings DROP total_price",
             503,
-            "bookings has no column total_price: what is refunded is a part of it",
+            "bookings has no column total_price, so no refund can be calculated",
         ),
     ] {
         let change = format!("DROP TABLE cancellation_policies; {change}");
@@ -643,7 +649,10 @@ async fn only_the_provider_can_report_a_no_show_and_only_after_the_start() {
 
     for role in ["customer", "admin", "system"] {
         let answer = cancel(&server, id, role, true).await;
-        assert_conflict(&answer, &format!("{role} may not make a booking that is in_progress cancelled as a no-show"));
+        assert_conflict(
+            &answer,
+            &format!("{role} may not change a booking from in_progress to cancelled as a no-show"),
+        );
     }
     // A booking in progress cannot be cancelled otherwise, by either route.
     let answer = cancel(&server, id, "provider", false).await;
@@ -733,7 +742,7 @@ async fn reading_the_options_neither_writes_nor_waits_for_locks() {
     let answer = cancel(&server, id, "provider", true).await;
     assert_eq!(
         (answer.status, &answer.json()["detail"]),
-        (409, &json!("somebody else is changing this booking right now; try again"))
+        (409, &json!("another transaction is changing this booking right now; try again"))
     );
     other.batch_execute("COMMIT").await.unwrap();
 }
@@ -755,7 +764,7 @@ async fn a_cancellation_is_refused_if_the_refund_differs_from_the_expected_one()
     assert_eq!((&problem["field"], &problem["refund"]["amount"]), (&json!("expected_refund"), &json!("40.00")));
     assert_eq!(
         problem["detail"],
-        "another refund than the one expected: By the policy \"default\" (built_in), 40.00 of 80.00 (50 %) is refunded and 40.00 is kept, up to and including 2026-03-02T00:00:00Z."
+        "the refund would be another one than expected: By the policy \"default\" (built_in), 40.00 of 80.00 (50 %) is refunded and 40.00 is kept, up to and including 2026-03-02T00:00:00Z."
     );
     assert_eq!(app.status(id).await, "confirmed");
     // The amount may be written differently. A refusal does not use the key.

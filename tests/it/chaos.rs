@@ -452,7 +452,9 @@ async fn run_until_quiet(app: &App, world: &World, environment: &BTreeMap<&'stat
 /// Delivers up to a hundred SES events to an instance.
 async fn deliver_ses_events(instance: &Instance, world: &World) {
     for _ in 0..100 {
-        let Some(news) = world.mail.next_event() else { break };
+        let Some(news) = world.mail.next_event() else {
+            break;
+        };
         instance.invoke(&news).await.unwrap();
         world.told.fetch_add(1, Ordering::SeqCst);
     }
@@ -595,7 +597,9 @@ fn start_load(backend: &str, provider: Uuid, length: &Length, world: &World) -> 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn instances_killed_at_every_point_lose_no_reminder_and_record_every_repeat() {
     let length = Arc::new(Length::from_environment());
-    let Some((cluster, mut app)) = start_database().await else { return };
+    let Some((cluster, mut app)) = start_database().await else {
+        return;
+    };
     length.print_progress(&format!("SEED={} KILLS={}", length.seed, length.kills));
     let backend = app.backend_url().await;
     let (server, way) = start_server_behind_proxy(&mut app, cluster.port).await;

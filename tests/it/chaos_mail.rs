@@ -355,6 +355,8 @@ async fn read_request(stream: &mut TcpStream, buffer: &mut Vec<u8>) -> Option<(u
                 return Some((life, serde_json::from_slice(&body).ok()?));
             }
         }
-        let 1.. = stream.read_buf(buffer).await.ok()? else { return None };
+        let 1.. = stream.read_buf(buffer).await.ok()? else {
+            return None;
+        };
     }
 }

@@ -440,7 +440,9 @@ impl Conversation {
         let (row, message_claimed) = (std::mem::take(&mut self.row), std::mem::take(&mut self.message_claimed));
         let command = std::mem::take(&mut self.command);
         // The first "ready" is the greeting.
-        let Some(step) = self.waiting.pop_front() else { return Vec::new() };
+        let Some(step) = self.waiting.pop_front() else {
+            return Vec::new();
+        };
         match (step, status) {
             (Step::TakeLock, b'T') if row => {
                 self.locked = Some(Instant::now());
@@ -497,7 +499,9 @@ fn column_is_set(row: &[u8], column: usize) -> bool {
     let mut rest = &row[7..];
     let mut length = -1;
     for _ in 0..=column {
-        let Some((bytes, after)) = rest.split_first_chunk::<4>() else { return false };
+        let Some((bytes, after)) = rest.split_first_chunk::<4>() else {
+            return false;
+        };
         length = i32::from_be_bytes(*bytes);
         rest = &after[usize::try_from(length).unwrap_or(0)..];
     }

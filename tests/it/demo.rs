@@ -175,7 +175,9 @@ async fn every_sent_reminder_is_a_file_in_the_mail_folder() {
     }
 
     // Parsed as mail programs parse them.
-    let Some(python) = find("python3", &[]) else { return skipped("python3 is not installed") };
+    let Some(python) = find("python3", &[]) else {
+        return skipped("python3 is not installed");
+    };
     const READ: &str = "
 import email, email.policy, glob, sys
 for name in sorted(glob.glob(sys.argv[1] + '/*.eml')):
@@ -232,7 +234,9 @@ addEventListener("load", async () => {
 #[tokio::test]
 async fn mails_are_readable_on_phone_and_desktop_in_light_and_dark_mode() {
     let (_, events) = run_demo().await;
-    let Some(chromium) = find("chromium", &[]) else { return skipped("chromium is not installed (make judges)") };
+    let Some(chromium) = find("chromium", &[]) else {
+        return skipped("chromium is not installed (make judges)");
+    };
     let files: Vec<_> = events
         .iter()
         .filter_map(|event| event["message_id"].as_str())
@@ -285,7 +289,9 @@ async fn open_in_chromium(chromium: &Path, profile: &Path, page: &Path, scheme: 
 async fn the_demo_continues_on_the_real_clock_and_its_curl_commands_work() {
     // The other tests use the folder of the first run.
     run_demo().await;
-    let Some(_) = find("curl", &[]) else { return skipped("curl is not installed") };
+    let Some(_) = find("curl", &[]) else {
+        return skipped("curl is not installed");
+    };
     let copy = tempfile::tempdir().unwrap();
     std::fs::create_dir(copy.path().join("target")).unwrap();
     let mut demo = Command::new(root().join("target/demo/debug/booking-automation-demo"))

@@ -75,7 +75,9 @@ print(json.dumps({stage: CfnParameterOverridesType().convert(parameters(stage), 
 
 #[tokio::test]
 async fn each_stage_has_its_own_secret_and_a_valid_sender() {
-    let (Some(_), Some(mut python)) = (external_tool("sam"), external_tool("python")) else { return };
+    let (Some(_), Some(mut python)) = (external_tool("sam"), external_tool("python")) else {
+        return;
+    };
     let stages: Value = serde_json::from_str(&run_successfully(python.args(["-c", STAGES])).await).unwrap();
     let template = std::fs::read_to_string(root().join("template.yaml")).unwrap();
     for (stage, parameters) in stages.as_object().unwrap() {
@@ -123,7 +125,9 @@ impl Template {
 
 #[tokio::test]
 async fn the_translated_template_passes_the_linter() {
-    let (Some(template), Some(mut linter)) = (Template::translated().await, external_tool("cfn-lint")) else { return };
+    let (Some(template), Some(mut linter)) = (Template::translated().await, external_tool("cfn-lint")) else {
+        return;
+    };
     let directory = tempfile::tempdir().unwrap();
     let file = directory.path().join("template.json");
     std::fs::write(&file, template.0.to_string()).unwrap();
@@ -132,7 +136,9 @@ async fn the_translated_template_passes_the_linter() {
 
 #[tokio::test]
 async fn the_function_has_its_runtime_secrets_and_retries() {
-    let Some(template) = Template::translated().await else { return };
+    let Some(template) = Template::translated().await else {
+        return;
+    };
     let function = template.properties("Function");
     assert_eq!((&function["Handler"], &function["Runtime"]), (&json!("bootstrap"), &json!("provided.al2023")));
     assert_eq!(template.parameter_default("Architecture"), "arm64");
@@ -156,7 +162,9 @@ async fn the_function_has_its_runtime_secrets_and_retries() {
 
 #[tokio::test]
 async fn the_schedule_fires_every_minute_with_a_payload_that_the_function_accepts() {
-    let Some(template) = Template::translated().await else { return };
+    let Some(template) = Template::translated().await else {
+        return;
+    };
     let schedule = &template.resources_of_type("AWS::Scheduler::Schedule")[0]["Properties"];
     assert_eq!(
         (&schedule["ScheduleExpression"], &schedule["FlexibleTimeWindow"]["Mode"]),
@@ -176,7 +184,9 @@ async fn the_schedule_fires_every_minute_with_a_payload_that_the_function_accept
 
 #[tokio::test]
 async fn ses_events_reach_the_alias_and_failed_ones_the_dead_letter_queue() {
-    let Some(template) = Template::translated().await else { return };
+    let Some(template) = Template::translated().await else {
+        return;
+    };
     for name in
         ["SesEventDestination", "SesEventsRule", "SesEventsAlias", "SesEventsInvokeConfig", "SesEventsPermission"]
     {
@@ -194,7 +204,9 @@ async fn ses_events_reach_the_alias_and_failed_ones_the_dead_letter_queue() {
 
 #[tokio::test]
 async fn the_function_has_only_the_permissions_that_it_needs() {
-    let Some(template) = Template::translated().await else { return };
+    let Some(template) = Template::translated().await else {
+        return;
+    };
     let statements = template.properties("Role")["Policies"][0]["PolicyDocument"]["Statement"].as_array().unwrap();
     let mut allowed = Vec::new();
     for statement in statements {
@@ -222,7 +234,9 @@ async fn the_function_has_only_the_permissions_that_it_needs() {
 
 #[tokio::test]
 async fn http_access_exists_only_if_it_is_requested() {
-    let Some(template) = Template::translated().await else { return };
+    let Some(template) = Template::translated().await else {
+        return;
+    };
     assert_eq!(template.parameter_default("HttpAccess"), "none");
     assert_eq!(template.parameter_default("Support"), "false");
     for kind in ["AWS::Lambda::Url", "AWS::Lambda::Permission"] {
@@ -237,7 +251,9 @@ async fn http_access_exists_only_if_it_is_requested() {
 
 #[tokio::test]
 async fn missing_passes_and_logged_errors_raise_alarms() {
-    let Some(template) = Template::translated().await else { return };
+    let Some(template) = Template::translated().await else {
+        return;
+    };
     let alarm = template.properties("NoPassAlarm");
     assert_eq!(
         (&alarm["EvaluationPeriods"], &alarm["Period"], &alarm["TreatMissingData"]),
@@ -251,7 +267,9 @@ async fn missing_passes_and_logged_errors_raise_alarms() {
 
 #[tokio::test]
 async fn no_resource_has_a_fixed_name_so_that_two_stages_fit_into_one_account() {
-    let Some(template) = Template::translated().await else { return };
+    let Some(template) = Template::translated().await else {
+        return;
+    };
     // An alias belongs to its function: its name may be fixed.
     for (id, resource) in template.resources().iter().filter(|(_, resource)| resource["Type"] != "AWS::Lambda::Alias") {
         for name in ["Name", "FunctionName", "QueueName", "RoleName", "LogGroupName", "AlarmName"] {
@@ -325,7 +343,9 @@ const ANSWERS_TO_EXAMPLES: [(&str, &str); 12] = [
 
 #[tokio::test]
 async fn every_example_event_works_in_cargo_lambda() {
-    let Some(mut emulator) = Emulator::start().await else { return };
+    let Some(mut emulator) = Emulator::start().await else {
+        return;
+    };
     let app = App::empty().await;
     let mut function = emulator.start_function(&app);
     for (name, expected) in ANSWERS_TO_EXAMPLES {
@@ -349,7 +369,9 @@ async fn every_example_event_works_in_cargo_lambda() {
 
 #[tokio::test]
 async fn the_binary_built_by_sam_runs() {
-    let Some(mut sam) = external_tool("sam") else { return };
+    let Some(mut sam) = external_tool("sam") else {
+        return;
+    };
     if external_tool("cargo-lambda").is_none() {
         return;
     }

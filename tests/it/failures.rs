@@ -90,7 +90,9 @@ fn url_of_both(port: u16, standby: &OwnCluster) -> String {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_failover_within_a_call_loses_no_outcome() {
-    let Some((primary, standby, mut app)) = primary_and_standby().await else { return };
+    let Some((primary, standby, mut app)) = primary_and_standby().await else {
+        return;
+    };
     create_due_bookings(&app, 20).await;
     let release = hold_answers_after(&app, 4);
     let fail_over = async {
@@ -111,7 +113,9 @@ async fn a_failover_within_a_call_loses_no_outcome() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_failover_longer_than_the_call_repeats_only_unrecorded_messages() {
-    let Some((primary, standby, mut app)) = primary_and_standby().await else { return };
+    let Some((primary, standby, mut app)) = primary_and_standby().await else {
+        return;
+    };
     let moved = app.confirmed(noon()).await;
     create_due_bookings(&app, 20).await;
     let release = hold_answers_after(&app, 4);
@@ -121,7 +125,7 @@ async fn a_failover_longer_than_the_call_repeats_only_unrecorded_messages() {
         release.send(true).unwrap();
     };
     let (said, ()) = tokio::join!(run_at_noon(&app, "6s"), failure);
-    assert_eq!(said.stderr.matches("sent, and not recorded").count(), 8, "{}", said.stderr);
+    assert_eq!(said.stderr.matches("sent, but the outcome could not be recorded").count(), 8, "{}", said.stderr);
     assert_eq!(said.summary()["reminders"]["sent"], 8, "what was sent is told");
     // No server takes writes: the call reports it and does nothing.
     let meanwhile = run_at_noon(&app, "5s").await;
@@ -143,7 +147,9 @@ async fn a_failover_longer_than_the_call_repeats_only_unrecorded_messages() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn no_message_is_sent_before_its_claim_is_on_the_standby() {
-    let Some((primary, standby, mut app)) = primary_and_standby().await else { return };
+    let Some((primary, standby, mut app)) = primary_and_standby().await else {
+        return;
+    };
     create_due_bookings(&app, 20).await;
     // The database is set not to wait for the standby; a claim waits for it.
     app.db.batch_execute("ALTER SYSTEM SET synchronous_commit = local").await.unwrap();
@@ -172,7 +178,9 @@ async fn no_message_is_sent_before_its_claim_is_on_the_standby() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_warm_function_follows_failovers_within_and_between_invocations() {
-    let Some((primary, standby, mut app)) = primary_and_standby().await else { return };
+    let Some((primary, standby, mut app)) = primary_and_standby().await else {
+        return;
+    };
     let instance = Instance::start(&app).await;
     app.booking_due_now().await;
     assert_eq!(instance.invoke(&example_event("schedule")).await.unwrap()["reminders"]["sent"], 1);
@@ -212,7 +220,9 @@ async fn a_warm_function_follows_failovers_within_and_between_invocations() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_connection_to_a_demoted_server_is_replaced_within_the_call() {
-    let Some((primary, standby, mut app)) = primary_and_standby().await else { return };
+    let Some((primary, standby, mut app)) = primary_and_standby().await else {
+        return;
+    };
     // Behind a pooler the server changes while the connection stays open.
     let address = start_pooler(&format!("127.0.0.1:{}", primary.port)).await;
     app.env.insert("DATABASE_URL", url_of_both(address.port(), &standby) + "&sslmode=disable");
@@ -251,7 +261,9 @@ async fn a_hanging_host_does_not_block_the_next_host() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_server_restart_with_messages_in_flight_loses_no_outcome() {
-    let Some(own) = OwnCluster::start().await else { return };
+    let Some(own) = OwnCluster::start().await else {
+        return;
+    };
     let mut app = App::migrate_and_open(&own.url).await;
     app.env.insert("SEND_CONCURRENCY", "4".to_owned());
     create_due_bookings(&app, 20).await;
@@ -532,7 +544,9 @@ async fn fill_disk_except_wal(app: &App, own: &OwnCluster) {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_full_disk_fails_the_whole_pass_and_the_next_pass_does_the_work() {
-    let Some(own) = OwnCluster::start_on_small_disk(100).await else { return };
+    let Some(own) = OwnCluster::start_on_small_disk(100).await else {
+        return;
+    };
     let app = App::migrate_and_open(&own.url).await;
     app.run(noon() - hours(1)).await;
     let started = app.confirmed(noon()).await;
@@ -560,7 +574,9 @@ async fn a_full_disk_fails_the_whole_pass_and_the_next_pass_does_the_work() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_disk_that_fills_up_with_messages_in_flight_loses_no_outcome() {
-    let Some(own) = OwnCluster::start_on_small_disk(100).await else { return };
+    let Some(own) = OwnCluster::start_on_small_disk(100).await else {
+        return;
+    };
     let mut app = App::migrate_and_open(&own.url).await;
     app.env.insert("SEND_CONCURRENCY", "100".to_owned());
     create_due_bookings(&app, 100).await;
@@ -607,7 +623,9 @@ async fn fill_disk_and_wal(app: &App, own: &OwnCluster) {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_server_panic_for_a_full_wal_at_commit_loses_nothing() {
-    let Some(own) = OwnCluster::start_on_small_disk(100).await else { return };
+    let Some(own) = OwnCluster::start_on_small_disk(100).await else {
+        return;
+    };
     let mut app = App::migrate_and_open(&own.url).await;
     // The tables have a page each, so that the pass needs no new page.
     app.confirmed(noon() - minutes(10)).await;
@@ -646,7 +664,9 @@ async fn a_server_panic_for_a_full_wal_at_commit_loses_nothing() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_server_panic_for_a_full_wal_with_messages_in_flight_loses_no_outcome() {
-    let Some(own) = OwnCluster::start_on_small_disk(100).await else { return };
+    let Some(own) = OwnCluster::start_on_small_disk(100).await else {
+        return;
+    };
     let mut app = App::migrate_and_open(&own.url).await;
     app.env.insert("SEND_CONCURRENCY", "20".to_owned());
     create_due_bookings(&app, 20).await;

@@ -201,7 +201,7 @@ async fn a_connection_lost_before_during_or_after_commit_leaves_all_or_nothing()
             // Committed, as the run's row shows, and delivered.
             Cut::Within | Cut::After | Cut::Panic => {
                 assert_eq!(said.summary()["reminders"]["sent"], 1, "{cut:?} {}", said.stderr);
-                assert!(said.stderr.contains("settled by looking"), "{}", said.stderr);
+                assert!(said.stderr.contains("to settle a lost COMMIT"), "{}", said.stderr);
                 assert_eq!(runs, ["completed"]);
             }
         }
@@ -633,7 +633,7 @@ async fn a_few_due_bookings_are_looked_up_by_index_despite_a_high_estimate() {
     // This pass includes the hourly sweep for untracked changes.
     let plans = plans_of_call(&app, noon() + minutes(8)).await;
     let count = |words: &str| plans.iter().filter(|plan| plan.contains(words)).count();
-    assert_eq!((count("-- Continues verdicts.sql"), count("-- Bookings whose start changed past")), (2, 1));
+    assert_eq!((count("-- Continues decisions.sql"), count("-- Bookings whose start changed past")), (2, 1));
     let most = plans.iter().map(|plan| most_rows_scanned(plan)).fold(0.0, f64::max);
     assert!(most >= 100.0, "those that were moved are looked at, and the plans say how many rows they met: {most}");
     for plan in &plans {

@@ -925,7 +925,9 @@ impl Play<'_> {
         let found: HashMap<Uuid, &Found> = rows.iter().map(|row| (row.id, row)).collect();
         let mut revisions = HashMap::new();
         for (event, reminder) in self.events.iter().zip(&self.reference.reminders) {
-            let Some(row) = found.get(event) else { return Err(format!("gone: {reminder:?}")) };
+            let Some(row) = found.get(event) else {
+                return Err(format!("gone: {reminder:?}"));
+            };
             let revision = *revisions.entry((reminder.booking, reminder.revision)).or_insert(row.revision);
             expect_equal("revision", row.revision, revision)?;
         }
@@ -946,7 +948,9 @@ impl Play<'_> {
             self.events.iter().enumerate().map(|(position, id)| (id.to_string(), position)).collect();
         let mut answers = HashMap::new();
         for (event, to, fate) in requests {
-            let Some(position) = position.get(event) else { return Err(format!("sent, and on no record: {event}")) };
+            let Some(position) = position.get(event) else {
+                return Err(format!("sent, and on no record: {event}"));
+            };
             let reminder = &self.reference.reminders[*position];
             let mailbox = self.reference.mailbox(reminder.booking, reminder.audience);
             let person = self.reference.recipient(reminder.booking, reminder.audience);

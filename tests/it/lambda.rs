@@ -391,7 +391,9 @@ async fn the_migrate_payload_migrates_the_schema() {
 
 #[tokio::test]
 async fn a_database_restart_between_invocations_fails_no_pass() {
-    let Some(own) = OwnCluster::start().await else { return };
+    let Some(own) = OwnCluster::start().await else {
+        return;
+    };
     let mut app = App::empty().await;
     app.env.insert("DATABASE_URL", own.url.clone());
     let instance = Instance::start(&app).await;

@@ -308,7 +308,7 @@ impl Mechanism {
         const RECORD: &str = "src/delivery/record.sql";
         const DELIVERY: &str = "src/delivery/mod.rs";
         const OUTBOX: &str = "src/delivery/outbox.rs";
-        const TRIGGERS: &str = "migrations/07_triggers.sql";
+        const TRIGGERS: &str = "schema/functions/booking_automation_on_update.sql";
         const FENCE: &str = "WHERE e.id = j.id AND e.status = 'sending' AND e.claim = j.claim";
         match self {
             Self::PassLock => {
@@ -321,7 +321,7 @@ impl Mechanism {
             ),
             Self::TransitionTested => (
                 "a status change's second look at the booking",
-                "src/bookings/transitions.rs",
+                "src/bookings/step.sql",
                 "AND b.status = '{from}' AND {condition}",
             ),
             Self::Looks => (
@@ -332,7 +332,7 @@ impl Mechanism {
             Self::OnePassTransaction => (
                 "the watermark in the transaction of the verdicts",
                 "src/tick/pass.rs",
-                "commit(transaction, call, &work, looked_through, &due.watermark.rules_digest)",
+                "run_log::commit_with_row(transaction, trigger, &work, looked_through, digest)",
             ),
             Self::Revision => {
                 ("a new revision for a new start", TRIGGERS, "revision       = s.revision + excluded.revision")
@@ -358,12 +358,12 @@ impl Mechanism {
                 "WHERE e.status IN ('pending', 'sending') AND e.event_type = 'reminder_sent'",
             ),
             Self::LeaseOnRecord => {
-                ("the record of a lease that ran out", CLAIM, "'outcome', 'unknown', 'error', 'the lease ran out'")
+                ("the record of a lease that ran out", CLAIM, "booking_automation_lost_attempt(e.attempts)")
             }
             Self::ClaimFirst => (
                 "the claim's COMMIT before the request",
                 DELIVERY,
-                "let page = match turn_page(database, &outcomes, more.then_some(&limits), times, call, &mut tally).await {",
+                "match turner.turn(&outcomes, more.then_some(&limits)).await {",
             ),
             Self::RecordAfter => (
                 "the record after the answer, not with the claim",
@@ -372,26 +372,30 @@ impl Mechanism {
             ),
             Self::LostClaim => (
                 "sending nothing by a claim whose COMMIT got no answer",
-                DELIVERY,
+                "src/delivery/pages.rs",
                 "a claim whose COMMIT was lost waits for its lease",
             ),
-            Self::Fresh => ("the three seconds after the read", DELIVERY, "leave_by = (read_at + times.fresh_for)"),
+            Self::Fresh => (
+                "the three seconds after the read",
+                "src/delivery/sending.rs",
+                "leave_by = (read_at + timing.fresh_for)",
+            ),
             Self::FencedByClaim => ("the claim number in the fence", RECORD, FENCE),
             Self::FencedByStatus => ("the status in the fence", RECORD, FENCE),
             Self::UnknownIsNotFailed => (
                 "a time-out not taken for a failure",
                 OUTBOX,
-                "Outcome::Unknown { error } => (\"pending\", Some(\"unknown\")",
+                "Outcome::Unknown { error } => (\"pending\", Some(Reason::Unknown)",
             ),
             Self::UnknownIsNotSent => (
                 "a time-out not taken for a success",
                 OUTBOX,
-                "Outcome::Unknown { error } => (\"pending\", Some(\"unknown\")",
+                "Outcome::Unknown { error } => (\"pending\", Some(Reason::Unknown)",
             ),
             Self::WordLookedFor => (
                 "claim and record looking for the provider's word",
                 CLAIM,
-                "FROM booking_automation_feedback f WHERE f.event_id = e.id) AS settled_by",
+                "booking_automation_settled_by(e.id) AS settled_by",
             ),
             Self::WordInItsPlace => (
                 "the provider's word leaving alone what is skipped",
@@ -401,7 +405,7 @@ impl Mechanism {
             Self::LastAttempt => ("the last attempt", CLAIM, "e.attempts >= $8 AS exhausted"),
             Self::AsideOnRecord => (
                 "doubt and word of a message that is set aside",
-                OUTBOX,
+                "src/delivery/contact_failure.sql",
                 "WHEN t.settled_by IS NOT NULL THEN 'completed'",
             ),
         }
@@ -802,7 +806,9 @@ impl Reminders {
     }
 
     fn decide_pass(&self, state: &mut State, id: u8) -> Option<()> {
-        let Phase::Begun { as_of, claimable, candidates } = *state.call(id) else { return None };
+        let Phase::Begun { as_of, claimable, candidates } = *state.call(id) else {
+            return None;
+        };
         let (mut moved, mut looks, mut verdicts) = ([None; MOST], [0; MOST], Vec::new());
         for (number, booking) in state.bookings.iter().enumerate() {
             // A booking that another transaction holds locked is skipped.
@@ -826,7 +832,9 @@ impl Reminders {
 
     fn commit_pass(&self, state: &mut State, id: u8) -> Option<()> {
         let call = std::mem::replace(state.call(id), Phase::Idle);
-        let Phase::Judged { as_of, mut claimable, moved, looks, verdicts } = call else { return None };
+        let Phase::Judged { as_of, mut claimable, moved, looks, verdicts } = call else {
+            return None;
+        };
         for (number, booking) in state.bookings.iter_mut().enumerate() {
             if let Some(status) = moved[number] {
                 let due = Self::status_after_pass(booking, as_of);
@@ -851,7 +859,9 @@ impl Reminders {
     }
 
     fn begin_claim(&self, state: &mut State, id: u8) -> Option<()> {
-        let Phase::Turn { told, .. } = *state.call(id) else { return None };
+        let Phase::Turn { told, .. } = *state.call(id) else {
+            return None;
+        };
         // The transaction sees what it has recorded itself.
         let mut own = state.clone();
         if let Some(told) = told {
@@ -874,7 +884,9 @@ impl Reminders {
     }
 
     fn commit_claim(&self, state: &mut State, id: u8) -> Option<()> {
-        let Phase::Claiming { at, told, seen, requested } = *state.call(id) else { return None };
+        let Phase::Claiming { at, told, seen, requested } = *state.call(id) else {
+            return None;
+        };
         if let Some(told) = told {
             self.apply_record(state, told, at);
         }
@@ -896,7 +908,9 @@ impl Reminders {
     /// The claim's COMMIT, executed or not, has no answer.
     fn lose_answer(&self, state: &mut State, id: u8, committed: Committed) -> Option<()> {
         state.left.lost_answers -= 1;
-        let Phase::Claiming { at, told, seen, .. } = *state.call(id) else { return None };
+        let Phase::Claiming { at, told, seen, .. } = *state.call(id) else {
+            return None;
+        };
         let mut done = state.clone();
         if let Some(told) = told {
             self.apply_record(&mut done, told, at);
@@ -933,14 +947,18 @@ impl Reminders {
 
     fn send_late(&self, state: &mut State, id: u8, outcome: Outcome, accepted: Accepted) -> Option<()> {
         state.left.stalls -= 1;
-        let Phase::Sending { row, claim, .. } = *state.call(id) else { return None };
+        let Phase::Sending { row, claim, .. } = *state.call(id) else {
+            return None;
+        };
         self.deliver_request(state, row, accepted);
         state.end_sending(id, Told { row, claim, outcome });
         Some(())
     }
 
     fn record_alone(&self, state: &mut State, id: u8) -> Option<()> {
-        let Phase::Turn { told: Some(told), alone } = *state.call(id) else { return None };
+        let Phase::Turn { told: Some(told), alone } = *state.call(id) else {
+            return None;
+        };
         self.apply_record(state, told, state.clock);
         *state.call(id) = if alone { Phase::Turn { told: None, alone: false } } else { Phase::Idle };
         Some(())
@@ -948,7 +966,9 @@ impl Reminders {
 
     fn record_unanswered(&self, state: &mut State, id: u8) -> Option<()> {
         state.left.lost_answers -= 1;
-        let Phase::Turn { told: Some(told), .. } = *state.call(id) else { return None };
+        let Phase::Turn { told: Some(told), .. } = *state.call(id) else {
+            return None;
+        };
         self.apply_record(state, told, state.clock);
         *state.call(id) = Phase::Turn { told: Some(told), alone: true };
         Some(())
@@ -965,7 +985,9 @@ impl State {
     }
 
     fn defer(&mut self, id: u8) -> Option<()> {
-        let Phase::Sending { row, claim, .. } = *self.call(id) else { return None };
+        let Phase::Sending { row, claim, .. } = *self.call(id) else {
+            return None;
+        };
         self.end_sending(id, Told { row, claim, outcome: Outcome::Deferred });
         Some(())
     }

@@ -755,7 +755,7 @@ async fn a_failed_full_scan_does_not_block_new_bookings() {
     app.sql("UPDATE reminder_rules SET lead = '16 minutes' WHERE name = '15m'", &[]).await;
     let said = app.call(&["run", "--as-of", &(noon() + minutes(1)).to_rfc3339()]).await;
     assert_eq!(said.summary()["reminders"]["sent"], 1);
-    assert!(said.stderr.contains("the look at all bookings failed"), "{}", said.stderr);
+    assert!(said.stderr.contains("looking at all bookings failed"), "{}", said.stderr);
     assert_eq!(app.reminders(new).await, ["24h completed"]);
 }
 
@@ -776,7 +776,7 @@ async fn a_failed_sweep_does_not_fail_the_pass() {
         .unwrap();
     let (starts, due) = (app.confirmed(noon() + hours(1)).await, app.confirmed(noon() + hours(25)).await);
     let said = app.call(&["run", "--as-of", &(noon() + hours(1)).to_rfc3339()]).await;
-    assert!(said.stderr.contains("look at all bookings failed"), "{}", said.stderr);
+    assert!(said.stderr.contains("the hourly sweep of all bookings failed"), "{}", said.stderr);
     assert_eq!(said.summary()["transitions"]["started"], 1);
     assert_eq!(app.status(starts).await, "in_progress");
     assert_eq!(app.reminders(due).await, ["24h completed"]);

@@ -140,7 +140,9 @@ impl Connection {
         let mut buffer = vec![0; 65536];
         let mut to_client = Some(to_client);
         loop {
-            let Ok(count @ 1..) = from_server.read(&mut buffer).await else { return };
+            let Ok(count @ 1..) = from_server.read(&mut buffer).await else {
+                return;
+            };
             self.state.answered.store(true, Ordering::SeqCst);
             if self.committing.load(Ordering::SeqCst) {
                 if [Cut::Within, Cut::Forever].contains(&self.cut)
@@ -167,7 +169,9 @@ impl Connection {
     async fn relay_requests(&self, mut from_client: OwnedReadHalf, mut to_server: OwnedWriteHalf) {
         let mut buffer = vec![0; 65536];
         loop {
-            let Ok(count @ 1..) = from_client.read(&mut buffer).await else { return };
+            let Ok(count @ 1..) = from_client.read(&mut buffer).await else {
+                return;
+            };
             if self.state.frozen.load(Ordering::SeqCst) >= self.number {
                 continue;
             }

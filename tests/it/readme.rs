@@ -158,7 +158,9 @@ fn every_make_target_script_file_and_test_in_a_command_exists() {
                     let is_there = root().join(format!("tests/it/{name}.rs")).exists();
                     assert!(is_there || sources.contains(&format!("fn {name}")), "{said}");
                 }
-                ["--data-file", path] if !path.starts_with("target/") => assert!(root().join(path).exists(), "{said}"),
+                ["--data-file", path] if !path.starts_with("target/") => {
+                    assert!(root().join(path).exists(), "{said}")
+                }
                 _ => {}
             }
         }
@@ -230,7 +232,9 @@ fn every_route_in_a_request_is_described() {
         }
         // Routes that are only named.
         for named in code(&text) {
-            let Some((method, path)) = named.split_once(' ') else { continue };
+            let Some((method, path)) = named.split_once(' ') else {
+                continue;
+            };
             if ["GET", "POST", "DELETE"].contains(&method) && !["/run", "/health"].contains(&path) {
                 let path = path.split('?').next().unwrap();
                 let is_there = openapi["paths"][path][method.to_lowercase()].is_object();

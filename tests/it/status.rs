@@ -220,10 +220,7 @@ async fn a_manual_step_cannot_be_reverted_as_an_automatic_one() {
 
     assert_eq!(request_status(&server, id, "completed", "provider").await.status, 200);
     let problem = request_status(&server, id, "in_progress", "provider").await.json();
-    assert_eq!(
-        problem["detail"],
-        "that the booking is completed is not the automation's doing: there is nothing to take back"
-    );
+    assert_eq!(problem["detail"], "the automation did not make the booking completed, so there is nothing to undo");
 }
 
 #[tokio::test]
@@ -394,7 +391,7 @@ async fn a_status_request_does_not_wait_for_a_locked_booking() {
 
     let answer = request_status(&server, id, "cancelled", "customer").await;
     assert_eq!(answer.status, 409);
-    assert_eq!(answer.json()["detail"], "somebody else is changing this booking right now; try again");
+    assert_eq!(answer.json()["detail"], "another transaction is changing this booking right now; try again");
 
     app.db.batch_execute("COMMIT").await.unwrap();
     assert_eq!(request_status(&server, id, "cancelled", "customer").await.status, 200);

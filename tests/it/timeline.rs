@@ -33,10 +33,10 @@ async fn a_normal_booking_lists_past_and_planned_entries() {
     assert_eq!(
         sentences(&told, "planned"),
         [
-            "The 1h reminder to the customer by email is to be sent.",
-            "The 15m reminder to the customer by email is to be sent.",
-            "The automation makes it in_progress.",
-            "The automation makes it completed.",
+            "The 1h reminder to the customer by email will be sent.",
+            "The 15m reminder to the customer by email will be sent.",
+            "The automation changes the status to in_progress.",
+            "The automation changes the status to completed.",
         ]
     );
     let sent = &told["happened"][0];
@@ -61,7 +61,7 @@ async fn a_step_due_now_is_planned_for_the_next_pass() {
     let told = fetch_timeline(&mut app, id, noon()).await;
     assert_eq!(
         sentences(&told, "planned"),
-        ["The automation makes it in_progress with the next pass.", "The automation makes it completed."]
+        ["The next pass changes the status to in_progress.", "The automation changes the status to completed."]
     );
     assert_eq!(told["planned"][0]["at"], Value::Null);
 }
@@ -83,10 +83,10 @@ async fn pending_sending_and_failed_reminders_are_described() {
     assert_eq!(
         sentences(&told, "happened"),
         [
-            "The a reminder to the customer by email waits for its turn.",
+            "The a reminder to the customer by email waits to be sent.",
             "The b reminder to the customer by email waits for its next attempt: the mail provider asked to slow down.",
             "The c reminder to the customer by email is being sent.",
-            "The d reminder to the customer by email failed for good: the mail provider refused the message for good.",
+            "The d reminder to the customer by email failed permanently: the mail provider rejected the message permanently.",
         ]
     );
     assert!(told["happened"][0].get("attempts").is_none(), "{told}");
@@ -103,12 +103,12 @@ async fn a_due_reminder_without_a_decision_is_listed_once_and_first() {
     assert_eq!(
         planned,
         [
-            "The 24h reminder to the customer by email is not going to be sent: a reminder nearer to the start went out, or is to, in its place.",
-            "The 1h reminder to the customer by email is to be sent.",
-            "The 15m reminder to the customer by email is to be sent.",
-            "The 15m reminder to the provider by email is to be sent.",
-            "The automation makes it in_progress.",
-            "The automation makes it completed.",
+            "The 24h reminder to the customer by email will not be sent: another reminder, closer to the start, replaces it.",
+            "The 1h reminder to the customer by email will be sent.",
+            "The 15m reminder to the customer by email will be sent.",
+            "The 15m reminder to the provider by email will be sent.",
+            "The automation changes the status to in_progress.",
+            "The automation changes the status to completed.",
         ]
     );
 }
@@ -139,7 +139,7 @@ async fn each_reason_for_not_reminding_has_a_sentence() {
     assert_eq!(
         sentences(&told, "happened"),
         [
-            "postgres made it cancelled, from confirmed.",
+            "postgres changed the status from confirmed to cancelled.",
             "The 24h reminder to the customer by email was not sent: the booking was no longer confirmed."
         ]
     );
@@ -151,7 +151,7 @@ async fn each_reason_for_not_reminding_has_a_sentence() {
     );
     assert_eq!(
         sentences(&told, "planned")[0],
-        "The 1h reminder to the customer by email is not going to be sent: there is no address to send it to."
+        "The 1h reminder to the customer by email will not be sent: there is no address to send it to."
     );
 }
 

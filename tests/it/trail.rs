@@ -658,7 +658,7 @@ async fn assert_nothing_is_stored_or_sent_again(
     let timeline = ask(server, "GET", &format!("/bookings/{waiting}/timeline"), &[], b"").await.json();
     assert_eq!(
         timeline["happened"][0]["text"],
-        "The 24h reminder to the customer by email was not sent: the person's data was deleted."
+        "The 24h reminder to the customer by email was not sent: the person's data was erased."
     );
 }
 

@@ -360,7 +360,7 @@ async fn a_refused_message_is_retried_for_a_day_with_the_same_id_and_body() {
     assert_eq!(
         entry["text"],
         format!(
-            "The message to webhook {webhook} that it was cancelled failed for good: the webhook did not accept it."
+            "The booking.cancelled message to webhook {webhook} failed permanently: the endpoint did not accept it."
         )
     );
     assert_eq!((&entry["webhook_id"], &entry["about"]), (&json!(webhook), &json!("cancelled")));
@@ -425,7 +425,7 @@ async fn assert_suspension_ends_pending_messages(app: &mut App, webhook: Uuid, b
     assert_eq!(ended.len(), 3, "{ended:?}");
     assert!(ended.iter().all(|one| one.starts_with("skipped") && one.ends_with("suspended")), "{ended:?}");
     let entry = webhook_entry_of_timeline(app, booking).await.to_string();
-    assert!(entry.contains("was not sent: the webhook is suspended, since it took nothing for a day"), "{entry}");
+    assert!(entry.contains("was not sent: the subscription is suspended"), "{entry}");
 }
 
 async fn run_at_noon(app: &App) -> CommandOutput {

@@ -125,7 +125,9 @@ impl RefundBasis {
                           booking ->> 'total_price' AS price, booking ->> 'service_id' AS service, scheduled_at
                      FROM (SELECT to_jsonb(b) AS booking, b.scheduled_at FROM bookings b WHERE b.id = $1) AS found";
         let rows = transaction.query(sql, &[(&booking_id, Type::UUID)]).await?;
-        let Some(row) = rows.first() else { return Ok(None) };
+        let Some(row) = rows.first() else {
+            return Ok(None);
+        };
         let service: Option<String> = row.get("service");
         let service = service.and_then(|id| id.parse().ok());
         // Near the calendar's ends, a moment before or after cannot be represented.
