@@ -35,5 +35,12 @@ async fn run_function() -> anyhow::Result<()> {
     let secrets = CronSecrets::from_environment(&environment)?;
     let automation = entry::automation(&database_settings, 1, pass_settings).await?;
     let tokens = AdminTokens::from_environment(&environment)?;
-    lambda::run(automation, database_settings, pass_settings, secrets, tokens).await
+    lambda::run(
+        automation,
+        database_settings,
+        pass_settings,
+        secrets,
+        tokens,
+    )
+    .await
 }

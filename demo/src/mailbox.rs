@@ -26,10 +26,16 @@ impl Mailbox {
     pub async fn open(folder: &Path) -> anyhow::Result<(Arc<Self>, String)> {
         let _ = std::fs::remove_dir_all(folder);
         std::fs::create_dir_all(folder)?;
-        let mailbox = Arc::new(Self { folder: folder.to_owned(), mails: Mutex::default() });
+        let mailbox = Arc::new(Self {
+            folder: folder.to_owned(),
+            mails: Mutex::default(),
+        });
         let router = Router::new()
             .route("/v2/email/outbound-emails", post(take))
-            .route("/v2/email/account", get(async || Json(json!({"SendQuota": {"MaxSendRate": 500.0}}))))
+            .route(
+                "/v2/email/account",
+                get(async || Json(json!({"SendQuota": {"MaxSendRate": 500.0}}))),
+            )
             .with_state(mailbox.clone());
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await?;
         let url = format!("http://{}", listener.local_addr()?);
@@ -63,14 +69,32 @@ impl Mailbox {
     }
 
     fn keep(&self, request: &Value) -> anyhow::Result<String> {
-        let text = |pointer: &str| request.pointer(pointer).and_then(Value::as_str).unwrap_or_default().to_owned();
-        let (to, subject) = (text("/Destination/ToAddresses/0"), text("/Content/Simple/Subject/Data"));
-        let (plain, html) = (text("/Content/Simple/Body/Text/Data"), text("/Content/Simple/Body/Html/Data"));
-        let mut mails = self.mails.lock().map_err(|_| anyhow::anyhow!("a mail could not be kept"))?;
+        let text = |pointer: &str| {
+            request
+                .pointer(pointer)
+                .and_then(Value::as_str)
+                .unwrap_or_default()
+                .to_owned()
+        };
+        let (to, subject) = (
+            text("/Destination/ToAddresses/0"),
+            text("/Content/Simple/Subject/Data"),
+        );
+        let (plain, html) = (
+            text("/Content/Simple/Body/Text/Data"),
+            text("/Content/Simple/Body/Html/Data"),
+        );
+        let mut mails = self
+            .mails
+            .lock()
+            .map_err(|_| anyhow::anyhow!("a mail could not be kept"))?;
         let file = name(mails.len() + 1);
         std::fs::write(self.folder.join(format!("{file}.html")), &html)?;
         let from = text("/FromEmailAddress");
-        let (name, address) = from.trim_end_matches('>').rsplit_once(" <").unwrap_or(("", &from));
+        let (name, address) = from
+            .trim_end_matches('>')
+            .rsplit_once(" <")
+            .unwrap_or(("", &from));
         let eml = MessageBuilder::new()
             .from((name.trim_matches('"'), address))
             .to(to.clone())
@@ -85,8 +109,14 @@ impl Mailbox {
     }
 }
 
-async fn take(State(mailbox): State<Arc<Mailbox>>, Json(request): Json<Value>) -> Result<Json<Value>, String> {
-    mailbox.keep(&request).map(|id| Json(json!({"MessageId": id}))).map_err(|error| error.to_string())
+async fn take(
+    State(mailbox): State<Arc<Mailbox>>,
+    Json(request): Json<Value>,
+) -> Result<Json<Value>, String> {
+    mailbox
+        .keep(&request)
+        .map(|id| Json(json!({"MessageId": id})))
+        .map_err(|error| error.to_string())
 }
 
 fn name(number: usize) -> String {
@@ -94,5 +124,8 @@ fn name(number: usize) -> String {
 }
 
 fn escaped(text: &str) -> String {
-    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;")
+    text.replace('&', "&amp;")
+        .replace('<', "&lt;")
+        .replace('>', "&gt;")
+        .replace('"', "&quot;")
 }

@@ -78,9 +78,12 @@ fn main() -> anyhow::Result<()> {
         .with_max_level(tracing_subscriber::filter::LevelFilter::WARN)
         .with_writer(std::io::stderr)
         .init();
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    let (mailbox, endpoint) =
-        runtime.block_on(Mailbox::open(Path::new(FOLDER))).with_context(|| format!("{FOLDER} cannot be written"))?;
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()?;
+    let (mailbox, endpoint) = runtime
+        .block_on(Mailbox::open(Path::new(FOLDER)))
+        .with_context(|| format!("{FOLDER} cannot be written"))?;
     let settings = [
         ("AWS_ENDPOINT_URL_SESV2", endpoint.as_str()),
         ("AWS_REGION", "eu-central-1"),
@@ -113,33 +116,59 @@ async fn demo(url: &str, mailbox: &Mailbox) -> anyhow::Result<()> {
     migrate::migrate(&database, None, |step| println!("  migrate: {step}")).await?;
     let now = Utc::now();
     let start = (now - TimeDelta::days(1)).duration_trunc(TimeDelta::hours(1))?;
-    fill(&database, start).await.context("the day could not be filled in")?;
+    fill(&database, start)
+        .await
+        .context("the day could not be filled in")?;
     let delivery = EmailSettings::from_environment(&lookup)?;
     let mailer = Mailer::new(delivery.clone(), Ses::new(&delivery).await?);
     let dispatcher = WebhookDispatcher::new(WebhookSettings::from_environment(&lookup)?);
-    let automation = Automation::new(database.clone(), PassSettings::from_environment(&lookup)?, mailer, dispatcher);
+    let automation = Automation::new(
+        database.clone(),
+        PassSettings::from_environment(&lookup)?,
+        mailer,
+        dispatcher,
+    );
 
     println!("\nThe day until now, a pass a minute; the clock is Vienna's.");
     play(&automation, &database, start, (now - start).num_minutes()).await?;
     println!("\n{}", table(&database).await?);
     keep_events(&database).await?;
-    println!("{} mails: {FOLDER}/index.html, and every event, as JSON: {FOLDER}/events.ndjson", mailbox.len());
+    println!(
+        "{} mails: {FOLDER}/index.html, and every event, as JSON: {FOLDER}/events.ndjson",
+        mailbox.len()
+    );
     if std::env::var_os("DEMO_EXIT").is_some_and(|exit| exit == "1") {
         return Ok(());
     }
     let address = std::net::TcpListener::bind("127.0.0.1:0")?.local_addr()?;
-    println!("\nNow it runs each minute on the real clock, and answers on http://{address} (Ctrl-C ends it). Try:\n");
+    println!(
+        "\nNow it runs each minute on the real clock, and answers on http://{address} (Ctrl-C ends it). Try:\n"
+    );
     println!("  curl -H 'Authorization: Bearer {SECRET}' http://{address}/run\n");
     println!("  body='' id=\"msg_$(openssl rand -hex 12)\" timestamp=$(date +%s)");
-    println!("  key=$(printf %s '{}' | openssl base64 -d -A | od -An -v -tx1 | tr -d ' \\n')", &SIGNING_SECRET[6..]);
+    println!(
+        "  key=$(printf %s '{}' | openssl base64 -d -A | od -An -v -tx1 | tr -d ' \\n')",
+        &SIGNING_SECRET[6..]
+    );
     println!(
         "  signature=$(printf %s \"$id.$timestamp.$body\" | openssl dgst -sha256 -mac HMAC -macopt \"hexkey:$key\" -binary | openssl base64 -A)"
     );
     println!(
         "  curl --data-binary \"$body\" http://{address}/run -H \"webhook-id: $id\" -H \"webhook-timestamp: $timestamp\" -H \"webhook-signature: v1,$signature\"\n"
     );
-    let (secrets, tokens) = (CronSecrets::from_environment(&lookup)?, AdminTokens::from_environment(&lookup)?);
-    server::serve(automation, secrets, tokens, None, address, Some(Duration::from_secs(60))).await?;
+    let (secrets, tokens) = (
+        CronSecrets::from_environment(&lookup)?,
+        AdminTokens::from_environment(&lookup)?,
+    );
+    server::serve(
+        automation,
+        secrets,
+        tokens,
+        None,
+        address,
+        Some(Duration::from_secs(60)),
+    )
+    .await?;
     keep_events(&database).await?;
     println!("\nEnded; {} mails are in {FOLDER}.", mailbox.len());
     Ok(())
@@ -148,11 +177,21 @@ async fn demo(url: &str, mailbox: &Mailbox) -> anyhow::Result<()> {
 /// Fills in the day, as somebody else's backend did before it.
 async fn fill(database: &Database, start: DateTime<Utc>) -> anyhow::Result<()> {
     for statement in include_str!("day.sql").split_inclusive(";\n") {
-        let parameters: &[&(dyn ToSql + Sync)] = if statement.contains("$1") { &[&start] } else { &[] };
+        let parameters: &[&(dyn ToSql + Sync)] = if statement.contains("$1") {
+            &[&start]
+        } else {
+            &[]
+        };
         write(database, start - TimeDelta::days(2), statement, parameters).await?;
     }
     // The program was installed when the day began: what was due before that is nobody's business.
-    write(database, start, "UPDATE reminder_rules SET effective_from = $1", &[&start]).await?;
+    write(
+        database,
+        start,
+        "UPDATE reminder_rules SET effective_from = $1",
+        &[&start],
+    )
+    .await?;
     Ok(())
 }
 
@@ -163,18 +202,38 @@ async fn write(
     sql: &str,
     times: &[&(dyn ToSql + Sync)],
 ) -> anyhow::Result<u64> {
-    let begin = Begin { as_of: Some(as_of), ..Begin::default() };
-    let (transaction, _) = database.begin(&begin, "SET LOCAL booking_automation.actor = 'backend'").await?;
-    let parameters: Vec<_> = times.iter().map(|time| (*time, Type::TIMESTAMPTZ)).collect();
+    let begin = Begin {
+        as_of: Some(as_of),
+        ..Begin::default()
+    };
+    let (transaction, _) = database
+        .begin(&begin, "SET LOCAL booking_automation.actor = 'backend'")
+        .await?;
+    let parameters: Vec<_> = times
+        .iter()
+        .map(|time| (*time, Type::TIMESTAMPTZ))
+        .collect();
     let rows = transaction.execute(sql, &parameters).await?;
     transaction.commit().await?;
     Ok(rows)
 }
 
 /// A pass a minute, but for the outage.
-async fn play(automation: &Automation, database: &Database, start: DateTime<Utc>, minutes: i64) -> anyhow::Result<()> {
-    let bar = ProgressBar::new(minutes as u64).with_style(ProgressStyle::with_template("{bar:40} {msg}")?);
-    let say = |line: String| if bar.is_hidden() { println!("{line}") } else { bar.println(line) };
+async fn play(
+    automation: &Automation,
+    database: &Database,
+    start: DateTime<Utc>,
+    minutes: i64,
+) -> anyhow::Result<()> {
+    let bar = ProgressBar::new(minutes as u64)
+        .with_style(ProgressStyle::with_template("{bar:40} {msg}")?);
+    let say = |line: String| {
+        if bar.is_hidden() {
+            println!("{line}")
+        } else {
+            bar.println(line)
+        }
+    };
     let (began, mut passes) = (Instant::now(), 0);
     for minute in 0..=minutes {
         let as_of = start + TimeDelta::minutes(minute);
@@ -182,12 +241,19 @@ async fn play(automation: &Automation, database: &Database, start: DateTime<Utc>
         bar.set_position(minute as u64);
         bar.set_message(now.clone());
         for act in PEOPLE.iter().filter(|act| act.minute == minute) {
-            let times: Vec<_> = act.times.iter().map(|time| start + TimeDelta::minutes(*time)).collect();
-            let what = times
+            let times: Vec<_> = act
+                .times
                 .iter()
-                .try_fold(act.what.to_owned(), |what, time| anyhow::Ok(what.replacen("{}", &clock(*time)?, 1)))?;
-            let parameters: Vec<_> =
-                [&as_of].into_iter().chain(&times).map(|time| time as &(dyn ToSql + Sync)).collect();
+                .map(|time| start + TimeDelta::minutes(*time))
+                .collect();
+            let what = times.iter().try_fold(act.what.to_owned(), |what, time| {
+                anyhow::Ok(what.replacen("{}", &clock(*time)?, 1))
+            })?;
+            let parameters: Vec<_> = [&as_of]
+                .into_iter()
+                .chain(&times)
+                .map(|time| time as &(dyn ToSql + Sync))
+                .collect();
             let rows = write(database, as_of, act.sql, &parameters).await?;
             anyhow::ensure!(rows == 1, "{what}: {rows} bookings");
             say(format!("{now}  · {what}"));
@@ -198,7 +264,10 @@ async fn play(automation: &Automation, database: &Database, start: DateTime<Utc>
             }
             continue;
         }
-        let call = Call { as_of: Some(as_of), ..Call::until(Instant::now() + Duration::from_secs(50)) };
+        let call = Call {
+            as_of: Some(as_of),
+            ..Call::until(Instant::now() + Duration::from_secs(50))
+        };
         let Summary::Completed(work) = tick::run(automation, &Trigger::Cli, &call).await? else {
             anyhow::bail!("{now}: the pass was skipped");
         };
@@ -209,7 +278,10 @@ async fn play(automation: &Automation, database: &Database, start: DateTime<Utc>
         }
     }
     bar.finish_and_clear();
-    println!("{passes} passes in {:.0} seconds.", began.elapsed().as_secs_f32());
+    println!(
+        "{passes} passes in {:.0} seconds.",
+        began.elapsed().as_secs_f32()
+    );
     Ok(())
 }
 
@@ -222,10 +294,16 @@ fn done(work: &Work) -> String {
         (moved.expired, "expired"),
         (mails.sent, "reminded"),
         (mails.skipped, "not to be reminded"),
-        (mails.failed + mails.retrying + mails.unknown + mails.deferred, "not reminded"),
+        (
+            mails.failed + mails.retrying + mails.unknown + mails.deferred,
+            "not reminded",
+        ),
     ];
-    let told: Vec<_> =
-        figures.iter().filter(|(count, _)| *count > 0).map(|(count, what)| format!("{count} {what}")).collect();
+    let told: Vec<_> = figures
+        .iter()
+        .filter(|(count, _)| *count > 0)
+        .map(|(count, what)| format!("{count} {what}"))
+        .collect();
     told.join(", ")
 }
 
@@ -246,33 +324,52 @@ async fn table(database: &Database) -> anyhow::Result<String> {
             &[],
         )
         .await?;
-    let rules = transaction.query("SELECT name FROM reminder_rules ORDER BY lead DESC", &[]).await?;
+    let rules = transaction
+        .query("SELECT name FROM reminder_rules ORDER BY lead DESC", &[])
+        .await?;
     let bookings = transaction
-        .query("SELECT status, count(*) FROM bookings GROUP BY status ORDER BY count(*) DESC, status", &[])
+        .query(
+            "SELECT status, count(*) FROM bookings GROUP BY status ORDER BY count(*) DESC, status",
+            &[],
+        )
         .await?;
     transaction.rollback().await?;
 
     let mut text = String::from("Status changes\n");
     for row in &changes {
         let [from, to, by] = [0, 1, 2].map(|column| row.get::<_, &str>(column));
-        writeln!(text, "  {:28}{:24}{:>6}", format!("{from} → {to}"), format!("by {by}"), row.get::<_, i64>(3))?;
+        writeln!(
+            text,
+            "  {:28}{:24}{:>6}",
+            format!("{from} → {to}"),
+            format!("by {by}"),
+            row.get::<_, i64>(3)
+        )?;
     }
     write!(text, "\n{:30}", "Reminders")?;
     for rule in &rules {
         write!(text, "{:>6}", rule.get::<_, &str>(0))?;
     }
-    let counts: BTreeMap<(&str, &str), i64> =
-        reminders.iter().map(|row| ((row.get(0), row.get(1)), row.get(2))).collect();
+    let counts: BTreeMap<(&str, &str), i64> = reminders
+        .iter()
+        .map(|row| ((row.get(0), row.get(1)), row.get(2)))
+        .collect();
     let outcomes: BTreeSet<&str> = counts.keys().map(|(outcome, _)| *outcome).collect();
     for outcome in outcomes {
         write!(text, "\n  {outcome:28}")?;
         for rule in &rules {
-            write!(text, "{:>6}", counts.get(&(outcome, rule.get(0))).unwrap_or(&0))?;
+            write!(
+                text,
+                "{:>6}",
+                counts.get(&(outcome, rule.get(0))).unwrap_or(&0)
+            )?;
         }
         write!(text, "{}", why(outcome))?;
     }
-    let now: Vec<_> =
-        bookings.iter().map(|row| format!("{} {}", row.get::<_, i64>(1), row.get::<_, &str>(0))).collect();
+    let now: Vec<_> = bookings
+        .iter()
+        .map(|row| format!("{} {}", row.get::<_, i64>(1), row.get::<_, &str>(0)))
+        .collect();
     writeln!(text, "\n\nBookings now: {}", now.join(", "))?;
     Ok(text)
 }
@@ -291,7 +388,10 @@ fn why(outcome: &str) -> &'static str {
 async fn keep_events(database: &Database) -> anyhow::Result<()> {
     let (transaction, _) = database.begin(&Begin::default(), "").await?;
     let rows = transaction
-        .query("SELECT to_jsonb(e)::text || E'\\n' FROM booking_automation_events e ORDER BY seq", &[])
+        .query(
+            "SELECT to_jsonb(e)::text || E'\\n' FROM booking_automation_events e ORDER BY seq",
+            &[],
+        )
         .await?;
     transaction.rollback().await?;
     let lines: String = rows.iter().map(|row| row.get::<_, &str>(0)).collect();

@@ -22,8 +22,12 @@ impl Random {
 pub fn mutate(data: &mut [u8], size: usize, max_size: usize, seed: u32) -> usize {
     let mut random = Random(u64::from(seed) << 1 | 0x9e37_79b9_0000_0001);
     random.below(1);
-    let tree = serde_json::from_slice(&data[..size]).ok().filter(|_| random.below(4) > 0);
-    let Some(mut tree) = tree else { return fuzzer_mutate(data, size, max_size) };
+    let tree = serde_json::from_slice(&data[..size])
+        .ok()
+        .filter(|_| random.below(4) > 0);
+    let Some(mut tree) = tree else {
+        return fuzzer_mutate(data, size, max_size);
+    };
     for _ in 0..=random.below(3) {
         change(&mut tree, &mut random);
     }
@@ -39,18 +43,31 @@ pub fn mutate(data: &mut [u8], size: usize, max_size: usize, seed: u32) -> usize
 fn change(tree: &mut Value, random: &mut Random) {
     let nodes = count(tree);
     let index = random.below(nodes);
-    let other = nth(tree, &mut random.below(nodes)).cloned().unwrap_or_default();
-    let Some(node) = nth(tree, &mut { index }) else { return };
+    let other = nth(tree, &mut random.below(nodes))
+        .cloned()
+        .unwrap_or_default();
+    let Some(node) = nth(tree, &mut { index }) else {
+        return;
+    };
     let choice = random.below(12);
     match (choice, &mut *node) {
         (0..4, Value::Object(fields)) if !fields.is_empty() => {
-            let key = fields.keys().nth(random.below(fields.len())).cloned().unwrap_or_default();
+            let key = fields
+                .keys()
+                .nth(random.below(fields.len()))
+                .cloned()
+                .unwrap_or_default();
             let value = fields.remove(&key).unwrap_or_default();
             match choice {
                 0 => {}
                 1 => _ = fields.insert(mutated(&key), value),
                 2 => _ = fields.insert(word(random), value),
-                _ => _ = (fields.insert(key, value.clone()), fields.insert(word(random), value)),
+                _ => {
+                    _ = (
+                        fields.insert(key, value.clone()),
+                        fields.insert(word(random), value),
+                    )
+                }
             }
         }
         (0..4, Value::Array(items)) if !items.is_empty() => {
@@ -65,7 +82,11 @@ fn change(tree: &mut Value, random: &mut Random) {
         (4, Value::Array(items)) => items.push(other),
         (5, Value::Object(fields)) => {
             let names = fields.keys().cloned().map(Value::String).collect();
-            *node = if random.below(2) == 0 { fields.values().cloned().collect() } else { Value::Array(names) };
+            *node = if random.below(2) == 0 {
+                fields.values().cloned().collect()
+            } else {
+                Value::Array(names)
+            };
         }
         (6, _) => *node = other,
         (7, _) => *node = Value::Array(vec![node.take()]),

@@ -8,7 +8,10 @@ use std::time::Duration;
 /// Variables as a process gets them: `NAME=value`, each ended by a NUL byte, which no value can hold. The last of a
 /// name counts.
 pub fn environment(input: &str) -> HashMap<&str, &str> {
-    input.split('\0').filter_map(|variable| variable.split_once('=')).collect()
+    input
+        .split('\0')
+        .filter_map(|variable| variable.split_once('='))
+        .collect()
 }
 
 /// A duration as docs/settings.md says it: digits and one of `s`, `m`, `h`, `d`, at most so many days.

@@ -20,27 +20,45 @@ fuzz_target!(|text: &str| {
     if let Some(sender) = Sender::parse(text) {
         check(sender.address());
         let header = sender.header();
-        assert!(header.bytes().all(|byte| (b' '..=b'~').contains(&byte)), "{header:?}");
+        assert!(
+            header.bytes().all(|byte| (b' '..=b'~').contains(&byte)),
+            "{header:?}"
+        );
         // That parser knows no quoted local parts.
         if sender.address().as_str().starts_with('"') {
             return;
         }
         let mailbox = one_mailbox(&header);
         assert_eq!(mailbox.addr, sender.address().as_str());
-        assert_eq!(mailbox.display_name.map(plain), name(text).map(plain), "{header:?}");
+        assert_eq!(
+            mailbox.display_name.map(plain),
+            name(text).map(plain),
+            "{header:?}"
+        );
     }
 });
 
 /// What means something in a header (RFC 5322, 3.2.3).
-const SPECIAL: [char; 13] = [' ', ',', ';', ':', '<', '>', '(', ')', '[', ']', '@', '"', '\\'];
+const SPECIAL: [char; 13] = [
+    ' ', ',', ';', ':', '<', '>', '(', ')', '[', ']', '@', '"', '\\',
+];
 
 /// Goes into a header, and into a command to a mail server, as it is.
 fn check(address: &Address) {
     let said = address.as_str();
-    assert!(said.bytes().all(|byte| (b' '..=b'~').contains(&byte)), "{said:?}");
+    assert!(
+        said.bytes().all(|byte| (b' '..=b'~').contains(&byte)),
+        "{said:?}"
+    );
     let (local, domain) = said.rsplit_once('@').expect("an address has an @");
-    assert!((1..=64).contains(&local.len()) && (3..=255).contains(&domain.len()), "{said:?}");
-    assert!(domain.contains('.') && !domain.contains(SPECIAL), "{said:?}");
+    assert!(
+        (1..=64).contains(&local.len()) && (3..=255).contains(&domain.len()),
+        "{said:?}"
+    );
+    assert!(
+        domain.contains('.') && !domain.contains(SPECIAL),
+        "{said:?}"
+    );
     if !local.starts_with('"') {
         assert!(!local.contains(SPECIAL), "{said:?}");
         assert_eq!(one_mailbox(said).addr, said);

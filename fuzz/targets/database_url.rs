@@ -29,7 +29,10 @@ static REFUSALS: LazyLock<HashSet<String>> = LazyLock::new(|| {
         (Some("user=u"), None),
         (Some("host=db.example"), None),
         (good, Some("-----BEGIN CERTIFICATE-----")),
-        (good, Some("-----BEGIN CERTIFICATE-----\n-----END CERTIFICATE-----")),
+        (
+            good,
+            Some("-----BEGIN CERTIFICATE-----\n-----END CERTIFICATE-----"),
+        ),
     ]
     .into_iter()
     .filter_map(|(url, certificate)| read(url, certificate).err())
@@ -40,7 +43,10 @@ fuzz_target!(|input: &str| {
     let variables = environment(input);
     let url = variables.get("DATABASE_URL").copied();
     // Anything else is the path of a file.
-    let certificate = variables.get("DATABASE_CA_CERT").copied().filter(|text| text.contains("-----BEGIN"));
+    let certificate = variables
+        .get("DATABASE_CA_CERT")
+        .copied()
+        .filter(|text| text.contains("-----BEGIN"));
     let settings = match read(url, certificate) {
         Ok(settings) => settings,
         Err(refusal) => {
@@ -50,9 +56,14 @@ fuzz_target!(|input: &str| {
     };
     assert_eq!(format!("{settings:?}"), "DatabaseSettings { .. }");
     let url = url.unwrap_or_default().trim();
-    let written = url.replace("sslmode=verify-full", "sslmode=require").replace("sslmode=verify-ca", "sslmode=require");
+    let written = url
+        .replace("sslmode=verify-full", "sslmode=require")
+        .replace("sslmode=verify-ca", "sslmode=require");
     let config: Config = written.parse().expect("the driver takes it, too");
-    assert!(config.get_user().is_some() && !(config.get_hosts().is_empty() && config.get_hostaddrs().is_empty()));
+    assert!(
+        config.get_user().is_some()
+            && !(config.get_hosts().is_empty() && config.get_hostaddrs().is_empty())
+    );
     // A pool with TLS reads 300 certificates first.
     if config.get_ssl_mode() == SslMode::Disable {
         Database::new(&settings, 1).expect("a pool");

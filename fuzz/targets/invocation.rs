@@ -26,7 +26,9 @@ use tokio::runtime::{Builder, Runtime};
 const SECRET: &str = "local-secret-0123456789";
 const TOKEN: &str = "local-token-0123456789";
 
-fuzz_mutator!(|data: &mut [u8], size: usize, max_size: usize, seed: u32| { json::mutate(data, size, max_size, seed) });
+fuzz_mutator!(|data: &mut [u8], size: usize, max_size: usize, seed: u32| {
+    json::mutate(data, size, max_size, seed)
+});
 
 type Answer = BoxFuture<'static, Result<Value, Diagnostic>>;
 type Function = Box<dyn FnMut(LambdaEvent<Event>) -> Answer>;
@@ -37,7 +39,10 @@ thread_local! {
 
 /// The function, and what it runs on.
 fn function() -> (Runtime, Function) {
-    let runtime = Builder::new_current_thread().enable_all().build().expect("a runtime");
+    let runtime = Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .expect("a runtime");
     // SAFETY: no thread was started yet.
     unsafe { std::env::set_var("AWS_REGION", "eu-central-1") };
     let lookup = |name: &str| match name {
@@ -48,32 +53,58 @@ fn function() -> (Runtime, Function) {
         "EMAIL_FROM" => Some("booking@studio.example".to_owned()),
         _ => None,
     };
-    let database_settings = DatabaseSettings::from_environment(&lookup).expect("the settings are well-formed");
-    let pass_settings = PassSettings::from_environment(&lookup).expect("the settings are well-formed");
+    let database_settings =
+        DatabaseSettings::from_environment(&lookup).expect("the settings are well-formed");
+    let pass_settings =
+        PassSettings::from_environment(&lookup).expect("the settings are well-formed");
     let secrets = CronSecrets::from_environment(&lookup).expect("the settings are well-formed");
     let tokens = AdminTokens::from_environment(&lookup).expect("the settings are well-formed");
     let delivery = EmailSettings::from_environment(&lookup).expect("the settings are well-formed");
     let mut service = runtime.block_on(async {
         let ses = Ses::new(&delivery).await.expect("a region");
         let database = Database::new(&database_settings, 1).expect("a pool");
-        let dispatcher =
-            WebhookDispatcher::new(WebhookSettings::from_environment(&lookup).expect("the settings are well-formed"));
-        let automation = Automation::new(database, pass_settings, Mailer::new(delivery, ses), dispatcher);
-        lambda::service(automation, database_settings, pass_settings, secrets, tokens)
+        let dispatcher = WebhookDispatcher::new(
+            WebhookSettings::from_environment(&lookup).expect("the settings are well-formed"),
+        );
+        let automation = Automation::new(
+            database,
+            pass_settings,
+            Mailer::new(delivery, ses),
+            dispatcher,
+        );
+        lambda::service(
+            automation,
+            database_settings,
+            pass_settings,
+            secrets,
+            tokens,
+        )
     });
     let call = move |event| -> Answer {
         let answer = service.call(event);
-        Box::pin(async { answer.await.map(|answer| serde_json::to_value(answer).expect("an answer is JSON")) })
+        Box::pin(async {
+            answer
+                .await
+                .map(|answer| serde_json::to_value(answer).expect("an answer is JSON"))
+        })
     };
     (runtime, Box::new(call))
 }
 
 fuzz_target!(|data: &[u8]| {
     // As the runtime reads it.
-    let Ok(event) = serde_json::from_slice::<Event>(data) else { return };
+    let Ok(event) = serde_json::from_slice::<Event>(data) else {
+        return;
+    };
     let payload: Value = serde_json::from_slice(data).expect("what was read is JSON");
     let answer = FUNCTION.with_borrow_mut(|(runtime, function)| {
-        runtime.block_on(async { function(LambdaEvent { payload: event, context: Context::default() }).await })
+        runtime.block_on(async {
+            function(LambdaEvent {
+                payload: event,
+                context: Context::default(),
+            })
+            .await
+        })
     });
     let documented = documented(&payload);
     match answer {
@@ -83,7 +114,10 @@ fuzz_target!(|data: &[u8]| {
             assert_eq!(answer["reason"], "event_type", "{answer}");
             assert_eq!(documented, Documented::SesEvent);
         }
-        Err(Diagnostic { error_type, error_message }) => {
+        Err(Diagnostic {
+            error_type,
+            error_message,
+        }) => {
             assert!(!error_message.contains(SECRET));
             let expected = match &error_type[..] {
                 "PassFailed" => Documented::Schedule,
@@ -107,13 +141,20 @@ enum Documented {
 
 /// Which of the direct payloads it is (docs/fire-and-sign.md: what is in `events/`).
 fn documented(payload: &Value) -> Documented {
-    let Some(fields) = payload.as_object() else { return Documented::No };
+    let Some(fields) = payload.as_object() else {
+        return Documented::No;
+    };
     let only = |names: &[&str]| fields.keys().all(|name| names.contains(&name.as_str()));
-    if fields.get("requestContext").is_some_and(|context| !context.is_object()) {
+    if fields
+        .get("requestContext")
+        .is_some_and(|context| !context.is_object())
+    {
         Documented::No
     } else if payload["source"] == "aws.ses" {
         Documented::SesEvent
-    } else if payload["trigger"] == "schedule" && only(&["trigger", "scheduled_time", "execution_id", "attempt"]) {
+    } else if payload["trigger"] == "schedule"
+        && only(&["trigger", "scheduled_time", "execution_id", "attempt"])
+    {
         Documented::Schedule
     } else if payload["trigger"] == "migrate" && only(&["trigger"]) {
         Documented::Migrate
@@ -125,24 +166,38 @@ fn documented(payload: &Value) -> Documented {
 /// The order of judgement: path, method, size, credentials, and only then the database. What opens `/run` opens nothing
 /// else, and the other way round.
 fn responded(payload: &Value, answer: &Value) {
-    assert!(payload.get("requestContext").is_some(), "a direct invocation was taken for a request");
+    assert!(
+        payload.get("requestContext").is_some(),
+        "a direct invocation was taken for a request"
+    );
     let status = answer["statusCode"].as_u64().unwrap_or_default();
     let path = payload["rawPath"].as_str().unwrap_or_default();
     let body = answer["body"].as_str().unwrap_or_default();
-    assert!(![SECRET, TOKEN, "nonexistent"].iter().any(|hidden| body.contains(hidden)), "{body}");
+    assert!(
+        ![SECRET, TOKEN, "nonexistent"]
+            .iter()
+            .any(|hidden| body.contains(hidden)),
+        "{body}"
+    );
     let opened_by = match path {
         "/run" => Some(SECRET),
         _ if is_for_support(path) => Some(TOKEN),
         _ => None,
     };
     match status {
-        200 => assert!(path == "/health" && body == r#"{"status":"ok"}"# || body.is_empty(), "{path} {body}"),
+        200 => assert!(
+            path == "/health" && body == r#"{"status":"ok"}"# || body.is_empty(),
+            "{path} {body}"
+        ),
         404 => assert!(opened_by.is_none() && path != "/health", "{path}"),
         401 | 413 => assert!(opened_by.is_some(), "{path}"),
         405 => assert!(opened_by.is_some() || path == "/health", "{path}"),
         503 => {
             let secret = opened_by.expect("the database is asked for something");
-            assert!(is_sent(payload, secret), "the database was asked for a stranger: {path}");
+            assert!(
+                is_sent(payload, secret),
+                "the database was asked for a stranger: {path}"
+            );
         }
         other => panic!("{other} {body}"),
     }
@@ -151,11 +206,18 @@ fn responded(payload: &Value, answer: &Value) {
 /// Others are not looked at: no route's has any character besides.
 fn is_for_support(path: &str) -> bool {
     let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"/-._".contains(&byte);
-    let Some(path) = path.strip_prefix('/').filter(|path| path.bytes().all(plain)) else { return false };
+    let Some(path) = path
+        .strip_prefix('/')
+        .filter(|path| path.bytes().all(plain))
+    else {
+        return false;
+    };
     let parts: Vec<_> = path.split('/').collect();
     match parts[..] {
         ["openapi.json" | "events" | "preview"] => true,
-        ["bookings", id, "status" | "cancellation" | "timeline"] | ["people", id, "messages"] => !id.is_empty(),
+        ["bookings", id, "status" | "cancellation" | "timeline"] | ["people", id, "messages"] => {
+            !id.is_empty()
+        }
         _ => false,
     }
 }
@@ -165,14 +227,20 @@ fn is_sent(payload: &Value, secret: &str) -> bool {
     let bearer = |value: &Value| {
         value.as_str().is_some_and(|value| {
             value.len() == 7 + secret.len()
-                && value.get(..7).is_some_and(|scheme| scheme.eq_ignore_ascii_case("bearer "))
+                && value
+                    .get(..7)
+                    .is_some_and(|scheme| scheme.eq_ignore_ascii_case("bearer "))
                 && value.ends_with(secret)
         })
     };
     let authorization = |(name, value): (&String, &Value)| {
         // One of several values may be a list of one.
-        let values = value.as_array().map_or(std::slice::from_ref(value), Vec::as_slice);
+        let values = value
+            .as_array()
+            .map_or(std::slice::from_ref(value), Vec::as_slice);
         name.eq_ignore_ascii_case("authorization") && values.iter().any(bearer)
     };
-    payload["headers"].as_object().is_some_and(|headers| headers.iter().any(authorization))
+    payload["headers"]
+        .as_object()
+        .is_some_and(|headers| headers.iter().any(authorization))
 }

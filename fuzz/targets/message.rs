@@ -45,8 +45,12 @@ enum Zone<'a> {
     Raw(&'a str),
 }
 
-static NAMES: LazyLock<Vec<String>> =
-    LazyLock::new(|| TimeZoneDatabase::bundled().available().map(|name| name.to_string()).collect());
+static NAMES: LazyLock<Vec<String>> = LazyLock::new(|| {
+    TimeZoneDatabase::bundled()
+        .available()
+        .map(|name| name.to_string())
+        .collect()
+});
 
 impl Zone<'_> {
     fn name(&self) -> Option<String> {
@@ -96,7 +100,11 @@ fuzz_target!(|row: Row| {
     let message = render(&reminder, base).expect("a message");
     let tame = render(&tamed(&reminder), base).expect("a message");
 
-    let Message { subject, text, html } = &message;
+    let Message {
+        subject,
+        text,
+        html,
+    } = &message;
     assert!(
         !subject.is_empty()
             && subject.chars().all(|one| !one.is_control())
@@ -108,13 +116,18 @@ fuzz_target!(|row: Row| {
     assert_eq!(tags(html), tags(&tame.html), "{html}");
     for link in links(html) {
         let booking = format!("{BASE}/bookings/{}", reminder.booking_id);
-        assert!(link == booking || link.starts_with("https://") || link.starts_with("http://"), "{link:?}");
+        assert!(
+            link == booking || link.starts_with("https://") || link.starts_with("http://"),
+            "{link:?}"
+        );
     }
 });
 
 /// The same with nothing but `x` in other people's words.
 fn tamed(reminder: &Reminder) -> Reminder {
-    let turns = |one: char| "\u{202a}\u{202b}\u{202c}\u{202d}\u{202e}\u{2066}\u{2067}\u{2068}\u{2069}".contains(one);
+    let turns = |one: char| {
+        "\u{202a}\u{202b}\u{202c}\u{202d}\u{202e}\u{2066}\u{2067}\u{2068}\u{2069}".contains(one)
+    };
     let tame = |text: &Option<String>| {
         let is_said = |one: char| !one.is_whitespace() && !one.is_control() && !turns(one);
         let said = text.as_ref().is_some_and(|text| text.chars().any(is_said));
@@ -123,7 +136,10 @@ fn tamed(reminder: &Reminder) -> Reminder {
     let safe = |link: &Option<String>| {
         let link = link.as_deref().unwrap_or_default().replace(turns, "");
         let words = link.split(|one: char| one.is_whitespace() || one.is_control());
-        let first = words.into_iter().find(|word| !word.is_empty()).unwrap_or_default();
+        let first = words
+            .into_iter()
+            .find(|word| !word.is_empty())
+            .unwrap_or_default();
         first.starts_with("https://") || first.starts_with("http://")
     };
     let link = tame(&reminder.meeting_link);
@@ -132,7 +148,11 @@ fn tamed(reminder: &Reminder) -> Reminder {
         service: tame(&reminder.service),
         with_name: tame(&reminder.with_name),
         place: tame(&reminder.place),
-        meeting_link: if safe(&reminder.meeting_link) { link.map(|_| "https://x".to_owned()) } else { link },
+        meeting_link: if safe(&reminder.meeting_link) {
+            link.map(|_| "https://x".to_owned())
+        } else {
+            link
+        },
         ..reminder.clone()
     }
 }
@@ -141,12 +161,23 @@ fn tamed(reminder: &Reminder) -> Reminder {
 fn tags(html: &str) -> Vec<String> {
     html.split('<')
         .skip(1)
-        .map(|tag| tag.split_once('>').unwrap_or_else(|| panic!("a tag that is left open: {tag:?}")).0)
-        .map(|tag| tag.split_once("href=\"").map_or(tag, |(before, _)| before).to_owned())
+        .map(|tag| {
+            tag.split_once('>')
+                .unwrap_or_else(|| panic!("a tag that is left open: {tag:?}"))
+                .0
+        })
+        .map(|tag| {
+            tag.split_once("href=\"")
+                .map_or(tag, |(before, _)| before)
+                .to_owned()
+        })
         .collect()
 }
 
 /// Where they lead.
 fn links(html: &str) -> Vec<&str> {
-    html.split('<').filter_map(|tag| tag.strip_prefix("a href=\"")).filter_map(|rest| rest.split('"').next()).collect()
+    html.split('<')
+        .filter_map(|tag| tag.strip_prefix("a href=\""))
+        .filter_map(|rest| rest.split('"').next())
+        .collect()
 }

@@ -20,30 +20,57 @@ const KINDS: [(&str, &str, &str); 8] = [
     ("RenderingFailure", "rendering_failed", "/detail/failure"),
 ];
 
-fuzz_mutator!(|data: &mut [u8], size: usize, max_size: usize, seed: u32| { json::mutate(data, size, max_size, seed) });
+fuzz_mutator!(|data: &mut [u8], size: usize, max_size: usize, seed: u32| {
+    json::mutate(data, size, max_size, seed)
+});
 
 fuzz_target!(|data: &[u8]| {
-    let Ok(event) = serde_json::from_slice::<Value>(data) else { return };
-    let text = |pointer| event.pointer(pointer).and_then(Value::as_str).unwrap_or_default();
-    let known = KINDS.iter().find(|(name, ..)| *name == text("/detail/eventType"));
+    let Ok(event) = serde_json::from_slice::<Value>(data) else {
+        return;
+    };
+    let text = |pointer| {
+        event
+            .pointer(pointer)
+            .and_then(Value::as_str)
+            .unwrap_or_default()
+    };
+    let known = KINDS
+        .iter()
+        .find(|(name, ..)| *name == text("/detail/eventType"));
     let tag = text("/detail/mail/tags/event_id/0").replace('\0', "");
     let tag = tag.parse::<Uuid>().ok().filter(|_| tag.len() <= 500);
-    let Feedback { event_id, message_id, kind, occurred_at, details, suppress } = match parse(&event) {
+    let Feedback {
+        event_id,
+        message_id,
+        kind,
+        occurred_at,
+        details,
+        suppress,
+    } = match parse(&event) {
         Ok(Some(feedback)) => feedback,
         Ok(None) => {
             let named = text("/detail/eventType").trim_matches('\0');
             assert!(!named.is_empty(), "an event without a type was passed over");
-            assert!(known.is_none() || tag.is_none(), "an event of ours was passed over");
+            assert!(
+                known.is_none() || tag.is_none(),
+                "an event of ours was passed over"
+            );
             return;
         }
         Err(malformed) => {
-            assert!(malformed.to_string().starts_with("an event of SES without detail."));
+            assert!(
+                malformed
+                    .to_string()
+                    .starts_with("an event of SES without detail.")
+            );
             return;
         }
     };
 
     let named = text("/detail/eventType").replace('\0', "");
-    let Some((_, expected, pointer)) = KINDS.iter().find(|(name, ..)| *name == named) else { panic!("{named:?}") };
+    let Some((_, expected, pointer)) = KINDS.iter().find(|(name, ..)| *name == named) else {
+        panic!("{named:?}")
+    };
     assert_eq!((kind, Some(event_id)), (*expected, tag));
     kept(&message_id);
     assert!(!message_id.is_empty());
@@ -57,15 +84,26 @@ fuzz_target!(|data: &[u8]| {
     let said = event.pointer(pointer).unwrap_or(&Value::Null);
     let recipients = match kind {
         "bounced" if said["bounceType"] == "Permanent" => &said["bouncedRecipients"],
-        "complained" if said["complaintFeedbackType"] != "not-spam" => &said["complainedRecipients"],
+        "complained" if said["complaintFeedbackType"] != "not-spam" => {
+            &said["complainedRecipients"]
+        }
         _ => &Value::Null,
     };
-    let addresses: Vec<&str> =
-        recipients.as_array().into_iter().flatten().filter_map(|one| one["emailAddress"].as_str()).collect();
+    let addresses: Vec<&str> = recipients
+        .as_array()
+        .into_iter()
+        .flatten()
+        .filter_map(|one| one["emailAddress"].as_str())
+        .collect();
     for address in suppress {
         kept(&address);
         assert!(!address.is_empty(), "nobody is suppressed");
-        assert!(addresses.iter().any(|told| told.replace('\0', "").contains(&address)), "{address:?} was never told");
+        assert!(
+            addresses
+                .iter()
+                .any(|told| told.replace('\0', "").contains(&address)),
+            "{address:?} was never told"
+        );
     }
 });
 

@@ -22,8 +22,22 @@ type Lookup<'a> = &'a dyn Fn(&str) -> Option<String>;
 /// Every refusal that there is: by one value that no setting takes, and by none. One that depends on the value is not
 /// among them.
 static REFUSALS: LazyLock<HashSet<String>> = LazyLock::new(|| {
-    let names = ["COMPLETE_AFTER", "EXPIRE_AFTER", "EXPIRE_PENDING", "RETENTION", "CRON_SECRET", "CRON_SIGNING_SECRET"];
-    let more = ["RATE_LIMIT", "EMAIL_FROM", "SES_CONFIGURATION_SET", "SEND_RATE", "SEND_CONCURRENCY", "PUBLIC_URL"];
+    let names = [
+        "COMPLETE_AFTER",
+        "EXPIRE_AFTER",
+        "EXPIRE_PENDING",
+        "RETENTION",
+        "CRON_SECRET",
+        "CRON_SIGNING_SECRET",
+    ];
+    let more = [
+        "RATE_LIMIT",
+        "EMAIL_FROM",
+        "SES_CONFIGURATION_SET",
+        "SEND_RATE",
+        "SEND_CONCURRENCY",
+        "PUBLIC_URL",
+    ];
     let mut refusals: Vec<String> = Vec::new();
     for wrong in names.into_iter().chain(more) {
         let lookup = |name: &str| match name {
@@ -44,8 +58,11 @@ static REFUSALS: LazyLock<HashSet<String>> = LazyLock::new(|| {
     refusals.into_iter().collect()
 });
 
-type Read =
-    (Result<PassSettings, SettingError>, Result<CronSecrets, SettingError>, Result<EmailSettings, SettingError>);
+type Read = (
+    Result<PassSettings, SettingError>,
+    Result<CronSecrets, SettingError>,
+    Result<EmailSettings, SettingError>,
+);
 
 fn read(lookup: Lookup) -> Read {
     (
@@ -56,8 +73,16 @@ fn read(lookup: Lookup) -> Read {
 }
 
 fn refused((pass, secrets, delivery): &Read) -> Vec<String> {
-    let errors = [pass.as_ref().err(), secrets.as_ref().err(), delivery.as_ref().err()];
-    errors.into_iter().flatten().map(ToString::to_string).collect()
+    let errors = [
+        pass.as_ref().err(),
+        secrets.as_ref().err(),
+        delivery.as_ref().err(),
+    ];
+    errors
+        .into_iter()
+        .flatten()
+        .map(ToString::to_string)
+        .collect()
 }
 
 fuzz_target!(|input: &str| {
@@ -68,15 +93,29 @@ fuzz_target!(|input: &str| {
         assert!(REFUSALS.contains(&refusal), "{refusal}");
     }
     let (pass, secrets, delivery_settings) = settings;
-    let set = |name: &str| variables.get(name).map(|value| value.trim()).filter(|value| !value.is_empty());
+    let set = |name: &str| {
+        variables
+            .get(name)
+            .map(|value| value.trim())
+            .filter(|value| !value.is_empty())
+    };
 
     if let Ok(settings) = pass {
-        let told =
-            |name, most, otherwise| set(name).map_or(Some(Duration::from_secs(otherwise)), |text| duration(text, most));
-        assert_eq!(Some(settings.complete_after), told("COMPLETE_AFTER", 365, 0));
+        let told = |name, most, otherwise| {
+            set(name).map_or(Some(Duration::from_secs(otherwise)), |text| {
+                duration(text, most)
+            })
+        };
+        assert_eq!(
+            Some(settings.complete_after),
+            told("COMPLETE_AFTER", 365, 0)
+        );
         assert_eq!(Some(settings.expire_after), told("EXPIRE_AFTER", 365, DAY));
         assert_eq!(Some(settings.retention), told("RETENTION", 3650, 400 * DAY));
-        assert!(settings.complete_after < settings.expire_after && settings.retention.as_secs() >= 30 * DAY);
+        assert!(
+            settings.complete_after < settings.expire_after
+                && settings.retention.as_secs() >= 30 * DAY
+        );
         assert_eq!(
             settings.expire_pending,
             set("EXPIRE_PENDING").is_some_and(|text| text.eq_ignore_ascii_case("true"))
@@ -97,40 +136,81 @@ const FEW: usize = 4;
 fn secret(secrets: &CronSecrets, bearer: Option<&str>, signing: Option<&str>) {
     let printed = format!("{secrets:?}");
     assert_eq!(secrets.is_empty(), bearer.is_none() && signing.is_none());
-    for secret in bearer.into_iter().flat_map(|list| list.split(',')).map(str::trim).take(FEW) {
+    for secret in bearer
+        .into_iter()
+        .flat_map(|list| list.split(','))
+        .map(str::trim)
+        .take(FEW)
+    {
         assert!(secret.len() >= 16 && !printed.contains(secret));
         let authorization = ["Bearer ", secret].concat();
-        let credentials = Credentials { authorization: vec![authorization.as_bytes()], ..Credentials::default() };
+        let credentials = Credentials {
+            authorization: vec![authorization.as_bytes()],
+            ..Credentials::default()
+        };
         let caller = authenticate(secrets, &credentials, b"", SystemTime::now());
         assert_eq!(caller.map(|caller| caller.trigger), Ok(Trigger::Bearer));
     }
-    for secret in signing.into_iter().flat_map(|list| list.split(',')).map(str::trim).take(FEW) {
+    for secret in signing
+        .into_iter()
+        .flat_map(|list| list.split(','))
+        .map(str::trim)
+        .take(FEW)
+    {
         assert!(!printed.contains(secret.trim_start_matches("whsec_")));
-        let signer = standardwebhooks::Webhook::new(secret).expect("the specification's library takes it, too");
-        let signature = signer.sign("id", 1_772_366_400, b"body").expect("a signature");
+        let signer = standardwebhooks::Webhook::new(secret)
+            .expect("the specification's library takes it, too");
+        let signature = signer
+            .sign("id", 1_772_366_400, b"body")
+            .expect("a signature");
         let credentials = Credentials {
             webhook_id: vec![b"id"],
             webhook_timestamp: vec![b"1772366400"],
             webhook_signature: vec![signature.as_bytes()],
             ..Credentials::default()
         };
-        let caller =
-            authenticate(secrets, &credentials, b"body", SystemTime::UNIX_EPOCH + Duration::from_secs(1_772_366_400));
-        assert_eq!(caller.map(|caller| caller.trigger), Ok(Trigger::Signature { webhook_id: "id".to_owned() }));
+        let caller = authenticate(
+            secrets,
+            &credentials,
+            b"body",
+            SystemTime::UNIX_EPOCH + Duration::from_secs(1_772_366_400),
+        );
+        assert_eq!(
+            caller.map(|caller| caller.trigger),
+            Ok(Trigger::Signature {
+                webhook_id: "id".to_owned()
+            })
+        );
     }
 }
 
 fn delivery(settings: &EmailSettings, url: Option<&str>) {
     let name = settings.configuration_set.as_deref().unwrap_or_default();
-    assert!(name.len() <= 64 && name.chars().all(|one| one.is_ascii_alphanumeric() || one == '-' || one == '_'));
-    assert!(settings.send_rate.is_none_or(|rate| (0.01..=10_000.0).contains(&rate)));
+    assert!(
+        name.len() <= 64
+            && name
+                .chars()
+                .all(|one| one.is_ascii_alphanumeric() || one == '-' || one == '_')
+    );
+    assert!(
+        settings
+            .send_rate
+            .is_none_or(|rate| (0.01..=10_000.0).contains(&rate))
+    );
     assert!((1..=256).contains(&settings.send_concurrency.get()));
     assert_eq!(settings.public_url.is_some(), url.is_some());
-    let Some(base) = &settings.public_url else { return };
-    assert!(base.starts_with("https://") || base.starts_with("http://"), "{base:?}");
+    let Some(base) = &settings.public_url else {
+        return;
+    };
+    assert!(
+        base.starts_with("https://") || base.starts_with("http://"),
+        "{base:?}"
+    );
     // It stands in a text, where a space or a line's end would cut it, and paths are written after it.
     assert!(
-        base.chars().all(|one| one.is_ascii_graphic() && !"<>?#".contains(one)) && !base.ends_with('/'),
+        base.chars()
+            .all(|one| one.is_ascii_graphic() && !"<>?#".contains(one))
+            && !base.ends_with('/'),
         "{base:?}"
     );
     let again = EmailSettings::from_environment(&|name| match name {
@@ -138,5 +218,8 @@ fn delivery(settings: &EmailSettings, url: Option<&str>) {
         "EMAIL_FROM" => Some("booking@studio.example".to_owned()),
         _ => None,
     });
-    assert_eq!(again.ok().and_then(|again| again.public_url).as_ref(), Some(base));
+    assert_eq!(
+        again.ok().and_then(|again| again.public_url).as_ref(),
+        Some(base)
+    );
 }

@@ -13,8 +13,11 @@ use booking_automation::tick::trigger::Trigger;
 use libfuzzer_sys::fuzz_target;
 
 const BEARER: [&str; 2] = ["bearer-secret-of-today", "bearer-secret-of-yesterday"];
-const KEYS: [[u8; 32]; 3] =
-    [*b"signing-key-of-today-32-bytes-lo", *b"signing-key-of-yesterday-32-byte", *b"a key that is nobody's, 32 bytes"];
+const KEYS: [[u8; 32]; 3] = [
+    *b"signing-key-of-today-32-bytes-lo",
+    *b"signing-key-of-yesterday-32-byte",
+    *b"a key that is nobody's, 32 bytes",
+];
 /// 2026-03-01, and what a signature's time may be off.
 const NOW: u64 = 1_772_366_400;
 
@@ -100,10 +103,12 @@ enum Timestamp<'a> {
 impl Timestamp<'_> {
     fn bytes(&self, now: u64) -> Vec<u8> {
         match self {
-            Self::Off { seconds, zeros } => {
-                format!("{}{}", "0".repeat(usize::from(zeros % 32)), now.saturating_add_signed((*seconds).into()))
-                    .into_bytes()
-            }
+            Self::Off { seconds, zeros } => format!(
+                "{}{}",
+                "0".repeat(usize::from(zeros % 32)),
+                now.saturating_add_signed((*seconds).into())
+            )
+            .into_bytes(),
             Self::Signed(seconds) => format!("{seconds:+}").into_bytes(),
             Self::Raw(bytes) => bytes.to_vec(),
         }
@@ -132,7 +137,9 @@ impl Signature<'_> {
     fn bytes(&self, id: &[u8], timestamp: &[u8], body: &[u8]) -> Vec<u8> {
         match self {
             Self::By { key, form } => {
-                let sign = |id, timestamp, body| signature(&KEYS[usize::from(*key) % KEYS.len()], id, timestamp, body);
+                let sign = |id, timestamp, body| {
+                    signature(&KEYS[usize::from(*key) % KEYS.len()], id, timestamp, body)
+                };
                 let signed = sign(id, timestamp, body);
                 let text = match form {
                     Form::Right => ["v1,", &BASE64_STANDARD.encode(signed)].concat(),
@@ -140,15 +147,24 @@ impl Signature<'_> {
                     Form::Unversioned => BASE64_STANDARD.encode(signed),
                     Form::NoPadding => ["v1,", &BASE64_STANDARD_NO_PAD.encode(signed)].concat(),
                     Form::UrlSafe => ["v1,", &BASE64_URL_SAFE.encode(signed)].concat(),
-                    Form::Short(length) => {
-                        ["v1,", &BASE64_STANDARD.encode(&signed[..usize::from(length % 32)])].concat()
-                    }
-                    Form::OtherId => ["v1,", &BASE64_STANDARD.encode(sign(b"other", timestamp, body))].concat(),
+                    Form::Short(length) => [
+                        "v1,",
+                        &BASE64_STANDARD.encode(&signed[..usize::from(length % 32)]),
+                    ]
+                    .concat(),
+                    Form::OtherId => [
+                        "v1,",
+                        &BASE64_STANDARD.encode(sign(b"other", timestamp, body)),
+                    ]
+                    .concat(),
                 };
                 text.into_bytes()
             }
             Self::Altered { key, at, to } => {
-                let right = Self::By { key: *key, form: Form::Right };
+                let right = Self::By {
+                    key: *key,
+                    form: Form::Right,
+                };
                 let mut bytes = right.bytes(id, timestamp, body);
                 let at = usize::from(*at) % bytes.len();
                 bytes[at] = *to;
@@ -173,7 +189,10 @@ static SECRETS: LazyLock<[[CronSecrets; 2]; 2]> = LazyLock::new(|| {
         })
         .expect("the secrets are well-formed")
     };
-    [[secrets(true, true), secrets(true, false)], [secrets(false, true), secrets(false, false)]]
+    [
+        [secrets(true, true), secrets(true, false)],
+        [secrets(false, true), secrets(false, false)],
+    ]
 });
 
 fn secret(key: usize) -> String {
@@ -183,16 +202,42 @@ fn secret(key: usize) -> String {
 fuzz_target!(|request: Request| {
     let secrets = &SECRETS[usize::from(request.no_bearer)][usize::from(request.no_signing)];
     // A clock may be anywhere; mostly it is about right.
-    let now = request.now.filter(|now| now % 4 == 0).map_or(NOW, |now| now >> 2);
-    let authorization: Vec<Vec<u8>> = request.authorization.as_list().into_iter().map(Authorization::bytes).collect();
-    let ids: Vec<Vec<u8>> = request.id.as_list().into_iter().map(|id| id.to_vec()).collect();
-    let timestamps: Vec<Vec<u8>> = request.timestamp.as_list().into_iter().map(|at| at.bytes(now)).collect();
-    let (id, timestamp) = (ids.first().cloned().unwrap_or_default(), timestamps.first().cloned().unwrap_or_default());
+    let now = request
+        .now
+        .filter(|now| now % 4 == 0)
+        .map_or(NOW, |now| now >> 2);
+    let authorization: Vec<Vec<u8>> = request
+        .authorization
+        .as_list()
+        .into_iter()
+        .map(Authorization::bytes)
+        .collect();
+    let ids: Vec<Vec<u8>> = request
+        .id
+        .as_list()
+        .into_iter()
+        .map(|id| id.to_vec())
+        .collect();
+    let timestamps: Vec<Vec<u8>> = request
+        .timestamp
+        .as_list()
+        .into_iter()
+        .map(|at| at.bytes(now))
+        .collect();
+    let (id, timestamp) = (
+        ids.first().cloned().unwrap_or_default(),
+        timestamps.first().cloned().unwrap_or_default(),
+    );
     let signatures: Vec<Vec<u8>> = request
         .signatures
         .as_list()
         .into_iter()
-        .map(|list| list.iter().map(|one| one.bytes(&id, &timestamp, request.body)).collect::<Vec<_>>().join(&b' '))
+        .map(|list| {
+            list.iter()
+                .map(|one| one.bytes(&id, &timestamp, request.body))
+                .collect::<Vec<_>>()
+                .join(&b' ')
+        })
         .collect();
 
     let presented = Credentials {
@@ -201,9 +246,18 @@ fuzz_target!(|request: Request| {
         webhook_timestamp: timestamps.iter().map(Vec::as_slice).collect(),
         webhook_signature: signatures.iter().map(Vec::as_slice).collect(),
     };
-    let judged = authenticate(secrets, &presented, request.body, UNIX_EPOCH + Duration::from_secs(now));
+    let judged = authenticate(
+        secrets,
+        &presented,
+        request.body,
+        UNIX_EPOCH + Duration::from_secs(now),
+    );
     assert_eq!(judged, expected(&request, &presented, now));
-    if let Ok(Caller { trigger: Trigger::Signature { webhook_id }, .. }) = judged {
+    if let Ok(Caller {
+        trigger: Trigger::Signature { webhook_id },
+        ..
+    }) = judged
+    {
         agrees(&webhook_id, &timestamps[0], &signatures[0], request.body);
     }
 });
@@ -215,13 +269,18 @@ fn expected(request: &Request, presented: &Credentials, now: u64) -> Result<Call
         [one] if !request.no_bearer => {
             let (scheme, token) = one.split_at_checked(7).ok_or(Refusal::Bearer)?;
             let known = BEARER.iter().position(|secret| secret.as_bytes() == token);
-            let secret = known.filter(|_| scheme.to_ascii_lowercase() == b"bearer ").ok_or(Refusal::Bearer)?;
+            let secret = known
+                .filter(|_| scheme.to_ascii_lowercase() == b"bearer ")
+                .ok_or(Refusal::Bearer)?;
             Some(caller(Trigger::Bearer, BEARER[secret].as_bytes()))
         }
         _ => return Err(Refusal::Bearer),
     };
-    let (ids, timestamps, signatures) =
-        (&presented.webhook_id, &presented.webhook_timestamp, &presented.webhook_signature);
+    let (ids, timestamps, signatures) = (
+        &presented.webhook_id,
+        &presented.webhook_timestamp,
+        &presented.webhook_signature,
+    );
     match (ids.len(), timestamps.len(), signatures.len()) {
         (0, 0, 0) => return bearer.ok_or(Refusal::None),
         (1, 1, 1) => {}
@@ -229,19 +288,38 @@ fn expected(request: &Request, presented: &Credentials, now: u64) -> Result<Call
     }
     // As the specification's libraries do it: texts are compared, nothing is decoded.
     let texts = |key: &[u8; 32]| {
-        ["v1,", &BASE64_STANDARD.encode(signature(key, ids[0], timestamps[0], request.body))].concat().into_bytes()
+        [
+            "v1,",
+            &BASE64_STANDARD.encode(signature(key, ids[0], timestamps[0], request.body)),
+        ]
+        .concat()
+        .into_bytes()
     };
-    let by = |key: &&[u8; 32]| signatures[0].split(|byte| *byte == b' ').any(|one| one == texts(key));
+    let by = |key: &&[u8; 32]| {
+        signatures[0]
+            .split(|byte| *byte == b' ')
+            .any(|one| one == texts(key))
+    };
     // Of two that fit, the later one is named.
-    let key = KEYS[..2].iter().filter(|_| !request.no_signing).rfind(by).ok_or(Refusal::Signature)?;
+    let key = KEYS[..2]
+        .iter()
+        .filter(|_| !request.no_signing)
+        .rfind(by)
+        .ok_or(Refusal::Signature)?;
     let seconds = timestamps[0].iter().try_fold(0_u128, |seconds, digit| {
         let digit = char::from(*digit).to_digit(10)?;
         Some((seconds * 10 + u128::from(digit)).min(u128::from(u64::MAX) + 1))
     });
     let near = |seconds: &u128| seconds.abs_diff(now.into()) <= 300 && *seconds <= u64::MAX.into();
-    seconds.filter(|_| !timestamps[0].is_empty()).filter(near).ok_or(Refusal::Timestamp)?;
+    seconds
+        .filter(|_| !timestamps[0].is_empty())
+        .filter(near)
+        .ok_or(Refusal::Timestamp)?;
     let id = String::from_utf8(ids[0].to_vec()).map_err(|_| Refusal::Id)?;
-    let fits = (1..=256).contains(&id.len()) && id.chars().all(|one| ('!'..='~').contains(&one) && one != '.');
+    let fits = (1..=256).contains(&id.len())
+        && id
+            .chars()
+            .all(|one| ('!'..='~').contains(&one) && one != '.');
     if !fits {
         return Err(Refusal::Id);
     }
@@ -252,22 +330,36 @@ fn caller(trigger: Trigger, secret: &[u8]) -> Caller {
     let mut hash = hmac_sha256::Hash::new();
     hash.update(b"booking-automation caller ");
     hash.update(secret);
-    let credential = hash.finalize()[..4].iter().map(|byte| format!("{byte:02x}")).collect();
-    Caller { trigger, credential }
+    let credential = hash.finalize()[..4]
+        .iter()
+        .map(|byte| format!("{byte:02x}"))
+        .collect();
+    Caller {
+        trigger,
+        credential,
+    }
 }
 
 /// The specification's own library signs so, with one of the two keys. It takes texts alone, and writes a time its own way.
 fn agrees(id: &str, timestamp: &[u8], signatures: &[u8], body: &[u8]) {
-    static JUDGES: LazyLock<[standardwebhooks::Webhook; 2]> =
-        LazyLock::new(|| [0, 1].map(|key| standardwebhooks::Webhook::new(&secret(key)).expect("a secret")));
-    let seconds = str::from_utf8(timestamp).ok().and_then(|text| text.parse::<i64>().ok());
-    let Some(seconds) = seconds.filter(|seconds| seconds.to_string().as_bytes() == timestamp) else { return };
+    static JUDGES: LazyLock<[standardwebhooks::Webhook; 2]> = LazyLock::new(|| {
+        [0, 1].map(|key| standardwebhooks::Webhook::new(&secret(key)).expect("a secret"))
+    });
+    let seconds = str::from_utf8(timestamp)
+        .ok()
+        .and_then(|text| text.parse::<i64>().ok());
+    let Some(seconds) = seconds.filter(|seconds| seconds.to_string().as_bytes() == timestamp)
+    else {
+        return;
+    };
     if str::from_utf8(body).is_err() {
         return;
     }
     let signed = JUDGES.iter().any(|judge| {
         let signature = judge.sign(id, seconds, body).expect("a signature");
-        signatures.split(|byte| *byte == b' ').any(|one| one == signature.as_bytes())
+        signatures
+            .split(|byte| *byte == b' ')
+            .any(|one| one == signature.as_bytes())
     });
     assert!(signed, "accepted, and not signed");
 }

@@ -38,16 +38,30 @@ pub(crate) fn judge(
     if let Some(step) = TABLE.iter().filter(may_now).find(is_meant) {
         return Ok(step);
     }
-    let mut allowed: Vec<_> =
-        TABLE.iter().filter(may_now).filter(|step| step.when != When::NoShow).map(|step| step.to).collect();
+    let mut allowed: Vec<_> = TABLE
+        .iter()
+        .filter(may_now)
+        .filter(|step| step.when != When::NoShow)
+        .map(|step| step.to)
+        .collect();
     allowed.dedup();
     let from_here = |step: &&Step| step.from.as_str() == booking.status && step.when != When::Due;
     let steps: Vec<_> = TABLE.iter().filter(from_here).filter(is_meant).collect();
-    Err(NotAllowed { why: why_not(booking, &steps, to, role, no_show), current: booking.status.clone(), allowed })
+    Err(NotAllowed {
+        why: why_not(booking, &steps, to, role, no_show),
+        current: booking.status.clone(),
+        allowed,
+    })
 }
 
 /// In a sentence: what keeps this role from the steps that are meant.
-fn why_not(booking: &BookingSnapshot, steps: &[&Step], to: Status, role: Role, no_show: bool) -> String {
+fn why_not(
+    booking: &BookingSnapshot,
+    steps: &[&Step],
+    to: Status,
+    role: Role,
+    no_show: bool,
+) -> String {
     let status = &booking.status;
     let as_what = if no_show { " as a no-show" } else { "" };
     let Some(step) = steps.iter().find(|step| step.by.contains(&role)) else {
@@ -61,7 +75,9 @@ fn why_not(booking: &BookingSnapshot, steps: &[&Step], to: Status, role: Role, n
             format!("the booking has started: {role} can change it to {to} only before the start")
         }
         When::FromStart | When::NoShow => {
-            format!("the booking has not started: {role} can change it to {to}{as_what} only from the start on")
+            format!(
+                "the booking has not started: {role} can change it to {to}{as_what} only from the start on"
+            )
         }
         _ => {
             format!("the automation did not make the booking {status}, so there is nothing to undo")

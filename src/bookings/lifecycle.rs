@@ -91,17 +91,21 @@ const fn step(from: Status, to: Status, by: &'static [Role], when: When) -> Step
 }
 
 /// The pass's own steps.
-pub(crate) const EXPIRE_PENDING: Step = step(Status::Pending, Status::Expired, AUTOMATION, When::Due);
-pub(crate) const EXPIRE_CONFIRMED: Step = step(Status::Confirmed, Status::Expired, AUTOMATION, When::Due);
-pub(crate) const EXPIRE_STARTED: Step = step(Status::InProgress, Status::Expired, AUTOMATION, When::Due);
+pub(crate) const EXPIRE_PENDING: Step =
+    step(Status::Pending, Status::Expired, AUTOMATION, When::Due);
+pub(crate) const EXPIRE_CONFIRMED: Step =
+    step(Status::Confirmed, Status::Expired, AUTOMATION, When::Due);
+pub(crate) const EXPIRE_STARTED: Step =
+    step(Status::InProgress, Status::Expired, AUTOMATION, When::Due);
 pub(crate) const START: Step = step(Status::Confirmed, Status::InProgress, AUTOMATION, When::Due);
-pub(crate) const COMPLETE: Step = step(Status::InProgress, Status::Completed, AUTOMATION, When::Due);
+pub(crate) const COMPLETE: Step =
+    step(Status::InProgress, Status::Completed, AUTOMATION, When::Due);
 
 /// Every step that this program takes or allows. What other programs write is theirs: it is audited, not judged.
 pub const TABLE: &[Step] = {
     use Status::{
-        Cancelled, Completed, Confirmed, Expired, InProgress, Paid, Pending, PendingCancellation, PendingCompletion,
-        Refunded,
+        Cancelled, Completed, Confirmed, Expired, InProgress, Paid, Pending, PendingCancellation,
+        PendingCompletion, Refunded,
     };
     &[
         EXPIRE_PENDING,

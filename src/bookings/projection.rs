@@ -37,7 +37,9 @@ pub(crate) fn projection_sql(settings: &TransitionSettings) -> String {
                 .replace("$1", "m.at")
                 .replace("$2", "(m.at - make_interval(secs => $4))")
                 .replace("$3", "(m.at - make_interval(secs => $5))");
-            format!("SELECT '{to}', m.at, {order} FROM moment m WHERE b.status = '{from}' AND {due}")
+            format!(
+                "SELECT '{to}', m.at, {order} FROM moment m WHERE b.status = '{from}' AND {due}"
+            )
         })
         .collect();
     PROJECTION
@@ -65,7 +67,13 @@ impl ProjectionWindow {
     ) -> Self {
         let expire_after = settings.expire_after.as_secs_f64();
         let complete_after = settings.complete_after.as_secs_f64();
-        Self { as_of, until, booking_id, expire_after, complete_after }
+        Self {
+            as_of,
+            until,
+            booking_id,
+            expire_after,
+            complete_after,
+        }
     }
 
     pub(crate) fn parameters(&self) -> [Parameter<'_>; 5] {
@@ -94,12 +102,18 @@ pub(crate) async fn projected_steps(
     booking_id: Uuid,
 ) -> Result<Vec<ProjectedStep>> {
     let projection = projection_sql(settings);
-    let sql = format!("{projection} SELECT at, from_status, to_status FROM projection WHERE steps > 0 ORDER BY steps");
+    let sql = format!(
+        "{projection} SELECT at, from_status, to_status FROM projection WHERE steps > 0 ORDER BY steps"
+    );
     let window = ProjectionWindow::new(settings, as_of, as_of + FAR_AWAY, Some(booking_id));
     let rows = transaction.query(&sql, &window.parameters()).await?;
     Ok(rows
         .iter()
-        .map(|row| ProjectedStep { at: row.get("at"), from: row.get("from_status"), to: row.get("to_status") })
+        .map(|row| ProjectedStep {
+            at: row.get("at"),
+            from: row.get("from_status"),
+            to: row.get("to_status"),
+        })
         .collect())
 }
 
@@ -115,14 +129,28 @@ pub(crate) async fn projected_states(
         return Ok(None);
     };
     let steps = projected_steps(transaction, settings, as_of, id).await?;
-    let mut moments: Vec<_> = steps.iter().map(|step| step.at).chain(now.start).filter(|at| *at > as_of).collect();
+    let mut moments: Vec<_> = steps
+        .iter()
+        .map(|step| step.at)
+        .chain(now.start)
+        .filter(|at| *at > as_of)
+        .collect();
     moments.push(as_of);
     moments.sort_unstable();
     moments.dedup();
     let at = |moment| BookingSnapshot {
-        status: steps.iter().rfind(|step| step.at <= moment).map_or(&now.status, |step| &step.to).clone(),
+        status: steps
+            .iter()
+            .rfind(|step| step.at <= moment)
+            .map_or(&now.status, |step| &step.to)
+            .clone(),
         start: now.start,
         has_started: now.has_started || now.start.is_some_and(|start| start <= moment),
     };
-    Ok(Some(moments.into_iter().map(|moment| (moment, at(moment))).collect()))
+    Ok(Some(
+        moments
+            .into_iter()
+            .map(|moment| (moment, at(moment)))
+            .collect(),
+    ))
 }

@@ -25,12 +25,25 @@ impl TransitionSettings {
         const DURATION: &str = "a duration such as 90s, 15m, 24h or 7d, up to 365d";
         const DAY: Duration = Duration::from_secs(24 * 3600);
         let parse_bool = |text: &str| text.to_ascii_lowercase().parse().ok();
-        let complete_after = read_or(lookup, "COMPLETE_AFTER", Duration::ZERO, parse_duration, DURATION)?;
+        let complete_after = read_or(
+            lookup,
+            "COMPLETE_AFTER",
+            Duration::ZERO,
+            parse_duration,
+            DURATION,
+        )?;
         let expire_after = read_or(lookup, "EXPIRE_AFTER", DAY, parse_duration, DURATION)?;
         if complete_after >= expire_after {
-            return Err(SettingError::new("COMPLETE_AFTER", "must be less than EXPIRE_AFTER"));
+            return Err(SettingError::new(
+                "COMPLETE_AFTER",
+                "must be less than EXPIRE_AFTER",
+            ));
         }
         let expire_pending = read_or(lookup, "EXPIRE_PENDING", false, parse_bool, "true or false")?;
-        Ok(Self { complete_after, expire_after, expire_pending })
+        Ok(Self {
+            complete_after,
+            expire_after,
+            expire_pending,
+        })
     }
 }

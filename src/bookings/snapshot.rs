@@ -15,12 +15,20 @@ pub(crate) struct BookingSnapshot {
 }
 
 /// Reads a booking without a lock. `None`: there is no such booking.
-pub(crate) async fn read(transaction: &Transaction, id: Uuid, as_of: DateTime<Utc>) -> Result<Option<BookingSnapshot>> {
+pub(crate) async fn read(
+    transaction: &Transaction,
+    id: Uuid,
+    as_of: DateTime<Utc>,
+) -> Result<Option<BookingSnapshot>> {
     read_with(transaction, id, as_of, "").await
 }
 
 /// Reads a booking and locks it, so that nothing changes until the caller writes.
-pub(crate) async fn lock(transaction: &Transaction, id: Uuid, as_of: DateTime<Utc>) -> Result<Option<BookingSnapshot>> {
+pub(crate) async fn lock(
+    transaction: &Transaction,
+    id: Uuid,
+    as_of: DateTime<Utc>,
+) -> Result<Option<BookingSnapshot>> {
     read_with(transaction, id, as_of, "FOR NO KEY UPDATE").await
 }
 
@@ -34,7 +42,9 @@ async fn read_with(
         "SELECT coalesce(status, '') AS status, scheduled_at, coalesce(scheduled_at <= $2, false) AS has_started
            FROM bookings WHERE id = $1 {lock}"
     );
-    let rows = transaction.query(&sql, &[(&id, Type::UUID), (&as_of, Type::TIMESTAMPTZ)]).await?;
+    let rows = transaction
+        .query(&sql, &[(&id, Type::UUID), (&as_of, Type::TIMESTAMPTZ)])
+        .await?;
     Ok(rows.first().map(|row| BookingSnapshot {
         status: row.get("status"),
         start: finite(row, "scheduled_at"),
@@ -43,7 +53,11 @@ async fn read_with(
 }
 
 /// The statuses before the automation's latest steps, the latest first, where no other change came after them.
-pub(crate) async fn undoable(transaction: &Transaction, id: Uuid, status: &str) -> Result<Vec<String>> {
+pub(crate) async fn undoable(
+    transaction: &Transaction,
+    id: Uuid,
+    status: &str,
+) -> Result<Vec<String>> {
     let sql = "SELECT event_data ->> 'from' AS from_status, event_data ->> 'to' AS to_status,
                       event_data ->> 'by' = 'booking-automation' AS automatic
                  FROM booking_automation_events

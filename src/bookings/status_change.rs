@@ -108,22 +108,44 @@ pub(crate) async fn change_status(
     booking_id: Uuid,
     request: &StatusRequest<'_>,
 ) -> Result<StatusChange, StatusError> {
-    let StatusRequest { to, actor, no_show, expected_refund } = *request;
-    let mut booking = snapshot::lock(transaction, booking_id, as_of).await?.ok_or(StatusError::NoBooking)?;
+    let StatusRequest {
+        to,
+        actor,
+        no_show,
+        expected_refund,
+    } = *request;
+    let mut booking = snapshot::lock(transaction, booking_id, as_of)
+        .await?
+        .ok_or(StatusError::NoBooking)?;
     let moments = Moments::new(as_of, settings);
-    if transitions::advance_one(transaction, &moments, settings, booking_id, &booking.status).await? {
-        booking = snapshot::lock(transaction, booking_id, as_of).await?.ok_or(StatusError::NoBooking)?;
+    if transitions::advance_one(transaction, &moments, settings, booking_id, &booking.status)
+        .await?
+    {
+        booking = snapshot::lock(transaction, booking_id, as_of)
+            .await?
+            .ok_or(StatusError::NoBooking)?;
     }
     let undoable = snapshot::undoable(transaction, booking_id, &booking.status).await?;
     let step = judge(&booking, &undoable, to, actor.role, no_show)?;
     let refund = match step.to {
-        Status::Cancelled => {
-            Some(refunds::refund(transaction, as_of, booking_id, step.from, actor.role, no_show).await?)
-        }
+        Status::Cancelled => Some(
+            refunds::refund(
+                transaction,
+                as_of,
+                booking_id,
+                step.from,
+                actor.role,
+                no_show,
+            )
+            .await?,
+        ),
         _ => None,
     };
     if let (Some(refund), Some(expected)) = (&refund, expected_refund)
-        && !refund.amount.as_deref().is_some_and(|amount| is_same_amount(amount, expected))
+        && !refund
+            .amount
+            .as_deref()
+            .is_some_and(|amount| is_same_amount(amount, expected))
     {
         return Err(StatusError::OtherRefund(Box::new(refund.clone())));
     }
@@ -162,7 +184,9 @@ async fn write(
         (&actor.reason as _, Type::TEXT),
         (&undo as _, Type::BOOL),
     ];
-    let rows = transaction.query(include_str!("status_change.sql"), &parameters).await?;
+    let rows = transaction
+        .query(include_str!("status_change.sql"), &parameters)
+        .await?;
     if !rows.first().is_some_and(|row| row.get("has_changed")) {
         return Err(StatusError::ChangedByTrigger(step.to));
     }
@@ -170,7 +194,9 @@ async fn write(
         // The pass starts bookings whatever `auto_complete_blocked` says: this keeps the next one from it.
         let block = "INSERT INTO booking_automation_state (booking_id, revision, blocked_reason) VALUES ($1, 0, $2)
                      ON CONFLICT (booking_id) DO UPDATE SET blocked_reason = excluded.blocked_reason";
-        transaction.execute(block, &[(&id, Type::UUID), (&reason, Type::TEXT)]).await?;
+        transaction
+            .execute(block, &[(&id, Type::UUID), (&reason, Type::TEXT)])
+            .await?;
     }
     Ok(())
 }
@@ -186,7 +212,18 @@ async fn tell_triggers(
     let sql = "SELECT set_config('booking_automation.actor', $1, true),
                       set_config('booking_automation.reason', $2, true),
                       set_config('booking_automation.refund', $3, true)";
-    let refund = refund.map(|refund| json!({id.to_string(): refund.decision()}).to_string()).unwrap_or_default();
-    transaction.query(sql, &[(&actor.name(), Type::TEXT), (&reason, Type::TEXT), (&refund, Type::TEXT)]).await?;
+    let refund = refund
+        .map(|refund| json!({id.to_string(): refund.decision()}).to_string())
+        .unwrap_or_default();
+    transaction
+        .query(
+            sql,
+            &[
+                (&actor.name(), Type::TEXT),
+                (&reason, Type::TEXT),
+                (&refund, Type::TEXT),
+            ],
+        )
+        .await?;
     Ok(())
 }

@@ -64,12 +64,23 @@ impl StepRunner<'_> {
     }
 
     /// One step's UPDATE of up to `limit` bookings, or of `only` these, undone when it fails. One round trip.
-    pub(crate) async fn advance_up_to(&self, step: &TimedStep, limit: i64, only: Option<&[Uuid]>) -> Result<i64> {
+    pub(crate) async fn advance_up_to(
+        &self,
+        step: &TimedStep,
+        limit: i64,
+        only: Option<&[Uuid]>,
+    ) -> Result<i64> {
         let sql = step.update_sql();
         let [as_of, expire, complete] = self.moments.parameters();
         let run_id = self.run_id.to_string();
-        let parameters =
-            [as_of, expire, complete, (&limit, Type::INT8), (&only, Type::UUID_ARRAY), (&run_id, Type::TEXT)];
+        let parameters = [
+            as_of,
+            expire,
+            complete,
+            (&limit, Type::INT8),
+            (&only, Type::UUID_ARRAY),
+            (&run_id, Type::TEXT),
+        ];
         let time = self.transaction.statement_timeout() / SLOW_ATTEMPTS;
         let update = async |transaction: &Transaction| transaction.execute(&sql, &parameters).await;
         let changed = self.transaction.in_savepoint(time, update).await?;
@@ -113,9 +124,14 @@ impl StepRunner<'_> {
 
     async fn lock_candidates(&self, step: &TimedStep, limit: i64) -> Result<Vec<Uuid>> {
         let (candidates, order) = (step.candidates(), step.order);
-        let sql = format!("SELECT b.id {candidates} ORDER BY {order} LIMIT $4 FOR NO KEY UPDATE OF b SKIP LOCKED");
+        let sql = format!(
+            "SELECT b.id {candidates} ORDER BY {order} LIMIT $4 FOR NO KEY UPDATE OF b SKIP LOCKED"
+        );
         let [as_of, expire, complete] = self.moments.parameters();
-        let rows = self.transaction.query(&sql, &[as_of, expire, complete, (&limit, Type::INT8)]).await?;
+        let rows = self
+            .transaction
+            .query(&sql, &[as_of, expire, complete, (&limit, Type::INT8)])
+            .await?;
         Ok(rows.iter().map(|row| row.get("id")).collect())
     }
 
@@ -124,8 +140,17 @@ impl StepRunner<'_> {
     pub(crate) async fn record_set_back(&self, step: &TimedStep) -> Result<i64> {
         let [as_of, expire, complete] = self.moments.parameters();
         let (run_id, wait) = (self.run_id.to_string(), REFUSED_FOR.as_secs_f64());
-        let parameters = [as_of, expire, complete, (&run_id as _, Type::TEXT), (&wait as _, Type::FLOAT8)];
-        let count = self.transaction.execute(&step.record_set_back_sql(), &parameters).await?;
+        let parameters = [
+            as_of,
+            expire,
+            complete,
+            (&run_id as _, Type::TEXT),
+            (&wait as _, Type::FLOAT8),
+        ];
+        let count = self
+            .transaction
+            .execute(&step.record_set_back_sql(), &parameters)
+            .await?;
         if count > 0 {
             tracing::warn!(
                 transition.to = step.edge.to.as_str(),
@@ -136,7 +161,12 @@ impl StepRunner<'_> {
         Ok(i64::try_from(count).unwrap_or(i64::MAX))
     }
 
-    async fn record_refusal(&self, step: &TimedStep, booking_id: Uuid, error: &DatabaseError) -> Result<()> {
+    async fn record_refusal(
+        &self,
+        step: &TimedStep,
+        booking_id: Uuid,
+        error: &DatabaseError,
+    ) -> Result<()> {
         let (from, to) = (step.edge.from.as_str(), step.edge.to.as_str());
         tracing::warn!(
             booking.id = %booking_id,
@@ -154,7 +184,9 @@ impl StepRunner<'_> {
             (&error.details() as _, Type::TEXT),
             (&REFUSED_FOR.as_secs_f64() as _, Type::FLOAT8),
         ];
-        self.transaction.execute(include_str!("record_refusal.sql"), &parameters).await?;
+        self.transaction
+            .execute(include_str!("record_refusal.sql"), &parameters)
+            .await?;
         Ok(())
     }
 }

@@ -41,8 +41,7 @@ pub(crate) enum StepKind {
 
 pub(crate) const END: &str = "booking_end(b.scheduled_at, b.duration_minutes)";
 /// An overdue booking's time counts from when a person unblocked it, if that is later than its end.
-const NOT_JUST_UNBLOCKED: &str =
-    "NOT EXISTS (SELECT FROM booking_automation_state s WHERE s.booking_id = b.id AND s.unblocked_at > $2)";
+const NOT_JUST_UNBLOCKED: &str = "NOT EXISTS (SELECT FROM booking_automation_state s WHERE s.booking_id = b.id AND s.unblocked_at > $2)";
 /// An overdue booking expires or stays: that the earlier step could not have it (it was locked, the limit was reached, the
 /// database refused) must not make it one that took place.
 const NOT_OVERDUE: &str = "(booking_end(b.scheduled_at, b.duration_minutes) > $2 OR b.auto_complete_blocked IS TRUE
@@ -119,12 +118,20 @@ impl TimedStep {
 
     /// The bookings that are due for this step.
     pub(crate) fn candidates(&self) -> String {
-        format!("FROM bookings b WHERE b.status = '{}' AND {} AND {NOT_REFUSED}", self.edge.from, self.condition())
+        format!(
+            "FROM bookings b WHERE b.status = '{}' AND {} AND {NOT_REFUSED}",
+            self.edge.from,
+            self.condition()
+        )
     }
 
     /// Moves bookings on: see `step.sql`.
     pub(crate) fn update_sql(&self) -> String {
-        let completed_at = if self.edge.to == Status::Completed { ", completed_at = $1" } else { "" };
+        let completed_at = if self.edge.to == Status::Completed {
+            ", completed_at = $1"
+        } else {
+            ""
+        };
         self.filled(STEP)
             .replace("{order}", self.order)
             .replace("{due_at}", self.due_at)
@@ -156,7 +163,11 @@ impl Moments {
     pub(crate) fn new(as_of: DateTime<Utc>, settings: &TransitionSettings) -> Self {
         // Settings are at most a year: neither conversion nor subtraction can fail.
         let before = |wait: Duration| as_of - TimeDelta::from_std(wait).unwrap_or_default();
-        Self { as_of, expire_before: before(settings.expire_after), complete_before: before(settings.complete_after) }
+        Self {
+            as_of,
+            expire_before: before(settings.expire_after),
+            complete_before: before(settings.complete_after),
+        }
     }
 
     pub(crate) fn as_of(&self) -> DateTime<Utc> {

@@ -49,7 +49,9 @@ impl Transitions {
 
 /// SQL of a boolean: is any change due? A few index probes.
 pub(crate) fn any_due(settings: &TransitionSettings) -> String {
-    let questions: Vec<_> = steps(settings).map(|step| format!("EXISTS (SELECT {})", step.candidates())).collect();
+    let questions: Vec<_> = steps(settings)
+        .map(|step| format!("EXISTS (SELECT {})", step.candidates()))
+        .collect();
     questions.join(" OR ")
 }
 
@@ -63,7 +65,13 @@ pub(crate) async fn advance(
     until: Instant,
 ) -> Result<Transitions> {
     let mut done = Transitions::default();
-    let mut runner = StepRunner { transaction, moments, run_id, until, isolation_statements: ISOLATION_STATEMENTS };
+    let mut runner = StepRunner {
+        transaction,
+        moments,
+        run_id,
+        until,
+        isolation_statements: ISOLATION_STATEMENTS,
+    };
     for step in steps(settings) {
         let changed = runner.advance(step, LIMIT - done.made()).await?;
         done.add(step.kind, changed);
@@ -87,7 +95,13 @@ pub(crate) async fn advance_one(
     mut status: &str,
 ) -> Result<bool> {
     let until = Instant::now();
-    let runner = StepRunner { transaction, moments, run_id: Uuid::nil(), until, isolation_statements: 0 };
+    let runner = StepRunner {
+        transaction,
+        moments,
+        run_id: Uuid::nil(),
+        until,
+        isolation_statements: 0,
+    };
     let mut moved = false;
     for step in steps(settings) {
         if step.edge.from.as_str() != status {
@@ -104,15 +118,27 @@ pub(crate) async fn advance_one(
 }
 
 /// What is due, each kind counted up to [`COUNT_LIMIT`]. Writes nothing.
-async fn count_due(transaction: &Transaction, moments: &Moments, settings: &TransitionSettings) -> Result<Transitions> {
-    let [expire_pending, expire_confirmed, expire_in_progress, start, complete] = &STEPS;
+async fn count_due(
+    transaction: &Transaction,
+    moments: &Moments,
+    settings: &TransitionSettings,
+) -> Result<Transitions> {
+    let [
+        expire_pending,
+        expire_confirmed,
+        expire_in_progress,
+        start,
+        complete,
+    ] = &STEPS;
     // A booking whose start and end both passed goes through both steps in one pass.
     let start_and_complete = format!("{} AND {}", start.candidates(), complete.condition());
     let when_on = |step: &TimedStep| match step.is_on(settings) {
         true => step.candidates(),
         false => format!("{} AND false", step.candidates()),
     };
-    let count = |candidates: String| format!("(SELECT count(*) FROM (SELECT {candidates} LIMIT $4) AS counted)");
+    let count = |candidates: String| {
+        format!("(SELECT count(*) FROM (SELECT {candidates} LIMIT $4) AS counted)")
+    };
     let sql = format!(
         "SELECT {} + {} + {} AS expired, {} AS started, {} + {} AS completed",
         count(when_on(expire_pending)),
@@ -123,10 +149,21 @@ async fn count_due(transaction: &Transaction, moments: &Moments, settings: &Tran
         count(start_and_complete),
     );
     let [as_of, expire_before, complete_before] = moments.parameters();
-    let parameters = [as_of, expire_before, complete_before, (&COUNT_LIMIT, Type::INT8)];
+    let parameters = [
+        as_of,
+        expire_before,
+        complete_before,
+        (&COUNT_LIMIT, Type::INT8),
+    ];
     let row = transaction.query_one(&sql, &parameters).await?;
-    let (started, completed, expired) = (row.get("started"), row.get("completed"), row.get("expired"));
-    Ok(Transitions { started, completed, expired, remaining: 0 })
+    let (started, completed, expired) =
+        (row.get("started"), row.get("completed"), row.get("expired"));
+    Ok(Transitions {
+        started,
+        completed,
+        expired,
+        remaining: 0,
+    })
 }
 
 /// What one pass would do now: all that is due, cut at [`LIMIT`] in the order of the steps.
@@ -139,5 +176,10 @@ pub(crate) async fn preview(
     let expired = due.expired.min(LIMIT);
     let started = due.started.min(LIMIT - expired);
     let completed = due.completed.min(LIMIT - expired - started);
-    Ok(Transitions { started, completed, expired, remaining: due.made() - expired - started - completed })
+    Ok(Transitions {
+        started,
+        completed,
+        expired,
+        remaining: due.made() - expired - started - completed,
+    })
 }

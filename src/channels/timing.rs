@@ -55,9 +55,16 @@ impl Timing {
         let Some(text) = read(lookup, NAME) else {
             return Ok(Self::NORMAL);
         };
-        let divisor = text.parse().ok().filter(|divisor| (1..=1000).contains(divisor)).ok_or_else(|| {
-            SettingError::new(NAME, "is not valid: it takes a whole number from 1 to 1000, and is for tests alone")
-        })?;
+        let divisor = text
+            .parse()
+            .ok()
+            .filter(|divisor| (1..=1000).contains(divisor))
+            .ok_or_else(|| {
+                SettingError::new(
+                    NAME,
+                    "is not valid: it takes a whole number from 1 to 1000, and is for tests alone",
+                )
+            })?;
         if !DatabaseSettings::from_environment(lookup)?.is_of_this_machine() {
             return Err(SettingError::new(
                 NAME,
@@ -75,7 +82,10 @@ impl Timing {
             request: self.request / divisor,
             connect: self.connect / divisor,
             recording: self.recording / divisor,
-            record_pauses: (self.record_pauses.0 / divisor, self.record_pauses.1 / divisor),
+            record_pauses: (
+                self.record_pauses.0 / divisor,
+                self.record_pauses.1 / divisor,
+            ),
             back_off: self.back_off / divisor,
             unknown_wait: self.unknown_wait / divisor,
             probe_wait: self.probe_wait / divisor,

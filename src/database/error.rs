@@ -40,9 +40,14 @@ impl DatabaseError {
             Self::Statement(error) => {
                 error.is_closed()
                     || error.code().is_none()
-                    || error.code().is_some_and(|code| code.code().starts_with("57P") || code.code().starts_with("08"))
+                    || error.code().is_some_and(|code| {
+                        code.code().starts_with("57P") || code.code().starts_with("08")
+                    })
                     || error.as_db_error().is_some_and(|refused| {
-                        matches!(refused.parsed_severity(), Some(Severity::Fatal | Severity::Panic))
+                        matches!(
+                            refused.parsed_severity(),
+                            Some(Severity::Fatal | Severity::Panic)
+                        )
                     })
             }
         }
@@ -50,8 +55,13 @@ impl DatabaseError {
 
     /// Whether the server takes no writes: a standby, which refuses a transaction that would.
     pub(crate) fn is_read_only_server(&self) -> bool {
-        self.code()
-            .is_some_and(|code| [SqlState::FEATURE_NOT_SUPPORTED, SqlState::READ_ONLY_SQL_TRANSACTION].contains(code))
+        self.code().is_some_and(|code| {
+            [
+                SqlState::FEATURE_NOT_SUPPORTED,
+                SqlState::READ_ONLY_SQL_TRANSACTION,
+            ]
+            .contains(code)
+        })
     }
 
     /// Whether a statement may have failed for what is in, or hangs on, one of its rows: a constraint, a
@@ -72,20 +82,31 @@ impl DatabaseError {
 
     /// Whether a lock of somebody else's was not let go in time.
     pub(crate) fn is_lock(&self) -> bool {
-        self.code().is_some_and(|code| [SqlState::LOCK_NOT_AVAILABLE, SqlState::T_R_DEADLOCK_DETECTED].contains(code))
+        self.code().is_some_and(|code| {
+            [
+                SqlState::LOCK_NOT_AVAILABLE,
+                SqlState::T_R_DEADLOCK_DETECTED,
+            ]
+            .contains(code)
+        })
     }
 
     /// The server's message with its hint, for whoever runs a command by hand. Without the detail, which
     /// may quote a row.
     pub(crate) fn message(&self) -> String {
         match self {
-            Self::Unreachable(PoolError::Backend(error)) | Self::Statement(error) => match error.as_db_error() {
-                Some(refused) => {
-                    let hint = refused.hint().map(|hint| format!(" ({hint})")).unwrap_or_default();
-                    format!("{}: {}{hint}", refused.code().code(), refused.message())
+            Self::Unreachable(PoolError::Backend(error)) | Self::Statement(error) => {
+                match error.as_db_error() {
+                    Some(refused) => {
+                        let hint = refused
+                            .hint()
+                            .map(|hint| format!(" ({hint})"))
+                            .unwrap_or_default();
+                        format!("{}: {}{hint}", refused.code().code(), refused.message())
+                    }
+                    None => error_chain(error),
                 }
-                None => error_chain(error),
-            },
+            }
             Self::Unreachable(error) => error_chain(error),
             Self::Timeout(_) => self.to_string(),
         }
@@ -94,10 +115,14 @@ impl DatabaseError {
     /// The whole story, for our own tables.
     pub fn details(&self) -> String {
         let refused = match self {
-            Self::Unreachable(PoolError::Backend(error)) | Self::Statement(error) => error.as_db_error(),
+            Self::Unreachable(PoolError::Backend(error)) | Self::Statement(error) => {
+                error.as_db_error()
+            }
             Self::Unreachable(_) | Self::Timeout(_) => None,
         };
-        let detail = refused.and_then(|refused| refused.detail()).map(|detail| format!(" [{detail}]"));
+        let detail = refused
+            .and_then(|refused| refused.detail())
+            .map(|detail| format!(" [{detail}]"));
         self.message() + &detail.unwrap_or_default()
     }
 
@@ -111,7 +136,11 @@ impl DatabaseError {
             }
             _ => self.message(),
         };
-        if matches!(self, Self::Unreachable(_)) { format!("{self}: {what}") } else { what }
+        if matches!(self, Self::Unreachable(_)) {
+            format!("{self}: {what}")
+        } else {
+            what
+        }
     }
 }
 

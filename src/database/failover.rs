@@ -25,11 +25,19 @@ impl FailoverConnector {
     /// Over the hosts of `config`, within `time`.
     pub(crate) fn new(driver: Box<dyn Connect>, config: &Config, time: Duration) -> Self {
         let count = config.get_hosts().len().max(config.get_hostaddrs().len());
-        let hosts: Vec<_> =
-            if count <= 1 { vec![config.clone()] } else { (0..count).map(|index| alone(config, index)).collect() };
+        let hosts: Vec<_> = if count <= 1 {
+            vec![config.clone()]
+        } else {
+            (0..count).map(|index| alone(config, index)).collect()
+        };
         let random = config.get_load_balance_hosts() == LoadBalanceHosts::Random;
         let limit = time / u32::try_from(hosts.len()).unwrap_or(u32::MAX);
-        Self { driver, hosts, random, limit }
+        Self {
+            driver,
+            hosts,
+            random,
+            limit,
+        }
     }
 }
 
@@ -42,12 +50,17 @@ impl Connect for FailoverConnector {
             let first = usize::from(Uuid::new_v4().as_bytes()[0]) % hosts.len();
             hosts.rotate_left(first);
         }
-        let Some((last, others)) = hosts.split_last().map(|(last, others)| (*last, others.to_vec())) else {
+        let Some((last, others)) = hosts
+            .split_last()
+            .map(|(last, others)| (*last, others.to_vec()))
+        else {
             return self.driver.connect(config);
         };
         Box::pin(async move {
             for host in others {
-                if let Ok(Ok(connected)) = tokio::time::timeout(self.limit, self.driver.connect(host)).await {
+                if let Ok(Ok(connected)) =
+                    tokio::time::timeout(self.limit, self.driver.connect(host)).await
+                {
                     return Ok(connected);
                 }
             }
@@ -65,17 +78,36 @@ fn alone(config: &Config, index: usize) -> Config {
         Some(Host::Unix(path)) => _ = alone.host_path(path),
         None => {}
     }
-    config.get_hostaddrs().get(index).map(|address| alone.hostaddr(*address));
-    config.get_ports().get(index).or(config.get_ports().first()).map(|port| alone.port(*port));
+    config
+        .get_hostaddrs()
+        .get(index)
+        .map(|address| alone.hostaddr(*address));
+    config
+        .get_ports()
+        .get(index)
+        .or(config.get_ports().first())
+        .map(|port| alone.port(*port));
     config.get_user().map(|user| alone.user(user));
-    config.get_password().map(|password| alone.password(password));
+    config
+        .get_password()
+        .map(|password| alone.password(password));
     config.get_dbname().map(|name| alone.dbname(name));
     config.get_options().map(|options| alone.options(options));
-    config.get_application_name().map(|name| alone.application_name(name));
-    config.get_connect_timeout().map(|time| alone.connect_timeout(*time));
-    config.get_tcp_user_timeout().map(|time| alone.tcp_user_timeout(*time));
-    config.get_keepalives_interval().map(|time| alone.keepalives_interval(time));
-    config.get_keepalives_retries().map(|count| alone.keepalives_retries(count));
+    config
+        .get_application_name()
+        .map(|name| alone.application_name(name));
+    config
+        .get_connect_timeout()
+        .map(|time| alone.connect_timeout(*time));
+    config
+        .get_tcp_user_timeout()
+        .map(|time| alone.tcp_user_timeout(*time));
+    config
+        .get_keepalives_interval()
+        .map(|time| alone.keepalives_interval(time));
+    config
+        .get_keepalives_retries()
+        .map(|count| alone.keepalives_retries(count));
     alone
         .keepalives(config.get_keepalives())
         .keepalives_idle(config.get_keepalives_idle())
@@ -101,8 +133,17 @@ mod tests {
                         channel_binding=require load_balance_hosts=random";
         let parse = |hosts: &str| format!("{hosts} {settings}").parse::<Config>().unwrap();
         let several = parse("host=one,two hostaddr=10.0.0.1,10.0.0.2 port=1,2");
-        assert_eq!(alone(&several, 0), parse("host=one hostaddr=10.0.0.1 port=1"));
-        assert_eq!(alone(&several, 1), parse("host=two hostaddr=10.0.0.2 port=2"));
-        assert_eq!(alone(&parse("host=one,/run port=3"), 1), parse("host=/run port=3"));
+        assert_eq!(
+            alone(&several, 0),
+            parse("host=one hostaddr=10.0.0.1 port=1")
+        );
+        assert_eq!(
+            alone(&several, 1),
+            parse("host=two hostaddr=10.0.0.2 port=2")
+        );
+        assert_eq!(
+            alone(&parse("host=one,/run port=3"), 1),
+            parse("host=/run port=3")
+        );
     }
 }

@@ -53,17 +53,32 @@ pub(crate) async fn apply(transaction: &Transaction) -> Result<Vec<&'static str>
     let create = "CREATE TABLE IF NOT EXISTS booking_automation_functions (
         name text PRIMARY KEY, version integer NOT NULL, digest text NOT NULL, applied_at timestamptz NOT NULL DEFAULT now())";
     let exists = "SELECT to_regclass('public.booking_automation_functions') IS NOT NULL AS found";
-    if !transaction.query_one(exists, &[]).await?.get::<_, bool>("found") {
+    if !transaction
+        .query_one(exists, &[])
+        .await?
+        .get::<_, bool>("found")
+    {
         transaction.batch(create).await?;
-        transaction.batch("SELECT booking_automation_make_private('booking_automation_functions')").await?;
+        transaction
+            .batch("SELECT booking_automation_make_private('booking_automation_functions')")
+            .await?;
     }
     let mut applied = Vec::new();
     for (name, text) in FUNCTIONS {
-        let digest: String = Sha256::digest(text).iter().map(|byte| format!("{byte:02x}")).collect();
-        let parameters = [(name as _, Type::TEXT), (&VERSION as _, Type::INT4), (&digest as _, Type::TEXT)];
+        let digest: String = Sha256::digest(text)
+            .iter()
+            .map(|byte| format!("{byte:02x}"))
+            .collect();
+        let parameters = [
+            (name as _, Type::TEXT),
+            (&VERSION as _, Type::INT4),
+            (&digest as _, Type::TEXT),
+        ];
         if transaction.execute(RECORD, &parameters).await? == 1 {
             // Their tables may come with a later step.
-            transaction.batch(&format!("SET LOCAL check_function_bodies = off; {text}")).await?;
+            transaction
+                .batch(&format!("SET LOCAL check_function_bodies = off; {text}"))
+                .await?;
             applied.push(*name);
         }
     }
@@ -103,20 +118,45 @@ fn first_call(sql: &str) -> Option<(usize, SharedFunction)> {
 impl SharedFunction {
     /// `None`: a function that statements do not share, since it was there before, or is no expression.
     fn parse(name: &'static str, text: &'static str) -> Option<Self> {
-        const SHARED: [&str; 6] =
-            ["is_due", "lost_attempt", "settled_attempt", "settled_by", "supersedes", "with_attempt"];
-        SHARED.contains(&name.strip_prefix("booking_automation_")?).then_some(())?;
+        const SHARED: [&str; 6] = [
+            "is_due",
+            "lost_attempt",
+            "settled_attempt",
+            "settled_by",
+            "supersedes",
+            "with_attempt",
+        ];
+        SHARED
+            .contains(&name.strip_prefix("booking_automation_")?)
+            .then_some(())?;
         let (_, signature) = text.split_once(name)?;
         let (parameters, _) = signature.strip_prefix('(')?.split_once(')')?;
-        let parameters = parameters.split(',').filter_map(|parameter| parameter.split_whitespace().next()).collect();
-        let body = text.split("$$").nth(1)?.trim().strip_prefix("SELECT")?.trim();
-        Some(Self { name, parameters, body })
+        let parameters = parameters
+            .split(',')
+            .filter_map(|parameter| parameter.split_whitespace().next())
+            .collect();
+        let body = text
+            .split("$$")
+            .nth(1)?
+            .trim()
+            .strip_prefix("SELECT")?
+            .trim();
+        Some(Self {
+            name,
+            parameters,
+            body,
+        })
     }
 
     fn expand(&self, arguments: &[&str]) -> String {
         let mut expanded = String::new();
         // Every second part stands in quotes.
-        for (index, part) in self.body.replace(&format!("{}.", self.name), "").split('\'').enumerate() {
+        for (index, part) in self
+            .body
+            .replace(&format!("{}.", self.name), "")
+            .split('\'')
+            .enumerate()
+        {
             if index % 2 == 1 {
                 expanded += &format!("'{part}'");
             } else {
@@ -124,7 +164,11 @@ impl SharedFunction {
             }
         }
         let is_query = self.body.contains(" FROM ");
-        if is_query { format!("(SELECT {expanded})") } else { format!("({expanded})") }
+        if is_query {
+            format!("(SELECT {expanded})")
+        } else {
+            format!("({expanded})")
+        }
     }
 
     /// Replaces the parameters in a text without quotes, but not columns of the same name.
@@ -132,10 +176,15 @@ impl SharedFunction {
         let is_part = |c: char| c.is_alphanumeric() || c == '_';
         let (mut filled, mut rest) = (String::new(), text);
         while let Some(start) = rest.find(is_part) {
-            let word_length = rest[start..].find(|c| !is_part(c)).unwrap_or(rest.len() - start);
+            let word_length = rest[start..]
+                .find(|c| !is_part(c))
+                .unwrap_or(rest.len() - start);
             let (before, word) = (&rest[..start], &rest[start..start + word_length]);
             filled += before;
-            let parameter = self.parameters.iter().position(|parameter| *parameter == word);
+            let parameter = self
+                .parameters
+                .iter()
+                .position(|parameter| *parameter == word);
             match parameter.filter(|_| !filled.ends_with('.')) {
                 Some(index) => filled += arguments[index],
                 None => filled += word,
@@ -188,7 +237,9 @@ mod tests {
     #[test]
     fn a_call_becomes_the_functions_body() {
         assert_eq!(
-            inlined("WHERE booking_automation_supersedes(n.scheduled_at, n.rule, (SELECT f(1, 2)), ',') AND x"),
+            inlined(
+                "WHERE booking_automation_supersedes(n.scheduled_at, n.rule, (SELECT f(1, 2)), ',') AND x"
+            ),
             "WHERE ((n.scheduled_at, n.rule) > ((SELECT f(1, 2)), ',')) AND x"
         );
         assert_eq!(
@@ -197,7 +248,9 @@ mod tests {
              WHERE f.event_id = e.id) AS settled_by"
         );
         assert_eq!(
-            inlined("booking_automation_with_attempt(d, booking_automation_lost_attempt(e.attempts))"),
+            inlined(
+                "booking_automation_with_attempt(d, booking_automation_lost_attempt(e.attempts))"
+            ),
             "(jsonb_set(coalesce(d, '{}'), '{attempts}', coalesce(d -> 'attempts', '[]') || \
              (jsonb_build_object('attempt', e.attempts, 'outcome', 'unknown', 'error', 'the lease ran out'))))"
         );

@@ -18,7 +18,8 @@ mod transaction;
 use std::time::{Duration, Instant};
 
 use deadpool_postgres::{
-    Client, ConfigConnectImpl, Connect, Manager, ManagerConfig, Pool, RecyclingMethod, Runtime, Timeouts,
+    Client, ConfigConnectImpl, Connect, Manager, ManagerConfig, Pool, RecyclingMethod, Runtime,
+    Timeouts,
 };
 use tokio_postgres::config::SslMode;
 use tokio_postgres::{NoTls, SimpleQueryMessage};
@@ -47,11 +48,15 @@ impl Database {
     /// # Errors
     /// When the TLS library refuses the trust anchors.
     pub fn new(settings: &DatabaseSettings, connections: usize) -> anyhow::Result<Self> {
-        let recycling = ManagerConfig { recycling_method: RecyclingMethod::Verified };
+        let recycling = ManagerConfig {
+            recycling_method: RecyclingMethod::Verified,
+        };
         let config = settings.config.clone();
         let driver: Box<dyn Connect> = match config.get_ssl_mode() {
             SslMode::Disable => Box::new(ConfigConnectImpl { tls: NoTls }),
-            _ => Box::new(ConfigConnectImpl { tls: settings.roots.connector()? }),
+            _ => Box::new(ConfigConnectImpl {
+                tls: settings.roots.connector()?,
+            }),
         };
         let connect = FailoverConnector::new(driver, &config, CONNECTION_TIMEOUT);
         let manager = Manager::from_connect(config, connect, recycling);
@@ -60,7 +65,11 @@ impl Database {
             create: Some(CONNECTION_TIMEOUT),
             recycle: Some(RECYCLE_TIMEOUT),
         };
-        let pool = Pool::builder(manager).max_size(connections).runtime(Runtime::Tokio1).timeouts(timeouts).build()?;
+        let pool = Pool::builder(manager)
+            .max_size(connections)
+            .runtime(Runtime::Tokio1)
+            .timeouts(timeouts)
+            .build()?;
         Ok(Self { pool })
     }
 
@@ -71,7 +80,11 @@ impl Database {
     ///
     /// # Errors
     /// When no connection can be had, or the server refuses.
-    pub async fn begin(&self, begin: &Begin, also: &str) -> Result<(Transaction, Vec<SimpleQueryMessage>)> {
+    pub async fn begin(
+        &self,
+        begin: &Begin,
+        also: &str,
+    ) -> Result<(Transaction, Vec<SimpleQueryMessage>)> {
         let sql = format!("{}; {also}", begin.sql());
         let error = match self.begin_once(begin, &sql).await {
             Err(error) if begin.until.is_none_or(|until| Instant::now() < until) => error,
@@ -86,8 +99,17 @@ impl Database {
         self.begin_once(begin, &sql).await
     }
 
-    async fn begin_once(&self, begin: &Begin, sql: &str) -> Result<(Transaction, Vec<SimpleQueryMessage>)> {
-        let client = within(CONNECTION_TIMEOUT * 2 + RECYCLE_TIMEOUT, begin.until, self.pool.get()).await?;
+    async fn begin_once(
+        &self,
+        begin: &Begin,
+        sql: &str,
+    ) -> Result<(Transaction, Vec<SimpleQueryMessage>)> {
+        let client = within(
+            CONNECTION_TIMEOUT * 2 + RECYCLE_TIMEOUT,
+            begin.until,
+            self.pool.get(),
+        )
+        .await?;
         let client = client.map_err(DatabaseError::Unreachable)?;
         Transaction::start(client, begin, sql).await
     }
@@ -107,6 +129,10 @@ impl Database {
     /// # Errors
     /// When no connection can be had.
     pub(crate) async fn detached(&self) -> Result<deadpool_postgres::ClientWrapper> {
-        self.pool.get().await.map(Client::take).map_err(DatabaseError::Unreachable)
+        self.pool
+            .get()
+            .await
+            .map(Client::take)
+            .map_err(DatabaseError::Unreachable)
     }
 }

@@ -2,27 +2,75 @@
 
 /// The steps, in order. The name is the record's key: never changed, never used again.
 pub(crate) const STEPS: [(&str, &str); 6] = [
-    ("01_base_tables", include_str!("../../migrations/01_base_tables.sql")),
-    ("02_booking_columns", include_str!("../../migrations/02_booking_columns.sql")),
-    ("03_status_expired", include_str!("../../migrations/03_status_expired.sql")),
-    ("04_status_validated", include_str!("../../migrations/04_status_validated.sql")),
-    ("05_own_tables", include_str!("../../migrations/05_own_tables.sql")),
-    ("06_contacts_view", include_str!("../../migrations/06_contacts_view.sql")),
+    (
+        "01_base_tables",
+        include_str!("../../migrations/01_base_tables.sql"),
+    ),
+    (
+        "02_booking_columns",
+        include_str!("../../migrations/02_booking_columns.sql"),
+    ),
+    (
+        "03_status_expired",
+        include_str!("../../migrations/03_status_expired.sql"),
+    ),
+    (
+        "04_status_validated",
+        include_str!("../../migrations/04_status_validated.sql"),
+    ),
+    (
+        "05_own_tables",
+        include_str!("../../migrations/05_own_tables.sql"),
+    ),
+    (
+        "06_contacts_view",
+        include_str!("../../migrations/06_contacts_view.sql"),
+    ),
 ];
 
 /// The steps that come after the indexes, in order.
 pub(crate) const LAST_STEPS: [(&str, &str); 11] = [
-    ("07_triggers", include_str!("../../migrations/07_triggers.sql")),
-    ("08_webhook_ids", include_str!("../../migrations/08_webhook_ids.sql")),
-    ("09_rate_limits", include_str!("../../migrations/09_rate_limits.sql")),
-    ("10_account_holds", include_str!("../../migrations/10_account_holds.sql")),
-    ("11_feedback", include_str!("../../migrations/11_feedback.sql")),
-    ("12_autovacuum", include_str!("../../migrations/12_autovacuum.sql")),
-    ("13_rules_start_anew", include_str!("../../migrations/13_rules_start_anew.sql")),
-    ("14_requests", include_str!("../../migrations/14_requests.sql")),
+    (
+        "07_triggers",
+        include_str!("../../migrations/07_triggers.sql"),
+    ),
+    (
+        "08_webhook_ids",
+        include_str!("../../migrations/08_webhook_ids.sql"),
+    ),
+    (
+        "09_rate_limits",
+        include_str!("../../migrations/09_rate_limits.sql"),
+    ),
+    (
+        "10_account_holds",
+        include_str!("../../migrations/10_account_holds.sql"),
+    ),
+    (
+        "11_feedback",
+        include_str!("../../migrations/11_feedback.sql"),
+    ),
+    (
+        "12_autovacuum",
+        include_str!("../../migrations/12_autovacuum.sql"),
+    ),
+    (
+        "13_rules_start_anew",
+        include_str!("../../migrations/13_rules_start_anew.sql"),
+    ),
+    (
+        "14_requests",
+        include_str!("../../migrations/14_requests.sql"),
+    ),
     ("15_trail", include_str!("../../migrations/15_trail.sql")),
-    ("16_webhooks", include_str!("../../migrations/16_webhooks.sql")),
-    ("17_cancellation", include_str!("../../migrations/17_cancellation.sql")),
+    (
+        "16_webhooks",
+        include_str!("../../migrations/16_webhooks.sql"),
+    ),
+    (
+        "17_cancellation",
+        include_str!("../../migrations/17_cancellation.sql"),
+    ),
 ];
 
 /// The last step that this program cannot do without: a pass looks for it. Later steps expand the schema for a release to
@@ -33,19 +81,28 @@ pub(crate) const REQUIRED: &str = "17_cancellation";
 /// the table's size; on the audit trail, which every writer's trigger adds to, what retention and its list go by, and messages
 /// to webhooks: that nobody is told of anything twice, and what waits for whom.
 pub(crate) const INDEXES: [(&str, &str); 7] = [
-    ("booking_automation_confirmed_start", "ON public.bookings (scheduled_at) WHERE status = 'confirmed'"),
+    (
+        "booking_automation_confirmed_start",
+        "ON public.bookings (scheduled_at) WHERE status = 'confirmed'",
+    ),
     (
         "booking_automation_in_progress_end",
         "ON public.bookings (public.booking_end(scheduled_at, duration_minutes)) \
          WHERE status = 'in_progress' AND auto_complete_blocked IS NOT TRUE",
     ),
-    ("booking_automation_pending_start", "ON public.bookings (scheduled_at) WHERE status = 'pending'"),
+    (
+        "booking_automation_pending_start",
+        "ON public.bookings (scheduled_at) WHERE status = 'pending'",
+    ),
     (
         "booking_automation_events_over",
         "ON public.booking_automation_events ((greatest(created_at, starts_at))) \
          WHERE status IN ('completed', 'failed', 'skipped')",
     ),
-    ("booking_automation_events_seq", "ON public.booking_automation_events (seq)"),
+    (
+        "booking_automation_events_seq",
+        "ON public.booking_automation_events (seq)",
+    ),
     (
         "booking_automation_events_told",
         "UNIQUE ON public.booking_automation_events (message_id, audience) WHERE event_type = 'webhook'",

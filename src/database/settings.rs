@@ -34,8 +34,9 @@ impl DatabaseSettings {
             )
         })?;
         // libpq's stricter modes are what we do anyway: TLS is never used without verifying.
-        let text =
-            text.replace("sslmode=verify-full", "sslmode=require").replace("sslmode=verify-ca", "sslmode=require");
+        let text = text
+            .replace("sslmode=verify-full", "sslmode=require")
+            .replace("sslmode=verify-ca", "sslmode=require");
         let mut config = tokio_postgres::Config::from_str(&text).map_err(|_| {
             SettingError::new(
                 NAME,
@@ -51,9 +52,24 @@ impl DatabaseSettings {
             return Err(SettingError::new(NAME, "names no user"));
         }
         tls::require_unless_local(&mut config);
-        config.application_name(config.get_application_name().unwrap_or("booking-automation").to_owned());
-        config.connect_timeout(config.get_connect_timeout().copied().unwrap_or(CONNECT_TIMEOUT));
-        config.tcp_user_timeout(config.get_tcp_user_timeout().copied().unwrap_or(TCP_USER_TIMEOUT));
+        config.application_name(
+            config
+                .get_application_name()
+                .unwrap_or("booking-automation")
+                .to_owned(),
+        );
+        config.connect_timeout(
+            config
+                .get_connect_timeout()
+                .copied()
+                .unwrap_or(CONNECT_TIMEOUT),
+        );
+        config.tcp_user_timeout(
+            config
+                .get_tcp_user_timeout()
+                .copied()
+                .unwrap_or(TCP_USER_TIMEOUT),
+        );
         let roots = Roots::with_extra(read(lookup, "DATABASE_CA_CERT"))
             .map_err(|problem| SettingError::new("DATABASE_CA_CERT", problem))?;
         Ok(Self { config, roots })

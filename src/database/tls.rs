@@ -24,8 +24,7 @@ pub(crate) struct Roots {
 impl Roots {
     /// Takes `DATABASE_CA_CERT`: PEM text, or the path of a file of it.
     pub(crate) fn with_extra(text_or_path: Option<String>) -> Result<Self, String> {
-        const ACCEPTS: &str =
-            "it takes a CA certificate as PEM text (-----BEGIN CERTIFICATE-----…) or the path of such a file";
+        const ACCEPTS: &str = "it takes a CA certificate as PEM text (-----BEGIN CERTIFICATE-----…) or the path of such a file";
         let Some(text_or_path) = text_or_path else {
             return Ok(Self::default());
         };
@@ -33,27 +32,36 @@ impl Roots {
             // One-line environment files write the line breaks as \n.
             text_or_path.replace("\\n", "\n").into_bytes()
         } else {
-            std::fs::read(Path::new(&text_or_path))
-                .map_err(|error| format!("cannot be read as a file ({}): {ACCEPTS}", error.kind()))?
+            std::fs::read(Path::new(&text_or_path)).map_err(|error| {
+                format!("cannot be read as a file ({}): {ACCEPTS}", error.kind())
+            })?
         };
         let extra: Vec<_> = CertificateDer::pem_slice_iter(&pem)
             .collect::<Result<_, _>>()
             .map_err(|_| format!("is not valid PEM: {ACCEPTS}"))?;
         let mut store = RootCertStore::empty();
         if extra.is_empty() || store.add_parsable_certificates(extra.iter().cloned()).1 > 0 {
-            return Err(format!("holds no certificate, or one that cannot be parsed: {ACCEPTS}"));
+            return Err(format!(
+                "holds no certificate, or one that cannot be parsed: {ACCEPTS}"
+            ));
         }
         Ok(Self { extra })
     }
 
     /// A connector that verifies against them.
     pub(crate) fn connector(&self) -> Result<MakeRustlsConnect, rustls::Error> {
-        let mut store = RootCertStore { roots: webpki_roots::TLS_SERVER_ROOTS.to_vec() };
-        store.add_parsable_certificates(CertificateDer::pem_slice_iter(AMAZON_RDS).filter_map(Result::ok));
+        let mut store = RootCertStore {
+            roots: webpki_roots::TLS_SERVER_ROOTS.to_vec(),
+        };
+        store.add_parsable_certificates(
+            CertificateDer::pem_slice_iter(AMAZON_RDS).filter_map(Result::ok),
+        );
         let mut provider = rustls::crypto::ring::default_provider();
         // PostgreSQL before 18 takes P-256 alone (`ssl_ecdh_curve`): whoever offers another first is asked to begin again,
         // which is a round trip.
-        provider.kx_groups.sort_by_key(|group| group.name() != NamedGroup::secp256r1);
+        provider
+            .kx_groups
+            .sort_by_key(|group| group.name() != NamedGroup::secp256r1);
         store.add_parsable_certificates(self.extra.iter().cloned());
         let config = ClientConfig::builder_with_provider(Arc::new(provider))
             .with_safe_default_protocol_versions()?
@@ -68,20 +76,28 @@ impl Roots {
 pub(crate) fn require_unless_local(config: &mut tokio_postgres::Config) {
     if config.get_ssl_mode() == SslMode::Prefer {
         let local = is_of_this_machine(config);
-        config.ssl_mode(if local { SslMode::Disable } else { SslMode::Require });
+        config.ssl_mode(if local {
+            SslMode::Disable
+        } else {
+            SslMode::Require
+        });
     }
 }
 
 /// Whether every host is this machine.
 pub(crate) fn is_of_this_machine(config: &tokio_postgres::Config) -> bool {
-    config.get_hosts().iter().all(is_local) && config.get_hostaddrs().iter().all(IpAddr::is_loopback)
+    config.get_hosts().iter().all(is_local)
+        && config.get_hostaddrs().iter().all(IpAddr::is_loopback)
 }
 
 fn is_local(host: &Host) -> bool {
     match host {
         Host::Unix(_) => true,
         Host::Tcp(name) => {
-            name.eq_ignore_ascii_case("localhost") || name.parse().is_ok_and(|address: IpAddr| address.is_loopback())
+            name.eq_ignore_ascii_case("localhost")
+                || name
+                    .parse()
+                    .is_ok_and(|address: IpAddr| address.is_loopback())
         }
     }
 }

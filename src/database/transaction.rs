@@ -64,7 +64,12 @@ impl Begin {
         } else {
             "ISOLATION LEVEL READ COMMITTED READ WRITE"
         };
-        let as_of = self.as_of.map(|as_of| format!("; SET LOCAL booking_automation.as_of = '{}'", as_of.to_rfc3339()));
+        let as_of = self.as_of.map(|as_of| {
+            format!(
+                "; SET LOCAL booking_automation.as_of = '{}'",
+                as_of.to_rfc3339()
+            )
+        });
         format!(
             "BEGIN {mode}; \
              SET LOCAL statement_timeout = {statement}; \
@@ -99,18 +104,38 @@ pub struct Transaction {
 }
 
 /// Gives up on `call` after `limit`, or at `until` when that is sooner.
-pub(crate) async fn within<T>(limit: Duration, until: Option<Instant>, call: impl Future<Output = T>) -> Result<T> {
+pub(crate) async fn within<T>(
+    limit: Duration,
+    until: Option<Instant>,
+    call: impl Future<Output = T>,
+) -> Result<T> {
     let left = until.map(|until| until.saturating_duration_since(Instant::now()));
     let limit = left.map_or(limit, |left| left.min(limit));
-    tokio::time::timeout(limit, call).await.map_err(|_| DatabaseError::Timeout(limit))
+    tokio::time::timeout(limit, call)
+        .await
+        .map_err(|_| DatabaseError::Timeout(limit))
 }
 
 impl Transaction {
     /// Begins it on `client` with `sql`, and returns the rows of that.
-    pub(crate) async fn start(client: Client, begin: &Begin, sql: &str) -> Result<(Self, Vec<SimpleQueryMessage>)> {
-        let Begin { statement_timeout, until, .. } = *begin;
-        let transaction = Self { client: Some(client), statement_timeout, until };
-        let rows = transaction.limited(transaction.client().simple_query(sql)).await?;
+    pub(crate) async fn start(
+        client: Client,
+        begin: &Begin,
+        sql: &str,
+    ) -> Result<(Self, Vec<SimpleQueryMessage>)> {
+        let Begin {
+            statement_timeout,
+            until,
+            ..
+        } = *begin;
+        let transaction = Self {
+            client: Some(client),
+            statement_timeout,
+            until,
+        };
+        let rows = transaction
+            .limited(transaction.client().simple_query(sql))
+            .await?;
         Ok((transaction, rows))
     }
 
@@ -119,12 +144,20 @@ impl Transaction {
         drop(self.client.take());
     }
 
-    #[expect(clippy::expect_used, reason = "only the methods that consume the transaction take its client")]
+    #[expect(
+        clippy::expect_used,
+        reason = "only the methods that consume the transaction take its client"
+    )]
     fn client(&self) -> &Client {
-        self.client.as_ref().expect("an open transaction has its client")
+        self.client
+            .as_ref()
+            .expect("an open transaction has its client")
     }
 
-    async fn limited<T>(&self, call: impl Future<Output = std::result::Result<T, tokio_postgres::Error>>) -> Result<T> {
+    async fn limited<T>(
+        &self,
+        call: impl Future<Output = std::result::Result<T, tokio_postgres::Error>>,
+    ) -> Result<T> {
         Ok(within(self.statement_timeout + NETWORK_MARGIN, self.until, call).await??)
     }
 
@@ -133,7 +166,8 @@ impl Transaction {
     /// # Errors
     /// As every statement.
     pub async fn query(&self, sql: &str, parameters: &[Parameter<'_>]) -> Result<Vec<Row>> {
-        self.limited(self.client().query_typed(sql, parameters)).await
+        self.limited(self.client().query_typed(sql, parameters))
+            .await
     }
 
     /// The one row of a query that always has one.
@@ -142,7 +176,10 @@ impl Transaction {
     /// As every statement.
     pub async fn query_one(&self, sql: &str, parameters: &[Parameter<'_>]) -> Result<Row> {
         let mut rows = self.query(sql, parameters).await?;
-        #[expect(clippy::expect_used, reason = "only aggregates and statements with a constant row come here")]
+        #[expect(
+            clippy::expect_used,
+            reason = "only aggregates and statements with a constant row come here"
+        )]
         Ok(rows.pop().expect("the query has a row"))
     }
 
@@ -151,7 +188,8 @@ impl Transaction {
     /// # Errors
     /// As every statement.
     pub async fn execute(&self, sql: &str, parameters: &[Parameter<'_>]) -> Result<u64> {
-        self.limited(self.client().execute_typed(sql, parameters)).await
+        self.limited(self.client().execute_typed(sql, parameters))
+            .await
     }
 
     /// How long a statement may take.
@@ -177,16 +215,23 @@ impl Transaction {
         limit: Duration,
         work: impl AsyncFnOnce(&Self) -> Result<T>,
     ) -> Result<T> {
-        let begin = format!("SAVEPOINT work; SET LOCAL statement_timeout = {}", limit.as_millis());
-        let end =
-            format!("RELEASE SAVEPOINT work; SET LOCAL statement_timeout = {}", self.statement_timeout.as_millis());
-        let (begun, done, ended) = future::join3(self.batch(&begin), work(self), self.batch(&end)).await;
+        let begin = format!(
+            "SAVEPOINT work; SET LOCAL statement_timeout = {}",
+            limit.as_millis()
+        );
+        let end = format!(
+            "RELEASE SAVEPOINT work; SET LOCAL statement_timeout = {}",
+            self.statement_timeout.as_millis()
+        );
+        let (begun, done, ended) =
+            future::join3(self.batch(&begin), work(self), self.batch(&end)).await;
         begun?;
         match done {
             Ok(done) => ended.map(|()| done),
             Err(error) => {
                 if error.is_of_a_row() || error.is_statement_timeout() {
-                    self.batch("ROLLBACK TO SAVEPOINT work; RELEASE SAVEPOINT work").await?;
+                    self.batch("ROLLBACK TO SAVEPOINT work; RELEASE SAVEPOINT work")
+                        .await?;
                 }
                 Err(error)
             }

@@ -12,7 +12,8 @@ use crate::database::functions::inlined;
 use crate::database::{DatabaseError, Result, Transaction};
 use crate::delivery::outbox::{MAX_ATTEMPTS, RecordedOutcome, lock_channel};
 
-static CONTACT_FAILURE: LazyLock<String> = LazyLock::new(|| inlined(include_str!("contact_failure.sql")));
+static CONTACT_FAILURE: LazyLock<String> =
+    LazyLock::new(|| inlined(include_str!("contact_failure.sql")));
 
 /// Counts a failed attempt against the first message that could be claimed. Returns its event.
 pub(crate) async fn record_contact_failure(
@@ -29,8 +30,11 @@ pub(crate) async fn record_contact_failure(
     ];
     // The provider's events are written under the channel's lock: this statement sees one, or the one finds the row as this
     // statement left it.
-    let (locked, rows) =
-        future::join(lock_channel(transaction), transaction.query(&CONTACT_FAILURE, &parameters)).await;
+    let (locked, rows) = future::join(
+        lock_channel(transaction),
+        transaction.query(&CONTACT_FAILURE, &parameters),
+    )
+    .await;
     locked?;
     Ok(rows?.first().map(RecordedOutcome::of))
 }
@@ -38,5 +42,9 @@ pub(crate) async fn record_contact_failure(
 /// Whether the view failed on the contents of a row. One that is missing or forbidden (class 42) fails for everybody: that
 /// costs no message an attempt.
 pub(crate) fn is_contact_failure(error: &DatabaseError) -> bool {
-    error.is_of_a_row() && !error.is_lock() && !error.code().is_some_and(|code| code.code().starts_with("42"))
+    error.is_of_a_row()
+        && !error.is_lock()
+        && !error
+            .code()
+            .is_some_and(|code| code.code().starts_with("42"))
 }

@@ -89,8 +89,18 @@ pub(crate) async fn record_ses_event(
     feedback: Option<&Feedback>,
     until: Instant,
 ) -> Result<FeedbackOutcome> {
-    let Some(Feedback { event_id, message_id, kind, occurred_at, details, suppress }) = feedback else {
-        return Ok(FeedbackOutcome::Ignored { reason: "event_type" });
+    let Some(Feedback {
+        event_id,
+        message_id,
+        kind,
+        occurred_at,
+        details,
+        suppress,
+    }) = feedback
+    else {
+        return Ok(FeedbackOutcome::Ignored {
+            reason: "event_type",
+        });
     };
     let parameters = [
         (event_id as _, Type::UUID),
@@ -100,13 +110,24 @@ pub(crate) async fn record_ses_event(
         (&Json(details) as _, Type::JSONB),
         (suppress as _, Type::TEXT_ARRAY),
     ];
-    let (transaction, _) = database.begin(&Begin { until: Some(until), ..Begin::default() }, "").await?;
+    let (transaction, _) = database
+        .begin(
+            &Begin {
+                until: Some(until),
+                ..Begin::default()
+            },
+            "",
+        )
+        .await?;
     let row = transaction
         .commit_after(async |transaction| {
             // First the message and then its channel, as a sender does, and in statements of their own: whoever comes second
             // sees what the first one wrote.
             let (message, channel, row) = future::join3(
-                transaction.execute("SELECT FROM booking_automation_events WHERE id = $1 FOR UPDATE", &parameters[..1]),
+                transaction.execute(
+                    "SELECT FROM booking_automation_events WHERE id = $1 FOR UPDATE",
+                    &parameters[..1],
+                ),
                 outbox::lock_channel(transaction),
                 transaction.query_one(&FEEDBACK, &parameters),
             )
@@ -118,10 +139,14 @@ pub(crate) async fn record_ses_event(
         .await?;
     let recorded = match (row.get("is_ours"), row.get("is_new")) {
         (false, _) => FeedbackOutcome::Ignored { reason: "not_ours" },
-        (true, false) => FeedbackOutcome::Ignored { reason: "duplicate" },
-        (true, true) => {
-            FeedbackOutcome::Recorded { kind, settled: row.get("has_settled"), suppressed: row.get("suppressed") }
-        }
+        (true, false) => FeedbackOutcome::Ignored {
+            reason: "duplicate",
+        },
+        (true, true) => FeedbackOutcome::Recorded {
+            kind,
+            settled: row.get("has_settled"),
+            suppressed: row.get("suppressed"),
+        },
     };
     tracing::info!(event.id = %event_id, feedback.kind = kind, feedback = ?recorded, "SES told of a message");
     Ok(recorded)
@@ -145,12 +170,16 @@ pub fn parse(event: &Value) -> std::result::Result<Option<Feedback>, MalformedEv
     };
     let said = &detail[object];
     // Not every kind has a time of its own.
-    let occurred_at = [&said["timestamp"], &mail["timestamp"]].into_iter().find_map(time);
+    let occurred_at = [&said["timestamp"], &mail["timestamp"]]
+        .into_iter()
+        .find_map(time);
     let recipients = match *kind {
         // A transient bounce says nothing of the next message.
         "bounced" if said["bounceType"] == "Permanent" => &said["bouncedRecipients"],
         // Somebody took it out of the spam folder.
-        "complained" if said["complaintFeedbackType"] != "not-spam" => &said["complainedRecipients"],
+        "complained" if said["complaintFeedbackType"] != "not-spam" => {
+            &said["complainedRecipients"]
+        }
         _ => &Value::Null,
     };
     Ok(Some(Feedback {
@@ -159,24 +188,38 @@ pub fn parse(event: &Value) -> std::result::Result<Option<Feedback>, MalformedEv
         kind,
         occurred_at: occurred_at.ok_or(MalformedEvent("detail.mail.timestamp"))?,
         details: without_addresses(said),
-        suppress: recipients.as_array().into_iter().flatten().filter_map(address).collect(),
+        suppress: recipients
+            .as_array()
+            .into_iter()
+            .flatten()
+            .filter_map(address)
+            .collect(),
     }))
 }
 
 /// A text that is not empty, and that PostgreSQL takes.
 fn text(value: &Value) -> Option<String> {
-    let text: String = value.as_str()?.chars().filter(|character| *character != '\0').take(LONGEST_TEXT).collect();
+    let text: String = value
+        .as_str()?
+        .chars()
+        .filter(|character| *character != '\0')
+        .take(LONGEST_TEXT)
+        .collect();
     (!text.is_empty()).then_some(text)
 }
 
 fn time(value: &Value) -> Option<DateTime<Utc>> {
-    DateTime::parse_from_rfc3339(value.as_str()?).ok().map(Into::into)
+    DateTime::parse_from_rfc3339(value.as_str()?)
+        .ok()
+        .map(Into::into)
 }
 
 /// A recipient's address, without a name and brackets.
 fn address(recipient: &Value) -> Option<String> {
     let address = text(&recipient["emailAddress"])?;
-    let bare = address.rsplit_once('<').map_or(address.as_str(), |(_, bare)| bare.trim_end_matches('>'));
+    let bare = address
+        .rsplit_once('<')
+        .map_or(address.as_str(), |(_, bare)| bare.trim_end_matches('>'));
     Some(bare.trim().to_owned()).filter(|bare| !bare.is_empty())
 }
 
@@ -184,12 +227,19 @@ fn address(recipient: &Value) -> Option<String> {
 fn without_addresses(said: &Value) -> Value {
     match said {
         // Redacted before it is cut: half an address is none to look at.
-        Value::String(words) => text(&redact_addresses(words).into()).map_or(Value::Null, Value::from),
+        Value::String(words) => {
+            text(&redact_addresses(words).into()).map_or(Value::Null, Value::from)
+        }
         Value::Array(items) => items.iter().map(without_addresses).collect(),
         Value::Object(fields) => fields
             .iter()
             .filter(|(name, _)| !["emailAddress", "recipients"].contains(&name.as_str()))
-            .map(|(name, value)| (text(&redact_addresses(name).into()).unwrap_or_default(), without_addresses(value)))
+            .map(|(name, value)| {
+                (
+                    text(&redact_addresses(name).into()).unwrap_or_default(),
+                    without_addresses(value),
+                )
+            })
             .collect(),
         other => other.clone(),
     }

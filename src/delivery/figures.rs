@@ -37,7 +37,8 @@ impl ReminderFigures {
     /// With `due` set to the sum of the others.
     #[must_use]
     pub fn summed(self) -> Self {
-        let due = self.sent + self.retrying + self.unknown + self.failed + self.skipped + self.deferred;
+        let due =
+            self.sent + self.retrying + self.unknown + self.failed + self.skipped + self.deferred;
         Self { due, ..self }
     }
 }
@@ -80,16 +81,26 @@ impl WebhookFigures {
     /// With what is `left` as deferred, and `due` set to the sum of the others.
     #[must_use]
     pub(crate) fn summed(self, left: i64) -> Self {
-        Self { due: self.sent + self.retrying + self.failed + self.skipped + left, deferred: left, ..self }
+        Self {
+            due: self.sent + self.retrying + self.failed + self.skipped + left,
+            deferred: left,
+            ..self
+        }
     }
 }
 
 /// A time to the microsecond, as the database has it.
-pub(crate) fn microseconds<S: Serializer>(time: &DateTime<Utc>, serializer: S) -> Result<S::Ok, S::Error> {
+pub(crate) fn microseconds<S: Serializer>(
+    time: &DateTime<Utc>,
+    serializer: S,
+) -> Result<S::Ok, S::Error> {
     serializer.serialize_str(&time.to_rfc3339_opts(SecondsFormat::Micros, true))
 }
 
-fn optional_microseconds<S: Serializer>(time: &Option<DateTime<Utc>>, serializer: S) -> Result<S::Ok, S::Error> {
+fn optional_microseconds<S: Serializer>(
+    time: &Option<DateTime<Utc>>,
+    serializer: S,
+) -> Result<S::Ok, S::Error> {
     match time {
         Some(time) => microseconds(time, serializer),
         None => serializer.serialize_none(),

@@ -40,7 +40,11 @@ pub(crate) async fn project(database: &Database, deadline: Instant) {
 }
 
 /// Returns how many are settled.
-async fn project_page(database: &Database, only: Option<&[Uuid]>, deadline: Instant) -> Result<u64> {
+async fn project_page(
+    database: &Database,
+    only: Option<&[Uuid]>,
+    deadline: Instant,
+) -> Result<u64> {
     let begin = Begin {
         statement_timeout: STATEMENT_TIMEOUT,
         lock_timeout: BOOKINGS_LOCK_TIMEOUT,
@@ -49,11 +53,16 @@ async fn project_page(database: &Database, only: Option<&[Uuid]>, deadline: Inst
     };
     let (transaction, _) = database.begin(&begin, "").await?;
     let parameters = [(&PAGE as _, Type::INT8), (&only as _, Type::UUID_ARRAY)];
-    transaction.commit_after(async |transaction| transaction.execute(FLAGS, &parameters).await).await
+    transaction
+        .commit_after(async |transaction| transaction.execute(FLAGS, &parameters).await)
+        .await
 }
 
 async fn project_singly(database: &Database, deadline: Instant) -> Result<u64> {
-    let begin = Begin { until: Some(deadline), ..Begin::default() };
+    let begin = Begin {
+        until: Some(deadline),
+        ..Begin::default()
+    };
     let (transaction, _) = database.begin(&begin, "").await?;
     let bookings = bookings_behind(&transaction).await?;
     transaction.rollback().await?;
@@ -71,7 +80,9 @@ async fn project_singly(database: &Database, deadline: Instant) -> Result<u64> {
                 );
                 let (transaction, _) = database.begin(&begin, "").await?;
                 let details = error.details();
-                transaction.commit_after(async |transaction| give_up(transaction, booking, &details).await).await?;
+                transaction
+                    .commit_after(async |transaction| give_up(transaction, booking, &details).await)
+                    .await?;
             }
             Err(error) => return Err(error),
         }
@@ -92,6 +103,8 @@ async fn give_up(transaction: &Transaction, booking_id: Uuid, error: &str) -> Re
                   SET flag_due = false,
                       event_data = coalesce(event_data, '{}') || jsonb_build_object('flag_error', $2)
                 WHERE booking_id = $1 AND flag_due";
-    transaction.execute(sql, &[(&booking_id, Type::UUID), (&error, Type::TEXT)]).await?;
+    transaction
+        .execute(sql, &[(&booking_id, Type::UUID), (&error, Type::TEXT)])
+        .await?;
     Ok(())
 }

@@ -22,7 +22,11 @@ pub struct Mailer {
 impl Mailer {
     /// Sends through `ses`.
     pub fn new(settings: EmailSettings, ses: Ses) -> Self {
-        Self { settings, ses, rate: OnceCell::new() }
+        Self {
+            settings,
+            ses,
+            rate: OnceCell::new(),
+        }
     }
 
     /// Messages per second: the setting, else SES's answer, else what SES allows every account.
@@ -30,7 +34,10 @@ impl Mailer {
         match self.settings.send_rate {
             Some(rate) => rate,
             None => {
-                let answer = self.rate.get_or_try_init(async || self.ses.send_rate().await.ok_or(())).await;
+                let answer = self
+                    .rate
+                    .get_or_try_init(async || self.ses.send_rate().await.ok_or(()))
+                    .await;
                 answer.copied().unwrap_or(SLOWEST_RATE)
             }
         }

@@ -43,14 +43,25 @@ pub struct Delivered {
 /// fails: what went wrong is logged and is in the outbox, and the figures have what was sent.
 pub async fn deliver(database: &Database, mailer: &Mailer, call: &Call) -> Delivered {
     let timing = &mailer.settings.timing;
-    let stop_sending = call.deadline.checked_sub(timing.recording).unwrap_or(call.deadline);
+    let stop_sending = call
+        .deadline
+        .checked_sub(timing.recording)
+        .unwrap_or(call.deadline);
     // Without an answer in time there is no time to send, either.
     let Ok(rate) = tokio::time::timeout_at(stop_sending.into(), mailer.rate()).await else {
         return Delivered::default();
     };
-    let mut turner = PageTurner { database, call, timing, tally: Tally::default() };
+    let mut turner = PageTurner {
+        database,
+        call,
+        timing,
+        tally: Tally::default(),
+    };
     let held_back = deliver_pages(mailer, call, &mut turner, rate, stop_sending).await;
-    Delivered { reminders: turner.tally.figures(), held_back }
+    Delivered {
+        reminders: turner.tally.figures(),
+        held_back,
+    }
 }
 
 /// Claims and sends page by page. Returns why the account cannot send, where it cannot.
@@ -67,13 +78,19 @@ async fn deliver_pages(
     // One message has found out nothing about an account that could not send: the next call's message goes on.
     let mut probed = false;
     loop {
-        let more = !probed && held_back.is_none() && Instant::now() < stop_sending && !call.stop.is_cancelled();
+        let more = !probed
+            && held_back.is_none()
+            && Instant::now() < stop_sending
+            && !call.stop.is_cancelled();
         // Before the claim reads: however long its answer takes, what is sent is no older than this.
         let read_at = Instant::now();
         let page = match turner.turn(&outcomes, more.then_some(&limits)).await {
             Ok(page) => page,
             Err(error) => {
-                tracing::error!("delivery stopped, the outbox cannot be reached: {}", error.loggable());
+                tracing::error!(
+                    "delivery stopped, the outbox cannot be reached: {}",
+                    error.loggable()
+                );
                 return held_back;
             }
         };
@@ -88,7 +105,9 @@ async fn deliver_pages(
             if page.room >= 1.0 || Instant::now() + wait >= stop_sending {
                 return held_back;
             }
-            call.stop.run_until_cancelled(tokio::time::sleep(wait)).await;
+            call.stop
+                .run_until_cancelled(tokio::time::sleep(wait))
+                .await;
             continue;
         }
         let (started, held) = (Instant::now(), page.held);
@@ -108,7 +127,11 @@ async fn deliver_pages(
 }
 
 fn first_limits(mailer: &Mailer, rate: f64, call: &Call) -> ClaimLimits {
-    let EmailSettings { send_concurrency, timing, .. } = &mailer.settings;
+    let EmailSettings {
+        send_concurrency,
+        timing,
+        ..
+    } = &mailer.settings;
     ClaimLimits {
         messages: i64::try_from(2 * send_concurrency.get()).unwrap_or(LARGEST_PAGE),
         rate,

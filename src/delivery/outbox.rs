@@ -88,7 +88,10 @@ pub(crate) struct ClaimLimits {
 }
 
 /// Claims a page. The caller commits before anything is sent. One round trip.
-pub(crate) async fn claim_page(transaction: &Transaction, limits: &ClaimLimits) -> Result<ReminderPage> {
+pub(crate) async fn claim_page(
+    transaction: &Transaction,
+    limits: &ClaimLimits,
+) -> Result<ReminderPage> {
     let parameters = [
         (&Channel::Email.as_str() as _, Type::TEXT),
         (&limits.messages as _, Type::INT8),
@@ -99,7 +102,11 @@ pub(crate) async fn claim_page(transaction: &Transaction, limits: &ClaimLimits) 
         (&limits.as_of as _, Type::TIMESTAMPTZ),
         (&MAX_ATTEMPTS as _, Type::INT4),
     ];
-    let (locked, rows) = future::join(lock_channel(transaction), transaction.query(&CLAIM, &parameters)).await;
+    let (locked, rows) = future::join(
+        lock_channel(transaction),
+        transaction.query(&CLAIM, &parameters),
+    )
+    .await;
     locked?;
     let rows = rows?;
     let Some(first) = rows.first() else {
@@ -120,7 +127,9 @@ pub(crate) async fn claim_page(transaction: &Transaction, limits: &ClaimLimits) 
 /// Waits for the transactions that claim or settle.
 pub(crate) async fn lock_channel(transaction: &Transaction) -> Result<()> {
     let sql = "SELECT FROM booking_automation_channels WHERE channel = $1 FOR UPDATE";
-    transaction.execute(sql, &[(&Channel::Email.as_str(), Type::TEXT)]).await?;
+    transaction
+        .execute(sql, &[(&Channel::Email.as_str(), Type::TEXT)])
+        .await?;
     Ok(())
 }
 
@@ -181,7 +190,11 @@ impl PageOutcomes {
         match outcome {
             Outcome::AccountWide { reason, .. } => self.account = Some(Err(*reason)),
             // The provider looked at the message itself.
-            Outcome::Sent { .. } | Outcome::Rejected { reason: Reason::Rejected, .. } if self.account.is_none() => {
+            Outcome::Sent { .. }
+            | Outcome::Rejected {
+                reason: Reason::Rejected,
+                ..
+            } if self.account.is_none() => {
                 self.account = Some(Ok(()));
             }
             _ => {}
@@ -197,7 +210,10 @@ impl PageOutcomes {
 
     /// What the provider accepted: events and its message ids.
     pub(crate) fn sent(&self) -> impl Iterator<Item = (Uuid, &str)> {
-        self.ids.iter().zip(&self.message_ids).filter_map(|(id, message_id)| Some((*id, message_id.as_deref()?)))
+        self.ids
+            .iter()
+            .zip(&self.message_ids)
+            .filter_map(|(id, message_id)| Some((*id, message_id.as_deref()?)))
     }
 
     /// How many there are.
@@ -220,7 +236,10 @@ pub(crate) struct RecordedOutcome {
 impl RecordedOutcome {
     /// From a row with the columns `id` and `status`.
     pub(crate) fn of(row: &Row) -> Self {
-        Self { event_id: row.get("id"), status: EventStatus::from_name(row.get("status")) }
+        Self {
+            event_id: row.get("id"),
+            status: EventStatus::from_name(row.get("status")),
+        }
     }
 }
 
@@ -244,25 +263,42 @@ pub(crate) async fn record_outcomes(
         (&as_of, Type::TIMESTAMPTZ),
         (&MAX_ATTEMPTS, Type::INT4),
     ];
-    let (locked, rows) =
-        future::join(transaction.execute(lock, &parameters[..1]), transaction.query(&RECORD, &parameters)).await;
+    let (locked, rows) = future::join(
+        transaction.execute(lock, &parameters[..1]),
+        transaction.query(&RECORD, &parameters),
+    )
+    .await;
     locked?;
     Ok(rows?.iter().map(RecordedOutcome::of).collect())
 }
 
 /// Holds the channel back, with a reason, or releases it.
-pub(crate) async fn set_channel_hold(transaction: &Transaction, reason: Option<Reason>) -> Result<()> {
+pub(crate) async fn set_channel_hold(
+    transaction: &Transaction,
+    reason: Option<Reason>,
+) -> Result<()> {
     let sql = "UPDATE booking_automation_channels
                   SET held_reason = $2,
                       held_since = CASE WHEN $2 IS NOT NULL THEN coalesce(held_since, clock_timestamp()) END
                 WHERE channel = $1 AND held_reason IS DISTINCT FROM $2";
     let reason = reason.map(Reason::as_str);
-    transaction.execute(sql, &[(&Channel::Email.as_str(), Type::TEXT), (&reason, Type::TEXT)]).await?;
+    transaction
+        .execute(
+            sql,
+            &[
+                (&Channel::Email.as_str(), Type::TEXT),
+                (&reason, Type::TEXT),
+            ],
+        )
+        .await?;
     Ok(())
 }
 
 /// The backlog, and how many of it can be claimed now, from a row of [`WAITING`].
 pub(crate) fn waiting(row: &Row) -> (Backlog, i64) {
-    let backlog = Backlog { pending: row.get("pending"), oldest_due_at: row.get("oldest_due_at") };
+    let backlog = Backlog {
+        pending: row.get("pending"),
+        oldest_due_at: row.get("oldest_due_at"),
+    };
     (backlog, row.get("claimable"))
 }

@@ -8,7 +8,8 @@ use crate::channels::timing::Timing;
 use crate::database::{Begin, Database, Result};
 use crate::delivery::contact_failure::{is_contact_failure, record_contact_failure};
 use crate::delivery::outbox::{
-    self, ClaimLimits, IN_INDEX_ORDER, PageOutcomes, RecordedOutcome, ReminderPage, claim_page, record_outcomes,
+    self, ClaimLimits, IN_INDEX_ORDER, PageOutcomes, RecordedOutcome, ReminderPage, claim_page,
+    record_outcomes,
 };
 use crate::delivery::tally::Tally;
 use crate::primitives::call::Call;
@@ -29,7 +30,11 @@ pub(crate) struct PageTurner<'a> {
 impl PageTurner<'_> {
     /// Records what was sent and claims the next page, in one round trip. When that fails, recording is tried alone: an outcome
     /// is worth more than a page.
-    pub(crate) async fn turn(&mut self, outcomes: &PageOutcomes, limits: Option<&ClaimLimits>) -> Result<ReminderPage> {
+    pub(crate) async fn turn(
+        &mut self,
+        outcomes: &PageOutcomes,
+        limits: Option<&ClaimLimits>,
+    ) -> Result<ReminderPage> {
         // Only the first attempt claims: a claim whose COMMIT was lost waits for its lease.
         let mut error = match self.record_and_claim(outcomes, limits).await {
             Ok((recorded, page)) => {
@@ -74,17 +79,28 @@ impl PageTurner<'_> {
     /// Claims one message, after a page failed: the contacts view cannot be read for one of its bookings. When it is this
     /// message's, that counts as an attempt that failed.
     async fn claim_singly(&mut self, limits: &ClaimLimits) -> Result<ReminderPage> {
-        let single = ClaimLimits { messages: 1, ..*limits };
-        let error = match self.record_and_claim(&PageOutcomes::default(), Some(&single)).await {
+        let single = ClaimLimits {
+            messages: 1,
+            ..*limits
+        };
+        let error = match self
+            .record_and_claim(&PageOutcomes::default(), Some(&single))
+            .await
+        {
             Ok((_, page)) => return Ok(page),
             Err(error) if is_contact_failure(&error) => error,
             Err(error) => return Err(error),
         };
         let (details, back_off, as_of) = (error.details(), self.timing.back_off, self.call.as_of);
-        let begin = Begin { until: Some(self.call.deadline), ..Begin::default() };
+        let begin = Begin {
+            until: Some(self.call.deadline),
+            ..Begin::default()
+        };
         let (transaction, _) = self.database.begin(&begin, "").await?;
         let recorded = transaction
-            .commit_after(async |transaction| record_contact_failure(transaction, &details, back_off, as_of).await)
+            .commit_after(async |transaction| {
+                record_contact_failure(transaction, &details, back_off, as_of).await
+            })
             .await?;
         let Some(recorded) = recorded else {
             return Err(error);
@@ -107,7 +123,12 @@ impl PageTurner<'_> {
             return Ok(Default::default());
         }
         let (as_of, until) = (self.call.as_of, Some(self.call.deadline));
-        let begin = Begin { statement_timeout: STATEMENT_TIMEOUT, as_of, until, ..Begin::default() };
+        let begin = Begin {
+            statement_timeout: STATEMENT_TIMEOUT,
+            as_of,
+            until,
+            ..Begin::default()
+        };
         let (transaction, _) = self.database.begin(&begin, IN_INDEX_ORDER).await?;
         transaction
             .commit_after(async |transaction| {

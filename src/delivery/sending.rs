@@ -23,30 +23,52 @@ pub(crate) async fn send_page(
     stop_sending: Instant,
 ) -> Vec<(ClaimedReminder, Outcome)> {
     let (stopped, timing) = (&AtomicBool::new(false), &mailer.settings.timing);
-    let sends = page.messages.into_iter().enumerate().map(|(position, claimed)| {
-        let leaves_at = read_at + page.free_in + Duration::from_secs_f64(position as f64 / rate);
-        async move {
-            tokio::time::sleep_until(leaves_at.into()).await;
-            let leave_by = (read_at + timing.fresh_for).min(stop_sending);
-            let outcome = if stopped.load(Ordering::Relaxed) || Instant::now() >= leave_by {
-                Outcome::Deferred
-            } else {
-                send(mailer, &claimed, leave_by, stop_sending + timing.recording / 2).await
-            };
-            if matches!(outcome, Outcome::AccountWide { .. }) {
-                stopped.store(true, Ordering::Relaxed);
+    let sends = page
+        .messages
+        .into_iter()
+        .enumerate()
+        .map(|(position, claimed)| {
+            let leaves_at =
+                read_at + page.free_in + Duration::from_secs_f64(position as f64 / rate);
+            async move {
+                tokio::time::sleep_until(leaves_at.into()).await;
+                let leave_by = (read_at + timing.fresh_for).min(stop_sending);
+                let outcome = if stopped.load(Ordering::Relaxed) || Instant::now() >= leave_by {
+                    Outcome::Deferred
+                } else {
+                    send(
+                        mailer,
+                        &claimed,
+                        leave_by,
+                        stop_sending + timing.recording / 2,
+                    )
+                    .await
+                };
+                if matches!(outcome, Outcome::AccountWide { .. }) {
+                    stopped.store(true, Ordering::Relaxed);
+                }
+                (claimed, outcome)
             }
-            (claimed, outcome)
-        }
-    });
-    stream::iter(sends).buffer_unordered(mailer.settings.send_concurrency.get()).collect().await
+        });
+    stream::iter(sends)
+        .buffer_unordered(mailer.settings.send_concurrency.get())
+        .collect()
+        .await
 }
 
-async fn send(mailer: &Mailer, claimed: &ClaimedReminder, leave_by: Instant, give_up_at: Instant) -> Outcome {
+async fn send(
+    mailer: &Mailer,
+    claimed: &ClaimedReminder,
+    leave_by: Instant,
+    give_up_at: Instant,
+) -> Outcome {
     let reminder = &claimed.reminder;
     let Some(to) = Address::parse(&reminder.email) else {
         let error = "not a mail address that SES accepts".to_owned();
-        return Outcome::Rejected { reason: Reason::BadAddress, error };
+        return Outcome::Rejected {
+            reason: Reason::BadAddress,
+            error,
+        };
     };
     if reminder.timezone.is_some() && times::known_zone(reminder.timezone.as_deref()).is_none() {
         tracing::warn!(
@@ -58,14 +80,23 @@ async fn send(mailer: &Mailer, claimed: &ClaimedReminder, leave_by: Instant, giv
     let message = match reminder::render(reminder, mailer.settings.public_url.as_deref()) {
         Ok(message) => message,
         Err(error) => {
-            return Outcome::Rejected { reason: Reason::Template, error: error.to_string() };
+            return Outcome::Rejected {
+                reason: Reason::Template,
+                error: error.to_string(),
+            };
         }
     };
-    let left = give_up_at.saturating_duration_since(Instant::now()).min(mailer.settings.timing.request);
-    let outcome = match tokio::time::timeout(left, mailer.ses.send(claimed.id, &to, message, leave_by)).await {
-        Ok(outcome) => outcome,
-        Err(_) => Outcome::Unknown { error: "no answer before the call had to end".to_owned() },
-    };
+    let left = give_up_at
+        .saturating_duration_since(Instant::now())
+        .min(mailer.settings.timing.request);
+    let outcome =
+        match tokio::time::timeout(left, mailer.ses.send(claimed.id, &to, message, leave_by)).await
+        {
+            Ok(outcome) => outcome,
+            Err(_) => Outcome::Unknown {
+                error: "no answer before the call had to end".to_owned(),
+            },
+        };
     log(claimed, &outcome);
     outcome
 }
@@ -76,7 +107,10 @@ fn log(claimed: &ClaimedReminder, outcome: &Outcome) {
     match outcome {
         Outcome::Sent { .. } | Outcome::Deferred => {}
         // A limit of the account that does not go away by itself: it must raise the alarm.
-        Outcome::NotSent { reason: Reason::Limit, .. } => {
+        Outcome::NotSent {
+            reason: Reason::Limit,
+            ..
+        } => {
             let reason = Reason::Limit.as_str();
             tracing::error!(event.id = %event, booking.id = %booking, reason, "not sent; tried again later")
         }
@@ -112,8 +146,15 @@ pub(crate) fn wait_after(outcome: &Outcome, attempt: i32, mailer: &Mailer) -> Du
 }
 
 /// As many as the last page's speed lets leave within a page's time.
-pub(crate) fn next_page_size(sent: &[(ClaimedReminder, Outcome)], took: Duration, mailer: &Mailer) -> i64 {
-    let left = sent.iter().filter(|(_, outcome)| *outcome != Outcome::Deferred).count();
+pub(crate) fn next_page_size(
+    sent: &[(ClaimedReminder, Outcome)],
+    took: Duration,
+    mailer: &Mailer,
+) -> i64 {
+    let left = sent
+        .iter()
+        .filter(|(_, outcome)| *outcome != Outcome::Deferred)
+        .count();
     let per_second = left as f64 / took.as_secs_f64().max(0.001);
     let messages = (per_second * mailer.settings.timing.page.as_secs_f64()) as i64;
     let concurrency = i64::try_from(mailer.settings.send_concurrency.get()).unwrap_or(1);

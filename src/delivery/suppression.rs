@@ -26,6 +26,11 @@ pub async fn lift(database: &Database, address: &Address) -> Result<Option<Suppr
             RETURNING x.reason, x.created_at";
     let (transaction, _) = database.begin(&Begin::default(), "").await?;
     let parameters = [(&address.as_str() as _, Type::TEXT)];
-    let rows = transaction.commit_after(async |transaction| transaction.query(sql, &parameters).await).await?;
-    Ok(rows.first().map(|row| Suppression { reason: row.get("reason"), since: row.get("created_at") }))
+    let rows = transaction
+        .commit_after(async |transaction| transaction.query(sql, &parameters).await)
+        .await?;
+    Ok(rows.first().map(|row| Suppression {
+        reason: row.get("reason"),
+        since: row.get("created_at"),
+    }))
 }

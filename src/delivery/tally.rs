@@ -63,7 +63,12 @@ impl Tally {
     }
 
     /// Settles a page's outcomes by what the database made of them. `again`: after an attempt to record them that failed.
-    pub(crate) fn settle(&mut self, outcomes: &PageOutcomes, recorded: &[RecordedOutcome], again: bool) {
+    pub(crate) fn settle(
+        &mut self,
+        outcomes: &PageOutcomes,
+        recorded: &[RecordedOutcome],
+        again: bool,
+    ) {
         let stale = outcomes.len() - recorded.len();
         if stale > 0 {
             // After a lost COMMIT the first attempt may have recorded them.

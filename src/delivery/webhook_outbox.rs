@@ -84,7 +84,11 @@ pub(crate) struct RecordedBatch {
 
 impl<'a> WebhookOutbox<'a> {
     pub(crate) fn new(database: &'a Database, call: &'a Call) -> Self {
-        Self { database, call, turn: Mutex::new(()) }
+        Self {
+            database,
+            call,
+            turn: Mutex::new(()),
+        }
     }
 
     /// The subscriptions whose messages are due, those first that have not failed.
@@ -95,12 +99,18 @@ impl<'a> WebhookOutbox<'a> {
                LEFT JOIN booking_automation_webhooks s ON s.id::text = d.audience
               ORDER BY s.failing_since NULLS FIRST, d.audience"
         );
-        let rows = self.in_transaction(async |transaction| transaction.query(sql, &[]).await).await?;
+        let rows = self
+            .in_transaction(async |transaction| transaction.query(sql, &[]).await)
+            .await?;
         Ok(rows.iter().map(|row| row.get("audience")).collect())
     }
 
     /// Claims a batch, and commits.
-    pub(crate) async fn claim_batch(&self, subscription: &str, lease: Duration) -> Result<WebhookBatch> {
+    pub(crate) async fn claim_batch(
+        &self,
+        subscription: &str,
+        lease: Duration,
+    ) -> Result<WebhookBatch> {
         let parameters = [
             (&subscription as _, Type::TEXT),
             (&BATCH as _, Type::INT8),
@@ -109,14 +119,29 @@ impl<'a> WebhookOutbox<'a> {
             (&self.call.as_of as _, Type::TIMESTAMPTZ),
         ];
         let read_at = Instant::now();
-        let rows = self.in_transaction(async |transaction| transaction.query(&CLAIM, &parameters).await).await?;
+        let rows = self
+            .in_transaction(async |transaction| transaction.query(&CLAIM, &parameters).await)
+            .await?;
         let endpoint = rows.first().and_then(|row| {
-            let (url, secret): (Option<String>, Option<String>) = (row.get("url"), row.get("secret"));
-            Some(Endpoint { url: url?, secret: secret?, at: row.get("at"), read_at })
+            let (url, secret): (Option<String>, Option<String>) =
+                (row.get("url"), row.get("secret"));
+            Some(Endpoint {
+                url: url?,
+                secret: secret?,
+                at: row.get("at"),
+                read_at,
+            })
         });
-        let (skipped, failed) = rows.first().map_or((0, 0), |row| (row.get("skipped"), row.get("failed")));
+        let (skipped, failed) = rows
+            .first()
+            .map_or((0, 0), |row| (row.get("skipped"), row.get("failed")));
         let messages = rows.iter().filter_map(ClaimedWebhook::of).collect();
-        Ok(WebhookBatch { skipped, failed, endpoint, messages })
+        Ok(WebhookBatch {
+            skipped,
+            failed,
+            endpoint,
+            messages,
+        })
     }
 
     /// Records a batch, each outcome fenced by its claim, and commits.
@@ -129,11 +154,17 @@ impl<'a> WebhookOutbox<'a> {
         let ids: Vec<_> = outcomes.iter().map(|(message, _)| message.id).collect();
         let claims: Vec<_> = outcomes.iter().map(|(message, _)| message.claim).collect();
         let names: Vec<_> = outcomes.iter().map(|(_, outcome)| name(outcome)).collect();
-        let (reasons, errors): (Vec<_>, Vec<_>) = outcomes.iter().map(|(_, outcome)| failure(outcome)).unzip();
-        let waits: Vec<_> =
-            outcomes.iter().map(|(message, outcome)| wait_after(message, outcome, minute).as_secs_f64()).collect();
+        let (reasons, errors): (Vec<_>, Vec<_>) =
+            outcomes.iter().map(|(_, outcome)| failure(outcome)).unzip();
+        let waits: Vec<_> = outcomes
+            .iter()
+            .map(|(message, outcome)| wait_after(message, outcome, minute).as_secs_f64())
+            .collect();
         let any = |is: fn(&WebhookOutcome) -> bool| outcomes.iter().any(|(_, outcome)| is(outcome));
-        let accepted = match (any(|outcome| matches!(outcome, WebhookOutcome::Sent)), any(WebhookOutcome::is_failure)) {
+        let accepted = match (
+            any(|outcome| matches!(outcome, WebhookOutcome::Sent)),
+            any(WebhookOutcome::is_failure),
+        ) {
             (false, false) => None,
             (accepted, _) => Some(accepted),
         };
@@ -152,7 +183,9 @@ impl<'a> WebhookOutbox<'a> {
             (&gone as _, Type::BOOL),
             (&(minute * FAILING_FOR).as_secs_f64() as _, Type::FLOAT8),
         ];
-        let row = self.in_transaction(async |transaction| transaction.query_one(&RECORD, &parameters).await).await?;
+        let row = self
+            .in_transaction(async |transaction| transaction.query_one(&RECORD, &parameters).await)
+            .await?;
         Ok(RecordedBatch {
             count: row.get("recorded"),
             completed: row.get("completed"),
@@ -163,9 +196,16 @@ impl<'a> WebhookOutbox<'a> {
     }
 
     /// A statement in a transaction of its own, in one round trip after its BEGIN.
-    async fn in_transaction<T>(&self, work: impl AsyncFnOnce(&Transaction) -> Result<T>) -> Result<T> {
+    async fn in_transaction<T>(
+        &self,
+        work: impl AsyncFnOnce(&Transaction) -> Result<T>,
+    ) -> Result<T> {
         let _turn = self.turn.lock().await;
-        let begin = Begin { as_of: self.call.as_of, until: Some(self.call.deadline), ..Begin::default() };
+        let begin = Begin {
+            as_of: self.call.as_of,
+            until: Some(self.call.deadline),
+            ..Begin::default()
+        };
         let (transaction, _) = self.database.begin(&begin, "").await?;
         transaction.commit_after(work).await
     }

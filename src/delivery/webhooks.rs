@@ -55,7 +55,10 @@ struct DispatchedBatch {
 impl WebhookDispatcher {
     /// Calls the endpoints that the settings allow.
     pub fn new(settings: WebhookSettings) -> Self {
-        let WebhookSettings { allow_private, timing } = settings;
+        let WebhookSettings {
+            allow_private,
+            timing,
+        } = settings;
         let client = WebhookClient::new(Egress::new(allow_private, timing.connect));
         Self { client, timing }
     }
@@ -67,7 +70,10 @@ impl WebhookDispatcher {
         let mut queue = match outbox.subscriptions().await {
             Ok(subscriptions) => VecDeque::from(subscriptions),
             Err(error) => {
-                tracing::error!("webhooks were not sent, the outbox cannot be reached: {}", error.loggable());
+                tracing::error!(
+                    "webhooks were not sent, the outbox cannot be reached: {}",
+                    error.loggable()
+                );
                 return WebhookFigures::default();
             }
         };
@@ -95,7 +101,11 @@ impl WebhookDispatcher {
                     }
                 }
                 Err(error) => {
-                    tracing::error!(webhook.id = subscription, "a webhook's batch ended early: {}", error.loggable());
+                    tracing::error!(
+                        webhook.id = subscription,
+                        "a webhook's batch ended early: {}",
+                        error.loggable()
+                    );
                 }
             }
         }
@@ -104,9 +114,14 @@ impl WebhookDispatcher {
     /// What is sent late in a call must still be answered and recorded: half of its time is for that, or as long as an answer may
     /// take.
     fn window(&self, deadline: Instant) -> Window {
-        let left = deadline.saturating_duration_since(Instant::now()).saturating_sub(self.timing.recording);
+        let left = deadline
+            .saturating_duration_since(Instant::now())
+            .saturating_sub(self.timing.recording);
         let answer_time = self.timing.request.min(left / 2);
-        Window { leave_by: Instant::now() + (left - answer_time), answer_time }
+        Window {
+            leave_by: Instant::now() + (left - answer_time),
+            answer_time,
+        }
     }
 
     /// A batch of one subscription: claim, send, record.
@@ -118,21 +133,38 @@ impl WebhookDispatcher {
     ) -> Result<DispatchedBatch> {
         let read_at = Instant::now();
         let batch = outbox.claim_batch(subscription, self.timing.lease).await?;
-        let mut figures = WebhookFigures { skipped: batch.skipped, failed: batch.failed, ..WebhookFigures::default() };
+        let mut figures = WebhookFigures {
+            skipped: batch.skipped,
+            failed: batch.failed,
+            ..WebhookFigures::default()
+        };
         let Some(endpoint) = batch.endpoint.filter(|_| !batch.messages.is_empty()) else {
-            return Ok(DispatchedBatch { figures, goes_on: batch.skipped + batch.failed > 0 });
+            return Ok(DispatchedBatch {
+                figures,
+                goes_on: batch.skipped + batch.failed > 0,
+            });
         };
         // A lease outlasts the last request of a batch and its record.
-        let window = Window { leave_by: window.leave_by.min(read_at + self.timing.request), ..window };
-        let outcomes = self.send_batch(outbox.call, &endpoint, batch.messages, window).await;
+        let window = Window {
+            leave_by: window.leave_by.min(read_at + self.timing.request),
+            ..window
+        };
+        let outcomes = self
+            .send_batch(outbox.call, &endpoint, batch.messages, window)
+            .await;
         let recorded = self.record_batch(outbox, subscription, &outcomes).await?;
         log(subscription, &outcomes, &recorded);
         figures.sent += recorded.completed;
         figures.failed += recorded.failed;
         figures.retrying += recorded.retrying;
-        let reached = !outcomes.iter().any(|(_, outcome)| outcome.is_of_the_endpoint());
+        let reached = !outcomes
+            .iter()
+            .any(|(_, outcome)| outcome.is_of_the_endpoint());
         // Where nothing was accepted, the next call tries again.
-        Ok(DispatchedBatch { figures, goes_on: recorded.completed > 0 && reached && !recorded.suspended })
+        Ok(DispatchedBatch {
+            figures,
+            goes_on: recorded.completed > 0 && reached && !recorded.suspended,
+        })
     }
 
     /// Sends a batch, so many messages at a time; every message gets an outcome. When the endpoint cannot be reached, or does
@@ -146,17 +178,29 @@ impl WebhookDispatcher {
     ) -> Vec<(ClaimedWebhook, WebhookOutcome)> {
         let unreached = &AtomicBool::new(false);
         let sends = messages.into_iter().map(|claimed| async move {
-            if unreached.load(Ordering::Relaxed) || call.stop.is_cancelled() || Instant::now() >= window.leave_by {
+            if unreached.load(Ordering::Relaxed)
+                || call.stop.is_cancelled()
+                || Instant::now() >= window.leave_by
+            {
                 return (claimed, WebhookOutcome::Deferred);
             }
-            let message = WebhookMessage { message_id: &claimed.message_id, body: &claimed.body };
-            let outcome = self.client.send(endpoint, &message, window.answer_time).await;
+            let message = WebhookMessage {
+                message_id: &claimed.message_id,
+                body: &claimed.body,
+            };
+            let outcome = self
+                .client
+                .send(endpoint, &message, window.answer_time)
+                .await;
             if outcome.is_of_the_endpoint() {
                 unreached.store(true, Ordering::Relaxed);
             }
             (claimed, outcome)
         });
-        stream::iter(sends).buffer_unordered(IN_FLIGHT).collect().await
+        stream::iter(sends)
+            .buffer_unordered(IN_FLIGHT)
+            .collect()
+            .await
     }
 
     /// Records outcomes, again and again until the call's end: what cannot be recorded is sent again when its lease has run out.
@@ -168,18 +212,28 @@ impl WebhookDispatcher {
     ) -> Result<RecordedBatch> {
         let (mut pause, longest) = self.timing.record_pauses;
         loop {
-            let error = match outbox.record_batch(subscription, outcomes, self.timing.back_off).await {
+            let error = match outbox
+                .record_batch(subscription, outcomes, self.timing.back_off)
+                .await
+            {
                 Err(error) if Instant::now() + pause < outbox.call.deadline => error,
                 ended => return ended,
             };
-            tracing::warn!(error = error.loggable(), "outcomes of a webhook could not be recorded; trying again");
+            tracing::warn!(
+                error = error.loggable(),
+                "outcomes of a webhook could not be recorded; trying again"
+            );
             tokio::time::sleep(pause).await;
             pause = (pause * 2).min(longest);
         }
     }
 }
 
-fn log(subscription: &str, outcomes: &[(ClaimedWebhook, WebhookOutcome)], recorded: &RecordedBatch) {
+fn log(
+    subscription: &str,
+    outcomes: &[(ClaimedWebhook, WebhookOutcome)],
+    recorded: &RecordedBatch,
+) {
     let stale = outcomes.len() as i64 - recorded.count;
     if stale > 0 {
         tracing::warn!(
@@ -188,7 +242,11 @@ fn log(subscription: &str, outcomes: &[(ClaimedWebhook, WebhookOutcome)], record
             "stale outcomes were not recorded: other senders have claimed their messages since"
         );
     }
-    let failures: Vec<_> = outcomes.iter().map(|(_, outcome)| outcome).filter(|outcome| outcome.is_failure()).collect();
+    let failures: Vec<_> = outcomes
+        .iter()
+        .map(|(_, outcome)| outcome)
+        .filter(|outcome| outcome.is_failure())
+        .collect();
     if let Some(WebhookOutcome::Failed { reason, .. }) = failures.first() {
         tracing::warn!(
             webhook.id = subscription,

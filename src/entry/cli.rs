@@ -108,7 +108,9 @@ fn since(text: &str) -> Result<DateTime<Utc>, String> {
     }
     DateTime::parse_from_rfc3339(text)
         .map(|time| time.to_utc())
-        .map_err(|_| "takes a time such as 2026-03-01T12:00:00Z, or how long ago, such as 24h".to_owned())
+        .map_err(|_| {
+            "takes a time such as 2026-03-01T12:00:00Z, or how long ago, such as 24h".to_owned()
+        })
 }
 
 fn interval(text: &str) -> Result<Duration, String> {
@@ -130,12 +132,33 @@ pub async fn execute(arguments: Arguments) -> anyhow::Result<()> {
     let pass_settings = PassSettings::from_environment(&environment)?;
     match arguments.command {
         Command::Migrate => migrate_and_preview(&database_settings, &pass_settings).await,
-        Command::Run { dry_run: true, time, as_of } => {
-            let call = Call { as_of, ..Call::until(Instant::now() + time) };
-            print(&tick::dry_run(&Database::new(&database_settings, 1)?, &pass_settings, &call).await?)
+        Command::Run {
+            dry_run: true,
+            time,
+            as_of,
+        } => {
+            let call = Call {
+                as_of,
+                ..Call::until(Instant::now() + time)
+            };
+            print(
+                &tick::dry_run(
+                    &Database::new(&database_settings, 1)?,
+                    &pass_settings,
+                    &call,
+                )
+                .await?,
+            )
         }
-        Command::Run { dry_run: false, time, as_of } => {
-            let call = Call { as_of, ..Call::until(Instant::now() + time) };
+        Command::Run {
+            dry_run: false,
+            time,
+            as_of,
+        } => {
+            let call = Call {
+                as_of,
+                ..Call::until(Instant::now() + time)
+            };
             let automation = automation(&database_settings, 1, pass_settings).await?;
             let stop = call.stop.clone();
             tokio::spawn(async move { server::stop_signal().await.map(|()| stop.cancel()) });
@@ -147,17 +170,27 @@ pub async fn execute(arguments: Arguments) -> anyhow::Result<()> {
             print(&preview::preview(&database, &pass_settings, as_of, time, deadline).await?)
         }
         Command::Events { since } => print_trail(&database_settings, since).await,
-        Command::Serve { listen, every, as_of } => {
+        Command::Serve {
+            listen,
+            every,
+            as_of,
+        } => {
             let secrets = CronSecrets::from_environment(&environment)?;
-            let automation = automation(&database_settings, server::CONNECTIONS, pass_settings).await?;
+            let automation =
+                automation(&database_settings, server::CONNECTIONS, pass_settings).await?;
             let tokens = AdminTokens::from_environment(&environment)?;
             server::serve(automation, secrets, tokens, as_of, listen, every).await
         }
-        Command::LiftSuppression { address } => lift_suppression(&database_settings, &address).await,
+        Command::LiftSuppression { address } => {
+            lift_suppression(&database_settings, &address).await
+        }
     }
 }
 
-async fn migrate_and_preview(database: &DatabaseSettings, settings: &PassSettings) -> anyhow::Result<()> {
+async fn migrate_and_preview(
+    database: &DatabaseSettings,
+    settings: &PassSettings,
+) -> anyhow::Result<()> {
     let database = Database::new(database, migrate::CONNECTIONS)?;
     let mut steps = 0;
     migrate::migrate(&database, None, |step| {
@@ -169,12 +202,17 @@ async fn migrate_and_preview(database: &DatabaseSettings, settings: &PassSetting
         tracing::info!("the schema is up to date: nothing to do");
     }
     let call = Call::until(Instant::now() + PREVIEW_TIME);
-    let preview = tick::dry_run(&database, settings, &call).await.context("the first pass could not be previewed")?;
+    let preview = tick::dry_run(&database, settings, &call)
+        .await
+        .context("the first pass could not be previewed")?;
     tracing::info!("stdout has what the first pass would do if it ran now");
     print(&preview)
 }
 
-async fn print_trail(database: &DatabaseSettings, since: Option<DateTime<Utc>>) -> anyhow::Result<()> {
+async fn print_trail(
+    database: &DatabaseSettings,
+    since: Option<DateTime<Utc>>,
+) -> anyhow::Result<()> {
     let database = Database::new(database, 1)?;
     let mut output = BufWriter::new(std::io::stdout().lock());
     match trail::write_all(&database, since, &mut output).await {
@@ -191,8 +229,10 @@ async fn print_trail(database: &DatabaseSettings, since: Option<DateTime<Utc>>) 
 async fn lift_suppression(database: &DatabaseSettings, address: &Address) -> anyhow::Result<()> {
     let database = Database::new(database, 1)?;
     let lifted = suppression::lift(&database, address).await;
-    let lifted = lifted.map_err(|error| anyhow::anyhow!("nothing was lifted: {}", error.loggable()))?;
-    let Suppression { reason, since } = lifted.context("nothing was lifted: this address is not suppressed")?;
+    let lifted =
+        lifted.map_err(|error| anyhow::anyhow!("nothing was lifted: {}", error.loggable()))?;
+    let Suppression { reason, since } =
+        lifted.context("nothing was lifted: this address is not suppressed")?;
     tracing::info!(
         suppression.reason = reason,
         suppression.since = %since,

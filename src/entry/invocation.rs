@@ -23,13 +23,21 @@ impl<'de> Deserialize<'de> for Event {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let mut event = Value::deserialize(deserializer)?;
         // A context in the form of a list would be read, too, member by member. No request has one.
-        if event.get("requestContext").is_some_and(|context| !context.is_object()) {
+        if event
+            .get("requestContext")
+            .is_some_and(|context| !context.is_object())
+        {
             event = Value::Null;
         }
-        if let Some(request) = event.as_object_mut().filter(|event| event.contains_key("requestContext")) {
+        if let Some(request) = event
+            .as_object_mut()
+            .filter(|event| event.contains_key("requestContext"))
+        {
             make_harmless(request);
         }
-        serde_json::from_value(event).map(Self).map_err(D::Error::custom)
+        serde_json::from_value(event)
+            .map(Self)
+            .map_err(D::Error::custom)
     }
 }
 
@@ -38,9 +46,13 @@ fn make_harmless(request: &mut Map<String, Value>) {
     for unused in ["queryStringParameters", "cookies"] {
         request.remove(unused);
     }
-    let is_text = |value: Option<&Value>, plain: fn(&str) -> bool| value.and_then(Value::as_str).is_some_and(plain);
+    let is_text = |value: Option<&Value>, plain: fn(&str) -> bool| {
+        value.and_then(Value::as_str).is_some_and(plain)
+    };
     // No route knows a query or a path that is not plain.
-    if request.contains_key("rawQueryString") && !is_text(request.get("rawQueryString"), is_plain_query) {
+    if request.contains_key("rawQueryString")
+        && !is_text(request.get("rawQueryString"), is_plain_query)
+    {
         request.insert("rawQueryString".to_owned(), "-".into());
     }
     if !is_text(request.get("rawPath"), is_plain_path) {
@@ -49,31 +61,42 @@ fn make_harmless(request: &mut Map<String, Value>) {
     if let Some(headers) = request.get_mut("headers").and_then(Value::as_object_mut) {
         headers.retain(|name, value| is_usable_header(name, value));
     }
-    if let Some(context) = request.get_mut("requestContext").and_then(Value::as_object_mut) {
+    if let Some(context) = request
+        .get_mut("requestContext")
+        .and_then(Value::as_object_mut)
+    {
         for unused in ["domainName", "stage"] {
             context.remove(unused);
         }
     }
-    if !is_text(request.get("body"), |body| BASE64_STANDARD.decode(body).is_ok()) {
+    if !is_text(request.get("body"), |body| {
+        BASE64_STANDARD.decode(body).is_ok()
+    }) {
         request.insert("isBase64Encoded".to_owned(), false.into());
     }
 }
 
 fn is_plain_query(query: &str) -> bool {
     query.len() <= LONGEST_PATH
-        && query.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-._~=&+%:,".contains(&byte))
+        && query
+            .bytes()
+            .all(|byte| byte.is_ascii_alphanumeric() || b"-._~=&+%:,".contains(&byte))
 }
 
 fn is_plain_path(path: &str) -> bool {
     path.starts_with('/')
         && path.len() <= LONGEST_PATH
-        && path.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"/-._".contains(&byte))
+        && path
+            .bytes()
+            .all(|byte| byte.is_ascii_alphanumeric() || b"/-._".contains(&byte))
 }
 
 fn is_usable_header(name: &str, value: &Value) -> bool {
     !["host", "x-forwarded-proto"].contains(&&name.to_ascii_lowercase()[..])
         && HeaderName::from_bytes(name.as_bytes()).is_ok()
-        && value.as_str().is_some_and(|value| HeaderValue::from_str(value).is_ok())
+        && value
+            .as_str()
+            .is_some_and(|value| HeaderValue::from_str(value).is_ok())
 }
 
 /// The payloads of a direct invocation.
@@ -95,7 +118,9 @@ impl Invocation {
     /// `None`: a payload of another kind.
     pub(crate) fn parse(payload: Value) -> Option<Self> {
         // Serde would accept `["schedule"]` for `{"trigger":"schedule"}`.
-        Some(payload).filter(Value::is_object).and_then(|payload| serde_json::from_value(payload).ok())
+        Some(payload)
+            .filter(Value::is_object)
+            .and_then(|payload| serde_json::from_value(payload).ok())
     }
 }
 
@@ -106,5 +131,10 @@ pub(crate) fn recordable(value: Value) -> Option<String> {
         Value::String(text) => text,
         other => other.to_string(),
     };
-    Some(text.chars().filter(|character| *character != '\0').take(LONGEST_NOTE).collect())
+    Some(
+        text.chars()
+            .filter(|character| *character != '\0')
+            .take(LONGEST_NOTE)
+            .collect(),
+    )
 }

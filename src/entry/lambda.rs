@@ -65,8 +65,16 @@ pub async fn run(
     secrets: CronSecrets,
     tokens: AdminTokens,
 ) -> anyhow::Result<()> {
-    let service = service(automation, database_settings, pass_settings, secrets, tokens);
-    lambda_runtime::run(service).await.map_err(anyhow::Error::from_boxed)
+    let service = service(
+        automation,
+        database_settings,
+        pass_settings,
+        secrets,
+        tokens,
+    );
+    lambda_runtime::run(service)
+        .await
+        .map_err(anyhow::Error::from_boxed)
 }
 
 /// What answers one invocation.
@@ -80,21 +88,41 @@ pub fn service(
     let automation = Arc::new(automation);
     let (calls, stop) = (TaskTracker::new(), CancellationToken::new());
     let routes = http::router(automation.clone(), secrets, tokens, None, calls, stop);
-    let function = Arc::new(Function { automation, database_settings, pass_settings, routes });
+    let function = Arc::new(Function {
+        automation,
+        database_settings,
+        pass_settings,
+        routes,
+    });
     let mut adapter = Adapter::from(service_fn(move |request| answer(function.clone(), request)));
     service_fn(move |event: LambdaEvent<Event>| {
-        adapter.call(LambdaEvent { payload: event.payload.0, context: event.context }).map_err(Diagnostic::from)
+        adapter
+            .call(LambdaEvent {
+                payload: event.payload.0,
+                context: event.context,
+            })
+            .map_err(Diagnostic::from)
     })
 }
 
 async fn answer(function: Arc<Function>, mut request: Request) -> Result<Response, FunctionError> {
     let deadline = deadline(&request.lambda_context());
-    if matches!(request.request_context_ref(), Some(RequestContext::PassThrough)) {
+    if matches!(
+        request.request_context_ref(),
+        Some(RequestContext::PassThrough)
+    ) {
         let answer = invoke(function, request.body(), deadline).await?;
         return Ok(Response::new(axum::body::Body::from(answer.to_string())));
     }
-    request.extensions_mut().insert(InvocationDeadline(deadline));
-    function.routes.clone().oneshot(request).await.map_err(|never| match never {})
+    request
+        .extensions_mut()
+        .insert(InvocationDeadline(deadline));
+    function
+        .routes
+        .clone()
+        .oneshot(request)
+        .await
+        .map_err(|never| match never {})
 }
 
 /// When the invocation's work must be over.
@@ -107,7 +135,11 @@ fn deadline(context: &Context) -> Instant {
     Instant::now() + left.saturating_sub(MARGIN)
 }
 
-async fn invoke(function: Arc<Function>, payload: &Body, deadline: Instant) -> Result<Value, FunctionError> {
+async fn invoke(
+    function: Arc<Function>,
+    payload: &Body,
+    deadline: Instant,
+) -> Result<Value, FunctionError> {
     if deadline <= Instant::now() {
         let message = "the invocation has no time left: give the function a longer time-out";
         return Err(FunctionError::new("NoTime", message));
@@ -117,21 +149,30 @@ async fn invoke(function: Arc<Function>, payload: &Body, deadline: Instant) -> R
         return record_ses_event(&function, &payload, deadline).await;
     }
     match Invocation::parse(payload) {
-        Some(Invocation::Schedule { scheduled_time, execution_id, attempt }) => {
+        Some(Invocation::Schedule {
+            scheduled_time,
+            execution_id,
+            attempt,
+        }) => {
             let trigger = Trigger::Schedule(Scheduled {
                 time: recordable(scheduled_time),
                 execution_id: recordable(execution_id),
                 attempt: recordable(attempt),
             });
             let summary = tick::run(&function.automation, &trigger, &Call::until(deadline)).await;
-            Ok(json!(summary.map_err(|error| FunctionError::new("PassFailed", error))?))
+            Ok(json!(summary.map_err(|error| FunctionError::new(
+                "PassFailed",
+                error
+            ))?))
         }
         // On a thread of its own: the compiler cannot see that its async closures are Send.
         Some(Invocation::Migrate {}) => {
             let (runtime, span) = (tokio::runtime::Handle::current(), tracing::Span::current());
-            tokio::task::spawn_blocking(move || runtime.block_on(migrate(&function, deadline).instrument(span)))
-                .await
-                .map_err(|error| FunctionError::new("MigrationFailed", error))?
+            tokio::task::spawn_blocking(move || {
+                runtime.block_on(migrate(&function, deadline).instrument(span))
+            })
+            .await
+            .map_err(|error| FunctionError::new("MigrationFailed", error))?
         }
         None => Err(FunctionError::new(
             "UnknownPayload",
@@ -144,22 +185,38 @@ async fn invoke(function: Arc<Function>, payload: &Body, deadline: Instant) -> R
 }
 
 /// Records an event of SES. It runs no pass.
-async fn record_ses_event(function: &Function, event: &Value, deadline: Instant) -> Result<Value, FunctionError> {
-    let feedback = feedback::parse(event).map_err(|error| FunctionError::new("MalformedEvent", error))?;
-    let recorded = feedback::record_ses_event(function.automation.database(), feedback.as_ref(), deadline).await;
-    Ok(json!(recorded.map_err(|error| FunctionError::new("EventNotRecorded", error.loggable()))?))
+async fn record_ses_event(
+    function: &Function,
+    event: &Value,
+    deadline: Instant,
+) -> Result<Value, FunctionError> {
+    let feedback =
+        feedback::parse(event).map_err(|error| FunctionError::new("MalformedEvent", error))?;
+    let recorded =
+        feedback::record_ses_event(function.automation.database(), feedback.as_ref(), deadline)
+            .await;
+    Ok(json!(recorded.map_err(|error| FunctionError::new(
+        "EventNotRecorded",
+        error.loggable()
+    ))?))
 }
 
 /// Applies the migrations, and previews the first pass.
 async fn migrate(function: &Function, deadline: Instant) -> Result<Value, FunctionError> {
     let failed = |error: &dyn std::fmt::Display| FunctionError::new("MigrationFailed", error);
-    let database = Database::new(&function.database_settings, migrate::CONNECTIONS).map_err(|error| failed(&error))?;
+    let database = Database::new(&function.database_settings, migrate::CONNECTIONS)
+        .map_err(|error| failed(&error))?;
     let mut steps = Vec::new();
     let report = |step: &str| {
         tracing::info!("done: {step}");
         steps.push(step.to_owned());
     };
-    match tokio::time::timeout_at(deadline.into(), migrate::migrate(&database, Some(deadline), report)).await {
+    match tokio::time::timeout_at(
+        deadline.into(),
+        migrate::migrate(&database, Some(deadline), report),
+    )
+    .await
+    {
         Ok(migrated) => migrated.map_err(|error| failed(&error))?,
         Err(_) => {
             return Err(failed(
@@ -170,7 +227,9 @@ async fn migrate(function: &Function, deadline: Instant) -> Result<Value, Functi
     }
     let preview = tick::dry_run(&database, &function.pass_settings, &Call::until(deadline)).await;
     let preview = preview.map_err(|error| {
-        failed(&format!("the schema is up to date, but the first pass cannot be previewed: {error}"))
+        failed(&format!(
+            "the schema is up to date, but the first pass cannot be previewed: {error}"
+        ))
     })?;
     Ok(json!({"outcome": "migrated", "steps": steps, "first_pass": preview}))
 }
@@ -193,6 +252,9 @@ impl FunctionError {
 
 impl From<FunctionError> for Diagnostic {
     fn from(error: FunctionError) -> Self {
-        Self { error_type: error.kind.to_owned(), error_message: error.message }
+        Self {
+            error_type: error.kind.to_owned(),
+            error_message: error.message,
+        }
     }
 }

@@ -7,7 +7,9 @@ use tracing_subscriber::util::SubscriberInitExt;
 
 /// Starts logging: as `RUST_LOG` says, as JSON where Lambda's log format says so.
 pub fn start() {
-    let filter = std::env::var("RUST_LOG").ok().and_then(|text| text.parse::<Targets>().ok());
+    let filter = std::env::var("RUST_LOG")
+        .ok()
+        .and_then(|text| text.parse::<Targets>().ok());
     let filter = filter.unwrap_or_else(|| {
         Targets::new()
             .with_default(LevelFilter::WARN)
@@ -18,13 +20,22 @@ pub fn start() {
             .with_target("lambda_runtime::layers::trace", LevelFilter::INFO)
     });
     // Whatever RUST_LOG says: the SDK's traces hold the session's token, and SES's answers with addresses in them.
-    let filter =
-        filter.with_target("aws_sigv4", LevelFilter::WARN).with_target("aws_smithy_runtime", LevelFilter::WARN);
-    let json = std::env::var("AWS_LAMBDA_LOG_FORMAT").is_ok_and(|format| format.eq_ignore_ascii_case("json"));
+    let filter = filter
+        .with_target("aws_sigv4", LevelFilter::WARN)
+        .with_target("aws_smithy_runtime", LevelFilter::WARN);
+    let json = std::env::var("AWS_LAMBDA_LOG_FORMAT")
+        .is_ok_and(|format| format.eq_ignore_ascii_case("json"));
     let lines = tracing_subscriber::fmt::layer().with_writer(std::io::stderr);
     let lines = match json {
-        true => lines.json().flatten_event(true).with_span_list(false).boxed(),
+        true => lines
+            .json()
+            .flatten_event(true)
+            .with_span_list(false)
+            .boxed(),
         false => lines.boxed(),
     };
-    tracing_subscriber::registry().with(lines).with(filter).init();
+    tracing_subscriber::registry()
+        .with(lines)
+        .with(filter)
+        .init();
 }

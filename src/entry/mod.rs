@@ -29,5 +29,10 @@ pub async fn automation(
     let email = EmailSettings::from_environment(&environment)?;
     let ses = Ses::new(&email).await?;
     let dispatcher = WebhookDispatcher::new(WebhookSettings::from_environment(&environment)?);
-    Ok(Automation::new(Database::new(database, connections)?, pass, Mailer::new(email, ses), dispatcher))
+    Ok(Automation::new(
+        Database::new(database, connections)?,
+        pass,
+        Mailer::new(email, ses),
+        dispatcher,
+    ))
 }

@@ -57,22 +57,38 @@ pub async fn serve(
 ) -> anyhow::Result<()> {
     let automation = Arc::new(automation);
     let (calls, stop) = (TaskTracker::new(), CancellationToken::new());
-    let listener = TcpListener::bind(listen).await.with_context(|| format!("cannot listen on {listen}"))?;
+    let listener = TcpListener::bind(listen)
+        .await
+        .with_context(|| format!("cannot listen on {listen}"))?;
     tracing::info!("listening on http://{}", listener.local_addr()?);
     if secrets.is_empty() && every.is_none() {
-        tracing::warn!("nothing can fire a pass: set CRON_SECRET or CRON_SIGNING_SECRET, or use --every");
+        tracing::warn!(
+            "nothing can fire a pass: set CRON_SECRET or CRON_SIGNING_SECRET, or use --every"
+        );
     }
     if let Some(every) = every {
         calls.spawn(fire_periodically(every, automation.clone(), stop.clone()));
     }
-    let router = http::router(automation, secrets, tokens, as_of, calls.clone(), stop.clone());
+    let router = http::router(
+        automation,
+        secrets,
+        tokens,
+        as_of,
+        calls.clone(),
+        stop.clone(),
+    );
     let server = tokio::spawn(answer_connections(listener, router, stop.clone()));
     stop_signal().await?;
     tracing::info!("ending when the calls under way have");
     stop.cancel();
     calls.close();
-    if tokio::time::timeout(SHUTDOWN_TIME, calls.wait()).await.is_err() {
-        tracing::warn!("calls were cut off; what they had not recorded is tried again when its lease runs out");
+    if tokio::time::timeout(SHUTDOWN_TIME, calls.wait())
+        .await
+        .is_err()
+    {
+        tracing::warn!(
+            "calls were cut off; what they had not recorded is tried again when its lease runs out"
+        );
     }
     // The calls' answers are still to go out; a client that never ends its request is not waited for.
     let _ = tokio::time::timeout(ANSWER_TIME, server).await;
@@ -84,7 +100,8 @@ async fn answer_connections(listener: TcpListener, router: Router, stop: Cancell
     let connections = GracefulShutdown::new();
     let room = Arc::new(Semaphore::new(MOST_CONNECTIONS));
     let mut http = http1::Builder::new();
-    http.timer(TokioTimer::new()).header_read_timeout(HEADER_TIME);
+    http.timer(TokioTimer::new())
+        .header_read_timeout(HEADER_TIME);
     let next = async || {
         let place = room.clone().acquire_owned().await;
         (place, listener.accept().await)
@@ -93,7 +110,8 @@ async fn answer_connections(listener: TcpListener, router: Router, stop: Cancell
         match accepted {
             Ok((socket, _)) => {
                 let service = TowerToHyperService::new(router.clone());
-                let connection = connections.watch(http.serve_connection(TokioIo::new(socket), service));
+                let connection =
+                    connections.watch(http.serve_connection(TokioIo::new(socket), service));
                 tokio::spawn(async move {
                     // Whoever breaks it off, or sends no HTTP, is no matter of ours.
                     let _ = connection.await;
@@ -115,7 +133,10 @@ async fn fire_periodically(every: Duration, automation: Arc<Automation>, stop: C
     ticks.set_missed_tick_behavior(MissedTickBehavior::Skip);
     while stop.run_until_cancelled(ticks.tick()).await.is_some() {
         let deadline = Instant::now() + every.min(CALL_TIME);
-        let call = Call { stop: stop.clone(), ..Call::until(deadline) };
+        let call = Call {
+            stop: stop.clone(),
+            ..Call::until(deadline)
+        };
         if let Err(error) = tick::run(&automation, &Trigger::Cli, &call).await {
             tracing::error!("{error}");
         }
@@ -127,7 +148,10 @@ async fn fire_periodically(every: Duration, automation: Arc<Automation>, stop: C
 /// # Errors
 /// When the signals cannot be listened to.
 pub async fn stop_signal() -> anyhow::Result<()> {
-    let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
+    let (mut terminate, mut interrupt) = (
+        signal(SignalKind::terminate())?,
+        signal(SignalKind::interrupt())?,
+    );
     tokio::select! {
         _ = terminate.recv() => {}
         _ = interrupt.recv() => {}

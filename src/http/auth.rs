@@ -47,14 +47,21 @@ pub struct Caller {
 
 impl Caller {
     fn new(trigger: Trigger, secret: &[u8]) -> Self {
-        Self { trigger, credential: credential_name(secret) }
+        Self {
+            trigger,
+            credential: credential_name(secret),
+        }
     }
 }
 
 /// Which secret it is, without saying it.
 fn credential_name(secret: &[u8]) -> String {
     let digest = Sha256::digest([b"booking-automation caller ", secret].concat());
-    digest.iter().take(4).map(|byte| format!("{byte:02x}")).collect()
+    digest
+        .iter()
+        .take(4)
+        .map(|byte| format!("{byte:02x}"))
+        .collect()
 }
 
 /// Why a request was refused. For the log: the answer is the same for every reason.
@@ -91,18 +98,31 @@ pub fn authenticate(
     body: &[u8],
     now: SystemTime,
 ) -> Result<Caller, Refusal> {
-    let Credentials { authorization, webhook_id, webhook_timestamp, webhook_signature } = presented;
+    let Credentials {
+        authorization,
+        webhook_id,
+        webhook_timestamp,
+        webhook_signature,
+    } = presented;
     let bearer = match authorization[..] {
         [] => None,
-        [one] => {
-            Some(Caller::new(Trigger::Bearer, matching_bearer(&secrets.bearer, one).ok_or(Refusal::Bearer)?.as_bytes()))
-        }
+        [one] => Some(Caller::new(
+            Trigger::Bearer,
+            matching_bearer(&secrets.bearer, one)
+                .ok_or(Refusal::Bearer)?
+                .as_bytes(),
+        )),
         _ => return Err(Refusal::Bearer),
     };
-    let signed = match (&webhook_id[..], &webhook_timestamp[..], &webhook_signature[..]) {
+    let signed = match (
+        &webhook_id[..],
+        &webhook_timestamp[..],
+        &webhook_signature[..],
+    ) {
         ([], [], []) => None,
         ([id], [timestamp], [signatures]) => {
-            let secret = matching_signer(secrets, id, timestamp, signatures, body).ok_or(Refusal::Signature)?;
+            let secret = matching_signer(secrets, id, timestamp, signatures, body)
+                .ok_or(Refusal::Signature)?;
             if !is_current(timestamp, now) {
                 return Err(Refusal::Timestamp);
             }
@@ -157,7 +177,9 @@ fn matching_signer<'a>(
     let mut fitting = None;
     for secret in secrets.signing.iter().map(ExposeSecret::expose_secret) {
         let expected = mac(secret, id, timestamp, body);
-        let fits = presented.iter().fold(Choice::from(0), |any, signature| any | expected.ct_eq(signature));
+        let fits = presented.iter().fold(Choice::from(0), |any, signature| {
+            any | expected.ct_eq(signature)
+        });
         if fits.into() {
             fitting = Some(secret);
         }
@@ -168,13 +190,19 @@ fn matching_signer<'a>(
 /// Whether the timestamp, seconds since 1970, is within the tolerance, before or after.
 fn is_current(timestamp: &[u8], now: SystemTime) -> bool {
     let digits = timestamp.iter().all(u8::is_ascii_digit);
-    let seconds = str::from_utf8(timestamp).ok().filter(|_| digits).and_then(|text| text.parse::<u64>().ok());
+    let seconds = str::from_utf8(timestamp)
+        .ok()
+        .filter(|_| digits)
+        .and_then(|text| text.parse::<u64>().ok());
     let now = now.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
     seconds.is_some_and(|seconds| seconds.abs_diff(now) <= TOLERANCE.as_secs())
 }
 
 /// With a dot in it, what is signed could be cut in more than one way.
 fn parse_id(id: &[u8]) -> Option<String> {
-    let fits = (1..=LONGEST_ID).contains(&id.len()) && id.iter().all(|byte| byte.is_ascii_graphic() && *byte != b'.');
+    let fits = (1..=LONGEST_ID).contains(&id.len())
+        && id
+            .iter()
+            .all(|byte| byte.is_ascii_graphic() && *byte != b'.');
     str::from_utf8(id).ok().filter(|_| fits).map(str::to_owned)
 }

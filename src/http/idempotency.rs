@@ -28,23 +28,47 @@ pub(crate) fn is_key(text: &str) -> bool {
 }
 
 /// Takes a key for a request, which has this digest.
-pub(crate) async fn take_key(transaction: &Transaction, key: &str, digest: &[u8]) -> Result<EarlierRequest> {
+pub(crate) async fn take_key(
+    transaction: &Transaction,
+    key: &str,
+    digest: &[u8],
+) -> Result<EarlierRequest> {
     let sql = "INSERT INTO booking_automation_requests (key, digest) VALUES ($1, $2) ON CONFLICT DO NOTHING";
-    if transaction.execute(sql, &[(&key, Type::TEXT), (&digest, Type::BYTEA)]).await? == 1 {
+    if transaction
+        .execute(sql, &[(&key, Type::TEXT), (&digest, Type::BYTEA)])
+        .await?
+        == 1
+    {
         return Ok(EarlierRequest::None);
     }
     // Of a statement of its own, whose snapshot sees what was waited for.
-    let sql = "SELECT digest = $2 AS is_same, answer FROM booking_automation_requests WHERE key = $1";
-    let rows = transaction.query(sql, &[(&key, Type::TEXT), (&digest, Type::BYTEA)]).await?;
-    Ok(match rows.first().map(|row| (row.get("is_same"), row.get::<_, Option<Json<Value>>>("answer"))) {
-        Some((true, Some(Json(answer)))) => EarlierRequest::Answered(answer),
-        _ => EarlierRequest::Different,
-    })
+    let sql =
+        "SELECT digest = $2 AS is_same, answer FROM booking_automation_requests WHERE key = $1";
+    let rows = transaction
+        .query(sql, &[(&key, Type::TEXT), (&digest, Type::BYTEA)])
+        .await?;
+    Ok(
+        match rows.first().map(|row| {
+            (
+                row.get("is_same"),
+                row.get::<_, Option<Json<Value>>>("answer"),
+            )
+        }) {
+            Some((true, Some(Json(answer)))) => EarlierRequest::Answered(answer),
+            _ => EarlierRequest::Different,
+        },
+    )
 }
 
 /// Keeps the answer for the next time.
-pub(crate) async fn keep_answer(transaction: &Transaction, key: &str, answer: &Value) -> Result<()> {
+pub(crate) async fn keep_answer(
+    transaction: &Transaction,
+    key: &str,
+    answer: &Value,
+) -> Result<()> {
     let sql = "UPDATE booking_automation_requests SET answer = $2 WHERE key = $1";
-    transaction.execute(sql, &[(&key, Type::TEXT), (&Json(answer), Type::JSONB)]).await?;
+    transaction
+        .execute(sql, &[(&key, Type::TEXT), (&Json(answer), Type::JSONB)])
+        .await?;
     Ok(())
 }

@@ -21,15 +21,22 @@ impl QueryParams {
         let mut parameters = BTreeMap::new();
         for (name, value) in url::form_urlencoded::parse(query.as_bytes()) {
             if !known.contains(&name.as_ref()) {
-                return Err(malformed(&name, &format!("is not known; the query takes {}", known.join(", "))));
+                return Err(malformed(
+                    &name,
+                    &format!("is not known; the query takes {}", known.join(", ")),
+                ));
             }
-            if value.is_empty() || value.contains('\0') || value.chars().count() > LONGEST_PARAMETER {
+            if value.is_empty() || value.contains('\0') || value.chars().count() > LONGEST_PARAMETER
+            {
                 return Err(malformed(
                     &name,
                     &format!("takes a text of up to {LONGEST_PARAMETER} characters without NUL"),
                 ));
             }
-            if parameters.insert(name.clone().into_owned(), value.into_owned()).is_some() {
+            if parameters
+                .insert(name.clone().into_owned(), value.into_owned())
+                .is_some()
+            {
                 return Err(malformed(&name, "may be there once"));
             }
         }
@@ -45,18 +52,29 @@ impl QueryParams {
             return Ok(None);
         };
         let time = DateTime::parse_from_rfc3339(text);
-        time.map(|time| Some(time.to_utc()))
-            .map_err(|_| malformed(name, "takes a time as RFC 3339 has it: 2026-03-01T12:00:00Z"))
+        time.map(|time| Some(time.to_utc())).map_err(|_| {
+            malformed(
+                name,
+                "takes a time as RFC 3339 has it: 2026-03-01T12:00:00Z",
+            )
+        })
     }
 
-    pub(crate) fn number(&self, name: &str, range: RangeInclusive<i64>) -> Result<Option<i64>, Problem> {
+    pub(crate) fn number(
+        &self,
+        name: &str,
+        range: RangeInclusive<i64>,
+    ) -> Result<Option<i64>, Problem> {
         let Some(text) = self.get(name) else {
             return Ok(None);
         };
         let number = text.parse().ok().filter(|number| range.contains(number));
-        number
-            .map(Some)
-            .ok_or_else(|| malformed(name, &format!("takes a number from {} to {}", range.start(), range.end())))
+        number.map(Some).ok_or_else(|| {
+            malformed(
+                name,
+                &format!("takes a number from {} to {}", range.start(), range.end()),
+            )
+        })
     }
 }
 
@@ -73,25 +91,42 @@ impl BodyParams {
         let Value::Object(members) = value else {
             return Err(malformed(name, "is not a JSON object"));
         };
-        match members.keys().find(|member| !known.contains(&member.as_str())) {
-            Some(member) => Err(malformed(member, &format!("is not known; {name} takes {}", known.join(", ")))),
+        match members
+            .keys()
+            .find(|member| !known.contains(&member.as_str()))
+        {
+            Some(member) => Err(malformed(
+                member,
+                &format!("is not known; {name} takes {}", known.join(", ")),
+            )),
             None => Ok(Self(members)),
         }
     }
 
     pub(crate) fn object(&self, name: &str, known: &[&str]) -> Result<Self, Problem> {
-        let value = self.0.get(name).cloned().ok_or_else(|| malformed(name, "is missing"))?;
+        let value = self
+            .0
+            .get(name)
+            .cloned()
+            .ok_or_else(|| malformed(name, "is missing"))?;
         Self::of_value(name, value, known)
     }
 
     pub(crate) fn text(&self, name: &str) -> Result<String, Problem> {
-        self.optional_text(name, usize::MAX)?.ok_or_else(|| malformed(name, "is missing"))
+        self.optional_text(name, usize::MAX)?
+            .ok_or_else(|| malformed(name, "is missing"))
     }
 
-    pub(crate) fn optional_text(&self, name: &str, longest: usize) -> Result<Option<String>, Problem> {
+    pub(crate) fn optional_text(
+        &self,
+        name: &str,
+        longest: usize,
+    ) -> Result<Option<String>, Problem> {
         match self.0.get(name) {
             None | Some(Value::Null) => Ok(None),
-            Some(Value::String(text)) if text.contains('\0') => Err(malformed(name, "has a NUL in it")),
+            Some(Value::String(text)) if text.contains('\0') => {
+                Err(malformed(name, "has a NUL in it"))
+            }
             Some(Value::String(text)) if text.chars().count() > longest => {
                 Err(malformed(name, &format!("may have {longest} characters")))
             }
@@ -118,5 +153,9 @@ pub(crate) fn malformed(field: &str, problem: &str) -> Problem {
 }
 
 pub(crate) fn unprocessable(field: &str, problem: &str) -> Problem {
-    Problem::new(StatusCode::UNPROCESSABLE_ENTITY, format!("{field} {problem}")).with("field", field)
+    Problem::new(
+        StatusCode::UNPROCESSABLE_ENTITY,
+        format!("{field} {problem}"),
+    )
+    .with("field", field)
 }

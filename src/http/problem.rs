@@ -18,8 +18,7 @@ pub(crate) struct Problem {
 impl Problem {
     /// `detail` says in a sentence what is wrong.
     pub(crate) fn new(status: StatusCode, detail: impl Into<String>) -> Self {
-        let Value::Object(members) =
-            json!({"title": status.canonical_reason(), "status": status.as_u16(), "detail": detail.into()})
+        let Value::Object(members) = json!({"title": status.canonical_reason(), "status": status.as_u16(), "detail": detail.into()})
         else {
             unreachable!("an object is one")
         };
@@ -36,7 +35,12 @@ impl Problem {
 impl IntoResponse for Problem {
     fn into_response(self) -> Response {
         let body = Value::Object(self.members).to_string();
-        (self.status, [(CONTENT_TYPE, "application/problem+json")], body).into_response()
+        (
+            self.status,
+            [(CONTENT_TYPE, "application/problem+json")],
+            body,
+        )
+            .into_response()
     }
 }
 
@@ -54,21 +58,30 @@ pub(crate) fn problem(status: StatusCode, detail: &'static str) -> Response {
 /// One answer for every reason: a caller learns nothing of which part was right.
 pub(crate) fn unauthorized() -> Response {
     let mut response = problem(StatusCode::UNAUTHORIZED, "valid credentials are needed");
-    response.headers_mut().insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+    response
+        .headers_mut()
+        .insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
     response
 }
 
 /// `allowed` are the methods of the path.
 pub(crate) fn method_not_allowed(allowed: &'static str) -> Response {
-    let mut response = problem(StatusCode::METHOD_NOT_ALLOWED, "this path takes other methods");
-    response.headers_mut().insert(ALLOW, HeaderValue::from_static(allowed));
+    let mut response = problem(
+        StatusCode::METHOD_NOT_ALLOWED,
+        "this path takes other methods",
+    );
+    response
+        .headers_mut()
+        .insert(ALLOW, HeaderValue::from_static(allowed));
     response
 }
 
 /// The caller may come again after `wait`.
 pub(crate) fn too_many_requests(wait: Duration) -> Response {
     let mut response = problem(StatusCode::TOO_MANY_REQUESTS, "too many calls");
-    response.headers_mut().insert(RETRY_AFTER, HeaderValue::from(wait.as_secs() + 1));
+    response
+        .headers_mut()
+        .insert(RETRY_AFTER, HeaderValue::from(wait.as_secs() + 1));
     response
 }
 

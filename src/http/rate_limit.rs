@@ -46,8 +46,12 @@ pub(crate) async fn take(
                    FROM booking_automation_callers c WHERE credential = '{credential}');
          COMMIT"
     );
-    let begin =
-        Begin { statement_timeout: TIMEOUT, lock_timeout: LOCK_TIMEOUT, until: Some(deadline), ..Begin::default() };
+    let begin = Begin {
+        statement_timeout: TIMEOUT,
+        lock_timeout: LOCK_TIMEOUT,
+        until: Some(deadline),
+        ..Begin::default()
+    };
     let rows = match database.alone(&begin, &sql).await {
         // Another call of the same credential is being counted, and takes its time.
         Err(error) if error.is_lock() => return Ok(Some(Duration::from_secs(1))),
@@ -57,6 +61,10 @@ pub(crate) async fn take(
     if row.and_then(|row| row.get(0)) == Some("t") {
         return Ok(None);
     }
-    let wait: f64 = row.and_then(|row| row.get(1)?.parse().ok()).unwrap_or(share);
-    Ok(Some(Duration::try_from_secs_f64(wait.max(0.0)).unwrap_or(WINDOW)))
+    let wait: f64 = row
+        .and_then(|row| row.get(1)?.parse().ok())
+        .unwrap_or(share);
+    Ok(Some(
+        Duration::try_from_secs_f64(wait.max(0.0)).unwrap_or(WINDOW),
+    ))
 }

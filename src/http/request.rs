@@ -31,7 +31,9 @@ pub(crate) fn deadline_of(request: &Request) -> Instant {
     request
         .extensions()
         .get::<InvocationDeadline>()
-        .map_or(deadline, |InvocationDeadline(gone_at)| deadline.min(*gone_at))
+        .map_or(deadline, |InvocationDeadline(gone_at)| {
+            deadline.min(*gone_at)
+        })
 }
 
 /// Reads a body, up to its limits of size and time.
@@ -42,15 +44,30 @@ pub(crate) async fn read_body(body: Body) -> Result<Bytes, Response> {
     }
     match tokio::time::timeout(BODY_TIME, axum::body::to_bytes(body, LARGEST_BODY)).await {
         Ok(Ok(body)) => Ok(body),
-        Ok(Err(error)) if error.source().is_some_and(|error| error.is::<LengthLimitError>()) => Err(too_large()),
+        Ok(Err(error))
+            if error
+                .source()
+                .is_some_and(|error| error.is::<LengthLimitError>()) =>
+        {
+            Err(too_large())
+        }
         Ok(Err(_)) => Err(problem(StatusCode::BAD_REQUEST, "the body cannot be read")),
-        Err(_) => Err(problem(StatusCode::REQUEST_TIMEOUT, "the body did not arrive")),
+        Err(_) => Err(problem(
+            StatusCode::REQUEST_TIMEOUT,
+            "the body did not arrive",
+        )),
     }
 }
 
 /// What a request presents.
 pub(crate) fn credentials_of(headers: &HeaderMap) -> Credentials<'_> {
-    let all = |name: HeaderName| headers.get_all(name).iter().map(HeaderValue::as_bytes).collect();
+    let all = |name: HeaderName| {
+        headers
+            .get_all(name)
+            .iter()
+            .map(HeaderValue::as_bytes)
+            .collect()
+    };
     Credentials {
         authorization: all(AUTHORIZATION),
         webhook_id: all(HeaderName::from_static("webhook-id")),

@@ -15,7 +15,9 @@ use tracing::Instrument;
 
 use crate::database::migrate;
 use crate::http::auth::{Caller, authenticate};
-use crate::http::problem::{method_not_allowed, pass_failed, problem, too_many_requests, unauthorized};
+use crate::http::problem::{
+    method_not_allowed, pass_failed, problem, too_many_requests, unauthorized,
+};
 use crate::http::rate_limit;
 use crate::http::request::{credentials_of, deadline_of, read_body};
 use crate::http::settings::CronSecrets;
@@ -40,12 +42,15 @@ pub(crate) fn routes(
     calls: TaskTracker,
     stop: CancellationToken,
 ) -> Router {
-    Router::new().route("/run", any(run)).route("/health", any(health)).with_state(Arc::new(Service {
-        automation,
-        secrets,
-        calls,
-        stop,
-    }))
+    Router::new()
+        .route("/run", any(run))
+        .route("/health", any(health))
+        .with_state(Arc::new(Service {
+            automation,
+            secrets,
+            calls,
+            stop,
+        }))
 }
 
 async fn health(method: Method) -> Response {
@@ -67,14 +72,20 @@ async fn run(State(service): State<Arc<Service>>, request: Request) -> Response 
         Err(refused) => return refused,
     };
     let credentials = credentials_of(&head.headers);
-    let Caller { trigger, credential } = match authenticate(&service.secrets, &credentials, &body, SystemTime::now()) {
+    let Caller {
+        trigger,
+        credential,
+    } = match authenticate(&service.secrets, &credentials, &body, SystemTime::now()) {
         Ok(caller) => caller,
         Err(refusal) => {
             tracing::info!("refused a call: {refusal}");
             return unauthorized();
         }
     };
-    let (database, calls_per_minute) = (service.automation.database(), service.secrets.calls_per_minute);
+    let (database, calls_per_minute) = (
+        service.automation.database(),
+        service.secrets.calls_per_minute,
+    );
     match rate_limit::take(database, &credential, calls_per_minute, deadline).await {
         Ok(None) => fire(&service, trigger, deadline).await,
         Ok(Some(wait)) => too_many_requests(wait),
@@ -86,14 +97,20 @@ async fn run(State(service): State<Arc<Service>>, request: Request) -> Response 
 /// Runs the call in a task of its own: a client that hangs up must not cut off what is being sent and recorded.
 async fn fire(service: &Service, trigger: Trigger, deadline: Instant) -> Response {
     let automation = service.automation.clone();
-    let call = Call { stop: service.stop.clone(), ..Call::until(deadline) };
+    let call = Call {
+        stop: service.stop.clone(),
+        ..Call::until(deadline)
+    };
     let run = async move { tick::run(&automation, &trigger, &call).await };
     match service.calls.spawn(run.in_current_span()).await {
         Ok(Ok(summary)) => Json(summary).into_response(),
         Ok(Err(error)) => pass_failed(&error),
         Err(error) => {
             tracing::error!("the call was cut off: {error}");
-            problem(StatusCode::SERVICE_UNAVAILABLE, "the call was cut off; the log says why")
+            problem(
+                StatusCode::SERVICE_UNAVAILABLE,
+                "the call was cut off; the log says why",
+            )
         }
     }
 }

@@ -32,10 +32,18 @@ impl CronSecrets {
             lookup,
             "RATE_LIMIT",
             CALLS_PER_MINUTE,
-            |text| text.parse().ok().filter(|calls: &NonZeroU32| calls.get() <= 6000),
+            |text| {
+                text.parse()
+                    .ok()
+                    .filter(|calls: &NonZeroU32| calls.get() <= 6000)
+            },
             "calls a minute, a whole number from 1 to 6000",
         )?;
-        Ok(Self { bearer, signing, calls_per_minute })
+        Ok(Self {
+            bearer,
+            signing,
+            calls_per_minute,
+        })
     }
 
     /// Whether there is none, so that every request is refused.

@@ -18,7 +18,9 @@ pub(crate) fn whole_link(link: Option<&str>) -> Option<String> {
 fn plain(text: &str) -> String {
     let turns = |c: &char| matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
     let text: String = text.chars().filter(|c| !turns(c)).collect();
-    let words: Vec<_> =
-        text.split(|c: char| c.is_control() || c.is_whitespace()).filter(|word| !word.is_empty()).collect();
+    let words: Vec<_> = text
+        .split(|c: char| c.is_control() || c.is_whitespace())
+        .filter(|word| !word.is_empty())
+        .collect();
     words.join(" ")
 }

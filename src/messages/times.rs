@@ -16,7 +16,8 @@ pub(crate) fn zone(name: Option<&str>) -> TimeZone {
 /// An IANA zone, whatever the case of its name.
 pub(crate) fn known_zone(name: Option<&str>) -> Option<TimeZone> {
     static ZONES: LazyLock<TimeZoneDatabase> = LazyLock::new(TimeZoneDatabase::bundled);
-    name.and_then(|name| ZONES.get(name.trim()).ok()).filter(|zone| !zone.is_unknown())
+    name.and_then(|name| ZONES.get(name.trim()).ok())
+        .filter(|zone| !zone.is_unknown())
 }
 
 pub(crate) fn name(zone: &TimeZone) -> &str {
@@ -37,11 +38,17 @@ pub(crate) fn local(zone: &TimeZone, at: DateTime<Utc>) -> DateTime<FixedOffset>
 
 /// `Sunday, 25 October 2026, 02:30–03:30 CEST (Europe/Vienna, UTC+02:00)`. The offset tells the two
 /// 02:30 of that night apart.
-pub(crate) fn full_time(starts_at: DateTime<Utc>, duration_minutes: Option<i32>, zone: &TimeZone) -> String {
+pub(crate) fn full_time(
+    starts_at: DateTime<Utc>,
+    duration_minutes: Option<i32>,
+    zone: &TimeZone,
+) -> String {
     let start = local(zone, starts_at);
     let mut text = start.format("%A, %-d %B %Y, %H:%M").to_string();
     let minutes = duration_minutes.filter(|minutes| *minutes > 0);
-    if let Some(end) = minutes.and_then(|minutes| starts_at.checked_add_signed(TimeDelta::minutes(minutes.into()))) {
+    if let Some(end) =
+        minutes.and_then(|minutes| starts_at.checked_add_signed(TimeDelta::minutes(minutes.into())))
+    {
         let end = local(zone, end);
         // An end on another day, or after the clock changed, would read wrongly as a bare time.
         if end.date_naive() == start.date_naive() && end.offset() == start.offset() {
@@ -78,5 +85,9 @@ pub(crate) fn in_words(left: Duration) -> String {
             let _ = write!(words, " {number} {unit}{plural}");
         }
     }
-    if words == "in" { "now".to_owned() } else { words }
+    if words == "in" {
+        "now".to_owned()
+    } else {
+        words
+    }
 }

@@ -29,13 +29,20 @@ pub(crate) struct Erasure {
 }
 
 /// Erases a person's messages. `None`: no booking refers to such a person. The caller commits.
-pub(crate) async fn erase_person(transaction: &Transaction, person_id: Uuid) -> Result<Option<Erasure>> {
+pub(crate) async fn erase_person(
+    transaction: &Transaction,
+    person_id: Uuid,
+) -> Result<Option<Erasure>> {
     // The trail accepts no change without this row.
     let announce = "INSERT INTO booking_automation_erasures (kind, day, person_id, at, transaction)
                     SELECT 'person', (moment AT TIME ZONE 'UTC')::date, $1, moment, pg_current_xact_id()
                       FROM booking_automation_now() AS moment";
-    transaction.execute(announce, &[(&person_id, Type::UUID)]).await?;
-    let row = transaction.query_one(ERASE, &[(&person_id, Type::UUID)]).await?;
+    transaction
+        .execute(announce, &[(&person_id, Type::UUID)])
+        .await?;
+    let row = transaction
+        .query_one(ERASE, &[(&person_id, Type::UUID)])
+        .await?;
     let erasure = Erasure {
         person_id,
         messages: row.get("messages"),

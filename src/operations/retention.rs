@@ -23,7 +23,10 @@ pub(crate) const ANY_EXPIRED: &str = include_str!("any_expired.sql");
 
 /// Seconds that events and runs are kept.
 pub(crate) fn seconds_kept(retention: &RetentionSettings) -> [f64; 2] {
-    [retention.events.as_secs_f64(), retention.runs().as_secs_f64()]
+    [
+        retention.events.as_secs_f64(),
+        retention.runs().as_secs_f64(),
+    ]
 }
 
 /// Deletes what is older than it is kept. A failure is logged, and the next pass tries again.
@@ -36,7 +39,10 @@ pub(crate) async fn prune(database: &Database, retention: &RetentionSettings, ca
             Ok(rows) if rows.contains(&BATCH) => {}
             Ok(_) => return,
             Err(error) => {
-                tracing::warn!(error = error.loggable(), "old events and runs could not be deleted");
+                tracing::warn!(
+                    error = error.loggable(),
+                    "old events and runs could not be deleted"
+                );
                 return;
             }
         }
@@ -44,8 +50,16 @@ pub(crate) async fn prune(database: &Database, retention: &RetentionSettings, ca
 }
 
 /// Returns how many rows of each table it deleted.
-async fn prune_batch(database: &Database, retention: &RetentionSettings, call: &Call) -> Result<[i64; 4]> {
-    let begin = Begin { as_of: call.as_of, until: Some(call.deadline), ..Begin::default() };
+async fn prune_batch(
+    database: &Database,
+    retention: &RetentionSettings,
+    call: &Call,
+) -> Result<[i64; 4]> {
+    let begin = Begin {
+        as_of: call.as_of,
+        until: Some(call.deadline),
+        ..Begin::default()
+    };
     let (transaction, _) = database.begin(&begin, "").await?;
     let [events, runs] = seconds_kept(retention);
     let parameters = [
@@ -54,10 +68,14 @@ async fn prune_batch(database: &Database, retention: &RetentionSettings, call: &
         (&BATCH as _, Type::INT8),
         (&call.as_of as _, Type::TIMESTAMPTZ),
     ];
-    let announcement = [(&events as _, Type::FLOAT8), (&call.as_of as _, Type::TIMESTAMPTZ)];
+    let announcement = [
+        (&events as _, Type::FLOAT8),
+        (&call.as_of as _, Type::TIMESTAMPTZ),
+    ];
     let prune = async |transaction: &Transaction| {
         let announce = transaction.execute(ANNOUNCE, &announcement);
-        let (announced, pruned) = future::join(announce, transaction.query_one(PRUNE, &parameters)).await;
+        let (announced, pruned) =
+            future::join(announce, transaction.query_one(PRUNE, &parameters)).await;
         announced.and(pruned)
     };
     let row = transaction.commit_after(prune).await?;

@@ -25,7 +25,9 @@ impl RetentionSettings {
     /// # Errors
     /// Names the variable when it is malformed.
     pub fn from_environment(lookup: Lookup) -> Result<Self, SettingError> {
-        let parse = |text: &str| parse_duration_up_to(text, 3650).filter(|kept| *kept >= SHORTEST_RETENTION);
+        let parse = |text: &str| {
+            parse_duration_up_to(text, 3650).filter(|kept| *kept >= SHORTEST_RETENTION)
+        };
         let accepts = "a duration from 30d to 3650d, such as 400d";
         let events = read_or(lookup, "RETENTION", USUAL_RETENTION, parse, accepts)?;
         Ok(Self { events })

@@ -19,6 +19,10 @@ pub struct Call {
 impl Call {
     /// A call that decides by the database clock and must be over at `deadline`.
     pub fn until(deadline: Instant) -> Self {
-        Self { as_of: None, deadline, stop: CancellationToken::new() }
+        Self {
+            as_of: None,
+            deadline,
+            stop: CancellationToken::new(),
+        }
     }
 }

@@ -17,7 +17,10 @@ pub(crate) fn parse_duration_up_to(text: &str, days: u64) -> Option<Duration> {
         _ => return None,
     };
     let digits = &text[..text.len() - 1];
-    let number: u64 = digits.bytes().all(|byte| byte.is_ascii_digit()).then(|| digits.parse().ok())??;
+    let number: u64 = digits
+        .bytes()
+        .all(|byte| byte.is_ascii_digit())
+        .then(|| digits.parse().ok())??;
     let seconds = number.checked_mul(seconds)?;
     (seconds <= days * 24 * 3600).then(|| Duration::from_secs(seconds))
 }

@@ -3,8 +3,11 @@
 use email_address::{EmailAddress, Options};
 
 /// SES accepts addresses up to 320 characters: 64 before the `@`, 255 after it (RFC 5321, 4.5.3.1).
-const ADDRESS_OPTIONS: Options =
-    Options { minimum_sub_domains: 2, allow_domain_literal: false, allow_display_text: false };
+const ADDRESS_OPTIONS: Options = Options {
+    minimum_sub_domains: 2,
+    allow_domain_literal: false,
+    allow_display_text: false,
+};
 
 /// A mail address that can be written to: ASCII, with a domain of at least two labels.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -17,7 +20,9 @@ impl Address {
     pub fn parse(text: &str) -> Option<Self> {
         let text = text.trim_ascii();
         let address = EmailAddress::parse_with_options(text, ADDRESS_OPTIONS).ok()?;
-        text.bytes().all(|byte| (b' '..=b'~').contains(&byte)).then(|| Self(address.to_string()))
+        text.bytes()
+            .all(|byte| (b' '..=b'~').contains(&byte))
+            .then(|| Self(address.to_string()))
     }
 
     /// The address itself.

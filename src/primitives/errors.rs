@@ -5,24 +5,33 @@ use std::iter;
 
 /// An error and all its sources, separated by colons.
 pub(crate) fn error_chain(error: &(dyn Error + 'static)) -> String {
-    sources(error).map(ToString::to_string).collect::<Vec<_>>().join(": ")
+    sources(error)
+        .map(ToString::to_string)
+        .collect::<Vec<_>>()
+        .join(": ")
 }
 
 /// The first error of a type in the chain.
-pub(crate) fn find_source<'a, E: Error + 'static>(error: &'a (dyn Error + 'static)) -> Option<&'a E> {
+pub(crate) fn find_source<'a, E: Error + 'static>(
+    error: &'a (dyn Error + 'static),
+) -> Option<&'a E> {
     sources(error).find_map(|error| error.downcast_ref())
 }
 
-fn sources<'a>(error: &'a (dyn Error + 'static)) -> impl Iterator<Item = &'a (dyn Error + 'static)> {
+fn sources<'a>(
+    error: &'a (dyn Error + 'static),
+) -> impl Iterator<Item = &'a (dyn Error + 'static)> {
     iter::successors(Some(error), |error| (*error).source())
 }
 
 /// A provider's or mail server's text without the addresses in it.
 pub(crate) fn redact_addresses(text: &str) -> String {
     let ends = |character: char| character.is_whitespace() || "<>()[],;:\"'".contains(character);
-    let words = text.split_inclusive(ends).map(|word| match word.contains('@') {
-        true => format!("…{}", word.matches(ends).collect::<String>()),
-        false => word.to_owned(),
-    });
+    let words = text
+        .split_inclusive(ends)
+        .map(|word| match word.contains('@') {
+            true => format!("…{}", word.matches(ends).collect::<String>()),
+            false => word.to_owned(),
+        });
     words.collect()
 }

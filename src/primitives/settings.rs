@@ -18,7 +18,10 @@ pub struct SettingError {
 impl SettingError {
     /// An error that reads "`variable` `problem`".
     pub fn new(variable: &'static str, problem: impl Into<String>) -> Self {
-        Self { variable, problem: problem.into() }
+        Self {
+            variable,
+            problem: problem.into(),
+        }
     }
 }
 
@@ -31,7 +34,9 @@ pub fn environment(name: &str) -> Option<String> {
 }
 
 pub(crate) fn read(lookup: Lookup, name: &str) -> Option<String> {
-    lookup(name).map(|value| value.trim().to_owned()).filter(|value| !value.is_empty())
+    lookup(name)
+        .map(|value| value.trim().to_owned())
+        .filter(|value| !value.is_empty())
 }
 
 pub(crate) fn read_or<T>(
@@ -43,7 +48,8 @@ pub(crate) fn read_or<T>(
 ) -> Result<T, SettingError> {
     match read(lookup, name) {
         None => Ok(default),
-        Some(text) => parse(&text).ok_or_else(|| SettingError::new(name, format!("is not valid: it takes {accepts}"))),
+        Some(text) => parse(&text)
+            .ok_or_else(|| SettingError::new(name, format!("is not valid: it takes {accepts}"))),
     }
 }
 
@@ -57,5 +63,7 @@ pub(crate) fn read_secrets<T>(
     let Some(list) = read(lookup, name) else {
         return Ok(Vec::new());
     };
-    list.split(',').map(|secret| parse(secret.trim()).map_err(|problem| SettingError::new(name, problem))).collect()
+    list.split(',')
+        .map(|secret| parse(secret.trim()).map_err(|problem| SettingError::new(name, problem)))
+        .collect()
 }

@@ -19,13 +19,21 @@ pub(crate) fn signing_secret(text: &str) -> Result<SecretSlice<u8>, &'static str
 
 /// What our own webhooks say of who sent them.
 pub(crate) fn sign(secret: &SecretSlice<u8>, id: &str, timestamp: &str, body: &[u8]) -> String {
-    let mac = mac(secret.expose_secret(), id.as_bytes(), timestamp.as_bytes(), body);
+    let mac = mac(
+        secret.expose_secret(),
+        id.as_bytes(),
+        timestamp.as_bytes(),
+        body,
+    );
     format!("v1,{}", BASE64_STANDARD.encode(mac))
 }
 
 /// What is signed, and how (Standard Webhooks, "Signature scheme").
 pub(crate) fn mac(secret: &[u8], id: &[u8], timestamp: &[u8], body: &[u8]) -> [u8; 32] {
-    #[expect(clippy::expect_used, reason = "HMAC takes keys of every length (RFC 2104)")]
+    #[expect(
+        clippy::expect_used,
+        reason = "HMAC takes keys of every length (RFC 2104)"
+    )]
     let mut mac = Hmac::<Sha256>::new_from_slice(secret).expect("a key");
     for part in [id, b".", timestamp, b".", body] {
         mac.update(part);

@@ -50,7 +50,15 @@ pub(crate) async fn enqueue(
     let rechecks = transaction.query(TAKE_RECHECKS, &parameters).await?;
     let rechecks: Vec<Uuid> = rechecks.iter().map(|row| row.get("booking_id")).collect();
     if watermark.everything {
-        match decide(transaction, as_of, Timestamp::NegInfinity, &rechecks, run_id).await {
+        match decide(
+            transaction,
+            as_of,
+            Timestamp::NegInfinity,
+            &rechecks,
+            run_id,
+        )
+        .await
+        {
             // It looks back: it must not keep the pass from what became due now.
             Err(error) if error.is_of_a_row() || error.is_statement_timeout() => {
                 tracing::error!(
@@ -61,14 +69,30 @@ pub(crate) async fn enqueue(
             result => return result,
         }
     }
-    decide(transaction, as_of, watermark.looked_through, &rechecks, run_id).await
+    decide(
+        transaction,
+        as_of,
+        watermark.looked_through,
+        &rechecks,
+        run_id,
+    )
+    .await
 }
 
 /// Looks at every confirmed booking within the longest lead, including those written past the triggers. Two statements.
-pub(crate) async fn sweep(transaction: &Transaction, as_of: DateTime<Utc>, run_id: Uuid) -> Result<Decisions> {
-    let adopt =
-        async |transaction: &Transaction| transaction.execute(UNTRACKED_MOVES, &[(&as_of, Type::TIMESTAMPTZ)]).await;
-    let untracked = transaction.in_savepoint(transaction.statement_timeout() / 2, adopt).await?;
+pub(crate) async fn sweep(
+    transaction: &Transaction,
+    as_of: DateTime<Utc>,
+    run_id: Uuid,
+) -> Result<Decisions> {
+    let adopt = async |transaction: &Transaction| {
+        transaction
+            .execute(UNTRACKED_MOVES, &[(&as_of, Type::TIMESTAMPTZ)])
+            .await
+    };
+    let untracked = transaction
+        .in_savepoint(transaction.statement_timeout() / 2, adopt)
+        .await?;
     if untracked > 0 {
         tracing::warn!(
             bookings.count = untracked,
@@ -89,8 +113,15 @@ async fn decide(
     let limit = transaction.statement_timeout() / 2;
     let insert = async |sql: String| {
         let common = parameters(&as_of, &looked_through, &rechecks);
-        let parameters: Vec<Parameter<'_>> = common.into_iter().chain([(&run_id as _, Type::TEXT)]).collect();
-        transaction.in_savepoint(limit, async |transaction| transaction.query_one(&sql, &parameters).await).await
+        let parameters: Vec<Parameter<'_>> = common
+            .into_iter()
+            .chain([(&run_id as _, Type::TEXT)])
+            .collect();
+        transaction
+            .in_savepoint(limit, async |transaction| {
+                transaction.query_one(&sql, &parameters).await
+            })
+            .await
     };
     let row = match insert(decisions_sql() + ENQUEUE).await {
         // The view fails. Delivery asks for each address again, one by one if need be.
@@ -113,7 +144,9 @@ async fn decide(
 /// The bookings that [`enqueue`] would take from the recheck queue.
 pub(crate) async fn queued_rechecks(transaction: &Transaction) -> Result<Vec<Uuid>> {
     let sql = "SELECT booking_id FROM booking_automation_looks ORDER BY seq LIMIT $1";
-    let rows = transaction.query(sql, &[(&RECHECKS_LIMIT, Type::INT8)]).await?;
+    let rows = transaction
+        .query(sql, &[(&RECHECKS_LIMIT, Type::INT8)])
+        .await?;
     Ok(rows.iter().map(|row| row.get("booking_id")).collect())
 }
 
@@ -130,8 +163,14 @@ pub(crate) async fn preview(
            FROM decision",
         decisions = decisions_sql()
     );
-    let row = transaction.query_one(&sql, &parameters(&as_of, &watermark.from(), &rechecks)).await?;
-    Ok(Decisions { pending: row.get("pending"), skipped: row.get("skipped"), more: false })
+    let row = transaction
+        .query_one(&sql, &parameters(&as_of, &watermark.from(), &rechecks))
+        .await?;
+    Ok(Decisions {
+        pending: row.get("pending"),
+        skipped: row.get("skipped"),
+        more: false,
+    })
 }
 
 /// SQL of common table expressions, the last one `decision`, with all reasons.

@@ -13,7 +13,10 @@ use crate::reminders::decisions::{LIMIT, decisions_sql, parameters};
 pub(crate) fn counts_sql(passes: &str) -> String {
     let decisions = decisions_sql()
         .replace("$4", &LIMIT.to_string())
-        .replace("$3", "CASE WHEN p.before IS NULL THEN $4::uuid[] ELSE '{}' END")
+        .replace(
+            "$3",
+            "CASE WHEN p.before IS NULL THEN $4::uuid[] ELSE '{}' END",
+        )
         .replace("$2", "coalesce(p.before, $3)")
         .replace("$1", "p.at");
     format!(
@@ -50,13 +53,17 @@ pub(crate) async fn planned_reminders(
 ) -> Result<Vec<PlannedReminder>> {
     let due_times = due_times(transaction, as_of, booking_id).await?;
     let times = [None].into_iter().chain(due_times.into_iter().map(Some));
-    let sql =
-        format!("{} SELECT name, audience, channel, due_at, reason FROM decision ORDER BY due_at", decisions_sql());
+    let sql = format!(
+        "{} SELECT name, audience, channel, due_at, reason FROM decision ORDER BY due_at",
+        decisions_sql()
+    );
     let (nothing_since, only) = (Timestamp::<DateTime<Utc>>::PosInfinity, vec![booking_id]);
     let mut planned = Vec::new();
     for at in times {
         let moment: DateTime<Utc> = at.unwrap_or(as_of);
-        let rows = transaction.query(&sql, &parameters(&moment, &nothing_since, &only)).await?;
+        let rows = transaction
+            .query(&sql, &parameters(&moment, &nothing_since, &only))
+            .await?;
         let decisions = rows.iter().map(|row| PlannedReminder {
             rule: row.get("name"),
             audience: row.get("audience"),
@@ -72,12 +79,24 @@ pub(crate) async fn planned_reminders(
 }
 
 /// The due times of one booking that lie ahead.
-async fn due_times(transaction: &Transaction, as_of: DateTime<Utc>, booking_id: Uuid) -> Result<Vec<DateTime<Utc>>> {
+async fn due_times(
+    transaction: &Transaction,
+    as_of: DateTime<Utc>,
+    booking_id: Uuid,
+) -> Result<Vec<DateTime<Utc>>> {
     let sql = "SELECT DISTINCT b.scheduled_at - r.lead AS due_at
                  FROM bookings b, reminder_rules r
                 WHERE b.id = $1 AND b.status = 'confirmed' AND isfinite(b.scheduled_at)
                   AND r.active AND b.scheduled_at - r.lead > $2
                 ORDER BY 1";
-    let rows = transaction.query(sql, &[(&booking_id, Type::UUID), (&as_of, Type::TIMESTAMPTZ)]).await?;
-    Ok(rows.iter().filter_map(|row| finite(row, "due_at")).collect())
+    let rows = transaction
+        .query(
+            sql,
+            &[(&booking_id, Type::UUID), (&as_of, Type::TIMESTAMPTZ)],
+        )
+        .await?;
+    Ok(rows
+        .iter()
+        .filter_map(|row| finite(row, "due_at"))
+        .collect())
 }

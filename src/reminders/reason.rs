@@ -80,12 +80,16 @@ impl Reason {
             }
             Self::Superseded => "another reminder, closer to the start, replaces it",
             Self::NoAddress => "there is no address to send it to",
-            Self::Rescheduled => "the booking was moved or confirmed again after the reminder was queued",
+            Self::Rescheduled => {
+                "the booking was moved or confirmed again after the reminder was queued"
+            }
             Self::Cancelled => "the booking was no longer confirmed",
             Self::Started => "the booking had started",
             Self::Deleted => "the booking was deleted",
             Self::RuleOff => "the reminder rule was switched off",
-            Self::Suppressed => "mail to this address bounced permanently, or the recipient complained",
+            Self::Suppressed => {
+                "mail to this address bounced permanently, or the recipient complained"
+            }
             Self::Contacts => "the name and address could not be read from the database",
             Self::Forgotten => "the person's data was erased",
             Self::BadAddress => "the address is not a valid mail address",

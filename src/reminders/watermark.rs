@@ -14,7 +14,8 @@ use crate::database::functions::inlined;
 /// SQL of common table expressions, the last one `watermark`.
 pub(crate) const WATERMARK: &str = include_str!("watermark.sql");
 /// SQL of a boolean, where [`WATERMARK`] stands before it.
-pub(crate) static ANY_DUE: LazyLock<String> = LazyLock::new(|| inlined(include_str!("any_due.sql")));
+pub(crate) static ANY_DUE: LazyLock<String> =
+    LazyLock::new(|| inlined(include_str!("any_due.sql")));
 
 /// What a pass found out before it began.
 #[derive(Clone, Debug)]
@@ -42,6 +43,10 @@ impl Watermark {
 
     /// From where a pass looks.
     pub(crate) fn from(&self) -> Timestamp<DateTime<Utc>> {
-        if self.everything { Timestamp::NegInfinity } else { self.looked_through }
+        if self.everything {
+            Timestamp::NegInfinity
+        } else {
+            self.looked_through
+        }
     }
 }

@@ -32,7 +32,8 @@ pub const LONGEST: Duration = Duration::from_secs(7 * 24 * 3600);
 pub const USUAL: Duration = Duration::from_secs(24 * 3600);
 
 /// The pass that is the first at, or after, a time `at`, no earlier than `$1`.
-const PASS: &str = "greatest(date_trunc('minute', at + interval '1 minute' - interval '1 microsecond'), $1)";
+const PASS: &str =
+    "greatest(date_trunc('minute', at + interval '1 minute' - interval '1 microsecond'), $1)";
 /// The passes until `$2`, each with the one before it.
 const PASSES: &str = "(SELECT $1 AS at, NULL AS before
       UNION ALL
@@ -100,10 +101,19 @@ pub async fn preview(
     deadline: Instant,
 ) -> std::result::Result<Preview, PassError> {
     let statement_timeout = deadline.saturating_duration_since(Instant::now());
-    let begin = Begin { read_only: true, as_of, statement_timeout, until: Some(deadline), ..Begin::default() };
+    let begin = Begin {
+        read_only: true,
+        as_of,
+        statement_timeout,
+        until: Some(deadline),
+        ..Begin::default()
+    };
     let (transaction, _) = database.begin(&begin, NESTED_LOOPS).await?;
     let clock = "SELECT coalesce($1, transaction_timestamp()) AS as_of";
-    let as_of: DateTime<Utc> = transaction.query_one(clock, &[(&as_of, Type::TIMESTAMPTZ)]).await?.get("as_of");
+    let as_of: DateTime<Utc> = transaction
+        .query_one(clock, &[(&as_of, Type::TIMESTAMPTZ)])
+        .await?
+        .get("as_of");
     let until = as_of + TimeDelta::from_std(time.min(LONGEST)).unwrap_or_default();
     let watermark = pass::watermark(&transaction, settings, as_of).await?;
     let (changes, due, waiting) = future::join3(
@@ -131,7 +141,12 @@ async fn count_changes(
                           FROM projection WHERE steps > 0 GROUP BY 1, 2) AS counted
           WHERE pass <= $2"
     );
-    transaction.query(&sql, &ProjectionWindow::new(settings, as_of, until, None).parameters()).await
+    transaction
+        .query(
+            &sql,
+            &ProjectionWindow::new(settings, as_of, until, None).parameters(),
+        )
+        .await
 }
 
 /// Rows of `pass`, `rule`, `audience`, `channel`, `reason`, `count`: decisions.
@@ -166,7 +181,12 @@ async fn count_waiting_reminders(
                     AND next_attempt_at <= $2 AND starts_at > $1) AS waiting
           GROUP BY 1, 2, 3, 4"
     );
-    transaction.query(&sql, &[(&as_of, Type::TIMESTAMPTZ), (&until, Type::TIMESTAMPTZ)]).await
+    transaction
+        .query(
+            &sql,
+            &[(&as_of, Type::TIMESTAMPTZ), (&until, Type::TIMESTAMPTZ)],
+        )
+        .await
 }
 
 impl Preview {
@@ -182,16 +202,27 @@ impl Preview {
         }
         let mut rules = ByRule::new();
         for row in reminders {
-            for counts in [&mut minutes.entry(row.get("pass")).or_default().1, &mut rules] {
+            for counts in [
+                &mut minutes.entry(row.get("pass")).or_default().1,
+                &mut rules,
+            ] {
                 add_reminders(counts, row);
             }
         }
-        let minutes = minutes.into_iter().map(|(at, (changes, reminders))| Minute {
-            at,
-            changes,
-            reminders: reminders.into_values().collect(),
-        });
-        Self { as_of, until, total, rules: rules.into_values().collect(), minutes: minutes.collect() }
+        let minutes = minutes
+            .into_iter()
+            .map(|(at, (changes, reminders))| Minute {
+                at,
+                changes,
+                reminders: reminders.into_values().collect(),
+            });
+        Self {
+            as_of,
+            until,
+            total,
+            rules: rules.into_values().collect(),
+            minutes: minutes.collect(),
+        }
     }
 }
 
@@ -206,9 +237,16 @@ impl ChangeCounts {
 }
 
 fn add_reminders(by_rule: &mut ByRule, row: &Row) {
-    let [rule, audience, channel]: [String; 3] = ["rule", "audience", "channel"].map(|column| row.get(column));
+    let [rule, audience, channel]: [String; 3] =
+        ["rule", "audience", "channel"].map(|column| row.get(column));
     let key = [rule.clone(), audience.clone(), channel.clone()];
-    let none = ReminderCounts { rule, audience, channel, send: 0, skip: BTreeMap::new() };
+    let none = ReminderCounts {
+        rule,
+        audience,
+        channel,
+        send: 0,
+        skip: BTreeMap::new(),
+    };
     let counts = by_rule.entry(key).or_insert(none);
     let (reason, count): (Option<String>, i64) = (row.get("reason"), row.get("count"));
     match reason {

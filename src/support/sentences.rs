@@ -19,14 +19,20 @@ pub(crate) struct StatusFacts<'a> {
 
 /// A status change, made or refused.
 pub(crate) fn status_sentence(facts: &StatusFacts<'_>, was_refused: bool) -> String {
-    let (from, to) = (facts.from.unwrap_or("no status"), facts.to.unwrap_or("no status"));
+    let (from, to) = (
+        facts.from.unwrap_or("no status"),
+        facts.to.unwrap_or("no status"),
+    );
     let by = match facts.by {
         Some(AUTOMATION) => "The automation",
         Some(by) => by,
         None => "An unknown user",
     };
     if was_refused {
-        return format!("The database refused a change from {from} to {to} by {}. It is tried again later.", lower(by));
+        return format!(
+            "The database refused a change from {from} to {to} by {}. It is tried again later.",
+            lower(by)
+        );
     }
     let mut sentence = format!("{by} changed the status from {from} to {to}");
     match facts.reason {
@@ -40,12 +46,21 @@ pub(crate) fn status_sentence(facts: &StatusFacts<'_>, was_refused: bool) -> Str
 }
 
 fn lower(by: &str) -> &str {
-    if by == "The automation" { "the automation" } else { by }
+    if by == "The automation" {
+        "the automation"
+    } else {
+        by
+    }
 }
 
 fn refund_note(refund: &Value) -> String {
-    let amount = refund["amount"].as_str().or(refund["percent"].as_str()).unwrap_or_default();
-    let of = refund["total"].as_str().map_or("% of the price".to_owned(), |total| format!("of {total}"));
+    let amount = refund["amount"]
+        .as_str()
+        .or(refund["percent"].as_str())
+        .unwrap_or_default();
+    let of = refund["total"]
+        .as_str()
+        .map_or("% of the price".to_owned(), |total| format!("of {total}"));
     format!(" (to be refunded: {amount} {of})")
 }
 

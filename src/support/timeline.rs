@@ -15,8 +15,8 @@ use crate::database::{Result, Transaction, finite, json};
 use crate::delivery::event::{EventStatus, EventType};
 use crate::reminders::planned::{PlannedReminder, planned_reminders};
 use crate::support::sentences::{
-    AUTOMATION, StatusFacts, outcome_sentence, planned_reminder_sentence, planned_step_sentence, reminder_subject,
-    status_sentence, webhook_subject,
+    AUTOMATION, StatusFacts, outcome_sentence, planned_reminder_sentence, planned_step_sentence,
+    reminder_subject, status_sentence, webhook_subject,
 };
 
 /// Events of one booking in a timeline, at most: the latest.
@@ -121,8 +121,11 @@ pub(crate) async fn timeline(
     as_of: DateTime<Utc>,
     booking_id: Uuid,
 ) -> Result<Option<Timeline>> {
-    let (booking, events) =
-        future::join(read_booking(transaction, booking_id), read_events(transaction, booking_id)).await;
+    let (booking, events) = future::join(
+        read_booking(transaction, booking_id),
+        read_events(transaction, booking_id),
+    )
+    .await;
     let (booking, mut happened) = (booking?, events?);
     if booking.is_none() && happened.is_empty() {
         return Ok(None);
@@ -136,7 +139,13 @@ pub(crate) async fn timeline(
         planned.extend(reminders.into_iter().map(planned_reminder));
     }
     planned.sort_by_key(|entry| entry.at);
-    Ok(Some(Timeline { booking_id, as_of, booking, happened, planned }))
+    Ok(Some(Timeline {
+        booking_id,
+        as_of,
+        booking,
+        happened,
+        planned,
+    }))
 }
 
 async fn read_booking(transaction: &Transaction, booking_id: Uuid) -> Result<Option<BookingNow>> {
@@ -158,7 +167,12 @@ async fn read_booking(transaction: &Transaction, booking_id: Uuid) -> Result<Opt
 
 /// In the order in which they were written.
 async fn read_events(transaction: &Transaction, booking_id: Uuid) -> Result<Vec<Entry>> {
-    let rows = transaction.query(EVENTS, &[(&booking_id, Type::UUID), (&MOST_EVENTS, Type::INT8)]).await?;
+    let rows = transaction
+        .query(
+            EVENTS,
+            &[(&booking_id, Type::UUID), (&MOST_EVENTS, Type::INT8)],
+        )
+        .await?;
     Ok(rows.iter().rev().map(Entry::of_event).collect())
 }
 
@@ -177,7 +191,11 @@ impl Entry {
         let due_at = finite(row, "scheduled_at");
         Self {
             at: finite(row, "executed_at").or(due_at),
-            text: outcome_sentence(&webhook_subject(&webhook_id, &about), &status, reason.as_deref()),
+            text: outcome_sentence(
+                &webhook_subject(&webhook_id, &about),
+                &status,
+                reason.as_deref(),
+            ),
             what: EntryKind::Webhook {
                 webhook_id,
                 about,
@@ -197,7 +215,11 @@ impl Entry {
         let (status, reason): (String, Option<String>) = (row.get("status"), row.get("reason"));
         Self {
             at: finite(row, "executed_at").or_else(|| finite(row, "created_at")),
-            text: outcome_sentence(&reminder_subject(&rule, &audience, &channel), &status, reason.as_deref()),
+            text: outcome_sentence(
+                &reminder_subject(&rule, &audience, &channel),
+                &status,
+                reason.as_deref(),
+            ),
             what: EntryKind::Message {
                 event_id: Some(row.get("id")),
                 rule,
@@ -228,7 +250,17 @@ impl Entry {
             refund: refund.as_ref(),
         };
         let text = status_sentence(&facts, was_refused);
-        Self { at: finite(row, "executed_at"), text, what: EntryKind::Status { from, to, by, reason, refund } }
+        Self {
+            at: finite(row, "executed_at"),
+            text,
+            what: EntryKind::Status {
+                from,
+                to,
+                by,
+                reason,
+                refund,
+            },
+        }
     }
 }
 
@@ -250,10 +282,20 @@ fn planned_step(step: ProjectedStep, as_of: DateTime<Utc>) -> Entry {
 }
 
 fn planned_reminder(planned: PlannedReminder) -> Entry {
-    let PlannedReminder { rule, audience, channel, at, due_at, reason } = planned;
+    let PlannedReminder {
+        rule,
+        audience,
+        channel,
+        at,
+        due_at,
+        reason,
+    } = planned;
     Entry {
         at,
-        text: planned_reminder_sentence(&reminder_subject(&rule, &audience, &channel), reason.as_deref()),
+        text: planned_reminder_sentence(
+            &reminder_subject(&rule, &audience, &channel),
+            reason.as_deref(),
+        ),
         what: EntryKind::Message {
             event_id: None,
             rule,

@@ -40,7 +40,10 @@ pub(crate) struct TrailFilter {
 impl TrailFilter {
     /// Whether every event of the booking, or of all, is wanted.
     fn takes_all(&self) -> bool {
-        self.event_type.is_none() && self.status.is_none() && self.since.is_none() && self.until.is_none()
+        self.event_type.is_none()
+            && self.status.is_none()
+            && self.since.is_none()
+            && self.until.is_none()
     }
 }
 
@@ -125,7 +128,11 @@ pub(crate) async fn read_page(
     before: i64,
     rows: i64,
 ) -> Result<TrailPage> {
-    let look_at = if filter.takes_all() { rows } else { LOOK_AT.max(rows) };
+    let look_at = if filter.takes_all() {
+        rows
+    } else {
+        LOOK_AT.max(rows)
+    };
     let status = filter.status.map(EventStatus::as_str);
     let parameters = [
         (&before as _, Type::INT8),
@@ -141,9 +148,13 @@ pub(crate) async fn read_page(
     let events: Vec<_> = found.iter().filter_map(TrailEntry::of).collect();
     let last = events.last().map(|(seq, _)| *seq);
     // The statement has one row at least.
-    let looked = found
-        .first()
-        .map(|row| (row.get::<_, Option<i64>>("reach"), row.get::<_, i64>("rows"), row.get::<_, bool>("past")));
+    let looked = found.first().map(|row| {
+        (
+            row.get::<_, Option<i64>>("reach"),
+            row.get::<_, i64>("rows"),
+            row.get::<_, bool>("past"),
+        )
+    });
     let next = match looked {
         _ if i64::try_from(events.len()) == Ok(rows) => last,
         Some((reach, looked_at, false)) if looked_at == look_at => reach,
@@ -182,12 +193,19 @@ pub async fn write_all(
     since: Option<DateTime<Utc>>,
     output: &mut impl Write,
 ) -> std::result::Result<u64, TrailError> {
-    let filter = TrailFilter { since, ..TrailFilter::default() };
+    let filter = TrailFilter {
+        since,
+        ..TrailFilter::default()
+    };
     let (mut before, mut count) = (i64::MAX, 0);
     loop {
-        let begin = Begin { read_only: true, ..Begin::default() };
+        let begin = Begin {
+            read_only: true,
+            ..Begin::default()
+        };
         let (transaction, _) = database.begin(&begin, "").await?;
-        let TrailPage { events, next } = read_page(&transaction, &filter, before, LARGEST_PAGE).await?;
+        let TrailPage { events, next } =
+            read_page(&transaction, &filter, before, LARGEST_PAGE).await?;
         transaction.rollback().await?;
         for event in &events {
             serde_json::to_writer(&mut *output, event).map_err(io::Error::from)?;

@@ -8,7 +8,9 @@ use crate::database::DatabaseError;
 #[derive(Debug, Error)]
 pub enum PassError {
     /// The schema is missing, or older than this program can use.
-    #[error("the database has no booking-automation schema of this version: run `booking-automation migrate` first")]
+    #[error(
+        "the database has no booking-automation schema of this version: run `booking-automation migrate` first"
+    )]
     SchemaMissing,
     /// Row-level security would hide bookings: the pass would find nothing due, and report success every minute.
     #[error(

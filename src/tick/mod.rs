@@ -34,8 +34,18 @@ pub struct Automation {
 
 impl Automation {
     /// Passes on `database`; `mailer` and `dispatcher` deliver.
-    pub fn new(database: Database, settings: PassSettings, mailer: Mailer, dispatcher: WebhookDispatcher) -> Self {
-        Self { database, settings, mailer, dispatcher }
+    pub fn new(
+        database: Database,
+        settings: PassSettings,
+        mailer: Mailer,
+        dispatcher: WebhookDispatcher,
+    ) -> Self {
+        Self {
+            database,
+            settings,
+            mailer,
+            dispatcher,
+        }
     }
 
     pub(crate) fn settings(&self) -> &PassSettings {
@@ -54,7 +64,11 @@ impl Automation {
 ///
 /// # Errors
 /// When the pass failed. What goes wrong after its COMMIT is logged, and the summary has what is known.
-pub async fn run(automation: &Automation, trigger: &Trigger, call: &Call) -> std::result::Result<Summary, PassError> {
+pub async fn run(
+    automation: &Automation,
+    trigger: &Trigger,
+    call: &Call,
+) -> std::result::Result<Summary, PassError> {
     let summary = pass_and_deliver(automation, trigger, call).await?;
     tracing::info!(
         outcome = summary.outcome(),
@@ -70,24 +84,40 @@ async fn pass_and_deliver(
     trigger: &Trigger,
     call: &Call,
 ) -> std::result::Result<Summary, PassError> {
-    let Automation { database, settings, .. } = automation;
+    let Automation {
+        database, settings, ..
+    } = automation;
     let started = Instant::now();
     let mut committed = match pass::run(database, settings, trigger, call).await? {
         Pass::Committed(committed) => committed,
         Pass::Skipped(reason) => {
             let duration_ms = milliseconds_since(started);
-            return Ok(Summary::Skipped(Skip { reason, trigger: trigger.as_str(), duration_ms }));
+            return Ok(Summary::Skipped(Skip {
+                reason,
+                trigger: trigger.as_str(),
+                duration_ms,
+            }));
         }
     };
     // The alarm on silence counts these lines.
     tracing::info!(pass = "committed", run.id = %committed.work.run_id, "the pass was committed");
     let waiting = deliver(automation, call, &mut committed).await;
-    let Committed { mut work, claimable, webhooks, flags_due, rows_expired, sweep } = committed;
+    let Committed {
+        mut work,
+        claimable,
+        webhooks,
+        flags_due,
+        rows_expired,
+        sweep,
+    } = committed;
     work.duration_ms = milliseconds_since(started);
     if (claimable || webhooks)
         && let Err(error) = conclude(database, &mut work, waiting, call.deadline).await
     {
-        tracing::error!(error = error.loggable(), "the run's summary could not be completed");
+        tracing::error!(
+            error = error.loggable(),
+            "the run's summary could not be completed"
+        );
     }
     if claimable || flags_due {
         flags::project(database, call.deadline).await;
@@ -104,11 +134,31 @@ async fn pass_and_deliver(
 /// Delivers mail and webhooks side by side: neither waits for the other's endpoints. Returns how many reminders were
 /// claimed and given back.
 async fn deliver(automation: &Automation, call: &Call, committed: &mut Committed) -> i64 {
-    let Automation { database, mailer, dispatcher, .. } = automation;
-    let Committed { claimable, webhooks, .. } = *committed;
-    let mails =
-        async { if claimable { delivery::deliver(database, mailer, call).await } else { Delivered::default() } };
-    let messages = async { if webhooks { Some(dispatcher.dispatch(database, call).await) } else { None } };
+    let Automation {
+        database,
+        mailer,
+        dispatcher,
+        ..
+    } = automation;
+    let Committed {
+        claimable,
+        webhooks,
+        ..
+    } = *committed;
+    let mails = async {
+        if claimable {
+            delivery::deliver(database, mailer, call).await
+        } else {
+            Delivered::default()
+        }
+    };
+    let messages = async {
+        if webhooks {
+            Some(dispatcher.dispatch(database, call).await)
+        } else {
+            None
+        }
+    };
     let (mails, messages) = future::join(mails, messages).await;
     if claimable {
         committed.work.reminders.add(&mails.reminders);
@@ -134,8 +184,21 @@ pub async fn dry_run(
 }
 
 /// Counts what delivery left, besides those that are `waiting`, and writes the summary into the run's row.
-async fn conclude(database: &Database, work: &mut Work, waiting: i64, deadline: Instant) -> Result<()> {
-    let (transaction, _) = database.begin(&Begin { until: Some(deadline), ..Begin::default() }, "").await?;
+async fn conclude(
+    database: &Database,
+    work: &mut Work,
+    waiting: i64,
+    deadline: Instant,
+) -> Result<()> {
+    let (transaction, _) = database
+        .begin(
+            &Begin {
+                until: Some(deadline),
+                ..Begin::default()
+            },
+            "",
+        )
+        .await?;
     let (backlog, claimable) = outbox::waiting(&transaction.query_one(outbox::WAITING, &[]).await?);
     if let Some(figures) = work.webhooks {
         let left = webhooks::count_due(&transaction).await?;

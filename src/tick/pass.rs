@@ -15,7 +15,9 @@ use tokio_postgres::types::Timestamp;
 use uuid::Uuid;
 
 use crate::bookings::transitions::{self, Moments, Transitions};
-use crate::database::{BOOKINGS_LOCK_TIMEOUT, Begin, Database, DatabaseError, Transaction, last_row};
+use crate::database::{
+    BOOKINGS_LOCK_TIMEOUT, Begin, Database, DatabaseError, Transaction, last_row,
+};
 use crate::delivery::figures::{Backlog, ReminderFigures};
 use crate::primitives::call::Call;
 use crate::reminders::decisions::{self, Decisions};
@@ -77,7 +79,8 @@ pub async fn run(
     };
     // A database that accepts no connection cannot be written to, either.
     if !matches!(error, DatabaseError::Unreachable(_))
-        && let Err(unrecorded) = run_log::record_failure(database, trigger, call, run_id, &error).await
+        && let Err(unrecorded) =
+            run_log::record_failure(database, trigger, call, run_id, &error).await
     {
         tracing::warn!(run.id = %run_id, error = unrecorded.loggable(), "the failed run could not be recorded");
     }
@@ -106,14 +109,18 @@ async fn attempt(
 
     // The other half of the call is for the rest of the pass, and for sending.
     let until = started + call.deadline.saturating_duration_since(started) / 2;
-    let (transitions, decisions) = advance_and_enqueue(&transaction, settings, &moments, &due, run_id, until).await?;
+    let (transitions, decisions) =
+        advance_and_enqueue(&transaction, settings, &moments, &due, run_id, until).await?;
     let work = Work {
         run_id,
         trigger: trigger.as_str(),
         as_of: moments.as_of(),
         transitions,
         reminders: waiting_reminders(&due, &decisions),
-        backlog: Backlog { pending: due.backlog.pending + decisions.pending, ..due.backlog },
+        backlog: Backlog {
+            pending: due.backlog.pending + decisions.pending,
+            ..due.backlog
+        },
         webhooks: None,
         held_back: None,
         duration_ms: u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX),
@@ -127,11 +134,17 @@ async fn attempt(
         sweep: due.watermark.sweep,
     };
     // More than one pass takes: the next one looks at everything.
-    let looked_through = if decisions.more { Timestamp::NegInfinity } else { Timestamp::Value(work.as_of) };
+    let looked_through = if decisions.more {
+        Timestamp::NegInfinity
+    } else {
+        Timestamp::Value(work.as_of)
+    };
     let digest = &due.watermark.rules_digest;
     match run_log::commit_with_row(transaction, trigger, &work, looked_through, digest).await {
         Ok(()) => Ok(Pass::Committed(committed)),
-        Err(error) if error.is_lost_connection() => settle_commit(database, call, committed, error).await,
+        Err(error) if error.is_lost_connection() => {
+            settle_commit(database, call, committed, error).await
+        }
         Err(error) => Err(error.into()),
     }
 }
@@ -166,7 +179,10 @@ async fn settle_commit(
 ) -> Result<Pass, PassError> {
     let run_id = committed.work.run_id;
     tracing::warn!(run.id = %run_id, error = error.loggable(), "the connection broke in COMMIT");
-    match run_log::was_committed(database, run_id, call.deadline).await.map_err(PassError::Unsettled)? {
+    match run_log::was_committed(database, run_id, call.deadline)
+        .await
+        .map_err(PassError::Unsettled)?
+    {
         true => Ok(Pass::Committed(committed)),
         false => Err(error.into()),
     }
@@ -175,7 +191,12 @@ async fn settle_commit(
 /// The reminders' figures before anything is delivered: what can be sent still counts as deferred.
 fn waiting_reminders(due: &WorkDue, decisions: &Decisions) -> ReminderFigures {
     let deferred = due.claimable + decisions.pending;
-    ReminderFigures { skipped: decisions.skipped, deferred, ..ReminderFigures::default() }.summed()
+    ReminderFigures {
+        skipped: decisions.skipped,
+        deferred,
+        ..ReminderFigures::default()
+    }
+    .summed()
 }
 
 fn begin(call: &Call) -> Begin {
@@ -220,7 +241,10 @@ pub(crate) async fn sweep(database: &Database, call: &Call, run_id: Uuid) {
         transaction.commit().await
     };
     if let Err(error) = swept.await {
-        tracing::error!(error = error.loggable(), "the hourly sweep of all bookings failed; it runs again in an hour");
+        tracing::error!(
+            error = error.loggable(),
+            "the hourly sweep of all bookings failed; it runs again in an hour"
+        );
     }
 }
 
@@ -231,7 +255,9 @@ pub(crate) async fn watermark(
     as_of: DateTime<Utc>,
 ) -> Result<Watermark, PassError> {
     let moments = Moments::new(as_of, &settings.transitions);
-    Ok(probe(transaction, settings, &moments, None).await?.watermark)
+    Ok(probe(transaction, settings, &moments, None)
+        .await?
+        .watermark)
 }
 
 /// What a pass would do now.
@@ -240,8 +266,15 @@ pub(crate) async fn watermark(
 ///
 /// # Errors
 /// As [`run`]; nothing is recorded.
-pub async fn preview(database: &Database, settings: &PassSettings, call: &Call) -> Result<Work, PassError> {
-    let begin = Begin { read_only: true, ..begin(call) };
+pub async fn preview(
+    database: &Database,
+    settings: &PassSettings,
+    call: &Call,
+) -> Result<Work, PassError> {
+    let begin = Begin {
+        read_only: true,
+        ..begin(call)
+    };
     let ask_clock = "SELECT (extract(epoch FROM transaction_timestamp()) * 1000000)::bigint";
     let (transaction, rows) = database.begin(&begin, ask_clock).await?;
     let as_of = call.as_of.or_else(|| clock(&rows)).unwrap_or_default();

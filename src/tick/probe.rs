@@ -74,7 +74,9 @@ pub(crate) async fn probe(
         transitions: row.get("transitions_due"),
         reminders: row.get("reminders_due"),
         flags: row.get("flags_due"),
-        expired_rows: row.get::<_, Option<bool>>("rows_expired").unwrap_or_default(),
+        expired_rows: row
+            .get::<_, Option<bool>>("rows_expired")
+            .unwrap_or_default(),
         webhooks: row.get("webhooks_due"),
         subscribed: row.get("subscribed"),
         backlog,

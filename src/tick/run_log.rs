@@ -81,15 +81,22 @@ pub(crate) async fn commit_with_row(
         looked_through: Some(looked_through),
         rules_digest: Some(rules_digest),
     };
-    transaction.commit_after(async |transaction| row.insert(transaction, trigger).await).await
+    transaction
+        .commit_after(async |transaction| row.insert(transaction, trigger).await)
+        .await
 }
 
 /// Completes the run's row with what delivery did, and commits. Not part of the pass.
 pub(crate) async fn record_summary(transaction: Transaction, work: &Work) -> Result<()> {
     let sql = "UPDATE automation_runs SET summary = $2 WHERE id = $1";
     let summary = Json(Summary::Completed(*work));
-    let parameters = [(&work.run_id as _, Type::UUID), (&summary as _, Type::JSONB)];
-    transaction.commit_after(async |transaction| transaction.execute(sql, &parameters).await).await?;
+    let parameters = [
+        (&work.run_id as _, Type::UUID),
+        (&summary as _, Type::JSONB),
+    ];
+    transaction
+        .commit_after(async |transaction| transaction.execute(sql, &parameters).await)
+        .await?;
     Ok(())
 }
 
@@ -102,7 +109,15 @@ pub(crate) async fn record_failure(
     error: &DatabaseError,
 ) -> Result<()> {
     let until = call.deadline.max(Instant::now() + RECORD_FAILURE_FOR);
-    let (transaction, _) = database.begin(&Begin { until: Some(until), ..Begin::default() }, "").await?;
+    let (transaction, _) = database
+        .begin(
+            &Begin {
+                until: Some(until),
+                ..Begin::default()
+            },
+            "",
+        )
+        .await?;
     let row = RunRow {
         run_id,
         as_of: call.as_of,
@@ -113,15 +128,22 @@ pub(crate) async fn record_failure(
         looked_through: None,
         rules_digest: None,
     };
-    transaction.commit_after(async |transaction| row.insert(transaction, trigger).await).await
+    transaction
+        .commit_after(async |transaction| row.insert(transaction, trigger).await)
+        .await
 }
 
 /// Settles a COMMIT whose answer was lost: looks for its run row; where there is none, takes the pass's lock, so
 /// that the transaction has ended one way or the other, and looks again.
-pub(crate) async fn was_committed(database: &Database, run_id: Uuid, until: Instant) -> Result<bool> {
+pub(crate) async fn was_committed(
+    database: &Database,
+    run_id: Uuid,
+    until: Instant,
+) -> Result<bool> {
     let committed = has_row(database, run_id, "", until).await? || {
         let wait = SETTLE_FOR.as_millis();
-        let lock = format!("SET LOCAL lock_timeout = {wait}; SELECT pg_advisory_xact_lock({PASS_LOCK})");
+        let lock =
+            format!("SET LOCAL lock_timeout = {wait}; SELECT pg_advisory_xact_lock({PASS_LOCK})");
         has_row(database, run_id, &lock, until).await?
     };
     tracing::warn!(run.id = %run_id, committed, "looked for the run's row to settle a lost COMMIT");
@@ -129,10 +151,17 @@ pub(crate) async fn was_committed(database: &Database, run_id: Uuid, until: Inst
 }
 
 async fn has_row(database: &Database, run_id: Uuid, before: &str, until: Instant) -> Result<bool> {
-    let begin = Begin { statement_timeout: SETTLE_FOR, until: Some(until), ..Begin::default() };
+    let begin = Begin {
+        statement_timeout: SETTLE_FOR,
+        until: Some(until),
+        ..Begin::default()
+    };
     let (transaction, _) = database.begin(&begin, before).await?;
     let sql = "SELECT EXISTS (SELECT FROM automation_runs WHERE id = $1) AS found";
-    let found = transaction.query_one(sql, &[(&run_id, Type::UUID)]).await?.get("found");
+    let found = transaction
+        .query_one(sql, &[(&run_id, Type::UUID)])
+        .await?
+        .get("found");
     transaction.rollback().await?;
     Ok(found)
 }

@@ -21,6 +21,9 @@ impl PassSettings {
     pub fn from_environment(lookup: Lookup) -> Result<Self, SettingError> {
         let transitions = TransitionSettings::from_environment(lookup)?;
         let retention = RetentionSettings::from_environment(lookup)?;
-        Ok(Self { transitions, retention })
+        Ok(Self {
+            transitions,
+            retention,
+        })
     }
 }

@@ -51,13 +51,21 @@ pub fn hours(hours: i64) -> Duration {
 /// Reports that a test did not run. Writes to stderr directly: the test runner hides the output of
 /// passing tests.
 pub fn skipped(what: &str) {
-    std::io::stderr().write_all(format!("SKIPPED: {what}\n").as_bytes()).unwrap();
+    std::io::stderr()
+        .write_all(format!("SKIPPED: {what}\n").as_bytes())
+        .unwrap();
 }
 
 /// Sends a signal to a child process.
 pub fn signal(process: &Child, signal: &str) {
     let id = process.id().unwrap().to_string();
-    assert!(std::process::Command::new("sh").args(["-c", "kill $0 $1", signal, &id]).status().unwrap().success());
+    assert!(
+        std::process::Command::new("sh")
+            .args(["-c", "kill $0 $1", signal, &id])
+            .status()
+            .unwrap()
+            .success()
+    );
 }
 
 /// Opens a new session.
@@ -100,7 +108,8 @@ impl CommandOutput {
     /// The summary.
     pub fn summary(&self) -> Value {
         assert!(self.success, "{}", self.stderr);
-        serde_json::from_str(&self.stdout).unwrap_or_else(|error| panic!("{error}: {} {}", self.stdout, self.stderr))
+        serde_json::from_str(&self.stdout)
+            .unwrap_or_else(|error| panic!("{error}: {} {}", self.stdout, self.stderr))
     }
 }
 
@@ -124,9 +133,27 @@ impl App {
 
     async fn with_people(url: &str) -> Self {
         let mut app = Self::open(url).await;
-        app.db.batch_execute(&format!("SET booking_automation.as_of = '{}'", noon().to_rfc3339())).await.unwrap();
-        app.customer = app.person("Carla Customer", Some("carla@customers.example"), "Europe/Vienna").await;
-        app.provider = app.person("Petra Provider", Some("petra@providers.example"), "Europe/Vienna").await;
+        app.db
+            .batch_execute(&format!(
+                "SET booking_automation.as_of = '{}'",
+                noon().to_rfc3339()
+            ))
+            .await
+            .unwrap();
+        app.customer = app
+            .person(
+                "Carla Customer",
+                Some("carla@customers.example"),
+                "Europe/Vienna",
+            )
+            .await;
+        app.provider = app
+            .person(
+                "Petra Provider",
+                Some("petra@providers.example"),
+                "Europe/Vienna",
+            )
+            .await;
         let sql = "INSERT INTO services (provider_id, title, duration_minutes) VALUES ($1, 'Massage', 60) RETURNING id";
         app.service = app.one(sql, &[&app.provider]).await.get(0);
         app
@@ -136,7 +163,10 @@ impl App {
         let ses = Ses::start().await;
         let env = [
             ("DATABASE_URL", url.to_owned()),
-            ("EMAIL_FROM", "Studio Nord <booking@studio.example>".to_owned()),
+            (
+                "EMAIL_FROM",
+                "Studio Nord <booking@studio.example>".to_owned(),
+            ),
             ("SEND_RATE", "1000".to_owned()),
             ("RATE_LIMIT", "6000".to_owned()),
             ("AWS_ENDPOINT_URL_SESV2", ses.url.clone()),
@@ -159,7 +189,12 @@ impl App {
     /// A command of the program, without the environment of this process.
     pub fn command(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_booking-automation"));
-        command.args(arguments).env_clear().envs(&self.env).stdin(Stdio::null()).kill_on_drop(true);
+        command
+            .args(arguments)
+            .env_clear()
+            .envs(&self.env)
+            .stdin(Stdio::null())
+            .kill_on_drop(true);
         command
     }
 
@@ -175,34 +210,52 @@ impl App {
 
     /// Calls `run` with the clock at `as_of`.
     pub async fn run(&self, as_of: DateTime<Utc>) -> Value {
-        self.call(&["run", "--as-of", &as_of.to_rfc3339()]).await.summary()
+        self.call(&["run", "--as-of", &as_of.to_rfc3339()])
+            .await
+            .summary()
     }
 
     /// Executes SQL as the user's backend.
     pub async fn sql(&self, sql: &str, parameters: &[&(dyn ToSql + Sync)]) -> u64 {
-        self.db.execute(sql, parameters).await.unwrap_or_else(|error| panic!("{sql}: {error:?}"))
+        self.db
+            .execute(sql, parameters)
+            .await
+            .unwrap_or_else(|error| panic!("{sql}: {error:?}"))
     }
 
     /// Executes SQL without any trigger, for changes that the triggers refuse.
     pub async fn sql_without_triggers(&self, sql: &str) {
         let past = "SET session_replication_role = replica";
-        self.db.batch_execute(&format!("{past}; {sql}; RESET session_replication_role")).await.unwrap();
+        self.db
+            .batch_execute(&format!("{past}; {sql}; RESET session_replication_role"))
+            .await
+            .unwrap();
     }
 
     /// The one row of a query.
     pub async fn one(&self, sql: &str, parameters: &[&(dyn ToSql + Sync)]) -> Row {
-        self.db.query_one(sql, parameters).await.unwrap_or_else(|error| panic!("{sql}: {error:?}"))
+        self.db
+            .query_one(sql, parameters)
+            .await
+            .unwrap_or_else(|error| panic!("{sql}: {error:?}"))
     }
 
     /// The first column of all rows of a query, as text.
     pub async fn column(&self, sql: &str, parameters: &[&(dyn ToSql + Sync)]) -> Vec<String> {
-        let rows = self.db.query(sql, parameters).await.unwrap_or_else(|error| panic!("{sql}: {error:?}"));
-        rows.iter().map(|row| row.get::<_, Option<String>>(0).unwrap_or_default()).collect()
+        let rows = self
+            .db
+            .query(sql, parameters)
+            .await
+            .unwrap_or_else(|error| panic!("{sql}: {error:?}"));
+        rows.iter()
+            .map(|row| row.get::<_, Option<String>>(0).unwrap_or_default())
+            .collect()
     }
 
     /// Creates a user.
     pub async fn person(&self, name: &str, email: Option<&str>, zone: &str) -> Uuid {
-        let sql = "INSERT INTO users (display_name, email, timezone) VALUES ($1, $2, $3) RETURNING id";
+        let sql =
+            "INSERT INTO users (display_name, email, timezone) VALUES ($1, $2, $3) RETURNING id";
         self.one(sql, &[&name, &email, &zone]).await.get(0)
     }
 
@@ -210,7 +263,18 @@ impl App {
     pub async fn booking(&self, status: &str, scheduled_at: DateTime<Utc>) -> Uuid {
         let sql = "INSERT INTO bookings (customer_id, provider_id, service_id, status, scheduled_at, duration_minutes, location, created_at)
                    VALUES ($1, $2, $3, $4, $5, 60, 'Ringstraße 1, Wien', $5::timestamptz - interval '30 days') RETURNING id";
-        self.one(sql, &[&self.customer, &self.provider, &self.service, &status, &scheduled_at]).await.get(0)
+        self.one(
+            sql,
+            &[
+                &self.customer,
+                &self.provider,
+                &self.service,
+                &status,
+                &scheduled_at,
+            ],
+        )
+        .await
+        .get(0)
     }
 
     /// Creates a booking that was confirmed a month before its start.
@@ -229,12 +293,20 @@ impl App {
 
     /// Sets the clock of the backend's session.
     pub async fn set_clock(&self, now: DateTime<Utc>) {
-        self.db.batch_execute(&format!("SET booking_automation.as_of = '{}'", now.to_rfc3339())).await.unwrap();
+        self.db
+            .batch_execute(&format!(
+                "SET booking_automation.as_of = '{}'",
+                now.to_rfc3339()
+            ))
+            .await
+            .unwrap();
     }
 
     /// A booking's status.
     pub async fn status(&self, id: Uuid) -> String {
-        self.one("SELECT status FROM bookings WHERE id = $1", &[&id]).await.get(0)
+        self.one("SELECT status FROM bookings WHERE id = $1", &[&id])
+            .await
+            .get(0)
     }
 
     /// The reminders of a booking in order: `rule status reason`.
@@ -283,17 +355,26 @@ impl App {
 
 impl Drop for App {
     fn drop(&mut self) {
-        if let Some(name) = self.url.rsplit('/').next().filter(|name| name.starts_with("it_")) {
+        if let Some(name) = self
+            .url
+            .rsplit('/')
+            .next()
+            .filter(|name| name.starts_with("it_"))
+        {
             // Our own cluster is deleted as a whole. On another server the database must be
             // dropped.
             if std::env::var_os("TEST_DATABASE_URL").is_some() {
                 let (base, name) = (cluster().base_url.clone(), name.to_owned());
                 let drop = async move {
                     let admin = connect(&format!("{base}/postgres")).await;
-                    let _ = admin.batch_execute(&format!("DROP DATABASE {name} WITH (FORCE)")).await;
+                    let _ = admin
+                        .batch_execute(&format!("DROP DATABASE {name} WITH (FORCE)"))
+                        .await;
                 };
-                let _ =
-                    std::thread::spawn(|| tokio::runtime::Runtime::new().map(|runtime| runtime.block_on(drop))).join();
+                let _ = std::thread::spawn(|| {
+                    tokio::runtime::Runtime::new().map(|runtime| runtime.block_on(drop))
+                })
+                .join();
             }
         }
     }
@@ -309,9 +390,17 @@ async fn new_database(template: &str) -> String {
     // Since version 15 a copy goes through the write-ahead log by default, which takes four times
     // as long.
     let version = "SELECT current_setting('server_version_num')::int >= 150000";
-    let strategy = if admin.query_one(version, &[]).await.unwrap().get(0) { "STRATEGY file_copy" } else { "" };
+    let strategy = if admin.query_one(version, &[]).await.unwrap().get(0) {
+        "STRATEGY file_copy"
+    } else {
+        ""
+    };
     // Two copies of one template at the same time may conflict.
-    run_when_unused(&admin, &format!("CREATE DATABASE {name} TEMPLATE {template} {strategy}")).await;
+    run_when_unused(
+        &admin,
+        &format!("CREATE DATABASE {name} TEMPLATE {template} {strategy}"),
+    )
+    .await;
     format!("{base}/{name}")
 }
 
@@ -356,7 +445,11 @@ async fn migrate(url: &str) {
     let said = app.call(&["migrate"]).await;
     assert!(said.success, "{}", said.stderr);
     // The clock of the tests is before the installation.
-    app.sql("UPDATE reminder_rules SET effective_from = '2020-01-01'", &[]).await;
+    app.sql(
+        "UPDATE reminder_rules SET effective_from = '2020-01-01'",
+        &[],
+    )
+    .await;
     // Other databases are copied from this one: it is not dropped, on another server either.
     app.url.clear();
 }

@@ -31,7 +31,10 @@ fn root() -> &'static Path {
 /// All files below a folder of the project with this ending, by their path from the project's root.
 fn files(folder: &str, ending: &str) -> BTreeMap<String, String> {
     fn walk(folder: &Path, ending: &str, found: &mut Vec<PathBuf>) {
-        for entry in std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()) {
+        for entry in std::fs::read_dir(folder)
+            .unwrap()
+            .map(|entry| entry.unwrap().path())
+        {
             if entry.is_dir() {
                 walk(&entry, ending, found);
             } else if entry.to_string_lossy().ends_with(ending) {
@@ -41,32 +44,57 @@ fn files(folder: &str, ending: &str) -> BTreeMap<String, String> {
     }
     let mut found = Vec::new();
     walk(&root().join(folder), ending, &mut found);
-    let name = |path: &Path| path.strip_prefix(root()).unwrap().to_string_lossy().into_owned();
-    found.iter().map(|path| (name(path), std::fs::read_to_string(path).unwrap())).collect()
+    let name = |path: &Path| {
+        path.strip_prefix(root())
+            .unwrap()
+            .to_string_lossy()
+            .into_owned()
+    };
+    found
+        .iter()
+        .map(|path| (name(path), std::fs::read_to_string(path).unwrap()))
+        .collect()
 }
 
 /// `src/bookings/mod.rs` → `bookings`, `src/bookings/steps.rs` → `bookings::steps`.
 fn module_of(file: &str) -> String {
-    let path = file.trim_start_matches("src/").trim_end_matches(".rs").trim_end_matches("/mod");
+    let path = file
+        .trim_start_matches("src/")
+        .trim_end_matches(".rs")
+        .trim_end_matches("/mod");
     path.replace('/', "::")
 }
 
 /// Every `crate::…` path in a source file, braces taken apart, comments left out.
 fn paths_used(source: &str) -> BTreeSet<String> {
-    let code: Vec<_> = source.lines().map(|line| line.split("//").next().unwrap()).collect();
+    let code: Vec<_> = source
+        .lines()
+        .map(|line| line.split("//").next().unwrap())
+        .collect();
     let code = code.join(" ").replace("booking_automation::", "crate::");
     let mut paths = BTreeSet::new();
-    for start in code.match_indices("crate::").map(|(at, found)| at + found.len()) {
+    for start in code
+        .match_indices("crate::")
+        .map(|(at, found)| at + found.len())
+    {
         let rest = &code[start..];
-        let end = rest.find(|c: char| !c.is_alphanumeric() && !"_:{".contains(c)).unwrap_or(rest.len());
+        let end = rest
+            .find(|c: char| !c.is_alphanumeric() && !"_:{".contains(c))
+            .unwrap_or(rest.len());
         match rest[..end].find('{') {
             None => _ = paths.insert(rest[..end].trim_end_matches(':').to_owned()),
             Some(brace) => {
                 let inside = balanced(&rest[brace + 1..]);
                 let before = rest[..brace].trim_end_matches("::");
                 for part in split_at_commas(inside) {
-                    let part = part.split([' ', '{']).next().unwrap().trim_end_matches("::");
-                    let joined = [before, part].into_iter().filter(|part| !part.is_empty() && *part != "self");
+                    let part = part
+                        .split([' ', '{'])
+                        .next()
+                        .unwrap()
+                        .trim_end_matches("::");
+                    let joined = [before, part]
+                        .into_iter()
+                        .filter(|part| !part.is_empty() && *part != "self");
                     paths.insert(joined.collect::<Vec<_>>().join("::"));
                 }
             }
@@ -115,15 +143,28 @@ fn arrows(sources: &BTreeMap<String, String>) -> Arrows {
     let modules: BTreeSet<_> = sources.keys().map(|file| module_of(file)).collect();
     let module_named = |path: &str| {
         let parts: Vec<_> = path.split("::").collect();
-        (1..=parts.len()).rev().map(|length| parts[..length].join("::")).find(|module| modules.contains(module))
+        (1..=parts.len())
+            .rev()
+            .map(|length| parts[..length].join("::"))
+            .find(|module| modules.contains(module))
     };
-    let used = |source: &String| paths_used(source).iter().filter_map(|path| module_named(path)).collect();
-    sources.iter().map(|(file, source)| (module_of(file), used(source))).collect()
+    let used = |source: &String| {
+        paths_used(source)
+            .iter()
+            .filter_map(|path| module_named(path))
+            .collect()
+    };
+    sources
+        .iter()
+        .map(|(file, source)| (module_of(file), used(source)))
+        .collect()
 }
 
 fn floor_of(room: &str) -> usize {
     let floor = FLOORS.iter().position(|floor| floor.contains(&room));
-    floor.unwrap_or_else(|| panic!("{room} is on no floor: add it to FLOORS and to docs/ARCHITECTURE.md"))
+    floor.unwrap_or_else(|| {
+        panic!("{room} is on no floor: add it to FLOORS and to docs/ARCHITECTURE.md")
+    })
 }
 
 /// The arrows that do not go down, as `bookings::steps → tick::pass`.
@@ -143,7 +184,12 @@ fn arrows_up(arrows: &Arrows) -> Vec<String> {
 
 /// The first circle of modules, as `a → b → a`.
 fn circle(arrows: &Arrows) -> Option<String> {
-    fn visit(module: &str, arrows: &Arrows, path: &mut Vec<String>, done: &mut BTreeSet<String>) -> Option<String> {
+    fn visit(
+        module: &str,
+        arrows: &Arrows,
+        path: &mut Vec<String>,
+        done: &mut BTreeSet<String>,
+    ) -> Option<String> {
         if let Some(start) = path.iter().position(|passed| passed == module) {
             path.push(module.to_owned());
             return Some(path[start..].join(" → "));
@@ -161,7 +207,9 @@ fn circle(arrows: &Arrows) -> Option<String> {
         None
     }
     let mut done = BTreeSet::new();
-    arrows.keys().find_map(|module| visit(module, arrows, &mut Vec::new(), &mut done))
+    arrows
+        .keys()
+        .find_map(|module| visit(module, arrows, &mut Vec::new(), &mut done))
 }
 
 #[test]
@@ -172,22 +220,33 @@ fn every_arrow_between_rooms_goes_down() {
     assert_eq!(circle(&arrows), None);
     // Paths that the test cannot follow.
     for (file, source) in &sources {
-        assert!(!source.contains("use super::") || source.contains("#[cfg(test)]"), "{file} uses super::");
+        assert!(
+            !source.contains("use super::") || source.contains("#[cfg(test)]"),
+            "{file} uses super::"
+        );
     }
     // It sees the arrows that are there.
     let uses = |from: &str, to: &str| arrows[from].contains(to);
     assert!(
-        uses("tick", "delivery") && uses("bookings::status_change", "bookings::judge") && uses("main", "entry::cli")
+        uses("tick", "delivery")
+            && uses("bookings::status_change", "bookings::judge")
+            && uses("main", "entry::cli")
     );
 }
 
 #[test]
 fn an_arrow_up_and_a_circle_are_found() {
     let sources = |files: &[(&str, &str)]| -> BTreeMap<String, String> {
-        files.iter().map(|(file, source)| (format!("src/{file}"), (*source).to_owned())).collect()
+        files
+            .iter()
+            .map(|(file, source)| (format!("src/{file}"), (*source).to_owned()))
+            .collect()
     };
     let up = sources(&[
-        ("tick/pass.rs", "use crate::{http::{self, auth::Caller}, database};"),
+        (
+            "tick/pass.rs",
+            "use crate::{http::{self, auth::Caller}, database};",
+        ),
         ("http/mod.rs", ""),
         ("http/auth.rs", "// use crate::entry::cli;"),
         ("database/mod.rs", "fn f() { crate::tick::pass::run() }"),
@@ -199,7 +258,10 @@ fn an_arrow_up_and_a_circle_are_found() {
         ("bookings/b.rs", "use crate::bookings::{c};"),
         ("bookings/c.rs", "use crate::bookings::a::A;"),
     ]);
-    assert_eq!(circle(&arrows(&round)).unwrap(), "bookings::a → bookings::b → bookings::c → bookings::a");
+    assert_eq!(
+        circle(&arrows(&round)).unwrap(),
+        "bookings::a → bookings::b → bookings::c → bookings::a"
+    );
 }
 
 #[test]
@@ -208,15 +270,26 @@ fn no_file_and_no_function_is_too_long() {
         let lines: Vec<_> = source.lines().collect();
         assert!(lines.len() <= 400, "{file} has {} lines", lines.len());
         for (start, line) in lines.iter().enumerate() {
-            let words = line.trim_start().trim_start_matches("pub(crate) ").trim_start_matches("pub ");
-            let words = words.trim_start_matches("const ").trim_start_matches("async ");
+            let words = line
+                .trim_start()
+                .trim_start_matches("pub(crate) ")
+                .trim_start_matches("pub ");
+            let words = words
+                .trim_start_matches("const ")
+                .trim_start_matches("async ");
             let Some(name) = words.strip_prefix("fn ") else {
                 continue;
             };
             let indent = &line[..line.len() - line.trim_start().len()];
-            let end = lines[start..].iter().position(|line| *line == format!("{indent}}}"));
+            let end = lines[start..]
+                .iter()
+                .position(|line| *line == format!("{indent}}}"));
             let length = end.map_or(1, |end| end + 1);
-            assert!(length <= 50, "{file}: fn {} has {length} lines", name.split(['(', '<']).next().unwrap());
+            assert!(
+                length <= 50,
+                "{file}: fn {} has {length} lines",
+                name.split(['(', '<']).next().unwrap()
+            );
         }
     }
 }
@@ -293,7 +366,13 @@ fn names(column: &str) -> Option<Vec<&'static str>> {
     fn of<T: Copy>(all: &[T], name: fn(T) -> &'static str) -> Vec<&'static str> {
         all.iter().map(|one| name(*one)).collect()
     }
-    let statuses = || [of(Status::ALL, Status::as_str), of(EventStatus::ALL, EventStatus::as_str)].concat();
+    let statuses = || {
+        [
+            of(Status::ALL, Status::as_str),
+            of(EventStatus::ALL, EventStatus::as_str),
+        ]
+        .concat()
+    };
     Some(match column {
         "event_type" => of(EventType::ALL, EventType::as_str),
         "channel" => of(Channel::ALL, Channel::as_str),
@@ -304,7 +383,10 @@ fn names(column: &str) -> Option<Vec<&'static str>> {
         "applies_to" => of(Case::ALL, Case::as_str),
         "" => [
             statuses(),
-            ["event_type", "channel", "reason", "applies_to"].iter().flat_map(|c| names(c).unwrap()).collect(),
+            ["event_type", "channel", "reason", "applies_to"]
+                .iter()
+                .flat_map(|c| names(c).unwrap())
+                .collect(),
             of(Role::ALL, Role::as_str),
         ]
         .concat(),
@@ -314,7 +396,10 @@ fn names(column: &str) -> Option<Vec<&'static str>> {
 
 /// Lower-case words in quotes, each with the column that it is compared with, if it stands right behind one.
 fn literals(sql: &str) -> Vec<(String, String)> {
-    let lines: Vec<_> = sql.lines().map(|line| line.split("--").next().unwrap()).collect();
+    let lines: Vec<_> = sql
+        .lines()
+        .map(|line| line.split("--").next().unwrap())
+        .collect();
     let sql = lines.join("\n");
     let mut found = Vec::new();
     let mut column = String::new();
@@ -325,9 +410,14 @@ fn literals(sql: &str) -> Vec<(String, String)> {
         };
         let before = before.trim_end();
         if before != "," {
-            let compared = before.trim_end_matches(['(', ' ']).trim_end_matches("NOT IN").trim_end_matches("IN");
-            let compared =
-                compared.trim_end_matches(['=', '<', '>', ' ']).trim_end_matches("IS DISTINCT FROM").trim_end();
+            let compared = before
+                .trim_end_matches(['(', ' '])
+                .trim_end_matches("NOT IN")
+                .trim_end_matches("IN");
+            let compared = compared
+                .trim_end_matches(['=', '<', '>', ' '])
+                .trim_end_matches("IS DISTINCT FROM")
+                .trim_end();
             let name: String = compared
                 .chars()
                 .rev()
@@ -336,9 +426,16 @@ fn literals(sql: &str) -> Vec<(String, String)> {
                 .iter()
                 .rev()
                 .collect();
-            column = if compared.len() < before.len() { name } else { String::new() };
+            column = if compared.len() < before.len() {
+                name
+            } else {
+                String::new()
+            };
         }
-        let is_word = !literal.is_empty() && literal.chars().all(|c| c.is_ascii_lowercase() || "_".contains(c));
+        let is_word = !literal.is_empty()
+            && literal
+                .chars()
+                .all(|c| c.is_ascii_lowercase() || "_".contains(c));
         if is_word {
             found.push((column.clone(), literal.to_owned()));
         }
@@ -357,7 +454,9 @@ fn unknown_names(sql: &str) -> Vec<String> {
                 let is_relation = literal.starts_with("booking_automation_")
                     || literal == "reminder_rules"
                     || literal == "automation_runs";
-                names("").unwrap().contains(&&literal[..]) || OTHER_WORDS.contains(&&literal[..]) || is_relation
+                names("").unwrap().contains(&&literal[..])
+                    || OTHER_WORDS.contains(&&literal[..])
+                    || is_relation
             }
         };
         if !known {
@@ -374,35 +473,61 @@ fn every_name_in_the_sql_is_one_of_an_enum() {
     texts.extend(files("schema", ".sql"));
     for (file, source) in files("src", ".rs") {
         let statements = source.split('"').skip(1).step_by(2).filter(|text| {
-            ["SELECT ", "UPDATE ", "INSERT ", "DELETE ", "EXISTS (", "WHERE "].iter().any(|word| text.contains(word))
+            [
+                "SELECT ", "UPDATE ", "INSERT ", "DELETE ", "EXISTS (", "WHERE ",
+            ]
+            .iter()
+            .any(|word| text.contains(word))
         });
         texts.insert(file, statements.collect::<Vec<_>>().join("\n"));
     }
-    let unknown: BTreeMap<_, _> =
-        texts.iter().map(|(file, sql)| (file, unknown_names(sql))).filter(|(_, unknown)| !unknown.is_empty()).collect();
+    let unknown: BTreeMap<_, _> = texts
+        .iter()
+        .map(|(file, sql)| (file, unknown_names(sql)))
+        .filter(|(_, unknown)| !unknown.is_empty())
+        .collect();
     assert_eq!(unknown, BTreeMap::new());
 
     // A slip of the pen is found.
-    assert_eq!(unknown_names("WHERE status = 'confirmd' -- 'nothing'"), ["status 'confirmd'"]);
-    assert_eq!(unknown_names("e.event_type IN ('webhook', 'reminder_send')"), ["event_type 'reminder_send'"]);
+    assert_eq!(
+        unknown_names("WHERE status = 'confirmd' -- 'nothing'"),
+        ["status 'confirmd'"]
+    );
+    assert_eq!(
+        unknown_names("e.event_type IN ('webhook', 'reminder_send')"),
+        ["event_type 'reminder_send'"]
+    );
     assert_eq!(unknown_names("THEN 'booked_lat'"), [" 'booked_lat'"]);
-    assert_eq!(unknown_names("reason = 'confirmed'"), ["reason 'confirmed'"]);
+    assert_eq!(
+        unknown_names("reason = 'confirmed'"),
+        ["reason 'confirmed'"]
+    );
 }
 
 #[test]
 fn every_reason_is_used_and_has_a_sentence() {
     let sources = files("src", ".rs");
-    let sql: String = [files("src", ".sql"), files("migrations", ".sql"), files("schema", ".sql")]
-        .iter()
-        .flat_map(BTreeMap::values)
-        .chain(sources.values())
-        .flat_map(|text| text.lines())
-        .collect();
+    let sql: String = [
+        files("src", ".sql"),
+        files("migrations", ".sql"),
+        files("schema", ".sql"),
+    ]
+    .iter()
+    .flat_map(BTreeMap::values)
+    .chain(sources.values())
+    .flat_map(|text| text.lines())
+    .collect();
     for reason in Reason::ALL {
         let variant = format!("Reason::{reason:?}");
         let in_code = sources.iter().any(|(_, source)| source.contains(&variant));
-        assert!(in_code || sql.contains(&format!("'{reason}'")), "{reason} is never used");
+        assert!(
+            in_code || sql.contains(&format!("'{reason}'")),
+            "{reason} is never used"
+        );
         let sentence = reason.sentence();
-        assert!(sentence.len() > 15 && !sentence.ends_with('.'), "{reason}: {sentence}");
+        assert!(
+            sentence.len() > 15 && !sentence.ends_with('.'),
+            "{reason}: {sentence}"
+        );
     }
 }

@@ -42,9 +42,14 @@ fn authenticate(
 fn each_secret_has_its_own_rate_limit_key_that_does_not_reveal_it() {
     let credential = |secret: &str| {
         let authorization = format!("Bearer {secret}");
-        let presented = Credentials { authorization: vec![authorization.as_bytes()], ..Credentials::default() };
+        let presented = Credentials {
+            authorization: vec![authorization.as_bytes()],
+            ..Credentials::default()
+        };
         let list = format!("{BEARER},{OTHER_BEARER}");
-        auth::authenticate(&secrets(&list, ""), &presented, b"", unix_time(TIMESTAMP)).unwrap().credential
+        auth::authenticate(&secrets(&list, ""), &presented, b"", unix_time(TIMESTAMP))
+            .unwrap()
+            .credential
     };
     assert_ne!(credential(BEARER), credential(OTHER_BEARER));
     // The first 32 bits of sha256("booking-automation caller " + secret), by sha256sum.
@@ -56,7 +61,12 @@ fn unix_time(seconds: u64) -> SystemTime {
 }
 
 /// Authenticates with three headers and a body, at the time and with the secret of the example.
-fn authenticate_signed(id: &[u8], timestamp: &[u8], signatures: &[u8], body: &[u8]) -> Result<Trigger, Refusal> {
+fn authenticate_signed(
+    id: &[u8],
+    timestamp: &[u8],
+    signatures: &[u8],
+    body: &[u8],
+) -> Result<Trigger, Refusal> {
     let presented = Credentials {
         authorization: vec![],
         webhook_id: vec![id],
@@ -68,18 +78,30 @@ fn authenticate_signed(id: &[u8], timestamp: &[u8], signatures: &[u8], body: &[u
 
 /// Authenticates with a valid signature of these parts.
 fn authenticate_with_valid_signature(id: &[u8], timestamp: &[u8]) -> Result<Trigger, Refusal> {
-    authenticate_signed(id, timestamp, signature(SECRET, id, timestamp, b"body").as_bytes(), b"body")
+    authenticate_signed(
+        id,
+        timestamp,
+        signature(SECRET, id, timestamp, b"body").as_bytes(),
+        b"body",
+    )
 }
 
 fn trigger_of_example() -> Trigger {
-    Trigger::Signature { webhook_id: ID.to_owned() }
+    Trigger::Signature {
+        webhook_id: ID.to_owned(),
+    }
 }
 
 #[test]
 fn the_example_of_the_specification_is_accepted() {
     let timestamp = TIMESTAMP.to_string();
     assert_eq!(
-        authenticate_signed(ID.as_bytes(), timestamp.as_bytes(), SIGNATURE.as_bytes(), BODY.as_bytes()),
+        authenticate_signed(
+            ID.as_bytes(),
+            timestamp.as_bytes(),
+            SIGNATURE.as_bytes(),
+            BODY.as_bytes()
+        ),
         Ok(trigger_of_example())
     );
 }
@@ -87,35 +109,63 @@ fn the_example_of_the_specification_is_accepted() {
 #[test]
 fn changing_any_part_of_a_signed_request_invalidates_it() {
     let timestamp = TIMESTAMP.to_string();
-    let parts = [ID.as_bytes(), timestamp.as_bytes(), SIGNATURE.as_bytes(), BODY.as_bytes()];
+    let parts = [
+        ID.as_bytes(),
+        timestamp.as_bytes(),
+        SIGNATURE.as_bytes(),
+        BODY.as_bytes(),
+    ];
     for part in 0..4 {
         for position in 0..parts[part].len() {
             // Flip one bit in every byte of every part.
             let mut changed = parts.map(<[u8]>::to_vec);
             changed[part][position] ^= 1;
             let judged = authenticate_signed(&changed[0], &changed[1], &changed[2], &changed[3]);
-            assert_eq!(judged, Err(Refusal::Signature), "part {part}, byte {position}");
+            assert_eq!(
+                judged,
+                Err(Refusal::Signature),
+                "part {part}, byte {position}"
+            );
 
             let mut truncated = parts.map(<[u8]>::to_vec);
             truncated[part].truncate(position);
-            let judged = authenticate_signed(&truncated[0], &truncated[1], &truncated[2], &truncated[3]);
-            assert_eq!(judged, Err(Refusal::Signature), "part {part}, {position} bytes of it");
+            let judged =
+                authenticate_signed(&truncated[0], &truncated[1], &truncated[2], &truncated[3]);
+            assert_eq!(
+                judged,
+                Err(Refusal::Signature),
+                "part {part}, {position} bytes of it"
+            );
         }
         let mut doubled = parts.map(<[u8]>::to_vec);
         doubled[part].extend(parts[part]);
         let judged = authenticate_signed(&doubled[0], &doubled[1], &doubled[2], &doubled[3]);
-        assert_eq!(judged, Err(Refusal::Signature), "part {part}, twice in one value");
+        assert_eq!(
+            judged,
+            Err(Refusal::Signature),
+            "part {part}, twice in one value"
+        );
         for other in 0..4 {
             let mut reordered = parts;
             reordered.swap(part, other);
-            let judged = authenticate_signed(reordered[0], reordered[1], reordered[2], reordered[3]);
-            assert_eq!(judged.is_ok(), part == other, "parts {part} and {other} exchanged");
+            let judged =
+                authenticate_signed(reordered[0], reordered[1], reordered[2], reordered[3]);
+            assert_eq!(
+                judged.is_ok(),
+                part == other,
+                "parts {part} and {other} exchanged"
+            );
         }
     }
     // The same bytes, split at another place.
     let (id, rest) = (format!("{ID}.1"), &timestamp[1..]);
     assert_eq!(
-        authenticate_signed(id.as_bytes(), rest.as_bytes(), SIGNATURE.as_bytes(), BODY.as_bytes()),
+        authenticate_signed(
+            id.as_bytes(),
+            rest.as_bytes(),
+            SIGNATURE.as_bytes(),
+            BODY.as_bytes()
+        ),
         Err(Refusal::Signature)
     );
 }
@@ -123,20 +173,42 @@ fn changing_any_part_of_a_signed_request_invalidates_it() {
 #[test]
 fn each_signature_header_must_occur_exactly_once() {
     let timestamp = TIMESTAMP.to_string();
-    let whole = [vec![ID.as_bytes()], vec![timestamp.as_bytes()], vec![SIGNATURE.as_bytes()]];
+    let whole = [
+        vec![ID.as_bytes()],
+        vec![timestamp.as_bytes()],
+        vec![SIGNATURE.as_bytes()],
+    ];
     let judge = |headers: [Vec<&[u8]>; 3]| {
         let [webhook_id, webhook_timestamp, webhook_signature] = headers;
-        let presented = Credentials { authorization: vec![], webhook_id, webhook_timestamp, webhook_signature };
-        authenticate(&secrets("", SECRET), &presented, BODY.as_bytes(), unix_time(TIMESTAMP))
+        let presented = Credentials {
+            authorization: vec![],
+            webhook_id,
+            webhook_timestamp,
+            webhook_signature,
+        };
+        authenticate(
+            &secrets("", SECRET),
+            &presented,
+            BODY.as_bytes(),
+            unix_time(TIMESTAMP),
+        )
     };
     assert_eq!(judge(whole.clone()), Ok(trigger_of_example()));
     for part in 0..3 {
         let mut missing = whole.clone();
         missing[part].clear();
-        assert_eq!(judge(missing), Err(Refusal::Incomplete), "part {part} is missing");
+        assert_eq!(
+            judge(missing),
+            Err(Refusal::Incomplete),
+            "part {part} is missing"
+        );
         let mut doubled = whole.clone();
         doubled[part].push(whole[part][0]);
-        assert_eq!(judge(doubled), Err(Refusal::Incomplete), "part {part} comes twice");
+        assert_eq!(
+            judge(doubled),
+            Err(Refusal::Incomplete),
+            "part {part} comes twice"
+        );
         let mut alone = [vec![], vec![], vec![]];
         alone[part] = whole[part].clone();
         assert_eq!(judge(alone), Err(Refusal::Incomplete), "part {part} alone");
@@ -166,21 +238,46 @@ fn one_valid_signature_among_several_is_enough() {
         (" ".repeat(10_000), false),
         ("v1, ".repeat(10_000), false),
     ] {
-        let judged = authenticate_signed(ID.as_bytes(), timestamp.as_bytes(), signatures.as_bytes(), BODY.as_bytes());
+        let judged = authenticate_signed(
+            ID.as_bytes(),
+            timestamp.as_bytes(),
+            signatures.as_bytes(),
+            BODY.as_bytes(),
+        );
         assert_eq!(judged.is_ok(), fits, "{signatures:.60}");
     }
     assert_eq!(
-        authenticate_signed(ID.as_bytes(), timestamp.as_bytes(), b"\xff\xfe", BODY.as_bytes()),
+        authenticate_signed(
+            ID.as_bytes(),
+            timestamp.as_bytes(),
+            b"\xff\xfe",
+            BODY.as_bytes()
+        ),
         Err(Refusal::Signature)
     );
 }
 
 #[test]
 fn a_signature_is_valid_within_five_minutes_of_its_timestamp() {
-    for (offset, fits) in [(0, true), (300, true), (301, false), (-300, true), (-301, false), (86_400, false)] {
+    for (offset, fits) in [
+        (0, true),
+        (300, true),
+        (301, false),
+        (-300, true),
+        (-301, false),
+        (86_400, false),
+    ] {
         let timestamp = TIMESTAMP.checked_add_signed(offset).unwrap().to_string();
-        let expected = if fits { Ok(trigger_of_example()) } else { Err(Refusal::Timestamp) };
-        assert_eq!(authenticate_with_valid_signature(ID.as_bytes(), timestamp.as_bytes()), expected, "{offset} s");
+        let expected = if fits {
+            Ok(trigger_of_example())
+        } else {
+            Err(Refusal::Timestamp)
+        };
+        assert_eq!(
+            authenticate_with_valid_signature(ID.as_bytes(), timestamp.as_bytes()),
+            expected,
+            "{offset} s"
+        );
     }
 }
 
@@ -207,7 +304,12 @@ fn a_malformed_timestamp_is_refused_even_if_signed() {
         "١٦٤٩٣٦٧٥٥٣".as_bytes(),
     ] {
         let judged = authenticate_with_valid_signature(ID.as_bytes(), timestamp);
-        assert_eq!(judged, Err(Refusal::Timestamp), "{}", String::from_utf8_lossy(timestamp));
+        assert_eq!(
+            judged,
+            Err(Refusal::Timestamp),
+            "{}",
+            String::from_utf8_lossy(timestamp)
+        );
     }
 }
 
@@ -216,7 +318,16 @@ fn a_malformed_webhook_id_is_refused_even_if_signed() {
     let timestamp = TIMESTAMP.to_string();
     let longest = "x".repeat(256);
     assert!(authenticate_with_valid_signature(longest.as_bytes(), timestamp.as_bytes()).is_ok());
-    for id in [&b""[..], b"msg.1", b".", b"a b", b"a\0b", b"\xff", "ä".as_bytes(), "x".repeat(257).as_bytes()] {
+    for id in [
+        &b""[..],
+        b"msg.1",
+        b".",
+        b"a b",
+        b"a\0b",
+        b"\xff",
+        "ä".as_bytes(),
+        "x".repeat(257).as_bytes(),
+    ] {
         let judged = authenticate_with_valid_signature(id, timestamp.as_bytes());
         assert_eq!(judged, Err(Refusal::Id), "{}", String::from_utf8_lossy(id));
     }
@@ -224,15 +335,31 @@ fn a_malformed_webhook_id_is_refused_even_if_signed() {
 
 /// Authenticates with `Authorization` headers.
 fn authenticate_bearer(list: &str, headers: &[&[u8]]) -> Result<Trigger, Refusal> {
-    let presented = Credentials { authorization: headers.to_vec(), ..Credentials::default() };
-    authenticate(&secrets(list, ""), &presented, b"anything", unix_time(TIMESTAMP))
+    let presented = Credentials {
+        authorization: headers.to_vec(),
+        ..Credentials::default()
+    };
+    authenticate(
+        &secrets(list, ""),
+        &presented,
+        b"anything",
+        unix_time(TIMESTAMP),
+    )
 }
 
 #[test]
 fn a_bearer_secret_must_match_exactly() {
     let right = format!("Bearer {BEARER}");
-    for header in [right.clone(), format!("bearer {BEARER}"), format!("BEARER {BEARER}")] {
-        assert_eq!(authenticate_bearer(BEARER, &[header.as_bytes()]), Ok(Trigger::Bearer), "{header}");
+    for header in [
+        right.clone(),
+        format!("bearer {BEARER}"),
+        format!("BEARER {BEARER}"),
+    ] {
+        assert_eq!(
+            authenticate_bearer(BEARER, &[header.as_bytes()]),
+            Ok(Trigger::Bearer),
+            "{header}"
+        );
     }
     for header in [
         String::new(),
@@ -250,10 +377,20 @@ fn a_bearer_secret_must_match_exactly() {
         format!("Bearer{BEARER}x"),
         format!("Bearer {}", "x".repeat(100_000)),
     ] {
-        assert_eq!(authenticate_bearer(BEARER, &[header.as_bytes()]), Err(Refusal::Bearer), "{header:.60}");
+        assert_eq!(
+            authenticate_bearer(BEARER, &[header.as_bytes()]),
+            Err(Refusal::Bearer),
+            "{header:.60}"
+        );
     }
-    assert_eq!(authenticate_bearer(BEARER, &[b"Bearer \xff\xff"]), Err(Refusal::Bearer));
-    assert_eq!(authenticate_bearer(BEARER, &[right.as_bytes(), right.as_bytes()]), Err(Refusal::Bearer));
+    assert_eq!(
+        authenticate_bearer(BEARER, &[b"Bearer \xff\xff"]),
+        Err(Refusal::Bearer)
+    );
+    assert_eq!(
+        authenticate_bearer(BEARER, &[right.as_bytes(), right.as_bytes()]),
+        Err(Refusal::Bearer)
+    );
     assert_eq!(authenticate_bearer(BEARER, &[]), Err(Refusal::None));
 }
 
@@ -261,10 +398,20 @@ fn a_bearer_secret_must_match_exactly() {
 fn both_secrets_are_accepted_during_rotation() {
     let list = format!("{BEARER}, {OTHER_BEARER}");
     for secret in [BEARER, OTHER_BEARER] {
-        assert_eq!(authenticate_bearer(&list, &[format!("Bearer {secret}").as_bytes()]), Ok(Trigger::Bearer));
+        assert_eq!(
+            authenticate_bearer(&list, &[format!("Bearer {secret}").as_bytes()]),
+            Ok(Trigger::Bearer)
+        );
     }
-    for wrong in [list.as_str(), &format!("{BEARER},{OTHER_BEARER}"), "0123456789abcdeX"] {
-        assert_eq!(authenticate_bearer(&list, &[format!("Bearer {wrong}").as_bytes()]), Err(Refusal::Bearer));
+    for wrong in [
+        list.as_str(),
+        &format!("{BEARER},{OTHER_BEARER}"),
+        "0123456789abcdeX",
+    ] {
+        assert_eq!(
+            authenticate_bearer(&list, &[format!("Bearer {wrong}").as_bytes()]),
+            Err(Refusal::Bearer)
+        );
     }
 
     let timestamp = TIMESTAMP.to_string();
@@ -302,13 +449,26 @@ fn with_several_credentials_each_must_be_valid() {
             webhook_timestamp: vec![timestamp.as_bytes()],
             webhook_signature: vec![signatures.as_bytes()],
         };
-        let judged = authenticate(&secrets(BEARER, SECRET), &presented, BODY.as_bytes(), unix_time(TIMESTAMP));
+        let judged = authenticate(
+            &secrets(BEARER, SECRET),
+            &presented,
+            BODY.as_bytes(),
+            unix_time(TIMESTAMP),
+        );
         assert_eq!(judged, expected, "{authorization} {signatures}");
     }
     // A valid bearer secret does not replace missing signature headers.
-    let presented =
-        Credentials { authorization: vec![good.as_bytes()], webhook_id: vec![ID.as_bytes()], ..Credentials::default() };
-    let judged = authenticate(&secrets(BEARER, SECRET), &presented, BODY.as_bytes(), unix_time(TIMESTAMP));
+    let presented = Credentials {
+        authorization: vec![good.as_bytes()],
+        webhook_id: vec![ID.as_bytes()],
+        ..Credentials::default()
+    };
+    let judged = authenticate(
+        &secrets(BEARER, SECRET),
+        &presented,
+        BODY.as_bytes(),
+        unix_time(TIMESTAMP),
+    );
     assert_eq!(judged, Err(Refusal::Incomplete));
 }
 
@@ -316,17 +476,32 @@ fn with_several_credentials_each_must_be_valid() {
 fn without_configured_secrets_every_request_is_refused() {
     let timestamp = TIMESTAMP.to_string();
     // The second signature is made with the empty key.
-    for signatures in [SIGNATURE.to_owned(), signature("whsec_", ID.as_bytes(), timestamp.as_bytes(), BODY.as_bytes())]
-    {
+    for signatures in [
+        SIGNATURE.to_owned(),
+        signature(
+            "whsec_",
+            ID.as_bytes(),
+            timestamp.as_bytes(),
+            BODY.as_bytes(),
+        ),
+    ] {
         let presented = Credentials {
             authorization: vec![],
             webhook_id: vec![ID.as_bytes()],
             webhook_timestamp: vec![timestamp.as_bytes()],
             webhook_signature: vec![signatures.as_bytes()],
         };
-        let judged = authenticate(&secrets("", ""), &presented, BODY.as_bytes(), unix_time(TIMESTAMP));
+        let judged = authenticate(
+            &secrets("", ""),
+            &presented,
+            BODY.as_bytes(),
+            unix_time(TIMESTAMP),
+        );
         assert_eq!(judged, Err(Refusal::Signature));
     }
     assert_eq!(authenticate_bearer("", &[b"Bearer "]), Err(Refusal::Bearer));
-    assert_eq!(authenticate_bearer("", &[b"Bearer 0123456789abcdef"]), Err(Refusal::Bearer));
+    assert_eq!(
+        authenticate_bearer("", &[b"Bearer 0123456789abcdef"]),
+        Err(Refusal::Bearer)
+    );
 }

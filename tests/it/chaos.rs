@@ -75,13 +75,29 @@ pub struct Length {
 
 impl Length {
     fn from_environment() -> Self {
-        let number = |name: &str| std::env::var(name).ok().map(|text| text.parse::<u64>().expect("a whole number"));
+        let number = |name: &str| {
+            std::env::var(name)
+                .ok()
+                .map(|text| text.parse::<u64>().expect("a whole number"))
+        };
         let long = std::env::var_os("CHAOS").is_some();
-        let seed = number("SEED").unwrap_or_else(|| if long { fastrand::u64(1..1_000_000_000) } else { 7 });
+        let seed = number("SEED").unwrap_or_else(|| {
+            if long {
+                fastrand::u64(1..1_000_000_000)
+            } else {
+                7
+            }
+        });
         let kills = number("KILLS").unwrap_or(if long { DOCUMENTED } else { 120 });
         let divisor = if long { 12 } else { 30 };
         let messages = usize::try_from(kills).unwrap() * if long { 10 } else { 2 };
-        Self { seed, kills, messages, divisor, long }
+        Self {
+            seed,
+            kills,
+            messages,
+            divisor,
+            long,
+        }
     }
 
     /// How long an instance is stopped: longer than its leases.
@@ -93,7 +109,9 @@ impl Length {
     /// Prints to stderr directly: the test runner hides the output of tests.
     fn print_progress(&self, what: &str) {
         if self.long {
-            std::io::stderr().write_all(format!("{what}\n").as_bytes()).unwrap();
+            std::io::stderr()
+                .write_all(format!("{what}\n").as_bytes())
+                .unwrap();
         }
     }
 }
@@ -120,7 +138,10 @@ pub struct World {
 impl World {
     fn new(length: &Length) -> Self {
         Self {
-            mail: Arc::new(Mail::new(length.seed ^ 0xe1, Duration::from_secs(10) / length.divisor)),
+            mail: Arc::new(Mail::new(
+                length.seed ^ 0xe1,
+                Duration::from_secs(10) / length.divisor,
+            )),
             load: Arc::default(),
             kills: Mutex::default(),
             calls: Mutex::default(),
@@ -173,31 +194,50 @@ impl Place {
         if rng.u8(0..if self.length.long { 50 } else { 20 }) == 0 {
             let point = [MAIL[0], MAIL[1], Point::Claimed][rng.usize(0..3)];
             let time = self.length.stop_duration(rng);
-            plans.push_back(Plan { point, after: rng.u32(0..4), action: Action::Stop(time) });
+            plans.push_back(Plan {
+                point,
+                after: rng.u32(0..4),
+                action: Action::Stop(time),
+            });
             return time + Duration::from_millis(rng.u64(2000..10_000));
         }
         // Sometimes a fault that the instance survives.
         if rng.u8(0..10) == 0 {
-            let wire: Vec<_> = Point::NAMED.into_iter().filter(|point| !MAIL.contains(point)).collect();
+            let wire: Vec<_> = Point::NAMED
+                .into_iter()
+                .filter(|point| !MAIL.contains(point))
+                .collect();
             let point = wire[rng.usize(0..wire.len())];
             let action = match rng.u8(0..5) {
                 0 | 1 => Action::Cut,
                 2 => Action::HalfOpen(half_open_duration(rng)),
                 _ => Action::Terminate,
             };
-            plans.push_back(Plan { point, after: rng.u32(0..2), action });
+            plans.push_back(Plan {
+                point,
+                after: rng.u32(0..2),
+                action,
+            });
         }
         match rng.u8(0..50) {
             0..10 => {
                 let action = Action::KillLater(Duration::from_millis(rng.u64(0..60)));
-                plans.push_back(Plan { point: Point::AnyMoment, after: rng.u32(0..600), action });
+                plans.push_back(Plan {
+                    point: Point::AnyMoment,
+                    after: rng.u32(0..600),
+                    action,
+                });
             }
             // Killed before its first request.
             10 => return Duration::from_millis(rng.u64(0..100)),
             _ => {
                 let point = Point::NAMED[rng.usize(0..Point::NAMED.len())];
                 let most = if MAIL.contains(&point) { 40 } else { 4 };
-                plans.push_back(Plan { point, after: rng.u32(0..most), action: Action::Kill });
+                plans.push_back(Plan {
+                    point,
+                    after: rng.u32(0..most),
+                    action: Action::Kill,
+                });
             }
         }
         // If there is no work and the point is not reached, the instance is killed at this time.
@@ -211,7 +251,11 @@ impl Place {
             let longest = self.plan_next_life();
             let life = self.slot.life.fetch_add(1, Ordering::SeqCst) + 1;
             let mut environment = self.environment.clone();
-            let url = format!("{}?application_name={}", environment["DATABASE_URL"], self.slot.session_name(life));
+            let url = format!(
+                "{}?application_name={}",
+                environment["DATABASE_URL"],
+                self.slot.session_name(life)
+            );
             environment.insert("DATABASE_URL", url);
             let mail = format!("{}/{life}", environment["AWS_ENDPOINT_URL_SESV2"]);
             environment.insert("AWS_ENDPOINT_URL_SESV2", mail);
@@ -220,8 +264,11 @@ impl Place {
                 environment.insert("AWS_ENDPOINT_URL_SESV2", "http://127.0.0.1:1".to_owned());
             }
             let program = Path::new(env!("CARGO_BIN_EXE_booking-automation"));
-            let mut instance = Instance::start_in_environment(&environment, program, self.ahead).await;
-            self.slot.process.store(instance.process_id(), Ordering::SeqCst);
+            let mut instance =
+                Instance::start_in_environment(&environment, program, self.ahead).await;
+            self.slot
+                .process
+                .store(instance.process_id(), Ordering::SeqCst);
             let mut news = None;
             let (point, dead) = tokio::select! {
                 kill = self.kills.recv() => kill.map(|(point, dead)| (point, Some(dead))).unwrap(),
@@ -233,12 +280,19 @@ impl Place {
             }
             let ended = instance.try_exit_status();
             let process = self.slot.process.load(Ordering::SeqCst);
-            let log = if ended.is_some() { instance.wait_for_exit().await.1 } else { instance.kill().await };
+            let log = if ended.is_some() {
+                instance.wait_for_exit().await.1
+            } else {
+                instance.kill().await
+            };
             drop::<Option<oneshot::Sender<()>>>(dead);
             *world.kills.lock().unwrap().entry(point).or_default() += 1;
             self.check_log(&log, ended.is_some(), &world);
             if self.ahead != 0 {
-                for leftover in [format!("faketime_shm_{process}"), format!("sem.faketime_sem_{process}")] {
+                for leftover in [
+                    format!("faketime_shm_{process}"),
+                    format!("sem.faketime_sem_{process}"),
+                ] {
                     let _ = std::fs::remove_file(Path::new("/dev/shm").join(leftover));
                 }
             }
@@ -249,22 +303,37 @@ impl Place {
         let stale = log.matches("stale outcomes were not recorded").count() as u64;
         world.stale.fetch_add(stale, Ordering::SeqCst);
         if ended || log.contains("panicked") {
-            world.misdeeds.lock().unwrap().push(format!("an instance ended by itself, or panicked: {log}"));
+            world
+                .misdeeds
+                .lock()
+                .unwrap()
+                .push(format!("an instance ended by itself, or panicked: {log}"));
         }
     }
 }
 
 fn half_open_duration(rng: &mut fastrand::Rng) -> Duration {
-    Duration::from_millis(if rng.u8(0..10) == 0 { rng.u64(3000..12_000) } else { rng.u64(300..3000) })
+    Duration::from_millis(if rng.u8(0..10) == 0 {
+        rng.u64(3000..12_000)
+    } else {
+        rng.u64(300..3000)
+    })
 }
 
 /// Invokes an instance repeatedly, with the SES events of the mail endpoint, until the run is over.
-async fn invoke_until_over(instance: &Instance, world: &World, rng: &mut fastrand::Rng, news: &mut Option<Value>) {
+async fn invoke_until_over(
+    instance: &Instance,
+    world: &World,
+    rng: &mut fastrand::Rng,
+    news: &mut Option<Value>,
+) {
     while !world.over.load(Ordering::SeqCst) {
         for _ in 0..3 {
             *news = world.mail.next_event();
             let Some(told) = &*news else { break };
-            let outcome = instance.invoke_within(INVOCATION, told.to_string().into_bytes()).await;
+            let outcome = instance
+                .invoke_within(INVOCATION, told.to_string().into_bytes())
+                .await;
             world.count_call(&outcome);
             if outcome.is_err() {
                 break;
@@ -289,22 +358,38 @@ struct Administrator {
 
 impl Administrator {
     fn new(url: &str) -> Self {
-        Self { url: url.to_owned(), client: None }
+        Self {
+            url: url.to_owned(),
+            client: None,
+        }
     }
 
     /// The first column of the first row; `None` when there is none, or no server.
-    async fn query_value<T: for<'a> tokio_postgres::types::FromSql<'a>>(&mut self, sql: &str) -> Option<T> {
+    async fn query_value<T: for<'a> tokio_postgres::types::FromSql<'a>>(
+        &mut self,
+        sql: &str,
+    ) -> Option<T> {
         if self.client.as_ref().is_none_or(Client::is_closed) {
             let (client, connection) = tokio_postgres::connect(&self.url, NoTls).await.ok()?;
             tokio::spawn(connection);
             self.client = Some(client);
         }
-        self.client.as_ref()?.query(sql, &[]).await.ok()?.first().map(|row| row.get(0))
+        self.client
+            .as_ref()?
+            .query(sql, &[])
+            .await
+            .ok()?
+            .first()
+            .map(|row| row.get(0))
     }
 }
 
 /// Terminates the requested sessions of the program and counts them.
-async fn terminate_sessions(url: String, mut sessions: mpsc::UnboundedReceiver<i32>, ended: Arc<AtomicU64>) {
+async fn terminate_sessions(
+    url: String,
+    mut sessions: mpsc::UnboundedReceiver<i32>,
+    ended: Arc<AtomicU64>,
+) {
     let mut administrator = Administrator::new(&url);
     while let Some(session) = sessions.recv().await {
         let sql = format!(
@@ -337,8 +422,12 @@ async fn inject_faults(
             return restarts;
         }
         // A call that never returns is a failure.
-        let limit = Duration::from_secs(120) + Duration::from_secs(3) * u32::try_from(length.kills).unwrap();
-        assert!(began.elapsed() < limit, "{kills} kills and {taken} messages in {limit:?}");
+        let limit = Duration::from_secs(120)
+            + Duration::from_secs(3) * u32::try_from(length.kills).unwrap();
+        assert!(
+            began.elapsed() < limit,
+            "{kills} kills and {taken} messages in {limit:?}"
+        );
         let waiting: Option<i64> = administrator
             .query_value("SELECT count(*) FROM booking_automation_events WHERE status IN ('pending', 'sending') AND next_attempt_at <= now()")
             .await;
@@ -366,7 +455,9 @@ async fn inject_faults(
         }
         if kills >= trouble_at {
             trouble_at = kills + rng.u64(40..90);
-            world.mail.fail_account_for(Duration::from_millis(rng.u64(100..1500)));
+            world
+                .mail
+                .fail_account_for(Duration::from_millis(rng.u64(100..1500)));
         }
         if kills >= restart_at {
             restart_at = kills + rng.u64(50..90);
@@ -383,7 +474,11 @@ async fn inject_faults(
             };
             tokio::task::spawn_blocking(restart).await.unwrap();
             world.load.restarts.fetch_add(1, Ordering::SeqCst);
-            *(if immediate { &mut restarts.immediate } else { &mut restarts.fast }) += 1;
+            *(if immediate {
+                &mut restarts.immediate
+            } else {
+                &mut restarts.fast
+            }) += 1;
         }
     }
 }
@@ -391,7 +486,10 @@ async fn inject_faults(
 /// Starts a server whose database connections go through a counting proxy.
 async fn start_server_behind_proxy(app: &mut App, port: u16) -> (Server, Proxy) {
     let (address, proxy) = Proxy::in_front_of(&format!("127.0.0.1:{port}"), Cut::Never).await;
-    app.env.insert("DATABASE_URL", format!("postgres://postgres@{address}/postgres"));
+    app.env.insert(
+        "DATABASE_URL",
+        format!("postgres://postgres@{address}/postgres"),
+    );
     (Server::start(app, &[]).await, proxy)
 }
 
@@ -408,7 +506,11 @@ async fn send_refused_calls(server: &Server, world: &World) -> u64 {
             ("GET", "/run", "Bearer a-wrong-secret-0123456789", b"", 401),
         ] {
             let headers = [("Authorization", authorization.as_bytes())];
-            let headers = if authorization.is_empty() { &[] } else { &headers[..] };
+            let headers = if authorization.is_empty() {
+                &[]
+            } else {
+                &headers[..]
+            };
             let answer = request(server.port, method, path, headers, body).await;
             assert_eq!(answer.status, status, "{method} {path}: {answer:?}");
             calls += 1;
@@ -433,7 +535,10 @@ async fn run_until_quiet(app: &App, world: &World, environment: &BTreeMap<&'stat
         if world.mail.pending_events() == 0 && app.one(quiet, &[]).await.get::<_, bool>(0) {
             break;
         }
-        assert!(Instant::now() < give_up, "not quiet after {QUIET_WITHIN:?}: {summary}");
+        assert!(
+            Instant::now() < give_up,
+            "not quiet after {QUIET_WITHIN:?}: {summary}"
+        );
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
     // The evaluation expects a reminder after three passes and a second.
@@ -464,24 +569,41 @@ async fn deliver_ses_events(instance: &Instance, world: &World) {
 async fn evaluate(app: &App, mail: &Mail, divisor: u32) {
     for (index, requests) in mail.requests().chunks(5000).enumerate() {
         let column = |index: usize| i32::try_from(index).unwrap();
-        let numbers: Vec<i32> = (0..requests.len()).map(|at| column(index * 5000 + at)).collect();
+        let numbers: Vec<i32> = (0..requests.len())
+            .map(|at| column(index * 5000 + at))
+            .collect();
         let events: Vec<Uuid> = requests.iter().map(|request| request.event).collect();
         let bookings: Vec<Uuid> = requests.iter().map(|request| request.booking).collect();
         let times: Vec<_> = requests.iter().map(|request| request.at).collect();
         let taken: Vec<bool> = requests.iter().map(|request| request.taken).collect();
         let answers: Vec<&str> = requests.iter().map(|request| request.answer).collect();
-        let lives: Vec<&str> = requests.iter().map(|request| request.life.as_str()).collect();
+        let lives: Vec<&str> = requests
+            .iter()
+            .map(|request| request.life.as_str())
+            .collect();
         let stopped: Vec<bool> = requests.iter().map(|request| request.stopped).collect();
         let sql = "INSERT INTO chaos_requests
                    SELECT * FROM unnest($1::int[], $2::uuid[], $3::uuid[], $4::timestamptz[], $5::boolean[], $6::text[], $7::text[], $8::boolean[])";
-        app.sql(sql, &[&numbers, &events, &bookings, &times, &taken, &answers, &lives, &stopped]).await;
+        app.sql(
+            sql,
+            &[
+                &numbers, &events, &bookings, &times, &taken, &answers, &lives, &stopped,
+            ],
+        )
+        .await;
     }
     let seconds = |text: &str| format!("interval '{} seconds'", text.trim_end_matches('s'));
     let verdict = VERDICT
         .replace("$expire", &seconds(EXPIRE_AFTER))
         .replace("$complete", &seconds(COMPLETE_AFTER))
-        .replace("$lease", &format!("interval '{} seconds'", 45.0 / f64::from(divisor)))
-        .replace("$back_off", &format!("interval '{} seconds'", 60.0 / f64::from(divisor)));
+        .replace(
+            "$lease",
+            &format!("interval '{} seconds'", 45.0 / f64::from(divisor)),
+        )
+        .replace(
+            "$back_off",
+            &format!("interval '{} seconds'", 60.0 / f64::from(divisor)),
+        );
     app.db.batch_execute(&verdict).await.unwrap();
 }
 
@@ -501,10 +623,13 @@ fn instance_environment(app: &App, length: &Length) -> BTreeMap<&'static str, St
 
 /// The library that changes a process's clock; `None`, with a message, where it is not installed.
 fn faketime_library() -> Option<String> {
-    let places = ["x86_64", "aarch64"].map(|machine| format!("/usr/lib/{machine}-linux-gnu/faketime"));
+    let places =
+        ["x86_64", "aarch64"].map(|machine| format!("/usr/lib/{machine}-linux-gnu/faketime"));
     let library = find("libfaketime.so.1", &places.each_ref().map(String::as_str));
     if library.is_none() {
-        skipped("clocks that are off, which need libfaketime (Debian: apt-get install libfaketime)");
+        skipped(
+            "clocks that are off, which need libfaketime (Debian: apt-get install libfaketime)",
+        );
     }
     library.map(|path| path.to_str().unwrap().to_owned())
 }
@@ -514,7 +639,11 @@ fn faketime_library() -> Option<String> {
 async fn start_database() -> Option<(Arc<OwnCluster>, App)> {
     let settings = "track_commit_timestamp = on\nmax_connections = 200\nautovacuum_naptime = 10s\nmax_wal_size = 256MB";
     let cluster = OwnCluster::start_with(settings).await?;
-    connect(&cluster.url).await.batch_execute(THEIRS).await.unwrap();
+    connect(&cluster.url)
+        .await
+        .batch_execute(THEIRS)
+        .await
+        .unwrap();
     let app = App::migrate_and_open(&cluster.url).await;
     app.db.batch_execute(SETUP).await.unwrap();
     // One run catches up with the old rows: the instances live too briefly for that.
@@ -553,11 +682,23 @@ impl Places {
         for (number, ahead) in AHEAD.into_iter().enumerate() {
             let (killer, kills) = mpsc::unbounded_channel();
             let (held, broken) = (places.held.clone(), places.broken.clone());
-            let slot = Arc::new(Slot::new(number, killer, terminations.clone(), held, broken));
+            let slot = Arc::new(Slot::new(
+                number,
+                killer,
+                terminations.clone(),
+                held,
+                broken,
+            ));
             let port = chaos_wire::start(slot.clone(), cluster.port).await;
             let mut environment = instance_environment(app, length);
-            environment.insert("DATABASE_URL", format!("postgres://postgres@127.0.0.1:{port}/postgres"));
-            environment.insert("AWS_ENDPOINT_URL_SESV2", chaos_mail::start(world.mail.clone(), slot.clone()).await);
+            environment.insert(
+                "DATABASE_URL",
+                format!("postgres://postgres@127.0.0.1:{port}/postgres"),
+            );
+            environment.insert(
+                "AWS_ENDPOINT_URL_SESV2",
+                chaos_mail::start(world.mail.clone(), slot.clone()).await,
+            );
             places.environment.clone_from(&environment);
             let ahead = if faketime.is_some() { ahead } else { 0 };
             if let Some(library) = faketime.filter(|_| ahead != 0) {
@@ -566,9 +707,18 @@ impl Places {
                 environment.insert("DONT_FAKE_MONOTONIC", "1".to_owned());
             }
             let rng = fastrand::Rng::with_seed(length.seed ^ (0xa1 + number as u64));
-            let place = Place { slot: slot.clone(), kills, environment, ahead, length: length.clone(), rng };
+            let place = Place {
+                slot: slot.clone(),
+                kills,
+                environment,
+                ahead,
+                length: length.clone(),
+                rng,
+            };
             places.slots.push(slot);
-            places.lives.push(tokio::spawn(place.run_lives(world.clone())));
+            places
+                .lives
+                .push(tokio::spawn(place.run_lives(world.clone())));
         }
         places
     }
@@ -578,7 +728,10 @@ impl Places {
         let mut environment = self.environment.clone();
         let last = self.slots.last().unwrap();
         let life = last.life.load(Ordering::SeqCst);
-        environment.insert("DATABASE_URL", format!("{}?application_name={}", app.url, last.session_name(life)));
+        environment.insert(
+            "DATABASE_URL",
+            format!("{}?application_name={}", app.url, last.session_name(life)),
+        );
         let mail_url = format!("{}/{life}", environment["AWS_ENDPOINT_URL_SESV2"]);
         environment.insert("AWS_ENDPOINT_URL_SESV2", mail_url);
         environment
@@ -586,10 +739,20 @@ impl Places {
 }
 
 /// Starts the sessions of the other client.
-fn start_load(backend: &str, provider: Uuid, length: &Length, world: &World) -> Vec<tokio::task::JoinHandle<()>> {
+fn start_load(
+    backend: &str,
+    provider: Uuid,
+    length: &Length,
+    world: &World,
+) -> Vec<tokio::task::JoinHandle<()>> {
     let start = |number| {
         let seed = length.seed ^ (0xb1 + number);
-        tokio::spawn(chaos_load::run_session(backend.to_owned(), provider, seed, world.load.clone()))
+        tokio::spawn(chaos_load::run_session(
+            backend.to_owned(),
+            provider,
+            seed,
+            world.load.clone(),
+        ))
     };
     (0..SESSIONS).map(start).collect()
 }
@@ -606,9 +769,21 @@ async fn instances_killed_at_every_point_lose_no_reminder_and_record_every_repea
     let world = Arc::new(World::new(&length));
     let (terminations, sessions) = mpsc::unbounded_channel();
     let terminated = Arc::new(AtomicU64::new(0));
-    let terminator = tokio::spawn(terminate_sessions(cluster.url.clone(), sessions, terminated.clone()));
+    let terminator = tokio::spawn(terminate_sessions(
+        cluster.url.clone(),
+        sessions,
+        terminated.clone(),
+    ));
     let faketime = faketime_library();
-    let mut places = Places::start(&app, &cluster, &length, &world, &terminations, faketime.as_deref()).await;
+    let mut places = Places::start(
+        &app,
+        &cluster,
+        &length,
+        &world,
+        &terminations,
+        faketime.as_deref(),
+    )
+    .await;
     let load = start_load(&backend, app.provider, &length, &world);
 
     let began = Instant::now();

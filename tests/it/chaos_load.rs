@@ -52,7 +52,15 @@ const REMEMBERED: usize = 1500;
 pub async fn run_session(url: String, provider: Uuid, seed: u64, shared: Arc<Shared>) {
     let (client, restarts) = connect(&url, &shared).await;
     let rng = fastrand::Rng::with_seed(seed);
-    let mut session = Session { url, client, restarts, rng, shared, people: Vec::new(), bookings: Vec::new() };
+    let mut session = Session {
+        url,
+        client,
+        restarts,
+        rng,
+        shared,
+        people: Vec::new(),
+        bookings: Vec::new(),
+    };
     while !session.shared.stop.load(Ordering::SeqCst) {
         // After a restart the session starts another change.
         let _ = session.run_random_change(provider).await;
@@ -116,26 +124,34 @@ impl Session {
             }
             76..80 => {
                 let (ids, blocked) = (self.some_bookings(4), self.rng.bool());
-                self.execute("UPDATE bookings SET auto_complete_blocked = $2 WHERE id = ANY ($1)", &[&ids, &blocked])
-                    .await
+                self.execute(
+                    "UPDATE bookings SET auto_complete_blocked = $2 WHERE id = ANY ($1)",
+                    &[&ids, &blocked],
+                )
+                .await
             }
             80..82 => {
                 let ids = self.some_bookings(1);
-                self.execute("DELETE FROM bookings WHERE id = ANY ($1)", &[&ids]).await
+                self.execute("DELETE FROM bookings WHERE id = ANY ($1)", &[&ids])
+                    .await
             }
             82 => {
                 // Deletes a person with their bookings.
                 let at = self.rng.usize(0..self.people.len());
                 let person = self.people.swap_remove(at);
-                self.execute("DELETE FROM users WHERE id = $1", &[&person]).await
+                self.execute("DELETE FROM users WHERE id = $1", &[&person])
+                    .await
             }
             83..88 => self.lock_bookings().await,
             88..92 => self.change_in_long_transaction().await,
             92..94 => self.cancel_and_confirm_again().await,
             94..96 => {
                 let ids = self.some_bookings(10);
-                self.execute("UPDATE bookings SET total_price = 5, payment_intent = 'x' WHERE id = ANY ($1)", &[&ids])
-                    .await
+                self.execute(
+                    "UPDATE bookings SET total_price = 5, payment_intent = 'x' WHERE id = ANY ($1)",
+                    &[&ids],
+                )
+                .await
             }
             96..98 => self.book_in_the_past(provider).await,
             98.. if !enough => self.book_in_repeatable_read(provider).await,
@@ -152,8 +168,7 @@ impl Session {
             3 | 4 => Some(format!("bounces-{name}@customers.example")),
             _ => Some(format!("{name}@customers.example")),
         };
-        let sql =
-            "INSERT INTO users (display_name, email, timezone) VALUES ('Customer', $1, 'Europe/Vienna') RETURNING id";
+        let sql = "INSERT INTO users (display_name, email, timezone) VALUES ('Customer', $1, 'Europe/Vienna') RETURNING id";
         let rows = self.query(sql, &[&email]).await?;
         self.people.push(rows[0].get(0));
         Ok(())
@@ -177,34 +192,60 @@ impl Session {
     async fn book_several(&mut self, provider: Uuid) -> Result<(), Gone> {
         let count = self.rng.usize(1..=8);
         let starts: Vec<f64> = (0..count).map(|_| self.random_start()).collect();
-        let status = if self.rng.u8(0..4) == 0 { "pending" } else { "confirmed" };
+        let status = if self.rng.u8(0..4) == 0 {
+            "pending"
+        } else {
+            "confirmed"
+        };
         let person = self.people[self.rng.usize(0..self.people.len())];
         let duration = self.rng.i32(0..=2);
-        let rows = self.query(BOOK, &[&person, &provider, &status, &starts, &duration]).await?;
+        let rows = self
+            .query(BOOK, &[&person, &provider, &status, &starts, &duration])
+            .await?;
         self.remember_bookings(&rows);
         Ok(())
     }
 
     /// Books with a start days ago, or a moment ago.
     async fn book_in_the_past(&mut self, provider: Uuid) -> Result<(), Gone> {
-        let start = if self.rng.bool() { -86_400.0 * 3.0 } else { -10.0 } - self.rng.f64() * 600.0;
+        let start = if self.rng.bool() {
+            -86_400.0 * 3.0
+        } else {
+            -10.0
+        } - self.rng.f64() * 600.0;
         let status = ["confirmed", "in_progress", "pending"][self.rng.usize(0..3)];
         let person = self.people[self.rng.usize(0..self.people.len())];
-        let rows = self.query(BOOK, &[&person, &provider, &status, &vec![start], &1_i32]).await?;
+        let rows = self
+            .query(BOOK, &[&person, &provider, &status, &vec![start], &1_i32])
+            .await?;
         self.remember_bookings(&rows);
         Ok(())
     }
 
     /// Reads and books in one REPEATABLE READ transaction, concurrently with passes.
     async fn book_in_repeatable_read(&mut self, provider: Uuid) -> Result<(), Gone> {
-        self.execute("BEGIN ISOLATION LEVEL REPEATABLE READ", &[]).await?;
+        self.execute("BEGIN ISOLATION LEVEL REPEATABLE READ", &[])
+            .await?;
         let person = self.people[self.rng.usize(0..self.people.len())];
-        self.execute("SELECT count(*) FROM bookings WHERE customer_id = $1", &[&person]).await?;
+        self.execute(
+            "SELECT count(*) FROM bookings WHERE customer_id = $1",
+            &[&person],
+        )
+        .await?;
         self.sleep_up_to(200).await;
         let start = self.random_start();
-        let rows = self.query(BOOK, &[&person, &provider, &"pending", &vec![start], &1_i32]).await?;
+        let rows = self
+            .query(
+                BOOK,
+                &[&person, &provider, &"pending", &vec![start], &1_i32],
+            )
+            .await?;
         let id: Uuid = rows[0].get(0);
-        self.execute("UPDATE bookings SET status = 'confirmed' WHERE id = $1", &[&id]).await?;
+        self.execute(
+            "UPDATE bookings SET status = 'confirmed' WHERE id = $1",
+            &[&id],
+        )
+        .await?;
         self.execute("COMMIT", &[]).await?;
         self.bookings.push(id);
         Ok(())
@@ -213,9 +254,17 @@ impl Session {
     async fn lock_bookings(&mut self) -> Result<(), Gone> {
         let ids = self.some_bookings(12);
         self.execute("BEGIN", &[]).await?;
-        self.execute("SELECT FROM bookings WHERE id = ANY ($1) FOR UPDATE", &[&ids]).await?;
+        self.execute(
+            "SELECT FROM bookings WHERE id = ANY ($1) FOR UPDATE",
+            &[&ids],
+        )
+        .await?;
         self.sleep_up_to(700).await;
-        let end = if self.rng.bool() { "COMMIT" } else { "ROLLBACK" };
+        let end = if self.rng.bool() {
+            "COMMIT"
+        } else {
+            "ROLLBACK"
+        };
         self.execute(end, &[]).await
     }
 
@@ -230,7 +279,11 @@ impl Session {
             self.execute(sql, &[&ids, &start]).await?;
         }
         self.sleep_up_to(500).await;
-        let end = if self.rng.u8(0..4) == 0 { "ROLLBACK" } else { "COMMIT" };
+        let end = if self.rng.u8(0..4) == 0 {
+            "ROLLBACK"
+        } else {
+            "COMMIT"
+        };
         self.execute(end, &[]).await
     }
 
@@ -239,8 +292,11 @@ impl Session {
         self.execute("BEGIN", &[]).await?;
         self.execute(CANCEL, &[&ids]).await?;
         self.execute("SAVEPOINT mind", &[]).await?;
-        self.execute("UPDATE bookings SET status = 'confirmed', cancelled_at = NULL WHERE id = ANY ($1)", &[&ids])
-            .await?;
+        self.execute(
+            "UPDATE bookings SET status = 'confirmed', cancelled_at = NULL WHERE id = ANY ($1)",
+            &[&ids],
+        )
+        .await?;
         if self.rng.bool() {
             self.execute("ROLLBACK TO mind", &[]).await?;
         }
@@ -260,8 +316,14 @@ impl Session {
 
     /// Some of the remembered bookings.
     fn some_bookings(&mut self, most: usize) -> Vec<Uuid> {
-        let count = if self.bookings.is_empty() { 0 } else { self.rng.usize(1..=most) };
-        (0..count).map(|_| self.bookings[self.rng.usize(0..self.bookings.len())]).collect()
+        let count = if self.bookings.is_empty() {
+            0
+        } else {
+            self.rng.usize(1..=most)
+        };
+        (0..count)
+            .map(|_| self.bookings[self.rng.usize(0..self.bookings.len())])
+            .collect()
     }
 
     async fn sleep_up_to(&mut self, longest: u64) {
@@ -272,7 +334,11 @@ impl Session {
         self.query(sql, parameters).await.map(|_| ())
     }
 
-    async fn query(&mut self, sql: &str, parameters: &[&(dyn ToSql + Sync)]) -> Result<Vec<Row>, Gone> {
+    async fn query(
+        &mut self,
+        sql: &str,
+        parameters: &[&(dyn ToSql + Sync)],
+    ) -> Result<Vec<Row>, Gone> {
         let began = Instant::now();
         self.shared.statements.fetch_add(1, Ordering::SeqCst);
         let result = self.client.query(sql, parameters).await;
@@ -284,10 +350,15 @@ impl Session {
             }
             Err(error) => error,
         };
-        if self.shared.restarts.load(Ordering::SeqCst) != self.restarts && is_restart_error(&error) {
+        if self.shared.restarts.load(Ordering::SeqCst) != self.restarts && is_restart_error(&error)
+        {
             self.shared.restarted.fetch_add(1, Ordering::SeqCst);
         } else {
-            self.shared.failed.lock().unwrap().push(format!("{sql}: {error:?}"));
+            self.shared
+                .failed
+                .lock()
+                .unwrap()
+                .push(format!("{sql}: {error:?}"));
         }
         // The transaction is lost; reconnect.
         (self.client, self.restarts) = connect(&self.url, &self.shared).await;
@@ -297,7 +368,9 @@ impl Session {
 
 /// Whether the connection broke or the server is shutting down.
 fn is_restart_error(error: &Error) -> bool {
-    error.code().is_none_or(|code| code.code().starts_with("57P") || code.code().starts_with("08"))
+    error
+        .code()
+        .is_none_or(|code| code.code().starts_with("57P") || code.code().starts_with("08"))
 }
 
 const CANCEL: &str = "UPDATE bookings SET status = 'cancelled', cancelled_at = now() WHERE id = ANY ($1) AND status IN ('pending', 'confirmed')";

@@ -52,27 +52,123 @@ const FAULTS: &[(&str, Answer, Taken, u32)] = {
     use Answer::{Error, Half, Noise, Reset, Rubbish, Silence, Slow};
     use Taken::{Maybe, No, Yes};
     &[
-        ("throttled", Error(429, "TooManyRequestsException", "Maximum sending rate exceeded."), No, 10),
-        ("throttled", Error(400, "ThrottlingException", "Rate exceeded"), No, 3),
-        ("throttled", Error(400, "Throttling", "Maximum sending rate exceeded."), No, 3),
-        ("throttled, in no known words", Error(429, "SomethingNew", "later"), No, 2),
-        ("a limit of the account's", Error(400, "LimitExceededException", "too many"), No, 2),
-        ("rejected", Error(400, "MessageRejected", "Email address is on the suppression list."), No, 2),
-        ("rejected", Error(400, "BadRequestException", "Illegal address"), No, 2),
-        ("quota used up", Error(400, "LimitExceededException", "Daily message quota exceeded."), No, 0),
-        ("account paused", Error(400, "SendingPausedException", "Email sending is paused."), No, 0),
-        ("account suspended", Error(400, "AccountSuspendedException", "suspended"), No, 0),
-        ("sender not verified", Error(400, "MailFromDomainNotVerifiedException", "not verified"), No, 0),
-        ("no rights", Error(403, "AccessDeniedException", "not authorized to perform ses:SendEmail"), No, 0),
-        ("internal error", Error(500, "InternalFailure", "oops"), Maybe, 10),
-        ("internal error", Error(503, "ServiceUnavailable", "oops"), Maybe, 5),
-        ("an error that nobody knows", Error(502, "", "<html>bad gateway</html>"), Maybe, 3),
+        (
+            "throttled",
+            Error(
+                429,
+                "TooManyRequestsException",
+                "Maximum sending rate exceeded.",
+            ),
+            No,
+            10,
+        ),
+        (
+            "throttled",
+            Error(400, "ThrottlingException", "Rate exceeded"),
+            No,
+            3,
+        ),
+        (
+            "throttled",
+            Error(400, "Throttling", "Maximum sending rate exceeded."),
+            No,
+            3,
+        ),
+        (
+            "throttled, in no known words",
+            Error(429, "SomethingNew", "later"),
+            No,
+            2,
+        ),
+        (
+            "a limit of the account's",
+            Error(400, "LimitExceededException", "too many"),
+            No,
+            2,
+        ),
+        (
+            "rejected",
+            Error(
+                400,
+                "MessageRejected",
+                "Email address is on the suppression list.",
+            ),
+            No,
+            2,
+        ),
+        (
+            "rejected",
+            Error(400, "BadRequestException", "Illegal address"),
+            No,
+            2,
+        ),
+        (
+            "quota used up",
+            Error(
+                400,
+                "LimitExceededException",
+                "Daily message quota exceeded.",
+            ),
+            No,
+            0,
+        ),
+        (
+            "account paused",
+            Error(400, "SendingPausedException", "Email sending is paused."),
+            No,
+            0,
+        ),
+        (
+            "account suspended",
+            Error(400, "AccountSuspendedException", "suspended"),
+            No,
+            0,
+        ),
+        (
+            "sender not verified",
+            Error(400, "MailFromDomainNotVerifiedException", "not verified"),
+            No,
+            0,
+        ),
+        (
+            "no rights",
+            Error(
+                403,
+                "AccessDeniedException",
+                "not authorized to perform ses:SendEmail",
+            ),
+            No,
+            0,
+        ),
+        (
+            "internal error",
+            Error(500, "InternalFailure", "oops"),
+            Maybe,
+            10,
+        ),
+        (
+            "internal error",
+            Error(503, "ServiceUnavailable", "oops"),
+            Maybe,
+            5,
+        ),
+        (
+            "an error that nobody knows",
+            Error(502, "", "<html>bad gateway</html>"),
+            Maybe,
+            3,
+        ),
         ("no answer", Silence, Maybe, 6),
         ("slow", Slow, Yes, 12),
         ("reset after the request", Reset, Maybe, 8),
         ("half an answer", Half, Yes, 4),
         ("an answer without an id", Rubbish("{}"), Yes, 3),
-        ("an answer that is no JSON", Rubbish("<html>hello</html>"), Yes, 3),
+        (
+            "an answer that is no JSON",
+            Rubbish("<html>hello</html>"),
+            Yes,
+            3,
+        ),
         ("not even HTTP", Noise, Yes, 3),
     ]
 };
@@ -153,7 +249,10 @@ impl Mail {
 
     /// Makes the account unable to send for so long.
     pub fn fail_account_for(&self, time: Duration) {
-        *self.trouble.lock().unwrap() = (Instant::now() + time, self.rng.lock().unwrap().usize(ACCOUNT));
+        *self.trouble.lock().unwrap() = (
+            Instant::now() + time,
+            self.rng.lock().unwrap().usize(ACCOUNT),
+        );
     }
 
     /// Stops all faults.
@@ -199,14 +298,31 @@ impl Mail {
                 drawn = drawn.wrapping_sub(*often);
                 is_it
             });
-            if Instant::now() < until { FAULTS.get(which) } else { drawn }
+            if Instant::now() < until {
+                FAULTS.get(which)
+            } else {
+                drawn
+            }
         };
         let (name, answer, taken, _) = *fault.unwrap_or(&("taken", Answer::Sent, Taken::Yes, 0));
         let taken = taken == Taken::Yes || taken == Taken::Maybe && rng.bool();
-        let text = body["Content"]["Simple"]["Body"]["Text"]["Data"].as_str().unwrap_or_default();
-        let booking = text.split(PUBLIC_URL).nth(1).and_then(|rest| rest.split_whitespace().next()).unwrap_or_default();
-        let booking = booking.rsplit('/').next().and_then(|id| id.parse().ok()).unwrap_or_default();
-        let event: Uuid = body["EmailTags"][0]["Value"].as_str().and_then(|id| id.parse().ok()).unwrap_or_default();
+        let text = body["Content"]["Simple"]["Body"]["Text"]["Data"]
+            .as_str()
+            .unwrap_or_default();
+        let booking = text
+            .split(PUBLIC_URL)
+            .nth(1)
+            .and_then(|rest| rest.split_whitespace().next())
+            .unwrap_or_default();
+        let booking = booking
+            .rsplit('/')
+            .next()
+            .and_then(|id| id.parse().ok())
+            .unwrap_or_default();
+        let event: Uuid = body["EmailTags"][0]["Value"]
+            .as_str()
+            .and_then(|id| id.parse().ok())
+            .unwrap_or_default();
         let message_id = format!("message-{}", Uuid::from_u128(rng.u128(..)));
         self.requests.lock().unwrap().push(Request {
             event,
@@ -227,20 +343,40 @@ impl Mail {
     /// Resumes the instance that sent the same message before, if it was stopped; returns whether
     /// it did.
     fn resume_previous_sender(&self, event: Uuid, slot: &Arc<Slot>, life: u64) -> bool {
-        let before = self.senders.lock().unwrap().insert(event, (slot.clone(), life));
-        before
-            .is_some_and(|(other, its_life)| (its_life != life || !Arc::ptr_eq(&other, slot)) && other.resume(its_life))
+        let before = self
+            .senders
+            .lock()
+            .unwrap()
+            .insert(event, (slot.clone(), life));
+        before.is_some_and(|(other, its_life)| {
+            (its_life != life || !Arc::ptr_eq(&other, slot)) && other.resume(its_life)
+        })
     }
 
     /// Schedules events for every fourth message, once or twice, in any order, and a bounce for the
     /// addresses that bounce.
-    fn schedule_events(&self, rng: &mut fastrand::Rng, event_id: Uuid, message_id: &str, body: &Value) {
-        let to = body["Destination"]["ToAddresses"][0].as_str().unwrap_or_default();
+    fn schedule_events(
+        &self,
+        rng: &mut fastrand::Rng,
+        event_id: Uuid,
+        message_id: &str,
+        body: &Value,
+    ) {
+        let to = body["Destination"]["ToAddresses"][0]
+            .as_str()
+            .unwrap_or_default();
         let bounces = to.starts_with("bounces-");
         if !bounces && rng.u8(0..4) > 0 {
             return;
         }
-        let mut kinds = vec!["ses-send", if bounces { "ses-bounce" } else { "ses-delivery" }];
+        let mut kinds = vec![
+            "ses-send",
+            if bounces {
+                "ses-bounce"
+            } else {
+                "ses-delivery"
+            },
+        ];
         if rng.u8(0..4) == 0 {
             kinds.push(kinds[rng.usize(0..2)]);
         }
@@ -255,7 +391,10 @@ impl Mail {
             }
             let at = Instant::now() + Duration::from_millis(rng.u64(0..6000));
             self.news.lock().unwrap().push_back((at, told));
-            self.told.lock().unwrap().insert((message_id.to_owned(), kind));
+            self.told
+                .lock()
+                .unwrap()
+                .insert((message_id.to_owned(), kind));
         }
     }
 }
@@ -301,7 +440,10 @@ async fn serve_connection(mut stream: TcpStream, mail: &Mail, slot: &Arc<Slot>) 
             }
             Answer::Error(status, code, message) => {
                 let body = json!({"message": message}).to_string();
-                stream.write_all(&response(status, code, &body)).await.ok()?;
+                stream
+                    .write_all(&response(status, code, &body))
+                    .await
+                    .ok()?;
             }
             Answer::Silence => {
                 // Until the client closes the connection.
@@ -345,13 +487,25 @@ fn response(status: u16, code: &str, body: &str) -> Vec<u8> {
 /// when the connection ends. The life may be over when the connection is accepted.
 async fn read_request(stream: &mut TcpStream, buffer: &mut Vec<u8>) -> Option<(u64, Value)> {
     loop {
-        if let Some(head) = buffer.windows(4).position(|bytes| bytes == b"\r\n\r\n").map(|at| at + 4) {
+        if let Some(head) = buffer
+            .windows(4)
+            .position(|bytes| bytes == b"\r\n\r\n")
+            .map(|at| at + 4)
+        {
             let text = String::from_utf8_lossy(&buffer[..head]).to_ascii_lowercase();
-            let length =
-                text.lines().find_map(|line| line.strip_prefix("content-length:")?.trim().parse::<usize>().ok())?;
+            let length = text.lines().find_map(|line| {
+                line.strip_prefix("content-length:")?
+                    .trim()
+                    .parse::<usize>()
+                    .ok()
+            })?;
             if buffer.len() >= head + length {
                 let body = buffer.drain(..head + length).skip(head).collect::<Vec<_>>();
-                let life = text.split('/').nth(1)?.parse().expect("a path that begins with the life");
+                let life = text
+                    .split('/')
+                    .nth(1)?
+                    .parse()
+                    .expect("a path that begins with the life");
                 return Some((life, serde_json::from_slice(&body).ok()?));
             }
         }

@@ -50,12 +50,20 @@ pub struct Run<'a> {
 impl Row {
     /// A row for docs/generated/chaos.md and the README.
     fn important(what: &str, count: u64) -> Self {
-        Self { what: what.to_owned(), count: count.to_string(), important: true }
+        Self {
+            what: what.to_owned(),
+            count: count.to_string(),
+            important: true,
+        }
     }
 
     /// A row for docs/generated/chaos.md alone.
     fn detail(what: &str, count: u64) -> Self {
-        Self { what: what.to_owned(), count: count.to_string(), important: false }
+        Self {
+            what: what.to_owned(),
+            count: count.to_string(),
+            important: false,
+        }
     }
 }
 
@@ -83,84 +91,172 @@ impl Run<'_> {
             rows.push(Row::detail(&format!("– {}", point.name()), *count));
         }
         let restarts = self.restarts.fast + self.restarts.immediate;
-        rows.push(Row::important("PostgreSQL restarted (fast, immediate)", restarts));
+        rows.push(Row::important(
+            "PostgreSQL restarted (fast, immediate)",
+            restarts,
+        ));
         rows.push(Row::detail("– immediate", self.restarts.immediate));
         rows.push(Row::important("sessions terminated", self.terminated));
-        let count = |is_it: fn(&Action) -> bool| self.broken.iter().filter(|action| is_it(action)).count() as u64;
-        rows.push(Row::important("connections cut", count(|action| matches!(action, Action::Cut))));
-        rows.push(Row::important("connections half-opened", count(|action| matches!(action, Action::HalfOpen(_)))));
+        let count = |is_it: fn(&Action) -> bool| {
+            self.broken.iter().filter(|action| is_it(action)).count() as u64
+        };
+        rows.push(Row::important(
+            "connections cut",
+            count(|action| matches!(action, Action::Cut)),
+        ));
+        rows.push(Row::important(
+            "connections half-opened",
+            count(|action| matches!(action, Action::HalfOpen(_))),
+        ));
         rows.push(Row::important(
             "instances stopped for longer than their claims last",
             count(|action| matches!(action, Action::Stop(_))),
         ));
         let clocks = if self.clocks_off { 4 } else { 0 };
-        rows.push(Row::important("instances at once whose clock is ten minutes off, of six", clocks));
+        rows.push(Row::important(
+            "instances at once whose clock is ten minutes off, of six",
+            clocks,
+        ));
     }
 
     fn report_calls(&self, rows: &mut Vec<Row>) {
         for (what, count) in &*self.world.calls.lock().unwrap() {
             rows.push(Row::detail(&format!("calls {what}"), *count));
         }
-        rows.push(Row::detail("passes that held the lock", self.held.len() as u64));
+        rows.push(Row::detail(
+            "passes that held the lock",
+            self.held.len() as u64,
+        ));
     }
 
     fn report_mail(&self, rows: &mut Vec<Row>) {
         let answers = self.world.mail.answers();
-        let faults: Vec<_> = answers.iter().filter(|(name, _)| **name != "taken").collect();
+        let faults: Vec<_> = answers
+            .iter()
+            .filter(|(name, _)| **name != "taken")
+            .collect();
         rows.push(Row::important("requests to SES", answers.values().sum()));
-        rows.push(Row::important("– answered wrongly, or not at all", faults.iter().map(|(_, count)| *count).sum()));
-        rows.extend(faults.iter().map(|(name, count)| Row::detail(&format!("– {name}"), **count)));
-        rows.push(Row::detail("events of SES told", self.world.told.load(Ordering::SeqCst)));
-        rows.push(Row::important("messages taken by SES", self.world.mail.taken() as u64));
+        rows.push(Row::important(
+            "– answered wrongly, or not at all",
+            faults.iter().map(|(_, count)| *count).sum(),
+        ));
+        rows.extend(
+            faults
+                .iter()
+                .map(|(name, count)| Row::detail(&format!("– {name}"), **count)),
+        );
+        rows.push(Row::detail(
+            "events of SES told",
+            self.world.told.load(Ordering::SeqCst),
+        ));
+        rows.push(Row::important(
+            "messages taken by SES",
+            self.world.mail.taken() as u64,
+        ));
     }
 
     /// The other client's statements, and the calls over HTTP that are refused.
     fn report_other_client(&self, rows: &mut Vec<Row>) {
         let load = &self.world.load;
-        rows.push(Row::important("statements of the other client", load.statements.load(Ordering::SeqCst)));
+        rows.push(Row::important(
+            "statements of the other client",
+            load.statements.load(Ordering::SeqCst),
+        ));
         let restarted = load.restarted.load(Ordering::SeqCst);
-        rows.push(Row::detail("– broken off by a restart of the server, and so excused", restarted));
-        rows.push(Row::important("– failed", load.failed.lock().unwrap().len() as u64));
+        rows.push(Row::detail(
+            "– broken off by a restart of the server, and so excused",
+            restarted,
+        ));
+        rows.push(Row::important(
+            "– failed",
+            load.failed.lock().unwrap().len() as u64,
+        ));
         let longest = u64::try_from(load.longest.lock().unwrap().as_millis()).unwrap();
         rows.push(Row::detail("– longest, in milliseconds", longest));
         rows.push(Row::important("refused calls over HTTP", self.refused.0));
-        rows.push(Row::important("– that touched the database", self.refused.1));
+        rows.push(Row::important(
+            "– that touched the database",
+            self.refused.1,
+        ));
     }
 
     async fn report_reminders(&self, rows: &mut Vec<Row>) {
         let bookings = "SELECT count(*) FROM chaos_changes WHERE operation = 'INSERT'";
         rows.push(Row::detail("bookings made", self.count(bookings).await));
-        rows.push(Row::important("reminders owed", self.count("SELECT count(*) FROM chaos_owed").await));
+        rows.push(Row::important(
+            "reminders owed",
+            self.count("SELECT count(*) FROM chaos_owed").await,
+        ));
         let ends = "SELECT coalesce(status || ': ' || CASE WHEN status IN ('failed', 'skipped') THEN reason END, status) AS what, count(*)
                       FROM chaos_judged WHERE lost IS NULL GROUP BY 1 ORDER BY 1";
         for ending in self.app.db.query(ends, &[]).await.unwrap() {
             let (what, count): (String, i64) = (ending.get(0), ending.get(1));
-            let row = if what == "completed" { Row::important } else { Row::detail };
-            rows.push(row(&format!("– {}", what.replace("completed", "sent")), u64::try_from(count).unwrap()));
+            let row = if what == "completed" {
+                Row::important
+            } else {
+                Row::detail
+            };
+            rows.push(row(
+                &format!("– {}", what.replace("completed", "sent")),
+                u64::try_from(count).unwrap(),
+            ));
         }
-        let doubled =
-            "SELECT coalesce(sum(taken - 1), 0)::bigint FROM chaos_reminders WHERE taken > 1 AND taken <= accounted";
-        rows.push(Row::important("messages doubled, with a record of the doubt", self.count(doubled).await));
+        let doubled = "SELECT coalesce(sum(taken - 1), 0)::bigint FROM chaos_reminders WHERE taken > 1 AND taken <= accounted";
+        rows.push(Row::important(
+            "messages doubled, with a record of the doubt",
+            self.count(doubled).await,
+        ));
     }
 
     async fn report_violations(&self, rows: &mut Vec<Row>) {
-        let offences =
-            async |condition: &str| self.count(&format!("SELECT count(*) FROM chaos_offences WHERE {condition}")).await;
+        let offences = async |condition: &str| {
+            self.count(&format!(
+                "SELECT count(*) FROM chaos_offences WHERE {condition}"
+            ))
+            .await
+        };
         let doubled = offences("what LIKE 'sent more often%'").await;
-        rows.push(Row::important("**messages doubled without a record**", doubled));
-        rows.push(Row::important("**reminders lost**", offences("invariant = 'I1'").await));
+        rows.push(Row::important(
+            "**messages doubled without a record**",
+            doubled,
+        ));
+        rows.push(Row::important(
+            "**reminders lost**",
+            offences("invariant = 'I1'").await,
+        ));
         let not_due = offences("what LIKE 'sent when it was not%'").await;
-        rows.push(Row::important("messages sent when they were not due", not_due));
+        rows.push(Row::important(
+            "messages sent when they were not due",
+            not_due,
+        ));
         let transitions = self.count("SELECT count(*) FROM chaos_transitions").await;
         rows.push(Row::important("status changes by the program", transitions));
         let forbidden = offences("invariant = 'I3'").await;
-        rows.push(Row::important("– forbidden, twice, missing, or not audited", forbidden));
-        rows.push(Row::important("passes that overlapped", overlaps(self.held) as u64));
-        rows.push(Row::important("traces of passes that failed", offences("invariant = 'I5'").await));
-        rows.push(Row::detail("flags on bookings that are wrong", offences("invariant = 'flags'").await));
+        rows.push(Row::important(
+            "– forbidden, twice, missing, or not audited",
+            forbidden,
+        ));
+        rows.push(Row::important(
+            "passes that overlapped",
+            overlaps(self.held) as u64,
+        ));
+        rows.push(Row::important(
+            "traces of passes that failed",
+            offences("invariant = 'I5'").await,
+        ));
+        rows.push(Row::detail(
+            "flags on bookings that are wrong",
+            offences("invariant = 'flags'").await,
+        ));
         let stale = self.world.stale.load(Ordering::SeqCst);
-        rows.push(Row::detail("outcomes that came too late, and were not recorded", stale));
-        rows.push(Row::detail("rows of runs", self.count("SELECT count(*) FROM automation_runs").await));
+        rows.push(Row::detail(
+            "outcomes that came too late, and were not recorded",
+            stale,
+        ));
+        rows.push(Row::detail(
+            "rows of runs",
+            self.count("SELECT count(*) FROM automation_runs").await,
+        ));
         rows.push(Row::detail("seconds", self.took.as_secs()));
     }
 
@@ -172,36 +268,73 @@ impl Run<'_> {
                     GROUP BY invariant, what ORDER BY 1";
         let mut offences = self.app.column(sql, &[]).await;
         if overlaps(self.held) > 0 {
-            offences.push(format!("I4: passes overlapped, {} times", overlaps(self.held)));
+            offences.push(format!(
+                "I4: passes overlapped, {} times",
+                overlaps(self.held)
+            ));
         }
         if self.refused.1 > 0 {
-            offences.push(format!("I6: refused calls made {} connections", self.refused.1));
+            offences.push(format!(
+                "I6: refused calls made {} connections",
+                self.refused.1
+            ));
         }
         let heard = "SELECT count(DISTINCT (message_id, kind)) FROM booking_automation_feedback";
-        let (heard, told) = (self.count(heard).await, self.world.mail.count_distinct_events());
+        let (heard, told) = (
+            self.count(heard).await,
+            self.world.mail.count_distinct_events(),
+        );
         if heard != told {
             offences.push(format!("events of SES: {told} told, {heard} on record"));
         }
         let failed = self.world.load.failed.lock().unwrap().clone();
         offences.extend(failed.iter().take(5).map(|statement| {
-            format!("I7: a statement of the other client failed ({} in all): {statement}", failed.len())
+            format!(
+                "I7: a statement of the other client failed ({} in all): {statement}",
+                failed.len()
+            )
         }));
         offences.extend(self.world.misdeeds.lock().unwrap().iter().take(3).cloned());
-        assert!(offences.is_empty(), "SEED={} KILLS={}\n{table}\n{}", length.seed, length.kills, offences.join("\n"));
+        assert!(
+            offences.is_empty(),
+            "SEED={} KILLS={}\n{table}\n{}",
+            length.seed,
+            length.kills,
+            offences.join("\n")
+        );
 
         for point in Point::NAMED {
-            let killed = self.world.kills.lock().unwrap().get(&point).copied().unwrap_or_default();
+            let killed = self
+                .world
+                .kills
+                .lock()
+                .unwrap()
+                .get(&point)
+                .copied()
+                .unwrap_or_default();
             assert!(killed > 0, "nobody was killed: {}\n{table}", point.name());
         }
-        assert!(self.restarts.fast + self.restarts.immediate > 0 && !self.broken.is_empty(), "{table}");
-        assert!(self.count("SELECT count(*) FROM chaos_owed").await > 100 && self.refused.0 > 0, "{table}");
-        assert!(self.count("SELECT count(*) FROM chaos_transitions").await > 10, "{table}");
+        assert!(
+            self.restarts.fast + self.restarts.immediate > 0 && !self.broken.is_empty(),
+            "{table}"
+        );
+        assert!(
+            self.count("SELECT count(*) FROM chaos_owed").await > 100 && self.refused.0 > 0,
+            "{table}"
+        );
+        assert!(
+            self.count("SELECT count(*) FROM chaos_transitions").await > 10,
+            "{table}"
+        );
     }
 }
 
 /// The table as plain text.
 pub fn text(report: &[Row]) -> String {
-    report.iter().map(|row| format!("{:<60} {}\n", row.what, row.count)).collect()
+    report
+        .iter()
+        .map(|row| format!("{:<60} {}\n", row.what, row.count))
+        .collect()
 }
 
 /// Puts the tables between their marks: a short one in the README, the whole one in
@@ -210,7 +343,10 @@ pub fn write(report: &[Row], length: &Length) {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/generated/chaos.md");
     let mut text = std::fs::read_to_string(&path).unwrap();
     for (name, all) in [("short", false), ("whole", true)] {
-        let (start, end) = (format!("<!-- chaos: {name} -->\n"), format!("<!-- /chaos: {name} -->"));
+        let (start, end) = (
+            format!("<!-- chaos: {name} -->\n"),
+            format!("<!-- /chaos: {name} -->"),
+        );
         let (before, rest) = text.split_once(&start).unwrap();
         let (_, after) = rest.split_once(&end).unwrap();
         let rows: String = report
@@ -218,7 +354,10 @@ pub fn write(report: &[Row], length: &Length) {
             .filter(|row| all || row.important)
             .map(|row| format!("| {} | {} |\n", row.what, row.count))
             .collect();
-        let table = format!("| `SEED={} KILLS={} make chaos` | |\n|---|---:|\n{rows}", length.seed, length.kills);
+        let table = format!(
+            "| `SEED={} KILLS={} make chaos` | |\n|---|---:|\n{rows}",
+            length.seed, length.kills
+        );
         text = format!("{before}{start}{table}{end}{after}");
     }
     std::fs::write(&path, text).unwrap();

@@ -213,7 +213,9 @@ impl Slot {
     fn signal(&self, signal: &str) {
         let process = self.process.load(Ordering::SeqCst).to_string();
         // The process may be a zombie.
-        let _ = std::process::Command::new("sh").args(["-c", "kill $0 $1 2>/dev/null", signal, &process]).status();
+        let _ = std::process::Command::new("sh")
+            .args(["-c", "kill $0 $1 2>/dev/null", signal, &process])
+            .status();
     }
 
     /// Applies a fault to all connections.
@@ -288,7 +290,10 @@ async fn relay(mut client: TcpStream, mut server: TcpStream, slot: &Arc<Slot>) {
                 break;
             };
             let points: Vec<_> = points.into_iter().chain([Point::AnyMoment]).collect();
-            match points.into_iter().find_map(|point| Some((point, slot.next_action(life, point)?))) {
+            match points
+                .into_iter()
+                .find_map(|point| Some((point, slot.next_action(life, point)?)))
+            {
                 None => {}
                 Some((point, Action::KillLater(time))) => slot.kill_later(life, point, time),
                 Some((_, Action::Terminate)) => {
@@ -335,13 +340,18 @@ async fn half_open(mut client: TcpStream, server: TcpStream, time: Duration) {
         drop(server);
     };
     // The client's side ends with its process.
-    let _ = tokio::time::timeout(Duration::from_secs(60), futures_util::future::join(client, server)).await;
+    let _ = tokio::time::timeout(
+        Duration::from_secs(60),
+        futures_util::future::join(client, server),
+    )
+    .await;
 }
 
 /// Takes the next whole message. Only the first message of the client has no type byte.
 fn take_message(buffer: &mut Vec<u8>, first: bool) -> Option<Vec<u8>> {
     let start = usize::from(!first);
-    let length = u32::from_be_bytes(buffer.get(start..start + 4)?.try_into().unwrap()) as usize + start;
+    let length =
+        u32::from_be_bytes(buffer.get(start..start + 4)?.try_into().unwrap()) as usize + start;
     (buffer.len() >= length).then(|| buffer.drain(..length).collect())
 }
 
@@ -385,8 +395,12 @@ impl Conversation {
     /// The point that a client's message marks before it reaches the server.
     fn point_before(&self, message: &[u8]) -> Option<Point> {
         match message[0] {
-            b'Q' if self.greeted && self.is_pass && message[5..].starts_with(b"COMMIT") => Some(Point::BeforeCommit),
-            b'P' if self.greeted && step_of(message) == Step::Record => Some(Point::AnswersReceived),
+            b'Q' if self.greeted && self.is_pass && message[5..].starts_with(b"COMMIT") => {
+                Some(Point::BeforeCommit)
+            }
+            b'P' if self.greeted && step_of(message) == Step::Record => {
+                Some(Point::AnswersReceived)
+            }
             _ => None,
         }
     }
@@ -407,7 +421,8 @@ impl Conversation {
                     Step::Other
                 };
                 if text.starts_with(b"BEGIN") {
-                    (self.is_pass, self.claimed, self.recorded) = (step == Step::TakeLock, false, false);
+                    (self.is_pass, self.claimed, self.recorded) =
+                        (step == Step::TakeLock, false, false);
                 }
                 if step == Step::Commit || text.starts_with(b"ROLLBACK\0") {
                     self.record_held_lock(slot, Instant::now());
@@ -437,7 +452,10 @@ impl Conversation {
     }
 
     fn points_at_ready(&mut self, status: u8) -> Vec<Point> {
-        let (row, message_claimed) = (std::mem::take(&mut self.row), std::mem::take(&mut self.message_claimed));
+        let (row, message_claimed) = (
+            std::mem::take(&mut self.row),
+            std::mem::take(&mut self.message_claimed),
+        );
         let command = std::mem::take(&mut self.command);
         // The first "ready" is the greeting.
         let Some(step) = self.waiting.pop_front() else {
@@ -463,7 +481,9 @@ impl Conversation {
                     (self.claimed, Point::Claimed),
                     (self.recorded, Point::Recorded),
                 ];
-                told.into_iter().filter_map(|(is_so, point)| is_so.then_some(point)).collect()
+                told.into_iter()
+                    .filter_map(|(is_so, point)| is_so.then_some(point))
+                    .collect()
             }
             _ => Vec::new(),
         }
@@ -487,7 +507,10 @@ fn step_of(parse: &[u8]) -> Step {
         Step::Enqueue
     } else if contains(parse, b"FROM clock k, booking_automation_channels c") {
         Step::Claim
-    } else if contains(parse, b"AS o (id, claim, outcome, reason, error, message_id, wait)") {
+    } else if contains(
+        parse,
+        b"AS o (id, claim, outcome, reason, error, message_id, wait)",
+    ) {
         Step::Record
     } else {
         Step::Other
@@ -509,5 +532,7 @@ fn column_is_set(row: &[u8], column: usize) -> bool {
 }
 
 fn contains(haystack: &[u8], needle: &[u8]) -> bool {
-    haystack.windows(needle.len()).any(|window| window == needle)
+    haystack
+        .windows(needle.len())
+        .any(|window| window == needle)
 }

@@ -25,7 +25,10 @@ pub struct Answer {
 impl Answer {
     /// The value of a header, or an empty string.
     pub fn header(&self, name: &str) -> &str {
-        self.headers.iter().find(|(key, _)| key == name).map_or("", |(_, value)| value)
+        self.headers
+            .iter()
+            .find(|(key, _)| key == name)
+            .map_or("", |(_, value)| value)
     }
 
     /// The body as JSON.
@@ -35,7 +38,13 @@ impl Answer {
 }
 
 /// Sends a request and leaves the connection open.
-pub async fn send(port: u16, method: &str, path: &str, headers: &[Header<'_>], body: &[u8]) -> TcpStream {
+pub async fn send(
+    port: u16,
+    method: &str,
+    path: &str,
+    headers: &[Header<'_>],
+    body: &[u8],
+) -> TcpStream {
     let mut socket = TcpStream::connect(("127.0.0.1", port)).await.unwrap();
     let mut request = format!(
         "{method} {path} HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\nConnection: close\r\nContent-Length: {}\r\n",
@@ -57,30 +66,54 @@ pub async fn receive(mut socket: TcpStream) -> Answer {
     let mut answer = Vec::new();
     let _ = socket.read_to_end(&mut answer).await;
     let answer = String::from_utf8(answer).unwrap();
-    let (head, body) = answer.split_once("\r\n\r\n").unwrap_or_else(|| panic!("no answer: {answer:?}"));
+    let (head, body) = answer
+        .split_once("\r\n\r\n")
+        .unwrap_or_else(|| panic!("no answer: {answer:?}"));
     let mut lines = head.lines();
-    let status = lines.next().unwrap().split(' ').nth(1).unwrap().parse().unwrap();
+    let status = lines
+        .next()
+        .unwrap()
+        .split(' ')
+        .nth(1)
+        .unwrap()
+        .parse()
+        .unwrap();
     let headers = lines
         .map(|line| line.split_once(": ").unwrap())
         .map(|(name, value)| (name.to_ascii_lowercase(), value.to_owned()))
         .filter(|(name, _)| name != "date")
         .collect();
-    Answer { status, headers, body: body.to_owned() }
+    Answer {
+        status,
+        headers,
+        body: body.to_owned(),
+    }
 }
 
 /// Sends a request and reads its answer.
-pub async fn request(port: u16, method: &str, path: &str, headers: &[Header<'_>], body: &[u8]) -> Answer {
+pub async fn request(
+    port: u16,
+    method: &str,
+    path: &str,
+    headers: &[Header<'_>],
+    body: &[u8],
+) -> Answer {
     receive(send(port, method, path, headers, body).await).await
 }
 
 /// Seconds since 1970.
 pub fn unix_time() -> u64 {
-    SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs()
+    SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .unwrap()
+        .as_secs()
 }
 
 /// A Standard Webhooks signature.
 pub fn signature(secret: &str, id: &[u8], timestamp: &[u8], body: &[u8]) -> String {
-    let key = BASE64_STANDARD.decode(secret.strip_prefix("whsec_").unwrap()).unwrap();
+    let key = BASE64_STANDARD
+        .decode(secret.strip_prefix("whsec_").unwrap())
+        .unwrap();
     let mut mac = Hmac::<sha2::Sha256>::new_from_slice(&key).unwrap();
     mac.update(&[id, b".", timestamp, b".", body].concat());
     format!("v1,{}", BASE64_STANDARD.encode(mac.finalize().into_bytes()))

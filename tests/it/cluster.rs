@@ -32,7 +32,13 @@ impl Cluster {
         let of_it = |entry: &&str| entry.starts_with(&format!("{name} "));
         // An indented line belongs to the entry before it.
         let entries = log.replace("\n\t", "\u{b}");
-        Some(entries.lines().filter(of_it).map(|entry| entry.replace('\u{b}', "\n\t") + "\n").collect())
+        Some(
+            entries
+                .lines()
+                .filter(of_it)
+                .map(|entry| entry.replace('\u{b}', "\n\t") + "\n")
+                .collect(),
+        )
     }
 }
 
@@ -46,7 +52,12 @@ pub fn cluster() -> &'static Cluster {
                 _ => url,
             };
             let directory = std::env::var_os("TEST_DATABASE_DIRECTORY").map(PathBuf::from);
-            Cluster { base_url, ca_pem: None, directory, _watchdog: None }
+            Cluster {
+                base_url,
+                ca_pem: None,
+                directory,
+                _watchdog: None,
+            }
         }
         Err(_) => start_cluster(),
     })
@@ -57,18 +68,37 @@ fn start_cluster() -> Cluster {
     let bin = server_binaries().expect(
         "no PostgreSQL server found on PATH or in /usr/lib/postgresql/*/bin: install one (Debian: apt-get install postgresql) or set TEST_DATABASE_URL",
     );
-    let directory = tempfile::Builder::new().prefix("booking-automation-").tempdir().unwrap().keep();
+    let directory = tempfile::Builder::new()
+        .prefix("booking-automation-")
+        .tempdir()
+        .unwrap()
+        .keep();
     let data = directory.join("data");
     let ca_pem = write_certificates(&directory);
     let root = is_root();
     if root {
-        run(Command::new("chown").args(["-R", "postgres"]).arg(&directory));
+        run(Command::new("chown")
+            .args(["-R", "postgres"])
+            .arg(&directory));
     }
     run(as_postgres(root, &bin.join("initdb"))
-        .args(["--auth=trust", "--username=postgres", "--encoding=UTF8", "--no-sync", "-D"])
+        .args([
+            "--auth=trust",
+            "--username=postgres",
+            "--encoding=UTF8",
+            "--no-sync",
+            "-D",
+        ])
         .arg(&data));
-    let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-    #[expect(clippy::zombie_processes, reason = "the watchdog ends it, when this process has ended")]
+    let port = TcpListener::bind("127.0.0.1:0")
+        .unwrap()
+        .local_addr()
+        .unwrap()
+        .port();
+    #[expect(
+        clippy::zombie_processes,
+        reason = "the watchdog ends it, when this process has ended"
+    )]
     let mut server = as_postgres(root, &bin.join("postgres"))
         .arg("-D")
         .arg(&data)
@@ -94,7 +124,9 @@ fn write_certificates(directory: &Path) -> String {
     let (ca_pem, certificate, key) = certificates();
     std::fs::write(directory.join("server.crt"), certificate).unwrap();
     std::fs::write(directory.join("server.key"), key).unwrap();
-    run(Command::new("chmod").arg("600").arg(directory.join("server.key")));
+    run(Command::new("chmod")
+        .arg("600")
+        .arg(directory.join("server.key")));
     ca_pem
 }
 
@@ -112,7 +144,10 @@ fn server_settings(directory: &Path) -> Vec<String> {
         format!("ssl_cert_file={}", directory.join("server.crt").display()),
         format!("ssl_key_file={}", directory.join("server.key").display()),
     ];
-    settings.into_iter().flat_map(|setting| ["-c".to_owned(), setting]).collect()
+    settings
+        .into_iter()
+        .flat_map(|setting| ["-c".to_owned(), setting])
+        .collect()
 }
 
 /// Starts a process that ends the server and deletes its directory when this process ends and
@@ -138,8 +173,16 @@ fn wait_until_ready(server: &mut Child, directory: &Path) {
     let file = directory.join("data/postmaster.pid");
     while !std::fs::read_to_string(&file).is_ok_and(|text| text.trim_end().ends_with("ready")) {
         let log = || std::fs::read_to_string(directory.join("log")).unwrap_or_default();
-        assert!(server.try_wait().unwrap().is_none(), "PostgreSQL did not start: {}", log());
-        assert!(Instant::now() < give_up, "PostgreSQL did not start in 60 s: {}", log());
+        assert!(
+            server.try_wait().unwrap().is_none(),
+            "PostgreSQL did not start: {}",
+            log()
+        );
+        assert!(
+            Instant::now() < give_up,
+            "PostgreSQL did not start in 60 s: {}",
+            log()
+        );
         std::thread::sleep(Duration::from_millis(20));
     }
 }
@@ -176,7 +219,10 @@ impl OwnCluster {
     pub async fn start_on_small_disk(megabytes: u32) -> Option<Self> {
         let mut own = Self::prepare()?;
         let size = format!("size={megabytes}m");
-        let mount = Command::new("mount").args(["-t", "tmpfs", "-o", &size, "tmpfs"]).arg(own.disk()).output();
+        let mount = Command::new("mount")
+            .args(["-t", "tmpfs", "-o", &size, "tmpfs"])
+            .arg(own.disk())
+            .output();
         if !mount.is_ok_and(|output| output.status.success()) {
             crate::app::skipped("a full disk: nothing can be mounted here, which only root may");
             return None;
@@ -187,7 +233,9 @@ impl OwnCluster {
         }
         run(own.initdb().arg("--wal-segsize=1"));
         // Only the test writes, and old log segments are not kept.
-        own.append_settings("autovacuum = off\nwal_writer_delay = 10s\nmin_wal_size = 2MB\nmax_wal_size = 16MB");
+        own.append_settings(
+            "autovacuum = off\nwal_writer_delay = 10s\nmin_wal_size = 2MB\nmax_wal_size = 16MB",
+        );
         own.start_server();
         Some(own)
     }
@@ -196,12 +244,20 @@ impl OwnCluster {
     pub async fn synchronous_standby(&self) -> Self {
         let standby = Self::prepare().unwrap();
         self.stop();
-        run(Command::new("cp").arg("-a").arg(self.data()).arg(standby.data()));
-        standby.append_settings(&format!("primary_conninfo = 'host=127.0.0.1 port={} user=postgres'", self.port));
+        run(Command::new("cp")
+            .arg("-a")
+            .arg(self.data())
+            .arg(standby.data()));
+        standby.append_settings(&format!(
+            "primary_conninfo = 'host=127.0.0.1 port={} user=postgres'",
+            self.port
+        ));
         self.start_server();
         standby.start_server_as_standby();
         let db = crate::app::connect(&self.url).await;
-        db.batch_execute("ALTER SYSTEM SET synchronous_standby_names = '*'").await.unwrap();
+        db.batch_execute("ALTER SYSTEM SET synchronous_standby_names = '*'")
+            .await
+            .unwrap();
         db.batch_execute("SELECT pg_reload_conf()").await.unwrap();
         let synchronous = "SELECT FROM pg_stat_replication WHERE sync_state = 'sync'";
         while db.query(synchronous, &[]).await.unwrap().is_empty() {
@@ -228,8 +284,10 @@ impl OwnCluster {
     /// Starts the server again.
     pub fn start_server(&self) {
         let socket = self.directory.path().display();
-        let options =
-            format!("-p {} -k {socket} -c listen_addresses=127.0.0.1 -c fsync=off -c shared_buffers=16MB", self.port);
+        let options = format!(
+            "-p {} -k {socket} -c listen_addresses=127.0.0.1 -c fsync=off -c shared_buffers=16MB",
+            self.port
+        );
         run(self.pg_ctl().args(["-o", &options, "start"]));
     }
 
@@ -270,7 +328,10 @@ impl OwnCluster {
         let directory = tempfile::tempdir().unwrap();
         std::fs::create_dir(directory.path().join("disk")).unwrap();
         if is_root() {
-            run(Command::new("chown").arg("-R").arg("postgres").arg(directory.path()));
+            run(Command::new("chown")
+                .arg("-R")
+                .arg("postgres")
+                .arg(directory.path()));
         }
         let port = port_outside_ephemeral_range();
         Some(Self {
@@ -284,7 +345,10 @@ impl OwnCluster {
 
     /// Appends to `postgresql.conf`.
     fn append_settings(&self, settings: &str) {
-        let mut file = std::fs::OpenOptions::new().append(true).open(self.data().join("postgresql.conf")).unwrap();
+        let mut file = std::fs::OpenOptions::new()
+            .append(true)
+            .open(self.data().join("postgresql.conf"))
+            .unwrap();
         writeln!(file, "{settings}").unwrap();
     }
 
@@ -304,14 +368,21 @@ impl OwnCluster {
 
     fn pg_ctl(&self) -> Command {
         let mut command = self.postgres("pg_ctl");
-        command.arg("-w").arg("-l").arg(self.directory.path().join("log"));
+        command
+            .arg("-w")
+            .arg("-l")
+            .arg(self.directory.path().join("log"));
         command
     }
 
     fn postgres(&self, program: &str) -> Command {
         let mut command = as_postgres(is_root(), &self.bin.join(program));
         // The server outlives the command and must not keep the test's output open.
-        command.arg("-D").arg(self.data()).stdout(Stdio::null()).stderr(Stdio::null());
+        command
+            .arg("-D")
+            .arg(self.data())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null());
         command
     }
 }
@@ -320,7 +391,10 @@ impl Drop for OwnCluster {
     fn drop(&mut self) {
         self.crash();
         if self.mounted {
-            let _ = Command::new("umount").arg("--lazy").arg(self.disk()).status();
+            let _ = Command::new("umount")
+                .arg("--lazy")
+                .arg(self.disk())
+                .status();
         }
     }
 }
@@ -330,7 +404,12 @@ impl Drop for OwnCluster {
 fn server_binaries() -> Option<PathBuf> {
     let path = std::env::var_os("PATH").unwrap_or_default();
     let mut candidates: Vec<PathBuf> = std::fs::read_dir("/usr/lib/postgresql")
-        .map(|entries| entries.flatten().map(|entry| entry.path().join("bin")).collect())
+        .map(|entries| {
+            entries
+                .flatten()
+                .map(|entry| entry.path().join("bin"))
+                .collect()
+        })
         .unwrap_or_default();
     candidates.sort();
     candidates.reverse();
@@ -349,7 +428,9 @@ fn is_root() -> bool {
 fn as_postgres(root: bool, program: &Path) -> Command {
     if root {
         let mut command = Command::new("setpriv");
-        command.args(["--reuid=postgres", "--regid=postgres", "--init-groups"]).arg(program);
+        command
+            .args(["--reuid=postgres", "--regid=postgres", "--init-groups"])
+            .arg(program);
         command
     } else {
         Command::new(program)
@@ -358,8 +439,14 @@ fn as_postgres(root: bool, program: &Path) -> Command {
 
 fn run(mut command: impl std::borrow::BorrowMut<Command>) {
     let command = command.borrow_mut();
-    let output = command.output().unwrap_or_else(|error| panic!("{command:?}: {error}"));
-    assert!(output.status.success(), "{command:?}: {}", String::from_utf8_lossy(&output.stderr));
+    let output = command
+        .output()
+        .unwrap_or_else(|error| panic!("{command:?}: {error}"));
+    assert!(
+        output.status.success(),
+        "{command:?}: {}",
+        String::from_utf8_lossy(&output.stderr)
+    );
 }
 
 /// A free port outside the ephemeral range: no connection takes it while the server is down.
@@ -380,7 +467,9 @@ pub fn certificates() -> (String, String, String) {
     let ca_pem = authority.self_signed(&authority_key).unwrap().pem();
     let issuer = rcgen::Issuer::new(authority, authority_key);
     let key = rcgen::KeyPair::generate().unwrap();
-    let certificate =
-        rcgen::CertificateParams::new(vec!["localhost".to_owned()]).unwrap().signed_by(&key, &issuer).unwrap();
+    let certificate = rcgen::CertificateParams::new(vec!["localhost".to_owned()])
+        .unwrap()
+        .signed_by(&key, &issuer)
+        .unwrap();
     (ca_pem, certificate.pem(), key.serialize_pem())
 }

@@ -41,11 +41,15 @@ pub async fn reminder_outcomes(app: &App) -> Vec<String> {
 #[tokio::test]
 async fn a_sent_message_records_the_provider_id_and_is_tagged_with_its_event() {
     let mut app = App::new().await;
-    app.env.insert("SES_CONFIGURATION_SET", "bookings".to_owned());
+    app.env
+        .insert("SES_CONFIGURATION_SET", "bookings".to_owned());
     create_due_bookings(&app, 3).await;
     let said = app.call(&["run", "--as-of", &noon().to_rfc3339()]).await;
     assert!(!said.stderr.contains("stale"), "{}", said.stderr);
-    let on_record: serde_json::Value = app.one("SELECT summary FROM automation_runs", &[]).await.get(0);
+    let on_record: serde_json::Value = app
+        .one("SELECT summary FROM automation_runs", &[])
+        .await
+        .get(0);
     assert_eq!(on_record, said.summary());
     let recorded = app
         .column(
@@ -63,11 +67,18 @@ async fn a_sent_message_records_the_provider_id_and_is_tagged_with_its_event() {
     sent.sort();
     assert_eq!(recorded.len(), 3);
     // The answers may arrive in any order: compare the event ids.
-    let events = |rows: &[String]| rows.iter().map(|row| row.split(' ').next().unwrap().to_owned()).collect::<Vec<_>>();
+    let events = |rows: &[String]| {
+        rows.iter()
+            .map(|row| row.split(' ').next().unwrap().to_owned())
+            .collect::<Vec<_>>()
+    };
     assert_eq!(events(&recorded), events(&sent));
     let mail = &app.ses.mails()[0].0;
     assert_eq!(mail["ConfigurationSetName"], "bookings");
-    assert_eq!(mail["FromEmailAddress"], "\"Studio Nord\" <booking@studio.example>");
+    assert_eq!(
+        mail["FromEmailAddress"],
+        "\"Studio Nord\" <booking@studio.example>"
+    );
     assert_eq!(mail["EmailTags"][0]["Name"], "event_id");
 }
 
@@ -92,7 +103,8 @@ async fn reminders_of_the_earliest_start_are_sent_first() {
 async fn the_send_order_does_not_depend_on_the_query_plan() {
     let mut app = App::new().await;
     app.env.insert("SEND_CONCURRENCY", "1".to_owned());
-    app.ses.answer(|_| Answer::Error(429, "TooManyRequestsException", "slow down"));
+    app.ses
+        .answer(|_| Answer::Error(429, "TooManyRequestsException", "slow down"));
     // Each is enqueued by its own pass, the latest start first.
     let mut ids = Vec::new();
     for ahead in [hours(24), minutes(50), minutes(10)] {
@@ -113,7 +125,10 @@ async fn the_send_order_does_not_depend_on_the_query_plan() {
         let of = "SELECT booking_id::text FROM booking_automation_events WHERE id::text = $1";
         order.extend(app.column(of, &[&mail.event_id()]).await);
     }
-    assert_eq!(order, ids.iter().map(ToString::to_string).collect::<Vec<_>>());
+    assert_eq!(
+        order,
+        ids.iter().map(ToString::to_string).collect::<Vec<_>>()
+    );
 }
 
 #[tokio::test]
@@ -125,11 +140,18 @@ async fn only_reminders_by_email_are_claimed_for_sending() {
         SELECT b.id, kind, 'pending', '24h', 'customer', channel, 1, b.scheduled_at, $1, '2020-01-01'
           FROM bookings b, (VALUES ('notification_sent', 'email'), ('reminder_sent', 'sms')) AS other (kind, channel)";
     app.sql(others, &[&noon()]).await;
-    app.sql_without_triggers("UPDATE booking_automation_events SET scheduled_at = '-infinity'").await;
-    app.sql("INSERT INTO booking_automation_channels VALUES ('sms', 'infinity', 'quota', now())", &[]).await;
+    app.sql_without_triggers("UPDATE booking_automation_events SET scheduled_at = '-infinity'")
+        .await;
+    app.sql(
+        "INSERT INTO booking_automation_channels VALUES ('sms', 'infinity', 'quota', now())",
+        &[],
+    )
+    .await;
     let other = connect(&app.url).await;
     other
-        .batch_execute("BEGIN; SELECT FROM booking_automation_channels WHERE channel = 'sms' FOR UPDATE")
+        .batch_execute(
+            "BEGIN; SELECT FROM booking_automation_channels WHERE channel = 'sms' FOR UPDATE",
+        )
         .await
         .unwrap();
     app.run(noon()).await;
@@ -140,7 +162,11 @@ async fn only_reminders_by_email_are_claimed_for_sending() {
         .await;
     assert_eq!(
         statuses,
-        ["notification_sent email pending", "reminder_sent email completed", "reminder_sent sms pending"]
+        [
+            "notification_sent email pending",
+            "reminder_sent email completed",
+            "reminder_sent sms pending"
+        ]
     );
     assert_eq!(app.ses.mails().len(), 1);
 }
@@ -164,12 +190,24 @@ async fn without_aws_credentials_all_messages_are_deferred() {
     app.env.remove("AWS_ACCESS_KEY_ID");
     let said = app.call(&["run", "--as-of", &noon().to_rfc3339()]).await;
     assert_eq!(said.summary()["reminders"]["deferred"], 2);
-    assert!(said.stderr.contains("the account cannot send"), "{}", said.stderr);
     assert!(
-        reminder_outcomes(&app).await.iter().all(|outcome| outcome.starts_with("pending") && outcome.contains(" 0 "))
+        said.stderr.contains("the account cannot send"),
+        "{}",
+        said.stderr
     );
-    let tried: i64 =
-        app.one("SELECT count(*) FROM booking_automation_events WHERE event_data ? 'attempts'", &[]).await.get(0);
+    assert!(
+        reminder_outcomes(&app)
+            .await
+            .iter()
+            .all(|outcome| outcome.starts_with("pending") && outcome.contains(" 0 "))
+    );
+    let tried: i64 = app
+        .one(
+            "SELECT count(*) FROM booking_automation_events WHERE event_data ? 'attempts'",
+            &[],
+        )
+        .await
+        .get(0);
     assert_eq!(tried, 0, "no attempt is on record where none was made");
 }
 
@@ -177,7 +215,8 @@ async fn without_aws_credentials_all_messages_are_deferred() {
 async fn retries_back_off_1_2_4_8_minutes_and_end_after_five_attempts() {
     let app = App::new().await;
     create_due_bookings(&app, 1).await;
-    app.ses.answer(|_| Answer::Error(429, "TooManyRequestsException", "slow down"));
+    app.ses
+        .answer(|_| Answer::Error(429, "TooManyRequestsException", "slow down"));
     let wait = "SELECT round(extract(epoch FROM next_attempt_at - now()) / 60)::int::text FROM booking_automation_events WHERE event_type = 'reminder_sent'";
     for minutes in ["1", "2", "4", "8"] {
         app.run(noon()).await;
@@ -201,9 +240,13 @@ async fn retries_back_off_1_2_4_8_minutes_and_end_after_five_attempts() {
 async fn no_retry_is_planned_after_the_start() {
     let app = App::new().await;
     let id = app.confirmed(noon() + chrono::Duration::seconds(59)).await;
-    app.ses.answer(|_| Answer::Error(429, "TooManyRequestsException", "slow down"));
+    app.ses
+        .answer(|_| Answer::Error(429, "TooManyRequestsException", "slow down"));
     app.run(noon()).await;
-    assert_eq!(app.reminders(id).await.last().unwrap(), "15m failed throttled");
+    assert_eq!(
+        app.reminders(id).await.last().unwrap(),
+        "15m failed throttled"
+    );
 }
 
 #[tokio::test]
@@ -214,11 +257,15 @@ async fn with_ses_events_an_unknown_outcome_waits_longer_before_its_retry() {
             app.env.insert("SES_CONFIGURATION_SET", set.to_owned());
         }
         create_due_bookings(&app, 1).await;
-        app.ses.answer(|_| Answer::Error(500, "InternalFailure", "oops"));
+        app.ses
+            .answer(|_| Answer::Error(500, "InternalFailure", "oops"));
         app.run(noon()).await;
         let sql = "SELECT extract(epoch FROM next_attempt_at - now())::float8 FROM booking_automation_events WHERE event_type = 'reminder_sent'";
         let wait: f64 = app.one(sql, &[]).await.get(0);
-        assert!(wait <= f64::from(seconds) && wait > f64::from(seconds) - 30.0, "{set:?} {wait}");
+        assert!(
+            wait <= f64::from(seconds) && wait > f64::from(seconds) - 30.0,
+            "{set:?} {wait}"
+        );
     }
 }
 
@@ -243,9 +290,14 @@ async fn a_failed_message_does_not_stop_the_others() {
 async fn an_account_that_cannot_send_stops_the_call_without_using_attempts() {
     let mut app = App::new().await;
     app.env.insert("SEND_CONCURRENCY", "2".to_owned());
-    app.sql("INSERT INTO booking_automation_channels (channel) VALUES ('sms')", &[]).await;
+    app.sql(
+        "INSERT INTO booking_automation_channels (channel) VALUES ('sms')",
+        &[],
+    )
+    .await;
     create_due_bookings(&app, 40).await;
-    app.ses.answer(|_| Answer::Error(400, "SendingPausedException", "paused"));
+    app.ses
+        .answer(|_| Answer::Error(400, "SendingPausedException", "paused"));
     let summary = app.run(noon()).await;
     assert_eq!(summary["reminders"]["deferred"], 40);
     assert_eq!(summary["held_back"], "account");
@@ -255,53 +307,87 @@ async fn an_account_that_cannot_send_stops_the_call_without_using_attempts() {
                  WHERE reason = 'account'";
     assert_eq!(app.column(wait, &[]).await, ["3"]);
     // While the account is held, each call tests it with one message.
-    for (answer, told) in
-        [("SendingPausedException", "account"), ("MessageTooNew", "unknown"), ("Throttling", "throttled")]
-    {
+    for (answer, told) in [
+        ("SendingPausedException", "account"),
+        ("MessageTooNew", "unknown"),
+        ("Throttling", "throttled"),
+    ] {
         app.make_claimable().await;
         app.ses.clear();
         app.ses.answer(move |_| Answer::Error(400, answer, "no"));
         let summary = app.run(noon()).await;
         match told {
-            "account" => assert_eq!((app.ses.mails().len(), &summary["held_back"]), (1, &"account".into())),
+            "account" => assert_eq!(
+                (app.ses.mails().len(), &summary["held_back"]),
+                (1, &"account".into())
+            ),
             // An answer that says nothing about the account: no second message is tried.
-            _ => assert_eq!((app.ses.mails().len(), &summary["held_back"]), (1, &serde_json::Value::Null), "{summary}"),
+            _ => assert_eq!(
+                (app.ses.mails().len(), &summary["held_back"]),
+                (1, &serde_json::Value::Null),
+                "{summary}"
+            ),
         }
-        let held =
-            app.column("SELECT held_reason FROM booking_automation_channels WHERE held_since IS NOT NULL", &[]).await;
+        let held = app
+            .column(
+                "SELECT held_reason FROM booking_automation_channels WHERE held_since IS NOT NULL",
+                &[],
+            )
+            .await;
         assert_eq!(held, ["account"], "{told}");
     }
     let since = "SELECT held_since::text FROM booking_automation_channels";
     let first = app.column(since, &[]).await;
     app.make_claimable().await;
-    app.ses.answer(|_| Answer::Error(400, "TooManyRequestsException", "Daily message quota exceeded."));
+    app.ses.answer(|_| {
+        Answer::Error(
+            400,
+            "TooManyRequestsException",
+            "Daily message quota exceeded.",
+        )
+    });
     assert_eq!(app.run(noon()).await["held_back"], "quota");
-    assert_eq!(app.column(since, &[]).await, first, "for another reason, but not since then");
+    assert_eq!(
+        app.column(since, &[]).await,
+        first,
+        "for another reason, but not since then"
+    );
     app.make_claimable().await;
     app.ses.answer(|_| Answer::Sent);
     let summary = app.run(noon()).await;
     assert_eq!(summary["reminders"]["sent"], 40, "{summary}");
     assert!(summary["held_back"].is_null(), "{summary}");
-    let held: i64 =
-        app.one("SELECT count(*) FROM booking_automation_channels WHERE held_reason IS NOT NULL", &[]).await.get(0);
+    let held: i64 = app
+        .one(
+            "SELECT count(*) FROM booking_automation_channels WHERE held_reason IS NOT NULL",
+            &[],
+        )
+        .await
+        .get(0);
     assert_eq!(held, 0);
 }
 
 /// Why the account is held.
 async fn account_hold_reason(app: &App) -> Vec<String> {
-    app.column("SELECT held_reason FROM booking_automation_channels", &[]).await
+    app.column("SELECT held_reason FROM booking_automation_channels", &[])
+        .await
 }
 
 #[tokio::test]
 async fn only_an_answer_about_a_message_ends_the_account_hold() {
     let app = App::new().await;
     create_due_bookings(&app, 3).await;
-    app.ses.answer(|_| Answer::Error(400, "SendingPausedException", "paused"));
+    app.ses
+        .answer(|_| Answer::Error(400, "SendingPausedException", "paused"));
     app.run(noon()).await;
     assert_eq!(account_hold_reason(&app).await, ["account"]);
     // A malformed address says nothing about the account, and no other message is sent in that
     // call.
-    app.sql("UPDATE users SET email = 'nobody' WHERE email = 'c1@customers.example'", &[]).await;
+    app.sql(
+        "UPDATE users SET email = 'nobody' WHERE email = 'c1@customers.example'",
+        &[],
+    )
+    .await;
     app.ses.clear();
     app.make_claimable().await;
     app.run(noon()).await;
@@ -314,7 +400,14 @@ async fn only_an_answer_about_a_message_ends_the_account_hold() {
         _ => Answer::Sent,
     });
     let summary = app.run(noon()).await;
-    assert_eq!((&summary["reminders"]["failed"], &summary["reminders"]["sent"]), (&1.into(), &1.into()), "{summary}");
+    assert_eq!(
+        (
+            &summary["reminders"]["failed"],
+            &summary["reminders"]["sent"]
+        ),
+        (&1.into(), &1.into()),
+        "{summary}"
+    );
     assert_eq!(account_hold_reason(&app).await, [""]);
 }
 
@@ -326,13 +419,21 @@ async fn reminders_skipped_during_an_account_hold_do_not_delay_the_others() {
         app.confirmed(noon() + minutes(minute)).await;
     }
     let waiting = app.confirmed(noon() + hours(24)).await;
-    app.ses.answer(|_| Answer::Error(400, "SendingPausedException", "paused"));
+    app.ses
+        .answer(|_| Answer::Error(400, "SendingPausedException", "paused"));
     app.run(noon()).await;
     assert_eq!(account_hold_reason(&app).await, ["account"]);
     app.ses.answer(|_| Answer::Sent);
     app.make_claimable().await;
     let summary = app.run(noon() + minutes(10)).await;
-    assert_eq!((&summary["reminders"]["skipped"], &summary["reminders"]["sent"]), (&3.into(), &1.into()), "{summary}");
+    assert_eq!(
+        (
+            &summary["reminders"]["skipped"],
+            &summary["reminders"]["sent"]
+        ),
+        (&3.into(), &1.into()),
+        "{summary}"
+    );
     assert_eq!(app.reminders(waiting).await, ["24h completed"]);
     assert_eq!(account_hold_reason(&app).await, [""]);
 }
@@ -349,15 +450,28 @@ async fn an_account_refusal_stops_the_page_and_a_late_success_does_not_clear_it(
     });
     let noon = noon().to_rfc3339();
     let mut command = app.command(&["run", "--as-of", &noon]);
-    let mut process = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let mut process = command
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
     let mut lines = BufReader::new(process.stderr.take().unwrap()).lines();
     // One message is refused while the other is in flight.
-    while !lines.next_line().await.unwrap().expect("it says so").contains("the account cannot send") {}
+    while !lines
+        .next_line()
+        .await
+        .unwrap()
+        .expect("it says so")
+        .contains("the account cannot send")
+    {}
     answer.send(true).unwrap();
     let output = process.wait_with_output().await.unwrap();
     let summary: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
     assert_eq!(summary["held_back"], "account", "{summary}");
-    assert_eq!(reminder_outcomes(&app).await, ["completed 1 1", "pending 0 2", "pending account 0 1"]);
+    assert_eq!(
+        reminder_outcomes(&app).await,
+        ["completed 1 1", "pending 0 2", "pending account 0 1"]
+    );
     assert_eq!(app.ses.mails().len(), 2);
     assert_eq!(account_hold_reason(&app).await, ["account"]);
 }
@@ -394,10 +508,17 @@ async fn a_message_refused_as_an_account_problem_does_not_delay_the_others() {
     });
     let summary = app.run(noon()).await;
     assert_eq!(summary["held_back"], "account");
-    assert_eq!(summary["reminders"]["deferred"], 6 - summary["reminders"]["sent"].as_i64().unwrap(), "{summary}");
+    assert_eq!(
+        summary["reminders"]["deferred"],
+        6 - summary["reminders"]["sent"].as_i64().unwrap(),
+        "{summary}"
+    );
     // The next call tests the account with another message and then sends all but one.
     app.run(noon()).await;
-    assert_eq!(reminder_outcomes(&app).await, ["completed 1 5", "pending account 0 1"]);
+    assert_eq!(
+        reminder_outcomes(&app).await,
+        ["completed 1 5", "pending account 0 1"]
+    );
 }
 
 #[tokio::test]
@@ -405,14 +526,22 @@ async fn two_instances_test_a_held_account_with_one_message_each() {
     let mut app = App::new().await;
     app.env.insert("SEND_CONCURRENCY", "16".to_owned());
     create_due_bookings(&app, 40).await;
-    app.ses.answer(|_| Answer::Error(400, "AccountSuspendedException", "no"));
+    app.ses
+        .answer(|_| Answer::Error(400, "AccountSuspendedException", "no"));
     app.run(noon()).await;
     app.ses.clear();
     let told = futures_util::future::join_all((0..2).map(|_| app.run(noon()))).await;
     assert!(app.ses.mails().len() <= 2, "{}", app.ses.mails().len());
-    assert!(told.iter().any(|summary| summary["held_back"] == "account"), "{told:?}");
+    assert!(
+        told.iter().any(|summary| summary["held_back"] == "account"),
+        "{told:?}"
+    );
     assert_eq!(
-        reminder_outcomes(&app).await.iter().filter(|row| !row.starts_with("pending") || row.contains(" 1 ")).count(),
+        reminder_outcomes(&app)
+            .await
+            .iter()
+            .filter(|row| !row.starts_with("pending") || row.contains(" 1 "))
+            .count(),
         0
     );
 }
@@ -422,15 +551,23 @@ async fn messages_beyond_the_deadline_or_the_send_rate_are_deferred() {
     let mut app = App::new().await;
     app.env.insert("SEND_RATE", "4".to_owned());
     create_due_bookings(&app, 40).await;
-    let said = app.call(&["run", "--for", "6s", "--as-of", &noon().to_rfc3339()]).await;
+    let said = app
+        .call(&["run", "--for", "6s", "--as-of", &noon().to_rfc3339()])
+        .await;
     let reminders = &said.summary()["reminders"];
-    let (sent, deferred) = (reminders["sent"].as_i64().unwrap(), reminders["deferred"].as_i64().unwrap());
+    let (sent, deferred) = (
+        reminders["sent"].as_i64().unwrap(),
+        reminders["deferred"].as_i64().unwrap(),
+    );
     // Three seconds of sending at four per second; the first message is sent at once.
     assert!((1..=16).contains(&sent), "{reminders}");
     assert_eq!(sent + deferred, 40);
     assert_eq!(reminders["due"], 40);
     assert_eq!(app.ses.mails().len() as i64, sent);
-    let attempts: i64 = app.one("SELECT sum(attempts) FROM booking_automation_events", &[]).await.get(0);
+    let attempts: i64 = app
+        .one("SELECT sum(attempts) FROM booking_automation_events", &[])
+        .await
+        .get(0);
     assert_eq!(attempts, sent);
 }
 
@@ -444,9 +581,15 @@ async fn a_call_does_not_wait_past_its_end_for_an_exhausted_send_rate() {
     )
     .await;
     let begun = std::time::Instant::now();
-    let said = app.call(&["run", "--for", "5s", "--as-of", &noon().to_rfc3339()]).await;
+    let said = app
+        .call(&["run", "--for", "5s", "--as-of", &noon().to_rfc3339()])
+        .await;
     assert_eq!(said.summary()["reminders"]["deferred"], 1);
-    assert!(begun.elapsed() < Duration::from_secs(30), "{:?}", begun.elapsed());
+    assert!(
+        begun.elapsed() < Duration::from_secs(30),
+        "{:?}",
+        begun.elapsed()
+    );
     assert!(app.ses.mails().is_empty());
 }
 
@@ -454,7 +597,8 @@ async fn a_call_does_not_wait_past_its_end_for_an_exhausted_send_rate() {
 async fn a_locked_message_is_skipped_until_the_lock_is_released() {
     let app = App::new().await;
     create_due_bookings(&app, 3).await;
-    app.ses.answer(|_| Answer::Error(429, "TooManyRequestsException", "slow down"));
+    app.ses
+        .answer(|_| Answer::Error(429, "TooManyRequestsException", "slow down"));
     app.run(noon()).await;
     app.ses.answer(|_| Answer::Sent);
     app.make_claimable().await;
@@ -463,7 +607,10 @@ async fn a_locked_message_is_skipped_until_the_lock_is_released() {
     let lock = "SELECT FROM booking_automation_events ORDER BY starts_at LIMIT 1 FOR UPDATE";
     other.execute(lock, &[]).await.unwrap();
     assert_eq!(app.run(noon()).await["reminders"]["sent"], 2);
-    assert_eq!(reminder_outcomes(&app).await, ["completed 2 2", "pending throttled 1 1"]);
+    assert_eq!(
+        reminder_outcomes(&app).await,
+        ["completed 2 2", "pending throttled 1 1"]
+    );
     other.batch_execute("COMMIT").await.unwrap();
     assert_eq!(app.run(noon()).await["reminders"]["sent"], 1);
 }
@@ -474,20 +621,34 @@ async fn a_claim_takes_at_most_two_seconds_of_sending() {
     app.env.insert("SEND_RATE", "2".to_owned());
     create_due_bookings(&app, 20).await;
     // Unused sending time does not accumulate.
-    app.sql("UPDATE booking_automation_channels SET next_at = now() - interval '1 day'", &[]).await;
+    app.sql(
+        "UPDATE booking_automation_channels SET next_at = now() - interval '1 day'",
+        &[],
+    )
+    .await;
     let (answer, wait) = tokio::sync::watch::channel(false);
-    app.ses.answer(move |_| Answer::Held(wait.clone(), Box::new(Answer::Sent)));
+    app.ses
+        .answer(move |_| Answer::Held(wait.clone(), Box::new(Answer::Sent)));
     let noon = noon().to_rfc3339();
     let arguments = ["run", "--for", "5s", "--as-of", &noon];
     let (said, ()) = tokio::join!(app.call(&arguments), async {
         app.ses.wait_for_mails(1).await;
-        let claimed: i64 =
-            app.one("SELECT count(*) FROM booking_automation_events WHERE status = 'sending'", &[]).await.get(0);
+        let claimed: i64 = app
+            .one(
+                "SELECT count(*) FROM booking_automation_events WHERE status = 'sending'",
+                &[],
+            )
+            .await
+            .get(0);
         assert_eq!(claimed, 4);
         answer.send(true).unwrap();
     });
     let reminders = &said.summary()["reminders"];
-    assert_eq!(reminders["sent"].as_i64().unwrap() + reminders["deferred"].as_i64().unwrap(), 20, "{reminders}");
+    assert_eq!(
+        reminders["sent"].as_i64().unwrap() + reminders["deferred"].as_i64().unwrap(),
+        20,
+        "{reminders}"
+    );
 }
 
 #[tokio::test]
@@ -511,7 +672,11 @@ async fn all_instances_share_one_send_rate() {
     assert!(others.iter().all(|said| said.success));
     assert_eq!(app.ses.mails().len(), 60);
     // 60 messages at 10 per second: all instances together do not exceed the rate.
-    assert!(started.elapsed() >= Duration::from_millis(5500), "{:?}", started.elapsed());
+    assert!(
+        started.elapsed() >= Duration::from_millis(5500),
+        "{:?}",
+        started.elapsed()
+    );
 }
 
 #[tokio::test]
@@ -519,8 +684,14 @@ async fn without_send_rate_the_rate_is_requested_from_ses() {
     let mut app = App::new().await;
     app.env.remove("SEND_RATE");
     create_due_bookings(&app, 50).await;
-    let summary = app.call(&["run", "--for", "20s", "--as-of", &noon().to_rfc3339()]).await.summary();
-    assert_eq!(summary["reminders"]["sent"], 50, "500 a second, says the endpoint");
+    let summary = app
+        .call(&["run", "--for", "20s", "--as-of", &noon().to_rfc3339()])
+        .await
+        .summary();
+    assert_eq!(
+        summary["reminders"]["sent"], 50,
+        "500 a second, says the endpoint"
+    );
 }
 
 #[tokio::test]
@@ -528,7 +699,11 @@ async fn an_expired_lease_counts_as_unknown_and_its_late_answer_is_stale() {
     let app = App::new().await;
     create_due_bookings(&app, 1).await;
     app.ses.answer(|mail| {
-        if mail.subject().contains("23 hours") { Answer::Slow(Duration::from_secs(4)) } else { Answer::Sent }
+        if mail.subject().contains("23 hours") {
+            Answer::Slow(Duration::from_secs(4))
+        } else {
+            Answer::Sent
+        }
     });
     let noon_text = noon().to_rfc3339();
     let arguments = ["run", "--as-of", &noon_text];
@@ -537,7 +712,8 @@ async fn an_expired_lease_counts_as_unknown_and_its_late_answer_is_stale() {
         app.ses.wait_for_mails(1).await;
         // The lease expires before the answer, and another call claims the row.
         app.make_claimable().await;
-        app.ses.answer(|_| Answer::Error(400, "MessageRejected", "the second one"));
+        app.ses
+            .answer(|_| Answer::Error(400, "MessageRejected", "the second one"));
         app.call(&arguments).await
     };
     let (slow, other) = tokio::join!(slow, meanwhile);
@@ -545,11 +721,19 @@ async fn an_expired_lease_counts_as_unknown_and_its_late_answer_is_stale() {
     assert!(slow.stderr.contains("stale"), "{}", slow.stderr);
     // The late success of the first claim does not overwrite the outcome of the second.
     assert_eq!(reminder_outcomes(&app).await, ["failed rejected 2 1"]);
-    let history: serde_json::Value =
-        app.one("SELECT event_data -> 'attempts' FROM booking_automation_events", &[]).await.get(0);
+    let history: serde_json::Value = app
+        .one(
+            "SELECT event_data -> 'attempts' FROM booking_automation_events",
+            &[],
+        )
+        .await
+        .get(0);
     assert_eq!(history[0]["outcome"], "unknown");
     assert_eq!(history[0]["error"], "the lease ran out");
-    let claim: i64 = app.one("SELECT claim FROM booking_automation_events", &[]).await.get(0);
+    let claim: i64 = app
+        .one("SELECT claim FROM booking_automation_events", &[])
+        .await
+        .get(0);
     assert_eq!(claim, 2);
 }
 
@@ -557,7 +741,8 @@ async fn an_expired_lease_counts_as_unknown_and_its_late_answer_is_stale() {
 async fn a_reminder_whose_lease_expires_in_its_last_attempt_fails() {
     let app = App::new().await;
     create_due_bookings(&app, 3).await;
-    app.ses.answer(|_| Answer::Error(429, "TooManyRequestsException", "slow down"));
+    app.ses
+        .answer(|_| Answer::Error(429, "TooManyRequestsException", "slow down"));
     app.run(noon()).await;
     let mails = app.ses.mails().len();
     let change = async |sql: &str, number: i64| {
@@ -582,31 +767,59 @@ async fn a_reminder_whose_lease_expires_in_its_last_attempt_fails() {
         app.run(noon() + minutes(2)).await["reminders"],
         json!({"due": 3, "sent": 1, "retrying": 0, "unknown": 0, "failed": 1, "skipped": 1, "deferred": 0})
     );
-    assert_eq!(reminder_outcomes(&app).await, ["completed 3 1", "failed unknown 5 1", "skipped cancelled 1 1"]);
+    assert_eq!(
+        reminder_outcomes(&app).await,
+        [
+            "completed 3 1",
+            "failed unknown 5 1",
+            "skipped cancelled 1 1"
+        ]
+    );
     assert_eq!(app.ses.mails().len(), mails + 1);
     let ended = "SELECT concat_ws('; ', executed_at = $1, error_message) FROM booking_automation_events
                   WHERE event_type = 'reminder_sent' AND status IN ('failed', 'skipped') ORDER BY starts_at";
     let ended = app.column(ended, &[&(noon() + minutes(2))]).await;
-    assert_eq!(ended[0], "t; the lease ran out: nobody knows whether it was sent");
+    assert_eq!(
+        ended[0],
+        "t; the lease ran out: nobody knows whether it was sent"
+    );
     // The error of the last attempt is kept.
-    assert!(ended[1].starts_with("t; ") && ended[1].contains("slow down"), "{ended:?}");
+    assert!(
+        ended[1].starts_with("t; ") && ended[1].contains("slow down"),
+        "{ended:?}"
+    );
 }
 
 #[tokio::test]
 async fn switching_a_rule_off_skips_only_its_own_messages() {
     let app = App::new().await;
-    app.sql("INSERT INTO reminder_rules (name, audience, lead) VALUES ('24h', 'provider', '24 hours')", &[]).await;
+    app.sql(
+        "INSERT INTO reminder_rules (name, audience, lead) VALUES ('24h', 'provider', '24 hours')",
+        &[],
+    )
+    .await;
     let day = app.confirmed(noon() + hours(24)).await;
-    let within_the_hour = [app.confirmed(noon() + hours(1)).await, app.confirmed(noon() + minutes(59)).await];
-    app.ses.answer(|_| Answer::Error(429, "TooManyRequestsException", "slow down"));
+    let within_the_hour = [
+        app.confirmed(noon() + hours(1)).await,
+        app.confirmed(noon() + minutes(59)).await,
+    ];
+    app.ses
+        .answer(|_| Answer::Error(429, "TooManyRequestsException", "slow down"));
     app.run(noon()).await;
-    app.sql("UPDATE reminder_rules SET active = false WHERE name = '24h' AND audience = 'customer'", &[]).await;
+    app.sql(
+        "UPDATE reminder_rules SET active = false WHERE name = '24h' AND audience = 'customer'",
+        &[],
+    )
+    .await;
     app.make_claimable().await;
     app.ses.answer(|_| Answer::Sent);
     app.run(noon() + minutes(2)).await;
     let outcome = "SELECT concat_ws(' ', rule, audience, status, reason) FROM booking_automation_events
                     WHERE booking_id = $1 AND event_type = 'reminder_sent' AND attempts > 0 ORDER BY 1";
-    assert_eq!(app.column(outcome, &[&day]).await, ["24h customer skipped rule_off", "24h provider completed"]);
+    assert_eq!(
+        app.column(outcome, &[&day]).await,
+        ["24h customer skipped rule_off", "24h provider completed"]
+    );
     for id in within_the_hour {
         assert_eq!(app.column(outcome, &[&id]).await, ["1h customer completed"]);
     }
@@ -630,7 +843,11 @@ async fn a_late_answer_does_not_end_a_newer_claim() {
     let (first, second) = tokio::join!(first, second);
     assert!(first.stderr.contains("stale"), "{}", first.stderr);
     assert_eq!(second.summary()["reminders"]["sent"], 1);
-    assert_eq!(app.column("SELECT message_id FROM booking_automation_events", &[]).await, ["message-2"]);
+    assert_eq!(
+        app.column("SELECT message_id FROM booking_automation_events", &[])
+            .await,
+        ["message-2"]
+    );
 }
 
 #[tokio::test]
@@ -638,12 +855,17 @@ async fn a_late_answer_does_not_revive_a_skipped_message() {
     let app = App::new().await;
     let id = app.confirmed(noon() + hours(24)).await;
     let (answer, wait) = tokio::sync::watch::channel(false);
-    app.ses.answer(move |_| Answer::Held(wait.clone(), Box::new(Answer::Sent)));
+    app.ses
+        .answer(move |_| Answer::Held(wait.clone(), Box::new(Answer::Sent)));
     let noon_text = noon().to_rfc3339();
     let arguments = ["run", "--as-of", &noon_text];
     let (late, ()) = tokio::join!(app.call(&arguments), async {
         app.ses.wait_for_mails(1).await;
-        app.sql("UPDATE bookings SET status = 'cancelled' WHERE id = $1", &[&id]).await;
+        app.sql(
+            "UPDATE bookings SET status = 'cancelled' WHERE id = $1",
+            &[&id],
+        )
+        .await;
         app.make_claimable().await;
         app.run(noon()).await;
         answer.send(true).unwrap();
@@ -656,7 +878,8 @@ async fn a_late_answer_does_not_revive_a_skipped_message() {
 async fn attempts_and_retry_times_are_kept_per_message() {
     let app = App::new().await;
     create_due_bookings(&app, 5).await;
-    app.ses.answer(|_| Answer::Error(429, "TooManyRequestsException", "slow down"));
+    app.ses
+        .answer(|_| Answer::Error(429, "TooManyRequestsException", "slow down"));
     app.run(noon()).await;
     app.make_claimable().await;
     app.sql(
@@ -665,7 +888,10 @@ async fn attempts_and_retry_times_are_kept_per_message() {
     )
     .await;
     app.run(noon()).await;
-    assert_eq!(reminder_outcomes(&app).await, ["failed throttled 5 3", "pending throttled 2 2"]);
+    assert_eq!(
+        reminder_outcomes(&app).await,
+        ["failed throttled 5 3", "pending throttled 2 2"]
+    );
 }
 
 #[tokio::test]
@@ -675,9 +901,16 @@ async fn killing_a_sender_loses_nothing_and_repeats_only_messages_in_flight() {
     create_due_bookings(&app, 20).await;
     let nobody = app.confirmed(noon() + hours(23)).await;
     let without_address = app.person("Nobody", None, "UTC").await;
-    app.sql("UPDATE bookings SET customer_id = $2 WHERE id = $1", &[&nobody, &without_address]).await;
+    app.sql(
+        "UPDATE bookings SET customer_id = $2 WHERE id = $1",
+        &[&nobody, &without_address],
+    )
+    .await;
     app.ses.answer(|_| Answer::Silence);
-    let mut process = app.command(&["run", "--as-of", &noon().to_rfc3339()]).spawn().unwrap();
+    let mut process = app
+        .command(&["run", "--as-of", &noon().to_rfc3339()])
+        .spawn()
+        .unwrap();
     app.ses.wait_for_mails(4).await;
     process.kill().await.unwrap();
     // The run's row has the work of the pass, and no sent messages yet.
@@ -685,19 +918,36 @@ async fn killing_a_sender_loses_nothing_and_repeats_only_messages_in_flight() {
     assert_eq!(app.column(backlog, &[]).await, ["20"]);
     let of_the_pass = "SELECT summary -> 'reminders' FROM automation_runs";
     assert_eq!(
-        app.one(of_the_pass, &[]).await.get::<_, serde_json::Value>(0),
+        app.one(of_the_pass, &[])
+            .await
+            .get::<_, serde_json::Value>(0),
         json!({"due": 21, "sent": 0, "retrying": 0, "unknown": 0, "failed": 0, "skipped": 1, "deferred": 20})
     );
-    let under_way: Vec<_> = app.ses.mails().iter().map(|mail| mail.to().to_owned()).collect();
+    let under_way: Vec<_> = app
+        .ses
+        .mails()
+        .iter()
+        .map(|mail| mail.to().to_owned())
+        .collect();
 
     app.ses.clear();
     app.ses.answer(|_| Answer::Sent);
     // Messages under a lease are not claimed again.
     app.run(noon()).await;
-    assert!(app.ses.mails().iter().all(|mail| !under_way.contains(&mail.to().to_owned())));
+    assert!(
+        app.ses
+            .mails()
+            .iter()
+            .all(|mail| !under_way.contains(&mail.to().to_owned()))
+    );
     app.make_claimable().await;
     app.run(noon()).await;
-    let mut to: Vec<_> = app.ses.mails().iter().map(|mail| mail.to().to_owned()).collect();
+    let mut to: Vec<_> = app
+        .ses
+        .mails()
+        .iter()
+        .map(|mail| mail.to().to_owned())
+        .collect();
     to.sort();
     to.dedup();
     assert_eq!(to.len(), 20);
@@ -711,13 +961,19 @@ async fn a_locked_booking_loses_no_outcome_and_gets_its_flag_later() {
     let free = app.confirmed(noon() + hours(24)).await;
     let other = connect(&app.url).await;
     other.batch_execute("BEGIN").await.unwrap();
-    other.execute("SELECT FROM bookings WHERE id = $1 FOR UPDATE", &[&id]).await.unwrap();
+    other
+        .execute("SELECT FROM bookings WHERE id = $1 FOR UPDATE", &[&id])
+        .await
+        .unwrap();
 
     app.run(noon()).await;
     assert_eq!(app.reminders(id).await, ["24h completed"]);
     let flag = "SELECT reminder_24h_sent::text FROM bookings WHERE id = $1";
     assert_eq!(
-        (app.column(flag, &[&id]).await, app.column(flag, &[&free]).await),
+        (
+            app.column(flag, &[&id]).await,
+            app.column(flag, &[&free]).await
+        ),
         (vec!["false".to_owned()], vec!["true".to_owned()])
     );
 
@@ -737,7 +993,11 @@ async fn a_refused_flag_does_not_stop_the_other_flags() {
     // The one with the greatest id is written last when bookings are tried one by one.
     let refused = ids.into_iter().max().unwrap();
     // It also has the earliest start.
-    app.sql("UPDATE bookings SET scheduled_at = scheduled_at - interval '1 minute' WHERE id = $1", &[&refused]).await;
+    app.sql(
+        "UPDATE bookings SET scheduled_at = scheduled_at - interval '1 minute' WHERE id = $1",
+        &[&refused],
+    )
+    .await;
     app.db
         .batch_execute(&format!(
             "CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE EXCEPTION 'no'; END $$;
@@ -750,10 +1010,12 @@ async fn a_refused_flag_does_not_stop_the_other_flags() {
                      SELECT CASE n WHEN 1 THEN $1 ELSE gen_random_uuid() END, 'status_update' FROM generate_series(1, 150) AS n";
     app.sql(of_before, &[&refused]).await;
     assert_eq!(app.run(noon()).await["reminders"]["sent"], 5);
-    let flagged: i64 = app.one("SELECT count(*) FROM bookings WHERE reminder_24h_sent", &[]).await.get(0);
+    let flagged: i64 = app
+        .one("SELECT count(*) FROM bookings WHERE reminder_24h_sent", &[])
+        .await
+        .get(0);
     assert_eq!(flagged, 4);
-    let told =
-        "SELECT booking_id::text FROM booking_automation_events WHERE event_data ? 'flag_error' AND NOT flag_due";
+    let told = "SELECT booking_id::text FROM booking_automation_events WHERE event_data ? 'flag_error' AND NOT flag_due";
     assert_eq!(app.column(told, &[]).await, [refused.to_string()]);
 }
 
@@ -770,8 +1032,10 @@ async fn claims_that_aged_while_waiting_for_credentials_are_not_sent() {
         asked.notify_one();
         answer.notified().await;
         let body = r#"{"AccessKeyId":"a","SecretAccessKey":"b","Token":"c","Expiration":"2099-01-01T00:00:00Z"}"#;
-        let head =
-            format!("HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\r\n", body.len());
+        let head = format!(
+            "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\r\n",
+            body.len()
+        );
         socket.write_all((head + body).as_bytes()).await.unwrap();
         answer.notified().await;
     });
@@ -780,17 +1044,32 @@ async fn claims_that_aged_while_waiting_for_credentials_are_not_sent() {
     app.env.remove("AWS_ACCESS_KEY_ID");
     app.env.remove("AWS_SECRET_ACCESS_KEY");
     app.env.insert("AWS_CONTAINER_CREDENTIALS_FULL_URI", agent);
-    let (cancelled, other) = (app.confirmed(noon() + hours(24)).await, app.confirmed(noon() + hours(24)).await);
-    let call = tokio::spawn(app.command(&["run", "--as-of", &noon().to_rfc3339()]).output());
+    let (cancelled, other) = (
+        app.confirmed(noon() + hours(24)).await,
+        app.confirmed(noon() + hours(24)).await,
+    );
+    let call = tokio::spawn(
+        app.command(&["run", "--as-of", &noon().to_rfc3339()])
+            .output(),
+    );
     heard.notified().await;
-    app.sql("UPDATE bookings SET status = 'cancelled' WHERE id = $1", &[&cancelled]).await;
+    app.sql(
+        "UPDATE bookings SET status = 'cancelled' WHERE id = $1",
+        &[&cancelled],
+    )
+    .await;
     app.wait_until("SELECT min(lease_until) < now() + interval '20.9 seconds' FROM booking_automation_events WHERE status = 'sending'").await;
     told.notify_one();
     assert!(call.await.unwrap().unwrap().status.success());
     assert_eq!(app.reminders(cancelled).await, ["24h skipped cancelled"]);
     assert_eq!(app.reminders(other).await, ["24h completed"]);
-    let attempts: i32 =
-        app.one("SELECT attempts FROM booking_automation_events WHERE booking_id = $1", &[&other]).await.get(0);
+    let attempts: i32 = app
+        .one(
+            "SELECT attempts FROM booking_automation_events WHERE booking_id = $1",
+            &[&other],
+        )
+        .await
+        .get(0);
     assert_eq!((app.ses.mails().len(), attempts), (1, 1));
 }
 
@@ -821,12 +1100,22 @@ async fn run_records_its_outcomes_when_it_receives_sigterm() {
         app.booking_due_now().await;
     }
     let mut command = app.command(&["run"]);
-    let run = command.stdout(std::process::Stdio::piped()).stderr(std::process::Stdio::null()).spawn().unwrap();
+    let run = command
+        .stdout(std::process::Stdio::piped())
+        .stderr(std::process::Stdio::null())
+        .spawn()
+        .unwrap();
     app.ses.wait_for_mails(1).await;
     signal(&run, "-TERM");
     let output = run.wait_with_output().await.unwrap();
     let summary: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
-    let (sent, deferred) = (&summary["reminders"]["sent"], &summary["reminders"]["deferred"]);
-    assert!(output.status.success() && deferred.as_i64() > Some(0), "{summary}");
+    let (sent, deferred) = (
+        &summary["reminders"]["sent"],
+        &summary["reminders"]["deferred"],
+    );
+    assert!(
+        output.status.success() && deferred.as_i64() > Some(0),
+        "{summary}"
+    );
     assert_eq!(sent.as_u64(), Some(app.ses.mails().len() as u64));
 }

@@ -28,7 +28,8 @@ async fn run_demo() -> &'static (String, Vec<Value>) {
         let mut make = Command::new("make");
         // The variables that cargo sets for tests would make another cargo rebuild everything.
         for (name, _) in std::env::vars_os() {
-            if name.to_string_lossy().starts_with("CARGO_PKG_") || name.to_string_lossy().starts_with("CARGO_MANIFEST_")
+            if name.to_string_lossy().starts_with("CARGO_PKG_")
+                || name.to_string_lossy().starts_with("CARGO_MANIFEST_")
             {
                 make.env_remove(name);
             }
@@ -41,9 +42,16 @@ async fn run_demo() -> &'static (String, Vec<Value>) {
             .output()
             .await
             .unwrap();
-        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        assert!(
+            output.status.success(),
+            "{}",
+            String::from_utf8_lossy(&output.stderr)
+        );
         let events = std::fs::read_to_string(mail_folder().join("events.ndjson")).unwrap();
-        let events = events.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+        let events = events
+            .lines()
+            .map(|line| serde_json::from_str(line).unwrap())
+            .collect();
         (String::from_utf8(output.stdout).unwrap(), events)
     })
     .await
@@ -52,7 +60,11 @@ async fn run_demo() -> &'static (String, Vec<Value>) {
 /// The label of a line and the numbers at its end.
 fn parse_table_row(line: &str) -> (String, Vec<i64>) {
     // The explanation of a reason follows the numbers after three blanks.
-    let line = line.trim_start().rsplit_once("   ").filter(|(_, last)| last.contains(' ')).map_or(line, |(row, _)| row);
+    let line = line
+        .trim_start()
+        .rsplit_once("   ")
+        .filter(|(_, last)| last.contains(' '))
+        .map_or(line, |(row, _)| row);
     let mut label: Vec<_> = line.split_whitespace().collect();
     let mut numbers = Vec::new();
     while let Some(number) = label.last().and_then(|word| word.parse().ok()) {
@@ -90,12 +102,21 @@ impl PrintedTable {
         }
         let (bookings, _) = rest.split_once('\n').unwrap();
         let bookings = bookings.split(", ").filter_map(|part| part.split_once(' '));
-        Self { counts, bookings: bookings.map(|(count, status)| (status.to_owned(), count.to_owned())).collect() }
+        Self {
+            counts,
+            bookings: bookings
+                .map(|(count, status)| (status.to_owned(), count.to_owned()))
+                .collect(),
+        }
     }
 
     /// The sum of all lines whose label contains a text.
     fn sum(&self, label: &str) -> i64 {
-        self.counts.iter().filter(|(key, _)| key.contains(label)).map(|(_, count)| count).sum()
+        self.counts
+            .iter()
+            .filter(|(key, _)| key.contains(label))
+            .map(|(_, count)| count)
+            .sum()
     }
 }
 
@@ -103,10 +124,20 @@ impl PrintedTable {
 fn count_events(events: &[Value]) -> BTreeMap<String, i64> {
     let mut counts = BTreeMap::new();
     for event in events {
-        let text = |pointer: &str| event.pointer(pointer).and_then(Value::as_str).unwrap_or_default();
+        let text = |pointer: &str| {
+            event
+                .pointer(pointer)
+                .and_then(Value::as_str)
+                .unwrap_or_default()
+        };
         let label = match (text("/event_type"), text("/status")) {
             ("status_update", _) => {
-                format!("{} → {} by {}", text("/event_data/from"), text("/event_data/to"), text("/event_data/by"))
+                format!(
+                    "{} → {} by {}",
+                    text("/event_data/from"),
+                    text("/event_data/to"),
+                    text("/event_data/by")
+                )
             }
             (_, "completed") => format!("{} sent", text("/rule")),
             (_, status) => format!("{} {status}: {}", text("/rule"), text("/reason")),
@@ -118,8 +149,13 @@ fn count_events(events: &[Value]) -> BTreeMap<String, i64> {
 
 /// The sum of one kind of change over the lines of all passes.
 fn sum_of_passes(output: &str, kind: &str) -> i64 {
-    let parts = output.lines().filter_map(|line| line.split_once("  ")).flat_map(|(_, told)| told.split(", "));
-    parts.filter_map(|part| part.strip_suffix(kind)?.trim().parse::<i64>().ok()).sum()
+    let parts = output
+        .lines()
+        .filter_map(|line| line.split_once("  "))
+        .flat_map(|(_, told)| told.split(", "));
+    parts
+        .filter_map(|part| part.strip_suffix(kind)?.trim().parse::<i64>().ok())
+        .sum()
 }
 
 #[tokio::test]
@@ -144,12 +180,29 @@ async fn the_summary_table_matches_the_events() {
 
     // The lines of the passes and the bookings add up to the same numbers.
     let passes = |kind: &str| sum_of_passes(output, kind);
-    assert_eq!(passes("started"), table.sum("confirmed → in_progress"), "{output}");
-    assert_eq!(passes("completed"), table.sum("in_progress → completed"), "{output}");
-    assert_eq!(passes("reminded") - passes("not reminded"), table.sum(" sent"), "{output}");
-    assert_eq!(passes("not to be reminded"), table.sum(" skipped"), "{output}");
+    assert_eq!(
+        passes("started"),
+        table.sum("confirmed → in_progress"),
+        "{output}"
+    );
+    assert_eq!(
+        passes("completed"),
+        table.sum("in_progress → completed"),
+        "{output}"
+    );
+    assert_eq!(
+        passes("reminded") - passes("not reminded"),
+        table.sum(" sent"),
+        "{output}"
+    );
+    assert_eq!(
+        passes("not to be reminded"),
+        table.sum(" skipped"),
+        "{output}"
+    );
     let completed = table.counts["in_progress → completed by booking-automation"].to_string();
-    let bookings = ["completed", "pending", "expired", "cancelled"].map(|status| &table.bookings[status][..]);
+    let bookings =
+        ["completed", "pending", "expired", "cancelled"].map(|status| &table.bookings[status][..]);
     assert_eq!(bookings, [&completed, "1", "1", "2"], "{output}");
 }
 
@@ -171,7 +224,11 @@ async fn every_sent_reminder_is_a_file_in_the_mail_folder() {
     assert_eq!(sent, files);
     let index = std::fs::read_to_string(mail_folder().join("index.html")).unwrap();
     for name in &files {
-        assert!(index.contains(&format!("\"{name}.html\"")) && index.contains(&format!("\"{name}.eml\"")), "{name}");
+        assert!(
+            index.contains(&format!("\"{name}.html\""))
+                && index.contains(&format!("\"{name}.eml\"")),
+            "{name}"
+        );
     }
 
     // Parsed as mail programs parse them.
@@ -188,10 +245,24 @@ for name in sorted(glob.glob(sys.argv[1] + '/*.eml')):
     assert mail.get_body(('html',)).get_content().strip() == html.strip(), name
     assert mail.get_body(('plain',)).get_content().startswith('Hello '), name
     print(mail['To'])";
-    let output = Command::new(python).args(["-c", READ]).arg(mail_folder()).output().await.unwrap();
+    let output = Command::new(python)
+        .args(["-c", READ])
+        .arg(mail_folder())
+        .output()
+        .await
+        .unwrap();
     let to = String::from_utf8(output.stdout).unwrap();
-    assert_eq!(to.lines().count(), files.len(), "{}", String::from_utf8_lossy(&output.stderr));
-    assert!(to.lines().all(|address| address.ends_with("@customers.example")), "{to}");
+    assert_eq!(
+        to.lines().count(),
+        files.len(),
+        "{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+    assert!(
+        to.lines()
+            .all(|address| address.ends_with("@customers.example")),
+        "{to}"
+    );
 }
 
 /// Opens each mail in frames of the width of a phone and of a desktop, and lists what cannot be
@@ -249,12 +320,22 @@ async fn mails_are_readable_on_phone_and_desktop_in_light_and_dark_mode() {
         std::fs::write(&page, look(&files)).unwrap();
         let said = open_in_chromium(&chromium, directory.path(), &page, scheme).await;
         assert_eq!(said["wrong"], Value::Array(Vec::new()), "{said}");
-        assert!(said["texts"].as_u64().unwrap() as usize > files.len() * 3 * 5, "{said}");
+        assert!(
+            said["texts"].as_u64().unwrap() as usize > files.len() * 3 * 5,
+            "{said}"
+        );
         assert_eq!(said["dark"], dark, "the browser shows it as asked: {said}");
     }
     // The check finds errors: a page with low contrast.
     let bad = directory.path().join("bad.html");
-    std::fs::write(&bad, format!("<body style='color:#999;background:#fff'>{}", "x".repeat(200))).unwrap();
+    std::fs::write(
+        &bad,
+        format!(
+            "<body style='color:#999;background:#fff'>{}",
+            "x".repeat(200)
+        ),
+    )
+    .unwrap();
     std::fs::write(&page, look(&[format!("file://{}", bad.display())])).unwrap();
     let said = open_in_chromium(&chromium, directory.path(), &page, "1").await;
     assert_eq!(said["wrong"].as_array().unwrap().len(), 6, "{said}");
@@ -279,8 +360,10 @@ async fn open_in_chromium(chromium: &Path, profile: &Path, page: &Path, scheme: 
         .await
         .unwrap();
     let dom = String::from_utf8(output.stdout).unwrap();
-    let said =
-        dom.split_once("<pre id=\"said\">").and_then(|(_, rest)| rest.split_once("</pre>")).map(|(said, _)| said);
+    let said = dom
+        .split_once("<pre id=\"said\">")
+        .and_then(|(_, rest)| rest.split_once("</pre>"))
+        .map(|(said, _)| said);
     serde_json::from_str(said.unwrap_or_default())
         .unwrap_or_else(|_| panic!("{said:?}: {}", String::from_utf8_lossy(&output.stderr)))
 }
@@ -305,22 +388,36 @@ async fn the_demo_continues_on_the_real_clock_and_its_curl_commands_work() {
     let mut pasted = String::new();
     let mut live = false;
     while !pasted.contains("webhook-signature") {
-        let line = lines.next_line().await.unwrap().expect("it ended before it served");
+        let line = lines
+            .next_line()
+            .await
+            .unwrap()
+            .expect("it ended before it served");
         live |= line.contains("Ctrl-C ends it");
         if live && line.starts_with("  ") {
             pasted += &line;
             pasted.push('\n');
         }
     }
-    let output = Command::new("sh").args(["-e", "-c", &pasted]).output().await.unwrap();
+    let output = Command::new("sh")
+        .args(["-e", "-c", &pasted])
+        .output()
+        .await
+        .unwrap();
     let answers = String::from_utf8(output.stdout).unwrap();
     let triggers: Vec<_> = ["bearer", "signature"]
         .into_iter()
         .filter(|trigger| {
-            answers.contains(r#"{"outcome":"completed""#) && answers.contains(&format!(r#""trigger":"{trigger}""#))
+            answers.contains(r#"{"outcome":"completed""#)
+                && answers.contains(&format!(r#""trigger":"{trigger}""#))
         })
         .collect();
-    assert_eq!(triggers, ["bearer", "signature"], "{pasted}{answers}{}", String::from_utf8_lossy(&output.stderr));
+    assert_eq!(
+        triggers,
+        ["bearer", "signature"],
+        "{pasted}{answers}{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
     crate::app::signal(&demo, "-INT");
     let mut last = String::new();
     while let Some(line) = lines.next_line().await.unwrap() {
@@ -333,12 +430,20 @@ async fn the_demo_continues_on_the_real_clock_and_its_curl_commands_work() {
 #[tokio::test]
 async fn the_demo_day_has_all_bookings_at_every_start_time() {
     let app = App::new().await;
-    app.sql("ALTER TABLE bookings DISABLE TRIGGER ALL", &[]).await;
-    let statements: Vec<_> = include_str!("../../demo/src/day.sql").split_inclusive(";\n").collect();
+    app.sql("ALTER TABLE bookings DISABLE TRIGGER ALL", &[])
+        .await;
+    let statements: Vec<_> = include_str!("../../demo/src/day.sql")
+        .split_inclusive(";\n")
+        .collect();
     for statement in &statements[..2] {
         app.sql(statement, &[]).await;
     }
-    for season in ["2026-01-10T00:00:00Z", "2026-04-02T00:00:00Z", "2026-07-10T00:00:00Z", "2026-10-28T00:00:00Z"] {
+    for season in [
+        "2026-01-10T00:00:00Z",
+        "2026-04-02T00:00:00Z",
+        "2026-07-10T00:00:00Z",
+        "2026-10-28T00:00:00Z",
+    ] {
         for hour in 0..24 {
             let start = season.parse::<DateTime<Utc>>().unwrap() + hours(hour);
             assert_eq!(app.sql(statements[2], &[&start]).await, 74, "{start}");

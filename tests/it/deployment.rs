@@ -47,7 +47,10 @@ fn external_tool(program: &str) -> Option<Command> {
 /// Runs a command that must succeed; returns its stdout.
 async fn run_successfully(command: &mut Command) -> String {
     let output = command.output().await.unwrap();
-    let (stdout, stderr) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    let (stdout, stderr) = (
+        String::from_utf8_lossy(&output.stdout),
+        String::from_utf8_lossy(&output.stderr),
+    );
     assert!(output.status.success(), "{command:?}: {stdout}{stderr}");
     stdout.into_owned()
 }
@@ -55,7 +58,10 @@ async fn run_successfully(command: &mut Command) -> String {
 #[tokio::test]
 async fn the_template_passes_the_linters() {
     if let Some(mut linter) = external_tool("cfn-lint") {
-        assert_eq!(run_successfully(linter.args(["--include-checks", "I", "--", "template.yaml"])).await, "");
+        assert_eq!(
+            run_successfully(linter.args(["--include-checks", "I", "--", "template.yaml"])).await,
+            ""
+        );
     }
     for stage in ["default", "production"] {
         if let Some(mut sam) = external_tool("sam") {
@@ -78,13 +84,23 @@ async fn each_stage_has_its_own_secret_and_a_valid_sender() {
     let (Some(_), Some(mut python)) = (external_tool("sam"), external_tool("python")) else {
         return;
     };
-    let stages: Value = serde_json::from_str(&run_successfully(python.args(["-c", STAGES])).await).unwrap();
+    let stages: Value =
+        serde_json::from_str(&run_successfully(python.args(["-c", STAGES])).await).unwrap();
     let template = std::fs::read_to_string(root().join("template.yaml")).unwrap();
     for (stage, parameters) in stages.as_object().unwrap() {
-        assert_eq!(parameters["SecretName"], format!("booking-automation/{}", stage.replace("default", "staging")));
-        assert!(Sender::parse(parameters["EmailFrom"].as_str().unwrap()).is_some(), "{parameters}");
+        assert_eq!(
+            parameters["SecretName"],
+            format!("booking-automation/{}", stage.replace("default", "staging"))
+        );
+        assert!(
+            Sender::parse(parameters["EmailFrom"].as_str().unwrap()).is_some(),
+            "{parameters}"
+        );
         for name in parameters.as_object().unwrap().keys() {
-            assert!(template.contains(&format!("\n  {name}:\n    Type:")), "{stage}: {name}");
+            assert!(
+                template.contains(&format!("\n  {name}:\n    Type:")),
+                "{stage}: {name}"
+            );
         }
     }
 }
@@ -111,7 +127,10 @@ impl Template {
     }
 
     fn resources_of_type(&self, kind: &str) -> Vec<&Value> {
-        self.resources().values().filter(|resource| resource["Type"] == kind).collect()
+        self.resources()
+            .values()
+            .filter(|resource| resource["Type"] == kind)
+            .collect()
     }
 
     fn properties(&self, id: &str) -> &Value {
@@ -125,7 +144,9 @@ impl Template {
 
 #[tokio::test]
 async fn the_translated_template_passes_the_linter() {
-    let (Some(template), Some(mut linter)) = (Template::translated().await, external_tool("cfn-lint")) else {
+    let (Some(template), Some(mut linter)) =
+        (Template::translated().await, external_tool("cfn-lint"))
+    else {
         return;
     };
     let directory = tempfile::tempdir().unwrap();
@@ -140,24 +161,43 @@ async fn the_function_has_its_runtime_secrets_and_retries() {
         return;
     };
     let function = template.properties("Function");
-    assert_eq!((&function["Handler"], &function["Runtime"]), (&json!("bootstrap"), &json!("provided.al2023")));
+    assert_eq!(
+        (&function["Handler"], &function["Runtime"]),
+        (&json!("bootstrap"), &json!("provided.al2023"))
+    );
     assert_eq!(template.parameter_default("Architecture"), "arm64");
     assert_eq!(template.parameter_default("ReservedConcurrency"), -1);
     assert_eq!(function["LoggingConfig"]["LogFormat"], "JSON");
-    for name in ["DATABASE_URL", "CRON_SECRET", "CRON_SIGNING_SECRET", "ADMIN_TOKEN"] {
+    for name in [
+        "DATABASE_URL",
+        "CRON_SECRET",
+        "CRON_SIGNING_SECRET",
+        "ADMIN_TOKEN",
+    ] {
         let value = function["Environment"]["Variables"][name].to_string();
-        assert!(value.contains("{{resolve:secretsmanager:${SecretName}:SecretString:"), "{name}: {value}");
+        assert!(
+            value.contains("{{resolve:secretsmanager:${SecretName}:SecretString:"),
+            "{name}: {value}"
+        );
         assert!(value.contains(&format!(":{name}::")), "{name}: {value}");
     }
     let retries: BTreeMap<_, _> = template
         .resources_of_type("AWS::Lambda::EventInvokeConfig")
         .iter()
         .map(|config| &config["Properties"])
-        .map(|of| (of["Qualifier"].as_str().unwrap(), (&of["MaximumRetryAttempts"], &of["MaximumEventAgeInSeconds"])))
+        .map(|of| {
+            (
+                of["Qualifier"].as_str().unwrap(),
+                (&of["MaximumRetryAttempts"], &of["MaximumEventAgeInSeconds"]),
+            )
+        })
         .collect();
     // The next schedule retries a pass. Nothing else retries an SES event.
     let (none, some) = ((&json!(0), &json!(60)), (&json!(2), &json!(21600)));
-    assert_eq!(retries, BTreeMap::from([("$LATEST", none), ("ses-events", some)]));
+    assert_eq!(
+        retries,
+        BTreeMap::from([("$LATEST", none), ("ses-events", some)])
+    );
 }
 
 #[tokio::test]
@@ -167,19 +207,31 @@ async fn the_schedule_fires_every_minute_with_a_payload_that_the_function_accept
     };
     let schedule = &template.resources_of_type("AWS::Scheduler::Schedule")[0]["Properties"];
     assert_eq!(
-        (&schedule["ScheduleExpression"], &schedule["FlexibleTimeWindow"]["Mode"]),
+        (
+            &schedule["ScheduleExpression"],
+            &schedule["FlexibleTimeWindow"]["Mode"]
+        ),
         (&json!("rate(1 minute)"), &json!("OFF"))
     );
     let target = &schedule["Target"];
-    assert_eq!(target["RetryPolicy"], json!({"MaximumRetryAttempts": 0, "MaximumEventAgeInSeconds": 60}));
-    assert_eq!(target["DeadLetterConfig"]["Arn"], json!({"Fn::GetAtt": ["DeadLetters", "Arn"]}));
+    assert_eq!(
+        target["RetryPolicy"],
+        json!({"MaximumRetryAttempts": 0, "MaximumEventAgeInSeconds": 60})
+    );
+    assert_eq!(
+        target["DeadLetterConfig"]["Arn"],
+        json!({"Fn::GetAtt": ["DeadLetters", "Arn"]})
+    );
 
     let payload: Value = serde_json::from_str(target["Input"].as_str().unwrap()).unwrap();
     let expected = json!({"trigger": "schedule", "scheduled_time": "<aws.scheduler.scheduled-time>",
         "execution_id": "<aws.scheduler.execution-id>", "attempt": "<aws.scheduler.attempt-number>"});
     assert_eq!(payload, expected);
     let app = App::new().await;
-    assert_eq!(Instance::start(&app).await.invoke(&payload).await.unwrap()["outcome"], "completed");
+    assert_eq!(
+        Instance::start(&app).await.invoke(&payload).await.unwrap()["outcome"],
+        "completed"
+    );
 }
 
 #[tokio::test]
@@ -187,19 +239,41 @@ async fn ses_events_reach_the_alias_and_failed_ones_the_dead_letter_queue() {
     let Some(template) = Template::translated().await else {
         return;
     };
-    for name in
-        ["SesEventDestination", "SesEventsRule", "SesEventsAlias", "SesEventsInvokeConfig", "SesEventsPermission"]
-    {
-        assert_eq!(template.resources()[name]["Condition"], "HasConfigurationSet", "{name}");
+    for name in [
+        "SesEventDestination",
+        "SesEventsRule",
+        "SesEventsAlias",
+        "SesEventsInvokeConfig",
+        "SesEventsPermission",
+    ] {
+        assert_eq!(
+            template.resources()[name]["Condition"],
+            "HasConfigurationSet",
+            "{name}"
+        );
     }
     let destination = &template.properties("SesEventDestination")["EventDestination"];
-    let types = ["send", "delivery", "bounce", "complaint", "reject", "deliveryDelay", "renderingFailure"];
+    let types = [
+        "send",
+        "delivery",
+        "bounce",
+        "complaint",
+        "reject",
+        "deliveryDelay",
+        "renderingFailure",
+    ];
     assert_eq!(destination["MatchingEventTypes"], json!(types));
     let rule = template.properties("SesEventsRule");
     assert_eq!(rule["EventPattern"]["source"], json!(["aws.ses"]));
     assert_eq!(rule["Targets"][0]["Arn"], json!({"Ref": "SesEventsAlias"}));
-    assert_eq!(rule["Targets"][0]["DeadLetterConfig"]["Arn"], json!({"Fn::GetAtt": ["DeadLetters", "Arn"]}));
-    assert_eq!(template.properties("SesEventsAlias")["FunctionVersion"], "$LATEST");
+    assert_eq!(
+        rule["Targets"][0]["DeadLetterConfig"]["Arn"],
+        json!({"Fn::GetAtt": ["DeadLetters", "Arn"]})
+    );
+    assert_eq!(
+        template.properties("SesEventsAlias")["FunctionVersion"],
+        "$LATEST"
+    );
 }
 
 #[tokio::test]
@@ -207,14 +281,31 @@ async fn the_function_has_only_the_permissions_that_it_needs() {
     let Some(template) = Template::translated().await else {
         return;
     };
-    let statements = template.properties("Role")["Policies"][0]["PolicyDocument"]["Statement"].as_array().unwrap();
+    let statements = template.properties("Role")["Policies"][0]["PolicyDocument"]["Statement"]
+        .as_array()
+        .unwrap();
     let mut allowed = Vec::new();
     for statement in statements {
         // Two statements are conditional: one for the SES sandbox, one for the queue of SES events.
-        let statement = if statement["Fn::If"].is_array() { &statement["Fn::If"][1] } else { statement };
-        let actions = statement["Action"].as_array().cloned().unwrap_or_else(|| vec![statement["Action"].clone()]);
-        let resource = if statement["Resource"] == "*" { " on *" } else { "" };
-        allowed.extend(actions.iter().map(|action| format!("{}{resource}", action.as_str().unwrap())));
+        let statement = if statement["Fn::If"].is_array() {
+            &statement["Fn::If"][1]
+        } else {
+            statement
+        };
+        let actions = statement["Action"]
+            .as_array()
+            .cloned()
+            .unwrap_or_else(|| vec![statement["Action"].clone()]);
+        let resource = if statement["Resource"] == "*" {
+            " on *"
+        } else {
+            ""
+        };
+        allowed.extend(
+            actions
+                .iter()
+                .map(|action| format!("{}{resource}", action.as_str().unwrap())),
+        );
     }
     insta::assert_snapshot!(allowed.join("\n"), @r"
     ses:SendEmail
@@ -224,7 +315,11 @@ async fn the_function_has_only_the_permissions_that_it_needs() {
     logs:PutLogEvents
     sqs:SendMessage
     ");
-    assert!(statements[0]["Resource"].to_string().contains(":identity/${EmailIdentity}"));
+    assert!(
+        statements[0]["Resource"]
+            .to_string()
+            .contains(":identity/${EmailIdentity}")
+    );
     assert_eq!(
         (&statements[1]["Fn::If"][0], &statements[1]["Fn::If"][2]),
         (&json!("InSesSandbox"), &json!({"Ref": "AWS::NoValue"}))
@@ -244,9 +339,17 @@ async fn http_access_exists_only_if_it_is_requested() {
             .resources_of_type(kind)
             .into_iter()
             .filter(|resource| resource["Properties"]["Principal"] != "events.amazonaws.com");
-        assert!(public.into_iter().all(|resource| resource["Condition"] == "HasFunctionUrl"), "{kind}");
+        assert!(
+            public
+                .into_iter()
+                .all(|resource| resource["Condition"] == "HasFunctionUrl"),
+            "{kind}"
+        );
     }
-    assert_eq!(template.resources_of_type("AWS::Lambda::Permission").len(), 3);
+    assert_eq!(
+        template.resources_of_type("AWS::Lambda::Permission").len(),
+        3
+    );
 }
 
 #[tokio::test]
@@ -256,13 +359,26 @@ async fn missing_passes_and_logged_errors_raise_alarms() {
     };
     let alarm = template.properties("NoPassAlarm");
     assert_eq!(
-        (&alarm["EvaluationPeriods"], &alarm["Period"], &alarm["TreatMissingData"]),
+        (
+            &alarm["EvaluationPeriods"],
+            &alarm["Period"],
+            &alarm["TreatMissingData"]
+        ),
         (&json!(5), &json!(60), &json!("breaching"))
     );
-    assert_eq!(template.properties("CompletedPasses")["FilterPattern"], r#"{ $.pass = "committed" }"#);
+    assert_eq!(
+        template.properties("CompletedPasses")["FilterPattern"],
+        r#"{ $.pass = "committed" }"#
+    );
     // A call that answers can still log an error, for example if the account cannot send.
-    assert_eq!(template.properties("ErrorLines")["FilterPattern"], r#"{ $.level = "ERROR" }"#);
-    assert_eq!(template.properties("ErrorLinesAlarm")["MetricName"], "ErrorLines");
+    assert_eq!(
+        template.properties("ErrorLines")["FilterPattern"],
+        r#"{ $.level = "ERROR" }"#
+    );
+    assert_eq!(
+        template.properties("ErrorLinesAlarm")["MetricName"],
+        "ErrorLines"
+    );
 }
 
 #[tokio::test]
@@ -271,9 +387,23 @@ async fn no_resource_has_a_fixed_name_so_that_two_stages_fit_into_one_account() 
         return;
     };
     // An alias belongs to its function: its name may be fixed.
-    for (id, resource) in template.resources().iter().filter(|(_, resource)| resource["Type"] != "AWS::Lambda::Alias") {
-        for name in ["Name", "FunctionName", "QueueName", "RoleName", "LogGroupName", "AlarmName"] {
-            assert!(!resource["Properties"][name].is_string(), "{id} has the fixed {name}");
+    for (id, resource) in template
+        .resources()
+        .iter()
+        .filter(|(_, resource)| resource["Type"] != "AWS::Lambda::Alias")
+    {
+        for name in [
+            "Name",
+            "FunctionName",
+            "QueueName",
+            "RoleName",
+            "LogGroupName",
+            "AlarmName",
+        ] {
+            assert!(
+                !resource["Properties"][name].is_string(),
+                "{id} has the fixed {name}"
+            );
         }
     }
 }
@@ -289,7 +419,13 @@ impl Emulator {
     async fn start() -> Option<Self> {
         let mut command = external_tool("cargo-lambda")?;
         let port = free_port();
-        let address = ["--invoke-address", "127.0.0.1", "--invoke-port", &port.to_string()].map(str::to_owned);
+        let address = [
+            "--invoke-address",
+            "127.0.0.1",
+            "--invoke-port",
+            &port.to_string(),
+        ]
+        .map(str::to_owned);
         let mut process = command
             .args(["lambda", "watch", "--only-lambda-apis"])
             .args(&address)
@@ -306,12 +442,18 @@ impl Emulator {
         let [.., port] = &self.address;
         app.command(&[])
             .envs([
-                ("AWS_LAMBDA_RUNTIME_API", format!("http://127.0.0.1:{port}/.rt").as_str()),
+                (
+                    "AWS_LAMBDA_RUNTIME_API",
+                    format!("http://127.0.0.1:{port}/.rt").as_str(),
+                ),
                 ("AWS_LAMBDA_FUNCTION_NAME", "_"),
                 ("AWS_LAMBDA_FUNCTION_MEMORY_SIZE", "128"),
                 ("AWS_LAMBDA_FUNCTION_VERSION", "1"),
                 ("CRON_SECRET", "local-secret-0123456789"),
-                ("CRON_SIGNING_SECRET", "whsec_C2FVsBQIhrscChlQIMV+b5sSYspob7oD"),
+                (
+                    "CRON_SIGNING_SECRET",
+                    "whsec_C2FVsBQIhrscChlQIMV+b5sSYspob7oD",
+                ),
             ])
             .stderr(Stdio::null())
             .spawn()
@@ -321,7 +463,14 @@ impl Emulator {
     /// Runs `cargo lambda invoke` with the payload in a file.
     async fn invoke(&self, file: &Path) -> std::process::Output {
         let mut command = external_tool("cargo-lambda").unwrap();
-        command.args(["lambda", "invoke"]).args(&self.address).arg("--data-file").arg(file).output().await.unwrap()
+        command
+            .args(["lambda", "invoke"])
+            .args(&self.address)
+            .arg("--data-file")
+            .arg(file)
+            .output()
+            .await
+            .unwrap()
     }
 }
 
@@ -349,20 +498,37 @@ async fn every_example_event_works_in_cargo_lambda() {
     let app = App::empty().await;
     let mut function = emulator.start_function(&app);
     for (name, expected) in ANSWERS_TO_EXAMPLES {
-        let output = emulator.invoke(&root().join(format!("events/{name}.json"))).await;
+        let output = emulator
+            .invoke(&root().join(format!("events/{name}.json")))
+            .await;
         let said = String::from_utf8_lossy(&output.stdout);
-        assert!(output.status.success() && said.contains(expected), "{name}: {output:?}");
+        assert!(
+            output.status.success() && said.contains(expected),
+            "{name}: {output:?}"
+        );
     }
-    let mut files: Vec<PathBuf> =
-        std::fs::read_dir(root().join("events")).unwrap().map(|file| file.unwrap().path()).collect();
-    files.retain(|file| file.extension().is_some_and(|extension| extension == "json"));
-    assert_eq!(files.len(), ANSWERS_TO_EXAMPLES.len(), "each file has an expected answer: {files:?}");
+    let mut files: Vec<PathBuf> = std::fs::read_dir(root().join("events"))
+        .unwrap()
+        .map(|file| file.unwrap().path())
+        .collect();
+    files.retain(|file| {
+        file.extension()
+            .is_some_and(|extension| extension == "json")
+    });
+    assert_eq!(
+        files.len(),
+        ANSWERS_TO_EXAMPLES.len(),
+        "each file has an expected answer: {files:?}"
+    );
 
     let other = tempfile::NamedTempFile::new().unwrap();
     std::fs::write(other.path(), r#"{"trigger":"other"}"#).unwrap();
     let output = emulator.invoke(other.path()).await;
     let stderr = String::from_utf8_lossy(&output.stderr);
-    assert!(!output.status.success() && stderr.contains("UnknownPayload"), "{output:?}");
+    assert!(
+        !output.status.success() && stderr.contains("UnknownPayload"),
+        "{output:?}"
+    );
     function.kill().await.unwrap();
     emulator.process.kill().await.unwrap();
 }
@@ -376,22 +542,37 @@ async fn the_binary_built_by_sam_runs() {
         return;
     }
     let directory = tempfile::tempdir().unwrap();
-    let architecture = if cfg!(target_arch = "aarch64") { "arm64" } else { "x86_64" };
-    sam.args(["build", "--parameter-overrides", &format!("Architecture={architecture}"), "--build-dir"])
-        .arg(directory.path())
-        // The test of the README makes the release build; this build is only quick.
-        .envs([
-            ("CARGO_PROFILE_RELEASE_LTO", "off"),
-            ("CARGO_PROFILE_RELEASE_OPT_LEVEL", "0"),
-            ("CARGO_PROFILE_RELEASE_CODEGEN_UNITS", "256"),
-            ("CARGO_PROFILE_RELEASE_INCREMENTAL", "true"),
-        ])
-        .env_remove("RUSTFLAGS");
+    let architecture = if cfg!(target_arch = "aarch64") {
+        "arm64"
+    } else {
+        "x86_64"
+    };
+    sam.args([
+        "build",
+        "--parameter-overrides",
+        &format!("Architecture={architecture}"),
+        "--build-dir",
+    ])
+    .arg(directory.path())
+    // The test of the README makes the release build; this build is only quick.
+    .envs([
+        ("CARGO_PROFILE_RELEASE_LTO", "off"),
+        ("CARGO_PROFILE_RELEASE_OPT_LEVEL", "0"),
+        ("CARGO_PROFILE_RELEASE_CODEGEN_UNITS", "256"),
+        ("CARGO_PROFILE_RELEASE_INCREMENTAL", "true"),
+    ])
+    .env_remove("RUSTFLAGS");
     run_successfully(&mut sam).await;
     let bootstrap = directory.path().join("Function/bootstrap");
     let app = App::new().await;
     let instance = Instance::start_program(&app, &bootstrap).await;
-    assert_eq!(instance.invoke(&example_event("schedule")).await.unwrap()["outcome"], "completed");
-    let error = instance.invoke_within(Duration::from_secs(60), b"{}".to_vec()).await.unwrap_err();
+    assert_eq!(
+        instance.invoke(&example_event("schedule")).await.unwrap()["outcome"],
+        "completed"
+    );
+    let error = instance
+        .invoke_within(Duration::from_secs(60), b"{}".to_vec())
+        .await
+        .unwrap_err();
     assert_eq!(error["errorType"], "UnknownPayload");
 }

@@ -85,9 +85,13 @@ impl Endpoint {
         let chain = vec![CertificateDer::from_pem_slice(certificate.as_bytes()).unwrap()];
         let key = PrivateKeyDer::from_pem_slice(key.as_bytes()).unwrap();
         let provider = Arc::new(rustls::crypto::ring::default_provider());
-        let config =
-            rustls::ServerConfig::builder_with_provider(provider).with_safe_default_protocol_versions().unwrap();
-        let config = config.with_no_client_auth().with_single_cert(chain, key).unwrap();
+        let config = rustls::ServerConfig::builder_with_provider(provider)
+            .with_safe_default_protocol_versions()
+            .unwrap();
+        let config = config
+            .with_no_client_auth()
+            .with_single_cert(chain, key)
+            .unwrap();
         Self::listen("127.0.0.1:0", Some(TlsAcceptor::from(Arc::new(config)))).await
     }
 
@@ -169,7 +173,9 @@ impl Endpoint {
                 notified.await;
             }
         };
-        tokio::time::timeout(Duration::from_secs(60), all_there).await.expect("the requests arrive");
+        tokio::time::timeout(Duration::from_secs(60), all_there)
+            .await
+            .expect("the requests arrive");
     }
 }
 
@@ -200,11 +206,17 @@ async fn read(stream: &mut (impl AsyncRead + Unpin), buffer: &mut Vec<u8>) -> Op
                 .map(|line| line.split_once(": ").unwrap())
                 .map(|(name, value)| (name.to_ascii_lowercase(), value.to_owned()))
                 .collect();
-            let length: usize = headers.get("content-length").map_or(0, |length| length.parse().unwrap());
+            let length: usize = headers
+                .get("content-length")
+                .map_or(0, |length| length.parse().unwrap());
             if buffer.len() >= end + 4 + length {
                 let body = String::from_utf8(buffer[end + 4..end + 4 + length].to_vec()).unwrap();
                 buffer.drain(..end + 4 + length);
-                return Some(Received { line, headers, body });
+                return Some(Received {
+                    line,
+                    headers,
+                    body,
+                });
             }
         }
         if stream.read_buf(buffer).await.ok()? == 0 {
@@ -214,7 +226,11 @@ async fn read(stream: &mut (impl AsyncRead + Unpin), buffer: &mut Vec<u8>) -> Op
 }
 
 /// Answers a request; returns whether the connection stays open.
-async fn reply(stream: &mut (impl AsyncRead + AsyncWrite + Unpin), answer: Answer, shared: &Shared) -> bool {
+async fn reply(
+    stream: &mut (impl AsyncRead + AsyncWrite + Unpin),
+    answer: Answer,
+    shared: &Shared,
+) -> bool {
     let status = |status: u16| format!("HTTP/1.1 {status} So\r\nContent-Length: 0\r\n\r\n");
     match answer {
         Answer::Status(code) => stream.write_all(status(code).as_bytes()).await.is_ok(),
@@ -229,9 +245,13 @@ async fn reply(stream: &mut (impl AsyncRead + AsyncWrite + Unpin), answer: Answe
             false
         }
         Answer::Endless => {
-            let _ = stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 1000000000\r\n\r\n").await;
+            let _ = stream
+                .write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 1000000000\r\n\r\n")
+                .await;
             // Far more than the buffers of a socket that is not read.
-            while shared.written.load(Ordering::SeqCst) < 100_000_000 && stream.write_all(&[b'x'; 1000]).await.is_ok() {
+            while shared.written.load(Ordering::SeqCst) < 100_000_000
+                && stream.write_all(&[b'x'; 1000]).await.is_ok()
+            {
                 shared.written.fetch_add(1000, Ordering::SeqCst);
             }
             false

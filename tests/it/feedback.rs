@@ -44,19 +44,35 @@ async fn reminder_event_id(app: &App, booking: Uuid) -> String {
 async fn settled_message(app: &App, event_id: &str) -> (String, Vec<String>) {
     let sql = "SELECT to_jsonb(e) FROM booking_automation_events e WHERE id = $1::text::uuid";
     let row: Value = app.one(sql, &[&event_id]).await.get(0);
-    assert!(row["status"] == "completed" && !row["executed_at"].is_null(), "{row}");
+    assert!(
+        row["status"] == "completed" && !row["executed_at"].is_null(),
+        "{row}"
+    );
     for open in ["reason", "error_message", "lease_until", "next_attempt_at"] {
         assert!(row[open].is_null(), "{open}: {row}");
     }
     let attempts = row["event_data"]["attempts"].as_array().unwrap();
     let last = attempts.last().unwrap();
-    assert_eq!((&last["message_id"], &last["settled_by"]), (&row["message_id"], &true.into()), "{row}");
-    let outcomes = attempts.iter().map(|attempt| attempt["outcome"].as_str().unwrap().to_owned());
-    (row["message_id"].as_str().unwrap().to_owned(), outcomes.collect())
+    assert_eq!(
+        (&last["message_id"], &last["settled_by"]),
+        (&row["message_id"], &true.into()),
+        "{row}"
+    );
+    let outcomes = attempts
+        .iter()
+        .map(|attempt| attempt["outcome"].as_str().unwrap().to_owned());
+    (
+        row["message_id"].as_str().unwrap().to_owned(),
+        outcomes.collect(),
+    )
 }
 
 async fn stored_feedback(app: &App) -> Vec<String> {
-    app.column("SELECT kind || ' ' || message_id FROM booking_automation_feedback ORDER BY id", &[]).await
+    app.column(
+        "SELECT kind || ' ' || message_id FROM booking_automation_feedback ORDER BY id",
+        &[],
+    )
+    .await
 }
 
 #[tokio::test]
@@ -67,17 +83,30 @@ async fn each_ses_event_is_stored_once_and_without_personal_data() {
     let id = reminder_event_id(&app, booking).await;
     let instance = Instance::start(&app).await;
     for (file, kind) in KINDS {
-        let told = instance.invoke(&ses_event(file, &id, "message-1")).await.unwrap();
+        let told = instance
+            .invoke(&ses_event(file, &id, "message-1"))
+            .await
+            .unwrap();
         let suppressed = i64::from(kind == "bounced");
         assert_eq!(
             told,
             json!({"outcome": "recorded", "kind": kind, "settled": false, "suppressed": suppressed}),
             "an address is suppressed once"
         );
-        let again = instance.invoke(&ses_event(file, &id, "message-1")).await.unwrap();
-        assert_eq!(again, json!({"outcome": "ignored", "reason": "duplicate"}), "{file}");
+        let again = instance
+            .invoke(&ses_event(file, &id, "message-1"))
+            .await
+            .unwrap();
+        assert_eq!(
+            again,
+            json!({"outcome": "ignored", "reason": "duplicate"}),
+            "{file}"
+        );
     }
-    assert_eq!(stored_feedback(&app).await, KINDS.map(|(_, kind)| format!("{kind} message-1")));
+    assert_eq!(
+        stored_feedback(&app).await,
+        KINDS.map(|(_, kind)| format!("{kind} message-1"))
+    );
     let rows: i64 = app
         .one(
             "SELECT count(*) FROM booking_automation_feedback WHERE booking_id = $1 AND event_id::text = $2",
@@ -86,15 +115,27 @@ async fn each_ses_event_is_stored_once_and_without_personal_data() {
         .await
         .get(0);
     assert_eq!(rows, 7);
-    let details = app.column("SELECT details::text FROM booking_automation_feedback ORDER BY id", &[]).await.join("\n");
-    assert!(details.contains("550 5.1.1 <…>: user unknown") && details.contains("MailboxFull"), "{details}");
+    let details = app
+        .column(
+            "SELECT details::text FROM booking_automation_feedback ORDER BY id",
+            &[],
+        )
+        .await
+        .join("\n");
+    assert!(
+        details.contains("550 5.1.1 <…>: user unknown") && details.contains("MailboxFull"),
+        "{details}"
+    );
     let log = instance.kill().await;
     for text in [&details, &log] {
         assert!(!text.contains('@') && !text.contains("carla"), "{text}");
     }
     // The message itself is unchanged.
     assert_eq!(app.reminders(booking).await, ["24h completed"]);
-    let runs: i64 = app.one("SELECT count(*) FROM automation_runs", &[]).await.get(0);
+    let runs: i64 = app
+        .one("SELECT count(*) FROM automation_runs", &[])
+        .await
+        .get(0);
     assert_eq!(runs, 1, "an event runs no pass");
 }
 
@@ -108,12 +149,22 @@ async fn two_delays_are_two_rows_and_both_names_of_a_kind_are_known() {
     for time in ["2026-03-01T12:05:00.000Z", "2026-03-01T12:35:00.000Z"] {
         let mut delay = ses_event("ses-delay", &id, "m");
         delay["detail"]["deliveryDelay"]["timestamp"] = time.into();
-        assert_eq!(instance.invoke(&delay).await.unwrap()["outcome"], "recorded", "{time}");
+        assert_eq!(
+            instance.invoke(&delay).await.unwrap()["outcome"],
+            "recorded",
+            "{time}"
+        );
     }
     let mut failure = ses_event("ses-rendering-failure", &id, "m");
     failure["detail"]["eventType"] = "RenderingFailure".into();
-    assert_eq!(instance.invoke(&failure).await.unwrap()["outcome"], "recorded");
-    assert_eq!(stored_feedback(&app).await, ["delayed m", "delayed m", "rendering_failed m"]);
+    assert_eq!(
+        instance.invoke(&failure).await.unwrap()["outcome"],
+        "recorded"
+    );
+    assert_eq!(
+        stored_feedback(&app).await,
+        ["delayed m", "delayed m", "rendering_failed m"]
+    );
 }
 
 #[tokio::test]
@@ -122,17 +173,36 @@ async fn events_of_other_messages_and_of_other_kinds_are_ignored() {
     let booking = app.confirmed(noon() + hours(24)).await;
     app.run(noon()).await;
     let ours = reminder_event_id(&app, booking).await;
-    let audit: String =
-        app.one("SELECT id::text FROM booking_automation_events WHERE event_type = 'reminder_sent'", &[]).await.get(0);
+    let audit: String = app
+        .one(
+            "SELECT id::text FROM booking_automation_events WHERE event_type = 'reminder_sent'",
+            &[],
+        )
+        .await
+        .get(0);
     assert_eq!(ours, audit);
     let instance = Instance::start(&app).await;
-    app.sql("UPDATE bookings SET status = 'cancelled' WHERE id = $1", &[&booking]).await;
-    let change: String =
-        app.one("SELECT id::text FROM booking_automation_events WHERE event_type = 'status_update'", &[]).await.get(0);
-    let mut others = ["not-a-uuid", "", &change].map(|id| ses_event("ses-bounce", id, "m")).to_vec();
+    app.sql(
+        "UPDATE bookings SET status = 'cancelled' WHERE id = $1",
+        &[&booking],
+    )
+    .await;
+    let change: String = app
+        .one(
+            "SELECT id::text FROM booking_automation_events WHERE event_type = 'status_update'",
+            &[],
+        )
+        .await
+        .get(0);
+    let mut others = ["not-a-uuid", "", &change]
+        .map(|id| ses_event("ses-bounce", id, "m"))
+        .to_vec();
     others.push(example_event("ses-bounce"));
     let mut untagged = example_event("ses-complaint");
-    untagged["detail"]["mail"].as_object_mut().unwrap().remove("tags");
+    untagged["detail"]["mail"]
+        .as_object_mut()
+        .unwrap()
+        .remove("tags");
     others.push(untagged);
     for kind in ["Open", "Click", "Subscription", "Something New"] {
         let mut event = ses_event("ses-bounce", &ours, "m");
@@ -144,7 +214,10 @@ async fn events_of_other_messages_and_of_other_kinds_are_ignored() {
         assert_eq!(told["outcome"], "ignored", "{event}");
     }
     assert!(stored_feedback(&app).await.is_empty());
-    let suppressed: i64 = app.one("SELECT count(*) FROM booking_automation_suppressions", &[]).await.get(0);
+    let suppressed: i64 = app
+        .one("SELECT count(*) FROM booking_automation_suppressions", &[])
+        .await
+        .get(0);
     assert_eq!(suppressed, 0);
 }
 
@@ -168,10 +241,16 @@ async fn a_malformed_ses_event_is_a_function_error_that_names_the_field() {
             *place = wrong;
             let error = instance.invoke(&event).await.unwrap_err();
             assert_eq!(error["errorType"], "MalformedEvent", "{path:?} {error}");
-            assert!(error["errorMessage"].as_str().unwrap().ends_with(named), "{path:?} {error}");
+            assert!(
+                error["errorMessage"].as_str().unwrap().ends_with(named),
+                "{path:?} {error}"
+            );
         }
     }
-    let error = instance.invoke(&json!({"source": "aws.ses"})).await.unwrap_err();
+    let error = instance
+        .invoke(&json!({"source": "aws.ses"}))
+        .await
+        .unwrap_err();
     assert_eq!(error["errorType"], "MalformedEvent");
     // Unusual, but readable: texts that PostgreSQL refuses, and very long ones.
     let mut odd = ses_event("ses-bounce", &id, "m\u{0}");
@@ -187,12 +266,22 @@ async fn an_event_that_cannot_be_stored_is_a_function_error_and_can_be_retried()
     let app = App::new().await;
     let booking = app.confirmed(noon() + hours(24)).await;
     app.run(noon()).await;
-    let send = ses_event("ses-send", &reminder_event_id(&app, booking).await, "message-1");
+    let send = ses_event(
+        "ses-send",
+        &reminder_event_id(&app, booking).await,
+        "message-1",
+    );
     let instance = Instance::start(&app).await;
-    app.db.batch_execute("ALTER TABLE booking_automation_feedback RENAME TO gone").await.unwrap();
+    app.db
+        .batch_execute("ALTER TABLE booking_automation_feedback RENAME TO gone")
+        .await
+        .unwrap();
     let error = instance.invoke(&send).await.unwrap_err();
     assert_eq!(error["errorType"], "EventNotRecorded", "{error}");
-    app.db.batch_execute("ALTER TABLE gone RENAME TO booking_automation_feedback").await.unwrap();
+    app.db
+        .batch_execute("ALTER TABLE gone RENAME TO booking_automation_feedback")
+        .await
+        .unwrap();
     assert_eq!(instance.invoke(&send).await.unwrap()["outcome"], "recorded");
 }
 
@@ -200,21 +289,43 @@ async fn an_event_that_cannot_be_stored_is_a_function_error_and_can_be_retried()
 async fn every_kind_of_event_settles_an_unknown_outcome_without_a_second_mail() {
     for (file, kind) in KINDS {
         let mut app = App::new().await;
-        app.env.insert("SES_CONFIGURATION_SET", "bookings".to_owned());
+        app.env
+            .insert("SES_CONFIGURATION_SET", "bookings".to_owned());
         let booking = app.confirmed(noon() + hours(24)).await;
-        app.ses.answer(|_| Answer::Error(500, "InternalFailure", "oops"));
+        app.ses
+            .answer(|_| Answer::Error(500, "InternalFailure", "oops"));
         app.run(noon()).await;
         assert_eq!(app.reminders(booking).await, ["24h pending unknown"]);
         let instance = Instance::start(&app).await;
-        let told = instance.invoke(&ses_event(file, &reminder_event_id(&app, booking).await, "theirs")).await.unwrap();
-        assert_eq!((&told["kind"], &told["settled"]), (&kind.into(), &true.into()));
+        let told = instance
+            .invoke(&ses_event(
+                file,
+                &reminder_event_id(&app, booking).await,
+                "theirs",
+            ))
+            .await
+            .unwrap();
+        assert_eq!(
+            (&told["kind"], &told["settled"]),
+            (&kind.into(), &true.into())
+        );
         assert_eq!(app.reminders(booking).await, ["24h completed"]);
-        let (message_id, attempts) = settled_message(&app, &reminder_event_id(&app, booking).await).await;
-        assert_eq!((message_id.as_str(), &attempts[..]), ("theirs", &["unknown".to_owned(), "sent".to_owned()][..]));
+        let (message_id, attempts) =
+            settled_message(&app, &reminder_event_id(&app, booking).await).await;
+        assert_eq!(
+            (message_id.as_str(), &attempts[..]),
+            ("theirs", &["unknown".to_owned(), "sent".to_owned()][..])
+        );
 
         app.run(noon() + minutes(1)).await;
         assert_eq!(app.ses.mails().len(), 1, "{kind}");
-        let flag: bool = app.one("SELECT reminder_24h_sent FROM bookings WHERE id = $1", &[&booking]).await.get(0);
+        let flag: bool = app
+            .one(
+                "SELECT reminder_24h_sent FROM bookings WHERE id = $1",
+                &[&booking],
+            )
+            .await
+            .get(0);
         assert!(flag, "the flag follows");
     }
 }
@@ -222,40 +333,78 @@ async fn every_kind_of_event_settles_an_unknown_outcome_without_a_second_mail() 
 #[tokio::test]
 async fn without_an_event_an_unknown_outcome_is_retried_and_the_doubt_is_recorded() {
     let mut app = App::new().await;
-    app.env.insert("SES_CONFIGURATION_SET", "bookings".to_owned());
+    app.env
+        .insert("SES_CONFIGURATION_SET", "bookings".to_owned());
     let booking = app.confirmed(noon() + hours(24)).await;
-    app.ses.answer(|_| Answer::Error(500, "InternalFailure", "oops"));
+    app.ses
+        .answer(|_| Answer::Error(500, "InternalFailure", "oops"));
     app.run(noon()).await;
     app.ses.answer(|_| Answer::Sent);
-    assert_eq!(app.run(noon()).await["reminders"]["sent"], 0, "not before two minutes are over");
+    assert_eq!(
+        app.run(noon()).await["reminders"]["sent"],
+        0,
+        "not before two minutes are over"
+    );
     app.make_claimable().await;
     assert_eq!(app.run(noon()).await["reminders"]["sent"], 1);
     assert_eq!(app.ses.mails().len(), 2);
-    let history: Value = app.one("SELECT event_data -> 'attempts' FROM booking_automation_events", &[]).await.get(0);
-    assert_eq!((&history[0]["outcome"], &history[1]["outcome"]), (&"unknown".into(), &"sent".into()));
+    let history: Value = app
+        .one(
+            "SELECT event_data -> 'attempts' FROM booking_automation_events",
+            &[],
+        )
+        .await
+        .get(0);
+    assert_eq!(
+        (&history[0]["outcome"], &history[1]["outcome"]),
+        (&"unknown".into(), &"sent".into())
+    );
     // The late event of the first attempt has nothing to settle.
     let told = Instance::start(&app)
         .await
-        .invoke(&ses_event("ses-send", &reminder_event_id(&app, booking).await, "the-first"))
+        .invoke(&ses_event(
+            "ses-send",
+            &reminder_event_id(&app, booking).await,
+            "the-first",
+        ))
         .await
         .unwrap();
     assert_eq!(told["settled"], false);
-    assert_eq!(app.column("SELECT message_id FROM booking_automation_events", &[]).await, ["message-2"]);
+    assert_eq!(
+        app.column("SELECT message_id FROM booking_automation_events", &[])
+            .await,
+        ["message-2"]
+    );
 }
 
 #[tokio::test]
 async fn an_event_settles_a_message_that_had_failed() {
     let app = App::new().await;
     let booking = app.confirmed(noon() + minutes(1)).await;
-    app.ses.answer(|_| Answer::Error(500, "InternalFailure", "oops"));
+    app.ses
+        .answer(|_| Answer::Error(500, "InternalFailure", "oops"));
     app.run(noon()).await;
-    assert_eq!(app.reminders(booking).await.last().unwrap(), "15m failed unknown", "no attempt past the start");
+    assert_eq!(
+        app.reminders(booking).await.last().unwrap(),
+        "15m failed unknown",
+        "no attempt past the start"
+    );
     let id: String = app
-        .one("SELECT id::text FROM booking_automation_events WHERE rule = '15m' AND booking_id = $1", &[&booking])
+        .one(
+            "SELECT id::text FROM booking_automation_events WHERE rule = '15m' AND booking_id = $1",
+            &[&booking],
+        )
         .await
         .get(0);
-    Instance::start(&app).await.invoke(&ses_event("ses-delivery", &id, "theirs")).await.unwrap();
-    assert_eq!(app.reminders(booking).await.last().unwrap(), "15m completed");
+    Instance::start(&app)
+        .await
+        .invoke(&ses_event("ses-delivery", &id, "theirs"))
+        .await
+        .unwrap();
+    assert_eq!(
+        app.reminders(booking).await.last().unwrap(),
+        "15m completed"
+    );
 }
 
 /// All permutations.
@@ -278,7 +427,8 @@ fn permutations<T: Copy>(things: &[T]) -> Vec<Vec<T>> {
 #[tokio::test]
 async fn the_order_of_events_and_our_record_does_not_change_the_result() {
     let mut app = App::new().await;
-    app.env.insert("SES_CONFIGURATION_SET", "bookings".to_owned());
+    app.env
+        .insert("SES_CONFIGURATION_SET", "bookings".to_owned());
     let instance = Instance::start(&app).await;
     // The position of our record among the events; before it the message is claimed.
     let orders = permutations(&["record", "ses-send", "ses-delivery", "ses-delay"]);
@@ -288,7 +438,11 @@ async fn the_order_of_events_and_our_record_does_not_change_the_result() {
             app.ses.clear();
             let (answer, held) = tokio::sync::watch::channel(false);
             app.ses.answer(move |_| {
-                let then = if answered { Answer::Sent } else { Answer::Error(500, "InternalFailure", "oops") };
+                let then = if answered {
+                    Answer::Sent
+                } else {
+                    Answer::Error(500, "InternalFailure", "oops")
+                };
                 Answer::Held(held.clone(), Box::new(then))
             });
             let booking = app.confirmed(noon() + hours(24)).await;
@@ -309,15 +463,25 @@ async fn the_order_of_events_and_our_record_does_not_change_the_result() {
                     } else {
                         // An event does not settle a claimed message; after the record, the first
                         // event settles it.
-                        let told =
-                            instance.invoke(&ses_event(step, &id, &format!("m-{round}-{answered}"))).await.unwrap();
+                        let told = instance
+                            .invoke(&ses_event(step, &id, &format!("m-{round}-{answered}")))
+                            .await
+                            .unwrap();
                         let first = order.iter().find(|step| **step != "record") == Some(step);
-                        assert_eq!(told["settled"], recorded && !answered && first, "{order:?} {told}");
+                        assert_eq!(
+                            told["settled"],
+                            recorded && !answered && first,
+                            "{order:?} {told}"
+                        );
                     }
                 }
             });
             assert!(!said.stderr.contains("stale"), "{order:?}: {}", said.stderr);
-            assert_eq!(app.reminders(booking).await, ["24h completed"], "{order:?} {answered}");
+            assert_eq!(
+                app.reminders(booking).await,
+                ["24h completed"],
+                "{order:?} {answered}"
+            );
             app.make_claimable().await;
             app.run(noon.parse().unwrap()).await;
             assert_eq!(app.ses.mails().len(), 1, "{order:?} {answered}");
@@ -332,28 +496,46 @@ async fn an_event_of_the_first_attempt_settles_the_message_despite_a_failed_seco
     // The fifth attempt is the last.
     for (made, answer) in [(4, throttled.clone()), (1, throttled), (1, rejected)] {
         let mut app = App::new().await;
-        app.env.insert("SES_CONFIGURATION_SET", "bookings".to_owned());
+        app.env
+            .insert("SES_CONFIGURATION_SET", "bookings".to_owned());
         let booking = app.confirmed(noon() + hours(24)).await;
-        app.ses.answer(|_| Answer::Error(500, "InternalFailure", "oops"));
+        app.ses
+            .answer(|_| Answer::Error(500, "InternalFailure", "oops"));
         app.run(noon()).await;
-        app.sql("UPDATE booking_automation_events SET attempts = $1", &[&made]).await;
+        app.sql(
+            "UPDATE booking_automation_events SET attempts = $1",
+            &[&made],
+        )
+        .await;
         app.make_claimable().await;
         let (release, held) = tokio::sync::watch::channel(false);
         let then = answer.clone();
-        app.ses.answer(move |_| Answer::Held(held.clone(), Box::new(then.clone())));
+        app.ses
+            .answer(move |_| Answer::Held(held.clone(), Box::new(then.clone())));
         let id = reminder_event_id(&app, booking).await;
         let instance = Instance::start(&app).await;
         let noon = noon().to_rfc3339();
         let arguments = ["run", "--as-of", &noon];
         let (said, ()) = tokio::join!(app.call(&arguments), async {
             app.ses.wait_for_mails(2).await;
-            let told = instance.invoke(&ses_event("ses-send", &id, "the-first")).await.unwrap();
+            let told = instance
+                .invoke(&ses_event("ses-send", &id, "the-first"))
+                .await
+                .unwrap();
             assert_eq!(told["settled"], false, "claimed");
             release.send(true).unwrap();
         });
-        assert_eq!(said.summary()["reminders"]["sent"], 1, "{answer:?} {}", said.stdout);
+        assert_eq!(
+            said.summary()["reminders"]["sent"],
+            1,
+            "{answer:?} {}",
+            said.stdout
+        );
         let (message_id, attempts) = settled_message(&app, &id).await;
-        assert_eq!((message_id.as_str(), &attempts[..]), ("the-first", &["unknown".to_owned(), "sent".to_owned()][..]));
+        assert_eq!(
+            (message_id.as_str(), &attempts[..]),
+            ("the-first", &["unknown".to_owned(), "sent".to_owned()][..])
+        );
     }
 }
 
@@ -379,7 +561,8 @@ async fn deliver_event(instance: &Instance, event: &Value) -> Value {
 async fn create_reminder_with_held_answer(app: &App) -> tokio::sync::watch::Sender<bool> {
     let (answer, held) = tokio::sync::watch::channel(false);
     let oops = Answer::Error(500, "InternalFailure", "oops");
-    app.ses.answer(move |_| Answer::Held(held.clone(), Box::new(oops.clone())));
+    app.ses
+        .answer(move |_| Answer::Held(held.clone(), Box::new(oops.clone())));
     app.confirmed(noon() + minutes(1)).await;
     answer
 }
@@ -387,14 +570,21 @@ async fn create_reminder_with_held_answer(app: &App) -> tokio::sync::watch::Send
 #[tokio::test]
 async fn an_event_does_not_wait_for_a_lock_on_another_message() {
     let app = App::new().await;
-    let (told_of, held) = (app.confirmed(noon() + hours(24)).await, app.confirmed(noon() + hours(24)).await);
+    let (told_of, held) = (
+        app.confirmed(noon() + hours(24)).await,
+        app.confirmed(noon() + hours(24)).await,
+    );
     app.run(noon()).await;
     let other = connect(&app.url).await;
     other.batch_execute("BEGIN").await.unwrap();
     let hold = "SELECT FROM booking_automation_events WHERE booking_id = $1 FOR UPDATE";
     assert_eq!(other.execute(hold, &[&held]).await.unwrap(), 1);
     let instance = Instance::start(&app).await;
-    deliver_event(&instance, &ses_event("ses-delivery", &reminder_event_id(&app, told_of).await, "m")).await;
+    deliver_event(
+        &instance,
+        &ses_event("ses-delivery", &reminder_event_id(&app, told_of).await, "m"),
+    )
+    .await;
     assert_eq!(stored_feedback(&app).await, ["delivered m"]);
 }
 
@@ -411,7 +601,10 @@ async fn an_event_just_before_our_record_settles_the_message() {
         let send = ses_event("ses-send", &id, "theirs");
         // Both wait for the row of the message; the event is first in the queue.
         let other = connect(&app.url).await;
-        other.batch_execute("BEGIN; SELECT FROM booking_automation_events FOR UPDATE").await.unwrap();
+        other
+            .batch_execute("BEGIN; SELECT FROM booking_automation_events FOR UPDATE")
+            .await
+            .unwrap();
         let (_, ()) = tokio::join!(deliver_event(&instance, &send), async {
             app.wait_until(&sessions_wait_for_lock(1)).await;
             answer.send(true).unwrap();
@@ -430,11 +623,12 @@ const LINGER: &str = "CREATE FUNCTION linger() RETURNS boolean LANGUAGE plpgsql 
 /// Delivers an event while a session pauses in `linger()`. Resumes the session when the event is
 /// recorded or waits.
 async fn deliver_event_while_paused(app: &App, instance: &Instance, event: &Value, lock: Client) {
-    let lingers =
-        "SELECT EXISTS (SELECT FROM pg_stat_activity WHERE datname = current_database() AND wait_event = 'PgSleep')";
+    let lingers = "SELECT EXISTS (SELECT FROM pg_stat_activity WHERE datname = current_database() AND wait_event = 'PgSleep')";
     app.wait_until(lingers).await;
-    let waits_or_told =
-        format!("SELECT ({}) OR EXISTS (SELECT FROM booking_automation_feedback)", sessions_wait_for_lock(1));
+    let waits_or_told = format!(
+        "SELECT ({}) OR EXISTS (SELECT FROM booking_automation_feedback)",
+        sessions_wait_for_lock(1)
+    );
     let (_, ()) = tokio::join!(deliver_event(instance, event), async {
         app.wait_until(&waits_or_told).await;
         drop(lock);
@@ -443,7 +637,10 @@ async fn deliver_event_while_paused(app: &App, instance: &Instance, event: &Valu
 
 async fn take_pause_lock(app: &App) -> Client {
     let session = connect(&app.url).await;
-    session.batch_execute("SELECT pg_advisory_lock(42)").await.unwrap();
+    session
+        .batch_execute("SELECT pg_advisory_lock(42)")
+        .await
+        .unwrap();
     session
 }
 
@@ -467,7 +664,8 @@ async fn an_event_during_our_record_settles_the_message() {
         app.ses.wait_for_mails(1).await;
         let id = app.ses.mails()[0].event_id().to_owned();
         answer.send(true).unwrap();
-        deliver_event_while_paused(&app, &instance, &ses_event("ses-send", &id, "theirs"), lock).await;
+        deliver_event_while_paused(&app, &instance, &ses_event("ses-send", &id, "theirs"), lock)
+            .await;
         id
     });
     assert_eq!(settled_message(&app, &id).await.0, "theirs");
@@ -477,14 +675,20 @@ async fn an_event_during_our_record_settles_the_message() {
 async fn an_event_during_the_claim_that_gives_up_settles_the_message() {
     let app = App::new().await;
     create_due_bookings(&app, 2).await;
-    app.ses.answer(|_| Answer::Error(429, "TooManyRequestsException", "slow down"));
+    app.ses
+        .answer(|_| Answer::Error(429, "TooManyRequestsException", "slow down"));
     app.run(noon()).await;
     // The sender of the second message died in its last attempt.
     app.sql("UPDATE booking_automation_events SET status = 'sending', attempts = 5 WHERE starts_at = (SELECT max(starts_at) FROM booking_automation_events)", &[])
         .await;
     app.make_claimable().await;
-    let id: String =
-        app.one("SELECT id::text FROM booking_automation_events WHERE status = 'sending'", &[]).await.get(0);
+    let id: String = app
+        .one(
+            "SELECT id::text FROM booking_automation_events WHERE status = 'sending'",
+            &[],
+        )
+        .await
+        .get(0);
     app.db
         .batch_execute(&format!(
             "{LINGER} ALTER VIEW booking_automation_contacts RENAME TO contacts;
@@ -497,7 +701,10 @@ async fn an_event_during_the_claim_that_gives_up_settles_the_message() {
     let arguments = ["run", "--as-of", &noon];
     let instance = Instance::start(&app).await;
     let send = ses_event("ses-send", &id, "theirs");
-    tokio::join!(app.call(&arguments), deliver_event_while_paused(&app, &instance, &send, lock));
+    tokio::join!(
+        app.call(&arguments),
+        deliver_event_while_paused(&app, &instance, &send, lock)
+    );
     assert_eq!(settled_message(&app, &id).await.0, "theirs");
 }
 
@@ -507,7 +714,10 @@ async fn messages_reported_as_sent_complete_even_if_cancelled_or_exhausted_since
     app.env.insert("SEND_CONCURRENCY", "2".to_owned());
     create_due_bookings(&app, 6).await;
     app.ses.answer(|_| Answer::Silence);
-    let mut process = app.command(&["run", "--as-of", &noon().to_rfc3339()]).spawn().unwrap();
+    let mut process = app
+        .command(&["run", "--as-of", &noon().to_rfc3339()])
+        .spawn()
+        .unwrap();
     app.ses.wait_for_mails(2).await;
     process.kill().await.unwrap();
     let claimed = "SELECT id::text FROM booking_automation_events WHERE status = 'sending' ORDER BY starts_at";
@@ -515,36 +725,63 @@ async fn messages_reported_as_sent_complete_even_if_cancelled_or_exhausted_since
     assert_eq!(claimed.len(), 4, "a page");
     let instance = Instance::start(&app).await;
     for id in &claimed {
-        instance.invoke(&ses_event("ses-delivery", id, id)).await.unwrap();
+        instance
+            .invoke(&ses_event("ses-delivery", id, id))
+            .await
+            .unwrap();
     }
     // One is no longer due; another one has no attempt left.
     let cancelled = "UPDATE bookings SET status = 'cancelled' WHERE id = (SELECT booking_id FROM booking_automation_events WHERE id = $1::text::uuid)";
     app.sql(cancelled, &[&claimed[0]]).await;
-    app.sql("UPDATE booking_automation_events SET attempts = 5 WHERE id = $1::text::uuid", &[&claimed[1]]).await;
+    app.sql(
+        "UPDATE booking_automation_events SET attempts = 5 WHERE id = $1::text::uuid",
+        &[&claimed[1]],
+    )
+    .await;
     app.make_claimable().await;
     app.ses.clear();
     app.ses.answer(|_| Answer::Sent);
     let summary = app.run(noon()).await;
     for id in &claimed {
-        assert_eq!(settled_message(&app, id).await, (id.clone(), vec!["sent".to_owned()]));
+        assert_eq!(
+            settled_message(&app, id).await,
+            (id.clone(), vec!["sent".to_owned()])
+        );
     }
     // The call continues after a page without a message to send.
-    assert_eq!((app.ses.mails().len(), &summary["reminders"]["sent"]), (2, &6.into()), "{summary}");
+    assert_eq!(
+        (app.ses.mails().len(), &summary["reminders"]["sent"]),
+        (2, &6.into()),
+        "{summary}"
+    );
 }
 
 #[tokio::test]
 async fn an_event_does_not_change_a_skipped_reminder() {
     let app = App::new().await;
     let booking = app.confirmed(noon() + hours(24)).await;
-    app.ses.answer(|_| Answer::Error(500, "InternalFailure", "oops"));
+    app.ses
+        .answer(|_| Answer::Error(500, "InternalFailure", "oops"));
     app.run(noon()).await;
-    app.sql("UPDATE bookings SET status = 'cancelled' WHERE id = $1", &[&booking]).await;
+    app.sql(
+        "UPDATE bookings SET status = 'cancelled' WHERE id = $1",
+        &[&booking],
+    )
+    .await;
     app.make_claimable().await;
     app.run(noon()).await;
     assert_eq!(app.reminders(booking).await, ["24h skipped cancelled"]);
-    let send = ses_event("ses-send", &reminder_event_id(&app, booking).await, "theirs");
+    let send = ses_event(
+        "ses-send",
+        &reminder_event_id(&app, booking).await,
+        "theirs",
+    );
     let told = Instance::start(&app).await.invoke(&send).await.unwrap();
-    assert_eq!((&told["outcome"], &told["settled"]), (&"recorded".into(), &false.into()), "{told}");
+    assert_eq!(
+        (&told["outcome"], &told["settled"]),
+        (&"recorded".into(), &false.into()),
+        "{told}"
+    );
     assert_eq!(app.reminders(booking).await, ["24h skipped cancelled"]);
 }
 
@@ -554,20 +791,39 @@ async fn settling_a_reminder_to_the_provider_sets_no_flag() {
         let app = App::new().await;
         app.sql("INSERT INTO reminder_rules (name, lead, audience, effective_from) VALUES ('24h', '24 hours', 'provider', '2020-01-01')", &[])
             .await;
-        app.sql("UPDATE users SET email = NULL WHERE id = $1", &[&app.customer]).await;
+        app.sql(
+            "UPDATE users SET email = NULL WHERE id = $1",
+            &[&app.customer],
+        )
+        .await;
         let booking = app.confirmed(noon() + hours(24)).await;
-        app.ses.answer(|_| Answer::Error(500, "InternalFailure", "oops"));
+        app.ses
+            .answer(|_| Answer::Error(500, "InternalFailure", "oops"));
         app.run(noon()).await;
         let id = app.ses.mails()[0].event_id().to_owned();
         if claimed {
-            app.sql("UPDATE booking_automation_events SET status = 'sending' WHERE id = $1::text::uuid", &[&id]).await;
+            app.sql(
+                "UPDATE booking_automation_events SET status = 'sending' WHERE id = $1::text::uuid",
+                &[&id],
+            )
+            .await;
         }
-        let told = Instance::start(&app).await.invoke(&ses_event("ses-send", &id, "theirs")).await.unwrap();
+        let told = Instance::start(&app)
+            .await
+            .invoke(&ses_event("ses-send", &id, "theirs"))
+            .await
+            .unwrap();
         assert_eq!(told["settled"], !claimed);
         app.make_claimable().await;
         app.run(noon()).await;
         assert_eq!(settled_message(&app, &id).await.0, "theirs");
-        let flag: bool = app.one("SELECT reminder_24h_sent FROM bookings WHERE id = $1", &[&booking]).await.get(0);
+        let flag: bool = app
+            .one(
+                "SELECT reminder_24h_sent FROM bookings WHERE id = $1",
+                &[&booking],
+            )
+            .await
+            .get(0);
         assert!(!flag, "{claimed}");
     }
 }
@@ -577,31 +833,56 @@ async fn an_event_settles_the_message_of_a_killed_sender_when_the_lease_expires(
     let app = App::new().await;
     create_due_bookings(&app, 2).await;
     app.ses.answer(|_| Answer::Silence);
-    let mut process = app.command(&["run", "--as-of", &noon().to_rfc3339()]).spawn().unwrap();
+    let mut process = app
+        .command(&["run", "--as-of", &noon().to_rfc3339()])
+        .spawn()
+        .unwrap();
     app.ses.wait_for_mails(2).await;
     process.kill().await.unwrap();
     // SES reports one of the two.
     let known = app.ses.mails()[0].event_id().to_owned();
-    let told = Instance::start(&app).await.invoke(&ses_event("ses-send", &known, "theirs")).await.unwrap();
+    let told = Instance::start(&app)
+        .await
+        .invoke(&ses_event("ses-send", &known, "theirs"))
+        .await
+        .unwrap();
     assert_eq!(told["settled"], false, "claimed under a lease");
     app.ses.clear();
     app.ses.answer(|_| Answer::Sent);
     app.make_claimable().await;
     let summary = app.run(noon()).await;
-    assert_eq!((&summary["reminders"]["sent"], &summary["reminders"]["due"]), (&2.into(), &2.into()), "{summary}");
+    assert_eq!(
+        (&summary["reminders"]["sent"], &summary["reminders"]["due"]),
+        (&2.into(), &2.into()),
+        "{summary}"
+    );
     assert_eq!(app.ses.mails().len(), 1, "the other one");
     assert_ne!(app.ses.mails()[0].event_id(), known);
-    assert_eq!(reminder_outcomes(&app).await, ["completed 1 1", "completed 2 1"]);
+    assert_eq!(
+        reminder_outcomes(&app).await,
+        ["completed 1 1", "completed 2 1"]
+    );
     app.run(noon()).await;
-    let flags: i64 = app.one("SELECT count(*) FROM bookings WHERE reminder_24h_sent", &[]).await.get(0);
+    let flags: i64 = app
+        .one("SELECT count(*) FROM bookings WHERE reminder_24h_sent", &[])
+        .await
+        .get(0);
     assert_eq!(flags, 2);
 }
 
 /// Delivers a bounce or complaint of the customer, with a change.
-async fn deliver_bounce_or_complaint(app: &App, file: &str, change: impl FnOnce(&mut Value)) -> Value {
+async fn deliver_bounce_or_complaint(
+    app: &App,
+    file: &str,
+    change: impl FnOnce(&mut Value),
+) -> Value {
     let booking = app.confirmed(noon() + hours(24)).await;
     app.run(noon()).await;
-    let mut event = ses_event(file, &reminder_event_id(app, booking).await, &Uuid::new_v4().to_string());
+    let mut event = ses_event(
+        file,
+        &reminder_event_id(app, booking).await,
+        &Uuid::new_v4().to_string(),
+    );
     change(&mut event["detail"]);
     let told = Instance::start(app).await.invoke(&event).await.unwrap();
     app.ses.clear();
@@ -621,12 +902,21 @@ async fn hard_bounced_and_complaining_addresses_are_suppressed_until_lifted() {
         let app = App::new().await;
         let told = deliver_bounce_or_complaint(&app, file, |_| {}).await;
         assert_eq!(told["suppressed"], 1, "{told}");
-        assert_eq!(next_reminder_outcome(&app).await, ["24h skipped suppressed"]);
+        assert_eq!(
+            next_reminder_outcome(&app).await,
+            ["24h skipped suppressed"]
+        );
         assert!(app.ses.mails().is_empty());
         // Other people get their mail.
-        let other = app.person("Otto", Some("otto@customers.example"), "Europe/Vienna").await;
+        let other = app
+            .person("Otto", Some("otto@customers.example"), "Europe/Vienna")
+            .await;
         let id = app.confirmed(noon() + hours(24)).await;
-        app.sql("UPDATE bookings SET customer_id = $1 WHERE id = $2", &[&other, &id]).await;
+        app.sql(
+            "UPDATE bookings SET customer_id = $1 WHERE id = $2",
+            &[&other, &id],
+        )
+        .await;
         app.run(noon()).await;
         assert_eq!(app.reminders(id).await, ["24h completed"]);
         assert_every_spelling_is_suppressed(&app).await;
@@ -636,14 +926,26 @@ async fn hard_bounced_and_complaining_addresses_are_suppressed_until_lifted() {
 }
 
 async fn set_address_of_customer(app: &App, address: &str) {
-    app.sql("UPDATE users SET email = $2 WHERE id = $1", &[&app.customer, &address]).await;
+    app.sql(
+        "UPDATE users SET email = $2 WHERE id = $1",
+        &[&app.customer, &address],
+    )
+    .await;
 }
 
 /// Case and surrounding blanks do not matter. A no-break space makes the address malformed.
 async fn assert_every_spelling_is_suppressed(app: &App) {
-    for address in [" Carla@Customers.EXAMPLE ", "\tcarla@customers.example\r\n", "\n\u{c} carla@customers.example\t"] {
+    for address in [
+        " Carla@Customers.EXAMPLE ",
+        "\tcarla@customers.example\r\n",
+        "\n\u{c} carla@customers.example\t",
+    ] {
         set_address_of_customer(app, address).await;
-        assert_eq!(next_reminder_outcome(app).await, ["24h skipped suppressed"], "{address:?}");
+        assert_eq!(
+            next_reminder_outcome(app).await,
+            ["24h skipped suppressed"],
+            "{address:?}"
+        );
     }
     set_address_of_customer(app, "carla@customers.example\u{a0}").await;
     assert_eq!(next_reminder_outcome(app).await, ["24h failed bad_address"]);
@@ -651,16 +953,32 @@ async fn assert_every_spelling_is_suppressed(app: &App) {
 }
 
 async fn assert_only_the_suppressed_address_can_be_lifted(app: &App, reason: &str) {
-    for address in ["otto@customers.example", "nobody", "carla@customers.example x"] {
+    for address in [
+        "otto@customers.example",
+        "nobody",
+        "carla@customers.example x",
+    ] {
         let output = app.call(&["lift-suppression", address]).await;
         assert!(!output.success && output.stdout.is_empty(), "{address}");
     }
     assert_eq!(next_reminder_outcome(app).await, ["24h skipped suppressed"]);
-    let output = app.call(&["lift-suppression", "CARLA@customers.example"]).await;
-    assert!(output.success && output.stderr.contains(reason), "{}", output.stderr);
+    let output = app
+        .call(&["lift-suppression", "CARLA@customers.example"])
+        .await;
+    assert!(
+        output.success && output.stderr.contains(reason),
+        "{}",
+        output.stderr
+    );
     assert_eq!(next_reminder_outcome(app).await, ["24h completed"]);
-    let again = app.call(&["lift-suppression", "carla@customers.example"]).await;
-    assert!(!again.success && again.stderr.contains("is not suppressed"), "{}", again.stderr);
+    let again = app
+        .call(&["lift-suppression", "carla@customers.example"])
+        .await;
+    assert!(
+        !again.success && again.stderr.contains("is not suppressed"),
+        "{}",
+        again.stderr
+    );
 }
 
 #[tokio::test]
@@ -672,27 +990,53 @@ async fn a_repeated_event_does_not_suppress_a_lifted_address_again() {
     let instance = Instance::start(&app).await;
     let bounce = ses_event("ses-bounce", &id, "message-1");
     assert_eq!(instance.invoke(&bounce).await.unwrap()["suppressed"], 1);
-    assert!(app.call(&["lift-suppression", "carla@customers.example"]).await.success);
-    assert_eq!(instance.invoke(&bounce).await.unwrap(), json!({"outcome": "ignored", "reason": "duplicate"}));
+    assert!(
+        app.call(&["lift-suppression", "carla@customers.example"])
+            .await
+            .success
+    );
+    assert_eq!(
+        instance.invoke(&bounce).await.unwrap(),
+        json!({"outcome": "ignored", "reason": "duplicate"})
+    );
     assert_eq!(next_reminder_outcome(&app).await, ["24h completed"]);
     // A new event suppresses it again.
-    assert_eq!(instance.invoke(&ses_event("ses-bounce", &id, "message-2")).await.unwrap()["suppressed"], 1);
-    assert_eq!(next_reminder_outcome(&app).await, ["24h skipped suppressed"]);
+    assert_eq!(
+        instance
+            .invoke(&ses_event("ses-bounce", &id, "message-2"))
+            .await
+            .unwrap()["suppressed"],
+        1
+    );
+    assert_eq!(
+        next_reminder_outcome(&app).await,
+        ["24h skipped suppressed"]
+    );
 }
 
 #[tokio::test]
 async fn without_the_hash_key_mail_is_sent_and_a_bounce_is_a_function_error() {
     let app = App::new().await;
-    app.sql("DELETE FROM booking_automation_hash_key", &[]).await;
+    app.sql("DELETE FROM booking_automation_hash_key", &[])
+        .await;
     let booking = app.confirmed(noon() + hours(24)).await;
     app.run(noon()).await;
     assert_eq!(app.reminders(booking).await, ["24h completed"]);
     let id = reminder_event_id(&app, booking).await;
     let instance = Instance::start(&app).await;
-    let error = instance.invoke(&ses_event("ses-bounce", &id, "message-1")).await.unwrap_err();
+    let error = instance
+        .invoke(&ses_event("ses-bounce", &id, "message-1"))
+        .await
+        .unwrap_err();
     assert_eq!(error["errorType"], "EventNotRecorded", "{error}");
     assert!(stored_feedback(&app).await.is_empty());
-    assert_eq!(instance.invoke(&ses_event("ses-delivery", &id, "message-1")).await.unwrap()["outcome"], "recorded");
+    assert_eq!(
+        instance
+            .invoke(&ses_event("ses-delivery", &id, "message-1"))
+            .await
+            .unwrap()["outcome"],
+        "recorded"
+    );
 }
 
 #[tokio::test]
@@ -700,29 +1044,53 @@ async fn transient_bounces_and_other_events_suppress_no_address() {
     let app = App::new().await;
     type Change = fn(&mut Value);
     let changes: [(&str, Change); 6] = [
-        ("ses-bounce", |detail| detail["bounce"]["bounceType"] = "Transient".into()),
-        ("ses-bounce", |detail| detail["bounce"]["bounceType"] = "Undetermined".into()),
-        ("ses-complaint", |detail| detail["complaint"]["complaintFeedbackType"] = "not-spam".into()),
-        ("ses-bounce", |detail| detail["bounce"]["bouncedRecipients"][0]["emailAddress"] = "Carla <>".into()),
+        ("ses-bounce", |detail| {
+            detail["bounce"]["bounceType"] = "Transient".into()
+        }),
+        ("ses-bounce", |detail| {
+            detail["bounce"]["bounceType"] = "Undetermined".into()
+        }),
+        ("ses-complaint", |detail| {
+            detail["complaint"]["complaintFeedbackType"] = "not-spam".into()
+        }),
+        ("ses-bounce", |detail| {
+            detail["bounce"]["bouncedRecipients"][0]["emailAddress"] = "Carla <>".into()
+        }),
         ("ses-delay", |_| {}),
         ("ses-reject", |_| {}),
     ];
     for (file, change) in changes {
         let told = deliver_bounce_or_complaint(&app, file, change).await;
-        assert_eq!((&told["outcome"], &told["suppressed"]), (&"recorded".into(), &0.into()), "{file} {told}");
-        assert_eq!(next_reminder_outcome(&app).await, ["24h completed"], "{file}");
+        assert_eq!(
+            (&told["outcome"], &told["suppressed"]),
+            (&"recorded".into(), &0.into()),
+            "{file} {told}"
+        );
+        assert_eq!(
+            next_reminder_outcome(&app).await,
+            ["24h completed"],
+            "{file}"
+        );
     }
 }
 
 #[tokio::test]
 async fn a_bounced_recipient_may_be_given_with_or_without_a_name() {
-    for told in ["carla@customers.example", "Carla <CARLA@customers.example>", " <carla@customers.example>"] {
+    for told in [
+        "carla@customers.example",
+        "Carla <CARLA@customers.example>",
+        " <carla@customers.example>",
+    ] {
         let app = App::new().await;
         deliver_bounce_or_complaint(&app, "ses-bounce", |detail| {
             detail["bounce"]["bouncedRecipients"][0]["emailAddress"] = told.into();
         })
         .await;
-        assert_eq!(next_reminder_outcome(&app).await, ["24h skipped suppressed"], "{told}");
+        assert_eq!(
+            next_reminder_outcome(&app).await,
+            ["24h skipped suppressed"],
+            "{told}"
+        );
     }
 }
 
@@ -734,7 +1102,10 @@ async fn suppressed_addresses_are_stored_as_keyed_hashes() {
         .one("SELECT address_hash, inner_key, reason, message_id <> '' AND created_at <= now() FROM booking_automation_suppressions, booking_automation_hash_key", &[])
         .await;
     let (hash, inner): (Vec<u8>, Vec<u8>) = (row.get(0), row.get(1));
-    assert_eq!((row.get::<_, &str>(2), row.get::<_, bool>(3)), ("bounced", true));
+    assert_eq!(
+        (row.get::<_, &str>(2), row.get::<_, bool>(3)),
+        ("bounced", true)
+    );
     // HMAC-SHA-256, computed by another implementation with the same key.
     let key: Vec<u8> = inner.iter().map(|byte| byte ^ 0x36).take(32).collect();
     let mut mac = Hmac::<Sha256>::new_from_slice(&key).unwrap();
@@ -743,10 +1114,16 @@ async fn suppressed_addresses_are_stored_as_keyed_hashes() {
     // Each database has its own key.
     let fresh = App::empty().await;
     assert!(fresh.call(&["migrate"]).await.success);
-    let other: Vec<u8> = fresh.one("SELECT inner_key FROM booking_automation_hash_key", &[]).await.get(0);
+    let other: Vec<u8> = fresh
+        .one("SELECT inner_key FROM booking_automation_hash_key", &[])
+        .await
+        .get(0);
     assert_ne!(other, inner);
     assert!(fresh.call(&["migrate"]).await.success);
-    let same: Vec<u8> = fresh.one("SELECT inner_key FROM booking_automation_hash_key", &[]).await.get(0);
+    let same: Vec<u8> = fresh
+        .one("SELECT inner_key FROM booking_automation_hash_key", &[])
+        .await
+        .get(0);
     assert_eq!(other, same, "and keeps it");
 }
 
@@ -754,12 +1131,16 @@ async fn suppressed_addresses_are_stored_as_keyed_hashes() {
 async fn an_event_gives_up_on_a_locked_message_and_can_be_retried() {
     let app = App::new().await;
     let booking = app.confirmed(noon() + hours(24)).await;
-    app.ses.answer(|_| Answer::Error(500, "InternalFailure", "oops"));
+    app.ses
+        .answer(|_| Answer::Error(500, "InternalFailure", "oops"));
     app.run(noon()).await;
     let id = reminder_event_id(&app, booking).await;
     // Another session locks the row of the message: the event fails and is repeated.
     let other = connect(&app.url).await;
-    other.batch_execute("BEGIN; SELECT FROM booking_automation_events FOR UPDATE").await.unwrap();
+    other
+        .batch_execute("BEGIN; SELECT FROM booking_automation_events FOR UPDATE")
+        .await
+        .unwrap();
     let instance = Instance::start(&app).await;
     let send = ses_event("ses-send", &id, "theirs");
     let started = std::time::Instant::now();

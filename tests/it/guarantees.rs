@@ -23,7 +23,10 @@ async fn hold_pass_lock(app: &App) -> Client {
     other.batch_execute("BEGIN").await.unwrap();
     // The key of the lock that a pass takes. It is a literal, so that a change of the key is
     // noticed.
-    other.execute("SELECT pg_advisory_xact_lock(7091869195317477377)", &[]).await.unwrap();
+    other
+        .execute("SELECT pg_advisory_xact_lock(7091869195317477377)", &[])
+        .await
+        .unwrap();
     other
 }
 
@@ -35,10 +38,16 @@ async fn concurrent_passes_all_skip_while_the_lock_is_held() {
     let calls = (0..20).map(|_| app.run(noon()));
     // All answer while the lock is held: none waits for it.
     for summary in futures_util::future::join_all(calls).await {
-        assert_eq!((&summary["outcome"], &summary["reason"]), (&"skipped".into(), &"overlap".into()));
+        assert_eq!(
+            (&summary["outcome"], &summary["reason"]),
+            (&"skipped".into(), &"overlap".into())
+        );
     }
     assert_eq!(app.status(id).await, "confirmed");
-    let runs: i64 = app.one("SELECT count(*) FROM automation_runs", &[]).await.get(0);
+    let runs: i64 = app
+        .one("SELECT count(*) FROM automation_runs", &[])
+        .await
+        .get(0);
     assert_eq!(runs, 0);
     lock.batch_execute("COMMIT").await.unwrap();
     assert_eq!(app.run(noon()).await["outcome"], "completed");
@@ -59,18 +68,30 @@ async fn concurrent_passes_send_no_reminder_twice() {
         }
         let calls = (0..20).map(|_| app.run(now));
         let summaries = futures_util::future::join_all(calls).await;
-        let ran = summaries.iter().filter(|summary| summary["outcome"] == "completed").count();
+        let ran = summaries
+            .iter()
+            .filter(|summary| summary["outcome"] == "completed")
+            .count();
         assert!(ran >= 1);
         // The calls share the messages, and no message is counted twice.
-        let sent: i64 = summaries.iter().filter_map(|summary| summary["reminders"]["sent"].as_i64()).sum();
+        let sent: i64 = summaries
+            .iter()
+            .filter_map(|summary| summary["reminders"]["sent"].as_i64())
+            .sum();
         assert_eq!(sent, 15, "round {round}");
     }
-    let mut events: Vec<_> = app.ses.mails().iter().map(|mail| mail.event_id().to_owned()).collect();
+    let mut events: Vec<_> = app
+        .ses
+        .mails()
+        .iter()
+        .map(|mail| mail.event_id().to_owned())
+        .collect();
     assert_eq!(events.len(), expected);
     events.sort();
     events.dedup();
     assert_eq!(events.len(), expected, "no key was mailed twice");
-    let double = "SELECT booking_id::text FROM booking_automation_events WHERE event_type = 'reminder_sent'
+    let double =
+        "SELECT booking_id::text FROM booking_automation_events WHERE event_type = 'reminder_sent'
                    GROUP BY booking_id, revision, rule, audience, channel HAVING count(*) > 1";
     assert_eq!(app.column(double, &[]).await, Vec::<String>::new());
 }
@@ -119,7 +140,10 @@ async fn a_reminder_enqueued_concurrently_is_sent_once() {
 #[tokio::test]
 async fn a_reminder_enqueued_a_moment_before_does_not_fail_the_pass() {
     let app = App::new().await;
-    let ids = [app.confirmed(noon() + hours(24)).await, app.confirmed(noon() + hours(24)).await];
+    let ids = [
+        app.confirmed(noon() + hours(24)).await,
+        app.confirmed(noon() + hours(24)).await,
+    ];
     // The trigger inserts a row with the same key between the check for existing rows and the
     // insert.
     app.db
@@ -158,7 +182,10 @@ async fn an_overlapping_pass_skips_at_once_while_another_is_running() {
         .await
         .unwrap();
     let other = connect(&app.url).await;
-    other.batch_execute("BEGIN; SELECT pg_advisory_xact_lock(1)").await.unwrap();
+    other
+        .batch_execute("BEGIN; SELECT pg_advisory_xact_lock(1)")
+        .await
+        .unwrap();
     let slow = app.run(noon());
     let second = async {
         app.wait_until(
@@ -185,7 +212,12 @@ async fn a_connection_lost_before_during_or_after_commit_leaves_all_or_nothing()
         let said = app.call(&["run", "--as-of", &noon().to_rfc3339()]).await;
         assert!(proxy.was_cut(), "{cut:?}");
 
-        let runs: Vec<String> = app.column("SELECT outcome FROM automation_runs ORDER BY created_at", &[]).await;
+        let runs: Vec<String> = app
+            .column(
+                "SELECT outcome FROM automation_runs ORDER BY created_at",
+                &[],
+            )
+            .await;
         match cut {
             Cut::Never | Cut::Begin | Cut::Forever | Cut::Silence => unreachable!("not among them"),
             // Nothing is left but the row of the failed run.
@@ -195,13 +227,25 @@ async fn a_connection_lost_before_during_or_after_commit_leaves_all_or_nothing()
                 assert_eq!(runs, ["failed"]);
                 assert_eq!(app.status(id).await, "confirmed");
                 assert!(app.reminders(due).await.is_empty());
-                let events: i64 = app.one("SELECT count(*) FROM booking_automation_events", &[]).await.get(0);
+                let events: i64 = app
+                    .one("SELECT count(*) FROM booking_automation_events", &[])
+                    .await
+                    .get(0);
                 assert_eq!(events, 0);
             }
             // Committed, as the run's row shows, and delivered.
             Cut::Within | Cut::After | Cut::Panic => {
-                assert_eq!(said.summary()["reminders"]["sent"], 1, "{cut:?} {}", said.stderr);
-                assert!(said.stderr.contains("to settle a lost COMMIT"), "{}", said.stderr);
+                assert_eq!(
+                    said.summary()["reminders"]["sent"],
+                    1,
+                    "{cut:?} {}",
+                    said.stderr
+                );
+                assert!(
+                    said.stderr.contains("to settle a lost COMMIT"),
+                    "{}",
+                    said.stderr
+                );
                 assert_eq!(runs, ["completed"]);
             }
         }
@@ -211,7 +255,10 @@ async fn a_connection_lost_before_during_or_after_commit_leaves_all_or_nothing()
         assert_eq!(app.reminders(due).await, ["24h completed"]);
         assert_eq!(app.ses.mails().len(), 1, "{cut:?}");
         let audit: i64 = app
-            .one("SELECT count(*) FROM booking_automation_events WHERE event_type = 'status_update'", &[])
+            .one(
+                "SELECT count(*) FROM booking_automation_events WHERE event_type = 'status_update'",
+                &[],
+            )
             .await
             .get(0);
         assert_eq!(audit, 1, "{cut:?}");
@@ -222,48 +269,106 @@ async fn a_connection_lost_before_during_or_after_commit_leaves_all_or_nothing()
 async fn a_failed_pass_leaves_a_run_row_and_reveals_no_secrets() {
     let mut app = App::new().await;
     let id = app.confirmed(noon()).await;
-    app.db.batch_execute("ALTER TABLE booking_automation_looks RENAME TO gone").await.unwrap();
+    app.db
+        .batch_execute("ALTER TABLE booking_automation_looks RENAME TO gone")
+        .await
+        .unwrap();
     let said = app.call(&["run"]).await;
     assert!(!said.success && said.stdout.is_empty());
-    assert!(said.stderr.contains("run `booking-automation migrate` first"), "{}", said.stderr);
-    app.db.batch_execute("ALTER TABLE gone RENAME TO booking_automation_looks").await.unwrap();
+    assert!(
+        said.stderr
+            .contains("run `booking-automation migrate` first"),
+        "{}",
+        said.stderr
+    );
+    app.db
+        .batch_execute("ALTER TABLE gone RENAME TO booking_automation_looks")
+        .await
+        .unwrap();
 
-    app.db.batch_execute("ALTER TABLE automation_runs ADD CHECK (outcome <> 'completed')").await.unwrap();
+    app.db
+        .batch_execute("ALTER TABLE automation_runs ADD CHECK (outcome <> 'completed')")
+        .await
+        .unwrap();
     let said = app.call(&["run", "--as-of", &noon().to_rfc3339()]).await;
-    assert!(!said.success && said.stderr.contains("SQLSTATE 23514"), "{}", said.stderr);
+    assert!(
+        !said.success && said.stderr.contains("SQLSTATE 23514"),
+        "{}",
+        said.stderr
+    );
     assert_eq!(app.status(id).await, "confirmed");
-    let error = app.column("SELECT error FROM automation_runs WHERE outcome = 'failed'", &[]).await;
+    let error = app
+        .column(
+            "SELECT error FROM automation_runs WHERE outcome = 'failed'",
+            &[],
+        )
+        .await;
     assert_eq!(error.len(), 1);
     assert!(error[0].contains("automation_runs"), "{error:?}");
 
-    app.env.insert("DATABASE_URL", "postgres://nobody:secret-password@127.0.0.1:1/none".to_owned());
+    app.env.insert(
+        "DATABASE_URL",
+        "postgres://nobody:secret-password@127.0.0.1:1/none".to_owned(),
+    );
     let said = app.call(&["run"]).await;
     assert!(!said.success);
-    assert!(said.stderr.contains("the database cannot be reached"), "{}", said.stderr);
+    assert!(
+        said.stderr.contains("the database cannot be reached"),
+        "{}",
+        said.stderr
+    );
     assert!(!said.stderr.contains("secret-password"));
 }
 
 #[tokio::test]
 async fn manual_status_changes_are_audited_with_their_role_or_actor() {
     let app = App::new().await;
-    let ids = [app.booking("pending", noon()).await, app.booking("pending", noon()).await];
+    let ids = [
+        app.booking("pending", noon()).await,
+        app.booking("pending", noon()).await,
+    ];
     let backend = app.backend_role().await;
     let sql = "UPDATE bookings SET status = 'confirmed'";
     assert_eq!(backend.execute(sql, &[]).await.unwrap(), 2);
-    backend.batch_execute("SET booking_automation.actor = 'support: Sam'").await.unwrap();
-    backend.execute("UPDATE bookings SET status = 'cancelled' WHERE id = $1", &[&ids[0]]).await.unwrap();
-    backend.execute("UPDATE bookings SET status = status, total_price = 5", &[]).await.unwrap();
-    let role: String = backend.query_one("SELECT session_user::text", &[]).await.unwrap().get(0);
+    backend
+        .batch_execute("SET booking_automation.actor = 'support: Sam'")
+        .await
+        .unwrap();
+    backend
+        .execute(
+            "UPDATE bookings SET status = 'cancelled' WHERE id = $1",
+            &[&ids[0]],
+        )
+        .await
+        .unwrap();
+    backend
+        .execute("UPDATE bookings SET status = status, total_price = 5", &[])
+        .await
+        .unwrap();
+    let role: String = backend
+        .query_one("SELECT session_user::text", &[])
+        .await
+        .unwrap()
+        .get(0);
 
     let sql = "SELECT concat_ws(' ', event_data ->> 'from', event_data ->> 'to', event_data ->> 'by', status)
                  FROM booking_automation_events WHERE booking_id = $1 AND event_type = 'status_update' ORDER BY seq";
     let confirmed = format!("pending confirmed {role} completed");
     assert_eq!(
         app.column(sql, &[&ids[0]]).await,
-        [confirmed.clone(), "confirmed cancelled support: Sam completed".to_owned()]
+        [
+            confirmed.clone(),
+            "confirmed cancelled support: Sam completed".to_owned()
+        ]
     );
     assert_eq!(app.column(sql, &[&ids[1]]).await, [confirmed]);
-    let automatic: i64 = app.one("SELECT count(*) FROM bookings WHERE auto_status_updated", &[]).await.get(0);
+    let automatic: i64 = app
+        .one(
+            "SELECT count(*) FROM bookings WHERE auto_status_updated",
+            &[],
+        )
+        .await
+        .get(0);
     assert_eq!(automatic, 0);
     let times: bool = app
         .one("SELECT bool_and(executed_at > now() - interval '1 minute') FROM booking_automation_events", &[])
@@ -298,7 +403,11 @@ async fn statements_of_the_users_backend_still_succeed() {
         "DELETE FROM bookings",
     ] {
         for isolation in ["READ COMMITTED", "REPEATABLE READ", "SERIALIZABLE"] {
-            let undo = if isolation == "SERIALIZABLE" { "COMMIT" } else { "ROLLBACK" };
+            let undo = if isolation == "SERIALIZABLE" {
+                "COMMIT"
+            } else {
+                "ROLLBACK"
+            };
             backend
                 .batch_execute(&format!("BEGIN ISOLATION LEVEL {isolation}; {sql}; {undo}"))
                 .await
@@ -306,7 +415,10 @@ async fn statements_of_the_users_backend_still_succeed() {
         }
     }
     // The trail outlives the bookings.
-    let events: i64 = app.one("SELECT count(*) FROM booking_automation_events", &[]).await.get(0);
+    let events: i64 = app
+        .one("SELECT count(*) FROM booking_automation_events", &[])
+        .await
+        .get(0);
     assert!(events >= 40, "{events}");
 }
 
@@ -315,14 +427,30 @@ async fn a_pass_does_not_fail_a_repeatable_read_transaction() {
     let app = App::new().await;
     let id = app.confirmed(noon() + hours(24)).await;
     let backend = app.backend_role().await;
-    backend.batch_execute("BEGIN ISOLATION LEVEL REPEATABLE READ").await.unwrap();
+    backend
+        .batch_execute("BEGIN ISOLATION LEVEL REPEATABLE READ")
+        .await
+        .unwrap();
     backend.query("SELECT FROM bookings", &[]).await.unwrap();
     // The pass enqueues a reminder. No mail is sent, so that the booking is not written.
-    app.ses.answer(|_| crate::ses::Answer::Error(400, "SendingPausedException", "paused"));
+    app.ses
+        .answer(|_| crate::ses::Answer::Error(400, "SendingPausedException", "paused"));
     app.run(noon()).await;
     assert_eq!(app.reminders(id).await, ["24h pending account"]);
-    backend.execute("UPDATE bookings SET status = 'cancelled' WHERE id = $1", &[&id]).await.unwrap();
-    backend.execute("UPDATE bookings SET status = 'confirmed' WHERE id = $1", &[&id]).await.unwrap();
+    backend
+        .execute(
+            "UPDATE bookings SET status = 'cancelled' WHERE id = $1",
+            &[&id],
+        )
+        .await
+        .unwrap();
+    backend
+        .execute(
+            "UPDATE bookings SET status = 'confirmed' WHERE id = $1",
+            &[&id],
+        )
+        .await
+        .unwrap();
     backend.batch_execute("COMMIT").await.unwrap();
 }
 
@@ -334,16 +462,48 @@ async fn a_write_to_bookings_adds_only_the_rows_that_it_requires() {
     let pending = app.booking("pending", noon() + hours(24)).await;
     let past = app.booking("confirmed", noon() - hours(1)).await;
     for (write, booking, looks_states_events) in [
-        ("UPDATE bookings SET location = 'elsewhere' WHERE id = $1", pending, "0 0 0"),
-        ("UPDATE bookings SET scheduled_at = scheduled_at + interval '1 hour' WHERE id = $1", pending, "0 0 0"),
-        ("UPDATE bookings SET scheduled_at = scheduled_at - interval '1 hour' WHERE id = $1", past, "0 1 0"),
-        ("UPDATE bookings SET status = 'cancelled' WHERE id = $1", pending, "0 1 1"),
-        ("UPDATE bookings SET status = 'confirmed' WHERE id = $1", pending, "1 2 2"),
-        ("UPDATE bookings SET auto_complete_blocked = true WHERE id = $1", pending, "1 2 2"),
-        ("UPDATE bookings SET status = 'in_progress' WHERE id = $1", pending, "1 2 3"),
+        (
+            "UPDATE bookings SET location = 'elsewhere' WHERE id = $1",
+            pending,
+            "0 0 0",
+        ),
+        (
+            "UPDATE bookings SET scheduled_at = scheduled_at + interval '1 hour' WHERE id = $1",
+            pending,
+            "0 0 0",
+        ),
+        (
+            "UPDATE bookings SET scheduled_at = scheduled_at - interval '1 hour' WHERE id = $1",
+            past,
+            "0 1 0",
+        ),
+        (
+            "UPDATE bookings SET status = 'cancelled' WHERE id = $1",
+            pending,
+            "0 1 1",
+        ),
+        (
+            "UPDATE bookings SET status = 'confirmed' WHERE id = $1",
+            pending,
+            "1 2 2",
+        ),
+        (
+            "UPDATE bookings SET auto_complete_blocked = true WHERE id = $1",
+            pending,
+            "1 2 2",
+        ),
+        (
+            "UPDATE bookings SET status = 'in_progress' WHERE id = $1",
+            pending,
+            "1 2 3",
+        ),
     ] {
         app.sql(write, &[&booking]).await;
-        assert_eq!(app.column(left, &[]).await, [looks_states_events], "{write}");
+        assert_eq!(
+            app.column(left, &[]).await,
+            [looks_states_events],
+            "{write}"
+        );
     }
     let state = "SELECT concat_ws(' ', revision, unblocked_at) FROM booking_automation_state WHERE booking_id = $1";
     assert_eq!(app.column(state, &[&pending]).await, ["1"]);
@@ -373,9 +533,17 @@ async fn user_triggers_fire_only_for_real_changes() {
     for time in [minutes(15), minutes(16), minutes(75), minutes(76)] {
         app.run(noon() + time).await;
     }
-    let fired = app.column("SELECT change FROM fired WHERE booking_id = $1", &[&moving]).await;
+    let fired = app
+        .column("SELECT change FROM fired WHERE booking_id = $1", &[&moving])
+        .await;
     assert_eq!(fired, ["confirmed t", "in_progress t", "completed t"]);
-    let others: i64 = app.one("SELECT count(*) FROM fired WHERE booking_id = $1", &[&untouched]).await.get(0);
+    let others: i64 = app
+        .one(
+            "SELECT count(*) FROM fired WHERE booking_id = $1",
+            &[&untouched],
+        )
+        .await
+        .get(0);
     assert_eq!(others, 0);
 }
 
@@ -392,20 +560,41 @@ async fn a_flag_that_is_already_set_is_not_written_again() {
         .unwrap();
     let rules = [("24h", hours(24)), ("1h", hours(1)), ("15m", minutes(15))];
     for (rule, lead) in rules {
-        app.sql("UPDATE reminder_rules SET active = (name = $1)", &[&rule]).await;
-        app.sql("UPDATE reminder_rules SET effective_from = '2020-01-01'", &[]).await;
+        app.sql("UPDATE reminder_rules SET active = (name = $1)", &[&rule])
+            .await;
+        app.sql(
+            "UPDATE reminder_rules SET effective_from = '2020-01-01'",
+            &[],
+        )
+        .await;
         let id = app.confirmed(noon() + lead).await;
-        app.sql(&format!("UPDATE bookings SET reminder_{rule}_sent = true WHERE id = $1"), &[&id]).await;
+        app.sql(
+            &format!("UPDATE bookings SET reminder_{rule}_sent = true WHERE id = $1"),
+            &[&id],
+        )
+        .await;
         app.db
             .batch_execute("CREATE TRIGGER fired AFTER UPDATE ON bookings FOR EACH ROW EXECUTE FUNCTION fired()")
             .await
             .unwrap();
         app.run(noon()).await;
         assert_eq!(app.reminders(id).await, [format!("{rule} completed")]);
-        app.db.batch_execute("DROP TRIGGER fired ON bookings").await.unwrap();
+        app.db
+            .batch_execute("DROP TRIGGER fired ON bookings")
+            .await
+            .unwrap();
     }
-    assert_eq!(app.column("SELECT booking_id::text FROM fired", &[]).await, Vec::<String>::new());
-    let behind: i64 = app.one("SELECT count(*) FROM booking_automation_events WHERE flag_due", &[]).await.get(0);
+    assert_eq!(
+        app.column("SELECT booking_id::text FROM fired", &[]).await,
+        Vec::<String>::new()
+    );
+    let behind: i64 = app
+        .one(
+            "SELECT count(*) FROM booking_automation_events WHERE flag_due",
+            &[],
+        )
+        .await
+        .get(0);
     assert_eq!(behind, 0);
 }
 
@@ -433,11 +622,18 @@ async fn a_bulk_update_after_single_row_updates_uses_a_good_trigger_plan() {
     .await;
     // PL/pgSQL plans the statement of the function for one row and caches the plan.
     for _ in 0..7 {
-        let one = "UPDATE bookings SET scheduled_at = scheduled_at + interval '1 second' WHERE id = $1";
+        let one =
+            "UPDATE bookings SET scheduled_at = scheduled_at + interval '1 second' WHERE id = $1";
         client.execute(one, &[&id]).await.unwrap();
     }
     while plans.try_recv().is_ok() {}
-    client.execute("UPDATE bookings SET scheduled_at = scheduled_at + interval '1 second'", &[]).await.unwrap();
+    client
+        .execute(
+            "UPDATE bookings SET scheduled_at = scheduled_at + interval '1 second'",
+            &[],
+        )
+        .await
+        .unwrap();
     drop(client);
     let mut trigger_plans = Vec::new();
     while let Some(plan) = plans.recv().await {
@@ -445,10 +641,16 @@ async fn a_bulk_update_after_single_row_updates_uses_a_good_trigger_plan() {
             trigger_plans.push(plan);
         }
     }
-    assert!(trigger_plans.len() >= 2, "auto_explain reports the statements of both triggers");
+    assert!(
+        trigger_plans.len() >= 2,
+        "auto_explain reports the statements of both triggers"
+    );
     for plan in trigger_plans {
         let (_, plan) = plan.split_once("Insert on").unwrap();
-        assert!(plan.contains("Hash Cond: (n.id = o.id)") || plan.contains("Hash Cond: (o.id = n.id)"), "{plan}");
+        assert!(
+            plan.contains("Hash Cond: (n.id = o.id)") || plan.contains("Hash Cond: (o.id = n.id)"),
+            "{plan}"
+        );
     }
 }
 
@@ -495,7 +697,13 @@ async fn cached_trigger_plans_do_not_scan_tables_that_have_grown() {
     write().await;
     let read = "SELECT relname::text || ' ' || seq_tup_read FROM pg_stat_xact_user_tables
                  WHERE relname IN ('bookings', 'booking_automation_state', 'booking_automation_events') AND seq_tup_read > 5000";
-    let whole: Vec<String> = session.query(read, &[]).await.unwrap().iter().map(|row| row.get(0)).collect();
+    let whole: Vec<String> = session
+        .query(read, &[])
+        .await
+        .unwrap()
+        .iter()
+        .map(|row| row.get(0))
+        .collect();
     assert_eq!(whole, [""; 0]);
 }
 
@@ -509,7 +717,10 @@ fn database_and_settings(url: &str) -> (Database, PassSettings) {
 
 fn call_at(as_of: DateTime<Utc>) -> Call {
     let deadline = std::time::Instant::now() + Duration::from_secs(60);
-    Call { as_of: Some(as_of), ..Call::until(deadline) }
+    Call {
+        as_of: Some(as_of),
+        ..Call::until(deadline)
+    }
 }
 
 #[tokio::test]
@@ -520,13 +731,22 @@ async fn an_idle_pass_takes_four_round_trips_and_a_busy_pass_a_constant_number()
     let mut trips = Vec::new();
     for (minute, bookings) in [(0, 0), (1, 0), (2, 1), (3, 500)] {
         for index in 0..bookings {
-            app.confirmed(noon() + minutes(minute) - chrono::Duration::milliseconds(index)).await;
-            app.confirmed(noon() + hours(24) + minutes(minute) - chrono::Duration::milliseconds(index)).await;
+            app.confirmed(noon() + minutes(minute) - chrono::Duration::milliseconds(index))
+                .await;
+            app.confirmed(
+                noon() + hours(24) + minutes(minute) - chrono::Duration::milliseconds(index),
+            )
+            .await;
         }
         let before = proxy.round_trips();
-        let Pass::Committed(committed) =
-            pass::run(&database, &settings, &Trigger::Cli, &call_at(noon() + minutes(minute))).await.unwrap()
-        else {
+        let Pass::Committed(committed) = pass::run(
+            &database,
+            &settings,
+            &Trigger::Cli,
+            &call_at(noon() + minutes(minute)),
+        )
+        .await
+        .unwrap() else {
             panic!("it runs")
         };
         assert_eq!(committed.work.transitions.started, bookings);
@@ -548,18 +768,30 @@ async fn rows_that_need_no_work_leave_a_pass_idle() {
         &[],
     )
     .await;
-    app.booking("cancelled", noon() + hours(24) + minutes(2)).await;
+    app.booking("cancelled", noon() + hours(24) + minutes(2))
+        .await;
     app.booking("pending", noon() - hours(1)).await;
     for start in [hours(2), hours(20), hours(30) + minutes(2), hours(1000)] {
         app.confirmed(noon() + start).await;
     }
     let blocked = app.booking("in_progress", noon() - hours(100)).await;
-    app.sql("UPDATE bookings SET auto_complete_blocked = true WHERE id = $1", &[&blocked]).await;
+    app.sql(
+        "UPDATE bookings SET auto_complete_blocked = true WHERE id = $1",
+        &[&blocked],
+    )
+    .await;
     app.run(noon()).await;
     let mut trips = Vec::new();
     for minute in [1, 2] {
         let before = proxy.round_trips();
-        let due = pass::run(&database, &settings, &Trigger::Cli, &call_at(noon() + minutes(minute))).await.unwrap();
+        let due = pass::run(
+            &database,
+            &settings,
+            &Trigger::Cli,
+            &call_at(noon() + minutes(minute)),
+        )
+        .await
+        .unwrap();
         assert!(matches!(due, Pass::Committed(_)));
         trips.push(proxy.round_trips() - before);
     }
@@ -595,7 +827,10 @@ async fn an_idle_pass_scans_no_whole_table() {
     plans.retain(|plan| plan.contains("booking_automation_confirmed_start"));
     assert!(!plans.is_empty());
     for plan in plans {
-        for table in ["Seq Scan on bookings", "Seq Scan on booking_automation_events"] {
+        for table in [
+            "Seq Scan on bookings",
+            "Seq Scan on booking_automation_events",
+        ] {
             assert!(!plan.contains(table), "{plan}");
         }
     }
@@ -633,9 +868,21 @@ async fn a_few_due_bookings_are_looked_up_by_index_despite_a_high_estimate() {
     // This pass includes the hourly sweep for untracked changes.
     let plans = plans_of_call(&app, noon() + minutes(8)).await;
     let count = |words: &str| plans.iter().filter(|plan| plan.contains(words)).count();
-    assert_eq!((count("-- Continues decisions.sql"), count("-- Bookings whose start changed past")), (2, 1));
-    let most = plans.iter().map(|plan| most_rows_scanned(plan)).fold(0.0, f64::max);
-    assert!(most >= 100.0, "those that were moved are looked at, and the plans say how many rows they met: {most}");
+    assert_eq!(
+        (
+            count("-- Continues decisions.sql"),
+            count("-- Bookings whose start changed past")
+        ),
+        (2, 1)
+    );
+    let most = plans
+        .iter()
+        .map(|plan| most_rows_scanned(plan))
+        .fold(0.0, f64::max);
+    assert!(
+        most >= 100.0,
+        "those that were moved are looked at, and the plans say how many rows they met: {most}"
+    );
     for plan in &plans {
         assert!(most_rows_scanned(plan) < 2000.0, "{plan}");
     }
@@ -644,7 +891,11 @@ async fn a_few_due_bookings_are_looked_up_by_index_despite_a_high_estimate() {
 /// The greatest number of rows that one scan of a plan reads.
 fn most_rows_scanned(plan: &str) -> f64 {
     let number = |line: &str, name: &str| -> Option<f64> {
-        let digits = line.split_once(name)?.1.split(|one: char| one != '.' && !one.is_ascii_digit()).next()?;
+        let digits = line
+            .split_once(name)?
+            .1
+            .split(|one: char| one != '.' && !one.is_ascii_digit())
+            .next()?;
         Some(digits.parse().unwrap())
     };
     let (mut most, mut loops) = (0.0_f64, 1.0);
@@ -675,7 +926,11 @@ pub async fn plans_of_call(app: &App, now: DateTime<Utc>) -> Vec<String> {
     let before = cluster().log_of_database(&app.url).unwrap().len();
     app.run(now).await;
     let log = cluster().log_of_database(&app.url).unwrap();
-    log[before..].split("duration: ").skip(1).map(str::to_owned).collect()
+    log[before..]
+        .split("duration: ")
+        .skip(1)
+        .map(str::to_owned)
+        .collect()
 }
 
 /// Years of rows of each kind, analyzed.
@@ -710,7 +965,11 @@ async fn create_work(app: &App, now: DateTime<Utc>, bookings: i32) {
         &[&app.customer, &app.provider, &app.service, &now, &bookings],
     )
     .await;
-    app.sql("UPDATE booking_automation_channels SET next_at = now()", &[]).await;
+    app.sql(
+        "UPDATE booking_automation_channels SET next_at = now()",
+        &[],
+    )
+    .await;
 }
 
 /// No plan scans one of these tables. It may scan a partial index that holds only the few open
@@ -762,18 +1021,45 @@ async fn a_busy_call_scans_no_whole_table_with_a_constant_number_of_statements()
     // This call sends everything, sets the flags and deletes old rows.
     app.env.insert("SEND_RATE", "1000".to_owned());
     app.env.insert("RETENTION", "30d".to_owned());
-    app.sql("UPDATE booking_automation_channels SET next_at = now()", &[]).await;
-    app.sql("UPDATE automation_runs SET created_at = '2026-01-01'", &[]).await;
+    app.sql(
+        "UPDATE booking_automation_channels SET next_at = now()",
+        &[],
+    )
+    .await;
+    app.sql("UPDATE automation_runs SET created_at = '2026-01-01'", &[])
+        .await;
     app.sql_without_triggers(
         "UPDATE booking_automation_events SET created_at = '2026-01-01' WHERE starts_at < '2026-01-01'",
     )
     .await;
     let plans = plans_of_call(&app, noon() + minutes(10)).await;
-    assert!(plans.iter().any(|plan| plan.contains("booking_automation_events_over")), "old events are deleted");
-    assert!(plans.iter().any(|plan| plan.contains("booking_automation_events_flag_due")), "flags are set");
-    assert_no_table_is_scanned(&plans, &["bookings", "booking_automation_events", "booking_automation_suppressions"]);
-    let left: i64 =
-        app.one("SELECT count(*) FROM booking_automation_events WHERE status = 'pending'", &[]).await.get(0);
+    assert!(
+        plans
+            .iter()
+            .any(|plan| plan.contains("booking_automation_events_over")),
+        "old events are deleted"
+    );
+    assert!(
+        plans
+            .iter()
+            .any(|plan| plan.contains("booking_automation_events_flag_due")),
+        "flags are set"
+    );
+    assert_no_table_is_scanned(
+        &plans,
+        &[
+            "bookings",
+            "booking_automation_events",
+            "booking_automation_suppressions",
+        ],
+    );
+    let left: i64 = app
+        .one(
+            "SELECT count(*) FROM booking_automation_events WHERE status = 'pending'",
+            &[],
+        )
+        .await
+        .get(0);
     assert_eq!(left, 0);
 }
 
@@ -784,7 +1070,11 @@ async fn a_page_is_claimed_from_the_head_of_an_index_despite_a_large_backlog() {
         return;
     }
     // More rows than the statistics know of.
-    app.sql("ALTER TABLE booking_automation_events SET (autovacuum_enabled = false)", &[]).await;
+    app.sql(
+        "ALTER TABLE booking_automation_events SET (autovacuum_enabled = false)",
+        &[],
+    )
+    .await;
     app.sql(
         "INSERT INTO booking_automation_events (booking_id, event_type, status, rule, audience, channel, starts_at, scheduled_at, next_attempt_at)
          SELECT gen_random_uuid(), 'reminder_sent', 'pending', '24h', 'customer', 'email', $1::timestamptz + interval '23 hours', $1, now()
@@ -794,11 +1084,20 @@ async fn a_page_is_claimed_from_the_head_of_an_index_despite_a_large_backlog() {
     .await;
     enable_plan_logging(&app).await;
     let plans = plans_of_call(&app, noon()).await;
-    let claims: Vec<_> = plans.iter().filter(|plan| plan.contains("-- Claims a page")).collect();
+    let claims: Vec<_> = plans
+        .iter()
+        .filter(|plan| plan.contains("-- Claims a page"))
+        .collect();
     assert!(!claims.is_empty());
     for plan in claims {
-        assert!(plan.contains("Index Scan using booking_automation_events_claimable"), "{plan}");
-        assert!(!plan.contains("Bitmap"), "the whole backlog is collected and sorted: {plan}");
+        assert!(
+            plan.contains("Index Scan using booking_automation_events_claimable"),
+            "{plan}"
+        );
+        assert!(
+            !plan.contains("Bitmap"),
+            "the whole backlog is collected and sorted: {plan}"
+        );
     }
 }
 
@@ -831,12 +1130,28 @@ async fn a_warm_session_moves_100_000_overdue_bookings_in_bounded_steps() {
     let (database, settings) = database_and_settings(&app.url);
     let mut steps = Vec::new();
     let idle = noon() - hours(2);
-    for as_of in [idle, idle, idle, idle, idle, idle, noon(), noon() + minutes(1), noon() + minutes(2)] {
+    for as_of in [
+        idle,
+        idle,
+        idle,
+        idle,
+        idle,
+        idle,
+        noon(),
+        noon() + minutes(1),
+        noon() + minutes(2),
+    ] {
         let call = call_at(as_of);
-        let Pass::Committed(committed) = pass::run(&database, &settings, &Trigger::Cli, &call).await.unwrap() else {
+        let Pass::Committed(committed) = pass::run(&database, &settings, &Trigger::Cli, &call)
+            .await
+            .unwrap()
+        else {
             panic!("it runs")
         };
-        steps.push((committed.work.transitions.started, committed.work.transitions.remaining));
+        steps.push((
+            committed.work.transitions.started,
+            committed.work.transitions.remaining,
+        ));
     }
     assert_eq!(steps[6..], [(50_000, 50_000), (50_000, 0), (0, 0)]);
     assert!(steps[..6].iter().all(|step| *step == (0, 0)));
@@ -845,8 +1160,13 @@ async fn a_warm_session_moves_100_000_overdue_bookings_in_bounded_steps() {
         None => skipped("the plans, which only a server of our own logs"),
         Some(log) => assert_plans_of_bulk_steps(&log),
     }
-    let audited: i64 =
-        app.one("SELECT count(*) FROM booking_automation_events WHERE event_type = 'status_update'", &[]).await.get(0);
+    let audited: i64 = app
+        .one(
+            "SELECT count(*) FROM booking_automation_events WHERE event_type = 'status_update'",
+            &[],
+        )
+        .await
+        .get(0);
     assert_eq!(audited, 100_000);
     let most_overdue_first: bool = app
         .one(
@@ -863,9 +1183,17 @@ async fn a_warm_session_moves_100_000_overdue_bookings_in_bounded_steps() {
 fn assert_plans_of_bulk_steps(log: &str) {
     // The text after an ERROR is not a plan: a statement that timed out is repeated with fewer
     // rows.
-    let plans = log.split("duration: ").filter_map(|logged| logged.split("ERROR: ").next());
+    let plans = log
+        .split("duration: ")
+        .filter_map(|logged| logged.split("ERROR: ").next());
     let plans: Vec<&str> = plans.filter(|plan| plan.contains("Query Text:")).collect();
-    let plans_with = |text: &str| plans.iter().filter(|plan| plan.contains(text)).copied().collect::<Vec<_>>();
+    let plans_with = |text: &str| {
+        plans
+            .iter()
+            .filter(|plan| plan.contains(text))
+            .copied()
+            .collect::<Vec<_>>()
+    };
     let audits = plans_with("changed AS MATERIALIZED");
     assert!(audits.len() >= 2);
     for plan in audits.iter().filter(|plan| plan.contains("Insert on")) {
@@ -875,6 +1203,9 @@ fn assert_plans_of_bulk_steps(log: &str) {
     assert!(updates.len() >= 2);
     for plan in updates {
         let (_, plan) = plan.split_once("CTE candidate").unwrap();
-        assert!(plan.contains("booking_automation_confirmed_start"), "{plan}");
+        assert!(
+            plan.contains("booking_automation_confirmed_start"),
+            "{plan}"
+        );
     }
 }

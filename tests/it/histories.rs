@@ -21,8 +21,8 @@ use uuid::Uuid;
 
 use crate::app::{App, STATUSES, connect, noon};
 use crate::reference::{
-    Audience, Booking, Change, Counts, Edit, Fate, Mailbox, Reference, Reminder, Rule, Seen, Settings, State, Time,
-    Transitions,
+    Audience, Booking, Change, Counts, Edit, Fate, Mailbox, Reference, Reminder, Rule, Seen,
+    Settings, State, Time, Transitions,
 };
 use crate::ses::Answer;
 
@@ -160,17 +160,33 @@ impl Answers {
             Self::Rubbish => Answer::Rubbish("<html>"),
             Self::Reset => Answer::Reset,
             Self::Paused => Answer::Error(400, "SendingPausedException", "paused"),
-            Self::Quota => Answer::Error(429, "TooManyRequestsException", "Daily message quota exceeded."),
+            Self::Quota => Answer::Error(
+                429,
+                "TooManyRequestsException",
+                "Daily message quota exceeded.",
+            ),
         }
     }
 }
 
 /// Strategies are boxed: as values they would exceed the stack of a test.
 fn history_strategy() -> BoxedStrategy<History> {
-    (prop::bool::weighted(0.3), any::<bool>(), vec(booking_strategy(), 3..7), vec(step_strategy(), 5..=STEPS))
+    (
+        prop::bool::weighted(0.3),
+        any::<bool>(),
+        vec(booking_strategy(), 3..7),
+        vec(step_strategy(), 5..=STEPS),
+    )
         .prop_map(|(expire_pending, short_waits, bookings, steps)| {
-            let steps = bookings.into_iter().chain(steps.into_iter().flatten()).collect();
-            History { expire_pending, short_waits, steps }
+            let steps = bookings
+                .into_iter()
+                .chain(steps.into_iter().flatten())
+                .collect();
+            History {
+                expire_pending,
+                short_waits,
+                steps,
+            }
         })
         .boxed()
 }
@@ -178,15 +194,24 @@ fn history_strategy() -> BoxedStrategy<History> {
 fn booking_strategy() -> BoxedStrategy<Step> {
     let provider = option::of(0..PEOPLE);
     let blocked = option::weighted(0.2, any::<bool>());
-    (0..PEOPLE, provider, status_strategy(), start_strategy(), duration_strategy(), blocked)
-        .prop_map(|(customer, provider, status, start, minutes, blocked)| Step::Book {
-            customer,
-            provider,
-            status,
-            start,
-            minutes,
-            blocked,
-        })
+    (
+        0..PEOPLE,
+        provider,
+        status_strategy(),
+        start_strategy(),
+        duration_strategy(),
+        blocked,
+    )
+        .prop_map(
+            |(customer, provider, status, start, minutes, blocked)| Step::Book {
+                customer,
+                provider,
+                status,
+                start,
+                minutes,
+                blocked,
+            },
+        )
         .boxed()
 }
 
@@ -196,20 +221,42 @@ fn edit_strategy() -> BoxedStrategy<Edit> {
     let minutes = option::weighted(0.1, duration_strategy());
     let blocked = option::weighted(0.3, option::of(any::<bool>()));
     let customer = option::weighted(0.1, option::weighted(0.9, 0..PEOPLE));
-    let any = (status, start, minutes, blocked, customer)
-        .prop_map(|(status, start, minutes, blocked, customer)| Edit { status, start, minutes, blocked, customer });
-    let confirmed = |start| Edit { status: Some("confirmed"), start: Some(start), ..Edit::default() };
+    let any = (status, start, minutes, blocked, customer).prop_map(
+        |(status, start, minutes, blocked, customer)| Edit {
+            status,
+            start,
+            minutes,
+            blocked,
+            customer,
+        },
+    );
+    let confirmed = |start| Edit {
+        status: Some("confirmed"),
+        start: Some(start),
+        ..Edit::default()
+    };
     prop_oneof![2 => any, 1 => start_strategy().prop_map(confirmed)].boxed()
 }
 
 /// One step, or several that belong together.
 fn step_strategy() -> BoxedStrategy<Vec<Step>> {
     let which = || 0..1000_usize;
-    let wait_until = || (0..5_usize, -1..=1_i64).prop_map(|(moment, off)| Step::WaitUntil { moment, off });
+    let wait_until =
+        || (0..5_usize, -1..=1_i64).prop_map(|(moment, off)| Step::WaitUntil { moment, off });
     let tick = || {
         let back = prop_oneof![8 => Just(0), 1 => 1..=180_i64];
-        (back, answers_strategy(), option::weighted(0.1, which()), call_kind_strategy())
-            .prop_map(|(back, fates, lock, kind)| Step::Tick { back, fates, lock, kind })
+        (
+            back,
+            answers_strategy(),
+            option::weighted(0.1, which()),
+            call_kind_strategy(),
+        )
+            .prop_map(|(back, fates, lock, kind)| Step::Tick {
+                back,
+                fates,
+                lock,
+                kind,
+            })
     };
     let change = prop_oneof![
         35 => booking_strategy(),
@@ -228,19 +275,40 @@ fn step_strategy() -> BoxedStrategy<Vec<Step>> {
     let change = change.prop_map(|step| vec![step]).boxed();
     let again = which()
         .prop_map(|booking| {
-            let to = |status| Step::Edit { booking, edit: Edit { status: Some(status), ..Edit::default() } };
+            let to = |status| Step::Edit {
+                booking,
+                edit: Edit {
+                    status: Some(status),
+                    ..Edit::default()
+                },
+            };
             vec![to("cancelled"), to("confirmed")]
         })
         .boxed();
-    let rule = (which(), rule_edit_strategy()).prop_map(|(rule, edit)| vec![Step::EditRule { rule, edit }]);
+    let rule = (which(), rule_edit_strategy())
+        .prop_map(|(rule, edit)| vec![Step::EditRule { rule, edit }]);
     // Something changes between a failed attempt and its retry.
     let meanwhile = prop_oneof![3 => change.clone(), 1 => again.clone(), 1 => rule];
-    let trouble = (wait_until(), failing_answers_strategy(), meanwhile, wait_strategy(), tick()).prop_map(
-        |(until, fates, changes, time, tick)| {
-            let failed = Step::Tick { back: 0, fates, lock: None, kind: Kind::Usual };
-            [until, failed].into_iter().chain(changes).chain([Step::Wait { time }, tick]).collect()
-        },
-    );
+    let trouble = (
+        wait_until(),
+        failing_answers_strategy(),
+        meanwhile,
+        wait_strategy(),
+        tick(),
+    )
+        .prop_map(|(until, fates, changes, time, tick)| {
+            let failed = Step::Tick {
+                back: 0,
+                fates,
+                lock: None,
+                kind: Kind::Usual,
+            };
+            [until, failed]
+                .into_iter()
+                .chain(changes)
+                .chain([Step::Wait { time }, tick])
+                .collect()
+        });
     prop_oneof![
         6 => change,
         2 => trouble,
@@ -309,8 +377,16 @@ fn wait_strategy() -> BoxedStrategy<Time> {
 
 /// Nothing is sent, and most messages are retried.
 fn failing_answers_strategy() -> BoxedStrategy<[Answers; PEOPLE]> {
-    let answers = [Answers::Throttled, Answers::Throttled, Answers::Error500, Answers::Reset, Answers::Paused];
-    prop::sample::select(answers.to_vec()).prop_map(|answers| [answers; PEOPLE]).boxed()
+    let answers = [
+        Answers::Throttled,
+        Answers::Throttled,
+        Answers::Error500,
+        Answers::Reset,
+        Answers::Paused,
+    ];
+    prop::sample::select(answers.to_vec())
+        .prop_map(|answers| [answers; PEOPLE])
+        .boxed()
 }
 
 /// Mostly the same for all people.
@@ -352,7 +428,11 @@ struct Figures {
 
 #[test]
 fn random_histories_match_the_reference() {
-    let setting = |name| std::env::var(name).ok().map(|text| text.parse::<u64>().expect(name));
+    let setting = |name| {
+        std::env::var(name)
+            .ok()
+            .map(|text| text.parse::<u64>().expect(name))
+    };
     let (count, seed) = (setting("HISTORIES"), setting("SEED").unwrap_or(1));
     let mut bytes = [0; 32];
     bytes[..8].copy_from_slice(&seed.to_le_bytes());
@@ -363,7 +443,8 @@ fn random_histories_match_the_reference() {
         failure_persistence: None,
         ..Config::default()
     };
-    let mut runner = TestRunner::new_with_rng(config, TestRng::from_seed(RngAlgorithm::ChaCha, &bytes));
+    let mut runner =
+        TestRunner::new_with_rng(config, TestRng::from_seed(RngAlgorithm::ChaCha, &bytes));
     let runtime = tokio::runtime::Runtime::new().unwrap();
     let stage = runtime.block_on(Stage::new());
     let stage = std::cell::RefCell::new(stage);
@@ -380,7 +461,9 @@ fn random_histories_match_the_reference() {
     if count.is_some() {
         use std::io::Write;
         let seconds = started.elapsed().as_secs();
-        std::io::stderr().write_all(format!("{figures:?} in {seconds} s, SEED={seed}\n").as_bytes()).unwrap();
+        std::io::stderr()
+            .write_all(format!("{figures:?} in {seconds} s, SEED={seed}\n").as_bytes())
+            .unwrap();
     }
     if let Err(TestError::Fail(reason, history)) = &result {
         let number = stage.borrow().failed_in.unwrap_or_default();
@@ -401,19 +484,38 @@ impl Stage {
     async fn new() -> Self {
         let app = App::new().await;
         let holder = connect(&app.url).await;
-        Self { app, holder, figures: Figures::default(), failed_in: None }
+        Self {
+            app,
+            holder,
+            figures: Figures::default(),
+            failed_in: None,
+        }
     }
 
     async fn run_history(&mut self, history: &History) -> Result<(), String> {
         self.figures.histories += 1;
         let settings = if history.short_waits {
-            Settings { complete_after: 30 * MINUTE, expire_after: 2 * HOUR, expire_pending: history.expire_pending }
+            Settings {
+                complete_after: 30 * MINUTE,
+                expire_after: 2 * HOUR,
+                expire_pending: history.expire_pending,
+            }
         } else {
-            Settings { complete_after: 0, expire_after: DAY, expire_pending: history.expire_pending }
+            Settings {
+                complete_after: 0,
+                expire_after: DAY,
+                expire_pending: history.expire_pending,
+            }
         };
-        self.app.env.insert("COMPLETE_AFTER", format!("{}s", settings.complete_after));
-        self.app.env.insert("EXPIRE_AFTER", format!("{}s", settings.expire_after));
-        self.app.env.insert("EXPIRE_PENDING", settings.expire_pending.to_string());
+        self.app
+            .env
+            .insert("COMPLETE_AFTER", format!("{}s", settings.complete_after));
+        self.app
+            .env
+            .insert("EXPIRE_AFTER", format!("{}s", settings.expire_after));
+        self.app
+            .env
+            .insert("EXPIRE_PENDING", settings.expire_pending.to_string());
         self.app
             .sql_without_triggers(
                 "TRUNCATE bookings, users, services, reminder_rules, automation_runs, booking_automation_events,
@@ -456,7 +558,9 @@ impl Stage {
         for (position, step) in history.steps.iter().enumerate() {
             play.figures.steps += 1;
             play.set_clock().await;
-            play.apply_step(step).await.map_err(|error| format!("step {position}, {step:?}: {error}"))?;
+            play.apply_step(step)
+                .await
+                .map_err(|error| format!("step {position}, {step:?}: {error}"))?;
         }
         Ok(())
     }
@@ -496,8 +600,16 @@ fn audience_name(audience: Audience) -> &'static str {
     }
 }
 
-fn expect_equal<T: PartialEq + std::fmt::Debug>(what: &str, got: T, expected: T) -> Result<(), String> {
-    if got == expected { Ok(()) } else { Err(format!("{what}: is {got:?}, should be {expected:?}")) }
+fn expect_equal<T: PartialEq + std::fmt::Debug>(
+    what: &str,
+    got: T,
+    expected: T,
+) -> Result<(), String> {
+    if got == expected {
+        Ok(())
+    } else {
+        Err(format!("{what}: is {got:?}, should be {expected:?}"))
+    }
 }
 
 impl Play<'_> {
@@ -507,17 +619,31 @@ impl Play<'_> {
 
     /// The position of an existing booking.
     fn existing_booking(&self, number: usize) -> Option<usize> {
-        let there: Vec<_> =
-            (0..self.bookings.len()).filter(|position| !self.reference.bookings[*position].deleted).collect();
+        let there: Vec<_> = (0..self.bookings.len())
+            .filter(|position| !self.reference.bookings[*position].deleted)
+            .collect();
         (!there.is_empty()).then(|| there[number % there.len()])
     }
 
     async fn apply_step(&mut self, step: &Step) -> Result<(), String> {
         match *step {
-            Step::Book { customer, provider, status, start, minutes, blocked } => {
-                let there = self.reference.bookings.iter().filter(|booking| !booking.deleted).count();
+            Step::Book {
+                customer,
+                provider,
+                status,
+                start,
+                minutes,
+                blocked,
+            } => {
+                let there = self
+                    .reference
+                    .bookings
+                    .iter()
+                    .filter(|booking| !booking.deleted)
+                    .count();
                 if there < BOOKINGS {
-                    self.book(customer, provider, status, start, minutes, blocked).await;
+                    self.book(customer, provider, status, start, minutes, blocked)
+                        .await;
                 }
             }
             Step::Edit { booking, edit } => {
@@ -528,24 +654,41 @@ impl Play<'_> {
             Step::EditAll { status, move_by } => self.edit_all(status, move_by).await,
             Step::Delete { booking } => {
                 if let Some(booking) = self.existing_booking(booking) {
-                    self.app.sql("DELETE FROM bookings WHERE id = $1", &[&self.bookings[booking]]).await;
+                    self.app
+                        .sql(
+                            "DELETE FROM bookings WHERE id = $1",
+                            &[&self.bookings[booking]],
+                        )
+                        .await;
                     self.reference.bookings[booking].deleted = true;
                 }
             }
             Step::Address { person, mailbox } => self.set_address(person, mailbox).await,
             Step::DeletePerson { person } => {
-                self.app.sql("DELETE FROM users WHERE id = $1", &[&self.people[person]]).await;
+                self.app
+                    .sql("DELETE FROM users WHERE id = $1", &[&self.people[person]])
+                    .await;
                 self.reference.delete_person(person);
             }
-            Step::NewRule { name, audience, lead } => self.add_rule(RULES[name], audience, lead).await,
+            Step::NewRule {
+                name,
+                audience,
+                lead,
+            } => self.add_rule(RULES[name], audience, lead).await,
             Step::EditRule { rule, edit } => {
                 if !self.reference.rules.is_empty() {
-                    self.edit_rule(rule % self.reference.rules.len(), edit).await;
+                    self.edit_rule(rule % self.reference.rules.len(), edit)
+                        .await;
                 }
             }
             Step::Wait { time } => self.reference.now += time,
             Step::WaitUntil { moment, off } => self.wait_until(moment, off),
-            Step::Tick { back, fates, lock, kind } => self.run_tick(back, fates, lock, kind).await?,
+            Step::Tick {
+                back,
+                fates,
+                lock,
+                kind,
+            } => self.run_tick(back, fates, lock, kind).await?,
         }
         Ok(())
     }
@@ -557,7 +700,14 @@ impl Play<'_> {
         for booking in 0..self.bookings.len() {
             let start = Some(self.reference.bookings[booking].start + move_by);
             if !self.reference.bookings[booking].deleted {
-                self.reference.edit(booking, &Edit { status, start, ..Edit::default() });
+                self.reference.edit(
+                    booking,
+                    &Edit {
+                        status,
+                        start,
+                        ..Edit::default()
+                    },
+                );
             }
         }
     }
@@ -566,10 +716,22 @@ impl Play<'_> {
     async fn add_rule(&mut self, name: &'static str, audience: Audience, lead: Time) {
         let effective_from = self.reference.now;
         let rules = &mut self.reference.rules;
-        if !rules.iter().any(|rule| rule.name == name && rule.audience == audience) {
+        if !rules
+            .iter()
+            .any(|rule| rule.name == name && rule.audience == audience)
+        {
             let sql = "INSERT INTO reminder_rules (name, audience, lead) VALUES ($1, $2, make_interval(secs => $3))";
-            self.app.sql(sql, &[&name, &audience_name(audience), &(lead as f64)]).await;
-            rules.push(Rule { name, audience, lead, active: true, by_mail: true, effective_from });
+            self.app
+                .sql(sql, &[&name, &audience_name(audience), &(lead as f64)])
+                .await;
+            rules.push(Rule {
+                name,
+                audience,
+                lead,
+                active: true,
+                by_mail: true,
+                effective_from,
+            });
         }
     }
 
@@ -591,7 +753,18 @@ impl Play<'_> {
                    VALUES ($1, $2, $3, $4, $5, $6, $7) RETURNING id";
         let row = self
             .app
-            .one(sql, &[&id(customer), &id(provider), &status, &moment(start), &minutes, &blocked, &moment(now)])
+            .one(
+                sql,
+                &[
+                    &id(customer),
+                    &id(provider),
+                    &status,
+                    &moment(start),
+                    &minutes,
+                    &blocked,
+                    &moment(now),
+                ],
+            )
             .await;
         self.bookings.push(row.get(0));
         self.reference.book(Booking {
@@ -612,7 +785,9 @@ impl Play<'_> {
 
     async fn edit(&mut self, booking: usize, mut edit: Edit) {
         edit.start = edit.start.map(|start| self.reference.now + start);
-        edit.customer = edit.customer.map(|person| person.filter(|person| self.reference.people[*person].is_some()));
+        edit.customer = edit
+            .customer
+            .map(|person| person.filter(|person| self.reference.people[*person].is_some()));
         self.reference.edit(booking, &edit);
         // Writes all columns, changed or not.
         let now = &self.reference.bookings[booking];
@@ -622,7 +797,14 @@ impl Play<'_> {
         self.app
             .sql(
                 sql,
-                &[&self.bookings[booking], &now.status, &moment(now.start), &now.minutes, &now.blocked, &customer],
+                &[
+                    &self.bookings[booking],
+                    &now.status,
+                    &moment(now.start),
+                    &now.minutes,
+                    &now.blocked,
+                    &customer,
+                ],
             )
             .await;
     }
@@ -630,9 +812,17 @@ impl Play<'_> {
     async fn set_address(&mut self, person: usize, mailbox: Mailbox) {
         let email = email_address(person, mailbox);
         if self.reference.people[person].is_some() {
-            self.app.sql("UPDATE users SET email = $2 WHERE id = $1", &[&self.people[person], &email]).await;
+            self.app
+                .sql(
+                    "UPDATE users SET email = $2 WHERE id = $1",
+                    &[&self.people[person], &email],
+                )
+                .await;
         } else {
-            self.people[person] = self.app.person("Somebody", email.as_deref(), "Europe/Vienna").await;
+            self.people[person] = self
+                .app
+                .person("Somebody", email.as_deref(), "Europe/Vienna")
+                .await;
         }
         self.reference.people[person] = Some(mailbox);
     }
@@ -661,15 +851,23 @@ impl Play<'_> {
                 rule.by_mail = by_mail;
             }
             RuleEdit::Lead(lead) => {
-                let sql = format!("UPDATE reminder_rules SET lead = make_interval(secs => $3) {and}");
-                self.app.sql(&sql, &[&name, &audience, &(lead as f64)]).await;
+                let sql =
+                    format!("UPDATE reminder_rules SET lead = make_interval(secs => $3) {and}");
+                self.app
+                    .sql(&sql, &[&name, &audience, &(lead as f64)])
+                    .await;
                 if rule.lead != lead {
                     rule.effective_from = now;
                 }
                 rule.lead = lead;
             }
             RuleEdit::Delete => {
-                self.app.sql(&format!("DELETE FROM reminder_rules {and}"), &[&name, &audience]).await;
+                self.app
+                    .sql(
+                        &format!("DELETE FROM reminder_rules {and}"),
+                        &[&name, &audience],
+                    )
+                    .await;
                 self.reference.rules.remove(position);
             }
         }
@@ -678,16 +876,31 @@ impl Play<'_> {
     /// Sets the clock to a start, an end, a due time, the last moment at which a new booking is not
     /// late, and so on.
     fn wait_until(&mut self, moment: usize, off: Time) {
-        let Reference { settings, now, rules, bookings, .. } = &self.reference;
+        let Reference {
+            settings,
+            now,
+            rules,
+            bookings,
+            ..
+        } = &self.reference;
         let mut moments = Vec::new();
         for booking in bookings.iter().filter(|booking| !booking.deleted) {
-            let overdue = booking.end().max(booking.unblocked_at.unwrap_or(Time::MIN)) + settings.expire_after;
+            let overdue = booking.end().max(booking.unblocked_at.unwrap_or(Time::MIN))
+                + settings.expire_after;
             match booking.status {
                 "confirmed" => {
                     let leads = rules.iter().flat_map(|rule| [rule.lead, rule.lead * 2 / 3]);
-                    moments.extend(leads.map(|lead| booking.start - lead).chain([booking.start, overdue]));
+                    moments.extend(
+                        leads
+                            .map(|lead| booking.start - lead)
+                            .chain([booking.start, overdue]),
+                    );
                 }
-                "in_progress" => moments.extend([booking.end(), booking.end() + settings.complete_after, overdue]),
+                "in_progress" => moments.extend([
+                    booking.end(),
+                    booking.end() + settings.complete_after,
+                    overdue,
+                ]),
                 "pending" => moments.push(booking.start),
                 _ => {}
             }
@@ -713,8 +926,14 @@ impl Play<'_> {
         let locked = lock.and_then(|number| self.existing_booking(number));
         // Two calls at once: it is unknown which of them tests a held account, and with which
         // message.
-        let refused = fates.iter().any(|answers| matches!(answers, Answers::Paused | Answers::Quota));
-        let kind = if kind == Kind::Twice && (refused || self.reference.held) { Kind::Usual } else { kind };
+        let refused = fates
+            .iter()
+            .any(|answers| matches!(answers, Answers::Paused | Answers::Quota));
+        let kind = if kind == Kind::Twice && (refused || self.reference.held) {
+            Kind::Usual
+        } else {
+            kind
+        };
         self.make_retries_claimable().await;
         if kind == Kind::DryRun {
             return self.compare_dry_run(as_of).await;
@@ -726,12 +945,16 @@ impl Play<'_> {
         let (_, skipped) = self.reference.decide_reminders(as_of);
         let expected_requests = self.reference.count_sendable(as_of);
         // Which message tests a held account is unknown before the call.
-        let killed = kind == Kind::Killed && !self.reference.held && (1..=AT_ONCE).contains(&expected_requests);
+        let killed = kind == Kind::Killed
+            && !self.reference.held
+            && (1..=AT_ONCE).contains(&expected_requests);
 
         let log = Arc::new(Mutex::new(Vec::new()));
         self.set_mail_answers(fates, log.clone(), killed || kind == Kind::Silence);
         let started = Instant::now();
-        let summaries = self.run_calls(as_of, kind, locked, killed.then_some(expected_requests)).await?;
+        let summaries = self
+            .run_calls(as_of, kind, locked, killed.then_some(expected_requests))
+            .await?;
         let took = started.elapsed();
 
         let rows = self.reminder_rows().await;
@@ -744,11 +967,13 @@ impl Play<'_> {
         self.compare_bookings(locked, killed).await?;
         self.compare_changes().await?;
         self.compare_summaries(&summaries, as_of, transitions, counts, &seen)?;
-        self.figures.verdicts += u64::try_from(self.reference.reminders.len() - given_before).unwrap();
+        self.figures.verdicts +=
+            u64::try_from(self.reference.reminders.len() - given_before).unwrap();
         self.figures.requests += u64::try_from(requests.len()).unwrap();
         self.figures.messages += u64::try_from(counts.sent).unwrap();
         self.figures.changes +=
-            u64::try_from(transitions.started + transitions.completed + transitions.expired).unwrap();
+            u64::try_from(transitions.started + transitions.completed + transitions.expired)
+                .unwrap();
         Ok(())
     }
 
@@ -764,7 +989,10 @@ impl Play<'_> {
         if let Some(booking) = locked {
             self.holder.batch_execute("BEGIN").await.unwrap();
             let sql = "SELECT FROM bookings WHERE id = $1 FOR UPDATE";
-            self.holder.execute(sql, &[&self.bookings[booking]]).await.unwrap();
+            self.holder
+                .execute(sql, &[&self.bookings[booking]])
+                .await
+                .unwrap();
         }
         let run_once = || self.run_program(as_of, kind, kill_at);
         let summaries = if kind == Kind::Twice {
@@ -790,7 +1018,10 @@ impl Play<'_> {
         match summaries {
             [Some(summary), None] => {
                 self.compare_summary(summary, as_of, transitions, counts)?;
-                let held_back = seen.answers.values().any(|fate| matches!(fate, Fate::Account | Fate::Quota));
+                let held_back = seen
+                    .answers
+                    .values()
+                    .any(|fate| matches!(fate, Fate::Account | Fate::Quota));
                 expect_equal("held back", !summary["held_back"].is_null(), held_back)
             }
             [Some(one), Some(other)] => compare_summed_summaries(one, other, transitions, counts),
@@ -801,7 +1032,12 @@ impl Play<'_> {
     /// Leases and back-off use the database's real clock: sets what the clock of the history makes
     /// claimable.
     async fn make_retries_claimable(&self) {
-        let free: Vec<Uuid> = self.reference.claimable().into_iter().map(|position| self.events[position]).collect();
+        let free: Vec<Uuid> = self
+            .reference
+            .claimable()
+            .into_iter()
+            .map(|position| self.events[position])
+            .collect();
         let sql = "UPDATE booking_automation_events
                       SET next_attempt_at = now() + CASE WHEN id = ANY ($1) THEN interval '0' ELSE interval '1 hour' END
                     WHERE status IN ('pending', 'sending')";
@@ -809,18 +1045,38 @@ impl Play<'_> {
     }
 
     /// Sets the endpoint's answers; the log gets event, address and answer of each request.
-    fn set_mail_answers(&self, fates: [Answers; PEOPLE], log: Arc<Mutex<Vec<(String, String, Fate)>>>, silent: bool) {
+    fn set_mail_answers(
+        &self,
+        fates: [Answers; PEOPLE],
+        log: Arc<Mutex<Vec<(String, String, Fate)>>>,
+        silent: bool,
+    ) {
         self.app.ses.clear();
         self.app.ses.answer(move |mail| {
             let person: usize = mail.to()[..1].parse().unwrap();
-            let fate = if silent { Fate::Doubt } else { fates[person].fate() };
-            log.lock().unwrap().push((mail.event_id().to_owned(), mail.to().to_owned(), fate));
-            if silent { Answer::Silence } else { fates[person].answer() }
+            let fate = if silent {
+                Fate::Doubt
+            } else {
+                fates[person].fate()
+            };
+            log.lock()
+                .unwrap()
+                .push((mail.event_id().to_owned(), mail.to().to_owned(), fate));
+            if silent {
+                Answer::Silence
+            } else {
+                fates[person].answer()
+            }
         });
     }
 
     /// The summary, or `None` if the program is killed when so many requests are in flight.
-    async fn run_program(&self, as_of: Time, kind: Kind, kill_at: Option<usize>) -> Result<Option<Value>, String> {
+    async fn run_program(
+        &self,
+        as_of: Time,
+        kind: Kind,
+        kill_at: Option<usize>,
+    ) -> Result<Option<Value>, String> {
         let as_of = moment(as_of).to_rfc3339();
         let mut arguments = vec!["run", "--as-of", &as_of];
         match kind {
@@ -833,8 +1089,11 @@ impl Play<'_> {
             // No process listens on this port.
             command.env("AWS_ENDPOINT_URL_SESV2", "http://127.0.0.1:1");
         }
-        let mut process =
-            command.stdout(std::process::Stdio::piped()).stderr(std::process::Stdio::piped()).spawn().unwrap();
+        let mut process = command
+            .stdout(std::process::Stdio::piped())
+            .stderr(std::process::Stdio::piped())
+            .spawn()
+            .unwrap();
         let under_way = async {
             match kill_at {
                 Some(count) => self.app.ses.wait_for_mails(count).await,
@@ -850,12 +1109,28 @@ impl Play<'_> {
             return Ok(None);
         }
         let (mut stdout, mut stderr) = (String::new(), String::new());
-        process.stdout.take().unwrap().read_to_string(&mut stdout).await.unwrap();
-        process.stderr.take().unwrap().read_to_string(&mut stderr).await.unwrap();
+        process
+            .stdout
+            .take()
+            .unwrap()
+            .read_to_string(&mut stdout)
+            .await
+            .unwrap();
+        process
+            .stderr
+            .take()
+            .unwrap()
+            .read_to_string(&mut stderr)
+            .await
+            .unwrap();
         if kill_at.is_some() {
-            return Err(format!("the call ended before all it should have sent was under way: {stdout} {stderr}"));
+            return Err(format!(
+                "the call ended before all it should have sent was under way: {stdout} {stderr}"
+            ));
         }
-        serde_json::from_str(&stdout).map(Some).map_err(|error| format!("no summary, {error}: {stdout} {stderr}"))
+        serde_json::from_str(&stdout)
+            .map(Some)
+            .map_err(|error| format!("no summary, {error}: {stdout} {stderr}"))
     }
 
     async fn compare_dry_run(&mut self, as_of: Time) -> Result<(), String> {
@@ -865,12 +1140,25 @@ impl Play<'_> {
             UNION ALL SELECT s::text FROM booking_automation_state s) AS lines";
         let before = self.app.column(everything, &[]).await;
         let summary = self.run_program(as_of, Kind::DryRun, None).await?.unwrap();
-        expect_equal("everything, after a dry run", self.app.column(everything, &[]).await, before)?;
+        expect_equal(
+            "everything, after a dry run",
+            self.app.column(everything, &[]).await,
+            before,
+        )?;
         let mut reference = self.reference.clone();
         let transitions = reference.advance(as_of, None);
         let (_, skipped) = reference.decide_reminders(as_of);
         let deferred = i64::try_from(reference.claimable().len()).unwrap();
-        self.compare_summary(&summary, as_of, transitions, Counts { skipped, deferred, ..Counts::default() })
+        self.compare_summary(
+            &summary,
+            as_of,
+            transitions,
+            Counts {
+                skipped,
+                deferred,
+                ..Counts::default()
+            },
+        )
     }
 
     /// The reminders' rows, in the order of the reference's.
@@ -889,16 +1177,39 @@ impl Play<'_> {
     fn match_rows(&mut self, rows: &[Found], given_before: usize) -> Result<(), String> {
         let known: HashSet<Uuid> = self.events.iter().copied().collect();
         let mut new: Vec<&Found> = rows.iter().filter(|row| !known.contains(&row.id)).collect();
-        let position: HashMap<Uuid, usize> = self.bookings.iter().enumerate().map(|(n, id)| (*id, n)).collect();
-        new.sort_by_key(|row| (position[&row.booking], row.audience.clone(), row.rule.clone()));
+        let position: HashMap<Uuid, usize> = self
+            .bookings
+            .iter()
+            .enumerate()
+            .map(|(n, id)| (*id, n))
+            .collect();
+        new.sort_by_key(|row| {
+            (
+                position[&row.booking],
+                row.audience.clone(),
+                row.rule.clone(),
+            )
+        });
         let mut expected: Vec<usize> = (given_before..self.reference.reminders.len()).collect();
         expected.sort_by_key(|position| {
             let reminder = &self.reference.reminders[*position];
-            (reminder.booking, audience_name(reminder.audience), reminder.rule)
+            (
+                reminder.booking,
+                audience_name(reminder.audience),
+                reminder.rule,
+            )
         });
         let got: Vec<_> = new
             .iter()
-            .map(|row| (position[&row.booking], row.audience.as_str(), row.rule.as_str(), row.due, row.start))
+            .map(|row| {
+                (
+                    position[&row.booking],
+                    row.audience.as_str(),
+                    row.rule.as_str(),
+                    row.due,
+                    row.start,
+                )
+            })
             .collect();
         let should: Vec<_> = expected
             .iter()
@@ -916,7 +1227,8 @@ impl Play<'_> {
         if got != should {
             return Err(format!("new verdicts: are {got:#?}, should be {should:#?}"));
         }
-        self.events.resize(self.reference.reminders.len(), Uuid::nil());
+        self.events
+            .resize(self.reference.reminders.len(), Uuid::nil());
         for (position, row) in expected.into_iter().zip(new) {
             self.events[position] = row.id;
             self.reference.reminders[position].seq = row.seq;
@@ -928,10 +1240,15 @@ impl Play<'_> {
             let Some(row) = found.get(event) else {
                 return Err(format!("gone: {reminder:?}"));
             };
-            let revision = *revisions.entry((reminder.booking, reminder.revision)).or_insert(row.revision);
+            let revision = *revisions
+                .entry((reminder.booking, reminder.revision))
+                .or_insert(row.revision);
             expect_equal("revision", row.revision, revision)?;
         }
-        let kinds: HashSet<_> = revisions.iter().map(|((booking, _), revision)| (booking, revision)).collect();
+        let kinds: HashSet<_> = revisions
+            .iter()
+            .map(|((booking, _), revision)| (booking, revision))
+            .collect();
         expect_equal("revisions", kinds.len(), revisions.len())
     }
 
@@ -944,8 +1261,12 @@ impl Play<'_> {
         killed: bool,
         took: Duration,
     ) -> Result<Seen, String> {
-        let position: HashMap<String, usize> =
-            self.events.iter().enumerate().map(|(position, id)| (id.to_string(), position)).collect();
+        let position: HashMap<String, usize> = self
+            .events
+            .iter()
+            .enumerate()
+            .map(|(position, id)| (id.to_string(), position))
+            .collect();
         let mut answers = HashMap::new();
         for (event, to, fate) in requests {
             let Some(position) = position.get(event) else {
@@ -953,21 +1274,38 @@ impl Play<'_> {
             };
             let reminder = &self.reference.reminders[*position];
             let mailbox = self.reference.mailbox(reminder.booking, reminder.audience);
-            let person = self.reference.recipient(reminder.booking, reminder.audience);
-            let address = mailbox.and_then(|mailbox| email_address(person.unwrap_or_default(), mailbox));
+            let person = self
+                .reference
+                .recipient(reminder.booking, reminder.audience);
+            let address =
+                mailbox.and_then(|mailbox| email_address(person.unwrap_or_default(), mailbox));
             expect_equal("sent to", Some(to.as_str()), address.as_deref())?;
             if answers.insert(*position, *fate).is_some() {
                 return Err(format!("sent twice in one call: {reminder:?}"));
             }
         }
-        let failed =
-            rows.iter().filter(|row| row.status == "failed").map(|row| position[&row.id.to_string()]).collect();
+        let failed = rows
+            .iter()
+            .filter(|row| row.status == "failed")
+            .map(|row| position[&row.id.to_string()])
+            .collect();
         // On a slow machine a claim may become too old to send: it is released after three seconds.
         let short = kind == Kind::Silence || took > Duration::from_secs(3);
-        Ok(Seen { answers, failed, unreachable: kind == Kind::Unreachable, killed, short })
+        Ok(Seen {
+            answers,
+            failed,
+            unreachable: kind == Kind::Unreachable,
+            killed,
+            short,
+        })
     }
 
-    fn compare_reminders(&self, rows: &[Found], touched: &[usize], took: Duration) -> Result<(), String> {
+    fn compare_reminders(
+        &self,
+        rows: &[Found],
+        touched: &[usize],
+        took: Duration,
+    ) -> Result<(), String> {
         let found: HashMap<Uuid, &Found> = rows.iter().map(|row| (row.id, row)).collect();
         for (position, reminder) in self.reference.reminders.iter().enumerate() {
             let row = found[&self.events[position]];
@@ -978,18 +1316,38 @@ impl Play<'_> {
                 State::Failed => "failed",
                 State::Skipped => "skipped",
             };
-            let got = (row.status.as_str(), row.reason.as_deref(), row.attempts, row.outcomes.as_slice());
-            let outcomes: Vec<String> = reminder.outcomes.iter().map(|outcome| (*outcome).to_owned()).collect();
-            let should = (state, reminder.reason, reminder.attempts, outcomes.as_slice());
+            let got = (
+                row.status.as_str(),
+                row.reason.as_deref(),
+                row.attempts,
+                row.outcomes.as_slice(),
+            );
+            let outcomes: Vec<String> = reminder
+                .outcomes
+                .iter()
+                .map(|outcome| (*outcome).to_owned())
+                .collect();
+            let should = (
+                state,
+                reminder.reason,
+                reminder.attempts,
+                outcomes.as_slice(),
+            );
             if got != should {
-                return Err(format!("{}: is {got:?}, should be {should:?}", self.describe(reminder)));
+                return Err(format!(
+                    "{}: is {got:?}, should be {should:?}",
+                    self.describe(reminder)
+                ));
             }
             let waits = matches!(reminder.state, State::Pending | State::Sending);
             expect_equal("whether it waits", row.waits.is_some(), waits)?;
             if let Some(waits) = row.waits.filter(|_| touched.contains(&position)) {
                 let expected = (reminder.free_at - self.reference.now) as f64;
                 if waits > expected || waits < expected - took.as_secs_f64() - 5.0 {
-                    return Err(format!("{}: waits {waits} s, should {expected}", self.describe(reminder)));
+                    return Err(format!(
+                        "{}: waits {waits} s, should {expected}",
+                        self.describe(reminder)
+                    ));
                 }
             }
         }
@@ -997,10 +1355,17 @@ impl Play<'_> {
     }
 
     fn describe(&self, reminder: &Reminder) -> String {
-        format!("at {}, {reminder:?} of {:?}", self.reference.now, self.reference.bookings[reminder.booking])
+        format!(
+            "at {}, {reminder:?} of {:?}",
+            self.reference.now, self.reference.bookings[reminder.booking]
+        )
     }
 
-    async fn compare_bookings(&mut self, locked: Option<usize>, killed: bool) -> Result<(), String> {
+    async fn compare_bookings(
+        &mut self,
+        locked: Option<usize>,
+        killed: bool,
+    ) -> Result<(), String> {
         let sql = "SELECT id, status, completed_at, coalesce(auto_status_updated, false),
                           reminder_24h_sent, reminder_1h_sent, reminder_15m_sent, automation_logs FROM bookings";
         let rows = self.app.db.query(sql, &[]).await.unwrap();
@@ -1016,27 +1381,64 @@ impl Play<'_> {
                 expect_equal("gone", true, booking.deleted)?;
                 continue;
             };
-            let automatic: Vec<_> = booking.changes.iter().filter(|change| change.automatic).collect();
-            let got = (row.get::<_, &str>(1), row.get::<_, Option<DateTime<Utc>>>(2), row.get::<_, bool>(3));
-            let should = (booking.status, booking.completed_at.map(moment), !automatic.is_empty());
+            let automatic: Vec<_> = booking
+                .changes
+                .iter()
+                .filter(|change| change.automatic)
+                .collect();
+            let got = (
+                row.get::<_, &str>(1),
+                row.get::<_, Option<DateTime<Utc>>>(2),
+                row.get::<_, bool>(3),
+            );
+            let should = (
+                booking.status,
+                booking.completed_at.map(moment),
+                !automatic.is_empty(),
+            );
             if got != should {
-                return Err(format!("at {}, {booking:?}: is {got:?}, should be {should:?}", self.reference.now));
+                return Err(format!(
+                    "at {}, {booking:?}: is {got:?}, should be {should:?}",
+                    self.reference.now
+                ));
             }
             let log: Value = row.get(7);
             let log = log.as_array().unwrap().iter().map(|entry| {
-                let time = |name: &str| entry[name].as_str().unwrap().parse::<DateTime<Utc>>().unwrap();
+                let time = |name: &str| {
+                    entry[name]
+                        .as_str()
+                        .unwrap()
+                        .parse::<DateTime<Utc>>()
+                        .unwrap()
+                };
                 json!([entry["from"], entry["to"], time("due_at"), time("at")])
             });
-            let should =
-                automatic.iter().map(|change| json!([change.from, change.to, moment(change.due), moment(change.at)]));
-            expect_equal("automation_logs", log.collect::<Vec<_>>(), should.collect::<Vec<_>>())?;
+            let should = automatic.iter().map(|change| {
+                json!([
+                    change.from,
+                    change.to,
+                    moment(change.due),
+                    moment(change.at)
+                ])
+            });
+            expect_equal(
+                "automation_logs",
+                log.collect::<Vec<_>>(),
+                should.collect::<Vec<_>>(),
+            )?;
             if !self.flags_behind.contains(&position) {
                 let flags = [4, 5, 6].map(|column| row.get::<_, bool>(column));
-                let should = ["24h", "1h", "15m"].map(|rule| self.reference.expected_flag(position, rule));
+                let should =
+                    ["24h", "1h", "15m"].map(|rule| self.reference.expected_flag(position, rule));
                 expect_equal(&format!("flags of {booking:?}"), flags, should)?;
             }
         }
-        let there = self.reference.bookings.iter().filter(|booking| !booking.deleted).count();
+        let there = self
+            .reference
+            .bookings
+            .iter()
+            .filter(|booking| !booking.deleted)
+            .count();
         expect_equal("bookings", rows.len(), there)
     }
 
@@ -1061,9 +1463,21 @@ impl Play<'_> {
             let should: Vec<_> = booking
                 .changes
                 .iter()
-                .map(|Change { from, to, automatic, due, at }| (*from, *to, *automatic, moment(*due), moment(*at)))
+                .map(
+                    |Change {
+                         from,
+                         to,
+                         automatic,
+                         due,
+                         at,
+                     }| (*from, *to, *automatic, moment(*due), moment(*at)),
+                )
                 .collect();
-            expect_equal("events of the changes", found.remove(id).unwrap_or_default(), should)?;
+            expect_equal(
+                "events of the changes",
+                found.remove(id).unwrap_or_default(),
+                should,
+            )?;
         }
         expect_equal("events of other bookings", found.len(), 0)
     }
@@ -1075,12 +1489,23 @@ impl Play<'_> {
         transitions: Transitions,
         counts: Counts,
     ) -> Result<(), String> {
-        let Counts { sent, retrying, unknown, failed, skipped, deferred } = counts;
-        let Transitions { started, completed, expired, remaining } = transitions;
+        let Counts {
+            sent,
+            retrying,
+            unknown,
+            failed,
+            skipped,
+            deferred,
+        } = counts;
+        let Transitions {
+            started,
+            completed,
+            expired,
+            remaining,
+        } = transitions;
         let told: DateTime<Utc> = summary["as_of"].as_str().unwrap().parse().unwrap();
         expect_equal("as_of", told, moment(as_of))?;
-        let transitions =
-            json!({"started": started, "completed": completed, "expired": expired, "remaining": remaining});
+        let transitions = json!({"started": started, "completed": completed, "expired": expired, "remaining": remaining});
         expect_equal("transitions", &summary["transitions"], &transitions)?;
         let due = sent + retrying + unknown + failed + skipped + deferred;
         let reminders = json!({"due": due, "sent": sent, "retrying": retrying, "unknown": unknown, "failed": failed,
@@ -1093,10 +1518,19 @@ impl Play<'_> {
                 .iter()
                 .filter(|reminder| matches!(reminder.state, State::Pending | State::Sending))
                 .collect();
-            expect_equal("backlog", summary["backlog"]["pending"].as_u64(), waiting.len().try_into().ok())?;
-            let oldest =
-                summary["backlog"]["oldest_due_at"].as_str().map(|time| time.parse::<DateTime<Utc>>().unwrap());
-            expect_equal("oldest", oldest, waiting.iter().map(|reminder| moment(reminder.due)).min())?;
+            expect_equal(
+                "backlog",
+                summary["backlog"]["pending"].as_u64(),
+                waiting.len().try_into().ok(),
+            )?;
+            let oldest = summary["backlog"]["oldest_due_at"]
+                .as_str()
+                .map(|time| time.parse::<DateTime<Utc>>().unwrap());
+            expect_equal(
+                "oldest",
+                oldest,
+                waiting.iter().map(|reminder| moment(reminder.due)).min(),
+            )?;
         }
         Ok(())
     }
@@ -1113,19 +1547,39 @@ fn compare_summed_summaries(
         [one, other]
             .iter()
             .filter(|summary| summary["outcome"] == "completed")
-            .flat_map(|summary| names.iter().map(|name| summary[part][*name].as_i64().unwrap()))
+            .flat_map(|summary| {
+                names
+                    .iter()
+                    .map(|name| summary[part][*name].as_i64().unwrap())
+            })
             .sum()
     };
-    let Transitions { started, completed, expired, remaining: _ } = transitions;
+    let Transitions {
+        started,
+        completed,
+        expired,
+        remaining: _,
+    } = transitions;
     expect_equal(
         "transitions of both",
         sum("transitions", &["started", "completed", "expired"]),
         started + completed + expired,
     )?;
-    let Counts { sent, retrying, unknown, failed, skipped, deferred: _ } = counts;
-    for (name, count) in
-        [("sent", sent), ("retrying", retrying), ("unknown", unknown), ("failed", failed), ("skipped", skipped)]
-    {
+    let Counts {
+        sent,
+        retrying,
+        unknown,
+        failed,
+        skipped,
+        deferred: _,
+    } = counts;
+    for (name, count) in [
+        ("sent", sent),
+        ("retrying", retrying),
+        ("unknown", unknown),
+        ("failed", failed),
+        ("skipped", skipped),
+    ] {
         expect_equal(&format!("{name} of both"), sum("reminders", &[name]), count)?;
     }
     Ok(())

@@ -17,7 +17,9 @@ async fn insert_old_rows(app: &App, count: i32, days: i32) {
 }
 
 async fn count_rows(app: &App, table: &str) -> i64 {
-    app.one(&format!("SELECT count(*) FROM {table}"), &[]).await.get(0)
+    app.one(&format!("SELECT count(*) FROM {table}"), &[])
+        .await
+        .get(0)
 }
 
 async fn run_now(app: &App) -> Value {
@@ -40,12 +42,25 @@ async fn events_and_runs_are_deleted_after_their_retention() {
         insert_old_rows(&app, 6, days).await;
     }
     run_now(&app).await;
-    let left =
-        app.column("SELECT DISTINCT (now()::date - created_at::date)::text FROM booking_automation_events", &[]).await;
+    let left = app
+        .column(
+            "SELECT DISTINCT (now()::date - created_at::date)::text FROM booking_automation_events",
+            &[],
+        )
+        .await;
     assert!(left == ["399"] || left == ["400"], "{left:?}");
     assert_eq!(count_rows(&app, "booking_automation_events").await, 6);
-    assert_eq!(app.column("SELECT message_id FROM booking_automation_feedback", &[]).await, ["399"]);
-    let old_runs = app.column("SELECT webhook_id FROM automation_runs WHERE webhook_id IS NOT NULL", &[]).await;
+    assert_eq!(
+        app.column("SELECT message_id FROM booking_automation_feedback", &[])
+            .await,
+        ["399"]
+    );
+    let old_runs = app
+        .column(
+            "SELECT webhook_id FROM automation_runs WHERE webhook_id IS NOT NULL",
+            &[],
+        )
+        .await;
     assert_eq!(old_runs, ["msg_29"]);
 
     app.env.insert("RETENTION", "30d".to_owned());
@@ -53,7 +68,11 @@ async fn events_and_runs_are_deleted_after_their_retention() {
     assert_eq!(count_rows(&app, "booking_automation_events").await, 0);
     assert_eq!(count_rows(&app, "booking_automation_feedback").await, 0);
     assert_eq!(
-        app.column("SELECT webhook_id FROM automation_runs WHERE webhook_id IS NOT NULL", &[]).await,
+        app.column(
+            "SELECT webhook_id FROM automation_runs WHERE webhook_id IS NOT NULL",
+            &[]
+        )
+        .await,
         ["msg_29"]
     );
 }
@@ -65,18 +84,33 @@ async fn the_state_of_an_ended_booking_is_deleted_with_its_last_event() {
     let mut ids = Vec::new();
     for status in ["cancelled", "refunded", "paid", "cancelled", "cancelled"] {
         let id = app.confirmed(noon() + hours(24)).await;
-        app.sql("UPDATE bookings SET status = $2 WHERE id = $1", &[&id, &status]).await;
+        app.sql(
+            "UPDATE bookings SET status = $2 WHERE id = $1",
+            &[&id, &status],
+        )
+        .await;
         ids.push(id);
     }
-    let [cancelled, refunded, may_come_back, deleted, of_late] = ids[..] else { unreachable!() };
-    app.sql("DELETE FROM bookings WHERE id = $1", &[&deleted]).await;
-    app.sql_without_triggers("UPDATE booking_automation_events SET created_at = now() - interval '31 days'").await;
+    let [cancelled, refunded, may_come_back, deleted, of_late] = ids[..] else {
+        unreachable!()
+    };
+    app.sql("DELETE FROM bookings WHERE id = $1", &[&deleted])
+        .await;
+    app.sql_without_triggers(
+        "UPDATE booking_automation_events SET created_at = now() - interval '31 days'",
+    )
+    .await;
     app.sql("INSERT INTO booking_automation_events (booking_id, event_type) VALUES ($1, 'status_update')", &[&of_late])
         .await;
     assert_eq!(count_rows(&app, "booking_automation_state").await, 5);
 
     run_now(&app).await;
-    let left = app.column("SELECT booking_id::text FROM booking_automation_state ORDER BY booking_id", &[]).await;
+    let left = app
+        .column(
+            "SELECT booking_id::text FROM booking_automation_state ORDER BY booking_id",
+            &[],
+        )
+        .await;
     let mut expected = [may_come_back.to_string(), of_late.to_string()];
     expected.sort();
     assert_eq!(left, expected);
@@ -85,7 +119,11 @@ async fn the_state_of_an_ended_booking_is_deleted_with_its_last_event() {
     // A booking that is confirmed again is reminded as if it were new.
     for id in [cancelled, refunded] {
         app.set_clock(noon()).await;
-        app.sql("UPDATE bookings SET status = 'confirmed' WHERE id = $1", &[&id]).await;
+        app.sql(
+            "UPDATE bookings SET status = 'confirmed' WHERE id = $1",
+            &[&id],
+        )
+        .await;
     }
     app.run(noon() + hours(1)).await;
     assert_eq!(app.reminders(cancelled).await, ["24h completed"]);
@@ -104,7 +142,12 @@ async fn each_table_is_pruned_independently() {
             "gen_random_uuid(), gen_random_uuid(), 'sent', gen_random_uuid(), now(), '{}'",
             "401 days",
         ),
-        ("booking_automation_requests", "key, digest", "gen_random_uuid(), ''", "25 hours"),
+        (
+            "booking_automation_requests",
+            "key, digest",
+            "gen_random_uuid(), ''",
+            "25 hours",
+        ),
         (
             "automation_runs",
             "id, trigger, as_of, outcome",
@@ -121,14 +164,33 @@ async fn each_table_is_pruned_independently() {
         }
         // The oldest row is stored after the others.
         let old = format!("created_at < now() - interval '{age}' + interval '1 hour'");
-        app.sql(&format!("UPDATE {table} SET created_at = created_at WHERE {old}"), &[]).await;
-        assert_eq!(count_rows(&app, &format!("{table} WHERE {old}")).await, 1, "{table}");
+        app.sql(
+            &format!("UPDATE {table} SET created_at = created_at WHERE {old}"),
+            &[],
+        )
+        .await;
+        assert_eq!(
+            count_rows(&app, &format!("{table} WHERE {old}")).await,
+            1,
+            "{table}"
+        );
         run_now(&app).await;
-        assert_eq!(count_rows(&app, &format!("{table} WHERE {old}")).await, 0, "{table}");
-        assert!(count_rows(&app, table).await >= 1000, "today's stay: {table}");
+        assert_eq!(
+            count_rows(&app, &format!("{table} WHERE {old}")).await,
+            0,
+            "{table}"
+        );
+        assert!(
+            count_rows(&app, table).await >= 1000,
+            "today's stay: {table}"
+        );
     }
     assert_eq!(count_rows(&app, "booking_automation_events").await, 6);
-    assert_eq!(count_rows(&app, "booking_automation_erasures").await, 0, "nothing of the trail went");
+    assert_eq!(
+        count_rows(&app, "booking_automation_erasures").await,
+        0,
+        "nothing of the trail went"
+    );
 }
 
 #[tokio::test]
@@ -138,27 +200,52 @@ async fn old_rows_that_are_still_needed_are_kept() {
     // Pending, claimed, with a future start, and the run that the next pass continues from.
     let booking = app.confirmed(noon() + hours(24)).await;
     app.run(noon()).await;
-    app.sql_without_triggers("UPDATE booking_automation_events SET starts_at = now() + interval '1 hour'").await;
-    app.sql("UPDATE automation_runs SET as_of = now() - interval '50 days'", &[]).await;
+    app.sql_without_triggers(
+        "UPDATE booking_automation_events SET starts_at = now() + interval '1 hour'",
+    )
+    .await;
+    app.sql(
+        "UPDATE automation_runs SET as_of = now() - interval '50 days'",
+        &[],
+    )
+    .await;
     for status in ["pending", "sending"] {
         let sql =
             "INSERT INTO booking_automation_events (booking_id, event_type, status, starts_at, next_attempt_at, rule)
                    VALUES (gen_random_uuid(), 'reminder_sent', $1, '2020-01-01', now() + interval '1 hour', '24h')";
         app.sql(sql, &[&status]).await;
     }
-    app.sql_without_triggers("UPDATE booking_automation_events SET created_at = now() - interval '500 days'").await;
-    app.sql("UPDATE automation_runs SET created_at = now() - interval '500 days'", &[]).await;
+    app.sql_without_triggers(
+        "UPDATE booking_automation_events SET created_at = now() - interval '500 days'",
+    )
+    .await;
+    app.sql(
+        "UPDATE automation_runs SET created_at = now() - interval '500 days'",
+        &[],
+    )
+    .await;
     insert_old_rows(&app, 10, 500).await;
     // The next pass starts where this run ended.
-    let before: String = app.one("SELECT id::text FROM automation_runs", &[]).await.get(0);
+    let before: String = app
+        .one("SELECT id::text FROM automation_runs", &[])
+        .await
+        .get(0);
     run_now(&app).await;
     assert_eq!(app.reminders(booking).await, ["24h completed"]);
     let left = app
         .column("SELECT status FROM booking_automation_events WHERE event_type = 'reminder_sent' ORDER BY seq", &[])
         .await;
     assert_eq!(left, ["completed", "pending", "sending"]);
-    assert_eq!(count_rows(&app, "automation_runs").await, 1, "the old one went when there was a newer");
-    assert_ne!(app.column("SELECT id::text FROM automation_runs", &[]).await, [before]);
+    assert_eq!(
+        count_rows(&app, "automation_runs").await,
+        1,
+        "the old one went when there was a newer"
+    );
+    assert_ne!(
+        app.column("SELECT id::text FROM automation_runs", &[])
+            .await,
+        [before]
+    );
     // The newest completed run is kept, even if it is old; a failed run does not replace it.
     app.sql(
         "UPDATE automation_runs SET created_at = now() - interval '500 days', as_of = now() + interval '1 hour'",
@@ -169,7 +256,10 @@ async fn old_rows_that_are_still_needed_are_kept() {
                   SELECT gen_random_uuid(), 'cli', as_of + interval '1 hour', 'failed', created_at FROM automation_runs";
     app.sql(failed, &[]).await;
     run_now(&app).await;
-    assert_eq!(app.column("SELECT outcome FROM automation_runs", &[]).await, ["completed"; 2]);
+    assert_eq!(
+        app.column("SELECT outcome FROM automation_runs", &[]).await,
+        ["completed"; 2]
+    );
 }
 
 #[tokio::test]
@@ -179,12 +269,17 @@ async fn old_rows_are_deleted_in_batches_without_waiting_for_locks() {
     // Another session locks one row all the time.
     let other = connect(&app.url).await;
     let locked: String = other
-        .query_one("SELECT id::text FROM booking_automation_events ORDER BY created_at, id LIMIT 1", &[])
+        .query_one(
+            "SELECT id::text FROM booking_automation_events ORDER BY created_at, id LIMIT 1",
+            &[],
+        )
         .await
         .unwrap()
         .get(0);
     other
-        .batch_execute(&format!("BEGIN; SELECT FROM booking_automation_events WHERE id = '{locked}' FOR UPDATE"))
+        .batch_execute(&format!(
+            "BEGIN; SELECT FROM booking_automation_events WHERE id = '{locked}' FOR UPDATE"
+        ))
         .await
         .unwrap();
     for left in [15_000, 5_000] {
@@ -197,7 +292,10 @@ async fn old_rows_are_deleted_in_batches_without_waiting_for_locks() {
         bookings.push(app.booking_due_now().await);
     }
     let summaries = futures_util::future::join_all((0..4).map(|_| run_now(&app))).await;
-    let sent: i64 = summaries.iter().filter_map(|summary| summary["reminders"]["sent"].as_i64()).sum();
+    let sent: i64 = summaries
+        .iter()
+        .filter_map(|summary| summary["reminders"]["sent"].as_i64())
+        .sum();
     assert_eq!(sent, 20);
     run_now(&app).await;
     assert_eq!(
@@ -224,8 +322,12 @@ async fn no_statement_deletes_more_than_a_thousand_rows() {
         )
         .await
         .unwrap();
-    let tables =
-        ["automation_runs", "booking_automation_events", "booking_automation_feedback", "booking_automation_requests"];
+    let tables = [
+        "automation_runs",
+        "booking_automation_events",
+        "booking_automation_feedback",
+        "booking_automation_requests",
+    ];
     for table in tables {
         let trigger = format!(
             "CREATE TRIGGER forgotten AFTER DELETE ON {table} REFERENCING OLD TABLE AS gone FOR EACH STATEMENT EXECUTE FUNCTION forgotten()"
@@ -251,7 +353,10 @@ async fn no_statement_deletes_more_than_a_thousand_rows() {
             &[],
         )
         .await;
-    let expected: Vec<_> = tables.iter().flat_map(|table| [format!("{table} 1000"), format!("{table} 500")]).collect();
+    let expected: Vec<_> = tables
+        .iter()
+        .flat_map(|table| [format!("{table} 1000"), format!("{table} 500")])
+        .collect();
     assert_eq!(counts, expected);
 }
 
@@ -269,7 +374,11 @@ async fn a_failed_cleanup_does_not_fail_the_call() {
     let booking = app.booking_due_now().await;
     let said = app.call(&["run"]).await;
     assert_eq!(said.summary()["reminders"]["sent"], 1);
-    assert!(said.stderr.contains("could not be deleted"), "{}", said.stderr);
+    assert!(
+        said.stderr.contains("could not be deleted"),
+        "{}",
+        said.stderr
+    );
     assert_eq!(app.reminders(booking).await, ["24h completed"]);
 }
 

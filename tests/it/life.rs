@@ -24,7 +24,17 @@ const STEPS: usize = 12;
 const MINUTE: Time = 60;
 const HOUR: Time = 60 * MINUTE;
 /// The moments of steps. Each has a server with its own clock.
-const MOMENTS: [Time; 9] = [0, 10 * MINUTE, HOUR, 2 * HOUR, 12 * HOUR, 13 * HOUR, 24 * HOUR, 26 * HOUR, 60 * HOUR];
+const MOMENTS: [Time; 9] = [
+    0,
+    10 * MINUTE,
+    HOUR,
+    2 * HOUR,
+    12 * HOUR,
+    13 * HOUR,
+    24 * HOUR,
+    26 * HOUR,
+    60 * HOUR,
+];
 /// An odd number of cents, so that halves are rounded.
 const PRICE: u64 = 9_999;
 
@@ -64,10 +74,22 @@ enum Expects {
 }
 
 fn story_strategy() -> BoxedStrategy<Story> {
-    (any::<bool>(), status_strategy(), start_strategy(), duration_strategy(), vec(step_strategy(), 4..=STEPS))
+    (
+        any::<bool>(),
+        status_strategy(),
+        start_strategy(),
+        duration_strategy(),
+        vec(step_strategy(), 4..=STEPS),
+    )
         .prop_map(|(expire_pending, status, start, minutes, steps)| {
             let steps = steps.into_iter().flatten().collect();
-            Story { expire_pending, status, start, minutes, steps }
+            Story {
+                expire_pending,
+                status,
+                start,
+                minutes,
+                steps,
+            }
         })
         .boxed()
 }
@@ -81,11 +103,32 @@ fn step_strategy() -> BoxedStrategy<Vec<Step>> {
         option::weighted(0.2, duration_strategy()),
         option::weighted(0.5, any::<bool>()),
     )
-        .prop_map(|(status, start, minutes, blocked)| Step::Write(Edit { status, start, minutes, blocked }));
+        .prop_map(|(status, start, minutes, blocked)| {
+            Step::Write(Edit {
+                status,
+                start,
+                minutes,
+                blocked,
+            })
+        });
     // Statuses that time changes.
-    let revived = (prop::sample::select(&["confirmed", "confirmed", "pending", "in_progress"][..]), start_strategy())
-        .prop_map(|(status, start)| Step::Write(Edit { status: Some(status), start: Some(start), ..Edit::default() }));
-    let blocked = |blocked| Step::Write(Edit { blocked: Some(blocked), ..Edit::default() });
+    let revived = (
+        prop::sample::select(&["confirmed", "confirmed", "pending", "in_progress"][..]),
+        start_strategy(),
+    )
+        .prop_map(|(status, start)| {
+            Step::Write(Edit {
+                status: Some(status),
+                start: Some(start),
+                ..Edit::default()
+            })
+        });
+    let blocked = |blocked| {
+        Step::Write(Edit {
+            blocked: Some(blocked),
+            ..Edit::default()
+        })
+    };
     let ask = || {
         let to = prop_oneof![
             6 => prop::sample::select(&["confirmed", "in_progress", "completed", "refunded", "cancelled", "pending"][..]),
@@ -99,21 +142,35 @@ fn step_strategy() -> BoxedStrategy<Vec<Step>> {
         1 => (roles(), Just(true)),
     ];
     let expects = prop_oneof![3 => Just(Expects::Whatever), 2 => Just(Expects::AsTold), 1 => Just(Expects::Other)];
-    let cancel = (who, expects).prop_map(|((role, no_show), expects)| Step::Cancel { role, no_show, expects });
+    let cancel = (who, expects).prop_map(|((role, no_show), expects)| Step::Cancel {
+        role,
+        no_show,
+        expects,
+    });
     let later = || (1..3_usize).prop_map(Step::Later);
     let back = || {
         let to = prop::sample::select(&["confirmed", "in_progress", "pending"][..]);
         (to, prop::sample::select(&ROLES[1..])).prop_map(|(to, role)| Step::Ask { to, role })
     };
     // An automatic step is reverted, and the booking goes on.
-    let taken_back = (revived.clone(), later(), back(), back(), option::of(any::<bool>()), later()).prop_map(
-        move |(revived, later, one, other, block, later_still)| {
+    let taken_back = (
+        revived.clone(),
+        later(),
+        back(),
+        back(),
+        option::of(any::<bool>()),
+        later(),
+    )
+        .prop_map(move |(revived, later, one, other, block, later_still)| {
             let mut steps = vec![revived, later, Step::Pass, one, other, Step::Pass];
-            steps.extend(block.into_iter().flat_map(|again| [blocked(false), blocked(again)]));
+            steps.extend(
+                block
+                    .into_iter()
+                    .flat_map(|again| [blocked(false), blocked(again)]),
+            );
             steps.extend([later_still, Step::Pass]);
             steps
-        },
-    );
+        });
     let one = prop_oneof![3 => later(), 3 => Just(Step::Pass), 4 => ask(), 5 => cancel.clone(), 1 => edit];
     prop_oneof![
         5 => one.prop_map(|step| vec![step]),
@@ -132,16 +189,23 @@ fn status_strategy() -> BoxedStrategy<&'static str> {
 /// A moment, or 12 or 24 hours after it, with one second more or less.
 fn start_strategy() -> BoxedStrategy<Time> {
     let lead = prop::sample::select(&[0, 0, 0, 12 * HOUR, 24 * HOUR, -HOUR][..]);
-    (prop::sample::select(&MOMENTS[..]), lead, -1..=1_i64).prop_map(|(moment, lead, off)| moment + lead + off).boxed()
+    (prop::sample::select(&MOMENTS[..]), lead, -1..=1_i64)
+        .prop_map(|(moment, lead, off)| moment + lead + off)
+        .boxed()
 }
 
 fn duration_strategy() -> BoxedStrategy<i32> {
-    prop_oneof![4 => Just(60), 2 => Just(600), 1 => Just(0), 1 => Just(-30), 1 => 1..200_i32].boxed()
+    prop_oneof![4 => Just(60), 2 => Just(600), 1 => Just(0), 1 => Just(-30), 1 => 1..200_i32]
+        .boxed()
 }
 
 #[test]
 fn random_booking_lives_match_the_reference() {
-    let setting = |name| std::env::var(name).ok().map(|text| text.parse::<u64>().expect(name));
+    let setting = |name| {
+        std::env::var(name)
+            .ok()
+            .map(|text| text.parse::<u64>().expect(name))
+    };
     let (count, seed) = (setting("HISTORIES"), setting("SEED").unwrap_or(1));
     let mut bytes = [0; 32];
     bytes[..8].copy_from_slice(&seed.to_le_bytes());
@@ -151,14 +215,17 @@ fn random_booking_lives_match_the_reference() {
         failure_persistence: None,
         ..Config::default()
     };
-    let mut runner = TestRunner::new_with_rng(config, TestRng::from_seed(RngAlgorithm::ChaCha, &bytes));
+    let mut runner =
+        TestRunner::new_with_rng(config, TestRng::from_seed(RngAlgorithm::ChaCha, &bytes));
     let runtime = tokio::runtime::Runtime::new().unwrap();
     let stages = runtime.block_on(async { [Stage::new(false).await, Stage::new(true).await] });
     let figures = std::cell::RefCell::new(Figures::default());
     let result = runner.run(&story_strategy(), |story| {
         let stage = &stages[usize::from(story.expire_pending)];
         let mut figures = figures.borrow_mut();
-        runtime.block_on(stage.run_story(&story, &mut figures)).map_err(TestCaseError::fail)
+        runtime
+            .block_on(stage.run_story(&story, &mut figures))
+            .map_err(TestCaseError::fail)
     });
     if let Err(TestError::Fail(reason, story)) = &result {
         panic!("{reason}\nSEED={seed}, made small: {story:#?}");
@@ -167,11 +234,23 @@ fn random_booking_lives_match_the_reference() {
     let figures = figures.into_inner();
     if count.is_some() {
         use std::io::Write;
-        std::io::stderr().write_all(format!("{figures:?}, SEED={seed}\n").as_bytes()).unwrap();
+        std::io::stderr()
+            .write_all(format!("{figures:?}, SEED={seed}\n").as_bytes())
+            .unwrap();
     }
     // Every kind of step happened.
-    let Figures { taken, refused, taken_back, cancelled, no_shows, surprises, automatic } = figures;
-    for figure in [taken, refused, taken_back, cancelled, no_shows, surprises, automatic] {
+    let Figures {
+        taken,
+        refused,
+        taken_back,
+        cancelled,
+        no_shows,
+        surprises,
+        automatic,
+    } = figures;
+    for figure in [
+        taken, refused, taken_back, cancelled, no_shows, surprises, automatic,
+    ] {
         assert!(figure > 0, "{figures:?}");
     }
 }
@@ -198,8 +277,16 @@ fn moment(time: Time) -> DateTime<Utc> {
     noon() + Duration::seconds(time)
 }
 
-fn expect_equal<T: PartialEq + std::fmt::Debug>(what: &str, got: T, expected: T) -> Result<(), String> {
-    if got == expected { Ok(()) } else { Err(format!("{what}: is {got:?}, should be {expected:?}")) }
+fn expect_equal<T: PartialEq + std::fmt::Debug>(
+    what: &str,
+    got: T,
+    expected: T,
+) -> Result<(), String> {
+    if got == expected {
+        Ok(())
+    } else {
+        Err(format!("{what}: is {got:?}, should be {expected:?}"))
+    }
 }
 
 fn cents(cents: u64) -> String {
@@ -230,7 +317,18 @@ impl Stage {
                    VALUES ($1, $2, $3, $4, $5, $6, $7::text::numeric) RETURNING id";
         let (start, price) = (moment(story.start), cents(PRICE));
         let row = app
-            .one(sql, &[&app.customer, &app.provider, &app.service, &story.status, &start, &story.minutes, &price])
+            .one(
+                sql,
+                &[
+                    &app.customer,
+                    &app.provider,
+                    &app.service,
+                    &story.status,
+                    &start,
+                    &story.minutes,
+                    &price,
+                ],
+            )
             .await;
         let mut play = Play {
             stage: self,
@@ -258,9 +356,16 @@ impl Stage {
                 Ok(()) => play.compare_booking().await,
                 Err(error) => Err(error),
             };
-            seen.map_err(|error| format!("step {position}, {step:?}, at {}: {error}", play.time()))?;
+            seen.map_err(|error| {
+                format!("step {position}, {step:?}, at {}: {error}", play.time())
+            })?;
         }
-        let by_time = play.life.changes.iter().filter(|change| change.by == By::Automation).count();
+        let by_time = play
+            .life
+            .changes
+            .iter()
+            .filter(|change| change.by == By::Automation)
+            .count();
         play.figures.automatic += u32::try_from(by_time).unwrap();
         Ok(())
     }
@@ -283,7 +388,14 @@ impl Play<'_> {
 
     async fn post(&self, route: &str, body: Value) -> (u16, Value) {
         let path = format!("/bookings/{}/{route}", self.id);
-        let answer = ask(&self.stage.servers[self.now], "POST", &path, &[], body.to_string().as_bytes()).await;
+        let answer = ask(
+            &self.stage.servers[self.now],
+            "POST",
+            &path,
+            &[],
+            body.to_string().as_bytes(),
+        )
+        .await;
         (answer.status, answer.json())
     }
 
@@ -297,10 +409,16 @@ impl Play<'_> {
             }
             Step::Ask { to, role } => {
                 let taken = self.life.take_step(to, role, false, self.time());
-                let answer = self.post("status", json!({"to": to, "actor": {"role": role.name()}})).await;
+                let answer = self
+                    .post("status", json!({"to": to, "actor": {"role": role.name()}}))
+                    .await;
                 self.compare_answer(taken, to, answer)?;
             }
-            Step::Cancel { role, no_show, expects } => {
+            Step::Cancel {
+                role,
+                no_show,
+                expects,
+            } => {
                 let told = self.compare_cancellation_option(role, no_show).await?;
                 let expected_refund = match expects {
                     Expects::Whatever => None,
@@ -309,9 +427,12 @@ impl Play<'_> {
                 };
                 let before = self.life.clone();
                 let mut taken = self.life.take_step("cancelled", role, no_show, self.time());
-                expect_equal("what was told", taken.and_then(|change| change.refund), told)?;
-                let body =
-                    json!({"actor": {"role": role.name()}, "no_show": no_show, "expected_refund": expected_refund});
+                expect_equal(
+                    "what was told",
+                    taken.and_then(|change| change.refund),
+                    told,
+                )?;
+                let body = json!({"actor": {"role": role.name()}, "no_show": no_show, "expected_refund": expected_refund});
                 let answer = self.post("cancellation", body).await;
                 if taken.is_some() && matches!(expects, Expects::Other) {
                     expect_equal("the field", &answer.1["field"], &json!("expected_refund"))?;
@@ -328,7 +449,17 @@ impl Play<'_> {
                                   duration_minutes = coalesce($4, duration_minutes),
                                   auto_complete_blocked = coalesce($5, auto_complete_blocked) WHERE id = $1";
                 let start = write.start.map(moment);
-                app.sql(sql, &[&self.id, &write.status, &start, &write.minutes, &write.blocked]).await;
+                app.sql(
+                    sql,
+                    &[
+                        &self.id,
+                        &write.status,
+                        &start,
+                        &write.minutes,
+                        &write.blocked,
+                    ],
+                )
+                .await;
                 self.life.apply_edit(write, self.time());
             }
         }
@@ -343,23 +474,49 @@ impl Play<'_> {
     ) -> Result<(), String> {
         let Some(change) = taken else {
             self.figures.refused += 1;
-            let known = ["pending", "confirmed", "in_progress", "completed", "expired", "cancelled", "refunded"];
-            return expect_equal(&format!("{answer}"), status, if known.contains(&to) { 409 } else { 422 });
+            let known = [
+                "pending",
+                "confirmed",
+                "in_progress",
+                "completed",
+                "expired",
+                "cancelled",
+                "refunded",
+            ];
+            return expect_equal(
+                &format!("{answer}"),
+                status,
+                if known.contains(&to) { 409 } else { 422 },
+            );
         };
         self.figures.taken += 1;
         self.figures.cancelled += u32::from(change.refund.is_some());
         expect_equal(&format!("{answer}"), status, 200)?;
         expect_equal("from", &answer["from"], &json!(change.from))?;
         expect_equal("to", &answer["to"], &json!(change.to))?;
-        expect_equal("refund", &answer["refund"]["amount"], &json!(change.refund.map(cents)))?;
+        expect_equal(
+            "refund",
+            &answer["refund"]["amount"],
+            &json!(change.refund.map(cents)),
+        )?;
         self.figures.taken_back += u32::from(change.takes_back);
-        expect_equal("automation_blocked", &answer["automation_blocked"], &json!(change.takes_back))
+        expect_equal(
+            "automation_blocked",
+            &answer["automation_blocked"],
+            &json!(change.takes_back),
+        )
     }
 
     /// Compares one cancellation option; returns the refund.
-    async fn compare_cancellation_option(&self, role: Role, no_show: bool) -> Result<Option<u64>, String> {
+    async fn compare_cancellation_option(
+        &self,
+        role: Role,
+        no_show: bool,
+    ) -> Result<Option<u64>, String> {
         let path = format!("/bookings/{}/cancellation", self.id);
-        let told = ask(&self.stage.servers[self.now], "GET", &path, &[], b"").await.json();
+        let told = ask(&self.stage.servers[self.now], "GET", &path, &[], b"")
+            .await
+            .json();
         let mut options = told["options"].as_array().ok_or(told.to_string())?.iter();
         let option = options
             .find(|option| option["role"] == role.name() && option["no_show"] == no_show)
@@ -370,12 +527,20 @@ impl Play<'_> {
             // Only providers have an option for a no-show.
             return expect_equal("no option", expected, None).map(|()| None);
         }
-        let got = (option["allowed"].clone(), option["refund"]["amount"].clone(), option["before"].clone());
+        let got = (
+            option["allowed"].clone(),
+            option["refund"]["amount"].clone(),
+            option["before"].clone(),
+        );
         let before = expected.and_then(|(_, before)| before).map(moment);
         expect_equal(
             "the outlook",
             got,
-            (json!(expected.is_some()), json!(expected.map(|(refund, _)| cents(refund))), json!(before)),
+            (
+                json!(expected.is_some()),
+                json!(expected.map(|(refund, _)| cents(refund))),
+                json!(before),
+            ),
         )?;
         Ok(expected.map(|(refund, _)| refund))
     }
@@ -383,10 +548,16 @@ impl Play<'_> {
     /// The booking and its trail.
     async fn compare_booking(&self) -> Result<(), String> {
         let app = &self.stage.app;
-        let sql =
-            "SELECT status, auto_complete_blocked IS TRUE, completed_at, cancelled_at FROM bookings WHERE id = $1";
+        let sql = "SELECT status, auto_complete_blocked IS TRUE, completed_at, cancelled_at FROM bookings WHERE id = $1";
         let row = app.one(sql, &[&self.id]).await;
-        let Life { status, blocked, completed_at, cancelled_at, changes, .. } = &self.life;
+        let Life {
+            status,
+            blocked,
+            completed_at,
+            cancelled_at,
+            changes,
+            ..
+        } = &self.life;
         expect_equal("the status", row.get::<_, String>(0).as_str(), *status)?;
         expect_equal("auto_complete_blocked", row.get(1), *blocked)?;
         expect_equal("completed_at", row.get(2), completed_at.map(moment))?;
@@ -401,17 +572,31 @@ impl Play<'_> {
                 By::Role(role) => role.name(),
                 By::Backend => "backend",
             };
-            let refund = change.refund.map(|refund| format!(" {}", cents(refund))).unwrap_or_default();
+            let refund = change
+                .refund
+                .map(|refund| format!(" {}", cents(refund)))
+                .unwrap_or_default();
             format!("{} {} {by}{refund}", change.from, change.to)
         };
-        expect_equal("the trail", app.column(sql, &[&self.id]).await, changes.iter().map(told).collect())
+        expect_equal(
+            "the trail",
+            app.column(sql, &[&self.id]).await,
+            changes.iter().map(told).collect(),
+        )
     }
 }
 
 /// Takes an allowed step as support.
 async fn take_allowed_step(server: &Server, id: Uuid, to: &str) {
     let body = json!({"to": to, "actor": {"role": "admin"}}).to_string();
-    let answer = ask(server, "POST", &format!("/bookings/{id}/status"), &[], body.as_bytes()).await;
+    let answer = ask(
+        server,
+        "POST",
+        &format!("/bookings/{id}/status"),
+        &[],
+        body.as_bytes(),
+    )
+    .await;
     assert_eq!(answer.status, 200, "{answer:?}");
 }
 
@@ -424,10 +609,17 @@ async fn a_pending_booking_whose_expiry_was_reverted_does_not_expire_again() {
     assert_eq!(app.status(id).await, "expired");
     let server = support(&mut app, noon()).await;
     take_allowed_step(&server, id, "pending").await;
-    assert_eq!(app.run(noon() + Duration::minutes(1)).await["transitions"]["expired"], 0);
+    assert_eq!(
+        app.run(noon() + Duration::minutes(1)).await["transitions"]["expired"],
+        0
+    );
     assert_eq!(app.status(id).await, "pending");
     // The booking expires after it is unblocked.
-    app.sql("UPDATE bookings SET auto_complete_blocked = false WHERE id = $1", &[&id]).await;
+    app.sql(
+        "UPDATE bookings SET auto_complete_blocked = false WHERE id = $1",
+        &[&id],
+    )
+    .await;
     app.run(noon() + Duration::minutes(2)).await;
     assert_eq!(app.status(id).await, "expired");
 }
@@ -443,7 +635,11 @@ async fn a_new_block_does_not_prevent_the_start_as_a_reverted_step_does() {
     assert_eq!(app.status(id).await, "confirmed", "taken back");
     // A block by the backend prevents the completion and not the start.
     for blocked in [false, true] {
-        app.sql("UPDATE bookings SET auto_complete_blocked = $2 WHERE id = $1", &[&id, &blocked]).await;
+        app.sql(
+            "UPDATE bookings SET auto_complete_blocked = $2 WHERE id = $1",
+            &[&id, &blocked],
+        )
+        .await;
     }
     app.run(noon() + Duration::minutes(2)).await;
     assert_eq!(app.status(id).await, "in_progress");

@@ -114,7 +114,13 @@ impl Life {
     }
 
     fn set_status(&mut self, to: &'static str, by: By) {
-        self.changes.push(Change { from: self.status, to, by, takes_back: false, refund: None });
+        self.changes.push(Change {
+            from: self.status,
+            to,
+            by,
+            takes_back: false,
+            refund: None,
+        });
         self.status = to;
     }
 
@@ -131,7 +137,8 @@ impl Life {
         if self.status == "confirmed" && self.start <= now && !taken_back {
             self.set_status("in_progress", By::Automation);
         }
-        if self.status == "in_progress" && !self.blocked && self.end() + self.complete_after <= now {
+        if self.status == "in_progress" && !self.blocked && self.end() + self.complete_after <= now
+        {
             self.set_status("completed", By::Automation);
             self.completed_at = Some(now);
         }
@@ -183,7 +190,13 @@ impl Life {
 
     /// Takes the step after the automatic steps that are due. `None`: it is not allowed, and
     /// nothing changes.
-    pub fn take_step(&mut self, to: &'static str, role: Role, no_show: bool, now: Time) -> Option<Change> {
+    pub fn take_step(
+        &mut self,
+        to: &'static str,
+        role: Role,
+        no_show: bool,
+        now: Time,
+    ) -> Option<Change> {
         let mut life = self.clone();
         life.advance(now);
         let takes_back = life.allows_step(to, role, no_show, now)?;
@@ -199,7 +212,13 @@ impl Life {
         if refund.is_some() {
             life.cancelled_at = Some(now);
         }
-        life.changes.push(Change { from: life.status, to, by: By::Role(role), takes_back, refund });
+        life.changes.push(Change {
+            from: life.status,
+            to,
+            by: By::Role(role),
+            takes_back,
+            refund,
+        });
         life.status = to;
         *self = life;
         self.changes.last().copied()
@@ -220,15 +239,32 @@ impl Life {
     }
 
     /// Whether it can be cancelled now: the refund in cents, and until when.
-    pub fn cancellation_option(&self, role: Role, no_show: bool, now: Time) -> Option<(u64, Option<Time>)> {
+    pub fn cancellation_option(
+        &self,
+        role: Role,
+        no_show: bool,
+        now: Time,
+    ) -> Option<(u64, Option<Time>)> {
         let at = |moment: Time| {
             let mut life = self.clone();
             life.advance(moment);
-            life.allows_step("cancelled", role, no_show, moment).map(|_| life.refund(role, no_show, moment))
+            life.allows_step("cancelled", role, no_show, moment)
+                .map(|_| life.refund(role, no_show, moment))
         };
-        let mut moments = [self.start, self.end() + self.complete_after, self.overdue_at()];
+        let mut moments = [
+            self.start,
+            self.end() + self.complete_after,
+            self.overdue_at(),
+        ];
         moments.sort_unstable();
-        at(now).map(|refund| (refund, moments.into_iter().find(|moment| *moment > now && at(*moment).is_none())))
+        at(now).map(|refund| {
+            (
+                refund,
+                moments
+                    .into_iter()
+                    .find(|moment| *moment > now && at(*moment).is_none()),
+            )
+        })
     }
 
     /// Applies a direct write, which no rule restricts.

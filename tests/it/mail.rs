@@ -7,11 +7,22 @@ use crate::app::{App, hours, minutes, noon};
 #[tokio::test]
 async fn messages_and_summary_match_their_snapshots() {
     let mut app = App::new().await;
-    app.env.insert("PUBLIC_URL", "https://studio.example/app/".to_owned());
+    app.env
+        .insert("PUBLIC_URL", "https://studio.example/app/".to_owned());
     let here = app.confirmed(noon() + hours(24)).await;
     let elsewhere = app.confirmed(noon() + hours(24) + minutes(1)).await;
-    let traveller = app.person("Ana García-Núñez", Some("ana@customers.example"), "America/New_York").await;
-    app.sql("UPDATE bookings SET customer_id = $2 WHERE id = $1", &[&elsewhere, &traveller]).await;
+    let traveller = app
+        .person(
+            "Ana García-Núñez",
+            Some("ana@customers.example"),
+            "America/New_York",
+        )
+        .await;
+    app.sql(
+        "UPDATE bookings SET customer_id = $2 WHERE id = $1",
+        &[&elsewhere, &traveller],
+    )
+    .await;
     let online = app.confirmed(noon() + minutes(50)).await;
     app.sql(
         "UPDATE bookings SET is_online = true, meeting_link = 'https://meet.example/a?b=1&c=2' WHERE id = $1",
@@ -24,14 +35,21 @@ async fn messages_and_summary_match_their_snapshots() {
     summary["run_id"] = Value::from("[uuid]");
     summary["duration_ms"] = Value::from("[ms]");
     insta::assert_json_snapshot!("summary", summary);
-    for (id, name) in [(here, "mail_at_a_place"), (elsewhere, "mail_from_another_zone"), (online, "mail_online")] {
+    for (id, name) in [
+        (here, "mail_at_a_place"),
+        (elsewhere, "mail_from_another_zone"),
+        (online, "mail_online"),
+    ] {
         let event = app
             .column("SELECT id::text FROM booking_automation_events WHERE booking_id = $1 AND status = 'completed' AND event_type = 'reminder_sent'", &[&id])
             .await;
         let mails = app.ses.mails();
-        let mail = mails.iter().find(|mail| mail.event_id() == event[0]).unwrap();
-        let rendered =
-            format!("{}\n\n{}\n\n{}", mail.subject(), mail.text(), mail.html()).replace(&id.to_string(), "[uuid]");
+        let mail = mails
+            .iter()
+            .find(|mail| mail.event_id() == event[0])
+            .unwrap();
+        let rendered = format!("{}\n\n{}\n\n{}", mail.subject(), mail.text(), mail.html())
+            .replace(&id.to_string(), "[uuid]");
         insta::assert_snapshot!(name, rendered);
     }
 }
@@ -40,7 +58,9 @@ async fn messages_and_summary_match_their_snapshots() {
 async fn customer_and_provider_get_the_service_and_place_of_their_booking() {
     let app = App::new().await;
     let massage = app.confirmed(noon() + hours(24)).await;
-    let far_away = app.person("Pia Provider", Some("pia@providers.example"), "Asia/Tokyo").await;
+    let far_away = app
+        .person("Pia Provider", Some("pia@providers.example"), "Asia/Tokyo")
+        .await;
     let yoga = app.confirmed(noon() + hours(24)).await;
     app.sql(
         "WITH service AS (INSERT INTO services (provider_id, title) VALUES ($2, 'Yoga') RETURNING id)
@@ -80,15 +100,35 @@ async fn names_are_escaped_in_subject_text_and_html() {
         &[&"<script>alert(1)</script>\r\nBcc: x@y.example \u{7} \u{202e}\"Q\"\u{2066} & Söhne"],
     )
     .await;
-    app.sql("UPDATE services SET title = $1", &[&format!("Cut & <b>colour</b>\n{}", "x".repeat(500))]).await;
-    app.sql("UPDATE bookings SET location = NULL, meeting_link = 'javascript:alert(1)' WHERE id = $1", &[&id]).await;
+    app.sql(
+        "UPDATE services SET title = $1",
+        &[&format!("Cut & <b>colour</b>\n{}", "x".repeat(500))],
+    )
+    .await;
+    app.sql(
+        "UPDATE bookings SET location = NULL, meeting_link = 'javascript:alert(1)' WHERE id = $1",
+        &[&id],
+    )
+    .await;
     app.run(noon()).await;
     let mails = app.ses.mails();
     let (subject, text, html) = (mails[0].subject(), mails[0].text(), mails[0].html());
-    assert!(!subject.contains('\n') && subject.chars().count() < 300, "{subject}");
-    assert!(text.contains("Hello <script>alert(1)</script> Bcc: x@y.example \"Q\" & Söhne,\n"), "{text}");
-    assert!(!html.contains("<script") && !html.contains("<b>") && !html.contains("href=\"javascript"), "{html}");
-    assert!(html.contains("&#60;script&#62;") && html.contains("javascript:alert(1)"), "shown, not linked: {html}");
+    assert!(
+        !subject.contains('\n') && subject.chars().count() < 300,
+        "{subject}"
+    );
+    assert!(
+        text.contains("Hello <script>alert(1)</script> Bcc: x@y.example \"Q\" & Söhne,\n"),
+        "{text}"
+    );
+    assert!(
+        !html.contains("<script") && !html.contains("<b>") && !html.contains("href=\"javascript"),
+        "{html}"
+    );
+    assert!(
+        html.contains("&#60;script&#62;") && html.contains("javascript:alert(1)"),
+        "shown, not linked: {html}"
+    );
 }
 
 #[tokio::test]
@@ -96,13 +136,25 @@ async fn a_name_without_visible_characters_is_left_out() {
     let app = App::new().await;
     let id = app.confirmed(noon() + hours(24)).await;
     let nothing = "\u{202e} \u{2066}\t\u{202a}";
-    app.sql("UPDATE bookings SET location = $2 WHERE id = $1", &[&id, &nothing]).await;
-    app.sql("UPDATE users SET display_name = $1", &[&nothing]).await;
+    app.sql(
+        "UPDATE bookings SET location = $2 WHERE id = $1",
+        &[&id, &nothing],
+    )
+    .await;
+    app.sql("UPDATE users SET display_name = $1", &[&nothing])
+        .await;
     app.run(noon()).await;
     let mails = app.ses.mails();
-    assert!(mails[0].text().starts_with("Hello,\n"), "{}", mails[0].text());
     assert!(
-        mails[0].text().lines().all(|line| line.trim_end() == line && !line.contains("Where")),
+        mails[0].text().starts_with("Hello,\n"),
+        "{}",
+        mails[0].text()
+    );
+    assert!(
+        mails[0]
+            .text()
+            .lines()
+            .all(|line| line.trim_end() == line && !line.contains("Where")),
         "{}",
         mails[0].text()
     );
@@ -111,35 +163,64 @@ async fn a_name_without_visible_characters_is_left_out() {
 #[tokio::test]
 async fn a_meeting_link_is_complete_or_left_out() {
     let app = App::new().await;
-    let link = |length: usize| format!("https://meet.example/join?context={:x<1$}", "", length - 34);
+    let link =
+        |length: usize| format!("https://meet.example/join?context={:x<1$}", "", length - 34);
     for length in [2000, 2001] {
         let id = app.confirmed(noon() + hours(24)).await;
-        app.sql("UPDATE bookings SET location = NULL, meeting_link = $2 WHERE id = $1", &[&id, &link(length)]).await;
+        app.sql(
+            "UPDATE bookings SET location = NULL, meeting_link = $2 WHERE id = $1",
+            &[&id, &link(length)],
+        )
+        .await;
     }
     app.run(noon()).await;
     let mails = app.ses.mails();
     let texts: Vec<_> = mails.iter().map(|mail| mail.text().to_owned()).collect();
-    let (with, without): (Vec<_>, Vec<_>) = texts.iter().partition(|text| text.contains("meet.example"));
+    let (with, without): (Vec<_>, Vec<_>) =
+        texts.iter().partition(|text| text.contains("meet.example"));
     assert_eq!((with.len(), without.len()), (1, 1));
-    assert!(with[0].lines().any(|line| line == format!("Join:    {}", link(2000))), "{}", with[0]);
+    assert!(
+        with[0]
+            .lines()
+            .any(|line| line == format!("Join:    {}", link(2000))),
+        "{}",
+        with[0]
+    );
     let linked = format!("href=\"{}\"", link(2000));
-    assert!(mails.iter().any(|mail| mail.html().contains(&linked)), "it can be clicked");
+    assert!(
+        mails.iter().any(|mail| mail.html().contains(&linked)),
+        "it can be clicked"
+    );
 }
 
 #[tokio::test]
 async fn the_remaining_time_is_written_in_words() {
     let app = App::new().await;
-    app.sql("UPDATE reminder_rules SET active = false WHERE name <> '24h'", &[]).await;
+    app.sql(
+        "UPDATE reminder_rules SET active = false WHERE name <> '24h'",
+        &[],
+    )
+    .await;
     app.set_clock("2020-01-01T00:00:00Z".parse().unwrap()).await;
-    app.sql("UPDATE reminder_rules SET lead = '60 days' WHERE name = '24h'", &[]).await;
+    app.sql(
+        "UPDATE reminder_rules SET lead = '60 days' WHERE name = '24h'",
+        &[],
+    )
+    .await;
     let mut said = Vec::new();
-    for seconds in [1, 29, 31, 60, 89, 91, 3540, 3600, 3660, 86_340, 172_740, 172_800, 176_400, 5_184_000] {
-        app.booking("confirmed", noon() + chrono::Duration::seconds(seconds)).await;
+    for seconds in [
+        1, 29, 31, 60, 89, 91, 3540, 3600, 3660, 86_340, 172_740, 172_800, 176_400, 5_184_000,
+    ] {
+        app.booking("confirmed", noon() + chrono::Duration::seconds(seconds))
+            .await;
         app.run(noon()).await;
         let mails = app.ses.mails();
         let text = mails.last().unwrap().text();
         let line = text.lines().find(|line| line.contains("starts")).unwrap();
-        said.push(line.trim_start_matches("Massage with Petra Provider starts ").to_owned());
+        said.push(
+            line.trim_start_matches("Massage with Petra Provider starts ")
+                .to_owned(),
+        );
     }
     assert_eq!(
         said,
@@ -166,13 +247,22 @@ async fn the_remaining_time_is_written_in_words() {
 async fn a_time_zone_abbreviation_appears_only_if_the_zone_has_one() {
     for (zone, named) in [
         ("Europe/Vienna", " CET (Europe/Vienna, UTC+01:00)"),
-        ("America/Sao_Paulo", "09:00–10:00 (America/Sao_Paulo, UTC\u{2212}03:00)"),
+        (
+            "America/Sao_Paulo",
+            "09:00–10:00 (America/Sao_Paulo, UTC\u{2212}03:00)",
+        ),
         ("UTC", " (UTC)"),
     ] {
         let app = App::new().await;
         let id = app.confirmed(noon() + hours(24)).await;
-        let person = app.person("Someone", Some("someone@customers.example"), zone).await;
-        app.sql("UPDATE bookings SET customer_id = $2 WHERE id = $1", &[&id, &person]).await;
+        let person = app
+            .person("Someone", Some("someone@customers.example"), zone)
+            .await;
+        app.sql(
+            "UPDATE bookings SET customer_id = $2 WHERE id = $1",
+            &[&id, &person],
+        )
+        .await;
         app.run(noon()).await;
         let text = app.ses.mails()[0].text().to_owned();
         assert!(text.contains(named), "{zone}: {text}");
@@ -183,14 +273,26 @@ async fn a_time_zone_abbreviation_appears_only_if_the_zone_has_one() {
 async fn a_sender_name_is_encoded_or_quoted_if_needed() {
     let mut app = App::new().await;
     for (from, header) in [
-        ("Praxis Müller <praxis@mueller.example>", "=?UTF-8?Q?Praxis_M=C3=BCller?= <praxis@mueller.example>"),
-        ("=?UTF-8?Q?a?= <a@b.example>", "=?UTF-8?Q?=3D=3FUTF=2D8=3FQ=3Fa=3F=3D?= <a@b.example>"),
-        ("Studio \"Nord\", Inc. <a@b.example>", "\"Studio \\\"Nord\\\", Inc.\" <a@b.example>"),
+        (
+            "Praxis Müller <praxis@mueller.example>",
+            "=?UTF-8?Q?Praxis_M=C3=BCller?= <praxis@mueller.example>",
+        ),
+        (
+            "=?UTF-8?Q?a?= <a@b.example>",
+            "=?UTF-8?Q?=3D=3FUTF=2D8=3FQ=3Fa=3F=3D?= <a@b.example>",
+        ),
+        (
+            "Studio \"Nord\", Inc. <a@b.example>",
+            "\"Studio \\\"Nord\\\", Inc.\" <a@b.example>",
+        ),
         ("<a@b.example>", "a@b.example"),
     ] {
         app.env.insert("EMAIL_FROM", from.to_owned());
         app.confirmed(noon() + hours(24)).await;
         app.run(noon()).await;
-        assert_eq!(app.ses.mails().last().unwrap().0["FromEmailAddress"], header);
+        assert_eq!(
+            app.ses.mails().last().unwrap().0["FromEmailAddress"],
+            header
+        );
     }
 }

@@ -1,6 +1,11 @@
 //! The program as users run it: the command line, with a real PostgreSQL and mail endpoints that
 //! speak the SES API. Every test has its own database.
-#![allow(clippy::unwrap_used, missing_docs, unreachable_pub, reason = "these are tests")]
+#![allow(
+    clippy::unwrap_used,
+    missing_docs,
+    unreachable_pub,
+    reason = "these are tests"
+)]
 
 mod app;
 mod architecture;

@@ -68,7 +68,11 @@ async fn migrate_creates_everything_and_a_second_run_changes_nothing() {
         .await;
     assert_eq!(
         rules,
-        ["24h 24:00:00 customer {email} t", "1h 01:00:00 customer {email} t", "15m 00:15:00 customer {email} t"]
+        [
+            "24h 24:00:00 customer {email} t",
+            "1h 01:00:00 customer {email} t",
+            "15m 00:15:00 customer {email} t"
+        ]
     );
 
     let before = app.column(CATALOG, &[]).await;
@@ -112,7 +116,11 @@ async fn migrate_keeps_existing_data_and_adds_what_is_missing() {
 
     let said = migrate(&app).await;
     assert_eq!(app.column(rows, &[]).await, before);
-    assert_eq!(app.column(filenode, &[]).await, file, "the table was not rewritten");
+    assert_eq!(
+        app.column(filenode, &[]).await,
+        file,
+        "the table was not rewritten"
+    );
 
     // The status CHECK keeps its name, also allows `expired`, and is valid.
     let check = app
@@ -120,7 +128,11 @@ async fn migrate_keeps_existing_data_and_adds_what_is_missing() {
         .await;
     assert!(check.get::<_, String>(0).contains("expired"));
     assert!(check.get::<_, bool>(1));
-    for (status, allowed) in [("expired", true), ("pending_completion", true), ("nonsense", false)] {
+    for (status, allowed) in [
+        ("expired", true),
+        ("pending_completion", true),
+        ("nonsense", false),
+    ] {
         let sql = format!("INSERT INTO bookings (status, scheduled_at) VALUES ('{status}', now())");
         assert_eq!(app.db.execute(&sql, &[]).await.is_ok(), allowed, "{status}");
     }
@@ -165,9 +177,18 @@ async fn concurrent_writes_neither_fail_nor_wait_during_migrate() {
                 let sql = "WITH new AS (INSERT INTO bookings (status, scheduled_at) VALUES ('confirmed', now() + interval '3 days') RETURNING id)
                            SELECT id FROM new";
                 let id: uuid::Uuid = backend.query_one(sql, &[]).await.unwrap().get(0);
-                backend.execute("UPDATE bookings SET status = 'paid' WHERE id = $1", &[&id]).await.unwrap();
-                backend.execute("DELETE FROM bookings WHERE id = $1", &[&id]).await.unwrap();
-                slowest.fetch_max(u64::try_from(started.elapsed().as_millis()).unwrap(), Ordering::Relaxed);
+                backend
+                    .execute("UPDATE bookings SET status = 'paid' WHERE id = $1", &[&id])
+                    .await
+                    .unwrap();
+                backend
+                    .execute("DELETE FROM bookings WHERE id = $1", &[&id])
+                    .await
+                    .unwrap();
+                slowest.fetch_max(
+                    u64::try_from(started.elapsed().as_millis()).unwrap(),
+                    Ordering::Relaxed,
+                );
                 writes.fetch_add(1, Ordering::Relaxed);
             }
         })
@@ -207,7 +228,11 @@ async fn an_open_transaction_delays_migrate_and_not_other_sessions() {
     };
     let (said, ()) = tokio::join!(migration, release);
     assert!(said.success, "{}", said.stderr);
-    assert!(said.stderr.contains("somebody else's lock"), "{}", said.stderr);
+    assert!(
+        said.stderr.contains("somebody else's lock"),
+        "{}",
+        said.stderr
+    );
 }
 
 #[tokio::test]
@@ -218,7 +243,10 @@ async fn concurrent_migrations_do_each_step_once() {
     for said in &calls {
         assert!(said.success, "{}", said.stderr);
     }
-    let done: usize = calls.iter().map(|said| said.stderr.matches("done: ").count()).sum();
+    let done: usize = calls
+        .iter()
+        .map(|said| said.stderr.matches("done: ").count())
+        .sum();
     assert_eq!(done, 24, "seventeen steps and seven indexes, each once");
 }
 
@@ -227,14 +255,26 @@ async fn an_index_build_of_a_killed_migration_is_awaited_and_not_restarted() {
     let app = App::empty().await;
     app.db.batch_execute(THEIRS).await.unwrap();
     let holder = connect(&app.url).await;
-    holder.batch_execute("BEGIN ISOLATION LEVEL REPEATABLE READ; SELECT FROM users LIMIT 1").await.unwrap();
+    holder
+        .batch_execute("BEGIN ISOLATION LEVEL REPEATABLE READ; SELECT FROM users LIMIT 1")
+        .await
+        .unwrap();
     let quiet = std::process::Stdio::null;
-    let mut first = app.command(&["migrate"]).stderr(quiet()).stdout(quiet()).spawn().unwrap();
+    let mut first = app
+        .command(&["migrate"])
+        .stderr(quiet())
+        .stdout(quiet())
+        .spawn()
+        .unwrap();
     app.wait_until("SELECT EXISTS (SELECT FROM pg_stat_progress_create_index WHERE phase LIKE 'waiting%' AND datname = current_database())").await;
     first.kill().await.unwrap();
 
     let mut command = app.command(&["migrate"]);
-    let mut second = command.stderr(std::process::Stdio::piped()).stdout(quiet()).spawn().unwrap();
+    let mut second = command
+        .stderr(std::process::Stdio::piped())
+        .stdout(quiet())
+        .spawn()
+        .unwrap();
     let mut lines = BufReader::new(second.stderr.take().unwrap()).lines();
     let mut said = String::new();
     let listen = async {
@@ -245,11 +285,19 @@ async fn an_index_build_of_a_killed_migration_is_awaited_and_not_restarted() {
             said += &line;
         }
     };
-    tokio::time::timeout(std::time::Duration::from_secs(60), listen).await.expect("it meets the build and goes on");
+    tokio::time::timeout(std::time::Duration::from_secs(60), listen)
+        .await
+        .expect("it meets the build and goes on");
     assert!(second.wait().await.unwrap().success(), "{said}");
     assert!(said.contains("somebody else's lock"), "{said}");
-    assert!(!said.contains("done: index booking_automation_confirmed_start"), "{said}");
-    assert!(said.contains("done: index booking_automation_in_progress_end"), "{said}");
+    assert!(
+        !said.contains("done: index booking_automation_confirmed_start"),
+        "{said}"
+    );
+    assert!(
+        said.contains("done: index booking_automation_in_progress_end"),
+        "{said}"
+    );
 }
 
 #[tokio::test]
@@ -258,7 +306,10 @@ async fn an_interrupted_index_build_is_repeated() {
     app.db.batch_execute(THEIRS).await.unwrap();
     // A transaction that has seen the table keeps a concurrent build from finishing.
     let holder = connect(&app.url).await;
-    holder.batch_execute("BEGIN ISOLATION LEVEL REPEATABLE READ; SELECT FROM users LIMIT 1").await.unwrap();
+    holder
+        .batch_execute("BEGIN ISOLATION LEVEL REPEATABLE READ; SELECT FROM users LIMIT 1")
+        .await
+        .unwrap();
     let mut process = app
         .command(&["migrate"])
         .stderr(std::process::Stdio::null())
@@ -272,12 +323,27 @@ async fn an_interrupted_index_build_is_repeated() {
         .await;
     holder.batch_execute("COMMIT").await.unwrap();
     app.wait_until("SELECT NOT EXISTS (SELECT FROM pg_stat_activity WHERE query LIKE 'CREATE INDEX CONCURRENTLY%' AND pid <> pg_backend_pid() AND datname = current_database())").await;
-    assert!(app.one(&format!("SELECT {building}"), &[]).await.get::<_, bool>(0), "left invalid");
+    assert!(
+        app.one(&format!("SELECT {building}"), &[])
+            .await
+            .get::<_, bool>(0),
+        "left invalid"
+    );
 
     let said = app.call(&["run"]).await;
-    assert!(!said.success && said.stderr.contains("run `booking-automation migrate` first"), "{}", said.stderr);
+    assert!(
+        !said.success
+            && said
+                .stderr
+                .contains("run `booking-automation migrate` first"),
+        "{}",
+        said.stderr
+    );
     migrate(&app).await;
-    let invalid: i64 = app.one("SELECT count(*) FROM pg_index WHERE NOT indisvalid", &[]).await.get(0);
+    let invalid: i64 = app
+        .one("SELECT count(*) FROM pg_index WHERE NOT indisvalid", &[])
+        .await
+        .get(0);
     assert_eq!(invalid, 0);
     assert_eq!(app.call(&["run"]).await.summary()["outcome"], "completed");
 }
@@ -298,12 +364,20 @@ async fn a_waiting_step_holds_no_lock_that_writers_need() {
     // A transaction of the backend that has written to bookings and continues.
     let writer = app.backend_role().await;
     writer
-        .batch_execute("BEGIN; LOCK TABLE bookings IN ROW EXCLUSIVE MODE; SET LOCAL lock_timeout = '100ms'")
+        .batch_execute(
+            "BEGIN; LOCK TABLE bookings IN ROW EXCLUSIVE MODE; SET LOCAL lock_timeout = '100ms'",
+        )
         .await
         .unwrap();
     let migrate = tokio::spawn(app.command(&["migrate"]).output());
     app.wait_until("SELECT EXISTS (SELECT FROM pg_locks WHERE relation = 'bookings'::regclass AND NOT granted)").await;
-    writer.execute("UPDATE bookings SET status = 'cancelled' WHERE id = $1", &[&id]).await.unwrap();
+    writer
+        .execute(
+            "UPDATE bookings SET status = 'cancelled' WHERE id = $1",
+            &[&id],
+        )
+        .await
+        .unwrap();
     writer.batch_execute("COMMIT").await.unwrap();
     assert!(migrate.await.unwrap().unwrap().status.success());
 }
@@ -333,7 +407,8 @@ async fn other_constraints_stay_unchanged() {
     assert_eq!(before.len(), 6, "{before:?}");
     migrate(&app).await;
     assert_eq!(app.column(theirs, &[]).await, before);
-    app.sql("INSERT INTO bookings (status) VALUES ('expired')", &[]).await;
+    app.sql("INSERT INTO bookings (status) VALUES ('expired')", &[])
+        .await;
 }
 
 #[tokio::test]
@@ -349,9 +424,18 @@ async fn a_check_violated_by_existing_rows_stays_not_valid() {
         .await
         .unwrap();
     migrate(&app).await;
-    let check = app.one("SELECT convalidated FROM pg_constraint WHERE conname = 'valid_status'", &[]).await;
+    let check = app
+        .one(
+            "SELECT convalidated FROM pg_constraint WHERE conname = 'valid_status'",
+            &[],
+        )
+        .await;
     assert!(!check.get::<_, bool>(0));
-    app.sql("INSERT INTO bookings (status, scheduled_at) VALUES ('expired', now())", &[]).await;
+    app.sql(
+        "INSERT INTO bookings (status, scheduled_at) VALUES ('expired', now())",
+        &[],
+    )
+    .await;
 }
 
 #[tokio::test]
@@ -385,7 +469,13 @@ async fn only_one_migration_runs_at_a_time() {
     let app = App::empty().await;
     let other = connect(&app.url).await;
     // The lock of the migrations (src/database/migrate.rs).
-    other.batch_execute(&format!("SELECT pg_advisory_lock({})", 0x626b_6175_746f_0002_i64)).await.unwrap();
+    other
+        .batch_execute(&format!(
+            "SELECT pg_advisory_lock({})",
+            0x626b_6175_746f_0002_i64
+        ))
+        .await
+        .unwrap();
     let migrate = tokio::spawn(app.command(&["migrate"]).output());
     app.wait_until(
         "SELECT count(*) > 0 FROM pg_locks
@@ -399,10 +489,16 @@ async fn only_one_migration_runs_at_a_time() {
 #[tokio::test]
 async fn an_index_build_may_exceed_the_idle_transaction_timeout() {
     let app = App::empty().await;
-    app.db.batch_execute(include_str!("theirs.sql")).await.unwrap();
+    app.db
+        .batch_execute(include_str!("theirs.sql"))
+        .await
+        .unwrap();
     // A transaction that has seen the table keeps a concurrent build from finishing.
     let holder = connect(&app.url).await;
-    holder.batch_execute("BEGIN ISOLATION LEVEL REPEATABLE READ; SELECT FROM users LIMIT 1").await.unwrap();
+    holder
+        .batch_execute("BEGIN ISOLATION LEVEL REPEATABLE READ; SELECT FROM users LIMIT 1")
+        .await
+        .unwrap();
     let migrate = tokio::spawn(app.command(&["migrate"]).output());
     // The guard session is idle in its transaction for longer than the usual ten seconds.
     for (time, idles) in [("0 s", "it begins"), ("10.5 s", "it has not been ended")] {
@@ -434,11 +530,25 @@ async fn another_schema_needs_only_another_contact_view() {
         .await
         .unwrap();
     migrate(&app).await;
-    app.sql("UPDATE reminder_rules SET effective_from = '2020-01-01'", &[]).await;
+    app.sql(
+        "UPDATE reminder_rules SET effective_from = '2020-01-01'",
+        &[],
+    )
+    .await;
     let sql = "WITH b AS (INSERT INTO bookings (status, scheduled_at, duration_minutes, created_at) VALUES ('confirmed', $1, 30, '2020-01-01') RETURNING id)
                INSERT INTO people SELECT id, 'kim@people.example', 'Asia/Tokyo' FROM b";
-    app.db.batch_execute(&format!("SET booking_automation.as_of = '{}'", noon().to_rfc3339())).await.unwrap();
+    app.db
+        .batch_execute(&format!(
+            "SET booking_automation.as_of = '{}'",
+            noon().to_rfc3339()
+        ))
+        .await
+        .unwrap();
     app.sql(sql, &[&(noon() + hours(24))]).await;
     assert_eq!(app.run(noon()).await["reminders"]["sent"], 1);
-    assert!(app.ses.mails()[0].text().contains("Monday, 2 March 2026, 21:00–21:30 JST (Asia/Tokyo, UTC+09:00)"));
+    assert!(
+        app.ses.mails()[0]
+            .text()
+            .contains("Monday, 2 March 2026, 21:00–21:30 JST (Asia/Tokyo, UTC+09:00)")
+    );
 }

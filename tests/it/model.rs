@@ -199,7 +199,13 @@ struct Budget {
 }
 
 impl Budget {
-    const NONE: Self = Self { crashes: 0, lost_answers: 0, stalls: 0, broken_views: 0, edits: 0 };
+    const NONE: Self = Self {
+        crashes: 0,
+        lost_answers: 0,
+        stalls: 0,
+        broken_views: 0,
+        edits: 0,
+    };
 }
 
 /// What must never have happened.
@@ -311,9 +317,11 @@ impl Mechanism {
         const TRIGGERS: &str = "schema/functions/booking_automation_on_update.sql";
         const FENCE: &str = "WHERE e.id = j.id AND e.status = 'sending' AND e.claim = j.claim";
         match self {
-            Self::PassLock => {
-                ("the pass's advisory lock", "src/tick/pass.rs", "WHERE pg_try_advisory_xact_lock({PASS_LOCK})")
-            }
+            Self::PassLock => (
+                "the pass's advisory lock",
+                "src/tick/pass.rs",
+                "WHERE pg_try_advisory_xact_lock({PASS_LOCK})",
+            ),
             Self::UniqueKey => (
                 "the UNIQUE key",
                 "src/reminders/enqueue.sql",
@@ -334,32 +342,46 @@ impl Mechanism {
                 "src/tick/pass.rs",
                 "run_log::commit_with_row(transaction, trigger, &work, looked_through, digest)",
             ),
-            Self::Revision => {
-                ("a new revision for a new start", TRIGGERS, "revision       = s.revision + excluded.revision")
-            }
+            Self::Revision => (
+                "a new revision for a new start",
+                TRIGGERS,
+                "revision       = s.revision + excluded.revision",
+            ),
             Self::ChannelLock => (
                 "the claim's lock on the channel",
                 OUTBOX,
                 "SELECT FROM booking_automation_channels WHERE channel = $1 FOR UPDATE",
             ),
-            Self::RowLock => ("PostgreSQL's own second look at a row that it locks", CLAIM, "FOR UPDATE SKIP LOCKED"),
+            Self::RowLock => (
+                "PostgreSQL's own second look at a row that it locks",
+                CLAIM,
+                "FOR UPDATE SKIP LOCKED",
+            ),
             Self::StatusTested => (
                 "the outer UPDATEs' second look at the row",
                 CLAIM,
                 "AND e.status IN ('pending', 'sending') AND e.next_attempt_at <= p.at",
             ),
-            Self::ReadAnew => {
-                ("the claim's reading the booking anew", CLAIM, "WHEN b.status <> 'confirmed' THEN 'cancelled'")
-            }
-            Self::Lease => ("the lease", CLAIM, "next_attempt_at = p.at + make_interval(secs => $5 + $6)"),
+            Self::ReadAnew => (
+                "the claim's reading the booking anew",
+                CLAIM,
+                "WHEN b.status <> 'confirmed' THEN 'cancelled'",
+            ),
+            Self::Lease => (
+                "the lease",
+                CLAIM,
+                "next_attempt_at = p.at + make_interval(secs => $5 + $6)",
+            ),
             Self::LeaseEnds => (
                 "the end of a lease",
                 CLAIM,
                 "WHERE e.status IN ('pending', 'sending') AND e.event_type = 'reminder_sent'",
             ),
-            Self::LeaseOnRecord => {
-                ("the record of a lease that ran out", CLAIM, "booking_automation_lost_attempt(e.attempts)")
-            }
+            Self::LeaseOnRecord => (
+                "the record of a lease that ran out",
+                CLAIM,
+                "booking_automation_lost_attempt(e.attempts)",
+            ),
             Self::ClaimFirst => (
                 "the claim's COMMIT before the request",
                 DELIVERY,
@@ -444,7 +466,8 @@ impl Reminders {
     }
 
     fn due_at(&self, row: &Row) -> Time {
-        row.starts_at.saturating_sub(self.leads[usize::from(row.rule)])
+        row.starts_at
+            .saturating_sub(self.leads[usize::from(row.rule)])
     }
 
     /// The status change that is due: design 3.2, without `expired`.
@@ -463,36 +486,53 @@ impl Reminders {
     }
 
     /// `verdicts.sql` for one booking, whose status may be uncommitted.
-    fn decide_reminders(&self, state: &State, number: usize, status: Booked, as_of: Time) -> Vec<Row> {
+    fn decide_reminders(
+        &self,
+        state: &State,
+        number: usize,
+        status: Booked,
+        as_of: Time,
+    ) -> Vec<Row> {
         let booking = &state.bookings[number];
         let looked_at = |lead: Time| {
             booking.start > as_of
                 && booking.start <= as_of + lead
                 && (booking.start > state.looked_through + lead || booking.looks > 0)
         };
-        let of_booking = |row: &&Row| usize::from(row.booking) == number && row.revision == booking.revision;
+        let of_booking =
+            |row: &&Row| usize::from(row.booking) == number && row.revision == booking.revision;
         let mut verdicts = Vec::new();
         if status != Booked::Confirmed {
             return verdicts;
         }
         // The shortest lead first: only the reminder nearest to the start is sent.
         for (rule, &lead) in self.leads.iter().enumerate().rev() {
-            let known = state.rows.iter().filter(of_booking).any(|row| usize::from(row.rule) == rule);
+            let known = state
+                .rows
+                .iter()
+                .filter(of_booking)
+                .any(|row| usize::from(row.rule) == rule);
             if !looked_at(lead) || known {
                 continue;
             }
             let due_at = booking.start - lead;
             let late = booking.in_force_since > due_at && 3 * (booking.start - as_of) < 2 * lead;
-            let nearer =
-                |row: &Row| !matches!(row.status, Status::Failed | Status::Skipped) && self.due_at(row) > due_at;
-            let superseded = state.rows.iter().filter(of_booking).any(nearer) || verdicts.iter().any(nearer);
+            let nearer = |row: &Row| {
+                !matches!(row.status, Status::Failed | Status::Skipped) && self.due_at(row) > due_at
+            };
+            let superseded =
+                state.rows.iter().filter(of_booking).any(nearer) || verdicts.iter().any(nearer);
             let pending = !late && !superseded;
             verdicts.push(Row {
                 booking: u8::try_from(number).unwrap(),
                 revision: booking.revision,
                 rule: u8::try_from(rule).unwrap(),
                 starts_at: booking.start,
-                status: if pending { Status::Pending } else { Status::Skipped },
+                status: if pending {
+                    Status::Pending
+                } else {
+                    Status::Skipped
+                },
                 claim: 0,
                 attempts: 0,
                 lease_until: 0,
@@ -529,7 +569,10 @@ impl Reminders {
             Verdict::Settled
         } else if not_due {
             Verdict::NotDue
-        } else if row.status == Status::Sending && row.attempts >= self.attempts && self.has(Mechanism::LastAttempt) {
+        } else if row.status == Status::Sending
+            && row.attempts >= self.attempts
+            && self.has(Mechanism::LastAttempt)
+        {
             Verdict::Exhausted
         } else {
             Verdict::Claim
@@ -539,7 +582,8 @@ impl Reminders {
     /// The first row that could be claimed now.
     fn claim_candidate(&self, state: &State, me: usize) -> Option<usize> {
         let claimable = |row: &Row| {
-            let open = row.status == Status::Pending || row.status == Status::Sending && self.has(Mechanism::LeaseEnds);
+            let open = row.status == Status::Pending
+                || row.status == Status::Sending && self.has(Mechanism::LeaseEnds);
             open && row.next_attempt_at <= state.clock
         };
         let rows = state.rows.iter().enumerate();
@@ -563,7 +607,10 @@ impl Reminders {
             outcome => outcome,
         };
         let settled = row.word
-            && matches!(outcome, Outcome::NotSent | Outcome::Rejected | Outcome::Unknown)
+            && matches!(
+                outcome,
+                Outcome::NotSent | Outcome::Rejected | Outcome::Unknown
+            )
             && self.has(Mechanism::WordLookedFor);
         let wait = match outcome {
             Outcome::Deferred => 0,
@@ -576,7 +623,8 @@ impl Reminders {
             Outcome::Rejected => Status::Failed,
             Outcome::Deferred => Status::Pending,
             Outcome::NotSent | Outcome::Unknown
-                if row.attempts >= self.attempts && self.has(Mechanism::LastAttempt) || row.starts_at <= at + wait =>
+                if row.attempts >= self.attempts && self.has(Mechanism::LastAttempt)
+                    || row.starts_at <= at + wait =>
             {
                 Status::Failed
             }
@@ -590,7 +638,11 @@ impl Reminders {
             row.attempts = row.attempts.saturating_sub(1);
         }
         row.lease_until = 0;
-        row.next_attempt_at = if row.status == Status::Pending { at + wait } else { 0 };
+        row.next_attempt_at = if row.status == Status::Pending {
+            at + wait
+        } else {
+            0
+        };
     }
 
     /// What `claim.sql` writes to the row that it saw. The claim number, where it is claimed.
@@ -625,7 +677,11 @@ impl Reminders {
                 }
                 row.status = Status::Sending;
                 row.lease_until = at + LEASE;
-                row.next_attempt_at = if self.has(Mechanism::Lease) { row.lease_until + self.unknown_wait } else { at };
+                row.next_attempt_at = if self.has(Mechanism::Lease) {
+                    row.lease_until + self.unknown_wait
+                } else {
+                    at
+                };
                 return Some(row.claim);
             }
         }
@@ -644,10 +700,18 @@ impl Reminders {
             row.attempts = self.attempts.min(row.attempts + 1);
             row.claim += 1;
             let over = row.attempts >= self.attempts || row.starts_at <= at + BACK_OFF;
-            row.status = if over { Status::Failed } else { Status::Pending };
+            row.status = if over {
+                Status::Failed
+            } else {
+                Status::Pending
+            };
         }
         row.lease_until = 0;
-        row.next_attempt_at = if row.status == Status::Pending { at + BACK_OFF } else { 0 };
+        row.next_attempt_at = if row.status == Status::Pending {
+            at + BACK_OFF
+        } else {
+            0
+        };
     }
 
     /// A request for a row reaches the provider or is lost.
@@ -661,31 +725,38 @@ impl Reminders {
 
     fn is_due(state: &State, row: &Row) -> bool {
         let booking = &state.bookings[usize::from(row.booking)];
-        booking.status == Booked::Confirmed && booking.revision == row.revision && booking.start > state.clock
+        booking.status == Booked::Confirmed
+            && booking.revision == row.revision
+            && booking.start > state.clock
     }
 
     /// Whether a call would find something to do, or at least move `looked_through` on.
     fn has_work_for_pass(&self, state: &State, me: usize) -> bool {
         state.looked_through < state.clock
             || self.claim_candidate(state, me).is_some()
-            || state
-                .bookings
-                .iter()
-                .any(|booking| booking.looks > 0 || Self::step_due(booking, booking.status, state.clock).is_some())
+            || state.bookings.iter().any(|booking| {
+                booking.looks > 0 || Self::step_due(booking, booking.status, state.clock).is_some()
+            })
     }
 
     fn can_begin(&self, state: &State, me: usize) -> bool {
         // An overlapping call is skipped and is not a step.
-        (!self.has(Mechanism::PassLock) || !state.calls.iter().any(Phase::is_pass)) && self.has_work_for_pass(state, me)
+        (!self.has(Mechanism::PassLock) || !state.calls.iter().any(Phase::is_pass))
+            && self.has_work_for_pass(state, me)
     }
 
     fn channel_is_free(&self, state: &State) -> bool {
-        !self.has(Mechanism::ChannelLock) || !state.calls.iter().any(|call| matches!(call, Phase::Claiming { .. }))
+        !self.has(Mechanism::ChannelLock)
+            || !state
+                .calls
+                .iter()
+                .any(|call| matches!(call, Phase::Claiming { .. }))
     }
 
     /// An edit of the user, with the writes of the triggers.
     fn apply_edit(&self, booking: &mut Booking, clock: Time, status: Booked, start: Time) {
-        let armed = status == Booked::Confirmed && (booking.status != status || booking.start != start);
+        let armed =
+            status == Booked::Confirmed && (booking.status != status || booking.start != start);
         (booking.status, booking.start, booking.changed) = (status, start, clock);
         if armed {
             booking.in_force_since = clock;
@@ -710,7 +781,9 @@ impl State {
 
     /// Whether a pass holds a booking.
     fn is_held(&self, booking: usize) -> bool {
-        self.calls.iter().any(|call| matches!(call, Phase::Judged { moved, .. } if moved[booking].is_some()))
+        self.calls
+            .iter()
+            .any(|call| matches!(call, Phase::Judged { moved, .. } if moved[booking].is_some()))
     }
 }
 
@@ -770,7 +843,9 @@ impl Reminders {
     }
 
     fn send_actions(&self, id: u8) -> impl Iterator<Item = Action> {
-        self.answers.iter().map(move |&(outcome, accepted)| Action::Send(id, outcome, accepted))
+        self.answers
+            .iter()
+            .map(move |&(outcome, accepted)| Action::Send(id, outcome, accepted))
     }
 }
 
@@ -781,7 +856,12 @@ impl Reminders {
         state.left.edits -= 1;
         let clock = state.clock;
         let booking = &mut state.bookings[usize::from(id)];
-        self.apply_edit(booking, clock, status.unwrap_or(booking.status), start.unwrap_or(booking.start));
+        self.apply_edit(
+            booking,
+            clock,
+            status.unwrap_or(booking.status),
+            start.unwrap_or(booking.start),
+        );
     }
 
     /// `feedback.sql`.
@@ -800,13 +880,24 @@ impl Reminders {
 
     fn begin_pass(&self, state: &mut State, id: u8) {
         let clock = state.clock;
-        let candidates = std::array::from_fn(|number| Self::status_after_pass(state.bookings.get(number)?, clock));
+        let candidates = std::array::from_fn(|number| {
+            Self::status_after_pass(state.bookings.get(number)?, clock)
+        });
         let claimable = self.claim_candidate(state, usize::from(id)).is_some();
-        *state.call(id) = Phase::Begun { as_of: clock, claimable, candidates };
+        *state.call(id) = Phase::Begun {
+            as_of: clock,
+            claimable,
+            candidates,
+        };
     }
 
     fn decide_pass(&self, state: &mut State, id: u8) -> Option<()> {
-        let Phase::Begun { as_of, claimable, candidates } = *state.call(id) else {
+        let Phase::Begun {
+            as_of,
+            claimable,
+            candidates,
+        } = *state.call(id)
+        else {
             return None;
         };
         let (mut moved, mut looks, mut verdicts) = ([None; MOST], [0; MOST], Vec::new());
@@ -814,10 +905,19 @@ impl Reminders {
             // A booking that another transaction holds locked is skipped.
             if candidates[number].is_some() && !state.is_held(number) {
                 let tested = self.has(Mechanism::TransitionTested);
-                moved[number] = if tested { Self::status_after_pass(booking, as_of) } else { candidates[number] };
+                moved[number] = if tested {
+                    Self::status_after_pass(booking, as_of)
+                } else {
+                    candidates[number]
+                };
             }
             looks[number] = booking.looks;
-            verdicts.extend(self.decide_reminders(state, number, moved[number].unwrap_or(booking.status), as_of));
+            verdicts.extend(self.decide_reminders(
+                state,
+                number,
+                moved[number].unwrap_or(booking.status),
+                as_of,
+            ));
         }
         if !self.has(Mechanism::OnePassTransaction) {
             state.looked_through = state.looked_through.max(as_of);
@@ -826,13 +926,26 @@ impl Reminders {
             }
             looks = [0; MOST];
         }
-        *state.call(id) = Phase::Judged { as_of, claimable, moved, looks, verdicts };
+        *state.call(id) = Phase::Judged {
+            as_of,
+            claimable,
+            moved,
+            looks,
+            verdicts,
+        };
         Some(())
     }
 
     fn commit_pass(&self, state: &mut State, id: u8) -> Option<()> {
         let call = std::mem::replace(state.call(id), Phase::Idle);
-        let Phase::Judged { as_of, mut claimable, moved, looks, verdicts } = call else {
+        let Phase::Judged {
+            as_of,
+            mut claimable,
+            moved,
+            looks,
+            verdicts,
+        } = call
+        else {
             return None;
         };
         for (number, booking) in state.bookings.iter_mut().enumerate() {
@@ -846,14 +959,19 @@ impl Reminders {
         }
         state.looked_through = state.looked_through.max(as_of);
         for row in verdicts {
-            if self.has(Mechanism::UniqueKey) && state.rows.iter().any(|known| known.key() == row.key()) {
+            if self.has(Mechanism::UniqueKey)
+                && state.rows.iter().any(|known| known.key() == row.key())
+            {
                 continue;
             }
             claimable |= row.status == Status::Pending;
             state.rows.push(row);
         }
         if claimable {
-            *state.call(id) = Phase::Turn { told: None, alone: false };
+            *state.call(id) = Phase::Turn {
+                told: None,
+                alone: false,
+            };
         }
         Some(())
     }
@@ -878,13 +996,24 @@ impl Reminders {
         let at = state.clock;
         *state.call(id) = match (told, seen) {
             (None, None) => Phase::Idle,
-            _ => Phase::Claiming { at, told, seen, requested: None },
+            _ => Phase::Claiming {
+                at,
+                told,
+                seen,
+                requested: None,
+            },
         };
         Some(())
     }
 
     fn commit_claim(&self, state: &mut State, id: u8) -> Option<()> {
-        let Phase::Claiming { at, told, seen, requested } = *state.call(id) else {
+        let Phase::Claiming {
+            at,
+            told,
+            seen,
+            requested,
+        } = *state.call(id)
+        else {
             return None;
         };
         if let Some(told) = told {
@@ -896,11 +1025,23 @@ impl Reminders {
         };
         let claim = self.apply_claim(state, seen, at);
         *state.call(id) = match (claim, requested) {
-            (Some(claim), Some(outcome)) => {
-                Phase::Turn { told: Some(Told { row: seen.row, claim, outcome }), alone: false }
-            }
-            (Some(claim), None) => Phase::Sending { row: seen.row, claim, read_at: at },
-            (None, _) => Phase::Turn { told: None, alone: false },
+            (Some(claim), Some(outcome)) => Phase::Turn {
+                told: Some(Told {
+                    row: seen.row,
+                    claim,
+                    outcome,
+                }),
+                alone: false,
+            },
+            (Some(claim), None) => Phase::Sending {
+                row: seen.row,
+                claim,
+                read_at: at,
+            },
+            (None, _) => Phase::Turn {
+                told: None,
+                alone: false,
+            },
         };
         Some(())
     }
@@ -920,7 +1061,11 @@ impl Reminders {
             *state = done;
         }
         *state.call(id) = match claim {
-            Some((row, claim)) if !self.has(Mechanism::LostClaim) => Phase::Sending { row, claim, read_at: at },
+            Some((row, claim)) if !self.has(Mechanism::LostClaim) => Phase::Sending {
+                row,
+                claim,
+                read_at: at,
+            },
             _ if told.is_none() => Phase::Idle,
             _ => Phase::Turn { told, alone: true },
         };
@@ -929,48 +1074,95 @@ impl Reminders {
 
     fn send(&self, state: &mut State, id: u8, outcome: Outcome, accepted: Accepted) -> Option<()> {
         match *state.call(id) {
-            Phase::Claiming { at, told, seen: Some(seen), .. } => {
+            Phase::Claiming {
+                at,
+                told,
+                seen: Some(seen),
+                ..
+            } => {
                 self.deliver_request(state, seen.row, accepted);
-                *state.call(id) = Phase::Claiming { at, told, seen: Some(seen), requested: Some(outcome) };
+                *state.call(id) = Phase::Claiming {
+                    at,
+                    told,
+                    seen: Some(seen),
+                    requested: Some(outcome),
+                };
             }
             Phase::Sending { row, claim, .. } => {
                 let found = &state.rows[usize::from(row)];
                 let changed = state.bookings[usize::from(found.booking)].changed;
                 state.wrong.too_late |= !Self::is_due(state, found) && changed != state.clock;
                 self.deliver_request(state, row, accepted);
-                state.end_sending(id, Told { row, claim, outcome });
+                state.end_sending(
+                    id,
+                    Told {
+                        row,
+                        claim,
+                        outcome,
+                    },
+                );
             }
             _ => return None,
         }
         Some(())
     }
 
-    fn send_late(&self, state: &mut State, id: u8, outcome: Outcome, accepted: Accepted) -> Option<()> {
+    fn send_late(
+        &self,
+        state: &mut State,
+        id: u8,
+        outcome: Outcome,
+        accepted: Accepted,
+    ) -> Option<()> {
         state.left.stalls -= 1;
         let Phase::Sending { row, claim, .. } = *state.call(id) else {
             return None;
         };
         self.deliver_request(state, row, accepted);
-        state.end_sending(id, Told { row, claim, outcome });
+        state.end_sending(
+            id,
+            Told {
+                row,
+                claim,
+                outcome,
+            },
+        );
         Some(())
     }
 
     fn record_alone(&self, state: &mut State, id: u8) -> Option<()> {
-        let Phase::Turn { told: Some(told), alone } = *state.call(id) else {
+        let Phase::Turn {
+            told: Some(told),
+            alone,
+        } = *state.call(id)
+        else {
             return None;
         };
         self.apply_record(state, told, state.clock);
-        *state.call(id) = if alone { Phase::Turn { told: None, alone: false } } else { Phase::Idle };
+        *state.call(id) = if alone {
+            Phase::Turn {
+                told: None,
+                alone: false,
+            }
+        } else {
+            Phase::Idle
+        };
         Some(())
     }
 
     fn record_unanswered(&self, state: &mut State, id: u8) -> Option<()> {
         state.left.lost_answers -= 1;
-        let Phase::Turn { told: Some(told), .. } = *state.call(id) else {
+        let Phase::Turn {
+            told: Some(told), ..
+        } = *state.call(id)
+        else {
             return None;
         };
         self.apply_record(state, told, state.clock);
-        *state.call(id) = Phase::Turn { told: Some(told), alone: true };
+        *state.call(id) = Phase::Turn {
+            told: Some(told),
+            alone: true,
+        };
         Some(())
     }
 }
@@ -981,14 +1173,24 @@ impl State {
     }
 
     fn end_sending(&mut self, id: u8, told: Told) {
-        *self.call(id) = Phase::Turn { told: Some(told), alone: false };
+        *self.call(id) = Phase::Turn {
+            told: Some(told),
+            alone: false,
+        };
     }
 
     fn defer(&mut self, id: u8) -> Option<()> {
         let Phase::Sending { row, claim, .. } = *self.call(id) else {
             return None;
         };
-        self.end_sending(id, Told { row, claim, outcome: Outcome::Deferred });
+        self.end_sending(
+            id,
+            Told {
+                row,
+                claim,
+                outcome: Outcome::Deferred,
+            },
+        );
         Some(())
     }
 }
@@ -1023,7 +1225,11 @@ impl Model for Reminders {
         }
         self.edit_actions(state, actions);
         for (number, row) in state.rows.iter().enumerate() {
-            if self.tells && row.word_to_come && !state.is_locked(number, usize::MAX) && self.channel_is_free(state) {
+            if self.tells
+                && row.word_to_come
+                && !state.is_locked(number, usize::MAX)
+                && self.channel_is_free(state)
+            {
                 actions.push(Action::Word(u8::try_from(number).unwrap()));
             }
         }
@@ -1037,15 +1243,24 @@ impl Model for Reminders {
                 }
                 Phase::Begun { .. } => actions.push(Action::Judge(id)),
                 Phase::Judged { .. } => actions.push(Action::CommitPass(id)),
-                Phase::Turn { told, alone } => self.actions_between_transactions(state, number, *told, *alone, actions),
-                Phase::Claiming { told, seen, requested, .. } => {
+                Phase::Turn { told, alone } => {
+                    self.actions_between_transactions(state, number, *told, *alone, actions)
+                }
+                Phase::Claiming {
+                    told,
+                    seen,
+                    requested,
+                    ..
+                } => {
                     let claims = seen.is_some_and(|seen| seen.verdict == Verdict::Claim);
                     if claims && !self.has(Mechanism::ClaimFirst) && requested.is_none() {
                         actions.extend(self.send_actions(id));
                     } else {
                         actions.push(Action::CommitClaim(id));
                     }
-                    if state.left.lost_answers > 0 && (told.is_some() || !self.has(Mechanism::LostClaim)) {
+                    if state.left.lost_answers > 0
+                        && (told.is_some() || !self.has(Mechanism::LostClaim))
+                    {
                         actions.push(Action::LoseAnswer(id, Committed::Yes));
                         actions.push(Action::LoseAnswer(id, Committed::No));
                     }
@@ -1056,7 +1271,8 @@ impl Model for Reminders {
                     } else {
                         actions.push(Action::Defer(id));
                         if state.left.stalls > 0 {
-                            let late = |&(outcome, accepted)| Action::SendLate(id, outcome, accepted);
+                            let late =
+                                |&(outcome, accepted)| Action::SendLate(id, outcome, accepted);
                             actions.extend(self.answers.iter().map(late));
                         }
                     }
@@ -1083,7 +1299,9 @@ impl Model for Reminders {
             Action::CommitClaim(id) => self.commit_claim(&mut state, id)?,
             Action::LoseAnswer(id, committed) => self.lose_answer(&mut state, id, committed)?,
             Action::Send(id, outcome, accepted) => self.send(&mut state, id, outcome, accepted)?,
-            Action::SendLate(id, outcome, accepted) => self.send_late(&mut state, id, outcome, accepted)?,
+            Action::SendLate(id, outcome, accepted) => {
+                self.send_late(&mut state, id, outcome, accepted)?
+            }
             Action::Defer(id) => state.defer(id)?,
             Action::Record(id) => self.record_alone(&mut state, id)?,
             Action::RecordUnanswered(id) => self.record_unanswered(&mut state, id)?,
@@ -1104,12 +1322,21 @@ impl Model for Reminders {
         let checks = CHECKS.iter().filter(|(name, _)| self.asked == Some(name));
         let asked = match self.asked {
             None => {
-                vec![Property::always(EVERYTHING, |model, state| CHECKS.iter().all(|(_, holds)| holds(model, state)))]
+                vec![Property::always(EVERYTHING, |model, state| {
+                    CHECKS.iter().all(|(_, holds)| holds(model, state))
+                })]
             }
-            Some(_) => checks.map(|(name, holds)| Property::always(name, *holds)).collect(),
+            Some(_) => checks
+                .map(|(name, holds)| Property::always(name, *holds))
+                .collect(),
         };
-        let witnesses = WITNESSES.iter().filter(|(name, _)| self.witnesses.contains(name));
-        asked.into_iter().chain(witnesses.map(|(name, seen)| Property::sometimes(name, *seen))).collect()
+        let witnesses = WITNESSES
+            .iter()
+            .filter(|(name, _)| self.witnesses.contains(name));
+        asked
+            .into_iter()
+            .chain(witnesses.map(|(name, seen)| Property::sometimes(name, *seen)))
+            .collect()
     }
 }
 
@@ -1125,13 +1352,24 @@ const CHECKS: [(&str, Check); 10] = [
     (TRUE, |_, state| state.completed_rows_were_sent()),
     (TWICE, |_, state| state.records_a_doubt_for_every_repeat()),
     (ATTEMPTS, |model, state| {
-        state.rows.iter().all(|row| row.status != Status::Sending || row.attempts <= model.attempts)
+        state
+            .rows
+            .iter()
+            .all(|row| row.status != Status::Sending || row.attempts <= model.attempts)
     }),
     (STALE, |_, state| !state.wrong.stale_write),
     (TRANSITION, |_, state| !state.wrong.forbidden_transition),
-    (OVERLAP, |_, state| state.calls.iter().filter(|call| call.is_pass()).count() <= 1),
+    (OVERLAP, |_, state| {
+        state.calls.iter().filter(|call| call.is_pass()).count() <= 1
+    }),
     (LATE, |_, state| !state.wrong.too_late),
-    (HEARD, |_, state| !state.wrong.unheard && !state.rows.iter().any(|row| row.word && row.status == Status::Failed)),
+    (HEARD, |_, state| {
+        !state.wrong.unheard
+            && !state
+                .rows
+                .iter()
+                .any(|row| row.word && row.status == Status::Failed)
+    }),
 ];
 const LOST: &str = "I1 no due reminder is lost";
 const ENDS: &str = "I1 in the end every reminder is final";
@@ -1146,23 +1384,42 @@ const HEARD: &str = "the provider's word settles a doubt";
 
 /// What must happen in some run: otherwise the model does not cover it.
 const WITNESSES: [(&str, Check); 9] = [
-    (SECOND, |_, state| state.rows.iter().any(|row| row.mails > 1)),
+    (SECOND, |_, state| {
+        state.rows.iter().any(|row| row.mails > 1)
+    }),
     (TAKEN_OVER, |_, state| {
-        state.rows.iter().any(|row| row.status == Status::Completed && row.claim > 1 && row.mails == 1)
+        state
+            .rows
+            .iter()
+            .any(|row| row.status == Status::Completed && row.claim > 1 && row.mails == 1)
     }),
     (REFUSED, |_, state| {
         state.calls.iter().any(|call| match call {
-            Phase::Turn { told: Some(told), .. } => told.claim < state.rows[usize::from(told.row)].claim,
+            Phase::Turn {
+                told: Some(told), ..
+            } => told.claim < state.rows[usize::from(told.row)].claim,
             _ => false,
         })
     }),
     (EXHAUSTED, |model, state| {
-        state.rows.iter().any(|row| row.status == Status::Failed && row.doubts == model.attempts)
+        state
+            .rows
+            .iter()
+            .any(|row| row.status == Status::Failed && row.doubts == model.attempts)
     }),
-    (SETTLED, |_, state| state.rows.iter().any(|row| row.status == Status::Completed && row.word && row.doubts > 0)),
+    (SETTLED, |_, state| {
+        state
+            .rows
+            .iter()
+            .any(|row| row.status == Status::Completed && row.word && row.doubts > 0)
+    }),
     (RESCHEDULED, |_, state| {
         let sent = |row: &Row| row.status == Status::Completed && row.revision > 1;
-        state.rows.iter().any(|row| row.status == Status::Skipped && row.revision == 1) && state.rows.iter().any(sent)
+        state
+            .rows
+            .iter()
+            .any(|row| row.status == Status::Skipped && row.revision == 1)
+            && state.rows.iter().any(sent)
     }),
     (CANCELLED, |_, state| {
         state.calls.iter().any(|call| match call {
@@ -1174,12 +1431,24 @@ const WITNESSES: [(&str, Check); 9] = [
         })
     }),
     (SUPERSEDED, |_, state| {
-        let near = || state.rows.iter().any(|near| near.rule == 1 && near.mails == 1);
-        state.rows.iter().any(|row| row.status == Status::Skipped && row.rule == 0) && near()
+        let near = || {
+            state
+                .rows
+                .iter()
+                .any(|near| near.rule == 1 && near.mails == 1)
+        };
+        state
+            .rows
+            .iter()
+            .any(|row| row.status == Status::Skipped && row.rule == 0)
+            && near()
     }),
     (OVER, |model, state| {
         state.clock == model.horizon
-            && state.bookings.iter().all(|booking| booking.status == Booked::Completed)
+            && state
+                .bookings
+                .iter()
+                .all(|booking| booking.status == Booked::Completed)
             && state.rows.iter().all(|row| row.status.is_final())
             && state.rows.iter().any(|row| row.status == Status::Completed)
     }),
@@ -1228,11 +1497,16 @@ impl Reminders {
         let others = |action: &Action| {
             matches!(
                 action,
-                Action::Word(_) | Action::Cancel(_) | Action::Move(..) | Action::Confirm(_) | Action::Crash(_)
+                Action::Word(_)
+                    | Action::Cancel(_)
+                    | Action::Move(..)
+                    | Action::Confirm(_)
+                    | Action::Crash(_)
             )
         };
         !actions.iter().all(others)
-            || state.calls.iter().all(|call| *call == Phase::Idle) && state.rows.iter().all(|row| row.status.is_final())
+            || state.calls.iter().all(|call| *call == Phase::Idle)
+                && state.rows.iter().all(|row| row.status.is_final())
     }
 }
 
@@ -1266,8 +1540,11 @@ fn sort_calls(mut state: State) -> State {
 /// The bounds within which every run is checked.
 fn scenarios() -> Vec<(&'static str, Reminders)> {
     const SENT: &[(Outcome, Accepted)] = &[(Outcome::Sent, Accepted::Yes)];
-    const FEW: &[(Outcome, Accepted)] =
-        &[(Outcome::Sent, Accepted::Yes), (Outcome::Unknown, Accepted::Yes), (Outcome::NotSent, Accepted::No)];
+    const FEW: &[(Outcome, Accepted)] = &[
+        (Outcome::Sent, Accepted::Yes),
+        (Outcome::Unknown, Accepted::Yes),
+        (Outcome::NotSent, Accepted::No),
+    ];
     let long = Reminders {
         without: &[],
         calls: 2,
@@ -1283,17 +1560,54 @@ fn scenarios() -> Vec<(&'static str, Reminders)> {
         asked: None,
         witnesses: &[],
     };
-    let short = Reminders { leads: &[2], start: 3, horizon: 5, answers: FEW, ..long.clone() };
-    let quiet = Reminders { answers: SENT, tells: false, ..short.clone() };
+    let short = Reminders {
+        leads: &[2],
+        start: 3,
+        horizon: 5,
+        answers: FEW,
+        ..long.clone()
+    };
+    let quiet = Reminders {
+        answers: SENT,
+        tells: false,
+        ..short.clone()
+    };
     let none = Budget::NONE;
     vec![
-        (NO_CRASH, Reminders { witnesses: &[EXHAUSTED, SETTLED, OVER], ..long.clone() }),
+        (
+            NO_CRASH,
+            Reminders {
+                witnesses: &[EXHAUSTED, SETTLED, OVER],
+                ..long.clone()
+            },
+        ),
         (
             CRASHES,
-            Reminders { budget: Budget { crashes: 2, ..none }, witnesses: &[SECOND, TAKEN_OVER], ..short.clone() },
+            Reminders {
+                budget: Budget { crashes: 2, ..none },
+                witnesses: &[SECOND, TAKEN_OVER],
+                ..short.clone()
+            },
         ),
-        (ANSWER, Reminders { budget: Budget { lost_answers: 1, ..none }, witnesses: &[REFUSED], ..short.clone() }),
-        (STALL, Reminders { budget: Budget { stalls: 1, ..none }, witnesses: &[REFUSED], ..short.clone() }),
+        (
+            ANSWER,
+            Reminders {
+                budget: Budget {
+                    lost_answers: 1,
+                    ..none
+                },
+                witnesses: &[REFUSED],
+                ..short.clone()
+            },
+        ),
+        (
+            STALL,
+            Reminders {
+                budget: Budget { stalls: 1, ..none },
+                witnesses: &[REFUSED],
+                ..short.clone()
+            },
+        ),
         (
             WAIT,
             Reminders {
@@ -1303,22 +1617,55 @@ fn scenarios() -> Vec<(&'static str, Reminders)> {
                 ..short.clone()
             },
         ),
-        (VIEW, Reminders { attempts: 3, answers: SENT, budget: Budget { broken_views: 1, ..none }, ..long.clone() }),
+        (
+            VIEW,
+            Reminders {
+                attempts: 3,
+                answers: SENT,
+                budget: Budget {
+                    broken_views: 1,
+                    ..none
+                },
+                ..long.clone()
+            },
+        ),
         (
             EDIT,
-            Reminders { budget: Budget { edits: 1, ..none }, witnesses: &[CANCELLED, RESCHEDULED], ..quiet.clone() },
+            Reminders {
+                budget: Budget { edits: 1, ..none },
+                witnesses: &[CANCELLED, RESCHEDULED],
+                ..quiet.clone()
+            },
         ),
         (
             EDITS,
             Reminders {
                 calls: 1,
-                budget: Budget { edits: 2, crashes: 1, ..none },
+                budget: Budget {
+                    edits: 2,
+                    crashes: 1,
+                    ..none
+                },
                 witnesses: &[RESCHEDULED],
                 ..quiet.clone()
             },
         ),
-        (RULES, Reminders { leads: &[2, 1], witnesses: &[SUPERSEDED], ..quiet.clone() }),
-        (BOOKINGS, Reminders { bookings: 2, witnesses: &[OVER], ..quiet.clone() }),
+        (
+            RULES,
+            Reminders {
+                leads: &[2, 1],
+                witnesses: &[SUPERSEDED],
+                ..quiet.clone()
+            },
+        ),
+        (
+            BOOKINGS,
+            Reminders {
+                bookings: 2,
+                witnesses: &[OVER],
+                ..quiet.clone()
+            },
+        ),
     ]
 }
 
@@ -1334,7 +1681,11 @@ const RULES: &str = "two rules";
 const BOOKINGS: &str = "two bookings";
 
 fn scenario(name: &str) -> Reminders {
-    scenarios().into_iter().find(|(known, _)| *known == name).unwrap().1
+    scenarios()
+        .into_iter()
+        .find(|(known, _)| *known == name)
+        .unwrap()
+        .1
 }
 
 /// Removed mechanisms, the guarantee that breaks, and the bounds within which the checker finds it.
@@ -1375,10 +1726,20 @@ const BROKEN: [(&[Mechanism], &str, &str); 26] = {
 const COVERED: [(&[Mechanism], &str, &str, &str); 5] = {
     use Mechanism::*;
     [
-        (&[UniqueKey], TWICE, RULES, "the lock, under which a verdict looks for the row"),
+        (
+            &[UniqueKey],
+            TWICE,
+            RULES,
+            "the lock, under which a verdict looks for the row",
+        ),
         (&[PassLock], TWICE, RULES, "the UNIQUE key"),
         (&[RowLock], STALE, STALL, "the outer UPDATEs' second look"),
-        (&[StatusTested], STALE, STALL, "PostgreSQL's own second look"),
+        (
+            &[StatusTested],
+            STALE,
+            STALL,
+            "PostgreSQL's own second look",
+        ),
         (&[ChannelLock], STALE, STALL, "the locks on the rows"),
     ]
 };
@@ -1389,29 +1750,52 @@ fn read_source_file(name: &str) -> String {
 
 /// Compares a table of docs/generated/model.md, found by its first line, with the result.
 /// `MODEL_TABLES=write` updates it.
-#[expect(clippy::print_stdout, reason = "for whoever wants to see the table without the document")]
+#[expect(
+    clippy::print_stdout,
+    reason = "for whoever wants to see the table without the document"
+)]
 fn compare_documented_table(table: &str) {
     println!("{table}");
     let document = read_source_file("docs/generated/model.md");
     let head = table.lines().next().unwrap();
-    let start =
-        document.find(head).unwrap_or_else(|| panic!("docs/generated/model.md has no table that begins with {head}"));
-    let end = document[start..].find("\n\n").map_or(document.len(), |end| start + end + 1);
+    let start = document
+        .find(head)
+        .unwrap_or_else(|| panic!("docs/generated/model.md has no table that begins with {head}"));
+    let end = document[start..]
+        .find("\n\n")
+        .map_or(document.len(), |end| start + end + 1);
     if std::env::var("MODEL_TABLES").is_ok_and(|mode| mode == "write") {
         let written = [&document[..start], table, &document[end..]].concat();
-        std::fs::write(Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/generated/model.md"), written).unwrap();
+        std::fs::write(
+            Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/generated/model.md"),
+            written,
+        )
+        .unwrap();
     } else {
-        assert_eq!(&document[start..end], table, "docs/generated/model.md tells something else: MODEL_TABLES=write");
+        assert_eq!(
+            &document[start..end],
+            table,
+            "docs/generated/model.md tells something else: MODEL_TABLES=write"
+        );
     }
 }
 
 fn mechanism_names(mechanisms: &[Mechanism]) -> String {
-    mechanisms.iter().map(|mechanism| mechanism.name_and_source().0).collect::<Vec<_>>().join(" *and* ")
+    mechanisms
+        .iter()
+        .map(|mechanism| mechanism.name_and_source().0)
+        .collect::<Vec<_>>()
+        .join(" *and* ")
 }
 
 fn thousands(number: usize) -> String {
     let digits = number.to_string();
-    let groups: Vec<_> = digits.as_bytes().rchunks(3).rev().map(|group| std::str::from_utf8(group).unwrap()).collect();
+    let groups: Vec<_> = digits
+        .as_bytes()
+        .rchunks(3)
+        .rev()
+        .map(|group| std::str::from_utf8(group).unwrap())
+        .collect();
     groups.join(" ")
 }
 
@@ -1426,7 +1810,9 @@ fn every_run_of_the_model_keeps_the_guarantees() {
         let checker = model.checker().spawn_bfs().join();
         let mut found = checker.discoveries();
         if let Some(path) = found.remove(EVERYTHING) {
-            let broken = CHECKS.iter().filter(|(_, holds)| !holds(checker.model(), path.last_state()));
+            let broken = CHECKS
+                .iter()
+                .filter(|(_, holds)| !holds(checker.model(), path.last_state()));
             let broken: Vec<_> = broken.map(|(name, _)| name).collect();
             panic!("{name}: {broken:?} by {:#?}", path.into_actions());
         }
@@ -1447,24 +1833,45 @@ fn every_run_of_the_model_keeps_the_guarantees() {
         steps += all;
     }
     assert!(states > 1_000_000, "{states}");
-    assert!(WITNESSES.iter().all(|(name, _)| seen.contains(name)), "{seen:?}");
-    table += &format!("| all | {} | {} | | |\n", thousands(states), thousands(steps));
+    assert!(
+        WITNESSES.iter().all(|(name, _)| seen.contains(name)),
+        "{seen:?}"
+    );
+    table += &format!(
+        "| all | {} | {} | | |\n",
+        thousands(states),
+        thousands(steps)
+    );
     compare_documented_table(&table);
 }
 
 #[test]
-#[expect(clippy::print_stdout, reason = "the runs themselves are worth reading, and too long for a table")]
+#[expect(
+    clippy::print_stdout,
+    reason = "the runs themselves are worth reading, and too long for a table"
+)]
 fn removing_a_mechanism_breaks_a_guarantee_in_some_run() {
-    let mut table = "| without | breaks | steps of the shortest such run | within |\n|---|---|---|---|\n".to_owned();
+    let mut table =
+        "| without | breaks | steps of the shortest such run | within |\n|---|---|---|---|\n"
+            .to_owned();
     for (missing, breaks, name) in BROKEN {
-        let model = Reminders { without: missing, asked: Some(breaks), witnesses: &[], ..scenario(name) };
+        let model = Reminders {
+            without: missing,
+            asked: Some(breaks),
+            witnesses: &[],
+            ..scenario(name)
+        };
         let checker = model.checker().spawn_bfs().join();
         let Some(path) = checker.discovery(breaks) else {
             panic!("without {missing:?}: {breaks} holds within {name}");
         };
         let actions = path.into_actions();
         println!("without {missing:?}: {breaks} broken by {actions:?}");
-        table += &format!("| {} | {breaks} | {} | {name} |\n", mechanism_names(missing), actions.len());
+        table += &format!(
+            "| {} | {breaks} | {} | {name} |\n",
+            mechanism_names(missing),
+            actions.len()
+        );
     }
     compare_documented_table(&table);
 }
@@ -1472,8 +1879,10 @@ fn removing_a_mechanism_breaks_a_guarantee_in_some_run() {
 /// A separate test, so that mutation testing can leave it out.
 #[test]
 fn every_mechanism_of_the_model_exists_in_the_source() {
-    for (words, name, text) in
-        BROKEN.iter().flat_map(|(missing, ..)| *missing).map(|mechanism| mechanism.name_and_source())
+    for (words, name, text) in BROKEN
+        .iter()
+        .flat_map(|(missing, ..)| *missing)
+        .map(|mechanism| mechanism.name_and_source())
     {
         assert!(
             read_source_file(name).contains(text),
@@ -1484,20 +1893,35 @@ fn every_mechanism_of_the_model_exists_in_the_source() {
 
 #[test]
 fn each_of_two_redundant_mechanisms_is_sufficient() {
-    let mut table = "| without | holds all the same | since there is | within |\n|---|---|---|---|\n".to_owned();
+    let mut table =
+        "| without | holds all the same | since there is | within |\n|---|---|---|---|\n"
+            .to_owned();
     for (missing, holds, name, by) in COVERED {
-        let model = Reminders { without: missing, asked: Some(holds), witnesses: &[], ..scenario(name) };
+        let model = Reminders {
+            without: missing,
+            asked: Some(holds),
+            witnesses: &[],
+            ..scenario(name)
+        };
         let checker = model.checker().spawn_bfs().join();
         if let Some(path) = checker.discovery(holds) {
-            panic!("without {missing:?}: {holds} broken by {:?}", path.into_actions());
+            panic!(
+                "without {missing:?}: {holds} broken by {:?}",
+                path.into_actions()
+            );
         }
         assert!(checker.unique_state_count() > 10_000);
         // Without both mechanisms it does not hold, within the same bounds.
         let both = BROKEN.iter().any(|(broken, breaks, within)| {
-            (*breaks, *within) == (holds, name) && broken.len() > 1 && missing.iter().all(|part| broken.contains(part))
+            (*breaks, *within) == (holds, name)
+                && broken.len() > 1
+                && missing.iter().all(|part| broken.contains(part))
         });
         assert!(both, "{missing:?}");
-        table += &format!("| {} | {holds} | {by} | {name} |\n", mechanism_names(missing));
+        table += &format!(
+            "| {} | {holds} | {by} | {name} |\n",
+            mechanism_names(missing)
+        );
     }
     compare_documented_table(&table);
 }
@@ -1510,12 +1934,18 @@ fn every_run_of_the_model_ends() {
         let next = |state: &State| {
             let mut actions = Vec::new();
             model.actions(state, &mut actions);
-            actions.into_iter().filter_map(|action| model.next_state(state, action)).collect::<Vec<_>>()
+            actions
+                .into_iter()
+                .filter_map(|action| model.next_state(state, action))
+                .collect::<Vec<_>>()
         };
         // Whether all successors of a state are visited; if not, the state is on the current path.
         let mut done: HashMap<State, bool> = HashMap::new();
-        let mut way: Vec<(State, Vec<State>)> =
-            model.init_states().into_iter().map(|first| (first.clone(), next(&first))).collect();
+        let mut way: Vec<(State, Vec<State>)> = model
+            .init_states()
+            .into_iter()
+            .map(|first| (first.clone(), next(&first)))
+            .collect();
         while let Some((state, following)) = way.last_mut() {
             match following.pop() {
                 None => {

@@ -11,7 +11,9 @@ use crate::ses::Answer;
 use crate::webhooks::subscribe;
 
 async fn count_rows(app: &App, what: &str) -> i64 {
-    app.one(&format!("SELECT count(*) FROM {what}"), &[]).await.get(0)
+    app.one(&format!("SELECT count(*) FROM {what}"), &[])
+        .await
+        .get(0)
 }
 
 /// Creates a user's trigger that runs `body` before the update of a booking that matches
@@ -38,14 +40,30 @@ pub async fn app_of_plain_role(settings: &[&str]) -> App {
     for setting in settings {
         sql += &format!("ALTER ROLE {role} SET {setting};");
     }
-    app.env.insert("DATABASE_URL", format!("postgres://{role}:owner@{host}"));
-    app.db.batch_execute(&format!("{sql} SET ROLE {role}")).await.unwrap();
+    app.env
+        .insert("DATABASE_URL", format!("postgres://{role}:owner@{host}"));
+    app.db
+        .batch_execute(&format!("{sql} SET ROLE {role}"))
+        .await
+        .unwrap();
     let said = app.call(&["migrate"]).await;
     assert!(said.success, "{}", said.stderr);
-    app.sql("UPDATE reminder_rules SET effective_from = '2020-01-01'", &[]).await;
-    app.customer = app.person("Carla", Some("carla@customers.example"), "Europe/Vienna").await;
+    app.sql(
+        "UPDATE reminder_rules SET effective_from = '2020-01-01'",
+        &[],
+    )
+    .await;
+    app.customer = app
+        .person("Carla", Some("carla@customers.example"), "Europe/Vienna")
+        .await;
     app.provider = app.person("Petra", None, "Europe/Vienna").await;
-    app.service = app.one("INSERT INTO services (title) VALUES ('Massage') RETURNING id", &[]).await.get(0);
+    app.service = app
+        .one(
+            "INSERT INTO services (title) VALUES ('Massage') RETURNING id",
+            &[],
+        )
+        .await
+        .get(0);
     app
 }
 
@@ -68,10 +86,16 @@ async fn a_plain_role_with_unusual_defaults_can_own_everything() {
         "row_security = off",
     ])
     .await;
-    let (reminded, started) = (app.confirmed(noon() + hours(24)).await, app.confirmed(noon()).await);
+    let (reminded, started) = (
+        app.confirmed(noon() + hours(24)).await,
+        app.confirmed(noon()).await,
+    );
     let summary = app.run(noon()).await;
     assert_eq!(
-        (&summary["reminders"]["sent"], &summary["transitions"]["started"]),
+        (
+            &summary["reminders"]["sent"],
+            &summary["transitions"]["started"]
+        ),
         (&1.into(), &1.into()),
         "{summary}"
     );
@@ -85,12 +109,22 @@ async fn a_plain_role_with_unusual_defaults_can_own_everything() {
 async fn row_level_security_that_hides_bookings_is_an_error() {
     let app = app_of_plain_role(&[]).await;
     app.confirmed(noon()).await;
-    app.sql("ALTER TABLE bookings ENABLE ROW LEVEL SECURITY", &[]).await;
-    assert_eq!(app.run(noon() - minutes(1)).await["outcome"], "completed", "its owner sees them all");
-    app.sql("ALTER TABLE bookings FORCE ROW LEVEL SECURITY", &[]).await;
+    app.sql("ALTER TABLE bookings ENABLE ROW LEVEL SECURITY", &[])
+        .await;
+    assert_eq!(
+        app.run(noon() - minutes(1)).await["outcome"],
+        "completed",
+        "its owner sees them all"
+    );
+    app.sql("ALTER TABLE bookings FORCE ROW LEVEL SECURITY", &[])
+        .await;
     for arguments in [&["run"][..], &["run", "--dry-run"], &["migrate"]] {
         let said = app.call(arguments).await;
-        assert!(!said.success && said.stderr.contains("row-level security"), "{arguments:?}: {}", said.stderr);
+        assert!(
+            !said.success && said.stderr.contains("row-level security"),
+            "{arguments:?}: {}",
+            said.stderr
+        );
     }
 }
 
@@ -113,11 +147,24 @@ async fn an_overdue_booking_that_cannot_expire_is_not_completed_instead() {
     let mut expired = 0;
     for minute in 0..6 {
         let summary = app.run(noon() + minutes(minute)).await;
-        assert_eq!((&summary["transitions"]["started"], &summary["transitions"]["completed"]), (&json!(0), &json!(0)));
+        assert_eq!(
+            (
+                &summary["transitions"]["started"],
+                &summary["transitions"]["completed"]
+            ),
+            (&json!(0), &json!(0))
+        );
         expired += summary["transitions"]["expired"].as_i64().unwrap();
     }
     assert!(expired > 0, "every pass gets on");
-    assert_eq!(count_rows(&app, "bookings WHERE status NOT IN ('confirmed', 'expired')").await, 0);
+    assert_eq!(
+        count_rows(
+            &app,
+            "bookings WHERE status NOT IN ('confirmed', 'expired')"
+        )
+        .await,
+        0
+    );
 }
 
 #[tokio::test]
@@ -133,8 +180,13 @@ async fn an_overdue_booking_unlocked_during_a_pass_is_not_completed() {
     .await;
     let (holder, gate) = (connect(&app.url).await, connect(&app.url).await);
     holder.batch_execute("BEGIN").await.unwrap();
-    holder.execute("SELECT FROM bookings WHERE id = $1 FOR UPDATE", &[&held]).await.unwrap();
-    gate.batch_execute("SELECT pg_advisory_lock(2)").await.unwrap();
+    holder
+        .execute("SELECT FROM bookings WHERE id = $1 FOR UPDATE", &[&held])
+        .await
+        .unwrap();
+    gate.batch_execute("SELECT pg_advisory_lock(2)")
+        .await
+        .unwrap();
     // The expiry of the other booking waits for the lock and gives up; meanwhile this booking is
     // unlocked.
     let pass = app.run(noon());
@@ -144,10 +196,18 @@ async fn an_overdue_booking_unlocked_during_a_pass_is_not_completed() {
         )
         .await;
         holder.batch_execute("COMMIT").await.unwrap();
-        gate.batch_execute("SELECT pg_advisory_unlock(2)").await.unwrap();
+        gate.batch_execute("SELECT pg_advisory_unlock(2)")
+            .await
+            .unwrap();
     };
     let (summary, ()) = tokio::join!(pass, release);
-    assert_eq!((&summary["transitions"]["started"], &summary["transitions"]["completed"]), (&json!(0), &json!(0)));
+    assert_eq!(
+        (
+            &summary["transitions"]["started"],
+            &summary["transitions"]["completed"]
+        ),
+        (&json!(0), &json!(0))
+    );
     assert_ne!(app.status(held).await, "completed");
 }
 
@@ -155,13 +215,20 @@ async fn an_overdue_booking_unlocked_during_a_pass_is_not_completed() {
 async fn a_trigger_error_of_any_code_delays_only_its_own_booking() {
     for code in ["42501", "PT409", "P0001", "23514", "22012", "0A000"] {
         let app = App::new().await;
-        let (bad, good) = (app.confirmed(noon() - minutes(1)).await, app.confirmed(noon()).await);
-        let raise = format!("RAISE EXCEPTION 'no: carla@customers.example' USING ERRCODE = '{code}'");
+        let (bad, good) = (
+            app.confirmed(noon() - minutes(1)).await,
+            app.confirmed(noon()).await,
+        );
+        let raise =
+            format!("RAISE EXCEPTION 'no: carla@customers.example' USING ERRCODE = '{code}'");
         create_before_update_trigger(&app, &format!("NEW.id = '{bad}'"), &raise).await;
         let said = app.call(&["run", "--as-of", &noon().to_rfc3339()]).await;
         assert_eq!(said.summary()["transitions"]["started"], 1, "{code}");
         assert_eq!(
-            (app.status(bad).await.as_str(), app.status(good).await.as_str()),
+            (
+                app.status(bad).await.as_str(),
+                app.status(good).await.as_str()
+            ),
             ("confirmed", "in_progress"),
             "{code}"
         );
@@ -173,37 +240,68 @@ async fn a_trigger_error_of_any_code_delays_only_its_own_booking() {
 async fn a_status_that_a_trigger_resets_is_retried_once_an_hour() {
     let app = App::new().await;
     let ids = [app.confirmed(noon()).await, app.confirmed(noon()).await];
-    app.sql("UPDATE bookings SET total_price = 0 WHERE id = $1", &[&ids[0]]).await;
+    app.sql(
+        "UPDATE bookings SET total_price = 0 WHERE id = $1",
+        &[&ids[0]],
+    )
+    .await;
     create_before_update_trigger(
         &app,
         "NEW.status = 'in_progress' AND NEW.total_price = 0",
         "NEW.status := OLD.status",
     )
     .await;
-    let told =
-        |summary: &serde_json::Value| json!([summary["transitions"]["started"], summary["transitions"]["remaining"]]);
+    let told = |summary: &serde_json::Value| {
+        json!([
+            summary["transitions"]["started"],
+            summary["transitions"]["remaining"]
+        ])
+    };
     assert_eq!(told(&app.run(noon()).await), json!([1, 1]));
     assert_eq!(
         (app.status(ids[0]).await, app.status(ids[1]).await),
         ("confirmed".to_owned(), "in_progress".to_owned())
     );
     for minute in 1..4 {
-        assert_eq!(told(&app.run(noon() + minutes(minute)).await), json!([0, 0]));
+        assert_eq!(
+            told(&app.run(noon() + minutes(minute)).await),
+            json!([0, 0])
+        );
     }
     app.sql("DROP TRIGGER theirs ON bookings", &[]).await;
-    assert_eq!(app.run(noon() + minutes(59)).await["transitions"]["started"], 0);
-    assert_eq!(app.run(noon() + minutes(60)).await["transitions"]["started"], 1);
+    assert_eq!(
+        app.run(noon() + minutes(59)).await["transitions"]["started"],
+        0
+    );
+    assert_eq!(
+        app.run(noon() + minutes(60)).await["transitions"]["started"],
+        1
+    );
     let sql = "SELECT concat_ws(' ', status, reason) FROM booking_automation_events WHERE booking_id = $1 AND event_type = 'status_update' ORDER BY seq";
-    assert_eq!(app.column(sql, &[&ids[0]]).await, ["failed refused", "completed", "completed"]);
-    let logs: i32 =
-        app.one("SELECT jsonb_array_length(automation_logs) FROM bookings WHERE id = $1", &[&ids[0]]).await.get(0);
-    assert_eq!(logs, 3, "the one that was set back, and the two that were not");
+    assert_eq!(
+        app.column(sql, &[&ids[0]]).await,
+        ["failed refused", "completed", "completed"]
+    );
+    let logs: i32 = app
+        .one(
+            "SELECT jsonb_array_length(automation_logs) FROM bookings WHERE id = $1",
+            &[&ids[0]],
+        )
+        .await
+        .get(0);
+    assert_eq!(
+        logs, 3,
+        "the one that was set back, and the two that were not"
+    );
 }
 
 #[tokio::test]
 async fn an_error_of_a_deferred_trigger_does_not_fail_the_pass() {
     let app = App::new().await;
-    let (bad, good) = (app.confirmed(noon() - minutes(1)).await, app.confirmed(noon()).await);
+    let (bad, good) = (
+        app.confirmed(noon() - minutes(1)).await,
+        app.confirmed(noon()).await,
+    );
     app.db
         .batch_execute(&format!(
             "CREATE FUNCTION late() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE EXCEPTION 'late'; END $$;
@@ -213,7 +311,13 @@ async fn an_error_of_a_deferred_trigger_does_not_fail_the_pass() {
         .await
         .unwrap();
     app.run(noon()).await;
-    assert_eq!((app.status(bad).await.as_str(), app.status(good).await.as_str()), ("confirmed", "in_progress"));
+    assert_eq!(
+        (
+            app.status(bad).await.as_str(),
+            app.status(good).await.as_str()
+        ),
+        ("confirmed", "in_progress")
+    );
 }
 
 #[tokio::test]
@@ -227,10 +331,18 @@ async fn slow_triggers_reduce_the_work_of_a_pass_without_failing_it() {
     .await;
     create_before_update_trigger(&app, "true", "PERFORM pg_sleep(0.005)").await;
     // The triggers take ten seconds, and the call has eight.
-    let said = app.call(&["run", "--for", "8s", "--as-of", &noon().to_rfc3339()]).await;
+    let said = app
+        .call(&["run", "--for", "8s", "--as-of", &noon().to_rfc3339()])
+        .await;
     let transitions = &said.summary()["transitions"];
-    assert!(transitions["started"].as_i64().unwrap() > 0, "{transitions}");
-    assert_eq!(transitions["started"].as_i64().unwrap() + transitions["remaining"].as_i64().unwrap(), 2000);
+    assert!(
+        transitions["started"].as_i64().unwrap() > 0,
+        "{transitions}"
+    );
+    assert_eq!(
+        transitions["started"].as_i64().unwrap() + transitions["remaining"].as_i64().unwrap(),
+        2000
+    );
 }
 
 #[tokio::test]
@@ -239,20 +351,39 @@ async fn a_lock_conflict_in_a_trigger_defers_bookings_to_the_next_pass() {
     for _ in 0..50 {
         app.confirmed(noon()).await;
     }
-    create_before_update_trigger(&app, "true", "UPDATE users SET updated_at = now() WHERE id = NEW.customer_id").await;
+    create_before_update_trigger(
+        &app,
+        "true",
+        "UPDATE users SET updated_at = now() WHERE id = NEW.customer_id",
+    )
+    .await;
     let holder = connect(&app.url).await;
-    holder.batch_execute("BEGIN; SELECT FROM users FOR UPDATE").await.unwrap();
+    holder
+        .batch_execute("BEGIN; SELECT FROM users FOR UPDATE")
+        .await
+        .unwrap();
     let summary = app.run(noon()).await;
-    assert_eq!(summary["transitions"], json!({"started": 0, "completed": 0, "expired": 0, "remaining": 50}));
-    assert_eq!(count_rows(&app, "booking_automation_events").await, 0, "a lock is no refusal");
+    assert_eq!(
+        summary["transitions"],
+        json!({"started": 0, "completed": 0, "expired": 0, "remaining": 50})
+    );
+    assert_eq!(
+        count_rows(&app, "booking_automation_events").await,
+        0,
+        "a lock is no refusal"
+    );
     holder.batch_execute("COMMIT").await.unwrap();
-    assert_eq!(app.run(noon() + minutes(1)).await["transitions"]["started"], 50);
+    assert_eq!(
+        app.run(noon() + minutes(1)).await["transitions"]["started"],
+        50
+    );
 }
 
 #[tokio::test]
 async fn a_locked_booking_is_not_recorded_as_reset_by_a_trigger() {
     let app = App::new().await;
-    let refused = "booking_automation_events WHERE event_type = 'status_update' AND status = 'failed'";
+    let refused =
+        "booking_automation_events WHERE event_type = 'status_update' AND status = 'failed'";
     // An earlier pass moved it, and it was confirmed again; another session locks it.
     let again = app.confirmed(noon()).await;
     app.sql(
@@ -276,11 +407,17 @@ async fn a_locked_booking_is_not_recorded_as_reset_by_a_trigger() {
         .await
         .unwrap();
     let summary = app.run(noon()).await;
-    assert_eq!(summary["transitions"], json!({"started": 1, "completed": 0, "expired": 0, "remaining": 2}));
+    assert_eq!(
+        summary["transitions"],
+        json!({"started": 1, "completed": 0, "expired": 0, "remaining": 2})
+    );
     assert_eq!(count_rows(&app, refused).await, 0);
     holder.batch_execute("COMMIT").await.unwrap();
     let summary = app.run(noon() + minutes(1)).await;
-    assert_eq!(summary["transitions"], json!({"started": 1, "completed": 1, "expired": 0, "remaining": 0}));
+    assert_eq!(
+        summary["transitions"],
+        json!({"started": 1, "completed": 1, "expired": 0, "remaining": 0})
+    );
     assert_eq!(app.status(over).await, "completed");
 }
 
@@ -288,11 +425,22 @@ async fn a_locked_booking_is_not_recorded_as_reset_by_a_trigger() {
 async fn a_flag_blocked_by_a_lock_in_a_trigger_is_set_later() {
     let app = App::new().await;
     let id = app.confirmed(noon() + hours(24)).await;
-    create_before_update_trigger(&app, "true", "UPDATE users SET updated_at = now() WHERE id = NEW.customer_id").await;
+    create_before_update_trigger(
+        &app,
+        "true",
+        "UPDATE users SET updated_at = now() WHERE id = NEW.customer_id",
+    )
+    .await;
     let holder = connect(&app.url).await;
     holder.batch_execute("BEGIN").await.unwrap();
     // The claim can still read the locked user.
-    holder.execute("SELECT FROM users WHERE id = $1 FOR UPDATE", &[&app.customer]).await.unwrap();
+    holder
+        .execute(
+            "SELECT FROM users WHERE id = $1 FOR UPDATE",
+            &[&app.customer],
+        )
+        .await
+        .unwrap();
     assert_eq!(app.run(noon()).await["reminders"]["sent"], 1);
     let flag = "SELECT reminder_24h_sent::text FROM bookings WHERE id = $1";
     assert_eq!(app.column(flag, &[&id]).await, ["false"]);
@@ -312,30 +460,71 @@ async fn other_roles_cannot_use_our_trigger_functions() {
         ("keep_event", "BEFORE DELETE ON forged FOR EACH STATEMENT"),
         ("keep_table", "BEFORE DELETE ON forged FOR EACH STATEMENT"),
         ("keep_erasure", "BEFORE DELETE ON forged FOR EACH STATEMENT"),
-        ("tell_of_events", "BEFORE DELETE ON forged FOR EACH STATEMENT"),
-        ("tell_of_moves", "BEFORE DELETE ON forged FOR EACH STATEMENT"),
+        (
+            "tell_of_events",
+            "BEFORE DELETE ON forged FOR EACH STATEMENT",
+        ),
+        (
+            "tell_of_moves",
+            "BEFORE DELETE ON forged FOR EACH STATEMENT",
+        ),
     ] {
-        let sql =
-            format!("{FORGED_TABLE} CREATE TRIGGER forge {timing} EXECUTE FUNCTION booking_automation_{function}()");
-        assert_eq!(error_code(backend.batch_execute(&sql).await), "42501", "{function}");
+        let sql = format!(
+            "{FORGED_TABLE} CREATE TRIGGER forge {timing} EXECUTE FUNCTION booking_automation_{function}()"
+        );
+        assert_eq!(
+            error_code(backend.batch_execute(&sql).await),
+            "42501",
+            "{function}"
+        );
     }
 
     // With EXECUTE privileges, a function works only on the table that it is made for.
-    app.db.batch_execute("GRANT EXECUTE ON ALL FUNCTIONS IN SCHEMA public TO PUBLIC").await.unwrap();
+    app.db
+        .batch_execute("GRANT EXECUTE ON ALL FUNCTIONS IN SCHEMA public TO PUBLIC")
+        .await
+        .unwrap();
     backend.batch_execute(FORGED_TABLE).await.unwrap();
-    backend.execute("INSERT INTO forged VALUES (gen_random_uuid(), 'pending', 'infinity')", &[]).await.unwrap();
+    backend
+        .execute(
+            "INSERT INTO forged VALUES (gen_random_uuid(), 'pending', 'infinity')",
+            &[],
+        )
+        .await
+        .unwrap();
     let insert = "INSERT INTO forged VALUES (gen_random_uuid(), 'confirmed', 'infinity')";
     for (function, timing, write) in [
         ("on_insert", INSERTED_ROWS, insert),
-        ("on_update", UPDATED_ROWS, "UPDATE forged SET status = 'confirmed'"),
-        ("on_move", "BEFORE UPDATE ON forged FOR EACH ROW", "UPDATE forged SET scheduled_at = now()"),
+        (
+            "on_update",
+            UPDATED_ROWS,
+            "UPDATE forged SET status = 'confirmed'",
+        ),
+        (
+            "on_move",
+            "BEFORE UPDATE ON forged FOR EACH ROW",
+            "UPDATE forged SET scheduled_at = now()",
+        ),
         ("tell_of_events", INSERTED_ROWS, insert),
-        ("tell_of_moves", UPDATED_ROWS, "UPDATE forged SET scheduled_at = now()"),
+        (
+            "tell_of_moves",
+            UPDATED_ROWS,
+            "UPDATE forged SET scheduled_at = now()",
+        ),
     ] {
-        let sql = format!("CREATE TRIGGER forge {timing} EXECUTE FUNCTION booking_automation_{function}()");
+        let sql = format!(
+            "CREATE TRIGGER forge {timing} EXECUTE FUNCTION booking_automation_{function}()"
+        );
         backend.batch_execute(&sql).await.unwrap();
-        assert_eq!(error_code(backend.execute(write, &[]).await), "42501", "{function}");
-        backend.batch_execute("DROP TRIGGER forge ON forged").await.unwrap();
+        assert_eq!(
+            error_code(backend.execute(write, &[]).await),
+            "42501",
+            "{function}"
+        );
+        backend
+            .batch_execute("DROP TRIGGER forge ON forged")
+            .await
+            .unwrap();
     }
 }
 
@@ -343,9 +532,9 @@ async fn other_roles_cannot_use_our_trigger_functions() {
 const FORGED_TABLE: &str =
     "CREATE TEMP TABLE forged (id uuid, status text, scheduled_at timestamptz, auto_complete_blocked boolean, automation_logs jsonb,
                                reminder_24h_sent boolean, reminder_1h_sent boolean, reminder_15m_sent boolean);";
-const INSERTED_ROWS: &str = "AFTER INSERT ON forged REFERENCING NEW TABLE AS new_rows FOR EACH STATEMENT";
-const UPDATED_ROWS: &str =
-    "AFTER UPDATE ON forged REFERENCING OLD TABLE AS old_rows NEW TABLE AS new_rows FOR EACH STATEMENT";
+const INSERTED_ROWS: &str =
+    "AFTER INSERT ON forged REFERENCING NEW TABLE AS new_rows FOR EACH STATEMENT";
+const UPDATED_ROWS: &str = "AFTER UPDATE ON forged REFERENCING OLD TABLE AS old_rows NEW TABLE AS new_rows FOR EACH STATEMENT";
 
 /// The SQLSTATE of a statement that fails.
 fn error_code<T: std::fmt::Debug>(result: Result<T, tokio_postgres::Error>) -> String {
@@ -375,8 +564,16 @@ async fn foreign_operators_do_not_run_with_our_privileges() {
         &[&id, &start.parse::<DateTime<Utc>>().unwrap()],
     )
     .await;
-    backend.batch_execute("SET search_path = theirs, pg_catalog, public").await.unwrap();
-    assert!(backend.execute("SELECT 'a'::text = 'a'::text", &[]).await.is_err());
+    backend
+        .batch_execute("SET search_path = theirs, pg_catalog, public")
+        .await
+        .unwrap();
+    assert!(
+        backend
+            .execute("SELECT 'a'::text = 'a'::text", &[])
+            .await
+            .is_err()
+    );
     for write in [
         &format!(
             "INSERT INTO bookings (id, status, scheduled_at) VALUES ('{id}', 'confirmed', now() + interval '1 hour')"
@@ -385,7 +582,13 @@ async fn foreign_operators_do_not_run_with_our_privileges() {
         &format!("UPDATE bookings SET scheduled_at = '{start}'"),
         "DELETE FROM bookings",
     ] {
-        assert_eq!(backend.execute(write, &[]).await.unwrap_or_else(|error| panic!("{write}: {error:?}")), 1);
+        assert_eq!(
+            backend
+                .execute(write, &[])
+                .await
+                .unwrap_or_else(|error| panic!("{write}: {error:?}")),
+            1
+        );
     }
 }
 
@@ -414,14 +617,23 @@ async fn default_privileges_grant_no_access_to_our_tables() {
     let taken_from_the_owner =
         "SELECT relname::text FROM pg_class c WHERE relnamespace = 'public'::regnamespace AND relacl IS NOT NULL
         AND NOT EXISTS (SELECT FROM aclexplode(relacl) a WHERE a.grantee = c.relowner AND a.privilege_type = 'INSERT')";
-    assert_eq!(app.column(taken_from_the_owner, &[]).await, Vec::<String>::new());
-    app.db.batch_execute("DROP OWNED BY anonymous_of_the_web").await.unwrap();
+    assert_eq!(
+        app.column(taken_from_the_owner, &[]).await,
+        Vec::<String>::new()
+    );
+    app.db
+        .batch_execute("DROP OWNED BY anonymous_of_the_web")
+        .await
+        .unwrap();
 }
 
 #[tokio::test]
 async fn revoked_function_privileges_fail_no_statement_of_the_backend() {
     let app = App::empty().await;
-    app.db.batch_execute("ALTER DEFAULT PRIVILEGES REVOKE EXECUTE ON FUNCTIONS FROM PUBLIC").await.unwrap();
+    app.db
+        .batch_execute("ALTER DEFAULT PRIVILEGES REVOKE EXECUTE ON FUNCTIONS FROM PUBLIC")
+        .await
+        .unwrap();
     let said = app.call(&["migrate"]).await;
     assert!(said.success, "{}", said.stderr);
     let backend = app.backend_role().await;
@@ -431,7 +643,13 @@ async fn revoked_function_privileges_fail_no_statement_of_the_backend() {
         "UPDATE bookings SET status = 'in_progress'",
         "DELETE FROM bookings",
     ] {
-        assert_eq!(backend.execute(write, &[]).await.unwrap_or_else(|error| panic!("{write}: {error:?}")), 1);
+        assert_eq!(
+            backend
+                .execute(write, &[])
+                .await
+                .unwrap_or_else(|error| panic!("{write}: {error:?}")),
+            1
+        );
     }
 }
 
@@ -452,10 +670,19 @@ async fn an_existing_events_table_is_adopted_with_its_rows() {
         .unwrap();
     let said = app.call(&["migrate"]).await;
     assert!(said.success, "{}", said.stderr);
-    assert_eq!(app.call(&["run"]).await.summary()["backlog"]["pending"], 0, "theirs are not ours to send");
+    assert_eq!(
+        app.call(&["run"]).await.summary()["backlog"]["pending"],
+        0,
+        "theirs are not ours to send"
+    );
     assert_eq!(count_rows(&app, "booking_automation_events").await, 4);
-    let open = "SELECT has_table_privilege('pg_monitor', 'booking_automation_events', 'SELECT')::text";
-    assert_eq!(app.column(open, &[]).await, ["true"], "whom they let read it still may");
+    let open =
+        "SELECT has_table_privilege('pg_monitor', 'booking_automation_events', 'SELECT')::text";
+    assert_eq!(
+        app.column(open, &[]).await,
+        ["true"],
+        "whom they let read it still may"
+    );
 }
 
 #[tokio::test]
@@ -473,8 +700,18 @@ async fn a_trigger_that_moves_a_booking_on_confirmation_causes_no_second_mail() 
         .unwrap();
     // No pass within this time includes the hourly sweep, which would correct it.
     app.run(noon()).await;
-    app.sql("UPDATE bookings SET status = 'confirmed' WHERE id = $1", &[&id]).await;
-    for time in [minutes(1), minutes(2), minutes(60), minutes(61), minutes(120)] {
+    app.sql(
+        "UPDATE bookings SET status = 'confirmed' WHERE id = $1",
+        &[&id],
+    )
+    .await;
+    for time in [
+        minutes(1),
+        minutes(2),
+        minutes(60),
+        minutes(61),
+        minutes(120),
+    ] {
         app.run(noon() + time).await;
     }
     assert_eq!(app.ses.mails().len(), 1);
@@ -491,7 +728,10 @@ async fn a_contact_view_with_two_rows_for_a_person_sends_one_mail() {
         )
         .await
         .unwrap();
-    let foreseen = app.call(&["run", "--dry-run", "--as-of", &noon().to_rfc3339()]).await.summary();
+    let foreseen = app
+        .call(&["run", "--dry-run", "--as-of", &noon().to_rfc3339()])
+        .await
+        .summary();
     assert_eq!(foreseen["reminders"]["deferred"], 1);
     assert_eq!(app.run(noon()).await["reminders"]["sent"], 1);
     assert_eq!(app.ses.mails().len(), 1);
@@ -507,7 +747,14 @@ async fn a_schema_older_than_the_program_is_refused() {
     )
     .await;
     let said = app.call(&["run", "--as-of", &noon().to_rfc3339()]).await;
-    assert!(!said.success && said.stderr.contains("run `booking-automation migrate` first"), "{}", said.stderr);
+    assert!(
+        !said.success
+            && said
+                .stderr
+                .contains("run `booking-automation migrate` first"),
+        "{}",
+        said.stderr
+    );
     assert_eq!(app.status(id).await, "confirmed");
 }
 
@@ -532,7 +779,11 @@ async fn a_contact_view_that_fails_for_one_booking_does_not_stop_other_mail() {
     for minute in 0..6 {
         ids.push(app.confirmed(noon() + hours(23) + minutes(minute)).await);
     }
-    app.sql("UPDATE bookings SET total_price = 0 WHERE id = $1", &[&ids[2]]).await;
+    app.sql(
+        "UPDATE bookings SET total_price = 0 WHERE id = $1",
+        &[&ids[2]],
+    )
+    .await;
     break_view_for_free_bookings(&app).await;
     let notification =
         "INSERT INTO booking_automation_events (booking_id, event_type, status, starts_at, next_attempt_at)
@@ -540,11 +791,22 @@ async fn a_contact_view_that_fails_for_one_booking_does_not_stop_other_mail() {
     app.sql(notification, &[]).await;
     let summary = app.run(noon()).await;
     assert_eq!(
-        count_rows(&app, "booking_automation_events WHERE event_type = 'notification_sent' AND claim = 0").await,
+        count_rows(
+            &app,
+            "booking_automation_events WHERE event_type = 'notification_sent' AND claim = 0"
+        )
+        .await,
         1
     );
     let reminders = &summary["reminders"];
-    assert_eq!((&reminders["sent"], &reminders["retrying"], &reminders["failed"]), (&json!(5), &json!(1), &json!(0)));
+    assert_eq!(
+        (
+            &reminders["sent"],
+            &reminders["retrying"],
+            &reminders["failed"]
+        ),
+        (&json!(5), &json!(1), &json!(0))
+    );
     assert_eq!(app.reminders(ids[2]).await, ["24h pending contacts"]);
 }
 
@@ -552,8 +814,14 @@ async fn a_contact_view_that_fails_for_one_booking_does_not_stop_other_mail() {
 async fn a_failing_contact_view_keeps_the_doubt_and_the_ses_event_of_a_killed_sender() {
     let app = App::new().await;
     app.ses.answer(|_| Answer::Silence);
-    let ids = [app.confirmed(noon() + hours(23)).await, app.confirmed(noon() + hours(24)).await];
-    let mut process = app.command(&["run", "--as-of", &noon().to_rfc3339()]).spawn().unwrap();
+    let ids = [
+        app.confirmed(noon() + hours(23)).await,
+        app.confirmed(noon() + hours(24)).await,
+    ];
+    let mut process = app
+        .command(&["run", "--as-of", &noon().to_rfc3339()])
+        .spawn()
+        .unwrap();
     app.ses.wait_for_mails(2).await;
     process.kill().await.unwrap();
     // SES has reported one of them as accepted.
@@ -567,7 +835,14 @@ async fn a_failing_contact_view_keeps_the_doubt_and_the_ses_event_of_a_killed_se
     break_view_for_free_bookings(&app).await;
     app.make_claimable().await;
     let summary = app.run(noon()).await;
-    assert_eq!((&summary["reminders"]["retrying"], &summary["reminders"]["sent"]), (&1.into(), &1.into()), "{summary}");
+    assert_eq!(
+        (
+            &summary["reminders"]["retrying"],
+            &summary["reminders"]["sent"]
+        ),
+        (&1.into(), &1.into()),
+        "{summary}"
+    );
     assert_eq!(app.reminders(ids[0]).await, ["24h pending contacts"]);
     assert_eq!(app.reminders(ids[1]).await, ["24h completed"]);
     let attempts = app
@@ -577,10 +852,16 @@ async fn a_failing_contact_view_keeps_the_doubt_and_the_ses_event_of_a_killed_se
         )
         .await;
     assert!(attempts[0].contains("the lease ran out"), "{attempts:?}");
-    assert!(attempts[1].contains("settled_by") && attempts[1].contains("theirs"), "{attempts:?}");
+    assert!(
+        attempts[1].contains("settled_by") && attempts[1].contains("theirs"),
+        "{attempts:?}"
+    );
     let told = "SELECT concat_ws(' ', status, reason, attempts, executed_at = $1) FROM booking_automation_events
                  WHERE event_type = 'reminder_sent' ORDER BY starts_at";
-    assert_eq!(app.column(told, &[&noon()]).await, ["pending contacts 2", "completed 1 t"]);
+    assert_eq!(
+        app.column(told, &[&noon()]).await,
+        ["pending contacts 2", "completed 1 t"]
+    );
     let flags = "SELECT reminder_24h_sent::text FROM bookings ORDER BY scheduled_at";
     assert_eq!(app.column(flags, &[]).await, ["false", "true"]);
 }
@@ -588,8 +869,12 @@ async fn a_failing_contact_view_keeps_the_doubt_and_the_ses_event_of_a_killed_se
 #[tokio::test]
 async fn a_failing_contact_view_does_not_touch_a_message_being_recorded() {
     let app = App::new().await;
-    let ids = [app.confirmed(noon() + hours(23)).await, app.confirmed(noon() + hours(24)).await];
-    app.ses.answer(|_| Answer::Error(429, "TooManyRequestsException", "slow down"));
+    let ids = [
+        app.confirmed(noon() + hours(23)).await,
+        app.confirmed(noon() + hours(24)).await,
+    ];
+    app.ses
+        .answer(|_| Answer::Error(429, "TooManyRequestsException", "slow down"));
     app.run(noon()).await;
     app.sql("UPDATE bookings SET total_price = 0", &[]).await;
     break_view_for_free_bookings(&app).await;
@@ -613,7 +898,10 @@ async fn a_failing_contact_view_ends_a_message_without_time_for_a_retry() {
     app.sql("UPDATE bookings SET total_price = 0", &[]).await;
     break_view_for_free_bookings(&app).await;
     app.run(noon()).await;
-    assert_eq!(app.reminders(id).await.last().unwrap(), "15m failed contacts");
+    assert_eq!(
+        app.reminders(id).await.last().unwrap(),
+        "15m failed contacts"
+    );
 }
 
 #[tokio::test]
@@ -628,8 +916,14 @@ async fn a_failing_contact_view_ends_a_message_after_five_attempts() {
                   FROM booking_automation_events WHERE event_type = 'reminder_sent'";
     for (attempt, minutes) in [(1, 1), (2, 2), (3, 4), (4, 8)] {
         app.run(noon()).await;
-        assert_eq!(app.column(attempts, &[]).await, [format!("pending contacts {attempt}")]);
-        assert_eq!(app.column(told, &[&noon()]).await, [format!("t t f {minutes}")]);
+        assert_eq!(
+            app.column(attempts, &[]).await,
+            [format!("pending contacts {attempt}")]
+        );
+        assert_eq!(
+            app.column(told, &[&noon()]).await,
+            [format!("t t f {minutes}")]
+        );
         app.make_claimable().await;
     }
     assert_eq!(app.run(noon()).await["reminders"]["failed"], 1);
@@ -652,19 +946,36 @@ async fn a_failing_contact_view_ends_a_message_after_five_attempts() {
 async fn a_missing_contact_view_defers_all_messages() {
     let app = App::new().await;
     let id = app.confirmed(noon() + hours(24)).await;
-    app.ses.answer(|_| Answer::Error(429, "TooManyRequestsException", "slow down"));
+    app.ses
+        .answer(|_| Answer::Error(429, "TooManyRequestsException", "slow down"));
     app.run(noon()).await;
     app.ses.answer(|_| Answer::Sent);
     app.make_claimable().await;
-    app.db.batch_execute("ALTER VIEW booking_automation_contacts RENAME TO gone").await.unwrap();
+    app.db
+        .batch_execute("ALTER VIEW booking_automation_contacts RENAME TO gone")
+        .await
+        .unwrap();
     let said = app.call(&["run", "--as-of", &noon().to_rfc3339()]).await;
     assert_eq!(said.summary()["reminders"]["deferred"], 1);
-    assert!(said.stderr.contains("the outbox cannot be reached: SQLSTATE 42P01"), "{}", said.stderr);
-    app.db.batch_execute("ALTER VIEW gone RENAME TO booking_automation_contacts").await.unwrap();
+    assert!(
+        said.stderr
+            .contains("the outbox cannot be reached: SQLSTATE 42P01"),
+        "{}",
+        said.stderr
+    );
+    app.db
+        .batch_execute("ALTER VIEW gone RENAME TO booking_automation_contacts")
+        .await
+        .unwrap();
     app.run(noon()).await;
     assert_eq!(app.reminders(id).await, ["24h completed"]);
-    let attempts: i32 =
-        app.one("SELECT attempts FROM booking_automation_events WHERE booking_id = $1", &[&id]).await.get(0);
+    let attempts: i32 = app
+        .one(
+            "SELECT attempts FROM booking_automation_events WHERE booking_id = $1",
+            &[&id],
+        )
+        .await
+        .get(0);
     assert_eq!(attempts, 2, "the throttled one and the one that was sent");
 }
 
@@ -673,7 +984,11 @@ async fn a_role_without_privileges_gets_a_privilege_error_and_no_advice_to_migra
     let mut app = App::new().await;
     app.env.insert("DATABASE_URL", app.backend_url().await);
     let said = app.call(&["run", "--as-of", &noon().to_rfc3339()]).await;
-    assert!(!said.success && said.stderr.contains("the pass failed: SQLSTATE 42501"), "{}", said.stderr);
+    assert!(
+        !said.success && said.stderr.contains("the pass failed: SQLSTATE 42501"),
+        "{}",
+        said.stderr
+    );
     assert!(!said.stderr.contains("migrate` first"), "{}", said.stderr);
 }
 
@@ -681,10 +996,17 @@ async fn a_role_without_privileges_gets_a_privilege_error_and_no_advice_to_migra
 async fn a_failed_connection_is_reported_with_its_reason() {
     let mut app = App::empty().await;
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-    app.env.insert("DATABASE_URL", format!("postgres://user@{}/x", listener.local_addr().unwrap()));
+    app.env.insert(
+        "DATABASE_URL",
+        format!("postgres://user@{}/x", listener.local_addr().unwrap()),
+    );
     drop(listener);
     let said = app.call(&["run"]).await;
-    assert!(!said.success && said.stderr.contains("Connection refused"), "{}", said.stderr);
+    assert!(
+        !said.success && said.stderr.contains("Connection refused"),
+        "{}",
+        said.stderr
+    );
 }
 
 #[tokio::test]
@@ -701,17 +1023,27 @@ async fn a_temporarily_unavailable_database_loses_no_outcome() {
         app.ses.wait_for_mails(10).await;
         let (base, name) = app.url.rsplit_once('/').unwrap();
         let admin = connect(&format!("{base}/postgres")).await;
-        admin.batch_execute(&format!("ALTER DATABASE {name} ALLOW_CONNECTIONS false")).await.unwrap();
+        admin
+            .batch_execute(&format!("ALTER DATABASE {name} ALLOW_CONNECTIONS false"))
+            .await
+            .unwrap();
         let end = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = $1 AND application_name = 'booking-automation'";
         admin.query(end, &[&name]).await.unwrap();
         // Longer than a few quick retries.
         tokio::time::sleep(Duration::from_secs(5)).await;
-        admin.batch_execute(&format!("ALTER DATABASE {name} ALLOW_CONNECTIONS true")).await.unwrap();
+        admin
+            .batch_execute(&format!("ALTER DATABASE {name} ALLOW_CONNECTIONS true"))
+            .await
+            .unwrap();
     };
     let (said, ()) = tokio::join!(call, outage);
     assert_eq!(said.summary()["reminders"]["sent"], 10, "{}", said.stderr);
     assert_eq!(
-        count_rows(&app, "booking_automation_events WHERE status = 'completed' AND message_id IS NOT NULL").await,
+        count_rows(
+            &app,
+            "booking_automation_events WHERE status = 'completed' AND message_id IS NOT NULL"
+        )
+        .await,
         10
     );
     app.make_claimable().await;
@@ -733,14 +1065,24 @@ async fn decisions_beyond_the_limit_of_a_pass_are_made_by_the_next_pass() {
     for minute in 1..4 {
         app.run(noon() + minutes(minute)).await;
     }
-    assert_eq!(count_rows(&app, "booking_automation_events WHERE event_type = 'reminder_sent'").await, 57_000);
+    assert_eq!(
+        count_rows(
+            &app,
+            "booking_automation_events WHERE event_type = 'reminder_sent'"
+        )
+        .await,
+        57_000
+    );
 }
 
 #[tokio::test]
 async fn a_failed_full_scan_does_not_block_new_bookings() {
     let app = App::new().await;
     app.run(noon()).await;
-    app.db.batch_execute("SET session_replication_role = replica").await.unwrap();
+    app.db
+        .batch_execute("SET session_replication_role = replica")
+        .await
+        .unwrap();
     let missed = app.booking("confirmed", noon() + hours(20)).await;
     app.db
         .batch_execute(&format!(
@@ -752,10 +1094,20 @@ async fn a_failed_full_scan_does_not_block_new_bookings() {
         .await
         .unwrap();
     let new = app.booking("confirmed", noon() + hours(20)).await;
-    app.sql("UPDATE reminder_rules SET lead = '16 minutes' WHERE name = '15m'", &[]).await;
-    let said = app.call(&["run", "--as-of", &(noon() + minutes(1)).to_rfc3339()]).await;
+    app.sql(
+        "UPDATE reminder_rules SET lead = '16 minutes' WHERE name = '15m'",
+        &[],
+    )
+    .await;
+    let said = app
+        .call(&["run", "--as-of", &(noon() + minutes(1)).to_rfc3339()])
+        .await;
     assert_eq!(said.summary()["reminders"]["sent"], 1);
-    assert!(said.stderr.contains("looking at all bookings failed"), "{}", said.stderr);
+    assert!(
+        said.stderr.contains("looking at all bookings failed"),
+        "{}",
+        said.stderr
+    );
     assert_eq!(app.reminders(new).await, ["24h completed"]);
 }
 
@@ -774,9 +1126,19 @@ async fn a_failed_sweep_does_not_fail_the_pass() {
         ))
         .await
         .unwrap();
-    let (starts, due) = (app.confirmed(noon() + hours(1)).await, app.confirmed(noon() + hours(25)).await);
-    let said = app.call(&["run", "--as-of", &(noon() + hours(1)).to_rfc3339()]).await;
-    assert!(said.stderr.contains("the hourly sweep of all bookings failed"), "{}", said.stderr);
+    let (starts, due) = (
+        app.confirmed(noon() + hours(1)).await,
+        app.confirmed(noon() + hours(25)).await,
+    );
+    let said = app
+        .call(&["run", "--as-of", &(noon() + hours(1)).to_rfc3339()])
+        .await;
+    assert!(
+        said.stderr
+            .contains("the hourly sweep of all bookings failed"),
+        "{}",
+        said.stderr
+    );
     assert_eq!(said.summary()["transitions"]["started"], 1);
     assert_eq!(app.status(starts).await, "in_progress");
     assert_eq!(app.reminders(due).await, ["24h completed"]);
@@ -798,16 +1160,25 @@ async fn database_settings_do_not_change_the_result() {
         ))
         .await
         .unwrap();
-    let (ended, soon) = (app.confirmed(noon() - hours(2)).await, app.confirmed(noon() + hours(24)).await);
+    let (ended, soon) = (
+        app.confirmed(noon() - hours(2)).await,
+        app.confirmed(noon() + hours(24)).await,
+    );
     app.run(noon()).await;
     assert_eq!(
         (app.status(ended).await, app.reminders(soon).await),
         ("completed".to_owned(), vec!["24h completed".to_owned()])
     );
     let log = "SELECT automation_logs -> 0 ->> 'due_at' FROM bookings WHERE id = $1";
-    assert_eq!(app.column(log, &[&ended]).await, ["2026-03-01T10:00:00+00:00"]);
+    assert_eq!(
+        app.column(log, &[&ended]).await,
+        ["2026-03-01T10:00:00+00:00"]
+    );
     // The sweep runs at the same minute of UTC, also in a zone with an offset of 45 minutes.
-    app.db.batch_execute("SET session_replication_role = replica").await.unwrap();
+    app.db
+        .batch_execute("SET session_replication_role = replica")
+        .await
+        .unwrap();
     let added = app.booking("confirmed", noon() + hours(20)).await;
     app.run(noon() + minutes(6)).await;
     app.run(noon() + minutes(7)).await;
@@ -843,15 +1214,38 @@ async fn every_transaction_has_statement_lock_and_idle_timeouts() {
     app.confirmed(noon() + hours(24)).await;
     // The first pass checks all bookings, the second has no work.
     for at in [noon() - minutes(2), noon() - minutes(1), noon()] {
-        app.call(&["run", "--for", "200s", "--as-of", &at.to_rfc3339()]).await.summary();
+        app.call(&["run", "--for", "200s", "--as-of", &at.to_rfc3339()])
+            .await
+            .summary();
     }
     // Statements in a savepoint have half of the time, and later ones the whole.
-    let seen = app.column("SELECT concat_ws(' ', at, statement, lock, idle, jit, dates) FROM seen", &[]).await;
+    let seen = app
+        .column(
+            "SELECT concat_ws(' ', at, statement, lock, idle, jit, dates) FROM seen",
+            &[],
+        )
+        .await;
     let run = "automation_runs 25000 100 10000 off ISO";
-    assert_eq!(seen, [run, run, "booking_automation_events 12500 100 10000 off ISO", run]);
+    assert_eq!(
+        seen,
+        [
+            run,
+            run,
+            "booking_automation_events 12500 100 10000 off ISO",
+            run
+        ]
+    );
     // A shorter call has a quarter of its time for a statement.
     app.sql("TRUNCATE seen", &[]).await;
-    app.call(&["run", "--for", "20s", "--as-of", &(noon() + minutes(1)).to_rfc3339()]).await.summary();
+    app.call(&[
+        "run",
+        "--for",
+        "20s",
+        "--as-of",
+        &(noon() + minutes(1)).to_rfc3339(),
+    ])
+    .await
+    .summary();
     let statement: i32 = app.one("SELECT statement FROM seen", &[]).await.get(0);
     assert!((1000..=5000).contains(&statement), "{statement}");
 }
@@ -859,12 +1253,25 @@ async fn every_transaction_has_statement_lock_and_idle_timeouts() {
 #[tokio::test]
 async fn a_publication_of_all_tables_blocks_no_update() {
     let app = App::new().await;
-    app.db.batch_execute("CREATE PUBLICATION everything FOR ALL TABLES").await.unwrap();
+    app.db
+        .batch_execute("CREATE PUBLICATION everything FOR ALL TABLES")
+        .await
+        .unwrap();
     let started = app.confirmed(noon()).await;
     app.confirmed(noon() + hours(24)).await;
     let summary = app.run(noon()).await;
-    assert_eq!((&summary["reminders"]["sent"], &summary["transitions"]["started"]), (&1.into(), &1.into()));
-    app.sql("UPDATE bookings SET status = 'cancelled' WHERE id = $1", &[&started]).await;
+    assert_eq!(
+        (
+            &summary["reminders"]["sent"],
+            &summary["transitions"]["started"]
+        ),
+        (&1.into(), &1.into())
+    );
+    app.sql(
+        "UPDATE bookings SET status = 'cancelled' WHERE id = $1",
+        &[&started],
+    )
+    .await;
     // With the publication, a table without a key cannot be updated.
     let without = "SELECT relname::text FROM pg_class WHERE relkind = 'r' AND relnamespace = 'public'::regnamespace
                       AND NOT EXISTS (SELECT FROM pg_index WHERE indrelid = pg_class.oid AND indisprimary)";
@@ -875,14 +1282,23 @@ async fn a_publication_of_all_tables_blocks_no_update() {
 async fn duration_minutes_may_be_bigint_or_smallint() {
     for duration in ["bigint USING 9223372036854775807", "smallint USING 60"] {
         let app = App::new().await;
-        let (id, reminded) = (app.confirmed(noon()).await, app.confirmed(noon() + hours(24)).await);
+        let (id, reminded) = (
+            app.confirmed(noon()).await,
+            app.confirmed(noon() + hours(24)).await,
+        );
         app.db
-            .batch_execute(&format!("ALTER TABLE bookings ALTER COLUMN duration_minutes TYPE {duration}"))
+            .batch_execute(&format!(
+                "ALTER TABLE bookings ALTER COLUMN duration_minutes TYPE {duration}"
+            ))
             .await
             .unwrap();
         assert_eq!(app.run(noon()).await["transitions"]["started"], 1);
         assert_eq!(app.status(id).await, "in_progress");
-        assert_eq!(app.reminders(reminded).await, ["24h completed"], "{duration}");
+        assert_eq!(
+            app.reminders(reminded).await,
+            ["24h completed"],
+            "{duration}"
+        );
     }
 }
 
@@ -902,5 +1318,11 @@ async fn a_contact_view_with_other_column_types_works() {
         .unwrap();
     app.confirmed(noon() + hours(24)).await;
     assert_eq!(app.run(noon()).await["reminders"]["sent"], 1);
-    assert!(app.ses.mails()[0].text().contains("13:00–14:00 CET (Europe/Vienna"), "{}", app.ses.mails()[0].text());
+    assert!(
+        app.ses.mails()[0]
+            .text()
+            .contains("13:00–14:00 CET (Europe/Vienna"),
+        "{}",
+        app.ses.mails()[0].text()
+    );
 }

@@ -26,16 +26,26 @@ pub fn find(program: &str, places: &[&str]) -> Option<PathBuf> {
 
 /// A port that nobody listens on.
 pub fn free_port() -> u16 {
-    std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
+    std::net::TcpListener::bind("127.0.0.1:0")
+        .unwrap()
+        .local_addr()
+        .unwrap()
+        .port()
 }
 
 /// Waits until a process listens on its port.
 pub async fn listens(port: u16, process: &mut Child) {
     for _ in 0..1200 {
-        if tokio::net::TcpStream::connect(("127.0.0.1", port)).await.is_ok() {
+        if tokio::net::TcpStream::connect(("127.0.0.1", port))
+            .await
+            .is_ok()
+        {
             return;
         }
-        assert!(process.try_wait().unwrap().is_none(), "it ended before it listened");
+        assert!(
+            process.try_wait().unwrap().is_none(),
+            "it ended before it listened"
+        );
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
     panic!("it does not listen");
@@ -45,7 +55,10 @@ pub async fn listens(port: u16, process: &mut Child) {
 async fn moto(port: u16, method: &str, path: &str, body: &str) -> String {
     let authorization =
         b"AWS4-HMAC-SHA256 Credential=test/20260301/eu-central-1/ses/aws4_request, SignedHeaders=host, Signature=0";
-    let headers: [Header<'_>; 2] = [("Content-Type", b"application/json"), ("Authorization", authorization)];
+    let headers: [Header<'_>; 2] = [
+        ("Content-Type", b"application/json"),
+        ("Authorization", authorization),
+    ];
     let answer = request(port, method, path, &headers, body.as_bytes()).await;
     assert_eq!(answer.status, 200, "{answer:?}");
     answer.body
@@ -68,8 +81,12 @@ async fn an_ses_that_none_of_us_wrote_takes_our_messages() {
     listens(port, &mut server).await;
 
     let mut app = App::new().await;
-    app.env.insert("AWS_ENDPOINT_URL_SESV2", format!("http://127.0.0.1:{port}"));
-    app.env.insert("EMAIL_FROM", "Praxis Müller <booking@studio.example>".to_owned());
+    app.env
+        .insert("AWS_ENDPOINT_URL_SESV2", format!("http://127.0.0.1:{port}"));
+    app.env.insert(
+        "EMAIL_FROM",
+        "Praxis Müller <booking@studio.example>".to_owned(),
+    );
     let first = app.confirmed(noon() + hours(24)).await;
     let second = app.confirmed(noon() + hours(1)).await;
 
@@ -78,14 +95,24 @@ async fn an_ses_that_none_of_us_wrote_takes_our_messages() {
     assert_eq!(summary["reminders"]["deferred"], 2, "{summary}");
     assert_eq!(app.reminders(first).await, ["24h pending account"]);
 
-    moto(port, "POST", "/v2/email/identities", r#"{"EmailIdentity": "booking@studio.example"}"#).await;
+    moto(
+        port,
+        "POST",
+        "/v2/email/identities",
+        r#"{"EmailIdentity": "booking@studio.example"}"#,
+    )
+    .await;
     app.make_claimable().await;
     let summary = app.run(noon()).await;
     assert_eq!(summary["reminders"]["sent"], 2, "{summary}");
-    assert_eq!(app.reminders(second).await, ["24h skipped superseded", "1h completed"]);
+    assert_eq!(
+        app.reminders(second).await,
+        ["24h skipped superseded", "1h completed"]
+    );
 
     // What it says it got, under the ids that we recorded.
-    let stored: Value = serde_json::from_str(&moto(port, "GET", "/moto-api/data.json", "").await).unwrap();
+    let stored: Value =
+        serde_json::from_str(&moto(port, "GET", "/moto-api/data.json", "").await).unwrap();
     let ids = app.column("SELECT message_id FROM booking_automation_events WHERE status = 'completed' AND event_type = 'reminder_sent'", &[]).await;
     let stored = stored.to_string();
     for id in ids {
@@ -119,15 +146,27 @@ async fn everything_works_behind_a_transaction_pooler() {
     )
     .unwrap();
     let mut command = Command::new(pgbouncer);
-    command.arg(&config).stdout(Stdio::null()).stderr(Stdio::null()).kill_on_drop(true);
-    if std::fs::metadata(&config).is_ok_and(|file| std::os::unix::fs::MetadataExt::uid(&file) == 0) {
+    command
+        .arg(&config)
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .kill_on_drop(true);
+    if std::fs::metadata(&config).is_ok_and(|file| std::os::unix::fs::MetadataExt::uid(&file) == 0)
+    {
         // It refuses to run as root.
-        std::process::Command::new("chown").args(["-R", "postgres"]).arg(directory.path()).status().unwrap();
+        std::process::Command::new("chown")
+            .args(["-R", "postgres"])
+            .arg(directory.path())
+            .status()
+            .unwrap();
         command.args(["-u", "postgres"]);
     }
     let mut pooler = command.spawn().unwrap();
     listens(port, &mut pooler).await;
-    app.env.insert("DATABASE_URL", format!("postgres://postgres@127.0.0.1:{port}/{database}"));
+    app.env.insert(
+        "DATABASE_URL",
+        format!("postgres://postgres@127.0.0.1:{port}/{database}"),
+    );
 
     let said = app.call(&["migrate"]).await;
     assert!(said.success, "{}", said.stderr);
@@ -138,8 +177,14 @@ async fn everything_works_behind_a_transaction_pooler() {
             app.confirmed(now + hours(24)).await;
         }
         let summaries = futures_util::future::join_all((0..8).map(|_| app.run(now))).await;
-        let sent: i64 = summaries.iter().filter_map(|summary| summary["reminders"]["sent"].as_i64()).sum();
-        let started: i64 = summaries.iter().filter_map(|summary| summary["transitions"]["started"].as_i64()).sum();
+        let sent: i64 = summaries
+            .iter()
+            .filter_map(|summary| summary["reminders"]["sent"].as_i64())
+            .sum();
+        let started: i64 = summaries
+            .iter()
+            .filter_map(|summary| summary["transitions"]["started"].as_i64())
+            .sum();
         assert_eq!((sent, started), (5, 1), "round {round}");
     }
     let stranded: i64 = app.one("SELECT count(*) FROM pg_locks JOIN pg_database d ON d.oid = database WHERE locktype = 'advisory' AND datname = current_database()", &[]).await.get(0);
@@ -159,12 +204,21 @@ async fn what_the_standard_webhooks_library_signs_is_accepted() {
     const SECRET: &str = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
     let python = find("python", &["target/judges/bin"]);
     let sign = async |secret: &str, id: &str, body: &str| {
-        let output = Command::new(python.as_ref()?).args(["-c", SIGN, secret, id, body]).output().await.unwrap();
+        let output = Command::new(python.as_ref()?)
+            .args(["-c", SIGN, secret, id, body])
+            .output()
+            .await
+            .unwrap();
         let said = String::from_utf8(output.stdout).unwrap();
-        said.trim().split_once(' ').map(|(timestamp, signature)| (timestamp.to_owned(), signature.to_owned()))
+        said.trim()
+            .split_once(' ')
+            .map(|(timestamp, signature)| (timestamp.to_owned(), signature.to_owned()))
     };
     let mut app = App::new().await;
-    app.env.insert("CRON_SIGNING_SECRET", format!("whsec_C2FVsBQIhrscChlQIMV+b5sSYspob7oD,{SECRET}"));
+    app.env.insert(
+        "CRON_SIGNING_SECRET",
+        format!("whsec_C2FVsBQIhrscChlQIMV+b5sSYspob7oD,{SECRET}"),
+    );
     let server = Server::start(&app, &[]).await;
     for body in ["", "{}", "{\"täglich\": \"ja\"}\n"] {
         let id = format!("msg_{}", body.len());
@@ -178,8 +232,17 @@ async fn what_the_standard_webhooks_library_signs_is_accepted() {
             ("webhook-signature", signature.as_bytes()),
         ];
         let answer = request(server.port, "POST", "/run", &headers, body.as_bytes()).await;
-        assert_eq!((answer.status, &answer.json()["outcome"]), (200, &"completed".into()), "{body:?}");
-        assert_eq!(request(server.port, "POST", "/run", &headers, b"another").await.status, 401);
+        assert_eq!(
+            (answer.status, &answer.json()["outcome"]),
+            (200, &"completed".into()),
+            "{body:?}"
+        );
+        assert_eq!(
+            request(server.port, "POST", "/run", &headers, b"another")
+                .await
+                .status,
+            401
+        );
     }
 }
 
@@ -189,9 +252,11 @@ async fn the_signing_examples_of_the_guide_run_as_written() {
     let server = Server::start(&app, &[]).await;
     let guide = include_str!("../../docs/fire-and-sign.md");
     let (_, section) = guide.split_once("## Sign a request").unwrap();
-    for (language, program, arguments) in
-        [("sh", "sh", &["-c"][..]), ("js", "node", &["--input-type=module", "-e"]), ("python", "python3", &["-c"])]
-    {
+    for (language, program, arguments) in [
+        ("sh", "sh", &["-c"][..]),
+        ("js", "node", &["--input-type=module", "-e"]),
+        ("python", "python3", &["-c"]),
+    ] {
         let needed = if program == "sh" { "curl" } else { program };
         if find(needed, &[]).is_none() {
             skipped(&format!("{needed} is not installed"));
@@ -208,21 +273,40 @@ async fn the_signing_examples_of_the_guide_run_as_written() {
             .await
             .unwrap();
         let said = String::from_utf8_lossy(&output.stdout);
-        assert!(said.contains(r#""outcome":"completed""#) && said.contains("signature"), "{language}: {output:?}");
+        assert!(
+            said.contains(r#""outcome":"completed""#) && said.contains("signature"),
+            "{language}: {output:?}"
+        );
     }
-    let calls: i64 = app.one("SELECT count(DISTINCT webhook_id) FROM automation_runs", &[]).await.get(0);
-    let runs: i64 = app.one("SELECT count(*) FROM automation_runs", &[]).await.get(0);
+    let calls: i64 = app
+        .one(
+            "SELECT count(DISTINCT webhook_id) FROM automation_runs",
+            &[],
+        )
+        .await
+        .get(0);
+    let runs: i64 = app
+        .one("SELECT count(*) FROM automation_runs", &[])
+        .await
+        .get(0);
     assert_eq!(calls, runs);
 }
 
 /// What schemathesis finds with a description of the routes, whose URL or path it is given.
 async fn schemathesis(server: &Server, description: &str) -> Option<std::process::Output> {
-    let program = find("schemathesis", &["target/judges/bin"])?.canonicalize().unwrap();
+    let program = find("schemathesis", &["target/judges/bin"])?
+        .canonicalize()
+        .unwrap();
     // It writes where it is.
     let directory = tempfile::tempdir().unwrap();
     let mut command = Command::new(program);
     command.current_dir(&directory);
-    command.args(["run", description, "--url", &format!("http://127.0.0.1:{}", server.port)]);
+    command.args([
+        "run",
+        description,
+        "--url",
+        &format!("http://127.0.0.1:{}", server.port),
+    ]);
     command.args([
         "--header",
         &format!("Authorization: Bearer {TOKEN}"),
@@ -232,7 +316,14 @@ async fn schemathesis(server: &Server, description: &str) -> Option<std::process
         "1",
         "--no-color",
     ]);
-    command.args(["--max-examples", "25", "--phases", "examples,coverage,fuzzing", "--generation-database", "none"]);
+    command.args([
+        "--max-examples",
+        "25",
+        "--phases",
+        "examples,coverage,fuzzing",
+        "--generation-database",
+        "none",
+    ]);
     Some(command.output().await.unwrap())
 }
 
@@ -245,7 +336,11 @@ async fn the_routes_for_support_are_as_their_description_says() {
         skipped("schemathesis is not installed (make judges)");
         return;
     };
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stdout));
+    assert!(
+        output.status.success(),
+        "{}",
+        String::from_utf8_lossy(&output.stdout)
+    );
 
     // Once more with bookings, people and events that there are.
     let mut ids = Vec::new();
@@ -268,7 +363,10 @@ async fn the_routes_for_support_are_as_their_description_says() {
         ("/bookings/{id}/cancellation", "post"),
         ("/people/{id}/messages", "delete"),
     ] {
-        description["paths"][path][method]["parameters"].as_array_mut().unwrap().truncate(1);
+        description["paths"][path][method]["parameters"]
+            .as_array_mut()
+            .unwrap()
+            .truncate(1);
     }
     description["paths"]["/people/{id}/messages"]["delete"]["parameters"][0]["schema"] =
         json!({"enum": [app.customer, app.provider]});
@@ -276,7 +374,11 @@ async fn the_routes_for_support_are_as_their_description_says() {
     let file = directory.path().join("openapi.json");
     std::fs::write(&file, description.to_string()).unwrap();
     let output = schemathesis(&server, file.to_str().unwrap()).await.unwrap();
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stdout));
+    assert!(
+        output.status.success(),
+        "{}",
+        String::from_utf8_lossy(&output.stdout)
+    );
     let changes: i64 = app
         .one("SELECT count(*) FROM booking_automation_events WHERE event_data ->> 'by' LIKE 'admin%'", &[])
         .await

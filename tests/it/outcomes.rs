@@ -21,11 +21,36 @@ const UNKNOWN: (&str, &str) = ("pending unknown 1 1", "unknown");
 
 /// HTTP status, code, message; the recorded outcome and the figure that counts it.
 const ANSWERS: &[(u16, &str, &str, (&str, &str))] = &[
-    (429, "TooManyRequestsException", "Daily message quota exceeded.", QUOTA),
-    (400, "ThrottlingException", "Daily message quota exceeded", QUOTA),
-    (400, "LimitExceededException", "Sending quota exceeded for this account", QUOTA),
-    (429, "TooManyRequestsException", "Maximum sending rate exceeded.", THROTTLED),
-    (400, "Throttling", "Maximum sending rate exceeded.", THROTTLED),
+    (
+        429,
+        "TooManyRequestsException",
+        "Daily message quota exceeded.",
+        QUOTA,
+    ),
+    (
+        400,
+        "ThrottlingException",
+        "Daily message quota exceeded",
+        QUOTA,
+    ),
+    (
+        400,
+        "LimitExceededException",
+        "Sending quota exceeded for this account",
+        QUOTA,
+    ),
+    (
+        429,
+        "TooManyRequestsException",
+        "Maximum sending rate exceeded.",
+        THROTTLED,
+    ),
+    (
+        400,
+        "Throttling",
+        "Maximum sending rate exceeded.",
+        THROTTLED,
+    ),
     (400, "ThrottlingException", "Rate exceeded", THROTTLED),
     (400, "ThrottledException", "", THROTTLED),
     (400, "RequestThrottled", "", THROTTLED),
@@ -37,20 +62,45 @@ const ANSWERS: &[(u16, &str, &str, (&str, &str))] = &[
     (400, "PriorRequestNotComplete", "", THROTTLED),
     (400, "ProvisionedThroughputExceededException", "", THROTTLED),
     (400, "TransactionInProgressException", "", THROTTLED),
-    (400, "LimitExceededException", "There are too many instances of the resource type.", LIMIT),
+    (
+        400,
+        "LimitExceededException",
+        "There are too many instances of the resource type.",
+        LIMIT,
+    ),
     (400, "AccountSuspendedException", "suspended", ACCOUNT),
     (400, "SendingPausedException", "paused", ACCOUNT),
     (400, "MailFromDomainNotVerifiedException", "no", ACCOUNT),
-    (404, "NotFoundException", "Configuration set <x> does not exist.", ACCOUNT),
-    (400, "MessageRejected", "Sending suspended for this account.", ACCOUNT),
-    (400, "MessageRejected", "Sending paused for this account.", ACCOUNT),
+    (
+        404,
+        "NotFoundException",
+        "Configuration set <x> does not exist.",
+        ACCOUNT,
+    ),
+    (
+        400,
+        "MessageRejected",
+        "Sending suspended for this account.",
+        ACCOUNT,
+    ),
+    (
+        400,
+        "MessageRejected",
+        "Sending paused for this account.",
+        ACCOUNT,
+    ),
     (
         400,
         "MessageRejected",
         "Email address is not verified. The following identities failed: BOOKING@studio.example",
         ACCOUNT,
     ),
-    (400, "MessageRejected", "Email address is not verified: c1@customers.example", REJECTED),
+    (
+        400,
+        "MessageRejected",
+        "Email address is not verified: c1@customers.example",
+        REJECTED,
+    ),
     (
         400,
         "MessageRejected",
@@ -59,7 +109,12 @@ const ANSWERS: &[(u16, &str, &str, (&str, &str))] = &[
     ),
     (400, "MessageRejected", "virus", REJECTED),
     // The same message with another code is not about the sender.
-    (400, "BadRequestException", "Email address is not verified: booking@studio.example", REJECTED),
+    (
+        400,
+        "BadRequestException",
+        "Email address is not verified: booking@studio.example",
+        REJECTED,
+    ),
     (400, "BadRequestException", "bad", REJECTED),
     (400, "ValidationError", "bad", REJECTED),
     (400, "ValidationException", "bad", REJECTED),
@@ -110,33 +165,63 @@ async fn assert_outcome(answer: Answer, (recorded, told): (&str, &str)) {
     let said = app.call(&["run", "--as-of", &noon().to_rfc3339()]).await;
     let summary = said.summary();
     assert_eq!(reminder_outcomes(&app).await, [recorded], "{answer:?}");
-    let mut reminders =
-        json!({"due": 1, "sent": 0, "retrying": 0, "unknown": 0, "failed": 0, "skipped": 0, "deferred": 0});
+    let mut reminders = json!({"due": 1, "sent": 0, "retrying": 0, "unknown": 0, "failed": 0, "skipped": 0, "deferred": 0});
     reminders[told] = json!(1);
     assert_eq!(summary["reminders"], reminders, "{answer:?}");
-    assert_eq!(app.ses.mails().len(), 1, "the SDK's own retries are off: {answer:?}");
-    assert!(!said.stderr.contains("@customers.example"), "no addresses in the logs: {}", said.stderr);
-    let errors = app.column("SELECT concat(error_message, event_data) FROM booking_automation_events", &[]).await;
-    assert!(!errors.join(" ").contains("@"), "nor in the events: {errors:?}");
+    assert_eq!(
+        app.ses.mails().len(),
+        1,
+        "the SDK's own retries are off: {answer:?}"
+    );
+    assert!(
+        !said.stderr.contains("@customers.example"),
+        "no addresses in the logs: {}",
+        said.stderr
+    );
+    let errors = app
+        .column(
+            "SELECT concat(error_message, event_data) FROM booking_automation_events",
+            &[],
+        )
+        .await;
+    assert!(
+        !errors.join(" ").contains("@"),
+        "nor in the events: {errors:?}"
+    );
     let waits = i64::from(told != "failed");
     assert_eq!(summary["backlog"]["pending"], waits, "{answer:?}");
     // The run's row has the same summary.
-    let stored: serde_json::Value = app.one("SELECT summary FROM automation_runs", &[]).await.get(0);
+    let stored: serde_json::Value = app
+        .one("SELECT summary FROM automation_runs", &[])
+        .await
+        .get(0);
     assert_eq!(stored, summary);
     // The alarm counts lines with ERROR.
-    let loud = ["account", "quota", "limit"].iter().any(|reason| recorded.contains(reason));
-    assert_eq!(said.stderr.contains("ERROR"), loud, "{answer:?}: {}", said.stderr);
+    let loud = ["account", "quota", "limit"]
+        .iter()
+        .any(|reason| recorded.contains(reason));
+    assert_eq!(
+        said.stderr.contains("ERROR"),
+        loud,
+        "{answer:?}: {}",
+        said.stderr
+    );
 }
 
 #[tokio::test]
 async fn every_ses_answer_has_its_outcome() {
-    let lines = ANSWERS
-        .iter()
-        .map(|(status, code, message, expected)| assert_outcome(Answer::Error(*status, code, message), *expected));
-    stream::iter(lines).buffer_unordered(4).collect::<Vec<()>>().await;
+    let lines = ANSWERS.iter().map(|(status, code, message, expected)| {
+        assert_outcome(Answer::Error(*status, code, message), *expected)
+    });
+    stream::iter(lines)
+        .buffer_unordered(4)
+        .collect::<Vec<()>>()
+        .await;
 
     // Every line of the program's table has a test.
-    let (_, table) = include_str!("../../src/channels/email/refusals.rs").split_once("const REFUSALS").unwrap();
+    let (_, table) = include_str!("../../src/channels/email/refusals.rs")
+        .split_once("const REFUSALS")
+        .unwrap();
     let (table, _) = table.split_once("\n};").unwrap();
     let codes: BTreeSet<_> = table
         .lines()
@@ -145,12 +230,23 @@ async fn every_ses_answer_has_its_outcome() {
         .collect();
     let tested: BTreeSet<_> = ANSWERS.iter().map(|(_, code, ..)| *code).collect();
     assert!(codes.len() > 35, "{codes:?}");
-    assert_eq!(codes.difference(&tested).collect::<Vec<_>>(), Vec::<&&str>::new());
+    assert_eq!(
+        codes.difference(&tested).collect::<Vec<_>>(),
+        Vec::<&&str>::new()
+    );
 }
 
 #[tokio::test]
 async fn an_unreadable_answer_is_an_unknown_outcome() {
-    for body in ["", "{}", "{\"MessageId\":\"\"}", "{\"MessageId\":", "<html>It works!</html>", "[]", "null"] {
+    for body in [
+        "",
+        "{}",
+        "{\"MessageId\":\"\"}",
+        "{\"MessageId\":",
+        "<html>It works!</html>",
+        "[]",
+        "null",
+    ] {
         assert_outcome(Answer::Rubbish(body), UNKNOWN).await;
     }
 }
@@ -159,7 +255,9 @@ async fn an_unreadable_answer_is_an_unknown_outcome() {
 async fn run_against(app: &mut App, url: String) -> Vec<String> {
     app.env.insert("AWS_ENDPOINT_URL_SESV2", url);
     app.make_claimable().await;
-    app.call(&["run", "--for", "8s", "--as-of", &noon().to_rfc3339()]).await.summary();
+    app.call(&["run", "--for", "8s", "--as-of", &noon().to_rfc3339()])
+        .await
+        .summary();
     reminder_outcomes(app).await
 }
 
@@ -168,8 +266,16 @@ async fn a_request_that_never_left_counts_as_not_sent() {
     let mut app = App::new().await;
     create_due_bookings(&app, 1).await;
     // No process listens.
-    let port = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap().port();
-    assert_eq!(run_against(&mut app, format!("http://127.0.0.1:{port}")).await, ["pending unreachable 1 1"]);
+    let port = TcpListener::bind("127.0.0.1:0")
+        .await
+        .unwrap()
+        .local_addr()
+        .unwrap()
+        .port();
+    assert_eq!(
+        run_against(&mut app, format!("http://127.0.0.1:{port}")).await,
+        ["pending unreachable 1 1"]
+    );
     let why =
         app.column("SELECT error_message FROM booking_automation_events WHERE event_type = 'reminder_sent'", &[]).await;
     assert!(why[0].contains("Connection refused"), "{why:?}");
@@ -182,7 +288,10 @@ async fn a_request_that_never_left_counts_as_not_sent() {
             let _ = socket.write_all(b"HTTP/1.1 400 Bad Request\r\n\r\n").await;
         }
     });
-    assert_eq!(run_against(&mut app, format!("https://127.0.0.1:{port}")).await, ["pending unreachable 2 1"]);
+    assert_eq!(
+        run_against(&mut app, format!("https://127.0.0.1:{port}")).await,
+        ["pending unreachable 2 1"]
+    );
 
     // The connection is not accepted: the queue is full.
     let socket = TcpSocket::new_v4().unwrap();
@@ -190,10 +299,15 @@ async fn a_request_that_never_left_counts_as_not_sent() {
     let full = socket.listen(1).unwrap();
     let address = full.local_addr().unwrap();
     let mut waiting = Vec::new();
-    while let Ok(Ok(stream)) = tokio::time::timeout(Duration::from_millis(300), TcpStream::connect(address)).await {
+    while let Ok(Ok(stream)) =
+        tokio::time::timeout(Duration::from_millis(300), TcpStream::connect(address)).await
+    {
         waiting.push(stream);
     }
-    assert_eq!(run_against(&mut app, format!("http://{address}")).await, ["pending unreachable 3 1"]);
+    assert_eq!(
+        run_against(&mut app, format!("http://{address}")).await,
+        ["pending unreachable 3 1"]
+    );
 }
 
 #[tokio::test]
@@ -202,13 +316,19 @@ async fn a_request_without_an_answer_is_an_unknown_outcome() {
     create_due_bookings(&app, 1).await;
     app.ses.answer(|_| Answer::Silence);
     let url = app.ses.url.clone();
-    assert_eq!(run_against(&mut app, url.clone()).await, ["pending unknown 1 1"]);
+    assert_eq!(
+        run_against(&mut app, url.clone()).await,
+        ["pending unknown 1 1"]
+    );
     // An answer after the end of the call.
     app.ses.answer(|_| Answer::Slow(Duration::from_secs(60)));
     assert_eq!(run_against(&mut app, url).await, ["pending unknown 2 1"]);
 
     // A connection that ends after the request, and one that ends in the answer.
-    for (attempts, half) in [(3, &b""[..]), (4, b"HTTP/1.1 200 OK\r\ncontent-length: 50\r\n\r\n{\"Mess")] {
+    for (attempts, half) in [
+        (3, &b""[..]),
+        (4, b"HTTP/1.1 200 OK\r\ncontent-length: 50\r\n\r\n{\"Mess"),
+    ] {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let port = listener.local_addr().unwrap().port();
         tokio::spawn(async move {
@@ -218,9 +338,15 @@ async fn a_request_without_an_answer_is_an_unknown_outcome() {
             }
         });
         let expected = format!("pending unknown {attempts} 1");
-        assert_eq!(run_against(&mut app, format!("http://127.0.0.1:{port}")).await, [expected]);
+        assert_eq!(
+            run_against(&mut app, format!("http://127.0.0.1:{port}")).await,
+            [expected]
+        );
     }
     let history = "SELECT string_agg(attempt ->> 'outcome', ' ' ORDER BY n) FROM booking_automation_events,
                           jsonb_array_elements(event_data -> 'attempts') WITH ORDINALITY AS history (attempt, n)";
-    assert_eq!(app.column(history, &[]).await, ["unknown unknown unknown unknown"]);
+    assert_eq!(
+        app.column(history, &[]).await,
+        ["unknown unknown unknown unknown"]
+    );
 }

@@ -65,7 +65,10 @@ impl Proxy {
         let (user, rest) = url.split_once('@').unwrap();
         let (server, database) = rest.split_once('/').unwrap();
         let (address, proxy) = Self::listen(server, cut, number).await;
-        Self { url: format!("{user}@{address}/{database}"), ..proxy }
+        Self {
+            url: format!("{user}@{address}/{database}"),
+            ..proxy
+        }
     }
 
     /// Starts a proxy in front of any server; returns its address.
@@ -77,8 +80,20 @@ impl Proxy {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let state = Arc::new(State::default());
-        tokio::spawn(accept(listener, server.to_owned(), cut, number, state.clone()));
-        (address, Self { url: String::new(), state })
+        tokio::spawn(accept(
+            listener,
+            server.to_owned(),
+            cut,
+            number,
+            state.clone(),
+        ));
+        (
+            address,
+            Self {
+                url: String::new(),
+                state,
+            },
+        )
     }
 
     /// Whether the connection was broken.
@@ -98,7 +113,9 @@ impl Proxy {
 
     /// From now on the existing connections relay nothing; they stay open.
     pub fn freeze(&self) {
-        self.state.frozen.store(self.connections(), Ordering::SeqCst);
+        self.state
+            .frozen
+            .store(self.connections(), Ordering::SeqCst);
     }
 }
 
@@ -117,7 +134,13 @@ async fn relay(client: TcpStream, server: String, cut: Cut, cut_at: u64, state: 
     let (from_client, to_client) = client.into_split();
     let (from_server, to_server) = upstream.into_split();
     let committing = Arc::new(AtomicBool::new(false));
-    let connection = Connection { number, cut, cut_at, committing, state };
+    let connection = Connection {
+        number,
+        cut,
+        cut_at,
+        committing,
+        state,
+    };
     // When one side ends, both sockets are dropped.
     tokio::select! {
         () = connection.relay_answers(from_server, to_client) => {}
@@ -265,5 +288,7 @@ async fn relay_pooled(mut client: TcpStream, server: String) -> std::io::Result<
 }
 
 fn contains(haystack: &[u8], needle: &[u8]) -> bool {
-    haystack.windows(needle.len()).any(|window| window == needle)
+    haystack
+        .windows(needle.len())
+        .any(|window| window == needle)
 }

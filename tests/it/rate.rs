@@ -31,7 +31,13 @@ async fn create_shuffled_bookings(app: &App, count: i32) {
 }
 
 fn rank_of(mail: &Mail) -> usize {
-    mail.to().trim_start_matches('c').split('@').next().unwrap().parse().unwrap()
+    mail.to()
+        .trim_start_matches('c')
+        .split('@')
+        .next()
+        .unwrap()
+        .parse()
+        .unwrap()
 }
 
 #[tokio::test]
@@ -49,24 +55,43 @@ async fn at_14_per_second_the_most_urgent_of_2_000_go_first() {
         app.set_clock(noon() - hours(100)).await;
         let booking = app.booking("confirmed", noon() + minutes(10)).await;
         let before = app.ses.mails().len();
-        let second = app.call(&["run", "--for", "9s", "--as-of", &noon_text]).await;
+        let second = app
+            .call(&["run", "--for", "9s", "--as-of", &noon_text])
+            .await;
         (booking, before, second.summary())
     };
     let (first, (booking, before, second)) = tokio::join!(first, urgent);
     let (first, mails) = (first.summary(), app.ses.mails());
     let sent = |summary: &serde_json::Value| summary["reminders"]["sent"].as_i64().unwrap();
-    assert_eq!(sent(&first) + sent(&second), mails.len() as i64, "{first} {second}");
+    assert_eq!(
+        sent(&first) + sent(&second),
+        mails.len() as i64,
+        "{first} {second}"
+    );
 
     // The late booking waits only for the messages claimed before it, two pages at most.
-    let place = mails.iter().position(|mail| mail.to() == "carla@customers.example").expect("it is sent");
+    let place = mails
+        .iter()
+        .position(|mail| mail.to() == "carla@customers.example")
+        .expect("it is sent");
     assert!(place <= before + 2 * 28 + 4, "{place} after {before}");
-    assert_eq!(app.reminders(booking).await.last().unwrap(), "15m completed");
+    assert_eq!(
+        app.reminders(booking).await.last().unwrap(),
+        "15m completed"
+    );
 
     // The others are sent in the order of their starts, except that messages in flight, or a page
     // of another instance, may overtake each other.
-    let ranks: Vec<usize> = mails.iter().filter(|mail| mail.to() != "carla@customers.example").map(rank_of).collect();
+    let ranks: Vec<usize> = mails
+        .iter()
+        .filter(|mail| mail.to() != "carla@customers.example")
+        .map(rank_of)
+        .collect();
     for (place, rank) in ranks.iter().enumerate() {
-        assert!(rank.abs_diff(place + 1) <= 28 + 4, "{rank} at {place}: {ranks:?}");
+        assert!(
+            rank.abs_diff(place + 1) <= 28 + 4,
+            "{rank} at {place}: {ranks:?}"
+        );
     }
     let mut sorted = ranks.clone();
     sorted.sort_unstable();
@@ -74,14 +99,27 @@ async fn at_14_per_second_the_most_urgent_of_2_000_go_first() {
     assert_eq!(sorted.len(), ranks.len(), "none twice");
     // The unsent messages are less urgent than the sent ones, except those in flight at the end.
     assert!(sorted.last().unwrap() - sorted.len() <= 28, "{sorted:?}");
-    assert!((40..=14 * 11 + 28).contains(&ranks.len()), "{}", ranks.len());
+    assert!(
+        (40..=14 * 11 + 28).contains(&ranks.len()),
+        "{}",
+        ranks.len()
+    );
 }
 
 /// The greatest number of messages within one second.
 fn busiest_second(app: &App) -> usize {
     let times = app.ses.times();
     let second = Duration::from_secs(1);
-    times.iter().map(|from| times.iter().filter(|time| *time >= from && **time - *from < second).count()).max().unwrap()
+    times
+        .iter()
+        .map(|from| {
+            times
+                .iter()
+                .filter(|time| *time >= from && **time - *from < second)
+                .count()
+        })
+        .max()
+        .unwrap()
 }
 
 async fn assert_instances_share_one_rate(instances: usize) {
@@ -92,7 +130,11 @@ async fn assert_instances_share_one_rate(instances: usize) {
     let noon = noon().to_rfc3339();
     let arguments = ["run", "--for", "30s", "--as-of", &noon];
     let mut command = app.command(&arguments);
-    let mut first = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+    let mut first = command
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
     app.ses.wait_for_mails(1).await;
     let others = futures_util::future::join_all((1..instances).map(|_| app.call(&arguments))).await;
     first.wait().await.unwrap();
@@ -124,12 +166,18 @@ async fn without_a_rate_from_ses_one_message_per_second_is_sent() {
     app.env.remove("SEND_RATE");
     app.ses.refuse_account();
     create_due_bookings(&app, 30).await;
-    let said = app.call(&["run", "--for", "7s", "--as-of", &noon().to_rfc3339()]).await;
+    let said = app
+        .call(&["run", "--for", "7s", "--as-of", &noon().to_rfc3339()])
+        .await;
     let reminders = &said.summary()["reminders"];
     let sent = reminders["sent"].as_i64().unwrap();
     assert!((1..=6).contains(&sent), "{reminders}");
     assert_eq!(reminders["deferred"], 30 - sent);
-    assert!(said.stderr.contains("SES did not tell its send rate"), "{}", said.stderr);
+    assert!(
+        said.stderr.contains("SES did not tell its send rate"),
+        "{}",
+        said.stderr
+    );
 }
 
 #[tokio::test]
@@ -143,9 +191,17 @@ async fn repeated_throttling_loses_and_repeats_no_message() {
         let taken = taken.clone();
         move |mail| {
             if counter.fetch_add(1, Ordering::SeqCst) / 10 % 2 == 1 {
-                return Answer::Error(429, "TooManyRequestsException", "Maximum sending rate exceeded.");
+                return Answer::Error(
+                    429,
+                    "TooManyRequestsException",
+                    "Maximum sending rate exceeded.",
+                );
             }
-            *taken.lock().unwrap().entry(mail.event_id().to_owned()).or_default() += 1;
+            *taken
+                .lock()
+                .unwrap()
+                .entry(mail.event_id().to_owned())
+                .or_default() += 1;
             Answer::Sent
         }
     });
@@ -161,8 +217,13 @@ async fn repeated_throttling_loses_and_repeats_no_message() {
         assert_eq!(summary["reminders"]["retrying"], waiting, "{summary}");
         app.make_claimable().await;
     }
-    let final_rows: i64 =
-        app.one("SELECT count(*) FROM booking_automation_events WHERE status = 'completed'", &[]).await.get(0);
+    let final_rows: i64 = app
+        .one(
+            "SELECT count(*) FROM booking_automation_events WHERE status = 'completed'",
+            &[],
+        )
+        .await
+        .get(0);
     assert_eq!(final_rows, 60);
     let taken = taken.lock().unwrap();
     assert_eq!(taken.len(), 60);
@@ -175,9 +236,17 @@ async fn the_send_rate_is_stored_as_the_time_of_the_next_message() {
     app.env.insert("SEND_RATE", "0.5".to_owned());
     create_due_bookings(&app, 3).await;
     let before: DateTime<Utc> = app.one("SELECT now()", &[]).await.get(0);
-    app.call(&["run", "--for", "5s", "--as-of", &noon().to_rfc3339()]).await.summary();
-    let next: DateTime<Utc> = app.one("SELECT next_at FROM booking_automation_channels", &[]).await.get(0);
+    app.call(&["run", "--for", "5s", "--as-of", &noon().to_rfc3339()])
+        .await
+        .summary();
+    let next: DateTime<Utc> = app
+        .one("SELECT next_at FROM booking_automation_channels", &[])
+        .await
+        .get(0);
     let sent = app.ses.mails().len() as i64;
     assert!(sent >= 1);
-    assert!(next >= before + chrono::Duration::seconds(2 * sent), "{next} {before} {sent}");
+    assert!(
+        next >= before + chrono::Duration::seconds(2 * sent),
+        "{next} {before} {sent}"
+    );
 }

@@ -112,7 +112,13 @@ impl Booking {
     }
 
     fn set_status(&mut self, to: &'static str, automatic: bool, due: Time, at: Time) {
-        self.changes.push(Change { from: self.status, to, automatic, due, at });
+        self.changes.push(Change {
+            from: self.status,
+            to,
+            automatic,
+            due,
+            at,
+        });
         self.status = to;
     }
 
@@ -120,7 +126,8 @@ impl Booking {
     fn next_change(&self, settings: &Settings, as_of: Time) -> Option<(&'static str, Time)> {
         let open = matches!(self.status, "confirmed" | "in_progress");
         let blocked = self.blocked == Some(true);
-        let overdue_at = self.end().max(self.unblocked_at.unwrap_or(Time::MIN)) + settings.expire_after;
+        let overdue_at =
+            self.end().max(self.unblocked_at.unwrap_or(Time::MIN)) + settings.expire_after;
         let completed_at = self.end() + settings.complete_after;
         if self.status == "pending" && settings.expire_pending && self.start <= as_of {
             Some(("expired", self.start))
@@ -286,7 +293,11 @@ impl Reference {
     /// Adds a booking.
     pub fn book(&mut self, booking: Booking) {
         let (revision, in_force_since) = (1, self.now);
-        self.bookings.push(Booking { revision, in_force_since, ..booking });
+        self.bookings.push(Booking {
+            revision,
+            in_force_since,
+            ..booking
+        });
     }
 
     /// Applies a person's change of a booking.
@@ -302,7 +313,9 @@ impl Reference {
             booking.set_status(status, false, now, now);
         }
         // A new revision: it was confirmed, or it moved while it is confirmed.
-        if booking.status == "confirmed" && (old_status != "confirmed" || booking.start != old_start) {
+        if booking.status == "confirmed"
+            && (old_status != "confirmed" || booking.start != old_start)
+        {
             booking.revision += 1;
             booking.in_force_since = now;
         }
@@ -323,7 +336,12 @@ impl Reference {
     pub fn advance(&mut self, as_of: Time, locked: Option<usize>) -> Transitions {
         let mut made = Transitions::default();
         let settings = self.settings;
-        for (position, booking) in self.bookings.iter_mut().enumerate().filter(|(_, booking)| !booking.deleted) {
+        for (position, booking) in self
+            .bookings
+            .iter_mut()
+            .enumerate()
+            .filter(|(_, booking)| !booking.deleted)
+        {
             if locked == Some(position) {
                 let mut would = booking.clone();
                 while let Some((to, due)) = would.next_change(&settings, as_of) {
@@ -359,17 +377,28 @@ impl Reference {
                 self.decide_for_audience(position, audience, as_of, &mut decided);
             }
         }
-        let skipped = decided.iter().filter(|reminder| reminder.state == State::Skipped).count();
+        let skipped = decided
+            .iter()
+            .filter(|reminder| reminder.state == State::Skipped)
+            .count();
         let pending = decided.len() - skipped;
         self.reminders.extend(decided);
         (pending.try_into().unwrap(), skipped.try_into().unwrap())
     }
 
     /// Decides the reminders of one booking to one audience.
-    fn decide_for_audience(&self, position: usize, audience: Audience, as_of: Time, decided: &mut Vec<Reminder>) {
+    fn decide_for_audience(
+        &self,
+        position: usize,
+        audience: Audience,
+        as_of: Time,
+        decided: &mut Vec<Reminder>,
+    ) {
         let booking = &self.bookings[position];
         let of_this = |reminder: &&Reminder| {
-            reminder.booking == position && reminder.revision == booking.revision && reminder.audience == audience
+            reminder.booking == position
+                && reminder.revision == booking.revision
+                && reminder.audience == audience
         };
         let due = |rule: &Rule| booking.start - rule.lead;
         let new: Vec<&Rule> = self
@@ -377,20 +406,37 @@ impl Reference {
             .iter()
             .filter(|rule| rule.audience == audience && rule.active && rule.by_mail)
             .filter(|rule| due(rule) <= as_of && due(rule) >= rule.effective_from)
-            .filter(|rule| !self.reminders.iter().filter(of_this).any(|reminder| reminder.rule == rule.name))
+            .filter(|rule| {
+                !self
+                    .reminders
+                    .iter()
+                    .filter(of_this)
+                    .any(|reminder| reminder.rule == rule.name)
+            })
             .collect();
-        let late = |rule: &Rule| booking.in_force_since > due(rule) && 3 * (booking.start - as_of) < 2 * rule.lead;
-        let nearest = new.iter().filter(|rule| !late(rule)).min_by_key(|rule| (rule.lead, rule.name));
+        let late = |rule: &Rule| {
+            booking.in_force_since > due(rule) && 3 * (booking.start - as_of) < 2 * rule.lead
+        };
+        let nearest = new
+            .iter()
+            .filter(|rule| !late(rule))
+            .min_by_key(|rule| (rule.lead, rule.name));
         for rule in &new {
             // A queued or sent reminder that is at least as near to the start.
             let overtaken = self.reminders.iter().filter(of_this).any(|other| {
-                matches!(other.state, State::Pending | State::Sending | State::Completed) && other.due >= due(rule)
+                matches!(
+                    other.state,
+                    State::Pending | State::Sending | State::Completed
+                ) && other.due >= due(rule)
             });
             let reason = if late(rule) {
                 Some("booked_late")
             } else if overtaken || nearest.is_some_and(|nearest| nearest.name != rule.name) {
                 Some("superseded")
-            } else if matches!(self.mailbox(position, audience), None | Some(Mailbox::Missing | Mailbox::Blank)) {
+            } else if matches!(
+                self.mailbox(position, audience),
+                None | Some(Mailbox::Missing | Mailbox::Blank)
+            ) {
                 Some("no_address")
             } else {
                 None
@@ -402,7 +448,11 @@ impl Reference {
                 audience,
                 due: due(rule),
                 start: booking.start,
-                state: if reason.is_some() { State::Skipped } else { State::Pending },
+                state: if reason.is_some() {
+                    State::Skipped
+                } else {
+                    State::Pending
+                },
                 reason,
                 attempts: 0,
                 outcomes: Vec::new(),
@@ -415,9 +465,12 @@ impl Reference {
     /// What can be claimed now.
     pub fn claimable(&self) -> Vec<usize> {
         let can = |reminder: &Reminder| {
-            matches!(reminder.state, State::Pending | State::Sending) && reminder.free_at <= self.now
+            matches!(reminder.state, State::Pending | State::Sending)
+                && reminder.free_at <= self.now
         };
-        (0..self.reminders.len()).filter(|position| can(&self.reminders[*position])).collect()
+        (0..self.reminders.len())
+            .filter(|position| can(&self.reminders[*position]))
+            .collect()
     }
 
     /// The number of claimable messages that must be sent.
@@ -428,7 +481,10 @@ impl Reference {
                 && !exhausted(reminder)
                 && self.mailbox(reminder.booking, reminder.audience) != Some(Mailbox::Malformed)
         };
-        self.claimable().iter().filter(|position| sendable(position)).count()
+        self.claimable()
+            .iter()
+            .filter(|position| sendable(position))
+            .count()
     }
 
     /// The address of whom a booking's reminder goes to.
@@ -447,10 +503,17 @@ impl Reference {
     /// Why a queued message is not to be sent any more.
     fn skip_reason(&self, reminder: &Reminder, as_of: Time) -> Option<&'static str> {
         let booking = &self.bookings[reminder.booking];
-        let rule = self.rules.iter().find(|rule| rule.name == reminder.rule && rule.audience == reminder.audience);
+        let rule = self
+            .rules
+            .iter()
+            .find(|rule| rule.name == reminder.rule && rule.audience == reminder.audience);
         let nearer = |other: &&Reminder| {
-            (other.booking, other.revision, other.audience) == (reminder.booking, reminder.revision, reminder.audience)
-                && matches!(other.state, State::Pending | State::Sending | State::Completed)
+            (other.booking, other.revision, other.audience)
+                == (reminder.booking, reminder.revision, reminder.audience)
+                && matches!(
+                    other.state,
+                    State::Pending | State::Sending | State::Completed
+                )
                 && other.due > reminder.due
         };
         if booking.deleted {
@@ -480,21 +543,39 @@ impl Reference {
     /// Delivers: design 3.4. Returns the counts, and the reminders that were claimed.
     pub fn deliver(&mut self, as_of: Time, seen: &Seen) -> Result<(Counts, Vec<usize>), String> {
         let mut queue = self.claimable();
-        queue.sort_by_key(|position| (self.reminders[*position].start, self.reminders[*position].seq));
+        queue.sort_by_key(|position| {
+            (
+                self.reminders[*position].start,
+                self.reminders[*position].seq,
+            )
+        });
         let mut unexplained: HashSet<usize> = seen.answers.keys().copied().collect();
         let (mut counts, mut touched, mut held_back) = (Counts::default(), Vec::new(), 0);
         loop {
             // While the account is held, one message a call tests whether it can send again.
             let trying = self.held;
-            let page: Vec<usize> = queue.drain(..if trying { queue.len().min(1) } else { queue.len() }).collect();
+            let page: Vec<usize> = queue
+                .drain(
+                    ..if trying {
+                        queue.len().min(1)
+                    } else {
+                        queue.len()
+                    },
+                )
+                .collect();
             if page.is_empty() {
                 break;
             }
             touched.extend(&page);
-            let reasons: Vec<_> =
-                page.iter().map(|position| self.skip_reason(&self.reminders[*position], as_of)).collect();
-            let refused =
-                page.iter().any(|position| seen.answers.get(position).is_some_and(|fate| fate.is_account_refusal()));
+            let reasons: Vec<_> = page
+                .iter()
+                .map(|position| self.skip_reason(&self.reminders[*position], as_of))
+                .collect();
+            let refused = page.iter().any(|position| {
+                seen.answers
+                    .get(position)
+                    .is_some_and(|fate| fate.is_account_refusal())
+            });
             let mut account_is_untested = false;
             for (position, reason) in page.into_iter().zip(reasons) {
                 let was_sent = unexplained.remove(&position);
@@ -518,7 +599,10 @@ impl Reference {
             }
         }
         if let Some(position) = unexplained.into_iter().next() {
-            return Err(format!("sent, and should not have been: {:?}", self.reminders[position]));
+            return Err(format!(
+                "sent, and should not have been: {:?}",
+                self.reminders[position]
+            ));
         }
         counts.deferred = i64::try_from(self.claimable().len()).unwrap() + held_back;
         Ok((counts, touched))
@@ -537,13 +621,19 @@ impl Reference {
             return Ok(false);
         }
         if was_sent {
-            return Err(format!("sent, and should not have been ({reason:?}): {reminder:?}"));
+            return Err(format!(
+                "sent, and should not have been ({reason:?}): {reminder:?}"
+            ));
         }
         match reason {
             Some(_) => counts.skipped += 1,
             None => counts.failed += 1,
         }
-        reminder.state = if reason.is_some() { State::Skipped } else { State::Failed };
+        reminder.state = if reason.is_some() {
+            State::Skipped
+        } else {
+            State::Failed
+        };
         reminder.reason = reason.or(Some("unknown"));
         Ok(true)
     }
@@ -557,7 +647,10 @@ impl Reference {
         refused: bool,
         counts: &mut Counts,
     ) -> Result<Attempted, String> {
-        let mailbox = self.mailbox(self.reminders[position].booking, self.reminders[position].audience);
+        let mailbox = self.mailbox(
+            self.reminders[position].booking,
+            self.reminders[position].audience,
+        );
         let now = self.now;
         let reminder = &mut self.reminders[position];
         // The request of a killed sender may have arrived.
@@ -573,14 +666,20 @@ impl Reference {
         }
         match seen.answers.get(&position) {
             Some(fate) => Ok(Attempted::Answered(*fate)),
-            None if mailbox == Some(Mailbox::Malformed) && (!refused || seen.failed.contains(&position)) => {
+            None if mailbox == Some(Mailbox::Malformed)
+                && (!refused || seen.failed.contains(&position)) =>
+            {
                 reminder.fail("bad_address");
                 counts.failed += 1;
                 Ok(Attempted::NotSent)
             }
             None if seen.unreachable => {
                 let retried = reminder.try_again("unreachable", as_of, now);
-                *(if retried { &mut counts.retrying } else { &mut counts.failed }) += 1;
+                *(if retried {
+                    &mut counts.retrying
+                } else {
+                    &mut counts.failed
+                }) += 1;
                 Ok(Attempted::NotSent)
             }
             None if refused || seen.short => {
@@ -606,13 +705,25 @@ impl Reference {
                 counts.failed += 1;
             }
             Fate::Throttled | Fate::Doubt => {
-                let reason = if fate == Fate::Doubt { "unknown" } else { "throttled" };
+                let reason = if fate == Fate::Doubt {
+                    "unknown"
+                } else {
+                    "throttled"
+                };
                 let retried = reminder.try_again(reason, as_of, now);
-                let count = if fate == Fate::Doubt { &mut counts.unknown } else { &mut counts.retrying };
+                let count = if fate == Fate::Doubt {
+                    &mut counts.unknown
+                } else {
+                    &mut counts.retrying
+                };
                 *(if retried { count } else { &mut counts.failed }) += 1;
             }
             Fate::Account | Fate::Quota => {
-                let reason = if fate == Fate::Account { "account" } else { "quota" };
+                let reason = if fate == Fate::Account {
+                    "account"
+                } else {
+                    "quota"
+                };
                 reminder.return_to_queue(Some(reason), now + 90);
             }
         }
@@ -621,7 +732,8 @@ impl Reference {
     /// Whether a booking's flag for a rule should be set.
     pub fn expected_flag(&self, booking: usize, rule: &str) -> bool {
         self.reminders.iter().any(|reminder| {
-            (reminder.booking, reminder.rule, reminder.audience) == (booking, rule, Audience::Customer)
+            (reminder.booking, reminder.rule, reminder.audience)
+                == (booking, rule, Audience::Customer)
                 && reminder.state == State::Completed
                 && reminder.start == self.bookings[booking].start
         })

@@ -65,15 +65,24 @@ impl Instance {
         ahead: i64,
     ) -> Self {
         let (invocations, waiting) = mpsc::unbounded_channel();
-        let shared = Arc::new(Shared { waiting: tokio::sync::Mutex::new(waiting), outcomes: Mutex::default() });
+        let shared = Arc::new(Shared {
+            waiting: tokio::sync::Mutex::new(waiting),
+            outcomes: Mutex::default(),
+        });
         let router = Router::new()
             .route("/2018-06-01/runtime/invocation/next", get(next))
-            .route("/2018-06-01/runtime/invocation/{id}/response", post(respond))
+            .route(
+                "/2018-06-01/runtime/invocation/{id}/response",
+                post(respond),
+            )
             .route("/2018-06-01/runtime/invocation/{id}/error", post(fail))
             .with_state(shared.clone());
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
-        let server = AbortOnDropHandle::new(tokio::spawn(async move { axum::serve(listener, router).await }));
+        let server =
+            AbortOnDropHandle::new(tokio::spawn(
+                async move { axum::serve(listener, router).await },
+            ));
         let mut process = Command::new(program)
             .env_clear()
             .envs(environment)
@@ -95,24 +104,47 @@ impl Instance {
             let _ = stderr.read_to_string(&mut log).await;
             log
         });
-        Self { process, ahead, _server: server, invocations, shared, log }
+        Self {
+            process,
+            ahead,
+            _server: server,
+            invocations,
+            shared,
+            log,
+        }
     }
 
     /// Invokes the function with a deadline in a minute.
     pub async fn invoke(&self, payload: &Value) -> Outcome {
-        self.invoke_within(Duration::from_secs(60), payload.to_string().into_bytes()).await
+        self.invoke_within(Duration::from_secs(60), payload.to_string().into_bytes())
+            .await
     }
 
     /// Invokes the function with a deadline after `time`.
     pub async fn invoke_within(&self, time: Duration, payload: Vec<u8>) -> Outcome {
         let id = Uuid::new_v4().to_string();
         let (sender, outcome) = oneshot::channel();
-        self.shared.outcomes.lock().unwrap().insert(id.clone(), sender);
+        self.shared
+            .outcomes
+            .lock()
+            .unwrap()
+            .insert(id.clone(), sender);
         // The deadline uses the clock of the instance.
         let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
-        let deadline_ms = (now + time).as_millis().saturating_add_signed(i128::from(self.ahead) * 1000);
-        self.invocations.send(Invocation { id, payload, deadline_ms }).unwrap_or_else(|_| panic!("it has ended"));
-        tokio::time::timeout(time + Duration::from_secs(30), outcome).await.expect("an outcome in time").unwrap()
+        let deadline_ms = (now + time)
+            .as_millis()
+            .saturating_add_signed(i128::from(self.ahead) * 1000);
+        self.invocations
+            .send(Invocation {
+                id,
+                payload,
+                deadline_ms,
+            })
+            .unwrap_or_else(|_| panic!("it has ended"));
+        tokio::time::timeout(time + Duration::from_secs(30), outcome)
+            .await
+            .expect("an outcome in time")
+            .unwrap()
     }
 
     /// Its process id.
@@ -144,21 +176,40 @@ impl Instance {
 }
 
 async fn next(State(shared): State<Arc<Shared>>) -> impl IntoResponse {
-    let Some(invocation) = shared.waiting.lock().await.recv().await else { std::future::pending().await };
+    let Some(invocation) = shared.waiting.lock().await.recv().await else {
+        std::future::pending().await
+    };
     let headers = [
         ("Lambda-Runtime-Aws-Request-Id", invocation.id),
-        ("Lambda-Runtime-Deadline-Ms", invocation.deadline_ms.to_string()),
-        ("Lambda-Runtime-Invoked-Function-Arn", "arn:aws:lambda:eu-central-1:123456789012:function:x".to_owned()),
-        ("Lambda-Runtime-Trace-Id", "Root=1-5bef4de7-ad49b0e87f6ef6c87fc2e700".to_owned()),
+        (
+            "Lambda-Runtime-Deadline-Ms",
+            invocation.deadline_ms.to_string(),
+        ),
+        (
+            "Lambda-Runtime-Invoked-Function-Arn",
+            "arn:aws:lambda:eu-central-1:123456789012:function:x".to_owned(),
+        ),
+        (
+            "Lambda-Runtime-Trace-Id",
+            "Root=1-5bef4de7-ad49b0e87f6ef6c87fc2e700".to_owned(),
+        ),
     ];
     (headers, invocation.payload)
 }
 
-async fn respond(State(shared): State<Arc<Shared>>, Segment(id): Segment<String>, body: Bytes) -> StatusCode {
+async fn respond(
+    State(shared): State<Arc<Shared>>,
+    Segment(id): Segment<String>,
+    body: Bytes,
+) -> StatusCode {
     complete_invocation(&shared, &id, Ok(serde_json::from_slice(&body).unwrap()))
 }
 
-async fn fail(State(shared): State<Arc<Shared>>, Segment(id): Segment<String>, body: Bytes) -> StatusCode {
+async fn fail(
+    State(shared): State<Arc<Shared>>,
+    Segment(id): Segment<String>,
+    body: Bytes,
+) -> StatusCode {
     complete_invocation(&shared, &id, Err(serde_json::from_slice(&body).unwrap()))
 }
 

@@ -25,17 +25,23 @@ impl Mail {
 
     /// Its subject.
     pub fn subject(&self) -> &str {
-        self.0["Content"]["Simple"]["Subject"]["Data"].as_str().unwrap()
+        self.0["Content"]["Simple"]["Subject"]["Data"]
+            .as_str()
+            .unwrap()
     }
 
     /// Its text.
     pub fn text(&self) -> &str {
-        self.0["Content"]["Simple"]["Body"]["Text"]["Data"].as_str().unwrap()
+        self.0["Content"]["Simple"]["Body"]["Text"]["Data"]
+            .as_str()
+            .unwrap()
     }
 
     /// Its HTML.
     pub fn html(&self) -> &str {
-        self.0["Content"]["Simple"]["Body"]["Html"]["Data"].as_str().unwrap()
+        self.0["Content"]["Simple"]["Body"]["Html"]["Data"]
+            .as_str()
+            .unwrap()
     }
 
     /// The event id in its tag.
@@ -144,16 +150,24 @@ impl Ses {
                 notified.await;
             }
         };
-        tokio::time::timeout(Duration::from_secs(60), all_there).await.expect("the messages arrive");
+        tokio::time::timeout(Duration::from_secs(60), all_there)
+            .await
+            .expect("the messages arrive");
     }
 }
 
 async fn account(State(shared): State<Arc<Shared>>) -> Response {
     shared.rate_requests.fetch_add(1, Ordering::SeqCst);
     if shared.account_refused.load(Ordering::SeqCst) {
-        return (StatusCode::FORBIDDEN, [("x-amzn-errortype", "AccessDeniedException")], "{}").into_response();
+        return (
+            StatusCode::FORBIDDEN,
+            [("x-amzn-errortype", "AccessDeniedException")],
+            "{}",
+        )
+            .into_response();
     }
-    axum::Json(json!({"SendQuota": {"MaxSendRate": 500.0, "Max24HourSend": 50000.0}})).into_response()
+    axum::Json(json!({"SendQuota": {"MaxSendRate": 500.0, "Max24HourSend": 50000.0}}))
+        .into_response()
 }
 
 async fn send(State(shared): State<Arc<Shared>>, headers: HeaderMap, body: Bytes) -> Response {
@@ -172,10 +186,16 @@ async fn send(State(shared): State<Arc<Shared>>, headers: HeaderMap, body: Bytes
         let _ = released.wait_for(|released| *released).await;
         answer = *then;
     }
-    let sent = move || axum::Json(json!({"MessageId": format!("message-{number}")})).into_response();
+    let sent =
+        move || axum::Json(json!({"MessageId": format!("message-{number}")})).into_response();
     let error = |status, code: &'static str, message: &str| {
         let status = StatusCode::from_u16(status).unwrap();
-        (status, [("x-amzn-errortype", code)], axum::Json(json!({"message": message}))).into_response()
+        (
+            status,
+            [("x-amzn-errortype", code)],
+            axum::Json(json!({"message": message})),
+        )
+            .into_response()
     };
     match answer {
         Answer::Sent => sent(),
@@ -186,8 +206,10 @@ async fn send(State(shared): State<Arc<Shared>>, headers: HeaderMap, body: Bytes
         Answer::Silence | Answer::Held(..) => std::future::pending().await,
         Answer::Rubbish(body) => ([("content-type", "application/json")], body).into_response(),
         Answer::Reset => {
-            let broken =
-                futures_util::stream::iter([Ok(Bytes::from_static(b"{")), Err(std::io::Error::other("reset"))]);
+            let broken = futures_util::stream::iter([
+                Ok(Bytes::from_static(b"{")),
+                Err(std::io::Error::other("reset")),
+            ]);
             axum::body::Body::from_stream(broken).into_response()
         }
         Answer::Error(status, code, message) => error(status, code, message),

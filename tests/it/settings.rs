@@ -10,23 +10,45 @@ use crate::ses::Answer;
 async fn no_log_level_prints_secrets_or_addresses() {
     let mut app = App::new().await;
     app.env.insert("RUST_LOG", "trace".to_owned());
-    app.env.insert("AWS_SECRET_ACCESS_KEY", "secret-of-aws-0123456789".to_owned());
-    app.env.insert("AWS_SESSION_TOKEN", "token-of-aws-0123456789".to_owned());
+    app.env.insert(
+        "AWS_SECRET_ACCESS_KEY",
+        "secret-of-aws-0123456789".to_owned(),
+    );
+    app.env
+        .insert("AWS_SESSION_TOKEN", "token-of-aws-0123456789".to_owned());
     app.env.insert(
         "DATABASE_URL",
-        app.url.replace("postgres://postgres@", "postgres://postgres:password-of-the-database@"),
+        app.url.replace(
+            "postgres://postgres@",
+            "postgres://postgres:password-of-the-database@",
+        ),
     );
     app.ses.answer(|mail| {
         Answer::Error(
             400,
             "MessageRejected",
-            if mail.to().starts_with("carla") { "no carla@customers.example" } else { "" },
+            if mail.to().starts_with("carla") {
+                "no carla@customers.example"
+            } else {
+                ""
+            },
         )
     });
     app.confirmed(noon() + hours(24)).await;
     let said = app.call(&["run", "--as-of", &noon().to_rfc3339()]).await;
-    assert!(said.success && said.stderr.contains("TRACE"), "{}", said.stderr);
-    for secret in ["secret-of-aws", "token-of-aws", "password-of-the-database", "carla@", "Carla", "Ringstra"] {
+    assert!(
+        said.success && said.stderr.contains("TRACE"),
+        "{}",
+        said.stderr
+    );
+    for secret in [
+        "secret-of-aws",
+        "token-of-aws",
+        "password-of-the-database",
+        "carla@",
+        "Carla",
+        "Ringstra",
+    ] {
         assert!(!said.stderr.contains(secret), "{secret}: {}", said.stderr);
     }
 }
@@ -35,13 +57,28 @@ async fn no_log_level_prints_secrets_or_addresses() {
 const MALFORMED: &[(&str, &str)] = &[
     ("DATABASE_URL", ""),
     ("DATABASE_URL", "mysql://secret-value@127.0.0.1/x"),
-    ("DATABASE_URL", "postgres://user:secret-value@127.0.0.1:port/x"),
-    ("DATABASE_URL", "postgres://user:secret-value@127.0.0.1/x?sslmode=secret-value"),
-    ("DATABASE_URL", "host=127.0.0.1 password=secret-value dbname=x"),
+    (
+        "DATABASE_URL",
+        "postgres://user:secret-value@127.0.0.1:port/x",
+    ),
+    (
+        "DATABASE_URL",
+        "postgres://user:secret-value@127.0.0.1/x?sslmode=secret-value",
+    ),
+    (
+        "DATABASE_URL",
+        "host=127.0.0.1 password=secret-value dbname=x",
+    ),
     ("DATABASE_URL", "user=secret-value"),
     ("DATABASE_CA_CERT", "/no/such/secret-value"),
-    ("DATABASE_CA_CERT", "-----BEGIN CERTIFICATE-----\nsecret-value\n-----END CERTIFICATE-----"),
-    ("DATABASE_CA_CERT", "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----"),
+    (
+        "DATABASE_CA_CERT",
+        "-----BEGIN CERTIFICATE-----\nsecret-value\n-----END CERTIFICATE-----",
+    ),
+    (
+        "DATABASE_CA_CERT",
+        "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----",
+    ),
     ("EMAIL_FROM", ""),
     ("EMAIL_FROM", "secret-value"),
     ("EMAIL_FROM", "Name <secret-value>"),
@@ -88,14 +125,32 @@ async fn a_malformed_setting_stops_the_program_with_one_line_that_names_it() {
     for (variable, value) in MALFORMED {
         let mut app_env = app.env.clone();
         app_env.insert(variable, (*value).to_owned());
-        let output = app.command(&["run"]).env_clear().envs(&app_env).output().await.unwrap();
+        let output = app
+            .command(&["run"])
+            .env_clear()
+            .envs(&app_env)
+            .output()
+            .await
+            .unwrap();
         let stderr = String::from_utf8(output.stderr).unwrap();
-        assert!(!output.status.success() && output.stdout.is_empty(), "{variable}={value}");
+        assert!(
+            !output.status.success() && output.stdout.is_empty(),
+            "{variable}={value}"
+        );
         assert_eq!(stderr.lines().count(), 1, "{variable}={value}: {stderr}");
-        assert!(stderr.contains(&format!("{variable} ")), "{variable}={value}: {stderr}");
-        assert!(!stderr.contains("secret-value"), "{variable}={value}: {stderr}");
+        assert!(
+            stderr.contains(&format!("{variable} ")),
+            "{variable}={value}: {stderr}"
+        );
+        assert!(
+            !stderr.contains("secret-value"),
+            "{variable}={value}: {stderr}"
+        );
     }
-    let runs: i64 = app.one("SELECT count(*) FROM automation_runs", &[]).await.get(0);
+    let runs: i64 = app
+        .one("SELECT count(*) FROM automation_runs", &[])
+        .await
+        .get(0);
     assert_eq!(runs, 0, "nothing was changed");
 }
 
@@ -111,20 +166,52 @@ async fn a_weak_secret_stops_the_server_at_start() {
         ("CRON_SECRET", "secret-value with a space".to_owned()),
         ("CRON_SECRET", "secret-value-ü-0123456789".to_owned()),
         ("CRON_SECRET", "secret-value\n0123456789012".to_owned()),
-        ("CRON_SIGNING_SECRET", "secret-value-0123456789012345678".to_owned()),
+        (
+            "CRON_SIGNING_SECRET",
+            "secret-value-0123456789012345678".to_owned(),
+        ),
         // 23 and 65 bytes.
-        ("CRON_SIGNING_SECRET", "whsec_c2VjcmV0LXZhbHVlLXNlY3JldC12YWw=".to_owned()),
-        ("CRON_SIGNING_SECRET", format!("whsec_{}", "AAAA".repeat(21) + "AAA=")),
-        ("CRON_SIGNING_SECRET", "whsec_secret-value*not*base64*0123456789".to_owned()),
-        ("CRON_SIGNING_SECRET", "WHSEC_C2FVsBQIhrscChlQIMV+b5sSYspob7oD".to_owned()),
-        ("CRON_SIGNING_SECRET", "whsec_C2FVsBQIhrscChlQIMV+b5sSYspob7oD,whsec_".to_owned()),
+        (
+            "CRON_SIGNING_SECRET",
+            "whsec_c2VjcmV0LXZhbHVlLXNlY3JldC12YWw=".to_owned(),
+        ),
+        (
+            "CRON_SIGNING_SECRET",
+            format!("whsec_{}", "AAAA".repeat(21) + "AAA="),
+        ),
+        (
+            "CRON_SIGNING_SECRET",
+            "whsec_secret-value*not*base64*0123456789".to_owned(),
+        ),
+        (
+            "CRON_SIGNING_SECRET",
+            "WHSEC_C2FVsBQIhrscChlQIMV+b5sSYspob7oD".to_owned(),
+        ),
+        (
+            "CRON_SIGNING_SECRET",
+            "whsec_C2FVsBQIhrscChlQIMV+b5sSYspob7oD,whsec_".to_owned(),
+        ),
     ] {
-        let output = app.command(&["serve", "--listen", "127.0.0.1:0"]).env(variable, &value).output().await.unwrap();
+        let output = app
+            .command(&["serve", "--listen", "127.0.0.1:0"])
+            .env(variable, &value)
+            .output()
+            .await
+            .unwrap();
         let stderr = String::from_utf8(output.stderr).unwrap();
-        assert!(!output.status.success() && output.stdout.is_empty(), "{variable}={value}");
+        assert!(
+            !output.status.success() && output.stdout.is_empty(),
+            "{variable}={value}"
+        );
         assert_eq!(stderr.lines().count(), 1, "{variable}={value}: {stderr}");
-        assert!(stderr.contains(&format!("{variable} is not valid")), "{variable}={value}: {stderr}");
-        assert!(!stderr.contains("secret-value") && !stderr.contains(fine), "{variable}={value}: {stderr}");
+        assert!(
+            stderr.contains(&format!("{variable} is not valid")),
+            "{variable}={value}: {stderr}"
+        );
+        assert!(
+            !stderr.contains("secret-value") && !stderr.contains(fine),
+            "{variable}={value}: {stderr}"
+        );
     }
 }
 
@@ -142,18 +229,36 @@ async fn well_formed_settings_are_accepted() {
         ("SEND_CONCURRENCY", " 4 "),
         ("TEST_TIME_DIVISOR", "1000"),
     ] {
-        let output = app.command(&["run"]).env(variable, value).output().await.unwrap();
-        assert!(output.status.success(), "{variable}={value}: {}", String::from_utf8_lossy(&output.stderr));
+        let output = app
+            .command(&["run"])
+            .env(variable, value)
+            .output()
+            .await
+            .unwrap();
+        assert!(
+            output.status.success(),
+            "{variable}={value}: {}",
+            String::from_utf8_lossy(&output.stderr)
+        );
     }
 }
 
 #[tokio::test]
 async fn invalid_arguments_are_refused_and_help_lists_the_commands() {
     let app = App::new().await;
-    for arguments in [&["run", "--for", "50"][..], &["run", "--for", "1s"], &["dance"], &["run", "--as-of", "noon"]] {
+    for arguments in [
+        &["run", "--for", "50"][..],
+        &["run", "--for", "1s"],
+        &["dance"],
+        &["run", "--as-of", "noon"],
+    ] {
         let said = app.call(arguments).await;
         assert!(!said.success && said.stdout.is_empty());
-        assert!(said.stderr.contains("error:"), "{arguments:?}: {}", said.stderr);
+        assert!(
+            said.stderr.contains("error:"),
+            "{arguments:?}: {}",
+            said.stderr
+        );
     }
     let said = app.call(&["--help"]).await;
     assert!(said.success && said.stdout.contains("migrate") && said.stdout.contains("run"));
@@ -163,8 +268,7 @@ async fn invalid_arguments_are_refused_and_help_lists_the_commands() {
 async fn test_time_divisor_is_accepted_only_for_a_local_database() {
     let mut app = App::new().await;
     app.env.insert("TEST_TIME_DIVISOR", "10".to_owned());
-    let refused =
-        "TEST_TIME_DIVISOR is for tests alone: it is refused unless every host of DATABASE_URL is this machine";
+    let refused = "TEST_TIME_DIVISOR is for tests alone: it is refused unless every host of DATABASE_URL is this machine";
     for (url, local) in [
         ("postgres://u@127.0.0.1:1/x", true),
         ("postgres://u@localhost:1/x", true),
@@ -179,9 +283,18 @@ async fn test_time_divisor_is_accepted_only_for_a_local_database() {
         let said = app.call(&["run"]).await;
         assert!(!said.success && said.stdout.is_empty());
         // A local URL is accepted; no database listens there.
-        let told = if local { "the database cannot be reached" } else { refused };
+        let told = if local {
+            "the database cannot be reached"
+        } else {
+            refused
+        };
         assert!(said.stderr.contains(told), "{url}: {}", said.stderr);
-        assert_eq!(said.stderr.contains("TEST_TIME_DIVISOR"), !local, "{url}: {}", said.stderr);
+        assert_eq!(
+            said.stderr.contains("TEST_TIME_DIVISOR"),
+            !local,
+            "{url}: {}",
+            said.stderr
+        );
     }
 }
 
@@ -190,7 +303,8 @@ async fn test_time_divisor_shortens_leases_and_back_off() {
     let mut app = App::new().await;
     app.env.insert("TEST_TIME_DIVISOR", "10".to_owned());
     app.confirmed(noon() + hours(24)).await;
-    app.ses.answer(|_| Answer::Error(429, "TooManyRequestsException", "slow down"));
+    app.ses
+        .answer(|_| Answer::Error(429, "TooManyRequestsException", "slow down"));
     app.run(noon()).await;
     let wait = "SELECT extract(epoch FROM next_attempt_at - (event_data #>> '{attempts,0,at}')::timestamptz)::int
                   FROM booking_automation_events WHERE event_type = 'reminder_sent'";
@@ -209,7 +323,10 @@ async fn test_time_divisor_shortens_leases_and_back_off() {
     assert!(lease);
     assert_eq!(summary["reminders"]["unknown"], 1, "{summary}");
     // Without the divisor, the request alone would have ten seconds.
-    assert!(summary["duration_ms"].as_i64().unwrap() < 10_000, "{summary}");
+    assert!(
+        summary["duration_ms"].as_i64().unwrap() < 10_000,
+        "{summary}"
+    );
 }
 
 /// The app's URL with another host and an `sslmode`.
@@ -249,10 +366,17 @@ async fn tls_verifies_the_host_name_or_refuses_to_connect() {
         let said = app.call(&["run"]).await;
         assert_eq!(said.success, works, "{host} {mode}: {}", said.stderr);
         if works {
-            let runs = app.one("SELECT count(*) FROM automation_runs", &[]).await.get::<_, i64>(0);
+            let runs = app
+                .one("SELECT count(*) FROM automation_runs", &[])
+                .await
+                .get::<_, i64>(0);
             assert!(runs > 0);
         } else {
-            assert!(said.stderr.contains("certificate"), "{host} {mode}: {}", said.stderr);
+            assert!(
+                said.stderr.contains("certificate"),
+                "{host} {mode}: {}",
+                said.stderr
+            );
         }
     }
 }
@@ -268,8 +392,19 @@ async fn a_tls_connection_needs_one_handshake() {
     app.call(&["run"]).await.summary();
     let proxy = Proxy::start(&app.url, Cut::Never).await;
     let url = app.url.replacen("127.0.0.1", "localhost", 1);
-    let port = |url: &str| url.rsplit_once(':').unwrap().1.split('/').next().unwrap().to_owned();
-    app.env.insert("DATABASE_URL", url.replacen(&port(&url), &port(&proxy.url), 1) + "?sslmode=require");
+    let port = |url: &str| {
+        url.rsplit_once(':')
+            .unwrap()
+            .1
+            .split('/')
+            .next()
+            .unwrap()
+            .to_owned()
+    };
+    app.env.insert(
+        "DATABASE_URL",
+        url.replacen(&port(&url), &port(&proxy.url), 1) + "?sslmode=require",
+    );
     app.call(&["run"]).await.summary();
     // The request for TLS, the handshake with the log-in, and the three round trips of the pass.
     assert_eq!(proxy.round_trips(), 5);
@@ -286,7 +421,10 @@ async fn a_remote_server_without_tls_is_refused() {
             let _ = tokio::io::AsyncWriteExt::write_all(&mut socket, b"N").await;
             let mut rest = Vec::new();
             let _ = tokio::io::AsyncReadExt::read_to_end(&mut socket, &mut rest).await;
-            assert!(!rest.windows(6).any(|window| window == b"secret"), "no credentials in the clear");
+            assert!(
+                !rest.windows(6).any(|window| window == b"secret"),
+                "no credentials in the clear"
+            );
         }
     });
     let mut app = App::new().await;

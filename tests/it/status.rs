@@ -19,7 +19,13 @@ pub async fn support(app: &mut App, as_of: DateTime<Utc>) -> Server {
 }
 
 /// Sends a request with support's token.
-pub async fn ask(server: &Server, method: &str, path: &str, more: &[Header<'_>], body: &[u8]) -> Answer {
+pub async fn ask(
+    server: &Server,
+    method: &str,
+    path: &str,
+    more: &[Header<'_>],
+    body: &[u8],
+) -> Answer {
     let authorization = format!("Bearer {TOKEN}");
     let headers = [&[("Authorization", authorization.as_bytes())], more].concat();
     request(server.port, method, path, &headers, body).await
@@ -27,8 +33,16 @@ pub async fn ask(server: &Server, method: &str, path: &str, more: &[Header<'_>],
 
 /// Requests a status change in somebody's name.
 async fn request_status(server: &Server, id: Uuid, to: &str, role: &str) -> Answer {
-    let body = json!({"to": to, "actor": {"role": role, "id": "somebody"}, "reason": "said so"}).to_string();
-    ask(server, "POST", &format!("/bookings/{id}/status"), &[], body.as_bytes()).await
+    let body = json!({"to": to, "actor": {"role": role, "id": "somebody"}, "reason": "said so"})
+        .to_string();
+    ask(
+        server,
+        "POST",
+        &format!("/bookings/{id}/status"),
+        &[],
+        body.as_bytes(),
+    )
+    .await
 }
 
 const ROLES: [&str; 4] = ["customer", "provider", "admin", "system"];
@@ -64,14 +78,26 @@ async fn each_step_is_allowed_or_refused_by_status_role_and_start() {
     for has_started in [false, true] {
         for from in STATUSES {
             // No automatic step is due but the start.
-            let start = if has_started { noon() - minutes(10) } else { noon() + hours(30) };
-            let judged = if has_started && from == "confirmed" { "in_progress" } else { from };
+            let start = if has_started {
+                noon() - minutes(10)
+            } else {
+                noon() + hours(30)
+            };
+            let judged = if has_started && from == "confirmed" {
+                "in_progress"
+            } else {
+                from
+            };
             let id = app.booking(from, start).await;
             for to in STATUSES {
                 for role in ROLES {
                     let answer = request_status(&server, id, to, role).await;
-                    let what = format!("{from} to {to} by {role}, started: {has_started}: {answer:?}");
-                    let undo = has_started && from == "confirmed" && to == "confirmed" && role != "customer";
+                    let what =
+                        format!("{from} to {to} by {role}, started: {has_started}: {answer:?}");
+                    let undo = has_started
+                        && from == "confirmed"
+                        && to == "confirmed"
+                        && role != "customer";
                     if is_allowed(judged, to, role, has_started) || undo {
                         assert_eq!(answer.status, 200, "{what}");
                         assert_eq!(answer.json()["from"], judged, "{what}");
@@ -85,9 +111,16 @@ async fn each_step_is_allowed_or_refused_by_status_role_and_start() {
                         ))
                         .await;
                     } else {
-                        let unknown =
-                            !["confirmed", "cancelled", "completed", "refunded", "in_progress", "expired", "pending"]
-                                .contains(&to);
+                        let unknown = ![
+                            "confirmed",
+                            "cancelled",
+                            "completed",
+                            "refunded",
+                            "in_progress",
+                            "expired",
+                            "pending",
+                        ]
+                        .contains(&to);
                         assert_eq!(answer.status, if unknown { 422 } else { 409 }, "{what}");
                         assert_eq!(answer.header("content-type"), "application/problem+json");
                         assert_eq!(app.status(id).await, from, "nothing is written: {what}");
@@ -116,7 +149,14 @@ async fn a_status_change_records_actor_and_reason() {
     let body =
         json!({"to": "cancelled", "actor": {"role": "customer", "id": app.customer}, "reason": "ill"}).to_string();
 
-    let answer = ask(&server, "POST", &format!("/bookings/{id}/status"), &[], body.as_bytes()).await;
+    let answer = ask(
+        &server,
+        "POST",
+        &format!("/bookings/{id}/status"),
+        &[],
+        body.as_bytes(),
+    )
+    .await;
     assert_eq!(
         answer.json(),
         json!({"booking_id": id, "from": "confirmed", "to": "cancelled", "at": "2026-03-01T12:00:00Z",
@@ -125,7 +165,10 @@ async fn a_status_change_records_actor_and_reason() {
                           "policy": {"source": "built_in", "id": null, "name": "default", "applies_to": "customer"},
                           "text": "By the policy \"default\" (built_in), 100 % is refunded of a booking that has no price, up to and including 2026-03-01T18:00:00Z."}})
     );
-    assert_eq!(status_trail(&app, id).await, [format!("confirmed cancelled customer:{} ill", app.customer)]);
+    assert_eq!(
+        status_trail(&app, id).await,
+        [format!("confirmed cancelled customer:{} ill", app.customer)]
+    );
     let row = app
         .one("SELECT cancelled_at = $2, cancelled_by, cancellation_reason FROM bookings WHERE id = $1", &[&id, &noon()])
         .await;
@@ -146,13 +189,24 @@ async fn a_status_request_applies_overdue_automatic_steps_first() {
     let answer = request_status(&server, id, "cancelled", "customer").await;
     assert_eq!(answer.status, 409);
     let problem = answer.json();
-    assert_eq!((&problem["current"], &problem["allowed"]), (&json!("completed"), &json!([])));
-    assert_eq!(problem["detail"], "a booking that is completed cannot become cancelled");
+    assert_eq!(
+        (&problem["current"], &problem["allowed"]),
+        (&json!("completed"), &json!([]))
+    );
+    assert_eq!(
+        problem["detail"],
+        "a booking that is completed cannot become cancelled"
+    );
     assert_eq!(app.status(id).await, "confirmed", "nothing is written");
     assert!(status_trail(&app, id).await.is_empty());
 
     // An allowed step is written after the due automatic steps.
-    assert_eq!(request_status(&server, id, "refunded", "admin").await.status, 200);
+    assert_eq!(
+        request_status(&server, id, "refunded", "admin")
+            .await
+            .status,
+        200
+    );
     let steps = status_trail(&app, id).await;
     assert_eq!(steps[0], "confirmed in_progress booking-automation");
     assert_eq!(steps[1], "in_progress completed booking-automation");
@@ -163,40 +217,67 @@ async fn a_status_request_applies_overdue_automatic_steps_first() {
 async fn an_automatic_step_can_be_reverted_and_is_not_repeated() {
     let mut app = App::new().await;
     let id = app.confirmed(noon() - minutes(90)).await;
-    let (another, untouched) = (app.confirmed(noon() - minutes(90)).await, app.confirmed(noon() - minutes(90)).await);
+    let (another, untouched) = (
+        app.confirmed(noon() - minutes(90)).await,
+        app.confirmed(noon() - minutes(90)).await,
+    );
     app.run(noon()).await;
     assert_eq!(app.status(id).await, "completed");
     let server = support(&mut app, noon() + minutes(1)).await;
 
-    assert_eq!(request_status(&server, id, "confirmed", "customer").await.status, 409);
+    assert_eq!(
+        request_status(&server, id, "confirmed", "customer")
+            .await
+            .status,
+        409
+    );
     // Later events do not prevent it: a message, a refused step, and a step of another booking.
     let since = "INSERT INTO booking_automation_events (booking_id, event_type, event_data, status)
                  VALUES ($1, 'notification_sent', '{}', 'completed'),
                         ($1, 'status_update', '{\"from\": \"completed\", \"to\": \"refunded\", \"by\": \"somebody\"}', 'failed')";
     app.sql(since, &[&id]).await;
-    assert_eq!(request_status(&server, another, "refunded", "admin").await.status, 200);
+    assert_eq!(
+        request_status(&server, another, "refunded", "admin")
+            .await
+            .status,
+        200
+    );
     let answer = request_status(&server, id, "confirmed", "provider").await;
     assert_eq!(app.status(untouched).await, "completed");
-    assert_eq!((answer.status, &answer.json()["automation_blocked"]), (200, &json!(true)));
-    let blocked =
-        "SELECT status = 'confirmed' AND auto_complete_blocked AND completed_at IS NULL FROM bookings WHERE id = $1";
+    assert_eq!(
+        (answer.status, &answer.json()["automation_blocked"]),
+        (200, &json!(true))
+    );
+    let blocked = "SELECT status = 'confirmed' AND auto_complete_blocked AND completed_at IS NULL FROM bookings WHERE id = $1";
     assert!(app.one(blocked, &[&id]).await.get::<_, bool>(0));
 
     // Later passes do not start, complete or expire it.
     for later in [minutes(2), hours(2), hours(50)] {
         let summary = app.run(noon() + later).await;
-        assert_eq!(summary["transitions"], json!({"started": 0, "completed": 0, "expired": 0, "remaining": 0}));
+        assert_eq!(
+            summary["transitions"],
+            json!({"started": 0, "completed": 0, "expired": 0, "remaining": 0})
+        );
     }
     assert_eq!(app.status(id).await, "confirmed");
     // The last step is a person's: it cannot be reverted.
-    let problem = request_status(&server, id, "in_progress", "provider").await.json();
-    assert_eq!(problem["detail"], "a booking that is confirmed cannot become in_progress");
+    let problem = request_status(&server, id, "in_progress", "provider")
+        .await
+        .json();
+    assert_eq!(
+        problem["detail"],
+        "a booking that is confirmed cannot become in_progress"
+    );
     drop(server);
     assert_reverting_keeps_completed_at_of_the_user(&mut app).await;
 
     // Unblocked, the booking is automated again.
     app.set_clock(noon() + hours(51)).await;
-    app.sql("UPDATE bookings SET auto_complete_blocked = false WHERE id = $1", &[&id]).await;
+    app.sql(
+        "UPDATE bookings SET auto_complete_blocked = false WHERE id = $1",
+        &[&id],
+    )
+    .await;
     app.run(noon() + hours(52)).await;
     assert_eq!(app.status(id).await, "completed");
 }
@@ -204,10 +285,19 @@ async fn an_automatic_step_can_be_reverted_and_is_not_repeated() {
 /// Reverting `in_progress` keeps a `completed_at` that the user wrote.
 async fn assert_reverting_keeps_completed_at_of_the_user(app: &mut App) {
     let started = app.confirmed(noon() + hours(50)).await;
-    app.sql("UPDATE bookings SET completed_at = '2020-01-01' WHERE id = $1", &[&started]).await;
+    app.sql(
+        "UPDATE bookings SET completed_at = '2020-01-01' WHERE id = $1",
+        &[&started],
+    )
+    .await;
     app.run(noon() + hours(50)).await;
     let server = support(app, noon() + hours(50) + minutes(1)).await;
-    assert_eq!(request_status(&server, started, "confirmed", "provider").await.status, 200);
+    assert_eq!(
+        request_status(&server, started, "confirmed", "provider")
+            .await
+            .status,
+        200
+    );
     let kept = "SELECT completed_at::date::text FROM bookings WHERE id = $1";
     assert_eq!(app.column(kept, &[&started]).await, ["2020-01-01"]);
 }
@@ -218,9 +308,19 @@ async fn a_manual_step_cannot_be_reverted_as_an_automatic_one() {
     let server = support(&mut app, noon()).await;
     let id = app.booking("in_progress", noon() - minutes(10)).await;
 
-    assert_eq!(request_status(&server, id, "completed", "provider").await.status, 200);
-    let problem = request_status(&server, id, "in_progress", "provider").await.json();
-    assert_eq!(problem["detail"], "the automation did not make the booking completed, so there is nothing to undo");
+    assert_eq!(
+        request_status(&server, id, "completed", "provider")
+            .await
+            .status,
+        200
+    );
+    let problem = request_status(&server, id, "in_progress", "provider")
+        .await
+        .json();
+    assert_eq!(
+        problem["detail"],
+        "the automation did not make the booking completed, so there is nothing to undo"
+    );
 }
 
 #[tokio::test]
@@ -230,23 +330,63 @@ async fn writes_of_the_users_backend_count_and_are_attributed_to_its_role() {
     app.run(noon()).await;
     let server = support(&mut app, noon() + minutes(1)).await;
     let backend = app.backend_role().await;
-    backend.execute("UPDATE bookings SET status = 'completed' WHERE id = $1", &[&id]).await.unwrap();
+    backend
+        .execute(
+            "UPDATE bookings SET status = 'completed' WHERE id = $1",
+            &[&id],
+        )
+        .await
+        .unwrap();
 
     // The request sees the new status; there is no automatic step to revert.
-    assert_eq!(request_status(&server, id, "in_progress", "provider").await.status, 409);
-    let timeline = ask(&server, "GET", &format!("/bookings/{id}/timeline"), &[], b"").await.json();
+    assert_eq!(
+        request_status(&server, id, "in_progress", "provider")
+            .await
+            .status,
+        409
+    );
+    let timeline = ask(
+        &server,
+        "GET",
+        &format!("/bookings/{id}/timeline"),
+        &[],
+        b"",
+    )
+    .await
+    .json();
     let last = timeline["happened"].as_array().unwrap().last().unwrap();
-    let role: String = backend.query_one("SELECT session_user::text", &[]).await.unwrap().get(0);
-    assert_eq!((&last["to"], &last["by"]), (&json!("completed"), &json!(role)));
+    let role: String = backend
+        .query_one("SELECT session_user::text", &[])
+        .await
+        .unwrap()
+        .get(0);
+    assert_eq!(
+        (&last["to"], &last["by"]),
+        (&json!("completed"), &json!(role))
+    );
     assert_cannot_write_the_trail(&backend).await;
     assert_eq!(status_trail(&app, id).await.len(), 2);
 
     // A change between two requests is seen by the second one.
     let other = app.confirmed(noon() + hours(30)).await;
-    backend.execute("UPDATE bookings SET status = 'cancelled' WHERE id = $1", &[&other]).await.unwrap();
+    backend
+        .execute(
+            "UPDATE bookings SET status = 'cancelled' WHERE id = $1",
+            &[&other],
+        )
+        .await
+        .unwrap();
     let problem = request_status(&server, other, "completed", "admin").await;
-    assert_eq!((problem.status, &problem.json()["current"]), (409, &json!("cancelled")));
-    assert_eq!(request_status(&server, other, "refunded", "admin").await.status, 200);
+    assert_eq!(
+        (problem.status, &problem.json()["current"]),
+        (409, &json!("cancelled"))
+    );
+    assert_eq!(
+        request_status(&server, other, "refunded", "admin")
+            .await
+            .status,
+        200
+    );
 }
 
 /// The backend's role has no privileges on the trail and cannot switch the triggers off.
@@ -258,7 +398,17 @@ async fn assert_cannot_write_the_trail(backend: &Client) {
         "INSERT INTO booking_automation_erasures (kind, day, at, transaction) VALUES ('retention', now(), now(), pg_current_xact_id())",
         "ALTER TABLE bookings DISABLE TRIGGER booking_automation_on_update",
     ] {
-        assert_eq!(backend.batch_execute(sql).await.unwrap_err().code().unwrap().code(), "42501", "{sql}");
+        assert_eq!(
+            backend
+                .batch_execute(sql)
+                .await
+                .unwrap_err()
+                .code()
+                .unwrap()
+                .code(),
+            "42501",
+            "{sql}"
+        );
     }
 }
 
@@ -269,13 +419,20 @@ async fn a_repeated_idempotency_key_returns_the_first_answer() {
     let id = app.confirmed(noon() + hours(30)).await;
     let path = format!("/bookings/{id}/status");
     let body = |reason: &str| {
-        json!({"to": "cancelled", "actor": {"role": "admin"}, "reason": reason}).to_string().into_bytes()
+        json!({"to": "cancelled", "actor": {"role": "admin"}, "reason": reason})
+            .to_string()
+            .into_bytes()
     };
     let key: [Header<'_>; 1] = [("Idempotency-Key", b"4f2c")];
 
     // A refused request does not use the key.
     let early = json!({"to": "confirmed", "actor": {"role": "admin"}}).to_string();
-    assert_eq!(ask(&server, "POST", &path, &key, early.as_bytes()).await.status, 409);
+    assert_eq!(
+        ask(&server, "POST", &path, &key, early.as_bytes())
+            .await
+            .status,
+        409
+    );
 
     let first = ask(&server, "POST", &path, &key, &body("ill")).await;
     assert_eq!(first.status, 200);
@@ -284,20 +441,39 @@ async fn a_repeated_idempotency_key_returns_the_first_answer() {
     assert_eq!(status_trail(&app, id).await.len(), 1);
 
     // Another key has its own answer.
-    let another = format!("/bookings/{}/status", app.confirmed(noon() + hours(30)).await);
+    let another = format!(
+        "/bookings/{}/status",
+        app.confirmed(noon() + hours(30)).await
+    );
     let by_another: [Header<'_>; 1] = [("Idempotency-Key", b"5a3d")];
     let second = ask(&server, "POST", &another, &by_another, &body("ill")).await;
     assert_eq!((second.status, second.json() == first.json()), (200, false));
-    assert_eq!(ask(&server, "POST", &path, &key, &body("ill")).await.json(), first.json());
+    assert_eq!(
+        ask(&server, "POST", &path, &key, &body("ill")).await.json(),
+        first.json()
+    );
 
     let other = ask(&server, "POST", &path, &key, &body("not ill")).await;
-    assert_eq!((other.status, &other.json()["field"]), (422, &json!("Idempotency-Key")));
+    assert_eq!(
+        (other.status, &other.json()["field"]),
+        (422, &json!("Idempotency-Key"))
+    );
     let without = ask(&server, "POST", &path, &[], &body("ill")).await;
     assert_eq!(without.status, 409);
 
     for wrong in [&b""[..], b"with space", &[b'x'; 257]] {
-        let answer = ask(&server, "POST", &path, &[("Idempotency-Key", wrong)], &body("ill")).await;
-        assert_eq!((answer.status, &answer.json()["field"]), (400, &json!("Idempotency-Key")));
+        let answer = ask(
+            &server,
+            "POST",
+            &path,
+            &[("Idempotency-Key", wrong)],
+            &body("ill"),
+        )
+        .await;
+        assert_eq!(
+            (answer.status, &answer.json()["field"]),
+            (400, &json!("Idempotency-Key"))
+        );
     }
 }
 
@@ -308,14 +484,24 @@ async fn concurrent_requests_with_one_idempotency_key_change_the_status_once() {
     for number in 0..10 {
         let id = app.confirmed(noon() + hours(30)).await;
         let path = format!("/bookings/{id}/status");
-        let body = json!({"to": "cancelled", "actor": {"role": "admin"}}).to_string().into_bytes();
+        let body = json!({"to": "cancelled", "actor": {"role": "admin"}})
+            .to_string()
+            .into_bytes();
         let key = format!("key-{number}").into_bytes();
         let key: [Header<'_>; 1] = [("Idempotency-Key", &key)];
-        let (first, second) =
-            tokio::join!(ask(&server, "POST", &path, &key, &body), ask(&server, "POST", &path, &key, &body));
+        let (first, second) = tokio::join!(
+            ask(&server, "POST", &path, &key, &body),
+            ask(&server, "POST", &path, &key, &body)
+        );
         // The second request gets the same answer, or is asked to retry and then gets it.
-        let answers = [&first, &second].map(|answer| (answer.status, answer.body.contains("try again")));
-        assert!(answers.iter().all(|answer| [(200, false), (409, true)].contains(answer)), "{first:?} {second:?}");
+        let answers =
+            [&first, &second].map(|answer| (answer.status, answer.body.contains("try again")));
+        assert!(
+            answers
+                .iter()
+                .all(|answer| [(200, false), (409, true)].contains(answer)),
+            "{first:?} {second:?}"
+        );
         assert!(answers.contains(&(200, false)));
         let again = ask(&server, "POST", &path, &key, &body).await;
         assert!(again == first || again == second, "{again:?}");
@@ -329,15 +515,37 @@ async fn a_request_waits_only_briefly_for_another_with_its_idempotency_key() {
     let server = support(&mut app, noon()).await;
     let id = app.confirmed(noon() + hours(30)).await;
     app.db
-        .batch_execute("BEGIN; INSERT INTO booking_automation_requests (key, digest) VALUES ('4f2c', '')")
+        .batch_execute(
+            "BEGIN; INSERT INTO booking_automation_requests (key, digest) VALUES ('4f2c', '')",
+        )
         .await
         .unwrap();
-    let body = json!({"to": "cancelled", "actor": {"role": "admin"}}).to_string().into_bytes();
+    let body = json!({"to": "cancelled", "actor": {"role": "admin"}})
+        .to_string()
+        .into_bytes();
     let path = format!("/bookings/{id}/status");
-    let answer = ask(&server, "POST", &path, &[("Idempotency-Key", b"4f2c")], &body).await;
+    let answer = ask(
+        &server,
+        "POST",
+        &path,
+        &[("Idempotency-Key", b"4f2c")],
+        &body,
+    )
+    .await;
     assert_eq!(answer.status, 409, "{answer:?}");
     app.db.batch_execute("ROLLBACK").await.unwrap();
-    assert_eq!(ask(&server, "POST", &path, &[("Idempotency-Key", b"4f2c")], &body).await.status, 200);
+    assert_eq!(
+        ask(
+            &server,
+            "POST",
+            &path,
+            &[("Idempotency-Key", b"4f2c")],
+            &body
+        )
+        .await
+        .status,
+        200
+    );
 }
 
 #[tokio::test]
@@ -345,20 +553,29 @@ async fn a_briefly_locked_booking_still_gets_its_automatic_steps_first() {
     let mut app = App::new().await;
     let server = support(&mut app, noon()).await;
     let id = app.confirmed(noon() - minutes(90)).await;
-    let waits =
-        "SELECT EXISTS (SELECT FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock')";
+    let waits = "SELECT EXISTS (SELECT FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock')";
     let other = connect(&app.url).await;
     // The lock may be released too late; then try again.
     for _ in 0..50 {
-        other.batch_execute(&format!("BEGIN; SELECT FROM bookings WHERE id = '{id}' FOR UPDATE")).await.unwrap();
+        other
+            .batch_execute(&format!(
+                "BEGIN; SELECT FROM bookings WHERE id = '{id}' FOR UPDATE"
+            ))
+            .await
+            .unwrap();
         let let_go = async {
             app.wait_until(waits).await;
             other.batch_execute("COMMIT").await.unwrap();
         };
-        let (answer, ()) = tokio::join!(request_status(&server, id, "cancelled", "customer"), let_go);
+        let (answer, ()) =
+            tokio::join!(request_status(&server, id, "cancelled", "customer"), let_go);
         assert_eq!(answer.status, 409);
         if !answer.body.contains("try again") {
-            assert_eq!(answer.json()["current"], "completed", "it ended half an hour ago");
+            assert_eq!(
+                answer.json()["current"],
+                "completed",
+                "it ended half an hour ago"
+            );
             return;
         }
     }
@@ -387,14 +604,27 @@ async fn a_status_request_does_not_wait_for_a_locked_booking() {
     let mut app = App::new().await;
     let server = support(&mut app, noon()).await;
     let id = app.confirmed(noon() + hours(30)).await;
-    app.db.batch_execute(&format!("BEGIN; SELECT FROM bookings WHERE id = '{id}' FOR UPDATE")).await.unwrap();
+    app.db
+        .batch_execute(&format!(
+            "BEGIN; SELECT FROM bookings WHERE id = '{id}' FOR UPDATE"
+        ))
+        .await
+        .unwrap();
 
     let answer = request_status(&server, id, "cancelled", "customer").await;
     assert_eq!(answer.status, 409);
-    assert_eq!(answer.json()["detail"], "another transaction is changing this booking right now; try again");
+    assert_eq!(
+        answer.json()["detail"],
+        "another transaction is changing this booking right now; try again"
+    );
 
     app.db.batch_execute("COMMIT").await.unwrap();
-    assert_eq!(request_status(&server, id, "cancelled", "customer").await.status, 200);
+    assert_eq!(
+        request_status(&server, id, "cancelled", "customer")
+            .await
+            .status,
+        200
+    );
 }
 
 #[tokio::test]
@@ -403,29 +633,52 @@ async fn a_pass_and_a_request_for_one_booking_do_not_conflict() {
     let server = support(&mut app, noon()).await;
     // The pass first: it locks the booking, and a user's trigger waits.
     let id = app.confirmed(noon() - minutes(1)).await;
-    app.db.batch_execute("SELECT pg_advisory_lock(7)").await.unwrap();
+    app.db
+        .batch_execute("SELECT pg_advisory_lock(7)")
+        .await
+        .unwrap();
     app.sql(
         "CREATE FUNCTION wait() RETURNS trigger LANGUAGE plpgsql AS
          'BEGIN WHILE NOT pg_try_advisory_xact_lock_shared(7) LOOP PERFORM pg_sleep(0.005); END LOOP; RETURN NEW; END'",
         &[],
     )
     .await;
-    app.sql("CREATE TRIGGER wait BEFORE UPDATE ON bookings FOR EACH ROW EXECUTE FUNCTION wait()", &[]).await;
-    let pass = app.command(&["run", "--as-of", &noon().to_rfc3339()]).output();
+    app.sql(
+        "CREATE TRIGGER wait BEFORE UPDATE ON bookings FOR EACH ROW EXECUTE FUNCTION wait()",
+        &[],
+    )
+    .await;
+    let pass = app
+        .command(&["run", "--as-of", &noon().to_rfc3339()])
+        .output();
     let pass = tokio::spawn(pass);
     app.wait_until(
         "SELECT EXISTS (SELECT FROM pg_stat_activity WHERE datname = current_database() AND wait_event = 'PgSleep')",
     )
     .await;
-    assert_eq!(request_status(&server, id, "refunded", "admin").await.status, 409, "locked");
-    app.db.batch_execute("SELECT pg_advisory_unlock(7)").await.unwrap();
+    assert_eq!(
+        request_status(&server, id, "refunded", "admin")
+            .await
+            .status,
+        409,
+        "locked"
+    );
+    app.db
+        .batch_execute("SELECT pg_advisory_unlock(7)")
+        .await
+        .unwrap();
     pass.await.unwrap().unwrap();
     assert_eq!(app.status(id).await, "in_progress");
     app.sql("DROP TRIGGER wait ON bookings", &[]).await;
 
     // The request first: the pass reads the new status.
     let id = app.confirmed(noon() - minutes(1)).await;
-    assert_eq!(request_status(&server, id, "refunded", "admin").await.status, 200);
+    assert_eq!(
+        request_status(&server, id, "refunded", "admin")
+            .await
+            .status,
+        200
+    );
     let summary = app.run(noon()).await;
     assert_eq!(summary["transitions"]["started"], 0);
     assert_eq!(app.status(id).await, "refunded");
@@ -433,7 +686,11 @@ async fn a_pass_and_a_request_for_one_booking_do_not_conflict() {
 
 /// The answer is a problem that names this field.
 pub fn assert_invalid(answer: &Answer, status: u16, field: &str) {
-    assert_eq!((answer.status, answer.header("content-type")), (status, "application/problem+json"), "{answer:?}");
+    assert_eq!(
+        (answer.status, answer.header("content-type")),
+        (status, "application/problem+json"),
+        "{answer:?}"
+    );
     assert_eq!(answer.json()["field"], field, "{answer:?}");
 }
 
@@ -462,8 +719,18 @@ async fn invalid_input_is_refused_with_its_field_and_changes_nothing() {
         (422, "actor.role", "actor", json!({"role": "automation"})),
         (422, "actor.role", "actor", json!({"role": "root"})),
         (400, "id", "actor", json!({"role": "admin", "id": 7})),
-        (422, "actor.id", "actor", json!({"role": "admin", "id": "anna@customers.example"})),
-        (422, "actor.id", "actor", json!({"role": "admin", "id": "Anna Customer"})),
+        (
+            422,
+            "actor.id",
+            "actor",
+            json!({"role": "admin", "id": "anna@customers.example"}),
+        ),
+        (
+            422,
+            "actor.id",
+            "actor",
+            json!({"role": "admin", "id": "Anna Customer"}),
+        ),
         (422, "actor.id", "actor", json!({"role": "admin", "id": ""})),
         (400, "name", "actor", json!({"role": "admin", "name": "x"})),
         (400, "reason", "reason", json!(["x"])),
@@ -475,9 +742,25 @@ async fn invalid_input_is_refused_with_its_field_and_changes_nothing() {
         body[member] = value;
         assert_invalid(&post(&body.to_string()).await, status, field);
     }
-    for (id, status) in [("7", 400), ("x", 400), (&format!("{id}0"), 400), (&Uuid::nil().to_string(), 404)] {
-        let answer = ask(&server, "POST", &format!("/bookings/{id}/status"), &[], good.to_string().as_bytes()).await;
-        assert_eq!((answer.status, &answer.json()["field"]), (status, &json!("id")), "{id}");
+    for (id, status) in [
+        ("7", 400),
+        ("x", 400),
+        (&format!("{id}0"), 400),
+        (&Uuid::nil().to_string(), 404),
+    ] {
+        let answer = ask(
+            &server,
+            "POST",
+            &format!("/bookings/{id}/status"),
+            &[],
+            good.to_string().as_bytes(),
+        )
+        .await;
+        assert_eq!(
+            (answer.status, &answer.json()["field"]),
+            (status, &json!("id")),
+            "{id}"
+        );
     }
     assert_eq!(app.status(id).await, "confirmed");
     assert!(status_trail(&app, id).await.is_empty());
@@ -495,13 +778,22 @@ async fn a_booking_without_status_and_start_causes_no_server_error() {
         )
         .await
         .unwrap();
-    app.sql("UPDATE bookings SET scheduled_at = NULL, status = NULL WHERE id = $1", &[&id]).await;
+    app.sql(
+        "UPDATE bookings SET scheduled_at = NULL, status = NULL WHERE id = $1",
+        &[&id],
+    )
+    .await;
     let server = support(&mut app, noon()).await;
     for path in ["timeline", "cancellation"] {
         let answer = ask(&server, "GET", &format!("/bookings/{id}/{path}"), &[], b"").await;
         assert_eq!(answer.status, 200, "{path}: {answer:?}");
     }
-    assert_eq!(request_status(&server, id, "cancelled", "admin").await.status, 409);
+    assert_eq!(
+        request_status(&server, id, "cancelled", "admin")
+            .await
+            .status,
+        409
+    );
 }
 
 #[tokio::test]
@@ -514,11 +806,26 @@ async fn support_routes_apply_the_same_request_checks_as_run() {
     // Without ADMIN_TOKEN the routes do not exist.
     let server = Server::start(&app, &[]).await;
     for path in [&path[..], "/openapi.json"] {
-        assert_eq!(ask(&server, "POST", path, &[], body.as_bytes()).await.status, 404);
+        assert_eq!(
+            ask(&server, "POST", path, &[], body.as_bytes())
+                .await
+                .status,
+            404
+        );
     }
     let server = support(&mut app, noon()).await;
-    assert_eq!(request(server.port, "GET", &path, &[], b"").await.header("allow"), "POST");
-    assert_eq!(request(server.port, "POST", &path, &[], &[b'x'; 64 * 1024 + 1]).await.status, 413);
+    assert_eq!(
+        request(server.port, "GET", &path, &[], b"")
+            .await
+            .header("allow"),
+        "POST"
+    );
+    assert_eq!(
+        request(server.port, "POST", &path, &[], &[b'x'; 64 * 1024 + 1])
+            .await
+            .status,
+        413
+    );
     assert_wrong_tokens_are_refused(&server, &path, &body).await;
     assert_eq!(app.status(id).await, "confirmed");
     assert_calls_are_limited(&app, &server, &path, &body).await;
@@ -528,23 +835,63 @@ async fn support_routes_apply_the_same_request_checks_as_run() {
 }
 
 async fn assert_wrong_tokens_are_refused(server: &Server, path: &str, body: &str) {
-    let cron = format!("Bearer {}", "a-bearer-secret-that-has-no-spaces:-0123456789");
-    for authorization in ["", "Bearer ", "Bearer a-token-for-support-012345678", "Basic eA==", &cron] {
+    let cron = format!(
+        "Bearer {}",
+        "a-bearer-secret-that-has-no-spaces:-0123456789"
+    );
+    for authorization in [
+        "",
+        "Bearer ",
+        "Bearer a-token-for-support-012345678",
+        "Basic eA==",
+        &cron,
+    ] {
         let headers = [("Authorization", authorization.as_bytes())];
         let answer = request(server.port, "POST", path, &headers, body.as_bytes()).await;
-        assert_eq!((answer.status, answer.header("www-authenticate")), (401, "Bearer"), "{authorization}");
+        assert_eq!(
+            (answer.status, answer.header("www-authenticate")),
+            (401, "Bearer"),
+            "{authorization}"
+        );
     }
-    assert_eq!(request(server.port, "POST", path, &[], body.as_bytes()).await.status, 401);
+    assert_eq!(
+        request(server.port, "POST", path, &[], body.as_bytes())
+            .await
+            .status,
+        401
+    );
     // The token is checked before an unreadable id.
-    assert_eq!(request(server.port, "GET", "/bookings/%FF/timeline", &[], b"").await.status, 401);
-    assert_invalid(&ask(server, "GET", "/bookings/%FF/timeline", &[], b"").await, 400, "id");
+    assert_eq!(
+        request(server.port, "GET", "/bookings/%FF/timeline", &[], b"")
+            .await
+            .status,
+        401
+    );
+    assert_invalid(
+        &ask(server, "GET", "/bookings/%FF/timeline", &[], b"").await,
+        400,
+        "id",
+    );
 }
 
 /// All calls with one token count towards one limit.
 async fn assert_calls_are_limited(app: &App, server: &Server, path: &str, body: &str) {
-    assert_eq!(ask(server, "GET", "/openapi.json", &[], b"").await.status, 200);
-    app.sql("UPDATE booking_automation_callers SET next_at = now() + interval '1 hour'", &[]).await;
+    assert_eq!(
+        ask(server, "GET", "/openapi.json", &[], b"").await.status,
+        200
+    );
+    app.sql(
+        "UPDATE booking_automation_callers SET next_at = now() + interval '1 hour'",
+        &[],
+    )
+    .await;
     let answer = ask(server, "POST", path, &[], body.as_bytes()).await;
-    assert_eq!((answer.status, answer.header("content-type")), (429, "application/problem+json"));
-    assert!(answer.header("retry-after").parse::<u64>().unwrap() > 3500, "{answer:?}");
+    assert_eq!(
+        (answer.status, answer.header("content-type")),
+        (429, "application/problem+json")
+    );
+    assert!(
+        answer.header("retry-after").parse::<u64>().unwrap() > 3500,
+        "{answer:?}"
+    );
 }

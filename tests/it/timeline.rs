@@ -12,14 +12,26 @@ use crate::status::{ask, support};
 
 async fn fetch_timeline(app: &mut App, id: Uuid, as_of: DateTime<Utc>) -> Value {
     let server = support(app, as_of).await;
-    let answer = ask(&server, "GET", &format!("/bookings/{id}/timeline"), &[], b"").await;
+    let answer = ask(
+        &server,
+        "GET",
+        &format!("/bookings/{id}/timeline"),
+        &[],
+        b"",
+    )
+    .await;
     assert_eq!(answer.status, 200, "{answer:?}");
     answer.json()
 }
 
 /// The sentences of the past (`happened`) or the planned (`planned`) entries.
 fn sentences(timeline: &Value, which: &str) -> Vec<String> {
-    timeline[which].as_array().unwrap().iter().map(|entry| entry["text"].as_str().unwrap().to_owned()).collect()
+    timeline[which]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|entry| entry["text"].as_str().unwrap().to_owned())
+        .collect()
 }
 
 #[tokio::test]
@@ -29,7 +41,10 @@ async fn a_normal_booking_lists_past_and_planned_entries() {
     app.run(noon()).await;
 
     let told = fetch_timeline(&mut app, id, noon()).await;
-    assert_eq!(sentences(&told, "happened"), ["The 24h reminder to the customer by email was sent."]);
+    assert_eq!(
+        sentences(&told, "happened"),
+        ["The 24h reminder to the customer by email was sent."]
+    );
     assert_eq!(
         sentences(&told, "planned"),
         [
@@ -45,9 +60,28 @@ async fn a_normal_booking_lists_past_and_planned_entries() {
         (&json!("message"), &json!("24h"), &json!("completed"))
     );
     assert_eq!(sent["due_at"], "2026-03-01T11:00:00Z");
-    assert_eq!((&sent["message_id"], sent["attempts"].as_array().unwrap().len()), (&json!("message-1"), 1));
-    let times: Vec<_> = told["planned"].as_array().unwrap().iter().map(|entry| entry["at"].as_str().unwrap()).collect();
-    assert_eq!(times, ["2026-03-02T10:00:00Z", "2026-03-02T10:45:00Z", "2026-03-02T11:00:00Z", "2026-03-02T12:00:00Z"]);
+    assert_eq!(
+        (
+            &sent["message_id"],
+            sent["attempts"].as_array().unwrap().len()
+        ),
+        (&json!("message-1"), 1)
+    );
+    let times: Vec<_> = told["planned"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|entry| entry["at"].as_str().unwrap())
+        .collect();
+    assert_eq!(
+        times,
+        [
+            "2026-03-02T10:00:00Z",
+            "2026-03-02T10:45:00Z",
+            "2026-03-02T11:00:00Z",
+            "2026-03-02T12:00:00Z"
+        ]
+    );
     assert_eq!(
         told["booking"],
         json!({"status": "confirmed", "starts_at": "2026-03-02T11:00:00Z", "ends_at": "2026-03-02T12:00:00Z", "automation_blocked": false})
@@ -61,7 +95,10 @@ async fn a_step_due_now_is_planned_for_the_next_pass() {
     let told = fetch_timeline(&mut app, id, noon()).await;
     assert_eq!(
         sentences(&told, "planned"),
-        ["The next pass changes the status to in_progress.", "The automation changes the status to completed."]
+        [
+            "The next pass changes the status to in_progress.",
+            "The automation changes the status to completed."
+        ]
     );
     assert_eq!(told["planned"][0]["at"], Value::Null);
 }
@@ -119,19 +156,30 @@ async fn each_reason_for_not_reminding_has_a_sentence() {
     // No address.
     let nobody = app.person("Nobody", None, "UTC").await;
     let no_address = app.confirmed(noon() + hours(23)).await;
-    app.sql("UPDATE bookings SET customer_id = $2 WHERE id = $1", &[&no_address, &nobody]).await;
+    app.sql(
+        "UPDATE bookings SET customer_id = $2 WHERE id = $1",
+        &[&no_address, &nobody],
+    )
+    .await;
     // Cancelled while the reminder waits for its retry.
     let cancelled = app.confirmed(noon() + hours(22)).await;
-    app.ses.answer(|_| Answer::Error(429, "TooManyRequestsException", "slow down"));
+    app.ses
+        .answer(|_| Answer::Error(429, "TooManyRequestsException", "slow down"));
     app.run(noon()).await;
     let told = fetch_timeline(&mut app, cancelled, noon()).await;
     assert_eq!(
         sentences(&told, "happened"),
-        ["The 24h reminder to the customer by email waits for its next attempt: the mail provider asked to slow down."]
+        [
+            "The 24h reminder to the customer by email waits for its next attempt: the mail provider asked to slow down."
+        ]
     );
     assert!(told["happened"][0]["next_attempt_at"].is_string());
     app.set_clock(noon() + minutes(1)).await;
-    app.sql("UPDATE bookings SET status = 'cancelled' WHERE id = $1", &[&cancelled]).await;
+    app.sql(
+        "UPDATE bookings SET status = 'cancelled' WHERE id = $1",
+        &[&cancelled],
+    )
+    .await;
     app.make_claimable().await;
     app.run(noon() + minutes(2)).await;
 
@@ -147,7 +195,9 @@ async fn each_reason_for_not_reminding_has_a_sentence() {
     let told = fetch_timeline(&mut app, no_address, noon() + minutes(3)).await;
     assert_eq!(
         sentences(&told, "happened"),
-        ["The 24h reminder to the customer by email was not sent: there is no address to send it to."]
+        [
+            "The 24h reminder to the customer by email was not sent: there is no address to send it to."
+        ]
     );
     assert_eq!(
         sentences(&told, "planned")[0],
@@ -178,9 +228,16 @@ async fn later_ses_events_are_listed_with_their_message() {
 async fn a_timeline_has_only_its_own_booking_and_the_latest_1000_events() {
     let mut app = App::new().await;
     let mut bookings = Vec::new();
-    for (index, start, reason) in [(1, noon() + hours(22), "the other's"), (2, noon() + hours(23), "its own")] {
+    for (index, start, reason) in [
+        (1, noon() + hours(22), "the other's"),
+        (2, noon() + hours(23), "its own"),
+    ] {
         let id = app.confirmed(start).await;
-        app.sql("UPDATE bookings SET auto_complete_blocked = true WHERE id = $1", &[&id]).await;
+        app.sql(
+            "UPDATE bookings SET auto_complete_blocked = true WHERE id = $1",
+            &[&id],
+        )
+        .await;
         let block = "INSERT INTO booking_automation_state (booking_id, revision, blocked_reason) VALUES ($1, 1, $2)
                      ON CONFLICT (booking_id) DO UPDATE SET blocked_reason = excluded.blocked_reason";
         app.sql(block, &[&id, &reason]).await;
@@ -195,11 +252,18 @@ async fn a_timeline_has_only_its_own_booking_and_the_latest_1000_events() {
         app.sql(said, &[id, &f64::from(*index)]).await;
     }
     // The first event is stored after the second.
-    app.sql("UPDATE booking_automation_feedback SET details = '{ }' WHERE kind = 'sent'", &[]).await;
+    app.sql(
+        "UPDATE booking_automation_feedback SET details = '{ }' WHERE kind = 'sent'",
+        &[],
+    )
+    .await;
     for (index, id, start, reason) in &bookings {
         let told = fetch_timeline(&mut app, *id, noon()).await;
         assert_eq!(
-            (&told["booking"]["starts_at"], &told["booking"]["blocked_reason"]),
+            (
+                &told["booking"]["starts_at"],
+                &told["booking"]["blocked_reason"]
+            ),
             (&json!(start), &json!(reason))
         );
         let at = format!("2026-03-01T0{index}:00:00+00:00");
@@ -216,7 +280,11 @@ async fn a_timeline_has_only_its_own_booking_and_the_latest_1000_events() {
     let happened = told["happened"].as_array().unwrap();
     assert_eq!(
         (happened.len(), &happened[0]["at"], &happened[999]["at"]),
-        (1000, &json!("2026-03-01T12:00:03Z"), &json!("2026-03-01T12:16:42Z"))
+        (
+            1000,
+            &json!("2026-03-01T12:00:03Z"),
+            &json!("2026-03-01T12:16:42Z")
+        )
     );
 }
 
@@ -227,14 +295,30 @@ async fn a_deleted_booking_keeps_its_timeline() {
     app.run(noon()).await;
     app.sql("DELETE FROM bookings WHERE id = $1", &[&id]).await;
     let told = fetch_timeline(&mut app, id, noon()).await;
-    assert_eq!((&told["booking"], told["happened"].as_array().unwrap().len()), (&Value::Null, 1));
+    assert_eq!(
+        (&told["booking"], told["happened"].as_array().unwrap().len()),
+        (&Value::Null, 1)
+    );
     assert_eq!(told["planned"], json!([]));
 
     let server = support(&mut app, noon()).await;
-    let unknown = ask(&server, "GET", &format!("/bookings/{}/timeline", Uuid::nil()), &[], b"").await;
-    assert_eq!((unknown.status, &unknown.json()["field"]), (404, &json!("id")));
+    let unknown = ask(
+        &server,
+        "GET",
+        &format!("/bookings/{}/timeline", Uuid::nil()),
+        &[],
+        b"",
+    )
+    .await;
+    assert_eq!(
+        (unknown.status, &unknown.json()["field"]),
+        (404, &json!("id"))
+    );
     let malformed = ask(&server, "GET", "/bookings/7/timeline", &[], b"").await;
-    assert_eq!((malformed.status, &malformed.json()["field"]), (400, &json!("id")));
+    assert_eq!(
+        (malformed.status, &malformed.json()["field"]),
+        (400, &json!("id"))
+    );
 }
 
 /// The planned entries without their sentences: what, when, and the reason.
@@ -242,9 +326,16 @@ fn planned_entries(timeline: &Value) -> BTreeSet<String> {
     let member = |entry: &Value, name: &str| entry[name].as_str().unwrap_or("-").to_owned();
     let plan = timeline["planned"].as_array().unwrap().iter();
     plan.map(|entry| {
-        let names: &[_] =
-            if entry["kind"] == "status" { &["from", "to", "at"] } else { &["rule", "audience", "at", "reason"] };
-        names.iter().map(|name| member(entry, name)).collect::<Vec<_>>().join(" ")
+        let names: &[_] = if entry["kind"] == "status" {
+            &["from", "to", "at"]
+        } else {
+            &["rule", "audience", "at", "reason"]
+        };
+        names
+            .iter()
+            .map(|name| member(entry, name))
+            .collect::<Vec<_>>()
+            .join(" ")
     })
     .collect()
 }
@@ -255,7 +346,11 @@ async fn planned_entries_happen_as_planned_within_a_week() {
     app.env.insert("COMPLETE_AFTER", "20m".to_owned());
     app.env.insert("EXPIRE_PENDING", "true".to_owned());
     app.sql("INSERT INTO reminder_rules (name, lead, audience) VALUES ('3d', '3 days', 'customer'), ('2h', '2 hours', 'provider')", &[]).await;
-    app.sql("UPDATE reminder_rules SET effective_from = '2020-01-01'", &[]).await;
+    app.sql(
+        "UPDATE reminder_rules SET effective_from = '2020-01-01'",
+        &[],
+    )
+    .await;
     let nobody = app.person("Nobody", None, "UTC").await;
     let mut ids = Vec::new();
     for day in 0..6 {
@@ -263,22 +358,47 @@ async fn planned_entries_happen_as_planned_within_a_week() {
         ids.push(app.confirmed(noon() + hours(24 * day) + minutes(7)).await);
         ids.push(app.booking("pending", noon() + hours(24 * day + 3)).await);
         let id = app.confirmed(noon() + hours(24 * day + 5)).await;
-        app.sql("UPDATE bookings SET customer_id = $2 WHERE id = $1", &[&id, &nobody]).await;
+        app.sql(
+            "UPDATE bookings SET customer_id = $2 WHERE id = $1",
+            &[&id, &nobody],
+        )
+        .await;
         ids.push(id);
         let id = app.confirmed(noon() + hours(24 * day + 7)).await;
-        app.sql("UPDATE bookings SET auto_complete_blocked = true WHERE id = $1", &[&id]).await;
+        app.sql(
+            "UPDATE bookings SET auto_complete_blocked = true WHERE id = $1",
+            &[&id],
+        )
+        .await;
         ids.push(id);
         // Booked just now: some of its reminders are late.
-        ids.push(app.booking("confirmed", noon() + hours(24 * day) + minutes(100)).await);
+        ids.push(
+            app.booking("confirmed", noon() + hours(24 * day) + minutes(100))
+                .await,
+        );
     }
     app.run(noon()).await;
 
     let server = support(&mut app, noon()).await;
     let (mut plans, mut times) = (Vec::new(), BTreeSet::new());
     for id in &ids {
-        let told = ask(&server, "GET", &format!("/bookings/{id}/timeline"), &[], b"").await.json();
+        let told = ask(
+            &server,
+            "GET",
+            &format!("/bookings/{id}/timeline"),
+            &[],
+            b"",
+        )
+        .await
+        .json();
         let plan = told["planned"].as_array().unwrap();
-        times.extend(plan.iter().map(|entry| entry["at"].as_str().unwrap().parse::<DateTime<Utc>>().unwrap()));
+        times.extend(plan.iter().map(|entry| {
+            entry["at"]
+                .as_str()
+                .unwrap()
+                .parse::<DateTime<Utc>>()
+                .unwrap()
+        }));
         plans.push(planned_entries(&told));
     }
     server.end().await;

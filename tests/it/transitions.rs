@@ -23,9 +23,17 @@ async fn a_confirmed_booking_starts_at_its_start() {
     assert_eq!(app.status(id).await, "confirmed");
 
     let summary = app.run(noon()).await;
-    assert_eq!(transitions_of(&summary), json!({"started": 1, "completed": 0, "expired": 0, "remaining": 0}));
+    assert_eq!(
+        transitions_of(&summary),
+        json!({"started": 1, "completed": 0, "expired": 0, "remaining": 0})
+    );
     assert_eq!(app.status(id).await, "in_progress");
-    let row = app.one("SELECT auto_status_updated, completed_at IS NULL FROM bookings WHERE id = $1", &[&id]).await;
+    let row = app
+        .one(
+            "SELECT auto_status_updated, completed_at IS NULL FROM bookings WHERE id = $1",
+            &[&id],
+        )
+        .await;
     assert_eq!((row.get(0), row.get(1)), (true, true));
 }
 
@@ -39,8 +47,10 @@ async fn a_booking_in_progress_completes_at_its_end() {
 
     app.run(noon()).await;
     assert_eq!(app.status(id).await, "completed");
-    let completed_at: chrono::DateTime<chrono::Utc> =
-        app.one("SELECT completed_at FROM bookings WHERE id = $1", &[&id]).await.get(0);
+    let completed_at: chrono::DateTime<chrono::Utc> = app
+        .one("SELECT completed_at FROM bookings WHERE id = $1", &[&id])
+        .await
+        .get(0);
     assert_eq!(completed_at, noon());
 }
 
@@ -77,7 +87,10 @@ async fn expire_after_sets_when_a_booking_is_overdue() {
     let overdue = app.confirmed(noon() - hours(3)).await;
     let late = app.confirmed(noon() - hours(3) + microsecond()).await;
     app.run(noon()).await;
-    assert_eq!((app.status(overdue).await, app.status(late).await), ("expired".to_owned(), "completed".to_owned()));
+    assert_eq!(
+        (app.status(overdue).await, app.status(late).await),
+        ("expired".to_owned(), "completed".to_owned())
+    );
 }
 
 #[tokio::test]
@@ -92,7 +105,10 @@ async fn pending_bookings_expire_only_with_expire_pending() {
     app.env.insert("EXPIRE_PENDING", "true".to_owned());
     let summary = app.run(noon()).await;
     assert_eq!(transitions_of(&summary)["expired"], 1);
-    assert_eq!((app.status(past).await, app.status(future).await), ("expired".to_owned(), "pending".to_owned()));
+    assert_eq!(
+        (app.status(past).await, app.status(future).await),
+        ("expired".to_owned(), "pending".to_owned())
+    );
 }
 
 #[tokio::test]
@@ -101,8 +117,12 @@ async fn after_an_outage_both_steps_are_made_and_audited() {
     let id = app.confirmed(noon() - hours(10)).await;
 
     let summary = app.run(noon()).await;
-    assert_eq!(transitions_of(&summary), json!({"started": 1, "completed": 1, "expired": 0, "remaining": 0}));
-    let sql = "SELECT concat_ws(' ', event_data ->> 'from', event_data ->> 'to', event_data ->> 'by',
+    assert_eq!(
+        transitions_of(&summary),
+        json!({"started": 1, "completed": 1, "expired": 0, "remaining": 0})
+    );
+    let sql =
+        "SELECT concat_ws(' ', event_data ->> 'from', event_data ->> 'to', event_data ->> 'by',
                       scheduled_at AT TIME ZONE 'UTC', executed_at AT TIME ZONE 'UTC', status)
                  FROM booking_automation_events WHERE booking_id = $1 ORDER BY seq";
     assert_eq!(
@@ -112,7 +132,10 @@ async fn after_an_outage_both_steps_are_made_and_audited() {
             "in_progress completed booking-automation 2026-03-01 03:00:00 2026-03-01 12:00:00 completed"
         ]
     );
-    let logs: Value = app.one("SELECT automation_logs FROM bookings WHERE id = $1", &[&id]).await.get(0);
+    let logs: Value = app
+        .one("SELECT automation_logs FROM bookings WHERE id = $1", &[&id])
+        .await
+        .get(0);
     assert_eq!(logs.as_array().unwrap().len(), 2);
     assert_eq!(logs[0]["to"], "in_progress");
     assert_eq!(logs[1]["to"], "completed");
@@ -123,24 +146,47 @@ async fn after_an_outage_both_steps_are_made_and_audited() {
 async fn a_blocked_booking_starts_unless_a_step_was_reverted() {
     let app = App::new().await;
     let ids = [app.confirmed(noon()).await, app.confirmed(noon()).await];
-    app.sql("UPDATE bookings SET auto_complete_blocked = true WHERE id = ANY ($1)", &[&&ids[..]]).await;
+    app.sql(
+        "UPDATE bookings SET auto_complete_blocked = true WHERE id = ANY ($1)",
+        &[&&ids[..]],
+    )
+    .await;
     app.sql("UPDATE booking_automation_state SET blocked_reason = 'they never came' WHERE booking_id = $1", &[&ids[1]])
         .await;
     app.run(noon()).await;
-    assert_eq!((app.status(ids[0]).await.as_str(), app.status(ids[1]).await.as_str()), ("in_progress", "confirmed"));
+    assert_eq!(
+        (
+            app.status(ids[0]).await.as_str(),
+            app.status(ids[1]).await.as_str()
+        ),
+        ("in_progress", "confirmed")
+    );
 }
 
 #[tokio::test]
 async fn the_reason_of_a_block_is_kept_until_the_block_is_removed() {
     let app = App::new().await;
     let id = app.confirmed(noon() + hours(24)).await;
-    app.sql("UPDATE bookings SET auto_complete_blocked = true WHERE id = $1", &[&id]).await;
+    app.sql(
+        "UPDATE bookings SET auto_complete_blocked = true WHERE id = $1",
+        &[&id],
+    )
+    .await;
     app.sql("UPDATE booking_automation_state SET blocked_reason = 'they never came' WHERE booking_id = $1", &[&id])
         .await;
-    let why = "SELECT coalesce(blocked_reason, '-') FROM booking_automation_state WHERE booking_id = $1";
-    app.sql("UPDATE bookings SET scheduled_at = scheduled_at + interval '1 day' WHERE id = $1", &[&id]).await;
+    let why =
+        "SELECT coalesce(blocked_reason, '-') FROM booking_automation_state WHERE booking_id = $1";
+    app.sql(
+        "UPDATE bookings SET scheduled_at = scheduled_at + interval '1 day' WHERE id = $1",
+        &[&id],
+    )
+    .await;
     assert_eq!(app.column(why, &[&id]).await, ["they never came"]);
-    app.sql("UPDATE bookings SET auto_complete_blocked = false WHERE id = $1", &[&id]).await;
+    app.sql(
+        "UPDATE bookings SET auto_complete_blocked = false WHERE id = $1",
+        &[&id],
+    )
+    .await;
     assert_eq!(app.column(why, &[&id]).await, ["-"]);
 }
 
@@ -151,7 +197,11 @@ async fn the_overdue_time_of_a_blocked_booking_counts_from_its_unblocking() {
     let mut ids = Vec::new();
     for status in ["confirmed", "in_progress"] {
         let id = app.booking(status, days_ago).await;
-        app.sql("UPDATE bookings SET auto_complete_blocked = true WHERE id = $1", &[&id]).await;
+        app.sql(
+            "UPDATE bookings SET auto_complete_blocked = true WHERE id = $1",
+            &[&id],
+        )
+        .await;
         ids.push(id);
     }
     app.run(noon()).await;
@@ -162,12 +212,20 @@ async fn the_overdue_time_of_a_blocked_booking_counts_from_its_unblocking() {
 
     // Unblocked: it is completed.
     app.set_clock(noon()).await;
-    app.sql("UPDATE bookings SET auto_complete_blocked = false WHERE id = $1", &[&ids[0]]).await;
+    app.sql(
+        "UPDATE bookings SET auto_complete_blocked = false WHERE id = $1",
+        &[&ids[0]],
+    )
+    .await;
     app.run(noon() + hours(24) - microsecond()).await;
     assert_eq!(app.status(ids[0]).await, "completed");
 
     // Unblocked, and then no pass for 24 hours.
-    app.sql("UPDATE bookings SET auto_complete_blocked = NULL WHERE id = $1", &[&ids[1]]).await;
+    app.sql(
+        "UPDATE bookings SET auto_complete_blocked = NULL WHERE id = $1",
+        &[&ids[1]],
+    )
+    .await;
     app.run(noon() + hours(24)).await;
     assert_eq!(app.status(ids[1]).await, "expired");
 }
@@ -176,10 +234,20 @@ async fn the_overdue_time_of_a_blocked_booking_counts_from_its_unblocking() {
 async fn unblocking_one_booking_does_not_affect_another() {
     let app = App::new().await;
     let unblocked = app.booking("in_progress", noon() - hours(100)).await;
-    let (overdue, refused) =
-        (app.booking("in_progress", noon() - hours(101)).await, app.booking("in_progress", noon() - hours(102)).await);
-    app.sql("UPDATE bookings SET auto_complete_blocked = true WHERE id = $1", &[&unblocked]).await;
-    app.sql("UPDATE bookings SET auto_complete_blocked = false WHERE id = $1", &[&unblocked]).await;
+    let (overdue, refused) = (
+        app.booking("in_progress", noon() - hours(101)).await,
+        app.booking("in_progress", noon() - hours(102)).await,
+    );
+    app.sql(
+        "UPDATE bookings SET auto_complete_blocked = true WHERE id = $1",
+        &[&unblocked],
+    )
+    .await;
+    app.sql(
+        "UPDATE bookings SET auto_complete_blocked = false WHERE id = $1",
+        &[&unblocked],
+    )
+    .await;
     app.db
         .batch_execute(&format!(
             "CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE EXCEPTION 'no'; END $$;
@@ -192,7 +260,11 @@ async fn unblocking_one_booking_does_not_affect_another() {
         app.run(noon() + minutes(minute)).await;
         assert_eq!(app.status(unblocked).await, "completed");
         assert_eq!(app.status(overdue).await, "expired");
-        assert_eq!(app.status(refused).await, "in_progress", "it did not take place, as far as anybody knows");
+        assert_eq!(
+            app.status(refused).await,
+            "in_progress",
+            "it did not take place, as far as anybody knows"
+        );
     }
 }
 
@@ -201,13 +273,21 @@ async fn a_booking_moved_while_in_progress_completes_at_its_new_end() {
     let app = App::new().await;
     let id = app.confirmed(noon() - minutes(30)).await;
     app.run(noon()).await;
-    app.sql("UPDATE bookings SET scheduled_at = $2 WHERE id = $1", &[&id, &(noon() + hours(5))]).await;
+    app.sql(
+        "UPDATE bookings SET scheduled_at = $2 WHERE id = $1",
+        &[&id, &(noon() + hours(5))],
+    )
+    .await;
 
     app.run(noon() + hours(6) - microsecond()).await;
     assert_eq!(app.status(id).await, "in_progress");
     app.run(noon() + hours(6)).await;
     assert_eq!(app.status(id).await, "completed");
-    assert_eq!(app.ses.mails().len(), 0, "nobody is reminded of what is under way");
+    assert_eq!(
+        app.ses.mails().len(),
+        0,
+        "nobody is reminded of what is under way"
+    );
 }
 
 #[tokio::test]
@@ -228,34 +308,57 @@ async fn other_statuses_are_not_changed() {
     ];
     let mut ids = Vec::new();
     for status in others {
-        for start in [noon() - hours(1000), noon() - hours(2), noon(), noon() + minutes(10)] {
+        for start in [
+            noon() - hours(1000),
+            noon() - hours(2),
+            noon(),
+            noon() + minutes(10),
+        ] {
             ids.push((status, app.booking(status, start).await));
         }
     }
     let summary = app.run(noon()).await;
-    assert_eq!(transitions_of(&summary), json!({"started": 0, "completed": 0, "expired": 0, "remaining": 0}));
+    assert_eq!(
+        transitions_of(&summary),
+        json!({"started": 0, "completed": 0, "expired": 0, "remaining": 0})
+    );
     assert_eq!(summary["reminders"]["due"], 0);
     for (status, id) in ids {
         assert_eq!(app.status(id).await, status);
     }
-    let events: i64 = app.one("SELECT count(*) FROM booking_automation_events", &[]).await.get(0);
+    let events: i64 = app
+        .one("SELECT count(*) FROM booking_automation_events", &[])
+        .await
+        .get(0);
     assert_eq!(events, 0);
 }
 
 #[tokio::test]
 async fn unusual_durations_and_starts_do_not_stop_the_pass() {
     let app = App::new().await;
-    for (duration, start) in
-        [("0", "2026-03-01 11:00Z"), ("-90", "2026-03-01 11:00Z"), ("2147483647", "2026-03-01 11:00Z")]
-    {
+    for (duration, start) in [
+        ("0", "2026-03-01 11:00Z"),
+        ("-90", "2026-03-01 11:00Z"),
+        ("2147483647", "2026-03-01 11:00Z"),
+    ] {
         let id = app.confirmed(noon()).await;
-        let sql = format!("UPDATE bookings SET duration_minutes = {duration}, scheduled_at = '{start}' WHERE id = $1");
+        let sql = format!(
+            "UPDATE bookings SET duration_minutes = {duration}, scheduled_at = '{start}' WHERE id = $1"
+        );
         app.sql(&sql, &[&id]).await;
     }
     let mut infinite = Vec::new();
-    for (start, expected) in [("infinity", "confirmed"), ("-infinity", "expired"), ("294000-01-01", "confirmed")] {
+    for (start, expected) in [
+        ("infinity", "confirmed"),
+        ("-infinity", "expired"),
+        ("294000-01-01", "confirmed"),
+    ] {
         let id = app.confirmed(noon() + hours(1)).await;
-        app.sql(&format!("UPDATE bookings SET scheduled_at = '{start}' WHERE id = $1"), &[&id]).await;
+        app.sql(
+            &format!("UPDATE bookings SET scheduled_at = '{start}' WHERE id = $1"),
+            &[&id],
+        )
+        .await;
         infinite.push((id, expected));
     }
     // Its end is after the last timestamp of PostgreSQL.
@@ -267,7 +370,10 @@ async fn unusual_durations_and_starts_do_not_stop_the_pass() {
     let good = app.confirmed(noon() - minutes(90)).await;
     let summary = app.run(noon()).await;
     // Zero and negative durations end at the start; four thousand years do not end.
-    assert_eq!(transitions_of(&summary), json!({"started": 4, "completed": 3, "expired": 1, "remaining": 0}));
+    assert_eq!(
+        transitions_of(&summary),
+        json!({"started": 4, "completed": 3, "expired": 1, "remaining": 0})
+    );
     for (id, expected) in infinite {
         assert_eq!(app.status(id).await, expected);
     }
@@ -277,14 +383,28 @@ async fn unusual_durations_and_starts_do_not_stop_the_pass() {
 #[tokio::test]
 async fn existing_automation_logs_are_kept() {
     let app = App::new().await;
-    for (before, length) in
-        [("NULL", 1), ("'null'", 1), ("'[]'", 1), ("'[1, 2]'", 3), ("'{\"theirs\": true}'", 2), ("'\"text\"'", 2)]
-    {
+    for (before, length) in [
+        ("NULL", 1),
+        ("'null'", 1),
+        ("'[]'", 1),
+        ("'[1, 2]'", 3),
+        ("'{\"theirs\": true}'", 2),
+        ("'\"text\"'", 2),
+    ] {
         let id = app.confirmed(noon()).await;
-        app.sql(&format!("UPDATE bookings SET automation_logs = {before} WHERE id = $1"), &[&id]).await;
+        app.sql(
+            &format!("UPDATE bookings SET automation_logs = {before} WHERE id = $1"),
+            &[&id],
+        )
+        .await;
         app.run(noon()).await;
-        let count: i32 =
-            app.one("SELECT jsonb_array_length(automation_logs) FROM bookings WHERE id = $1", &[&id]).await.get(0);
+        let count: i32 = app
+            .one(
+                "SELECT jsonb_array_length(automation_logs) FROM bookings WHERE id = $1",
+                &[&id],
+            )
+            .await
+            .get(0);
         assert_eq!(count, length, "{before}");
     }
 }
@@ -296,11 +416,20 @@ async fn a_locked_booking_is_skipped_until_it_is_unlocked() {
     let free = app.confirmed(noon()).await;
     let other = crate::app::connect(&app.url).await;
     other.batch_execute("BEGIN").await.unwrap();
-    other.execute("SELECT FROM bookings WHERE id = $1 FOR UPDATE", &[&locked]).await.unwrap();
+    other
+        .execute("SELECT FROM bookings WHERE id = $1 FOR UPDATE", &[&locked])
+        .await
+        .unwrap();
 
     let summary = app.run(noon()).await;
-    assert_eq!(transitions_of(&summary), json!({"started": 1, "completed": 0, "expired": 0, "remaining": 1}));
-    assert_eq!((app.status(locked).await, app.status(free).await), ("confirmed".to_owned(), "in_progress".to_owned()));
+    assert_eq!(
+        transitions_of(&summary),
+        json!({"started": 1, "completed": 0, "expired": 0, "remaining": 1})
+    );
+    assert_eq!(
+        (app.status(locked).await, app.status(free).await),
+        ("confirmed".to_owned(), "in_progress".to_owned())
+    );
 
     // The pass did not wait for a lock.
     if let Some(log) = crate::cluster::cluster().log_of_database(&app.url) {
@@ -308,40 +437,76 @@ async fn a_locked_booking_is_skipped_until_it_is_unlocked() {
     }
 
     // The other session cancels it: the pass must not change it.
-    other.execute("UPDATE bookings SET status = 'cancelled' WHERE id = $1", &[&locked]).await.unwrap();
+    other
+        .execute(
+            "UPDATE bookings SET status = 'cancelled' WHERE id = $1",
+            &[&locked],
+        )
+        .await
+        .unwrap();
     let held = app.confirmed(noon()).await;
-    other.execute("SELECT FROM bookings WHERE id = $1 FOR UPDATE", &[&held]).await.unwrap();
+    other
+        .execute("SELECT FROM bookings WHERE id = $1 FOR UPDATE", &[&held])
+        .await
+        .unwrap();
     app.run(noon() + minutes(1)).await;
     other.batch_execute("COMMIT").await.unwrap();
     let summary = app.run(noon() + minutes(2)).await;
-    assert_eq!(transitions_of(&summary), json!({"started": 1, "completed": 0, "expired": 0, "remaining": 0}));
-    assert_eq!((app.status(locked).await, app.status(held).await), ("cancelled".to_owned(), "in_progress".to_owned()));
+    assert_eq!(
+        transitions_of(&summary),
+        json!({"started": 1, "completed": 0, "expired": 0, "remaining": 0})
+    );
+    assert_eq!(
+        (app.status(locked).await, app.status(held).await),
+        ("cancelled".to_owned(), "in_progress".to_owned())
+    );
 }
 
 #[tokio::test]
 async fn referenced_and_share_locked_bookings_delay_only_themselves() {
     let app = App::new().await;
     let (referred, shared) = (app.confirmed(noon()).await, app.confirmed(noon()).await);
-    app.sql("CREATE TABLE notes (booking_id uuid REFERENCES bookings)", &[]).await;
+    app.sql(
+        "CREATE TABLE notes (booking_id uuid REFERENCES bookings)",
+        &[],
+    )
+    .await;
     let theirs = crate::app::connect(&app.url).await;
-    let sql =
-        format!("BEGIN; INSERT INTO notes VALUES ('{referred}'); SELECT FROM bookings WHERE id = '{shared}' FOR SHARE");
+    let sql = format!(
+        "BEGIN; INSERT INTO notes VALUES ('{referred}'); SELECT FROM bookings WHERE id = '{shared}' FOR SHARE"
+    );
     theirs.batch_execute(&sql).await.unwrap();
     let transitions = &app.run(noon()).await["transitions"];
-    assert_eq!((&transitions["started"], &transitions["remaining"]), (&1.into(), &1.into()));
+    assert_eq!(
+        (&transitions["started"], &transitions["remaining"]),
+        (&1.into(), &1.into())
+    );
     assert_eq!(
         (app.status(referred).await, app.status(shared).await),
         ("in_progress".to_owned(), "confirmed".to_owned())
     );
     theirs.batch_execute("COMMIT").await.unwrap();
-    assert_eq!(app.run(noon() + minutes(1)).await["transitions"]["started"], 1);
+    assert_eq!(
+        app.run(noon() + minutes(1)).await["transitions"]["started"],
+        1
+    );
     // If the status is part of a unique key, a status change conflicts with the lock of a
     // reference.
-    app.sql("CREATE UNIQUE INDEX theirs ON bookings (id, status)", &[]).await;
-    let (referred, other) = (app.confirmed(noon() + minutes(2)).await, app.confirmed(noon() + minutes(2)).await);
-    theirs.batch_execute(&format!("BEGIN; INSERT INTO notes VALUES ('{referred}')")).await.unwrap();
+    app.sql("CREATE UNIQUE INDEX theirs ON bookings (id, status)", &[])
+        .await;
+    let (referred, other) = (
+        app.confirmed(noon() + minutes(2)).await,
+        app.confirmed(noon() + minutes(2)).await,
+    );
+    theirs
+        .batch_execute(&format!("BEGIN; INSERT INTO notes VALUES ('{referred}')"))
+        .await
+        .unwrap();
     let transitions = &app.run(noon() + minutes(2)).await["transitions"];
-    assert_eq!((&transitions["started"], &transitions["remaining"]), (&1.into(), &1.into()));
+    assert_eq!(
+        (&transitions["started"], &transitions["remaining"]),
+        (&1.into(), &1.into())
+    );
     assert_eq!(app.status(other).await, "in_progress");
 }
 
@@ -367,8 +532,15 @@ async fn a_refused_booking_does_not_stop_the_others() {
         .unwrap();
 
     let said = app.call(&["run", "--as-of", &noon().to_rfc3339()]).await;
-    assert_eq!(transitions_of(&said.summary()), json!({"started": 38, "completed": 0, "expired": 0, "remaining": 0}));
-    assert!(!said.stderr.contains("carla"), "no address in the logs: {}", said.stderr);
+    assert_eq!(
+        transitions_of(&said.summary()),
+        json!({"started": 38, "completed": 0, "expired": 0, "remaining": 0})
+    );
+    assert!(
+        !said.stderr.contains("carla"),
+        "no address in the logs: {}",
+        said.stderr
+    );
     let sql = "SELECT booking_id::text FROM booking_automation_events
                 WHERE status = 'failed' AND event_type = 'status_update' AND reason = 'refused'
                   AND error_message LIKE 'P0001: no provider%' ORDER BY 1";
@@ -377,9 +549,18 @@ async fn a_refused_booking_does_not_stop_the_others() {
     assert_eq!(app.column(sql, &[]).await, expected);
 
     // The step is retried after an hour.
-    assert_eq!(transitions_of(&app.run(noon() + minutes(30)).await)["started"], 0);
-    app.db.batch_execute("DROP TRIGGER refuse ON bookings").await.unwrap();
-    assert_eq!(transitions_of(&app.run(noon() + minutes(61)).await)["started"], 2);
+    assert_eq!(
+        transitions_of(&app.run(noon() + minutes(30)).await)["started"],
+        0
+    );
+    app.db
+        .batch_execute("DROP TRIGGER refuse ON bookings")
+        .await
+        .unwrap();
+    assert_eq!(
+        transitions_of(&app.run(noon() + minutes(61)).await)["started"],
+        2
+    );
 }
 
 #[tokio::test]
@@ -397,13 +578,19 @@ async fn a_dry_run_reports_what_a_run_does_and_writes_nothing() {
         UNION ALL SELECT l::text FROM booking_automation_looks l UNION ALL SELECT r::text FROM automation_runs r ORDER BY 1) AS t";
     let before = app.column(bookings_and_events, &[]).await;
 
-    let preview = app.call(&["run", "--dry-run", "--as-of", &noon().to_rfc3339()]).await.summary();
+    let preview = app
+        .call(&["run", "--dry-run", "--as-of", &noon().to_rfc3339()])
+        .await
+        .summary();
     assert_eq!(preview["outcome"], "dry_run");
     assert_eq!(app.column(bookings_and_events, &[]).await, before);
 
     let done = app.run(noon()).await;
     assert_eq!(transitions_of(&preview), transitions_of(&done));
-    assert_eq!(transitions_of(&done), json!({"started": 2, "completed": 2, "expired": 3, "remaining": 0}));
+    assert_eq!(
+        transitions_of(&done),
+        json!({"started": 2, "completed": 2, "expired": 3, "remaining": 0})
+    );
     assert_eq!(preview["reminders"]["due"], done["reminders"]["due"]);
     assert_eq!(
         done["reminders"],

@@ -30,8 +30,11 @@ const OWNERS_TABLES: &str = include_str!("theirs.sql");
 const PREVIOUS_RELEASE: &str = include_str!("../previous-release");
 
 /// The rules, by their leads, the shortest first.
-const RULES: [(&str, TimeDelta); 3] =
-    [("15m", TimeDelta::minutes(15)), ("1h", TimeDelta::hours(1)), ("24h", TimeDelta::hours(24))];
+const RULES: [(&str, TimeDelta); 3] = [
+    ("15m", TimeDelta::minutes(15)),
+    ("1h", TimeDelta::hours(1)),
+    ("24h", TimeDelta::hours(24)),
+];
 /// Hours of a simulated day at which the previous program passes; this one passes three hours later.
 const HOURS: [i64; 4] = [0, 6, 12, 18];
 /// Sessions that write while the schema changes.
@@ -90,10 +93,16 @@ async fn a_first_migration_stops_no_writer_and_nothing_passes_before_its_last_st
 
 /// The previous release's program, if it was built.
 fn previous_program() -> Option<PathBuf> {
-    let version = PREVIOUS_RELEASE.lines().find_map(|line| line.strip_prefix("version=")).unwrap();
-    let program = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("target/previous/{version}/booking-automation"));
+    let version = PREVIOUS_RELEASE
+        .lines()
+        .find_map(|line| line.strip_prefix("version="))
+        .unwrap();
+    let program = Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join(format!("target/previous/{version}/booking-automation"));
     if !program.is_file() {
-        skipped(&format!("upgrades from {version}: its program is not built (make previous)"));
+        skipped(&format!(
+            "upgrades from {version}: its program is not built (make previous)"
+        ));
         return None;
     }
     Some(program)
@@ -130,7 +139,11 @@ impl Studio {
     async fn open(previous: PathBuf) -> Self {
         let mut app = App::empty().await;
         app.db.batch_execute(OWNERS_TABLES).await.unwrap();
-        (app.customer, app.provider, app.service) = (Uuid::from_u128(0xc), Uuid::from_u128(0xd), Uuid::from_u128(0xe));
+        (app.customer, app.provider, app.service) = (
+            Uuid::from_u128(0xc),
+            Uuid::from_u128(0xd),
+            Uuid::from_u128(0xe),
+        );
         let mut studio = Self {
             previous_steps: steps_of(&previous).await,
             writers: Writers::start(&app).await,
@@ -180,7 +193,9 @@ impl Studio {
             let as_of = self.start + TimeDelta::days(self.days_passed) + hours(hour);
             self.pass(Release::Previous, as_of).await;
             // One of those that were just reminded comes two days later, and is reminded again.
-            self.calendar.move_one(&self.app, as_of + hours(24), as_of + hours(72)).await;
+            self.calendar
+                .move_one(&self.app, as_of + hours(24), as_of + hours(72))
+                .await;
 
             let as_of = as_of + hours(3);
             self.calendar.cancel_one(&self.app, as_of + hours(24)).await;
@@ -207,7 +222,10 @@ impl Studio {
     /// Whether the database has what both programs need: this one passes on the previous one's schema, too, since
     /// what it adds itself, it uses only from the next release on.
     async fn can_pass(&self) -> bool {
-        let ledger = self.app.column("SELECT name FROM booking_automation_migrations", &[]).await;
+        let ledger = self
+            .app
+            .column("SELECT name FROM booking_automation_migrations", &[])
+            .await;
         self.previous_steps.is_subset(&ledger.into_iter().collect())
     }
 
@@ -239,9 +257,22 @@ impl Studio {
         let before = (self.runs().await, self.app.ses.mails().len());
         let said = self.run(release, as_of).await;
         let who = format!("{release:?}, {}", self.moment);
-        assert!(!said.success && said.stdout.is_empty(), "{who}: {}", said.stdout);
-        assert!(said.stderr.contains("run `booking-automation migrate` first"), "{who}: {}", said.stderr);
-        assert_eq!((self.runs().await, self.app.ses.mails().len()), before, "{who}");
+        assert!(
+            !said.success && said.stdout.is_empty(),
+            "{who}: {}",
+            said.stdout
+        );
+        assert!(
+            said.stderr
+                .contains("run `booking-automation migrate` first"),
+            "{who}: {}",
+            said.stderr
+        );
+        assert_eq!(
+            (self.runs().await, self.app.ses.mails().len()),
+            before,
+            "{who}"
+        );
     }
 
     /// Rows of `automation_runs`, if it is there.
@@ -250,7 +281,10 @@ impl Studio {
         if !self.app.one(exists, &[]).await.get::<_, bool>(0) {
             return 0;
         }
-        self.app.one("SELECT count(*) FROM automation_runs", &[]).await.get(0)
+        self.app
+            .one("SELECT count(*) FROM automation_runs", &[])
+            .await
+            .get(0)
     }
 
     /// The writers end, both programs pass once more, and everything is compared with what must be.
@@ -273,30 +307,50 @@ impl Studio {
             assert_eq!(row.get::<_, String>(0), booking.status, "{booking:?}");
             for (column, (rule, _)) in RULES.iter().enumerate() {
                 let flag: Option<bool> = row.get(column + 1);
-                assert_eq!(flag.unwrap_or_default(), booking.sent.contains(rule), "{rule}: {booking:?}");
+                assert_eq!(
+                    flag.unwrap_or_default(),
+                    booking.sent.contains(rule),
+                    "{rule}: {booking:?}"
+                );
             }
         }
     }
 
     /// The owners' bookings had exactly the mails that they must have, and no message was sent twice.
     async fn assert_mails(&self) {
-        let ids: Vec<Uuid> = self.app.ses.mails().iter().map(|mail| mail.event_id().parse().unwrap()).collect();
+        let ids: Vec<Uuid> = self
+            .app
+            .ses
+            .mails()
+            .iter()
+            .map(|mail| mail.event_id().parse().unwrap())
+            .collect();
         let distinct: BTreeSet<Uuid> = ids.iter().copied().collect();
         assert_eq!(distinct.len(), ids.len(), "messages that were sent twice");
         let rows = "SELECT booking_id, rule FROM booking_automation_events WHERE id = ANY($1)";
         let rows = self.app.db.query(rows, &[&ids]).await.unwrap();
         assert_eq!(rows.len(), ids.len(), "messages without a row");
 
-        let of_calendar: BTreeSet<Uuid> = self.calendar.bookings.iter().map(|booking| booking.id).collect();
-        let mut unexpected: Vec<(Uuid, String)> = rows.iter().map(|row| (row.get(0), row.get(1))).collect();
+        let of_calendar: BTreeSet<Uuid> = self
+            .calendar
+            .bookings
+            .iter()
+            .map(|booking| booking.id)
+            .collect();
+        let mut unexpected: Vec<(Uuid, String)> =
+            rows.iter().map(|row| (row.get(0), row.get(1))).collect();
         unexpected.retain(|(booking, _)| of_calendar.contains(booking));
         let mut missing = self.calendar.expected.clone();
         assert!(missing.len() > 50, "{} mails", missing.len());
         missing.retain(|mail| {
             let sent = unexpected.iter().position(|sent| sent == mail);
-            sent.map(|position| unexpected.swap_remove(position)).is_none()
+            sent.map(|position| unexpected.swap_remove(position))
+                .is_none()
         });
-        assert!(missing.is_empty() && unexpected.is_empty(), "missing: {missing:?}, unexpected: {unexpected:?}");
+        assert!(
+            missing.is_empty() && unexpected.is_empty(),
+            "missing: {missing:?}, unexpected: {unexpected:?}"
+        );
     }
 
     /// No decision was made twice, none is missing, and nothing waits. This holds for the writers' bookings, too.
@@ -310,7 +364,8 @@ impl Studio {
                AND NOT EXISTS (SELECT FROM booking_automation_events e WHERE e.booking_id = b.id AND e.rule = r.name
                                   AND e.event_type = 'reminder_sent' AND e.starts_at = b.scheduled_at)";
         assert_eq!(self.app.column(missing, &[&as_of]).await, [""; 0]);
-        let waiting = "SELECT concat_ws(' ', booking_id, rule, status, reason) FROM booking_automation_events
+        let waiting =
+            "SELECT concat_ws(' ', booking_id, rule, status, reason) FROM booking_automation_events
                         WHERE event_type = 'reminder_sent' AND status IN ('pending', 'sending')";
         assert_eq!(self.app.column(waiting, &[]).await, [""; 0]);
     }
@@ -323,7 +378,11 @@ impl Studio {
              SELECT 'not in the trail: ' || missing::text FROM (SELECT * FROM log EXCEPT ALL SELECT * FROM trail) AS missing
              UNION ALL SELECT 'not in the log: ' || extra::text FROM (SELECT * FROM trail EXCEPT ALL SELECT * FROM log) AS extra";
         assert_eq!(self.app.column(sql, &[&self.logged_since]).await, [""; 0]);
-        let logged: i64 = self.app.one("SELECT count(*) FROM owners_log", &[]).await.get(0);
+        let logged: i64 = self
+            .app
+            .one("SELECT count(*) FROM owners_log", &[])
+            .await
+            .get(0);
         assert!(logged > 8000, "{logged} changes");
     }
 }
@@ -334,7 +393,12 @@ async fn call(app: &App, program: Option<&Path>, arguments: &[&str]) -> CommandO
         return app.call(arguments).await;
     };
     let mut command = Command::new(program);
-    command.args(arguments).env_clear().envs(&app.env).stdin(Stdio::null()).kill_on_drop(true);
+    command
+        .args(arguments)
+        .env_clear()
+        .envs(&app.env)
+        .stdin(Stdio::null())
+        .kill_on_drop(true);
     let output = command.output().await.unwrap();
     CommandOutput {
         success: output.status.success(),
@@ -348,7 +412,10 @@ async fn steps_of(program: &Path) -> BTreeSet<String> {
     let app = App::empty().await;
     let said = call(&app, Some(program), &["migrate"]).await;
     assert!(said.success, "{}", said.stderr);
-    app.column("SELECT name FROM booking_automation_migrations", &[]).await.into_iter().collect()
+    app.column("SELECT name FROM booking_automation_migrations", &[])
+        .await
+        .into_iter()
+        .collect()
 }
 
 /// This release's `migrate`, which stops after each of its steps.
@@ -365,7 +432,10 @@ impl Migration {
         let (go_on, may_go_on) = std::sync::mpsc::channel();
         let url = url.to_owned();
         let thread = std::thread::spawn(move || {
-            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+            let runtime = tokio::runtime::Builder::new_current_thread()
+                .enable_all()
+                .build()
+                .unwrap();
             let lookup = |name: &str| (name == "DATABASE_URL").then(|| url.clone());
             let settings = DatabaseSettings::from_environment(&lookup).unwrap();
             runtime.block_on(async {
@@ -378,13 +448,19 @@ impl Migration {
                 migrate::migrate(&database, None, stop).await
             })
         });
-        Self { steps, go_on, thread }
+        Self {
+            steps,
+            go_on,
+            thread,
+        }
     }
 
     /// Waits for the next step to be done. There is none after the last one.
     async fn next_step(&mut self) -> Option<String> {
         let patience = Duration::from_secs(300);
-        tokio::time::timeout(patience, self.steps.recv()).await.expect("migrate goes on")
+        tokio::time::timeout(patience, self.steps.recv())
+            .await
+            .expect("migrate goes on")
     }
 
     fn go_on(&self) {
@@ -420,13 +496,23 @@ impl Calendar {
     /// An hour's booking.
     async fn book(&mut self, app: &App, start: DateTime<Utc>) {
         let id = app.booking("confirmed", start).await;
-        self.bookings.push(Booking { id, start, status: "confirmed", decided: Vec::new(), sent: Vec::new() });
+        self.bookings.push(Booking {
+            id,
+            start,
+            status: "confirmed",
+            decided: Vec::new(),
+            sent: Vec::new(),
+        });
     }
 
     /// Moves one of the bookings that start then.
     async fn move_one(&mut self, app: &App, from: DateTime<Utc>, to: DateTime<Utc>) {
         let booking = self.confirmed_at(from);
-        app.sql("UPDATE bookings SET scheduled_at = $2 WHERE id = $1", &[&booking.id, &to]).await;
+        app.sql(
+            "UPDATE bookings SET scheduled_at = $2 WHERE id = $1",
+            &[&booking.id, &to],
+        )
+        .await;
         (booking.start, booking.decided, booking.sent) = (to, Vec::new(), Vec::new());
     }
 
@@ -440,7 +526,9 @@ impl Calendar {
 
     fn confirmed_at(&mut self, start: DateTime<Utc>) -> &mut Booking {
         let mut found = self.bookings.iter_mut();
-        found.find(|booking| booking.start == start && booking.status == "confirmed").expect("a booking")
+        found
+            .find(|booking| booking.start == start && booking.status == "confirmed")
+            .expect("a booking")
     }
 
     /// What a pass at that time does: statuses first, then the reminders.
@@ -455,8 +543,9 @@ impl Calendar {
             if booking.status != "confirmed" {
                 continue;
             }
-            let due =
-                RULES.iter().filter(|(rule, lead)| booking.start - *lead <= as_of && !booking.decided.contains(rule));
+            let due = RULES.iter().filter(|(rule, lead)| {
+                booking.start - *lead <= as_of && !booking.decided.contains(rule)
+            });
             let due: Vec<_> = due.map(|(rule, _)| *rule).collect();
             // Of several that are due, the one nearest the start is sent.
             if let Some(nearest) = due.first() {
@@ -482,7 +571,12 @@ impl Writers {
     async fn start(app: &App) -> Self {
         let mut writers = Self::default();
         for _ in 0..WRITERS {
-            let Self { stopped, written, slowest, .. } = &writers;
+            let Self {
+                stopped,
+                written,
+                slowest,
+                ..
+            } = &writers;
             let (stopped, written, slowest) = (stopped.clone(), written.clone(), slowest.clone());
             let backend = app.backend_role().await;
             writers.tasks.push(tokio::spawn(async move {
@@ -492,7 +586,10 @@ impl Writers {
                     }
                     let started = Instant::now();
                     write(&backend, number).await;
-                    slowest.fetch_max(u64::try_from(started.elapsed().as_millis()).unwrap(), Ordering::Relaxed);
+                    slowest.fetch_max(
+                        u64::try_from(started.elapsed().as_millis()).unwrap(),
+                        Ordering::Relaxed,
+                    );
                     written.fetch_add(1, Ordering::Relaxed);
                     tokio::time::sleep(Duration::from_millis(10)).await;
                 }
@@ -505,7 +602,10 @@ impl Writers {
     async fn assert_busy(&self) {
         let before = self.written.load(Ordering::Relaxed);
         for _ in 0..1000 {
-            assert!(self.tasks.iter().all(|task| !task.is_finished()), "a statement of a writer failed");
+            assert!(
+                self.tasks.iter().all(|task| !task.is_finished()),
+                "a statement of a writer failed"
+            );
             if self.written.load(Ordering::Relaxed) > before {
                 return;
             }
@@ -538,5 +638,8 @@ async fn write(backend: &Client, number: u64) {
     }
     let cancel = "UPDATE bookings SET status = 'cancelled', cancelled_at = now() WHERE id = $1";
     backend.execute(cancel, &[&id]).await.unwrap();
-    backend.execute("DELETE FROM bookings WHERE id = $1", &[&id]).await.unwrap();
+    backend
+        .execute("DELETE FROM bookings WHERE id = $1", &[&id])
+        .await
+        .unwrap();
 }

@@ -24,12 +24,20 @@ use crate::proxy::{Cut, Proxy};
 use crate::status::{ask, support};
 
 const SECRET: &str = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
-const ALL: [&str; 6] = ["started", "completed", "expired", "cancelled", "rescheduled", "reminder_sent"];
+const ALL: [&str; 6] = [
+    "started",
+    "completed",
+    "expired",
+    "cancelled",
+    "rescheduled",
+    "reminder_sent",
+];
 
 /// An app that may call webhooks on this machine.
 async fn app_with_local_webhooks() -> App {
     let mut app = App::new().await;
-    app.env.insert("WEBHOOK_ALLOW_PRIVATE", "127.0.0.1, localhost".to_owned());
+    app.env
+        .insert("WEBHOOK_ALLOW_PRIVATE", "127.0.0.1, localhost".to_owned());
     app
 }
 
@@ -44,7 +52,11 @@ async fn cancel_bookings(app: &App, count: usize) -> Vec<Uuid> {
     let mut ids = Vec::new();
     for _ in 0..count {
         let id = app.booking("pending", noon() + hours(200)).await;
-        app.sql("UPDATE bookings SET status = 'cancelled' WHERE id = $1", &[&id]).await;
+        app.sql(
+            "UPDATE bookings SET status = 'cancelled' WHERE id = $1",
+            &[&id],
+        )
+        .await;
         ids.push(id);
     }
     ids
@@ -58,8 +70,7 @@ async fn message_states(app: &App, webhook: Uuid) -> Vec<String> {
 }
 
 async fn failing_and_suspended(app: &App, webhook: Uuid) -> (bool, bool) {
-    let sql =
-        "SELECT failing_since IS NOT NULL, suspended_at IS NOT NULL FROM booking_automation_webhooks WHERE id = $1";
+    let sql = "SELECT failing_since IS NOT NULL, suspended_at IS NOT NULL FROM booking_automation_webhooks WHERE id = $1";
     let row = app.one(sql, &[&webhook]).await;
     (row.get(0), row.get(1))
 }
@@ -67,9 +78,17 @@ async fn failing_and_suspended(app: &App, webhook: Uuid) -> (bool, bool) {
 /// Asserts a current signature of the body with this secret.
 fn assert_signed(received: &Received, secret: &str) {
     let timestamp = &received.headers["webhook-timestamp"];
-    let expected = signature(secret, received.id().as_bytes(), timestamp.as_bytes(), received.body.as_bytes());
+    let expected = signature(
+        secret,
+        received.id().as_bytes(),
+        timestamp.as_bytes(),
+        received.body.as_bytes(),
+    );
     assert_eq!(received.headers["webhook-signature"], expected);
-    assert!(timestamp.parse::<u64>().unwrap().abs_diff(unix_time()) < 200, "{timestamp}");
+    assert!(
+        timestamp.parse::<u64>().unwrap().abs_diff(unix_time()) < 200,
+        "{timestamp}"
+    );
 }
 
 /// Bookings with one change of each kind.
@@ -94,50 +113,112 @@ impl ChangedBookings {
         let moved = app.booking("pending", noon() + hours(300)).await;
         let backend = app.backend_role().await;
         let move_to = "UPDATE bookings SET scheduled_at = $2 WHERE id = $1";
-        backend.execute(move_to, &[&moved, &(noon() + hours(301))]).await.unwrap();
-        backend.execute("UPDATE bookings SET status = 'cancelled' WHERE id = $1", &[&moved]).await.unwrap();
+        backend
+            .execute(move_to, &[&moved, &(noon() + hours(301))])
+            .await
+            .unwrap();
+        backend
+            .execute(
+                "UPDATE bookings SET status = 'cancelled' WHERE id = $1",
+                &[&moved],
+            )
+            .await
+            .unwrap();
         // A cancelled booking that moves, and writes that change nothing.
-        backend.execute(move_to, &[&moved, &(noon() + hours(302))]).await.unwrap();
-        backend.execute("UPDATE bookings SET location = 'elsewhere', status = status", &[]).await.unwrap();
-        Self { done, lost, reminded, moved }
+        backend
+            .execute(move_to, &[&moved, &(noon() + hours(302))])
+            .await
+            .unwrap();
+        backend
+            .execute(
+                "UPDATE bookings SET location = 'elsewhere', status = status",
+                &[],
+            )
+            .await
+            .unwrap();
+        Self {
+            done,
+            lost,
+            reminded,
+            moved,
+        }
     }
 }
 
 /// The kind and the booking of each message that an endpoint received.
 fn received_kinds(endpoint: &Endpoint) -> BTreeSet<(String, String)> {
     let received = endpoint.received();
-    received.iter().map(|one| (one.kind(), one.json()["data"]["booking_id"].as_str().unwrap().to_owned())).collect()
+    received
+        .iter()
+        .map(|one| {
+            (
+                one.kind(),
+                one.json()["data"]["booking_id"]
+                    .as_str()
+                    .unwrap()
+                    .to_owned(),
+            )
+        })
+        .collect()
 }
 
 fn kinds(expected: &[(&str, Uuid)]) -> BTreeSet<(String, String)> {
-    expected.iter().map(|(kind, id)| (format!("booking.{kind}"), id.to_string())).collect()
+    expected
+        .iter()
+        .map(|(kind, id)| (format!("booking.{kind}"), id.to_string()))
+        .collect()
 }
 
 fn message_of_kind(endpoint: &Endpoint, kind: &str) -> Received {
     let received = endpoint.received();
-    received.into_iter().find(|received| received.kind() == format!("booking.{kind}")).unwrap()
+    received
+        .into_iter()
+        .find(|received| received.kind() == format!("booking.{kind}"))
+        .unwrap()
 }
 
 #[tokio::test]
 async fn each_subscription_gets_its_kinds_of_events_from_every_source() {
     let app = app_with_local_webhooks().await;
-    let (everything, some, other) = (Endpoint::start().await, Endpoint::start().await, Endpoint::start().await);
+    let (everything, some, other) = (
+        Endpoint::start().await,
+        Endpoint::start().await,
+        Endpoint::start().await,
+    );
     let subscription = subscribe(&app, &everything.url(), &ALL).await;
     subscribe(&app, &some.url(), &["completed", "cancelled"]).await;
     let off = subscribe(&app, &other.url(), &ALL).await;
-    app.sql("UPDATE booking_automation_webhooks SET is_active = false WHERE id = $1", &[&off]).await;
+    app.sql(
+        "UPDATE booking_automation_webhooks SET is_active = false WHERE id = $1",
+        &[&off],
+    )
+    .await;
     let bookings = ChangedBookings::create(&app).await;
 
     // The message about a reminder may wait for the next call.
     let (first, second) = (app.run(noon()).await, app.run(noon() + minutes(1)).await);
-    let sent: i64 = [&first, &second].iter().filter_map(|summary| summary["webhooks"]["sent"].as_i64()).sum();
+    let sent: i64 = [&first, &second]
+        .iter()
+        .filter_map(|summary| summary["webhooks"]["sent"].as_i64())
+        .sum();
     assert_eq!(sent, 8, "{first} {second}");
-    let figures =
-        ["retrying", "failed", "skipped", "deferred"].map(|figure| first["webhooks"][figure].as_i64().unwrap());
-    assert_eq!((figures, &first["webhooks"]["due"]), ([0; 4], &first["webhooks"]["sent"]));
-    assert!(app.run(noon() + minutes(2)).await.get("webhooks").is_none(), "nothing was due");
+    let figures = ["retrying", "failed", "skipped", "deferred"]
+        .map(|figure| first["webhooks"][figure].as_i64().unwrap());
+    assert_eq!(
+        (figures, &first["webhooks"]["due"]),
+        ([0; 4], &first["webhooks"]["sent"])
+    );
+    assert!(
+        app.run(noon() + minutes(2)).await.get("webhooks").is_none(),
+        "nothing was due"
+    );
 
-    let ChangedBookings { done, lost, reminded, moved } = bookings;
+    let ChangedBookings {
+        done,
+        lost,
+        reminded,
+        moved,
+    } = bookings;
     let all = kinds(&[
         ("started", done),
         ("completed", done),
@@ -146,11 +227,17 @@ async fn each_subscription_gets_its_kinds_of_events_from_every_source() {
         ("cancelled", moved),
         ("reminder_sent", reminded),
     ]);
-    assert_eq!((received_kinds(&everything), everything.received().len()), (all, 6));
+    assert_eq!(
+        (received_kinds(&everything), everything.received().len()),
+        (all, 6)
+    );
     let two = kinds(&[("completed", done), ("cancelled", moved)]);
     assert_eq!((received_kinds(&some), some.received().len()), (two, 2));
     assert_eq!(other.connections(), 0);
-    assert_eq!(failing_and_suspended(&app, subscription).await, (false, false));
+    assert_eq!(
+        failing_and_suspended(&app, subscription).await,
+        (false, false)
+    );
 
     for received in everything.received() {
         assert_form_without_personal_data(&received);
@@ -172,7 +259,12 @@ fn assert_form_without_personal_data(received: &Received) {
 }
 
 async fn assert_bodies(app: &App, endpoint: &Endpoint, bookings: &ChangedBookings) {
-    let ChangedBookings { done, reminded, moved, .. } = bookings;
+    let ChangedBookings {
+        done,
+        reminded,
+        moved,
+        ..
+    } = bookings;
     let by = "SELECT event_data ->> 'by' FROM booking_automation_events WHERE booking_id = $1 AND event_type = 'status_update'";
     let by: String = app.one(by, &[moved]).await.get(0);
     assert_eq!(
@@ -193,11 +285,15 @@ async fn assert_bodies(app: &App, endpoint: &Endpoint, bookings: &ChangedBooking
 
 /// The id of a message is the id of its event.
 async fn assert_event_ids(app: &App, endpoint: &Endpoint, bookings: &ChangedBookings) {
-    for (kind, id, event_type) in
-        [("cancelled", bookings.moved, "status_update"), ("reminder_sent", bookings.reminded, "reminder_sent")]
-    {
+    for (kind, id, event_type) in [
+        ("cancelled", bookings.moved, "status_update"),
+        ("reminder_sent", bookings.reminded, "reminder_sent"),
+    ] {
         let sql = "SELECT id::text FROM booking_automation_events WHERE booking_id = $1 AND event_type = $2";
-        assert_eq!(app.column(sql, &[&id, &event_type]).await, [message_of_kind(endpoint, kind).id()]);
+        assert_eq!(
+            app.column(sql, &[&id, &event_type]).await,
+            [message_of_kind(endpoint, kind).id()]
+        );
     }
 }
 
@@ -237,9 +333,17 @@ async fn messages_are_verified_by_the_standard_webhooks_library() {
         let mut others = json!(one.headers);
         others["webhook-id"] = json!(Uuid::new_v4());
         asked.push(ask(SECRET, json!(one.headers), &one.body));
-        asked.push(ask(SECRET, json!(one.headers), &one.body.replace("booking.", "booking..")));
+        asked.push(ask(
+            SECRET,
+            json!(one.headers),
+            &one.body.replace("booking.", "booking.."),
+        ));
         asked.push(ask(SECRET, others, &one.body));
-        asked.push(ask("whsec_C2FVsBQIhrscChlQIMV+b5sSYspob7oD", json!(one.headers), &one.body));
+        asked.push(ask(
+            "whsec_C2FVsBQIhrscChlQIMV+b5sSYspob7oD",
+            json!(one.headers),
+            &one.body,
+        ));
     }
     let mut process = std::process::Command::new(python)
         .args(["-c", VERIFY])
@@ -249,14 +353,23 @@ async fn messages_are_verified_by_the_standard_webhooks_library() {
         .spawn()
         .unwrap();
     // Without the library the process ends before it reads.
-    let _ = process.stdin.take().unwrap().write_all(asked.join("\n").as_bytes());
+    let _ = process
+        .stdin
+        .take()
+        .unwrap()
+        .write_all(asked.join("\n").as_bytes());
     let output = process.wait_with_output().unwrap();
     if String::from_utf8_lossy(&output.stderr).contains("ModuleNotFoundError") {
         return skipped("the Standard Webhooks library is not installed (make judges)");
     }
     let said = String::from_utf8(output.stdout).unwrap();
     let expected = ["verified", "refused", "refused", "refused"].repeat(received.len());
-    assert_eq!(said.lines().collect::<Vec<_>>(), expected, "{}", String::from_utf8_lossy(&output.stderr));
+    assert_eq!(
+        said.lines().collect::<Vec<_>>(),
+        expected,
+        "{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
 }
 
 #[tokio::test]
@@ -272,19 +385,39 @@ async fn a_rolled_back_change_sends_nothing_and_a_bulk_change_one_message_each()
     )
     .await;
     let backend = app.backend_role().await;
-    let count = "SELECT count(*), count(DISTINCT (message_id, audience)), count(DISTINCT booking_id)
+    let count =
+        "SELECT count(*), count(DISTINCT (message_id, audience)), count(DISTINCT booking_id)
                    FROM booking_automation_events WHERE event_type = 'webhook'";
-    backend.batch_execute("BEGIN; UPDATE bookings SET status = 'cancelled'; ROLLBACK").await.unwrap();
+    backend
+        .batch_execute("BEGIN; UPDATE bookings SET status = 'cancelled'; ROLLBACK")
+        .await
+        .unwrap();
     assert_eq!(app.one(count, &[]).await.get::<_, i64>(0), 0);
-    assert_eq!(backend.execute("UPDATE bookings SET status = 'cancelled'", &[]).await.unwrap(), 3000);
+    assert_eq!(
+        backend
+            .execute("UPDATE bookings SET status = 'cancelled'", &[])
+            .await
+            .unwrap(),
+        3000
+    );
     let row = app.one(count, &[]).await;
-    assert_eq!((row.get::<_, i64>(0), row.get::<_, i64>(1), row.get::<_, i64>(2)), (6000, 6000, 3000));
+    assert_eq!(
+        (
+            row.get::<_, i64>(0),
+            row.get::<_, i64>(1),
+            row.get::<_, i64>(2)
+        ),
+        (6000, 6000, 3000)
+    );
 
     // Webhook messages do not count as reminders.
     endpoint.answer(|_| Answer::Status(500));
     app.run(noon()).await;
     let waiting = app.run(noon() + minutes(1)).await;
-    assert_eq!(waiting["backlog"], json!({"pending": 0, "oldest_due_at": null}));
+    assert_eq!(
+        waiting["backlog"],
+        json!({"pending": 0, "oldest_due_at": null})
+    );
     assert_eq!(waiting["reminders"]["deferred"], 0);
 }
 
@@ -302,7 +435,10 @@ async fn a_refused_status_change_sends_no_message() {
         .unwrap();
     app.confirmed(noon() - minutes(1)).await;
     assert_eq!(app.run(noon()).await["webhooks"]["sent"], 1);
-    assert_ne!(endpoint.received()[0].json()["data"]["booking_id"], json!(refused));
+    assert_ne!(
+        endpoint.received()[0].json()["data"]["booking_id"],
+        json!(refused)
+    );
 }
 
 #[tokio::test]
@@ -321,9 +457,17 @@ async fn a_move_changed_by_a_trigger_sends_one_message_with_the_final_start() {
         .await
         .unwrap();
     let start = noon() + hours(201) + minutes(20);
-    app.sql("UPDATE bookings SET scheduled_at = $2 WHERE id = $1", &[&id, &start]).await;
+    app.sql(
+        "UPDATE bookings SET scheduled_at = $2 WHERE id = $1",
+        &[&id, &start],
+    )
+    .await;
     assert_eq!(app.run(noon()).await["webhooks"]["sent"], 1);
-    let told: DateTime<Utc> = endpoint.received()[0].json()["data"]["to"].as_str().unwrap().parse().unwrap();
+    let told: DateTime<Utc> = endpoint.received()[0].json()["data"]["to"]
+        .as_str()
+        .unwrap()
+        .parse()
+        .unwrap();
     assert_eq!(told, noon() + hours(202));
 }
 
@@ -337,15 +481,33 @@ async fn a_refused_message_is_retried_for_a_day_with_the_same_id_and_body() {
     let mut waits = Vec::new();
     for attempt in 1..=9 {
         let summary = app.run(noon()).await;
-        assert_eq!((&summary["webhooks"]["retrying"], &summary["webhooks"]["failed"]), (&json!(1), &json!(0)));
-        assert_eq!(message_states(&app, webhook).await, [format!("pending {attempt} refused")]);
+        assert_eq!(
+            (
+                &summary["webhooks"]["retrying"],
+                &summary["webhooks"]["failed"]
+            ),
+            (&json!(1), &json!(0))
+        );
+        assert_eq!(
+            message_states(&app, webhook).await,
+            [format!("pending {attempt} refused")]
+        );
         waits.push(minutes_until_retry(&app).await);
-        assert!(app.run(noon()).await.get("webhooks").is_none(), "not before its time");
+        assert!(
+            app.run(noon()).await.get("webhooks").is_none(),
+            "not before its time"
+        );
         app.make_claimable().await;
     }
     assert_eq!(waits, [1, 5, 15, 60, 120, 240, 360, 360, 360]);
     let summary = app.run(noon()).await;
-    assert_eq!((&summary["webhooks"]["retrying"], &summary["webhooks"]["failed"]), (&json!(0), &json!(1)));
+    assert_eq!(
+        (
+            &summary["webhooks"]["retrying"],
+            &summary["webhooks"]["failed"]
+        ),
+        (&json!(0), &json!(1))
+    );
     assert_eq!(message_states(&app, webhook).await, ["failed 10 refused"]);
     app.make_claimable().await;
     app.run(noon()).await;
@@ -363,9 +525,21 @@ async fn a_refused_message_is_retried_for_a_day_with_the_same_id_and_body() {
             "The booking.cancelled message to webhook {webhook} failed permanently: the endpoint did not accept it."
         )
     );
-    assert_eq!((&entry["webhook_id"], &entry["about"]), (&json!(webhook), &json!("cancelled")));
-    assert_eq!((&entry["status"], &entry["message_id"]), (&json!("failed"), &json!(received[0].id())));
-    assert_eq!((entry["attempts"].as_array().unwrap().len(), &entry["attempts"][0]["error"]), (10, &json!("HTTP 503")));
+    assert_eq!(
+        (&entry["webhook_id"], &entry["about"]),
+        (&json!(webhook), &json!("cancelled"))
+    );
+    assert_eq!(
+        (&entry["status"], &entry["message_id"]),
+        (&json!("failed"), &json!(received[0].id()))
+    );
+    assert_eq!(
+        (
+            entry["attempts"].as_array().unwrap().len(),
+            &entry["attempts"][0]["error"]
+        ),
+        (10, &json!("HTTP 503"))
+    );
 }
 
 /// How long the only webhook message waits for its next attempt.
@@ -378,9 +552,20 @@ async fn minutes_until_retry(app: &App) -> i64 {
 /// The entry of a booking's timeline about its webhook message.
 async fn webhook_entry_of_timeline(app: &mut App, booking: Uuid) -> Value {
     let server = support(app, noon()).await;
-    let timeline = ask(&server, "GET", &format!("/bookings/{booking}/timeline"), &[], b"").await.json();
+    let timeline = ask(
+        &server,
+        "GET",
+        &format!("/bookings/{booking}/timeline"),
+        &[],
+        b"",
+    )
+    .await
+    .json();
     let mut happened = timeline["happened"].as_array().unwrap().iter();
-    happened.find(|entry| entry["kind"] == "webhook").unwrap().clone()
+    happened
+        .find(|entry| entry["kind"] == "webhook")
+        .unwrap()
+        .clone()
 }
 
 #[tokio::test]
@@ -398,22 +583,56 @@ async fn an_endpoint_that_fails_for_a_day_is_suspended_until_it_is_resumed() {
 
     // A failing endpoint gets one message a call. After 24 hours of failures it is suspended.
     let output = run_after_failing_for(&app, hours(24) - minutes(1)).await;
-    assert_eq!((failing_and_suspended(&app, webhook).await, endpoint.received().len()), ((true, false), 4));
+    assert_eq!(
+        (
+            failing_and_suspended(&app, webhook).await,
+            endpoint.received().len()
+        ),
+        ((true, false), 4)
+    );
     assert!(!output.stderr.contains("suspended"), "{}", output.stderr);
     let output = run_after_failing_for(&app, hours(24) + minutes(1)).await;
-    assert_eq!((failing_and_suspended(&app, webhook).await, endpoint.received().len()), ((true, true), 5));
-    assert!(output.stderr.contains("WARN") && output.stderr.contains("suspended"), "{}", output.stderr);
-    assert!(output.stderr.contains(&webhook.to_string()), "{}", output.stderr);
-    assert!(!output.stderr.contains(&endpoint.url()), "{}", output.stderr);
+    assert_eq!(
+        (
+            failing_and_suspended(&app, webhook).await,
+            endpoint.received().len()
+        ),
+        ((true, true), 5)
+    );
+    assert!(
+        output.stderr.contains("WARN") && output.stderr.contains("suspended"),
+        "{}",
+        output.stderr
+    );
+    assert!(
+        output.stderr.contains(&webhook.to_string()),
+        "{}",
+        output.stderr
+    );
+    assert!(
+        !output.stderr.contains(&endpoint.url()),
+        "{}",
+        output.stderr
+    );
     assert_suspension_ends_pending_messages(&mut app, webhook, ids[0]).await;
 
     endpoint.clear();
     endpoint.answer(|_| Answer::Status(200));
-    app.sql("UPDATE booking_automation_webhooks SET suspended_at = NULL", &[]).await;
+    app.sql(
+        "UPDATE booking_automation_webhooks SET suspended_at = NULL",
+        &[],
+    )
+    .await;
     assert_eq!(failing_and_suspended(&app, webhook).await, (false, false));
     cancel_bookings(&app, 2).await;
     assert_eq!(app.run(noon()).await["webhooks"]["sent"], 2);
-    assert_eq!((failing_and_suspended(&app, webhook).await, endpoint.received().len()), ((false, false), 2));
+    assert_eq!(
+        (
+            failing_and_suspended(&app, webhook).await,
+            endpoint.received().len()
+        ),
+        ((false, false), 2)
+    );
 }
 
 /// The pending messages of a suspended endpoint end, and new events are not queued.
@@ -423,9 +642,17 @@ async fn assert_suspension_ends_pending_messages(app: &mut App, webhook: Uuid, b
     assert_eq!(run_at_noon(app).await.summary()["webhooks"]["skipped"], 3);
     let ended = message_states(app, webhook).await;
     assert_eq!(ended.len(), 3, "{ended:?}");
-    assert!(ended.iter().all(|one| one.starts_with("skipped") && one.ends_with("suspended")), "{ended:?}");
+    assert!(
+        ended
+            .iter()
+            .all(|one| one.starts_with("skipped") && one.ends_with("suspended")),
+        "{ended:?}"
+    );
     let entry = webhook_entry_of_timeline(app, booking).await.to_string();
-    assert!(entry.contains("was not sent: the subscription is suspended"), "{entry}");
+    assert!(
+        entry.contains("was not sent: the subscription is suspended"),
+        "{entry}"
+    );
 }
 
 async fn run_at_noon(app: &App) -> CommandOutput {
@@ -434,7 +661,8 @@ async fn run_at_noon(app: &App) -> CommandOutput {
 
 /// Runs as if every endpoint had failed for so long and every message were due.
 async fn run_after_failing_for(app: &App, time: chrono::Duration) -> CommandOutput {
-    let sql = "UPDATE booking_automation_webhooks SET failing_since = now() - $1 * interval '1 minute'";
+    let sql =
+        "UPDATE booking_automation_webhooks SET failing_since = now() - $1 * interval '1 minute'";
     app.sql(sql, &[&(time.num_minutes() as f64)]).await;
     app.make_claimable().await;
     run_at_noon(app).await
@@ -461,7 +689,13 @@ async fn a_refused_message_does_not_block_the_others() {
     let endpoint = Endpoint::start().await;
     let webhook = subscribe(&app, &endpoint.url(), &ALL).await;
     let poison = cancel_bookings(&app, 1).await[0].to_string();
-    endpoint.answer(move |received| Answer::Status(if received.body.contains(&poison) { 422 } else { 200 }));
+    endpoint.answer(move |received| {
+        Answer::Status(if received.body.contains(&poison) {
+            422
+        } else {
+            200
+        })
+    });
     app.run(noon()).await;
     assert_eq!(failing_and_suspended(&app, webhook).await, (true, false));
     cancel_bookings(&app, 5).await;
@@ -472,7 +706,11 @@ async fn a_refused_message_does_not_block_the_others() {
     app.run(noon()).await;
     assert_eq!(failing_and_suspended(&app, webhook).await, (false, false));
     let sent = message_states(&app, webhook).await;
-    assert_eq!(sent.iter().filter(|one| *one == "completed 1").count(), 5, "{sent:?}");
+    assert_eq!(
+        sent.iter().filter(|one| *one == "completed 1").count(),
+        5,
+        "{sent:?}"
+    );
     assert_eq!(sent[0], "pending 2 refused");
 }
 
@@ -501,8 +739,19 @@ async fn a_hanging_endpoint_times_out_and_delays_no_other() {
     assert_eq!((fine.received().len(), hanging.received().len()), (40, 4));
     assert!(hanging.most_in_flight() <= 4 && fine.most_in_flight() <= 4);
     let ended = message_states(&app, slow).await;
-    assert_eq!(ended.iter().filter(|one| *one == "pending 1 no_answer").count(), 4, "{ended:?}");
-    assert_eq!(ended.iter().filter(|one| *one == "pending 0").count(), 36, "{ended:?}");
+    assert_eq!(
+        ended
+            .iter()
+            .filter(|one| *one == "pending 1 no_answer")
+            .count(),
+        4,
+        "{ended:?}"
+    );
+    assert_eq!(
+        ended.iter().filter(|one| *one == "pending 0").count(),
+        36,
+        "{ended:?}"
+    );
     let of_an_attempt = "SELECT count(*) FROM booking_automation_events
                           WHERE event_type = 'webhook' AND status = 'pending' AND (executed_at IS NOT NULL OR attempts = 0 AND event_data ? 'attempts')";
     assert_eq!(app.one(of_an_attempt, &[]).await.get::<_, i64>(0), 0);
@@ -510,7 +759,10 @@ async fn a_hanging_endpoint_times_out_and_delays_no_other() {
     // The endpoint does not use up the time of a call.
     let summary = app.run(noon() + minutes(1)).await;
     assert_eq!(hanging.received().len(), 5, "{summary}");
-    assert!(summary["duration_ms"].as_u64().unwrap() < 20_000, "{summary}");
+    assert!(
+        summary["duration_ms"].as_u64().unwrap() < 20_000,
+        "{summary}"
+    );
 }
 
 #[tokio::test]
@@ -528,11 +780,17 @@ async fn failing_endpoints_are_called_after_the_others() {
     )
     .await;
     cancel_bookings(&app, 1).await;
-    let mut process = app.command(&["run", "--as-of", &noon().to_rfc3339()]).spawn().unwrap();
+    let mut process = app
+        .command(&["run", "--as-of", &noon().to_rfc3339()])
+        .spawn()
+        .unwrap();
     fine.wait_for_requests(1).await;
-    let cut_off =
-        "SELECT id::text FROM booking_automation_events WHERE event_type = 'webhook' AND reason = 'no_answer'";
-    assert_eq!(app.column(cut_off, &[]).await, Vec::<String>::new(), "the first of them would have been");
+    let cut_off = "SELECT id::text FROM booking_automation_events WHERE event_type = 'webhook' AND reason = 'no_answer'";
+    assert_eq!(
+        app.column(cut_off, &[]).await,
+        Vec::<String>::new(),
+        "the first of them would have been"
+    );
     process.kill().await.unwrap();
 }
 
@@ -543,15 +801,25 @@ async fn a_redirect_is_a_failure_and_is_not_followed() {
     let webhook = subscribe(&app, &endpoint.url(), &ALL).await;
     cancel_bookings(&app, 1).await;
     for (round, status) in [301, 302, 303, 307, 308].into_iter().enumerate() {
-        let answer = format!("HTTP/1.1 {status} So\r\nLocation: {}\r\nContent-Length: 0\r\n\r\n", elsewhere.url());
+        let answer = format!(
+            "HTTP/1.1 {status} So\r\nLocation: {}\r\nContent-Length: 0\r\n\r\n",
+            elsewhere.url()
+        );
         endpoint.answer(move |_| Answer::Bytes(answer.clone()));
         app.make_claimable().await;
         app.run(noon()).await;
-        assert_eq!(message_states(&app, webhook).await, [format!("pending {} refused", round + 1)]);
+        assert_eq!(
+            message_states(&app, webhook).await,
+            [format!("pending {} refused", round + 1)]
+        );
     }
     assert_eq!((endpoint.received().len(), elsewhere.connections()), (5, 0));
-    let error =
-        app.column("SELECT error_message FROM booking_automation_events WHERE event_type = 'webhook'", &[]).await;
+    let error = app
+        .column(
+            "SELECT error_message FROM booking_automation_events WHERE event_type = 'webhook'",
+            &[],
+        )
+        .await;
     assert_eq!(error, ["HTTP 308"]);
 }
 
@@ -564,7 +832,11 @@ async fn response_bodies_are_not_read_and_malformed_responses_are_no_answer() {
     cancel_bookings(&app, 1).await;
     app.run(noon()).await;
     assert_eq!(message_states(&app, webhook).await, ["completed 1"]);
-    assert!(endpoint.bytes_written() < 20_000_000, "{} bytes were taken", endpoint.bytes_written());
+    assert!(
+        endpoint.bytes_written() < 20_000_000,
+        "{} bytes were taken",
+        endpoint.bytes_written()
+    );
 
     for (round, bytes) in [
         "".to_owned(),
@@ -578,7 +850,11 @@ async fn response_bodies_are_not_read_and_malformed_responses_are_no_answer() {
         endpoint.answer(move |_| Answer::Bytes(bytes.clone()));
         cancel_bookings(&app, 1).await;
         app.run(noon()).await;
-        assert_eq!(message_states(&app, webhook).await.last().unwrap(), "pending 1 no_answer", "{round}");
+        assert_eq!(
+            message_states(&app, webhook).await.last().unwrap(),
+            "pending 1 no_answer",
+            "{round}"
+        );
     }
 }
 
@@ -592,16 +868,23 @@ async fn tls_endpoints_need_a_valid_certificate() {
     let other = subscribe(&app, &format!("https://127.0.0.1:{}/", endpoint.port), &ALL).await;
     cancel_bookings(&app, 1).await;
     app.run(noon()).await;
-    assert_eq!(message_states(&app, webhook).await, ["pending 1 no_connection"]);
+    assert_eq!(
+        message_states(&app, webhook).await,
+        ["pending 1 no_connection"]
+    );
 
     let directory = tempfile::tempdir().unwrap();
     let file = directory.path().join("authority.pem");
     std::fs::write(&file, authority).unwrap();
-    app.env.insert("SSL_CERT_FILE", file.to_str().unwrap().to_owned());
+    app.env
+        .insert("SSL_CERT_FILE", file.to_str().unwrap().to_owned());
     app.make_claimable().await;
     app.run(noon()).await;
     assert_eq!(message_states(&app, webhook).await, ["completed 2"]);
-    assert_eq!(message_states(&app, other).await, ["pending 2 no_connection"]);
+    assert_eq!(
+        message_states(&app, other).await,
+        ["pending 2 no_connection"]
+    );
     assert_eq!(endpoint.received().len(), 1);
     assert_signed(&endpoint.received()[0], SECRET);
 }
@@ -633,14 +916,23 @@ async fn no_spelling_of_a_loopback_address_is_called() {
     let said = app.call(&["run", "--as-of", &noon().to_rfc3339()]).await;
     assert!(said.success);
     for webhook in &webhooks {
-        assert_eq!(message_states(&app, *webhook).await, ["pending 1 forbidden_target"], "{}", said.stderr);
+        assert_eq!(
+            message_states(&app, *webhook).await,
+            ["pending 1 forbidden_target"],
+            "{}",
+            said.stderr
+        );
     }
-    assert_eq!(message_states(&app, plain).await, ["pending 1 forbidden_target"]);
+    assert_eq!(
+        message_states(&app, plain).await,
+        ["pending 1 forbidden_target"]
+    );
     assert_eq!(endpoint.connections(), 0);
 
     // An allowed host is called, the others are not.
     let mut app = app;
-    app.env.insert("WEBHOOK_ALLOW_PRIVATE", "localhost".to_owned());
+    app.env
+        .insert("WEBHOOK_ALLOW_PRIVATE", "localhost".to_owned());
     app.sql(
         "UPDATE booking_automation_webhooks SET url = $1 WHERE id = $2",
         &[&format!("http://localhost:{port}/"), &plain],
@@ -649,18 +941,30 @@ async fn no_spelling_of_a_loopback_address_is_called() {
     app.make_claimable().await;
     app.run(noon()).await;
     assert_eq!(message_states(&app, plain).await, ["completed 2"]);
-    assert_eq!((endpoint.received().len(), endpoint.connections() >= 1), (1, true));
-    assert_eq!(message_states(&app, webhooks[0]).await, ["pending 2 forbidden_target"]);
+    assert_eq!(
+        (endpoint.received().len(), endpoint.connections() >= 1),
+        (1, true)
+    );
+    assert_eq!(
+        message_states(&app, webhooks[0]).await,
+        ["pending 2 forbidden_target"]
+    );
 }
 
 /// A resolver that returns these addresses, and its number of calls.
 fn resolver_for(addresses: &[&str]) -> (Resolver, Arc<AtomicUsize>) {
-    let addresses: Vec<IpAddr> = addresses.iter().map(|address| address.parse().unwrap()).collect();
+    let addresses: Vec<IpAddr> = addresses
+        .iter()
+        .map(|address| address.parse().unwrap())
+        .collect();
     let asked = Arc::new(AtomicUsize::new(0));
     let count = asked.clone();
     let resolver: Resolver = Arc::new(move |_, port| {
         count.fetch_add(1, Ordering::SeqCst);
-        let found = addresses.iter().map(|address| SocketAddr::new(*address, port)).collect();
+        let found = addresses
+            .iter()
+            .map(|address| SocketAddr::new(*address, port))
+            .collect();
         async move { Ok(found) }.boxed()
     });
     (resolver, asked)
@@ -669,7 +973,9 @@ fn resolver_for(addresses: &[&str]) -> (Resolver, Arc<AtomicUsize>) {
 fn refusal_reason<T: std::fmt::Debug>(
     result: Result<T, Box<dyn std::error::Error + Send + Sync>>,
 ) -> Option<EgressError> {
-    result.err().and_then(|error| error.downcast_ref::<EgressError>().copied())
+    result
+        .err()
+        .and_then(|error| error.downcast_ref::<EgressError>().copied())
 }
 
 #[tokio::test]
@@ -691,10 +997,21 @@ async fn every_resolved_address_of_a_host_is_checked() {
         (&["11.0.0.1", "2600::1", "::1"], true),
     ] {
         let (system, asked) = resolver_for(addresses);
-        let found = Egress::new(Vec::new(), second).resolving_by(system).addresses(&uri).await;
-        assert_eq!(asked.load(Ordering::SeqCst), 1, "a second answer could be another");
+        let found = Egress::new(Vec::new(), second)
+            .resolving_by(system)
+            .addresses(&uri)
+            .await;
+        assert_eq!(
+            asked.load(Ordering::SeqCst),
+            1,
+            "a second answer could be another"
+        );
         match refused {
-            true => assert_eq!(refusal_reason(found), Some(EgressError::Private), "{addresses:?}"),
+            true => assert_eq!(
+                refusal_reason(found),
+                Some(EgressError::Private),
+                "{addresses:?}"
+            ),
             false => {
                 let found: Vec<_> = found.unwrap().iter().map(ToString::to_string).collect();
                 assert_eq!(found, ["11.0.0.1:8443", "[2600::1]:8443"]);
@@ -705,18 +1022,37 @@ async fn every_resolved_address_of_a_host_is_checked() {
     let (system, asked) = resolver_for(&["10.0.0.1"]);
     let egress = Egress::new(vec!["hooks.internal".to_owned()], second).resolving_by(system);
     assert_eq!(
-        refusal_reason(egress.addresses(&"http://hooks.example/".parse().unwrap()).await),
+        refusal_reason(
+            egress
+                .addresses(&"http://hooks.example/".parse().unwrap())
+                .await
+        ),
         Some(EgressError::Plain)
     );
     assert_eq!(asked.load(Ordering::SeqCst), 0);
-    let found = egress.addresses(&"http://hooks.INTERNAL/".parse().unwrap()).await.unwrap();
+    let found = egress
+        .addresses(&"http://hooks.INTERNAL/".parse().unwrap())
+        .await
+        .unwrap();
     assert_eq!(found, ["10.0.0.1:80".parse().unwrap()]);
-    assert!(egress.addresses(&"https://hooks.internal.example/".parse().unwrap()).await.is_err());
+    assert!(
+        egress
+            .addresses(&"https://hooks.internal.example/".parse().unwrap())
+            .await
+            .is_err()
+    );
     // An address in the URL is checked without a resolver.
-    for uri in
-        ["https://10.0.0.1/", "https://[fd00::1]/", "https://[::ffff:10.0.0.1]/", "https://user@169.254.169.254/"]
-    {
-        assert_eq!(refusal_reason(egress.addresses(&uri.parse().unwrap()).await), Some(EgressError::Private), "{uri}");
+    for uri in [
+        "https://10.0.0.1/",
+        "https://[fd00::1]/",
+        "https://[::ffff:10.0.0.1]/",
+        "https://user@169.254.169.254/",
+    ] {
+        assert_eq!(
+            refusal_reason(egress.addresses(&uri.parse().unwrap()).await),
+            Some(EgressError::Private),
+            "{uri}"
+        );
     }
 }
 
@@ -724,16 +1060,33 @@ async fn every_resolved_address_of_a_host_is_checked() {
 async fn forbidden_addresses_are_refused_before_a_connection_is_opened() {
     // A local port, so that a forbidden connection stays on this machine.
     let endpoint = Endpoint::start().await;
-    let uri: axum::http::Uri = format!("https://hooks.example:{}/", endpoint.port).parse().unwrap();
-    for addresses in [&["127.0.0.1"][..], &["127.0.0.2"], &["::ffff:127.0.0.1"], &["0.0.0.0"], &["127.0.0.1", "::1"]] {
+    let uri: axum::http::Uri = format!("https://hooks.example:{}/", endpoint.port)
+        .parse()
+        .unwrap();
+    for addresses in [
+        &["127.0.0.1"][..],
+        &["127.0.0.2"],
+        &["::ffff:127.0.0.1"],
+        &["0.0.0.0"],
+        &["127.0.0.1", "::1"],
+    ] {
         let (system, asked) = resolver_for(addresses);
         let egress = Egress::new(Vec::new(), Duration::from_secs(1)).resolving_by(system);
-        assert_eq!(refusal_reason(egress.connect(&uri).await), Some(EgressError::Private), "{addresses:?}");
-        assert_eq!((asked.load(Ordering::SeqCst), endpoint.connections()), (1, 0), "{addresses:?}");
+        assert_eq!(
+            refusal_reason(egress.connect(&uri).await),
+            Some(EgressError::Private),
+            "{addresses:?}"
+        );
+        assert_eq!(
+            (asked.load(Ordering::SeqCst), endpoint.connections()),
+            (1, 0),
+            "{addresses:?}"
+        );
     }
     // If the host is allowed, the resolved addresses are called, until one answers.
     let (system, asked) = resolver_for(&["::1", "127.0.0.1"]);
-    let egress = Egress::new(vec!["hooks.example".to_owned()], Duration::from_secs(1)).resolving_by(system);
+    let egress =
+        Egress::new(vec!["hooks.example".to_owned()], Duration::from_secs(1)).resolving_by(system);
     assert!(egress.connect(&uri).await.is_ok());
     assert_eq!(asked.load(Ordering::SeqCst), 1);
     tokio::time::timeout(Duration::from_secs(60), async {
@@ -779,10 +1132,16 @@ const PRIVATE_ADDRESSES: &str = "
 #[test]
 fn the_public_address_check_is_exact_at_network_boundaries() {
     let public = |text: &str| is_public(text.parse().unwrap());
-    let networks: Vec<_> = PRIVATE_NETWORKS.trim().lines().map(|line| line.split(' ').collect::<Vec<_>>()).collect();
+    let networks: Vec<_> = PRIVATE_NETWORKS
+        .trim()
+        .lines()
+        .map(|line| line.split(' ').collect::<Vec<_>>())
+        .collect();
     assert_eq!(networks.len(), 20);
     for network in networks {
-        let [before, first, last, after] = network[..] else { panic!("{network:?}") };
+        let [before, first, last, after] = network[..] else {
+            panic!("{network:?}")
+        };
         assert!(before == "-" || public(before), "{before}");
         assert!(!public(first) && !public(last), "{first} to {last}");
         assert!(after == "-" || public(after), "{after}");
@@ -800,7 +1159,11 @@ async fn webhook_triggers_cause_no_jit_compilation() {
     if !can_read_plans(&app) {
         return;
     }
-    if !app.one("SELECT pg_jit_available()", &[]).await.get::<_, bool>(0) {
+    if !app
+        .one("SELECT pg_jit_available()", &[])
+        .await
+        .get::<_, bool>(0)
+    {
         return skipped("what a compiling server does, which this one is not");
     }
     subscribe(&app, "https://example.com/", &ALL).await;
@@ -817,13 +1180,18 @@ async fn webhook_triggers_cause_no_jit_compilation() {
     ] {
         backend.batch_execute(write).await.unwrap();
     }
-    let plans = cluster().log_of_database(&app.url).unwrap().split_off(before);
-    assert!(plans.contains("booking_automation_webhooks_live"), "those of our triggers are among them");
+    let plans = cluster()
+        .log_of_database(&app.url)
+        .unwrap()
+        .split_off(before);
+    assert!(
+        plans.contains("booking_automation_webhooks_live"),
+        "those of our triggers are among them"
+    );
     assert!(!plans.contains("JIT:"), "{plans}");
     // A function that disables plan types gets high cost estimates, which would start JIT
     // compilation.
-    let compiled =
-        "SELECT proname::text FROM pg_proc WHERE proconfig::text LIKE '%enable_%' AND NOT 'jit=off' = ANY (proconfig)";
+    let compiled = "SELECT proname::text FROM pg_proc WHERE proconfig::text LIKE '%enable_%' AND NOT 'jit=off' = ANY (proconfig)";
     assert_eq!(app.column(compiled, &[]).await, Vec::<String>::new());
 }
 
@@ -848,10 +1216,17 @@ async fn killing_a_dispatcher_loses_nothing_and_repeats_messages_with_the_same_i
     let webhook = subscribe(&app, &endpoint.url(), &ALL).await;
     cancel_bookings(&app, 10).await;
     endpoint.answer(|_| Answer::Silence);
-    let mut process = app.command(&["run", "--as-of", &noon().to_rfc3339()]).spawn().unwrap();
+    let mut process = app
+        .command(&["run", "--as-of", &noon().to_rfc3339()])
+        .spawn()
+        .unwrap();
     endpoint.wait_for_requests(4).await;
     process.kill().await.unwrap();
-    let under_way: BTreeSet<_> = endpoint.received().iter().map(|one| one.id().to_owned()).collect();
+    let under_way: BTreeSet<_> = endpoint
+        .received()
+        .iter()
+        .map(|one| one.id().to_owned())
+        .collect();
 
     endpoint.clear();
     endpoint.answer(|_| Answer::Status(200));
@@ -860,13 +1235,21 @@ async fn killing_a_dispatcher_loses_nothing_and_repeats_messages_with_the_same_i
     assert_eq!(endpoint.received().len(), 0);
     app.make_claimable().await;
     app.run(noon()).await;
-    let ids: BTreeSet<_> = endpoint.received().iter().map(|one| one.id().to_owned()).collect();
+    let ids: BTreeSet<_> = endpoint
+        .received()
+        .iter()
+        .map(|one| one.id().to_owned())
+        .collect();
     assert_eq!((endpoint.received().len(), ids.len()), (10, 10));
     assert!(ids.is_superset(&under_way));
-    let doubts =
-        "SELECT count(*) FROM booking_automation_events WHERE event_data -> 'attempts' -> 0 ->> 'outcome' = 'unknown'";
+    let doubts = "SELECT count(*) FROM booking_automation_events WHERE event_data -> 'attempts' -> 0 ->> 'outcome' = 'unknown'";
     assert_eq!(app.one(doubts, &[]).await.get::<_, i64>(0), 10);
-    assert!(message_states(&app, webhook).await.iter().all(|one| one == "completed 2"));
+    assert!(
+        message_states(&app, webhook)
+            .await
+            .iter()
+            .all(|one| one == "completed 2")
+    );
 }
 
 #[tokio::test]
@@ -889,14 +1272,20 @@ async fn recording_outcomes_is_retried_after_a_failure() {
         cancel_bookings(&app, 1).await;
         let proxy = Proxy::start_cutting_at(&app.url, Cut::Before, commit).await;
         app.env.insert("DATABASE_URL", proxy.url.clone());
-        let said = app.call(&["run", "--for", "20s", "--as-of", &noon().to_rfc3339()]).await;
+        let said = app
+            .call(&["run", "--for", "20s", "--as-of", &noon().to_rfc3339()])
+            .await;
         assert!(proxy.was_cut(), "{commit}");
         if !endpoint.received().is_empty() {
             assert_eq!(
-                (message_states(&app, webhook).await, endpoint.received().len()),
+                (
+                    message_states(&app, webhook).await,
+                    endpoint.received().len()
+                ),
                 (vec!["completed 1".to_owned()], 1)
             );
-            recorded_again += usize::from(said.stderr.contains("could not be recorded; trying again"));
+            recorded_again +=
+                usize::from(said.stderr.contains("could not be recorded; trying again"));
         }
     }
     assert_eq!(recorded_again, 1);
@@ -909,7 +1298,9 @@ async fn a_short_call_dispatches_and_records_its_outcomes() {
     let webhook = subscribe(&app, &endpoint.url(), &ALL).await;
     cancel_bookings(&app, 1).await;
     // The call has less time than an answer may take.
-    let said = app.call(&["run", "--for", "12s", "--as-of", &noon().to_rfc3339()]).await;
+    let said = app
+        .call(&["run", "--for", "12s", "--as-of", &noon().to_rfc3339()])
+        .await;
     assert_eq!(said.summary()["webhooks"]["sent"], 1);
     assert_eq!(message_states(&app, webhook).await, ["completed 1"]);
     assert!(!said.stderr.contains("stale"), "{}", said.stderr);
@@ -930,8 +1321,14 @@ async fn no_message_is_sent_too_late_to_record_its_outcome() {
         });
         Answer::Held(held, 200)
     });
-    let said = app.call(&["run", "--for", "8s", "--as-of", &noon().to_rfc3339()]).await;
-    assert!(endpoint.received().len() <= 8, "{}", endpoint.received().len());
+    let said = app
+        .call(&["run", "--for", "8s", "--as-of", &noon().to_rfc3339()])
+        .await;
+    assert!(
+        endpoint.received().len() <= 8,
+        "{}",
+        endpoint.received().len()
+    );
     assert!(said.summary()["webhooks"]["deferred"].as_i64().unwrap() >= 8);
 }
 
@@ -945,23 +1342,39 @@ async fn an_unreachable_endpoint_gets_no_new_attempts_in_the_same_call() {
     cancel_bookings(&app, 30).await;
     app.run(noon()).await;
     let messages = message_states(&app, webhook).await;
-    assert!(messages.contains(&"pending 1 no_connection".to_owned()), "{messages:?}");
-    assert!(messages.iter().filter(|message| *message == "pending 0").count() > 10, "{messages:?}");
+    assert!(
+        messages.contains(&"pending 1 no_connection".to_owned()),
+        "{messages:?}"
+    );
+    assert!(
+        messages
+            .iter()
+            .filter(|message| *message == "pending 0")
+            .count()
+            > 10,
+        "{messages:?}"
+    );
 }
 
 #[tokio::test]
 async fn any_number_of_messages_can_end_in_one_call() {
-    for (count, status, attempts, change, outcome) in
-        [(1500, "pending", 0, "suspended_at = now()", "skipped"), (100, "sending", 10, "kinds = kinds", "failed")]
-    {
+    for (count, status, attempts, change, outcome) in [
+        (1500, "pending", 0, "suspended_at = now()", "skipped"),
+        (100, "sending", 10, "kinds = kinds", "failed"),
+    ] {
         let app = app_with_local_webhooks().await;
         let webhook = subscribe(&app, "http://127.0.0.1:9/hook", &ALL).await;
         let waiting = "INSERT INTO booking_automation_events
                    (booking_id, event_type, channel, rule, audience, message_id, event_data, scheduled_at, status, attempts, next_attempt_at)
             SELECT gen_random_uuid(), 'webhook', 'webhook', 'cancelled', $1, gen_random_uuid()::text, '{}', now(), $3, $4, now()
               FROM generate_series(1, $2)";
-        app.sql(waiting, &[&webhook.to_string(), &count, &status, &attempts]).await;
-        app.sql(&format!("UPDATE booking_automation_webhooks SET {change}"), &[]).await;
+        app.sql(waiting, &[&webhook.to_string(), &count, &status, &attempts])
+            .await;
+        app.sql(
+            &format!("UPDATE booking_automation_webhooks SET {change}"),
+            &[],
+        )
+        .await;
         assert_eq!(app.run(noon()).await["webhooks"][outcome], count);
     }
 }
@@ -982,7 +1395,10 @@ async fn a_webhook_message_whose_lease_expires_in_its_last_attempt_fails() {
         (vec!["failed 10 unknown".to_owned()], 0)
     );
     let why = "SELECT error_message FROM booking_automation_events WHERE event_type = 'webhook'";
-    assert_eq!(app.column(why, &[]).await, ["the lease ran out: nobody knows whether it was taken"]);
+    assert_eq!(
+        app.column(why, &[]).await,
+        ["the lease ran out: nobody knows whether it was taken"]
+    );
 }
 
 #[tokio::test]
@@ -991,12 +1407,21 @@ async fn a_success_in_the_last_attempt_ends_the_failure_period() {
     let endpoint = Endpoint::start().await;
     let webhook = subscribe(&app, &endpoint.url(), &ALL).await;
     cancel_bookings(&app, 1).await;
-    app.sql("UPDATE booking_automation_events SET attempts = 9 WHERE event_type = 'webhook'", &[]).await;
-    app.sql("UPDATE booking_automation_webhooks SET failing_since = now() - interval '25 hours'", &[]).await;
+    app.sql(
+        "UPDATE booking_automation_events SET attempts = 9 WHERE event_type = 'webhook'",
+        &[],
+    )
+    .await;
+    app.sql(
+        "UPDATE booking_automation_webhooks SET failing_since = now() - interval '25 hours'",
+        &[],
+    )
+    .await;
     assert_eq!(app.run(noon()).await["webhooks"]["sent"], 1);
     assert_eq!(message_states(&app, webhook).await, ["completed 10"]);
     assert_eq!(failing_and_suspended(&app, webhook).await, (false, false));
-    let recorded = "SELECT concat_ws(' ', executed_at = $1, event_data -> 'attempts' -> -1 ->> 'outcome')
+    let recorded =
+        "SELECT concat_ws(' ', executed_at = $1, event_data -> 'attempts' -> -1 ->> 'outcome')
                       FROM booking_automation_events WHERE event_type = 'webhook'";
     assert_eq!(app.column(recorded, &[&noon()]).await, ["t sent"]);
 }
@@ -1009,11 +1434,20 @@ async fn a_late_outcome_changes_neither_a_newer_claim_nor_a_final_state() {
         let webhook = subscribe(&app, &endpoint.url(), &ALL).await;
         cancel_bookings(&app, 1).await;
         let attempts = if last { 9 } else { 0 };
-        app.sql("UPDATE booking_automation_events SET attempts = $1 WHERE event_type = 'webhook'", &[&attempts]).await;
+        app.sql(
+            "UPDATE booking_automation_events SET attempts = $1 WHERE event_type = 'webhook'",
+            &[&attempts],
+        )
+        .await;
         let (release, held) = tokio::sync::watch::channel(false);
         let (release_second, held_second) = tokio::sync::watch::channel(false);
         endpoint.answer(move |_| Answer::Held(held.clone(), 200));
-        let call = || tokio::spawn(app.command(&["run", "--as-of", &noon().to_rfc3339()]).output());
+        let call = || {
+            tokio::spawn(
+                app.command(&["run", "--as-of", &noon().to_rfc3339()])
+                    .output(),
+            )
+        };
         let first = call();
         endpoint.wait_for_requests(1).await;
         app.make_claimable().await;
@@ -1028,7 +1462,14 @@ async fn a_late_outcome_changes_neither_a_newer_claim_nor_a_final_state() {
         let first = first.await.unwrap().unwrap();
         let said = String::from_utf8_lossy(&first.stderr);
         assert!(first.status.success() && said.contains("stale"), "{said}");
-        assert_eq!(message_states(&app, webhook).await, [if last { "failed 10 unknown" } else { "sending 2" }]);
+        assert_eq!(
+            message_states(&app, webhook).await,
+            [if last {
+                "failed 10 unknown"
+            } else {
+                "sending 2"
+            }]
+        );
         release_second.send_replace(true);
     }
 }
@@ -1067,14 +1508,28 @@ async fn messages_of_deleted_or_inactive_subscriptions_end_with_the_reason() {
         subscribe(&app, &endpoint.url(), &ALL).await,
     );
     cancel_bookings(&app, 2).await;
-    app.sql("DELETE FROM booking_automation_webhooks WHERE id = $1", &[&deleted]).await;
-    app.sql("UPDATE booking_automation_webhooks SET is_active = false WHERE id = $1", &[&off]).await;
+    app.sql(
+        "DELETE FROM booking_automation_webhooks WHERE id = $1",
+        &[&deleted],
+    )
+    .await;
+    app.sql(
+        "UPDATE booking_automation_webhooks SET is_active = false WHERE id = $1",
+        &[&off],
+    )
+    .await;
     assert_eq!(
         app.run(noon()).await["webhooks"],
         json!({"due": 6, "sent": 2, "retrying": 0, "failed": 0, "skipped": 4, "deferred": 0})
     );
-    assert_eq!(message_states(&app, deleted).await, ["skipped 0 unsubscribed"; 2]);
-    assert_eq!(message_states(&app, off).await, ["skipped 0 switched_off"; 2]);
+    assert_eq!(
+        message_states(&app, deleted).await,
+        ["skipped 0 unsubscribed"; 2]
+    );
+    assert_eq!(
+        message_states(&app, off).await,
+        ["skipped 0 switched_off"; 2]
+    );
     assert_eq!(message_states(&app, kept).await, ["completed 1"; 2]);
 }
 
@@ -1087,8 +1542,16 @@ async fn a_new_secret_or_url_applies_from_the_next_attempt() {
     cancel_bookings(&app, 1).await;
     app.run(noon()).await;
     let secret = "whsec_C2FVsBQIhrscChlQIMV+b5sSYspob7oD";
-    app.sql("UPDATE booking_automation_webhooks SET url = $1, secret = $2", &[&after.url(), &secret]).await;
-    assert_eq!(failing_and_suspended(&app, webhook).await, (false, false), "it is another one's now");
+    app.sql(
+        "UPDATE booking_automation_webhooks SET url = $1, secret = $2",
+        &[&after.url(), &secret],
+    )
+    .await;
+    assert_eq!(
+        failing_and_suspended(&app, webhook).await,
+        (false, false),
+        "it is another one's now"
+    );
     app.make_claimable().await;
     app.run(noon()).await;
     assert_eq!((before.received().len(), after.received().len()), (1, 1));
@@ -1098,7 +1561,8 @@ async fn a_new_secret_or_url_applies_from_the_next_attempt() {
 #[tokio::test]
 async fn invalid_subscriptions_are_refused_by_the_database() {
     let app = App::new().await;
-    let insert = "INSERT INTO booking_automation_webhooks (url, kinds, secret) VALUES ($1, $2::text[], $3)";
+    let insert =
+        "INSERT INTO booking_automation_webhooks (url, kinds, secret) VALUES ($1, $2::text[], $3)";
     let long = format!("https://hooks.example/{}", "x".repeat(2000));
     let fine = ("https://hooks.example/", &["completed"][..], SECRET);
     for (url, kinds, secret) in [
@@ -1118,19 +1582,38 @@ async fn invalid_subscriptions_are_refused_by_the_database() {
         (fine.0, fine.1, "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSwMf=="),
         (fine.0, fine.1, "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLa*w"),
     ] {
-        let error = app.db.execute(insert, &[&url, &kinds, &secret]).await.unwrap_err();
-        assert_eq!(error.code().unwrap().code(), "23514", "{url} {kinds:?} {secret}");
+        let error = app
+            .db
+            .execute(insert, &[&url, &kinds, &secret])
+            .await
+            .unwrap_err();
+        assert_eq!(
+            error.code().unwrap().code(),
+            "23514",
+            "{url} {kinds:?} {secret}"
+        );
     }
     for (url, kinds, secret) in [
         fine,
-        ("http://10.0.3.7:8080/hooks?token=1", &ALL, &format!("whsec_{}", "A".repeat(84) + "AA==")[..]),
-        ("https://[fd00::7]/", fine.1, "whsec_C2FVsBQIhrscChlQIMV+b5sSYspob7oD"),
+        (
+            "http://10.0.3.7:8080/hooks?token=1",
+            &ALL,
+            &format!("whsec_{}", "A".repeat(84) + "AA==")[..],
+        ),
+        (
+            "https://[fd00::7]/",
+            fine.1,
+            "whsec_C2FVsBQIhrscChlQIMV+b5sSYspob7oD",
+        ),
     ] {
         app.sql(insert, &[&url, &kinds, &secret]).await;
     }
     // Only the owner can read the secrets.
     let backend = app.backend_role().await;
-    let denied = backend.query("SELECT FROM booking_automation_webhooks", &[]).await.unwrap_err();
+    let denied = backend
+        .query("SELECT FROM booking_automation_webhooks", &[])
+        .await
+        .unwrap_err();
     assert_eq!(denied.code().unwrap().code(), "42501");
 }
 
@@ -1139,10 +1622,18 @@ async fn no_log_level_prints_a_url_or_a_secret() {
     let mut app = app_with_local_webhooks().await;
     app.env.insert("RUST_LOG", "trace".to_owned());
     let endpoint = Endpoint::start().await;
-    endpoint
-        .answer(|_| Answer::Bytes("HTTP/1.1 500 Said-secretly\r\nX: said-secretly\r\n\r\nsaid-secretly".to_owned()));
+    endpoint.answer(|_| {
+        Answer::Bytes(
+            "HTTP/1.1 500 Said-secretly\r\nX: said-secretly\r\n\r\nsaid-secretly".to_owned(),
+        )
+    });
     for path in ["token-of-the-path", "?token-of-the-path"] {
-        subscribe(&app, &format!("http://127.0.0.1:{}/{path}", endpoint.port), &["cancelled"]).await;
+        subscribe(
+            &app,
+            &format!("http://127.0.0.1:{}/{path}", endpoint.port),
+            &["cancelled"],
+        )
+        .await;
     }
     subscribe(&app, "https://10.0.0.1/token-of-the-path", &["cancelled"]).await;
     cancel_bookings(&app, 1).await;
@@ -1172,7 +1663,8 @@ async fn subscriptions_add_no_round_trips_to_an_idle_pass() {
     };
     trips(&mut through).await;
     let idle = trips(&mut through).await;
-    app.sql("DELETE FROM booking_automation_webhooks", &[]).await;
+    app.sql("DELETE FROM booking_automation_webhooks", &[])
+        .await;
     assert_eq!(trips(&mut through).await, idle);
     // A waiting message adds no round trip.
     let webhook = subscribe(&app, &endpoint.url(), &ALL).await;
@@ -1192,7 +1684,10 @@ async fn a_locked_subscription_loses_no_outcome_and_blocks_no_writer() {
     endpoint.answer(|_| Answer::Status(500));
     let webhook = subscribe(&app, &endpoint.url(), &ALL).await;
     let other = connect(&app.url).await;
-    other.batch_execute("BEGIN; UPDATE booking_automation_webhooks SET kinds = kinds").await.unwrap();
+    other
+        .batch_execute("BEGIN; UPDATE booking_automation_webhooks SET kinds = kinds")
+        .await
+        .unwrap();
     cancel_bookings(&app, 1).await;
     app.run(noon()).await;
     assert_eq!(message_states(&app, webhook).await, ["pending 1 refused"]);
@@ -1212,12 +1707,28 @@ async fn events_during_suspension_or_inactivity_are_not_queued() {
         subscribe(&app, &endpoint.url(), &ALL).await,
         subscribe(&app, &endpoint.url(), &ALL).await,
     ];
-    app.sql("UPDATE booking_automation_webhooks SET is_active = false WHERE id = $1", &[&off]).await;
-    app.sql("UPDATE booking_automation_webhooks SET suspended_at = now() WHERE id = $1", &[&suspended]).await;
+    app.sql(
+        "UPDATE booking_automation_webhooks SET is_active = false WHERE id = $1",
+        &[&off],
+    )
+    .await;
+    app.sql(
+        "UPDATE booking_automation_webhooks SET suspended_at = now() WHERE id = $1",
+        &[&suspended],
+    )
+    .await;
     let id = app.confirmed(noon() + hours(25)).await;
-    app.sql("UPDATE bookings SET scheduled_at = $2 WHERE id = $1", &[&id, &(noon() + hours(24))]).await;
+    app.sql(
+        "UPDATE bookings SET scheduled_at = $2 WHERE id = $1",
+        &[&id, &(noon() + hours(24))],
+    )
+    .await;
     app.run(noon()).await;
-    app.sql("UPDATE bookings SET status = 'cancelled' WHERE id = $1", &[&id]).await;
+    app.sql(
+        "UPDATE bookings SET status = 'cancelled' WHERE id = $1",
+        &[&id],
+    )
+    .await;
     // Events that other programs write; only the completed status change is dispatched.
     app.sql(
         "INSERT INTO booking_automation_events (booking_id, event_type, status, event_data)
@@ -1226,8 +1737,7 @@ async fn events_during_suspension_or_inactivity_are_not_queued() {
         &[&id],
     )
     .await;
-    let kinds =
-        "SELECT rule FROM booking_automation_events WHERE event_type = 'webhook' AND audience = $1 ORDER BY seq";
+    let kinds = "SELECT rule FROM booking_automation_events WHERE event_type = 'webhook' AND audience = $1 ORDER BY seq";
     assert_eq!(
         app.column(kinds, &[&live.to_string()]).await,
         ["rescheduled", "reminder_sent", "cancelled", "cancelled"]
@@ -1244,7 +1754,11 @@ async fn reactivating_a_subscription_resets_its_failure_period() {
     app.sql("UPDATE booking_automation_webhooks SET failing_since = now() - interval '2 days', is_active = false", &[])
         .await;
     assert_eq!(failing_and_suspended(&app, webhook).await, (true, false));
-    app.sql("UPDATE booking_automation_webhooks SET is_active = true", &[]).await;
+    app.sql(
+        "UPDATE booking_automation_webhooks SET is_active = true",
+        &[],
+    )
+    .await;
     assert_eq!(failing_and_suspended(&app, webhook).await, (false, false));
 }
 
@@ -1254,13 +1768,21 @@ async fn a_subscription_suspended_during_a_delivery_stays_suspended() {
     let endpoint = Endpoint::start().await;
     let webhook = subscribe(&app, &endpoint.url(), &ALL).await;
     cancel_bookings(&app, 1).await;
-    app.sql("UPDATE booking_automation_webhooks SET failing_since = now() - interval '1 hour'", &[]).await;
+    app.sql(
+        "UPDATE booking_automation_webhooks SET failing_since = now() - interval '1 hour'",
+        &[],
+    )
+    .await;
     let (release, held) = tokio::sync::watch::channel(false);
     endpoint.answer(move |_| Answer::Held(held.clone(), 200));
     let arguments = ["run", "--as-of", &noon().to_rfc3339()];
     let suspended = async {
         endpoint.wait_for_requests(1).await;
-        app.sql("UPDATE booking_automation_webhooks SET suspended_at = now()", &[]).await;
+        app.sql(
+            "UPDATE booking_automation_webhooks SET suspended_at = now()",
+            &[],
+        )
+        .await;
         release.send(true).unwrap();
     };
     let (said, ()) = tokio::join!(app.call(&arguments), suspended);
@@ -1281,8 +1803,13 @@ async fn retention_deletes_webhook_messages() {
     ))
     .await;
     assert!(app.call(&["run"]).await.success);
-    let left: i64 =
-        app.one("SELECT count(*) FROM booking_automation_events WHERE event_type = 'webhook'", &[]).await.get(0);
+    let left: i64 = app
+        .one(
+            "SELECT count(*) FROM booking_automation_events WHERE event_type = 'webhook'",
+            &[],
+        )
+        .await
+        .get(0);
     assert_eq!(left, 1);
 }
 
@@ -1299,12 +1826,24 @@ async fn a_reminder_settled_later_sends_one_reminder_sent_message() {
     let settle = "UPDATE booking_automation_events SET status = 'completed', executed_at = $2, next_attempt_at = NULL WHERE booking_id = $1 AND event_type = 'reminder_sent'";
     let at: DateTime<Utc> = noon() + minutes(2);
     app.sql(settle, &[&id, &at]).await;
-    app.sql("UPDATE booking_automation_events SET flag_due = false WHERE booking_id = $1", &[&id]).await;
+    app.sql(
+        "UPDATE booking_automation_events SET flag_due = false WHERE booking_id = $1",
+        &[&id],
+    )
+    .await;
     app.run(noon() + minutes(3)).await;
     let received = endpoint.received();
     assert_eq!(
-        (received.len(), received[0].kind(), &received[0].json()["timestamp"]),
-        (1, "booking.reminder_sent".to_owned(), &json!("2026-03-01T12:02:00.000000Z"))
+        (
+            received.len(),
+            received[0].kind(),
+            &received[0].json()["timestamp"]
+        ),
+        (
+            1,
+            "booking.reminder_sent".to_owned(),
+            &json!("2026-03-01T12:02:00.000000Z")
+        )
     );
 }
 
@@ -1317,7 +1856,11 @@ async fn a_large_webhook_backlog_is_read_by_index() {
     let endpoint = Endpoint::start().await;
     let webhook = subscribe(&app, &endpoint.url(), &["cancelled"]).await;
     // More rows than the statistics know of, half of them not due yet.
-    app.sql("ALTER TABLE booking_automation_events SET (autovacuum_enabled = false)", &[]).await;
+    app.sql(
+        "ALTER TABLE booking_automation_events SET (autovacuum_enabled = false)",
+        &[],
+    )
+    .await;
     app.sql(
         "INSERT INTO booking_automation_events
                 (booking_id, event_type, status, rule, audience, channel, message_id, event_data, scheduled_at, next_attempt_at)
@@ -1338,12 +1881,21 @@ async fn a_large_webhook_backlog_is_read_by_index() {
         found
     };
     for plan in of("-- Claims a page of the outbox") {
-        assert!(plan.contains("Index Cond: (starts_at IS NOT NULL)"), "{plan}");
+        assert!(
+            plan.contains("Index Cond: (starts_at IS NOT NULL)"),
+            "{plan}"
+        );
     }
     for plan in of("-- Claims the messages to one subscription") {
-        assert!(plan.contains("Index Scan using booking_automation_events_webhooks"), "{plan}");
+        assert!(
+            plan.contains("Index Scan using booking_automation_events_webhooks"),
+            "{plan}"
+        );
     }
     for plan in &plans {
-        assert!(!plan.contains("Seq Scan on booking_automation_events "), "{plan}");
+        assert!(
+            !plan.contains("Seq Scan on booking_automation_events "),
+            "{plan}"
+        );
     }
 }

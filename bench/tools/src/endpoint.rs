@@ -23,7 +23,10 @@ struct Taken {
 }
 
 pub(crate) async fn serve(listen: SocketAddr, delay: Duration) -> anyhow::Result<()> {
-    let shared = Arc::new(Shared { delay, taken: Mutex::default() });
+    let shared = Arc::new(Shared {
+        delay,
+        taken: Mutex::default(),
+    });
     let router = Router::new()
         .route("/v2/email/outbound-emails", post(send))
         .route("/v2/email/account", get(account))
@@ -54,6 +57,8 @@ async fn account() -> Json<Value> {
 /// How many were taken since the last question, and the seconds between the first and the last answer.
 async fn taken(State(shared): State<Arc<Shared>>) -> Json<Value> {
     let taken = std::mem::take(&mut *shared.taken.lock().expect("nobody panics with it"));
-    let seconds = taken.between.map_or(0.0, |(first, last)| last.duration_since(first).as_secs_f64());
+    let seconds = taken.between.map_or(0.0, |(first, last)| {
+        last.duration_since(first).as_secs_f64()
+    });
     Json(json!({"taken": taken.count, "seconds": seconds}))
 }

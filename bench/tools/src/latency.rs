@@ -16,7 +16,11 @@ struct Counts {
     round_trips: AtomicU64,
 }
 
-pub(crate) async fn relay(listen: SocketAddr, server: SocketAddr, delay: Duration) -> anyhow::Result<()> {
+pub(crate) async fn relay(
+    listen: SocketAddr,
+    server: SocketAddr,
+    delay: Duration,
+) -> anyhow::Result<()> {
     let counts = Arc::new(Counts::default());
     let listener = TcpListener::bind(listen)?;
     std::thread::spawn({
@@ -31,7 +35,10 @@ pub(crate) async fn relay(listen: SocketAddr, server: SocketAddr, delay: Duratio
     });
     crate::told_to_end().await;
     let told = |count: &AtomicU64| count.load(Ordering::Relaxed);
-    println!("{}", json!({"connections": told(&counts.connections), "round_trips": told(&counts.round_trips)}));
+    println!(
+        "{}",
+        json!({"connections": told(&counts.connections), "round_trips": told(&counts.round_trips)})
+    );
     Ok(())
 }
 
@@ -44,10 +51,19 @@ fn pass_on(client: TcpStream, server: SocketAddr, delay: Duration, counts: &Coun
     let answered = AtomicBool::new(true);
     let (sender, receiver) = mpsc::channel::<(Instant, Vec<u8>)>();
     let (mut from_server, mut to_client) = (upstream.try_clone().ok()?, client.try_clone().ok()?);
-    let end = |_| _ = (client.shutdown(Shutdown::Both), upstream.shutdown(Shutdown::Both));
+    let end = |_| {
+        _ = (
+            client.shutdown(Shutdown::Both),
+            upstream.shutdown(Shutdown::Both),
+        )
+    };
     std::thread::scope(|scope| {
         scope.spawn(move || {
-            copy(&mut from_server, |bytes| sender.send((Instant::now() + delay, bytes.to_vec())).is_ok())
+            copy(&mut from_server, |bytes| {
+                sender
+                    .send((Instant::now() + delay, bytes.to_vec()))
+                    .is_ok()
+            })
         });
         scope.spawn(|| {
             for (at, bytes) in receiver {

@@ -38,8 +38,14 @@ enum Tool {
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> anyhow::Result<()> {
     match Tool::parse() {
-        Tool::Endpoint { listen, delay } => endpoint::serve(listen, Duration::from_millis(delay)).await,
-        Tool::Latency { listen, server, delay } => latency::relay(listen, server, Duration::from_millis(delay)).await,
+        Tool::Endpoint { listen, delay } => {
+            endpoint::serve(listen, Duration::from_millis(delay)).await
+        }
+        Tool::Latency {
+            listen,
+            server,
+            delay,
+        } => latency::relay(listen, server, Duration::from_millis(delay)).await,
         #[cfg(feature = "soak")]
         Tool::Soak(soak) => soak.run().await,
     }
@@ -47,6 +53,7 @@ async fn main() -> anyhow::Result<()> {
 
 /// Waits for SIGTERM.
 async fn told_to_end() {
-    let mut terminate = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate()).expect("signals");
+    let mut terminate =
+        tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate()).expect("signals");
     terminate.recv().await;
 }

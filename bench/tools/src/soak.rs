@@ -39,7 +39,12 @@ pub(crate) struct Soak {
 impl Soak {
     pub(crate) async fn run(self) -> anyhow::Result<()> {
         let settings = DatabaseSettings::from_environment(&environment)?;
-        migrate::migrate(&Database::new(&settings, migrate::CONNECTIONS)?, None, |_| {}).await?;
+        migrate::migrate(
+            &Database::new(&settings, migrate::CONNECTIONS)?,
+            None,
+            |_| {},
+        )
+        .await?;
         let backend = Backend::connect().await?;
         let delivery = EmailSettings::from_environment(&environment)?;
         let ses = Ses::new(&delivery).await?;
@@ -48,7 +53,12 @@ impl Soak {
             ..PassSettings::from_environment(&environment)?
         };
         let dispatcher = WebhookDispatcher::new(WebhookSettings::from_environment(&environment)?);
-        let automation = Automation::new(Database::new(&settings, 1)?, pass, Mailer::new(delivery, ses), dispatcher);
+        let automation = Automation::new(
+            Database::new(&settings, 1)?,
+            pass,
+            Mailer::new(delivery, ses),
+            dispatcher,
+        );
 
         let until = Instant::now() + Duration::from_secs_f64(self.minutes * 60.0);
         let first = Utc::now();
@@ -57,13 +67,18 @@ impl Soak {
             backend.minute(now).await?;
             let started = Instant::now();
             let deadline = Instant::now() + Duration::from_secs(50);
-            let call = Call { as_of: Some(now), ..Call::until(deadline) };
-            let Summary::Completed(work) = tick::run(&automation, &Trigger::Cli, &call).await? else {
+            let call = Call {
+                as_of: Some(now),
+                ..Call::until(deadline)
+            };
+            let Summary::Completed(work) = tick::run(&automation, &Trigger::Cli, &call).await?
+            else {
                 anyhow::bail!("a pass was skipped")
             };
             passes.push(started.elapsed().as_secs_f64() * 1000.0);
             sent += work.reminders.sent;
-            moved += work.transitions.started + work.transitions.completed + work.transitions.expired;
+            moved +=
+                work.transitions.started + work.transitions.completed + work.transitions.expired;
             now += TimeDelta::minutes(1);
             if passes.len() == 24 * 60 {
                 passes.sort_by(f64::total_cmp);
@@ -141,6 +156,9 @@ impl Backend {
 
 fn resident_kb() -> anyhow::Result<u64> {
     let status = std::fs::read_to_string("/proc/self/status")?;
-    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).context("VmRSS")?;
+    let line = status
+        .lines()
+        .find_map(|line| line.strip_prefix("VmRSS:"))
+        .context("VmRSS")?;
     Ok(line.trim().trim_end_matches(" kB").trim().parse()?)
 }

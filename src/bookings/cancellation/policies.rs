@@ -40,7 +40,11 @@ struct Rule {
 /// before, and then nothing, nor has one who did not come; for what is not the customer's doing, everything is refunded.
 fn built_in(case: Case) -> Rule {
     let (free_until, partial, after_percent) = match case {
-        Case::Customer => (Some(TimeDelta::hours(24)), Some((TimeDelta::hours(12), "50".to_owned())), "0"),
+        Case::Customer => (
+            Some(TimeDelta::hours(24)),
+            Some((TimeDelta::hours(12), "50".to_owned())),
+            "0",
+        ),
         Case::Provider | Case::Staff => (None, None, "100"),
         Case::NoShow => (None, None, "0"),
     };
@@ -81,12 +85,21 @@ impl Policies {
                 return Ok(theirs);
             }
         }
-        let ours = self.ours.iter().find(|rule| rule.applies_to == case.as_str());
-        Ok(ours.map_or_else(|| built_in(case).tiers(case, start), |rule| rule.tiers(case, start)))
+        let ours = self
+            .ours
+            .iter()
+            .find(|rule| rule.applies_to == case.as_str());
+        Ok(ours.map_or_else(
+            || built_in(case).tiers(case, start),
+            |rule| rule.tiers(case, start),
+        ))
     }
 }
 
-async fn ours(transaction: &Transaction, service: Option<Uuid>) -> Result<Vec<Rule>, DatabaseError> {
+async fn ours(
+    transaction: &Transaction,
+    service: Option<Uuid>,
+) -> Result<Vec<Rule>, DatabaseError> {
     let sql = "SELECT applies_to, id::text AS id, name,
                       (extract(epoch FROM free_until) * 1000000)::bigint AS free_until,
                       (extract(epoch FROM partial_until) * 1000000)::bigint AS partial_until,
@@ -95,7 +108,10 @@ async fn ours(transaction: &Transaction, service: Option<Uuid>) -> Result<Vec<Ru
                 WHERE service_id IS NULL OR service_id = $1
                 ORDER BY service_id NULLS LAST";
     let rows = transaction.query(sql, &[(&service, Type::UUID)]).await?;
-    let lead = |row: &Row, column| row.get::<_, Option<i64>>(column).map(TimeDelta::microseconds);
+    let lead = |row: &Row, column| {
+        row.get::<_, Option<i64>>(column)
+            .map(TimeDelta::microseconds)
+    };
     let rule = |row: &Row| Rule {
         applies_to: row.get("applies_to"),
         source: OURS,
@@ -110,7 +126,12 @@ async fn ours(transaction: &Transaction, service: Option<Uuid>) -> Result<Vec<Ru
 
 impl Rule {
     fn tiers(&self, case: Case, start: DateTime<Utc>) -> Vec<Tier> {
-        let policy = Policy { source: self.source, id: self.id.clone(), name: self.name.clone(), applies_to: case };
+        let policy = Policy {
+            source: self.source,
+            id: self.id.clone(),
+            name: self.name.clone(),
+            applies_to: case,
+        };
         let tier = |percent: &str, after, until| Tier {
             policy: policy.clone(),
             percent: percent.to_owned(),
@@ -119,7 +140,10 @@ impl Rule {
             statuses: Vec::new(),
         };
         let free = self.free_until.map(|lead| (lead, "100"));
-        let partial = self.partial.as_ref().map(|(lead, percent)| (*lead, percent.as_str()));
+        let partial = self
+            .partial
+            .as_ref()
+            .map(|(lead, percent)| (*lead, percent.as_str()));
         let mut after = None;
         let mut tiers = Vec::new();
         for (lead, percent) in free.into_iter().chain(partial) {

@@ -39,7 +39,14 @@ impl fmt::Display for Refund {
 impl Refund {
     /// As the audit trail has it.
     pub(crate) fn decision(&self) -> Value {
-        let Self { percent, total, amount, kept, policy, .. } = self;
+        let Self {
+            percent,
+            total,
+            amount,
+            kept,
+            policy,
+            ..
+        } = self;
         json!({"percent": percent, "total": total, "amount": amount, "kept": kept, "policy": policy})
     }
 
@@ -54,9 +61,19 @@ impl Refund {
             }
             _ => format!("{percent} % is refunded of a booking that has no price"),
         };
-        let how_long = until.map(|until| format!(", up to and including {}", moment(until))).unwrap_or_default();
+        let how_long = until
+            .map(|until| format!(", up to and including {}", moment(until)))
+            .unwrap_or_default();
         let text = format!("By the policy {name:?} ({source}), {what}{how_long}.");
-        Self { percent, total, amount, kept, until: *until, policy: tier.policy.clone(), text }
+        Self {
+            percent,
+            total,
+            amount,
+            kept,
+            until: *until,
+            policy: tier.policy.clone(),
+            text,
+        }
     }
 }
 
@@ -91,7 +108,9 @@ pub(crate) async fn refund(
     role: Role,
     no_show: bool,
 ) -> Result<Refund, RefundError> {
-    let basis = RefundBasis::read(transaction, booking_id).await?.ok_or(RefundError::NoBooking)?;
+    let basis = RefundBasis::read(transaction, booking_id)
+        .await?
+        .ok_or(RefundError::NoBooking)?;
     let total = basis.total.clone()?;
     let tiers = basis.policies.tiers(Case::of(role, no_show))?;
     let (tier, until) = in_force(&tiers, as_of, status.as_str())?;
@@ -105,10 +124,22 @@ async fn calculate(
     total: Option<&str>,
     tiers: &[(&Tier, Option<DateTime<Utc>>)],
 ) -> Result<Vec<Refund>, DatabaseError> {
-    let percents: Vec<_> = tiers.iter().map(|(tier, _)| tier.percent.as_str()).collect();
-    let parameters = [(&total as _, Type::TEXT), (&percents as _, Type::TEXT_ARRAY)];
-    let rows = transaction.query(include_str!("refunds.sql"), &parameters).await?;
-    Ok(rows.iter().zip(tiers).map(|(row, tier)| Refund::of(row, tier)).collect())
+    let percents: Vec<_> = tiers
+        .iter()
+        .map(|(tier, _)| tier.percent.as_str())
+        .collect();
+    let parameters = [
+        (&total as _, Type::TEXT),
+        (&percents as _, Type::TEXT_ARRAY),
+    ];
+    let rows = transaction
+        .query(include_str!("refunds.sql"), &parameters)
+        .await?;
+    Ok(rows
+        .iter()
+        .zip(tiers)
+        .map(|(row, tier)| Refund::of(row, tier))
+        .collect())
 }
 
 /// All that decides the refund for one booking.
@@ -120,7 +151,10 @@ pub(crate) struct RefundBasis {
 
 impl RefundBasis {
     /// `None`: there is no such booking.
-    pub(crate) async fn read(transaction: &Transaction, booking_id: Uuid) -> Result<Option<Self>, DatabaseError> {
+    pub(crate) async fn read(
+        transaction: &Transaction,
+        booking_id: Uuid,
+    ) -> Result<Option<Self>, DatabaseError> {
         let sql = "SELECT booking ? 'total_price' AS has_price, jsonb_typeof(booking -> 'total_price') AS price_type,
                           booking ->> 'total_price' AS price, booking ->> 'service_id' AS service, scheduled_at
                      FROM (SELECT to_jsonb(b) AS booking, b.scheduled_at FROM bookings b WHERE b.id = $1) AS found";
@@ -132,8 +166,16 @@ impl RefundBasis {
         let service = service.and_then(|id| id.parse().ok());
         // Near the calendar's ends, a moment before or after cannot be represented.
         let start = finite(row, "scheduled_at").filter(|time| (0..10_000).contains(&time.year()));
-        let total = total(row.get("has_price"), row.get("price_type"), row.get("price"));
-        Ok(Some(Self { start, total, policies: Policies::read(transaction, service, start).await? }))
+        let total = total(
+            row.get("has_price"),
+            row.get("price_type"),
+            row.get("price"),
+        );
+        Ok(Some(Self {
+            start,
+            total,
+            policies: Policies::read(transaction, service, start).await?,
+        }))
     }
 
     /// What is refunded from now on, one after the other, as long as the booking may be cancelled.
@@ -148,7 +190,11 @@ impl RefundBasis {
         let total = self.total.clone()?;
         let tiers = self.policies.tiers(case)?;
         let mut in_turn = vec![in_force(&tiers, as_of, status)?];
-        while let Some(next) = in_turn.last().and_then(|(_, until)| *until).map(|until| until + INSTANT) {
+        while let Some(next) = in_turn
+            .last()
+            .and_then(|(_, until)| *until)
+            .map(|until| until + INSTANT)
+        {
             match in_force(&tiers, next, status) {
                 Ok(tier) if before.is_none_or(|before| next < before) => in_turn.push(tier),
                 _ => break,
@@ -165,9 +211,9 @@ fn total(
     text: Option<String>,
 ) -> Result<Option<String>, RefundUndetermined> {
     match (price_type.as_deref(), text) {
-        _ if !is_there => {
-            Err(RefundUndetermined::Setup("bookings has no column total_price, so no refund can be calculated".into()))
-        }
+        _ if !is_there => Err(RefundUndetermined::Setup(
+            "bookings has no column total_price, so no refund can be calculated".into(),
+        )),
         (_, None) => Ok(None),
         (Some("number"), Some(total)) if is_amount(&total) => Ok(Some(total)),
         (_, Some(total)) => {

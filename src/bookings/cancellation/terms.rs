@@ -51,7 +51,9 @@ pub(crate) async fn terms(
 ) -> Result<CancellationTerms, RefundError> {
     let states = projection::projected_states(transaction, settings, as_of, booking_id).await?;
     let mut states = states.ok_or(RefundError::NoBooking)?;
-    let basis = RefundBasis::read(transaction, booking_id).await?.ok_or(RefundError::NoBooking)?;
+    let basis = RefundBasis::read(transaction, booking_id)
+        .await?
+        .ok_or(RefundError::NoBooking)?;
     let (_, booking) = states.remove(0);
     let mut options = Vec::new();
     for (role, no_show) in [
@@ -65,32 +67,77 @@ pub(crate) async fn terms(
         options.push(match may(&booking) {
             Err(not_allowed) => CancellationOption::refused(role, no_show, &not_allowed),
             Ok(_) => {
-                let before = states.iter().find(|(_, booking)| may(booking).is_err()).map(|(moment, _)| *moment);
+                let before = states
+                    .iter()
+                    .find(|(_, booking)| may(booking).is_err())
+                    .map(|(moment, _)| *moment);
                 let case = Case::of(role, no_show);
-                match basis.refunds_from(transaction, as_of, &booking.status, case, before).await {
+                match basis
+                    .refunds_from(transaction, as_of, &booking.status, case, before)
+                    .await
+                {
                     Ok(refunds) => CancellationOption::allowed(role, no_show, before, refunds),
-                    Err(RefundError::Undetermined(why)) => CancellationOption::refused(role, no_show, &why),
+                    Err(RefundError::Undetermined(why)) => {
+                        CancellationOption::refused(role, no_show, &why)
+                    }
                     Err(error) => return Err(error),
                 }
             }
         });
     }
     let total = basis.total.clone().ok().flatten();
-    Ok(CancellationTerms { booking_id, as_of, status: booking.status, starts_at: basis.start, total, options })
+    Ok(CancellationTerms {
+        booking_id,
+        as_of,
+        status: booking.status,
+        starts_at: basis.start,
+        total,
+        options,
+    })
 }
 
 impl CancellationOption {
     fn refused(role: Role, no_show: bool, why: &dyn fmt::Display) -> Self {
-        Self { role, no_show, allowed: false, before: None, text: why.to_string(), refund: None, later: Vec::new() }
+        Self {
+            role,
+            no_show,
+            allowed: false,
+            before: None,
+            text: why.to_string(),
+            refund: None,
+            later: Vec::new(),
+        }
     }
 
-    fn allowed(role: Role, no_show: bool, before: Option<DateTime<Utc>>, refunds: Vec<Refund>) -> Self {
+    fn allowed(
+        role: Role,
+        no_show: bool,
+        before: Option<DateTime<Utc>>,
+        refunds: Vec<Refund>,
+    ) -> Self {
         let mut refunds = refunds.into_iter();
         let refund = refunds.next();
-        let what = if no_show { "report a no-show" } else { "cancel" };
-        let how_long = before.map(|before| format!(" before {}", moment(before))).unwrap_or_default();
-        let refund_text = refund.as_ref().map(|refund| format!(" {refund}")).unwrap_or_default();
+        let what = if no_show {
+            "report a no-show"
+        } else {
+            "cancel"
+        };
+        let how_long = before
+            .map(|before| format!(" before {}", moment(before)))
+            .unwrap_or_default();
+        let refund_text = refund
+            .as_ref()
+            .map(|refund| format!(" {refund}"))
+            .unwrap_or_default();
         let text = format!("{role} may {what}{how_long}.{refund_text}");
-        Self { role, no_show, allowed: true, before, text, refund, later: refunds.collect() }
+        Self {
+            role,
+            no_show,
+            allowed: true,
+            before,
+            text,
+            refund,
+            later: refunds.collect(),
+        }
     }
 }

@@ -3,7 +3,9 @@
 use chrono::{DateTime, TimeDelta, Utc};
 use tokio_postgres::Row;
 
-use crate::bookings::cancellation::tiers::{Case, Policy, RefundUndetermined, THEIRS, Tier, is_amount};
+use crate::bookings::cancellation::tiers::{
+    Case, Policy, RefundUndetermined, THEIRS, Tier, is_amount,
+};
 use crate::database::{DatabaseError, Transaction};
 
 /// Hours from the start that a policy of the user's may name: a century and more.
@@ -13,9 +15,12 @@ pub(crate) async fn tiers(
     transaction: &Transaction,
     start: DateTime<Utc>,
 ) -> Result<Result<Vec<Tier>, RefundUndetermined>, DatabaseError> {
-    let row = transaction.query_one(include_str!("policy_tables.sql"), &[]).await?;
+    let row = transaction
+        .query_one(include_str!("policy_tables.sql"), &[])
+        .await?;
     let (policies, conditions): (bool, bool) = (row.get("has_policies"), row.get("has_conditions"));
-    let (unreadable, missing): (Vec<String>, Vec<String>) = (row.get("unreadable"), row.get("missing"));
+    let (unreadable, missing): (Vec<String>, Vec<String>) =
+        (row.get("unreadable"), row.get("missing"));
     if !policies {
         return Ok(Ok(Vec::new()));
     }
@@ -25,7 +30,11 @@ pub(crate) async fn tiers(
             "this program may not read all of {what}, which decides what is refunded"
         ))));
     }
-    let conditions = if conditions { "public.cancellation_policy_conditions" } else { "(SELECT WHERE false)" };
+    let conditions = if conditions {
+        "public.cancellation_policy_conditions"
+    } else {
+        "(SELECT WHERE false)"
+    };
     let sql = include_str!("their_policies.sql").replace("{conditions}", conditions);
     let rows = transaction.query(&sql, &[]).await?;
     if !rows.is_empty() && !missing.is_empty() {
@@ -42,18 +51,28 @@ pub(crate) async fn tiers(
 fn their_tier(row: &Row, start: DateTime<Utc>) -> Result<Tier, RefundUndetermined> {
     let text = |column| row.get::<_, Option<String>>(column);
     let title = text("title").or_else(|| text("id")).unwrap_or_default();
-    let wrong =
-        |what: &str| RefundUndetermined::Data(format!("the row {title:?} of {THEIRS} cannot be understood: {what}"));
-    let number = |text: &str, most: f64| text.parse::<f64>().ok().filter(|number| number.abs() <= most);
+    let wrong = |what: &str| {
+        RefundUndetermined::Data(format!(
+            "the row {title:?} of {THEIRS} cannot be understood: {what}"
+        ))
+    };
+    let number = |text: &str, most: f64| {
+        text.parse::<f64>()
+            .ok()
+            .filter(|number| number.abs() <= most)
+    };
     // Of hours and minutes, that is: exact to the microsecond. The percentage stays a text.
     let lead = |what: &str, text: Option<String>, seconds: f64| match text {
         None => Ok(None),
         Some(text) => match number(&text, MOST_HOURS * 3600.0 / seconds) {
-            Some(number) => Ok(Some(TimeDelta::microseconds((number * seconds * 1e6).round() as i64))),
+            Some(number) => Ok(Some(TimeDelta::microseconds(
+                (number * seconds * 1e6).round() as i64,
+            ))),
             None => Err(wrong(&format!("{what} is {text:?}"))),
         },
     };
-    let percent = text("refund_percentage").filter(|text| is_amount(text) && number(text, 100.0).is_some());
+    let percent =
+        text("refund_percentage").filter(|text| is_amount(text) && number(text, 100.0).is_some());
     let percent = percent.ok_or_else(|| wrong("refund_percentage is not from 0 to 100"))?;
     let mut at_least = lead("min_hours_before", text("min_hours_before"), 3600.0)?;
     let mut less_than = lead("max_hours_before", text("max_hours_before"), 3600.0)?;
@@ -67,13 +86,21 @@ fn their_tier(row: &Row, start: DateTime<Utc>) -> Result<Tier, RefundUndetermine
             ("booking_status", Some(status)) => statuses.push(status),
             ("min_time_before_start", value) => at_least = at_least.max(lead(&kind, value, 60.0)?),
             ("max_time_before_start", value) => {
-                less_than = [less_than, lead(&kind, value, 60.0)?].into_iter().flatten().min();
+                less_than = [less_than, lead(&kind, value, 60.0)?]
+                    .into_iter()
+                    .flatten()
+                    .min();
             }
             _ => return Err(wrong(&format!("its condition {kind:?} is not known"))),
         }
     }
     Ok(Tier {
-        policy: Policy { source: THEIRS, id: text("id"), name: title.clone(), applies_to: Case::Customer },
+        policy: Policy {
+            source: THEIRS,
+            id: text("id"),
+            name: title.clone(),
+            applies_to: Case::Customer,
+        },
         percent,
         after: less_than.map(|lead| start - lead),
         until: at_least.map(|lead| start - lead),

@@ -88,17 +88,32 @@ impl Tier {
 }
 
 /// Of several that fit, the one whose time lies within that of the others.
-fn chosen<'a>(tiers: &'a [Tier], at: DateTime<Utc>, status: &str) -> Result<&'a Tier, RefundUndetermined> {
+fn chosen<'a>(
+    tiers: &'a [Tier],
+    at: DateTime<Utc>,
+    status: &str,
+) -> Result<&'a Tier, RefundUndetermined> {
     let fitting: Vec<_> = tiers.iter().filter(|tier| tier.fits(at, status)).collect();
-    let is_wider = |tier: &Tier| fitting.iter().any(|other| tier.spans(other) && !other.spans(tier));
-    let narrowest: Vec<_> = fitting.iter().copied().filter(|tier| !is_wider(tier)).collect();
+    let is_wider = |tier: &Tier| {
+        fitting
+            .iter()
+            .any(|other| tier.spans(other) && !other.spans(tier))
+    };
+    let narrowest: Vec<_> = fitting
+        .iter()
+        .copied()
+        .filter(|tier| !is_wider(tier))
+        .collect();
     let Some((first, others)) = narrowest.split_first() else {
         return Err(RefundUndetermined::Data(format!(
             "none of the active rows of {THEIRS} says what is refunded for a booking that is {status} and cancelled at {}",
             moment(at)
         )));
     };
-    match others.iter().find(|other| !is_same_amount(&other.percent, &first.percent)) {
+    match others
+        .iter()
+        .find(|other| !is_same_amount(&other.percent, &first.percent))
+    {
         None => Ok(*first),
         Some(other) => Err(RefundUndetermined::Data(format!(
             "the rows {:?} and {:?} of {THEIRS} contradict each other: {} % or {} % at {}",
@@ -118,12 +133,22 @@ pub(crate) fn in_force<'a>(
     status: &str,
 ) -> Result<(&'a Tier, Option<DateTime<Utc>>), RefundUndetermined> {
     let tier = chosen(tiers, at, status)?;
-    let mut boundaries: Vec<_> = tiers.iter().flat_map(|tier| [tier.after, tier.until]).flatten().collect();
+    let mut boundaries: Vec<_> = tiers
+        .iter()
+        .flat_map(|tier| [tier.after, tier.until])
+        .flatten()
+        .collect();
     boundaries.sort_unstable();
     let is_last = |boundary: &DateTime<Utc>| {
         !chosen(tiers, *boundary + INSTANT, status).is_ok_and(|next| std::ptr::eq(next, tier))
     };
-    Ok((tier, boundaries.into_iter().filter(|boundary| *boundary >= at).find(is_last)))
+    Ok((
+        tier,
+        boundaries
+            .into_iter()
+            .filter(|boundary| *boundary >= at)
+            .find(is_last),
+    ))
 }
 
 /// A moment, for people and programs.
@@ -135,7 +160,10 @@ pub(crate) fn moment(moment: DateTime<Utc>) -> String {
 pub(crate) fn is_same_amount(one: &str, other: &str) -> bool {
     fn parts(text: &str) -> (&str, &str) {
         let (whole, fraction) = text.split_once('.').unwrap_or((text, ""));
-        (whole.trim_start_matches('0'), fraction.trim_end_matches('0'))
+        (
+            whole.trim_start_matches('0'),
+            fraction.trim_end_matches('0'),
+        )
     }
     parts(one) == parts(other)
 }

@@ -22,7 +22,9 @@ use aws_sdk_sesv2::config::{ConfigBag, Intercept, RuntimeComponents};
 use aws_sdk_sesv2::error::BoxError;
 use aws_sdk_sesv2::error::{ProvideErrorMetadata, SdkError};
 use aws_sdk_sesv2::operation::send_email::SendEmailError;
-use aws_sdk_sesv2::types::{Body, Content, Destination, EmailContent, Message as SesMessage, MessageTag};
+use aws_sdk_sesv2::types::{
+    Body, Content, Destination, EmailContent, Message as SesMessage, MessageTag,
+};
 use aws_smithy_http_client::tls::{Provider, rustls_provider::CryptoMode};
 use tokio::sync::OnceCell;
 use uuid::Uuid;
@@ -68,7 +70,10 @@ impl Ses {
             .await
             .filter(|region| !region.as_ref().is_empty())
             .ok_or_else(|| {
-                SettingError::new("AWS_REGION", "is not set: it takes the region of SES, such as eu-central-1")
+                SettingError::new(
+                    "AWS_REGION",
+                    "is not set: it takes the region of SES, such as eu-central-1",
+                )
             })?;
         Ok(Self {
             region,
@@ -105,7 +110,10 @@ impl Ses {
     /// The account's send rate, messages per second; `None` when SES does not tell.
     pub(crate) async fn send_rate(&self) -> Option<f64> {
         match self.client().await.get_account().send().await {
-            Ok(account) => account.send_quota().map(|quota| quota.max_send_rate()).filter(|rate| *rate > 0.0),
+            Ok(account) => account
+                .send_quota()
+                .map(|quota| quota.max_send_rate())
+                .filter(|rate| *rate > 0.0),
             Err(error) => {
                 tracing::warn!(
                     error.code = error.code(),
@@ -117,11 +125,17 @@ impl Ses {
     }
 
     /// Sends one message, once; after `leave_by`, not at all.
-    pub(crate) async fn send(&self, event_id: Uuid, to: &Address, message: Message, leave_by: Instant) -> Outcome {
+    pub(crate) async fn send(
+        &self,
+        event_id: Uuid,
+        to: &Address,
+        message: Message,
+        leave_by: Instant,
+    ) -> Outcome {
         match self.request(event_id, to, message, leave_by).await {
-            Ok(message_id) if message_id.is_empty() => {
-                Outcome::Unknown { error: "an answer without a message id".to_owned() }
-            }
+            Ok(message_id) if message_id.is_empty() => Outcome::Unknown {
+                error: "an answer without a message id".to_owned(),
+            },
             Ok(message_id) => Outcome::Sent { message_id },
             Err(error) => classify(&error, &self.from_address),
         }
@@ -134,9 +148,18 @@ impl Ses {
         message: Message,
         leave_by: Instant,
     ) -> Result<String, SdkError<SendEmailError, HttpResponse>> {
-        let body = Body::builder().text(utf8(message.text)?).html(utf8(message.html)?).build();
-        let content = SesMessage::builder().subject(utf8(message.subject)?).body(body).build();
-        let tag = MessageTag::builder().name(EVENT_TAG).value(event_id.to_string()).build();
+        let body = Body::builder()
+            .text(utf8(message.text)?)
+            .html(utf8(message.html)?)
+            .build();
+        let content = SesMessage::builder()
+            .subject(utf8(message.subject)?)
+            .body(body)
+            .build();
+        let tag = MessageTag::builder()
+            .name(EVENT_TAG)
+            .value(event_id.to_string())
+            .build();
         let sent = self
             .client()
             .await
@@ -169,11 +192,22 @@ impl Intercept for LeaveBy {
         _: &RuntimeComponents,
         _: &mut ConfigBag,
     ) -> Result<(), BoxError> {
-        if Instant::now() < self.0 { Ok(()) } else { Err(TooLate.into()) }
+        if Instant::now() < self.0 {
+            Ok(())
+        } else {
+            Err(TooLate.into())
+        }
     }
 }
 
-#[expect(clippy::result_large_err, reason = "the SDK's own error, looked at once and dropped")]
+#[expect(
+    clippy::result_large_err,
+    reason = "the SDK's own error, looked at once and dropped"
+)]
 fn utf8(data: String) -> Result<Content, SdkError<SendEmailError, HttpResponse>> {
-    Content::builder().charset("UTF-8").data(data).build().map_err(SdkError::construction_failure)
+    Content::builder()
+        .charset("UTF-8")
+        .data(data)
+        .build()
+        .map_err(SdkError::construction_failure)
 }

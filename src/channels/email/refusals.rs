@@ -22,26 +22,46 @@ pub(crate) fn classify(error: &SdkError<SendEmailError, HttpResponse>, from: &Ad
         SdkError::ServiceError(refused) => {
             let status = refused.raw().status().as_u16();
             let metadata = refused.err().meta();
-            refusal(status, metadata.code().unwrap_or_default(), metadata.message().unwrap_or_default(), from)
+            refusal(
+                status,
+                metadata.code().unwrap_or_default(),
+                metadata.message().unwrap_or_default(),
+                from,
+            )
         }
         // Made here: no credentials, for one. No request left.
-        SdkError::ConstructionFailure(_) => Outcome::AccountWide { reason: Reason::Account, error: error_chain(error) },
+        SdkError::ConstructionFailure(_) => Outcome::AccountWide {
+            reason: Reason::Account,
+            error: error_chain(error),
+        },
         SdkError::DispatchFailure(_) if find_source::<CredentialsError>(error).is_some() => {
-            Outcome::AccountWide { reason: Reason::Account, error: error_chain(error) }
+            Outcome::AccountWide {
+                reason: Reason::Account,
+                error: error_chain(error),
+            }
         }
-        SdkError::DispatchFailure(_) if find_source::<TooLate>(error).is_some() => Outcome::Deferred,
+        SdkError::DispatchFailure(_) if find_source::<TooLate>(error).is_some() => {
+            Outcome::Deferred
+        }
         // No name, no connection, no TLS: no request.
         SdkError::DispatchFailure(_)
-            if find_source::<hyper_util::client::legacy::Error>(error).is_some_and(|error| error.is_connect()) =>
+            if find_source::<hyper_util::client::legacy::Error>(error)
+                .is_some_and(|error| error.is_connect()) =>
         {
-            Outcome::NotSent { reason: Reason::Unreachable, error: error_chain(error) }
+            Outcome::NotSent {
+                reason: Reason::Unreachable,
+                error: error_chain(error),
+            }
         }
         // No connection in time. The request's own time ends as another kind of error.
-        SdkError::DispatchFailure(failure) if failure.is_timeout() => {
-            Outcome::NotSent { reason: Reason::Unreachable, error: error_chain(error) }
-        }
+        SdkError::DispatchFailure(failure) if failure.is_timeout() => Outcome::NotSent {
+            reason: Reason::Unreachable,
+            error: error_chain(error),
+        },
         // No answer in time, a connection that broke, an answer that is not SES's.
-        _ => Outcome::Unknown { error: error_chain(error) },
+        _ => Outcome::Unknown {
+            error: error_chain(error),
+        },
     }
 }
 
@@ -65,7 +85,11 @@ const REFUSALS: &[(&str, &str, Meaning)] = {
     use Meaning::{AccountWide, Never, TryAgain, Unknown};
     &[
         // The day's quota, under whatever code.
-        ("*", "daily message quota exceeded", AccountWide(Reason::Quota)),
+        (
+            "*",
+            "daily message quota exceeded",
+            AccountWide(Reason::Quota),
+        ),
         ("*", "sending quota exceeded", AccountWide(Reason::Quota)),
         // Throttling, in its spellings.
         ("TooManyRequestsException", "", TryAgain(Reason::Throttled)),
@@ -79,16 +103,40 @@ const REFUSALS: &[(&str, &str, Meaning)] = {
         ("SlowDown", "", TryAgain(Reason::Throttled)),
         ("EC2ThrottledException", "", TryAgain(Reason::Throttled)),
         ("PriorRequestNotComplete", "", TryAgain(Reason::Throttled)),
-        ("ProvisionedThroughputExceededException", "", TryAgain(Reason::Throttled)),
-        ("TransactionInProgressException", "", TryAgain(Reason::Throttled)),
+        (
+            "ProvisionedThroughputExceededException",
+            "",
+            TryAgain(Reason::Throttled),
+        ),
+        (
+            "TransactionInProgressException",
+            "",
+            TryAgain(Reason::Throttled),
+        ),
         ("LimitExceededException", "", TryAgain(Reason::Limit)),
         // The account, its identities, the configuration set.
-        ("AccountSuspendedException", "", AccountWide(Reason::Account)),
+        (
+            "AccountSuspendedException",
+            "",
+            AccountWide(Reason::Account),
+        ),
         ("SendingPausedException", "", AccountWide(Reason::Account)),
-        ("MailFromDomainNotVerifiedException", "", AccountWide(Reason::Account)),
+        (
+            "MailFromDomainNotVerifiedException",
+            "",
+            AccountWide(Reason::Account),
+        ),
         ("NotFoundException", "", AccountWide(Reason::Account)),
-        ("MessageRejected", "sending suspended", AccountWide(Reason::Account)),
-        ("MessageRejected", "sending paused", AccountWide(Reason::Account)),
+        (
+            "MessageRejected",
+            "sending suspended",
+            AccountWide(Reason::Account),
+        ),
+        (
+            "MessageRejected",
+            "sending paused",
+            AccountWide(Reason::Account),
+        ),
         // The message.
         ("MessageRejected", "", Never),
         ("BadRequestException", "", Never),
@@ -104,15 +152,39 @@ const REFUSALS: &[(&str, &str, Meaning)] = {
         ("ExpiredToken", "", AccountWide(Reason::Account)),
         ("ExpiredTokenException", "", AccountWide(Reason::Account)),
         ("InvalidClientTokenId", "", AccountWide(Reason::Account)),
-        ("UnrecognizedClientException", "", AccountWide(Reason::Account)),
-        ("MissingAuthenticationToken", "", AccountWide(Reason::Account)),
-        ("MissingAuthenticationTokenException", "", AccountWide(Reason::Account)),
+        (
+            "UnrecognizedClientException",
+            "",
+            AccountWide(Reason::Account),
+        ),
+        (
+            "MissingAuthenticationToken",
+            "",
+            AccountWide(Reason::Account),
+        ),
+        (
+            "MissingAuthenticationTokenException",
+            "",
+            AccountWide(Reason::Account),
+        ),
         ("IncompleteSignature", "", AccountWide(Reason::Account)),
-        ("IncompleteSignatureException", "", AccountWide(Reason::Account)),
-        ("InvalidSignatureException", "", AccountWide(Reason::Account)),
+        (
+            "IncompleteSignatureException",
+            "",
+            AccountWide(Reason::Account),
+        ),
+        (
+            "InvalidSignatureException",
+            "",
+            AccountWide(Reason::Account),
+        ),
         ("SignatureDoesNotMatch", "", AccountWide(Reason::Account)),
         ("RequestExpired", "", AccountWide(Reason::Account)),
-        ("UnknownOperationException", "", AccountWide(Reason::Account)),
+        (
+            "UnknownOperationException",
+            "",
+            AccountWide(Reason::Account),
+        ),
         // It may have been carried out.
         ("RequestAbortedException", "", Unknown),
         ("RequestTimeoutException", "", Unknown),
@@ -126,9 +198,13 @@ const REFUSALS: &[(&str, &str, Meaning)] = {
 /// What SES's own refusal means.
 fn refusal(status: u16, code: &str, message: &str, from: &Address) -> Outcome {
     let words = message.to_lowercase();
-    let line = REFUSALS.iter().find(|(known, says, _)| (*known == "*" || *known == code) && words.contains(says));
+    let line = REFUSALS
+        .iter()
+        .find(|(known, says, _)| (*known == "*" || *known == code) && words.contains(says));
     // In the sandbox the recipient must be verified too: then it is the message's own trouble. SES names whom it means.
-    let mut named = message.split([' ', ',', ':', ';', '<', '>']).map(|word| word.trim_end_matches('.'));
+    let mut named = message
+        .split([' ', ',', ':', ';', '<', '>'])
+        .map(|word| word.trim_end_matches('.'));
     let sender_unverified = code == "MessageRejected"
         && words.contains("not verified")
         && named.any(|address| address.eq_ignore_ascii_case(from.as_str()));
@@ -144,7 +220,10 @@ fn refusal(status: u16, code: &str, message: &str, from: &Address) -> Outcome {
     let error = redact_addresses(&format!("HTTP {status} {code}: {message}"));
     match meaning {
         Meaning::TryAgain(reason) => Outcome::NotSent { reason, error },
-        Meaning::Never => Outcome::Rejected { reason: Reason::Rejected, error },
+        Meaning::Never => Outcome::Rejected {
+            reason: Reason::Rejected,
+            error,
+        },
         Meaning::AccountWide(reason) => Outcome::AccountWide { reason, error },
         Meaning::Unknown => Outcome::Unknown { error },
     }

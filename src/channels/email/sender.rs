@@ -14,15 +14,24 @@ impl Sender {
     pub fn parse(text: &str) -> Option<Self> {
         let text = text.trim();
         let Some(before) = text.strip_suffix('>') else {
-            return Some(Self { name: None, address: Address::parse(text)? });
+            return Some(Self {
+                name: None,
+                address: Address::parse(text)?,
+            });
         };
         let (name, address) = before.rsplit_once('<')?;
         let name = name.trim().trim_matches('"').trim();
         let name = (!name.is_empty()).then(|| name.to_owned());
-        if name.as_deref().is_some_and(|name| name.chars().any(char::is_control)) {
+        if name
+            .as_deref()
+            .is_some_and(|name| name.chars().any(char::is_control))
+        {
             return None;
         }
-        Some(Self { name, address: Address::parse(address)? })
+        Some(Self {
+            name,
+            address: Address::parse(address)?,
+        })
     }
 
     /// The address alone.
@@ -55,14 +64,25 @@ fn encoded_words(text: &str) -> String {
         let encoded = match character {
             ' ' => "_".to_owned(),
             c if c.is_ascii_alphanumeric() => c.to_string(),
-            c => c.encode_utf8(&mut bytes).bytes().map(|byte| format!("={byte:02X}")).collect(),
+            c => c
+                .encode_utf8(&mut bytes)
+                .bytes()
+                .map(|byte| format!("={byte:02X}"))
+                .collect(),
         };
-        if words.last().is_some_and(|word| word.len() + encoded.len() > LONGEST) {
+        if words
+            .last()
+            .is_some_and(|word| word.len() + encoded.len() > LONGEST)
+        {
             words.push(String::new());
         }
         if let Some(word) = words.last_mut() {
             word.push_str(&encoded);
         }
     }
-    words.iter().map(|word| format!("{START}{word}?=")).collect::<Vec<_>>().join(" ")
+    words
+        .iter()
+        .map(|word| format!("{START}{word}?="))
+        .collect::<Vec<_>>()
+        .join(" ")
 }

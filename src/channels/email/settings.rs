@@ -33,13 +33,22 @@ impl EmailSettings {
     /// Names the variable that is missing or malformed.
     pub fn from_environment(lookup: Lookup) -> Result<Self, SettingError> {
         let from = read(lookup, "EMAIL_FROM").ok_or_else(|| {
-            SettingError::new("EMAIL_FROM", "is not set: it takes the sender, Name <address@example.com>")
+            SettingError::new(
+                "EMAIL_FROM",
+                "is not set: it takes the sender, Name <address@example.com>",
+            )
         })?;
         let from = Sender::parse(&from).ok_or_else(|| {
-            SettingError::new("EMAIL_FROM", "is not valid: it takes address@example.com or Name <address@example.com>")
+            SettingError::new(
+                "EMAIL_FROM",
+                "is not valid: it takes address@example.com or Name <address@example.com>",
+            )
         })?;
         let configuration_set = read(lookup, "SES_CONFIGURATION_SET");
-        if configuration_set.as_deref().is_some_and(|name| !is_ses_name(name)) {
+        if configuration_set
+            .as_deref()
+            .is_some_and(|name| !is_ses_name(name))
+        {
             return Err(SettingError::new(
                 "SES_CONFIGURATION_SET",
                 "is not valid: it takes a configuration set's name, up to 64 letters, digits, - and _",
@@ -49,7 +58,12 @@ impl EmailSettings {
             lookup,
             "SEND_RATE",
             None,
-            |text| text.parse().ok().filter(|rate: &f64| (0.01..=10_000.0).contains(rate)).map(Some),
+            |text| {
+                text.parse()
+                    .ok()
+                    .filter(|rate: &f64| (0.01..=10_000.0).contains(rate))
+                    .map(Some)
+            },
             "messages per second, from 0.01 to 10000",
         )?;
         let send_concurrency = read_or(
@@ -67,18 +81,30 @@ impl EmailSettings {
             "an http or https URL without query",
         )?;
         let timing = Timing::from_environment(lookup)?;
-        Ok(Self { from, configuration_set, send_rate, send_concurrency, public_url, timing })
+        Ok(Self {
+            from,
+            configuration_set,
+            send_rate,
+            send_concurrency,
+            public_url,
+            timing,
+        })
     }
 }
 
 /// SES names: `[A-Za-z0-9_-]`, at most 64.
 fn is_ses_name(name: &str) -> bool {
-    name.len() <= 64 && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_')
+    name.len() <= 64
+        && name
+            .bytes()
+            .all(|byte| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_')
 }
 
 fn parse_base_url(text: &str) -> Option<String> {
     let url = Url::parse(text).ok()?;
-    let plain = matches!(url.scheme(), "http" | "https") && url.query().is_none() && url.fragment().is_none();
+    let plain = matches!(url.scheme(), "http" | "https")
+        && url.query().is_none()
+        && url.fragment().is_none();
     (plain && url.has_host() && url.username().is_empty() && url.password().is_none())
         .then(|| url.as_str().trim_end_matches('/').to_owned())
 }

@@ -18,7 +18,8 @@ use thiserror::Error;
 use tokio::net::TcpStream;
 
 /// Turns a name and a port into addresses.
-pub type Resolver = Arc<dyn Fn(String, u16) -> BoxFuture<'static, io::Result<Vec<SocketAddr>>> + Send + Sync>;
+pub type Resolver =
+    Arc<dyn Fn(String, u16) -> BoxFuture<'static, io::Result<Vec<SocketAddr>>> + Send + Sync>;
 
 /// Any error.
 pub(crate) type BoxError = Box<dyn Error + Send + Sync>;
@@ -45,14 +46,20 @@ pub struct Egress {
 
 impl fmt::Debug for Egress {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Egress").field("allowed", &self.allowed).finish_non_exhaustive()
+        f.debug_struct("Egress")
+            .field("allowed", &self.allowed)
+            .finish_non_exhaustive()
     }
 }
 
 impl Egress {
     /// Public ones, and the hosts that are `allowed` wherever they are; each address may take `connect` to accept.
     pub fn new(allowed: Vec<String>, connect: Duration) -> Self {
-        Self { allowed: allowed.into(), resolver: Arc::new(look_up), connect }
+        Self {
+            allowed: allowed.into(),
+            resolver: Arc::new(look_up),
+            connect,
+        }
     }
 
     /// With another way to look names up.
@@ -68,7 +75,10 @@ impl Egress {
     pub async fn addresses(&self, uri: &Uri) -> Result<Vec<SocketAddr>, BoxError> {
         let host = uri.host().ok_or("no host")?;
         let tls = uri.scheme_str() == Some("https");
-        let allowed = self.allowed.iter().any(|allowed| allowed.eq_ignore_ascii_case(host));
+        let allowed = self
+            .allowed
+            .iter()
+            .any(|allowed| allowed.eq_ignore_ascii_case(host));
         if !tls && !allowed {
             return Err(EgressError::Plain.into());
         }
@@ -119,7 +129,8 @@ pub fn is_public(address: IpAddr) -> bool {
         }),
         IpAddr::V6(address) => {
             let within = |(network, bits): &([u16; 8], u32)| {
-                u128::from(address) >> (128 - bits) == u128::from(Ipv6Addr::from(*network)) >> (128 - bits)
+                u128::from(address) >> (128 - bits)
+                    == u128::from(Ipv6Addr::from(*network)) >> (128 - bits)
             };
             within(&GLOBAL_UNICAST) && !SPECIAL_V6.iter().any(within)
         }

@@ -70,7 +70,13 @@ impl WebhookOutcome {
     }
 
     pub(crate) fn is_gone(&self) -> bool {
-        matches!(self, Self::Failed { reason: Reason::Gone, .. })
+        matches!(
+            self,
+            Self::Failed {
+                reason: Reason::Gone,
+                ..
+            }
+        )
     }
 
     /// Whether another message to this endpoint would fail alike.
@@ -101,7 +107,10 @@ pub(crate) struct WebhookClient {
 impl WebhookClient {
     /// Calls the endpoints that `egress` allows.
     pub(crate) fn new(egress: Egress) -> Self {
-        Self { egress, tls: OnceCell::new() }
+        Self {
+            egress,
+            tls: OnceCell::new(),
+        }
     }
 
     /// Sends one message, once, and waits `answer_time` for its answer.
@@ -135,12 +144,18 @@ impl WebhookClient {
         let stream = self.connect(&uri).await.map_err(Unanswered::Connect)?;
         // As a server expects it: the host in `Host`, and the path alone.
         let host = uri.authority().map_or("", |authority| authority.as_str());
-        let host = HeaderValue::from_str(host).map_err(|error| Unanswered::Connect(error.into()))?;
+        let host =
+            HeaderValue::from_str(host).map_err(|error| Unanswered::Connect(error.into()))?;
         request.headers_mut().insert(HOST, host);
-        *request.uri_mut() = uri.path_and_query().map_or_else(Uri::default, |path| path.clone().into());
+        *request.uri_mut() = uri
+            .path_and_query()
+            .map_or_else(Uri::default, |path| path.clone().into());
         let mut http = http1::Builder::new();
-        let (mut sender, connection) =
-            http.max_buf_size(LONGEST_HEAD).handshake(TokioIo::new(stream)).await.map_err(Unanswered::Request)?;
+        let (mut sender, connection) = http
+            .max_buf_size(LONGEST_HEAD)
+            .handshake(TokioIo::new(stream))
+            .await
+            .map_err(Unanswered::Request)?;
         let (answer, connection) = (pin!(sender.send_request(request)), pin!(connection));
         let answer = match future::select(answer, connection).await {
             Either::Left((answer, _)) => answer,
@@ -155,9 +170,20 @@ impl WebhookClient {
         if uri.scheme() != Some(&Scheme::HTTPS) {
             return Ok(Stream::Left(stream));
         }
-        let tls = self.tls.get_or_try_init(async || tls_config().map(Arc::new)).await?;
-        let host = uri.host().unwrap_or_default().trim_matches(['[', ']']).to_owned();
-        Ok(Stream::Right(TlsConnector::from(tls.clone()).connect(ServerName::try_from(host)?, stream).await?))
+        let tls = self
+            .tls
+            .get_or_try_init(async || tls_config().map(Arc::new))
+            .await?;
+        let host = uri
+            .host()
+            .unwrap_or_default()
+            .trim_matches(['[', ']'])
+            .to_owned();
+        Ok(Stream::Right(
+            TlsConnector::from(tls.clone())
+                .connect(ServerName::try_from(host)?, stream)
+                .await?,
+        ))
     }
 }
 
@@ -166,7 +192,8 @@ fn tls_config() -> Result<ClientConfig, rustls::Error> {
     let mut store = RootCertStore::empty();
     store.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
     let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let config = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions()?;
+    let config =
+        ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions()?;
     Ok(config.with_root_certificates(store).with_no_client_auth())
 }
 
@@ -179,23 +206,36 @@ struct Payload<'a> {
 }
 
 /// A message as it is sent, signed for now.
-fn request(endpoint: &Endpoint, message: &WebhookMessage<'_>) -> Result<Request<Full<Bytes>>, &'static str> {
+fn request(
+    endpoint: &Endpoint,
+    message: &WebhookMessage<'_>,
+) -> Result<Request<Full<Bytes>>, &'static str> {
     let secret = signing_secret(&endpoint.secret)?;
     let url = Url::parse(&endpoint.url).map_err(|_| "the URL is malformed")?;
     if !url.username().is_empty() || url.password().is_some() {
         return Err("the URL has a user in it");
     }
     let WebhookMessage { message_id, body } = message;
-    let payload = Payload { r#type: &body["type"], timestamp: &body["timestamp"], data: &body["data"] };
+    let payload = Payload {
+        r#type: &body["type"],
+        timestamp: &body["timestamp"],
+        data: &body["data"],
+    };
     let payload = serde_json::to_vec(&payload).map_err(|_| "the message cannot be written")?;
     // The database's clock, as everywhere.
     let timestamp = ((endpoint.at + endpoint.read_at.elapsed().as_secs_f64()) as u64).to_string();
     Request::post(url.as_str())
         .header(CONTENT_TYPE, "application/json")
-        .header(USER_AGENT, concat!("booking-automation/", env!("CARGO_PKG_VERSION")))
+        .header(
+            USER_AGENT,
+            concat!("booking-automation/", env!("CARGO_PKG_VERSION")),
+        )
         .header("webhook-id", *message_id)
         .header("webhook-timestamp", &timestamp)
-        .header("webhook-signature", sign(&secret, message_id, &timestamp, &payload))
+        .header(
+            "webhook-signature",
+            sign(&secret, message_id, &timestamp, &payload),
+        )
         .body(Full::from(payload))
         .map_err(|_| "the URL cannot be called")
 }

@@ -23,10 +23,19 @@ impl WebhookSettings {
             "WEBHOOK_ALLOW_PRIVATE",
             Vec::new(),
             |list| {
-                list.split(',').map(|host| url::Host::parse(host.trim()).ok().map(|host| host.to_string())).collect()
+                list.split(',')
+                    .map(|host| {
+                        url::Host::parse(host.trim())
+                            .ok()
+                            .map(|host| host.to_string())
+                    })
+                    .collect()
             },
             "hosts, comma-separated, such as hooks.internal,10.0.3.7,[fd00::7]",
         )?;
-        Ok(Self { allow_private, timing: Timing::from_environment(lookup)? })
+        Ok(Self {
+            allow_private,
+            timing: Timing::from_environment(lookup)?,
+        })
     }
 }

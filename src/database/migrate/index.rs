@@ -26,13 +26,22 @@ pub(crate) async fn ensure(
         Some(definition) => ("UNIQUE INDEX", definition),
         None => ("INDEX", definition),
     };
-    if build_on_empty_tables(database, &step_name, name, &format!("CREATE {kind} {name} {definition}")).await? {
+    if build_on_empty_tables(
+        database,
+        &step_name,
+        name,
+        &format!("CREATE {kind} {name} {definition}"),
+    )
+    .await?
+    {
         return Ok(true);
     }
     let lock_and_look = lock_and_look(name, until);
     retry_on_locks(&step_name, async || {
         let (guard, rows) = database.begin(&Begin::default(), &lock_and_look).await?;
-        let valid = last_row(&rows).and_then(|row| row.get(0)).map(|valid| valid == "t");
+        let valid = last_row(&rows)
+            .and_then(|row| row.get(0))
+            .map(|valid| valid == "t");
         if valid != Some(true) {
             let create = format!("CREATE {kind} CONCURRENTLY {name} {definition}");
             build_concurrently(database, name, &create, valid == Some(false)).await?;
@@ -66,7 +75,12 @@ async fn build_on_empty_tables(
 /// The guard idles for as long as the build takes. It uses the simple protocol: the portal that the extended one leaves open would
 /// hold a snapshot, and the build would wait for it without end.
 fn lock_and_look(name: &str, until: Option<Instant>) -> String {
-    let idle = until.map_or(0, |until| until.saturating_duration_since(Instant::now()).as_millis().max(1));
+    let idle = until.map_or(0, |until| {
+        until
+            .saturating_duration_since(Instant::now())
+            .as_millis()
+            .max(1)
+    });
     format!(
         "SET LOCAL idle_in_transaction_session_timeout = {idle};
          SELECT pg_advisory_xact_lock({MIGRATE_LOCK});
@@ -86,10 +100,14 @@ async fn build_concurrently(
     create: &str,
     drop_invalid: bool,
 ) -> Result<(), DatabaseError> {
-    tracing::info!(migration.index = name, "building; reads and writes go on meanwhile");
+    tracing::info!(
+        migration.index = name,
+        "building; reads and writes go on meanwhile"
+    );
     let work = database.detached().await?;
     if drop_invalid {
-        work.batch_execute(&format!("DROP INDEX CONCURRENTLY IF EXISTS public.{name}")).await?;
+        work.batch_execute(&format!("DROP INDEX CONCURRENTLY IF EXISTS public.{name}"))
+            .await?;
     }
     work.batch_execute(create).await?;
     Ok(())

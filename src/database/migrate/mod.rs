@@ -71,7 +71,11 @@ async fn create_ledger(database: &Database) -> Result<(), MigrateError> {
         name text PRIMARY KEY, applied_at timestamptz NOT NULL DEFAULT now())";
     let exists = "SELECT to_regclass('public.booking_automation_migrations') IS NOT NULL AS found";
     run_step(database, "00_ledger", async |transaction| {
-        if !transaction.query_one(exists, &[]).await?.get::<_, bool>("found") {
+        if !transaction
+            .query_one(exists, &[])
+            .await?
+            .get::<_, bool>("found")
+        {
             transaction.batch(create).await?;
         }
         Ok(())
@@ -86,7 +90,8 @@ async fn run_once(
     sql: &str,
     report: &mut impl FnMut(&str),
 ) -> Result<(), MigrateError> {
-    let record = "INSERT INTO booking_automation_migrations (name) VALUES ($1) ON CONFLICT DO NOTHING";
+    let record =
+        "INSERT INTO booking_automation_migrations (name) VALUES ($1) ON CONFLICT DO NOTHING";
     let done = run_step(database, name, async |transaction| {
         if transaction.execute(record, &[(&name, Type::TEXT)]).await? == 0 {
             return Ok(false);
@@ -103,6 +108,10 @@ async fn run_once(
 
 /// Whether a statement failed because the schema is missing or old.
 pub(crate) fn is_schema_missing(error: &DatabaseError) -> bool {
-    let codes = [SqlState::UNDEFINED_TABLE, SqlState::UNDEFINED_COLUMN, SqlState::UNDEFINED_FUNCTION];
+    let codes = [
+        SqlState::UNDEFINED_TABLE,
+        SqlState::UNDEFINED_COLUMN,
+        SqlState::UNDEFINED_FUNCTION,
+    ];
     error.code().is_some_and(|code| codes.contains(code))
 }

@@ -50,9 +50,17 @@ pub(crate) async fn run_step<T>(
     name: &str,
     work: impl AsyncFn(&Transaction) -> Result<T, DatabaseError>,
 ) -> Result<T, MigrateError> {
-    let begin = Begin { statement_timeout: STEP_TIMEOUT, ..Begin::default() };
+    let begin = Begin {
+        statement_timeout: STEP_TIMEOUT,
+        ..Begin::default()
+    };
     retry_on_locks(name, async || {
-        let (transaction, _) = database.begin(&begin, &format!("SELECT pg_advisory_xact_lock({MIGRATE_LOCK})")).await?;
+        let (transaction, _) = database
+            .begin(
+                &begin,
+                &format!("SELECT pg_advisory_xact_lock({MIGRATE_LOCK})"),
+            )
+            .await?;
         let result = work(&transaction).await?;
         transaction.commit().await?;
         Ok(result)
@@ -79,7 +87,10 @@ pub(crate) async fn retry_on_locks<T>(
         if Instant::now() >= give_up {
             return Err(MigrateError::Locked { step, cause });
         }
-        tracing::info!(migration.step = name, "another session holds a lock; trying again");
+        tracing::info!(
+            migration.step = name,
+            "another session holds a lock; trying again"
+        );
         tokio::time::sleep(pause).await;
         pause = (pause * 2).min(RETRY_PAUSES.1);
     }

@@ -13,18 +13,26 @@ pub(crate) fn status_problem(error: StatusError) -> Problem {
     match error {
         StatusError::NoBooking => no_booking(),
         StatusError::NotAllowed(not_allowed) => {
-            let allowed: Vec<_> = not_allowed.allowed.iter().map(|status| status.as_str()).collect();
+            let allowed: Vec<_> = not_allowed
+                .allowed
+                .iter()
+                .map(|status| status.as_str())
+                .collect();
             Problem::new(StatusCode::CONFLICT, not_allowed.to_string())
                 .with("current", not_allowed.current)
                 .with("allowed", allowed)
         }
-        StatusError::RefundUndetermined(RefundUndetermined::Data(why)) => Problem::new(StatusCode::CONFLICT, why),
+        StatusError::RefundUndetermined(RefundUndetermined::Data(why)) => {
+            Problem::new(StatusCode::CONFLICT, why)
+        }
         StatusError::RefundUndetermined(RefundUndetermined::Setup(why)) => {
             Problem::new(StatusCode::SERVICE_UNAVAILABLE, why)
         }
-        StatusError::OtherRefund(ref refund) => Problem::new(StatusCode::CONFLICT, error.to_string())
-            .with("field", "expected_refund")
-            .with("refund", json!(refund)),
+        StatusError::OtherRefund(ref refund) => {
+            Problem::new(StatusCode::CONFLICT, error.to_string())
+                .with("field", "expected_refund")
+                .with("refund", json!(refund))
+        }
         StatusError::ChangedByTrigger(_) => Problem::new(StatusCode::CONFLICT, error.to_string()),
         StatusError::Database(error) => database_problem(&error),
     }
@@ -38,15 +46,27 @@ pub(crate) fn no_booking() -> Problem {
 /// What a constraint or trigger of the user's refuses, or a lock of theirs, is a conflict and no fault of ours.
 pub(crate) fn database_problem(error: &DatabaseError) -> Problem {
     if error.is_lock() {
-        return Problem::new(StatusCode::CONFLICT, "another transaction is changing this booking right now; try again");
+        return Problem::new(
+            StatusCode::CONFLICT,
+            "another transaction is changing this booking right now; try again",
+        );
     }
     if error.is_of_a_row() {
-        tracing::warn!(error = error.loggable(), "the database refuses a request to the support API");
-        return Problem::new(StatusCode::CONFLICT, "the database refuses this change; the log says why");
+        tracing::warn!(
+            error = error.loggable(),
+            "the database refuses a request to the support API"
+        );
+        return Problem::new(
+            StatusCode::CONFLICT,
+            "the database refuses this change; the log says why",
+        );
     }
     if error.is_statement_timeout() {
         tracing::warn!("the database took too long over a request to the support API");
-        return Problem::new(StatusCode::SERVICE_UNAVAILABLE, "the database takes too long: ask for less");
+        return Problem::new(
+            StatusCode::SERVICE_UNAVAILABLE,
+            "the database takes too long: ask for less",
+        );
     }
     unavailable(error)
 }
@@ -55,7 +75,13 @@ pub(crate) fn database_problem(error: &DatabaseError) -> Problem {
 pub(crate) fn unavailable(error: &DatabaseError) -> Problem {
     tracing::error!("{}", error.loggable());
     if migrate::is_schema_missing(error) {
-        return Problem::new(StatusCode::SERVICE_UNAVAILABLE, "the database has not been migrated");
+        return Problem::new(
+            StatusCode::SERVICE_UNAVAILABLE,
+            "the database has not been migrated",
+        );
     }
-    Problem::new(StatusCode::SERVICE_UNAVAILABLE, "the database cannot be reached; the log says why")
+    Problem::new(
+        StatusCode::SERVICE_UNAVAILABLE,
+        "the database cannot be reached; the log says why",
+    )
 }

@@ -58,7 +58,11 @@ pub(crate) struct Authorized {
 }
 
 /// Judges in this order: method, size, credentials, rate.
-pub(crate) async fn authorize(api: &Api, method: &'static str, request: Request) -> Result<Authorized, Response> {
+pub(crate) async fn authorize(
+    api: &Api,
+    method: &'static str,
+    request: Request,
+) -> Result<Authorized, Response> {
     let deadline = deadline_of(&request);
     if request.method() != method {
         return Err(method_not_allowed(method));
@@ -69,15 +73,29 @@ pub(crate) async fn authorize(api: &Api, method: &'static str, request: Request)
         tracing::info!("refused a call to the support API: no valid token");
         return Err(unauthorized());
     };
-    match rate_limit::take(api.automation.database(), &credential, CALLS_PER_MINUTE, deadline).await {
+    match rate_limit::take(
+        api.automation.database(),
+        &credential,
+        CALLS_PER_MINUTE,
+        deadline,
+    )
+    .await
+    {
         Ok(None) => {}
         Ok(Some(wait)) => return Err(too_many_requests(wait)),
         Err(error) => return Err(unavailable(&error).into_response()),
     }
     let query = head.uri.query().unwrap_or_default().to_owned();
     let (method, uri) = (head.method.as_str(), head.uri.to_string());
-    let digest = Sha256::digest([method.as_bytes(), b" ", uri.as_bytes(), b"\n", &body].concat()).to_vec();
-    Ok(Authorized { digest, query, body, headers: head.headers, deadline })
+    let digest =
+        Sha256::digest([method.as_bytes(), b" ", uri.as_bytes(), b"\n", &body].concat()).to_vec();
+    Ok(Authorized {
+        digest,
+        query,
+        body,
+        headers: head.headers,
+        deadline,
+    })
 }
 
 /// Does `work`, which only reads, on one snapshot.
@@ -86,9 +104,17 @@ pub(crate) async fn read_only(
     request: &Authorized,
     work: impl AsyncFnOnce(&Transaction, DateTime<Utc>) -> Answer,
 ) -> Answer {
-    let begin = Begin { read_only: true, as_of: api.as_of, until: Some(request.deadline), ..Begin::default() };
+    let begin = Begin {
+        read_only: true,
+        as_of: api.as_of,
+        until: Some(request.deadline),
+        ..Begin::default()
+    };
     let database = api.automation.database();
-    let (transaction, _) = database.begin(&begin, "").await.map_err(|error| unavailable(&error))?;
+    let (transaction, _) = database
+        .begin(&begin, "")
+        .await
+        .map_err(|error| unavailable(&error))?;
     let as_of = clock(&transaction, api.as_of).await?;
     let answer = work(&transaction, as_of).await;
     let _ = transaction.rollback().await;
@@ -96,9 +122,14 @@ pub(crate) async fn read_only(
 }
 
 /// The moment to decide by.
-async fn clock(transaction: &Transaction, as_of: Option<DateTime<Utc>>) -> Result<DateTime<Utc>, Problem> {
+async fn clock(
+    transaction: &Transaction,
+    as_of: Option<DateTime<Utc>>,
+) -> Result<DateTime<Utc>, Problem> {
     let sql = "SELECT coalesce($1, transaction_timestamp()) AS as_of";
-    let row = transaction.query_one(sql, &[(&as_of, Type::TIMESTAMPTZ)]).await;
+    let row = transaction
+        .query_one(sql, &[(&as_of, Type::TIMESTAMPTZ)])
+        .await;
     Ok(row.map_err(|error| database_problem(&error))?.get("as_of"))
 }
 
@@ -116,14 +147,20 @@ pub(crate) async fn idempotently(
         ..Begin::default()
     };
     let database = api.automation.database();
-    let (transaction, _) = database.begin(&begin, "").await.map_err(|error| unavailable(&error))?;
+    let (transaction, _) = database
+        .begin(&begin, "")
+        .await
+        .map_err(|error| unavailable(&error))?;
     let done = async {
         if let Some(key) = &key {
             match idempotency::take_key(&transaction, key, &request.digest).await {
                 Ok(EarlierRequest::None) => {}
                 Ok(EarlierRequest::Answered(answer)) => return Ok((answer, false)),
                 Ok(EarlierRequest::Different) => {
-                    return Err(unprocessable("Idempotency-Key", "was used for another request"));
+                    return Err(unprocessable(
+                        "Idempotency-Key",
+                        "was used for another request",
+                    ));
                 }
                 Err(error) => return Err(database_problem(&error)),
             }
@@ -138,8 +175,16 @@ pub(crate) async fn idempotently(
     }
     .await;
     match done {
-        Ok((answer, true)) => transaction.commit().await.map(|()| answer).map_err(|error| database_problem(&error)),
-        Ok((answer, false)) => transaction.rollback().await.map(|()| answer).map_err(|error| database_problem(&error)),
+        Ok((answer, true)) => transaction
+            .commit()
+            .await
+            .map(|()| answer)
+            .map_err(|error| database_problem(&error)),
+        Ok((answer, false)) => transaction
+            .rollback()
+            .await
+            .map(|()| answer)
+            .map_err(|error| database_problem(&error)),
         Err(problem) => {
             let _ = transaction.rollback().await;
             Err(problem)
@@ -154,7 +199,8 @@ fn idempotency_key(headers: &HeaderMap) -> Result<Option<String>, Problem> {
         (None, _) => Ok(None),
         (Some(key), None) => {
             let key = key.to_str().ok().filter(|key| idempotency::is_key(key));
-            let key = key.ok_or_else(|| malformed(NAME, "takes up to 256 characters of visible ASCII"))?;
+            let key =
+                key.ok_or_else(|| malformed(NAME, "takes up to 256 characters of visible ASCII"))?;
             Ok(Some(key.to_owned()))
         }
         _ => Err(malformed(NAME, "may be given only once")),

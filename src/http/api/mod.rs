@@ -27,7 +27,11 @@ use crate::tick::Automation;
 const OPENAPI: &str = include_str!("openapi.json");
 
 /// The routes; none without a token. `as_of` is the moment to decide by, in place of the database clock.
-pub(crate) fn routes(automation: Arc<Automation>, tokens: AdminTokens, as_of: Option<DateTime<Utc>>) -> Router {
+pub(crate) fn routes(
+    automation: Arc<Automation>,
+    tokens: AdminTokens,
+    as_of: Option<DateTime<Utc>>,
+) -> Router {
     if tokens.is_empty() {
         return Router::new();
     }
@@ -39,7 +43,11 @@ pub(crate) fn routes(automation: Arc<Automation>, tokens: AdminTokens, as_of: Op
         .route("/events", any(trail::list_events))
         .route("/people/{id}/messages", any(people::erase_messages))
         .route("/preview", any(preview::preview))
-        .with_state(Arc::new(Api { automation, tokens, as_of }))
+        .with_state(Arc::new(Api {
+            automation,
+            tokens,
+            as_of,
+        }))
 }
 
 async fn openapi(State(api): State<Arc<Api>>, request: Request) -> Result<Response, Response> {

@@ -12,12 +12,21 @@ use crate::http::api::guard::{Api, ApiResponse, PathId, authorize, idempotently,
 use crate::http::problem::Problem;
 use crate::operations::erasure::erase_person;
 
-pub(crate) async fn erase_messages(State(api): State<Arc<Api>>, id: PathId, request: Request) -> ApiResponse {
+pub(crate) async fn erase_messages(
+    State(api): State<Arc<Api>>,
+    id: PathId,
+    request: Request,
+) -> ApiResponse {
     let authorized = authorize(&api, "DELETE", request).await?;
     let person_id = parse_path_id(id)?;
     let erased = idempotently(&api, &authorized, async |transaction, _| {
-        let erasure = erase_person(transaction, person_id).await.map_err(|error| database_problem(&error))?;
-        let unknown = || Problem::new(StatusCode::NOT_FOUND, "no booking refers to such a person").with("field", "id");
+        let erasure = erase_person(transaction, person_id)
+            .await
+            .map_err(|error| database_problem(&error))?;
+        let unknown = || {
+            Problem::new(StatusCode::NOT_FOUND, "no booking refers to such a person")
+                .with("field", "id")
+        };
         erasure.map(|erasure| json!(erasure)).ok_or_else(unknown)
     });
     Ok(Json(erased.await?))

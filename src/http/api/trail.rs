@@ -18,25 +18,37 @@ const USUAL_PAGE: i64 = 100;
 
 pub(crate) async fn list_events(State(api): State<Arc<Api>>, request: Request) -> ApiResponse {
     let authorized = authorize(&api, "GET", request).await?;
-    let known = ["booking", "type", "status", "since", "until", "before", "limit"];
+    let known = [
+        "booking", "type", "status", "since", "until", "before", "limit",
+    ];
     let query = QueryParams::of(&authorized.query, &known)?;
     let filter = TrailFilter {
-        booking_id: query.get("booking").map(|id| parse_id("booking", id)).transpose()?,
+        booking_id: query
+            .get("booking")
+            .map(|id| parse_id("booking", id))
+            .transpose()?,
         event_type: query.get("type").map(str::to_owned),
         status: query.get("status").map(parse_status).transpose()?,
         since: query.time("since")?,
         until: query.time("until")?,
     };
     let before = query.number("before", 1..=i64::MAX)?.unwrap_or(i64::MAX);
-    let rows = query.number("limit", 1..=LARGEST_PAGE)?.unwrap_or(USUAL_PAGE);
+    let rows = query
+        .number("limit", 1..=LARGEST_PAGE)?
+        .unwrap_or(USUAL_PAGE);
     let page = read_only(&api, &authorized, async |transaction, _| {
         let page = read_page(transaction, &filter, before, rows).await;
-        page.map(|page| json!(page)).map_err(|error| database_problem(&error))
+        page.map(|page| json!(page))
+            .map_err(|error| database_problem(&error))
     });
     Ok(Json(page.await?))
 }
 
 fn parse_status(text: &str) -> Result<EventStatus, Problem> {
-    EventStatus::from_name(text)
-        .ok_or_else(|| unprocessable("status", "takes pending, sending, completed, failed or skipped"))
+    EventStatus::from_name(text).ok_or_else(|| {
+        unprocessable(
+            "status",
+            "takes pending, sending, completed, failed or skipped",
+        )
+    })
 }

@@ -99,12 +99,21 @@ pub fn render(reminder: &Reminder, public_url: Option<&str>) -> Result<Message, 
     let place = one_line(reminder.place.as_deref()).filter(|_| !reminder.is_online);
     // Who travels wants to know what the clock says there.
     let when_there = known_zone(reminder.place_timezone.as_deref())
-        .filter(|there| place.is_some() && offset(there, reminder.starts_at).0 != offset(&zone, reminder.starts_at).0)
+        .filter(|there| {
+            place.is_some()
+                && offset(there, reminder.starts_at).0 != offset(&zone, reminder.starts_at).0
+        })
         .map(|there| full_time(reminder.starts_at, reminder.duration_minutes, &there));
     let local = local(&zone, reminder.starts_at);
     let short_when = format!("{} ({})", local.format("%a %-d %b, %H:%M"), name(&zone));
-    let subject = Subject { what: &what, starts_in: &starts_in, short_when: &short_when }.render()?;
-    let meeting_link = whole_link(reminder.meeting_link.as_deref()).filter(|_| reminder.is_online || place.is_none());
+    let subject = Subject {
+        what: &what,
+        starts_in: &starts_in,
+        short_when: &short_when,
+    }
+    .render()?;
+    let meeting_link = whole_link(reminder.meeting_link.as_deref())
+        .filter(|_| reminder.is_online || place.is_none());
     let body = Body {
         name: one_line(reminder.name.as_deref()),
         with_name: one_line(reminder.with_name.as_deref()),
@@ -121,5 +130,9 @@ pub fn render(reminder: &Reminder, public_url: Option<&str>) -> Result<Message, 
         what,
         starts_in,
     };
-    Ok(Message { text: Text { body: &body }.render()?, html: Html { body: &body }.render()?, subject: body.subject })
+    Ok(Message {
+        text: Text { body: &body }.render()?,
+        html: Html { body: &body }.render()?,
+        subject: body.subject,
+    })
 }
