@@ -195,7 +195,7 @@ async fn concurrent_writes_neither_fail_nor_wait_during_migrate() {
     };
     migrate(&app).await;
     stop.store(true, Ordering::Relaxed);
-    writer.await.expect("no write of theirs failed");
+    writer.await.expect("no write of the backend failed");
     assert!(writes.load(Ordering::Relaxed) > 0);
     // Migrate waits for a lock for one second at most; so do sessions behind it. The limit allows
     // for slow machines.
@@ -287,7 +287,7 @@ async fn an_index_build_of_a_killed_migration_is_awaited_and_not_restarted() {
     };
     tokio::time::timeout(std::time::Duration::from_secs(60), listen)
         .await
-        .expect("it meets the build and goes on");
+        .expect("it waits for the build and continues");
     assert!(second.wait().await.unwrap().success(), "{said}");
     assert!(said.contains("somebody else's lock"), "{said}");
     assert!(
