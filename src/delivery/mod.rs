@@ -15,7 +15,7 @@ mod pages;
 mod sending;
 pub mod suppression;
 mod tally;
-mod webhook_outbox;
+pub(crate) mod webhook_outbox;
 pub mod webhooks;
 
 use std::time::Instant;

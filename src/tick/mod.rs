@@ -2,7 +2,7 @@
 
 pub mod error;
 pub mod pass;
-mod probe;
+pub(crate) mod probe;
 mod run_log;
 pub mod settings;
 pub mod summary;

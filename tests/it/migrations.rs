@@ -47,6 +47,7 @@ async fn migrate_creates_everything_and_a_second_run_changes_nothing() {
             "booking_automation_erasures",
             "booking_automation_events",
             "booking_automation_feedback",
+            "booking_automation_functions",
             "booking_automation_hash_key",
             "booking_automation_looks",
             "booking_automation_migrations",
@@ -247,7 +248,10 @@ async fn concurrent_migrations_do_each_step_once() {
         .iter()
         .map(|said| said.stderr.matches("done: ").count())
         .sum();
-    assert_eq!(done, 24, "seventeen steps and seven indexes, each once");
+    assert_eq!(
+        done, 25,
+        "seventeen steps, seven indexes and the functions, each once"
+    );
 }
 
 #[tokio::test]
