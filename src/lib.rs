@@ -1,7 +1,9 @@
-//! Time-driven automation for a bookings database: every minute one pass moves bookings on and enqueues the reminders that are due,
-//! in one transaction; then they are sent through Amazon SES, and subscribers get their webhooks.
+//! Time-driven automation for a bookings database: every minute one pass moves bookings on and
+//! enqueues the reminders that are due, in one transaction; then they are sent through Amazon SES,
+//! and subscribers get their webhooks.
 //!
-//! The rooms, in the order of the arrows; an arrow goes down only (`tests/it/architecture.rs` holds that):
+//! The rooms, in the order of their dependencies, which only point down (`tests/it/architecture.rs`
+//! checks that):
 //!
 //! - [`entry`]: ways in that are not HTTP: the command line, the Lambda loop, `serve`, logging.
 //! - [`http`]: the router, who may call, `/run`, and the support API.

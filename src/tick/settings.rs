@@ -1,4 +1,4 @@
-//! What one pass is given of the settings.
+//! The settings of a pass.
 
 use crate::bookings::settings::TransitionSettings;
 use crate::operations::settings::RetentionSettings;
