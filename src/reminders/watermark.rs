@@ -1,7 +1,7 @@
-//! Up to which due time passes have looked.
+//! The due time up to which passes have decided.
 //!
-//! A pass remembers it (`automation_runs.looked_through`), so that the next one reads a single range of the index on
-//! the start per rule: its cost follows what is due, not what is stored.
+//! A pass remembers it (`automation_runs.looked_through`), so that the next one reads a single
+//! range of the index on the start per rule: its cost follows what is due, not what is stored.
 
 use std::sync::LazyLock;
 
@@ -22,11 +22,11 @@ pub(crate) static ANY_DUE: LazyLock<String> =
 pub(crate) struct Watermark {
     /// Due times up to here have their decisions; -infinity: none has.
     pub(crate) looked_through: Timestamp<DateTime<Utc>>,
-    /// Look at everything once more: the first pass of all, or after the rules changed.
+    /// Look at everything again: on the first pass, or after the rules changed.
     pub(crate) everything: bool,
     /// A sweep is to follow.
     pub(crate) sweep: bool,
-    /// Of the rules in force.
+    /// The digest of the rules in force.
     pub(crate) rules_digest: String,
 }
 

@@ -229,8 +229,8 @@ fn clock(rows: &[SimpleQueryMessage]) -> Option<DateTime<Utc>> {
     DateTime::from_timestamp_micros(microseconds)
 }
 
-/// Looks for bookings that were written past the triggers, under the pass's lock. What it finds is
-/// pending for the next call. A failure is logged, and the next hour's sweep tries again.
+/// Looks for bookings that were written without firing the triggers, under the pass's lock. What it
+/// finds is pending for the next call. A failure is logged, and the next hour's sweep tries again.
 pub(crate) async fn sweep(database: &Database, call: &Call, run_id: Uuid) {
     let swept = async {
         let (transaction, rows) = database.begin(&begin(call), &take_lock()).await?;
