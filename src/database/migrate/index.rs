@@ -91,7 +91,7 @@ fn lock_and_look(name: &str, until: Option<Instant>) -> String {
          DO $$ BEGIN
              IF EXISTS (SELECT FROM pg_stat_progress_create_index
                          WHERE datname = current_database() AND index_relid = to_regclass('public.{name}')) THEN
-                 RAISE lock_not_available USING MESSAGE = 'an earlier call''s build of {name} goes on in the server';
+                 RAISE lock_not_available USING MESSAGE = 'an earlier call''s build of {name} continues in the server';
              END IF;
          END $$;
          SELECT (SELECT indisvalid FROM pg_index WHERE indexrelid = to_regclass('public.{name}'))"
