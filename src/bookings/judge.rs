@@ -11,7 +11,7 @@ use crate::bookings::snapshot::BookingSnapshot;
 pub(crate) struct NotAllowed {
     why: String,
     pub(crate) current: String,
-    /// What this role may make of the booking now.
+    /// The statuses that this role may set now.
     pub(crate) allowed: Vec<Status>,
 }
 

@@ -24,7 +24,7 @@ pub(crate) struct TimedStep {
     due: &'static str,
     /// When it became due, for the audit trail.
     due_at: &'static str,
-    /// What is most overdue comes first: an indexed expression.
+    /// Sorts the most overdue first: an indexed expression.
     pub(crate) order: &'static str,
     pub(crate) kind: StepKind,
 }
@@ -125,7 +125,7 @@ impl TimedStep {
         )
     }
 
-    /// Moves bookings on: see `step.sql`.
+    /// Changes the status of bookings: see `step.sql`.
     pub(crate) fn update_sql(&self) -> String {
         let completed_at = if self.edge.to == Status::Completed {
             ", completed_at = $1"

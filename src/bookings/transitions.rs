@@ -87,7 +87,7 @@ pub(crate) async fn advance(
 }
 
 /// Takes the steps that are due for one booking, which has this status and is locked, as the next
-/// pass would. Returns whether there were any. What the user's database refuses stays undone.
+/// pass would. Returns whether there were any. Steps that the user's database refuses are undone.
 pub(crate) async fn advance_one(
     transaction: &Transaction,
     moments: &Moments,

@@ -158,7 +158,7 @@ pub(crate) async fn record_ses_event(
 /// ours.
 ///
 /// # Errors
-/// Names what is missing.
+/// Names the missing member.
 pub fn parse(event: &Value) -> std::result::Result<Option<Feedback>, MalformedEvent> {
     let detail = &event["detail"];
     let event_type = text(&detail["eventType"]).ok_or(MalformedEvent("detail.eventType"))?;

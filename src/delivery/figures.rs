@@ -34,7 +34,7 @@ impl ReminderFigures {
         *self = self.summed();
     }
 
-    /// With `due` set to the sum of the others.
+    /// Sets `due` to the sum of the others.
     #[must_use]
     pub fn summed(self) -> Self {
         let due =
@@ -79,7 +79,7 @@ impl WebhookFigures {
         self.skipped += delivered.skipped;
     }
 
-    /// With what is `left` as deferred, and `due` set to the sum of the others.
+    /// Counts `left` as deferred, and sets `due` to the sum of the others.
     #[must_use]
     pub(crate) fn summed(self, left: i64) -> Self {
         Self {

@@ -1,4 +1,4 @@
-//! What delivers mail.
+//! The mailer.
 
 use std::time::Duration;
 

@@ -79,8 +79,8 @@ pub(crate) async fn enqueue(
     .await
 }
 
-/// Looks at every confirmed booking within the longest lead, including those written past the
-/// triggers. Two statements.
+/// Looks at every confirmed booking within the longest lead, including those written without firing
+/// the triggers. Two statements.
 pub(crate) async fn sweep(
     transaction: &Transaction,
     as_of: DateTime<Utc>,

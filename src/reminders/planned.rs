@@ -74,7 +74,7 @@ pub(crate) async fn planned_reminders(
             due_at: row.get("due_at"),
             reason: row.get("reason"),
         });
-        // What is due earlier has its decision by then.
+        // Reminders due earlier have their decisions by then.
         planned.extend(decisions.filter(|decision| at.is_none_or(|at| decision.due_at == at)));
     }
     Ok(planned)

@@ -13,7 +13,7 @@ use crate::database::functions::inlined;
 
 /// SQL of common table expressions, the last one `watermark`.
 pub(crate) const WATERMARK: &str = include_str!("watermark.sql");
-/// SQL of a boolean, where [`WATERMARK`] stands before it.
+/// SQL of a boolean; [`WATERMARK`] must precede it.
 pub(crate) static ANY_DUE: LazyLock<String> =
     LazyLock::new(|| inlined(include_str!("any_due.sql")));
 
@@ -41,7 +41,7 @@ impl Watermark {
         }
     }
 
-    /// From where a pass looks.
+    /// Where a pass starts.
     pub(crate) fn from(&self) -> Timestamp<DateTime<Utc>> {
         if self.everything {
             Timestamp::NegInfinity

@@ -103,7 +103,7 @@ pub(crate) fn planned_reminder_sentence(subject: &str, reason: Option<&str>) -> 
     }
 }
 
-/// The reason of an event, in words; of one that this version does not know, its name.
+/// The reason of an event in words, or its name if this version does not know it.
 fn because(reason: &str) -> &str {
     match Reason::from_name(reason) {
         Some(reason) => reason.sentence(),

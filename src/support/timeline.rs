@@ -116,7 +116,7 @@ fn is_nothing(value: &Value) -> bool {
     value.as_array().is_none_or(Vec::is_empty)
 }
 
-/// Reads the timeline of one booking. `None`: nothing is known of such a booking.
+/// Reads the timeline of one booking. `None`: the booking is unknown.
 pub(crate) async fn timeline(
     transaction: &Transaction,
     settings: &TransitionSettings,

@@ -58,7 +58,7 @@ pub(crate) struct TrailPage {
     next: Option<String>,
 }
 
-/// An event, as the database has it.
+/// An event, as stored.
 #[derive(Debug, Serialize)]
 struct TrailEntry {
     id: Uuid,
@@ -81,7 +81,7 @@ struct TrailEntry {
     data: Value,
 }
 
-/// What only messages have.
+/// The fields that only messages have.
 #[derive(Debug, Serialize)]
 struct MessageFacts {
     rule: String,

@@ -23,7 +23,7 @@ use crate::tick::settings::PassSettings;
 use crate::tick::summary::{Skip, Summary, Work};
 use crate::tick::trigger::Trigger;
 
-/// What a call works with, made once at start, whatever fires the calls.
+/// What a call works with, created once at start.
 #[derive(Debug)]
 pub struct Automation {
     database: Database,
@@ -59,8 +59,8 @@ impl Automation {
 
 /// Runs a pass and delivers what is due.
 ///
-/// A future that is dropped in the middle loses what it has sent and not recorded yet, and those
-/// messages would be sent again: let it come to its end, which the call's deadline bounds.
+/// Do not drop this future before it ends: messages that were sent but not recorded yet would be
+/// sent again. The call's deadline limits its time.
 ///
 /// # Errors
 /// When the pass failed. What goes wrong after its COMMIT is logged, and the summary has what is

@@ -1,11 +1,12 @@
-//! The pass: one transaction under an advisory lock that moves bookings on and enqueues reminders.
+//! The pass: one transaction under an advisory lock that makes the due status changes and enqueues
+//! reminders.
 //!
 //! While it is open, the pass talks to the database alone. An idle pass is four round trips: the
 //! connection's proof of life, BEGIN with the lock, the probe, the run's row with COMMIT.
 //!
 //! The advisory *transaction* lock is released by any end of the transaction, including a crash or
-//! a transaction pooler. It keeps passes from waiting for each other; the UNIQUE key is what keeps
-//! a reminder from being sent twice.
+//! a transaction pooler. It keeps passes from waiting for each other; the UNIQUE key prevents a
+//! second reminder.
 
 use std::time::{Duration, Instant};
 

@@ -7,7 +7,7 @@ use crate::primitives::settings::{Lookup, SettingError};
 /// What the pass decides by.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct PassSettings {
-    /// When time moves a booking on.
+    /// When automatic status changes are due.
     pub transitions: TransitionSettings,
     /// How long our own rows are kept.
     pub retention: RetentionSettings,
