@@ -1165,7 +1165,7 @@ async fn a_cancellation_is_refused_if_the_refund_differs_from_the_expected_one()
         answer.json()["refund"]["text"]
             .as_str()
             .unwrap()
-            .contains("100 % is refunded, but the booking has no price")
+            .contains("100 % is refunded (the booking has no price)")
     );
 }
 

@@ -59,7 +59,7 @@ impl Refund {
             (Some(total), Some(amount), Some(kept)) => {
                 format!("{amount} of {total} ({percent} %) is refunded and {kept} is kept")
             }
-            _ => format!("{percent} % is refunded, but the booking has no price"),
+            _ => format!("{percent} % is refunded (the booking has no price)"),
         };
         let how_long = until
             .map(|until| format!(", up to and including {}", moment(until)))
