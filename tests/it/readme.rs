@@ -418,7 +418,7 @@ async fn its_first_steps_work_as_they_stand_there() {
 
 #[test]
 fn the_table_of_settings_has_every_variable_of_the_program() {
-    // Set by Lambda, or for tests alone.
+    // Set by Lambda, or for tests only.
     let internal = [
         "AWS_LAMBDA_RUNTIME_API",
         "AWS_LAMBDA_LOG_FORMAT",
