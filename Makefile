@@ -12,8 +12,11 @@ endif
 # Before a commit, under a minute when warm, without a database: format, lints, documentation, unit tests, and the
 # direction of the arrows between the modules.
 check:
-	@echo "check: format"
-	@$(CARGO) fmt --check
+	@echo "check: format, and the lock files of all workspaces"
+	@for of in . demo fuzz; do $(CARGO) fmt --check --manifest-path $$of/Cargo.toml || exit; done
+	@for of in . demo fuzz bench/tools bench/empty-function; do \
+		$(CARGO) metadata --locked --format-version 1 --manifest-path $$of/Cargo.toml >/dev/null || exit; \
+	done
 	@echo "check: lints of all targets (clippy)"
 	@$(CARGO) clippy --quiet --locked --all-targets -- -D warnings
 	@echo "check: documentation (rustdoc)"

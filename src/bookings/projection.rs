@@ -94,6 +94,14 @@ pub(crate) struct ProjectedStep {
     pub(crate) to: String,
 }
 
+pub(crate) fn steps_sql(settings: &TransitionSettings) -> String {
+    let projection = projection_sql(settings);
+    format!(
+        "{projection}
+         SELECT at, from_status, to_status FROM projection WHERE steps > 0 ORDER BY steps"
+    )
+}
+
 /// The steps of one booking.
 pub(crate) async fn projected_steps(
     transaction: &Transaction,
@@ -101,10 +109,7 @@ pub(crate) async fn projected_steps(
     as_of: DateTime<Utc>,
     booking_id: Uuid,
 ) -> Result<Vec<ProjectedStep>> {
-    let projection = projection_sql(settings);
-    let sql = format!(
-        "{projection} SELECT at, from_status, to_status FROM projection WHERE steps > 0 ORDER BY steps"
-    );
+    let sql = steps_sql(settings);
     let window = ProjectionWindow::new(settings, as_of, as_of + FAR_AWAY, Some(booking_id));
     let rows = transaction.query(&sql, &window.parameters()).await?;
     Ok(rows

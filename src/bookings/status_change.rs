@@ -12,11 +12,11 @@ use tokio_postgres::types::Type;
 use uuid::Uuid;
 
 use crate::bookings::cancellation::refunds::{self, Refund, RefundError};
-use crate::bookings::cancellation::tiers::{RefundUndetermined, is_same_amount};
+use crate::bookings::cancellation::tiers::{Case, RefundUndetermined, is_same_amount};
 use crate::bookings::judge::{NotAllowed, judge};
 use crate::bookings::lifecycle::{Role, Status, Step, When};
 use crate::bookings::settings::TransitionSettings;
-use crate::bookings::snapshot;
+use crate::bookings::snapshot::{self, BookingSnapshot};
 use crate::bookings::transitions::{self, Moments};
 use crate::database::{DatabaseError, Transaction};
 
@@ -114,31 +114,14 @@ pub(crate) async fn change_status(
         no_show,
         expected_refund,
     } = *request;
-    let mut booking = snapshot::lock(transaction, booking_id, as_of)
-        .await?
-        .ok_or(StatusError::NoBooking)?;
-    let moments = Moments::new(as_of, settings);
-    if transitions::advance_one(transaction, &moments, settings, booking_id, &booking.status)
-        .await?
-    {
-        booking = snapshot::lock(transaction, booking_id, as_of)
-            .await?
-            .ok_or(StatusError::NoBooking)?;
-    }
+    let booking = lock_and_advance(transaction, settings, as_of, booking_id).await?;
     let undoable = snapshot::undoable(transaction, booking_id, &booking.status).await?;
     let step = judge(&booking, &undoable, to, actor.role, no_show)?;
     let refund = match step.to {
-        Status::Cancelled => Some(
-            refunds::refund(
-                transaction,
-                as_of,
-                booking_id,
-                step.from,
-                actor.role,
-                no_show,
-            )
-            .await?,
-        ),
+        Status::Cancelled => {
+            let case = Case::of(actor.role, no_show);
+            Some(refunds::refund(transaction, as_of, booking_id, step.from, case).await?)
+        }
         _ => None,
     };
     if let (Some(refund), Some(expected)) = (&refund, expected_refund)
@@ -160,6 +143,25 @@ pub(crate) async fn change_status(
         refund,
         automation_blocked: step.when == When::Undo,
     })
+}
+
+/// Locks the booking, and moves it on by time as the next pass would.
+async fn lock_and_advance(
+    transaction: &Transaction,
+    settings: &TransitionSettings,
+    as_of: DateTime<Utc>,
+    booking_id: Uuid,
+) -> Result<BookingSnapshot, StatusError> {
+    let lock = async || {
+        let booking = snapshot::lock(transaction, booking_id, as_of).await?;
+        booking.ok_or(StatusError::NoBooking)
+    };
+    let (booking, moments) = (lock().await?, Moments::new(as_of, settings));
+    let status = &booking.status;
+    match transitions::advance_one(transaction, &moments, settings, booking_id, status).await? {
+        true => lock().await,
+        false => Ok(booking),
+    }
 }
 
 async fn write(

@@ -123,10 +123,7 @@ impl StepRunner<'_> {
     }
 
     async fn lock_candidates(&self, step: &TimedStep, limit: i64) -> Result<Vec<Uuid>> {
-        let (candidates, order) = (step.candidates(), step.order);
-        let sql = format!(
-            "SELECT b.id {candidates} ORDER BY {order} LIMIT $4 FOR NO KEY UPDATE OF b SKIP LOCKED"
-        );
+        let sql = step.lock_candidates_sql();
         let [as_of, expire, complete] = self.moments.parameters();
         let rows = self
             .transaction

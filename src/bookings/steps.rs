@@ -139,6 +139,14 @@ impl TimedStep {
             .replace("{condition}", &self.condition())
     }
 
+    /// Locks up to `$4` bookings that are due for it, the most overdue first.
+    pub(crate) fn lock_candidates_sql(&self) -> String {
+        let (candidates, order) = (self.candidates(), self.order);
+        format!(
+            "SELECT b.id {candidates} ORDER BY {order} LIMIT $4 FOR NO KEY UPDATE OF b SKIP LOCKED"
+        )
+    }
+
     /// Records which bookings a trigger set back: see `record_set_back.sql`.
     pub(crate) fn record_set_back_sql(&self) -> String {
         self.filled(RECORD_SET_BACK)

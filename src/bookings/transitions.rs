@@ -123,31 +123,7 @@ async fn count_due(
     moments: &Moments,
     settings: &TransitionSettings,
 ) -> Result<Transitions> {
-    let [
-        expire_pending,
-        expire_confirmed,
-        expire_in_progress,
-        start,
-        complete,
-    ] = &STEPS;
-    // A booking whose start and end both passed goes through both steps in one pass.
-    let start_and_complete = format!("{} AND {}", start.candidates(), complete.condition());
-    let when_on = |step: &TimedStep| match step.is_on(settings) {
-        true => step.candidates(),
-        false => format!("{} AND false", step.candidates()),
-    };
-    let count = |candidates: String| {
-        format!("(SELECT count(*) FROM (SELECT {candidates} LIMIT $4) AS counted)")
-    };
-    let sql = format!(
-        "SELECT {} + {} + {} AS expired, {} AS started, {} + {} AS completed",
-        count(when_on(expire_pending)),
-        count(when_on(expire_confirmed)),
-        count(when_on(expire_in_progress)),
-        count(when_on(start)),
-        count(when_on(complete)),
-        count(start_and_complete),
-    );
+    let sql = count_sql(settings);
     let [as_of, expire_before, complete_before] = moments.parameters();
     let parameters = [
         as_of,
@@ -164,6 +140,55 @@ async fn count_due(
         expired,
         remaining: 0,
     })
+}
+
+fn count_sql(settings: &TransitionSettings) -> String {
+    let [
+        expire_pending,
+        expire_confirmed,
+        expire_in_progress,
+        start,
+        complete,
+    ] = &STEPS;
+    // A booking whose start and end both passed goes through both steps in one pass.
+    let start_and_complete = format!("{} AND {}", start.candidates(), complete.condition());
+    let when_on = |step: &TimedStep| match step.is_on(settings) {
+        true => step.candidates(),
+        false => format!("{} AND false", step.candidates()),
+    };
+    let count = |candidates: String| {
+        format!("(SELECT count(*) FROM (SELECT {candidates} LIMIT $4) AS counted)")
+    };
+    format!(
+        "SELECT {} + {} + {} AS expired, {} AS started, {} + {} AS completed",
+        count(when_on(expire_pending)),
+        count(when_on(expire_confirmed)),
+        count(when_on(expire_in_progress)),
+        count(when_on(start)),
+        count(when_on(complete)),
+        count(start_and_complete),
+    )
+}
+
+/// Every statement of the steps, with a name.
+pub(crate) fn statements(settings: &TransitionSettings) -> Vec<(String, String)> {
+    let of_step = |step: &TimedStep| {
+        let (from, to) = (step.edge.from, step.edge.to);
+        [
+            (format!("{from} to {to}"), step.update_sql()),
+            (
+                format!("{from} to {to}, set back"),
+                step.record_set_back_sql(),
+            ),
+            (
+                format!("{from} to {to}, candidates"),
+                step.lock_candidates_sql(),
+            ),
+        ]
+    };
+    let mut statements: Vec<_> = steps(settings).flat_map(of_step).collect();
+    statements.push(("what is due, counted".to_owned(), count_sql(settings)));
+    statements
 }
 
 /// What one pass would do now: all that is due, cut at [`LIMIT`] in the order of the steps.

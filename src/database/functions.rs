@@ -89,7 +89,7 @@ pub(crate) async fn apply(transaction: &Transaction) -> Result<Vec<&'static str>
 ///
 /// So the statement runs on a schema of the release before, which does not have them yet. The next release may call them, and
 /// this function goes.
-pub(crate) fn inlined(sql: &str) -> String {
+pub fn inlined(sql: &str) -> String {
     let mut sql = sql.to_owned();
     while let Some((start, function)) = first_call(&sql) {
         let arguments_start = start + function.name.len() + 1;

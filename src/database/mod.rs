@@ -27,6 +27,7 @@ use tokio_postgres::{NoTls, SimpleQueryMessage};
 pub use crate::database::error::{DatabaseError, Result};
 use crate::database::failover::FailoverConnector;
 pub(crate) use crate::database::rows::{finite, json, last_row};
+pub(crate) use crate::database::schema::REQUIRED;
 use crate::database::settings::DatabaseSettings;
 pub(crate) use crate::database::transaction::BOOKINGS_LOCK_TIMEOUT;
 pub use crate::database::transaction::{Begin, Parameter, Transaction};

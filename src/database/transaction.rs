@@ -50,6 +50,14 @@ impl Default for Begin {
 }
 
 impl Begin {
+    /// With the usual limits, to be given up at `until`.
+    pub(crate) fn until(until: Instant) -> Self {
+        Self {
+            until: Some(until),
+            ..Self::default()
+        }
+    }
+
     /// One message: a round trip, whatever it sets. Every value is a number or made here.
     ///
     /// `SET CONSTRAINTS`: what the user deferred to COMMIT would fail the whole pass there; so it fails in the

@@ -12,6 +12,7 @@ use futures_util::future;
 use serde::Serialize;
 use serde_json::Value;
 use thiserror::Error;
+use tokio_postgres::Row;
 use tokio_postgres::types::{Json, Type};
 use uuid::Uuid;
 
@@ -80,6 +81,22 @@ pub(crate) enum FeedbackOutcome {
     },
 }
 
+impl FeedbackOutcome {
+    fn of(row: &Row, kind: &'static str) -> Self {
+        match (row.get("is_ours"), row.get("is_new")) {
+            (false, _) => Self::Ignored { reason: "not_ours" },
+            (true, false) => Self::Ignored {
+                reason: "duplicate",
+            },
+            (true, true) => Self::Recorded {
+                kind,
+                settled: row.get("has_settled"),
+                suppressed: row.get("suppressed"),
+            },
+        }
+    }
+}
+
 /// Records what an event says.
 ///
 /// # Errors
@@ -110,15 +127,7 @@ pub(crate) async fn record_ses_event(
         (&Json(details) as _, Type::JSONB),
         (suppress as _, Type::TEXT_ARRAY),
     ];
-    let (transaction, _) = database
-        .begin(
-            &Begin {
-                until: Some(until),
-                ..Begin::default()
-            },
-            "",
-        )
-        .await?;
+    let (transaction, _) = database.begin(&Begin::until(until), "").await?;
     let row = transaction
         .commit_after(async |transaction| {
             // First the message and then its channel, as a sender does, and in statements of their own: whoever comes second
@@ -137,17 +146,7 @@ pub(crate) async fn record_ses_event(
             row
         })
         .await?;
-    let recorded = match (row.get("is_ours"), row.get("is_new")) {
-        (false, _) => FeedbackOutcome::Ignored { reason: "not_ours" },
-        (true, false) => FeedbackOutcome::Ignored {
-            reason: "duplicate",
-        },
-        (true, true) => FeedbackOutcome::Recorded {
-            kind,
-            settled: row.get("has_settled"),
-            suppressed: row.get("suppressed"),
-        },
-    };
+    let recorded = FeedbackOutcome::of(&row, kind);
     tracing::info!(event.id = %event_id, feedback.kind = kind, feedback = ?recorded, "SES told of a message");
     Ok(recorded)
 }

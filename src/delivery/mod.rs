@@ -15,16 +15,17 @@ mod pages;
 mod sending;
 pub mod suppression;
 mod tally;
-mod webhook_outbox;
+pub(crate) mod webhook_outbox;
 pub mod webhooks;
 
 use std::time::Instant;
 
+use crate::channels::Outcome;
 use crate::channels::email::settings::EmailSettings;
 use crate::database::Database;
 use crate::delivery::figures::ReminderFigures;
 pub use crate::delivery::mailer::Mailer;
-use crate::delivery::outbox::{ClaimLimits, PageOutcomes};
+use crate::delivery::outbox::{ClaimLimits, ClaimedReminder, PageOutcomes, ReminderPage};
 use crate::delivery::pages::{LARGEST_PAGE, PageTurner};
 use crate::delivery::tally::Tally;
 use crate::primitives::call::Call;
@@ -85,45 +86,59 @@ async fn deliver_pages(
         // Before the claim reads: however long its answer takes, what is sent is no older than this.
         let read_at = Instant::now();
         let page = match turner.turn(&outcomes, more.then_some(&limits)).await {
-            Ok(page) => page,
+            Ok(page) if more => page,
+            Ok(_) => return held_back,
             Err(error) => {
-                tracing::error!(
-                    "delivery stopped, the outbox cannot be reached: {}",
-                    error.loggable()
-                );
+                let why = error.loggable();
+                tracing::error!("delivery stopped, the outbox cannot be reached: {why}");
                 return held_back;
             }
         };
         outcomes = PageOutcomes::default();
-        if !more {
-            return held_back;
-        }
         turner.tally.add_ended(&page);
         if page.is_empty() {
-            // Other instances have taken the next seconds of the rate; or there is nothing left.
-            let wait = page.free_in;
-            if page.room >= 1.0 || Instant::now() + wait >= stop_sending {
+            if !wait_for_rate(&page, call, stop_sending).await {
                 return held_back;
             }
-            call.stop
-                .run_until_cancelled(tokio::time::sleep(wait))
-                .await;
             continue;
         }
         let (started, held) = (Instant::now(), page.held);
         let sent = sending::send_page(mailer, page, rate, read_at, stop_sending).await;
         limits.messages = sending::next_page_size(&sent, started.elapsed(), mailer);
-        for (claimed, outcome) in &sent {
-            let wait = sending::wait_after(outcome, claimed.attempt, mailer);
-            outcomes.push(claimed.id, claimed.claim, outcome, wait);
-            turner.tally.add_outcome(claimed.id, outcome);
-        }
+        outcomes = page_outcomes(&sent, mailer, &mut turner.tally);
         held_back = outcomes.account.and_then(|account| account.err());
         // Messages that only ended as skipped were no attempt to find out: others wait behind them.
         probed = held && !sent.is_empty() && outcomes.account.is_none();
         // That the account can send is news only after it could not.
         outcomes.account = outcomes.account.filter(|account| account.is_err() || held);
     }
+}
+
+/// The outcomes of a page, to be recorded, and counts them.
+fn page_outcomes(
+    sent: &[(ClaimedReminder, Outcome)],
+    mailer: &Mailer,
+    tally: &mut Tally,
+) -> PageOutcomes {
+    let mut outcomes = PageOutcomes::default();
+    for (claimed, outcome) in sent {
+        let wait = sending::wait_after(outcome, claimed.attempt, mailer);
+        outcomes.push(claimed.id, claimed.claim, outcome, wait);
+        tally.add_outcome(claimed.id, outcome);
+    }
+    outcomes
+}
+
+/// Waits until the other instances' seconds of the rate are over. Returns whether there is something to wait for, and
+/// time.
+async fn wait_for_rate(page: &ReminderPage, call: &Call, stop_sending: Instant) -> bool {
+    let wait = page.free_in;
+    if page.room >= 1.0 || Instant::now() + wait >= stop_sending {
+        return false;
+    }
+    let sleep = tokio::time::sleep(wait);
+    call.stop.run_until_cancelled(sleep).await;
+    true
 }
 
 fn first_limits(mailer: &Mailer, rate: f64, call: &Call) -> ClaimLimits {

@@ -37,6 +37,15 @@ pub(crate) struct WebhookOutbox<'a> {
     turn: Mutex<()>,
 }
 
+pub(crate) fn subscriptions_sql() -> String {
+    format!(
+        "SELECT d.audience
+           FROM ({DUE}) AS d
+           LEFT JOIN booking_automation_webhooks s ON s.id::text = d.audience
+          ORDER BY s.failing_since NULLS FIRST, d.audience"
+    )
+}
+
 /// A claimed batch of one subscription.
 pub(crate) struct WebhookBatch {
     pub(crate) skipped: i64,
@@ -93,12 +102,7 @@ impl<'a> WebhookOutbox<'a> {
 
     /// The subscriptions whose messages are due, those first that have not failed.
     pub(crate) async fn subscriptions(&self) -> Result<Vec<String>> {
-        let sql = &format!(
-            "SELECT d.audience
-               FROM ({DUE}) AS d
-               LEFT JOIN booking_automation_webhooks s ON s.id::text = d.audience
-              ORDER BY s.failing_since NULLS FIRST, d.audience"
-        );
+        let sql = &subscriptions_sql();
         let rows = self
             .in_transaction(async |transaction| transaction.query(sql, &[]).await)
             .await?;

@@ -137,28 +137,16 @@ pub async fn execute(arguments: Arguments) -> anyhow::Result<()> {
             time,
             as_of,
         } => {
-            let call = Call {
-                as_of,
-                ..Call::until(Instant::now() + time)
-            };
-            print(
-                &tick::dry_run(
-                    &Database::new(&database_settings, 1)?,
-                    &pass_settings,
-                    &call,
-                )
-                .await?,
-            )
+            let call = call_within(time, as_of);
+            let database = Database::new(&database_settings, 1)?;
+            print(&tick::dry_run(&database, &pass_settings, &call).await?)
         }
         Command::Run {
             dry_run: false,
             time,
             as_of,
         } => {
-            let call = Call {
-                as_of,
-                ..Call::until(Instant::now() + time)
-            };
+            let call = call_within(time, as_of);
             let automation = automation(&database_settings, 1, pass_settings).await?;
             let stop = call.stop.clone();
             tokio::spawn(async move { server::stop_signal().await.map(|()| stop.cancel()) });
@@ -184,6 +172,13 @@ pub async fn execute(arguments: Arguments) -> anyhow::Result<()> {
         Command::LiftSuppression { address } => {
             lift_suppression(&database_settings, &address).await
         }
+    }
+}
+
+fn call_within(time: Duration, as_of: Option<DateTime<Utc>>) -> Call {
+    Call {
+        as_of,
+        ..Call::until(Instant::now() + time)
     }
 }
 

@@ -5,6 +5,7 @@ mod invocation;
 pub mod lambda;
 pub mod logging;
 pub mod server;
+pub mod statements;
 
 use crate::channels::email::Ses;
 use crate::channels::email::settings::EmailSettings;

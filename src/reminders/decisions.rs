@@ -123,14 +123,14 @@ async fn decide(
             })
             .await
     };
-    let row = match insert(decisions_sql() + ENQUEUE).await {
+    let row = match insert(enqueue_sql(true)).await {
         // The view fails. Delivery asks for each address again, one by one if need be.
         Err(error) if error.is_of_a_row() => {
             tracing::error!(
                 error = error.loggable(),
                 "booking_automation_contacts cannot be read for all bookings that are due"
             );
-            insert(decisions_without_addresses_sql() + ENQUEUE).await?
+            insert(enqueue_sql(false)).await?
         }
         row => row?,
     };
@@ -157,14 +157,11 @@ pub(crate) async fn preview(
     watermark: &Watermark,
 ) -> Result<Decisions> {
     let rechecks = queued_rechecks(transaction).await?;
-    let sql = format!(
-        "{decisions}
-         SELECT count(*) FILTER (WHERE reason IS NULL) AS pending, count(*) FILTER (WHERE reason IS NOT NULL) AS skipped
-           FROM decision",
-        decisions = decisions_sql()
-    );
     let row = transaction
-        .query_one(&sql, &parameters(&as_of, &watermark.from(), &rechecks))
+        .query_one(
+            &preview_sql(),
+            &parameters(&as_of, &watermark.from(), &rechecks),
+        )
         .await?;
     Ok(Decisions {
         pending: row.get("pending"),
@@ -178,9 +175,23 @@ pub(crate) fn decisions_sql() -> String {
     DECISIONS.replace("-- {no_address}", NO_ADDRESS)
 }
 
-/// The same without the reason that reads the contacts view.
-fn decisions_without_addresses_sql() -> String {
-    DECISIONS.clone()
+/// Enqueues the decisions, with or without the reason that reads the contacts view.
+pub(crate) fn enqueue_sql(with_addresses: bool) -> String {
+    match with_addresses {
+        true => decisions_sql() + ENQUEUE,
+        false => DECISIONS.clone() + ENQUEUE,
+    }
+}
+
+/// Counts the decisions.
+pub(crate) fn preview_sql() -> String {
+    format!(
+        "{decisions}
+         SELECT count(*) FILTER (WHERE reason IS NULL) AS pending,
+                count(*) FILTER (WHERE reason IS NOT NULL) AS skipped
+           FROM decision",
+        decisions = decisions_sql()
+    )
 }
 
 /// `$1` to `$4` of [`decisions_sql`].

@@ -44,6 +44,14 @@ pub(crate) struct PlannedReminder {
     pub(crate) reason: Option<String>,
 }
 
+/// SQL of the decisions one by one.
+pub(crate) fn list_sql() -> String {
+    let decisions = decisions_sql();
+    format!(
+        "{decisions} SELECT name, audience, channel, due_at, reason FROM decision ORDER BY due_at"
+    )
+}
+
 /// The decisions on one booking's reminders: those of the next pass, and those of passes at the due times to come. Reads
 /// alone; the number of statements follows the number of the booking's due times.
 pub(crate) async fn planned_reminders(
@@ -53,10 +61,7 @@ pub(crate) async fn planned_reminders(
 ) -> Result<Vec<PlannedReminder>> {
     let due_times = due_times(transaction, as_of, booking_id).await?;
     let times = [None].into_iter().chain(due_times.into_iter().map(Some));
-    let sql = format!(
-        "{} SELECT name, audience, channel, due_at, reason FROM decision ORDER BY due_at",
-        decisions_sql()
-    );
+    let sql = list_sql();
     let (nothing_since, only) = (Timestamp::<DateTime<Utc>>::PosInfinity, vec![booking_id]);
     let mut planned = Vec::new();
     for at in times {

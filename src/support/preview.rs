@@ -35,7 +35,7 @@ pub const USUAL: Duration = Duration::from_secs(24 * 3600);
 const PASS: &str =
     "greatest(date_trunc('minute', at + interval '1 minute' - interval '1 microsecond'), $1)";
 /// The passes until `$2`, each with the one before it.
-const PASSES: &str = "(SELECT $1 AS at, NULL AS before
+pub(crate) const PASSES: &str = "(SELECT $1 AS at, NULL AS before
       UNION ALL
       SELECT at, greatest(at - interval '1 minute', $1)
         FROM generate_series(date_trunc('minute', $1) + interval '1 minute', $2, interval '1 minute') AS at)";
@@ -134,19 +134,20 @@ async fn count_changes(
     as_of: DateTime<Utc>,
     until: DateTime<Utc>,
 ) -> Result<Vec<Row>> {
+    let window = ProjectionWindow::new(settings, as_of, until, None);
+    transaction
+        .query(&changes_sql(settings), &window.parameters())
+        .await
+}
+
+pub(crate) fn changes_sql(settings: &TransitionSettings) -> String {
     let projection = projection_sql(settings);
-    let sql = format!(
+    format!(
         "{projection}
          SELECT * FROM (SELECT {PASS} AS pass, to_status, count(*) AS count
                           FROM projection WHERE steps > 0 GROUP BY 1, 2) AS counted
           WHERE pass <= $2"
-    );
-    transaction
-        .query(
-            &sql,
-            &ProjectionWindow::new(settings, as_of, until, None).parameters(),
-        )
-        .await
+    )
 }
 
 /// Rows of `pass`, `rule`, `audience`, `channel`, `reason`, `count`: decisions.
@@ -173,20 +174,19 @@ async fn count_waiting_reminders(
     as_of: DateTime<Utc>,
     until: DateTime<Utc>,
 ) -> Result<Vec<Row>> {
-    let sql = format!(
+    let parameters: [Parameter<'_>; 2] = [(&as_of, Type::TIMESTAMPTZ), (&until, Type::TIMESTAMPTZ)];
+    transaction.query(&waiting_sql(), &parameters).await
+}
+
+pub(crate) fn waiting_sql() -> String {
+    format!(
         "SELECT {PASS} AS pass, rule, audience, channel, NULL AS reason, count(*) AS count
            FROM (SELECT next_attempt_at AS at, rule, audience, channel
                    FROM booking_automation_events
                   WHERE status = 'pending' AND event_type = 'reminder_sent'
                     AND next_attempt_at <= $2 AND starts_at > $1) AS waiting
           GROUP BY 1, 2, 3, 4"
-    );
-    transaction
-        .query(
-            &sql,
-            &[(&as_of, Type::TIMESTAMPTZ), (&until, Type::TIMESTAMPTZ)],
-        )
-        .await
+    )
 }
 
 impl Preview {

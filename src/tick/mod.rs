@@ -2,7 +2,7 @@
 
 pub mod error;
 pub mod pass;
-mod probe;
+pub(crate) mod probe;
 mod run_log;
 pub mod settings;
 pub mod summary;
@@ -91,10 +91,10 @@ async fn pass_and_deliver(
     let mut committed = match pass::run(database, settings, trigger, call).await? {
         Pass::Committed(committed) => committed,
         Pass::Skipped(reason) => {
-            let duration_ms = milliseconds_since(started);
+            let (trigger, duration_ms) = (trigger.as_str(), milliseconds_since(started));
             return Ok(Summary::Skipped(Skip {
                 reason,
-                trigger: trigger.as_str(),
+                trigger,
                 duration_ms,
             }));
         }
@@ -114,10 +114,8 @@ async fn pass_and_deliver(
     if (claimable || webhooks)
         && let Err(error) = conclude(database, &mut work, waiting, call.deadline).await
     {
-        tracing::error!(
-            error = error.loggable(),
-            "the run's summary could not be completed"
-        );
+        let error = error.loggable();
+        tracing::error!(error, "the run's summary could not be completed");
     }
     if claimable || flags_due {
         flags::project(database, call.deadline).await;

@@ -62,6 +62,19 @@ pub struct Committed {
     pub sweep: bool,
 }
 
+impl Committed {
+    fn of(work: Work, due: &WorkDue, decisions: &Decisions) -> Self {
+        Self {
+            work,
+            claimable: due.claimable + decisions.pending > 0,
+            webhooks: due.webhooks || due.subscribed && work.transitions.made() > 0,
+            flags_due: due.flags,
+            rows_expired: due.expired_rows,
+            sweep: due.watermark.sweep,
+        }
+    }
+}
+
 /// Runs one pass.
 ///
 /// # Errors
@@ -113,31 +126,20 @@ async fn attempt(
         advance_and_enqueue(&transaction, settings, &moments, &due, run_id, until).await?;
     let work = Work {
         run_id,
-        trigger: trigger.as_str(),
-        as_of: moments.as_of(),
         transitions,
         reminders: waiting_reminders(&due, &decisions),
         backlog: Backlog {
             pending: due.backlog.pending + decisions.pending,
             ..due.backlog
         },
-        webhooks: None,
-        held_back: None,
         duration_ms: u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX),
+        ..Work::none(trigger.as_str(), moments.as_of())
     };
-    let committed = Committed {
-        work,
-        claimable: due.claimable + decisions.pending > 0,
-        webhooks: due.webhooks || due.subscribed && transitions.made() > 0,
-        flags_due: due.flags,
-        rows_expired: due.expired_rows,
-        sweep: due.watermark.sweep,
-    };
+    let committed = Committed::of(work, &due, &decisions);
     // More than one pass takes: the next one looks at everything.
-    let looked_through = if decisions.more {
-        Timestamp::NegInfinity
-    } else {
-        Timestamp::Value(work.as_of)
+    let looked_through = match decisions.more {
+        true => Timestamp::NegInfinity,
+        false => Timestamp::Value(work.as_of),
     };
     let digest = &due.watermark.rules_digest;
     match run_log::commit_with_row(transaction, trigger, &work, looked_through, digest).await {
@@ -284,14 +286,9 @@ pub async fn preview(
     let decisions = decisions::preview(&transaction, as_of, &due.watermark).await?;
     transaction.rollback().await?;
     Ok(Work {
-        run_id: Uuid::nil(),
-        trigger: Trigger::Cli.as_str(),
-        as_of,
         transitions,
         reminders: waiting_reminders(&due, &decisions),
         backlog: due.backlog,
-        webhooks: None,
-        held_back: None,
-        duration_ms: 0,
+        ..Work::none(Trigger::Cli.as_str(), as_of)
     })
 }

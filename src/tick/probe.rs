@@ -3,7 +3,7 @@
 use tokio_postgres::types::Type;
 
 use crate::bookings::transitions::{self, Moments};
-use crate::database::{Transaction, migrate};
+use crate::database::{REQUIRED, Transaction, migrate};
 use crate::delivery::figures::Backlog;
 use crate::delivery::{outbox, webhooks};
 use crate::operations::retention;
@@ -85,7 +85,7 @@ pub(crate) async fn probe(
     })
 }
 
-fn probe_sql(settings: &PassSettings) -> String {
+pub(crate) fn probe_sql(settings: &PassSettings) -> String {
     format!(
         "WITH {watermark}, waiting AS ({waiting})
          SELECT EXISTS (SELECT FROM booking_automation_migrations WHERE name = '{latest}') AS schema_is_there,
@@ -102,7 +102,7 @@ fn probe_sql(settings: &PassSettings) -> String {
                 waiting.*, watermark.*
            FROM watermark, waiting",
         watermark = watermark::WATERMARK,
-        latest = migrate::REQUIRED,
+        latest = REQUIRED,
         transitions = transitions::any_due(&settings.transitions),
         reminders = *watermark::ANY_DUE,
         waiting = outbox::WAITING,

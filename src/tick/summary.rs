@@ -78,3 +78,20 @@ pub struct Work {
     /// How long the call took.
     pub duration_ms: u64,
 }
+
+impl Work {
+    /// A pass at this moment that has done nothing.
+    pub(crate) fn none(trigger: &'static str, as_of: DateTime<Utc>) -> Self {
+        Self {
+            run_id: Uuid::nil(),
+            trigger,
+            as_of,
+            transitions: Transitions::default(),
+            reminders: ReminderFigures::default(),
+            backlog: Backlog::default(),
+            webhooks: None,
+            held_back: None,
+            duration_ms: 0,
+        }
+    }
+}

@@ -324,7 +324,7 @@ impl App {
             }
             tokio::time::sleep(std::time::Duration::from_millis(5)).await;
         }
-        panic!("never true: {condition}");
+        panic!("the condition did not become true: {condition}");
     }
 
     /// Ends all waits for retries and all leases.

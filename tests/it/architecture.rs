@@ -295,103 +295,63 @@ fn no_file_and_no_function_is_too_long() {
 }
 
 /// Words in quotes that are no name of an enum's: members of JSON objects, parts of records, and words of PostgreSQL.
-const OTHER_WORDS: &[&str] = &[
-    // members of event_data, and of the bodies of webhooks
-    "at",
-    "attempt",
-    "attempts",
-    "audience",
-    "booking_id",
-    "booking_status",
-    "by",
-    "channel",
-    "data",
-    "due_at",
-    "error",
-    "flag_error",
-    "forgotten",
-    "from",
-    "id",
-    "message_id",
-    "outcome",
-    "reason",
-    "refund",
-    "rule",
-    "run_id",
-    "said",
-    "settled_by",
-    "starts_at",
-    "timestamp",
-    "to",
-    "type",
-    // outcomes of an attempt besides the reasons, and of a request that is recorded
-    "released",
-    "sent",
-    // kinds of erasures, and outcomes of runs
-    "person",
-    "retention",
-    // the user's own cancellation policies
-    "cancellation_policies",
-    "cancellation_policy_conditions",
-    "condition_type",
-    "condition_value",
-    "is_active",
-    "max_hours_before",
-    "min_hours_before",
-    "policy_id",
-    "refund_percentage",
-    "title",
-    "service_id",
-    "total_price",
-    // PostgreSQL's
-    "array",
-    "base64",
-    "c",
-    "f",
-    "hex",
-    "hour",
-    "insufficient_privilege",
-    "minute",
-    "null",
-    "number",
-    "on",
-    "off",
-    "restrict_violation",
-    "status",
-    "true",
+const OTHER_WORDS: [&str; 4] = [
+    // Members of event_data, and of the bodies of webhooks.
+    "at attempt attempts audience booking_id booking_status by channel data due_at error flag_error forgotten from id \
+     message_id outcome reason refund rule run_id said settled_by starts_at timestamp to type",
+    // Outcomes of an attempt besides the reasons, and kinds of erasures.
+    "released sent person retention",
+    // The user's own tables.
+    "cancellation_policies cancellation_policy_conditions condition_type condition_value is_active max_hours_before \
+     min_hours_before policy_id refund_percentage scheduled_at service_id title total_price",
+    // PostgreSQL's.
+    "array base64 c f hex hour insufficient_privilege minute null number off on restrict_violation status true",
 ];
 
-/// What compares with which names: the words before a literal, and the enum.
-fn names(column: &str) -> Option<Vec<&'static str>> {
-    fn of<T: Copy>(all: &[T], name: fn(T) -> &'static str) -> Vec<&'static str> {
-        all.iter().map(|one| name(*one)).collect()
-    }
-    let statuses = || {
-        [
-            of(Status::ALL, Status::as_str),
-            of(EventStatus::ALL, EventStatus::as_str),
-        ]
-        .concat()
-    };
+fn names_of<T: Copy>(all: &[T], name: fn(T) -> &'static str) -> Vec<&'static str> {
+    all.iter().map(|one| name(*one)).collect()
+}
+
+/// The names that a column has; `None`: a column without an enum.
+fn names_in(column: &str) -> Option<Vec<&'static str>> {
     Some(match column {
-        "event_type" => of(EventType::ALL, EventType::as_str),
-        "channel" => of(Channel::ALL, Channel::as_str),
-        "reason" => of(Reason::ALL, Reason::as_str),
+        "event_type" => names_of(EventType::ALL, EventType::as_str),
+        "channel" => names_of(Channel::ALL, Channel::as_str),
+        "reason" => names_of(Reason::ALL, Reason::as_str),
         "audience" => vec!["customer", "provider"],
-        // `status` of a booking or of an event.
-        "status" | "new_status" | "old_status" => statuses(),
-        "applies_to" => of(Case::ALL, Case::as_str),
-        "" => [
-            statuses(),
-            ["event_type", "channel", "reason", "applies_to"]
-                .iter()
-                .flat_map(|c| names(c).unwrap())
-                .collect(),
-            of(Role::ALL, Role::as_str),
+        "applies_to" => names_of(Case::ALL, Case::as_str),
+        // Of a booking or of an event.
+        "status" | "new_status" | "old_status" => [
+            names_of(Status::ALL, Status::as_str),
+            names_of(EventStatus::ALL, EventStatus::as_str),
         ]
         .concat(),
         _ => return None,
     })
+}
+
+/// All names that may stand elsewhere.
+fn all_names() -> Vec<&'static str> {
+    let columns = [
+        "event_type",
+        "channel",
+        "reason",
+        "audience",
+        "applies_to",
+        "status",
+    ];
+    let mut names: Vec<_> = columns
+        .iter()
+        .filter_map(|column| names_in(column))
+        .flatten()
+        .collect();
+    names.extend(names_of(Role::ALL, Role::as_str));
+    names.extend(
+        OTHER_WORDS
+            .iter()
+            .flat_map(|words| words.split_whitespace()),
+    );
+    names
 }
 
 /// Lower-case words in quotes, each with the column that it is compared with, if it stands right behind one.
@@ -446,24 +406,21 @@ fn literals(sql: &str) -> Vec<(String, String)> {
 
 /// Literals that no enum has.
 fn unknown_names(sql: &str) -> Vec<String> {
-    let mut unknown = Vec::new();
-    for (column, literal) in literals(sql) {
-        let known = match names(&column) {
-            Some(names) => names.contains(&&literal[..]),
-            None => {
-                let is_relation = literal.starts_with("booking_automation_")
-                    || literal == "reminder_rules"
-                    || literal == "automation_runs";
-                names("").unwrap().contains(&&literal[..])
-                    || OTHER_WORDS.contains(&&literal[..])
-                    || is_relation
-            }
-        };
-        if !known {
-            unknown.push(format!("{column} '{literal}'"));
-        }
-    }
-    unknown
+    let all = all_names();
+    let is_relation = |name: &str| {
+        name.starts_with("booking_automation_")
+            || name == "reminder_rules"
+            || name == "automation_runs"
+    };
+    let is_known = |column: &str, literal: &str| match names_in(column) {
+        Some(names) => names.contains(&literal),
+        None => all.contains(&literal) || is_relation(literal),
+    };
+    literals(sql)
+        .into_iter()
+        .filter(|(column, literal)| !is_known(column, literal))
+        .map(|(column, literal)| format!("{column} '{literal}'"))
+        .collect()
 }
 
 #[test]

@@ -1345,7 +1345,7 @@ fn refund_and_kept_amount_add_up_to_the_total_and_are_rounded_once() {
         }
         // Rounded half up.
         let amount = (units_of_total * percent * 2 + 1_000_000) / 2_000_000;
-        let kept = units_of_total.checked_sub(amount).expect("never more than all of it");
+        let kept = units_of_total.checked_sub(amount).expect("the refund is not greater than the total");
         let expected = json!([decimal(units_of_total, fine), decimal(amount, fine), decimal(kept, fine)]);
         let (total, percent) = (decimal(units, digits), decimal(percent, 4));
         runtime.block_on(async {

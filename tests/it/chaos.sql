@@ -1,5 +1,5 @@
--- What happened to each booking, told by a trigger of the test's own: by it the outcome is judged, not by what the
--- program says of itself.
+-- The history of each booking, written by a trigger of the test: the evaluation uses it and not the program's own
+-- records.
 CREATE TABLE chaos_history (
     seq        bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
     booking_id uuid NOT NULL,
@@ -30,10 +30,10 @@ END
 $$;
 CREATE TRIGGER chaos_history AFTER INSERT OR UPDATE OR DELETE ON bookings FOR EACH ROW EXECUTE FUNCTION chaos_history();
 
--- What arrived at the mail endpoint.
+-- The requests at the mail endpoint.
 CREATE TABLE chaos_requests (number int, event_id uuid, booking_id uuid, at timestamptz, taken boolean, answer text, life text, stopped boolean);
 
--- Who claimed which message when, and who said what became of it.
+-- Which instance claimed each message, and which one recorded the outcome.
 CREATE TABLE chaos_claims (
     seq        bigint GENERATED ALWAYS AS IDENTITY,
     event_id   uuid NOT NULL,
@@ -52,6 +52,6 @@ $$;
 CREATE TRIGGER chaos_claims AFTER UPDATE ON booking_automation_events FOR EACH ROW
     WHEN (OLD.status <> NEW.status OR OLD.claim <> NEW.claim) EXECUTE FUNCTION chaos_claims();
 
--- Rules of the test: one that is due and over within the run, and one for the provider.
+-- Rules of the test: one whose reminders are due and over within the run, and one for the provider.
 INSERT INTO reminder_rules (name, audience, lead) VALUES ('soon', 'customer', '40 seconds'), ('15m', 'provider', '15 minutes');
 UPDATE reminder_rules SET effective_from = '2020-01-01';

@@ -312,7 +312,11 @@ impl Run<'_> {
                 .get(&point)
                 .copied()
                 .unwrap_or_default();
-            assert!(killed > 0, "nobody was killed: {}\n{table}", point.name());
+            assert!(
+                killed > 0,
+                "no instance was killed at this point: {}\n{table}",
+                point.name()
+            );
         }
         assert!(
             self.restarts.fast + self.restarts.immediate > 0 && !self.broken.is_empty(),

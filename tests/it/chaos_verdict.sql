@@ -1,7 +1,7 @@
--- The judgement, when everything is quiet. $expire, $complete, $lease and $back_off are durations; the tables it makes are the
--- test's own. What is wrong ends up in chaos_offences.
+-- The evaluation, after the run. $expire, $complete, $lease and $back_off are durations. The tables are the test's own.
+-- Violations are rows of chaos_offences.
 
--- A booking's changes of status or start, each with when it was committed and with the next one.
+-- The changes of status or start of each booking, with the time of their commit and the next change.
 CREATE TABLE chaos_changes AS
 SELECT *, lead(at) OVER booking AS next_at, lead(committed_at) OVER booking AS next_committed_at,
        lag(ours) OVER booking AS before_ours, lag(old_status) OVER booking AS before_old, lag(new_status) OVER booking AS before_new
@@ -9,8 +9,8 @@ SELECT *, lead(at) OVER booking AS next_at, lead(committed_at) OVER booking AS n
  WHERE operation <> 'UPDATE' OR old_status IS DISTINCT FROM new_status OR old_start IS DISTINCT FROM new_start
 WINDOW booking AS (PARTITION BY booking_id ORDER BY seq);
 
--- The times in which a booking was confirmed for one start: reminders are owed for each anew. One that is booked when its
--- start is over owes nothing, and counts all the same where that is less than an hour ago: by a clock that was fast it may be so.
+-- The periods in which a booking was confirmed for one start: each period has its own reminders. A booking that is made after
+-- its start needs no reminder; a period that began less than an hour after the start counts, since a fast clock can cause it.
 CREATE TABLE chaos_episodes AS
 SELECT row_number() OVER (PARTITION BY booking_id ORDER BY seq)::integer AS revision, booking_id, new_start AS starts_at, email,
        at AS since, committed_at AS since_committed,
@@ -24,7 +24,7 @@ CREATE INDEX ON chaos_passes (as_of);
 CREATE INDEX ON chaos_requests (event_id);
 ANALYZE chaos_changes, chaos_episodes, chaos_passes, chaos_requests, booking_automation_events, bookings, automation_runs;
 
--- A reminder is owed when the booking was so, and the reminder due, for three passes and a second.
+-- A reminder is expected if the booking was confirmed, and the reminder due, for three passes and a second.
 CREATE TABLE chaos_owed AS
 SELECT e.*, r.name AS rule, r.audience, r.lead, e.starts_at - r.lead AS due_at
   FROM chaos_episodes e
@@ -34,11 +34,11 @@ SELECT e.*, r.name AS rule, r.audience, r.lead, e.starts_at - r.lead AS due_at
          WHERE p.as_of >= greatest(e.starts_at - r.lead, e.since_committed) ORDER BY p.as_of OFFSET 2 LIMIT 1) AS third
  WHERE third.as_of + interval '1 second' < e.until;
 
--- What there is on record of each, and what arrived.
+-- The recorded attempts of each reminder, and the requests that arrived.
 CREATE TABLE chaos_reminders AS
 SELECT e.*, coalesce(taken, 0) AS taken, coalesce(requests, 0) AS requests, rejected,
        (SELECT count(*) FROM jsonb_array_elements(event_data -> 'attempts') AS a WHERE a ->> 'outcome' = 'sent') AS told_sent,
-       -- Attempts that were sent, or may have been: one that is doubtful first and settled later is one.
+       -- Attempts that were or may have been sent: a doubt that is settled later counts once.
        (SELECT count(DISTINCT a ->> 'attempt') FROM jsonb_array_elements(event_data -> 'attempts') AS a
          WHERE a ->> 'outcome' IN ('sent', 'unknown'))
            + (status IN ('failed', 'skipped') AND coalesce(error_message, '') LIKE 'the lease ran out%')::integer AS accounted
@@ -51,7 +51,7 @@ CREATE INDEX ON chaos_reminders (booking_id, revision, rule, audience);
 CREATE INDEX ON chaos_reminders (id);
 ANALYZE chaos_reminders, chaos_owed;
 
--- Whether each that is owed came to an end that can be justified by what happened.
+-- Whether each expected reminder has an outcome that the history justifies.
 CREATE TABLE chaos_judged AS
 SELECT o.*, r.id AS event_id, r.status, r.reason, r.taken, r.executed_at,
        CASE
@@ -88,7 +88,7 @@ SELECT o.*, r.id AS event_id, r.status, r.reason, r.taken, r.executed_at,
   LEFT JOIN chaos_reminders r
     ON r.booking_id = o.booking_id AND r.revision = o.revision AND r.rule = o.rule AND r.audience = o.audience;
 
--- Our changes of status, each with whether the table of the rules has it.
+-- The program's status changes, and whether the rules allow each.
 CREATE TABLE chaos_transitions AS
 SELECT c.*, u.unblocked_at,
        CASE
@@ -115,7 +115,7 @@ SELECT 'I1', 'lost: ' || lost, format('%s %s %s of %s', booking_id, revision, ru
 INSERT INTO chaos_offences
 SELECT 'I1', 'not ended', format('%s %s', id, status) FROM chaos_reminders WHERE status IN ('pending', 'sending');
 
--- By the key, not by the row: a second row of one key is a second message, too.
+-- By key and not by row: a second row with the same key is also a second message.
 INSERT INTO chaos_offences
 SELECT 'I2', 'sent more often than the record has doubts', format('%s %s %s %s: %s taken', booking_id, revision, rule, audience, sum(taken))
   FROM chaos_reminders GROUP BY booking_id, revision, rule, audience, channel HAVING sum(taken) > sum(accounted);
@@ -133,7 +133,7 @@ INSERT INTO chaos_offences
 SELECT 'I2', 'sent without a row, or with another booking in it', format('%s %s', q.event_id, q.booking_id)
   FROM chaos_requests q LEFT JOIN chaos_reminders r ON r.id = q.event_id WHERE r.id IS NULL OR r.booking_id <> q.booking_id;
 
--- The lease keeps others away, and nobody but the claimer speaks for a claim while it lasts.
+-- During a lease no other instance claims the message, and only the claimer records its outcome.
 CREATE INDEX ON chaos_claims (event_id, new_claim) WHERE new_status = 'sending';
 ANALYZE chaos_claims;
 INSERT INTO chaos_offences
@@ -149,7 +149,7 @@ SELECT 'I3', 'a stale outcome written over a newer claim', format('%s: %s -> %s 
 INSERT INTO chaos_offences
 SELECT 'I3', 'a final state left', format('%s: %s -> %s', event_id, old_status, new_status)
   FROM chaos_claims
- -- What had failed may turn out to have been sent.
+ -- A failed message may turn out to have been sent.
  WHERE old_status IN ('completed', 'skipped') OR old_status = 'failed' AND new_status <> 'completed';
 INSERT INTO chaos_offences
 SELECT 'I2', 'a request without a claim of its sender''s, or past its lease', format('%s at %s by %s', q.event_id, q.at, q.life)
@@ -159,7 +159,7 @@ SELECT 'I2', 'a request without a claim of its sender''s, or past its lease', fo
          WHERE c.event_id = q.event_id AND c.new_status = 'sending' AND c.life = q.life
            AND q.at BETWEEN c.at AND c.at + $lease + interval '1 second');
 
--- Nothing is sent for what is not so any more: three seconds after the change that nobody could see, at most.
+-- No message is sent for an old state, except within three seconds after the change.
 INSERT INTO chaos_offences
 SELECT 'sent', 'sent when it was not due', format('%s at %s: %s of %s, which ended %s', r.id, q.at, r.rule, e.starts_at, e.next_committed_at)
   FROM chaos_requests q
@@ -167,7 +167,7 @@ SELECT 'sent', 'sent when it was not due', format('%s at %s: %s of %s, which end
   LEFT JOIN reminder_rules x ON x.name = r.rule AND x.audience = r.audience
   LEFT JOIN chaos_episodes e ON e.booking_id = r.booking_id AND e.revision = r.revision
  WHERE e.booking_id IS NULL OR e.starts_at <> r.starts_at OR q.at < e.starts_at - x.lead
-    -- Not held against one that the system stopped after its last look at the clock.
+    -- An instance that was stopped after its last check of the clock is excused.
     OR NOT q.stopped AND q.at > least(e.starts_at, coalesce(e.next_committed_at, 'infinity')) + interval '3 seconds'
     OR r.audience = 'customer' AND (e.email IS NULL OR e.email = 'not an address');
 
@@ -197,7 +197,7 @@ SELECT 'I3', 'a status change that was due and not made', format('%s %s of %s', 
     OR b.status = 'in_progress' AND b.auto_complete_blocked IS NOT TRUE
        AND greatest(b.scheduled_at + b.duration_minutes * interval '1 minute' + $complete,
                     (SELECT unblocked_at FROM booking_automation_state s WHERE s.booking_id = b.id)) <= p.as_of
-       -- Overdue, and not just unblocked: it expires.
+       -- Overdue, and not unblocked since: it expires.
        AND NOT EXISTS (SELECT FROM chaos_history h WHERE h.booking_id = b.id AND h.at > p.as_of);
 
 INSERT INTO chaos_offences

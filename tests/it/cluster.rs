@@ -95,10 +95,6 @@ fn start_cluster() -> Cluster {
         .local_addr()
         .unwrap()
         .port();
-    #[expect(
-        clippy::zombie_processes,
-        reason = "the watchdog ends it, when this process has ended"
-    )]
     let mut server = as_postgres(root, &bin.join("postgres"))
         .arg("-D")
         .arg(&data)

@@ -208,7 +208,7 @@ async fn without_aws_credentials_all_messages_are_deferred() {
         )
         .await
         .get(0);
-    assert_eq!(tried, 0, "no attempt is on record where none was made");
+    assert_eq!(tried, 0, "no attempt is recorded");
 }
 
 #[tokio::test]
@@ -350,7 +350,7 @@ async fn an_account_that_cannot_send_stops_the_call_without_using_attempts() {
     assert_eq!(
         app.column(since, &[]).await,
         first,
-        "for another reason, but not since then"
+        "the reason changes, and the beginning of the hold stays"
     );
     app.make_claimable().await;
     app.ses.answer(|_| Answer::Sent);
@@ -690,7 +690,7 @@ async fn without_send_rate_the_rate_is_requested_from_ses() {
         .summary();
     assert_eq!(
         summary["reminders"]["sent"], 50,
-        "500 a second, says the endpoint"
+        "the endpoint reports 500 per second"
     );
 }
 
@@ -979,7 +979,11 @@ async fn a_locked_booking_loses_no_outcome_and_gets_its_flag_later() {
 
     other.batch_execute("COMMIT").await.unwrap();
     app.run(noon() + minutes(1)).await;
-    assert_eq!(app.column(flag, &[&id]).await, ["true"], "made good");
+    assert_eq!(
+        app.column(flag, &[&id]).await,
+        ["true"],
+        "the flag is set later"
+    );
     assert_eq!(app.ses.mails().len(), 2);
 }
 

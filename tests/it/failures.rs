@@ -80,7 +80,7 @@ async fn terminate_sessions(app: &App) {
     let sql = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity
                 WHERE datname = current_database() AND application_name = 'booking-automation'";
     let ended = app.db.query(sql, &[]).await.unwrap();
-    assert_eq!(ended.len(), 1, "one session");
+    assert_eq!(ended.len(), 1, "the program has one session");
 }
 
 /// A primary, its synchronous standby, and a program with the addresses of both.
@@ -155,7 +155,7 @@ async fn a_failover_longer_than_the_call_repeats_only_unrecorded_messages() {
     assert_eq!(
         said.summary()["reminders"]["sent"],
         8,
-        "what was sent is told"
+        "the summary counts what was sent"
     );
     // No server takes writes: the call reports it and does nothing.
     let meanwhile = run_at_noon(&app, "5s").await;
@@ -179,7 +179,11 @@ async fn a_failover_longer_than_the_call_repeats_only_unrecorded_messages() {
         run_at_noon(&app, "50s").await.summary()["reminders"]["sent"],
         12
     );
-    assert_eq!(app.ses.mails().len(), 20, "the leases keep the others");
+    assert_eq!(
+        app.ses.mails().len(),
+        20,
+        "messages under a lease are not claimed"
+    );
     app.make_claimable().await;
     assert_eq!(
         run_at_noon(&app, "50s").await.summary()["reminders"]["sent"],
@@ -215,12 +219,12 @@ async fn no_message_is_sent_before_its_claim_is_on_the_standby() {
     assert_eq!(
         said.summary()["reminders"]["sent"],
         8,
-        "what was sent is told"
+        "the summary counts what was sent"
     );
     assert_eq!(
         app.ses.mails().len(),
         8,
-        "the standby has not heard of another claim"
+        "no message is sent without the standby"
     );
 
     primary.crash();
@@ -322,7 +326,7 @@ async fn a_connection_to_a_demoted_server_is_replaced_within_the_call() {
     assert_eq!(
         error.code().unwrap().code(),
         "0A000",
-        "it can be read, and takes no writes"
+        "the server is read-only"
     );
     let summary = instance.invoke(&example_event("schedule")).await.unwrap();
     assert_eq!(

@@ -91,7 +91,7 @@ async fn each_ses_event_is_stored_once_and_without_personal_data() {
         assert_eq!(
             told,
             json!({"outcome": "recorded", "kind": kind, "settled": false, "suppressed": suppressed}),
-            "an address is suppressed once"
+            "only a bounce suppresses, and only once"
         );
         let again = instance
             .invoke(&ses_event(file, &id, "message-1"))
@@ -136,7 +136,7 @@ async fn each_ses_event_is_stored_once_and_without_personal_data() {
         .one("SELECT count(*) FROM automation_runs", &[])
         .await
         .get(0);
-    assert_eq!(runs, 1, "an event runs no pass");
+    assert_eq!(runs, 1, "an SES event does not run a pass");
 }
 
 #[tokio::test]
@@ -326,7 +326,7 @@ async fn every_kind_of_event_settles_an_unknown_outcome_without_a_second_mail() 
             )
             .await
             .get(0);
-        assert!(flag, "the flag follows");
+        assert!(flag, "the flag is set");
     }
 }
 
@@ -343,7 +343,7 @@ async fn without_an_event_an_unknown_outcome_is_retried_and_the_doubt_is_recorde
     assert_eq!(
         app.run(noon()).await["reminders"]["sent"],
         0,
-        "not before two minutes are over"
+        "no retry within two minutes"
     );
     app.make_claimable().await;
     assert_eq!(app.run(noon()).await["reminders"]["sent"], 1);
@@ -387,7 +387,7 @@ async fn an_event_settles_a_message_that_had_failed() {
     assert_eq!(
         app.reminders(booking).await.last().unwrap(),
         "15m failed unknown",
-        "no attempt past the start"
+        "there is no retry after the start"
     );
     let id: String = app
         .one(
@@ -554,7 +554,7 @@ async fn deliver_event(instance: &Instance, event: &Value) -> Value {
             return told;
         }
     }
-    panic!("never recorded: {event}");
+    panic!("not recorded after 30 deliveries: {event}");
 }
 
 /// Creates a reminder whose only attempt will be unknown; the sender lets SES answer.
@@ -846,7 +846,7 @@ async fn an_event_settles_the_message_of_a_killed_sender_when_the_lease_expires(
         .invoke(&ses_event("ses-send", &known, "theirs"))
         .await
         .unwrap();
-    assert_eq!(told["settled"], false, "claimed under a lease");
+    assert_eq!(told["settled"], false, "a claimed message is not settled");
     app.ses.clear();
     app.ses.answer(|_| Answer::Sent);
     app.make_claimable().await;
@@ -856,7 +856,11 @@ async fn an_event_settles_the_message_of_a_killed_sender_when_the_lease_expires(
         (&2.into(), &2.into()),
         "{summary}"
     );
-    assert_eq!(app.ses.mails().len(), 1, "the other one");
+    assert_eq!(
+        app.ses.mails().len(),
+        1,
+        "only the other message is sent again"
+    );
     assert_ne!(app.ses.mails()[0].event_id(), known);
     assert_eq!(
         reminder_outcomes(&app).await,
@@ -1124,7 +1128,7 @@ async fn suppressed_addresses_are_stored_as_keyed_hashes() {
         .one("SELECT inner_key FROM booking_automation_hash_key", &[])
         .await
         .get(0);
-    assert_eq!(other, same, "and keeps it");
+    assert_eq!(other, same, "a second migrate keeps the key");
 }
 
 #[tokio::test]

@@ -89,7 +89,7 @@ async fn concurrent_passes_send_no_reminder_twice() {
     assert_eq!(events.len(), expected);
     events.sort();
     events.dedup();
-    assert_eq!(events.len(), expected, "no key was mailed twice");
+    assert_eq!(events.len(), expected, "no key is sent twice");
     let double =
         "SELECT booking_id::text FROM booking_automation_events WHERE event_type = 'reminder_sent'
                    GROUP BY booking_id, revision, rule, audience, channel HAVING count(*) > 1";
@@ -747,7 +747,7 @@ async fn an_idle_pass_takes_four_round_trips_and_a_busy_pass_a_constant_number()
         )
         .await
         .unwrap() else {
-            panic!("it runs")
+            panic!("the pass was skipped")
         };
         assert_eq!(committed.work.transitions.started, bookings);
         trips.push(proxy.round_trips() - before);
@@ -1146,7 +1146,7 @@ async fn a_warm_session_moves_100_000_overdue_bookings_in_bounded_steps() {
             .await
             .unwrap()
         else {
-            panic!("it runs")
+            panic!("the pass was skipped")
         };
         steps.push((
             committed.work.transitions.started,

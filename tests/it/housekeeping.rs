@@ -189,7 +189,7 @@ async fn each_table_is_pruned_independently() {
     assert_eq!(
         count_rows(&app, "booking_automation_erasures").await,
         0,
-        "nothing of the trail went"
+        "no event was deleted"
     );
 }
 
@@ -239,7 +239,7 @@ async fn old_rows_that_are_still_needed_are_kept() {
     assert_eq!(
         count_rows(&app, "automation_runs").await,
         1,
-        "the old one went when there was a newer"
+        "the old run is deleted when there is a newer one"
     );
     assert_ne!(
         app.column("SELECT id::text FROM automation_runs", &[])

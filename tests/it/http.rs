@@ -728,7 +728,7 @@ async fn a_call_is_refused_if_a_concurrent_call_used_up_the_limit() {
             &[],
         )
         .await;
-    assert_eq!(next, ["true"], "what is refused uses nothing up");
+    assert_eq!(next, ["true"], "a refused call does not count");
     let runs: i64 = app
         .one("SELECT count(*) FROM automation_runs", &[])
         .await
@@ -867,7 +867,7 @@ async fn a_slow_pass_blocks_neither_health_checks_nor_overlapping_calls() {
     assert_eq!(
         app.status(booking).await,
         "confirmed",
-        "the first is still at it"
+        "the first call is still running"
     );
     drop(holder);
     assert_eq!(receive(slow).await.json()["transitions"]["started"], 1);
@@ -922,7 +922,7 @@ async fn serve_records_its_outcomes_when_it_receives_sigterm() {
     let (completed, pending, all): (i64, i64, i64) = (row.get(0), row.get(1), row.get(2));
     assert_eq!(usize::try_from(completed).unwrap(), app.ses.mails().len());
     assert_eq!((completed + pending, all), (600, 600));
-    assert!(pending > 0, "it did not go on to the end");
+    assert!(pending > 0, "it stopped before all messages were sent");
 }
 
 #[tokio::test]
@@ -951,7 +951,7 @@ async fn unfinished_requests_do_not_block_others_for_long() {
     assert_eq!(answer.status, 200);
     assert!(
         first.elapsed() > Duration::from_secs(9),
-        "there is no end of places, or somebody lost theirs too early"
+        "there are more connections than places, or a place was freed too early"
     );
     for mut socket in lingering {
         let mut rest = Vec::new();

@@ -171,7 +171,7 @@ async fn an_unknown_payload_is_a_function_error_and_runs_nothing() {
     assert_eq!(
         instance.invoke(&example_event("schedule")).await.unwrap()["outcome"],
         "completed",
-        "it goes on"
+        "the instance goes on"
     );
 }
 
@@ -465,7 +465,11 @@ async fn an_ses_connection_lost_while_frozen_loses_no_message() {
     let summary = instance.invoke(&example_event("schedule")).await.unwrap();
     assert_eq!(summary["reminders"]["sent"], 1, "{summary}");
     assert_eq!(app.reminders(booking).await, ["24h completed"]);
-    assert_eq!(app.ses.rate_requests(), 1, "once an instance");
+    assert_eq!(
+        app.ses.rate_requests(),
+        1,
+        "the rate is requested once for each instance"
+    );
 }
 
 #[tokio::test]
@@ -517,7 +521,7 @@ async fn messages_that_do_not_fit_into_an_invocation_are_deferred() {
         )
         .await
         .get(0);
-    assert_eq!(open, 0, "what was sent is recorded");
+    assert_eq!(open, 0, "every outcome is recorded");
 
     // The same over HTTP.
     app.make_claimable().await;
@@ -659,14 +663,18 @@ async fn a_database_connection_lost_while_frozen_is_replaced() {
         );
     }
     let before = proxy.connections();
-    assert_eq!(before, 1, "one, kept from one invocation to the next");
+    assert_eq!(before, 1, "the connection is kept between invocations");
     // The socket looks open, and no data pass.
     proxy.freeze();
     assert_eq!(
         instance.invoke(&example_event("schedule")).await.unwrap()["outcome"],
         "completed"
     );
-    assert_eq!(proxy.connections(), before + 1, "replaced once");
+    assert_eq!(
+        proxy.connections(),
+        before + 1,
+        "the connection is replaced once"
+    );
     assert_eq!(count_runs(&app).await, 3);
 }
 

@@ -632,7 +632,7 @@ async fn a_new_block_does_not_prevent_the_start_as_a_reverted_step_does() {
     let server = support(&mut app, noon()).await;
     take_allowed_step(&server, id, "confirmed").await;
     app.run(noon() + Duration::minutes(1)).await;
-    assert_eq!(app.status(id).await, "confirmed", "taken back");
+    assert_eq!(app.status(id).await, "confirmed", "the step was reverted");
     // A block by the backend prevents the completion and not the start.
     for blocked in [false, true] {
         app.sql(

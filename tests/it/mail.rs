@@ -127,7 +127,7 @@ async fn names_are_escaped_in_subject_text_and_html() {
     );
     assert!(
         html.contains("&#60;script&#62;") && html.contains("javascript:alert(1)"),
-        "shown, not linked: {html}"
+        "the link is shown as text: {html}"
     );
 }
 
@@ -189,7 +189,7 @@ async fn a_meeting_link_is_complete_or_left_out() {
     let linked = format!("href=\"{}\"", link(2000));
     assert!(
         mails.iter().any(|mail| mail.html().contains(&linked)),
-        "it can be clicked"
+        "the link can be clicked"
     );
 }
 

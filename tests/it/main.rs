@@ -46,6 +46,7 @@ mod reminders;
 mod runtime_api;
 mod ses;
 mod settings;
+mod statements;
 mod status;
 mod timeline;
 mod trail;

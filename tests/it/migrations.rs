@@ -47,6 +47,7 @@ async fn migrate_creates_everything_and_a_second_run_changes_nothing() {
             "booking_automation_erasures",
             "booking_automation_events",
             "booking_automation_feedback",
+            "booking_automation_functions",
             "booking_automation_hash_key",
             "booking_automation_looks",
             "booking_automation_migrations",
@@ -195,7 +196,7 @@ async fn concurrent_writes_neither_fail_nor_wait_during_migrate() {
     };
     migrate(&app).await;
     stop.store(true, Ordering::Relaxed);
-    writer.await.expect("no write of theirs failed");
+    writer.await.expect("no write of the backend failed");
     assert!(writes.load(Ordering::Relaxed) > 0);
     // Migrate waits for a lock for one second at most; so do sessions behind it. The limit allows
     // for slow machines.
@@ -247,7 +248,10 @@ async fn concurrent_migrations_do_each_step_once() {
         .iter()
         .map(|said| said.stderr.matches("done: ").count())
         .sum();
-    assert_eq!(done, 24, "seventeen steps and seven indexes, each once");
+    assert_eq!(
+        done, 25,
+        "seventeen steps, seven indexes and the functions, each once"
+    );
 }
 
 #[tokio::test]
@@ -287,7 +291,7 @@ async fn an_index_build_of_a_killed_migration_is_awaited_and_not_restarted() {
     };
     tokio::time::timeout(std::time::Duration::from_secs(60), listen)
         .await
-        .expect("it meets the build and goes on");
+        .expect("it waits for the build and continues");
     assert!(second.wait().await.unwrap().success(), "{said}");
     assert!(said.contains("somebody else's lock"), "{said}");
     assert!(

@@ -1752,7 +1752,7 @@ fn read_source_file(name: &str) -> String {
 /// `MODEL_TABLES=write` updates it.
 #[expect(
     clippy::print_stdout,
-    reason = "for whoever wants to see the table without the document"
+    reason = "the table can be read without the document"
 )]
 fn compare_documented_table(table: &str) {
     println!("{table}");
@@ -1775,7 +1775,7 @@ fn compare_documented_table(table: &str) {
         assert_eq!(
             &document[start..end],
             table,
-            "docs/generated/model.md tells something else: MODEL_TABLES=write"
+            "docs/generated/model.md has another table: run with MODEL_TABLES=write"
         );
     }
 }

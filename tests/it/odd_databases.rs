@@ -114,7 +114,7 @@ async fn row_level_security_that_hides_bookings_is_an_error() {
     assert_eq!(
         app.run(noon() - minutes(1)).await["outcome"],
         "completed",
-        "its owner sees them all"
+        "the owner sees all bookings"
     );
     app.sql("ALTER TABLE bookings FORCE ROW LEVEL SECURITY", &[])
         .await;
@@ -156,7 +156,7 @@ async fn an_overdue_booking_that_cannot_expire_is_not_completed_instead() {
         );
         expired += summary["transitions"]["expired"].as_i64().unwrap();
     }
-    assert!(expired > 0, "every pass gets on");
+    assert!(expired > 0, "every pass makes progress");
     assert_eq!(
         count_rows(
             &app,
@@ -291,7 +291,7 @@ async fn a_status_that_a_trigger_resets_is_retried_once_an_hour() {
         .get(0);
     assert_eq!(
         logs, 3,
-        "the one that was set back, and the two that were not"
+        "one entry for the reset step, and two for the later ones"
     );
 }
 
@@ -370,7 +370,7 @@ async fn a_lock_conflict_in_a_trigger_defers_bookings_to_the_next_pass() {
     assert_eq!(
         count_rows(&app, "booking_automation_events").await,
         0,
-        "a lock is no refusal"
+        "a lock conflict is not recorded as a refusal"
     );
     holder.batch_execute("COMMIT").await.unwrap();
     assert_eq!(
@@ -612,7 +612,7 @@ async fn default_privileges_grant_no_access_to_our_tables() {
     assert_eq!(
         app.column(open, &[]).await,
         ["bookings", "of_another", "services", "users"],
-        "theirs, as they want them"
+        "the user's tables keep their privileges"
     );
     let taken_from_the_owner =
         "SELECT relname::text FROM pg_class c WHERE relnamespace = 'public'::regnamespace AND relacl IS NOT NULL
@@ -673,7 +673,7 @@ async fn an_existing_events_table_is_adopted_with_its_rows() {
     assert_eq!(
         app.call(&["run"]).await.summary()["backlog"]["pending"],
         0,
-        "theirs are not ours to send"
+        "existing rows are not sent"
     );
     assert_eq!(count_rows(&app, "booking_automation_events").await, 4);
     let open =
@@ -681,7 +681,7 @@ async fn an_existing_events_table_is_adopted_with_its_rows() {
     assert_eq!(
         app.column(open, &[]).await,
         ["true"],
-        "whom they let read it still may"
+        "existing privileges are kept"
     );
 }
 
@@ -976,7 +976,7 @@ async fn a_missing_contact_view_defers_all_messages() {
         )
         .await
         .get(0);
-    assert_eq!(attempts, 2, "the throttled one and the one that was sent");
+    assert_eq!(attempts, 2, "one throttled attempt and one that was sent");
 }
 
 #[tokio::test]
@@ -1048,7 +1048,7 @@ async fn a_temporarily_unavailable_database_loses_no_outcome() {
     );
     app.make_claimable().await;
     app.run(noon()).await;
-    assert_eq!(app.ses.mails().len(), 10, "nobody got it twice");
+    assert_eq!(app.ses.mails().len(), 10, "no message is sent twice");
 }
 
 #[tokio::test]

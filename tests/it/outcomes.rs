@@ -175,7 +175,7 @@ async fn assert_outcome(answer: Answer, (recorded, told): (&str, &str)) {
     );
     assert!(
         !said.stderr.contains("@customers.example"),
-        "no addresses in the logs: {}",
+        "the log has no addresses: {}",
         said.stderr
     );
     let errors = app
@@ -186,7 +186,7 @@ async fn assert_outcome(answer: Answer, (recorded, told): (&str, &str)) {
         .await;
     assert!(
         !errors.join(" ").contains("@"),
-        "nor in the events: {errors:?}"
+        "the events have no addresses: {errors:?}"
     );
     let waits = i64::from(told != "failed");
     assert_eq!(summary["backlog"]["pending"], waits, "{answer:?}");

@@ -73,7 +73,7 @@ async fn at_14_per_second_the_most_urgent_of_2_000_go_first() {
     let place = mails
         .iter()
         .position(|mail| mail.to() == "carla@customers.example")
-        .expect("it is sent");
+        .expect("the late reminder is sent");
     assert!(place <= before + 2 * 28 + 4, "{place} after {before}");
     assert_eq!(
         app.reminders(booking).await.last().unwrap(),
@@ -96,7 +96,7 @@ async fn at_14_per_second_the_most_urgent_of_2_000_go_first() {
     let mut sorted = ranks.clone();
     sorted.sort_unstable();
     sorted.dedup();
-    assert_eq!(sorted.len(), ranks.len(), "none twice");
+    assert_eq!(sorted.len(), ranks.len(), "no message is sent twice");
     // The unsent messages are less urgent than the sent ones, except those in flight at the end.
     assert!(sorted.last().unwrap() - sorted.len() <= 28, "{sorted:?}");
     assert!(

@@ -341,13 +341,13 @@ async fn each_reschedule_is_a_new_revision_even_back_to_an_old_start() {
     assert_eq!(
         app.column(flag, &[&id]).await,
         ["false"],
-        "nobody was reminded of the new start"
+        "no reminder was sent for the new start"
     );
     app.sql(move_to, &[&id, &a]).await;
     assert_eq!(
         app.column(flag, &[&id]).await,
         ["true"],
-        "of this one they were"
+        "a reminder was sent for this start"
     );
     app.run(noon() + minutes(1)).await;
     // Moved at noon with 24 h left: due again, and not late.
@@ -992,7 +992,7 @@ async fn a_rule_committed_late_loses_no_reminder() {
     app.run(noon() + minutes(4)).await;
     assert!(
         app.reminders(id).await.contains(&"3h completed".to_owned()),
-        "due at 12:02, after the rule's effective time"
+        "the reminder was due at 12:02, after effective_from"
     );
 }
 
@@ -1082,7 +1082,7 @@ async fn untracked_changes_are_found_within_an_hour() {
     app.run(noon() + minutes(6)).await;
     assert!(
         app.reminders(added).await.is_empty(),
-        "nothing told the pass"
+        "the pass does not know of the change"
     );
     // The sweep runs once an hour, after the pass.
     app.run(noon() + minutes(7)).await;
@@ -1121,7 +1121,7 @@ async fn an_untracked_move_of_a_booking_older_than_the_installation_is_reminded_
         .one("SELECT count(*) FROM booking_automation_state", &[])
         .await
         .get(0);
-    assert_eq!(state, 0, "nothing is remembered of it");
+    assert_eq!(state, 0, "there is no state row");
     app.run(noon()).await;
     assert_eq!(app.reminders(old).await, ["24h completed"]);
     app.sql(

@@ -140,7 +140,7 @@ impl Instance {
                 payload,
                 deadline_ms,
             })
-            .unwrap_or_else(|_| panic!("it has ended"));
+            .unwrap_or_else(|_| panic!("the instance has ended"));
         tokio::time::timeout(time + Duration::from_secs(30), outcome)
             .await
             .expect("an outcome in time")

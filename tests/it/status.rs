@@ -574,12 +574,12 @@ async fn a_briefly_locked_booking_still_gets_its_automatic_steps_first() {
             assert_eq!(
                 answer.json()["current"],
                 "completed",
-                "it ended half an hour ago"
+                "the booking ended 30 minutes ago"
             );
             return;
         }
     }
-    panic!("never let go in time");
+    panic!("the lock was never released in time");
 }
 
 #[tokio::test]

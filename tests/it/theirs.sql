@@ -1,5 +1,5 @@
--- A bookings database as its owners have it: more columns, their own status CHECK, row triggers, a role
--- that writes, NULLs, and years of rows.
+-- A bookings database of a user: more columns, another status CHECK, row triggers, a role that writes, NULLs,
+-- and years of rows.
 CREATE TABLE users (
     id uuid PRIMARY KEY DEFAULT gen_random_uuid(), email text, display_name text, timezone text DEFAULT 'UTC',
     password_hash text, phone text, created_at timestamptz DEFAULT now(), updated_at timestamptz DEFAULT now()

@@ -121,7 +121,7 @@ async fn privileges_and_search_path_do_not_bypass_the_protection() {
     assert_eq!(
         refused.code().unwrap().code(),
         "23001",
-        "not for want of a right on another table: {refused:?}"
+        "not because of a missing privilege: {refused:?}"
     );
     // A function of the same name that returns the transaction id the trigger expects.
     app.db
@@ -215,7 +215,7 @@ async fn an_old_retention_record_allows_no_deletion_and_a_new_one_has_the_true_t
     assert_eq!(
         app.column(told, &[]).await,
         ["2026-03-01 2026-03-01 12:00:00 f"],
-        "whatever it was told"
+        "the trigger sets day, time and transaction"
     );
     // Today's record may only increase its count.
     for change in [
@@ -303,7 +303,10 @@ async fn retention_records_one_row_a_day_with_the_deleted_count() {
     let old = "INSERT INTO booking_automation_events (booking_id, event_type, status, created_at)
                SELECT gen_random_uuid(), 'status_update', 'completed', timestamptz '2020-01-01' FROM generate_series(1, $1)";
     app.run(noon()).await;
-    assert!(erasure_records(&app).await.is_empty(), "nothing went");
+    assert!(
+        erasure_records(&app).await.is_empty(),
+        "nothing was deleted"
+    );
     // Deleted runs and pending reminders of any age are not counted.
     let runs = "INSERT INTO automation_runs (id, trigger, as_of, outcome, created_at)
                 VALUES (gen_random_uuid(), 'cli', '2020-01-01', 'completed', '2020-01-01')";
@@ -511,21 +514,17 @@ async fn filters_find_rare_events_behind_many_others() {
     );
     assert_eq!(found[0]["booking_id"], json!(rare));
     let (found, pages) = fetch_all_pages(&server, &format!("booking={rare}")).await;
-    assert_eq!((found.len(), pages), (1, 1), "by its index");
+    assert_eq!((found.len(), pages), (1, 1), "one page by the index");
     let (found, _) = fetch_all_pages(
         &server,
         "status=skipped&limit=500&since=2026-03-06T04:29:30Z",
     )
     .await;
-    assert_eq!(
-        found.len(),
-        31,
-        "to the second, both the first and the last"
-    );
+    assert_eq!(found.len(), 31, "both bounds are inclusive, to the second");
     let (found, _) = fetch_all_pages(&server, "until=2026-03-05T16:00:02Z&status=skipped").await;
     assert_eq!(found.len(), 1);
     let (found, pages) = fetch_all_pages(&server, "status=completed&limit=1").await;
-    assert_eq!((found.len(), pages), (1, 4), "the last one is empty");
+    assert_eq!((found.len(), pages), (1, 4), "the last page is empty");
     let (found, _) = fetch_all_pages(
         &server,
         "status=skipped&limit=500&since=2026-03-06T04:20:01Z",
@@ -863,7 +862,7 @@ async fn erasing_a_person_leaves_a_message_that_is_being_claimed() {
         assert_eq!(answer.status, 409, "{answer:?}");
         app.sql("DELETE FROM booking_automation_events", &[]).await;
     }
-    panic!("never let go in time");
+    panic!("the lock was never released in time");
 }
 
 /// Hands the function an SES event about a booking's only message.

@@ -286,7 +286,7 @@ async fn a_booking_moved_while_in_progress_completes_at_its_new_end() {
     assert_eq!(
         app.ses.mails().len(),
         0,
-        "nobody is reminded of what is under way"
+        "no reminder is sent for a booking in progress"
     );
 }
 
@@ -538,7 +538,7 @@ async fn a_refused_booking_does_not_stop_the_others() {
     );
     assert!(
         !said.stderr.contains("carla"),
-        "no address in the logs: {}",
+        "the log has no address: {}",
         said.stderr
     );
     let sql = "SELECT booking_id::text FROM booking_automation_events

@@ -210,7 +210,7 @@ async fn each_subscription_gets_its_kinds_of_events_from_every_source() {
     );
     assert!(
         app.run(noon() + minutes(2)).await.get("webhooks").is_none(),
-        "nothing was due"
+        "no message was due"
     );
 
     let ChangedBookings {
@@ -789,7 +789,7 @@ async fn failing_endpoints_are_called_after_the_others() {
     assert_eq!(
         app.column(cut_off, &[]).await,
         Vec::<String>::new(),
-        "the first of them would have been"
+        "the first hanging request would have timed out before"
     );
     process.kill().await.unwrap();
 }
@@ -1001,11 +1001,7 @@ async fn every_resolved_address_of_a_host_is_checked() {
             .resolving_by(system)
             .addresses(&uri)
             .await;
-        assert_eq!(
-            asked.load(Ordering::SeqCst),
-            1,
-            "a second answer could be another"
-        );
+        assert_eq!(asked.load(Ordering::SeqCst), 1, "the host is resolved once");
         match refused {
             true => assert_eq!(
                 refusal_reason(found),
@@ -1186,7 +1182,7 @@ async fn webhook_triggers_cause_no_jit_compilation() {
         .split_off(before);
     assert!(
         plans.contains("booking_automation_webhooks_live"),
-        "those of our triggers are among them"
+        "the log has the plans of our triggers"
     );
     assert!(!plans.contains("JIT:"), "{plans}");
     // A function that disables plan types gets high cost estimates, which would start JIT
@@ -1550,7 +1546,7 @@ async fn a_new_secret_or_url_applies_from_the_next_attempt() {
     assert_eq!(
         failing_and_suspended(&app, webhook).await,
         (false, false),
-        "it is another one's now"
+        "the changed subscription has not failed"
     );
     app.make_claimable().await;
     app.run(noon()).await;

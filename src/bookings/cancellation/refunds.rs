@@ -13,7 +13,7 @@ use crate::bookings::cancellation::policies::Policies;
 use crate::bookings::cancellation::tiers::{
     Case, INSTANT, LONGEST_AMOUNT, Policy, RefundUndetermined, Tier, in_force, is_amount, moment,
 };
-use crate::bookings::lifecycle::{Role, Status};
+use crate::bookings::lifecycle::Status;
 use crate::database::{DatabaseError, Transaction, finite};
 
 /// What is refunded, and by which policy.
@@ -105,14 +105,13 @@ pub(crate) async fn refund(
     as_of: DateTime<Utc>,
     booking_id: Uuid,
     status: Status,
-    role: Role,
-    no_show: bool,
+    case: Case,
 ) -> Result<Refund, RefundError> {
     let basis = RefundBasis::read(transaction, booking_id)
         .await?
         .ok_or(RefundError::NoBooking)?;
     let total = basis.total.clone()?;
-    let tiers = basis.policies.tiers(Case::of(role, no_show))?;
+    let tiers = basis.policies.tiers(case)?;
     let (tier, until) = in_force(&tiers, as_of, status.as_str())?;
     let mut refunds = calculate(transaction, total.as_deref(), &[(tier, until)]).await?;
     refunds.pop().ok_or(RefundError::NoBooking)

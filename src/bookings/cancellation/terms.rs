@@ -15,6 +15,15 @@ use crate::bookings::settings::TransitionSettings;
 use crate::bookings::snapshot::BookingSnapshot;
 use crate::database::Transaction;
 
+/// Who may cancel: the role, and whether as a no-show.
+const WAYS: [(Role, bool); 5] = [
+    (Role::Customer, false),
+    (Role::Provider, false),
+    (Role::Provider, true),
+    (Role::Admin, false),
+    (Role::System, false),
+];
+
 /// The terms of a cancellation.
 #[derive(Debug, Serialize)]
 pub(crate) struct CancellationTerms {
@@ -56,13 +65,7 @@ pub(crate) async fn terms(
         .ok_or(RefundError::NoBooking)?;
     let (_, booking) = states.remove(0);
     let mut options = Vec::new();
-    for (role, no_show) in [
-        (Role::Customer, false),
-        (Role::Provider, false),
-        (Role::Provider, true),
-        (Role::Admin, false),
-        (Role::System, false),
-    ] {
+    for (role, no_show) in WAYS {
         let may = |booking: &BookingSnapshot| judge(booking, &[], Status::Cancelled, role, no_show);
         options.push(match may(&booking) {
             Err(not_allowed) => CancellationOption::refused(role, no_show, &not_allowed),

@@ -46,52 +46,36 @@ pub(crate) async fn tiers(
     Ok(rows.iter().map(|row| their_tier(row, start)).collect())
 }
 
-/// An active row of theirs: from at least so long before the start, until less than so long. Named where it says what cannot
-/// be understood.
+/// An active row of theirs: from at least so long before the start, until less than so long. Named
+/// where it says what cannot be understood.
 fn their_tier(row: &Row, start: DateTime<Utc>) -> Result<Tier, RefundUndetermined> {
     let text = |column| row.get::<_, Option<String>>(column);
     let title = text("title").or_else(|| text("id")).unwrap_or_default();
-    let wrong = |what: &str| {
-        RefundUndetermined::Data(format!(
-            "the row {title:?} of {THEIRS} cannot be understood: {what}"
-        ))
-    };
-    let number = |text: &str, most: f64| {
-        text.parse::<f64>()
-            .ok()
-            .filter(|number| number.abs() <= most)
-    };
-    // Of hours and minutes, that is: exact to the microsecond. The percentage stays a text.
-    let lead = |what: &str, text: Option<String>, seconds: f64| match text {
-        None => Ok(None),
-        Some(text) => match number(&text, MOST_HOURS * 3600.0 / seconds) {
-            Some(number) => Ok(Some(TimeDelta::microseconds(
-                (number * seconds * 1e6).round() as i64,
-            ))),
-            None => Err(wrong(&format!("{what} is {text:?}"))),
-        },
-    };
-    let percent =
-        text("refund_percentage").filter(|text| is_amount(text) && number(text, 100.0).is_some());
-    let percent = percent.ok_or_else(|| wrong("refund_percentage is not from 0 to 100"))?;
-    let mut at_least = lead("min_hours_before", text("min_hours_before"), 3600.0)?;
-    let mut less_than = lead("max_hours_before", text("max_hours_before"), 3600.0)?;
+    let conditions = row.get("conditions");
+    let row_named = TheirRow { title: &title };
+    let percent = text("refund_percentage")
+        .filter(|text| is_amount(text) && number_up_to(text, 100.0).is_some())
+        .ok_or_else(|| row_named.wrong("refund_percentage is not from 0 to 100"))?;
+    let mut at_least = row_named.lead("min_hours_before", text("min_hours_before"), 3600.0)?;
+    let mut less_than = row_named.lead("max_hours_before", text("max_hours_before"), 3600.0)?;
     let mut statuses = Vec::new();
     let conditions: Vec<(Option<String>, Option<String>)> =
-        serde_json::from_value(row.get("conditions")).map_err(|_| wrong("its conditions"))?;
+        serde_json::from_value(conditions).map_err(|_| row_named.wrong("its conditions"))?;
     for (kind, value) in conditions {
         let kind = kind.unwrap_or_default();
         match (kind.as_str(), value) {
-            (_, None) => return Err(wrong(&format!("its condition {kind:?} has no value"))),
-            ("booking_status", Some(status)) => statuses.push(status),
-            ("min_time_before_start", value) => at_least = at_least.max(lead(&kind, value, 60.0)?),
-            ("max_time_before_start", value) => {
-                less_than = [less_than, lead(&kind, value, 60.0)?]
-                    .into_iter()
-                    .flatten()
-                    .min();
+            (_, None) => {
+                return Err(row_named.wrong(&format!("its condition {kind:?} has no value")));
             }
-            _ => return Err(wrong(&format!("its condition {kind:?} is not known"))),
+            ("booking_status", Some(status)) => statuses.push(status),
+            ("min_time_before_start", value) => {
+                at_least = at_least.max(row_named.lead(&kind, value, 60.0)?);
+            }
+            ("max_time_before_start", value) => {
+                let both = [less_than, row_named.lead(&kind, value, 60.0)?];
+                less_than = both.into_iter().flatten().min();
+            }
+            _ => return Err(row_named.wrong(&format!("its condition {kind:?} is not known"))),
         }
     }
     Ok(Tier {
@@ -106,4 +90,38 @@ fn their_tier(row: &Row, start: DateTime<Utc>) -> Result<Tier, RefundUndetermine
         until: at_least.map(|lead| start - lead),
         statuses,
     })
+}
+
+/// A row, by the title that errors name.
+struct TheirRow<'a> {
+    title: &'a str,
+}
+
+impl TheirRow<'_> {
+    fn wrong(&self, what: &str) -> RefundUndetermined {
+        let title = self.title;
+        RefundUndetermined::Data(format!(
+            "the row {title:?} of {THEIRS} cannot be understood: {what}"
+        ))
+    }
+
+    /// A time of hours or minutes, exact to the microsecond.
+    fn lead(
+        &self,
+        what: &str,
+        text: Option<String>,
+        seconds: f64,
+    ) -> Result<Option<TimeDelta>, RefundUndetermined> {
+        let Some(text) = text else { return Ok(None) };
+        let number = number_up_to(&text, MOST_HOURS * 3600.0 / seconds)
+            .ok_or_else(|| self.wrong(&format!("{what} is {text:?}")))?;
+        let microseconds = (number * seconds * 1e6).round() as i64;
+        Ok(Some(TimeDelta::microseconds(microseconds)))
+    }
+}
+
+fn number_up_to(text: &str, most: f64) -> Option<f64> {
+    text.parse::<f64>()
+        .ok()
+        .filter(|number| number.abs() <= most)
 }

@@ -32,38 +32,19 @@ impl EmailSettings {
     /// # Errors
     /// Names the variable that is missing or malformed.
     pub fn from_environment(lookup: Lookup) -> Result<Self, SettingError> {
-        let from = read(lookup, "EMAIL_FROM").ok_or_else(|| {
-            SettingError::new(
-                "EMAIL_FROM",
-                "is not set: it takes the sender, Name <address@example.com>",
-            )
-        })?;
-        let from = Sender::parse(&from).ok_or_else(|| {
-            SettingError::new(
-                "EMAIL_FROM",
-                "is not valid: it takes address@example.com or Name <address@example.com>",
-            )
-        })?;
-        let configuration_set = read(lookup, "SES_CONFIGURATION_SET");
-        if configuration_set
-            .as_deref()
-            .is_some_and(|name| !is_ses_name(name))
-        {
-            return Err(SettingError::new(
-                "SES_CONFIGURATION_SET",
-                "is not valid: it takes a configuration set's name, up to 64 letters, digits, - and _",
-            ));
-        }
+        let from = read_sender(lookup)?;
+        let configuration_set = read_or(
+            lookup,
+            "SES_CONFIGURATION_SET",
+            None,
+            |name| is_ses_name(name).then(|| Some(name.to_owned())),
+            "a configuration set's name, up to 64 letters, digits, - and _",
+        )?;
         let send_rate = read_or(
             lookup,
             "SEND_RATE",
             None,
-            |text| {
-                text.parse()
-                    .ok()
-                    .filter(|rate: &f64| (0.01..=10_000.0).contains(rate))
-                    .map(Some)
-            },
+            |text| parse_rate(text).map(Some),
             "messages per second, from 0.01 to 10000",
         )?;
         let send_concurrency = read_or(
@@ -90,6 +71,28 @@ impl EmailSettings {
             timing,
         })
     }
+}
+
+fn read_sender(lookup: Lookup) -> Result<Sender, SettingError> {
+    const NAME: &str = "EMAIL_FROM";
+    let text = read(lookup, NAME).ok_or_else(|| {
+        SettingError::new(
+            NAME,
+            "is not set: it takes the sender, Name <address@example.com>",
+        )
+    })?;
+    Sender::parse(&text).ok_or_else(|| {
+        SettingError::new(
+            NAME,
+            "is not valid: it takes address@example.com or Name <address@example.com>",
+        )
+    })
+}
+
+fn parse_rate(text: &str) -> Option<f64> {
+    text.parse()
+        .ok()
+        .filter(|rate: &f64| (0.01..=10_000.0).contains(rate))
 }
 
 /// SES names: `[A-Za-z0-9_-]`, at most 64.

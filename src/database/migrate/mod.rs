@@ -26,7 +26,6 @@ use tokio_postgres::types::Type;
 
 pub use crate::database::migrate::step::MigrateError;
 use crate::database::migrate::step::run_step;
-pub(crate) use crate::database::schema::REQUIRED;
 use crate::database::schema::{INDEXES, LAST_STEPS, STEPS};
 use crate::database::{Database, DatabaseError, functions};
 
@@ -57,8 +56,9 @@ pub async fn migrate(
             report(&format!("index {name}"));
         }
     }
-    for name in run_step(database, "functions", functions::apply).await? {
-        report(&format!("function {name}"));
+    let applied = run_step(database, "functions", functions::apply).await?;
+    if !applied.is_empty() {
+        report(&format!("functions: {}", applied.join(", ")));
     }
     for (name, sql) in LAST_STEPS {
         run_once(database, name, sql, &mut report).await?;

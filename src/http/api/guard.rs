@@ -152,18 +152,10 @@ pub(crate) async fn idempotently(
         .await
         .map_err(|error| unavailable(&error))?;
     let done = async {
-        if let Some(key) = &key {
-            match idempotency::take_key(&transaction, key, &request.digest).await {
-                Ok(EarlierRequest::None) => {}
-                Ok(EarlierRequest::Answered(answer)) => return Ok((answer, false)),
-                Ok(EarlierRequest::Different) => {
-                    return Err(unprocessable(
-                        "Idempotency-Key",
-                        "was used for another request",
-                    ));
-                }
-                Err(error) => return Err(database_problem(&error)),
-            }
+        if let Some(key) = &key
+            && let Some(answer) = earlier_answer(&transaction, key, &request.digest).await?
+        {
+            return Ok((answer, false));
         }
         let as_of = clock(&transaction, api.as_of).await?;
         let answer = work(&transaction, as_of).await?;
@@ -174,21 +166,36 @@ pub(crate) async fn idempotently(
         Ok((answer, true))
     }
     .await;
-    match done {
-        Ok((answer, true)) => transaction
-            .commit()
-            .await
-            .map(|()| answer)
-            .map_err(|error| database_problem(&error)),
-        Ok((answer, false)) => transaction
-            .rollback()
-            .await
-            .map(|()| answer)
-            .map_err(|error| database_problem(&error)),
+    let (answer, is_new) = match done {
+        Ok(done) => done,
         Err(problem) => {
             let _ = transaction.rollback().await;
-            Err(problem)
+            return Err(problem);
         }
+    };
+    let ended = match is_new {
+        true => transaction.commit().await,
+        false => transaction.rollback().await,
+    };
+    ended
+        .map(|()| answer)
+        .map_err(|error| database_problem(&error))
+}
+
+/// Takes the key. Returns the answer of an earlier request with it, if there was one.
+async fn earlier_answer(
+    transaction: &Transaction,
+    key: &str,
+    digest: &[u8],
+) -> Result<Option<Value>, Problem> {
+    match idempotency::take_key(transaction, key, digest).await {
+        Ok(EarlierRequest::None) => Ok(None),
+        Ok(EarlierRequest::Answered(answer)) => Ok(Some(answer)),
+        Ok(EarlierRequest::Different) => Err(unprocessable(
+            "Idempotency-Key",
+            "was used for another request",
+        )),
+        Err(error) => Err(database_problem(&error)),
     }
 }
 

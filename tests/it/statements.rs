@@ -1,0 +1,135 @@
+//! Every statement that the program can send, prepared against a migrated database: a typo in a name fails here in seconds, before
+//! any other test meets the statement.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use booking_automation::database::functions::inlined;
+use booking_automation::entry::statements::composed;
+use tokio_postgres::types::Type;
+
+use crate::app::App;
+
+const VERBS: [&str; 6] = ["SELECT", "INSERT", "UPDATE", "DELETE", "WITH", "CREATE"];
+
+/// Statements in which PostgreSQL cannot tell the type of a parameter by itself, by a part of their text, with the types that the
+/// program sends.
+fn types_of(sql: &str) -> Vec<Type> {
+    let known: [(&str, Vec<Type>); 4] = [
+        (
+            "Records that the database refused a step",
+            [vec![Type::UUID], vec![Type::TEXT; 3]].concat(),
+        ),
+        ("set_config('booking_automation.actor'", vec![Type::TEXT; 3]),
+        (
+            "jsonb_build_object('flag_error', $2)",
+            vec![Type::UUID, Type::TEXT],
+        ),
+        (
+            "'run_id', $4)",
+            vec![
+                Type::TIMESTAMPTZ,
+                Type::TIMESTAMPTZ,
+                Type::TIMESTAMPTZ,
+                Type::TEXT,
+            ],
+        ),
+    ];
+    let found = known.into_iter().find(|(part, _)| sql.contains(part));
+    found.map(|(_, types)| types).unwrap_or_default()
+}
+
+/// The text without its leading comments.
+fn bare(sql: &str) -> &str {
+    let mut sql = sql.trim_start();
+    while let Some(rest) = sql.strip_prefix("--") {
+        sql = rest
+            .split_once('\n')
+            .map_or("", |(_, rest)| rest)
+            .trim_start();
+    }
+    sql
+}
+
+fn is_statement(sql: &str) -> bool {
+    VERBS.iter().any(|verb| {
+        bare(sql)
+            .strip_prefix(verb)
+            .is_some_and(|rest| rest.starts_with([' ', '\n']))
+    })
+}
+
+/// The string literals of a Rust source, line continuations joined.
+fn literals(source: &str) -> Vec<String> {
+    let code: Vec<_> = source
+        .lines()
+        .filter(|line| !line.trim_start().starts_with("//"))
+        .collect();
+    let code = code
+        .join("\n")
+        .replace("\\\"", "\u{1}")
+        .replace("'\"'", "' '");
+    code.split('"')
+        .skip(1)
+        .step_by(2)
+        .map(|text| text.replace('\u{1}', "\""))
+        .collect()
+}
+
+/// The statements that stand in the sources as they are sent: files beside the modules, and literals.
+fn written_out(folder: &Path, found: &mut BTreeMap<String, String>) {
+    for path in std::fs::read_dir(folder)
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+    {
+        let name = path
+            .strip_prefix(env!("CARGO_MANIFEST_DIR"))
+            .unwrap()
+            .display()
+            .to_string();
+        if path.is_dir() {
+            written_out(&path, found);
+        } else if name.ends_with(".sql") {
+            found.insert(name, std::fs::read_to_string(&path).unwrap());
+        } else if name.ends_with(".rs") {
+            for (index, text) in literals(&std::fs::read_to_string(&path).unwrap())
+                .into_iter()
+                .enumerate()
+            {
+                found.insert(format!("{name}, literal {index}"), text);
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn every_statement_can_be_prepared() {
+    let app = App::new().await;
+    let mut statements = BTreeMap::new();
+    written_out(
+        &Path::new(env!("CARGO_MANIFEST_DIR")).join("src"),
+        &mut statements,
+    );
+    // A text with a hole is part of a composed one; decisions.sql goes on in enqueue.sql.
+    statements.retain(|name, sql| {
+        is_statement(sql) && !sql.contains(['{', '}']) && !name.ends_with("decisions.sql")
+    });
+    let written = statements.len();
+    statements.extend(composed());
+    let mut errors = Vec::new();
+    for (name, sql) in &statements {
+        let sql = inlined(sql);
+        if let Err(error) = app.db.prepare_typed(&sql, &types_of(&sql)).await {
+            let message = error
+                .as_db_error()
+                .map_or_else(|| error.to_string(), |refused| refused.message().to_owned());
+            errors.push(format!("{name}: {message}"));
+        }
+    }
+    assert!(
+        written > 40 && statements.len() > written + 20,
+        "{written} of {}",
+        statements.len()
+    );
+    assert_eq!(errors, Vec::<String>::new());
+}
