@@ -828,7 +828,7 @@ async fn assert_malformed_bookings_are_refused(app: &App, server: &Server, id: U
         (
             "UPDATE bookings SET total_price = -1",
             409,
-            "the booking's total_price, -1.00, is no amount that a part can be refunded of",
+            "the booking's total_price, -1.00, is no amount of which a part can be refunded",
         ),
         (
             "UPDATE bookings SET total_price = 'NaN'",
