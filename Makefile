@@ -1,16 +1,16 @@
-# Everything a checkout needs: a Rust toolchain, a C compiler, make.
+# Requirements: a Rust toolchain, a C compiler and make.
 CARGO ?= cargo
 DEMO = --manifest-path demo/Cargo.toml --target-dir target/demo
 
 .PHONY: check test demo postgres judges previous deny unused doc gate release bench size chaos mutants fuzz
 
-# The compiler that rust-toolchain.toml names, where it is installed under another name.
+# The version in rust-toolchain.toml, if rustup has it installed under another name.
 ifndef RUSTUP_TOOLCHAIN
 export RUSTUP_TOOLCHAIN := $(shell sh scripts/toolchain)
 endif
 
-# Before a commit, under a minute when warm, without a database: format, lints, documentation, unit tests, and the
-# direction of the arrows between the modules.
+# Run this before a commit: format, lints, documentation, unit tests and the architecture test. It needs no database, and less
+# than a minute after the first build.
 check:
 	@echo "check: format, and the lock files of all workspaces"
 	@for of in . demo fuzz; do $(CARGO) fmt --check --manifest-path $$of/Cargo.toml || exit; done
@@ -26,75 +26,76 @@ check:
 	@echo "check: architecture test"
 	@$(CARGO) test --quiet --locked --test it -- architecture::
 
-# Format, lints and all tests, on a throw-away PostgreSQL cluster; the demo is built first, since a test runs it.
+# Format, lints and all tests, on a temporary PostgreSQL cluster. The demo is built first because a test runs it.
 test: postgres previous
 	@$(call needs,fmt,rustfmt) $(CARGO) fmt --check && for of in demo fuzz; do $(CARGO) fmt --check --manifest-path $$of/Cargo.toml || exit; done
 	@$(call needs,clippy,clippy) $(CARGO) clippy --locked --all-targets -- -D warnings
 	$(CARGO) build --locked $(DEMO)
 	RUST_BACKTRACE=$${RUST_BACKTRACE-0} $(CARGO) test --locked
 
-# What a toolchain may lack is left out, and said.
+# A component that the toolchain lacks is skipped with a message.
 needs = $(CARGO) $(1) --version >/dev/null 2>&1 || { echo "SKIPPED: cargo $(1) (rustup component add $(2))"; exit 0; };
 
-# Licences, duplicates, sources and security advisories of the dependencies, by deny.toml.
+# Checks licences, duplicates, sources and security advisories of the dependencies; see deny.toml.
 deny:
 	@sh scripts/deny
 
-# Dependencies that nothing uses, of every Cargo.toml here.
+# Finds unused dependencies in every Cargo.toml of the repository.
 unused:
 	@[ -x target/tools/bin/cargo-machete ] || $(CARGO) install --quiet --locked --root target/tools cargo-machete@0.9.2
 	@target/tools/bin/cargo-machete --skip-target-dir .
 
-# Broken links and the like in what is written about the code, private items included.
+# Checks the documentation comments, including those of private items, for broken links and similar errors.
 doc:
 	@RUSTDOCFLAGS="-D warnings" $(CARGO) doc --quiet --locked --no-deps --lib --document-private-items
 
-# Bytes of the function, and its start beside an empty one's: more than design allows is an error.
+# Fails if the function is larger than its budget, or starts later, compared to an empty function.
 gate:
 	@sh scripts/size-gate
 
-# A day of bookings on an embedded PostgreSQL, and then the program itself on the real clock. DEMO_EXIT=1 ends after
-# the day.
+# Simulates a day of bookings on an embedded PostgreSQL, then runs the program on the real clock. DEMO_EXIT=1 stops after the
+# simulated day.
 demo:
 	$(CARGO) run --locked $(DEMO)
 
-# A PostgreSQL server for the tests: TEST_DATABASE_URL's, an installed one, or one from the system's packages.
+# Provides a PostgreSQL server for the tests: that of TEST_DATABASE_URL, an installed one, or a system package.
 postgres:
 	@sh scripts/postgres
 
-# Programs that none of us wrote, against which the tests hold ours: a Python environment in target/judges.
+# Installs independent programs that the tests use to check ours, most of them in a Python environment in target/judges.
 judges:
 	@sh scripts/judges
 
-# The release before this one, for the test of upgrades.
+# Builds the previous release for the upgrade test.
 previous:
 	@sh scripts/previous-release
 
 release:
 	$(CARGO) build --locked --release
 
-# The program beside what one would use instead, into docs/generated/benchmarks.md: under 20 minutes on two cores. PART=idle runs one
-# part (bench/bench.py tells which there are), BENCH=full more rounds.
+# Compares the program with its alternatives and writes docs/generated/benchmarks.md, in under 20 minutes on two cores.
+# PART=idle runs one part (bench/bench.py lists them); BENCH=full runs more rounds.
 bench:
 	@sh scripts/benchmarks
 	@python3 bench/bench.py
 
-# The program killed ten thousand times while everything around it fails, and what came of it, into
-# docs/generated/chaos.md: an hour. SEED=7 repeats the choices of a run, KILLS=500 makes it shorter and writes nothing.
+# Kills the program ten thousand times while everything around it fails, checks the results and writes
+# docs/generated/chaos.md, in an hour. SEED=7 repeats the random choices of a run. KILLS=500 is shorter and writes nothing.
 chaos: postgres
 	CHAOS=1 RUST_BACKTRACE=$${RUST_BACKTRACE-0} $(CARGO) test --locked --test it -- chaos::
 
-# Does a test fail when a condition, constraint or lock is taken out of the SQL, or the code turned round? Hours; goes on
-# where it ended, into docs/generated/mutants.md. FILES="src/delivery/claim.sql" tries only those. Needs python3 and cargo-mutants.
+# Removes conditions, constraints and locks from the SQL and changes the code, checks that a test fails each time, and writes
+# docs/generated/mutants.md. It takes hours and continues where the last run stopped. FILES="src/delivery/claim.sql" tries
+# only these files. It needs python3 and cargo-mutants.
 mutants: postgres
 	scripts/mutate sql $(FILES)
 	scripts/mutate code $(FILES)
 
-# Hostile input for what takes input from outside, on a stable toolchain and a C++ compiler: a million executions each, ten
-# minutes after the build. RUNS=10000000 is the run of docs/generated/fuzz.md; TARGET=address runs one (fuzz/fuzz.py).
+# Fuzzes everything that reads external input, a million executions for each target, in ten minutes after the build. It needs a
+# stable toolchain and a C++ compiler. RUNS=10000000 is the run in docs/generated/fuzz.md; TARGET=address runs one target.
 fuzz:
 	@python3 fuzz/fuzz.py
 
-# What the function weighs, and what of it comes from where.
+# Shows the size of the function and how much of it each dependency adds.
 size:
 	@sh scripts/size
