@@ -48,10 +48,11 @@ pub const FUNCTIONS: &[(&str, &str)] = functions![
 const RECORD: &str = "
     INSERT INTO booking_automation_functions AS f (name, version, digest) VALUES ($1, $2, $3)
     ON CONFLICT (name) DO UPDATE SET version = excluded.version, digest = excluded.digest, applied_at = now()
-     WHERE f.version < excluded.version OR f.version = excluded.version AND f.digest <> excluded.digest";
+     WHERE f.version < excluded.version OR f.version = excluded.version AND f.digest <> excluded.digest
+        OR NOT EXISTS (SELECT FROM pg_proc WHERE proname = $1 AND pronamespace = 'public'::regnamespace)";
 
 /// Applies the functions whose text has changed since a `migrate` of this or an older version
-/// applied it. Returns their names.
+/// applied it, and those that somebody dropped. Returns their names.
 pub(crate) async fn apply(transaction: &Transaction) -> Result<Vec<&'static str>> {
     let create = "CREATE TABLE IF NOT EXISTS booking_automation_functions (
         name text PRIMARY KEY, version integer NOT NULL, digest text NOT NULL, applied_at timestamptz NOT NULL DEFAULT now())";
