@@ -356,7 +356,8 @@ async fn a_waiting_step_holds_no_lock_that_writers_need() {
         .batch_execute(
             "DROP FUNCTION booking_automation_tell_of_events(), booking_automation_tell_of_moves() CASCADE;
              DROP TABLE booking_automation_webhooks;
-             DELETE FROM booking_automation_migrations WHERE name LIKE '16%'",
+             DELETE FROM booking_automation_migrations WHERE name LIKE '16%';
+             DELETE FROM booking_automation_functions WHERE name LIKE 'booking_automation_tell_of%'",
         )
         .await
         .unwrap();
