@@ -1,12 +1,12 @@
 #!/usr/bin/env python3
-"""The program beside what a user would pick instead, on the same work, in one run; and beside the limits.
+"""Compares the program with its alternatives and with the limits of database and network, on the same work in one run.
 
-    make bench                  everything, into docs/generated/benchmarks.md
-    make bench PART=idle        one part, on the terminal alone: transitions reminders idle latency plans start memory cost
+    make bench                  all parts; writes docs/generated/benchmarks.md
+    make bench PART=idle        one part; prints it: transitions reminders idle latency plans start memory cost
     BENCH=full make bench       more rounds
     make bench PART=soak MINUTES=30
 
-Contenders take turns, round by round, each on a fresh copy of the same database; medians and their spread are told.
+The contenders take turns in each round, each on a fresh copy of the same database. The report has medians and their spread.
 """
 import itertools
 import json
@@ -24,11 +24,11 @@ ROUNDS = 7 if os.environ.get("BENCH") == "full" else 3
 QUEUES = ["pgboss", "graphile", "bullmq"]
 OURS, LIMIT = "booking-automation", "the limit"
 SCHEDULE, HEALTH = ((ROOT / f"events/{name}.json").read_bytes() for name in ("schedule", "health"))
-# Sends in flight, of ours and of the client that shows the limit: as many as the queues' documentation gives their workers,
-# beside them; the default, where only the limit is beside us.
+# Concurrent sends of our program and of the client that measures the limit: as many as the documentation of the queues advises
+# for their workers, or the default if the queues do not take part.
 CONCURRENCY = {1_000: 100, 20_000: 16}
 
-# Bookings in the databases that an idle minute is measured on, and these.
+# The databases for the idle minute, with their number of stored bookings.
 STORED = {"an empty table": 0, "10 thousand stored": 10_000, "1 million stored": 1_000_000, "10 million stored": 10_000_000}
 IDLE = {name: f"idle_{count}" for name, count in STORED.items()} | {"1 million upcoming, handled": "idle_handled"}
 
@@ -48,7 +48,7 @@ CREATE TABLE booking_automation_events (
 
 
 def bookings(count, status, start, duration=60):
-    """SQL that stores some, past whatever triggers there are: they were there before. `n` counts them."""
+    """SQL that stores bookings without firing triggers, as if they existed before. `n` counts them."""
     return f"""
 SET session_replication_role = replica;
 INSERT INTO bookings (customer_id, provider_id, service_id, status, scheduled_at, duration_minutes, location, created_at)
@@ -68,27 +68,27 @@ class Bench:
         self.began, self.figures = time.monotonic(), {}
 
     def say(self, what):
-        """Where it is."""
+        """Prints the progress."""
         seconds = int(time.monotonic() - self.began)
         print(f"{seconds // 60:3}:{seconds % 60:02}  {what}", file=sys.stderr, flush=True)
 
     # Databases
 
     def template(self, name, ours, fill=""):
-        """A database to copy: the user's tables, ours if wanted, and what is in them."""
+        """Creates a database to copy: the user's tables, our tables if `ours`, and the rows of `fill`."""
         sql = self.postgresql.sql
         sql("postgres", f"DROP DATABASE IF EXISTS {name} WITH (FORCE)", f"CREATE DATABASE {name}")
         sql(name, "CREATE EXTENSION pg_stat_statements", (ROOT / "migrations/01_base_tables.sql").read_text(), BASE)
         sql(name, fill) if fill else None
         if ours:
             subprocess.run([PROGRAM, "migrate"], env=self.services.environment(name), check=True, capture_output=True)
-            # The rules were there before, too.
+            # The rules must be older than the bookings.
             sql(name, "UPDATE reminder_rules SET effective_from = '2020-01-01'")
         else:
             sql(name, BRIEFS_EVENTS)
         sql(name, "VACUUM ANALYZE")
 
-    # Contenders: each does a kind of work on a database, and tells the seconds
+    # Contenders: each does one kind of work on a database and returns the seconds that it took
 
     def ours(self, kind, database, count, port=None):
         environment = self.services.environment(database, port) | {"SEND_CONCURRENCY": str(CONCURRENCY.get(count, 16))}
@@ -105,7 +105,7 @@ class Bench:
         assert prepared == count, f"{name}: {prepared} jobs of {count}"
         self.postgresql.sql("postgres", "CHECKPOINT")
         if name == "bullmq":
-            time.sleep(0.1)  # its jobs are delayed by a millisecond
+            time.sleep(0.1)  # its jobs have a delay of one millisecond
         said = self.node(name, "work", kind, database, port)
         assert said["done"] == count, said
         self.figures.setdefault("versions", {})[name] = said["version"]
@@ -113,13 +113,13 @@ class Bench:
         return said["seconds"]
 
     def node(self, name, command, kind, database, port=None):
-        """One of the peers; what it says."""
+        """Runs a peer and returns its output."""
         words = [NODE, f"{name}.mjs", command, *([kind] if kind else [])]
         environment = self.services.environment(database, port)
         return json.loads(subprocess.run(words, env=environment, cwd=PEERS, check=True, capture_output=True, text=True).stdout)
 
     def bare_sql(self, kind, database, count, port=None):
-        """What the database takes for it at the least: one statement, the audit rows with it."""
+        """The minimum time that the database needs: one statement that includes the audit rows."""
         statement = """
             ALTER TABLE bookings DISABLE TRIGGER USER;
             WITH moved AS (
@@ -136,7 +136,7 @@ class Bench:
         return time.perf_counter() - started
 
     def saturated(self, kind, database, count, port=None):
-        """An HTTP client that sends as much as the endpoint takes, with the same number of connections."""
+        """An HTTP client that sends as fast as the endpoint answers, with the same number of connections."""
         script = WORK / "post.lua"
         body = json.dumps({"Content": {"Simple": {"Body": {"Html": {"Data": "x" * 3000}}}}})
         script.write_text(f"wrk.method = 'POST'\nwrk.body = [[{body}]]\nwrk.headers['Content-Type'] = 'application/json'\n")
@@ -146,7 +146,7 @@ class Bench:
         return count / float(re.search(r"Requests/sec:\s+([\d.]+)", output.stdout)[1])
 
     def contenders(self, kind):
-        """By name: who, and the template it works on."""
+        """{name: (contender, template database)}."""
         limit = self.bare_sql if kind == "transitions" else self.saturated
         them = {OURS: (self.ours, "ours"), LIMIT: (limit, "ours"), "phase1": (None, "peers")} | {queue: (None, "peers") for queue in QUEUES}
         if not self.services.redis_port:
@@ -156,7 +156,7 @@ class Bench:
         return them
 
     def race(self, kind, count, names=None, port=None, rounds=ROUNDS):
-        """Seconds of each contender, round by round, in turns."""
+        """Seconds of each contender in each round; the contenders take turns."""
         due = bookings(count, "confirmed", STARTED, 600) if kind == "transitions" else bookings(count, "confirmed", REMIND)
         old = bookings(20_000, "completed", "now() - interval '2 days' - n * interval '1 minute'")
         for ours in (True, False):
@@ -178,7 +178,7 @@ class Bench:
         return seconds
 
     def check(self, kind, count, name):
-        """The same work was done by each."""
+        """Checks that the contender did the same work as the others."""
         if (kind, name) == ("reminders", LIMIT):
             return
         event = "status_update" if kind == "transitions" else "reminder_sent"
@@ -221,7 +221,7 @@ class Bench:
         instances = {name: Instance([PROGRAM], self.services.environment(database)) for name, database in databases.items()}
         times, looks = {name: [] for name in databases}, {}
         for name, instance in instances.items():
-            # The first pass looks at everything. One an hour is followed by a sweep, in a transaction of its own.
+            # The first pass checks all bookings. One pass per hour is followed by a sweep in a separate transaction.
             instance.invoke(SCHEDULE)
             self.postgresql.sql(databases[name], "UPDATE automation_runs SET as_of = as_of - interval '1 hour'")
             looks[name] = instance.invoke(SCHEDULE)
@@ -257,7 +257,7 @@ class Bench:
             "Node, a pass": ([NODE, PEERS / "cold.mjs"], secure("start_peers"), SCHEDULE),
         }
         times = {name: [] for name in contenders}
-        Instance([PROGRAM], secure("start")).invoke(SCHEDULE)  # the first pass of all looks at everything
+        Instance([PROGRAM], secure("start")).invoke(SCHEDULE)  # the very first pass checks all bookings
         rounds = 10 * ROUNDS
         for round in range(rounds):
             if round % 10 == 0:
@@ -273,7 +273,7 @@ class Bench:
         self.template("memory", True, bookings(100_000, "confirmed", REMIND))
         environment = self.services.environment("memory")
         while self.postgresql.number("memory", "SELECT count(*) FROM booking_automation_events") < 100_000:
-            # A pass takes 50 000; at this rate it sends one.
+            # A pass enqueues 50 000; at this rate it sends one.
             subprocess.run([PROGRAM, "run", "--for", "30s"], env=environment | {"SEND_RATE": "0.01"}, check=True, capture_output=True)
         waiting = self.postgresql.number("memory", "SELECT count(*) FROM booking_automation_events WHERE status = 'pending'")
         self.postgresql.sql("memory", "UPDATE booking_automation_channels SET next_at = now()")
@@ -288,11 +288,11 @@ class Bench:
         self.figures["memory"] = {"peak_kb": usage.ru_maxrss, "seconds": time.perf_counter() - started, "sent": waiting}
 
     def counted(self, database, work):
-        """What some work costs the server."""
+        """The load that some work puts on the server."""
         sql = self.postgresql.sql
         rows = "SELECT coalesce(sum(n_tup_upd + n_tup_del), 0) FROM pg_stat_user_tables"
         self.postgresql.sql("postgres", "CHECKPOINT")
-        time.sleep(1.2)  # the statistics of who was here before
+        time.sleep(1.2)  # the statistics of earlier sessions
         dead = self.postgresql.number(database, rows)
         sql(database, "SELECT pg_stat_statements_reset()")
         with self.services.longer_way(0) as way:
@@ -321,7 +321,7 @@ class Bench:
                 elif count:
                     work = lambda port: self.ours(kind, "cost", count, port)
                 else:
-                    self.ours_once("cost")  # the first pass looks at everything
+                    self.ours_once("cost")  # the first pass checks all bookings
                     work = lambda port: self.ours_once("cost", port)
                 self.figures["cost"].setdefault(name, {})[who] = self.counted("cost", work)
 
@@ -336,7 +336,7 @@ class Bench:
             figures["idle"] = self.idle_far(way.port)
 
     def idle_far(self, port):
-        """An idle pass on each database of the part `idle`; on an empty one alone, where that did not run."""
+        """An idle pass on each database of the part `idle`, or on an empty one if that part did not run."""
         stored = {row[0] for row in self.postgresql.sql("postgres", "SELECT datname FROM pg_database")}
         if "idle_0" not in stored:
             self.template("idle_0", True)
@@ -346,7 +346,7 @@ class Bench:
         for round in range(10 * ROUNDS + 3):
             for name, instance in instances.items():
                 took = instance.invoke(SCHEDULE)
-                if round >= 3:  # the first looks at everything, the others are warm
+                if round >= 3:  # the first pass checks all bookings; the later ones are warm
                     times[name].append(took)
         for instance in instances.values():
             instance.end()
@@ -374,7 +374,7 @@ class Bench:
         minutes = float(os.environ.get("MINUTES") or 30)
         self.postgresql.sql("postgres", "CREATE DATABASE soak")
         self.say(f"soak: {minutes:g} minutes")
-        self.services.mail_port = self.services.mail_endpoint(0)  # simulated weeks would wait for it most of the time
+        self.services.mail_port = self.services.mail_endpoint(0)  # no delay: simulated weeks would spend most of their time on it
         environment = self.services.environment("soak") | {"RUST_LOG": "error"}
         process = subprocess.Popen([TOOLS, "soak", "--minutes", str(minutes)], env=environment, stdout=subprocess.PIPE, text=True)
         self.services.processes.append(process)
@@ -392,7 +392,7 @@ PARTS = ["transitions", "reminders", "idle", "latency", "plans", "start", "memor
 def main():
     part = os.environ.get("PART") or ""
     assert part in ["", "soak", *PARTS], f"PART takes one of {', '.join(PARTS)}, soak"
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # as Ctrl-C does: what was started here ends with it
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # like Ctrl-C: stops the started processes
     with Services() as services:
         bench = Bench(services)
         for name in [part] if part else PARTS:

@@ -1,13 +1,13 @@
 #!/usr/bin/env python3
-"""The budgets of the function's size and start, as CI holds them.
+"""Checks the budgets of the function's size and start time. CI runs it.
 
     bench/gate.py size          bytes of the program and of its zip file
-    bench/gate.py start         start to first answer, beside an empty Rust function
+    bench/gate.py start         time to the first answer, compared with an empty Rust function
 
-`make gate` builds both programs first. A start is measured on a stand-in for the Lambda Runtime API, both programs in turns, so
-that the machine's speed cancels out of the ratio. Other work on the machine does not: each try waits for a quiet moment, a ratio
-that is too large is measured again, and the best one counts. A machine that is never quiet proves nothing against the program.
-Each try runs fresh copies, since a program starts sooner when its file lies in few large pieces of the page cache.
+`make gate` builds both programs first. The script measures starts on a stand-in for the Lambda Runtime API, both programs in
+turns, so that the machine's speed cancels out of the ratio. Other work on the machine does not cancel out, so each try waits for
+a quiet moment, a ratio over the budget is measured again, and the best one counts. If the machine is never quiet, the check is
+skipped. Each try runs fresh copies, because the layout of a file in the page cache changes the start time.
 """
 import io
 import shutil
@@ -22,7 +22,7 @@ from services import EMPTY, MAIL, PROGRAM, ROOT, WORK, Instance
 
 BINARY, ZIP = 12_000_000, 5_600_000
 RATIO, PAIRS, TRIES = 1.6, 40, 3
-# A machine is quiet when this share of a second is idle; seconds to wait for one that is.
+# A machine is quiet if this share of a second is idle. PATIENCE: seconds to wait for such a second.
 QUIET, PATIENCE = 0.9, 20
 
 
@@ -38,22 +38,22 @@ def size():
 
 
 def start():
-    """Whether it starts soon enough."""
+    """Whether it starts fast enough."""
     quiet = False
     for _ in range(TRIES):
         quiet |= wait_until_quiet()
         empty, ours = first_answers()
         ratio = paired(empty, ours)
-        print(f"start  {ratio:.2f} × an empty function, of {RATIO}: {spread(ours)} ms to the first answer, it {spread(empty)}", flush=True)
+        print(f"start  {ratio:.2f} × an empty function, budget {RATIO}: {spread(ours)} ms to the first answer, empty function {spread(empty)} ms", flush=True)
         if ratio <= RATIO:
             return True
     if not quiet:
-        print("SKIPPED: the budget of the start (other programs kept this machine busy all the while)")
+        print("SKIPPED: the budget of the start time (other programs kept this machine busy)")
     return not quiet
 
 
 def first_answers():
-    """Milliseconds to the first answer of an empty function and of the program, pair by pair."""
+    """Milliseconds to the first answer of an empty function and of the program, in pairs."""
     environment = MAIL | {"DATABASE_URL": "postgres://nobody@database.invalid/none"}
     health = (ROOT / "events/health.json").read_bytes()
 
@@ -72,7 +72,7 @@ def first_answers():
 
 
 def wait_until_quiet():
-    """Waits for a second in which the machine has nothing to do; whether there was one."""
+    """Waits for a second in which the machine is idle. Returns whether there was one."""
     for _ in range(PATIENCE):
         before = idle_and_all()
         time.sleep(1)
@@ -83,7 +83,7 @@ def wait_until_quiet():
 
 
 def idle_and_all():
-    """The processors' ticks since the machine started: the idle ones, and all. On systems without /proc, all count as idle."""
+    """Idle ticks and all ticks of the processors since the machine started. Without /proc, all ticks count as idle."""
     try:
         ticks = [int(word) for word in Path("/proc/stat").read_text().splitlines()[0].split()[1:9]]
     except OSError:

@@ -1,4 +1,4 @@
-"""What the run measured, as docs/generated/benchmarks.md with its charts, or on the terminal."""
+"""Writes the results of a run into docs/generated/benchmarks.md, with charts, or to the terminal."""
 import io
 import json
 import math
@@ -21,7 +21,7 @@ def name(who):
 
 
 def number(value):
-    """Three significant digits, thousands apart."""
+    """Three significant digits, with spaces between thousands."""
     if value >= 100:
         return f"{value:,.0f}".replace(",", " ")
     return f"{value:.3g}"
@@ -37,12 +37,12 @@ def table(head, rows):
 
 
 def paired(ours, others):
-    """Median of the ratios, round by round: the machine's mood cancels out."""
+    """Median of the ratios of each round, so that changes of the machine's speed cancel out."""
     return statistics.median(other / our for our, other in zip(ours, others))
 
 
 def svg(file, title, height, body):
-    """A picture in docs/generated/bench, readable in the dark, too; the Markdown for it."""
+    """Writes a picture for light and dark mode into docs/generated/bench. Returns the Markdown for it."""
     style = "text{font:13px system-ui,sans-serif;fill:#24292f}@media(prefers-color-scheme:dark){text{fill:#e6edf3}}"
     (DOCS / "bench").mkdir(exist_ok=True)
     (DOCS / "bench" / file).write_text(
@@ -66,7 +66,7 @@ def chart(file, title, unit, values):
 
 
 def lines(file, title, series):
-    """Lines over days, each to its own scale."""
+    """Lines over days, each on its own scale."""
     paths, colors = [], ["#0a7d5c", "#b35900", "#3b6fd4", "#8a8f98"]
     for index, (label, values) in enumerate(series.items()):
         top = max(values) or 1
@@ -97,15 +97,15 @@ def races(kind, figures, charted, figures_of_sending={}):
 
 
 def part_transitions(figures):
-    return ("## Status changes\n\nOurs: the whole process, from its start to its end. The queues: from the worker's start, connected, to the last job that "
-            "is recorded as done; that the jobs were enqueued, one a booking, is not in it. The limit: one UPDATE with its audit rows, in psql, our "
-            f"triggers off.\n{races('transitions', figures['transitions'], 10_000)}")
+    return ("## Status changes\n\nThe time of our program is that of the whole process. The time of a queue runs from the start of the connected worker to the last job that "
+            "is recorded as done, without the time for enqueueing the jobs. The limit is one UPDATE with its audit rows in psql, with our triggers "
+            f"disabled.\n{races('transitions', figures['transitions'], 10_000)}")
 
 
 def part_reminders(figures):
     flights = " and ".join(f"{flight} in flight of {number(count)} due" for count, flight in figures["run"]["concurrency"].items())
-    return (f"## Reminders\n\nAll send to the same endpoint, which answers after 20 ms. Ours, its process included, with {flights}; the limit is an HTTP client "
-            f"(wrk) with as many connections and nothing else to do; the peers with what their settings above give them.\n"
+    return (f"## Reminders\n\nAll send to the same endpoint, which answers after 20 ms. Our program, including the start of its process, has {flights}. The limit is an HTTP "
+            f"client (wrk) with as many connections and no other work. The peers use the settings above.\n"
             f"{races('reminders', figures['reminders'], 1_000, figures['sending'])}")
 
 
@@ -115,12 +115,12 @@ def part_idle(figures):
     rows = [[who, spread(values), f"{statistics.median(value / empty for value, empty in zip(values, base)):.2f} ×", number(idle["looks"][who]),
              number(idle["loop"][who]["idle_ms_median"])] for who, values in idle["times"].items()]
     queues = [[name(who), number(said["idle_ms_median"]), said["method"]] for who, said in idle["queues"].items()]
-    return ("## An idle minute\n\nA warm function, from the invocation to its answer, over the Lambda Runtime API, in turns: four round trips, and a row on disk "
-            "that says that the pass ran. One call an hour looks at all bookings within the longest lead once more, after the pass was committed; it is in a column of its "
-            "own. Beside it the two SELECTs of the Phase 1 loop, in a process that runs, which write nothing.\n\n"
+    return ("## An idle minute\n\nThe time of a warm function from the invocation to its answer over the Lambda Runtime API: four round trips, and one row on disk that "
+            "records the pass. Once an hour, the function checks all bookings within the longest lead again after the pass is committed; this call has its own "
+            "column. The last column shows the two SELECTs of the Phase 1 loop in a running process, which write nothing.\n\n"
             + table(["stored", "ms (least–most)", "of an empty table", "once an hour, ms", "Phase 1's SELECTs, ms"], rows)
-            + "\nA queue asks many times a minute; one of its questions, on an empty queue, in a worker that runs:\n\n"
-            + table(["", "ms, median", "what is timed"], queues))
+            + "\nA queue polls many times a minute. One poll of an empty queue in a running worker:\n\n"
+            + table(["", "ms, median", "measured"], queues))
 
 
 def part_start(figures):
@@ -129,8 +129,8 @@ def part_start(figures):
     ours = start["booking-automation, a pass"]
     rows = [[who, spread(values), f"{paired(base, values):.2f} ×", f"{paired(ours, values):.2f} ×"] for who, values in start.items()]
     medians = {who: statistics.median(values) for who, values in start.items()}
-    return ("## Cold start\n\nFrom the start of the process to its first answer over the Lambda Runtime API. A pass includes the connection to PostgreSQL, "
-            "with TLS and the certificate verified.\n\n" + table(["", "ms (least–most)", "of the empty one", "of our pass"], rows)
+    return ("## Cold start\n\nThe time from the start of the process to its first answer over the Lambda Runtime API. A pass includes the connection to PostgreSQL, "
+            "with TLS and a verified certificate.\n\n" + table(["", "ms (least–most)", "of the empty one", "of our pass"], rows)
             + "\n" + chart("start.svg", "Process start to first answer", "ms", medians))
 
 
@@ -143,14 +143,14 @@ def part_memory(figures):
 def part_cost(figures):
     rows = [[work if who == OURS else "", name(who), number(cost["round_trips"]), number(cost["statements"]), number(cost["wal"]), number(cost["dead"])]
             for work, costs in figures["cost"].items() for who, cost in costs.items()]
-    return ("## What it costs the database\n\nRound trips are counted on the wire, connections included; statements by pg_stat_statements, those in our triggers "
-            "not; WAL is that of the statements, full-page images after a checkpoint included; dead rows are versions that an UPDATE or DELETE left behind, in all tables. The queues' figures are those of "
-            "the work alone, without the enqueueing.\n\n" + table(["work", "", "round trips", "statements", "WAL bytes", "dead rows"], rows))
+    return ("## Load on the database\n\nRound trips are counted on the wire and include connecting. Statements are counted by pg_stat_statements, without those in our triggers. "
+            "WAL bytes are those of the statements and include full-page images after a checkpoint. Dead rows are old versions that an UPDATE or DELETE left in any table. "
+            "The figures of the queues do not include enqueueing.\n\n" + table(["work", "", "round trips", "statements", "WAL bytes", "dead rows"], rows))
 
 
 def part_latency(figures):
     latency = figures["latency"]
-    return ("## A database in another building\n\n5 ms are added to each round trip to PostgreSQL. BullMQ's Redis stays near.\n"
+    return ("## A remote database\n\nEach round trip to PostgreSQL takes 5 ms longer. BullMQ's Redis stays local.\n"
             + races("transitions, far", {1_000: latency["transitions"]}, None) + races("reminders, far", {1_000: latency["reminders"]}, None)
             + "\nAn idle pass of a warm function:\n\n" + table(["stored", "ms (least–most)"], [[who, spread(times)] for who, times in latency["idle"].items()]))
 
@@ -164,8 +164,8 @@ def short(plan):
 
 def part_plans(figures):
     (DOCS / "plans.md").write_text(
-        "# Plans\n\nEvery statement of a busy call (1 000 status changes, 1 000 reminders; those in the triggers, too) and of the idle one after it, on 10 million stored bookings, as "
-        "`auto_explain` logged it: ANALYZE, BUFFERS, without the nodes' times. Written by `make bench`.\n"
+        "# Plans\n\nThe plan of every statement of a busy call (1 000 status changes, 1 000 reminders, including statements in triggers) and of the idle call after it, on 10 million "
+        "stored bookings, as `auto_explain` logs it: ANALYZE, BUFFERS, without times of the nodes. `make bench` writes this document.\n"
         + "".join(f"\n```\n{short(plan)}\n```\n" for plan in figures["plans"]))
     return f"## Plans\n\n[plans.md](plans.md) has the plan of each of the {len(figures['plans'])} statements of a pass on 10 million stored bookings.\n"
 
@@ -176,15 +176,15 @@ def part_soak(figures):
     series = {"resident kB": [day["resident_kb"] for day in days], "bytes": [day["bytes"] for day in days],
               "pass, ms (median)": [day["pass_ms_median"] for day in days], "events": [day["events"] for day in days]}
     last = days[-1]
-    return (f"## Soak\n\n{len(days)} simulated days in {figures['run']['seconds'] / 60:.0f} minutes, a pass each simulated minute, {sum(day['sent'] for day in days)} reminders, "
-            f"{sum(day['moved'] for day in days)} status changes, in one process; events and runs are kept for a week. On the last day: {last['resident_kb'] / 1024:.1f} MiB "
+    return (f"## Soak\n\n{len(days)} simulated days in {figures['run']['seconds'] / 60:.0f} minutes, one pass per simulated minute, {sum(day['sent'] for day in days)} reminders, "
+            f"{sum(day['moved'] for day in days)} status changes, in one process; events and runs are stored for a week. On the last day: {last['resident_kb'] / 1024:.1f} MiB "
             f"resident, {last['bytes'] / 1e6:.1f} MB in our tables with their indexes after a vacuum, a pass in {last['pass_ms_median']:.2f} ms.\n\n"
-            + lines("soak.svg", "Over the simulated days, each line to its own scale", series))
+            + lines("soak.svg", "Over the simulated days, each line on its own scale", series))
 
 
 def size():
     said = subprocess.run(["make", "-s", "size"], cwd=ROOT, capture_output=True, text=True)
-    return f"## The function's weight\n\n`make size`, the largest first:\n\n```\n{said.stdout.strip()}\n```\n" if said.returncode == 0 else ""
+    return f"## Size of the function\n\n`make size`, the largest dependencies first:\n\n```\n{said.stdout.strip()}\n```\n" if said.returncode == 0 else ""
 
 
 def machine(figures):
@@ -193,9 +193,9 @@ def machine(figures):
     version = lambda *command: subprocess.run(command, capture_output=True, text=True).stdout.strip().splitlines()[0]
     run = figures["run"]
     facts = {
-        "machine": f"{cpu[1] if cpu else platform.processor()}, {os.cpu_count()} cores, {int(memory[1]) / 2**20:.0f} GiB; shared with others, hence ratios",
-        "rounds": f"{run['rounds']} of each race, the contenders in turns; {run['seconds'] / 60:.0f} minutes in all",
-        "PostgreSQL": f"{run['postgresql']}, its defaults but for shared_buffers = 512MB and rare checkpoints; fsync and synchronous_commit on",
+        "machine": f"{cpu[1] if cpu else platform.processor()}, {os.cpu_count()} cores, {int(memory[1]) / 2**20:.0f} GiB; shared with other programs, so compare the ratios",
+        "rounds": f"{run['rounds']} of each comparison, the contenders in turns; {run['seconds'] / 60:.0f} minutes in all",
+        "PostgreSQL": f"{run['postgresql']}, default settings except shared_buffers = 512MB and rare checkpoints; fsync and synchronous_commit are on",
         "this program": ", ".join([version(PROGRAM, "--version"), f"{PROGRAM.stat().st_size:,} bytes".replace(",", " "), version("rustc", "--version")]),
     }
     for who, version in figures.get("versions", {}).items():
@@ -206,7 +206,7 @@ def machine(figures):
 
 
 def budgets(figures):
-    """Each line of the design's budgets, and of what was expected beside the peers: met, or by how much not and why."""
+    """The budgets and expectations of the design: the measured value, and the reason if it misses the target."""
     median = statistics.median
     cost, idle, start, memory = (figures[part] for part in ["cost", "idle", "start", "memory"])
     trips = {work: costs[OURS]["round_trips"] for work, costs in cost.items()}
@@ -232,14 +232,14 @@ def budgets(figures):
          f"{trips['10 000 transitions']} for 10 000; {trips['1 000 reminders']} for 1 000 reminders, {trips['5 000 reminders']} for 5 000",
          said(trips["1 000 transitions"] == trips["10 000 transitions"])],
         ["idle pass: at most 5 round trips", f"{trips['an idle pass']}", said(trips["an idle pass"] <= 5)],
-        ["idle pass: what an empty table costs, ± 20 %", f"{worst:.2f} × at the worst", said(abs(worst - 1) <= 0.2)],
+        ["idle pass: as long as on an empty table, ± 20 %", f"{worst:.2f} × at the worst", said(abs(worst - 1) <= 0.2)],
         ["100 000 status changes with audit: at most 1.5 × the bare SQL", f"{bare:.2f} ×", said(bare <= 1.5)],
-        ["memory while 100 000 reminders go out: at most 64 MiB", f"{memory['peak_kb'] / 1024:.1f} MiB", said(memory["peak_kb"] <= 64 * 1024)],
-        ["delivery: at least 90 % of what latency × concurrency allows", f"{100 * sending:.1f} %",
-         said(sending >= 0.9, "between two pages, while one is recorded and the next is claimed, nothing is sent: no transaction may be open then")],
+        ["memory while sending 100 000 reminders: at most 64 MiB", f"{memory['peak_kb'] / 1024:.1f} MiB", said(memory["peak_kb"] <= 64 * 1024)],
+        ["delivery: at least 90 % of the rate that latency and concurrency allow", f"{100 * sending:.1f} %",
+         said(sending >= 0.9, "nothing is sent while one page is recorded and the next is claimed, because no transaction may be open during a send")],
         ["binary at most 12 MB, zip at most 5.6 MB", f"{binary:.2f} and {packed:.2f} MB", said(binary <= 12 and packed <= 5.6)],
-        ["start: first answer within 1.6 × an empty Rust function's", f"{first:.2f} ×", said(first <= 1.6)],
-        ["transaction open: never while a call to anything but the database is in flight", "by a test: `no_transaction_is_open_while_a_message_is_in_flight`", "met"],
+        ["start: first answer within 1.6 × the time of an empty Rust function", f"{first:.2f} ×", said(first <= 1.6)],
+        ["no transaction is open during a call to another service", "tested by `no_transaction_is_open_while_a_message_is_in_flight`", "met"],
         ["expected: status changes at least 50 × the Phase 1 loop", f"{loop:.1f} × with 10 000 due",
          said(loop >= 50, f"the bare SQL itself is {limit:.1f} × the loop, whose round trips cost next to nothing on one machine; with 5 ms each it is "
               f"{paired(figures['latency']['transitions'][OURS], figures['latency']['transitions']['phase1']):.0f} ×, with 1 000 due")],
@@ -254,11 +254,13 @@ def budgets(figures):
 
 INTRODUCTION = """# Benchmarks
 
-Written by `make bench`; no figure in it that the run did not measure. `BENCH=full make bench` takes more rounds, `make bench PART=idle` one
-part, on the terminal. Peers: the brief's Phase 1 loop (Node and `pg`: select, then an update, an audit row and a send per booking, one after the other),
-and three job queues with one job a status change and one a reminder, each set up as its documentation advises for throughput: the job's update and audit
-row are one statement, over pipelined connections. Sends go to one local endpoint that speaks SES v2. Everybody does the same work, which is checked after
-each run, in turns, on fresh copies of one database. Seconds are medians with the least and the most; ratios are medians of each round's own.
+`make bench` measures and writes this document. `BENCH=full make bench` runs more rounds; `make bench PART=idle` runs one part and prints it.
+
+The program is compared with the Phase 1 loop of its specification (Node and `pg`: a SELECT, then an UPDATE, an audit row and a message for each booking, one
+after the other) and with three job queues. The queues run one job for each status change and each reminder, configured for throughput as their documentation
+advises: the job's UPDATE and audit row are one statement, on pipelined connections. All of them send messages to the same local endpoint, which implements SES v2.
+All contenders do the same work in turns, on fresh copies of one database, and the run checks the result each time. Seconds are medians with minimum and
+maximum; ratios are medians of the ratios of each round.
 """
 
 
@@ -277,7 +279,7 @@ def write(figures, part):
 
 
 def kept_soak():
-    """The soak is a run of its own: what the document says of the last one stays."""
+    """The soak is a separate run, so the document keeps the section of the last one."""
     document = DOCS / "benchmarks.md"
     found = re.search(r"^## Soak\n.*?(?=^## |\Z)", document.read_text(), re.S | re.M) if document.exists() else None
     return found[0] if found else ""

@@ -1,5 +1,5 @@
-"""What the benchmarks run on: PostgreSQL, Redis, a mail endpoint, a longer way to the database. All on loopback, all ended
-with the run, each by the process that was started here."""
+"""The services of the benchmarks: PostgreSQL, Redis, a mail endpoint, and a proxy that delays answers of the database. All of
+them listen on loopback and stop with the run."""
 import contextlib
 import json
 import os
@@ -47,7 +47,7 @@ def installed(program, *places):
 
 
 class Services:
-    """Starts everything; ends it with the `with` block."""
+    """Starts everything; the end of the `with` block stops it."""
 
     def __enter__(self):
         self.processes = []
@@ -57,14 +57,14 @@ class Services:
         self.redis_port = None
         if redis := installed("redis-server"):
             self.redis_port = free_port()
-            # As BullMQ's "Going to production" says.
+            # As BullMQ's guide "Going to production" advises.
             self.start([redis, "--port", self.redis_port, "--bind", "127.0.0.1", "--dir", WORK, "--save", "", "--appendonly",
                         "yes", "--appendfsync", "everysec", "--maxmemory-policy", "noeviction"], self.redis_port)
         self.mail_port = self.mail_endpoint(20)
         return self
 
     def mail_endpoint(self, delay):
-        """Answers after so many milliseconds; its port."""
+        """Starts an endpoint that answers after so many milliseconds. Returns its port."""
         port = free_port()
         self.start([TOOLS, "endpoint", f"127.0.0.1:{port}", delay], port)
         return port
@@ -81,7 +81,7 @@ class Services:
         self.postgresql.stop()
 
     def environment(self, database, port=None):
-        """Of whoever works on a database, directly or by another port."""
+        """The environment of a program that uses the database, directly or through another port."""
         environment = {"PATH": os.environ["PATH"], "DATABASE_URL": self.postgresql.url(database, port)} | MAIL
         environment["AWS_ENDPOINT_URL_SESV2"] = f"http://127.0.0.1:{self.mail_port}"
         if self.redis_port:
@@ -89,15 +89,15 @@ class Services:
         return environment
 
     def taken(self):
-        """How many messages the endpoint took since the last question, and the seconds between its first answer and its last."""
+        """The number of messages since the last call, and the seconds between the endpoint's first and last answer."""
         with urllib.request.urlopen(f"http://127.0.0.1:{self.mail_port}/taken") as answer:
             said = json.load(answer)
             return said["taken"], said["seconds"]
 
     @contextlib.contextmanager
     def longer_way(self, delay):
-        """A port that leads to the database, each round trip so many milliseconds longer. What it yields has, in the end,
-        the number of round trips."""
+        """A port that forwards to the database and makes each round trip so many milliseconds longer. At the end, the yielded
+        object has the number of round trips."""
         way = Way(free_port())
         process = self.start([TOOLS, "latency", f"127.0.0.1:{way.port}", f"127.0.0.1:{self.postgresql.port}", delay], way.port)
         try:
@@ -119,7 +119,7 @@ def end(process):
 
 
 class PostgreSql:
-    """A cluster of this run's own, durable as it comes; TLS is on."""
+    """A cluster for this run, with PostgreSQL's default durability and TLS."""
 
     def __init__(self, services):
         found = sorted(Path("/usr/lib/postgresql").glob("*/bin"), key=lambda path: int(path.parent.name))
@@ -129,7 +129,7 @@ class PostgreSql:
         self.directory.mkdir(parents=True)
         if os.geteuid() == 0:
             self.as_postgres = ["setpriv", "--reuid=postgres", "--regid=postgres", "--init-groups"]
-            # The way to it may be closed to others: a server needs its own directory alone, by its name.
+            # The user of the server may have no access to the parent directories, so it gets a name relative to its own.
             self.directory = Path(f"/var/tmp/booking-automation-bench-{os.getpid()}")
             self.directory.mkdir()
             subprocess.run(["chown", "-R", "postgres", self.directory], check=True)
@@ -147,7 +147,7 @@ class PostgreSql:
         self.log = log
 
     def certificate(self, data):
-        """One for `localhost`, by an authority of this run's own."""
+        """A certificate for `localhost`, issued by a certificate authority of this run."""
         openssl = lambda *words: subprocess.run(["openssl", *map(str, words)], check=True, capture_output=True, cwd=WORK)
         key = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes"]
         openssl("req", "-x509", *key, "-days", 2, "-subj", "/CN=benchmark", "-keyout", "ca.key", "-out", self.ca)
@@ -173,7 +173,7 @@ class PostgreSql:
         return f"postgres://postgres@127.0.0.1:{port or self.port}/{database}"
 
     def sql(self, database, *statements):
-        """Runs them, each by itself; the last one's rows, as text."""
+        """Runs the statements one by one. Returns the rows of the last one as text."""
         commands = [word for statement in statements for word in ("-c", statement)]
         output = subprocess.run([self.bin / "psql", self.url(database), "-X", "-q", "-A", "-t", "-v", "ON_ERROR_STOP=1", *commands],
                                 capture_output=True, text=True, env={"PGOPTIONS": "--client-min-messages=warning", "PATH": "/usr/bin:/bin"})
@@ -190,7 +190,7 @@ class PostgreSql:
 
 
 class Instance:
-    """A function's process, on a stand-in for the Lambda Runtime API."""
+    """A process of a function, connected to a stand-in for the Lambda Runtime API."""
 
     def __init__(self, command, environment):
         self.invoked, self.answered, self.over = threading.Semaphore(0), threading.Semaphore(0), False
@@ -209,7 +209,7 @@ class Instance:
                                         stdout=subprocess.DEVNULL)
 
     def invoke(self, event):
-        """Milliseconds to its answer; from the start of the process, at the first."""
+        """Milliseconds to its answer; for the first answer, from the start of the process."""
         self.event = event
         started = time.perf_counter()
         if self.process is None:
@@ -229,7 +229,7 @@ class Instance:
 
 
 class Quiet(ThreadingHTTPServer):
-    """Silent when a process that was killed has left its connection."""
+    """Ignores connections that a killed process has left."""
 
     daemon_threads = True
 
@@ -239,7 +239,7 @@ class Quiet(ThreadingHTTPServer):
 
 class Api(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
-    # An answer is one packet: in two, the second would wait for the first one's acknowledgement.
+    # Sends an answer in one packet. A second packet would wait for the acknowledgement of the first.
     wbufsize = -1
     disable_nagle_algorithm = True
 

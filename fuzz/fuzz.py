@@ -1,14 +1,14 @@
 #!/usr/bin/env python3
-"""Hostile input for whatever takes input from outside: libFuzzer on a stable toolchain.
+"""Fuzzes everything that reads external input, with libFuzzer on a stable toolchain.
 
     make fuzz                     every target
-    make fuzz TARGET=address      one alone
-    make fuzz RUNS=10000000       as many executions each; from ten million on, the figures go into docs/generated/fuzz.md
-    make fuzz TARGET=address INPUT=target/fuzz/crashes/address/crash-…     one input again
-    make fuzz KEEP=1              afterwards, the smallest inputs that reach the most go into fuzz/corpus
+    make fuzz TARGET=address      one target
+    make fuzz RUNS=10000000       so many executions per target; from ten million on, writes the figures into docs/generated/fuzz.md
+    make fuzz TARGET=address INPUT=target/fuzz/crashes/address/crash-…     repeats one input
+    make fuzz KEEP=1              afterwards, stores the smallest inputs with the largest coverage in fuzz/corpus
 
-What was found stays in target/fuzz/corpus, where the next run begins. A panic, an assertion of the target's that fails, or an
-input that hangs, ends the target with the input's path, and the whole with 1.
+The inputs found stay in target/fuzz/corpus, and the next run starts with them. A panic, a failed assertion or an input that hangs
+stops the target and prints the path of the input; the exit status is then 1.
 """
 import os
 import pathlib
@@ -20,14 +20,14 @@ import time
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 HERE, WORK, TABLE = ROOT / "fuzz", ROOT / "target/fuzz", ROOT / "docs/generated/fuzz.md"
-# Longest input, in bytes.
+# Maximum size of an input, in bytes.
 TARGETS = {"address": 512, "database_url": 2048, "duration": 128, "invocation": 2048, "message": 1024, "ses_event": 2048,
            "settings": 512, "signature": 1024}
 RUNS = int(os.environ.get("RUNS", 1_000_000))
 RECORDED_FROM = 10_000_000
-# Of inputs from a run, a target, in the repository; in bytes.
+# Maximum size of the inputs that KEEP=1 stores in the repository, in bytes per target.
 LARGEST_CORPUS = 4096
-# What `cargo fuzz` has the compiler do on nightly: a counter on every edge, and what is compared with what.
+# The instrumentation of `cargo fuzz` on nightly: a counter on every edge, and the operands of comparisons.
 COVERAGE = ["sancov-module"], ["sanitizer-coverage-level=4", "sanitizer-coverage-inline-8bit-counters", "sanitizer-coverage-pc-table",
                               "sanitizer-coverage-trace-compares", "simplifycfg-branch-fold-threshold=0"]
 HEAD = ["target", "executions", "CPU time", "per second", "edges", "inputs kept", "crashes"]
@@ -37,7 +37,7 @@ def build(targets):
     host = re.search(r"host: (\S+)", subprocess.run(["rustc", "-vV"], capture_output=True, text=True, check=True).stdout)[1]
     passes, options = COVERAGE
     flags = [f"-Cpasses={name}" for name in passes] + [f"-Cllvm-args=-{option}" for option in options]
-    # With a target named, build scripts and macros are built without.
+    # With --target, build scripts and macros are built without instrumentation.
     command = ["cargo", "build", "--locked", "--release", "--manifest-path", HERE / "Cargo.toml", "--target-dir", WORK, "--target", host]
     bins = [part for target in targets for part in ("--bin", target)]
     subprocess.run(command + bins, env=os.environ | {"CARGO_ENCODED_RUSTFLAGS": "\x1f".join(flags)}, check=True)
@@ -49,7 +49,7 @@ def number(value):
 
 
 def fuzz(program, target):
-    """Runs a target; its row, or None when it crashed."""
+    """Runs a target. Returns its row, or None if it crashed."""
     found, crashes = WORK / "corpus" / target, WORK / "crashes" / target
     for directory in (found, crashes):
         directory.mkdir(parents=True, exist_ok=True)
@@ -76,7 +76,7 @@ def fuzz(program, target):
 
 
 def keep(program, target):
-    """The inputs that reach the most, the smallest first, beside those that have a name."""
+    """Stores the smallest inputs with the largest coverage, in addition to the inputs with names."""
     merged, corpus = WORK / "merged" / target, HERE / "corpus" / target
     shutil.rmtree(merged, ignore_errors=True)
     merged.mkdir(parents=True)
@@ -94,7 +94,7 @@ def keep(program, target):
 
 
 def record(rows):
-    """The table of docs/generated/fuzz.md: a row a target, those of other targets as they are."""
+    """Updates the rows of these targets in the table of docs/generated/fuzz.md."""
     text = TABLE.read_text()
     start, end = "<!-- from `make fuzz` -->\n", "<!-- to here -->\n"
     before, rest = text.split(start)

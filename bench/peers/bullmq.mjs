@@ -3,7 +3,7 @@ import { Queue, Worker } from 'bullmq'
 import { REDIS_URL, chunks, dueSql, env, int, jobBody, main, median, once, openDb, openMail, round, versionOf } from './common.mjs'
 
 const concurrency = (k) => int('BULLMQ_CONCURRENCY', k === 'reminders' ? 100 : 50)
-const delay = int('BULLMQ_DELAY', 1) // ms: 1 = through the delayed set, as a job made ahead of time; 0 = straight to the wait list
+const delay = int('BULLMQ_DELAY', 1) // ms: 1 = uses the delayed set, like a job that is scheduled ahead; 0 = goes directly to the wait list
 const dbMode = env('PEER_DB', 'pipeline')
 const dbConns = int('PEER_DB_CONNECTIONS', 10)
 const connection = { url: REDIS_URL, ...(env('BULLMQ_AUTOPIPELINE', '0') === '1' ? { enableAutoPipelining: true } : {}) }
@@ -58,7 +58,7 @@ main({
         w.on('completed', () => onDone(1)) // after the job was moved to finished in Redis
         w.run().catch((e) => { console.error(e); process.exit(5) })
       },
-      stop: async () => {}, // 'completed' comes after the library's own bookkeeping
+      stop: async () => {}, // the library emits 'completed' after it has recorded the job
       close: async () => { await w.close(); await db.end(); mail?.end() },
     }
   },

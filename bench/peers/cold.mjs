@@ -1,6 +1,6 @@
-// Node function for the cold-start comparison: the Lambda Runtime API spoken directly, the idle pass
-// of the naive loop (both selects; nothing is due). Clients are made during init, outside the
-// handler, as AWS advises. COLD_MAX_INVOCATIONS ends it after so many (tests only).
+// Node function for the cold-start comparison. It uses the Lambda Runtime API directly and runs the idle pass
+// of the naive loop (both SELECTs; nothing is due). It creates clients during init, outside the
+// handler, as AWS advises. COLD_MAX_INVOCATIONS stops it after so many invocations (tests only).
 import http from 'node:http'
 import pg from 'pg'
 import { SESv2Client, SendEmailCommand } from '@aws-sdk/client-sesv2'
@@ -34,8 +34,8 @@ const DUE_REMINDERS = `SELECT b.id, b.scheduled_at, u.email, u.display_name, u.t
   ORDER BY b.scheduled_at`
 
 const ses = new SESv2Client({ maxAttempts: 1 })
-// sslmode=require in the URL: pg verifies the server's certificate; the CA comes by NODE_EXTRA_CA_CERTS.
-// max 1: one invocation at a time in one environment.
+// sslmode=require in the URL: pg verifies the server's certificate; NODE_EXTRA_CA_CERTS names the CA.
+// max 1: an execution environment runs one invocation at a time.
 const pool = new pg.Pool({ connectionString: process.env.DATABASE_URL, max: 1 })
 pool.on('error', (e) => console.error(e.message))
 

@@ -19,7 +19,7 @@ export const env = (name, dflt) => process.env[name] || dflt
 export const DATABASE_URL = env('DATABASE_URL', 'postgres://postgres@127.0.0.1:5432/postgres')
 export const REDIS_URL = env('REDIS_URL', 'redis://127.0.0.1:6379')
 
-// What "due" means and what is written, for all peers.
+// The SQL of all peers: which bookings are due, and what is written.
 const FROM = 'confirmed'
 const TO = 'in_progress'
 const HOURS = 24
@@ -31,7 +31,7 @@ const person = `b.id, b.scheduled_at, u.email, u.display_name, u.timezone, s.tit
   FROM bookings b JOIN users u ON u.id = b.customer_id LEFT JOIN services s ON s.id = b.service_id`
 
 export const SQL = {
-  // the due work, as the naive loop selects it (and as the jobs are made from it)
+  // the due work, as the naive loop selects it; the queues' jobs are created from it
   dueTransitions: `SELECT id, scheduled_at FROM bookings
     WHERE status = '${FROM}' AND scheduled_at <= now() ORDER BY scheduled_at`,
   dueReminders: `SELECT ${person}
@@ -43,8 +43,8 @@ export const SQL = {
   reminded: `UPDATE bookings SET reminder_sent = true, updated_at = now() WHERE id = $1`,
   audit: `INSERT INTO booking_automation_events (id, booking_id, event_type, event_data, scheduled_at, executed_at, status)
     VALUES (gen_random_uuid(), $1, $2, $3, $4, now(), 'completed')`,
-  // queues: update and audit row of one booking in one statement: one round trip, one commit, and no
-  // audit row when the booking was not there to move on any more
+  // queues: the update and the audit row of one booking in one statement: one round trip, one commit, and no
+  // audit row if the booking no longer has the expected status
   transition: `WITH u AS (
       UPDATE bookings SET status = '${TO}', updated_at = now()
       WHERE id = $1 AND status = '${FROM}' RETURNING id, scheduled_at)
@@ -70,7 +70,7 @@ export const transitionData = JSON.stringify({ from: FROM, to: TO })
 // Named queries: PostgreSQL parses and plans each once per connection.
 export const named = (name, values) => ({ name, text: SQL[name], values })
 
-// mode 'pool': a pg.Pool of n connections, all opened beforehand.
+// mode 'pool': a pg.Pool of n connections, all opened in advance.
 // mode 'pipeline': n connections with pg's `pipeline: true` (8.23), round robin, so that many
 // statements are on the wire of each connection at once.
 export async function openDb(n, mode = 'pool') {
@@ -90,7 +90,7 @@ export async function openDb(n, mode = 'pool') {
   return { query: (q) => pool.query(q), end: () => pool.end() }
 }
 
-// For set-up, outside what is timed.
+// For set-up, which is not timed.
 export async function once(text, values) {
   const c = new pg.Client({ connectionString: DATABASE_URL })
   await c.connect()
@@ -144,7 +144,7 @@ export async function openMail(maxSockets) {
   }
 }
 
-// What one queue job does.
+// The work of one queue job.
 export function jobBody(kind, db, mail) {
   if (kind === 'transitions') return (id) => db.query(named('transition', [id]))
   return async (id) => {

@@ -1,4 +1,4 @@
-// graphile-worker: one job per booking; local queue and batched completion on, as its performance page advises.
+// graphile-worker: one job per booking; local queue and batched completion enabled, as its performance page advises.
 process.env.NO_LOG_SUCCESS ??= '1' // no log line per job
 import { Logger, makeWorkerUtils, run } from 'graphile-worker'
 import { EventEmitter } from 'node:events'
@@ -71,7 +71,7 @@ main({
           taskList: { [kind]: async (payload) => { await body(payload.bookingId); onDone(1) } },
         })
       },
-      // a graceful stop ends with the last completion batch written
+      // a graceful stop writes the last batch of completions
       stop: () => runner.stop(),
       close: async () => { await db.end(); mail?.end() },
     }

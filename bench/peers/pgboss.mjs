@@ -1,10 +1,10 @@
-// pg-boss: one job per booking; the worker fetches batches and the handler runs a batch's jobs side by side.
+// pg-boss: one job per booking; the worker fetches batches and the handler runs the jobs of a batch concurrently.
 import { PgBoss } from 'pg-boss'
 import { DATABASE_URL, chunks, dueSql, env, int, jobBody, main, median, named, once, openDb, openMail, round, versionOf } from './common.mjs'
 
 const batchSize = (k) => int('PGBOSS_BATCH', k === 'reminders' ? 50 : 500)
 const localConcurrency = (k) => int('PGBOSS_LOCAL', k === 'reminders' ? 4 : 2)
-const batchSql = env('PGBOSS_BATCH_SQL', '0') === '1' // transitions: one statement for the whole batch, which is no job per booking any more
+const batchSql = env('PGBOSS_BATCH_SQL', '0') === '1' // transitions: one statement for the whole batch instead of one job per booking
 const dbMode = env('PEER_DB', 'pipeline')
 const dbConns = int('PEER_DB_CONNECTIONS', 10)
 
@@ -63,7 +63,7 @@ main({
             onDone(jobs.length)
           },
         ),
-      // waits for the handlers' batches to be marked completed
+      // waits until the handlers' batches are marked as completed
       stop: () => b.offWork(kind, { wait: true }),
       close: async () => { await b.stop({ graceful: true }); await db.end(); mail?.end() },
     }

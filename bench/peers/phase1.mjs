@@ -1,5 +1,5 @@
 // The naive pass: select what is due; per booking one UPDATE and one audit INSERT (reminders: one
-// SendEmail before them). PHASE1_CONCURRENCY > 1 runs that many bookings side by side (Promise.all
+// SendEmail before them). PHASE1_CONCURRENCY > 1 handles that many bookings concurrently (Promise.all
 // over lanes), which is the usual first step up from the plain `for … await` loop.
 import { EVENTS, SQL, dueSql, env, int, main, median, named, once, openDb, openMail, round, transitionData, versionOf } from './common.mjs'
 

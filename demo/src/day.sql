@@ -1,5 +1,5 @@
--- A believable day and a half of a studio that also works online. The one parameter is its first hour. Everything was booked before.
--- Five providers; customers in many zones, one of whom has told no zone and one no address.
+-- A day and a half of a studio that also works online. The only parameter is its first hour. All bookings were made before.
+-- Five providers, and customers in many time zones. One customer has no time zone and one has no address.
 INSERT INTO users (id, display_name, email, timezone)
 SELECT ('00000000-0000-0000-0000-0000000001' || lpad(n::text, 2, '0'))::uuid, name, email, zone
   FROM (VALUES (1, 'Petra Huber', 'petra@studio.example', 'Europe/Vienna'),
@@ -26,22 +26,22 @@ SELECT ('00000000-0000-0000-0000-0000000002' || lpad(n::text, 2, '0'))::uuid,
   FROM (VALUES (1, 1, 'Massage', 60), (2, 1, 'Back training', 45), (3, 2, 'German lesson', 50), (4, 3, 'Nutrition advice', 30),
                (5, 4, 'Yoga', 45), (6, 5, 'Breathing course', 40)) AS offered (n, provider, title, minutes);
 
--- Who is awake meets who is awake: at the studio, if both live in Vienna, and else online.
+-- Each booking is in the daytime of both persons: at the studio if both live in Vienna, otherwise online.
 INSERT INTO bookings (customer_id, provider_id, service_id, status, scheduled_at, duration_minutes, auto_complete_blocked,
                       is_online, location, meeting_link, created_at)
 SELECT customer.id, service.provider_id, service.id, status, starts, service.duration_minutes, blocked,
        online, CASE WHEN NOT online THEN 'Ringstraße 1, 1010 Wien' END,
        CASE WHEN online THEN 'https://meet.example/' || md5(starts::text) END, $1 - interval '3 days'
-       -- The ordinary ones, every forty minutes from the second hour on; some are left for the day after.
+       -- The usual bookings, every forty minutes from the second hour on. Some of them are on the next day.
   FROM (SELECT n * interval '40 minutes' + interval '2 hours' AS at, 'confirmed' AS status, false AS blocked, true AS address
           FROM generate_series(0, 67) AS n
          UNION ALL VALUES
-               (interval '-40 hours', 'confirmed', false, true),             -- lost sight of: expires
-               (interval '3 hours', 'confirmed', true, true),                -- blocked: begins, and waits for a person
-               (interval '4 hours 30 minutes', 'cancelled', false, true),    -- nothing happens to it
-               (interval '5 hours', 'pending', false, true),                 -- never confirmed: nor to it
-               (interval '7 hours 10 minutes', 'confirmed', false, false),   -- whoever booked it has no address
-               (interval '14 hours 10 minutes', 'confirmed', false, true)    -- two of its reminders fall into the outage
+               (interval '-40 hours', 'confirmed', false, true),             -- forgotten: expires
+               (interval '3 hours', 'confirmed', true, true),                -- blocked: starts, and waits for a person
+               (interval '4 hours 30 minutes', 'cancelled', false, true),    -- stays cancelled
+               (interval '5 hours', 'pending', false, true),                 -- never confirmed: stays pending
+               (interval '7 hours 10 minutes', 'confirmed', false, false),   -- the customer has no address
+               (interval '14 hours 10 minutes', 'confirmed', false, true)    -- two of its reminders are due during the outage
        ) AS booked
  CROSS JOIN LATERAL (SELECT $1::timestamptz + at AS starts) AS slot
  CROSS JOIN LATERAL (SELECT s.*, p.timezone FROM services s JOIN users p ON p.id = s.provider_id

@@ -1,4 +1,4 @@
-//! An endpoint that speaks as much of SES v2 as the program uses, and keeps every mail as a file.
+//! An endpoint with the part of SES v2 that the program uses. It stores every mail as a file.
 
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
@@ -22,7 +22,7 @@ struct Mail {
 }
 
 impl Mailbox {
-    /// Empties the folder, and listens; the endpoint's URL.
+    /// Empties the folder and starts to listen. Returns the endpoint's URL.
     pub async fn open(folder: &Path) -> anyhow::Result<(Arc<Self>, String)> {
         let _ = std::fs::remove_dir_all(folder);
         std::fs::create_dir_all(folder)?;
@@ -43,12 +43,12 @@ impl Mailbox {
         Ok((mailbox, url))
     }
 
-    /// How many have arrived.
+    /// The number of mails that have arrived.
     pub fn len(&self) -> usize {
         self.mails.lock().map_or(0, |mails| mails.len())
     }
 
-    /// Writes the list of all of them.
+    /// Writes the list of all mails.
     fn index(&self, mails: &[Mail]) -> anyhow::Result<()> {
         let mut rows = String::new();
         for (number, mail) in mails.iter().enumerate() {

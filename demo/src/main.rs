@@ -1,6 +1,6 @@
-//! `make demo`: the unchanged program plays a day of bookings in well under a minute, and then runs on.
+//! `make demo`: the unchanged program simulates a day of bookings in well under a minute, and then keeps running.
 //!
-//! PostgreSQL is embedded and takes one connection at a time, so that everything goes through the program's own pool of one.
+//! PostgreSQL is embedded and accepts one connection at a time, so everything uses the program's pool, which has one connection.
 
 mod mailbox;
 
@@ -31,9 +31,9 @@ use mailbox::Mailbox;
 use pglite_oxide::PgliteServer;
 use tokio_postgres::types::{ToSql, Type};
 
-/// Nobody fires a pass in these two hours; in minutes since the day's start, as all times here.
+/// No pass runs in these two hours. All times here are minutes since the start of the day.
 const OUTAGE: std::ops::Range<i64> = 12 * 60..14 * 60;
-/// What people do in the course of the day.
+/// What people do during the day.
 const PEOPLE: [Act; 3] = [
     Act {
         minute: 6 * 60,
@@ -56,20 +56,20 @@ const PEOPLE: [Act; 3] = [
                 FROM bookings ORDER BY abs(extract(epoch FROM scheduled_at - $2)) LIMIT 1",
     },
 ];
-/// Where the mails and the events go.
+/// The folder of the mails and the events.
 const FOLDER: &str = "target/demo-mails";
-/// Whose clock the demo shows.
+/// The time zone of the times that the demo shows.
 const ZONE: &str = "Europe/Vienna";
 const SECRET: &str = "demo-secret-0123456789";
 const SIGNING_SECRET: &str = "whsec_C2FVsBQIhrscChlQIMV+b5sSYspob7oD";
 
-/// Somebody writes to `bookings`.
+/// A change of `bookings` by a person.
 struct Act {
     minute: i64,
-    /// `{}` stands for the clock of each of the `times`.
+    /// Each `{}` is replaced by one of the `times`.
     what: &'static str,
     times: &'static [i64],
-    /// `$1` is the time at which it happens, `$2` and `$3` the `times`.
+    /// `$1` is the time of the change; `$2` and `$3` are the `times`.
     sql: &'static str,
 }
 
@@ -91,13 +91,13 @@ fn main() -> anyhow::Result<()> {
         ("AWS_SECRET_ACCESS_KEY", "demo"),
     ];
     for (name, value) in settings {
-        // SAFETY: the runtime has no other thread yet, and nothing else runs.
+        // SAFETY: the process has no other thread yet.
         unsafe { std::env::set_var(name, value) };
     }
     println!("Starting an embedded PostgreSQL …");
     let server = PgliteServer::temporary_tcp().context("the embedded PostgreSQL did not start")?;
     let ended = runtime.block_on(demo(&server.database_url(), &mailbox));
-    // Its connection goes with the runtime; the server waits for that.
+    // This closes the connection; the server waits for it.
     drop(runtime);
     server.shutdown()?;
     ended
@@ -174,7 +174,7 @@ async fn demo(url: &str, mailbox: &Mailbox) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Fills in the day, as somebody else's backend did before it.
+/// Creates the day's bookings, as the user's backend would have done before.
 async fn fill(database: &Database, start: DateTime<Utc>) -> anyhow::Result<()> {
     for statement in include_str!("day.sql").split_inclusive(";\n") {
         let parameters: &[&(dyn ToSql + Sync)] = if statement.contains("$1") {
@@ -184,7 +184,7 @@ async fn fill(database: &Database, start: DateTime<Utc>) -> anyhow::Result<()> {
         };
         write(database, start - TimeDelta::days(2), statement, parameters).await?;
     }
-    // The program was installed when the day began: what was due before that is nobody's business.
+    // The program was installed when the day began: earlier reminders are not sent.
     write(
         database,
         start,
@@ -195,7 +195,7 @@ async fn fill(database: &Database, start: DateTime<Utc>) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// The user's own backend writes something at that time; how many rows.
+/// Executes a statement of the user's backend at that time. Returns the number of rows.
 async fn write(
     database: &Database,
     as_of: DateTime<Utc>,
@@ -218,7 +218,7 @@ async fn write(
     Ok(rows)
 }
 
-/// A pass a minute, but for the outage.
+/// Runs one pass per minute, except during the outage.
 async fn play(
     automation: &Automation,
     database: &Database,
@@ -285,7 +285,7 @@ async fn play(
     Ok(())
 }
 
-/// What a pass did, in words; nothing when it did nothing.
+/// What a pass did, in words; empty if it did nothing.
 fn done(work: &Work) -> String {
     let (moved, mails) = (&work.transitions, &work.reminders);
     let figures = [
@@ -307,7 +307,7 @@ fn done(work: &Work) -> String {
     told.join(", ")
 }
 
-/// The table at the end, from what is in the database.
+/// The table at the end, read from the database.
 async fn table(database: &Database) -> anyhow::Result<String> {
     let (transaction, _) = database.begin(&Begin::default(), "").await?;
     let changes = transaction
@@ -384,7 +384,7 @@ fn why(outcome: &str) -> &'static str {
     }
 }
 
-/// Every event as a line of JSON, in the order in which they happened.
+/// Writes every event as a line of JSON, in chronological order.
 async fn keep_events(database: &Database) -> anyhow::Result<()> {
     let (transaction, _) = database.begin(&Begin::default(), "").await?;
     let rows = transaction
@@ -399,7 +399,7 @@ async fn keep_events(database: &Database) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// The weekday and time on the studio's wall.
+/// The weekday and local time of the studio.
 fn clock(time: DateTime<Utc>) -> anyhow::Result<String> {
     let there = jiff::Timestamp::from_second(time.timestamp())?.in_tz(ZONE)?;
     Ok(there.strftime("%a %H:%M").to_string())

@@ -1,12 +1,12 @@
-//! Mutations of JSON: most of a parser's input must be JSON to come anywhere, and byte by byte it seldom stays so.
+//! Mutations of JSON. Mutations of single bytes seldom keep an input valid, so these change nodes of the tree.
 
 use libfuzzer_sys::fuzzer_mutate;
 use serde_json::{Map, Value};
 
-/// Values and keys that the program, or what it is built on, looks for.
+/// Values and keys that the program or its dependencies look for.
 const WORDS: &str = include_str!("../dictionaries/json.words");
 
-/// xorshift64: the fuzzer's seed decides everything.
+/// xorshift64. The fuzzer's seed determines all choices.
 struct Random(u64);
 
 impl Random {
@@ -18,7 +18,7 @@ impl Random {
     }
 }
 
-/// Mutates `data[..size]`, by its bytes or, where it is JSON, by its tree. Returns the new size.
+/// Mutates `data[..size]`: its tree if it is JSON, otherwise its bytes. Returns the new size.
 pub fn mutate(data: &mut [u8], size: usize, max_size: usize, seed: u32) -> usize {
     let mut random = Random(u64::from(seed) << 1 | 0x9e37_79b9_0000_0001);
     random.below(1);
@@ -104,7 +104,7 @@ fn count(node: &Value) -> usize {
     }
 }
 
-/// The node at `index`, in the order in which they are written.
+/// The node at `index`, in the order of the text.
 fn nth<'a>(node: &'a mut Value, index: &mut usize) -> Option<&'a mut Value> {
     if *index == 0 {
         return Some(node);

@@ -1,12 +1,12 @@
-//! What several targets share: an environment as an input, durations read by other means, mutations of JSON.
+//! Shared by several targets: an environment as input, an independent parser of durations, mutations of JSON.
 
 pub mod json;
 
 use std::collections::HashMap;
 use std::time::Duration;
 
-/// Variables as a process gets them: `NAME=value`, each ended by a NUL byte, which no value can hold. The last of a
-/// name counts.
+/// Environment variables: `NAME=value`, each followed by a NUL byte, which no value can contain. Of several with the same name, the
+/// last one counts.
 pub fn environment(input: &str) -> HashMap<&str, &str> {
     input
         .split('\0')
@@ -14,7 +14,7 @@ pub fn environment(input: &str) -> HashMap<&str, &str> {
         .collect()
 }
 
-/// A duration as docs/settings.md says it: digits and one of `s`, `m`, `h`, `d`, at most so many days.
+/// A duration as docs/settings.md defines it: digits and one of `s`, `m`, `h`, `d`, with a maximum in days.
 pub fn duration(text: &str, most_days: u64) -> Option<Duration> {
     let mut characters: Vec<char> = text.chars().collect();
     let unit = match characters.pop()? {

@@ -1,4 +1,4 @@
-//! Addresses and senders: what is accepted is one mailbox to another parser, too, breaks no line and is accepted again.
+//! Addresses and senders. An accepted text is one mailbox for another parser, contains no line break and is accepted again.
 
 #![no_main]
 
@@ -24,7 +24,7 @@ fuzz_target!(|text: &str| {
             header.bytes().all(|byte| (b' '..=b'~').contains(&byte)),
             "{header:?}"
         );
-        // That parser knows no quoted local parts.
+        // That parser does not support quoted local parts.
         if sender.address().as_str().starts_with('"') {
             return;
         }
@@ -38,12 +38,12 @@ fuzz_target!(|text: &str| {
     }
 });
 
-/// What means something in a header (RFC 5322, 3.2.3).
+/// The characters with a meaning in a header (RFC 5322, 3.2.3).
 const SPECIAL: [char; 13] = [
     ' ', ',', ';', ':', '<', '>', '(', ')', '[', ']', '@', '"', '\\',
 ];
 
-/// Goes into a header, and into a command to a mail server, as it is.
+/// Whether the text can be used unchanged in a header and in a command to a mail server.
 fn check(address: &Address) {
     let said = address.as_str();
     assert!(
@@ -65,7 +65,7 @@ fn check(address: &Address) {
     }
 }
 
-/// What another parser makes of a `From` header.
+/// The `From` header as another parser reads it.
 fn one_mailbox(value: &str) -> SingleInfo {
     let line = format!("From: {value}\r\n");
     let (header, _) = parse_header(line.as_bytes()).expect("a header");
@@ -82,7 +82,7 @@ fn name(text: &str) -> Option<String> {
     Some(name.trim().trim_matches('"').trim().to_owned()).filter(|name| !name.is_empty())
 }
 
-/// A name as it is read: parsers do not agree on how many spaces a space is.
+/// A name with normalized spaces, since parsers treat them differently.
 fn plain(name: String) -> String {
     name.split_whitespace().collect::<Vec<_>>().join(" ")
 }

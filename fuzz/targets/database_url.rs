@@ -1,4 +1,4 @@
-//! `DATABASE_URL` and certificates: refusals never repeat anything of them, and what is accepted makes a pool.
+//! `DATABASE_URL` and certificates. Refusals repeat no part of the input; an accepted input makes a pool.
 
 #![no_main]
 
@@ -20,7 +20,7 @@ fn read(url: Option<&str>, certificate: Option<&str>) -> Result<DatabaseSettings
     .map_err(|error| error.to_string())
 }
 
-/// Every refusal that there is. One that depends on the value is not among them.
+/// All refusals. None of them depends on the value.
 static REFUSALS: LazyLock<HashSet<String>> = LazyLock::new(|| {
     let good = Some("host=db.example user=u");
     [
@@ -42,7 +42,7 @@ static REFUSALS: LazyLock<HashSet<String>> = LazyLock::new(|| {
 fuzz_target!(|input: &str| {
     let variables = environment(input);
     let url = variables.get("DATABASE_URL").copied();
-    // Anything else is the path of a file.
+    // Any other value is the path of a file.
     let certificate = variables
         .get("DATABASE_CA_CERT")
         .copied()
@@ -64,7 +64,7 @@ fuzz_target!(|input: &str| {
         config.get_user().is_some()
             && !(config.get_hosts().is_empty() && config.get_hostaddrs().is_empty())
     );
-    // A pool with TLS reads 300 certificates first.
+    // A pool with TLS first reads 300 certificates.
     if config.get_ssl_mode() == SslMode::Disable {
         Database::new(&settings, 1).expect("a pool");
     }

@@ -1,4 +1,4 @@
-//! Durations: what is accepted is what docs/settings.md says, and means what it says.
+//! Durations. The program accepts what docs/settings.md defines, with the same meaning.
 
 #![no_main]
 

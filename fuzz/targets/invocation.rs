@@ -1,5 +1,5 @@
-//! Invocations of the Lambda function, whoever sends them: a documented payload does what is documented, a request with
-//! credentials comes as far as the database, which is not there, and everything else touches nothing.
+//! Invocations of the Lambda function. A documented payload does what the documentation says, a request with credentials fails at
+//! the database, which does not exist, and everything else is refused before.
 
 #![no_main]
 
@@ -37,13 +37,13 @@ thread_local! {
     static FUNCTION: RefCell<(Runtime, Function)> = RefCell::new(function());
 }
 
-/// The function, and what it runs on.
+/// The function and its runtime.
 fn function() -> (Runtime, Function) {
     let runtime = Builder::new_current_thread()
         .enable_all()
         .build()
         .expect("a runtime");
-    // SAFETY: no thread was started yet.
+    // SAFETY: the process has no other thread yet.
     unsafe { std::env::set_var("AWS_REGION", "eu-central-1") };
     let lookup = |name: &str| match name {
         "DATABASE_URL" => Some("host=/nonexistent user=nobody".to_owned()),
@@ -92,7 +92,7 @@ fn function() -> (Runtime, Function) {
 }
 
 fuzz_target!(|data: &[u8]| {
-    // As the runtime reads it.
+    // The runtime reads it like this.
     let Ok(event) = serde_json::from_slice::<Event>(data) else {
         return;
     };
@@ -109,7 +109,7 @@ fuzz_target!(|data: &[u8]| {
     let documented = documented(&payload);
     match answer {
         Ok(answer) if answer["statusCode"].is_u64() => responded(&payload, &answer),
-        // Without a database, this alone can succeed.
+        // Only this can succeed without a database.
         Ok(answer) => {
             assert_eq!(answer["reason"], "event_type", "{answer}");
             assert_eq!(documented, Documented::SesEvent);
@@ -139,7 +139,7 @@ enum Documented {
     No,
 }
 
-/// Which of the direct payloads it is (docs/fire-and-sign.md: what is in `events/`).
+/// The kind of a direct payload (docs/fire-and-sign.md, `events/`).
 fn documented(payload: &Value) -> Documented {
     let Some(fields) = payload.as_object() else {
         return Documented::No;
@@ -163,8 +163,8 @@ fn documented(payload: &Value) -> Documented {
     }
 }
 
-/// The order of judgement: path, method, size, credentials, and only then the database. What opens `/run` opens nothing
-/// else, and the other way round.
+/// The order of the checks: path, method, size, credentials, and then the database. The credentials of `/run` are valid for no
+/// other route, and those of other routes are not valid for `/run`.
 fn responded(payload: &Value, answer: &Value) {
     assert!(
         payload.get("requestContext").is_some(),
@@ -203,7 +203,7 @@ fn responded(payload: &Value, answer: &Value) {
     }
 }
 
-/// Others are not looked at: no route's has any character besides.
+/// Other paths are ignored: no route contains any other character.
 fn is_for_support(path: &str) -> bool {
     let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"/-._".contains(&byte);
     let Some(path) = path
@@ -222,7 +222,7 @@ fn is_for_support(path: &str) -> bool {
     }
 }
 
-/// Whether the secret is there as a bearer's.
+/// Whether the headers contain the secret as a bearer token.
 fn is_sent(payload: &Value, secret: &str) -> bool {
     let bearer = |value: &Value| {
         value.as_str().is_some_and(|value| {
@@ -234,7 +234,7 @@ fn is_sent(payload: &Value, secret: &str) -> bool {
         })
     };
     let authorization = |(name, value): (&String, &Value)| {
-        // One of several values may be a list of one.
+        // A single value may be a list with one entry.
         let values = value
             .as_array()
             .map_or(std::slice::from_ref(value), Vec::as_slice);

@@ -1,4 +1,4 @@
-//! Reminders with hostile names, links, zones and times: a subject is one line, and no name adds a tag, a link or a line.
+//! Reminders with hostile names, links, time zones and times. A subject is one line; a name adds no tag, no link and no line.
 
 #![no_main]
 
@@ -14,7 +14,7 @@ use uuid::Uuid;
 
 const BASE: &str = "https://studio.example/app";
 
-/// What the user's tables may hold.
+/// Values that the user's tables may contain.
 #[derive(Arbitrary, Debug)]
 struct Row<'a> {
     starts_at: Start,
@@ -123,7 +123,7 @@ fuzz_target!(|row: Row| {
     }
 });
 
-/// The same with nothing but `x` in other people's words.
+/// The same reminder with `x` as every text of a user.
 fn tamed(reminder: &Reminder) -> Reminder {
     let turns = |one: char| {
         "\u{202a}\u{202b}\u{202c}\u{202d}\u{202e}\u{2066}\u{2067}\u{2068}\u{2069}".contains(one)
@@ -157,7 +157,7 @@ fn tamed(reminder: &Reminder) -> Reminder {
     }
 }
 
-/// The tags, without where they lead.
+/// The tags, without the targets of links.
 fn tags(html: &str) -> Vec<String> {
     html.split('<')
         .skip(1)
@@ -174,7 +174,7 @@ fn tags(html: &str) -> Vec<String> {
         .collect()
 }
 
-/// Where they lead.
+/// The targets of links.
 fn links(html: &str) -> Vec<&str> {
     html.split('<')
         .filter_map(|tag| tag.strip_prefix("a href=\""))

@@ -1,4 +1,4 @@
-//! Events of SES: what is read from one is in it, PostgreSQL takes it, and it names no address but those to be suppressed.
+//! SES events. What the program reads is in the event, PostgreSQL accepts it, and it contains only addresses to be suppressed.
 
 #![no_main]
 
@@ -8,7 +8,7 @@ use libfuzzer_sys::{fuzz_mutator, fuzz_target};
 use serde_json::Value;
 use uuid::Uuid;
 
-/// SES's names, ours, and where it tells more.
+/// SES's name, our name, and the field with the details.
 const KINDS: [(&str, &str, &str); 8] = [
     ("Send", "sent", "/detail/send"),
     ("Delivery", "delivered", "/detail/delivery"),
@@ -74,7 +74,7 @@ fuzz_target!(|data: &[u8]| {
     assert_eq!((kind, Some(event_id)), (*expected, tag));
     kept(&message_id);
     assert!(!message_id.is_empty());
-    // PostgreSQL's years.
+    // The range of PostgreSQL's timestamps.
     assert!((-4713..294_276).contains(&chrono::Datelike::year(&occurred_at)));
     every_text(&details, &mut |text| {
         kept(text);
@@ -107,7 +107,7 @@ fuzz_target!(|data: &[u8]| {
     }
 });
 
-/// Of a length that is kept, and without the character that PostgreSQL does not take.
+/// Limited to the stored length, and without the character that PostgreSQL does not accept.
 fn kept(text: &str) {
     assert!(!text.contains('\0'), "PostgreSQL does not take {text:?}");
     assert!(text.chars().count() <= 500);

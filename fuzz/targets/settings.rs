@@ -1,4 +1,4 @@
-//! Settings: what is accepted keeps its promises, and what is refused is never repeated, nor is a secret printed.
+//! Settings. Accepted values are within their documented limits; refusals do not repeat values, and no secret is printed.
 
 #![no_main]
 
@@ -19,8 +19,7 @@ const DAY: u64 = 24 * 60 * 60;
 
 type Lookup<'a> = &'a dyn Fn(&str) -> Option<String>;
 
-/// Every refusal that there is: by one value that no setting takes, and by none. One that depends on the value is not
-/// among them.
+/// All refusals: of a value that no setting accepts, and of a missing value. None of them depends on the value.
 static REFUSALS: LazyLock<HashSet<String>> = LazyLock::new(|| {
     let names = [
         "COMPLETE_AFTER",
@@ -129,10 +128,10 @@ fuzz_target!(|input: &str| {
     }
 });
 
-/// So many of a list are tried, each against all of it.
+/// The number of entries of a list that are tried, each against the whole list.
 const FEW: usize = 4;
 
-/// Every secret opens, as the value or the key that it is, and none is printed.
+/// Every secret authenticates, as a bearer token or as a key, and none is printed.
 fn secret(secrets: &CronSecrets, bearer: Option<&str>, signing: Option<&str>) {
     let printed = format!("{secrets:?}");
     assert_eq!(secrets.is_empty(), bearer.is_none() && signing.is_none());
@@ -206,7 +205,7 @@ fn delivery(settings: &EmailSettings, url: Option<&str>) {
         base.starts_with("https://") || base.starts_with("http://"),
         "{base:?}"
     );
-    // It stands in a text, where a space or a line's end would cut it, and paths are written after it.
+    // Messages contain it as text, where a space or a line break would end it, and paths are appended to it.
     assert!(
         base.chars()
             .all(|one| one.is_ascii_graphic() && !"<>?#".contains(one))

@@ -1,4 +1,5 @@
-//! Credentials: a caller is who two other implementations of Standard Webhooks say, or nobody, for the reason that is true.
+//! Credentials. The program and two other implementations of Standard Webhooks identify the same caller, or refuse the request for
+//! the same reason.
 
 #![no_main]
 
@@ -18,10 +19,10 @@ const KEYS: [[u8; 32]; 3] = [
     *b"signing-key-of-yesterday-32-byte",
     *b"a key that is nobody's, 32 bytes",
 ];
-/// 2026-03-01, and what a signature's time may be off.
+/// 2026-03-01, and the tolerance for a signature's time.
 const NOW: u64 = 1_772_366_400;
 
-/// A request's headers and body: as they came, or nearly right.
+/// A request's headers and body: arbitrary or almost valid.
 #[derive(Arbitrary, Debug)]
 struct Request<'a> {
     no_bearer: bool,
@@ -34,7 +35,7 @@ struct Request<'a> {
     body: &'a [u8],
 }
 
-/// Mostly one: otherwise little comes through.
+/// Usually one value, so that enough requests are valid.
 #[derive(Arbitrary, Debug)]
 enum Few<T> {
     One(T),
@@ -201,7 +202,7 @@ fn secret(key: usize) -> String {
 
 fuzz_target!(|request: Request| {
     let secrets = &SECRETS[usize::from(request.no_bearer)][usize::from(request.no_signing)];
-    // A clock may be anywhere; mostly it is about right.
+    // The clock may have any value; usually it is almost right.
     let now = request
         .now
         .filter(|now| now % 4 == 0)
@@ -262,7 +263,7 @@ fuzz_target!(|request: Request| {
     }
 });
 
-/// The judgement by the specification, with other libraries.
+/// The expected result by the specification, calculated with other libraries.
 fn expected(request: &Request, presented: &Credentials, now: u64) -> Result<Caller, Refusal> {
     let bearer = match &presented.authorization[..] {
         [] => None,
@@ -286,7 +287,7 @@ fn expected(request: &Request, presented: &Credentials, now: u64) -> Result<Call
         (1, 1, 1) => {}
         _ => return Err(Refusal::Incomplete),
     }
-    // As the specification's libraries do it: texts are compared, nothing is decoded.
+    // The specification's libraries compare the texts without decoding them.
     let texts = |key: &[u8; 32]| {
         [
             "v1,",
@@ -300,7 +301,7 @@ fn expected(request: &Request, presented: &Credentials, now: u64) -> Result<Call
             .split(|byte| *byte == b' ')
             .any(|one| one == texts(key))
     };
-    // Of two that fit, the later one is named.
+    // If two match, the result names the later one.
     let key = KEYS[..2]
         .iter()
         .filter(|_| !request.no_signing)
@@ -340,7 +341,7 @@ fn caller(trigger: Trigger, secret: &[u8]) -> Caller {
     }
 }
 
-/// The specification's own library signs so, with one of the two keys. It takes texts alone, and writes a time its own way.
+/// Signs with the specification's own library and one of the two keys. It accepts only texts and formats the time itself.
 fn agrees(id: &str, timestamp: &[u8], signatures: &[u8], body: &[u8]) {
     static JUDGES: LazyLock<[standardwebhooks::Webhook; 2]> = LazyLock::new(|| {
         [0, 1].map(|key| standardwebhooks::Webhook::new(&secret(key)).expect("a secret"))

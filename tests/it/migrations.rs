@@ -83,6 +83,37 @@ async fn migrate_creates_everything_and_a_second_run_changes_nothing() {
 }
 
 #[tokio::test]
+async fn migrate_applies_a_changed_function_unless_a_newer_migrate_applied_it() {
+    let app = App::new().await;
+    let replaced = "booking_automation_has_flag";
+    let version: i32 = app
+        .one("SELECT max(version) FROM booking_automation_functions", &[])
+        .await
+        .get(0);
+    for (recorded, is_applied) in [(version - 1, true), (version, true), (version + 1, false)] {
+        app.db
+            .batch_execute(&format!(
+                "CREATE OR REPLACE FUNCTION {replaced}(rule text, audience text) RETURNS boolean
+                     LANGUAGE sql IMMUTABLE AS 'SELECT NULL::boolean';
+                 UPDATE booking_automation_functions SET version = {recorded}, digest = 'another'
+                  WHERE name = '{replaced}'"
+            ))
+            .await
+            .unwrap();
+        migrate(&app).await;
+        let row = app
+            .one(
+                "SELECT booking_automation_has_flag('1h', 'customer') IS TRUE AS is_applied, version
+                   FROM booking_automation_functions WHERE name = 'booking_automation_has_flag'",
+                &[],
+            )
+            .await;
+        assert_eq!(row.get::<_, bool>("is_applied"), is_applied, "{recorded}");
+        assert_eq!(row.get::<_, i32>("version"), version.max(recorded));
+    }
+}
+
+#[tokio::test]
 async fn constraints_and_indexes_match_their_snapshot() {
     let app = App::empty().await;
     migrate(&app).await;

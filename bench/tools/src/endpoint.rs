@@ -1,4 +1,4 @@
-//! SES v2, as little of it as a sender needs.
+//! The part of SES v2 that a sender needs.
 
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
@@ -18,7 +18,7 @@ struct Shared {
 #[derive(Default)]
 struct Taken {
     count: u64,
-    /// When the first was answered, and the last.
+    /// The times of the first and the last answer.
     between: Option<(Instant, Instant)>,
 }
 
@@ -41,7 +41,7 @@ pub(crate) async fn serve(listen: SocketAddr, delay: Duration) -> anyhow::Result
 }
 
 async fn send(State(shared): State<Arc<Shared>>, _body: axum::body::Bytes) -> Json<Value> {
-    // To the microsecond. Tokio's own timer rounds up to whole milliseconds, so that answers would come in bunches.
+    // Exact to the microsecond. Tokio's timer rounds up to whole milliseconds, so that answers would arrive in groups.
     futures_timer::Delay::new(shared.delay).await;
     let mut taken = shared.taken.lock().expect("nobody panics with it");
     taken.count += 1;
@@ -54,7 +54,7 @@ async fn account() -> Json<Value> {
     Json(json!({"SendQuota": {"MaxSendRate": 100_000.0, "Max24HourSend": 1e9}}))
 }
 
-/// How many were taken since the last question, and the seconds between the first and the last answer.
+/// The number of messages since the last call, and the seconds between the first and the last answer.
 async fn taken(State(shared): State<Arc<Shared>>) -> Json<Value> {
     let taken = std::mem::take(&mut *shared.taken.lock().expect("nobody panics with it"));
     let seconds = taken.between.map_or(0.0, |(first, last)| {

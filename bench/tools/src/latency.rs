@@ -1,5 +1,5 @@
-//! A longer way to a server: every byte of its answers comes later by the same time. What is pipelined stays so. Threads,
-//! since a timer of theirs is exact to a tenth of a millisecond.
+//! A proxy that delays every byte of a server's answers by the same time. Pipelining is preserved. It uses threads because their
+//! timers are exact to a tenth of a millisecond.
 
 use std::io::{Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
@@ -42,12 +42,12 @@ pub(crate) async fn relay(
     Ok(())
 }
 
-/// Until one side ends.
+/// Copies until one side closes the connection.
 fn pass_on(client: TcpStream, server: SocketAddr, delay: Duration, counts: &Counts) -> Option<()> {
     let upstream = TcpStream::connect(server).ok()?;
     client.set_nodelay(true).ok()?;
     upstream.set_nodelay(true).ok()?;
-    // Whether the last word was the server's.
+    // Whether the server sent last.
     let answered = AtomicBool::new(true);
     let (sender, receiver) = mpsc::channel::<(Instant, Vec<u8>)>();
     let (mut from_server, mut to_client) = (upstream.try_clone().ok()?, client.try_clone().ok()?);

@@ -1,5 +1,5 @@
-//! What the benchmarks need and nobody sells: a mail endpoint that answers after a given time, a way to the database that
-//! takes a given time, and a program that lives through simulated weeks.
+//! Tools of the benchmarks: a mail endpoint that answers after a given time, a proxy that adds latency to the database, and a
+//! program that simulates weeks.
 
 mod endpoint;
 mod latency;
@@ -14,14 +14,14 @@ use clap::Parser;
 /// Helpers of `make bench`.
 #[derive(Parser)]
 enum Tool {
-    /// Speaks SES v2: answers each SendEmail after a while. `/taken` tells how many, and in how long.
+    /// Serves SES v2: answers each SendEmail after a delay. `/taken` returns how many there were, and in how many seconds.
     Endpoint {
         /// Where to listen.
         listen: SocketAddr,
         /// Milliseconds to an answer.
         delay: u64,
     },
-    /// Passes TCP on, and holds the answers up. On SIGTERM prints the round trips.
+    /// Forwards TCP and delays the answers. On SIGTERM, prints the number of round trips.
     Latency {
         /// Where to listen.
         listen: SocketAddr,
@@ -30,7 +30,8 @@ enum Tool {
         /// Milliseconds added to a round trip.
         delay: u64,
     },
-    /// Passes over simulated minutes, for so many real ones, on a database of its own; a line of JSON each simulated day.
+    /// Runs passes over simulated minutes for a number of real minutes, on a separate database. Prints a line of JSON for each
+    /// simulated day.
     #[cfg(feature = "soak")]
     Soak(soak::Soak),
 }

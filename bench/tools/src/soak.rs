@@ -1,5 +1,5 @@
-//! Simulated weeks at speed, in one process: what a warm function would live through. Each simulated minute somebody
-//! books, moves, cancels, and a pass runs; each simulated day the tables are vacuumed and everything is measured.
+//! Simulates weeks in one process, like a warm function. In each simulated minute, bookings are created, moved and cancelled, and
+//! a pass runs. After each simulated day, the tables are vacuumed and measured.
 
 use std::time::{Duration, Instant};
 
@@ -24,9 +24,9 @@ use clap::Args;
 use serde_json::json;
 use tokio_postgres::{Client, NoTls};
 
-/// Bookings made in a simulated minute.
+/// Bookings created in a simulated minute.
 const BOOKINGS_A_MINUTE: i32 = 3;
-/// How long events and runs are kept: shorter than a setting may say, so that the weeks show what is forgotten.
+/// How long events and runs are stored: shorter than a setting allows, so that retention takes effect within the weeks.
 const RETENTION: Duration = Duration::from_secs(7 * 24 * 3600);
 
 #[derive(Args)]
@@ -97,7 +97,7 @@ impl Soak {
     }
 }
 
-/// The user's own program on their database.
+/// The user's own backend.
 struct Backend(Client);
 
 impl Backend {
@@ -107,7 +107,7 @@ impl Backend {
         tokio::spawn(connection);
         client
             .batch_execute(
-                // What the tables write down of themselves is the simulated time, too.
+                // Column defaults use the simulated time, too.
                 "ALTER TABLE booking_automation_events ALTER COLUMN created_at SET DEFAULT booking_automation_now();
                  ALTER TABLE automation_runs ALTER COLUMN created_at SET DEFAULT booking_automation_now();
                  INSERT INTO users (display_name, email, timezone)
@@ -117,7 +117,7 @@ impl Backend {
         Ok(Self(client))
     }
 
-    /// Books for the coming two days, moves one, cancels one; what is over for a week is deleted, as the user's own
+    /// Creates bookings for the next two days, moves one and cancels one. Deletes bookings a week after their end, as a user's
     /// housekeeping would.
     async fn minute(&self, now: DateTime<Utc>) -> anyhow::Result<()> {
         self.0
@@ -137,7 +137,7 @@ impl Backend {
         Ok(())
     }
 
-    /// Bytes of our tables with their indexes, after a vacuum; and how many events there are.
+    /// The bytes of our tables and indexes after a vacuum, and the number of events.
     async fn sizes(&self) -> anyhow::Result<(i64, i64)> {
         self.0.batch_execute("VACUUM ANALYZE").await?;
         let row = self
