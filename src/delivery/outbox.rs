@@ -296,7 +296,7 @@ pub(crate) async fn set_channel_hold(
 }
 
 /// The backlog, and how many of it can be claimed now, from a row of [`WAITING`].
-pub(crate) fn waiting(row: &Row) -> (Backlog, i64) {
+pub(crate) fn waiting_of_row(row: &Row) -> (Backlog, i64) {
     let backlog = Backlog {
         pending: row.get("pending"),
         oldest_due_at: row.get("oldest_due_at"),

@@ -116,7 +116,10 @@ async fn migrate_applies_a_changed_function_unless_a_newer_migrate_applied_it() 
 }
 
 /// The version of the functions' texts, and the digest of them all.
-const FUNCTIONS_AS_RELEASED: (i32, &str) = (1, "ac4815b456d85e6ce75f5ba84b4a8cab5b3ee333cee46919a8824f811b8b9b54");
+const FUNCTIONS_AS_RELEASED: (i32, &str) = (
+    1,
+    "ac4815b456d85e6ce75f5ba84b4a8cab5b3ee333cee46919a8824f811b8b9b54",
+);
 
 #[test]
 fn changed_functions_have_a_new_version() {
