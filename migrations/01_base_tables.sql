@@ -1,5 +1,5 @@
--- The tables a booking system has. Created only where they are absent: on an existing database this
--- step does nothing. Existing tables are never replaced, and nothing of theirs is dropped.
+-- The tables of a booking system. They are created only if they are missing: on an existing database this step does
+-- nothing. Existing tables are never replaced, and nothing in them is dropped.
 
 CREATE TABLE IF NOT EXISTS users (
     id           uuid PRIMARY KEY DEFAULT gen_random_uuid(),

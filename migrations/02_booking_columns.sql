@@ -1,5 +1,5 @@
--- The columns that the automation adds to `bookings`. Each has a constant default, so PostgreSQL
--- stores it in the catalog and rewrites no row; the ACCESS EXCLUSIVE lock is held for a moment only.
+-- The columns that the automation adds to `bookings`. Each has a constant default, so PostgreSQL stores it in the
+-- catalog and rewrites no rows; the ACCESS EXCLUSIVE lock is short.
 ALTER TABLE bookings
     ADD COLUMN IF NOT EXISTS completed_at          timestamptz,
     ADD COLUMN IF NOT EXISTS auto_complete_blocked boolean,

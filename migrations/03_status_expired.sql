@@ -1,6 +1,6 @@
--- The status CHECK must learn 'expired'. Every CHECK over `status` alone that refuses it is replaced
--- under its own name by what it allowed plus 'expired'. NOT VALID: no row is read while the lock is
--- held; the next migration validates it under a lock that lets everybody read and write.
+-- The status CHECK must allow 'expired'. Every CHECK over `status` alone that refuses it is replaced, under its own
+-- name, by one that also allows 'expired'. NOT VALID: no row is read while the lock is held; the next step validates it
+-- under a lock that allows reads and writes.
 DO $$
 DECLARE
     found   record;
@@ -16,7 +16,7 @@ BEGIN
            AND c.contype = 'c'
            AND c.conkey = ARRAY[a.attnum]
     LOOP
-        -- Ask the expression itself, not its text.
+        -- Evaluate the expression instead of parsing its text.
         EXECUTE format('SELECT %s FROM (SELECT %L::%s AS status) AS bookings',
                        found.expression, 'expired', found.type)
            INTO accepts;

@@ -1,5 +1,5 @@
--- Reads every row once, under SHARE UPDATE EXCLUSIVE: nobody's reads or writes wait for it. A CHECK
--- that was NOT VALID before us may have rows that break it; it then stays as it was.
+-- Reads every row once, under SHARE UPDATE EXCLUSIVE, which blocks neither reads nor writes. A CHECK that was NOT VALID
+-- before the migration may have rows that violate it; it then stays NOT VALID.
 DO $$
 DECLARE
     found record;

@@ -1,10 +1,8 @@
--- Our own tables and the functions that they and the indexes share. Nothing here touches a row,
--- or takes a lock, of anybody else's.
+-- Our own tables, and the functions that they and the indexes use. Nothing here changes or locks other tables.
 
--- When a booking ends. IMMUTABLE, so that it can be indexed: the sum is made in UTC, where a day has
--- 24 hours. A missing or negative duration counts as zero; a start near the end of the calendar
--- (infinity included) is its own end instead of an overflow that would fail the writer's statement.
--- bigint: so that the column can be widened.
+-- When a booking ends. IMMUTABLE, so that it can be indexed: the sum is calculated in UTC, where a day has 24 hours. A
+-- missing or negative duration counts as zero. A start near the end of the calendar (infinity included) is its own end,
+-- since an overflow would fail the writer's statement. bigint, so that the column can be widened.
 CREATE OR REPLACE FUNCTION booking_end(scheduled_at timestamptz, duration_minutes bigint)
 RETURNS timestamptz LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $$
     SELECT CASE
@@ -14,12 +12,12 @@ RETURNS timestamptz LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $$
         ELSE scheduled_at
     END
 $$;
--- Whoever writes a booking evaluates the index expression with their own rights.
+-- A role that writes a booking evaluates the index expression with its own privileges.
 GRANT EXECUTE ON FUNCTION booking_end(timestamptz, bigint) TO PUBLIC;
 
--- Default privileges (Supabase sets some) would let other roles read and change what is created here, and
--- a view reads past the row-level security of the tables under it. What we create is the owner's alone,
--- until they grant it.
+-- Default privileges (Supabase sets some) would let other roles read and change what is created here, and a view
+-- bypasses the row-level security of its tables. So only the owner has privileges on what we create, until the owner
+-- grants more.
 CREATE OR REPLACE FUNCTION booking_automation_make_private(relation regclass) RETURNS void LANGUAGE plpgsql AS $$
 DECLARE
     granted record;
@@ -34,7 +32,7 @@ BEGIN
 END
 $$;
 
--- The outbox and the audit trail in one: a row a status change, a row a reminder.
+-- The outbox and the audit trail in one table: one row for each status change, one for each reminder.
 SELECT set_config('booking_automation.events_are_new', (to_regclass('public.booking_automation_events') IS NULL)::text, true);
 CREATE TABLE IF NOT EXISTS booking_automation_events (
     id            uuid PRIMARY KEY DEFAULT gen_random_uuid(),
@@ -65,7 +63,7 @@ ALTER TABLE booking_automation_events
     ADD COLUMN IF NOT EXISTS audience        text    NOT NULL DEFAULT '',
     ADD COLUMN IF NOT EXISTS channel         text    NOT NULL DEFAULT '',
     ADD COLUMN IF NOT EXISTS revision        integer NOT NULL DEFAULT 0, -- of the booking's schedule
-    ADD COLUMN IF NOT EXISTS starts_at       timestamptz,                -- the start that it speaks of
+    ADD COLUMN IF NOT EXISTS starts_at       timestamptz,                -- the booking's start at that time
     ADD COLUMN IF NOT EXISTS attempts        integer NOT NULL DEFAULT 0,
     ADD COLUMN IF NOT EXISTS claim           bigint  NOT NULL DEFAULT 0, -- fencing token: only grows
     ADD COLUMN IF NOT EXISTS lease_until     timestamptz,
@@ -74,19 +72,19 @@ ALTER TABLE booking_automation_events
     ADD COLUMN IF NOT EXISTS message_id      text,                       -- the provider's
     ADD COLUMN IF NOT EXISTS flag_due        boolean NOT NULL DEFAULT false; -- bookings.reminder_*_sent is behind
 
--- The guarantee: one verdict per booking, schedule revision, rule, audience and channel.
+-- The guarantee: one decision per booking, schedule revision, rule, audience and channel.
 CREATE UNIQUE INDEX IF NOT EXISTS booking_automation_events_reminder_key
     ON booking_automation_events (booking_id, revision, rule, audience, channel)
-    WHERE event_type = 'reminder_sent' AND rule <> ''; -- not of rows that were there before us
--- What can be claimed, most urgent start first. Holds only what is under way.
+    WHERE event_type = 'reminder_sent' AND rule <> ''; -- not for rows from before the installation
+-- What can be claimed, most urgent start first. Holds only unfinished rows.
 CREATE INDEX IF NOT EXISTS booking_automation_events_claimable
     ON booking_automation_events (starts_at, seq)
     WHERE status IN ('pending', 'sending') AND next_attempt_at IS NOT NULL;
--- What the projection onto `bookings` still owes.
+-- Events whose flag on `bookings` is still to be set.
 CREATE INDEX IF NOT EXISTS booking_automation_events_flag_due
     ON booking_automation_events (seq)
     WHERE flag_due;
--- Status changes that the database refused, which are left alone for a while.
+-- Status changes that the database refused; the bookings are skipped for a while.
 CREATE INDEX IF NOT EXISTS booking_automation_events_refused
     ON booking_automation_events (booking_id, next_attempt_at)
     WHERE event_type = 'status_update' AND status = 'failed';
@@ -94,7 +92,7 @@ CREATE INDEX IF NOT EXISTS booking_automation_events_refused
 CREATE INDEX IF NOT EXISTS booking_automation_events_booking
     ON booking_automation_events (booking_id, seq);
 
--- Which reminders there are. Leads have no months: those have no fixed length.
+-- The reminder rules. Leads have no months, which have no fixed length.
 CREATE TABLE IF NOT EXISTS reminder_rules (
     name           text        NOT NULL,
     audience       text        NOT NULL DEFAULT 'customer' CHECK (audience IN ('customer', 'provider')),
@@ -102,26 +100,26 @@ CREATE TABLE IF NOT EXISTS reminder_rules (
                                                AND extract(year FROM lead) = 0 AND extract(month FROM lead) = 0),
     channels       text[]      NOT NULL DEFAULT '{email}' CHECK (channels <@ ARRAY['email']),
     active         boolean     NOT NULL DEFAULT true,
-    effective_from timestamptz NOT NULL DEFAULT now(), -- due times before it are not looked at
+    effective_from timestamptz NOT NULL DEFAULT now(), -- earlier due times are ignored
     created_at     timestamptz NOT NULL DEFAULT now(),
     PRIMARY KEY (name, audience)
 );
 INSERT INTO reminder_rules (name, lead) VALUES ('24h', '24 hours'), ('1h', '1 hour'), ('15m', '15 minutes')
     ON CONFLICT DO NOTHING;
 
--- What must be remembered of a booking. No row: nothing happened to it since the installation.
+-- State per booking. No row: nothing has happened to it since the installation.
 CREATE TABLE IF NOT EXISTS booking_automation_state (
     booking_id     uuid PRIMARY KEY,
     revision       integer NOT NULL, -- how often it came into force or its start changed
     starts_at      timestamptz,      -- the start at that time
     in_force_since timestamptz,      -- NULL: since bookings.created_at
-    unblocked_at   timestamptz,      -- when auto_complete_blocked was last taken off
-    blocked_reason text              -- an automatic step was taken back; as long as auto_complete_blocked says so
+    unblocked_at   timestamptz,      -- when auto_complete_blocked was last removed
+    blocked_reason text              -- an automatic step was undone; valid while auto_complete_blocked is set
 );
 
--- Bookings to look at once more, whatever their due times: each came into force or was moved. Writers
--- only ever insert here and only the pass deletes, so that no writer can meet a row of the pass's,
--- neither as a wait nor, in a REPEATABLE READ transaction, as a serialization failure.
+-- The recheck queue: bookings to check again, whatever their due times, since each came into force or was moved.
+-- Writers only insert and only the pass deletes, so a writer never conflicts with the pass, neither by waiting nor, in
+-- a REPEATABLE READ transaction, by a serialization failure.
 CREATE TABLE IF NOT EXISTS booking_automation_looks (
     seq        bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
     booking_id uuid NOT NULL
@@ -134,19 +132,19 @@ CREATE TABLE IF NOT EXISTS booking_automation_channels (
 );
 INSERT INTO booking_automation_channels (channel) VALUES ('email') ON CONFLICT DO NOTHING;
 
--- One row a pass that ran or failed.
+-- One row for each pass that ran or failed.
 CREATE TABLE IF NOT EXISTS automation_runs (
     id             uuid PRIMARY KEY,
     trigger        text NOT NULL,          -- schedule, bearer, signature, cli
-    scheduled_time text,                   -- what the scheduler says of itself: recorded, never decided on
+    scheduled_time text,                   -- from the scheduler: recorded only
     execution_id   text,
     attempt        text,
     as_of          timestamptz NOT NULL,
     outcome        text NOT NULL CHECK (outcome IN ('completed', 'failed')),
     summary        jsonb,
     error          text,
-    looked_through timestamptz,            -- due times up to here have their verdicts
-    rules_digest   text,                   -- of the rules that they were judged by
+    looked_through timestamptz,            -- due times up to here have their decisions
+    rules_digest   text,                   -- of the rules used for them
     created_at     timestamptz NOT NULL DEFAULT now()
 );
 CREATE INDEX IF NOT EXISTS automation_runs_completed ON automation_runs (as_of DESC) WHERE outcome = 'completed';

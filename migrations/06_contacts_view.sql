@@ -1,22 +1,21 @@
--- The only place that knows how names, addresses, zones, language and places are joined. A schema that
--- differs from ours replaces this view (before or after this migration) and nothing else.
--- One row per booking and audience.
+-- The only place that joins names, addresses, time zones, language and places. For a schema that differs from ours,
+-- replace only this view (before or after this migration). One row per booking and audience.
 DO $$
 BEGIN
     IF to_regclass('public.booking_automation_contacts') IS NULL THEN
         CREATE VIEW booking_automation_contacts AS
         SELECT b.id                     AS booking_id,
-               a.audience               AS audience,       -- who is written to
+               a.audience               AS audience,       -- the recipient
                person.email             AS email,
                person.display_name      AS name,
                person.timezone          AS timezone,       -- IANA name
                NULL::text               AS language,       -- BCP 47 tag
                s.title                  AS service,
-               other.display_name       AS with_name,      -- whom they meet
+               other.display_name       AS with_name,      -- the other person
                b.location               AS place,
                b.meeting_link           AS meeting_link,
                coalesce(b.is_online, false) AS is_online,
-               provider.timezone        AS place_timezone  -- where the place is
+               provider.timezone        AS place_timezone  -- the zone of the place
           FROM bookings b
          CROSS JOIN (VALUES ('customer'), ('provider')) AS a (audience)
           LEFT JOIN users provider ON provider.id = b.provider_id

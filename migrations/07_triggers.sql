@@ -1,6 +1,6 @@
--- What we learn of other programs' writes. The functions (schema/functions/) run inside *their* statements, so: set-based, no
--- wait for anything of ours, and SECURITY DEFINER with a fixed search_path, since the writer has no rights on our tables. The
--- indexes on `bookings` exist by now.
+-- Triggers on other programs' writes. The functions (schema/functions/) run inside those programs' statements. So they
+-- are set-based, never wait for our locks, and are SECURITY DEFINER with a fixed search_path, since the writer has no
+-- privileges on our tables. The indexes on `bookings` exist at this step.
 
 DROP TRIGGER IF EXISTS booking_automation_on_update ON bookings;
 CREATE TRIGGER booking_automation_on_update AFTER UPDATE ON bookings
@@ -12,7 +12,7 @@ CREATE TRIGGER booking_automation_on_insert AFTER INSERT ON bookings
     REFERENCING NEW TABLE AS new_rows
     FOR EACH STATEMENT EXECUTE FUNCTION booking_automation_on_insert();
 
--- Triggers of one kind fire by name: this one is last, and sees the start as their triggers leave it.
+-- Triggers of one kind fire in order of name: this one is last, and sees the start after the user's triggers.
 DROP TRIGGER IF EXISTS zzz_booking_automation_on_move ON bookings;
 CREATE TRIGGER zzz_booking_automation_on_move BEFORE UPDATE ON bookings
     FOR EACH ROW WHEN (OLD.scheduled_at IS DISTINCT FROM NEW.scheduled_at)

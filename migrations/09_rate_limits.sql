@@ -1,7 +1,7 @@
--- How soon each credential may fire the next pass over HTTP, counted for all instances together. The key is a part
--- of a digest: enough to tell credentials apart, too little to guess one by.
+-- When each credential may call again over HTTP, for all instances together. The key is part of a digest: enough to
+-- distinguish credentials, too little to guess one.
 CREATE TABLE IF NOT EXISTS booking_automation_callers (
     credential text PRIMARY KEY,
-    next_at    timestamptz NOT NULL -- when all that it has used up will have come back
+    next_at    timestamptz NOT NULL -- when its full rate is available again
 );
 SELECT booking_automation_make_private('booking_automation_callers');

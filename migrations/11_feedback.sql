@@ -1,28 +1,28 @@
--- What the provider says of a message after it took it.
+-- The provider's events about a message after it accepted the message.
 CREATE TABLE IF NOT EXISTS booking_automation_feedback (
     id          bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
-    event_id    uuid        NOT NULL, -- of the message; no foreign key: the two may be pruned apart
+    event_id    uuid        NOT NULL, -- of the message; no foreign key: each is pruned separately
     booking_id  uuid        NOT NULL,
     kind        text        NOT NULL, -- sent, delivered, bounced, complained, rejected, delayed, rendering_failed
     message_id  text        NOT NULL, -- the provider's
     occurred_at timestamptz NOT NULL, -- the provider's clock
     details     jsonb       NOT NULL, -- no addresses
     created_at  timestamptz NOT NULL DEFAULT now(),
-    -- The provider may tell the same twice.
+    -- The provider may send the same event twice.
     UNIQUE (message_id, kind, occurred_at)
 );
 CREATE INDEX IF NOT EXISTS booking_automation_feedback_event ON booking_automation_feedback (event_id, id);
 CREATE INDEX IF NOT EXISTS booking_automation_feedback_booking ON booking_automation_feedback (booking_id, id);
 
--- Addresses that get nothing any more: no address is kept, only its keyed digest.
+-- Suppressed addresses: no address is stored, only its keyed digest.
 CREATE TABLE IF NOT EXISTS booking_automation_suppressions (
     address_hash bytea PRIMARY KEY,
     reason       text        NOT NULL, -- bounced, complained
-    message_id   text        NOT NULL, -- the provider's, of the message that brought it
+    message_id   text        NOT NULL, -- the provider's id of the message that caused it
     created_at   timestamptz NOT NULL DEFAULT now()
 );
--- The digests' key, of 244 random bits, made once. As HMAC wants it (RFC 2104): filled up to a block of SHA-256, and
--- combined with its two pads.
+-- The key of the digests, of 244 random bits, created once. In the form of HMAC (RFC 2104): padded to a block of
+-- SHA-256, and combined with the two pads.
 CREATE TABLE IF NOT EXISTS booking_automation_hash_key (
     one   boolean PRIMARY KEY DEFAULT true CHECK (one),
     inner_key bytea NOT NULL,

@@ -1,6 +1,6 @@
--- What people and other programs ask of us is done once only.
+-- Idempotency: a request of a person or a program is carried out only once.
 
--- Requests with an Idempotency-Key, and what they were answered.
+-- Requests with an Idempotency-Key, and their answers.
 CREATE TABLE IF NOT EXISTS booking_automation_requests (
     key        text PRIMARY KEY,
     digest     bytea       NOT NULL, -- SHA-256 of method, path and body: the same key is for the same request

@@ -1,14 +1,14 @@
--- The audit trail cannot be rewritten: what is over refuses to be changed or deleted, whoever tries. Retention and the
--- forgetting of a person may, in a transaction that says so in a row of its own, which cannot be taken back, either.
+-- The audit trail cannot be rewritten: triggers refuse every change to a finished event. Only retention and the erasure
+-- of a person may change it, in a transaction that announces this in a row of its own, which cannot be removed, either.
 
 CREATE TABLE IF NOT EXISTS booking_automation_erasures (
     id          bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
     kind        text        NOT NULL CHECK (kind IN ('retention', 'person')),
     day         date        NOT NULL,           -- in UTC; retention has one row a day
-    person_id   uuid,                           -- whose messages were forgotten
-    events      bigint      NOT NULL DEFAULT 0, -- how many were deleted, or forgotten
+    person_id   uuid,                           -- whose messages were erased
+    events      bigint      NOT NULL DEFAULT 0, -- how many were deleted or erased
     at          timestamptz NOT NULL,
-    transaction xid8        NOT NULL            -- the latest that may erase under this row
+    transaction xid8        NOT NULL            -- the last transaction that may erase under this row
 );
 CREATE UNIQUE INDEX IF NOT EXISTS booking_automation_erasures_retention
     ON booking_automation_erasures (day) WHERE kind = 'retention';
@@ -19,7 +19,7 @@ CREATE TRIGGER booking_automation_keep_deleted BEFORE DELETE ON booking_automati
     FOR EACH ROW WHEN (OLD.status IN ('completed', 'failed', 'skipped'))
     EXECUTE FUNCTION booking_automation_keep_event();
 
--- Not for `flag_due`, which is no part of what happened, nor for why the flag could not be set.
+-- Except `flag_due` and the reason why the flag could not be set, which are not part of the history.
 CREATE TRIGGER booking_automation_keep_updated BEFORE UPDATE ON booking_automation_events
     FOR EACH ROW WHEN (OLD.status IN ('completed', 'failed', 'skipped') AND
         (NEW.id, NEW.booking_id, NEW.event_type, NEW.event_data - 'flag_error', NEW.scheduled_at, NEW.executed_at, NEW.status, NEW.error_message,

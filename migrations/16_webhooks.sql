@@ -1,15 +1,15 @@
--- Webhooks out: who wants to be told of what, and the messages to them, as rows of the outbox. Everything is told that is
--- recorded, whoever did it: the messages are written by triggers, inside the statement that made them necessary, so: set-based,
--- no wait for anything of ours, and SECURITY DEFINER with a fixed search_path. Without a subscription each of them costs one
--- look at an empty index.
+-- Outgoing webhooks: subscriptions, and messages as rows of the outbox. Every recorded change is reported, by any
+-- program: triggers write the messages inside the statement that makes the change. So they are set-based, never wait
+-- for our locks, and are SECURITY DEFINER with a fixed search_path. Without a subscription, each trigger costs one
+-- probe of an empty index.
 
--- A row a subscription: data, written by hand or by a program of the user's.
+-- One row for each subscription, written by hand or by a program of the user.
 CREATE TABLE IF NOT EXISTS booking_automation_webhooks (
     id            uuid PRIMARY KEY DEFAULT gen_random_uuid(),
-    url           text NOT NULL CHECK (length(url) <= 2000 AND url ~ '^https?://[^\s/?#@\\]+([/?][^\s#\\]*)?$'), -- no user in it
+    url           text NOT NULL CHECK (length(url) <= 2000 AND url ~ '^https?://[^\s/?#@\\]+([/?][^\s#\\]*)?$'), -- no user or password
     kinds         text[] NOT NULL CHECK (cardinality(kinds) > 0 AND kinds <@ ARRAY[
                       'started', 'completed', 'expired', 'cancelled', 'rescheduled', 'reminder_sent']),
-    -- Of Standard Webhooks: 24 to 64 bytes, written as an encoder writes them.
+    -- A Standard Webhooks secret: 24 to 64 bytes, in canonical base64.
     secret        text NOT NULL CHECK (CASE
                       WHEN secret ~ '^whsec_([A-Za-z0-9+/]{4})*([A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?$'
                       THEN octet_length(decode(substr(secret, 7), 'base64')) BETWEEN 24 AND 64
@@ -17,8 +17,8 @@ CREATE TABLE IF NOT EXISTS booking_automation_webhooks (
                       ELSE false END),
     is_active     boolean NOT NULL DEFAULT true,
     created_at    timestamptz NOT NULL DEFAULT now(),
-    failing_since timestamptz, -- nothing was taken since then
-    suspended_at  timestamptz  -- it failed for too long, or said that it is gone; NULL: it is told again
+    failing_since timestamptz, -- nothing was accepted since then
+    suspended_at  timestamptz  -- it failed for too long, or answered 410; NULL: it gets messages
 );
 CREATE INDEX IF NOT EXISTS booking_automation_webhooks_live
     ON booking_automation_webhooks (id) WHERE is_active AND suspended_at IS NULL;
@@ -28,11 +28,12 @@ DROP TRIGGER IF EXISTS booking_automation_webhooks_begin_anew ON booking_automat
 CREATE TRIGGER booking_automation_webhooks_begin_anew BEFORE UPDATE ON booking_automation_webhooks
     FOR EACH ROW EXECUTE FUNCTION booking_automation_webhooks_begin_anew();
 
--- A message is a row of the outbox: `rule` is its kind, `audience` the subscription that it goes to, `message_id` what it tells
--- of: the id that the receiver sees, the same for all who are told, and the event's own where there is one.
--- `event_data` is its body: no names, no addresses.
+-- A message is a row of the outbox: `rule` is its kind, and `audience` the subscription. `message_id` identifies what
+-- it reports: receivers see this id, the same for all subscriptions; it is the event's own id if there is an event.
+-- `event_data` is its body, without names or addresses.
 
--- `bookings` first: whoever writes there comes to our table from there, and the other order would be a deadlock with them.
+-- `bookings` first: other programs lock `bookings` and then, by our triggers, our table. The other order could deadlock
+-- with them.
 DROP TRIGGER IF EXISTS booking_automation_tell_of_moves ON bookings;
 CREATE TRIGGER booking_automation_tell_of_moves AFTER UPDATE ON bookings
     REFERENCING OLD TABLE AS old_rows NEW TABLE AS new_rows

@@ -1,11 +1,13 @@
-//! Time-driven automation for a bookings database: every minute one pass moves bookings on and enqueues the reminders that are due,
-//! in one transaction; then they are sent through Amazon SES, and subscribers get their webhooks.
+//! Time-driven automation for a bookings database: every minute one pass makes the status changes
+//! and enqueues the reminders that are due, in one transaction. Then the reminders are sent through
+//! Amazon SES, and subscribers get their webhooks.
 //!
-//! The rooms, in the order of the arrows; an arrow goes down only (`tests/it/architecture.rs` holds that):
+//! The rooms, in the order of their dependencies, which only point down (`tests/it/architecture.rs`
+//! checks that):
 //!
 //! - [`entry`]: ways in that are not HTTP: the command line, the Lambda loop, `serve`, logging.
 //! - [`http`]: the router, who may call, `/run`, and the support API.
-//! - [`support`]: what support asks: a booking's timeline, the audit trail, the preview.
+//! - [`support`]: for support: a booking's timeline, the audit trail, the preview.
 //! - [`tick`]: one call: the pass, what is due, the run's log, the summary.
 //! - [`delivery`]: claim, send, record; flags; what the provider says later; suppression.
 //! - [`channels`]: how a message leaves: mail through SES, webhooks.

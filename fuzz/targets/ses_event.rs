@@ -61,7 +61,7 @@ fuzz_target!(|data: &[u8]| {
             assert!(
                 malformed
                     .to_string()
-                    .starts_with("an event of SES without detail.")
+                    .starts_with("the SES event has no detail.")
             );
             return;
         }

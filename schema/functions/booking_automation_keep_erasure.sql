@@ -1,5 +1,5 @@
--- An erasure's own row stays, and says when. That of the day's retention goes on counting; a person's learns its count in the
--- transaction that writes it.
+-- An erasure's own row cannot be removed, and its time is set here. The row of today's retention may increase its
+-- count; a person's row gets its count in the transaction that inserts it.
 CREATE OR REPLACE FUNCTION booking_automation_keep_erasure() RETURNS trigger
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
@@ -8,7 +8,7 @@ BEGIN
            OR NEW.events < OLD.events
            OR OLD.transaction <> pg_current_xact_id()
               AND (OLD.kind <> 'retention' OR OLD.day <> (public.booking_automation_now() AT TIME ZONE 'UTC')::date)) THEN
-        RAISE EXCEPTION 'what happened to bookings is not changed: nor is what was erased of it'
+        RAISE EXCEPTION 'the audit trail cannot be changed, nor the record of its erasures'
               USING ERRCODE = 'restrict_violation';
     END IF;
     NEW.at := public.booking_automation_now();
@@ -17,5 +17,5 @@ BEGIN
     RETURN NEW;
 END
 $$;
--- So that no other role can attach it to a table of its own, and write our tables with our rights.
+-- Otherwise another role could attach it to a table of its own and write our tables with our privileges.
 REVOKE EXECUTE ON FUNCTION booking_automation_keep_erasure() FROM PUBLIC;

@@ -1,4 +1,4 @@
--- Fired for finished events only. SECURITY DEFINER: whoever writes may have no rights on the other table.
+-- Fires for finished events only. SECURITY DEFINER: the writer may have no privileges on the table of erasures.
 CREATE OR REPLACE FUNCTION booking_automation_keep_event() RETURNS trigger
 LANGUAGE plpgsql SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
@@ -6,7 +6,7 @@ SET enable_seqscan = off
 SET jit = off
 AS $$
 BEGIN
-    -- The provider says that it took a message which was given up.
+    -- Allowed: the provider reports that it accepted a message which had failed here.
     IF TG_OP = 'UPDATE' AND OLD.status = 'failed' AND NEW.status = 'completed' AND OLD.event_type = 'reminder_sent'
        AND (NEW.event_data -> 'attempts' -> -1 ->> 'settled_by')::boolean
        AND NEW.event_data #- '{attempts,-1}' = jsonb_set(coalesce(OLD.event_data, '{}'), '{attempts}', coalesce(OLD.event_data -> 'attempts', '[]'))
@@ -20,10 +20,10 @@ BEGIN
     IF EXISTS (SELECT FROM public.booking_automation_erasures WHERE transaction = pg_current_xact_id()) THEN
         RETURN CASE TG_OP WHEN 'DELETE' THEN OLD ELSE NEW END;
     END IF;
-    RAISE EXCEPTION 'what happened to a booking is not changed: event % is over', OLD.id
+    RAISE EXCEPTION 'the audit trail cannot be changed: event % is finished', OLD.id
           USING ERRCODE = 'restrict_violation',
-                HINT = 'old events go by RETENTION; DELETE /people/{id}/messages forgets what was sent to a person';
+                HINT = 'RETENTION deletes old events; DELETE /people/{id}/messages erases what was sent to a person';
 END
 $$;
--- So that no other role can attach it to a table of its own, and write our tables with our rights.
+-- Otherwise another role could attach it to a table of its own and write our tables with our privileges.
 REVOKE EXECUTE ON FUNCTION booking_automation_keep_event() FROM PUBLIC;

@@ -1,4 +1,4 @@
--- After an INSERT: a booking that is born confirmed is in force from now on.
+-- After an INSERT: a booking that is inserted as confirmed is in force from now on.
 CREATE OR REPLACE FUNCTION booking_automation_on_insert() RETURNS trigger
 LANGUAGE plpgsql SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
@@ -10,16 +10,16 @@ DECLARE
     moment timestamptz := public.booking_automation_now();
 BEGIN
     IF TG_RELID <> 'public.bookings'::regclass THEN
-        RAISE EXCEPTION 'this function is for bookings alone' USING ERRCODE = 'insufficient_privilege';
+        RAISE EXCEPTION 'this function is only for bookings' USING ERRCODE = 'insufficient_privilege';
     END IF;
     WITH armed AS MATERIALIZED (
         SELECT id, coalesce((SELECT b.scheduled_at FROM public.bookings b WHERE b.id = n.id), n.scheduled_at) AS scheduled_at
           FROM new_rows n
-         WHERE status = 'confirmed' AND scheduled_at > moment - interval '1 hour' -- as above
+         WHERE status = 'confirmed' AND scheduled_at > moment - interval '1 hour' -- as in on_update
     ), remembered AS (
         INSERT INTO public.booking_automation_state AS s (booking_id, revision, starts_at, in_force_since)
         SELECT id, 1, scheduled_at, moment FROM armed
-        -- The id of a deleted booking, used again.
+        -- The id of a deleted booking was used again.
         ON CONFLICT (booking_id) DO UPDATE SET
                revision = s.revision + 1, starts_at = excluded.starts_at,
                in_force_since = excluded.in_force_since, unblocked_at = NULL
@@ -28,5 +28,5 @@ BEGIN
     RETURN NULL;
 END
 $$;
--- So that no other role can attach it to a table of its own, and write our tables with our rights.
+-- Otherwise another role could attach it to a table of its own and write our tables with our privileges.
 REVOKE EXECUTE ON FUNCTION booking_automation_on_insert() FROM PUBLIC;

@@ -1,4 +1,4 @@
--- Before an UPDATE that moves a booking: the flags speak of the new start.
+-- Before an UPDATE that moves a booking: sets the flags for the new start.
 CREATE OR REPLACE FUNCTION booking_automation_on_move() RETURNS trigger
 LANGUAGE plpgsql SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
@@ -7,7 +7,7 @@ SET jit = off
 AS $$
 BEGIN
     IF TG_RELID <> 'public.bookings'::regclass THEN
-        RAISE EXCEPTION 'this function is for bookings alone' USING ERRCODE = 'insufficient_privilege';
+        RAISE EXCEPTION 'this function is only for bookings' USING ERRCODE = 'insufficient_privilege';
     END IF;
     SELECT coalesce(bool_or(rule = '24h'), false),
            coalesce(bool_or(rule = '1h'),  false),
@@ -20,5 +20,5 @@ BEGIN
     RETURN NEW;
 END
 $$;
--- So that no other role can attach it to a table of its own, and write our tables with our rights.
+-- Otherwise another role could attach it to a table of its own and write our tables with our privileges.
 REVOKE EXECUTE ON FUNCTION booking_automation_on_move() FROM PUBLIC;

@@ -1,4 +1,4 @@
--- A time as other programs read it (RFC 3339), whatever the session's zone.
+-- Formats a time for other programs (RFC 3339), independent of the session's time zone.
 CREATE OR REPLACE FUNCTION booking_automation_rfc3339(at timestamptz) RETURNS text LANGUAGE sql STABLE AS $$
     SELECT CASE WHEN isfinite(at) THEN to_char(at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"') END
 $$;

@@ -1,20 +1,21 @@
--- After events were recorded: status changes when they are inserted, reminders when they become sent.
+-- After events were recorded, writes webhook messages: of status changes when they are inserted, of reminders when they
+-- become sent.
 CREATE OR REPLACE FUNCTION booking_automation_tell_of_events() RETURNS trigger
 LANGUAGE plpgsql SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
-SET enable_nestloop = off -- the plan of the session's first call is kept: see 07
+SET enable_nestloop = off -- see booking_automation_on_update
 SET enable_seqscan = off
 SET jit = off
 AS $$
 BEGIN
     IF TG_RELID <> 'public.booking_automation_events'::regclass THEN
-        RAISE EXCEPTION 'this function is for booking_automation_events alone' USING ERRCODE = 'insufficient_privilege';
+        RAISE EXCEPTION 'this function is only for booking_automation_events' USING ERRCODE = 'insufficient_privilege';
     END IF;
     IF NOT EXISTS (SELECT FROM public.booking_automation_webhooks WHERE is_active AND suspended_at IS NULL) THEN
         RETURN NULL;
     END IF;
     IF TG_OP = 'INSERT' THEN
-        -- The messages themselves are inserted, too: no end of it without this.
+        -- The messages are inserted into the same table: without this check the trigger would recurse without end.
         IF NOT EXISTS (SELECT FROM new_rows WHERE event_type = 'status_update' AND status = 'completed') THEN
             RETURN NULL;
         END IF;
@@ -30,7 +31,7 @@ BEGIN
                AS k (status, kind) ON k.status = n.event_data ->> 'to'
           JOIN (SELECT id, unnest(kinds) AS kind FROM public.booking_automation_webhooks WHERE is_active AND suspended_at IS NULL)
                AS w ON w.kind = k.kind
-         -- Not of a change that the database refused.
+         -- Not for a change that the database refused.
          WHERE n.event_type = 'status_update' AND n.status = 'completed'
          ORDER BY n.seq
         ON CONFLICT (message_id, audience) WHERE event_type = 'webhook' DO NOTHING;
@@ -53,5 +54,5 @@ BEGIN
     RETURN NULL;
 END
 $$;
--- So that no other role can attach it to a table of its own, and write our tables with our rights.
+-- Otherwise another role could attach it to a table of its own and write our tables with our privileges.
 REVOKE EXECUTE ON FUNCTION booking_automation_tell_of_events() FROM PUBLIC;

@@ -1,4 +1,4 @@
--- After bookings were moved that are not over.
+-- After bookings were moved, writes webhook messages for those that are not in a final status.
 CREATE OR REPLACE FUNCTION booking_automation_tell_of_moves() RETURNS trigger
 LANGUAGE plpgsql SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
@@ -11,19 +11,19 @@ DECLARE
     actor  text := coalesce(nullif(current_setting('booking_automation.actor', true), ''), session_user);
 BEGIN
     IF TG_RELID <> 'public.bookings'::regclass THEN
-        RAISE EXCEPTION 'this function is for bookings alone' USING ERRCODE = 'insufficient_privilege';
+        RAISE EXCEPTION 'this function is only for bookings' USING ERRCODE = 'insufficient_privilege';
     END IF;
     IF NOT EXISTS (SELECT FROM public.booking_automation_webhooks
                     WHERE is_active AND suspended_at IS NULL AND 'rescheduled' = ANY (kinds)) THEN
         RETURN NULL;
     END IF;
     WITH moved AS MATERIALIZED (
-        -- No event speaks of it: it has an id of its own.
+        -- No event records a move, so each gets a new id.
         SELECT n.id, gen_random_uuid() AS event_id, o.scheduled_at AS old_start, n.scheduled_at AS new_start
           FROM new_rows n
           JOIN old_rows o ON o.id = n.id
          WHERE o.scheduled_at IS DISTINCT FROM n.scheduled_at
-           -- A trigger of theirs may have moved it on: that inner statement has told of it before this outer one does.
+           -- A trigger of the user may have moved it again: that inner statement has already written its message.
            AND (SELECT b.scheduled_at FROM public.bookings b WHERE b.id = n.id) IS NOT DISTINCT FROM n.scheduled_at
            AND n.status NOT IN ('completed', 'cancelled', 'rejected', 'refunded', 'failed', 'expired')
     )
@@ -39,5 +39,5 @@ BEGIN
     RETURN NULL;
 END
 $$;
--- So that no other role can attach it to a table of its own, and write our tables with our rights.
+-- Otherwise another role could attach it to a table of its own and write our tables with our privileges.
 REVOKE EXECUTE ON FUNCTION booking_automation_tell_of_moves() FROM PUBLIC;

@@ -1,4 +1,4 @@
--- One that is taken up again, or called elsewhere, has not failed yet.
+-- A subscription that is resumed or gets a new URL starts without failures.
 CREATE OR REPLACE FUNCTION booking_automation_webhooks_begin_anew() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
     IF OLD.suspended_at IS NOT NULL AND NEW.suspended_at IS NULL OR NEW.is_active AND NOT OLD.is_active OR NEW.url <> OLD.url THEN

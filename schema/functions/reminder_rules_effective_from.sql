@@ -1,5 +1,5 @@
--- A rule that is new, switched on, or speaks of another time, to others, or by another name or way, starts from now: each of
--- these is another key of the outbox, and without this everybody within its lead would be written to at once.
+-- A rule that is new, switched on, or has another lead, audience, name or channel takes effect now. Each of these gives
+-- new keys in the outbox; otherwise every booking within the lead would get a message at once.
 CREATE OR REPLACE FUNCTION reminder_rules_effective_from() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
     IF TG_OP = 'INSERT' OR (NEW.active AND NOT OLD.active) OR NOT NEW.channels <@ OLD.channels

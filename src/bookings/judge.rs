@@ -11,11 +11,12 @@ use crate::bookings::snapshot::BookingSnapshot;
 pub(crate) struct NotAllowed {
     why: String,
     pub(crate) current: String,
-    /// What this role may make of the booking now.
+    /// The statuses that this role may set now.
     pub(crate) allowed: Vec<Status>,
 }
 
-/// The step, if this role may take it now. `undoable` are the statuses before the automation's latest steps.
+/// The step, if this role may take it now. `undoable` are the statuses before the automation's
+/// latest steps.
 pub(crate) fn judge(
     booking: &BookingSnapshot,
     undoable: &[String],
@@ -54,7 +55,7 @@ pub(crate) fn judge(
     })
 }
 
-/// In a sentence: what keeps this role from the steps that are meant.
+/// The sentence that says why this role may not take these steps.
 fn why_not(
     booking: &BookingSnapshot,
     steps: &[&Step],

@@ -1,9 +1,10 @@
-//! What may follow what in a booking's life, who may do it, and when: one table, for the pass and for people.
+//! Which status may follow which, who may change it, and when: one table, for the pass and for
+//! people.
 
 use crate::primitives::names::named;
 
 named! {
-    /// The `status` of a booking, as far as this program knows them. The user's table may have others.
+    /// The statuses of a booking that this program knows. The user's table may have others.
     pub enum Status {
         /// Asked for.
         Pending = "pending",
@@ -11,13 +12,13 @@ named! {
         PendingPayment = "pending_payment",
         /// Paid for.
         Paid = "paid",
-        /// It is to take place.
+        /// It will take place.
         Confirmed = "confirmed",
         /// It takes place.
         InProgress = "in_progress",
         /// It took place.
         Completed = "completed",
-        /// It was called off.
+        /// It was cancelled.
         Cancelled = "cancelled",
         /// The provider declined it.
         Rejected = "rejected",
@@ -25,11 +26,11 @@ named! {
         Refunded = "refunded",
         /// The payment failed.
         Failed = "failed",
-        /// A person is to confirm that it took place.
+        /// A person must confirm that it took place.
         PendingCompletion = "pending_completion",
-        /// A person is to confirm that it is called off.
+        /// A person must confirm the cancellation.
         PendingCancellation = "pending_cancellation",
-        /// It was lost sight of: whether it took place is not known.
+        /// Whether it took place is not known.
         Expired = "expired",
     }
 }
@@ -43,7 +44,7 @@ named! {
         Provider = "provider",
         /// Support.
         Admin = "admin",
-        /// Another program of the user's.
+        /// Another program of the user.
         System = "system",
         /// This program, because a time has come. No request may claim it.
         Automation = "automation",
@@ -61,7 +62,7 @@ pub enum When {
     FromStart,
     /// From the booking's start on, and only for a customer who did not come.
     NoShow,
-    /// While the step that it takes back is the latest one, and the automation took that.
+    /// While the step that it undoes is the latest one, and the automation took that step.
     Undo,
     /// By the conditions of [`crate::bookings::transitions`].
     Due,
@@ -101,7 +102,8 @@ pub(crate) const START: Step = step(Status::Confirmed, Status::InProgress, AUTOM
 pub(crate) const COMPLETE: Step =
     step(Status::InProgress, Status::Completed, AUTOMATION, When::Due);
 
-/// Every step that this program takes or allows. What other programs write is theirs: it is audited, not judged.
+/// Every step that this program takes or allows. Changes that other programs write directly are
+/// audited, not checked.
 pub const TABLE: &[Step] = {
     use Status::{
         Cancelled, Completed, Confirmed, Expired, InProgress, Paid, Pending, PendingCancellation,
@@ -114,7 +116,8 @@ pub const TABLE: &[Step] = {
         START,
         COMPLETE,
         step(Pending, Confirmed, PROVIDERS_AND_STAFF, When::BeforeStart),
-        // After the start, a customer or provider can no longer cancel; a provider can report a no-show.
+        // After the start, a customer or provider can no longer cancel; a provider can report a
+        // no-show.
         step(Confirmed, Cancelled, CUSTOMERS, When::BeforeStart),
         step(Confirmed, Cancelled, PROVIDERS, When::BeforeStart),
         step(Confirmed, Cancelled, STAFF, When::Any),
@@ -124,7 +127,7 @@ pub const TABLE: &[Step] = {
         step(Confirmed, Completed, STAFF, When::Any),
         step(InProgress, Completed, PROVIDERS, When::FromStart),
         step(InProgress, Completed, STAFF, When::Any),
-        // Everything that may have been paid for.
+        // Every status in which the booking may have been paid for.
         step(Paid, Refunded, STAFF, When::Any),
         step(Confirmed, Refunded, STAFF, When::Any),
         step(InProgress, Refunded, STAFF, When::Any),
@@ -133,7 +136,7 @@ pub const TABLE: &[Step] = {
         step(Expired, Refunded, STAFF, When::Any),
         step(PendingCompletion, Refunded, STAFF, When::Any),
         step(PendingCancellation, Refunded, STAFF, When::Any),
-        // A wrong automatic step is taken back, and the automation leaves the booking alone from then on.
+        // Undoing a wrong automatic step; the automation then no longer changes the booking.
         step(InProgress, Confirmed, PROVIDERS_AND_STAFF, When::Undo),
         step(Completed, InProgress, PROVIDERS_AND_STAFF, When::Undo),
         step(Completed, Confirmed, PROVIDERS_AND_STAFF, When::Undo),

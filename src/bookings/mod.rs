@@ -1,4 +1,5 @@
-//! The life of a booking: which steps there are, who takes them and when, and what a cancellation refunds.
+//! The life of a booking: which steps there are, who takes them and when, and what a cancellation
+//! refunds.
 
 pub mod cancellation;
 mod judge;

@@ -1,4 +1,5 @@
-//! What time will make of bookings if nothing changes: for the timeline, the preview, and a cancellation's deadlines.
+//! The automatic steps to come if nothing changes: for the timeline, the preview, and a
+//! cancellation's deadlines.
 
 use chrono::{DateTime, TimeDelta, Utc};
 use tokio_postgres::types::Type;
@@ -9,15 +10,16 @@ use crate::bookings::snapshot::{self, BookingSnapshot};
 use crate::bookings::steps::{END, NOT_REFUSED, steps};
 use crate::database::{Parameter, Result, Transaction};
 
-/// Steps that time makes of one booking at most, one after the other.
+/// The most automatic steps of one booking in sequence.
 const MOST_STEPS: usize = 4;
 /// How far one booking is projected.
 const FAR_AWAY: TimeDelta = TimeDelta::days(36_500);
 
 const PROJECTION: &str = include_str!("projection.sql");
 
-/// SQL of a query `projection`: `booking_id`, `from_status`, `to_status`, and `at`, when each step is due, or `$1` if it is due
-/// by then. It ignores the limit of a pass. Its parameters are those of [`ProjectionWindow`].
+/// SQL of a query `projection`: `booking_id`, `from_status`, `to_status`, and `at`, when each step
+/// is due, or `$1` if it is due by then. It ignores the limit of a pass. Its parameters are those
+/// of [`ProjectionWindow`].
 pub(crate) fn projection_sql(settings: &TransitionSettings) -> String {
     let bookings: Vec<_> = steps(settings)
         .map(|step| {
@@ -122,8 +124,8 @@ pub(crate) async fn projected_steps(
         .collect())
 }
 
-/// The booking as a status change would find it now, and from each later moment at which time makes something else of it.
-/// It neither locks nor writes. `None`: there is no such booking.
+/// The booking as a status change would find it now, and after each automatic step to come. It
+/// neither locks nor writes. `None`: there is no such booking.
 pub(crate) async fn projected_states(
     transaction: &Transaction,
     settings: &TransitionSettings,

@@ -1,8 +1,8 @@
--- `projection`: the steps that the coming passes take if nothing changes. Every booking is taken through the pass's own
--- conditions, at each moment at which one of them can change.
+-- `projection`: the steps that the coming passes take if nothing changes. Applies the pass's own conditions to every
+-- booking, at each moment at which one of them can change.
 --   $1 as_of  $2 until  $3 the one booking (NULL: all)  $4 EXPIRE_AFTER  $5 COMPLETE_AFTER, both in seconds
 WITH RECURSIVE projection AS (
-    -- As the bookings are now: UNION keeps each once.
+    -- The bookings now: UNION keeps each once.
     SELECT id AS booking_id, NULL AS from_status, status AS to_status, $1::timestamptz AS at, 0 AS steps
       FROM ({bookings}) AS b
     UNION ALL

@@ -1,4 +1,5 @@
--- A refusal for each booking that this run moved on and that is due for the same step again: a trigger set it back.
+-- Records a refusal for each booking that this run changed and that is due for the same step again: a trigger set it
+-- back.
 --   $1 as_of  $2, $3 as in step.sql  $4 the run  $5 seconds until it is tried again
 INSERT INTO booking_automation_events
        (booking_id, event_type, event_data, scheduled_at, executed_at, status, reason, error_message, next_attempt_at)

@@ -1,4 +1,4 @@
-//! When time moves a booking on.
+//! When automatic status changes are due.
 
 use std::time::Duration;
 

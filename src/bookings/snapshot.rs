@@ -52,7 +52,8 @@ async fn read_with(
     }))
 }
 
-/// The statuses before the automation's latest steps, the latest first, where no other change came after them.
+/// The statuses before the automation's latest steps, the latest first, where no other change came
+/// after them.
 pub(crate) async fn undoable(
     transaction: &Transaction,
     id: Uuid,

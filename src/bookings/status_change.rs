@@ -1,8 +1,9 @@
-//! A status change that a person or another program asks for: judged by the table in [`crate::bookings::lifecycle`], on
-//! the booking as it is now, and written only while it is so.
+//! A status change that a person or another program asks for: checked against the table in
+//! [`crate::bookings::lifecycle`], with the booking as it is now, under a lock.
 //!
-//! First the booking is locked, and moved on by time with the pass's own statements: whether a pass has come yet must not
-//! decide what is allowed. Then the change is judged and made in the same transaction; a refusal undoes the first part, too.
+//! First the booking is locked, and its due automatic steps are taken with the pass's own
+//! statements, so that the decision does not depend on whether a pass has run. Then the change is
+//! checked and made in the same transaction; a refusal undoes the first part, too.
 
 use chrono::{DateTime, Utc};
 use serde::Serialize;
@@ -23,16 +24,16 @@ use crate::database::{DatabaseError, Transaction};
 /// Who asks for a change, and why.
 #[derive(Clone, Debug)]
 pub(crate) struct Actor {
-    /// As what.
+    /// The role.
     pub(crate) role: Role,
-    /// Their id, as the user's backend knows it.
+    /// The id in the user's backend.
     pub(crate) id: Option<String>,
-    /// Their words.
+    /// The reason given.
     pub(crate) reason: Option<String>,
 }
 
 impl Actor {
-    /// As the audit trail names them.
+    /// The name in the audit trail.
     fn name(&self) -> String {
         match &self.id {
             Some(id) => format!("{}:{id}", self.role),
@@ -54,7 +55,7 @@ pub(crate) struct StatusChange {
     /// The refund that was decided, where the booking was cancelled.
     #[serde(skip_serializing_if = "Option::is_none")]
     refund: Option<Refund>,
-    /// The automation leaves the booking alone from now on.
+    /// The automation no longer changes the booking.
     automation_blocked: bool,
 }
 
@@ -68,12 +69,12 @@ pub(crate) enum StatusError {
     /// The refund cannot be determined.
     #[error("{0}")]
     RefundUndetermined(#[from] RefundUndetermined),
-    #[error("the refund would be another one than expected: {0}")]
+    #[error("the refund is not the expected one: {0}")]
     OtherRefund(Box<Refund>),
-    /// A trigger of the user's changed the result.
-    #[error("a trigger of the database keeps the booking from becoming {0}")]
+    /// A trigger of the user's database changed the result.
+    #[error("a database trigger prevents the booking from becoming {0}")]
     ChangedByTrigger(Status),
-    /// A constraint or trigger of the user's.
+    /// A constraint or trigger of the user's database refused it.
     #[error("the database refuses this change")]
     Database(#[from] DatabaseError),
 }
@@ -91,12 +92,12 @@ impl From<RefundError> for StatusError {
 /// A change that is asked for.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct StatusRequest<'a> {
-    /// To which status.
+    /// The status to set.
     pub(crate) to: Status,
     pub(crate) actor: &'a Actor,
     /// Because the customer did not come.
     pub(crate) no_show: bool,
-    /// Only if the refund is this amount.
+    /// Change it only if the refund is this amount.
     pub(crate) expected_refund: Option<&'a str>,
 }
 
@@ -174,7 +175,7 @@ async fn write(
 ) -> Result<(), StatusError> {
     let reason = actor.reason.clone().unwrap_or_default();
     tell_triggers(transaction, id, actor, &reason, refund).await?;
-    // An id that is no UUID does not fit into `cancelled_by`; the audit trail has it.
+    // An id that is not a UUID does not fit into `cancelled_by`; the audit trail has it.
     let cancelled_by = actor.id.as_deref().and_then(|id| id.parse::<Uuid>().ok());
     let undo = step.when == When::Undo;
     let parameters = [
@@ -193,7 +194,8 @@ async fn write(
         return Err(StatusError::ChangedByTrigger(step.to));
     }
     if undo {
-        // The pass starts bookings whatever `auto_complete_blocked` says: this keeps the next one from it.
+        // The pass starts bookings whatever `auto_complete_blocked` says: this keeps the next one
+        // from it.
         let block = "INSERT INTO booking_automation_state (booking_id, revision, blocked_reason) VALUES ($1, 0, $2)
                      ON CONFLICT (booking_id) DO UPDATE SET blocked_reason = excluded.blocked_reason";
         transaction

@@ -1,4 +1,5 @@
-//! Runs one step over many bookings, so that one booking that the user's database refuses does not stop the others.
+//! Runs one step over many bookings, so that one booking that the user's database refuses does not
+//! stop the others.
 
 use std::time::{Duration, Instant};
 
@@ -8,13 +9,14 @@ use uuid::Uuid;
 use crate::bookings::steps::{Moments, TimedStep};
 use crate::database::{DatabaseError, Result, Transaction};
 
-/// How long a booking is left alone whose change the database refused (by a constraint or trigger of the user's). Others
-/// go on meanwhile.
+/// How long a booking is skipped after the user's database refused its change (by a constraint or
+/// trigger). Others go on meanwhile.
 const REFUSED_FOR: Duration = Duration::from_secs(3600);
-/// By how much fewer bookings are tried at a time when a statement takes too long: 50 000, 3 125, 195, 12.
+/// The factor by which the number of bookings shrinks when a statement takes too long: 50 000, 3
+/// 125, 195, 12.
 const SLOW_DIVISOR: i64 = 16;
-/// Each may take this part of the pass's statement time, itself a quarter of the call's: when the smallest has its turn,
-/// half of the time for transitions is left.
+/// Each attempt may take this part of the pass's statement time, itself a quarter of the call's.
+/// When the smallest runs, half of the time for transitions is left.
 const SLOW_ATTEMPTS: u32 = 4;
 
 /// What the steps of one pass share.
@@ -29,8 +31,8 @@ pub(crate) struct StepRunner<'a> {
 }
 
 impl StepRunner<'_> {
-    /// One step of up to `room` bookings: a single statement, or smaller ones when the user's triggers are too slow for
-    /// that. Returns how many changed.
+    /// One step of up to `room` bookings: a single statement, or smaller ones when the user's
+    /// triggers are too slow for that. Returns how many changed.
     pub(crate) async fn advance(&mut self, step: &TimedStep, room: i64) -> Result<i64> {
         let (mut changed, mut chunk) = (0, room);
         while chunk > 0 {
@@ -63,7 +65,8 @@ impl StepRunner<'_> {
         Ok(changed)
     }
 
-    /// One step's UPDATE of up to `limit` bookings, or of `only` these, undone when it fails. One round trip.
+    /// One step's UPDATE of up to `limit` bookings, or of `only` these, undone when it fails. One
+    /// round trip.
     pub(crate) async fn advance_up_to(
         &self,
         step: &TimedStep,
@@ -87,8 +90,8 @@ impl StepRunner<'_> {
         Ok(i64::try_from(changed).unwrap_or(i64::MAX))
     }
 
-    /// Halves the candidates until each refused one stands alone. A refused one is recorded and left alone for a while, the
-    /// others are moved on.
+    /// Halves the candidates until each refused one stands alone. A refused one is recorded and
+    /// skipped for a while; the others are changed.
     async fn isolate(&mut self, step: &TimedStep, room: i64) -> Result<i64> {
         let ids = self.lock_candidates(step, room).await?;
         let mut changed = 0;
@@ -108,7 +111,8 @@ impl StepRunner<'_> {
             match self.advance_up_to(step, room, Some(ids)).await {
                 Ok(count) => changed += count,
                 Err(error) if error.is_of_a_row() || error.is_statement_timeout() => match ids {
-                    // A lock that a trigger of theirs met, or a slow trigger: the next pass may succeed.
+                    // A trigger of the user's database met a lock, or is slow: the next pass may
+                    // succeed.
                     [_] if error.is_lock() || error.is_statement_timeout() => {}
                     [id] => self.record_refusal(step, *id, &error).await?,
                     _ => {
@@ -132,8 +136,9 @@ impl StepRunner<'_> {
         Ok(rows.iter().map(|row| row.get("id")).collect())
     }
 
-    /// Records as refused what a trigger of theirs set back at once: tried every minute, it would fire their triggers and
-    /// lengthen the booking's log each time. Returns how many there were.
+    /// Records as refused the bookings whose status a trigger of the user's database set back at
+    /// once: a retry every minute would fire the triggers and lengthen the booking's log each time.
+    /// Returns how many there were.
     pub(crate) async fn record_set_back(&self, step: &TimedStep) -> Result<i64> {
         let [as_of, expire, complete] = self.moments.parameters();
         let (run_id, wait) = (self.run_id.to_string(), REFUSED_FOR.as_secs_f64());

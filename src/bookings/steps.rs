@@ -1,7 +1,7 @@
-//! The steps that time makes: which, when, and the SQL of each.
+//! The automatic steps: their conditions, their times and their SQL.
 //!
-//! The same conditions make the UPDATE, the question whether anything is due, and the counts of `--dry-run`, `migrate`
-//! and the summary's `remaining`.
+//! The same conditions are used for the UPDATE, for the check whether anything is due, and for the
+//! counts of `--dry-run`, `migrate` and the summary's `remaining`.
 
 use std::time::Duration;
 
@@ -15,16 +15,16 @@ use crate::database::Parameter;
 const STEP: &str = include_str!("step.sql");
 const RECORD_SET_BACK: &str = include_str!("record_set_back.sql");
 
-/// One step. In its SQL, `b` is the booking; `$1` is `as_of`, `$2` is `as_of − EXPIRE_AFTER`, `$3` is
-/// `as_of − COMPLETE_AFTER`.
+/// One step. In its SQL, `b` is the booking; `$1` is `as_of`, `$2` is `as_of − EXPIRE_AFTER`, `$3`
+/// is `as_of − COMPLETE_AFTER`.
 pub(crate) struct TimedStep {
-    /// From which status to which.
+    /// The statuses before and after.
     pub(crate) edge: lifecycle::Step,
-    /// Of the booking's own columns.
+    /// Condition on the booking's own columns.
     due: &'static str,
     /// When it became due, for the audit trail.
     due_at: &'static str,
-    /// What is most overdue comes first: an indexed expression.
+    /// Sorts the most overdue first: an indexed expression.
     pub(crate) order: &'static str,
     pub(crate) kind: StepKind,
 }
@@ -35,27 +35,27 @@ pub(crate) enum StepKind {
     Started,
     Completed,
     Expired,
-    /// As `Expired`, and only with `EXPIRE_PENDING`.
+    /// Like `Expired`, but only with `EXPIRE_PENDING`.
     ExpiredPending,
 }
 
 pub(crate) const END: &str = "booking_end(b.scheduled_at, b.duration_minutes)";
-/// An overdue booking's time counts from when a person unblocked it, if that is later than its end.
+/// The wait of an overdue booking starts when a person unblocked it, if that is later than its end.
 const NOT_JUST_UNBLOCKED: &str = "NOT EXISTS (SELECT FROM booking_automation_state s WHERE s.booking_id = b.id AND s.unblocked_at > $2)";
-/// An overdue booking expires or stays: that the earlier step could not have it (it was locked, the limit was reached, the
-/// database refused) must not make it one that took place.
+/// An overdue booking expires or stays. If the earlier step could not take it (it was locked, the
+/// limit was reached, the database refused), it must not count as completed.
 const NOT_OVERDUE: &str = "(booking_end(b.scheduled_at, b.duration_minutes) > $2 OR b.auto_complete_blocked IS TRUE
         OR EXISTS (SELECT FROM booking_automation_state s WHERE s.booking_id = b.id AND s.unblocked_at > $2))";
 const OVERDUE_AT: &str = "greatest(booking_end(b.scheduled_at, b.duration_minutes),
         (SELECT s.unblocked_at FROM booking_automation_state s WHERE s.booking_id = b.id)) + ($1 - $2)";
-/// A person undid an automatic step, and did not unblock the booking since.
+/// No person undid an automatic step without unblocking the booking since.
 const NOT_TAKEN_BACK: &str = "NOT (b.auto_complete_blocked IS TRUE AND EXISTS (
         SELECT FROM booking_automation_state s WHERE s.booking_id = b.id AND s.blocked_reason IS NOT NULL))";
 /// The database did not refuse a step of this booking lately.
 pub(crate) const NOT_REFUSED: &str = "NOT EXISTS (SELECT FROM booking_automation_events f
         WHERE f.booking_id = b.id AND f.event_type = 'status_update' AND f.status = 'failed' AND f.next_attempt_at > $1)";
 
-/// All of them, in the order in which they are judged (design, 3.2).
+/// All steps, in the order in which they are tried.
 pub(crate) const STEPS: [TimedStep; 5] = [
     TimedStep {
         edge: lifecycle::EXPIRE_PENDING,
@@ -64,7 +64,7 @@ pub(crate) const STEPS: [TimedStep; 5] = [
         order: "b.scheduled_at",
         kind: StepKind::ExpiredPending,
     },
-    // A booking never ends before it starts: the bound on the start is what the index serves.
+    // A booking never ends before it starts: the bound on the start uses the index.
     TimedStep {
         edge: lifecycle::EXPIRE_CONFIRMED,
         due: "b.scheduled_at <= $2 AND booking_end(b.scheduled_at, b.duration_minutes) <= $2 AND b.auto_complete_blocked IS NOT TRUE",
@@ -105,7 +105,7 @@ impl TimedStep {
         self.kind != StepKind::ExpiredPending || settings.expire_pending
     }
 
-    /// Of the booking: tested to find it, and again in the UPDATE.
+    /// The condition on the booking: tested to find it, and again in the UPDATE.
     pub(crate) fn condition(&self) -> String {
         let due = self.due;
         match self.kind {
@@ -125,7 +125,7 @@ impl TimedStep {
         )
     }
 
-    /// Moves bookings on: see `step.sql`.
+    /// Changes the status of bookings: see `step.sql`.
     pub(crate) fn update_sql(&self) -> String {
         let completed_at = if self.edge.to == Status::Completed {
             ", completed_at = $1"
@@ -159,7 +159,7 @@ impl TimedStep {
     }
 }
 
-/// The moments that every decision of a pass is made by.
+/// The times by which a pass decides.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Moments {
     as_of: DateTime<Utc>,

@@ -1,4 +1,4 @@
-//! Status changes that time makes: one set-based statement for each step.
+//! Automatic status changes: one set-based statement for each step.
 
 use std::time::Instant;
 
@@ -14,7 +14,8 @@ use crate::database::{Result, Transaction};
 
 /// Status changes that one pass makes at most, over all steps.
 pub const LIMIT: i64 = 50_000;
-/// Each kind of due change is counted up to here: beyond it the exact number is not worth the reading.
+/// Each kind of due change is counted up to this number: an exact count beyond it is not worth the
+/// reads.
 const COUNT_LIMIT: i64 = 1_000_000;
 /// Statements that one pass spends on finding the bookings whose change is refused.
 const ISOLATION_STATEMENTS: usize = 100;
@@ -28,7 +29,7 @@ pub struct Transitions {
     pub completed: i64,
     /// `→ expired`.
     pub expired: i64,
-    /// Due, but beyond this pass's limit, or of bookings that somebody else holds locked.
+    /// Due, but beyond this pass's limit, or of bookings that another transaction has locked.
     pub remaining: i64,
 }
 
@@ -55,8 +56,8 @@ pub(crate) fn any_due(settings: &TransitionSettings) -> String {
     questions.join(" OR ")
 }
 
-/// Makes the changes that are due, at most [`LIMIT`], and begins none after `until`. A constant number of statements, unless
-/// the user's database refuses one or is slow at it.
+/// Makes the changes that are due, at most [`LIMIT`], and begins none after `until`. A constant
+/// number of statements, unless the user's database refuses one or is slow at it.
 pub(crate) async fn advance(
     transaction: &Transaction,
     moments: &Moments,
@@ -85,8 +86,8 @@ pub(crate) async fn advance(
     Ok(done)
 }
 
-/// Takes the steps that are due for one booking, which has this status and is locked, as the next pass would. Returns
-/// whether there were any. What the user's database refuses stays undone.
+/// Takes the steps that are due for one booking, which has this status and is locked, as the next
+/// pass would. Returns whether there were any. Steps that the user's database refuses are undone.
 pub(crate) async fn advance_one(
     transaction: &Transaction,
     moments: &Moments,

@@ -1,4 +1,4 @@
-//! How a message leaves: one folder a channel. A channel renders nothing and stores nothing: it sends one message once, and
+//! Channels: one folder each. A channel renders and stores nothing: it sends one message once, and
 //! says what the answer means.
 
 pub mod email;
@@ -18,19 +18,19 @@ named! {
     }
 }
 
-/// What became of one request to a provider.
+/// The outcome of one request to a provider.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Outcome {
     /// The provider accepted it, under this id.
     Sent { message_id: String },
-    /// It was not sent and may be tried again.
+    /// It was not sent and may be retried.
     NotSent { reason: Reason, error: String },
     /// It was not sent and never will be.
     Rejected { reason: Reason, error: String },
     /// The answer was lost.
     Unknown { error: String },
-    /// The account cannot send now: nothing is wrong with the message, and no attempt is used up.
+    /// The account cannot send now. The message is not at fault, and the attempt does not count.
     AccountWide { reason: Reason, error: String },
-    /// No request left: past the page's time or the call's. No attempt is used up.
+    /// No request left: the page's or the call's time was over. The attempt does not count.
     Deferred,
 }

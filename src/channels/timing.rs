@@ -1,7 +1,8 @@
-//! How long delivery waits for what.
+//! The waits of delivery.
 //!
-//! In one place, since a test that kills the program ten thousand times cannot wait out the leases: it makes every one of
-//! these shorter in the same proportion, so that what outlasts what stays as it is.
+//! They are in one place for a test that kills the program ten thousand times and cannot wait for
+//! the leases to run out. It shortens all of them by the same factor, so that their order stays the
+//! same.
 
 use std::time::Duration;
 
@@ -11,27 +12,30 @@ use crate::primitives::settings::{Lookup, SettingError, read};
 /// The waits of delivery, all of them.
 #[derive(Clone, Copy, Debug)]
 pub struct Timing {
-    /// How much sending one page holds: what is read is at most this old, and a request's time, when it leaves.
+    /// How much sending one page contains. When a request leaves, the facts it is based on are at
+    /// most this old, plus one request's time.
     pub(crate) page: Duration,
-    /// How long a claim keeps others away. Longer than a page with its slowest request, and than recording it.
+    /// How long a claim lasts. Longer than a page with its slowest request and its recording.
     pub(crate) lease: Duration,
     /// A request leaves at most this long after its booking was read.
     pub(crate) fresh_for: Duration,
-    /// Longest time for a request, from its first byte to the last of its answer.
+    /// Longest time for a request, from its first byte to the last byte of its answer.
     pub(crate) request: Duration,
     /// Longest time for a connection to SES.
     pub(crate) connect: Duration,
-    /// Nothing is sent when less than this is left of the call: the outcome must still be recorded.
+    /// Nothing is sent when less than this is left of the call, so that outcomes can still be
+    /// recorded.
     pub(crate) recording: Duration,
-    /// Pauses before recording outcomes is tried again, the first and the longest; it goes on until the call's
-    /// deadline. What cannot be recorded ends as a lease that ran out, and is sent again.
+    /// Pauses between tries to record outcomes, the first and the longest, until the call's
+    /// deadline. If recording fails, the lease runs out and the message is sent again.
     pub(crate) record_pauses: (Duration, Duration),
-    /// Before the second attempt; twice as long before each further one, up to eight times.
+    /// The wait before the second attempt. It doubles before each further one, up to eight times.
     pub(crate) back_off: Duration,
-    /// How long an unknown outcome waits for SES's own Send event, where a configuration set brings it.
+    /// How long an unknown outcome waits for SES's Send event, if a configuration set delivers
+    /// events.
     pub(crate) unknown_wait: Duration,
-    /// How long a message that could not be sent for the account's sake waits: longer than a minute, so that the next call
-    /// tries another. It might be the message, after all.
+    /// How long a message waits after the account could not send it: longer than a minute, so that
+    /// the next call tries another one, in case this message is at fault.
     pub(crate) probe_wait: Duration,
 }
 
@@ -49,7 +53,8 @@ impl Timing {
         probe_wait: Duration::from_secs(90),
     };
 
-    /// The normal ones; or, for a test on a database of this machine alone, those of `TEST_TIME_DIVISOR`.
+    /// The normal waits, or those of `TEST_TIME_DIVISOR` for a test whose database is on this
+    /// machine.
     pub(crate) fn from_environment(lookup: Lookup) -> Result<Self, SettingError> {
         const NAME: &str = "TEST_TIME_DIVISOR";
         let Some(text) = read(lookup, NAME) else {
@@ -62,13 +67,13 @@ impl Timing {
             .ok_or_else(|| {
                 SettingError::new(
                     NAME,
-                    "is not valid: it takes a whole number from 1 to 1000, and is for tests alone",
+                    "is not valid: it takes a whole number from 1 to 1000, and is for tests only",
                 )
             })?;
         if !DatabaseSettings::from_environment(lookup)?.is_of_this_machine() {
             return Err(SettingError::new(
                 NAME,
-                "is for tests alone: it is refused unless every host of DATABASE_URL is this machine",
+                "is for tests only: it is refused unless every host of DATABASE_URL is this machine",
             ));
         }
         Ok(Self::NORMAL.divided_by(divisor))

@@ -1,4 +1,4 @@
-//! Why the database did not do what it was asked, and whom that concerns: one row, one statement, or everything.
+//! Database errors, and what each affects: one row, one statement, or the connection.
 
 use std::time::Duration;
 
@@ -23,7 +23,7 @@ pub enum DatabaseError {
 }
 
 impl DatabaseError {
-    /// The SQLSTATE, when it was the server that refused.
+    /// The SQLSTATE, if the error came from the server.
     pub fn code(&self) -> Option<&SqlState> {
         match self {
             Self::Unreachable(PoolError::Backend(error)) | Self::Statement(error) => error.code(),
@@ -31,8 +31,9 @@ impl DatabaseError {
         }
     }
 
-    /// Whether the connection is gone, so that nobody knows what became of the statement. A server that breaks
-    /// down says why, and is gone nevertheless: a COMMIT that it answers so may have been done.
+    /// Whether the connection is lost, so that the outcome of the statement is unknown. A server
+    /// that shuts down or crashes may still send an error; a COMMIT that gets such an answer may
+    /// have succeeded.
     pub fn is_lost_connection(&self) -> bool {
         match self {
             Self::Unreachable(_) => false,
@@ -53,7 +54,7 @@ impl DatabaseError {
         }
     }
 
-    /// Whether the server takes no writes: a standby, which refuses a transaction that would.
+    /// Whether the server accepts no writes: a standby refuses read-write transactions.
     pub(crate) fn is_read_only_server(&self) -> bool {
         self.code().is_some_and(|code| {
             [
@@ -64,10 +65,10 @@ impl DatabaseError {
         })
     }
 
-    /// Whether a statement may have failed for what is in, or hangs on, one of its rows: a constraint, a
-    /// value, a lock, a trigger of the user's, which can raise any code. Such a row must not stop the
-    /// others. Not so when the connection (08), transaction (25, 40001), resources (53), operator (57),
-    /// system (58, XX) are to blame.
+    /// Whether a single row may have made the statement fail: a constraint, a value, a lock, or a
+    /// trigger of the user's database, which can raise any code. Such a row must not stop the
+    /// others. Excluded are errors of the connection (08), the transaction (25, 40001), resources
+    /// (53), the operator (57) and the system (58, XX).
     pub(crate) fn is_of_a_row(&self) -> bool {
         self.code().is_some_and(|code| {
             !["08", "25", "53", "57", "58", "XX"].contains(&&code.code()[..2])
@@ -75,12 +76,12 @@ impl DatabaseError {
         })
     }
 
-    /// Whether a statement took longer than it may.
+    /// Whether a statement exceeded its time limit.
     pub(crate) fn is_statement_timeout(&self) -> bool {
         self.code() == Some(&SqlState::QUERY_CANCELED)
     }
 
-    /// Whether a lock of somebody else's was not let go in time.
+    /// Whether another session's lock was not released in time.
     pub(crate) fn is_lock(&self) -> bool {
         self.code().is_some_and(|code| {
             [
@@ -91,8 +92,8 @@ impl DatabaseError {
         })
     }
 
-    /// The server's message with its hint, for whoever runs a command by hand. Without the detail, which
-    /// may quote a row.
+    /// The server's message and hint, for a person who runs a command. It leaves out the detail,
+    /// which may quote a row.
     pub(crate) fn message(&self) -> String {
         match self {
             Self::Unreachable(PoolError::Backend(error)) | Self::Statement(error) => {
@@ -112,7 +113,7 @@ impl DatabaseError {
         }
     }
 
-    /// The whole story, for our own tables.
+    /// Message, hint and detail, for our own tables only.
     pub fn details(&self) -> String {
         let refused = match self {
             Self::Unreachable(PoolError::Backend(error)) | Self::Statement(error) => {
@@ -126,9 +127,9 @@ impl DatabaseError {
         self.message() + &detail.unwrap_or_default()
     }
 
-    /// What may be logged. A message of the server's may quote a row, or come from a trigger of somebody
-    /// else's; only those of connections (08), log-ins (28, 3D), resources (53) and the operator (57) are
-    /// told, of the others the SQLSTATE.
+    /// What may be logged. A server message may quote a row, or come from a trigger of the user's
+    /// database. So only messages about connections (08), log-ins (28, 3D), resources (53) and the
+    /// operator (57) are logged; of all others, only the SQLSTATE.
     pub fn loggable(&self) -> String {
         let what = match self.code() {
             Some(code) if !["08", "28", "3D", "53", "57"].contains(&&code.code()[..2]) => {

@@ -1,7 +1,8 @@
-//! Several hosts in one `DATABASE_URL`: one after the other, each for its part of the time.
+//! Several hosts in one `DATABASE_URL`: they are tried in turn, each for its share of the time.
 //!
-//! The driver tries them too, but its time limit ends when a host has accepted the connection. One that hangs then,
-//! as a primary may that is being failed over, would keep us from the next for as long as it hangs.
+//! The driver tries them too, but its time limit covers only the TCP connection. A host that
+//! accepts and then hangs, such as a primary during a failover, would block the attempt on the next
+//! host.
 
 use std::pin::Pin;
 use std::time::Duration;
@@ -12,17 +13,17 @@ use tokio_postgres::config::{Host, LoadBalanceHosts};
 use tokio_postgres::{Client, Config, Error};
 use uuid::Uuid;
 
-/// Connects to the first of the hosts that can be had.
+/// Connects to the first host that answers.
 pub(crate) struct FailoverConnector {
     driver: Box<dyn Connect>,
     hosts: Vec<Config>,
     random: bool,
-    /// For every host but the last: what is left then is the pool's to limit.
+    /// For every host but the last; the pool's own time limit covers that one.
     limit: Duration,
 }
 
 impl FailoverConnector {
-    /// Over the hosts of `config`, within `time`.
+    /// Tries the hosts of `config` within `time`.
     pub(crate) fn new(driver: Box<dyn Connect>, config: &Config, time: Duration) -> Self {
         let count = config.get_hosts().len().max(config.get_hostaddrs().len());
         let hosts: Vec<_> = if count <= 1 {
@@ -69,7 +70,7 @@ impl Connect for FailoverConnector {
     }
 }
 
-/// The configuration of one host, with everything else as it is.
+/// The configuration with one host only, and all other settings unchanged.
 fn alone(config: &Config, index: usize) -> Config {
     let mut alone = Config::new();
     match config.get_hosts().get(index) {

@@ -1,12 +1,14 @@
-//! The functions in the database: their texts lie in `schema/functions/`, one file each, so that what runs today is found in one
-//! place. `migrate` applies a text again when it has changed, and an older `migrate` never replaces a newer one.
+//! The functions in the database. Their texts are in `schema/functions/`, one file each, so that
+//! the current version is in one place. `migrate` applies a text again when it has changed; an
+//! older `migrate` never replaces a newer text.
 
 use sha2::{Digest, Sha256};
 use tokio_postgres::types::Type;
 
 use crate::database::{Result, Transaction};
 
-/// Of all texts together. It grows with every change of one of them (a test holds that), and tells which `migrate` is newer.
+/// The version of all texts together. Increase it with every change to one of them (a test checks
+/// that): it decides which `migrate` is newer.
 pub const VERSION: i32 = 1;
 
 macro_rules! functions {
@@ -15,11 +17,11 @@ macro_rules! functions {
     };
 }
 
-/// Each function's name and its text, with the privileges that it needs.
+/// Each function's name and its text, which also sets its privileges.
 pub const FUNCTIONS: &[(&str, &str)] = functions![
-    // The moment that triggers record.
+    // The time that triggers record.
     "booking_automation_now",
-    // What statements share: see `inlined`.
+    // Shared by statements: see `inlined`.
     "booking_automation_is_due",
     "booking_automation_lost_attempt",
     "booking_automation_settled_attempt",
@@ -46,9 +48,11 @@ pub const FUNCTIONS: &[(&str, &str)] = functions![
 const RECORD: &str = "
     INSERT INTO booking_automation_functions AS f (name, version, digest) VALUES ($1, $2, $3)
     ON CONFLICT (name) DO UPDATE SET version = excluded.version, digest = excluded.digest, applied_at = now()
-     WHERE f.version < excluded.version OR f.version = excluded.version AND f.digest <> excluded.digest";
+     WHERE f.version < excluded.version OR f.version = excluded.version AND f.digest <> excluded.digest
+        OR NOT EXISTS (SELECT FROM pg_proc WHERE proname = $1 AND pronamespace = 'public'::regnamespace)";
 
-/// Applies the functions whose text has changed since a `migrate` of this or an older version applied it. Returns their names.
+/// Applies the functions whose text has changed since a `migrate` of this or an older version
+/// applied it, and those that somebody dropped. Returns their names.
 pub(crate) async fn apply(transaction: &Transaction) -> Result<Vec<&'static str>> {
     let create = "CREATE TABLE IF NOT EXISTS booking_automation_functions (
         name text PRIMARY KEY, version integer NOT NULL, digest text NOT NULL, applied_at timestamptz NOT NULL DEFAULT now())";
@@ -75,7 +79,7 @@ pub(crate) async fn apply(transaction: &Transaction) -> Result<Vec<&'static str>
             (&digest as _, Type::TEXT),
         ];
         if transaction.execute(RECORD, &parameters).await? == 1 {
-            // Their tables may come with a later step.
+            // A later step may create the tables that the body refers to.
             transaction
                 .batch(&format!("SET LOCAL check_function_bodies = off; {text}"))
                 .await?;
@@ -85,10 +89,10 @@ pub(crate) async fn apply(transaction: &Transaction) -> Result<Vec<&'static str>
     Ok(applied)
 }
 
-/// A statement with the calls of the functions that statements share replaced by their bodies.
+/// Replaces the calls of shared functions in a statement by their bodies.
 ///
-/// So the statement runs on a schema of the release before, which does not have them yet. The next release may call them, and
-/// this function goes.
+/// The statement then also runs on the previous release's schema, which does not have these
+/// functions yet. The next release may call them, and can drop `inlined`.
 pub fn inlined(sql: &str) -> String {
     let mut sql = sql.to_owned();
     while let Some((start, function)) = first_call(&sql) {
@@ -100,7 +104,7 @@ pub fn inlined(sql: &str) -> String {
     sql
 }
 
-/// A function of which a call can be replaced.
+/// A function whose calls can be replaced.
 struct SharedFunction {
     name: &'static str,
     parameters: Vec<&'static str>,
@@ -116,7 +120,8 @@ fn first_call(sql: &str) -> Option<(usize, SharedFunction)> {
 }
 
 impl SharedFunction {
-    /// `None`: a function that statements do not share, since it was there before, or is no expression.
+    /// `None`: the function is not shared. The previous release has it already, or it is not an
+    /// expression.
     fn parse(name: &'static str, text: &'static str) -> Option<Self> {
         const SHARED: [&str; 6] = [
             "is_due",
@@ -150,7 +155,7 @@ impl SharedFunction {
 
     fn expand(&self, arguments: &[&str]) -> String {
         let mut expanded = String::new();
-        // Every second part stands in quotes.
+        // Every second part is inside quotes.
         for (index, part) in self
             .body
             .replace(&format!("{}.", self.name), "")
@@ -195,7 +200,7 @@ impl SharedFunction {
     }
 }
 
-/// The text up to the bracket that closes.
+/// The text up to the matching closing bracket.
 fn balanced(text: &str) -> &str {
     let (mut depth, mut quoted) = (1, false);
     for (at, character) in text.char_indices() {

@@ -1,9 +1,9 @@
-//! The one way to the database: short transactions of unnamed statements on a pooled connection.
+//! All access to the database: short transactions of unnamed statements on a pooled connection.
 //!
 //! Everything runs inside a transaction that sets its own limits with `SET LOCAL`, so that it works
-//! behind a transaction pooler (PgBouncer, Supavisor, RDS Proxy), where neither named statements nor
-//! session settings survive. A transaction that is dropped before it ended takes its connection with
-//! it: what state that connection is in is then not our guess to make, and the server rolls back.
+//! behind a transaction pooler (PgBouncer, Supavisor, RDS Proxy), where neither named statements
+//! nor session settings survive. A transaction that is dropped before its end closes its
+//! connection, since the connection's state is unknown then; the server rolls back.
 
 pub mod error;
 mod failover;
@@ -33,8 +33,8 @@ pub(crate) use crate::database::transaction::BOOKINGS_LOCK_TIMEOUT;
 pub use crate::database::transaction::{Begin, Parameter, Transaction};
 use crate::database::transaction::{CONNECTION_TIMEOUT, within};
 
-/// How long a pooled connection may take to prove that it is alive: a frozen and thawed function holds
-/// sockets that look open and are dead.
+/// How long the check of a pooled connection may take. After Lambda has frozen and resumed a
+/// function, its sockets look open but may be dead.
 const RECYCLE_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// A pool of connections, usually of one.
@@ -44,7 +44,7 @@ pub struct Database {
 }
 
 impl Database {
-    /// A pool of at most `connections`. Opens none yet.
+    /// A pool of at most `connections`. It opens none yet.
     ///
     /// # Errors
     /// When the TLS library refuses the trust anchors.
@@ -76,11 +76,12 @@ impl Database {
 
     /// Begins a transaction. `also` is sent in the same message, and its rows are returned.
     ///
-    /// A connection that turns out to be dead is replaced, once. So is one that leads to a server which was
-    /// demoted since, as a pooler's can: a new one looks for the host that takes writes.
+    /// A dead connection is replaced, once. So is a connection to a server that has become a
+    /// standby (a pooler can hold such connections): a new connection looks for the host that
+    /// accepts writes.
     ///
     /// # Errors
-    /// When no connection can be had, or the server refuses.
+    /// When there is no connection, or the server refuses.
     pub async fn begin(
         &self,
         begin: &Begin,
@@ -92,7 +93,7 @@ impl Database {
             result => return result,
         };
         if error.is_read_only_server() {
-            // The others are as old, and would pass for alive.
+            // The other connections are as old, and would pass the check.
             self.pool.retain(|_, _| false);
         } else if !error.is_lost_connection() {
             return Err(error);
@@ -115,7 +116,8 @@ impl Database {
         Transaction::start(client, begin, sql).await
     }
 
-    /// A whole transaction in one message: `sql` ends it. Its rows are returned.
+    /// Runs a whole transaction in one message and returns its rows. `sql` must end the
+    /// transaction.
     ///
     /// # Errors
     /// As [`Database::begin`].
@@ -125,7 +127,8 @@ impl Database {
         Ok(rows)
     }
 
-    /// A connection outside a transaction, for what PostgreSQL refuses to do in one. It is closed afterwards.
+    /// A connection without a transaction, for commands that PostgreSQL refuses inside one. It does
+    /// not return to the pool.
     ///
     /// # Errors
     /// When no connection can be had.

@@ -1,4 +1,4 @@
-//! Values of rows.
+//! Reads values from rows.
 
 use chrono::{DateTime, Utc};
 use tokio_postgres::{Row, SimpleQueryMessage, SimpleQueryRow};
@@ -11,12 +11,12 @@ pub(crate) fn last_row(messages: &[SimpleQueryMessage]) -> Option<&SimpleQueryRo
     })
 }
 
-/// A JSON value that is one: PostgreSQL takes numbers and depths that serde_json does not.
+/// A JSON value, or null: PostgreSQL accepts numbers and nesting that serde_json does not.
 pub(crate) fn json(row: &Row, column: &str) -> serde_json::Value {
     row.try_get(column).ok().flatten().unwrap_or_default()
 }
 
-/// A time that is one: neither missing nor infinite, nor beyond what chrono knows.
+/// A finite time. `None`: NULL, infinite, or beyond chrono's range.
 pub(crate) fn finite(row: &Row, column: &str) -> Option<DateTime<Utc>> {
     row.try_get(column).ok().flatten()
 }

@@ -1,6 +1,6 @@
 //! The steps of the schema, in order, and the indexes between them.
 
-/// The steps, in order. The name is the record's key: never changed, never used again.
+/// The steps, in order. A name identifies a step in the database: never change or reuse one.
 pub(crate) const STEPS: [(&str, &str); 6] = [
     (
         "01_base_tables",
@@ -73,13 +73,14 @@ pub(crate) const LAST_STEPS: [(&str, &str); 11] = [
     ),
 ];
 
-/// The last step that this program cannot do without: a pass looks for it. Later steps expand the schema for a release to
-/// come, so this one runs before, between and after them.
+/// The last step that this program requires; a pass checks for it. Later steps only expand the
+/// schema for a later release, so this program runs before, between and after them.
 pub(crate) const REQUIRED: &str = "17_cancellation";
 
-/// Indexes on tables that others write: on `bookings`, each holds only bookings that time still moves on, whatever
-/// the table's size; on the audit trail, which every writer's trigger adds to, what retention and its list go by, and messages
-/// to webhooks: that nobody is told of anything twice, and what waits for whom.
+/// Indexes on tables that other programs write to. Those on `bookings` hold only the bookings whose
+/// status may still change with time, so they stay small. Those on the audit trail, which triggers
+/// fill in other programs' transactions, serve retention, the list of events, and webhooks: one
+/// message for each event and subscription, and the messages that wait for each subscription.
 pub(crate) const INDEXES: [(&str, &str); 7] = [
     (
         "booking_automation_confirmed_start",

@@ -33,7 +33,7 @@ impl DatabaseSettings {
                 "is not set: it takes a PostgreSQL URL, postgres://user:password@host:5432/database",
             )
         })?;
-        // libpq's stricter modes are what we do anyway: TLS is never used without verifying.
+        // TLS is always verified here, so libpq's stricter modes are the same as `require`.
         let text = text
             .replace("sslmode=verify-full", "sslmode=require")
             .replace("sslmode=verify-ca", "sslmode=require");

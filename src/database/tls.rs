@@ -1,5 +1,5 @@
-//! TLS to the database: always verified, with the host's name; plain only on this machine or when
-//! `sslmode=disable` says so.
+//! TLS to the database: certificate and host name are always verified. Connections are plain text
+//! only on this machine, or with `sslmode=disable`.
 
 use std::net::IpAddr;
 use std::path::Path;
@@ -12,24 +12,24 @@ use tokio_postgres::config::{Host, SslMode};
 use tokio_postgres_rustls::MakeRustlsConnect;
 
 /// Amazon's certificate authorities for RDS and Aurora in every region (their public trust store,
-/// `global-bundle.pem`): they are not among the web's.
+/// `global-bundle.pem`): the web's roots do not include them.
 const AMAZON_RDS: &[u8] = include_bytes!("../../certificates/amazon-rds.pem");
 
-/// Whom to trust besides the web's roots and Amazon's.
+/// The certificate authorities to trust besides the web's roots and Amazon's.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Roots {
     extra: Vec<CertificateDer<'static>>,
 }
 
 impl Roots {
-    /// Takes `DATABASE_CA_CERT`: PEM text, or the path of a file of it.
+    /// Parses `DATABASE_CA_CERT`: PEM text, or the path of a PEM file.
     pub(crate) fn with_extra(text_or_path: Option<String>) -> Result<Self, String> {
         const ACCEPTS: &str = "it takes a CA certificate as PEM text (-----BEGIN CERTIFICATE-----…) or the path of such a file";
         let Some(text_or_path) = text_or_path else {
             return Ok(Self::default());
         };
         let pem = if text_or_path.contains("-----BEGIN") {
-            // One-line environment files write the line breaks as \n.
+            // Environment files with one line per variable write line breaks as \n.
             text_or_path.replace("\\n", "\n").into_bytes()
         } else {
             std::fs::read(Path::new(&text_or_path)).map_err(|error| {
@@ -57,8 +57,8 @@ impl Roots {
             CertificateDer::pem_slice_iter(AMAZON_RDS).filter_map(Result::ok),
         );
         let mut provider = rustls::crypto::ring::default_provider();
-        // PostgreSQL before 18 takes P-256 alone (`ssl_ecdh_curve`): whoever offers another first is asked to begin again,
-        // which is a round trip.
+        // PostgreSQL before 18 accepts P-256 only (`ssl_ecdh_curve`). Offering another group first
+        // costs a round trip for a second hello.
         provider
             .kx_groups
             .sort_by_key(|group| group.name() != NamedGroup::secp256r1);
@@ -71,8 +71,8 @@ impl Roots {
     }
 }
 
-/// `prefer`, libpq's default, would fall back to plain text when somebody in between asks for it. It
-/// becomes `require`, or `disable` when every host is this machine.
+/// `prefer`, libpq's default, lets an attacker on the network force plain text. It becomes
+/// `require`, or `disable` when every host is this machine.
 pub(crate) fn require_unless_local(config: &mut tokio_postgres::Config) {
     if config.get_ssl_mode() == SslMode::Prefer {
         let local = is_of_this_machine(config);

@@ -1,4 +1,4 @@
-//! What a transaction is here: a short one, with limits of its own, of unnamed statements.
+//! Transactions: short, with their own time limits, and made of unnamed statements.
 
 use std::time::{Duration, Instant};
 
@@ -12,28 +12,29 @@ use crate::database::error::{DatabaseError, Result};
 
 /// How long a statement on our own tables, or a migration, waits for a lock.
 const LOCK_TIMEOUT: Duration = Duration::from_secs(1);
-/// How long a statement that writes `bookings` waits for one. It takes no row that is locked, so this is about what the
-/// user's own triggers want. It is far shorter than the server's `deadlock_timeout` (a second): when they and we wait for
-/// each other, we give up.
+/// How long a statement that writes `bookings` waits for a lock. It skips locked rows, so only the
+/// user's own triggers can make it wait. The limit is far below the server's `deadlock_timeout`
+/// (one second): if their transaction and ours wait for each other, ours gives up.
 pub(crate) const BOOKINGS_LOCK_TIMEOUT: Duration = Duration::from_millis(100);
-/// How long to wait for a new connection over all hosts, or for this process's other use of it.
+/// How long to wait for a new connection, over all hosts, or for a free one in the pool.
 pub(crate) const CONNECTION_TIMEOUT: Duration = Duration::from_secs(10);
-/// What the network may add to a statement's own time limit before we give up on the connection.
+/// How long after a statement's time limit we wait for the answer before we give up on the
+/// connection.
 const NETWORK_MARGIN: Duration = Duration::from_secs(2);
 
 /// How a transaction begins.
 #[derive(Clone, Debug)]
 pub struct Begin {
-    /// Longest time a single statement may take.
+    /// Longest time for a single statement.
     pub statement_timeout: Duration,
     /// Longest time to wait for a lock.
     pub lock_timeout: Duration,
     /// Only read, from one snapshot.
     pub read_only: bool,
-    /// What the transaction takes for now: triggers then see it too. `None`: the database clock.
+    /// The time to use in place of the database clock; triggers see it too. `None`: the clock.
     pub as_of: Option<DateTime<Utc>>,
-    /// When to give up on it, whatever it waits for: a connection, an answer. `None`: never, beyond the
-    /// limits above.
+    /// When to stop waiting, whether for a connection or an answer. `None`: only the limits above
+    /// apply.
     pub until: Option<Instant>,
 }
 
@@ -58,14 +59,15 @@ impl Begin {
         }
     }
 
-    /// One message: a round trip, whatever it sets. Every value is a number or made here.
+    /// One message, so one round trip. Every value is a number or made here, so nothing needs
+    /// quoting.
     ///
-    /// `SET CONSTRAINTS`: what the user deferred to COMMIT would fail the whole pass there; so it fails in the
-    /// statement that breaks it, where the booking can be told from the others.
+    /// `SET CONSTRAINTS`: a deferred constraint of the user's database would fail the whole pass at
+    /// COMMIT. Checked immediately, it fails the statement, which can isolate the booking.
     ///
-    /// `enable_seqscan`: every read of ours has its index, and what is due is few among many. The planner
-    /// cannot know that the confirmed bookings are those to come, takes most of them for due, and would
-    /// look for the first by reading the whole table.
+    /// `enable_seqscan`: every read has its index, and few of many bookings are due. The planner
+    /// cannot know that confirmed bookings are mostly in the future: it estimates that most are
+    /// due, and would read the whole table to find the first.
     pub(crate) fn sql(&self) -> String {
         let mode = if self.read_only {
             "ISOLATION LEVEL REPEATABLE READ READ ONLY"
@@ -99,11 +101,11 @@ impl Begin {
     }
 }
 
-/// A parameter and its type: statements are never prepared by name, so the server must be told.
+/// A parameter and its type. Statements are not prepared by name, so each call sends the types.
 pub type Parameter<'a> = (&'a (dyn ToSql + Sync), Type);
 
-/// An open transaction. Dropped before [`Transaction::commit`] or [`Transaction::rollback`], it closes its
-/// connection, and the server rolls back.
+/// An open transaction. If it is dropped before [`Transaction::commit`] or
+/// [`Transaction::rollback`], its connection closes and the server rolls back.
 #[derive(Debug)]
 pub struct Transaction {
     client: Option<Client>,
@@ -125,7 +127,7 @@ pub(crate) async fn within<T>(
 }
 
 impl Transaction {
-    /// Begins it on `client` with `sql`, and returns the rows of that.
+    /// Begins a transaction on `client` with `sql`, and returns the rows of `sql`.
     pub(crate) async fn start(
         client: Client,
         begin: &Begin,
@@ -147,7 +149,7 @@ impl Transaction {
         Ok((transaction, rows))
     }
 
-    /// Gives the connection back, where the transaction has ended already.
+    /// Returns the connection to the pool. The transaction must have ended.
     pub(crate) fn release(mut self) {
         drop(self.client.take());
     }
@@ -169,7 +171,7 @@ impl Transaction {
         Ok(within(self.statement_timeout + NETWORK_MARGIN, self.until, call).await??)
     }
 
-    /// Rows of a query. Futures of several statements, joined, go out in one round trip.
+    /// The rows of a query. Joined futures of several statements take one round trip.
     ///
     /// # Errors
     /// As every statement.
@@ -213,8 +215,8 @@ impl Transaction {
         self.limited(self.client().batch_execute(sql)).await
     }
 
-    /// Does `work`, a single statement that may take `limit`, and undoes it alone when it fails for what can
-    /// be undone: of a row, or too slow. One round trip, and one more when it fails.
+    /// Runs `work`, a single statement with the time limit `limit`, in a savepoint. If a row made
+    /// it fail, or it was too slow, only `work` is undone. One round trip, and one more on failure.
     ///
     /// # Errors
     /// Those of `work`.
@@ -254,9 +256,9 @@ impl Transaction {
         self.commit_after(async |_| Ok(())).await
     }
 
-    /// Does `last` and commits, in one round trip: COMMIT is sent without waiting for what `last` answers.
-    /// When `last` fails, nothing is committed, and its error is returned: the server answers a failed
-    /// transaction's COMMIT with a silent ROLLBACK.
+    /// Runs `last` and commits, in one round trip: COMMIT does not wait for the answer to `last`.
+    /// If `last` fails, nothing is committed and its error is returned: the server turns the COMMIT
+    /// of a failed transaction into a ROLLBACK.
     ///
     /// # Errors
     /// A lost connection leaves open whether it was committed.
@@ -268,10 +270,10 @@ impl Transaction {
         Ok(done)
     }
 
-    /// Undoes everything, and gives the connection back.
+    /// Undoes everything, and returns the connection to the pool.
     ///
     /// # Errors
-    /// When the connection is lost; the server rolls back then too.
+    /// When the connection is lost; the server rolls back in that case, too.
     pub async fn rollback(self) -> Result<()> {
         self.batch("ROLLBACK").await?;
         self.release();
@@ -281,7 +283,7 @@ impl Transaction {
 
 impl Drop for Transaction {
     fn drop(&mut self) {
-        // Not ended: out of the pool, and closed.
+        // The transaction has not ended: remove the connection from the pool and close it.
         if let Some(client) = self.client.take() {
             drop(Client::take(client));
         }

@@ -1,17 +1,17 @@
--- Claims a page of the outbox and reads booking, person and address anew, in one statement whose
--- snapshot is younger than the lock on the channel's row.
+-- Claims a page of the outbox and reads booking, person and address again, in one statement whose snapshot is newer
+-- than the lock on the channel's row.
 --   $1 channel
 --   $2 how many, at most
 --   $3 messages per second, of all instances together
 --   $4 seconds of the page: what cannot leave within them is not claimed
 --   $5 seconds of the lease
 --   $6 seconds that an unknown outcome waits for the provider's own event
---   $7 the moment to judge by (NULL: the clock)
+--   $7 the moment to decide by (NULL: the clock)
 --   $8 attempts, at most
 WITH clock AS MATERIALIZED (
     SELECT clock_timestamp() AS at
 ), pace AS MATERIALIZED (
-    -- When the channel is free, and how many messages can leave in time from then on.
+    -- When the channel is free, and how many messages can leave within the page's time after that.
     SELECT k.at, coalesce($7, k.at) AS as_of, greatest(c.next_at, k.at) AS free_at, c.held_reason IS NOT NULL AS held,
            CASE WHEN c.next_at <= k.at THEN greatest(floor($3 * $4), 1)
                 ELSE greatest(floor($3 * ($4 - extract(epoch FROM c.next_at - k.at)::float8)), 0)
@@ -19,18 +19,18 @@ WITH clock AS MATERIALIZED (
       FROM clock k, booking_automation_channels c
      WHERE c.channel = $1
 ), candidate AS MATERIALIZED (
-    -- New, retried and lease-expired rows alike, the most urgent start first.
+    -- New, retried and lease-expired rows, the most urgent start first.
     SELECT e.id
       FROM booking_automation_events e
      WHERE e.status IN ('pending', 'sending') AND e.event_type = 'reminder_sent' AND e.channel = $1
-       AND e.starts_at IS NOT NULL -- where the index ends: behind it are the messages to webhooks
+       AND e.starts_at IS NOT NULL -- webhook messages have none: they are last in the index
        AND e.next_attempt_at <= (SELECT at FROM clock)
      ORDER BY e.starts_at, e.seq
-     -- While the account cannot send, one message finds out whether it can again.
+     -- While the account cannot send, one message tests whether it can again.
      LIMIT (SELECT least($2, room, CASE WHEN held THEN 1 END)::bigint FROM pace)
        FOR UPDATE SKIP LOCKED
 ), seen AS MATERIALIZED (
-    -- What is true of each of them now.
+    -- The current state of each candidate.
     SELECT e.id, b.status AS booking_status,
            CASE
                WHEN b.id IS NULL THEN 'deleted'
@@ -40,7 +40,7 @@ WITH clock AS MATERIALIZED (
                WHEN b.scheduled_at <= p.as_of THEN 'started'
                WHEN r.name IS NULL OR NOT r.active OR NOT e.channel = ANY (r.channels) THEN 'rule_off'
                WHEN EXISTS (
-                    -- A rule nearer to the start has its turn, or had it.
+                    -- A reminder nearer to the start is queued or sent.
                     SELECT FROM booking_automation_events nearer
                      WHERE nearer.event_type = 'reminder_sent' AND nearer.booking_id = e.booking_id
                        AND nearer.revision = e.revision AND nearer.audience = e.audience AND nearer.channel = e.channel
@@ -52,9 +52,9 @@ WITH clock AS MATERIALIZED (
                      WHERE x.address_hash = booking_automation_address_hash(k.inner_key, k.outer_key, c.email)) THEN 'suppressed'
            END AS not_due,
            e.status = 'sending' AND e.attempts >= $8 AS exhausted,
-           -- What an earlier attempt left open, the provider's own events have settled.
+           -- The provider's events may have settled an earlier unknown outcome.
            booking_automation_settled_by(e.id) AS settled_by,
-           -- Whatever types they have there.
+           -- Cast: the user's view may have other types.
            c.email::text, c.name::text, c.timezone::text, c.service::text, c.with_name::text, c.place::text, c.meeting_link::text,
            c.is_online::boolean, c.place_timezone::text,
            CASE WHEN isfinite(b.scheduled_at) THEN extract(epoch FROM b.scheduled_at - p.as_of)::float8 END AS seconds_left,
@@ -67,11 +67,11 @@ WITH clock AS MATERIALIZED (
       LEFT JOIN booking_automation_state s ON s.booking_id = e.booking_id
       LEFT JOIN reminder_rules r ON r.name = e.rule AND r.audience = e.audience
       LEFT JOIN LATERAL (
-            -- One row, whatever the view says: a message is claimed once.
+            -- One row, even if the view has several: a message is claimed once.
             SELECT * FROM booking_automation_contacts c WHERE c.booking_id = e.booking_id AND c.audience = e.audience LIMIT 1
            ) AS c ON true
 ), settled AS (
-    -- Sent after all.
+    -- The provider accepted an earlier attempt.
     UPDATE booking_automation_events e
        SET status = 'completed', reason = NULL, error_message = NULL, message_id = s.settled_by,
            flag_due = booking_automation_has_flag(e.rule, e.audience),
@@ -82,11 +82,11 @@ WITH clock AS MATERIALIZED (
        AND e.status IN ('pending', 'sending') AND e.next_attempt_at <= p.at
     RETURNING e.id
 ), ended AS (
-    -- Not due any more, or tried often enough: final.
+    -- Final: no longer due, or all attempts are used.
     UPDATE booking_automation_events e
        SET status = CASE WHEN s.not_due IS NULL THEN 'failed' ELSE 'skipped' END,
            reason = coalesce(s.not_due, 'unknown'),
-           error_message = CASE WHEN e.status = 'sending' THEN 'the lease ran out: nobody knows whether it was sent' ELSE e.error_message END,
+           error_message = CASE WHEN e.status = 'sending' THEN 'the lease ran out: the message may have been sent' ELSE e.error_message END,
            event_data = coalesce(e.event_data, '{}') || jsonb_strip_nulls(jsonb_build_object('booking_status', s.booking_status)),
            executed_at = p.as_of, lease_until = NULL, next_attempt_at = NULL
       FROM seen s, pace p
@@ -94,8 +94,8 @@ WITH clock AS MATERIALIZED (
        AND e.status IN ('pending', 'sending') AND e.next_attempt_at <= p.at
     RETURNING e.id, e.status, e.reason
 ), claimed AS (
-    -- The lease and the claim number are committed before the first request leaves. A row whose lease
-    -- ran out had an unknown outcome.
+    -- The lease and the claim number are committed before the first request leaves. A row whose lease ran out had an
+    -- unknown outcome.
     UPDATE booking_automation_events e
        SET status = 'sending', claim = e.claim + 1, attempts = e.attempts + 1, reason = NULL,
            lease_until = p.at + make_interval(secs => $5),
@@ -119,7 +119,7 @@ SELECT extract(epoch FROM p.free_at - p.at)::float8 AS free_in, p.room::float8 A
        (SELECT count(*) FROM ended WHERE status = 'skipped') AS skipped,
        (SELECT count(*) FROM ended WHERE status = 'failed') AS failed,
        (SELECT count(*) FROM settled) AS settled,
-       (SELECT coalesce(array_agg(id), '{}') FROM (SELECT id FROM ended UNION ALL SELECT id FROM settled) AS over) AS ended,
+       (SELECT coalesce(array_agg(id), '{}') FROM (SELECT id FROM ended UNION ALL SELECT id FROM settled) AS final) AS ended,
        claimed.id, claimed.booking_id, claimed.claim, claimed.attempts, claimed.rule, claimed.audience, claimed.starts_at,
        claimed.email, claimed.name, claimed.timezone, claimed.service, claimed.with_name, claimed.place, claimed.meeting_link,
        claimed.is_online, claimed.place_timezone, claimed.seconds_left, claimed.duration_minutes

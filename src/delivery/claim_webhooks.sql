@@ -1,30 +1,30 @@
--- Claims the messages to one subscription that are due, and ends those that it is not to get any more.
+-- Claims the messages to one subscription that are due, or ends them if it is deleted, switched off or suspended.
 --   $1 the subscription  $2 how many, at most  $3 seconds of the lease  $4 attempts, at most
---   $5 the moment to judge by (NULL: the clock)
+--   $5 the moment to decide by (NULL: the clock)
 WITH clock AS MATERIALIZED (
     SELECT clock_timestamp() AS at
 ), subscription AS MATERIALIZED (
-    -- As it is now: messages are written when there is one, and read later.
+    -- The subscription's current state, which may have changed since its messages were written.
     SELECT w.url, w.secret, w.failing_since IS NOT NULL AS failing,
            CASE WHEN w.id IS NULL THEN 'unsubscribed' WHEN NOT w.is_active THEN 'switched_off'
                 WHEN w.suspended_at IS NOT NULL THEN 'suspended' END AS not_told
       FROM (VALUES ($1)) AS asked (id)
       LEFT JOIN booking_automation_webhooks w ON w.id::text = asked.id
 ), candidate AS MATERIALIZED (
-    -- New, retried and lease-expired rows alike, what has been due for longest first.
+    -- New, retried and lease-expired rows, the longest due first.
     SELECT e.id, e.status = 'sending' AND e.attempts >= $4 AS exhausted
       FROM booking_automation_events e
      WHERE e.event_type = 'webhook' AND e.status IN ('pending', 'sending') AND e.audience = $1
        AND e.next_attempt_at <= (SELECT at FROM clock)
      ORDER BY e.next_attempt_at, e.seq
-     -- While nothing is taken, one message finds out whether it is again.
+     -- While the endpoint fails, one message tests whether it accepts again.
      LIMIT (SELECT CASE WHEN not_told IS NOT NULL THEN 1000 WHEN failing THEN 1 ELSE $2 END FROM subscription)
        FOR UPDATE SKIP LOCKED
 ), ended AS (
     UPDATE booking_automation_events e
        SET status = CASE WHEN s.not_told IS NULL THEN 'failed' ELSE 'skipped' END,
            reason = coalesce(s.not_told, 'unknown'),
-           error_message = CASE WHEN e.status = 'sending' THEN 'the lease ran out: nobody knows whether it was taken' ELSE e.error_message END,
+           error_message = CASE WHEN e.status = 'sending' THEN 'the lease ran out: the endpoint may have accepted the message' ELSE e.error_message END,
            executed_at = coalesce($5, k.at), lease_until = NULL, next_attempt_at = NULL
       FROM candidate c, subscription s, clock k
      WHERE e.id = c.id AND (s.not_told IS NOT NULL OR c.exhausted)

@@ -1,5 +1,5 @@
-//! A message whose booking's row of the contacts view cannot be read: it counts as an attempt that failed, so that the
-//! others go on.
+//! Handles a message whose row of the contacts view cannot be read: it counts as a failed attempt,
+//! so that other messages go on.
 
 use std::sync::LazyLock;
 use std::time::Duration;
@@ -28,8 +28,8 @@ pub(crate) async fn record_contact_failure(
         (&MAX_ATTEMPTS as _, Type::INT4),
         (&back_off.as_secs_f64() as _, Type::FLOAT8),
     ];
-    // The provider's events are written under the channel's lock: this statement sees one, or the one finds the row as this
-    // statement left it.
+    // The provider's events are written under the channel's lock: either this statement sees an
+    // event, or the event's own statement sees the row as this one left it.
     let (locked, rows) = future::join(
         lock_channel(transaction),
         transaction.query(&CONTACT_FAILURE, &parameters),
@@ -39,8 +39,8 @@ pub(crate) async fn record_contact_failure(
     Ok(rows?.first().map(RecordedOutcome::of))
 }
 
-/// Whether the view failed on the contents of a row. One that is missing or forbidden (class 42) fails for everybody: that
-/// costs no message an attempt.
+/// Whether the view failed on the contents of a row. A missing or forbidden view (class 42) fails
+/// for every message, and does not count as an attempt.
 pub(crate) fn is_contact_failure(error: &DatabaseError) -> bool {
     error.is_of_a_row()
         && !error.is_lock()

@@ -1,6 +1,6 @@
--- Counts a failed attempt against the first message that could be claimed: its booking's row of the contacts view cannot be
--- read. Back-off as after any other attempt. What the view has no part in is as in a claim: a lease that ran out is recorded,
--- and what the provider said of an earlier attempt settles it.
+-- Counts a failed attempt for the first message that could be claimed: its booking's row of the contacts view cannot be
+-- read. Back-off is as after any other attempt. As in a claim, a lease that ran out is recorded, and the provider's
+-- events settle an earlier attempt.
 --   $1 the server's message  $2 the moment to decide by (NULL: the clock)  $3 attempts, at most
 --   $4 seconds before the second attempt
 WITH first AS (
@@ -9,7 +9,7 @@ WITH first AS (
      WHERE status IN ('pending', 'sending') AND event_type = 'reminder_sent' AND starts_at IS NOT NULL
        AND next_attempt_at <= clock_timestamp()
      ORDER BY starts_at, seq LIMIT 1 FOR UPDATE SKIP LOCKED
-), told AS (
+), checked AS (
     SELECT e.id, first.wait, clock_timestamp() AS at, coalesce($2, clock_timestamp()) AS as_of,
            booking_automation_settled_by(e.id) AS settled_by
       FROM first JOIN booking_automation_events e ON e.id = first.id
@@ -22,7 +22,7 @@ WITH first AS (
                 THEN booking_automation_settled_attempt(e.attempts, t.at, t.settled_by)
                 WHEN e.status = 'sending'
                 THEN booking_automation_lost_attempt(e.attempts) END AS attempt
-      FROM told t JOIN booking_automation_events e ON e.id = t.id
+      FROM checked t JOIN booking_automation_events e ON e.id = t.id
 )
 UPDATE booking_automation_events e
    SET status = j.status, message_id = coalesce(j.settled_by, e.message_id),

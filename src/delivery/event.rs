@@ -1,4 +1,4 @@
-//! What an event of `booking_automation_events` records, and how far it has come.
+//! The type and the status of an event in `booking_automation_events`.
 
 use crate::primitives::names::named;
 
@@ -9,7 +9,7 @@ named! {
         StatusUpdate = "status_update",
         /// A reminder, from the moment when it is enqueued.
         ReminderSent = "reminder_sent",
-        /// Another notification: of rows that were there before us.
+        /// Another notification: only in rows from before the installation.
         NotificationSent = "notification_sent",
         /// A message to a webhook.
         Webhook = "webhook",
@@ -19,7 +19,7 @@ named! {
 named! {
     /// How far an event has come.
     pub enum EventStatus {
-        /// It waits for its attempt.
+        /// It waits for an attempt.
         Pending = "pending",
         /// It is claimed.
         Sending = "sending",
@@ -27,7 +27,7 @@ named! {
         Completed = "completed",
         /// It was given up.
         Failed = "failed",
-        /// It is not to happen, with a reason.
+        /// It will not happen; the event has the reason.
         Skipped = "skipped",
     }
 }

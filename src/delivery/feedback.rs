@@ -1,8 +1,9 @@
-//! What SES says of a message after it was asked to send it: its events, by way of EventBridge.
+//! Records SES's events about a message, which arrive through EventBridge.
 //!
-//! They come twice, late, out of order, before our own record of the send, and for messages that are not ours. So an
-//! event is a row of its own, once; it settles an outcome that nobody knew, whenever it comes; and nothing else is
-//! decided by it, but that an address that bounced for good, or whose owner complained, gets nothing any more.
+//! Events arrive twice, late, out of order, before our own record of the send, and for messages
+//! that are not ours. So each event is stored once, in its own row. Whenever it comes, it settles
+//! an unknown outcome. Its only other effect: an address with a permanent bounce or a complaint is
+//! suppressed.
 
 use std::sync::LazyLock;
 use std::time::Instant;
@@ -24,8 +25,8 @@ use crate::primitives::errors::redact_addresses;
 
 static FEEDBACK: LazyLock<String> = LazyLock::new(|| inlined(include_str!("feedback.sql")));
 
-/// SES's name of an event, the object in it that tells more, and what we call it (SES Developer Guide, "Contents of
-/// event data"). Others (opens, clicks, subscriptions) are not recorded.
+/// SES's name of an event, the object with its details, and our name (SES Developer Guide,
+/// "Contents of event data"). Others (opens, clicks, subscriptions) are not recorded.
 const KINDS: [(&str, &str, &str); 8] = [
     ("Send", "send", "sent"),
     ("Delivery", "delivery", "delivered"),
@@ -37,46 +38,47 @@ const KINDS: [(&str, &str, &str); 8] = [
     ("RenderingFailure", "failure", "rendering_failed"),
 ];
 
-/// Longest text that is kept of what SES, or the recipient's server, says; in characters.
+/// Longest text that is kept from SES or the recipient's server, in characters.
 const LONGEST_TEXT: usize = 500;
 
-/// Something that SES tells of a message.
+/// An SES event about a message.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Feedback {
     /// The message: its tag.
     pub event_id: Uuid,
     /// SES's id of it.
     pub message_id: String,
-    /// What became of it: `sent`, `delivered`, `bounced` and so on.
+    /// What happened: `sent`, `delivered`, `bounced` and so on.
     pub kind: &'static str,
     /// By SES's clock.
     pub occurred_at: DateTime<Utc>,
-    /// What it says. No addresses.
+    /// Its details, without addresses.
     pub details: Value,
-    /// Addresses that are to get nothing any more.
+    /// Addresses to suppress.
     pub suppress: Vec<String>,
 }
 
 /// An event that is not of the documented shape.
 #[derive(Debug, Error, PartialEq, Eq)]
-#[error("an event of SES without {0}")]
+#[error("the SES event has no {0}")]
 pub struct MalformedEvent(&'static str);
 
-/// What became of an event.
+/// How an event was handled.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(tag = "outcome", rename_all = "snake_case")]
 pub(crate) enum FeedbackOutcome {
-    /// It is on record.
+    /// It was stored.
     Recorded {
         kind: &'static str,
-        /// Whether it told what became of a message that nobody knew of.
+        /// Whether it settled a message's unknown outcome.
         settled: bool,
-        /// Addresses that get nothing any more from now on.
+        /// How many addresses are newly suppressed.
         suppressed: i64,
     },
-    /// Nothing of it is.
+    /// It was not stored.
     Ignored {
-        /// `not_ours`: no message of this database; `duplicate`: told before; `event_type`: one that is not recorded.
+        /// `not_ours`: no message of this database; `duplicate`: stored before; `event_type`: a
+        /// type that is not recorded.
         reason: &'static str,
     },
 }
@@ -97,10 +99,10 @@ impl FeedbackOutcome {
     }
 }
 
-/// Records what an event says.
+/// Records an event.
 ///
 /// # Errors
-/// When the database does not take it. Lambda then hands the event over again.
+/// When the database refuses it. Lambda then delivers the event again.
 pub(crate) async fn record_ses_event(
     database: &Database,
     feedback: Option<&Feedback>,
@@ -130,8 +132,8 @@ pub(crate) async fn record_ses_event(
     let (transaction, _) = database.begin(&Begin::until(until), "").await?;
     let row = transaction
         .commit_after(async |transaction| {
-            // First the message and then its channel, as a sender does, and in statements of their own: whoever comes second
-            // sees what the first one wrote.
+            // Locks the message first and then its channel, as a sender does, in separate
+            // statements, so that the second transaction sees what the first one wrote.
             let (message, channel, row) = future::join3(
                 transaction.execute(
                     "SELECT FROM booking_automation_events WHERE id = $1 FOR UPDATE",
@@ -147,14 +149,15 @@ pub(crate) async fn record_ses_event(
         })
         .await?;
     let recorded = FeedbackOutcome::of(&row, kind);
-    tracing::info!(event.id = %event_id, feedback.kind = kind, feedback = ?recorded, "SES told of a message");
+    tracing::info!(event.id = %event_id, feedback.kind = kind, feedback = ?recorded, "received an SES event");
     Ok(recorded)
 }
 
-/// Reads an event as EventBridge hands it over. `None`: of a kind that is not recorded, or of a message without our tag.
+/// Parses an event from EventBridge. `None`: its type is not recorded, or its message has no tag of
+/// ours.
 ///
 /// # Errors
-/// Names what is missing.
+/// Names the missing member.
 pub fn parse(event: &Value) -> std::result::Result<Option<Feedback>, MalformedEvent> {
     let detail = &event["detail"];
     let event_type = text(&detail["eventType"]).ok_or(MalformedEvent("detail.eventType"))?;
@@ -163,7 +166,7 @@ pub fn parse(event: &Value) -> std::result::Result<Option<Feedback>, MalformedEv
     };
     let mail = &detail["mail"];
     let message_id = text(&mail["messageId"]).ok_or(MalformedEvent("detail.mail.messageId"))?;
-    // Whoever else sends through the configuration set has no such tag.
+    // Messages of other senders in the configuration set have no such tag.
     let Some(event_id) = text(&mail["tags"][EVENT_TAG][0]).and_then(|tag| tag.parse().ok()) else {
         return Ok(None);
     };
@@ -173,9 +176,9 @@ pub fn parse(event: &Value) -> std::result::Result<Option<Feedback>, MalformedEv
         .into_iter()
         .find_map(time);
     let recipients = match *kind {
-        // A transient bounce says nothing of the next message.
+        // A transient bounce says nothing about the next message.
         "bounced" if said["bounceType"] == "Permanent" => &said["bouncedRecipients"],
-        // Somebody took it out of the spam folder.
+        // `not-spam`: the recipient moved it out of the spam folder.
         "complained" if said["complaintFeedbackType"] != "not-spam" => {
             &said["complainedRecipients"]
         }
@@ -196,7 +199,7 @@ pub fn parse(event: &Value) -> std::result::Result<Option<Feedback>, MalformedEv
     }))
 }
 
-/// A text that is not empty, and that PostgreSQL takes.
+/// A text that is not empty, and that PostgreSQL accepts.
 fn text(value: &Value) -> Option<String> {
     let text: String = value
         .as_str()?
@@ -222,10 +225,10 @@ fn address(recipient: &Value) -> Option<String> {
     Some(bare.trim().to_owned()).filter(|bare| !bare.is_empty())
 }
 
-/// What was said, without those who are spoken of: servers quote addresses in their answers.
+/// The details without addresses, which servers quote in their answers.
 fn without_addresses(said: &Value) -> Value {
     match said {
-        // Redacted before it is cut: half an address is none to look at.
+        // Redact before truncating: half an address would not be recognized.
         Value::String(words) => {
             text(&redact_addresses(words).into()).map_or(Value::Null, Value::from)
         }

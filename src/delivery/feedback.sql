@@ -1,8 +1,9 @@
--- Records what the provider says of a message, settles by it what nobody knew, and suppresses addresses.
+-- Records an event of the provider about a message, settles an unknown outcome, and suppresses addresses.
 --   $1 the event that is the message  $2 the provider's id of it  $3 kind  $4 the provider's time  $5 details
---   $6 addresses that are to get nothing any more
+--   $6 addresses to suppress
 WITH ours AS MATERIALIZED (
-    -- Other programs, and other stages, may send through the same configuration set; of what was forgotten nothing is learned.
+    -- Other programs and stages may send through the same configuration set. Events of an erased message are not
+    -- recorded.
     SELECT id, booking_id FROM booking_automation_events
      WHERE id = $1 AND event_type = 'reminder_sent' AND event_data -> 'forgotten' IS NULL
 ), recorded AS (
@@ -11,8 +12,8 @@ WITH ours AS MATERIALIZED (
     ON CONFLICT (message_id, kind, occurred_at) DO NOTHING
     RETURNING 1
 ), settled AS (
-    -- Whatever it says of the message, it took the request. One that is claimed is left to its claim: the sender records it
-    -- in a moment, or the next claim does; both look here. One that was skipped meanwhile stays so.
+    -- Every event proves that the provider accepted the request. A claimed message is left to its claim: the sender or
+    -- the next claim reads these events and records the outcome. A skipped message stays skipped.
     UPDATE booking_automation_events e
        SET status = 'completed', reason = NULL, error_message = NULL, message_id = $2, next_attempt_at = NULL,
            executed_at = clock_timestamp(), flag_due = booking_automation_has_flag(e.rule, e.audience),
@@ -23,7 +24,8 @@ WITH ours AS MATERIALIZED (
 ), suppressed AS (
     INSERT INTO booking_automation_suppressions (address_hash, reason, message_id)
     SELECT DISTINCT booking_automation_address_hash(k.inner_key, k.outer_key, address), $3, $2
-      -- Told once: what was lifted since is not put back by the same word. Without its key, the list takes nothing, and says so.
+      -- Only for a new event: a repeated one does not suppress an address again after the suppression was lifted.
+      -- Without the key, the NULL digest makes the statement fail.
       FROM recorded CROSS JOIN unnest($6::text[]) AS address LEFT JOIN booking_automation_hash_key k ON true
     ON CONFLICT DO NOTHING
     RETURNING 1

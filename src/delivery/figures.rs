@@ -1,9 +1,9 @@
-//! What a delivery did, in numbers.
+//! The figures of a delivery.
 
 use chrono::{DateTime, SecondsFormat, Utc};
 use serde::{Serialize, Serializer};
 
-/// What became of the reminders that were due in this call.
+/// The outcomes of the reminders that were due in this call.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct ReminderFigures {
     /// The sum of the others.
@@ -18,7 +18,7 @@ pub struct ReminderFigures {
     pub failed: i64,
     /// Not to be sent; the event has the reason.
     pub skipped: i64,
-    /// Past this call's time or rate: left for the next call, no attempt used up.
+    /// Left for the next call because of this call's time or rate; the attempt does not count.
     pub deferred: i64,
 }
 
@@ -34,7 +34,7 @@ impl ReminderFigures {
         *self = self.summed();
     }
 
-    /// With `due` set to the sum of the others.
+    /// Sets `due` to the sum of the others.
     #[must_use]
     pub fn summed(self) -> Self {
         let due =
@@ -53,7 +53,7 @@ pub struct Backlog {
     pub oldest_due_at: Option<DateTime<Utc>>,
 }
 
-/// What became of the webhook messages that were due in this call.
+/// The outcomes of the webhook messages that were due in this call.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct WebhookFigures {
     /// The sum of the others.
@@ -66,7 +66,8 @@ pub struct WebhookFigures {
     pub failed: i64,
     /// The subscription is gone, switched off or suspended.
     pub skipped: i64,
-    /// Past this call's time, or the endpoint accepts nothing: left for the next call, no attempt used up.
+    /// Left for the next call because of this call's time, or because the endpoint accepts nothing;
+    /// the attempt does not count.
     pub deferred: i64,
 }
 
@@ -78,7 +79,7 @@ impl WebhookFigures {
         self.skipped += delivered.skipped;
     }
 
-    /// With what is `left` as deferred, and `due` set to the sum of the others.
+    /// Counts `left` as deferred, and sets `due` to the sum of the others.
     #[must_use]
     pub(crate) fn summed(self, left: i64) -> Self {
         Self {
@@ -89,7 +90,7 @@ impl WebhookFigures {
     }
 }
 
-/// A time to the microsecond, as the database has it.
+/// A time in microseconds, the database's precision.
 pub(crate) fn microseconds<S: Serializer>(
     time: &DateTime<Utc>,
     serializer: S,

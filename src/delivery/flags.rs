@@ -1,5 +1,6 @@
-//! The brief's flags on `bookings` (`reminder_24h_sent` and so on): a projection of what was sent, for the user's own pages.
-//! They follow in a statement of their own, which skips locked rows and is made good later.
+//! The brief's flags on `bookings` (`reminder_24h_sent` and so on): a projection of what was sent,
+//! for the user's own pages. A separate statement sets them; it skips locked rows, which a later
+//! call sets.
 
 use std::time::{Duration, Instant};
 
@@ -12,16 +13,17 @@ use crate::database::{BOOKINGS_LOCK_TIMEOUT, Begin, Database, Result, Transactio
 const STATEMENT_TIMEOUT: Duration = Duration::from_secs(8);
 /// Flags set in one statement.
 const PAGE: i64 = 2_000;
-/// Bookings whose flags are set one by one in one call, after a whole page was refused.
+/// Bookings whose flags are set one by one in one call, after a page was refused.
 const SINGLY: i64 = 100;
 
 const FLAGS: &str = include_str!("flags.sql");
 
-/// Sets the flags that are behind, a page at a time, until none is left that can be set.
+/// Sets the flags that are behind, page by page, until none is left that can be set.
 pub(crate) async fn project(database: &Database, deadline: Instant) {
     while Instant::now() < deadline {
         let settled = match project_page(database, None, deadline).await {
-            // A trigger of theirs refuses one of them: each by itself, so that the others get theirs.
+            // A trigger of the user's database refuses one booking: set each by itself, so that the
+            // others succeed.
             Err(error) if error.is_of_a_row() => project_singly(database, deadline).await,
             result => result,
         };
@@ -39,7 +41,7 @@ pub(crate) async fn project(database: &Database, deadline: Instant) {
     }
 }
 
-/// Returns how many are settled.
+/// Returns how many flags are settled.
 async fn project_page(
     database: &Database,
     only: Option<&[Uuid]>,
@@ -70,7 +72,7 @@ async fn project_singly(database: &Database, deadline: Instant) -> Result<u64> {
     for booking in bookings {
         match project_page(database, Some(&[booking]), deadline).await {
             Ok(count) => settled += count,
-            // Set later.
+            // A later call sets it.
             Err(error) if error.is_lock() => {}
             Err(error) if error.is_of_a_row() => {
                 tracing::warn!(

@@ -1,4 +1,4 @@
-//! What delivers mail.
+//! The mailer.
 
 use std::time::Duration;
 
@@ -7,10 +7,10 @@ use tokio::sync::OnceCell;
 use crate::channels::email::Ses;
 use crate::channels::email::settings::EmailSettings;
 
-/// Messages per second where nothing says how many: what SES allows in its sandbox.
+/// Messages per second if neither the setting nor SES gives a rate: the rate of SES's sandbox.
 const SLOWEST_RATE: f64 = 1.0;
 
-/// What delivers mail: the provider, and how fast it may be used.
+/// Delivers mail: the provider, and its send rate.
 #[derive(Debug)]
 pub struct Mailer {
     pub(crate) settings: EmailSettings,
@@ -29,7 +29,8 @@ impl Mailer {
         }
     }
 
-    /// Messages per second: the setting, else SES's answer, else what SES allows every account.
+    /// Messages per second: the setting, else SES's answer, else the rate that SES allows every
+    /// account.
     pub(crate) async fn rate(&self) -> f64 {
         match self.settings.send_rate {
             Some(rate) => rate,

@@ -1,8 +1,9 @@
 //! Delivery of mail, page by page: claim, send, record.
 //!
-//! A claim (status, claim number, lease) is committed before its first request leaves, and no transaction is open while a
-//! request is under way. The outcomes of one page are recorded in the transaction that claims the next: one round trip
-//! between two pages. What cannot leave in time is given back unharmed.
+//! A claim (status, claim number, lease) is committed before its first request leaves, and no
+//! transaction is open while a request is under way. The outcomes of one page are recorded in the
+//! transaction that claims the next: one round trip between two pages. A message that cannot leave
+//! in time is released, and the attempt does not count.
 
 mod contact_failure;
 pub mod event;
@@ -34,21 +35,22 @@ use crate::reminders::Reason;
 /// What a delivery did.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Delivered {
-    /// What became of the messages.
+    /// The outcomes of the messages.
     pub reminders: ReminderFigures,
     /// Why the account cannot send, where it cannot: [`Reason::Quota`] or [`Reason::Account`].
     pub held_back: Option<Reason>,
 }
 
-/// Delivers what can be claimed until nothing is left, other instances use up the rate, or the call's deadline is near. It never
-/// fails: what went wrong is logged and is in the outbox, and the figures have what was sent.
+/// Delivers what can be claimed until nothing is left, other instances use up the rate, or the
+/// call's deadline is near. It never fails: errors are logged and stored in the outbox, and the
+/// figures count what was sent.
 pub async fn deliver(database: &Database, mailer: &Mailer, call: &Call) -> Delivered {
     let timing = &mailer.settings.timing;
     let stop_sending = call
         .deadline
         .checked_sub(timing.recording)
         .unwrap_or(call.deadline);
-    // Without an answer in time there is no time to send, either.
+    // Without an answer in time, no time is left to send.
     let Ok(rate) = tokio::time::timeout_at(stop_sending.into(), mailer.rate()).await else {
         return Delivered::default();
     };
@@ -76,14 +78,15 @@ async fn deliver_pages(
     let mut limits = first_limits(mailer, rate, call);
     let mut outcomes = PageOutcomes::default();
     let mut held_back = None;
-    // One message has found out nothing about an account that could not send: the next call's message goes on.
+    // One message was tried on a held account, and its outcome says nothing about the account: the
+    // next call tries another.
     let mut probed = false;
     loop {
         let more = !probed
             && held_back.is_none()
             && Instant::now() < stop_sending
             && !call.stop.is_cancelled();
-        // Before the claim reads: however long its answer takes, what is sent is no older than this.
+        // Taken before the claim reads, so that the facts sent are no older than this.
         let read_at = Instant::now();
         let page = match turner.turn(&outcomes, more.then_some(&limits)).await {
             Ok(page) if more => page,
@@ -107,9 +110,9 @@ async fn deliver_pages(
         limits.messages = sending::next_page_size(&sent, started.elapsed(), mailer);
         outcomes = page_outcomes(&sent, mailer, &mut turner.tally);
         held_back = outcomes.account.and_then(|account| account.err());
-        // Messages that only ended as skipped were no attempt to find out: others wait behind them.
+        // Messages that were only skipped do not count as tried.
         probed = held && !sent.is_empty() && outcomes.account.is_none();
-        // That the account can send is news only after it could not.
+        // That the account can send matters only after it could not.
         outcomes.account = outcomes.account.filter(|account| account.is_err() || held);
     }
 }

@@ -20,8 +20,8 @@ use crate::reminders::Reason;
 /// Attempts at one message, at most.
 pub(crate) const MAX_ATTEMPTS: i32 = 5;
 
-/// For the transaction of a claim: the page is the head of an index. The planner, whose statistics are older than what waits,
-/// would collect the whole backlog in a bitmap and sort it, for every page anew.
+/// For a claim's transaction: the page is the head of an index. With outdated statistics, the
+/// planner would collect and sort the whole backlog in a bitmap for every page.
 pub(crate) const IN_INDEX_ORDER: &str = "SET LOCAL enable_bitmapscan = off";
 
 static CLAIM: LazyLock<String> = LazyLock::new(|| inlined(include_str!("claim.sql")));
@@ -38,7 +38,7 @@ pub(crate) struct ClaimedReminder {
     pub(crate) claim: i64,
     /// Which attempt this is, from 1.
     pub(crate) attempt: i32,
-    /// What it says, to whom.
+    /// What it says, and to whom.
     pub(crate) reminder: Reminder,
 }
 
@@ -47,19 +47,20 @@ pub(crate) struct ClaimedReminder {
 pub(crate) struct ReminderPage {
     /// When the first message may leave, from the moment of the claim on.
     pub(crate) free_in: Duration,
-    /// How many messages the send rate had room for; zero: others use it up.
+    /// How many messages the send rate allows; zero: other instances use it up.
     pub(crate) room: f64,
-    /// Found not to be due any more.
+    /// No longer due.
     pub(crate) skipped: i64,
-    /// Tried often enough.
+    /// All attempts are used.
     pub(crate) failed: i64,
     /// Sent by an earlier attempt, according to the provider's events.
     pub(crate) settled: i64,
     /// The events of all three.
     pub(crate) ended: Vec<Uuid>,
-    /// Whether the account could not send when it was last tried: then the page is one message, to find out.
+    /// Whether the account could not send at the last try. Then the page is a single message, to
+    /// test it.
     pub(crate) held: bool,
-    /// To be sent, the most urgent first.
+    /// The messages to send, the most urgent first.
     pub(crate) messages: Vec<ClaimedReminder>,
 }
 
@@ -77,9 +78,9 @@ pub(crate) struct ClaimLimits {
     pub(crate) messages: i64,
     /// Messages per second, of all instances together.
     pub(crate) rate: f64,
-    /// What can leave within this time.
+    /// The page holds what can leave within this time.
     pub(crate) page: Duration,
-    /// How long it keeps others away.
+    /// How long the claim lasts.
     pub(crate) lease: Duration,
     /// How long an unknown outcome waits for the provider's own event.
     pub(crate) unknown_wait: Duration,
@@ -124,7 +125,7 @@ pub(crate) async fn claim_page(
     })
 }
 
-/// Waits for the transactions that claim or settle.
+/// Waits for other transactions that claim or settle.
 pub(crate) async fn lock_channel(transaction: &Transaction) -> Result<()> {
     let sql = "SELECT FROM booking_automation_channels WHERE channel = $1 FOR UPDATE";
     transaction
@@ -134,7 +135,7 @@ pub(crate) async fn lock_channel(transaction: &Transaction) -> Result<()> {
 }
 
 impl ClaimedReminder {
-    /// A page without messages is one row without an id.
+    /// `None`: a page without messages, which is one row without an id.
     fn of(row: &Row) -> Option<Self> {
         let id: Option<Uuid> = row.get("id");
         let reminder = |id| Self {
@@ -165,7 +166,7 @@ impl ClaimedReminder {
 /// The outcomes of a page, as [`record_outcomes`] takes them.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct PageOutcomes {
-    /// What they say of the account, where they say anything: why it cannot send, or that it can.
+    /// What they show about the account, if anything: why it cannot send, or that it can.
     pub(crate) account: Option<std::result::Result<(), Reason>>,
     ids: Vec<Uuid>,
     claims: Vec<i64>,
@@ -177,7 +178,7 @@ pub(crate) struct PageOutcomes {
 }
 
 impl PageOutcomes {
-    /// Adds one. `wait` is how long to wait before the next attempt, where there is to be one.
+    /// Adds an outcome. `wait` is the time until the next attempt, if there is one.
     pub(crate) fn push(&mut self, id: Uuid, claim: i64, outcome: &Outcome, wait: Duration) {
         let (name, reason, error, message_id) = match outcome.clone() {
             Outcome::Sent { message_id } => ("completed", None, None, Some(message_id)),
@@ -189,7 +190,7 @@ impl PageOutcomes {
         };
         match outcome {
             Outcome::AccountWide { reason, .. } => self.account = Some(Err(*reason)),
-            // The provider looked at the message itself.
+            // The provider processed the message itself.
             Outcome::Sent { .. }
             | Outcome::Rejected {
                 reason: Reason::Rejected,
@@ -208,7 +209,7 @@ impl PageOutcomes {
         self.waits.push(wait.as_secs_f64());
     }
 
-    /// What the provider accepted: events and its message ids.
+    /// The accepted messages: events and the provider's message ids.
     pub(crate) fn sent(&self) -> impl Iterator<Item = (Uuid, &str)> {
         self.ids
             .iter()
@@ -227,7 +228,7 @@ impl PageOutcomes {
     }
 }
 
-/// An event whose outcome was recorded, and what status that gave it.
+/// An event whose outcome was recorded, and its new status.
 pub(crate) struct RecordedOutcome {
     pub(crate) event_id: Uuid,
     pub(crate) status: Option<EventStatus>,
@@ -243,14 +244,14 @@ impl RecordedOutcome {
     }
 }
 
-/// Records outcomes, each fenced by its claim. An event that is absent from the answer was stale: another sender has claimed
-/// it since.
+/// Records outcomes, each fenced by its claim. An event that is missing from the result was stale:
+/// another sender has claimed it since.
 pub(crate) async fn record_outcomes(
     transaction: &Transaction,
     outcomes: &PageOutcomes,
     as_of: Option<DateTime<Utc>>,
 ) -> Result<Vec<RecordedOutcome>> {
-    // In a statement of its own: the next one then sees the provider's events of these messages.
+    // A separate statement, so that the next one sees the provider's events of these messages.
     let lock = "SELECT FROM booking_automation_events WHERE id = ANY ($1) ORDER BY id FOR UPDATE";
     let parameters: [Parameter<'_>; 9] = [
         (&outcomes.ids, Type::UUID_ARRAY),
@@ -272,7 +273,7 @@ pub(crate) async fn record_outcomes(
     Ok(rows?.iter().map(RecordedOutcome::of).collect())
 }
 
-/// Holds the channel back, with a reason, or releases it.
+/// Holds the channel with a reason, or releases it.
 pub(crate) async fn set_channel_hold(
     transaction: &Transaction,
     reason: Option<Reason>,

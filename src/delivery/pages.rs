@@ -19,7 +19,7 @@ const STATEMENT_TIMEOUT: Duration = Duration::from_secs(8);
 /// Messages in one page, at most: what two seconds of the fastest accounts send.
 pub(crate) const LARGEST_PAGE: i64 = 2_000;
 
-/// What turning pages takes.
+/// What moving from page to page needs.
 pub(crate) struct PageTurner<'a> {
     pub(crate) database: &'a Database,
     pub(crate) call: &'a Call,
@@ -28,8 +28,8 @@ pub(crate) struct PageTurner<'a> {
 }
 
 impl PageTurner<'_> {
-    /// Records what was sent and claims the next page, in one round trip. When that fails, recording is tried alone: an outcome
-    /// is worth more than a page.
+    /// Records what was sent and claims the next page, in one round trip. If that fails, recording
+    /// is retried alone: outcomes matter more than the next page.
     pub(crate) async fn turn(
         &mut self,
         outcomes: &PageOutcomes,
@@ -76,8 +76,8 @@ impl PageTurner<'_> {
         Err(error)
     }
 
-    /// Claims one message, after a page failed: the contacts view cannot be read for one of its bookings. When it is this
-    /// message's, that counts as an attempt that failed.
+    /// Claims one message after a page failed because the contacts view cannot be read for one of
+    /// its bookings. If it is this message's booking, the failure counts as an attempt.
     async fn claim_singly(&mut self, limits: &ClaimLimits) -> Result<ReminderPage> {
         let single = ClaimLimits {
             messages: 1,

@@ -1,10 +1,10 @@
--- Records outcomes, each fenced by its claim: a row that somebody else has claimed since is not touched.
+-- Records outcomes, each fenced by its claim: a row that another sender has claimed since is not changed.
 --   $1 ids  $2 claims  $3 outcome: completed, pending, failed or released  $4 reasons  $5 errors
---   $6 the provider's message ids  $7 seconds to the next attempt  $8 the moment to judge by  $9 attempts, at most
-WITH told AS (
+--   $6 the provider's message ids  $7 seconds to the next attempt  $8 the moment to decide by  $9 attempts, at most
+WITH reported AS (
     SELECT o.*, clock_timestamp() AS at, coalesce($8, clock_timestamp()) AS as_of,
-           -- Where this attempt was none, or nobody knows: the provider's own event, of this or an earlier one, says that it
-           -- took the message.
+           -- If this attempt failed or is unknown: the provider's event about this or an earlier attempt may show that
+           -- it accepted the message.
            CASE WHEN o.outcome IN ('pending', 'failed')
                 THEN booking_automation_settled_by(o.id)
            END AS settled_by
@@ -16,9 +16,9 @@ WITH told AS (
            CASE WHEN settled_by IS NULL THEN reason END AS reason,
            CASE WHEN settled_by IS NULL THEN error END AS error,
            coalesce(message_id, settled_by) AS message_id
-      FROM told
+      FROM reported
 ), judged AS (
-    -- No attempt after the last, and none after the start: then it has failed.
+    -- No attempt follows the last one, and none comes after the start: the message has failed.
     SELECT o.*,
            CASE
                WHEN o.outcome = 'released' THEN 'pending'
@@ -38,7 +38,7 @@ UPDATE booking_automation_events e
        next_attempt_at = CASE WHEN j.status = 'pending' THEN j.at + make_interval(secs => j.wait) END,
        executed_at = CASE WHEN j.status <> 'pending' THEN j.as_of END,
        flag_due = j.status = 'completed' AND booking_automation_has_flag(e.rule, e.audience),
-       -- Every attempt stays on record.
+       -- Every attempt is recorded.
        event_data = CASE WHEN j.outcome = 'released' THEN e.event_data
            ELSE booking_automation_with_attempt(e.event_data, jsonb_strip_nulls(jsonb_build_object('attempt', e.attempts, 'at', j.at,
                        'outcome', CASE WHEN j.outcome = 'completed' THEN 'sent' ELSE j.reason END,

@@ -14,7 +14,7 @@ use crate::messages::times;
 use crate::primitives::email_address::Address;
 use crate::reminders::Reason;
 
-/// Sends a page, so many messages at a time.
+/// Sends a page, with a limited number of requests at a time.
 pub(crate) async fn send_page(
     mailer: &Mailer,
     page: ReminderPage,
@@ -101,12 +101,13 @@ async fn send(
     outcome
 }
 
-/// One line for what went wrong. It never has the provider's text, which quotes addresses; the event has that.
+/// Logs a failure in one line, without the provider's text, which may quote addresses; the event
+/// has the text.
 fn log(claimed: &ClaimedReminder, outcome: &Outcome) {
     let (event, booking) = (claimed.id, claimed.reminder.booking_id);
     match outcome {
         Outcome::Sent { .. } | Outcome::Deferred => {}
-        // A limit of the account that does not go away by itself: it must raise the alarm.
+        // A limit of the account that lasts until a person acts: it must raise the alarm.
         Outcome::NotSent {
             reason: Reason::Limit,
             ..
@@ -127,13 +128,14 @@ fn log(claimed: &ClaimedReminder, outcome: &Outcome) {
         }
         Outcome::AccountWide { reason, .. } => {
             let reason = reason.as_str();
-            tracing::error!(event.id = %event, reason, "the account cannot send; everything is held back");
+            tracing::error!(event.id = %event, reason, "the account cannot send; all messages are held back");
         }
     }
 }
 
-/// Back-off: 1, 2, 4, 8 minutes. An unknown outcome first waits for the provider's own event. A message that was not tried is
-/// free at once; one that the account could not send lets another one try first.
+/// Back-off: 1, 2, 4, 8 minutes. An unknown outcome first waits for the provider's own event. A
+/// message that was not tried is free at once. A message that the account could not send waits, so
+/// that another one is tried first.
 pub(crate) fn wait_after(outcome: &Outcome, attempt: i32, mailer: &Mailer) -> Duration {
     let timing = &mailer.settings.timing;
     let back_off = timing.back_off * (1 << (attempt - 1).clamp(0, 3));
@@ -145,7 +147,7 @@ pub(crate) fn wait_after(outcome: &Outcome, attempt: i32, mailer: &Mailer) -> Du
     }
 }
 
-/// As many as the last page's speed lets leave within a page's time.
+/// As many messages as can leave within a page's time at the last page's speed.
 pub(crate) fn next_page_size(
     sent: &[(ClaimedReminder, Outcome)],
     took: Duration,

@@ -1,4 +1,4 @@
-//! Addresses that get nothing any more: only their keyed digests are stored.
+//! Suppressed addresses: only their keyed digests are stored.
 
 use chrono::{DateTime, Utc};
 use tokio_postgres::types::Type;
@@ -6,7 +6,7 @@ use tokio_postgres::types::Type;
 use crate::database::{Begin, Database, Result};
 use crate::primitives::email_address::Address;
 
-/// Since when, and why, an address gets nothing.
+/// Since when, and why, an address is suppressed.
 #[derive(Clone, Debug)]
 pub struct Suppression {
     /// `bounced` or `complained`.
@@ -15,10 +15,10 @@ pub struct Suppression {
     pub since: DateTime<Utc>,
 }
 
-/// Lets an address be written to again. `None`: it was not suppressed.
+/// Takes an address off the suppression list. `None`: it was not suppressed.
 ///
 /// # Errors
-/// When the database does not take it.
+/// When the database refuses.
 pub async fn lift(database: &Database, address: &Address) -> Result<Option<Suppression>> {
     let sql = "DELETE FROM booking_automation_suppressions x
                 USING booking_automation_hash_key k

@@ -1,4 +1,5 @@
-//! What became of each message in this call. A message that is tried twice counts once, as it ended.
+//! Counts the outcomes of one call. A message that is tried twice counts once, with its last
+//! outcome.
 
 use std::collections::HashMap;
 
@@ -13,7 +14,7 @@ use crate::delivery::outbox::{PageOutcomes, RecordedOutcome, ReminderPage};
 #[derive(Debug, Default)]
 pub(crate) struct Tally {
     figures: ReminderFigures,
-    /// Not final yet: retried, or given back.
+    /// Not final yet: retried, or released.
     open: HashMap<Uuid, Kind>,
 }
 
@@ -23,13 +24,13 @@ enum Kind {
     Retrying,
     Unknown,
     Failed,
-    /// Because of the account: it waits a little.
+    /// Not sent because of the account: it waits a little.
     HeldBack,
     Deferred,
 }
 
 impl Tally {
-    /// Counts what a claim ended.
+    /// Counts the messages that a claim ended.
     pub(crate) fn add_ended(&mut self, page: &ReminderPage) {
         self.figures.skipped += page.skipped;
         self.figures.failed += page.failed;
@@ -62,7 +63,8 @@ impl Tally {
         self.open.insert(recorded.event_id, kind);
     }
 
-    /// Settles a page's outcomes by what the database made of them. `again`: after an attempt to record them that failed.
+    /// Settles a page's outcomes by what the database recorded. `again`: an earlier try to record
+    /// them failed.
     pub(crate) fn settle(
         &mut self,
         outcomes: &PageOutcomes,
@@ -86,7 +88,7 @@ impl Tally {
                 _ => None,
             };
         }
-        // Only what may come up again in this call must be remembered by name.
+        // Only messages that may come up again in this call are remembered by id.
         let figures = &mut self.figures;
         self.open.retain(|_, kind| match kind {
             Kind::Sent => {
@@ -110,7 +112,7 @@ impl Tally {
                 Kind::Unknown => self.figures.unknown += 1,
                 Kind::Failed => self.figures.failed += 1,
                 Kind::HeldBack => self.figures.deferred += 1,
-                // Counted from the outbox, with those that no page took.
+                // Counted in the outbox, with those that no page took.
                 Kind::Deferred => {}
             }
         }

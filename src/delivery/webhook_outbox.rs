@@ -1,4 +1,5 @@
-//! The outbox of webhook messages: whose are due, claim a batch, record its outcomes.
+//! The outbox of webhook messages: find subscriptions with due messages, claim a batch, record its
+//! outcomes.
 
 use std::sync::LazyLock;
 use std::time::{Duration, Instant};
@@ -33,7 +34,8 @@ pub(crate) const DUE: &str = include_str!("webhooks_due.sql");
 pub(crate) struct WebhookOutbox<'a> {
     pub(crate) database: &'a Database,
     pub(crate) call: &'a Call,
-    /// One transaction at a time: mails share the connections, and wait for no more than one.
+    /// One transaction at a time, so that mail, which shares the connections, waits for one at
+    /// most.
     turn: Mutex<()>,
 }
 
@@ -68,7 +70,7 @@ pub(crate) struct ClaimedWebhook {
 }
 
 impl ClaimedWebhook {
-    /// A batch without messages is one row without an id.
+    /// `None`: a batch without messages, which is one row without an id.
     fn of(row: &Row) -> Option<Self> {
         let id: Option<Uuid> = row.get("id");
         Some(Self {
@@ -81,13 +83,13 @@ impl ClaimedWebhook {
     }
 }
 
-/// What became of a batch in the outbox.
+/// The figures of a recorded batch.
 pub(crate) struct RecordedBatch {
     pub(crate) count: i64,
     pub(crate) completed: i64,
     pub(crate) failed: i64,
     pub(crate) retrying: i64,
-    /// Whether the subscription was suspended for it.
+    /// Whether the subscription was suspended.
     pub(crate) suspended: bool,
 }
 
@@ -100,7 +102,7 @@ impl<'a> WebhookOutbox<'a> {
         }
     }
 
-    /// The subscriptions whose messages are due, those first that have not failed.
+    /// The subscriptions with due messages; those that have not failed come first.
     pub(crate) async fn subscriptions(&self) -> Result<Vec<String>> {
         let sql = &subscriptions_sql();
         let rows = self
@@ -199,7 +201,7 @@ impl<'a> WebhookOutbox<'a> {
         })
     }
 
-    /// A statement in a transaction of its own, in one round trip after its BEGIN.
+    /// Runs a statement in its own transaction, in one round trip after its BEGIN.
     async fn in_transaction<T>(
         &self,
         work: impl AsyncFnOnce(&Transaction) -> Result<T>,
@@ -238,7 +240,7 @@ fn wait_after(message: &ClaimedWebhook, outcome: &WebhookOutcome, minute: Durati
     }
 }
 
-/// How many messages are due and were left to the next call.
+/// How many messages are due and left for the next call.
 pub(crate) async fn count_due(transaction: &Transaction) -> Result<i64> {
     let sql = "SELECT count(*) AS due FROM booking_automation_events
                 WHERE event_type = 'webhook' AND status IN ('pending', 'sending')

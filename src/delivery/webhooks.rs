@@ -1,9 +1,10 @@
 //! Delivery of webhooks: the endpoints take turns.
 //!
-//! A message is a row of the outbox, which triggers write in the transaction of what it reports. It is claimed, sent and
-//! recorded as a mail is; but where mails share one provider and its rate, here each subscription has an endpoint of its own,
-//! which may be slow, broken or gone. So the dispatcher works in batches of one subscription each, several at once, and an
-//! endpoint that fails gets no further batch in this call.
+//! A message is a row of the outbox, which triggers write in the transaction of the change that it
+//! reports. It is claimed, sent and recorded like a mail. Mails share one provider and its rate,
+//! but each subscription has its own endpoint, which may be slow, broken or gone. So the dispatcher
+//! works in batches of one subscription each, several at a time, and an endpoint that fails gets no
+//! further batch in this call.
 
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -31,7 +32,7 @@ const IN_FLIGHT: usize = 4;
 pub(crate) const ANY_SUBSCRIBED: &str =
     "EXISTS (SELECT FROM booking_automation_webhooks WHERE is_active AND suspended_at IS NULL)";
 
-/// What delivers webhooks.
+/// Delivers webhooks.
 #[derive(Debug)]
 pub struct WebhookDispatcher {
     client: WebhookClient,
@@ -45,10 +46,10 @@ struct Window {
     answer_time: Duration,
 }
 
-/// What a batch came to.
+/// The result of a batch.
 struct DispatchedBatch {
     figures: WebhookFigures,
-    /// Whether more may be due, and would be accepted.
+    /// Whether more messages may be due, and the endpoint accepts them.
     goes_on: bool,
 }
 
@@ -63,7 +64,8 @@ impl WebhookDispatcher {
         Self { client, timing }
     }
 
-    /// Delivers until nothing is due or the call's time is over. It never fails: what went wrong is logged, and is in the outbox.
+    /// Delivers until nothing is due or the call's time is over. It never fails: errors are logged
+    /// and stored in the outbox.
     pub(crate) async fn dispatch(&self, database: &Database, call: &Call) -> WebhookFigures {
         let window = self.window(call.deadline);
         let outbox = &WebhookOutbox::new(database, call);
@@ -111,8 +113,8 @@ impl WebhookDispatcher {
         }
     }
 
-    /// What is sent late in a call must still be answered and recorded: half of its time is for that, or as long as an answer may
-    /// take.
+    /// A request that leaves late in a call must still be answered and recorded: half of the call
+    /// is reserved for that, or as long as an answer may take.
     fn window(&self, deadline: Instant) -> Window {
         let left = deadline
             .saturating_duration_since(Instant::now())
@@ -124,7 +126,7 @@ impl WebhookDispatcher {
         }
     }
 
-    /// A batch of one subscription: claim, send, record.
+    /// Claims, sends and records a batch of one subscription.
     async fn dispatch_batch(
         &self,
         outbox: &WebhookOutbox<'_>,
@@ -160,15 +162,15 @@ impl WebhookDispatcher {
         let reached = !outcomes
             .iter()
             .any(|(_, outcome)| outcome.is_of_the_endpoint());
-        // Where nothing was accepted, the next call tries again.
+        // If nothing was accepted, the next call tries again.
         Ok(DispatchedBatch {
             figures,
             goes_on: recorded.completed > 0 && reached && !recorded.suspended,
         })
     }
 
-    /// Sends a batch, so many messages at a time; every message gets an outcome. When the endpoint cannot be reached, or does
-    /// not answer, the rest is not tried.
+    /// Sends a batch, with a limited number of requests at a time; every message gets an outcome.
+    /// If the endpoint cannot be reached or does not answer, the rest is not tried.
     async fn send_batch(
         &self,
         call: &Call,
@@ -203,7 +205,8 @@ impl WebhookDispatcher {
             .await
     }
 
-    /// Records outcomes, again and again until the call's end: what cannot be recorded is sent again when its lease has run out.
+    /// Records outcomes, and retries until the call's end: a message whose outcome cannot be
+    /// recorded is sent again when its lease has run out.
     async fn record_batch(
         &self,
         outbox: &WebhookOutbox<'_>,

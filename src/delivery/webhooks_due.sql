@@ -1,10 +1,10 @@
--- The subscriptions whose messages are due. One that was deleted is among them: its messages must end.
+-- The subscriptions with due messages, including deleted ones, since their messages must be ended.
 WITH RECURSIVE waiting AS (
     (SELECT audience FROM booking_automation_events
       WHERE event_type = 'webhook' AND status IN ('pending', 'sending')
       ORDER BY audience LIMIT 1)
     UNION ALL
-    -- From one to the next: one may have a million rows waiting.
+    -- Jumps from one subscription to the next, since one may have a million rows waiting.
     SELECT (SELECT e.audience FROM booking_automation_events e
              WHERE e.event_type = 'webhook' AND e.status IN ('pending', 'sending') AND e.audience > w.audience
              ORDER BY e.audience LIMIT 1)

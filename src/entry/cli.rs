@@ -24,7 +24,7 @@ use crate::tick;
 use crate::tick::settings::PassSettings;
 use crate::tick::trigger::Trigger;
 
-/// Moves bookings on when their time has come, and sends the reminders that are due.
+/// Changes the status of bookings when their time comes, and sends the reminders that are due.
 ///
 /// Settings are environment variables: see docs/settings.md. DATABASE_URL is always required.
 #[derive(Parser)]
@@ -36,7 +36,8 @@ pub struct Arguments {
 
 #[derive(Subcommand)]
 enum Command {
-    /// Brings the database's schema up to date. It is safe on a live database, and does nothing when run again.
+    /// Brings the database's schema up to date. It is safe on a live database, and does nothing
+    /// when run again.
     Migrate,
     /// Runs one pass, sends what is due, and prints the summary as JSON.
     Run {
@@ -46,11 +47,13 @@ enum Command {
         /// How long the call may take: 30s, 5m.
         #[arg(long = "for", default_value = "50s", value_parser = call_duration)]
         time: Duration,
-        /// Decide as if it were this time (RFC 3339) and not the database's: for tests and previews.
+        /// Decide as if it were this time (RFC 3339) and not the database's: for tests and
+        /// previews.
         #[arg(long, hide = true)]
         as_of: Option<DateTime<Utc>>,
     },
-    /// Prints as JSON what the coming passes would do and send if nothing changed, minute by minute. It writes nothing.
+    /// Prints as JSON what the coming passes would do and send if nothing changed, minute by
+    /// minute. It writes nothing.
     Preview {
         /// How far to look ahead: from 1m to 7d.
         #[arg(long = "for", default_value = "24h", value_parser = preview_duration)]
@@ -65,7 +68,7 @@ enum Command {
         #[arg(long, value_parser = since)]
         since: Option<DateTime<Utc>>,
     },
-    /// Serves HTTP: /run with credentials fires a pass, /health says that the process lives.
+    /// Serves HTTP: /run with credentials fires a pass, /health reports that the process is alive.
     Serve {
         /// The address to listen on.
         #[arg(long, default_value = "127.0.0.1:9000")]
@@ -77,7 +80,8 @@ enum Command {
         #[arg(long, hide = true)]
         as_of: Option<DateTime<Utc>>,
     },
-    /// Takes an address off the suppression list, on which a permanent bounce or a complaint put it.
+    /// Takes an address off the suppression list, on which a permanent bounce or a complaint put
+    /// it.
     LiftSuppression {
         /// The address, address@example.com.
         #[arg(value_parser = address)]
@@ -200,7 +204,7 @@ async fn migrate_and_preview(
     let preview = tick::dry_run(&database, settings, &call)
         .await
         .context("the first pass could not be previewed")?;
-    tracing::info!("stdout has what the first pass would do if it ran now");
+    tracing::info!("stdout shows what the first pass would do if it ran now");
     print(&preview)
 }
 
@@ -211,7 +215,7 @@ async fn print_trail(
     let database = Database::new(database, 1)?;
     let mut output = BufWriter::new(std::io::stdout().lock());
     match trail::write_all(&database, since, &mut output).await {
-        // The reader, `head` perhaps, has read enough.
+        // The reader, such as `head`, has closed the pipe.
         Err(TrailError::Output(error)) if error.kind() == ErrorKind::BrokenPipe => Ok(()),
         written => {
             let count = written?;

@@ -1,5 +1,5 @@
-//! The shape of Lambda's events: requests of a function URL or an HTTP API, made fit for `lambda_http`, and the payloads of a
-//! direct invocation.
+//! The shape of Lambda's events: requests of a function URL or an HTTP API, made fit for
+//! `lambda_http`, and the payloads of a direct invocation.
 
 use axum::http::{HeaderName, HeaderValue};
 use base64::prelude::{BASE64_STANDARD, Engine};
@@ -8,21 +8,21 @@ use serde::de::Error as _;
 use serde::{Deserialize, Deserializer};
 use serde_json::{Map, Value};
 
-/// Longest path, and longest query, that is looked at, in bytes: no route's is near it.
+/// Longest path, and longest query, in bytes; no route needs that many.
 const LONGEST_PATH: usize = 1000;
-/// Longest text that is recorded of what the scheduler says of itself, in characters.
+/// Longest text that is recorded from the scheduler's payload, in characters.
 const LONGEST_NOTE: usize = 200;
 
-/// An event that `lambda_http` can make a request of. It panics on a query, path, host or stage that makes no URI, or one
-/// that is too long, on an odd cookie, and on a body that claims to be base64 and is not. The routes need no such parts, and
-/// their sender has shown no credentials yet.
+/// An event that `lambda_http` can turn into a request. It panics on a query, path, host or stage
+/// that makes no URI, or one that is too long, on an odd cookie, and on a body that claims to be
+/// base64 and is not. The routes need none of these, and the sender is not authenticated yet.
 #[derive(Debug)]
 pub struct Event(pub(crate) LambdaRequest);
 
 impl<'de> Deserialize<'de> for Event {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let mut event = Value::deserialize(deserializer)?;
-        // A context in the form of a list would be read, too, member by member. No request has one.
+        // Serde would also accept a list as the context. No real request has one.
         if event
             .get("requestContext")
             .is_some_and(|context| !context.is_object())
@@ -41,7 +41,7 @@ impl<'de> Deserialize<'de> for Event {
     }
 }
 
-/// Takes out or replaces what `lambda_http` panics on.
+/// Removes or replaces the parts that make `lambda_http` panic.
 fn make_harmless(request: &mut Map<String, Value>) {
     for unused in ["queryStringParameters", "cookies"] {
         request.remove(unused);
@@ -49,7 +49,7 @@ fn make_harmless(request: &mut Map<String, Value>) {
     let is_text = |value: Option<&Value>, plain: fn(&str) -> bool| {
         value.and_then(Value::as_str).is_some_and(plain)
     };
-    // No route knows a query or a path that is not plain.
+    // No route uses a query or path with unusual characters.
     if request.contains_key("rawQueryString")
         && !is_text(request.get("rawQueryString"), is_plain_query)
     {

@@ -1,9 +1,10 @@
-//! AWS Lambda: direct invocations (the scheduler's, SES's events, and `migrate`) here, everything else through the HTTP
-//! routes. With `invocation`, the only module that knows `lambda_http`.
+//! AWS Lambda: direct invocations (the scheduler's, SES's events, and `migrate`) here, everything
+//! else through the HTTP routes. With `invocation`, the only module that knows `lambda_http`.
 //!
-//! The request context tells which of the two an event is, and never its path: a direct invocation arrives as `POST /events`,
-//! and any caller can send such a request. Lambda ignores the status of an answer to a direct invocation, so that a failure must
-//! be an `Err` to become a *function error*, which alarms and retries see.
+//! The request context tells which of the two an event is, and never its path: a direct invocation
+//! arrives as `POST /events`, and any caller can send such a request. Lambda ignores the status of
+//! an answer to a direct invocation, so that a failure must be an `Err` to become a *function
+//! error*, which alarms and retries see.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
@@ -34,9 +35,10 @@ use crate::tick::{self, Automation};
 
 pub use crate::entry::invocation::Event;
 
-/// What is left of an invocation's time for a failure's record and the way back.
+/// The part of an invocation's time that is kept for recording a failure and answering.
 const MARGIN: Duration = Duration::from_secs(2);
-/// A deadline that passed this long ago is none: `cargo lambda watch` sends ten minutes after 1970.
+/// A deadline that passed this long ago is ignored: `cargo lambda watch` sends ten minutes
+/// after 1970.
 const IMPOSSIBLY_LATE: Duration = Duration::from_secs(24 * 3600);
 /// The time of an invocation that has no deadline.
 const EMULATED_TIME: Duration = Duration::from_secs(55);
@@ -54,7 +56,7 @@ struct Function {
     routes: Router,
 }
 
-/// Answers invocations until the environment is taken down.
+/// Answers invocations until Lambda stops the environment.
 ///
 /// # Errors
 /// When the runtime API cannot be reached.
@@ -242,7 +244,7 @@ struct FunctionError {
 }
 
 impl FunctionError {
-    /// Logged here, once, at the boundary.
+    /// Logs the error here, once, at the boundary.
     fn new(kind: &'static str, message: impl ToString) -> Self {
         let message = message.to_string();
         tracing::error!(error.kind = kind, "{message}");

@@ -19,7 +19,8 @@ pub fn start() {
             // The span that holds the request's id.
             .with_target("lambda_runtime::layers::trace", LevelFilter::INFO)
     });
-    // Whatever RUST_LOG says: the SDK's traces hold the session's token, and SES's answers with addresses in them.
+    // These limits override RUST_LOG: the SDK's traces contain the session token, and SES's answers
+    // with addresses.
     let filter = filter
         .with_target("aws_sigv4", LevelFilter::WARN)
         .with_target("aws_smithy_runtime", LevelFilter::WARN);

@@ -18,7 +18,7 @@ use crate::primitives::settings::environment;
 use crate::tick::Automation;
 use crate::tick::settings::PassSettings;
 
-/// What a call works with, from the settings of the environment.
+/// Builds what a call works with from the settings.
 ///
 /// # Errors
 /// Names the setting that is missing or malformed.

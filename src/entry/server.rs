@@ -24,29 +24,31 @@ use crate::primitives::call::Call;
 use crate::tick::trigger::Trigger;
 use crate::tick::{self, Automation};
 
-/// Connections to the database: one for the pass under way, the others for calls that record what they sent,
-/// or find that a pass is under way. None of these waits for the pass's.
+/// Connections to the database: one for the running pass, the others for calls that record what
+/// they sent or find that a pass is running. They never wait for the pass's connection.
 pub const CONNECTIONS: usize = 4;
 /// Longest time for a call by the timer.
 const CALL_TIME: Duration = Duration::from_secs(50);
-/// How long calls under way may take to end after a signal: longer than a statement or a request to SES may
-/// take, and shorter than Kubernetes waits before it kills.
+/// How long running calls may take to end after a signal: longer than a statement or a request to
+/// SES may take, and shorter than Kubernetes's 30 s before it kills.
 const SHUTDOWN_TIME: Duration = Duration::from_secs(25);
-/// How long answers may take to go out then.
+/// How long sending the answers may take after that.
 const ANSWER_TIME: Duration = Duration::from_secs(2);
 
-/// How long a client may take to send a request's headers, from the connection or the last answer on.
+/// How long a client may take to send a request's headers, from the connection or the last answer
+/// on.
 const HEADER_TIME: Duration = Duration::from_secs(10);
-/// Connections at once; more wait for their turn. Half of the files that a process may usually have open.
+/// Connections at once; more wait for their turn. Half of the files that a process may usually have
+/// open.
 const MOST_CONNECTIONS: usize = 512;
-/// Before another connection is taken, when one could not be: there may be no file descriptor left.
+/// The pause after a connection could not be accepted, for example for lack of file descriptors.
 const PAUSE: Duration = Duration::from_millis(100);
 
-/// Answers on `listen`, and fires a pass `every` so often, until SIGTERM or SIGINT. Calls under way then
-/// send what they have claimed, record it, and answer.
+/// Answers on `listen`, and fires a pass `every` so often, until SIGTERM or SIGINT. Running calls
+/// then send what they have claimed, record it, and answer.
 ///
 /// # Errors
-/// When the address cannot be listened on.
+/// When it cannot listen on the address.
 pub async fn serve(
     automation: Automation,
     secrets: CronSecrets,
@@ -79,7 +81,7 @@ pub async fn serve(
     );
     let server = tokio::spawn(answer_connections(listener, router, stop.clone()));
     stop_signal().await?;
-    tracing::info!("ending when the calls under way have");
+    tracing::info!("shutting down; waiting for running calls");
     stop.cancel();
     calls.close();
     if tokio::time::timeout(SHUTDOWN_TIME, calls.wait())
@@ -87,15 +89,15 @@ pub async fn serve(
         .is_err()
     {
         tracing::warn!(
-            "calls were cut off; what they had not recorded is tried again when its lease runs out"
+            "calls were interrupted; messages without a recorded outcome are retried when their lease runs out"
         );
     }
-    // The calls' answers are still to go out; a client that never ends its request is not waited for.
+    // Wait for the calls' answers to be sent, but not for a client that never ends its request.
     let _ = tokio::time::timeout(ANSWER_TIME, server).await;
     Ok(())
 }
 
-/// Answers connections until it is to stop, and then those that have sent a request.
+/// Answers connections until it must stop, and then those that have sent a request.
 async fn answer_connections(listener: TcpListener, router: Router, stop: CancellationToken) {
     let connections = GracefulShutdown::new();
     let room = Arc::new(Semaphore::new(MOST_CONNECTIONS));
@@ -113,13 +115,13 @@ async fn answer_connections(listener: TcpListener, router: Router, stop: Cancell
                 let connection =
                     connections.watch(http.serve_connection(TokioIo::new(socket), service));
                 tokio::spawn(async move {
-                    // Whoever breaks it off, or sends no HTTP, is no matter of ours.
+                    // A client that disconnects or does not speak HTTP is not an error here.
                     let _ = connection.await;
                     drop(place);
                 });
             }
             Err(error) => {
-                tracing::warn!("a connection cannot be taken: {error}");
+                tracing::warn!("a connection could not be accepted: {error}");
                 tokio::time::sleep(PAUSE).await;
             }
         }

@@ -1,8 +1,9 @@
-//! Who may call: a caller with a bearer secret, or with a request signed as the Standard Webhooks specification says
-//! (<https://www.standardwebhooks.com>).
+//! Authenticates callers: by a bearer secret, or by a signature of the Standard Webhooks
+//! specification (<https://www.standardwebhooks.com>).
 //!
-//! It depends on its arguments alone: no clock, no network, no database. Every comparison with a secret takes the same time
-//! whatever is compared, and nothing of a request is interpreted before its signature is verified.
+//! It depends on its arguments only: no clock, no network, no database. Every comparison with a
+//! secret takes constant time, and no part of a request is interpreted before its signature is
+//! verified.
 
 use std::str;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -17,13 +18,13 @@ use crate::http::settings::{AdminTokens, CronSecrets};
 use crate::primitives::signature::mac;
 use crate::tick::trigger::Trigger;
 
-/// How far a signature's time may be from ours, either way (Standard Webhooks, "Verifying the timestamp",
-/// leaves it to the receiver; its libraries take five minutes).
+/// How far a signature's timestamp may differ from our clock, either way (Standard Webhooks,
+/// "Verifying the timestamp", leaves it to the receiver; its libraries take five minutes).
 const TOLERANCE: Duration = Duration::from_secs(5 * 60);
 /// Longest `webhook-id`, in bytes.
 const LONGEST_ID: usize = 256;
 
-/// The headers that say who a request is from: all values of each, as they came.
+/// The headers that authenticate a request: all values of each, unchanged.
 #[derive(Clone, Debug, Default)]
 pub struct Credentials<'a> {
     /// `Authorization`
@@ -39,9 +40,9 @@ pub struct Credentials<'a> {
 /// Who sent a request.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Caller {
-    /// What it fires a pass as.
+    /// The trigger to record for its passes.
     pub trigger: Trigger,
-    /// Which of the secrets it has: 32 bits of its digest, in hexadecimal.
+    /// Identifies the secret that it used: 32 bits of its digest, in hexadecimal.
     pub credential: String,
 }
 
@@ -54,7 +55,7 @@ impl Caller {
     }
 }
 
-/// Which secret it is, without saying it.
+/// Identifies a secret without revealing it.
 fn credential_name(secret: &[u8]) -> String {
     let digest = Sha256::digest([b"booking-automation caller ", secret].concat());
     digest
@@ -64,31 +65,32 @@ fn credential_name(secret: &[u8]) -> String {
         .collect()
 }
 
-/// Why a request was refused. For the log: the answer is the same for every reason.
+/// Why a request was refused. Only the log shows the reason; the answer is always the same.
 #[derive(Clone, Copy, Debug, Error, PartialEq, Eq)]
 pub enum Refusal {
-    /// Neither way was used.
+    /// Neither a bearer secret nor a signature.
     #[error("no credentials")]
     None,
-    /// Not `Bearer` and one of the secrets, once; or no secret is set.
+    /// `Authorization` is not `Bearer` with one of the secrets, or is repeated; or no secret is
+    /// set.
     #[error("wrong bearer secret")]
     Bearer,
-    /// Not all three headers, each once.
-    #[error("webhook headers are missing or doubled")]
+    /// Not exactly one of each of the three headers.
+    #[error("webhook headers are missing or repeated")]
     Incomplete,
-    /// By none of the secrets; or none is set.
+    /// None of the secrets made it; or none is set.
     #[error("wrong signature")]
     Signature,
-    /// Signed, but not a time, or one that is too far from ours.
-    #[error("the signature's timestamp is more than five minutes off, or no timestamp")]
+    /// Signed, but the timestamp is malformed or too far from our clock.
+    #[error("the signature's timestamp is malformed or more than five minutes off")]
     Timestamp,
-    /// Signed, but with an id that does not serve as one.
+    /// Signed, but the id is malformed.
     #[error("the signature's id has a dot, is too long, or is not visible ASCII")]
     Id,
 }
 
-/// Who sent the request, if all that it presents is valid. A request with both a secret and a signature
-/// counts as signed.
+/// Identifies the caller. All credentials that the request presents must be valid. A request with
+/// both a secret and a signature counts as signed.
 ///
 /// # Errors
 /// When one of the credentials is not valid, or there are none.
@@ -134,8 +136,8 @@ pub fn authenticate(
     signed.or(bearer).ok_or(Refusal::None)
 }
 
-/// Which of the tokens a request presents: 32 bits of its digest, in hexadecimal. `None`: none that is valid, or not one
-/// alone. A signature says nothing here.
+/// Identifies the token that a request presents: 32 bits of its digest, in hexadecimal. `None`: no
+/// valid token, or more than one `Authorization`. Signatures are ignored here.
 pub(crate) fn authorize_bearer(tokens: &AdminTokens, presented: &Credentials) -> Option<String> {
     match presented.authorization[..] {
         [one] => matching_bearer(&tokens.0, one).map(|token| credential_name(token.as_bytes())),
@@ -143,8 +145,8 @@ pub(crate) fn authorize_bearer(tokens: &AdminTokens, presented: &Credentials) ->
     }
 }
 
-/// The secret that is presented. Digests are compared, so that not even the secret's length shows; and all of
-/// them, whichever fits.
+/// The secret that the request presents. It compares digests, so that timing does not reveal a
+/// secret's length, and always compares with all secrets.
 fn matching_bearer<'a>(secrets: &'a [SecretString], authorization: &[u8]) -> Option<&'a str> {
     let (scheme, token) = authorization.split_at_checked("Bearer ".len())?;
     // The scheme is case-insensitive (RFC 9110, 11.1).
@@ -161,8 +163,8 @@ fn matching_bearer<'a>(secrets: &'a [SecretString], authorization: &[u8]) -> Opt
     fitting
 }
 
-/// The secret that one of the space-separated signatures is by. Versions other than `v1` are passed over: there
-/// may be newer ones beside it.
+/// The secret that made one of the space-separated signatures. Versions other than `v1` are
+/// ignored: a sender may add newer ones.
 fn matching_signer<'a>(
     secrets: &'a CronSecrets,
     id: &[u8],
@@ -187,7 +189,7 @@ fn matching_signer<'a>(
     fitting
 }
 
-/// Whether the timestamp, seconds since 1970, is within the tolerance, before or after.
+/// Whether the timestamp (seconds since 1970) is within the tolerance.
 fn is_current(timestamp: &[u8], now: SystemTime) -> bool {
     let digits = timestamp.iter().all(u8::is_ascii_digit);
     let seconds = str::from_utf8(timestamp)
@@ -198,7 +200,7 @@ fn is_current(timestamp: &[u8], now: SystemTime) -> bool {
     seconds.is_some_and(|seconds| seconds.abs_diff(now) <= TOLERANCE.as_secs())
 }
 
-/// With a dot in it, what is signed could be cut in more than one way.
+/// An id with a dot would make the signed text ambiguous, since dots separate its parts.
 fn parse_id(id: &[u8]) -> Option<String> {
     let fits = (1..=LONGEST_ID).contains(&id.len())
         && id

@@ -1,8 +1,9 @@
-//! `Idempotency-Key`: a request that is sent again is answered as the first time, and does nothing.
+//! `Idempotency-Key`: a repeated request gets the first answer and does nothing.
 //!
-//! The key is taken in the request's own transaction. One that failed or was refused may be sent again with it; one that
-//! comes while the first is under way waits for it, 100 ms at most, and then finds its answer, or is told to try again.
-//! Answers are kept for a day (`housekeeping`).
+//! The key is stored in the request's own transaction, so a failed or refused request may be
+//! repeated with the same key. A repeat that arrives while the first request runs waits for it, up
+//! to 100 ms; then it gets the first answer, or 409. Answers are kept for a day
+//! (`operations/retention.sql`).
 
 use serde_json::Value;
 use tokio_postgres::types::{Json, Type};
@@ -14,26 +15,27 @@ const LONGEST_KEY: usize = 256;
 
 /// An earlier request with the same key.
 pub(crate) enum EarlierRequest {
-    /// None had it.
+    /// No request had this key.
     None,
     /// The same request got this answer.
     Answered(Value),
-    /// A different request had it.
+    /// A different request had this key.
     Different,
 }
 
-/// Whether a text serves as a key: visible ASCII.
+/// Whether a text is a valid key: visible ASCII.
 pub(crate) fn is_key(text: &str) -> bool {
     (1..=LONGEST_KEY).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_graphic())
 }
 
-/// Takes a key for a request, which has this digest.
+/// Stores the key of the request with this digest.
 pub(crate) async fn take_key(
     transaction: &Transaction,
     key: &str,
     digest: &[u8],
 ) -> Result<EarlierRequest> {
-    let sql = "INSERT INTO booking_automation_requests (key, digest) VALUES ($1, $2) ON CONFLICT DO NOTHING";
+    let sql = "INSERT INTO booking_automation_requests (key, digest) VALUES ($1, $2)
+               ON CONFLICT DO NOTHING";
     if transaction
         .execute(sql, &[(&key, Type::TEXT), (&digest, Type::BYTEA)])
         .await?
@@ -41,7 +43,7 @@ pub(crate) async fn take_key(
     {
         return Ok(EarlierRequest::None);
     }
-    // Of a statement of its own, whose snapshot sees what was waited for.
+    // A separate statement: its snapshot sees what the first one waited for.
     let sql =
         "SELECT digest = $2 AS is_same, answer FROM booking_automation_requests WHERE key = $1";
     let rows = transaction
@@ -60,7 +62,7 @@ pub(crate) async fn take_key(
     )
 }
 
-/// Keeps the answer for the next time.
+/// Stores the answer for repeats.
 pub(crate) async fn keep_answer(
     transaction: &Transaction,
     key: &str,

@@ -1,5 +1,5 @@
-//! The ways in over HTTP: one router, the same on Lambda and under `serve`. A request that is refused (401, 404, 405, 413) has read
-//! and written nothing.
+//! HTTP: one router, the same on Lambda and under `serve`. A refused request (401, 404, 405, 413)
+//! does not touch the database.
 
 pub(crate) mod api;
 pub mod auth;
@@ -24,8 +24,8 @@ pub(crate) use crate::http::request::InvocationDeadline;
 use crate::http::settings::{AdminTokens, CronSecrets};
 use crate::tick::Automation;
 
-/// All routes. A call that has begun is one of `calls`, whether its client still waits or not, and ends early when `stop` is
-/// cancelled. `as_of` is the moment to decide by for support's routes, in place of the database clock.
+/// All routes. `calls` tracks each call until it ends, even if its client has hung up; a call ends
+/// early when `stop` is cancelled. `as_of` replaces the database clock for the support routes.
 pub(crate) fn router(
     automation: Arc<Automation>,
     secrets: CronSecrets,
@@ -35,6 +35,11 @@ pub(crate) fn router(
     stop: CancellationToken,
 ) -> Router {
     run::routes(automation.clone(), secrets, calls, stop)
-        .fallback(async || problem(StatusCode::NOT_FOUND, "there is /run and /health"))
+        .fallback(async || {
+            problem(
+                StatusCode::NOT_FOUND,
+                "there is no such path; use /run or /health",
+            )
+        })
         .merge(api::routes(automation, tokens, as_of))
 }

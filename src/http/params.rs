@@ -1,4 +1,4 @@
-//! The parameters of a request, in its query or its JSON body: each is named when it is wrong.
+//! The parameters of a request, from its query or its JSON body. An error names the parameter.
 
 use std::collections::BTreeMap;
 use std::ops::RangeInclusive;
@@ -10,10 +10,10 @@ use uuid::Uuid;
 
 use crate::http::problem::Problem;
 
-/// Longest value of a query's parameter, in characters.
+/// Longest value of a query parameter, in characters.
 const LONGEST_PARAMETER: usize = 200;
 
-/// The parameters of a query, each there once at most.
+/// The parameters of a query, each given at most once.
 pub(crate) struct QueryParams(BTreeMap<String, String>);
 
 impl QueryParams {
@@ -37,7 +37,7 @@ impl QueryParams {
                 .insert(name.clone().into_owned(), value.into_owned())
                 .is_some()
             {
-                return Err(malformed(&name, "may be there once"));
+                return Err(malformed(&name, "may be given only once"));
             }
         }
         Ok(Self(parameters))
@@ -52,12 +52,8 @@ impl QueryParams {
             return Ok(None);
         };
         let time = DateTime::parse_from_rfc3339(text);
-        time.map(|time| Some(time.to_utc())).map_err(|_| {
-            malformed(
-                name,
-                "takes a time as RFC 3339 has it: 2026-03-01T12:00:00Z",
-            )
-        })
+        time.map(|time| Some(time.to_utc()))
+            .map_err(|_| malformed(name, "takes an RFC 3339 time, such as 2026-03-01T12:00:00Z"))
     }
 
     pub(crate) fn number(
@@ -125,11 +121,12 @@ impl BodyParams {
         match self.0.get(name) {
             None | Some(Value::Null) => Ok(None),
             Some(Value::String(text)) if text.contains('\0') => {
-                Err(malformed(name, "has a NUL in it"))
+                Err(malformed(name, "contains NUL"))
             }
-            Some(Value::String(text)) if text.chars().count() > longest => {
-                Err(malformed(name, &format!("may have {longest} characters")))
-            }
+            Some(Value::String(text)) if text.chars().count() > longest => Err(malformed(
+                name,
+                &format!("is longer than {longest} characters"),
+            )),
             Some(Value::String(text)) => Ok(Some(text.clone())),
             Some(_) => Err(malformed(name, "is not a text")),
         }

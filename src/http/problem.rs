@@ -1,4 +1,5 @@
-//! Errors over HTTP: `application/problem+json` (RFC 9457). They never carry SQL, addresses or secrets.
+//! Errors over HTTP: `application/problem+json` (RFC 9457). They never carry SQL, addresses or
+//! secrets.
 
 use std::time::Duration;
 
@@ -9,7 +10,7 @@ use serde_json::{Value, json};
 
 use crate::tick::error::PassError;
 
-/// An error as RFC 9457 has it. Without a type of its own, the title is the status's.
+/// A problem of RFC 9457. It has no `type`, so its title is that of the HTTP status.
 pub(crate) struct Problem {
     status: StatusCode,
     members: serde_json::Map<String, Value>,
@@ -18,14 +19,17 @@ pub(crate) struct Problem {
 impl Problem {
     /// `detail` says in a sentence what is wrong.
     pub(crate) fn new(status: StatusCode, detail: impl Into<String>) -> Self {
-        let Value::Object(members) = json!({"title": status.canonical_reason(), "status": status.as_u16(), "detail": detail.into()})
-        else {
+        let Value::Object(members) = json!({
+            "title": status.canonical_reason(),
+            "status": status.as_u16(),
+            "detail": detail.into()
+        }) else {
             unreachable!("an object is one")
         };
         Self { status, members }
     }
 
-    /// With another member.
+    /// Adds a member.
     pub(crate) fn with(mut self, member: &str, value: impl Into<Value>) -> Self {
         self.members.insert(member.to_owned(), value.into());
         self
@@ -55,7 +59,7 @@ pub(crate) fn problem(status: StatusCode, detail: &'static str) -> Response {
     Problem::new(status, detail).into_response()
 }
 
-/// One answer for every reason: a caller learns nothing of which part was right.
+/// The answer is the same for every reason, so a caller does not learn which part was wrong.
 pub(crate) fn unauthorized() -> Response {
     let mut response = problem(StatusCode::UNAUTHORIZED, "valid credentials are needed");
     response
@@ -64,11 +68,11 @@ pub(crate) fn unauthorized() -> Response {
     response
 }
 
-/// `allowed` are the methods of the path.
+/// `allowed` lists the methods of the path.
 pub(crate) fn method_not_allowed(allowed: &'static str) -> Response {
     let mut response = problem(
         StatusCode::METHOD_NOT_ALLOWED,
-        "this path takes other methods",
+        "the path does not support this method",
     );
     response
         .headers_mut()
@@ -76,7 +80,7 @@ pub(crate) fn method_not_allowed(allowed: &'static str) -> Response {
     response
 }
 
-/// The caller may come again after `wait`.
+/// The caller may try again after `wait`.
 pub(crate) fn too_many_requests(wait: Duration) -> Response {
     let mut response = problem(StatusCode::TOO_MANY_REQUESTS, "too many calls");
     response
@@ -85,7 +89,7 @@ pub(crate) fn too_many_requests(wait: Duration) -> Response {
     response
 }
 
-/// A pass that failed.
+/// The answer when a pass fails.
 pub(crate) fn pass_failed(error: &PassError) -> Response {
     tracing::error!("{error}");
     let detail = match error {

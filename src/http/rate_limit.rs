@@ -1,26 +1,27 @@
-//! How often each credential may fire a pass over HTTP, counted in the database, so that all instances
-//! count together.
+//! Limits how often each credential may call over HTTP. The count is in the database, so that all
+//! instances share it.
 //!
-//! The generic cell rate algorithm (ITU-T I.371): each call moves a credential's time on by its share of the
-//! minute, and one that would move it more than a minute ahead of the clock is refused. One row, one
-//! statement, one message that begins and commits: nobody who goes away in the middle leaves it locked.
+//! The generic cell rate algorithm (ITU-T I.371): each call moves a credential's time forward by
+//! its share of the minute; a call that would move it more than a minute ahead of the clock is
+//! refused. One message begins, changes one row and commits, so a process that dies cannot leave
+//! the row locked.
 
 use std::num::NonZeroU32;
 use std::time::{Duration, Instant};
 
 use crate::database::{Begin, Database, Result, last_row};
 
-/// The time that a credential's calls are counted over.
+/// The period over which calls are counted.
 const WINDOW: Duration = Duration::from_secs(60);
-/// How long it may take; no part of the pass.
+/// Longest time for counting a call. It is not part of the pass.
 const TIMEOUT: Duration = Duration::from_secs(2);
-/// How long to wait for another call with the same credential, which is being counted.
+/// How long to wait while another call with the same credential is being counted.
 const LOCK_TIMEOUT: Duration = Duration::from_millis(100);
 
-/// Counts a call. `Some` says in how long the next one may come: this one may not.
+/// Counts a call. `Some`: this call is refused, and the next one may come after that time.
 ///
 /// # Errors
-/// When the database cannot be asked. Then nobody may.
+/// When the database cannot be reached. The call must then be refused.
 pub(crate) async fn take(
     database: &Database,
     credential: &str,
@@ -29,7 +30,7 @@ pub(crate) async fn take(
 ) -> Result<Option<Duration>> {
     let share = WINDOW.as_secs_f64() / f64::from(calls_per_minute.get());
     let ahead = WINDOW.as_secs_f64() - share;
-    // The credential is hexadecimal digits, the others are numbers.
+    // Safe to format in: the credential is hexadecimal digits, the others are numbers.
     let sql = format!(
         "SET LOCAL synchronous_commit = off;
          WITH taken AS (
@@ -40,7 +41,7 @@ pub(crate) async fn take(
               WHERE c.next_at <= clock_timestamp() + interval '{ahead} seconds'
              RETURNING credential
          )
-         -- The wait is a guess where another call was counted meanwhile: this statement began before.
+         -- The wait is approximate if another call was counted since this statement began.
          SELECT EXISTS (SELECT FROM taken),
                 (SELECT extract(epoch FROM c.next_at - clock_timestamp()) - {ahead}
                    FROM booking_automation_callers c WHERE credential = '{credential}');
@@ -53,7 +54,7 @@ pub(crate) async fn take(
         ..Begin::default()
     };
     let rows = match database.alone(&begin, &sql).await {
-        // Another call of the same credential is being counted, and takes its time.
+        // Another call with the same credential is being counted, slowly.
         Err(error) if error.is_lock() => return Ok(Some(Duration::from_secs(1))),
         rows => rows?,
     };

@@ -1,4 +1,4 @@
-//! What is read of a request before it is judged.
+//! Reads the parts of a request that its checks need.
 
 use std::error::Error;
 use std::time::{Duration, Instant};
@@ -13,15 +13,15 @@ use http_body_util::LengthLimitError;
 use crate::http::auth::Credentials;
 use crate::http::problem::problem;
 
-/// A call must be over after this long, and answered within 20 s: external cron services give up at 30 s.
-/// The rest is for a failure's record, and for the way back.
+/// Longest time for a call. The answer must come within 20 s, since external cron services give up
+/// after 30 s. The difference is for recording a failure and sending the answer.
 const CALL_TIME: Duration = Duration::from_secs(18);
-/// Largest body, in bytes. Nothing is read from it; it is part of what is signed.
+/// Largest body, in bytes.
 const LARGEST_BODY: usize = 64 * 1024;
-/// How long a caller may take to send it.
+/// How long a caller may take to send the body.
 const BODY_TIME: Duration = Duration::from_secs(10);
 
-/// When the process that answers will be gone: an extension of the request, where there is such a time.
+/// When the process that answers will be stopped. A request extension, present on Lambda only.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct InvocationDeadline(pub(crate) Instant);
 
@@ -36,9 +36,14 @@ pub(crate) fn deadline_of(request: &Request) -> Instant {
         })
 }
 
-/// Reads a body, up to its limits of size and time.
+/// Reads a body, within its limits of size and time.
 pub(crate) async fn read_body(body: Body) -> Result<Bytes, Response> {
-    let too_large = || problem(StatusCode::PAYLOAD_TOO_LARGE, "a body may have 64 KiB");
+    let too_large = || {
+        problem(
+            StatusCode::PAYLOAD_TOO_LARGE,
+            "the body is larger than 64 KiB",
+        )
+    };
     if body.size_hint().lower() > LARGEST_BODY as u64 {
         return Err(too_large());
     }
@@ -54,12 +59,12 @@ pub(crate) async fn read_body(body: Body) -> Result<Bytes, Response> {
         Ok(Err(_)) => Err(problem(StatusCode::BAD_REQUEST, "the body cannot be read")),
         Err(_) => Err(problem(
             StatusCode::REQUEST_TIMEOUT,
-            "the body did not arrive",
+            "the body did not arrive in time",
         )),
     }
 }
 
-/// What a request presents.
+/// The credentials that a request presents.
 pub(crate) fn credentials_of(headers: &HeaderMap) -> Credentials<'_> {
     let all = |name: HeaderName| {
         headers

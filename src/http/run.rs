@@ -1,4 +1,4 @@
-//! `/run` fires a pass, `/health` says that the process lives.
+//! `/run` fires a pass; `/health` reports that the process is alive.
 
 use std::sync::Arc;
 use std::time::{Instant, SystemTime};
@@ -34,8 +34,8 @@ struct Service {
     stop: CancellationToken,
 }
 
-/// The routes. A call that has begun is one of `calls`, whether its client still waits or not, and ends early when `stop` is
-/// cancelled.
+/// The routes. `calls` tracks each call until it ends, even if its client has hung up; a call ends
+/// early when `stop` is cancelled.
 pub(crate) fn routes(
     automation: Arc<Automation>,
     secrets: CronSecrets,
@@ -60,7 +60,7 @@ async fn health(method: Method) -> Response {
     Json(json!({"status": "ok"})).into_response()
 }
 
-/// Judged in this order: method, size, credentials, rate.
+/// Checks in this order: method, size, credentials, rate.
 async fn run(State(service): State<Arc<Service>>, request: Request) -> Response {
     let deadline = deadline_of(&request);
     if *request.method() != Method::GET && *request.method() != Method::POST {
@@ -94,7 +94,8 @@ async fn run(State(service): State<Arc<Service>>, request: Request) -> Response 
     }
 }
 
-/// Runs the call in a task of its own: a client that hangs up must not cut off what is being sent and recorded.
+/// Runs the call in its own task, so that a client that hangs up does not interrupt sending and
+/// recording.
 async fn fire(service: &Service, trigger: Trigger, deadline: Instant) -> Response {
     let automation = service.automation.clone();
     let call = Call {
@@ -106,10 +107,10 @@ async fn fire(service: &Service, trigger: Trigger, deadline: Instant) -> Respons
         Ok(Ok(summary)) => Json(summary).into_response(),
         Ok(Err(error)) => pass_failed(&error),
         Err(error) => {
-            tracing::error!("the call was cut off: {error}");
+            tracing::error!("the call ended abnormally: {error}");
             problem(
                 StatusCode::SERVICE_UNAVAILABLE,
-                "the call was cut off; the log says why",
+                "the call ended abnormally; the log says why",
             )
         }
     }

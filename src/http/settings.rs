@@ -7,21 +7,21 @@ use secrecy::{SecretSlice, SecretString};
 use crate::primitives::settings::{Lookup, SettingError, read_or, read_secrets};
 use crate::primitives::signature::signing_secret;
 
-/// Calls a minute with one credential when nobody says how many: a cron service makes one, and repeats.
+/// Default for calls a minute with one credential: a cron service makes one, and some retries.
 const CALLS_PER_MINUTE: NonZeroU32 = NonZeroU32::new(10).expect("not zero");
 
-/// Who may fire a pass over HTTP, and how often. Neither secret: nobody.
+/// Who may fire a pass over HTTP, and how often. Without any secret, every request is refused.
 #[derive(Clone, Debug)]
 pub struct CronSecrets {
     pub(crate) bearer: Vec<SecretString>,
     pub(crate) signing: Vec<SecretSlice<u8>>,
-    /// Calls that each of them may make in a minute, and how many of these at once.
+    /// Calls that each credential may make in a minute; all of them may come at once.
     pub(crate) calls_per_minute: NonZeroU32,
 }
 
 impl CronSecrets {
-    /// Reads `CRON_SECRET` and `CRON_SIGNING_SECRET`, several of each, comma-separated, so that they can be
-    /// rotated; and `RATE_LIMIT`.
+    /// Reads `CRON_SECRET` and `CRON_SIGNING_SECRET`, each a comma-separated list so that secrets
+    /// can be rotated, and `RATE_LIMIT`.
     ///
     /// # Errors
     /// Names the variable that is malformed.
@@ -46,13 +46,13 @@ impl CronSecrets {
         })
     }
 
-    /// Whether there is none, so that every request is refused.
+    /// Whether no secret is set, so that every request is refused.
     pub fn is_empty(&self) -> bool {
         self.bearer.is_empty() && self.signing.is_empty()
     }
 }
 
-/// Who may use the routes for support. None: there are no such routes.
+/// Who may use the support API. Without a token, its routes do not exist.
 #[derive(Clone, Debug)]
 pub struct AdminTokens(pub(crate) Vec<SecretString>);
 
@@ -74,11 +74,11 @@ impl AdminTokens {
 /// Shortest bearer secret, in characters.
 const SHORTEST_BEARER: usize = 16;
 
-/// A header carries visible ASCII; RFC 6750, 2.1 has no spaces in a bearer token.
+/// A header carries visible ASCII; a bearer token has no spaces (RFC 6750, 2.1).
 fn bearer_secret(text: &str) -> Result<SecretString, &'static str> {
     let fits = text.len() >= SHORTEST_BEARER && text.bytes().all(|byte| byte.is_ascii_graphic());
     fits.then(|| text.to_owned().into()).ok_or(
-        "is not valid: it takes secrets of at least 16 characters, ASCII without spaces, comma-separated \
-         (openssl rand -hex 32 makes one)",
+        "is not valid: it takes secrets of at least 16 characters, ASCII without spaces, \
+         comma-separated (openssl rand -hex 32 makes one)",
     )
 }

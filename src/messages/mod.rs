@@ -1,4 +1,4 @@
-//! What people read: one folder a kind of message.
+//! What people read: one folder for each kind of message.
 
 mod plain_text;
 pub mod reminder;

@@ -1,20 +1,21 @@
-//! Other people's input, made fit for one line of a message.
+//! Cleans text that other people entered, for use in one line of a message.
 
-/// In one line, no longer than a subject can bear.
+/// On one line, and short enough for a subject.
 pub(crate) fn one_line(text: Option<&str>) -> Option<String> {
     const LONGEST: usize = 200;
     let line: String = plain(text?).chars().take(LONGEST).collect();
     (!line.is_empty()).then_some(line)
 }
 
-/// Whole or not at all: half of one leads nowhere. Those of video meetings have 300 characters and more.
+/// The whole link or none: a shortened link does not work. Links to video meetings have 300
+/// characters and more.
 pub(crate) fn whole_link(link: Option<&str>) -> Option<String> {
     const LONGEST: usize = 2000;
     Some(plain(link?)).filter(|link| !link.is_empty() && link.len() <= LONGEST)
 }
 
-/// Names are other people's input: no line breaks or control characters, and none that turn the direction of what follows (a
-/// time would read backwards).
+/// Removes line breaks and control characters, and characters that reverse the direction of the
+/// text after them (a time would read backwards).
 fn plain(text: &str) -> String {
     let turns = |c: &char| matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
     let text: String = text.chars().filter(|c| !turns(c)).collect();

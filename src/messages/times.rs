@@ -1,4 +1,5 @@
-//! Times as a person reads them. A time is turned to a zone here and nowhere else, and the zone is always named.
+//! Times for people to read. Only this module converts a time to a zone, and it always names the
+//! zone.
 
 use std::fmt::Write;
 use std::sync::LazyLock;
@@ -8,7 +9,7 @@ use chrono::{DateTime, FixedOffset, TimeDelta, Utc};
 use jiff::Timestamp;
 use jiff::tz::{TimeZone, TimeZoneDatabase};
 
-/// The zone that a message is written in: UTC where the person's is absent or not an IANA name.
+/// The zone of a message: UTC if the recipient's is missing or not an IANA name.
 pub(crate) fn zone(name: Option<&str>) -> TimeZone {
     known_zone(name).unwrap_or(TimeZone::UTC)
 }
@@ -24,7 +25,7 @@ pub(crate) fn name(zone: &TimeZone) -> &str {
     zone.iana_name().unwrap_or("UTC")
 }
 
-/// A zone's distance from UTC at a time, in seconds to the east, and what it is called then.
+/// A zone's offset from UTC at a time, in seconds to the east, and its abbreviation then.
 pub(crate) fn offset(zone: &TimeZone, at: DateTime<Utc>) -> (i32, String) {
     let at = Timestamp::from_second(at.timestamp()).unwrap_or_default();
     let info = zone.to_offset_info(at);
@@ -36,8 +37,8 @@ pub(crate) fn local(zone: &TimeZone, at: DateTime<Utc>) -> DateTime<FixedOffset>
     at.with_timezone(&offset.unwrap_or(const { FixedOffset::east_opt(0).expect("no offset") }))
 }
 
-/// `Sunday, 25 October 2026, 02:30–03:30 CEST (Europe/Vienna, UTC+02:00)`. The offset tells the two
-/// 02:30 of that night apart.
+/// `Sunday, 25 October 2026, 02:30–03:30 CEST (Europe/Vienna, UTC+02:00)`. The offset distinguishes
+/// the two 02:30 of that night.
 pub(crate) fn full_time(
     starts_at: DateTime<Utc>,
     duration_minutes: Option<i32>,
@@ -50,7 +51,7 @@ pub(crate) fn full_time(
         minutes.and_then(|minutes| starts_at.checked_add_signed(TimeDelta::minutes(minutes.into())))
     {
         let end = local(zone, end);
-        // An end on another day, or after the clock changed, would read wrongly as a bare time.
+        // An end on another day, or after a clock change, would be misread as a bare time.
         if end.date_naive() == start.date_naive() && end.offset() == start.offset() {
             let _ = write!(text, "–{}", end.format("%H:%M"));
         }
@@ -68,8 +69,8 @@ pub(crate) fn full_time(
     text
 }
 
-/// `in 1 hour`, `in 23 hours 40 minutes`, `in 2 days 3 hours`: to the minute, and to the hour from two
-/// days on.
+/// `in 1 hour`, `in 23 hours 40 minutes`, `in 2 days 3 hours`: to the minute, and to the hour from
+/// two days on.
 pub(crate) fn in_words(left: Duration) -> String {
     let minutes = (left.as_secs() + 30) / 60;
     let (days, hours, minutes) = if minutes >= 48 * 60 {

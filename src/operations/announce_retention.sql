@@ -1,4 +1,4 @@
--- The day's row among the erasures, where there is anything to delete: without it the trail refuses.
+-- The day's row in the erasures, if there is anything to delete: without it the audit trail refuses deletions.
 --   $1 seconds that events are kept  $2 the moment to decide by (NULL: the clock)
 INSERT INTO booking_automation_erasures (kind, day, at, transaction)
 SELECT 'retention', (now.at AT TIME ZONE 'UTC')::date, now.at, pg_current_xact_id()

@@ -1,4 +1,4 @@
--- A boolean: is any row older than it is kept?
+-- A boolean: has any row expired?
 --   $1 as_of  $5 seconds that events are kept  $6 seconds that runs are kept
 EXISTS (SELECT FROM booking_automation_events
          WHERE greatest(created_at, starts_at) < $1 - make_interval(secs => $5)

@@ -1,8 +1,8 @@
-//! Erases what the trail says of a person: that there were messages stays, what they say of the person goes.
+//! Erases what the audit trail says about a person. It keeps the fact that there were messages.
 //!
-//! Addresses and texts are never stored. What is stored leads to a person by the provider's message id, by the provider's
-//! words on the message, and by the reasons that the person gave for a status change. The keyed digest of a suppressed
-//! address stays, or the address would be written to again.
+//! Addresses and message texts are never stored. What identifies a person is the provider's message
+//! id, the provider's feedback, and the reasons that the person gave for status changes. The keyed
+//! digest of a suppressed address stays; otherwise the address would get mail again.
 
 use serde::Serialize;
 use tokio_postgres::types::Type;
@@ -18,13 +18,13 @@ pub(crate) struct Erasure {
     person_id: Uuid,
     /// The person's messages.
     messages: i64,
-    /// Of those, messages that waited: they are not sent any more.
+    /// Of those, messages that were waiting; they are not sent.
     not_sent: i64,
-    /// What the provider said of them.
+    /// Erased feedback of the provider.
     feedback: i64,
     /// Reasons that the person gave for a status change.
     reasons: i64,
-    /// Messages that are being sent right now: ask again for those.
+    /// Messages that are being sent right now: call again to erase them.
     under_way: i64,
 }
 
@@ -33,7 +33,7 @@ pub(crate) async fn erase_person(
     transaction: &Transaction,
     person_id: Uuid,
 ) -> Result<Option<Erasure>> {
-    // The trail accepts no change without this row.
+    // The audit trail accepts no change without this row.
     let announce = "INSERT INTO booking_automation_erasures (kind, day, person_id, at, transaction)
                     SELECT 'person', (moment AT TIME ZONE 'UTC')::date, $1, moment, pg_current_xact_id()
                       FROM booking_automation_now() AS moment";

@@ -1,13 +1,13 @@
--- Forgets what was sent to a person, under the erasure's row of this transaction. What is counted stays: that there was a
--- message, by which rule and channel, when, how often tried, and what became of it.
+-- Erases what was sent to a person, under this transaction's row in the erasures. It keeps what is counted: that there
+-- was a message, its rule and channel, its time, its attempts, and its outcome.
 --   $1 the person
 WITH booking AS MATERIALIZED (
-    -- Theirs, and as whom. Each by its index, where there is one.
+    -- The person's bookings, and the person's part in each. Each part uses its index, if there is one.
     SELECT id, 'customer' AS audience FROM bookings WHERE customer_id = $1
     UNION ALL
     SELECT id, 'provider' FROM bookings WHERE provider_id = $1
-), theirs AS MATERIALIZED (
-    -- The messages that were for them.
+), message AS MATERIALIZED (
+    -- The messages to the person.
     SELECT e.id, e.status
       FROM booking b
       JOIN booking_automation_events e ON e.booking_id = b.id AND e.audience = b.audience
@@ -15,38 +15,38 @@ WITH booking AS MATERIALIZED (
      ORDER BY e.id
        FOR UPDATE OF e
 ), forgotten AS (
-    -- What waits is not sent; what is being sent must be recorded first.
+    -- Waiting messages are not sent; a message that is being sent must be recorded first.
     UPDATE booking_automation_events e
        SET event_data = '{"forgotten": true}', error_message = NULL, message_id = NULL, lease_until = NULL, next_attempt_at = NULL,
            status = CASE e.status WHEN 'pending' THEN 'skipped' ELSE e.status END,
            reason = CASE e.status WHEN 'pending' THEN 'forgotten' ELSE e.reason END,
            executed_at = CASE e.status WHEN 'pending' THEN booking_automation_now() ELSE e.executed_at END
-      FROM theirs
-     WHERE e.id = theirs.id AND theirs.status <> 'sending'
+      FROM message
+     WHERE e.id = message.id AND message.status <> 'sending'
     RETURNING e.id
 ), feedback AS (
     DELETE FROM booking_automation_feedback f USING forgotten WHERE f.event_id = forgotten.id RETURNING 1
-), words AS (
-    -- Why they took a step, in their own words,
+), erased_reasons AS (
+    -- The reasons that the person gave for status changes,
     UPDATE booking_automation_events e
        SET event_data = e.event_data - 'reason' || jsonb_build_object('forgotten', true)
      WHERE e.booking_id IN (SELECT id FROM booking)
        AND e.event_data ? 'reason'
        AND e.event_data ->> 'by' IN ('customer:' || $1, 'provider:' || $1)
     RETURNING e.booking_id
-), block AS (
-    -- as the reason of a block,
+), cleared_block AS (
+    -- the reason of a block,
     UPDATE booking_automation_state s
        SET blocked_reason = ''
-     WHERE s.booking_id IN (SELECT booking_id FROM words) AND s.blocked_reason <> ''
-), answers AS (
-    -- and as they were answered. Whoever sends that again is told that it cannot be done twice.
+     WHERE s.booking_id IN (SELECT booking_id FROM erased_reasons) AND s.blocked_reason <> ''
+), erased_answers AS (
+    -- and the answers to their requests. A repeated request then gets 409, since its change is no longer allowed.
     DELETE FROM booking_automation_requests WHERE answer ->> 'by' IN ('customer:' || $1, 'provider:' || $1)
 ), counted AS (
     UPDATE booking_automation_erasures
-       SET events = (SELECT count(*) FROM forgotten) + (SELECT count(*) FROM words)
+       SET events = (SELECT count(*) FROM forgotten) + (SELECT count(*) FROM erased_reasons)
      WHERE transaction = pg_current_xact_id()
 )
-SELECT (SELECT count(*) FROM forgotten) AS messages, (SELECT count(*) FROM theirs WHERE status = 'pending') AS not_sent,
-       (SELECT count(*) FROM theirs WHERE status = 'sending') AS under_way, (SELECT count(*) FROM feedback) AS feedback,
-       (SELECT count(*) FROM words) AS reasons, EXISTS (SELECT FROM booking) AS is_known
+SELECT (SELECT count(*) FROM forgotten) AS messages, (SELECT count(*) FROM message WHERE status = 'pending') AS not_sent,
+       (SELECT count(*) FROM message WHERE status = 'sending') AS under_way, (SELECT count(*) FROM feedback) AS feedback,
+       (SELECT count(*) FROM erased_reasons) AS reasons, EXISTS (SELECT FROM booking) AS is_known

@@ -1,4 +1,4 @@
-//! Upkeep of our own tables: what is too old is deleted, what refers to a person is erased on request.
+//! Upkeep of our own tables: deletes old rows, and erases a person's data on request.
 
 pub(crate) mod erasure;
 pub(crate) mod retention;

@@ -1,4 +1,4 @@
-//! Deletes what is older than it is kept: a few small batches in a call's spare time, each in a transaction of its own.
+//! Deletes expired rows: a few small batches in a call's spare time, each in its own transaction.
 
 use std::time::{Duration, Instant};
 
@@ -9,7 +9,7 @@ use crate::database::{Begin, Database, Result, Transaction};
 use crate::operations::settings::RetentionSettings;
 use crate::primitives::call::Call;
 
-/// Rows of each table in one batch: some milliseconds' work.
+/// Rows of each table in one batch: a few milliseconds of work.
 const BATCH: i64 = 1_000;
 /// Batches in one call. A million rows are deleted in less than two hours.
 const BATCHES: usize = 10;
@@ -29,7 +29,7 @@ pub(crate) fn seconds_kept(retention: &RetentionSettings) -> [f64; 2] {
     ]
 }
 
-/// Deletes what is older than it is kept. A failure is logged, and the next pass tries again.
+/// Deletes expired rows. A failure is logged, and the next pass tries again.
 pub(crate) async fn prune(database: &Database, retention: &RetentionSettings, call: &Call) {
     for _ in 0..BATCHES {
         if Instant::now() + SPARE_TIME >= call.deadline || call.stop.is_cancelled() {

@@ -1,8 +1,9 @@
--- Forgets what is over, the oldest first: a batch of events, of the provider's words, of runs and of answered requests.
+-- Deletes expired rows, the oldest first: a batch of events, of the provider's events, of runs and of answered
+-- requests.
 --   $1 seconds that events are kept  $2 seconds that runs are kept  $3 rows of each, at most
---   $4 the moment to judge by (NULL: the clock)
+--   $4 the moment to decide by (NULL: the clock)
 WITH oldest AS MATERIALIZED (
-    -- Kept after the start, too: a verdict keeps its reminder from being sent again.
+    -- Kept after the start, too: a decision prevents a second reminder.
     SELECT id, booking_id
       FROM booking_automation_events
      WHERE greatest(created_at, starts_at) < coalesce($4, now()) - make_interval(secs => $1)
@@ -13,16 +14,16 @@ WITH oldest AS MATERIALIZED (
 ), events AS (
     DELETE FROM booking_automation_events e USING oldest WHERE e.id = oldest.id RETURNING 1
 ), counted AS (
-    -- In the row that lets them be deleted.
+    -- In the row that permits the deletion.
     UPDATE booking_automation_erasures
        SET events = events + (SELECT count(*) FROM events)
      WHERE transaction = pg_current_xact_id()
 ), state AS (
-    -- With the last event of a booking that is gone or final, what was remembered of it. Should such a one come into force
-    -- again, it begins anew: no verdict of an earlier revision is left.
+    -- With the last event of a booking that is gone or final, its state is deleted, too. If such a booking comes into
+    -- force again, it starts from the first revision: no earlier decision is left.
     DELETE FROM booking_automation_state s
-     USING (SELECT DISTINCT booking_id FROM oldest) AS over
-     WHERE s.booking_id = over.booking_id
+     USING (SELECT DISTINCT booking_id FROM oldest) AS ended
+     WHERE s.booking_id = ended.booking_id
        AND NOT EXISTS (SELECT FROM booking_automation_events e
                         WHERE e.booking_id = s.booking_id AND e.id NOT IN (SELECT id FROM oldest))
        AND NOT EXISTS (SELECT FROM bookings b
@@ -36,11 +37,11 @@ WITH oldest AS MATERIALIZED (
 ), runs AS (
     DELETE FROM automation_runs
      WHERE id IN (SELECT id FROM automation_runs WHERE created_at < coalesce($4, now()) - make_interval(secs => $2) ORDER BY created_at LIMIT $3)
-       -- The next pass goes on from the last one.
+       -- Keep the latest completed run: the next pass continues from it.
        AND id <> (SELECT id FROM automation_runs WHERE outcome = 'completed' ORDER BY as_of DESC LIMIT 1)
     RETURNING 1
 ), requests AS (
-    -- Their answers, to whoever sends the same request again.
+    -- The answers for repeated requests.
     DELETE FROM booking_automation_requests
      WHERE key IN (SELECT key FROM booking_automation_requests
                     WHERE created_at < coalesce($4, now()) - interval '24 hours' ORDER BY created_at LIMIT $3)

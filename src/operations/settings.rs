@@ -7,9 +7,9 @@ use crate::primitives::settings::{Lookup, SettingError, read_or};
 
 /// Default: a year, and a month to look back at it.
 const USUAL_RETENTION: Duration = Duration::from_secs(400 * 24 * 3600);
-/// The least: a decision keeps its reminder from being sent again, and complaints arrive weeks later.
+/// The minimum: a stored decision prevents a second reminder, and complaints arrive weeks later.
 const SHORTEST_RETENTION: Duration = Duration::from_secs(30 * 24 * 3600);
-/// How long runs are kept; as long as events where that is less.
+/// How long runs are kept, unless events are kept for less.
 const RUN_RETENTION: Duration = Duration::from_secs(30 * 24 * 3600);
 
 /// How long events and runs are kept.

@@ -1,18 +1,20 @@
-//! One call: by which clock it decides, and when it must be over.
+//! One call: the clock that it decides by, and its deadline.
 
 use std::time::Instant;
 
 use chrono::{DateTime, Utc};
 use tokio_util::sync::CancellationToken;
 
-/// The limits of one call, whatever fired it.
+/// The limits of one call.
 #[derive(Clone, Debug)]
 pub struct Call {
-    /// The moment to decide by, in place of the database clock: for tests, demonstrations, previews.
+    /// The moment to decide by, in place of the database clock: for tests, demonstrations,
+    /// previews.
     pub as_of: Option<DateTime<Utc>>,
-    /// When it must be over. It waits for nothing beyond this, except for up to a second to record a failure.
+    /// When the call must end. It waits for nothing after this, except up to a second to record a
+    /// failure.
     pub deadline: Instant,
-    /// Cancelled when the process is asked to stop: sent messages are recorded, and no more are sent.
+    /// Cancelled when the process must stop: sent messages are recorded, and no more are sent.
     pub stop: CancellationToken,
 }
 

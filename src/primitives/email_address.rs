@@ -1,4 +1,4 @@
-//! Mail addresses that can be written to.
+//! Mail addresses.
 
 use email_address::{EmailAddress, Options};
 
@@ -9,14 +9,14 @@ const ADDRESS_OPTIONS: Options = Options {
     allow_display_text: false,
 };
 
-/// A mail address that can be written to: ASCII, with a domain of at least two labels.
+/// A mail address: ASCII, with a domain of at least two labels.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Address(String);
 
 impl Address {
-    /// Parses one address without a display name; `None` when it is not one. SES takes ASCII only, and RFC 5321 no control
-    /// characters, not even between quotes. What is trimmed is what
-    /// `booking_automation_address_hash` trims.
+    /// Parses one address without a display name; `None` when it is not one. SES accepts ASCII
+    /// only, and RFC 5321 allows no control characters, not even inside quotes. It trims the same
+    /// characters as `booking_automation_address_hash`.
     pub fn parse(text: &str) -> Option<Self> {
         let text = text.trim_ascii();
         let address = EmailAddress::parse_with_options(text, ADDRESS_OPTIONS).ok()?;

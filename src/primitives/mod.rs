@@ -1,5 +1,5 @@
-//! The ground that every room stands on: the limits of a call, how a setting is read, durations, mail
-//! addresses, signatures, and names. Nothing here knows bookings, the database or the network.
+//! Shared by every room: the limits of a call, reading settings, durations, mail addresses,
+//! signatures, and names. Nothing here depends on bookings, the database or the network.
 
 pub mod call;
 pub mod duration;

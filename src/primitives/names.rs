@@ -1,7 +1,8 @@
 //! Enums whose variants have a name in the database and in JSON.
 
-/// Declares an enum of fieldless variants, each with the name that the database and JSON know it by. It gets
-/// `ALL`, `as_str`, `from_name`, [`Display`](std::fmt::Display) and [`Serialize`](serde::Serialize).
+/// Declares an enum of fieldless variants, each with its name in the database and in JSON. It gets
+/// `ALL`, `as_str`, `from_name`, [`Display`](std::fmt::Display) and
+/// [`Serialize`](serde::Serialize).
 macro_rules! named {
     ($(#[$attribute:meta])* $visibility:vis enum $Name:ident {
         $($(#[$doc:meta])* $Variant:ident = $name:literal,)+
@@ -23,7 +24,7 @@ macro_rules! named {
                 }
             }
 
-            /// The one of that name, if there is one.
+            /// The variant with this name, if there is one.
             $visibility fn from_name(name: &str) -> Option<Self> {
                 Self::ALL.iter().copied().find(|one| one.as_str() == name)
             }

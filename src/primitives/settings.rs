@@ -1,8 +1,8 @@
-//! How a setting is read from the environment.
+//! Reads settings from the environment.
 //!
-//! Each room parses its own settings once, at start, into a type that cannot hold a wrong value. A setting
-//! that is missing or malformed stops the program with one line that names the variable and what it accepts.
-//! An error never repeats a value: any of them may be, or hold, a secret.
+//! Each room parses its own settings once, at start, into a type that cannot hold a wrong value. A
+//! setting that is missing or malformed stops the program with one line that names the variable and
+//! what it accepts. An error never repeats a value, since any value may contain a secret.
 
 use thiserror::Error;
 
@@ -28,7 +28,8 @@ impl SettingError {
 /// Where a variable's value comes from: the process environment, or a test's own.
 pub type Lookup<'a> = &'a dyn Fn(&str) -> Option<String>;
 
-/// The process environment. An empty variable counts as absent: a deployment template cannot unset one.
+/// Reads the process environment. An empty variable counts as absent, since a deployment template
+/// cannot unset one.
 pub fn environment(name: &str) -> Option<String> {
     std::env::var_os(name).map(|value| value.to_string_lossy().into_owned())
 }
@@ -53,8 +54,8 @@ pub(crate) fn read_or<T>(
     }
 }
 
-/// A comma-separated list of secrets. One that does not fit refuses them all: the others would hide that it
-/// does not work.
+/// A comma-separated list of secrets. One malformed secret refuses the whole list; otherwise it
+/// would fail unnoticed beside the others.
 pub(crate) fn read_secrets<T>(
     lookup: Lookup,
     name: &'static str,

@@ -1,4 +1,5 @@
-//! Standard Webhooks signatures (<https://www.standardwebhooks.com>): the secret, and what is signed.
+//! Standard Webhooks signatures (<https://www.standardwebhooks.com>): the secret, and what is
+//! signed.
 
 use base64::prelude::{BASE64_STANDARD, Engine};
 use hmac::{Hmac, KeyInit, Mac};
@@ -12,12 +13,12 @@ pub(crate) fn signing_secret(text: &str) -> Result<SecretSlice<u8>, &'static str
         .filter(|key| (24..=64).contains(&key.len()))
         .map(Into::into)
         .ok_or(
-            "is not valid: it takes Standard Webhooks secrets, whsec_ and base64 of 24 to 64 bytes, comma-separated \
-             (echo \"whsec_$(openssl rand -base64 32)\" makes one)",
+            "is not valid: it takes Standard Webhooks secrets, whsec_ and base64 of 24 to 64 bytes, \
+             comma-separated (echo \"whsec_$(openssl rand -base64 32)\" makes one)",
         )
 }
 
-/// What our own webhooks say of who sent them.
+/// The signature of our own webhooks.
 pub(crate) fn sign(secret: &SecretSlice<u8>, id: &str, timestamp: &str, body: &[u8]) -> String {
     let mac = mac(
         secret.expose_secret(),
@@ -28,7 +29,7 @@ pub(crate) fn sign(secret: &SecretSlice<u8>, id: &str, timestamp: &str, body: &[
     format!("v1,{}", BASE64_STANDARD.encode(mac))
 }
 
-/// What is signed, and how (Standard Webhooks, "Signature scheme").
+/// The HMAC of a message (Standard Webhooks, "Signature scheme").
 pub(crate) fn mac(secret: &[u8], id: &[u8], timestamp: &[u8], body: &[u8]) -> [u8; 32] {
     #[expect(
         clippy::expect_used,

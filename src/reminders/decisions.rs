@@ -16,8 +16,8 @@ pub(crate) const LIMIT: i64 = 50_000;
 const RECHECKS_LIMIT: i64 = 20_000;
 
 static DECISIONS: LazyLock<String> = LazyLock::new(|| inlined(include_str!("decisions.sql")));
-/// The last decision, asked only where no other reason applies. It is apart, since it reads the user's view, which may
-/// be broken.
+/// The last reason, tested only if no other one applies. It is separate, since it reads the user's
+/// view, which may be broken.
 const NO_ADDRESS: &str = "WHEN coalesce((SELECT btrim(c.email) FROM booking_automation_contacts c
                           WHERE c.booking_id = j.id AND c.audience = j.audience LIMIT 1), '') = '' THEN 'no_address'";
 const ENQUEUE: &str = include_str!("enqueue.sql");
@@ -59,7 +59,7 @@ pub(crate) async fn enqueue(
         )
         .await
         {
-            // It looks back: it must not keep the pass from what became due now.
+            // It is optional work: its failure must not stop the decisions on what became due now.
             Err(error) if error.is_of_a_row() || error.is_statement_timeout() => {
                 tracing::error!(
                     error = error.loggable(),
@@ -79,7 +79,8 @@ pub(crate) async fn enqueue(
     .await
 }
 
-/// Looks at every confirmed booking within the longest lead, including those written past the triggers. Two statements.
+/// Looks at every confirmed booking within the longest lead, including those written without firing
+/// the triggers. Two statements.
 pub(crate) async fn sweep(
     transaction: &Transaction,
     as_of: DateTime<Utc>,
@@ -96,7 +97,7 @@ pub(crate) async fn sweep(
     if untracked > 0 {
         tracing::warn!(
             bookings.count = untracked,
-            "bookings were moved past the triggers; their reminders are armed again"
+            "bookings were moved without firing the triggers; their reminders are decided again"
         );
     }
     decide(transaction, as_of, Timestamp::NegInfinity, &[], run_id).await
@@ -124,7 +125,7 @@ async fn decide(
             .await
     };
     let row = match insert(enqueue_sql(true)).await {
-        // The view fails. Delivery asks for each address again, one by one if need be.
+        // The view fails. Delivery reads each address again, one by one if necessary.
         Err(error) if error.is_of_a_row() => {
             tracing::error!(
                 error = error.loggable(),

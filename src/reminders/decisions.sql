@@ -1,7 +1,7 @@
 -- Every (booking, rule, audience, channel) that became due, with its decision.
 --   $1 as_of
---   $2 due times up to here have their decisions already (-infinity: look at all)
---   $3 bookings of the recheck queue, to look at whatever their due times: they came into force, or were moved
+--   $2 due times up to here have their decisions already (-infinity: decide on all)
+--   $3 bookings of the recheck queue, to check whatever their due times: they came into force or were moved
 --   $4 how many pairs, at most; those of one booking stay together
 WITH rule AS MATERIALIZED (
     SELECT r.name, r.audience, channel, r.lead, r.effective_from
@@ -9,7 +9,7 @@ WITH rule AS MATERIALIZED (
      CROSS JOIN unnest(r.channels) AS channel
      WHERE r.active
 ), pair AS (
-    -- Due since the last pass looked: per rule one range of the index on the start.
+    -- Due since the last pass: per rule one range of the index on the start.
     SELECT b.id, b.scheduled_at, b.created_at::timestamptz, r.name, r.audience, r.channel, r.lead
       FROM rule r
      CROSS JOIN LATERAL (
@@ -26,8 +26,8 @@ WITH rule AS MATERIALIZED (
      WHERE b.status = 'confirmed'
        AND booking_automation_is_due(b.scheduled_at, r.lead, r.effective_from, $1)
 ), fresh AS (
-    -- Without those that have their decision for this revision of the schedule. The planner cannot know how few are due, and
-    -- would read all states and all events at once; OFFSET 0 has each looked up by its key.
+    -- Without those that have their decision for this revision of the schedule. The planner cannot know how few are
+    -- due, and would read all states and all events at once; OFFSET 0 has each looked up by its key.
     SELECT p.*, coalesce(s.revision, 0) AS revision, p.scheduled_at - p.lead AS due_at,
            coalesce(s.in_force_since, p.created_at, '-infinity') AS in_force_since
       FROM pair p
@@ -50,8 +50,8 @@ WITH rule AS MATERIALIZED (
     SELECT j.*,
            CASE
                WHEN j.late THEN 'booked_late'
-               -- Only the rule nearest the start goes out, of those due now and those already queued or sent. The order of those
-               -- due now is that of booking_automation_supersedes.
+               -- Only the rule nearest the start goes out, of those due now and those already queued or sent. The order
+               -- of those due now is that of booking_automation_supersedes.
                WHEN row_number() OVER (PARTITION BY j.id, j.audience, j.channel ORDER BY j.late, j.due_at DESC, j.name DESC) > 1
                  OR EXISTS (
                     SELECT FROM booking_automation_events e

@@ -1,4 +1,4 @@
--- Continues decisions.sql. $5 is the run. The UNIQUE key has the last word.
+-- Continues decisions.sql. $5 is the run. The UNIQUE key decides.
 , enqueued AS (
     INSERT INTO booking_automation_events
            (booking_id, event_type, event_data, scheduled_at, executed_at, status, reason,

@@ -1,4 +1,4 @@
-//! Decisions that are still to be made if nothing changes: by the pass's own statement, without writing.
+//! Decisions to come if nothing changes: by the pass's own statement, without writing.
 
 use chrono::{DateTime, Utc};
 use tokio_postgres::types::{Timestamp, Type};
@@ -7,9 +7,10 @@ use uuid::Uuid;
 use crate::database::{Result, Transaction, finite};
 use crate::reminders::decisions::{LIMIT, decisions_sql, parameters};
 
-/// SQL of a query that counts the decisions of the passes to come: `pass`, the pass's time, then `rule`, `audience`,
-/// `channel`, `reason` (NULL: to be sent) and `count`. `passes` is SQL of a relation with `at` and `before`, the time of the
-/// pass before each; the first goes on from `$3`, and looks at the bookings `$4`, too.
+/// SQL of a query that counts the decisions of the passes to come: `pass`, the pass's time, then
+/// `rule`, `audience`, `channel`, `reason` (NULL: to be sent) and `count`. `passes` is SQL of a
+/// relation with `at` and `before`, the time of the pass before each; the first goes on from `$3`,
+/// and looks at the bookings `$4`, too.
 pub(crate) fn counts_sql(passes: &str) -> String {
     let decisions = decisions_sql()
         .replace("$4", &LIMIT.to_string())
@@ -27,7 +28,7 @@ pub(crate) fn counts_sql(passes: &str) -> String {
     )
 }
 
-/// A decision that is still to be made.
+/// A decision to come.
 #[derive(Clone, Debug)]
 pub(crate) struct PlannedReminder {
     /// The rule's name.
@@ -52,8 +53,9 @@ pub(crate) fn list_sql() -> String {
     )
 }
 
-/// The decisions on one booking's reminders: those of the next pass, and those of passes at the due times to come. Reads
-/// alone; the number of statements follows the number of the booking's due times.
+/// The decisions on one booking's reminders: those of the next pass, and those of passes at the due
+/// times to come. It only reads; the number of statements grows with the number of the booking's
+/// due times.
 pub(crate) async fn planned_reminders(
     transaction: &Transaction,
     as_of: DateTime<Utc>,
@@ -77,7 +79,7 @@ pub(crate) async fn planned_reminders(
             due_at: row.get("due_at"),
             reason: row.get("reason"),
         });
-        // What is due earlier has its decision by then.
+        // Reminders due earlier have their decisions by then.
         planned.extend(decisions.filter(|decision| at.is_none_or(|at| decision.due_at == at)));
     }
     Ok(planned)

@@ -29,7 +29,7 @@ named! {
         Contacts = "contacts",
         /// The person's data was erased.
         Forgotten = "forgotten",
-        // What sending came to.
+        // The outcome of sending.
         /// Not a mail address.
         BadAddress = "bad_address",
         /// The provider refused the message for good.
@@ -57,7 +57,8 @@ named! {
         Suspended = "suspended",
         /// The endpoint answered 410.
         Gone = "gone",
-        /// The endpoint answered another status than 2xx; of a status change: the database refused it.
+        /// The endpoint answered another status than 2xx; of a status change: the database refused
+        /// it.
         Refused = "refused",
         /// No connection to the endpoint.
         NoConnection = "no_connection",

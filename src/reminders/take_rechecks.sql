@@ -1,9 +1,9 @@
 -- Takes bookings from the recheck queue.
 --   $1 how many, at most  $2 as_of  $3 the digest of the rules
 WITH ahead AS (
-    -- Where the clock was set back, or is another host's, passes have looked further than this one does. What it takes
-    -- from the queue may not be due yet, and those passes must not count as having looked at it: from now on their rows
-    -- say what this pass's says.
+    -- If the clock was set back, or differs on another host, earlier passes have decided up to a later time than this
+    -- one. Bookings from the queue may not be due yet, and those passes must not count as having decided them: their
+    -- rows get this pass's watermark.
     UPDATE automation_runs SET looked_through = least(looked_through, $2), rules_digest = $3
      WHERE outcome = 'completed' AND as_of > $2 AND EXISTS (SELECT FROM booking_automation_looks)
 )

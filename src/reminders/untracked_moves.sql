@@ -1,5 +1,5 @@
--- Bookings whose start changed past our triggers (switched off, or replicated): a new revision, as the
--- trigger would have made it, in force since we noticed ($1, as_of).
+-- Bookings whose start changed past our triggers (switched off, or replication): they get a new revision, as from the
+-- trigger, in force since now ($1, as_of).
 WITH moved AS MATERIALIZED (
     SELECT b.id, b.scheduled_at
       FROM bookings b
@@ -7,7 +7,7 @@ WITH moved AS MATERIALIZED (
      WHERE b.status = 'confirmed'
        AND b.scheduled_at > $1 AND b.scheduled_at <= $1 + (SELECT max(lead) FROM reminder_rules)
        AND (s.starts_at <> b.scheduled_at
-            -- Without a start on record, what was enqueued tells it.
+            -- Without a stored start, compare with what was enqueued.
             OR s.starts_at IS NULL AND EXISTS (
                 SELECT FROM booking_automation_events e
                  WHERE e.event_type = 'reminder_sent' AND e.booking_id = b.id

@@ -1,7 +1,7 @@
-//! Up to which due time passes have looked.
+//! The due time up to which passes have decided.
 //!
-//! A pass remembers it (`automation_runs.looked_through`), so that the next one reads a single range of the index on
-//! the start per rule: its cost follows what is due, not what is stored.
+//! A pass remembers it (`automation_runs.looked_through`), so that the next one reads a single
+//! range of the index on the start per rule: its cost follows what is due, not what is stored.
 
 use std::sync::LazyLock;
 
@@ -13,7 +13,7 @@ use crate::database::functions::inlined;
 
 /// SQL of common table expressions, the last one `watermark`.
 pub(crate) const WATERMARK: &str = include_str!("watermark.sql");
-/// SQL of a boolean, where [`WATERMARK`] stands before it.
+/// SQL of a boolean; [`WATERMARK`] must precede it.
 pub(crate) static ANY_DUE: LazyLock<String> =
     LazyLock::new(|| inlined(include_str!("any_due.sql")));
 
@@ -22,11 +22,11 @@ pub(crate) static ANY_DUE: LazyLock<String> =
 pub(crate) struct Watermark {
     /// Due times up to here have their decisions; -infinity: none has.
     pub(crate) looked_through: Timestamp<DateTime<Utc>>,
-    /// Look at everything once more: the first pass of all, or after the rules changed.
+    /// Look at everything again: on the first pass, or after the rules changed.
     pub(crate) everything: bool,
     /// A sweep is to follow.
     pub(crate) sweep: bool,
-    /// Of the rules in force.
+    /// The digest of the rules in force.
     pub(crate) rules_digest: String,
 }
 
@@ -41,7 +41,7 @@ impl Watermark {
         }
     }
 
-    /// From where a pass looks.
+    /// Where a pass starts.
     pub(crate) fn from(&self) -> Timestamp<DateTime<Utc>> {
         if self.everything {
             Timestamp::NegInfinity

@@ -1,6 +1,5 @@
--- Where the pass stands: at the latest pass before $1, or at the beginning when the rules are not the ones by which that
--- pass decided. The first pass after seven minutes past an hour, when fewer reminders are due than at the quarters, is
--- followed by a sweep.
+-- The watermark: that of the latest pass before $1, or the beginning if the rules have changed since that pass. A sweep
+-- follows the first pass after seven minutes past an hour, when fewer reminders are due than at the quarters.
 rules AS MATERIALIZED (
     SELECT md5(coalesce(string_agg(format('%s|%s|%s|%s|%s|%s', name, audience, lead, channels, active, effective_from),
                                    ',' ORDER BY name, audience), '')) AS digest

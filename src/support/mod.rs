@@ -1,4 +1,4 @@
-//! What support asks: the timeline of a booking, the audit trail, and what the coming passes will do.
+//! For support: the timeline of a booking, the audit trail, and what the coming passes will do.
 
 pub mod preview;
 pub(crate) mod sentences;

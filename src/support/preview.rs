@@ -1,8 +1,8 @@
-//! What the coming passes would do and send if nobody changed anything, minute by minute. Reads alone, by the pass's own
-//! conditions and verdicts.
+//! What the coming passes would do and send if nothing changed, minute by minute. It only reads, by
+//! the pass's own conditions and decisions.
 //!
-//! A pass is taken to run at each whole minute, the first right now. What waits for its limit, for the send rate, or for an
-//! attempt that is still to fail is not foreseen, nor what the claim finds changed.
+//! It assumes one pass at every whole minute, the first one now. It ignores a pass's limits, the
+//! send rate, future failures, and changes that a claim would find.
 
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
@@ -24,37 +24,38 @@ use crate::tick::error::PassError;
 use crate::tick::pass;
 use crate::tick::settings::PassSettings;
 
-/// How far ahead one may look, at least,
+/// Shortest time to look ahead.
 pub const SHORTEST: Duration = Duration::from_secs(60);
-/// at most,
+/// Longest time to look ahead.
 pub const LONGEST: Duration = Duration::from_secs(7 * 24 * 3600);
-/// and if nobody says.
+/// Default time to look ahead.
 pub const USUAL: Duration = Duration::from_secs(24 * 3600);
 
 /// The pass that is the first at, or after, a time `at`, no earlier than `$1`.
 const PASS: &str =
     "greatest(date_trunc('minute', at + interval '1 minute' - interval '1 microsecond'), $1)";
-/// The passes until `$2`, each with the one before it.
+/// The passes until `$2`, each with the time of the previous one.
 pub(crate) const PASSES: &str = "(SELECT $1 AS at, NULL AS before
       UNION ALL
       SELECT at, greatest(at - interval '1 minute', $1)
         FROM generate_series(date_trunc('minute', $1) + interval '1 minute', $2, interval '1 minute') AS at)";
 
-/// A pass among many finds its few bookings by an index. The planner cannot know how few, and would read whole tables for each.
+/// Each pass finds its few bookings by an index. The planner cannot know how few they are, and
+/// would read whole tables for each pass.
 const NESTED_LOOPS: &str = "SET LOCAL enable_hashjoin = off; SET LOCAL enable_mergejoin = off";
 
-/// What is to come.
+/// The preview.
 #[derive(Clone, Debug, Serialize)]
 pub struct Preview {
     /// Now.
     as_of: DateTime<Utc>,
-    /// How far it looks.
+    /// The end of the preview.
     until: DateTime<Utc>,
     /// Of all minutes.
     total: ChangeCounts,
     /// Of all minutes, by rule.
     rules: Vec<ReminderCounts>,
-    /// Those in which anything is due.
+    /// The minutes in which anything is due.
     minutes: Vec<Minute>,
 }
 
@@ -66,7 +67,7 @@ struct ChangeCounts {
     expired: i64,
 }
 
-/// What becomes of the reminders of one rule.
+/// The decisions on the reminders of one rule.
 #[derive(Clone, Debug, Serialize)]
 struct ReminderCounts {
     rule: String,
@@ -92,7 +93,7 @@ type ByRule = BTreeMap<[String; 3], ReminderCounts>;
 /// What the passes of the next `time` would do.
 ///
 /// # Errors
-/// As a pass; and when it takes the database longer than until `deadline`.
+/// As for a pass; and when the database does not answer by `deadline`.
 pub async fn preview(
     database: &Database,
     settings: &PassSettings,

@@ -1,4 +1,4 @@
-//! What happened, in sentences.
+//! Sentences about what happened.
 
 use serde_json::Value;
 
@@ -8,7 +8,7 @@ use crate::reminders::Reason;
 /// The audit trail's name of this program.
 pub(crate) const AUTOMATION: &str = "booking-automation";
 
-/// What a status change says of itself.
+/// The facts of a status change.
 pub(crate) struct StatusFacts<'a> {
     pub(crate) from: Option<&'a str>,
     pub(crate) to: Option<&'a str>,
@@ -82,7 +82,7 @@ pub(crate) fn webhook_subject(webhook_id: &str, about: &str) -> String {
     format!("The booking.{about} message to webhook {webhook_id}")
 }
 
-/// What became of a message.
+/// The outcome of a message.
 pub(crate) fn outcome_sentence(subject: &str, status: &str, reason: Option<&str>) -> String {
     let why = reason.map_or("no reason is recorded", because);
     match EventStatus::from_name(status) {
@@ -103,7 +103,7 @@ pub(crate) fn planned_reminder_sentence(subject: &str, reason: Option<&str>) -> 
     }
 }
 
-/// The reason of an event, in words; of one that this version does not know, its name.
+/// The reason of an event in words, or its name if this version does not know it.
 fn because(reason: &str) -> &str {
     match Reason::from_name(reason) {
         Some(reason) => reason.sentence(),

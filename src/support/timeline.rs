@@ -1,5 +1,5 @@
-//! Everything that happened to one booking and its messages, and what is still to come, in sentences: why a person was, or was
-//! not, reminded. It only reads.
+//! Everything that happened to one booking and its messages, and what is to come, in sentences: it
+//! shows why a person was or was not reminded. It only reads.
 
 use chrono::{DateTime, Utc};
 use futures_util::future;
@@ -24,7 +24,7 @@ const MOST_EVENTS: i64 = 1_000;
 
 const EVENTS: &str = include_str!("timeline.sql");
 
-/// What there is to tell of a booking.
+/// The timeline of a booking.
 #[derive(Debug, Serialize)]
 pub(crate) struct Timeline {
     booking_id: Uuid,
@@ -33,7 +33,7 @@ pub(crate) struct Timeline {
     booking: Option<BookingNow>,
     /// In the order in which it happened.
     happened: Vec<Entry>,
-    /// In the order in which it is to happen, if nothing changes.
+    /// In the order in which it will happen, if nothing changes.
     planned: Vec<Entry>,
 }
 
@@ -42,13 +42,15 @@ struct BookingNow {
     status: String,
     starts_at: Option<DateTime<Utc>>,
     ends_at: Option<DateTime<Utc>>,
-    /// The automation neither completes it nor lets it expire; with a reason, it does not start it, either.
+    /// The automation neither completes nor expires it; with a reason, it does not start it,
+    /// either.
     automation_blocked: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
     blocked_reason: Option<String>,
 }
 
-/// Something that happened, or is to: a time, a sentence, and what the sentence says in members.
+/// Something that happened or will happen: a time, a sentence, and the facts of the sentence as
+/// members.
 #[derive(Debug, Serialize)]
 struct Entry {
     /// `None`: with the next pass.
@@ -67,7 +69,7 @@ enum EntryKind {
         by: Option<String>,
         #[serde(skip_serializing_if = "Option::is_none")]
         reason: Option<String>,
-        /// What was decided to be refunded.
+        /// The refund that was decided.
         #[serde(skip_serializing_if = "Option::is_none")]
         refund: Option<Value>,
     },
@@ -81,23 +83,23 @@ enum EntryKind {
         status: String,
         #[serde(skip_serializing_if = "Option::is_none")]
         reason: Option<String>,
-        /// One for each request that was made, and what became of it.
+        /// Each request that was made, and its outcome.
         #[serde(skip_serializing_if = "is_nothing")]
         attempts: Value,
         #[serde(skip_serializing_if = "Option::is_none")]
         next_attempt_at: Option<DateTime<Utc>>,
         #[serde(skip_serializing_if = "Option::is_none")]
         message_id: Option<String>,
-        /// What the provider said of it afterwards.
+        /// Later events of the provider.
         #[serde(skip_serializing_if = "is_nothing")]
         provider: Value,
     },
     Webhook {
         /// The subscription.
         webhook_id: String,
-        /// What it was told: started, completed and so on.
+        /// The kind of event: started, completed and so on.
         about: String,
-        /// What the receiver knows the message by: its `webhook-id`.
+        /// The `webhook-id` that the receiver sees.
         message_id: Option<String>,
         due_at: Option<DateTime<Utc>>,
         status: String,
@@ -114,7 +116,7 @@ fn is_nothing(value: &Value) -> bool {
     value.as_array().is_none_or(Vec::is_empty)
 }
 
-/// Reads the timeline of one booking. `None`: nothing is known of such a booking.
+/// Reads the timeline of one booking. `None`: the booking is unknown.
 pub(crate) async fn timeline(
     transaction: &Transaction,
     settings: &TransitionSettings,

@@ -1,4 +1,4 @@
--- The latest events of one booking, the newest first, each with what the provider said of it afterwards.
+-- The latest events of one booking, the newest first, each with the provider's later events.
 --   $1 booking  $2 how many, at most
 SELECT e.id, e.event_type, e.event_data, e.scheduled_at, e.executed_at, e.status, e.reason, e.rule, e.audience,
        e.channel, e.next_attempt_at, e.message_id, e.created_at,

@@ -1,7 +1,9 @@
-//! The audit trail as a list: pages, the newest event first, or everything since a time, a line each.
+//! The audit trail as a list: in pages, the newest event first, or every event since a time, one
+//! line each.
 //!
-//! Pages go by an event's place in the trail, which only grows: what is added meanwhile moves nobody's next page. Each is a
-//! short transaction that looks at a limited number of rows, so that a list holds back nobody's vacuum, however long it is.
+//! Paging uses an event's position in the trail, which only grows, so new events do not shift the
+//! next page. Each page is a short transaction that reads a limited number of rows, so that even a
+//! long list does not hold back vacuum.
 
 use std::io::{self, Write};
 
@@ -17,12 +19,12 @@ use crate::delivery::event::EventStatus;
 
 /// Events of a page, at most: well below the 6 MB that a function URL's answer may have.
 pub(crate) const LARGEST_PAGE: i64 = 500;
-/// Rows that one page looks at for what a filter wants: some ten milliseconds' work.
+/// Rows that one page examines for a filter: tens of milliseconds of work.
 const LOOK_AT: i64 = 20_000;
 
 const PAGE: &str = include_str!("trail.sql");
 
-/// Which events.
+/// The events to list.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct TrailFilter {
     /// Of this booking.
@@ -31,7 +33,7 @@ pub(crate) struct TrailFilter {
     pub(crate) event_type: Option<String>,
     /// `completed`, `failed` …
     pub(crate) status: Option<EventStatus>,
-    /// Written then, or later.
+    /// Written at this time or later.
     pub(crate) since: Option<DateTime<Utc>>,
     /// Written before.
     pub(crate) until: Option<DateTime<Utc>>,
@@ -47,15 +49,16 @@ impl TrailFilter {
     }
 }
 
-/// Some of the trail.
+/// A page of the trail.
 #[derive(Debug, Serialize)]
 pub(crate) struct TrailPage {
     events: Vec<TrailEntry>,
-    /// Where the next page begins; `None`: there is none. A page may be short, or empty, and have one.
+    /// Where the next page begins; `None`: this is the last page. A page may be short or empty and
+    /// still have a next page.
     next: Option<String>,
 }
 
-/// An event, as the database has it.
+/// An event, as stored.
 #[derive(Debug, Serialize)]
 struct TrailEntry {
     id: Uuid,
@@ -67,7 +70,7 @@ struct TrailEntry {
     status: String,
     /// When it was due.
     due_at: Option<DateTime<Utc>>,
-    /// When it was over.
+    /// When it ended.
     executed_at: Option<DateTime<Utc>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     reason: Option<String>,
@@ -78,7 +81,7 @@ struct TrailEntry {
     data: Value,
 }
 
-/// What only messages have.
+/// The fields that only messages have.
 #[derive(Debug, Serialize)]
 struct MessageFacts {
     rule: String,
@@ -91,7 +94,7 @@ struct MessageFacts {
 }
 
 impl TrailEntry {
-    /// A page without events is one row without an id.
+    /// `None`: a page without events, which is one row without an id.
     fn of(row: &Row) -> Option<(i64, Self)> {
         let seq = row.get::<_, Option<i64>>("seq")?;
         let channel: String = row.get("channel");
@@ -121,7 +124,7 @@ impl TrailEntry {
     }
 }
 
-/// Up to `rows` events that come before `before` in the trail, the newest first.
+/// Up to `rows` events before the position `before` in the trail, the newest first.
 pub(crate) async fn read_page(
     transaction: &Transaction,
     filter: &TrailFilter,
@@ -172,7 +175,7 @@ pub enum TrailError {
     /// The database.
     #[error("the events could not be read: {}", .0.loggable())]
     Database(DatabaseError),
-    /// Whatever is written to.
+    /// The output.
     #[error("the events could not be written: {0}")]
     Output(#[from] io::Error),
 }
@@ -183,11 +186,11 @@ impl From<DatabaseError> for TrailError {
     }
 }
 
-/// Writes every event since a time (`None`: all there are) as a line of JSON, the newest first. Holds a page of them at a time.
-/// Returns how many there were.
+/// Writes every event since a time (`None`: all there are) as a line of JSON, the newest first.
+/// Holds a page of them at a time. Returns how many there were.
 ///
 /// # Errors
-/// When the database cannot be asked, or `output` takes no more. What was written before is whole.
+/// When the database fails, or `output` cannot be written. Lines written before are complete.
 pub async fn write_all(
     database: &Database,
     since: Option<DateTime<Utc>>,

@@ -1,9 +1,9 @@
--- A page of the audit trail, the newest first, and how far down it looked.
---   $1 before this place in the trail  $2 rows of the page, at most  $3 rows to look at for them, at most
---   $4 booking  $5 type  $6 status  $7 created since  $8 created before (NULL, each: whatever)
+-- A page of the audit trail, the newest first, and the position down to which it read.
+--   $1 before this position in the trail  $2 rows of the page, at most  $3 rows to read for them, at most
+--   $4 booking  $5 type  $6 status  $7 created since  $8 created before (each NULL: any)
 WITH reach AS MATERIALIZED (
     SELECT min(seq) AS seq, count(*) AS rows,
-           -- A row's place may be later than its time by as long as its transaction took.
+           -- A row's position may be later than its time by the duration of its transaction.
            coalesce(bool_or(created_at < $7 - interval '1 day'), false) AS past
       FROM (SELECT seq, created_at
               FROM booking_automation_events
@@ -13,7 +13,7 @@ WITH reach AS MATERIALIZED (
 ), page AS (
     SELECT e.seq, e.id, e.created_at, e.booking_id, e.event_type, e.status, e.scheduled_at, e.executed_at, e.reason, e.rule, e.audience,
            e.channel, e.revision, e.starts_at, e.attempts, e.message_id, e.event_data,
-           -- What the user's database says of a row of theirs may quote it.
+           -- A message of the user's database may quote a row.
            CASE WHEN e.event_type <> 'status_update' THEN e.error_message END AS error
       FROM booking_automation_events e, reach
      WHERE e.seq < $1 AND e.seq >= reach.seq AND ($4::uuid IS NULL OR e.booking_id = $4)

@@ -12,7 +12,8 @@ pub enum PassError {
         "the database has no booking-automation schema of this version: run `booking-automation migrate` first"
     )]
     SchemaMissing,
-    /// Row-level security would hide bookings: the pass would find nothing due, and report success every minute.
+    /// Row-level security would hide bookings: the pass would find nothing due, and report success
+    /// every minute.
     #[error(
         "row-level security is in force for this role on bookings, so that it may not see them all: \
          give it BYPASSRLS, or use the owner's without FORCE ROW LEVEL SECURITY"
@@ -20,11 +21,12 @@ pub enum PassError {
     RowSecurity,
     /// The database refused, or cannot be reached.
     ///
-    /// It is not the error's `source`: what prints a whole chain of errors would print the server's own text,
+    /// It is not the error's `source`: printing the whole chain would print the server's text,
     /// which may quote a row.
     #[error("the pass failed: {}", .0.loggable())]
     Database(DatabaseError),
-    /// The connection broke in COMMIT, and the database could not be asked whether it was committed.
+    /// The connection broke in COMMIT, and the database could not be asked whether it was
+    /// committed.
     #[error("the connection broke in COMMIT, and whether the pass was committed is not known: {}", .0.loggable())]
     Unsettled(DatabaseError),
 }

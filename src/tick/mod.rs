@@ -23,7 +23,7 @@ use crate::tick::settings::PassSettings;
 use crate::tick::summary::{Skip, Summary, Work};
 use crate::tick::trigger::Trigger;
 
-/// What a call works with, made once at start, whatever fires the calls.
+/// What a call works with, created once at start.
 #[derive(Debug)]
 pub struct Automation {
     database: Database,
@@ -59,11 +59,12 @@ impl Automation {
 
 /// Runs a pass and delivers what is due.
 ///
-/// A future that is dropped in the middle loses what it has sent and not recorded yet, and those messages would be
-/// sent again: let it come to its end, which the call's deadline bounds.
+/// Do not drop this future before it ends: messages that were sent but not recorded yet would be
+/// sent again. The call's deadline limits its time.
 ///
 /// # Errors
-/// When the pass failed. What goes wrong after its COMMIT is logged, and the summary has what is known.
+/// When the pass failed. What goes wrong after its COMMIT is logged, and the summary has what is
+/// known.
 pub async fn run(
     automation: &Automation,
     trigger: &Trigger,
@@ -129,8 +130,8 @@ async fn pass_and_deliver(
     Ok(Summary::Completed(work))
 }
 
-/// Delivers mail and webhooks side by side: neither waits for the other's endpoints. Returns how many reminders were
-/// claimed and given back.
+/// Delivers mail and webhooks side by side: neither waits for the other's endpoints. Returns how
+/// many reminders were claimed and given back.
 async fn deliver(automation: &Automation, call: &Call, committed: &mut Committed) -> i64 {
     let Automation {
         database,
@@ -166,7 +167,8 @@ async fn deliver(automation: &Automation, call: &Call, committed: &mut Committed
     mails.reminders.deferred
 }
 
-/// What a pass would do now. Reminders that would be sent count as `deferred`: due, and not sent by this call.
+/// What a pass would do now. Reminders that would be sent count as `deferred`: due, and not sent by
+/// this call.
 ///
 /// # Errors
 /// As [`run`].
@@ -181,7 +183,8 @@ pub async fn dry_run(
     Ok(Summary::DryRun(work))
 }
 
-/// Counts what delivery left, besides those that are `waiting`, and writes the summary into the run's row.
+/// Counts what delivery left, besides those that are `waiting`, and writes the summary into the
+/// run's row.
 async fn conclude(
     database: &Database,
     work: &mut Work,

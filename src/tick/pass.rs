@@ -1,11 +1,12 @@
-//! The pass: one transaction under an advisory lock that moves bookings on and enqueues reminders.
+//! The pass: one transaction under an advisory lock that makes the due status changes and enqueues
+//! reminders.
 //!
-//! While it is open, the pass talks to the database alone. An idle pass is four round trips: the connection's
-//! proof of life, BEGIN with the lock, the probe, the run's row with COMMIT.
+//! While it is open, the pass talks to the database alone. An idle pass is four round trips: the
+//! connection's proof of life, BEGIN with the lock, the probe, the run's row with COMMIT.
 //!
-//! The advisory *transaction* lock is released by any end of the transaction, including a crash or a transaction
-//! pooler. It keeps passes from waiting for each other; the UNIQUE key is what keeps a reminder from being sent
-//! twice.
+//! The advisory *transaction* lock is released by any end of the transaction, including a crash or
+//! a transaction pooler. It keeps passes from waiting for each other; the UNIQUE key prevents a
+//! second reminder.
 
 use std::time::{Duration, Instant};
 
@@ -29,13 +30,13 @@ use crate::tick::settings::PassSettings;
 use crate::tick::summary::{SkipReason, Work};
 use crate::tick::trigger::Trigger;
 
-/// Longest time for one statement of a pass; and never more than a quarter of what is left of the call, so that
-/// a slow one can be tried with fewer rows.
+/// Longest time for one statement of a pass; and never more than a quarter of what is left of the
+/// call, so that a slow one can be tried with fewer rows.
 const STATEMENT_TIMEOUT: Duration = Duration::from_secs(25);
 /// Shortest such time, however little of the call is left.
 const SHORTEST_STATEMENT_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// What became of a pass.
+/// The result of a pass.
 #[derive(Debug)]
 #[expect(clippy::large_enum_variant, reason = "there is one a call")]
 pub enum Pass {
@@ -78,7 +79,8 @@ impl Committed {
 /// Runs one pass.
 ///
 /// # Errors
-/// [`PassError`]; the failure is recorded in `automation_runs` where the database can still be reached.
+/// [`PassError`]; the failure is recorded in `automation_runs` where the database can still be
+/// reached.
 pub async fn run(
     database: &Database,
     settings: &PassSettings,
@@ -90,7 +92,7 @@ pub async fn run(
         Err(PassError::Database(error)) => error,
         ended => return ended,
     };
-    // A database that accepts no connection cannot be written to, either.
+    // Without a connection, the failure cannot be recorded, either.
     if !matches!(error, DatabaseError::Unreachable(_))
         && let Err(unrecorded) =
             run_log::record_failure(database, trigger, call, run_id, &error).await
@@ -136,7 +138,7 @@ async fn attempt(
         ..Work::none(trigger.as_str(), moments.as_of())
     };
     let committed = Committed::of(work, &due, &decisions);
-    // More than one pass takes: the next one looks at everything.
+    // More was due than one pass takes: the next pass looks at everything.
     let looked_through = match decisions.more {
         true => Timestamp::NegInfinity,
         false => Timestamp::Value(work.as_of),
@@ -172,7 +174,7 @@ async fn advance_and_enqueue(
     Ok((transitions, decisions))
 }
 
-/// The answer to COMMIT is lost, but perhaps not the pass.
+/// The answer to COMMIT was lost; the pass may still be committed.
 async fn settle_commit(
     database: &Database,
     call: &Call,
@@ -213,7 +215,7 @@ fn begin(call: &Call) -> Begin {
     }
 }
 
-/// The clock, if the lock was free. Triggers see the same moment.
+/// SQL that takes the lock and returns the clock if the lock was free. Triggers see the same time.
 fn take_lock() -> String {
     format!(
         "SELECT (extract(epoch FROM transaction_timestamp()) * 1000000)::bigint,
@@ -230,13 +232,13 @@ fn clock(rows: &[SimpleQueryMessage]) -> Option<DateTime<Utc>> {
     DateTime::from_timestamp_micros(microseconds)
 }
 
-/// Looks for bookings that were written past the triggers, under the pass's lock. What it finds is pending for
-/// the next call. A failure is logged, and the next hour's sweep tries again.
+/// Looks for bookings that were written without firing the triggers, under the pass's lock. What it
+/// finds is pending for the next call. A failure is logged, and the next hour's sweep tries again.
 pub(crate) async fn sweep(database: &Database, call: &Call, run_id: Uuid) {
     let swept = async {
         let (transaction, rows) = database.begin(&begin(call), &take_lock()).await?;
         let Some(as_of) = clock(&rows) else {
-            // A pass is running, and would have to wait.
+            // A pass is running, and the sweep would make it wait.
             return transaction.rollback().await;
         };
         decisions::sweep(&transaction, call.as_of.unwrap_or(as_of), run_id).await?;

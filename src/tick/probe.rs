@@ -1,4 +1,5 @@
-//! The questions of a pass before it writes anything: one round trip that finds out whether there is work.
+//! The probe of a pass: one round trip that finds out whether there is work, before anything is
+//! written.
 
 use tokio_postgres::types::Type;
 
@@ -11,8 +12,8 @@ use crate::reminders::watermark::{self, Watermark};
 use crate::tick::error::PassError;
 use crate::tick::settings::PassSettings;
 
-/// How long a `webhook-id` is remembered: longer than a signature can be valid, which is twice the tolerance,
-/// since clocks differ.
+/// How long a `webhook-id` is remembered: longer than a signature can be valid, which is twice the
+/// tolerance, since clocks differ.
 const WEBHOOK_ID_MINUTES: u32 = 15;
 
 /// Which work is due.

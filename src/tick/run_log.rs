@@ -1,7 +1,7 @@
 //! `automation_runs`: one row a pass that ran or failed.
 //!
-//! The row of a pass is written in the pass's own transaction. So it settles a COMMIT whose answer was lost, and
-//! it is what remembers a `webhook-id`.
+//! A pass writes its row in its own transaction. So the row settles a COMMIT whose answer was lost,
+//! and records a `webhook-id` only if the pass was committed.
 
 use std::time::{Duration, Instant};
 
@@ -37,7 +37,7 @@ struct RunRow<'a> {
 
 impl RunRow<'_> {
     async fn insert(&self, transaction: &Transaction, trigger: &Trigger) -> Result<()> {
-        // The conflict: a failure that is none, since the pass was committed after all.
+        // On conflict, the pass was committed after all, and there is no failure to record.
         let sql = "INSERT INTO automation_runs
                           (id, trigger, scheduled_time, execution_id, attempt, as_of, outcome,
                            webhook_id, summary, error, looked_through, rules_digest)
@@ -133,8 +133,8 @@ pub(crate) async fn record_failure(
         .await
 }
 
-/// Settles a COMMIT whose answer was lost: looks for its run row; where there is none, takes the pass's lock, so
-/// that the transaction has ended one way or the other, and looks again.
+/// Settles a COMMIT whose answer was lost: looks for its run row; where there is none, takes the
+/// pass's lock, so that the transaction has ended one way or the other, and looks again.
 pub(crate) async fn was_committed(
     database: &Database,
     run_id: Uuid,

@@ -1,4 +1,4 @@
-//! What one pass is given of the settings.
+//! The settings of a pass.
 
 use crate::bookings::settings::TransitionSettings;
 use crate::operations::settings::RetentionSettings;
@@ -7,7 +7,7 @@ use crate::primitives::settings::{Lookup, SettingError};
 /// What the pass decides by.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct PassSettings {
-    /// When time moves a booking on.
+    /// When automatic status changes are due.
     pub transitions: TransitionSettings,
     /// How long our own rows are kept.
     pub retention: RetentionSettings,

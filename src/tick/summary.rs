@@ -71,8 +71,8 @@ pub struct Work {
     /// Messages to webhooks. Absent where there were none to send.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub webhooks: Option<WebhookFigures>,
-    /// Why sending stopped, when SES accepts nothing from this account: `quota` (the daily quota is used up) or
-    /// `account` (paused, suspended, not verified, no rights). Absent otherwise.
+    /// Why sending stopped, when SES accepts nothing from this account: `quota` (the daily quota is
+    /// used up) or `account` (paused, suspended, not verified, no rights). Absent otherwise.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub held_back: Option<Reason>,
     /// How long the call took.

@@ -1,6 +1,6 @@
 //! What fired a call.
 
-/// What fired a call, and what it says of itself.
+/// What fired a call, and its details.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Trigger {
     /// A direct invocation by the scheduler.
@@ -42,7 +42,7 @@ impl Trigger {
     }
 }
 
-/// What the scheduler says of its invocation: recorded in `automation_runs`, never decided on.
+/// The scheduler's details of its invocation: only recorded in `automation_runs`.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Scheduled {
     /// The time that it was scheduled for.

@@ -605,7 +605,7 @@ async fn assert_conditions_narrow_policies(app: &App, server: &Server, booking: 
     assert_eq!(answer.status, 409);
     assert_eq!(
         answer.json()["detail"],
-        "none of the active rows of cancellation_policies says what is refunded for a booking that is confirmed and cancelled at 2026-03-01T12:00:00Z"
+        "no active row of cancellation_policies applies to a booking that is confirmed and cancelled at 2026-03-01T12:00:00Z"
     );
     app.sql(
         "UPDATE cancellation_policies SET max_hours_before = NULL WHERE title = 'never'",
@@ -795,7 +795,7 @@ async fn assert_malformed_conditions_are_refused(app: &App, server: &Server, id:
 }
 
 async fn assert_missing_columns_are_refused(app: &App, server: &Server, id: Uuid) {
-    let no_percentage = "cancellation_policies decides what is refunded, and there is no cancellation_policies.refund_percentage";
+    let no_percentage = "the refund depends on cancellation_policies, but there is no cancellation_policies.refund_percentage";
     for (change, named) in [
         (
             "cancellation_policies RENAME refund_percentage TO percentage",
@@ -828,17 +828,17 @@ async fn assert_malformed_bookings_are_refused(app: &App, server: &Server, id: U
         (
             "UPDATE bookings SET total_price = -1",
             409,
-            "the booking's total_price, -1.00, is no amount of which a part can be refunded",
+            "the booking's total_price, -1.00, is not an amount that can be refunded in part",
         ),
         (
             "UPDATE bookings SET total_price = 'NaN'",
             409,
-            "total_price, NaN, is no amount",
+            "total_price, NaN, is not an amount",
         ),
         (
             "UPDATE bookings SET total_price = 80, scheduled_at = 'infinity'",
             409,
-            "the booking's scheduled_at is no moment that hours can be counted to",
+            "the booking's scheduled_at is out of range, so hours before it cannot be counted",
         ),
         (
             "ALTER TABLE bookings DROP total_price",
@@ -890,7 +890,7 @@ async fn unreadable_policies_are_an_error_and_not_ignored() {
     let role: String = app.one("SELECT current_user::text", &[]).await.get(0);
     app.db.batch_execute("RESET ROLE").await.unwrap();
     create_users_policy_tables(&app, "('p', 50, NULL, NULL, true)").await;
-    let named = "this program may not read all of cancellation_policies and cancellation_policy_conditions, which decides what is refunded";
+    let named = "the refund depends on cancellation_policies and cancellation_policy_conditions, but this program may not read all of it";
     let refused = async || {
         let answer = cancel(&server, id, "customer", false).await;
         assert_eq!(
@@ -1127,7 +1127,7 @@ async fn a_cancellation_is_refused_if_the_refund_differs_from_the_expected_one()
     );
     assert_eq!(
         problem["detail"],
-        "the refund would be another one than expected: By the policy \"default\" (built_in), 40.00 of 80.00 (50 %) is refunded and 40.00 is kept, up to and including 2026-03-02T00:00:00Z."
+        "the refund is not the expected one: By the policy \"default\" (built_in), 40.00 of 80.00 (50 %) is refunded and 40.00 is kept, up to and including 2026-03-02T00:00:00Z."
     );
     assert_eq!(app.status(id).await, "confirmed");
     // The amount may be written differently. A refusal does not use the key.
@@ -1165,7 +1165,7 @@ async fn a_cancellation_is_refused_if_the_refund_differs_from_the_expected_one()
         answer.json()["refund"]["text"]
             .as_str()
             .unwrap()
-            .contains("100 % is refunded of a booking that has no price")
+            .contains("100 % is refunded (the booking has no price)")
     );
 }
 
@@ -1191,7 +1191,7 @@ async fn a_cancellation_that_a_trigger_prevents_is_reported_as_refused() {
             (answer.status, &answer.json()["detail"]),
             (
                 409,
-                &json!("a trigger of the database keeps the booking from becoming cancelled")
+                &json!("a database trigger prevents the booking from becoming cancelled")
             )
         );
         assert_eq!(app.status(id).await, "confirmed");

@@ -781,7 +781,7 @@ async fn a_reminder_whose_lease_expires_in_its_last_attempt_fails() {
     let ended = app.column(ended, &[&(noon() + minutes(2))]).await;
     assert_eq!(
         ended[0],
-        "t; the lease ran out: nobody knows whether it was sent"
+        "t; the lease ran out: the message may have been sent"
     );
     // The error of the last attempt is kept.
     assert!(

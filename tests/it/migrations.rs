@@ -261,7 +261,7 @@ async fn an_open_transaction_delays_migrate_and_not_other_sessions() {
     let (said, ()) = tokio::join!(migration, release);
     assert!(said.success, "{}", said.stderr);
     assert!(
-        said.stderr.contains("somebody else's lock"),
+        said.stderr.contains("another session holds a lock"),
         "{}",
         said.stderr
     );
@@ -314,7 +314,7 @@ async fn an_index_build_of_a_killed_migration_is_awaited_and_not_restarted() {
     let mut said = String::new();
     let listen = async {
         while let Some(line) = lines.next_line().await.unwrap() {
-            if line.contains("somebody else's lock") {
+            if line.contains("another session holds a lock") {
                 holder.batch_execute("COMMIT").await.unwrap();
             }
             said += &line;
@@ -324,7 +324,7 @@ async fn an_index_build_of_a_killed_migration_is_awaited_and_not_restarted() {
         .await
         .expect("it waits for the build and continues");
     assert!(second.wait().await.unwrap().success(), "{said}");
-    assert!(said.contains("somebody else's lock"), "{said}");
+    assert!(said.contains("another session holds a lock"), "{said}");
     assert!(
         !said.contains("done: index booking_automation_confirmed_start"),
         "{said}"

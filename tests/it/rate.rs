@@ -174,7 +174,7 @@ async fn without_a_rate_from_ses_one_message_per_second_is_sent() {
     assert!((1..=6).contains(&sent), "{reminders}");
     assert_eq!(reminders["deferred"], 30 - sent);
     assert!(
-        said.stderr.contains("SES did not tell its send rate"),
+        said.stderr.contains("SES did not report its send rate"),
         "{}",
         said.stderr
     );

@@ -418,7 +418,7 @@ async fn its_first_steps_work_as_they_stand_there() {
 
 #[test]
 fn the_table_of_settings_has_every_variable_of_the_program() {
-    // Set by Lambda, or for tests alone.
+    // Set by Lambda, or for tests only.
     let internal = [
         "AWS_LAMBDA_RUNTIME_API",
         "AWS_LAMBDA_LOG_FORMAT",
@@ -459,20 +459,28 @@ fn the_table_of_settings_has_every_variable_of_the_program() {
     assert_eq!(documented, of_program);
 }
 
-// ENABLE:
-/*
 #[test]
 fn the_table_of_reasons_is_the_one_of_the_program() {
     use booking_automation::reminders::Reason;
 
     let documented = table(&read("docs/why-reminded.md"), "| reason | why |");
     let of_program = Reason::ALL.iter();
-    let of_program = of_program.map(|reason| vec![format!("`{}`", reason.as_str()), reason.sentence().to_owned()]);
+    let of_program = of_program.map(|reason| {
+        vec![
+            format!("`{}`", reason.as_str()),
+            reason.sentence().to_owned(),
+        ]
+    });
     let of_program: Vec<_> = of_program.collect();
-    let expected: String = of_program.iter().map(|row| format!("| {} |\n", row.join(" | "))).collect();
-    assert_eq!(documented, of_program, "the table in docs/why-reminded.md must be\n{expected}");
+    let expected: String = of_program
+        .iter()
+        .map(|row| format!("| {} |\n", row.join(" | ")))
+        .collect();
+    assert_eq!(
+        documented, of_program,
+        "the table in docs/why-reminded.md must be\n{expected}"
+    );
 }
-*/
 
 #[test]
 fn every_test_that_a_guide_names_exists() {

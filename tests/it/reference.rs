@@ -6,6 +6,7 @@
 //! that reached the mail endpoint. The reference checks that it was allowed, and computes the
 //! outcome of each message.
 
+use std::cmp::Reverse;
 use std::collections::{HashMap, HashSet};
 
 /// Seconds since the beginning of a history.
@@ -420,14 +421,14 @@ impl Reference {
         let nearest = new
             .iter()
             .filter(|rule| !late(rule))
-            .min_by_key(|rule| (rule.lead, rule.name));
+            .min_by_key(|rule| (rule.lead, Reverse(rule.name)));
         for rule in &new {
-            // A queued or sent reminder that is at least as near to the start.
+            // A queued or sent reminder that is nearer to the start; of equal ones, the later name.
             let overtaken = self.reminders.iter().filter(of_this).any(|other| {
                 matches!(
                     other.state,
                     State::Pending | State::Sending | State::Completed
-                ) && other.due >= due(rule)
+                ) && (other.due, other.rule) > (due(rule), rule.name)
             });
             let reason = if late(rule) {
                 Some("booked_late")
@@ -514,7 +515,7 @@ impl Reference {
                     other.state,
                     State::Pending | State::Sending | State::Completed
                 )
-                && other.due > reminder.due
+                && (other.due, other.rule) > (reminder.due, reminder.rule)
         };
         if booking.deleted {
             return Some("deleted");

@@ -268,7 +268,7 @@ async fn invalid_arguments_are_refused_and_help_lists_the_commands() {
 async fn test_time_divisor_is_accepted_only_for_a_local_database() {
     let mut app = App::new().await;
     app.env.insert("TEST_TIME_DIVISOR", "10".to_owned());
-    let refused = "TEST_TIME_DIVISOR is for tests alone: it is refused unless every host of DATABASE_URL is this machine";
+    let refused = "TEST_TIME_DIVISOR is for tests only: it is refused unless every host of DATABASE_URL is this machine";
     for (url, local) in [
         ("postgres://u@127.0.0.1:1/x", true),
         ("postgres://u@localhost:1/x", true),

@@ -12,13 +12,46 @@ use crate::app::App;
 
 const VERBS: [&str; 6] = ["SELECT", "INSERT", "UPDATE", "DELETE", "WITH", "CREATE"];
 
-/// Statements in which PostgreSQL cannot tell the type of a parameter by itself, by a part of their text, with the types that the
-/// program sends.
+/// Statements in which PostgreSQL cannot tell the type of a parameter by itself, by a part of their
+/// text, with the types that the program sends.
 fn types_of(sql: &str) -> Vec<Type> {
-    let known: [(&str, Vec<Type>); 4] = [
+    let moments = vec![Type::TIMESTAMPTZ; 3];
+    let candidates = [moments.clone(), vec![Type::INT8]].concat();
+    let decisions = vec![
+        Type::TIMESTAMPTZ,
+        Type::TIMESTAMPTZ,
+        Type::UUID_ARRAY,
+        Type::INT8,
+        Type::TEXT,
+    ];
+    let known: [(&str, Vec<Type>); 9] = [
+        (
+            "One automatic step: changes the status",
+            [candidates.clone(), vec![Type::UUID_ARRAY, Type::TEXT]].concat(),
+        ),
+        ("LIMIT $4 FOR NO KEY UPDATE OF b SKIP LOCKED", candidates),
+        (
+            "SELECT p.at AS pass, d.name AS rule",
+            [moments, vec![Type::UUID_ARRAY]].concat(),
+        ),
+        ("that became due, with its decision", decisions),
+        (
+            "A page of the audit trail",
+            [
+                vec![Type::INT8; 3],
+                vec![Type::UUID, Type::TEXT, Type::TEXT],
+                vec![Type::TIMESTAMPTZ; 2],
+            ]
+            .concat(),
+        ),
         (
             "Records that the database refused a step",
-            [vec![Type::UUID], vec![Type::TEXT; 3]].concat(),
+            [
+                vec![Type::UUID],
+                vec![Type::TEXT; 3],
+                vec![Type::TIMESTAMPTZ, Type::TEXT, Type::FLOAT8],
+            ]
+            .concat(),
         ),
         ("set_config('booking_automation.actor'", vec![Type::TEXT; 3]),
         (

@@ -163,7 +163,7 @@ async fn a_status_change_records_actor_and_reason() {
                "by": format!("customer:{}", app.customer), "reason": "ill", "automation_blocked": false,
                "refund": {"percent": "100", "total": null, "amount": null, "kept": null, "until": "2026-03-01T18:00:00Z",
                           "policy": {"source": "built_in", "id": null, "name": "default", "applies_to": "customer"},
-                          "text": "By the policy \"default\" (built_in), 100 % is refunded of a booking that has no price, up to and including 2026-03-01T18:00:00Z."}})
+                          "text": "By the policy \"default\" (built_in), 100 % is refunded (the booking has no price), up to and including 2026-03-01T18:00:00Z."}})
     );
     assert_eq!(
         status_trail(&app, id).await,

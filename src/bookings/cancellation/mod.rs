@@ -1,7 +1,9 @@
-//! Cancelling a booking: who may, until when, and what is refunded. The refund is decided here and recorded; no money is moved.
+//! Cancellation of a booking: who may cancel, until when, and what is refunded. This module decides
+//! and records the refund; it moves no money.
 //!
-//! Whether a booking may be cancelled follows from the table in [`crate::bookings::lifecycle`]; the refund follows from the
-//! [`policies`]. Amounts are decimals that PostgreSQL calculates; here they are text.
+//! The table in [`crate::bookings::lifecycle`] says whether a booking may be cancelled; the
+//! `policies` determine the refund. PostgreSQL calculates the amounts as decimals; here they are
+//! text.
 
 pub(crate) mod policies;
 pub(crate) mod refunds;

@@ -1,8 +1,9 @@
-//! Which part of a booking's price is refunded when it is cancelled: policies, which are data.
+//! Policies: which part of a booking's price is refunded when it is cancelled.
 //!
-//! For customers the user's own `cancellation_policies`, where any is active; else
-//! `booking_automation_cancellation_policies`, the service's row before the default one; else what is built in. Data that
-//! leaves a doubt is named and refused: a cancellation that has to wait is better than a wrong refund.
+//! For customers, the user's own `cancellation_policies` apply, if any is active. Otherwise
+//! `booking_automation_cancellation_policies` applies, the service's row before the default row;
+//! otherwise the built-in policy. Ambiguous data is refused with its name: a delayed cancellation
+//! is better than a wrong refund.
 
 use chrono::{DateTime, TimeDelta, Utc};
 use tokio_postgres::Row;
@@ -16,16 +17,17 @@ use crate::database::{DatabaseError, Transaction};
 /// Our own policies.
 const OURS: &str = "booking_automation_cancellation_policies";
 
-/// Those that may decide for one booking.
+/// The policies that may apply to one booking.
 pub(crate) struct Policies {
     start: Option<DateTime<Utc>>,
-    /// Of the service, then the default ones.
+    /// The service's rows, then the default rows.
     ours: Vec<Rule>,
-    /// None: the user has none.
+    /// Empty: the user has no policies.
     theirs: Result<Vec<Tier>, RefundUndetermined>,
 }
 
-/// A row of ours: everything until so long before the start, a part until so long before it, and what is refunded then.
+/// One of our rows: how long before the start everything is refunded, how long a part, and which
+/// part.
 struct Rule {
     applies_to: String,
     source: &'static str,
@@ -36,8 +38,9 @@ struct Rule {
     after_percent: String,
 }
 
-/// Where no row says otherwise: a customer has everything back until a day before the start, half of it until twelve hours
-/// before, and then nothing, nor has one who did not come; for what is not the customer's doing, everything is refunded.
+/// The policy without any row: a customer gets everything back until a day before the start, half
+/// until twelve hours before, and then nothing; a no-show gets nothing. If the provider or staff
+/// cancels, everything is refunded.
 fn built_in(case: Case) -> Rule {
     let (free_until, partial, after_percent) = match case {
         Case::Customer => (
@@ -72,11 +75,12 @@ impl Policies {
         })
     }
 
-    /// What may be refunded in a case, and when.
+    /// The possible refunds in a case, and when each applies.
     pub(crate) fn tiers(&self, case: Case) -> Result<Vec<Tier>, RefundUndetermined> {
         let Some(start) = self.start else {
             return Err(RefundUndetermined::Data(
-                "the booking's scheduled_at is no moment that hours can be counted to".into(),
+                "the booking's scheduled_at is out of range, so hours before it cannot be counted"
+                    .into(),
             ));
         };
         if case == Case::Customer {

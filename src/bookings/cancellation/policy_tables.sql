@@ -1,4 +1,4 @@
--- Whether the user has cancellation policies of their own, and what keeps us from reading them.
+-- Whether the user has cancellation policies, and what prevents us from reading them.
 WITH wanted (relation, columns) AS (
     VALUES ('cancellation_policies',
             ARRAY['id', 'title', 'refund_percentage', 'min_hours_before', 'max_hours_before', 'is_active']),
@@ -8,7 +8,7 @@ WITH wanted (relation, columns) AS (
 )
 SELECT coalesce(bool_or(relation = 'cancellation_policies'), false) AS has_policies,
        coalesce(bool_or(relation = 'cancellation_policy_conditions'), false) AS has_conditions,
-       -- Rows that row-level security hides would look like policies that do not exist.
+       -- Rows hidden by row-level security would look like missing policies.
        coalesce(array_agg(relation) FILTER (WHERE NOT has_table_privilege(oid, 'SELECT') OR row_security_active(oid)), '{}')
            AS unreadable,
        coalesce((SELECT array_agg(t.relation || '.' || missing)

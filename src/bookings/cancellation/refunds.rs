@@ -24,7 +24,7 @@ pub(crate) struct Refund {
     total: Option<String>,
     pub(crate) amount: Option<String>,
     kept: Option<String>,
-    /// The last moment at which this holds; `None`: it does not change.
+    /// The last moment at which this refund applies; `None`: it does not change.
     until: Option<DateTime<Utc>>,
     policy: Policy,
     text: String,
@@ -37,7 +37,7 @@ impl fmt::Display for Refund {
 }
 
 impl Refund {
-    /// As the audit trail has it.
+    /// The refund's entry in the audit trail.
     pub(crate) fn decision(&self) -> Value {
         let Self {
             percent,
@@ -59,7 +59,7 @@ impl Refund {
             (Some(total), Some(amount), Some(kept)) => {
                 format!("{amount} of {total} ({percent} %) is refunded and {kept} is kept")
             }
-            _ => format!("{percent} % is refunded of a booking that has no price"),
+            _ => format!("{percent} % is refunded (the booking has no price)"),
         };
         let how_long = until
             .map(|until| format!(", up to and including {}", moment(until)))
@@ -77,12 +77,12 @@ impl Refund {
     }
 }
 
-/// Why there is no refund to tell.
+/// Why there is no refund to report.
 #[derive(Debug)]
 pub(crate) enum RefundError {
     /// There is no such booking.
     NoBooking,
-    /// Policies or price leave it open.
+    /// Policies or price do not determine it.
     Undetermined(RefundUndetermined),
     Database(DatabaseError),
 }
@@ -99,7 +99,7 @@ impl From<DatabaseError> for RefundError {
     }
 }
 
-/// What is refunded for a booking that has this status, if it is cancelled now.
+/// The refund for a booking with this status, if it is cancelled now.
 pub(crate) async fn refund(
     transaction: &Transaction,
     as_of: DateTime<Utc>,
@@ -117,7 +117,7 @@ pub(crate) async fn refund(
     refunds.pop().ok_or(RefundError::NoBooking)
 }
 
-/// What the tiers come to. The database calculates the amounts.
+/// The refunds of the tiers. The database calculates the amounts.
 async fn calculate(
     transaction: &Transaction,
     total: Option<&str>,
@@ -141,7 +141,7 @@ async fn calculate(
         .collect())
 }
 
-/// All that decides the refund for one booking.
+/// Everything that determines the refund for one booking.
 pub(crate) struct RefundBasis {
     pub(crate) start: Option<DateTime<Utc>>,
     pub(crate) total: Result<Option<String>, RefundUndetermined>,
@@ -177,7 +177,7 @@ impl RefundBasis {
         }))
     }
 
-    /// What is refunded from now on, one after the other, as long as the booking may be cancelled.
+    /// The refunds from now on, in order of time, as long as the booking may be cancelled.
     pub(crate) async fn refunds_from(
         &self,
         transaction: &Transaction,
@@ -203,7 +203,7 @@ impl RefundBasis {
     }
 }
 
-/// The booking's price: its column, as JSON has it.
+/// The booking's price: its column as JSON.
 fn total(
     is_there: bool,
     price_type: Option<String>,
@@ -218,7 +218,7 @@ fn total(
         (_, Some(total)) => {
             let total: String = total.chars().take(LONGEST_AMOUNT).collect();
             Err(RefundUndetermined::Data(format!(
-                "the booking's total_price, {total}, is no amount of which a part can be refunded"
+                "the booking's total_price, {total}, is not an amount that can be refunded in part"
             )))
         }
     }

@@ -29,7 +29,7 @@ const WAYS: [(Role, bool); 5] = [
 pub(crate) struct CancellationTerms {
     booking_id: Uuid,
     as_of: DateTime<Utc>,
-    /// As time has made it, though no pass may have come yet.
+    /// The status at this time, even if no pass has run yet.
     status: String,
     starts_at: Option<DateTime<Utc>>,
     total: Option<String>,
@@ -42,16 +42,17 @@ struct CancellationOption {
     role: Role,
     no_show: bool,
     allowed: bool,
-    /// From this moment on it is not allowed, if nothing else changes; `None`: no such moment is known.
+    /// From this time on it is not allowed, if nothing else changes; `None`: no such time is known.
     before: Option<DateTime<Utc>>,
     text: String,
-    /// Now.
+    /// The refund now.
     refund: Option<Refund>,
-    /// After that, one after the other.
+    /// The refunds after that, in order of time.
     later: Vec<Refund>,
 }
 
-/// Reads the terms without a lock and without a write: nobody waits for this question, and no trigger of the user's fires.
+/// Reads the terms without locks or writes: no other transaction waits, and none of the user's
+/// triggers fire.
 pub(crate) async fn terms(
     transaction: &Transaction,
     settings: &TransitionSettings,

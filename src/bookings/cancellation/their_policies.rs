@@ -1,4 +1,4 @@
-//! The user's own `cancellation_policies`, read as far as they can be understood.
+//! Reads the user's own `cancellation_policies`, and refuses what it cannot interpret.
 
 use chrono::{DateTime, TimeDelta, Utc};
 use tokio_postgres::Row;
@@ -8,9 +8,9 @@ use crate::bookings::cancellation::tiers::{
 };
 use crate::database::{DatabaseError, Transaction};
 
-/// Hours from the start that a policy of the user's may name: a century and more.
+/// Most hours before the start in a policy of the user: more than a century.
 const MOST_HOURS: f64 = 1_000_000.0;
-/// None where the user has no such table, or nothing in force in it. One that is not as it should be is named.
+/// Empty if the user has no such table, or no active row. An error names the row that is wrong.
 pub(crate) async fn tiers(
     transaction: &Transaction,
     start: DateTime<Utc>,
@@ -27,7 +27,7 @@ pub(crate) async fn tiers(
     if !unreadable.is_empty() {
         let what = unreadable.join(" and ");
         return Ok(Err(RefundUndetermined::Setup(format!(
-            "this program may not read all of {what}, which decides what is refunded"
+            "the refund depends on {what}, but this program may not read all of it"
         ))));
     }
     let conditions = if conditions {
@@ -40,14 +40,14 @@ pub(crate) async fn tiers(
     if !rows.is_empty() && !missing.is_empty() {
         let what = missing.join(", ");
         return Ok(Err(RefundUndetermined::Setup(format!(
-            "{THEIRS} decides what is refunded, and there is no {what}"
+            "the refund depends on {THEIRS}, but there is no {what}"
         ))));
     }
     Ok(rows.iter().map(|row| their_tier(row, start)).collect())
 }
 
-/// An active row of theirs: from at least so long before the start, until less than so long. Named
-/// where it says what cannot be understood.
+/// An active row: it applies from its `min_hours_before` up to less than its `max_hours_before`
+/// before the start. An error names the row that cannot be interpreted.
 fn their_tier(row: &Row, start: DateTime<Utc>) -> Result<Tier, RefundUndetermined> {
     let text = |column| row.get::<_, Option<String>>(column);
     let title = text("title").or_else(|| text("id")).unwrap_or_default();

@@ -1,7 +1,7 @@
-//! Shares of the price, each in force for some time, and the one that counts at a moment.
+//! Shares of the price, each in force for some time, and how the one that applies is chosen.
 //!
-//! Hours are elapsed ones, to the microsecond. Boundaries are inclusive: at the moment that a policy names, its share is still
-//! refunded.
+//! Hours are elapsed hours, to the microsecond. Boundaries are inclusive: at the moment that a
+//! policy names, its share is still refunded.
 
 use chrono::{DateTime, SecondsFormat, TimeDelta, Utc};
 use serde::Serialize;
@@ -18,7 +18,7 @@ pub(crate) const LONGEST_AMOUNT: usize = 30;
 pub(crate) const INSTANT: TimeDelta = TimeDelta::microseconds(1);
 
 named! {
-    /// Who cancels: what a policy applies to.
+    /// Who cancels, which selects the policy.
     pub enum Case {
         /// The person who booked.
         Customer = "customer",
@@ -45,15 +45,15 @@ impl Case {
 /// Why the refund cannot be determined until something is corrected.
 #[derive(Clone, Debug, Error)]
 pub(crate) enum RefundUndetermined {
-    /// In a row.
+    /// The error is in a row.
     #[error("{0}")]
     Data(String),
-    /// In the schema, or in what this program may read.
+    /// The error is in the schema, or in this program's privileges.
     #[error("{0}")]
     Setup(String),
 }
 
-/// Whose share it is.
+/// The policy that a share comes from.
 #[derive(Clone, Debug, Serialize)]
 pub(crate) struct Policy {
     pub(crate) source: &'static str,
@@ -62,14 +62,14 @@ pub(crate) struct Policy {
     pub(crate) applies_to: Case,
 }
 
-/// A share of the price, and how long it is refunded: after one moment, and until another, that one included.
+/// A share of the price, and when it applies: after `after`, up to and including `until`.
 #[derive(Clone, Debug)]
 pub(crate) struct Tier {
     pub(crate) policy: Policy,
     pub(crate) percent: String,
     pub(crate) after: Option<DateTime<Utc>>,
     pub(crate) until: Option<DateTime<Utc>>,
-    /// Of a booking with one of these; none: with any.
+    /// The statuses of a booking that it applies to; empty: any.
     pub(crate) statuses: Vec<String>,
 }
 
@@ -80,14 +80,14 @@ impl Tier {
             && (self.statuses.is_empty() || self.statuses.iter().any(|fitting| fitting == status))
     }
 
-    /// Whether it is in force whenever the other is.
+    /// Whether it is in force whenever the other one is.
     fn spans(&self, other: &Self) -> bool {
         let longer = |until: DateTime<Utc>| other.until.is_some_and(|other| other <= until);
         self.after <= other.after && self.until.is_none_or(longer)
     }
 }
 
-/// Of several that fit, the one whose time lies within that of the others.
+/// Of several matches, the one whose time lies within that of all others.
 fn chosen<'a>(
     tiers: &'a [Tier],
     at: DateTime<Utc>,
@@ -106,7 +106,7 @@ fn chosen<'a>(
         .collect();
     let Some((first, others)) = narrowest.split_first() else {
         return Err(RefundUndetermined::Data(format!(
-            "none of the active rows of {THEIRS} says what is refunded for a booking that is {status} and cancelled at {}",
+            "no active row of {THEIRS} applies to a booking that is {status} and cancelled at {}",
             moment(at)
         )));
     };
@@ -126,7 +126,7 @@ fn chosen<'a>(
     }
 }
 
-/// The tier at a moment, and the last moment at which it is the one.
+/// The tier that applies at a moment, and the last moment at which it does.
 pub(crate) fn in_force<'a>(
     tiers: &'a [Tier],
     at: DateTime<Utc>,
@@ -151,7 +151,7 @@ pub(crate) fn in_force<'a>(
     ))
 }
 
-/// A moment, for people and programs.
+/// Formats a moment for people and programs.
 pub(crate) fn moment(moment: DateTime<Utc>) -> String {
     moment.to_rfc3339_opts(SecondsFormat::AutoSi, true)
 }

@@ -1,7 +1,7 @@
-//! Amazon SES: one message out, one outcome back.
+//! Amazon SES: sends one message and classifies the answer.
 //!
-//! SES has no idempotency key, so the SDK's own retries are off: a request whose answer was lost would
-//! become a second mail. What is a second attempt, and when, the outbox decides.
+//! SES has no idempotency key, so the SDK's retries are off: after a lost answer, they would send a
+//! second mail. The outbox decides on retries.
 
 pub(crate) mod refusals;
 pub mod sender;
@@ -37,18 +37,18 @@ use crate::messages::reminder::Message;
 use crate::primitives::email_address::Address;
 use crate::primitives::settings::SettingError;
 
-/// How long a connection is kept that nothing is sent through: less than a minute by far, since one that died
-/// while the function was frozen looks open, and would make the first messages' outcomes unknown.
+/// How long an idle connection is kept. It is far below a minute: a connection that died while the
+/// function was frozen looks open, and would make the first messages' outcomes unknown.
 const IDLE_TIMEOUT: Duration = Duration::from_secs(2);
-/// The tag that comes back in the provider's events.
+/// The message tag that SES returns in its events.
 pub(crate) const EVENT_TAG: &str = "event_id";
 
 /// A client of Amazon SES.
 #[derive(Clone, Debug)]
 pub struct Ses {
     region: Region,
-    /// Made for the first request: it reads all the system's certificate authorities, which takes longer than
-    /// everything else at a cold start, and most calls send nothing.
+    /// Created for the first request: it reads all the system's certificate authorities, the
+    /// slowest part of a cold start, and most calls send nothing.
     client: OnceCell<Client>,
     from: String,
     from_address: Address,
@@ -57,13 +57,14 @@ pub struct Ses {
 }
 
 impl Ses {
-    /// Reads the region from the SDK's standard settings; the others (credentials, `AWS_ENDPOINT_URL_SESV2`)
-    /// are read for the first request.
+    /// Reads the region from the SDK's standard settings. The first request reads the others
+    /// (credentials, `AWS_ENDPOINT_URL_SESV2`).
     ///
     /// # Errors
     /// When no region is set.
     pub async fn new(settings: &EmailSettings) -> Result<Self, SettingError> {
-        // The SDK's own chain would also ask the instance metadata service, and wait for it where there is none.
+        // The SDK's default chain also asks the instance metadata service, and would wait for it
+        // where there is none.
         let region = RegionProviderChain::first_try(EnvironmentVariableRegionProvider::new())
             .or_else(ProfileFileRegionProvider::new())
             .region()
@@ -107,7 +108,7 @@ impl Ses {
             .await
     }
 
-    /// The account's send rate, messages per second; `None` when SES does not tell.
+    /// The account's send rate in messages per second; `None` when SES does not report it.
     pub(crate) async fn send_rate(&self) -> Option<f64> {
         match self.client().await.get_account().send().await {
             Ok(account) => account
@@ -117,14 +118,14 @@ impl Ses {
             Err(error) => {
                 tracing::warn!(
                     error.code = error.code(),
-                    "SES did not tell its send rate; sending one message a second (set SEND_RATE)"
+                    "SES did not report its send rate; sending one message a second (set SEND_RATE)"
                 );
                 None
             }
         }
     }
 
-    /// Sends one message, once; after `leave_by`, not at all.
+    /// Sends one message, once. After `leave_by` it sends nothing.
     pub(crate) async fn send(
         &self,
         event_id: Uuid,
@@ -134,7 +135,7 @@ impl Ses {
     ) -> Outcome {
         match self.request(event_id, to, message, leave_by).await {
             Ok(message_id) if message_id.is_empty() => Outcome::Unknown {
-                error: "an answer without a message id".to_owned(),
+                error: "the answer has no message id".to_owned(),
             },
             Ok(message_id) => Outcome::Sent { message_id },
             Err(error) => classify(&error, &self.from_address),
@@ -177,7 +178,8 @@ impl Ses {
     }
 }
 
-/// Lets no request leave after this: credentials are asked for while what it says grows old, and may take seconds.
+/// Stops a request after this time. Fetching credentials may take seconds, and the message's facts
+/// would be out of date.
 #[derive(Debug)]
 struct LeaveBy(Instant);
 
@@ -202,7 +204,7 @@ impl Intercept for LeaveBy {
 
 #[expect(
     clippy::result_large_err,
-    reason = "the SDK's own error, looked at once and dropped"
+    reason = "the SDK's own error, classified at once and dropped"
 )]
 fn utf8(data: String) -> Result<Content, SdkError<SendEmailError, HttpResponse>> {
     Content::builder()

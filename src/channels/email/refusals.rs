@@ -1,4 +1,4 @@
-//! What an answer of SES means for the message: one table.
+//! What each answer of SES means for the message, in one table.
 
 use aws_credential_types::provider::error::CredentialsError;
 use aws_sdk_sesv2::config::http::HttpResponse;
@@ -11,12 +11,12 @@ use crate::primitives::email_address::Address;
 use crate::primitives::errors::{error_chain, find_source, redact_addresses};
 use crate::reminders::Reason;
 
-/// A request that was stopped here.
+/// A request that this program stopped.
 #[derive(Debug, Error)]
-#[error("the credentials came too late for what was read")]
+#[error("the credentials arrived too late; the message was not sent")]
 pub(crate) struct TooLate;
 
-/// What an answer, or its absence, says about the message. What is in no line of it is unknown.
+/// Classifies an answer, or its absence. Anything not listed is an unknown outcome.
 pub(crate) fn classify(error: &SdkError<SendEmailError, HttpResponse>, from: &Address) -> Outcome {
     match error {
         SdkError::ServiceError(refused) => {
@@ -29,7 +29,7 @@ pub(crate) fn classify(error: &SdkError<SendEmailError, HttpResponse>, from: &Ad
                 from,
             )
         }
-        // Made here: no credentials, for one. No request left.
+        // The SDK could not build the request, for example without credentials. No request left.
         SdkError::ConstructionFailure(_) => Outcome::AccountWide {
             reason: Reason::Account,
             error: error_chain(error),
@@ -43,7 +43,7 @@ pub(crate) fn classify(error: &SdkError<SendEmailError, HttpResponse>, from: &Ad
         SdkError::DispatchFailure(_) if find_source::<TooLate>(error).is_some() => {
             Outcome::Deferred
         }
-        // No name, no connection, no TLS: no request.
+        // Name look-up, connection or TLS failed. No request left.
         SdkError::DispatchFailure(_)
             if find_source::<hyper_util::client::legacy::Error>(error)
                 .is_some_and(|error| error.is_connect()) =>
@@ -53,12 +53,12 @@ pub(crate) fn classify(error: &SdkError<SendEmailError, HttpResponse>, from: &Ad
                 error: error_chain(error),
             }
         }
-        // No connection in time. The request's own time ends as another kind of error.
+        // No connection in time. A time-out of the request is another kind of error.
         SdkError::DispatchFailure(failure) if failure.is_timeout() => Outcome::NotSent {
             reason: Reason::Unreachable,
             error: error_chain(error),
         },
-        // No answer in time, a connection that broke, an answer that is not SES's.
+        // No answer in time, a broken connection, or an answer that is not from SES.
         _ => Outcome::Unknown {
             error: error_chain(error),
         },
@@ -68,30 +68,31 @@ pub(crate) fn classify(error: &SdkError<SendEmailError, HttpResponse>, from: &Ad
 /// What a refusal means for the message.
 #[derive(Clone, Copy)]
 enum Meaning {
-    /// Not sent; it may be tried again.
+    /// Not sent; it may be retried.
     TryAgain(Reason),
     /// Not sent, and never will be.
     Never,
-    /// Nothing can be sent now.
+    /// The account cannot send now.
     AccountWide(Reason),
     /// The request may have been carried out.
     Unknown,
 }
 
-/// Every error that `SendEmail` and AWS's APIs in general document, and what else has been seen (SES API v2
-/// reference: SendEmail, Common Errors; the throttling codes are those of the SDKs' standard retry mode). The first line
-/// whose code is the answer's (`*`: any) and whose words, in small letters, are in its message counts.
+/// Every error documented for `SendEmail` and for AWS's APIs in general (SES API v2 reference:
+/// SendEmail, Common Errors; the throttling codes are those of the SDKs' standard retry mode), and
+/// others that were observed. The first line matches whose code is the answer's (`*`: any) and
+/// whose lower-case words occur in its message.
 const REFUSALS: &[(&str, &str, Meaning)] = {
     use Meaning::{AccountWide, Never, TryAgain, Unknown};
     &[
-        // The day's quota, under whatever code.
+        // The daily quota, under any code.
         (
             "*",
             "daily message quota exceeded",
             AccountWide(Reason::Quota),
         ),
         ("*", "sending quota exceeded", AccountWide(Reason::Quota)),
-        // Throttling, in its spellings.
+        // Throttling, under all its names.
         ("TooManyRequestsException", "", TryAgain(Reason::Throttled)),
         ("Throttling", "", TryAgain(Reason::Throttled)),
         ("ThrottlingException", "", TryAgain(Reason::Throttled)),
@@ -201,7 +202,8 @@ fn refusal(status: u16, code: &str, message: &str, from: &Address) -> Outcome {
     let line = REFUSALS
         .iter()
         .find(|(known, says, _)| (*known == "*" || *known == code) && words.contains(says));
-    // In the sandbox the recipient must be verified too: then it is the message's own trouble. SES names whom it means.
+    // In the sandbox the recipient must be verified, too; an unverified recipient concerns only
+    // this message. SES names the unverified address.
     let mut named = message
         .split([' ', ',', ':', ';', '<', '>'])
         .map(|word| word.trim_end_matches('.'));
@@ -211,7 +213,7 @@ fn refusal(status: u16, code: &str, message: &str, from: &Address) -> Outcome {
     let meaning = match (line, status) {
         _ if sender_unverified => Meaning::AccountWide(Reason::Account),
         (Some((_, _, meaning)), _) => *meaning,
-        // A code that nobody has told us: what HTTP says for certain.
+        // An unlisted code: only the HTTP status counts.
         (None, 429) => Meaning::TryAgain(Reason::Throttled),
         (None, 401 | 403) => Meaning::AccountWide(Reason::Account),
         (None, 413) => Meaning::Never,

@@ -1,4 +1,4 @@
-//! The sender, as a `From` header has it.
+//! The sender, for the `From` header.
 
 use crate::primitives::email_address::Address;
 
@@ -39,8 +39,9 @@ impl Sender {
         &self.address
     }
 
-    /// As a `From` header takes it: a quoted name (RFC 5322, 3.2.4), encoded words (RFC 2047) where the
-    /// name is not ASCII, or looks like one: readers decode these even between quotes, where they must not be.
+    /// The value of the `From` header: a quoted name (RFC 5322, 3.2.4), or encoded words (RFC 2047)
+    /// if the name is not ASCII or looks like an encoded word, since mail readers wrongly decode
+    /// these even inside quotes.
     pub fn header(&self) -> String {
         let address = self.address.as_str();
         match &self.name {

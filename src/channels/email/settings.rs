@@ -1,4 +1,4 @@
-//! What goes into every mail, and how fast mails leave.
+//! The sender, the send rate, and other settings of mail.
 
 use std::num::NonZeroUsize;
 
@@ -8,7 +8,7 @@ use crate::channels::email::sender::Sender;
 use crate::channels::timing::Timing;
 use crate::primitives::settings::{Lookup, SettingError, read, read_or};
 
-/// What goes into every message, and how fast they go out.
+/// The sender, the send rate, and other settings of mail.
 #[derive(Clone, Debug)]
 pub struct EmailSettings {
     /// The sender.
@@ -21,13 +21,13 @@ pub struct EmailSettings {
     pub send_concurrency: NonZeroUsize,
     /// Base of the links in messages, without a trailing slash; `None`: no links.
     pub public_url: Option<String>,
-    /// How long delivery waits for what.
+    /// The waits of delivery.
     pub(crate) timing: Timing,
 }
 
 impl EmailSettings {
-    /// Reads `EMAIL_FROM`, `SES_CONFIGURATION_SET`, `SEND_RATE`, `SEND_CONCURRENCY` and `PUBLIC_URL`; and, in tests,
-    /// `TEST_TIME_DIVISOR`.
+    /// Reads `EMAIL_FROM`, `SES_CONFIGURATION_SET`, `SEND_RATE`, `SEND_CONCURRENCY` and
+    /// `PUBLIC_URL`; and, in tests, `TEST_TIME_DIVISOR`.
     ///
     /// # Errors
     /// Names the variable that is missing or malformed.

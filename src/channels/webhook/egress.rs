@@ -1,8 +1,10 @@
-//! Whom webhooks may call: public addresses over TLS, and hosts that the operator allows by name.
+//! Which targets webhooks may call: public addresses over TLS, and hosts that the operator allows
+//! by name.
 //!
-//! A subscription's URL is data, and this program may stand where a private network can be reached. So the addresses
-//! themselves are judged, in the one place that opens connections, whichever way a URL writes them: there is no second look-up
-//! that could answer something else, and what is refused is refused before anything is sent, a SYN included.
+//! A subscription's URL is data, and this program may have access to a private network. So the
+//! addresses themselves are checked, in the one place that opens connections, however the URL
+//! writes them. There is no second look-up that could return another address, and a refused target
+//! receives nothing, not even a SYN.
 
 use std::error::Error;
 use std::fmt;
@@ -24,23 +26,23 @@ pub type Resolver =
 /// Any error.
 pub(crate) type BoxError = Box<dyn Error + Send + Sync>;
 
-/// Why a target is not called. Says nothing of where it is.
+/// Why a target is not called. It does not reveal the target's address.
 #[derive(Clone, Copy, Debug, Error, PartialEq, Eq)]
 pub enum EgressError {
-    /// One of its addresses is not everybody's.
+    /// One of its addresses is not public.
     #[error("not a public address")]
     Private,
-    /// What is told would cross the net in the clear.
+    /// The message would cross the network unencrypted.
     #[error("not https")]
     Plain,
 }
 
-/// Opens connections, to whom they may go.
+/// Opens connections to allowed targets.
 #[derive(Clone)]
 pub struct Egress {
     allowed: Arc<[String]>,
     resolver: Resolver,
-    /// For each address of a name.
+    /// Longest time to connect to each address of a name.
     connect: Duration,
 }
 
@@ -53,7 +55,8 @@ impl fmt::Debug for Egress {
 }
 
 impl Egress {
-    /// Public ones, and the hosts that are `allowed` wherever they are; each address may take `connect` to accept.
+    /// Allows public addresses, and the hosts in `allowed` at any address. Each address may take
+    /// `connect` to accept.
     pub fn new(allowed: Vec<String>, connect: Duration) -> Self {
         Self {
             allowed: allowed.into(),
@@ -62,13 +65,13 @@ impl Egress {
         }
     }
 
-    /// With another way to look names up.
+    /// Replaces the name look-up.
     #[must_use]
     pub fn resolving_by(self, resolver: Resolver) -> Self {
         Self { resolver, ..self }
     }
 
-    /// The addresses that a connection for `uri` goes to, all of them judged.
+    /// The addresses for `uri`, all of them checked.
     ///
     /// # Errors
     /// [`EgressError`]; or the name cannot be looked up.
@@ -88,17 +91,18 @@ impl Egress {
             Ok(address) => vec![SocketAddr::new(address, port)],
             Err(_) => (self.resolver)(bare.to_owned(), port).await?,
         };
-        // One of several is enough: whoever answers so wants to be tried until it fits.
+        // One non-public address is enough to refuse: a mixed answer may be an attempt to have the
+        // private address tried next.
         if !allowed && !addresses.iter().all(|address| is_public(address.ip())) {
             return Err(EgressError::Private.into());
         }
         Ok(addresses)
     }
 
-    /// A connection for `uri`, to the first of its addresses that accepts one.
+    /// Connects to the first of the addresses for `uri` that accepts.
     ///
     /// # Errors
-    /// [`EgressError`], and then none was tried; or no name, or nobody there.
+    /// [`EgressError`], before any address was tried; or the look-up or all connections failed.
     pub async fn connect(&self, uri: &Uri) -> Result<TcpStream, BoxError> {
         let mut failed: BoxError = "the name has no address".into();
         for address in self.addresses(uri).await? {
@@ -115,13 +119,13 @@ impl Egress {
     }
 }
 
-/// As this machine does.
+/// Looks names up as this machine does.
 fn look_up(host: String, port: u16) -> BoxFuture<'static, io::Result<Vec<SocketAddr>>> {
     async move { Ok(tokio::net::lookup_host((host, port)).await?.collect()) }.boxed()
 }
 
-/// Whether an address is everybody's: none of those that the IANA's registries of special-purpose addresses (RFC 6890) keep
-/// for something else.
+/// Whether an address is public: not reserved by IANA's registries of special-purpose addresses
+/// (RFC 6890).
 pub fn is_public(address: IpAddr) -> bool {
     match address {
         IpAddr::V4(address) => !SPECIAL_V4.iter().any(|(network, bits)| {
@@ -142,22 +146,23 @@ const SPECIAL_V4: [([u8; 4], u32); 16] = [
     ([10, 0, 0, 0], 8),       // private
     ([100, 64, 0, 0], 10),    // shared: behind a carrier's NAT
     ([127, 0, 0, 0], 8),      // loopback
-    ([169, 254, 0, 0], 16),   // link-local: where clouds keep credentials
+    ([169, 254, 0, 0], 16),   // link-local: metadata services with credentials
     ([172, 16, 0, 0], 12),    // private
     ([192, 0, 0, 0], 24),     // protocol assignments
     ([192, 0, 2, 0], 24),     // documentation
-    ([192, 88, 99, 0], 24),   // relays of 6to4
+    ([192, 88, 99, 0], 24),   // 6to4 relays
     ([192, 168, 0, 0], 16),   // private
     ([198, 18, 0, 0], 15),    // benchmarking
     ([198, 51, 100, 0], 24),  // documentation
     ([203, 0, 113, 0], 24),   // documentation
-    ([168, 63, 129, 16], 32), // a cloud's own, although public by its number
+    ([168, 63, 129, 16], 32), // Azure's platform address, in a public range
     ([224, 0, 0, 0], 4),      // multicast
     ([240, 0, 0, 0], 4),      // reserved, broadcast
 ];
 
-/// What is global at all. Loopback, unspecified, mapped and NAT64 addresses (64:ff9b::/96, 64:ff9b:1::/48), unique local
-/// (fc00::/7), link-local, site-local (fec0::/10) and multicast ones are outside.
+/// The global unicast range. Loopback, unspecified, mapped and NAT64 addresses (64:ff9b::/96,
+/// 64:ff9b:1::/48), unique local (fc00::/7), link-local, site-local (fec0::/10) and multicast
+/// addresses are outside it.
 const GLOBAL_UNICAST: ([u16; 8], u32) = ([0x2000, 0, 0, 0, 0, 0, 0, 0], 3);
 
 const SPECIAL_V6: [([u16; 8], u32); 4] = [

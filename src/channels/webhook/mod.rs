@@ -1,7 +1,8 @@
-//! Webhooks out: one signed HTTP request to a subscriber's endpoint, as Standard Webhooks has it, and what its answer means.
+//! Outgoing webhooks: sends one signed HTTP request (Standard Webhooks) to a subscriber's endpoint,
+//! and classifies the answer.
 //!
-//! It opens a connection for each request. It follows no redirect, keeps no cookie, asks the environment for no proxy, and reads
-//! nothing of an answer but its status.
+//! It opens a connection for each request, follows no redirects, keeps no cookies, uses no proxy
+//! from the environment, and reads only the status of an answer.
 
 pub mod egress;
 pub mod settings;
@@ -40,8 +41,8 @@ const LONGEST_HEAD: usize = 8 * 1024;
 pub(crate) struct Endpoint {
     pub(crate) url: String,
     pub(crate) secret: String,
-    /// The database's clock when it was read, in seconds since 1970, and ours then: the receiver judges a signature's age by a
-    /// third clock.
+    /// The database clock when the message was read, in seconds since 1970, and our clock at that
+    /// time: the receiver checks the signature's age by its own clock.
     pub(crate) at: f64,
     pub(crate) read_at: Instant,
 }
@@ -54,13 +55,13 @@ pub(crate) struct WebhookMessage<'a> {
     pub(crate) body: &'a Value,
 }
 
-/// What became of one request.
+/// The outcome of one request.
 pub(crate) enum WebhookOutcome {
     /// The endpoint accepted it.
     Sent,
-    /// It did not, or its answer was lost; the message is sent again.
+    /// The endpoint did not accept it, or its answer was lost; the message is sent again.
     Failed { reason: Reason, error: String },
-    /// No request left. No attempt is used up.
+    /// No request left. The attempt does not count.
     Deferred,
 }
 
@@ -79,7 +80,7 @@ impl WebhookOutcome {
         )
     }
 
-    /// Whether another message to this endpoint would fail alike.
+    /// Whether other messages to this endpoint would fail, too.
     pub(crate) fn is_of_the_endpoint(&self) -> bool {
         matches!(self, Self::Failed { reason, .. } if *reason != Reason::Refused)
     }
@@ -96,11 +97,11 @@ enum Unanswered {
     Request(hyper::Error),
 }
 
-/// What calls endpoints.
+/// Calls endpoints.
 #[derive(Debug)]
 pub(crate) struct WebhookClient {
     egress: Egress,
-    /// Made for the first request: it reads all the system's certificate authorities.
+    /// Created for the first request: it reads all the system's certificate authorities.
     tls: OnceCell<Arc<ClientConfig>>,
 }
 
@@ -138,11 +139,11 @@ impl WebhookClient {
         }
     }
 
-    /// One request over a connection of its own, and the status of its answer.
+    /// Sends one request over its own connection, and returns the status of the answer.
     async fn post(&self, mut request: Request<Full<Bytes>>) -> Result<StatusCode, Unanswered> {
         let uri = std::mem::take(request.uri_mut());
         let stream = self.connect(&uri).await.map_err(Unanswered::Connect)?;
-        // As a server expects it: the host in `Host`, and the path alone.
+        // The form that servers expect: the host in `Host`, and only the path in the request line.
         let host = uri.authority().map_or("", |authority| authority.as_str());
         let host =
             HeaderValue::from_str(host).map_err(|error| Unanswered::Connect(error.into()))?;
@@ -159,7 +160,7 @@ impl WebhookClient {
         let (answer, connection) = (pin!(sender.send_request(request)), pin!(connection));
         let answer = match future::select(answer, connection).await {
             Either::Left((answer, _)) => answer,
-            // It ended with the answer, or without one.
+            // The connection ended, with or without an answer.
             Either::Right((_, answer)) => answer.await,
         };
         Ok(answer.map_err(Unanswered::Request)?.status())
@@ -187,7 +188,8 @@ impl WebhookClient {
     }
 }
 
-/// TLS for HTTP/1.1, verified by the authorities that this machine trusts, as it is to SES (`SSL_CERT_FILE` names others).
+/// TLS for HTTP/1.1, verified with the authorities that this machine trusts, as for SES
+/// (`SSL_CERT_FILE` names others).
 fn tls_config() -> Result<ClientConfig, rustls::Error> {
     let mut store = RootCertStore::empty();
     store.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
@@ -205,7 +207,7 @@ struct Payload<'a> {
     data: &'a Value,
 }
 
-/// A message as it is sent, signed for now.
+/// The request for a message, signed with the current time.
 fn request(
     endpoint: &Endpoint,
     message: &WebhookMessage<'_>,
@@ -213,7 +215,7 @@ fn request(
     let secret = signing_secret(&endpoint.secret)?;
     let url = Url::parse(&endpoint.url).map_err(|_| "the URL is malformed")?;
     if !url.username().is_empty() || url.password().is_some() {
-        return Err("the URL has a user in it");
+        return Err("the URL contains a user name or password");
     }
     let WebhookMessage { message_id, body } = message;
     let payload = Payload {
@@ -221,8 +223,8 @@ fn request(
         timestamp: &body["timestamp"],
         data: &body["data"],
     };
-    let payload = serde_json::to_vec(&payload).map_err(|_| "the message cannot be written")?;
-    // The database's clock, as everywhere.
+    let payload = serde_json::to_vec(&payload).map_err(|_| "the message cannot be serialized")?;
+    // By the database clock, as everywhere.
     let timestamp = ((endpoint.at + endpoint.read_at.elapsed().as_secs_f64()) as u64).to_string();
     Request::post(url.as_str())
         .header(CONTENT_TYPE, "application/json")

@@ -1,14 +1,14 @@
-//! Where webhooks may go.
+//! Settings of webhooks.
 
 use crate::channels::timing::Timing;
 use crate::primitives::settings::{Lookup, SettingError, read_or};
 
-/// Whom webhooks may call, and how long they are waited for.
+/// Which targets webhooks may call, and the waits.
 #[derive(Clone, Debug)]
 pub struct WebhookSettings {
-    /// Hosts that may be called wherever they are, and without TLS: as a URL has them, addresses included.
+    /// Hosts that may be called at any address and without TLS: names or addresses, as in a URL.
     pub allow_private: Vec<String>,
-    /// How long delivery waits for what.
+    /// The waits of delivery.
     pub(crate) timing: Timing,
 }
 

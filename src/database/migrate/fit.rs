@@ -10,7 +10,7 @@ const COLUMNS: [(&str, &[&str]); 3] = [
     ("id", &["uuid"]),
 ];
 
-/// Says what is wrong before a later step would fail in its own words.
+/// Reports a clear error before a later step fails with an obscure one.
 pub(crate) async fn check_bookings(database: &Database) -> Result<(), MigrateError> {
     let sql = "SELECT c.relkind::text AS kind, format_type(s.atttypid, NULL) AS status,
                       format_type(t.atttypid, NULL) AS scheduled_at, format_type(i.atttypid, NULL) AS id

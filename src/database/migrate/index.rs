@@ -7,14 +7,16 @@ use tokio_postgres::types::Type;
 use crate::database::migrate::step::{MIGRATE_LOCK, MigrateError, retry_on_locks, run_step};
 use crate::database::{Begin, Database, DatabaseError, last_row};
 
-/// Makes sure that a valid index of that name exists. Returns whether it had to be built.
+/// Ensures that a valid index of this name exists. Returns whether it was built.
 ///
-/// While it is built `CONCURRENTLY`, a second connection holds the migrations' lock in an open transaction, which must not touch
-/// `bookings`: dropping an index concurrently waits for every reader of its table. Empty tables are indexed at once, on one
-/// connection. No session settings are made for the build: behind a transaction pooler they would stay with another client's
-/// connection.
+/// While the index is built `CONCURRENTLY`, a second connection holds the migrations' lock in an
+/// open transaction. That transaction must not touch `bookings`: dropping an index concurrently
+/// waits for every reader of its table. Empty tables are indexed directly, on one connection. The
+/// build changes no session settings: behind a transaction pooler they would stay on a connection
+/// that another client gets next.
 ///
-/// A build goes on in the server when the program that asked for it is gone; the next `migrate` waits for it.
+/// A build continues in the server after the program that started it is gone; the next `migrate`
+/// waits for it.
 pub(crate) async fn ensure(
     database: &Database,
     until: Option<Instant>,
@@ -70,10 +72,12 @@ async fn build_on_empty_tables(
     .await
 }
 
-/// SQL that takes the migrations' lock and returns whether the index is valid (no row: it does not exist).
+/// SQL that takes the migrations' lock and returns whether the index is valid (no row: it does not
+/// exist).
 ///
-/// The guard idles for as long as the build takes. It uses the simple protocol: the portal that the extended one leaves open would
-/// hold a snapshot, and the build would wait for it without end.
+/// The guard's transaction is idle during the build. It uses the simple protocol: the extended
+/// protocol leaves a portal open, which holds a snapshot, and the build would wait for that without
+/// end.
 fn lock_and_look(name: &str, until: Option<Instant>) -> String {
     let idle = until.map_or(0, |until| {
         until
@@ -87,7 +91,7 @@ fn lock_and_look(name: &str, until: Option<Instant>) -> String {
          DO $$ BEGIN
              IF EXISTS (SELECT FROM pg_stat_progress_create_index
                          WHERE datname = current_database() AND index_relid = to_regclass('public.{name}')) THEN
-                 RAISE lock_not_available USING MESSAGE = 'an earlier call''s build of {name} goes on in the server';
+                 RAISE lock_not_available USING MESSAGE = 'an earlier call''s build of {name} continues in the server';
              END IF;
          END $$;
          SELECT (SELECT indisvalid FROM pg_index WHERE indexrelid = to_regclass('public.{name}'))"

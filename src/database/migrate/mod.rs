@@ -1,19 +1,19 @@
-//! Migrations of a live database that belongs to somebody else.
+//! Migrations of a live database that other programs use.
 //!
-//! A migration library was looked for first: `refinery`, `sqlx` and `diesel_migrations` run a migration in one transaction with
-//! named statements or take a session lock, and none builds an index `CONCURRENTLY` under a lock of our own behind a transaction
-//! pooler. What is needed is small:
+//! No migration library fits: `refinery`, `sqlx` and `diesel_migrations` use named statements or a
+//! session lock, and none builds an index `CONCURRENTLY` under a lock of our own behind a
+//! transaction pooler. The requirements are few:
 //!
-//! 1. every step is one short transaction with a lock time-out, under an advisory *transaction* lock, and is recorded in
-//!    `booking_automation_migrations`; a lock that cannot be had is given up and asked for again, so that other sessions queue
-//!    behind us for a second at most;
-//! 2. indexes on `bookings` are built `CONCURRENTLY`, and one that a failure left invalid is rebuilt; the catalog decides, not the
-//!    record;
+//! 1. every step is one short transaction with a lock time-out, under an advisory *transaction*
+//!    lock, and is recorded in `booking_automation_migrations`; a step that does not get its lock
+//!    gives up and tries again, so that other sessions queue behind it for a second at most;
+//! 2. indexes on `bookings` are built `CONCURRENTLY`, and an index that a failure left invalid is
+//!    rebuilt; the catalog decides, not the record of steps;
 //! 3. functions (`schema/functions/`) are applied again when their text has changed;
 //! 4. the triggers come last, when the indexes and functions that they need exist.
 //!
-//! A step expands the schema, and contracts it a release later: the previous program and this one run before, between and after
-//! the steps.
+//! A step only expands the schema; a later release contracts it. So the previous program and this
+//! one both run before, between and after the steps.
 
 mod fit;
 mod index;
@@ -29,13 +29,13 @@ use crate::database::migrate::step::run_step;
 use crate::database::schema::{INDEXES, LAST_STEPS, STEPS};
 use crate::database::{Database, DatabaseError, functions};
 
-/// Connections that it takes: one builds an index while another holds the lock.
+/// Connections that `migrate` needs: one builds an index while another holds the lock.
 pub const CONNECTIONS: usize = 2;
 
-/// Brings the schema up to date; calls `report` once per step that was done.
+/// Brings the schema up to date, and calls `report` for each step that it applied.
 ///
-/// At `until` the caller will be gone, perhaps without closing its connections: none of our locks may be held after that. The
-/// caller stops waiting then.
+/// The caller stops waiting at `until` and may exit without closing its connections, so no lock may
+/// be held after that.
 ///
 /// # Errors
 /// See [`MigrateError`]. A failed step is rolled back.
@@ -83,7 +83,7 @@ async fn create_ledger(database: &Database) -> Result<(), MigrateError> {
     .await
 }
 
-/// One recorded step.
+/// Runs a step once, and records it.
 async fn run_once(
     database: &Database,
     name: &str,

@@ -1,4 +1,5 @@
-//! One step: a short transaction under the migrations' lock, tried again while it meets other sessions' locks.
+//! One step: a short transaction under the migrations' lock, retried while other sessions hold
+//! locks that it needs.
 
 use std::time::{Duration, Instant};
 
@@ -10,10 +11,10 @@ use crate::database::{Begin, Database, DatabaseError, Transaction};
 pub(crate) const MIGRATE_LOCK: i64 = 0x626b_6175_746f_0002;
 /// A step that reads a whole table (to validate a CHECK) may take this long.
 const STEP_TIMEOUT: Duration = Duration::from_secs(15 * 60);
-/// How long a step that met a lock is tried again before `migrate` gives up.
+/// How long a step is retried because of locks before `migrate` gives up.
 const RETRY_FOR: Duration = Duration::from_secs(300);
-/// Pauses before it is tried again: the first, doubled up to the last, so that sessions that queued behind our request get far
-/// more time than we take from them.
+/// Pauses between tries: the first is doubled up to the last, so that sessions that queued behind
+/// our request get far more time than it took.
 const RETRY_PAUSES: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(8));
 
 /// Why the database could not be migrated. Finished steps stay; run it again.
@@ -44,7 +45,8 @@ pub enum MigrateError {
     Unfit(String),
 }
 
-/// Runs `work` in a transaction under the migrations' lock, again and again while it meets locks.
+/// Runs `work` in a transaction under the migrations' lock, and retries it while other sessions
+/// hold locks.
 pub(crate) async fn run_step<T>(
     database: &Database,
     name: &str,
@@ -68,7 +70,7 @@ pub(crate) async fn run_step<T>(
     .await
 }
 
-/// Tries until it succeeds, fails for another reason than a lock, or the time is over.
+/// Retries until `attempt` succeeds, fails for another reason than a lock, or the time is up.
 pub(crate) async fn retry_on_locks<T>(
     name: &str,
     attempt: impl AsyncFn() -> Result<T, DatabaseError>,

@@ -37,10 +37,7 @@ pub(crate) async fn change_status(
     let to = to.ok_or_else(|| {
         unprocessable(
             "to",
-            &format!(
-                "takes a status that a booking can be given: {}",
-                target_statuses()
-            ),
+            &format!("takes one of these statuses: {}", target_statuses()),
         )
     })?;
     let actor = parse_actor(&body)?;
@@ -163,7 +160,8 @@ fn parse_actor(body: &BodyParams) -> Result<Actor, Problem> {
     })
 }
 
-/// Others read it in the trail: an id, and no address or name. A UUID as it is written everywhere else.
+/// The audit trail shows this id, so it must not be an address or a name. A UUID is written in the
+/// usual lower-case form.
 fn parse_actor_id(id: String) -> Result<String, Problem> {
     let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"._:-".contains(&byte);
     if id.is_empty() || !id.bytes().all(plain) {

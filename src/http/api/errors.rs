@@ -1,4 +1,4 @@
-//! What goes wrong, as an answer.
+//! Turns errors into problem answers.
 
 use axum::http::StatusCode;
 use serde_json::json;
@@ -8,7 +8,7 @@ use crate::bookings::status_change::StatusError;
 use crate::database::{DatabaseError, migrate};
 use crate::http::problem::Problem;
 
-/// A status change that was not made.
+/// The answer to a refused status change.
 pub(crate) fn status_problem(error: StatusError) -> Problem {
     match error {
         StatusError::NoBooking => no_booking(),
@@ -38,12 +38,13 @@ pub(crate) fn status_problem(error: StatusError) -> Problem {
     }
 }
 
-/// There is no booking of that id.
+/// There is no booking with that id.
 pub(crate) fn no_booking() -> Problem {
     Problem::new(StatusCode::NOT_FOUND, "there is no such booking").with("field", "id")
 }
 
-/// What a constraint or trigger of the user's refuses, or a lock of theirs, is a conflict and no fault of ours.
+/// A refusal by a constraint or trigger of the user's database, or a lock there, is a conflict
+/// (409), not a server error.
 pub(crate) fn database_problem(error: &DatabaseError) -> Problem {
     if error.is_lock() {
         return Problem::new(
@@ -54,7 +55,7 @@ pub(crate) fn database_problem(error: &DatabaseError) -> Problem {
     if error.is_of_a_row() {
         tracing::warn!(
             error = error.loggable(),
-            "the database refuses a request to the support API"
+            "the database refused a request to the support API"
         );
         return Problem::new(
             StatusCode::CONFLICT,
@@ -62,16 +63,16 @@ pub(crate) fn database_problem(error: &DatabaseError) -> Problem {
         );
     }
     if error.is_statement_timeout() {
-        tracing::warn!("the database took too long over a request to the support API");
+        tracing::warn!("the database took too long for a request to the support API");
         return Problem::new(
             StatusCode::SERVICE_UNAVAILABLE,
-            "the database takes too long: ask for less",
+            "the database took too long; ask for less",
         );
     }
     unavailable(error)
 }
 
-/// The database cannot be asked.
+/// The database cannot be reached, or has no schema.
 pub(crate) fn unavailable(error: &DatabaseError) -> Problem {
     tracing::error!("{}", error.loggable());
     if migrate::is_schema_missing(error) {

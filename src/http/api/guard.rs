@@ -1,5 +1,5 @@
-//! What every route of the support API goes through: who may call, on which snapshot it reads, and that a repeated request is
-//! done once.
+//! What every route of the support API shares: authorization, one snapshot for reads, and
+//! idempotent writes.
 
 use std::num::NonZeroU32;
 use std::sync::Arc;
@@ -29,7 +29,7 @@ use crate::http::request::{credentials_of, deadline_of, read_body};
 use crate::http::settings::AdminTokens;
 use crate::tick::Automation;
 
-/// Calls a minute with one token: other programs use it, not only people.
+/// Calls a minute with one token. The limit is high, since programs use tokens, too.
 const CALLS_PER_MINUTE: NonZeroU32 = NonZeroU32::new(6_000).expect("not zero");
 
 /// What the routes work with.
@@ -40,16 +40,16 @@ pub(crate) struct Api {
     pub(crate) as_of: Option<DateTime<Utc>>,
 }
 
-/// The id in a path. One that cannot be read is judged after the credentials.
+/// The id in a path. It is checked after the credentials.
 pub(crate) type PathId = Result<Path<String>, PathRejection>;
-/// What the database answers.
+/// The outcome of a route's work.
 pub(crate) type Answer = Result<Value, Problem>;
-/// What the caller gets.
+/// The response to the caller.
 pub(crate) type ApiResponse = Result<Json<Value>, Response>;
 
 /// A request whose credentials are valid.
 pub(crate) struct Authorized {
-    /// Of everything that makes it this request.
+    /// Of method, URI and body.
     digest: Vec<u8>,
     pub(crate) query: String,
     pub(crate) body: Bytes,
@@ -57,7 +57,7 @@ pub(crate) struct Authorized {
     pub(crate) deadline: Instant,
 }
 
-/// Judges in this order: method, size, credentials, rate.
+/// Checks in this order: method, size, credentials, rate.
 pub(crate) async fn authorize(
     api: &Api,
     method: &'static str,
@@ -98,7 +98,7 @@ pub(crate) async fn authorize(
     })
 }
 
-/// Does `work`, which only reads, on one snapshot.
+/// Runs `work`, which only reads, on one snapshot.
 pub(crate) async fn read_only(
     api: &Api,
     request: &Authorized,
@@ -133,7 +133,8 @@ async fn clock(
     Ok(row.map_err(|error| database_problem(&error))?.get("as_of"))
 }
 
-/// Does `work` in a transaction, and commits it unless `work` refuses. With an `Idempotency-Key`, once only.
+/// Runs `work` in a transaction, and commits unless `work` refuses. With an `Idempotency-Key`,
+/// `work` runs only once.
 pub(crate) async fn idempotently(
     api: &Api,
     request: &Authorized,

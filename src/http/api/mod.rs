@@ -1,7 +1,7 @@
-//! The support API: routes for support and for the user's other programs, all under `ADMIN_TOKEN`; without one there are none.
-//! What they answer is made in the rooms below.
+//! The support API: routes for support and for the user's other programs. All require a token from
+//! `ADMIN_TOKEN`; without that setting the routes do not exist. The rooms below do the work.
 //!
-//! A request is judged as one to `/run` is: path, method, size, credentials, rate; then its parameters, one by one.
+//! A request is checked as for `/run`: path, method, size, credentials, rate; then each parameter.
 
 mod bookings;
 mod errors;
@@ -23,10 +23,11 @@ use crate::http::api::guard::{Api, authorize};
 use crate::http::settings::AdminTokens;
 use crate::tick::Automation;
 
-/// The routes, described for programs.
+/// The OpenAPI description of the routes.
 const OPENAPI: &str = include_str!("openapi.json");
 
-/// The routes; none without a token. `as_of` is the moment to decide by, in place of the database clock.
+/// The routes; none without a token. `as_of` is the moment to decide by, in place of the database
+/// clock.
 pub(crate) fn routes(
     automation: Arc<Automation>,
     tokens: AdminTokens,

@@ -1,4 +1,4 @@
-//! `DELETE /people/{id}/messages`: erases what the trail says of a person.
+//! `DELETE /people/{id}/messages`: erases what the audit trail says about a person.
 
 use std::sync::Arc;
 
@@ -24,7 +24,7 @@ pub(crate) async fn erase_messages(
             .await
             .map_err(|error| database_problem(&error))?;
         let unknown = || {
-            Problem::new(StatusCode::NOT_FOUND, "no booking refers to such a person")
+            Problem::new(StatusCode::NOT_FOUND, "no booking refers to this person")
                 .with("field", "id")
         };
         erasure.map(|erasure| json!(erasure)).ok_or_else(unknown)

@@ -13,7 +13,7 @@ use crate::http::params::{QueryParams, parse_id, unprocessable};
 use crate::http::problem::Problem;
 use crate::support::trail::{LARGEST_PAGE, TrailFilter, read_page};
 
-/// Events of a page, by default.
+/// Events per page, by default.
 const USUAL_PAGE: i64 = 100;
 
 pub(crate) async fn list_events(State(api): State<Arc<Api>>, request: Request) -> ApiResponse {

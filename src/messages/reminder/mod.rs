@@ -9,8 +9,8 @@ use uuid::Uuid;
 use crate::messages::plain_text::{one_line, whole_link};
 use crate::messages::times::{full_time, in_words, known_zone, local, name, offset, zone};
 
-/// What a reminder tells, as the database knew it when the message was claimed. Every `Option` may be
-/// absent in the user's tables.
+/// The facts of a reminder, read when the message was claimed. Every `Option` may be missing in the
+/// user's tables.
 #[derive(Clone, Debug)]
 pub struct Reminder {
     /// The booking.
@@ -21,25 +21,25 @@ pub struct Reminder {
     pub starts_at: DateTime<Utc>,
     /// How long until then: the true time, not the rule's lead.
     pub starts_in: Duration,
-    /// How long it takes; zero or less: not told.
+    /// How long it takes; zero or less: not shown.
     pub duration_minutes: Option<i32>,
-    /// Whom it goes to.
+    /// The recipient's address.
     pub email: String,
-    /// Their name.
+    /// The recipient's name.
     pub name: Option<String>,
-    /// Their zone, an IANA name.
+    /// The recipient's time zone, an IANA name.
     pub timezone: Option<String>,
     /// What was booked.
     pub service: Option<String>,
-    /// Whom they meet.
+    /// The name of the other person.
     pub with_name: Option<String>,
     /// Where.
     pub place: Option<String>,
     /// Where, online.
     pub meeting_link: Option<String>,
-    /// Whether they meet online.
+    /// Whether the booking is online.
     pub is_online: bool,
-    /// The zone of the place.
+    /// The time zone of the place.
     pub place_timezone: Option<String>,
 }
 
@@ -48,7 +48,7 @@ pub struct Reminder {
 pub struct Message {
     /// One line.
     pub subject: String,
-    /// For readers without HTML.
+    /// For mail readers without HTML.
     pub text: String,
     /// For the others.
     pub html: String,
@@ -91,13 +91,13 @@ struct Body {
 /// Renders a reminder. `public_url` is the base of the link to the booking; `None`: no link.
 ///
 /// # Errors
-/// When a template fails, which no input can make it do.
+/// When a template fails, which no input can cause.
 pub fn render(reminder: &Reminder, public_url: Option<&str>) -> Result<Message, askama::Error> {
     let what = one_line(reminder.service.as_deref()).unwrap_or_else(|| "Your booking".to_owned());
     let starts_in = in_words(reminder.starts_in);
     let zone = zone(reminder.timezone.as_deref());
     let place = one_line(reminder.place.as_deref()).filter(|_| !reminder.is_online);
-    // Who travels wants to know what the clock says there.
+    // A traveller needs the local time there.
     let when_there = known_zone(reminder.place_timezone.as_deref())
         .filter(|there| {
             place.is_some()
@@ -119,7 +119,7 @@ pub fn render(reminder: &Reminder, public_url: Option<&str>) -> Result<Message, 
         with_name: one_line(reminder.with_name.as_deref()),
         when: full_time(reminder.starts_at, reminder.duration_minutes, &zone),
         when_there,
-        // Anything else (javascript:, data:) is shown, never linked.
+        // Any other link (javascript:, data:) is shown as text.
         link_is_safe: meeting_link
             .as_deref()
             .is_some_and(|link| link.starts_with("https://") || link.starts_with("http://")),
