@@ -166,7 +166,7 @@ impl World {
         let what = match outcome {
             Ok(summary) if summary["reason"] == "overlap" => "skipped: overlap",
             Ok(summary) if summary["outcome"] == "completed" => "completed",
-            Ok(_) => "event heard",
+            Ok(_) => "SES event recorded",
             Err(_) => "failed",
         };
         *self.calls.lock().unwrap().entry(what).or_default() += 1;

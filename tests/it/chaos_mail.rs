@@ -75,13 +75,13 @@ const FAULTS: &[(&str, Answer, Taken, u32)] = {
             3,
         ),
         (
-            "throttled, in no known words",
+            "throttled, unknown wording",
             Error(429, "SomethingNew", "later"),
             No,
             2,
         ),
         (
-            "a limit of the account's",
+            "limit of the account",
             Error(400, "LimitExceededException", "too many"),
             No,
             2,
@@ -131,7 +131,7 @@ const FAULTS: &[(&str, Answer, Taken, u32)] = {
             0,
         ),
         (
-            "no rights",
+            "permission missing",
             Error(
                 403,
                 "AccessDeniedException",
@@ -153,7 +153,7 @@ const FAULTS: &[(&str, Answer, Taken, u32)] = {
             5,
         ),
         (
-            "an error that nobody knows",
+            "unknown error",
             Error(502, "", "<html>bad gateway</html>"),
             Maybe,
             3,
@@ -161,15 +161,15 @@ const FAULTS: &[(&str, Answer, Taken, u32)] = {
         ("no answer", Silence, Maybe, 6),
         ("slow", Slow, Yes, 12),
         ("reset after the request", Reset, Maybe, 8),
-        ("half an answer", Half, Yes, 4),
-        ("an answer without an id", Rubbish("{}"), Yes, 3),
+        ("truncated answer", Half, Yes, 4),
+        ("answer without an id", Rubbish("{}"), Yes, 3),
         (
-            "an answer that is no JSON",
+            "answer that is not JSON",
             Rubbish("<html>hello</html>"),
             Yes,
             3,
         ),
-        ("not even HTTP", Noise, Yes, 3),
+        ("answer that is not HTTP", Noise, Yes, 3),
     ]
 };
 /// The faults of the account, which apply to all messages for a while.

@@ -109,12 +109,12 @@ impl Run<'_> {
             count(|action| matches!(action, Action::HalfOpen(_))),
         ));
         rows.push(Row::important(
-            "instances stopped for longer than their claims last",
+            "instances suspended for longer than their leases",
             count(|action| matches!(action, Action::Stop(_))),
         ));
         let clocks = if self.clocks_off { 4 } else { 0 };
         rows.push(Row::important(
-            "instances at once whose clock is ten minutes off, of six",
+            "concurrent instances, of six, whose clock is wrong by ten minutes",
             clocks,
         ));
     }
@@ -137,7 +137,7 @@ impl Run<'_> {
             .collect();
         rows.push(Row::important("requests to SES", answers.values().sum()));
         rows.push(Row::important(
-            "– answered wrongly, or not at all",
+            "– with a wrong answer or none",
             faults.iter().map(|(_, count)| *count).sum(),
         ));
         rows.extend(
@@ -146,11 +146,11 @@ impl Run<'_> {
                 .map(|(name, count)| Row::detail(&format!("– {name}"), **count)),
         );
         rows.push(Row::detail(
-            "events of SES told",
+            "SES events delivered",
             self.world.told.load(Ordering::SeqCst),
         ));
         rows.push(Row::important(
-            "messages taken by SES",
+            "messages accepted by SES",
             self.world.mail.taken() as u64,
         ));
     }
@@ -164,7 +164,7 @@ impl Run<'_> {
         ));
         let restarted = load.restarted.load(Ordering::SeqCst);
         rows.push(Row::detail(
-            "– broken off by a restart of the server, and so excused",
+            "– interrupted by a restart of the server (expected)",
             restarted,
         ));
         rows.push(Row::important(
@@ -175,16 +175,16 @@ impl Run<'_> {
         rows.push(Row::detail("– longest, in milliseconds", longest));
         rows.push(Row::important("refused calls over HTTP", self.refused.0));
         rows.push(Row::important(
-            "– that touched the database",
+            "– that connected to the database",
             self.refused.1,
         ));
     }
 
     async fn report_reminders(&self, rows: &mut Vec<Row>) {
         let bookings = "SELECT count(*) FROM chaos_changes WHERE operation = 'INSERT'";
-        rows.push(Row::detail("bookings made", self.count(bookings).await));
+        rows.push(Row::detail("bookings created", self.count(bookings).await));
         rows.push(Row::important(
-            "reminders owed",
+            "reminders that came due",
             self.count("SELECT count(*) FROM chaos_owed").await,
         ));
         let ends = "SELECT coalesce(status || ': ' || CASE WHEN status IN ('failed', 'skipped') THEN reason END, status) AS what, count(*)
@@ -203,7 +203,7 @@ impl Run<'_> {
         }
         let doubled = "SELECT coalesce(sum(taken - 1), 0)::bigint FROM chaos_reminders WHERE taken > 1 AND taken <= accounted";
         rows.push(Row::important(
-            "messages doubled, with a record of the doubt",
+            "messages sent twice, with a recorded unknown outcome",
             self.count(doubled).await,
         ));
     }
@@ -217,7 +217,7 @@ impl Run<'_> {
         };
         let doubled = offences("what LIKE 'sent more often%'").await;
         rows.push(Row::important(
-            "**messages doubled without a record**",
+            "**messages sent twice without a record**",
             doubled,
         ));
         rows.push(Row::important(
@@ -233,28 +233,25 @@ impl Run<'_> {
         rows.push(Row::important("status changes by the program", transitions));
         let forbidden = offences("invariant = 'I3'").await;
         rows.push(Row::important(
-            "– forbidden, twice, missing, or not audited",
+            "– forbidden, repeated, missing, or not audited",
             forbidden,
         ));
         rows.push(Row::important(
-            "passes that overlapped",
+            "overlapping passes",
             overlaps(self.held) as u64,
         ));
         rows.push(Row::important(
-            "traces of passes that failed",
+            "traces of failed passes",
             offences("invariant = 'I5'").await,
         ));
         rows.push(Row::detail(
-            "flags on bookings that are wrong",
+            "wrong flags on bookings",
             offences("invariant = 'flags'").await,
         ));
         let stale = self.world.stale.load(Ordering::SeqCst);
+        rows.push(Row::detail("stale outcomes, not recorded", stale));
         rows.push(Row::detail(
-            "outcomes that came too late, and were not recorded",
-            stale,
-        ));
-        rows.push(Row::detail(
-            "rows of runs",
+            "recorded runs",
             self.count("SELECT count(*) FROM automation_runs").await,
         ));
         rows.push(Row::detail("seconds", self.took.as_secs()));

@@ -328,17 +328,17 @@ impl Mechanism {
                 "ON CONFLICT (booking_id, revision, rule, audience, channel)",
             ),
             Self::TransitionTested => (
-                "a status change's second look at the booking",
+                "a status change's recheck of the booking",
                 "src/bookings/step.sql",
                 "AND b.status = '{from}' AND {condition}",
             ),
             Self::Looks => (
-                "the queue of bookings that came into force or moved",
+                "the recheck queue",
                 TRIGGERS,
                 "INSERT INTO public.booking_automation_looks (booking_id)",
             ),
             Self::OnePassTransaction => (
-                "the watermark in the transaction of the verdicts",
+                "the watermark in the transaction of the decisions",
                 "src/tick/pass.rs",
                 "run_log::commit_with_row(transaction, trigger, &work, looked_through, digest)",
             ),
@@ -353,17 +353,17 @@ impl Mechanism {
                 "SELECT FROM booking_automation_channels WHERE channel = $1 FOR UPDATE",
             ),
             Self::RowLock => (
-                "PostgreSQL's own second look at a row that it locks",
+                "PostgreSQL's recheck of a row that it locks",
                 CLAIM,
                 "FOR UPDATE SKIP LOCKED",
             ),
             Self::StatusTested => (
-                "the outer UPDATEs' second look at the row",
+                "the outer UPDATEs' recheck of the row",
                 CLAIM,
                 "AND e.status IN ('pending', 'sending') AND e.next_attempt_at <= p.at",
             ),
             Self::ReadAnew => (
-                "the claim's reading the booking anew",
+                "the claim's new read of the booking",
                 CLAIM,
                 "WHEN b.status <> 'confirmed' THEN 'cancelled'",
             ),
@@ -378,7 +378,7 @@ impl Mechanism {
                 "WHERE e.status IN ('pending', 'sending') AND e.event_type = 'reminder_sent'",
             ),
             Self::LeaseOnRecord => (
-                "the record of a lease that ran out",
+                "the record of an expired lease",
                 CLAIM,
                 "booking_automation_lost_attempt(e.attempts)",
             ),
@@ -388,12 +388,12 @@ impl Mechanism {
                 "match turner.turn(&outcomes, more.then_some(&limits)).await {",
             ),
             Self::RecordAfter => (
-                "the record after the answer, not with the claim",
+                "recording after the answer instead of with the claim",
                 CLAIM,
                 "SET status = 'sending', claim = e.claim + 1",
             ),
             Self::LostClaim => (
-                "sending nothing by a claim whose COMMIT got no answer",
+                "sending nothing after a claim whose COMMIT got no answer",
                 "src/delivery/pages.rs",
                 "a claim whose COMMIT was lost waits for its lease",
             ),
@@ -405,28 +405,28 @@ impl Mechanism {
             Self::FencedByClaim => ("the claim number in the fence", RECORD, FENCE),
             Self::FencedByStatus => ("the status in the fence", RECORD, FENCE),
             Self::UnknownIsNotFailed => (
-                "a time-out not taken for a failure",
+                "a time-out is not a failure",
                 OUTBOX,
                 "Outcome::Unknown { error } => (\"pending\", Some(Reason::Unknown)",
             ),
             Self::UnknownIsNotSent => (
-                "a time-out not taken for a success",
+                "a time-out is not a success",
                 OUTBOX,
                 "Outcome::Unknown { error } => (\"pending\", Some(Reason::Unknown)",
             ),
             Self::WordLookedFor => (
-                "claim and record looking for the provider's word",
+                "claim and record look for SES events",
                 CLAIM,
                 "booking_automation_settled_by(e.id) AS settled_by",
             ),
             Self::WordInItsPlace => (
-                "the provider's word leaving alone what is skipped",
+                "SES events do not change skipped reminders",
                 "src/delivery/feedback.sql",
                 "AND e.status IN ('pending', 'failed')",
             ),
             Self::LastAttempt => ("the last attempt", CLAIM, "e.attempts >= $8 AS exhausted"),
             Self::AsideOnRecord => (
-                "doubt and word of a message that is set aside",
+                "unknown outcomes and SES events of a message with a contact failure",
                 "src/delivery/contact_failure.sql",
                 "WHEN t.settled_by IS NOT NULL THEN 'completed'",
             ),
@@ -1372,15 +1372,15 @@ const CHECKS: [(&str, Check); 10] = [
     }),
 ];
 const LOST: &str = "I1 no due reminder is lost";
-const ENDS: &str = "I1 in the end every reminder is final";
-const TRUE: &str = "I1 what is told as sent was sent";
-const TWICE: &str = "I2 no second mail without its doubt on record";
-const ATTEMPTS: &str = "I2 no attempt after the last";
-const STALE: &str = "I3 no stale write over a newer one";
-const TRANSITION: &str = "I3 no status change but those of time";
-const OVERLAP: &str = "I4 no two pass transactions at once";
-const LATE: &str = "no request for what was no longer due";
-const HEARD: &str = "the provider's word settles a doubt";
+const ENDS: &str = "I1 every reminder becomes final";
+const TRUE: &str = "I1 every message reported as sent was sent";
+const TWICE: &str = "I2 no second mail without a recorded unknown outcome";
+const ATTEMPTS: &str = "I2 no attempt after the last one";
+const STALE: &str = "I3 no stale write replaces a newer one";
+const TRANSITION: &str = "I3 no status change except those that time makes";
+const OVERLAP: &str = "I4 no concurrent pass transactions";
+const LATE: &str = "no request for a reminder that is no longer due";
+const HEARD: &str = "an SES event settles an unknown outcome";
 
 /// What must happen in some run: otherwise the model does not cover it.
 const WITNESSES: [(&str, Check); 9] = [
@@ -1453,15 +1453,15 @@ const WITNESSES: [(&str, Check); 9] = [
             && state.rows.iter().any(|row| row.status == Status::Completed)
     }),
 ];
-const SECOND: &str = "a second mail, its doubt on record";
+const SECOND: &str = "a second mail with a recorded unknown outcome";
 const TAKEN_OVER: &str = "a message that another call took over";
-const REFUSED: &str = "an outcome that comes too late";
-const EXHAUSTED: &str = "a failure after the last attempt, each of them in doubt";
-const SETTLED: &str = "a doubt settled by the provider's word";
-const RESCHEDULED: &str = "a reminder skipped, and one sent for the new start";
+const REFUSED: &str = "a stale outcome";
+const EXHAUSTED: &str = "a failure after the last attempt, all with unknown outcomes";
+const SETTLED: &str = "an unknown outcome settled by an SES event";
+const RESCHEDULED: &str = "a skipped reminder, and a sent one for the new start";
 const CANCELLED: &str = "a cancellation while a call is about to send";
-const SUPERSEDED: &str = "a reminder superseded by the one nearer the start";
-const OVER: &str = "a booking completed and its mail sent";
+const SUPERSEDED: &str = "a reminder superseded by one nearer to the start";
+const OVER: &str = "a completed booking with a sent mail";
 
 impl Reminders {
     /// A due reminder has its row, or the next pass finds it.
@@ -1669,14 +1669,14 @@ fn scenarios() -> Vec<(&'static str, Reminders)> {
     ]
 }
 
-const NO_CRASH: &str = "every answer of the provider's";
+const NO_CRASH: &str = "every answer of SES";
 const CRASHES: &str = "two crashes";
 const ANSWER: &str = "a lost answer to a `COMMIT`";
-const STALL: &str = "a process that stands still";
-const WAIT: &str = "a wait for the provider's word";
-const VIEW: &str = "a view that fails for a row";
+const STALL: &str = "a suspended process";
+const WAIT: &str = "a wait for an SES event";
+const VIEW: &str = "a view that fails for one row";
 const EDIT: &str = "an edit";
-const EDITS: &str = "two edits and a crash, one call at a time";
+const EDITS: &str = "two edits and a crash, without concurrent calls";
 const RULES: &str = "two rules";
 const BOOKINGS: &str = "two bookings";
 
@@ -1730,16 +1730,11 @@ const COVERED: [(&[Mechanism], &str, &str, &str); 5] = {
             &[UniqueKey],
             TWICE,
             RULES,
-            "the lock, under which a verdict looks for the row",
+            "the lock under which a decision looks for the row",
         ),
         (&[PassLock], TWICE, RULES, "the UNIQUE key"),
-        (&[RowLock], STALE, STALL, "the outer UPDATEs' second look"),
-        (
-            &[StatusTested],
-            STALE,
-            STALL,
-            "PostgreSQL's own second look",
-        ),
+        (&[RowLock], STALE, STALL, "the outer UPDATEs' recheck"),
+        (&[StatusTested], STALE, STALL, "PostgreSQL's recheck"),
         (&[ChannelLock], STALE, STALL, "the locks on the rows"),
     ]
 };
@@ -1802,7 +1797,7 @@ fn thousands(number: usize) -> String {
 #[test]
 fn every_run_of_the_model_keeps_the_guarantees() {
     let mut table =
-        "| every run with | states | steps between them | longest shortest way | seen in it |\n|---|---|---|---|---|\n"
+        "| every run with | states | transitions | longest shortest path | occurs in it |\n|---|---|---|---|---|\n"
             .to_owned();
     let (mut states, mut steps, mut seen) = (0, 0, Vec::new());
     for (name, model) in scenarios() {
@@ -1852,7 +1847,7 @@ fn every_run_of_the_model_keeps_the_guarantees() {
 )]
 fn removing_a_mechanism_breaks_a_guarantee_in_some_run() {
     let mut table =
-        "| without | breaks | steps of the shortest such run | within |\n|---|---|---|---|\n"
+        "| without | violates | steps of the shortest such run | within |\n|---|---|---|---|\n"
             .to_owned();
     for (missing, breaks, name) in BROKEN {
         let model = Reminders {
@@ -1894,8 +1889,7 @@ fn every_mechanism_of_the_model_exists_in_the_source() {
 #[test]
 fn each_of_two_redundant_mechanisms_is_sufficient() {
     let mut table =
-        "| without | holds all the same | since there is | within |\n|---|---|---|---|\n"
-            .to_owned();
+        "| without | still holds | because of | within |\n|---|---|---|---|\n".to_owned();
     for (missing, holds, name, by) in COVERED {
         let model = Reminders {
             without: missing,
