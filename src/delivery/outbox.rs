@@ -26,7 +26,7 @@ pub(crate) const IN_INDEX_ORDER: &str = "SET LOCAL enable_bitmapscan = off";
 
 static CLAIM: LazyLock<String> = LazyLock::new(|| inlined(include_str!("claim.sql")));
 static RECORD: LazyLock<String> = LazyLock::new(|| inlined(include_str!("record.sql")));
-/// SQL of a query of the columns that [`waiting`] reads.
+/// SQL of a query of the columns that [`waiting_of_row`] reads.
 pub(crate) const WAITING: &str = include_str!("waiting.sql");
 
 /// One claimed reminder.
