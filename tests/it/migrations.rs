@@ -147,8 +147,7 @@ async fn migrate_creates_a_dropped_function_again() {
         .batch_execute("DROP FUNCTION booking_automation_rfc3339(timestamptz), booking_automation_has_flag(text, text)")
         .await
         .unwrap();
-    let said = app.call(&["migrate"]).await;
-    assert!(said.success, "{}", said.stderr);
+    let said = migrate(&app).await;
     assert!(
         said.stderr
             .contains("functions: booking_automation_has_flag, booking_automation_rfc3339"),
