@@ -54,7 +54,7 @@ async fn read_with(
 
 /// The statuses before the automation's latest steps, the latest first, where no other change came
 /// after them.
-pub(crate) async fn undoable(
+pub(crate) async fn undoable_step(
     transaction: &Transaction,
     id: Uuid,
     status: &str,

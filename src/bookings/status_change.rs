@@ -116,7 +116,7 @@ pub(crate) async fn change_status(
         expected_refund,
     } = *request;
     let booking = lock_and_advance(transaction, settings, as_of, booking_id).await?;
-    let undoable = snapshot::undoable(transaction, booking_id, &booking.status).await?;
+    let undoable = snapshot::undoable_step(transaction, booking_id, &booking.status).await?;
     let step = judge(&booking, &undoable, to, actor.role, no_show)?;
     let refund = match step.to {
         Status::Cancelled => {

@@ -53,7 +53,7 @@ impl StepRunner<'_> {
                     chunk = (chunk / SLOW_DIVISOR).max(1);
                 }
                 Err(error) if error.is_of_a_row() => {
-                    changed += self.isolate(step, chunk).await?;
+                    changed += self.isolate_refused(step, chunk).await?;
                     break;
                 }
                 Err(error) => return Err(error),
@@ -92,7 +92,7 @@ impl StepRunner<'_> {
 
     /// Halves the candidates until each refused one stands alone. A refused one is recorded and
     /// skipped for a while; the others are changed.
-    async fn isolate(&mut self, step: &TimedStep, room: i64) -> Result<i64> {
+    async fn isolate_refused(&mut self, step: &TimedStep, room: i64) -> Result<i64> {
         let ids = self.lock_candidates(step, room).await?;
         let mut changed = 0;
         let mut halves = vec![&ids[..]];

@@ -43,7 +43,7 @@ impl Transitions {
     }
 
     /// How many were made.
-    pub(crate) fn made(&self) -> i64 {
+    pub(crate) fn total(&self) -> i64 {
         self.started + self.completed + self.expired
     }
 }
@@ -74,10 +74,10 @@ pub(crate) async fn advance(
         isolation_statements: ISOLATION_STATEMENTS,
     };
     for step in steps(settings) {
-        let changed = runner.advance(step, LIMIT - done.made()).await?;
+        let changed = runner.advance(step, LIMIT - done.total()).await?;
         done.add(step.kind, changed);
     }
-    done.remaining = count_due(transaction, moments, settings).await?.made();
+    done.remaining = count_due(transaction, moments, settings).await?.total();
     if (1..LIMIT).contains(&done.remaining) {
         for step in steps(settings) {
             done.add(step.kind, -runner.record_set_back(step).await?);
@@ -206,6 +206,6 @@ pub(crate) async fn preview(
         started,
         completed,
         expired,
-        remaining: due.made() - expired - started - completed,
+        remaining: due.total() - expired - started - completed,
     })
 }

@@ -29,7 +29,7 @@ impl FailoverConnector {
         let hosts: Vec<_> = if count <= 1 {
             vec![config.clone()]
         } else {
-            (0..count).map(|index| alone(config, index)).collect()
+            (0..count).map(|index| for_host(config, index)).collect()
         };
         let random = config.get_load_balance_hosts() == LoadBalanceHosts::Random;
         let limit = time / u32::try_from(hosts.len()).unwrap_or(u32::MAX);
@@ -71,7 +71,7 @@ impl Connect for FailoverConnector {
 }
 
 /// The configuration with one host only, and all other settings unchanged.
-fn alone(config: &Config, index: usize) -> Config {
+fn for_host(config: &Config, index: usize) -> Config {
     let mut alone = Config::new();
     match config.get_hosts().get(index) {
         Some(Host::Tcp(host)) => _ = alone.host(host),
@@ -135,15 +135,15 @@ mod tests {
         let parse = |hosts: &str| format!("{hosts} {settings}").parse::<Config>().unwrap();
         let several = parse("host=one,two hostaddr=10.0.0.1,10.0.0.2 port=1,2");
         assert_eq!(
-            alone(&several, 0),
+            for_host(&several, 0),
             parse("host=one hostaddr=10.0.0.1 port=1")
         );
         assert_eq!(
-            alone(&several, 1),
+            for_host(&several, 1),
             parse("host=two hostaddr=10.0.0.2 port=2")
         );
         assert_eq!(
-            alone(&parse("host=one,/run port=3"), 1),
+            for_host(&parse("host=one,/run port=3"), 1),
             parse("host=/run port=3")
         );
     }

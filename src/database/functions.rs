@@ -97,9 +97,12 @@ pub fn inlined(sql: &str) -> String {
     let mut sql = sql.to_owned();
     while let Some((start, function)) = first_call(&sql) {
         let arguments_start = start + function.name.len() + 1;
-        let arguments = balanced(&sql[arguments_start..]);
+        let arguments = up_to_closing_parenthesis(&sql[arguments_start..]);
         let end = arguments_start + arguments.len() + 1;
-        sql.replace_range(start..end, &function.expand(&split_arguments(arguments)));
+        sql.replace_range(
+            start..end,
+            &function.expand_call(&split_arguments(arguments)),
+        );
     }
     sql
 }
@@ -153,7 +156,7 @@ impl SharedFunction {
         })
     }
 
-    fn expand(&self, arguments: &[&str]) -> String {
+    fn expand_call(&self, arguments: &[&str]) -> String {
         let mut expanded = String::new();
         // Every second part is inside quotes.
         for (index, part) in self
@@ -201,7 +204,7 @@ impl SharedFunction {
 }
 
 /// The text up to the matching closing bracket.
-fn balanced(text: &str) -> &str {
+fn up_to_closing_parenthesis(text: &str) -> &str {
     let (mut depth, mut quoted) = (1, false);
     for (at, character) in text.char_indices() {
         match character {

@@ -19,7 +19,7 @@ const SINGLY: i64 = 100;
 const FLAGS: &str = include_str!("flags.sql");
 
 /// Sets the flags that are behind, page by page, until none is left that can be set.
-pub(crate) async fn project(database: &Database, deadline: Instant) {
+pub(crate) async fn update_flags(database: &Database, deadline: Instant) {
     while Instant::now() < deadline {
         let settled = match project_page(database, None, deadline).await {
             // A trigger of the user's database refuses one booking: set each by itself, so that the

@@ -27,7 +27,7 @@ use crate::database::Database;
 use crate::delivery::figures::ReminderFigures;
 pub use crate::delivery::mailer::Mailer;
 use crate::delivery::outbox::{ClaimLimits, ClaimedReminder, PageOutcomes, ReminderPage};
-use crate::delivery::pages::{LARGEST_PAGE, PageTurner};
+use crate::delivery::pages::{DeliveryPages, LARGEST_PAGE};
 use crate::delivery::tally::Tally;
 use crate::primitives::call::Call;
 use crate::reminders::Reason;
@@ -54,15 +54,15 @@ pub async fn deliver(database: &Database, mailer: &Mailer, call: &Call) -> Deliv
     let Ok(rate) = tokio::time::timeout_at(stop_sending.into(), mailer.rate()).await else {
         return Delivered::default();
     };
-    let mut turner = PageTurner {
+    let mut pages = DeliveryPages {
         database,
         call,
         timing,
         tally: Tally::default(),
     };
-    let held_back = deliver_pages(mailer, call, &mut turner, rate, stop_sending).await;
+    let held_back = deliver_pages(mailer, call, &mut pages, rate, stop_sending).await;
     Delivered {
-        reminders: turner.tally.figures(),
+        reminders: pages.tally.figures(),
         held_back,
     }
 }
@@ -71,7 +71,7 @@ pub async fn deliver(database: &Database, mailer: &Mailer, call: &Call) -> Deliv
 async fn deliver_pages(
     mailer: &Mailer,
     call: &Call,
-    turner: &mut PageTurner<'_>,
+    pages: &mut DeliveryPages<'_>,
     rate: f64,
     stop_sending: Instant,
 ) -> Option<Reason> {
@@ -88,7 +88,7 @@ async fn deliver_pages(
             && !call.stop.is_cancelled();
         // Taken before the claim reads, so that the facts sent are no older than this.
         let read_at = Instant::now();
-        let page = match turner.turn(&outcomes, more.then_some(&limits)).await {
+        let page = match pages.next_page(&outcomes, more.then_some(&limits)).await {
             Ok(page) if more => page,
             Ok(_) => return held_back,
             Err(error) => {
@@ -98,7 +98,7 @@ async fn deliver_pages(
             }
         };
         outcomes = PageOutcomes::default();
-        turner.tally.add_ended(&page);
+        pages.tally.add_ended(&page);
         if page.is_empty() {
             if !wait_for_rate(&page, call, stop_sending).await {
                 return held_back;
@@ -108,7 +108,7 @@ async fn deliver_pages(
         let (started, held) = (Instant::now(), page.held);
         let sent = sending::send_page(mailer, page, rate, read_at, stop_sending).await;
         limits.messages = sending::next_page_size(&sent, started.elapsed(), mailer);
-        outcomes = page_outcomes(&sent, mailer, &mut turner.tally);
+        outcomes = page_outcomes(&sent, mailer, &mut pages.tally);
         held_back = outcomes.account.and_then(|account| account.err());
         // Messages that were only skipped do not count as tried.
         probed = held && !sent.is_empty() && outcomes.account.is_none();

@@ -26,7 +26,7 @@ pub(crate) const IN_INDEX_ORDER: &str = "SET LOCAL enable_bitmapscan = off";
 
 static CLAIM: LazyLock<String> = LazyLock::new(|| inlined(include_str!("claim.sql")));
 static RECORD: LazyLock<String> = LazyLock::new(|| inlined(include_str!("record.sql")));
-/// SQL of a query of the columns that [`waiting`] reads.
+/// SQL of a query of the columns that [`waiting_of_row`] reads.
 pub(crate) const WAITING: &str = include_str!("waiting.sql");
 
 /// One claimed reminder.
@@ -296,7 +296,7 @@ pub(crate) async fn set_channel_hold(
 }
 
 /// The backlog, and how many of it can be claimed now, from a row of [`WAITING`].
-pub(crate) fn waiting(row: &Row) -> (Backlog, i64) {
+pub(crate) fn waiting_of_row(row: &Row) -> (Backlog, i64) {
     let backlog = Backlog {
         pending: row.get("pending"),
         oldest_due_at: row.get("oldest_due_at"),

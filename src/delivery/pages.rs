@@ -20,17 +20,17 @@ const STATEMENT_TIMEOUT: Duration = Duration::from_secs(8);
 pub(crate) const LARGEST_PAGE: i64 = 2_000;
 
 /// What moving from page to page needs.
-pub(crate) struct PageTurner<'a> {
+pub(crate) struct DeliveryPages<'a> {
     pub(crate) database: &'a Database,
     pub(crate) call: &'a Call,
     pub(crate) timing: &'a Timing,
     pub(crate) tally: Tally,
 }
 
-impl PageTurner<'_> {
+impl DeliveryPages<'_> {
     /// Records what was sent and claims the next page, in one round trip. If that fails, recording
     /// is retried alone: outcomes matter more than the next page.
-    pub(crate) async fn turn(
+    pub(crate) async fn next_page(
         &mut self,
         outcomes: &PageOutcomes,
         limits: Option<&ClaimLimits>,
@@ -38,7 +38,7 @@ impl PageTurner<'_> {
         // Only the first attempt claims: a claim whose COMMIT was lost waits for its lease.
         let mut error = match self.record_and_claim(outcomes, limits).await {
             Ok((recorded, page)) => {
-                self.tally.settle(outcomes, &recorded, false);
+                self.tally.add_recorded(outcomes, &recorded, false);
                 return Ok(page);
             }
             Err(error) => error,
@@ -60,7 +60,7 @@ impl PageTurner<'_> {
             pause = (pause * 2).min(longest);
             match self.record_and_claim(outcomes, None).await {
                 Ok((recorded, page)) => {
-                    self.tally.settle(outcomes, &recorded, true);
+                    self.tally.add_recorded(outcomes, &recorded, true);
                     return Ok(page);
                 }
                 Err(again) => error = again,

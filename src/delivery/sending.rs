@@ -97,13 +97,13 @@ async fn send(
                 error: "no answer before the call had to end".to_owned(),
             },
         };
-    log(claimed, &outcome);
+    log_outcome(claimed, &outcome);
     outcome
 }
 
 /// Logs a failure in one line, without the provider's text, which may quote addresses; the event
 /// has the text.
-fn log(claimed: &ClaimedReminder, outcome: &Outcome) {
+fn log_outcome(claimed: &ClaimedReminder, outcome: &Outcome) {
     let (event, booking) = (claimed.id, claimed.reminder.booking_id);
     match outcome {
         Outcome::Sent { .. } | Outcome::Deferred => {}

@@ -19,7 +19,10 @@ pub struct Suppression {
 ///
 /// # Errors
 /// When the database refuses.
-pub async fn lift(database: &Database, address: &Address) -> Result<Option<Suppression>> {
+pub async fn lift_suppression(
+    database: &Database,
+    address: &Address,
+) -> Result<Option<Suppression>> {
     let sql = "DELETE FROM booking_automation_suppressions x
                 USING booking_automation_hash_key k
                 WHERE x.address_hash = booking_automation_address_hash(k.inner_key, k.outer_key, $1)

@@ -63,9 +63,9 @@ impl Tally {
         self.open.insert(recorded.event_id, kind);
     }
 
-    /// Settles a page's outcomes by what the database recorded. `again`: an earlier try to record
-    /// them failed.
-    pub(crate) fn settle(
+    /// Adds a page's outcomes as the database recorded them. `again`: an earlier try to record them
+    /// failed.
+    pub(crate) fn add_recorded(
         &mut self,
         outcomes: &PageOutcomes,
         recorded: &[RecordedOutcome],

@@ -67,7 +67,7 @@ impl WebhookDispatcher {
     /// Delivers until nothing is due or the call's time is over. It never fails: errors are logged
     /// and stored in the outbox.
     pub(crate) async fn dispatch(&self, database: &Database, call: &Call) -> WebhookFigures {
-        let window = self.window(call.deadline);
+        let window = self.sending_window(call.deadline);
         let outbox = &WebhookOutbox::new(database, call);
         let mut queue = match outbox.subscriptions().await {
             Ok(subscriptions) => VecDeque::from(subscriptions),
@@ -115,7 +115,7 @@ impl WebhookDispatcher {
 
     /// A request that leaves late in a call must still be answered and recorded: half of the call
     /// is reserved for that, or as long as an answer may take.
-    fn window(&self, deadline: Instant) -> Window {
+    fn sending_window(&self, deadline: Instant) -> Window {
         let left = deadline
             .saturating_duration_since(Instant::now())
             .saturating_sub(self.timing.recording);
@@ -155,7 +155,7 @@ impl WebhookDispatcher {
             .send_batch(outbox.call, &endpoint, batch.messages, window)
             .await;
         let recorded = self.record_batch(outbox, subscription, &outcomes).await?;
-        log(subscription, &outcomes, &recorded);
+        log_outcomes(subscription, &outcomes, &recorded);
         figures.sent += recorded.completed;
         figures.failed += recorded.failed;
         figures.retrying += recorded.retrying;
@@ -232,7 +232,7 @@ impl WebhookDispatcher {
     }
 }
 
-fn log(
+fn log_outcomes(
     subscription: &str,
     outcomes: &[(ClaimedWebhook, WebhookOutcome)],
     recorded: &RecordedBatch,

@@ -227,7 +227,7 @@ async fn print_trail(
 
 async fn lift_suppression(database: &DatabaseSettings, address: &Address) -> anyhow::Result<()> {
     let database = Database::new(database, 1)?;
-    let lifted = suppression::lift(&database, address).await;
+    let lifted = suppression::lift_suppression(&database, address).await;
     let lifted =
         lifted.map_err(|error| anyhow::anyhow!("nothing was lifted: {}", error.loggable()))?;
     let Suppression { reason, since } =

@@ -96,7 +96,9 @@ pub fn service(
         pass_settings,
         routes,
     });
-    let mut adapter = Adapter::from(service_fn(move |request| answer(function.clone(), request)));
+    let mut adapter = Adapter::from(service_fn(move |request| {
+        answer_invocation(function.clone(), request)
+    }));
     service_fn(move |event: LambdaEvent<Event>| {
         adapter
             .call(LambdaEvent {
@@ -107,8 +109,11 @@ pub fn service(
     })
 }
 
-async fn answer(function: Arc<Function>, mut request: Request) -> Result<Response, FunctionError> {
-    let deadline = deadline(&request.lambda_context());
+async fn answer_invocation(
+    function: Arc<Function>,
+    mut request: Request,
+) -> Result<Response, FunctionError> {
+    let deadline = invocation_deadline(&request.lambda_context());
     if matches!(
         request.request_context_ref(),
         Some(RequestContext::PassThrough)
@@ -128,7 +133,7 @@ async fn answer(function: Arc<Function>, mut request: Request) -> Result<Respons
 }
 
 /// When the invocation's work must be over.
-fn deadline(context: &Context) -> Instant {
+fn invocation_deadline(context: &Context) -> Instant {
     let (deadline, now) = (context.deadline(), SystemTime::now());
     let left = match deadline + IMPOSSIBLY_LATE < now {
         true => EMULATED_TIME,

@@ -22,7 +22,7 @@ const LOCK_TIMEOUT: Duration = Duration::from_millis(100);
 ///
 /// # Errors
 /// When the database cannot be reached. The call must then be refused.
-pub(crate) async fn take(
+pub(crate) async fn take_call(
     database: &Database,
     credential: &str,
     calls_per_minute: NonZeroU32,

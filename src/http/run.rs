@@ -86,8 +86,8 @@ async fn run(State(service): State<Arc<Service>>, request: Request) -> Response 
         service.automation.database(),
         service.secrets.calls_per_minute,
     );
-    match rate_limit::take(database, &credential, calls_per_minute, deadline).await {
-        Ok(None) => fire(&service, trigger, deadline).await,
+    match rate_limit::take_call(database, &credential, calls_per_minute, deadline).await {
+        Ok(None) => run_call(&service, trigger, deadline).await,
         Ok(Some(wait)) => too_many_requests(wait),
         Err(error) if migrate::is_schema_missing(&error) => pass_failed(&PassError::SchemaMissing),
         Err(error) => pass_failed(&PassError::Database(error)),
@@ -96,7 +96,7 @@ async fn run(State(service): State<Arc<Service>>, request: Request) -> Response 
 
 /// Runs the call in its own task, so that a client that hangs up does not interrupt sending and
 /// recording.
-async fn fire(service: &Service, trigger: Trigger, deadline: Instant) -> Response {
+async fn run_call(service: &Service, trigger: Trigger, deadline: Instant) -> Response {
     let automation = service.automation.clone();
     let call = Call {
         stop: service.stop.clone(),

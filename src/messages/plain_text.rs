@@ -3,7 +3,7 @@
 /// On one line, and short enough for a subject.
 pub(crate) fn one_line(text: Option<&str>) -> Option<String> {
     const LONGEST: usize = 200;
-    let line: String = plain(text?).chars().take(LONGEST).collect();
+    let line: String = single_line(text?).chars().take(LONGEST).collect();
     (!line.is_empty()).then_some(line)
 }
 
@@ -11,12 +11,12 @@ pub(crate) fn one_line(text: Option<&str>) -> Option<String> {
 /// characters and more.
 pub(crate) fn whole_link(link: Option<&str>) -> Option<String> {
     const LONGEST: usize = 2000;
-    Some(plain(link?)).filter(|link| !link.is_empty() && link.len() <= LONGEST)
+    Some(single_line(link?)).filter(|link| !link.is_empty() && link.len() <= LONGEST)
 }
 
 /// Removes line breaks and control characters, and characters that reverse the direction of the
 /// text after them (a time would read backwards).
-fn plain(text: &str) -> String {
+fn single_line(text: &str) -> String {
     let turns = |c: &char| matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
     let text: String = text.chars().filter(|c| !turns(c)).collect();
     let words: Vec<_> = text

@@ -32,7 +32,7 @@ pub(crate) fn offset(zone: &TimeZone, at: DateTime<Utc>) -> (i32, String) {
     (info.offset().seconds(), info.abbreviation().to_owned())
 }
 
-pub(crate) fn local(zone: &TimeZone, at: DateTime<Utc>) -> DateTime<FixedOffset> {
+pub(crate) fn local_time(zone: &TimeZone, at: DateTime<Utc>) -> DateTime<FixedOffset> {
     let offset = FixedOffset::east_opt(offset(zone, at).0);
     at.with_timezone(&offset.unwrap_or(const { FixedOffset::east_opt(0).expect("no offset") }))
 }
@@ -44,13 +44,13 @@ pub(crate) fn full_time(
     duration_minutes: Option<i32>,
     zone: &TimeZone,
 ) -> String {
-    let start = local(zone, starts_at);
+    let start = local_time(zone, starts_at);
     let mut text = start.format("%A, %-d %B %Y, %H:%M").to_string();
     let minutes = duration_minutes.filter(|minutes| *minutes > 0);
     if let Some(end) =
         minutes.and_then(|minutes| starts_at.checked_add_signed(TimeDelta::minutes(minutes.into())))
     {
-        let end = local(zone, end);
+        let end = local_time(zone, end);
         // An end on another day, or after a clock change, would be misread as a bare time.
         if end.date_naive() == start.date_naive() && end.offset() == start.offset() {
             let _ = write!(text, "–{}", end.format("%H:%M"));

@@ -25,12 +25,16 @@ pub(crate) const ANY_EXPIRED: &str = include_str!("any_expired.sql");
 pub(crate) fn seconds_kept(retention: &RetentionSettings) -> [f64; 2] {
     [
         retention.events.as_secs_f64(),
-        retention.runs().as_secs_f64(),
+        retention.runs_kept_for().as_secs_f64(),
     ]
 }
 
 /// Deletes expired rows. A failure is logged, and the next pass tries again.
-pub(crate) async fn prune(database: &Database, retention: &RetentionSettings, call: &Call) {
+pub(crate) async fn delete_old_rows(
+    database: &Database,
+    retention: &RetentionSettings,
+    call: &Call,
+) {
     for _ in 0..BATCHES {
         if Instant::now() + SPARE_TIME >= call.deadline || call.stop.is_cancelled() {
             return;

@@ -34,7 +34,7 @@ impl RetentionSettings {
     }
 
     /// How long runs are kept.
-    pub(crate) fn runs(&self) -> Duration {
+    pub(crate) fn runs_kept_for(&self) -> Duration {
         self.events.min(RUN_RETENTION)
     }
 }

@@ -36,7 +36,7 @@ pub(crate) struct Decisions {
 }
 
 /// Enqueues what became due. Two statements.
-pub(crate) async fn enqueue(
+pub(crate) async fn enqueue_due(
     transaction: &Transaction,
     as_of: DateTime<Utc>,
     watermark: &Watermark,
@@ -50,7 +50,7 @@ pub(crate) async fn enqueue(
     let rechecks = transaction.query(TAKE_RECHECKS, &parameters).await?;
     let rechecks: Vec<Uuid> = rechecks.iter().map(|row| row.get("booking_id")).collect();
     if watermark.everything {
-        match decide(
+        match decide_candidates(
             transaction,
             as_of,
             Timestamp::NegInfinity,
@@ -69,7 +69,7 @@ pub(crate) async fn enqueue(
             result => return result,
         }
     }
-    decide(
+    decide_candidates(
         transaction,
         as_of,
         watermark.looked_through,
@@ -100,10 +100,10 @@ pub(crate) async fn sweep(
             "bookings were moved without firing the triggers; their reminders are decided again"
         );
     }
-    decide(transaction, as_of, Timestamp::NegInfinity, &[], run_id).await
+    decide_candidates(transaction, as_of, Timestamp::NegInfinity, &[], run_id).await
 }
 
-async fn decide(
+async fn decide_candidates(
     transaction: &Transaction,
     as_of: DateTime<Utc>,
     looked_through: Timestamp<DateTime<Utc>>,
@@ -142,7 +142,7 @@ async fn decide(
     })
 }
 
-/// The bookings that [`enqueue`] would take from the recheck queue.
+/// The bookings that [`enqueue_due`] would take from the recheck queue.
 pub(crate) async fn queued_rechecks(transaction: &Transaction) -> Result<Vec<Uuid>> {
     let sql = "SELECT booking_id FROM booking_automation_looks ORDER BY seq LIMIT $1";
     let rows = transaction
@@ -151,7 +151,7 @@ pub(crate) async fn queued_rechecks(transaction: &Transaction) -> Result<Vec<Uui
     Ok(rows.iter().map(|row| row.get("booking_id")).collect())
 }
 
-/// What [`enqueue`] would do now. Writes nothing.
+/// What [`enqueue_due`] would do now. Writes nothing.
 pub(crate) async fn preview(
     transaction: &Transaction,
     as_of: DateTime<Utc>,

@@ -84,7 +84,7 @@ pub(crate) fn webhook_subject(webhook_id: &str, about: &str) -> String {
 
 /// The outcome of a message.
 pub(crate) fn outcome_sentence(subject: &str, status: &str, reason: Option<&str>) -> String {
-    let why = reason.map_or("no reason is recorded", because);
+    let why = reason.map_or("no reason is recorded", sentence_of_reason);
     match EventStatus::from_name(status) {
         Some(EventStatus::Completed) => format!("{subject} was sent."),
         Some(EventStatus::Skipped) => format!("{subject} was not sent: {why}."),
@@ -99,12 +99,15 @@ pub(crate) fn outcome_sentence(subject: &str, status: &str, reason: Option<&str>
 pub(crate) fn planned_reminder_sentence(subject: &str, reason: Option<&str>) -> String {
     match reason {
         None => format!("{subject} will be sent."),
-        Some(reason) => format!("{subject} will not be sent: {}.", because(reason)),
+        Some(reason) => format!(
+            "{subject} will not be sent: {}.",
+            sentence_of_reason(reason)
+        ),
     }
 }
 
 /// The reason of an event in words, or its name if this version does not know it.
-fn because(reason: &str) -> &str {
+fn sentence_of_reason(reason: &str) -> &str {
     match Reason::from_name(reason) {
         Some(reason) => reason.sentence(),
         None => reason,

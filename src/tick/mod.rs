@@ -113,19 +113,19 @@ async fn pass_and_deliver(
     } = committed;
     work.duration_ms = milliseconds_since(started);
     if (claimable || webhooks)
-        && let Err(error) = conclude(database, &mut work, waiting, call.deadline).await
+        && let Err(error) = record_delivery(database, &mut work, waiting, call.deadline).await
     {
         let error = error.loggable();
         tracing::error!(error, "the run's summary could not be completed");
     }
     if claimable || flags_due {
-        flags::project(database, call.deadline).await;
+        flags::update_flags(database, call.deadline).await;
     }
     if sweep {
         pass::sweep(database, call, work.run_id).await;
     }
     if rows_expired {
-        retention::prune(database, &settings.retention, call).await;
+        retention::delete_old_rows(database, &settings.retention, call).await;
     }
     Ok(Summary::Completed(work))
 }
@@ -185,7 +185,7 @@ pub async fn dry_run(
 
 /// Counts what delivery left, besides those that are `waiting`, and writes the summary into the
 /// run's row.
-async fn conclude(
+async fn record_delivery(
     database: &Database,
     work: &mut Work,
     waiting: i64,
@@ -200,7 +200,8 @@ async fn conclude(
             "",
         )
         .await?;
-    let (backlog, claimable) = outbox::waiting(&transaction.query_one(outbox::WAITING, &[]).await?);
+    let (backlog, claimable) =
+        outbox::waiting_of_row(&transaction.query_one(outbox::WAITING, &[]).await?);
     if let Some(figures) = work.webhooks {
         let left = webhooks::count_due(&transaction).await?;
         work.webhooks = Some(figures.summed(left)).filter(|figures| figures.due > 0);

@@ -68,7 +68,7 @@ impl Committed {
         Self {
             work,
             claimable: due.claimable + decisions.pending > 0,
-            webhooks: due.webhooks || due.subscribed && work.transitions.made() > 0,
+            webhooks: due.webhooks || due.subscribed && work.transitions.total() > 0,
             flags_due: due.flags,
             rows_expired: due.expired_rows,
             sweep: due.watermark.sweep,
@@ -88,7 +88,7 @@ pub async fn run(
     call: &Call,
 ) -> Result<Pass, PassError> {
     let run_id = Uuid::new_v4();
-    let error = match attempt(database, settings, trigger, call, run_id).await {
+    let error = match attempt_pass(database, settings, trigger, call, run_id).await {
         Err(PassError::Database(error)) => error,
         ended => return ended,
     };
@@ -102,7 +102,7 @@ pub async fn run(
     Err(error.into())
 }
 
-async fn attempt(
+async fn attempt_pass(
     database: &Database,
     settings: &PassSettings,
     trigger: &Trigger,
@@ -110,8 +110,8 @@ async fn attempt(
     run_id: Uuid,
 ) -> Result<Pass, PassError> {
     let started = Instant::now();
-    let (transaction, rows) = database.begin(&begin(call), &take_lock()).await?;
-    let Some(as_of) = clock(&rows) else {
+    let (transaction, rows) = database.begin(&begin_pass(call), &take_lock()).await?;
+    let Some(as_of) = read_clock(&rows) else {
         transaction.rollback().await?;
         return Ok(Pass::Skipped(SkipReason::Overlap));
     };
@@ -167,7 +167,7 @@ async fn advance_and_enqueue(
         Transitions::default()
     };
     let decisions = if due.reminders {
-        decisions::enqueue(transaction, moments.as_of(), &due.watermark, run_id).await?
+        decisions::enqueue_due(transaction, moments.as_of(), &due.watermark, run_id).await?
     } else {
         Decisions::default()
     };
@@ -203,7 +203,7 @@ fn waiting_reminders(due: &WorkDue, decisions: &Decisions) -> ReminderFigures {
     .summed()
 }
 
-fn begin(call: &Call) -> Begin {
+fn begin_pass(call: &Call) -> Begin {
     let left = call.deadline.saturating_duration_since(Instant::now());
     let statement_timeout = (left / 4).clamp(SHORTEST_STATEMENT_TIMEOUT, STATEMENT_TIMEOUT);
     Begin {
@@ -227,7 +227,7 @@ fn take_lock() -> String {
 }
 
 /// The database's clock, where it returned a row.
-fn clock(rows: &[SimpleQueryMessage]) -> Option<DateTime<Utc>> {
+fn read_clock(rows: &[SimpleQueryMessage]) -> Option<DateTime<Utc>> {
     let microseconds = last_row(rows)?.get(0)?.parse().ok()?;
     DateTime::from_timestamp_micros(microseconds)
 }
@@ -236,8 +236,8 @@ fn clock(rows: &[SimpleQueryMessage]) -> Option<DateTime<Utc>> {
 /// finds is pending for the next call. A failure is logged, and the next hour's sweep tries again.
 pub(crate) async fn sweep(database: &Database, call: &Call, run_id: Uuid) {
     let swept = async {
-        let (transaction, rows) = database.begin(&begin(call), &take_lock()).await?;
-        let Some(as_of) = clock(&rows) else {
+        let (transaction, rows) = database.begin(&begin_pass(call), &take_lock()).await?;
+        let Some(as_of) = read_clock(&rows) else {
             // A pass is running, and the sweep would make it wait.
             return transaction.rollback().await;
         };
@@ -277,11 +277,11 @@ pub async fn preview(
 ) -> Result<Work, PassError> {
     let begin = Begin {
         read_only: true,
-        ..begin(call)
+        ..begin_pass(call)
     };
     let ask_clock = "SELECT (extract(epoch FROM transaction_timestamp()) * 1000000)::bigint";
     let (transaction, rows) = database.begin(&begin, ask_clock).await?;
-    let as_of = call.as_of.or_else(|| clock(&rows)).unwrap_or_default();
+    let as_of = call.as_of.or_else(|| read_clock(&rows)).unwrap_or_default();
     let moments = Moments::new(as_of, &settings.transitions);
     let due = probe(&transaction, settings, &moments, None).await?;
     let transitions = transitions::preview(&transaction, &moments, &settings.transitions).await?;

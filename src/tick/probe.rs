@@ -69,7 +69,7 @@ pub(crate) async fn probe(
     if row.get::<_, bool>("rows_are_hidden") {
         return Err(PassError::RowSecurity);
     }
-    let (backlog, claimable) = outbox::waiting(&row);
+    let (backlog, claimable) = outbox::waiting_of_row(&row);
     Ok(WorkDue {
         duplicate_request: row.get("duplicate_request"),
         transitions: row.get("transitions_due"),

@@ -36,7 +36,7 @@ struct RunRow<'a> {
 }
 
 impl RunRow<'_> {
-    async fn insert(&self, transaction: &Transaction, trigger: &Trigger) -> Result<()> {
+    async fn insert_row(&self, transaction: &Transaction, trigger: &Trigger) -> Result<()> {
         // On conflict, the pass was committed after all, and there is no failure to record.
         let sql = "INSERT INTO automation_runs
                           (id, trigger, scheduled_time, execution_id, attempt, as_of, outcome,
@@ -82,7 +82,7 @@ pub(crate) async fn commit_with_row(
         rules_digest: Some(rules_digest),
     };
     transaction
-        .commit_after(async |transaction| row.insert(transaction, trigger).await)
+        .commit_after(async |transaction| row.insert_row(transaction, trigger).await)
         .await
 }
 
@@ -129,7 +129,7 @@ pub(crate) async fn record_failure(
         rules_digest: None,
     };
     transaction
-        .commit_after(async |transaction| row.insert(transaction, trigger).await)
+        .commit_after(async |transaction| row.insert_row(transaction, trigger).await)
         .await
 }
 

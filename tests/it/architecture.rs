@@ -305,7 +305,7 @@ const OTHER_WORDS: [&str; 4] = [
     "cancellation_policies cancellation_policy_conditions condition_type condition_value is_active max_hours_before \
      min_hours_before policy_id refund_percentage scheduled_at service_id title total_price",
     // PostgreSQL's.
-    "array base64 c f hex hour insufficient_privilege minute null number off on restrict_violation status true",
+    "array base64 c f hex hour insufficient_privilege minute null number off on public restrict_violation status true",
 ];
 
 fn names_of<T: Copy>(all: &[T], name: fn(T) -> &'static str) -> Vec<&'static str> {

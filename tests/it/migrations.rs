@@ -4,7 +4,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use tokio::io::{AsyncBufReadExt, BufReader};
 
+use booking_automation::database::functions;
 use serde_json::Value;
+use sha2::{Digest, Sha256};
 
 use crate::app::{App, CommandOutput, connect, hours, noon};
 
@@ -111,6 +113,69 @@ async fn migrate_applies_a_changed_function_unless_a_newer_migrate_applied_it() 
         assert_eq!(row.get::<_, bool>("is_applied"), is_applied, "{recorded}");
         assert_eq!(row.get::<_, i32>("version"), version.max(recorded));
     }
+}
+
+/// The version of the functions' texts, and the digest of them all.
+const FUNCTIONS_AS_RELEASED: (i32, &str) = (
+    1,
+    "ac4815b456d85e6ce75f5ba84b4a8cab5b3ee333cee46919a8824f811b8b9b54",
+);
+
+#[test]
+fn changed_functions_have_a_new_version() {
+    let mut digest = Sha256::new();
+    for (name, text) in functions::FUNCTIONS {
+        digest.update(format!("{name}\n{text}"));
+    }
+    let digest: String = digest
+        .finalize()
+        .iter()
+        .map(|byte| format!("{byte:02x}"))
+        .collect();
+    assert_eq!(
+        FUNCTIONS_AS_RELEASED,
+        (functions::VERSION, &digest[..]),
+        "a text in schema/functions changed: raise VERSION in src/database/functions.rs if the \
+         version before was released, and write both here"
+    );
+}
+
+#[tokio::test]
+async fn migrate_creates_a_dropped_function_again() {
+    let app = App::new().await;
+    app.db
+        .batch_execute("DROP FUNCTION booking_automation_rfc3339(timestamptz), booking_automation_has_flag(text, text)")
+        .await
+        .unwrap();
+    let said = app.call(&["migrate"]).await;
+    assert!(said.success, "{}", said.stderr);
+    assert!(
+        said.stderr
+            .contains("functions: booking_automation_has_flag, booking_automation_rfc3339"),
+        "{}",
+        said.stderr
+    );
+}
+
+#[tokio::test]
+async fn migrate_keeps_the_owners_view_of_the_contacts() {
+    let app = App::new().await;
+    let definition = "SELECT pg_get_viewdef('booking_automation_contacts'::regclass)";
+    app.db
+        .batch_execute(
+            "DROP VIEW booking_automation_contacts;
+             CREATE VIEW booking_automation_contacts AS
+                 SELECT id AS booking_id, 'customer'::text AS audience, 'owner@example.com'::text AS email,
+                        'Owner'::text AS name, 'UTC'::text AS timezone FROM bookings;
+             DELETE FROM booking_automation_functions",
+        )
+        .await
+        .unwrap();
+    let before: String = app.one(definition, &[]).await.get(0);
+    assert!(before.contains("owner@example.com"), "{before}");
+    migrate(&app).await;
+    let after: String = app.one(definition, &[]).await.get(0);
+    assert_eq!(before, after);
 }
 
 #[tokio::test]

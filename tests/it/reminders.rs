@@ -700,6 +700,43 @@ async fn of_two_rules_due_at_once_only_the_nearer_is_queued() {
 }
 
 #[tokio::test]
+async fn of_two_rules_with_the_same_lead_the_later_name_is_sent() {
+    let rule =
+        |name| format!("INSERT INTO reminder_rules (name, lead) VALUES ('{name}', '30 minutes')");
+    // Both due in one pass; then the second one when the first is queued already.
+    for first in ["b", "c", "bc"] {
+        let app = App::new().await;
+        app.set_clock("2020-01-01T00:00:00Z".parse().unwrap()).await;
+        app.sql("UPDATE reminder_rules SET active = false", &[])
+            .await;
+        for name in first.split("").filter(|name| !name.is_empty()) {
+            app.sql(&rule(name), &[]).await;
+        }
+        let id = app.confirmed(noon() + minutes(30)).await;
+        if first != "bc" {
+            let slow_down = crate::ses::Answer::Error;
+            app.ses
+                .answer(move |_| slow_down(429, "TooManyRequestsException", "slow down"));
+            app.run(noon()).await;
+            app.sql(&rule(if first == "b" { "c" } else { "b" }), &[])
+                .await;
+            app.ses.answer(|_| crate::ses::Answer::Sent);
+            app.ses.clear();
+            app.make_claimable().await;
+        }
+        app.run(noon() + minutes(1)).await;
+        let mut reminders = app.reminders(id).await;
+        reminders.sort();
+        assert_eq!(
+            reminders,
+            ["b skipped superseded", "c completed"],
+            "first {first}"
+        );
+        assert_eq!(app.ses.mails().len(), 1, "first {first}");
+    }
+}
+
+#[tokio::test]
 async fn a_dry_run_includes_bookings_confirmed_since_the_last_pass() {
     let app = App::new().await;
     app.run(noon()).await;

@@ -999,7 +999,7 @@ async fn every_resolved_address_of_a_host_is_checked() {
         let (system, asked) = resolver_for(addresses);
         let found = Egress::new(Vec::new(), second)
             .resolving_by(system)
-            .addresses(&uri)
+            .allowed_addresses(&uri)
             .await;
         assert_eq!(asked.load(Ordering::SeqCst), 1, "the host is resolved once");
         match refused {
@@ -1020,20 +1020,20 @@ async fn every_resolved_address_of_a_host_is_checked() {
     assert_eq!(
         refusal_reason(
             egress
-                .addresses(&"http://hooks.example/".parse().unwrap())
+                .allowed_addresses(&"http://hooks.example/".parse().unwrap())
                 .await
         ),
         Some(EgressError::Plain)
     );
     assert_eq!(asked.load(Ordering::SeqCst), 0);
     let found = egress
-        .addresses(&"http://hooks.INTERNAL/".parse().unwrap())
+        .allowed_addresses(&"http://hooks.INTERNAL/".parse().unwrap())
         .await
         .unwrap();
     assert_eq!(found, ["10.0.0.1:80".parse().unwrap()]);
     assert!(
         egress
-            .addresses(&"https://hooks.internal.example/".parse().unwrap())
+            .allowed_addresses(&"https://hooks.internal.example/".parse().unwrap())
             .await
             .is_err()
     );
@@ -1045,7 +1045,7 @@ async fn every_resolved_address_of_a_host_is_checked() {
         "https://user@169.254.169.254/",
     ] {
         assert_eq!(
-            refusal_reason(egress.addresses(&uri.parse().unwrap()).await),
+            refusal_reason(egress.allowed_addresses(&uri.parse().unwrap()).await),
             Some(EgressError::Private),
             "{uri}"
         );

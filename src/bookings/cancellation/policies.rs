@@ -70,7 +70,7 @@ impl Policies {
     ) -> Result<Self, DatabaseError> {
         Ok(Self {
             start,
-            ours: ours(transaction, service).await?,
+            ours: read_our_policies(transaction, service).await?,
             theirs: their_policies::tiers(transaction, start.unwrap_or_default()).await?,
         })
     }
@@ -100,7 +100,7 @@ impl Policies {
     }
 }
 
-async fn ours(
+async fn read_our_policies(
     transaction: &Transaction,
     service: Option<Uuid>,
 ) -> Result<Vec<Rule>, DatabaseError> {

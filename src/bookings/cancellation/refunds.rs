@@ -11,7 +11,8 @@ use uuid::Uuid;
 
 use crate::bookings::cancellation::policies::Policies;
 use crate::bookings::cancellation::tiers::{
-    Case, INSTANT, LONGEST_AMOUNT, Policy, RefundUndetermined, Tier, in_force, is_amount, moment,
+    Case, INSTANT, LONGEST_AMOUNT, Policy, RefundUndetermined, Tier, format_moment, in_force,
+    is_amount,
 };
 use crate::bookings::lifecycle::Status;
 use crate::database::{DatabaseError, Transaction, finite};
@@ -62,7 +63,7 @@ impl Refund {
             _ => format!("{percent} % is refunded (the booking has no price)"),
         };
         let how_long = until
-            .map(|until| format!(", up to and including {}", moment(until)))
+            .map(|until| format!(", up to and including {}", format_moment(until)))
             .unwrap_or_default();
         let text = format!("By the policy {name:?} ({source}), {what}{how_long}.");
         Self {
@@ -165,7 +166,7 @@ impl RefundBasis {
         let service = service.and_then(|id| id.parse().ok());
         // Near the calendar's ends, a moment before or after cannot be represented.
         let start = finite(row, "scheduled_at").filter(|time| (0..10_000).contains(&time.year()));
-        let total = total(
+        let total = total_price(
             row.get("has_price"),
             row.get("price_type"),
             row.get("price"),
@@ -204,7 +205,7 @@ impl RefundBasis {
 }
 
 /// The booking's price: its column as JSON.
-fn total(
+fn total_price(
     is_there: bool,
     price_type: Option<String>,
     text: Option<String>,

@@ -7,7 +7,7 @@ use serde::Serialize;
 use uuid::Uuid;
 
 use crate::bookings::cancellation::refunds::{Refund, RefundBasis, RefundError};
-use crate::bookings::cancellation::tiers::{Case, moment};
+use crate::bookings::cancellation::tiers::{Case, format_moment};
 use crate::bookings::judge::judge;
 use crate::bookings::lifecycle::{Role, Status};
 use crate::bookings::projection;
@@ -127,7 +127,7 @@ impl CancellationOption {
             "cancel"
         };
         let how_long = before
-            .map(|before| format!(" before {}", moment(before)))
+            .map(|before| format!(" before {}", format_moment(before)))
             .unwrap_or_default();
         let refund_text = refund
             .as_ref()

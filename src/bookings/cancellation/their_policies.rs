@@ -55,17 +55,19 @@ fn their_tier(row: &Row, start: DateTime<Utc>) -> Result<Tier, RefundUndetermine
     let row_named = TheirRow { title: &title };
     let percent = text("refund_percentage")
         .filter(|text| is_amount(text) && number_up_to(text, 100.0).is_some())
-        .ok_or_else(|| row_named.wrong("refund_percentage is not from 0 to 100"))?;
+        .ok_or_else(|| row_named.cannot_interpret("refund_percentage is not from 0 to 100"))?;
     let mut at_least = row_named.lead("min_hours_before", text("min_hours_before"), 3600.0)?;
     let mut less_than = row_named.lead("max_hours_before", text("max_hours_before"), 3600.0)?;
     let mut statuses = Vec::new();
-    let conditions: Vec<(Option<String>, Option<String>)> =
-        serde_json::from_value(conditions).map_err(|_| row_named.wrong("its conditions"))?;
+    let conditions: Vec<(Option<String>, Option<String>)> = serde_json::from_value(conditions)
+        .map_err(|_| row_named.cannot_interpret("its conditions"))?;
     for (kind, value) in conditions {
         let kind = kind.unwrap_or_default();
         match (kind.as_str(), value) {
             (_, None) => {
-                return Err(row_named.wrong(&format!("its condition {kind:?} has no value")));
+                return Err(
+                    row_named.cannot_interpret(&format!("its condition {kind:?} has no value"))
+                );
             }
             ("booking_status", Some(status)) => statuses.push(status),
             ("min_time_before_start", value) => {
@@ -75,7 +77,11 @@ fn their_tier(row: &Row, start: DateTime<Utc>) -> Result<Tier, RefundUndetermine
                 let both = [less_than, row_named.lead(&kind, value, 60.0)?];
                 less_than = both.into_iter().flatten().min();
             }
-            _ => return Err(row_named.wrong(&format!("its condition {kind:?} is not known"))),
+            _ => {
+                return Err(
+                    row_named.cannot_interpret(&format!("its condition {kind:?} is not known"))
+                );
+            }
         }
     }
     Ok(Tier {
@@ -98,7 +104,7 @@ struct TheirRow<'a> {
 }
 
 impl TheirRow<'_> {
-    fn wrong(&self, what: &str) -> RefundUndetermined {
+    fn cannot_interpret(&self, what: &str) -> RefundUndetermined {
         let title = self.title;
         RefundUndetermined::Data(format!(
             "the row {title:?} of {THEIRS} cannot be understood: {what}"
@@ -114,7 +120,7 @@ impl TheirRow<'_> {
     ) -> Result<Option<TimeDelta>, RefundUndetermined> {
         let Some(text) = text else { return Ok(None) };
         let number = number_up_to(&text, MOST_HOURS * 3600.0 / seconds)
-            .ok_or_else(|| self.wrong(&format!("{what} is {text:?}")))?;
+            .ok_or_else(|| self.cannot_interpret(&format!("{what} is {text:?}")))?;
         let microseconds = (number * seconds * 1e6).round() as i64;
         Ok(Some(TimeDelta::microseconds(microseconds)))
     }

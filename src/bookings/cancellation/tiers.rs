@@ -74,30 +74,33 @@ pub(crate) struct Tier {
 }
 
 impl Tier {
-    fn fits(&self, moment: DateTime<Utc>, status: &str) -> bool {
+    fn applies_at(&self, moment: DateTime<Utc>, status: &str) -> bool {
         self.after.is_none_or(|after| after < moment)
             && self.until.is_none_or(|until| moment <= until)
             && (self.statuses.is_empty() || self.statuses.iter().any(|fitting| fitting == status))
     }
 
     /// Whether it is in force whenever the other one is.
-    fn spans(&self, other: &Self) -> bool {
+    fn contains_period_of(&self, other: &Self) -> bool {
         let longer = |until: DateTime<Utc>| other.until.is_some_and(|other| other <= until);
         self.after <= other.after && self.until.is_none_or(longer)
     }
 }
 
 /// Of several matches, the one whose time lies within that of all others.
-fn chosen<'a>(
+fn applicable_tier<'a>(
     tiers: &'a [Tier],
     at: DateTime<Utc>,
     status: &str,
 ) -> Result<&'a Tier, RefundUndetermined> {
-    let fitting: Vec<_> = tiers.iter().filter(|tier| tier.fits(at, status)).collect();
+    let fitting: Vec<_> = tiers
+        .iter()
+        .filter(|tier| tier.applies_at(at, status))
+        .collect();
     let is_wider = |tier: &Tier| {
         fitting
             .iter()
-            .any(|other| tier.spans(other) && !other.spans(tier))
+            .any(|other| tier.contains_period_of(other) && !other.contains_period_of(tier))
     };
     let narrowest: Vec<_> = fitting
         .iter()
@@ -107,7 +110,7 @@ fn chosen<'a>(
     let Some((first, others)) = narrowest.split_first() else {
         return Err(RefundUndetermined::Data(format!(
             "no active row of {THEIRS} applies to a booking that is {status} and cancelled at {}",
-            moment(at)
+            format_moment(at)
         )));
     };
     match others
@@ -121,7 +124,7 @@ fn chosen<'a>(
             other.policy.name,
             first.percent,
             other.percent,
-            moment(at)
+            format_moment(at)
         ))),
     }
 }
@@ -132,7 +135,7 @@ pub(crate) fn in_force<'a>(
     at: DateTime<Utc>,
     status: &str,
 ) -> Result<(&'a Tier, Option<DateTime<Utc>>), RefundUndetermined> {
-    let tier = chosen(tiers, at, status)?;
+    let tier = applicable_tier(tiers, at, status)?;
     let mut boundaries: Vec<_> = tiers
         .iter()
         .flat_map(|tier| [tier.after, tier.until])
@@ -140,7 +143,8 @@ pub(crate) fn in_force<'a>(
         .collect();
     boundaries.sort_unstable();
     let is_last = |boundary: &DateTime<Utc>| {
-        !chosen(tiers, *boundary + INSTANT, status).is_ok_and(|next| std::ptr::eq(next, tier))
+        !applicable_tier(tiers, *boundary + INSTANT, status)
+            .is_ok_and(|next| std::ptr::eq(next, tier))
     };
     Ok((
         tier,
@@ -152,7 +156,7 @@ pub(crate) fn in_force<'a>(
 }
 
 /// Formats a moment for people and programs.
-pub(crate) fn moment(moment: DateTime<Utc>) -> String {
+pub(crate) fn format_moment(moment: DateTime<Utc>) -> String {
     moment.to_rfc3339_opts(SecondsFormat::AutoSi, true)
 }
 

@@ -75,7 +75,7 @@ impl Egress {
     ///
     /// # Errors
     /// [`EgressError`]; or the name cannot be looked up.
-    pub async fn addresses(&self, uri: &Uri) -> Result<Vec<SocketAddr>, BoxError> {
+    pub async fn allowed_addresses(&self, uri: &Uri) -> Result<Vec<SocketAddr>, BoxError> {
         let host = uri.host().ok_or("no host")?;
         let tls = uri.scheme_str() == Some("https");
         let allowed = self
@@ -105,7 +105,7 @@ impl Egress {
     /// [`EgressError`], before any address was tried; or the look-up or all connections failed.
     pub async fn connect(&self, uri: &Uri) -> Result<TcpStream, BoxError> {
         let mut failed: BoxError = "the name has no address".into();
-        for address in self.addresses(uri).await? {
+        for address in self.allowed_addresses(uri).await? {
             failed = match tokio::time::timeout(self.connect, TcpStream::connect(address)).await {
                 Ok(Ok(stream)) => {
                     stream.set_nodelay(true)?;

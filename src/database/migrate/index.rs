@@ -17,7 +17,7 @@ use crate::database::{Begin, Database, DatabaseError, last_row};
 ///
 /// A build continues in the server after the program that started it is gone; the next `migrate`
 /// waits for it.
-pub(crate) async fn ensure(
+pub(crate) async fn ensure_index(
     database: &Database,
     until: Option<Instant>,
     name: &str,

@@ -52,7 +52,7 @@ pub async fn migrate(
         }
     }
     for (name, definition) in INDEXES {
-        if index::ensure(database, until, name, definition).await? {
+        if index::ensure_index(database, until, name, definition).await? {
             report(&format!("index {name}"));
         }
     }

@@ -73,7 +73,7 @@ pub(crate) async fn authorize(
         tracing::info!("refused a call to the support API: no valid token");
         return Err(unauthorized());
     };
-    match rate_limit::take(
+    match rate_limit::take_call(
         api.automation.database(),
         &credential,
         CALLS_PER_MINUTE,
@@ -115,14 +115,14 @@ pub(crate) async fn read_only(
         .begin(&begin, "")
         .await
         .map_err(|error| unavailable(&error))?;
-    let as_of = clock(&transaction, api.as_of).await?;
+    let as_of = read_clock(&transaction, api.as_of).await?;
     let answer = work(&transaction, as_of).await;
     let _ = transaction.rollback().await;
     answer
 }
 
 /// The moment to decide by.
-async fn clock(
+async fn read_clock(
     transaction: &Transaction,
     as_of: Option<DateTime<Utc>>,
 ) -> Result<DateTime<Utc>, Problem> {
@@ -158,7 +158,7 @@ pub(crate) async fn idempotently(
         {
             return Ok((answer, false));
         }
-        let as_of = clock(&transaction, api.as_of).await?;
+        let as_of = read_clock(&transaction, api.as_of).await?;
         let answer = work(&transaction, as_of).await?;
         if let Some(key) = &key {
             let kept = idempotency::keep_answer(&transaction, key, &answer).await;

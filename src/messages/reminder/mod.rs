@@ -7,7 +7,7 @@ use chrono::{DateTime, Utc};
 use uuid::Uuid;
 
 use crate::messages::plain_text::{one_line, whole_link};
-use crate::messages::times::{full_time, in_words, known_zone, local, name, offset, zone};
+use crate::messages::times::{full_time, in_words, known_zone, local_time, name, offset, zone};
 
 /// The facts of a reminder, read when the message was claimed. Every `Option` may be missing in the
 /// user's tables.
@@ -104,7 +104,7 @@ pub fn render(reminder: &Reminder, public_url: Option<&str>) -> Result<Message, 
                 && offset(there, reminder.starts_at).0 != offset(&zone, reminder.starts_at).0
         })
         .map(|there| full_time(reminder.starts_at, reminder.duration_minutes, &there));
-    let local = local(&zone, reminder.starts_at);
+    let local = local_time(&zone, reminder.starts_at);
     let short_when = format!("{} ({})", local.format("%a %-d %b, %H:%M"), name(&zone));
     let subject = Subject {
         what: &what,
