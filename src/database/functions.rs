@@ -46,14 +46,28 @@ pub const FUNCTIONS: &[(&str, &str)] = functions![
 ];
 
 const RECORD: &str = "
-    INSERT INTO booking_automation_functions AS f (name, version, digest) VALUES ($1, $2, $3)
+    WITH present AS (
+        SELECT EXISTS (SELECT FROM pg_proc WHERE proname = $1 AND pronamespace = 'public'::regnamespace) AS is_present
+    )
+    INSERT INTO booking_automation_functions AS f (name, version, digest)
+    SELECT $1, $2, $3 FROM present WHERE NOT (is_present AND $4)
     ON CONFLICT (name) DO UPDATE SET version = excluded.version, digest = excluded.digest, applied_at = now()
-     WHERE f.version < excluded.version OR f.version = excluded.version AND f.digest <> excluded.digest
-        OR NOT EXISTS (SELECT FROM pg_proc WHERE proname = $1 AND pronamespace = 'public'::regnamespace)";
+     WHERE f.version <= excluded.version AND f.digest <> excluded.digest
+        OR NOT (SELECT is_present FROM present)";
+
+/// Creates the functions that do not exist, so that a step can create a trigger that calls one.
+/// Returns their names.
+pub(crate) async fn create_missing(transaction: &Transaction) -> Result<Vec<&'static str>> {
+    apply(transaction, true).await
+}
 
 /// Applies the functions whose text has changed since a `migrate` of this or an older version
-/// applied it, and those that somebody dropped. Returns their names.
-pub(crate) async fn apply(transaction: &Transaction) -> Result<Vec<&'static str>> {
+/// applied it, and those that were dropped. Returns their names.
+pub(crate) async fn apply_changed(transaction: &Transaction) -> Result<Vec<&'static str>> {
+    apply(transaction, false).await
+}
+
+async fn apply(transaction: &Transaction, only_missing: bool) -> Result<Vec<&'static str>> {
     let create = "CREATE TABLE IF NOT EXISTS booking_automation_functions (
         name text PRIMARY KEY, version integer NOT NULL, digest text NOT NULL, applied_at timestamptz NOT NULL DEFAULT now())";
     let exists = "SELECT to_regclass('public.booking_automation_functions') IS NOT NULL AS found";
@@ -77,6 +91,7 @@ pub(crate) async fn apply(transaction: &Transaction) -> Result<Vec<&'static str>
             (name as _, Type::TEXT),
             (&VERSION as _, Type::INT4),
             (&digest as _, Type::TEXT),
+            (&only_missing as _, Type::BOOL),
         ];
         if transaction.execute(RECORD, &parameters).await? == 1 {
             // A later step may create the tables that the body refers to.

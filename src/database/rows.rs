@@ -1,6 +1,7 @@
 //! Reads values from rows.
 
 use chrono::{DateTime, Utc};
+use tokio_postgres::types::FromSql;
 use tokio_postgres::{Row, SimpleQueryMessage, SimpleQueryRow};
 
 /// The text values of the last row that a simple query returned.
@@ -12,11 +13,25 @@ pub(crate) fn last_row(messages: &[SimpleQueryMessage]) -> Option<&SimpleQueryRo
 }
 
 /// A JSON value, or null: PostgreSQL accepts numbers and nesting that serde_json does not.
+///
+/// # Panics
+/// If the row has no such column.
 pub(crate) fn json(row: &Row, column: &str) -> serde_json::Value {
-    row.try_get(column).ok().flatten().unwrap_or_default()
+    representable(row, column).unwrap_or_default()
 }
 
 /// A finite time. `None`: NULL, infinite, or beyond chrono's range.
+///
+/// # Panics
+/// If the row has no such column.
 pub(crate) fn finite(row: &Row, column: &str) -> Option<DateTime<Utc>> {
-    row.try_get(column).ok().flatten()
+    representable(row, column)
+}
+
+/// `None`: NULL, or a value that Rust's type cannot hold.
+fn representable<'a, T: FromSql<'a>>(row: &'a Row, column: &str) -> Option<T> {
+    let mut columns = row.columns().iter();
+    let position = columns.position(|it| it.name() == column);
+    let position = position.unwrap_or_else(|| panic!("the row has no column {column}"));
+    row.try_get(position).ok().flatten()
 }

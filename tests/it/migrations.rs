@@ -115,11 +115,12 @@ async fn migrate_applies_a_changed_function_unless_a_newer_migrate_applied_it() 
     }
 }
 
-/// The version of the functions' texts, and the digest of them all.
-const FUNCTIONS_AS_RELEASED: (i32, &str) = (
+/// Each released version of the functions' texts, with the digest of them all. Once a version is
+/// released, its line does not change; a change adds a line.
+const VERSIONS_OF_FUNCTIONS: &[(i32, &str)] = &[(
     1,
     "ac4815b456d85e6ce75f5ba84b4a8cab5b3ee333cee46919a8824f811b8b9b54",
-);
+)]; // 0.2.0
 
 #[test]
 fn changed_functions_have_a_new_version() {
@@ -133,11 +134,12 @@ fn changed_functions_have_a_new_version() {
         .map(|byte| format!("{byte:02x}"))
         .collect();
     assert_eq!(
-        FUNCTIONS_AS_RELEASED,
-        (functions::VERSION, &digest[..]),
+        VERSIONS_OF_FUNCTIONS.last(),
+        Some(&(functions::VERSION, &digest[..])),
         "a text in schema/functions changed: raise VERSION in src/database/functions.rs if the \
-         version before was released, and write both here"
+         version before was released, and add both here"
     );
+    assert!(VERSIONS_OF_FUNCTIONS.is_sorted_by(|one, next| one.0 < next.0));
 }
 
 #[tokio::test]
@@ -154,6 +156,25 @@ async fn migrate_creates_a_dropped_function_again() {
         "{}",
         said.stderr
     );
+}
+
+/// A new text may need a column that a step of the same release adds; a trigger needs its function.
+#[tokio::test]
+async fn missing_functions_come_before_the_last_steps_and_changed_ones_after() {
+    let app = App::new().await;
+    app.db
+        .batch_execute(
+            "DROP FUNCTION booking_automation_rfc3339(timestamptz);
+             UPDATE booking_automation_functions SET digest = 'of an older text' WHERE name = 'booking_automation_on_update';
+             DELETE FROM booking_automation_migrations WHERE name = '17_cancellation'",
+        )
+        .await
+        .unwrap();
+    let said = migrate(&app).await;
+    let place = |text: &str| said.stderr.find(text).expect(text);
+    let created = place("functions: booking_automation_rfc3339");
+    let applied = place("functions: booking_automation_on_update");
+    assert!(created < place("17_cancellation") && place("17_cancellation") < applied);
 }
 
 #[tokio::test]
@@ -567,7 +588,7 @@ async fn an_incompatible_schema_is_refused_with_the_reason() {
 async fn only_one_migration_runs_at_a_time() {
     let app = App::empty().await;
     let other = connect(&app.url).await;
-    // The lock of the migrations (src/database/migrate.rs).
+    // The lock of the migrations (src/database/migrate/step.rs).
     other
         .batch_execute(&format!(
             "SELECT pg_advisory_lock({})",

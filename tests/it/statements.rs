@@ -138,6 +138,14 @@ fn written_out(folder: &Path, found: &mut BTreeMap<String, String>) {
 #[tokio::test]
 async fn every_statement_can_be_prepared() {
     let app = App::new().await;
+    // The schema of the previous release does not have these functions.
+    app.db
+        .batch_execute(
+            "DROP FUNCTION booking_automation_is_due, booking_automation_lost_attempt, booking_automation_settled_attempt,
+                 booking_automation_settled_by, booking_automation_supersedes, booking_automation_with_attempt",
+        )
+        .await
+        .unwrap();
     let mut statements = BTreeMap::new();
     written_out(
         &Path::new(env!("CARGO_MANIFEST_DIR")).join("src"),
@@ -147,12 +155,14 @@ async fn every_statement_can_be_prepared() {
     statements.retain(|name, sql| {
         is_statement(sql) && !sql.contains(['{', '}']) && !name.ends_with("decisions.sql")
     });
+    for sql in statements.values_mut() {
+        *sql = inlined(sql);
+    }
     let written = statements.len();
     statements.extend(composed());
     let mut errors = Vec::new();
     for (name, sql) in &statements {
-        let sql = inlined(sql);
-        if let Err(error) = app.db.prepare_typed(&sql, &types_of(&sql)).await {
+        if let Err(error) = app.db.prepare_typed(sql, &types_of(sql)).await {
             let message = error
                 .as_db_error()
                 .map_or_else(|| error.to_string(), |refused| refused.message().to_owned());
@@ -165,4 +175,42 @@ async fn every_statement_can_be_prepared() {
         statements.len()
     );
     assert_eq!(errors, Vec::<String>::new());
+}
+
+/// The test above replaces the calls itself; the program must, too.
+#[test]
+fn every_file_with_a_shared_call_is_sent_inlined() {
+    let mut files = BTreeMap::new();
+    written_out(
+        &Path::new(env!("CARGO_MANIFEST_DIR")).join("src"),
+        &mut files,
+    );
+    let shared: Vec<_> = files
+        .iter()
+        .filter(|(name, sql)| {
+            !name.starts_with("src/database/functions.rs") && inlined(sql) != **sql
+        })
+        .map(|(name, _)| name)
+        .collect();
+    assert!(shared.len() >= 8, "{shared:?}");
+    for name in shared {
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(name);
+        let file = path.file_name().expect(name).to_str().unwrap();
+        assert!(
+            file.ends_with(".sql"),
+            "{name}: move the statement to a file"
+        );
+        let sources = std::fs::read_dir(path.parent().unwrap()).unwrap();
+        let sent_inlined = sources
+            .map(|entry| entry.unwrap().path())
+            .filter(|path| path.extension().is_some_and(|end| end == "rs"))
+            .any(|path| {
+                let source = std::fs::read_to_string(path).unwrap();
+                source.contains(&format!("inlined(include_str!(\"{file}\"))"))
+            });
+        assert!(
+            sent_inlined,
+            "{name} is sent with calls of functions that the previous schema lacks"
+        );
+    }
 }

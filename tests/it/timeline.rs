@@ -130,6 +130,26 @@ async fn pending_sending_and_failed_reminders_are_described() {
 }
 
 #[tokio::test]
+async fn a_refused_status_change_is_described() {
+    let mut app = App::new().await;
+    let id = app.confirmed(noon() - minutes(5)).await;
+    app.db
+        .batch_execute(
+            "CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE EXCEPTION 'no'; END $$;
+             CREATE TRIGGER refuse BEFORE UPDATE ON bookings FOR EACH ROW EXECUTE FUNCTION refuse()",
+        )
+        .await
+        .unwrap();
+    app.run(noon()).await;
+    assert_eq!(
+        sentences(&fetch_timeline(&mut app, id, noon()).await, "happened"),
+        [
+            "The database refused a change from confirmed to in_progress by the automation. It is tried again later."
+        ]
+    );
+}
+
+#[tokio::test]
 async fn a_due_reminder_without_a_decision_is_listed_once_and_first() {
     let mut app = App::new().await;
     app.sql("INSERT INTO reminder_rules (name, lead, audience) VALUES ('15m', '15 minutes', 'provider')", &[]).await;

@@ -56,13 +56,19 @@ pub async fn migrate(
             report(&format!("index {name}"));
         }
     }
-    let applied = run_step(database, "functions", functions::apply).await?;
-    if !applied.is_empty() {
-        report(&format!("functions: {}", applied.join(", ")));
-    }
+    let report_functions = |names: Vec<&str>, report: &mut dyn FnMut(&str)| {
+        if !names.is_empty() {
+            report(&format!("functions: {}", names.join(", ")));
+        }
+    };
+    let created = run_step(database, "functions", functions::create_missing).await?;
+    report_functions(created, &mut report);
     for (name, sql) in LAST_STEPS {
         run_once(database, name, sql, &mut report).await?;
     }
+    // After the steps: a new text may need the columns that they add.
+    let applied = run_step(database, "functions", functions::apply_changed).await?;
+    report_functions(applied, &mut report);
     Ok(())
 }
 
