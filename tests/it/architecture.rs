@@ -224,6 +224,7 @@ fn every_arrow_between_rooms_goes_down() {
             !source.contains("use super::") || source.contains("#[cfg(test)]"),
             "{file} uses super::"
         );
+        assert!(!source.contains("use crate::{"), "{file}: one `use` a room");
     }
     // It sees the arrows that are there.
     let uses = |from: &str, to: &str| arrows[from].contains(to);

@@ -385,7 +385,7 @@ impl Mechanism {
             Self::ClaimFirst => (
                 "the claim's COMMIT before the request",
                 DELIVERY,
-                "match turner.turn(&outcomes, more.then_some(&limits)).await {",
+                "match pages.next_page(&outcomes, more.then_some(&limits)).await {",
             ),
             Self::RecordAfter => (
                 "recording after the answer instead of with the claim",
