@@ -7,8 +7,8 @@ use tokio_postgres::types::Type;
 
 use crate::database::{Result, Transaction};
 
-/// The version of all texts together. Increase it with every change to one of them (a test checks
-/// that): it decides which `migrate` is newer.
+/// The version of all texts together: it decides which `migrate` is newer. The first change of a
+/// text after a release increases it; a test compares it with the digest of the texts.
 pub const VERSION: i32 = 1;
 
 macro_rules! functions {
@@ -94,7 +94,7 @@ async fn apply(transaction: &Transaction, only_missing: bool) -> Result<Vec<&'st
             (&only_missing as _, Type::BOOL),
         ];
         if transaction.execute(RECORD, &parameters).await? == 1 {
-            // A later step may create the tables that the body refers to.
+            // A missing function is created before the step that creates the tables of its body.
             transaction
                 .batch(&format!("SET LOCAL check_function_bodies = off; {text}"))
                 .await?;

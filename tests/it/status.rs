@@ -31,7 +31,7 @@ pub async fn ask(
     request(server.port, method, path, &headers, body).await
 }
 
-/// Requests a status change in somebody's name.
+/// Requests a status change by an actor.
 async fn request_status(server: &Server, id: Uuid, to: &str, role: &str) -> Answer {
     let body = json!({"to": to, "actor": {"role": role, "id": "somebody"}, "reason": "said so"})
         .to_string();
