@@ -3,7 +3,7 @@
 -- When a booking ends. IMMUTABLE, so that it can be indexed: the sum is calculated in UTC, where a day has 24 hours. A
 -- missing or negative duration counts as zero. A start near the end of the calendar (infinity included) is its own end,
 -- since an overflow would fail the writer's statement. bigint, so that the column can be widened.
-CREATE OR REPLACE FUNCTION booking_end(scheduled_at timestamptz, duration_minutes bigint)
+CREATE OR REPLACE FUNCTION public.booking_end(scheduled_at timestamptz, duration_minutes bigint)
 RETURNS timestamptz LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $$
     SELECT CASE
         WHEN scheduled_at < timestamptz '280000-01-01 00:00:00+00' AND isfinite(scheduled_at)
@@ -13,12 +13,12 @@ RETURNS timestamptz LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $$
     END
 $$;
 -- A role that writes a booking evaluates the index expression with its own privileges.
-GRANT EXECUTE ON FUNCTION booking_end(timestamptz, bigint) TO PUBLIC;
+GRANT EXECUTE ON FUNCTION public.booking_end(timestamptz, bigint) TO PUBLIC;
 
 -- Default privileges (Supabase sets some) would let other roles read and change what is created here, and a view
 -- bypasses the row-level security of its tables. So only the owner has privileges on what we create, until the owner
 -- grants more.
-CREATE OR REPLACE FUNCTION booking_automation_make_private(relation regclass) RETURNS void LANGUAGE plpgsql AS $$
+CREATE OR REPLACE FUNCTION public.booking_automation_make_private(relation regclass) RETURNS void LANGUAGE plpgsql AS $$
 DECLARE
     granted record;
 BEGIN
@@ -34,7 +34,7 @@ $$;
 
 -- The outbox and the audit trail in one table: one row for each status change, one for each reminder.
 SELECT set_config('booking_automation.events_are_new', (to_regclass('public.booking_automation_events') IS NULL)::text, true);
-CREATE TABLE IF NOT EXISTS booking_automation_events (
+CREATE TABLE IF NOT EXISTS public.booking_automation_events (
     id            uuid PRIMARY KEY DEFAULT gen_random_uuid(),
     booking_id    uuid NOT NULL,                     -- no foreign key: the trail outlives the booking
     event_type    text NOT NULL,                     -- status_update, reminder_sent, notification_sent
@@ -53,11 +53,11 @@ BEGIN
      WHERE conrelid = 'public.booking_automation_events'::regclass AND contype = 'f';
     IF FOUND THEN
         RAISE EXCEPTION 'booking_automation_events has the foreign key %: deleting a user would fail on it', key
-              USING HINT = format('run: ALTER TABLE booking_automation_events DROP CONSTRAINT %I;', key);
+              USING HINT = format('run: ALTER TABLE public.booking_automation_events DROP CONSTRAINT %I;', key);
     END IF;
 END
 $$;
-ALTER TABLE booking_automation_events
+ALTER TABLE public.booking_automation_events
     ADD COLUMN IF NOT EXISTS seq             bigint  GENERATED ALWAYS AS IDENTITY, -- the order of the rows
     ADD COLUMN IF NOT EXISTS rule            text    NOT NULL DEFAULT '',
     ADD COLUMN IF NOT EXISTS audience        text    NOT NULL DEFAULT '',
@@ -74,26 +74,26 @@ ALTER TABLE booking_automation_events
 
 -- The guarantee: one decision per booking, schedule revision, rule, audience and channel.
 CREATE UNIQUE INDEX IF NOT EXISTS booking_automation_events_reminder_key
-    ON booking_automation_events (booking_id, revision, rule, audience, channel)
+    ON public.booking_automation_events (booking_id, revision, rule, audience, channel)
     WHERE event_type = 'reminder_sent' AND rule <> ''; -- not for rows from before the installation
 -- What can be claimed, most urgent start first. Holds only unfinished rows.
 CREATE INDEX IF NOT EXISTS booking_automation_events_claimable
-    ON booking_automation_events (starts_at, seq)
+    ON public.booking_automation_events (starts_at, seq)
     WHERE status IN ('pending', 'sending') AND next_attempt_at IS NOT NULL;
 -- Events whose flag on `bookings` is still to be set.
 CREATE INDEX IF NOT EXISTS booking_automation_events_flag_due
-    ON booking_automation_events (seq)
+    ON public.booking_automation_events (seq)
     WHERE flag_due;
 -- Status changes that the database refused; the bookings are skipped for a while.
 CREATE INDEX IF NOT EXISTS booking_automation_events_refused
-    ON booking_automation_events (booking_id, next_attempt_at)
+    ON public.booking_automation_events (booking_id, next_attempt_at)
     WHERE event_type = 'status_update' AND status = 'failed';
 -- One booking's history, in order.
 CREATE INDEX IF NOT EXISTS booking_automation_events_booking
-    ON booking_automation_events (booking_id, seq);
+    ON public.booking_automation_events (booking_id, seq);
 
 -- The reminder rules. Leads have no months, which have no fixed length.
-CREATE TABLE IF NOT EXISTS reminder_rules (
+CREATE TABLE IF NOT EXISTS public.reminder_rules (
     name           text        NOT NULL,
     audience       text        NOT NULL DEFAULT 'customer' CHECK (audience IN ('customer', 'provider')),
     lead           interval    NOT NULL CHECK (lead > interval '0' AND lead <= interval '60 days'
@@ -104,11 +104,11 @@ CREATE TABLE IF NOT EXISTS reminder_rules (
     created_at     timestamptz NOT NULL DEFAULT now(),
     PRIMARY KEY (name, audience)
 );
-INSERT INTO reminder_rules (name, lead) VALUES ('24h', '24 hours'), ('1h', '1 hour'), ('15m', '15 minutes')
+INSERT INTO public.reminder_rules (name, lead) VALUES ('24h', '24 hours'), ('1h', '1 hour'), ('15m', '15 minutes')
     ON CONFLICT DO NOTHING;
 
 -- State per booking. No row: nothing has happened to it since the installation.
-CREATE TABLE IF NOT EXISTS booking_automation_state (
+CREATE TABLE IF NOT EXISTS public.booking_automation_state (
     booking_id     uuid PRIMARY KEY,
     revision       integer NOT NULL, -- how often it came into force or its start changed
     starts_at      timestamptz,      -- the start at that time
@@ -120,20 +120,20 @@ CREATE TABLE IF NOT EXISTS booking_automation_state (
 -- The recheck queue: bookings to check again, whatever their due times, since each came into force or was moved.
 -- Writers only insert and only the pass deletes, so a writer never conflicts with the pass, neither by waiting nor, in
 -- a REPEATABLE READ transaction, by a serialization failure.
-CREATE TABLE IF NOT EXISTS booking_automation_looks (
+CREATE TABLE IF NOT EXISTS public.booking_automation_looks (
     seq        bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
     booking_id uuid NOT NULL
 );
 
 -- When each channel's next message may leave: the send rate of all instances together.
-CREATE TABLE IF NOT EXISTS booking_automation_channels (
+CREATE TABLE IF NOT EXISTS public.booking_automation_channels (
     channel text PRIMARY KEY,
     next_at timestamptz NOT NULL DEFAULT now()
 );
-INSERT INTO booking_automation_channels (channel) VALUES ('email') ON CONFLICT DO NOTHING;
+INSERT INTO public.booking_automation_channels (channel) VALUES ('email') ON CONFLICT DO NOTHING;
 
 -- One row for each pass that ran or failed.
-CREATE TABLE IF NOT EXISTS automation_runs (
+CREATE TABLE IF NOT EXISTS public.automation_runs (
     id             uuid PRIMARY KEY,
     trigger        text NOT NULL,          -- schedule, bearer, signature, cli
     scheduled_time text,                   -- from the scheduler: recorded only
@@ -147,11 +147,11 @@ CREATE TABLE IF NOT EXISTS automation_runs (
     rules_digest   text,                   -- of the rules used for them
     created_at     timestamptz NOT NULL DEFAULT now()
 );
-CREATE INDEX IF NOT EXISTS automation_runs_completed ON automation_runs (as_of DESC) WHERE outcome = 'completed';
-CREATE INDEX IF NOT EXISTS automation_runs_created_at ON automation_runs (created_at);
+CREATE INDEX IF NOT EXISTS automation_runs_completed ON public.automation_runs (as_of DESC) WHERE outcome = 'completed';
+CREATE INDEX IF NOT EXISTS automation_runs_created_at ON public.automation_runs (created_at);
 
-SELECT booking_automation_make_private(relation)
-  FROM unnest(ARRAY['reminder_rules', 'booking_automation_state', 'booking_automation_looks',
-                    'booking_automation_channels', 'automation_runs', 'booking_automation_migrations']::regclass[]) AS relation;
-SELECT booking_automation_make_private('booking_automation_events')
+SELECT public.booking_automation_make_private(relation)
+  FROM unnest(ARRAY['public.reminder_rules', 'public.booking_automation_state', 'public.booking_automation_looks',
+                    'public.booking_automation_channels', 'public.automation_runs', 'public.booking_automation_migrations']::regclass[]) AS relation;
+SELECT public.booking_automation_make_private('public.booking_automation_events'::regclass)
  WHERE current_setting('booking_automation.events_are_new')::boolean;

@@ -3,7 +3,7 @@
 DO $$
 BEGIN
     IF to_regclass('public.booking_automation_contacts') IS NULL THEN
-        CREATE VIEW booking_automation_contacts AS
+        CREATE VIEW public.booking_automation_contacts AS
         SELECT b.id                     AS booking_id,
                a.audience               AS audience,       -- the recipient
                person.email             AS email,
@@ -16,13 +16,13 @@ BEGIN
                b.meeting_link           AS meeting_link,
                coalesce(b.is_online, false) AS is_online,
                provider.timezone        AS place_timezone  -- the zone of the place
-          FROM bookings b
+          FROM public.bookings b
          CROSS JOIN (VALUES ('customer'), ('provider')) AS a (audience)
-          LEFT JOIN users provider ON provider.id = b.provider_id
-          LEFT JOIN users person ON person.id = CASE a.audience WHEN 'customer' THEN b.customer_id ELSE b.provider_id END
-          LEFT JOIN users other  ON other.id  = CASE a.audience WHEN 'customer' THEN b.provider_id ELSE b.customer_id END
-          LEFT JOIN services s   ON s.id = b.service_id;
-        PERFORM booking_automation_make_private('booking_automation_contacts');
+          LEFT JOIN public.users provider ON provider.id = b.provider_id
+          LEFT JOIN public.users person ON person.id = CASE a.audience WHEN 'customer' THEN b.customer_id ELSE b.provider_id END
+          LEFT JOIN public.users other  ON other.id  = CASE a.audience WHEN 'customer' THEN b.provider_id ELSE b.customer_id END
+          LEFT JOIN public.services s   ON s.id = b.service_id;
+        PERFORM public.booking_automation_make_private('public.booking_automation_contacts'::regclass);
     END IF;
 EXCEPTION WHEN undefined_column OR undefined_table OR undefined_object THEN
     RAISE EXCEPTION 'the view booking_automation_contacts does not fit these tables: %', SQLERRM

@@ -3,7 +3,7 @@
 -- One row for each service and case. If a service has no row for a case, the row without a service applies, and without
 -- that the built-in policy (src/bookings/cancellation/policies.rs). If the user's own cancellation_policies have active
 -- rows, those apply to customers. No foreign key, so that a service can be deleted.
-CREATE TABLE IF NOT EXISTS booking_automation_cancellation_policies (
+CREATE TABLE IF NOT EXISTS public.booking_automation_cancellation_policies (
     id              uuid    PRIMARY KEY DEFAULT gen_random_uuid(),
     service_id      uuid,                               -- NULL: every service without a row of its own
     applies_to      text    NOT NULL CHECK (applies_to IN ('customer', 'provider', 'staff', 'no_show')), -- who cancels
@@ -22,7 +22,7 @@ CREATE TABLE IF NOT EXISTS booking_automation_cancellation_policies (
     CHECK (partial_until BETWEEN interval '0' AND interval '400 days' AND extract(year FROM partial_until) = 0 AND extract(month FROM partial_until) = 0)
 );
 CREATE UNIQUE INDEX IF NOT EXISTS booking_automation_cancellation_policies_of_service
-    ON booking_automation_cancellation_policies (service_id, applies_to) WHERE service_id IS NOT NULL;
+    ON public.booking_automation_cancellation_policies (service_id, applies_to) WHERE service_id IS NOT NULL;
 CREATE UNIQUE INDEX IF NOT EXISTS booking_automation_cancellation_policies_default
-    ON booking_automation_cancellation_policies (applies_to) WHERE service_id IS NULL;
-SELECT booking_automation_make_private('booking_automation_cancellation_policies');
+    ON public.booking_automation_cancellation_policies (applies_to) WHERE service_id IS NULL;
+SELECT public.booking_automation_make_private('public.booking_automation_cancellation_policies'::regclass);

@@ -1,6 +1,6 @@
 -- An erasure's own row cannot be removed, and its time is set here. The row of today's retention may increase its
 -- count; a person's row gets its count in the transaction that inserts it.
-CREATE OR REPLACE FUNCTION booking_automation_keep_erasure() RETURNS trigger
+CREATE OR REPLACE FUNCTION public.booking_automation_keep_erasure() RETURNS trigger
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
     IF TG_OP = 'UPDATE' AND (
@@ -18,4 +18,4 @@ BEGIN
 END
 $$;
 -- Otherwise another role could attach it to a table of its own and write our tables with our privileges.
-REVOKE EXECUTE ON FUNCTION booking_automation_keep_erasure() FROM PUBLIC;
+REVOKE EXECUTE ON FUNCTION public.booking_automation_keep_erasure() FROM PUBLIC;

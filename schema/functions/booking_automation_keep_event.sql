@@ -1,5 +1,5 @@
 -- Fires for finished events only. SECURITY DEFINER: the writer may have no privileges on the table of erasures.
-CREATE OR REPLACE FUNCTION booking_automation_keep_event() RETURNS trigger
+CREATE OR REPLACE FUNCTION public.booking_automation_keep_event() RETURNS trigger
 LANGUAGE plpgsql SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
 SET enable_seqscan = off
@@ -26,4 +26,4 @@ BEGIN
 END
 $$;
 -- Otherwise another role could attach it to a table of its own and write our tables with our privileges.
-REVOKE EXECUTE ON FUNCTION booking_automation_keep_event() FROM PUBLIC;
+REVOKE EXECUTE ON FUNCTION public.booking_automation_keep_event() FROM PUBLIC;

@@ -1,5 +1,5 @@
 -- After an INSERT: a booking that is inserted as confirmed is in force from now on.
-CREATE OR REPLACE FUNCTION booking_automation_on_insert() RETURNS trigger
+CREATE OR REPLACE FUNCTION public.booking_automation_on_insert() RETURNS trigger
 LANGUAGE plpgsql SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
 SET enable_nestloop = off
@@ -29,4 +29,4 @@ BEGIN
 END
 $$;
 -- Otherwise another role could attach it to a table of its own and write our tables with our privileges.
-REVOKE EXECUTE ON FUNCTION booking_automation_on_insert() FROM PUBLIC;
+REVOKE EXECUTE ON FUNCTION public.booking_automation_on_insert() FROM PUBLIC;

@@ -1,5 +1,5 @@
 -- Before an UPDATE that moves a booking: sets the flags for the new start.
-CREATE OR REPLACE FUNCTION booking_automation_on_move() RETURNS trigger
+CREATE OR REPLACE FUNCTION public.booking_automation_on_move() RETURNS trigger
 LANGUAGE plpgsql SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
 SET enable_seqscan = off
@@ -21,4 +21,4 @@ BEGIN
 END
 $$;
 -- Otherwise another role could attach it to a table of its own and write our tables with our privileges.
-REVOKE EXECUTE ON FUNCTION booking_automation_on_move() FROM PUBLIC;
+REVOKE EXECUTE ON FUNCTION public.booking_automation_on_move() FROM PUBLIC;

@@ -1,5 +1,5 @@
 -- After an UPDATE: writes the audit trail, the schedule revision, and the recheck queue.
-CREATE OR REPLACE FUNCTION booking_automation_on_update() RETURNS trigger
+CREATE OR REPLACE FUNCTION public.booking_automation_on_update() RETURNS trigger
 LANGUAGE plpgsql SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
 -- PL/pgSQL keeps the plan of the session's first call. If that was a one-row update, its nested loop over two
@@ -76,4 +76,4 @@ BEGIN
 END
 $$;
 -- Otherwise another role could attach it to a table of its own and write our tables with our privileges.
-REVOKE EXECUTE ON FUNCTION booking_automation_on_update() FROM PUBLIC;
+REVOKE EXECUTE ON FUNCTION public.booking_automation_on_update() FROM PUBLIC;

@@ -1,6 +1,6 @@
 -- After events were recorded, writes webhook messages: of status changes when they are inserted, of reminders when they
 -- become sent.
-CREATE OR REPLACE FUNCTION booking_automation_tell_of_events() RETURNS trigger
+CREATE OR REPLACE FUNCTION public.booking_automation_tell_of_events() RETURNS trigger
 LANGUAGE plpgsql SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
 SET enable_nestloop = off -- see booking_automation_on_update
@@ -55,4 +55,4 @@ BEGIN
 END
 $$;
 -- Otherwise another role could attach it to a table of its own and write our tables with our privileges.
-REVOKE EXECUTE ON FUNCTION booking_automation_tell_of_events() FROM PUBLIC;
+REVOKE EXECUTE ON FUNCTION public.booking_automation_tell_of_events() FROM PUBLIC;

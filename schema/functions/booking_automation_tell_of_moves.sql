@@ -1,5 +1,5 @@
 -- After bookings were moved, writes webhook messages for those that are not in a final status.
-CREATE OR REPLACE FUNCTION booking_automation_tell_of_moves() RETURNS trigger
+CREATE OR REPLACE FUNCTION public.booking_automation_tell_of_moves() RETURNS trigger
 LANGUAGE plpgsql SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
 SET enable_nestloop = off
@@ -40,4 +40,4 @@ BEGIN
 END
 $$;
 -- Otherwise another role could attach it to a table of its own and write our tables with our privileges.
-REVOKE EXECUTE ON FUNCTION booking_automation_tell_of_moves() FROM PUBLIC;
+REVOKE EXECUTE ON FUNCTION public.booking_automation_tell_of_moves() FROM PUBLIC;

@@ -2,6 +2,7 @@
 //! refunds.
 
 pub mod cancellation;
+pub(crate) mod columns;
 mod judge;
 pub mod lifecycle;
 pub(crate) mod projection;
@@ -9,5 +10,5 @@ pub mod settings;
 mod snapshot;
 pub(crate) mod status_change;
 mod step_runner;
-mod steps;
+pub(crate) mod steps;
 pub mod transitions;

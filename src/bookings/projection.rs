@@ -5,9 +5,9 @@ use chrono::{DateTime, TimeDelta, Utc};
 use tokio_postgres::types::Type;
 use uuid::Uuid;
 
-use crate::bookings::settings::TransitionSettings;
+use crate::bookings::columns::Column;
 use crate::bookings::snapshot::{self, BookingSnapshot};
-use crate::bookings::steps::{END, NOT_REFUSED, steps};
+use crate::bookings::steps::{END, NOT_REFUSED, StepRules};
 use crate::database::{Parameter, Result, Transaction};
 
 /// The most automatic steps of one booking in sequence.
@@ -20,22 +20,22 @@ const PROJECTION: &str = include_str!("projection.sql");
 /// SQL of a query `projection`: `booking_id`, `from_status`, `to_status`, and `at`, when each step
 /// is due, or `$1` if it is due by then. It ignores the limit of a pass. Its parameters are those
 /// of [`ProjectionWindow`].
-pub(crate) fn projection_sql(settings: &TransitionSettings) -> String {
-    let bookings: Vec<_> = steps(settings)
+pub(crate) fn projection_sql(rules: &StepRules) -> String {
+    let bookings: Vec<_> = rules.steps()
         .map(|step| {
             let (from, order) = (step.edge.from, step.order);
-            let blocked = if order == END { "AND b.auto_complete_blocked IS NOT TRUE" } else { "" };
+            let blocked = if order == END { format!("AND {}", rules.not_blocked()) } else { String::new() };
             format!(
-                "SELECT b.id, b.status FROM bookings b
+                "SELECT b.id, b.status FROM public.bookings b
                   WHERE b.status = '{from}' AND {order} <= $2 {blocked} AND ($3::uuid IS NULL OR b.id = $3)"
             )
         })
         .collect();
-    let next_steps: Vec<_> = steps(settings)
+    let next_steps: Vec<_> = rules.steps()
         .enumerate()
         .map(|(order, step)| {
             let (from, to) = (step.edge.from, step.edge.to);
-            let due = format!("{} AND {NOT_REFUSED}", step.condition())
+            let due = format!("{} AND {NOT_REFUSED}", step.condition(rules))
                 .replace("$1", "m.at")
                 .replace("$2", "(m.at - make_interval(secs => $4))")
                 .replace("$3", "(m.at - make_interval(secs => $5))");
@@ -44,11 +44,16 @@ pub(crate) fn projection_sql(settings: &TransitionSettings) -> String {
             )
         })
         .collect();
+    let blocked_column = match rules.columns.has(Column::AutoCompleteBlocked) {
+        true => ", r.auto_complete_blocked",
+        false => "",
+    };
     PROJECTION
         .replace("{bookings}", &bookings.join(" UNION "))
         .replace("{next_steps}", &next_steps.join(" UNION ALL "))
         .replace("{most_steps}", &MOST_STEPS.to_string())
         .replace("{end}", END)
+        .replace("{blocked_column}", blocked_column)
 }
 
 /// `$1` to `$5` of [`projection_sql`].
@@ -62,13 +67,13 @@ pub(crate) struct ProjectionWindow {
 
 impl ProjectionWindow {
     pub(crate) fn new(
-        settings: &TransitionSettings,
+        rules: &StepRules,
         as_of: DateTime<Utc>,
         until: DateTime<Utc>,
         booking_id: Option<Uuid>,
     ) -> Self {
-        let expire_after = settings.expire_after.as_secs_f64();
-        let complete_after = settings.complete_after.as_secs_f64();
+        let expire_after = rules.settings.expire_after.as_secs_f64();
+        let complete_after = rules.settings.complete_after.as_secs_f64();
         Self {
             as_of,
             until,
@@ -96,8 +101,8 @@ pub(crate) struct ProjectedStep {
     pub(crate) to: String,
 }
 
-pub(crate) fn steps_sql(settings: &TransitionSettings) -> String {
-    let projection = projection_sql(settings);
+pub(crate) fn steps_sql(rules: &StepRules) -> String {
+    let projection = projection_sql(rules);
     format!(
         "{projection}
          SELECT at, from_status, to_status FROM projection WHERE steps > 0 ORDER BY steps"
@@ -107,12 +112,12 @@ pub(crate) fn steps_sql(settings: &TransitionSettings) -> String {
 /// The steps of one booking.
 pub(crate) async fn projected_steps(
     transaction: &Transaction,
-    settings: &TransitionSettings,
+    rules: &StepRules,
     as_of: DateTime<Utc>,
     booking_id: Uuid,
 ) -> Result<Vec<ProjectedStep>> {
-    let sql = steps_sql(settings);
-    let window = ProjectionWindow::new(settings, as_of, as_of + FAR_AWAY, Some(booking_id));
+    let sql = steps_sql(rules);
+    let window = ProjectionWindow::new(rules, as_of, as_of + FAR_AWAY, Some(booking_id));
     let rows = transaction.query(&sql, &window.parameters()).await?;
     Ok(rows
         .iter()
@@ -128,14 +133,14 @@ pub(crate) async fn projected_steps(
 /// neither locks nor writes. `None`: there is no such booking.
 pub(crate) async fn projected_states(
     transaction: &Transaction,
-    settings: &TransitionSettings,
+    rules: &StepRules,
     as_of: DateTime<Utc>,
     id: Uuid,
 ) -> Result<Option<Vec<(DateTime<Utc>, BookingSnapshot)>>> {
     let Some(now) = snapshot::read(transaction, id, as_of).await? else {
         return Ok(None);
     };
-    let steps = projected_steps(transaction, settings, as_of, id).await?;
+    let steps = projected_steps(transaction, rules, as_of, id).await?;
     let mut moments: Vec<_> = steps
         .iter()
         .map(|step| step.at)

@@ -3,14 +3,14 @@
 --   $1 as_of  $2 until  $3 the one booking (NULL: all)  $4 EXPIRE_AFTER  $5 COMPLETE_AFTER, both in seconds
 WITH RECURSIVE projection AS (
     -- The bookings now: UNION keeps each once.
-    SELECT id AS booking_id, NULL AS from_status, status AS to_status, $1::timestamptz AS at, 0 AS steps
+    SELECT id AS booking_id, NULL::text AS from_status, status::text AS to_status, $1::timestamptz AS at, 0 AS steps
       FROM ({bookings}) AS b
     UNION ALL
     SELECT l.booking_id, l.to_status, next.status, next.at, l.steps + 1
       FROM projection l
      CROSS JOIN LATERAL (
-            SELECT r.id, l.to_status AS status, r.scheduled_at, r.duration_minutes, r.auto_complete_blocked
-              FROM bookings r WHERE r.id = l.booking_id) AS b
+            SELECT r.id, l.to_status AS status, r.scheduled_at, r.duration_minutes{blocked_column}
+              FROM public.bookings r WHERE r.id = l.booking_id) AS b
      CROSS JOIN LATERAL (
             WITH moment AS (
                 SELECT moment.at
@@ -18,9 +18,9 @@ WITH RECURSIVE projection AS (
                                (b.scheduled_at),
                                ({end} + make_interval(secs => $4)),
                                ({end} + make_interval(secs => $5)),
-                               ((SELECT s.unblocked_at FROM booking_automation_state s WHERE s.booking_id = b.id)
+                               ((SELECT s.unblocked_at FROM public.booking_automation_state s WHERE s.booking_id = b.id)
                                 + make_interval(secs => $4)),
-                               ((SELECT max(f.next_attempt_at) FROM booking_automation_events f
+                               ((SELECT max(f.next_attempt_at) FROM public.booking_automation_events f
                                   WHERE f.booking_id = b.id AND f.event_type = 'status_update' AND f.status = 'failed'))
                        ) AS moment (at)
                  WHERE moment.at BETWEEN l.at AND $2)

@@ -40,7 +40,7 @@ async fn read_with(
 ) -> Result<Option<BookingSnapshot>> {
     let sql = format!(
         "SELECT coalesce(status, '') AS status, scheduled_at, coalesce(scheduled_at <= $2, false) AS has_started
-           FROM bookings WHERE id = $1 {lock}"
+           FROM public.bookings WHERE id = $1 {lock}"
     );
     let rows = transaction
         .query(&sql, &[(&id, Type::UUID), (&as_of, Type::TIMESTAMPTZ)])
@@ -61,7 +61,7 @@ pub(crate) async fn undoable_step(
 ) -> Result<Vec<String>> {
     let sql = "SELECT event_data ->> 'from' AS from_status, event_data ->> 'to' AS to_status,
                       event_data ->> 'by' = 'booking-automation' AS automatic
-                 FROM booking_automation_events
+                 FROM public.booking_automation_events
                 WHERE booking_id = $1 AND event_type = 'status_update' AND status = 'completed'
                 ORDER BY seq DESC LIMIT 4";
     let mut before = Vec::new();

@@ -14,10 +14,12 @@ use uuid::Uuid;
 
 use crate::bookings::cancellation::refunds::{self, Refund, RefundError};
 use crate::bookings::cancellation::tiers::{Case, RefundUndetermined, is_same_amount};
+use crate::bookings::columns::Column;
 use crate::bookings::judge::{NotAllowed, judge};
 use crate::bookings::lifecycle::{Role, Status, Step, When};
 use crate::bookings::settings::TransitionSettings;
 use crate::bookings::snapshot::{self, BookingSnapshot};
+use crate::bookings::steps::StepRules;
 use crate::bookings::transitions::{self, Moments};
 use crate::database::{DatabaseError, Transaction};
 
@@ -115,7 +117,8 @@ pub(crate) async fn change_status(
         no_show,
         expected_refund,
     } = *request;
-    let booking = lock_and_advance(transaction, settings, as_of, booking_id).await?;
+    let rules = StepRules::read(transaction, settings).await?;
+    let booking = lock_and_advance(transaction, &rules, as_of, booking_id).await?;
     let undoable = snapshot::undoable_step(transaction, booking_id, &booking.status).await?;
     let step = judge(&booking, &undoable, to, actor.role, no_show)?;
     let refund = match step.to {
@@ -133,7 +136,16 @@ pub(crate) async fn change_status(
     {
         return Err(StatusError::OtherRefund(Box::new(refund.clone())));
     }
-    write(transaction, booking_id, step, actor, as_of, refund.as_ref()).await?;
+    write(
+        transaction,
+        &rules,
+        booking_id,
+        step,
+        actor,
+        as_of,
+        refund.as_ref(),
+    )
+    .await?;
     Ok(StatusChange {
         booking_id,
         from: step.from,
@@ -149,7 +161,7 @@ pub(crate) async fn change_status(
 /// Locks the booking, and moves it on by time as the next pass would.
 async fn lock_and_advance(
     transaction: &Transaction,
-    settings: &TransitionSettings,
+    rules: &StepRules,
     as_of: DateTime<Utc>,
     booking_id: Uuid,
 ) -> Result<BookingSnapshot, StatusError> {
@@ -157,16 +169,57 @@ async fn lock_and_advance(
         let booking = snapshot::lock(transaction, booking_id, as_of).await?;
         booking.ok_or(StatusError::NoBooking)
     };
-    let (booking, moments) = (lock().await?, Moments::new(as_of, settings));
+    let (booking, moments) = (lock().await?, Moments::new(as_of, &rules.settings));
     let status = &booking.status;
-    match transitions::advance_one(transaction, &moments, settings, booking_id, status).await? {
+    match transitions::advance_one(transaction, &moments, rules, booking_id, status).await? {
         true => lock().await,
         false => Ok(booking),
     }
 }
 
+/// The columns besides the status that a step sets, where the database has them.
+fn columns_sql(rules: &StepRules, step: &Step) -> String {
+    let undo = step.when == When::Undo;
+    let (cancelled, completed) = (step.to == Status::Cancelled, step.to == Status::Completed);
+    let columns = [
+        (Column::CompletedAt, "completed_at = $4", completed),
+        (
+            Column::CompletedAt,
+            "completed_at = NULL",
+            undo && step.from == Status::Completed,
+        ),
+        (Column::CancelledAt, "cancelled_at = $4", cancelled),
+        (
+            Column::CancelledBy,
+            "cancelled_by = $5::pg_catalog.uuid",
+            cancelled,
+        ),
+        (Column::CancelledByText, "cancelled_by = $5", cancelled),
+        (
+            Column::CancellationReason,
+            "cancellation_reason = $6",
+            cancelled,
+        ),
+        (
+            Column::AutoCompleteBlocked,
+            "auto_complete_blocked = true",
+            undo,
+        ),
+    ];
+    columns
+        .into_iter()
+        .filter(|(column, _, is_meant)| *is_meant && rules.columns.has(*column))
+        .map(|(_, sql, _)| format!(", {sql}"))
+        .collect()
+}
+
+pub(crate) fn update_sql(rules: &StepRules, step: &Step) -> String {
+    include_str!("status_change.sql").replace("{columns}", &columns_sql(rules, step))
+}
+
 async fn write(
     transaction: &Transaction,
+    rules: &StepRules,
     id: Uuid,
     step: &Step,
     actor: &Actor,
@@ -174,29 +227,38 @@ async fn write(
     refund: Option<&Refund>,
 ) -> Result<(), StatusError> {
     let reason = actor.reason.clone().unwrap_or_default();
-    tell_triggers(transaction, id, actor, &reason, refund).await?;
-    // An id that is not a UUID does not fit into `cancelled_by`; the audit trail has it.
-    let cancelled_by = actor.id.as_deref().and_then(|id| id.parse::<Uuid>().ok());
-    let undo = step.when == When::Undo;
+    // An id that is not a UUID may not fit into `cancelled_by`; the audit trail has it.
+    let is_text = rules.columns.has(Column::CancelledByText);
+    let cancelled_by = actor
+        .id
+        .clone()
+        .filter(|id| is_text || id.parse::<Uuid>().is_ok());
     let parameters = [
         (&id as _, Type::UUID),
         (&step.from.as_str() as _, Type::TEXT),
         (&step.to.as_str() as _, Type::TEXT),
         (&as_of as _, Type::TIMESTAMPTZ),
-        (&cancelled_by as _, Type::UUID),
+        (&cancelled_by as _, Type::TEXT),
         (&actor.reason as _, Type::TEXT),
-        (&undo as _, Type::BOOL),
     ];
+    let sql = update_sql(rules, step);
+    let announce = async |transaction: &Transaction| {
+        announce_to_triggers(transaction, id, actor, &reason, refund).await
+    };
     let rows = transaction
-        .query(include_str!("status_change.sql"), &parameters)
+        .write_with_their_settings(
+            transaction.statement_timeout(),
+            announce,
+            async |transaction| transaction.query(&sql, &parameters).await,
+        )
         .await?;
     if !rows.first().is_some_and(|row| row.get("has_changed")) {
         return Err(StatusError::ChangedByTrigger(step.to));
     }
-    if undo {
+    if step.when == When::Undo {
         // The pass starts bookings whatever `auto_complete_blocked` says: this keeps the next one
         // from it.
-        let block = "INSERT INTO booking_automation_state (booking_id, revision, blocked_reason) VALUES ($1, 0, $2)
+        let block = "INSERT INTO public.booking_automation_state (booking_id, revision, blocked_reason) VALUES ($1, 0, $2)
                      ON CONFLICT (booking_id) DO UPDATE SET blocked_reason = excluded.blocked_reason";
         transaction
             .execute(block, &[(&id, Type::UUID), (&reason, Type::TEXT)])
@@ -206,7 +268,7 @@ async fn write(
 }
 
 /// Sets what the audit trigger writes into the event, for this transaction.
-async fn tell_triggers(
+async fn announce_to_triggers(
     transaction: &Transaction,
     id: Uuid,
     actor: &Actor,

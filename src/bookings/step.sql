@@ -1,20 +1,22 @@
--- One automatic step: changes the status of up to $4 bookings that are due for it, or only of those in $5.
---   $1 as_of  $2 as_of - EXPIRE_AFTER  $3 as_of - COMPLETE_AFTER  $6 the run
-WITH candidate AS MATERIALIZED (
-    -- The most overdue first. A booking that another transaction has locked waits for the next pass.
-    SELECT b.id {candidates} AND ($5::uuid[] IS NULL OR b.id = ANY ($5))
-     ORDER BY {order} LIMIT $4
-       FOR NO KEY UPDATE OF b SKIP LOCKED
+-- One automatic step: changes the status of the bookings that step_candidates.sql locked. It runs with the settings of
+-- the user's database, so every operator, function and type is named with its schema.
+--   $1 as_of  $2 the same as text  $3 the run
+WITH due AS MATERIALIZED (
+    SELECT d.key::pg_catalog.uuid AS id, d.value AS due_at
+      FROM pg_catalog.jsonb_each_text(pg_catalog.current_setting('booking_automation.due')::pg_catalog.jsonb) AS d
+), updated AS (
+    UPDATE public.bookings AS b
+       SET status = '{to}'{columns}
+      FROM due AS d
+     WHERE b.id OPERATOR(pg_catalog.=) d.id AND b.status OPERATOR(pg_catalog.=) '{from}'
+    RETURNING b.id, b.status OPERATOR(pg_catalog.=) '{to}' AS has_moved
+), counted AS (
+    SELECT (SELECT pg_catalog.count(*) FROM updated WHERE has_moved) AS moved, (SELECT pg_catalog.count(*) FROM due) AS due
 )
-UPDATE bookings b
-   SET status = '{to}', auto_status_updated = true{completed_at},
-       -- Our entries form a list. Earlier content is kept.
-       automation_logs = CASE
-           WHEN b.automation_logs IS NULL OR jsonb_typeof(b.automation_logs) = 'null' THEN '[]'::jsonb
-           WHEN jsonb_typeof(b.automation_logs) = 'array' THEN b.automation_logs
-           ELSE jsonb_build_array(b.automation_logs) END
-           || jsonb_build_object('at', $1, 'from', '{from}', 'to', '{to}', 'due_at', {due_at}, 'run_id', $6)
-  FROM candidate c
- WHERE b.id = c.id
-   -- Tested again: the lock may have shown a newer row.
-   AND b.status = '{from}' AND {condition}
+-- A BEFORE trigger of the user can keep the old status, or skip the row.
+SELECT moved,
+       CASE WHEN moved OPERATOR(pg_catalog.<) due
+            THEN (SELECT pg_catalog.array_agg(d.id) FROM due AS d
+                   WHERE NOT EXISTS (SELECT FROM updated AS u WHERE u.has_moved AND u.id OPERATOR(pg_catalog.=) d.id))
+       END AS kept
+  FROM counted

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use tokio_postgres::types::Type;
 use uuid::Uuid;
 
-use crate::bookings::steps::{Moments, TimedStep};
+use crate::bookings::steps::{Moments, StepRules, TimedStep};
 use crate::database::{DatabaseError, Result, Transaction};
 
 /// How long a booking is skipped after the user's database refused its change (by a constraint or
@@ -22,6 +22,7 @@ const SLOW_ATTEMPTS: u32 = 4;
 /// What the steps of one pass share.
 pub(crate) struct StepRunner<'a> {
     pub(crate) transaction: &'a Transaction,
+    pub(crate) rules: &'a StepRules,
     pub(crate) moments: &'a Moments,
     pub(crate) run_id: Uuid,
     /// No statement begins after this.
@@ -66,28 +67,48 @@ impl StepRunner<'_> {
     }
 
     /// One step's UPDATE of up to `limit` bookings, or of `only` these, undone when it fails. One
-    /// round trip.
+    /// round trip. Bookings whose status a trigger of the user keeps are recorded as refused.
     pub(crate) async fn advance_up_to(
         &self,
         step: &TimedStep,
         limit: i64,
         only: Option<&[Uuid]>,
     ) -> Result<i64> {
-        let sql = step.update_sql();
+        let (candidates_sql, update_sql) = (
+            step.candidates_sql(self.rules),
+            step.update_sql(self.rules),
+        );
         let [as_of, expire, complete] = self.moments.parameters();
         let run_id = self.run_id.to_string();
-        let parameters = [
-            as_of,
+        let as_of_text = self.moments.as_of().to_rfc3339();
+        let candidates = [
+            as_of.clone(),
             expire,
             complete,
             (&limit, Type::INT8),
             (&only, Type::UUID_ARRAY),
             (&run_id, Type::TEXT),
         ];
+        let update = [
+            as_of,
+            (&as_of_text as _, Type::TEXT),
+            (&run_id as _, Type::TEXT),
+        ];
         let time = self.transaction.statement_timeout() / SLOW_ATTEMPTS;
-        let update = async |transaction: &Transaction| transaction.execute(&sql, &parameters).await;
-        let changed = self.transaction.in_savepoint(time, update).await?;
-        Ok(i64::try_from(changed).unwrap_or(i64::MAX))
+        let lock = async |transaction: &Transaction| {
+            transaction.query(&candidates_sql, &candidates).await?;
+            Ok(())
+        };
+        let write = async |transaction: &Transaction| transaction.query_one(&update_sql, &update).await;
+        let row = self
+            .transaction
+            .write_with_their_settings(time, lock, write)
+            .await?;
+        if let Some(kept) = row.get::<_, Option<Vec<Uuid>>>("kept") {
+            self.record_refusals(step, &kept, "a trigger kept the status")
+                .await?;
+        }
+        Ok(row.get("moved"))
     }
 
     /// Halves the candidates until each refused one stands alone. A refused one is recorded and
@@ -114,7 +135,7 @@ impl StepRunner<'_> {
                     // A trigger of the user's database met a lock, or is slow: the next pass may
                     // succeed.
                     [_] if error.is_lock() || error.is_statement_timeout() => {}
-                    [id] => self.record_refusal(step, *id, &error).await?,
+                    [id] => self.record_refused(step, *id, &error).await?,
                     _ => {
                         let (first, second) = ids.split_at(ids.len() / 2);
                         halves.extend([second, first]);
@@ -127,7 +148,7 @@ impl StepRunner<'_> {
     }
 
     async fn lock_candidates(&self, step: &TimedStep, limit: i64) -> Result<Vec<Uuid>> {
-        let sql = step.lock_candidates_sql();
+        let sql = step.lock_candidates_sql(self.rules);
         let [as_of, expire, complete] = self.moments.parameters();
         let rows = self
             .transaction
@@ -151,7 +172,7 @@ impl StepRunner<'_> {
         ];
         let count = self
             .transaction
-            .execute(&step.record_set_back_sql(), &parameters)
+            .execute(&step.record_set_back_sql(self.rules), &parameters)
             .await?;
         if count > 0 {
             tracing::warn!(
@@ -163,27 +184,32 @@ impl StepRunner<'_> {
         Ok(i64::try_from(count).unwrap_or(i64::MAX))
     }
 
-    async fn record_refusal(
+    /// Records that the user's database refused a booking with an error.
+    async fn record_refused(
         &self,
         step: &TimedStep,
         booking_id: Uuid,
         error: &DatabaseError,
     ) -> Result<()> {
-        let (from, to) = (step.edge.from.as_str(), step.edge.to.as_str());
         tracing::warn!(
             booking.id = %booking_id,
-            transition.from = from,
-            transition.to = to,
+            transition.from = step.edge.from.as_str(),
+            transition.to = step.edge.to.as_str(),
             sqlstate = error.code().map_or("", |code| code.code()),
             "the database refused a status change; it is tried again later"
         );
+        self.record_refusals(step, &[booking_id], &error.details())
+            .await
+    }
+
+    async fn record_refusals(&self, step: &TimedStep, bookings: &[Uuid], why: &str) -> Result<()> {
         let parameters = [
-            (&booking_id as _, Type::UUID),
-            (&from as _, Type::TEXT),
-            (&to as _, Type::TEXT),
+            (&bookings as _, Type::UUID_ARRAY),
+            (&step.edge.from.as_str() as _, Type::TEXT),
+            (&step.edge.to.as_str() as _, Type::TEXT),
             (&self.run_id.to_string() as _, Type::TEXT),
             (&self.moments.as_of() as _, Type::TIMESTAMPTZ),
-            (&error.details() as _, Type::TEXT),
+            (&why as _, Type::TEXT),
             (&REFUSED_FOR.as_secs_f64() as _, Type::FLOAT8),
         ];
         self.transaction

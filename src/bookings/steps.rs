@@ -8,12 +8,58 @@ use std::time::Duration;
 use chrono::{DateTime, TimeDelta, Utc};
 use tokio_postgres::types::Type;
 
+use crate::bookings::columns::{BookingColumns, COLUMNS_THERE, Column};
 use crate::bookings::lifecycle::{self, Status};
 use crate::bookings::settings::TransitionSettings;
-use crate::database::Parameter;
+use crate::database::{Parameter, Result, Transaction};
 
 const STEP: &str = include_str!("step.sql");
+const STEP_CANDIDATES: &str = include_str!("step_candidates.sql");
 const RECORD_SET_BACK: &str = include_str!("record_set_back.sql");
+
+/// By what the steps are decided: the settings, and the columns that this database has.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct StepRules {
+    pub(crate) settings: TransitionSettings,
+    pub(crate) columns: BookingColumns,
+}
+
+impl StepRules {
+    /// Reads which columns there are.
+    pub(crate) async fn read(
+        transaction: &Transaction,
+        settings: &TransitionSettings,
+    ) -> Result<Self> {
+        let sql = format!("SELECT {COLUMNS_THERE} AS columns");
+        let row = transaction.query_one(&sql, &[]).await?;
+        Ok(Self {
+            settings: *settings,
+            columns: BookingColumns::of(row.get("columns")),
+        })
+    }
+
+    /// SQL of a boolean: a person must decide on the booking `b`.
+    pub(crate) fn blocked(&self) -> &'static str {
+        match self.columns.has(Column::AutoCompleteBlocked) {
+            true => "b.auto_complete_blocked IS TRUE",
+            false => TAKEN_BACK,
+        }
+    }
+
+    /// Its negation, as in the predicate of the index.
+    pub(crate) fn not_blocked(&self) -> String {
+        match self.columns.has(Column::AutoCompleteBlocked) {
+            true => "b.auto_complete_blocked IS NOT TRUE".to_owned(),
+            false => format!("NOT {TAKEN_BACK}"),
+        }
+    }
+
+    /// The steps that these settings allow.
+    pub(crate) fn steps(&self) -> impl Iterator<Item = &'static TimedStep> + use<> {
+        let settings = self.settings;
+        STEPS.iter().filter(move |step| step.is_on(&settings))
+    }
+}
 
 /// One step. In its SQL, `b` is the booking; `$1` is `as_of`, `$2` is `as_of − EXPIRE_AFTER`, `$3`
 /// is `as_of − COMPLETE_AFTER`.
@@ -39,20 +85,20 @@ pub(crate) enum StepKind {
     ExpiredPending,
 }
 
-pub(crate) const END: &str = "booking_end(b.scheduled_at, b.duration_minutes)";
+pub(crate) const END: &str = "public.booking_end(b.scheduled_at, b.duration_minutes::bigint)";
 /// The wait of an overdue booking starts when a person unblocked it, if that is later than its end.
-const NOT_JUST_UNBLOCKED: &str = "NOT EXISTS (SELECT FROM booking_automation_state s WHERE s.booking_id = b.id AND s.unblocked_at > $2)";
+const NOT_JUST_UNBLOCKED: &str = "NOT EXISTS (SELECT FROM public.booking_automation_state s WHERE s.booking_id = b.id AND s.unblocked_at > $2)";
 /// An overdue booking expires or stays. If the earlier step could not take it (it was locked, the
 /// limit was reached, the database refused), it must not count as completed.
-const NOT_OVERDUE: &str = "(booking_end(b.scheduled_at, b.duration_minutes) > $2 OR b.auto_complete_blocked IS TRUE
-        OR EXISTS (SELECT FROM booking_automation_state s WHERE s.booking_id = b.id AND s.unblocked_at > $2))";
-const OVERDUE_AT: &str = "greatest(booking_end(b.scheduled_at, b.duration_minutes),
-        (SELECT s.unblocked_at FROM booking_automation_state s WHERE s.booking_id = b.id)) + ($1 - $2)";
-/// No person undid an automatic step without unblocking the booking since.
-const NOT_TAKEN_BACK: &str = "NOT (b.auto_complete_blocked IS TRUE AND EXISTS (
-        SELECT FROM booking_automation_state s WHERE s.booking_id = b.id AND s.blocked_reason IS NOT NULL))";
+const NOT_OVERDUE: &str = "(public.booking_end(b.scheduled_at, b.duration_minutes::bigint) > $2 OR {blocked}
+        OR EXISTS (SELECT FROM public.booking_automation_state s WHERE s.booking_id = b.id AND s.unblocked_at > $2))";
+const OVERDUE_AT: &str = "greatest(public.booking_end(b.scheduled_at, b.duration_minutes::bigint),
+        (SELECT s.unblocked_at FROM public.booking_automation_state s WHERE s.booking_id = b.id)) + ($1 - $2)";
+/// A person undid an automatic step.
+const TAKEN_BACK: &str = "EXISTS (SELECT FROM public.booking_automation_state s
+        WHERE s.booking_id = b.id AND s.blocked_reason IS NOT NULL)";
 /// The database did not refuse a step of this booking lately.
-pub(crate) const NOT_REFUSED: &str = "NOT EXISTS (SELECT FROM booking_automation_events f
+pub(crate) const NOT_REFUSED: &str = "NOT EXISTS (SELECT FROM public.booking_automation_events f
         WHERE f.booking_id = b.id AND f.event_type = 'status_update' AND f.status = 'failed' AND f.next_attempt_at > $1)";
 
 /// All steps, in the order in which they are tried.
@@ -67,14 +113,14 @@ pub(crate) const STEPS: [TimedStep; 5] = [
     // A booking never ends before it starts: the bound on the start uses the index.
     TimedStep {
         edge: lifecycle::EXPIRE_CONFIRMED,
-        due: "b.scheduled_at <= $2 AND booking_end(b.scheduled_at, b.duration_minutes) <= $2 AND b.auto_complete_blocked IS NOT TRUE",
+        due: "b.scheduled_at <= $2 AND public.booking_end(b.scheduled_at, b.duration_minutes::bigint) <= $2 AND {not_blocked}",
         due_at: OVERDUE_AT,
         order: "b.scheduled_at",
         kind: StepKind::Expired,
     },
     TimedStep {
         edge: lifecycle::EXPIRE_STARTED,
-        due: "booking_end(b.scheduled_at, b.duration_minutes) <= $2 AND b.auto_complete_blocked IS NOT TRUE",
+        due: "public.booking_end(b.scheduled_at, b.duration_minutes::bigint) <= $2 AND {not_blocked}",
         due_at: OVERDUE_AT,
         order: END,
         kind: StepKind::Expired,
@@ -88,76 +134,101 @@ pub(crate) const STEPS: [TimedStep; 5] = [
     },
     TimedStep {
         edge: lifecycle::COMPLETE,
-        due: "booking_end(b.scheduled_at, b.duration_minutes) <= $3 AND b.auto_complete_blocked IS NOT TRUE",
-        due_at: "booking_end(b.scheduled_at, b.duration_minutes) + ($1 - $3)",
+        due: "public.booking_end(b.scheduled_at, b.duration_minutes::bigint) <= $3 AND {not_blocked}",
+        due_at: "public.booking_end(b.scheduled_at, b.duration_minutes::bigint) + ($1 - $3)",
         order: END,
         kind: StepKind::Completed,
     },
 ];
-
-/// The steps that these settings allow.
-pub(crate) fn steps(settings: &TransitionSettings) -> impl Iterator<Item = &'static TimedStep> {
-    STEPS.iter().filter(|step| step.is_on(settings))
-}
 
 impl TimedStep {
     pub(crate) fn is_on(&self, settings: &TransitionSettings) -> bool {
         self.kind != StepKind::ExpiredPending || settings.expire_pending
     }
 
-    /// The condition on the booking: tested to find it, and again in the UPDATE.
-    pub(crate) fn condition(&self) -> String {
+    /// The condition on the booking: tested to find it, and again when it is locked.
+    pub(crate) fn condition(&self, rules: &StepRules) -> String {
         let due = self.due;
-        match self.kind {
-            StepKind::ExpiredPending => format!("{due} AND {NOT_TAKEN_BACK}"),
+        // No person undid an automatic step without unblocking the booking since.
+        let not_taken_back = format!("NOT ({{blocked}} AND {TAKEN_BACK})");
+        let condition = match self.kind {
+            StepKind::ExpiredPending => format!("{due} AND {not_taken_back}"),
             StepKind::Expired => format!("{due} AND {NOT_JUST_UNBLOCKED}"),
-            StepKind::Started => format!("{due} AND {NOT_OVERDUE} AND {NOT_TAKEN_BACK}"),
+            StepKind::Started => format!("{due} AND {NOT_OVERDUE} AND {not_taken_back}"),
             StepKind::Completed => format!("{due} AND {NOT_OVERDUE}"),
-        }
+        };
+        condition
+            .replace("{blocked}", rules.blocked())
+            .replace("{not_blocked}", &rules.not_blocked())
     }
 
     /// The bookings that are due for this step.
-    pub(crate) fn candidates(&self) -> String {
+    pub(crate) fn candidates(&self, rules: &StepRules) -> String {
         format!(
-            "FROM bookings b WHERE b.status = '{}' AND {} AND {NOT_REFUSED}",
+            "FROM public.bookings b WHERE b.status = '{}' AND {} AND {NOT_REFUSED}",
             self.edge.from,
-            self.condition()
+            self.condition(rules)
         )
     }
 
-    /// Changes the status of bookings: see `step.sql`.
-    pub(crate) fn update_sql(&self) -> String {
-        let completed_at = if self.edge.to == Status::Completed {
-            ", completed_at = $1"
-        } else {
-            ""
-        };
-        self.filled(STEP)
+    /// Locks the bookings that are due for it: see `step_candidates.sql`.
+    pub(crate) fn candidates_sql(&self, rules: &StepRules) -> String {
+        self.filled(STEP_CANDIDATES, rules)
             .replace("{order}", self.order)
             .replace("{due_at}", self.due_at)
-            .replace("{completed_at}", completed_at)
-            .replace("{condition}", &self.condition())
+    }
+
+    /// Changes the status of those bookings: see `step.sql`.
+    pub(crate) fn update_sql(&self, rules: &StepRules) -> String {
+        let completed = self.edge.to == Status::Completed;
+        let columns = [
+            (Column::CompletedAt, COMPLETED_AT, completed),
+            (Column::AutoStatusUpdated, AUTO_STATUS_UPDATED, true),
+            (Column::AutomationLogs, AUTOMATION_LOGS, true),
+        ];
+        let columns = columns
+            .into_iter()
+            .filter(|(column, _, is_meant)| *is_meant && rules.columns.has(*column))
+            .map(|(_, sql, _)| sql)
+            .collect::<String>();
+        self.filled(&STEP.replace("{columns}", &columns), rules)
     }
 
     /// Locks up to `$4` bookings that are due for it, the most overdue first.
-    pub(crate) fn lock_candidates_sql(&self) -> String {
-        let (candidates, order) = (self.candidates(), self.order);
+    pub(crate) fn lock_candidates_sql(&self, rules: &StepRules) -> String {
+        let (candidates, order) = (self.candidates(rules), self.order);
         format!(
             "SELECT b.id {candidates} ORDER BY {order} LIMIT $4 FOR NO KEY UPDATE OF b SKIP LOCKED"
         )
     }
 
     /// Records which bookings a trigger set back: see `record_set_back.sql`.
-    pub(crate) fn record_set_back_sql(&self) -> String {
-        self.filled(RECORD_SET_BACK)
+    pub(crate) fn record_set_back_sql(&self, rules: &StepRules) -> String {
+        self.filled(RECORD_SET_BACK, rules)
     }
 
-    fn filled(&self, sql: &str) -> String {
-        sql.replace("{candidates}", &self.candidates())
+    fn filled(&self, sql: &str, rules: &StepRules) -> String {
+        sql.replace("{candidates}", &self.candidates(rules))
             .replace("{from}", self.edge.from.as_str())
             .replace("{to}", self.edge.to.as_str())
     }
 }
+
+/// The columns that a step sets besides the status.
+const COMPLETED_AT: &str = ", completed_at = $1";
+const AUTO_STATUS_UPDATED: &str = ", auto_status_updated = true";
+/// Our entries form a list of at most 100. Earlier content is kept.
+const AUTOMATION_LOGS: &str = ",
+       automation_logs = CASE
+           WHEN b.automation_logs IS NULL
+             OR pg_catalog.jsonb_typeof(b.automation_logs) OPERATOR(pg_catalog.=) 'null' THEN '[]'::pg_catalog.jsonb
+           WHEN pg_catalog.jsonb_typeof(b.automation_logs) OPERATOR(pg_catalog.<>) 'array'
+           THEN pg_catalog.jsonb_build_array(b.automation_logs)
+           WHEN pg_catalog.jsonb_array_length(b.automation_logs) OPERATOR(pg_catalog.>=) 100
+           THEN b.automation_logs OPERATOR(pg_catalog.-) 0
+           ELSE b.automation_logs END
+           OPERATOR(pg_catalog.||) pg_catalog.jsonb_build_object(
+               'at', $2, 'from', '{from}', 'to', '{to}', 'due_at', d.due_at, 'run_id', $3)";
 
 /// The times by which a pass decides.
 #[derive(Clone, Copy, Debug)]

@@ -6,10 +6,9 @@ use serde::Serialize;
 use tokio_postgres::types::Type;
 use uuid::Uuid;
 
-use crate::bookings::settings::TransitionSettings;
 use crate::bookings::step_runner::StepRunner;
 pub(crate) use crate::bookings::steps::Moments;
-use crate::bookings::steps::{STEPS, StepKind, TimedStep, steps};
+use crate::bookings::steps::{STEPS, StepKind, StepRules, TimedStep};
 use crate::database::{Result, Transaction};
 
 /// Status changes that one pass makes at most, over all steps.
@@ -49,9 +48,9 @@ impl Transitions {
 }
 
 /// SQL of a boolean: is any change due? A few index probes.
-pub(crate) fn any_due(settings: &TransitionSettings) -> String {
-    let questions: Vec<_> = steps(settings)
-        .map(|step| format!("EXISTS (SELECT {})", step.candidates()))
+pub(crate) fn any_due(rules: &StepRules) -> String {
+    let questions: Vec<_> = rules.steps()
+        .map(|step| format!("EXISTS (SELECT {})", step.candidates(rules)))
         .collect();
     questions.join(" OR ")
 }
@@ -61,25 +60,26 @@ pub(crate) fn any_due(settings: &TransitionSettings) -> String {
 pub(crate) async fn advance(
     transaction: &Transaction,
     moments: &Moments,
-    settings: &TransitionSettings,
+    rules: &StepRules,
     run_id: Uuid,
     until: Instant,
 ) -> Result<Transitions> {
     let mut done = Transitions::default();
     let mut runner = StepRunner {
         transaction,
+        rules,
         moments,
         run_id,
         until,
         isolation_statements: ISOLATION_STATEMENTS,
     };
-    for step in steps(settings) {
+    for step in rules.steps() {
         let changed = runner.advance(step, LIMIT - done.total()).await?;
         done.add(step.kind, changed);
     }
-    done.remaining = count_due(transaction, moments, settings).await?.total();
+    done.remaining = count_due(transaction, moments, rules).await?.total();
     if (1..LIMIT).contains(&done.remaining) {
-        for step in steps(settings) {
+        for step in rules.steps() {
             done.add(step.kind, -runner.record_set_back(step).await?);
         }
     }
@@ -91,20 +91,21 @@ pub(crate) async fn advance(
 pub(crate) async fn advance_one(
     transaction: &Transaction,
     moments: &Moments,
-    settings: &TransitionSettings,
+    rules: &StepRules,
     booking_id: Uuid,
     mut status: &str,
 ) -> Result<bool> {
     let until = Instant::now();
     let runner = StepRunner {
         transaction,
+        rules,
         moments,
         run_id: Uuid::nil(),
         until,
         isolation_statements: 0,
     };
     let mut moved = false;
-    for step in steps(settings) {
+    for step in rules.steps() {
         if step.edge.from.as_str() != status {
             continue;
         }
@@ -122,9 +123,9 @@ pub(crate) async fn advance_one(
 async fn count_due(
     transaction: &Transaction,
     moments: &Moments,
-    settings: &TransitionSettings,
+    rules: &StepRules,
 ) -> Result<Transitions> {
-    let sql = count_sql(settings);
+    let sql = count_sql(rules);
     let [as_of, expire_before, complete_before] = moments.parameters();
     let parameters = [
         as_of,
@@ -143,7 +144,7 @@ async fn count_due(
     })
 }
 
-fn count_sql(settings: &TransitionSettings) -> String {
+fn count_sql(rules: &StepRules) -> String {
     let [
         expire_pending,
         expire_confirmed,
@@ -152,10 +153,10 @@ fn count_sql(settings: &TransitionSettings) -> String {
         complete,
     ] = &STEPS;
     // A booking whose start and end both passed goes through both steps in one pass.
-    let start_and_complete = format!("{} AND {}", start.candidates(), complete.condition());
-    let when_on = |step: &TimedStep| match step.is_on(settings) {
-        true => step.candidates(),
-        false => format!("{} AND false", step.candidates()),
+    let start_and_complete = format!("{} AND {}", start.candidates(rules), complete.condition(rules));
+    let when_on = |step: &TimedStep| match step.is_on(&rules.settings) {
+        true => step.candidates(rules),
+        false => format!("{} AND false", step.candidates(rules)),
     };
     let count = |candidates: String| {
         format!("(SELECT count(*) FROM (SELECT {candidates} LIMIT $4) AS counted)")
@@ -172,23 +173,27 @@ fn count_sql(settings: &TransitionSettings) -> String {
 }
 
 /// Every statement of the steps, with a name.
-pub(crate) fn statements(settings: &TransitionSettings) -> Vec<(String, String)> {
+pub(crate) fn statements(rules: &StepRules) -> Vec<(String, String)> {
     let of_step = |step: &TimedStep| {
         let (from, to) = (step.edge.from, step.edge.to);
         [
-            (format!("{from} to {to}"), step.update_sql()),
-            (
-                format!("{from} to {to}, set back"),
-                step.record_set_back_sql(),
-            ),
+            (format!("{from} to {to}"), step.update_sql(rules)),
             (
                 format!("{from} to {to}, candidates"),
-                step.lock_candidates_sql(),
+                step.candidates_sql(rules),
+            ),
+            (
+                format!("{from} to {to}, set back"),
+                step.record_set_back_sql(rules),
+            ),
+            (
+                format!("{from} to {to}, candidates alone"),
+                step.lock_candidates_sql(rules),
             ),
         ]
     };
-    let mut statements: Vec<_> = steps(settings).flat_map(of_step).collect();
-    statements.push(("what is due, counted".to_owned(), count_sql(settings)));
+    let mut statements: Vec<_> = rules.steps().flat_map(of_step).collect();
+    statements.push(("what is due, counted".to_owned(), count_sql(rules)));
     statements
 }
 
@@ -196,9 +201,9 @@ pub(crate) fn statements(settings: &TransitionSettings) -> Vec<(String, String)>
 pub(crate) async fn preview(
     transaction: &Transaction,
     moments: &Moments,
-    settings: &TransitionSettings,
+    rules: &StepRules,
 ) -> Result<Transitions> {
-    let due = count_due(transaction, moments, settings).await?;
+    let due = count_due(transaction, moments, rules).await?;
     let expired = due.expired.min(LIMIT);
     let started = due.started.min(LIMIT - expired);
     let completed = due.completed.min(LIMIT - expired - started);

@@ -9,7 +9,7 @@ use crate::database::{Result, Transaction};
 
 /// The version of all texts together: it decides which `migrate` is newer. The first change of a
 /// text after a release increases it; a test compares it with the digest of the texts.
-pub const VERSION: i32 = 1;
+pub const VERSION: i32 = 2;
 
 macro_rules! functions {
     ($($name:literal),+ $(,)?) => {
@@ -49,7 +49,7 @@ const RECORD: &str = "
     WITH present AS (
         SELECT EXISTS (SELECT FROM pg_proc WHERE proname = $1 AND pronamespace = 'public'::regnamespace) AS is_present
     )
-    INSERT INTO booking_automation_functions AS f (name, version, digest)
+    INSERT INTO public.booking_automation_functions AS f (name, version, digest)
     SELECT $1, $2, $3 FROM present WHERE NOT (is_present AND $4)
     ON CONFLICT (name) DO UPDATE SET version = excluded.version, digest = excluded.digest, applied_at = now()
      WHERE f.version <= excluded.version AND f.digest <> excluded.digest
@@ -68,7 +68,7 @@ pub(crate) async fn apply_changed(transaction: &Transaction) -> Result<Vec<&'sta
 }
 
 async fn apply(transaction: &Transaction, only_missing: bool) -> Result<Vec<&'static str>> {
-    let create = "CREATE TABLE IF NOT EXISTS booking_automation_functions (
+    let create = "CREATE TABLE IF NOT EXISTS public.booking_automation_functions (
         name text PRIMARY KEY, version integer NOT NULL, digest text NOT NULL, applied_at timestamptz NOT NULL DEFAULT now())";
     let exists = "SELECT to_regclass('public.booking_automation_functions') IS NOT NULL AS found";
     if !transaction
@@ -78,7 +78,7 @@ async fn apply(transaction: &Transaction, only_missing: bool) -> Result<Vec<&'st
     {
         transaction.batch(create).await?;
         transaction
-            .batch("SELECT booking_automation_make_private('booking_automation_functions')")
+            .batch("SELECT public.booking_automation_make_private('public.booking_automation_functions'::regclass)")
             .await?;
     }
     let mut applied = Vec::new();
@@ -111,7 +111,7 @@ async fn apply(transaction: &Transaction, only_missing: bool) -> Result<Vec<&'st
 pub fn inlined(sql: &str) -> String {
     let mut sql = sql.to_owned();
     while let Some((start, function)) = first_call(&sql) {
-        let arguments_start = start + function.name.len() + 1;
+        let arguments_start = start + "public.".len() + function.name.len() + 1;
         let arguments = up_to_closing_parenthesis(&sql[arguments_start..]);
         let end = arguments_start + arguments.len() + 1;
         sql.replace_range(
@@ -131,7 +131,7 @@ struct SharedFunction {
 
 fn first_call(sql: &str) -> Option<(usize, SharedFunction)> {
     let calls = FUNCTIONS.iter().filter_map(|(name, text)| {
-        let start = sql.find(&format!("{name}("))?;
+        let start = sql.find(&format!("public.{name}("))?;
         Some((start, SharedFunction::parse(name, text)?))
     });
     calls.min_by_key(|(start, _)| *start)
@@ -261,18 +261,18 @@ mod tests {
     fn a_call_becomes_the_functions_body() {
         assert_eq!(
             inlined(
-                "WHERE booking_automation_supersedes(n.scheduled_at, n.rule, (SELECT f(1, 2)), ',') AND x"
+                "WHERE public.booking_automation_supersedes(n.scheduled_at, n.rule, (SELECT f(1, 2)), ',') AND x"
             ),
             "WHERE ((n.scheduled_at, n.rule) > ((SELECT f(1, 2)), ',')) AND x"
         );
         assert_eq!(
-            inlined("booking_automation_settled_by(e.id) AS settled_by"),
+            inlined("public.booking_automation_settled_by(e.id) AS settled_by"),
             "(SELECT (array_agg(f.message_id ORDER BY f.id))[1] FROM public.booking_automation_feedback f \
              WHERE f.event_id = e.id) AS settled_by"
         );
         assert_eq!(
             inlined(
-                "booking_automation_with_attempt(d, booking_automation_lost_attempt(e.attempts))"
+                "public.booking_automation_with_attempt(d, public.booking_automation_lost_attempt(e.attempts))"
             ),
             "(jsonb_set(coalesce(d, '{}'), '{attempts}', coalesce(d -> 'attempts', '[]') || \
              (jsonb_build_object('attempt', e.attempts, 'outcome', 'unknown', 'error', 'the lease ran out'))))"
@@ -281,7 +281,7 @@ mod tests {
 
     #[test]
     fn a_statement_without_calls_stays_as_it_is() {
-        let sql = "SELECT booking_automation_now() -- see booking_automation_is_due";
+        let sql = "SELECT public.booking_automation_now() -- see booking_automation_is_due";
         assert_eq!(inlined(sql), sql);
     }
 }

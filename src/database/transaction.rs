@@ -61,13 +61,6 @@ impl Begin {
 
     /// One message, so one round trip. Every value is a number or made here, so nothing needs
     /// quoting.
-    ///
-    /// `SET CONSTRAINTS`: a deferred constraint of the user's database would fail the whole pass at
-    /// COMMIT. Checked immediately, it fails the statement, which can isolate the booking.
-    ///
-    /// `enable_seqscan`: every read has its index, and few of many bookings are due. The planner
-    /// cannot know that confirmed bookings are mostly in the future: it estimates that most are
-    /// due, and would read the whole table to find the first.
     pub(crate) fn sql(&self) -> String {
         let mode = if self.read_only {
             "ISOLATION LEVEL REPEATABLE READ READ ONLY"
@@ -85,13 +78,8 @@ impl Begin {
              SET LOCAL statement_timeout = {statement}; \
              SET LOCAL lock_timeout = {lock}; \
              SET LOCAL idle_in_transaction_session_timeout = {idle}; \
-             SET LOCAL search_path = public, pg_temp; \
-             SET LOCAL TimeZone = 'UTC'; \
-             SET LOCAL DateStyle = 'ISO'; \
              SET LOCAL synchronous_commit = on; \
-             SET LOCAL jit = off; \
-             SET LOCAL enable_seqscan = off; \
-             SET CONSTRAINTS ALL IMMEDIATE; \
+             {OUR_SETTINGS}; \
              SET LOCAL booking_automation.actor = 'booking-automation'{as_of}",
             statement = self.statement_timeout.as_millis(),
             lock = self.lock_timeout.as_millis(),
@@ -100,6 +88,44 @@ impl Begin {
         )
     }
 }
+
+/// The settings of our own statements.
+///
+/// `search_path`: no operator or function is found in a schema in which another role may create
+/// one. Our tables and functions are named with their schema.
+///
+/// `enable_seqscan`: every read has its index, and few of many bookings are due. The planner cannot
+/// know that confirmed bookings are mostly in the future: it estimates that most are due, and would
+/// read the whole table to find the first.
+const OUR_SETTINGS: &str = "SET LOCAL search_path = pg_catalog, pg_temp; \
+     SET LOCAL TimeZone = 'UTC'; \
+     SET LOCAL DateStyle = 'ISO'; \
+     SET LOCAL IntervalStyle = 'postgres'; \
+     SET LOCAL standard_conforming_strings = on; \
+     SET LOCAL quote_all_identifiers = off; \
+     SET LOCAL jit = off; \
+     SET LOCAL enable_seqscan = off";
+
+/// The settings that the user's database, role and connection give a session: of everything that
+/// [`OUR_SETTINGS`] or a single transaction changes. The user's triggers, and functions that the
+/// contacts view calls, see the settings of the statement that runs them, so such statements run
+/// with these.
+const THEIR_SETTINGS: &str = "SET LOCAL search_path TO DEFAULT; \
+     SET LOCAL TimeZone TO DEFAULT; \
+     SET LOCAL DateStyle TO DEFAULT; \
+     SET LOCAL IntervalStyle TO DEFAULT; \
+     SET LOCAL standard_conforming_strings TO DEFAULT; \
+     SET LOCAL quote_all_identifiers TO DEFAULT; \
+     SET LOCAL jit TO DEFAULT; \
+     SET LOCAL enable_seqscan TO DEFAULT; \
+     SET LOCAL enable_bitmapscan TO DEFAULT; \
+     SET LOCAL enable_hashjoin TO DEFAULT; \
+     SET LOCAL enable_mergejoin TO DEFAULT";
+
+/// Checks the deferred constraints now, and leaves them deferred: the inner savepoint's end undoes
+/// the change of their mode, and they are checked again at COMMIT. A violation fails here, where it
+/// is known which statement caused it, and not at COMMIT, where it would undo the whole pass.
+const CHECK_CONSTRAINTS: &str = "SAVEPOINT deferred; SET CONSTRAINTS ALL IMMEDIATE; ROLLBACK TO SAVEPOINT deferred";
 
 /// A parameter and its type. Statements are not prepared by name, so each call sends the types.
 pub type Parameter<'a> = (&'a (dyn ToSql + Sync), Type);
@@ -215,8 +241,9 @@ impl Transaction {
         self.limited(self.client().batch_execute(sql)).await
     }
 
-    /// Runs `work`, a single statement with the time limit `limit`, in a savepoint. If a row made
-    /// it fail, or it was too slow, only `work` is undone. One round trip, and one more on failure.
+    /// Runs `work`, a single statement on our own tables with the time limit `limit`, in a
+    /// savepoint. If a row made it fail, or it was too slow, only `work` is undone. One round trip,
+    /// and one more on failure.
     ///
     /// # Errors
     /// Those of `work`.
@@ -225,27 +252,98 @@ impl Transaction {
         limit: Duration,
         work: impl AsyncFnOnce(&Self) -> Result<T>,
     ) -> Result<T> {
-        let begin = format!(
-            "SAVEPOINT work; SET LOCAL statement_timeout = {}",
-            limit.as_millis()
-        );
-        let end = format!(
-            "RELEASE SAVEPOINT work; SET LOCAL statement_timeout = {}",
-            self.statement_timeout.as_millis()
-        );
+        let (begin, end) = (self.begin_savepoint(limit), self.end_savepoint());
         let (begun, done, ended) =
             future::join3(self.batch(&begin), work(self), self.batch(&end)).await;
         begun?;
-        match done {
-            Ok(done) => ended.map(|()| done),
-            Err(error) => {
-                if error.is_of_a_row() || error.is_statement_timeout() {
-                    self.batch("ROLLBACK TO SAVEPOINT work; RELEASE SAVEPOINT work")
-                        .await?;
-                }
-                Err(error)
-            }
+        self.undo_if_refused(done.and_then(|done| ended.map(|()| done)))
+            .await
+    }
+
+    /// Runs `write`, a single statement on `bookings`, with the settings of the user's database, in
+    /// a savepoint. `prepare` runs before it with ours, and hands over by settings of the
+    /// transaction: both are sent at once. Deferred constraints are checked after it. If a row, a
+    /// trigger or a constraint made it fail, or it was too slow, both are undone. One round trip,
+    /// and one more on failure.
+    ///
+    /// `write` must not name an operator or function without its schema: see
+    /// `tests/it/search_path.rs`.
+    ///
+    /// # Errors
+    /// Those of both.
+    pub(crate) async fn write_with_their_settings<T>(
+        &self,
+        limit: Duration,
+        prepare: impl AsyncFnOnce(&Self) -> Result<()>,
+        write: impl AsyncFnOnce(&Self) -> Result<T>,
+    ) -> Result<T> {
+        let begin = self.begin_savepoint(limit);
+        let end = format!(
+            "{CHECK_CONSTRAINTS}; {}; {OUR_SETTINGS}",
+            self.end_savepoint()
+        );
+        let (begun, prepared, switched, written, ended) = future::join5(
+            self.batch(&begin),
+            prepare(self),
+            self.batch(THEIR_SETTINGS),
+            write(self),
+            self.batch(&end),
+        )
+        .await;
+        begun?;
+        let result = prepared
+            .and(switched)
+            .and(written)
+            .and_then(|written| ended.map(|()| written));
+        self.undo_if_refused(result).await
+    }
+
+    /// The rows of a query that runs with the settings of the user's database, since functions of
+    /// theirs may run in it. If it fails, the transaction goes on. One round trip.
+    ///
+    /// The query must not name an operator or function without its schema: see
+    /// `tests/it/search_path.rs`.
+    ///
+    /// # Errors
+    /// As every statement.
+    pub(crate) async fn query_with_their_settings(
+        &self,
+        limit: Duration,
+        sql: &str,
+        parameters: &[Parameter<'_>],
+    ) -> Result<Vec<Row>> {
+        let begin = format!("{}; {THEIR_SETTINGS}", self.begin_savepoint(limit));
+        let (begun, rows, ended) = future::join3(
+            self.batch(&begin),
+            self.query(sql, parameters),
+            // Restores our settings, too.
+            self.batch("ROLLBACK TO SAVEPOINT work; RELEASE SAVEPOINT work"),
+        )
+        .await;
+        begun?;
+        let rows = rows?;
+        ended?;
+        Ok(rows)
+    }
+
+    fn begin_savepoint(&self, limit: Duration) -> String {
+        let limit = limit.as_millis();
+        format!("SAVEPOINT work; SET LOCAL statement_timeout = {limit}")
+    }
+
+    fn end_savepoint(&self) -> String {
+        let limit = self.statement_timeout.as_millis();
+        format!("RELEASE SAVEPOINT work; SET LOCAL statement_timeout = {limit}")
+    }
+
+    async fn undo_if_refused<T>(&self, result: Result<T>) -> Result<T> {
+        if let Err(error) = &result
+            && (error.is_of_a_row() || error.is_statement_timeout())
+        {
+            self.batch("ROLLBACK TO SAVEPOINT work; RELEASE SAVEPOINT work")
+                .await?;
         }
+        result
     }
 
     /// Commits.

@@ -9,11 +9,11 @@ WITH clock AS MATERIALIZED (
            CASE WHEN w.id IS NULL THEN 'unsubscribed' WHEN NOT w.is_active THEN 'switched_off'
                 WHEN w.suspended_at IS NOT NULL THEN 'suspended' END AS not_told
       FROM (VALUES ($1)) AS asked (id)
-      LEFT JOIN booking_automation_webhooks w ON w.id::text = asked.id
+      LEFT JOIN public.booking_automation_webhooks w ON w.id::text = asked.id
 ), candidate AS MATERIALIZED (
     -- New, retried and lease-expired rows, the longest due first.
     SELECT e.id, e.status = 'sending' AND e.attempts >= $4 AS exhausted
-      FROM booking_automation_events e
+      FROM public.booking_automation_events e
      WHERE e.event_type = 'webhook' AND e.status IN ('pending', 'sending') AND e.audience = $1
        AND e.next_attempt_at <= (SELECT at FROM clock)
      ORDER BY e.next_attempt_at, e.seq
@@ -21,7 +21,7 @@ WITH clock AS MATERIALIZED (
      LIMIT (SELECT CASE WHEN not_told IS NOT NULL THEN 1000 WHEN failing THEN 1 ELSE $2 END FROM subscription)
        FOR UPDATE SKIP LOCKED
 ), ended AS (
-    UPDATE booking_automation_events e
+    UPDATE public.booking_automation_events e
        SET status = CASE WHEN s.not_told IS NULL THEN 'failed' ELSE 'skipped' END,
            reason = coalesce(s.not_told, 'unknown'),
            error_message = CASE WHEN e.status = 'sending' THEN 'the lease ran out: the endpoint may have accepted the message' ELSE e.error_message END,
@@ -33,11 +33,11 @@ WITH clock AS MATERIALIZED (
 ), claimed AS (
     -- The lease and the claim number are committed before the first request leaves. A row whose lease ran out had an
     -- unknown outcome.
-    UPDATE booking_automation_events e
+    UPDATE public.booking_automation_events e
        SET status = 'sending', claim = e.claim + 1, attempts = e.attempts + 1, reason = NULL,
            lease_until = k.at + make_interval(secs => $3), next_attempt_at = k.at + make_interval(secs => $3),
            event_data = CASE WHEN e.status <> 'sending' THEN e.event_data
-               ELSE booking_automation_with_attempt(e.event_data, booking_automation_lost_attempt(e.attempts)) END
+               ELSE public.booking_automation_with_attempt(e.event_data, public.booking_automation_lost_attempt(e.attempts)) END
       FROM candidate c, subscription s, clock k
      WHERE e.id = c.id AND s.not_told IS NULL AND NOT c.exhausted
        AND e.status IN ('pending', 'sending') AND e.next_attempt_at <= k.at

@@ -5,33 +5,33 @@
 --   $4 seconds before the second attempt
 WITH first AS (
     SELECT id, least(1 << attempts, 8) * make_interval(secs => $4) AS wait
-      FROM booking_automation_events
+      FROM public.booking_automation_events
      WHERE status IN ('pending', 'sending') AND event_type = 'reminder_sent' AND starts_at IS NOT NULL
        AND next_attempt_at <= clock_timestamp()
      ORDER BY starts_at, seq LIMIT 1 FOR UPDATE SKIP LOCKED
 ), checked AS (
     SELECT e.id, first.wait, clock_timestamp() AS at, coalesce($2, clock_timestamp()) AS as_of,
-           booking_automation_settled_by(e.id) AS settled_by
-      FROM first JOIN booking_automation_events e ON e.id = first.id
+           public.booking_automation_settled_by(e.id) AS settled_by
+      FROM first JOIN public.booking_automation_events e ON e.id = first.id
 ), judged AS (
     SELECT t.*,
            CASE WHEN t.settled_by IS NOT NULL THEN 'completed'
                 WHEN e.attempts + 1 >= $3 OR e.starts_at <= t.as_of + t.wait THEN 'failed'
                 ELSE 'pending' END AS status,
            CASE WHEN t.settled_by IS NOT NULL
-                THEN booking_automation_settled_attempt(e.attempts, t.at, t.settled_by)
+                THEN public.booking_automation_settled_attempt(e.attempts, t.at, t.settled_by)
                 WHEN e.status = 'sending'
-                THEN booking_automation_lost_attempt(e.attempts) END AS attempt
-      FROM checked t JOIN booking_automation_events e ON e.id = t.id
+                THEN public.booking_automation_lost_attempt(e.attempts) END AS attempt
+      FROM checked t JOIN public.booking_automation_events e ON e.id = t.id
 )
-UPDATE booking_automation_events e
+UPDATE public.booking_automation_events e
    SET status = j.status, message_id = coalesce(j.settled_by, e.message_id),
        attempts = CASE WHEN j.status = 'completed' THEN e.attempts ELSE least(e.attempts + 1, $3) END, claim = e.claim + 1,
        reason = CASE WHEN j.status <> 'completed' THEN 'contacts' END,
        error_message = CASE WHEN j.status <> 'completed' THEN $1 END,
-       flag_due = j.status = 'completed' AND booking_automation_has_flag(e.rule, e.audience),
+       flag_due = j.status = 'completed' AND public.booking_automation_has_flag(e.rule, e.audience),
        event_data = CASE WHEN j.attempt IS NULL THEN e.event_data
-           ELSE booking_automation_with_attempt(e.event_data, j.attempt) END,
+           ELSE public.booking_automation_with_attempt(e.event_data, j.attempt) END,
        lease_until = NULL,
        next_attempt_at = CASE WHEN j.status = 'pending' THEN j.at + j.wait END,
        executed_at = CASE WHEN j.status <> 'pending' THEN j.as_of END

@@ -136,7 +136,7 @@ pub(crate) async fn record_ses_event(
             // statements, so that the second transaction sees what the first one wrote.
             let (message, channel, row) = future::join3(
                 transaction.execute(
-                    "SELECT FROM booking_automation_events WHERE id = $1 FOR UPDATE",
+                    "SELECT FROM public.booking_automation_events WHERE id = $1 FOR UPDATE",
                     &parameters[..1],
                 ),
                 outbox::lock_channel(transaction),

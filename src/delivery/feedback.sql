@@ -4,29 +4,29 @@
 WITH ours AS MATERIALIZED (
     -- Other programs and stages may send through the same configuration set. Events of an erased message are not
     -- recorded.
-    SELECT id, booking_id FROM booking_automation_events
+    SELECT id, booking_id FROM public.booking_automation_events
      WHERE id = $1 AND event_type = 'reminder_sent' AND event_data -> 'forgotten' IS NULL
 ), recorded AS (
-    INSERT INTO booking_automation_feedback (event_id, booking_id, kind, message_id, occurred_at, details)
+    INSERT INTO public.booking_automation_feedback (event_id, booking_id, kind, message_id, occurred_at, details)
     SELECT id, booking_id, $3, $2, $4, $5 FROM ours
     ON CONFLICT (message_id, kind, occurred_at) DO NOTHING
     RETURNING 1
 ), settled AS (
     -- Every event proves that the provider accepted the request. A claimed message is left to its claim: the sender or
     -- the next claim reads these events and records the outcome. A skipped message stays skipped.
-    UPDATE booking_automation_events e
+    UPDATE public.booking_automation_events e
        SET status = 'completed', reason = NULL, error_message = NULL, message_id = $2, next_attempt_at = NULL,
-           executed_at = clock_timestamp(), flag_due = booking_automation_has_flag(e.rule, e.audience),
-           event_data = booking_automation_with_attempt(e.event_data, booking_automation_settled_attempt(e.attempts, clock_timestamp(), $2))
+           executed_at = clock_timestamp(), flag_due = public.booking_automation_has_flag(e.rule, e.audience),
+           event_data = public.booking_automation_with_attempt(e.event_data, public.booking_automation_settled_attempt(e.attempts, clock_timestamp(), $2))
       FROM ours
      WHERE e.id = ours.id AND e.status IN ('pending', 'failed')
     RETURNING 1
 ), suppressed AS (
-    INSERT INTO booking_automation_suppressions (address_hash, reason, message_id)
-    SELECT DISTINCT booking_automation_address_hash(k.inner_key, k.outer_key, address), $3, $2
+    INSERT INTO public.booking_automation_suppressions (address_hash, reason, message_id)
+    SELECT DISTINCT public.booking_automation_address_hash(k.inner_key, k.outer_key, address), $3, $2
       -- Only for a new event: a repeated one does not suppress an address again after the suppression was lifted.
       -- Without the key, the NULL digest makes the statement fail.
-      FROM recorded CROSS JOIN unnest($6::text[]) AS address LEFT JOIN booking_automation_hash_key k ON true
+      FROM recorded CROSS JOIN unnest($6::text[]) AS address LEFT JOIN public.booking_automation_hash_key k ON true
     ON CONFLICT DO NOTHING
     RETURNING 1
 )

@@ -1,5 +1,6 @@
 //! The outbox of reminders: claim a page, record its outcomes, count what waits.
 
+use std::collections::BTreeMap;
 use std::sync::LazyLock;
 use std::time::Duration;
 
@@ -16,6 +17,7 @@ use crate::delivery::event::EventStatus;
 use crate::delivery::figures::Backlog;
 use crate::messages::reminder::Reminder;
 use crate::reminders::Reason;
+use crate::reminders::addresses::HAND_OVER;
 
 /// Attempts at one message, at most.
 pub(crate) const MAX_ATTEMPTS: i32 = 5;
@@ -24,10 +26,25 @@ pub(crate) const MAX_ATTEMPTS: i32 = 5;
 /// planner would collect and sort the whole backlog in a bitmap for every page.
 pub(crate) const IN_INDEX_ORDER: &str = "SET LOCAL enable_bitmapscan = off";
 
-static CLAIM: LazyLock<String> = LazyLock::new(|| inlined(include_str!("claim.sql")));
+/// How many messages can leave within a page's time.
+const ROOM: &str = "CASE WHEN c.next_at <= k.at THEN greatest(floor({rate} * {seconds}), 1)
+                ELSE greatest(floor({rate} * ({seconds} - extract(epoch FROM c.next_at - k.at)::float8)), 0)
+           END";
+const CONTACTS: &str = include_str!("contacts.sql");
+pub(crate) static CANDIDATES: LazyLock<String> =
+    LazyLock::new(|| with_room(include_str!("claim_candidates.sql"), "$3", "$4"));
+pub(crate) static CLAIM: LazyLock<String> =
+    LazyLock::new(|| inlined(&with_room(include_str!("claim.sql"), "$2", "$3")));
 static RECORD: LazyLock<String> = LazyLock::new(|| inlined(include_str!("record.sql")));
 /// SQL of a query of the columns that [`waiting_of_row`] reads.
 pub(crate) const WAITING: &str = include_str!("waiting.sql");
+
+fn with_room(sql: &str, rate: &str, seconds: &str) -> String {
+    sql.replace("{hand_over}", HAND_OVER)
+        .replace("{room}", ROOM)
+        .replace("{rate}", rate)
+        .replace("{seconds}", seconds)
+}
 
 /// One claimed reminder.
 #[derive(Clone, Debug)]
@@ -88,28 +105,64 @@ pub(crate) struct ClaimLimits {
     pub(crate) as_of: Option<DateTime<Utc>>,
 }
 
-/// Claims a page. The caller commits before anything is sent. One round trip.
-pub(crate) async fn claim_page(
+/// Locks the messages of a page, and reads the contacts view for them, with the settings of the
+/// user's database. One round trip.
+pub(crate) async fn lock_candidates(
     transaction: &Transaction,
     limits: &ClaimLimits,
-) -> Result<ReminderPage> {
+) -> Result<Candidates> {
     let parameters = [
         (&Channel::Email.as_str() as _, Type::TEXT),
         (&limits.messages as _, Type::INT8),
+        (&limits.rate as _, Type::FLOAT8),
+        (&limits.page.as_secs_f64() as _, Type::FLOAT8),
+    ];
+    let limit = transaction.statement_timeout();
+    let (channel, candidates, contacts) = future::join3(
+        lock_channel(transaction),
+        transaction.query(&CANDIDATES, &parameters),
+        transaction.query_with_their_settings(limit, CONTACTS, &[]),
+    )
+    .await;
+    channel?;
+    candidates?;
+    let by_id = |row: Row| (row.get::<_, Uuid>("id"), row);
+    Ok(Candidates {
+        contacts: contacts?.into_iter().map(by_id).collect(),
+    })
+}
+
+/// The locked messages of a page: each with its row of [`CONTACTS`].
+#[derive(Debug, Default)]
+pub(crate) struct Candidates {
+    contacts: BTreeMap<Uuid, Row>,
+}
+
+/// Claims the candidates that are still due. The caller commits before anything is sent. One round
+/// trip.
+pub(crate) async fn claim_page(
+    transaction: &Transaction,
+    limits: &ClaimLimits,
+    candidates: &Candidates,
+) -> Result<ReminderPage> {
+    let ids: Vec<_> = candidates.contacts.keys().collect();
+    let emails: Vec<_> = candidates
+        .contacts
+        .values()
+        .map(|contact| contact.get::<_, Option<&str>>("email"))
+        .collect();
+    let parameters = [
+        (&Channel::Email.as_str() as _, Type::TEXT),
         (&limits.rate as _, Type::FLOAT8),
         (&limits.page.as_secs_f64() as _, Type::FLOAT8),
         (&limits.lease.as_secs_f64() as _, Type::FLOAT8),
         (&limits.unknown_wait.as_secs_f64() as _, Type::FLOAT8),
         (&limits.as_of as _, Type::TIMESTAMPTZ),
         (&MAX_ATTEMPTS as _, Type::INT4),
+        (&ids as _, Type::UUID_ARRAY),
+        (&emails as _, Type::TEXT_ARRAY),
     ];
-    let (locked, rows) = future::join(
-        lock_channel(transaction),
-        transaction.query(&CLAIM, &parameters),
-    )
-    .await;
-    locked?;
-    let rows = rows?;
+    let rows = transaction.query(&CLAIM, &parameters).await?;
     let Some(first) = rows.first() else {
         return Ok(ReminderPage::default());
     };
@@ -121,13 +174,16 @@ pub(crate) async fn claim_page(
         settled: first.get("settled"),
         ended: first.get("ended"),
         held: first.get("held"),
-        messages: rows.iter().filter_map(ClaimedReminder::of).collect(),
+        messages: rows
+            .iter()
+            .filter_map(|row| ClaimedReminder::of(row, candidates))
+            .collect(),
     })
 }
 
 /// Waits for other transactions that claim or settle.
 pub(crate) async fn lock_channel(transaction: &Transaction) -> Result<()> {
-    let sql = "SELECT FROM booking_automation_channels WHERE channel = $1 FOR UPDATE";
+    let sql = "SELECT FROM public.booking_automation_channels WHERE channel = $1 FOR UPDATE";
     transaction
         .execute(sql, &[(&Channel::Email.as_str(), Type::TEXT)])
         .await?;
@@ -136,9 +192,10 @@ pub(crate) async fn lock_channel(transaction: &Transaction) -> Result<()> {
 
 impl ClaimedReminder {
     /// `None`: a page without messages, which is one row without an id.
-    fn of(row: &Row) -> Option<Self> {
-        let id: Option<Uuid> = row.get("id");
-        let reminder = |id| Self {
+    fn of(row: &Row, candidates: &Candidates) -> Option<Self> {
+        let id: Uuid = row.get::<_, Option<Uuid>>("id")?;
+        let contact = candidates.contacts.get(&id)?;
+        Some(Self {
             id,
             claim: row.get("claim"),
             attempt: row.get("attempts"),
@@ -146,20 +203,19 @@ impl ClaimedReminder {
                 booking_id: row.get("booking_id"),
                 audience: row.get("audience"),
                 starts_at: row.get("starts_at"),
-                email: row.get("email"),
-                name: row.get("name"),
-                timezone: row.get("timezone"),
-                service: row.get("service"),
-                with_name: row.get("with_name"),
-                place: row.get("place"),
-                meeting_link: row.get("meeting_link"),
-                is_online: row.get::<_, Option<bool>>("is_online").unwrap_or_default(),
-                place_timezone: row.get("place_timezone"),
+                email: contact.get("email"),
+                name: contact.get("name"),
+                timezone: contact.get("timezone"),
+                service: contact.get("service"),
+                with_name: contact.get("with_name"),
+                place: contact.get("place"),
+                meeting_link: contact.get("meeting_link"),
+                is_online: contact.get("is_online"),
+                place_timezone: contact.get("place_timezone"),
                 starts_in: Duration::try_from_secs_f64(row.get("seconds_left")).unwrap_or_default(),
                 duration_minutes: row.get("duration_minutes"),
             },
-        };
-        id.map(reminder)
+        })
     }
 }
 
@@ -252,7 +308,7 @@ pub(crate) async fn record_outcomes(
     as_of: Option<DateTime<Utc>>,
 ) -> Result<Vec<RecordedOutcome>> {
     // A separate statement, so that the next one sees the provider's events of these messages.
-    let lock = "SELECT FROM booking_automation_events WHERE id = ANY ($1) ORDER BY id FOR UPDATE";
+    let lock = "SELECT FROM public.booking_automation_events WHERE id = ANY ($1) ORDER BY id FOR UPDATE";
     let parameters: [Parameter<'_>; 9] = [
         (&outcomes.ids, Type::UUID_ARRAY),
         (&outcomes.claims, Type::INT8_ARRAY),
@@ -278,7 +334,7 @@ pub(crate) async fn set_channel_hold(
     transaction: &Transaction,
     reason: Option<Reason>,
 ) -> Result<()> {
-    let sql = "UPDATE booking_automation_channels
+    let sql = "UPDATE public.booking_automation_channels
                   SET held_reason = $2,
                       held_since = CASE WHEN $2 IS NOT NULL THEN coalesce(held_since, clock_timestamp()) END
                 WHERE channel = $1 AND held_reason IS DISTINCT FROM $2";

@@ -8,8 +8,8 @@ use crate::channels::timing::Timing;
 use crate::database::{Begin, Database, Result};
 use crate::delivery::contact_failure::{is_contact_failure, record_contact_failure};
 use crate::delivery::outbox::{
-    self, ClaimLimits, IN_INDEX_ORDER, PageOutcomes, RecordedOutcome, ReminderPage, claim_page,
-    record_outcomes,
+    self, Candidates, ClaimLimits, IN_INDEX_ORDER, PageOutcomes, RecordedOutcome, ReminderPage,
+    claim_page, lock_candidates, record_outcomes,
 };
 use crate::delivery::tally::Tally;
 use crate::primitives::call::Call;
@@ -28,7 +28,7 @@ pub(crate) struct DeliveryPages<'a> {
 }
 
 impl DeliveryPages<'_> {
-    /// Records what was sent and claims the next page, in one round trip. If that fails, recording
+    /// Records what was sent and claims the next page, in one transaction of three round trips. If that fails, recording
     /// is retried alone: outcomes matter more than the next page.
     pub(crate) async fn next_page(
         &mut self,
@@ -130,30 +130,33 @@ impl DeliveryPages<'_> {
             ..Begin::default()
         };
         let (transaction, _) = self.database.begin(&begin, IN_INDEX_ORDER).await?;
-        transaction
-            .commit_after(async |transaction| {
-                let record = async {
-                    match outcomes.is_empty() {
-                        true => Ok(Vec::new()),
-                        false => record_outcomes(transaction, outcomes, as_of).await,
-                    }
-                };
-                let claim = async {
-                    match claim {
-                        Some(limits) => claim_page(transaction, limits).await,
-                        None => Ok(ReminderPage::default()),
-                    }
-                };
-                let hold = async {
-                    match outcomes.account {
-                        Some(account) => outbox::set_channel_hold(transaction, account.err()).await,
-                        None => Ok(()),
-                    }
-                };
-                let (recorded, held, page) = future::join3(record, hold, claim).await;
-                held?;
-                Ok((recorded?, page?))
+        let record = async {
+            match outcomes.is_empty() {
+                true => Ok(Vec::new()),
+                false => record_outcomes(&transaction, outcomes, as_of).await,
+            }
+        };
+        let hold = async {
+            match outcomes.account {
+                Some(account) => outbox::set_channel_hold(&transaction, account.err()).await,
+                None => Ok(()),
+            }
+        };
+        let candidates = async {
+            match claim {
+                Some(limits) => lock_candidates(&transaction, limits).await,
+                None => Ok(Candidates::default()),
+            }
+        };
+        let (recorded, held, candidates) = future::join3(record, hold, candidates).await;
+        held?;
+        let (recorded, candidates) = (recorded?, candidates?);
+        let page = transaction
+            .commit_after(async |transaction| match claim {
+                Some(limits) => claim_page(transaction, limits, &candidates).await,
+                None => Ok(ReminderPage::default()),
             })
-            .await
+            .await?;
+        Ok((recorded, page))
     }
 }

@@ -6,7 +6,7 @@ WITH reported AS (
            -- If this attempt failed or is unknown: the provider's event about this or an earlier attempt may show that
            -- it accepted the message.
            CASE WHEN o.outcome IN ('pending', 'failed')
-                THEN booking_automation_settled_by(o.id)
+                THEN public.booking_automation_settled_by(o.id)
            END AS settled_by
       FROM unnest($1::uuid[], $2::bigint[], $3::text[], $4::text[], $5::text[], $6::text[], $7::float8[])
            AS o (id, claim, outcome, reason, error, message_id, wait)
@@ -26,9 +26,9 @@ WITH reported AS (
                ELSE o.outcome
            END AS status
       FROM outcome o
-      JOIN booking_automation_events e ON e.id = o.id
+      JOIN public.booking_automation_events e ON e.id = o.id
 )
-UPDATE booking_automation_events e
+UPDATE public.booking_automation_events e
    SET status = j.status,
        reason = j.reason,
        error_message = j.error,
@@ -37,10 +37,10 @@ UPDATE booking_automation_events e
        lease_until = NULL,
        next_attempt_at = CASE WHEN j.status = 'pending' THEN j.at + make_interval(secs => j.wait) END,
        executed_at = CASE WHEN j.status <> 'pending' THEN j.as_of END,
-       flag_due = j.status = 'completed' AND booking_automation_has_flag(e.rule, e.audience),
+       flag_due = j.status = 'completed' AND public.booking_automation_has_flag(e.rule, e.audience),
        -- Every attempt is recorded.
        event_data = CASE WHEN j.outcome = 'released' THEN e.event_data
-           ELSE booking_automation_with_attempt(e.event_data, jsonb_strip_nulls(jsonb_build_object('attempt', e.attempts, 'at', j.at,
+           ELSE public.booking_automation_with_attempt(e.event_data, jsonb_strip_nulls(jsonb_build_object('attempt', e.attempts, 'at', j.at,
                        'outcome', CASE WHEN j.outcome = 'completed' THEN 'sent' ELSE j.reason END,
                        'error', j.error, 'message_id', j.message_id, 'settled_by', nullif(j.settled_by IS NOT NULL, false)))) END
   FROM judged j

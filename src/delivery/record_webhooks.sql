@@ -12,9 +12,9 @@ WITH outcome AS (
                 WHEN o.outcome = 'pending' AND e.attempts >= $7 THEN 'failed'
                 ELSE o.outcome END AS status
       FROM outcome o
-      JOIN booking_automation_events e ON e.id = o.id
+      JOIN public.booking_automation_events e ON e.id = o.id
 ), recorded AS (
-    UPDATE booking_automation_events e
+    UPDATE public.booking_automation_events e
        SET status = j.status, reason = j.reason, error_message = j.error,
            attempts = e.attempts - (j.outcome = 'released')::integer,
            lease_until = NULL,
@@ -22,18 +22,18 @@ WITH outcome AS (
            executed_at = CASE WHEN j.status <> 'pending' THEN coalesce($8, j.at) END,
            -- Every attempt is recorded.
            event_data = CASE WHEN j.outcome = 'released' THEN e.event_data
-               ELSE booking_automation_with_attempt(e.event_data, jsonb_strip_nulls(jsonb_build_object('attempt', e.attempts, 'at', j.at,
+               ELSE public.booking_automation_with_attempt(e.event_data, jsonb_strip_nulls(jsonb_build_object('attempt', e.attempts, 'at', j.at,
                            'outcome', CASE WHEN j.outcome = 'completed' THEN 'sent' ELSE j.reason END, 'error', j.error))) END
       FROM judged j
      WHERE e.id = j.id AND e.status = 'sending' AND e.claim = j.claim
     RETURNING e.status, j.outcome
 ), endpoint AS (
     -- If another transaction is changing the subscription right now, the next batch records this.
-    UPDATE booking_automation_webhooks w
+    UPDATE public.booking_automation_webhooks w
        SET failing_since = CASE WHEN $10 THEN NULL ELSE coalesce(w.failing_since, clock_timestamp()) END,
            suspended_at = CASE WHEN $11 OR NOT $10 AND w.failing_since <= clock_timestamp() - make_interval(secs => $12)
                                THEN clock_timestamp() END
-     WHERE w.id = (SELECT id FROM booking_automation_webhooks
+     WHERE w.id = (SELECT id FROM public.booking_automation_webhooks
                     WHERE id::text = $9 AND is_active AND suspended_at IS NULL FOR UPDATE SKIP LOCKED)
        -- Only a real change.
        AND (NOT $10 OR $11 OR w.failing_since IS NOT NULL)

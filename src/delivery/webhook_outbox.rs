@@ -43,7 +43,7 @@ pub(crate) fn subscriptions_sql() -> String {
     format!(
         "SELECT d.audience
            FROM ({DUE}) AS d
-           LEFT JOIN booking_automation_webhooks s ON s.id::text = d.audience
+           LEFT JOIN public.booking_automation_webhooks s ON s.id::text = d.audience
           ORDER BY s.failing_since NULLS FIRST, d.audience"
     )
 }
@@ -242,7 +242,7 @@ fn wait_after(message: &ClaimedWebhook, outcome: &WebhookOutcome, minute: Durati
 
 /// How many messages are due and left for the next call.
 pub(crate) async fn count_due(transaction: &Transaction) -> Result<i64> {
-    let sql = "SELECT count(*) AS due FROM booking_automation_events
+    let sql = "SELECT count(*) AS due FROM public.booking_automation_events
                 WHERE event_type = 'webhook' AND status IN ('pending', 'sending')
                   AND next_attempt_at <= clock_timestamp()";
     Ok(transaction.query_one(sql, &[]).await?.get("due"))

@@ -30,7 +30,7 @@ const IN_FLIGHT: usize = 4;
 
 /// SQL of a boolean: is there any live subscription?
 pub(crate) const ANY_SUBSCRIBED: &str =
-    "EXISTS (SELECT FROM booking_automation_webhooks WHERE is_active AND suspended_at IS NULL)";
+    "EXISTS (SELECT FROM public.booking_automation_webhooks WHERE is_active AND suspended_at IS NULL)";
 
 /// Delivers webhooks.
 #[derive(Debug)]
@@ -262,7 +262,7 @@ fn log_outcomes(
         tracing::warn!(
             webhook.id = subscription,
             "a webhook is suspended, because it accepts nothing any more: \
-             UPDATE booking_automation_webhooks SET suspended_at = NULL resumes it"
+             UPDATE public.booking_automation_webhooks SET suspended_at = NULL resumes it"
         );
     }
 }

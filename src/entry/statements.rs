@@ -2,14 +2,14 @@
 
 use std::time::Duration;
 
+use crate::bookings::columns::BookingColumns;
 use crate::bookings::settings::TransitionSettings;
+use crate::bookings::steps::StepRules;
 use crate::bookings::{projection, transitions};
-use crate::delivery::{webhook_outbox, webhooks};
-use crate::operations::settings::RetentionSettings;
+use crate::delivery::{outbox, webhook_outbox, webhooks};
 use crate::reminders::{decisions, planned};
 use crate::support::preview;
 use crate::tick::probe;
-use crate::tick::settings::PassSettings;
 
 /// Each statement with a name. Statements that stand in the sources as they are sent are not among
 /// them.
@@ -19,24 +19,23 @@ pub fn composed() -> Vec<(String, String)> {
         expire_after: Duration::from_secs(24 * 3600),
         expire_pending: true,
     };
-    let settings = PassSettings {
-        transitions,
-        retention: RetentionSettings {
-            events: Duration::from_secs(400 * 24 * 3600),
-        },
+    let rules = StepRules {
+        settings: transitions,
+        columns: BookingColumns::all(),
     };
-    let mut statements = transitions::statements(&transitions);
+    let mut statements = transitions::statements(&rules);
     statements.extend(
         [
-            ("probe", probe::probe_sql(&settings)),
-            ("decisions", decisions::enqueue_sql(true)),
-            ("decisions without addresses", decisions::enqueue_sql(false)),
+            ("probe", probe::probe_sql(&rules)),
+            ("decisions", decisions::enqueue_sql()),
+            ("claim, candidates", outbox::CANDIDATES.clone()),
+            ("claim", outbox::CLAIM.clone()),
             ("decisions, counted", decisions::preview_sql()),
             ("decisions of one booking", planned::list_sql()),
             ("decisions to come", planned::counts_sql(preview::PASSES)),
-            ("changes to come", preview::changes_sql(&transitions)),
+            ("changes to come", preview::changes_sql(&rules)),
             ("waiting reminders", preview::waiting_sql()),
-            ("projection", projection::steps_sql(&transitions)),
+            ("projection", projection::steps_sql(&rules)),
             ("subscriptions", webhook_outbox::subscriptions_sql()),
             (
                 "any subscribed",

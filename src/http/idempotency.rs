@@ -34,7 +34,7 @@ pub(crate) async fn take_key(
     key: &str,
     digest: &[u8],
 ) -> Result<EarlierRequest> {
-    let sql = "INSERT INTO booking_automation_requests (key, digest) VALUES ($1, $2)
+    let sql = "INSERT INTO public.booking_automation_requests (key, digest) VALUES ($1, $2)
                ON CONFLICT DO NOTHING";
     if transaction
         .execute(sql, &[(&key, Type::TEXT), (&digest, Type::BYTEA)])
@@ -45,7 +45,7 @@ pub(crate) async fn take_key(
     }
     // A separate statement: its snapshot sees what the first one waited for.
     let sql =
-        "SELECT digest = $2 AS is_same, answer FROM booking_automation_requests WHERE key = $1";
+        "SELECT digest = $2 AS is_same, answer FROM public.booking_automation_requests WHERE key = $1";
     let rows = transaction
         .query(sql, &[(&key, Type::TEXT), (&digest, Type::BYTEA)])
         .await?;
@@ -68,7 +68,7 @@ pub(crate) async fn keep_answer(
     key: &str,
     answer: &Value,
 ) -> Result<()> {
-    let sql = "UPDATE booking_automation_requests SET answer = $2 WHERE key = $1";
+    let sql = "UPDATE public.booking_automation_requests SET answer = $2 WHERE key = $1";
     transaction
         .execute(sql, &[(&key, Type::TEXT), (&Json(answer), Type::JSONB)])
         .await?;

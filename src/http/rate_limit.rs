@@ -34,7 +34,7 @@ pub(crate) async fn take_call(
     let sql = format!(
         "SET LOCAL synchronous_commit = off;
          WITH taken AS (
-             INSERT INTO booking_automation_callers AS c (credential, next_at)
+             INSERT INTO public.booking_automation_callers AS c (credential, next_at)
              VALUES ('{credential}', clock_timestamp() + interval '{share} seconds')
              ON CONFLICT (credential) DO UPDATE
                 SET next_at = greatest(c.next_at, clock_timestamp()) + interval '{share} seconds'
@@ -44,7 +44,7 @@ pub(crate) async fn take_call(
          -- The wait is approximate if another call was counted since this statement began.
          SELECT EXISTS (SELECT FROM taken),
                 (SELECT extract(epoch FROM c.next_at - clock_timestamp()) - {ahead}
-                   FROM booking_automation_callers c WHERE credential = '{credential}');
+                   FROM public.booking_automation_callers c WHERE credential = '{credential}');
          COMMIT"
     );
     let begin = Begin {

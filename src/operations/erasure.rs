@@ -34,9 +34,9 @@ pub(crate) async fn erase_person(
     person_id: Uuid,
 ) -> Result<Option<Erasure>> {
     // The audit trail accepts no change without this row.
-    let announce = "INSERT INTO booking_automation_erasures (kind, day, person_id, at, transaction)
+    let announce = "INSERT INTO public.booking_automation_erasures (kind, day, person_id, at, transaction)
                     SELECT 'person', (moment AT TIME ZONE 'UTC')::date, $1, moment, pg_current_xact_id()
-                      FROM booking_automation_now() AS moment";
+                      FROM public.booking_automation_now() AS moment";
     transaction
         .execute(announce, &[(&person_id, Type::UUID)])
         .await?;

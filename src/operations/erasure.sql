@@ -3,32 +3,32 @@
 --   $1 the person
 WITH booking AS MATERIALIZED (
     -- The person's bookings, and the person's part in each. Each part uses its index, if there is one.
-    SELECT id, 'customer' AS audience FROM bookings WHERE customer_id = $1
+    SELECT id, 'customer' AS audience FROM public.bookings WHERE customer_id = $1
     UNION ALL
-    SELECT id, 'provider' FROM bookings WHERE provider_id = $1
+    SELECT id, 'provider' FROM public.bookings WHERE provider_id = $1
 ), message AS MATERIALIZED (
     -- The messages to the person.
     SELECT e.id, e.status
       FROM booking b
-      JOIN booking_automation_events e ON e.booking_id = b.id AND e.audience = b.audience
+      JOIN public.booking_automation_events e ON e.booking_id = b.id AND e.audience = b.audience
      WHERE e.event_type = 'reminder_sent' AND e.event_data -> 'forgotten' IS NULL
      ORDER BY e.id
        FOR UPDATE OF e
 ), forgotten AS (
     -- Waiting messages are not sent; a message that is being sent must be recorded first.
-    UPDATE booking_automation_events e
+    UPDATE public.booking_automation_events e
        SET event_data = '{"forgotten": true}', error_message = NULL, message_id = NULL, lease_until = NULL, next_attempt_at = NULL,
            status = CASE e.status WHEN 'pending' THEN 'skipped' ELSE e.status END,
            reason = CASE e.status WHEN 'pending' THEN 'forgotten' ELSE e.reason END,
-           executed_at = CASE e.status WHEN 'pending' THEN booking_automation_now() ELSE e.executed_at END
+           executed_at = CASE e.status WHEN 'pending' THEN public.booking_automation_now() ELSE e.executed_at END
       FROM message
      WHERE e.id = message.id AND message.status <> 'sending'
     RETURNING e.id
 ), feedback AS (
-    DELETE FROM booking_automation_feedback f USING forgotten WHERE f.event_id = forgotten.id RETURNING 1
+    DELETE FROM public.booking_automation_feedback f USING forgotten WHERE f.event_id = forgotten.id RETURNING 1
 ), erased_reasons AS (
     -- The reasons that the person gave for status changes,
-    UPDATE booking_automation_events e
+    UPDATE public.booking_automation_events e
        SET event_data = e.event_data - 'reason' || jsonb_build_object('forgotten', true)
      WHERE e.booking_id IN (SELECT id FROM booking)
        AND e.event_data ? 'reason'
@@ -36,14 +36,14 @@ WITH booking AS MATERIALIZED (
     RETURNING e.booking_id
 ), cleared_block AS (
     -- the reason of a block,
-    UPDATE booking_automation_state s
+    UPDATE public.booking_automation_state s
        SET blocked_reason = ''
      WHERE s.booking_id IN (SELECT booking_id FROM erased_reasons) AND s.blocked_reason <> ''
 ), erased_answers AS (
     -- and the answers to their requests. A repeated request then gets 409, since its change is no longer allowed.
-    DELETE FROM booking_automation_requests WHERE answer ->> 'by' IN ('customer:' || $1, 'provider:' || $1)
+    DELETE FROM public.booking_automation_requests WHERE answer ->> 'by' IN ('customer:' || $1, 'provider:' || $1)
 ), counted AS (
-    UPDATE booking_automation_erasures
+    UPDATE public.booking_automation_erasures
        SET events = (SELECT count(*) FROM forgotten) + (SELECT count(*) FROM erased_reasons)
      WHERE transaction = pg_current_xact_id()
 )

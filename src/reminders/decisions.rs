@@ -8,6 +8,7 @@ use uuid::Uuid;
 
 use crate::database::functions::inlined;
 use crate::database::{Parameter, Result, Transaction};
+use crate::reminders::addresses::{HAND_OVER, without_address};
 use crate::reminders::watermark::Watermark;
 
 /// Decisions that one pass makes at most; the rest follows in the next.
@@ -16,10 +17,6 @@ pub(crate) const LIMIT: i64 = 50_000;
 const RECHECKS_LIMIT: i64 = 20_000;
 
 static DECISIONS: LazyLock<String> = LazyLock::new(|| inlined(include_str!("decisions.sql")));
-/// The last reason, tested only if no other one applies. It is separate, since it reads the user's
-/// view, which may be broken.
-const NO_ADDRESS: &str = "WHEN coalesce((SELECT btrim(c.email) FROM booking_automation_contacts c
-                          WHERE c.booking_id = j.id AND c.audience = j.audience LIMIT 1), '') = '' THEN 'no_address'";
 const ENQUEUE: &str = include_str!("enqueue.sql");
 const TAKE_RECHECKS: &str = include_str!("take_rechecks.sql");
 const UNTRACKED_MOVES: &str = include_str!("untracked_moves.sql");
@@ -35,7 +32,7 @@ pub(crate) struct Decisions {
     pub(crate) more: bool,
 }
 
-/// Enqueues what became due. Two statements.
+/// Enqueues what became due. At most four statements.
 pub(crate) async fn enqueue_due(
     transaction: &Transaction,
     as_of: DateTime<Utc>,
@@ -111,40 +108,61 @@ async fn decide_candidates(
     run_id: Uuid,
 ) -> Result<Decisions> {
     let run_id = run_id.to_string();
-    let limit = transaction.statement_timeout() / 2;
-    let insert = async |sql: String| {
-        let common = parameters(&as_of, &looked_through, &rechecks);
-        let parameters: Vec<Parameter<'_>> = common
-            .into_iter()
-            .chain([(&run_id as _, Type::TEXT)])
-            .collect();
-        transaction
-            .in_savepoint(limit, async |transaction| {
-                transaction.query_one(&sql, &parameters).await
-            })
-            .await
-    };
-    let row = match insert(enqueue_sql(true)).await {
-        // The view fails. Delivery reads each address again, one by one if necessary.
-        Err(error) if error.is_of_a_row() => {
-            tracing::error!(
-                error = error.loggable(),
-                "booking_automation_contacts cannot be read for all bookings that are due"
-            );
-            insert(enqueue_sql(false)).await?
-        }
-        row => row?,
+    let common = parameters(&as_of, &looked_through, &rechecks);
+    let parameters: Vec<Parameter<'_>> = common
+        .into_iter()
+        .chain([(&run_id as _, Type::TEXT)])
+        .collect();
+    let sql = enqueue_sql();
+    let insert =
+        async |transaction: &Transaction| transaction.query_one(&sql, &parameters).await;
+    let row = transaction
+        .in_savepoint(transaction.statement_timeout() / 2, insert)
+        .await?;
+    let pending: i64 = row.get("pending");
+    let skipped = match pending {
+        0 => 0,
+        _ => skip_without_address(transaction, as_of).await?,
     };
     Ok(Decisions {
-        pending: row.get("pending"),
-        skipped: row.get("skipped"),
+        pending: pending - skipped,
+        skipped: row.get::<_, i64>("skipped") + skipped,
         more: row.get::<_, i64>("decisions") >= LIMIT,
     })
 }
 
+/// The last reason, `no_address`, of the reminders that were handed over. Returns how many have it.
+async fn skip_without_address(transaction: &Transaction, as_of: DateTime<Utc>) -> Result<i64> {
+    let events = match without_address(transaction).await {
+        Ok(recipients) => recipients,
+        // The view fails. Delivery reads each address again, one by one if necessary.
+        Err(error) if error.is_of_a_row() || error.is_statement_timeout() => {
+            tracing::error!(
+                error = error.loggable(),
+                "booking_automation_contacts cannot be read for all bookings that are due"
+            );
+            return Ok(0);
+        }
+        Err(error) => return Err(error),
+    };
+    if events.is_empty() {
+        return Ok(0);
+    }
+    let events: Vec<_> = events.into_iter().map(|(id, _)| id).collect();
+    let sql = "UPDATE public.booking_automation_events
+                  SET status = 'skipped', reason = 'no_address', executed_at = $2, next_attempt_at = NULL
+                WHERE id = ANY ($1) AND status = 'pending'";
+    let parameters = [
+        (&events as _, Type::UUID_ARRAY),
+        (&as_of as _, Type::TIMESTAMPTZ),
+    ];
+    let skipped = transaction.execute(sql, &parameters).await?;
+    Ok(i64::try_from(skipped).unwrap_or(i64::MAX))
+}
+
 /// The bookings that [`enqueue_due`] would take from the recheck queue.
 pub(crate) async fn queued_rechecks(transaction: &Transaction) -> Result<Vec<Uuid>> {
-    let sql = "SELECT booking_id FROM booking_automation_looks ORDER BY seq LIMIT $1";
+    let sql = "SELECT booking_id FROM public.booking_automation_looks ORDER BY seq LIMIT $1";
     let rows = transaction
         .query(sql, &[(&RECHECKS_LIMIT, Type::INT8)])
         .await?;
@@ -164,33 +182,44 @@ pub(crate) async fn preview(
             &parameters(&as_of, &watermark.from(), &rechecks),
         )
         .await?;
+    let (pending, skipped): (i64, i64) = (row.get("pending"), row.get("skipped"));
+    let without = match pending {
+        0 => 0,
+        _ => i64::try_from(without_address(transaction).await?.len()).unwrap_or(i64::MAX),
+    };
     Ok(Decisions {
-        pending: row.get("pending"),
-        skipped: row.get("skipped"),
+        pending: pending - without,
+        skipped: skipped + without,
         more: false,
     })
 }
 
-/// SQL of common table expressions, the last one `decision`, with all reasons.
+/// SQL of common table expressions, the last one `decision`, with all reasons but `no_address`.
 pub(crate) fn decisions_sql() -> String {
-    DECISIONS.replace("-- {no_address}", NO_ADDRESS)
+    DECISIONS.replace("-- {no_address}", "")
 }
 
-/// Enqueues the decisions, with or without the reason that reads the contacts view.
-pub(crate) fn enqueue_sql(with_addresses: bool) -> String {
-    match with_addresses {
-        true => decisions_sql() + ENQUEUE,
-        false => DECISIONS.clone() + ENQUEUE,
-    }
+/// The same with all reasons: `$5` and `$6` are the bookings and audiences without an address.
+pub(crate) fn decisions_with_addresses_sql() -> String {
+    DECISIONS.replace(
+        "-- {no_address}",
+        "WHEN (j.id, j.audience) IN (SELECT * FROM unnest($5::uuid[], $6::text[])) THEN 'no_address'",
+    )
 }
 
-/// Counts the decisions.
+/// Enqueues the decisions, and hands over those to be sent.
+pub(crate) fn enqueue_sql() -> String {
+    decisions_sql() + &ENQUEUE.replace("{hand_over}", HAND_OVER)
+}
+
+/// Counts the decisions, and hands over those to be sent.
 pub(crate) fn preview_sql() -> String {
     format!(
-        "{decisions}
-         SELECT count(*) FILTER (WHERE reason IS NULL) AS pending,
-                count(*) FILTER (WHERE reason IS NOT NULL) AS skipped
-           FROM decision",
+        "{decisions}, handed_over AS (
+             SELECT id, id AS booking_id, audience FROM decision WHERE reason IS NULL)
+         SELECT count(*) AS pending, (SELECT count(*) FROM decision WHERE reason IS NOT NULL) AS skipped,
+                {HAND_OVER}
+           FROM handed_over",
         decisions = decisions_sql()
     )
 }

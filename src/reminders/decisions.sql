@@ -5,7 +5,7 @@
 --   $4 how many pairs, at most; those of one booking stay together
 WITH rule AS MATERIALIZED (
     SELECT r.name, r.audience, channel, r.lead, r.effective_from
-      FROM reminder_rules r
+      FROM public.reminder_rules r
      CROSS JOIN unnest(r.channels) AS channel
      WHERE r.active
 ), pair AS (
@@ -14,17 +14,17 @@ WITH rule AS MATERIALIZED (
       FROM rule r
      CROSS JOIN LATERAL (
             SELECT b.id, b.scheduled_at, b.created_at
-              FROM bookings b
+              FROM public.bookings b
              WHERE b.status = 'confirmed'
-               AND booking_automation_is_due(b.scheduled_at, r.lead, r.effective_from, $1)
+               AND public.booking_automation_is_due(b.scheduled_at, r.lead, r.effective_from, $1)
                AND b.scheduled_at > $2 + r.lead
            ) AS b
     UNION
     SELECT b.id, b.scheduled_at, b.created_at::timestamptz, r.name, r.audience, r.channel, r.lead
       FROM rule r
-      JOIN bookings b ON b.id = ANY ($3)
+      JOIN public.bookings b ON b.id = ANY ($3)
      WHERE b.status = 'confirmed'
-       AND booking_automation_is_due(b.scheduled_at, r.lead, r.effective_from, $1)
+       AND public.booking_automation_is_due(b.scheduled_at, r.lead, r.effective_from, $1)
 ), fresh AS (
     -- Without those that have their decision for this revision of the schedule. The planner cannot know how few are
     -- due, and would read all states and all events at once; OFFSET 0 has each looked up by its key.
@@ -32,10 +32,10 @@ WITH rule AS MATERIALIZED (
            coalesce(s.in_force_since, p.created_at, '-infinity') AS in_force_since
       FROM pair p
       LEFT JOIN LATERAL (
-            SELECT s.revision, s.in_force_since FROM booking_automation_state s WHERE s.booking_id = p.id OFFSET 0
+            SELECT s.revision, s.in_force_since FROM public.booking_automation_state s WHERE s.booking_id = p.id OFFSET 0
            ) AS s ON true
      WHERE NOT EXISTS (
-            SELECT FROM booking_automation_events e
+            SELECT FROM public.booking_automation_events e
              WHERE e.event_type = 'reminder_sent' AND e.booking_id = p.id
                AND e.revision = coalesce(s.revision, 0)
                AND e.rule = p.name AND e.audience = p.audience AND e.channel = p.channel
@@ -54,11 +54,11 @@ WITH rule AS MATERIALIZED (
                -- of those due now is that of booking_automation_supersedes.
                WHEN row_number() OVER (PARTITION BY j.id, j.audience, j.channel ORDER BY j.late, j.due_at DESC, j.name DESC) > 1
                  OR EXISTS (
-                    SELECT FROM booking_automation_events e
+                    SELECT FROM public.booking_automation_events e
                      WHERE e.event_type = 'reminder_sent' AND e.booking_id = j.id AND e.revision = j.revision
                        AND e.audience = j.audience AND e.channel = j.channel
                        AND e.status IN ('pending', 'sending', 'completed')
-                       AND booking_automation_supersedes(e.scheduled_at, e.rule, j.due_at, j.name)) THEN 'superseded'
+                       AND public.booking_automation_supersedes(e.scheduled_at, e.rule, j.due_at, j.name)) THEN 'superseded'
                -- {no_address}
            END AS reason
       FROM judged j

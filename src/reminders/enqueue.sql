@@ -1,6 +1,6 @@
 -- Continues decisions.sql. $5 is the run. The UNIQUE key decides.
 , enqueued AS (
-    INSERT INTO booking_automation_events
+    INSERT INTO public.booking_automation_events
            (booking_id, event_type, event_data, scheduled_at, executed_at, status, reason,
             rule, audience, channel, revision, starts_at, next_attempt_at)
     SELECT id, 'reminder_sent', jsonb_build_object('run_id', $5), due_at,
@@ -11,8 +11,10 @@
       FROM decision
      ORDER BY scheduled_at, id
     ON CONFLICT (booking_id, revision, rule, audience, channel) WHERE event_type = 'reminder_sent' AND rule <> '' DO NOTHING
-    RETURNING reason
+    RETURNING id, booking_id, audience, reason
+), handed_over AS (
+    SELECT id, booking_id, audience FROM enqueued WHERE reason IS NULL
 )
-SELECT count(*) FILTER (WHERE reason IS NULL) AS pending, count(*) FILTER (WHERE reason IS NOT NULL) AS skipped,
-       (SELECT count(*) FROM decision) AS decisions
-  FROM enqueued
+SELECT count(*) AS pending, (SELECT count(*) FROM enqueued WHERE reason IS NOT NULL) AS skipped,
+       (SELECT count(*) FROM decision) AS decisions, {hand_over}
+  FROM handed_over

@@ -8,6 +8,7 @@
 //! transaction of its own: it reads far more than a pass, and must not hold the pass's locks for as
 //! long.
 
+pub(crate) mod addresses;
 pub(crate) mod decisions;
 pub(crate) mod planned;
 mod reason;

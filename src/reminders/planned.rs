@@ -1,18 +1,25 @@
 //! Decisions to come if nothing changes: by the pass's own statement, without writing.
 
+use std::collections::BTreeSet;
+
 use chrono::{DateTime, Utc};
 use tokio_postgres::types::{Timestamp, Type};
 use uuid::Uuid;
 
 use crate::database::{Result, Transaction, finite};
-use crate::reminders::decisions::{LIMIT, decisions_sql, parameters};
+use crate::reminders::Reason;
+use crate::reminders::addresses::{HAND_OVER, without_address};
+use crate::reminders::decisions::{
+    LIMIT, decisions_sql, decisions_with_addresses_sql, parameters,
+};
 
 /// SQL of a query that counts the decisions of the passes to come: `pass`, the pass's time, then
 /// `rule`, `audience`, `channel`, `reason` (NULL: to be sent) and `count`. `passes` is SQL of a
 /// relation with `at` and `before`, the time of the pass before each; the first goes on from `$3`,
-/// and looks at the bookings `$4`, too.
+/// and looks at the bookings `$4`, too. `$5` and `$6` are those of
+/// [`crate::reminders::addresses::without_address_between`].
 pub(crate) fn counts_sql(passes: &str) -> String {
-    let decisions = decisions_sql()
+    let decisions = decisions_with_addresses_sql()
         .replace("$4", &LIMIT.to_string())
         .replace(
             "$3",
@@ -82,7 +89,39 @@ pub(crate) async fn planned_reminders(
         // Reminders due earlier have their decisions by then.
         planned.extend(decisions.filter(|decision| at.is_none_or(|at| decision.due_at == at)));
     }
+    add_missing_addresses(transaction, booking_id, &mut planned).await?;
     Ok(planned)
+}
+
+/// Gives the last reason, `no_address`, to what else would be sent.
+async fn add_missing_addresses(
+    transaction: &Transaction,
+    booking_id: Uuid,
+    planned: &mut [PlannedReminder],
+) -> Result<()> {
+    let to_send = planned.iter_mut().filter(|it| it.reason.is_none());
+    let to_send: Vec<_> = to_send.collect();
+    let audiences: BTreeSet<_> = to_send.iter().map(|it| it.audience.clone()).collect();
+    let audiences: Vec<_> = audiences.into_iter().collect();
+    if audiences.is_empty() {
+        return Ok(());
+    }
+    let hand_over = format!(
+        "SELECT {HAND_OVER}
+           FROM (SELECT $1 AS id, $1 AS booking_id, audience FROM unnest($2) AS audience) AS handed_over"
+    );
+    let parameters = [
+        (&booking_id as _, Type::UUID),
+        (&audiences as _, Type::TEXT_ARRAY),
+    ];
+    transaction.query(&hand_over, &parameters).await?;
+    let missing = without_address(transaction).await?;
+    for planned in to_send {
+        if missing.iter().any(|(_, audience)| *audience == planned.audience) {
+            planned.reason = Some(Reason::NoAddress.to_string());
+        }
+    }
+    Ok(())
 }
 
 /// The due times of one booking that lie ahead.
@@ -92,7 +131,7 @@ async fn due_times(
     booking_id: Uuid,
 ) -> Result<Vec<DateTime<Utc>>> {
     let sql = "SELECT DISTINCT b.scheduled_at - r.lead AS due_at
-                 FROM bookings b, reminder_rules r
+                 FROM public.bookings b, public.reminder_rules r
                 WHERE b.id = $1 AND b.status = 'confirmed' AND isfinite(b.scheduled_at)
                   AND r.active AND b.scheduled_at - r.lead > $2
                 ORDER BY 1";

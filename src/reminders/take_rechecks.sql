@@ -4,9 +4,9 @@ WITH ahead AS (
     -- If the clock was set back, or differs on another host, earlier passes have decided up to a later time than this
     -- one. Bookings from the queue may not be due yet, and those passes must not count as having decided them: their
     -- rows get this pass's watermark.
-    UPDATE automation_runs SET looked_through = least(looked_through, $2), rules_digest = $3
-     WHERE outcome = 'completed' AND as_of > $2 AND EXISTS (SELECT FROM booking_automation_looks)
+    UPDATE public.automation_runs SET looked_through = least(looked_through, $2), rules_digest = $3
+     WHERE outcome = 'completed' AND as_of > $2 AND EXISTS (SELECT FROM public.booking_automation_looks)
 )
-DELETE FROM booking_automation_looks
- WHERE seq IN (SELECT seq FROM booking_automation_looks ORDER BY seq LIMIT $1)
+DELETE FROM public.booking_automation_looks
+ WHERE seq IN (SELECT seq FROM public.booking_automation_looks ORDER BY seq LIMIT $1)
 RETURNING booking_id

@@ -2,19 +2,19 @@
 -- trigger, in force since now ($1, as_of).
 WITH moved AS MATERIALIZED (
     SELECT b.id, b.scheduled_at
-      FROM bookings b
-      LEFT JOIN booking_automation_state s ON s.booking_id = b.id
+      FROM public.bookings b
+      LEFT JOIN public.booking_automation_state s ON s.booking_id = b.id
      WHERE b.status = 'confirmed'
-       AND b.scheduled_at > $1 AND b.scheduled_at <= $1 + (SELECT max(lead) FROM reminder_rules)
+       AND b.scheduled_at > $1 AND b.scheduled_at <= $1 + (SELECT max(lead) FROM public.reminder_rules)
        AND (s.starts_at <> b.scheduled_at
             -- Without a stored start, compare with what was enqueued.
             OR s.starts_at IS NULL AND EXISTS (
-                SELECT FROM booking_automation_events e
+                SELECT FROM public.booking_automation_events e
                  WHERE e.event_type = 'reminder_sent' AND e.booking_id = b.id
                    AND e.revision = coalesce(s.revision, 0) AND e.starts_at <> b.scheduled_at))
        FOR NO KEY UPDATE OF b SKIP LOCKED
 )
-INSERT INTO booking_automation_state AS s (booking_id, revision, starts_at, in_force_since)
+INSERT INTO public.booking_automation_state AS s (booking_id, revision, starts_at, in_force_since)
 SELECT id, 1, scheduled_at, $1 FROM moved
 ON CONFLICT (booking_id) DO UPDATE SET
        revision = s.revision + 1, starts_at = excluded.starts_at, in_force_since = excluded.in_force_since

@@ -3,10 +3,10 @@
 rules AS MATERIALIZED (
     SELECT md5(coalesce(string_agg(format('%s|%s|%s|%s|%s|%s', name, audience, lead, channels, active, effective_from),
                                    ',' ORDER BY name, audience), '')) AS digest
-      FROM reminder_rules
+      FROM public.reminder_rules
 ), latest AS MATERIALIZED (
     SELECT as_of, looked_through, rules_digest
-      FROM automation_runs
+      FROM public.automation_runs
      WHERE outcome = 'completed' AND as_of < $1
      ORDER BY as_of DESC
      LIMIT 1

@@ -8,15 +8,15 @@ use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use chrono::{DateTime, TimeDelta, Utc};
-use futures_util::future;
 use serde::Serialize;
 use tokio_postgres::Row;
 use tokio_postgres::types::Type;
 
 use crate::bookings::lifecycle::Status;
 use crate::bookings::projection::{ProjectionWindow, projection_sql};
-use crate::bookings::settings::TransitionSettings;
+use crate::bookings::steps::StepRules;
 use crate::database::{Begin, Database, Parameter, Result, Transaction};
+use crate::reminders::addresses::without_address_between;
 use crate::reminders::decisions::queued_rechecks;
 use crate::reminders::planned::counts_sql;
 use crate::reminders::watermark::Watermark;
@@ -116,14 +116,13 @@ pub async fn preview(
         .await?
         .get("as_of");
     let until = as_of + TimeDelta::from_std(time.min(LONGEST)).unwrap_or_default();
-    let watermark = pass::watermark(&transaction, settings, as_of).await?;
-    let (changes, due, waiting) = future::join3(
-        count_changes(&transaction, &settings.transitions, as_of, until),
-        count_due_reminders(&transaction, &watermark, as_of, until),
-        count_waiting_reminders(&transaction, as_of, until),
-    )
-    .await;
-    let (changes, reminders) = (changes?, [due?, waiting?].concat());
+    let rules = StepRules::read(&transaction, &settings.transitions).await?;
+    let watermark = pass::watermark(&transaction, settings, &rules, as_of).await?;
+    // In turn: a statement with other settings must not be sent between the others.
+    let changes = count_changes(&transaction, &rules, as_of, until).await?;
+    let due = count_due_reminders(&transaction, &watermark, as_of, until).await?;
+    let waiting = count_waiting_reminders(&transaction, as_of, until).await?;
+    let reminders = [due, waiting].concat();
     transaction.rollback().await?;
     Ok(Preview::of(as_of, until, &changes, &reminders))
 }
@@ -131,18 +130,18 @@ pub async fn preview(
 /// Rows of `pass`, `to_status`, `count`.
 async fn count_changes(
     transaction: &Transaction,
-    settings: &TransitionSettings,
+    rules: &StepRules,
     as_of: DateTime<Utc>,
     until: DateTime<Utc>,
 ) -> Result<Vec<Row>> {
-    let window = ProjectionWindow::new(settings, as_of, until, None);
+    let window = ProjectionWindow::new(rules, as_of, until, None);
     transaction
-        .query(&changes_sql(settings), &window.parameters())
+        .query(&changes_sql(rules), &window.parameters())
         .await
 }
 
-pub(crate) fn changes_sql(settings: &TransitionSettings) -> String {
-    let projection = projection_sql(settings);
+pub(crate) fn changes_sql(rules: &StepRules) -> String {
+    let projection = projection_sql(rules);
     format!(
         "{projection}
          SELECT * FROM (SELECT {PASS} AS pass, to_status, count(*) AS count
@@ -159,12 +158,15 @@ async fn count_due_reminders(
     until: DateTime<Utc>,
 ) -> Result<Vec<Row>> {
     let rechecks = queued_rechecks(transaction).await?;
+    let (bookings, audiences) = without_address_between(transaction, as_of, until).await?;
     let looked_through = watermark.from();
-    let parameters: [Parameter<'_>; 4] = [
+    let parameters: [Parameter<'_>; 6] = [
         (&as_of, Type::TIMESTAMPTZ),
         (&until, Type::TIMESTAMPTZ),
         (&looked_through, Type::TIMESTAMPTZ),
         (&rechecks, Type::UUID_ARRAY),
+        (&bookings, Type::UUID_ARRAY),
+        (&audiences, Type::TEXT_ARRAY),
     ];
     transaction.query(&counts_sql(PASSES), &parameters).await
 }
@@ -183,7 +185,7 @@ pub(crate) fn waiting_sql() -> String {
     format!(
         "SELECT {PASS} AS pass, rule, audience, channel, NULL AS reason, count(*) AS count
            FROM (SELECT next_attempt_at AS at, rule, audience, channel
-                   FROM booking_automation_events
+                   FROM public.booking_automation_events
                   WHERE status = 'pending' AND event_type = 'reminder_sent'
                     AND next_attempt_at <= $2 AND starts_at > $1) AS waiting
           GROUP BY 1, 2, 3, 4"

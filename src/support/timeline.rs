@@ -11,6 +11,7 @@ use uuid::Uuid;
 
 use crate::bookings::projection::{self, ProjectedStep};
 use crate::bookings::settings::TransitionSettings;
+use crate::bookings::steps::StepRules;
 use crate::database::{Result, Transaction, finite, json};
 use crate::delivery::event::{EventStatus, EventType};
 use crate::reminders::planned::{PlannedReminder, planned_reminders};
@@ -123,8 +124,9 @@ pub(crate) async fn timeline(
     as_of: DateTime<Utc>,
     booking_id: Uuid,
 ) -> Result<Option<Timeline>> {
+    let rules = StepRules::read(transaction, settings).await?;
     let (booking, events) = future::join(
-        read_booking(transaction, booking_id),
+        read_booking(transaction, &rules, booking_id),
         read_events(transaction, booking_id),
     )
     .await;
@@ -135,7 +137,7 @@ pub(crate) async fn timeline(
     happened.sort_by_key(|entry| entry.at);
     let mut planned = Vec::new();
     if booking.is_some() {
-        let steps = projection::projected_steps(transaction, settings, as_of, booking_id).await?;
+        let steps = projection::projected_steps(transaction, &rules, as_of, booking_id).await?;
         planned.extend(steps.into_iter().map(|step| planned_step(step, as_of)));
         let reminders = planned_reminders(transaction, as_of, booking_id).await?;
         planned.extend(reminders.into_iter().map(planned_reminder));
@@ -150,14 +152,23 @@ pub(crate) async fn timeline(
     }))
 }
 
-async fn read_booking(transaction: &Transaction, booking_id: Uuid) -> Result<Option<BookingNow>> {
-    let sql = "SELECT coalesce(b.status, '') AS status, b.scheduled_at AS starts_at,
-                      booking_end(b.scheduled_at, b.duration_minutes) AS ends_at,
-                      b.auto_complete_blocked IS TRUE AS automation_blocked,
-                      CASE WHEN b.auto_complete_blocked IS TRUE THEN s.blocked_reason END AS blocked_reason
-                 FROM bookings b LEFT JOIN booking_automation_state s ON s.booking_id = b.id
-                WHERE b.id = $1";
-    let rows = transaction.query(sql, &[(&booking_id, Type::UUID)]).await?;
+async fn read_booking(
+    transaction: &Transaction,
+    rules: &StepRules,
+    booking_id: Uuid,
+) -> Result<Option<BookingNow>> {
+    let blocked = rules.blocked();
+    let sql = format!(
+        "SELECT coalesce(b.status, '') AS status, b.scheduled_at AS starts_at,
+                public.booking_end(b.scheduled_at, b.duration_minutes::bigint) AS ends_at,
+                {blocked} AS automation_blocked,
+                CASE WHEN {blocked} THEN s.blocked_reason END AS blocked_reason
+           FROM public.bookings b LEFT JOIN public.booking_automation_state s ON s.booking_id = b.id
+          WHERE b.id = $1"
+    );
+    let rows = transaction
+        .query(&sql, &[(&booking_id, Type::UUID)])
+        .await?;
     Ok(rows.first().map(|row| BookingNow {
         status: row.get("status"),
         starts_at: finite(row, "starts_at"),

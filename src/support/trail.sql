@@ -6,7 +6,7 @@ WITH reach AS MATERIALIZED (
            -- A row's position may be later than its time by the duration of its transaction.
            coalesce(bool_or(created_at < $7 - interval '1 day'), false) AS past
       FROM (SELECT seq, created_at
-              FROM booking_automation_events
+              FROM public.booking_automation_events
              WHERE seq < $1 AND ($4::uuid IS NULL OR booking_id = $4)
              ORDER BY seq DESC
              LIMIT $3) AS looked_at
@@ -15,7 +15,7 @@ WITH reach AS MATERIALIZED (
            e.channel, e.revision, e.starts_at, e.attempts, e.message_id, e.event_data,
            -- A message of the user's database may quote a row.
            CASE WHEN e.event_type <> 'status_update' THEN e.error_message END AS error
-      FROM booking_automation_events e, reach
+      FROM public.booking_automation_events e, reach
      WHERE e.seq < $1 AND e.seq >= reach.seq AND ($4::uuid IS NULL OR e.booking_id = $4)
        AND ($5::text IS NULL OR e.event_type = $5) AND ($6::text IS NULL OR e.status = $6)
        AND ($7::timestamptz IS NULL OR e.created_at >= $7) AND ($8::timestamptz IS NULL OR e.created_at < $8)

@@ -15,6 +15,8 @@ use tokio_postgres::SimpleQueryMessage;
 use tokio_postgres::types::Timestamp;
 use uuid::Uuid;
 
+use crate::bookings::columns::{BookingColumns, COLUMNS_THERE};
+use crate::bookings::steps::StepRules;
 use crate::bookings::transitions::{self, Moments, Transitions};
 use crate::database::{
     BOOKINGS_LOCK_TIMEOUT, Begin, Database, DatabaseError, Transaction, last_row,
@@ -111,12 +113,16 @@ async fn attempt_pass(
 ) -> Result<Pass, PassError> {
     let started = Instant::now();
     let (transaction, rows) = database.begin(&begin_pass(call), &take_lock()).await?;
-    let Some(as_of) = read_clock(&rows) else {
+    let Some((as_of, columns)) = read_clock_and_columns(&rows) else {
         transaction.rollback().await?;
         return Ok(Pass::Skipped(SkipReason::Overlap));
     };
-    let moments = Moments::new(call.as_of.unwrap_or(as_of), &settings.transitions);
-    let due = probe(&transaction, settings, &moments, trigger.webhook_id()).await?;
+    let rules = StepRules {
+        settings: settings.transitions,
+        columns,
+    };
+    let moments = Moments::new(call.as_of.unwrap_or(as_of), &rules.settings);
+    let due = probe(&transaction, settings, &rules, &moments, trigger.webhook_id()).await?;
     if due.duplicate_request {
         transaction.rollback().await?;
         return Ok(Pass::Skipped(SkipReason::DuplicateRequest));
@@ -125,7 +131,7 @@ async fn attempt_pass(
     // The other half of the call is for the rest of the pass, and for sending.
     let until = started + call.deadline.saturating_duration_since(started) / 2;
     let (transitions, decisions) =
-        advance_and_enqueue(&transaction, settings, &moments, &due, run_id, until).await?;
+        advance_and_enqueue(&transaction, &rules, &moments, &due, run_id, until).await?;
     let work = Work {
         run_id,
         transitions,
@@ -155,14 +161,14 @@ async fn attempt_pass(
 
 async fn advance_and_enqueue(
     transaction: &Transaction,
-    settings: &PassSettings,
+    rules: &StepRules,
     moments: &Moments,
     due: &WorkDue,
     run_id: Uuid,
     until: Instant,
 ) -> Result<(Transitions, Decisions), DatabaseError> {
     let transitions = if due.transitions {
-        transitions::advance(transaction, moments, &settings.transitions, run_id, until).await?
+        transitions::advance(transaction, moments, rules, run_id, until).await?
     } else {
         Transitions::default()
     };
@@ -215,10 +221,11 @@ fn begin_pass(call: &Call) -> Begin {
     }
 }
 
-/// SQL that takes the lock and returns the clock if the lock was free. Triggers see the same time.
+/// SQL that takes the lock, and returns the clock and the columns of `bookings` if the lock was
+/// free. Triggers see the same time.
 fn take_lock() -> String {
     format!(
-        "SELECT (extract(epoch FROM transaction_timestamp()) * 1000000)::bigint,
+        "SELECT {CLOCK}, {COLUMNS_THERE},
                 set_config('booking_automation.as_of',
                            coalesce(nullif(current_setting('booking_automation.as_of', true), ''),
                                     transaction_timestamp()::text), true)
@@ -226,10 +233,14 @@ fn take_lock() -> String {
     )
 }
 
-/// The database's clock, where it returned a row.
-fn read_clock(rows: &[SimpleQueryMessage]) -> Option<DateTime<Utc>> {
-    let microseconds = last_row(rows)?.get(0)?.parse().ok()?;
-    DateTime::from_timestamp_micros(microseconds)
+/// The database's clock, in microseconds since 1970.
+const CLOCK: &str = "(extract(epoch FROM transaction_timestamp()) * 1000000)::bigint";
+
+/// The clock and the columns, where the database returned a row.
+fn read_clock_and_columns(rows: &[SimpleQueryMessage]) -> Option<(DateTime<Utc>, BookingColumns)> {
+    let row = last_row(rows)?;
+    let clock = DateTime::from_timestamp_micros(row.get(0)?.parse().ok()?)?;
+    Some((clock, BookingColumns::of(row.get(1)?)))
 }
 
 /// Looks for bookings that were written without firing the triggers, under the pass's lock. What it
@@ -237,7 +248,7 @@ fn read_clock(rows: &[SimpleQueryMessage]) -> Option<DateTime<Utc>> {
 pub(crate) async fn sweep(database: &Database, call: &Call, run_id: Uuid) {
     let swept = async {
         let (transaction, rows) = database.begin(&begin_pass(call), &take_lock()).await?;
-        let Some(as_of) = read_clock(&rows) else {
+        let Some((as_of, _)) = read_clock_and_columns(&rows) else {
             // A pass is running, and the sweep would make it wait.
             return transaction.rollback().await;
         };
@@ -256,10 +267,11 @@ pub(crate) async fn sweep(database: &Database, call: &Call, run_id: Uuid) {
 pub(crate) async fn watermark(
     transaction: &Transaction,
     settings: &PassSettings,
+    rules: &StepRules,
     as_of: DateTime<Utc>,
 ) -> Result<Watermark, PassError> {
-    let moments = Moments::new(as_of, &settings.transitions);
-    Ok(probe(transaction, settings, &moments, None)
+    let moments = Moments::new(as_of, &rules.settings);
+    Ok(probe(transaction, settings, rules, &moments, None)
         .await?
         .watermark)
 }
@@ -279,12 +291,17 @@ pub async fn preview(
         read_only: true,
         ..begin_pass(call)
     };
-    let ask_clock = "SELECT (extract(epoch FROM transaction_timestamp()) * 1000000)::bigint";
-    let (transaction, rows) = database.begin(&begin, ask_clock).await?;
-    let as_of = call.as_of.or_else(|| read_clock(&rows)).unwrap_or_default();
-    let moments = Moments::new(as_of, &settings.transitions);
-    let due = probe(&transaction, settings, &moments, None).await?;
-    let transitions = transitions::preview(&transaction, &moments, &settings.transitions).await?;
+    let ask = format!("SELECT {CLOCK}, {COLUMNS_THERE}");
+    let (transaction, rows) = database.begin(&begin, &ask).await?;
+    let (clock, columns) = read_clock_and_columns(&rows).unwrap_or_default();
+    let as_of = call.as_of.unwrap_or(clock);
+    let rules = StepRules {
+        settings: settings.transitions,
+        columns,
+    };
+    let moments = Moments::new(as_of, &rules.settings);
+    let due = probe(&transaction, settings, &rules, &moments, None).await?;
+    let transitions = transitions::preview(&transaction, &moments, &rules).await?;
     let decisions = decisions::preview(&transaction, as_of, &due.watermark).await?;
     transaction.rollback().await?;
     Ok(Work {

@@ -3,6 +3,7 @@
 
 use tokio_postgres::types::Type;
 
+use crate::bookings::steps::StepRules;
 use crate::bookings::transitions::{self, Moments};
 use crate::database::{REQUIRED, Transaction, migrate};
 use crate::delivery::figures::Backlog;
@@ -45,10 +46,11 @@ pub(crate) struct WorkDue {
 pub(crate) async fn probe(
     transaction: &Transaction,
     settings: &PassSettings,
+    rules: &StepRules,
     moments: &Moments,
     webhook_id: Option<&str>,
 ) -> Result<WorkDue, PassError> {
-    let sql = probe_sql(settings);
+    let sql = probe_sql(rules);
     let [as_of, expire_before, complete_before] = moments.parameters();
     let [events, runs] = retention::seconds_kept(&settings.retention);
     let parameters = [
@@ -86,14 +88,14 @@ pub(crate) async fn probe(
     })
 }
 
-pub(crate) fn probe_sql(settings: &PassSettings) -> String {
+pub(crate) fn probe_sql(rules: &StepRules) -> String {
     format!(
         "WITH {watermark}, waiting AS ({waiting})
-         SELECT EXISTS (SELECT FROM booking_automation_migrations WHERE name = '{latest}') AS schema_is_there,
+         SELECT EXISTS (SELECT FROM public.booking_automation_migrations WHERE name = '{latest}') AS schema_is_there,
                 ({transitions}) AS transitions_due,
-                EXISTS (SELECT FROM booking_automation_looks) OR {reminders} AS reminders_due,
-                EXISTS (SELECT FROM booking_automation_events WHERE flag_due) AS flags_due,
-                EXISTS (SELECT FROM automation_runs
+                EXISTS (SELECT FROM public.booking_automation_looks) OR {reminders} AS reminders_due,
+                EXISTS (SELECT FROM public.booking_automation_events WHERE flag_due) AS flags_due,
+                EXISTS (SELECT FROM public.automation_runs
                          WHERE webhook_id = $4
                            AND created_at > now() - interval '{WEBHOOK_ID_MINUTES} minutes') AS duplicate_request,
                 ({expired_rows}) AS rows_expired,
@@ -104,7 +106,7 @@ pub(crate) fn probe_sql(settings: &PassSettings) -> String {
            FROM watermark, waiting",
         watermark = watermark::WATERMARK,
         latest = REQUIRED,
-        transitions = transitions::any_due(&settings.transitions),
+        transitions = transitions::any_due(rules),
         reminders = *watermark::ANY_DUE,
         waiting = outbox::WAITING,
         expired_rows = retention::ANY_EXPIRED,

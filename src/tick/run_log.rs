@@ -38,7 +38,7 @@ struct RunRow<'a> {
 impl RunRow<'_> {
     async fn insert_row(&self, transaction: &Transaction, trigger: &Trigger) -> Result<()> {
         // On conflict, the pass was committed after all, and there is no failure to record.
-        let sql = "INSERT INTO automation_runs
+        let sql = "INSERT INTO public.automation_runs
                           (id, trigger, scheduled_time, execution_id, attempt, as_of, outcome,
                            webhook_id, summary, error, looked_through, rules_digest)
                    VALUES ($1, $2, $3, $4, $5, coalesce($6, clock_timestamp()), $7, $8, $9, $10, $11, $12)
@@ -88,7 +88,7 @@ pub(crate) async fn commit_with_row(
 
 /// Completes the run's row with what delivery did, and commits. Not part of the pass.
 pub(crate) async fn record_summary(transaction: Transaction, work: &Work) -> Result<()> {
-    let sql = "UPDATE automation_runs SET summary = $2 WHERE id = $1";
+    let sql = "UPDATE public.automation_runs SET summary = $2 WHERE id = $1";
     let summary = Json(Summary::Completed(*work));
     let parameters = [
         (&work.run_id as _, Type::UUID),
@@ -157,7 +157,7 @@ async fn has_row(database: &Database, run_id: Uuid, before: &str, until: Instant
         ..Begin::default()
     };
     let (transaction, _) = database.begin(&begin, before).await?;
-    let sql = "SELECT EXISTS (SELECT FROM automation_runs WHERE id = $1) AS found";
+    let sql = "SELECT EXISTS (SELECT FROM public.automation_runs WHERE id = $1) AS found";
     let found = transaction
         .query_one(sql, &[(&run_id, Type::UUID)])
         .await?

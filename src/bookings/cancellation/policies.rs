@@ -108,7 +108,7 @@ async fn read_our_policies(
                       (extract(epoch FROM free_until) * 1000000)::bigint AS free_until,
                       (extract(epoch FROM partial_until) * 1000000)::bigint AS partial_until,
                       partial_percent::text AS partial_percent, after_percent::text AS after_percent
-                 FROM booking_automation_cancellation_policies
+                 FROM public.booking_automation_cancellation_policies
                 WHERE service_id IS NULL OR service_id = $1
                 ORDER BY service_id NULLS LAST";
     let rows = transaction.query(sql, &[(&service, Type::UUID)]).await?;

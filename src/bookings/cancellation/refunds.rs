@@ -157,7 +157,7 @@ impl RefundBasis {
     ) -> Result<Option<Self>, DatabaseError> {
         let sql = "SELECT booking ? 'total_price' AS has_price, jsonb_typeof(booking -> 'total_price') AS price_type,
                           booking ->> 'total_price' AS price, booking ->> 'service_id' AS service, scheduled_at
-                     FROM (SELECT to_jsonb(b) AS booking, b.scheduled_at FROM bookings b WHERE b.id = $1) AS found";
+                     FROM (SELECT to_jsonb(b) AS booking, b.scheduled_at FROM public.bookings b WHERE b.id = $1) AS found";
         let rows = transaction.query(sql, &[(&booking_id, Type::UUID)]).await?;
         let Some(row) = rows.first() else {
             return Ok(None);

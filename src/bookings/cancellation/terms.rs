@@ -12,6 +12,7 @@ use crate::bookings::judge::judge;
 use crate::bookings::lifecycle::{Role, Status};
 use crate::bookings::projection;
 use crate::bookings::settings::TransitionSettings;
+use crate::bookings::steps::StepRules;
 use crate::bookings::snapshot::BookingSnapshot;
 use crate::database::Transaction;
 
@@ -59,7 +60,8 @@ pub(crate) async fn terms(
     as_of: DateTime<Utc>,
     booking_id: Uuid,
 ) -> Result<CancellationTerms, RefundError> {
-    let states = projection::projected_states(transaction, settings, as_of, booking_id).await?;
+    let rules = StepRules::read(transaction, settings).await?;
+    let states = projection::projected_states(transaction, &rules, as_of, booking_id).await?;
     let mut states = states.ok_or(RefundError::NoBooking)?;
     let basis = RefundBasis::read(transaction, booking_id)
         .await?

@@ -73,7 +73,7 @@ pub async fn migrate(
 }
 
 async fn create_ledger(database: &Database) -> Result<(), MigrateError> {
-    let create = "CREATE TABLE IF NOT EXISTS booking_automation_migrations (
+    let create = "CREATE TABLE IF NOT EXISTS public.booking_automation_migrations (
         name text PRIMARY KEY, applied_at timestamptz NOT NULL DEFAULT now())";
     let exists = "SELECT to_regclass('public.booking_automation_migrations') IS NOT NULL AS found";
     run_step(database, "00_ledger", async |transaction| {
@@ -97,7 +97,7 @@ async fn run_once(
     report: &mut impl FnMut(&str),
 ) -> Result<(), MigrateError> {
     let record =
-        "INSERT INTO booking_automation_migrations (name) VALUES ($1) ON CONFLICT DO NOTHING";
+        "INSERT INTO public.booking_automation_migrations (name) VALUES ($1) ON CONFLICT DO NOTHING";
     let done = run_step(database, name, async |transaction| {
         if transaction.execute(record, &[(&name, Type::TEXT)]).await? == 0 {
             return Ok(false);

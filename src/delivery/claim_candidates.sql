@@ -1,0 +1,24 @@
+-- Locks the messages of a page, and hands them over to contacts.sql.
+--   $1 channel  $2 how many, at most  $3 messages per second, of all instances together
+--   $4 seconds of the page: what cannot leave within them is not claimed
+WITH clock AS MATERIALIZED (
+    SELECT clock_timestamp() AS at
+), pace AS MATERIALIZED (
+    -- How many messages can leave within the page's time.
+    SELECT c.held_reason IS NOT NULL AS held, {room} AS room
+      FROM clock k, public.booking_automation_channels c
+     WHERE c.channel = $1
+), candidate AS MATERIALIZED (
+    -- New, retried and lease-expired rows, the most urgent start first.
+    SELECT e.id, e.booking_id, e.audience
+      FROM public.booking_automation_events e
+     WHERE e.status IN ('pending', 'sending') AND e.event_type = 'reminder_sent' AND e.channel = $1
+       AND e.starts_at IS NOT NULL -- webhook messages have none: they are last in the index
+       AND e.next_attempt_at <= (SELECT at FROM clock)
+     ORDER BY e.starts_at, e.seq
+     -- While the account cannot send, one message tests whether it can again.
+     LIMIT (SELECT least($2, room, CASE WHEN held THEN 1 END)::bigint FROM pace)
+       FOR UPDATE SKIP LOCKED
+)
+SELECT {hand_over}
+  FROM candidate
