@@ -1,3 +1,1 @@
-DROP TRIGGER IF EXISTS reminder_rules_effective_from ON public.reminder_rules;
-CREATE TRIGGER reminder_rules_effective_from BEFORE INSERT OR UPDATE ON public.reminder_rules
-    FOR EACH ROW EXECUTE FUNCTION public.reminder_rules_effective_from();
+-- The trigger on reminder_rules is in schema/triggers/. Until 0.2.0 this step created it.

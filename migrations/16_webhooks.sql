@@ -24,27 +24,6 @@ CREATE INDEX IF NOT EXISTS booking_automation_webhooks_live
     ON public.booking_automation_webhooks (id) WHERE is_active AND suspended_at IS NULL;
 SELECT public.booking_automation_make_private('public.booking_automation_webhooks'::regclass);
 
-DROP TRIGGER IF EXISTS booking_automation_webhooks_begin_anew ON public.booking_automation_webhooks;
-CREATE TRIGGER booking_automation_webhooks_begin_anew BEFORE UPDATE ON public.booking_automation_webhooks
-    FOR EACH ROW EXECUTE FUNCTION public.booking_automation_webhooks_begin_anew();
-
 -- A message is a row of the outbox: `rule` is its kind, and `audience` the subscription. `message_id` identifies what
 -- it reports: receivers see this id, the same for all subscriptions; it is the event's own id if there is an event.
 -- `event_data` is its body, without names or addresses.
-
--- `bookings` first: other programs lock `bookings` and then, by our triggers, our table. The other order could deadlock
--- with them.
-DROP TRIGGER IF EXISTS booking_automation_tell_of_moves ON public.bookings;
-CREATE TRIGGER booking_automation_tell_of_moves AFTER UPDATE ON public.bookings
-    REFERENCING OLD TABLE AS old_rows NEW TABLE AS new_rows
-    FOR EACH STATEMENT EXECUTE FUNCTION public.booking_automation_tell_of_moves();
-
-DROP TRIGGER IF EXISTS booking_automation_tell_of_new_events ON public.booking_automation_events;
-CREATE TRIGGER booking_automation_tell_of_new_events AFTER INSERT ON public.booking_automation_events
-    REFERENCING NEW TABLE AS new_rows
-    FOR EACH STATEMENT EXECUTE FUNCTION public.booking_automation_tell_of_events();
-
-DROP TRIGGER IF EXISTS booking_automation_tell_of_sent_reminders ON public.booking_automation_events;
-CREATE TRIGGER booking_automation_tell_of_sent_reminders AFTER UPDATE ON public.booking_automation_events
-    REFERENCING OLD TABLE AS old_rows NEW TABLE AS new_rows
-    FOR EACH STATEMENT EXECUTE FUNCTION public.booking_automation_tell_of_events();

@@ -7,11 +7,13 @@ SET enable_seqscan = off
 SET jit = off
 AS $$
 DECLARE
-    moment timestamptz := public.booking_automation_now();
+    moment timestamptz;
 BEGIN
-    IF TG_RELID <> 'public.bookings'::regclass THEN
-        RAISE EXCEPTION 'this function is only for bookings' USING ERRCODE = 'insufficient_privilege';
+    -- The table was renamed, moved or replaced: it is no longer ours to watch. See booking_automation_on_update.
+    IF TG_RELID IS DISTINCT FROM to_regclass('public.bookings') THEN
+        RETURN NULL;
     END IF;
+    moment := public.booking_automation_now();
     WITH armed AS MATERIALIZED (
         SELECT id, coalesce((SELECT b.scheduled_at FROM public.bookings b WHERE b.id = n.id), n.scheduled_at) AS scheduled_at
           FROM new_rows n
@@ -25,6 +27,10 @@ BEGIN
                in_force_since = excluded.in_force_since, unblocked_at = NULL
     )
     INSERT INTO public.booking_automation_looks (booking_id) SELECT id FROM armed;
+    RETURN NULL;
+-- A column was renamed, dropped or got another type: see booking_automation_on_update.
+EXCEPTION WHEN syntax_error_or_access_rule_violation OR invalid_text_representation OR feature_not_supported THEN
+    RAISE LOG 'booking-automation does not record this INSERT: %', SQLERRM;
     RETURN NULL;
 END
 $$;

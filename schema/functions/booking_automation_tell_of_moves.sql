@@ -7,16 +7,19 @@ SET enable_seqscan = off
 SET jit = off
 AS $$
 DECLARE
-    moment timestamptz := public.booking_automation_now();
-    actor  text := coalesce(nullif(current_setting('booking_automation.actor', true), ''), session_user);
+    moment timestamptz;
+    actor  text;
 BEGIN
-    IF TG_RELID <> 'public.bookings'::regclass THEN
-        RAISE EXCEPTION 'this function is only for bookings' USING ERRCODE = 'insufficient_privilege';
+    IF TG_RELID IS DISTINCT FROM to_regclass('public.bookings') THEN
+        RETURN NULL;
     END IF;
     IF NOT EXISTS (SELECT FROM public.booking_automation_webhooks
                     WHERE is_active AND suspended_at IS NULL AND 'rescheduled' = ANY (kinds)) THEN
         RETURN NULL;
     END IF;
+    moment := public.booking_automation_now();
+    actor := coalesce(CASE WHEN public.booking_automation_is_trusted()
+                           THEN nullif(current_setting('booking_automation.actor', true), '') END, session_user);
     WITH moved AS MATERIALIZED (
         -- No event records a move, so each gets a new id.
         SELECT n.id, gen_random_uuid() AS event_id, o.scheduled_at AS old_start, n.scheduled_at AS new_start
@@ -36,6 +39,9 @@ BEGIN
            moment, NULL, 'pending', clock_timestamp()
       FROM moved m
       JOIN public.booking_automation_webhooks w ON w.is_active AND w.suspended_at IS NULL AND 'rescheduled' = ANY (w.kinds);
+    RETURN NULL;
+-- A column was renamed, dropped or got another type: see booking_automation_on_update.
+EXCEPTION WHEN syntax_error_or_access_rule_violation OR invalid_text_representation OR feature_not_supported THEN
     RETURN NULL;
 END
 $$;

@@ -31,7 +31,8 @@ pub(crate) fn projection_sql(rules: &StepRules) -> String {
             )
         })
         .collect();
-    let next_steps: Vec<_> = rules.steps()
+    let next_steps: Vec<_> = rules
+        .steps()
         .enumerate()
         .map(|(order, step)| {
             let (from, to) = (step.edge.from, step.edge.to);

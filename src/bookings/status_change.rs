@@ -112,30 +112,13 @@ pub(crate) async fn change_status(
     request: &StatusRequest<'_>,
 ) -> Result<StatusChange, StatusError> {
     let StatusRequest {
-        to,
-        actor,
-        no_show,
-        expected_refund,
+        to, actor, no_show, ..
     } = *request;
     let rules = StepRules::read(transaction, settings).await?;
     let booking = lock_and_advance(transaction, &rules, as_of, booking_id).await?;
     let undoable = snapshot::undoable_step(transaction, booking_id, &booking.status).await?;
     let step = judge(&booking, &undoable, to, actor.role, no_show)?;
-    let refund = match step.to {
-        Status::Cancelled => {
-            let case = Case::of(actor.role, no_show);
-            Some(refunds::refund(transaction, as_of, booking_id, step.from, case).await?)
-        }
-        _ => None,
-    };
-    if let (Some(refund), Some(expected)) = (&refund, expected_refund)
-        && !refund
-            .amount
-            .as_deref()
-            .is_some_and(|amount| is_same_amount(amount, expected))
-    {
-        return Err(StatusError::OtherRefund(Box::new(refund.clone())));
-    }
+    let refund = decide_refund(transaction, as_of, booking_id, step, request).await?;
     write(
         transaction,
         &rules,
@@ -156,6 +139,29 @@ pub(crate) async fn change_status(
         refund,
         automation_blocked: step.when == When::Undo,
     })
+}
+
+/// The refund of a cancellation, if it is the expected one.
+async fn decide_refund(
+    transaction: &Transaction,
+    as_of: DateTime<Utc>,
+    booking_id: Uuid,
+    step: &Step,
+    request: &StatusRequest<'_>,
+) -> Result<Option<Refund>, StatusError> {
+    if step.to != Status::Cancelled {
+        return Ok(None);
+    }
+    let case = Case::of(request.actor.role, request.no_show);
+    let refund = refunds::refund(transaction, as_of, booking_id, step.from, case).await?;
+    let is_expected = |expected| {
+        let amount = refund.amount.as_deref();
+        amount.is_some_and(|amount| is_same_amount(amount, expected))
+    };
+    match request.expected_refund {
+        Some(expected) if !is_expected(expected) => Err(StatusError::OtherRefund(Box::new(refund))),
+        _ => Ok(Some(refund)),
+    }
 }
 
 /// Locks the booking, and moves it on by time as the next pass would.

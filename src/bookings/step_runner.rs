@@ -74,10 +74,8 @@ impl StepRunner<'_> {
         limit: i64,
         only: Option<&[Uuid]>,
     ) -> Result<i64> {
-        let (candidates_sql, update_sql) = (
-            step.candidates_sql(self.rules),
-            step.update_sql(self.rules),
-        );
+        let (candidates_sql, update_sql) =
+            (step.candidates_sql(self.rules), step.update_sql(self.rules));
         let [as_of, expire, complete] = self.moments.parameters();
         let run_id = self.run_id.to_string();
         let as_of_text = self.moments.as_of().to_rfc3339();
@@ -99,7 +97,8 @@ impl StepRunner<'_> {
             transaction.query(&candidates_sql, &candidates).await?;
             Ok(())
         };
-        let write = async |transaction: &Transaction| transaction.query_one(&update_sql, &update).await;
+        let write =
+            async |transaction: &Transaction| transaction.query_one(&update_sql, &update).await;
         let row = self
             .transaction
             .write_with_their_settings(time, lock, write)

@@ -49,7 +49,8 @@ impl Transitions {
 
 /// SQL of a boolean: is any change due? A few index probes.
 pub(crate) fn any_due(rules: &StepRules) -> String {
-    let questions: Vec<_> = rules.steps()
+    let questions: Vec<_> = rules
+        .steps()
         .map(|step| format!("EXISTS (SELECT {})", step.candidates(rules)))
         .collect();
     questions.join(" OR ")
@@ -153,7 +154,11 @@ fn count_sql(rules: &StepRules) -> String {
         complete,
     ] = &STEPS;
     // A booking whose start and end both passed goes through both steps in one pass.
-    let start_and_complete = format!("{} AND {}", start.candidates(rules), complete.condition(rules));
+    let start_and_complete = format!(
+        "{} AND {}",
+        start.candidates(rules),
+        complete.condition(rules)
+    );
     let when_on = |step: &TimedStep| match step.is_on(&rules.settings) {
         true => step.candidates(rules),
         false => format!("{} AND false", step.candidates(rules)),

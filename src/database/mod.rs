@@ -14,6 +14,7 @@ mod schema;
 pub mod settings;
 mod tls;
 mod transaction;
+mod triggers;
 
 use std::time::{Duration, Instant};
 

@@ -125,7 +125,8 @@ const THEIR_SETTINGS: &str = "SET LOCAL search_path TO DEFAULT; \
 /// Checks the deferred constraints now, and leaves them deferred: the inner savepoint's end undoes
 /// the change of their mode, and they are checked again at COMMIT. A violation fails here, where it
 /// is known which statement caused it, and not at COMMIT, where it would undo the whole pass.
-const CHECK_CONSTRAINTS: &str = "SAVEPOINT deferred; SET CONSTRAINTS ALL IMMEDIATE; ROLLBACK TO SAVEPOINT deferred";
+const CHECK_CONSTRAINTS: &str =
+    "SAVEPOINT deferred; SET CONSTRAINTS ALL IMMEDIATE; ROLLBACK TO SAVEPOINT deferred";
 
 /// A parameter and its type. Statements are not prepared by name, so each call sends the types.
 pub type Parameter<'a> = (&'a (dyn ToSql + Sync), Type);

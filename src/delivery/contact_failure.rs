@@ -1,19 +1,16 @@
 //! Handles a message whose row of the contacts view cannot be read: it counts as a failed attempt,
 //! so that other messages go on.
 
-use std::sync::LazyLock;
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use futures_util::future;
 use tokio_postgres::types::Type;
 
-use crate::database::functions::inlined;
 use crate::database::{DatabaseError, Result, Transaction};
 use crate::delivery::outbox::{MAX_ATTEMPTS, RecordedOutcome, lock_channel};
 
-static CONTACT_FAILURE: LazyLock<String> =
-    LazyLock::new(|| inlined(include_str!("contact_failure.sql")));
+const CONTACT_FAILURE: &str = include_str!("contact_failure.sql");
 
 /// Counts a failed attempt against the first message that could be claimed. Returns its event.
 pub(crate) async fn record_contact_failure(
@@ -32,7 +29,7 @@ pub(crate) async fn record_contact_failure(
     // event, or the event's own statement sees the row as this one left it.
     let (locked, rows) = future::join(
         lock_channel(transaction),
-        transaction.query(&CONTACT_FAILURE, &parameters),
+        transaction.query(CONTACT_FAILURE, &parameters),
     )
     .await;
     locked?;

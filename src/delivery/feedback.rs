@@ -5,7 +5,6 @@
 //! an unknown outcome. Its only other effect: an address with a permanent bounce or a complaint is
 //! suppressed.
 
-use std::sync::LazyLock;
 use std::time::Instant;
 
 use chrono::{DateTime, Utc};
@@ -18,12 +17,11 @@ use tokio_postgres::types::{Json, Type};
 use uuid::Uuid;
 
 use crate::channels::email::EVENT_TAG;
-use crate::database::functions::inlined;
 use crate::database::{Begin, Database, Result};
 use crate::delivery::outbox;
 use crate::primitives::errors::redact_addresses;
 
-static FEEDBACK: LazyLock<String> = LazyLock::new(|| inlined(include_str!("feedback.sql")));
+const FEEDBACK: &str = include_str!("feedback.sql");
 
 /// SES's name of an event, the object with its details, and our name (SES Developer Guide,
 /// "Contents of event data"). Others (opens, clicks, subscriptions) are not recorded.
@@ -140,7 +138,7 @@ pub(crate) async fn record_ses_event(
                     &parameters[..1],
                 ),
                 outbox::lock_channel(transaction),
-                transaction.query_one(&FEEDBACK, &parameters),
+                transaction.query_one(FEEDBACK, &parameters),
             )
             .await;
             message?;

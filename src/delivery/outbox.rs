@@ -11,7 +11,6 @@ use tokio_postgres::types::Type;
 use uuid::Uuid;
 
 use crate::channels::{Channel, Outcome};
-use crate::database::functions::inlined;
 use crate::database::{Parameter, Result, Transaction};
 use crate::delivery::event::EventStatus;
 use crate::delivery::figures::Backlog;
@@ -34,8 +33,8 @@ const CONTACTS: &str = include_str!("contacts.sql");
 pub(crate) static CANDIDATES: LazyLock<String> =
     LazyLock::new(|| with_room(include_str!("claim_candidates.sql"), "$3", "$4"));
 pub(crate) static CLAIM: LazyLock<String> =
-    LazyLock::new(|| inlined(&with_room(include_str!("claim.sql"), "$2", "$3")));
-static RECORD: LazyLock<String> = LazyLock::new(|| inlined(include_str!("record.sql")));
+    LazyLock::new(|| with_room(include_str!("claim.sql"), "$2", "$3"));
+const RECORD: &str = include_str!("record.sql");
 /// SQL of a query of the columns that [`waiting_of_row`] reads.
 pub(crate) const WAITING: &str = include_str!("waiting.sql");
 
@@ -308,7 +307,8 @@ pub(crate) async fn record_outcomes(
     as_of: Option<DateTime<Utc>>,
 ) -> Result<Vec<RecordedOutcome>> {
     // A separate statement, so that the next one sees the provider's events of these messages.
-    let lock = "SELECT FROM public.booking_automation_events WHERE id = ANY ($1) ORDER BY id FOR UPDATE";
+    let lock =
+        "SELECT FROM public.booking_automation_events WHERE id = ANY ($1) ORDER BY id FOR UPDATE";
     let parameters: [Parameter<'_>; 9] = [
         (&outcomes.ids, Type::UUID_ARRAY),
         (&outcomes.claims, Type::INT8_ARRAY),
@@ -322,7 +322,7 @@ pub(crate) async fn record_outcomes(
     ];
     let (locked, rows) = future::join(
         transaction.execute(lock, &parameters[..1]),
-        transaction.query(&RECORD, &parameters),
+        transaction.query(RECORD, &parameters),
     )
     .await;
     locked?;

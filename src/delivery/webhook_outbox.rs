@@ -1,7 +1,6 @@
 //! The outbox of webhook messages: find subscriptions with due messages, claim a batch, record its
 //! outcomes.
 
-use std::sync::LazyLock;
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
@@ -11,7 +10,6 @@ use tokio_postgres::types::Type;
 use uuid::Uuid;
 
 use crate::channels::webhook::{Endpoint, WebhookOutcome};
-use crate::database::functions::inlined;
 use crate::database::{Begin, Database, Result, Transaction};
 use crate::primitives::call::Call;
 use crate::reminders::Reason;
@@ -25,8 +23,8 @@ const FAILING_FOR: u32 = 24 * 60;
 /// Messages of one batch, at most.
 const BATCH: i64 = 64;
 
-static CLAIM: LazyLock<String> = LazyLock::new(|| inlined(include_str!("claim_webhooks.sql")));
-static RECORD: LazyLock<String> = LazyLock::new(|| inlined(include_str!("record_webhooks.sql")));
+const CLAIM: &str = include_str!("claim_webhooks.sql");
+const RECORD: &str = include_str!("record_webhooks.sql");
 /// SQL of a query of the subscriptions whose messages are due.
 pub(crate) const DUE: &str = include_str!("webhooks_due.sql");
 
@@ -126,7 +124,7 @@ impl<'a> WebhookOutbox<'a> {
         ];
         let read_at = Instant::now();
         let rows = self
-            .in_transaction(async |transaction| transaction.query(&CLAIM, &parameters).await)
+            .in_transaction(async |transaction| transaction.query(CLAIM, &parameters).await)
             .await?;
         let endpoint = rows.first().and_then(|row| {
             let (url, secret): (Option<String>, Option<String>) =
@@ -190,7 +188,7 @@ impl<'a> WebhookOutbox<'a> {
             (&(minute * FAILING_FOR).as_secs_f64() as _, Type::FLOAT8),
         ];
         let row = self
-            .in_transaction(async |transaction| transaction.query_one(&RECORD, &parameters).await)
+            .in_transaction(async |transaction| transaction.query_one(RECORD, &parameters).await)
             .await?;
         Ok(RecordedBatch {
             count: row.get("recorded"),

@@ -44,8 +44,7 @@ pub(crate) async fn take_key(
         return Ok(EarlierRequest::None);
     }
     // A separate statement: its snapshot sees what the first one waited for.
-    let sql =
-        "SELECT digest = $2 AS is_same, answer FROM public.booking_automation_requests WHERE key = $1";
+    let sql = "SELECT digest = $2 AS is_same, answer FROM public.booking_automation_requests WHERE key = $1";
     let rows = transaction
         .query(sql, &[(&key, Type::TEXT), (&digest, Type::BYTEA)])
         .await?;

@@ -94,6 +94,7 @@ pub(crate) fn pass_failed(error: &PassError) -> Response {
     tracing::error!("{error}");
     let detail = match error {
         PassError::SchemaMissing => "the database has not been migrated",
+        PassError::Changed(_) => "the table of the bookings has changed; the log says how",
         PassError::RowSecurity => "the database hides bookings from this program; the log says why",
         PassError::Database(_) => "the pass failed and changed nothing; the log says why",
         PassError::Unsettled(_) => "whether the pass was committed is not known; the log says why",

@@ -1,12 +1,9 @@
 //! Decides on every reminder that is due, and enqueues it or records why it is not sent.
 
-use std::sync::LazyLock;
-
 use chrono::{DateTime, Utc};
 use tokio_postgres::types::{Timestamp, ToSql, Type};
 use uuid::Uuid;
 
-use crate::database::functions::inlined;
 use crate::database::{Parameter, Result, Transaction};
 use crate::reminders::addresses::{HAND_OVER, without_address};
 use crate::reminders::watermark::Watermark;
@@ -16,7 +13,7 @@ pub(crate) const LIMIT: i64 = 50_000;
 /// Bookings that one pass takes from the recheck queue, at most.
 const RECHECKS_LIMIT: i64 = 20_000;
 
-static DECISIONS: LazyLock<String> = LazyLock::new(|| inlined(include_str!("decisions.sql")));
+const DECISIONS: &str = include_str!("decisions.sql");
 const ENQUEUE: &str = include_str!("enqueue.sql");
 const TAKE_RECHECKS: &str = include_str!("take_rechecks.sql");
 const UNTRACKED_MOVES: &str = include_str!("untracked_moves.sql");
@@ -114,8 +111,7 @@ async fn decide_candidates(
         .chain([(&run_id as _, Type::TEXT)])
         .collect();
     let sql = enqueue_sql();
-    let insert =
-        async |transaction: &Transaction| transaction.query_one(&sql, &parameters).await;
+    let insert = async |transaction: &Transaction| transaction.query_one(&sql, &parameters).await;
     let row = transaction
         .in_savepoint(transaction.statement_timeout() / 2, insert)
         .await?;

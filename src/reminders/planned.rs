@@ -9,9 +9,7 @@ use uuid::Uuid;
 use crate::database::{Result, Transaction, finite};
 use crate::reminders::Reason;
 use crate::reminders::addresses::{HAND_OVER, without_address};
-use crate::reminders::decisions::{
-    LIMIT, decisions_sql, decisions_with_addresses_sql, parameters,
-};
+use crate::reminders::decisions::{LIMIT, decisions_sql, decisions_with_addresses_sql, parameters};
 
 /// SQL of a query that counts the decisions of the passes to come: `pass`, the pass's time, then
 /// `rule`, `audience`, `channel`, `reason` (NULL: to be sent) and `count`. `passes` is SQL of a
@@ -117,7 +115,10 @@ async fn add_missing_addresses(
     transaction.query(&hand_over, &parameters).await?;
     let missing = without_address(transaction).await?;
     for planned in to_send {
-        if missing.iter().any(|(_, audience)| *audience == planned.audience) {
+        if missing
+            .iter()
+            .any(|(_, audience)| *audience == planned.audience)
+        {
             planned.reason = Some(Reason::NoAddress.to_string());
         }
     }

@@ -3,19 +3,14 @@
 //! A pass remembers it (`automation_runs.looked_through`), so that the next one reads a single
 //! range of the index on the start per rule: its cost follows what is due, not what is stored.
 
-use std::sync::LazyLock;
-
 use chrono::{DateTime, Utc};
 use tokio_postgres::Row;
 use tokio_postgres::types::Timestamp;
 
-use crate::database::functions::inlined;
-
 /// SQL of common table expressions, the last one `watermark`.
 pub(crate) const WATERMARK: &str = include_str!("watermark.sql");
 /// SQL of a boolean; [`WATERMARK`] must precede it.
-pub(crate) static ANY_DUE: LazyLock<String> =
-    LazyLock::new(|| inlined(include_str!("any_due.sql")));
+pub(crate) const ANY_DUE: &str = include_str!("any_due.sql");
 
 /// What a pass found out before it began.
 #[derive(Clone, Debug)]

@@ -12,6 +12,10 @@ pub enum PassError {
         "the database has no booking-automation schema of this version: run `booking-automation migrate` first"
     )]
     SchemaMissing,
+    /// The table of the bookings, or a trigger on it, is no longer what it was when the schema was
+    /// installed.
+    #[error("{0}: `booking-automation check` says what to do")]
+    Changed(String),
     /// Row-level security would hide bookings: the pass would find nothing due, and report success
     /// every minute.
     #[error(

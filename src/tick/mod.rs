@@ -2,6 +2,7 @@
 
 pub mod error;
 pub mod pass;
+mod premises;
 pub(crate) mod probe;
 mod run_log;
 pub mod settings;

@@ -11,21 +11,18 @@
 use std::time::{Duration, Instant};
 
 use chrono::{DateTime, Utc};
-use tokio_postgres::SimpleQueryMessage;
 use tokio_postgres::types::Timestamp;
 use uuid::Uuid;
 
-use crate::bookings::columns::{BookingColumns, COLUMNS_THERE};
 use crate::bookings::steps::StepRules;
 use crate::bookings::transitions::{self, Moments, Transitions};
-use crate::database::{
-    BOOKINGS_LOCK_TIMEOUT, Begin, Database, DatabaseError, Transaction, last_row,
-};
+use crate::database::{BOOKINGS_LOCK_TIMEOUT, Begin, Database, DatabaseError, Transaction};
 use crate::delivery::figures::{Backlog, ReminderFigures};
 use crate::primitives::call::Call;
 use crate::reminders::decisions::{self, Decisions};
 use crate::reminders::watermark::Watermark;
 pub use crate::tick::error::PassError;
+use crate::tick::premises::{PREMISES, Premises};
 use crate::tick::probe::{WorkDue, probe};
 use crate::tick::run_log::{self, PASS_LOCK};
 use crate::tick::settings::PassSettings;
@@ -113,16 +110,20 @@ async fn attempt_pass(
 ) -> Result<Pass, PassError> {
     let started = Instant::now();
     let (transaction, rows) = database.begin(&begin_pass(call), &take_lock()).await?;
-    let Some((as_of, columns)) = read_clock_and_columns(&rows) else {
+    let Some(premises) = Premises::of(&rows) else {
         transaction.rollback().await?;
         return Ok(Pass::Skipped(SkipReason::Overlap));
     };
-    let rules = StepRules {
-        settings: settings.transitions,
-        columns,
-    };
-    let moments = Moments::new(call.as_of.unwrap_or(as_of), &rules.settings);
-    let due = probe(&transaction, settings, &rules, &moments, trigger.webhook_id()).await?;
+    let rules = premises.rules(&settings.transitions)?;
+    let moments = Moments::new(call.as_of.unwrap_or(premises.clock), &rules.settings);
+    let due = probe(
+        &transaction,
+        settings,
+        &rules,
+        &moments,
+        trigger.webhook_id(),
+    )
+    .await?;
     if due.duplicate_request {
         transaction.rollback().await?;
         return Ok(Pass::Skipped(SkipReason::DuplicateRequest));
@@ -134,14 +135,8 @@ async fn attempt_pass(
         advance_and_enqueue(&transaction, &rules, &moments, &due, run_id, until).await?;
     let work = Work {
         run_id,
-        transitions,
-        reminders: waiting_reminders(&due, &decisions),
-        backlog: Backlog {
-            pending: due.backlog.pending + decisions.pending,
-            ..due.backlog
-        },
         duration_ms: u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX),
-        ..Work::none(trigger.as_str(), moments.as_of())
+        ..summed(&moments, trigger, &due, transitions, &decisions)
     };
     let committed = Committed::of(work, &due, &decisions);
     // More was due than one pass takes: the next pass looks at everything.
@@ -156,6 +151,25 @@ async fn attempt_pass(
             settle_commit(database, call, committed, error).await
         }
         Err(error) => Err(error.into()),
+    }
+}
+
+/// What the pass did, before anything is delivered.
+fn summed(
+    moments: &Moments,
+    trigger: &Trigger,
+    due: &WorkDue,
+    transitions: Transitions,
+    decisions: &Decisions,
+) -> Work {
+    Work {
+        transitions,
+        reminders: waiting_reminders(due, decisions),
+        backlog: Backlog {
+            pending: due.backlog.pending + decisions.pending,
+            ..due.backlog
+        },
+        ..Work::none(trigger.as_str(), moments.as_of())
     }
 }
 
@@ -221,26 +235,17 @@ fn begin_pass(call: &Call) -> Begin {
     }
 }
 
-/// SQL that takes the lock, and returns the clock and the columns of `bookings` if the lock was
-/// free. Triggers see the same time.
+/// SQL that takes the lock, and returns the premises if the lock was free. Triggers see the same
+/// time.
 fn take_lock() -> String {
     format!(
-        "SELECT {CLOCK}, {COLUMNS_THERE},
+        "SELECT {premises},
                 set_config('booking_automation.as_of',
                            coalesce(nullif(current_setting('booking_automation.as_of', true), ''),
                                     transaction_timestamp()::text), true)
-          WHERE pg_try_advisory_xact_lock({PASS_LOCK})"
+          WHERE pg_try_advisory_xact_lock({PASS_LOCK})",
+        premises = *PREMISES
     )
-}
-
-/// The database's clock, in microseconds since 1970.
-const CLOCK: &str = "(extract(epoch FROM transaction_timestamp()) * 1000000)::bigint";
-
-/// The clock and the columns, where the database returned a row.
-fn read_clock_and_columns(rows: &[SimpleQueryMessage]) -> Option<(DateTime<Utc>, BookingColumns)> {
-    let row = last_row(rows)?;
-    let clock = DateTime::from_timestamp_micros(row.get(0)?.parse().ok()?)?;
-    Some((clock, BookingColumns::of(row.get(1)?)))
 }
 
 /// Looks for bookings that were written without firing the triggers, under the pass's lock. What it
@@ -248,7 +253,7 @@ fn read_clock_and_columns(rows: &[SimpleQueryMessage]) -> Option<(DateTime<Utc>,
 pub(crate) async fn sweep(database: &Database, call: &Call, run_id: Uuid) {
     let swept = async {
         let (transaction, rows) = database.begin(&begin_pass(call), &take_lock()).await?;
-        let Some((as_of, _)) = read_clock_and_columns(&rows) else {
+        let Some(Premises { clock: as_of, .. }) = Premises::of(&rows) else {
             // A pass is running, and the sweep would make it wait.
             return transaction.rollback().await;
         };
@@ -291,16 +296,14 @@ pub async fn preview(
         read_only: true,
         ..begin_pass(call)
     };
-    let ask = format!("SELECT {CLOCK}, {COLUMNS_THERE}");
+    let ask = format!("SELECT {}", *PREMISES);
     let (transaction, rows) = database.begin(&begin, &ask).await?;
-    let (clock, columns) = read_clock_and_columns(&rows).unwrap_or_default();
-    let as_of = call.as_of.unwrap_or(clock);
-    let rules = StepRules {
-        settings: settings.transitions,
-        columns,
-    };
+    let premises = Premises::of(&rows).unwrap_or_default();
+    let as_of = call.as_of.unwrap_or(premises.clock);
+    let rules = premises.rules(&settings.transitions)?;
     let moments = Moments::new(as_of, &rules.settings);
     let due = probe(&transaction, settings, &rules, &moments, None).await?;
+    premises.check_triggers()?;
     let transitions = transitions::preview(&transaction, &moments, &rules).await?;
     let decisions = decisions::preview(&transaction, as_of, &due.watermark).await?;
     transaction.rollback().await?;

@@ -107,7 +107,7 @@ pub(crate) fn probe_sql(rules: &StepRules) -> String {
         watermark = watermark::WATERMARK,
         latest = REQUIRED,
         transitions = transitions::any_due(rules),
-        reminders = *watermark::ANY_DUE,
+        reminders = watermark::ANY_DUE,
         waiting = outbox::WAITING,
         expired_rows = retention::ANY_EXPIRED,
         webhooks_due = webhooks::DUE,

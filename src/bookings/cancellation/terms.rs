@@ -12,8 +12,8 @@ use crate::bookings::judge::judge;
 use crate::bookings::lifecycle::{Role, Status};
 use crate::bookings::projection;
 use crate::bookings::settings::TransitionSettings;
-use crate::bookings::steps::StepRules;
 use crate::bookings::snapshot::BookingSnapshot;
+use crate::bookings::steps::StepRules;
 use crate::database::Transaction;
 
 /// Who may cancel: the role, and whether as a no-show.

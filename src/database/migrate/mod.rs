@@ -10,7 +10,8 @@
 //! 2. indexes on `bookings` are built `CONCURRENTLY`, and an index that a failure left invalid is
 //!    rebuilt; the catalog decides, not the record of steps;
 //! 3. functions (`schema/functions/`) are applied again when their text has changed;
-//! 4. the triggers come last, when the indexes and functions that they need exist.
+//! 4. the triggers (`schema/triggers/`) come last, when the indexes and functions that they need
+//!    exist; the catalog decides which are missing.
 //!
 //! A step only expands the schema; a later release contracts it. So the previous program and this
 //! one both run before, between and after the steps.
@@ -27,7 +28,7 @@ use tokio_postgres::types::Type;
 pub use crate::database::migrate::step::MigrateError;
 use crate::database::migrate::step::run_step;
 use crate::database::schema::{INDEXES, LAST_STEPS, STEPS};
-use crate::database::{Database, DatabaseError, functions};
+use crate::database::{Database, DatabaseError, functions, triggers};
 
 /// Connections that `migrate` needs: one builds an index while another holds the lock.
 pub const CONNECTIONS: usize = 2;
@@ -51,24 +52,26 @@ pub async fn migrate(
             fit::check_bookings(database).await?;
         }
     }
+    let report_names = |what: &str, names: Vec<&str>, report: &mut dyn FnMut(&str)| {
+        if !names.is_empty() {
+            report(&format!("{what}: {}", names.join(", ")));
+        }
+    };
+    let created = run_step(database, "functions", functions::create_missing).await?;
+    report_names("functions", created, &mut report);
     for (name, definition) in INDEXES {
         if index::ensure_index(database, until, name, definition).await? {
             report(&format!("index {name}"));
         }
     }
-    let report_functions = |names: Vec<&str>, report: &mut dyn FnMut(&str)| {
-        if !names.is_empty() {
-            report(&format!("functions: {}", names.join(", ")));
-        }
-    };
-    let created = run_step(database, "functions", functions::create_missing).await?;
-    report_functions(created, &mut report);
     for (name, sql) in LAST_STEPS {
         run_once(database, name, sql, &mut report).await?;
     }
     // After the steps: a new text may need the columns that they add.
     let applied = run_step(database, "functions", functions::apply_changed).await?;
-    report_functions(applied, &mut report);
+    report_names("functions", applied, &mut report);
+    let triggers = run_step(database, "triggers", triggers::create_missing).await?;
+    report_names("triggers", triggers, &mut report);
     Ok(())
 }
 
@@ -96,8 +99,7 @@ async fn run_once(
     sql: &str,
     report: &mut impl FnMut(&str),
 ) -> Result<(), MigrateError> {
-    let record =
-        "INSERT INTO public.booking_automation_migrations (name) VALUES ($1) ON CONFLICT DO NOTHING";
+    let record = "INSERT INTO public.booking_automation_migrations (name) VALUES ($1) ON CONFLICT DO NOTHING";
     let done = run_step(database, name, async |transaction| {
         if transaction.execute(record, &[(&name, Type::TEXT)]).await? == 0 {
             return Ok(false);

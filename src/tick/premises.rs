@@ -1,0 +1,77 @@
+//! What a pass needs to know before its first statement: the clock, and whether the table of the
+//! bookings still is what it was when the schema was installed.
+
+use std::sync::LazyLock;
+
+use chrono::{DateTime, Utc};
+use tokio_postgres::SimpleQueryMessage;
+
+use crate::bookings::columns::{BookingColumns, COLUMNS_THERE, missing_columns};
+use crate::bookings::settings::TransitionSettings;
+use crate::bookings::steps::StepRules;
+use crate::database::last_row;
+use crate::tick::error::PassError;
+
+/// SQL of the columns that [`Premises::of`] reads.
+pub(crate) static PREMISES: LazyLock<String> = LazyLock::new(|| {
+    format!(
+        "(extract(epoch FROM transaction_timestamp()) * 1000000)::bigint,
+         {COLUMNS_THERE},
+         to_regclass('public.booking_automation_migrations') IS NOT NULL,
+         (SELECT coalesce(string_agg(name, ', '), '') FROM (VALUES ('booking_automation_on_update'), ('booking_automation_on_insert')) AS wanted (name)
+           WHERE NOT EXISTS (SELECT FROM pg_trigger t WHERE t.tgrelid = to_regclass('public.bookings') AND t.tgname = wanted.name))"
+    )
+});
+
+/// What a pass starts from.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Premises {
+    /// The database's clock.
+    pub(crate) clock: DateTime<Utc>,
+    /// The value of [`COLUMNS_THERE`].
+    columns: String,
+    is_installed: bool,
+    missing_triggers: String,
+}
+
+impl Premises {
+    /// `None`: the database returned no row.
+    pub(crate) fn of(rows: &[SimpleQueryMessage]) -> Option<Self> {
+        let row = last_row(rows)?;
+        Some(Self {
+            clock: DateTime::from_timestamp_micros(row.get(0)?.parse().ok()?)?,
+            columns: row.get(1)?.to_owned(),
+            is_installed: row.get(2)? == "t",
+            missing_triggers: row.get(3)?.to_owned(),
+        })
+    }
+
+    /// By what the steps are decided.
+    ///
+    /// # Errors
+    /// Names what is missing.
+    pub(crate) fn rules(&self, settings: &TransitionSettings) -> Result<StepRules, PassError> {
+        if !self.is_installed {
+            return Err(PassError::SchemaMissing);
+        }
+        if let Some(missing) = missing_columns(&self.columns) {
+            return Err(PassError::Changed(missing));
+        }
+        Ok(StepRules {
+            settings: *settings,
+            columns: BookingColumns::of(&self.columns),
+        })
+    }
+    /// # Errors
+    /// Names the triggers that are missing: without them, changes leave no trace.
+    pub(crate) fn check_triggers(&self) -> Result<(), PassError> {
+        if self.missing_triggers.is_empty() {
+            return Ok(());
+        }
+        Err(PassError::Changed(format!(
+            "public.bookings has no trigger {}: the table was replaced, or the trigger was dropped; \
+             run `booking-automation migrate`",
+            self.missing_triggers
+        )))
+    }
+}
