@@ -1,6 +1,6 @@
 -- A day and a half of a studio that also works online. The only parameter is its first hour. All bookings were made before.
 -- Five providers, and customers in many time zones. One customer has no time zone and one has no address.
-INSERT INTO users (id, display_name, email, timezone)
+INSERT INTO public.users (id, display_name, email, timezone)
 SELECT ('00000000-0000-0000-0000-0000000001' || lpad(n::text, 2, '0'))::uuid, name, email, zone
   FROM (VALUES (1, 'Petra Huber', 'petra@studio.example', 'Europe/Vienna'),
                (2, 'Omar Haddad', 'omar@studio.example', 'Europe/Vienna'),
@@ -20,14 +20,14 @@ SELECT ('00000000-0000-0000-0000-0000000001' || lpad(n::text, 2, '0'))::uuid, na
                (21, 'Elif Kaya', 'elif@customers.example', NULL),
                (22, 'Nora Lind', NULL, 'Europe/Vienna')) AS people (n, name, email, zone);
 
-INSERT INTO services (id, provider_id, title, duration_minutes)
+INSERT INTO public.services (id, provider_id, title, duration_minutes)
 SELECT ('00000000-0000-0000-0000-0000000002' || lpad(n::text, 2, '0'))::uuid,
        ('00000000-0000-0000-0000-0000000001' || lpad(provider::text, 2, '0'))::uuid, title, minutes
   FROM (VALUES (1, 1, 'Massage', 60), (2, 1, 'Back training', 45), (3, 2, 'German lesson', 50), (4, 3, 'Nutrition advice', 30),
                (5, 4, 'Yoga', 45), (6, 5, 'Breathing course', 40)) AS offered (n, provider, title, minutes);
 
 -- Each booking is in the daytime of both persons: at the studio if both live in Vienna, otherwise online.
-INSERT INTO bookings (customer_id, provider_id, service_id, status, scheduled_at, duration_minutes, auto_complete_blocked,
+INSERT INTO public.bookings (customer_id, provider_id, service_id, status, scheduled_at, duration_minutes, auto_complete_blocked,
                       is_online, location, meeting_link, created_at)
 SELECT customer.id, service.provider_id, service.id, status, starts, service.duration_minutes, blocked,
        online, CASE WHEN NOT online THEN 'Ringstraße 1, 1010 Wien' END,
@@ -44,10 +44,10 @@ SELECT customer.id, service.provider_id, service.id, status, starts, service.dur
                (interval '14 hours 10 minutes', 'confirmed', false, true)    -- two of its reminders are due during the outage
        ) AS booked
  CROSS JOIN LATERAL (SELECT $1::timestamptz + at AS starts) AS slot
- CROSS JOIN LATERAL (SELECT s.*, p.timezone FROM services s JOIN users p ON p.id = s.provider_id
+ CROSS JOIN LATERAL (SELECT s.*, p.timezone FROM public.services s JOIN public.users p ON p.id = s.provider_id
                       WHERE extract(hour FROM starts AT TIME ZONE p.timezone) BETWEEN 8 AND 19
                       ORDER BY md5(starts || s.id::text) LIMIT 1) AS service
- CROSS JOIN LATERAL (SELECT u.* FROM users u
+ CROSS JOIN LATERAL (SELECT u.* FROM public.users u
                       WHERE CASE WHEN address THEN email LIKE '%@customers.example' ELSE email IS NULL END
                         AND (extract(hour FROM starts AT TIME ZONE coalesce(u.timezone, 'UTC')) BETWEEN 7 AND 21 OR NOT address)
                       ORDER BY md5(starts || u.id::text) LIMIT 1) AS customer

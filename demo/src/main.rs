@@ -39,21 +39,21 @@ const PEOPLE: [Act; 3] = [
         minute: 6 * 60,
         what: "a customer cancels the booking of {}",
         times: &[8 * 60],
-        sql: "UPDATE bookings SET status = 'cancelled', cancelled_at = $1 WHERE scheduled_at = $2",
+        sql: "UPDATE public.bookings SET status = 'cancelled', cancelled_at = $1 WHERE scheduled_at = $2",
     },
     Act {
         minute: 10 * 60 + 40,
         what: "a booking moves from {} to {}",
         times: &[11 * 60 + 20, 15 * 60 + 30],
-        sql: "UPDATE bookings SET scheduled_at = $3, updated_at = $1 WHERE scheduled_at = $2",
+        sql: "UPDATE public.bookings SET scheduled_at = $3, updated_at = $1 WHERE scheduled_at = $2",
     },
     Act {
         minute: 16 * 60,
         what: "somebody books for {}",
         times: &[16 * 60 + 30],
-        sql: "INSERT INTO bookings (customer_id, provider_id, service_id, status, scheduled_at, duration_minutes, is_online, location, meeting_link, created_at)
+        sql: "INSERT INTO public.bookings (customer_id, provider_id, service_id, status, scheduled_at, duration_minutes, is_online, location, meeting_link, created_at)
               SELECT customer_id, provider_id, service_id, 'confirmed', $2, duration_minutes, is_online, location, meeting_link, $1
-                FROM bookings ORDER BY abs(extract(epoch FROM scheduled_at - $2)) LIMIT 1",
+                FROM public.bookings ORDER BY abs(extract(epoch FROM scheduled_at - $2)) LIMIT 1",
     },
 ];
 /// The folder of the mails and the events.
@@ -188,7 +188,7 @@ async fn fill(database: &Database, start: DateTime<Utc>) -> anyhow::Result<()> {
     write(
         database,
         start,
-        "UPDATE reminder_rules SET effective_from = $1",
+        "UPDATE public.reminder_rules SET effective_from = $1",
         &[&start],
     )
     .await?;
@@ -313,23 +313,23 @@ async fn table(database: &Database) -> anyhow::Result<String> {
     let changes = transaction
         .query(
             "SELECT event_data->>'from', event_data->>'to', event_data->>'by', count(*)
-               FROM booking_automation_events WHERE event_type = 'status_update' GROUP BY 1, 2, 3 ORDER BY count(*) DESC, 1, 2",
+               FROM public.booking_automation_events WHERE event_type = 'status_update' GROUP BY 1, 2, 3 ORDER BY count(*) DESC, 1, 2",
             &[],
         )
         .await?;
     let reminders = transaction
         .query(
             "SELECT CASE status WHEN 'completed' THEN 'sent' ELSE concat_ws(': ', status, reason) END, rule, count(*)
-               FROM booking_automation_events WHERE event_type = 'reminder_sent' GROUP BY 1, 2",
+               FROM public.booking_automation_events WHERE event_type = 'reminder_sent' GROUP BY 1, 2",
             &[],
         )
         .await?;
     let rules = transaction
-        .query("SELECT name FROM reminder_rules ORDER BY lead DESC", &[])
+        .query("SELECT name FROM public.reminder_rules ORDER BY lead DESC", &[])
         .await?;
     let bookings = transaction
         .query(
-            "SELECT status, count(*) FROM bookings GROUP BY status ORDER BY count(*) DESC, status",
+            "SELECT status, count(*) FROM public.bookings GROUP BY status ORDER BY count(*) DESC, status",
             &[],
         )
         .await?;
@@ -389,7 +389,7 @@ async fn keep_events(database: &Database) -> anyhow::Result<()> {
     let (transaction, _) = database.begin(&Begin::default(), "").await?;
     let rows = transaction
         .query(
-            "SELECT to_jsonb(e)::text || E'\\n' FROM booking_automation_events e ORDER BY seq",
+            "SELECT to_jsonb(e)::text || E'\\n' FROM public.booking_automation_events e ORDER BY seq",
             &[],
         )
         .await?;

@@ -10,3 +10,4 @@ SELECT b.id, 'status_update',
        SELECT FROM public.booking_automation_events e
         WHERE e.booking_id = b.id AND e.event_type = 'status_update' AND e.status = 'completed'
           AND e.event_data ->> 'run_id' = $4 AND e.event_data ->> 'to' = '{to}')
+RETURNING booking_id

@@ -1,12 +1,16 @@
 //! Runs one step over many bookings, so that one booking that the user's database refuses does not
 //! stop the others.
 
+use std::fmt;
 use std::time::{Duration, Instant};
 
+use serde::{Serialize, Serializer};
 use tokio_postgres::types::Type;
 use uuid::Uuid;
 
+use crate::bookings::lifecycle::Status;
 use crate::bookings::steps::{Moments, StepRules, TimedStep};
+use crate::bookings::transitions::Refused;
 use crate::database::{DatabaseError, Result, Transaction};
 
 /// How long a booking is skipped after the user's database refused its change (by a constraint or
@@ -29,6 +33,45 @@ pub(crate) struct StepRunner<'a> {
     pub(crate) until: Instant,
     /// Statements left for finding the bookings whose change is refused.
     pub(crate) isolation_statements: usize,
+    /// What was refused so far.
+    pub(crate) refused: Option<Refused>,
+}
+
+/// A status change that the user's database refused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub struct Refusal {
+    /// The booking.
+    pub booking_id: Uuid,
+    /// The status that it keeps.
+    pub from: Status,
+    /// The status that it should have.
+    pub to: Status,
+    /// Why.
+    pub reason: RefusalReason,
+}
+
+/// Why a change was refused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RefusalReason {
+    /// A trigger kept the status, or set it back.
+    Trigger,
+    /// An error with this SQLSTATE; the trail has its text.
+    Sqlstate([u8; 5]),
+}
+
+impl fmt::Display for RefusalReason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Trigger => f.write_str("trigger"),
+            Self::Sqlstate(code) => f.write_str(&String::from_utf8_lossy(code)),
+        }
+    }
+}
+
+impl Serialize for RefusalReason {
+    fn serialize<S: Serializer>(&self, serializer: S) -> std::result::Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
 }
 
 impl StepRunner<'_> {
@@ -69,7 +112,7 @@ impl StepRunner<'_> {
     /// One step's UPDATE of up to `limit` bookings, or of `only` these, undone when it fails. One
     /// round trip. Bookings whose status a trigger of the user keeps are recorded as refused.
     pub(crate) async fn advance_up_to(
-        &self,
+        &mut self,
         step: &TimedStep,
         limit: i64,
         only: Option<&[Uuid]>,
@@ -104,8 +147,13 @@ impl StepRunner<'_> {
             .write_with_their_settings(time, lock, write)
             .await?;
         if let Some(kept) = row.get::<_, Option<Vec<Uuid>>>("kept") {
-            self.record_refusals(step, &kept, "a trigger kept the status")
-                .await?;
+            self.record_refusals(
+                step,
+                &kept,
+                RefusalReason::Trigger,
+                "a trigger kept the status",
+            )
+            .await?;
         }
         Ok(row.get("moved"))
     }
@@ -159,7 +207,7 @@ impl StepRunner<'_> {
     /// Records as refused the bookings whose status a trigger of the user's database set back at
     /// once: a retry every minute would fire the triggers and lengthen the booking's log each time.
     /// Returns how many there were.
-    pub(crate) async fn record_set_back(&self, step: &TimedStep) -> Result<i64> {
+    pub(crate) async fn record_set_back(&mut self, step: &TimedStep) -> Result<i64> {
         let [as_of, expire, complete] = self.moments.parameters();
         let (run_id, wait) = (self.run_id.to_string(), REFUSED_FOR.as_secs_f64());
         let parameters = [
@@ -169,39 +217,52 @@ impl StepRunner<'_> {
             (&run_id as _, Type::TEXT),
             (&wait as _, Type::FLOAT8),
         ];
-        let count = self
+        let rows = self
             .transaction
-            .execute(&step.record_set_back_sql(self.rules), &parameters)
+            .query(&step.record_set_back_sql(self.rules), &parameters)
             .await?;
-        if count > 0 {
-            tracing::warn!(
-                transition.to = step.edge.to.as_str(),
-                bookings.count = count,
-                "a trigger set the status back; tried again later"
-            );
-        }
-        Ok(i64::try_from(count).unwrap_or(i64::MAX))
+        let bookings: Vec<Uuid> = rows.iter().map(|row| row.get("booking_id")).collect();
+        self.count_refusals(step, &bookings, RefusalReason::Trigger);
+        Ok(i64::try_from(bookings.len()).unwrap_or(i64::MAX))
     }
 
     /// Records that the user's database refused a booking with an error.
     async fn record_refused(
-        &self,
+        &mut self,
         step: &TimedStep,
         booking_id: Uuid,
         error: &DatabaseError,
     ) -> Result<()> {
-        tracing::warn!(
-            booking.id = %booking_id,
-            transition.from = step.edge.from.as_str(),
-            transition.to = step.edge.to.as_str(),
-            sqlstate = error.code().map_or("", |code| code.code()),
-            "the database refused a status change; it is tried again later"
-        );
-        self.record_refusals(step, &[booking_id], &error.details())
+        let code = error
+            .code()
+            .and_then(|code| code.code().as_bytes().try_into().ok());
+        let reason = code.map_or(RefusalReason::Trigger, RefusalReason::Sqlstate);
+        self.record_refusals(step, &[booking_id], reason, &error.details())
             .await
     }
 
-    async fn record_refusals(&self, step: &TimedStep, bookings: &[Uuid], why: &str) -> Result<()> {
+    fn count_refusals(&mut self, step: &TimedStep, bookings: &[Uuid], reason: RefusalReason) {
+        let Some(booking_id) = bookings.first().copied() else {
+            return;
+        };
+        let first = Refusal {
+            booking_id,
+            from: step.edge.from,
+            to: step.edge.to,
+            reason,
+        };
+        let refused = self.refused.get_or_insert(Refused { count: 0, first });
+        refused.count += i64::try_from(bookings.len()).unwrap_or(i64::MAX);
+    }
+
+    async fn record_refusals(
+        &mut self,
+        step: &TimedStep,
+        bookings: &[Uuid],
+        reason: RefusalReason,
+        why: &str,
+    ) -> Result<()> {
+        self.count_refusals(step, bookings, reason);
         let parameters = [
             (&bookings as _, Type::UUID_ARRAY),
             (&step.edge.from.as_str() as _, Type::TEXT),

@@ -6,6 +6,7 @@ use serde::Serialize;
 use tokio_postgres::types::Type;
 use uuid::Uuid;
 
+pub use crate::bookings::step_runner::Refusal;
 use crate::bookings::step_runner::StepRunner;
 pub(crate) use crate::bookings::steps::Moments;
 use crate::bookings::steps::{STEPS, StepKind, StepRules, TimedStep};
@@ -30,6 +31,18 @@ pub struct Transitions {
     pub expired: i64,
     /// Due, but beyond this pass's limit, or of bookings that another transaction has locked.
     pub remaining: i64,
+    /// Changes that the user's database refused in this pass. Absent where there were none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub refused: Option<Refused>,
+}
+
+/// Changes that the user's database refused. They are tried again later.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub struct Refused {
+    /// How many bookings.
+    pub count: i64,
+    /// One of them.
+    pub first: Refusal,
 }
 
 impl Transitions {
@@ -73,6 +86,7 @@ pub(crate) async fn advance(
         run_id,
         until,
         isolation_statements: ISOLATION_STATEMENTS,
+        refused: None,
     };
     for step in rules.steps() {
         let changed = runner.advance(step, LIMIT - done.total()).await?;
@@ -83,6 +97,17 @@ pub(crate) async fn advance(
         for step in rules.steps() {
             done.add(step.kind, -runner.record_set_back(step).await?);
         }
+    }
+    done.refused = runner.refused;
+    if let Some(Refused { count, first }) = &done.refused {
+        tracing::error!(
+            transitions.refused = count,
+            booking.id = %first.booking_id,
+            reason = %first.reason,
+            "the database refuses status changes from {} to {}; the trail has its error, and they are tried again later",
+            first.from,
+            first.to
+        );
     }
     Ok(done)
 }
@@ -97,13 +122,14 @@ pub(crate) async fn advance_one(
     mut status: &str,
 ) -> Result<bool> {
     let until = Instant::now();
-    let runner = StepRunner {
+    let mut runner = StepRunner {
         transaction,
         rules,
         moments,
         run_id: Uuid::nil(),
         until,
         isolation_statements: 0,
+        refused: None,
     };
     let mut moved = false;
     for step in rules.steps() {
@@ -141,7 +167,7 @@ async fn count_due(
         started,
         completed,
         expired,
-        remaining: 0,
+        ..Transitions::default()
     })
 }
 
@@ -217,5 +243,6 @@ pub(crate) async fn preview(
         completed,
         expired,
         remaining: due.total() - expired - started - completed,
+        refused: None,
     })
 }

@@ -220,8 +220,8 @@ async fn a_cancellation_updates_the_booking_and_records_the_refund_decision() {
     }
     assert_eq!(
         last_event_data(&app, id).await,
-        json!({"from": "confirmed", "to": "cancelled", "by": format!("customer:{}", app.customer), "reason": "ill",
-               "refund": decision})
+        json!({"from": "confirmed", "to": "cancelled", "by": format!("customer:{}", app.customer),
+               "session_user": "postgres", "reason": "ill", "refund": decision})
     );
     let row = app
         .one(

@@ -442,7 +442,7 @@ impl Conversation {
             b'K' => self.backend = i32::from_be_bytes(message[5..9].try_into().unwrap()),
             b'D' => {
                 self.row = true;
-                self.message_claimed |= column_is_set(message, 6);
+                self.message_claimed |= column_is_set(message, 7);
             }
             b'C' => self.command = message[5..].to_vec(),
             b'Z' if self.backend != 0 => return self.points_at_ready(message[5]),
@@ -505,7 +505,7 @@ impl Conversation {
 fn step_of(parse: &[u8]) -> Step {
     if contains(parse, b", enqueued AS (") {
         Step::Enqueue
-    } else if contains(parse, b"FROM clock k, booking_automation_channels c") {
+    } else if contains(parse, b"AS candidate (id, email)") {
         Step::Claim
     } else if contains(
         parse,

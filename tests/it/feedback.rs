@@ -650,7 +650,7 @@ async fn an_event_during_our_record_settles_the_message() {
     let answer = create_reminder_with_held_answer(&app).await;
     app.db
         .batch_execute(&format!(
-            "{LINGER} CREATE FUNCTION record() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN PERFORM linger(); RETURN NEW; END $$;
+            "{LINGER} CREATE FUNCTION record() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN PERFORM public.linger(); RETURN NEW; END $$;
              CREATE TRIGGER record BEFORE UPDATE ON booking_automation_events
                 FOR EACH ROW WHEN (OLD.status = 'sending') EXECUTE FUNCTION record()"
         ))

@@ -317,7 +317,7 @@ async fn no_statement_deletes_more_than_a_thousand_rows() {
     app.db
         .batch_execute(
             "CREATE TABLE forgotten (relation text, count bigint);
-             CREATE FUNCTION forgotten() RETURNS trigger LANGUAGE plpgsql AS $$
+             CREATE FUNCTION forgotten() RETURNS trigger LANGUAGE plpgsql SET search_path = public AS $$
                 BEGIN INSERT INTO forgotten SELECT TG_RELID::regclass, count(*) FROM gone; RETURN NULL; END $$",
         )
         .await

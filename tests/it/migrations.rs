@@ -581,7 +581,7 @@ async fn an_incompatible_schema_is_refused_with_the_reason() {
             "CREATE TABLE bookings (id uuid PRIMARY KEY, status text, scheduled_at timestamptz, duration_minutes int, created_at timestamptz);
              CREATE TABLE booking_automation_events (id uuid PRIMARY KEY, booking_id uuid NOT NULL REFERENCES bookings (id), event_type text NOT NULL,
                 event_data jsonb, scheduled_at timestamptz, executed_at timestamptz, status text, error_message text, created_at timestamptz)",
-            "ALTER TABLE booking_automation_events DROP CONSTRAINT booking_automation_events_booking_id_fkey",
+            "ALTER TABLE public.booking_automation_events DROP CONSTRAINT booking_automation_events_booking_id_fkey",
         ),
     ] {
         let app = App::empty().await;

@@ -330,7 +330,7 @@ impl Mechanism {
             Self::TransitionTested => (
                 "a status change's recheck of the booking",
                 "src/bookings/step.sql",
-                "AND b.status = '{from}' AND {condition}",
+                "AND b.status OPERATOR(pg_catalog.=) '{from}'",
             ),
             Self::Looks => (
                 "the recheck queue",
@@ -370,7 +370,7 @@ impl Mechanism {
             Self::Lease => (
                 "the lease",
                 CLAIM,
-                "next_attempt_at = p.at + make_interval(secs => $5 + $6)",
+                "next_attempt_at = p.at + make_interval(secs => $4 + $5)",
             ),
             Self::LeaseEnds => (
                 "the end of a lease",
