@@ -10,7 +10,6 @@ use uuid::Uuid;
 
 use crate::bookings::lifecycle::Status;
 use crate::bookings::steps::{Moments, StepRules, TimedStep};
-use crate::bookings::transitions::Refused;
 use crate::database::{DatabaseError, Result, Transaction};
 
 /// How long a booking is skipped after the user's database refused its change (by a constraint or
@@ -35,6 +34,15 @@ pub(crate) struct StepRunner<'a> {
     pub(crate) isolation_statements: usize,
     /// What was refused so far.
     pub(crate) refused: Option<Refused>,
+}
+
+/// Changes that the user's database refused. They are tried again later.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub struct Refused {
+    /// How many bookings.
+    pub count: i64,
+    /// One of them.
+    pub first: Refusal,
 }
 
 /// A status change that the user's database refused.

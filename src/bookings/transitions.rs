@@ -6,8 +6,8 @@ use serde::Serialize;
 use tokio_postgres::types::Type;
 use uuid::Uuid;
 
-pub use crate::bookings::step_runner::Refusal;
 use crate::bookings::step_runner::StepRunner;
+pub use crate::bookings::step_runner::{Refusal, Refused};
 pub(crate) use crate::bookings::steps::Moments;
 use crate::bookings::steps::{STEPS, StepKind, StepRules, TimedStep};
 use crate::database::{Result, Transaction};
@@ -34,15 +34,6 @@ pub struct Transitions {
     /// Changes that the user's database refused in this pass. Absent where there were none.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub refused: Option<Refused>,
-}
-
-/// Changes that the user's database refused. They are tried again later.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-pub struct Refused {
-    /// How many bookings.
-    pub count: i64,
-    /// One of them.
-    pub first: Refusal,
 }
 
 impl Transitions {

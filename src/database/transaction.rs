@@ -268,7 +268,7 @@ impl Transaction {
     /// and one more on failure.
     ///
     /// `write` must not name an operator or function without its schema: see
-    /// `tests/it/search_path.rs`.
+    /// `tests/it/their_code.rs`.
     ///
     /// # Errors
     /// Those of both.
@@ -303,7 +303,7 @@ impl Transaction {
     /// theirs may run in it. If it fails, the transaction goes on. One round trip.
     ///
     /// The query must not name an operator or function without its schema: see
-    /// `tests/it/search_path.rs`.
+    /// `tests/it/their_code.rs`.
     ///
     /// # Errors
     /// As every statement.

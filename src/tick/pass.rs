@@ -116,14 +116,9 @@ async fn attempt_pass(
     };
     let rules = premises.rules(&settings.transitions)?;
     let moments = Moments::new(call.as_of.unwrap_or(premises.clock), &rules.settings);
-    let due = probe(
-        &transaction,
-        settings,
-        &rules,
-        &moments,
-        trigger.webhook_id(),
-    )
-    .await?;
+    let id = trigger.webhook_id();
+    let due = probe(&transaction, settings, &rules, &moments, id).await?;
+    premises.check_triggers()?;
     if due.duplicate_request {
         transaction.rollback().await?;
         return Ok(Pass::Skipped(SkipReason::DuplicateRequest));
@@ -138,14 +133,15 @@ async fn attempt_pass(
         duration_ms: u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX),
         ..summed(&moments, trigger, &due, transitions, &decisions)
     };
-    let committed = Committed::of(work, &due, &decisions);
     // More was due than one pass takes: the next pass looks at everything.
     let looked_through = match decisions.more {
         true => Timestamp::NegInfinity,
         false => Timestamp::Value(work.as_of),
     };
     let digest = &due.watermark.rules_digest;
-    match run_log::commit_with_row(transaction, trigger, &work, looked_through, digest).await {
+    let ended = run_log::commit_with_row(transaction, trigger, &work, looked_through, digest).await;
+    let committed = Committed::of(work, &due, &decisions);
+    match ended {
         Ok(()) => Ok(Pass::Committed(committed)),
         Err(error) if error.is_lost_connection() => {
             settle_commit(database, call, committed, error).await

@@ -1201,9 +1201,13 @@ fn assert_plans_of_bulk_steps(log: &str) {
     for plan in audits.iter().filter(|plan| plan.contains("Insert on")) {
         assert!(!plan.contains("Nested Loop"), "{plan}");
     }
-    let candidates = plans_with("'confirmed' AND b.scheduled_at <= $1");
-    assert!(candidates.len() >= 2);
-    for plan in candidates {
+    let candidates = plans_with("set_config('booking_automation.due'");
+    let starts: Vec<_> = candidates
+        .into_iter()
+        .filter(|plan| plan.contains("b.status = 'confirmed' AND b.scheduled_at <= $1"))
+        .collect();
+    assert!(starts.len() >= 2);
+    for plan in starts {
         let (_, plan) = plan.split_once("CTE candidate").unwrap();
         assert!(
             plan.contains("booking_automation_confirmed_start"),

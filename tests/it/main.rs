@@ -48,6 +48,7 @@ mod ses;
 mod settings;
 mod statements;
 mod status;
+mod their_code;
 mod timeline;
 mod trail;
 mod transitions;

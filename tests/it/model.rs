@@ -354,7 +354,7 @@ impl Mechanism {
             ),
             Self::RowLock => (
                 "PostgreSQL's recheck of a row that it locks",
-                CLAIM,
+                "src/delivery/claim_candidates.sql",
                 "FOR UPDATE SKIP LOCKED",
             ),
             Self::StatusTested => (
@@ -374,7 +374,7 @@ impl Mechanism {
             ),
             Self::LeaseEnds => (
                 "the end of a lease",
-                CLAIM,
+                "src/delivery/claim_candidates.sql",
                 "WHERE e.status IN ('pending', 'sending') AND e.event_type = 'reminder_sent'",
             ),
             Self::LeaseOnRecord => (
