@@ -10,4 +10,5 @@ mod snapshot;
 pub(crate) mod status_change;
 mod step_runner;
 mod steps;
+pub(crate) mod storable;
 pub mod transitions;

@@ -9,6 +9,7 @@
 //! long.
 
 pub(crate) mod decisions;
+pub(crate) mod hidden_contacts;
 pub(crate) mod planned;
 mod reason;
 pub(crate) mod watermark;

@@ -22,6 +22,7 @@ use crate::database::{
 use crate::delivery::figures::{Backlog, ReminderFigures};
 use crate::primitives::call::Call;
 use crate::reminders::decisions::{self, Decisions};
+use crate::reminders::hidden_contacts::{HiddenContacts, find_hidden_contacts};
 use crate::reminders::watermark::Watermark;
 pub use crate::tick::error::PassError;
 use crate::tick::probe::{WorkDue, probe};
@@ -121,6 +122,9 @@ async fn attempt_pass(
         transaction.rollback().await?;
         return Ok(Pass::Skipped(SkipReason::DuplicateRequest));
     }
+    if due.reminders {
+        refuse_hidden_contacts(&transaction).await?;
+    }
 
     // The other half of the call is for the rest of the pass, and for sending.
     let until = started + call.deadline.saturating_duration_since(started) / 2;
@@ -150,6 +154,16 @@ async fn attempt_pass(
             settle_commit(database, call, committed, error).await
         }
         Err(error) => Err(error.into()),
+    }
+}
+
+/// A person whose address is hidden would get no reminder, and the decision is final.
+async fn refuse_hidden_contacts(transaction: &Transaction) -> Result<(), PassError> {
+    match find_hidden_contacts(transaction).await? {
+        Some(HiddenContacts { relation, reader }) => {
+            Err(PassError::HiddenContacts { relation, reader })
+        }
+        None => Ok(()),
     }
 }
 
@@ -239,14 +253,16 @@ pub(crate) async fn sweep(database: &Database, call: &Call, run_id: Uuid) {
         let (transaction, rows) = database.begin(&begin_pass(call), &take_lock()).await?;
         let Some(as_of) = read_clock(&rows) else {
             // A pass is running, and the sweep would make it wait.
-            return transaction.rollback().await;
+            return Ok(transaction.rollback().await?);
         };
+        refuse_hidden_contacts(&transaction).await?;
         decisions::sweep(&transaction, call.as_of.unwrap_or(as_of), run_id).await?;
-        transaction.commit().await
+        Ok(transaction.commit().await?)
     };
-    if let Err(error) = swept.await {
+    let swept: Result<(), PassError> = swept.await;
+    if let Err(error) = swept {
         tracing::error!(
-            error = error.loggable(),
+            error = %error,
             "the hourly sweep of all bookings failed; it runs again in an hour"
         );
     }
@@ -284,6 +300,9 @@ pub async fn preview(
     let as_of = call.as_of.or_else(|| read_clock(&rows)).unwrap_or_default();
     let moments = Moments::new(as_of, &settings.transitions);
     let due = probe(&transaction, settings, &moments, None).await?;
+    if due.reminders {
+        refuse_hidden_contacts(&transaction).await?;
+    }
     let transitions = transitions::preview(&transaction, &moments, &settings.transitions).await?;
     let decisions = decisions::preview(&transaction, as_of, &due.watermark).await?;
     transaction.rollback().await?;

@@ -17,9 +17,10 @@ const FLOORS: &[&[&str]] = &[
     &["http"],
     &["support"],
     &["tick"],
+    &["operations"],
     &["delivery"],
     &["channels"],
-    &["messages", "bookings", "reminders", "operations"],
+    &["messages", "bookings", "reminders"],
     &["database"],
     &["primitives"],
 ];

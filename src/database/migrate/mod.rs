@@ -15,7 +15,6 @@
 //! A step only expands the schema; a later release contracts it. So the previous program and this
 //! one both run before, between and after the steps.
 
-mod fit;
 mod index;
 mod step;
 
@@ -32,7 +31,17 @@ use crate::database::{Database, DatabaseError, functions};
 /// Connections that `migrate` needs: one builds an index while another holds the lock.
 pub const CONNECTIONS: usize = 2;
 
-/// Brings the schema up to date, and calls `report` for each step that it applied.
+/// What becomes of base tables (`bookings`, `users`, `services`) that are missing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum BaseTables {
+    /// They are created.
+    Create,
+    /// The owner has tables, and a view of the contacts, of another shape.
+    Leave,
+}
+
+/// Brings the schema up to date, and calls `report` for each step that it applied. Whether the
+/// database fits was looked at before (`operations::check`).
 ///
 /// The caller stops waiting at `until` and may exit without closing its connections, so no lock may
 /// be held after that.
@@ -41,15 +50,20 @@ pub const CONNECTIONS: usize = 2;
 /// See [`MigrateError`]. A failed step is rolled back.
 pub async fn migrate(
     database: &Database,
+    base_tables: BaseTables,
     until: Option<Instant>,
     mut report: impl FnMut(&str),
 ) -> Result<(), MigrateError> {
     create_ledger(database).await?;
     for (name, sql) in STEPS {
-        run_once(database, name, sql, &mut report).await?;
-        if name == "01_base_tables" {
-            fit::check_bookings(database).await?;
-        }
+        let is_left_out = name == "01_base_tables" && base_tables == BaseTables::Leave;
+        run_once(
+            database,
+            name,
+            if is_left_out { "" } else { sql },
+            &mut report,
+        )
+        .await?;
     }
     for (name, definition) in INDEXES {
         if index::ensure_index(database, until, name, definition).await? {
