@@ -4,8 +4,8 @@ use std::time::Instant;
 
 use crate::database::Database;
 use crate::database::migrate::{self, BaseTables, MigrateError};
-use crate::operations::check::finding::{Level, refusal};
-use crate::operations::check::{self, Intent};
+use crate::operations::check;
+use crate::operations::check::finding::{Intent, Level, refusal};
 
 /// Refuses a database that does not fit, with all reasons and before anything is changed; else
 /// brings its schema up to date. Calls `report` for each step that it applied.

@@ -122,9 +122,6 @@ async fn attempt_pass(
         transaction.rollback().await?;
         return Ok(Pass::Skipped(SkipReason::DuplicateRequest));
     }
-    if due.reminders {
-        refuse_hidden_contacts(&transaction).await?;
-    }
 
     // The other half of the call is for the rest of the pass, and for sending.
     let until = started + call.deadline.saturating_duration_since(started) / 2;
@@ -174,7 +171,10 @@ async fn advance_and_enqueue(
     due: &WorkDue,
     run_id: Uuid,
     until: Instant,
-) -> Result<(Transitions, Decisions), DatabaseError> {
+) -> Result<(Transitions, Decisions), PassError> {
+    if due.reminders {
+        refuse_hidden_contacts(transaction).await?;
+    }
     let transitions = if due.transitions {
         transitions::advance(transaction, moments, &settings.transitions, run_id, until).await?
     } else {

@@ -44,6 +44,29 @@ named! {
     }
 }
 
+/// What the findings are for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Intent {
+    /// Only to know.
+    Check,
+    /// The schema is to be migrated next.
+    Migrate {
+        /// Whether missing base tables are created beside other tables.
+        create_base_tables: bool,
+    },
+}
+
+impl Intent {
+    pub(crate) fn creates_base_tables(self) -> bool {
+        matches!(
+            self,
+            Self::Migrate {
+                create_base_tables: true
+            }
+        )
+    }
+}
+
 /// One thing that was found.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Finding {

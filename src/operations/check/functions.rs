@@ -28,7 +28,7 @@ impl Signature {
     /// Reads it from the text that creates the function.
     fn parse(name: &'static str, text: &'static str) -> Option<Self> {
         let start = text
-            .match_indices("CREATE OR REPLACE FUNCTION ")
+            .match_indices("REPLACE FUNCTION ")
             .map(|(at, found)| &text[at + found.len()..])
             .find(|rest| {
                 rest.trim_start_matches("public.")

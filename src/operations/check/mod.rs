@@ -18,7 +18,7 @@ use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
 use crate::database::{Begin, Database, REQUIRED, Result, Transaction};
-use crate::operations::check::finding::{Finding, Level, Topic};
+use crate::operations::check::finding::{Finding, Intent, Level, Topic};
 use crate::operations::check::tables::Relations;
 
 /// Longest time for one query on the catalogue.
@@ -27,29 +27,6 @@ const STATEMENT_TIMEOUT: Duration = Duration::from_secs(10);
 /// How often a look is tried while another session holds a lock, and the pause between.
 const LOCK_TRIES: usize = 5;
 const LOCK_PAUSE: Duration = Duration::from_secs(1);
-
-/// What the findings are for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Intent {
-    /// Only to know.
-    Check,
-    /// The schema is to be migrated next.
-    Migrate {
-        /// Whether missing base tables are created beside other tables.
-        create_base_tables: bool,
-    },
-}
-
-impl Intent {
-    fn creates_base_tables(self) -> bool {
-        matches!(
-            self,
-            Self::Migrate {
-                create_base_tables: true
-            }
-        )
-    }
-}
 
 /// What the looks found, and what `migrate` needs to know of it.
 #[derive(Debug)]

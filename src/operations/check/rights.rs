@@ -3,8 +3,7 @@
 use tokio_postgres::types::Type;
 
 use crate::database::{Result, Transaction};
-use crate::operations::check::Intent;
-use crate::operations::check::finding::{Finding, Topic};
+use crate::operations::check::finding::{Finding, Intent, Topic};
 
 /// Our tables that a pass, delivery and upkeep write.
 const WRITTEN: [&str; 12] = [

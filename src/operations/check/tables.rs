@@ -2,8 +2,7 @@
 //! one.
 
 use crate::database::{Result, Transaction};
-use crate::operations::check::Intent;
-use crate::operations::check::finding::{Finding, Topic};
+use crate::operations::check::finding::{Finding, Intent, Topic};
 
 /// The base tables of `migrations/01_base_tables.sql`, each with the names that others give it.
 const BASE_TABLES: [(&str, &[&str]); 3] = [
