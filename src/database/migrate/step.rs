@@ -9,7 +9,7 @@ use crate::database::{Begin, Database, DatabaseError, Transaction};
 
 /// Settings of a database or role that would change the meaning of the steps: backslashes in plain
 /// literals are themselves, and names are quoted only where they must be.
-const PLAIN_SQL: &str =
+pub(crate) const PLAIN_SQL: &str =
     "SET LOCAL standard_conforming_strings = on; SET LOCAL quote_all_identifiers = off";
 
 /// Advisory lock of the migrations, held by one `migrate` at a time. An arbitrary number.
