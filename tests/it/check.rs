@@ -22,9 +22,20 @@ const CATALOGUE: &str = "
         UNION ALL SELECT format('type %s %s', oid, typname) FROM pg_type
     ) AS catalogue";
 
+/// Before PostgreSQL 15, any role may create in `public`.
+const KEPT_TO_OWNERS: &str = "REVOKE CREATE ON SCHEMA public FROM PUBLIC";
+
+/// A migrated database.
+async fn migrated() -> App {
+    let app = App::new().await;
+    app.sql(KEPT_TO_OWNERS, &[]).await;
+    app
+}
+
 /// A new database on which this SQL was run.
 async fn database_with(sql: &[&str]) -> App {
     let app = App::empty().await;
+    app.sql(KEPT_TO_OWNERS, &[]).await;
     for sql in sql {
         app.db
             .batch_execute(sql)
@@ -190,7 +201,7 @@ async fn check_works_for_a_role_that_may_only_read() {
 
 #[tokio::test]
 async fn check_names_the_privileges_that_the_role_of_the_pass_lacks() {
-    let mut app = App::new().await;
+    let mut app = migrated().await;
     let (role, url) = role(&app, "").await;
     let sql = format!(
         "GRANT SELECT, UPDATE ON bookings TO {role};
@@ -268,7 +279,7 @@ async fn an_installation_of_today_is_looked_at_too() {
             "the column revision is int8, not int4",
         ),
     ] {
-        let app = App::new().await;
+        let app = migrated().await;
         app.sql(change, &[]).await;
         assert_refused(&app, &[expected]).await;
     }
@@ -634,7 +645,7 @@ async fn functions_with_our_names_are_refused() {
             "public.booking_automation_supersedes",
         ),
     ] {
-        let app = App::new().await;
+        let app = migrated().await;
         app.sql(change, &[]).await;
         assert_refused(&app, &[expected]).await;
     }
@@ -687,11 +698,11 @@ async fn tables_with_our_names_are_refused_before_the_first_step() {
 /// The shapes that `check` knows are those that `migrate` creates.
 #[tokio::test]
 async fn every_table_and_column_of_ours_is_known_to_check() {
-    let app = App::new().await;
+    let app = migrated().await;
     let own = "SELECT quote_ident(relname) FROM pg_class
                 WHERE relnamespace = 'public'::regnamespace AND relkind = 'r' AND relname NOT IN ('bookings', 'users', 'services')";
     for table in app.column(own, &[]).await {
-        let app = App::new().await;
+        let app = migrated().await;
         app.sql(&format!("DROP TABLE {table} CASCADE"), &[]).await;
         app.sql(&format!("CREATE TABLE {table} ()"), &[]).await;
         let findings = findings(&app).await.join("\n");
@@ -757,7 +768,7 @@ async fn view_of_plain_role(app: &App, from: &str) -> String {
 
 #[tokio::test]
 async fn row_level_security_under_the_view_is_an_error_of_check_migrate_and_passes() {
-    let app = App::new().await;
+    let app = migrated().await;
     let role = view_of_plain_role(&app, "users").await;
     let id = app.confirmed(noon() + hours(24)).await;
     app.sql("ALTER TABLE users ENABLE ROW LEVEL SECURITY", &[])
@@ -790,7 +801,7 @@ async fn row_level_security_under_the_view_is_an_error_of_check_migrate_and_pass
 
 #[tokio::test]
 async fn every_view_in_a_chain_is_read_as_its_own_owner() {
-    let app = App::new().await;
+    let app = migrated().await;
     app.db
         .batch_execute(
             "CREATE SCHEMA app; CREATE TABLE app.people AS SELECT id, email FROM users; ALTER TABLE app.people ENABLE ROW LEVEL SECURITY;
@@ -824,7 +835,7 @@ async fn every_view_in_a_chain_is_read_as_its_own_owner() {
 
 #[tokio::test]
 async fn a_view_with_security_invoker_is_read_as_the_caller() {
-    let mut app = App::new().await;
+    let mut app = migrated().await;
     let version = "SELECT current_setting('server_version_num')::int";
     if app.one(version, &[]).await.get::<_, i32>(0) < 150_000 {
         return;
@@ -882,7 +893,7 @@ async fn a_view_that_fails_or_lacks_columns_is_refused() {
             "has no column name;",
         ),
     ] {
-        let app = App::new().await;
+        let app = migrated().await;
         app.confirmed(noon()).await;
         app.db
             .batch_execute(&format!(
@@ -901,7 +912,7 @@ async fn a_slow_view_is_a_warning_with_its_time() {
         (0.06, "ms a row, for 2 rows"),
         (2.0, "took longer than a second"),
     ] {
-        let app = App::new().await;
+        let app = migrated().await;
         app.confirmed(noon()).await;
         app.db
             .batch_execute(&format!(
@@ -959,7 +970,7 @@ async fn set_for_database(app: &App, setting: &str) {
 
 #[tokio::test]
 async fn a_session_without_triggers_is_refused() {
-    for app in [database_with(&[THEIRS]).await, App::new().await] {
+    for app in [database_with(&[THEIRS]).await, migrated().await] {
         set_for_database(&app, "session_replication_role = replica").await;
         assert_refused(
             &app,
@@ -1000,6 +1011,7 @@ async fn database_with_encoding(encoding: &str) -> App {
     app.sql(&sql, &[]).await;
     app.env.insert("DATABASE_URL", url.clone());
     app.db = connect(&url).await;
+    app.sql(KEPT_TO_OWNERS, &[]).await;
     app
 }
 

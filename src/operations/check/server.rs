@@ -19,9 +19,9 @@ pub(crate) async fn look(transaction: &Transaction) -> Result<Server> {
     // An older server may not know what the rest asks.
     let version = "SELECT current_setting('server_version_num')::integer AS number";
     let number: i32 = transaction.query_one(version, &[]).await?.get("number");
-    if number < OLDEST_VERSION {
+    if let Some(too_old) = too_old(number) {
         return Ok(Server {
-            findings: vec![too_old(number)],
+            findings: vec![too_old],
             is_supported: false,
         });
     }
@@ -37,13 +37,15 @@ pub(crate) async fn look(transaction: &Transaction) -> Result<Server> {
     })
 }
 
-fn too_old(number: i32) -> Finding {
+fn too_old(number: i32) -> Option<Finding> {
     let major = number / 10_000;
-    Finding::error(
-        Topic::Connection,
-        format!("the server is PostgreSQL {major}, and 14 is the oldest that is supported"),
-        "upgrade the server",
-    )
+    (number < OLDEST_VERSION).then(|| {
+        Finding::error(
+            Topic::Connection,
+            format!("the server is PostgreSQL {major}, and 14 is the oldest that is supported"),
+            "upgrade the server",
+        )
+    })
 }
 
 fn connection(row: &Row) -> Finding {
@@ -107,4 +109,20 @@ fn creators(row: &Row) -> Finding {
         format!("in the schema public, {creators} may create functions and tables beside ours"),
         format!("run: REVOKE CREATE ON SCHEMA public FROM {creators};"),
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::too_old;
+
+    #[test]
+    fn versions_before_14_are_refused_with_their_number() {
+        for (number, version) in [(90_624, "9"), (130_022, "13")] {
+            let finding = too_old(number).unwrap();
+            let expected = format!("the server is PostgreSQL {version},");
+            assert!(finding.text.starts_with(&expected), "{}", finding.text);
+        }
+        assert_eq!(too_old(140_000), None);
+        assert_eq!(too_old(180_001), None);
+    }
 }
