@@ -223,6 +223,34 @@ async fn check_names_the_privileges_that_the_role_of_the_pass_lacks() {
 }
 
 #[tokio::test]
+async fn a_role_with_the_privileges_that_check_names_can_pass() {
+    let mut app = migrated().await;
+    let (role, url) = role(&app, "").await;
+    let (started, reminded) = (
+        app.confirmed(noon()).await,
+        app.confirmed(noon() + hours(24)).await,
+    );
+    app.env.insert("DATABASE_URL", url);
+    let first = findings(&app).await;
+    assert!(
+        first
+            .iter()
+            .any(|finding| finding.starts_with("error schema")),
+        "{first:#?}"
+    );
+    for finding in &first {
+        if let Some((_, grant)) = finding.split_once("; run: GRANT ") {
+            let grant = grant.replace("the role of the pass;", &role);
+            app.sql(&format!("GRANT {grant}"), &[]).await;
+        }
+    }
+    assert_eq!(complaints(&app).await, [""; 0]);
+    app.run(noon()).await;
+    assert_eq!(app.status(started).await, "in_progress");
+    assert_eq!(app.reminders(reminded).await, ["24h completed"]);
+}
+
+#[tokio::test]
 async fn check_reports_a_database_that_cannot_be_reached() {
     let mut app = App::empty().await;
     let url = app.url.clone() + "_nowhere";

@@ -70,8 +70,13 @@ async fn look_at_all(looks: &mut Looks<'_>, intent: Intent) -> Option<bool> {
     }
     let relations = looks.read(Topic::Tables, Relations::read).await?;
     looks.findings.extend(tables::look(&relations, intent));
-    let steps = looks.read(Topic::Schema, applied_steps).await?;
+    let Some(steps) = looks.read(Topic::Schema, applied_steps).await else {
+        // The role may lack a privilege.
+        look_at_rights(looks, &relations, intent, true).await;
+        return None;
+    };
     let is_migrated = steps.contains(REQUIRED);
+    look_at_rights(looks, &relations, intent, is_migrated).await;
     if intent == Intent::Check {
         looks.findings.push(migrated(is_migrated));
     }
@@ -86,23 +91,29 @@ async fn look_at_all(looks: &mut Looks<'_>, intent: Intent) -> Option<bool> {
         })
         .await;
     if relations.has("bookings") {
-        look_at_bookings(looks, intent, &steps, is_migrated, &relations).await?;
+        look_at_bookings(looks, &steps, &relations).await?;
     }
     Some(relations.are_only_ours() || intent.creates_base_tables())
 }
 
+async fn look_at_rights(
+    looks: &mut Looks<'_>,
+    relations: &Relations,
+    intent: Intent,
+    is_migrated: bool,
+) {
+    if relations.has("bookings") {
+        let rights =
+            async |transaction: &Transaction| rights::look(transaction, intent, is_migrated).await;
+        looks.look(Topic::Rights, rights).await;
+    }
+}
+
 async fn look_at_bookings(
     looks: &mut Looks<'_>,
-    intent: Intent,
     steps: &BTreeSet<String>,
-    is_migrated: bool,
     relations: &Relations,
 ) -> Option<()> {
-    looks
-        .look(Topic::Rights, async |transaction| {
-            rights::look(transaction, intent, is_migrated).await
-        })
-        .await;
     let bookings = looks.read(Topic::Columns, columns::look).await?;
     looks.findings.extend(bookings.findings);
     if bookings.lacks_columns {

@@ -5,20 +5,31 @@ use tokio_postgres::types::Type;
 use crate::database::{Result, Transaction};
 use crate::operations::check::finding::{Finding, Intent, Topic};
 
-/// Our tables that a pass, delivery and upkeep write.
-const WRITTEN: [&str; 12] = [
-    "automation_runs",
-    "booking_automation_callers",
-    "booking_automation_channels",
-    "booking_automation_erasures",
-    "booking_automation_events",
-    "booking_automation_feedback",
-    "booking_automation_looks",
-    "booking_automation_requests",
-    "booking_automation_state",
-    "booking_automation_suppressions",
-    "booking_automation_webhooks",
-    "reminder_rules",
+/// What passes, delivery, support and upkeep do with each relation.
+const NEEDED: [(&str, &str); 17] = [
+    ("bookings", "SELECT, UPDATE"),
+    ("booking_automation_contacts", "SELECT"),
+    ("reminder_rules", "SELECT"),
+    ("booking_automation_migrations", "SELECT"),
+    ("booking_automation_hash_key", "SELECT"),
+    ("booking_automation_cancellation_policies", "SELECT"),
+    ("automation_runs", "SELECT, INSERT, UPDATE, DELETE"),
+    ("booking_automation_callers", "SELECT, INSERT, UPDATE"),
+    ("booking_automation_channels", "SELECT, UPDATE"),
+    ("booking_automation_erasures", "SELECT, INSERT, UPDATE"),
+    (
+        "booking_automation_events",
+        "SELECT, INSERT, UPDATE, DELETE",
+    ),
+    ("booking_automation_feedback", "SELECT, INSERT, DELETE"),
+    ("booking_automation_looks", "SELECT, DELETE"),
+    (
+        "booking_automation_requests",
+        "SELECT, INSERT, UPDATE, DELETE",
+    ),
+    ("booking_automation_state", "SELECT, INSERT, UPDATE, DELETE"),
+    ("booking_automation_suppressions", "SELECT, INSERT, DELETE"),
+    ("booking_automation_webhooks", "SELECT, UPDATE"),
 ];
 
 /// Looks at the rights on the tables that are there.
@@ -59,12 +70,13 @@ pub(crate) async fn look(
 }
 
 async fn missing_privileges(transaction: &Transaction) -> Result<Vec<Finding>> {
-    let tables = &WRITTEN[..];
+    let (relations, privileges): (Vec<_>, Vec<_>) = NEEDED.into_iter().unzip();
+    let parameters = [
+        (&relations as _, Type::TEXT_ARRAY),
+        (&privileges as _, Type::TEXT_ARRAY),
+    ];
     let rows = transaction
-        .query(
-            include_str!("rights.sql"),
-            &[(&tables as _, Type::TEXT_ARRAY)],
-        )
+        .query(include_str!("rights.sql"), &parameters)
         .await?;
     Ok(rows
         .iter()
