@@ -309,7 +309,7 @@ const OTHER_WORDS: [&str; 5] = [
     // PostgreSQL's, and columns of theirs.
     "block_size bookings completed_at conenforced d e email_address information_schema m mail n name p pg_catalog pg_class pg_proc \
      pg_rewrite r security_invoker server_encoding server_version server_version_num session_replication_role start_at \
-     start_time text v",
+     services start_time text users uuid v",
     "array base64 c f hex hour insufficient_privilege minute null number off on public restrict_violation status true",
 ];
 

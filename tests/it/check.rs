@@ -598,6 +598,31 @@ async fn base_tables_are_not_made_beside_tables_of_another_shape() {
 }
 
 #[tokio::test]
+async fn base_tables_are_not_made_beside_tables_that_they_cannot_refer_to() {
+    for create in [
+        "CREATE TABLE users (id bigint PRIMARY KEY, email text)",
+        "CREATE TABLE users (id uuid, email text)",
+        "CREATE TABLE people (id uuid PRIMARY KEY); CREATE VIEW users AS SELECT * FROM people",
+    ] {
+        let app = database_with(&[create]).await;
+        let before = app.column(CATALOGUE, &[]).await;
+        let said = app.call(&["migrate", "--create-base-tables"]).await;
+        assert!(
+            !said.success && said.stderr.contains("public.users has no unique column id"),
+            "{create}: {}",
+            said.stderr
+        );
+        assert_eq!(app.column(CATALOGUE, &[]).await, before);
+    }
+    let app = database_with(&[
+        "CREATE TABLE users (id uuid UNIQUE, email text, display_name text, timezone text)",
+    ])
+    .await;
+    let said = app.call(&["migrate", "--create-base-tables"]).await;
+    assert!(said.success, "{}", said.stderr);
+}
+
+#[tokio::test]
 async fn users_and_services_are_not_needed_where_the_owner_has_the_view() {
     let app = database_with(&[
         "CREATE TABLE bookings (id uuid PRIMARY KEY, status text, scheduled_at timestamptz, duration_minutes int, created_at timestamptz,
@@ -719,6 +744,19 @@ async fn tables_with_our_names_are_refused_before_the_first_step() {
         let app = database_with(&[BASE_TABLES, &format!("CREATE TABLE {create}")]).await;
         assert_refused(&app, &[expected]).await;
     }
+    let app = database_with(&[
+        BASE_TABLES,
+        "CREATE INDEX booking_automation_pending_start ON users (id); CREATE TABLE booking_automation_events_seq (id int)",
+    ])
+    .await;
+    assert_refused(
+        &app,
+        &[
+            "public.booking_automation_pending_start exists and is not this program's index",
+            "public.booking_automation_events_seq exists and is not this program's index",
+        ],
+    )
+    .await;
     let app = database_with(&[BASE_TABLES, "CREATE VIEW automation_runs AS SELECT 1 AS id"]).await;
     assert_refused(&app, &["it is no plain table"]).await;
 }
@@ -1016,6 +1054,8 @@ async fn settings_that_change_the_text_of_sql_change_nothing() {
         "quote_all_identifiers = on",
         "standard_conforming_strings = off",
         "array_nulls = off",
+        "plpgsql.extra_errors = 'all'",
+        "bytea_output = 'escape'",
     ] {
         let app = database_with(&[THEIRS]).await;
         set_for_database(&app, setting).await;

@@ -70,6 +70,9 @@ async fn look_at_all(looks: &mut Looks<'_>, intent: Intent) -> Option<bool> {
     }
     let relations = looks.read(Topic::Tables, Relations::read).await?;
     looks.findings.extend(tables::look(&relations, intent));
+    if intent.creates_base_tables() && !relations.have_base_tables() {
+        looks.look(Topic::Tables, tables::look_at_references).await;
+    }
     let Some(steps) = looks.read(Topic::Schema, applied_steps).await else {
         // The role may lack a privilege.
         look_at_rights(looks, &relations, intent, true).await;

@@ -6,6 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use tokio_postgres::Row;
 use tokio_postgres::types::Type;
 
+use crate::database::schema::INDEXES;
 use crate::database::{Result, Transaction};
 use crate::operations::check::finding::{Finding, Topic};
 
@@ -171,6 +172,7 @@ pub(crate) async fn look(
     });
     let mut findings: Vec<_> = judged.collect();
     findings.extend(foreign_keys(transaction).await?);
+    findings.extend(foreign_indexes(transaction).await?);
     Ok(findings)
 }
 
@@ -259,6 +261,31 @@ async fn foreign_keys(transaction: &Transaction) -> Result<Vec<Finding>> {
                      fail on it"
                 ),
                 format!("run: ALTER TABLE booking_automation_events DROP CONSTRAINT {key};"),
+            )
+        })
+        .collect())
+}
+
+/// An index is built only where its name is free.
+async fn foreign_indexes(transaction: &Transaction) -> Result<Vec<Finding>> {
+    let sql = "SELECT c.relname::text AS name FROM pg_class c
+                 LEFT JOIN pg_index i ON i.indexrelid = c.oid
+                WHERE c.relnamespace = 'public'::regnamespace AND c.relname = ANY ($1::text[])
+                  AND (i.indrelid = ANY (ARRAY[to_regclass('public.bookings'),
+                                               to_regclass('public.booking_automation_events')]))
+                      IS NOT TRUE";
+    let names: Vec<_> = INDEXES.iter().map(|(name, _)| *name).collect();
+    let rows = transaction
+        .query(sql, &[(&names as _, Type::TEXT_ARRAY)])
+        .await?;
+    Ok(rows
+        .iter()
+        .map(|row| {
+            let name: &str = row.get("name");
+            Finding::error(
+                Topic::Names,
+                format!("public.{name} exists and is not this program's index"),
+                "rename it: the program needs this name for an index",
             )
         })
         .collect())

@@ -153,6 +153,28 @@ impl Relations {
     }
 }
 
+/// Whether the base tables that are to be created can refer to those that are there.
+pub(crate) async fn look_at_references(transaction: &Transaction) -> Result<Vec<Finding>> {
+    let rows = transaction
+        .query(include_str!("referable.sql"), &[])
+        .await?;
+    Ok(rows
+        .iter()
+        .map(|row| {
+            let name: &str = row.get("name");
+            Finding::error(
+                Topic::Tables,
+                format!(
+                    "public.{name} has no unique column id of the type uuid, which the missing \
+                     base tables would refer to"
+                ),
+                "run migrate without --create-base-tables, and create the view \
+                 public.booking_automation_contacts over your own tables",
+            )
+        })
+        .collect())
+}
+
 /// Whether the tables are there, or may be created.
 pub(crate) fn look(relations: &Relations, intent: Intent) -> Vec<Finding> {
     let missing: Vec<_> = BASE_TABLES
