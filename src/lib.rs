@@ -9,12 +9,12 @@
 //! - [`http`]: the router, who may call, `/run`, and the support API.
 //! - [`support`]: for support: a booking's timeline, the audit trail, the preview.
 //! - [`tick`]: one call: the pass, what is due, the run's log, the summary.
+//! - [`operations`]: whether a database fits, its migration, retention and erasure.
 //! - [`delivery`]: claim, send, record; flags; what the provider says later; suppression.
 //! - [`channels`]: how a message leaves: mail through SES, webhooks.
 //! - [`messages`]: what people read.
 //! - [`bookings`]: the life of a booking: steps, status changes, projection, cancellation.
 //! - [`reminders`]: rules become decisions, decisions become outbox rows.
-//! - [`operations`]: retention and erasure.
 //! - [`database`]: connections, transactions, errors, fail-over, TLS, the schema.
 //! - [`primitives`]: durations, addresses, signatures, settings, names: the ground.
 

@@ -11,4 +11,5 @@ mod snapshot;
 pub(crate) mod status_change;
 mod step_runner;
 pub(crate) mod steps;
+pub(crate) mod storable;
 pub mod transitions;

@@ -10,7 +10,7 @@ mod failover;
 pub mod functions;
 pub mod migrate;
 mod rows;
-mod schema;
+pub(crate) mod schema;
 pub mod settings;
 mod tls;
 mod transaction;

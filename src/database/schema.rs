@@ -73,6 +73,15 @@ pub(crate) const LAST_STEPS: [(&str, &str); 11] = [
     ),
 ];
 
+/// The text of a step, by its name.
+pub(crate) fn step_text(name: &str) -> &'static str {
+    STEPS
+        .iter()
+        .chain(&LAST_STEPS)
+        .find(|(step, _)| *step == name)
+        .map_or("", |(_, text)| text)
+}
+
 /// The last step that this program requires; a pass checks for it. Later steps only expand the
 /// schema for a later release, so this program runs before, between and after them.
 pub(crate) const REQUIRED: &str = "17_cancellation";

@@ -14,6 +14,9 @@ use crate::database::{Database, migrate};
 use crate::delivery::suppression::{self, Suppression};
 use crate::entry::{automation, server};
 use crate::http::settings::{AdminTokens, CronSecrets};
+use crate::operations::check;
+use crate::operations::check::finding::Intent;
+use crate::operations::migration;
 use crate::primitives::call::Call;
 use crate::primitives::duration::parse_duration;
 use crate::primitives::email_address::Address;
@@ -37,8 +40,20 @@ pub struct Arguments {
 #[derive(Subcommand)]
 enum Command {
     /// Brings the database's schema up to date. It is safe on a live database, and does nothing
-    /// when run again.
-    Migrate,
+    /// when run again. A database that does not fit is refused before anything is changed.
+    Migrate {
+        /// Create the tables bookings, users and services where they are missing, although the
+        /// database has other tables.
+        #[arg(long)]
+        create_base_tables: bool,
+    },
+    /// Looks at whether the database fits, before or after migrate, and writes nothing. Prints a
+    /// line for each finding, and exits with 1 if there is an error.
+    Check {
+        /// Print the findings as JSON.
+        #[arg(long)]
+        json: bool,
+    },
     /// Runs one pass, sends what is due, and prints the summary as JSON.
     Run {
         /// Show what a pass would do now, without writing or sending anything.
@@ -135,7 +150,10 @@ pub async fn execute(arguments: Arguments) -> anyhow::Result<()> {
     let database_settings = DatabaseSettings::from_environment(&environment)?;
     let pass_settings = PassSettings::from_environment(&environment)?;
     match arguments.command {
-        Command::Migrate => migrate_and_preview(&database_settings, &pass_settings).await,
+        Command::Migrate { create_base_tables } => {
+            migrate_and_preview(&database_settings, &pass_settings, create_base_tables).await
+        }
+        Command::Check { json } => print_check(&database_settings, json).await,
         Command::Run {
             dry_run: true,
             time,
@@ -189,10 +207,11 @@ fn call_within(time: Duration, as_of: Option<DateTime<Utc>>) -> Call {
 async fn migrate_and_preview(
     database: &DatabaseSettings,
     settings: &PassSettings,
+    create_base_tables: bool,
 ) -> anyhow::Result<()> {
     let database = Database::new(database, migrate::CONNECTIONS)?;
     let mut steps = 0;
-    migrate::migrate(&database, None, |step| {
+    migration::check_and_migrate(&database, create_base_tables, None, |step| {
         steps += 1;
         tracing::info!("done: {step}");
     })
@@ -206,6 +225,26 @@ async fn migrate_and_preview(
         .context("the first pass could not be previewed")?;
     tracing::info!("stdout shows what the first pass would do if it ran now");
     print(&preview)
+}
+
+async fn print_check(database: &DatabaseSettings, json: bool) -> anyhow::Result<()> {
+    let database = Database::new(database, 1)?;
+    let report = check::check(&database, Intent::Check, None).await;
+    if json {
+        print(&report.findings)?;
+    } else {
+        let mut output = std::io::stdout().lock();
+        for finding in &report.findings {
+            let (level, topic) = (finding.level.as_str(), finding.topic.as_str());
+            writeln!(output, "{level:<8} {topic:<11} {}", finding.sentence())
+                .context("the findings could not be written to stdout")?;
+        }
+    }
+    anyhow::ensure!(
+        !report.has_errors(),
+        "the database does not fit: the findings have the errors"
+    );
+    Ok(())
 }
 
 async fn print_trail(

@@ -96,6 +96,9 @@ pub(crate) fn pass_failed(error: &PassError) -> Response {
         PassError::SchemaMissing => "the database has not been migrated",
         PassError::Changed(_) => "the table of the bookings has changed; the log says how",
         PassError::RowSecurity => "the database hides bookings from this program; the log says why",
+        PassError::HiddenContacts { .. } => {
+            "the database hides contacts from this program; the log says why"
+        }
         PassError::Database(_) => "the pass failed and changed nothing; the log says why",
         PassError::Unsettled(_) => "whether the pass was committed is not known; the log says why",
     };

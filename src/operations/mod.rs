@@ -1,5 +1,8 @@
-//! Upkeep of our own tables: deletes old rows, and erases a person's data on request.
+//! Upkeep: whether a database fits, its migration, deletion of old rows, and the erasure of a
+//! person's data on request.
 
+pub mod check;
 pub(crate) mod erasure;
+pub mod migration;
 pub(crate) mod retention;
 pub mod settings;

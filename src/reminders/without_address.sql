@@ -5,7 +5,7 @@ SELECT e.id, e.audience
                   pg_catalog.unnest(pg_catalog.current_setting('booking_automation.bookings')::pg_catalog.uuid[]),
                   pg_catalog.unnest(pg_catalog.current_setting('booking_automation.audiences')::pg_catalog.text[]))
        AS e (id, booking_id, audience)
- WHERE pg_catalog.btrim(COALESCE((
-           SELECT c.email::pg_catalog.text FROM public.booking_automation_contacts AS c
+ WHERE COALESCE((
+           SELECT pg_catalog.btrim(c.email) FROM public.booking_automation_contacts AS c
             WHERE c.booking_id OPERATOR(pg_catalog.=) e.booking_id AND c.audience OPERATOR(pg_catalog.=) e.audience
-            LIMIT 1), '')) OPERATOR(pg_catalog.=) ''
+            LIMIT 1), '') OPERATOR(pg_catalog.=) ''

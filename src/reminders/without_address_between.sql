@@ -6,7 +6,7 @@ SELECT b.id, a.audience
  WHERE b.status OPERATOR(pg_catalog.=) 'confirmed' AND b.scheduled_at OPERATOR(pg_catalog.>) $1
    AND b.scheduled_at OPERATOR(pg_catalog.<=) ($2 OPERATOR(pg_catalog.+) (
            SELECT pg_catalog.max(r.lead) FROM public.reminder_rules AS r WHERE r.active))
-   AND pg_catalog.btrim(COALESCE((
-           SELECT c.email::pg_catalog.text FROM public.booking_automation_contacts AS c
+   AND COALESCE((
+           SELECT pg_catalog.btrim(c.email) FROM public.booking_automation_contacts AS c
             WHERE c.booking_id OPERATOR(pg_catalog.=) b.id AND c.audience OPERATOR(pg_catalog.=) a.audience
-            LIMIT 1), '')) OPERATOR(pg_catalog.=) ''
+            LIMIT 1), '') OPERATOR(pg_catalog.=) ''

@@ -23,6 +23,18 @@ pub enum PassError {
          give it BYPASSRLS, or use the owner's without FORCE ROW LEVEL SECURITY"
     )]
     RowSecurity,
+    /// Row-level security hides contacts: their reminders would end as `no_address`, for good.
+    #[error(
+        "row-level security on {relation} is in force for the role {reader}, as which \
+         booking_automation_contacts reads it, so that people would not be reminded: let the \
+         table's owner own the view, or give the role BYPASSRLS"
+    )]
+    HiddenContacts {
+        /// The relation under the view.
+        relation: String,
+        /// The role that it is read as.
+        reader: String,
+    },
     /// The database refused, or cannot be reached.
     ///
     /// It is not the error's `source`: printing the whole chain would print the server's text,

@@ -20,6 +20,7 @@ use crate::database::{BOOKINGS_LOCK_TIMEOUT, Begin, Database, DatabaseError, Tra
 use crate::delivery::figures::{Backlog, ReminderFigures};
 use crate::primitives::call::Call;
 use crate::reminders::decisions::{self, Decisions};
+use crate::reminders::hidden_contacts::{HiddenContacts, find_hidden_contacts};
 use crate::reminders::watermark::Watermark;
 pub use crate::tick::error::PassError;
 use crate::tick::premises::{PREMISES, Premises};
@@ -169,6 +170,16 @@ fn summed(
     }
 }
 
+/// A person whose address is hidden would get no reminder, and the decision is final.
+async fn refuse_hidden_contacts(transaction: &Transaction) -> Result<(), PassError> {
+    match find_hidden_contacts(transaction).await? {
+        Some(HiddenContacts { relation, reader }) => {
+            Err(PassError::HiddenContacts { relation, reader })
+        }
+        None => Ok(()),
+    }
+}
+
 async fn advance_and_enqueue(
     transaction: &Transaction,
     rules: &StepRules,
@@ -176,7 +187,10 @@ async fn advance_and_enqueue(
     due: &WorkDue,
     run_id: Uuid,
     until: Instant,
-) -> Result<(Transitions, Decisions), DatabaseError> {
+) -> Result<(Transitions, Decisions), PassError> {
+    if due.reminders {
+        refuse_hidden_contacts(transaction).await?;
+    }
     let transitions = if due.transitions {
         transitions::advance(transaction, moments, rules, run_id, until).await?
     } else {
@@ -251,14 +265,16 @@ pub(crate) async fn sweep(database: &Database, call: &Call, run_id: Uuid) {
         let (transaction, rows) = database.begin(&begin_pass(call), &take_lock()).await?;
         let Some(Premises { clock: as_of, .. }) = Premises::of(&rows) else {
             // A pass is running, and the sweep would make it wait.
-            return transaction.rollback().await;
+            return Ok(transaction.rollback().await?);
         };
+        refuse_hidden_contacts(&transaction).await?;
         decisions::sweep(&transaction, call.as_of.unwrap_or(as_of), run_id).await?;
-        transaction.commit().await
+        Ok(transaction.commit().await?)
     };
-    if let Err(error) = swept.await {
+    let swept: Result<(), PassError> = swept.await;
+    if let Err(error) = swept {
         tracing::error!(
-            error = error.loggable(),
+            error = %error,
             "the hourly sweep of all bookings failed; it runs again in an hour"
         );
     }
@@ -300,6 +316,9 @@ pub async fn preview(
     let moments = Moments::new(as_of, &rules.settings);
     let due = probe(&transaction, settings, &rules, &moments, None).await?;
     premises.check_triggers()?;
+    if due.reminders {
+        refuse_hidden_contacts(&transaction).await?;
+    }
     let transitions = transitions::preview(&transaction, &moments, &rules).await?;
     let decisions = decisions::preview(&transaction, as_of, &due.watermark).await?;
     transaction.rollback().await?;

@@ -628,6 +628,31 @@ async fn the_migrate_payload_migrates_the_schema() {
 }
 
 #[tokio::test]
+async fn the_migrate_payload_refuses_a_database_that_does_not_fit_with_all_reasons() {
+    let app = App::empty().await;
+    app.db
+        .batch_execute("CREATE SCHEMA app; CREATE TABLE app.bookings (id uuid, scheduled_at timestamptz, status text); CREATE TABLE reminder_rules (id int)")
+        .await
+        .unwrap();
+    let instance = Instance::start(&app).await;
+    let error = instance
+        .invoke(&example_event("migrate"))
+        .await
+        .unwrap_err();
+    assert_eq!(error["errorType"], "MigrationFailed");
+    let message = error["errorMessage"].as_str().unwrap();
+    for expected in [
+        "nothing was changed",
+        "the table public.bookings does not exist; these look like it: app.bookings",
+        "public.reminder_rules exists and is not this program's",
+    ] {
+        assert!(message.contains(expected), "{expected}: {message}");
+    }
+    let ledger = "SELECT to_regclass('booking_automation_migrations') IS NULL";
+    assert!(app.one(ledger, &[]).await.get::<_, bool>(0));
+}
+
+#[tokio::test]
 async fn a_database_restart_between_invocations_fails_no_pass() {
     let Some(own) = OwnCluster::start().await else {
         return;

@@ -16,6 +16,7 @@ mod chaos_load;
 mod chaos_mail;
 mod chaos_report;
 mod chaos_wire;
+mod check;
 mod client;
 mod cluster;
 mod delivery;

@@ -345,12 +345,12 @@ impl Mechanism {
             Self::Revision => (
                 "a new revision for a new start",
                 TRIGGERS,
-                "revision       = s.revision + excluded.revision",
+                "revision = s.revision + 1",
             ),
             Self::ChannelLock => (
                 "the claim's lock on the channel",
                 OUTBOX,
-                "SELECT FROM booking_automation_channels WHERE channel = $1 FOR UPDATE",
+                "SELECT FROM public.booking_automation_channels WHERE channel = $1 FOR UPDATE",
             ),
             Self::RowLock => (
                 "PostgreSQL's recheck of a row that it locks",
@@ -424,7 +424,7 @@ impl Mechanism {
                 "src/delivery/feedback.sql",
                 "AND e.status IN ('pending', 'failed')",
             ),
-            Self::LastAttempt => ("the last attempt", CLAIM, "e.attempts >= $8 AS exhausted"),
+            Self::LastAttempt => ("the last attempt", CLAIM, "e.attempts >= $7 AS exhausted"),
             Self::AsideOnRecord => (
                 "unknown outcomes and SES events of a message with a contact failure",
                 "src/delivery/contact_failure.sql",

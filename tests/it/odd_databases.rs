@@ -612,7 +612,7 @@ async fn default_privileges_grant_no_access_to_our_tables() {
         )
         .await
         .unwrap();
-    let said = app.call(&["migrate"]).await;
+    let said = app.call(&["migrate", "--create-base-tables"]).await;
     assert!(said.success, "{}", said.stderr);
     let open =
         "SELECT c.relname::text FROM pg_class c WHERE relnamespace = 'public'::regnamespace AND relkind IN ('r', 'v')

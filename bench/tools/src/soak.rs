@@ -12,6 +12,7 @@ use booking_automation::database::migrate;
 use booking_automation::database::settings::DatabaseSettings;
 use booking_automation::delivery::Mailer;
 use booking_automation::delivery::webhooks::WebhookDispatcher;
+use booking_automation::operations::migration::check_and_migrate;
 use booking_automation::operations::settings::RetentionSettings;
 use booking_automation::primitives::call::Call;
 use booking_automation::primitives::settings::environment;
@@ -39,8 +40,9 @@ pub(crate) struct Soak {
 impl Soak {
     pub(crate) async fn run(self) -> anyhow::Result<()> {
         let settings = DatabaseSettings::from_environment(&environment)?;
-        migrate::migrate(
+        check_and_migrate(
             &Database::new(&settings, migrate::CONNECTIONS)?,
+            false,
             None,
             |_| {},
         )

@@ -7,6 +7,11 @@ use thiserror::Error;
 
 use crate::database::{Begin, Database, DatabaseError, Transaction};
 
+/// Settings of a database or role that would change the meaning of the steps: backslashes in plain
+/// literals are themselves, and names are quoted only where they must be.
+pub(crate) const PLAIN_SQL: &str =
+    "SET LOCAL standard_conforming_strings = on; SET LOCAL quote_all_identifiers = off";
+
 /// Advisory lock of the migrations, held by one `migrate` at a time. An arbitrary number.
 pub(crate) const MIGRATE_LOCK: i64 = 0x626b_6175_746f_0002;
 /// A step that reads a whole table (to validate a CHECK) may take this long.
@@ -40,7 +45,7 @@ pub enum MigrateError {
         /// The last refusal.
         cause: DatabaseError,
     },
-    /// The program cannot work on the bookings table.
+    /// The program cannot work on this database; nothing was changed.
     #[error("{0}")]
     Unfit(String),
 }
@@ -60,7 +65,7 @@ pub(crate) async fn run_step<T>(
         let (transaction, _) = database
             .begin(
                 &begin,
-                &format!("SELECT pg_advisory_xact_lock({MIGRATE_LOCK})"),
+                &format!("{PLAIN_SQL}; SELECT pg_advisory_xact_lock({MIGRATE_LOCK})"),
             )
             .await?;
         let result = work(&transaction).await?;

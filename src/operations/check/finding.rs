@@ -1,0 +1,132 @@
+//! What a look at the database found.
+
+use serde::Serialize;
+
+use crate::primitives::names::named;
+
+named! {
+    /// How bad it is.
+    pub enum Level {
+        /// It fits.
+        Ok = "ok",
+        /// It works, but less than the owner may expect.
+        Warning = "warning",
+        /// The program cannot work with it; `migrate` refuses.
+        Error = "error",
+    }
+}
+
+named! {
+    /// What was looked at.
+    pub enum Topic {
+        /// The connection and the server's version.
+        Connection = "connection",
+        /// Whether the schema is migrated.
+        Schema = "schema",
+        /// The privileges of the role that is connected.
+        Rights = "rights",
+        /// Roles that may create objects in the schema `public`.
+        Public = "public",
+        /// The tables `bookings`, `users` and `services`.
+        Tables = "tables",
+        /// The columns of `bookings`.
+        Columns = "columns",
+        /// What uses the row type of `bookings`, or copies whole rows.
+        Rows = "rows",
+        /// The view `booking_automation_contacts`.
+        View = "view",
+        /// The statuses that the column can hold, and those in the data.
+        Statuses = "statuses",
+        /// Functions and tables that have our names.
+        Names = "names",
+        /// Settings of the server, the database and the role.
+        Settings = "settings",
+    }
+}
+
+/// What the findings are for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Intent {
+    /// Only to know.
+    Check,
+    /// The schema is to be migrated next.
+    Migrate {
+        /// Whether missing base tables are created beside other tables.
+        create_base_tables: bool,
+    },
+}
+
+impl Intent {
+    pub(crate) fn creates_base_tables(self) -> bool {
+        matches!(
+            self,
+            Self::Migrate {
+                create_base_tables: true
+            }
+        )
+    }
+}
+
+/// One thing that was found.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Finding {
+    /// How bad it is.
+    pub level: Level,
+    /// What was looked at.
+    pub topic: Topic,
+    /// What is so.
+    pub text: String,
+    /// What the owner can do; empty if there is nothing to do.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub remedy: String,
+}
+
+impl Finding {
+    pub(crate) fn ok(topic: Topic, text: impl Into<String>) -> Self {
+        Self::new(Level::Ok, topic, text, "")
+    }
+
+    pub(crate) fn warning(
+        topic: Topic,
+        text: impl Into<String>,
+        remedy: impl Into<String>,
+    ) -> Self {
+        Self::new(Level::Warning, topic, text, remedy)
+    }
+
+    pub(crate) fn error(topic: Topic, text: impl Into<String>, remedy: impl Into<String>) -> Self {
+        Self::new(Level::Error, topic, text, remedy)
+    }
+
+    fn new(level: Level, topic: Topic, text: impl Into<String>, remedy: impl Into<String>) -> Self {
+        Self {
+            level,
+            topic,
+            text: text.into(),
+            remedy: remedy.into(),
+        }
+    }
+
+    /// What is so, and what to do.
+    pub fn sentence(&self) -> String {
+        match self.remedy.is_empty() {
+            true => self.text.clone(),
+            false => format!("{}; {}", self.text, self.remedy),
+        }
+    }
+}
+
+/// The errors' sentences, a line each, and what they mean for `migrate`; `None`: there is none.
+pub fn refusal(findings: &[Finding]) -> Option<String> {
+    let lines: Vec<_> = findings
+        .iter()
+        .filter(|finding| finding.level == Level::Error)
+        .map(|finding| format!("\n- {}: {}", finding.topic, finding.sentence()))
+        .collect();
+    (!lines.is_empty()).then(|| {
+        format!(
+            "this database does not fit, and nothing was changed:{}",
+            lines.concat()
+        )
+    })
+}

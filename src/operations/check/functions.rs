@@ -1,0 +1,126 @@
+//! Functions in `public` with a name of ours that are somebody else's: `migrate` would replace
+//! them, or theirs would be called in place of ours.
+
+use std::collections::BTreeSet;
+
+use tokio_postgres::types::Type;
+
+use crate::database::functions::FUNCTIONS;
+use crate::database::schema::step_text;
+use crate::database::{Result, Transaction};
+use crate::operations::check::finding::{Finding, Topic};
+
+/// The step that creates the first functions.
+const FIRST_STEP: &str = "05_own_tables";
+/// Functions that it creates itself, once. The body of the first decides when bookings end.
+const OF_FIRST_STEP: [&str; 2] = ["booking_end", "booking_automation_make_private"];
+
+/// What tells a function of ours.
+struct Signature {
+    name: &'static str,
+    arguments: String,
+    returns: &'static str,
+    language: &'static str,
+    body: &'static str,
+}
+
+impl Signature {
+    /// Reads it from the text that creates the function.
+    fn parse(name: &'static str, text: &'static str) -> Option<Self> {
+        let start = text
+            .match_indices("REPLACE FUNCTION ")
+            .map(|(at, found)| &text[at + found.len()..])
+            .find(|rest| {
+                rest.trim_start_matches("public.")
+                    .starts_with(&format!("{name}("))
+            })?;
+        let (_, start) = start.split_once('(')?;
+        let (arguments, rest) = start.split_once(')')?;
+        let types = arguments
+            .split(',')
+            .filter_map(|argument| argument.trim().split_once(' '))
+            .map(|(_, type_name)| type_name.trim());
+        let word_after = |word: &str| rest.split_once(word)?.1.split_whitespace().next();
+        Some(Self {
+            name,
+            arguments: types.collect::<Vec<_>>().join(","),
+            returns: word_after("RETURNS ")?,
+            language: word_after("LANGUAGE ")?,
+            body: rest.split("$$").nth(1).unwrap_or_default(),
+        })
+    }
+}
+
+fn signatures() -> Vec<Signature> {
+    let of_first_step = OF_FIRST_STEP.map(|name| (name, step_text(FIRST_STEP)));
+    FUNCTIONS
+        .iter()
+        .copied()
+        .chain(of_first_step)
+        .filter_map(|(name, text)| Signature::parse(name, text))
+        .collect()
+}
+
+/// Finds them. `steps` are those that were applied.
+pub(crate) async fn look(
+    transaction: &Transaction,
+    steps: &BTreeSet<String>,
+) -> Result<Vec<Finding>> {
+    let ours = signatures();
+    let list = |part: fn(&Signature) -> &str| ours.iter().map(part).collect::<Vec<_>>();
+    let lists = [
+        list(|one| one.name),
+        list(|one| &one.arguments),
+        list(|one| one.returns),
+        list(|one| one.language),
+        list(|one| one.body),
+    ];
+    let parameters = lists.each_ref().map(|list| (list as _, Type::TEXT_ARRAY));
+    let rows = transaction
+        .query(include_str!("functions.sql"), &parameters)
+        .await?;
+    // After the first step, one with our name and signature is an older one of ours.
+    let is_migrated = steps.contains(FIRST_STEP);
+    let foreign = rows.iter().filter(|row| {
+        let name: &str = row.get("name");
+        let has_our_body = row.get("has_our_body") || name != OF_FIRST_STEP[0];
+        !(is_migrated && row.get("has_our_signature") && has_our_body)
+    });
+    Ok(foreign
+        .map(|row| {
+            let (name, arguments): (&str, &str) = (row.get("name"), row.get("arguments"));
+            Finding::error(
+                Topic::Names,
+                format!("the function public.{name}({arguments}) exists and is not this program's"),
+                format!(
+                    "the program needs this name; run: ALTER FUNCTION public.{name}({arguments}) \
+                     RENAME TO …;"
+                ),
+            )
+        })
+        .collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{FUNCTIONS, OF_FIRST_STEP, signatures};
+
+    #[test]
+    fn every_functions_signature_is_read_from_its_text() {
+        let signatures = signatures();
+        assert_eq!(signatures.len(), FUNCTIONS.len() + OF_FIRST_STEP.len());
+        let of = |name: &str| {
+            let one = signatures.iter().find(|one| one.name == name);
+            one.map(|one| (&one.arguments[..], one.returns, one.language))
+        };
+        assert_eq!(
+            of("booking_end"),
+            Some(("timestamptz,bigint", "timestamptz", "sql"))
+        );
+        assert_eq!(
+            of("booking_automation_on_move"),
+            Some(("", "trigger", "plpgsql"))
+        );
+        assert!(signatures.iter().all(|one| !one.body.is_empty()));
+    }
+}

@@ -1,0 +1,292 @@
+//! The tables of our own, by their shape: one with such a name that is somebody else's is found
+//! before the first step.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use tokio_postgres::Row;
+use tokio_postgres::types::Type;
+
+use crate::database::schema::INDEXES;
+use crate::database::{Result, Transaction};
+use crate::operations::check::finding::{Finding, Topic};
+
+/// A table of ours.
+struct OwnTable {
+    name: &'static str,
+    /// The step that creates it.
+    step: &'static str,
+    /// Its columns when it is created, with their types by PostgreSQL's own names.
+    columns: &'static str,
+    /// Columns that a step adds, if they are missing.
+    added: &'static [(&'static str, &'static str)],
+}
+
+const fn table(name: &'static str, step: &'static str, columns: &'static str) -> OwnTable {
+    OwnTable {
+        name,
+        step,
+        columns,
+        added: &[],
+    }
+}
+
+const EVENTS: &str = "id uuid, booking_id uuid, event_type text, event_data jsonb, \
+    scheduled_at timestamptz, executed_at timestamptz, status text, error_message text, \
+    created_at timestamptz";
+const EVENTS_ADDED: &str = "seq int8, rule text, audience text, channel text, revision int4, \
+    starts_at timestamptz, attempts int4, claim int8, lease_until timestamptz, \
+    next_attempt_at timestamptz, reason text, message_id text, flag_due bool";
+const RUNS: &str = "id uuid, trigger text, scheduled_time text, execution_id text, attempt text, \
+    as_of timestamptz, outcome text, summary jsonb, error text, looked_through timestamptz, \
+    rules_digest text, created_at timestamptz";
+
+/// A test compares it with a migrated database.
+const OWN_TABLES: &[OwnTable] = &[
+    table(
+        "booking_automation_migrations",
+        "",
+        "name text, applied_at timestamptz",
+    ),
+    table(
+        "booking_automation_functions",
+        "",
+        "name text, version int4, digest text, applied_at timestamptz",
+    ),
+    OwnTable {
+        added: &[("05_own_tables", EVENTS_ADDED)],
+        ..table("booking_automation_events", "05_own_tables", EVENTS)
+    },
+    table(
+        "reminder_rules",
+        "05_own_tables",
+        "name text, audience text, lead interval, channels _text, active bool, \
+         effective_from timestamptz, created_at timestamptz",
+    ),
+    table(
+        "booking_automation_state",
+        "05_own_tables",
+        "booking_id uuid, revision int4, starts_at timestamptz, in_force_since timestamptz, \
+         unblocked_at timestamptz, blocked_reason text",
+    ),
+    table(
+        "booking_automation_looks",
+        "05_own_tables",
+        "seq int8, booking_id uuid",
+    ),
+    OwnTable {
+        added: &[(
+            "10_account_holds",
+            "held_reason text, held_since timestamptz",
+        )],
+        ..table(
+            "booking_automation_channels",
+            "05_own_tables",
+            "channel text, next_at timestamptz",
+        )
+    },
+    OwnTable {
+        added: &[("08_webhook_ids", "webhook_id text")],
+        ..table("automation_runs", "05_own_tables", RUNS)
+    },
+    table(
+        "booking_automation_callers",
+        "09_rate_limits",
+        "credential text, next_at timestamptz",
+    ),
+    table(
+        "booking_automation_feedback",
+        "11_feedback",
+        "id int8, event_id uuid, booking_id uuid, kind text, message_id text, \
+         occurred_at timestamptz, details jsonb, created_at timestamptz",
+    ),
+    table(
+        "booking_automation_suppressions",
+        "11_feedback",
+        "address_hash bytea, reason text, message_id text, created_at timestamptz",
+    ),
+    table(
+        "booking_automation_hash_key",
+        "11_feedback",
+        "one bool, inner_key bytea, outer_key bytea",
+    ),
+    table(
+        "booking_automation_requests",
+        "14_requests",
+        "key text, digest bytea, answer jsonb, created_at timestamptz",
+    ),
+    table(
+        "booking_automation_erasures",
+        "15_trail",
+        "id int8, kind text, day date, person_id uuid, events int8, at timestamptz, \
+         transaction xid8",
+    ),
+    table(
+        "booking_automation_webhooks",
+        "16_webhooks",
+        "id uuid, url text, kinds _text, secret text, is_active bool, created_at timestamptz, \
+         failing_since timestamptz, suspended_at timestamptz",
+    ),
+    table(
+        "booking_automation_cancellation_policies",
+        "17_cancellation",
+        "id uuid, service_id uuid, applies_to text, name text, free_until interval, \
+         partial_until interval, partial_percent numeric, after_percent numeric, \
+         created_at timestamptz",
+    ),
+];
+
+/// A column that a table has.
+struct Column {
+    type_name: String,
+    needs_value: bool,
+}
+
+/// A relation that has the name of a table of ours.
+#[derive(Default)]
+struct Found {
+    is_table: bool,
+    columns: BTreeMap<String, Column>,
+}
+
+/// Whether the tables with our names are ours, as far as their shape tells. `steps` are those that
+/// were applied.
+pub(crate) async fn look(
+    transaction: &Transaction,
+    steps: &BTreeSet<String>,
+) -> Result<Vec<Finding>> {
+    let names: Vec<_> = OWN_TABLES.iter().map(|table| table.name).collect();
+    let rows = transaction
+        .query(
+            include_str!("own_tables.sql"),
+            &[(&names as _, Type::TEXT_ARRAY)],
+        )
+        .await?;
+    let found = by_relation(&rows);
+    let judged = OWN_TABLES.iter().filter_map(|table| {
+        let wrong = match found.get(table.name) {
+            Some(found) => table.differences(found, steps),
+            None if steps.contains(table.step) => vec!["it is gone".to_owned()],
+            None => Vec::new(),
+        };
+        (!wrong.is_empty()).then(|| table.misfit(&wrong, steps))
+    });
+    let mut findings: Vec<_> = judged.collect();
+    findings.extend(foreign_keys(transaction).await?);
+    findings.extend(foreign_indexes(transaction).await?);
+    Ok(findings)
+}
+
+fn by_relation(rows: &[Row]) -> BTreeMap<String, Found> {
+    let mut relations: BTreeMap<String, Found> = BTreeMap::new();
+    for row in rows {
+        let found = relations.entry(row.get("relation")).or_default();
+        found.is_table = row.get::<_, &str>("kind") == "r";
+        if let Some(name) = row.get("name") {
+            let column = Column {
+                type_name: row.get("type"),
+                needs_value: row.get("needs_value"),
+            };
+            found.columns.insert(name, column);
+        }
+    }
+    relations
+}
+
+/// `id uuid, name text` → (`id`, `uuid`), (`name`, `text`).
+fn columns(text: &'static str) -> impl Iterator<Item = (&'static str, &'static str)> {
+    text.split(", ").filter_map(|column| column.split_once(' '))
+}
+
+impl OwnTable {
+    fn differences(&self, found: &Found, steps: &BTreeSet<String>) -> Vec<String> {
+        if !found.is_table {
+            return vec!["it is no plain table".to_owned()];
+        }
+        let mut wrong = Vec::new();
+        let mut known = BTreeSet::new();
+        let always = columns(self.columns).map(|column| (column, true));
+        let added = self.added.iter().flat_map(|(step, text)| {
+            let is_applied = steps.contains(*step);
+            columns(text).map(move |column| (column, is_applied))
+        });
+        for ((name, wanted), is_required) in always.chain(added) {
+            known.insert(name);
+            match found.columns.get(name) {
+                None if is_required => wrong.push(format!("the column {name} is missing")),
+                Some(column) if column.type_name != wanted => wrong.push(format!(
+                    "the column {name} is {}, not {wanted}",
+                    column.type_name
+                )),
+                _ => {}
+            }
+        }
+        let unknown = found
+            .columns
+            .iter()
+            .filter(|(name, column)| column.needs_value && !known.contains(&name[..]));
+        wrong.extend(unknown.map(|(name, _)| format!("the column {name} needs a value")));
+        wrong
+    }
+
+    fn misfit(&self, wrong: &[String], steps: &BTreeSet<String>) -> Finding {
+        let (name, wrong) = (self.name, wrong.join(", "));
+        if steps.contains(self.step) {
+            return Finding::error(
+                Topic::Names,
+                format!("the table {name} of this program was changed: {wrong}"),
+                "restore it as migrate created it (migrations/ has the statements)",
+            );
+        }
+        Finding::error(
+            Topic::Names,
+            format!("public.{name} exists and is not this program's: {wrong}"),
+            format!("the program needs this name; run: ALTER TABLE public.{name} RENAME TO …;"),
+        )
+    }
+}
+
+/// With such a key, deleting a booking or a user would fail on the trail, or delete it.
+async fn foreign_keys(transaction: &Transaction) -> Result<Vec<Finding>> {
+    let sql = "SELECT quote_ident(conname) AS key FROM pg_constraint
+                WHERE conrelid = to_regclass('public.booking_automation_events') AND contype = 'f'";
+    let rows = transaction.query(sql, &[]).await?;
+    Ok(rows
+        .iter()
+        .map(|row| {
+            let key: &str = row.get("key");
+            Finding::error(
+                Topic::Names,
+                format!(
+                    "booking_automation_events has the foreign key {key}: deleting a user would \
+                     fail on it"
+                ),
+                format!("run: ALTER TABLE booking_automation_events DROP CONSTRAINT {key};"),
+            )
+        })
+        .collect())
+}
+
+/// An index is built only where its name is free.
+async fn foreign_indexes(transaction: &Transaction) -> Result<Vec<Finding>> {
+    let sql = "SELECT c.relname::text AS name FROM pg_class c
+                 LEFT JOIN pg_index i ON i.indexrelid = c.oid
+                WHERE c.relnamespace = 'public'::regnamespace AND c.relname = ANY ($1::text[])
+                  AND (i.indrelid = ANY (ARRAY[to_regclass('public.bookings'),
+                                               to_regclass('public.booking_automation_events')]))
+                      IS NOT TRUE";
+    let names: Vec<_> = INDEXES.iter().map(|(name, _)| *name).collect();
+    let rows = transaction
+        .query(sql, &[(&names as _, Type::TEXT_ARRAY)])
+        .await?;
+    Ok(rows
+        .iter()
+        .map(|row| {
+            let name: &str = row.get("name");
+            Finding::error(
+                Topic::Names,
+                format!("public.{name} exists and is not this program's index"),
+                "rename it: the program needs this name for an index",
+            )
+        })
+        .collect())
+}

@@ -1,0 +1,93 @@
+//! What the role that is connected may do.
+
+use tokio_postgres::types::Type;
+
+use crate::database::{Result, Transaction};
+use crate::operations::check::finding::{Finding, Intent, Topic};
+
+/// What passes, delivery, support and upkeep do with each relation.
+const NEEDED: [(&str, &str); 17] = [
+    ("bookings", "SELECT, UPDATE"),
+    ("booking_automation_contacts", "SELECT"),
+    ("reminder_rules", "SELECT"),
+    ("booking_automation_migrations", "SELECT"),
+    ("booking_automation_hash_key", "SELECT"),
+    ("booking_automation_cancellation_policies", "SELECT"),
+    ("automation_runs", "SELECT, INSERT, UPDATE, DELETE"),
+    ("booking_automation_callers", "SELECT, INSERT, UPDATE"),
+    ("booking_automation_channels", "SELECT, UPDATE"),
+    ("booking_automation_erasures", "SELECT, INSERT, UPDATE"),
+    (
+        "booking_automation_events",
+        "SELECT, INSERT, UPDATE, DELETE",
+    ),
+    ("booking_automation_feedback", "SELECT, INSERT, DELETE"),
+    ("booking_automation_looks", "SELECT, DELETE"),
+    (
+        "booking_automation_requests",
+        "SELECT, INSERT, UPDATE, DELETE",
+    ),
+    ("booking_automation_state", "SELECT, INSERT, UPDATE, DELETE"),
+    ("booking_automation_suppressions", "SELECT, INSERT, DELETE"),
+    ("booking_automation_webhooks", "SELECT, UPDATE"),
+];
+
+/// Looks at the rights on the tables that are there.
+pub(crate) async fn look(
+    transaction: &Transaction,
+    intent: Intent,
+    is_up_to_date: bool,
+) -> Result<Vec<Finding>> {
+    let row = transaction
+        .query_one(include_str!("bookings.sql"), &[])
+        .await?;
+    let mut findings = Vec::new();
+    if row.get("rows_are_hidden") {
+        findings.push(Finding::error(
+            Topic::Rights,
+            "row-level security is in force for this role on bookings, so that it may not see \
+             them all",
+            "give it BYPASSRLS, or use the owner's without FORCE ROW LEVEL SECURITY",
+        ));
+    }
+    let (is_owner, may_create): (bool, bool) = (row.get("is_owner"), row.get("may_create"));
+    if !(is_up_to_date || is_owner && may_create) {
+        let text = "this role cannot migrate: it does not own bookings, or may not create tables \
+                    in the schema public";
+        let owner: &str = row.get("owner");
+        let remedy = format!("run migrate as the owner of bookings, {owner}");
+        findings.push(match intent {
+            Intent::Check => Finding::warning(Topic::Rights, text, remedy),
+            Intent::Migrate { .. } => Finding::error(Topic::Rights, text, remedy),
+        });
+    }
+    findings.extend(missing_privileges(transaction).await?);
+    if findings.is_empty() {
+        let text = "this role may do what a pass does";
+        findings.push(Finding::ok(Topic::Rights, text));
+    }
+    Ok(findings)
+}
+
+async fn missing_privileges(transaction: &Transaction) -> Result<Vec<Finding>> {
+    let (relations, privileges): (Vec<_>, Vec<_>) = NEEDED.into_iter().unzip();
+    let parameters = [
+        (&relations as _, Type::TEXT_ARRAY),
+        (&privileges as _, Type::TEXT_ARRAY),
+    ];
+    let rows = transaction
+        .query(include_str!("rights.sql"), &parameters)
+        .await?;
+    Ok(rows
+        .iter()
+        .map(|row| {
+            let relation: &str = row.get("relation");
+            let privileges = row.get::<_, Vec<&str>>("privileges").join(", ");
+            Finding::warning(
+                Topic::Rights,
+                format!("this role may not {privileges} on {relation}, and a pass needs it"),
+                format!("run: GRANT {privileges} ON public.{relation} TO the role of the pass;"),
+            )
+        })
+        .collect())
+}

@@ -1,0 +1,147 @@
+//! The view of the contacts: whether it can be read, by whom, and how fast.
+
+use std::time::{Duration, Instant};
+
+use crate::database::schema::step_text;
+use crate::database::{DatabaseError, Result, Transaction};
+use crate::operations::check::finding::{Finding, Topic};
+use crate::reminders::hidden_contacts::find_hidden_contacts;
+
+/// The columns that delivery reads.
+const COLUMNS: [&str; 11] = [
+    "booking_id",
+    "audience",
+    "email",
+    "name",
+    "timezone",
+    "service",
+    "with_name",
+    "place",
+    "meeting_link",
+    "is_online",
+    "place_timezone",
+];
+/// How long the sample may take.
+const SAMPLE_TIMEOUT: Duration = Duration::from_secs(1);
+/// A row of the view that takes longer than this makes each page of mails slow.
+const SLOW_ROW: Duration = Duration::from_millis(50);
+
+const READ_THE_GUIDE: &str = "docs/install.md lists the view's columns";
+
+/// Whether the view that `migrate` creates would fit the tables.
+pub(crate) async fn look_at_usual(transaction: &Transaction) -> Result<Vec<Finding>> {
+    let text = step_text("06_contacts_view");
+    let query = text
+        .split_once("VIEW public.booking_automation_contacts AS")
+        .and_then(|(_, rest)| rest.split_once(';'))
+        .map_or("SELECT 1", |(query, _)| query);
+    let sql = format!("SELECT FROM ({query}) AS contacts LIMIT 0");
+    Ok(match transaction.query(&sql, &[]).await {
+        Ok(_) => vec![Finding::ok(
+            Topic::View,
+            "migrate creates the view booking_automation_contacts over users and services",
+        )],
+        Err(error) if error.is_of_a_row() => vec![Finding::error(
+            Topic::View,
+            format!(
+                "the view booking_automation_contacts does not fit these tables: {}",
+                error.message()
+            ),
+            format!("create public.booking_automation_contacts yourself; {READ_THE_GUIDE}"),
+        )],
+        Err(error) => return Err(error),
+    })
+}
+
+/// Whether the view that is there has what delivery reads, and shows all rows.
+pub(crate) async fn look_at_columns(transaction: &Transaction) -> Result<Vec<Finding>> {
+    let rows = transaction.query(include_str!("view.sql"), &[]).await?;
+    let column = |name: &str| rows.iter().find(|row| row.get::<_, &str>("name") == name);
+    let mut findings = Vec::new();
+    let missing: Vec<_> = COLUMNS
+        .into_iter()
+        .filter(|name| column(name).is_none())
+        .collect();
+    if !missing.is_empty() {
+        findings.push(Finding::error(
+            Topic::View,
+            format!(
+                "booking_automation_contacts has no column {}",
+                missing.join(", ")
+            ),
+            format!("add them, as NULL::text where you have no value; {READ_THE_GUIDE}"),
+        ));
+    }
+    if let Some(id) = column("booking_id")
+        && id.get::<_, Option<&str>>("base") != Some("uuid")
+    {
+        let found: &str = id.get("type");
+        findings.push(Finding::error(
+            Topic::View,
+            format!("booking_automation_contacts.booking_id is {found}: it must be uuid"),
+            "cast it in the view",
+        ));
+    }
+    if let Some(hidden) = find_hidden_contacts(transaction).await? {
+        findings.push(Finding::error(
+            Topic::View,
+            format!(
+                "row-level security on {} is in force for the role {}, as which \
+                 booking_automation_contacts reads it: hidden people would never be reminded",
+                hidden.relation, hidden.reader
+            ),
+            "let the owner of that table own the view, or give the role BYPASSRLS",
+        ));
+    }
+    Ok(findings)
+}
+
+/// Reads the contacts of a few bookings.
+pub(crate) async fn look_at_sample(transaction: &Transaction) -> Result<Vec<Finding>> {
+    let started = Instant::now();
+    let sample = include_str!("view_sample.sql");
+    let read = transaction.query_with_their_settings(SAMPLE_TIMEOUT, sample, &[]);
+    let rows: i64 = match read.await {
+        Ok(rows) => rows.first().map_or(0, |row| row.get("rows")),
+        Err(error) if error.is_statement_timeout() => {
+            let text = "booking_automation_contacts took longer than a second for the contacts \
+                        of ten bookings";
+            return Ok(vec![slow(text.to_owned())]);
+        }
+        Err(error) if error.is_lost_connection() => return Err(error),
+        Err(error) => return Ok(vec![failing(&error)]),
+    };
+    let Some(per_row) = u32::try_from(rows).ok().filter(|rows| *rows > 0) else {
+        let text = "booking_automation_contacts can be read; there is no booking to try it with";
+        return Ok(vec![Finding::ok(Topic::View, text)]);
+    };
+    let per_row = started.elapsed() / per_row;
+    let text = format!(
+        "booking_automation_contacts took {:.1} ms a row, for {rows} rows",
+        per_row.as_secs_f64() * 1000.0
+    );
+    Ok(vec![match per_row > SLOW_ROW {
+        true => slow(text),
+        false => Finding::ok(Topic::View, text),
+    }])
+}
+
+fn slow(text: String) -> Finding {
+    Finding::warning(
+        Topic::View,
+        text,
+        "delivery reads it by booking_id and audience: let each of its tables have an index for \
+         that",
+    )
+}
+
+fn failing(error: &DatabaseError) -> Finding {
+    Finding::error(
+        Topic::View,
+        format!(
+            "booking_automation_contacts cannot be read for ten bookings: {}",
+            error.message()
+        ),
+        format!("correct the view; {READ_THE_GUIDE}"),
+    )
+}

@@ -1,0 +1,14 @@
+-- Reads the contacts of ten bookings as delivery does: one row for each booking and audience. It runs with the settings of
+-- the user's database, as delivery's own statement; so every operator, function and type is named with its schema.
+SELECT pg_catalog.count(*) AS rows,
+       -- So that every column is computed.
+       COALESCE(pg_catalog.sum(pg_catalog.length(pg_catalog.concat(pg_catalog.btrim(c.email),
+           c.name::pg_catalog.text, c.timezone::pg_catalog.text, c.service::pg_catalog.text, c.with_name::pg_catalog.text,
+           c.place::pg_catalog.text, c.meeting_link::pg_catalog.text, c.is_online::pg_catalog.bool,
+           c.place_timezone::pg_catalog.text))), 0) AS letters
+  FROM (SELECT b.id FROM public.bookings AS b LIMIT 10) AS b
+ CROSS JOIN (VALUES ('customer'), ('provider')) AS a (audience)
+  LEFT JOIN LATERAL (
+        SELECT * FROM public.booking_automation_contacts AS v
+         WHERE v.booking_id OPERATOR(pg_catalog.=) b.id AND v.audience OPERATOR(pg_catalog.=) a.audience LIMIT 1
+       ) AS c ON true
