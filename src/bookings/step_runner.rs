@@ -10,6 +10,7 @@ use uuid::Uuid;
 
 use crate::bookings::lifecycle::Status;
 use crate::bookings::steps::{Moments, StepRules, TimedStep};
+use crate::bookings::storable::unstorable_statuses;
 use crate::database::{DatabaseError, Result, Transaction};
 
 /// How long a booking is skipped after the user's database refused its change (by a constraint or
@@ -67,6 +68,14 @@ pub enum RefusalReason {
     Sqlstate([u8; 5]),
 }
 
+impl RefusalReason {
+    fn of(error: &DatabaseError) -> Self {
+        let code = error.code().map(|code| code.code().as_bytes());
+        code.and_then(|code| code.try_into().ok())
+            .map_or(Self::Trigger, Self::Sqlstate)
+    }
+}
+
 impl fmt::Display for RefusalReason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -105,7 +114,10 @@ impl StepRunner<'_> {
                     chunk = (chunk / SLOW_DIVISOR).max(1);
                 }
                 Err(error) if error.is_of_a_row() => {
-                    changed += self.isolate_refused(step, chunk).await?;
+                    changed += match self.is_storable(step).await? {
+                        true => self.isolate_refused(step, chunk).await?,
+                        false => self.refuse_all(step, chunk, &error).await?,
+                    };
                     break;
                 }
                 Err(error) => return Err(error),
@@ -164,6 +176,26 @@ impl StepRunner<'_> {
             .await?;
         }
         Ok(row.get("moved"))
+    }
+
+    /// Whether the column can hold the status at all.
+    async fn is_storable(&self, step: &TimedStep) -> Result<bool> {
+        let unstorable = unstorable_statuses(self.transaction).await?;
+        Ok(!unstorable.contains(&step.edge.to))
+    }
+
+    /// Records every candidate as refused: the column cannot hold the status, so none can be
+    /// changed. None of them is lost sight of. Returns how many were changed: none.
+    async fn refuse_all(
+        &mut self,
+        step: &TimedStep,
+        room: i64,
+        error: &DatabaseError,
+    ) -> Result<i64> {
+        let ids = self.lock_candidates(step, room).await?;
+        self.record_refusals(step, &ids, RefusalReason::of(error), &error.details())
+            .await?;
+        Ok(0)
     }
 
     /// Halves the candidates until each refused one stands alone. A refused one is recorded and
@@ -241,12 +273,13 @@ impl StepRunner<'_> {
         booking_id: Uuid,
         error: &DatabaseError,
     ) -> Result<()> {
-        let code = error
-            .code()
-            .and_then(|code| code.code().as_bytes().try_into().ok());
-        let reason = code.map_or(RefusalReason::Trigger, RefusalReason::Sqlstate);
-        self.record_refusals(step, &[booking_id], reason, &error.details())
-            .await
+        self.record_refusals(
+            step,
+            &[booking_id],
+            RefusalReason::of(error),
+            &error.details(),
+        )
+        .await
     }
 
     fn count_refusals(&mut self, step: &TimedStep, bookings: &[Uuid], reason: RefusalReason) {

@@ -90,13 +90,16 @@ pub(crate) const END: &str = "public.booking_end(b.scheduled_at, b.duration_minu
 const NOT_JUST_UNBLOCKED: &str = "NOT EXISTS (SELECT FROM public.booking_automation_state s WHERE s.booking_id = b.id AND s.unblocked_at > $2)";
 /// An overdue booking expires or stays. If the earlier step could not take it (it was locked, the
 /// limit was reached, the database refused), it must not count as completed.
-const NOT_OVERDUE: &str = "(public.booking_end(b.scheduled_at, b.duration_minutes::bigint) > $2 OR {blocked}
+const NOT_OVERDUE: &str = "(public.booking_end(b.scheduled_at, b.duration_minutes::bigint) > $2 OR {blocked} OR {refused_before}
         OR EXISTS (SELECT FROM public.booking_automation_state s WHERE s.booking_id = b.id AND s.unblocked_at > $2))";
 const OVERDUE_AT: &str = "greatest(public.booking_end(b.scheduled_at, b.duration_minutes::bigint),
         (SELECT s.unblocked_at FROM public.booking_automation_state s WHERE s.booking_id = b.id)) + ($1 - $2)";
 /// A person undid an automatic step.
 const TAKEN_BACK: &str = "EXISTS (SELECT FROM public.booking_automation_state s
         WHERE s.booking_id = b.id AND s.blocked_reason IS NOT NULL)";
+/// The database once refused the step that was due before: the booking was not lost sight of.
+const REFUSED_BEFORE: &str = "EXISTS (SELECT FROM public.booking_automation_events f
+        WHERE f.booking_id = b.id AND f.event_type = 'status_update' AND f.status = 'failed' AND f.event_data ->> 'from' = b.status)";
 /// The database did not refuse a step of this booking lately.
 pub(crate) const NOT_REFUSED: &str = "NOT EXISTS (SELECT FROM public.booking_automation_events f
         WHERE f.booking_id = b.id AND f.event_type = 'status_update' AND f.status = 'failed' AND f.next_attempt_at > $1)";
@@ -153,11 +156,12 @@ impl TimedStep {
         let not_taken_back = format!("NOT ({{blocked}} AND {TAKEN_BACK})");
         let condition = match self.kind {
             StepKind::ExpiredPending => format!("{due} AND {not_taken_back}"),
-            StepKind::Expired => format!("{due} AND {NOT_JUST_UNBLOCKED}"),
+            StepKind::Expired => format!("{due} AND {NOT_JUST_UNBLOCKED} AND NOT {REFUSED_BEFORE}"),
             StepKind::Started => format!("{due} AND {NOT_OVERDUE} AND {not_taken_back}"),
             StepKind::Completed => format!("{due} AND {NOT_OVERDUE}"),
         };
         condition
+            .replace("{refused_before}", REFUSED_BEFORE)
             .replace("{blocked}", rules.blocked())
             .replace("{not_blocked}", &rules.not_blocked())
     }

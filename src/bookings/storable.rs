@@ -46,7 +46,6 @@ pub(crate) fn written_statuses() -> impl Iterator<Item = Status> {
 ///
 /// # Errors
 /// As every statement. A failed evaluation counts as a refusal.
-#[expect(dead_code, reason = "for a pass that leaves out such steps")]
 pub(crate) async fn unstorable_statuses(transaction: &Transaction) -> Result<Vec<Status>> {
     let found = storability(transaction).await?.obstacles;
     let mut statuses: Vec<_> = found
