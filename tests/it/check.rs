@@ -900,20 +900,69 @@ async fn every_view_in_a_chain_is_read_as_its_own_owner() {
 }
 
 #[tokio::test]
+async fn row_level_security_that_hides_nothing_from_the_view_does_not_count() {
+    let mut app = migrated().await;
+    let of_view = view_of_plain_role(&app, "users").await;
+    let (superuser, _) = role(&app, "SUPERUSER NOBYPASSRLS").await;
+    app.db
+        .batch_execute(&format!(
+            "CREATE TABLE secret AS SELECT id, email FROM users; ALTER TABLE secret ENABLE ROW LEVEL SECURITY;
+             -- Read when it was refreshed.
+             CREATE MATERIALIZED VIEW kept AS SELECT id, email FROM secret;
+             -- Read as a superuser, who has no BYPASSRLS.
+             CREATE VIEW of_superuser AS SELECT id FROM secret; ALTER VIEW of_superuser OWNER TO {superuser};
+             -- Not read at all.
+             CREATE VIEW unrelated AS SELECT id FROM secret; ALTER VIEW unrelated OWNER TO {of_view};
+             ALTER VIEW booking_automation_contacts RENAME TO joined;
+             CREATE VIEW booking_automation_contacts WITH (security_barrier = true) AS
+                SELECT * FROM joined WHERE EXISTS (SELECT FROM kept) AND EXISTS (SELECT FROM of_superuser);
+             CREATE RULE log AS ON UPDATE TO booking_automation_contacts DO INSTEAD INSERT INTO secret VALUES (NULL, NEW.email);
+             GRANT SELECT ON joined, kept, of_superuser TO {of_view};
+             ALTER VIEW booking_automation_contacts OWNER TO {of_view}"
+        ))
+        .await
+        .unwrap();
+    assert_eq!(complaints(&app).await, [""; 0]);
+    // A table in place of the view is read by the caller.
+    app.db
+        .batch_execute(
+            "DROP VIEW booking_automation_contacts; CREATE TABLE booking_automation_contacts AS SELECT * FROM joined;
+             ALTER TABLE booking_automation_contacts ENABLE ROW LEVEL SECURITY",
+        )
+        .await
+        .unwrap();
+    assert_eq!(complaints(&app).await, [""; 0]);
+    let (caller, url) = role(&app, "").await;
+    app.sql(
+        &format!("GRANT ALL ON ALL TABLES IN SCHEMA public TO {caller}"),
+        &[],
+    )
+    .await;
+    app.env.insert("DATABASE_URL", url);
+    let complaints = complaints(&app).await.join("\n");
+    let expected = format!("booking_automation_contacts is in force for the role {caller},");
+    assert!(complaints.contains(&expected), "{complaints}");
+}
+
+#[tokio::test]
 async fn a_view_with_security_invoker_is_read_as_the_caller() {
     let mut app = migrated().await;
     let version = "SELECT current_setting('server_version_num')::int";
     if app.one(version, &[]).await.get::<_, i32>(0) < 150_000 {
         return;
     }
-    view_of_plain_role(&app, "users").await;
+    let owner = view_of_plain_role(&app, "users").await;
     app.db
         .batch_execute(
             "ALTER TABLE users ENABLE ROW LEVEL SECURITY;
-             ALTER VIEW booking_automation_contacts SET (security_invoker = on)",
+             ALTER VIEW booking_automation_contacts SET (security_invoker = off)",
         )
         .await
         .unwrap();
+    let hidden = format!("row-level security on public.users is in force for the role {owner},");
+    assert_refused(&app, &[&hidden]).await;
+    let invoker = "ALTER VIEW booking_automation_contacts SET (security_invoker = on)";
+    app.sql(invoker, &[]).await;
     assert_eq!(complaints(&app).await, [""; 0], "the caller is a superuser");
     let (caller, url) = role(&app, "").await;
     app.sql(
