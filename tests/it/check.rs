@@ -508,7 +508,13 @@ async fn a_check_that_migrate_extends_or_that_a_step_satisfies_is_no_obstacle() 
         "ALTER TABLE bookings DROP CONSTRAINT bookings_status_check,
              ADD CHECK (status IN ('pending', 'confirmed', 'in_progress', 'completed')),
              ADD CHECK (status <> 'cancelled' OR cancelled_at IS NOT NULL),
-             ADD CHECK (status <> 'completed' OR completed_at IS NOT NULL)",
+             ADD CHECK (status <> 'completed' OR completed_at IS NOT NULL);
+         -- Constraints over other columns, and of other tables.
+         CREATE TABLE statuses (status text PRIMARY KEY, label text CHECK (label <> ''));
+         INSERT INTO statuses VALUES ('pending'), ('confirmed'), ('in_progress'), ('completed'), ('expired');
+         CREATE TABLE few (status text PRIMARY KEY);
+         CREATE TABLE other (a int, b int, c int, d int, status text CHECK (status = 'open') REFERENCES few);
+         ALTER TABLE bookings ADD FOREIGN KEY (status) REFERENCES statuses, ADD CHECK (total_price IS NOT NULL)",
     ])
     .await;
     assert_fits(&app).await;
@@ -808,6 +814,16 @@ async fn roles_that_may_create_in_public_are_named() {
     app.sql(&format!("GRANT CREATE ON SCHEMA public TO {role}"), &[])
         .await;
     assert_warned(&app, &format!("in the schema public, {role} may create")).await;
+    // Superusers may, and others elsewhere.
+    let app_of_others = database_with(&[
+        THEIRS,
+        "CREATE SCHEMA app; GRANT CREATE ON SCHEMA app TO PUBLIC",
+    ])
+    .await;
+    let (superuser, _) = self::role(&app_of_others, "SUPERUSER").await;
+    let grant = format!("GRANT CREATE ON SCHEMA public TO {superuser}");
+    app_of_others.sql(&grant, &[]).await;
+    assert_eq!(complaints(&app_of_others).await, [""; 0]);
     // The owner of the bookings may.
     app.sql(&format!("ALTER TABLE bookings OWNER TO {role}"), &[])
         .await;
@@ -906,7 +922,7 @@ async fn row_level_security_that_hides_nothing_from_the_view_does_not_count() {
     let (superuser, _) = role(&app, "SUPERUSER NOBYPASSRLS").await;
     app.db
         .batch_execute(&format!(
-            "CREATE TABLE secret AS SELECT id, email FROM users; ALTER TABLE secret ENABLE ROW LEVEL SECURITY;
+            "CREATE TABLE secret AS SELECT id, email FROM users; ALTER TABLE secret ENABLE ROW LEVEL SECURITY, FORCE ROW LEVEL SECURITY;
              -- Read when it was refreshed.
              CREATE MATERIALIZED VIEW kept AS SELECT id, email FROM secret;
              -- Read as a superuser, who has no BYPASSRLS.
