@@ -700,12 +700,22 @@ async fn functions_with_our_names_are_refused() {
             "public.booking_end(scheduled_at timestamp with time zone, duration_minutes bigint)",
         ),
         (
+            "DROP FUNCTION booking_automation_has_flag(text, text);
+             CREATE FUNCTION booking_automation_has_flag(rule text, audience text) RETURNS text LANGUAGE sql AS 'SELECT rule'",
+            "public.booking_automation_has_flag(rule text, audience text)",
+        ),
+        (
+            "CREATE OR REPLACE FUNCTION booking_automation_has_flag(rule text, audience text) RETURNS boolean
+                 LANGUAGE plpgsql AS 'BEGIN RETURN true; END'",
+            "public.booking_automation_has_flag(rule text, audience text)",
+        ),
+        (
             "CREATE PROCEDURE booking_automation_supersedes(int) LANGUAGE sql AS ''",
             "public.booking_automation_supersedes",
         ),
     ] {
         let app = migrated().await;
-        app.sql(change, &[]).await;
+        app.db.batch_execute(change).await.unwrap();
         assert_refused(&app, &[expected]).await;
     }
     // In another schema, they are theirs.
