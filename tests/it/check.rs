@@ -508,7 +508,13 @@ async fn a_check_that_migrate_extends_or_that_a_step_satisfies_is_no_obstacle() 
         "ALTER TABLE bookings DROP CONSTRAINT bookings_status_check,
              ADD CHECK (status IN ('pending', 'confirmed', 'in_progress', 'completed')),
              ADD CHECK (status <> 'cancelled' OR cancelled_at IS NOT NULL),
-             ADD CHECK (status <> 'completed' OR completed_at IS NOT NULL)",
+             ADD CHECK (status <> 'completed' OR completed_at IS NOT NULL);
+         -- Constraints over other columns, and of other tables.
+         CREATE TABLE statuses (status text PRIMARY KEY, label text CHECK (label <> ''));
+         INSERT INTO statuses VALUES ('pending'), ('confirmed'), ('in_progress'), ('completed'), ('expired');
+         CREATE TABLE few (status text PRIMARY KEY);
+         CREATE TABLE other (a int, b int, c int, d int, status text CHECK (status = 'open') REFERENCES few);
+         ALTER TABLE bookings ADD FOREIGN KEY (status) REFERENCES statuses, ADD CHECK (total_price IS NOT NULL)",
     ])
     .await;
     assert_fits(&app).await;
@@ -698,12 +704,22 @@ async fn functions_with_our_names_are_refused() {
             "public.booking_end(scheduled_at timestamp with time zone, duration_minutes bigint)",
         ),
         (
+            "DROP FUNCTION booking_automation_has_flag(text, text);
+             CREATE FUNCTION booking_automation_has_flag(rule text, audience text) RETURNS text LANGUAGE sql AS 'SELECT rule'",
+            "public.booking_automation_has_flag(rule text, audience text)",
+        ),
+        (
+            "CREATE OR REPLACE FUNCTION booking_automation_has_flag(rule text, audience text) RETURNS boolean
+                 LANGUAGE plpgsql AS 'BEGIN RETURN true; END'",
+            "public.booking_automation_has_flag(rule text, audience text)",
+        ),
+        (
             "CREATE PROCEDURE booking_automation_supersedes(int) LANGUAGE sql AS ''",
             "public.booking_automation_supersedes",
         ),
     ] {
         let app = migrated().await;
-        app.sql(change, &[]).await;
+        app.db.batch_execute(change).await.unwrap();
         assert_refused(&app, &[expected]).await;
     }
     // In another schema, they are theirs.
@@ -812,6 +828,16 @@ async fn roles_that_may_create_in_public_are_named() {
     app.sql(&format!("GRANT CREATE ON SCHEMA public TO {role}"), &[])
         .await;
     assert_warned(&app, &format!("in the schema public, {role} may create")).await;
+    // Superusers may, and others elsewhere.
+    let app_of_others = database_with(&[
+        THEIRS,
+        "CREATE SCHEMA app; GRANT CREATE ON SCHEMA app TO PUBLIC",
+    ])
+    .await;
+    let (superuser, _) = self::role(&app_of_others, "SUPERUSER").await;
+    let grant = format!("GRANT CREATE ON SCHEMA public TO {superuser}");
+    app_of_others.sql(&grant, &[]).await;
+    assert_eq!(complaints(&app_of_others).await, [""; 0]);
     // The owner of the bookings may.
     app.sql(&format!("ALTER TABLE bookings OWNER TO {role}"), &[])
         .await;
@@ -904,20 +930,69 @@ async fn every_view_in_a_chain_is_read_as_its_own_owner() {
 }
 
 #[tokio::test]
+async fn row_level_security_that_hides_nothing_from_the_view_does_not_count() {
+    let mut app = migrated().await;
+    let of_view = view_of_plain_role(&app, "users").await;
+    let (superuser, _) = role(&app, "SUPERUSER NOBYPASSRLS").await;
+    app.db
+        .batch_execute(&format!(
+            "CREATE TABLE secret AS SELECT id, email FROM users; ALTER TABLE secret ENABLE ROW LEVEL SECURITY, FORCE ROW LEVEL SECURITY;
+             -- Read when it was refreshed.
+             CREATE MATERIALIZED VIEW kept AS SELECT id, email FROM secret;
+             -- Read as a superuser, who has no BYPASSRLS.
+             CREATE VIEW of_superuser AS SELECT id FROM secret; ALTER VIEW of_superuser OWNER TO {superuser};
+             -- Not read at all.
+             CREATE VIEW unrelated AS SELECT id FROM secret; ALTER VIEW unrelated OWNER TO {of_view};
+             ALTER VIEW booking_automation_contacts RENAME TO joined;
+             CREATE VIEW booking_automation_contacts WITH (security_barrier = true) AS
+                SELECT * FROM joined WHERE EXISTS (SELECT FROM kept) AND EXISTS (SELECT FROM of_superuser);
+             CREATE RULE log AS ON UPDATE TO booking_automation_contacts DO INSTEAD INSERT INTO secret VALUES (NULL, NEW.email);
+             GRANT SELECT ON joined, kept, of_superuser TO {of_view};
+             ALTER VIEW booking_automation_contacts OWNER TO {of_view}"
+        ))
+        .await
+        .unwrap();
+    assert_eq!(complaints(&app).await, [""; 0]);
+    // A table in place of the view is read by the caller.
+    app.db
+        .batch_execute(
+            "DROP VIEW booking_automation_contacts; CREATE TABLE booking_automation_contacts AS SELECT * FROM joined;
+             ALTER TABLE booking_automation_contacts ENABLE ROW LEVEL SECURITY",
+        )
+        .await
+        .unwrap();
+    assert_eq!(complaints(&app).await, [""; 0]);
+    let (caller, url) = role(&app, "").await;
+    app.sql(
+        &format!("GRANT ALL ON ALL TABLES IN SCHEMA public TO {caller}"),
+        &[],
+    )
+    .await;
+    app.env.insert("DATABASE_URL", url);
+    let complaints = complaints(&app).await.join("\n");
+    let expected = format!("booking_automation_contacts is in force for the role {caller},");
+    assert!(complaints.contains(&expected), "{complaints}");
+}
+
+#[tokio::test]
 async fn a_view_with_security_invoker_is_read_as_the_caller() {
     let mut app = migrated().await;
     let version = "SELECT current_setting('server_version_num')::int";
     if app.one(version, &[]).await.get::<_, i32>(0) < 150_000 {
         return;
     }
-    view_of_plain_role(&app, "users").await;
+    let owner = view_of_plain_role(&app, "users").await;
     app.db
         .batch_execute(
             "ALTER TABLE users ENABLE ROW LEVEL SECURITY;
-             ALTER VIEW booking_automation_contacts SET (security_invoker = on)",
+             ALTER VIEW booking_automation_contacts SET (security_invoker = off)",
         )
         .await
         .unwrap();
+    let hidden = format!("row-level security on public.users is in force for the role {owner},");
+    assert_refused(&app, &[&hidden]).await;
+    let invoker = "ALTER VIEW booking_automation_contacts SET (security_invoker = on)";
+    app.sql(invoker, &[]).await;
     assert_eq!(complaints(&app).await, [""; 0], "the caller is a superuser");
     let (caller, url) = role(&app, "").await;
     app.sql(

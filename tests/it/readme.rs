@@ -404,8 +404,12 @@ async fn its_first_steps_work_as_they_stand_there() {
         .await
         .unwrap();
     let said = String::from_utf8(output.stdout).unwrap();
-    let outcomes: Vec<_> = said
-        .lines()
+    // First the lines of `check`, then JSON.
+    let (findings, answers): (Vec<_>, Vec<_>) =
+        said.lines().partition(|line| !line.starts_with('{'));
+    assert!(findings.len() > 5 && !said.contains("error "), "{said}");
+    let outcomes: Vec<_> = answers
+        .into_iter()
         .map(|line| serde_json::from_str::<Value>(line).unwrap()["outcome"].clone())
         .collect();
     assert_eq!(
