@@ -18,6 +18,7 @@ mod chaos_report;
 mod chaos_wire;
 mod client;
 mod cluster;
+mod database_url;
 mod delivery;
 mod demo;
 mod deployment;
