@@ -4,6 +4,9 @@
 //! repeated with the same key. A repeat that arrives while the first request runs waits for it, up
 //! to 100 ms; then it gets the first answer, or 409. Answers are kept for a day
 //! (`operations/retention.sql`).
+//!
+//! A key belongs to its token: the same key with another token is another request. Rows of version
+//! 0.2.0 and before have the key alone; they match no request any more and expire within a day.
 
 use serde_json::Value;
 use tokio_postgres::types::{Json, Type};
@@ -28,13 +31,18 @@ pub(crate) fn is_key(text: &str) -> bool {
     (1..=LONGEST_KEY).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_graphic())
 }
 
+/// The key as it is stored: with the name of the token, which has a fixed length.
+pub(crate) fn key_of_token(credential: &str, key: &str) -> String {
+    format!("{credential}:{key}")
+}
+
 /// Stores the key of the request with this digest.
 pub(crate) async fn take_key(
     transaction: &Transaction,
     key: &str,
     digest: &[u8],
 ) -> Result<EarlierRequest> {
-    let sql = "INSERT INTO booking_automation_requests (key, digest) VALUES ($1, $2)
+    let sql = "INSERT INTO public.booking_automation_requests (key, digest) VALUES ($1, $2)
                ON CONFLICT DO NOTHING";
     if transaction
         .execute(sql, &[(&key, Type::TEXT), (&digest, Type::BYTEA)])
@@ -44,8 +52,7 @@ pub(crate) async fn take_key(
         return Ok(EarlierRequest::None);
     }
     // A separate statement: its snapshot sees what the first one waited for.
-    let sql =
-        "SELECT digest = $2 AS is_same, answer FROM booking_automation_requests WHERE key = $1";
+    let sql = "SELECT digest = $2 AS is_same, answer FROM public.booking_automation_requests WHERE key = $1";
     let rows = transaction
         .query(sql, &[(&key, Type::TEXT), (&digest, Type::BYTEA)])
         .await?;
@@ -68,7 +75,7 @@ pub(crate) async fn keep_answer(
     key: &str,
     answer: &Value,
 ) -> Result<()> {
-    let sql = "UPDATE booking_automation_requests SET answer = $2 WHERE key = $1";
+    let sql = "UPDATE public.booking_automation_requests SET answer = $2 WHERE key = $1";
     transaction
         .execute(sql, &[(&key, Type::TEXT), (&Json(answer), Type::JSONB)])
         .await?;
