@@ -12,6 +12,7 @@ use thiserror::Error;
 use tokio_postgres::types::Type;
 use uuid::Uuid;
 
+use crate::bookings::cancellation::money::MoneySettings;
 use crate::bookings::cancellation::refunds::{self, Refund, RefundError};
 use crate::bookings::cancellation::tiers::{Case, RefundUndetermined, is_same_amount};
 use crate::bookings::judge::{NotAllowed, judge};
@@ -105,6 +106,7 @@ pub(crate) struct StatusRequest<'a> {
 pub(crate) async fn change_status(
     transaction: &Transaction,
     settings: &TransitionSettings,
+    money: MoneySettings,
     as_of: DateTime<Utc>,
     booking_id: Uuid,
     request: &StatusRequest<'_>,
@@ -121,7 +123,7 @@ pub(crate) async fn change_status(
     let refund = match step.to {
         Status::Cancelled => {
             let case = Case::of(actor.role, no_show);
-            Some(refunds::refund(transaction, as_of, booking_id, step.from, case).await?)
+            Some(refunds::refund(transaction, money, as_of, booking_id, step.from, case).await?)
         }
         _ => None,
     };

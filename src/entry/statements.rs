@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use crate::bookings::cancellation::money::MoneySettings;
 use crate::bookings::settings::TransitionSettings;
 use crate::bookings::{projection, transitions};
 use crate::delivery::{webhook_outbox, webhooks};
@@ -24,6 +25,7 @@ pub fn composed() -> Vec<(String, String)> {
         retention: RetentionSettings {
             events: Duration::from_secs(400 * 24 * 3600),
         },
+        money: MoneySettings::default(),
     };
     let mut statements = transitions::statements(&transitions);
     statements.extend(

@@ -303,10 +303,11 @@ const OTHER_WORDS: [&str; 4] = [
     // Outcomes of an attempt besides the reasons, and kinds of erasures.
     "released sent person retention",
     // The user's own tables.
-    "cancellation_policies cancellation_policy_conditions condition_type condition_value is_active max_hours_before \
+    "cancellation_policies cancellation_policy_conditions condition_type condition_value currency is_active max_hours_before \
      min_hours_before policy_id refund_percentage scheduled_at service_id title total_price",
     // PostgreSQL's.
-    "array base64 c f hex hour insufficient_privilege minute null number off on public restrict_violation status true",
+    "advisory array base64 bigint c d f hex hour insufficient_privilege integer minute null number numeric off on public \
+     restrict_violation smallint status true",
 ];
 
 fn names_of<T: Copy>(all: &[T], name: fn(T) -> &'static str) -> Vec<&'static str> {

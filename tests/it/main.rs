@@ -35,6 +35,7 @@ mod life_reference;
 mod mail;
 mod migrations;
 mod model;
+mod money;
 mod odd_databases;
 mod others;
 mod outcomes;
