@@ -28,6 +28,7 @@ static REFUSALS: LazyLock<HashSet<String>> = LazyLock::new(|| {
         "RETENTION",
         "CURRENCY",
         "PRICE_UNIT",
+        "OVERLAP_ALARM_AFTER",
         "CRON_SECRET",
         "CRON_SIGNING_SECRET",
     ];

@@ -10,7 +10,7 @@ use crate::operations::settings::RetentionSettings;
 use crate::reminders::{decisions, planned};
 use crate::support::preview;
 use crate::tick::probe;
-use crate::tick::settings::PassSettings;
+use crate::tick::settings::{OVERLAP_ALARM_AFTER, PassSettings};
 
 /// Each statement with a name. Statements that stand in the sources as they are sent are not among
 /// them.
@@ -26,6 +26,7 @@ pub fn composed() -> Vec<(String, String)> {
             events: Duration::from_secs(400 * 24 * 3600),
         },
         money: MoneySettings::default(),
+        overlap_alarm_after: OVERLAP_ALARM_AFTER,
     };
     let mut statements = transitions::statements(&transitions);
     statements.extend(

@@ -24,6 +24,7 @@ use crate::primitives::call::Call;
 use crate::reminders::decisions::{self, Decisions};
 use crate::reminders::watermark::Watermark;
 pub use crate::tick::error::PassError;
+use crate::tick::overlap;
 use crate::tick::probe::{WorkDue, probe};
 use crate::tick::run_log::{self, PASS_LOCK};
 use crate::tick::settings::PassSettings;
@@ -112,8 +113,9 @@ async fn attempt_pass(
     let started = Instant::now();
     let (transaction, rows) = database.begin(&begin_pass(call), &take_lock()).await?;
     let Some(as_of) = read_clock(&rows) else {
+        let checked = overlap::check_last_pass(&transaction, settings.overlap_alarm_after).await;
         transaction.rollback().await?;
-        return Ok(Pass::Skipped(SkipReason::Overlap));
+        return checked.map(|()| Pass::Skipped(SkipReason::Overlap));
     };
     let moments = Moments::new(call.as_of.unwrap_or(as_of), &settings.transitions);
     let due = probe(&transaction, settings, &moments, trigger.webhook_id()).await?;

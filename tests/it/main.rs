@@ -39,6 +39,7 @@ mod money;
 mod odd_databases;
 mod others;
 mod outcomes;
+mod overlap;
 mod preview;
 mod proxy;
 mod rate;
