@@ -26,6 +26,9 @@ static REFUSALS: LazyLock<HashSet<String>> = LazyLock::new(|| {
         "EXPIRE_AFTER",
         "EXPIRE_PENDING",
         "RETENTION",
+        "CURRENCY",
+        "PRICE_UNIT",
+        "OVERLAP_ALARM_AFTER",
         "CRON_SECRET",
         "CRON_SIGNING_SECRET",
     ];
@@ -54,6 +57,24 @@ static REFUSALS: LazyLock<HashSet<String>> = LazyLock::new(|| {
         "EMAIL_FROM" => Some("booking@studio.example".to_owned()),
         _ => None,
     })));
+    for (bearer, signing) in [
+        ("0123456789abcdef,0123456789abcdef", ""),
+        (
+            "",
+            "whsec_C2FVsBQIhrscChlQIMV+b5sSYspob7oD,whsec_C2FVsBQIhrscChlQIMV+b5sSYspob7oD",
+        ),
+        (
+            "C2FVsBQIhrscChlQIMV+b5sSYspob7oD",
+            "whsec_C2FVsBQIhrscChlQIMV+b5sSYspob7oD",
+        ),
+    ] {
+        refusals.extend(refused(&read(&|name| match name {
+            "CRON_SECRET" => Some(bearer.to_owned()),
+            "CRON_SIGNING_SECRET" => Some(signing.to_owned()),
+            "EMAIL_FROM" => Some("booking@studio.example".to_owned()),
+            _ => None,
+        })));
+    }
     refusals.into_iter().collect()
 });
 
@@ -106,17 +127,23 @@ fuzz_target!(|input: &str| {
             })
         };
         assert_eq!(
-            Some(settings.complete_after),
+            Some(settings.transitions.complete_after),
             told("COMPLETE_AFTER", 365, 0)
         );
-        assert_eq!(Some(settings.expire_after), told("EXPIRE_AFTER", 365, DAY));
-        assert_eq!(Some(settings.retention), told("RETENTION", 3650, 400 * DAY));
-        assert!(
-            settings.complete_after < settings.expire_after
-                && settings.retention.as_secs() >= 30 * DAY
+        assert_eq!(
+            Some(settings.transitions.expire_after),
+            told("EXPIRE_AFTER", 365, DAY)
         );
         assert_eq!(
-            settings.expire_pending,
+            Some(settings.retention.events),
+            told("RETENTION", 3650, 400 * DAY)
+        );
+        assert!(
+            settings.transitions.complete_after < settings.transitions.expire_after
+                && settings.retention.events.as_secs() >= 30 * DAY
+        );
+        assert_eq!(
+            settings.transitions.expire_pending,
             set("EXPIRE_PENDING").is_some_and(|text| text.eq_ignore_ascii_case("true"))
         );
     }

@@ -12,6 +12,7 @@ use thiserror::Error;
 use tokio_postgres::types::Type;
 use uuid::Uuid;
 
+use crate::bookings::cancellation::money::MoneySettings;
 use crate::bookings::cancellation::refunds::{self, Refund, RefundError};
 use crate::bookings::cancellation::tiers::{Case, RefundUndetermined, is_same_amount};
 use crate::bookings::columns::Column;
@@ -107,6 +108,7 @@ pub(crate) struct StatusRequest<'a> {
 pub(crate) async fn change_status(
     transaction: &Transaction,
     settings: &TransitionSettings,
+    money: MoneySettings,
     as_of: DateTime<Utc>,
     booking_id: Uuid,
     request: &StatusRequest<'_>,
@@ -118,7 +120,7 @@ pub(crate) async fn change_status(
     let booking = lock_and_advance(transaction, &rules, as_of, booking_id).await?;
     let undoable = snapshot::undoable_step(transaction, booking_id, &booking.status).await?;
     let step = judge(&booking, &undoable, to, actor.role, no_show)?;
-    let refund = decide_refund(transaction, as_of, booking_id, step, request).await?;
+    let refund = decide_refund(transaction, money, as_of, booking_id, step, request).await?;
     write(
         transaction,
         &rules,
@@ -144,6 +146,7 @@ pub(crate) async fn change_status(
 /// The refund of a cancellation, if it is the expected one.
 async fn decide_refund(
     transaction: &Transaction,
+    money: MoneySettings,
     as_of: DateTime<Utc>,
     booking_id: Uuid,
     step: &Step,
@@ -153,7 +156,7 @@ async fn decide_refund(
         return Ok(None);
     }
     let case = Case::of(request.actor.role, request.no_show);
-    let refund = refunds::refund(transaction, as_of, booking_id, step.from, case).await?;
+    let refund = refunds::refund(transaction, money, as_of, booking_id, step.from, case).await?;
     let is_expected = |expected| {
         let amount = refund.amount.as_deref();
         amount.is_some_and(|amount| is_same_amount(amount, expected))

@@ -5,6 +5,8 @@
 //! nor session settings survive. A transaction that is dropped before its end closes its
 //! connection, since the connection's state is unknown then; the server rolls back.
 
+mod connection_parameters;
+mod connection_string;
 pub mod error;
 mod failover;
 pub mod functions;

@@ -1,9 +1,11 @@
 //! How to reach the database.
 
 use std::fmt;
-use std::str::FromStr;
 use std::time::Duration;
 
+use tokio_postgres::config::Host;
+
+use crate::database::connection_parameters;
 use crate::database::tls::{self, Roots};
 use crate::primitives::settings::{Lookup, SettingError, read};
 
@@ -33,22 +35,12 @@ impl DatabaseSettings {
                 "is not set: it takes a PostgreSQL URL, postgres://user:password@host:5432/database",
             )
         })?;
-        // TLS is always verified here, so libpq's stricter modes are the same as `require`.
-        let text = text
-            .replace("sslmode=verify-full", "sslmode=require")
-            .replace("sslmode=verify-ca", "sslmode=require");
-        let mut config = tokio_postgres::Config::from_str(&text).map_err(|_| {
-            SettingError::new(
-                NAME,
-                "is not valid: it takes a PostgreSQL URL (postgres://user:password@host:5432/database?sslmode=require) or \
-                 key-value string (host=… user=… dbname=…), with the options that tokio-postgres documents; \
-                 certificates go into DATABASE_CA_CERT",
-            )
-        })?;
-        if config.get_hosts().is_empty() && config.get_hostaddrs().is_empty() {
+        let mut config = connection_parameters::read(&text)
+            .map_err(|problem| SettingError::new(NAME, problem))?;
+        if !names_a_host(&config) {
             return Err(SettingError::new(NAME, "names no host"));
         }
-        if config.get_user().is_none() {
+        if config.get_user().is_none_or(str::is_empty) {
             return Err(SettingError::new(NAME, "names no user"));
         }
         tls::require_unless_local(&mut config);
@@ -79,6 +71,13 @@ impl DatabaseSettings {
     pub(crate) fn is_of_this_machine(&self) -> bool {
         tls::is_of_this_machine(&self.config)
     }
+}
+
+/// Whether it has hosts, each with a name or an address.
+fn names_a_host(config: &tokio_postgres::Config) -> bool {
+    let (hosts, addresses) = (config.get_hosts(), config.get_hostaddrs());
+    let is_named = |host: &Host| !matches!(host, Host::Tcp(name) if name.is_empty());
+    !addresses.is_empty() || !hosts.is_empty() && hosts.iter().all(is_named)
 }
 
 /// How long one host may take to accept a connection.

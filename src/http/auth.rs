@@ -50,14 +50,15 @@ impl Caller {
     fn new(trigger: Trigger, secret: &[u8]) -> Self {
         Self {
             trigger,
-            credential: credential_name(secret),
+            credential: credential_name(b"booking-automation caller ", secret),
         }
     }
 }
 
-/// Identifies a secret without revealing it.
-fn credential_name(secret: &[u8]) -> String {
-    let digest = Sha256::digest([b"booking-automation caller ", secret].concat());
+/// Identifies a secret without revealing it. Each purpose has names of its own, so that callers of
+/// `/run` and of the support API never share a rate limit.
+fn credential_name(purpose: &[u8], secret: &[u8]) -> String {
+    let digest = Sha256::digest([purpose, secret].concat());
     digest
         .iter()
         .take(4)
@@ -139,10 +140,14 @@ pub fn authenticate(
 /// Identifies the token that a request presents: 32 bits of its digest, in hexadecimal. `None`: no
 /// valid token, or more than one `Authorization`. Signatures are ignored here.
 pub(crate) fn authorize_bearer(tokens: &AdminTokens, presented: &Credentials) -> Option<String> {
-    match presented.authorization[..] {
-        [one] => matching_bearer(&tokens.0, one).map(|token| credential_name(token.as_bytes())),
-        _ => None,
-    }
+    let [one] = presented.authorization[..] else {
+        return None;
+    };
+    let token = matching_bearer(&tokens.0, one)?;
+    Some(credential_name(
+        b"booking-automation admin ",
+        token.as_bytes(),
+    ))
 }
 
 /// The secret that the request presents. It compares digests, so that timing does not reveal a

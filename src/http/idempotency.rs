@@ -4,6 +4,9 @@
 //! repeated with the same key. A repeat that arrives while the first request runs waits for it, up
 //! to 100 ms; then it gets the first answer, or 409. Answers are kept for a day
 //! (`operations/retention.sql`).
+//!
+//! A key belongs to its token: the same key with another token is another request. Rows of version
+//! 0.2.0 and before have the key alone; they match no request any more and expire within a day.
 
 use serde_json::Value;
 use tokio_postgres::types::{Json, Type};
@@ -26,6 +29,11 @@ pub(crate) enum EarlierRequest {
 /// Whether a text is a valid key: visible ASCII.
 pub(crate) fn is_key(text: &str) -> bool {
     (1..=LONGEST_KEY).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_graphic())
+}
+
+/// The key as it is stored: with the name of the token, which has a fixed length.
+pub(crate) fn key_of_token(credential: &str, key: &str) -> String {
+    format!("{credential}:{key}")
 }
 
 /// Stores the key of the request with this digest.

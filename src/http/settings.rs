@@ -2,9 +2,10 @@
 
 use std::num::NonZeroU32;
 
+use base64::prelude::{BASE64_STANDARD, Engine};
 use secrecy::{SecretSlice, SecretString};
 
-use crate::primitives::settings::{Lookup, SettingError, read_or, read_secrets};
+use crate::primitives::settings::{Lookup, SettingError, read, read_or, read_secrets};
 use crate::primitives::signature::signing_secret;
 
 /// Default for calls a minute with one credential: a cron service makes one, and some retries.
@@ -24,10 +25,11 @@ impl CronSecrets {
     /// can be rotated, and `RATE_LIMIT`.
     ///
     /// # Errors
-    /// Names the variable that is malformed.
+    /// Names the variable that is malformed, or repeats a secret.
     pub fn from_environment(lookup: Lookup) -> Result<Self, SettingError> {
         let bearer = read_secrets(lookup, "CRON_SECRET", bearer_secret)?;
         let signing = read_secrets(lookup, "CRON_SIGNING_SECRET", signing_secret)?;
+        refuse_shared_secrets(lookup, &CRON_LISTS)?;
         let calls_per_minute = read_or(
             lookup,
             "RATE_LIMIT",
@@ -57,12 +59,15 @@ impl CronSecrets {
 pub struct AdminTokens(pub(crate) Vec<SecretString>);
 
 impl AdminTokens {
-    /// Reads `ADMIN_TOKEN`: one or several, comma-separated.
+    /// Reads `ADMIN_TOKEN`: one or several, comma-separated. A secret for `/run` is not accepted
+    /// as a token: a cron service that has it could use the support API.
     ///
     /// # Errors
-    /// Names the variable when it is malformed.
+    /// Names the variable when it is malformed, and the other one when they share a secret.
     pub fn from_environment(lookup: Lookup) -> Result<Self, SettingError> {
-        read_secrets(lookup, "ADMIN_TOKEN", bearer_secret).map(Self)
+        let tokens = read_secrets(lookup, "ADMIN_TOKEN", bearer_secret)?;
+        refuse_shared_secrets(lookup, &ALL_LISTS)?;
+        Ok(Self(tokens))
     }
 
     /// Whether there is none.
@@ -81,4 +86,46 @@ fn bearer_secret(text: &str) -> Result<SecretString, &'static str> {
         "is not valid: it takes secrets of at least 16 characters, ASCII without spaces, \
          comma-separated (openssl rand -hex 32 makes one)",
     )
+}
+
+/// The variables with secrets for `/run`.
+const CRON_LISTS: [&str; 2] = ["CRON_SECRET", "CRON_SIGNING_SECRET"];
+/// All variables with secrets of callers.
+const ALL_LISTS: [&str; 3] = ["CRON_SECRET", "CRON_SIGNING_SECRET", "ADMIN_TOKEN"];
+
+/// Refuses a secret that is in two of the lists, or twice in one: whoever gets it for one purpose
+/// has the other, too, and removing it from one place would not end its use.
+fn refuse_shared_secrets(lookup: Lookup, lists: &[&'static str]) -> Result<(), SettingError> {
+    let secrets = lists.iter().flat_map(|variable| {
+        let list = read(lookup, variable).unwrap_or_default();
+        let forms: Vec<_> = list.split(',').map(forms_of).collect();
+        forms.into_iter().map(|forms| (*variable, forms))
+    });
+    let mut earlier: Vec<(&str, Vec<Vec<u8>>)> = Vec::new();
+    for (variable, forms) in secrets.filter(|(_, forms)| !forms.is_empty()) {
+        let same = earlier
+            .iter()
+            .find(|(_, others)| others.iter().any(|other| forms.contains(other)));
+        match same {
+            Some((other, _)) if *other == variable => {
+                return Err(SettingError::new(variable, "has the same secret twice"));
+            }
+            Some((other, _)) => {
+                let problem = format!("and {other} have a secret in common: give each its own");
+                return Err(SettingError::new(variable, problem));
+            }
+            None => earlier.push((variable, forms)),
+        }
+    }
+    Ok(())
+}
+
+/// The forms in which one secret may be written: as it is, without the `whsec_` of a signing
+/// secret, and decoded from base64.
+fn forms_of(secret: &str) -> Vec<Vec<u8>> {
+    let secret = secret.trim();
+    let bare = secret.strip_prefix("whsec_").unwrap_or(secret);
+    let decoded = BASE64_STANDARD.decode(bare).ok();
+    let forms = decoded.into_iter().chain([bare.as_bytes().to_vec()]);
+    forms.filter(|form| !form.is_empty()).collect()
 }

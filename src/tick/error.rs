@@ -35,6 +35,18 @@ pub enum PassError {
         /// The role that it is read as.
         reader: String,
     },
+    /// Another session holds the lock of the pass, and no pass was committed for longer than
+    /// `OVERLAP_ALARM_AFTER`.
+    #[error(
+        "no pass was committed for {minutes} minutes, and the advisory lock of the pass is held by \
+         {holders}: end that session (pg_terminate_backend) unless it is a pass of this program"
+    )]
+    LockHeld {
+        /// How long ago the last pass was committed.
+        minutes: u64,
+        /// The sessions: process, role, application_name.
+        holders: String,
+    },
     /// The database refused, or cannot be reached.
     ///
     /// It is not the error's `source`: printing the whole chain would print the server's text,

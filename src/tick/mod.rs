@@ -1,6 +1,7 @@
 //! One call: the pass, then delivery by mail and to webhooks, then the summary.
 
 pub mod error;
+mod overlap;
 pub mod pass;
 mod premises;
 pub(crate) mod probe;

@@ -23,6 +23,7 @@ use crate::reminders::decisions::{self, Decisions};
 use crate::reminders::hidden_contacts::{HiddenContacts, find_hidden_contacts};
 use crate::reminders::watermark::Watermark;
 pub use crate::tick::error::PassError;
+use crate::tick::overlap;
 use crate::tick::premises::{PREMISES, Premises};
 use crate::tick::probe::{WorkDue, probe};
 use crate::tick::run_log::{self, PASS_LOCK};
@@ -112,8 +113,9 @@ async fn attempt_pass(
     let started = Instant::now();
     let (transaction, rows) = database.begin(&begin_pass(call), &take_lock()).await?;
     let Some(premises) = Premises::of(&rows) else {
+        let checked = overlap::check_last_pass(&transaction, settings.overlap_alarm_after).await;
         transaction.rollback().await?;
-        return Ok(Pass::Skipped(SkipReason::Overlap));
+        return checked.map(|()| Pass::Skipped(SkipReason::Overlap));
     };
     let rules = premises.rules(&settings.transitions)?;
     let moments = Moments::new(call.as_of.unwrap_or(premises.clock), &rules.settings);

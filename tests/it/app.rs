@@ -169,6 +169,8 @@ impl App {
             ),
             ("SEND_RATE", "1000".to_owned()),
             ("RATE_LIMIT", "6000".to_owned()),
+            // The template of the databases may be older than the default.
+            ("OVERLAP_ALARM_AFTER", "365d".to_owned()),
             ("AWS_ENDPOINT_URL_SESV2", ses.url.clone()),
             ("AWS_REGION", "eu-central-1".to_owned()),
             ("AWS_ACCESS_KEY_ID", "test".to_owned()),

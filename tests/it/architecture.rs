@@ -307,13 +307,14 @@ const OTHER_WORDS: [&str; 6] = [
     "auto_complete_blocked auto_status_updated automation_logs cancellation_reason cancelled_at cancelled_by completed_at \
      duration_minutes id reminder_h_sent",
     // The user's own tables.
-    "cancellation_policies cancellation_policy_conditions condition_type condition_value is_active max_hours_before \
+    "cancellation_policies cancellation_policy_conditions condition_type condition_value currency is_active max_hours_before \
      min_hours_before policy_id refund_percentage scheduled_at service_id title total_price",
     // PostgreSQL's, and columns of theirs.
     "block_size bookings completed_at conenforced d e email_address information_schema m mail n name p pg_catalog pg_class pg_proc \
      pg_rewrite r security_invoker server_encoding server_version server_version_num session_replication_role start_at \
      services start_time text users uuid v",
-    "array base64 boolean c f hex hour insufficient_privilege minute null number off on public restrict_violation status true",
+    "advisory array base64 bigint boolean c f hex hour insufficient_privilege integer minute null number numeric off on public \
+      smallint restrict_violation status true",
 ];
 
 fn names_of<T: Copy>(all: &[T], name: fn(T) -> &'static str) -> Vec<&'static str> {

@@ -230,6 +230,27 @@ async fn a_failed_pass_is_a_function_error() {
         (&summary["outcome"], &summary["reason"]),
         (&json!("skipped"), &json!("overlap"))
     );
+
+    // For too long, it is a function error.
+    app.env.remove("OVERLAP_ALARM_AFTER");
+    app.sql(
+        "UPDATE automation_runs SET created_at = now() - interval '6 minutes'",
+        &[],
+    )
+    .await;
+    app.sql(
+        "UPDATE booking_automation_migrations SET applied_at = now() - interval '6 minutes'",
+        &[],
+    )
+    .await;
+    let error = Instance::start(&app)
+        .await
+        .invoke(&example_event("schedule"))
+        .await
+        .unwrap_err();
+    assert_eq!(error["errorType"], "PassFailed");
+    let message = error["errorMessage"].as_str().unwrap();
+    assert!(message.contains("application_name"), "{error}");
 }
 
 #[tokio::test]

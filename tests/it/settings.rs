@@ -103,6 +103,15 @@ const MALFORMED: &[(&str, &str)] = &[
     ("EXPIRE_AFTER", "1.5h"),
     ("EXPIRE_AFTER", "366d"),
     ("EXPIRE_PENDING", "secret-value"),
+    ("CURRENCY", "secret-value"),
+    ("CURRENCY", "XXQ"),
+    ("CURRENCY", "XAU"),
+    ("CURRENCY", "EUR,USD"),
+    ("PRICE_UNIT", "secret-value"),
+    ("PRICE_UNIT", "cents"),
+    ("OVERLAP_ALARM_AFTER", "secret-value"),
+    ("OVERLAP_ALARM_AFTER", "59s"),
+    ("OVERLAP_ALARM_AFTER", "366d"),
     ("RETENTION", "secret-value"),
     ("RETENTION", "29d"),
     ("RETENTION", "3651d"),
@@ -215,6 +224,87 @@ async fn a_weak_secret_stops_the_server_at_start() {
     }
 }
 
+/// Secrets that are in two places: `secret-value` stands for what must not appear.
+const SHARED: &[(&[(&str, &str)], &str)] = &[
+    (
+        &[
+            ("CRON_SECRET", "another-secret-0123,secret-value-0123456"),
+            ("ADMIN_TOKEN", "a-token-0123456789,secret-value-0123456"),
+        ],
+        "ADMIN_TOKEN and CRON_SECRET have a secret in common",
+    ),
+    // The text of a signing secret, with and without its prefix.
+    (
+        &[
+            (
+                "CRON_SIGNING_SECRET",
+                "whsec_c2VjcmV0LXZhbHVlLXNlY3JldC12YWx1",
+            ),
+            ("ADMIN_TOKEN", "whsec_c2VjcmV0LXZhbHVlLXNlY3JldC12YWx1"),
+        ],
+        "ADMIN_TOKEN and CRON_SIGNING_SECRET have a secret in common",
+    ),
+    (
+        &[
+            (
+                "CRON_SIGNING_SECRET",
+                "whsec_c2VjcmV0LXZhbHVlLXNlY3JldC12YWx1",
+            ),
+            ("ADMIN_TOKEN", " c2VjcmV0LXZhbHVlLXNlY3JldC12YWx1 "),
+        ],
+        "ADMIN_TOKEN and CRON_SIGNING_SECRET have a secret in common",
+    ),
+    // And its key.
+    (
+        &[
+            (
+                "CRON_SIGNING_SECRET",
+                "whsec_c2VjcmV0LXZhbHVlLXNlY3JldC12YWx1",
+            ),
+            ("CRON_SECRET", "secret-value-secret-valu"),
+        ],
+        "CRON_SIGNING_SECRET and CRON_SECRET have a secret in common",
+    ),
+    (
+        &[("CRON_SECRET", "secret-value-0123456, secret-value-0123456")],
+        "CRON_SECRET has the same secret twice",
+    ),
+    (
+        &[("ADMIN_TOKEN", "secret-value-0123456,secret-value-0123456")],
+        "ADMIN_TOKEN has the same secret twice",
+    ),
+    (
+        &[(
+            "CRON_SIGNING_SECRET",
+            "whsec_c2VjcmV0LXZhbHVlLXNlY3JldC12YWx1,whsec_c2VjcmV0LXZhbHVlLXNlY3JldC12YWx1",
+        )],
+        "CRON_SIGNING_SECRET has the same secret twice",
+    ),
+];
+
+#[tokio::test]
+async fn a_secret_with_two_uses_stops_the_server_at_start() {
+    let app = App::empty().await;
+    for (variables, told) in SHARED {
+        let output = app
+            .command(&["serve", "--listen", "127.0.0.1:0"])
+            .envs(variables.iter().copied())
+            .output()
+            .await
+            .unwrap();
+        let stderr = String::from_utf8(output.stderr).unwrap();
+        assert!(
+            !output.status.success() && output.stdout.is_empty(),
+            "{variables:?}"
+        );
+        assert_eq!(stderr.lines().count(), 1, "{variables:?}: {stderr}");
+        assert!(stderr.contains(told), "{variables:?}: {stderr}");
+        for secret in ["secret-value", "c2VjcmV0", "another-secret", "a-token"] {
+            assert!(!stderr.contains(secret), "{variables:?}: {stderr}");
+        }
+    }
+}
+
 #[tokio::test]
 async fn well_formed_settings_are_accepted() {
     let app = App::new().await;
@@ -225,6 +315,9 @@ async fn well_formed_settings_are_accepted() {
         ("COMPLETE_AFTER", "90s"),
         ("EXPIRE_AFTER", "7d"),
         ("EXPIRE_PENDING", "TRUE"),
+        ("CURRENCY", " eur "),
+        ("PRICE_UNIT", "Minor"),
+        ("OVERLAP_ALARM_AFTER", "60s"),
         ("PUBLIC_URL", "https://studio.example/app/"),
         ("SEND_CONCURRENCY", " 4 "),
         ("TEST_TIME_DIVISOR", "1000"),

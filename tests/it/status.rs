@@ -478,6 +478,69 @@ async fn a_repeated_idempotency_key_returns_the_first_answer() {
 }
 
 #[tokio::test]
+async fn an_idempotency_key_belongs_to_its_token() {
+    const OTHER: &str = "another-token-0123456789";
+    let mut app = App::new().await;
+    app.env.insert("ADMIN_TOKEN", format!("{TOKEN},{OTHER}"));
+    let server = Server::start(&app, &["--as-of", &noon().to_rfc3339()]).await;
+    let id = app.confirmed(noon() + hours(30)).await;
+    let path = format!("/bookings/{id}/status");
+    let body = json!({"to": "cancelled", "actor": {"role": "admin"}}).to_string();
+    let key: Header<'_> = ("Idempotency-Key", b"4f2c");
+    let with_token = async |token: &str, body: &str| {
+        let authorization = format!("Bearer {token}");
+        let headers = [("authorization", authorization.as_bytes()), key];
+        request(server.port, "POST", &path, &headers, body.as_bytes()).await
+    };
+    // A row that version 0.2.0 left matches no request.
+    app.sql(
+        "INSERT INTO booking_automation_requests (key, digest, answer) VALUES ('4f2c', 'x', '{}')",
+        &[],
+    )
+    .await;
+    let first = with_token(TOKEN, &body).await;
+    assert_eq!(first.status, 200, "{first:?}");
+    // Another token does not get the answer, nor learns that the key was used.
+    let other = with_token(OTHER, &body).await;
+    assert_eq!(other.status, 409, "{other:?}");
+    assert!(
+        other.json()["detail"]
+            .as_str()
+            .unwrap()
+            .contains("cancelled")
+    );
+    let to = json!({"to": "refunded", "actor": {"role": "admin"}}).to_string();
+    assert_eq!(with_token(OTHER, &to).await.status, 200);
+    assert_eq!(with_token(TOKEN, &body).await.json(), first.json());
+    assert_eq!(status_trail(&app, id).await.len(), 2);
+    let keys = "SELECT key FROM booking_automation_requests";
+    for stored in app.column(keys, &[]).await {
+        assert!(!stored.contains("token"), "{stored}");
+    }
+}
+
+#[tokio::test]
+async fn tokens_and_secrets_never_share_a_rate_limit() {
+    let mut app = App::new().await;
+    let secret = "one-text-at-two-times";
+    let callers = "SELECT credential FROM booking_automation_callers";
+    app.env.insert("CRON_SECRET", secret.to_owned());
+    let server = Server::start(&app, &[]).await;
+    let authorization = format!("Bearer {secret}");
+    let headers = [("authorization", authorization.as_bytes())];
+    let answer = request(server.port, "POST", "/run", &headers, b"").await;
+    assert_eq!(answer.status, 200, "{answer:?}");
+    drop(server);
+    // The two cannot be set together; each has a name of its own even so.
+    app.env.remove("CRON_SECRET");
+    app.env.insert("ADMIN_TOKEN", secret.to_owned());
+    let server = Server::start(&app, &[]).await;
+    let answer = request(server.port, "GET", "/openapi.json", &headers, b"").await;
+    assert_eq!(answer.status, 200, "{answer:?}");
+    assert_eq!(app.column(callers, &[]).await.len(), 2);
+}
+
+#[tokio::test]
 async fn concurrent_requests_with_one_idempotency_key_change_the_status_once() {
     let mut app = App::new().await;
     let server = support(&mut app, noon()).await;
@@ -514,9 +577,10 @@ async fn a_request_waits_only_briefly_for_another_with_its_idempotency_key() {
     let mut app = App::new().await;
     let server = support(&mut app, noon()).await;
     let id = app.confirmed(noon() + hours(30)).await;
+    // The first 32 bits of sha256("booking-automation admin " + token), by sha256sum, and the key.
     app.db
         .batch_execute(
-            "BEGIN; INSERT INTO booking_automation_requests (key, digest) VALUES ('4f2c', '')",
+            "BEGIN; INSERT INTO booking_automation_requests (key, digest) VALUES ('3e63d5a4:4f2c', '')",
         )
         .await
         .unwrap();

@@ -9,10 +9,10 @@ use tokio_postgres::Row;
 use tokio_postgres::types::Type;
 use uuid::Uuid;
 
+use crate::bookings::cancellation::money::{MoneySettings, Price, PriceUnit, StoredPrice};
 use crate::bookings::cancellation::policies::Policies;
 use crate::bookings::cancellation::tiers::{
-    Case, INSTANT, LONGEST_AMOUNT, Policy, RefundUndetermined, Tier, format_moment, in_force,
-    is_amount,
+    Case, INSTANT, Policy, RefundUndetermined, Tier, format_moment, in_force,
 };
 use crate::bookings::lifecycle::Status;
 use crate::database::{DatabaseError, Transaction, finite};
@@ -25,6 +25,12 @@ pub(crate) struct Refund {
     total: Option<String>,
     pub(crate) amount: Option<String>,
     kept: Option<String>,
+    /// The code of ISO 4217, where it is known.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    currency: Option<&'static str>,
+    /// The unit of the amounts, where `PRICE_UNIT` says it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    unit: Option<PriceUnit>,
     /// The last moment at which this refund applies; `None`: it does not change.
     until: Option<DateTime<Utc>>,
     policy: Policy,
@@ -48,17 +54,26 @@ impl Refund {
             policy,
             ..
         } = self;
-        json!({"percent": percent, "total": total, "amount": amount, "kept": kept, "policy": policy})
+        let mut decision = json!({"percent": percent, "total": total, "amount": amount,
+                                  "kept": kept, "policy": policy});
+        if let Some(currency) = self.currency {
+            decision["currency"] = json!(currency);
+        }
+        if let Some(unit) = self.unit {
+            decision["unit"] = json!(unit);
+        }
+        decision
     }
 
-    fn of(row: &Row, (tier, until): &(&Tier, Option<DateTime<Utc>>)) -> Self {
+    fn of(row: &Row, price: &Price, (tier, until): &(&Tier, Option<DateTime<Utc>>)) -> Self {
         let percent: String = row.get("percent");
         let (total, amount, kept): (Option<String>, Option<String>, Option<String>) =
             (row.get("total"), row.get("amount"), row.get("kept"));
         let Policy { source, name, .. } = &tier.policy;
         let what = match (&total, &amount, &kept) {
             (Some(total), Some(amount), Some(kept)) => {
-                format!("{amount} of {total} ({percent} %) is refunded and {kept} is kept")
+                let money = name_of_money(price);
+                format!("{amount} of {total}{money} ({percent} %) is refunded and {kept} is kept")
             }
             _ => format!("{percent} % is refunded (the booking has no price)"),
         };
@@ -71,10 +86,22 @@ impl Refund {
             total,
             amount,
             kept,
+            currency: price.currency,
+            unit: price.unit,
             until: *until,
             policy: tier.policy.clone(),
             text,
         }
+    }
+}
+
+/// What follows an amount in a sentence.
+fn name_of_money(price: &Price) -> String {
+    match (price.unit, price.currency) {
+        (Some(PriceUnit::Minor), None) => " minor units".to_owned(),
+        (Some(PriceUnit::Minor), Some(currency)) => format!(" minor units of {currency}"),
+        (_, Some(currency)) => format!(" {currency}"),
+        (_, None) => String::new(),
     }
 }
 
@@ -103,25 +130,26 @@ impl From<DatabaseError> for RefundError {
 /// The refund for a booking with this status, if it is cancelled now.
 pub(crate) async fn refund(
     transaction: &Transaction,
+    money: MoneySettings,
     as_of: DateTime<Utc>,
     booking_id: Uuid,
     status: Status,
     case: Case,
 ) -> Result<Refund, RefundError> {
-    let basis = RefundBasis::read(transaction, booking_id)
+    let basis = RefundBasis::read(transaction, money, booking_id)
         .await?
         .ok_or(RefundError::NoBooking)?;
-    let total = basis.total.clone()?;
+    let price = basis.price.clone()?;
     let tiers = basis.policies.tiers(case)?;
     let (tier, until) = in_force(&tiers, as_of, status.as_str())?;
-    let mut refunds = calculate(transaction, total.as_deref(), &[(tier, until)]).await?;
+    let mut refunds = calculate(transaction, &price, &[(tier, until)]).await?;
     refunds.pop().ok_or(RefundError::NoBooking)
 }
 
 /// The refunds of the tiers. The database calculates the amounts.
 async fn calculate(
     transaction: &Transaction,
-    total: Option<&str>,
+    price: &Price,
     tiers: &[(&Tier, Option<DateTime<Utc>>)],
 ) -> Result<Vec<Refund>, DatabaseError> {
     let percents: Vec<_> = tiers
@@ -129,8 +157,9 @@ async fn calculate(
         .map(|(tier, _)| tier.percent.as_str())
         .collect();
     let parameters = [
-        (&total as _, Type::TEXT),
+        (&price.total as _, Type::TEXT),
         (&percents as _, Type::TEXT_ARRAY),
+        (&price.digits as _, Type::INT4),
     ];
     let rows = transaction
         .query(include_str!("refunds.sql"), &parameters)
@@ -138,14 +167,14 @@ async fn calculate(
     Ok(rows
         .iter()
         .zip(tiers)
-        .map(|(row, tier)| Refund::of(row, tier))
+        .map(|(row, tier)| Refund::of(row, price, tier))
         .collect())
 }
 
 /// Everything that determines the refund for one booking.
 pub(crate) struct RefundBasis {
     pub(crate) start: Option<DateTime<Utc>>,
-    pub(crate) total: Result<Option<String>, RefundUndetermined>,
+    pub(crate) price: Result<Price, RefundUndetermined>,
     policies: Policies,
 }
 
@@ -153,11 +182,10 @@ impl RefundBasis {
     /// `None`: there is no such booking.
     pub(crate) async fn read(
         transaction: &Transaction,
+        money: MoneySettings,
         booking_id: Uuid,
     ) -> Result<Option<Self>, DatabaseError> {
-        let sql = "SELECT booking ? 'total_price' AS has_price, jsonb_typeof(booking -> 'total_price') AS price_type,
-                          booking ->> 'total_price' AS price, booking ->> 'service_id' AS service, scheduled_at
-                     FROM (SELECT to_jsonb(b) AS booking, b.scheduled_at FROM public.bookings b WHERE b.id = $1) AS found";
+        let sql = include_str!("refund_basis.sql");
         let rows = transaction.query(sql, &[(&booking_id, Type::UUID)]).await?;
         let Some(row) = rows.first() else {
             return Ok(None);
@@ -166,14 +194,16 @@ impl RefundBasis {
         let service = service.and_then(|id| id.parse().ok());
         // Near the calendar's ends, a moment before or after cannot be represented.
         let start = finite(row, "scheduled_at").filter(|time| (0..10_000).contains(&time.year()));
-        let total = total_price(
-            row.get("has_price"),
-            row.get("price_type"),
-            row.get("price"),
-        );
+        let stored = StoredPrice {
+            has_column: row.get("has_price"),
+            is_whole: row.get("is_whole"),
+            json_type: row.get("price_type"),
+            text: row.get("price"),
+            currency: row.get("currency"),
+        };
         Ok(Some(Self {
             start,
-            total,
+            price: stored.price(money),
             policies: Policies::read(transaction, service, start).await?,
         }))
     }
@@ -187,7 +217,7 @@ impl RefundBasis {
         case: Case,
         before: Option<DateTime<Utc>>,
     ) -> Result<Vec<Refund>, RefundError> {
-        let total = self.total.clone()?;
+        let price = self.price.clone()?;
         let tiers = self.policies.tiers(case)?;
         let mut in_turn = vec![in_force(&tiers, as_of, status)?];
         while let Some(next) = in_turn
@@ -200,27 +230,6 @@ impl RefundBasis {
                 _ => break,
             }
         }
-        Ok(calculate(transaction, total.as_deref(), &in_turn).await?)
-    }
-}
-
-/// The booking's price: its column as JSON.
-fn total_price(
-    is_there: bool,
-    price_type: Option<String>,
-    text: Option<String>,
-) -> Result<Option<String>, RefundUndetermined> {
-    match (price_type.as_deref(), text) {
-        _ if !is_there => Err(RefundUndetermined::Setup(
-            "bookings has no column total_price, so no refund can be calculated".into(),
-        )),
-        (_, None) => Ok(None),
-        (Some("number"), Some(total)) if is_amount(&total) => Ok(Some(total)),
-        (_, Some(total)) => {
-            let total: String = total.chars().take(LONGEST_AMOUNT).collect();
-            Err(RefundUndetermined::Data(format!(
-                "the booking's total_price, {total}, is not an amount that can be refunded in part"
-            )))
-        }
+        Ok(calculate(transaction, &price, &in_turn).await?)
     }
 }

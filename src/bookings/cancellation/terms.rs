@@ -6,6 +6,7 @@ use chrono::{DateTime, Utc};
 use serde::Serialize;
 use uuid::Uuid;
 
+use crate::bookings::cancellation::money::MoneySettings;
 use crate::bookings::cancellation::refunds::{Refund, RefundBasis, RefundError};
 use crate::bookings::cancellation::tiers::{Case, format_moment};
 use crate::bookings::judge::judge;
@@ -57,13 +58,14 @@ struct CancellationOption {
 pub(crate) async fn terms(
     transaction: &Transaction,
     settings: &TransitionSettings,
+    money: MoneySettings,
     as_of: DateTime<Utc>,
     booking_id: Uuid,
 ) -> Result<CancellationTerms, RefundError> {
     let rules = StepRules::read(transaction, settings).await?;
     let states = projection::projected_states(transaction, &rules, as_of, booking_id).await?;
     let mut states = states.ok_or(RefundError::NoBooking)?;
-    let basis = RefundBasis::read(transaction, booking_id)
+    let basis = RefundBasis::read(transaction, money, booking_id)
         .await?
         .ok_or(RefundError::NoBooking)?;
     let (_, booking) = states.remove(0);
@@ -91,7 +93,7 @@ pub(crate) async fn terms(
             }
         });
     }
-    let total = basis.total.clone().ok().flatten();
+    let total = basis.price.ok().and_then(|price| price.total);
     Ok(CancellationTerms {
         booking_id,
         as_of,

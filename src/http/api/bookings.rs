@@ -70,9 +70,12 @@ async fn cancellation_terms(
 ) -> ApiResponse {
     let authorized = authorize(&api, "GET", request).await?;
     let booking_id = parse_path_id(id)?;
-    let settings = &api.automation.settings().transitions;
+    let (settings, money) = (
+        &api.automation.settings().transitions,
+        api.automation.settings().money,
+    );
     let terms = read_only(&api, &authorized, async |transaction, as_of| {
-        let terms = terms::terms(transaction, settings, as_of, booking_id).await;
+        let terms = terms::terms(transaction, settings, money, as_of, booking_id).await;
         terms
             .map(|terms| json!(terms))
             .map_err(|error| status_problem(error.into()))
@@ -112,9 +115,12 @@ async fn take_step(
     booking_id: Uuid,
     request: &StatusRequest<'_>,
 ) -> ApiResponse {
-    let settings = &api.automation.settings().transitions;
+    let (settings, money) = (
+        &api.automation.settings().transitions,
+        api.automation.settings().money,
+    );
     let changed = idempotently(api, authorized, async |transaction, as_of| {
-        let changed = change(transaction, settings, as_of, booking_id, request).await;
+        let changed = change(transaction, settings, money, as_of, booking_id, request).await;
         changed
             .map(|changed| json!(changed))
             .map_err(status_problem)

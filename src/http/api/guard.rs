@@ -49,6 +49,8 @@ pub(crate) type ApiResponse = Result<Json<Value>, Response>;
 
 /// A request whose credentials are valid.
 pub(crate) struct Authorized {
+    /// Identifies the token.
+    credential: String,
     /// Of method, URI and body.
     digest: Vec<u8>,
     pub(crate) query: String,
@@ -90,6 +92,7 @@ pub(crate) async fn authorize(
     let digest =
         Sha256::digest([method.as_bytes(), b" ", uri.as_bytes(), b"\n", &body].concat()).to_vec();
     Ok(Authorized {
+        credential,
         digest,
         query,
         body,
@@ -140,7 +143,8 @@ pub(crate) async fn idempotently(
     request: &Authorized,
     work: impl AsyncFnOnce(&Transaction, DateTime<Utc>) -> Answer,
 ) -> Answer {
-    let key = idempotency_key(&request.headers)?;
+    let key = idempotency_key(&request.headers)?
+        .map(|key| idempotency::key_of_token(&request.credential, &key));
     let begin = Begin {
         lock_timeout: BOOKINGS_LOCK_TIMEOUT,
         as_of: api.as_of,
