@@ -19,6 +19,7 @@ use booking_automation::delivery::Mailer;
 use booking_automation::delivery::webhooks::WebhookDispatcher;
 use booking_automation::entry::server;
 use booking_automation::http::settings::{AdminTokens, CronSecrets};
+use booking_automation::operations::check::finding::MigrateOptions;
 use booking_automation::operations::migration::check_and_migrate;
 use booking_automation::primitives::call::Call;
 use booking_automation::tick::settings::PassSettings;
@@ -113,7 +114,7 @@ async fn demo(url: &str, mailbox: &Mailbox) -> anyhow::Result<()> {
         _ => None,
     };
     let database = Database::new(&DatabaseSettings::from_environment(&lookup)?, 1)?;
-    check_and_migrate(&database, false, None, |step| println!("  migrate: {step}")).await?;
+    check_and_migrate(&database, MigrateOptions::default(), None, |step| println!("  migrate: {step}")).await?;
     let now = Utc::now();
     let start = (now - TimeDelta::days(1)).duration_trunc(TimeDelta::hours(1))?;
     fill(&database, start)

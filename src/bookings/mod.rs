@@ -13,3 +13,4 @@ mod step_runner;
 pub(crate) mod steps;
 pub(crate) mod storable;
 pub mod transitions;
+pub(crate) mod unblock;

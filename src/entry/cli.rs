@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::Context;
 use chrono::{DateTime, Utc};
-use clap::{Parser, Subcommand};
+use clap::{Args, Parser, Subcommand};
 use serde::Serialize;
 
 use crate::database::settings::DatabaseSettings;
@@ -15,7 +15,7 @@ use crate::delivery::suppression::{self, Suppression};
 use crate::entry::{automation, server};
 use crate::http::settings::{AdminTokens, CronSecrets};
 use crate::operations::check;
-use crate::operations::check::finding::Intent;
+use crate::operations::check::finding::{Intent, MigrateOptions};
 use crate::operations::migration;
 use crate::primitives::call::Call;
 use crate::primitives::duration::parse_duration;
@@ -41,12 +41,7 @@ pub struct Arguments {
 enum Command {
     /// Brings the database's schema up to date. It is safe on a live database, and does nothing
     /// when run again. A database that does not fit is refused before anything is changed.
-    Migrate {
-        /// Create the tables bookings, users and services where they are missing, although the
-        /// database has other tables.
-        #[arg(long)]
-        create_base_tables: bool,
-    },
+    Migrate(MigrateArguments),
     /// Looks at whether the database fits, before or after migrate, and writes nothing. Prints a
     /// line for each finding, and exits with 1 if there is an error.
     Check {
@@ -104,6 +99,27 @@ enum Command {
     },
 }
 
+#[derive(Args)]
+struct MigrateArguments {
+    /// Create the tables bookings, users and services where they are missing, although the database
+    /// has other tables.
+    #[arg(long)]
+    create_base_tables: bool,
+    /// Add no column to bookings, now and in every later migrate: the reminder flags, the log of
+    /// automatic changes and the block of an undo are then only in our own tables.
+    #[arg(long)]
+    no_columns: bool,
+}
+
+impl MigrateArguments {
+    fn options(&self) -> MigrateOptions {
+        MigrateOptions {
+            create_base_tables: self.create_base_tables,
+            no_columns: self.no_columns,
+        }
+    }
+}
+
 /// Less than this leaves no time to send anything and record it.
 const SHORTEST_CALL: Duration = Duration::from_secs(5);
 /// How long the first pass's preview may take after `migrate`, and how long `preview` may take.
@@ -150,8 +166,8 @@ pub async fn execute(arguments: Arguments) -> anyhow::Result<()> {
     let database_settings = DatabaseSettings::from_environment(&environment)?;
     let pass_settings = PassSettings::from_environment(&environment)?;
     match arguments.command {
-        Command::Migrate { create_base_tables } => {
-            migrate_and_preview(&database_settings, &pass_settings, create_base_tables).await
+        Command::Migrate(arguments) => {
+            migrate_and_preview(&database_settings, &pass_settings, arguments.options()).await
         }
         Command::Check { json } => print_check(&database_settings, json).await,
         Command::Run {
@@ -207,11 +223,11 @@ fn call_within(time: Duration, as_of: Option<DateTime<Utc>>) -> Call {
 async fn migrate_and_preview(
     database: &DatabaseSettings,
     settings: &PassSettings,
-    create_base_tables: bool,
+    options: MigrateOptions,
 ) -> anyhow::Result<()> {
     let database = Database::new(database, migrate::CONNECTIONS)?;
     let mut steps = 0;
-    migration::check_and_migrate(&database, create_base_tables, None, |step| {
+    migration::check_and_migrate(&database, options, None, |step| {
         steps += 1;
         tracing::info!("done: {step}");
     })

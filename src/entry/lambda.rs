@@ -28,6 +28,7 @@ use crate::delivery::feedback;
 use crate::entry::invocation::{Invocation, recordable};
 use crate::http::settings::{AdminTokens, CronSecrets};
 use crate::http::{self, InvocationDeadline};
+use crate::operations::check::finding::MigrateOptions;
 use crate::operations::migration;
 use crate::primitives::call::Call;
 use crate::tick::settings::PassSettings;
@@ -221,7 +222,7 @@ async fn migrate(function: &Function, deadline: Instant) -> Result<Value, Functi
     };
     match tokio::time::timeout_at(
         deadline.into(),
-        migration::check_and_migrate(&database, false, Some(deadline), report),
+        migration::check_and_migrate(&database, MigrateOptions::default(), Some(deadline), report),
     )
     .await
     {

@@ -3,9 +3,9 @@
 use std::time::Instant;
 
 use crate::database::Database;
-use crate::database::migrate::{self, BaseTables, MigrateError};
+use crate::database::migrate::{self, BaseTables, Columns, MigrateError};
 use crate::operations::check;
-use crate::operations::check::finding::{Intent, Level, refusal};
+use crate::operations::check::finding::{Intent, Level, MigrateOptions, refusal};
 
 /// Refuses a database that does not fit, with all reasons and before anything is changed; else
 /// brings its schema up to date. Calls `report` for each step that it applied.
@@ -14,11 +14,11 @@ use crate::operations::check::finding::{Intent, Level, refusal};
 /// See [`MigrateError`].
 pub async fn check_and_migrate(
     database: &Database,
-    create_base_tables: bool,
+    options: MigrateOptions,
     until: Option<Instant>,
     report: impl FnMut(&str),
 ) -> Result<(), MigrateError> {
-    let checked = check::check(database, Intent::Migrate { create_base_tables }, until).await;
+    let checked = check::check(database, Intent::Migrate(options), until).await;
     for finding in &checked.findings {
         if finding.level == Level::Warning {
             let topic = finding.topic.as_str();
@@ -32,5 +32,9 @@ pub async fn check_and_migrate(
         true => BaseTables::Create,
         false => BaseTables::Leave,
     };
-    migrate::migrate(database, base_tables, until, report).await
+    let columns = match options.no_columns {
+        true => Columns::Leave,
+        false => Columns::AsRecorded,
+    };
+    migrate::migrate(database, base_tables, columns, until, report).await
 }

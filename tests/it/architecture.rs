@@ -313,7 +313,7 @@ const OTHER_WORDS: [&str; 6] = [
     "block_size bookings completed_at conenforced d e email_address information_schema m mail n name p pg_catalog pg_class pg_proc \
      pg_rewrite r security_invoker server_encoding server_version server_version_num session_replication_role start_at \
      services start_time text users uuid v",
-    "advisory array base64 bigint boolean c f hex hour insufficient_privilege integer minute null number numeric off on public \
+    "advisory array base64 bigint boolean c f hex hour insufficient_privilege integer minute none null number numeric off on public \
       smallint restrict_violation status true",
 ];
 

@@ -461,3 +461,174 @@ async fn the_time_in_the_trail_cannot_be_claimed() {
         ["t t booking-automation f"]
     );
 }
+
+#[tokio::test]
+async fn without_columns_a_day_passes_and_nothing_is_added_to_bookings() {
+    let columns = "SELECT string_agg(attname, ' ' ORDER BY attnum) FROM pg_attribute
+                    WHERE attrelid = 'public.bookings'::regclass AND attnum > 0 AND NOT attisdropped";
+    let mut app = App::empty().await;
+    // A history that copies whole rows, and a column of ours with another type.
+    app.db
+        .batch_execute(
+            "CREATE TABLE users (id uuid PRIMARY KEY DEFAULT gen_random_uuid(), email text, display_name text, timezone text);
+             CREATE TABLE services (id uuid PRIMARY KEY, provider_id uuid, title text, duration_minutes int);
+             CREATE TABLE bookings (id uuid PRIMARY KEY DEFAULT gen_random_uuid(), customer_id uuid, provider_id uuid, service_id uuid,
+                status text, scheduled_at timestamptz, duration_minutes int, total_price numeric, is_online boolean, location text,
+                meeting_link text, automation_logs text, created_at timestamptz DEFAULT now());
+             CREATE TABLE history AS SELECT * FROM bookings;
+             CREATE FUNCTION remember() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN INSERT INTO public.history SELECT OLD.*; RETURN NULL; END $$;
+             CREATE TRIGGER remember AFTER UPDATE ON bookings FOR EACH ROW EXECUTE FUNCTION remember()",
+        )
+        .await
+        .unwrap();
+    let before = app.column(columns, &[]).await;
+    for arguments in [&["migrate", "--no-columns"][..], &["migrate"][..]] {
+        let said = app.call(arguments).await;
+        assert!(said.success, "{}", said.stderr);
+        // The choice holds for a later migrate.
+        assert_eq!(app.column(columns, &[]).await, before);
+    }
+    app.customer = app
+        .person("Carla Novak", Some("carla@customers.example"), "UTC")
+        .await;
+    app.provider = app
+        .person("Petra Huber", Some("petra@studio.example"), "UTC")
+        .await;
+    let started = app.confirmed(noon()).await;
+    let reminded = app.confirmed(noon() + hours(24)).await;
+    let summary = app.run(noon()).await;
+    assert_eq!(
+        (
+            &summary["transitions"]["started"],
+            &summary["reminders"]["sent"]
+        ),
+        (&json!(1), &json!(1)),
+        "{summary}"
+    );
+    assert_eq!(app.reminders(reminded).await, ["24h completed"]);
+    // An undo blocks the booking until the block is lifted.
+    let (status, block) = (
+        format!("/bookings/{started}/status"),
+        format!("/bookings/{started}/block"),
+    );
+    let body =
+        json!({"to": "confirmed", "actor": {"role": "admin"}, "reason": "too early"}).to_string();
+    let server = support(&mut app, noon() + minutes(1)).await;
+    let answer = ask(&server, "POST", &status, &[], body.as_bytes()).await;
+    assert_eq!(
+        (answer.status, &answer.json()["automation_blocked"]),
+        (200, &json!(true))
+    );
+    assert_eq!(
+        app.run(noon() + minutes(2)).await["transitions"]["started"],
+        0
+    );
+    for was_blocked in [true, false] {
+        let answer = ask(&server, "DELETE", &block, &[], b"").await;
+        assert_eq!(
+            (answer.status, &answer.json()["was_blocked"]),
+            (200, &json!(was_blocked))
+        );
+    }
+    let transitions = app.run(noon() + hours(2)).await["transitions"].clone();
+    assert_eq!(
+        (&transitions["started"], &transitions["completed"]),
+        (&json!(1), &json!(1))
+    );
+    // Due times and runs are in the trail nevertheless.
+    let trail = "SELECT concat_ws(' ', event_data ->> 'to', scheduled_at AT TIME ZONE 'UTC', event_data ? 'run_id') FROM booking_automation_events
+                  WHERE booking_id = $1 AND event_data ->> 'by' = 'booking-automation' ORDER BY seq";
+    assert_eq!(
+        app.column(trail, &[&started]).await,
+        [
+            "in_progress 2026-03-01 12:00:00 t",
+            "in_progress 2026-03-01 12:00:00 t",
+            "completed 2026-03-01 13:00:00 t"
+        ]
+    );
+    assert_eq!(
+        app.column("SELECT count(*)::text FROM history", &[]).await,
+        ["4"]
+    );
+}
+
+#[tokio::test]
+async fn no_columns_comes_too_late_for_a_database_that_has_them() {
+    let app = App::new().await;
+    let said = app.call(&["migrate", "--no-columns"]).await;
+    assert!(
+        !said.success
+            && said
+                .stderr
+                .contains("an earlier migrate has added its columns"),
+        "{}",
+        said.stderr
+    );
+}
+
+#[tokio::test]
+async fn a_block_is_lifted_from_the_column_and_from_the_undo() {
+    let mut app = App::new().await;
+    let id = app.confirmed(noon()).await;
+    app.sql(
+        "UPDATE bookings SET auto_complete_blocked = true WHERE id = $1",
+        &[&id],
+    )
+    .await;
+    let server = support(&mut app, noon() + hours(30)).await;
+    assert_eq!(
+        app.run(noon() + hours(30)).await["transitions"]["completed"],
+        0
+    );
+    let answer = ask(
+        &server,
+        "DELETE",
+        &format!("/bookings/{id}/block"),
+        &[],
+        b"",
+    )
+    .await;
+    assert_eq!(
+        (answer.status, &answer.json()["was_blocked"]),
+        (200, &json!(true))
+    );
+    let unblocked = "SELECT unblocked_at IS NOT NULL AND blocked_reason IS NULL FROM booking_automation_state WHERE booking_id = $1";
+    assert!(app.one(unblocked, &[&id]).await.get::<_, bool>(0));
+    let nobody = format!("/bookings/{}/block", uuid::Uuid::new_v4());
+    assert_eq!(ask(&server, "DELETE", &nobody, &[], b"").await.status, 404);
+}
+
+#[tokio::test]
+async fn a_status_that_cannot_be_stored_expires_nothing() {
+    for obstacle in [
+        "ALTER TABLE bookings DROP CONSTRAINT bookings_status_check; ALTER TABLE bookings ADD CHECK (status <> 'in_progress')",
+        "ALTER TABLE bookings DROP CONSTRAINT bookings_status_check; DROP INDEX booking_automation_in_progress_end, booking_automation_confirmed_start, booking_automation_pending_start; ALTER TABLE bookings ALTER COLUMN status TYPE varchar(10)",
+    ] {
+        let app = App::new().await;
+        let ids = [
+            app.confirmed(noon()).await,
+            app.confirmed(noon()).await,
+            app.confirmed(noon()).await,
+        ];
+        app.db.batch_execute(obstacle).await.unwrap();
+        let summary = app.run(noon() + minutes(1)).await;
+        assert_eq!(
+            summary["transitions"]["refused"]["count"], 3,
+            "{obstacle}: {summary}"
+        );
+        assert_eq!(summary["transitions"]["started"], 0);
+        // Two days later they are neither lost sight of nor forgotten.
+        let summary = app.run(noon() + hours(48)).await;
+        assert_eq!(
+            summary["transitions"]["expired"], 0,
+            "{obstacle}: {summary}"
+        );
+        assert_eq!(
+            summary["transitions"]["refused"]["count"], 3,
+            "{obstacle}: {summary}"
+        );
+        for id in ids {
+            assert_eq!(app.status(id).await, "confirmed", "{obstacle}");
+        }
+    }
+}

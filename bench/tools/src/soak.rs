@@ -12,6 +12,7 @@ use booking_automation::database::migrate;
 use booking_automation::database::settings::DatabaseSettings;
 use booking_automation::delivery::Mailer;
 use booking_automation::delivery::webhooks::WebhookDispatcher;
+use booking_automation::operations::check::finding::MigrateOptions;
 use booking_automation::operations::migration::check_and_migrate;
 use booking_automation::operations::settings::RetentionSettings;
 use booking_automation::primitives::call::Call;
@@ -42,7 +43,7 @@ impl Soak {
         let settings = DatabaseSettings::from_environment(&environment)?;
         check_and_migrate(
             &Database::new(&settings, migrate::CONNECTIONS)?,
-            false,
+            MigrateOptions::default(),
             None,
             |_| {},
         )

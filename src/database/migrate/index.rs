@@ -54,6 +54,28 @@ pub(crate) async fn ensure_index(
     .await
 }
 
+/// The definition without the condition on a column that the user's table does not have.
+pub(crate) async fn without_missing_column(
+    database: &Database,
+    definition: &str,
+) -> Result<String, MigrateError> {
+    const CONDITION: &str = " AND auto_complete_blocked IS NOT TRUE";
+    if !definition.contains(CONDITION) {
+        return Ok(definition.to_owned());
+    }
+    let sql = "SELECT EXISTS (SELECT FROM pg_attribute
+                               WHERE attrelid = to_regclass('public.bookings') AND attname = 'auto_complete_blocked'
+                                 AND atttypid = 'boolean'::regtype AND NOT attisdropped) AS found";
+    let found = run_step(database, "columns", async |transaction| {
+        Ok(transaction.query_one(sql, &[]).await?.get("found"))
+    })
+    .await?;
+    Ok(match found {
+        true => definition.to_owned(),
+        false => definition.replace(CONDITION, ""),
+    })
+}
+
 async fn build_on_empty_tables(
     database: &Database,
     step_name: &str,

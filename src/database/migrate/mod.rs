@@ -42,6 +42,20 @@ pub enum BaseTables {
     Leave,
 }
 
+/// Whether columns are added to `bookings`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Columns {
+    /// Unless an earlier `migrate` was told not to.
+    AsRecorded,
+    /// None is added, now and by every later `migrate`.
+    Leave,
+}
+
+/// The step that records that no columns are added.
+pub(crate) const NO_COLUMNS: &str = "02_no_columns";
+/// The step that adds the columns.
+pub(crate) const ADDS_COLUMNS: &str = "02_booking_columns";
+
 /// Brings the schema up to date, and calls `report` for each step that it applied. Whether the
 /// database fits was looked at before (`operations::check`).
 ///
@@ -53,19 +67,19 @@ pub enum BaseTables {
 pub async fn migrate(
     database: &Database,
     base_tables: BaseTables,
+    columns: Columns,
     until: Option<Instant>,
     mut report: impl FnMut(&str),
 ) -> Result<(), MigrateError> {
     create_ledger(database).await?;
+    let adds_columns = columns == Columns::AsRecorded && !is_recorded(database, NO_COLUMNS).await?;
     for (name, sql) in STEPS {
-        let is_left_out = name == "01_base_tables" && base_tables == BaseTables::Leave;
-        run_once(
-            database,
-            name,
-            if is_left_out { "" } else { sql },
-            &mut report,
-        )
-        .await?;
+        let (name, sql) = match name {
+            "01_base_tables" if base_tables == BaseTables::Leave => (name, ""),
+            ADDS_COLUMNS if !adds_columns => (NO_COLUMNS, ""),
+            _ => (name, sql),
+        };
+        run_once(database, name, sql, &mut report).await?;
     }
     let report_names = |what: &str, names: Vec<&str>, report: &mut dyn FnMut(&str)| {
         if !names.is_empty() {
@@ -75,7 +89,8 @@ pub async fn migrate(
     let created = run_step(database, "functions", functions::create_missing).await?;
     report_names("functions", created, &mut report);
     for (name, definition) in INDEXES {
-        if index::ensure_index(database, until, name, definition).await? {
+        let definition = index::without_missing_column(database, definition).await?;
+        if index::ensure_index(database, until, name, &definition).await? {
             report(&format!("index {name}"));
         }
     }
@@ -103,6 +118,16 @@ async fn create_ledger(database: &Database) -> Result<(), MigrateError> {
             transaction.batch(create).await?;
         }
         Ok(())
+    })
+    .await
+}
+
+async fn is_recorded(database: &Database, step: &str) -> Result<bool, MigrateError> {
+    let sql =
+        "SELECT EXISTS (SELECT FROM public.booking_automation_migrations WHERE name = $1) AS found";
+    run_step(database, step, async |transaction| {
+        let row = transaction.query_one(sql, &[(&step, Type::TEXT)]).await?;
+        Ok(row.get("found"))
     })
     .await
 }

@@ -1,4 +1,4 @@
-//! `/bookings/{id}/…`: status, cancellation, timeline.
+//! `/bookings/{id}/…`: status, block, cancellation, timeline.
 
 use std::sync::Arc;
 
@@ -11,6 +11,7 @@ use crate::bookings::cancellation::terms;
 use crate::bookings::cancellation::tiers::is_amount;
 use crate::bookings::lifecycle::{Role, Status, TABLE};
 use crate::bookings::status_change::{Actor, StatusRequest, change_status as change};
+use crate::bookings::unblock::unblock;
 use crate::http::api::errors::{database_problem, no_booking, status_problem};
 use crate::http::api::guard::{
     Api, ApiResponse, Authorized, PathId, authorize, idempotently, parse_path_id, read_only,
@@ -126,6 +127,24 @@ async fn take_step(
             .map_err(status_problem)
     });
     Ok(Json(changed.await?))
+}
+
+/// `DELETE /bookings/{id}/block`
+pub(crate) async fn lift_block(
+    State(api): State<Arc<Api>>,
+    id: PathId,
+    request: Request,
+) -> ApiResponse {
+    let authorized = authorize(&api, "DELETE", request).await?;
+    let booking_id = parse_path_id(id)?;
+    let settings = &api.automation.settings().transitions;
+    let lifted = idempotently(&api, &authorized, async |transaction, as_of| {
+        let unblocked = unblock(transaction, settings, as_of, booking_id).await;
+        unblocked
+            .map(|unblocked| json!(unblocked))
+            .map_err(status_problem)
+    });
+    Ok(Json(lifted.await?))
 }
 
 /// `GET /bookings/{id}/timeline`

@@ -39,6 +39,7 @@ pub(crate) fn routes(
     Router::new()
         .route("/openapi.json", any(openapi))
         .route("/bookings/{id}/status", any(bookings::change_status))
+        .route("/bookings/{id}/block", any(bookings::lift_block))
         .route("/bookings/{id}/cancellation", any(bookings::cancellation))
         .route("/bookings/{id}/timeline", any(bookings::timeline))
         .route("/events", any(trail::list_events))

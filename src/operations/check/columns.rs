@@ -102,7 +102,17 @@ pub(crate) struct Bookings {
     pub(crate) lacks_columns: bool,
 }
 
-pub(crate) async fn look(transaction: &Transaction) -> Result<Bookings> {
+/// `migrate --no-columns` comes too late.
+pub(crate) fn added_already() -> Finding {
+    Finding::error(
+        Topic::Columns,
+        "an earlier migrate has added its columns to bookings, so --no-columns would change nothing",
+        "run migrate without it; the columns that bookings lacks are not used",
+    )
+}
+
+/// `adds_columns`: `migrate` adds those that are missing; else those that do not fit are not used.
+pub(crate) async fn look(transaction: &Transaction, adds_columns: bool) -> Result<Bookings> {
     let row = transaction
         .query_one(include_str!("bookings.sql"), &[])
         .await?;
@@ -122,12 +132,14 @@ pub(crate) async fn look(transaction: &Transaction) -> Result<Bookings> {
     let found = read_columns(transaction).await?;
     let mut findings: Vec<_> = COLUMNS
         .iter()
+        .filter(|column| adds_columns || column.need != Need::Added)
         .filter_map(|column| judge(column, found.get(column.name)))
         .collect();
     let fits = !findings.iter().any(|finding| finding.level == Level::Error);
-    let lacks_columns = COLUMNS
-        .iter()
-        .any(|column| column.need == Need::Added && !found.contains_key(column.name));
+    let lacks_columns = adds_columns
+        && COLUMNS
+            .iter()
+            .any(|column| column.need == Need::Added && !found.contains_key(column.name));
     if lacks_columns && row.get("is_typed") {
         findings.push(Finding::error(
             Topic::Columns,

@@ -50,20 +50,25 @@ pub enum Intent {
     /// Only to know.
     Check,
     /// The schema is to be migrated next.
-    Migrate {
-        /// Whether missing base tables are created beside other tables.
-        create_base_tables: bool,
-    },
+    Migrate(MigrateOptions),
+}
+
+/// What `migrate` is asked to do otherwise than usual.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct MigrateOptions {
+    /// Create missing base tables beside other tables.
+    pub create_base_tables: bool,
+    /// Add no column to `bookings`, now and later.
+    pub no_columns: bool,
 }
 
 impl Intent {
     pub(crate) fn creates_base_tables(self) -> bool {
-        matches!(
-            self,
-            Self::Migrate {
-                create_base_tables: true
-            }
-        )
+        matches!(self, Self::Migrate(options) if options.create_base_tables)
+    }
+
+    pub(crate) fn adds_no_columns(self) -> bool {
+        matches!(self, Self::Migrate(options) if options.no_columns)
     }
 }
 

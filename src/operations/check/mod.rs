@@ -17,7 +17,7 @@ mod view;
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
-use crate::database::migrate::PLAIN_SQL;
+use crate::database::migrate::{ADDS_COLUMNS, NO_COLUMNS, PLAIN_SQL};
 use crate::database::{Begin, Database, REQUIRED, Result, Transaction};
 use crate::operations::check::finding::{Finding, Intent, Level, Topic};
 use crate::operations::check::tables::Relations;
@@ -94,7 +94,11 @@ async fn look_at_all(looks: &mut Looks<'_>, intent: Intent) -> Option<bool> {
         })
         .await;
     if relations.has("bookings") {
-        look_at_bookings(looks, &steps, &relations).await?;
+        let adds_columns = !intent.adds_no_columns() && !steps.contains(NO_COLUMNS);
+        if !adds_columns && steps.contains(ADDS_COLUMNS) {
+            looks.findings.push(columns::added_already());
+        }
+        look_at_bookings(looks, &steps, &relations, adds_columns).await?;
     }
     Some(relations.are_only_ours() || intent.creates_base_tables())
 }
@@ -116,8 +120,10 @@ async fn look_at_bookings(
     looks: &mut Looks<'_>,
     steps: &BTreeSet<String>,
     relations: &Relations,
+    adds_columns: bool,
 ) -> Option<()> {
-    let bookings = looks.read(Topic::Columns, columns::look).await?;
+    let look = async |transaction: &Transaction| columns::look(transaction, adds_columns).await;
+    let bookings = looks.read(Topic::Columns, look).await?;
     looks.findings.extend(bookings.findings);
     if bookings.lacks_columns {
         looks.look(Topic::Rows, rows::look).await;

@@ -58,7 +58,7 @@ pub(crate) async fn look(
         let remedy = format!("run migrate as the owner of bookings, {owner}");
         findings.push(match intent {
             Intent::Check => Finding::warning(Topic::Rights, text, remedy),
-            Intent::Migrate { .. } => Finding::error(Topic::Rights, text, remedy),
+            Intent::Migrate(_) => Finding::error(Topic::Rights, text, remedy),
         });
     }
     findings.extend(missing_privileges(transaction).await?);
