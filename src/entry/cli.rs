@@ -9,10 +9,11 @@ use chrono::{DateTime, Utc};
 use clap::{Parser, Subcommand};
 use serde::Serialize;
 
+use crate::database::migrate::progress;
 use crate::database::settings::DatabaseSettings;
 use crate::database::{Database, migrate};
 use crate::delivery::suppression::{self, Suppression};
-use crate::entry::{automation, server};
+use crate::entry::{automation, server, uninstall};
 use crate::http::settings::{AdminTokens, CronSecrets};
 use crate::primitives::call::Call;
 use crate::primitives::duration::parse_duration;
@@ -38,7 +39,19 @@ pub struct Arguments {
 enum Command {
     /// Brings the database's schema up to date. It is safe on a live database, and does nothing
     /// when run again.
-    Migrate,
+    Migrate {
+        /// How often to log the progress: for tests.
+        #[arg(long, hide = true, default_value = "10s", value_parser = progress_interval)]
+        progress_every: Duration,
+    },
+    /// Removes what `migrate` created, and keeps your tables. It lists everything and asks first.
+    Uninstall {
+        #[command(flatten)]
+        arguments: uninstall::Arguments,
+        /// How often to log the progress: for tests.
+        #[arg(long, hide = true, default_value = "10s", value_parser = progress_interval)]
+        progress_every: Duration,
+    },
     /// Runs one pass, sends what is due, and prints the summary as JSON.
     Run {
         /// Show what a pass would do now, without writing or sending anything.
@@ -123,6 +136,10 @@ fn interval(text: &str) -> Result<Duration, String> {
         .ok_or_else(|| "takes a duration from 10s to 1h, such as 1m".to_owned())
 }
 
+fn progress_interval(text: &str) -> Result<Duration, String> {
+    parse_duration(text).ok_or_else(|| "takes a duration such as 10s".to_owned())
+}
+
 fn address(text: &str) -> Result<Address, String> {
     Address::parse(text).ok_or_else(|| "takes a mail address, address@example.com".to_owned())
 }
@@ -135,7 +152,16 @@ pub async fn execute(arguments: Arguments) -> anyhow::Result<()> {
     let database_settings = DatabaseSettings::from_environment(&environment)?;
     let pass_settings = PassSettings::from_environment(&environment)?;
     match arguments.command {
-        Command::Migrate => migrate_and_preview(&database_settings, &pass_settings).await,
+        Command::Migrate { progress_every } => {
+            migrate_and_preview(&database_settings, &pass_settings, progress_every).await
+        }
+        Command::Uninstall {
+            arguments,
+            progress_every,
+        } => {
+            let database = Database::new(&database_settings, migrate::CONNECTIONS)?;
+            print(&uninstall::uninstall(&database, &arguments, progress_every).await?)
+        }
         Command::Run {
             dry_run: true,
             time,
@@ -189,14 +215,15 @@ fn call_within(time: Duration, as_of: Option<DateTime<Utc>>) -> Call {
 async fn migrate_and_preview(
     database: &DatabaseSettings,
     settings: &PassSettings,
+    progress_every: Duration,
 ) -> anyhow::Result<()> {
     let database = Database::new(database, migrate::CONNECTIONS)?;
     let mut steps = 0;
-    migrate::migrate(&database, None, |step| {
+    let migration = migrate::migrate(&database, None, |step| {
         steps += 1;
         tracing::info!("done: {step}");
-    })
-    .await?;
+    });
+    progress::watched(&database, progress_every, migration).await?;
     if steps == 0 {
         tracing::info!("the schema is up to date: nothing to do");
     }

@@ -22,6 +22,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::Instrument;
 
+use crate::database::migrate::progress;
 use crate::database::settings::DatabaseSettings;
 use crate::database::{Database, migrate};
 use crate::delivery::feedback;
@@ -220,7 +221,11 @@ async fn migrate(function: &Function, deadline: Instant) -> Result<Value, Functi
     };
     match tokio::time::timeout_at(
         deadline.into(),
-        migrate::migrate(&database, Some(deadline), report),
+        progress::watched(
+            &database,
+            progress::INTERVAL,
+            migrate::migrate(&database, Some(deadline), report),
+        ),
     )
     .await
     {

@@ -15,22 +15,25 @@
 //! A step only expands the schema; a later release contracts it. So the previous program and this
 //! one both run before, between and after the steps.
 
+mod created;
 mod fit;
 mod index;
+pub mod progress;
 mod step;
+pub mod uninstall;
 
 use std::time::Instant;
 
 use tokio_postgres::error::SqlState;
-use tokio_postgres::types::Type;
 
 pub use crate::database::migrate::step::MigrateError;
 use crate::database::migrate::step::run_step;
 use crate::database::schema::{INDEXES, LAST_STEPS, STEPS};
 use crate::database::{Database, DatabaseError, functions};
 
-/// Connections that `migrate` needs: one builds an index while another holds the lock.
-pub const CONNECTIONS: usize = 2;
+/// Connections that `migrate` and `uninstall` need: one builds an index while another holds the
+/// lock, and a third watches their progress.
+pub const CONNECTIONS: usize = 3;
 
 /// Brings the schema up to date, and calls `report` for each step that it applied.
 ///
@@ -84,7 +87,7 @@ async fn create_ledger(database: &Database) -> Result<(), MigrateError> {
         {
             transaction.batch(create).await?;
         }
-        Ok(())
+        created::ensure_record(transaction).await
     })
     .await
 }
@@ -96,13 +99,12 @@ async fn run_once(
     sql: &str,
     report: &mut impl FnMut(&str),
 ) -> Result<(), MigrateError> {
-    let record =
-        "INSERT INTO booking_automation_migrations (name) VALUES ($1) ON CONFLICT DO NOTHING";
     let done = run_step(database, name, async |transaction| {
-        if transaction.execute(record, &[(&name, Type::TEXT)]).await? == 0 {
+        if !created::begin_step(transaction, name).await? {
             return Ok(false);
         }
         transaction.batch(sql).await?;
+        created::end_step(transaction, name).await?;
         Ok(true)
     })
     .await?;

@@ -1,9 +1,11 @@
 //! One step: a short transaction under the migrations' lock, retried while other sessions hold
 //! locks that it needs.
 
+use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
 use thiserror::Error;
+use uuid::Uuid;
 
 use crate::database::{Begin, Database, DatabaseError, Transaction};
 
@@ -16,6 +18,29 @@ const RETRY_FOR: Duration = Duration::from_secs(300);
 /// Pauses between tries: the first is doubled up to the last, so that sessions that queued behind
 /// our request get far more time than it took.
 const RETRY_PAUSES: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(8));
+
+/// How the `application_name` of this process's sessions begins while they migrate; the step
+/// follows. The progress is found by it, and the database's owner sees it in `pg_stat_activity`.
+pub(crate) fn session_name() -> &'static str {
+    static NAME: OnceLock<String> = OnceLock::new();
+    NAME.get_or_init(|| format!("booking-automation migrate {:.8}", Uuid::new_v4().simple()))
+}
+
+/// SQL that shows the step in `pg_stat_activity` and takes the migrations' lock.
+pub(crate) fn announce_and_lock(step: &str) -> String {
+    let is_plain = |c: &char| c.is_ascii_alphanumeric() || " _:,.".contains(*c);
+    let step: String = step.chars().filter(is_plain).collect();
+    format!(
+        "SET LOCAL application_name = '{} {step}'; SELECT pg_advisory_xact_lock({MIGRATE_LOCK})",
+        session_name()
+    )
+}
+
+/// Marks a statement that runs without a transaction. There, a session setting would stay on a
+/// pooler's connection.
+pub(crate) fn as_ours(statement: &str) -> String {
+    format!("/* {} */ {statement}", session_name())
+}
 
 /// Why the database could not be migrated. Finished steps stay; run it again.
 #[derive(Debug, Error)]
@@ -57,12 +82,7 @@ pub(crate) async fn run_step<T>(
         ..Begin::default()
     };
     retry_on_locks(name, async || {
-        let (transaction, _) = database
-            .begin(
-                &begin,
-                &format!("SELECT pg_advisory_xact_lock({MIGRATE_LOCK})"),
-            )
-            .await?;
+        let (transaction, _) = database.begin(&begin, &announce_and_lock(name)).await?;
         let result = work(&transaction).await?;
         transaction.commit().await?;
         Ok(result)
