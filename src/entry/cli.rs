@@ -158,10 +158,7 @@ pub async fn execute(arguments: Arguments) -> anyhow::Result<()> {
         Command::Uninstall {
             arguments,
             progress_every,
-        } => {
-            let database = Database::new(&database_settings, migrate::CONNECTIONS)?;
-            print(&uninstall::uninstall(&database, &arguments, progress_every).await?)
-        }
+        } => print(&uninstall::uninstall(&database_settings, &arguments, progress_every).await?),
         Command::Run {
             dry_run: true,
             time,
@@ -213,17 +210,17 @@ fn call_within(time: Duration, as_of: Option<DateTime<Utc>>) -> Call {
 }
 
 async fn migrate_and_preview(
-    database: &DatabaseSettings,
+    database_settings: &DatabaseSettings,
     settings: &PassSettings,
     progress_every: Duration,
 ) -> anyhow::Result<()> {
-    let database = Database::new(database, migrate::CONNECTIONS)?;
+    let database = Database::new(database_settings, migrate::CONNECTIONS)?;
     let mut steps = 0;
     let migration = migrate::migrate(&database, None, |step| {
         steps += 1;
         tracing::info!("done: {step}");
     });
-    progress::watched(&database, progress_every, migration).await?;
+    progress::watched(database_settings, progress_every, migration).await?;
     if steps == 0 {
         tracing::info!("the schema is up to date: nothing to do");
     }

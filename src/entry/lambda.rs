@@ -222,7 +222,7 @@ async fn migrate(function: &Function, deadline: Instant) -> Result<Value, Functi
     match tokio::time::timeout_at(
         deadline.into(),
         progress::watched(
-            &database,
+            &function.database_settings,
             progress::INTERVAL,
             migrate::migrate(&database, Some(deadline), report),
         ),

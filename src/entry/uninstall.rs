@@ -8,8 +8,9 @@ use clap::Args;
 use serde_json::{Value, json};
 
 use crate::database::Database;
-use crate::database::migrate::progress;
 use crate::database::migrate::uninstall::{self, Kept, Options, Plan};
+use crate::database::migrate::{self, progress};
+use crate::database::settings::DatabaseSettings;
 
 /// What to remove.
 #[derive(Args)]
@@ -30,10 +31,11 @@ pub(crate) struct Arguments {
 /// # Errors
 /// When it is not confirmed, or a step fails. Finished steps stay: it can be run again.
 pub(crate) async fn uninstall(
-    database: &Database,
+    settings: &DatabaseSettings,
     arguments: &Arguments,
     progress_every: Duration,
 ) -> anyhow::Result<Value> {
+    let database = &Database::new(settings, migrate::CONNECTIONS)?;
     let options = Options {
         keep_trail: arguments.keep_trail,
         drop_columns: arguments.columns,
@@ -52,7 +54,7 @@ pub(crate) async fn uninstall(
         tracing::info!("dropped: {object}");
         dropped.push(object.to_owned());
     });
-    let mut kept = progress::watched(database, progress_every, work).await?;
+    let mut kept = progress::watched(settings, progress_every, work).await?;
     for stays in &kept {
         tracing::warn!("stays: {}: {}", stays.name, stays.why);
     }

@@ -46,12 +46,8 @@ const SETTINGS: &[(&str, &[&str])] = &[
         ],
     ),
     (
-        "names and nulls",
-        &[
-            "quote_all_identifiers = on",
-            "transform_null_equals = on",
-            "array_nulls = off",
-        ],
+        "nulls",
+        &["transform_null_equals = on", "array_nulls = off"],
     ),
     (
         "transactions",
@@ -129,12 +125,20 @@ const SETTINGS: &[(&str, &[&str])] = &[
     ),
 ];
 
-/// Settings under which a day has another outcome today. An entry that no longer applies fails the
-/// test: move it to `SETTINGS`.
-const KNOWN_TO_DIFFER: &[(&str, &[&str])] = &[(
-    "triggers are off",
-    &["session_replication_role = 'replica'"],
-)];
+/// Settings under which a day has another outcome today, and a part of that outcome. An entry that no
+/// longer applies fails the test: move it to `SETTINGS`.
+const KNOWN_TO_DIFFER: &[(&str, &[&str], &str)] = &[
+    (
+        "quoted names",
+        &["quote_all_identifiers = on"],
+        "bookings.status is \"text\"",
+    ),
+    (
+        "triggers are off",
+        &["session_replication_role = 'replica'"],
+        "",
+    ),
+];
 
 const THEIRS: &str = "CREATE SCHEMA theirs;
     CREATE TABLE theirs.bookings (LIKE pg_class);
@@ -153,10 +157,12 @@ async fn apply(app: &App, settings: &[&str]) {
     }
 }
 
-/// Installs the program in an empty database.
-async fn install(app: &mut App) {
+/// Installs the program in an empty database. An error is what `migrate` says.
+async fn install(app: &mut App) -> Result<(), String> {
     let said = app.call(&["migrate"]).await;
-    assert!(said.success, "{}", said.stderr);
+    if !said.success {
+        return Err(said.stderr);
+    }
     let old = "UPDATE public.reminder_rules SET effective_from = '2020-01-01'";
     app.sql(old, &[]).await;
     app.customer = app
@@ -169,6 +175,7 @@ async fn install(app: &mut App) {
     app.provider = app.person("Petra", None, "Europe/Vienna").await;
     let service = "INSERT INTO services (title) VALUES ('Massage') RETURNING id";
     app.service = app.one(service, &[]).await.get(0);
+    Ok(())
 }
 
 /// A session with the settings confirms a booking, which is reminded, started and completed; the
@@ -201,14 +208,19 @@ async fn outcome_under(name: &str, settings: &[&str]) -> (String, Vec<String>) {
     let mut app = App::empty().await;
     app.db.batch_execute(THEIRS).await.unwrap();
     apply(&app, settings).await;
-    install(&mut app).await;
-    (name.to_owned(), a_day(&app).await)
+    let outcome = match install(&mut app).await {
+        Ok(()) => a_day(&app).await,
+        Err(refusal) => vec![refusal],
+    };
+    (name.to_owned(), outcome)
 }
 
 #[tokio::test]
 async fn a_day_has_the_same_outcome_under_any_settings_of_the_database() {
-    let all = SETTINGS.iter().chain(KNOWN_TO_DIFFER);
-    let mut outcomes: Vec<_> = stream::iter(all)
+    let known = KNOWN_TO_DIFFER
+        .iter()
+        .map(|(name, settings, _)| (*name, *settings));
+    let mut outcomes: Vec<_> = stream::iter(SETTINGS.iter().copied().chain(known))
         .map(|(name, settings)| outcome_under(name, settings))
         .buffered(4)
         .collect()
@@ -218,8 +230,14 @@ async fn a_day_has_the_same_outcome_under_any_settings_of_the_database() {
     assert_eq!(expected.len(), 8, "{expected:#?}");
     let mut differs = Vec::new();
     for (name, outcome) in outcomes {
-        let is_known = KNOWN_TO_DIFFER.iter().any(|(known, _)| *known == name);
-        if (outcome != expected) != is_known {
+        let known = KNOWN_TO_DIFFER.iter().find(|(known, ..)| *known == name);
+        let is_right = match known {
+            Some((.., part)) => {
+                outcome != expected && outcome.iter().any(|line| line.contains(part))
+            }
+            None => outcome == expected,
+        };
+        if !is_right {
             differs.push(format!("{name}: {outcome:#?}"));
         }
     }
@@ -262,7 +280,7 @@ async fn a_day_has_the_same_outcome_in_any_encoding_and_collation() {
         let Some(mut app) = database_with(options).await else {
             continue;
         };
-        install(&mut app).await;
+        install(&mut app).await.unwrap();
         let outcome = a_day(&app).await;
         let expected = expected.get_or_insert_with(|| outcome.clone());
         assert_eq!((outcome.len(), &outcome), (8, &*expected), "{options}");
@@ -274,7 +292,7 @@ async fn a_day_has_the_same_outcome_in_any_encoding_and_collation() {
 async fn an_answer_that_the_encoding_cannot_store_is_recorded() {
     let latin = "ENCODING 'LATIN1' LC_COLLATE 'C' LC_CTYPE 'C'";
     let mut app = database_with(latin).await.unwrap();
-    install(&mut app).await;
+    install(&mut app).await.unwrap();
     app.ses
         .answer(|_| Answer::Error(400, "MessageRejected", "拒绝 → no 🎉"));
     let booking = app.confirmed(noon() + hours(24)).await;
@@ -284,7 +302,11 @@ async fn an_answer_that_the_encoding_cannot_store_is_recorded() {
         said += &app.call(&["run", "--as-of", &at]).await.stderr;
         app.make_claimable().await;
     }
-    assert_eq!(app.reminders(booking).await, ["24h failed"], "{said}");
+    assert_eq!(
+        app.reminders(booking).await,
+        ["24h failed rejected"],
+        "{said}"
+    );
     assert_eq!(app.ses.mails().len(), 1, "{said}");
 }
 
@@ -293,7 +315,7 @@ async fn an_answer_that_the_encoding_cannot_store_is_recorded() {
 async fn bytes_that_are_no_text_affect_only_their_own_message() {
     let ascii = "ENCODING 'SQL_ASCII' LC_COLLATE 'C' LC_CTYPE 'C'";
     let mut app = database_with(ascii).await.unwrap();
-    install(&mut app).await;
+    install(&mut app).await.unwrap();
     app.confirmed(noon() + hours(24)).await;
     let other = app
         .person("Other", Some("other@customers.example"), "UTC")

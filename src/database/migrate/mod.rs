@@ -32,8 +32,8 @@ use crate::database::schema::{INDEXES, LAST_STEPS, STEPS};
 use crate::database::{Database, DatabaseError, functions};
 
 /// Connections that `migrate` and `uninstall` need: one builds an index while another holds the
-/// lock, and a third watches their progress.
-pub const CONNECTIONS: usize = 3;
+/// lock. Their progress is watched over further ones, each open for a moment.
+pub const CONNECTIONS: usize = 2;
 
 /// Brings the schema up to date, and calls `report` for each step that it applied.
 ///

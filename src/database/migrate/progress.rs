@@ -1,7 +1,8 @@
 //! Shows how far `migrate` and `uninstall` are, and whom they wait for.
 //!
-//! A connection of its own watches the sessions of this process twice a second. A terminal shows one
-//! line that changes; a log gets a line at intervals. The work never fails because of it.
+//! Twice a second, a connection of its own looks at the sessions of this process. It is closed at
+//! once, so that it never keeps the last one from the work. A terminal shows one line that changes; a
+//! log gets a line at intervals. The work never fails because of it.
 
 use std::convert::Infallible;
 use std::io::{IsTerminal, Write};
@@ -12,6 +13,7 @@ use tokio_postgres::Row;
 use tokio_postgres::types::Type;
 
 use crate::database::migrate::step::session_name;
+use crate::database::settings::DatabaseSettings;
 use crate::database::{Begin, Database, Result};
 
 /// The usual interval between two lines in a log.
@@ -24,15 +26,16 @@ const MOST_FAILURES: u32 = 5;
 pub const CLEAR_LINE: &str = "\r\x1b[2K";
 
 /// Does `work` while its progress is shown: on a terminal at once, in a log at each interval.
+/// `settings` are those of the connections that do the work.
 pub async fn watched<T>(
-    database: &Database,
+    settings: &DatabaseSettings,
     interval: Duration,
     work: impl Future<Output = T>,
 ) -> T {
     let mut work = pin!(work);
     let done = tokio::select! {
         done = &mut work => done,
-        never = watch(database, interval) => match never {},
+        never = watch(settings, interval) => match never {},
     };
     if std::io::stderr().is_terminal() {
         write_to_terminal("");
@@ -40,13 +43,16 @@ pub async fn watched<T>(
     done
 }
 
-async fn watch(database: &Database, interval: Duration) -> Infallible {
+async fn watch(settings: &DatabaseSettings, interval: Duration) -> Infallible {
+    let Ok(database) = Database::new(settings, 1) else {
+        return std::future::pending().await;
+    };
     let is_terminal = std::io::stderr().is_terminal();
     let (mut rate, mut failures) = (Rate::default(), 0);
     let (mut last_written, mut last_wait) = (Instant::now(), None);
     while failures < MOST_FAILURES {
         tokio::time::sleep(LOOK_EVERY.min(interval)).await;
-        let rows = match look(database).await {
+        let rows = match look(&database).await {
             Ok(rows) => rows,
             Err(error) => {
                 failures += 1;
@@ -89,7 +95,8 @@ async fn look(database: &Database) -> Result<Vec<Row>> {
     let rows = transaction
         .query(include_str!("progress.sql"), &parameters)
         .await?;
-    transaction.rollback().await?;
+    // Its connection closes with it.
+    drop(transaction);
     Ok(rows)
 }
 

@@ -13,7 +13,7 @@ SELECT substr(a.application_name, length($1) + 2)              AS step,
        ARRAY(SELECT format('pid %s (role %s, application_name %s, %s)', b.pid, coalesce(b.usename, '?'),
                            coalesce(nullif(b.application_name, ''), '?'), coalesce(b.state, 'state unknown'))
                FROM pg_stat_activity b
-              WHERE b.pid = ANY (pg_blocking_pids(a.pid)) OR b.pid = p.current_locker_pid
+              WHERE (b.pid = ANY (pg_blocking_pids(a.pid)) OR b.pid = p.current_locker_pid) AND b.pid <> pg_backend_pid()
               ORDER BY b.pid)                                   AS blockers
   FROM pg_stat_activity a
   LEFT JOIN pg_stat_progress_create_index p ON p.pid = a.pid

@@ -23,7 +23,11 @@ const RETRY_PAUSES: (Duration, Duration) = (Duration::from_secs(1), Duration::fr
 /// follows. The progress is found by it, and the database's owner sees it in `pg_stat_activity`.
 pub(crate) fn session_name() -> &'static str {
     static NAME: OnceLock<String> = OnceLock::new();
-    NAME.get_or_init(|| format!("booking-automation migrate {:.8}", Uuid::new_v4().simple()))
+    NAME.get_or_init(|| {
+        // The server cuts names after 63 bytes, and the step is to fit in.
+        let (token, ..) = Uuid::new_v4().as_fields();
+        format!("booking-automation migrate {token:08x}")
+    })
 }
 
 /// SQL that shows the step in `pg_stat_activity` and takes the migrations' lock.
@@ -90,7 +94,8 @@ pub(crate) async fn run_step<T>(
     .await
 }
 
-/// Retries until `attempt` succeeds, fails for another reason than a lock, or the time is up.
+/// Retries until `attempt` succeeds, fails for another reason than a lock or a lack of connections,
+/// or the time is up.
 pub(crate) async fn retry_on_locks<T>(
     name: &str,
     attempt: impl AsyncFn() -> Result<T, DatabaseError>,
@@ -103,16 +108,17 @@ pub(crate) async fn retry_on_locks<T>(
             Err(cause) => cause,
         };
         let step = name.to_owned();
-        if !cause.is_lock() {
+        if !cause.is_lock() && !cause.is_out_of_connections() {
             return Err(MigrateError::Step { step, cause });
         }
         if Instant::now() >= give_up {
             return Err(MigrateError::Locked { step, cause });
         }
-        tracing::info!(
-            migration.step = name,
-            "another session holds a lock; trying again"
-        );
+        let why = match cause.is_lock() {
+            true => "another session holds a lock",
+            false => "the server has no connection left",
+        };
+        tracing::info!(migration.step = name, "{why}; trying again");
         tokio::time::sleep(pause).await;
         pause = (pause * 2).min(RETRY_PAUSES.1);
     }
