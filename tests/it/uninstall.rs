@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use crate::app::{App, CommandOutput, connect, hours, minutes, noon};
+use crate::app::{App, CommandOutput, connect, grant_documented_rights, hours, minutes, noon};
 
 const THEIRS: &str = include_str!("theirs.sql");
 
@@ -40,6 +40,7 @@ async fn migrate(app: &App) {
     assert!(said.success, "{}", said.stderr);
     let old = "UPDATE reminder_rules SET effective_from = '2020-01-01'";
     app.sql(old, &[]).await;
+    grant_documented_rights(&app.db).await;
 }
 
 /// A booking is reminded, started and completed.
@@ -147,8 +148,10 @@ async fn a_kept_trail_stays_protected_and_goes_on_after_a_new_migrate() {
     .await;
     assert_eq!(app.column(trail, &[]).await, before);
     migrate(&app).await;
-    app.run(noon() + hours(24)).await;
-    app.run(noon() + hours(25)).await;
+    // The hourly sweep finds it.
+    for hour in [22, 24, 25, 26] {
+        app.run(noon() + hours(hour)).await;
+    }
     assert_eq!(
         app.reminders(moved).await,
         ["24h completed", "24h completed"]
