@@ -13,6 +13,7 @@ use crate::database::migrate::progress;
 use crate::database::settings::DatabaseSettings;
 use crate::database::{Database, migrate};
 use crate::delivery::suppression::{self, Suppression};
+use crate::entry::uninstall::progress_interval;
 use crate::entry::{automation, server, uninstall};
 use crate::http::settings::{AdminTokens, CronSecrets};
 use crate::primitives::call::Call;
@@ -45,13 +46,7 @@ enum Command {
         progress_every: Duration,
     },
     /// Removes what `migrate` created, and keeps your tables. It lists everything and asks first.
-    Uninstall {
-        #[command(flatten)]
-        arguments: uninstall::Arguments,
-        /// How often to log the progress: for tests.
-        #[arg(long, hide = true, default_value = "10s", value_parser = progress_interval)]
-        progress_every: Duration,
-    },
+    Uninstall(uninstall::Arguments),
     /// Runs one pass, sends what is due, and prints the summary as JSON.
     Run {
         /// Show what a pass would do now, without writing or sending anything.
@@ -136,10 +131,6 @@ fn interval(text: &str) -> Result<Duration, String> {
         .ok_or_else(|| "takes a duration from 10s to 1h, such as 1m".to_owned())
 }
 
-fn progress_interval(text: &str) -> Result<Duration, String> {
-    parse_duration(text).ok_or_else(|| "takes a duration such as 10s".to_owned())
-}
-
 fn address(text: &str) -> Result<Address, String> {
     Address::parse(text).ok_or_else(|| "takes a mail address, address@example.com".to_owned())
 }
@@ -155,10 +146,9 @@ pub async fn execute(arguments: Arguments) -> anyhow::Result<()> {
         Command::Migrate { progress_every } => {
             migrate_and_preview(&database_settings, &pass_settings, progress_every).await
         }
-        Command::Uninstall {
-            arguments,
-            progress_every,
-        } => print(&uninstall::uninstall(&database_settings, &arguments, progress_every).await?),
+        Command::Uninstall(arguments) => {
+            print(&uninstall::uninstall(&database_settings, &arguments).await?)
+        }
         Command::Run {
             dry_run: true,
             time,

@@ -11,6 +11,7 @@ use crate::database::Database;
 use crate::database::migrate::uninstall::{self, Kept, Options, Plan};
 use crate::database::migrate::{self, progress};
 use crate::database::settings::DatabaseSettings;
+use crate::primitives::duration::parse_duration;
 
 /// What to remove.
 #[derive(Args)]
@@ -24,6 +25,14 @@ pub(crate) struct Arguments {
     /// Do not ask.
     #[arg(long)]
     yes: bool,
+    /// How often to log the progress: for tests.
+    #[arg(long, hide = true, default_value = "10s", value_parser = progress_interval)]
+    progress_every: Duration,
+}
+
+/// Parses the interval of the progress in a log.
+pub(crate) fn progress_interval(text: &str) -> Result<Duration, String> {
+    parse_duration(text).ok_or_else(|| "takes a duration such as 10s".to_owned())
 }
 
 /// Removes what `migrate` created, and returns what was dropped and what stays.
@@ -33,7 +42,6 @@ pub(crate) struct Arguments {
 pub(crate) async fn uninstall(
     settings: &DatabaseSettings,
     arguments: &Arguments,
-    progress_every: Duration,
 ) -> anyhow::Result<Value> {
     let database = &Database::new(settings, migrate::CONNECTIONS)?;
     let options = Options {
@@ -54,7 +62,7 @@ pub(crate) async fn uninstall(
         tracing::info!("dropped: {object}");
         dropped.push(object.to_owned());
     });
-    let mut kept = progress::watched(settings, progress_every, work).await?;
+    let mut kept = progress::watched(settings, arguments.progress_every, work).await?;
     for stays in &kept {
         tracing::warn!("stays: {}: {}", stays.name, stays.why);
     }

@@ -3,10 +3,12 @@
 
 use futures_util::StreamExt;
 use futures_util::stream;
+use serde_json::json;
 
 use crate::app::{App, connect, hours, minutes, noon, skipped};
 use crate::cluster::cluster;
 use crate::ses::Answer;
+use crate::status::{ask, support};
 
 /// Settings that do not depend on each other share a database.
 const SETTINGS: &[(&str, &[&str])] = &[
@@ -332,4 +334,22 @@ async fn bytes_that_are_no_text_affect_only_their_own_message() {
         .iter()
         .any(|mail| mail.to() == "other@customers.example");
     assert!(is_sent, "{}", said.stderr);
+}
+
+/// A text of support's that the database cannot store is the request's fault, and changes nothing.
+#[tokio::test]
+async fn a_reason_that_the_encoding_cannot_store_is_refused() {
+    let latin = "ENCODING 'LATIN1' LC_COLLATE 'C' LC_CTYPE 'C'";
+    let mut app = database_with(latin).await.unwrap();
+    install(&mut app).await.unwrap();
+    let booking = app.confirmed(noon() + hours(24)).await;
+    let server = support(&mut app, noon()).await;
+    let path = format!("/bookings/{booking}/status");
+    for (reason, status) in [("no 🎉", 422), ("déjà vu", 200)] {
+        let body =
+            json!({"to": "cancelled", "actor": {"role": "admin", "id": "kim"}, "reason": reason});
+        let answer = ask(&server, "POST", &path, &[], body.to_string().as_bytes()).await;
+        assert_eq!(answer.status, status, "{reason}: {}", answer.body);
+    }
+    assert_eq!(app.status(booking).await, "cancelled");
 }
