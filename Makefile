@@ -2,7 +2,7 @@
 CARGO ?= cargo
 DEMO = --manifest-path demo/Cargo.toml --target-dir target/demo
 
-.PHONY: check test demo postgres judges previous deny unused doc gate release bench size chaos mutants fuzz
+.PHONY: check test test-matrix demo postgres judges previous deny unused doc gate release bench size chaos mutants fuzz
 
 # The version in rust-toolchain.toml, if rustup has it installed under another name.
 ifndef RUSTUP_TOOLCHAIN
@@ -32,6 +32,12 @@ test: postgres previous
 	@$(call needs,clippy,clippy) $(CARGO) clippy --locked --all-targets -- -D warnings
 	$(CARGO) build --locked $(DEMO)
 	RUST_BACKTRACE=$${RUST_BACKTRACE-0} $(CARGO) test --locked
+
+# Runs all tests on the other supported versions of PostgreSQL, whose servers come from npm, in an hour.
+# VERSIONS="14 18" runs only these; TESTS="trail:: statements::" only the tests with such names.
+VERSIONS ?= 14 16 17 18
+test-matrix:
+	@CARGO="$(CARGO)" sh scripts/postgres-matrix $(VERSIONS) -- $(TESTS)
 
 # A component that the toolchain lacks is skipped with a message.
 needs = $(CARGO) $(1) --version >/dev/null 2>&1 || { echo "SKIPPED: cargo $(1) (rustup component add $(2))"; exit 0; };

@@ -92,6 +92,16 @@ impl DatabaseError {
         })
     }
 
+    /// Whether the server, or the role, has as many sessions as it may.
+    pub(crate) fn is_out_of_connections(&self) -> bool {
+        self.code() == Some(&SqlState::TOO_MANY_CONNECTIONS)
+    }
+
+    /// Whether the database's encoding cannot store a text.
+    pub(crate) fn is_untranslatable(&self) -> bool {
+        self.code() == Some(&SqlState::UNTRANSLATABLE_CHARACTER)
+    }
+
     /// The server's message and hint, for a person who runs a command. It leaves out the detail,
     /// which may quote a row.
     pub(crate) fn message(&self) -> String {

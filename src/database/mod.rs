@@ -36,6 +36,8 @@ pub(crate) use crate::database::transaction::BOOKINGS_LOCK_TIMEOUT;
 pub use crate::database::transaction::{Begin, Parameter, Transaction};
 use crate::database::transaction::{CONNECTION_TIMEOUT, within};
 
+/// Advisory lock of the pass. An arbitrary number.
+pub(crate) const PASS_LOCK: i64 = 0x626b_6175_746f_0001;
 /// How long the check of a pooled connection may take. After Lambda has frozen and resumed a
 /// function, its sockets look open but may be dead.
 const RECYCLE_TIMEOUT: Duration = Duration::from_secs(2);

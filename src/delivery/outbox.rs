@@ -15,6 +15,7 @@ use crate::database::{Parameter, Result, Transaction};
 use crate::delivery::event::EventStatus;
 use crate::delivery::figures::Backlog;
 use crate::messages::reminder::Reminder;
+use crate::primitives::errors::in_ascii;
 use crate::reminders::Reason;
 use crate::reminders::addresses::HAND_OVER;
 
@@ -233,6 +234,16 @@ pub(crate) struct PageOutcomes {
 }
 
 impl PageOutcomes {
+    /// With texts that a database of any encoding can store.
+    pub(crate) fn in_ascii(&self) -> Self {
+        let ascii = |text: &Option<String>| text.as_deref().map(in_ascii);
+        Self {
+            errors: self.errors.iter().map(ascii).collect(),
+            message_ids: self.message_ids.iter().map(ascii).collect(),
+            ..self.clone()
+        }
+    }
+
     /// Adds an outcome. `wait` is the time until the next attempt, if there is one.
     pub(crate) fn push(&mut self, id: Uuid, claim: i64, outcome: &Outcome, wait: Duration) {
         let (name, reason, error, message_id) = match outcome.clone() {

@@ -49,6 +49,8 @@ impl DeliveryPages<'_> {
                 _ => Err(error),
             };
         }
+        let in_ascii = error.is_untranslatable().then(|| outcomes.in_ascii());
+        let outcomes = in_ascii.as_ref().unwrap_or(outcomes);
         let (mut pause, longest) = self.timing.record_pauses;
         while Instant::now() + pause < self.call.deadline {
             tracing::warn!(

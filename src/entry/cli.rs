@@ -9,10 +9,12 @@ use chrono::{DateTime, Utc};
 use clap::{Args, Parser, Subcommand};
 use serde::Serialize;
 
+use crate::database::migrate::progress;
 use crate::database::settings::DatabaseSettings;
 use crate::database::{Database, migrate};
 use crate::delivery::suppression::{self, Suppression};
-use crate::entry::{automation, server};
+use crate::entry::uninstall::progress_interval;
+use crate::entry::{automation, server, uninstall};
 use crate::http::settings::{AdminTokens, CronSecrets};
 use crate::operations::check;
 use crate::operations::check::finding::{Intent, MigrateOptions};
@@ -49,6 +51,8 @@ enum Command {
         #[arg(long)]
         json: bool,
     },
+    /// Removes what `migrate` created, and keeps your tables. It lists everything and asks first.
+    Uninstall(uninstall::Arguments),
     /// Runs one pass, sends what is due, and prints the summary as JSON.
     Run {
         /// Show what a pass would do now, without writing or sending anything.
@@ -109,6 +113,9 @@ struct MigrateArguments {
     /// automatic changes and the block of an undo are then only in our own tables.
     #[arg(long)]
     no_columns: bool,
+    /// How often to log the progress: for tests.
+    #[arg(long, hide = true, default_value = "10s", value_parser = progress_interval)]
+    progress_every: Duration,
 }
 
 impl MigrateArguments {
@@ -167,7 +174,10 @@ pub async fn execute(arguments: Arguments) -> anyhow::Result<()> {
     let pass_settings = PassSettings::from_environment(&environment)?;
     match arguments.command {
         Command::Migrate(arguments) => {
-            migrate_and_preview(&database_settings, &pass_settings, arguments.options()).await
+            migrate_and_preview(&database_settings, &pass_settings, &arguments).await
+        }
+        Command::Uninstall(arguments) => {
+            print(&uninstall::uninstall(&database_settings, &arguments).await?)
         }
         Command::Check { json } => print_check(&database_settings, json).await,
         Command::Run {
@@ -221,17 +231,17 @@ fn call_within(time: Duration, as_of: Option<DateTime<Utc>>) -> Call {
 }
 
 async fn migrate_and_preview(
-    database: &DatabaseSettings,
+    database_settings: &DatabaseSettings,
     settings: &PassSettings,
-    options: MigrateOptions,
+    arguments: &MigrateArguments,
 ) -> anyhow::Result<()> {
-    let database = Database::new(database, migrate::CONNECTIONS)?;
+    let database = Database::new(database_settings, migrate::CONNECTIONS)?;
     let mut steps = 0;
-    migration::check_and_migrate(&database, options, None, |step| {
+    let migration = migration::check_and_migrate(&database, arguments.options(), None, |step| {
         steps += 1;
         tracing::info!("done: {step}");
-    })
-    .await?;
+    });
+    progress::watched(database_settings, arguments.progress_every, migration).await?;
     if steps == 0 {
         tracing::info!("the schema is up to date: nothing to do");
     }

@@ -22,6 +22,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::Instrument;
 
+use crate::database::migrate::progress;
 use crate::database::settings::DatabaseSettings;
 use crate::database::{Database, migrate};
 use crate::delivery::feedback;
@@ -222,7 +223,16 @@ async fn migrate(function: &Function, deadline: Instant) -> Result<Value, Functi
     };
     match tokio::time::timeout_at(
         deadline.into(),
-        migration::check_and_migrate(&database, MigrateOptions::default(), Some(deadline), report),
+        progress::watched(
+            &function.database_settings,
+            progress::INTERVAL,
+            migration::check_and_migrate(
+                &database,
+                MigrateOptions::default(),
+                Some(deadline),
+                report,
+            ),
+        ),
     )
     .await
     {

@@ -1,9 +1,43 @@
 //! Logs go to stderr: stdout carries a command's output and nothing else.
 
+use std::io::{IsTerminal, Write};
+
 use tracing_subscriber::Layer;
 use tracing_subscriber::filter::{LevelFilter, Targets};
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
+
+use crate::database::migrate::progress::CLEAR_LINE;
+
+/// Standard error. On a terminal, a line of the log replaces the progress that is shown there.
+enum Stderr {
+    Terminal { is_at_start: bool },
+    Other,
+}
+
+impl Stderr {
+    fn new() -> Self {
+        match std::io::stderr().is_terminal() {
+            true => Self::Terminal { is_at_start: true },
+            false => Self::Other,
+        }
+    }
+}
+
+impl Write for Stderr {
+    fn write(&mut self, text: &[u8]) -> std::io::Result<usize> {
+        if let Self::Terminal { is_at_start } = self
+            && std::mem::take(is_at_start)
+        {
+            std::io::stderr().write_all(CLEAR_LINE.as_bytes())?;
+        }
+        std::io::stderr().write(text)
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        std::io::stderr().flush()
+    }
+}
 
 /// Starts logging: as `RUST_LOG` says, as JSON where Lambda's log format says so.
 pub fn start() {
@@ -26,7 +60,7 @@ pub fn start() {
         .with_target("aws_smithy_runtime", LevelFilter::WARN);
     let json = std::env::var("AWS_LAMBDA_LOG_FORMAT")
         .is_ok_and(|format| format.eq_ignore_ascii_case("json"));
-    let lines = tracing_subscriber::fmt::layer().with_writer(std::io::stderr);
+    let lines = tracing_subscriber::fmt::layer().with_writer(Stderr::new);
     let lines = match json {
         true => lines
             .json()

@@ -6,6 +6,7 @@ pub mod lambda;
 pub mod logging;
 pub mod server;
 pub mod statements;
+mod uninstall;
 
 use crate::channels::email::Ses;
 use crate::channels::email::settings::EmailSettings;

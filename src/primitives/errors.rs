@@ -24,6 +24,12 @@ fn sources<'a>(
     iter::successors(Some(error), |error| (*error).source())
 }
 
+/// A text that a database of any encoding can store: a question mark for each other character.
+pub(crate) fn in_ascii(text: &str) -> String {
+    let ascii = |character: char| if character.is_ascii() { character } else { '?' };
+    text.chars().map(ascii).collect()
+}
+
 /// A provider's or mail server's text without the addresses in it.
 pub(crate) fn redact_addresses(text: &str) -> String {
     let ends = |character: char| character.is_whitespace() || "<>()[],;:\"'".contains(character);

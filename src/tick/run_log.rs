@@ -9,13 +9,12 @@ use chrono::{DateTime, Utc};
 use tokio_postgres::types::{Json, Timestamp, Type};
 use uuid::Uuid;
 
+pub(crate) use crate::database::PASS_LOCK;
 use crate::database::{Begin, Database, DatabaseError, Result, Transaction};
 use crate::primitives::call::Call;
 use crate::tick::summary::{Summary, Work};
 use crate::tick::trigger::Trigger;
 
-/// Advisory lock of the pass. An arbitrary number.
-pub(crate) const PASS_LOCK: i64 = 0x626b_6175_746f_0001;
 /// How long to wait for the end of our own transaction whose COMMIT got no answer.
 const SETTLE_FOR: Duration = Duration::from_secs(10);
 /// How long recording a failed pass may take, past the call's deadline if need be.

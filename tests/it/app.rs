@@ -91,6 +91,30 @@ pub struct App {
     pub provider: Uuid,
     /// See `customer`.
     pub service: Uuid,
+    /// Whether `PASS_ROLE` has the documented rights on this database.
+    pub has_grants: bool,
+}
+
+/// The role of docs/install.md that passes run as.
+const PASS_ROLE: &str = "booking_automation_pass";
+
+/// Creates the role, once for the cluster, and grants it in this database what docs/install.md says.
+/// The tests' own tables and functions, which their triggers use, are open to it.
+pub async fn grant_documented_rights(db: &Client) {
+    let docs = include_str!("../../docs/install.md");
+    let (_, section) = docs.split_once("### A role for passes").unwrap();
+    let (_, grants) = section.split_once("```sql\n").unwrap();
+    let (grants, _) = grants.split_once("```").unwrap();
+    let create = format!(
+        "DO $$ BEGIN
+             CREATE ROLE {PASS_ROLE} LOGIN PASSWORD '{PASS_ROLE}';
+         EXCEPTION WHEN duplicate_object OR unique_violation THEN NULL;
+         END $$;
+         ALTER DEFAULT PRIVILEGES IN SCHEMA public GRANT ALL ON TABLES TO {PASS_ROLE};
+         ALTER DEFAULT PRIVILEGES IN SCHEMA public GRANT ALL ON SEQUENCES TO {PASS_ROLE};"
+    );
+    db.batch_execute(&create).await.unwrap();
+    db.batch_execute(grants).await.unwrap();
 }
 
 /// The output of the program.
@@ -116,7 +140,9 @@ impl CommandOutput {
 impl App {
     /// Creates an app with a new, migrated database.
     pub async fn new() -> Self {
-        Self::with_people(&new_database(template().await).await).await
+        let mut app = Self::with_people(&new_database(template().await).await).await;
+        app.has_grants = true;
+        app
     }
 
     /// Creates an app with an empty database.
@@ -185,10 +211,12 @@ impl App {
             customer: Uuid::nil(),
             provider: Uuid::nil(),
             service: Uuid::nil(),
+            has_grants: false,
         }
     }
 
-    /// A command of the program, without the environment of this process.
+    /// A command of the program, without the environment of this process. Commands that need no
+    /// more than the documented rights run with these, on a database that has them.
     pub fn command(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_booking-automation"));
         command
@@ -197,6 +225,13 @@ impl App {
             .envs(&self.env)
             .stdin(Stdio::null())
             .kill_on_drop(true);
+        let needs_owner = ["migrate", "uninstall"];
+        let needs_owner = arguments.iter().any(|it| needs_owner.contains(it));
+        if self.has_grants && !needs_owner && self.env["DATABASE_URL"] == self.url {
+            let (_, host) = self.url.rsplit_once('@').unwrap();
+            let url = format!("postgres://{PASS_ROLE}:{PASS_ROLE}@{host}");
+            command.env("DATABASE_URL", url);
+        }
         command
     }
 
@@ -431,6 +466,7 @@ async fn template() -> &'static str {
             }
             let url = new_database("template0").await;
             migrate(&url).await;
+            grant_documented_rights(&connect(&url).await).await;
             let (_, name) = url.rsplit_once('/').unwrap();
             let Some(kept) = kept else {
                 return name.to_owned();

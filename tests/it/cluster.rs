@@ -2,7 +2,8 @@
 //!
 //! `TEST_DATABASE_URL` (the URL of a superuser) selects another server. `TEST_DATABASE_DIRECTORY`
 //! is the directory of its `log`, written with `log_line_prefix = '%d '`. Without it, tests that
-//! read the log are skipped.
+//! read the log are skipped. `TEST_POSTGRES_BIN` is the directory of the programs of another
+//! version of PostgreSQL, of which the tests start a server.
 
 use std::io::Write;
 use std::net::TcpListener;
@@ -395,9 +396,12 @@ impl Drop for OwnCluster {
     }
 }
 
-/// The directory of the server's programs: on the `PATH`, in Debian's directories (newest first),
-/// or unpacked by `scripts/postgres`.
+/// The directory of the server's programs: `TEST_POSTGRES_BIN`, on the `PATH`, in Debian's
+/// directories (newest first), or unpacked by `scripts/postgres`.
 fn server_binaries() -> Option<PathBuf> {
+    if let Some(bin) = std::env::var_os("TEST_POSTGRES_BIN") {
+        return Some(PathBuf::from(bin));
+    }
     let path = std::env::var_os("PATH").unwrap_or_default();
     let mut candidates: Vec<PathBuf> = std::fs::read_dir("/usr/lib/postgresql")
         .map(|entries| {

@@ -352,7 +352,8 @@ async fn slow_triggers_reduce_the_work_of_a_pass_without_failing_it() {
 
 #[tokio::test]
 async fn a_lock_conflict_in_a_trigger_defers_bookings_to_the_next_pass() {
-    let app = App::new().await;
+    let mut app = App::new().await;
+    app.has_grants = false; // their trigger writes users
     for _ in 0..50 {
         app.confirmed(noon()).await;
     }
@@ -386,7 +387,8 @@ async fn a_lock_conflict_in_a_trigger_defers_bookings_to_the_next_pass() {
 
 #[tokio::test]
 async fn a_locked_booking_is_not_recorded_as_reset_by_a_trigger() {
-    let app = App::new().await;
+    let mut app = App::new().await;
+    app.has_grants = false; // their trigger writes users
     let refused =
         "booking_automation_events WHERE event_type = 'status_update' AND status = 'failed'";
     // An earlier pass moved it, and it was confirmed again; another session locks it.
@@ -428,7 +430,8 @@ async fn a_locked_booking_is_not_recorded_as_reset_by_a_trigger() {
 
 #[tokio::test]
 async fn a_flag_blocked_by_a_lock_in_a_trigger_is_set_later() {
-    let app = App::new().await;
+    let mut app = App::new().await;
+    app.has_grants = false; // their trigger writes users
     let id = app.confirmed(noon() + hours(24)).await;
     create_before_update_trigger(
         &app,

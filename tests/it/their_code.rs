@@ -488,6 +488,11 @@ async fn without_columns_a_day_passes_and_nothing_is_added_to_bookings() {
         // The choice holds for a later migrate.
         assert_eq!(app.column(columns, &[]).await, before);
     }
+    app.sql(
+        "UPDATE reminder_rules SET effective_from = '2020-01-01'",
+        &[],
+    )
+    .await;
     app.customer = app
         .person("Carla Novak", Some("carla@customers.example"), "UTC")
         .await;

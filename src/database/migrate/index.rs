@@ -4,7 +4,9 @@ use std::time::Instant;
 
 use tokio_postgres::types::Type;
 
-use crate::database::migrate::step::{MIGRATE_LOCK, MigrateError, retry_on_locks, run_step};
+use crate::database::migrate::step::{
+    MigrateError, announce_and_lock, as_ours, retry_on_locks, run_step,
+};
 use crate::database::{Begin, Database, DatabaseError, last_row};
 
 /// Ensures that a valid index of this name exists. Returns whether it was built.
@@ -94,6 +96,21 @@ async fn build_on_empty_tables(
     .await
 }
 
+/// Drops an index, if it is there, without a lock that reads or writes wait for.
+pub(crate) async fn drop_index(database: &Database, name: &str) -> Result<(), MigrateError> {
+    let lock_and_look = lock_and_look(name, None);
+    retry_on_locks(&format!("uninstall: index {name}"), async || {
+        let (guard, rows) = database.begin(&Begin::default(), &lock_and_look).await?;
+        if last_row(&rows).is_some_and(|row| row.get(0).is_some()) {
+            let work = database.detached().await?;
+            let drop = format!("DROP INDEX CONCURRENTLY IF EXISTS public.{name}");
+            work.batch_execute(&as_ours(&drop)).await?;
+        }
+        guard.rollback().await
+    })
+    .await
+}
+
 /// SQL that takes the migrations' lock and returns whether the index is valid (no row: it does not
 /// exist).
 ///
@@ -109,14 +126,15 @@ fn lock_and_look(name: &str, until: Option<Instant>) -> String {
     });
     format!(
         "SET LOCAL idle_in_transaction_session_timeout = {idle};
-         SELECT pg_advisory_xact_lock({MIGRATE_LOCK});
+         {lock};
          DO $$ BEGIN
              IF EXISTS (SELECT FROM pg_stat_progress_create_index
                          WHERE datname = current_database() AND index_relid = to_regclass('public.{name}')) THEN
                  RAISE lock_not_available USING MESSAGE = 'an earlier call''s build of {name} continues in the server';
              END IF;
          END $$;
-         SELECT (SELECT indisvalid FROM pg_index WHERE indexrelid = to_regclass('public.{name}'))"
+         SELECT (SELECT indisvalid FROM pg_index WHERE indexrelid = to_regclass('public.{name}'))",
+        lock = announce_and_lock(&format!("index {name}"))
     )
 }
 
@@ -132,9 +150,9 @@ async fn build_concurrently(
     );
     let work = database.detached().await?;
     if drop_invalid {
-        work.batch_execute(&format!("DROP INDEX CONCURRENTLY IF EXISTS public.{name}"))
-            .await?;
+        let drop = format!("DROP INDEX CONCURRENTLY IF EXISTS public.{name}");
+        work.batch_execute(&as_ours(&drop)).await?;
     }
-    work.batch_execute(create).await?;
+    work.batch_execute(&as_ours(create)).await?;
     Ok(())
 }

@@ -16,8 +16,11 @@
 //! A step only expands the schema; a later release contracts it. So the previous program and this
 //! one both run before, between and after the steps.
 
+mod created;
 mod index;
+pub mod progress;
 mod step;
+pub mod uninstall;
 
 use std::time::Instant;
 
@@ -25,12 +28,12 @@ use tokio_postgres::error::SqlState;
 use tokio_postgres::types::Type;
 
 pub use crate::database::migrate::step::MigrateError;
-pub(crate) use crate::database::migrate::step::PLAIN_SQL;
 use crate::database::migrate::step::run_step;
 use crate::database::schema::{INDEXES, LAST_STEPS, STEPS};
 use crate::database::{Database, DatabaseError, functions, triggers};
 
-/// Connections that `migrate` needs: one builds an index while another holds the lock.
+/// Connections that `migrate` and `uninstall` need: one builds an index while another holds the
+/// lock. Their progress is watched over further ones, each open for a moment.
 pub const CONNECTIONS: usize = 2;
 
 /// What becomes of base tables (`bookings`, `users`, `services`) that are missing.
@@ -117,7 +120,7 @@ async fn create_ledger(database: &Database) -> Result<(), MigrateError> {
         {
             transaction.batch(create).await?;
         }
-        Ok(())
+        created::ensure_record(transaction).await
     })
     .await
 }
@@ -139,12 +142,12 @@ async fn run_once(
     sql: &str,
     report: &mut impl FnMut(&str),
 ) -> Result<(), MigrateError> {
-    let record = "INSERT INTO public.booking_automation_migrations (name) VALUES ($1) ON CONFLICT DO NOTHING";
     let done = run_step(database, name, async |transaction| {
-        if transaction.execute(record, &[(&name, Type::TEXT)]).await? == 0 {
+        if !created::begin_step(transaction, name).await? {
             return Ok(false);
         }
         transaction.batch(sql).await?;
+        created::end_step(transaction, name).await?;
         Ok(true)
     })
     .await?;

@@ -1,16 +1,13 @@
 //! One step: a short transaction under the migrations' lock, retried while other sessions hold
 //! locks that it needs.
 
+use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
 use thiserror::Error;
+use uuid::Uuid;
 
 use crate::database::{Begin, Database, DatabaseError, Transaction};
-
-/// Settings of a database or role that would change the meaning of the steps: backslashes in plain
-/// literals are themselves, and names are quoted only where they must be.
-pub(crate) const PLAIN_SQL: &str =
-    "SET LOCAL standard_conforming_strings = on; SET LOCAL quote_all_identifiers = off";
 
 /// Advisory lock of the migrations, held by one `migrate` at a time. An arbitrary number.
 pub(crate) const MIGRATE_LOCK: i64 = 0x626b_6175_746f_0002;
@@ -21,6 +18,33 @@ const RETRY_FOR: Duration = Duration::from_secs(300);
 /// Pauses between tries: the first is doubled up to the last, so that sessions that queued behind
 /// our request get far more time than it took.
 const RETRY_PAUSES: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(8));
+
+/// How the `application_name` of this process's sessions begins while they migrate; the step
+/// follows. The progress is found by it, and the database's owner sees it in `pg_stat_activity`.
+pub(crate) fn session_name() -> &'static str {
+    static NAME: OnceLock<String> = OnceLock::new();
+    NAME.get_or_init(|| {
+        // The server cuts names after 63 bytes, and the step is to fit in.
+        let (token, ..) = Uuid::new_v4().as_fields();
+        format!("booking-automation migrate {token:08x}")
+    })
+}
+
+/// SQL that shows the step in `pg_stat_activity` and takes the migrations' lock.
+pub(crate) fn announce_and_lock(step: &str) -> String {
+    let is_plain = |c: &char| c.is_ascii_alphanumeric() || " _:,.".contains(*c);
+    let step: String = step.chars().filter(is_plain).collect();
+    format!(
+        "SET LOCAL application_name = '{} {step}'; SELECT pg_advisory_xact_lock({MIGRATE_LOCK})",
+        session_name()
+    )
+}
+
+/// Marks a statement that runs without a transaction. There, a session setting would stay on a
+/// pooler's connection.
+pub(crate) fn as_ours(statement: &str) -> String {
+    format!("/* {} */ {statement}", session_name())
+}
 
 /// Why the database could not be migrated. Finished steps stay; run it again.
 #[derive(Debug, Error)]
@@ -62,12 +86,7 @@ pub(crate) async fn run_step<T>(
         ..Begin::default()
     };
     retry_on_locks(name, async || {
-        let (transaction, _) = database
-            .begin(
-                &begin,
-                &format!("{PLAIN_SQL}; SELECT pg_advisory_xact_lock({MIGRATE_LOCK})"),
-            )
-            .await?;
+        let (transaction, _) = database.begin(&begin, &announce_and_lock(name)).await?;
         let result = work(&transaction).await?;
         transaction.commit().await?;
         Ok(result)
@@ -75,7 +94,8 @@ pub(crate) async fn run_step<T>(
     .await
 }
 
-/// Retries until `attempt` succeeds, fails for another reason than a lock, or the time is up.
+/// Retries until `attempt` succeeds, fails for another reason than a lock or a lack of connections,
+/// or the time is up.
 pub(crate) async fn retry_on_locks<T>(
     name: &str,
     attempt: impl AsyncFn() -> Result<T, DatabaseError>,
@@ -88,16 +108,17 @@ pub(crate) async fn retry_on_locks<T>(
             Err(cause) => cause,
         };
         let step = name.to_owned();
-        if !cause.is_lock() {
+        if !cause.is_lock() && !cause.is_out_of_connections() {
             return Err(MigrateError::Step { step, cause });
         }
         if Instant::now() >= give_up {
             return Err(MigrateError::Locked { step, cause });
         }
-        tracing::info!(
-            migration.step = name,
-            "another session holds a lock; trying again"
-        );
+        let why = match cause.is_lock() {
+            true => "another session holds a lock",
+            false => "the server has no connection left",
+        };
+        tracing::info!(migration.step = name, "{why}; trying again");
         tokio::time::sleep(pause).await;
         pause = (pause * 2).min(RETRY_PAUSES.1);
     }

@@ -52,6 +52,12 @@ pub(crate) fn database_problem(error: &DatabaseError) -> Problem {
             "another transaction is changing this booking right now; try again",
         );
     }
+    if error.is_untranslatable() {
+        return Problem::new(
+            StatusCode::UNPROCESSABLE_ENTITY,
+            "the database's encoding cannot store a character of this request",
+        );
+    }
     if error.is_of_a_row() {
         tracing::warn!(
             error = error.loggable(),

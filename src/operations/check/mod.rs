@@ -17,7 +17,7 @@ mod view;
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
-use crate::database::migrate::{ADDS_COLUMNS, NO_COLUMNS, PLAIN_SQL};
+use crate::database::migrate::{ADDS_COLUMNS, NO_COLUMNS};
 use crate::database::{Begin, Database, REQUIRED, Result, Transaction};
 use crate::operations::check::finding::{Finding, Intent, Level, Topic};
 use crate::operations::check::tables::Relations;
@@ -215,7 +215,7 @@ impl Looks<'_> {
         loop {
             tries += 1;
             let read = async {
-                let (transaction, _) = self.database.begin(&begin, PLAIN_SQL).await?;
+                let (transaction, _) = self.database.begin(&begin, "").await?;
                 let found = part(&transaction).await?;
                 transaction.rollback().await?;
                 Result::Ok(found)
