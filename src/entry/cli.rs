@@ -16,7 +16,7 @@ use crate::entry::{automation, server};
 use crate::http::settings::{AdminTokens, CronSecrets};
 use crate::operations::check;
 use crate::operations::check::finding::Intent;
-use crate::operations::migration;
+use crate::operations::migration::{self, MigrateOptions};
 use crate::primitives::call::Call;
 use crate::primitives::duration::parse_duration;
 use crate::primitives::email_address::Address;
@@ -46,6 +46,10 @@ enum Command {
         /// database has other tables.
         #[arg(long)]
         create_base_tables: bool,
+        /// Do not try the pass's own changes on one booking of each state first. They are rolled
+        /// back, but what a trigger does elsewhere, as by dblink or HTTP, stays.
+        #[arg(long)]
+        no_probe: bool,
     },
     /// Looks at whether the database fits, before or after migrate, and writes nothing. Prints a
     /// line for each finding, and exits with 1 if there is an error.
@@ -150,8 +154,15 @@ pub async fn execute(arguments: Arguments) -> anyhow::Result<()> {
     let database_settings = DatabaseSettings::from_environment(&environment)?;
     let pass_settings = PassSettings::from_environment(&environment)?;
     match arguments.command {
-        Command::Migrate { create_base_tables } => {
-            migrate_and_preview(&database_settings, &pass_settings, create_base_tables).await
+        Command::Migrate {
+            create_base_tables,
+            no_probe,
+        } => {
+            let options = MigrateOptions {
+                create_base_tables,
+                no_probe,
+            };
+            migrate_and_preview(&database_settings, &pass_settings, options).await
         }
         Command::Check { json } => print_check(&database_settings, json).await,
         Command::Run {
@@ -207,11 +218,11 @@ fn call_within(time: Duration, as_of: Option<DateTime<Utc>>) -> Call {
 async fn migrate_and_preview(
     database: &DatabaseSettings,
     settings: &PassSettings,
-    create_base_tables: bool,
+    options: MigrateOptions,
 ) -> anyhow::Result<()> {
     let database = Database::new(database, migrate::CONNECTIONS)?;
     let mut steps = 0;
-    migration::check_and_migrate(&database, create_base_tables, None, |step| {
+    migration::check_and_migrate(&database, options, None, |step| {
         steps += 1;
         tracing::info!("done: {step}");
     })

@@ -28,7 +28,7 @@ use crate::delivery::feedback;
 use crate::entry::invocation::{Invocation, recordable};
 use crate::http::settings::{AdminTokens, CronSecrets};
 use crate::http::{self, InvocationDeadline};
-use crate::operations::migration;
+use crate::operations::migration::{self, MigrateOptions};
 use crate::primitives::call::Call;
 use crate::tick::settings::PassSettings;
 use crate::tick::trigger::{Scheduled, Trigger};
@@ -174,10 +174,14 @@ async fn invoke(
             ))?))
         }
         // On a thread of its own: the compiler cannot see that its async closures are Send.
-        Some(Invocation::Migrate {}) => {
+        Some(Invocation::Migrate { no_probe }) => {
             let (runtime, span) = (tokio::runtime::Handle::current(), tracing::Span::current());
+            let options = MigrateOptions {
+                no_probe,
+                ..MigrateOptions::default()
+            };
             tokio::task::spawn_blocking(move || {
-                runtime.block_on(migrate(&function, deadline).instrument(span))
+                runtime.block_on(migrate(&function, options, deadline).instrument(span))
             })
             .await
             .map_err(|error| FunctionError::new("MigrationFailed", error))?
@@ -186,7 +190,7 @@ async fn invoke(
             "UnknownPayload",
             "the function does not know this payload; it takes \
              {\"trigger\":\"schedule\"}, optionally with scheduled_time, execution_id and attempt; \
-             {\"trigger\":\"migrate\"}; an EventBridge event with \"source\":\"aws.ses\"; \
+             {\"trigger\":\"migrate\"}, optionally with no_probe; an EventBridge event with \"source\":\"aws.ses\"; \
              a request of a function URL or an HTTP API",
         )),
     }
@@ -210,7 +214,11 @@ async fn record_ses_event(
 }
 
 /// Applies the migrations, and previews the first pass.
-async fn migrate(function: &Function, deadline: Instant) -> Result<Value, FunctionError> {
+async fn migrate(
+    function: &Function,
+    options: MigrateOptions,
+    deadline: Instant,
+) -> Result<Value, FunctionError> {
     let failed = |error: &dyn std::fmt::Display| FunctionError::new("MigrationFailed", error);
     let database = Database::new(&function.database_settings, migrate::CONNECTIONS)
         .map_err(|error| failed(&error))?;
@@ -221,7 +229,7 @@ async fn migrate(function: &Function, deadline: Instant) -> Result<Value, Functi
     };
     match tokio::time::timeout_at(
         deadline.into(),
-        migration::check_and_migrate(&database, false, Some(deadline), report),
+        migration::check_and_migrate(&database, options, Some(deadline), report),
     )
     .await
     {

@@ -143,6 +143,8 @@ async fn an_unknown_payload_is_a_function_error_and_runs_nothing() {
         r#"{"Trigger":"schedule"}"#,
         r#"{"trigger":"schedule","dry_run":true}"#,
         r#"{"trigger":"migrate","force":true}"#,
+        r#"{"trigger":"migrate","no_probe":"yes"}"#,
+        r#"{"trigger":"schedule","no_probe":true}"#,
         r#"{"trigger":"cli"}"#,
         r#"{"detail":{"trigger":"schedule"}}"#,
         r#"{"version":"0","source":"aws.events","detail-type":"Scheduled Event","resources":[],"detail":{}}"#,

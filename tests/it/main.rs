@@ -39,6 +39,7 @@ mod odd_databases;
 mod others;
 mod outcomes;
 mod preview;
+mod probe;
 mod proxy;
 mod rate;
 mod readme;

@@ -15,7 +15,7 @@ use std::time::{Duration, Instant};
 use booking_automation::database::Database;
 use booking_automation::database::migrate::{self, MigrateError};
 use booking_automation::database::settings::DatabaseSettings;
-use booking_automation::operations::migration::check_and_migrate;
+use booking_automation::operations::migration::{MigrateOptions, check_and_migrate};
 use chrono::{DateTime, DurationRound, TimeDelta, Utc};
 use tokio::process::Command;
 use tokio::sync::mpsc;
@@ -446,7 +446,7 @@ impl Migration {
                     let _ = report.send(step.to_owned());
                     let _ = may_go_on.recv();
                 };
-                check_and_migrate(&database, false, None, stop).await
+                check_and_migrate(&database, MigrateOptions::default(), None, stop).await
             })
         });
         Self {

@@ -25,8 +25,8 @@ use tokio_postgres::error::SqlState;
 use tokio_postgres::types::Type;
 
 pub use crate::database::migrate::step::MigrateError;
-pub(crate) use crate::database::migrate::step::PLAIN_SQL;
 use crate::database::migrate::step::run_step;
+pub(crate) use crate::database::migrate::step::{MIGRATE_LOCK, PLAIN_SQL, retry_on_locks};
 use crate::database::schema::{INDEXES, LAST_STEPS, STEPS};
 use crate::database::{Database, DatabaseError, functions, triggers};
 

@@ -41,6 +41,8 @@ named! {
         Names = "names",
         /// Settings of the server, the database and the role.
         Settings = "settings",
+        /// What the database says to the pass's own changes when `migrate` tries them.
+        Steps = "steps",
     }
 }
 
