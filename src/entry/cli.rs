@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::Context;
 use chrono::{DateTime, Utc};
-use clap::{Parser, Subcommand};
+use clap::{Args, Parser, Subcommand};
 use serde::Serialize;
 
 use crate::database::settings::DatabaseSettings;
@@ -41,16 +41,7 @@ pub struct Arguments {
 enum Command {
     /// Brings the database's schema up to date. It is safe on a live database, and does nothing
     /// when run again. A database that does not fit is refused before anything is changed.
-    Migrate {
-        /// Create the tables bookings, users and services where they are missing, although the
-        /// database has other tables.
-        #[arg(long)]
-        create_base_tables: bool,
-        /// Do not try the pass's own changes on one booking of each state first. They are rolled
-        /// back, but what a trigger does elsewhere, as by dblink or HTTP, stays.
-        #[arg(long)]
-        no_probe: bool,
-    },
+    Migrate(MigrateArguments),
     /// Looks at whether the database fits, before or after migrate, and writes nothing. Prints a
     /// line for each finding, and exits with 1 if there is an error.
     Check {
@@ -108,6 +99,31 @@ enum Command {
     },
 }
 
+#[derive(Args)]
+struct MigrateArguments {
+    /// Create the tables bookings, users and services where they are missing, although the database
+    /// has other tables.
+    #[arg(long)]
+    create_base_tables: bool,
+    /// Do not try the pass's own changes on one booking of each state first. They are rolled back,
+    /// but what a trigger does elsewhere, as by dblink or HTTP, stays.
+    #[arg(long)]
+    no_probe: bool,
+}
+
+impl From<MigrateArguments> for MigrateOptions {
+    fn from(arguments: MigrateArguments) -> Self {
+        let MigrateArguments {
+            create_base_tables,
+            no_probe,
+        } = arguments;
+        Self {
+            create_base_tables,
+            no_probe,
+        }
+    }
+}
+
 /// Less than this leaves no time to send anything and record it.
 const SHORTEST_CALL: Duration = Duration::from_secs(5);
 /// How long the first pass's preview may take after `migrate`, and how long `preview` may take.
@@ -154,15 +170,8 @@ pub async fn execute(arguments: Arguments) -> anyhow::Result<()> {
     let database_settings = DatabaseSettings::from_environment(&environment)?;
     let pass_settings = PassSettings::from_environment(&environment)?;
     match arguments.command {
-        Command::Migrate {
-            create_base_tables,
-            no_probe,
-        } => {
-            let options = MigrateOptions {
-                create_base_tables,
-                no_probe,
-            };
-            migrate_and_preview(&database_settings, &pass_settings, options).await
+        Command::Migrate(arguments) => {
+            migrate_and_preview(&database_settings, &pass_settings, arguments.into()).await
         }
         Command::Check { json } => print_check(&database_settings, json).await,
         Command::Run {

@@ -215,6 +215,8 @@ async fn second_round(
     transaction.batch(&prepared).await?;
     let later = round(&transaction, deadline, later).await?;
     transaction.batch(step_text(COLUMNS_STEP)).await?;
+    // `old.*` in a function is read when its statement is planned; later sessions plan anew.
+    transaction.batch("DISCARD PLANS").await?;
     let mut open = taken.to_vec();
     let is_taken = |tried: &&Tried| matches!(tried.outcome, Outcome::Taken | Outcome::Kept);
     open.extend(later.iter().filter(is_taken).cloned());
