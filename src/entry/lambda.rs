@@ -173,18 +173,12 @@ async fn invoke(
                 error
             ))?))
         }
-        // On a thread of its own: the compiler cannot see that its async closures are Send.
         Some(Invocation::Migrate { no_probe }) => {
-            let (runtime, span) = (tokio::runtime::Handle::current(), tracing::Span::current());
             let options = MigrateOptions {
                 no_probe,
                 ..MigrateOptions::default()
             };
-            tokio::task::spawn_blocking(move || {
-                runtime.block_on(migrate(&function, options, deadline).instrument(span))
-            })
-            .await
-            .map_err(|error| FunctionError::new("MigrationFailed", error))?
+            migrate_on_a_thread(function, options, deadline).await
         }
         None => Err(FunctionError::new(
             "UnknownPayload",
@@ -211,6 +205,20 @@ async fn record_ses_event(
         "EventNotRecorded",
         error.loggable()
     ))?))
+}
+
+/// On a thread of its own: the compiler cannot see that its async closures are Send.
+async fn migrate_on_a_thread(
+    function: Arc<Function>,
+    options: MigrateOptions,
+    deadline: Instant,
+) -> Result<Value, FunctionError> {
+    let (runtime, span) = (tokio::runtime::Handle::current(), tracing::Span::current());
+    tokio::task::spawn_blocking(move || {
+        runtime.block_on(migrate(&function, options, deadline).instrument(span))
+    })
+    .await
+    .map_err(|error| FunctionError::new("MigrationFailed", error))?
 }
 
 /// Applies the migrations, and previews the first pass.

@@ -296,6 +296,30 @@ async fn no_probe_leaves_it_out() {
     assert!(!theirs_works(&app).await);
 }
 
+#[tokio::test]
+async fn a_lock_of_another_session_delays_the_trial_and_does_not_end_it() {
+    let app = database_with(&trigger("AFTER", "INSERT INTO history SELECT old.*;")).await;
+    let session = crate::app::connect(&app.url).await;
+    session
+        .batch_execute("BEGIN; SELECT count(*) FROM bookings; SELECT id FROM bookings WHERE status = 'confirmed' FOR UPDATE")
+        .await
+        .unwrap();
+    let end = async {
+        tokio::time::sleep(Duration::from_millis(2500)).await;
+        session.batch_execute("ROLLBACK").await.unwrap();
+    };
+    let (said, ()) = tokio::join!(app.call(&["migrate"]), end);
+    assert!(
+        !said.success
+            && said
+                .stderr
+                .contains("with the columns that migrate adds to bookings, the database refuses")
+            && said.stderr.contains("another session holds a lock"),
+        "{}",
+        said.stderr
+    );
+}
+
 /// Migrates while a session of the user reads `bookings` every few milliseconds; returns the longest that it waited.
 async fn longest_wait(app: &App, words: &[&str]) -> Duration {
     let session = crate::app::connect(&app.url).await;

@@ -28,6 +28,9 @@ use crate::operations::probe::attempt::{Attempt, Outcome, Trial, Tried};
 
 /// How long all attempts of a round may take, and how long the second round holds its lock.
 const ROUND: Duration = Duration::from_secs(1);
+/// Longest time for a statement that prepares the second round. It is longer than the wait for a
+/// lock, which must end as a lock that is tried again.
+const PREPARE_TIMEOUT: Duration = Duration::from_secs(2);
 /// How long the search for a booking of one state may take.
 const PICK_TIMEOUT: Duration = Duration::from_millis(300);
 /// The steps that the second round takes before the attempts.
@@ -198,7 +201,7 @@ async fn second_round(
     later: &[Tried],
 ) -> Result<Vec<Finding>> {
     let begin = Begin {
-        statement_timeout: ROUND,
+        statement_timeout: PREPARE_TIMEOUT,
         until,
         ..Begin::default()
     };
