@@ -156,7 +156,10 @@ fn documented(payload: &Value) -> Documented {
         && only(&["trigger", "scheduled_time", "execution_id", "attempt"])
     {
         Documented::Schedule
-    } else if payload["trigger"] == "migrate" && only(&["trigger"]) {
+    } else if payload["trigger"] == "migrate"
+        && only(&["trigger", "no_probe"])
+        && fields.get("no_probe").is_none_or(Value::is_boolean)
+    {
         Documented::Migrate
     } else {
         Documented::No

@@ -123,6 +123,22 @@ impl DatabaseError {
         }
     }
 
+    /// The function in which the server refused, if its context names one in English. The rest of
+    /// the context may quote a row.
+    pub(crate) fn function(&self) -> Option<&str> {
+        let Self::Statement(error) = self else {
+            return None;
+        };
+        let context = error.as_db_error()?.where_()?;
+        context.lines().find_map(|line| {
+            let of_plpgsql = line.strip_prefix("PL/pgSQL function ");
+            let of_sql = line.strip_prefix("SQL function ");
+            of_plpgsql
+                .and_then(|rest| rest.split(" line ").next())
+                .or_else(|| of_sql.and_then(|rest| rest.split('"').nth(1)))
+        })
+    }
+
     /// Message, hint and detail, for our own tables only.
     pub fn details(&self) -> String {
         let refused = match self {

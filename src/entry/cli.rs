@@ -113,6 +113,10 @@ struct MigrateArguments {
     /// automatic changes and the block of an undo are then only in our own tables.
     #[arg(long)]
     no_columns: bool,
+    /// Do not try the pass's own changes on one booking of each state first. They are rolled back,
+    /// but what a trigger does elsewhere, as by dblink or HTTP, stays.
+    #[arg(long)]
+    no_probe: bool,
     /// How often to log the progress: for tests.
     #[arg(long, hide = true, default_value = "10s", value_parser = progress_interval)]
     progress_every: Duration,
@@ -123,6 +127,7 @@ impl MigrateArguments {
         MigrateOptions {
             create_base_tables: self.create_base_tables,
             no_columns: self.no_columns,
+            no_probe: self.no_probe,
         }
     }
 }

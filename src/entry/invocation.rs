@@ -111,7 +111,11 @@ pub(crate) enum Invocation {
         #[serde(default)]
         attempt: Value,
     },
-    Migrate {},
+    Migrate {
+        /// The pass's own changes are not tried first.
+        #[serde(default)]
+        no_probe: bool,
+    },
 }
 
 impl Invocation {

@@ -175,20 +175,18 @@ async fn invoke(
                 error
             ))?))
         }
-        // On a thread of its own: the compiler cannot see that its async closures are Send.
-        Some(Invocation::Migrate {}) => {
-            let (runtime, span) = (tokio::runtime::Handle::current(), tracing::Span::current());
-            tokio::task::spawn_blocking(move || {
-                runtime.block_on(migrate(&function, deadline).instrument(span))
-            })
-            .await
-            .map_err(|error| FunctionError::new("MigrationFailed", error))?
+        Some(Invocation::Migrate { no_probe }) => {
+            let options = MigrateOptions {
+                no_probe,
+                ..MigrateOptions::default()
+            };
+            migrate_on_a_thread(function, options, deadline).await
         }
         None => Err(FunctionError::new(
             "UnknownPayload",
             "the function does not know this payload; it takes \
              {\"trigger\":\"schedule\"}, optionally with scheduled_time, execution_id and attempt; \
-             {\"trigger\":\"migrate\"}; an EventBridge event with \"source\":\"aws.ses\"; \
+             {\"trigger\":\"migrate\"}, optionally with no_probe; an EventBridge event with \"source\":\"aws.ses\"; \
              a request of a function URL or an HTTP API",
         )),
     }
@@ -211,8 +209,26 @@ async fn record_ses_event(
     ))?))
 }
 
+/// On a thread of its own: the compiler cannot see that its async closures are Send.
+async fn migrate_on_a_thread(
+    function: Arc<Function>,
+    options: MigrateOptions,
+    deadline: Instant,
+) -> Result<Value, FunctionError> {
+    let (runtime, span) = (tokio::runtime::Handle::current(), tracing::Span::current());
+    tokio::task::spawn_blocking(move || {
+        runtime.block_on(migrate(&function, options, deadline).instrument(span))
+    })
+    .await
+    .map_err(|error| FunctionError::new("MigrationFailed", error))?
+}
+
 /// Applies the migrations, and previews the first pass.
-async fn migrate(function: &Function, deadline: Instant) -> Result<Value, FunctionError> {
+async fn migrate(
+    function: &Function,
+    options: MigrateOptions,
+    deadline: Instant,
+) -> Result<Value, FunctionError> {
     let failed = |error: &dyn std::fmt::Display| FunctionError::new("MigrationFailed", error);
     let database = Database::new(&function.database_settings, migrate::CONNECTIONS)
         .map_err(|error| failed(&error))?;
@@ -226,12 +242,7 @@ async fn migrate(function: &Function, deadline: Instant) -> Result<Value, Functi
         progress::watched(
             &function.database_settings,
             progress::INTERVAL,
-            migration::check_and_migrate(
-                &database,
-                MigrateOptions::default(),
-                Some(deadline),
-                report,
-            ),
+            migration::check_and_migrate(&database, options, Some(deadline), report),
         ),
     )
     .await

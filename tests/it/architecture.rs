@@ -310,7 +310,7 @@ const OTHER_WORDS: [&str; 7] = [
     "cancellation_policies cancellation_policy_conditions condition_type condition_value currency is_active max_hours_before \
      min_hours_before policy_id refund_percentage scheduled_at service_id title total_price",
     // PostgreSQL's, and columns of theirs.
-    "block_size bookings completed_at conenforced d e email_address information_schema m mail n name p pg_catalog pg_class pg_proc \
+    "block_size bookings completed_at conenforced d dblink e email_address information_schema m mail n name p pg_catalog pg_class pg_proc \
      pg_rewrite r security_invoker server_encoding server_version server_version_num session_replication_role start_at \
      services start_time text users uuid v",
     "advisory array base64 bigint boolean c f hex hour insufficient_privilege integer minute none null number numeric off on public \

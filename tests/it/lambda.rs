@@ -143,6 +143,8 @@ async fn an_unknown_payload_is_a_function_error_and_runs_nothing() {
         r#"{"Trigger":"schedule"}"#,
         r#"{"trigger":"schedule","dry_run":true}"#,
         r#"{"trigger":"migrate","force":true}"#,
+        r#"{"trigger":"migrate","no_probe":"yes"}"#,
+        r#"{"trigger":"schedule","no_probe":true}"#,
         r#"{"trigger":"cli"}"#,
         r#"{"detail":{"trigger":"schedule"}}"#,
         r#"{"version":"0","source":"aws.events","detail-type":"Scheduled Event","resources":[],"detail":{}}"#,
@@ -671,6 +673,36 @@ async fn the_migrate_payload_refuses_a_database_that_does_not_fit_with_all_reaso
     }
     let ledger = "SELECT to_regclass('booking_automation_migrations') IS NULL";
     assert!(app.one(ledger, &[]).await.get::<_, bool>(0));
+}
+
+#[tokio::test]
+async fn the_migrate_payload_tries_the_pass_first_unless_it_says_no() {
+    let app = App::empty().await;
+    app.db
+        .batch_execute(include_str!("../../migrations/01_base_tables.sql"))
+        .await
+        .unwrap();
+    app.db
+        .batch_execute(
+            "INSERT INTO bookings (status, scheduled_at) VALUES ('confirmed', now() + interval '1 day');
+             CREATE TABLE history (LIKE bookings);
+             CREATE FUNCTION remember() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN INSERT INTO history SELECT old.*; RETURN new; END $$;
+             CREATE TRIGGER remember AFTER UPDATE ON bookings FOR EACH ROW EXECUTE FUNCTION remember()",
+        )
+        .await
+        .unwrap();
+    let instance = Instance::start(&app).await;
+    let error = instance
+        .invoke(&example_event("migrate"))
+        .await
+        .unwrap_err();
+    let message = error["errorMessage"].as_str().unwrap();
+    assert!(message.contains("in the function remember()"), "{message}");
+    let migrated = instance
+        .invoke(&json!({"trigger": "migrate", "no_probe": true}))
+        .await
+        .unwrap();
+    assert_eq!(migrated["outcome"], "migrated");
 }
 
 #[tokio::test]

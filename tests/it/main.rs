@@ -42,6 +42,7 @@ mod others;
 mod outcomes;
 mod overlap;
 mod preview;
+mod probe;
 mod progress;
 mod proxy;
 mod rate;

@@ -41,6 +41,8 @@ named! {
         Names = "names",
         /// Settings of the server, the database and the role.
         Settings = "settings",
+        /// What the database says to the pass's own changes when `migrate` tries them.
+        Steps = "steps",
     }
 }
 
@@ -60,6 +62,8 @@ pub struct MigrateOptions {
     pub create_base_tables: bool,
     /// Add no column to `bookings`, now and later.
     pub no_columns: bool,
+    /// Do not try the pass's own changes first.
+    pub no_probe: bool,
 }
 
 impl Intent {

@@ -163,7 +163,7 @@ fn migrated(is_migrated: bool) -> Finding {
 }
 
 /// The names of the steps that were applied.
-async fn applied_steps(transaction: &Transaction) -> Result<BTreeSet<String>> {
+pub(crate) async fn applied_steps(transaction: &Transaction) -> Result<BTreeSet<String>> {
     // A table of this name may be somebody else's.
     let is_ours = "SELECT count(*) = 1 AS is_ours FROM pg_attribute
                     WHERE attrelid = to_regclass('public.booking_automation_migrations')
