@@ -225,7 +225,7 @@ impl App {
             .envs(&self.env)
             .stdin(Stdio::null())
             .kill_on_drop(true);
-        let needs_owner = ["migrate", "uninstall"];
+        let needs_owner = ["migrate", "uninstall", "check"];
         let needs_owner = arguments.iter().any(|it| needs_owner.contains(it));
         if self.has_grants && !needs_owner && self.env["DATABASE_URL"] == self.url {
             let (_, host) = self.url.rsplit_once('@').unwrap();

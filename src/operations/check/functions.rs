@@ -12,8 +12,10 @@ use crate::operations::check::finding::{Finding, Topic};
 
 /// The step that creates the first functions.
 const FIRST_STEP: &str = "05_own_tables";
-/// Functions that it creates itself, once. The body of the first decides when bookings end.
-const OF_FIRST_STEP: [&str; 2] = ["booking_end", "booking_automation_make_private"];
+/// A function that it creates itself, once.
+const OF_FIRST_STEP: &str = "booking_automation_make_private";
+/// Its body decides when bookings end.
+const DECIDES_THE_END: &str = "booking_end";
 
 /// What tells a function of ours.
 struct Signature {
@@ -21,7 +23,6 @@ struct Signature {
     arguments: String,
     returns: &'static str,
     language: &'static str,
-    body: &'static str,
 }
 
 impl Signature {
@@ -46,17 +47,16 @@ impl Signature {
             arguments: types.collect::<Vec<_>>().join(","),
             returns: word_after("RETURNS ")?,
             language: word_after("LANGUAGE ")?,
-            body: rest.split("$$").nth(1).unwrap_or_default(),
         })
     }
 }
 
 fn signatures() -> Vec<Signature> {
-    let of_first_step = OF_FIRST_STEP.map(|name| (name, step_text(FIRST_STEP)));
+    let of_first_step = (OF_FIRST_STEP, step_text(FIRST_STEP));
     FUNCTIONS
         .iter()
         .copied()
-        .chain(of_first_step)
+        .chain([of_first_step])
         .filter_map(|(name, text)| Signature::parse(name, text))
         .collect()
 }
@@ -73,17 +73,18 @@ pub(crate) async fn look(
         list(|one| &one.arguments),
         list(|one| one.returns),
         list(|one| one.language),
-        list(|one| one.body),
     ];
     let parameters = lists.each_ref().map(|list| (list as _, Type::TEXT_ARRAY));
     let rows = transaction
         .query(include_str!("functions.sql"), &parameters)
         .await?;
     // After the first step, one with our name and signature is an older one of ours.
-    let is_migrated = steps.contains(FIRST_STEP);
+    let is_migrated = [FIRST_STEP, UNINSTALLED]
+        .iter()
+        .any(|step| steps.contains(*step));
     let foreign = rows.iter().filter(|row| {
         let name: &str = row.get("name");
-        let has_our_body = row.get("has_our_body") || name != OF_FIRST_STEP[0];
+        let has_our_body = row.get("has_our_end") || name != DECIDES_THE_END;
         !(is_migrated && row.get("has_our_signature") && has_our_body)
     });
     Ok(foreign
@@ -103,12 +104,12 @@ pub(crate) async fn look(
 
 #[cfg(test)]
 mod tests {
-    use super::{FUNCTIONS, OF_FIRST_STEP, signatures};
+    use super::{FUNCTIONS, signatures};
 
     #[test]
     fn every_functions_signature_is_read_from_its_text() {
         let signatures = signatures();
-        assert_eq!(signatures.len(), FUNCTIONS.len() + OF_FIRST_STEP.len());
+        assert_eq!(signatures.len(), FUNCTIONS.len() + 1);
         let of = |name: &str| {
             let one = signatures.iter().find(|one| one.name == name);
             one.map(|one| (&one.arguments[..], one.returns, one.language))
@@ -121,6 +122,5 @@ mod tests {
             of("booking_automation_on_move"),
             Some(("", "trigger", "plpgsql"))
         );
-        assert!(signatures.iter().all(|one| !one.body.is_empty()));
     }
 }
