@@ -181,9 +181,7 @@ pub async fn execute(arguments: Arguments) -> anyhow::Result<()> {
         Command::Migrate(arguments) => {
             migrate_and_preview(&database_settings, &pass_settings, &arguments).await
         }
-        Command::Uninstall(arguments) => {
-            print(&uninstall::uninstall(&database_settings, &arguments).await?)
-        }
+        Command::Uninstall(arguments) => uninstall_and_print(&database_settings, &arguments).await,
         Command::Check { json } => print_check(&database_settings, json).await,
         Command::Run {
             dry_run: true,
@@ -276,6 +274,13 @@ async fn print_check(database: &DatabaseSettings, json: bool) -> anyhow::Result<
         "the database does not fit: the findings have the errors"
     );
     Ok(())
+}
+
+async fn uninstall_and_print(
+    database: &DatabaseSettings,
+    arguments: &uninstall::Arguments,
+) -> anyhow::Result<()> {
+    print(&uninstall::uninstall(database, arguments).await?)
 }
 
 async fn print_trail(

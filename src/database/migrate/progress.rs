@@ -87,7 +87,7 @@ async fn look(database: &Database) -> Result<Vec<Row>> {
         ..Begin::default()
     };
     let (transaction, _) = database.begin(&begin, "").await?;
-    let marker = format!("/* {}", session_name());
+    let marker = format!("/* {} */", session_name());
     let parameters = [
         (&session_name() as _, Type::TEXT),
         (&marker as _, Type::TEXT),

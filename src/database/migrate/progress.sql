@@ -1,5 +1,5 @@
--- What the sessions of this process do: how far an index build is, and whom they wait for. $1: how their application_name
--- begins, $2: how their statements outside a transaction begin. No query text, no addresses.
+-- What the sessions of this process do: how far an index build is, and whom they wait for. No query text, no addresses.
+-- $1: how their application_name begins, $2: how their statements outside a transaction end.
 SELECT substr(a.application_name, length($1) + 2)              AS step,
        extract(epoch FROM clock_timestamp() - a.query_start)::bigint AS seconds,
        i.relname::text                                          AS index_name,
@@ -21,4 +21,4 @@ SELECT substr(a.application_name, length($1) + 2)              AS step,
  WHERE a.datname = current_database()
    AND a.pid <> pg_backend_pid()
    AND a.state = 'active'
-   AND (starts_with(a.application_name, $1) OR starts_with(a.query, $2))
+   AND (starts_with(a.application_name, $1) OR right(a.query, length($2)) = $2)

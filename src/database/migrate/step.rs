@@ -43,7 +43,7 @@ pub(crate) fn announce_and_lock(step: &str) -> String {
 /// Marks a statement that runs without a transaction. There, a session setting would stay on a
 /// pooler's connection.
 pub(crate) fn as_ours(statement: &str) -> String {
-    format!("/* {} */ {statement}", session_name())
+    format!("{statement} /* {} */", session_name())
 }
 
 /// Why the database could not be migrated. Finished steps stay; run it again.
