@@ -188,9 +188,8 @@ pub async fn execute(arguments: Arguments) -> anyhow::Result<()> {
             time,
             as_of,
         } => {
-            let call = call_within(time, as_of);
             let database = Database::new(&database_settings, 1)?;
-            print(&tick::dry_run(&database, &pass_settings, &call).await?)
+            print(&tick::dry_run(&database, &pass_settings, &call_within(time, as_of)).await?)
         }
         Command::Run {
             dry_run: false,
@@ -215,9 +214,9 @@ pub async fn execute(arguments: Arguments) -> anyhow::Result<()> {
             as_of,
         } => {
             let secrets = CronSecrets::from_environment(&environment)?;
-            let automation =
-                automation(&database_settings, server::CONNECTIONS, pass_settings).await?;
             let tokens = AdminTokens::from_environment(&environment)?;
+            let count = server::CONNECTIONS;
+            let automation = automation(&database_settings, count, pass_settings).await?;
             server::serve(automation, secrets, tokens, as_of, listen, every).await
         }
         Command::LiftSuppression { address } => {

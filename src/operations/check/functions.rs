@@ -12,6 +12,8 @@ use crate::operations::check::finding::{Finding, Topic};
 
 /// The step that creates the first functions.
 const FIRST_STEP: &str = "05_own_tables";
+/// The record of an `uninstall` that kept the trail, or did not end.
+const UNINSTALLED: &str = "uninstalled";
 /// A function that it creates itself, once.
 const OF_FIRST_STEP: &str = "booking_automation_make_private";
 /// Its body decides when bookings end.
