@@ -99,7 +99,8 @@ const TAKEN_BACK: &str = "EXISTS (SELECT FROM public.booking_automation_state s
         WHERE s.booking_id = b.id AND s.blocked_reason IS NOT NULL)";
 /// The database once refused the step that was due before: the booking was not lost sight of.
 const REFUSED_BEFORE: &str = "EXISTS (SELECT FROM public.booking_automation_events f
-        WHERE f.booking_id = b.id AND f.event_type = 'status_update' AND f.status = 'failed' AND f.event_data ->> 'from' = b.status)";
+        WHERE f.booking_id = b.id AND f.event_type = 'status_update' AND f.status = 'failed'
+           AND f.event_data ->> 'from' = b.status AND f.event_data ->> 'to' <> 'expired')";
 /// The database did not refuse a step of this booking lately.
 pub(crate) const NOT_REFUSED: &str = "NOT EXISTS (SELECT FROM public.booking_automation_events f
         WHERE f.booking_id = b.id AND f.event_type = 'status_update' AND f.status = 'failed' AND f.next_attempt_at > $1)";

@@ -90,7 +90,9 @@ async fn triggers_and_the_view_see_the_settings_of_their_database() {
              CREATE FUNCTION theirs.address(id uuid) RETURNS text LANGUAGE plpgsql AS $$ BEGIN
                  RETURN (SELECT email FROM public.users u WHERE u.id = address.id AND concat_ws('|', {settings}) IN (SELECT settings FROM expected));
              END $$;
-             CREATE TABLE theirs.expected (settings text);"
+             CREATE TABLE theirs.expected (settings text);
+             GRANT USAGE ON SCHEMA theirs TO PUBLIC;
+             GRANT ALL ON ALL TABLES IN SCHEMA theirs TO PUBLIC; GRANT SELECT ON users TO PUBLIC;"
         ))
         .await
         .unwrap();
@@ -144,7 +146,9 @@ async fn a_trigger_finds_its_functions_and_tables_by_the_path_of_its_database() 
                  RETURN NULL;
              END $$;
              CREATE TRIGGER remember AFTER UPDATE ON bookings FOR EACH ROW
-                 WHEN (OLD.status IS DISTINCT FROM NEW.status) EXECUTE FUNCTION app.remember()",
+                 WHEN (OLD.status IS DISTINCT FROM NEW.status) EXECUTE FUNCTION app.remember();
+             GRANT USAGE ON SCHEMA app, extensions TO PUBLIC;
+             GRANT ALL ON app.history TO PUBLIC",
         )
         .await
         .unwrap();

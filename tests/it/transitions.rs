@@ -534,7 +534,10 @@ async fn a_refused_booking_does_not_stop_the_others() {
     let said = app.call(&["run", "--as-of", &noon().to_rfc3339()]).await;
     assert_eq!(
         transitions_of(&said.summary()),
-        json!({"started": 38, "completed": 0, "expired": 0, "remaining": 0})
+        json!({"started": 38, "completed": 0, "expired": 0, "remaining": 0, "refused": {
+            "count": 2,
+            "first": {"booking_id": bad[0], "from": "confirmed", "to": "in_progress", "reason": "P0001"},
+        }})
     );
     assert!(
         !said.stderr.contains("carla"),

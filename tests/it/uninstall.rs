@@ -179,7 +179,7 @@ async fn what_is_theirs_stays() {
     app.db
         .batch_execute(
             "CREATE VIEW theirs AS SELECT id, status FROM booking_automation_events;
-             ALTER TABLE bookings RENAME automation_logs TO logs; ALTER TABLE bookings ADD automation_logs text;
+             ALTER TABLE bookings RENAME automation_logs TO logs; ALTER TABLE bookings ADD automation_logs jsonb;
              CREATE OR REPLACE VIEW booking_automation_contacts AS
                  SELECT b.id AS booking_id, 'customer'::text AS audience, 'a@example.com'::text AS email, NULL::text AS name, NULL::text AS timezone,
                         NULL::text AS language, NULL::text AS service, NULL::text AS with_name, NULL::text AS place, NULL::text AS meeting_link,
@@ -209,7 +209,7 @@ async fn what_is_theirs_stays() {
     );
     assert!(
         said.stderr
-            .contains("view theirs depends on table booking_automation_events"),
+            .contains("view public.theirs depends on table public.booking_automation_events"),
         "{}",
         said.stderr
     );

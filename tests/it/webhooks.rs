@@ -1876,7 +1876,7 @@ async fn a_large_webhook_backlog_is_read_by_index() {
         assert!(!found.is_empty(), "{words}");
         found
     };
-    for plan in of("-- Claims a page of the outbox") {
+    for plan in of("-- Locks the messages of a page") {
         assert!(
             plan.contains("Index Cond: (starts_at IS NOT NULL)"),
             "{plan}"

@@ -29,7 +29,7 @@ use tokio_postgres::types::Type;
 
 pub use crate::database::migrate::step::MigrateError;
 use crate::database::migrate::step::run_step;
-pub(crate) use crate::database::migrate::step::{MIGRATE_LOCK, retry_on_locks};
+pub(crate) use crate::database::migrate::step::{announce_and_lock, retry_on_locks};
 use crate::database::schema::{INDEXES, LAST_STEPS, STEPS};
 use crate::database::{Database, DatabaseError, functions, triggers};
 

@@ -20,7 +20,7 @@ use crate::bookings::lifecycle::Status;
 use crate::bookings::settings::TransitionSettings;
 use crate::bookings::steps::StepRules;
 use crate::database::migrate::{
-    ADDS_COLUMNS, MIGRATE_LOCK, MigrateError, NO_COLUMNS, retry_on_locks,
+    ADDS_COLUMNS, MigrateError, NO_COLUMNS, announce_and_lock, retry_on_locks,
 };
 use crate::database::schema::step_text;
 use crate::database::{BOOKINGS_LOCK_TIMEOUT, Begin, Database, Result, Transaction};
@@ -207,8 +207,7 @@ async fn second_round(
         until,
         ..Begin::default()
     };
-    let under_lock = format!("SELECT pg_advisory_xact_lock({MIGRATE_LOCK})");
-    let (transaction, _) = database.begin(&begin, &under_lock).await?;
+    let (transaction, _) = database.begin(&begin, &announce_and_lock("trial")).await?;
     let lock = "LOCK TABLE public.bookings IN ACCESS EXCLUSIVE MODE";
     transaction.batch(lock).await?;
     let deadline = Instant::now() + ROUND;
