@@ -114,7 +114,10 @@ async fn demo(url: &str, mailbox: &Mailbox) -> anyhow::Result<()> {
         _ => None,
     };
     let database = Database::new(&DatabaseSettings::from_environment(&lookup)?, 1)?;
-    check_and_migrate(&database, MigrateOptions::default(), None, |step| println!("  migrate: {step}")).await?;
+    check_and_migrate(&database, MigrateOptions::default(), None, |step| {
+        println!("  migrate: {step}")
+    })
+    .await?;
     let now = Utc::now();
     let start = (now - TimeDelta::days(1)).duration_trunc(TimeDelta::hours(1))?;
     fill(&database, start)
@@ -326,7 +329,10 @@ async fn table(database: &Database) -> anyhow::Result<String> {
         )
         .await?;
     let rules = transaction
-        .query("SELECT name FROM public.reminder_rules ORDER BY lead DESC", &[])
+        .query(
+            "SELECT name FROM public.reminder_rules ORDER BY lead DESC",
+            &[],
+        )
         .await?;
     let bookings = transaction
         .query(
