@@ -83,10 +83,10 @@ BEGIN
     -- covers a larger error.
     INSERT INTO public.booking_automation_looks (booking_id)
     SELECT id FROM armed WHERE scheduled_at > moment - interval '1 hour';
-    -- A person removed the block. The user may have no such column, and no automatic step changes it.
-    IF NOT automatic AND EXISTS (SELECT FROM pg_attribute
-                                  WHERE attrelid = TG_RELID AND attname = 'auto_complete_blocked'
-                                    AND atttypid = 'boolean'::regtype AND NOT attisdropped) THEN
+    -- The block was removed, by a person or a trigger of the user. The user may have no such column.
+    IF EXISTS (SELECT FROM pg_attribute
+                WHERE attrelid = TG_RELID AND attname = 'auto_complete_blocked'
+                  AND atttypid = 'boolean'::regtype AND NOT attisdropped) THEN
         INSERT INTO public.booking_automation_state AS s (booking_id, revision, unblocked_at)
         SELECT n.id, 0, moment
           FROM new_rows n

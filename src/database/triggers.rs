@@ -1,5 +1,5 @@
 //! The triggers. Their texts are in `schema/triggers/`, one file each; `migrate` creates those that
-//! are missing, whoever dropped them.
+//! are missing.
 //!
 //! The functions that they call run inside other programs' statements. So they are set-based, never
 //! wait for our locks, and are SECURITY DEFINER with a fixed `search_path`, since the writer has no

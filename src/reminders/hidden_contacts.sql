@@ -1,6 +1,6 @@
 -- A relation under the contacts view that row-level security hides rows of, from the role that it is read as.
 WITH RECURSIVE under AS (
-    -- The view itself is read by whoever asks; so is what a view with security_invoker names, wherever that view
+    -- The view itself is read as the calling role; so is what a view with security_invoker names, wherever that view
     -- stands. What any other view names is read by that view's owner.
     SELECT c.oid, c.relkind, c.relowner, c.reloptions, r.oid AS reader
       FROM pg_class c, pg_roles r

@@ -126,7 +126,7 @@ const VERSIONS_OF_FUNCTIONS: &[(i32, &str)] = &[
     // 0.3.0
     (
         2,
-        "9009bd3c76c4b9c2d0e60ae5f6995b8a3bcc026c8d3fec7a8bc18cade67eeaf1",
+        "e070f30865281c4824b6ef3ffe6086b14034fb36836cf2de039882bc2926a525",
     ),
 ];
 

@@ -49,7 +49,7 @@ pub enum BaseTables {
 /// Whether columns are added to `bookings`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Columns {
-    /// Unless an earlier `migrate` was told not to.
+    /// Yes, except in a database where `--no-columns` is recorded.
     AsRecorded,
     /// None is added, now and by every later `migrate`.
     Leave,

@@ -1,5 +1,5 @@
-//! Functions in `public` with a name of ours that are somebody else's: `migrate` would replace
-//! them, or theirs would be called in place of ours.
+//! The user's functions in `public` that have a name of ours: `migrate` would replace them, or they
+//! would be called in place of ours.
 
 use std::collections::BTreeSet;
 

@@ -164,7 +164,7 @@ fn migrated(is_migrated: bool) -> Finding {
 
 /// The names of the steps that were applied.
 pub(crate) async fn applied_steps(transaction: &Transaction) -> Result<BTreeSet<String>> {
-    // A table of this name may be somebody else's.
+    // The user may have a table of this name.
     let is_ours = "SELECT count(*) = 1 AS is_ours FROM pg_attribute
                     WHERE attrelid = to_regclass('public.booking_automation_migrations')
                       AND attname = 'name' AND atttypid = 'text'::regtype";

@@ -1,5 +1,5 @@
-//! The tables of our own, by their shape: one with such a name that is somebody else's is found
-//! before the first step.
+//! The tables of our own, by their shape: a table of the user with such a name is found before the
+//! first step.
 
 use std::collections::{BTreeMap, BTreeSet};
 

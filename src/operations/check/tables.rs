@@ -111,7 +111,7 @@ impl Relations {
             .any(|relation| relation.schema == "public" && relation.name == name)
     }
 
-    /// Whether there is no table that somebody else made.
+    /// Whether every table is ours.
     pub(crate) fn are_only_ours(&self) -> bool {
         !self
             .relations
