@@ -190,6 +190,10 @@ async fn lock_and_advance(
 fn columns_sql(rules: &StepRules, step: &Step) -> String {
     let undo = step.when == When::Undo;
     let (cancelled, completed) = (step.to == Status::Cancelled, step.to == Status::Completed);
+    let cancelled_by = match rules.columns.is_cancelled_by_text {
+        true => "cancelled_by = $5",
+        false => "cancelled_by = $5::pg_catalog.uuid",
+    };
     let columns = [
         (Column::CompletedAt, "completed_at = $4", completed),
         (
@@ -198,12 +202,7 @@ fn columns_sql(rules: &StepRules, step: &Step) -> String {
             undo && step.from == Status::Completed,
         ),
         (Column::CancelledAt, "cancelled_at = $4", cancelled),
-        (
-            Column::CancelledBy,
-            "cancelled_by = $5::pg_catalog.uuid",
-            cancelled,
-        ),
-        (Column::CancelledByText, "cancelled_by = $5", cancelled),
+        (Column::CancelledBy, cancelled_by, cancelled),
         (
             Column::CancellationReason,
             "cancellation_reason = $6",
@@ -237,7 +236,7 @@ async fn write(
 ) -> Result<(), StatusError> {
     let reason = actor.reason.clone().unwrap_or_default();
     // An id that is not a UUID may not fit into `cancelled_by`; the audit trail has it.
-    let is_text = rules.columns.has(Column::CancelledByText);
+    let is_text = rules.columns.is_cancelled_by_text;
     let cancelled_by = actor
         .id
         .clone()

@@ -30,7 +30,7 @@ impl StepRules {
         transaction: &Transaction,
         settings: &TransitionSettings,
     ) -> Result<Self> {
-        let sql = format!("SELECT {COLUMNS_THERE} AS columns");
+        let sql = format!("SELECT {} AS columns", *COLUMNS_THERE);
         let row = transaction.query_one(&sql, &[]).await?;
         Ok(Self {
             settings: *settings,

@@ -12,6 +12,10 @@ use crate::bookings::status_change::StatusError;
 use crate::bookings::steps::StepRules;
 use crate::database::Transaction;
 
+/// It runs with the settings of the user's database.
+pub(crate) const UNBLOCK: &str = "UPDATE public.bookings SET auto_complete_blocked = false
+      WHERE id OPERATOR(pg_catalog.=) $1 AND auto_complete_blocked IS TRUE";
+
 /// What became of the block.
 #[derive(Debug, Serialize)]
 pub(crate) struct Unblocked {
@@ -39,15 +43,15 @@ pub(crate) async fn unblock(
     let mut lifted = 0;
     // The audit trigger then does the same as below.
     if rules.columns.has(Column::AutoCompleteBlocked) {
-        let sql = "UPDATE public.bookings SET auto_complete_blocked = false
-                    WHERE id OPERATOR(pg_catalog.=) $1 AND auto_complete_blocked IS TRUE";
         let announce = async |transaction: &Transaction| {
             transaction
                 .batch("SET LOCAL booking_automation.actor = 'support'")
                 .await
         };
         let write = async |transaction: &Transaction| {
-            transaction.execute(sql, &[(&booking_id, Type::UUID)]).await
+            transaction
+                .execute(UNBLOCK, &[(&booking_id, Type::UUID)])
+                .await
         };
         lifted += transaction
             .write_with_their_settings(transaction.statement_timeout(), announce, write)

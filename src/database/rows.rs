@@ -4,6 +4,10 @@ use chrono::{DateTime, Utc};
 use tokio_postgres::types::FromSql;
 use tokio_postgres::{Row, SimpleQueryMessage, SimpleQueryRow};
 
+/// SQL of the name of the type of PostgreSQL's that the type `t` (a row of `pg_type`) is, or is a
+/// domain over: `int4`, `timestamptz`.
+pub(crate) const BASE_TYPE: &str = include_str!("base_type.sql");
+
 /// The text values of the last row that a simple query returned.
 pub(crate) fn last_row(messages: &[SimpleQueryMessage]) -> Option<&SimpleQueryRow> {
     messages.iter().rev().find_map(|message| match message {

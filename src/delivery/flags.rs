@@ -64,7 +64,7 @@ async fn project_page(
         ..Begin::default()
     };
     let (transaction, rows) = database
-        .begin(&begin, &format!("SELECT {COLUMNS_THERE}"))
+        .begin(&begin, &format!("SELECT {}", *COLUMNS_THERE))
         .await?;
     let columns = last_row(&rows).and_then(|row| row.get(0)).unwrap_or("");
     let parameters = [(&PAGE as _, Type::INT8), (&only as _, Type::UUID_ARRAY)];

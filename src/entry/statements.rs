@@ -3,26 +3,52 @@
 use std::time::Duration;
 
 use crate::bookings::columns::BookingColumns;
+use crate::bookings::lifecycle::TABLE;
 use crate::bookings::settings::TransitionSettings;
-use crate::bookings::steps::StepRules;
-use crate::bookings::{projection, transitions};
-use crate::delivery::{outbox, webhook_outbox, webhooks};
-use crate::reminders::{decisions, planned};
+use crate::bookings::steps::{STEPS, StepRules};
+use crate::bookings::{projection, status_change, transitions, unblock};
+use crate::delivery::{flags, outbox, webhook_outbox, webhooks};
+use crate::operations::{check, trial};
+use crate::reminders::{addresses, decisions, planned};
 use crate::support::preview;
 use crate::tick::probe;
+
+/// Every status change by time, and every column.
+fn rules() -> StepRules {
+    StepRules {
+        settings: TransitionSettings {
+            complete_after: Duration::ZERO,
+            expire_after: Duration::from_secs(24 * 3600),
+            expire_pending: true,
+        },
+        columns: BookingColumns::all(),
+    }
+}
+
+/// The statements that run with the settings of the user's database, by
+/// `Transaction::write_with_their_settings` and `query_with_their_settings`.
+pub fn with_their_settings() -> Vec<String> {
+    let rules = rules();
+    let steps = STEPS.iter().map(|step| step.update_sql(&rules));
+    let changes = TABLE
+        .iter()
+        .map(|step| status_change::update_sql(&rules, step));
+    let others = [
+        flags::update_sql(rules.columns).unwrap_or_default(),
+        outbox::CONTACTS.to_owned(),
+        addresses::WITHOUT_ADDRESS.to_owned(),
+        addresses::WITHOUT_ADDRESS_BETWEEN.to_owned(),
+        unblock::UNBLOCK.to_owned(),
+        check::VIEW_SAMPLE.to_owned(),
+        trial::TOUCH.to_owned(),
+    ];
+    steps.chain(changes).chain(others).collect()
+}
 
 /// Each statement with a name. Statements that stand in the sources as they are sent are not among
 /// them.
 pub fn composed() -> Vec<(String, String)> {
-    let transitions = TransitionSettings {
-        complete_after: Duration::ZERO,
-        expire_after: Duration::from_secs(24 * 3600),
-        expire_pending: true,
-    };
-    let rules = StepRules {
-        settings: transitions,
-        columns: BookingColumns::all(),
-    };
+    let rules = rules();
     let mut statements = transitions::statements(&rules);
     statements.extend(
         [

@@ -6,7 +6,7 @@ use std::time::Instant;
 use crate::database::Database;
 use crate::database::migrate::{self, BaseTables, Columns, MigrateError};
 use crate::operations::check::finding::{Finding, Intent, Level, MigrateOptions, refusal};
-use crate::operations::{check, probe};
+use crate::operations::{check, trial};
 
 /// Refuses a database that does not fit, with all reasons and before anything is changed; else
 /// brings its schema up to date. Calls `report` for each step that it applied.
@@ -22,7 +22,7 @@ pub async fn check_and_migrate(
     let checked = check::check(database, Intent::Migrate(options), until).await;
     warn_or_refuse(&checked.findings)?;
     if !options.no_probe {
-        warn_or_refuse(&probe::probe(database, !options.no_columns, until).await?)?;
+        warn_or_refuse(&trial::try_changes(database, !options.no_columns, until).await?)?;
     }
     let base_tables = match checked.may_create_base_tables {
         true => BaseTables::Create,

@@ -4,6 +4,6 @@
 pub mod check;
 pub(crate) mod erasure;
 pub mod migration;
-pub(crate) mod probe;
 pub(crate) mod retention;
 pub mod settings;
+pub(crate) mod trial;

@@ -16,8 +16,8 @@ pub(crate) const HAND_OVER: &str = "
        set_config('booking_automation.bookings', coalesce(array_agg(booking_id), '{}')::text, true),
        set_config('booking_automation.audiences', coalesce(array_agg(audience), '{}')::text, true)";
 
-const WITHOUT_ADDRESS: &str = include_str!("without_address.sql");
-const WITHOUT_ADDRESS_BETWEEN: &str = include_str!("without_address_between.sql");
+pub(crate) const WITHOUT_ADDRESS: &str = include_str!("without_address.sql");
+pub(crate) const WITHOUT_ADDRESS_BETWEEN: &str = include_str!("without_address_between.sql");
 
 /// Those that were handed over and have no address: their `id` and audience.
 pub(crate) async fn without_address(transaction: &Transaction) -> Result<Vec<(Uuid, String)>> {

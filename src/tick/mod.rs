@@ -3,7 +3,7 @@
 pub mod error;
 mod overlap;
 pub mod pass;
-mod premises;
+mod preconditions;
 pub(crate) mod probe;
 mod run_log;
 pub mod settings;

@@ -24,7 +24,7 @@ use crate::reminders::hidden_contacts::{HiddenContacts, find_hidden_contacts};
 use crate::reminders::watermark::Watermark;
 pub use crate::tick::error::PassError;
 use crate::tick::overlap;
-use crate::tick::premises::{PREMISES, Premises};
+use crate::tick::preconditions::{PRECONDITIONS, Preconditions};
 use crate::tick::probe::{WorkDue, probe};
 use crate::tick::run_log::{self, PASS_LOCK};
 use crate::tick::settings::PassSettings;
@@ -112,16 +112,16 @@ async fn attempt_pass(
 ) -> Result<Pass, PassError> {
     let started = Instant::now();
     let (transaction, rows) = database.begin(&begin_pass(call), &take_lock()).await?;
-    let Some(premises) = Premises::of(&rows) else {
+    let Some(preconditions) = Preconditions::of(&rows) else {
         let checked = overlap::check_last_pass(&transaction, settings.overlap_alarm_after).await;
         transaction.rollback().await?;
         return checked.map(|()| Pass::Skipped(SkipReason::Overlap));
     };
-    let rules = premises.rules(&settings.transitions)?;
-    let moments = Moments::new(call.as_of.unwrap_or(premises.clock), &rules.settings);
+    let rules = preconditions.rules(&settings.transitions)?;
+    let moments = Moments::new(call.as_of.unwrap_or(preconditions.clock), &rules.settings);
     let id = trigger.webhook_id();
     let due = probe(&transaction, settings, &rules, &moments, id).await?;
-    premises.check_triggers()?;
+    preconditions.check_triggers()?;
     if due.duplicate_request {
         transaction.rollback().await?;
         return Ok(Pass::Skipped(SkipReason::DuplicateRequest));
@@ -247,16 +247,16 @@ fn begin_pass(call: &Call) -> Begin {
     }
 }
 
-/// SQL that takes the lock, and returns the premises if the lock was free. Triggers see the same
+/// SQL that takes the lock, and returns the preconditions if the lock was free. Triggers see the same
 /// time.
 fn take_lock() -> String {
     format!(
-        "SELECT {premises},
+        "SELECT {preconditions},
                 set_config('booking_automation.as_of',
                            coalesce(nullif(current_setting('booking_automation.as_of', true), ''),
                                     transaction_timestamp()::text), true)
           WHERE pg_try_advisory_xact_lock({PASS_LOCK})",
-        premises = *PREMISES
+        preconditions = *PRECONDITIONS
     )
 }
 
@@ -265,7 +265,7 @@ fn take_lock() -> String {
 pub(crate) async fn sweep(database: &Database, call: &Call, run_id: Uuid) {
     let swept = async {
         let (transaction, rows) = database.begin(&begin_pass(call), &take_lock()).await?;
-        let Some(Premises { clock: as_of, .. }) = Premises::of(&rows) else {
+        let Some(Preconditions { clock: as_of, .. }) = Preconditions::of(&rows) else {
             // A pass is running, and the sweep would make it wait.
             return Ok(transaction.rollback().await?);
         };
@@ -310,14 +310,14 @@ pub async fn preview(
         read_only: true,
         ..begin_pass(call)
     };
-    let ask = format!("SELECT {}", *PREMISES);
+    let ask = format!("SELECT {}", *PRECONDITIONS);
     let (transaction, rows) = database.begin(&begin, &ask).await?;
-    let premises = Premises::of(&rows).unwrap_or_default();
-    let as_of = call.as_of.unwrap_or(premises.clock);
-    let rules = premises.rules(&settings.transitions)?;
+    let preconditions = Preconditions::of(&rows).unwrap_or_default();
+    let as_of = call.as_of.unwrap_or(preconditions.clock);
+    let rules = preconditions.rules(&settings.transitions)?;
     let moments = Moments::new(as_of, &rules.settings);
     let due = probe(&transaction, settings, &rules, &moments, None).await?;
-    premises.check_triggers()?;
+    preconditions.check_triggers()?;
     if due.reminders {
         refuse_hidden_contacts(&transaction).await?;
     }

@@ -442,8 +442,8 @@ async fn missing_columns_of_cancellations_are_a_warning() {
             "does not record in it when a booking was cancelled",
         ),
         (
-            "ALTER cancelled_by TYPE text",
-            "bookings.cancelled_by is text",
+            "ALTER cancelled_by TYPE bigint USING 1",
+            "bookings.cancelled_by is bigint",
         ),
         (
             "DROP cancellation_reason",

@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use booking_automation::entry::statements::composed;
+use booking_automation::entry::statements::{composed, with_their_settings};
 use tokio_postgres::types::Type;
 
 use crate::app::App;
@@ -195,4 +195,113 @@ async fn every_statement_can_be_prepared() {
         statements.len()
     );
     assert_eq!(errors, Vec::<String>::new());
+}
+
+/// What a statement finds by the `search_path`: operators, functions and types without their schema, and words of SQL that stand for
+/// an operator.
+fn found_by_path(sql: &str) -> Vec<String> {
+    let lines = sql.lines().map(|line| line.split("--").next().unwrap());
+    let text = lines.collect::<Vec<_>>().join(" ");
+    // Without literals, and without what has its schema.
+    let text: String = text.split('\'').step_by(2).collect::<Vec<_>>().join(" ");
+    let mut text = text.split_whitespace().collect::<Vec<_>>().join(" ");
+    while let Some((before, after)) = text.split_once("OPERATOR(pg_catalog.") {
+        text = format!("{before} AND {}", after.split_once(')').unwrap().1);
+    }
+    let text = text.replace("pg_catalog.count(*)", " ");
+    let mut found = Vec::new();
+    let words: Vec<_> = text
+        .split(|c: char| !(c.is_alphanumeric() || "_.$".contains(c)))
+        .filter(|word| !word.is_empty())
+        .collect();
+    let operator_words = [
+        "IN", "BETWEEN", "NULLIF", "USING", "ANY", "ALL", "SOME", "LIKE", "ILIKE", "SIMILAR",
+        "DISTINCT",
+    ];
+    found.extend(
+        words
+            .iter()
+            .filter(|word| operator_words.contains(word))
+            .map(|word| (*word).to_owned()),
+    );
+    for pair in words.windows(2) {
+        if pair[0] == "CASE" && pair[1] != "WHEN" {
+            found.push("CASE x WHEN".to_owned());
+        }
+    }
+    // An assignment is no operator: `SET name =`, and `, name =` in an UPDATE.
+    let mut rest = &text[..];
+    while let Some((before, after)) = rest.split_once(" = ") {
+        let name = before.rsplit([' ', ',']).next().unwrap();
+        let earlier = before[..before.len() - name.len()].trim_end();
+        if !(earlier.ends_with("SET") || earlier.ends_with(',')) {
+            found.push(format!("{name} ="));
+        }
+        rest = after;
+    }
+    found.extend(
+        text.matches(['<', '>', '|', '+', '~', '@', '?', '%', '/'])
+            .map(str::to_owned),
+    );
+    found.extend(text.matches(" - ").map(str::to_owned));
+    for (at, _) in text.match_indices("::") {
+        if !text[at + 2..].starts_with("pg_catalog.") {
+            found.push(text[at..].chars().take(20).collect());
+        }
+    }
+    for (at, _) in text.match_indices('(') {
+        let before = text[..at].trim_end();
+        let name = before.rsplit([' ', '(', ',']).next().unwrap();
+        let is_of_sql = [
+            "",
+            "AS",
+            "AND",
+            "OR",
+            "NOT",
+            "WHERE",
+            "THEN",
+            "ELSE",
+            "FROM",
+            "LATERAL",
+            "MATERIALIZED",
+            "EXISTS",
+            "VALUES",
+            "COALESCE",
+            "JOIN",
+            "SELECT",
+        ];
+        // `AS sent (id, …)` names columns.
+        let is_alias = before[..before.len() - name.len()]
+            .trim_end()
+            .ends_with("AS");
+        if !name.starts_with("pg_catalog.") && !is_of_sql.contains(&name) && !is_alias {
+            found.push(format!("{name}("));
+        }
+    }
+    found
+}
+
+#[test]
+fn statements_with_the_settings_of_the_user_find_nothing_by_their_path() {
+    let statements = with_their_settings();
+    assert!(statements.len() > 25);
+    for sql in statements {
+        assert_eq!(found_by_path(&sql), [""; 0], "{sql}");
+    }
+    // A slip of the pen is found.
+    for (sql, found) in [
+        ("SELECT a FROM t WHERE a = $1", "a ="),
+        ("UPDATE t SET a = b WHERE c = $1", "c ="),
+        ("SELECT a WHERE a IN ('x')", "IN"),
+        ("SELECT a IS DISTINCT FROM b", "DISTINCT"),
+        ("SELECT CASE a WHEN 'x' THEN 1 END", "CASE x WHEN"),
+        ("SELECT btrim(a)", "btrim("),
+        ("SELECT a::text", "::text"),
+        ("SELECT a || b", "|"),
+        ("SELECT a - b", " - "),
+        ("SELECT OPERATOR(pg_catalog.=) WHERE NULLIF(a, b)", "NULLIF"),
+    ] {
+        let all = found_by_path(sql);
+        assert!(all.iter().any(|one| one == found), "{sql}: {all:?}");
+    }
 }

@@ -2,14 +2,13 @@
 
 use std::collections::BTreeMap;
 
-use crate::database::{Result, Transaction};
+use crate::bookings::columns::fitting_types;
+use crate::database::{BASE_TYPE, Result, Transaction};
 use crate::operations::check::finding::{Finding, Level, Topic};
 
 /// A column that the program reads or writes.
 struct Column {
     name: &'static str,
-    /// PostgreSQL's types that fit; domains over them fit, too.
-    fits: &'static [&'static str],
     /// The type as an owner writes it.
     shown: &'static str,
     need: Need,
@@ -28,60 +27,29 @@ enum Need {
 }
 
 const COLUMNS: &[Column] = &[
-    column("id", &["uuid"], "uuid", Need::Read),
-    column(
-        "status",
-        &["text", "varchar"],
-        "text or varchar",
-        Need::Written,
-    ),
-    column("scheduled_at", &["timestamptz"], "timestamptz", Need::Read),
+    column("id", "uuid", Need::Read),
+    column("status", "text or varchar", Need::Written),
+    column("scheduled_at", "timestamptz", Need::Read),
     column(
         "duration_minutes",
-        &["int2", "int4", "int8"],
         "smallint, integer or bigint",
         Need::Read,
     ),
-    column(
-        "created_at",
-        &["timestamptz", "timestamp", "date"],
-        "timestamptz, timestamp or date",
-        Need::Read,
-    ),
-    column("completed_at", &["timestamptz"], "timestamptz", Need::Added),
-    column("auto_complete_blocked", &["bool"], "boolean", Need::Added),
-    column("reminder_24h_sent", &["bool"], "boolean", Need::Added),
-    column("reminder_1h_sent", &["bool"], "boolean", Need::Added),
-    column("reminder_15m_sent", &["bool"], "boolean", Need::Added),
-    column("auto_status_updated", &["bool"], "boolean", Need::Added),
-    column("automation_logs", &["jsonb"], "jsonb", Need::Added),
-    column(
-        "cancelled_at",
-        &["timestamptz"],
-        "timestamptz",
-        Need::Recorded,
-    ),
-    column("cancelled_by", &["uuid"], "uuid", Need::Recorded),
-    column(
-        "cancellation_reason",
-        &["text", "varchar"],
-        "text or varchar",
-        Need::Recorded,
-    ),
+    column("created_at", "timestamptz, timestamp or date", Need::Read),
+    column("completed_at", "timestamptz", Need::Added),
+    column("auto_complete_blocked", "boolean", Need::Added),
+    column("reminder_24h_sent", "boolean", Need::Added),
+    column("reminder_1h_sent", "boolean", Need::Added),
+    column("reminder_15m_sent", "boolean", Need::Added),
+    column("auto_status_updated", "boolean", Need::Added),
+    column("automation_logs", "jsonb", Need::Added),
+    column("cancelled_at", "timestamptz", Need::Recorded),
+    column("cancelled_by", "uuid, text or varchar", Need::Recorded),
+    column("cancellation_reason", "text or varchar", Need::Recorded),
 ];
 
-const fn column(
-    name: &'static str,
-    fits: &'static [&'static str],
-    shown: &'static str,
-    need: Need,
-) -> Column {
-    Column {
-        name,
-        fits,
-        shown,
-        need,
-    }
+const fn column(name: &'static str, shown: &'static str, need: Need) -> Column {
+    Column { name, shown, need }
 }
 
 /// A column that is there.
@@ -180,7 +148,8 @@ fn unfit_kind(kind: &str, is_partition: bool, inherits: bool) -> Option<Finding>
 }
 
 async fn read_columns(transaction: &Transaction) -> Result<BTreeMap<String, Found>> {
-    let rows = transaction.query(include_str!("columns.sql"), &[]).await?;
+    let sql = include_str!("columns.sql").replace("{base_type}", BASE_TYPE);
+    let rows = transaction.query(&sql, &[]).await?;
     Ok(rows
         .iter()
         .map(|row| {
@@ -218,7 +187,7 @@ fn judge(column: &Column, found: Option<&Found>) -> Option<Finding> {
         });
     }
     let base = found.base.as_deref().unwrap_or_default();
-    if column.fits.contains(&base) {
+    if fitting_types(name).contains(&base) {
         return None;
     }
     let is = format!("is {}", found.shown);

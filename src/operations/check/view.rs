@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use crate::database::schema::step_text;
-use crate::database::{DatabaseError, Result, Transaction};
+use crate::database::{BASE_TYPE, DatabaseError, Result, Transaction};
 use crate::operations::check::finding::{Finding, Topic};
 use crate::reminders::hidden_contacts::find_hidden_contacts;
 
@@ -21,6 +21,7 @@ const COLUMNS: [&str; 11] = [
     "is_online",
     "place_timezone",
 ];
+pub(crate) const VIEW_SAMPLE: &str = include_str!("view_sample.sql");
 /// How long the sample may take.
 const SAMPLE_TIMEOUT: Duration = Duration::from_secs(1);
 /// A row of the view that takes longer than this makes each page of mails slow.
@@ -55,7 +56,8 @@ pub(crate) async fn look_at_usual(transaction: &Transaction) -> Result<Vec<Findi
 
 /// Whether the view that is there has what delivery reads, and shows all rows.
 pub(crate) async fn look_at_columns(transaction: &Transaction) -> Result<Vec<Finding>> {
-    let rows = transaction.query(include_str!("view.sql"), &[]).await?;
+    let sql = include_str!("view.sql").replace("{base_type}", BASE_TYPE);
+    let rows = transaction.query(&sql, &[]).await?;
     let column = |name: &str| rows.iter().find(|row| row.get::<_, &str>("name") == name);
     let mut findings = Vec::new();
     let missing: Vec<_> = COLUMNS
@@ -99,8 +101,7 @@ pub(crate) async fn look_at_columns(transaction: &Transaction) -> Result<Vec<Fin
 /// Reads the contacts of a few bookings.
 pub(crate) async fn look_at_sample(transaction: &Transaction) -> Result<Vec<Finding>> {
     let started = Instant::now();
-    let sample = include_str!("view_sample.sql");
-    let read = transaction.query_with_their_settings(SAMPLE_TIMEOUT, sample, &[]);
+    let read = transaction.query_with_their_settings(SAMPLE_TIMEOUT, VIEW_SAMPLE, &[]);
     let rows: i64 = match read.await {
         Ok(rows) => rows.first().map_or(0, |row| row.get("rows")),
         Err(error) if error.is_statement_timeout() => {

@@ -12,20 +12,21 @@ use crate::bookings::steps::StepRules;
 use crate::database::last_row;
 use crate::tick::error::PassError;
 
-/// SQL of the columns that [`Premises::of`] reads.
-pub(crate) static PREMISES: LazyLock<String> = LazyLock::new(|| {
+/// SQL of the columns that [`Preconditions::of`] reads.
+pub(crate) static PRECONDITIONS: LazyLock<String> = LazyLock::new(|| {
     format!(
         "(extract(epoch FROM transaction_timestamp()) * 1000000)::bigint,
-         {COLUMNS_THERE},
+         {columns},
          to_regclass('public.booking_automation_migrations') IS NOT NULL,
          (SELECT coalesce(string_agg(name, ', '), '') FROM (VALUES ('booking_automation_on_update'), ('booking_automation_on_insert')) AS wanted (name)
-           WHERE NOT EXISTS (SELECT FROM pg_trigger t WHERE t.tgrelid = to_regclass('public.bookings') AND t.tgname = wanted.name))"
+           WHERE NOT EXISTS (SELECT FROM pg_trigger t WHERE t.tgrelid = to_regclass('public.bookings') AND t.tgname = wanted.name))",
+        columns = *COLUMNS_THERE
     )
 });
 
 /// What a pass starts from.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Premises {
+pub(crate) struct Preconditions {
     /// The database's clock.
     pub(crate) clock: DateTime<Utc>,
     /// The value of [`COLUMNS_THERE`].
@@ -34,7 +35,7 @@ pub(crate) struct Premises {
     missing_triggers: String,
 }
 
-impl Premises {
+impl Preconditions {
     /// `None`: the database returned no row.
     pub(crate) fn of(rows: &[SimpleQueryMessage]) -> Option<Self> {
         let row = last_row(rows)?;

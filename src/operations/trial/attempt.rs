@@ -18,7 +18,7 @@ pub(crate) const STATEMENT_TIMEOUT: Duration = Duration::from_millis(400);
 /// With less time than this, nothing more is tried.
 const SHORTEST: Duration = Duration::from_millis(10);
 const HAND_OVER: &str = include_str!("hand_over.sql");
-const TOUCH: &str = include_str!("touch.sql");
+pub(crate) const TOUCH: &str = include_str!("touch.sql");
 
 /// What is tried.
 #[derive(Clone, Copy)]

@@ -26,7 +26,8 @@ use crate::database::schema::step_text;
 use crate::database::{BOOKINGS_LOCK_TIMEOUT, Begin, Database, Result, Transaction};
 use crate::operations::check::applied_steps;
 use crate::operations::check::finding::{Finding, Topic};
-use crate::operations::probe::attempt::{Attempt, Outcome, Trial, Tried};
+pub(crate) use crate::operations::trial::attempt::TOUCH;
+use crate::operations::trial::attempt::{Attempt, Outcome, Trial, Tried};
 
 /// How long all attempts of a round may take, and how long the second round holds its lock.
 const ROUND: Duration = Duration::from_secs(1);
@@ -79,7 +80,7 @@ impl FirstRound {
 ///
 /// # Errors
 /// When another session's lock on `bookings` is not released in time.
-pub(crate) async fn probe(
+pub(crate) async fn try_changes(
     database: &Database,
     adds_columns: bool,
     until: Option<Instant>,

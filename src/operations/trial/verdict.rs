@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use crate::operations::check::finding::{Finding, Topic};
-use crate::operations::probe::attempt::{Outcome, STATEMENT_TIMEOUT, Tried};
+use crate::operations::trial::attempt::{Outcome, STATEMENT_TIMEOUT, Tried};
 
 /// Of the database as it is: nothing here is an effect of `migrate`.
 pub(crate) fn of_today(tried: &[Tried]) -> Vec<Finding> {
