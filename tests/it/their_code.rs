@@ -641,3 +641,25 @@ async fn a_status_that_cannot_be_stored_expires_nothing() {
         }
     }
 }
+
+#[tokio::test]
+async fn a_block_that_a_trigger_removes_during_our_step_is_recorded() {
+    let app = App::new().await;
+    let id = app.confirmed(noon()).await;
+    app.sql(
+        "UPDATE bookings SET auto_complete_blocked = true WHERE id = $1",
+        &[&id],
+    )
+    .await;
+    app.db
+        .batch_execute(
+            "CREATE FUNCTION lift() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN NEW.auto_complete_blocked := false; RETURN NEW; END $$;
+             CREATE TRIGGER lift BEFORE UPDATE ON bookings FOR EACH ROW WHEN (NEW.status = 'in_progress') EXECUTE FUNCTION lift()",
+        )
+        .await
+        .unwrap();
+    app.run(noon()).await;
+    let unblocked = "SELECT unblocked_at FROM booking_automation_state WHERE booking_id = $1";
+    let at: chrono::DateTime<chrono::Utc> = app.one(unblocked, &[&id]).await.get(0);
+    assert_eq!(at, noon());
+}
