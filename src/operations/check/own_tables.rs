@@ -285,7 +285,10 @@ async fn foreign_indexes(transaction: &Transaction) -> Result<Vec<Finding>> {
             Finding::error(
                 Topic::Names,
                 format!("public.{name} exists and is not this program's index"),
-                "rename it: the program needs this name for an index",
+                format!(
+                    "the program needs this name for an index: rename yours; or, if a replaced \
+                     table still has ours, run: DROP INDEX public.{name};"
+                ),
             )
         })
         .collect())
