@@ -133,6 +133,9 @@ async fn a_kept_trail_stays_protected_and_goes_on_after_a_new_migrate() {
             "{forbidden}: {error:?}"
         );
     }
+    // The triggers of the trail find all that they call.
+    let erasure = "INSERT INTO booking_automation_erasures (kind, person_id) VALUES ('person', gen_random_uuid())";
+    app.sql(erasure, &[]).await;
     let again = uninstall(&app, &["--keep-trail"]).await;
     assert!(
         again.stderr.contains("nothing to uninstall"),

@@ -69,12 +69,10 @@ async fn drop_triggers(database: &Database, plan: &Plan) -> Result<(), MigrateEr
     .await
 }
 
-/// Leaves only what a later `migrate` or `uninstall` must know: that the triggers of a trail exist,
-/// and what is ours.
+/// Leaves only what a later `migrate` or `uninstall` must know: what is ours.
 async fn empty_ledger(transaction: &Transaction, ours: &[String]) -> Result<(), DatabaseError> {
     super::created::ensure_record(transaction).await?;
-    let delete = "DELETE FROM public.booking_automation_migrations
-                   WHERE name NOT IN ('15_trail', 'uninstalled')";
+    let delete = "DELETE FROM public.booking_automation_migrations WHERE name <> 'uninstalled'";
     transaction.execute(delete, &[]).await?;
     let remember = "INSERT INTO public.booking_automation_migrations (name, created)
                     VALUES ('uninstalled', $1)

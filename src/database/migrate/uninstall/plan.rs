@@ -41,7 +41,8 @@ const TRAIL: [&str; 3] = [
     "booking_automation_state",
 ];
 /// What protects a kept trail: the functions of its triggers, and what they call.
-const TRAIL_FUNCTIONS: [&str; 4] = [
+const TRAIL_FUNCTIONS: [&str; 5] = [
+    "booking_automation_is_trusted",
     "booking_automation_keep_erasure",
     "booking_automation_keep_event",
     "booking_automation_keep_table",
@@ -259,15 +260,12 @@ fn plan_tables(plan: &mut Plan, installed: &[Installed], record: &Record, option
             plan.objects.push(Object::new(name, &table.statement));
         }
     }
-    // The trail and the step that created its triggers go together: a `migrate` after an interrupted
-    // `uninstall` must find both or neither.
+    // Together: a part of the trail without the others says nothing.
     if !trail.is_empty() {
         let names: Vec<_> = trail.iter().map(|table| &table.name[..]).collect();
         let drops: Vec<_> = trail.iter().map(|table| &table.statement[..]).collect();
-        let forget = format!("DELETE FROM public.{LEDGER} WHERE name = '15_trail'");
-        let statement = format!("{}; {forget}", drops.join("; "));
         let name = format!("table {}", names.join(", "));
-        plan.objects.push(Object::new(name, statement));
+        plan.objects.push(Object::new(name, drops.join("; ")));
     }
 }
 
