@@ -6,10 +6,12 @@ use serde::Serialize;
 use tokio_postgres::types::Type;
 use uuid::Uuid;
 
+use crate::bookings::lifecycle::Status;
 use crate::bookings::step_runner::StepRunner;
 pub use crate::bookings::step_runner::{Refusal, Refused};
 pub(crate) use crate::bookings::steps::Moments;
 use crate::bookings::steps::{STEPS, StepKind, StepRules, TimedStep};
+use crate::bookings::storable::unstorable_statuses;
 use crate::database::{Result, Transaction};
 
 /// Status changes that one pass makes at most, over all steps.
@@ -83,7 +85,7 @@ pub(crate) async fn advance(
         let changed = runner.advance(step, LIMIT - done.total()).await?;
         done.add(step.kind, changed);
     }
-    done.remaining = count_due(transaction, moments, rules).await?.total();
+    done.remaining = count_due(transaction, moments, rules, &[]).await?.total();
     if (1..LIMIT).contains(&done.remaining) {
         for step in rules.steps() {
             done.add(step.kind, -runner.record_set_back(step).await?);
@@ -137,13 +139,15 @@ pub(crate) async fn advance_one(
     Ok(moved)
 }
 
-/// What is due, each kind counted up to [`COUNT_LIMIT`]. Writes nothing.
+/// What is due, each kind counted up to [`COUNT_LIMIT`], without changes to `unstorable` statuses.
+/// Writes nothing.
 async fn count_due(
     transaction: &Transaction,
     moments: &Moments,
     rules: &StepRules,
+    unstorable: &[Status],
 ) -> Result<Transitions> {
-    let sql = count_sql(rules);
+    let sql = count_sql(rules, unstorable);
     let [as_of, expire_before, complete_before] = moments.parameters();
     let parameters = [
         as_of,
@@ -162,7 +166,7 @@ async fn count_due(
     })
 }
 
-fn count_sql(rules: &StepRules) -> String {
+fn count_sql(rules: &StepRules, unstorable: &[Status]) -> String {
     let [
         expire_pending,
         expire_confirmed,
@@ -171,25 +175,25 @@ fn count_sql(rules: &StepRules) -> String {
         complete,
     ] = &STEPS;
     // A booking whose start and end both passed goes through both steps in one pass.
+    let is_made =
+        |step: &TimedStep| step.is_on(&rules.settings) && !unstorable.contains(&step.edge.to);
     let start_and_complete = format!(
-        "{} AND {}",
+        "{} AND {} AND {}",
         start.candidates(rules),
-        complete.condition(rules)
+        complete.condition(rules),
+        is_made(start) && is_made(complete)
     );
-    let when_on = |step: &TimedStep| match step.is_on(&rules.settings) {
-        true => step.candidates(rules),
-        false => format!("{} AND false", step.candidates(rules)),
-    };
+    let when_made = |step: &TimedStep| format!("{} AND {}", step.candidates(rules), is_made(step));
     let count = |candidates: String| {
         format!("(SELECT count(*) FROM (SELECT {candidates} LIMIT $4) AS counted)")
     };
     format!(
         "SELECT {} + {} + {} AS expired, {} AS started, {} + {} AS completed",
-        count(when_on(expire_pending)),
-        count(when_on(expire_confirmed)),
-        count(when_on(expire_in_progress)),
-        count(when_on(start)),
-        count(when_on(complete)),
+        count(when_made(expire_pending)),
+        count(when_made(expire_confirmed)),
+        count(when_made(expire_in_progress)),
+        count(when_made(start)),
+        count(when_made(complete)),
         count(start_and_complete),
     )
 }
@@ -215,17 +219,19 @@ pub(crate) fn statements(rules: &StepRules) -> Vec<(String, String)> {
         ]
     };
     let mut statements: Vec<_> = rules.steps().flat_map(of_step).collect();
-    statements.push(("what is due, counted".to_owned(), count_sql(rules)));
+    statements.push(("what is due, counted".to_owned(), count_sql(rules, &[])));
     statements
 }
 
-/// What one pass would do now: all that is due, cut at [`LIMIT`] in the order of the steps.
+/// What one pass would do now: all that is due and that the status column can hold, cut at [`LIMIT`]
+/// in the order of the steps.
 pub(crate) async fn preview(
     transaction: &Transaction,
     moments: &Moments,
     rules: &StepRules,
 ) -> Result<Transitions> {
-    let due = count_due(transaction, moments, rules).await?;
+    let unstorable = unstorable_statuses(transaction).await?;
+    let due = count_due(transaction, moments, rules, &unstorable).await?;
     let expired = due.expired.min(LIMIT);
     let started = due.started.min(LIMIT - expired);
     let completed = due.completed.min(LIMIT - expired - started);

@@ -623,6 +623,16 @@ async fn a_status_that_cannot_be_stored_expires_nothing() {
                       FROM bookings, generate_series(1, 199)";
         app.sql(more, &[]).await;
         app.db.batch_execute(obstacle).await.unwrap();
+        // Nothing is promised that does not happen.
+        let at = (noon() + minutes(1)).to_rfc3339();
+        let promised = app
+            .call(&["run", "--dry-run", "--as-of", &at])
+            .await
+            .summary();
+        assert_eq!(
+            promised["transitions"]["started"], 0,
+            "{obstacle}: {promised}"
+        );
         let summary = app.run(noon() + minutes(1)).await;
         assert_eq!(
             summary["transitions"]["refused"]["count"], 200,
