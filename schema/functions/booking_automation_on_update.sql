@@ -11,14 +11,16 @@ SET enable_seqscan = off
 SET jit = off
 AS $$
 DECLARE
-    moment    timestamptz;
-    trusted   boolean;
-    actor     text;
-    automatic boolean;
-    reason    text;
-    refund    jsonb;
-    run_id    text;
-    due       jsonb; -- when the step of each booking became due: see src/bookings/step_candidates.sql
+    moment      timestamptz;
+    trusted     boolean;
+    actor       text;
+    automatic   boolean;
+    reason      text;
+    refund      jsonb;
+    run_id      text;
+    due         jsonb; -- when the step of each booking became due: see src/bookings/step_candidates.sql
+    made_by     jsonb; -- the author of all changes of the statement
+    made_by_run jsonb; -- the same of an automatic step
 BEGIN
     -- The table was renamed, moved or replaced: it is no longer ours to watch.
     IF TG_RELID IS DISTINCT FROM to_regclass('public.bookings') THEN
@@ -36,6 +38,12 @@ BEGIN
         run_id := nullif(current_setting('booking_automation.run_id', true), '');
         due := nullif(current_setting('booking_automation.due', true), '');
     END IF;
+    made_by := jsonb_strip_nulls(jsonb_build_object(
+        'by', CASE WHEN trusted THEN coalesce(actor, session_user) ELSE session_user END, 'session_user', session_user,
+        'reason', CASE WHEN trusted THEN reason END,
+        -- Any role can set these: they say nothing for certain.
+        'claimed_by', CASE WHEN NOT trusted THEN actor END, 'claimed_reason', CASE WHEN NOT trusted THEN reason END));
+    made_by_run := made_by || jsonb_build_object('run_id', run_id);
     WITH changed AS MATERIALIZED (
         -- Rows with a change in a watched column: usually none.
         SELECT n.id, o.status AS old_status, n.status AS new_status, n.scheduled_at, due ->> n.id::text AS due_at,
@@ -58,16 +66,13 @@ BEGIN
         INSERT INTO public.booking_automation_events
                (booking_id, event_type, event_data, scheduled_at, executed_at, status)
         SELECT id, 'status_update',
-               jsonb_strip_nulls(jsonb_build_object('from', old_status, 'to', new_status,
-                   'by', CASE WHEN trusted THEN coalesce(actor, session_user) ELSE session_user END,
-                   'session_user', session_user, 'reason', CASE WHEN trusted THEN reason END,
-                   -- Any role can set these: they say nothing for certain.
-                   'claimed_by', CASE WHEN NOT trusted THEN actor END,
-                   'claimed_reason', CASE WHEN NOT trusted THEN reason END,
-                   'run_id', CASE WHEN due_at IS NULL THEN log_entry ->> 'run_id' ELSE run_id END,
-                   -- The refund of this booking only: a trigger of the user may change other bookings in the same
-                   -- transaction.
-                   'refund', CASE WHEN new_status = 'cancelled' THEN refund -> id::text END)),
+               jsonb_strip_nulls(jsonb_build_object('from', old_status, 'to', new_status))
+               || CASE WHEN due_at IS NOT NULL THEN made_by_run
+                       WHEN log_entry IS NULL AND refund IS NULL THEN made_by
+                       ELSE made_by || jsonb_strip_nulls(jsonb_build_object('run_id', log_entry ->> 'run_id',
+                           -- The refund of this booking only: a trigger of the user may change other bookings in the
+                           -- same transaction.
+                           'refund', CASE WHEN new_status = 'cancelled' THEN refund -> id::text END)) END,
                coalesce(coalesce(due_at, log_entry ->> 'due_at')::timestamptz, moment), moment, 'completed'
           FROM changed
          WHERE old_status IS DISTINCT FROM new_status

@@ -8,5 +8,5 @@ WITH candidate AS MATERIALIZED (
        FOR NO KEY UPDATE OF b SKIP LOCKED
 )
 SELECT set_config('booking_automation.run_id', $6, true),
-       set_config('booking_automation.due', coalesce(jsonb_object_agg(id, due_at), '{}')::text, true)
+       set_config('booking_automation.due', coalesce(json_object_agg(id, due_at), '{}')::text, true)
   FROM candidate

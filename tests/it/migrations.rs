@@ -126,7 +126,7 @@ const VERSIONS_OF_FUNCTIONS: &[(i32, &str)] = &[
     // 0.3.0
     (
         2,
-        "e070f30865281c4824b6ef3ffe6086b14034fb36836cf2de039882bc2926a525",
+        "941a43487845d908f1c48a017c9b8185d8fe66a635c9794440e25a75f9acbdc7",
     ),
 ];
 
