@@ -18,7 +18,7 @@ DECLARE
     reason      text;
     refund      jsonb;
     run_id      text;
-    due         jsonb; -- when the step of each booking became due: see src/bookings/step_candidates.sql
+    due         json;  -- when the step of each booking became due: see src/bookings/step_candidates.sql
     made_by     jsonb; -- the author of all changes of the statement
     made_by_run jsonb; -- the same of an automatic step
 BEGIN
@@ -46,13 +46,14 @@ BEGIN
     made_by_run := made_by || jsonb_build_object('run_id', run_id);
     WITH changed AS MATERIALIZED (
         -- Rows with a change in a watched column: usually none.
-        SELECT n.id, o.status AS old_status, n.status AS new_status, n.scheduled_at, due ->> n.id::text AS due_at,
+        SELECT n.id, o.status AS old_status, n.status AS new_status, n.scheduled_at, d.value AS due_at,
                -- The previous release hands over by the booking's log.
                CASE WHEN automatic AND due IS NULL THEN to_jsonb(n) -> 'automation_logs' -> -1 END AS log_entry,
                n.status = 'confirmed' AND (o.status IS DISTINCT FROM n.status
                                            OR o.scheduled_at IS DISTINCT FROM n.scheduled_at) AS armed
           FROM new_rows n
           JOIN old_rows o ON o.id = n.id
+          LEFT JOIN json_each_text(due) d ON d.key::uuid = n.id
          WHERE o.status IS DISTINCT FROM n.status
             OR o.scheduled_at IS DISTINCT FROM n.scheduled_at
     ), armed AS MATERIALIZED (

@@ -3,7 +3,7 @@
 --   $1 as_of  $2 the same as text  $3 the run
 WITH due AS MATERIALIZED (
     SELECT d.key::pg_catalog.uuid AS id, d.value AS due_at
-      FROM pg_catalog.jsonb_each_text(pg_catalog.current_setting('booking_automation.due')::pg_catalog.jsonb) AS d
+      FROM pg_catalog.json_each_text(pg_catalog.current_setting('booking_automation.due')::pg_catalog.json) AS d
 ), updated AS (
     UPDATE public.bookings AS b
        SET status = '{to}'{columns}

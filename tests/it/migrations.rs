@@ -126,7 +126,7 @@ const VERSIONS_OF_FUNCTIONS: &[(i32, &str)] = &[
     // 0.3.0
     (
         2,
-        "941a43487845d908f1c48a017c9b8185d8fe66a635c9794440e25a75f9acbdc7",
+        "f2682b87aaa7dd7fac66f2862f4d5515818ae3321603a9eda278fa44c2db7446",
     ),
 ];
 
