@@ -5,6 +5,7 @@ pub mod cancellation;
 pub(crate) mod columns;
 mod judge;
 pub mod lifecycle;
+pub(crate) mod not_live;
 pub(crate) mod projection;
 pub mod settings;
 mod snapshot;

@@ -25,9 +25,10 @@ pub(crate) fn projection_sql(rules: &StepRules) -> String {
         .map(|step| {
             let (from, order) = (step.edge.from, step.order);
             let blocked = if order == END { format!("AND {}", rules.not_blocked()) } else { String::new() };
+            let is_live = rules.liveness.condition();
             format!(
                 "SELECT b.id, b.status FROM public.bookings b
-                  WHERE b.status = '{from}' AND {order} <= $2 {blocked} AND ($3::uuid IS NULL OR b.id = $3)"
+                  WHERE b.status = '{from}' AND {order} <= $2 {blocked} AND ($3::uuid IS NULL OR b.id = $3) AND {is_live}"
             )
         })
         .collect();

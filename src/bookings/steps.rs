@@ -11,30 +11,36 @@ use tokio_postgres::types::Type;
 use crate::bookings::columns::{BookingColumns, COLUMNS_THERE, Column};
 use crate::bookings::lifecycle::{self, Status};
 use crate::bookings::settings::TransitionSettings;
+use crate::database::owner_functions::{IS_KNOWN, Liveness};
 use crate::database::{Parameter, Result, Transaction};
 
 const STEP: &str = include_str!("step.sql");
 const STEP_CANDIDATES: &str = include_str!("step_candidates.sql");
 const RECORD_SET_BACK: &str = include_str!("record_set_back.sql");
 
-/// By what the steps are decided: the settings, and the columns that this database has.
+/// By what the steps are decided: the settings, and what this database has.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct StepRules {
     pub(crate) settings: TransitionSettings,
     pub(crate) columns: BookingColumns,
+    pub(crate) liveness: Liveness,
 }
 
 impl StepRules {
-    /// Reads which columns there are.
+    /// Reads what the database has.
     pub(crate) async fn read(
         transaction: &Transaction,
         settings: &TransitionSettings,
     ) -> Result<Self> {
-        let sql = format!("SELECT {} AS columns", *COLUMNS_THERE);
+        let sql = format!(
+            "SELECT {} AS columns, {IS_KNOWN} AS is_known",
+            *COLUMNS_THERE
+        );
         let row = transaction.query_one(&sql, &[]).await?;
         Ok(Self {
             settings: *settings,
             columns: BookingColumns::of(row.get("columns")),
+            liveness: Liveness::of(row.get("is_known")),
         })
     }
 
@@ -167,12 +173,36 @@ impl TimedStep {
             .replace("{not_blocked}", &rules.not_blocked())
     }
 
-    /// The bookings that are due for this step.
+    /// The bookings that are due for this step, and live.
     pub(crate) fn candidates(&self, rules: &StepRules) -> String {
+        let (from, order) = (self.edge.from, self.order);
+        let is_live = match rules.liveness {
+            Liveness::Known => format!(
+                "{order} >= public.booking_automation_live_from('{from}', $1) AND {}",
+                rules.liveness.condition()
+            ),
+            Liveness::Unknown => "true".to_owned(),
+        };
         format!(
-            "FROM public.bookings b WHERE b.status = '{}' AND {} AND {NOT_REFUSED}",
-            self.edge.from,
+            "FROM public.bookings b WHERE b.status = '{from}' AND {} AND {NOT_REFUSED} AND {is_live}",
             self.condition(rules)
+        )
+    }
+
+    /// The bookings of its status whose time is over an hour ago: their status, their time and
+    /// whether the automation may ever change them as they are.
+    pub(crate) fn past_sql(&self, rules: &StepRules) -> String {
+        let (from, order, is_live) = (self.edge.from, self.order, rules.liveness.condition());
+        let indexed = match order {
+            END => rules.not_blocked(),
+            _ => "true".to_owned(),
+        };
+        format!(
+            "SELECT '{from}' AS status, {order} AS key,
+                    {is_live} AND NOT ({blocked} AND {TAKEN_BACK}) AS may_change
+               FROM public.bookings b
+              WHERE b.status = '{from}' AND {order} < $1::timestamptz - interval '1 hour' AND {indexed}",
+            blocked = rules.blocked()
         )
     }
 

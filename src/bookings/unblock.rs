@@ -6,6 +6,7 @@ use tokio_postgres::types::Type;
 use uuid::Uuid;
 
 use crate::bookings::columns::Column;
+use crate::bookings::not_live::remove_marks;
 use crate::bookings::settings::TransitionSettings;
 use crate::bookings::snapshot;
 use crate::bookings::status_change::StatusError;
@@ -64,6 +65,8 @@ pub(crate) async fn unblock(
         (&as_of as _, Type::TIMESTAMPTZ),
     ];
     lifted += transaction.execute(sql, &parameters).await?;
+    // Blocked bookings do not keep a mark from being set behind them.
+    remove_marks(transaction, &rules).await?;
     Ok(Unblocked {
         booking_id,
         was_blocked: lifted > 0,

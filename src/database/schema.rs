@@ -29,7 +29,7 @@ pub(crate) const STEPS: [(&str, &str); 6] = [
 ];
 
 /// The steps that come after the indexes, in order.
-pub(crate) const LAST_STEPS: [(&str, &str); 11] = [
+pub(crate) const LAST_STEPS: [(&str, &str); 12] = [
     (
         "07_triggers",
         include_str!("../../migrations/07_triggers.sql"),
@@ -70,6 +70,10 @@ pub(crate) const LAST_STEPS: [(&str, &str); 11] = [
     (
         "17_cancellation",
         include_str!("../../migrations/17_cancellation.sql"),
+    ),
+    (
+        "18_not_live",
+        include_str!("../../migrations/18_not_live.sql"),
     ),
 ];
 

@@ -23,6 +23,7 @@ WITH clock AS MATERIALIZED (
     SELECT e.id, b.status AS booking_status,
            CASE
                WHEN b.id IS NULL THEN 'deleted'
+               WHEN NOT ({is_live}) THEN 'not_live'
                WHEN b.status IN ('in_progress', 'completed', 'expired') THEN 'started'
                WHEN b.status <> 'confirmed' THEN 'cancelled'
                WHEN b.scheduled_at <> e.starts_at OR coalesce(s.revision, 0) <> e.revision THEN 'rescheduled'

@@ -20,5 +20,5 @@ WITH clock AS MATERIALIZED (
      LIMIT (SELECT least($2, room, CASE WHEN held THEN 1 END)::bigint FROM pace)
        FOR UPDATE SKIP LOCKED
 )
-SELECT {hand_over}
+SELECT {hand_over}, {is_liveness_known} AS is_liveness_known
   FROM candidate

@@ -11,6 +11,7 @@ use tokio_postgres::types::Type;
 use uuid::Uuid;
 
 use crate::channels::{Channel, Outcome};
+use crate::database::owner_functions::{IS_KNOWN, Liveness};
 use crate::database::{Parameter, Result, Transaction};
 use crate::delivery::event::EventStatus;
 use crate::delivery::figures::Backlog;
@@ -33,17 +34,21 @@ const ROOM: &str = "CASE WHEN c.next_at <= k.at THEN greatest(floor({rate} * {se
 pub(crate) const CONTACTS: &str = include_str!("contacts.sql");
 pub(crate) static CANDIDATES: LazyLock<String> =
     LazyLock::new(|| with_room(include_str!("claim_candidates.sql"), "$3", "$4"));
-pub(crate) static CLAIM: LazyLock<String> =
-    LazyLock::new(|| with_room(include_str!("claim.sql"), "$2", "$3"));
 const RECORD: &str = include_str!("record.sql");
 /// SQL of a query of the columns that [`waiting_of_row`] reads.
 pub(crate) const WAITING: &str = include_str!("waiting.sql");
 
 fn with_room(sql: &str, rate: &str, seconds: &str) -> String {
     sql.replace("{hand_over}", HAND_OVER)
+        .replace("{is_liveness_known}", IS_KNOWN)
         .replace("{room}", ROOM)
         .replace("{rate}", rate)
         .replace("{seconds}", seconds)
+}
+
+pub(crate) fn claim_sql(liveness: Liveness) -> String {
+    let sql = with_room(include_str!("claim.sql"), "$2", "$3");
+    sql.replace("{is_live}", liveness.condition())
 }
 
 /// One claimed reminder.
@@ -125,16 +130,19 @@ pub(crate) async fn lock_candidates(
     )
     .await;
     channel?;
-    candidates?;
+    let candidates = candidates?;
+    let is_known = candidates.first().map(|row| row.get("is_liveness_known"));
     let by_id = |row: Row| (row.get::<_, Uuid>("id"), row);
     Ok(Candidates {
+        liveness: Liveness::of(is_known.unwrap_or_default()),
         contacts: contacts?.into_iter().map(by_id).collect(),
     })
 }
 
 /// The locked messages of a page: each with its row of [`CONTACTS`].
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Candidates {
+    liveness: Liveness,
     contacts: BTreeMap<Uuid, Row>,
 }
 
@@ -162,7 +170,8 @@ pub(crate) async fn claim_page(
         (&ids as _, Type::UUID_ARRAY),
         (&emails as _, Type::TEXT_ARRAY),
     ];
-    let rows = transaction.query(&CLAIM, &parameters).await?;
+    let sql = claim_sql(candidates.liveness);
+    let rows = transaction.query(&sql, &parameters).await?;
     let Some(first) = rows.first() else {
         return Ok(ReminderPage::default());
     };

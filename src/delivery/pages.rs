@@ -8,8 +8,8 @@ use crate::channels::timing::Timing;
 use crate::database::{Begin, Database, Result};
 use crate::delivery::contact_failure::{is_contact_failure, record_contact_failure};
 use crate::delivery::outbox::{
-    self, Candidates, ClaimLimits, IN_INDEX_ORDER, PageOutcomes, RecordedOutcome, ReminderPage,
-    claim_page, lock_candidates, record_outcomes,
+    self, ClaimLimits, IN_INDEX_ORDER, PageOutcomes, RecordedOutcome, ReminderPage, claim_page,
+    lock_candidates, record_outcomes,
 };
 use crate::delivery::tally::Tally;
 use crate::primitives::call::Call;
@@ -146,16 +146,18 @@ impl DeliveryPages<'_> {
         };
         let candidates = async {
             match claim {
-                Some(limits) => lock_candidates(&transaction, limits).await,
-                None => Ok(Candidates::default()),
+                Some(limits) => lock_candidates(&transaction, limits)
+                    .await
+                    .map(|candidates| Some((limits, candidates))),
+                None => Ok(None),
             }
         };
         let (recorded, held, candidates) = future::join3(record, hold, candidates).await;
         held?;
         let (recorded, candidates) = (recorded?, candidates?);
         let page = transaction
-            .commit_after(async |transaction| match claim {
-                Some(limits) => claim_page(transaction, limits, &candidates).await,
+            .commit_after(async |transaction| match &candidates {
+                Some((limits, candidates)) => claim_page(transaction, limits, candidates).await,
                 None => Ok(ReminderPage::default()),
             })
             .await?;

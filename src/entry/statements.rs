@@ -2,11 +2,14 @@
 
 use std::time::Duration;
 
+use crate::bookings::cancellation::refunds::PaidBy;
 use crate::bookings::columns::BookingColumns;
 use crate::bookings::lifecycle::TABLE;
+use crate::bookings::not_live;
 use crate::bookings::settings::TransitionSettings;
 use crate::bookings::steps::{STEPS, StepRules};
 use crate::bookings::{projection, status_change, transitions, unblock};
+use crate::database::owner_functions::Liveness;
 use crate::delivery::{flags, outbox, webhook_outbox, webhooks};
 use crate::operations::{check, trial};
 use crate::reminders::{addresses, decisions, planned};
@@ -22,6 +25,7 @@ fn rules() -> StepRules {
             expire_pending: true,
         },
         columns: BookingColumns::all(),
+        liveness: Liveness::Known,
     }
 }
 
@@ -53,12 +57,21 @@ pub fn composed() -> Vec<(String, String)> {
     statements.extend(
         [
             ("probe", probe::probe_sql(&rules)),
-            ("decisions", decisions::enqueue_sql()),
+            ("decisions", decisions::enqueue_sql(rules.liveness)),
+            ("what was paid", PaidBy::Function.refund_basis_sql()),
+            ("the price", PaidBy::TotalPrice.refund_basis_sql()),
+            ("marks", not_live::mark_not_live_sql(&rules)),
             ("claim, candidates", outbox::CANDIDATES.clone()),
-            ("claim", outbox::CLAIM.clone()),
-            ("decisions, counted", decisions::preview_sql()),
-            ("decisions of one booking", planned::list_sql()),
-            ("decisions to come", planned::counts_sql(preview::PASSES)),
+            ("claim", outbox::claim_sql(rules.liveness)),
+            ("decisions, counted", decisions::preview_sql(rules.liveness)),
+            (
+                "decisions of one booking",
+                planned::list_sql(rules.liveness),
+            ),
+            (
+                "decisions to come",
+                planned::counts_sql(rules.liveness, preview::PASSES),
+            ),
             ("changes to come", preview::changes_sql(&rules)),
             ("waiting reminders", preview::waiting_sql()),
             ("projection", projection::steps_sql(&rules)),

@@ -4,6 +4,7 @@ use chrono::{DateTime, Utc};
 use tokio_postgres::types::{Timestamp, ToSql, Type};
 use uuid::Uuid;
 
+use crate::database::owner_functions::Liveness;
 use crate::database::{Parameter, Result, Transaction};
 use crate::reminders::addresses::{HAND_OVER, without_address};
 use crate::reminders::watermark::Watermark;
@@ -32,6 +33,7 @@ pub(crate) struct Decisions {
 /// Enqueues what became due. At most four statements.
 pub(crate) async fn enqueue_due(
     transaction: &Transaction,
+    liveness: Liveness,
     as_of: DateTime<Utc>,
     watermark: &Watermark,
     run_id: Uuid,
@@ -46,6 +48,7 @@ pub(crate) async fn enqueue_due(
     if watermark.everything {
         match decide_candidates(
             transaction,
+            liveness,
             as_of,
             Timestamp::NegInfinity,
             &rechecks,
@@ -65,6 +68,7 @@ pub(crate) async fn enqueue_due(
     }
     decide_candidates(
         transaction,
+        liveness,
         as_of,
         watermark.looked_through,
         &rechecks,
@@ -77,6 +81,7 @@ pub(crate) async fn enqueue_due(
 /// the triggers. Two statements.
 pub(crate) async fn sweep(
     transaction: &Transaction,
+    liveness: Liveness,
     as_of: DateTime<Utc>,
     run_id: Uuid,
 ) -> Result<Decisions> {
@@ -94,11 +99,13 @@ pub(crate) async fn sweep(
             "bookings were moved without firing the triggers; their reminders are decided again"
         );
     }
-    decide_candidates(transaction, as_of, Timestamp::NegInfinity, &[], run_id).await
+    let everything = Timestamp::NegInfinity;
+    decide_candidates(transaction, liveness, as_of, everything, &[], run_id).await
 }
 
 async fn decide_candidates(
     transaction: &Transaction,
+    liveness: Liveness,
     as_of: DateTime<Utc>,
     looked_through: Timestamp<DateTime<Utc>>,
     rechecks: &[Uuid],
@@ -110,7 +117,7 @@ async fn decide_candidates(
         .into_iter()
         .chain([(&run_id as _, Type::TEXT)])
         .collect();
-    let sql = enqueue_sql();
+    let sql = enqueue_sql(liveness);
     let insert = async |transaction: &Transaction| transaction.query_one(&sql, &parameters).await;
     let row = transaction
         .in_savepoint(transaction.statement_timeout() / 2, insert)
@@ -168,13 +175,14 @@ pub(crate) async fn queued_rechecks(transaction: &Transaction) -> Result<Vec<Uui
 /// What [`enqueue_due`] would do now. Writes nothing.
 pub(crate) async fn preview(
     transaction: &Transaction,
+    liveness: Liveness,
     as_of: DateTime<Utc>,
     watermark: &Watermark,
 ) -> Result<Decisions> {
     let rechecks = queued_rechecks(transaction).await?;
     let row = transaction
         .query_one(
-            &preview_sql(),
+            &preview_sql(liveness),
             &parameters(&as_of, &watermark.from(), &rechecks),
         )
         .await?;
@@ -191,32 +199,38 @@ pub(crate) async fn preview(
 }
 
 /// SQL of common table expressions, the last one `decision`, with all reasons but `no_address`.
-pub(crate) fn decisions_sql() -> String {
-    DECISIONS.replace("-- {no_address}", "")
+pub(crate) fn decisions_sql(liveness: Liveness) -> String {
+    with_reasons(liveness, "")
 }
 
 /// The same with all reasons: `$5` and `$6` are the bookings and audiences without an address.
-pub(crate) fn decisions_with_addresses_sql() -> String {
-    DECISIONS.replace(
-        "-- {no_address}",
+pub(crate) fn decisions_with_addresses_sql(liveness: Liveness) -> String {
+    with_reasons(
+        liveness,
         "WHEN (j.id, j.audience) IN (SELECT * FROM unnest($5::uuid[], $6::text[])) THEN 'no_address'",
     )
 }
 
+fn with_reasons(liveness: Liveness, no_address: &str) -> String {
+    DECISIONS
+        .replace("{is_live}", liveness.condition())
+        .replace("-- {no_address}", no_address)
+}
+
 /// Enqueues the decisions, and hands over those to be sent.
-pub(crate) fn enqueue_sql() -> String {
-    decisions_sql() + &ENQUEUE.replace("{hand_over}", HAND_OVER)
+pub(crate) fn enqueue_sql(liveness: Liveness) -> String {
+    decisions_sql(liveness) + &ENQUEUE.replace("{hand_over}", HAND_OVER)
 }
 
 /// Counts the decisions, and hands over those to be sent.
-pub(crate) fn preview_sql() -> String {
+pub(crate) fn preview_sql(liveness: Liveness) -> String {
     format!(
         "{decisions}, handed_over AS (
              SELECT id, id AS booking_id, audience FROM decision WHERE reason IS NULL)
          SELECT count(*) AS pending, (SELECT count(*) FROM decision WHERE reason IS NOT NULL) AS skipped,
                 {HAND_OVER}
            FROM handed_over",
-        decisions = decisions_sql()
+        decisions = decisions_sql(liveness)
     )
 }
 

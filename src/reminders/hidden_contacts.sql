@@ -1,10 +1,18 @@
--- A relation under the contacts view that row-level security hides rows of, from the role that it is read as.
+-- A relation under the contacts view, or read by booking_automation_is_live, that row-level security hides rows of, from the role that it is read as.
 WITH RECURSIVE under AS (
     -- The view itself is read as the calling role; so is what a view with security_invoker names, wherever that view
     -- stands. What any other view names is read by that view's owner.
     SELECT c.oid, c.relkind, c.relowner, c.reloptions, r.oid AS reader
       FROM pg_class c, pg_roles r
      WHERE c.oid = to_regclass('public.booking_automation_contacts') AND r.rolname = current_user
+    UNION
+    -- What booking_automation_is_live names, as its owner if it is SECURITY DEFINER.
+    SELECT c.oid, c.relkind, c.relowner, c.reloptions,
+           CASE WHEN p.prosecdef THEN p.proowner ELSE (SELECT r.oid FROM pg_roles r WHERE r.rolname = current_user) END
+      FROM pg_proc p
+      JOIN pg_depend d ON d.classid = 'pg_proc'::regclass AND d.objid = p.oid AND d.refclassid = 'pg_class'::regclass
+      JOIN pg_class c ON c.oid = d.refobjid
+     WHERE p.pronamespace = 'public'::regnamespace AND p.proname = 'booking_automation_is_live'
     UNION
     SELECT c.oid, c.relkind, c.relowner, c.reloptions,
            CASE WHEN EXISTS (SELECT FROM pg_options_to_table(u.reloptions)

@@ -6,6 +6,7 @@ use chrono::{DateTime, Utc};
 use tokio_postgres::types::{Timestamp, Type};
 use uuid::Uuid;
 
+use crate::database::owner_functions::Liveness;
 use crate::database::{Result, Transaction, finite};
 use crate::reminders::Reason;
 use crate::reminders::addresses::{HAND_OVER, without_address};
@@ -16,8 +17,8 @@ use crate::reminders::decisions::{LIMIT, decisions_sql, decisions_with_addresses
 /// relation with `at` and `before`, the time of the pass before each; the first goes on from `$3`,
 /// and looks at the bookings `$4`, too. `$5` and `$6` are those of
 /// [`crate::reminders::addresses::without_address_between`].
-pub(crate) fn counts_sql(passes: &str) -> String {
-    let decisions = decisions_with_addresses_sql()
+pub(crate) fn counts_sql(liveness: Liveness, passes: &str) -> String {
+    let decisions = decisions_with_addresses_sql(liveness)
         .replace("$4", &LIMIT.to_string())
         .replace(
             "$3",
@@ -51,8 +52,8 @@ pub(crate) struct PlannedReminder {
 }
 
 /// SQL of the decisions one by one.
-pub(crate) fn list_sql() -> String {
-    let decisions = decisions_sql();
+pub(crate) fn list_sql(liveness: Liveness) -> String {
+    let decisions = decisions_sql(liveness);
     format!(
         "{decisions} SELECT name, audience, channel, due_at, reason FROM decision ORDER BY due_at"
     )
@@ -63,12 +64,13 @@ pub(crate) fn list_sql() -> String {
 /// due times.
 pub(crate) async fn planned_reminders(
     transaction: &Transaction,
+    liveness: Liveness,
     as_of: DateTime<Utc>,
     booking_id: Uuid,
 ) -> Result<Vec<PlannedReminder>> {
     let due_times = due_times(transaction, as_of, booking_id).await?;
     let times = [None].into_iter().chain(due_times.into_iter().map(Some));
-    let sql = list_sql();
+    let sql = list_sql(liveness);
     let (nothing_since, only) = (Timestamp::<DateTime<Utc>>::PosInfinity, vec![booking_id]);
     let mut planned = Vec::new();
     for at in times {

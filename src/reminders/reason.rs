@@ -21,6 +21,8 @@ named! {
         Started = "started",
         /// The booking is gone.
         Deleted = "deleted",
+        /// The owner's function says that the booking is not live.
+        NotLive = "not_live",
         /// The rule is gone, switched off, or no longer uses this channel.
         RuleOff = "rule_off",
         /// The address is on the suppression list.
@@ -87,6 +89,9 @@ impl Reason {
             Self::Cancelled => "the booking was no longer confirmed",
             Self::Started => "the booking had started",
             Self::Deleted => "the booking was deleted",
+            Self::NotLive => {
+                "the booking, or a person or service of it, was marked as deleted (booking_automation_is_live)"
+            }
             Self::RuleOff => "the reminder rule was switched off",
             Self::Suppressed => {
                 "mail to this address bounced permanently, or the recipient complained"

@@ -15,6 +15,7 @@ use tokio_postgres::types::Type;
 use crate::bookings::lifecycle::Status;
 use crate::bookings::projection::{ProjectionWindow, projection_sql};
 use crate::bookings::steps::StepRules;
+use crate::database::owner_functions::Liveness;
 use crate::database::{Begin, Database, Parameter, Result, Transaction};
 use crate::reminders::addresses::without_address_between;
 use crate::reminders::decisions::queued_rechecks;
@@ -120,7 +121,7 @@ pub async fn preview(
     let watermark = pass::watermark(&transaction, settings, &rules, as_of).await?;
     // In turn: a statement with other settings must not be sent between the others.
     let changes = count_changes(&transaction, &rules, as_of, until).await?;
-    let due = count_due_reminders(&transaction, &watermark, as_of, until).await?;
+    let due = count_due_reminders(&transaction, rules.liveness, &watermark, as_of, until).await?;
     let waiting = count_waiting_reminders(&transaction, as_of, until).await?;
     let reminders = [due, waiting].concat();
     transaction.rollback().await?;
@@ -153,6 +154,7 @@ pub(crate) fn changes_sql(rules: &StepRules) -> String {
 /// Rows of `pass`, `rule`, `audience`, `channel`, `reason`, `count`: decisions.
 async fn count_due_reminders(
     transaction: &Transaction,
+    liveness: Liveness,
     watermark: &Watermark,
     as_of: DateTime<Utc>,
     until: DateTime<Utc>,
@@ -168,7 +170,9 @@ async fn count_due_reminders(
         (&bookings, Type::UUID_ARRAY),
         (&audiences, Type::TEXT_ARRAY),
     ];
-    transaction.query(&counts_sql(PASSES), &parameters).await
+    transaction
+        .query(&counts_sql(liveness, PASSES), &parameters)
+        .await
 }
 
 /// The same, of messages that wait for an attempt.

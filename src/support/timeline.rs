@@ -48,6 +48,10 @@ struct BookingNow {
     automation_blocked: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
     blocked_reason: Option<String>,
+    /// By the owner's function `booking_automation_is_live`: if not, the automation leaves it alone.
+    /// Absent: it is live.
+    #[serde(skip_serializing_if = "is_true")]
+    is_live: bool,
 }
 
 /// Something that happened or will happen: a time, a sentence, and the facts of the sentence as
@@ -113,6 +117,11 @@ enum EntryKind {
     },
 }
 
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde's signature")]
+fn is_true(value: &bool) -> bool {
+    *value
+}
+
 fn is_nothing(value: &Value) -> bool {
     value.as_array().is_none_or(Vec::is_empty)
 }
@@ -139,7 +148,7 @@ pub(crate) async fn timeline(
     if booking.is_some() {
         let steps = projection::projected_steps(transaction, &rules, as_of, booking_id).await?;
         planned.extend(steps.into_iter().map(|step| planned_step(step, as_of)));
-        let reminders = planned_reminders(transaction, as_of, booking_id).await?;
+        let reminders = planned_reminders(transaction, rules.liveness, as_of, booking_id).await?;
         planned.extend(reminders.into_iter().map(planned_reminder));
     }
     planned.sort_by_key(|entry| entry.at);
@@ -157,12 +166,13 @@ async fn read_booking(
     rules: &StepRules,
     booking_id: Uuid,
 ) -> Result<Option<BookingNow>> {
-    let blocked = rules.blocked();
+    let (blocked, is_live) = (rules.blocked(), rules.liveness.condition());
     let sql = format!(
         "SELECT coalesce(b.status, '') AS status, b.scheduled_at AS starts_at,
                 public.booking_end(b.scheduled_at, b.duration_minutes::bigint) AS ends_at,
                 {blocked} AS automation_blocked,
-                CASE WHEN {blocked} THEN s.blocked_reason END AS blocked_reason
+                CASE WHEN {blocked} THEN s.blocked_reason END AS blocked_reason,
+                {is_live} AS is_live
            FROM public.bookings b LEFT JOIN public.booking_automation_state s ON s.booking_id = b.id
           WHERE b.id = $1"
     );
@@ -175,6 +185,7 @@ async fn read_booking(
         ends_at: finite(row, "ends_at"),
         automation_blocked: row.get("automation_blocked"),
         blocked_reason: row.get("blocked_reason"),
+        is_live: row.get("is_live"),
     }))
 }
 

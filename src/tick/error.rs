@@ -30,7 +30,7 @@ pub enum PassError {
          table's owner own the view, or give the role BYPASSRLS"
     )]
     HiddenContacts {
-        /// The relation under the view.
+        /// The relation.
         relation: String,
         /// The role that it is read as.
         reader: String,

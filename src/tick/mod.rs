@@ -124,7 +124,7 @@ async fn pass_and_deliver(
         flags::update_flags(database, call.deadline).await;
     }
     if sweep {
-        pass::sweep(database, call, work.run_id).await;
+        pass::sweep(database, settings, call, work.run_id).await;
     }
     if rows_expired {
         retention::delete_old_rows(database, &settings.retention, call).await;

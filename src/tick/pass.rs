@@ -14,6 +14,7 @@ use chrono::{DateTime, Utc};
 use tokio_postgres::types::Timestamp;
 use uuid::Uuid;
 
+use crate::bookings::not_live::mark_not_live;
 use crate::bookings::steps::StepRules;
 use crate::bookings::transitions::{self, Moments, Transitions};
 use crate::database::{BOOKINGS_LOCK_TIMEOUT, Begin, Database, DatabaseError, Transaction};
@@ -199,7 +200,10 @@ async fn advance_and_enqueue(
         Transitions::default()
     };
     let decisions = if due.reminders {
-        decisions::enqueue_due(transaction, moments.as_of(), &due.watermark, run_id).await?
+        {
+            let (liveness, as_of) = (rules.liveness, moments.as_of());
+            decisions::enqueue_due(transaction, liveness, as_of, &due.watermark, run_id).await?
+        }
     } else {
         Decisions::default()
     };
@@ -262,15 +266,18 @@ fn take_lock() -> String {
 
 /// Looks for bookings that were written without firing the triggers, under the pass's lock. What it
 /// finds is pending for the next call. A failure is logged, and the next hour's sweep tries again.
-pub(crate) async fn sweep(database: &Database, call: &Call, run_id: Uuid) {
+pub(crate) async fn sweep(database: &Database, settings: &PassSettings, call: &Call, run_id: Uuid) {
     let swept = async {
         let (transaction, rows) = database.begin(&begin_pass(call), &take_lock()).await?;
-        let Some(Preconditions { clock: as_of, .. }) = Preconditions::of(&rows) else {
+        let Some(preconditions) = Preconditions::of(&rows) else {
             // A pass is running, and the sweep would make it wait.
             return Ok(transaction.rollback().await?);
         };
+        let as_of = call.as_of.unwrap_or(preconditions.clock);
+        let rules = preconditions.rules(&settings.transitions)?;
         refuse_hidden_contacts(&transaction).await?;
-        decisions::sweep(&transaction, call.as_of.unwrap_or(as_of), run_id).await?;
+        decisions::sweep(&transaction, rules.liveness, as_of, run_id).await?;
+        mark_not_live(&transaction, &rules, as_of).await?;
         Ok(transaction.commit().await?)
     };
     let swept: Result<(), PassError> = swept.await;
@@ -322,7 +329,7 @@ pub async fn preview(
         refuse_hidden_contacts(&transaction).await?;
     }
     let transitions = transitions::preview(&transaction, &moments, &rules).await?;
-    let decisions = decisions::preview(&transaction, as_of, &due.watermark).await?;
+    let decisions = decisions::preview(&transaction, rules.liveness, as_of, &due.watermark).await?;
     transaction.rollback().await?;
     Ok(Work {
         transitions,

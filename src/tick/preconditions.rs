@@ -10,6 +10,7 @@ use crate::bookings::columns::{BookingColumns, COLUMNS_THERE, missing_columns};
 use crate::bookings::settings::TransitionSettings;
 use crate::bookings::steps::StepRules;
 use crate::database::last_row;
+use crate::database::owner_functions::{IS_KNOWN, IS_LIVE, Liveness, identifier_sql};
 use crate::tick::error::PassError;
 
 /// SQL of the columns that [`Preconditions::of`] reads.
@@ -19,7 +20,10 @@ pub(crate) static PRECONDITIONS: LazyLock<String> = LazyLock::new(|| {
          {columns},
          to_regclass('public.booking_automation_migrations') IS NOT NULL,
          (SELECT coalesce(string_agg(name, ', '), '') FROM (VALUES ('booking_automation_on_update'), ('booking_automation_on_insert')) AS wanted (name)
-           WHERE NOT EXISTS (SELECT FROM pg_trigger t WHERE t.tgrelid = to_regclass('public.bookings') AND t.tgname = wanted.name))",
+           WHERE NOT EXISTS (SELECT FROM pg_trigger t WHERE t.tgrelid = to_regclass('public.bookings') AND t.tgname = wanted.name)),
+         {IS_KNOWN},
+         {is_live} IS NOT NULL",
+        is_live = identifier_sql(IS_LIVE),
         columns = *COLUMNS_THERE
     )
 });
@@ -33,6 +37,8 @@ pub(crate) struct Preconditions {
     columns: String,
     is_installed: bool,
     missing_triggers: String,
+    is_liveness_known: bool,
+    has_is_live: bool,
 }
 
 impl Preconditions {
@@ -44,6 +50,8 @@ impl Preconditions {
             columns: row.get(1)?.to_owned(),
             is_installed: row.get(2)? == "t",
             missing_triggers: row.get(3)?.to_owned(),
+            is_liveness_known: row.get(4)? == "t",
+            has_is_live: row.get(5)? == "t",
         })
     }
 
@@ -58,11 +66,19 @@ impl Preconditions {
         if let Some(missing) = missing_columns(&self.columns) {
             return Err(PassError::Changed(missing));
         }
+        if self.is_liveness_known && !self.has_is_live {
+            return Err(PassError::Changed(format!(
+                "there is no function {IS_LIVE}(public.bookings): the table was replaced, or the function \
+                 was dropped; run `booking-automation migrate`"
+            )));
+        }
         Ok(StepRules {
             settings: *settings,
             columns: BookingColumns::of(&self.columns),
+            liveness: Liveness::of(self.is_liveness_known),
         })
     }
+
     /// # Errors
     /// Names the triggers that are missing: without them, changes leave no trace.
     pub(crate) fn check_triggers(&self) -> Result<(), PassError> {

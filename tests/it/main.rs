@@ -33,6 +33,7 @@ mod http;
 mod lambda;
 mod life;
 mod life_reference;
+mod live;
 mod mail;
 mod migrations;
 mod model;

@@ -53,6 +53,7 @@ async fn migrate_creates_everything_and_a_second_run_changes_nothing() {
             "booking_automation_hash_key",
             "booking_automation_looks",
             "booking_automation_migrations",
+            "booking_automation_not_live",
             "booking_automation_requests",
             "booking_automation_state",
             "booking_automation_suppressions",
@@ -126,7 +127,7 @@ const VERSIONS_OF_FUNCTIONS: &[(i32, &str)] = &[
     // 0.3.0
     (
         2,
-        "f2682b87aaa7dd7fac66f2862f4d5515818ae3321603a9eda278fa44c2db7446",
+        "b2f6f299a66a60c295c761b0eb8180838efc332ad970fee5757a92951bb1291f",
     ),
 ];
 
@@ -374,8 +375,8 @@ async fn concurrent_migrations_do_each_step_once() {
         .map(|said| said.stderr.matches("done: ").count())
         .sum();
     assert_eq!(
-        done, 26,
-        "seventeen steps, seven indexes, the functions and the triggers, each once"
+        done, 28,
+        "eighteen steps, seven indexes, the functions, those of the owner, and the triggers, each once"
     );
 }
 

@@ -76,12 +76,15 @@ impl Shop {
         self.app
             .db
             .batch_execute(&format!(
-                "UPDATE bookings SET status = 'confirmed', total_price = NULL, cancelled_at = NULL;
+                "DROP FUNCTION IF EXISTS booking_automation_amount_paid(bookings);
+                 UPDATE bookings SET status = 'confirmed', total_price = NULL, cancelled_at = NULL;
                  ALTER TABLE bookings ALTER total_price TYPE {column};
                  UPDATE bookings SET total_price = {total}, currency = {currency}"
             ))
             .await
             .unwrap();
+        let migrated = self.app.call(&["migrate", "--no-probe"]).await;
+        assert!(migrated.success, "{}", migrated.stderr);
         let settings = BTreeMap::from([
             ("CURRENCY", case.settings.0.to_owned()),
             ("PRICE_UNIT", case.settings.1.to_owned()),

@@ -394,12 +394,17 @@ async fn their_later_changes_of_the_table_break_no_statement_and_are_named() {
         (
             "ALTER TABLE bookings RENAME TO old; CREATE TABLE bookings (LIKE old INCLUDING ALL); INSERT INTO bookings SELECT * FROM old",
             "UPDATE bookings SET status = 'paid', scheduled_at = now(); UPDATE old SET status = 'paid', scheduled_at = now()",
-            "no trigger booking_automation_on_update",
+            "the table was replaced",
         ),
         (
             "DROP TRIGGER booking_automation_on_insert ON bookings",
             "UPDATE bookings SET status = 'paid'",
             "no trigger booking_automation_on_insert",
+        ),
+        (
+            "DROP FUNCTION booking_automation_is_live(bookings)",
+            "UPDATE bookings SET status = 'paid'",
+            "no function booking_automation_is_live",
         ),
         // Nobody's later statement fails for a table of ours that is gone.
         (

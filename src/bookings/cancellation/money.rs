@@ -125,12 +125,14 @@ impl StoredPrice {
     fn total(self) -> Result<Option<String>, RefundUndetermined> {
         match (self.json_type.as_deref(), self.text) {
             _ if !self.has_column => Err(RefundUndetermined::Setup(
-                "bookings has no column total_price, so no refund can be calculated".into(),
+                "bookings has no column total_price, so no refund can be calculated: create \
+                 booking_automation_amount_paid(bookings)"
+                    .into(),
             )),
             (_, None) => Ok(None),
             (Some("number"), Some(total)) if is_amount(&total) => Ok(Some(total)),
             (_, Some(total)) => Err(RefundUndetermined::Data(format!(
-                "the booking's total_price, {}, is not an amount that can be refunded in part",
+                "the booking's price, {}, is not an amount that can be refunded in part",
                 shortened(&total)
             ))),
         }
@@ -160,7 +162,7 @@ fn whole_number(total: &str) -> Result<(), RefundUndetermined> {
     match fraction.bytes().all(|digit| digit == b'0') {
         true => Ok(()),
         false => Err(RefundUndetermined::Data(format!(
-            "the booking's total_price, {total}, is not a whole number, although the setting \
+            "the booking's price, {total}, is not a whole number, although the setting \
              PRICE_UNIT is minor"
         ))),
     }
@@ -168,7 +170,7 @@ fn whole_number(total: &str) -> Result<(), RefundUndetermined> {
 
 fn no_unit() -> RefundUndetermined {
     RefundUndetermined::Setup(
-        "bookings.total_price holds whole numbers, and the program does not guess what they count: \
+        "bookings.total_price, or another column with what was paid, holds whole numbers, and the program does not guess what they count: \
          set PRICE_UNIT=minor if 4999 is 49.99, or PRICE_UNIT=major if it is 4999.00"
             .into(),
     )
@@ -176,7 +178,8 @@ fn no_unit() -> RefundUndetermined {
 
 fn no_currency() -> RefundUndetermined {
     RefundUndetermined::Setup(
-        "bookings.total_price holds whole numbers of a major unit (PRICE_UNIT=major), and the \
+        "bookings.total_price, or another column with what was paid, holds whole numbers of a major \
+         unit (PRICE_UNIT=major), and the \
          program does not guess how it is divided: set CURRENCY, or the booking's own currency"
             .into(),
     )

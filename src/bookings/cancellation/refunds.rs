@@ -6,6 +6,7 @@ use chrono::{DateTime, Datelike, Utc};
 use serde::Serialize;
 use serde_json::{Value, json};
 use tokio_postgres::Row;
+use tokio_postgres::error::SqlState;
 use tokio_postgres::types::Type;
 use uuid::Uuid;
 
@@ -15,6 +16,7 @@ use crate::bookings::cancellation::tiers::{
     Case, INSTANT, Policy, RefundUndetermined, Tier, format_moment, in_force,
 };
 use crate::bookings::lifecycle::Status;
+use crate::database::owner_functions::{AMOUNT_PAID, identifier_sql};
 use crate::database::{DatabaseError, Transaction, finite};
 
 /// What is refunded, and by which policy.
@@ -171,6 +173,50 @@ async fn calculate(
         .collect())
 }
 
+/// How it is known what was paid for a booking.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum PaidBy {
+    /// By the owner's function.
+    Function,
+    /// There is none: by `bookings.total_price`.
+    TotalPrice,
+}
+
+impl PaidBy {
+    async fn read(transaction: &Transaction) -> Result<Self, DatabaseError> {
+        let sql = format!(
+            "SELECT {} IS NOT NULL AS exists",
+            identifier_sql(AMOUNT_PAID)
+        );
+        let row = transaction.query_one(&sql, &[]).await?;
+        Ok(match row.get("exists") {
+            true => Self::Function,
+            false => Self::TotalPrice,
+        })
+    }
+
+    pub(crate) fn refund_basis_sql(self) -> String {
+        let (is_price, has_price, paid) = match self {
+            Self::Function => (
+                "EXISTS (SELECT FROM pg_catalog.pg_depend d JOIN pg_catalog.pg_proc p ON p.oid = d.objid
+                          WHERE d.classid = 'pg_catalog.pg_proc'::regclass AND d.refobjid = a.attrelid
+                            AND d.refobjsubid = a.attnum AND p.proname = 'booking_automation_amount_paid')",
+                "true",
+                "to_jsonb(public.booking_automation_amount_paid(b))",
+            ),
+            Self::TotalPrice => (
+                "a.attname = 'total_price'",
+                "booking ? 'total_price'",
+                "to_jsonb(b) -> 'total_price'",
+            ),
+        };
+        include_str!("refund_basis.sql")
+            .replace("{is_price}", is_price)
+            .replace("{has_price}", has_price)
+            .replace("{paid}", paid)
+    }
+}
+
 /// Everything that determines the refund for one booking.
 pub(crate) struct RefundBasis {
     pub(crate) start: Option<DateTime<Utc>>,
@@ -184,9 +230,25 @@ impl RefundBasis {
         transaction: &Transaction,
         money: MoneySettings,
         booking_id: Uuid,
-    ) -> Result<Option<Self>, DatabaseError> {
-        let sql = include_str!("refund_basis.sql");
-        let rows = transaction.query(sql, &[(&booking_id, Type::UUID)]).await?;
+    ) -> Result<Option<Self>, RefundError> {
+        let paid = PaidBy::read(transaction).await?;
+        let sql = paid.refund_basis_sql();
+        let read = async |transaction: &Transaction| {
+            let parameters = [(&booking_id as _, Type::UUID)];
+            transaction.query(&sql, &parameters).await
+        };
+        let limit = transaction.statement_timeout();
+        let rows = match transaction.in_savepoint(limit, read).await {
+            // The owner's function fails for this booking.
+            Err(error) if paid == PaidBy::Function && error.is_of_a_row() => {
+                return Err(RefundUndetermined::Data(format!(
+                    "{AMOUNT_PAID} fails for this booking: SQLSTATE {}",
+                    error.code().map_or("unknown", SqlState::code)
+                ))
+                .into());
+            }
+            rows => rows?,
+        };
         let Some(row) = rows.first() else {
             return Ok(None);
         };

@@ -31,7 +31,7 @@ pub use crate::database::migrate::step::MigrateError;
 use crate::database::migrate::step::run_step;
 pub(crate) use crate::database::migrate::step::{announce_and_lock, retry_on_locks};
 use crate::database::schema::{INDEXES, LAST_STEPS, STEPS};
-use crate::database::{Database, DatabaseError, functions, triggers};
+use crate::database::{Database, DatabaseError, functions, owner_functions, triggers};
 
 /// Connections that `migrate` and `uninstall` need: one builds an index while another holds the
 /// lock. Their progress is watched over further ones, each open for a moment.
@@ -92,6 +92,8 @@ pub async fn migrate(
     };
     let created = run_step(database, "functions", functions::create_missing).await?;
     report_names("functions", created, &mut report);
+    let derived = run_step(database, "functions", owner_functions::derive).await?;
+    report_names("functions", derived, &mut report);
     for (name, definition) in INDEXES {
         let definition = index::without_missing_column(database, definition).await?;
         if index::ensure_index(database, until, name, &definition).await? {

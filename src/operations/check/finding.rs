@@ -35,6 +35,8 @@ named! {
         Rows = "rows",
         /// The view `booking_automation_contacts`.
         View = "view",
+        /// The functions that the owner may replace.
+        Functions = "functions",
         /// The statuses that the column can hold, and those in the data.
         Statuses = "statuses",
         /// Functions and tables that have our names.

@@ -7,6 +7,7 @@ mod columns;
 pub mod finding;
 mod functions;
 mod own_tables;
+mod owner_functions;
 mod rights;
 mod rows;
 mod server;
@@ -137,6 +138,7 @@ async fn look_at_bookings(
             .await;
         looks.look(Topic::Statuses, statuses::look_at_data).await;
     }
+    looks.look(Topic::Functions, owner_functions::look).await;
     if !relations.has("booking_automation_contacts") {
         if relations.have_base_tables() {
             looks.look(Topic::View, view::look_at_usual).await;

@@ -133,6 +133,11 @@ const OWN_TABLES: &[OwnTable] = &[
          partial_until interval, partial_percent numeric, after_percent numeric, \
          created_at timestamptz",
     ),
+    table(
+        "booking_automation_not_live",
+        "18_not_live",
+        "status text, before timestamptz, looked_at timestamptz",
+    ),
 ];
 
 /// A column that a table has.

@@ -2,11 +2,12 @@
 
 use tokio_postgres::types::Type;
 
+use crate::database::owner_functions::{AMOUNT_PAID, IS_LIVE, identifier_sql};
 use crate::database::{Result, Transaction};
 use crate::operations::check::finding::{Finding, Intent, Topic};
 
 /// What passes, delivery, support and upkeep do with each relation.
-const NEEDED: [(&str, &str); 17] = [
+const NEEDED: [(&str, &str); 18] = [
     ("bookings", "SELECT, UPDATE"),
     ("booking_automation_contacts", "SELECT"),
     ("reminder_rules", "SELECT"),
@@ -23,6 +24,10 @@ const NEEDED: [(&str, &str); 17] = [
     ),
     ("booking_automation_feedback", "SELECT, INSERT, DELETE"),
     ("booking_automation_looks", "SELECT, DELETE"),
+    (
+        "booking_automation_not_live",
+        "SELECT, INSERT, UPDATE, DELETE",
+    ),
     (
         "booking_automation_requests",
         "SELECT, INSERT, UPDATE, DELETE",
@@ -62,6 +67,7 @@ pub(crate) async fn look(
         });
     }
     findings.extend(missing_privileges(transaction).await?);
+    findings.extend(functions_not_to_call(transaction).await?);
     if findings.is_empty() {
         let text = "this role may do what a pass does";
         findings.push(Finding::ok(Topic::Rights, text));
@@ -90,4 +96,22 @@ async fn missing_privileges(transaction: &Transaction) -> Result<Vec<Finding>> {
             )
         })
         .collect())
+}
+
+async fn functions_not_to_call(transaction: &Transaction) -> Result<Vec<Finding>> {
+    let mut findings = Vec::new();
+    for name in [IS_LIVE, AMOUNT_PAID] {
+        let function = identifier_sql(name);
+        let sql = format!("SELECT has_function_privilege({function}, 'EXECUTE') AS may");
+        let row = transaction.query_one(&sql, &[]).await?;
+        if row.get::<_, Option<bool>>("may") == Some(false) {
+            let function = format!("FUNCTION public.{name}(public.bookings)");
+            findings.push(Finding::warning(
+                Topic::Rights,
+                format!("this role may not EXECUTE the {function}, and a pass needs it"),
+                format!("run: GRANT EXECUTE ON {function} TO the role of the pass;"),
+            ));
+        }
+    }
+    Ok(findings)
 }

@@ -9,12 +9,12 @@ use crate::database::functions::FUNCTIONS;
 use crate::database::migrate::step::{MigrateError, run_step};
 use crate::database::migrate::uninstall::view::is_as_shipped;
 use crate::database::schema::INDEXES;
-use crate::database::{Database, DatabaseError, Transaction};
+use crate::database::{Database, DatabaseError, Transaction, owner_functions};
 
 /// The record of `migrate`'s steps.
 const LEDGER: &str = "booking_automation_migrations";
 /// The tables that `migrate` creates.
-const TABLES: [&str; 16] = [
+const TABLES: [&str; 17] = [
     "automation_runs",
     "booking_automation_callers",
     "booking_automation_cancellation_policies",
@@ -26,6 +26,7 @@ const TABLES: [&str; 16] = [
     "booking_automation_hash_key",
     "booking_automation_looks",
     LEDGER,
+    "booking_automation_not_live",
     "booking_automation_requests",
     "booking_automation_state",
     "booking_automation_suppressions",
@@ -48,6 +49,8 @@ const TRAIL_FUNCTIONS: [&str; 5] = [
     "booking_automation_keep_table",
     "booking_automation_now",
 ];
+
+const NOT_AS_CREATED: &str = "it is not as `migrate` created it, so it is yours";
 
 /// What `uninstall` is asked to do.
 #[derive(Clone, Copy, Debug, Default)]
@@ -152,7 +155,8 @@ pub async fn plan(database: &Database, options: Options) -> Result<Plan, Migrate
         let installed = read_installed(transaction).await?;
         plan_tables(&mut plan, &installed, &record, options);
         plan_triggers(&mut plan, &installed);
-        plan_functions(&mut plan, &installed, options);
+        let replaced = owner_functions::replaced(transaction).await?;
+        plan_functions(&mut plan, &installed, &replaced, options);
         plan_columns(transaction, &mut plan, &record, options).await?;
         plan_ledger(&mut plan, options);
         Ok((plan, installed.into_iter().find(|it| it.kind == "view")))
@@ -168,7 +172,11 @@ async fn read_installed(transaction: &Transaction) -> Result<Vec<Installed>, Dat
     let tables = TABLES.to_vec();
     let indexes: Vec<_> = INDEXES.map(|(name, _)| name).to_vec();
     let mut functions: Vec<_> = FUNCTIONS.iter().map(|(name, _)| *name).collect();
-    functions.push("booking_automation_make_private");
+    functions.extend([
+        "booking_automation_make_private",
+        owner_functions::IS_LIVE,
+        owner_functions::AMOUNT_PAID,
+    ]);
     let parameters = [
         (&tables as _, Type::TEXT_ARRAY),
         (&functions as _, Type::TEXT_ARRAY),
@@ -291,8 +299,14 @@ fn plan_triggers(plan: &mut Plan, installed: &[Installed]) {
 }
 
 /// The functions; what protects the trail comes last.
-fn plan_functions(plan: &mut Plan, installed: &[Installed], options: Options) {
+fn plan_functions(plan: &mut Plan, installed: &[Installed], replaced: &[&str], options: Options) {
     let functions = installed.iter().filter(|it| it.kind == "function");
+    let (of_owner, functions): (Vec<_>, Vec<_>) =
+        functions.partition(|it| replaced.contains(&&it.function[..]));
+    for function in of_owner {
+        plan.keep(format!("function {}", function.name), NOT_AS_CREATED);
+    }
+    let functions = functions.into_iter();
     let (last, first): (Vec<_>, Vec<_>) =
         functions.partition(|it| TRAIL_FUNCTIONS.contains(&&it.function[..]));
     let object = |it: &Installed| Object::new(format!("function {}", it.name), &it.statement);
@@ -346,6 +360,6 @@ fn plan_view(plan: &mut Plan, view: &Installed, is_as_shipped: bool) {
     if is_as_shipped {
         plan.objects.insert(0, Object::new(name, &view.statement));
     } else {
-        plan.keep(name, "it is not as `migrate` created it, so it is yours");
+        plan.keep(name, NOT_AS_CREATED);
     }
 }

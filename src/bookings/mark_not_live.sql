@@ -1,0 +1,18 @@
+-- Sets the marks behind which a pass looks for no booking: see schema/functions/booking_automation_live_from.sql.
+--   $1 as_of
+WITH past AS (
+    -- The bookings that a step could be due for by now. The last hour is left out, so that a booking that is written with
+    -- a start or an end within it is found.
+    {past}
+), mark AS (
+    SELECT status, least(min(key) FILTER (WHERE may_change), $1::timestamptz - interval '1 hour') AS before
+      FROM past
+     GROUP BY status
+    -- With few of them a pass is as fast without a mark.
+    HAVING count(*) FILTER (WHERE NOT may_change) > 100
+), gone AS (
+    DELETE FROM public.booking_automation_not_live WHERE status NOT IN (SELECT status FROM mark)
+)
+INSERT INTO public.booking_automation_not_live AS m (status, before, looked_at)
+SELECT status, before, $1 FROM mark
+ON CONFLICT (status) DO UPDATE SET before = excluded.before, looked_at = excluded.looked_at

@@ -1,0 +1,60 @@
+//! The marks that keep passes from reading past bookings that are not live: nothing changes them, so
+//! they stay as they are for ever.
+
+use chrono::{DateTime, Utc};
+use tokio_postgres::types::Type;
+
+use crate::bookings::steps::StepRules;
+use crate::database::owner_functions::Liveness;
+use crate::database::{Result, Transaction};
+
+/// Marks how far back the past bookings are not live, for the passes of the next hour.
+pub(crate) async fn mark_not_live(
+    transaction: &Transaction,
+    rules: &StepRules,
+    as_of: DateTime<Utc>,
+) -> Result<()> {
+    if rules.liveness == Liveness::Unknown {
+        return Ok(());
+    }
+    let sql = mark_not_live_sql(rules);
+    let mark = async |transaction: &Transaction| {
+        transaction
+            .execute(&sql, &[(&as_of, Type::TIMESTAMPTZ)])
+            .await
+    };
+    let marked = transaction
+        .in_savepoint(transaction.statement_timeout() / 2, mark)
+        .await;
+    match marked {
+        // It only makes passes faster: its failure must not stop the rest of the sweep.
+        Err(error) if error.is_of_a_row() || error.is_statement_timeout() => {
+            tracing::error!(
+                error = error.loggable(),
+                "the bookings that are not live could not be marked; the next sweep tries again"
+            );
+            Ok(())
+        }
+        marked => marked.map(|_| ()),
+    }
+}
+
+pub(crate) fn mark_not_live_sql(rules: &StepRules) -> String {
+    let mut past: Vec<String> = Vec::new();
+    for step in rules.steps() {
+        let of_status = step.past_sql(rules);
+        if !past.contains(&of_status) {
+            past.push(of_status);
+        }
+    }
+    include_str!("mark_not_live.sql").replace("{past}", &past.join("\n    UNION ALL\n    "))
+}
+
+/// Lets the next pass look at every booking.
+pub(crate) async fn remove_marks(transaction: &Transaction, rules: &StepRules) -> Result<()> {
+    if rules.liveness == Liveness::Known {
+        let sql = "DELETE FROM public.booking_automation_not_live";
+        transaction.execute(sql, &[]).await?;
+    }
+    Ok(())
+}
