@@ -1,4 +1,4 @@
--- Which bookings are live is said by a function of the owner's (src/database/migrate/owner_functions.rs), and bookings
+-- Which bookings are live is said by a function of the owner's (src/database/owner_functions.rs), and bookings
 -- that are not live stay as they are for ever. So that a pass does not read them every minute, the hourly sweep records
 -- up to where they lie.
 
@@ -10,18 +10,4 @@ CREATE TABLE IF NOT EXISTS public.booking_automation_not_live (
     looked_at timestamptz NOT NULL
 );
 SELECT public.booking_automation_make_private('public.booking_automation_not_live'::regclass);
--- The roles of passes go on without a GRANT of the owner's.
-DO $$
-DECLARE
-    granted record;
-BEGIN
-    FOR granted IN
-        SELECT DISTINCT quote_ident(pg_get_userbyid(a.grantee)) AS role
-          FROM pg_class c, aclexplode(c.relacl) AS a
-         WHERE c.oid = 'public.automation_runs'::regclass AND a.privilege_type = 'INSERT'
-           AND a.grantee NOT IN (0, c.relowner)
-    LOOP
-        EXECUTE format('GRANT SELECT, INSERT, UPDATE, DELETE ON public.booking_automation_not_live TO %s', granted.role);
-    END LOOP;
-END
-$$;
+SELECT public.booking_automation_grant_to_passes('SELECT, INSERT, UPDATE, DELETE ON public.booking_automation_not_live');

@@ -157,8 +157,10 @@ fn documented(payload: &Value) -> Documented {
     {
         Documented::Schedule
     } else if payload["trigger"] == "migrate"
-        && only(&["trigger", "no_probe"])
-        && fields.get("no_probe").is_none_or(Value::is_boolean)
+        && only(&["trigger", "no_probe", "no_columns", "create_base_tables"])
+        && ["no_probe", "no_columns", "create_base_tables"]
+            .iter()
+            .all(|option| fields.get(*option).is_none_or(Value::is_boolean))
     {
         Documented::Migrate
     } else {

@@ -1,11 +1,11 @@
 -- Sets the marks behind which a pass looks for no booking: see schema/functions/booking_automation_live_from.sql.
---   $1 as_of
+--   $1 as_of  $2 as_of - EXPIRE_AFTER, at least an hour
 WITH past AS (
-    -- The bookings that a step could be due for by now. The last hour is left out, so that a booking that is written with
-    -- a start or an end within it is found.
+    -- The bookings that were overdue a while ago, of each status that time changes. Those of today are left out: a booking
+    -- that becomes live again behind a mark is late for nothing but to expire.
     {past}
 ), mark AS (
-    SELECT status, least(min(key) FILTER (WHERE may_change), $1::timestamptz - interval '1 hour') AS before
+    SELECT status, least(min(key) FILTER (WHERE may_change), $2) AS before
       FROM past
      GROUP BY status
     -- With few of them a pass is as fast without a mark.

@@ -1,12 +1,18 @@
 //! The marks that keep passes from reading past bookings that are not live: nothing changes them, so
 //! they stay as they are for ever.
 
-use chrono::{DateTime, Utc};
+use std::time::Duration;
+
+use chrono::{DateTime, TimeDelta, Utc};
 use tokio_postgres::types::Type;
+use uuid::Uuid;
 
 use crate::bookings::steps::StepRules;
 use crate::database::owner_functions::Liveness;
 use crate::database::{Result, Transaction};
+
+/// Bookings of the latest hour are never behind a mark.
+const SHORTEST_WAIT: Duration = Duration::from_secs(3600);
 
 /// Marks how far back the past bookings are not live, for the passes of the next hour.
 pub(crate) async fn mark_not_live(
@@ -18,9 +24,14 @@ pub(crate) async fn mark_not_live(
         return Ok(());
     }
     let sql = mark_not_live_sql(rules);
+    let wait = rules.settings.expire_after.max(SHORTEST_WAIT);
+    let overdue = as_of - TimeDelta::from_std(wait).unwrap_or_default();
     let mark = async |transaction: &Transaction| {
         transaction
-            .execute(&sql, &[(&as_of, Type::TIMESTAMPTZ)])
+            .execute(
+                &sql,
+                &[(&as_of, Type::TIMESTAMPTZ), (&overdue, Type::TIMESTAMPTZ)],
+            )
             .await
     };
     let marked = transaction
@@ -50,11 +61,19 @@ pub(crate) fn mark_not_live_sql(rules: &StepRules) -> String {
     include_str!("mark_not_live.sql").replace("{past}", &past.join("\n    UNION ALL\n    "))
 }
 
-/// Lets the next pass look at every booking.
-pub(crate) async fn remove_marks(transaction: &Transaction, rules: &StepRules) -> Result<()> {
+/// Lets the next pass look at this booking, too.
+pub(crate) async fn lower_marks(
+    transaction: &Transaction,
+    rules: &StepRules,
+    booking_id: Uuid,
+) -> Result<()> {
     if rules.liveness == Liveness::Known {
-        let sql = "DELETE FROM public.booking_automation_not_live";
-        transaction.execute(sql, &[]).await?;
+        let sql = "UPDATE public.booking_automation_not_live m SET before = b.scheduled_at
+                     FROM public.bookings b
+                    WHERE b.id = $1 AND b.scheduled_at < m.before";
+        transaction
+            .execute(sql, &[(&booking_id, Type::UUID)])
+            .await?;
     }
     Ok(())
 }

@@ -3,13 +3,10 @@
 --   $1 as_of  $2 as_of - EXPIRE_AFTER  $3 as_of - COMPLETE_AFTER  $6 the run
 WITH candidate AS MATERIALIZED (
     -- The most overdue first. A booking that another transaction has locked waits for the next pass.
-    SELECT b.id, b.scheduled_at, {due_at} AS due_at {candidates} AND ($5::uuid[] IS NULL OR b.id = ANY ($5))
+    SELECT b.id, {due_at} AS due_at {candidates} AND ($5::uuid[] IS NULL OR b.id = ANY ($5))
      ORDER BY {order} LIMIT $4
        FOR NO KEY UPDATE OF b SKIP LOCKED
 )
 SELECT set_config('booking_automation.run_id', $6, true),
-       -- The next step may be due for them, too, although they lie before a mark of booking_automation_live_from.
-       set_config('booking_automation.moved_from',
-                  least(nullif(current_setting('booking_automation.moved_from', true), '')::timestamptz, min(scheduled_at))::text, true),
        set_config('booking_automation.due', coalesce(json_object_agg(id, due_at), '{}')::text, true)
   FROM candidate

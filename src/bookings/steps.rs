@@ -189,8 +189,8 @@ impl TimedStep {
         )
     }
 
-    /// The bookings of its status whose time is over an hour ago: their status, their time and
-    /// whether the automation may ever change them as they are.
+    /// The bookings of its status whose time is before `$2`: their status, their time and whether the
+    /// automation may ever change them as they are.
     pub(crate) fn past_sql(&self, rules: &StepRules) -> String {
         let (from, order, is_live) = (self.edge.from, self.order, rules.liveness.condition());
         let indexed = match order {
@@ -201,7 +201,7 @@ impl TimedStep {
             "SELECT '{from}' AS status, {order} AS key,
                     {is_live} AND NOT ({blocked} AND {TAKEN_BACK}) AS may_change
                FROM public.bookings b
-              WHERE b.status = '{from}' AND {order} < $1::timestamptz - interval '1 hour' AND {indexed}",
+              WHERE b.status = '{from}' AND {order} < $2 AND {indexed}",
             blocked = rules.blocked()
         )
     }

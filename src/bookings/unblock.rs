@@ -6,7 +6,7 @@ use tokio_postgres::types::Type;
 use uuid::Uuid;
 
 use crate::bookings::columns::Column;
-use crate::bookings::not_live::remove_marks;
+use crate::bookings::not_live::lower_marks;
 use crate::bookings::settings::TransitionSettings;
 use crate::bookings::snapshot;
 use crate::bookings::status_change::StatusError;
@@ -66,7 +66,7 @@ pub(crate) async fn unblock(
     ];
     lifted += transaction.execute(sql, &parameters).await?;
     // Blocked bookings do not keep a mark from being set behind them.
-    remove_marks(transaction, &rules).await?;
+    lower_marks(transaction, &rules, booking_id).await?;
     Ok(Unblocked {
         booking_id,
         was_blocked: lifted > 0,

@@ -22,6 +22,8 @@ pub const FUNCTIONS: &[(&str, &str)] = functions![
     // Who may say who changes a booking, and the time that triggers record.
     "booking_automation_is_trusted",
     "booking_automation_now",
+    // Of migrations.
+    "booking_automation_grant_to_passes",
     // Of the index on the end of bookings in progress.
     "booking_end",
     // Shared by statements.

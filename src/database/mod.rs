@@ -30,7 +30,7 @@ use tokio_postgres::{NoTls, SimpleQueryMessage};
 
 pub use crate::database::error::{DatabaseError, Result};
 use crate::database::failover::FailoverConnector;
-pub(crate) use crate::database::rows::{BASE_TYPE, finite, json, last_row};
+pub(crate) use crate::database::rows::{BASE_TYPE, IS_WHOLE, finite, json, last_row};
 pub(crate) use crate::database::schema::REQUIRED;
 use crate::database::settings::DatabaseSettings;
 pub(crate) use crate::database::transaction::BOOKINGS_LOCK_TIMEOUT;

@@ -2,8 +2,8 @@
 //! `booking_automation_is_live(bookings)` and `booking_automation_amount_paid(bookings)`.
 //!
 //! `migrate` derives a default of each from the columns that the database has, and derives it anew
-//! when these change. A function that the owner has replaced stays as it is: the ledger of functions
-//! has the digest of what `migrate` created last.
+//! when these change. A function that the owner has replaced stays as it is: the table of functions
+//! has a digest of what `migrate` created last.
 //!
 //! The bodies are `RETURN …`: what they name is bound when they are created, whatever the path of
 //! the session that calls them, and the planner inlines one that reads nothing but its booking. One
@@ -12,9 +12,10 @@
 
 use std::collections::BTreeMap;
 
+use tokio_postgres::Row;
 use tokio_postgres::types::Type;
 
-use crate::database::{BASE_TYPE, Result, Transaction};
+use crate::database::{BASE_TYPE, IS_WHOLE, Result, Transaction};
 
 /// Which bookings are live.
 pub(crate) const IS_LIVE: &str = "booking_automation_is_live";
@@ -31,10 +32,11 @@ const PAID: [&str; 5] = [
     "deposit_amount",
     "deposit",
 ];
+const PRICE: &str = "total_price";
 const NUMBERS: [&str; 6] = ["int2", "int4", "int8", "numeric", "float4", "float8"];
 
-/// SQL of the identifier of the function that takes a booking, by its name; NULL: there is none.
-pub(crate) fn identifier_sql(name: &str) -> String {
+/// SQL of the oid of the function that takes a booking, by its name; NULL: there is none.
+pub(crate) fn function_oid_sql(name: &str) -> String {
     format!(
         "(SELECT p.oid FROM pg_proc p
            WHERE p.pronamespace = 'public'::regnamespace AND p.proname = '{name}' AND p.pronargs = 1
@@ -73,24 +75,40 @@ impl Liveness {
     }
 }
 
-/// The columns of `bookings`, `users` and `services`, with their types by PostgreSQL's own names.
-pub(crate) struct Columns(BTreeMap<(String, String), String>);
+/// A column.
+struct Column {
+    /// Its type, by PostgreSQL's own name.
+    type_name: String,
+    /// Whether it is a type of whole numbers.
+    is_whole: bool,
+}
+
+/// The columns of `bookings`, `users` and `services`, by table and name.
+pub(crate) struct Columns(BTreeMap<(String, String), Column>);
 
 impl Columns {
     pub(crate) async fn read(transaction: &Transaction) -> Result<Self> {
-        let sql = include_str!("owner_functions.sql").replace("{base_type}", BASE_TYPE);
+        let sql = include_str!("owner_functions.sql")
+            .replace("{base_type}", BASE_TYPE)
+            .replace("{is_whole}", IS_WHOLE);
         let rows = transaction.query(&sql, &[]).await?;
-        let column = |row: &tokio_postgres::Row| {
+        let column = |row: &Row| {
             let type_name: Option<String> = row.get("type");
-            let key = (row.get("relation"), row.get("name"));
-            (key, type_name.unwrap_or_default())
+            let column = Column {
+                type_name: type_name.unwrap_or_default(),
+                is_whole: row.get("is_whole"),
+            };
+            ((row.get("relation"), row.get("name")), column)
         };
         Ok(Self(rows.iter().map(column).collect()))
     }
 
+    fn find(&self, table: &str, column: &str) -> Option<&Column> {
+        self.0.get(&(table.to_owned(), column.to_owned()))
+    }
+
     fn type_of(&self, table: &str, column: &str) -> Option<&str> {
-        let key = (table.to_owned(), column.to_owned());
-        self.0.get(&key).map(String::as_str)
+        self.find(table, column).map(|column| &column.type_name[..])
     }
 
     /// SQL that is true where a column marks its row as deleted; none: the type is not understood.
@@ -159,28 +177,48 @@ impl Columns {
         create(IS_LIVE, "boolean", as_owner, &body)
     }
 
+    /// Whether a column of `bookings` holds whole numbers; `None`: no numbers.
+    fn is_whole_number(&self, column: &str) -> Option<bool> {
+        let column = self.find("bookings", column)?;
+        NUMBERS
+            .contains(&&column.type_name[..])
+            .then_some(column.is_whole)
+    }
+
+    /// The columns of `bookings` that say by their name what was paid.
+    pub(crate) fn paid(&self) -> impl Iterator<Item = &'static str> {
+        let is_number = |column: &&str| self.is_whole_number(column).is_some();
+        PAID.into_iter().filter(is_number)
+    }
+
+    /// The columns by which the default of [`AMOUNT_PAID`] goes: the first that is not NULL. Cents and
+    /// euros are not mixed: all are of whole numbers, or none is.
+    pub(crate) fn amounts(&self) -> Vec<&'static str> {
+        let price = self.is_whole_number(PRICE);
+        let is_alike = |paid: &&str| price.is_none() || self.is_whole_number(paid) == price;
+        let paid = self.paid().next().filter(is_alike);
+        paid.into_iter().chain(price.map(|_| PRICE)).collect()
+    }
+
     /// The statement that creates the default of [`AMOUNT_PAID`]; none: no column has a number.
     fn amount_paid(&self) -> Option<String> {
-        let is_number = |column: &&str| {
-            let type_name = self.type_of("bookings", column);
-            type_name.is_some_and(|name| NUMBERS.contains(&name))
+        let amounts = self.amounts();
+        let returns = match self.is_whole_number(amounts.first()?)? {
+            true => "bigint",
+            false => "numeric",
         };
-        let paid = PAID.into_iter().find(is_number);
-        let amounts: Vec<_> = paid
-            .into_iter()
-            .chain(["total_price"].into_iter().filter(is_number))
-            .map(|column| format!("(booking).{column}::numeric"))
+        let amounts: Vec<_> = amounts
+            .iter()
+            .map(|column| format!("(booking).{column}::{returns}"))
             .collect();
-        (!amounts.is_empty()).then(|| {
-            let body = format!("COALESCE({})", amounts.join(", "));
-            create(AMOUNT_PAID, "numeric", "", &body)
-        })
+        let body = format!("COALESCE({})", amounts.join(", "));
+        Some(create(AMOUNT_PAID, returns, "", &body))
     }
 }
 
 fn create(name: &str, returns: &str, properties: &str, body: &str) -> String {
     format!(
-        "CREATE OR REPLACE FUNCTION public.{name}(booking public.bookings)
+        "CREATE FUNCTION public.{name}(booking public.bookings)
 RETURNS {returns} LANGUAGE sql STABLE{properties}
 RETURN {body}"
     )
@@ -205,80 +243,79 @@ pub(crate) async fn derive(transaction: &Transaction) -> Result<Vec<&'static str
 }
 
 async fn derive_one(transaction: &Transaction, name: &str, text: &str) -> Result<bool> {
+    let state = State::read(transaction, name).await?;
     let parameters = [(&name as _, Type::TEXT), (&text as _, Type::TEXT)];
-    let row = transaction.query_one(&state_sql(name), &parameters).await?;
-    let exists: bool = row.get("exists");
-    if exists && !row.get::<_, bool>("is_outdated_default") {
-        return Ok(false);
+    let is_current = "SELECT split_part(digest, ' ', 1) = md5($2) AS is_current
+                        FROM public.booking_automation_functions WHERE name = $1";
+    match state {
+        State::Replaced => return Ok(false),
+        State::Default => {
+            let row = transaction.query_one(is_current, &parameters).await?;
+            if row.get("is_current") {
+                return Ok(false);
+            }
+            // Its result may have another type.
+            let drop = format!("DROP FUNCTION public.{name}(public.bookings)");
+            transaction.batch(&drop).await?;
+        }
+        State::Missing => {}
     }
     transaction.batch(text).await?;
-    if !exists {
-        transaction.batch(&make_private(name)).await?;
-    }
-    transaction.execute(&record_sql(name), &parameters).await?;
+    // It may read other tables as its owner.
+    let grant = format!(
+        "REVOKE EXECUTE ON FUNCTION public.{name}(public.bookings) FROM PUBLIC;
+         SELECT public.booking_automation_grant_to_passes('EXECUTE ON FUNCTION public.{name}(public.bookings)')"
+    );
+    transaction.batch(&grant).await?;
+    // Digests of the text, and of what the server made of it.
+    let record = format!(
+        "INSERT INTO public.booking_automation_functions (name, version, digest)
+         SELECT $1, 0, concat_ws(' ', md5($2), {DIGEST}) FROM pg_proc p WHERE p.oid = {oid}
+         ON CONFLICT (name) DO UPDATE SET digest = excluded.digest, applied_at = now()",
+        oid = function_oid_sql(name)
+    );
+    transaction.execute(&record, &parameters).await?;
     Ok(true)
 }
 
-/// The functions that are not as `migrate` created them.
-pub(crate) async fn replaced(transaction: &Transaction) -> Result<Vec<&'static str>> {
-    let has_record =
-        "SELECT to_regclass('public.booking_automation_functions') IS NOT NULL AS found";
-    let has_record: bool = transaction.query_one(has_record, &[]).await?.get("found");
-    let mut replaced = Vec::new();
-    for name in [IS_LIVE, AMOUNT_PAID] {
-        // No text is empty: an unchanged default is outdated.
-        let parameters = [(&name as _, Type::TEXT), (&"" as _, Type::TEXT)];
-        if !has_record
-            || !transaction
-                .query_one(&state_sql(name), &parameters)
-                .await?
-                .get::<_, bool>("is_outdated_default")
-        {
-            replaced.push(name);
-        }
+/// A digest of the function `p`, whatever the names of its table and its columns.
+const DIGEST: &str = "md5(concat_ws(' ', p.prosrc, pg_get_function_sqlbody(p.oid), p.prorettype, p.prosecdef, p.procost))";
+
+/// SQL of a boolean: the function `p` is as `migrate` created it; NULL: this role may not know.
+pub(crate) async fn is_default_sql(transaction: &Transaction) -> Result<String> {
+    let may_read = "SELECT has_table_privilege(to_regclass('public.booking_automation_functions'), 'SELECT') AS may_read";
+    let row = transaction.query_one(may_read, &[]).await?;
+    Ok(match row.get("may_read") {
+        Some(true) => format!(
+            "EXISTS (SELECT FROM public.booking_automation_functions f
+                      WHERE f.name = p.proname AND split_part(f.digest, ' ', 2) = {DIGEST})"
+        ),
+        Some(false) => "NULL::boolean".to_owned(),
+        // There is no record.
+        None => "false".to_owned(),
+    })
+}
+
+/// What became of one of the functions.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum State {
+    Missing,
+    /// It is as `migrate` created it.
+    Default,
+    /// It is the owner's.
+    Replaced,
+}
+
+impl State {
+    pub(crate) async fn read(transaction: &Transaction, name: &str) -> Result<Self> {
+        let is_default = is_default_sql(transaction).await?;
+        let oid = function_oid_sql(name);
+        let sql = format!("SELECT {is_default} AS is_default FROM pg_proc p WHERE p.oid = {oid}");
+        let rows = transaction.query(&sql, &[]).await?;
+        Ok(match rows.first().map(|row| row.get("is_default")) {
+            None => Self::Missing,
+            Some(Some(true)) => Self::Default,
+            Some(Some(false) | None) => Self::Replaced,
+        })
     }
-    Ok(replaced)
-}
-
-/// Whether the function exists, and whether it is a default of another text than `$2`. The
-/// record has two digests: of the text, and of the function as the server prints it.
-fn state_sql(name: &str) -> String {
-    format!(
-        "SELECT found.oid IS NOT NULL AS exists,
-                coalesce(f.digest = concat_ws(' ', split_part(f.digest, ' ', 1), md5(pg_get_functiondef(found.oid)))
-                         AND split_part(f.digest, ' ', 1) <> md5($2), false) AS is_outdated_default
-           FROM (SELECT {identifier}) AS found (oid)
-           LEFT JOIN public.booking_automation_functions f ON f.name = $1",
-        identifier = identifier_sql(name)
-    )
-}
-
-fn record_sql(name: &str) -> String {
-    format!(
-        "INSERT INTO public.booking_automation_functions (name, version, digest)
-         SELECT $1, 0, concat_ws(' ', md5($2), md5(pg_get_functiondef({identifier})))
-         ON CONFLICT (name) DO UPDATE SET digest = excluded.digest, applied_at = now()",
-        identifier = identifier_sql(name)
-    )
-}
-
-/// Only the roles of passes may call it, since it may read other tables as its owner.
-fn make_private(name: &str) -> String {
-    format!(
-        "REVOKE EXECUTE ON FUNCTION public.{name}(public.bookings) FROM PUBLIC;
-         DO $$
-         DECLARE
-             granted record;
-         BEGIN
-             FOR granted IN
-                 SELECT DISTINCT quote_ident(pg_get_userbyid(a.grantee)) AS role
-                   FROM pg_class c, aclexplode(c.relacl) AS a
-                  WHERE c.oid = 'public.automation_runs'::regclass AND a.privilege_type = 'INSERT'
-                    AND a.grantee NOT IN (0, c.relowner)
-             LOOP
-                 EXECUTE format('GRANT EXECUTE ON FUNCTION public.{name}(public.bookings) TO %s', granted.role);
-             END LOOP;
-         END
-         $$"
-    )
 }

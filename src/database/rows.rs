@@ -8,6 +8,9 @@ use tokio_postgres::{Row, SimpleQueryMessage, SimpleQueryRow};
 /// domain over: `int4`, `timestamptz`.
 pub(crate) const BASE_TYPE: &str = include_str!("base_type.sql");
 
+/// SQL of a boolean: the attribute `a` (a row of `pg_attribute`) holds whole numbers only.
+pub(crate) const IS_WHOLE: &str = include_str!("is_whole.sql");
+
 /// The text values of the last row that a simple query returned.
 pub(crate) fn last_row(messages: &[SimpleQueryMessage]) -> Option<&SimpleQueryRow> {
     messages.iter().rev().find_map(|message| match message {

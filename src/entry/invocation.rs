@@ -8,6 +8,8 @@ use serde::de::Error as _;
 use serde::{Deserialize, Deserializer};
 use serde_json::{Map, Value};
 
+use crate::operations::check::finding::MigrateOptions;
+
 /// Longest path, and longest query, in bytes; no route needs that many.
 const LONGEST_PATH: usize = 1000;
 /// Longest text that is recorded from the scheduler's payload, in characters.
@@ -111,11 +113,7 @@ pub(crate) enum Invocation {
         #[serde(default)]
         attempt: Value,
     },
-    Migrate {
-        /// The pass's own changes are not tried first.
-        #[serde(default)]
-        no_probe: bool,
-    },
+    Migrate(MigrateOptions),
 }
 
 impl Invocation {

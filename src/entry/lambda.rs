@@ -175,18 +175,14 @@ async fn invoke(
                 error
             ))?))
         }
-        Some(Invocation::Migrate { no_probe }) => {
-            let options = MigrateOptions {
-                no_probe,
-                ..MigrateOptions::default()
-            };
+        Some(Invocation::Migrate(options)) => {
             migrate_on_a_thread(function, options, deadline).await
         }
         None => Err(FunctionError::new(
             "UnknownPayload",
             "the function does not know this payload; it takes \
              {\"trigger\":\"schedule\"}, optionally with scheduled_time, execution_id and attempt; \
-             {\"trigger\":\"migrate\"}, optionally with no_probe; an EventBridge event with \"source\":\"aws.ses\"; \
+             {\"trigger\":\"migrate\"}, optionally with no_probe, no_columns and create_base_tables; an EventBridge event with \"source\":\"aws.ses\"; \
              a request of a function URL or an HTTP API",
         )),
     }

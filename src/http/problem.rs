@@ -96,8 +96,8 @@ pub(crate) fn pass_failed(error: &PassError) -> Response {
         PassError::SchemaMissing => "the database has not been migrated",
         PassError::Changed(_) => "the table of the bookings has changed; the log says how",
         PassError::RowSecurity => "the database hides bookings from this program; the log says why",
-        PassError::HiddenContacts { .. } => {
-            "the database hides contacts from this program; the log says why"
+        PassError::HiddenRows { .. } => {
+            "the database hides people from this program; the log says why"
         }
         PassError::LockHeld { .. } => {
             "no pass was committed for too long: another session holds the pass's lock; the log names it"

@@ -10,7 +10,7 @@
 
 pub(crate) mod addresses;
 pub(crate) mod decisions;
-pub(crate) mod hidden_contacts;
+pub(crate) mod hidden_rows;
 pub(crate) mod planned;
 mod reason;
 pub(crate) mod watermark;

@@ -23,13 +23,15 @@ pub enum PassError {
          give it BYPASSRLS, or use the owner's without FORCE ROW LEVEL SECURITY"
     )]
     RowSecurity,
-    /// Row-level security hides contacts: their reminders would end as `no_address`, for good.
+    /// Row-level security hides people: they would not be reminded, or would although they are
+    /// deleted.
     #[error(
         "row-level security on {relation} is in force for the role {reader}, as which \
-         booking_automation_contacts reads it, so that people would not be reminded: let the \
-         table's owner own the view, or give the role BYPASSRLS"
+         booking_automation_contacts or booking_automation_is_live reads it, so that people would \
+         not be reminded, or would although they are deleted: let the table's owner own the view \
+         and the function, or give the role BYPASSRLS"
     )]
-    HiddenContacts {
+    HiddenRows {
         /// The relation.
         relation: String,
         /// The role that it is read as.

@@ -21,7 +21,7 @@ use crate::database::{BOOKINGS_LOCK_TIMEOUT, Begin, Database, DatabaseError, Tra
 use crate::delivery::figures::{Backlog, ReminderFigures};
 use crate::primitives::call::Call;
 use crate::reminders::decisions::{self, Decisions};
-use crate::reminders::hidden_contacts::{HiddenContacts, find_hidden_contacts};
+use crate::reminders::hidden_rows::{HiddenRows, find_hidden_rows};
 use crate::reminders::watermark::Watermark;
 pub use crate::tick::error::PassError;
 use crate::tick::overlap;
@@ -174,11 +174,9 @@ fn summed(
 }
 
 /// A person whose address is hidden would get no reminder, and the decision is final.
-async fn refuse_hidden_contacts(transaction: &Transaction) -> Result<(), PassError> {
-    match find_hidden_contacts(transaction).await? {
-        Some(HiddenContacts { relation, reader }) => {
-            Err(PassError::HiddenContacts { relation, reader })
-        }
+async fn refuse_hidden_rows(transaction: &Transaction, contacts: bool) -> Result<(), PassError> {
+    match find_hidden_rows(transaction, contacts).await? {
+        Some(HiddenRows { relation, reader }) => Err(PassError::HiddenRows { relation, reader }),
         None => Ok(()),
     }
 }
@@ -191,8 +189,8 @@ async fn advance_and_enqueue(
     run_id: Uuid,
     until: Instant,
 ) -> Result<(Transitions, Decisions), PassError> {
-    if due.reminders {
-        refuse_hidden_contacts(transaction).await?;
+    if due.reminders || due.transitions {
+        refuse_hidden_rows(transaction, due.reminders).await?;
     }
     let transitions = if due.transitions {
         transitions::advance(transaction, moments, rules, run_id, until).await?
@@ -200,10 +198,8 @@ async fn advance_and_enqueue(
         Transitions::default()
     };
     let decisions = if due.reminders {
-        {
-            let (liveness, as_of) = (rules.liveness, moments.as_of());
-            decisions::enqueue_due(transaction, liveness, as_of, &due.watermark, run_id).await?
-        }
+        let (liveness, as_of) = (rules.liveness, moments.as_of());
+        decisions::enqueue_due(transaction, liveness, as_of, &due.watermark, run_id).await?
     } else {
         Decisions::default()
     };
@@ -275,7 +271,7 @@ pub(crate) async fn sweep(database: &Database, settings: &PassSettings, call: &C
         };
         let as_of = call.as_of.unwrap_or(preconditions.clock);
         let rules = preconditions.rules(&settings.transitions)?;
-        refuse_hidden_contacts(&transaction).await?;
+        refuse_hidden_rows(&transaction, true).await?;
         decisions::sweep(&transaction, rules.liveness, as_of, run_id).await?;
         mark_not_live(&transaction, &rules, as_of).await?;
         Ok(transaction.commit().await?)
@@ -325,8 +321,8 @@ pub async fn preview(
     let moments = Moments::new(as_of, &rules.settings);
     let due = probe(&transaction, settings, &rules, &moments, None).await?;
     preconditions.check_triggers()?;
-    if due.reminders {
-        refuse_hidden_contacts(&transaction).await?;
+    if due.reminders || due.transitions {
+        refuse_hidden_rows(&transaction, due.reminders).await?;
     }
     let transitions = transitions::preview(&transaction, &moments, &rules).await?;
     let decisions = decisions::preview(&transaction, rules.liveness, as_of, &due.watermark).await?;

@@ -10,7 +10,7 @@ use crate::bookings::columns::{BookingColumns, COLUMNS_THERE, missing_columns};
 use crate::bookings::settings::TransitionSettings;
 use crate::bookings::steps::StepRules;
 use crate::database::last_row;
-use crate::database::owner_functions::{IS_KNOWN, IS_LIVE, Liveness, identifier_sql};
+use crate::database::owner_functions::{IS_KNOWN, IS_LIVE, Liveness, function_oid_sql};
 use crate::tick::error::PassError;
 
 /// SQL of the columns that [`Preconditions::of`] reads.
@@ -23,7 +23,7 @@ pub(crate) static PRECONDITIONS: LazyLock<String> = LazyLock::new(|| {
            WHERE NOT EXISTS (SELECT FROM pg_trigger t WHERE t.tgrelid = to_regclass('public.bookings') AND t.tgname = wanted.name)),
          {IS_KNOWN},
          {is_live} IS NOT NULL",
-        is_live = identifier_sql(IS_LIVE),
+        is_live = function_oid_sql(IS_LIVE),
         columns = *COLUMNS_THERE
     )
 });

@@ -373,8 +373,8 @@ struct Conversation {
     greeted: bool,
     /// The server's process.
     backend: i32,
-    /// What waits for its "ready".
-    waiting: VecDeque<Step>,
+    /// What waits for its "ready", and since when.
+    waiting: VecDeque<(Step, Instant)>,
     /// What has been parsed since.
     parsed: Step,
     /// Since the last "ready": whether there was a row, one of a claimed message, and the last
@@ -388,7 +388,9 @@ struct Conversation {
     recorded: bool,
     /// Since when it is known to have the lock.
     locked: Option<Instant>,
-    last_answer: Option<Instant>,
+    /// When the last request was sent that the server answered within a transaction. The time of an answer
+    /// says nothing: the session may be over, and another may have the lock, when the answer is read here.
+    last_alive: Option<Instant>,
 }
 
 impl Conversation {
@@ -427,17 +429,19 @@ impl Conversation {
                 if step == Step::Commit || text.starts_with(b"ROLLBACK\0") {
                     self.record_held_lock(slot, Instant::now());
                 }
-                self.waiting.push_back(step);
+                self.waiting.push_back((step, Instant::now()));
             }
             b'P' => self.parsed = step_of(message),
-            b'S' => self.waiting.push_back(std::mem::take(&mut self.parsed)),
+            b'S' => {
+                let step = std::mem::take(&mut self.parsed);
+                self.waiting.push_back((step, Instant::now()));
+            }
             _ => {}
         }
     }
 
     /// Tracks a server's message; returns the points that it marks before it reaches the client.
     fn track_answer(&mut self, message: &[u8]) -> Vec<Point> {
-        self.last_answer = Some(Instant::now());
         match message[0] {
             b'K' => self.backend = i32::from_be_bytes(message[5..9].try_into().unwrap()),
             b'D' => {
@@ -458,9 +462,12 @@ impl Conversation {
         );
         let command = std::mem::take(&mut self.command);
         // The first "ready" is the greeting.
-        let Some(step) = self.waiting.pop_front() else {
+        let Some((step, asked)) = self.waiting.pop_front() else {
             return Vec::new();
         };
+        if status == b'T' {
+            self.last_alive = Some(asked);
+        }
         match (step, status) {
             (Step::TakeLock, b'T') if row => {
                 self.locked = Some(Instant::now());
@@ -495,10 +502,11 @@ impl Conversation {
         }
     }
 
-    /// Without a COMMIT or ROLLBACK, the lock was held at least until the server's last message.
+    /// Without a COMMIT or ROLLBACK, the lock was held at least until the last request that was answered.
     fn end(&mut self, slot: &Slot) {
-        let last = self.last_answer.unwrap_or_else(Instant::now);
-        self.record_held_lock(slot, last);
+        if let Some(last) = self.locked.max(self.last_alive) {
+            self.record_held_lock(slot, last);
+        }
     }
 }
 

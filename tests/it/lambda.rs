@@ -144,6 +144,7 @@ async fn an_unknown_payload_is_a_function_error_and_runs_nothing() {
         r#"{"trigger":"schedule","dry_run":true}"#,
         r#"{"trigger":"migrate","force":true}"#,
         r#"{"trigger":"migrate","no_probe":"yes"}"#,
+        r#"{"trigger":"migrate","no_columns":1}"#,
         r#"{"trigger":"schedule","no_probe":true}"#,
         r#"{"trigger":"cli"}"#,
         r#"{"detail":{"trigger":"schedule"}}"#,
@@ -636,7 +637,7 @@ async fn the_migrate_payload_migrates_the_schema() {
     assert_eq!(migrated["outcome"], "migrated");
     assert_eq!(
         migrated["steps"].as_array().unwrap().len(),
-        26,
+        28,
         "{migrated}"
     );
     assert_eq!(migrated["first_pass"]["outcome"], "dry_run");
@@ -698,11 +699,14 @@ async fn the_migrate_payload_tries_the_pass_first_unless_it_says_no() {
         .unwrap_err();
     let message = error["errorMessage"].as_str().unwrap();
     assert!(message.contains("in the function remember()"), "{message}");
+    let without_columns =
+        "SELECT count(*)::int FROM booking_automation_migrations WHERE name = '02_no_columns'";
     let migrated = instance
-        .invoke(&json!({"trigger": "migrate", "no_probe": true}))
+        .invoke(&json!({"trigger": "migrate", "no_probe": true, "no_columns": true}))
         .await
         .unwrap();
     assert_eq!(migrated["outcome"], "migrated");
+    assert_eq!(app.one(without_columns, &[]).await.get::<_, i32>(0), 1);
 }
 
 #[tokio::test]

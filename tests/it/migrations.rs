@@ -127,7 +127,7 @@ const VERSIONS_OF_FUNCTIONS: &[(i32, &str)] = &[
     // 0.3.0
     (
         2,
-        "b2f6f299a66a60c295c761b0eb8180838efc332ad970fee5757a92951bb1291f",
+        "dca33c9775327c066702f24e46b90b11dfeae28722d61d4ef8df7e3db6f4d230",
     ),
 ];
 

@@ -16,8 +16,8 @@ use crate::bookings::cancellation::tiers::{
     Case, INSTANT, Policy, RefundUndetermined, Tier, format_moment, in_force,
 };
 use crate::bookings::lifecycle::Status;
-use crate::database::owner_functions::{AMOUNT_PAID, identifier_sql};
-use crate::database::{DatabaseError, Transaction, finite};
+use crate::database::owner_functions::{AMOUNT_PAID, function_oid_sql};
+use crate::database::{DatabaseError, IS_WHOLE, Transaction, finite};
 
 /// What is refunded, and by which policy.
 #[derive(Clone, Debug, Serialize)]
@@ -186,7 +186,7 @@ impl PaidBy {
     async fn read(transaction: &Transaction) -> Result<Self, DatabaseError> {
         let sql = format!(
             "SELECT {} IS NOT NULL AS exists",
-            identifier_sql(AMOUNT_PAID)
+            function_oid_sql(AMOUNT_PAID)
         );
         let row = transaction.query_one(&sql, &[]).await?;
         Ok(match row.get("exists") {
@@ -196,22 +196,26 @@ impl PaidBy {
     }
 
     pub(crate) fn refund_basis_sql(self) -> String {
-        let (is_price, has_price, paid) = match self {
+        let (is_whole, has_price, paid) = match self {
             Self::Function => (
-                "EXISTS (SELECT FROM pg_catalog.pg_depend d JOIN pg_catalog.pg_proc p ON p.oid = d.objid
-                          WHERE d.classid = 'pg_catalog.pg_proc'::regclass AND d.refobjid = a.attrelid
-                            AND d.refobjsubid = a.attnum AND p.proname = 'booking_automation_amount_paid')",
+                format!(
+                    "(SELECT p.prorettype = 'bigint'::regtype FROM pg_proc p WHERE p.oid = {})",
+                    function_oid_sql(AMOUNT_PAID)
+                ),
                 "true",
                 "to_jsonb(public.booking_automation_amount_paid(b))",
             ),
             Self::TotalPrice => (
-                "a.attname = 'total_price'",
+                format!(
+                    "EXISTS (SELECT FROM pg_attribute a
+                              WHERE a.attrelid = 'public.bookings'::regclass AND a.attname = 'total_price' AND {IS_WHOLE})"
+                ),
                 "booking ? 'total_price'",
                 "to_jsonb(b) -> 'total_price'",
             ),
         };
         include_str!("refund_basis.sql")
-            .replace("{is_price}", is_price)
+            .replace("{is_whole}", &is_whole)
             .replace("{has_price}", has_price)
             .replace("{paid}", paid)
     }

@@ -1,6 +1,6 @@
 //! What a look at the database found.
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::primitives::names::named;
 
@@ -58,7 +58,8 @@ pub enum Intent {
 }
 
 /// What `migrate` is asked to do otherwise than usual.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
 pub struct MigrateOptions {
     /// Create missing base tables beside other tables.
     pub create_base_tables: bool,

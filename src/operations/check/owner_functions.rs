@@ -5,7 +5,7 @@ use std::time::Duration;
 use tokio_postgres::Row;
 use tokio_postgres::types::Type;
 
-use crate::database::owner_functions::{AMOUNT_PAID, Columns, IS_LIVE};
+use crate::database::owner_functions::{AMOUNT_PAID, Columns, IS_LIVE, is_default_sql};
 use crate::database::{Result, Transaction};
 use crate::operations::check::finding::{Finding, Topic};
 
@@ -14,59 +14,104 @@ const READ_THE_GUIDE: &str = "docs/install.md says how to write it";
 /// How long a function may take for ten bookings.
 const SAMPLE_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// What each must return.
-const RETURNS: [(&str, &str); 2] = [(IS_LIVE, "boolean"), (AMOUNT_PAID, "numeric")];
+/// What each may return. Of amounts, the type says whether they are whole numbers, whose unit
+/// `PRICE_UNIT` says.
+const RETURNS: [(&str, &[&str]); 2] = [
+    (IS_LIVE, &["boolean"]),
+    (AMOUNT_PAID, &["numeric", "bigint"]),
+];
 
-/// Looks at those that are there, and at what marks rows as deleted.
+/// Looks at those that are there, and at the columns that they should read.
 pub(crate) async fn look(transaction: &Transaction) -> Result<Vec<Finding>> {
+    let columns = Columns::read(transaction).await?;
     let names = RETURNS.map(|(name, _)| name).to_vec();
-    let rows = transaction
-        .query(
-            include_str!("owner_functions.sql"),
-            &[(&names as _, Type::TEXT_ARRAY)],
-        )
-        .await?;
-    let function = |name: &str| rows.iter().find(|row| row.get::<_, &str>("name") == name);
+    let parameters = [(&names as _, Type::TEXT_ARRAY)];
+    let is_default = is_default_sql(transaction).await?;
+    let sql = include_str!("owner_functions.sql").replace("{is_default}", &is_default);
+    let rows = transaction.query(&sql, &parameters).await?;
     let mut findings = Vec::new();
     for (name, returns) in RETURNS {
-        if let Some(row) = function(name) {
-            let misfits = misfits(row, name, returns);
-            if misfits.is_empty() {
-                findings.extend(try_sample(transaction, name).await?);
-            }
-            findings.extend(misfits);
-        }
-    }
-    let columns = Columns::read(transaction).await?;
-    let reads = function(IS_LIVE).map(|row| row.get::<_, Vec<String>>("columns"));
-    findings.extend(unread_marks(&columns, reads.as_deref()));
-    if findings.is_empty() {
-        findings.push(match reads {
-            Some(reads) if reads.is_empty() => Finding::ok(
-                Topic::Functions,
-                "booking_automation_is_live reads no column: all bookings are treated alike",
-            ),
-            Some(reads) => Finding::ok(
-                Topic::Functions,
-                format!("booking_automation_is_live reads {}", reads.join(", ")),
-            ),
-            None => Finding::ok(
-                Topic::Functions,
-                "migrate creates booking_automation_is_live and booking_automation_amount_paid",
-            ),
+        let of_name = rows.iter().filter(|row| row.get::<_, &str>("name") == name);
+        let (of_bookings, of_others): (Vec<_>, Vec<_>) =
+            of_name.partition(|row| row.get("is_of_bookings"));
+        findings.extend(match of_bookings.first() {
+            Some(row) => look_at_one(transaction, row, name, returns).await?,
+            None => missing(&columns, name, &of_others),
         });
+        let reads = of_bookings.first().map(|row| row.get("columns"));
+        match name {
+            IS_LIVE => findings.extend(unread_marks(&columns, reads)),
+            _ => findings.extend(unread_amounts(&columns, reads)),
+        }
     }
     Ok(findings)
 }
 
-fn misfits(row: &Row, name: &str, wanted: &str) -> Vec<Finding> {
+async fn look_at_one(
+    transaction: &Transaction,
+    row: &Row,
+    name: &str,
+    returns: &[&str],
+) -> Result<Vec<Finding>> {
+    let mut findings = misfits(row, name, returns);
+    if findings.is_empty() {
+        findings.extend(try_sample(transaction, name).await?);
+    }
+    if findings.is_empty() {
+        let whose = match row.get("is_default") {
+            Some(true) => " (as migrate derived it)",
+            Some(false) => " (yours)",
+            None => "",
+        };
+        let reads = match &row.get::<_, Vec<&str>>("columns")[..] {
+            [] => "no column".to_owned(),
+            columns => columns.join(", "),
+        };
+        let text = format!("{name}{whose} reads {reads}");
+        findings.push(Finding::ok(Topic::Functions, text));
+    }
+    Ok(findings)
+}
+
+/// `migrate` creates its default; but not where the table was replaced, and the owner's is left
+/// behind.
+fn missing(columns: &Columns, name: &str, of_others: &[&Row]) -> Vec<Finding> {
+    let mut findings: Vec<_> = of_others
+        .iter()
+        .filter(|row| row.get::<_, Option<bool>>("is_default") == Some(false))
+        .map(|row| {
+            let arguments: &str = row.get("arguments");
+            Finding::error(
+                Topic::Functions,
+                format!(
+                    "public.{name}({arguments}) is yours, and takes another table than bookings"
+                ),
+                format!("create it for public.bookings, or drop it; {READ_THE_GUIDE}"),
+            )
+        })
+        .collect();
+    let amounts = columns.amounts();
+    if findings.is_empty() && name == AMOUNT_PAID && amounts.len() > 1 {
+        findings.push(Finding::warning(
+            Topic::Functions,
+            format!(
+                "migrate creates {name}: each refund is a part of the first of {} that is not NULL",
+                amounts.join(", ")
+            ),
+            format!("replace it if these do not say what was paid; {READ_THE_GUIDE}"),
+        ));
+    }
+    findings
+}
+
+fn misfits(row: &Row, name: &str, wanted: &[&str]) -> Vec<Finding> {
     let (returns, owner): (&str, &str) = (row.get("returns"), row.get("owner"));
     let function = format!("public.{name}(public.bookings)");
     let mut findings = Vec::new();
-    if returns != wanted {
+    if !wanted.contains(&returns) {
         findings.push(Finding::error(
             Topic::Functions,
-            format!("{function} returns {returns}, not {wanted}"),
+            format!("{function} returns {returns}, not {}", wanted.join(" or ")),
             format!("drop it, and create it anew; {READ_THE_GUIDE}"),
         ));
     }
@@ -95,11 +140,11 @@ fn misfits(row: &Row, name: &str, wanted: &str) -> Vec<Finding> {
 
 /// Columns that mark rows as deleted, and that are not read. `reads`: the columns that the function
 /// reads; `None`: `migrate` creates it.
-fn unread_marks(columns: &Columns, reads: Option<&[String]>) -> Vec<Finding> {
+fn unread_marks(columns: &Columns, reads: Option<Vec<String>>) -> Vec<Finding> {
     let mut findings = Vec::new();
     for table in ["bookings", "users", "services"] {
         for mark in columns.marks(table) {
-            let is_read = match reads {
+            let is_read = match &reads {
                 Some(reads) => reads.contains(&format!("{table}.{mark}")),
                 None => columns.is_deleted(table, table, mark).is_some(),
             };
@@ -116,6 +161,30 @@ fn unread_marks(columns: &Columns, reads: Option<&[String]>) -> Vec<Finding> {
         }
     }
     findings
+}
+
+/// Columns with what was paid, none of which is read.
+fn unread_amounts(columns: &Columns, reads: Option<Vec<String>>) -> Option<Finding> {
+    let reads = reads.unwrap_or_else(|| {
+        let amounts = columns.amounts().into_iter();
+        amounts.map(|column| format!("bookings.{column}")).collect()
+    });
+    let paid: Vec<_> = columns
+        .paid()
+        .map(|column| format!("bookings.{column}"))
+        .collect();
+    let is_read = paid.iter().any(|column| reads.contains(column));
+    (!paid.is_empty() && !is_read).then(|| {
+        Finding::warning(
+            Topic::Functions,
+            format!(
+                "{} may say what was paid, and {AMOUNT_PAID} does not read it: each refund is a part \
+                 of something else",
+                paid.join(", ")
+            ),
+            format!("replace the function if it should; {READ_THE_GUIDE}"),
+        )
+    })
 }
 
 /// Calls a function for ten bookings.

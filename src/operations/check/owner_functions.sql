@@ -1,5 +1,7 @@
--- The functions of bookings that the owner may replace: of each of the names $1, what the catalogue says.
-SELECT p.proname::text AS name, p.prorettype::regtype::text AS returns, p.prosqlbody IS NOT NULL AS is_bound,
+-- The functions of a table's row that the owner may replace: of each of the names $1, what the catalogue says.
+SELECT p.proname::text AS name, pg_get_function_identity_arguments(p.oid) AS arguments,
+       t.typrelid = c.oid AS is_of_bookings, p.prorettype::regtype::text AS returns, p.prosqlbody IS NOT NULL AS is_bound,
+       {is_default} AS is_default,
        pg_get_userbyid(p.proowner)::text AS owner,
        -- The role of the passes runs what the function's owner wrote.
        p.proowner = (SELECT r.oid FROM pg_roles r WHERE r.rolname = current_user)
@@ -11,6 +13,6 @@ SELECT p.proname::text AS name, p.prorettype::regtype::text AS returns, p.prosql
               WHERE d.classid = 'pg_proc'::regclass AND d.objid = p.oid AND d.refclassid = 'pg_class'::regclass
               ORDER BY 1) AS columns
   FROM pg_class c
-  JOIN pg_proc p ON p.pronamespace = 'public'::regnamespace AND p.proname = ANY ($1)
-                AND p.pronargs = 1 AND p.proargtypes[0] = c.reltype
+  JOIN pg_proc p ON p.pronamespace = 'public'::regnamespace AND p.proname = ANY ($1) AND p.pronargs = 1
+  JOIN pg_type t ON t.oid = p.proargtypes[0] AND t.typrelid <> 0
  WHERE c.oid = 'public.bookings'::regclass

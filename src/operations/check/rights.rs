@@ -2,7 +2,7 @@
 
 use tokio_postgres::types::Type;
 
-use crate::database::owner_functions::{AMOUNT_PAID, IS_LIVE, identifier_sql};
+use crate::database::owner_functions::{AMOUNT_PAID, IS_LIVE, function_oid_sql};
 use crate::database::{Result, Transaction};
 use crate::operations::check::finding::{Finding, Intent, Topic};
 
@@ -101,7 +101,7 @@ async fn missing_privileges(transaction: &Transaction) -> Result<Vec<Finding>> {
 async fn functions_not_to_call(transaction: &Transaction) -> Result<Vec<Finding>> {
     let mut findings = Vec::new();
     for name in [IS_LIVE, AMOUNT_PAID] {
-        let function = identifier_sql(name);
+        let function = function_oid_sql(name);
         let sql = format!("SELECT has_function_privilege({function}, 'EXECUTE') AS may");
         let row = transaction.query_one(&sql, &[]).await?;
         if row.get::<_, Option<bool>>("may") == Some(false) {

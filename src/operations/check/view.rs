@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use crate::database::schema::step_text;
 use crate::database::{BASE_TYPE, DatabaseError, Result, Transaction};
 use crate::operations::check::finding::{Finding, Topic};
-use crate::reminders::hidden_contacts::find_hidden_contacts;
+use crate::reminders::hidden_rows::find_hidden_rows;
 
 /// The columns that delivery reads.
 const COLUMNS: [&str; 11] = [
@@ -84,15 +84,16 @@ pub(crate) async fn look_at_columns(transaction: &Transaction) -> Result<Vec<Fin
             "cast it in the view",
         ));
     }
-    if let Some(hidden) = find_hidden_contacts(transaction).await? {
+    if let Some(hidden) = find_hidden_rows(transaction, true).await? {
         findings.push(Finding::error(
             Topic::View,
             format!(
                 "row-level security on {} is in force for the role {}, as which \
-                 booking_automation_contacts reads it: hidden people would never be reminded",
+                 booking_automation_contacts or booking_automation_is_live reads it: hidden people \
+                 would never be reminded, and deleted ones would be",
                 hidden.relation, hidden.reader
             ),
-            "let the owner of that table own the view, or give the role BYPASSRLS",
+            "let the owner of that table own the view and the function, or give the role BYPASSRLS",
         ));
     }
     Ok(findings)

@@ -8,8 +8,9 @@ use tokio_postgres::types::Type;
 use crate::database::functions::FUNCTIONS;
 use crate::database::migrate::step::{MigrateError, run_step};
 use crate::database::migrate::uninstall::view::is_as_shipped;
+use crate::database::owner_functions::{AMOUNT_PAID, IS_LIVE, State};
 use crate::database::schema::INDEXES;
-use crate::database::{Database, DatabaseError, Transaction, owner_functions};
+use crate::database::{Database, DatabaseError, Transaction};
 
 /// The record of `migrate`'s steps.
 const LEDGER: &str = "booking_automation_migrations";
@@ -49,6 +50,9 @@ const TRAIL_FUNCTIONS: [&str; 5] = [
     "booking_automation_keep_table",
     "booking_automation_now",
 ];
+
+/// The functions that the owner may replace.
+const OWNER_FUNCTIONS: [&str; 2] = [IS_LIVE, AMOUNT_PAID];
 
 const NOT_AS_CREATED: &str = "it is not as `migrate` created it, so it is yours";
 
@@ -155,8 +159,8 @@ pub async fn plan(database: &Database, options: Options) -> Result<Plan, Migrate
         let installed = read_installed(transaction).await?;
         plan_tables(&mut plan, &installed, &record, options);
         plan_triggers(&mut plan, &installed);
-        let replaced = owner_functions::replaced(transaction).await?;
-        plan_functions(&mut plan, &installed, &replaced, options);
+        plan_functions(&mut plan, &installed, options);
+        plan_owner_functions(transaction, &mut plan, &installed).await?;
         plan_columns(transaction, &mut plan, &record, options).await?;
         plan_ledger(&mut plan, options);
         Ok((plan, installed.into_iter().find(|it| it.kind == "view")))
@@ -172,11 +176,8 @@ async fn read_installed(transaction: &Transaction) -> Result<Vec<Installed>, Dat
     let tables = TABLES.to_vec();
     let indexes: Vec<_> = INDEXES.map(|(name, _)| name).to_vec();
     let mut functions: Vec<_> = FUNCTIONS.iter().map(|(name, _)| *name).collect();
-    functions.extend([
-        "booking_automation_make_private",
-        owner_functions::IS_LIVE,
-        owner_functions::AMOUNT_PAID,
-    ]);
+    functions.push("booking_automation_make_private");
+    functions.extend(OWNER_FUNCTIONS);
     let parameters = [
         (&tables as _, Type::TEXT_ARRAY),
         (&functions as _, Type::TEXT_ARRAY),
@@ -299,14 +300,10 @@ fn plan_triggers(plan: &mut Plan, installed: &[Installed]) {
 }
 
 /// The functions; what protects the trail comes last.
-fn plan_functions(plan: &mut Plan, installed: &[Installed], replaced: &[&str], options: Options) {
-    let functions = installed.iter().filter(|it| it.kind == "function");
-    let (of_owner, functions): (Vec<_>, Vec<_>) =
-        functions.partition(|it| replaced.contains(&&it.function[..]));
-    for function in of_owner {
-        plan.keep(format!("function {}", function.name), NOT_AS_CREATED);
-    }
-    let functions = functions.into_iter();
+fn plan_functions(plan: &mut Plan, installed: &[Installed], options: Options) {
+    let functions = installed
+        .iter()
+        .filter(|it| it.kind == "function" && !OWNER_FUNCTIONS.contains(&&it.function[..]));
     let (last, first): (Vec<_>, Vec<_>) =
         functions.partition(|it| TRAIL_FUNCTIONS.contains(&&it.function[..]));
     let object = |it: &Installed| Object::new(format!("function {}", it.name), &it.statement);
@@ -315,6 +312,25 @@ fn plan_functions(plan: &mut Plan, installed: &[Installed], replaced: &[&str], o
         plan.objects
             .extend(last.into_iter().map(object).map(Object::last));
     }
+}
+
+/// They come first: the table that says whether they are as `migrate` created them is among the others.
+async fn plan_owner_functions(
+    transaction: &Transaction,
+    plan: &mut Plan,
+    installed: &[Installed],
+) -> Result<(), DatabaseError> {
+    for function in OWNER_FUNCTIONS {
+        let state = State::read(transaction, function).await?;
+        for found in installed.iter().filter(|it| it.function == function) {
+            let name = format!("function {}", found.name);
+            match state {
+                State::Default => plan.objects.insert(0, Object::new(name, &found.statement)),
+                State::Missing | State::Replaced => plan.keep(name, NOT_AS_CREATED),
+            }
+        }
+    }
+    Ok(())
 }
 
 fn plan_ledger(plan: &mut Plan, options: Options) {

@@ -1,24 +1,26 @@
--- A relation under the contacts view, or read by booking_automation_is_live, that row-level security hides rows of, from the role that it is read as.
+-- A relation that booking_automation_is_live reads, or that is under the contacts view, and of which row-level security
+-- hides rows from the role that it is read as.
+--   $1 whether contacts are read, too
 WITH RECURSIVE under AS (
     -- The view itself is read as the calling role; so is what a view with security_invoker names, wherever that view
     -- stands. What any other view names is read by that view's owner.
-    SELECT c.oid, c.relkind, c.relowner, c.reloptions, r.oid AS reader
+    SELECT c.oid, c.relkind, c.relowner, c.reloptions, r.oid AS reader, r.oid AS caller
       FROM pg_class c, pg_roles r
-     WHERE c.oid = to_regclass('public.booking_automation_contacts') AND r.rolname = current_user
+     WHERE $1 AND c.oid = to_regclass('public.booking_automation_contacts') AND r.rolname = current_user
     UNION
-    -- What booking_automation_is_live names, as its owner if it is SECURITY DEFINER.
-    SELECT c.oid, c.relkind, c.relowner, c.reloptions,
-           CASE WHEN p.prosecdef THEN p.proowner ELSE (SELECT r.oid FROM pg_roles r WHERE r.rolname = current_user) END
-      FROM pg_proc p
-      JOIN pg_depend d ON d.classid = 'pg_proc'::regclass AND d.objid = p.oid AND d.refclassid = 'pg_class'::regclass
-      JOIN pg_class c ON c.oid = d.refobjid
-     WHERE p.pronamespace = 'public'::regnamespace AND p.proname = 'booking_automation_is_live'
+    -- What booking_automation_is_live names. A function that is SECURITY DEFINER calls as its owner.
+    SELECT c.oid, c.relkind, c.relowner, c.reloptions, f.caller, f.caller
+      FROM (SELECT p.oid, CASE WHEN p.prosecdef THEN p.proowner ELSE r.oid END AS caller
+              FROM pg_proc p, pg_roles r
+             WHERE p.pronamespace = 'public'::regnamespace AND p.proname = 'booking_automation_is_live'
+               AND r.rolname = current_user) AS f
+      JOIN pg_depend d ON d.classid = 'pg_proc'::regclass AND d.objid = f.oid AND d.refclassid = 'pg_class'::regclass
+      JOIN pg_class c ON c.oid = d.refobjid AND c.oid <> to_regclass('public.bookings') -- its row is handed over
     UNION
     SELECT c.oid, c.relkind, c.relowner, c.reloptions,
            CASE WHEN EXISTS (SELECT FROM pg_options_to_table(u.reloptions)
                               WHERE option_name = 'security_invoker' AND option_value::boolean)
-                THEN (SELECT r.oid FROM pg_roles r WHERE r.rolname = current_user)
-                ELSE u.relowner END
+                THEN u.caller ELSE u.relowner END, u.caller
       FROM under u
       JOIN pg_rewrite w ON w.ev_class = u.oid AND w.ev_type = '1'
       JOIN pg_depend d ON d.classid = 'pg_rewrite'::regclass AND d.objid = w.oid
