@@ -54,8 +54,8 @@ pub(crate) fn projection_sql(rules: &StepRules) -> String {
         .replace("{bookings}", &bookings.join(" UNION "))
         .replace("{next_steps}", &next_steps.join(" UNION ALL "))
         .replace("{most_steps}", &MOST_STEPS.to_string())
-        .replace("{end}", END)
         .replace("{blocked_column}", blocked_column)
+        .replace(END, rules.end())
 }
 
 /// `$1` to `$5` of [`projection_sql`].

@@ -60,6 +60,17 @@ impl StepRules {
         }
     }
 
+    /// SQL of the end of the booking `b`: an indexed expression.
+    pub(crate) fn end(&self) -> &'static str {
+        match self.liveness {
+            // The step that creates the one function creates the other.
+            Liveness::Known => {
+                "public.booking_automation_end(b.scheduled_at, b.duration_minutes::bigint)"
+            }
+            Liveness::Unknown => "public.booking_end(b.scheduled_at, b.duration_minutes::bigint)",
+        }
+    }
+
     /// The steps that these settings allow.
     pub(crate) fn steps(&self) -> impl Iterator<Item = &'static TimedStep> + use<> {
         let settings = self.settings;
@@ -91,14 +102,15 @@ pub(crate) enum StepKind {
     ExpiredPending,
 }
 
-pub(crate) const END: &str = "public.booking_end(b.scheduled_at, b.duration_minutes::bigint)";
+/// Stands for [`StepRules::end`].
+pub(crate) const END: &str = "{end}";
 /// The wait of an overdue booking starts when a person unblocked it, if that is later than its end.
 const NOT_JUST_UNBLOCKED: &str = "NOT EXISTS (SELECT FROM public.booking_automation_state s WHERE s.booking_id = b.id AND s.unblocked_at > $2)";
 /// An overdue booking expires or stays. If the earlier step could not take it (it was locked, the
 /// limit was reached, the database refused), it must not count as completed.
-const NOT_OVERDUE: &str = "(public.booking_end(b.scheduled_at, b.duration_minutes::bigint) > $2 OR {blocked} OR {refused_before}
+const NOT_OVERDUE: &str = "({end} > $2 OR {blocked} OR {refused_before}
         OR EXISTS (SELECT FROM public.booking_automation_state s WHERE s.booking_id = b.id AND s.unblocked_at > $2))";
-const OVERDUE_AT: &str = "greatest(public.booking_end(b.scheduled_at, b.duration_minutes::bigint),
+const OVERDUE_AT: &str = "greatest({end},
         (SELECT s.unblocked_at FROM public.booking_automation_state s WHERE s.booking_id = b.id)) + ($1 - $2)";
 /// A person undid an automatic step.
 const TAKEN_BACK: &str = "EXISTS (SELECT FROM public.booking_automation_state s
@@ -123,14 +135,14 @@ pub(crate) const STEPS: [TimedStep; 5] = [
     // A booking never ends before it starts: the bound on the start uses the index.
     TimedStep {
         edge: lifecycle::EXPIRE_CONFIRMED,
-        due: "b.scheduled_at <= $2 AND public.booking_end(b.scheduled_at, b.duration_minutes::bigint) <= $2 AND {not_blocked}",
+        due: "b.scheduled_at <= $2 AND {end} <= $2 AND {not_blocked}",
         due_at: OVERDUE_AT,
         order: "b.scheduled_at",
         kind: StepKind::Expired,
     },
     TimedStep {
         edge: lifecycle::EXPIRE_STARTED,
-        due: "public.booking_end(b.scheduled_at, b.duration_minutes::bigint) <= $2 AND {not_blocked}",
+        due: "{end} <= $2 AND {not_blocked}",
         due_at: OVERDUE_AT,
         order: END,
         kind: StepKind::Expired,
@@ -144,8 +156,8 @@ pub(crate) const STEPS: [TimedStep; 5] = [
     },
     TimedStep {
         edge: lifecycle::COMPLETE,
-        due: "public.booking_end(b.scheduled_at, b.duration_minutes::bigint) <= $3 AND {not_blocked}",
-        due_at: "public.booking_end(b.scheduled_at, b.duration_minutes::bigint) + ($1 - $3)",
+        due: "{end} <= $3 AND {not_blocked}",
+        due_at: "{end} + ($1 - $3)",
         order: END,
         kind: StepKind::Completed,
     },
@@ -171,6 +183,7 @@ impl TimedStep {
             .replace("{refused_before}", REFUSED_BEFORE)
             .replace("{blocked}", rules.blocked())
             .replace("{not_blocked}", &rules.not_blocked())
+            .replace(END, rules.end())
     }
 
     /// The bookings that are due for this step, and live.
@@ -187,6 +200,7 @@ impl TimedStep {
             "FROM public.bookings b WHERE b.status = '{from}' AND {} AND {NOT_REFUSED} AND {is_live}",
             self.condition(rules)
         )
+        .replace(END, rules.end())
     }
 
     /// The bookings of its status whose time is before `$2`: their status, their time and whether the
@@ -204,6 +218,7 @@ impl TimedStep {
               WHERE b.status = '{from}' AND {order} < $2 AND {indexed}",
             blocked = rules.blocked()
         )
+        .replace(END, rules.end())
     }
 
     /// Locks the bookings that are due for it: see `step_candidates.sql`.
@@ -211,6 +226,7 @@ impl TimedStep {
         self.filled(STEP_CANDIDATES, rules)
             .replace("{order}", self.order)
             .replace("{due_at}", self.due_at)
+            .replace(END, rules.end())
     }
 
     /// Changes the status of those bookings: see `step.sql`.
@@ -235,6 +251,7 @@ impl TimedStep {
         format!(
             "SELECT b.id {candidates} ORDER BY {order} LIMIT $4 FOR NO KEY UPDATE OF b SKIP LOCKED"
         )
+        .replace(END, rules.end())
     }
 
     /// Records which bookings a trigger set back: see `record_set_back.sql`.

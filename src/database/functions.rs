@@ -25,6 +25,7 @@ pub const FUNCTIONS: &[(&str, &str)] = functions![
     // Of migrations.
     "booking_automation_grant_to_passes",
     // Of the index on the end of bookings in progress.
+    "booking_automation_end",
     "booking_end",
     // Shared by statements.
     "booking_automation_is_due",
@@ -48,7 +49,7 @@ pub const FUNCTIONS: &[(&str, &str)] = functions![
     "booking_automation_keep_table",
     "booking_automation_tell_of_events",
     "booking_automation_webhooks_begin_anew",
-    "reminder_rules_effective_from",
+    "booking_automation_effective_from",
 ];
 
 const RECORD: &str = "

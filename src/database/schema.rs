@@ -101,7 +101,7 @@ pub(crate) const INDEXES: [(&str, &str); 7] = [
     ),
     (
         "booking_automation_in_progress_end",
-        "ON public.bookings (public.booking_end(scheduled_at, duration_minutes::bigint)) \
+        "ON public.bookings (public.booking_automation_end(scheduled_at, duration_minutes::bigint)) \
          WHERE status = 'in_progress' AND auto_complete_blocked IS NOT TRUE",
     ),
     (

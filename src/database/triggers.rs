@@ -24,7 +24,7 @@ pub(crate) const TRIGGERS: &[(&str, &str, &str)] = triggers![
         "booking_automation_tell_of_moves",
         "zzz_booking_automation_on_move";
     "public.reminder_rules":
-        "reminder_rules_effective_from";
+        "booking_automation_effective_from";
     "public.booking_automation_events":
         "booking_automation_keep_deleted",
         "booking_automation_keep_updated",

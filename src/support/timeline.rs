@@ -166,10 +166,11 @@ async fn read_booking(
     rules: &StepRules,
     booking_id: Uuid,
 ) -> Result<Option<BookingNow>> {
-    let (blocked, is_live) = (rules.blocked(), rules.liveness.condition());
+    let (blocked, is_live, end) =
+        (rules.blocked(), rules.liveness.condition(), rules.end());
     let sql = format!(
         "SELECT coalesce(b.status, '') AS status, b.scheduled_at AS starts_at,
-                public.booking_end(b.scheduled_at, b.duration_minutes::bigint) AS ends_at,
+                {end} AS ends_at,
                 {blocked} AS automation_blocked,
                 CASE WHEN {blocked} THEN s.blocked_reason END AS blocked_reason,
                 {is_live} AS is_live

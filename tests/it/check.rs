@@ -695,6 +695,11 @@ async fn functions_with_our_names_are_refused() {
             "public.booking_end(timestamp with time zone, integer)",
         ),
         (
+            "CREATE OR REPLACE FUNCTION booking_automation_end(scheduled_at timestamptz, duration_minutes bigint) RETURNS timestamptz
+                 LANGUAGE sql IMMUTABLE AS 'SELECT $1'",
+            "public.booking_automation_end(scheduled_at timestamp with time zone, duration_minutes bigint)",
+        ),
+        (
             "CREATE FUNCTION booking_automation_has_flag(text, varchar) RETURNS boolean LANGUAGE sql AS 'SELECT true'",
             "public.booking_automation_has_flag(text, character varying)",
         ),

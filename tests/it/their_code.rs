@@ -311,6 +311,11 @@ async fn a_function_that_another_role_adds_to_public_is_never_called() {
     // Better matches of the arguments than ours, and operators that PostgreSQL has for other types.
     for (name, arguments, result) in [
         ("booking_end", "timestamptz, integer", "timestamptz"),
+        (
+            "booking_automation_end",
+            "timestamptz, integer",
+            "timestamptz",
+        ),
         ("booking_end", "timestamptz, numeric", "timestamptz"),
         (
             "booking_automation_is_due",

@@ -197,7 +197,7 @@ async fn what_is_theirs_stays() {
         left("relation booking_automation_contacts"),
         "their view of the contacts"
     );
-    assert!(left("relation reminder_rules") && !left("trigger reminder_rules_effective_from"));
+    assert!(left("relation reminder_rules") && !left("trigger booking_automation_effective_from"));
     assert!(
         left("relation booking_automation_events"),
         "their view reads it"

@@ -16,8 +16,8 @@ const FIRST_STEP: &str = "05_own_tables";
 const UNINSTALLED: &str = "uninstalled";
 /// A function that it creates itself, once.
 const OF_FIRST_STEP: &str = "booking_automation_make_private";
-/// Its body decides when bookings end.
-const DECIDES_THE_END: &str = "booking_end";
+/// Their bodies decide when bookings end.
+const DECIDE_THE_END: [&str; 2] = ["booking_automation_end", "booking_end"];
 
 /// What tells a function of ours.
 struct Signature {
@@ -86,7 +86,7 @@ pub(crate) async fn look(
         .any(|step| steps.contains(*step));
     let foreign = rows.iter().filter(|row| {
         let name: &str = row.get("name");
-        let has_our_body = row.get("has_our_end") || name != DECIDES_THE_END;
+        let has_our_body = row.get("has_our_end") || !DECIDE_THE_END.contains(&name);
         !(is_migrated && row.get("has_our_signature") && has_our_body)
     });
     Ok(foreign

@@ -4,7 +4,7 @@ WITH functions AS (
     SELECT p.oid, p.proname, format('public.%I(%s)', p.proname, pg_get_function_identity_arguments(p.oid)) AS name
       FROM pg_proc p
      WHERE p.pronamespace = 'public'::regnamespace AND p.proname = ANY ($2)
-        OR p.oid = to_regprocedure('public.booking_end(timestamptz, bigint)')
+        OR p.oid IN (to_regprocedure('public.booking_end(timestamptz, bigint)'), to_regprocedure('public.reminder_rules_effective_from()'))
 ), relations AS (
     SELECT c.oid, c.relname, c.relkind, format('%I.%I', n.nspname, c.relname) AS name
       FROM pg_class c

@@ -1,6 +1,6 @@
 -- A rule that is new, switched on, or has another lead, audience, name or channel takes effect now. Each of these gives
 -- new keys in the outbox; otherwise every booking within the lead would get a message at once.
-CREATE OR REPLACE FUNCTION public.reminder_rules_effective_from() RETURNS trigger
+CREATE OR REPLACE FUNCTION public.booking_automation_effective_from() RETURNS trigger
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
     IF TG_OP = 'INSERT' OR (NEW.active AND NOT OLD.active) OR NOT NEW.channels <@ OLD.channels
