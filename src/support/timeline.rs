@@ -166,8 +166,7 @@ async fn read_booking(
     rules: &StepRules,
     booking_id: Uuid,
 ) -> Result<Option<BookingNow>> {
-    let (blocked, is_live, end) =
-        (rules.blocked(), rules.liveness.condition(), rules.end());
+    let (blocked, is_live, end) = (rules.blocked(), rules.liveness.condition(), rules.end());
     let sql = format!(
         "SELECT coalesce(b.status, '') AS status, b.scheduled_at AS starts_at,
                 {end} AS ends_at,

@@ -351,13 +351,14 @@ async fn bookings_that_are_not_live_cost_an_idle_pass_nothing() {
     app.sql(many, &[&gone, &noon()]).await;
     app.sql("ANALYZE bookings", &[]).await;
     app.env.insert("EXPIRE_PENDING", "true".to_owned());
-    // A person must decide on this one: it does not keep the others from being left out.
+    // A person must decide on these: they do not keep the others from being left out.
     let blocked = app.booking("in_progress", noon() - hours(200)).await;
-    app.sql(
-        "UPDATE bookings SET auto_complete_blocked = true WHERE id = $1",
-        &[&blocked],
-    )
-    .await;
+    let taken_back = app.booking("confirmed", noon() - hours(200)).await;
+    let block = "UPDATE bookings SET auto_complete_blocked = true WHERE id = ANY ($1)";
+    app.sql(block, &[&vec![blocked, taken_back]]).await;
+    let undone = "INSERT INTO booking_automation_state (booking_id, revision, blocked_reason) VALUES ($1, 1, 'undone')
+                  ON CONFLICT (booking_id) DO UPDATE SET blocked_reason = excluded.blocked_reason";
+    app.sql(undone, &[&taken_back]).await;
     // What the probe of an idle pass reads of these tables.
     let (_, probe) = composed()
         .into_iter()

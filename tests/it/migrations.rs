@@ -127,7 +127,7 @@ const VERSIONS_OF_FUNCTIONS: &[(i32, &str)] = &[
     // 0.3.0
     (
         2,
-        "dca33c9775327c066702f24e46b90b11dfeae28722d61d4ef8df7e3db6f4d230",
+        "64ffffa9916f72499996545577b211115e76c0ed66b2f28614114038f7f553fb",
     ),
 ];
 
@@ -682,5 +682,30 @@ async fn another_schema_needs_only_another_contact_view() {
         app.ses.mails()[0]
             .text()
             .contains("Monday, 2 March 2026, 21:00–21:30 JST (Asia/Tokyo, UTC+09:00)")
+    );
+}
+
+#[tokio::test]
+async fn the_index_of_an_older_installation_serves_the_function_of_this_release() {
+    let app = App::new().await;
+    app.db
+        .batch_execute(
+            "DROP INDEX booking_automation_in_progress_end;
+             CREATE INDEX booking_automation_in_progress_end ON bookings (booking_end(scheduled_at, duration_minutes::bigint))
+              WHERE status = 'in_progress' AND auto_complete_blocked IS NOT TRUE",
+        )
+        .await
+        .unwrap();
+    assert!(!migrate(&app).await.stderr.contains("index "));
+    let plan = "EXPLAIN SELECT FROM bookings b WHERE status = 'in_progress' AND auto_complete_blocked IS NOT TRUE
+                   AND booking_automation_end(b.scheduled_at, b.duration_minutes::bigint) <= now()";
+    app.db
+        .batch_execute("SET enable_seqscan = off")
+        .await
+        .unwrap();
+    let plan = app.column(plan, &[]).await.join(" ");
+    assert!(
+        plan.contains("booking_automation_in_progress_end") && plan.contains("Index Cond"),
+        "{plan}"
     );
 }
