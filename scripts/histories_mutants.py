@@ -44,7 +44,7 @@ MUTANTS = [
     ("a status change without its event", "schema/functions/booking_automation_on_update.sql",
      "WHERE old_status IS DISTINCT FROM new_status", "WHERE old_status IS DISTINCT FROM new_status AND new_status <> 'paid'"),
     ("overdue only after `EXPIRE_AFTER`, not at it", "src/bookings/steps.rs",
-     'due: "booking_automation_end(b.scheduled_at, b.duration_minutes) <= $2', 'due: "booking_end(b.scheduled_at, b.duration_minutes) < $2'),
+     'due: "{end} <= $2', 'due: "{end} < $2'),
     ("overdue counts from the end, even after unblocking", "src/bookings/steps.rs", '"{due} AND {NOT_JUST_UNBLOCKED}"', '"{due}"'),
     ("`completed_at` is not set", "src/bookings/steps.rs", '", completed_at = $1"', '""'),
     ("an overdue booking may be completed", "src/bookings/steps.rs", '"{due} AND {NOT_OVERDUE}"', '"{due}"'),
