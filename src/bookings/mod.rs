@@ -7,6 +7,7 @@ mod judge;
 pub mod lifecycle;
 pub(crate) mod not_live;
 pub(crate) mod projection;
+mod refusals;
 pub mod settings;
 mod snapshot;
 pub(crate) mod status_change;

@@ -39,7 +39,7 @@ pub(crate) async fn mark_not_live(
         .await;
     match marked {
         // It only makes passes faster: its failure must not stop the rest of the sweep.
-        Err(error) if error.is_of_a_row() || error.is_statement_timeout() => {
+        Err(error) if error.is_of_a_row() => {
             tracing::error!(
                 error = error.loggable(),
                 "the bookings that are not live could not be marked; the next sweep tries again"

@@ -1,24 +1,23 @@
 //! Runs one step over many bookings, so that one booking that the user's database refuses does not
 //! stop the others.
 
-use std::fmt;
 use std::time::{Duration, Instant};
 
-use serde::{Serialize, Serializer};
+use tokio_postgres::Row;
 use tokio_postgres::types::Type;
 use uuid::Uuid;
 
-use crate::bookings::lifecycle::Status;
-use crate::bookings::steps::{Moments, StepRules, TimedStep};
+use crate::bookings::lifecycle;
+use crate::bookings::refusals::{
+    KEPT, Refusal, RefusalReason, Refused, RefusedBooking, SET_BACK, TriedSingly,
+};
+use crate::bookings::steps::{Moments, StepRules, TimedStep, Turn};
 use crate::bookings::storable::unstorable_statuses;
-use crate::database::{DatabaseError, Result, Transaction};
+use crate::database::{DatabaseError, Result, Transaction, json};
 
-/// How long a booking is skipped after the user's database refused its change (by a constraint or
-/// trigger). Others go on meanwhile.
-const REFUSED_FOR: Duration = Duration::from_secs(3600);
-/// The factor by which the number of bookings shrinks when a statement takes too long: 50 000, 3
-/// 125, 195, 12.
-const SLOW_DIVISOR: i64 = 16;
+/// How many bookings are tried after a statement for all took too long, and one by one after it was
+/// refused.
+const FEW: i64 = 500;
 /// Each attempt may take this part of the pass's statement time, itself a quarter of the call's.
 /// When the smallest runs, half of the time for transitions is left.
 const SLOW_ATTEMPTS: u32 = 4;
@@ -31,94 +30,54 @@ pub(crate) struct StepRunner<'a> {
     pub(crate) run_id: Uuid,
     /// No statement begins after this.
     pub(crate) until: Instant,
-    /// Statements left for finding the bookings whose change is refused.
-    pub(crate) isolation_statements: usize,
+    /// How often bookings may still be tried one by one.
+    pub(crate) rounds_singly: usize,
     /// What was refused so far.
     pub(crate) refused: Option<Refused>,
-}
-
-/// Changes that the user's database refused. They are tried again later.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-pub struct Refused {
-    /// How many bookings.
-    pub count: i64,
-    /// One of them.
-    pub first: Refusal,
-}
-
-/// A status change that the user's database refused.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-pub struct Refusal {
-    /// The booking.
-    pub booking_id: Uuid,
-    /// The status that it keeps.
-    pub from: Status,
-    /// The status that it should have.
-    pub to: Status,
-    /// Why.
-    pub reason: RefusalReason,
-}
-
-/// Why a change was refused.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum RefusalReason {
-    /// A trigger kept the status, or set it back.
-    Trigger,
-    /// An error with this SQLSTATE; the trail has its text.
-    Sqlstate([u8; 5]),
-}
-
-impl RefusalReason {
-    fn of(error: &DatabaseError) -> Self {
-        let code = error.code().map(|code| code.code().as_bytes());
-        code.and_then(|code| code.try_into().ok())
-            .map_or(Self::Trigger, Self::Sqlstate)
-    }
-}
-
-impl fmt::Display for RefusalReason {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Trigger => f.write_str("trigger"),
-            Self::Sqlstate(code) => f.write_str(&String::from_utf8_lossy(code)),
-        }
-    }
-}
-
-impl Serialize for RefusalReason {
-    fn serialize<S: Serializer>(&self, serializer: S) -> std::result::Result<S::Ok, S::Error> {
-        serializer.collect_str(self)
-    }
+    /// Steps that failed for all bookings alike: they are not tried again in this pass.
+    pub(crate) failed: Vec<lifecycle::Step>,
 }
 
 impl StepRunner<'_> {
     /// One step of up to `room` bookings: a single statement, or smaller ones when the user's
-    /// triggers are too slow for that. Returns how many changed.
-    pub(crate) async fn advance(&mut self, step: &TimedStep, room: i64) -> Result<i64> {
-        let (mut changed, mut chunk) = (0, room);
-        while chunk > 0 {
-            match self.advance_up_to(step, chunk, None).await {
+    /// triggers refuse some or are too slow for that. Returns how many changed.
+    pub(crate) async fn advance(&mut self, step: &TimedStep, turn: Turn, room: i64) -> Result<i64> {
+        let (mut changed, mut most) = (0, room);
+        while changed < room && !self.failed.contains(&step.edge) {
+            let chunk = most.min(room - changed);
+            match self.advance_up_to(step, turn, chunk, None).await {
                 Ok(count) => {
                     changed += count;
                     if count < chunk {
                         break;
                     }
-                    chunk = chunk.min(room - changed);
                 }
-                Err(error) if error.is_statement_timeout() && chunk > 1 => {
+                Err(error) if error.is_statement_timeout() && chunk > FEW => {
                     tracing::warn!(
                         transition.to = step.edge.to.as_str(),
                         chunk,
                         "status changes are slow here; trying fewer at a time"
                     );
-                    chunk = (chunk / SLOW_DIVISOR).max(1);
+                    most = FEW;
                 }
                 Err(error) if error.is_of_a_row() => {
-                    changed += match self.is_storable(step).await? {
-                        true => self.isolate_refused(step, chunk).await?,
-                        false => self.refuse_all(step, chunk, &error).await?,
-                    };
-                    break;
+                    if !self.is_storable(step).await? {
+                        self.refuse_all(step, chunk, &error).await?;
+                        break;
+                    }
+                    if self.rounds_singly == 0 {
+                        tracing::warn!(
+                            transition.to = step.edge.to.as_str(),
+                            "too many bookings are refused; the rest waits for the next pass"
+                        );
+                        break;
+                    }
+                    self.rounds_singly -= 1;
+                    let (moved, goes_on) = self.advance_singly(step, turn, chunk.min(FEW)).await?;
+                    changed += moved;
+                    if !goes_on {
+                        break;
+                    }
                 }
                 Err(error) => return Err(error),
             }
@@ -134,48 +93,62 @@ impl StepRunner<'_> {
     pub(crate) async fn advance_up_to(
         &mut self,
         step: &TimedStep,
+        turn: Turn,
         limit: i64,
         only: Option<&[Uuid]>,
     ) -> Result<i64> {
-        let (candidates_sql, update_sql) =
-            (step.candidates_sql(self.rules), step.update_sql(self.rules));
-        let [as_of, expire, complete] = self.moments.parameters();
+        let update_sql = step.update_sql(self.rules);
         let run_id = self.run_id.to_string();
         let as_of_text = self.moments.as_of().to_rfc3339();
-        let candidates = [
-            as_of.clone(),
-            expire,
-            complete,
-            (&limit, Type::INT8),
-            (&only, Type::UUID_ARRAY),
-            (&run_id, Type::TEXT),
-        ];
+        let [as_of, ..] = self.moments.parameters();
         let update = [
             as_of,
             (&as_of_text as _, Type::TEXT),
             (&run_id as _, Type::TEXT),
         ];
-        let time = self.transaction.statement_timeout() / SLOW_ATTEMPTS;
+        let write =
+            async |transaction: &Transaction| transaction.query_one(&update_sql, &update).await;
+        let row = self.write(step, turn, limit, only, write).await?;
+        if let Some(kept) = row.get::<_, Option<Vec<Uuid>>>("kept") {
+            let kept = kept.into_iter();
+            let kept = kept.map(|id| RefusedBooking::of_trigger(id, KEPT.to_owned()));
+            self.record_refusals(step, &kept.collect::<Vec<_>>(), false)
+                .await?;
+        }
+        Ok(row.get("moved"))
+    }
+
+    /// Locks the candidates of a step and changes them with the settings of the user's database.
+    async fn write<T>(
+        &self,
+        step: &TimedStep,
+        turn: Turn,
+        limit: i64,
+        only: Option<&[Uuid]>,
+        write: impl AsyncFnOnce(&Transaction) -> Result<T>,
+    ) -> Result<T> {
+        let candidates_sql = step.candidates_sql(self.rules, turn);
+        let [as_of, expire, complete] = self.moments.parameters();
+        let run_id = self.run_id.to_string();
+        let candidates = [
+            as_of,
+            expire,
+            complete,
+            (&limit as _, Type::INT8),
+            (&only as _, Type::UUID_ARRAY),
+            (&run_id as _, Type::TEXT),
+        ];
         let lock = async |transaction: &Transaction| {
             transaction.query(&candidates_sql, &candidates).await?;
             Ok(())
         };
-        let write =
-            async |transaction: &Transaction| transaction.query_one(&update_sql, &update).await;
-        let row = self
-            .transaction
-            .write_with_their_settings(time, lock, write)
-            .await?;
-        if let Some(kept) = row.get::<_, Option<Vec<Uuid>>>("kept") {
-            self.record_refusals(
-                step,
-                &kept,
-                RefusalReason::Trigger,
-                "a trigger kept the status",
-            )
-            .await?;
-        }
-        Ok(row.get("moved"))
+        self.transaction
+            .write_with_their_settings(self.time_limit(), lock, write)
+            .await
+    }
+
+    fn time_limit(&self) -> Duration {
+        self.transaction.statement_timeout() / SLOW_ATTEMPTS
     }
 
     /// Whether the column can hold the status at all.
@@ -185,53 +158,59 @@ impl StepRunner<'_> {
     }
 
     /// Records every candidate as refused: the column cannot hold the status, so none can be
-    /// changed. None of them is lost sight of. Returns how many were changed: none.
+    /// changed. None of them is lost sight of.
     async fn refuse_all(
         &mut self,
         step: &TimedStep,
         room: i64,
         error: &DatabaseError,
-    ) -> Result<i64> {
+    ) -> Result<()> {
+        let refused = |id| RefusedBooking {
+            reason: RefusalReason::of(error),
+            ..RefusedBooking::of_trigger(id, error.details())
+        };
         let ids = self.lock_candidates(step, room).await?;
-        self.record_refusals(step, &ids, RefusalReason::of(error), &error.details())
-            .await?;
-        Ok(0)
+        let refused: Vec<_> = ids.into_iter().map(refused).collect();
+        self.record_refusals(step, &refused, false).await
     }
 
-    /// Halves the candidates until each refused one stands alone. A refused one is recorded and
-    /// skipped for a while; the others are changed.
-    async fn isolate_refused(&mut self, step: &TimedStep, room: i64) -> Result<i64> {
-        let ids = self.lock_candidates(step, room).await?;
-        let mut changed = 0;
-        let mut halves = vec![&ids[..]];
-        while let Some(ids) = halves.pop() {
-            if ids.is_empty() {
-                continue;
-            }
-            if self.isolation_statements == 0 || Instant::now() >= self.until {
-                tracing::warn!(
-                    transition.to = step.edge.to.as_str(),
-                    "too many bookings are refused; the rest waits for the next pass"
-                );
-                break;
-            }
-            self.isolation_statements -= 1;
-            match self.advance_up_to(step, room, Some(ids)).await {
-                Ok(count) => changed += count,
-                Err(error) if error.is_of_a_row() || error.is_statement_timeout() => match ids {
-                    // A trigger of the user's database met a lock, or is slow: the next pass may
-                    // succeed.
-                    [_] if error.is_lock() || error.is_statement_timeout() => {}
-                    [id] => self.record_refused(step, *id, &error).await?,
-                    _ => {
-                        let (first, second) = ids.split_at(ids.len() / 2);
-                        halves.extend([second, first]);
-                    }
-                },
-                Err(error) => return Err(error),
-            }
+    /// Tries up to `limit` bookings one by one. Those that the database refuses, or that take too
+    /// long, are recorded and set aside; the others are changed. Returns how many changed, and whether
+    /// it got anywhere.
+    async fn advance_singly(
+        &mut self,
+        step: &TimedStep,
+        turn: Turn,
+        limit: i64,
+    ) -> Result<(i64, bool)> {
+        let (run_id, as_of) = (self.run_id.to_string(), self.moments.as_of());
+        // Then the last one has as much time again.
+        let time = self.time_limit() / 2;
+        let sql = step.update_singly_sql(self.rules, as_of, &run_id, time);
+        let outcome = "SELECT pg_catalog.current_setting('booking_automation.outcome')::pg_catalog.jsonb AS outcome";
+        let write = async |transaction: &Transaction| {
+            transaction.batch(&sql).await?;
+            transaction.query_one(outcome, &[]).await
+        };
+        let outcome = json(
+            &self.write(step, turn, limit, None, write).await?,
+            "outcome",
+        );
+        let tried = TriedSingly::parse(&outcome, limit);
+        let is_of_the_step = tried.is_of_the_step();
+        if is_of_the_step {
+            self.failed.push(step.edge);
+            tracing::error!(
+                transition.to = step.edge.to.as_str(),
+                bookings.count = tried.refused.len(),
+                "the database refuses this step for all bookings that are due, with the same error; the next pass tries again"
+            );
         }
-        Ok(changed)
+        let is_to_record = |refused: &RefusedBooking| !refused.is_locked;
+        let refused: Vec<_> = tried.refused.into_iter().filter(is_to_record).collect();
+        self.record_refusals(step, &refused, is_of_the_step).await?;
+        let goes_on = tried.moved > 0 || !refused.is_empty();
+        Ok((tried.moved, goes_on))
     }
 
     async fn lock_candidates(&self, step: &TimedStep, limit: i64) -> Result<Vec<Uuid>> {
@@ -249,69 +228,50 @@ impl StepRunner<'_> {
     /// Returns how many there were.
     pub(crate) async fn record_set_back(&mut self, step: &TimedStep) -> Result<i64> {
         let [as_of, expire, complete] = self.moments.parameters();
-        let (run_id, wait) = (self.run_id.to_string(), REFUSED_FOR.as_secs_f64());
-        let parameters = [
-            as_of,
-            expire,
-            complete,
-            (&run_id as _, Type::TEXT),
-            (&wait as _, Type::FLOAT8),
-        ];
-        let rows = self
-            .transaction
-            .query(&step.record_set_back_sql(self.rules), &parameters)
-            .await?;
-        let bookings: Vec<Uuid> = rows.iter().map(|row| row.get("booking_id")).collect();
-        self.count_refusals(step, &bookings, RefusalReason::Trigger);
-        Ok(i64::try_from(bookings.len()).unwrap_or(i64::MAX))
+        let run_id = self.run_id.to_string();
+        let parameters = [as_of, expire, complete, (&run_id as _, Type::TEXT)];
+        let sql = step.set_back_sql(self.rules);
+        let rows = self.transaction.query(&sql, &parameters).await?;
+        let set_back = |row: &Row| RefusedBooking::of_trigger(row.get("id"), SET_BACK.to_owned());
+        let refused: Vec<_> = rows.iter().map(set_back).collect();
+        self.record_refusals(step, &refused, false).await?;
+        Ok(i64::try_from(refused.len()).unwrap_or(i64::MAX))
     }
 
-    /// Records that the user's database refused a booking with an error.
-    async fn record_refused(
-        &mut self,
-        step: &TimedStep,
-        booking_id: Uuid,
-        error: &DatabaseError,
-    ) -> Result<()> {
-        self.record_refusals(
-            step,
-            &[booking_id],
-            RefusalReason::of(error),
-            &error.details(),
-        )
-        .await
-    }
-
-    fn count_refusals(&mut self, step: &TimedStep, bookings: &[Uuid], reason: RefusalReason) {
-        let Some(booking_id) = bookings.first().copied() else {
+    fn count_refusals(&mut self, step: &TimedStep, refused: &[RefusedBooking]) {
+        let Some(one) = refused.first() else {
             return;
         };
         let first = Refusal {
-            booking_id,
+            booking_id: one.id,
             from: step.edge.from,
             to: step.edge.to,
-            reason,
+            reason: one.reason,
         };
-        let refused = self.refused.get_or_insert(Refused { count: 0, first });
-        refused.count += i64::try_from(bookings.len()).unwrap_or(i64::MAX);
+        let counted = self.refused.get_or_insert(Refused { count: 0, first });
+        counted.count += i64::try_from(refused.len()).unwrap_or(i64::MAX);
     }
 
     async fn record_refusals(
         &mut self,
         step: &TimedStep,
-        bookings: &[Uuid],
-        reason: RefusalReason,
-        why: &str,
+        refused: &[RefusedBooking],
+        is_of_the_step: bool,
     ) -> Result<()> {
-        self.count_refusals(step, bookings, reason);
+        if refused.is_empty() {
+            return Ok(());
+        }
+        self.count_refusals(step, refused);
+        let bookings: Vec<_> = refused.iter().map(|refused| refused.id).collect();
+        let messages: Vec<_> = refused.iter().map(|refused| &refused.message).collect();
         let parameters = [
             (&bookings as _, Type::UUID_ARRAY),
             (&step.edge.from.as_str() as _, Type::TEXT),
             (&step.edge.to.as_str() as _, Type::TEXT),
             (&self.run_id.to_string() as _, Type::TEXT),
             (&self.moments.as_of() as _, Type::TIMESTAMPTZ),
-            (&why as _, Type::TEXT),
-            (&REFUSED_FOR.as_secs_f64() as _, Type::FLOAT8),
+            (&messages as _, Type::TEXT_ARRAY),
+            (&is_of_the_step as _, Type::BOOL),
         ];
         self.transaction
             .execute(include_str!("record_refusal.sql"), &parameters)

@@ -16,7 +16,8 @@ use crate::database::{Parameter, Result, Transaction};
 
 const STEP: &str = include_str!("step.sql");
 const STEP_CANDIDATES: &str = include_str!("step_candidates.sql");
-const RECORD_SET_BACK: &str = include_str!("record_set_back.sql");
+const STEP_SINGLY: &str = include_str!("step_singly.sql");
+const SET_BACK: &str = include_str!("set_back.sql");
 
 /// By what the steps are decided: the settings, and what this database has.
 #[derive(Clone, Copy, Debug)]
@@ -123,6 +124,22 @@ const REFUSED_BEFORE: &str = "EXISTS (SELECT FROM public.booking_automation_even
 pub(crate) const NOT_REFUSED: &str = "NOT EXISTS (SELECT FROM public.booking_automation_events f
         WHERE f.booking_id = b.id AND f.event_type = 'status_update' AND f.status = 'failed' AND f.next_attempt_at > $1)";
 
+/// The database never refused this step of this booking.
+const NEVER_REFUSED: &str = "NOT EXISTS (SELECT FROM public.booking_automation_events f
+        WHERE f.booking_id = b.id AND f.event_type = 'status_update' AND f.status = 'failed'
+           AND f.event_data ->> 'from' = '{from}' AND f.event_data ->> 'to' = '{to}')";
+
+/// Bookings whose step was refused before wait behind the others.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Turn {
+    /// Never refused.
+    New,
+    /// Refused before, and tried again.
+    Refused,
+    /// Either.
+    Any,
+}
+
 /// All steps, in the order in which they are tried.
 pub(crate) const STEPS: [TimedStep; 5] = [
     TimedStep {
@@ -188,6 +205,22 @@ impl TimedStep {
 
     /// The bookings that are due for this step, and live.
     pub(crate) fn candidates(&self, rules: &StepRules) -> String {
+        self.candidates_of(rules, NOT_REFUSED)
+    }
+
+    /// Those of them whose turn it is.
+    fn candidates_in(&self, rules: &StepRules, turn: Turn) -> String {
+        let ever = NEVER_REFUSED
+            .replace("{from}", self.edge.from.as_str())
+            .replace("{to}", self.edge.to.as_str());
+        match turn {
+            Turn::Any => self.candidates(rules),
+            Turn::New => self.candidates_of(rules, &ever),
+            Turn::Refused => self.candidates_of(rules, &format!("{NOT_REFUSED} AND NOT ({ever})")),
+        }
+    }
+
+    fn candidates_of(&self, rules: &StepRules, refused: &str) -> String {
         let (from, order) = (self.edge.from, self.order);
         let is_live = match rules.liveness {
             Liveness::Known => format!(
@@ -197,7 +230,7 @@ impl TimedStep {
             Liveness::Unknown => "true".to_owned(),
         };
         format!(
-            "FROM public.bookings b WHERE b.status = '{from}' AND {} AND {NOT_REFUSED} AND {is_live}",
+            "FROM public.bookings b WHERE b.status = '{from}' AND {} AND {refused} AND {is_live}",
             self.condition(rules)
         )
         .replace(END, rules.end())
@@ -222,8 +255,8 @@ impl TimedStep {
     }
 
     /// Locks the bookings that are due for it: see `step_candidates.sql`.
-    pub(crate) fn candidates_sql(&self, rules: &StepRules) -> String {
-        self.filled(STEP_CANDIDATES, rules)
+    pub(crate) fn candidates_sql(&self, rules: &StepRules, turn: Turn) -> String {
+        self.filled(STEP_CANDIDATES, &self.candidates_in(rules, turn))
             .replace("{order}", self.order)
             .replace("{due_at}", self.due_at)
             .replace(END, rules.end())
@@ -231,18 +264,41 @@ impl TimedStep {
 
     /// Changes the status of those bookings: see `step.sql`.
     pub(crate) fn update_sql(&self, rules: &StepRules) -> String {
+        let sql = STEP.replace("{columns}", &self.columns(rules));
+        self.filled(&sql, "")
+    }
+
+    /// Changes them one by one: see `step_singly.sql`.
+    pub(crate) fn update_singly_sql(
+        &self,
+        rules: &StepRules,
+        as_of: DateTime<Utc>,
+        run_id: &str,
+        limit: Duration,
+    ) -> String {
+        let columns = self
+            .columns(rules)
+            .replace("$1", "ours.as_of")
+            .replace("$2", "ours.as_of_text")
+            .replace("$3", "ours.run_id");
+        self.filled(&STEP_SINGLY.replace("{columns}", &columns), "")
+            .replace("{as_of}", &as_of.to_rfc3339())
+            .replace("{run_id}", run_id)
+            .replace("{seconds}", &limit.as_secs_f64().to_string())
+    }
+
+    fn columns(&self, rules: &StepRules) -> String {
         let completed = self.edge.to == Status::Completed;
         let columns = [
             (Column::CompletedAt, COMPLETED_AT, completed),
             (Column::AutoStatusUpdated, AUTO_STATUS_UPDATED, true),
             (Column::AutomationLogs, AUTOMATION_LOGS, true),
         ];
-        let columns = columns
+        columns
             .into_iter()
             .filter(|(column, _, is_meant)| *is_meant && rules.columns.has(*column))
             .map(|(_, sql, _)| sql)
-            .collect::<String>();
-        self.filled(&STEP.replace("{columns}", &columns), rules)
+            .collect()
     }
 
     /// Locks up to `$4` bookings that are due for it, the most overdue first.
@@ -254,13 +310,13 @@ impl TimedStep {
         .replace(END, rules.end())
     }
 
-    /// Records which bookings a trigger set back: see `record_set_back.sql`.
-    pub(crate) fn record_set_back_sql(&self, rules: &StepRules) -> String {
-        self.filled(RECORD_SET_BACK, rules)
+    /// The bookings that a trigger set back: see `set_back.sql`.
+    pub(crate) fn set_back_sql(&self, rules: &StepRules) -> String {
+        self.filled(SET_BACK, &self.candidates(rules))
     }
 
-    fn filled(&self, sql: &str, rules: &StepRules) -> String {
-        sql.replace("{candidates}", &self.candidates(rules))
+    fn filled(&self, sql: &str, candidates: &str) -> String {
+        sql.replace("{candidates}", candidates)
             .replace("{from}", self.edge.from.as_str())
             .replace("{to}", self.edge.to.as_str())
     }

@@ -100,7 +100,7 @@ async fn holds(transaction: &Transaction, query: &str, status: Status) -> Result
     let evaluate = async |transaction: &Transaction| transaction.query_one(&query, &[]).await;
     match transaction.in_savepoint(EVALUATION_TIMEOUT, evaluate).await {
         Ok(row) => Ok(row.get("holds")),
-        Err(error) if error.is_of_a_row() || error.is_statement_timeout() => Ok(false),
+        Err(error) if error.is_of_a_row() => Ok(false),
         Err(error) => Err(error),
     }
 }

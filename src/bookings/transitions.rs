@@ -7,10 +7,10 @@ use tokio_postgres::types::Type;
 use uuid::Uuid;
 
 use crate::bookings::lifecycle::Status;
+pub use crate::bookings::refusals::{Refusal, Refused};
 use crate::bookings::step_runner::StepRunner;
-pub use crate::bookings::step_runner::{Refusal, Refused};
 pub(crate) use crate::bookings::steps::Moments;
-use crate::bookings::steps::{STEPS, StepKind, StepRules, TimedStep};
+use crate::bookings::steps::{STEPS, StepKind, StepRules, TimedStep, Turn};
 use crate::bookings::storable::unstorable_statuses;
 use crate::database::{Result, Transaction};
 
@@ -19,8 +19,8 @@ pub const LIMIT: i64 = 50_000;
 /// Each kind of due change is counted up to this number: an exact count beyond it is not worth the
 /// reads.
 const COUNT_LIMIT: i64 = 1_000_000;
-/// Statements that one pass spends on finding the bookings whose change is refused.
-const ISOLATION_STATEMENTS: usize = 100;
+/// How often one pass tries bookings one by one, since one of many is refused or slow.
+const ROUNDS_SINGLY: usize = 20;
 
 /// How many bookings each kind of change moved, or would move.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
@@ -78,14 +78,26 @@ pub(crate) async fn advance(
         moments,
         run_id,
         until,
-        isolation_statements: ISOLATION_STATEMENTS,
+        rounds_singly: ROUNDS_SINGLY,
         refused: None,
+        failed: Vec::new(),
     };
     for step in rules.steps() {
-        let changed = runner.advance(step, LIMIT - done.total()).await?;
+        let changed = runner
+            .advance(step, Turn::New, LIMIT - done.total())
+            .await?;
         done.add(step.kind, changed);
     }
     done.remaining = count_due(transaction, moments, rules, &[]).await?.total();
+    if done.remaining > 0 {
+        for step in rules.steps() {
+            let changed = runner
+                .advance(step, Turn::Refused, LIMIT - done.total())
+                .await?;
+            done.add(step.kind, changed);
+        }
+        done.remaining = count_due(transaction, moments, rules, &[]).await?.total();
+    }
     if (1..LIMIT).contains(&done.remaining) {
         for step in rules.steps() {
             done.add(step.kind, -runner.record_set_back(step).await?);
@@ -121,15 +133,19 @@ pub(crate) async fn advance_one(
         moments,
         run_id: Uuid::nil(),
         until,
-        isolation_statements: 0,
+        rounds_singly: 0,
         refused: None,
+        failed: Vec::new(),
     };
     let mut moved = false;
     for step in rules.steps() {
         if step.edge.from.as_str() != status {
             continue;
         }
-        match runner.advance_up_to(step, 1, Some(&[booking_id])).await {
+        match runner
+            .advance_up_to(step, Turn::Any, 1, Some(&[booking_id]))
+            .await
+        {
             Ok(0) => {}
             Ok(_) => (status, moved) = (step.edge.to.as_str(), true),
             Err(error) if error.is_of_a_row() => {}
@@ -206,11 +222,15 @@ pub(crate) fn statements(rules: &StepRules) -> Vec<(String, String)> {
             (format!("{from} to {to}"), step.update_sql(rules)),
             (
                 format!("{from} to {to}, candidates"),
-                step.candidates_sql(rules),
+                step.candidates_sql(rules, Turn::New),
+            ),
+            (
+                format!("{from} to {to}, candidates that were refused before"),
+                step.candidates_sql(rules, Turn::Refused),
             ),
             (
                 format!("{from} to {to}, set back"),
-                step.record_set_back_sql(rules),
+                step.set_back_sql(rules),
             ),
             (
                 format!("{from} to {to}, candidates alone"),

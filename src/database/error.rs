@@ -33,24 +33,20 @@ impl DatabaseError {
 
     /// Whether the connection is lost, so that the outcome of the statement is unknown. A server
     /// that shuts down or crashes may still send an error; a COMMIT that gets such an answer may
-    /// have succeeded.
+    /// have succeeded. A trigger can raise an error with any code: only its severity says whether the
+    /// session is over.
     pub fn is_lost_connection(&self) -> bool {
         match self {
             Self::Unreachable(_) => false,
             Self::Timeout(_) => true,
-            Self::Statement(error) => {
-                error.is_closed()
-                    || error.code().is_none()
-                    || error.code().is_some_and(|code| {
-                        code.code().starts_with("57P") || code.code().starts_with("08")
-                    })
-                    || error.as_db_error().is_some_and(|refused| {
-                        matches!(
-                            refused.parsed_severity(),
-                            Some(Severity::Fatal | Severity::Panic)
-                        )
-                    })
-            }
+            Self::Statement(error) => match error.as_db_error() {
+                None => true,
+                Some(refused) => match refused.parsed_severity() {
+                    Some(severity) => matches!(severity, Severity::Fatal | Severity::Panic),
+                    // A pooler that does not say it.
+                    None => ["08", "57"].contains(&&refused.code().code()[..2]),
+                },
+            },
         }
     }
 
@@ -66,14 +62,11 @@ impl DatabaseError {
     }
 
     /// Whether a single row may have made the statement fail: a constraint, a value, a lock, or a
-    /// trigger of the user's database, which can raise any code. Such a row must not stop the
-    /// others. Excluded are errors of the connection (08), the transaction (25, 40001), resources
-    /// (53), the operator (57) and the system (58, XX).
+    /// trigger of the user's database, which can raise any code and be slow. Such a row must not stop
+    /// the others. Where the server itself has a fault (no space, say), statements of our own fail
+    /// alike.
     pub(crate) fn is_of_a_row(&self) -> bool {
-        self.code().is_some_and(|code| {
-            !["08", "25", "53", "57", "58", "XX"].contains(&&code.code()[..2])
-                && *code != SqlState::T_R_SERIALIZATION_FAILURE
-        })
+        matches!(self, Self::Statement(_)) && !self.is_lost_connection()
     }
 
     /// Whether a statement exceeded its time limit.
@@ -83,13 +76,7 @@ impl DatabaseError {
 
     /// Whether another session's lock was not released in time.
     pub(crate) fn is_lock(&self) -> bool {
-        self.code().is_some_and(|code| {
-            [
-                SqlState::LOCK_NOT_AVAILABLE,
-                SqlState::T_R_DEADLOCK_DETECTED,
-            ]
-            .contains(code)
-        })
+        self.code().is_some_and(|code| is_lock(code.code()))
     }
 
     /// Whether the server, or the role, has as many sessions as it may.
@@ -169,6 +156,15 @@ impl DatabaseError {
             what
         }
     }
+}
+
+/// Whether a SQLSTATE says that another session's lock was not released in time.
+pub(crate) fn is_lock(code: &str) -> bool {
+    [
+        SqlState::LOCK_NOT_AVAILABLE,
+        SqlState::T_R_DEADLOCK_DETECTED,
+    ]
+    .contains(&SqlState::from_code(code))
 }
 
 /// The outcome of a call to the database.

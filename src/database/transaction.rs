@@ -122,6 +122,13 @@ const THEIR_SETTINGS: &str = "SET LOCAL search_path TO DEFAULT; \
      SET LOCAL enable_hashjoin TO DEFAULT; \
      SET LOCAL enable_mergejoin TO DEFAULT";
 
+/// Remembers the role, and takes it again: a trigger of the user may set another one for the rest of
+/// the transaction.
+const REMEMBER_ROLE: &str =
+    "SELECT set_config('booking_automation.role', current_setting('role'), true)";
+const RESTORE_ROLE: &str =
+    "SELECT set_config('role', current_setting('booking_automation.role'), true)";
+
 /// Checks the deferred constraints now, and leaves them deferred: the inner savepoint's end undoes
 /// the change of their mode, and they are checked again at COMMIT. A violation fails here, where it
 /// is known which statement caused it, and not at COMMIT, where it would undo the whole pass.
@@ -278,9 +285,9 @@ impl Transaction {
         prepare: impl AsyncFnOnce(&Self) -> Result<()>,
         write: impl AsyncFnOnce(&Self) -> Result<T>,
     ) -> Result<T> {
-        let begin = self.begin_savepoint(limit);
+        let begin = format!("{}; {REMEMBER_ROLE}", self.begin_savepoint(limit));
         let end = format!(
-            "{CHECK_CONSTRAINTS}; {}; {OUR_SETTINGS}",
+            "{CHECK_CONSTRAINTS}; {}; {OUR_SETTINGS}; {RESTORE_ROLE}",
             self.end_savepoint()
         );
         let (begun, prepared, switched, written, ended) = future::join5(
@@ -339,7 +346,7 @@ impl Transaction {
 
     async fn undo_if_refused<T>(&self, result: Result<T>) -> Result<T> {
         if let Err(error) = &result
-            && (error.is_of_a_row() || error.is_statement_timeout())
+            && error.is_of_a_row()
         {
             self.batch("ROLLBACK TO SAVEPOINT work; RELEASE SAVEPOINT work")
                 .await?;

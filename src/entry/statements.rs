@@ -2,6 +2,9 @@
 
 use std::time::Duration;
 
+use chrono::DateTime;
+use uuid::Uuid;
+
 use crate::bookings::cancellation::refunds::PaidBy;
 use crate::bookings::columns::BookingColumns;
 use crate::bookings::lifecycle::TABLE;
@@ -33,7 +36,11 @@ fn rules() -> StepRules {
 /// `Transaction::write_with_their_settings` and `query_with_their_settings`.
 pub fn with_their_settings() -> Vec<String> {
     let rules = rules();
-    let steps = STEPS.iter().map(|step| step.update_sql(&rules));
+    let steps = STEPS.iter().flat_map(|step| {
+        let (run_id, limit) = (Uuid::nil().to_string(), Duration::from_secs(1));
+        let singly = step.update_singly_sql(&rules, DateTime::UNIX_EPOCH, &run_id, limit);
+        [step.update_sql(&rules), singly]
+    });
     let changes = TABLE
         .iter()
         .map(|step| status_change::update_sql(&rules, step));

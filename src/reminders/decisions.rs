@@ -57,7 +57,7 @@ pub(crate) async fn enqueue_due(
         .await
         {
             // It is optional work: its failure must not stop the decisions on what became due now.
-            Err(error) if error.is_of_a_row() || error.is_statement_timeout() => {
+            Err(error) if error.is_of_a_row() => {
                 tracing::error!(
                     error = error.loggable(),
                     "looking at all bookings failed; the hourly sweep tries again"
@@ -139,7 +139,7 @@ async fn skip_without_address(transaction: &Transaction, as_of: DateTime<Utc>) -
     let events = match without_address(transaction).await {
         Ok(recipients) => recipients,
         // The view fails. Delivery reads each address again, one by one if necessary.
-        Err(error) if error.is_of_a_row() || error.is_statement_timeout() => {
+        Err(error) if error.is_of_a_row() => {
             tracing::error!(
                 error = error.loggable(),
                 "booking_automation_contacts cannot be read for all bookings that are due"

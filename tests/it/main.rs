@@ -30,6 +30,7 @@ mod guarantees;
 mod histories;
 mod housekeeping;
 mod http;
+mod isolation;
 mod lambda;
 mod life;
 mod life_reference;

@@ -237,7 +237,7 @@ async fn a_trigger_error_of_any_code_delays_only_its_own_booking() {
 }
 
 #[tokio::test]
-async fn a_status_that_a_trigger_resets_is_retried_once_an_hour() {
+async fn a_status_that_a_trigger_resets_is_retried_less_and_less_often() {
     let app = App::new().await;
     let ids = [app.confirmed(noon()).await, app.confirmed(noon()).await];
     app.sql(
@@ -267,25 +267,24 @@ async fn a_status_that_a_trigger_resets_is_retried_once_an_hour() {
         (app.status(ids[0]).await, app.status(ids[1]).await),
         ("confirmed".to_owned(), "in_progress".to_owned())
     );
-    for minute in 1..4 {
-        assert_eq!(
-            told(&app.run(noon() + minutes(minute)).await),
-            json!([0, 0])
-        );
+    let mut retried = Vec::new();
+    for minute in 1..=16 {
+        let summary = app.run(noon() + minutes(minute)).await;
+        assert_eq!(told(&summary), json!([0, 0]));
+        if !summary["transitions"]["refused"].is_null() {
+            retried.push(minute);
+        }
     }
+    assert_eq!(retried, [1, 3, 7, 15]);
     app.sql("DROP TRIGGER theirs ON bookings", &[]).await;
-    assert_eq!(
-        app.run(noon() + minutes(59)).await["transitions"]["started"],
-        0
-    );
-    assert_eq!(
-        app.run(noon() + minutes(60)).await["transitions"]["started"],
-        1
-    );
+    for (minute, started) in [(30, 0), (31, 1)] {
+        let summary = app.run(noon() + minutes(minute)).await;
+        assert_eq!(summary["transitions"]["started"], started);
+    }
     let sql = "SELECT concat_ws(' ', status, reason) FROM booking_automation_events WHERE booking_id = $1 AND event_type = 'status_update' ORDER BY seq";
     assert_eq!(
         app.column(sql, &[&ids[0]]).await,
-        ["failed refused", "completed", "completed"]
+        [vec!["failed refused"; 5], vec!["completed"]].concat()
     );
     let logs: i32 = app
         .one(
@@ -294,10 +293,7 @@ async fn a_status_that_a_trigger_resets_is_retried_once_an_hour() {
         )
         .await
         .get(0);
-    assert_eq!(
-        logs, 3,
-        "one entry for the reset step, and two for the later ones"
-    );
+    assert_eq!(logs, 6, "one entry for each try, and one for the step");
 }
 
 #[tokio::test]

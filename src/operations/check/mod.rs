@@ -138,6 +138,9 @@ async fn look_at_bookings(
             .await;
         looks.look(Topic::Statuses, statuses::look_at_data).await;
     }
+    if steps.contains(REQUIRED) {
+        looks.look(Topic::Steps, statuses::look_at_set_aside).await;
+    }
     looks.look(Topic::Functions, owner_functions::look).await;
     if !relations.has("booking_automation_contacts") {
         if relations.have_base_tables() {

@@ -84,6 +84,25 @@ fn steps_to(status: Status) -> String {
     steps.join(", ")
 }
 
+/// How many bookings wait, since the database refuses their step.
+pub(crate) async fn look_at_set_aside(transaction: &Transaction) -> Result<Vec<Finding>> {
+    let row = transaction
+        .query_one(include_str!("set_aside.sql"), &[])
+        .await?;
+    let bookings: i64 = row.get("bookings");
+    let (message, count) = match row.get::<_, Option<&str>>("message") {
+        Some(message) if bookings > 0 => (message, bookings),
+        _ => return Ok(Vec::new()),
+    };
+    Ok(vec![Finding::warning(
+        Topic::Steps,
+        format!(
+            "{count} bookings are set aside, since the database refuses their change of status; the latest: {message}"
+        ),
+        "correct what refuses it; the trail has the error of each",
+    )])
+}
+
 /// Which statuses in the data no rule knows, by a sample.
 pub(crate) async fn look_at_data(transaction: &Transaction) -> Result<Vec<Finding>> {
     let pages = "SELECT pg_relation_size('public.bookings')

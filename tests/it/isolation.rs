@@ -1,0 +1,218 @@
+//! One bad row stops nobody: what the user's triggers and view do for one booking delays that booking alone.
+
+use serde_json::json;
+use uuid::Uuid;
+
+use crate::app::{App, CommandOutput, hours, minutes, noon};
+use crate::odd_databases::create_before_update_trigger;
+
+/// What a trigger may raise: of the connection, the transaction, resources, the operator, the system, and others.
+const STATES: [&str; 23] = [
+    "08001", "08003", "08006", "22012", "23514", "25006", "25P02", "25P03", "40001", "42501",
+    "42883", "53100", "53200", "53300", "54001", "55000", "57014", "57P01", "57P03", "58030",
+    "P0004", "XX000", "XX001",
+];
+
+async fn run_for(app: &App, time: &str, minute: i64) -> CommandOutput {
+    let as_of = (noon() + minutes(minute)).to_rfc3339();
+    app.call(&["run", "--for", time, "--as-of", &as_of]).await
+}
+
+/// The refusals of a booking: each with its error and for how long it is set aside.
+async fn refusals(app: &App, id: Uuid) -> Vec<String> {
+    let sql = "SELECT concat_ws(' ', error_message, next_attempt_at - executed_at) FROM booking_automation_events
+                WHERE booking_id = $1 AND event_type = 'status_update' AND status = 'failed' ORDER BY seq";
+    app.column(sql, &[&id]).await
+}
+
+#[tokio::test]
+async fn an_error_of_any_code_for_one_booking_belongs_to_that_booking() {
+    for state in STATES {
+        let app = App::new().await;
+        let (bad, good) = (
+            app.confirmed(noon() - minutes(1)).await,
+            app.confirmed(noon()).await,
+        );
+        let reminded = app.confirmed(noon() + hours(24)).await;
+        let raise = format!("RAISE EXCEPTION 'refused' USING ERRCODE = '{state}'");
+        create_before_update_trigger(&app, &format!("NEW.id = '{bad}'"), &raise).await;
+        let summary = app.run(noon()).await;
+        assert_eq!(summary["transitions"]["started"], 1, "{state}: {summary}");
+        assert_eq!(
+            summary["transitions"]["refused"],
+            json!({"count": 1, "first": {"booking_id": bad, "from": "confirmed", "to": "in_progress", "reason": state}})
+        );
+        assert_eq!(app.status(good).await, "in_progress", "{state}");
+        assert_eq!(app.reminders(reminded).await, ["24h completed"], "{state}");
+        assert_eq!(
+            refusals(&app, bad).await,
+            [format!("{state}: refused 00:01:00")]
+        );
+    }
+}
+
+#[tokio::test]
+async fn an_error_of_any_code_of_the_view_for_one_person_belongs_to_that_person() {
+    for state in [
+        "08001", "08006", "25P02", "40001", "53100", "57P01", "XX000", "XX001",
+    ] {
+        let mut app = App::new().await;
+        let good = app.confirmed(noon() + hours(24)).await;
+        app.customer = app
+            .person("Bad", Some("bad@customers.example"), "UTC")
+            .await;
+        let bad = app.confirmed(noon() + hours(24)).await;
+        let view = app
+            .one("SELECT pg_get_viewdef('booking_automation_contacts')", &[])
+            .await
+            .get::<_, String>(0);
+        let sql = format!(
+            "CREATE FUNCTION fail(address text) RETURNS text LANGUAGE plpgsql AS $$ BEGIN
+                 IF address LIKE 'bad@%' THEN RAISE EXCEPTION 'unreadable' USING ERRCODE = '{state}'; END IF; RETURN address; END $$;
+             CREATE OR REPLACE VIEW booking_automation_contacts AS
+             SELECT booking_id, audience, fail(email) AS email, name, timezone, language, service, with_name, place, meeting_link, is_online,
+                    place_timezone FROM ({}) AS shipped",
+            view.trim_end_matches(';')
+        );
+        app.db.batch_execute(&sql).await.unwrap();
+        app.run(noon()).await;
+        app.run(noon() + minutes(1)).await;
+        assert_eq!(app.reminders(good).await, ["24h completed"], "{state}");
+        assert_eq!(
+            app.reminders(bad).await,
+            ["24h pending contacts"],
+            "{state}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_step_that_fails_for_all_alike_sets_none_aside() {
+    let mut app = App::new().await;
+    app.has_grants = false; // their trigger writes a table of theirs
+    let mut ids = Vec::new();
+    for _ in 0..40 {
+        ids.push(app.confirmed(noon()).await);
+    }
+    app.sql("CREATE TABLE log (id uuid)", &[]).await;
+    create_before_update_trigger(&app, "true", "INSERT INTO public.log VALUES (NEW.id)").await;
+    app.sql("ALTER TABLE log RENAME TO gone", &[]).await;
+    for minute in 0..3 {
+        let summary = app.run(noon() + minutes(minute)).await;
+        assert_eq!(summary["transitions"]["refused"]["count"], 40, "{summary}");
+        assert_eq!(summary["transitions"]["remaining"], 40, "{summary}");
+    }
+    // Each has one record: it was not lost sight of.
+    assert_eq!(
+        refusals(&app, ids[7]).await,
+        ["42P01: relation \"public.log\" does not exist 00:00:00"]
+    );
+    app.sql("ALTER TABLE gone RENAME TO log", &[]).await;
+    let summary = app.run(noon() + minutes(3)).await;
+    assert_eq!(
+        summary["transitions"],
+        json!({"started": 40, "completed": 0, "expired": 0, "remaining": 0})
+    );
+}
+
+#[tokio::test]
+async fn a_booking_with_a_slow_trigger_is_set_aside_and_the_others_go_on() {
+    let app = App::new().await;
+    let slow = app.confirmed(noon() - minutes(1)).await;
+    for _ in 0..40 {
+        app.confirmed(noon()).await;
+    }
+    create_before_update_trigger(&app, &format!("NEW.id = '{slow}'"), "PERFORM pg_sleep(30)").await;
+    let summary = run_for(&app, "12s", 0).await.summary();
+    assert_eq!(summary["transitions"]["started"], 40, "{summary}");
+    let words = "57014: canceling statement due to statement timeout 00:01:00";
+    assert_eq!(refusals(&app, slow).await, [words]);
+}
+
+#[tokio::test]
+async fn thousands_of_refused_bookings_do_not_starve_the_others() {
+    let app = App::new().await;
+    app.db
+        .batch_execute(
+            "INSERT INTO bookings (status, scheduled_at, duration_minutes, total_price)
+             SELECT 'confirmed', '2026-03-01 11:00Z'::timestamptz - n * interval '1 second', 600, 13 FROM generate_series(1, 5000) AS n;
+             ALTER TABLE bookings ADD CONSTRAINT theirs CHECK (NOT (status = 'in_progress' AND total_price = 13)) NOT VALID",
+        )
+        .await
+        .unwrap();
+    for _ in 0..100 {
+        app.confirmed(noon()).await;
+    }
+    let summary = run_for(&app, "50s", 0).await.summary();
+    assert_eq!(summary["transitions"]["started"], 100, "{summary}");
+    assert_eq!(
+        summary["transitions"]["refused"]["count"], 5000,
+        "{summary}"
+    );
+    // Those that were refused wait behind a new one.
+    let new = app.confirmed(noon() + minutes(1)).await;
+    let summary = run_for(&app, "50s", 1).await.summary();
+    assert_eq!(app.status(new).await, "in_progress");
+    assert_eq!(summary["transitions"]["started"], 1, "{summary}");
+}
+
+#[tokio::test]
+async fn a_refusal_is_repeated_after_a_day_at_the_latest() {
+    let app = App::new().await;
+    let bad = app.confirmed(noon()).await;
+    let earlier = "INSERT INTO booking_automation_events (booking_id, event_type, event_data, scheduled_at, executed_at, status, next_attempt_at)
+                   SELECT $1, 'status_update', '{\"from\": \"confirmed\", \"to\": \"in_progress\"}', $2, $2::timestamptz - n * interval '1 day', 'failed',
+                          $2::timestamptz - n * interval '1 day' + interval '1 hour' FROM generate_series(1, 30) AS n";
+    app.sql(earlier, &[&bad, &noon()]).await;
+    create_before_update_trigger(&app, "true", "RAISE EXCEPTION 'refused'").await;
+    app.run(noon()).await;
+    assert_eq!(
+        refusals(&app, bad).await.last().unwrap(),
+        "P0001: refused 1 day"
+    );
+}
+
+#[tokio::test]
+async fn what_a_trigger_sets_for_the_transaction_ends_with_its_statement() {
+    let mut app = App::new().await;
+    app.has_grants = false; // a superuser may take any role
+    let started = app.confirmed(noon()).await;
+    let reminded = app.confirmed(noon() + hours(24)).await;
+    create_before_update_trigger(
+        &app,
+        "true",
+        "PERFORM set_config('search_path', 'nowhere', true), set_config('role', 'pg_monitor', true), set_config('TimeZone', 'Asia/Tokyo', true)",
+    )
+    .await;
+    let summary = app.run(noon()).await;
+    // The audit trigger runs as its owner, and the statement itself was allowed before.
+    assert_eq!(summary["transitions"]["started"], 1, "{summary}");
+    assert_eq!(app.status(started).await, "in_progress");
+    assert_eq!(app.reminders(reminded).await, ["24h completed"]);
+}
+
+#[tokio::test]
+async fn what_a_trigger_does_not_let_move_is_named_and_not_counted_as_moved() {
+    for returns in ["OLD", "NULL"] {
+        let app = App::new().await;
+        let id = app.confirmed(noon()).await;
+        app.db
+            .batch_execute(&format!(
+                "CREATE FUNCTION theirs() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RETURN {returns}; END $$;
+                 CREATE TRIGGER theirs BEFORE UPDATE ON bookings FOR EACH ROW EXECUTE FUNCTION theirs()"
+            ))
+            .await
+            .unwrap();
+        let summary = app.run(noon()).await;
+        assert_eq!(
+            summary["transitions"],
+            json!({"started": 0, "completed": 0, "expired": 0, "remaining": 0,
+                   "refused": {"count": 1, "first": {"booking_id": id, "from": "confirmed", "to": "in_progress", "reason": "trigger"}}}),
+            "{returns}"
+        );
+        assert_eq!(
+            refusals(&app, id).await,
+            ["a trigger kept the status 00:01:00"]
+        );
+    }
+}
