@@ -124,19 +124,19 @@ const REFUSED_BEFORE: &str = "EXISTS (SELECT FROM public.booking_automation_even
 pub(crate) const NOT_REFUSED: &str = "NOT EXISTS (SELECT FROM public.booking_automation_events f
         WHERE f.booking_id = b.id AND f.event_type = 'status_update' AND f.status = 'failed' AND f.next_attempt_at > $1)";
 
-/// The database never refused this step of this booking.
+/// Nor did it ever refuse this step. OFFSET 0: each booking is looked up by its key, however many were
+/// refused since the planner's statistics were made.
 const NEVER_REFUSED: &str = "NOT EXISTS (SELECT FROM public.booking_automation_events f
         WHERE f.booking_id = b.id AND f.event_type = 'status_update' AND f.status = 'failed'
-           AND f.event_data ->> 'from' = '{from}' AND f.event_data ->> 'to' = '{to}')";
+          AND (f.next_attempt_at > $1
+               OR f.event_data ->> 'from' = '{from}' AND f.event_data ->> 'to' = '{to}') OFFSET 0)";
 
 /// Bookings whose step was refused before wait behind the others.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Turn {
-    /// Never refused.
+    /// Those that were never refused.
     New,
-    /// Refused before, and tried again.
-    Refused,
-    /// Either.
+    /// All.
     Any,
 }
 
@@ -210,13 +210,9 @@ impl TimedStep {
 
     /// Those of them whose turn it is.
     fn candidates_in(&self, rules: &StepRules, turn: Turn) -> String {
-        let ever = NEVER_REFUSED
-            .replace("{from}", self.edge.from.as_str())
-            .replace("{to}", self.edge.to.as_str());
         match turn {
+            Turn::New => self.candidates_of(rules, NEVER_REFUSED),
             Turn::Any => self.candidates(rules),
-            Turn::New => self.candidates_of(rules, &ever),
-            Turn::Refused => self.candidates_of(rules, &format!("{NOT_REFUSED} AND NOT ({ever})")),
         }
     }
 

@@ -82,29 +82,29 @@ pub(crate) async fn advance(
         refused: None,
         failed: Vec::new(),
     };
-    for step in rules.steps() {
-        let changed = runner
-            .advance(step, Turn::New, LIMIT - done.total())
-            .await?;
-        done.add(step.kind, changed);
-    }
-    done.remaining = count_due(transaction, moments, rules, &[]).await?.total();
-    if done.remaining > 0 {
+    for turn in [Turn::New, Turn::Any] {
         for step in rules.steps() {
-            let changed = runner
-                .advance(step, Turn::Refused, LIMIT - done.total())
-                .await?;
-            done.add(step.kind, changed);
+            let room = LIMIT - done.total();
+            done.add(step.kind, runner.advance(step, turn, room).await?);
         }
         done.remaining = count_due(transaction, moments, rules, &[]).await?.total();
-    }
-    if (1..LIMIT).contains(&done.remaining) {
-        for step in rules.steps() {
-            done.add(step.kind, -runner.record_set_back(step).await?);
+        if done.remaining == 0 {
+            break;
+        }
+        if done.remaining < LIMIT {
+            for step in rules.steps() {
+                done.add(step.kind, -runner.record_set_back(step).await?);
+            }
         }
     }
     done.refused = runner.refused;
-    if let Some(Refused { count, first }) = &done.refused {
+    log_refused(done.refused.as_ref());
+    Ok(done)
+}
+
+/// The alarm on errors counts this line.
+fn log_refused(refused: Option<&Refused>) {
+    if let Some(Refused { count, first }) = refused {
         tracing::error!(
             transitions.refused = count,
             booking.id = %first.booking_id,
@@ -114,7 +114,6 @@ pub(crate) async fn advance(
             first.to
         );
     }
-    Ok(done)
 }
 
 /// Takes the steps that are due for one booking, which has this status and is locked, as the next
@@ -225,8 +224,8 @@ pub(crate) fn statements(rules: &StepRules) -> Vec<(String, String)> {
                 step.candidates_sql(rules, Turn::New),
             ),
             (
-                format!("{from} to {to}, candidates that were refused before"),
-                step.candidates_sql(rules, Turn::Refused),
+                format!("{from} to {to}, candidates of any turn"),
+                step.candidates_sql(rules, Turn::Any),
             ),
             (
                 format!("{from} to {to}, set back"),
