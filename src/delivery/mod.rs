@@ -54,12 +54,7 @@ pub async fn deliver(database: &Database, mailer: &Mailer, call: &Call) -> Deliv
     let Ok(rate) = tokio::time::timeout_at(stop_sending.into(), mailer.rate()).await else {
         return Delivered::default();
     };
-    let mut pages = DeliveryPages {
-        database,
-        call,
-        timing,
-        tally: Tally::default(),
-    };
+    let mut pages = DeliveryPages::new(database, call, timing);
     let held_back = deliver_pages(mailer, call, &mut pages, rate, stop_sending).await;
     Delivered {
         reminders: pages.tally.figures(),

@@ -31,6 +31,9 @@ pub(crate) const IN_INDEX_ORDER: &str = "SET LOCAL enable_bitmapscan = off";
 const ROOM: &str = "CASE WHEN c.next_at <= k.at THEN greatest(floor({rate} * {seconds}), 1)
                 ELSE greatest(floor({rate} * ({seconds} - extract(epoch FROM c.next_at - k.at)::float8)), 0)
            END";
+/// How long reading the contacts of a page may take: no message leaves more than three seconds after
+/// it began.
+const CONTACTS_TIMEOUT: Duration = Duration::from_secs(2);
 pub(crate) const CONTACTS: &str = include_str!("contacts.sql");
 pub(crate) static CANDIDATES: LazyLock<String> =
     LazyLock::new(|| with_room(include_str!("claim_candidates.sql"), "$3", "$4"));
@@ -122,7 +125,7 @@ pub(crate) async fn lock_candidates(
         (&limits.rate as _, Type::FLOAT8),
         (&limits.page.as_secs_f64() as _, Type::FLOAT8),
     ];
-    let limit = transaction.statement_timeout();
+    let limit = CONTACTS_TIMEOUT.min(transaction.statement_timeout());
     let (channel, candidates, contacts) = future::join3(
         lock_channel(transaction),
         transaction.query(&CANDIDATES, &parameters),

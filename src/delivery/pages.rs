@@ -25,9 +25,24 @@ pub(crate) struct DeliveryPages<'a> {
     pub(crate) call: &'a Call,
     pub(crate) timing: &'a Timing,
     pub(crate) tally: Tally,
+    /// Messages in a page, at most: fewer where the contacts view is slow.
+    most_messages: i64,
 }
 
-impl DeliveryPages<'_> {
+/// The factor by which a page shrinks whose contacts could not be read in time.
+const SLOW_DIVISOR: i64 = 8;
+
+impl<'a> DeliveryPages<'a> {
+    pub(crate) fn new(database: &'a Database, call: &'a Call, timing: &'a Timing) -> Self {
+        Self {
+            database,
+            call,
+            timing,
+            tally: Tally::default(),
+            most_messages: LARGEST_PAGE,
+        }
+    }
+
     /// Records what was sent and claims the next page, in one transaction of three round trips. If that fails, recording
     /// is retried alone: outcomes matter more than the next page.
     pub(crate) async fn next_page(
@@ -35,6 +50,11 @@ impl DeliveryPages<'_> {
         outcomes: &PageOutcomes,
         limits: Option<&ClaimLimits>,
     ) -> Result<ReminderPage> {
+        let limits = limits.map(|limits| ClaimLimits {
+            messages: limits.messages.min(self.most_messages),
+            ..*limits
+        });
+        let limits = limits.as_ref();
         // Only the first attempt claims: a claim whose COMMIT was lost waits for its lease.
         let mut error = match self.record_and_claim(outcomes, limits).await {
             Ok((recorded, page)) => {
@@ -43,8 +63,17 @@ impl DeliveryPages<'_> {
             }
             Err(error) => error,
         };
+        let is_slow = error.is_statement_timeout() && limits.is_some_and(|it| it.messages > 1);
+        if let Some(limits) = limits.filter(|_| is_slow) {
+            self.most_messages = (limits.messages / SLOW_DIVISOR).max(1);
+            tracing::warn!(
+                messages.count = limits.messages,
+                "the contacts of a page could not be read in time; trying fewer at a time"
+            );
+        }
         if outcomes.is_empty() {
             return match limits {
+                Some(_) if is_slow => Ok(ReminderPage::default()),
                 Some(limits) if is_contact_failure(&error) => self.claim_singly(limits).await,
                 _ => Err(error),
             };

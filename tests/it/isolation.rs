@@ -216,3 +216,50 @@ async fn what_a_trigger_does_not_let_move_is_named_and_not_counted_as_moved() {
         );
     }
 }
+
+/// Replaces the contacts view by one that waits for each row with an address like this.
+async fn slow_view(app: &App, seconds: f64, address: &str) {
+    let view: String = app
+        .one("SELECT pg_get_viewdef('booking_automation_contacts')", &[])
+        .await
+        .get(0);
+    let sql = format!(
+        "CREATE FUNCTION wait_for(address text) RETURNS text LANGUAGE plpgsql AS $$ BEGIN
+             IF address LIKE '{address}' THEN PERFORM pg_sleep({seconds}); END IF; RETURN address; END $$;
+         CREATE OR REPLACE VIEW booking_automation_contacts AS
+         SELECT booking_id, audience, wait_for(email) AS email, name, timezone, language, service, with_name, place, meeting_link, is_online,
+                place_timezone FROM ({}) AS shipped",
+        view.trim_end_matches(';')
+    );
+    app.db.batch_execute(&sql).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_slow_view_sends_fewer_mails_at_a_time_and_not_none() {
+    let app = App::new().await;
+    slow_view(&app, 0.25, "%").await;
+    for _ in 0..40 {
+        app.confirmed(noon() + hours(24)).await;
+    }
+    let summary = run_for(&app, "30s", 0).await.summary();
+    assert!(
+        summary["reminders"]["sent"].as_i64() >= Some(10),
+        "{summary}"
+    );
+    assert_eq!(summary["reminders"]["failed"], 0, "{summary}");
+}
+
+#[tokio::test]
+async fn a_view_that_is_slow_for_one_person_delays_only_that_person() {
+    let mut app = App::new().await;
+    slow_view(&app, 30.0, "slow@%").await;
+    let good = app.confirmed(noon() + hours(24)).await;
+    app.customer = app
+        .person("Slow", Some("slow@customers.example"), "UTC")
+        .await;
+    let slow = app.confirmed(noon() + hours(24)).await;
+    run_for(&app, "30s", 0).await.summary();
+    run_for(&app, "30s", 1).await.summary();
+    assert_eq!(app.reminders(good).await, ["24h completed"]);
+    assert_eq!(app.reminders(slow).await, ["24h pending contacts"]);
+}
