@@ -6,7 +6,7 @@ INSERT INTO public.booking_automation_events
        (booking_id, event_type, event_data, scheduled_at, executed_at, status, reason, error_message, next_attempt_at)
 SELECT r.booking_id, 'status_update',
        jsonb_build_object('from', $2, 'to', $3, 'by', 'booking-automation', 'run_id', $4),
-       $5, $5, 'failed', 'refused', r.message,
+       $5, $5, 'failed', 'refused', left(r.message, 2000),
        $5 + CASE WHEN $7 THEN interval '0' ELSE least(interval '1 minute' * power(2, least(before.times, 11)), interval '1 day') END
   FROM unnest($1, $6) AS r (booking_id, message)
  CROSS JOIN LATERAL (

@@ -1,9 +1,12 @@
 -- Persons, addresses and places of the messages that claim_candidates.sql locked. It runs with the settings of the
 -- user's database, since the view may call functions of theirs; so every operator, function and type is named with its
--- schema. Each value is cast: the user's view may have other types.
-SELECT e.id, c.email::pg_catalog.text, c.name::pg_catalog.text, c.timezone::pg_catalog.text, c.service::pg_catalog.text,
-       c.with_name::pg_catalog.text, c.place::pg_catalog.text, c.meeting_link::pg_catalog.text,
-       COALESCE(c.is_online::pg_catalog.bool, false) AS is_online, c.place_timezone::pg_catalog.text
+-- schema. Each value is cast: the user's view may have other types. Each text is cut: a message uses 200 characters of it,
+-- an address has 320 at most, and a link that is longer than 2000 is left out.
+SELECT e.id, pg_catalog.left(c.email::pg_catalog.text, 400) AS email, pg_catalog.left(c.name::pg_catalog.text, 400) AS name,
+       pg_catalog.left(c.timezone::pg_catalog.text, 400) AS timezone, pg_catalog.left(c.service::pg_catalog.text, 400) AS service,
+       pg_catalog.left(c.with_name::pg_catalog.text, 400) AS with_name, pg_catalog.left(c.place::pg_catalog.text, 400) AS place,
+       pg_catalog.left(c.meeting_link::pg_catalog.text, 2400) AS meeting_link,
+       COALESCE(c.is_online::pg_catalog.bool, false) AS is_online, pg_catalog.left(c.place_timezone::pg_catalog.text, 400) AS place_timezone
   FROM ROWS FROM (pg_catalog.unnest(pg_catalog.current_setting('booking_automation.events')::pg_catalog.uuid[]),
                   pg_catalog.unnest(pg_catalog.current_setting('booking_automation.bookings')::pg_catalog.uuid[]),
                   pg_catalog.unnest(pg_catalog.current_setting('booking_automation.audiences')::pg_catalog.text[]))

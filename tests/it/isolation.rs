@@ -1,10 +1,15 @@
 //! One bad row stops nobody: what the user's triggers and view do for one booking delays that booking alone.
 
+use std::process::Stdio;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+
 use serde_json::json;
 use uuid::Uuid;
 
 use crate::app::{App, CommandOutput, hours, minutes, noon};
 use crate::odd_databases::create_before_update_trigger;
+use crate::ses::Answer;
 
 /// What a trigger may raise: of the connection, the transaction, resources, the operator, the system, and others.
 const STATES: [&str; 23] = [
@@ -262,4 +267,47 @@ async fn a_view_that_is_slow_for_one_person_delays_only_that_person() {
     run_for(&app, "30s", 1).await.summary();
     assert_eq!(app.reminders(good).await, ["24h completed"]);
     assert_eq!(app.reminders(slow).await, ["24h pending contacts"]);
+}
+
+/// The most memory that a process has had, in MiB.
+fn peak_memory(pid: u32) -> u64 {
+    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+    let kib = line.and_then(|line| line.trim().split(' ').next()?.parse::<u64>().ok());
+    kib.unwrap_or_default() / 1024
+}
+
+#[tokio::test]
+async fn long_texts_are_cut_before_they_are_read() {
+    let app = App::new().await;
+    app.sql(
+        "UPDATE services SET title = repeat('Massage ', 600000)",
+        &[],
+    )
+    .await;
+    for _ in 0..30 {
+        app.confirmed(noon() + hours(24)).await;
+    }
+    let place = "UPDATE bookings SET location = repeat('x', 2000000)";
+    app.sql(place, &[]).await;
+    let (pid, peak) = (Arc::new(AtomicU32::new(0)), Arc::new(AtomicU64::new(0)));
+    let (of, most) = (pid.clone(), peak.clone());
+    app.ses.answer(move |_| {
+        most.fetch_max(peak_memory(of.load(Ordering::SeqCst)), Ordering::SeqCst);
+        Answer::Sent
+    });
+    let as_of = noon().to_rfc3339();
+    let mut command = app.command(&["run", "--as-of", &as_of]);
+    let child = command
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    pid.store(child.id().unwrap(), Ordering::SeqCst);
+    let output = child.wait_with_output().await.unwrap();
+    assert!(output.status.success());
+    assert_eq!(app.ses.mails().len(), 30);
+    assert!(app.ses.mails()[0].subject().len() < 400);
+    let peak = peak.load(Ordering::SeqCst);
+    assert!((1..128).contains(&peak), "{peak} MiB");
 }
