@@ -6,8 +6,12 @@ use std::collections::BTreeMap;
 use tokio_postgres::Row;
 use tokio_postgres::types::Type;
 
-use crate::database::owner_functions::{AMOUNT_PAID, IS_LIVE};
 use crate::database::{BASE_TYPE, IS_WHOLE, Result, Transaction};
+
+/// Which bookings are live.
+pub(crate) const IS_LIVE: &str = "booking_automation_is_live";
+/// What was paid for a booking.
+pub(crate) const AMOUNT_PAID: &str = "booking_automation_amount_paid";
 
 /// The columns by which applications mark a row as deleted.
 pub(crate) const DELETED: [&str; 2] = ["deleted_at", "is_deleted"];

@@ -12,13 +12,9 @@
 
 use tokio_postgres::types::Type;
 
+pub(crate) use crate::database::owner_defaults::{AMOUNT_PAID, IS_LIVE};
 use crate::database::owner_defaults::{Columns, Derived};
 use crate::database::{Result, Transaction};
-
-/// Which bookings are live.
-pub(crate) const IS_LIVE: &str = "booking_automation_is_live";
-/// What was paid for a booking.
-pub(crate) const AMOUNT_PAID: &str = "booking_automation_amount_paid";
 
 /// SQL of the oid of the function that takes a booking, by its name; NULL: there is none.
 pub(crate) fn function_oid_sql(name: &str) -> String {
