@@ -147,3 +147,40 @@ async fn a_function_that_a_call_could_mean_as_well_is_refused() {
         );
     }
 }
+
+#[tokio::test]
+async fn what_a_stranger_put_in_place_of_ours_is_refused() {
+    let table =
+        "(status text PRIMARY KEY, before timestamptz NOT NULL, looked_at timestamptz NOT NULL)";
+    for (change, words) in [
+        (
+            format!(
+                "DROP TABLE booking_automation_not_live;
+                 DELETE FROM booking_automation_migrations WHERE name = '18_not_live';
+                 CREATE TABLE booking_automation_not_live {table};
+                 ALTER TABLE booking_automation_not_live OWNER TO attack_stranger"
+            ),
+            "public.booking_automation_not_live exists and is not this program's: it belongs to attack_stranger",
+        ),
+        (
+            "DROP FUNCTION booking_automation_live_from(text, timestamptz);
+             CREATE FUNCTION booking_automation_live_from(of_status text, moment timestamptz) RETURNS timestamptz
+                 LANGUAGE sql AS 'SELECT moment';
+             ALTER FUNCTION booking_automation_live_from(text, timestamptz) OWNER TO attack_stranger"
+                .to_owned(),
+            "moment timestamp with time zone) belongs to attack_stranger",
+        ),
+    ] {
+        let app = App::new().await;
+        app.db
+            .batch_execute(&format!(
+                "DO $$ BEGIN CREATE ROLE attack_stranger; EXCEPTION WHEN duplicate_object OR unique_violation THEN NULL; END $$;
+                 GRANT CREATE ON SCHEMA public TO attack_stranger;
+                 {change}"
+            ))
+            .await
+            .unwrap();
+        let said = app.call(&["migrate"]).await;
+        assert!(!said.success && said.stderr.contains(words), "{}", said.stderr);
+    }
+}
