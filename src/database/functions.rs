@@ -62,6 +62,16 @@ const RECORD: &str = "
      WHERE f.version <= excluded.version AND f.digest <> excluded.digest
         OR NOT (SELECT is_present FROM present)";
 
+/// Lets the roles of passes call new functions, where default privileges do not. Before the step that
+/// creates the runs' table there is no such role.
+const GRANT: &str = "
+    SELECT public.booking_automation_grant_to_passes(format('EXECUTE ON FUNCTION %s', p.oid::regprocedure))
+      FROM pg_proc p
+     WHERE p.pronamespace = 'public'::regnamespace AND p.proname = ANY ($1) AND p.prorettype <> 'trigger'::regtype
+       AND p.proname <> 'booking_automation_grant_to_passes' AND to_regclass('public.automation_runs') IS NOT NULL
+       AND NOT EXISTS (SELECT FROM aclexplode(coalesce(p.proacl, acldefault('f', p.proowner))) a
+                        WHERE a.grantee = 0 AND a.privilege_type = 'EXECUTE')";
+
 /// Creates the functions that do not exist, so that a step can create a trigger that calls one.
 /// Returns their names.
 pub(crate) async fn create_missing(transaction: &Transaction) -> Result<Vec<&'static str>> {
@@ -107,6 +117,11 @@ async fn apply(transaction: &Transaction, only_missing: bool) -> Result<Vec<&'st
                 .await?;
             applied.push(*name);
         }
+    }
+    if !applied.is_empty() {
+        transaction
+            .execute(GRANT, &[(&applied as _, Type::TEXT_ARRAY)])
+            .await?;
     }
     Ok(applied)
 }

@@ -11,6 +11,7 @@ pub mod error;
 mod failover;
 pub mod functions;
 pub mod migrate;
+pub(crate) mod owner_defaults;
 pub(crate) mod owner_functions;
 mod rows;
 pub(crate) mod schema;

@@ -9,6 +9,7 @@
 
 mod app;
 mod architecture;
+mod attack;
 mod auth;
 mod cancellation;
 mod chaos;

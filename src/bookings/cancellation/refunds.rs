@@ -203,7 +203,7 @@ impl PaidBy {
                     function_oid_sql(AMOUNT_PAID)
                 ),
                 "true",
-                "to_jsonb(public.booking_automation_amount_paid(b))",
+                "to_jsonb(public.booking_automation_amount_paid(b.*))",
             ),
             Self::TotalPrice => (
                 format!(
@@ -211,7 +211,7 @@ impl PaidBy {
                               WHERE a.attrelid = 'public.bookings'::regclass AND a.attname = 'total_price' AND {IS_WHOLE})"
                 ),
                 "booking ? 'total_price'",
-                "to_jsonb(b) -> 'total_price'",
+                "to_jsonb(b.*) -> 'total_price'",
             ),
         };
         include_str!("refund_basis.sql")

@@ -3,12 +3,18 @@
 
 use std::collections::BTreeSet;
 
+use tokio_postgres::Row;
 use tokio_postgres::types::Type;
 
 use crate::database::functions::FUNCTIONS;
 use crate::database::schema::step_text;
 use crate::database::{Result, Transaction};
 use crate::operations::check::finding::{Finding, Topic};
+
+/// SQL of a boolean: an owner may own what passes use.
+pub(crate) fn is_trusted_sql(owner: &str) -> String {
+    include_str!("is_trusted.sql").replace("{owner}", owner)
+}
 
 /// The step that creates the first functions.
 const FIRST_STEP: &str = "05_own_tables";
@@ -77,19 +83,23 @@ pub(crate) async fn look(
         list(|one| one.language),
     ];
     let parameters = lists.each_ref().map(|list| (list as _, Type::TEXT_ARRAY));
-    let rows = transaction
-        .query(include_str!("functions.sql"), &parameters)
-        .await?;
+    let sql = include_str!("functions.sql").replace("{is_trusted}", &is_trusted_sql("p.proowner"));
+    let rows = transaction.query(&sql, &parameters).await?;
     // After the first step, one with our name and signature is an older one of ours.
     let is_migrated = [FIRST_STEP, UNINSTALLED]
         .iter()
         .any(|step| steps.contains(*step));
-    let foreign = rows.iter().filter(|row| {
+    let foreign = |row: &Row| {
         let name: &str = row.get("name");
         let has_our_body = row.get("has_our_end") || !DECIDE_THE_END.contains(&name);
         !(is_migrated && row.get("has_our_signature") && has_our_body)
-    });
-    Ok(foreign
+    };
+    let is_ours = |row: &&Row| !foreign(row);
+    let of_strangers = rows.iter().filter(|row| !row.get::<_, bool>("is_trusted"));
+    let of_strangers = of_strangers.filter(is_ours).map(of_stranger);
+    Ok(rows
+        .iter()
+        .filter(|row| foreign(row))
         .map(|row| {
             let (name, arguments): (&str, &str) = (row.get("name"), row.get("arguments"));
             Finding::error(
@@ -101,7 +111,28 @@ pub(crate) async fn look(
                 ),
             )
         })
+        .chain(of_strangers)
         .collect())
+}
+
+/// `migrate` would replace the text, and leave the function to its owner.
+fn of_stranger(row: &Row) -> Finding {
+    let (name, arguments): (&str, &str) = (row.get("name"), row.get("arguments"));
+    let (function, owner) = (
+        format!("public.{name}({arguments})"),
+        row.get::<_, &str>("owner"),
+    );
+    Finding::error(
+        Topic::Names,
+        format!(
+            "the function {function} belongs to {owner}, who may not change bookings otherwise: what \
+             it does would be done by the role of the passes"
+        ),
+        format!(
+            "drop it, and run migrate; or, if that role once ran migrate for you, run: ALTER \
+             FUNCTION {function} OWNER TO the owner of bookings;"
+        ),
+    )
 }
 
 #[cfg(test)]

@@ -9,6 +9,7 @@ use tokio_postgres::types::Type;
 use crate::database::schema::INDEXES;
 use crate::database::{Result, Transaction};
 use crate::operations::check::finding::{Finding, Topic};
+use crate::operations::check::functions::is_trusted_sql;
 
 /// A table of ours.
 struct OwnTable {
@@ -150,6 +151,8 @@ struct Column {
 #[derive(Default)]
 struct Found {
     is_table: bool,
+    /// The owner, who may not change bookings otherwise.
+    stranger: Option<String>,
     columns: BTreeMap<String, Column>,
 }
 
@@ -162,7 +165,7 @@ pub(crate) async fn look(
     let names: Vec<_> = OWN_TABLES.iter().map(|table| table.name).collect();
     let rows = transaction
         .query(
-            include_str!("own_tables.sql"),
+            &include_str!("own_tables.sql").replace("{is_trusted}", &is_trusted_sql("c.relowner")),
             &[(&names as _, Type::TEXT_ARRAY)],
         )
         .await?;
@@ -186,6 +189,8 @@ fn by_relation(rows: &[Row]) -> BTreeMap<String, Found> {
     for row in rows {
         let found = relations.entry(row.get("relation")).or_default();
         found.is_table = row.get::<_, &str>("kind") == "r";
+        let is_trusted: bool = row.get("is_trusted");
+        found.stranger = (!is_trusted).then(|| row.get("owner"));
         if let Some(name) = row.get("name") {
             let column = Column {
                 type_name: row.get("type"),
@@ -208,6 +213,9 @@ impl OwnTable {
             return vec!["it is no plain table".to_owned()];
         }
         let mut wrong = Vec::new();
+        if let (Some(owner), false) = (&found.stranger, steps.contains(self.step)) {
+            wrong.push(format!("it belongs to {owner}"));
+        }
         let mut known = BTreeSet::new();
         let always = columns(self.columns).map(|column| (column, true));
         let added = self.added.iter().flat_map(|(step, text)| {

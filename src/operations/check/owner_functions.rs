@@ -5,7 +5,8 @@ use std::time::Duration;
 use tokio_postgres::Row;
 use tokio_postgres::types::Type;
 
-use crate::database::owner_functions::{AMOUNT_PAID, Columns, IS_LIVE, is_default_sql};
+use crate::database::owner_defaults::{Columns, Derived};
+use crate::database::owner_functions::{AMOUNT_PAID, IS_LIVE, is_default_sql};
 use crate::database::{Result, Transaction};
 use crate::operations::check::finding::{Finding, Topic};
 
@@ -32,8 +33,18 @@ pub(crate) async fn look(transaction: &Transaction) -> Result<Vec<Finding>> {
     let mut findings = Vec::new();
     for (name, returns) in RETURNS {
         let of_name = rows.iter().filter(|row| row.get::<_, &str>("name") == name);
-        let (of_bookings, of_others): (Vec<_>, Vec<_>) =
-            of_name.partition(|row| row.get("is_of_bookings"));
+        let (of_rows, overloads): (Vec<_>, Vec<_>) =
+            of_name.partition(|row| row.get("is_of_a_row"));
+        findings.extend(overloads.into_iter().map(overload));
+        let (of_bookings, of_others): (Vec<_>, Vec<_>) = of_rows
+            .into_iter()
+            .partition(|row| row.get("is_of_bookings"));
+        let is_replaced = of_bookings
+            .first()
+            .is_some_and(|row| row.get::<_, Option<bool>>("is_default") != Some(true));
+        if let Some(default) = columns.derived().find(|it| it.name == name && !is_replaced) {
+            findings.extend(look_at_default(transaction, &default, !of_bookings.is_empty()).await?);
+        }
         findings.extend(match of_bookings.first() {
             Some(row) => look_at_one(transaction, row, name, returns).await?,
             None => missing(&columns, name, &of_others),
@@ -55,7 +66,11 @@ async fn look_at_one(
 ) -> Result<Vec<Finding>> {
     let mut findings = misfits(row, name, returns);
     if findings.is_empty() {
-        findings.extend(try_sample(transaction, name).await?);
+        let function = format!("public.{name}(public.bookings)");
+        let sql = format!(
+            "SELECT count(result) FROM (SELECT public.{name}(b.*) AS result FROM public.bookings b LIMIT 10) AS results"
+        );
+        findings.extend(try_sample(transaction, &function, "correct it", &sql).await?);
     }
     if findings.is_empty() {
         let whose = match row.get("is_default") {
@@ -70,6 +85,46 @@ async fn look_at_one(
         let text = format!("{name}{whose} reads {reads}");
         findings.push(Finding::ok(Topic::Functions, text));
     }
+    Ok(findings)
+}
+
+/// A call could mean this one, too.
+fn overload(row: &Row) -> Finding {
+    let (name, arguments): (&str, &str) = (row.get("name"), row.get("arguments"));
+    let function = format!("public.{name}({arguments})");
+    Finding::error(
+        Topic::Functions,
+        format!("the function {function} exists beside {name}(public.bookings)"),
+        format!("drop or rename it: ALTER FUNCTION {function} RENAME TO …;"),
+    )
+}
+
+/// What `migrate` would create must work: it reads other tables as this role.
+async fn look_at_default(
+    transaction: &Transaction,
+    default: &Derived,
+    exists: bool,
+) -> Result<Vec<Finding>> {
+    let owns = "SELECT pg_has_role(relowner, 'USAGE') AS owns FROM pg_class WHERE oid = 'public.bookings'::regclass";
+    let row = transaction.query_one(owns, &[]).await?;
+    if !row.get::<_, bool>("owns") || (exists && default.is_current(transaction).await?) {
+        return Ok(Vec::new());
+    }
+    let name = default.name;
+    let subject = format!("the {name} that migrate would create");
+    let remedy = format!("let this role read all rows, or create {name} yourself");
+    let mut findings: Vec<_> = default
+        .hidden
+        .iter()
+        .map(|table| {
+            Finding::error(
+                Topic::Functions,
+                format!("{subject} reads public.{table}, of which row-level security hides rows from this role"),
+                format!("{remedy}; {READ_THE_GUIDE}"),
+            )
+        })
+        .collect();
+    findings.extend(try_sample(transaction, &subject, &remedy, &default.sample_sql()).await?);
     Ok(findings)
 }
 
@@ -146,7 +201,7 @@ fn unread_marks(columns: &Columns, reads: Option<Vec<String>>) -> Vec<Finding> {
         for mark in columns.marks(table) {
             let is_read = match &reads {
                 Some(reads) => reads.contains(&format!("{table}.{mark}")),
-                None => columns.is_deleted(table, table, mark).is_some(),
+                None => columns.reads_mark(table, mark),
             };
             if !is_read {
                 findings.push(Finding::warning(
@@ -187,22 +242,24 @@ fn unread_amounts(columns: &Columns, reads: Option<Vec<String>>) -> Option<Findi
     })
 }
 
-/// Calls a function for ten bookings.
-async fn try_sample(transaction: &Transaction, name: &str) -> Result<Option<Finding>> {
-    let sql = format!(
-        "SELECT count(public.{name}(b)) AS calls FROM (SELECT * FROM public.bookings LIMIT 10) AS b"
-    );
-    let call = async |transaction: &Transaction| transaction.query_one(&sql, &[]).await;
+/// Evaluates a function for ten bookings.
+async fn try_sample(
+    transaction: &Transaction,
+    function: &str,
+    remedy: &str,
+    sql: &str,
+) -> Result<Option<Finding>> {
+    let call = async |transaction: &Transaction| transaction.query_one(sql, &[]).await;
     match transaction.in_savepoint(SAMPLE_TIMEOUT, call).await {
         Ok(_) => Ok(None),
         Err(error) if error.is_lost_connection() => Err(error),
         Err(error) => Ok(Some(Finding::error(
             Topic::Functions,
             format!(
-                "public.{name}(public.bookings) fails for one of ten bookings: {}",
+                "{function} fails for one of ten bookings: {}",
                 error.message()
             ),
-            format!("correct it; {READ_THE_GUIDE}"),
+            format!("{remedy}; {READ_THE_GUIDE}"),
         ))),
     }
 }

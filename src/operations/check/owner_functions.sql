@@ -1,6 +1,6 @@
--- The functions of a table's row that the owner may replace: of each of the names $1, what the catalogue says.
+-- The functions that the owner may replace, and others of their names $1: what the catalogue says of each.
 SELECT p.proname::text AS name, pg_get_function_identity_arguments(p.oid) AS arguments,
-       t.typrelid = c.oid AS is_of_bookings, p.prorettype::regtype::text AS returns, p.prosqlbody IS NOT NULL AS is_bound,
+       coalesce(p.pronargs = 1 AND p.prokind = 'f' AND t.typrelid <> 0, false) AS is_of_a_row, coalesce(t.typrelid = c.oid, false) AS is_of_bookings, p.prorettype::regtype::text AS returns, p.prosqlbody IS NOT NULL AS is_bound,
        {is_default} AS is_default,
        pg_get_userbyid(p.proowner)::text AS owner,
        -- The role of the passes runs what the function's owner wrote.
@@ -13,6 +13,6 @@ SELECT p.proname::text AS name, pg_get_function_identity_arguments(p.oid) AS arg
               WHERE d.classid = 'pg_proc'::regclass AND d.objid = p.oid AND d.refclassid = 'pg_class'::regclass
               ORDER BY 1) AS columns
   FROM pg_class c
-  JOIN pg_proc p ON p.pronamespace = 'public'::regnamespace AND p.proname = ANY ($1) AND p.pronargs = 1
-  JOIN pg_type t ON t.oid = p.proargtypes[0] AND t.typrelid <> 0
+  JOIN pg_proc p ON p.pronamespace = 'public'::regnamespace AND p.proname = ANY ($1)
+  LEFT JOIN pg_type t ON t.oid = p.proargtypes[0]
  WHERE c.oid = 'public.bookings'::regclass
