@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use futures_util::future;
 
 use crate::channels::timing::Timing;
-use crate::database::{Begin, Database, Result};
+use crate::database::{Begin, Database, DatabaseError, Result};
 use crate::delivery::contact_failure::{is_contact_failure, record_contact_failure};
 use crate::delivery::outbox::{
     self, ClaimLimits, IN_INDEX_ORDER, PageOutcomes, RecordedOutcome, ReminderPage, claim_page,
@@ -56,21 +56,14 @@ impl<'a> DeliveryPages<'a> {
         });
         let limits = limits.as_ref();
         // Only the first attempt claims: a claim whose COMMIT was lost waits for its lease.
-        let mut error = match self.record_and_claim(outcomes, limits).await {
+        let error = match self.record_and_claim(outcomes, limits).await {
             Ok((recorded, page)) => {
                 self.tally.add_recorded(outcomes, &recorded, false);
                 return Ok(page);
             }
             Err(error) => error,
         };
-        let is_slow = error.is_statement_timeout() && limits.is_some_and(|it| it.messages > 1);
-        if let Some(limits) = limits.filter(|_| is_slow) {
-            self.most_messages = (limits.messages / SLOW_DIVISOR).max(1);
-            tracing::warn!(
-                messages.count = limits.messages,
-                "the contacts of a page could not be read in time; trying fewer at a time"
-            );
-        }
+        let is_slow = self.shrink_if_slow(&error, limits);
         if outcomes.is_empty() {
             return match limits {
                 Some(_) if is_slow => Ok(ReminderPage::default()),
@@ -78,6 +71,31 @@ impl<'a> DeliveryPages<'a> {
                 _ => Err(error),
             };
         }
+        self.record_again(outcomes, error).await
+    }
+
+    /// Whether the contacts of a page could not be read in time: the next ones are smaller.
+    fn shrink_if_slow(&mut self, error: &DatabaseError, limits: Option<&ClaimLimits>) -> bool {
+        let Some(messages) = limits.map(|limits| limits.messages) else {
+            return false;
+        };
+        let is_slow = error.is_statement_timeout() && messages > 1;
+        if is_slow {
+            self.most_messages = (messages / SLOW_DIVISOR).max(1);
+            tracing::warn!(
+                messages.count = messages,
+                "the contacts of a page could not be read in time; trying fewer at a time"
+            );
+        }
+        is_slow
+    }
+
+    /// Records what was sent, until it succeeds or the call is over.
+    async fn record_again(
+        &mut self,
+        outcomes: &PageOutcomes,
+        mut error: DatabaseError,
+    ) -> Result<ReminderPage> {
         let in_ascii = error.is_untranslatable().then(|| outcomes.in_ascii());
         let outcomes = in_ascii.as_ref().unwrap_or(outcomes);
         let (mut pause, longest) = self.timing.record_pauses;

@@ -66,8 +66,12 @@ async fn findings(app: &App) -> Vec<String> {
 /// Those of the findings that are warnings or errors.
 async fn complaints(app: &App) -> Vec<String> {
     let mut complaints = findings(app).await;
-    complaints
-        .retain(|finding| !finding.starts_with("ok ") && !finding.starts_with("warning schema"));
+    // Tests of row-level security give the view to a role of theirs.
+    complaints.retain(|finding| {
+        !finding.starts_with("ok ")
+            && !finding.starts_with("warning schema")
+            && !finding.starts_with("warning view: booking_automation_contacts belongs to role_")
+    });
     complaints
 }
 
@@ -931,7 +935,12 @@ async fn every_view_in_a_chain_is_read_as_its_own_owner() {
     app.sql("ALTER TABLE app.people FORCE ROW LEVEL SECURITY", &[])
         .await;
     assert_refused(&app, &[&hidden(&plain)]).await;
-    assert!(!app.call(&["check"]).await.stdout.contains(&of_view));
+    assert!(
+        !app.call(&["check"])
+            .await
+            .stdout
+            .contains(&format!("for the role {of_view}"))
+    );
 }
 
 #[tokio::test]

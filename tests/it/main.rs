@@ -9,7 +9,6 @@
 
 mod app;
 mod architecture;
-mod attack;
 mod auth;
 mod cancellation;
 mod chaos;
@@ -44,6 +43,7 @@ mod odd_databases;
 mod others;
 mod outcomes;
 mod overlap;
+mod owner_functions;
 mod preview;
 mod probe;
 mod progress;

@@ -9,6 +9,7 @@ use crate::database::owner_defaults::{Columns, Derived};
 use crate::database::owner_functions::{AMOUNT_PAID, IS_LIVE, is_default_sql};
 use crate::database::{Result, Transaction};
 use crate::operations::check::finding::{Finding, Topic};
+use crate::operations::check::functions::is_trusted_sql;
 
 const READ_THE_GUIDE: &str = "docs/install.md says how to write it";
 
@@ -28,7 +29,9 @@ pub(crate) async fn look(transaction: &Transaction) -> Result<Vec<Finding>> {
     let names = RETURNS.map(|(name, _)| name).to_vec();
     let parameters = [(&names as _, Type::TEXT_ARRAY)];
     let is_default = is_default_sql(transaction).await?;
-    let sql = include_str!("owner_functions.sql").replace("{is_default}", &is_default);
+    let sql = include_str!("owner_functions.sql")
+        .replace("{is_default}", &is_default)
+        .replace("{is_trusted}", &is_trusted_sql("p.proowner"));
     let rows = transaction.query(&sql, &parameters).await?;
     let mut findings = Vec::new();
     for (name, returns) in RETURNS {

@@ -1,11 +1,11 @@
 -- The functions that the owner may replace, and others of their names $1: what the catalogue says of each.
 SELECT p.proname::text AS name, pg_get_function_identity_arguments(p.oid) AS arguments,
-       coalesce(p.pronargs = 1 AND p.prokind = 'f' AND t.typrelid <> 0, false) AS is_of_a_row, coalesce(t.typrelid = c.oid, false) AS is_of_bookings, p.prorettype::regtype::text AS returns, p.prosqlbody IS NOT NULL AS is_bound,
+       coalesce(p.pronargs = 1 AND p.prokind = 'f' AND t.typrelid <> 0, false) AS is_of_a_row,
+       coalesce(t.typrelid = c.oid, false) AS is_of_bookings, p.prorettype::regtype::text AS returns,
+       p.prosqlbody IS NOT NULL AS is_bound,
        {is_default} AS is_default,
        pg_get_userbyid(p.proowner)::text AS owner,
-       -- The role of the passes runs what the function's owner wrote.
-       p.proowner = (SELECT r.oid FROM pg_roles r WHERE r.rolname = current_user)
-           OR pg_has_role(p.proowner, c.relowner, 'USAGE') AS is_of_the_owner,
+       {is_trusted} AS is_of_the_owner,
        ARRAY(SELECT format('%s.%s', read.relname, a.attname)
                FROM pg_depend d
                JOIN pg_class read ON read.oid = d.refobjid AND read.relnamespace = 'public'::regnamespace

@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 use crate::database::schema::step_text;
 use crate::database::{BASE_TYPE, DatabaseError, Result, Transaction};
 use crate::operations::check::finding::{Finding, Topic};
+use crate::operations::check::functions::is_trusted_sql;
 use crate::reminders::hidden_rows::find_hidden_rows;
 
 /// The columns that delivery reads.
@@ -84,6 +85,7 @@ pub(crate) async fn look_at_columns(transaction: &Transaction) -> Result<Vec<Fin
             "cast it in the view",
         ));
     }
+    findings.extend(of_stranger(transaction).await?);
     if let Some(hidden) = find_hidden_rows(transaction, true).await? {
         findings.push(Finding::error(
             Topic::View,
@@ -97,6 +99,27 @@ pub(crate) async fn look_at_columns(transaction: &Transaction) -> Result<Vec<Fin
         ));
     }
     Ok(findings)
+}
+
+/// The functions that a view calls run as the role that reads it.
+async fn of_stranger(transaction: &Transaction) -> Result<Option<Finding>> {
+    let sql = format!(
+        "SELECT pg_get_userbyid(c.relowner)::text AS owner, {} AS is_trusted
+           FROM pg_class c WHERE c.oid = 'public.booking_automation_contacts'::regclass",
+        is_trusted_sql("c.relowner")
+    );
+    let row = transaction.query_one(&sql, &[]).await?;
+    let owner: &str = row.get("owner");
+    Ok((!row.get::<_, bool>("is_trusted")).then(|| {
+        Finding::warning(
+            Topic::View,
+            format!(
+                "booking_automation_contacts belongs to {owner}, who may not change bookings \
+                 otherwise: the functions that it calls run as the role of the passes"
+            ),
+            "if that role is not to be trusted with it, let the owner of bookings own the view",
+        )
+    }))
 }
 
 /// Reads the contacts of a few bookings.

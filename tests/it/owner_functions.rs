@@ -1,4 +1,4 @@
-//! Databases on which a hostile review of the owner's functions broke a pass, or kept it silent.
+//! Databases on which the defaults of the owner's functions (`live.rs`) could fail, mislead or let others in.
 
 use crate::app::{App, hours, noon};
 
@@ -75,7 +75,7 @@ async fn a_booking_may_refer_to_deleted_people_by_a_narrower_type() {
 async fn a_default_that_this_role_could_not_run_is_refused_before_anything_is_changed() {
     for (change, words) in [
         (
-            "ALTER TABLE users OWNER TO attack_stranger",
+            "ALTER TABLE users OWNER TO owner_stranger",
             "permission denied for table users",
         ),
         (
@@ -86,20 +86,20 @@ async fn a_default_that_this_role_could_not_run_is_refused_before_anything_is_ch
         let mut app = App::new().await;
         app.db
             .batch_execute(&format!(
-                "DO $$ BEGIN CREATE ROLE attack_stranger; EXCEPTION WHEN duplicate_object OR unique_violation THEN NULL; END $$;
-                 DO $$ BEGIN CREATE ROLE attack_owner LOGIN; EXCEPTION WHEN duplicate_object OR unique_violation THEN NULL; END $$;
-                 GRANT CREATE ON SCHEMA public TO attack_owner;
-                 ALTER TABLE bookings OWNER TO attack_owner;
-                 ALTER TABLE users OWNER TO attack_owner;
-                 GRANT ALL ON ALL TABLES IN SCHEMA public TO attack_owner;
-                 ALTER FUNCTION booking_automation_is_live(bookings) OWNER TO attack_owner;
+                "DO $$ BEGIN CREATE ROLE owner_stranger; EXCEPTION WHEN duplicate_object OR unique_violation THEN NULL; END $$;
+                 DO $$ BEGIN CREATE ROLE owner_owner LOGIN; EXCEPTION WHEN duplicate_object OR unique_violation THEN NULL; END $$;
+                 GRANT CREATE ON SCHEMA public TO owner_owner;
+                 ALTER TABLE bookings OWNER TO owner_owner;
+                 ALTER TABLE users OWNER TO owner_owner;
+                 GRANT ALL ON ALL TABLES IN SCHEMA public TO owner_owner;
+                 ALTER FUNCTION booking_automation_is_live(bookings) OWNER TO owner_owner;
                  ALTER TABLE users ADD deleted_at timestamptz;
                  {change}"
             ))
             .await
             .unwrap();
         app.confirmed(noon()).await;
-        let url = app.url.replace("postgres@", "attack_owner@");
+        let url = app.url.replace("postgres@", "owner_owner@");
         app.env.insert("DATABASE_URL", url);
         let said = app.call(&["migrate", "--no-probe"]).await;
         let refusal = "the booking_automation_is_live that migrate would create";
@@ -158,24 +158,24 @@ async fn what_a_stranger_put_in_place_of_ours_is_refused() {
                 "DROP TABLE booking_automation_not_live;
                  DELETE FROM booking_automation_migrations WHERE name = '18_not_live';
                  CREATE TABLE booking_automation_not_live {table};
-                 ALTER TABLE booking_automation_not_live OWNER TO attack_stranger"
+                 ALTER TABLE booking_automation_not_live OWNER TO owner_stranger"
             ),
-            "public.booking_automation_not_live exists and is not this program's: it belongs to attack_stranger",
+            "public.booking_automation_not_live exists and is not this program's: it belongs to owner_stranger",
         ),
         (
             "DROP FUNCTION booking_automation_live_from(text, timestamptz);
              CREATE FUNCTION booking_automation_live_from(of_status text, moment timestamptz) RETURNS timestamptz
                  LANGUAGE sql AS 'SELECT moment';
-             ALTER FUNCTION booking_automation_live_from(text, timestamptz) OWNER TO attack_stranger"
+             ALTER FUNCTION booking_automation_live_from(text, timestamptz) OWNER TO owner_stranger"
                 .to_owned(),
-            "moment timestamp with time zone) belongs to attack_stranger",
+            "moment timestamp with time zone) belongs to owner_stranger",
         ),
     ] {
         let app = App::new().await;
         app.db
             .batch_execute(&format!(
-                "DO $$ BEGIN CREATE ROLE attack_stranger; EXCEPTION WHEN duplicate_object OR unique_violation THEN NULL; END $$;
-                 GRANT CREATE ON SCHEMA public TO attack_stranger;
+                "DO $$ BEGIN CREATE ROLE owner_stranger; EXCEPTION WHEN duplicate_object OR unique_violation THEN NULL; END $$;
+                 GRANT CREATE ON SCHEMA public TO owner_stranger;
                  {change}"
             ))
             .await
@@ -183,4 +183,21 @@ async fn what_a_stranger_put_in_place_of_ours_is_refused() {
         let said = app.call(&["migrate"]).await;
         assert!(!said.success && said.stderr.contains(words), "{}", said.stderr);
     }
+}
+
+#[tokio::test]
+async fn a_view_of_a_stranger_is_named() {
+    let app = App::new().await;
+    app.db
+        .batch_execute(
+            "DO $$ BEGIN CREATE ROLE owner_stranger; EXCEPTION WHEN duplicate_object OR unique_violation THEN NULL; END $$;
+             GRANT CREATE ON SCHEMA public TO owner_stranger;
+             ALTER VIEW booking_automation_contacts OWNER TO owner_stranger;
+             REVOKE CREATE ON SCHEMA public FROM owner_stranger",
+        )
+        .await
+        .unwrap();
+    let said = app.call(&["check"]).await;
+    let words = "booking_automation_contacts belongs to owner_stranger";
+    assert!(said.stdout.contains(words), "{}", said.stdout);
 }
