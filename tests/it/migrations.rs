@@ -127,7 +127,7 @@ const VERSIONS_OF_FUNCTIONS: &[(i32, &str)] = &[
     // 0.3.0
     (
         2,
-        "64ffffa9916f72499996545577b211115e76c0ed66b2f28614114038f7f553fb",
+        "9986b6185e2d3da965509a6af082afe26e13eb3b90e15d1b4db4294588d4dfff",
     ),
 ];
 
