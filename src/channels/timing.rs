@@ -37,6 +37,8 @@ pub struct Timing {
     /// How long a message waits after the account could not send it: longer than a minute, so that
     /// the next call tries another one, in case this message is at fault.
     pub(crate) probe_wait: Duration,
+    /// `TEST_TIME_DIVISOR`.
+    divisor: u32,
 }
 
 impl Timing {
@@ -51,7 +53,13 @@ impl Timing {
         back_off: Duration::from_secs(60),
         unknown_wait: Duration::from_secs(120),
         probe_wait: Duration::from_secs(90),
+        divisor: 1,
     };
+
+    /// A wait that a setting gives, shortened like the others.
+    pub(crate) fn scaled(&self, wait: Duration) -> Duration {
+        wait / self.divisor
+    }
 
     /// The normal waits, or those of `TEST_TIME_DIVISOR` for a test whose database is on this
     /// machine.
@@ -94,6 +102,7 @@ impl Timing {
             back_off: self.back_off / divisor,
             unknown_wait: self.unknown_wait / divisor,
             probe_wait: self.probe_wait / divisor,
+            divisor,
         }
     }
 }

@@ -749,12 +749,9 @@ async fn a_refused_message_does_not_block_the_others() {
         })
     });
     app.run(noon()).await;
-    assert_eq!(failing_and_suspended(&app, webhook).await, (true, false));
+    assert_eq!(failing_and_suspended(&app, webhook).await, (false, false));
     cancel_bookings(&app, 5).await;
     app.make_claimable().await;
-    app.run(noon()).await;
-    // The one attempt was for the refused message; the next call tries another one, and then all
-    // others.
     app.run(noon()).await;
     assert_eq!(failing_and_suspended(&app, webhook).await, (false, false));
     let sent = message_states(&app, webhook).await;
@@ -764,6 +761,103 @@ async fn a_refused_message_does_not_block_the_others() {
         "{sent:?}"
     );
     assert_eq!(sent[0], "pending 2 refused");
+}
+
+#[tokio::test]
+async fn refused_messages_do_not_suspend_an_endpoint_that_is_there() {
+    let app = app_with_local_webhooks().await;
+    for (status, is_suspended) in [
+        (400, false),
+        (404, false),
+        (429, false),
+        (302, true),
+        (500, true),
+    ] {
+        let endpoint = Endpoint::start().await;
+        endpoint.answer(move |_| Answer::Status(status));
+        let webhook = subscribe(&app, &endpoint.url(), &ALL).await;
+        cancel_bookings(&app, 1).await;
+        run_at_noon(&app).await;
+        // As the endpoint's other failures, before it was there again.
+        run_after_failing_for(&app, hours(25)).await;
+        assert_eq!(
+            failing_and_suspended(&app, webhook).await,
+            (is_suspended, is_suspended),
+            "{status}"
+        );
+        assert_eq!(endpoint.received().len(), 2, "{status}");
+        app.sql("DELETE FROM booking_automation_webhooks", &[])
+            .await;
+        app.make_claimable().await;
+        run_at_noon(&app).await;
+    }
+}
+
+#[tokio::test]
+async fn a_kind_that_is_refused_does_not_hold_back_another_one() {
+    let app = app_with_local_webhooks().await;
+    let endpoint = Endpoint::start().await;
+    endpoint.answer(|received| {
+        Answer::Status(match received.kind().as_str() {
+            "booking.cancelled" => 400,
+            _ => 200,
+        })
+    });
+    let webhook = subscribe(&app, &endpoint.url(), &ALL).await;
+    // Due for longer: a page of them, which were tried before, and another that is new.
+    cancel_bookings(&app, 130).await;
+    app.sql(
+        "UPDATE booking_automation_events SET attempts = seq % 2, next_attempt_at = now() - interval '1 hour'
+          WHERE event_type = 'webhook'",
+        &[],
+    )
+    .await;
+    let id = app.confirmed(noon() - hours(2)).await;
+    app.run(noon()).await;
+    let received = endpoint.received();
+    let place = |kind: &str| received.iter().position(|one| one.kind() == kind).unwrap();
+    assert!(
+        place("booking.started") < 8 && place("booking.completed") < 8,
+        "the kinds take turns: {id}"
+    );
+    // Of a kind, what has fewer attempts goes first.
+    let first: BTreeSet<_> = received[..40]
+        .iter()
+        .map(|one| one.id().to_owned())
+        .collect();
+    let attempts = "SELECT count(*) FILTER (WHERE attempts = 2) || ' ' || count(*) FROM booking_automation_events
+                     WHERE event_type = 'webhook' AND audience = $1 AND rule = 'cancelled' AND message_id = ANY ($2)";
+    let first: Vec<_> = first.into_iter().collect();
+    assert_eq!(
+        app.column(attempts, &[&webhook.to_string(), &first]).await,
+        ["0 38"]
+    );
+    // All were tried once in one call: an endpoint that answers is there.
+    assert_eq!(received.len(), 132);
+}
+
+#[tokio::test]
+async fn the_waits_and_the_suspension_of_webhooks_are_settings() {
+    let mut app = app_with_local_webhooks().await;
+    app.env.insert("WEBHOOK_RETRY_AFTER", "2m, 3h".to_owned());
+    app.env.insert("WEBHOOK_SUSPEND_AFTER", "2h".to_owned());
+    let endpoint = Endpoint::start().await;
+    endpoint.answer(|_| Answer::Status(500));
+    let webhook = subscribe(&app, &endpoint.url(), &ALL).await;
+    cancel_bookings(&app, 1).await;
+    for wait in [2, 180] {
+        app.run(noon()).await;
+        assert_eq!(minutes_until_retry(&app).await, wait);
+        app.make_claimable().await;
+    }
+    app.run(noon()).await;
+    assert_eq!(message_states(&app, webhook).await, ["failed 3 refused"]);
+    assert_eq!(failing_and_suspended(&app, webhook).await, (true, false));
+    cancel_bookings(&app, 1).await;
+    run_after_failing_for(&app, hours(2) - minutes(1)).await;
+    assert_eq!(failing_and_suspended(&app, webhook).await, (true, false));
+    run_after_failing_for(&app, hours(2) + minutes(1)).await;
+    assert_eq!(failing_and_suspended(&app, webhook).await, (true, true));
 }
 
 #[tokio::test]
@@ -1936,7 +2030,8 @@ async fn a_large_webhook_backlog_is_read_by_index() {
     }
     for plan in of("-- Claims the messages to one subscription") {
         assert!(
-            plan.contains("Index Scan using booking_automation_events_webhooks"),
+            plan.contains("Index Scan using booking_automation_events_turns")
+                && plan.contains("Only Scan using booking_automation_events_turns"),
             "{plan}"
         );
     }
