@@ -12,6 +12,7 @@ mod failover;
 pub mod functions;
 pub mod migrate;
 pub(crate) mod owner_functions;
+pub(crate) mod rights;
 mod rows;
 pub(crate) mod schema;
 pub mod settings;

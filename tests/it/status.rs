@@ -870,6 +870,27 @@ async fn invalid_input_is_refused_with_its_field_and_changes_nothing() {
         body[member] = value;
         assert_invalid(&post(&body.to_string()).await, status, field);
     }
+    for (field, body) in [
+        (
+            "to",
+            r#"{"to": "confirmed", "actor": {"role": "admin"}, "to": "cancelled"}"#,
+        ),
+        // The same name, written differently.
+        (
+            "to",
+            r#"{"to": "cancelled", "actor": {"role": "admin"}, "\u0074o": "cancelled"}"#,
+        ),
+        (
+            "role",
+            r#"{"to": "cancelled", "actor": {"role": "customer", "role": "admin"}}"#,
+        ),
+        (
+            "x",
+            r#"{"to": "cancelled", "actor": {"role": "admin"}, "reason": [1, {"x": 1.5, "x": null}]}"#,
+        ),
+    ] {
+        assert_invalid(&post(body).await, 400, field);
+    }
     for (id, status) in [
         ("7", 400),
         ("x", 400),
