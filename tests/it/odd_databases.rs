@@ -1338,8 +1338,13 @@ async fn a_contact_view_with_other_column_types_works() {
     );
 }
 
-/// The log of a run that fails.
+/// The log of a run that fails. The lock of the one before may be held until its session has ended.
 async fn log_of_failed_run(app: &App) -> String {
+    app.wait_until(
+        "SELECT NOT EXISTS (SELECT FROM pg_locks JOIN pg_database d ON d.oid = database
+                             WHERE locktype = 'advisory' AND datname = current_database())",
+    )
+    .await;
     let said = app.call(&["run", "--as-of", &noon().to_rfc3339()]).await;
     assert!(!said.success, "{}", said.stderr);
     said.stderr
