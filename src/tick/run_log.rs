@@ -99,7 +99,7 @@ pub(crate) async fn record_summary(transaction: Transaction, work: &Work) -> Res
     Ok(())
 }
 
-/// Completes the duration in the run's row.
+/// Completes the duration in the run's row, in one round trip.
 pub(crate) async fn record_duration(
     database: &Database,
     work: &Work,
@@ -109,17 +109,13 @@ pub(crate) async fn record_duration(
         until: Some(deadline),
         ..Begin::default()
     };
-    let (transaction, _) = database.begin(&begin, "").await?;
-    let sql = "UPDATE public.automation_runs
-                  SET summary = jsonb_set(summary, '{duration_ms}', to_jsonb($2::bigint)) WHERE id = $1";
-    let milliseconds = i64::try_from(work.duration_ms).unwrap_or(i64::MAX);
-    let parameters = [
-        (&work.run_id as _, Type::UUID),
-        (&milliseconds as _, Type::INT8),
-    ];
-    transaction
-        .commit_after(async |transaction| transaction.execute(sql, &parameters).await)
-        .await?;
+    let (run_id, milliseconds) = (work.run_id, work.duration_ms);
+    let sql = format!(
+        "UPDATE public.automation_runs SET summary = jsonb_set(summary, '{{duration_ms}}', '{milliseconds}')
+          WHERE id = '{run_id}';
+         COMMIT"
+    );
+    database.alone(&begin, &sql).await?;
     Ok(())
 }
 
