@@ -1,4 +1,4 @@
--- After an UPDATE: writes the audit trail, the schedule revision, and the recheck queue.
+-- After an UPDATE: writes the audit trail (changes of the status, moves of the start), the schedule revision, and the recheck queue.
 CREATE OR REPLACE FUNCTION public.booking_automation_on_update() RETURNS trigger
 LANGUAGE plpgsql SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
@@ -46,7 +46,8 @@ BEGIN
     made_by_run := made_by || jsonb_build_object('run_id', run_id);
     WITH changed AS MATERIALIZED (
         -- Rows with a change in a watched column: usually none.
-        SELECT n.id, o.status AS old_status, n.status AS new_status, n.scheduled_at, d.value AS due_at,
+        SELECT n.id, o.status AS old_status, n.status AS new_status, o.scheduled_at AS old_start, n.scheduled_at,
+               d.value AS due_at,
                -- The previous release hands over by the booking's log.
                CASE WHEN automatic AND due IS NULL THEN to_jsonb(n) -> 'automation_logs' -> -1 END AS log_entry,
                n.status = 'confirmed' AND (o.status IS DISTINCT FROM n.status
@@ -77,6 +78,16 @@ BEGIN
                coalesce(coalesce(due_at, log_entry ->> 'due_at')::timestamptz, moment), moment, 'completed'
           FROM changed
          WHERE old_status IS DISTINCT FROM new_status
+    ), moved AS (
+        -- Every move of a start, by any program.
+        INSERT INTO public.booking_automation_events
+               (booking_id, event_type, event_data, scheduled_at, executed_at, status)
+        SELECT id, 'rescheduled',
+               jsonb_strip_nulls(jsonb_build_object('from', public.booking_automation_rfc3339(old_start),
+                                                    'to', public.booking_automation_rfc3339(scheduled_at))) || made_by,
+               moment, moment, 'completed'
+          FROM changed
+         WHERE old_start IS DISTINCT FROM scheduled_at
     ), remembered AS (
         -- A new schedule revision.
         INSERT INTO public.booking_automation_state AS s (booking_id, revision, starts_at, in_force_since)

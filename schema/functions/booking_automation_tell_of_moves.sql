@@ -21,8 +21,13 @@ BEGIN
     actor := coalesce(CASE WHEN public.booking_automation_is_trusted()
                            THEN nullif(current_setting('booking_automation.actor', true), '') END, session_user);
     WITH moved AS MATERIALIZED (
-        -- No event records a move, so each gets a new id.
-        SELECT n.id, gen_random_uuid() AS event_id, o.scheduled_at AS old_start, n.scheduled_at AS new_start
+        -- With the id of the event that booking_automation_on_update, whose trigger fires before this one, has recorded.
+        SELECT n.id, coalesce((SELECT e.id FROM public.booking_automation_events e
+                                WHERE e.booking_id = n.id AND e.event_type = 'rescheduled'
+                                  AND e.event_data ->> 'from' IS NOT DISTINCT FROM public.booking_automation_rfc3339(o.scheduled_at)
+                                  AND e.event_data ->> 'to' IS NOT DISTINCT FROM public.booking_automation_rfc3339(n.scheduled_at)
+                                ORDER BY e.seq DESC LIMIT 1), gen_random_uuid()) AS event_id,
+               o.scheduled_at AS old_start, n.scheduled_at AS new_start
           FROM new_rows n
           JOIN old_rows o ON o.id = n.id
          WHERE o.scheduled_at IS DISTINCT FROM n.scheduled_at
@@ -38,7 +43,8 @@ BEGIN
                    'to', public.booking_automation_rfc3339(m.new_start), 'by', actor)),
            moment, NULL, 'pending', clock_timestamp()
       FROM moved m
-      JOIN public.booking_automation_webhooks w ON w.is_active AND w.suspended_at IS NULL AND 'rescheduled' = ANY (w.kinds);
+      JOIN public.booking_automation_webhooks w ON w.is_active AND w.suspended_at IS NULL AND 'rescheduled' = ANY (w.kinds)
+    ON CONFLICT (message_id, audience) WHERE event_type = 'webhook' DO NOTHING;
     RETURN NULL;
 -- A column was renamed, dropped or got another type: see booking_automation_on_update.
 EXCEPTION WHEN syntax_error_or_access_rule_violation OR invalid_text_representation OR feature_not_supported THEN

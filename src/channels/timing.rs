@@ -37,6 +37,11 @@ pub struct Timing {
     /// How long a message waits after the account could not send it: longer than a minute, so that
     /// the next call tries another one, in case this message is at fault.
     pub(crate) probe_wait: Duration,
+    /// How long the provider's answer about the account's send rate is believed. Accounts get
+    /// higher rates, and a warm function lives for days.
+    pub(crate) rate_for: Duration,
+    /// `TEST_TIME_DIVISOR`.
+    divisor: u32,
 }
 
 impl Timing {
@@ -51,7 +56,14 @@ impl Timing {
         back_off: Duration::from_secs(60),
         unknown_wait: Duration::from_secs(120),
         probe_wait: Duration::from_secs(90),
+        rate_for: Duration::from_secs(3600),
+        divisor: 1,
     };
+
+    /// A wait that a setting gives, shortened like the others.
+    pub(crate) fn scaled(&self, wait: Duration) -> Duration {
+        wait / self.divisor
+    }
 
     /// The normal waits, or those of `TEST_TIME_DIVISOR` for a test whose database is on this
     /// machine.
@@ -94,6 +106,8 @@ impl Timing {
             back_off: self.back_off / divisor,
             unknown_wait: self.unknown_wait / divisor,
             probe_wait: self.probe_wait / divisor,
+            rate_for: self.rate_for / divisor,
+            divisor,
         }
     }
 }

@@ -4,8 +4,9 @@ use std::time::Duration;
 
 use deadpool_postgres::PoolError;
 use thiserror::Error;
-use tokio_postgres::error::{Severity, SqlState};
+use tokio_postgres::error::{DbError, Severity, SqlState};
 
+use crate::database::rights;
 use crate::primitives::errors::error_chain;
 
 /// Why the database did not do what it was asked.
@@ -27,6 +28,15 @@ impl DatabaseError {
     pub fn code(&self) -> Option<&SqlState> {
         match self {
             Self::Unreachable(PoolError::Backend(error)) | Self::Statement(error) => error.code(),
+            Self::Unreachable(_) | Self::Timeout(_) => None,
+        }
+    }
+
+    fn server_error(&self) -> Option<&DbError> {
+        match self {
+            Self::Unreachable(PoolError::Backend(error)) | Self::Statement(error) => {
+                error.as_db_error()
+            }
             Self::Unreachable(_) | Self::Timeout(_) => None,
         }
     }
@@ -128,33 +138,66 @@ impl DatabaseError {
 
     /// Message, hint and detail, for our own tables only.
     pub fn details(&self) -> String {
-        let refused = match self {
-            Self::Unreachable(PoolError::Backend(error)) | Self::Statement(error) => {
-                error.as_db_error()
-            }
-            Self::Unreachable(_) | Self::Timeout(_) => None,
-        };
-        let detail = refused
+        let detail = self
+            .server_error()
             .and_then(|refused| refused.detail())
             .map(|detail| format!(" [{detail}]"));
         self.message() + &detail.unwrap_or_default()
     }
 
     /// What may be logged. A server message may quote a row, or come from a trigger of the user's
-    /// database. So only messages about connections (08), log-ins (28, 3D), resources (53) and the
-    /// operator (57) are logged; of all others, only the SQLSTATE.
+    /// database. So only messages about connections (08), log-ins (28, 3D), resources (53), the
+    /// operator (57), and names and privileges are logged; of all others, only the SQLSTATE.
     pub fn loggable(&self) -> String {
+        let is_login = matches!(self, Self::Unreachable(_));
         let what = match self.code() {
+            Some(_) if is_login => self.details(),
             Some(code) if !["08", "28", "3D", "53", "57"].contains(&&code.code()[..2]) => {
-                format!("SQLSTATE {}", code.code())
+                let about = self.about_names().map(|about| format!(": {about}"));
+                format!("SQLSTATE {}{}", code.code(), about.unwrap_or_default())
             }
             _ => self.message(),
         };
-        if matches!(self, Self::Unreachable(_)) {
+        if is_login {
             format!("{self}: {what}")
         } else {
             what
         }
+    }
+
+    /// The message about a missing privilege, function, relation or column, if the server itself
+    /// made it: a trigger of the user can raise any code with any text.
+    fn about_names(&self) -> Option<String> {
+        const OF_MISSING: [&str; 6] = [
+            "ParseFuncOrColumn",
+            "op_error",
+            "parserOpenTable",
+            "RangeVarGetRelidExtended",
+            "errorMissingColumn",
+            "errorMissingRTE",
+        ];
+        let refused = self.server_error()?;
+        let routine = refused.routine()?;
+        if routine.starts_with("aclcheck_error") {
+            return Some(rights::explain_denial(refused.message()));
+        }
+        let function = self.function().map(|name| format!(", in {name}"));
+        OF_MISSING
+            .contains(&routine)
+            .then(|| refused.message().to_owned() + &function.unwrap_or_default())
+    }
+
+    /// Whether the server's message is about something with one of these names, by a predicate.
+    pub(crate) fn is_about(&self, is_meant: impl Fn(&str) -> bool) -> bool {
+        let message = self
+            .server_error()
+            .map(DbError::message)
+            .unwrap_or_default();
+        // Not about the types of a function's arguments.
+        let subject = message.split('(').next().unwrap_or_default();
+        subject
+            .split(|c: char| !(c.is_alphanumeric() || c == '_'))
+            .any(is_meant)
     }
 }
 

@@ -13,6 +13,7 @@ pub mod functions;
 pub mod migrate;
 pub(crate) mod owner_defaults;
 pub(crate) mod owner_functions;
+pub(crate) mod rights;
 mod rows;
 pub(crate) mod schema;
 pub mod settings;

@@ -17,7 +17,7 @@ WITH clock AS MATERIALIZED (
        AND e.next_attempt_at <= (SELECT at FROM clock)
      ORDER BY e.starts_at, e.seq
      -- While the account cannot send, one message tests whether it can again.
-     LIMIT (SELECT least($2, room, CASE WHEN held THEN 1 END)::bigint FROM pace)
+     LIMIT coalesce((SELECT least($2, room, CASE WHEN held THEN 1 END)::bigint FROM pace), 0) -- no row: see claim_page
        FOR UPDATE SKIP LOCKED
 )
 SELECT {hand_over}, {is_liveness_known} AS is_liveness_known

@@ -7,6 +7,8 @@ named! {
     pub enum EventType {
         /// A status change.
         StatusUpdate = "status_update",
+        /// A move of the start.
+        Rescheduled = "rescheduled",
         /// A reminder, from the moment when it is enqueued.
         ReminderSent = "reminder_sent",
         /// Another notification: only in rows from before the installation.

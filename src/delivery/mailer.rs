@@ -1,8 +1,8 @@
 //! The mailer.
 
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
-use tokio::sync::OnceCell;
+use tokio::sync::Mutex;
 
 use crate::channels::email::Ses;
 use crate::channels::email::settings::EmailSettings;
@@ -16,7 +16,15 @@ pub struct Mailer {
     pub(crate) settings: EmailSettings,
     pub(crate) ses: Ses,
     /// The account's rate, once SES has answered.
-    rate: OnceCell<f64>,
+    rate: Mutex<Option<AccountRate>>,
+}
+
+/// SES's answer.
+#[derive(Clone, Copy, Debug)]
+struct AccountRate {
+    rate: f64,
+    /// By the wall's clock: the other one may stand still while a function is frozen.
+    asked_at: SystemTime,
 }
 
 impl Mailer {
@@ -25,23 +33,33 @@ impl Mailer {
         Self {
             settings,
             ses,
-            rate: OnceCell::new(),
+            rate: Mutex::new(None),
         }
     }
 
     /// Messages per second: the setting, else SES's answer, else the rate that SES allows every
-    /// account.
+    /// account. An old answer is asked for again, and used where SES gives no new one.
     pub(crate) async fn rate(&self) -> f64 {
-        match self.settings.send_rate {
-            Some(rate) => rate,
-            None => {
-                let answer = self
-                    .rate
-                    .get_or_try_init(async || self.ses.send_rate().await.ok_or(()))
-                    .await;
-                answer.copied().unwrap_or(SLOWEST_RATE)
+        if let Some(rate) = self.settings.send_rate {
+            return rate;
+        }
+        let mut known = self.rate.lock().await;
+        // A clock that was set back makes an answer old, too.
+        let is_fresh = |known: &AccountRate| {
+            let age = known.asked_at.elapsed();
+            age.is_ok_and(|age| age < self.settings.timing.rate_for)
+        };
+        if !known.as_ref().is_some_and(is_fresh) {
+            let asked_at = SystemTime::now();
+            match self.ses.send_rate().await {
+                Some(rate) => *known = Some(AccountRate { rate, asked_at }),
+                None => tracing::warn!(
+                    rate = known.map_or(SLOWEST_RATE, |known| known.rate),
+                    "SES did not report its send rate; sending so many messages a second (set SEND_RATE)"
+                ),
             }
         }
+        known.map_or(SLOWEST_RATE, |known| known.rate)
     }
 
     /// How long an unknown outcome waits for SES's own event.

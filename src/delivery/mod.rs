@@ -130,6 +130,14 @@ fn page_outcomes(
 /// Waits until the other instances' seconds of the rate are over. Returns whether there is something to wait for, and
 /// time.
 async fn wait_for_rate(page: &ReminderPage, call: &Call, stop_sending: Instant) -> bool {
+    if page.is_without_channel {
+        tracing::error!(
+            "mail cannot be sent: its row in booking_automation_channels, by which all instances \
+             share the rate, is missing: \
+             INSERT INTO public.booking_automation_channels (channel) VALUES ('email')"
+        );
+        return false;
+    }
     let wait = page.free_in;
     if page.room >= 1.0 || Instant::now() + wait >= stop_sending {
         return false;

@@ -72,6 +72,8 @@ pub(crate) struct ClaimedReminder {
 pub(crate) struct ReminderPage {
     /// When the first message may leave, from the moment of the claim on.
     pub(crate) free_in: Duration,
+    /// The channel has no row, so nothing can be claimed.
+    pub(crate) is_without_channel: bool,
     /// How many messages the send rate allows; zero: other instances use it up.
     pub(crate) room: f64,
     /// No longer due.
@@ -175,11 +177,16 @@ pub(crate) async fn claim_page(
     ];
     let sql = claim_sql(candidates.liveness);
     let rows = transaction.query(&sql, &parameters).await?;
+    // The statement always has a row if the channel has its own.
     let Some(first) = rows.first() else {
-        return Ok(ReminderPage::default());
+        return Ok(ReminderPage {
+            is_without_channel: true,
+            ..ReminderPage::default()
+        });
     };
     Ok(ReminderPage {
         free_in: Duration::try_from_secs_f64(first.get("free_in")).unwrap_or_default(),
+        is_without_channel: false,
         room: first.get("room"),
         skipped: first.get("skipped"),
         failed: first.get("failed"),

@@ -1,7 +1,7 @@
 -- Records outcomes of one subscription's messages, each fenced by its claim, and the state of its endpoint.
 --   $1 ids  $2 claims  $3 outcome: completed, pending or released  $4 reasons  $5 errors  $6 seconds to the next attempt
 --   $7 attempts, at most  $8 the moment to decide by (NULL: the clock)
---   $9 the subscription  $10 whether anything was accepted (NULL: nothing was tried)  $11 whether it answered 410
+--   $9 the subscription  $10 whether it proved to be there (NULL: nothing was tried)  $11 whether it answered 410
 --   $12 seconds for which an endpoint may fail
 WITH outcome AS (
     SELECT o.*, clock_timestamp() AS at

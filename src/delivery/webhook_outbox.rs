@@ -9,17 +9,11 @@ use tokio_postgres::Row;
 use tokio_postgres::types::Type;
 use uuid::Uuid;
 
+use crate::channels::webhook::settings::WebhookSettings;
 use crate::channels::webhook::{Endpoint, WebhookOutcome};
 use crate::database::{Begin, Database, Result, Transaction};
 use crate::primitives::call::Call;
-use crate::reminders::Reason;
 
-/// Before the second attempt, the third and so on, in minutes: ten attempts in 25 hours.
-const WAITS: [u32; 9] = [1, 5, 15, 60, 2 * 60, 4 * 60, 6 * 60, 6 * 60, 6 * 60];
-/// Attempts at one message, at most.
-const MAX_ATTEMPTS: i32 = WAITS.len() as i32 + 1;
-/// Minutes for which an endpoint may accept nothing before its subscription is suspended.
-const FAILING_FOR: u32 = 24 * 60;
 /// Messages of one batch, at most.
 const BATCH: i64 = 64;
 
@@ -32,6 +26,7 @@ pub(crate) const DUE: &str = include_str!("webhooks_due.sql");
 pub(crate) struct WebhookOutbox<'a> {
     pub(crate) database: &'a Database,
     pub(crate) call: &'a Call,
+    settings: &'a WebhookSettings,
     /// One transaction at a time, so that mail, which shares the connections, waits for one at
     /// most.
     turn: Mutex<()>,
@@ -92,12 +87,22 @@ pub(crate) struct RecordedBatch {
 }
 
 impl<'a> WebhookOutbox<'a> {
-    pub(crate) fn new(database: &'a Database, call: &'a Call) -> Self {
+    pub(crate) fn new(
+        database: &'a Database,
+        call: &'a Call,
+        settings: &'a WebhookSettings,
+    ) -> Self {
         Self {
             database,
             call,
+            settings,
             turn: Mutex::new(()),
         }
+    }
+
+    /// Attempts at one message, at most.
+    fn max_attempts(&self) -> i32 {
+        self.settings.retry_after.len() as i32 + 1
     }
 
     /// The subscriptions with due messages; those that have not failed come first.
@@ -119,7 +124,7 @@ impl<'a> WebhookOutbox<'a> {
             (&subscription as _, Type::TEXT),
             (&BATCH as _, Type::INT8),
             (&lease.as_secs_f64() as _, Type::FLOAT8),
-            (&MAX_ATTEMPTS as _, Type::INT4),
+            (&self.max_attempts() as _, Type::INT4),
             (&self.call.as_of as _, Type::TIMESTAMPTZ),
         ];
         let read_at = Instant::now();
@@ -153,7 +158,6 @@ impl<'a> WebhookOutbox<'a> {
         &self,
         subscription: &str,
         outcomes: &[(ClaimedWebhook, WebhookOutcome)],
-        minute: Duration,
     ) -> Result<RecordedBatch> {
         let ids: Vec<_> = outcomes.iter().map(|(message, _)| message.id).collect();
         let claims: Vec<_> = outcomes.iter().map(|(message, _)| message.claim).collect();
@@ -162,17 +166,12 @@ impl<'a> WebhookOutbox<'a> {
             outcomes.iter().map(|(_, outcome)| failure(outcome)).unzip();
         let waits: Vec<_> = outcomes
             .iter()
-            .map(|(message, outcome)| wait_after(message, outcome, minute).as_secs_f64())
+            .map(|(message, outcome)| self.wait_after(message, outcome).as_secs_f64())
             .collect();
         let any = |is: fn(&WebhookOutcome) -> bool| outcomes.iter().any(|(_, outcome)| is(outcome));
-        let accepted = match (
-            any(|outcome| matches!(outcome, WebhookOutcome::Sent)),
-            any(WebhookOutcome::is_failure),
-        ) {
-            (false, false) => None,
-            (accepted, _) => Some(accepted),
-        };
-        let gone = any(WebhookOutcome::is_gone);
+        let (is_alive, gone) = (any(WebhookOutcome::is_alive), any(WebhookOutcome::is_gone));
+        let was_tried = is_alive || any(WebhookOutcome::is_endpoint_failure);
+        let is_alive = was_tried.then_some(is_alive);
         let parameters = [
             (&ids as _, Type::UUID_ARRAY),
             (&claims as _, Type::INT8_ARRAY),
@@ -180,12 +179,15 @@ impl<'a> WebhookOutbox<'a> {
             (&reasons as _, Type::TEXT_ARRAY),
             (&errors as _, Type::TEXT_ARRAY),
             (&waits as _, Type::FLOAT8_ARRAY),
-            (&MAX_ATTEMPTS as _, Type::INT4),
+            (&self.max_attempts() as _, Type::INT4),
             (&self.call.as_of as _, Type::TIMESTAMPTZ),
             (&subscription as _, Type::TEXT),
-            (&accepted as _, Type::BOOL),
+            (&is_alive as _, Type::BOOL),
             (&gone as _, Type::BOOL),
-            (&(minute * FAILING_FOR).as_secs_f64() as _, Type::FLOAT8),
+            (
+                &self.settings.suspend_after.as_secs_f64() as _,
+                Type::FLOAT8,
+            ),
         ];
         let row = self
             .in_transaction(async |transaction| transaction.query_one(RECORD, &parameters).await)
@@ -197,6 +199,15 @@ impl<'a> WebhookOutbox<'a> {
             retrying: row.get("retrying"),
             suspended: row.get("suspended"),
         })
+    }
+
+    fn wait_after(&self, message: &ClaimedWebhook, outcome: &WebhookOutcome) -> Duration {
+        let attempt = usize::try_from(message.attempt - 1).unwrap_or_default();
+        let waits = &self.settings.retry_after;
+        match outcome.failure().and(waits.get(attempt).or(waits.last())) {
+            Some(wait) => *wait,
+            None => Duration::ZERO,
+        }
     }
 
     /// Runs a statement in its own transaction, in one round trip after its BEGIN.
@@ -218,24 +229,16 @@ impl<'a> WebhookOutbox<'a> {
 fn name(outcome: &WebhookOutcome) -> &'static str {
     match outcome {
         WebhookOutcome::Sent => "completed",
-        WebhookOutcome::Failed { .. } => "pending",
+        WebhookOutcome::MessageRefused { .. } | WebhookOutcome::Failed { .. } => "pending",
         WebhookOutcome::Deferred => "released",
     }
 }
 
 fn failure(outcome: &WebhookOutcome) -> (Option<&'static str>, Option<&str>) {
-    match outcome {
-        WebhookOutcome::Failed { reason, error } => (Some(Reason::as_str(*reason)), Some(error)),
-        WebhookOutcome::Sent | WebhookOutcome::Deferred => (None, None),
-    }
-}
-
-fn wait_after(message: &ClaimedWebhook, outcome: &WebhookOutcome, minute: Duration) -> Duration {
-    let attempt = usize::try_from(message.attempt - 1).unwrap_or_default();
-    match outcome {
-        WebhookOutcome::Failed { .. } => minute * WAITS[attempt.min(WAITS.len() - 1)],
-        WebhookOutcome::Sent | WebhookOutcome::Deferred => Duration::ZERO,
-    }
+    outcome
+        .failure()
+        .map(|(reason, error)| (reason.as_str(), error))
+        .unzip()
 }
 
 /// How many messages are due and left for the next call.

@@ -13,7 +13,6 @@ use std::time::{Duration, Instant};
 use futures_util::StreamExt;
 use futures_util::stream::{self, FuturesUnordered};
 
-use crate::channels::timing::Timing;
 use crate::channels::webhook::egress::Egress;
 use crate::channels::webhook::settings::WebhookSettings;
 use crate::channels::webhook::{Endpoint, WebhookClient, WebhookMessage, WebhookOutcome};
@@ -35,7 +34,7 @@ pub(crate) const ANY_SUBSCRIBED: &str = "EXISTS (SELECT FROM public.booking_auto
 #[derive(Debug)]
 pub struct WebhookDispatcher {
     client: WebhookClient,
-    timing: Timing,
+    settings: WebhookSettings,
 }
 
 /// When a call's requests must leave, and how long each waits for its answer.
@@ -55,19 +54,16 @@ struct DispatchedBatch {
 impl WebhookDispatcher {
     /// Calls the endpoints that the settings allow.
     pub fn new(settings: WebhookSettings) -> Self {
-        let WebhookSettings {
-            allow_private,
-            timing,
-        } = settings;
-        let client = WebhookClient::new(Egress::new(allow_private, timing.connect));
-        Self { client, timing }
+        let egress = Egress::new(settings.allow_private.clone(), settings.timing.connect);
+        let client = WebhookClient::new(egress);
+        Self { client, settings }
     }
 
     /// Delivers until nothing is due or the call's time is over. It never fails: errors are logged
     /// and stored in the outbox.
     pub(crate) async fn dispatch(&self, database: &Database, call: &Call) -> WebhookFigures {
         let window = self.sending_window(call.deadline);
-        let outbox = &WebhookOutbox::new(database, call);
+        let outbox = &WebhookOutbox::new(database, call, &self.settings);
         let mut queue = match outbox.subscriptions().await {
             Ok(subscriptions) => VecDeque::from(subscriptions),
             Err(error) => {
@@ -117,8 +113,8 @@ impl WebhookDispatcher {
     fn sending_window(&self, deadline: Instant) -> Window {
         let left = deadline
             .saturating_duration_since(Instant::now())
-            .saturating_sub(self.timing.recording);
-        let answer_time = self.timing.request.min(left / 2);
+            .saturating_sub(self.settings.timing.recording);
+        let answer_time = self.settings.timing.request.min(left / 2);
         Window {
             leave_by: Instant::now() + (left - answer_time),
             answer_time,
@@ -133,7 +129,9 @@ impl WebhookDispatcher {
         window: Window,
     ) -> Result<DispatchedBatch> {
         let read_at = Instant::now();
-        let batch = outbox.claim_batch(subscription, self.timing.lease).await?;
+        let batch = outbox
+            .claim_batch(subscription, self.settings.timing.lease)
+            .await?;
         let mut figures = WebhookFigures {
             skipped: batch.skipped,
             failed: batch.failed,
@@ -147,7 +145,7 @@ impl WebhookDispatcher {
         };
         // A lease outlasts the last request of a batch and its record.
         let window = Window {
-            leave_by: window.leave_by.min(read_at + self.timing.request),
+            leave_by: window.leave_by.min(read_at + self.settings.timing.request),
             ..window
         };
         let outcomes = self
@@ -161,10 +159,11 @@ impl WebhookDispatcher {
         let reached = !outcomes
             .iter()
             .any(|(_, outcome)| outcome.is_of_the_endpoint());
-        // If nothing was accepted, the next call tries again.
+        let is_alive = outcomes.iter().any(|(_, outcome)| outcome.is_alive());
+        // If the endpoint did not prove to be there, the next call tries again.
         Ok(DispatchedBatch {
             figures,
-            goes_on: recorded.completed > 0 && reached && !recorded.suspended,
+            goes_on: recorded.count > 0 && is_alive && reached && !recorded.suspended,
         })
     }
 
@@ -212,12 +211,9 @@ impl WebhookDispatcher {
         subscription: &str,
         outcomes: &[(ClaimedWebhook, WebhookOutcome)],
     ) -> Result<RecordedBatch> {
-        let (mut pause, longest) = self.timing.record_pauses;
+        let (mut pause, longest) = self.settings.timing.record_pauses;
         loop {
-            let error = match outbox
-                .record_batch(subscription, outcomes, self.timing.back_off)
-                .await
-            {
+            let error = match outbox.record_batch(subscription, outcomes).await {
                 Err(error) if Instant::now() + pause < outbox.call.deadline => error,
                 ended => return ended,
             };
@@ -246,10 +242,9 @@ fn log_outcomes(
     }
     let failures: Vec<_> = outcomes
         .iter()
-        .map(|(_, outcome)| outcome)
-        .filter(|outcome| outcome.is_failure())
+        .filter_map(|(_, outcome)| outcome.failure())
         .collect();
-    if let Some(WebhookOutcome::Failed { reason, .. }) = failures.first() {
+    if let Some((reason, _)) = failures.first() {
         tracing::warn!(
             webhook.id = subscription,
             reason = reason.as_str(),

@@ -7,6 +7,7 @@ mod idempotency;
 mod params;
 mod problem;
 mod rate_limit;
+mod repeated_member;
 mod request;
 mod run;
 pub mod settings;

@@ -9,6 +9,7 @@ use serde_json::{Map, Value};
 use uuid::Uuid;
 
 use crate::http::problem::Problem;
+use crate::http::repeated_member::RepeatedMember;
 
 /// Longest value of a query parameter, in characters.
 const LONGEST_PARAMETER: usize = 200;
@@ -79,7 +80,13 @@ pub(crate) struct BodyParams(Map<String, Value>);
 
 impl BodyParams {
     pub(crate) fn of(body: &[u8], known: &[&str]) -> Result<Self, Problem> {
-        let value = serde_json::from_slice(body).map_err(|_| malformed("body", "is not JSON"))?;
+        let is_not_json = |_| malformed("body", "is not JSON");
+        let value = serde_json::from_slice(body).map_err(is_not_json)?;
+        // Parsers differ in which of them they take, so somebody has checked another one than we do.
+        let RepeatedMember(repeated) = serde_json::from_slice(body).map_err(is_not_json)?;
+        if let Some(member) = repeated {
+            return Err(malformed(&member, "may be given only once"));
+        }
         Self::of_value("body", value, known)
     }
 

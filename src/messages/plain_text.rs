@@ -1,9 +1,16 @@
 //! Cleans text that other people entered, for use in one line of a message.
 
-/// On one line, and short enough for a subject.
+/// On one line, and short enough for a subject. A text that was cut says so.
 pub(crate) fn one_line(text: Option<&str>) -> Option<String> {
     const LONGEST: usize = 200;
-    let line: String = single_line(text?).chars().take(LONGEST).collect();
+    let line = single_line(text?);
+    let line = match line.char_indices().nth(LONGEST) {
+        None => line,
+        Some(_) => {
+            let kept: String = line.chars().take(LONGEST - 1).collect();
+            format!("{}…", kept.trim_end())
+        }
+    };
     (!line.is_empty()).then_some(line)
 }
 

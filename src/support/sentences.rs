@@ -1,7 +1,9 @@
 //! Sentences about what happened.
 
+use chrono::{DateTime, Utc};
 use serde_json::Value;
 
+use crate::bookings::cancellation::tiers::format_moment;
 use crate::delivery::event::EventStatus;
 use crate::reminders::Reason;
 
@@ -23,11 +25,7 @@ pub(crate) fn status_sentence(facts: &StatusFacts<'_>, was_refused: bool) -> Str
         facts.from.unwrap_or("no status"),
         facts.to.unwrap_or("no status"),
     );
-    let by = match facts.by {
-        Some(AUTOMATION) => "The automation",
-        Some(by) => by,
-        None => "An unknown user",
-    };
+    let by = subject(facts.by);
     if was_refused {
         return format!(
             "The database refused a change from {from} to {to} by {}. It is tried again later.",
@@ -35,14 +33,36 @@ pub(crate) fn status_sentence(facts: &StatusFacts<'_>, was_refused: bool) -> Str
         );
     }
     let mut sentence = format!("{by} changed the status from {from} to {to}");
-    match facts.reason {
-        Some(reason) => sentence += &format!(": {reason}"),
-        None => sentence += ".",
-    }
+    sentence += &reason_note(facts.reason);
     if let Some(refund) = facts.refund {
         sentence += &refund_note(refund);
     }
     sentence
+}
+
+/// A move of the start; a start may be missing.
+pub(crate) fn move_sentence(
+    from: Option<DateTime<Utc>>,
+    to: Option<DateTime<Utc>>,
+    by: Option<&str>,
+    reason: Option<&str>,
+) -> String {
+    let start = |start: Option<DateTime<Utc>>| start.map_or("no start".to_owned(), format_moment);
+    let (from, to) = (start(from), start(to));
+    let (by, reason) = (subject(by), reason_note(reason));
+    format!("{by} moved the start from {from} to {to}{reason}")
+}
+
+fn subject(by: Option<&str>) -> &str {
+    match by {
+        Some(AUTOMATION) => "The automation",
+        Some(by) => by,
+        None => "An unknown user",
+    }
+}
+
+fn reason_note(reason: Option<&str>) -> String {
+    reason.map_or(".".to_owned(), |reason| format!(": {reason}"))
 }
 
 fn lower(by: &str) -> &str {

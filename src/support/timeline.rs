@@ -16,8 +16,8 @@ use crate::database::{Result, Transaction, finite, json};
 use crate::delivery::event::{EventStatus, EventType};
 use crate::reminders::planned::{PlannedReminder, planned_reminders};
 use crate::support::sentences::{
-    AUTOMATION, StatusFacts, outcome_sentence, planned_reminder_sentence, planned_step_sentence,
-    reminder_subject, status_sentence, webhook_subject,
+    AUTOMATION, StatusFacts, move_sentence, outcome_sentence, planned_reminder_sentence,
+    planned_step_sentence, reminder_subject, status_sentence, webhook_subject,
 };
 
 /// Events of one booking in a timeline, at most: the latest.
@@ -77,6 +77,15 @@ enum EntryKind {
         /// The refund that was decided.
         #[serde(skip_serializing_if = "Option::is_none")]
         refund: Option<Value>,
+    },
+    /// A move of the start.
+    Rescheduled {
+        event_id: Uuid,
+        from: Option<DateTime<Utc>>,
+        to: Option<DateTime<Utc>>,
+        by: Option<String>,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        reason: Option<String>,
     },
     Message {
         #[serde(skip_serializing_if = "Option::is_none")]
@@ -205,6 +214,7 @@ impl Entry {
         match EventType::from_name(row.get("event_type")) {
             Some(EventType::Webhook) => Self::of_webhook(row),
             Some(EventType::ReminderSent) => Self::of_reminder(row),
+            Some(EventType::Rescheduled) => Self::of_move(row),
             _ => Self::of_status_change(row),
         }
     }
@@ -256,6 +266,24 @@ impl Entry {
                 next_attempt_at: finite(row, "next_attempt_at"),
                 message_id: row.get("message_id"),
                 provider: json(row, "provider"),
+            },
+        }
+    }
+
+    fn of_move(row: &Row) -> Self {
+        let data = json(row, "event_data");
+        let text = |member: &str| data[member].as_str().map(str::to_owned);
+        let start = |member: &str| data[member].as_str().and_then(|text| text.parse().ok());
+        let (from, to, by, reason) = (start("from"), start("to"), text("by"), text("reason"));
+        Self {
+            at: finite(row, "executed_at"),
+            text: move_sentence(from, to, by.as_deref(), reason.as_deref()),
+            what: EntryKind::Rescheduled {
+                event_id: row.get("id"),
+                from,
+                to,
+                by,
+                reason,
             },
         }
     }

@@ -105,31 +105,43 @@ async fn pass_and_deliver(
     // The alarm on silence counts these lines.
     tracing::info!(pass = "committed", run.id = %committed.work.run_id, "the pass was committed");
     let waiting = deliver(automation, call, &mut committed).await;
-    let Committed {
-        mut work,
-        claimable,
-        webhooks,
-        flags_due,
-        rows_expired,
-        sweep,
-    } = committed;
+    let delivers = committed.claimable || committed.webhooks;
+    if delivers {
+        let work = &mut committed.work;
+        work.duration_ms = milliseconds_since(started);
+        if let Err(error) = record_delivery(database, work, waiting, call.deadline).await {
+            let error = error.loggable();
+            tracing::error!(error, "the run's summary could not be completed");
+        }
+    }
+    let goes_on = follow_up(automation, call, &committed).await;
+    let mut work = committed.work;
     work.duration_ms = milliseconds_since(started);
-    if (claimable || webhooks)
-        && let Err(error) = record_delivery(database, &mut work, waiting, call.deadline).await
-    {
+    // The summary was recorded before, since the rest may use up the call's time.
+    if goes_on && let Err(error) = run_log::record_duration(database, &work, call.deadline).await {
         let error = error.loggable();
-        tracing::error!(error, "the run's summary could not be completed");
-    }
-    if claimable || flags_due {
-        flags::update_flags(database, call.deadline).await;
-    }
-    if sweep {
-        pass::sweep(database, settings, call, work.run_id).await;
-    }
-    if rows_expired {
-        retention::delete_old_rows(database, &settings.retention, call).await;
+        tracing::warn!(error, "the run's duration could not be completed");
     }
     Ok(Summary::Completed(work))
+}
+
+/// What follows delivery: the flags on bookings, the hourly sweep, and retention. Returns whether
+/// there was any.
+async fn follow_up(automation: &Automation, call: &Call, committed: &Committed) -> bool {
+    let Automation {
+        database, settings, ..
+    } = automation;
+    let sets_flags = committed.claimable || committed.flags_due;
+    if sets_flags {
+        flags::update_flags(database, call.deadline).await;
+    }
+    if committed.sweep {
+        pass::sweep(database, settings, call, committed.work.run_id).await;
+    }
+    if committed.rows_expired {
+        retention::delete_old_rows(database, &settings.retention, call).await;
+    }
+    sets_flags || committed.sweep || committed.rows_expired
 }
 
 /// Delivers mail and webhooks side by side: neither waits for the other's endpoints. Returns how

@@ -99,6 +99,26 @@ pub(crate) async fn record_summary(transaction: Transaction, work: &Work) -> Res
     Ok(())
 }
 
+/// Completes the duration in the run's row, in one round trip.
+pub(crate) async fn record_duration(
+    database: &Database,
+    work: &Work,
+    deadline: Instant,
+) -> Result<()> {
+    let begin = Begin {
+        until: Some(deadline),
+        ..Begin::default()
+    };
+    let (run_id, milliseconds) = (work.run_id, work.duration_ms);
+    let sql = format!(
+        "UPDATE public.automation_runs SET summary = jsonb_set(summary, '{{duration_ms}}', '{milliseconds}')
+          WHERE id = '{run_id}';
+         COMMIT"
+    );
+    database.alone(&begin, &sql).await?;
+    Ok(())
+}
+
 /// Records a pass that failed.
 pub(crate) async fn record_failure(
     database: &Database,

@@ -430,7 +430,7 @@ async fn the_call_ends_in_time_wherever_the_database_stops_answering() {
         (proxy.was_cut(), begun.elapsed())
     };
     let mut cut_at = 0;
-    for numbers in [1..=11, 12..=22] {
+    for numbers in [1..=12, 13..=24] {
         for (number, (was_cut, took)) in numbers.clone().zip(join_all(numbers.map(silent_at)).await)
         {
             cut_at += u64::from(was_cut);
@@ -439,8 +439,8 @@ async fn the_call_ends_in_time_wherever_the_database_stops_answering() {
         }
     }
     // The transactions of a pass: claims and records of mail and webhooks, summary, flags,
-    // deletion. Fewer if the machine is too slow for all of them within the call.
-    assert!((6..22).contains(&cut_at), "{cut_at}");
+    // deletion, duration. Fewer if the machine is too slow for all of them within the call.
+    assert!((6..24).contains(&cut_at), "{cut_at}");
 }
 
 #[tokio::test]

@@ -472,32 +472,32 @@ async fn a_write_to_bookings_adds_only_the_rows_that_it_requires() {
         (
             "UPDATE bookings SET scheduled_at = scheduled_at + interval '1 hour' WHERE id = $1",
             pending,
-            "0 0 0",
+            "0 0 1",
         ),
         (
             "UPDATE bookings SET scheduled_at = scheduled_at - interval '1 hour' WHERE id = $1",
             past,
-            "0 1 0",
+            "0 1 2",
         ),
         (
             "UPDATE bookings SET status = 'cancelled' WHERE id = $1",
             pending,
-            "0 1 1",
+            "0 1 3",
         ),
         (
             "UPDATE bookings SET status = 'confirmed' WHERE id = $1",
             pending,
-            "1 2 2",
+            "1 2 4",
         ),
         (
             "UPDATE bookings SET auto_complete_blocked = true WHERE id = $1",
             pending,
-            "1 2 2",
+            "1 2 4",
         ),
         (
             "UPDATE bookings SET status = 'in_progress' WHERE id = $1",
             pending,
-            "1 2 3",
+            "1 2 5",
         ),
     ] {
         app.sql(write, &[&booking]).await;

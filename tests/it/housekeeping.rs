@@ -1,6 +1,7 @@
 //! Old rows are deleted in small batches, and only those.
 
 use serde_json::Value;
+use uuid::Uuid;
 
 use crate::app::{App, connect, hours, noon};
 
@@ -396,4 +397,45 @@ async fn busy_tables_are_vacuumed_after_a_fixed_number_of_changes() {
         "booking_automation_looks",
     ];
     assert_eq!(app.column(sql, &[]).await, tables);
+}
+
+/// A trigger of the user that takes half a second, once.
+async fn slow_down(app: &App, write: &str, table: &str) {
+    let sql = format!(
+        "CREATE FUNCTION slow() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN PERFORM pg_sleep(0.5); RETURN NULL; END $$;
+         CREATE TRIGGER slow AFTER {write} ON {table} FOR EACH STATEMENT EXECUTE FUNCTION slow()"
+    );
+    app.db.batch_execute(&sql).await.unwrap();
+}
+
+/// Asserts that a call's duration covers half a second that a trigger takes, in its answer and in its row.
+async fn assert_duration_covers_the_trigger(app: &App, summary: &Value) {
+    assert!(summary["duration_ms"].as_u64().unwrap() >= 500, "{summary}");
+    let run: Uuid = summary["run_id"].as_str().unwrap().parse().unwrap();
+    let stored = "SELECT summary FROM automation_runs WHERE id = $1";
+    let stored: Value = app.one(stored, &[&run]).await.get(0);
+    assert_eq!(&stored, summary);
+}
+
+#[tokio::test]
+async fn the_duration_covers_the_flags_that_follow_delivery() {
+    let app = App::new().await;
+    app.confirmed(noon() + hours(24)).await;
+    slow_down(&app, "UPDATE OF reminder_24h_sent", "bookings").await;
+    let summary = app.run(noon()).await;
+    assert_duration_covers_the_trigger(&app, &summary).await;
+}
+
+#[tokio::test]
+async fn the_duration_covers_retention() {
+    let app = App::new().await;
+    app.sql(
+        "INSERT INTO booking_automation_events (booking_id, event_type, status, created_at)
+         VALUES (gen_random_uuid(), 'status_update', 'completed', timestamptz '2020-01-01')",
+        &[],
+    )
+    .await;
+    slow_down(&app, "DELETE", "booking_automation_events").await;
+    let summary = app.call(&["run"]).await.summary();
+    assert_duration_covers_the_trigger(&app, &summary).await;
 }

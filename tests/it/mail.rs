@@ -161,6 +161,35 @@ async fn a_name_without_visible_characters_is_left_out() {
 }
 
 #[tokio::test]
+async fn a_name_that_was_cut_ends_in_an_ellipsis() {
+    let app = App::new().await;
+    let id = app.confirmed(noon() + hours(24)).await;
+    // 200 letters of two bytes fit; a place with a space at the cut; a title of one letter too many.
+    app.sql("UPDATE users SET display_name = $1", &[&"ö".repeat(200)])
+        .await;
+    app.sql("UPDATE services SET title = $1", &[&"x".repeat(201)])
+        .await;
+    app.sql(
+        "UPDATE bookings SET location = $2 WHERE id = $1",
+        &[&id, &format!("{} yyy", "p".repeat(198))],
+    )
+    .await;
+    app.run(noon()).await;
+    let mails = app.ses.mails();
+    let (subject, text) = (mails[0].subject(), mails[0].text());
+    assert!(
+        subject.contains(&format!("{}…", "x".repeat(199))),
+        "{subject}"
+    );
+    assert!(!subject.contains(&"x".repeat(200)), "{subject}");
+    assert!(
+        text.contains(&format!("Hello {},\n", "ö".repeat(200))),
+        "{text}"
+    );
+    assert!(text.contains(&format!(" {}…", "p".repeat(198))), "{text}");
+}
+
+#[tokio::test]
 async fn a_meeting_link_is_complete_or_left_out() {
     let app = App::new().await;
     let link =

@@ -1333,3 +1333,127 @@ async fn a_contact_view_with_other_column_types_works() {
         app.ses.mails()[0].text()
     );
 }
+
+/// The log of a run that fails. The lock of the one before may be held until its session has ended.
+async fn log_of_failed_run(app: &App) -> String {
+    app.wait_until(
+        "SELECT NOT EXISTS (SELECT FROM pg_locks JOIN pg_database d ON d.oid = database
+                             WHERE locktype = 'advisory' AND datname = current_database())",
+    )
+    .await;
+    let said = app.call(&["run", "--as-of", &noon().to_rfc3339()]).await;
+    assert!(!said.success, "{}", said.stderr);
+    said.stderr
+}
+
+#[tokio::test]
+async fn a_role_that_lacks_a_privilege_hears_which_one_on_what() {
+    let app = App::new().await;
+    app.confirmed(noon() + hours(24)).await;
+    for (take, give, expected) in [
+        (
+            "REVOKE SELECT ON reminder_rules FROM booking_automation_pass",
+            "GRANT SELECT ON reminder_rules TO booking_automation_pass",
+            "permission denied for table reminder_rules: this role needs SELECT on public.reminder_rules",
+        ),
+        (
+            "REVOKE INSERT ON automation_runs FROM booking_automation_pass",
+            "GRANT INSERT ON automation_runs TO booking_automation_pass",
+            "permission denied for table automation_runs: \
+             this role needs SELECT, INSERT, UPDATE, DELETE on public.automation_runs",
+        ),
+        (
+            "REVOKE EXECUTE ON FUNCTION booking_automation_is_due FROM PUBLIC, booking_automation_pass",
+            "GRANT EXECUTE ON FUNCTION booking_automation_is_due TO PUBLIC",
+            "permission denied for function booking_automation_is_due: this role needs EXECUTE on booking_automation_is_due",
+        ),
+        (
+            "REVOKE USAGE ON SCHEMA public FROM PUBLIC, booking_automation_pass",
+            "GRANT USAGE ON SCHEMA public TO PUBLIC",
+            "permission denied for schema public: this role needs USAGE on public",
+        ),
+    ] {
+        app.db.batch_execute(take).await.unwrap();
+        let log = log_of_failed_run(&app).await;
+        assert!(
+            log.contains(&format!("SQLSTATE 42501: {expected}")),
+            "{log}"
+        );
+        app.db.batch_execute(give).await.unwrap();
+    }
+    // A trigger may raise the same with any text.
+    app.db
+        .batch_execute(
+            "CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+                 RAISE EXCEPTION 'permission denied for table carla' USING ERRCODE = '42501'; END $$;
+             CREATE TRIGGER refuse BEFORE INSERT ON automation_runs FOR EACH ROW EXECUTE FUNCTION refuse()",
+        )
+        .await
+        .unwrap();
+    let log = log_of_failed_run(&app).await;
+    assert!(
+        log.contains("SQLSTATE 42501") && !log.contains("carla"),
+        "{log}"
+    );
+    let database = app.url.rsplit('/').next().unwrap();
+    app.db
+        .batch_execute(&format!(
+            "REVOKE CONNECT ON DATABASE {database} FROM PUBLIC"
+        ))
+        .await
+        .unwrap();
+    let log = log_of_failed_run(&app).await;
+    assert!(
+        log.contains("User does not have CONNECT privilege"),
+        "{log}"
+    );
+}
+
+#[tokio::test]
+async fn only_what_is_missing_of_ours_is_answered_by_migrate() {
+    let app = App::new().await;
+    app.confirmed(noon() + hours(24)).await;
+    for (body, missing) in [
+        (
+            "RETURN theirs(booking.id);",
+            "function theirs(uuid) does not exist",
+        ),
+        (
+            "RETURN (SELECT kept FROM theirs WHERE id = booking.id);",
+            "relation \"theirs\" does not exist",
+        ),
+        // Ours, which the owner's function misses by mistake; and a column.
+        (
+            "RETURN booking_automation_old(booking);",
+            "function booking_automation_old(",
+        ),
+        (
+            "RETURN (SELECT kept FROM public.services WHERE id = booking.service_id);",
+            "column \"kept\" does not exist",
+        ),
+    ] {
+        app.db
+            .batch_execute(&format!(
+                "CREATE OR REPLACE FUNCTION booking_automation_is_live(booking bookings) RETURNS boolean
+                    LANGUAGE plpgsql STABLE AS $$ BEGIN {body} END $$"
+            ))
+            .await
+            .unwrap();
+        let log = log_of_failed_run(&app).await;
+        assert!(!log.contains("migrate` first"), "{log}");
+        assert!(
+            log.contains(missing) && log.contains("in public.booking_automation_is_live("),
+            "{log}"
+        );
+    }
+    app.db
+        .batch_execute(
+            "CREATE OR REPLACE FUNCTION booking_automation_is_live(booking bookings) RETURNS boolean
+                LANGUAGE sql STABLE AS 'SELECT true';
+             DROP FUNCTION booking_automation_is_due CASCADE",
+        )
+        .await
+        .unwrap();
+    let log = log_of_failed_run(&app).await;
+    assert!(log.contains("migrate` first"), "{log}");
+}

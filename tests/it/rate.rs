@@ -3,12 +3,14 @@
 use std::collections::BTreeMap;
 use std::process::Stdio;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use chrono::{DateTime, Utc};
 
 use crate::app::{App, hours, minutes, noon};
+use crate::client::run_signed;
 use crate::delivery::{create_due_bookings, reminder_outcomes};
+use crate::http::{SIGNING, Server};
 use crate::ses::{Answer, Mail};
 
 /// Creates bookings in random order in the next 23 hours; the customer's address has the rank of
@@ -178,6 +180,81 @@ async fn without_a_rate_from_ses_one_message_per_second_is_sent() {
         "{}",
         said.stderr
     );
+}
+
+#[tokio::test]
+async fn a_warm_process_asks_for_the_rate_again_when_the_answer_is_old() {
+    let mut app = App::new().await;
+    app.env.remove("SEND_RATE");
+    // An hour becomes nine seconds.
+    app.env.insert("TEST_TIME_DIVISOR", "400".to_owned());
+    let server = Server::start(&app, &[]).await;
+    let mut calls = 0;
+    let mut run = async |bookings: usize| {
+        for _ in 0..bookings {
+            app.booking_due_now().await;
+        }
+        calls += 1;
+        run_signed(server.port, SIGNING, &format!("call-{calls}"))
+            .await
+            .json()
+    };
+    // The timeouts are short, too: the first answer may come too late.
+    while app.ses.rate_requests() == 0 || app.ses.mails().is_empty() {
+        run(1).await;
+    }
+    let (answered, asked) = (Instant::now(), app.ses.rate_requests());
+    run(3).await;
+    assert_eq!(app.ses.rate_requests(), asked);
+    app.ses.refuse_account();
+    tokio::time::sleep(Duration::from_secs(9).saturating_sub(answered.elapsed())).await;
+    let started = Instant::now();
+    let summary = run(8).await;
+    assert_eq!(app.ses.rate_requests(), asked + 1, "{summary}");
+    // Without an answer, the rate stays.
+    assert!(started.elapsed() < Duration::from_secs(5), "{summary}");
+    run(1).await;
+    assert_eq!(app.ses.rate_requests(), asked + 2);
+    let log = server.end().await;
+    assert!(
+        log.contains("SES did not report its send rate") && log.contains("rate=500"),
+        "{log}"
+    );
+}
+
+#[tokio::test]
+async fn a_missing_row_of_the_channel_is_an_error_that_says_what_to_do() {
+    let app = App::new().await;
+    create_due_bookings(&app, 3).await;
+    let channel = "UPDATE booking_automation_channels SET channel = $1";
+    app.sql(channel, &[&"Email"]).await;
+    let arguments = ["run", "--for", "8s", "--as-of", &noon().to_rfc3339()];
+    let said = app.call(&arguments).await;
+    let summary = said.summary();
+    assert!(
+        summary["duration_ms"].as_u64().unwrap() < 3_000,
+        "{summary}"
+    );
+    assert_eq!(summary["reminders"]["deferred"], 3);
+    let remedy = "INSERT INTO public.booking_automation_channels (channel) VALUES ('email')";
+    assert_eq!(said.stderr.matches(remedy).count(), 1, "{}", said.stderr);
+    assert!(said.stderr.contains("ERROR"), "{}", said.stderr);
+    app.sql(remedy, &[]).await;
+
+    // It is deleted while a page is being sent.
+    let (release, held) = tokio::sync::watch::channel(false);
+    app.ses
+        .answer(move |_| Answer::Held(held.clone(), Box::new(Answer::Sent)));
+    let call = tokio::spawn(app.command(&arguments).output());
+    app.ses.wait_for_mails(3).await;
+    create_due_bookings(&app, 1).await;
+    app.sql("DELETE FROM booking_automation_channels", &[])
+        .await;
+    release.send(true).unwrap();
+    let output = call.await.unwrap().unwrap();
+    let log = String::from_utf8(output.stderr).unwrap();
+    assert!(log.contains(remedy), "{log}");
+    assert_eq!(reminder_outcomes(&app).await, ["completed 1 3"]);
 }
 
 #[tokio::test]

@@ -125,6 +125,13 @@ const MALFORMED: &[(&str, &str)] = &[
     ("WEBHOOK_ALLOW_PRIVATE", "hooks.internal,secret-value:8080"),
     ("WEBHOOK_ALLOW_PRIVATE", "http://secret-value/"),
     ("WEBHOOK_ALLOW_PRIVATE", "hooks.internal,"),
+    ("WEBHOOK_RETRY_AFTER", "1m,,5m"),
+    ("WEBHOOK_RETRY_AFTER", "1m,0s"),
+    (
+        "WEBHOOK_RETRY_AFTER",
+        "1s,1s,1s,1s,1s,1s,1s,1s,1s,1s,1s,1s,1s,1s,1s,1s,1s,1s,1s,1s,1s",
+    ),
+    ("WEBHOOK_SUSPEND_AFTER", "0h"),
     ("AWS_REGION", ""),
 ];
 

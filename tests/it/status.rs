@@ -179,6 +179,70 @@ async fn a_status_change_records_actor_and_reason() {
     assert!(app.ses.mails().is_empty());
 }
 
+/// A trigger of the user that takes a tenth of a second.
+async fn slow_down(app: &App, table: &str) {
+    let sql = format!(
+        "CREATE FUNCTION slow() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN PERFORM pg_sleep(0.1); RETURN NEW; END $$;
+         CREATE TRIGGER slow BEFORE UPDATE ON {table} FOR EACH ROW EXECUTE FUNCTION slow()"
+    );
+    app.db.batch_execute(&sql).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_request_is_recorded_with_the_moment_that_it_was_decided_by() {
+    let mut app = App::new().await;
+    app.env.insert("ADMIN_TOKEN", TOKEN.to_owned());
+    let server = Server::start(&app, &[]).await;
+    let (id, ended) = (
+        app.confirmed(Utc::now() + hours(30)).await,
+        app.confirmed(Utc::now() - minutes(90)).await,
+    );
+    slow_down(&app, "bookings").await;
+    let answer = request_status(&server, id, "cancelled", "customer").await;
+    let at = answer.json()["at"].as_str().unwrap().to_owned();
+    let recorded =
+        "SELECT (executed_at = $2::text::timestamptz)::text FROM booking_automation_events
+                     WHERE booking_id = $1 AND event_type = 'status_update'";
+    assert_eq!(app.column(recorded, &[&id, &at]).await, ["true"]);
+
+    // The automatic steps that a request takes first.
+    assert_eq!(
+        request_status(&server, ended, "refunded", "admin")
+            .await
+            .status,
+        200
+    );
+    let recorded = "SELECT (e.executed_at = b.completed_at)::text FROM booking_automation_events e
+                      JOIN bookings b ON b.id = e.booking_id WHERE b.id = $1 AND e.event_type = 'status_update'";
+    assert_eq!(app.column(recorded, &[&ended]).await, ["true"; 3]);
+}
+
+#[tokio::test]
+async fn an_erasure_has_one_moment() {
+    let mut app = App::new().await;
+    app.env.insert("ADMIN_TOKEN", TOKEN.to_owned());
+    let server = Server::start(&app, &[]).await;
+    let id = app.confirmed(Utc::now() + hours(30)).await;
+    app.sql(
+        "INSERT INTO booking_automation_events (booking_id, event_type, rule, audience, channel, status, starts_at, next_attempt_at, revision)
+         SELECT $1, 'reminder_sent', n::text, 'customer', 'email', 'pending', now(), now() + interval '1 hour', 1
+           FROM generate_series(1, 3) AS n",
+        &[&id],
+    )
+    .await;
+    slow_down(&app, "booking_automation_events").await;
+    let path = format!("/people/{}/messages", app.customer);
+    let answer = ask(&server, "DELETE", &path, &[], b"").await;
+    assert_eq!(answer.json()["not_sent"], 3, "{answer:?}");
+    let moments = "SELECT e.executed_at = f.at FROM booking_automation_events e, booking_automation_erasures f
+                    WHERE f.kind = 'person' AND e.event_type = 'reminder_sent'";
+    let rows = app.db.query(moments, &[]).await.unwrap();
+    assert_eq!(
+        rows.iter().map(|row| row.get(0)).collect::<Vec<bool>>(),
+        [true; 3]
+    );
+}
+
 #[tokio::test]
 async fn a_status_request_applies_overdue_automatic_steps_first() {
     let mut app = App::new().await;
@@ -805,6 +869,27 @@ async fn invalid_input_is_refused_with_its_field_and_changes_nothing() {
         let mut body = good.clone();
         body[member] = value;
         assert_invalid(&post(&body.to_string()).await, status, field);
+    }
+    for (field, body) in [
+        (
+            "to",
+            r#"{"to": "confirmed", "actor": {"role": "admin"}, "to": "cancelled"}"#,
+        ),
+        // The same name, written differently.
+        (
+            "to",
+            r#"{"to": "cancelled", "actor": {"role": "admin"}, "\u0074o": "cancelled"}"#,
+        ),
+        (
+            "role",
+            r#"{"to": "cancelled", "actor": {"role": "customer", "role": "admin"}}"#,
+        ),
+        (
+            "x",
+            r#"{"to": "cancelled", "actor": {"role": "admin"}, "reason": [1, {"x": 1.5, "x": null}]}"#,
+        ),
+    ] {
+        assert_invalid(&post(body).await, 400, field);
     }
     for (id, status) in [
         ("7", 400),

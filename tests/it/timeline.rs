@@ -89,6 +89,101 @@ async fn a_normal_booking_lists_past_and_planned_entries() {
 }
 
 #[tokio::test]
+async fn a_move_of_the_start_is_in_the_trail_and_the_timeline() {
+    let mut app = App::new().await;
+    let (at_first, later) = (noon() + hours(48), noon() + hours(50));
+    let id = app.booking("pending", at_first).await;
+    let move_to = "UPDATE bookings SET scheduled_at = $2 WHERE id = $1";
+    app.db
+        .batch_execute(
+            "SET booking_automation.actor = 'customer:7'; SET booking_automation.reason = 'ill'",
+        )
+        .await
+        .unwrap();
+    app.sql(move_to, &[&id, &later]).await;
+    app.db
+        .batch_execute("RESET booking_automation.actor; RESET booking_automation.reason")
+        .await
+        .unwrap();
+    // To where it is, and another column: not moves.
+    app.sql(move_to, &[&id, &later]).await;
+    app.sql(
+        "UPDATE bookings SET location = 'there' WHERE id = $1",
+        &[&id],
+    )
+    .await;
+    // A role without rights on the trail, which moves and cancels a booking at once, and takes a start away.
+    let backend = app.backend_role().await;
+    backend
+        .batch_execute("SET booking_automation.actor = 'customer:8'")
+        .await
+        .unwrap();
+    let both = "UPDATE bookings SET scheduled_at = $2, status = 'cancelled' WHERE id = $1";
+    backend.execute(both, &[&id, &at_first]).await.unwrap();
+    app.sql_without_triggers("ALTER TABLE bookings ALTER scheduled_at DROP NOT NULL")
+        .await;
+    app.sql(
+        "UPDATE bookings SET scheduled_at = NULL WHERE id = $1",
+        &[&id],
+    )
+    .await;
+
+    let trail = "SELECT concat_ws(' ', status, event_data ->> 'from', event_data ->> 'to', event_data ->> 'by',
+                                  event_data ->> 'reason', event_data ->> 'claimed_by', executed_at = scheduled_at)
+                   FROM booking_automation_events WHERE booking_id = $1 AND event_type = 'rescheduled' ORDER BY seq";
+    let by: String = backend
+        .query_one("SELECT current_user::text", &[])
+        .await
+        .unwrap()
+        .get(0);
+    let (first, second) = ("2026-03-03T12:00:00.000000Z", "2026-03-03T14:00:00.000000Z");
+    assert_eq!(
+        app.column(trail, &[&id]).await,
+        [
+            format!("completed {first} {second} customer:7 ill t"),
+            format!("completed {second} {first} {by} customer:8 t"),
+            format!("completed {first} postgres t"),
+        ]
+    );
+    let told = fetch_timeline(&mut app, id, noon()).await;
+    let moves: Vec<_> = told["happened"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .filter(|entry| entry["kind"] == "rescheduled")
+        .collect();
+    let texts: Vec<_> = moves
+        .iter()
+        .map(|entry| entry["text"].as_str().unwrap())
+        .collect();
+    let of_backend =
+        format!("{by} moved the start from 2026-03-03T14:00:00Z to 2026-03-03T12:00:00Z.");
+    assert_eq!(
+        texts.iter().copied().collect::<BTreeSet<_>>(),
+        BTreeSet::from([
+            "customer:7 moved the start from 2026-03-03T12:00:00Z to 2026-03-03T14:00:00Z: ill",
+            &of_backend,
+            "postgres moved the start from 2026-03-03T12:00:00Z to no start.",
+        ])
+    );
+    let first = moves
+        .iter()
+        .find(|entry| entry["by"] == "customer:7")
+        .unwrap();
+    assert_eq!(
+        (&first["from"], &first["to"], &first["reason"]),
+        (&json!(at_first), &json!(later), &json!("ill"))
+    );
+    let server = support(&mut app, noon()).await;
+    let page = ask(&server, "GET", "/events?type=rescheduled", &[], b"")
+        .await
+        .json();
+    let of_trail = page["events"].as_array().unwrap();
+    assert_eq!(of_trail.len(), 3, "{page}");
+    assert_eq!(of_trail[2]["id"], first["event_id"], "{page}");
+}
+
+#[tokio::test]
 async fn a_step_due_now_is_planned_for_the_next_pass() {
     let mut app = App::new().await;
     let id = app.confirmed(noon()).await;

@@ -116,10 +116,7 @@ impl Ses {
                 .map(|quota| quota.max_send_rate())
                 .filter(|rate| *rate > 0.0),
             Err(error) => {
-                tracing::warn!(
-                    error.code = error.code(),
-                    "SES did not report its send rate; sending one message a second (set SEND_RATE)"
-                );
+                tracing::warn!(error.code = error.code(), "SES refused GetAccount");
                 None
             }
         }

@@ -59,6 +59,9 @@ pub(crate) struct WebhookMessage<'a> {
 pub(crate) enum WebhookOutcome {
     /// The endpoint accepted it.
     Sent,
+    /// The endpoint is there, and does not take this message: 4xx other than 410. The message is
+    /// sent again.
+    MessageRefused { error: String },
     /// The endpoint did not accept it, or its answer was lost; the message is sent again.
     Failed { reason: Reason, error: String },
     /// No request left. The attempt does not count.
@@ -66,7 +69,22 @@ pub(crate) enum WebhookOutcome {
 }
 
 impl WebhookOutcome {
-    pub(crate) fn is_failure(&self) -> bool {
+    /// Why the message was not accepted.
+    pub(crate) fn failure(&self) -> Option<(Reason, &str)> {
+        match self {
+            Self::MessageRefused { error } => Some((Reason::Refused, error)),
+            Self::Failed { reason, error } => Some((*reason, error)),
+            Self::Sent | Self::Deferred => None,
+        }
+    }
+
+    /// Whether the endpoint proved that it is there.
+    pub(crate) fn is_alive(&self) -> bool {
+        matches!(self, Self::Sent | Self::MessageRefused { .. })
+    }
+
+    /// Whether it counts towards the suspension of the endpoint.
+    pub(crate) fn is_endpoint_failure(&self) -> bool {
         matches!(self, Self::Failed { .. })
     }
 
@@ -130,6 +148,9 @@ impl WebhookClient {
             Err(_) => failed(Reason::NoAnswer, "no answer in time".to_owned()),
             Ok(Ok(status)) if status.is_success() => WebhookOutcome::Sent,
             Ok(Ok(StatusCode::GONE)) => failed(Reason::Gone, "HTTP 410".to_owned()),
+            Ok(Ok(status)) if status.is_client_error() => WebhookOutcome::MessageRefused {
+                error: format!("HTTP {}", status.as_u16()),
+            },
             Ok(Ok(status)) => failed(Reason::Refused, format!("HTTP {}", status.as_u16())),
             Ok(Err(Unanswered::Connect(error))) => match error.downcast_ref::<EgressError>() {
                 Some(refused) => failed(Reason::ForbiddenTarget, refused.to_string()),

@@ -160,12 +160,33 @@ async fn run_once(
     Ok(())
 }
 
-/// Whether a statement failed because the schema is missing or old.
+/// Whether a statement failed because the schema is missing or old. What a function of the user
+/// misses is none of ours, and `migrate` would not create it.
 pub(crate) fn is_schema_missing(error: &DatabaseError) -> bool {
-    let codes = [
-        SqlState::UNDEFINED_TABLE,
-        SqlState::UNDEFINED_COLUMN,
-        SqlState::UNDEFINED_FUNCTION,
-    ];
-    error.code().is_some_and(|code| codes.contains(code))
+    let is_ours = |name: &str| {
+        name.starts_with("booking_automation_")
+            || [
+                "bookings",
+                "reminder_rules",
+                "automation_runs",
+                "booking_end",
+            ]
+            .contains(&name)
+    };
+    match error.code() {
+        _ if error.function().is_some_and(is_foreign) => false,
+        Some(code) if [SqlState::UNDEFINED_TABLE, SqlState::UNDEFINED_FUNCTION].contains(code) => {
+            error.is_about(is_ours)
+        }
+        // It may have no table's name, and a statement of ours refers to it.
+        Some(code) => *code == SqlState::UNDEFINED_COLUMN,
+        None => false,
+    }
+}
+
+/// Whether a function, written with its schema and the types of its arguments, is not one of ours.
+fn is_foreign(function: &str) -> bool {
+    let name = function.split('(').next().unwrap_or_default();
+    let name = name.rsplit('.').next().unwrap_or_default();
+    !functions::FUNCTIONS.iter().any(|(ours, _)| *ours == name)
 }

@@ -124,12 +124,14 @@ pub(crate) async fn read_only(
     answer
 }
 
-/// The moment to decide by.
+/// The moment to decide by. Triggers record it, too: what was decided just inside a limit must not
+/// be in the trail as outside it.
 async fn read_clock(
     transaction: &Transaction,
     as_of: Option<DateTime<Utc>>,
 ) -> Result<DateTime<Utc>, Problem> {
-    let sql = "SELECT coalesce($1, transaction_timestamp()) AS as_of";
+    let sql = "SELECT moment AS as_of, set_config('booking_automation.as_of', moment::text, true)
+                 FROM coalesce($1, transaction_timestamp()) AS moment";
     let row = transaction
         .query_one(sql, &[(&as_of, Type::TIMESTAMPTZ)])
         .await;

@@ -3,39 +3,9 @@
 use tokio_postgres::types::Type;
 
 use crate::database::owner_functions::{AMOUNT_PAID, IS_LIVE, function_oid_sql};
+use crate::database::rights::NEEDED;
 use crate::database::{Result, Transaction};
 use crate::operations::check::finding::{Finding, Intent, Topic};
-
-/// What passes, delivery, support and upkeep do with each relation.
-const NEEDED: [(&str, &str); 18] = [
-    ("bookings", "SELECT, UPDATE"),
-    ("booking_automation_contacts", "SELECT"),
-    ("reminder_rules", "SELECT"),
-    ("booking_automation_migrations", "SELECT"),
-    ("booking_automation_hash_key", "SELECT"),
-    ("booking_automation_cancellation_policies", "SELECT"),
-    ("automation_runs", "SELECT, INSERT, UPDATE, DELETE"),
-    ("booking_automation_callers", "SELECT, INSERT, UPDATE"),
-    ("booking_automation_channels", "SELECT, UPDATE"),
-    ("booking_automation_erasures", "SELECT, INSERT, UPDATE"),
-    (
-        "booking_automation_events",
-        "SELECT, INSERT, UPDATE, DELETE",
-    ),
-    ("booking_automation_feedback", "SELECT, INSERT, DELETE"),
-    ("booking_automation_looks", "SELECT, DELETE"),
-    (
-        "booking_automation_not_live",
-        "SELECT, INSERT, UPDATE, DELETE",
-    ),
-    (
-        "booking_automation_requests",
-        "SELECT, INSERT, UPDATE, DELETE",
-    ),
-    ("booking_automation_state", "SELECT, INSERT, UPDATE, DELETE"),
-    ("booking_automation_suppressions", "SELECT, INSERT, DELETE"),
-    ("booking_automation_webhooks", "SELECT, UPDATE"),
-];
 
 /// Looks at the rights on the tables that are there.
 pub(crate) async fn look(
