@@ -93,9 +93,8 @@ pub(crate) const REQUIRED: &str = "17_cancellation";
 /// Indexes on tables that other programs write to. Those on `bookings` hold only the bookings whose
 /// status may still change with time, so they stay small. Those on the audit trail, which triggers
 /// fill in other programs' transactions, serve retention, the list of events, and webhooks: one
-/// message for each event and subscription, the messages that wait for each subscription, and the
-/// turns that its kinds take.
-pub(crate) const INDEXES: [(&str, &str); 8] = [
+/// message for each event and subscription, and the messages that wait for each subscription.
+pub(crate) const INDEXES: [(&str, &str); 7] = [
     (
         "booking_automation_confirmed_start",
         "ON public.bookings (scheduled_at) WHERE status = 'confirmed'",
@@ -121,11 +120,6 @@ pub(crate) const INDEXES: [(&str, &str); 8] = [
     (
         "booking_automation_events_told",
         "UNIQUE ON public.booking_automation_events (message_id, audience) WHERE event_type = 'webhook'",
-    ),
-    (
-        "booking_automation_events_turns",
-        "ON public.booking_automation_events (audience, rule, attempts, next_attempt_at, seq) \
-         WHERE event_type = 'webhook' AND status IN ('pending', 'sending')",
     ),
     (
         "booking_automation_events_webhooks",

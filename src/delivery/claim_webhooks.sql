@@ -1,7 +1,7 @@
 -- Claims the messages to one subscription that are due, or ends them if it is deleted, switched off or suspended.
 --   $1 the subscription  $2 how many, at most  $3 seconds of the lease  $4 attempts, at most
 --   $5 the moment to decide by (NULL: the clock)
-WITH RECURSIVE clock AS MATERIALIZED (
+WITH clock AS MATERIALIZED (
     SELECT clock_timestamp() AS at
 ), subscription AS MATERIALIZED (
     -- The subscription's current state, which may have changed since its messages were written.
@@ -10,45 +10,16 @@ WITH RECURSIVE clock AS MATERIALIZED (
                 WHEN w.suspended_at IS NOT NULL THEN 'suspended' END AS not_told
       FROM (VALUES ($1)) AS asked (id)
       LEFT JOIN public.booking_automation_webhooks w ON w.id::text = asked.id
-), page AS MATERIALIZED (
-    -- While the endpoint fails, one message tests whether it accepts again.
-    SELECT CASE WHEN not_told IS NOT NULL THEN 1000 WHEN failing THEN 1 ELSE $2 END AS rows FROM subscription
-), kind (rule) AS (
-    -- The kinds of its messages. Jumps from one to the next, since one may have a million rows waiting.
-    (SELECT e.rule FROM public.booking_automation_events e
-      WHERE e.event_type = 'webhook' AND e.status IN ('pending', 'sending') AND e.audience = $1
-      ORDER BY e.rule LIMIT 1)
-    UNION ALL
-    SELECT (SELECT e.rule FROM public.booking_automation_events e
-             WHERE e.event_type = 'webhook' AND e.status IN ('pending', 'sending') AND e.audience = $1 AND e.rule > k.rule
-             ORDER BY e.rule LIMIT 1)
-      FROM kind k
-     WHERE k.rule IS NOT NULL
-), due AS MATERIALIZED (
-    -- New, retried and lease-expired rows of each kind: those with the fewest attempts first, so that retries do not
-    -- hold back what is new, and of these the longest due. The outer LIMIT stops at the attempts that fill the page.
-    SELECT k.rule, first.*
-      FROM kind k
-     CROSS JOIN LATERAL (
-           SELECT one.*
-             FROM generate_series(0, 21) AS made (attempts) -- WEBHOOK_RETRY_AFTER takes 20 waits at most
-            CROSS JOIN LATERAL (
-                  SELECT e.id, e.status = 'sending' AND e.attempts >= $4 AS exhausted, e.attempts, e.next_attempt_at, e.seq
-                    FROM public.booking_automation_events e
-                   WHERE e.event_type = 'webhook' AND e.status IN ('pending', 'sending') AND e.audience = $1
-                     -- This kind and these attempts, as a range of the index of turns: of no other index is it one.
-                     AND (e.rule, e.attempts) >= (k.rule, made.attempts)
-                     AND (e.rule, e.attempts, e.next_attempt_at) <= (k.rule, made.attempts, (SELECT at FROM clock))
-                   ORDER BY e.rule, e.attempts, e.next_attempt_at, e.seq
-                   LIMIT (SELECT rows FROM page)
-                     FOR UPDATE SKIP LOCKED) AS one
-            LIMIT (SELECT rows FROM page)) AS first
 ), candidate AS MATERIALIZED (
-    -- The kinds take turns: the first of each, then the second of each.
-    SELECT id, exhausted, turn
-      FROM (SELECT due.*, row_number() OVER (PARTITION BY rule ORDER BY attempts, next_attempt_at, seq) AS turn FROM due) AS queued
-     ORDER BY turn, attempts, next_attempt_at, seq
-     LIMIT (SELECT rows FROM page)
+    -- New, retried and lease-expired rows, the longest due first.
+    SELECT e.id, e.status = 'sending' AND e.attempts >= $4 AS exhausted
+      FROM public.booking_automation_events e
+     WHERE e.event_type = 'webhook' AND e.status IN ('pending', 'sending') AND e.audience = $1
+       AND e.next_attempt_at <= (SELECT at FROM clock)
+     ORDER BY e.next_attempt_at, e.seq
+     -- While the endpoint fails, one message tests whether it accepts again.
+     LIMIT (SELECT CASE WHEN not_told IS NOT NULL THEN 1000 WHEN failing THEN 1 ELSE $2 END FROM subscription)
+       FOR UPDATE SKIP LOCKED
 ), ended AS (
     UPDATE public.booking_automation_events e
        SET status = CASE WHEN s.not_told IS NULL THEN 'failed' ELSE 'skipped' END,
@@ -70,7 +41,7 @@ WITH RECURSIVE clock AS MATERIALIZED (
       FROM candidate c, subscription s, clock k
      WHERE e.id = c.id AND s.not_told IS NULL AND NOT c.exhausted
        AND e.status IN ('pending', 'sending') AND e.next_attempt_at <= k.at
-    RETURNING e.id, e.claim, e.attempts, e.message_id, e.event_data, e.seq, c.turn
+    RETURNING e.id, e.claim, e.attempts, e.message_id, e.event_data, e.seq
 )
 -- One row per message, each with the page's figures; a page without messages is one row without an id.
 SELECT (SELECT count(*) FROM ended WHERE status = 'skipped') AS skipped,
@@ -80,4 +51,4 @@ SELECT (SELECT count(*) FROM ended WHERE status = 'skipped') AS skipped,
   FROM clock k
  CROSS JOIN subscription s
   LEFT JOIN claimed ON true
- ORDER BY claimed.turn, claimed.seq
+ ORDER BY claimed.seq

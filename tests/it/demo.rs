@@ -131,6 +131,8 @@ fn count_events(events: &[Value]) -> BTreeMap<String, i64> {
                 .unwrap_or_default()
         };
         let label = match (text("/event_type"), text("/status")) {
+            // The table has none of the moves.
+            ("rescheduled", _) => continue,
             ("status_update", _) => {
                 format!(
                     "{} → {} by {}",
