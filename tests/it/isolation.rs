@@ -311,3 +311,20 @@ async fn long_texts_are_cut_before_they_are_read() {
     let peak = peak.load(Ordering::SeqCst);
     assert!((1..128).contains(&peak), "{peak} MiB");
 }
+
+#[tokio::test]
+async fn what_was_refused_before_waits_behind_what_was_not() {
+    let app = App::new().await;
+    for _ in 0..12 {
+        let id = app.confirmed(noon() - hours(1)).await;
+        let refused = "INSERT INTO booking_automation_events (booking_id, event_type, event_data, scheduled_at, executed_at, status, next_attempt_at)
+                       VALUES ($1, 'status_update', '{\"from\": \"confirmed\", \"to\": \"in_progress\"}', $2, $2, 'failed', $2)";
+        app.sql(refused, &[&id, &(noon() - minutes(5))]).await;
+    }
+    let slow = format!("NEW.scheduled_at < '{}'", noon().to_rfc3339());
+    create_before_update_trigger(&app, &slow, "PERFORM pg_sleep(30)").await;
+    let new = app.confirmed(noon()).await;
+    // There is no time to try even half of the slow ones.
+    run_for(&app, "8s", 0).await.summary();
+    assert_eq!(app.status(new).await, "in_progress");
+}
