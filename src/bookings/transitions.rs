@@ -83,6 +83,9 @@ pub(crate) async fn advance(
         failed: Vec::new(),
     };
     for turn in [Turn::New, Turn::Any] {
+        if done.total() >= LIMIT {
+            break;
+        }
         for step in rules.steps() {
             let room = LIMIT - done.total();
             done.add(step.kind, runner.advance(step, turn, room).await?);
