@@ -1,6 +1,5 @@
--- Which bookings are live is said by a function of the owner's (src/database/owner_functions.rs), and bookings
--- that are not live stay as they are for ever. So that a pass does not read them every minute, the hourly sweep records
--- up to where they lie.
+-- A function of the owner's says which bookings are live (src/database/owner_functions.rs). The automation never changes
+-- the others. So that a pass does not read them every minute, the hourly sweep records up to where they lie.
 
 -- A mark for each status: when the sweep looked, the automation could change no booking of this status before this time
 -- (its start, or of those in progress its end). Only with many bookings before it; otherwise there is no row.

@@ -1,5 +1,5 @@
-//! The marks that keep passes from reading past bookings that are not live: nothing changes them, so
-//! they stay as they are for ever.
+//! The marks that keep passes from reading past bookings that are not live, which the automation
+//! never changes.
 
 use std::time::Duration;
 

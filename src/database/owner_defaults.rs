@@ -35,7 +35,7 @@ struct Column {
     type_name: String,
     /// Whether it is a type of whole numbers.
     is_whole: bool,
-    /// Whether it has a value in rows of which nobody said anything: it is NOT NULL, or has a default.
+    /// Whether a new row has a value without being given one: it is NOT NULL, or has a default.
     is_preset: bool,
     /// Whether row-level security hides rows of its table from this role.
     is_hidden: bool,
@@ -221,7 +221,8 @@ fn alike(type_name: &str) -> &str {
     }
 }
 
-/// SQL of a column of a function's booking. `booking` alone would be a column of this name in another table.
+/// SQL of a column of a function's booking. `booking` alone would be a column of this name in
+/// another table.
 fn argument(function: &str, column: &str) -> String {
     format!("({function}.booking).{column}")
 }

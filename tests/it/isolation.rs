@@ -1,4 +1,4 @@
-//! One bad row stops nobody: what the user's triggers and view do for one booking delays that booking alone.
+//! What the user's triggers and view do for one booking delays that booking alone.
 
 use std::process::Stdio;
 use std::sync::Arc;

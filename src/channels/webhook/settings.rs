@@ -28,7 +28,8 @@ pub struct WebhookSettings {
 }
 
 impl WebhookSettings {
-    /// Reads `WEBHOOK_ALLOW_PRIVATE`, `WEBHOOK_RETRY_AFTER` and `WEBHOOK_SUSPEND_AFTER`; and, in tests, `TEST_TIME_DIVISOR`.
+    /// Reads `WEBHOOK_ALLOW_PRIVATE`, `WEBHOOK_RETRY_AFTER` and `WEBHOOK_SUSPEND_AFTER`; and, in
+    /// tests, `TEST_TIME_DIVISOR`.
     ///
     /// # Errors
     /// Names the variable when it is malformed.

@@ -314,7 +314,8 @@ fn plan_functions(plan: &mut Plan, installed: &[Installed], options: Options) {
     }
 }
 
-/// They come first: the table that says whether they are as `migrate` created them is among the others.
+/// They come first: the table that says whether they are as `migrate` created them is among the
+/// others.
 async fn plan_owner_functions(
     transaction: &Transaction,
     plan: &mut Plan,
