@@ -34,6 +34,8 @@ pub(crate) struct StepRunner<'a> {
     pub(crate) rounds_singly: usize,
     /// What was refused so far.
     pub(crate) refused: Option<Refused>,
+    /// Steps that changed a booking in this pass: the database does not refuse them as such.
+    pub(crate) working: Vec<lifecycle::Step>,
     /// Steps that failed for all bookings alike: they are not tried again in this pass.
     pub(crate) failed: Vec<lifecycle::Step>,
 }
@@ -48,6 +50,9 @@ impl StepRunner<'_> {
             match self.advance_up_to(step, turn, chunk, None).await {
                 Ok(count) => {
                     changed += count;
+                    if count > 0 {
+                        self.working.push(step.edge);
+                    }
                     if count < chunk {
                         break;
                     }
@@ -197,7 +202,7 @@ impl StepRunner<'_> {
             "outcome",
         );
         let tried = TriedSingly::parse(&outcome, limit);
-        let is_of_the_step = tried.is_of_the_step();
+        let is_of_the_step = tried.is_of_the_step() && !self.working.contains(&step.edge);
         if is_of_the_step {
             self.failed.push(step.edge);
             tracing::error!(
@@ -209,6 +214,9 @@ impl StepRunner<'_> {
         let is_to_record = |refused: &RefusedBooking| !refused.is_locked;
         let refused: Vec<_> = tried.refused.into_iter().filter(is_to_record).collect();
         self.record_refusals(step, &refused, is_of_the_step).await?;
+        if tried.moved > 0 {
+            self.working.push(step.edge);
+        }
         let goes_on = tried.moved > 0 || !refused.is_empty();
         Ok((tried.moved, goes_on))
     }

@@ -80,6 +80,7 @@ pub(crate) async fn advance(
         until,
         rounds_singly: ROUNDS_SINGLY,
         refused: None,
+        working: Vec::new(),
         failed: Vec::new(),
     };
     for turn in [Turn::New, Turn::Any] {
@@ -137,6 +138,7 @@ pub(crate) async fn advance_one(
         until,
         rounds_singly: 0,
         refused: None,
+        working: Vec::new(),
         failed: Vec::new(),
     };
     let mut moved = false;

@@ -328,3 +328,27 @@ async fn what_was_refused_before_waits_behind_what_was_not() {
     run_for(&app, "8s", 0).await.summary();
     assert_eq!(app.status(new).await, "in_progress");
 }
+
+#[tokio::test]
+async fn bookings_that_fail_alike_while_others_go_on_are_set_aside_longer_and_longer() {
+    let app = App::new().await;
+    let bad = [app.confirmed(noon()).await, app.confirmed(noon()).await];
+    let body = "RAISE EXCEPTION 'refused'";
+    let condition = format!("NEW.id IN ('{}', '{}')", bad[0], bad[1]);
+    create_before_update_trigger(&app, &condition, body).await;
+    // Nothing else is due yet: the step may be at fault.
+    app.run(noon()).await;
+    assert_eq!(refusals(&app, bad[0]).await, ["P0001: refused 00:00:00"]);
+    // Another one starts: it is these two, in whatever company they are tried from then on.
+    app.confirmed(noon() + minutes(1)).await;
+    for minute in 1..=10 {
+        app.run(noon() + minutes(minute)).await;
+    }
+    for id in bad {
+        let waits = ["00:00:00", "00:01:00", "00:02:00", "00:04:00", "00:08:00"];
+        assert_eq!(
+            refusals(&app, id).await,
+            waits.map(|wait| format!("P0001: refused {wait}"))
+        );
+    }
+}
