@@ -28,9 +28,9 @@ BEGIN
     END IF;
     moment := public.booking_automation_now();
     trusted := public.booking_automation_is_trusted();
-    actor := nullif(current_setting('booking_automation.actor', true), '');
+    actor := left(nullif(current_setting('booking_automation.actor', true), ''), 200);
     automatic := trusted AND coalesce(actor = 'booking-automation', false);
-    reason := nullif(current_setting('booking_automation.reason', true), '');
+    reason := left(nullif(current_setting('booking_automation.reason', true), ''), 2000);
     IF trusted THEN
         refund := nullif(current_setting('booking_automation.refund', true), '');
     END IF;

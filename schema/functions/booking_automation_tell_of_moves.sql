@@ -19,7 +19,7 @@ BEGIN
     END IF;
     moment := public.booking_automation_now();
     actor := coalesce(CASE WHEN public.booking_automation_is_trusted()
-                           THEN nullif(current_setting('booking_automation.actor', true), '') END, session_user);
+                           THEN left(nullif(current_setting('booking_automation.actor', true), ''), 200) END, session_user);
     WITH moved AS MATERIALIZED (
         -- With the id of the event that booking_automation_on_update, whose trigger fires before this one, has recorded.
         SELECT n.id, coalesce((SELECT e.id FROM public.booking_automation_events e

@@ -7,7 +7,7 @@ use thiserror::Error;
 use tokio_postgres::error::{DbError, Severity, SqlState};
 
 use crate::database::rights;
-use crate::primitives::errors::error_chain;
+use crate::primitives::errors::{error_chain, shortened};
 
 /// Why the database did not do what it was asked.
 #[derive(Debug, Error)]
@@ -110,7 +110,11 @@ impl DatabaseError {
                             .hint()
                             .map(|hint| format!(" ({hint})"))
                             .unwrap_or_default();
-                        format!("{}: {}{hint}", refused.code().code(), refused.message())
+                        shortened(format!(
+                            "{}: {}{hint}",
+                            refused.code().code(),
+                            refused.message()
+                        ))
                     }
                     None => error_chain(error),
                 }
@@ -141,7 +145,7 @@ impl DatabaseError {
         let detail = self
             .server_error()
             .and_then(|refused| refused.detail())
-            .map(|detail| format!(" [{detail}]"));
+            .map(|detail| format!(" [{}]", shortened(detail.to_owned())));
         self.message() + &detail.unwrap_or_default()
     }
 

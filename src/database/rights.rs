@@ -1,7 +1,7 @@
 //! The privileges that the role of the passes needs.
 
 /// What passes, delivery, support and upkeep do with each relation.
-pub(crate) const NEEDED: [(&str, &str); 18] = [
+pub(crate) const NEEDED: [(&str, &str); 19] = [
     ("bookings", "SELECT, UPDATE"),
     ("booking_automation_contacts", "SELECT"),
     ("reminder_rules", "SELECT"),
@@ -11,6 +11,10 @@ pub(crate) const NEEDED: [(&str, &str); 18] = [
     ("automation_runs", "SELECT, INSERT, UPDATE, DELETE"),
     ("booking_automation_callers", "SELECT, INSERT, UPDATE"),
     ("booking_automation_channels", "SELECT, UPDATE"),
+    (
+        "booking_automation_claim_marks",
+        "SELECT, INSERT, UPDATE, DELETE",
+    ),
     ("booking_automation_erasures", "SELECT, INSERT, UPDATE"),
     (
         "booking_automation_events",

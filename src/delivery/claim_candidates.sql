@@ -1,6 +1,6 @@
 -- Locks the messages of a page, and hands them over to contacts.sql.
 --   $1 channel  $2 how many, at most  $3 messages per second, of all instances together
---   $4 seconds of the page: what cannot leave within them is not claimed
+--   $4 seconds of the page: what cannot leave within them is not claimed  $5 only this message (NULL: any)
 WITH clock AS MATERIALIZED (
     SELECT clock_timestamp() AS at
 ), pace AS MATERIALIZED (
@@ -15,6 +15,7 @@ WITH clock AS MATERIALIZED (
      WHERE e.status IN ('pending', 'sending') AND e.event_type = 'reminder_sent' AND e.channel = $1
        AND e.starts_at IS NOT NULL -- webhook messages have none: they are last in the index
        AND e.next_attempt_at <= (SELECT at FROM clock)
+       AND ($5::uuid IS NULL OR e.id = $5)
      ORDER BY e.starts_at, e.seq
      -- While the account cannot send, one message tests whether it can again.
      LIMIT coalesce((SELECT least($2, room, CASE WHEN held THEN 1 END)::bigint FROM pace), 0) -- no row: see claim_page

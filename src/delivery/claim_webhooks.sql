@@ -1,6 +1,6 @@
 -- Claims the messages to one subscription that are due, or ends them if it is deleted, switched off or suspended.
 --   $1 the subscription  $2 how many, at most  $3 seconds of the lease  $4 attempts, at most
---   $5 the moment to decide by (NULL: the clock)
+--   $5 the moment to decide by (NULL: the clock)  $6 bytes of all bodies: where they are used up, the batch ends
 WITH clock AS MATERIALIZED (
     SELECT clock_timestamp() AS at
 ), subscription AS MATERIALIZED (
@@ -10,9 +10,9 @@ WITH clock AS MATERIALIZED (
                 WHEN w.suspended_at IS NOT NULL THEN 'suspended' END AS not_told
       FROM (VALUES ($1)) AS asked (id)
       LEFT JOIN public.booking_automation_webhooks w ON w.id::text = asked.id
-), candidate AS MATERIALIZED (
+), locked AS MATERIALIZED (
     -- New, retried and lease-expired rows, the longest due first.
-    SELECT e.id, e.status = 'sending' AND e.attempts >= $4 AS exhausted
+    SELECT e.id, e.next_attempt_at, e.seq, octet_length(e.event_data::text) AS bytes, e.status = 'sending' AND e.attempts >= $4 AS exhausted
       FROM public.booking_automation_events e
      WHERE e.event_type = 'webhook' AND e.status IN ('pending', 'sending') AND e.audience = $1
        AND e.next_attempt_at <= (SELECT at FROM clock)
@@ -20,6 +20,11 @@ WITH clock AS MATERIALIZED (
      -- While the endpoint fails, one message tests whether it accepts again.
      LIMIT (SELECT CASE WHEN not_told IS NOT NULL THEN 1000 WHEN failing THEN 1 ELSE $2 END FROM subscription)
        FOR UPDATE SKIP LOCKED
+), candidate AS MATERIALIZED (
+    SELECT id, exhausted
+      FROM (SELECT id, exhausted, sum(bytes) OVER w AS bytes, row_number() OVER w AS position
+              FROM locked WINDOW w AS (ORDER BY next_attempt_at, seq ROWS UNBOUNDED PRECEDING)) AS measured
+     WHERE bytes <= $6 OR position = 1
 ), ended AS (
     UPDATE public.booking_automation_events e
        SET status = CASE WHEN s.not_told IS NULL THEN 'failed' ELSE 'skipped' END,

@@ -1,18 +1,37 @@
 -- Persons, addresses and places of the messages that claim_candidates.sql locked. It runs with the settings of the
 -- user's database, since the view may call functions of theirs; so every operator, function and type is named with its
--- schema. Each value is cast: the user's view may have other types. Each text is cut: a message uses 200 characters of it,
--- an address has 320 at most, and a link that is longer than 2000 is left out.
-SELECT e.id, pg_catalog.left(c.email::pg_catalog.text, 400) AS email, pg_catalog.left(c.name::pg_catalog.text, 400) AS name,
-       pg_catalog.left(c.timezone::pg_catalog.text, 400) AS timezone, pg_catalog.left(c.service::pg_catalog.text, 400) AS service,
-       pg_catalog.left(c.with_name::pg_catalog.text, 400) AS with_name, pg_catalog.left(c.place::pg_catalog.text, 400) AS place,
-       pg_catalog.left(c.meeting_link::pg_catalog.text, 2400) AS meeting_link,
-       COALESCE(c.is_online::pg_catalog.bool, false) AS is_online, pg_catalog.left(c.place_timezone::pg_catalog.text, 400) AS place_timezone
-  FROM ROWS FROM (pg_catalog.unnest(pg_catalog.current_setting('booking_automation.events')::pg_catalog.uuid[]),
-                  pg_catalog.unnest(pg_catalog.current_setting('booking_automation.bookings')::pg_catalog.uuid[]),
-                  pg_catalog.unnest(pg_catalog.current_setting('booking_automation.audiences')::pg_catalog.text[]))
-       AS e (id, booking_id, audience)
-  LEFT JOIN LATERAL (
-        -- One row, even if the view has several: a message is claimed once.
-        SELECT * FROM public.booking_automation_contacts AS c
-         WHERE c.booking_id OPERATOR(pg_catalog.=) e.booking_id AND c.audience OPERATOR(pg_catalog.=) e.audience LIMIT 1
-       ) AS c ON true
+-- schema.
+--   $1 bytes of all texts: where they are used up, the page ends, and the other messages stay as they are
+SELECT page.*
+  FROM (
+        -- The bytes of the texts up to each message.
+        SELECT contact.*,
+               pg_catalog.sum(pg_catalog.octet_length(pg_catalog.concat(
+                   contact.email, contact.name, contact.timezone, contact.service, contact.with_name, contact.place,
+                   contact.meeting_link, contact.place_timezone)))
+                   OVER (ORDER BY contact.position ROWS UNBOUNDED PRECEDING) AS bytes
+          FROM (
+                -- Each value is cast: the user's view may have other types. Each text is cut: a message uses 200
+                -- characters of it, an address has 320 at most, and a link that is longer than 2000 is left out.
+                SELECT e.position, e.id, pg_catalog.left(c.email::pg_catalog.text, 400) AS email,
+                       pg_catalog.left(c.name::pg_catalog.text, 400) AS name,
+                       pg_catalog.left(c.timezone::pg_catalog.text, 400) AS timezone,
+                       pg_catalog.left(c.service::pg_catalog.text, 400) AS service,
+                       pg_catalog.left(c.with_name::pg_catalog.text, 400) AS with_name,
+                       pg_catalog.left(c.place::pg_catalog.text, 400) AS place,
+                       pg_catalog.left(c.meeting_link::pg_catalog.text, 2400) AS meeting_link,
+                       COALESCE(c.is_online::pg_catalog.bool, false) AS is_online,
+                       pg_catalog.left(c.place_timezone::pg_catalog.text, 400) AS place_timezone
+                  FROM ROWS FROM (pg_catalog.unnest(pg_catalog.current_setting('booking_automation.events')::pg_catalog.uuid[]),
+                                  pg_catalog.unnest(pg_catalog.current_setting('booking_automation.bookings')::pg_catalog.uuid[]),
+                                  pg_catalog.unnest(pg_catalog.current_setting('booking_automation.audiences')::pg_catalog.text[]))
+                       WITH ORDINALITY AS e (id, booking_id, audience, position)
+                  LEFT JOIN LATERAL (
+                        -- One row, even if the view has several: a message is claimed once.
+                        SELECT * FROM public.booking_automation_contacts AS c
+                         WHERE c.booking_id OPERATOR(pg_catalog.=) e.booking_id AND c.audience OPERATOR(pg_catalog.=) e.audience
+                         LIMIT 1
+                       ) AS c ON true
+               ) AS contact
+       ) AS page
+ WHERE page.bytes OPERATOR(pg_catalog.<=) $1 OR page.position OPERATOR(pg_catalog.=) 1

@@ -1,11 +1,11 @@
 //! Delivery of mail, page by page: claim, send, record.
 //!
 //! A claim (status, claim number, lease) is committed before its first request leaves, and no
-//! transaction is open while a request is under way. The outcomes of one page are recorded in the
-//! transaction that claims the next: one round trip between two pages. A message that cannot leave
-//! in time is released, and the attempt does not count.
+//! transaction is open while a request is under way. The outcomes of one page are recorded and
+//! committed before the next page is claimed. A message that cannot leave in time is released, and
+//! the attempt does not count.
 
-mod contact_failure;
+mod claim_mark;
 pub mod event;
 pub mod feedback;
 pub mod figures;
@@ -16,6 +16,7 @@ mod pages;
 mod sending;
 pub mod suppression;
 mod tally;
+mod unprepared;
 pub(crate) mod webhook_outbox;
 pub mod webhooks;
 
@@ -160,5 +161,6 @@ fn first_limits(mailer: &Mailer, rate: f64, call: &Call) -> ClaimLimits {
         lease: timing.lease,
         unknown_wait: mailer.unknown_wait(),
         as_of: call.as_of,
+        single: None,
     }
 }

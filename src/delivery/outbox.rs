@@ -34,6 +34,8 @@ const ROOM: &str = "CASE WHEN c.next_at <= k.at THEN greatest(floor({rate} * {se
 /// How long reading the contacts of a page may take: no message leaves more than three seconds after
 /// it began.
 const CONTACTS_TIMEOUT: Duration = Duration::from_secs(2);
+/// Bytes of the texts of a page: with their copies, far less than the smallest function has.
+const CONTACTS_BYTES: i64 = 2 << 20;
 pub(crate) const CONTACTS: &str = include_str!("contacts.sql");
 pub(crate) static CANDIDATES: LazyLock<String> =
     LazyLock::new(|| with_room(include_str!("claim_candidates.sql"), "$3", "$4"));
@@ -113,6 +115,8 @@ pub(crate) struct ClaimLimits {
     pub(crate) unknown_wait: Duration,
     /// The moment to decide by; `None`: the clock.
     pub(crate) as_of: Option<DateTime<Utc>>,
+    /// Only this message.
+    pub(crate) single: Option<Uuid>,
 }
 
 /// Locks the messages of a page, and reads the contacts view for them, with the settings of the
@@ -126,12 +130,13 @@ pub(crate) async fn lock_candidates(
         (&limits.messages as _, Type::INT8),
         (&limits.rate as _, Type::FLOAT8),
         (&limits.page.as_secs_f64() as _, Type::FLOAT8),
+        (&limits.single as _, Type::UUID),
     ];
     let limit = CONTACTS_TIMEOUT.min(transaction.statement_timeout());
     let (channel, candidates, contacts) = future::join3(
         lock_channel(transaction),
         transaction.query(&CANDIDATES, &parameters),
-        transaction.query_with_their_settings(limit, CONTACTS, &[]),
+        transaction.query_with_their_settings(limit, CONTACTS, &[(&CONTACTS_BYTES, Type::INT8)]),
     )
     .await;
     channel?;

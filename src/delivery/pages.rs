@@ -1,18 +1,23 @@
-//! From one page to the next: records what was sent and claims more, in one transaction.
+//! From one page to the next: records what was sent, then claims more, each in its own transaction, so
+//! that a claim that fails undoes no record.
 
 use std::time::{Duration, Instant};
 
 use futures_util::future;
+use tokio_postgres::error::SqlState;
+use uuid::Uuid;
 
 use crate::channels::timing::Timing;
-use crate::database::{Begin, Database, DatabaseError, Result};
-use crate::delivery::contact_failure::{is_contact_failure, record_contact_failure};
+use crate::database::{Begin, Database, DatabaseError, Result, Transaction};
+use crate::delivery::claim_mark::{ClaimMark, announce_claim, delete_mark};
 use crate::delivery::outbox::{
     self, ClaimLimits, IN_INDEX_ORDER, PageOutcomes, RecordedOutcome, ReminderPage, claim_page,
     lock_candidates, record_outcomes,
 };
 use crate::delivery::tally::Tally;
+use crate::delivery::unprepared::{Unprepared, is_contact_failure, record_unprepared};
 use crate::primitives::call::Call;
+use crate::reminders::Reason;
 
 /// Longest time for one statement of a delivery.
 const STATEMENT_TIMEOUT: Duration = Duration::from_secs(8);
@@ -25,8 +30,12 @@ pub(crate) struct DeliveryPages<'a> {
     pub(crate) call: &'a Call,
     pub(crate) timing: &'a Timing,
     pub(crate) tally: Tally,
-    /// Messages in a page, at most: fewer where the contacts view is slow.
+    /// Messages in a page, at most: fewer where the contacts view is slow, or a process ended over them.
     most_messages: i64,
+    /// Of this delivery's mark.
+    id: Uuid,
+    /// Whether claims are announced.
+    keeps_marks: bool,
 }
 
 /// The factor by which a page shrinks whose contacts could not be read in time.
@@ -40,11 +49,12 @@ impl<'a> DeliveryPages<'a> {
             timing,
             tally: Tally::default(),
             most_messages: LARGEST_PAGE,
+            id: Uuid::new_v4(),
+            keeps_marks: true,
         }
     }
 
-    /// Records what was sent and claims the next page, in one transaction of three round trips. If that fails, recording
-    /// is retried alone: outcomes matter more than the next page.
+    /// Records what was sent and claims the next page.
     pub(crate) async fn next_page(
         &mut self,
         outcomes: &PageOutcomes,
@@ -54,31 +64,79 @@ impl<'a> DeliveryPages<'a> {
             messages: limits.messages.min(self.most_messages),
             ..*limits
         });
-        let limits = limits.as_ref();
-        // Only the first attempt claims: a claim whose COMMIT was lost waits for its lease.
-        let error = match self.record_and_claim(outcomes, limits).await {
-            Ok((recorded, page)) => {
+        let mark = match outcomes.is_empty() {
+            true => None,
+            false => self.record(outcomes, limits.as_ref()).await?,
+        };
+        match limits {
+            Some(limits) => self.claim(limits, mark).await,
+            None => Ok(ReminderPage::default()),
+        }
+    }
+
+    /// Records what was sent, and announces the claim of the next page with it. If that fails, recording
+    /// is retried alone: outcomes matter more than the next page.
+    async fn record(
+        &mut self,
+        outcomes: &PageOutcomes,
+        limits: Option<&ClaimLimits>,
+    ) -> Result<Option<ClaimMark>> {
+        let limits = limits.filter(|_| self.keeps_marks);
+        let error = match self.record_once(outcomes, limits).await {
+            Ok((recorded, mark)) => {
                 self.tally.add_recorded(outcomes, &recorded, false);
-                return Ok(page);
+                return Ok(mark);
             }
             Err(error) => error,
         };
-        let is_slow = self.shrink_if_slow(&error, limits);
-        if outcomes.is_empty() {
-            return match limits {
-                Some(_) if is_slow => Ok(ReminderPage::default()),
-                Some(limits) if is_contact_failure(&error) => self.claim_singly(limits).await,
-                _ => Err(error),
-            };
+        self.record_again(outcomes, error).await?;
+        Ok(None)
+    }
+
+    /// Claims a page: with fewer messages, or a single one, where an earlier claim came to no end. Only
+    /// one attempt: a claim whose COMMIT was lost waits for its lease.
+    async fn claim(
+        &mut self,
+        limits: ClaimLimits,
+        mark: Option<ClaimMark>,
+    ) -> Result<ReminderPage> {
+        let mark = match mark {
+            Some(mark) => mark,
+            None => self.announce(limits.messages).await,
+        };
+        let mark = match mark.fatal_message() {
+            Some(event_id) => {
+                self.give_up(event_id).await?;
+                self.announce(limits.messages).await
+            }
+            None => mark,
+        };
+        self.most_messages = self.most_messages.min(mark.messages);
+        let limits = ClaimLimits {
+            messages: mark.messages.min(limits.messages),
+            single: mark.single,
+            ..limits
+        };
+        let error = match self.claim_once(&limits).await {
+            Ok(page) => return Ok(page),
+            Err(error) => error,
+        };
+        let claimed = if self.shrink_if_slow(&error, &limits) {
+            Ok(ReminderPage::default())
+        } else if is_contact_failure(&error) {
+            self.claim_singly(&limits).await
+        } else {
+            Err(error)
+        };
+        if claimed.is_err() {
+            self.delete_mark().await;
         }
-        self.record_again(outcomes, error).await
+        claimed
     }
 
     /// Whether the contacts of a page could not be read in time: the next ones are smaller.
-    fn shrink_if_slow(&mut self, error: &DatabaseError, limits: Option<&ClaimLimits>) -> bool {
-        let Some(messages) = limits.map(|limits| limits.messages) else {
-            return false;
-        };
+    fn shrink_if_slow(&mut self, error: &DatabaseError, limits: &ClaimLimits) -> bool {
+        let messages = limits.messages;
         let is_slow = error.is_statement_timeout() && messages > 1;
         if is_slow {
             self.most_messages = (messages / SLOW_DIVISOR).max(1);
@@ -95,7 +153,7 @@ impl<'a> DeliveryPages<'a> {
         &mut self,
         outcomes: &PageOutcomes,
         mut error: DatabaseError,
-    ) -> Result<ReminderPage> {
+    ) -> Result<()> {
         let in_ascii = error.is_untranslatable().then(|| outcomes.in_ascii());
         let outcomes = in_ascii.as_ref().unwrap_or(outcomes);
         let (mut pause, longest) = self.timing.record_pauses;
@@ -107,10 +165,10 @@ impl<'a> DeliveryPages<'a> {
             );
             tokio::time::sleep(pause).await;
             pause = (pause * 2).min(longest);
-            match self.record_and_claim(outcomes, None).await {
-                Ok((recorded, page)) => {
+            match self.record_once(outcomes, None).await {
+                Ok((recorded, _)) => {
                     self.tally.add_recorded(outcomes, &recorded, true);
-                    return Ok(page);
+                    return Ok(());
                 }
                 Err(again) => error = again,
             }
@@ -132,26 +190,17 @@ impl<'a> DeliveryPages<'a> {
             messages: 1,
             ..*limits
         };
-        let error = match self
-            .record_and_claim(&PageOutcomes::default(), Some(&single))
-            .await
-        {
-            Ok((_, page)) => return Ok(page),
+        let error = match self.claim_once(&single).await {
+            Ok(page) => return Ok(page),
             Err(error) if is_contact_failure(&error) => error,
             Err(error) => return Err(error),
         };
-        let (details, back_off, as_of) = (error.details(), self.timing.back_off, self.call.as_of);
-        let begin = Begin {
-            until: Some(self.call.deadline),
-            ..Begin::default()
+        let unprepared = Unprepared {
+            event_id: limits.single,
+            reason: Reason::Contacts,
+            error: &error.details(),
         };
-        let (transaction, _) = self.database.begin(&begin, "").await?;
-        let recorded = transaction
-            .commit_after(async |transaction| {
-                record_contact_failure(transaction, &details, back_off, as_of).await
-            })
-            .await?;
-        let Some(recorded) = recorded else {
+        let Some(recorded) = self.record_unprepared(&unprepared).await? else {
             return Err(error);
         };
         tracing::error!(
@@ -159,55 +208,138 @@ impl<'a> DeliveryPages<'a> {
             error = error.loggable(),
             "booking_automation_contacts cannot be read for this event's booking"
         );
-        self.tally.add_contact_failure(&recorded);
         Ok(ReminderPage::default())
     }
 
-    async fn record_and_claim(
-        &self,
-        outcomes: &PageOutcomes,
-        claim: Option<&ClaimLimits>,
-    ) -> Result<(Vec<RecordedOutcome>, ReminderPage)> {
-        if outcomes.is_empty() && claim.is_none() {
-            return Ok(Default::default());
+    /// Gives up a message over which processes have ended, so that the others go on.
+    async fn give_up(&mut self, event_id: Uuid) -> Result<()> {
+        let unprepared = Unprepared {
+            event_id: Some(event_id),
+            reason: Reason::Crash,
+            error: Reason::Crash.sentence(),
+        };
+        self.record_unprepared(&unprepared).await?;
+        tracing::error!(
+            event.id = %event_id,
+            "the program ended three times while it prepared this message: not sent; given up"
+        );
+        Ok(())
+    }
+
+    async fn record_unprepared(
+        &mut self,
+        unprepared: &Unprepared<'_>,
+    ) -> Result<Option<RecordedOutcome>> {
+        let (back_off, as_of) = (self.timing.back_off, self.call.as_of);
+        let transaction = self.begin().await?;
+        let recorded = transaction
+            .commit_after(async |transaction| {
+                record_unprepared(transaction, unprepared, back_off, as_of).await
+            })
+            .await?;
+        if let Some(recorded) = &recorded {
+            self.tally.add_unprepared(recorded);
         }
-        let (as_of, until) = (self.call.as_of, Some(self.call.deadline));
+        Ok(recorded)
+    }
+
+    /// Announces a claim in a transaction of its own. Where that is not possible, the claim goes on without.
+    async fn announce(&mut self, messages: i64) -> ClaimMark {
+        if !self.keeps_marks {
+            return ClaimMark::unmarked(messages);
+        }
+        let announced = async {
+            let transaction = self.begin().await?;
+            transaction
+                .commit_after(async |transaction| {
+                    announce_claim(transaction, self.id, messages).await
+                })
+                .await
+        };
+        match announced.await {
+            Ok(mark) => mark,
+            Err(error) => {
+                self.keeps_marks = false;
+                // Before `migrate`, there is no such table.
+                if error.code() != Some(&SqlState::UNDEFINED_TABLE) {
+                    tracing::warn!(
+                        error = error.loggable(),
+                        "the claim of a page could not be announced"
+                    );
+                }
+                ClaimMark::unmarked(messages)
+            }
+        }
+    }
+
+    /// Deletes the mark of a claim that failed: its process has not ended. What stays is harmless: the
+    /// next call claims fewer messages at first.
+    async fn delete_mark(&self) {
+        if !self.keeps_marks {
+            return;
+        }
+        if let Ok(transaction) = self.begin().await {
+            let delete = async |transaction: &Transaction| delete_mark(transaction, self.id).await;
+            let _ = transaction.commit_after(delete).await;
+        }
+    }
+
+    async fn begin(&self) -> Result<Transaction> {
         let begin = Begin {
             statement_timeout: STATEMENT_TIMEOUT,
-            as_of,
-            until,
+            as_of: self.call.as_of,
+            until: Some(self.call.deadline),
             ..Begin::default()
         };
         let (transaction, _) = self.database.begin(&begin, IN_INDEX_ORDER).await?;
-        let record = async {
-            match outcomes.is_empty() {
-                true => Ok(Vec::new()),
-                false => record_outcomes(&transaction, outcomes, as_of).await,
-            }
+        Ok(transaction)
+    }
+
+    /// Records outcomes and announces the next claim, in two round trips.
+    async fn record_once(
+        &self,
+        outcomes: &PageOutcomes,
+        next: Option<&ClaimLimits>,
+    ) -> Result<(Vec<RecordedOutcome>, Option<ClaimMark>)> {
+        let transaction = self.begin().await?;
+        let write = async |transaction: &Transaction| {
+            let record = record_outcomes(transaction, outcomes, self.call.as_of);
+            let hold = async {
+                match outcomes.account {
+                    Some(account) => outbox::set_channel_hold(transaction, account.err()).await,
+                    None => Ok(()),
+                }
+            };
+            let announce = async {
+                match next {
+                    Some(limits) => announce_claim(transaction, self.id, limits.messages)
+                        .await
+                        .map(Some),
+                    None => Ok(None),
+                }
+            };
+            let (recorded, held, mark) = future::join3(record, hold, announce).await;
+            held?;
+            Ok((recorded?, mark?))
         };
-        let hold = async {
-            match outcomes.account {
-                Some(account) => outbox::set_channel_hold(&transaction, account.err()).await,
-                None => Ok(()),
-            }
+        transaction.commit_after(write).await
+    }
+
+    /// Claims a page in three round trips.
+    async fn claim_once(&self, limits: &ClaimLimits) -> Result<ReminderPage> {
+        let transaction = self.begin().await?;
+        let candidates = lock_candidates(&transaction, limits).await?;
+        let claim = async |transaction: &Transaction| {
+            let page = claim_page(transaction, limits, &candidates);
+            let unmark = async {
+                match self.keeps_marks {
+                    true => delete_mark(transaction, self.id).await,
+                    false => Ok(()),
+                }
+            };
+            let (page, unmarked) = future::join(page, unmark).await;
+            page.and_then(|page| unmarked.map(|()| page))
         };
-        let candidates = async {
-            match claim {
-                Some(limits) => lock_candidates(&transaction, limits)
-                    .await
-                    .map(|candidates| Some((limits, candidates))),
-                None => Ok(None),
-            }
-        };
-        let (recorded, held, candidates) = future::join3(record, hold, candidates).await;
-        held?;
-        let (recorded, candidates) = (recorded?, candidates?);
-        let page = transaction
-            .commit_after(async |transaction| match &candidates {
-                Some((limits, candidates)) => claim_page(transaction, limits, candidates).await,
-                None => Ok(ReminderPage::default()),
-            })
-            .await?;
-        Ok((recorded, page))
+        transaction.commit_after(claim).await
     }
 }

@@ -53,8 +53,8 @@ impl Tally {
         self.open.insert(id, kind);
     }
 
-    /// Counts a message whose contacts could not be read.
-    pub(crate) fn add_contact_failure(&mut self, recorded: &RecordedOutcome) {
+    /// Counts a message that could not be prepared.
+    pub(crate) fn add_unprepared(&mut self, recorded: &RecordedOutcome) {
         let kind = match recorded.status {
             Some(EventStatus::Completed) => Kind::Sent,
             Some(EventStatus::Failed) => Kind::Failed,

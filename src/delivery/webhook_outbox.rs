@@ -16,6 +16,8 @@ use crate::primitives::call::Call;
 
 /// Messages of one batch, at most.
 const BATCH: i64 = 64;
+/// Bytes of the bodies of one batch, at most.
+const BATCH_BYTES: i64 = 1 << 20;
 
 const CLAIM: &str = include_str!("claim_webhooks.sql");
 const RECORD: &str = include_str!("record_webhooks.sql");
@@ -126,6 +128,7 @@ impl<'a> WebhookOutbox<'a> {
             (&lease.as_secs_f64() as _, Type::FLOAT8),
             (&self.max_attempts() as _, Type::INT4),
             (&self.call.as_of as _, Type::TIMESTAMPTZ),
+            (&BATCH_BYTES as _, Type::INT8),
         ];
         let read_at = Instant::now();
         let rows = self

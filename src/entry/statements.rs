@@ -16,7 +16,7 @@ use crate::database::owner_functions::Liveness;
 use crate::delivery::{flags, outbox, webhook_outbox, webhooks};
 use crate::operations::{check, trial};
 use crate::reminders::{addresses, decisions, planned};
-use crate::support::preview;
+use crate::support::{preview, timeline, trail};
 use crate::tick::probe;
 
 /// Every status change by time, and every column.
@@ -81,6 +81,8 @@ pub fn composed() -> Vec<(String, String)> {
             ),
             ("changes to come", preview::changes_sql(&rules)),
             ("waiting reminders", preview::waiting_sql()),
+            ("timeline", timeline::EVENTS.clone()),
+            ("trail", trail::PAGE.clone()),
             ("projection", projection::steps_sql(&rules)),
             ("subscriptions", webhook_outbox::subscriptions_sql()),
             (

@@ -3,12 +3,21 @@
 use std::error::Error;
 use std::iter;
 
-/// An error and all its sources, separated by colons.
+/// Characters of an error, at most: others may quote anything in theirs.
+const LONGEST: usize = 1_000;
+
+/// An error and all its sources, separated by colons. A long one is cut.
 pub(crate) fn error_chain(error: &(dyn Error + 'static)) -> String {
-    sources(error)
-        .map(ToString::to_string)
-        .collect::<Vec<_>>()
-        .join(": ")
+    let chain = sources(error).map(ToString::to_string).collect::<Vec<_>>();
+    shortened(chain.join(": "))
+}
+
+/// The text, cut where it is longer than an error may be.
+pub(crate) fn shortened(text: String) -> String {
+    match text.char_indices().nth(LONGEST) {
+        Some((end, _)) => format!("{}…", &text[..end]),
+        None => text,
+    }
 }
 
 /// The first error of a type in the chain.

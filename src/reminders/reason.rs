@@ -29,6 +29,8 @@ named! {
         Suppressed = "suppressed",
         /// The contacts view cannot be read for this booking.
         Contacts = "contacts",
+        /// Processes ended while they prepared the message.
+        Crash = "crash",
         /// The person's data was erased.
         Forgotten = "forgotten",
         // The outcome of sending.
@@ -97,6 +99,7 @@ impl Reason {
                 "mail to this address bounced permanently, or the recipient complained"
             }
             Self::Contacts => "the name and address could not be read from the database",
+            Self::Crash => "the program ended three times while it prepared the message",
             Self::Forgotten => "the person's data was erased",
             Self::BadAddress => "the address is not a valid mail address",
             Self::Rejected => "the mail provider rejected the message permanently",

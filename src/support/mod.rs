@@ -4,3 +4,7 @@ pub mod preview;
 pub(crate) mod sentences;
 pub(crate) mod timeline;
 pub mod trail;
+
+/// SQL of the data of the event `e`: what other programs wrote there may have any length.
+pub(crate) const EVENT_DATA: &str = "CASE WHEN octet_length(e.event_data::text) <= 16384 THEN e.event_data \
+     ELSE '{\"too_long\": true}' END";

@@ -1,6 +1,8 @@
 //! Everything that happened to one booking and its messages, and what is to come, in sentences: it
 //! shows why a person was or was not reminded. It only reads.
 
+use std::sync::LazyLock;
+
 use chrono::{DateTime, Utc};
 use futures_util::future;
 use serde::Serialize;
@@ -15,6 +17,7 @@ use crate::bookings::steps::StepRules;
 use crate::database::{Result, Transaction, finite, json};
 use crate::delivery::event::{EventStatus, EventType};
 use crate::reminders::planned::{PlannedReminder, planned_reminders};
+use crate::support::EVENT_DATA;
 use crate::support::sentences::{
     AUTOMATION, StatusFacts, move_sentence, outcome_sentence, planned_reminder_sentence,
     planned_step_sentence, reminder_subject, status_sentence, webhook_subject,
@@ -23,7 +26,8 @@ use crate::support::sentences::{
 /// Events of one booking in a timeline, at most: the latest.
 const MOST_EVENTS: i64 = 1_000;
 
-const EVENTS: &str = include_str!("timeline.sql");
+pub(crate) static EVENTS: LazyLock<String> =
+    LazyLock::new(|| include_str!("timeline.sql").replace("{event_data}", EVENT_DATA));
 
 /// The timeline of a booking.
 #[derive(Debug, Serialize)]
@@ -202,7 +206,7 @@ async fn read_booking(
 async fn read_events(transaction: &Transaction, booking_id: Uuid) -> Result<Vec<Entry>> {
     let rows = transaction
         .query(
-            EVENTS,
+            &EVENTS,
             &[(&booking_id, Type::UUID), (&MOST_EVENTS, Type::INT8)],
         )
         .await?;

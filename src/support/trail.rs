@@ -6,6 +6,7 @@
 //! long list does not hold back vacuum.
 
 use std::io::{self, Write};
+use std::sync::LazyLock;
 
 use chrono::{DateTime, Utc};
 use serde::Serialize;
@@ -16,13 +17,15 @@ use uuid::Uuid;
 
 use crate::database::{Begin, Database, DatabaseError, Result, Transaction, finite, json};
 use crate::delivery::event::EventStatus;
+use crate::support::EVENT_DATA;
 
 /// Events of a page, at most: well below the 6 MB that a function URL's answer may have.
 pub(crate) const LARGEST_PAGE: i64 = 500;
 /// Rows that one page examines for a filter: tens of milliseconds of work.
 const LOOK_AT: i64 = 20_000;
 
-const PAGE: &str = include_str!("trail.sql");
+pub(crate) static PAGE: LazyLock<String> =
+    LazyLock::new(|| include_str!("trail.sql").replace("{event_data}", EVENT_DATA));
 
 /// The events to list.
 #[derive(Clone, Debug, Default)]
@@ -147,7 +150,7 @@ pub(crate) async fn read_page(
         (&filter.since as _, Type::TIMESTAMPTZ),
         (&filter.until as _, Type::TIMESTAMPTZ),
     ];
-    let found = transaction.query(PAGE, &parameters).await?;
+    let found = transaction.query(&PAGE, &parameters).await?;
     let events: Vec<_> = found.iter().filter_map(TrailEntry::of).collect();
     let last = events.last().map(|(seq, _)| *seq);
     // The statement has one row at least.

@@ -17,6 +17,7 @@ mod chaos_mail;
 mod chaos_report;
 mod chaos_wire;
 mod check;
+mod claims;
 mod client;
 mod cluster;
 mod database_url;

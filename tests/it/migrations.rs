@@ -45,6 +45,7 @@ async fn migrate_creates_everything_and_a_second_run_changes_nothing() {
             "booking_automation_callers",
             "booking_automation_cancellation_policies",
             "booking_automation_channels",
+            "booking_automation_claim_marks",
             "booking_automation_contacts",
             "booking_automation_erasures",
             "booking_automation_events",
@@ -127,7 +128,7 @@ const VERSIONS_OF_FUNCTIONS: &[(i32, &str)] = &[
     // 0.3.0
     (
         2,
-        "9986b6185e2d3da965509a6af082afe26e13eb3b90e15d1b4db4294588d4dfff",
+        "747f7d9d7fe6972021605f2b1875dd9cd7711190fe41965390456d4a6a905978",
     ),
 ];
 

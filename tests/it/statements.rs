@@ -275,6 +275,7 @@ fn found_by_path(sql: &str) -> Vec<String> {
             "THEN",
             "ELSE",
             "FROM",
+            "OVER",
             "LATERAL",
             "MATERIALIZED",
             "EXISTS",

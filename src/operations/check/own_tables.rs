@@ -139,6 +139,12 @@ const OWN_TABLES: &[OwnTable] = &[
         "18_not_live",
         "status text, before timestamptz, looked_at timestamptz",
     ),
+    table(
+        "booking_automation_claim_marks",
+        "19_claim_marks",
+        "id uuid, channel text, messages int8, event_id uuid, event_claim int8, deaths int4, \
+         begun_at timestamptz",
+    ),
 ];
 
 /// A column that a table has.

@@ -1,35 +1,49 @@
-//! Handles a message whose row of the contacts view cannot be read: it counts as a failed attempt,
-//! so that other messages go on.
+//! Handles a message that cannot be prepared, so that other messages go on: where its row of the
+//! contacts view cannot be read, that is a failed attempt; where processes end over it, it is given up.
 
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use futures_util::future;
 use tokio_postgres::types::Type;
+use uuid::Uuid;
 
 use crate::database::{DatabaseError, Result, Transaction};
 use crate::delivery::outbox::{MAX_ATTEMPTS, RecordedOutcome, lock_channel};
+use crate::reminders::Reason;
 
-const CONTACT_FAILURE: &str = include_str!("contact_failure.sql");
+const UNPREPARED: &str = include_str!("unprepared.sql");
 
-/// Counts a failed attempt against the first message that could be claimed. Returns its event.
-pub(crate) async fn record_contact_failure(
+/// Why a message cannot be prepared.
+pub(crate) struct Unprepared<'a> {
+    /// The message; `None`: the first that could be claimed.
+    pub(crate) event_id: Option<Uuid>,
+    /// [`Reason::Contacts`], or [`Reason::Crash`]: no attempt follows.
+    pub(crate) reason: Reason,
+    /// What is recorded about it.
+    pub(crate) error: &'a str,
+}
+
+/// Counts a failed attempt, or gives the message up. Returns its event.
+pub(crate) async fn record_unprepared(
     transaction: &Transaction,
-    error: &str,
+    unprepared: &Unprepared<'_>,
     back_off: Duration,
     as_of: Option<DateTime<Utc>>,
 ) -> Result<Option<RecordedOutcome>> {
     let parameters = [
-        (&error as _, Type::TEXT),
+        (&unprepared.error as _, Type::TEXT),
         (&as_of as _, Type::TIMESTAMPTZ),
         (&MAX_ATTEMPTS as _, Type::INT4),
         (&back_off.as_secs_f64() as _, Type::FLOAT8),
+        (&unprepared.event_id as _, Type::UUID),
+        (&unprepared.reason.as_str() as _, Type::TEXT),
     ];
     // The provider's events are written under the channel's lock: either this statement sees an
     // event, or the event's own statement sees the row as this one left it.
     let (locked, rows) = future::join(
         lock_channel(transaction),
-        transaction.query(CONTACT_FAILURE, &parameters),
+        transaction.query(UNPREPARED, &parameters),
     )
     .await;
     locked?;

@@ -1,13 +1,14 @@
--- Counts a failed attempt for the first message that could be claimed: its booking's row of the contacts view cannot be
--- read. Back-off is as after any other attempt. As in a claim, a lease that ran out is recorded, and the provider's
+-- Counts a failed attempt for a message whose booking's row of the contacts view cannot be read, or gives it up because
+-- processes ended over it. Back-off is as after any other attempt. As in a claim, a lease that ran out is recorded, and the provider's
 -- events settle an earlier attempt.
 --   $1 the server's message  $2 the moment to decide by (NULL: the clock)  $3 attempts, at most
---   $4 seconds before the second attempt
+--   $4 seconds before the second attempt  $5 the message (NULL: the first that could be claimed)  $6 reason
 WITH first AS (
     SELECT id, least(1 << attempts, 8) * make_interval(secs => $4) AS wait
       FROM public.booking_automation_events
      WHERE status IN ('pending', 'sending') AND event_type = 'reminder_sent' AND starts_at IS NOT NULL
        AND next_attempt_at <= clock_timestamp()
+       AND ($5::uuid IS NULL OR id = $5)
      ORDER BY starts_at, seq LIMIT 1 FOR UPDATE SKIP LOCKED
 ), checked AS (
     SELECT e.id, first.wait, clock_timestamp() AS at, coalesce($2, clock_timestamp()) AS as_of,
@@ -16,7 +17,7 @@ WITH first AS (
 ), judged AS (
     SELECT t.*,
            CASE WHEN t.settled_by IS NOT NULL THEN 'completed'
-                WHEN e.attempts + 1 >= $3 OR e.starts_at <= t.as_of + t.wait THEN 'failed'
+                WHEN $6 = 'crash' OR e.attempts + 1 >= $3 OR e.starts_at <= t.as_of + t.wait THEN 'failed'
                 ELSE 'pending' END AS status,
            CASE WHEN t.settled_by IS NOT NULL
                 THEN public.booking_automation_settled_attempt(e.attempts, t.at, t.settled_by)
@@ -27,7 +28,7 @@ WITH first AS (
 UPDATE public.booking_automation_events e
    SET status = j.status, message_id = coalesce(j.settled_by, e.message_id),
        attempts = CASE WHEN j.status = 'completed' THEN e.attempts ELSE least(e.attempts + 1, $3) END, claim = e.claim + 1,
-       reason = CASE WHEN j.status <> 'completed' THEN 'contacts' END,
+       reason = CASE WHEN j.status <> 'completed' THEN $6 END,
        error_message = CASE WHEN j.status <> 'completed' THEN $1 END,
        flag_due = j.status = 'completed' AND public.booking_automation_has_flag(e.rule, e.audience),
        event_data = CASE WHEN j.attempt IS NULL THEN e.event_data
