@@ -120,15 +120,17 @@ const TAKEN_BACK: &str = "EXISTS (SELECT FROM public.booking_automation_state s
 const REFUSED_BEFORE: &str = "EXISTS (SELECT FROM public.booking_automation_events f
         WHERE f.booking_id = b.id AND f.event_type = 'status_update' AND f.status = 'failed'
            AND f.event_data ->> 'from' = b.status AND f.event_data ->> 'to' <> 'expired')";
-/// The database did not refuse a step of this booking lately.
+/// The database did not refuse a step of this booking lately. A refusal that lies ahead was recorded before
+/// the database's clock was set back.
 pub(crate) const NOT_REFUSED: &str = "NOT EXISTS (SELECT FROM public.booking_automation_events f
-        WHERE f.booking_id = b.id AND f.event_type = 'status_update' AND f.status = 'failed' AND f.next_attempt_at > $1)";
+        WHERE f.booking_id = b.id AND f.event_type = 'status_update' AND f.status = 'failed'
+          AND f.next_attempt_at > $1 AND f.executed_at <= $1)";
 
 /// Nor did it ever refuse this step. OFFSET 0: each booking is looked up by its key, however many were
 /// refused since the planner's statistics were made.
 const NEVER_REFUSED: &str = "NOT EXISTS (SELECT FROM public.booking_automation_events f
         WHERE f.booking_id = b.id AND f.event_type = 'status_update' AND f.status = 'failed'
-          AND (f.next_attempt_at > $1
+          AND (f.next_attempt_at > $1 AND f.executed_at <= $1
                OR f.event_data ->> 'from' = '{from}' AND f.event_data ->> 'to' = '{to}') OFFSET 0)";
 
 /// Bookings whose step was refused before wait behind the others.

@@ -14,7 +14,7 @@ WITH clock AS MATERIALIZED (
     -- When the channel is free, and how many messages can leave within the page's time after that.
     SELECT k.at, coalesce($6, k.at) AS as_of, greatest(c.next_at, k.at) AS free_at, c.held_reason IS NOT NULL AS held,
            {room} AS room
-      FROM clock k, public.booking_automation_channels c
+      FROM clock k, {channel} AS c
      WHERE c.channel = $1
 ), candidate AS MATERIALIZED (
     SELECT * FROM unnest($8::uuid[], $9::text[]) AS candidate (id, email)

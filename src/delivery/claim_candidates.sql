@@ -6,7 +6,7 @@ WITH clock AS MATERIALIZED (
 ), pace AS MATERIALIZED (
     -- How many messages can leave within the page's time.
     SELECT c.held_reason IS NOT NULL AS held, {room} AS room
-      FROM clock k, public.booking_automation_channels c
+      FROM clock k, {channel} AS c
      WHERE c.channel = $1
 ), candidate AS MATERIALIZED (
     -- New, retried and lease-expired rows, the most urgent start first.

@@ -27,6 +27,11 @@ pub(crate) const MAX_ATTEMPTS: i32 = 5;
 /// planner would collect and sort the whole backlog in a bitmap for every page.
 pub(crate) const IN_INDEX_ORDER: &str = "SET LOCAL enable_bitmapscan = off";
 
+/// The row of a channel. It is free after a page's time or that of one message at the latest: what lies
+/// beyond was written before the database's clock was set back.
+const CHANNEL: &str = "(SELECT channel, held_reason,
+                      least(next_at, clock_timestamp() + make_interval(secs => greatest({seconds}, 1 / {rate}))) AS next_at
+                 FROM public.booking_automation_channels)";
 /// How many messages can leave within a page's time.
 const ROOM: &str = "CASE WHEN c.next_at <= k.at THEN greatest(floor({rate} * {seconds}), 1)
                 ELSE greatest(floor({rate} * ({seconds} - extract(epoch FROM c.next_at - k.at)::float8)), 0)
@@ -47,6 +52,7 @@ fn with_room(sql: &str, rate: &str, seconds: &str) -> String {
     sql.replace("{hand_over}", HAND_OVER)
         .replace("{is_liveness_known}", IS_KNOWN)
         .replace("{room}", ROOM)
+        .replace("{channel}", CHANNEL)
         .replace("{rate}", rate)
         .replace("{seconds}", seconds)
 }

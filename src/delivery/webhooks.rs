@@ -59,6 +59,10 @@ impl WebhookDispatcher {
         Self { client, settings }
     }
 
+    pub(crate) fn settings(&self) -> &WebhookSettings {
+        &self.settings
+    }
+
     /// Delivers until nothing is due or the call's time is over. It never fails: errors are logged
     /// and stored in the outbox.
     pub(crate) async fn dispatch(&self, database: &Database, call: &Call) -> WebhookFigures {

@@ -3,7 +3,8 @@
 //!
 //! The generic cell rate algorithm (ITU-T I.371): each call moves a credential's time forward by
 //! its share of the minute; a call that would move it more than a minute ahead of the clock is
-//! refused. One message begins, changes one row and commits, so a process that dies cannot leave
+//! refused. A time that lies further ahead was written before the database's clock was set back, and
+//! counts as a minute. One message begins, changes one row and commits, so a process that dies cannot leave
 //! the row locked.
 
 use std::num::NonZeroU32;
@@ -29,7 +30,8 @@ pub(crate) async fn take_call(
     deadline: Instant,
 ) -> Result<Option<Duration>> {
     let share = WINDOW.as_secs_f64() / f64::from(calls_per_minute.get());
-    let ahead = WINDOW.as_secs_f64() - share;
+    let window = WINDOW.as_secs_f64();
+    let ahead = window - share;
     // Safe to format in: the credential is hexadecimal digits, the others are numbers.
     let sql = format!(
         "SET LOCAL synchronous_commit = off;
@@ -37,8 +39,10 @@ pub(crate) async fn take_call(
              INSERT INTO public.booking_automation_callers AS c (credential, next_at)
              VALUES ('{credential}', clock_timestamp() + interval '{share} seconds')
              ON CONFLICT (credential) DO UPDATE
-                SET next_at = greatest(c.next_at, clock_timestamp()) + interval '{share} seconds'
+                SET next_at = least(greatest(c.next_at, clock_timestamp()) + interval '{share} seconds',
+                                    clock_timestamp() + interval '{window} seconds')
               WHERE c.next_at <= clock_timestamp() + interval '{ahead} seconds'
+                 OR c.next_at > clock_timestamp() + interval '{window} seconds'
              RETURNING credential
          )
          -- The wait is approximate if another call was counted since this statement began.

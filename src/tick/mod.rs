@@ -1,5 +1,6 @@
 //! One call: the pass, then delivery by mail and to webhooks, then the summary.
 
+mod clock;
 pub mod error;
 mod overlap;
 pub mod pass;
@@ -104,6 +105,9 @@ async fn pass_and_deliver(
     };
     // The alarm on silence counts these lines.
     tracing::info!(pass = "committed", run.id = %committed.work.run_id, "the pass was committed");
+    if committed.is_clock_set_back {
+        bound_waits(automation, call, &mut committed).await;
+    }
     let waiting = deliver(automation, call, &mut committed).await;
     let delivers = committed.claimable || committed.webhooks;
     if delivers {
@@ -123,6 +127,27 @@ async fn pass_and_deliver(
         tracing::warn!(error, "the run's duration could not be completed");
     }
     Ok(Summary::Completed(work))
+}
+
+/// Cuts waits and leases from before the clock was set back. What waits no longer is delivered now.
+async fn bound_waits(automation: &Automation, call: &Call, committed: &mut Committed) {
+    let Automation {
+        database,
+        mailer,
+        dispatcher,
+        ..
+    } = automation;
+    match clock::bound_waits(database, mailer, dispatcher, call).await {
+        Ok(0) => {}
+        Ok(_) => (committed.claimable, committed.webhooks) = (true, true),
+        Err(error) => {
+            let error = error.loggable();
+            tracing::error!(
+                error,
+                "waits and leases from before the clock was set back could not be cut"
+            );
+        }
+    }
 }
 
 /// What follows delivery: the flags on bookings, the hourly sweep, and retention. Returns whether

@@ -23,6 +23,7 @@ use crate::primitives::call::Call;
 use crate::reminders::decisions::{self, Decisions};
 use crate::reminders::hidden_rows::{HiddenRows, find_hidden_rows};
 use crate::reminders::watermark::Watermark;
+use crate::tick::clock;
 pub use crate::tick::error::PassError;
 use crate::tick::overlap;
 use crate::tick::preconditions::{PRECONDITIONS, Preconditions};
@@ -63,6 +64,8 @@ pub struct Committed {
     pub rows_expired: bool,
     /// Whether a sweep is to follow.
     pub sweep: bool,
+    /// Whether the database's clock was set back.
+    pub(crate) is_clock_set_back: bool,
 }
 
 impl Committed {
@@ -74,6 +77,7 @@ impl Committed {
             flags_due: due.flags,
             rows_expired: due.expired_rows,
             sweep: due.watermark.sweep,
+            is_clock_set_back: !due.clock_set_back.is_zero(),
         }
     }
 }
@@ -123,6 +127,7 @@ async fn attempt_pass(
     let id = trigger.webhook_id();
     let due = probe(&transaction, settings, &rules, &moments, id).await?;
     preconditions.check_triggers()?;
+    clock::report_clock(preconditions.clock, due.clock_set_back);
     if due.duplicate_request {
         transaction.rollback().await?;
         return Ok(Pass::Skipped(SkipReason::DuplicateRequest));

@@ -1,6 +1,8 @@
 //! The probe of a pass: one round trip that finds out whether there is work, before anything is
 //! written.
 
+use std::time::Duration;
+
 use tokio_postgres::types::Type;
 
 use crate::bookings::steps::StepRules;
@@ -10,6 +12,7 @@ use crate::delivery::figures::Backlog;
 use crate::delivery::{outbox, webhooks};
 use crate::operations::retention;
 use crate::reminders::watermark::{self, Watermark};
+use crate::tick::clock;
 use crate::tick::error::PassError;
 use crate::tick::settings::PassSettings;
 
@@ -33,6 +36,8 @@ pub(crate) struct WorkDue {
     pub(crate) webhooks: bool,
     /// Whether there is any live subscription.
     pub(crate) subscribed: bool,
+    /// By how much the database's clock was set back, if it was.
+    pub(crate) clock_set_back: Duration,
     pub(crate) backlog: Backlog,
     /// How many reminders of the backlog can be claimed now.
     pub(crate) claimable: i64,
@@ -82,6 +87,7 @@ pub(crate) async fn probe(
             .unwrap_or_default(),
         webhooks: row.get("webhooks_due"),
         subscribed: row.get("subscribed"),
+        clock_set_back: Duration::try_from_secs_f64(row.get("clock_set_back")).unwrap_or_default(),
         backlog,
         claimable,
         watermark: Watermark::of(&row),
@@ -102,6 +108,7 @@ pub(crate) fn probe_sql(rules: &StepRules) -> String {
                 row_security_active('public.bookings') AS rows_are_hidden,
                 EXISTS ({webhooks_due}) AS webhooks_due,
                 {subscribed} AS subscribed,
+                {set_back} AS clock_set_back,
                 waiting.*, watermark.*
            FROM watermark, waiting",
         watermark = watermark::WATERMARK,
@@ -112,5 +119,6 @@ pub(crate) fn probe_sql(rules: &StepRules) -> String {
         expired_rows = retention::ANY_EXPIRED,
         webhooks_due = webhooks::DUE,
         subscribed = webhooks::ANY_SUBSCRIBED,
+        set_back = clock::SECONDS_SET_BACK,
     )
 }

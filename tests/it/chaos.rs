@@ -19,15 +19,14 @@ use tokio::sync::{mpsc, oneshot};
 use tokio_postgres::{Client, NoTls};
 use uuid::Uuid;
 
-use crate::app::{App, connect, skipped};
+use crate::app::{App, connect};
 use crate::chaos_load::{self, Shared};
 use crate::chaos_mail::{self, Mail, PUBLIC_URL};
 use crate::chaos_report::{self, Restarts, Run};
 use crate::chaos_wire::{self, Action, Held, Kill, Plan, Point, Slot};
 use crate::client::request;
-use crate::cluster::OwnCluster;
+use crate::cluster::{OwnCluster, faketime_library};
 use crate::http::Server;
-use crate::others::find;
 use crate::proxy::{Cut, Proxy};
 use crate::runtime_api::{Instance, Outcome};
 
@@ -619,19 +618,6 @@ fn instance_environment(app: &App, length: &Length) -> BTreeMap<&'static str, St
         ("COMPLETE_AFTER", COMPLETE_AFTER.to_owned()),
     ]);
     environment
-}
-
-/// The library that changes a process's clock; `None`, with a message, where it is not installed.
-fn faketime_library() -> Option<String> {
-    let places =
-        ["x86_64", "aarch64"].map(|machine| format!("/usr/lib/{machine}-linux-gnu/faketime"));
-    let library = find("libfaketime.so.1", &places.each_ref().map(String::as_str));
-    if library.is_none() {
-        skipped(
-            "clocks that are off, which need libfaketime (Debian: apt-get install libfaketime)",
-        );
-    }
-    library.map(|path| path.to_str().unwrap().to_owned())
 }
 
 /// Starts the database server with the user's schema, years of rows, ours and the tables of the

@@ -13,6 +13,8 @@ use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU16, Ordering};
 use std::time::{Duration, Instant};
 
+use crate::others::find;
+
 /// The server that the tests share.
 pub struct Cluster {
     /// URL of a superuser, without a database.
@@ -194,6 +196,8 @@ pub struct OwnCluster {
     directory: tempfile::TempDir,
     /// Whether the data are on a separate small disk.
     mounted: bool,
+    /// The library that sets its clock.
+    faketime: Option<PathBuf>,
 }
 
 impl OwnCluster {
@@ -209,6 +213,39 @@ impl OwnCluster {
         own.append_settings(settings);
         own.start_server();
         Some(own)
+    }
+
+    /// Starts a server whose clock the test sets; `None`, with a message, where libfaketime is not
+    /// installed.
+    pub async fn start_with_clock() -> Option<Self> {
+        let mut own = Self::prepare()?;
+        own.faketime = Some(faketime_library()?.into());
+        own.step_clock(0);
+        run(own.initdb());
+        own.start_server();
+        Some(own)
+    }
+
+    /// Sets the server's clock to so many seconds ahead of the true time.
+    pub fn step_clock(&self, seconds: i64) {
+        // Never empty for a reader.
+        let new = self.directory.path().join("clock.new");
+        std::fs::write(&new, format!("{seconds:+}s\n")).unwrap();
+        std::fs::rename(new, self.clock()).unwrap();
+    }
+
+    /// Creates another database; returns its URL.
+    pub async fn another_database(&self) -> String {
+        let name = format!("own_{}", uuid::Uuid::new_v4().simple());
+        let db = crate::app::connect(&self.url).await;
+        db.batch_execute(&format!("CREATE DATABASE {name}"))
+            .await
+            .unwrap();
+        format!("{}/{name}", self.url.rsplit_once('/').unwrap().0)
+    }
+
+    fn clock(&self) -> PathBuf {
+        self.directory.path().join("clock")
     }
 
     /// Starts a server whose data are on a disk of this many megabytes; `None`, with a message,
@@ -337,6 +374,7 @@ impl OwnCluster {
             bin,
             directory,
             mounted: false,
+            faketime: None,
         })
     }
 
@@ -373,7 +411,18 @@ impl OwnCluster {
     }
 
     fn postgres(&self, program: &str) -> Command {
-        let mut command = as_postgres(is_root(), &self.bin.join(program));
+        // `env`: not for the command that changes the user.
+        let mut command = as_postgres(is_root(), Path::new("env"));
+        if let Some(library) = &self.faketime {
+            command
+                .arg(format!("LD_PRELOAD={}", library.display()))
+                .arg(format!(
+                    "FAKETIME_TIMESTAMP_FILE={}",
+                    self.clock().display()
+                ))
+                .args(["FAKETIME_NO_CACHE=1", "DONT_FAKE_MONOTONIC=1"]);
+        }
+        command.arg(self.bin.join(program));
         // The server outlives the command and must not keep the test's output open.
         command
             .arg("-D")
@@ -387,6 +436,9 @@ impl OwnCluster {
 impl Drop for OwnCluster {
     fn drop(&mut self) {
         self.crash();
+        if self.faketime.is_some() {
+            remove_shared_memory_of_dead_processes();
+        }
         if self.mounted {
             let _ = Command::new("umount")
                 .arg("--lazy")
@@ -394,6 +446,35 @@ impl Drop for OwnCluster {
                 .status();
         }
     }
+}
+
+/// libfaketime leaves a segment and a semaphore of each process that was ended.
+fn remove_shared_memory_of_dead_processes() {
+    for entry in std::fs::read_dir("/dev/shm")
+        .into_iter()
+        .flatten()
+        .flatten()
+    {
+        let name = entry.file_name().into_string().unwrap_or_default();
+        let (kind, process) = name.rsplit_once('_').unwrap_or_default();
+        let is_ours = ["faketime_shm", "sem.faketime_sem"].contains(&kind);
+        if is_ours && !Path::new("/proc").join(process).exists() {
+            let _ = std::fs::remove_file(entry.path());
+        }
+    }
+}
+
+/// The library that changes a process's clock; `None`, with a message, where it is not installed.
+pub fn faketime_library() -> Option<String> {
+    let places =
+        ["x86_64", "aarch64"].map(|machine| format!("/usr/lib/{machine}-linux-gnu/faketime"));
+    let library = find("libfaketime.so.1", &places.each_ref().map(String::as_str));
+    if library.is_none() {
+        crate::app::skipped(
+            "clocks that are off, which need libfaketime (Debian: apt-get install libfaketime)",
+        );
+    }
+    library.map(|path| path.to_str().unwrap().to_owned())
 }
 
 /// The directory of the server's programs: `TEST_POSTGRES_BIN`, on the `PATH`, in Debian's

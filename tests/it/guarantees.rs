@@ -219,7 +219,9 @@ async fn a_connection_lost_before_during_or_after_commit_leaves_all_or_nothing()
             )
             .await;
         match cut {
-            Cut::Never | Cut::Begin | Cut::Forever | Cut::Silence => unreachable!("not among them"),
+            Cut::Never | Cut::Begin | Cut::Forever | Cut::Silence | Cut::Hold => {
+                unreachable!("not among them")
+            }
             // Nothing is left but the row of the failed run.
             Cut::Before => {
                 assert!(!said.success);

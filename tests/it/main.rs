@@ -19,6 +19,7 @@ mod chaos_wire;
 mod check;
 mod claims;
 mod client;
+mod clock;
 mod cluster;
 mod database_url;
 mod delivery;

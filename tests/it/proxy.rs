@@ -29,6 +29,8 @@ pub enum Cut {
     Panic,
     /// At a BEGIN or a COMMIT: from then on no data pass, and every connection stays open.
     Silence,
+    /// At a BEGIN or a COMMIT: the server gets it when the test calls `release`.
+    Hold,
 }
 
 /// The PANIC of a server whose log has no space.
@@ -50,6 +52,8 @@ struct State {
     answered: AtomicBool,
     round_trips: AtomicU64,
     connections: AtomicU64,
+    /// The test lets the held message pass.
+    released: tokio::sync::Notify,
     /// Connections up to this number relay nothing and stay open.
     frozen: AtomicU64,
 }
@@ -109,6 +113,11 @@ impl Proxy {
     /// The number of connections.
     pub fn connections(&self) -> u64 {
         self.state.connections.load(Ordering::SeqCst)
+    }
+
+    /// Lets the held message pass.
+    pub fn release(&self) {
+        self.state.released.notify_one();
     }
 
     /// From now on the existing connections relay nothing; they stay open.
@@ -212,7 +221,11 @@ impl Connection {
                     self.state.frozen.store(u64::MAX, Ordering::SeqCst);
                     continue;
                 }
-                self.committing.store(true, Ordering::SeqCst);
+                if self.cut == Cut::Hold {
+                    self.state.released.notified().await;
+                } else {
+                    self.committing.store(true, Ordering::SeqCst);
+                }
             }
             if to_server.write_all(&buffer[..count]).await.is_err() {
                 return;
@@ -231,7 +244,7 @@ impl Connection {
         let counts = match self.cut {
             Cut::Never => false,
             Cut::Begin => begin,
-            Cut::Silence => begin || commit,
+            Cut::Silence | Cut::Hold => begin || commit,
             _ => commit,
         };
         counts && self.state.counted.fetch_add(1, Ordering::SeqCst) + 1 == self.cut_at
