@@ -1,6 +1,6 @@
 -- Counts a failed attempt for a message whose booking's row of the contacts view cannot be read, or gives it up because
--- processes ended over it. Back-off is as after any other attempt. As in a claim, a lease that ran out is recorded, and the provider's
--- events settle an earlier attempt.
+-- processes ended over it. Back-off is as after any other attempt. As in a claim, a lease that ran out is recorded, and
+-- the provider's events settle an earlier attempt.
 --   $1 the server's message  $2 the moment to decide by (NULL: the clock)  $3 attempts, at most
 --   $4 seconds before the second attempt  $5 the message (NULL: the first that could be claimed)  $6 reason
 WITH first AS (
@@ -22,7 +22,8 @@ WITH first AS (
            CASE WHEN t.settled_by IS NOT NULL
                 THEN public.booking_automation_settled_attempt(e.attempts, t.at, t.settled_by)
                 WHEN e.status = 'sending'
-                THEN public.booking_automation_lost_attempt(e.attempts) END AS attempt
+                THEN public.booking_automation_lost_attempt(e.attempts) END AS earlier,
+           jsonb_build_object('attempt', least(e.attempts + 1, $3), 'at', t.at, 'outcome', $6) AS this
       FROM checked t JOIN public.booking_automation_events e ON e.id = t.id
 )
 UPDATE public.booking_automation_events e
@@ -31,8 +32,11 @@ UPDATE public.booking_automation_events e
        reason = CASE WHEN j.status <> 'completed' THEN $6 END,
        error_message = CASE WHEN j.status <> 'completed' THEN $1 END,
        flag_due = j.status = 'completed' AND public.booking_automation_has_flag(e.rule, e.audience),
-       event_data = CASE WHEN j.attempt IS NULL THEN e.event_data
-           ELSE public.booking_automation_with_attempt(e.event_data, j.attempt) END,
+       event_data = CASE
+           WHEN j.status = 'completed' THEN public.booking_automation_with_attempt(e.event_data, j.earlier)
+           WHEN j.earlier IS NULL THEN public.booking_automation_with_attempt(e.event_data, j.this)
+           ELSE public.booking_automation_with_attempt(public.booking_automation_with_attempt(e.event_data, j.earlier), j.this)
+       END,
        lease_until = NULL,
        next_attempt_at = CASE WHEN j.status = 'pending' THEN j.at + j.wait END,
        executed_at = CASE WHEN j.status <> 'pending' THEN j.as_of END

@@ -27,6 +27,7 @@ use crate::chaos_wire::{self, Action, Held, Kill, Plan, Point, Slot};
 use crate::client::request;
 use crate::cluster::{OwnCluster, faketime_library};
 use crate::http::Server;
+use crate::isolation::{STATES, peak_memory};
 use crate::proxy::{Cut, Proxy};
 use crate::runtime_api::{Instance, Outcome};
 
@@ -131,6 +132,8 @@ pub struct World {
     pub stale: AtomicU64,
     /// Delivered SES events.
     pub told: AtomicU64,
+    /// The most memory that an instance had, in MiB.
+    pub memory: AtomicU64,
     over: AtomicBool,
 }
 
@@ -147,6 +150,7 @@ impl World {
             misdeeds: Mutex::default(),
             stale: AtomicU64::new(0),
             told: AtomicU64::new(0),
+            memory: AtomicU64::new(0),
             over: AtomicBool::new(false),
         }
     }
@@ -279,6 +283,8 @@ impl Place {
             }
             let ended = instance.try_exit_status();
             let process = self.slot.process.load(Ordering::SeqCst);
+            let memory = peak_memory(u32::try_from(process).unwrap());
+            world.memory.fetch_max(memory, Ordering::SeqCst);
             let log = if ended.is_some() {
                 instance.wait_for_exit().await.1
             } else {
@@ -521,6 +527,17 @@ async fn send_refused_calls(server: &Server, world: &World) -> u64 {
 
 /// Runs a last instance without faults until no work is left.
 async fn run_until_quiet(app: &App, world: &World, environment: &BTreeMap<&'static str, String>) {
+    // What was refused waits for a minute and more.
+    app.db
+        .batch_execute(
+            "DROP TRIGGER chaos_refuse ON bookings;
+             SET session_replication_role = replica;
+             UPDATE booking_automation_events SET next_attempt_at = executed_at + interval '1 microsecond'
+              WHERE event_type = 'status_update' AND status = 'failed' AND next_attempt_at > executed_at;
+             RESET session_replication_role",
+        )
+        .await
+        .unwrap();
     let program = Path::new(env!("CARGO_BIN_EXE_booking-automation"));
     let instance = Instance::start_in_environment(environment, program, 0).await;
     let quiet = "SELECT NOT EXISTS (SELECT FROM booking_automation_events WHERE status IN ('pending', 'sending') AND next_attempt_at IS NOT NULL)
@@ -631,7 +648,8 @@ async fn start_database() -> Option<(Arc<OwnCluster>, App)> {
         .await
         .unwrap();
     let app = App::migrate_and_open(&cluster.url).await;
-    app.db.batch_execute(SETUP).await.unwrap();
+    let setup = SETUP.replace("$states", &STATES.join(","));
+    app.db.batch_execute(&setup).await.unwrap();
     // One run catches up with the old rows: the instances live too briefly for that.
     app.call(&["run"]).await.summary();
     Some((Arc::new(cluster), app))
@@ -751,6 +769,7 @@ async fn instances_killed_at_every_point_lose_no_reminder_and_record_every_repea
     };
     length.print_progress(&format!("SEED={} KILLS={}", length.seed, length.kills));
     let backend = app.backend_url().await;
+    app.sql("GRANT INSERT ON chaos_locked TO PUBLIC", &[]).await;
     let (server, way) = start_server_behind_proxy(&mut app, cluster.port).await;
     let world = Arc::new(World::new(&length));
     let (terminations, sessions) = mpsc::unbounded_channel();

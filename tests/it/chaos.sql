@@ -30,6 +30,50 @@ END
 $$;
 CREATE TRIGGER chaos_history AFTER INSERT OR UPDATE OR DELETE ON bookings FOR EACH ROW EXECUTE FUNCTION chaos_history();
 
+-- The bookings that the other client locks or changes in a transaction of less than a second.
+CREATE TABLE chaos_locked (booking_id uuid NOT NULL, since timestamptz NOT NULL DEFAULT now(),
+                           until timestamptz NOT NULL DEFAULT now() + interval '3 seconds');
+
+-- A step of two in a hundred bookings is refused once, with any SQLSTATE.
+CREATE FUNCTION chaos_is_bad(id uuid) RETURNS boolean LANGUAGE sql IMMUTABLE AS $$ SELECT left(id::text, 2) < '05' $$;
+CREATE FUNCTION chaos_raise() RETURNS void LANGUAGE plpgsql AS $$
+DECLARE
+    states text[] := '{$states}';
+BEGIN
+    RAISE EXCEPTION 'refused by the test' USING ERRCODE = states[1 + floor(random() * cardinality(states))::integer];
+END
+$$;
+CREATE FUNCTION chaos_refuse() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER AS $$
+BEGIN
+    IF NOT EXISTS (SELECT FROM public.booking_automation_events
+                    WHERE booking_id = NEW.id AND event_type = 'status_update' AND status = 'failed') THEN
+        PERFORM public.chaos_raise();
+    END IF;
+    RETURN NEW;
+END
+$$;
+CREATE TRIGGER chaos_refuse BEFORE UPDATE ON bookings FOR EACH ROW
+    WHEN (OLD.status IS DISTINCT FROM NEW.status AND current_setting('application_name') LIKE 'booking-automation%' AND chaos_is_bad(NEW.id))
+    EXECUTE FUNCTION chaos_refuse();
+
+-- Every second time, the view cannot be read for some people.
+CREATE FUNCTION chaos_contact(address text) RETURNS text LANGUAGE plpgsql AS $$
+BEGIN
+    IF address LIKE 'failing-%' AND random() < 0.5 THEN
+        PERFORM public.chaos_raise();
+    END IF;
+    RETURN address;
+END
+$$;
+DO $$
+BEGIN
+    EXECUTE 'CREATE OR REPLACE VIEW booking_automation_contacts AS
+        SELECT booking_id, audience, public.chaos_contact(email) AS email, name, timezone, language, service, with_name, place,
+               meeting_link, is_online, place_timezone FROM ('
+        || rtrim(pg_get_viewdef('booking_automation_contacts'), ';') || ') AS shipped';
+END
+$$;
+
 -- The requests at the mail endpoint.
 CREATE TABLE chaos_requests (number int, event_id uuid, booking_id uuid, at timestamptz, taken boolean, answer text, life text, stopped boolean);
 

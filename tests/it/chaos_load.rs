@@ -43,6 +43,8 @@ struct Session {
     bookings: Vec<Uuid>,
 }
 
+/// For the evaluation: these bookings will be locked.
+const LOCKED: &str = "INSERT INTO chaos_locked (booking_id) SELECT unnest($1::uuid[])";
 /// People of one session, at a time.
 const PEOPLE: usize = 30;
 /// Bookings that a session remembers.
@@ -148,7 +150,7 @@ impl Session {
             94..96 => {
                 let ids = self.some_bookings(10);
                 self.execute(
-                    "UPDATE bookings SET total_price = 5, payment_intent = 'x' WHERE id = ANY ($1)",
+                    "UPDATE bookings SET total_price = 5, payment_intent = 'x', location = repeat('Hall ', 400000) WHERE id = ANY ($1)",
                     &[&ids],
                 )
                 .await
@@ -159,17 +161,20 @@ impl Session {
         }
     }
 
-    /// One person of eight has no address, a malformed one, or one that bounces.
+    /// One person of seven has no address, a malformed one, one that bounces, or one that the view often
+    /// cannot read. One of twenty has a name of a megabyte.
     async fn create_person(&mut self) -> Result<(), Gone> {
         let name = format!("{}", Uuid::from_u128(self.rng.u128(..)).simple());
         let email = match self.rng.u8(0..40) {
             0 | 1 => None,
             2 => Some("not an address".to_owned()),
             3 | 4 => Some(format!("bounces-{name}@customers.example")),
+            5 => Some(format!("failing-{name}@customers.example")),
             _ => Some(format!("{name}@customers.example")),
         };
-        let sql = "INSERT INTO users (display_name, email, timezone) VALUES ('Customer', $1, 'Europe/Vienna') RETURNING id";
-        let rows = self.query(sql, &[&email]).await?;
+        let sql = "INSERT INTO users (display_name, email, timezone) VALUES (repeat('Customer ', $2), $1, 'Europe/Vienna') RETURNING id";
+        let length = if self.rng.u8(0..20) == 0 { 120_000 } else { 1 };
+        let rows = self.query(sql, &[&email, &length]).await?;
         self.people.push(rows[0].get(0));
         Ok(())
     }
@@ -253,6 +258,7 @@ impl Session {
 
     async fn lock_bookings(&mut self) -> Result<(), Gone> {
         let ids = self.some_bookings(12);
+        self.execute(LOCKED, &[&ids]).await?;
         self.execute("BEGIN", &[]).await?;
         self.execute(
             "SELECT FROM bookings WHERE id = ANY ($1) FOR UPDATE",
@@ -271,6 +277,7 @@ impl Session {
     /// Makes a change in a long transaction.
     async fn change_in_long_transaction(&mut self) -> Result<(), Gone> {
         let (ids, start) = (self.some_bookings(2), self.random_start());
+        self.execute(LOCKED, &[&ids]).await?;
         self.execute("BEGIN", &[]).await?;
         if self.rng.bool() {
             self.execute(CANCEL, &[&ids]).await?;

@@ -117,6 +117,11 @@ impl Run<'_> {
             "concurrent instances, of six, whose clock is wrong by ten minutes",
             clocks,
         ));
+        let memory = self.world.memory.load(Ordering::SeqCst);
+        rows.push(Row::important(
+            "most memory of an instance, in MiB, with texts of megabytes",
+            memory,
+        ));
     }
 
     fn report_calls(&self, rows: &mut Vec<Row>) {
@@ -202,6 +207,18 @@ impl Run<'_> {
             ));
         }
         let doubled = "SELECT coalesce(sum(taken - 1), 0)::bigint FROM chaos_reminders WHERE taken > 1 AND taken <= accounted";
+        let refused = "SELECT count(*) FROM booking_automation_events
+                        WHERE event_type = 'status_update' AND status = 'failed' AND next_attempt_at > executed_at";
+        rows.push(Row::important(
+            "status changes that a trigger refused, with any SQLSTATE",
+            self.count(refused).await,
+        ));
+        let unread = "SELECT coalesce(sum((SELECT count(*) FROM jsonb_array_elements(event_data -> 'attempts') AS a WHERE a ->> 'outcome' = 'contacts')), 0)::bigint
+                        FROM chaos_reminders";
+        rows.push(Row::important(
+            "attempts for which the view could not be read",
+            self.count(unread).await,
+        ));
         rows.push(Row::important(
             "messages sent twice, with a recorded unknown outcome",
             self.count(doubled).await,
@@ -235,6 +252,10 @@ impl Run<'_> {
         rows.push(Row::important(
             "– forbidden, repeated, missing, or not audited",
             forbidden,
+        ));
+        rows.push(Row::important(
+            "– of good bookings, later than the third pass",
+            offences("invariant = 'late'").await,
         ));
         rows.push(Row::important(
             "overlapping passes",
@@ -291,6 +312,10 @@ impl Run<'_> {
                 failed.len()
             )
         }));
+        let memory = self.world.memory.load(Ordering::SeqCst);
+        if !(1..128).contains(&memory) {
+            offences.push(format!("an instance had {memory} MiB of memory"));
+        }
         offences.extend(self.world.misdeeds.lock().unwrap().iter().take(3).cloned());
         assert!(
             offences.is_empty(),

@@ -12,7 +12,7 @@ use crate::odd_databases::create_before_update_trigger;
 use crate::ses::Answer;
 
 /// What a trigger may raise: of the connection, the transaction, resources, the operator, the system, and others.
-const STATES: [&str; 23] = [
+pub const STATES: [&str; 23] = [
     "08001", "08003", "08006", "22012", "23514", "25006", "25P02", "25P03", "40001", "42501",
     "42883", "53100", "53200", "53300", "54001", "55000", "57014", "57P01", "57P03", "58030",
     "P0004", "XX000", "XX001",
@@ -270,7 +270,7 @@ async fn a_view_that_is_slow_for_one_person_delays_only_that_person() {
 }
 
 /// The most memory that a process has had, in MiB.
-fn peak_memory(pid: u32) -> u64 {
+pub fn peak_memory(pid: u32) -> u64 {
     let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
     let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
     let kib = line.and_then(|line| line.trim().split(' ').next()?.parse::<u64>().ok());
