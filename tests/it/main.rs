@@ -12,6 +12,7 @@ mod architecture;
 mod auth;
 mod cancellation;
 mod chaos;
+mod chaos_clock;
 mod chaos_load;
 mod chaos_mail;
 mod chaos_report;
