@@ -11,12 +11,12 @@
 //! | `Begin` | `BEGIN`, `pg_try_advisory_xact_lock`, the probes (`pass.rs`: `take_lock`, `ask`); the snapshot of the status changes |
 //! | `Judge` | the candidates' locks and the UPDATE (`transitions.rs`), the recheck queue (`reminders.rs`), `verdicts.sql`; not visible to others |
 //! | `CommitPass` | `enqueue.sql` meets the UNIQUE key; the run's row with `looked_through`; `COMMIT` |
-//! | `Claim` | `BEGIN`, `record.sql` under its row lock, the channel's lock, the snapshot of `claim.sql` (`delivery.rs`: `record_and_claim`) |
+//! | `Claim` | `BEGIN`, the channel's lock, the snapshot of `claim.sql` (`pages.rs`: `claim_once`) |
 //! | `CommitClaim` | the candidate's row lock, the tests in the outer UPDATEs of `claim.sql`, `COMMIT` |
-//! | `LoseAnswer` | that `COMMIT`, executed or not, has no answer: the call retries recording alone (`turn_page`) |
+//! | `LoseAnswer` | that `COMMIT`, executed or not, has no answer |
 //! | `Send`, `Defer` | the check of the clock, and the request or none (`send_page`) |
 //! | `SendLate` | the process was stopped between that check and the request |
-//! | `Record` | recording alone: at a call's end, or after a lost answer |
+//! | `Record` | `BEGIN`, `record.sql` under its row lock, `COMMIT` (`pages.rs`: `record_once`), repeated after a lost answer |
 //! | `SetAside` | the view fails for the row's booking (`outbox.rs`: `set_aside`) |
 //! | `Word` | an SES event (`feedback.sql`) |
 //! | `Cancel`, `Move`, `Confirm` | a statement of the user and the writes of our trigger (`07_triggers.sql`) |
@@ -167,7 +167,7 @@ enum Phase {
         told: Option<Told>,
         alone: bool,
     },
-    /// In the transaction that records and claims.
+    /// In the transaction that claims.
     Claiming {
         at: Time,
         told: Option<Told>,
@@ -427,7 +427,7 @@ impl Mechanism {
             Self::LastAttempt => ("the last attempt", CLAIM, "e.attempts >= $7 AS exhausted"),
             Self::AsideOnRecord => (
                 "unknown outcomes and SES events of a message with a contact failure",
-                "src/delivery/contact_failure.sql",
+                "src/delivery/unprepared.sql",
                 "WHEN t.settled_by IS NOT NULL THEN 'completed'",
             ),
         }
@@ -827,7 +827,7 @@ impl Reminders {
     ) {
         let id = u8::try_from(number).unwrap();
         let free = told.is_none_or(|told| !state.is_locked(usize::from(told.row), number));
-        if !alone && free && self.channel_is_free(state) {
+        if !alone && told.is_none() && self.channel_is_free(state) {
             actions.push(Action::Claim(id));
         }
         if told.is_some() && free {
@@ -1132,20 +1132,15 @@ impl Reminders {
 
     fn record_alone(&self, state: &mut State, id: u8) -> Option<()> {
         let Phase::Turn {
-            told: Some(told),
-            alone,
+            told: Some(told), ..
         } = *state.call(id)
         else {
             return None;
         };
         self.apply_record(state, told, state.clock);
-        *state.call(id) = if alone {
-            Phase::Turn {
-                told: None,
-                alone: false,
-            }
-        } else {
-            Phase::Idle
+        *state.call(id) = Phase::Turn {
+            told: None,
+            alone: false,
         };
         Some(())
     }
