@@ -11,9 +11,9 @@ use crate::channels::timing::Timing;
 use crate::database::{Begin, Database, DatabaseError, Result, Transaction};
 use crate::delivery::claim_mark::{ClaimMark, announce_claim, delete_mark};
 use crate::delivery::outbox::{
-    self, ClaimLimits, IN_INDEX_ORDER, PageOutcomes, RecordedOutcome, ReminderPage, claim_page,
-    lock_candidates, record_outcomes,
+    self, ClaimLimits, IN_INDEX_ORDER, ReminderPage, claim_page, lock_candidates,
 };
+use crate::delivery::outcomes::{PageOutcomes, RecordedOutcome, record_outcomes};
 use crate::delivery::tally::Tally;
 use crate::delivery::unprepared::{Unprepared, is_contact_failure, record_unprepared};
 use crate::primitives::call::Call;

@@ -8,7 +8,8 @@ use uuid::Uuid;
 use crate::channels::Outcome;
 use crate::delivery::event::EventStatus;
 use crate::delivery::figures::ReminderFigures;
-use crate::delivery::outbox::{PageOutcomes, RecordedOutcome, ReminderPage};
+use crate::delivery::outbox::ReminderPage;
+use crate::delivery::outcomes::{PageOutcomes, RecordedOutcome};
 
 /// The count.
 #[derive(Debug, Default)]

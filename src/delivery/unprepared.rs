@@ -9,7 +9,8 @@ use tokio_postgres::types::Type;
 use uuid::Uuid;
 
 use crate::database::{DatabaseError, Result, Transaction};
-use crate::delivery::outbox::{MAX_ATTEMPTS, RecordedOutcome, lock_channel};
+use crate::delivery::outbox::{MAX_ATTEMPTS, lock_channel};
+use crate::delivery::outcomes::RecordedOutcome;
 use crate::reminders::Reason;
 
 const UNPREPARED: &str = include_str!("unprepared.sql");

@@ -283,7 +283,7 @@ impl Place {
             }
             let ended = instance.try_exit_status();
             let process = self.slot.process.load(Ordering::SeqCst);
-            let memory = peak_memory(u32::try_from(process).unwrap());
+            let memory = peak_memory(process);
             world.memory.fetch_max(memory, Ordering::SeqCst);
             let log = if ended.is_some() {
                 instance.wait_for_exit().await.1

@@ -1,0 +1,139 @@
+//! The outcomes of a page, and their record.
+
+use std::time::Duration;
+
+use chrono::{DateTime, Utc};
+use futures_util::future;
+use tokio_postgres::Row;
+use tokio_postgres::types::Type;
+use uuid::Uuid;
+
+use crate::channels::Outcome;
+use crate::database::{Parameter, Result, Transaction};
+use crate::delivery::event::EventStatus;
+use crate::delivery::outbox::MAX_ATTEMPTS;
+use crate::primitives::errors::in_ascii;
+use crate::reminders::Reason;
+
+const RECORD: &str = include_str!("record.sql");
+
+/// The outcomes of a page, as [`record_outcomes`] takes them.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct PageOutcomes {
+    /// What they show about the account, if anything: why it cannot send, or that it can.
+    pub(crate) account: Option<std::result::Result<(), Reason>>,
+    ids: Vec<Uuid>,
+    claims: Vec<i64>,
+    outcomes: Vec<&'static str>,
+    reasons: Vec<Option<&'static str>>,
+    errors: Vec<Option<String>>,
+    message_ids: Vec<Option<String>>,
+    waits: Vec<f64>,
+}
+
+impl PageOutcomes {
+    /// With texts that a database of any encoding can store.
+    pub(crate) fn in_ascii(&self) -> Self {
+        let ascii = |text: &Option<String>| text.as_deref().map(in_ascii);
+        Self {
+            errors: self.errors.iter().map(ascii).collect(),
+            message_ids: self.message_ids.iter().map(ascii).collect(),
+            ..self.clone()
+        }
+    }
+
+    /// Adds an outcome. `wait` is the time until the next attempt, if there is one.
+    pub(crate) fn push(&mut self, id: Uuid, claim: i64, outcome: &Outcome, wait: Duration) {
+        let (name, reason, error, message_id) = match outcome.clone() {
+            Outcome::Sent { message_id } => ("completed", None, None, Some(message_id)),
+            Outcome::NotSent { reason, error } => ("pending", Some(reason), Some(error), None),
+            Outcome::Rejected { reason, error } => ("failed", Some(reason), Some(error), None),
+            Outcome::Unknown { error } => ("pending", Some(Reason::Unknown), Some(error), None),
+            Outcome::AccountWide { reason, error } => ("released", Some(reason), Some(error), None),
+            Outcome::Deferred => ("released", None, None, None),
+        };
+        match outcome {
+            Outcome::AccountWide { reason, .. } => self.account = Some(Err(*reason)),
+            // The provider processed the message itself.
+            Outcome::Sent { .. }
+            | Outcome::Rejected {
+                reason: Reason::Rejected,
+                ..
+            } if self.account.is_none() => {
+                self.account = Some(Ok(()));
+            }
+            _ => {}
+        }
+        self.ids.push(id);
+        self.claims.push(claim);
+        self.outcomes.push(name);
+        self.reasons.push(reason.map(Reason::as_str));
+        self.errors.push(error);
+        self.message_ids.push(message_id);
+        self.waits.push(wait.as_secs_f64());
+    }
+
+    /// The accepted messages: events and the provider's message ids.
+    pub(crate) fn sent(&self) -> impl Iterator<Item = (Uuid, &str)> {
+        self.ids
+            .iter()
+            .zip(&self.message_ids)
+            .filter_map(|(id, message_id)| Some((*id, message_id.as_deref()?)))
+    }
+
+    /// How many there are.
+    pub(crate) fn len(&self) -> usize {
+        self.ids.len()
+    }
+
+    /// Whether there are none.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.ids.is_empty()
+    }
+}
+
+/// An event whose outcome was recorded, and its new status.
+pub(crate) struct RecordedOutcome {
+    pub(crate) event_id: Uuid,
+    pub(crate) status: Option<EventStatus>,
+}
+
+impl RecordedOutcome {
+    /// From a row with the columns `id` and `status`.
+    pub(crate) fn of(row: &Row) -> Self {
+        Self {
+            event_id: row.get("id"),
+            status: EventStatus::from_name(row.get("status")),
+        }
+    }
+}
+
+/// Records outcomes, each fenced by its claim. An event that is missing from the result was stale:
+/// another sender has claimed it since.
+pub(crate) async fn record_outcomes(
+    transaction: &Transaction,
+    outcomes: &PageOutcomes,
+    as_of: Option<DateTime<Utc>>,
+) -> Result<Vec<RecordedOutcome>> {
+    // A separate statement, so that the next one sees the provider's events of these messages.
+    let lock =
+        "SELECT FROM public.booking_automation_events WHERE id = ANY ($1) ORDER BY id FOR UPDATE";
+    let parameters: [Parameter<'_>; 9] = [
+        (&outcomes.ids, Type::UUID_ARRAY),
+        (&outcomes.claims, Type::INT8_ARRAY),
+        (&outcomes.outcomes, Type::TEXT_ARRAY),
+        (&outcomes.reasons, Type::TEXT_ARRAY),
+        (&outcomes.errors, Type::TEXT_ARRAY),
+        (&outcomes.message_ids, Type::TEXT_ARRAY),
+        (&outcomes.waits, Type::FLOAT8_ARRAY),
+        (&as_of, Type::TIMESTAMPTZ),
+        (&MAX_ATTEMPTS, Type::INT4),
+    ];
+    let (locked, rows) = future::join(
+        transaction.execute(lock, &parameters[..1]),
+        transaction.query(RECORD, &parameters),
+    )
+    .await;
+    locked?;
+    Ok(rows?.iter().map(RecordedOutcome::of).collect())
+}
