@@ -5,9 +5,9 @@
 WITH clock AS MATERIALIZED (
     SELECT clock_timestamp() AS at
 ), waiting AS MATERIALIZED (
-    SELECT e.id, k.at + make_interval(secs => CASE e.event_type WHEN 'webhook' THEN $5::float8 ELSE $1::float8 END) AS leased_until,
+    SELECT e.id, k.at + make_interval(secs => CASE e.event_type WHEN 'webhook' THEN $5 ELSE $1 END) AS leased_until,
            k.at + make_interval(secs => CASE
-               WHEN e.event_type = 'webhook' AND e.status = 'sending' THEN $5::float8
+               WHEN e.event_type = 'webhook' AND e.status = 'sending' THEN $5
                WHEN e.event_type = 'webhook' AND e.attempts = 0 THEN 0
                WHEN e.event_type = 'webhook' THEN coalesce($6[e.attempts], $6[cardinality($6)], 0)
                WHEN e.status = 'sending' THEN $1 + $2

@@ -20,6 +20,8 @@ use crate::ses::Answer;
 const PROGRAMS: u64 = 4;
 /// How far the clock is from the true time, at most, in seconds.
 const FARTHEST: i64 = 3600;
+/// Steps of the clock, at least.
+const STEPS: u64 = 12;
 /// Longest time for everything to be sent in the end.
 const QUIET_WITHIN: Duration = Duration::from_secs(120);
 
@@ -62,7 +64,7 @@ async fn step_and_book(app: &App, cluster: &OwnCluster, run: &Run, seed: u64, ki
     let mut rng = fastrand::Rng::with_seed(seed);
     let true_time: chrono::DateTime<chrono::Utc> = app.one("SELECT now()", &[]).await.get(0);
     let (began, mut bookings) = (Instant::now(), 0);
-    while run.kills.load(Ordering::SeqCst) < kills {
+    while run.kills.load(Ordering::SeqCst) < kills || run.steps.load(Ordering::SeqCst) < STEPS {
         let limit = Duration::from_secs(60 + 3 * kills);
         assert!(began.elapsed() < limit, "too few kills in {limit:?}");
         cluster.step_clock(rng.i64(-FARTHEST..=FARTHEST));
@@ -170,11 +172,8 @@ async fn steps_of_the_clock_and_kills_lose_and_double_nothing() {
     );
     run_until_quiet(&app, &cluster).await;
     let wrong = judge(&app, bookings).await;
-    let (kills, steps, calls) = (
-        run.kills.load(Ordering::SeqCst),
-        run.steps.load(Ordering::SeqCst),
-        run.calls.load(Ordering::SeqCst),
-    );
+    let [kills, steps, calls] =
+        [&run.kills, &run.steps, &run.calls].map(|count| count.load(Ordering::SeqCst));
     let told = format!(
         "SEED={seed}: {calls} calls, {kills} kills, {steps} steps of the clock, {bookings} bookings, {} mails",
         app.ses.mails().len()
@@ -186,5 +185,4 @@ async fn steps_of_the_clock_and_kills_lose_and_double_nothing() {
             .unwrap();
     }
     assert!(wrong.is_empty(), "{told}\n{}", wrong.join("\n"));
-    assert!(steps > 5 && bookings > 30, "{told}");
 }

@@ -24,7 +24,7 @@ fn types_of(sql: &str) -> Vec<Type> {
         Type::TEXT,
     ];
     let uuids_and_texts = vec![Type::UUID_ARRAY, Type::TEXT_ARRAY];
-    let known: [(&str, Vec<Type>); 14] = [
+    let known: [(&str, Vec<Type>); 15] = [
         (
             "One automatic step: changes the status",
             vec![Type::TIMESTAMPTZ, Type::TEXT, Type::TEXT],
@@ -46,6 +46,10 @@ fn types_of(sql: &str) -> Vec<Type> {
                 uuids_and_texts.clone(),
             ]
             .concat(),
+        ),
+        (
+            "After the database's clock was set back",
+            [vec![Type::FLOAT8; 5], vec![Type::FLOAT8_ARRAY]].concat(),
         ),
         (
             "Which recipients of the confirmed bookings of a time",
