@@ -8,6 +8,7 @@ pub(crate) mod probe;
 mod run_log;
 pub mod settings;
 pub mod summary;
+mod sweep;
 pub mod trigger;
 
 use std::time::Instant;
@@ -125,8 +126,8 @@ async fn pass_and_deliver(
     Ok(Summary::Completed(work))
 }
 
-/// What follows delivery: the flags on bookings, the hourly sweep, and retention. Returns whether
-/// there was any.
+/// What follows delivery: the flags on bookings, the sweep, and retention. Returns whether there
+/// was any.
 async fn follow_up(automation: &Automation, call: &Call, committed: &Committed) -> bool {
     let Automation {
         database, settings, ..
@@ -135,13 +136,16 @@ async fn follow_up(automation: &Automation, call: &Call, committed: &Committed) 
     if sets_flags {
         flags::update_flags(database, call.deadline).await;
     }
-    if committed.sweep {
-        pass::sweep(database, settings, call, committed.work.run_id).await;
+    if committed.new_hour {
+        sweep::mark_what_is_not_live(database, settings, call).await;
+    }
+    if committed.sweeps {
+        sweep::sweep(database, settings, call, committed.work.run_id).await;
     }
     if committed.rows_expired {
         retention::delete_old_rows(database, &settings.retention, call).await;
     }
-    sets_flags || committed.sweep || committed.rows_expired
+    sets_flags || committed.sweeps || committed.rows_expired
 }
 
 /// Delivers mail and webhooks side by side: neither waits for the other's endpoints. Returns how

@@ -9,6 +9,7 @@ use crate::database::{REQUIRED, Transaction, migrate};
 use crate::delivery::figures::Backlog;
 use crate::delivery::{outbox, webhooks};
 use crate::operations::retention;
+use crate::reminders::sweep;
 use crate::reminders::watermark::{self, Watermark};
 use crate::tick::error::PassError;
 use crate::tick::settings::PassSettings;
@@ -36,6 +37,8 @@ pub(crate) struct WorkDue {
     pub(crate) backlog: Backlog,
     /// How many reminders of the backlog can be claimed now.
     pub(crate) claimable: i64,
+    /// Whether a sweep is under way.
+    pub(crate) sweeps: bool,
     pub(crate) watermark: Watermark,
 }
 
@@ -84,6 +87,7 @@ pub(crate) async fn probe(
         subscribed: row.get("subscribed"),
         backlog,
         claimable,
+        sweeps: row.get("sweeps"),
         watermark: Watermark::of(&row),
     })
 }
@@ -102,6 +106,7 @@ pub(crate) fn probe_sql(rules: &StepRules) -> String {
                 row_security_active('public.bookings') AS rows_are_hidden,
                 EXISTS ({webhooks_due}) AS webhooks_due,
                 {subscribed} AS subscribed,
+                {sweeps} AS sweeps,
                 waiting.*, watermark.*
            FROM watermark, waiting",
         watermark = watermark::WATERMARK,
@@ -112,5 +117,6 @@ pub(crate) fn probe_sql(rules: &StepRules) -> String {
         expired_rows = retention::ANY_EXPIRED,
         webhooks_due = webhooks::DUE,
         subscribed = webhooks::ANY_SUBSCRIBED,
+        sweeps = sweep::under_way_sql(rules.liveness),
     )
 }

@@ -58,6 +58,7 @@ mod settings;
 mod settings_of_theirs;
 mod statements;
 mod status;
+mod sweep;
 mod their_code;
 mod timeline;
 mod trail;

@@ -139,6 +139,11 @@ const OWN_TABLES: &[OwnTable] = &[
         "18_not_live",
         "status text, before timestamptz, looked_at timestamptz",
     ),
+    table(
+        "booking_automation_sweep",
+        "18_not_live",
+        "one bool, starts_at timestamptz, booking_id uuid, size int8",
+    ),
 ];
 
 /// A column that a table has.
