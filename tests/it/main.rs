@@ -44,6 +44,7 @@ mod others;
 mod outcomes;
 mod overlap;
 mod owner_functions;
+mod places;
 mod preview;
 mod probe;
 mod progress;

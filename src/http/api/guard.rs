@@ -20,6 +20,7 @@ use uuid::Uuid;
 
 use crate::database::{BOOKINGS_LOCK_TIMEOUT, Begin, Transaction};
 use crate::http::api::errors::{database_problem, unavailable};
+use crate::http::api::places::Places;
 use crate::http::auth::authorize_bearer;
 use crate::http::idempotency::{self, EarlierRequest};
 use crate::http::params::{malformed, parse_id, unprocessable};
@@ -36,6 +37,7 @@ const CALLS_PER_MINUTE: NonZeroU32 = NonZeroU32::new(6_000).expect("not zero");
 pub(crate) struct Api {
     pub(crate) automation: Arc<Automation>,
     pub(crate) tokens: AdminTokens,
+    pub(crate) places: Places,
     /// The moment to decide by, in place of the database clock.
     pub(crate) as_of: Option<DateTime<Utc>>,
 }
@@ -75,14 +77,11 @@ pub(crate) async fn authorize(
         tracing::info!("refused a call to the support API: no valid token");
         return Err(unauthorized());
     };
-    match rate_limit::take_call(
-        api.automation.database(),
-        &credential,
-        CALLS_PER_MINUTE,
-        deadline,
-    )
-    .await
-    {
+    let place = api.places.take(deadline).await?;
+    let database = api.automation.database();
+    let counted = rate_limit::take_call(database, &credential, CALLS_PER_MINUTE, deadline).await;
+    drop(place);
+    match counted {
         Ok(None) => {}
         Ok(Some(wait)) => return Err(too_many_requests(wait)),
         Err(error) => return Err(unavailable(&error).into_response()),
@@ -107,6 +106,7 @@ pub(crate) async fn read_only(
     request: &Authorized,
     work: impl AsyncFnOnce(&Transaction, DateTime<Utc>) -> Answer,
 ) -> Answer {
+    let _place = api.places.take(request.deadline).await?;
     let begin = Begin {
         read_only: true,
         as_of: api.as_of,
@@ -147,6 +147,7 @@ pub(crate) async fn idempotently(
 ) -> Answer {
     let key = idempotency_key(&request.headers)?
         .map(|key| idempotency::key_of_token(&request.credential, &key));
+    let _place = api.places.take(request.deadline).await?;
     let begin = Begin {
         lock_timeout: BOOKINGS_LOCK_TIMEOUT,
         as_of: api.as_of,
