@@ -24,6 +24,7 @@ mod delivery;
 mod demo;
 mod deployment;
 mod endpoint;
+mod erasure;
 mod failures;
 mod feedback;
 mod guarantees;
