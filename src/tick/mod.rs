@@ -92,9 +92,16 @@ async fn pass_and_deliver(
         database, settings, ..
     } = automation;
     let started = Instant::now();
-    let mut committed = match pass::run(database, settings, trigger, call).await? {
-        Pass::Committed(committed) => committed,
-        Pass::Skipped(reason) => {
+    let mut committed = match pass::run(database, settings, trigger, call).await {
+        Ok(Pass::Committed(committed)) => committed,
+        Err(error) => {
+            // It may have read many bookings that are not live: the next pass need not.
+            if error.is_too_slow() {
+                sweep::mark_what_is_not_live(database, settings, call, false).await;
+            }
+            return Err(error);
+        }
+        Ok(Pass::Skipped(reason)) => {
             let (trigger, duration_ms) = (trigger.as_str(), milliseconds_since(started));
             return Ok(Summary::Skipped(Skip {
                 reason,
@@ -137,7 +144,7 @@ async fn follow_up(automation: &Automation, call: &Call, committed: &Committed) 
         flags::update_flags(database, call.deadline).await;
     }
     if committed.new_hour {
-        sweep::mark_what_is_not_live(database, settings, call).await;
+        sweep::mark_what_is_not_live(database, settings, call, true).await;
     }
     if committed.sweeps {
         sweep::sweep(database, settings, call, committed.work.run_id).await;

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use uuid::Uuid;
 
-use crate::bookings::not_live::mark_not_live;
+use crate::bookings::not_live::{MarkPart, mark_not_live};
 use crate::bookings::steps::StepRules;
 use crate::database::owner_functions::Liveness;
 use crate::database::{Begin, Database, Transaction};
@@ -26,6 +26,8 @@ const SPARE_TIME: Duration = Duration::from_secs(1);
 /// Longest time for one statement of a part: a part that is too slow is tried with fewer bookings.
 const STATEMENT_TIMEOUT: Duration = Duration::from_secs(3);
 
+/// Bookings of each status that are marked at once: about 150 ms of work.
+const MARKED_AT_ONCE: i64 = 50_000;
 /// Bookings that may fail in one call: where more fail, it is not for the bookings.
 const MOST_LEFT_OUT: usize = 10;
 
@@ -41,26 +43,65 @@ enum Outcome {
     Postponed,
 }
 
-/// Marks what is not live, for the passes of the next hour. A failure is logged, and the next hour's
-/// call tries again.
+/// Marks what is not live, for the passes of the next hour: a part of the bookings after the other,
+/// for a few seconds. What was marked stays so; passes read the rest. A failure is logged, and the
+/// next hour's call tries again. `anew`: from the beginning; otherwise the marks move on.
 pub(crate) async fn mark_what_is_not_live(
     database: &Database,
     settings: &PassSettings,
     call: &Call,
+    anew: bool,
 ) {
-    let marked = async {
-        let Some((transaction, preconditions, rules)) =
-            begin(database, settings, &begin_pass(call)).await?
-        else {
-            return Ok(());
-        };
-        let as_of = call.as_of.unwrap_or(preconditions.clock);
-        mark_not_live(&transaction, &rules, as_of).await?;
-        Ok(transaction.commit().await?)
+    let until = Instant::now() + TIME;
+    let mut part = MarkPart {
+        size: MARKED_AT_ONCE,
+        is_first: anew,
     };
-    let marked: Result<(), PassError> = marked.await;
-    if let Err(error) = marked {
-        tracing::error!(error = %error, "what is not live could not be marked; the next hour's call tries again");
+    while Instant::now() < until && has_time(call) {
+        match mark_part(database, settings, call, part).await {
+            Ok(true) => part.is_first = false,
+            Ok(false) => return,
+            Err(error) if error.is_too_slow() && part.size > 1 => {
+                part.size = (part.size / 4).max(1);
+            }
+            Err(error) => {
+                tracing::error!(
+                    error = %error,
+                    "the bookings that are not live could not be marked; the next hour's call tries again"
+                );
+                return;
+            }
+        }
+    }
+}
+
+/// Returns whether there is a next part.
+async fn mark_part(
+    database: &Database,
+    settings: &PassSettings,
+    call: &Call,
+    part: MarkPart,
+) -> Result<bool, PassError> {
+    let Some((transaction, preconditions, rules)) =
+        begin(database, settings, &limits(call)).await?
+    else {
+        return Ok(false);
+    };
+    let as_of = call.as_of.unwrap_or(preconditions.clock);
+    let mark =
+        async |transaction: &Transaction| mark_not_live(transaction, &rules, as_of, part).await;
+    Ok(transaction.commit_after(mark).await?)
+}
+
+fn has_time(call: &Call) -> bool {
+    Instant::now() + SPARE_TIME < call.deadline && !call.stop.is_cancelled()
+}
+
+fn limits(call: &Call) -> Begin {
+    let limits = begin_pass(call);
+    Begin {
+        statement_timeout: limits.statement_timeout.min(STATEMENT_TIMEOUT),
+        ..limits
     }
 }
 
@@ -68,11 +109,7 @@ pub(crate) async fn mark_what_is_not_live(
 pub(crate) async fn sweep(database: &Database, settings: &PassSettings, call: &Call, run_id: Uuid) {
     let until = Instant::now() + TIME;
     let mut left_out = 0;
-    while left_out < MOST_LEFT_OUT
-        && Instant::now() < until
-        && Instant::now() + SPARE_TIME < call.deadline
-        && !call.stop.is_cancelled()
-    {
+    while left_out < MOST_LEFT_OUT && Instant::now() < until && has_time(call) {
         match sweep_part(database, settings, call, run_id).await {
             Ok(Outcome::Recorded) => {}
             Ok(Outcome::LeftOut) => left_out += 1,
@@ -92,10 +129,7 @@ async fn sweep_part(
     run_id: Uuid,
 ) -> Result<Outcome, PassError> {
     let begun = Instant::now();
-    let limits = Begin {
-        statement_timeout: STATEMENT_TIMEOUT,
-        ..begin_pass(call)
-    };
+    let limits = limits(call);
     let Some((transaction, preconditions, rules)) = begin(database, settings, &limits).await?
     else {
         return Ok(Outcome::Postponed);

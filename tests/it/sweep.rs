@@ -201,3 +201,103 @@ async fn a_pass_after_an_outage_leaves_to_a_sweep_what_is_too_much_for_it() {
         ["completed 1", "pending 40"]
     );
 }
+
+/// Creates past bookings of a person who is gone, a minute apart, in both statuses that time changes.
+async fn add_past_bookings_of(app: &App, gone: Uuid, count: i32) {
+    let sql = format!(
+        "INSERT INTO bookings (customer_id, provider_id, service_id, status, scheduled_at, duration_minutes)
+         SELECT '{gone}', '{}', '{}', status, '{}'::timestamptz + n * interval '1 minute', 60
+           FROM generate_series(1, {count}) AS n, unnest(ARRAY['confirmed', 'in_progress']) AS status",
+        app.provider,
+        app.service,
+        noon() - hours(200)
+    );
+    app.sql_without_triggers(&sql).await;
+}
+
+/// The owner's function says that this person's bookings are not live. In statements that contain
+/// `of`, it fails as a statement does that takes too long, if a transaction asks it more than 200
+/// times.
+async fn limit_liveness_of(app: &App, gone: Uuid, of: &str) {
+    app.db
+        .batch_execute(&format!(
+            "CREATE OR REPLACE FUNCTION booking_automation_is_live(booking bookings) RETURNS boolean LANGUAGE plpgsql AS $$
+             DECLARE asked integer := coalesce(nullif(current_setting('tests.asked', true), ''), '0')::integer + 1;
+             BEGIN
+                 IF current_query() LIKE '%{of}%' THEN
+                     IF asked > 200 THEN
+                         RAISE EXCEPTION 'canceling statement due to statement timeout' USING ERRCODE = 'query_canceled';
+                     END IF;
+                     PERFORM set_config('tests.asked', asked::text, true);
+                 END IF;
+                 RETURN booking.customer_id IS DISTINCT FROM '{gone}';
+             END $$"
+        ))
+        .await
+        .unwrap();
+}
+
+/// The statuses with a mark that covers all past bookings, and was made at this time.
+async fn complete_marks(app: &App, looked_at: DateTime<Utc>) -> Vec<String> {
+    let sql = "SELECT status FROM booking_automation_not_live
+                WHERE looked_at = $1 AND before > (SELECT max(scheduled_at) + interval '1 hour' FROM bookings)
+                ORDER BY status";
+    app.column(sql, &[&looked_at]).await
+}
+
+#[tokio::test]
+async fn marks_that_take_too_long_are_set_in_smaller_parts() {
+    let app = App::new().await;
+    let gone = app.person("Gerda Gone", None, "UTC").await;
+    add_past_bookings_of(&app, gone, 400).await;
+    limit_liveness_of(&app, gone, "INTO public.booking_automation_not_live").await;
+    app.run(noon()).await;
+    app.run(noon() + minutes(8)).await;
+    assert_eq!(
+        complete_marks(&app, noon() + minutes(8)).await,
+        ["confirmed", "in_progress"]
+    );
+}
+
+#[tokio::test]
+async fn a_pass_that_reads_too_many_bookings_that_are_not_live_is_followed_by_marks() {
+    let app = App::new().await;
+    let gone = app.person("Gerda Gone", None, "UTC").await;
+    add_past_bookings_of(&app, gone, 400).await;
+    limit_liveness_of(&app, gone, "").await;
+    let said = app.call(&["run", "--as-of", &noon().to_rfc3339()]).await;
+    assert!(!said.success, "{}", said.stderr);
+    assert_eq!(
+        complete_marks(&app, noon()).await,
+        ["confirmed", "in_progress"]
+    );
+    let due = app.confirmed(noon() + minutes(1)).await;
+    app.run(noon() + minutes(1)).await;
+    assert_eq!(app.status(due).await, "in_progress");
+}
+
+#[tokio::test]
+async fn marks_begin_again_with_each_hour() {
+    let app = App::new().await;
+    let gone = app.person("Gerda Gone", None, "UTC").await;
+    add_past_bookings_of(&app, gone, 200).await;
+    app.db
+        .batch_execute(&format!(
+            "CREATE OR REPLACE FUNCTION booking_automation_is_live(booking bookings) RETURNS boolean LANGUAGE sql
+             RETURN booking.customer_id IS DISTINCT FROM '{gone}'"
+        ))
+        .await
+        .unwrap();
+    app.run(noon()).await;
+    app.run(noon() + minutes(8)).await;
+    // One behind the mark becomes live again, and is found by the next hour's mark.
+    let first = "UPDATE bookings SET customer_id = $1
+                  WHERE id = (SELECT id FROM bookings WHERE status = 'confirmed' ORDER BY scheduled_at LIMIT 1)
+              RETURNING id";
+    let restored: Uuid = app.one(first, &[&app.customer]).await.get(0);
+    app.run(noon() + minutes(9)).await;
+    assert_eq!(app.status(restored).await, "confirmed");
+    app.run(noon() + minutes(68)).await;
+    app.run(noon() + minutes(69)).await;
+    assert_eq!(app.status(restored).await, "expired");
+}
