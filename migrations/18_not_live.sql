@@ -10,3 +10,14 @@ CREATE TABLE IF NOT EXISTS public.booking_automation_not_live (
 );
 SELECT public.booking_automation_make_private('public.booking_automation_not_live'::regclass);
 SELECT public.booking_automation_grant_to_passes('SELECT, INSERT, UPDATE, DELETE ON public.booking_automation_not_live');
+
+-- How far the sweep came that is under way; without one there is no row. It examines the bookings in the order of their
+-- starts, a part in each transaction, so that a large table is examined over several calls.
+CREATE TABLE IF NOT EXISTS public.booking_automation_sweep (
+    one        boolean     PRIMARY KEY DEFAULT true CHECK (one),
+    starts_at  timestamptz NOT NULL, -- with booking_id: up to here, bookings have been examined
+    booking_id uuid        NOT NULL,
+    size       bigint      NOT NULL CHECK (size > 0) -- bookings of the next part
+);
+SELECT public.booking_automation_make_private('public.booking_automation_sweep'::regclass);
+SELECT public.booking_automation_grant_to_passes('SELECT, INSERT, UPDATE, DELETE ON public.booking_automation_sweep');

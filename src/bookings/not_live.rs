@@ -14,46 +14,43 @@ use crate::database::{Result, Transaction};
 /// Bookings of the latest hour are never behind a mark.
 const SHORTEST_WAIT: Duration = Duration::from_secs(3600);
 
-/// Marks how far back the past bookings are not live, for the passes of the next hour.
+/// The bookings of each status that are read at once.
+#[derive(Clone, Copy)]
+pub(crate) struct MarkPart {
+    pub(crate) size: i64,
+    /// From the beginning; otherwise from the marks on that passes heed.
+    pub(crate) is_first: bool,
+}
+
+/// Marks how far back the past bookings are not live, for the passes of the next hour. Returns whether
+/// the marks can move on.
 pub(crate) async fn mark_not_live(
     transaction: &Transaction,
     rules: &StepRules,
     as_of: DateTime<Utc>,
-) -> Result<()> {
+    part: MarkPart,
+) -> Result<bool> {
     if rules.liveness == Liveness::Unknown {
-        return Ok(());
+        return Ok(false);
     }
-    let sql = mark_not_live_sql(rules);
     let wait = rules.settings.expire_after.max(SHORTEST_WAIT);
     let overdue = as_of - TimeDelta::from_std(wait).unwrap_or_default();
-    let mark = async |transaction: &Transaction| {
-        transaction
-            .execute(
-                &sql,
-                &[(&as_of, Type::TIMESTAMPTZ), (&overdue, Type::TIMESTAMPTZ)],
-            )
-            .await
-    };
-    let marked = transaction
-        .in_savepoint(transaction.statement_timeout() / 2, mark)
-        .await;
-    match marked {
-        // It only makes passes faster: its failure must not stop the rest of the sweep.
-        Err(error) if error.is_of_a_row() => {
-            tracing::error!(
-                error = error.loggable(),
-                "the bookings that are not live could not be marked; the next sweep tries again"
-            );
-            Ok(())
-        }
-        marked => marked.map(|_| ()),
-    }
+    let parameters = [
+        (&as_of as _, Type::TIMESTAMPTZ),
+        (&overdue as _, Type::TIMESTAMPTZ),
+        (&part.size as _, Type::INT8),
+        (&part.is_first as _, Type::BOOL),
+    ];
+    let row = transaction
+        .query_one(&mark_not_live_sql(rules), &parameters)
+        .await?;
+    Ok(row.get("more"))
 }
 
 pub(crate) fn mark_not_live_sql(rules: &StepRules) -> String {
     let mut past: Vec<String> = Vec::new();
     for step in rules.steps() {
-        let of_status = step.past_sql(rules);
+        let of_status = format!("({})", step.past_sql(rules));
         if !past.contains(&of_status) {
             past.push(of_status);
         }

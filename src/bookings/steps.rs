@@ -234,8 +234,8 @@ impl TimedStep {
         .replace(END, rules.end())
     }
 
-    /// The bookings of its status whose time is before `$2`: their status, their time and whether the
-    /// automation may ever change them as they are.
+    /// The bookings of its status whose time is before `$2`, `$3` at most: their status, their time and
+    /// whether the automation may ever change them as they are. They begin at the mark, unless `$4`.
     pub(crate) fn past_sql(&self, rules: &StepRules) -> String {
         let (from, order, is_live) = (self.edge.from, self.order, rules.liveness.condition());
         let indexed = match order {
@@ -246,7 +246,10 @@ impl TimedStep {
             "SELECT '{from}' AS status, {order} AS key,
                     {is_live} AND NOT ({blocked} AND {TAKEN_BACK}) AS may_change
                FROM public.bookings b
-              WHERE b.status = '{from}' AND {order} < $2 AND {indexed}",
+              WHERE b.status = '{from}' AND {order} < $2 AND {indexed}
+                AND {order} >= CASE WHEN $4 THEN '-infinity' ELSE public.booking_automation_live_from('{from}', $1) END
+              ORDER BY key
+              LIMIT $3",
             blocked = rules.blocked()
         )
         .replace(END, rules.end())

@@ -84,6 +84,11 @@ impl DatabaseError {
         self.code() == Some(&SqlState::QUERY_CANCELED)
     }
 
+    /// Whether the database took too long: the server says so, or did not answer in time.
+    pub(crate) fn is_too_slow(&self) -> bool {
+        matches!(self, Self::Timeout(_)) || self.is_statement_timeout()
+    }
+
     /// Whether another session's lock was not released in time.
     pub(crate) fn is_lock(&self) -> bool {
         self.code().is_some_and(|code| is_lock(code.code()))

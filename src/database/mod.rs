@@ -82,6 +82,11 @@ impl Database {
         Ok(Self { pool })
     }
 
+    /// How many connections it may have.
+    pub(crate) fn connections(&self) -> usize {
+        self.pool.status().max_size
+    }
+
     /// Begins a transaction. `also` is sent in the same message, and its rows are returned.
     ///
     /// A dead connection is replaced, once. So is a connection to a server that has become a

@@ -25,7 +25,8 @@ use crate::tick::trigger::Trigger;
 use crate::tick::{self, Automation};
 
 /// Connections to the database: one for the running pass, the others for calls that record what
-/// they sent or find that a pass is running. They never wait for the pass's connection.
+/// they sent or find that a pass is running. They never wait for the pass's connection. The support
+/// API uses two of them at most (`http/api/places.rs`).
 pub const CONNECTIONS: usize = 4;
 /// Longest time for a call by the timer.
 const CALL_TIME: Duration = Duration::from_secs(50);

@@ -5,6 +5,9 @@
 //! to 100 ms; then it gets the first answer, or 409. Answers are kept for a day
 //! (`operations/retention.sql`).
 //!
+//! A request that is done in parts stores its answer in the transaction of each part. Until it is
+//! complete, the same request with the same key goes on with it.
+//!
 //! A key belongs to its token: the same key with another token is another request. Rows of version
 //! 0.2.0 and before have the key alone; they match no request any more and expire within a day.
 
@@ -52,7 +55,8 @@ pub(crate) async fn take_key(
         return Ok(EarlierRequest::None);
     }
     // A separate statement: its snapshot sees what the first one waited for.
-    let sql = "SELECT digest = $2 AS is_same, answer FROM public.booking_automation_requests WHERE key = $1";
+    // FOR UPDATE: if that answer is not final, the requests with this key go on in turn.
+    let sql = "SELECT digest = $2 AS is_same, answer FROM public.booking_automation_requests WHERE key = $1 FOR UPDATE";
     let rows = transaction
         .query(sql, &[(&key, Type::TEXT), (&digest, Type::BYTEA)])
         .await?;

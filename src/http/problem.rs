@@ -14,6 +14,7 @@ use crate::tick::error::PassError;
 pub(crate) struct Problem {
     status: StatusCode,
     members: serde_json::Map<String, Value>,
+    retry_after: Option<Duration>,
 }
 
 impl Problem {
@@ -26,7 +27,11 @@ impl Problem {
         }) else {
             unreachable!("an object is one")
         };
-        Self { status, members }
+        Self {
+            status,
+            members,
+            retry_after: None,
+        }
     }
 
     /// Adds a member.
@@ -34,17 +39,24 @@ impl Problem {
         self.members.insert(member.to_owned(), value.into());
         self
     }
+
+    /// Says when the caller may try again.
+    pub(crate) fn retry_after(mut self, wait: Duration) -> Self {
+        self.retry_after = Some(wait);
+        self
+    }
 }
 
 impl IntoResponse for Problem {
     fn into_response(self) -> Response {
         let body = Value::Object(self.members).to_string();
-        (
-            self.status,
-            [(CONTENT_TYPE, "application/problem+json")],
-            body,
-        )
-            .into_response()
+        let content_type = [(CONTENT_TYPE, "application/problem+json")];
+        let mut response = (self.status, content_type, body).into_response();
+        if let Some(wait) = self.retry_after {
+            let seconds = HeaderValue::from(wait.as_secs());
+            response.headers_mut().insert(RETRY_AFTER, seconds);
+        }
+        response
     }
 }
 

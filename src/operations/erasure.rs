@@ -3,17 +3,31 @@
 //! Addresses and message texts are never stored. What identifies a person is the provider's message
 //! id, the provider's feedback, and the reasons that the person gave for status changes. The keyed
 //! digest of a suppressed address stays; otherwise the address would get mail again.
+//!
+//! A provider may have hundreds of thousands of messages, so they are erased in parts, each in a
+//! transaction of its own. What is erased already is not found again: an erasure that was
+//! interrupted goes on where it came to.
 
-use serde::Serialize;
+use std::collections::VecDeque;
+
+use serde::{Deserialize, Serialize};
 use tokio_postgres::types::Type;
 use uuid::Uuid;
 
 use crate::database::{Result, Transaction};
 
+/// Bookings of one part.
+const BOOKINGS: usize = 1_000;
+/// Messages of one part, at most: well below a second of work.
+const MESSAGES: i64 = 5_000;
+/// Bookings that are looked up at once: more than one call erases.
+const LOOKED_UP: i64 = 100_000;
+
 const ERASE: &str = include_str!("erasure.sql");
+const LEFT: &str = include_str!("erasure_left.sql");
 
 /// What was erased.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct Erasure {
     person_id: Uuid,
     /// The person's messages.
@@ -26,30 +40,136 @@ pub(crate) struct Erasure {
     reasons: i64,
     /// Messages that are being sent right now: call again to erase them.
     under_way: i64,
+    /// Messages and reasons that are left for lack of time: call again to erase them. Where more
+    /// bookings are left than were looked up, there are at least as many.
+    remaining: i64,
 }
 
-/// Erases a person's messages. `None`: no booking refers to such a person. The caller commits.
-pub(crate) async fn erase_person(
-    transaction: &Transaction,
+impl Erasure {
+    /// Both together. What is left is what `later` found.
+    pub(crate) fn followed_by(&self, later: &Self) -> Self {
+        Self {
+            person_id: self.person_id,
+            messages: self.messages + later.messages,
+            not_sent: self.not_sent + later.not_sent,
+            feedback: self.feedback + later.feedback,
+            reasons: self.reasons + later.reasons,
+            ..*later
+        }
+    }
+
+    /// Whether more can be erased now.
+    pub(crate) fn has_more(&self) -> bool {
+        self.remaining > 0
+    }
+
+    /// Whether nothing is left.
+    pub(crate) fn is_complete(&self) -> bool {
+        self.remaining == 0 && self.under_way == 0
+    }
+}
+
+/// An erasure, part by part.
+pub(crate) struct Eraser {
     person_id: Uuid,
-) -> Result<Option<Erasure>> {
-    // The audit trail accepts no change without this row.
-    let announce = "INSERT INTO public.booking_automation_erasures (kind, day, person_id, at, transaction)
-                    SELECT 'person', (moment AT TIME ZONE 'UTC')::date, $1, moment, pg_current_xact_id()
-                      FROM public.booking_automation_now() AS moment";
-    transaction
-        .execute(announce, &[(&person_id, Type::UUID)])
-        .await?;
+    /// The bookings to come, and how many events of each can be erased.
+    queue: VecDeque<(Uuid, i64)>,
+    /// There may be bookings that were not looked up.
+    has_others: bool,
+    /// Messages that were being sent, of the parts so far.
+    under_way: i64,
+}
+
+impl Eraser {
+    /// `None`: no booking refers to such a person.
+    pub(crate) async fn begin(transaction: &Transaction, person_id: Uuid) -> Result<Option<Self>> {
+        let mut eraser = Self {
+            person_id,
+            queue: VecDeque::new(),
+            has_others: true,
+            under_way: 0,
+        };
+        eraser.look_up(transaction).await?;
+        if eraser.queue.is_empty() && !is_known(transaction, person_id).await? {
+            return Ok(None);
+        }
+        // The answers to the person's requests. A repeated request then gets 409, since its change is
+        // no longer allowed.
+        let erase_answers = "DELETE FROM public.booking_automation_requests
+                              WHERE answer ->> 'by' IN ('customer:' || $1, 'provider:' || $1)";
+        let text = person_id.to_string();
+        transaction
+            .execute(erase_answers, &[(&text, Type::TEXT)])
+            .await?;
+        Ok(Some(eraser))
+    }
+
+    async fn look_up(&mut self, transaction: &Transaction) -> Result<()> {
+        let parameters = [
+            (&self.person_id as _, Type::UUID),
+            (&LOOKED_UP as _, Type::INT8),
+        ];
+        let rows = transaction.query(LEFT, &parameters).await?;
+        self.has_others = i64::try_from(rows.len()) == Ok(LOOKED_UP);
+        self.queue = rows
+            .iter()
+            .map(|row| (row.get("id"), row.get("erasable")))
+            .collect();
+        Ok(())
+    }
+
+    /// Erases the next part. The caller commits.
+    pub(crate) async fn erase_part(&mut self, transaction: &Transaction) -> Result<Erasure> {
+        if self.queue.is_empty() && self.has_others {
+            self.look_up(transaction).await?;
+        }
+        let part: Vec<Uuid> = self
+            .queue
+            .iter()
+            .take(BOOKINGS)
+            .map(|(id, _)| *id)
+            .collect();
+        // The audit trail accepts no change without this row.
+        let announce = "INSERT INTO public.booking_automation_erasures (kind, day, person_id, at, transaction)
+                        SELECT 'person', (moment AT TIME ZONE 'UTC')::date, $1, moment, pg_current_xact_id()
+                          FROM public.booking_automation_now() AS moment";
+        transaction
+            .execute(announce, &[(&self.person_id, Type::UUID)])
+            .await?;
+        let parameters = [
+            (&self.person_id as _, Type::UUID),
+            (&part as _, Type::UUID_ARRAY),
+            (&MESSAGES as _, Type::INT8),
+        ];
+        let row = transaction.query_one(ERASE, &parameters).await?;
+        let (messages, under_way): (i64, i64) = (row.get("messages"), row.get("under_way"));
+        // Otherwise these bookings may have more messages.
+        if messages == 0 || messages + under_way < MESSAGES {
+            self.queue.drain(..part.len());
+            self.under_way += under_way;
+        }
+        Ok(Erasure {
+            person_id: self.person_id,
+            messages,
+            not_sent: row.get("not_sent"),
+            feedback: row.get("feedback"),
+            reasons: row.get("reasons"),
+            under_way: self.under_way,
+            remaining: self.remaining(),
+        })
+    }
+
+    fn remaining(&self) -> i64 {
+        let known: i64 = self.queue.iter().map(|(_, erasable)| erasable).sum();
+        known.max(i64::from(self.has_others))
+    }
+}
+
+async fn is_known(transaction: &Transaction, person_id: Uuid) -> Result<bool> {
+    let sql = "SELECT EXISTS (SELECT FROM public.bookings WHERE customer_id = $1)
+                   OR EXISTS (SELECT FROM public.bookings WHERE provider_id = $1) AS is_known";
     let row = transaction
-        .query_one(ERASE, &[(&person_id, Type::UUID)])
+        .query_one(sql, &[(&person_id, Type::UUID)])
         .await?;
-    let erasure = Erasure {
-        person_id,
-        messages: row.get("messages"),
-        not_sent: row.get("not_sent"),
-        under_way: row.get("under_way"),
-        feedback: row.get("feedback"),
-        reasons: row.get("reasons"),
-    };
-    Ok(row.get::<_, bool>("is_known").then_some(erasure))
+    Ok(row.get("is_known"))
 }

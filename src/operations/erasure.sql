@@ -1,18 +1,19 @@
 -- Erases what was sent to a person, under this transaction's row in the erasures. It keeps what is counted: that there
 -- was a message, its rule and channel, its time, its attempts, and its outcome.
---   $1 the person
+--   $1 the person  $2 the bookings of this part  $3 messages, at most
 WITH booking AS MATERIALIZED (
-    -- The person's bookings, and the person's part in each. Each part uses its index, if there is one.
-    SELECT id, 'customer' AS audience FROM public.bookings WHERE customer_id = $1
+    -- The person's part in each booking.
+    SELECT id, 'customer' AS audience FROM public.bookings WHERE id = ANY ($2) AND customer_id = $1
     UNION ALL
-    SELECT id, 'provider' FROM public.bookings WHERE provider_id = $1
+    SELECT id, 'provider' FROM public.bookings WHERE id = ANY ($2) AND provider_id = $1
 ), message AS MATERIALIZED (
-    -- The messages to the person.
+    -- The messages to the person. Those that are being sent come last, since they cannot be erased.
     SELECT e.id, e.status
       FROM booking b
       JOIN public.booking_automation_events e ON e.booking_id = b.id AND e.audience = b.audience
      WHERE e.event_type = 'reminder_sent' AND e.event_data -> 'forgotten' IS NULL
-     ORDER BY e.id
+     ORDER BY e.status = 'sending', e.id
+     LIMIT $3
        FOR UPDATE OF e
 ), forgotten AS (
     -- Waiting messages are not sent; a message that is being sent must be recorded first.
@@ -35,13 +36,10 @@ WITH booking AS MATERIALIZED (
        AND e.event_data ->> 'by' IN ('customer:' || $1, 'provider:' || $1)
     RETURNING e.booking_id
 ), cleared_block AS (
-    -- the reason of a block,
+    -- and the reason of a block.
     UPDATE public.booking_automation_state s
        SET blocked_reason = ''
      WHERE s.booking_id IN (SELECT booking_id FROM erased_reasons) AND s.blocked_reason <> ''
-), erased_answers AS (
-    -- and the answers to their requests. A repeated request then gets 409, since its change is no longer allowed.
-    DELETE FROM public.booking_automation_requests WHERE answer ->> 'by' IN ('customer:' || $1, 'provider:' || $1)
 ), counted AS (
     UPDATE public.booking_automation_erasures
        SET events = (SELECT count(*) FROM forgotten) + (SELECT count(*) FROM erased_reasons)
@@ -49,4 +47,4 @@ WITH booking AS MATERIALIZED (
 )
 SELECT (SELECT count(*) FROM forgotten) AS messages, (SELECT count(*) FROM message WHERE status = 'pending') AS not_sent,
        (SELECT count(*) FROM message WHERE status = 'sending') AS under_way, (SELECT count(*) FROM feedback) AS feedback,
-       (SELECT count(*) FROM erased_reasons) AS reasons, EXISTS (SELECT FROM booking) AS is_known
+       (SELECT count(*) FROM erased_reasons) AS reasons

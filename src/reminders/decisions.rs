@@ -17,7 +17,6 @@ const RECHECKS_LIMIT: i64 = 20_000;
 const DECISIONS: &str = include_str!("decisions.sql");
 const ENQUEUE: &str = include_str!("enqueue.sql");
 const TAKE_RECHECKS: &str = include_str!("take_rechecks.sql");
-const UNTRACKED_MOVES: &str = include_str!("untracked_moves.sql");
 
 /// The decisions of one pass.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -28,9 +27,12 @@ pub(crate) struct Decisions {
     pub(crate) skipped: i64,
     /// More are due than one pass takes.
     pub(crate) more: bool,
+    /// The rest is left to a sweep, which must begin.
+    pub(crate) left_to_sweep: bool,
 }
 
-/// Enqueues what became due. At most four statements.
+/// Enqueues what became due. Three statements; if there is too much for one statement, it leaves the
+/// rest to a sweep, which the caller begins.
 pub(crate) async fn enqueue_due(
     transaction: &Transaction,
     liveness: Liveness,
@@ -45,65 +47,59 @@ pub(crate) async fn enqueue_due(
     ];
     let rechecks = transaction.query(TAKE_RECHECKS, &parameters).await?;
     let rechecks: Vec<Uuid> = rechecks.iter().map(|row| row.get("booking_id")).collect();
-    if watermark.everything {
-        match decide_candidates(
-            transaction,
-            liveness,
-            as_of,
-            Timestamp::NegInfinity,
-            &rechecks,
-            run_id,
-        )
-        .await
-        {
-            // It is optional work: its failure must not stop the decisions on what became due now.
-            Err(error) if error.is_of_a_row() => {
-                tracing::error!(
-                    error = error.loggable(),
-                    "looking at all bookings failed; the hourly sweep tries again"
-                );
-            }
-            result => return result,
-        }
-    }
-    decide_candidates(
-        transaction,
-        liveness,
-        as_of,
-        watermark.looked_through,
-        &rechecks,
-        run_id,
-    )
-    .await
+    decide_or_leave(transaction, liveness, as_of, watermark, &rechecks, run_id).await
 }
 
-/// Looks at every confirmed booking within the longest lead, including those written without firing
-/// the triggers. Two statements.
-pub(crate) async fn sweep(
+/// Decides about everything that is due; if that is too much for one statement, about what became due
+/// since the last pass; and if that is too much, about `rechecks`. A sweep decides about the rest.
+async fn decide_or_leave(
     transaction: &Transaction,
     liveness: Liveness,
     as_of: DateTime<Utc>,
+    watermark: &Watermark,
+    rechecks: &[Uuid],
     run_id: Uuid,
 ) -> Result<Decisions> {
-    let adopt = async |transaction: &Transaction| {
-        transaction
-            .execute(UNTRACKED_MOVES, &[(&as_of, Type::TIMESTAMPTZ)])
-            .await
-    };
-    let untracked = transaction
-        .in_savepoint(transaction.statement_timeout() / 2, adopt)
-        .await?;
-    if untracked > 0 {
-        tracing::warn!(
-            bookings.count = untracked,
-            "bookings were moved without firing the triggers; their reminders are decided again"
-        );
+    let mut ranges = vec![watermark.from(), watermark.looked_through];
+    // There is no sweep before `migrate`.
+    if liveness == Liveness::Known {
+        ranges.push(Timestamp::PosInfinity);
     }
-    let everything = Timestamp::NegInfinity;
-    decide_candidates(transaction, liveness, as_of, everything, &[], run_id).await
+    ranges.dedup();
+    let mut left_to_sweep = false;
+    for from in ranges {
+        let decided = decide_candidates(transaction, liveness, as_of, from, rechecks, run_id).await;
+        match decided {
+            // Looking at everything is optional: its failure must not stop the decisions on what
+            // became due now.
+            Err(error)
+                if error.is_statement_timeout()
+                    || from == Timestamp::NegInfinity && error.is_of_a_row() =>
+            {
+                tracing::error!(
+                    error = error.loggable(),
+                    "deciding about all reminders that are due failed; a sweep does it in parts"
+                );
+                left_to_sweep = true;
+            }
+            Err(error) => return Err(error),
+            Ok(decided) => {
+                return Ok(Decisions {
+                    left_to_sweep: left_to_sweep && liveness == Liveness::Known,
+                    ..decided
+                });
+            }
+        }
+    }
+    Ok(Decisions {
+        left_to_sweep: liveness == Liveness::Known,
+        ..Decisions::default()
+    })
 }
 
-async fn decide_candidates(
+/// Decides about what became due after `looked_through`, and about `rechecks`. At most two
+/// statements.
+pub(crate) async fn decide_candidates(
     transaction: &Transaction,
     liveness: Liveness,
     as_of: DateTime<Utc>,
@@ -131,6 +127,7 @@ async fn decide_candidates(
         pending: pending - skipped,
         skipped: row.get::<_, i64>("skipped") + skipped,
         more: row.get::<_, i64>("decisions") >= LIMIT,
+        left_to_sweep: false,
     })
 }
 
@@ -194,7 +191,7 @@ pub(crate) async fn preview(
     Ok(Decisions {
         pending: pending - without,
         skipped: skipped + without,
-        more: false,
+        ..Decisions::default()
     })
 }
 

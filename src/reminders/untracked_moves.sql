@@ -1,11 +1,11 @@
 -- Bookings whose start changed past our triggers (switched off, or replication): they get a new revision, as from the
--- trigger, in force since now ($1, as_of).
+-- trigger, in force since now.
+--   $1 as_of  $2 the bookings to examine
 WITH moved AS MATERIALIZED (
     SELECT b.id, b.scheduled_at
       FROM public.bookings b
       LEFT JOIN public.booking_automation_state s ON s.booking_id = b.id
-     WHERE b.status = 'confirmed'
-       AND b.scheduled_at > $1 AND b.scheduled_at <= $1 + (SELECT max(lead) FROM public.reminder_rules)
+     WHERE b.id = ANY ($2) AND b.status = 'confirmed' AND isfinite(b.scheduled_at)
        AND (s.starts_at <> b.scheduled_at
             -- Without a stored start, compare with what was enqueued.
             OR s.starts_at IS NULL AND EXISTS (

@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use chrono::{DateTime, TimeDelta, Utc};
+use futures_util::future;
 use serde::Serialize;
 use tokio_postgres::Row;
 use tokio_postgres::types::Type;
@@ -44,6 +45,9 @@ pub(crate) const PASSES: &str = "(SELECT $1 AS at, NULL AS before
 /// Each pass finds its few bookings by an index. The planner cannot know how few they are, and
 /// would read whole tables for each pass.
 const NESTED_LOOPS: &str = "SET LOCAL enable_hashjoin = off; SET LOCAL enable_mergejoin = off";
+
+/// How long after the end of its time a preview waits for the server to say that it gave up.
+const MARGIN: Duration = Duration::from_secs(1);
 
 /// The preview.
 #[derive(Clone, Debug, Serialize)]
@@ -107,7 +111,8 @@ pub async fn preview(
         read_only: true,
         as_of,
         statement_timeout,
-        until: Some(deadline),
+        // The server gives up before.
+        until: Some(deadline + MARGIN),
         ..Begin::default()
     };
     let (transaction, _) = database.begin(&begin, NESTED_LOOPS).await?;
@@ -120,25 +125,60 @@ pub async fn preview(
     let rules = StepRules::read(&transaction, &settings.transitions).await?;
     let watermark = pass::watermark(&transaction, settings, &rules, as_of).await?;
     // In turn: a statement with other settings must not be sent between the others.
-    let changes = count_changes(&transaction, &rules, as_of, until).await?;
-    let due = count_due_reminders(&transaction, rules.liveness, &watermark, as_of, until).await?;
-    let waiting = count_waiting_reminders(&transaction, as_of, until).await?;
+    let span = Span {
+        as_of,
+        until,
+        deadline,
+    };
+    let changes = count_changes(&transaction, &rules, span).await?;
+    let due = count_due_reminders(&transaction, rules.liveness, &watermark, span).await?;
+    let waiting = count_waiting_reminders(&transaction, span).await?;
     let reminders = [due, waiting].concat();
     transaction.rollback().await?;
     Ok(Preview::of(as_of, until, &changes, &reminders))
+}
+
+/// The time that a preview covers, and when it must be there.
+#[derive(Clone, Copy)]
+struct Span {
+    as_of: DateTime<Utc>,
+    until: DateTime<Utc>,
+    deadline: Instant,
+}
+
+/// The rows of a query that has until `deadline`: so the server, too, gives it up then. One round trip.
+async fn query_until(
+    transaction: &Transaction,
+    deadline: Instant,
+    sql: &str,
+    parameters: &[Parameter<'_>],
+) -> Result<Vec<Row>> {
+    let left = deadline.saturating_duration_since(Instant::now());
+    // Zero would be no limit.
+    let limit = left.as_millis().max(1);
+    let limit = format!("SET LOCAL statement_timeout = {limit}");
+    let (limited, rows) = future::join(
+        transaction.batch(&limit),
+        transaction.query(sql, parameters),
+    )
+    .await;
+    limited?;
+    rows
 }
 
 /// Rows of `pass`, `to_status`, `count`.
 async fn count_changes(
     transaction: &Transaction,
     rules: &StepRules,
-    as_of: DateTime<Utc>,
-    until: DateTime<Utc>,
+    Span {
+        as_of,
+        until,
+        deadline,
+    }: Span,
 ) -> Result<Vec<Row>> {
     let window = ProjectionWindow::new(rules, as_of, until, None);
-    transaction
-        .query(&changes_sql(rules), &window.parameters())
-        .await
+    let sql = changes_sql(rules);
+    query_until(transaction, deadline, &sql, &window.parameters()).await
 }
 
 pub(crate) fn changes_sql(rules: &StepRules) -> String {
@@ -156,8 +196,11 @@ async fn count_due_reminders(
     transaction: &Transaction,
     liveness: Liveness,
     watermark: &Watermark,
-    as_of: DateTime<Utc>,
-    until: DateTime<Utc>,
+    Span {
+        as_of,
+        until,
+        deadline,
+    }: Span,
 ) -> Result<Vec<Row>> {
     let rechecks = queued_rechecks(transaction).await?;
     let (bookings, audiences) = without_address_between(transaction, as_of, until).await?;
@@ -170,19 +213,21 @@ async fn count_due_reminders(
         (&bookings, Type::UUID_ARRAY),
         (&audiences, Type::TEXT_ARRAY),
     ];
-    transaction
-        .query(&counts_sql(liveness, PASSES), &parameters)
-        .await
+    let sql = counts_sql(liveness, PASSES);
+    query_until(transaction, deadline, &sql, &parameters).await
 }
 
 /// The same, of messages that wait for an attempt.
 async fn count_waiting_reminders(
     transaction: &Transaction,
-    as_of: DateTime<Utc>,
-    until: DateTime<Utc>,
+    Span {
+        as_of,
+        until,
+        deadline,
+    }: Span,
 ) -> Result<Vec<Row>> {
     let parameters: [Parameter<'_>; 2] = [(&as_of, Type::TIMESTAMPTZ), (&until, Type::TIMESTAMPTZ)];
-    transaction.query(&waiting_sql(), &parameters).await
+    query_until(transaction, deadline, &waiting_sql(), &parameters).await
 }
 
 pub(crate) fn waiting_sql() -> String {

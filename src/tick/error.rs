@@ -61,6 +61,13 @@ pub enum PassError {
     Unsettled(DatabaseError),
 }
 
+impl PassError {
+    /// Whether a statement took too long.
+    pub(crate) fn is_too_slow(&self) -> bool {
+        matches!(self, Self::Database(error) if error.is_statement_timeout())
+    }
+}
+
 impl From<DatabaseError> for PassError {
     fn from(error: DatabaseError) -> Self {
         Self::Database(error)

@@ -9,6 +9,7 @@ pub(crate) mod probe;
 mod run_log;
 pub mod settings;
 pub mod summary;
+mod sweep;
 pub mod trigger;
 
 use std::time::Instant;
@@ -92,9 +93,16 @@ async fn pass_and_deliver(
         database, settings, ..
     } = automation;
     let started = Instant::now();
-    let mut committed = match pass::run(database, settings, trigger, call).await? {
-        Pass::Committed(committed) => committed,
-        Pass::Skipped(reason) => {
+    let mut committed = match pass::run(database, settings, trigger, call).await {
+        Ok(Pass::Committed(committed)) => committed,
+        Err(error) => {
+            // It may have read many bookings that are not live: the next pass need not.
+            if error.is_too_slow() {
+                sweep::mark_what_is_not_live(database, settings, call, false).await;
+            }
+            return Err(error);
+        }
+        Ok(Pass::Skipped(reason)) => {
             let (trigger, duration_ms) = (trigger.as_str(), milliseconds_since(started));
             return Ok(Summary::Skipped(Skip {
                 reason,
@@ -150,8 +158,8 @@ async fn bound_waits(automation: &Automation, call: &Call, committed: &mut Commi
     }
 }
 
-/// What follows delivery: the flags on bookings, the hourly sweep, and retention. Returns whether
-/// there was any.
+/// What follows delivery: the flags on bookings, the sweep, and retention. Returns whether there
+/// was any.
 async fn follow_up(automation: &Automation, call: &Call, committed: &Committed) -> bool {
     let Automation {
         database, settings, ..
@@ -160,13 +168,16 @@ async fn follow_up(automation: &Automation, call: &Call, committed: &Committed) 
     if sets_flags {
         flags::update_flags(database, call.deadline).await;
     }
-    if committed.sweep {
-        pass::sweep(database, settings, call, committed.work.run_id).await;
+    if committed.new_hour {
+        sweep::mark_what_is_not_live(database, settings, call, true).await;
+    }
+    if committed.sweeps {
+        sweep::sweep(database, settings, call, committed.work.run_id).await;
     }
     if committed.rows_expired {
         retention::delete_old_rows(database, &settings.retention, call).await;
     }
-    sets_flags || committed.sweep || committed.rows_expired
+    sets_flags || committed.sweeps || committed.rows_expired
 }
 
 /// Delivers mail and webhooks side by side: neither waits for the other's endpoints. Returns how

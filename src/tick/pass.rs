@@ -14,14 +14,15 @@ use chrono::{DateTime, Utc};
 use tokio_postgres::types::Timestamp;
 use uuid::Uuid;
 
-use crate::bookings::not_live::mark_not_live;
 use crate::bookings::steps::StepRules;
 use crate::bookings::transitions::{self, Moments, Transitions};
+use crate::database::owner_functions::Liveness;
 use crate::database::{BOOKINGS_LOCK_TIMEOUT, Begin, Database, DatabaseError, Transaction};
 use crate::delivery::figures::{Backlog, ReminderFigures};
 use crate::primitives::call::Call;
 use crate::reminders::decisions::{self, Decisions};
 use crate::reminders::hidden_rows::{HiddenRows, find_hidden_rows};
+use crate::reminders::sweep::{begin_sweep, begin_sweep_again};
 use crate::reminders::watermark::Watermark;
 use crate::tick::clock;
 pub use crate::tick::error::PassError;
@@ -62,10 +63,12 @@ pub struct Committed {
     pub flags_due: bool,
     /// Whether rows are older than they are kept.
     pub rows_expired: bool,
-    /// Whether a sweep is to follow.
-    pub sweep: bool,
     /// Whether the database's clock was set back.
     pub(crate) is_clock_set_back: bool,
+    /// Whether a sweep is under way.
+    pub sweeps: bool,
+    /// Whether an hour has begun since the latest pass: the marks of what is not live are due.
+    pub new_hour: bool,
 }
 
 impl Committed {
@@ -76,8 +79,9 @@ impl Committed {
             webhooks: due.webhooks || due.subscribed && work.transitions.total() > 0,
             flags_due: due.flags,
             rows_expired: due.expired_rows,
-            sweep: due.watermark.sweep,
             is_clock_set_back: !due.clock_set_back.is_zero(),
+            sweeps: due.sweeps || due.watermark.sweep || decisions.left_to_sweep,
+            new_hour: due.watermark.sweep,
         }
     }
 }
@@ -179,7 +183,10 @@ fn summed(
 }
 
 /// A person whose address is hidden would get no reminder, and the decision is final.
-async fn refuse_hidden_rows(transaction: &Transaction, contacts: bool) -> Result<(), PassError> {
+pub(crate) async fn refuse_hidden_rows(
+    transaction: &Transaction,
+    contacts: bool,
+) -> Result<(), PassError> {
     match find_hidden_rows(transaction, contacts).await? {
         Some(HiddenRows { relation, reader }) => Err(PassError::HiddenRows { relation, reader }),
         None => Ok(()),
@@ -208,6 +215,11 @@ async fn advance_and_enqueue(
     } else {
         Decisions::default()
     };
+    if decisions.left_to_sweep {
+        begin_sweep_again(transaction).await?;
+    } else if due.watermark.sweep && rules.liveness == Liveness::Known {
+        begin_sweep(transaction).await?;
+    }
     Ok((transitions, decisions))
 }
 
@@ -240,7 +252,7 @@ fn waiting_reminders(due: &WorkDue, decisions: &Decisions) -> ReminderFigures {
     .summed()
 }
 
-fn begin_pass(call: &Call) -> Begin {
+pub(crate) fn begin_pass(call: &Call) -> Begin {
     let left = call.deadline.saturating_duration_since(Instant::now());
     let statement_timeout = (left / 4).clamp(SHORTEST_STATEMENT_TIMEOUT, STATEMENT_TIMEOUT);
     Begin {
@@ -254,7 +266,7 @@ fn begin_pass(call: &Call) -> Begin {
 
 /// SQL that takes the lock, and returns the preconditions if the lock was free. Triggers see the same
 /// time.
-fn take_lock() -> String {
+pub(crate) fn take_lock() -> String {
     format!(
         "SELECT {preconditions},
                 set_config('booking_automation.as_of',
@@ -263,31 +275,6 @@ fn take_lock() -> String {
           WHERE pg_try_advisory_xact_lock({PASS_LOCK})",
         preconditions = *PRECONDITIONS
     )
-}
-
-/// Looks for bookings that were written without firing the triggers, under the pass's lock. What it
-/// finds is pending for the next call. A failure is logged, and the next hour's sweep tries again.
-pub(crate) async fn sweep(database: &Database, settings: &PassSettings, call: &Call, run_id: Uuid) {
-    let swept = async {
-        let (transaction, rows) = database.begin(&begin_pass(call), &take_lock()).await?;
-        let Some(preconditions) = Preconditions::of(&rows) else {
-            // A pass is running, and the sweep would make it wait.
-            return Ok(transaction.rollback().await?);
-        };
-        let as_of = call.as_of.unwrap_or(preconditions.clock);
-        let rules = preconditions.rules(&settings.transitions)?;
-        refuse_hidden_rows(&transaction, true).await?;
-        decisions::sweep(&transaction, rules.liveness, as_of, run_id).await?;
-        mark_not_live(&transaction, &rules, as_of).await?;
-        Ok(transaction.commit().await?)
-    };
-    let swept: Result<(), PassError> = swept.await;
-    if let Err(error) = swept {
-        tracing::error!(
-            error = %error,
-            "the hourly sweep of all bookings failed; it runs again in an hour"
-        );
-    }
 }
 
 /// Where a pass would stand now.

@@ -11,6 +11,7 @@ use crate::database::{REQUIRED, Transaction, migrate};
 use crate::delivery::figures::Backlog;
 use crate::delivery::{outbox, webhooks};
 use crate::operations::retention;
+use crate::reminders::sweep;
 use crate::reminders::watermark::{self, Watermark};
 use crate::tick::clock;
 use crate::tick::error::PassError;
@@ -41,6 +42,8 @@ pub(crate) struct WorkDue {
     pub(crate) backlog: Backlog,
     /// How many reminders of the backlog can be claimed now.
     pub(crate) claimable: i64,
+    /// Whether a sweep is under way.
+    pub(crate) sweeps: bool,
     pub(crate) watermark: Watermark,
 }
 
@@ -90,6 +93,7 @@ pub(crate) async fn probe(
         clock_set_back: Duration::try_from_secs_f64(row.get("clock_set_back")).unwrap_or_default(),
         backlog,
         claimable,
+        sweeps: row.get("sweeps"),
         watermark: Watermark::of(&row),
     })
 }
@@ -109,6 +113,7 @@ pub(crate) fn probe_sql(rules: &StepRules) -> String {
                 EXISTS ({webhooks_due}) AS webhooks_due,
                 {subscribed} AS subscribed,
                 {set_back} AS clock_set_back,
+                {sweeps} AS sweeps,
                 waiting.*, watermark.*
            FROM watermark, waiting",
         watermark = watermark::WATERMARK,
@@ -120,5 +125,6 @@ pub(crate) fn probe_sql(rules: &StepRules) -> String {
         webhooks_due = webhooks::DUE,
         subscribed = webhooks::ANY_SUBSCRIBED,
         set_back = clock::SECONDS_SET_BACK,
+        sweeps = sweep::under_way_sql(rules.liveness),
     )
 }

@@ -63,7 +63,8 @@ impl Server {
         Self { process, port, log }
     }
 
-    async fn run_with_bearer(&self) -> Answer {
+    /// Calls `/run` with the bearer secret.
+    pub async fn run_with_bearer(&self) -> Answer {
         let authorization = format!("Bearer {}", bearer_secret());
         request(
             self.port,

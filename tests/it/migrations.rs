@@ -58,6 +58,7 @@ async fn migrate_creates_everything_and_a_second_run_changes_nothing() {
             "booking_automation_requests",
             "booking_automation_state",
             "booking_automation_suppressions",
+            "booking_automation_sweep",
             "booking_automation_webhooks",
             "bookings",
             "reminder_rules",

@@ -1111,7 +1111,8 @@ async fn a_failed_full_scan_does_not_block_new_bookings() {
         .await;
     assert_eq!(said.summary()["reminders"]["sent"], 1);
     assert!(
-        said.stderr.contains("looking at all bookings failed"),
+        said.stderr
+            .contains("deciding about all reminders that are due failed"),
         "{}",
         said.stderr
     );
@@ -1142,7 +1143,7 @@ async fn a_failed_sweep_does_not_fail_the_pass() {
         .await;
     assert!(
         said.stderr
-            .contains("the hourly sweep of all bookings failed"),
+            .contains("this booking is left out of the sweep"),
         "{}",
         said.stderr
     );

@@ -972,7 +972,7 @@ async fn erasing_a_person_removes_their_data_and_keeps_the_counts() {
 
     assert_eq!(
         erase_person(&server, app.customer).await,
-        json!({"person_id": customer, "messages": 2, "not_sent": 1, "feedback": 1, "reasons": 1, "under_way": 1})
+        json!({"person_id": customer, "messages": 2, "not_sent": 1, "feedback": 1, "reasons": 1, "under_way": 1, "remaining": 0})
     );
     assert_customer_is_erased(&app, theirs, waits, cancelled).await;
     assert_eq!(data_of_others(&app, other).await, before);

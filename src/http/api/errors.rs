@@ -6,6 +6,7 @@ use serde_json::json;
 use crate::bookings::cancellation::tiers::RefundUndetermined;
 use crate::bookings::status_change::StatusError;
 use crate::database::{DatabaseError, migrate};
+use crate::http::api::places::TRY_AGAIN_AFTER;
 use crate::http::problem::Problem;
 
 /// The answer to a refused status change.
@@ -44,7 +45,7 @@ pub(crate) fn no_booking() -> Problem {
 }
 
 /// A refusal by a constraint or trigger of the user's database, or a lock there, is a conflict
-/// (409), not a server error.
+/// (409), not a server error. A statement that was too slow is no refusal.
 pub(crate) fn database_problem(error: &DatabaseError) -> Problem {
     if error.is_lock() {
         return Problem::new(
@@ -58,6 +59,14 @@ pub(crate) fn database_problem(error: &DatabaseError) -> Problem {
             "the database's encoding cannot store a character of this request",
         );
     }
+    if error.is_too_slow() {
+        tracing::warn!("the database took too long for a request to the support API");
+        return Problem::new(
+            StatusCode::SERVICE_UNAVAILABLE,
+            "the database took too long; try again, or ask for less",
+        )
+        .retry_after(TRY_AGAIN_AFTER);
+    }
     if error.is_of_a_row() {
         tracing::warn!(
             error = error.loggable(),
@@ -66,13 +75,6 @@ pub(crate) fn database_problem(error: &DatabaseError) -> Problem {
         return Problem::new(
             StatusCode::CONFLICT,
             "the database refuses this change; the log says why",
-        );
-    }
-    if error.is_statement_timeout() {
-        tracing::warn!("the database took too long for a request to the support API");
-        return Problem::new(
-            StatusCode::SERVICE_UNAVAILABLE,
-            "the database took too long; ask for less",
         );
     }
     unavailable(error)

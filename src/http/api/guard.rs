@@ -20,6 +20,7 @@ use uuid::Uuid;
 
 use crate::database::{BOOKINGS_LOCK_TIMEOUT, Begin, Transaction};
 use crate::http::api::errors::{database_problem, unavailable};
+use crate::http::api::places::{Place, Places};
 use crate::http::auth::authorize_bearer;
 use crate::http::idempotency::{self, EarlierRequest};
 use crate::http::params::{malformed, parse_id, unprocessable};
@@ -36,6 +37,7 @@ const CALLS_PER_MINUTE: NonZeroU32 = NonZeroU32::new(6_000).expect("not zero");
 pub(crate) struct Api {
     pub(crate) automation: Arc<Automation>,
     pub(crate) tokens: AdminTokens,
+    pub(crate) places: Places,
     /// The moment to decide by, in place of the database clock.
     pub(crate) as_of: Option<DateTime<Utc>>,
 }
@@ -75,14 +77,11 @@ pub(crate) async fn authorize(
         tracing::info!("refused a call to the support API: no valid token");
         return Err(unauthorized());
     };
-    match rate_limit::take_call(
-        api.automation.database(),
-        &credential,
-        CALLS_PER_MINUTE,
-        deadline,
-    )
-    .await
-    {
+    let place = api.places.take(deadline).await?;
+    let database = api.automation.database();
+    let counted = rate_limit::take_call(database, &credential, CALLS_PER_MINUTE, deadline).await;
+    drop(place);
+    match counted {
         Ok(None) => {}
         Ok(Some(wait)) => return Err(too_many_requests(wait)),
         Err(error) => return Err(unavailable(&error).into_response()),
@@ -107,6 +106,7 @@ pub(crate) async fn read_only(
     request: &Authorized,
     work: impl AsyncFnOnce(&Transaction, DateTime<Utc>) -> Answer,
 ) -> Answer {
+    let _place = api.places.take(request.deadline).await?;
     let begin = Begin {
         read_only: true,
         as_of: api.as_of,
@@ -145,8 +145,85 @@ pub(crate) async fn idempotently(
     request: &Authorized,
     work: impl AsyncFnOnce(&Transaction, DateTime<Utc>) -> Answer,
 ) -> Answer {
-    let key = idempotency_key(&request.headers)?
-        .map(|key| idempotency::key_of_token(&request.credential, &key));
+    let key = idempotency_key(request)?;
+    let _place = api.places.take(request.deadline).await?;
+    let work = async |transaction: &Transaction, as_of, _| work(transaction, as_of).await;
+    transact(api, request, key.as_deref(), |_| true, work).await
+}
+
+/// How far a request in parts came.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Progress {
+    /// Nothing is left.
+    Complete,
+    /// More is left, and can be done now.
+    More,
+    /// More is left, and can be done later.
+    Later,
+}
+
+/// A request that is done in parts, each in a transaction of its own, until nothing can be done any
+/// more or its time is over. With an `Idempotency-Key`, the same request goes on until it is
+/// complete; then it gets the last answer.
+pub(crate) struct InParts<'a> {
+    api: &'a Api,
+    request: &'a Authorized,
+    key: Option<String>,
+    so_far: Option<Value>,
+    _place: Place,
+    deadline: Instant,
+}
+
+impl<'a> InParts<'a> {
+    pub(crate) async fn begin(api: &'a Api, request: &'a Authorized) -> Result<Self, Problem> {
+        let key = idempotency_key(request)?;
+        let (place, deadline) = api.places.take_large(request.deadline).await?;
+        Ok(Self {
+            api,
+            request,
+            key,
+            so_far: None,
+            _place: place,
+            deadline,
+        })
+    }
+
+    /// Does the next part. It gets the answer so far, and makes the next one, of which `progress`
+    /// says how far the request came. `Some`: this is the answer to the request.
+    pub(crate) async fn next(
+        &mut self,
+        progress: fn(&Value) -> Progress,
+        part: impl AsyncFnOnce(&Transaction, Option<Value>) -> Answer,
+    ) -> Result<Option<Value>, Problem> {
+        let before = self.so_far.take();
+        let so_far = before.clone();
+        let work = async |transaction: &Transaction, _, earlier: Option<Value>| {
+            part(transaction, earlier.or(so_far)).await
+        };
+        let is_final = |answer: &Value| progress(answer) == Progress::Complete;
+        let key = self.key.as_deref();
+        match transact(self.api, self.request, key, is_final, work).await {
+            Ok(answer) if progress(&answer) == Progress::More && Instant::now() < self.deadline => {
+                self.so_far = Some(answer);
+                Ok(None)
+            }
+            Ok(answer) => Ok(Some(answer)),
+            // What was done is committed, and the answer says that more is left.
+            Err(problem) => before.map(Some).ok_or(problem),
+        }
+    }
+}
+
+/// One transaction of a request. With a key it answers an earlier request with that key, if its
+/// answer was final; otherwise `work` gets that answer, and its own is stored in the same
+/// transaction.
+async fn transact(
+    api: &Api,
+    request: &Authorized,
+    key: Option<&str>,
+    is_final: impl Fn(&Value) -> bool,
+    work: impl AsyncFnOnce(&Transaction, DateTime<Utc>, Option<Value>) -> Answer,
+) -> Answer {
     let begin = Begin {
         lock_timeout: BOOKINGS_LOCK_TIMEOUT,
         as_of: api.as_of,
@@ -159,20 +236,29 @@ pub(crate) async fn idempotently(
         .await
         .map_err(|error| unavailable(&error))?;
     let done = async {
-        if let Some(key) = &key
-            && let Some(answer) = earlier_answer(&transaction, key, &request.digest).await?
+        let earlier = match key {
+            Some(key) => earlier_answer(&transaction, key, &request.digest).await?,
+            None => None,
+        };
+        if let Some(answer) = &earlier
+            && is_final(answer)
         {
-            return Ok((answer, false));
+            return Ok((answer.clone(), false));
         }
         let as_of = read_clock(&transaction, api.as_of).await?;
-        let answer = work(&transaction, as_of).await?;
-        if let Some(key) = &key {
+        let answer = work(&transaction, as_of, earlier).await?;
+        if let Some(key) = key {
             let kept = idempotency::keep_answer(&transaction, key, &answer).await;
             kept.map_err(|error| database_problem(&error))?;
         }
         Ok((answer, true))
     }
     .await;
+    end(transaction, done).await
+}
+
+/// Commits a new answer.
+async fn end(transaction: Transaction, done: Result<(Value, bool), Problem>) -> Answer {
     let (answer, is_new) = match done {
         Ok(done) => done,
         Err(problem) => {
@@ -206,16 +292,17 @@ async fn earlier_answer(
     }
 }
 
-fn idempotency_key(headers: &HeaderMap) -> Result<Option<String>, Problem> {
+/// The key as it is stored.
+fn idempotency_key(request: &Authorized) -> Result<Option<String>, Problem> {
     const NAME: &str = "Idempotency-Key";
-    let mut keys = headers.get_all(NAME).iter();
+    let mut keys = request.headers.get_all(NAME).iter();
     match (keys.next(), keys.next()) {
         (None, _) => Ok(None),
         (Some(key), None) => {
             let key = key.to_str().ok().filter(|key| idempotency::is_key(key));
             let key =
                 key.ok_or_else(|| malformed(NAME, "takes up to 256 characters of visible ASCII"))?;
-            Ok(Some(key.to_owned()))
+            Ok(Some(idempotency::key_of_token(&request.credential, key)))
         }
         _ => Err(malformed(NAME, "may be given only once")),
     }

@@ -7,6 +7,7 @@ mod bookings;
 mod errors;
 mod guard;
 mod people;
+mod places;
 mod preview;
 mod trail;
 
@@ -20,6 +21,7 @@ use axum::routing::any;
 use chrono::{DateTime, Utc};
 
 use crate::http::api::guard::{Api, authorize};
+use crate::http::api::places::Places;
 use crate::http::settings::AdminTokens;
 use crate::tick::Automation;
 
@@ -46,6 +48,7 @@ pub(crate) fn routes(
         .route("/people/{id}/messages", any(people::erase_messages))
         .route("/preview", any(preview::preview))
         .with_state(Arc::new(Api {
+            places: Places::of(automation.database()),
             automation,
             tokens,
             as_of,

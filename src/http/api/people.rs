@@ -5,12 +5,16 @@ use std::sync::Arc;
 use axum::Json;
 use axum::extract::{Request, State};
 use axum::http::StatusCode;
-use serde_json::json;
+use serde_json::{Value, json};
+use uuid::Uuid;
 
+use crate::database::Transaction;
 use crate::http::api::errors::database_problem;
-use crate::http::api::guard::{Api, ApiResponse, PathId, authorize, idempotently, parse_path_id};
+use crate::http::api::guard::{
+    Answer, Api, ApiResponse, InParts, PathId, Progress, authorize, parse_path_id,
+};
 use crate::http::problem::Problem;
-use crate::operations::erasure::erase_person;
+use crate::operations::erasure::{Eraser, Erasure};
 
 pub(crate) async fn erase_messages(
     State(api): State<Arc<Api>>,
@@ -19,15 +23,54 @@ pub(crate) async fn erase_messages(
 ) -> ApiResponse {
     let authorized = authorize(&api, "DELETE", request).await?;
     let person_id = parse_path_id(id)?;
-    let erased = idempotently(&api, &authorized, async |transaction, _| {
-        let erasure = erase_person(transaction, person_id)
-            .await
-            .map_err(|error| database_problem(&error))?;
-        let unknown = || {
-            Problem::new(StatusCode::NOT_FOUND, "no booking refers to this person")
-                .with("field", "id")
+    let mut eraser = None;
+    let mut parts = InParts::begin(&api, &authorized).await?;
+    loop {
+        let part = async |transaction: &Transaction, so_far: Option<Value>| {
+            let eraser = match &mut eraser {
+                Some(eraser) => eraser,
+                none => none.insert(begin(transaction, person_id).await?),
+            };
+            erase_part(eraser, transaction, so_far).await
         };
-        erasure.map(|erasure| json!(erasure)).ok_or_else(unknown)
-    });
-    Ok(Json(erased.await?))
+        if let Some(answer) = parts.next(progress, part).await? {
+            return Ok(Json(answer));
+        }
+    }
+}
+
+async fn begin(transaction: &Transaction, person_id: Uuid) -> Result<Eraser, Problem> {
+    let eraser = Eraser::begin(transaction, person_id).await;
+    let unknown = || {
+        Problem::new(StatusCode::NOT_FOUND, "no booking refers to this person").with("field", "id")
+    };
+    eraser
+        .map_err(|error| database_problem(&error))?
+        .ok_or_else(unknown)
+}
+
+async fn erase_part(
+    eraser: &mut Eraser,
+    transaction: &Transaction,
+    so_far: Option<Value>,
+) -> Answer {
+    let part = eraser.erase_part(transaction).await;
+    let part = part.map_err(|error| database_problem(&error))?;
+    Ok(match so_far.and_then(erasure) {
+        Some(earlier) => json!(earlier.followed_by(&part)),
+        None => json!(part),
+    })
+}
+
+fn erasure(answer: Value) -> Option<Erasure> {
+    serde_json::from_value(answer).ok()
+}
+
+/// An answer of 0.2.0, which erased in one transaction, counts as complete.
+fn progress(answer: &Value) -> Progress {
+    match erasure(answer.clone()) {
+        Some(erasure) if erasure.has_more() => Progress::More,
+        Some(erasure) if !erasure.is_complete() => Progress::Later,
+        _ => Progress::Complete,
+    }
 }

@@ -18,8 +18,9 @@ use crate::tick::error::PassError;
 pub(crate) async fn preview(State(api): State<Arc<Api>>, request: Request) -> ApiResponse {
     let authorized = authorize(&api, "GET", request).await?;
     let time = preview_time(&QueryParams::of(&authorized.query, &["for"])?)?;
+    let (_place, deadline) = api.places.take_large(authorized.deadline).await?;
     let (database, settings) = (api.automation.database(), api.automation.settings());
-    match preview::preview(database, settings, api.as_of, time, authorized.deadline).await {
+    match preview::preview(database, settings, api.as_of, time, deadline).await {
         Ok(preview) => Ok(Json(json!(preview))),
         Err(PassError::Database(error)) => Err(database_problem(&error).into()),
         Err(error) => Err(pass_failed(&error)),

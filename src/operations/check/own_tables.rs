@@ -140,6 +140,11 @@ const OWN_TABLES: &[OwnTable] = &[
         "status text, before timestamptz, looked_at timestamptz",
     ),
     table(
+        "booking_automation_sweep",
+        "18_not_live",
+        "one bool, starts_at timestamptz, booking_id uuid, size int8",
+    ),
+    table(
         "booking_automation_claim_marks",
         "19_claim_marks",
         "id uuid, channel text, messages int8, event_id uuid, event_claim int8, deaths int4, \

@@ -1,0 +1,14 @@
+-- The next bookings that the sweep examines: confirmed, within the longest lead, in the order of their starts.
+--   $1 as_of
+SELECT b.id, b.scheduled_at, s.size
+  FROM public.booking_automation_sweep s
+ CROSS JOIN LATERAL (
+        SELECT b.id, b.scheduled_at
+          FROM public.bookings b
+         WHERE b.status = 'confirmed'
+           AND b.scheduled_at > $1 AND b.scheduled_at <= $1 + (SELECT max(lead) FROM public.reminder_rules)
+           -- The first comparison is the one that uses the index.
+           AND b.scheduled_at >= s.starts_at AND (b.scheduled_at, b.id) > (s.starts_at, s.booking_id)
+         ORDER BY b.scheduled_at, b.id
+         LIMIT s.size) AS b
+ ORDER BY b.scheduled_at, b.id

@@ -1,0 +1,190 @@
+//! Erasing a person with many messages.
+
+use serde_json::{Value, json};
+use uuid::Uuid;
+
+use crate::app::{App, hours, noon};
+use crate::client::Answer;
+use crate::http::Server;
+use crate::status::{ask, support};
+
+/// Creates bookings, each with a sent reminder to the provider.
+async fn add_messages(app: &App, bookings: i32) {
+    let sql = format!(
+        "INSERT INTO bookings (customer_id, provider_id, service_id, status, scheduled_at)
+         SELECT '{}', '{}', '{}', 'completed', '{}' FROM generate_series(1, {bookings});
+         INSERT INTO booking_automation_events (booking_id, event_type, rule, audience, channel, status, revision, message_id)
+         SELECT id, 'reminder_sent', '24h', 'provider', 'email', 'completed', 1, 'm-' || id FROM bookings",
+        app.customer,
+        app.provider,
+        app.service,
+        noon() - hours(100),
+    );
+    app.sql_without_triggers(&sql).await;
+}
+
+/// Asks to erase the provider, with an `Idempotency-Key`.
+async fn erase(app: &App, server: &Server, key: &str) -> Answer {
+    let path = format!("/people/{}/messages", app.provider);
+    let key = [("Idempotency-Key", key.as_bytes())];
+    ask(server, "DELETE", &path, &key, b"").await
+}
+
+/// What an answer counts.
+fn counts(answer: &Answer) -> [Value; 3] {
+    let erased = answer.json();
+    ["messages", "under_way", "remaining"].map(|count| erased[count].clone())
+}
+
+/// How many events each transaction erased.
+async fn records(app: &App) -> Vec<String> {
+    let sql =
+        "SELECT events::text FROM booking_automation_erasures WHERE kind = 'person' ORDER BY id";
+    app.column(sql, &[]).await
+}
+
+async fn messages_left(app: &App) -> i64 {
+    let sql = "SELECT count(*) FROM booking_automation_events WHERE message_id IS NOT NULL";
+    app.one(sql, &[]).await.get(0)
+}
+
+/// After the first transaction that erases, the others fail.
+async fn interrupt(app: &App) {
+    app.db
+        .batch_execute(
+            "CREATE FUNCTION interrupt() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER AS $$ BEGIN
+                 IF EXISTS (SELECT FROM public.booking_automation_erasures) THEN
+                     RAISE EXCEPTION 'a lock was not released' USING ERRCODE = 'lock_not_available';
+                 END IF;
+                 RETURN NEW;
+             END $$;
+             CREATE TRIGGER interrupt BEFORE INSERT ON booking_automation_erasures FOR EACH ROW EXECUTE FUNCTION interrupt()",
+        )
+        .await
+        .unwrap();
+}
+
+#[tokio::test]
+async fn an_erasure_in_parts_goes_on_with_the_same_key_and_its_counts_add_up() {
+    let mut app = App::new().await;
+    add_messages(&app, 1_500).await;
+    let server = support(&mut app, noon()).await;
+    interrupt(&app).await;
+    let answer = erase(&app, &server, "k").await;
+    assert_eq!(answer.status, 200, "{answer:?}");
+    assert_eq!(counts(&answer), [json!(1_000), json!(0), json!(500)]);
+    assert_eq!(
+        messages_left(&app).await,
+        500,
+        "the first part is committed"
+    );
+    let refused = erase(&app, &server, "k").await;
+    assert_eq!(refused.status, 409, "nothing could be done: {refused:?}");
+
+    app.sql("DROP TRIGGER interrupt ON booking_automation_erasures", &[])
+        .await;
+    let other = erase(&app, &server, "k2").await;
+    assert_eq!(
+        counts(&other),
+        [json!(500), json!(0), json!(0)],
+        "another key counts what it erased"
+    );
+    let answer = erase(&app, &server, "k").await;
+    assert_eq!(counts(&answer), [json!(1_000), json!(0), json!(0)]);
+    assert_eq!(messages_left(&app).await, 0);
+    assert_eq!(records(&app).await, ["1000", "500", "0"]);
+    assert_eq!(erase(&app, &server, "k").await, answer);
+    assert_eq!(erase(&app, &server, "k2").await, other);
+    assert_eq!(
+        records(&app).await.len(),
+        3,
+        "a complete one is not repeated"
+    );
+}
+
+#[tokio::test]
+async fn the_same_key_erases_a_message_that_was_being_sent() {
+    let mut app = App::new().await;
+    add_messages(&app, 3).await;
+    let sending = "UPDATE booking_automation_events SET status = 'sending', lease_until = now() + interval '1 hour'
+                    WHERE id = (SELECT id FROM booking_automation_events LIMIT 1)";
+    app.sql_without_triggers(sending).await;
+    let server = support(&mut app, noon()).await;
+    for _ in 0..2 {
+        let answer = erase(&app, &server, "k").await;
+        assert_eq!(counts(&answer), [json!(2), json!(1), json!(0)]);
+    }
+    let sent = "UPDATE booking_automation_events SET status = 'completed', lease_until = NULL WHERE status = 'sending'";
+    app.sql(sent, &[]).await;
+    for _ in 0..2 {
+        let answer = erase(&app, &server, "k").await;
+        assert_eq!(counts(&answer), [json!(3), json!(0), json!(0)]);
+    }
+    assert_eq!(records(&app).await, ["2", "0", "1"]);
+}
+
+#[tokio::test]
+async fn one_booking_with_thousands_of_messages_is_erased_in_parts_in_one_call() {
+    let mut app = App::new().await;
+    add_messages(&app, 1).await;
+    let more = "INSERT INTO booking_automation_events (booking_id, event_type, rule, audience, channel, status, revision, message_id)
+                SELECT booking_id, 'reminder_sent', rule, audience, channel, 'completed', n, 'm-' || n
+                  FROM booking_automation_events, generate_series(2, 5200) AS n";
+    app.sql_without_triggers(more).await;
+    let sending = "UPDATE booking_automation_events SET status = 'sending', lease_until = now() + interval '1 hour' WHERE revision <= 100";
+    app.sql_without_triggers(sending).await;
+    let server = support(&mut app, noon()).await;
+    let answer = erase(&app, &server, "k").await;
+    assert_eq!(counts(&answer), [json!(5_100), json!(100), json!(0)]);
+    assert_eq!(messages_left(&app).await, 100);
+    assert_eq!(records(&app).await, ["5000", "100"]);
+}
+
+#[tokio::test]
+async fn concurrent_requests_with_one_key_erase_each_message_once() {
+    let mut app = App::new().await;
+    add_messages(&app, 3_500).await;
+    // Requests to one instance get their turn one after the other.
+    let servers = [
+        support(&mut app, noon()).await,
+        support(&mut app, noon()).await,
+        support(&mut app, noon()).await,
+    ];
+    let requests = servers.iter().map(|server| erase(&app, server, "k"));
+    for answer in futures_util::future::join_all(requests).await {
+        assert!([200, 409].contains(&answer.status), "{answer:?}");
+    }
+    let answer = erase(&app, &servers[0], "k").await;
+    assert_eq!(counts(&answer), [json!(3_500), json!(0), json!(0)]);
+    let erased: i64 = app
+        .one(
+            "SELECT sum(events)::bigint FROM booking_automation_erasures",
+            &[],
+        )
+        .await
+        .get(0);
+    assert_eq!((erased, messages_left(&app).await), (3_500, 0));
+}
+
+#[tokio::test]
+async fn the_audit_trail_stays_closed_between_the_parts_of_an_erasure() {
+    let mut app = App::new().await;
+    add_messages(&app, 1_500).await;
+    let server = support(&mut app, noon()).await;
+    interrupt(&app).await;
+    erase(&app, &server, "k").await;
+    let left =
+        "UPDATE booking_automation_events SET event_data = '{}' WHERE message_id IS NOT NULL";
+    let refused = app.db.execute(left, &[]).await.unwrap_err();
+    assert!(
+        refused
+            .as_db_error()
+            .unwrap()
+            .message()
+            .contains("the audit trail cannot be changed"),
+        "{refused:?}"
+    );
+    let unknown = format!("/people/{}/messages", Uuid::new_v4());
+    assert_eq!(ask(&server, "DELETE", &unknown, &[], b"").await.status, 404);
+    assert_eq!(records(&app).await, ["1000"]);
+}

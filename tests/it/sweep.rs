@@ -1,0 +1,303 @@
+//! The hourly sweep of all bookings, in parts.
+
+use chrono::{DateTime, Utc};
+use uuid::Uuid;
+
+use crate::app::{App, hours, minutes, noon};
+
+/// Creates confirmed bookings past the triggers, a minute apart, whose 24-hour reminder is due.
+async fn add_untracked(app: &App, count: i32) -> Vec<String> {
+    let sql = format!(
+        "INSERT INTO bookings (customer_id, provider_id, service_id, status, scheduled_at, created_at)
+         SELECT '{}', '{}', '{}', 'confirmed', '{}'::timestamptz + n * interval '1 minute', '2026-01-01'
+           FROM generate_series(1, {count}) AS n",
+        app.customer,
+        app.provider,
+        app.service,
+        noon() + hours(20)
+    );
+    app.sql_without_triggers(&sql).await;
+    let ids = "SELECT id::text FROM bookings ORDER BY scheduled_at";
+    app.column(ids, &[]).await
+}
+
+/// The owner's function fails as a statement does that takes too long, if a transaction asks it about
+/// more than `most` bookings; and always about the booking `bad`.
+async fn limit_liveness(app: &App, most: i32, bad: Uuid) {
+    app.db
+        .batch_execute(&format!(
+            "CREATE OR REPLACE FUNCTION booking_automation_is_live(booking bookings) RETURNS boolean LANGUAGE plpgsql AS $$
+             DECLARE asked integer := coalesce(nullif(current_setting('tests.asked', true), ''), '0')::integer + 1;
+             BEGIN
+                 IF booking.id = '{bad}' THEN
+                     RAISE EXCEPTION 'no';
+                 ELSIF asked > {most} THEN
+                     RAISE EXCEPTION 'canceling statement due to statement timeout' USING ERRCODE = 'query_canceled';
+                 END IF;
+                 PERFORM set_config('tests.asked', asked::text, true);
+                 RETURN true;
+             END $$"
+        ))
+        .await
+        .unwrap();
+}
+
+/// How many bookings have reminders, by the reminder's status.
+async fn reminders_by_status(app: &App) -> Vec<String> {
+    let sql =
+        "SELECT concat_ws(' ', status, count(DISTINCT booking_id)) FROM booking_automation_events
+                WHERE event_type = 'reminder_sent' GROUP BY status ORDER BY status";
+    app.column(sql, &[]).await
+}
+
+/// The sweep that is under way, if there is one.
+async fn sweep_under_way(app: &App) -> Vec<String> {
+    let sql = "SELECT concat_ws(' ', starts_at = '-infinity', size) FROM booking_automation_sweep";
+    app.column(sql, &[]).await
+}
+
+#[tokio::test]
+async fn a_sweep_that_takes_too_long_goes_on_with_smaller_parts() {
+    let app = App::new().await;
+    app.run(noon()).await;
+    add_untracked(&app, 40).await;
+    limit_liveness(&app, 10, Uuid::nil()).await;
+    let said = app
+        .call(&["run", "--as-of", &(noon() + minutes(7)).to_rfc3339()])
+        .await;
+    assert!(said.success, "{}", said.stderr);
+    assert_eq!(
+        reminders_by_status(&app).await,
+        ["pending 40"],
+        "{}",
+        said.stderr
+    );
+    assert!(sweep_under_way(&app).await.is_empty(), "it is complete");
+}
+
+#[tokio::test]
+async fn a_booking_that_fails_in_the_sweep_is_left_out_and_does_not_stop_the_others() {
+    let app = App::new().await;
+    app.run(noon()).await;
+    let ids = add_untracked(&app, 40).await;
+    let bad: Uuid = ids[17].parse().unwrap();
+    limit_liveness(&app, 1000, bad).await;
+    let said = app
+        .call(&["run", "--as-of", &(noon() + minutes(7)).to_rfc3339()])
+        .await;
+    assert_eq!(
+        reminders_by_status(&app).await,
+        ["pending 39"],
+        "{}",
+        said.stderr
+    );
+    let left_out = format!(
+        "this booking is left out of the sweep; the next sweep tries again booking.id={bad}"
+    );
+    assert_eq!(said.stderr.matches(&left_out).count(), 1, "{}", said.stderr);
+    // The next hour's sweep finds it.
+    limit_liveness(&app, 1000, Uuid::nil()).await;
+    app.run(noon() + minutes(67)).await;
+    assert_eq!(
+        reminders_by_status(&app).await,
+        ["completed 39", "pending 1"]
+    );
+}
+
+/// Says that a sweep has examined the bookings up to a start, and the booking of this id.
+async fn sweep_came_to(app: &App, starts_at: DateTime<Utc>, id: &str) {
+    let sql = format!("INSERT INTO booking_automation_sweep VALUES (true, $1, '{id}', 2)");
+    app.sql(&sql, &[&starts_at]).await;
+}
+
+#[tokio::test]
+async fn the_next_call_goes_on_with_a_sweep_where_it_came_to() {
+    let app = App::new().await;
+    app.run(noon()).await;
+    let ids = add_untracked(&app, 9).await;
+    sweep_came_to(&app, noon() + hours(20) + minutes(4), &ids[3]).await;
+    // No hour begins with this pass.
+    app.run(noon() + minutes(1)).await;
+    assert_eq!(reminders_by_status(&app).await, ["pending 5"]);
+    let found = "SELECT b.id::text FROM bookings b WHERE EXISTS (
+                     SELECT FROM booking_automation_events e WHERE e.booking_id = b.id)
+                  ORDER BY scheduled_at";
+    assert_eq!(app.column(found, &[]).await, ids[4..]);
+    assert!(sweep_under_way(&app).await.is_empty(), "it is complete");
+    // The next hour begins a new one, with the others.
+    app.run(noon() + minutes(7)).await;
+    assert_eq!(
+        reminders_by_status(&app).await,
+        ["completed 5", "pending 4"]
+    );
+}
+
+#[tokio::test]
+async fn a_sweep_divides_bookings_with_the_same_start() {
+    let app = App::new().await;
+    app.run(noon()).await;
+    add_untracked(&app, 9).await;
+    let same = format!(
+        "UPDATE bookings SET scheduled_at = '{}'",
+        noon() + hours(20)
+    );
+    app.sql_without_triggers(&same).await;
+    sweep_came_to(&app, noon() - hours(1), &Uuid::nil().to_string()).await;
+    app.run(noon() + minutes(1)).await;
+    assert_eq!(reminders_by_status(&app).await, ["pending 9"]);
+}
+
+#[tokio::test]
+async fn a_pass_that_cannot_look_at_everything_leaves_it_to_a_sweep() {
+    let app = App::new().await;
+    add_untracked(&app, 40).await;
+    limit_liveness(&app, 10, Uuid::nil()).await;
+    // The first pass looks at everything, and so does the first one after the rules changed.
+    let said = app.call(&["run", "--as-of", &noon().to_rfc3339()]).await;
+    assert!(said.success, "{}", said.stderr);
+    assert_eq!(reminders_by_status(&app).await, ["pending 40"]);
+    app.run(noon() + minutes(1)).await;
+    assert_eq!(reminders_by_status(&app).await, ["completed 40"]);
+
+    app.sql(
+        "INSERT INTO reminder_rules (name, lead, audience) VALUES ('21h', '21 hours', 'provider')",
+        &[],
+    )
+    .await;
+    app.sql(
+        "UPDATE reminder_rules SET effective_from = '2020-01-01'",
+        &[],
+    )
+    .await;
+    // A sweep that is under way begins again: it may have come past what the new rule makes due.
+    sweep_came_to(
+        &app,
+        noon() + hours(20) + minutes(20),
+        &Uuid::nil().to_string(),
+    )
+    .await;
+    app.run(noon() + minutes(2)).await;
+    assert_eq!(
+        reminders_by_status(&app).await,
+        ["completed 40", "pending 40"]
+    );
+}
+
+#[tokio::test]
+async fn a_pass_after_an_outage_leaves_to_a_sweep_what_is_too_much_for_it() {
+    let app = App::new().await;
+    app.run(noon() - hours(5)).await;
+    add_untracked(&app, 40).await;
+    let tracked = app.confirmed(noon() + hours(22)).await;
+    limit_liveness(&app, 10, Uuid::nil()).await;
+    let said = app
+        .call(&["run", "--as-of", &(noon() + minutes(1)).to_rfc3339()])
+        .await;
+    assert!(said.success, "{}", said.stderr);
+    // The recheck queue does not wait for the sweep.
+    assert_eq!(app.reminders(tracked).await, ["24h completed"]);
+    assert_eq!(
+        reminders_by_status(&app).await,
+        ["completed 1", "pending 40"]
+    );
+}
+
+/// Creates past bookings of a person who is gone, a minute apart, in both statuses that time changes.
+async fn add_past_bookings_of(app: &App, gone: Uuid, count: i32) {
+    let sql = format!(
+        "INSERT INTO bookings (customer_id, provider_id, service_id, status, scheduled_at, duration_minutes)
+         SELECT '{gone}', '{}', '{}', status, '{}'::timestamptz + n * interval '1 minute', 60
+           FROM generate_series(1, {count}) AS n, unnest(ARRAY['confirmed', 'in_progress']) AS status",
+        app.provider,
+        app.service,
+        noon() - hours(200)
+    );
+    app.sql_without_triggers(&sql).await;
+}
+
+/// The owner's function says that this person's bookings are not live. In statements that contain
+/// `of`, it fails as a statement does that takes too long, if a transaction asks it more than 200
+/// times.
+async fn limit_liveness_of(app: &App, gone: Uuid, of: &str) {
+    app.db
+        .batch_execute(&format!(
+            "CREATE OR REPLACE FUNCTION booking_automation_is_live(booking bookings) RETURNS boolean LANGUAGE plpgsql AS $$
+             DECLARE asked integer := coalesce(nullif(current_setting('tests.asked', true), ''), '0')::integer + 1;
+             BEGIN
+                 IF current_query() LIKE '%{of}%' THEN
+                     IF asked > 200 THEN
+                         RAISE EXCEPTION 'canceling statement due to statement timeout' USING ERRCODE = 'query_canceled';
+                     END IF;
+                     PERFORM set_config('tests.asked', asked::text, true);
+                 END IF;
+                 RETURN booking.customer_id IS DISTINCT FROM '{gone}';
+             END $$"
+        ))
+        .await
+        .unwrap();
+}
+
+/// The statuses with a mark that covers all past bookings, and was made at this time.
+async fn complete_marks(app: &App, looked_at: DateTime<Utc>) -> Vec<String> {
+    let sql = "SELECT status FROM booking_automation_not_live
+                WHERE looked_at = $1 AND before > (SELECT max(scheduled_at) + interval '1 hour' FROM bookings)
+                ORDER BY status";
+    app.column(sql, &[&looked_at]).await
+}
+
+#[tokio::test]
+async fn marks_that_take_too_long_are_set_in_smaller_parts() {
+    let app = App::new().await;
+    let gone = app.person("Gerda Gone", None, "UTC").await;
+    add_past_bookings_of(&app, gone, 400).await;
+    limit_liveness_of(&app, gone, "INTO public.booking_automation_not_live").await;
+    app.run(noon()).await;
+    app.run(noon() + minutes(8)).await;
+    assert_eq!(
+        complete_marks(&app, noon() + minutes(8)).await,
+        ["confirmed", "in_progress"]
+    );
+}
+
+#[tokio::test]
+async fn a_pass_that_reads_too_many_bookings_that_are_not_live_is_followed_by_marks() {
+    let app = App::new().await;
+    let gone = app.person("Gerda Gone", None, "UTC").await;
+    add_past_bookings_of(&app, gone, 400).await;
+    limit_liveness_of(&app, gone, "").await;
+    let said = app.call(&["run", "--as-of", &noon().to_rfc3339()]).await;
+    assert!(!said.success, "{}", said.stderr);
+    assert_eq!(
+        complete_marks(&app, noon()).await,
+        ["confirmed", "in_progress"]
+    );
+    let due = app.confirmed(noon() + minutes(1)).await;
+    app.run(noon() + minutes(1)).await;
+    assert_eq!(app.status(due).await, "in_progress");
+}
+
+#[tokio::test]
+async fn marks_begin_again_with_each_hour() {
+    let app = App::new().await;
+    let gone = app.person("Gerda Gone", None, "UTC").await;
+    add_past_bookings_of(&app, gone, 200).await;
+    app.db
+        .batch_execute(&format!(
+            "CREATE OR REPLACE FUNCTION booking_automation_is_live(booking bookings) RETURNS boolean LANGUAGE sql
+             RETURN booking.customer_id IS DISTINCT FROM '{gone}'"
+        ))
+        .await
+        .unwrap();
+    app.run(noon()).await;
+    app.run(noon() + minutes(8)).await;
+    // One behind the mark becomes live again, and is found by the next hour's mark.
+    let first = "UPDATE bookings SET customer_id = $1
+                  WHERE id = (SELECT id FROM bookings WHERE status = 'confirmed' ORDER BY scheduled_at LIMIT 1)
+              RETURNING id";
+    let restored: Uuid = app.one(first, &[&app.customer]).await.get(0);
+    app.run(noon() + minutes(9)).await;
+    assert_eq!(app.status(restored).await, "confirmed");
+    app.run(noon() + minutes(68)).await;
+    app.run(noon() + minutes(69)).await;
+    assert_eq!(app.status(restored).await, "expired");
+}
