@@ -21,7 +21,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::http::problem::problem;
-pub(crate) use crate::http::request::InvocationDeadline;
+pub(crate) use crate::http::request::{Arrived, InvocationDeadline};
 use crate::http::settings::{AdminTokens, CronSecrets};
 use crate::tick::Automation;
 

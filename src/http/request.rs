@@ -1,11 +1,14 @@
 //! Reads the parts of a request that its checks need.
 
 use std::error::Error;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use axum::body::{Body, Bytes, HttpBody};
 use axum::extract::Request;
 use axum::http::header::AUTHORIZATION;
+use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use axum::response::Response;
 use http_body_util::LengthLimitError;
@@ -25,6 +28,11 @@ const BODY_TIME: Duration = Duration::from_secs(10);
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct InvocationDeadline(pub(crate) Instant);
 
+/// Set when a request has arrived whole: from then on, the caller waits for the program. A request
+/// extension, present under `serve` only.
+#[derive(Clone, Debug)]
+pub(crate) struct Arrived(pub(crate) Arc<AtomicBool>);
+
 /// When a request's work must be over.
 pub(crate) fn deadline_of(request: &Request) -> Instant {
     let deadline = Instant::now() + CALL_TIME;
@@ -36,8 +44,17 @@ pub(crate) fn deadline_of(request: &Request) -> Instant {
         })
 }
 
-/// Reads a body, within its limits of size and time.
-pub(crate) async fn read_body(body: Body) -> Result<Bytes, Response> {
+/// Reads a request whole, its body within the limits of size and time.
+pub(crate) async fn read_request(request: Request) -> Result<(Parts, Bytes), Response> {
+    let (head, body) = request.into_parts();
+    let body = read_body(body).await?;
+    if let Some(Arrived(arrived)) = head.extensions.get() {
+        arrived.store(true, Ordering::Release);
+    }
+    Ok((head, body))
+}
+
+async fn read_body(body: Body) -> Result<Bytes, Response> {
     let too_large = || {
         problem(
             StatusCode::PAYLOAD_TOO_LARGE,

@@ -408,8 +408,7 @@ async fn an_alarm_about_silence_exists_only_where_the_stack_fires_passes() {
         ("DISABLED", "none", "true", false),
         ("DISABLED", "none", "false", false),
     ] {
-        let parameters =
-            json!({"Schedule": schedule, "HttpAccess": access, "Support": support});
+        let parameters = json!({"Schedule": schedule, "HttpAccess": access, "Support": support});
         let conditions = &template.0["Conditions"];
         assert_eq!(
             holds(&conditions["FiresPasses"], conditions, &parameters),

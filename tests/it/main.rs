@@ -19,6 +19,7 @@ mod chaos_wire;
 mod check;
 mod client;
 mod cluster;
+mod connections;
 mod database_url;
 mod delivery;
 mod demo;
