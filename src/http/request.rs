@@ -14,7 +14,7 @@ use axum::response::Response;
 use http_body_util::LengthLimitError;
 
 use crate::http::auth::Credentials;
-use crate::http::problem::problem;
+use crate::http::problem::refuse;
 
 /// Longest time for a call. The answer must come within 20 s, since external cron services give up
 /// after 30 s. The difference is for recording a failure and sending the answer.
@@ -56,7 +56,7 @@ pub(crate) async fn read_request(request: Request) -> Result<(Parts, Bytes), Res
 
 async fn read_body(body: Body) -> Result<Bytes, Response> {
     let too_large = || {
-        problem(
+        refuse(
             StatusCode::PAYLOAD_TOO_LARGE,
             "the body is larger than 64 KiB",
         )
@@ -73,8 +73,8 @@ async fn read_body(body: Body) -> Result<Bytes, Response> {
         {
             Err(too_large())
         }
-        Ok(Err(_)) => Err(problem(StatusCode::BAD_REQUEST, "the body cannot be read")),
-        Err(_) => Err(problem(
+        Ok(Err(_)) => Err(refuse(StatusCode::BAD_REQUEST, "the body cannot be read")),
+        Err(_) => Err(refuse(
             StatusCode::REQUEST_TIMEOUT,
             "the body did not arrive in time",
         )),

@@ -76,10 +76,7 @@ async fn run(State(service): State<Arc<Service>>, request: Request) -> Response 
         credential,
     } = match authenticate(&service.secrets, &credentials, &body, SystemTime::now()) {
         Ok(caller) => caller,
-        Err(refusal) => {
-            tracing::info!("refused a call: {refusal}");
-            return unauthorized();
-        }
+        Err(refusal) => return unauthorized(refusal),
     };
     let (database, calls_per_minute) = (
         service.automation.database(),

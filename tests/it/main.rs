@@ -52,6 +52,7 @@ mod proxy;
 mod rate;
 mod readme;
 mod reference;
+mod refusals;
 mod reminders;
 mod runtime_api;
 mod ses;

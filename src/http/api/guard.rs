@@ -71,8 +71,7 @@ pub(crate) async fn authorize(
     }
     let (head, body) = read_request(request).await?;
     let Some(credential) = authorize_bearer(&api.tokens, &credentials_of(&head.headers)) else {
-        tracing::info!("refused a call to the support API: no valid token");
-        return Err(unauthorized());
+        return Err(unauthorized("no valid token for the support API"));
     };
     match rate_limit::take_call(
         api.automation.database(),
