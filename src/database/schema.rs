@@ -29,7 +29,7 @@ pub(crate) const STEPS: [(&str, &str); 6] = [
 ];
 
 /// The steps that come after the indexes, in order.
-pub(crate) const LAST_STEPS: [(&str, &str); 12] = [
+pub(crate) const LAST_STEPS: [(&str, &str); 13] = [
     (
         "07_triggers",
         include_str!("../../migrations/07_triggers.sql"),
@@ -74,6 +74,10 @@ pub(crate) const LAST_STEPS: [(&str, &str); 12] = [
     (
         "18_not_live",
         include_str!("../../migrations/18_not_live.sql"),
+    ),
+    (
+        "19_state_changes",
+        include_str!("../../migrations/19_state_changes.sql"),
     ),
 ];
 

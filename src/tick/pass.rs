@@ -15,6 +15,7 @@ use tokio_postgres::types::Timestamp;
 use uuid::Uuid;
 
 use crate::bookings::not_live::mark_not_live;
+use crate::bookings::state_changes::make_state_changes;
 use crate::bookings::steps::StepRules;
 use crate::bookings::transitions::{self, Moments, Transitions};
 use crate::database::{BOOKINGS_LOCK_TIMEOUT, Begin, Database, DatabaseError, Transaction};
@@ -120,6 +121,9 @@ async fn attempt_pass(
     };
     let rules = preconditions.rules(&settings.transitions)?;
     let moments = Moments::new(call.as_of.unwrap_or(preconditions.clock), &rules.settings);
+    if preconditions.state_changes {
+        make_state_changes(&transaction).await?;
+    }
     let id = trigger.webhook_id();
     let due = probe(&transaction, settings, &rules, &moments, id).await?;
     preconditions.check_triggers()?;

@@ -58,6 +58,7 @@ mod runtime_api;
 mod ses;
 mod settings;
 mod settings_of_theirs;
+mod snapshots_of_theirs;
 mod statements;
 mod status;
 mod their_code;

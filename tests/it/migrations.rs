@@ -56,6 +56,7 @@ async fn migrate_creates_everything_and_a_second_run_changes_nothing() {
             "booking_automation_not_live",
             "booking_automation_requests",
             "booking_automation_state",
+            "booking_automation_state_changes",
             "booking_automation_suppressions",
             "booking_automation_webhooks",
             "bookings",
@@ -127,7 +128,7 @@ const VERSIONS_OF_FUNCTIONS: &[(i32, &str)] = &[
     // 0.3.0
     (
         2,
-        "9986b6185e2d3da965509a6af082afe26e13eb3b90e15d1b4db4294588d4dfff",
+        "f4822b7c6ec348d28c3740368f4d9ac124b588deb81d2ce711477e3b9b8912c8",
     ),
 ];
 

@@ -139,6 +139,11 @@ const OWN_TABLES: &[OwnTable] = &[
         "18_not_live",
         "status text, before timestamptz, looked_at timestamptz",
     ),
+    table(
+        "booking_automation_state_changes",
+        "19_state_changes",
+        "seq int8, booking_id uuid, in_force_since timestamptz, unblocked_at timestamptz",
+    ),
 ];
 
 /// A column that a table has.
