@@ -14,8 +14,12 @@ const MAKE: &str = include_str!("state_changes.sql");
 pub(crate) const ANY_WAITING: &str =
     "coalesce(pg_relation_size(to_regclass('public.booking_automation_state_changes')), 0) > 0";
 
-/// Makes the changes that wait. A failure is logged, and the next pass tries again.
-pub(crate) async fn make_state_changes(transaction: &Transaction) -> Result<()> {
+/// Makes the changes that wait, if there may be any: [`ANY_WAITING`]. A failure is logged, and the
+/// next pass tries again.
+pub(crate) async fn make_state_changes(transaction: &Transaction, any_waiting: bool) -> Result<()> {
+    if !any_waiting {
+        return Ok(());
+    }
     let make =
         async |transaction: &Transaction| transaction.execute(MAKE, &[(&LIMIT, Type::INT8)]).await;
     let made = transaction

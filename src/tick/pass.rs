@@ -121,9 +121,7 @@ async fn attempt_pass(
     };
     let rules = preconditions.rules(&settings.transitions)?;
     let moments = Moments::new(call.as_of.unwrap_or(preconditions.clock), &rules.settings);
-    if preconditions.state_changes {
-        make_state_changes(&transaction).await?;
-    }
+    make_state_changes(&transaction, preconditions.state_changes).await?;
     let id = trigger.webhook_id();
     let due = probe(&transaction, settings, &rules, &moments, id).await?;
     preconditions.check_triggers()?;
