@@ -164,3 +164,37 @@ impl Drop for Connection {
         self.all.lock().places.remove(&self.number);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::net::Ipv4Addr;
+
+    use super::*;
+
+    const CLIENT: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
+
+    #[test]
+    fn a_connection_is_refused_only_where_all_others_work_on_requests() {
+        let connections = Arc::new(Connections::default());
+        let take = || connections.take_place(CLIENT);
+        let mut open: Vec<_> = (0..MOST_CONNECTIONS).filter_map(|_| take()).collect();
+        for connection in &open {
+            connection.is_answering.store(true, Ordering::Release);
+        }
+        assert!(take().is_none());
+        // One has its answer: it may be ended.
+        open[7].is_answering.store(false, Ordering::Release);
+        let next = take();
+        assert!(next.is_some() && open[7].end.is_cancelled());
+        drop(open.remove(7));
+        if let Some(next) = &next {
+            next.is_answering.store(true, Ordering::Release);
+        }
+        assert!(take().is_none());
+        // One has ended.
+        drop(open.pop());
+        assert!(take().is_some());
+        let ended = open.iter().chain(&next).filter(|it| it.end.is_cancelled());
+        assert_eq!(ended.count(), 0);
+    }
+}

@@ -15,6 +15,9 @@ const MOST: usize = 512;
 /// Less than `serve` waits for headers, and far more than the tests need.
 const AT_ONCE: Duration = Duration::from_secs(9);
 
+/// More than `serve` waits for headers or a body, and less than it lets a connection stand still.
+const SOON: Duration = Duration::from_secs(25);
+
 const HEALTH: &[u8] = b"GET /health HTTP/1.1\r\nHost: x\r\n\r\n";
 
 /// What a client does that keeps its connection.
@@ -190,4 +193,31 @@ async fn a_client_that_reads_no_answer_is_ended_in_the_end() {
         while socket.write_all(HEALTH).await.is_ok() {}
     });
     assert!(refused.await.is_ok(), "the connection stays");
+}
+
+/// Sends a byte again and again, until the server ends the connection.
+async fn trickle(mut socket: TcpStream) {
+    while socket.write_all(b"x").await.is_ok() {
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+}
+
+#[tokio::test]
+async fn a_client_that_sends_slowly_or_not_at_all_is_ended_in_the_end() {
+    let app = App::new().await;
+    let server = Server::start(&app, &[]).await;
+    let connect = async |client: Client| client.connect(server.port).await;
+    let headers = trickle(connect(Client::UnfinishedHeaders).await);
+    let long = b"POST /run HTTP/1.1\r\nHost: x\r\nContent-Length: 60000\r\n\r\n";
+    let mut body = connect(Client::Silent).await;
+    body.write_all(long).await.unwrap();
+    let silent = receive_rest(connect(Client::Silent).await);
+    let idle = receive_rest(connect(Client::KeptAlive).await);
+    let all = futures_util::future::join4(headers, trickle(body), silent, idle);
+    let ended = tokio::time::timeout(SOON, all).await;
+    assert!(ended.is_ok(), "a connection stays");
+}
+
+async fn receive_rest(mut socket: TcpStream) {
+    let _ = socket.read_to_end(&mut Vec::new()).await;
 }
