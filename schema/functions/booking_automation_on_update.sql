@@ -21,6 +21,9 @@ DECLARE
     due         json;  -- when the step of each booking became due: see src/bookings/step_candidates.sql
     made_by     jsonb; -- the author of all changes of the statement
     made_by_run jsonb; -- the same of an automatic step
+    armed_ids     uuid[];        -- bookings that have a new schedule revision
+    armed_starts  timestamptz[]; -- their starts
+    unblocked_ids uuid[];        -- bookings whose block was removed
 BEGIN
     -- The table was renamed, moved or replaced: it is no longer ours to watch.
     IF TG_RELID IS DISTINCT FROM to_regclass('public.bookings') THEN
@@ -88,28 +91,41 @@ BEGIN
                moment, moment, 'completed'
           FROM changed
          WHERE old_start IS DISTINCT FROM scheduled_at
-    ), remembered AS (
-        -- A new schedule revision.
-        INSERT INTO public.booking_automation_state AS s (booking_id, revision, starts_at, in_force_since)
-        SELECT id, 1, scheduled_at, moment FROM armed
-        ON CONFLICT (booking_id) DO UPDATE SET
-               revision = s.revision + 1, starts_at = coalesce(excluded.starts_at, s.starts_at),
-               in_force_since = excluded.in_force_since
+    ), queued AS (
+        -- Its reminders may be due already. The hour covers a clock that runs fast and is then corrected; the hourly
+        -- sweep covers a larger error.
+        INSERT INTO public.booking_automation_looks (booking_id)
+        SELECT id FROM armed WHERE scheduled_at > moment - interval '1 hour'
     )
-    -- Its reminders may be due already. The hour covers a clock that runs fast and is then corrected; the hourly sweep
-    -- covers a larger error.
-    INSERT INTO public.booking_automation_looks (booking_id)
-    SELECT id FROM armed WHERE scheduled_at > moment - interval '1 hour';
+    SELECT array_agg(id), array_agg(scheduled_at) INTO armed_ids, armed_starts FROM armed;
     -- The block was removed, by a person or a trigger of the user. The user may have no such column.
     IF EXISTS (SELECT FROM pg_attribute
                 WHERE attrelid = TG_RELID AND attname = 'auto_complete_blocked'
                   AND atttypid = 'boolean'::regtype AND NOT attisdropped) THEN
-        INSERT INTO public.booking_automation_state AS s (booking_id, revision, unblocked_at)
-        SELECT n.id, 0, moment
+        SELECT array_agg(n.id) INTO unblocked_ids
           FROM new_rows n
           JOIN old_rows o ON o.id = n.id
-         WHERE o.auto_complete_blocked IS TRUE AND n.auto_complete_blocked IS NOT TRUE
-        ON CONFLICT (booking_id) DO UPDATE SET unblocked_at = excluded.unblocked_at, blocked_reason = NULL;
+         WHERE o.auto_complete_blocked IS TRUE AND n.auto_complete_blocked IS NOT TRUE;
+    END IF;
+    IF armed_ids IS NOT NULL OR unblocked_ids IS NOT NULL THEN
+        BEGIN
+            -- A new schedule revision.
+            INSERT INTO public.booking_automation_state AS s (booking_id, revision, starts_at, in_force_since)
+            SELECT a.id, 1, a.starts_at, moment FROM unnest(armed_ids, armed_starts) AS a (id, starts_at)
+            ON CONFLICT (booking_id) DO UPDATE SET
+                   revision = s.revision + 1, starts_at = coalesce(excluded.starts_at, s.starts_at),
+                   in_force_since = excluded.in_force_since;
+            INSERT INTO public.booking_automation_state AS s (booking_id, revision, unblocked_at)
+            SELECT u.id, 0, moment FROM unnest(unblocked_ids) AS u (id)
+            ON CONFLICT (booking_id) DO UPDATE SET unblocked_at = excluded.unblocked_at, blocked_reason = NULL;
+        -- The transaction keeps one snapshot (REPEATABLE READ), and the automation has written a row since. The user's
+        -- statement must not fail for that: the next pass makes the changes (src/bookings/state_changes.sql).
+        EXCEPTION WHEN serialization_failure THEN
+            INSERT INTO public.booking_automation_state_changes (booking_id, in_force_since, unblocked_at)
+            SELECT a.id, moment, NULL FROM unnest(armed_ids) AS a (id)
+            UNION ALL
+            SELECT u.id, NULL, moment FROM unnest(unblocked_ids) AS u (id);
+        END;
     END IF;
     RETURN NULL;
 -- A column was renamed, dropped or got another type. The user's statement goes on; the next pass and `check` name what is

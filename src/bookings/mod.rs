@@ -10,6 +10,7 @@ pub(crate) mod projection;
 mod refusals;
 pub mod settings;
 mod snapshot;
+pub(crate) mod state_changes;
 pub(crate) mod status_change;
 mod step_runner;
 pub(crate) mod steps;

@@ -1,7 +1,7 @@
 //! The privileges that the role of the passes needs.
 
 /// What passes, delivery, support and upkeep do with each relation.
-pub(crate) const NEEDED: [(&str, &str); 20] = [
+pub(crate) const NEEDED: [(&str, &str); 21] = [
     ("bookings", "SELECT, UPDATE"),
     ("booking_automation_contacts", "SELECT"),
     ("reminder_rules", "SELECT"),
@@ -31,6 +31,7 @@ pub(crate) const NEEDED: [(&str, &str); 20] = [
         "SELECT, INSERT, UPDATE, DELETE",
     ),
     ("booking_automation_state", "SELECT, INSERT, UPDATE, DELETE"),
+    ("booking_automation_state_changes", "SELECT, DELETE"),
     ("booking_automation_suppressions", "SELECT, INSERT, DELETE"),
     ("booking_automation_sweep", "SELECT, INSERT, UPDATE, DELETE"),
     ("booking_automation_webhooks", "SELECT, UPDATE"),

@@ -29,7 +29,7 @@ pub(crate) const STEPS: [(&str, &str); 6] = [
 ];
 
 /// The steps that come after the indexes, in order.
-pub(crate) const LAST_STEPS: [(&str, &str); 13] = [
+pub(crate) const LAST_STEPS: [(&str, &str); 14] = [
     (
         "07_triggers",
         include_str!("../../migrations/07_triggers.sql"),
@@ -78,6 +78,10 @@ pub(crate) const LAST_STEPS: [(&str, &str); 13] = [
     (
         "19_claim_marks",
         include_str!("../../migrations/19_claim_marks.sql"),
+    ),
+    (
+        "20_state_changes",
+        include_str!("../../migrations/20_state_changes.sql"),
     ),
 ];
 

@@ -1,6 +1,7 @@
 //! Ways in: the command line, the Lambda loop, and `serve`.
 
 pub mod cli;
+mod connections;
 mod invocation;
 pub mod lambda;
 pub mod logging;

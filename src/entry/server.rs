@@ -10,14 +10,13 @@ use chrono::{DateTime, Utc};
 use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::graceful::GracefulShutdown;
-use hyper_util::service::TowerToHyperService;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
-use tokio::sync::Semaphore;
 use tokio::time::MissedTickBehavior;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use crate::entry::connections::Connections;
 use crate::http;
 use crate::http::settings::{AdminTokens, CronSecrets};
 use crate::primitives::call::Call;
@@ -39,9 +38,6 @@ const ANSWER_TIME: Duration = Duration::from_secs(2);
 /// How long a client may take to send a request's headers, from the connection or the last answer
 /// on.
 const HEADER_TIME: Duration = Duration::from_secs(10);
-/// Connections at once; more wait for their turn. Half of the files that a process may usually have
-/// open.
-const MOST_CONNECTIONS: usize = 512;
 /// The pause after a connection could not be accepted, for example for lack of file descriptors.
 const PAUSE: Duration = Duration::from_millis(100);
 
@@ -100,34 +96,29 @@ pub async fn serve(
 
 /// Answers connections until it must stop, and then those that have sent a request.
 async fn answer_connections(listener: TcpListener, router: Router, stop: CancellationToken) {
-    let connections = GracefulShutdown::new();
-    let room = Arc::new(Semaphore::new(MOST_CONNECTIONS));
+    let graceful = GracefulShutdown::new();
+    let connections = Arc::new(Connections::default());
     let mut http = http1::Builder::new();
     http.timer(TokioTimer::new())
         .header_read_timeout(HEADER_TIME);
-    let next = async || {
-        let place = room.clone().acquire_owned().await;
-        (place, listener.accept().await)
-    };
-    while let Some((place, accepted)) = stop.run_until_cancelled(next()).await {
+    while let Some(accepted) = stop.run_until_cancelled(listener.accept()).await {
         match accepted {
-            Ok((socket, _)) => {
-                let service = TowerToHyperService::new(router.clone());
-                let connection =
-                    connections.watch(http.serve_connection(TokioIo::new(socket), service));
-                tokio::spawn(async move {
-                    // A client that disconnects or does not speak HTTP is not an error here.
-                    let _ = connection.await;
-                    drop(place);
-                });
+            Ok((socket, client)) => {
+                // Without a place, the socket is closed here.
+                if let Some(connection) = connections.take_place(client.ip()) {
+                    let service = connection.service(router.clone());
+                    let served = http.serve_connection(TokioIo::new(socket), service);
+                    tokio::spawn(connection.serve(graceful.watch(served)));
+                }
             }
             Err(error) => {
                 tracing::warn!("a connection could not be accepted: {error}");
+                connections.end_one();
                 tokio::time::sleep(PAUSE).await;
             }
         }
     }
-    connections.shutdown().await;
+    graceful.shutdown().await;
 }
 
 /// A tick that comes while a call is under way is left out.

@@ -7,6 +7,7 @@ mod idempotency;
 mod params;
 mod problem;
 mod rate_limit;
+mod refusals;
 mod repeated_member;
 mod request;
 mod run;
@@ -20,8 +21,8 @@ use chrono::{DateTime, Utc};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use crate::http::problem::problem;
-pub(crate) use crate::http::request::InvocationDeadline;
+use crate::http::problem::refuse;
+pub(crate) use crate::http::request::{Arrived, InvocationDeadline};
 use crate::http::settings::{AdminTokens, CronSecrets};
 use crate::tick::Automation;
 
@@ -37,7 +38,7 @@ pub(crate) fn router(
 ) -> Router {
     run::routes(automation.clone(), secrets, calls, stop)
         .fallback(async || {
-            problem(
+            refuse(
                 StatusCode::NOT_FOUND,
                 "there is no such path; use /run or /health",
             )

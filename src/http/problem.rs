@@ -1,6 +1,7 @@
 //! Errors over HTTP: `application/problem+json` (RFC 9457). They never carry SQL, addresses or
 //! secrets.
 
+use std::fmt::Display;
 use std::time::Duration;
 
 use axum::http::header::{ALLOW, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
@@ -8,6 +9,7 @@ use axum::http::{HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use serde_json::{Value, json};
 
+use crate::http::refusals::log_refusal;
 use crate::tick::error::PassError;
 
 /// A problem of RFC 9457. It has no `type`, so its title is that of the HTTP status.
@@ -71,8 +73,16 @@ pub(crate) fn problem(status: StatusCode, detail: &'static str) -> Response {
     Problem::new(status, detail).into_response()
 }
 
-/// The answer is the same for every reason, so a caller does not learn which part was wrong.
-pub(crate) fn unauthorized() -> Response {
+/// The answer to a call that does not pass the checks, which is logged.
+pub(crate) fn refuse(status: StatusCode, detail: &'static str) -> Response {
+    log_refusal(status, detail);
+    problem(status, detail)
+}
+
+/// The answer is the same for every reason, so a caller does not learn which part was wrong. The
+/// log names the reason.
+pub(crate) fn unauthorized(reason: impl Display) -> Response {
+    log_refusal(StatusCode::UNAUTHORIZED, reason);
     let mut response = problem(StatusCode::UNAUTHORIZED, "valid credentials are needed");
     response
         .headers_mut()
@@ -82,7 +92,7 @@ pub(crate) fn unauthorized() -> Response {
 
 /// `allowed` lists the methods of the path.
 pub(crate) fn method_not_allowed(allowed: &'static str) -> Response {
-    let mut response = problem(
+    let mut response = refuse(
         StatusCode::METHOD_NOT_ALLOWED,
         "the path does not support this method",
     );
@@ -94,7 +104,7 @@ pub(crate) fn method_not_allowed(allowed: &'static str) -> Response {
 
 /// The caller may try again after `wait`.
 pub(crate) fn too_many_requests(wait: Duration) -> Response {
-    let mut response = problem(StatusCode::TOO_MANY_REQUESTS, "too many calls");
+    let mut response = refuse(StatusCode::TOO_MANY_REQUESTS, "too many calls");
     response
         .headers_mut()
         .insert(RETRY_AFTER, HeaderValue::from(wait.as_secs() + 1));

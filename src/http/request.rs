@@ -1,17 +1,20 @@
 //! Reads the parts of a request that its checks need.
 
 use std::error::Error;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use axum::body::{Body, Bytes, HttpBody};
 use axum::extract::Request;
 use axum::http::header::AUTHORIZATION;
+use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use axum::response::Response;
 use http_body_util::LengthLimitError;
 
 use crate::http::auth::Credentials;
-use crate::http::problem::problem;
+use crate::http::problem::refuse;
 
 /// Longest time for a call. The answer must come within 20 s, since external cron services give up
 /// after 30 s. The difference is for recording a failure and sending the answer.
@@ -25,6 +28,11 @@ const BODY_TIME: Duration = Duration::from_secs(10);
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct InvocationDeadline(pub(crate) Instant);
 
+/// Set when a request has arrived whole: from then on, the caller waits for the program. A request
+/// extension, present under `serve` only.
+#[derive(Clone, Debug)]
+pub(crate) struct Arrived(pub(crate) Arc<AtomicBool>);
+
 /// When a request's work must be over.
 pub(crate) fn deadline_of(request: &Request) -> Instant {
     let deadline = Instant::now() + CALL_TIME;
@@ -36,10 +44,19 @@ pub(crate) fn deadline_of(request: &Request) -> Instant {
         })
 }
 
-/// Reads a body, within its limits of size and time.
-pub(crate) async fn read_body(body: Body) -> Result<Bytes, Response> {
+/// Reads a request whole, its body within the limits of size and time.
+pub(crate) async fn read_request(request: Request) -> Result<(Parts, Bytes), Response> {
+    let (head, body) = request.into_parts();
+    let body = read_body(body).await?;
+    if let Some(Arrived(arrived)) = head.extensions.get() {
+        arrived.store(true, Ordering::Release);
+    }
+    Ok((head, body))
+}
+
+async fn read_body(body: Body) -> Result<Bytes, Response> {
     let too_large = || {
-        problem(
+        refuse(
             StatusCode::PAYLOAD_TOO_LARGE,
             "the body is larger than 64 KiB",
         )
@@ -56,8 +73,8 @@ pub(crate) async fn read_body(body: Body) -> Result<Bytes, Response> {
         {
             Err(too_large())
         }
-        Ok(Err(_)) => Err(problem(StatusCode::BAD_REQUEST, "the body cannot be read")),
-        Err(_) => Err(problem(
+        Ok(Err(_)) => Err(refuse(StatusCode::BAD_REQUEST, "the body cannot be read")),
+        Err(_) => Err(refuse(
             StatusCode::REQUEST_TIMEOUT,
             "the body did not arrive in time",
         )),

@@ -19,7 +19,7 @@ use crate::http::problem::{
     method_not_allowed, pass_failed, problem, too_many_requests, unauthorized,
 };
 use crate::http::rate_limit;
-use crate::http::request::{credentials_of, deadline_of, read_body};
+use crate::http::request::{credentials_of, deadline_of, read_request};
 use crate::http::settings::CronSecrets;
 use crate::primitives::call::Call;
 use crate::tick::error::PassError;
@@ -66,9 +66,8 @@ async fn run(State(service): State<Arc<Service>>, request: Request) -> Response 
     if *request.method() != Method::GET && *request.method() != Method::POST {
         return method_not_allowed("GET, POST");
     }
-    let (head, body) = request.into_parts();
-    let body = match read_body(body).await {
-        Ok(body) => body,
+    let (head, body) = match read_request(request).await {
+        Ok(request) => request,
         Err(refused) => return refused,
     };
     let credentials = credentials_of(&head.headers);
@@ -77,10 +76,7 @@ async fn run(State(service): State<Arc<Service>>, request: Request) -> Response 
         credential,
     } = match authenticate(&service.secrets, &credentials, &body, SystemTime::now()) {
         Ok(caller) => caller,
-        Err(refusal) => {
-            tracing::info!("refused a call: {refusal}");
-            return unauthorized();
-        }
+        Err(refusal) => return unauthorized(refusal),
     };
     let (database, calls_per_minute) = (
         service.automation.database(),

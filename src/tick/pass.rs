@@ -14,6 +14,7 @@ use chrono::{DateTime, Utc};
 use tokio_postgres::types::Timestamp;
 use uuid::Uuid;
 
+use crate::bookings::state_changes::make_state_changes;
 use crate::bookings::steps::StepRules;
 use crate::bookings::transitions::{self, Moments, Transitions};
 use crate::database::owner_functions::Liveness;
@@ -128,6 +129,7 @@ async fn attempt_pass(
     };
     let rules = preconditions.rules(&settings.transitions)?;
     let moments = Moments::new(call.as_of.unwrap_or(preconditions.clock), &rules.settings);
+    make_state_changes(&transaction, preconditions.state_changes).await?;
     let id = trigger.webhook_id();
     let due = probe(&transaction, settings, &rules, &moments, id).await?;
     preconditions.check_triggers()?;

@@ -8,6 +8,7 @@ use tokio_postgres::SimpleQueryMessage;
 
 use crate::bookings::columns::{BookingColumns, COLUMNS_THERE, missing_columns};
 use crate::bookings::settings::TransitionSettings;
+use crate::bookings::state_changes::ANY_WAITING;
 use crate::bookings::steps::StepRules;
 use crate::database::last_row;
 use crate::database::owner_functions::{IS_KNOWN, IS_LIVE, Liveness, function_oid_sql};
@@ -22,7 +23,8 @@ pub(crate) static PRECONDITIONS: LazyLock<String> = LazyLock::new(|| {
          (SELECT coalesce(string_agg(name, ', '), '') FROM (VALUES ('booking_automation_on_update'), ('booking_automation_on_insert')) AS wanted (name)
            WHERE NOT EXISTS (SELECT FROM pg_trigger t WHERE t.tgrelid = to_regclass('public.bookings') AND t.tgname = wanted.name)),
          {IS_KNOWN},
-         {is_live} IS NOT NULL",
+         {is_live} IS NOT NULL,
+         {ANY_WAITING}",
         is_live = function_oid_sql(IS_LIVE),
         columns = *COLUMNS_THERE
     )
@@ -39,6 +41,8 @@ pub(crate) struct Preconditions {
     missing_triggers: String,
     is_liveness_known: bool,
     has_is_live: bool,
+    /// Changes of our state of bookings may wait for this pass.
+    pub(crate) state_changes: bool,
 }
 
 impl Preconditions {
@@ -52,6 +56,7 @@ impl Preconditions {
             missing_triggers: row.get(3)?.to_owned(),
             is_liveness_known: row.get(4)? == "t",
             has_is_live: row.get(5)? == "t",
+            state_changes: row.get(6)? == "t",
         })
     }
 

@@ -382,6 +382,61 @@ async fn missing_passes_and_logged_errors_raise_alarms() {
 }
 
 #[tokio::test]
+async fn an_alarm_about_silence_exists_only_where_the_stack_fires_passes() {
+    let Some(template) = Template::translated().await else {
+        return;
+    };
+    // Every alarm for which missing data is a fault, or a low figure is, waits for something that must happen.
+    let of_silence: Vec<_> = template
+        .resources()
+        .iter()
+        .filter(|(_, resource)| resource["Type"] == "AWS::CloudWatch::Alarm")
+        .filter(|(_, alarm)| {
+            let of = &alarm["Properties"];
+            of["TreatMissingData"] != "notBreaching"
+                || of["ComparisonOperator"] != "GreaterThanOrEqualToThreshold"
+        })
+        .map(|(id, alarm)| (id.as_str(), alarm["Condition"].as_str()))
+        .collect();
+    assert_eq!(of_silence, [("NoPassAlarm", Some("FiresPasses"))]);
+    for (schedule, access, support, expected) in [
+        ("ENABLED", "none", "false", true),
+        ("ENABLED", "none", "true", true),
+        ("DISABLED", "bearer", "false", true),
+        ("DISABLED", "signature", "false", true),
+        ("DISABLED", "both", "true", true),
+        ("DISABLED", "none", "true", false),
+        ("DISABLED", "none", "false", false),
+    ] {
+        let parameters = json!({"Schedule": schedule, "HttpAccess": access, "Support": support});
+        let conditions = &template.0["Conditions"];
+        assert_eq!(
+            holds(&conditions["FiresPasses"], conditions, &parameters),
+            expected,
+            "{parameters}"
+        );
+    }
+}
+
+/// Whether a condition of the template holds with these parameters.
+fn holds(condition: &Value, conditions: &Value, parameters: &Value) -> bool {
+    let (function, of) = condition.as_object().unwrap().iter().next().unwrap();
+    let value = |of: &Value| match of["Ref"].as_str() {
+        Some(name) => parameters[name].clone(),
+        None => of.clone(),
+    };
+    let mut all = of.as_array().into_iter().flatten();
+    match function.as_str() {
+        "Condition" => holds(&conditions[of.as_str().unwrap()], conditions, parameters),
+        "Fn::Equals" => value(&of[0]) == value(&of[1]),
+        "Fn::Or" => all.any(|it| holds(it, conditions, parameters)),
+        "Fn::And" => all.all(|it| holds(it, conditions, parameters)),
+        "Fn::Not" => !holds(&of[0], conditions, parameters),
+        _ => panic!("{condition}"),
+    }
+}
+
+#[tokio::test]
 async fn no_resource_has_a_fixed_name_so_that_two_stages_fit_into_one_account() {
     let Some(template) = Template::translated().await else {
         return;

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::TcpListener;
-use tokio::process::Child;
+use tokio::process::{Child, Command};
 use tokio_postgres::Client;
 
 use crate::app::{App, connect, hours, signal};
@@ -19,9 +19,13 @@ const BEARER: &str = "a bearer secret that has no spaces: 0123456789";
 /// The signing secret of a server unless the app sets another one.
 pub const SIGNING: &str = "whsec_C2FVsBQIhrscChlQIMV+b5sSYspob7oD";
 
-fn bearer_secret() -> String {
+/// The bearer secret of a server unless the app sets another one.
+pub fn bearer_secret() -> String {
     BEARER.replace(' ', "-")
 }
+
+/// The arguments of a `serve` at a free port.
+pub const SERVE: [&str; 3] = ["serve", "--listen", "127.0.0.1:0"];
 
 /// A running `serve`.
 pub struct Server {
@@ -34,7 +38,11 @@ pub struct Server {
 impl Server {
     /// Starts `serve` with both kinds of secrets: those of the app, or else the constants above.
     pub async fn start(app: &App, arguments: &[&str]) -> Self {
-        let mut command = app.command(&[&["serve", "--listen", "127.0.0.1:0"], arguments].concat());
+        Self::start_as(app, app.command(&[&SERVE, arguments].concat())).await
+    }
+
+    /// Starts `serve` by this command.
+    pub async fn start_as(app: &App, mut command: Command) -> Self {
         command
             .env("CRON_SECRET", bearer_secret())
             .env("CRON_SIGNING_SECRET", SIGNING)
@@ -598,7 +606,7 @@ async fn a_failed_or_skipped_call_can_be_repeated_with_its_id() {
 }
 
 /// Takes an advisory lock until the session ends.
-async fn hold_advisory_lock(session: &Client, key: i64) {
+pub async fn hold_advisory_lock(session: &Client, key: i64) {
     session
         .execute("SELECT pg_advisory_lock($1)", &[&key])
         .await
@@ -924,52 +932,6 @@ async fn serve_records_its_outcomes_when_it_receives_sigterm() {
     assert_eq!(usize::try_from(completed).unwrap(), app.ses.mails().len());
     assert_eq!((completed + pending, all), (600, 600));
     assert!(pending > 0, "it stopped before all messages were sent");
-}
-
-#[tokio::test]
-async fn unfinished_requests_do_not_block_others_for_long() {
-    let app = App::new().await;
-    let server = Server::start(&app, &[]).await;
-    let connect = async || {
-        tokio::net::TcpStream::connect(("127.0.0.1", server.port))
-            .await
-            .unwrap()
-    };
-    let (first, mut lingering) = (Instant::now(), Vec::new());
-    for number in 0..512 {
-        let mut socket = connect().await;
-        // An idle connection, or an unfinished request.
-        if number % 2 == 0 {
-            socket
-                .write_all(b"GET /health HTTP/1.1\r\nHost: x\r\nX: ")
-                .await
-                .unwrap();
-        }
-        lingering.push(socket);
-    }
-    // All connections are taken; this request waits for a free one.
-    let answer = request(server.port, "GET", "/health", &[], b"").await;
-    assert_eq!(answer.status, 200);
-    assert!(
-        first.elapsed() > Duration::from_secs(9),
-        "there are more connections than places, or a place was freed too early"
-    );
-    for mut socket in lingering {
-        let mut rest = Vec::new();
-        // The connection ends, with or without an answer.
-        let _ = socket.read_to_end(&mut rest).await;
-        assert!(
-            rest.is_empty() || rest.starts_with(b"HTTP/1.1 408"),
-            "{}",
-            String::from_utf8_lossy(&rest)
-        );
-    }
-    assert_eq!(
-        request(server.port, "GET", "/health", &[], b"")
-            .await
-            .status,
-        200
-    );
 }
 
 #[tokio::test]

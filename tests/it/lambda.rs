@@ -22,7 +22,12 @@ pub fn example_event(name: &str) -> Value {
 }
 
 /// A request in the format of a function URL.
-fn function_url_request(method: &str, path: &str, headers: &[(&str, &str)], body: &str) -> Value {
+pub fn function_url_request(
+    method: &str,
+    path: &str,
+    headers: &[(&str, &str)],
+    body: &str,
+) -> Value {
     let mut event = example_event("bearer");
     event["requestContext"]["http"]["method"] = method.into();
     event["requestContext"]["http"]["path"] = path.into();
@@ -48,7 +53,8 @@ fn status_and_body(outcome: Outcome) -> (i64, Value) {
     )
 }
 
-async fn app_with_secrets() -> App {
+/// An app whose function takes the secrets of the example events.
+pub async fn app_with_secrets() -> App {
     let mut app = App::new().await;
     app.env.insert("CRON_SECRET", SECRET.to_owned());
     app.env.insert("CRON_SIGNING_SECRET", SIGNING.to_owned());
@@ -637,7 +643,7 @@ async fn the_migrate_payload_migrates_the_schema() {
     assert_eq!(migrated["outcome"], "migrated");
     assert_eq!(
         migrated["steps"].as_array().unwrap().len(),
-        28,
+        29,
         "{migrated}"
     );
     assert_eq!(migrated["first_pass"]["outcome"], "dry_run");

@@ -613,15 +613,16 @@ async fn the_roles_of_passes_may_use_what_an_update_adds() {
         .batch_execute(
             "DO $$ BEGIN CREATE ROLE live_installer; EXCEPTION WHEN duplicate_object OR unique_violation THEN NULL; END $$;
              ALTER TABLE automation_runs OWNER TO live_installer;
-             DROP TABLE booking_automation_not_live;
+             DROP TABLE booking_automation_not_live, booking_automation_state_changes;
              DROP FUNCTION booking_automation_is_live(bookings);
-             DELETE FROM booking_automation_migrations WHERE name = '18_not_live'",
+             DELETE FROM booking_automation_migrations WHERE name IN ('18_not_live', '20_state_changes')",
         )
         .await
         .unwrap();
     migrate(&app).await;
     let may = "SELECT count(*) FROM unnest(ARRAY['live_installer', 'booking_automation_pass']) AS role
                 WHERE has_table_privilege(role, 'booking_automation_not_live', 'SELECT, INSERT')
+                  AND has_table_privilege(role, 'booking_automation_state_changes', 'DELETE')
                   AND has_function_privilege(role, 'booking_automation_is_live(bookings)', 'EXECUTE')
                   AND NOT has_function_privilege('public', 'booking_automation_is_live(bookings)', 'EXECUTE')";
     let may = may.replace(

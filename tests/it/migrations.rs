@@ -57,6 +57,7 @@ async fn migrate_creates_everything_and_a_second_run_changes_nothing() {
             "booking_automation_not_live",
             "booking_automation_requests",
             "booking_automation_state",
+            "booking_automation_state_changes",
             "booking_automation_suppressions",
             "booking_automation_sweep",
             "booking_automation_webhooks",
@@ -129,7 +130,7 @@ const VERSIONS_OF_FUNCTIONS: &[(i32, &str)] = &[
     // 0.3.0
     (
         2,
-        "747f7d9d7fe6972021605f2b1875dd9cd7711190fe41965390456d4a6a905978",
+        "11ccd89536b5a249a836d03374e5234945195f7d42fcf8440a1d224cedc87499",
     ),
 ];
 
@@ -377,8 +378,8 @@ async fn concurrent_migrations_do_each_step_once() {
         .map(|said| said.stderr.matches("done: ").count())
         .sum();
     assert_eq!(
-        done, 29,
-        "nineteen steps, seven indexes, the functions, those of the owner, and the triggers, each once"
+        done, 30,
+        "twenty steps, seven indexes, the functions, those of the owner, and the triggers, each once"
     );
 }
 

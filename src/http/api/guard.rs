@@ -26,7 +26,7 @@ use crate::http::idempotency::{self, EarlierRequest};
 use crate::http::params::{malformed, parse_id, unprocessable};
 use crate::http::problem::{Problem, method_not_allowed, too_many_requests, unauthorized};
 use crate::http::rate_limit;
-use crate::http::request::{credentials_of, deadline_of, read_body};
+use crate::http::request::{credentials_of, deadline_of, read_request};
 use crate::http::settings::AdminTokens;
 use crate::tick::Automation;
 
@@ -71,11 +71,9 @@ pub(crate) async fn authorize(
     if request.method() != method {
         return Err(method_not_allowed(method));
     }
-    let (head, body) = request.into_parts();
-    let body = read_body(body).await?;
+    let (head, body) = read_request(request).await?;
     let Some(credential) = authorize_bearer(&api.tokens, &credentials_of(&head.headers)) else {
-        tracing::info!("refused a call to the support API: no valid token");
-        return Err(unauthorized());
+        return Err(unauthorized("no valid token for the support API"));
     };
     let place = api.places.take(deadline).await?;
     let database = api.automation.database();

@@ -150,6 +150,11 @@ const OWN_TABLES: &[OwnTable] = &[
         "id uuid, channel text, messages int8, event_id uuid, event_claim int8, deaths int4, \
          begun_at timestamptz",
     ),
+    table(
+        "booking_automation_state_changes",
+        "20_state_changes",
+        "seq int8, booking_id uuid, in_force_since timestamptz, unblocked_at timestamptz",
+    ),
 ];
 
 /// A column that a table has.
