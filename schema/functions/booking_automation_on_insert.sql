@@ -27,7 +27,7 @@ BEGIN
     IF armed_ids IS NOT NULL THEN
         BEGIN
             INSERT INTO public.booking_automation_state AS s (booking_id, revision, starts_at, in_force_since)
-            SELECT a.id, 1, a.starts_at, moment FROM unnest(armed_ids, armed_starts) AS a (id, starts_at)
+            SELECT a.id, 1 + public.booking_automation_latest_revision(a.id), a.starts_at, moment FROM unnest(armed_ids, armed_starts) AS a (id, starts_at)
             -- The id of a deleted booking was used again.
             ON CONFLICT (booking_id) DO UPDATE SET
                    revision = s.revision + 1, starts_at = excluded.starts_at,

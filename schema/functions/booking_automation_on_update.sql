@@ -111,12 +111,12 @@ BEGIN
         BEGIN
             -- A new schedule revision.
             INSERT INTO public.booking_automation_state AS s (booking_id, revision, starts_at, in_force_since)
-            SELECT a.id, 1, a.starts_at, moment FROM unnest(armed_ids, armed_starts) AS a (id, starts_at)
+            SELECT a.id, 1 + public.booking_automation_latest_revision(a.id), a.starts_at, moment FROM unnest(armed_ids, armed_starts) AS a (id, starts_at)
             ON CONFLICT (booking_id) DO UPDATE SET
                    revision = s.revision + 1, starts_at = coalesce(excluded.starts_at, s.starts_at),
                    in_force_since = excluded.in_force_since;
             INSERT INTO public.booking_automation_state AS s (booking_id, revision, unblocked_at)
-            SELECT u.id, 0, moment FROM unnest(unblocked_ids) AS u (id)
+            SELECT u.id, public.booking_automation_latest_revision(u.id), moment FROM unnest(unblocked_ids) AS u (id)
             ON CONFLICT (booking_id) DO UPDATE SET unblocked_at = excluded.unblocked_at, blocked_reason = NULL;
         -- The transaction keeps one snapshot (REPEATABLE READ), and the automation has written a row since. The user's
         -- statement must not fail for that: the next pass makes the changes (src/bookings/state_changes.sql).

@@ -18,7 +18,11 @@ WITH waiting AS MATERIALIZED (
     RETURNING c.booking_id, c.in_force_since, c.unblocked_at
 )
 INSERT INTO public.booking_automation_state AS s (booking_id, revision, starts_at, in_force_since, unblocked_at)
-SELECT b.id, count(t.in_force_since), CASE WHEN count(t.in_force_since) > 0 THEN b.scheduled_at END,
+SELECT b.id,
+       count(t.in_force_since)
+           + CASE WHEN EXISTS (SELECT FROM public.booking_automation_state s WHERE s.booking_id = b.id) THEN 0
+                  ELSE public.booking_automation_latest_revision(b.id) END,
+       CASE WHEN count(t.in_force_since) > 0 THEN b.scheduled_at END,
        max(t.in_force_since), max(t.unblocked_at)
   FROM taken t
   JOIN booking b ON b.id = t.booking_id

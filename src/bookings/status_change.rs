@@ -264,14 +264,26 @@ async fn write(
         return Err(StatusError::ChangedByTrigger(step.to));
     }
     if step.when == When::Undo {
-        // The pass starts bookings whatever `auto_complete_blocked` says: this keeps the next one
-        // from it.
-        let block = "INSERT INTO public.booking_automation_state (booking_id, revision, blocked_reason) VALUES ($1, 0, $2)
-                     ON CONFLICT (booking_id) DO UPDATE SET blocked_reason = excluded.blocked_reason";
-        transaction
-            .execute(block, &[(&id, Type::UUID), (&reason, Type::TEXT)])
-            .await?;
+        block_restart(transaction, rules, id, &reason).await?;
     }
+    Ok(())
+}
+
+/// The pass starts bookings whatever `auto_complete_blocked` says: this keeps the next one from it.
+async fn block_restart(
+    transaction: &Transaction,
+    rules: &StepRules,
+    id: Uuid,
+    reason: &str,
+) -> Result<(), DatabaseError> {
+    let sql = format!(
+        "INSERT INTO public.booking_automation_state (booking_id, revision, blocked_reason) VALUES ($1, {}, $2)
+         ON CONFLICT (booking_id) DO UPDATE SET blocked_reason = excluded.blocked_reason",
+        rules.liveness.latest_revision("$1")
+    );
+    transaction
+        .execute(&sql, &[(&id, Type::UUID), (&reason, Type::TEXT)])
+        .await?;
     Ok(())
 }
 

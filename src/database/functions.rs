@@ -29,6 +29,7 @@ pub const FUNCTIONS: &[(&str, &str)] = functions![
     "booking_end",
     // Shared by statements.
     "booking_automation_is_due",
+    "booking_automation_latest_revision",
     "booking_automation_live_from",
     "booking_automation_lost_attempt",
     "booking_automation_settled_attempt",

@@ -55,6 +55,15 @@ impl Liveness {
             Self::Unknown => "true",
         }
     }
+
+    /// SQL of the schedule revision of the booking with this id that has no row in
+    /// `booking_automation_state`. The function is of the same release.
+    pub(crate) fn latest_revision(self, booking_id: &str) -> String {
+        match self {
+            Self::Known => format!("public.booking_automation_latest_revision({booking_id})"),
+            Self::Unknown => "0".to_owned(),
+        }
+    }
 }
 
 /// Creates the defaults that are missing, and those that `migrate` created from other columns.

@@ -26,7 +26,7 @@ WITH clock AS MATERIALIZED (
                WHEN NOT ({is_live}) THEN 'not_live'
                WHEN b.status IN ('in_progress', 'completed', 'expired') THEN 'started'
                WHEN b.status <> 'confirmed' THEN 'cancelled'
-               WHEN b.scheduled_at <> e.starts_at OR coalesce(s.revision, 0) <> e.revision THEN 'rescheduled'
+               WHEN b.scheduled_at <> e.starts_at OR coalesce(s.revision, {latest_revision}) <> e.revision THEN 'rescheduled'
                WHEN b.scheduled_at <= p.as_of THEN 'started'
                WHEN r.name IS NULL OR NOT r.active OR NOT e.channel = ANY (r.channels) THEN 'rule_off'
                WHEN EXISTS (

@@ -56,7 +56,10 @@ fn with_room(sql: &str, rate: &str, seconds: &str) -> String {
 
 pub(crate) fn claim_sql(liveness: Liveness) -> String {
     let sql = with_room(include_str!("claim.sql"), "$2", "$3");
-    sql.replace("{is_live}", liveness.condition())
+    sql.replace("{is_live}", liveness.condition()).replace(
+        "{latest_revision}",
+        &liveness.latest_revision("e.booking_id"),
+    )
 }
 
 /// One claimed reminder.

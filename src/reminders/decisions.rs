@@ -211,6 +211,7 @@ pub(crate) fn decisions_with_addresses_sql(liveness: Liveness) -> String {
 fn with_reasons(liveness: Liveness, no_address: &str) -> String {
     DECISIONS
         .replace("{is_live}", liveness.condition())
+        .replace("{latest_revision}", &liveness.latest_revision("p.id"))
         .replace("-- {no_address}", no_address)
 }
 

@@ -29,17 +29,19 @@ WITH rule AS MATERIALIZED (
     -- Without those that have their decision for this revision of the schedule, and those that are not live. The planner
     -- cannot know how few are due, and would read all states and all events at once; OFFSET 0 has each looked up by its
     -- key.
-    SELECT p.*, coalesce(s.revision, 0) AS revision, p.scheduled_at - p.lead AS due_at,
+    SELECT p.*, s.revision, p.scheduled_at - p.lead AS due_at,
            coalesce(s.in_force_since, p.created_at, '-infinity') AS in_force_since
       FROM pair p
-      LEFT JOIN LATERAL (
-            SELECT s.revision, s.in_force_since FROM public.booking_automation_state s WHERE s.booking_id = p.id OFFSET 0
-           ) AS s ON true
+      CROSS JOIN LATERAL (
+            SELECT coalesce(s.revision, {latest_revision}) AS revision, s.in_force_since
+              FROM (SELECT) AS one LEFT JOIN public.booking_automation_state s ON s.booking_id = p.id
+            OFFSET 0
+           ) AS s
      -- CASE: only those that need a decision are asked about, since the owner's function may read other tables.
      WHERE CASE WHEN EXISTS (
             SELECT FROM public.booking_automation_events e
              WHERE e.event_type = 'reminder_sent' AND e.booking_id = p.id
-               AND e.revision = coalesce(s.revision, 0)
+               AND e.revision = s.revision
                AND e.rule = p.name AND e.audience = p.audience AND e.channel = p.channel
             OFFSET 0) THEN false
            ELSE (SELECT {is_live} FROM public.bookings b WHERE b.id = p.id) END

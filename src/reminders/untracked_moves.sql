@@ -11,10 +11,10 @@ WITH moved AS MATERIALIZED (
             OR s.starts_at IS NULL AND EXISTS (
                 SELECT FROM public.booking_automation_events e
                  WHERE e.event_type = 'reminder_sent' AND e.booking_id = b.id
-                   AND e.revision = coalesce(s.revision, 0) AND e.starts_at <> b.scheduled_at))
+                   AND e.revision = coalesce(s.revision, public.booking_automation_latest_revision(b.id)) AND e.starts_at <> b.scheduled_at))
        FOR NO KEY UPDATE OF b SKIP LOCKED
 )
 INSERT INTO public.booking_automation_state AS s (booking_id, revision, starts_at, in_force_since)
-SELECT id, 1, scheduled_at, $1 FROM moved
+SELECT id, 1 + public.booking_automation_latest_revision(id), scheduled_at, $1 FROM moved
 ON CONFLICT (booking_id) DO UPDATE SET
        revision = s.revision + 1, starts_at = excluded.starts_at, in_force_since = excluded.in_force_since

@@ -130,7 +130,7 @@ const VERSIONS_OF_FUNCTIONS: &[(i32, &str)] = &[
     // 0.3.0
     (
         2,
-        "11ccd89536b5a249a836d03374e5234945195f7d42fcf8440a1d224cedc87499",
+        "a3e1496e10dbd893cd3aa3c8a0a57770710fcca6d8314b08b54e678f4a848ee2",
     ),
 ];
 

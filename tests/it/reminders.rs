@@ -4,6 +4,7 @@ use chrono::{DateTime, Duration, Utc};
 use serde_json::json;
 
 use crate::app::{App, connect, hours, minutes, noon};
+use crate::ses::Answer;
 
 fn microsecond() -> Duration {
     Duration::microseconds(1)
@@ -1388,4 +1389,78 @@ async fn reminders_beyond_the_limit_of_a_pass_are_decided_by_the_next_passes() {
         .await
         .get(0);
     assert_eq!(looks, 0);
+}
+
+/// Empties the state of the bookings, and has the next pass decide about everything.
+async fn forget_state(app: &App) {
+    app.db
+        .batch_execute("TRUNCATE booking_automation_state; UPDATE automation_runs SET rules_digest = 'another'")
+        .await
+        .unwrap();
+}
+
+#[tokio::test]
+async fn an_emptied_state_repeats_no_reminder() {
+    let app = App::new().await;
+    let moved = [
+        app.confirmed(noon() + hours(20)).await,
+        app.confirmed(noon() + hours(21)).await,
+        app.confirmed(noon() + hours(22)).await,
+    ];
+    for id in moved {
+        let sql = "UPDATE bookings SET scheduled_at = $2 WHERE id = $1";
+        app.sql(sql, &[&id, &(noon() + hours(24))]).await;
+    }
+    app.run(noon()).await;
+    assert_eq!(app.ses.mails().len(), 3);
+    forget_state(&app).await;
+    app.run(noon() + minutes(1)).await;
+    assert_eq!(app.ses.mails().len(), 3);
+    for id in moved {
+        assert_eq!(app.reminders(id).await, ["24h completed"]);
+    }
+}
+
+#[tokio::test]
+async fn an_emptied_state_loses_no_reminder() {
+    let app = App::new().await;
+    let (waiting, sent) = (
+        app.confirmed(noon() + hours(20)).await,
+        app.confirmed(noon() + hours(20)).await,
+    );
+    let start = "UPDATE bookings SET scheduled_at = $2 WHERE id = $1";
+    for id in [waiting, sent] {
+        app.sql(start, &[&id, &(noon() + hours(24))]).await;
+    }
+    app.ses
+        .answer(|_| Answer::Error(429, "TooManyRequestsException", "slower"));
+    app.run(noon()).await;
+    app.ses.answer(|_| Answer::Sent);
+    // The message that waits is of the revision that the state no longer knows.
+    forget_state(&app).await;
+    app.make_claimable().await;
+    app.run(noon() + minutes(1)).await;
+    assert_eq!(app.reminders(waiting).await, ["24h completed"]);
+    // A move after that is a newer revision than those of the trail.
+    forget_state(&app).await;
+    app.sql(start, &[&sent, &(noon() + hours(24) + minutes(2))])
+        .await;
+    app.run(noon() + minutes(2)).await;
+    assert_eq!(
+        app.reminders(sent).await,
+        ["24h completed", "24h completed"]
+    );
+    // So is one past the triggers, which the sweep finds.
+    forget_state(&app).await;
+    let start = (noon() + hours(24) + minutes(70)).to_rfc3339();
+    app.sql_without_triggers(&format!(
+        "UPDATE bookings SET scheduled_at = '{start}' WHERE id = '{waiting}'"
+    ))
+    .await;
+    app.run(noon() + minutes(70)).await;
+    app.run(noon() + minutes(71)).await;
+    assert_eq!(
+        app.reminders(waiting).await,
+        ["24h completed", "24h completed"]
+    );
 }
