@@ -13,6 +13,7 @@ use crate::bookings::refusals::{
 };
 use crate::bookings::steps::{Moments, StepRules, TimedStep, Turn};
 use crate::bookings::storable::unstorable_statuses;
+use crate::database::owner_functions::Liveness;
 use crate::database::{DatabaseError, Result, Transaction, json};
 
 /// How many bookings are tried after a statement for all took too long, and one by one after it was
@@ -113,7 +114,9 @@ impl StepRunner<'_> {
         ];
         let write =
             async |transaction: &Transaction| transaction.query_one(&update_sql, &update).await;
-        let row = self.write(step, turn, limit, only, write).await?;
+        let row = self
+            .write(self.rules, step, turn, limit, only, write)
+            .await?;
         if let Some(kept) = row.get::<_, Option<Vec<Uuid>>>("kept") {
             let kept = kept.into_iter();
             let kept = kept.map(|id| RefusedBooking::of_trigger(id, KEPT.to_owned()));
@@ -126,13 +129,14 @@ impl StepRunner<'_> {
     /// Locks the candidates of a step and changes them with the settings of the user's database.
     async fn write<T>(
         &self,
+        rules: &StepRules,
         step: &TimedStep,
         turn: Turn,
         limit: i64,
         only: Option<&[Uuid]>,
         write: impl AsyncFnOnce(&Transaction) -> Result<T>,
     ) -> Result<T> {
-        let candidates_sql = step.candidates_sql(self.rules, turn);
+        let candidates_sql = step.candidates_sql(rules, turn);
         let [as_of, expire, complete] = self.moments.parameters();
         let run_id = self.run_id.to_string();
         let candidates = [
@@ -191,16 +195,31 @@ impl StepRunner<'_> {
         let (run_id, as_of) = (self.run_id.to_string(), self.moments.as_of());
         // Then the last one has as much time again.
         let time = self.time_limit() / 2;
-        let sql = step.update_singly_sql(self.rules, as_of, &run_id, time);
         let outcome = "SELECT pg_catalog.current_setting('booking_automation.outcome')::pg_catalog.jsonb AS outcome";
-        let write = async |transaction: &Transaction| {
-            transaction.batch(&sql).await?;
-            transaction.query_one(outcome, &[]).await
+        let try_each = async |rules: &StepRules| {
+            let sql = step.update_singly_sql(rules, as_of, &run_id, time);
+            let write = async |transaction: &Transaction| {
+                transaction.batch(&sql).await?;
+                transaction.query_one(outcome, &[]).await
+            };
+            self.write(rules, step, turn, limit, None, write).await
         };
-        let outcome = json(
-            &self.write(step, turn, limit, None, write).await?,
-            "outcome",
-        );
+        let outcome = match try_each(self.rules).await {
+            Err(error) if self.rules.liveness == Liveness::Known && error.is_of_contents() => {
+                tracing::warn!(
+                    error = error.loggable(),
+                    transition.to = step.edge.to.as_str(),
+                    "the bookings that are due could not be found at once; trying booking_automation_is_live for each alone"
+                );
+                let singly = StepRules {
+                    liveness: Liveness::Singly,
+                    ..*self.rules
+                };
+                try_each(&singly).await?
+            }
+            outcome => outcome?,
+        };
+        let outcome = json(&outcome, "outcome");
         let tried = TriedSingly::parse(&outcome, limit);
         let is_of_the_step = tried.is_of_the_step() && !self.working.contains(&step.edge);
         if is_of_the_step {

@@ -29,6 +29,7 @@ BEGIN
         ours.tried := ours.tried OPERATOR(pg_catalog.+) 1;
         BEGIN
             ours.state := NULL;
+            CONTINUE WHEN NOT (SELECT {is_live} FROM public.bookings AS b WHERE b.id OPERATOR(pg_catalog.=) d.id);
             UPDATE public.bookings AS b SET status = '{to}'{columns}
              WHERE b.id OPERATOR(pg_catalog.=) d.id AND b.status OPERATOR(pg_catalog.=) '{from}';
             -- A trigger can keep the status, or set it back.

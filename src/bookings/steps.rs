@@ -28,6 +28,18 @@ pub(crate) struct StepRules {
 }
 
 impl StepRules {
+    /// The same, for the question whether anything is due: where the owner's function fails for a
+    /// booking, it is not asked yet.
+    pub(crate) fn for_probe(self, asks_singly: bool) -> Self {
+        match (self.liveness, asks_singly) {
+            (Liveness::Known, true) => Self {
+                liveness: Liveness::Singly,
+                ..self
+            },
+            _ => self,
+        }
+    }
+
     /// Reads what the database has.
     pub(crate) async fn read(
         transaction: &Transaction,
@@ -65,7 +77,7 @@ impl StepRules {
     pub(crate) fn end(&self) -> &'static str {
         match self.liveness {
             // The step that creates the one function creates the other.
-            Liveness::Known => {
+            Liveness::Known | Liveness::Singly => {
                 "public.booking_automation_end(b.scheduled_at, b.duration_minutes::bigint)"
             }
             Liveness::Unknown => "public.booking_end(b.scheduled_at, b.duration_minutes::bigint)",
@@ -220,15 +232,17 @@ impl TimedStep {
 
     fn candidates_of(&self, rules: &StepRules, refused: &str) -> String {
         let (from, order) = (self.edge.from, self.order);
-        let is_live = match rules.liveness {
-            Liveness::Known => format!(
-                "{order} >= public.booking_automation_live_from('{from}', $1) AND {}",
+        // The owner's function is not asked about a booking that was refused: it may have failed for it.
+        let its_turn = match rules.liveness {
+            Liveness::Known | Liveness::Singly => format!(
+                "{order} >= public.booking_automation_live_from('{from}', $1)
+                 AND CASE WHEN {refused} THEN {} ELSE false END",
                 rules.liveness.condition()
             ),
-            Liveness::Unknown => "true".to_owned(),
+            Liveness::Unknown => refused.to_owned(),
         };
         format!(
-            "FROM public.bookings b WHERE b.status = '{from}' AND {} AND {refused} AND {is_live}",
+            "FROM public.bookings b WHERE b.status = '{from}' AND {} AND {its_turn}",
             self.condition(rules)
         )
         .replace(END, rules.end())
@@ -282,7 +296,15 @@ impl TimedStep {
             .replace("$1", "ours.as_of")
             .replace("$2", "ours.as_of_text")
             .replace("$3", "ours.run_id");
-        self.filled(&STEP_SINGLY.replace("{columns}", &columns), "")
+        // Otherwise the candidates were asked about.
+        let is_live = match rules.liveness {
+            Liveness::Singly => Liveness::Known.condition(),
+            _ => "true",
+        };
+        let sql = STEP_SINGLY
+            .replace("{columns}", &columns)
+            .replace("{is_live}", is_live);
+        self.filled(&sql, "")
             .replace("{as_of}", &as_of.to_rfc3339())
             .replace("{run_id}", run_id)
             .replace("{seconds}", &limit.as_secs_f64().to_string())

@@ -79,6 +79,13 @@ impl DatabaseError {
         matches!(self, Self::Statement(_)) && !self.is_lost_connection()
     }
 
+    /// Whether the contents of a row may have made the statement fail, in a view or a function of the
+    /// owner. What is missing or forbidden (class 42) fails for every row, and a lock ends.
+    pub(crate) fn is_of_contents(&self) -> bool {
+        let is_of_names = |code: &SqlState| code.code().starts_with("42");
+        self.is_of_a_row() && !self.is_lock() && !self.code().is_some_and(is_of_names)
+    }
+
     /// Whether a statement exceeded its time limit.
     pub(crate) fn is_statement_timeout(&self) -> bool {
         self.code() == Some(&SqlState::QUERY_CANCELED)

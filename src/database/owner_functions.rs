@@ -34,6 +34,8 @@ pub(crate) const IS_KNOWN: &str = "to_regclass('public.booking_automation_not_li
 pub(crate) enum Liveness {
     /// By its function.
     Known,
+    /// By its function, which fails for some booking: it is asked for each booking alone.
+    Singly,
     /// `migrate` has not created the function yet: all are.
     Unknown,
 }
@@ -52,7 +54,7 @@ impl Liveness {
         match self {
             // `b` alone would be a column of this name.
             Self::Known => "public.booking_automation_is_live(b.*) IS TRUE",
-            Self::Unknown => "true",
+            Self::Singly | Self::Unknown => "true",
         }
     }
 
@@ -60,7 +62,9 @@ impl Liveness {
     /// `booking_automation_state`. The function is of the same release.
     pub(crate) fn latest_revision(self, booking_id: &str) -> String {
         match self {
-            Self::Known => format!("public.booking_automation_latest_revision({booking_id})"),
+            Self::Known | Self::Singly => {
+                format!("public.booking_automation_latest_revision({booking_id})")
+            }
             Self::Unknown => "0".to_owned(),
         }
     }

@@ -15,7 +15,7 @@ use crate::delivery::outbox::{
 };
 use crate::delivery::outcomes::{PageOutcomes, RecordedOutcome, record_outcomes};
 use crate::delivery::tally::Tally;
-use crate::delivery::unprepared::{Unprepared, is_contact_failure, record_unprepared};
+use crate::delivery::unprepared::{Unprepared, record_unprepared};
 use crate::primitives::call::Call;
 use crate::reminders::Reason;
 
@@ -123,7 +123,7 @@ impl<'a> DeliveryPages<'a> {
         };
         let claimed = if self.shrink_if_slow(&error, &limits) {
             Ok(ReminderPage::default())
-        } else if is_contact_failure(&error) {
+        } else if error.is_of_contents() {
             self.claim_singly(&limits).await
         } else {
             Err(error)
@@ -192,7 +192,7 @@ impl<'a> DeliveryPages<'a> {
         };
         let error = match self.claim_once(&single).await {
             Ok(page) => return Ok(page),
-            Err(error) if is_contact_failure(&error) => error,
+            Err(error) if error.is_of_contents() => error,
             Err(error) => return Err(error),
         };
         let unprepared = Unprepared {

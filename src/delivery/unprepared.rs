@@ -8,7 +8,7 @@ use futures_util::future;
 use tokio_postgres::types::Type;
 use uuid::Uuid;
 
-use crate::database::{DatabaseError, Result, Transaction};
+use crate::database::{Result, Transaction};
 use crate::delivery::outbox::{MAX_ATTEMPTS, lock_channel};
 use crate::delivery::outcomes::RecordedOutcome;
 use crate::reminders::Reason;
@@ -49,14 +49,4 @@ pub(crate) async fn record_unprepared(
     .await;
     locked?;
     Ok(rows?.first().map(RecordedOutcome::of))
-}
-
-/// Whether the view failed on the contents of a row. A missing or forbidden view (class 42) fails
-/// for every message, and does not count as an attempt.
-pub(crate) fn is_contact_failure(error: &DatabaseError) -> bool {
-    error.is_of_a_row()
-        && !error.is_lock()
-        && !error
-            .code()
-            .is_some_and(|code| code.code().starts_with("42"))
 }

@@ -71,10 +71,12 @@ async fn decide_or_leave(
         let decided = decide_candidates(transaction, liveness, as_of, from, rechecks, run_id).await;
         match decided {
             // Looking at everything is optional: its failure must not stop the decisions on what
-            // became due now.
+            // became due now. A booking for which the owner's function fails must not stop those on
+            // the others: the sweep finds it.
             Err(error)
                 if error.is_statement_timeout()
-                    || from == Timestamp::NegInfinity && error.is_of_a_row() =>
+                    || from == Timestamp::NegInfinity && error.is_of_a_row()
+                    || liveness == Liveness::Known && error.is_of_contents() =>
             {
                 tracing::error!(
                     error = error.loggable(),

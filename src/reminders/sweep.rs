@@ -27,7 +27,9 @@ const SLOW: Duration = Duration::from_millis(400);
 /// [`crate::database::owner_functions::IS_KNOWN`].
 pub(crate) fn under_way_sql(liveness: Liveness) -> &'static str {
     match liveness {
-        Liveness::Known => "EXISTS (SELECT FROM public.booking_automation_sweep)",
+        Liveness::Known | Liveness::Singly => {
+            "EXISTS (SELECT FROM public.booking_automation_sweep)"
+        }
         Liveness::Unknown => "false",
     }
 }

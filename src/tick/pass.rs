@@ -99,7 +99,21 @@ pub async fn run(
     call: &Call,
 ) -> Result<Pass, PassError> {
     let run_id = Uuid::new_v4();
-    let error = match attempt_pass(database, settings, trigger, call, run_id).await {
+    let attempt = async |asks_singly| {
+        attempt_pass(database, settings, trigger, call, run_id, asks_singly).await
+    };
+    let mut ended = attempt(false).await;
+    if let Err(PassError::Database(error)) = &ended
+        && error.is_of_contents()
+        && !error.is_too_slow()
+    {
+        tracing::error!(
+            error = error.loggable(),
+            "the pass failed; trying again, for a booking of which booking_automation_is_live fails"
+        );
+        ended = attempt(true).await;
+    }
+    let error = match ended {
         Err(PassError::Database(error)) => error,
         ended => return ended,
     };
@@ -119,6 +133,7 @@ async fn attempt_pass(
     trigger: &Trigger,
     call: &Call,
     run_id: Uuid,
+    asks_singly: bool,
 ) -> Result<Pass, PassError> {
     let started = Instant::now();
     let (transaction, rows) = database.begin(&begin_pass(call), &take_lock()).await?;
@@ -131,7 +146,14 @@ async fn attempt_pass(
     let moments = Moments::new(call.as_of.unwrap_or(preconditions.clock), &rules.settings);
     make_state_changes(&transaction, preconditions.state_changes).await?;
     let id = trigger.webhook_id();
-    let due = probe(&transaction, settings, &rules, &moments, id).await?;
+    let due = probe(
+        &transaction,
+        settings,
+        &rules.for_probe(asks_singly),
+        &moments,
+        id,
+    )
+    .await?;
     preconditions.check_triggers()?;
     clock::report_clock(preconditions.clock, due.clock_set_back);
     if due.duplicate_request {

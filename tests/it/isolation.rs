@@ -352,3 +352,46 @@ async fn bookings_that_fail_alike_while_others_go_on_are_set_aside_longer_and_lo
         );
     }
 }
+
+#[tokio::test]
+async fn a_function_of_the_owner_that_fails_for_one_booking_delays_only_that_booking() {
+    let app = App::new().await;
+    let start = |minute| noon() + minutes(minute);
+    let (bad, good) = (app.confirmed(start(0)).await, app.confirmed(start(0)).await);
+    let (bad_later, good_later) = (
+        app.confirmed(start(24 * 60 + 1)).await,
+        app.confirmed(start(24 * 60 + 1)).await,
+    );
+    let not_live = app.confirmed(start(0)).await;
+    app.db
+        .batch_execute(&format!(
+            "CREATE OR REPLACE FUNCTION booking_automation_is_live(booking bookings) RETURNS boolean LANGUAGE plpgsql AS $$ BEGIN
+                 IF booking.id IN ('{bad}', '{bad_later}') THEN RAISE EXCEPTION 'cannot tell' USING ERRCODE = 'XX000'; END IF;
+                 RETURN booking.id <> '{not_live}'; END $$"
+        ))
+        .await
+        .unwrap();
+    let summary = app.run(start(0)).await;
+    assert_eq!(summary["transitions"]["started"], 1, "{summary}");
+    assert_eq!(
+        refusals(&app, bad).await,
+        ["XX000: cannot tell 00:01:00"],
+        "{summary}"
+    );
+    assert_eq!(app.status(good).await, "in_progress");
+    assert_eq!(app.status(not_live).await, "confirmed");
+    // The decision on the reminder comes from the sweep.
+    for minute in 1..=3 {
+        app.run(start(minute)).await;
+    }
+    assert_eq!(app.reminders(good_later).await, ["24h completed"]);
+    assert_eq!(app.reminders(bad_later).await, [""; 0]);
+    // It can tell again.
+    app.sql("CREATE OR REPLACE FUNCTION booking_automation_is_live(booking bookings) RETURNS boolean LANGUAGE plpgsql AS $$ BEGIN RETURN true; END $$", &[])
+        .await;
+    for minute in [4, 70, 71] {
+        app.run(start(minute)).await;
+    }
+    assert_eq!(app.status(bad).await, "completed");
+    assert_eq!(app.reminders(bad_later).await, ["24h completed"]);
+}
