@@ -167,6 +167,39 @@ async fn concurrent_requests_with_one_key_erase_each_message_once() {
 }
 
 #[tokio::test]
+async fn a_request_that_goes_on_holds_its_key_until_its_part_is_committed() {
+    let mut app = App::new().await;
+    add_messages(&app, 1_500).await;
+    let server = support(&mut app, noon()).await;
+    interrupt(&app).await;
+    erase(&app, &server, "k").await;
+    app.db
+        .batch_execute(
+            "CREATE OR REPLACE FUNCTION interrupt() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+                 WHILE NOT pg_try_advisory_xact_lock(42) LOOP PERFORM pg_sleep(0.01); END LOOP;
+                 RETURN NEW;
+             END $$;
+             SELECT pg_advisory_lock(42)",
+        )
+        .await
+        .unwrap();
+    let counts_of_another_instance = async {
+        app.wait_until("SELECT EXISTS (SELECT FROM pg_stat_activity WHERE datname = current_database() AND wait_event = 'PgSleep')")
+            .await;
+        let update = "SET lock_timeout = '100ms'; UPDATE booking_automation_requests SET answer = answer || '{\"messages\": 0}'";
+        let refused = app.db.batch_execute(update).await.unwrap_err();
+        app.db
+            .batch_execute("SELECT pg_advisory_unlock(42)")
+            .await
+            .unwrap();
+        refused
+    };
+    let (answer, refused) = tokio::join!(erase(&app, &server, "k"), counts_of_another_instance);
+    assert_eq!(refused.code().map(|code| code.code()), Some("55P03"));
+    assert_eq!(counts(&answer), [json!(1_500), json!(0), json!(0)]);
+}
+
+#[tokio::test]
 async fn the_audit_trail_stays_closed_between_the_parts_of_an_erasure() {
     let mut app = App::new().await;
     add_messages(&app, 1_500).await;

@@ -66,7 +66,7 @@ fn erasure(answer: Value) -> Option<Erasure> {
     serde_json::from_value(answer).ok()
 }
 
-/// An answer of 0.2.0, which erased in one transaction, counts as complete.
+/// How far an erasure came, from its answer.
 fn progress(answer: &Value) -> Progress {
     match erasure(answer.clone()) {
         Some(erasure) if erasure.has_more() => Progress::More,

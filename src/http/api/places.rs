@@ -15,7 +15,7 @@ const FOR_PASSES: usize = 2;
 /// How long a request waits for its turn.
 const WAIT: Duration = Duration::from_secs(5);
 /// Longest time for the work of a large request, so that others get their turn.
-const LARGE_TIME: Duration = Duration::from_secs(10);
+const LARGE_TIME: Duration = Duration::from_secs(15);
 /// When the caller of a request that got no turn, or was too slow, should try again.
 pub(crate) const TRY_AGAIN_AFTER: Duration = Duration::from_secs(10);
 
