@@ -21,9 +21,8 @@ DECLARE
     due         json;  -- when the step of each booking became due: see src/bookings/step_candidates.sql
     made_by     jsonb; -- the author of all changes of the statement
     made_by_run jsonb; -- the same of an automatic step
-    armed_ids     uuid[];        -- bookings that have a new schedule revision
-    armed_starts  timestamptz[]; -- their starts
-    unblocked_ids uuid[];        -- bookings whose block was removed
+    any_armed   boolean; -- a booking has a new schedule revision
+    can_block   boolean; -- the user may have no such column
 BEGIN
     -- The table was renamed, moved or replaced: it is no longer ours to watch.
     IF TG_RELID IS DISTINCT FROM to_regclass('public.bookings') THEN
@@ -97,36 +96,49 @@ BEGIN
         INSERT INTO public.booking_automation_looks (booking_id)
         SELECT id FROM armed WHERE scheduled_at > moment - interval '1 hour'
     )
-    SELECT array_agg(id), array_agg(scheduled_at) INTO armed_ids, armed_starts FROM armed;
-    -- The block was removed, by a person or a trigger of the user. The user may have no such column.
-    IF EXISTS (SELECT FROM pg_attribute
-                WHERE attrelid = TG_RELID AND attname = 'auto_complete_blocked'
-                  AND atttypid = 'boolean'::regtype AND NOT attisdropped) THEN
-        SELECT array_agg(n.id) INTO unblocked_ids
-          FROM new_rows n
-          JOIN old_rows o ON o.id = n.id
-         WHERE o.auto_complete_blocked IS TRUE AND n.auto_complete_blocked IS NOT TRUE;
-    END IF;
-    IF armed_ids IS NOT NULL OR unblocked_ids IS NOT NULL THEN
-        BEGIN
-            -- A new schedule revision.
+    SELECT EXISTS (SELECT FROM armed) INTO any_armed;
+    can_block := EXISTS (SELECT FROM pg_attribute
+                          WHERE attrelid = TG_RELID AND attname = 'auto_complete_blocked'
+                            AND atttypid = 'boolean'::regtype AND NOT attisdropped);
+    BEGIN
+        -- A new schedule revision: of the same bookings, with the same starts as above.
+        IF any_armed THEN
             INSERT INTO public.booking_automation_state AS s (booking_id, revision, starts_at, in_force_since)
-            SELECT a.id, 1, a.starts_at, moment FROM unnest(armed_ids, armed_starts) AS a (id, starts_at)
+            SELECT n.id, 1, coalesce((SELECT b.scheduled_at FROM public.bookings b WHERE b.id = n.id), n.scheduled_at), moment
+              FROM new_rows n
+              JOIN old_rows o ON o.id = n.id
+             WHERE n.status = 'confirmed'
+               AND (o.status IS DISTINCT FROM n.status OR o.scheduled_at IS DISTINCT FROM n.scheduled_at)
             ON CONFLICT (booking_id) DO UPDATE SET
                    revision = s.revision + 1, starts_at = coalesce(excluded.starts_at, s.starts_at),
                    in_force_since = excluded.in_force_since;
+        END IF;
+        -- The block was removed, by a person or a trigger of the user.
+        IF can_block THEN
             INSERT INTO public.booking_automation_state AS s (booking_id, revision, unblocked_at)
-            SELECT u.id, 0, moment FROM unnest(unblocked_ids) AS u (id)
+            SELECT n.id, 0, moment
+              FROM new_rows n
+              JOIN old_rows o ON o.id = n.id
+             WHERE o.auto_complete_blocked IS TRUE AND n.auto_complete_blocked IS NOT TRUE
             ON CONFLICT (booking_id) DO UPDATE SET unblocked_at = excluded.unblocked_at, blocked_reason = NULL;
-        -- The transaction keeps one snapshot (REPEATABLE READ), and the automation has written a row since. The user's
-        -- statement must not fail for that: the next pass makes the changes (src/bookings/state_changes.sql).
-        EXCEPTION WHEN serialization_failure THEN
-            INSERT INTO public.booking_automation_state_changes (booking_id, in_force_since, unblocked_at)
-            SELECT a.id, moment, NULL FROM unnest(armed_ids) AS a (id)
-            UNION ALL
-            SELECT u.id, NULL, moment FROM unnest(unblocked_ids) AS u (id);
-        END;
-    END IF;
+        END IF;
+    -- The transaction keeps one snapshot (REPEATABLE READ), and the automation has written a row since. The user's
+    -- statement must not fail for that: the next pass makes the changes (src/bookings/state_changes.sql).
+    EXCEPTION WHEN serialization_failure THEN
+        INSERT INTO public.booking_automation_state_changes (booking_id, in_force_since)
+        SELECT n.id, moment
+          FROM new_rows n
+          JOIN old_rows o ON o.id = n.id
+         WHERE n.status = 'confirmed'
+           AND (o.status IS DISTINCT FROM n.status OR o.scheduled_at IS DISTINCT FROM n.scheduled_at);
+        IF can_block THEN
+            INSERT INTO public.booking_automation_state_changes (booking_id, unblocked_at)
+            SELECT n.id, moment
+              FROM new_rows n
+              JOIN old_rows o ON o.id = n.id
+             WHERE o.auto_complete_blocked IS TRUE AND n.auto_complete_blocked IS NOT TRUE;
+        END IF;
+    END;
     RETURN NULL;
 -- A column was renamed, dropped or got another type. The user's statement goes on; the next pass and `check` name what is
 -- missing.

@@ -128,7 +128,7 @@ const VERSIONS_OF_FUNCTIONS: &[(i32, &str)] = &[
     // 0.3.0
     (
         2,
-        "f4822b7c6ec348d28c3740368f4d9ac124b588deb81d2ce711477e3b9b8912c8",
+        "a88ea8349bfcf5e2afd44f73c3f15ab6342236725df175ecc5b70482505dd830",
     ),
 ];
 
