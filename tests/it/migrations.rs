@@ -128,7 +128,7 @@ const VERSIONS_OF_FUNCTIONS: &[(i32, &str)] = &[
     // 0.3.0
     (
         2,
-        "a88ea8349bfcf5e2afd44f73c3f15ab6342236725df175ecc5b70482505dd830",
+        "9d29a5ef62936eaf9b239d17035f24e834c7a76f1cba2e9e7d7d193360a9882b",
     ),
 ];
 
