@@ -7,42 +7,44 @@ SET enable_seqscan = off
 SET jit = off
 AS $$
 DECLARE
-    moment       timestamptz;
-    armed_ids    uuid[];
-    armed_starts timestamptz[];
+    moment  timestamptz;
+    is_late boolean := false;
 BEGIN
-    -- The table was renamed, moved or replaced: it is no longer ours to watch. See booking_automation_on_update.
-    IF TG_RELID IS DISTINCT FROM to_regclass('public.bookings') THEN
-        RETURN NULL;
-    END IF;
-    moment := public.booking_automation_now();
-    WITH armed AS MATERIALIZED (
-        SELECT id, coalesce((SELECT b.scheduled_at FROM public.bookings b WHERE b.id = n.id), n.scheduled_at) AS scheduled_at
-          FROM new_rows n
-         WHERE status = 'confirmed' AND scheduled_at > moment - interval '1 hour' -- as in on_update
-    ), queued AS (
-        INSERT INTO public.booking_automation_looks (booking_id) SELECT id FROM armed
-    )
-    SELECT array_agg(id), array_agg(scheduled_at) INTO armed_ids, armed_starts FROM armed;
-    IF armed_ids IS NOT NULL THEN
-        BEGIN
+    LOOP BEGIN
+        -- The table was renamed, moved or replaced: it is no longer ours to watch. See booking_automation_on_update.
+        IF TG_RELID IS DISTINCT FROM to_regclass('public.bookings') THEN
+            RETURN NULL;
+        END IF;
+        moment := public.booking_automation_now();
+        WITH armed AS MATERIALIZED (
+            SELECT id, coalesce((SELECT b.scheduled_at FROM public.bookings b WHERE b.id = n.id), n.scheduled_at) AS scheduled_at
+              FROM new_rows n
+             WHERE status = 'confirmed' AND scheduled_at > moment - interval '1 hour' -- as in on_update
+        ), remembered AS (
             INSERT INTO public.booking_automation_state AS s (booking_id, revision, starts_at, in_force_since)
-            SELECT a.id, 1 + public.booking_automation_latest_revision(a.id), a.starts_at, moment FROM unnest(armed_ids, armed_starts) AS a (id, starts_at)
+            SELECT id, 1 + public.booking_automation_latest_revision(id), scheduled_at, moment FROM armed WHERE NOT is_late
             -- The id of a deleted booking was used again.
             ON CONFLICT (booking_id) DO UPDATE SET
                    revision = s.revision + 1, starts_at = excluded.starts_at,
-                   in_force_since = excluded.in_force_since, unblocked_at = NULL;
-        -- See booking_automation_on_update.
-        EXCEPTION WHEN serialization_failure THEN
+                   in_force_since = excluded.in_force_since, unblocked_at = NULL
+        ), postponed AS (
             INSERT INTO public.booking_automation_state_changes (booking_id, in_force_since)
-            SELECT a.id, moment FROM unnest(armed_ids) AS a (id);
-        END;
-    END IF;
-    RETURN NULL;
--- A column was renamed, dropped or got another type: see booking_automation_on_update.
-EXCEPTION WHEN syntax_error_or_access_rule_violation OR invalid_text_representation OR feature_not_supported THEN
-    RAISE LOG 'booking-automation does not record this INSERT: %', SQLERRM;
-    RETURN NULL;
+            SELECT id, moment FROM armed WHERE is_late
+        )
+        INSERT INTO public.booking_automation_looks (booking_id) SELECT id FROM armed;
+        RETURN NULL;
+    EXCEPTION
+        -- See booking_automation_on_update.
+        WHEN serialization_failure THEN
+            IF is_late THEN
+                RAISE;
+            END IF;
+            is_late := true;
+        -- A column was renamed, dropped or got another type: see booking_automation_on_update.
+        WHEN syntax_error_or_access_rule_violation OR invalid_text_representation OR feature_not_supported THEN
+            RAISE LOG 'booking-automation does not record this INSERT: %', SQLERRM;
+            RETURN NULL;
+    END; END LOOP;
 END
 $$;
 -- Otherwise another role could attach it to a table of its own and write our tables with our privileges.

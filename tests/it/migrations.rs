@@ -130,7 +130,7 @@ const VERSIONS_OF_FUNCTIONS: &[(i32, &str)] = &[
     // 0.3.0
     (
         2,
-        "a3e1496e10dbd893cd3aa3c8a0a57770710fcca6d8314b08b54e678f4a848ee2",
+        "98403fb924ea906e669837d61cd2eeb1de51bc9c96774d2f961bd162f84cbec6",
     ),
 ];
 
