@@ -13,9 +13,9 @@ BEGIN
            coalesce(bool_or(rule = '1h'),  false),
            coalesce(bool_or(rule = '15m'), false)
       INTO NEW.reminder_24h_sent, NEW.reminder_1h_sent, NEW.reminder_15m_sent
-      FROM public.booking_automation_events
-     WHERE booking_id = NEW.id
-       AND event_type = 'reminder_sent' AND audience = 'customer' AND status = 'completed'
+      -- OFFSET 0: a plan that the session keeps from when the table was small reads the booking's events and no other index.
+      FROM (SELECT * FROM public.booking_automation_events e WHERE e.booking_id = NEW.id OFFSET 0) AS e
+     WHERE event_type = 'reminder_sent' AND audience = 'customer' AND status = 'completed'
        AND starts_at = NEW.scheduled_at;
     RETURN NEW;
 -- A column was renamed, dropped or got another type: see booking_automation_on_update.

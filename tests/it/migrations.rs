@@ -130,7 +130,7 @@ const VERSIONS_OF_FUNCTIONS: &[(i32, &str)] = &[
     // 0.3.0
     (
         2,
-        "98403fb924ea906e669837d61cd2eeb1de51bc9c96774d2f961bd162f84cbec6",
+        "037295f61b74b815638b872e110ede5661266111a35e2c0093323ccfba7d3410",
     ),
 ];
 
