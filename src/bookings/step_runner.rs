@@ -192,30 +192,15 @@ impl StepRunner<'_> {
         turn: Turn,
         limit: i64,
     ) -> Result<(i64, bool)> {
-        let (run_id, as_of) = (self.run_id.to_string(), self.moments.as_of());
-        // Then the last one has as much time again.
-        let time = self.time_limit() / 2;
-        let outcome = "SELECT pg_catalog.current_setting('booking_automation.outcome')::pg_catalog.jsonb AS outcome";
-        let try_each = async |rules: &StepRules| {
-            let sql = step.update_singly_sql(rules, as_of, &run_id, time);
-            let write = async |transaction: &Transaction| {
-                transaction.batch(&sql).await?;
-                transaction.query_one(outcome, &[]).await
-            };
-            self.write(rules, step, turn, limit, None, write).await
-        };
-        let outcome = match try_each(self.rules).await {
+        let outcome = match self.try_singly(self.rules, step, turn, limit).await {
             Err(error) if self.rules.liveness == Liveness::Known && error.is_of_contents() => {
                 tracing::warn!(
                     error = error.loggable(),
                     transition.to = step.edge.to.as_str(),
                     "the bookings that are due could not be found at once; trying booking_automation_is_live for each alone"
                 );
-                let singly = StepRules {
-                    liveness: Liveness::Singly,
-                    ..*self.rules
-                };
-                try_each(&singly).await?
+                let rules = self.rules.asking_singly();
+                self.try_singly(&rules, step, turn, limit).await?
             }
             outcome => outcome?,
         };
@@ -238,6 +223,26 @@ impl StepRunner<'_> {
         }
         let goes_on = tried.moved > 0 || !refused.is_empty();
         Ok((tried.moved, goes_on))
+    }
+
+    /// The outcome of bookings that are tried one by one.
+    async fn try_singly(
+        &self,
+        rules: &StepRules,
+        step: &TimedStep,
+        turn: Turn,
+        limit: i64,
+    ) -> Result<Row> {
+        let (run_id, as_of) = (self.run_id.to_string(), self.moments.as_of());
+        // Then the last one has as much time again.
+        let time = self.time_limit() / 2;
+        let sql = step.update_singly_sql(rules, as_of, &run_id, time);
+        let outcome = "SELECT pg_catalog.current_setting('booking_automation.outcome')::pg_catalog.jsonb AS outcome";
+        let write = async |transaction: &Transaction| {
+            transaction.batch(&sql).await?;
+            transaction.query_one(outcome, &[]).await
+        };
+        self.write(rules, step, turn, limit, None, write).await
     }
 
     async fn lock_candidates(&self, step: &TimedStep, limit: i64) -> Result<Vec<Uuid>> {

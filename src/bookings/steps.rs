@@ -28,11 +28,10 @@ pub(crate) struct StepRules {
 }
 
 impl StepRules {
-    /// The same, for the question whether anything is due: where the owner's function fails for a
-    /// booking, it is not asked yet.
-    pub(crate) fn for_probe(self, asks_singly: bool) -> Self {
-        match (self.liveness, asks_singly) {
-            (Liveness::Known, true) => Self {
+    /// The same, where the owner's function fails for some booking: it is asked for each alone.
+    pub(crate) fn asking_singly(self) -> Self {
+        match self.liveness {
+            Liveness::Known => Self {
                 liveness: Liveness::Singly,
                 ..self
             },

@@ -113,9 +113,7 @@ async fn pass_and_deliver(
     };
     // The alarm on silence counts these lines.
     tracing::info!(pass = "committed", run.id = %committed.work.run_id, "the pass was committed");
-    if committed.is_clock_set_back {
-        bound_waits(automation, call, &mut committed).await;
-    }
+    bound_waits(automation, call, &mut committed).await;
     let waiting = deliver(automation, call, &mut committed).await;
     let delivers = committed.claimable || committed.webhooks;
     if delivers {
@@ -137,8 +135,12 @@ async fn pass_and_deliver(
     Ok(Summary::Completed(work))
 }
 
-/// Cuts waits and leases from before the clock was set back. What waits no longer is delivered now.
+/// Cuts waits and leases from before the clock was set back, if it was. What waits no longer is delivered
+/// now.
 async fn bound_waits(automation: &Automation, call: &Call, committed: &mut Committed) {
+    if !committed.is_clock_set_back {
+        return;
+    }
     let Automation {
         database,
         mailer,

@@ -145,15 +145,12 @@ async fn attempt_pass(
     let rules = preconditions.rules(&settings.transitions)?;
     let moments = Moments::new(call.as_of.unwrap_or(preconditions.clock), &rules.settings);
     make_state_changes(&transaction, preconditions.state_changes).await?;
+    let asked = match asks_singly {
+        true => rules.asking_singly(),
+        false => rules,
+    };
     let id = trigger.webhook_id();
-    let due = probe(
-        &transaction,
-        settings,
-        &rules.for_probe(asks_singly),
-        &moments,
-        id,
-    )
-    .await?;
+    let due = probe(&transaction, settings, &asked, &moments, id).await?;
     preconditions.check_triggers()?;
     clock::report_clock(preconditions.clock, due.clock_set_back);
     if due.duplicate_request {
@@ -170,21 +167,31 @@ async fn attempt_pass(
         duration_ms: u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX),
         ..summed(&moments, trigger, &due, transitions, &decisions)
     };
-    // More was due than one pass takes: the next pass looks at everything.
-    let looked_through = match decisions.more {
-        true => Timestamp::NegInfinity,
-        false => Timestamp::Value(work.as_of),
-    };
-    let digest = &due.watermark.rules_digest;
-    let ended = run_log::commit_with_row(transaction, trigger, &work, looked_through, digest).await;
     let committed = Committed::of(work, &due, &decisions);
-    match ended {
+    match commit(transaction, trigger, &work, &due, &decisions).await {
         Ok(()) => Ok(Pass::Committed(committed)),
         Err(error) if error.is_lost_connection() => {
             settle_commit(database, call, committed, error).await
         }
         Err(error) => Err(error.into()),
     }
+}
+
+/// Commits the pass with its run's row.
+async fn commit(
+    transaction: Transaction,
+    trigger: &Trigger,
+    work: &Work,
+    due: &WorkDue,
+    decisions: &Decisions,
+) -> Result<(), DatabaseError> {
+    // More was due than one pass takes: the next pass looks at everything.
+    let looked_through = match decisions.more {
+        true => Timestamp::NegInfinity,
+        false => Timestamp::Value(work.as_of),
+    };
+    let digest = &due.watermark.rules_digest;
+    run_log::commit_with_row(transaction, trigger, work, looked_through, digest).await
 }
 
 /// What the pass did, before anything is delivered.
