@@ -724,7 +724,7 @@ async fn a_call_is_refused_if_a_concurrent_call_used_up_the_limit() {
         )
         .await;
         app.sql(
-            "UPDATE booking_automation_callers SET next_at = '2100-01-01'",
+            "UPDATE booking_automation_callers SET next_at = date_trunc('second', clock_timestamp()) + interval '60 seconds'",
             &[],
         )
         .await;
@@ -733,7 +733,7 @@ async fn a_call_is_refused_if_a_concurrent_call_used_up_the_limit() {
     assert_eq!(refused.status, 429, "{refused:?}");
     let next = app
         .column(
-            "SELECT (next_at = '2100-01-01')::text FROM booking_automation_callers",
+            "SELECT (next_at = date_trunc('second', next_at))::text FROM booking_automation_callers",
             &[],
         )
         .await;

@@ -314,6 +314,7 @@ impl Mechanism {
         const RECORD: &str = "src/delivery/record.sql";
         const DELIVERY: &str = "src/delivery/mod.rs";
         const OUTBOX: &str = "src/delivery/outbox.rs";
+        const OUTCOMES: &str = "src/delivery/outcomes.rs";
         const TRIGGERS: &str = "schema/functions/booking_automation_on_update.sql";
         const FENCE: &str = "WHERE e.id = j.id AND e.status = 'sending' AND e.claim = j.claim";
         match self {
@@ -406,12 +407,12 @@ impl Mechanism {
             Self::FencedByStatus => ("the status in the fence", RECORD, FENCE),
             Self::UnknownIsNotFailed => (
                 "a time-out is not a failure",
-                OUTBOX,
+                OUTCOMES,
                 "Outcome::Unknown { error } => (\"pending\", Some(Reason::Unknown)",
             ),
             Self::UnknownIsNotSent => (
                 "a time-out is not a success",
-                OUTBOX,
+                OUTCOMES,
                 "Outcome::Unknown { error } => (\"pending\", Some(Reason::Unknown)",
             ),
             Self::WordLookedFor => (
