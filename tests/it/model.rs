@@ -341,7 +341,7 @@ impl Mechanism {
             Self::OnePassTransaction => (
                 "the watermark in the transaction of the decisions",
                 "src/tick/pass.rs",
-                "run_log::commit_with_row(transaction, trigger, &work, looked_through, digest)",
+                "run_log::commit_with_row(transaction, trigger, work, looked_through, digest)",
             ),
             Self::Revision => (
                 "a new revision for a new start",
