@@ -1030,7 +1030,7 @@ async fn assert_calls_are_limited(app: &App, server: &Server, path: &str, body: 
         200
     );
     app.sql(
-        "UPDATE booking_automation_callers SET next_at = now() + interval '1 hour'",
+        "UPDATE booking_automation_callers SET next_at = now() + interval '60 seconds'",
         &[],
     )
     .await;
