@@ -16,6 +16,10 @@ WITH waiting AS MATERIALIZED (
        AND (EXISTS (SELECT FROM booking WHERE booking.id = w.booking_id)
             OR NOT EXISTS (SELECT FROM public.bookings b WHERE b.id = w.booking_id))
     RETURNING c.booking_id, c.in_force_since, c.unblocked_at
+), queued AS (
+    -- Its reminders are decided for the new revision: an earlier pass may have taken it from the queue.
+    INSERT INTO public.booking_automation_looks (booking_id)
+    SELECT DISTINCT t.booking_id FROM taken t JOIN booking b ON b.id = t.booking_id WHERE t.in_force_since IS NOT NULL
 )
 INSERT INTO public.booking_automation_state AS s (booking_id, revision, starts_at, in_force_since, unblocked_at)
 SELECT b.id,
@@ -30,5 +34,5 @@ SELECT b.id,
 ON CONFLICT (booking_id) DO UPDATE SET
        revision = s.revision + excluded.revision, starts_at = coalesce(excluded.starts_at, s.starts_at),
        in_force_since = coalesce(excluded.in_force_since, s.in_force_since),
-       unblocked_at = coalesce(excluded.unblocked_at, s.unblocked_at),
+       unblocked_at = greatest(excluded.unblocked_at, s.unblocked_at),
        blocked_reason = CASE WHEN excluded.unblocked_at IS NULL THEN s.blocked_reason END

@@ -20,8 +20,10 @@ use crate::bookings::judge::{NotAllowed, judge};
 use crate::bookings::lifecycle::{Role, Status, Step, When};
 use crate::bookings::settings::TransitionSettings;
 use crate::bookings::snapshot::{self, BookingSnapshot};
+use crate::bookings::state_changes::make_state_changes;
 use crate::bookings::steps::StepRules;
 use crate::bookings::transitions::{self, Moments};
+use crate::database::owner_functions::Liveness;
 use crate::database::{DatabaseError, Transaction};
 
 /// Who asks for a change, and why.
@@ -117,6 +119,7 @@ pub(crate) async fn change_status(
         to, actor, no_show, ..
     } = *request;
     let rules = StepRules::read(transaction, settings).await?;
+    make_state_changes(transaction, rules.liveness == Liveness::Known).await?;
     let booking = lock_and_advance(transaction, &rules, as_of, booking_id).await?;
     let undoable = snapshot::undoable_step(transaction, booking_id, &booking.status).await?;
     let step = judge(&booking, &undoable, to, actor.role, no_show)?;

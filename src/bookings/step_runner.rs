@@ -19,6 +19,8 @@ use crate::database::{DatabaseError, Result, Transaction, json};
 /// How many bookings are tried after a statement for all took too long, and one by one after it was
 /// refused.
 const FEW: i64 = 500;
+/// How many are tried one by one where most may not be live.
+const MANY: i64 = 50_000;
 /// Each attempt may take this part of the pass's statement time, itself a quarter of the call's.
 /// When the smallest runs, half of the time for transitions is left.
 const SLOW_ATTEMPTS: u32 = 4;
@@ -199,8 +201,9 @@ impl StepRunner<'_> {
                     transition.to = step.edge.to.as_str(),
                     "the bookings that are due could not be found at once; trying booking_automation_is_live for each alone"
                 );
+                // Many may not be live, which takes no time.
                 let rules = self.rules.asking_singly();
-                self.try_singly(&rules, step, turn, limit).await?
+                self.try_singly(&rules, step, turn, MANY).await?
             }
             outcome => outcome?,
         };

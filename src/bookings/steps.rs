@@ -11,6 +11,7 @@ use tokio_postgres::types::Type;
 use crate::bookings::columns::{BookingColumns, COLUMNS_THERE, Column};
 use crate::bookings::lifecycle::{self, Status};
 use crate::bookings::settings::TransitionSettings;
+use crate::bookings::state_changes::NOT_YET_UNBLOCKED;
 use crate::database::owner_functions::{IS_KNOWN, Liveness};
 use crate::database::{Parameter, Result, Transaction};
 
@@ -232,9 +233,13 @@ impl TimedStep {
     fn candidates_of(&self, rules: &StepRules, refused: &str) -> String {
         let (from, order) = (self.edge.from, self.order);
         // The owner's function is not asked about a booking that was refused: it may have failed for it.
+        let may_expire = match self.edge.to {
+            Status::Expired => NOT_YET_UNBLOCKED,
+            _ => "true",
+        };
         let its_turn = match rules.liveness {
             Liveness::Known | Liveness::Singly => format!(
-                "{order} >= public.booking_automation_live_from('{from}', $1)
+                "{order} >= public.booking_automation_live_from('{from}', $1) AND {may_expire}
                  AND CASE WHEN {refused} THEN {} ELSE false END",
                 rules.liveness.condition()
             ),
@@ -257,7 +262,7 @@ impl TimedStep {
         };
         format!(
             "SELECT '{from}' AS status, {order} AS key,
-                    {is_live} AND NOT ({blocked} AND {TAKEN_BACK}) AS may_change
+                    CASE WHEN {NOT_REFUSED} THEN {is_live} ELSE true END AND NOT ({blocked} AND {TAKEN_BACK}) AS may_change
                FROM public.bookings b
               WHERE b.status = '{from}' AND {order} < $2 AND {indexed}
                 AND {order} >= CASE WHEN $4 THEN '-infinity' ELSE public.booking_automation_live_from('{from}', $1) END

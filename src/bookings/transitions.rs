@@ -97,8 +97,8 @@ pub(crate) async fn advance(
             })
             .await;
         done.remaining = match counted {
-            // The owner's function fails for a booking whose turn is still to come.
-            Err(error) if turn == Turn::New && error.is_of_contents() => continue,
+            // The owner's function fails for a booking: its turn is still to come, or it was not reached.
+            Err(error) if error.is_of_contents() => continue,
             counted => counted?.total(),
         };
         if done.remaining == 0 {

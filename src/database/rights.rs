@@ -21,7 +21,7 @@ pub(crate) const NEEDED: [(&str, &str); 21] = [
         "SELECT, INSERT, UPDATE, DELETE",
     ),
     ("booking_automation_feedback", "SELECT, INSERT, DELETE"),
-    ("booking_automation_looks", "SELECT, DELETE"),
+    ("booking_automation_looks", "SELECT, INSERT, DELETE"),
     (
         "booking_automation_not_live",
         "SELECT, INSERT, UPDATE, DELETE",

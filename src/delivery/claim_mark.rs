@@ -13,9 +13,9 @@ use uuid::Uuid;
 use crate::channels::Channel;
 use crate::database::{Result, Transaction};
 
-/// How long a claim may take. Its statements have shorter limits, so a mark that is older belongs to a
-/// process that has ended.
-const CLAIM_LASTS: Duration = Duration::from_secs(30);
+/// How long a claim may take, with the wait for a connection and a second try. A mark that is older
+/// belongs to a process that has ended; the call of the next minute finds it.
+const CLAIM_LASTS: Duration = Duration::from_secs(45);
 /// How many processes end over one message before it is given up.
 const MOST_DEATHS: i32 = 3;
 

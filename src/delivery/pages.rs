@@ -30,8 +30,10 @@ pub(crate) struct DeliveryPages<'a> {
     pub(crate) call: &'a Call,
     pub(crate) timing: &'a Timing,
     pub(crate) tally: Tally,
-    /// Messages in a page, at most: fewer where the contacts view is slow, or a process ended over them.
+    /// Messages in a page, at most: fewer where the contacts view is slow.
     most_messages: i64,
+    /// The same, where a process ended over them.
+    most_after_death: i64,
     /// Of this delivery's mark.
     id: Uuid,
     /// Whether claims are announced.
@@ -49,6 +51,7 @@ impl<'a> DeliveryPages<'a> {
             timing,
             tally: Tally::default(),
             most_messages: LARGEST_PAGE,
+            most_after_death: LARGEST_PAGE,
             id: Uuid::new_v4(),
             keeps_marks: true,
         }
@@ -61,7 +64,10 @@ impl<'a> DeliveryPages<'a> {
         limits: Option<&ClaimLimits>,
     ) -> Result<ReminderPage> {
         let limits = limits.map(|limits| ClaimLimits {
-            messages: limits.messages.min(self.most_messages),
+            messages: limits
+                .messages
+                .min(self.most_messages)
+                .min(self.most_after_death),
             ..*limits
         });
         let mark = match outcomes.is_empty() {
@@ -111,14 +117,17 @@ impl<'a> DeliveryPages<'a> {
             }
             None => mark,
         };
-        self.most_messages = self.most_messages.min(mark.messages);
+        self.most_after_death = self.most_after_death.min(mark.messages);
         let limits = ClaimLimits {
             messages: mark.messages.min(limits.messages),
             single: mark.single,
             ..limits
         };
         let error = match self.claim_once(&limits).await {
-            Ok(page) => return Ok(page),
+            Ok(page) => {
+                self.most_after_death = (2 * self.most_after_death).min(LARGEST_PAGE);
+                return Ok(page);
+            }
             Err(error) => error,
         };
         let claimed = if self.shrink_if_slow(&error, &limits) {
@@ -128,9 +137,7 @@ impl<'a> DeliveryPages<'a> {
         } else {
             Err(error)
         };
-        if claimed.is_err() {
-            self.delete_mark().await;
-        }
+        self.delete_mark().await;
         claimed
     }
 
@@ -272,8 +279,8 @@ impl<'a> DeliveryPages<'a> {
         }
     }
 
-    /// Deletes the mark of a claim that failed: its process has not ended. What stays is harmless: the
-    /// next call claims fewer messages at first.
+    /// Deletes the mark of a claim that failed: its process has not ended. If that fails, too, the next
+    /// call claims fewer messages at first.
     async fn delete_mark(&self) {
         if !self.keeps_marks {
             return;

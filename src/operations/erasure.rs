@@ -161,7 +161,8 @@ impl Eraser {
 
     fn remaining(&self) -> i64 {
         let known: i64 = self.queue.iter().map(|(_, erasable)| erasable).sum();
-        known.max(i64::from(self.has_others))
+        // Messages that are being sent are not known to be so before their part.
+        known.max(i64::from(self.has_others || !self.queue.is_empty()))
     }
 }
 

@@ -211,8 +211,15 @@ pub(crate) fn decisions_with_addresses_sql(liveness: Liveness) -> String {
 }
 
 fn with_reasons(liveness: Liveness, no_address: &str) -> String {
+    let waits_for_revision = match liveness {
+        Liveness::Known | Liveness::Singly => {
+            "EXISTS (SELECT FROM public.booking_automation_state_changes c WHERE c.booking_id = p.id)"
+        }
+        Liveness::Unknown => "false",
+    };
     DECISIONS
         .replace("{is_live}", liveness.condition())
+        .replace("{waits_for_revision}", waits_for_revision)
         .replace("{latest_revision}", &liveness.latest_revision("p.id"))
         .replace("-- {no_address}", no_address)
 }

@@ -44,6 +44,8 @@ WITH rule AS MATERIALIZED (
                AND e.revision = s.revision
                AND e.rule = p.name AND e.audience = p.audience AND e.channel = p.channel
             OFFSET 0) THEN false
+           -- Its new revision is still to be recorded: see src/bookings/state_changes.sql.
+           WHEN {waits_for_revision} THEN false
            ELSE (SELECT {is_live} FROM public.bookings b WHERE b.id = p.id) END
      ORDER BY p.scheduled_at, p.id
      FETCH FIRST $4 ROWS WITH TIES

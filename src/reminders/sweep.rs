@@ -8,6 +8,7 @@
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
+use futures_util::future;
 use tokio_postgres::types::{Timestamp, Type};
 use uuid::Uuid;
 
@@ -40,6 +41,8 @@ const UNTRACKED_MOVES: &str = include_str!("untracked_moves.sql");
 /// What a sweep examines next.
 pub(crate) struct Part {
     bookings: Vec<Uuid>,
+    /// Where the sweep had come to.
+    from: (Timestamp<DateTime<Utc>>, Uuid),
     /// The last of them.
     last: (DateTime<Utc>, Uuid),
     /// How many a part may have.
@@ -70,11 +73,20 @@ pub(crate) async fn next_part(
     transaction: &Transaction,
     as_of: DateTime<Utc>,
 ) -> Result<Option<Part>> {
-    let rows = transaction
-        .query(PART, &[(&as_of, Type::TIMESTAMPTZ)])
-        .await?;
+    // In the order of the index: without statistics, the planner would sort all later bookings for each
+    // part.
+    let (begun, rows, ended) = future::join3(
+        transaction.batch("SET LOCAL enable_sort = off"),
+        transaction.query(PART, &[(&as_of, Type::TIMESTAMPTZ)]),
+        transaction.batch("SET LOCAL enable_sort = on"),
+    )
+    .await;
+    begun?;
+    let rows = rows?;
+    ended?;
     Ok(rows.last().map(|last| Part {
         bookings: rows.iter().map(|row| row.get("id")).collect(),
+        from: (last.get("from_start"), last.get("from_booking")),
         last: (last.get("scheduled_at"), last.get("id")),
         size: last.get("size"),
     }))
@@ -117,7 +129,7 @@ pub(crate) async fn record_part(
         _ if took < SLOW / 4 => part.size * 2,
         _ => part.size,
     };
-    record(transaction, part.last, size).await
+    record(transaction, part, part.last, size).await
 }
 
 /// Records that a part could not be examined: the next one is smaller. A booking that fails alone is
@@ -128,30 +140,42 @@ pub(crate) async fn record_failed_part(transaction: &Transaction, part: &Part) -
             booking.id = %booking_id,
             "this booking is left out of the sweep; the next sweep tries again"
         );
-        record(transaction, part.last, part.size).await?;
+        record(transaction, part, part.last, part.size).await?;
         return Ok(true);
     }
     let examined = i64::try_from(part.bookings.len()).unwrap_or(part.size);
-    let sql = "UPDATE public.booking_automation_sweep SET size = $1";
+    let sql = format!("UPDATE public.booking_automation_sweep SET size = $3 WHERE {UNMOVED}");
     let size = (examined / 4).max(1);
-    transaction.execute(sql, &[(&size, Type::INT8)]).await?;
+    let parameters = [
+        (&part.from.0 as _, Type::TIMESTAMPTZ),
+        (&part.from.1 as _, Type::UUID),
+        (&size as _, Type::INT8),
+    ];
+    transaction.execute(&sql, &parameters).await?;
     Ok(false)
 }
 
+/// Between a part that failed and its record, a pass may have begun the sweep again.
+const UNMOVED: &str = "starts_at = $1 AND booking_id = $2";
+
 async fn record(
     transaction: &Transaction,
+    part: &Part,
     (starts_at, booking_id): (DateTime<Utc>, Uuid),
     size: i64,
 ) -> Result<()> {
-    let sql =
-        "UPDATE public.booking_automation_sweep SET starts_at = $1, booking_id = $2, size = $3";
+    let sql = format!(
+        "UPDATE public.booking_automation_sweep SET starts_at = $3, booking_id = $4, size = $5 WHERE {UNMOVED}"
+    );
     let size = size.clamp(1, LARGEST_SIZE);
     let parameters = [
+        (&part.from.0 as _, Type::TIMESTAMPTZ),
+        (&part.from.1 as _, Type::UUID),
         (&starts_at as _, Type::TIMESTAMPTZ),
         (&booking_id as _, Type::UUID),
         (&size as _, Type::INT8),
     ];
-    transaction.execute(sql, &parameters).await?;
+    transaction.execute(&sql, &parameters).await?;
     Ok(())
 }
 

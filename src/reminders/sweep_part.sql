@@ -1,6 +1,6 @@
 -- The next bookings that the sweep examines: confirmed, within the longest lead, in the order of their starts.
 --   $1 as_of
-SELECT b.id, b.scheduled_at, s.size
+SELECT b.id, b.scheduled_at, s.size, s.starts_at AS from_start, s.booking_id AS from_booking
   FROM public.booking_automation_sweep s
  CROSS JOIN LATERAL (
         SELECT b.id, b.scheduled_at

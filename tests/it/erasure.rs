@@ -221,3 +221,23 @@ async fn the_audit_trail_stays_closed_between_the_parts_of_an_erasure() {
     assert_eq!(ask(&server, "DELETE", &unknown, &[], b"").await.status, 404);
     assert_eq!(records(&app).await, ["1000"]);
 }
+
+#[tokio::test]
+async fn an_erasure_is_not_complete_while_a_later_part_has_a_message_under_way() {
+    let mut app = App::new().await;
+    add_messages(&app, 1_001).await;
+    // The last booking in the order of the parts, whatever it is: all but the first thousand of them.
+    app.sql_without_triggers(
+        "UPDATE booking_automation_events SET status = 'sending', lease_until = now() + interval '1 hour', next_attempt_at = now() + interval '1 hour'
+          WHERE booking_id = (SELECT id FROM bookings OFFSET 1000)",
+    )
+    .await;
+    let server = support(&mut app, noon()).await;
+    let answer = erase(&app, &server, "k").await;
+    assert_eq!(answer.status, 200, "{answer:?}");
+    assert_eq!(counts(&answer), [json!(1_000), json!(1), json!(0)]);
+    app.sql("UPDATE booking_automation_events SET status = 'completed', lease_until = NULL, next_attempt_at = NULL WHERE status = 'sending'", &[])
+        .await;
+    let answer = erase(&app, &server, "k").await;
+    assert_eq!(counts(&answer), [json!(1_001), json!(0), json!(0)]);
+}

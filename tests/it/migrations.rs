@@ -130,7 +130,7 @@ const VERSIONS_OF_FUNCTIONS: &[(i32, &str)] = &[
     // 0.3.0
     (
         2,
-        "037295f61b74b815638b872e110ede5661266111a35e2c0093323ccfba7d3410",
+        "4405e9acf6be80ebeb44089c385f03d33effdfa080f8649a1e9c0526280508df",
     ),
 ];
 

@@ -158,4 +158,52 @@ async fn a_change_of_a_booking_that_is_gone_or_locked_stops_no_other() {
     app.run(noon() + minutes(1)).await;
     assert_eq!(count_waiting(&app).await, 0);
     assert_eq!(revision(&app, ids[1]).await, Some(2));
+    // The pass before had taken it from the recheck queue.
+    assert_eq!(app.reminders(ids[1]).await, ["24h completed"]);
+}
+
+#[tokio::test]
+async fn our_triggers_read_no_events_in_a_serializable_transaction() {
+    let app = App::new().await;
+    let id = app.booking("pending", noon() + hours(200)).await;
+    let theirs = begin(&app, LEVELS[1]).await;
+    let confirm = format!("UPDATE bookings SET status = 'confirmed' WHERE id = '{id}'");
+    theirs.batch_execute(&confirm).await.unwrap();
+    // Two transactions that each insert into what the other has read fail.
+    let read = "SELECT count(*) FROM pg_locks l
+                 WHERE l.mode = 'SIReadLock' AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database())
+                   AND (l.relation = 'booking_automation_events'::regclass
+                        OR l.relation IN (SELECT indexrelid FROM pg_index WHERE indrelid = 'booking_automation_events'::regclass))";
+    assert_eq!(app.one(read, &[]).await.get::<_, i64>(0), 0);
+    theirs.batch_execute("COMMIT").await.unwrap();
+}
+
+#[tokio::test]
+async fn a_booking_whose_unblocking_waits_for_a_pass_does_not_expire() {
+    let app = App::new().await;
+    let id = app.confirmed(noon() - hours(48)).await;
+    app.sql(
+        "UPDATE bookings SET auto_complete_blocked = true, status = 'in_progress' WHERE id = $1",
+        &[&id],
+    )
+    .await;
+    // The trigger of a transaction of one snapshot left this to the next pass, and no pass can take it.
+    app.db
+        .batch_execute(&format!(
+            "ALTER TABLE bookings DISABLE TRIGGER booking_automation_on_update;
+             UPDATE bookings SET auto_complete_blocked = false;
+             ALTER TABLE bookings ENABLE TRIGGER booking_automation_on_update;
+             INSERT INTO booking_automation_state_changes (booking_id, unblocked_at) VALUES ('{id}', '{}');
+             CREATE FUNCTION fail() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE EXCEPTION 'no'; END $$;
+             CREATE TRIGGER fail BEFORE DELETE ON booking_automation_state_changes FOR EACH ROW EXECUTE FUNCTION fail()",
+            noon().to_rfc3339()
+        ))
+        .await
+        .unwrap();
+    app.run(noon()).await;
+    assert_eq!(app.status(id).await, "in_progress");
+    app.sql("DROP TRIGGER fail ON booking_automation_state_changes", &[])
+        .await;
+    app.run(noon() + hours(1)).await;
+    assert_eq!(app.status(id).await, "completed");
 }
