@@ -98,7 +98,13 @@ pub(crate) async fn advance(
             .await;
         done.remaining = match counted {
             // The owner's function fails for a booking: its turn is still to come, or it was not reached.
-            Err(error) if error.is_of_contents() => continue,
+            Err(error) if error.is_of_contents() => {
+                tracing::warn!(
+                    error = error.loggable(),
+                    "what is left to do could not be counted"
+                );
+                continue;
+            }
             counted => counted?.total(),
         };
         if done.remaining == 0 {

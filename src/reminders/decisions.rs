@@ -213,7 +213,7 @@ pub(crate) fn decisions_with_addresses_sql(liveness: Liveness) -> String {
 fn with_reasons(liveness: Liveness, no_address: &str) -> String {
     let waits_for_revision = match liveness {
         Liveness::Known | Liveness::Singly => {
-            "EXISTS (SELECT FROM public.booking_automation_state_changes c WHERE c.booking_id = p.id)"
+            "EXISTS (SELECT FROM public.booking_automation_state_changes c WHERE c.booking_id = p.id AND c.in_force_since IS NOT NULL)"
         }
         Liveness::Unknown => "false",
     };
