@@ -91,22 +91,10 @@ pub(crate) async fn advance(
             let room = LIMIT - done.total();
             done.add(step.kind, runner.advance(step, turn, room).await?);
         }
-        let counted = transaction
-            .in_savepoint(transaction.statement_timeout(), async |transaction| {
-                count_due(transaction, moments, rules, &[]).await
-            })
-            .await;
-        done.remaining = match counted {
-            // The owner's function fails for a booking: its turn is still to come, or it was not reached.
-            Err(error) if error.is_of_contents() => {
-                tracing::warn!(
-                    error = error.loggable(),
-                    "what is left to do could not be counted"
-                );
-                continue;
-            }
-            counted => counted?.total(),
+        let Some(remaining) = count_remaining(transaction, moments, rules).await? else {
+            continue;
         };
+        done.remaining = remaining;
         if done.remaining == 0 {
             break;
         }
@@ -119,6 +107,29 @@ pub(crate) async fn advance(
     done.refused = runner.refused;
     log_refused(done.refused.as_ref());
     Ok(done)
+}
+
+/// What is due and was not done. `None`: it cannot be counted, since the owner's function fails for a
+/// booking whose turn is still to come or that was not reached.
+async fn count_remaining(
+    transaction: &Transaction,
+    moments: &Moments,
+    rules: &StepRules,
+) -> Result<Option<i64>> {
+    let count = async |transaction: &Transaction| count_due(transaction, moments, rules, &[]).await;
+    let counted = transaction
+        .in_savepoint(transaction.statement_timeout(), count)
+        .await;
+    match counted {
+        Err(error) if error.is_of_contents() => {
+            tracing::warn!(
+                error = error.loggable(),
+                "what is left to do could not be counted"
+            );
+            Ok(None)
+        }
+        counted => Ok(Some(counted?.total())),
+    }
 }
 
 /// The alarm on errors counts this line.
