@@ -5,6 +5,7 @@ pub mod error;
 mod overlap;
 pub mod pass;
 mod preconditions;
+mod preview;
 pub(crate) mod probe;
 mod run_log;
 pub mod settings;
@@ -230,7 +231,7 @@ pub async fn dry_run(
     call: &Call,
 ) -> std::result::Result<Summary, PassError> {
     let started = Instant::now();
-    let mut work = pass::preview(database, settings, call).await?;
+    let mut work = preview::preview(database, settings, call).await?;
     work.duration_ms = milliseconds_since(started);
     Ok(Summary::DryRun(work))
 }

@@ -28,7 +28,7 @@ use crate::reminders::watermark::Watermark;
 use crate::tick::clock;
 pub use crate::tick::error::PassError;
 use crate::tick::overlap;
-use crate::tick::preconditions::{PRECONDITIONS, Preconditions};
+use crate::tick::preconditions::Preconditions;
 use crate::tick::probe::{WorkDue, probe};
 use crate::tick::run_log::{self, PASS_LOCK};
 use crate::tick::settings::PassSettings;
@@ -100,7 +100,15 @@ pub async fn run(
 ) -> Result<Pass, PassError> {
     let run_id = Uuid::new_v4();
     let attempt = async |asks_singly| {
-        attempt_pass(database, settings, trigger, call, run_id, asks_singly).await
+        let attempt = Attempt {
+            settings,
+            trigger,
+            call,
+            run_id,
+            asks_singly,
+            started: Instant::now(),
+        };
+        attempt.run(database).await
     };
     let mut ended = attempt(false).await;
     if let Err(PassError::Database(error)) = &ended
@@ -127,53 +135,98 @@ pub async fn run(
     Err(error.into())
 }
 
-async fn attempt_pass(
-    database: &Database,
-    settings: &PassSettings,
-    trigger: &Trigger,
-    call: &Call,
+/// One attempt at a pass.
+struct Attempt<'a> {
+    settings: &'a PassSettings,
+    trigger: &'a Trigger,
+    call: &'a Call,
     run_id: Uuid,
+    /// Whether the owner's function is asked for each booking alone.
     asks_singly: bool,
-) -> Result<Pass, PassError> {
-    let started = Instant::now();
-    let (transaction, rows) = database.begin(&begin_pass(call), &take_lock()).await?;
-    let Some(preconditions) = Preconditions::of(&rows) else {
-        let checked = overlap::check_last_pass(&transaction, settings.overlap_alarm_after).await;
-        transaction.rollback().await?;
-        return checked.map(|()| Pass::Skipped(SkipReason::Overlap));
-    };
-    let rules = preconditions.rules(&settings.transitions)?;
-    let moments = Moments::new(call.as_of.unwrap_or(preconditions.clock), &rules.settings);
-    make_state_changes(&transaction, preconditions.state_changes).await?;
-    let asked = match asks_singly {
-        true => rules.asking_singly(),
-        false => rules,
-    };
-    let id = trigger.webhook_id();
-    let due = probe(&transaction, settings, &asked, &moments, id).await?;
-    preconditions.check_triggers()?;
-    clock::report_clock(preconditions.clock, due.clock_set_back);
-    if due.duplicate_request {
-        transaction.rollback().await?;
-        return Ok(Pass::Skipped(SkipReason::DuplicateRequest));
+    started: Instant,
+}
+
+/// What a pass is about to commit.
+struct Decided {
+    work: Work,
+    due: WorkDue,
+    decisions: Decisions,
+}
+
+impl Attempt<'_> {
+    async fn run(&self, database: &Database) -> Result<Pass, PassError> {
+        let (transaction, rows) = database.begin(&begin_pass(self.call), &take_lock()).await?;
+        let Some(preconditions) = Preconditions::of(&rows) else {
+            let limit = self.settings.overlap_alarm_after;
+            let checked = overlap::check_last_pass(&transaction, limit).await;
+            transaction.rollback().await?;
+            return checked.map(|()| Pass::Skipped(SkipReason::Overlap));
+        };
+        let decided = match self.decide(&transaction, &preconditions).await {
+            Ok(Some(decided)) => decided,
+            Ok(None) => {
+                transaction.rollback().await?;
+                return Ok(Pass::Skipped(SkipReason::DuplicateRequest));
+            }
+            Err(error) => {
+                // What follows takes the lock again: it must be free by then.
+                if !matches!(&error, PassError::Database(error) if !error.is_of_a_row()) {
+                    let _ = transaction.rollback().await;
+                }
+                return Err(error);
+            }
+        };
+        let Decided {
+            work,
+            due,
+            decisions,
+        } = &decided;
+        let committed = Committed::of(*work, due, decisions);
+        match commit(transaction, self.trigger, work, due, decisions).await {
+            Ok(()) => Ok(Pass::Committed(committed)),
+            Err(error) if error.is_lost_connection() => {
+                settle_commit(database, self.call, committed, error).await
+            }
+            Err(error) => Err(error.into()),
+        }
     }
 
-    // The other half of the call is for the rest of the pass, and for sending.
-    let until = started + call.deadline.saturating_duration_since(started) / 2;
-    let (transitions, decisions) =
-        advance_and_enqueue(&transaction, &rules, &moments, &due, run_id, until).await?;
-    let work = Work {
-        run_id,
-        duration_ms: u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX),
-        ..summed(&moments, trigger, &due, transitions, &decisions)
-    };
-    let committed = Committed::of(work, &due, &decisions);
-    match commit(transaction, trigger, &work, &due, &decisions).await {
-        Ok(()) => Ok(Pass::Committed(committed)),
-        Err(error) if error.is_lost_connection() => {
-            settle_commit(database, call, committed, error).await
+    /// Makes the changes and the decisions that are due. `None`: a request that has run a pass before.
+    async fn decide(
+        &self,
+        transaction: &Transaction,
+        preconditions: &Preconditions,
+    ) -> Result<Option<Decided>, PassError> {
+        let rules = preconditions.rules(&self.settings.transitions)?;
+        let as_of = self.call.as_of.unwrap_or(preconditions.clock);
+        let moments = Moments::new(as_of, &rules.settings);
+        make_state_changes(transaction, preconditions.state_changes).await?;
+        let asked = match self.asks_singly {
+            true => rules.asking_singly(),
+            false => rules,
+        };
+        let id = self.trigger.webhook_id();
+        let due = probe(transaction, self.settings, &asked, &moments, id).await?;
+        preconditions.check_triggers()?;
+        clock::report_clock(preconditions.clock, due.clock_set_back);
+        if due.duplicate_request {
+            return Ok(None);
         }
-        Err(error) => Err(error.into()),
+        // The other half of the call is for the rest of the pass, and for sending.
+        let left = self.call.deadline.saturating_duration_since(self.started);
+        let until = self.started + left / 2;
+        let (transitions, decisions) =
+            advance_and_enqueue(transaction, &rules, &moments, &due, self.run_id, until).await?;
+        let work = Work {
+            run_id: self.run_id,
+            duration_ms: u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX),
+            ..summed(&moments, self.trigger, &due, transitions, &decisions)
+        };
+        Ok(Some(Decided {
+            work,
+            due,
+            decisions,
+        }))
     }
 }
 
@@ -273,7 +326,7 @@ async fn settle_commit(
 }
 
 /// The reminders' figures before anything is delivered: what can be sent still counts as deferred.
-fn waiting_reminders(due: &WorkDue, decisions: &Decisions) -> ReminderFigures {
+pub(crate) fn waiting_reminders(due: &WorkDue, decisions: &Decisions) -> ReminderFigures {
     let deferred = due.claimable + decisions.pending;
     ReminderFigures {
         skipped: decisions.skipped,
@@ -319,41 +372,4 @@ pub(crate) async fn watermark(
     Ok(probe(transaction, settings, rules, &moments, None)
         .await?
         .watermark)
-}
-
-/// What a pass would do now.
-///
-/// It asks the pass's questions in a read-only transaction, takes no lock and writes nothing.
-///
-/// # Errors
-/// As [`run`]; nothing is recorded.
-pub async fn preview(
-    database: &Database,
-    settings: &PassSettings,
-    call: &Call,
-) -> Result<Work, PassError> {
-    let begin = Begin {
-        read_only: true,
-        ..begin_pass(call)
-    };
-    let ask = format!("SELECT {}", *PRECONDITIONS);
-    let (transaction, rows) = database.begin(&begin, &ask).await?;
-    let preconditions = Preconditions::of(&rows).unwrap_or_default();
-    let as_of = call.as_of.unwrap_or(preconditions.clock);
-    let rules = preconditions.rules(&settings.transitions)?;
-    let moments = Moments::new(as_of, &rules.settings);
-    let due = probe(&transaction, settings, &rules, &moments, None).await?;
-    preconditions.check_triggers()?;
-    if due.reminders || due.transitions {
-        refuse_hidden_rows(&transaction, due.reminders).await?;
-    }
-    let transitions = transitions::preview(&transaction, &moments, &rules).await?;
-    let decisions = decisions::preview(&transaction, rules.liveness, as_of, &due.watermark).await?;
-    transaction.rollback().await?;
-    Ok(Work {
-        transitions,
-        reminders: waiting_reminders(&due, &decisions),
-        backlog: due.backlog,
-        ..Work::none(Trigger::Cli.as_str(), as_of)
-    })
 }

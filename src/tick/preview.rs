@@ -1,0 +1,50 @@
+//! What a pass would do now: the dry run.
+
+use crate::bookings::transitions::{self, Moments};
+use crate::database::{Begin, Database};
+use crate::primitives::call::Call;
+use crate::reminders::decisions;
+use crate::tick::error::PassError;
+use crate::tick::pass::{begin_pass, refuse_hidden_rows, waiting_reminders};
+use crate::tick::preconditions::{PRECONDITIONS, Preconditions};
+use crate::tick::probe::probe;
+use crate::tick::settings::PassSettings;
+use crate::tick::summary::Work;
+use crate::tick::trigger::Trigger;
+
+/// What a pass would do now.
+///
+/// It asks the pass's questions in a read-only transaction, takes no lock and writes nothing.
+///
+/// # Errors
+/// As [`crate::tick::pass::run`]; nothing is recorded.
+pub(crate) async fn preview(
+    database: &Database,
+    settings: &PassSettings,
+    call: &Call,
+) -> Result<Work, PassError> {
+    let begin = Begin {
+        read_only: true,
+        ..begin_pass(call)
+    };
+    let ask = format!("SELECT {}", *PRECONDITIONS);
+    let (transaction, rows) = database.begin(&begin, &ask).await?;
+    let preconditions = Preconditions::of(&rows).unwrap_or_default();
+    let as_of = call.as_of.unwrap_or(preconditions.clock);
+    let rules = preconditions.rules(&settings.transitions)?;
+    let moments = Moments::new(as_of, &rules.settings);
+    let due = probe(&transaction, settings, &rules, &moments, None).await?;
+    preconditions.check_triggers()?;
+    if due.reminders || due.transitions {
+        refuse_hidden_rows(&transaction, due.reminders).await?;
+    }
+    let transitions = transitions::preview(&transaction, &moments, &rules).await?;
+    let decisions = decisions::preview(&transaction, rules.liveness, as_of, &due.watermark).await?;
+    transaction.rollback().await?;
+    Ok(Work {
+        transitions,
+        reminders: waiting_reminders(&due, &decisions),
+        backlog: due.backlog,
+        ..Work::none(Trigger::Cli.as_str(), as_of)
+    })
+}
