@@ -28,7 +28,7 @@ use crate::reminders::watermark::Watermark;
 use crate::tick::clock;
 pub use crate::tick::error::PassError;
 use crate::tick::overlap;
-use crate::tick::preconditions::Preconditions;
+use crate::tick::preconditions::{PRECONDITIONS, Preconditions};
 use crate::tick::probe::{WorkDue, probe};
 use crate::tick::run_log::{self, PASS_LOCK};
 use crate::tick::settings::PassSettings;
