@@ -134,13 +134,13 @@ async fn a_claim_that_ends_its_process_undoes_no_record() {
 async fn a_message_is_not_given_up_for_processes_that_end_after_its_claim() {
     let mut app = App::new().await;
     let bookings = seven_messages(&mut app).await;
-    // Somebody claimed it since: its lease counts the attempts.
     app.db.batch_execute(FATAL_VIEW).await.unwrap();
     let _lock = lock(&app).await;
     for _ in 0..5 {
         assert!(run_and_kill(&app).await);
         let_marks_grow_old(&app).await;
         app.sql(
+            // As after a claim by another instance.
             "UPDATE booking_automation_events SET claim = claim + 1 WHERE booking_id = $1",
             &[&bookings[3]],
         )

@@ -67,7 +67,7 @@ async fn a_move_succeeds_although_the_hourly_check_wrote_its_row_meanwhile() {
             app.one(starts, &[&noon()]).await.get::<_, bool>(0),
             "{level}"
         );
-        // The customer is told of the last start, and of it alone.
+        // Only the message about the last start is sent.
         assert_eq!(
             app.reminders(moved).await,
             ["24h completed", "24h skipped rescheduled", "24h completed"],
