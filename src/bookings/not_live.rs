@@ -22,8 +22,8 @@ pub(crate) struct MarkPart {
     pub(crate) is_first: bool,
 }
 
-/// Marks how far back the past bookings are not live, for the passes of the next hour. Returns whether
-/// the marks can move on.
+/// Marks how far back the past bookings are not live, for the passes of the next hour. Returns
+/// whether the marks can move on.
 pub(crate) async fn mark_not_live(
     transaction: &Transaction,
     rules: &StepRules,

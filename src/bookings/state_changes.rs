@@ -14,8 +14,8 @@ const MAKE: &str = include_str!("state_changes.sql");
 pub(crate) const ANY_WAITING: &str =
     "coalesce(pg_relation_size(to_regclass('public.booking_automation_state_changes')), 0) > 0";
 
-/// SQL of a boolean: no block of the booking `b` was removed that the next pass records. Its overdue time
-/// counts from then.
+/// SQL of a boolean: no block of the booking `b` was removed that the next pass records. Its
+/// overdue time counts from then.
 pub(crate) const NOT_YET_UNBLOCKED: &str =
     "NOT EXISTS (SELECT FROM public.booking_automation_state_changes c
         WHERE c.booking_id = b.id AND c.unblocked_at IS NOT NULL)";

@@ -186,8 +186,8 @@ impl StepRunner<'_> {
     }
 
     /// Tries up to `limit` bookings one by one. Those that the database refuses, or that take too
-    /// long, are recorded and set aside; the others are changed. Returns how many changed, and whether
-    /// it got anywhere.
+    /// long, are recorded and set aside; the others are changed. Returns how many changed, and
+    /// whether it got anywhere.
     async fn advance_singly(
         &mut self,
         step: &TimedStep,

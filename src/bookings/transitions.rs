@@ -109,8 +109,8 @@ pub(crate) async fn advance(
     Ok(done)
 }
 
-/// What is due and was not done. `None`: it cannot be counted, since the owner's function fails for a
-/// booking whose turn is still to come or that was not reached.
+/// What is due and was not done. `None`: it cannot be counted, since the owner's function fails for
+/// a booking whose turn is still to come or that was not reached.
 async fn count_remaining(
     transaction: &Transaction,
     moments: &Moments,
@@ -273,8 +273,8 @@ pub(crate) fn statements(rules: &StepRules) -> Vec<(String, String)> {
     statements
 }
 
-/// What one pass would do now: all that is due and that the status column can hold, cut at [`LIMIT`]
-/// in the order of the steps.
+/// What one pass would do now: all that is due and that the status column can hold, cut at
+/// [`LIMIT`] in the order of the steps.
 pub(crate) async fn preview(
     transaction: &Transaction,
     moments: &Moments,

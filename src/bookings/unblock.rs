@@ -26,8 +26,8 @@ pub(crate) struct Unblocked {
     automation_blocked: bool,
 }
 
-/// Lifts the block of a booking: the one of an undo, and the user's own `auto_complete_blocked`. The
-/// wait of an overdue booking starts anew. The caller commits.
+/// Lifts the block of a booking: the one of an undo, and the user's own `auto_complete_blocked`.
+/// The wait of an overdue booking starts anew. The caller commits.
 pub(crate) async fn unblock(
     transaction: &Transaction,
     settings: &TransitionSettings,

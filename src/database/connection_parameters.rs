@@ -46,8 +46,8 @@ const NO_REVOCATION: &str = "leave it out: revocation lists are not read";
 const NO_FILES: &str = "no such file is read; write host, user and password here";
 const NO_GSS: &str = "leave it out: the log-in is by password";
 
-/// Parameters of libpq (its manual, "Parameter Key Words"), Prisma, JDBC, node-postgres, SQLAlchemy,
-/// Npgsql and hosting companies that the driver does not take, in lower case.
+/// Parameters of libpq (its manual, "Parameter Key Words"), Prisma, JDBC, node-postgres,
+/// SQLAlchemy, Npgsql and hosting companies that the driver does not take, in lower case.
 const FOREIGN: &[(&str, &str)] = &[
     ("applicationname", "write application_name"),
     ("client_encoding", "leave it out: it is always UTF8"),

@@ -43,8 +43,8 @@ impl DatabaseError {
 
     /// Whether the connection is lost, so that the outcome of the statement is unknown. A server
     /// that shuts down or crashes may still send an error; a COMMIT that gets such an answer may
-    /// have succeeded. A trigger can raise an error with any code: only its severity says whether the
-    /// session is over.
+    /// have succeeded. A trigger can raise an error with any code: only its severity says whether
+    /// the session is over.
     pub fn is_lost_connection(&self) -> bool {
         match self {
             Self::Unreachable(_) => false,
@@ -72,15 +72,15 @@ impl DatabaseError {
     }
 
     /// Whether a single row may have made the statement fail: a constraint, a value, a lock, or a
-    /// trigger of the user's database, which can raise any code and be slow. Such a row must not stop
-    /// the others. Where the server itself has a fault (no space, say), statements of our own fail
-    /// alike.
+    /// trigger of the user's database, which can raise any code and be slow. Such a row must not
+    /// stop the others. Where the server itself has a fault (no space, say), statements of our own
+    /// fail alike.
     pub(crate) fn is_of_a_row(&self) -> bool {
         matches!(self, Self::Statement(_)) && !self.is_lost_connection()
     }
 
-    /// Whether the contents of a row may have made the statement fail, in a view or a function of the
-    /// owner. What is missing or forbidden (class 42) fails for every row, and a lock ends.
+    /// Whether the contents of a row may have made the statement fail, in a view or a function of
+    /// the owner. What is missing or forbidden (class 42) fails for every row, and a lock ends.
     pub(crate) fn is_of_contents(&self) -> bool {
         let is_of_names = |code: &SqlState| code.code().starts_with("42");
         self.is_of_a_row() && !self.is_lock() && !self.code().is_some_and(is_of_names)

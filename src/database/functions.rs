@@ -63,8 +63,8 @@ const RECORD: &str = "
      WHERE f.version <= excluded.version AND f.digest <> excluded.digest
         OR NOT (SELECT is_present FROM present)";
 
-/// Lets the roles of passes call new functions, where default privileges do not. Before the step that
-/// creates the runs' table there is no such role.
+/// Lets the roles of passes call new functions, where default privileges do not. Before the step
+/// that creates the runs' table there is no such role.
 const GRANT: &str = "
     SELECT public.booking_automation_grant_to_passes(format('EXECUTE ON FUNCTION %s', p.oid::regprocedure))
       FROM pg_proc p

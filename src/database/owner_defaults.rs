@@ -175,8 +175,8 @@ impl Columns {
         PAID.into_iter().filter(is_number)
     }
 
-    /// The columns by which the default of [`AMOUNT_PAID`] goes: the first that is not NULL. Cents and
-    /// euros are not mixed: all are of whole numbers, or none is.
+    /// The columns by which the default of [`AMOUNT_PAID`] goes: the first that is not NULL. Cents
+    /// and euros are not mixed: all are of whole numbers, or none is.
     pub(crate) fn amounts(&self) -> Vec<&'static str> {
         let price = self.is_whole_number(PRICE);
         let is_alike = |paid: &&str| price.is_none() || self.is_whole_number(paid) == price;

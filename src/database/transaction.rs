@@ -122,8 +122,8 @@ const THEIR_SETTINGS: &str = "SET LOCAL search_path TO DEFAULT; \
      SET LOCAL enable_hashjoin TO DEFAULT; \
      SET LOCAL enable_mergejoin TO DEFAULT";
 
-/// Remembers the role, and takes it again: a trigger of the user may set another one for the rest of
-/// the transaction.
+/// Remembers the role, and takes it again: a trigger of the user may set another one for the rest
+/// of the transaction.
 const REMEMBER_ROLE: &str =
     "SELECT set_config('booking_automation.role', current_setting('role'), true)";
 const RESTORE_ROLE: &str =

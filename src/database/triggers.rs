@@ -15,8 +15,8 @@ macro_rules! triggers {
     };
 }
 
-/// Each trigger's name, its table, and its text. Those on `bookings` come first: other programs lock
-/// `bookings` and then, by our triggers, our tables. The other order could deadlock with them.
+/// Each trigger's name, its table, and its text. Those on `bookings` come first: other programs
+/// lock `bookings` and then, by our triggers, our tables. The other order could deadlock with them.
 pub(crate) const TRIGGERS: &[(&str, &str, &str)] = triggers![
     "public.bookings":
         "booking_automation_on_update",

@@ -1,9 +1,10 @@
 //! Marks of claims: how a page that ends its process is found.
 //!
-//! A process that ends before the COMMIT of its claim, because its memory runs out, leaves no lease.
-//! Without a trace, the next process would read the same page and end, too. So each claim is announced
-//! in the transaction before it, and deletes its mark in its own. A mark that is left over halves the
-//! next page, down to a single message; that message is given up when a third process ends over it.
+//! A process that ends before the COMMIT of its claim, because its memory runs out, leaves no
+//! lease. Without a trace, the next process would read the same page and end, too. So each claim is
+//! announced in the transaction before it, and deletes its mark in its own. A mark that is left
+//! over halves the next page, down to a single message; that message is given up when a third
+//! process ends over it.
 
 use std::time::Duration;
 

@@ -130,8 +130,8 @@ fn page_outcomes(
     outcomes
 }
 
-/// Waits until the other instances' seconds of the rate are over. Returns whether there is something to wait for, and
-/// time.
+/// Waits until the other instances' seconds of the rate are over. Returns whether there is
+/// something to wait for, and time.
 async fn wait_for_rate(page: &ReminderPage, call: &Call, stop_sending: Instant) -> bool {
     if page.is_without_channel {
         tracing::error!(

@@ -25,8 +25,8 @@ pub(crate) const MAX_ATTEMPTS: i32 = 5;
 /// planner would collect and sort the whole backlog in a bitmap for every page.
 pub(crate) const IN_INDEX_ORDER: &str = "SET LOCAL enable_bitmapscan = off";
 
-/// The row of a channel. It is free after a page's time or that of one message at the latest: what lies
-/// beyond was written before the database's clock was set back.
+/// The row of a channel. It is free after a page's time or that of one message at the latest: what
+/// lies beyond was written before the database's clock was set back.
 const CHANNEL: &str = "(SELECT channel, held_reason,
                       least(next_at, clock_timestamp() + make_interval(secs => greatest({seconds}, 1 / {rate}))) AS next_at
                  FROM public.booking_automation_channels)";
@@ -34,8 +34,8 @@ const CHANNEL: &str = "(SELECT channel, held_reason,
 const ROOM: &str = "CASE WHEN c.next_at <= k.at THEN greatest(floor({rate} * {seconds}), 1)
                 ELSE greatest(floor({rate} * ({seconds} - extract(epoch FROM c.next_at - k.at)::float8)), 0)
            END";
-/// How long reading the contacts of a page may take: no message leaves more than three seconds after
-/// it began.
+/// How long reading the contacts of a page may take: no message leaves more than three seconds
+/// after it began.
 const CONTACTS_TIMEOUT: Duration = Duration::from_secs(2);
 /// Bytes of the texts of a page: with their copies, far less than the smallest function has.
 const CONTACTS_BYTES: i64 = 2 << 20;

@@ -1,5 +1,5 @@
-//! From one page to the next: records what was sent, then claims more, each in its own transaction, so
-//! that a claim that fails undoes no record.
+//! From one page to the next: records what was sent, then claims more, each in its own transaction,
+//! so that a claim that fails undoes no record.
 
 use std::time::{Duration, Instant};
 
@@ -80,8 +80,8 @@ impl<'a> DeliveryPages<'a> {
         }
     }
 
-    /// Records what was sent, and announces the claim of the next page with it. If that fails, recording
-    /// is retried alone: outcomes matter more than the next page.
+    /// Records what was sent, and announces the claim of the next page with it. If that fails,
+    /// recording is retried alone: outcomes matter more than the next page.
     async fn record(
         &mut self,
         outcomes: &PageOutcomes,
@@ -99,8 +99,8 @@ impl<'a> DeliveryPages<'a> {
         Ok(None)
     }
 
-    /// Claims a page: with fewer messages, or a single one, where an earlier claim came to no end. Only
-    /// one attempt: a claim whose COMMIT was lost waits for its lease.
+    /// Claims a page: with fewer messages, or a single one, where an earlier claim came to no end.
+    /// Only one attempt: a claim whose COMMIT was lost waits for its lease.
     async fn claim(
         &mut self,
         limits: ClaimLimits,
@@ -250,7 +250,8 @@ impl<'a> DeliveryPages<'a> {
         Ok(recorded)
     }
 
-    /// Announces a claim in a transaction of its own. Where that is not possible, the claim goes on without.
+    /// Announces a claim in a transaction of its own. Where that is not possible, the claim goes on
+    /// without.
     async fn announce(&mut self, messages: i64) -> ClaimMark {
         if !self.keeps_marks {
             return ClaimMark::unmarked(messages);
@@ -279,8 +280,8 @@ impl<'a> DeliveryPages<'a> {
         }
     }
 
-    /// Deletes the mark of a claim that failed: its process has not ended. If that fails, too, the next
-    /// call claims fewer messages at first.
+    /// Deletes the mark of a claim that failed: its process has not ended. If that fails, too, the
+    /// next call claims fewer messages at first.
     async fn delete_mark(&self) {
         if !self.keeps_marks {
             return;

@@ -1,5 +1,6 @@
 //! Handles a message that cannot be prepared, so that other messages go on: where its row of the
-//! contacts view cannot be read, that is a failed attempt; where processes end over it, it is given up.
+//! contacts view cannot be read, that is a failed attempt; where processes end over it, it is given
+//! up.
 
 use std::time::Duration;
 

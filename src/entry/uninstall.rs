@@ -19,7 +19,8 @@ pub(crate) struct Arguments {
     /// Keep the audit trail, with the triggers that protect it.
     #[arg(long)]
     keep_trail: bool,
-    /// Also drop the columns that `migrate` added to bookings, where it recorded that it added them.
+    /// Also drop the columns that `migrate` added to bookings, where it recorded that it added
+    /// them.
     #[arg(long)]
     columns: bool,
     /// Do not ask.

@@ -82,7 +82,8 @@ impl BodyParams {
     pub(crate) fn of(body: &[u8], known: &[&str]) -> Result<Self, Problem> {
         let is_not_json = |_| malformed("body", "is not JSON");
         let value = serde_json::from_slice(body).map_err(is_not_json)?;
-        // Parsers differ in which one they take: a program before this one may have checked another.
+        // Parsers differ in which one they take: a program before this one may have checked
+        // another.
         let RepeatedMember(repeated) = serde_json::from_slice(body).map_err(is_not_json)?;
         if let Some(member) = repeated {
             return Err(malformed(&member, "may be given only once"));

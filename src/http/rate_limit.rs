@@ -3,9 +3,9 @@
 //!
 //! The generic cell rate algorithm (ITU-T I.371): each call moves a credential's time forward by
 //! its share of the minute; a call that would move it more than a minute ahead of the clock is
-//! refused. A time that lies further ahead was written before the database's clock was set back, and
-//! counts as a minute. One message begins, changes one row and commits, so a process that dies cannot leave
-//! the row locked.
+//! refused. A time that lies further ahead was written before the database's clock was set back,
+//! and counts as a minute. One message begins, changes one row and commits, so a process that dies
+//! cannot leave the row locked.
 
 use std::num::NonZeroU32;
 use std::time::{Duration, Instant};

@@ -93,8 +93,8 @@ const CRON_LISTS: [&str; 2] = ["CRON_SECRET", "CRON_SIGNING_SECRET"];
 /// All variables with secrets of callers.
 const ALL_LISTS: [&str; 3] = ["CRON_SECRET", "CRON_SIGNING_SECRET", "ADMIN_TOKEN"];
 
-/// Refuses a secret that is in two of the lists, or twice in one: a caller with one right would have
-/// the other, too, and removing the secret from one place would not end its use.
+/// Refuses a secret that is in two of the lists, or twice in one: a caller with one right would
+/// have the other, too, and removing the secret from one place would not end its use.
 fn refuse_shared_secrets(lookup: Lookup, lists: &[&'static str]) -> Result<(), SettingError> {
     let secrets = lists.iter().flat_map(|variable| {
         let list = read(lookup, variable).unwrap_or_default();

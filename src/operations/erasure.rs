@@ -93,8 +93,8 @@ impl Eraser {
         if eraser.queue.is_empty() && !is_known(transaction, person_id).await? {
             return Ok(None);
         }
-        // The answers to the person's requests. A repeated request then gets 409, since its change is
-        // no longer allowed.
+        // The answers to the person's requests. A repeated request then gets 409, since its change
+        // is no longer allowed.
         let erase_answers = "DELETE FROM public.booking_automation_requests
                               WHERE answer ->> 'by' IN ('customer:' || $1, 'provider:' || $1)";
         let text = person_id.to_string();

@@ -31,8 +31,8 @@ pub(crate) struct Decisions {
     pub(crate) left_to_sweep: bool,
 }
 
-/// Enqueues what became due. Three statements; if there is too much for one statement, it leaves the
-/// rest to a sweep, which the caller begins.
+/// Enqueues what became due. Three statements; if there is too much for one statement, it leaves
+/// the rest to a sweep, which the caller begins.
 pub(crate) async fn enqueue_due(
     transaction: &Transaction,
     liveness: Liveness,
@@ -50,8 +50,9 @@ pub(crate) async fn enqueue_due(
     decide_or_leave(transaction, liveness, as_of, watermark, &rechecks, run_id).await
 }
 
-/// Decides about everything that is due; if that is too much for one statement, about what became due
-/// since the last pass; and if that is too much, about `rechecks`. A sweep decides about the rest.
+/// Decides about everything that is due; if that is too much for one statement, about what became
+/// due since the last pass; and if that is too much, about `rechecks`. A sweep decides about the
+/// rest.
 async fn decide_or_leave(
     transaction: &Transaction,
     liveness: Liveness,

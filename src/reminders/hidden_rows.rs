@@ -1,5 +1,5 @@
-//! Whether row-level security hides rows: a message to a hidden person would end as `no_address`, for
-//! good, and a booking of a hidden person who was deleted would be live.
+//! Whether row-level security hides rows: a message to a hidden person would end as `no_address`,
+//! for good, and a booking of a hidden person who was deleted would be live.
 
 use tokio_postgres::types::Type;
 
@@ -12,9 +12,9 @@ pub(crate) struct HiddenRows {
     pub(crate) reader: String,
 }
 
-/// The first relation under `booking_automation_is_live` (and under the contacts view, if `contacts`
-/// are read, too), through views of any depth, in which row-level security is in force for the role
-/// that it is read as. One query on the catalogue.
+/// The first relation under `booking_automation_is_live` (and under the contacts view, if
+/// `contacts` are read, too), through views of any depth, in which row-level security is in force
+/// for the role that it is read as. One query on the catalogue.
 pub(crate) async fn find_hidden_rows(
     transaction: &Transaction,
     contacts: bool,

@@ -5,8 +5,8 @@
 //! or were moved, since their due times may lie before that range. Both only find candidates; the
 //! UNIQUE key of the outbox decides. The first pass after the rules changed looks at everything.
 //! Bookings that were written without firing the triggers are found by a sweep, once an hour, in
-//! transactions of its own: it reads far more than a pass, and must not hold the pass's locks for as
-//! long.
+//! transactions of its own: it reads far more than a pass, and must not hold the pass's locks for
+//! as long.
 
 pub(crate) mod addresses;
 pub(crate) mod decisions;

@@ -20,8 +20,8 @@ use crate::reminders::decisions::{Decisions, decide_candidates};
 const FIRST_SIZE: i64 = 1_000;
 /// Bookings of a part, at most: about 200 ms of work.
 const LARGEST_SIZE: i64 = 10_000;
-/// A part that took longer than this is followed by a smaller one; one that took a quarter of it, by a
-/// larger one.
+/// A part that took longer than this is followed by a smaller one; one that took a quarter of it,
+/// by a larger one.
 const SLOW: Duration = Duration::from_millis(400);
 
 /// SQL of a boolean: a sweep is under way. The table exists where
@@ -73,8 +73,8 @@ pub(crate) async fn next_part(
     transaction: &Transaction,
     as_of: DateTime<Utc>,
 ) -> Result<Option<Part>> {
-    // In the order of the index: without statistics, the planner would sort all later bookings for each
-    // part.
+    // In the order of the index: without statistics, the planner would sort all later bookings for
+    // each part.
     let (begun, rows, ended) = future::join3(
         transaction.batch("SET LOCAL enable_sort = off"),
         transaction.query(PART, &[(&as_of, Type::TIMESTAMPTZ)]),
@@ -132,8 +132,8 @@ pub(crate) async fn record_part(
     record(transaction, part, part.last, size).await
 }
 
-/// Records that a part could not be examined: the next one is smaller. A booking that fails alone is
-/// left out, so that it does not stop the others; returns whether one was.
+/// Records that a part could not be examined: the next one is smaller. A booking that fails alone
+/// is left out, so that it does not stop the others; returns whether one was.
 pub(crate) async fn record_failed_part(transaction: &Transaction, part: &Part) -> Result<bool> {
     if let [booking_id] = part.bookings[..] {
         tracing::error!(

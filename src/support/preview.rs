@@ -146,7 +146,8 @@ struct Span {
     deadline: Instant,
 }
 
-/// The rows of a query that has until `deadline`: so the server, too, gives it up then. One round trip.
+/// The rows of a query that has until `deadline`: so the server, too, gives it up then. One round
+/// trip.
 async fn query_until(
     transaction: &Transaction,
     deadline: Instant,

@@ -52,8 +52,8 @@ struct BookingNow {
     automation_blocked: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
     blocked_reason: Option<String>,
-    /// By the owner's function `booking_automation_is_live`: if not, the automation leaves it alone.
-    /// Absent: it is live.
+    /// By the owner's function `booking_automation_is_live`: if not, the automation leaves it
+    /// alone. Absent: it is live.
     #[serde(skip_serializing_if = "is_true")]
     is_live: bool,
 }

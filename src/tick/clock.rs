@@ -1,8 +1,8 @@
 //! Steps of the database's clock.
 //!
-//! Everything is decided by it. Where it is wrong, so are the decisions; a pass can only say so. Where it
-//! was set back, what is stored as "not before" lies further ahead than was meant: such waits and leases
-//! are cut.
+//! Everything is decided by it. Where it is wrong, so are the decisions; a pass can only say so.
+//! Where it was set back, what is stored as "not before" lies further ahead than was meant: such
+//! waits and leases are cut.
 
 use std::time::{Duration, SystemTime};
 
@@ -39,7 +39,8 @@ pub(crate) fn report_clock(clock: DateTime<Utc>, set_back: Duration) {
     }
 }
 
-/// Cuts waits and leases that lie further ahead than their attempts allow. Returns how many there were.
+/// Cuts waits and leases that lie further ahead than their attempts allow. Returns how many there
+/// were.
 pub(crate) async fn bound_waits(
     database: &Database,
     mailer: &Mailer,

@@ -136,8 +136,8 @@ async fn pass_and_deliver(
     Ok(Summary::Completed(work))
 }
 
-/// Cuts waits and leases from before the clock was set back, if it was. What waits no longer is delivered
-/// now.
+/// Cuts waits and leases from before the clock was set back, if it was. What waits no longer is
+/// delivered now.
 async fn bound_waits(automation: &Automation, call: &Call, committed: &mut Committed) {
     if !committed.is_clock_set_back {
         return;

@@ -1,5 +1,5 @@
-//! A pass that finds its lock taken. For a short time that is another pass. Any role of the database
-//! can take that lock, though, and would then stop all passes: so the silence has a limit.
+//! A pass that finds its lock taken. For a short time that is another pass. Any role of the
+//! database can take that lock, though, and would then stop all passes: so the silence has a limit.
 
 use std::time::Duration;
 

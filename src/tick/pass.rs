@@ -191,7 +191,8 @@ impl Attempt<'_> {
         }
     }
 
-    /// Makes the changes and the decisions that are due. `None`: a request that has run a pass before.
+    /// Makes the changes and the decisions that are due. `None`: a request that has run a pass
+    /// before.
     async fn decide(
         &self,
         transaction: &Transaction,
@@ -348,8 +349,8 @@ pub(crate) fn begin_pass(call: &Call) -> Begin {
     }
 }
 
-/// SQL that takes the lock, and returns the preconditions if the lock was free. Triggers see the same
-/// time.
+/// SQL that takes the lock, and returns the preconditions if the lock was free. Triggers see the
+/// same time.
 pub(crate) fn take_lock() -> String {
     format!(
         "SELECT {preconditions},

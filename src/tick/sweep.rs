@@ -1,6 +1,6 @@
-//! The hourly sweep, after a pass and apart from it: in parts, each in a transaction under the pass's
-//! lock, for a few seconds of each call until it is complete. What it finds is pending for the next
-//! call.
+//! The hourly sweep, after a pass and apart from it: in parts, each in a transaction under the
+//! pass's lock, for a few seconds of each call until it is complete. What it finds is pending for
+//! the next call.
 
 use std::time::{Duration, Instant};
 

@@ -1,5 +1,5 @@
-//! The record of what each step of `migrate` created, in the ledger: `uninstall` never drops a table
-//! or a column that was there before.
+//! The record of what each step of `migrate` created, in the ledger: `uninstall` never drops a
+//! table or a column that was there before.
 //!
 //! Steps that an earlier version applied have no record (NULL).
 

@@ -1,8 +1,8 @@
 //! Shows how far `migrate` and `uninstall` are, and whom they wait for.
 //!
 //! Twice a second, a connection of its own looks at the sessions of this process. It is closed at
-//! once, so that it never keeps the last one from the work. A terminal shows one line that changes; a
-//! log gets a line at intervals. The work never fails because of it.
+//! once, so that it never keeps the last one from the work. A terminal shows one line that changes;
+//! a log gets a line at intervals. The work never fails because of it.
 
 use std::convert::Infallible;
 use std::io::{IsTerminal, Write};

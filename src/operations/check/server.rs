@@ -95,8 +95,8 @@ fn encoding(encoding: &str) -> Option<Finding> {
     }
 }
 
-/// A role that creates a better-matching function or operator in `public` can have its code run with
-/// the rights of the role that calls ours.
+/// A role that creates a better-matching function or operator in `public` can have its code run
+/// with the rights of the role that calls ours.
 fn creators(row: &Row) -> Finding {
     let creators: Vec<&str> = row.get("creators");
     if creators.is_empty() {

@@ -2,10 +2,11 @@
 //! programs go on meanwhile.
 //!
 //! The first step drops the triggers on the owner's tables and empties the ledger, in one
-//! transaction under the pass's lock: from then on their statements leave no trace, and a pass finds
-//! no schema. Then come the indexes, without a lock that writers wait for; then, object by object,
-//! the view, tables, functions, columns, and the ledger. An object that others depend on (a view of the
-//! owner on our table, for example) stays and is named: nothing is dropped with CASCADE.
+//! transaction under the pass's lock: from then on their statements leave no trace, and a pass
+//! finds no schema. Then come the indexes, without a lock that writers wait for; then, object by
+//! object, the view, tables, functions, columns, and the ledger. An object that others depend on (a
+//! view of the owner on our table, for example) stays and is named: nothing is dropped with
+//! CASCADE.
 //!
 //! The catalog decides what is there, so an interrupted `uninstall` continues when it is run again,
 //! and `migrate` installs again after either. Base tables, and a status CHECK that also allows

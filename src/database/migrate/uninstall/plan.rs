@@ -111,8 +111,8 @@ pub struct Plan {
     /// Names of indexes on `bookings`, which are dropped concurrently.
     pub(crate) indexes: Vec<String>,
     pub(crate) objects: Vec<Object>,
-    /// Tables and columns that `migrate` created, as the ledger names them, whether they are dropped
-    /// or stay.
+    /// Tables and columns that `migrate` created, as the ledger names them, whether they are
+    /// dropped or stay.
     pub(crate) ours: Vec<String>,
     /// What stays.
     pub kept: Vec<Kept>,
@@ -281,8 +281,8 @@ fn plan_tables(plan: &mut Plan, installed: &[Installed], record: &Record, option
     }
 }
 
-/// Triggers on the owner's tables come first, together. Those on our trail go before it, since it may
-/// stay. The others go with their table.
+/// Triggers on the owner's tables come first, together. Those on our trail go before it, since it
+/// may stay. The others go with their table.
 fn plan_triggers(plan: &mut Plan, installed: &[Installed]) {
     let mut on_trail = Vec::new();
     for trigger in installed.iter().filter(|it| it.kind == "trigger") {

@@ -6,8 +6,8 @@ use crate::database::{Begin, Database, Result};
 const STEP: &str = include_str!("../../../../migrations/06_contacts_view.sql");
 
 /// Creates the shipped view as a temporary one, in a transaction that is rolled back, and compares
-/// the definitions as the server prints them. Where that fails, for example because the shipped view
-/// does not fit the tables, the view is not the shipped one.
+/// the definitions as the server prints them. Where that fails, for example because the shipped
+/// view does not fit the tables, the view is not the shipped one.
 pub(crate) async fn is_as_shipped(database: &Database) -> bool {
     compare(database).await.unwrap_or(false)
 }
