@@ -117,7 +117,9 @@ impl<'a> DeliveryPages<'a> {
             }
             None => mark,
         };
-        self.most_after_death = self.most_after_death.min(mark.messages);
+        if mark.messages < limits.messages {
+            self.most_after_death = mark.messages;
+        }
         let limits = ClaimLimits {
             messages: mark.messages.min(limits.messages),
             single: mark.single,

@@ -67,7 +67,7 @@ async fn decide_or_leave(
         ranges.push(Timestamp::PosInfinity);
     }
     ranges.dedup();
-    let mut left_to_sweep = false;
+    let mut failure = None;
     for from in ranges {
         let decided = decide_candidates(transaction, liveness, as_of, from, rechecks, run_id).await;
         match decided {
@@ -83,21 +83,25 @@ async fn decide_or_leave(
                     error = error.loggable(),
                     "deciding about all reminders that are due failed; a sweep does it in parts"
                 );
-                left_to_sweep = true;
+                failure = Some(error);
             }
             Err(error) => return Err(error),
             Ok(decided) => {
                 return Ok(Decisions {
-                    left_to_sweep: left_to_sweep && liveness == Liveness::Known,
+                    left_to_sweep: failure.is_some() && liveness == Liveness::Known,
                     ..decided
                 });
             }
         }
     }
-    Ok(Decisions {
-        left_to_sweep: liveness == Liveness::Known,
-        ..Decisions::default()
-    })
+    match failure {
+        // Without a sweep, the next pass must look at the same due times again.
+        Some(error) if liveness != Liveness::Known => Err(error),
+        _ => Ok(Decisions {
+            left_to_sweep: true,
+            ..Decisions::default()
+        }),
+    }
 }
 
 /// Decides about what became due after `looked_through`, and about `rechecks`. At most two

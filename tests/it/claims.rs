@@ -170,6 +170,37 @@ async fn a_claim_that_fails_leaves_no_mark() {
     assert_eq!(app.one(marks, &[]).await.get::<_, i64>(0), 0);
 }
 
+/// Records how many messages each claim takes.
+async fn count_pages(app: &App) {
+    app.db
+        .batch_execute(
+            "CREATE TABLE pages (messages bigint);
+             CREATE FUNCTION count_page() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER AS $$ BEGIN
+                 INSERT INTO public.pages SELECT count(*) FROM claimed WHERE status = 'sending'; RETURN NULL; END $$;
+             CREATE TRIGGER count_page AFTER UPDATE ON booking_automation_events
+                 REFERENCING NEW TABLE AS claimed FOR EACH STATEMENT EXECUTE FUNCTION count_page()",
+        )
+        .await
+        .unwrap();
+}
+
+#[tokio::test]
+async fn without_a_death_the_speed_alone_decides_about_the_next_page() {
+    let mut app = App::new().await;
+    app.env.insert("SEND_CONCURRENCY", "2".to_owned());
+    for _ in 0..60 {
+        app.confirmed(noon() + hours(24)).await;
+    }
+    count_pages(&app).await;
+    let summary = app.run(noon()).await;
+    assert_eq!(summary["reminders"]["sent"], 60, "{summary}");
+    let pages = app
+        .column("SELECT messages::text FROM pages WHERE messages > 0", &[])
+        .await;
+    let second: i64 = pages[1].parse().unwrap();
+    assert!(pages[0] == "4" && second > 8, "{pages:?}");
+}
+
 #[tokio::test]
 async fn the_texts_of_a_page_are_bounded_by_their_bytes() {
     let mut app = App::new().await;
@@ -189,16 +220,7 @@ async fn the_texts_of_a_page_are_bounded_by_their_bytes() {
         &[&app.customer, &app.provider, &app.service, &start, &link],
     )
     .await;
-    app.db
-        .batch_execute(
-            "CREATE TABLE pages (messages bigint);
-             CREATE FUNCTION count_page() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER AS $$ BEGIN
-                 INSERT INTO public.pages SELECT count(*) FROM claimed WHERE status = 'sending'; RETURN NULL; END $$;
-             CREATE TRIGGER count_page AFTER UPDATE ON booking_automation_events
-                 REFERENCING NEW TABLE AS claimed FOR EACH STATEMENT EXECUTE FUNCTION count_page()",
-        )
-        .await
-        .unwrap();
+    count_pages(&app).await;
     let summary = app.run(noon()).await;
     assert_eq!(summary["reminders"]["sent"], 1500, "{summary}");
     let largest: i64 = app.one("SELECT max(messages) FROM pages", &[]).await.get(0);
