@@ -7,6 +7,7 @@ use tokio_postgres::Client;
 use uuid::Uuid;
 
 use crate::app::{App, connect, hours, minutes, noon};
+use crate::http::hold_advisory_lock;
 use crate::ses::Answer;
 
 /// The view waits for the test's lock at each person with an address like `fatal@…`: there the test kills the process.
@@ -82,10 +83,7 @@ async fn let_marks_grow_old(app: &App) {
 
 async fn lock(app: &App) -> Client {
     let holder = connect(&app.url).await;
-    holder
-        .batch_execute("SELECT pg_advisory_lock(77)")
-        .await
-        .unwrap();
+    hold_advisory_lock(&holder, 77).await;
     holder
 }
 

@@ -8,7 +8,7 @@ use tokio::process::Command;
 
 use crate::app::{App, connect, hours};
 use crate::client::{receive, request, send};
-use crate::http::{SERVE, Server, bearer_secret, hold_advisory_lock};
+use crate::http::{SERVE, Server, bearer_secret, hold_advisory_lock, linger_on_updates};
 
 /// The most connections at once.
 const MOST: usize = 512;
@@ -129,15 +129,7 @@ async fn clients_beyond_the_open_files_of_the_process_keep_out_no_others() {
 #[tokio::test]
 async fn a_request_under_way_keeps_its_connection() {
     let app = App::new().await;
-    // A user's trigger that waits until the test releases it.
-    app.db
-        .batch_execute(
-            "CREATE FUNCTION linger() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
-                 WHILE NOT pg_try_advisory_xact_lock(42) LOOP PERFORM pg_sleep(0.01); END LOOP; RETURN NEW; END $$;
-             CREATE TRIGGER linger BEFORE UPDATE ON bookings FOR EACH ROW EXECUTE FUNCTION linger()",
-        )
-        .await
-        .unwrap();
+    linger_on_updates(&app).await;
     app.set_clock(chrono::Utc::now() - hours(48)).await;
     app.booking("confirmed", chrono::Utc::now()).await;
     let holder = connect(&app.url).await;

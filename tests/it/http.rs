@@ -605,6 +605,18 @@ async fn a_failed_or_skipped_call_can_be_repeated_with_its_id() {
     );
 }
 
+/// A trigger of the user makes each UPDATE of a booking wait until the test releases the lock 42.
+pub async fn linger_on_updates(app: &App) {
+    app.db
+        .batch_execute(
+            "CREATE FUNCTION linger() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+                 WHILE NOT pg_try_advisory_xact_lock_shared(42) LOOP PERFORM pg_sleep(0.01); END LOOP; RETURN NEW; END $$;
+             CREATE TRIGGER linger BEFORE UPDATE ON bookings FOR EACH ROW EXECUTE FUNCTION linger()",
+        )
+        .await
+        .unwrap();
+}
+
 /// Takes an advisory lock until the session ends.
 pub async fn hold_advisory_lock(session: &Client, key: i64) {
     session
@@ -835,15 +847,7 @@ async fn a_client_disconnect_does_not_interrupt_the_call() {
 #[tokio::test]
 async fn a_slow_pass_blocks_neither_health_checks_nor_overlapping_calls() {
     let app = App::new().await;
-    // A user's trigger that waits until the test releases it.
-    app.db
-        .batch_execute(
-            "CREATE FUNCTION linger() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
-                 WHILE NOT pg_try_advisory_xact_lock(42) LOOP PERFORM pg_sleep(0.01); END LOOP; RETURN NEW; END $$;
-             CREATE TRIGGER linger BEFORE UPDATE ON bookings FOR EACH ROW EXECUTE FUNCTION linger()",
-        )
-        .await
-        .unwrap();
+    linger_on_updates(&app).await;
     app.set_clock(chrono::Utc::now() - hours(48)).await;
     let booking = app.booking("confirmed", chrono::Utc::now()).await;
     let holder = connect(&app.url).await;

@@ -7,7 +7,7 @@ use tokio_postgres::Client;
 
 use crate::app::{App, connect, hours, noon};
 use crate::client::Answer;
-use crate::http::Server;
+use crate::http::{Server, hold_advisory_lock, linger_on_updates};
 use crate::status::{ask, support};
 
 /// More than there are connections.
@@ -27,10 +27,7 @@ async fn hold_readers(app: &App) -> Client {
         .await
         .unwrap();
     let holder = connect(&app.url).await;
-    holder
-        .execute("SELECT pg_advisory_lock(42)", &[])
-        .await
-        .unwrap();
+    hold_advisory_lock(&holder, 42).await;
     holder
 }
 
@@ -109,19 +106,9 @@ async fn slow_status_changes_leave_a_connection_for_the_pass() {
         app.confirmed(Utc::now() + hours(48)).await;
     }
     let server = support(&mut app, noon()).await;
-    app.db
-        .batch_execute(
-            "CREATE FUNCTION linger() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
-                 WHILE NOT pg_try_advisory_xact_lock_shared(42) LOOP PERFORM pg_sleep(0.01); END LOOP; RETURN NEW; END $$;
-             CREATE TRIGGER linger BEFORE UPDATE ON bookings FOR EACH ROW EXECUTE FUNCTION linger()",
-        )
-        .await
-        .unwrap();
+    linger_on_updates(&app).await;
     let holder = connect(&app.url).await;
-    holder
-        .execute("SELECT pg_advisory_lock(42)", &[])
-        .await
-        .unwrap();
+    hold_advisory_lock(&holder, 42).await;
     let ids = app.column("SELECT id::text FROM bookings", &[]).await;
     let body = json!({"to": "cancelled", "actor": {"role": "admin"}}).to_string();
     let cancel = async |id: &String| {

@@ -202,6 +202,30 @@ async fn a_pass_after_an_outage_leaves_to_a_sweep_what_is_too_much_for_it() {
     );
 }
 
+#[tokio::test]
+async fn a_pass_without_a_sweep_fails_where_its_decisions_take_too_long() {
+    let app = App::new().await;
+    app.run(noon() - minutes(1)).await;
+    let booking = app.confirmed(noon() + hours(24)).await;
+    app.db
+        .batch_execute(
+            // As before the last step of 0.3.0.
+            "DROP TABLE booking_automation_state_changes;
+             CREATE FUNCTION cancel() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+                 RAISE EXCEPTION 'canceling statement due to statement timeout' USING ERRCODE = 'query_canceled'; END $$;
+             CREATE TRIGGER cancel BEFORE INSERT ON booking_automation_events FOR EACH ROW
+                 WHEN (NEW.event_type = 'reminder_sent') EXECUTE FUNCTION cancel()",
+        )
+        .await
+        .unwrap();
+    let said = app.call(&["run", "--as-of", &noon().to_rfc3339()]).await;
+    assert!(!said.success, "{}", said.stderr);
+    app.sql("DROP TRIGGER cancel ON booking_automation_events", &[])
+        .await;
+    app.run(noon() + minutes(1)).await;
+    assert_eq!(app.reminders(booking).await, ["24h completed"]);
+}
+
 /// Creates past bookings of a person who is gone, a minute apart, in both statuses that time changes.
 async fn add_past_bookings_of(app: &App, gone: Uuid, count: i32) {
     let sql = format!(
