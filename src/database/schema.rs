@@ -101,8 +101,9 @@ pub(crate) const REQUIRED: &str = "17_cancellation";
 /// Indexes on tables that other programs write to. Those on `bookings` hold only the bookings whose
 /// status may still change with time, so they stay small. Those on the audit trail, which triggers
 /// fill in other programs' transactions, serve retention, the list of events, and webhooks: one
-/// message for each event and subscription, and the messages that wait for each subscription.
-pub(crate) const INDEXES: [(&str, &str); 7] = [
+/// message for each event and subscription, the messages that wait for each subscription, and the
+/// turns of their kinds and attempts.
+pub(crate) const INDEXES: [(&str, &str); 8] = [
     (
         "booking_automation_confirmed_start",
         "ON public.bookings (scheduled_at) WHERE status = 'confirmed'",
@@ -133,5 +134,10 @@ pub(crate) const INDEXES: [(&str, &str); 7] = [
         "booking_automation_events_webhooks",
         "ON public.booking_automation_events (audience, next_attempt_at, seq) \
          WHERE event_type = 'webhook' AND status IN ('pending', 'sending')",
+    ),
+    (
+        "booking_automation_events_turns",
+        "ON public.booking_automation_events (audience, rule, attempts, next_attempt_at, seq) \
+         WHERE event_type = 'webhook' AND status NOT IN ('completed', 'failed', 'skipped')",
     ),
 ];
