@@ -7,7 +7,7 @@ SELECT page.*
         -- The bytes of the texts up to each message.
         SELECT contact.*,
                pg_catalog.sum(pg_catalog.octet_length(pg_catalog.concat(
-                   contact.email, contact.name, contact.timezone, contact.service, contact.with_name, contact.place,
+                   contact.email, contact.name, contact.timezone, contact.language, contact.service, contact.with_name, contact.place,
                    contact.meeting_link, contact.place_timezone)))
                    OVER (ORDER BY contact.position ROWS UNBOUNDED PRECEDING) AS bytes
           FROM (
@@ -16,6 +16,7 @@ SELECT page.*
                 SELECT e.position, e.id, pg_catalog.left(c.email::pg_catalog.text, 400) AS email,
                        pg_catalog.left(c.name::pg_catalog.text, 400) AS name,
                        pg_catalog.left(c.timezone::pg_catalog.text, 400) AS timezone,
+                       pg_catalog.left(c.language::pg_catalog.text, 100) AS language,
                        pg_catalog.left(c.service::pg_catalog.text, 400) AS service,
                        pg_catalog.left(c.with_name::pg_catalog.text, 400) AS with_name,
                        pg_catalog.left(c.place::pg_catalog.text, 400) AS place,
@@ -26,9 +27,13 @@ SELECT page.*
                                   pg_catalog.unnest(pg_catalog.current_setting('booking_automation.bookings')::pg_catalog.uuid[]),
                                   pg_catalog.unnest(pg_catalog.current_setting('booking_automation.audiences')::pg_catalog.text[]))
                        WITH ORDINALITY AS e (id, booking_id, audience, position)
+                 -- Columns that the view may lack. Where it has them, the names below mean its own.
+                 CROSS JOIN (SELECT NULL::pg_catalog.text AS language) AS absent
                   LEFT JOIN LATERAL (
                         -- One row, even if the view has several: a message is claimed once.
-                        SELECT * FROM public.booking_automation_contacts AS c
+                        SELECT c.email, c.name, c.timezone, language, c.service, c.with_name, c.place, c.meeting_link,
+                               c.is_online, c.place_timezone
+                          FROM public.booking_automation_contacts AS c
                          WHERE c.booking_id OPERATOR(pg_catalog.=) e.booking_id AND c.audience OPERATOR(pg_catalog.=) e.audience
                          LIMIT 1
                        ) AS c ON true

@@ -241,6 +241,7 @@ impl ClaimedReminder {
                 place: contact.get("place"),
                 meeting_link: contact.get("meeting_link"),
                 is_online: contact.get("is_online"),
+                language: contact.get("language"),
                 place_timezone: contact.get("place_timezone"),
                 starts_in: Duration::try_from_secs_f64(row.get("seconds_left")).unwrap_or_default(),
                 duration_minutes: row.get("duration_minutes"),

@@ -77,7 +77,11 @@ async fn send(
             "the recipient's time zone is not an IANA name; the message uses UTC"
         );
     }
-    let message = match reminder::render(reminder, mailer.settings.public_url.as_deref()) {
+    let (language, base) = (
+        mailer.settings.default_language,
+        &mailer.settings.public_url,
+    );
+    let message = match reminder::render(reminder, language, base.as_deref()) {
         Ok(message) => message,
         Err(error) => {
             return Outcome::Rejected {

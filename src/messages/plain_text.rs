@@ -1,5 +1,7 @@
 //! Cleans text that other people entered, for use in one line of a message.
 
+use crate::messages::languages::Language;
+
 /// On one line, and short enough for a subject. A text that was cut says so.
 pub(crate) fn one_line(text: Option<&str>) -> Option<String> {
     const LONGEST: usize = 200;
@@ -31,4 +33,26 @@ fn single_line(text: &str) -> String {
         .filter(|word| !word.is_empty())
         .collect();
     words.join(" ")
+}
+
+/// A name within a sentence. Where one of the two is written from right to left, it is isolated
+/// (U+2068, U+2069), so that neither changes the order of the other.
+pub(crate) fn isolated(language: &Language, name: String) -> String {
+    if language.is_right_to_left() || name.chars().any(is_right_to_left) {
+        format!("\u{2068}{name}\u{2069}")
+    } else {
+        name
+    }
+}
+
+/// Without what [`isolated`] adds: for subjects, which some readers show with boxes in its place.
+pub(crate) fn without_isolates(text: &str) -> String {
+    text.replace(['\u{2068}', '\u{2069}'], "")
+}
+
+/// Blocks of Unicode in which all letters are written from right to left: Hebrew to Arabic
+/// Extended-A, their presentation forms, and U+10800 to U+10FFF and U+1E800 to U+1EFFF.
+fn is_right_to_left(letter: char) -> bool {
+    matches!(letter, '\u{590}'..='\u{8ff}' | '\u{fb1d}'..='\u{fdff}' | '\u{fe70}'..='\u{feff}'
+        | '\u{10800}'..='\u{10fff}' | '\u{1e800}'..='\u{1efff}')
 }

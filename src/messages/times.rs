@@ -1,13 +1,15 @@
 //! Times for people to read. Only this module converts a time to a zone, and it always names the
 //! zone.
 
-use std::fmt::Write;
 use std::sync::LazyLock;
 use std::time::Duration;
 
-use chrono::{DateTime, FixedOffset, TimeDelta, Utc};
+use chrono::{DateTime, Datelike, FixedOffset, TimeDelta, Timelike, Utc};
 use jiff::Timestamp;
 use jiff::tz::{TimeZone, TimeZoneDatabase};
+
+use crate::messages::languages::{Language, TextError};
+use crate::messages::plain_text::isolated;
 
 /// The zone of a message: UTC if the recipient's is missing or not an IANA name.
 pub(crate) fn zone(name: Option<&str>) -> TimeZone {
@@ -32,20 +34,21 @@ pub(crate) fn offset(zone: &TimeZone, at: DateTime<Utc>) -> (i32, String) {
     (info.offset().seconds(), info.abbreviation().to_owned())
 }
 
-pub(crate) fn local_time(zone: &TimeZone, at: DateTime<Utc>) -> DateTime<FixedOffset> {
+fn local_time(zone: &TimeZone, at: DateTime<Utc>) -> DateTime<FixedOffset> {
     let offset = FixedOffset::east_opt(offset(zone, at).0);
     at.with_timezone(&offset.unwrap_or(const { FixedOffset::east_opt(0).expect("no offset") }))
 }
 
-/// `Sunday, 25 October 2026, 02:30–03:30 CEST (Europe/Vienna, UTC+02:00)`. The offset distinguishes
-/// the two 02:30 of that night.
+/// `Sunday, October 25, 2026, 2:30 AM – 3:30 AM CEST (Europe/Vienna, UTC+02:00)`. The offset
+/// distinguishes the two 2:30 of that night.
 pub(crate) fn full_time(
+    language: &Language,
     starts_at: DateTime<Utc>,
     duration_minutes: Option<i32>,
     zone: &TimeZone,
-) -> String {
+) -> Result<String, TextError> {
     let start = local_time(zone, starts_at);
-    let mut text = start.format("%A, %-d %B %Y, %H:%M").to_string();
+    let mut time = time_of_day(language, &start)?;
     let minutes = duration_minutes.filter(|minutes| *minutes > 0);
     if let Some(end) =
         minutes.and_then(|minutes| starts_at.checked_add_signed(TimeDelta::minutes(minutes.into())))
@@ -53,25 +56,89 @@ pub(crate) fn full_time(
         let end = local_time(zone, end);
         // An end on another day, or after a clock change, would be misread as a bare time.
         if end.date_naive() == start.date_naive() && end.offset() == start.offset() {
-            let _ = write!(text, "–{}", end.format("%H:%M"));
+            let end = time_of_day(language, &end)?;
+            let ends = [("start", time.into()), ("end", end.into())];
+            time = language.text("time-range", &ends)?;
         }
     }
+    let time = date_and_time(language, "date", &start, time)?;
+    let zone = zone_and_offset(zone, starts_at, &start);
+    let parts = [
+        ("time", time.into()),
+        ("zone", isolated(language, zone).into()),
+    ];
+    language.text("time-and-zone", &parts)
+}
+
+/// `Sun, Oct 25, 2:30 AM (Europe/Vienna)`.
+pub(crate) fn short_time(
+    language: &Language,
+    starts_at: DateTime<Utc>,
+    zone: &TimeZone,
+) -> Result<String, TextError> {
+    let start = local_time(zone, starts_at);
+    let time = time_of_day(language, &start)?;
+    let time = date_and_time(language, "date-short", &start, time)?;
+    let zone = format!("({})", name(zone));
+    language.text(
+        "time-and-zone",
+        &[("time", time.into()), ("zone", zone.into())],
+    )
+}
+
+fn date_and_time(
+    language: &Language,
+    pattern: &'static str,
+    at: &DateTime<FixedOffset>,
+    time: String,
+) -> Result<String, TextError> {
+    let parts = [
+        ("weekday", at.weekday().number_from_monday().into()),
+        ("day", at.day().into()),
+        ("month", at.month().into()),
+        ("year", at.year().into()),
+    ];
+    let date = language.text(pattern, &parts)?;
+    language.text(
+        "date-and-time",
+        &[("date", date.into()), ("time", time.into())],
+    )
+}
+
+fn time_of_day(language: &Language, at: &DateTime<FixedOffset>) -> Result<String, TextError> {
+    let (is_pm, hour_of_12) = at.hour12();
+    let half = if is_pm { "pm" } else { "am" };
+    let parts = [
+        ("hour", at.hour().into()),
+        ("hour-padded", format!("{:02}", at.hour()).into()),
+        ("hour-of-12", hour_of_12.into()),
+        ("minute", format!("{:02}", at.minute()).into()),
+        ("half", half.into()),
+    ];
+    language.text("time", &parts)
+}
+
+/// `CEST (Europe/Vienna, UTC+02:00)`.
+fn zone_and_offset(
+    zone: &TimeZone,
+    starts_at: DateTime<Utc>,
+    start: &DateTime<FixedOffset>,
+) -> String {
     let (name, short) = (name(zone), offset(zone, starts_at).1);
     // With a minus sign: a line may end after a hyphen.
     let distance = start.format("UTC%:z").to_string().replace('-', "\u{2212}");
-    let _ = if *zone == TimeZone::UTC {
-        write!(text, " (UTC)")
+    if *zone == TimeZone::UTC {
+        "(UTC)".to_owned()
     } else if short.chars().all(char::is_alphabetic) && short != name {
-        write!(text, " {short} ({name}, {distance})")
+        format!("{short} ({name}, {distance})")
     } else {
-        write!(text, " ({name}, {distance})")
-    };
-    text
+        format!("({name}, {distance})")
+    }
 }
 
 /// `in 1 hour`, `in 23 hours 40 minutes`, `in 2 days 3 hours`: to the minute, and to the hour from
 /// two days on.
-pub(crate) fn in_words(left: Duration) -> String {
+pub(crate) fn in_words(language: &Language, left: Duration) -> Result<String, TextError> {
     let minutes = (left.as_secs() + 30) / 60;
     let (days, hours, minutes) = if minutes >= 48 * 60 {
         let hours = (minutes + 30) / 60;
@@ -79,16 +146,20 @@ pub(crate) fn in_words(left: Duration) -> String {
     } else {
         (0, minutes / 60, minutes % 60)
     };
-    let mut words = String::from("in");
-    for (number, unit) in [(days, "day"), (hours, "hour"), (minutes, "minute")] {
-        if number > 0 {
-            let plural = if number == 1 { "" } else { "s" };
-            let _ = write!(words, " {number} {unit}{plural}");
+    let mut parts = Vec::new();
+    for (count, unit) in [(days, "days"), (hours, "hours"), (minutes, "minutes")] {
+        if count > 0 {
+            parts.push(language.text(unit, &[("count", count.into())])?);
         }
     }
-    if words == "in" {
-        "now".to_owned()
-    } else {
-        words
-    }
+    let mut parts = parts.into_iter();
+    let duration = match (parts.next(), parts.next()) {
+        (None, _) => return language.text("starts-now", &[]),
+        (Some(only), None) => only,
+        (Some(first), Some(second)) => {
+            let both = [("first", first.into()), ("second", second.into())];
+            language.text("two-durations", &both)?
+        }
+    };
+    language.text("starts-in", &[("duration", duration.into())])
 }

@@ -37,6 +37,7 @@ mod housekeeping;
 mod http;
 mod isolation;
 mod lambda;
+mod languages;
 mod life;
 mod life_reference;
 mod live;

@@ -681,11 +681,9 @@ async fn another_schema_needs_only_another_contact_view() {
         .unwrap();
     app.sql(sql, &[&(noon() + hours(24))]).await;
     assert_eq!(app.run(noon()).await["reminders"]["sent"], 1);
-    assert!(
-        app.ses.mails()[0]
-            .text()
-            .contains("Monday, 2 March 2026, 21:00–21:30 JST (Asia/Tokyo, UTC+09:00)")
-    );
+    assert!(app.ses.mails()[0].text().contains(
+        "Monday, March 2, 2026, 9:00\u{a0}PM – 9:30\u{a0}PM JST (Asia/Tokyo, UTC+09:00)"
+    ));
 }
 
 #[tokio::test]

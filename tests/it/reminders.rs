@@ -127,9 +127,9 @@ async fn a_booking_gets_three_reminders_and_three_flags() {
     assert_eq!(
         subjects,
         [
-            "Reminder: Massage in 24 hours, Mon 2 Mar, 13:00 (Europe/Vienna)",
-            "Reminder: Massage in 1 hour, Mon 2 Mar, 13:00 (Europe/Vienna)",
-            "Reminder: Massage in 15 minutes, Mon 2 Mar, 13:00 (Europe/Vienna)"
+            "Reminder: Massage in 24 hours, Mon, Mar 2, 1:00\u{a0}PM (Europe/Vienna)",
+            "Reminder: Massage in 1 hour, Mon, Mar 2, 1:00\u{a0}PM (Europe/Vienna)",
+            "Reminder: Massage in 15 minutes, Mon, Mar 2, 1:00\u{a0}PM (Europe/Vienna)"
         ]
     );
 }
@@ -490,7 +490,7 @@ async fn a_booking_moved_before_sending_gets_no_mail_for_the_old_start() {
         app.reminders(id).await,
         ["24h skipped rescheduled", "24h completed"]
     );
-    assert!(app.ses.mails()[0].subject().contains("Wed 4 Mar"));
+    assert!(app.ses.mails()[0].subject().contains("Wed, Mar 4"));
 }
 
 #[tokio::test]
@@ -1346,11 +1346,11 @@ async fn reminders_are_correct_in_nights_with_clock_changes() {
         app.sql("UPDATE bookings SET status = 'cancelled'", &[])
             .await;
     }
-    insta::assert_snapshot!(lines.join("\n"), @r"
-    When:    Sunday, 25 October 2026, 02:30 CEST (Europe/Vienna, UTC+02:00)
-    When:    Sunday, 25 October 2026, 02:30–03:30 CET (Europe/Vienna, UTC+01:00)
-    When:    Sunday, 29 March 2026, 01:30 CET (Europe/Vienna, UTC+01:00)
-    When:    Sunday, 29 March 2026, 03:30–04:30 CEST (Europe/Vienna, UTC+02:00)
+    insta::assert_snapshot!(lines.join("\n").replace('\u{a0}', " "), @r"
+    When: Sunday, October 25, 2026, 2:30 AM CEST (Europe/Vienna, UTC+02:00)
+    When: Sunday, October 25, 2026, 2:30 AM – 3:30 AM CET (Europe/Vienna, UTC+01:00)
+    When: Sunday, March 29, 2026, 1:30 AM CET (Europe/Vienna, UTC+01:00)
+    When: Sunday, March 29, 2026, 3:30 AM – 4:30 AM CEST (Europe/Vienna, UTC+02:00)
     ");
 }
 

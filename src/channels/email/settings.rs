@@ -6,6 +6,7 @@ use url::Url;
 
 use crate::channels::email::sender::Sender;
 use crate::channels::timing::Timing;
+use crate::messages::languages::Language;
 use crate::primitives::settings::{Lookup, SettingError, read, read_or};
 
 /// The sender, the send rate, and other settings of mail.
@@ -21,13 +22,15 @@ pub struct EmailSettings {
     pub send_concurrency: NonZeroUsize,
     /// Base of the links in messages, without a trailing slash; `None`: no links.
     pub public_url: Option<String>,
+    /// Of recipients whose own is not known, or has no file.
+    pub default_language: &'static Language,
     /// The waits of delivery.
     pub(crate) timing: Timing,
 }
 
 impl EmailSettings {
-    /// Reads `EMAIL_FROM`, `SES_CONFIGURATION_SET`, `SEND_RATE`, `SEND_CONCURRENCY` and
-    /// `PUBLIC_URL`; and, in tests, `TEST_TIME_DIVISOR`.
+    /// Reads `EMAIL_FROM`, `SES_CONFIGURATION_SET`, `SEND_RATE`, `SEND_CONCURRENCY`, `PUBLIC_URL`
+    /// and `DEFAULT_LANGUAGE`; and, in tests, `TEST_TIME_DIVISOR`.
     ///
     /// # Errors
     /// Names the variable that is missing or malformed.
@@ -61,6 +64,7 @@ impl EmailSettings {
             |text| parse_base_url(text).map(Some),
             "an http or https URL without query",
         )?;
+        let default_language = read_language(lookup)?;
         let timing = Timing::from_environment(lookup)?;
         Ok(Self {
             from,
@@ -68,6 +72,7 @@ impl EmailSettings {
             send_rate,
             send_concurrency,
             public_url,
+            default_language,
             timing,
         })
     }
@@ -85,6 +90,18 @@ fn read_sender(lookup: Lookup) -> Result<Sender, SettingError> {
         SettingError::new(
             NAME,
             "is not valid: it takes address@example.com or Name <address@example.com>",
+        )
+    })
+}
+
+fn read_language(lookup: Lookup) -> Result<&'static Language, SettingError> {
+    const NAME: &str = "DEFAULT_LANGUAGE";
+    let tag = read(lookup, NAME).unwrap_or_else(|| "en".to_owned());
+    Language::matching(&tag).ok_or_else(|| {
+        let tags: Vec<_> = Language::all().map(Language::tag).collect();
+        SettingError::new(
+            NAME,
+            format!("is not valid: it takes one of {}", tags.join(", ")),
         )
     })
 }

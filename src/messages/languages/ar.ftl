@@ -1,4 +1,4 @@
-### Arabic. docs/languages.md says what each message is, and which variables it takes.
+### Arabic. docs/languages.md says what each text is, and which variables it takes.
 
 ## Dates and times
 
@@ -93,15 +93,16 @@ starts-now = الآن
 ## The booking
 
 your-booking = حجزك
+labelled = { $label }: { $value }
 when = الموعد
 where = المكان
 join = رابط الانضمام
-when-there = { $when } بتوقيت المكان
+when-there = { $when }، بالتوقيت المحلي
 
 ## The reminder
 
 reminder-subject = تذكير: { $service } { $starts-in }، { $when }
 reminder-greeting = مرحبًا { $name }،
 reminder-greeting-nameless = مرحبًا،
-reminder-starts = موعد { $service } يبدأ { $starts-in }.
-reminder-starts-with = موعد { $service } مع { $person } يبدأ { $starts-in }.
+reminder-starts = يبدأ موعد { $service } { $starts-in }.
+reminder-starts-with = يبدأ موعد { $service } مع { $person } { $starts-in }.

@@ -1,4 +1,4 @@
-### German. docs/languages.md says what each message is, and which variables it takes.
+### German. docs/languages.md says what each text is, and which variables it takes.
 
 ## Dates and times
 
@@ -74,17 +74,18 @@ minutes = { $count ->
     [one] { $count } Minute
    *[other] { $count } Minuten
 }
-two-durations = { $first } { $second }
+two-durations = { $first } und { $second }
 starts-in = in { $duration }
 starts-now = jetzt
 
 ## The booking
 
 your-booking = Ihre Buchung
+labelled = { $label }: { $value }
 when = Wann
 where = Wo
 join = Teilnehmen
-when-there = { $when } am Ort des Termins
+when-there = { $when }, Ortszeit
 
 ## The reminder
 

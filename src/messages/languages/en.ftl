@@ -1,4 +1,4 @@
-### English. docs/languages.md says what each message is, and which variables it takes.
+### English. docs/languages.md says what each text is, and which variables it takes.
 
 ## Dates and times
 
@@ -81,10 +81,11 @@ starts-now = now
 ## The booking
 
 your-booking = Your booking
+labelled = { $label }: { $value }
 when = When
 where = Where
 join = Join
-when-there = { $when } at the place
+when-there = { $when }, local time there
 
 ## The reminder
 

@@ -1,4 +1,4 @@
-### Spanish. docs/languages.md says what each message is, and which variables it takes.
+### Spanish. docs/languages.md says what each text is, and which variables it takes.
 
 ## Dates and times
 
@@ -81,10 +81,11 @@ starts-now = ahora
 ## The booking
 
 your-booking = Su reserva
+labelled = { $label }: { $value }
 when = Cuándo
 where = Dónde
 join = Unirse
-when-there = { $when }, hora del lugar
+when-there = { $when }, hora local
 
 ## The reminder
 

@@ -1,4 +1,4 @@
-### French. docs/languages.md says what each message is, and which variables it takes.
+### French. docs/languages.md says what each text is, and which variables it takes.
 
 ## Dates and times
 
@@ -74,17 +74,18 @@ minutes = { $count ->
     [one] { $count } minute
    *[other] { $count } minutes
 }
-two-durations = { $first } { $second }
+two-durations = { $first } et { $second }
 starts-in = dans { $duration }
 starts-now = maintenant
 
 ## The booking
 
 your-booking = Votre réservation
+labelled = { $label }{ "\u00A0" }: { $value }
 when = Quand
 where = Où
 join = Participer
-when-there = { $when }, heure du lieu
+when-there = { $when }, heure locale
 
 ## The reminder
 

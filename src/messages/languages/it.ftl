@@ -1,4 +1,4 @@
-### Italian. docs/languages.md says what each message is, and which variables it takes.
+### Italian. docs/languages.md says what each text is, and which variables it takes.
 
 ## Dates and times
 
@@ -81,15 +81,16 @@ starts-now = adesso
 ## The booking
 
 your-booking = La Sua prenotazione
+labelled = { $label }: { $value }
 when = Quando
 where = Dove
-join = Partecipa
-when-there = { $when }, ora del luogo
+join = Link
+when-there = { $when }, ora locale
 
 ## The reminder
 
 reminder-subject = Promemoria: { $service } { $starts-in }, { $when }
-reminder-greeting = Salve { $name },
-reminder-greeting-nameless = Salve,
+reminder-greeting = Gentile { $name },
+reminder-greeting-nameless = Buongiorno,
 reminder-starts = { $service } inizia { $starts-in }.
 reminder-starts-with = { $service } con { $person } inizia { $starts-in }.

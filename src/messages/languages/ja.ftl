@@ -1,4 +1,4 @@
-### Japanese. docs/languages.md says what each message is, and which variables it takes.
+### Japanese. docs/languages.md says what each text is, and which variables it takes.
 
 ## Dates and times
 
@@ -52,15 +52,16 @@ starts-now = まもなく
 ## The booking
 
 your-booking = ご予約
+labelled = { $label }：{ $value }
 when = 日時
 where = 場所
 join = 参加リンク
-when-there = { $when }（現地時間）
+when-there = 現地時間：{ $when }
 
 ## The reminder
 
-reminder-subject = リマインダー：{ $service }（{ $starts-in }、{ $when }）
+reminder-subject = リマインダー：{ $service }（{ $starts-in }）{ $when }
 reminder-greeting = { $name } 様
-reminder-greeting-nameless = こんにちは。
+reminder-greeting-nameless = いつもご利用いただきありがとうございます。
 reminder-starts = { $service }の開始は{ $starts-in }です。
-reminder-starts-with = { $person } 様との{ $service }の開始は{ $starts-in }です。
+reminder-starts-with = { $service }（{ $person } 様）の開始は{ $starts-in }です。

@@ -1,4 +1,4 @@
-### Polish. docs/languages.md says what each message is, and which variables it takes.
+### Polish. docs/languages.md says what each text is, and which variables it takes.
 
 ## Dates and times
 
@@ -87,10 +87,11 @@ starts-now = teraz
 ## The booking
 
 your-booking = Twoja rezerwacja
+labelled = { $label }: { $value }
 when = Kiedy
 where = Gdzie
 join = Dołącz
-when-there = { $when }, czas na miejscu
+when-there = { $when }, czas lokalny
 
 ## The reminder
 

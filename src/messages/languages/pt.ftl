@@ -1,4 +1,4 @@
-### Portuguese. docs/languages.md says what each message is, and which variables it takes.
+### Portuguese. docs/languages.md says what each text is, and which variables it takes.
 
 ## Dates and times
 
@@ -57,7 +57,7 @@ date = { weekday }, { $day } de { month } de { $year }
 date-short = { weekday-short }, { $day } de { month-short }
 time = { $hour-padded }:{ $minute }
 time-range = { $start } – { $end }
-date-and-time = { $date } { $time }
+date-and-time = { $date }, { $time }
 time-and-zone = { $time } { $zone }
 
 ## Durations
@@ -81,10 +81,11 @@ starts-now = agora
 ## The booking
 
 your-booking = Sua reserva
+labelled = { $label }: { $value }
 when = Quando
 where = Onde
 join = Participar
-when-there = { $when }, horário do local
+when-there = { $when }, horário local
 
 ## The reminder
 

@@ -1,4 +1,4 @@
-### Simplified Chinese. docs/languages.md says what each message is, and which variables it takes.
+### Simplified Chinese. docs/languages.md says what each text is, and which variables it takes.
 
 ## Dates and times
 
@@ -46,21 +46,22 @@ minutes = { $count ->
    *[other] { $count }分钟
 }
 two-durations = { $first }{ $second }
-starts-in = { $duration }后
+starts-in = 将在{ $duration }后
 starts-now = 现在
 
 ## The booking
 
 your-booking = 您的预约
+labelled = { $label }：{ $value }
 when = 时间
 where = 地点
-join = 加入
-when-there = { $when }（当地时间）
+join = 会议链接
+when-there = 当地时间：{ $when }
 
 ## The reminder
 
-reminder-subject = 提醒：{ $service }，{ $starts-in }，{ $when }
+reminder-subject = 提醒：{ $service }{ $starts-in }开始，{ $when }
 reminder-greeting = { $name }，您好：
 reminder-greeting-nameless = 您好：
 reminder-starts = { $service }{ $starts-in }开始。
-reminder-starts-with = 与{ $person }的{ $service }{ $starts-in }开始。
+reminder-starts-with = { $service }（{ $person }）{ $starts-in }开始。

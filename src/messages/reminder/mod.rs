@@ -4,10 +4,12 @@ use std::time::Duration;
 
 use askama::Template;
 use chrono::{DateTime, Utc};
+use jiff::tz::TimeZone;
 use uuid::Uuid;
 
-use crate::messages::plain_text::{one_line, whole_link};
-use crate::messages::times::{full_time, in_words, known_zone, local_time, name, offset, zone};
+use crate::messages::languages::{Language, TextError};
+use crate::messages::plain_text::{isolated, one_line, whole_link, without_isolates};
+use crate::messages::times::{full_time, in_words, known_zone, offset, short_time, zone};
 
 /// The facts of a reminder, read when the message was claimed. Every `Option` may be missing in the
 /// user's tables.
@@ -29,6 +31,8 @@ pub struct Reminder {
     pub name: Option<String>,
     /// The recipient's time zone, an IANA name.
     pub timezone: Option<String>,
+    /// The recipient's language, a BCP 47 tag.
+    pub language: Option<String>,
     /// What was booked.
     pub service: Option<String>,
     /// The name of the other person.
@@ -54,18 +58,22 @@ pub struct Message {
     pub html: String,
 }
 
-#[derive(Template)]
-#[template(path = "reminder/subject.txt")]
-struct Subject<'a> {
-    what: &'a str,
-    starts_in: &'a str,
-    short_when: &'a str,
+/// A message that cannot be written.
+#[derive(Debug, thiserror::Error)]
+pub enum RenderError {
+    /// A text of the language.
+    #[error(transparent)]
+    Text(#[from] TextError),
+    /// The layout.
+    #[error(transparent)]
+    Template(#[from] askama::Error),
 }
 
 #[derive(Template)]
 #[template(path = "reminder/body.txt")]
 struct Text<'a> {
     body: &'a Body,
+    lines: Vec<String>,
 }
 
 #[derive(Template)]
@@ -75,64 +83,170 @@ struct Html<'a> {
 }
 
 struct Body {
+    language: &'static Language,
+    direction: String,
     subject: String,
-    name: Option<String>,
-    what: String,
-    with_name: Option<String>,
-    starts_in: String,
-    when: String,
+    greeting: String,
+    starts: String,
+    when: Labelled,
     when_there: Option<String>,
-    place: Option<String>,
-    meeting_link: Option<String>,
-    link_is_safe: bool,
-    booking_url: Option<String>,
+    place: Option<Labelled>,
+    meeting_link: Option<Labelled>,
+    booking_link: Option<Labelled>,
 }
 
-/// Renders a reminder. `public_url` is the base of the link to the booking; `None`: no link.
+/// A fact and its label.
+struct Labelled {
+    label: String,
+    value: String,
+}
+
+impl Labelled {
+    fn new(
+        language: &Language,
+        label: &'static str,
+        value: Option<String>,
+    ) -> Result<Option<Self>, TextError> {
+        let label = language.text(label, &[])?;
+        Ok(value.map(|value| Self { label, value }))
+    }
+
+    /// Any other link (`javascript:`, `data:`) is shown as text.
+    fn is_safe_link(&self) -> bool {
+        self.value.starts_with("https://") || self.value.starts_with("http://")
+    }
+}
+
+/// Renders a reminder in the recipient's language, else in `default_language`. `public_url` is the
+/// base of the link to the booking; `None`: no link.
 ///
 /// # Errors
-/// When a template fails, which no input can cause.
-pub fn render(reminder: &Reminder, public_url: Option<&str>) -> Result<Message, askama::Error> {
-    let what = one_line(reminder.service.as_deref()).unwrap_or_else(|| "Your booking".to_owned());
-    let starts_in = in_words(reminder.starts_in);
-    let zone = zone(reminder.timezone.as_deref());
-    let place = one_line(reminder.place.as_deref()).filter(|_| !reminder.is_online);
-    // A traveller needs the local time there.
-    let when_there = known_zone(reminder.place_timezone.as_deref())
-        .filter(|there| {
-            place.is_some()
-                && offset(there, reminder.starts_at).0 != offset(&zone, reminder.starts_at).0
-        })
-        .map(|there| full_time(reminder.starts_at, reminder.duration_minutes, &there));
-    let local = local_time(&zone, reminder.starts_at);
-    let short_when = format!("{} ({})", local.format("%a %-d %b, %H:%M"), name(&zone));
-    let subject = Subject {
-        what: &what,
-        starts_in: &starts_in,
-        short_when: &short_when,
-    }
-    .render()?;
-    let meeting_link = whole_link(reminder.meeting_link.as_deref())
-        .filter(|_| reminder.is_online || place.is_none());
-    let body = Body {
-        name: one_line(reminder.name.as_deref()),
-        with_name: one_line(reminder.with_name.as_deref()),
-        when: full_time(reminder.starts_at, reminder.duration_minutes, &zone),
-        when_there,
-        // Any other link (javascript:, data:) is shown as text.
-        link_is_safe: meeting_link
-            .as_deref()
-            .is_some_and(|link| link.starts_with("https://") || link.starts_with("http://")),
-        meeting_link,
-        place,
-        booking_url: public_url.map(|base| format!("{base}/bookings/{}", reminder.booking_id)),
-        subject,
-        what,
-        starts_in,
-    };
+/// When a template or a text fails, which no input can cause.
+pub fn render(
+    reminder: &Reminder,
+    default_language: &'static Language,
+    public_url: Option<&str>,
+) -> Result<Message, RenderError> {
+    let language = (reminder.language.as_deref())
+        .and_then(Language::matching)
+        .unwrap_or(default_language);
+    let body = write_body(reminder, language, public_url)?;
+    let lines = body.lines()?;
     Ok(Message {
-        text: Text { body: &body }.render()?,
+        text: Text { body: &body, lines }.render()?,
         html: Html { body: &body }.render()?,
         subject: body.subject,
     })
+}
+
+fn write_body(
+    reminder: &Reminder,
+    language: &'static Language,
+    public_url: Option<&str>,
+) -> Result<Body, TextError> {
+    let name = |text: &Option<String>| one_line(text.as_deref()).map(|it| isolated(language, it));
+    let zone = zone(reminder.timezone.as_deref());
+    let place = name(&reminder.place).filter(|_| !reminder.is_online);
+    let when = full_time(
+        language,
+        reminder.starts_at,
+        reminder.duration_minutes,
+        &zone,
+    )?;
+    let when_there = match place {
+        Some(_) => write_time_there(reminder, language, &zone)?,
+        None => None,
+    };
+    let meeting_link = whole_link(reminder.meeting_link.as_deref())
+        .filter(|_| reminder.is_online || place.is_none());
+    let booking_link = public_url.map(|base| format!("{base}/bookings/{}", reminder.booking_id));
+    let service = match name(&reminder.service) {
+        Some(service) => service,
+        None => language.text("your-booking", &[])?,
+    };
+    let starts_in = in_words(language, reminder.starts_in)?;
+    Ok(Body {
+        direction: language.direction()?,
+        subject: write_subject(reminder, language, &service, &starts_in, &zone)?,
+        greeting: match name(&reminder.name) {
+            Some(name) => language.text("reminder-greeting", &[("name", name.into())])?,
+            None => language.text("reminder-greeting-nameless", &[])?,
+        },
+        starts: write_sentence(language, service, starts_in, name(&reminder.with_name))?,
+        when: Labelled {
+            label: language.text("when", &[])?,
+            value: when,
+        },
+        when_there,
+        place: Labelled::new(language, "where", place)?,
+        meeting_link: Labelled::new(language, "join", meeting_link)?,
+        booking_link: Labelled::new(language, "your-booking", booking_link)?,
+        language,
+    })
+}
+
+/// A traveller needs the local time there.
+fn write_time_there(
+    reminder: &Reminder,
+    language: &Language,
+    zone: &TimeZone,
+) -> Result<Option<String>, TextError> {
+    let starts_at = reminder.starts_at;
+    let there = known_zone(reminder.place_timezone.as_deref())
+        .filter(|there| offset(there, starts_at).0 != offset(zone, starts_at).0);
+    let Some(there) = there else { return Ok(None) };
+    let when = full_time(language, starts_at, reminder.duration_minutes, &there)?;
+    language
+        .text("when-there", &[("when", when.into())])
+        .map(Some)
+}
+
+fn write_subject(
+    reminder: &Reminder,
+    language: &Language,
+    service: &str,
+    starts_in: &str,
+    zone: &TimeZone,
+) -> Result<String, TextError> {
+    let when = short_time(language, reminder.starts_at, zone)?;
+    let facts = [
+        ("service", service.into()),
+        ("starts-in", starts_in.into()),
+        ("when", when.into()),
+    ];
+    let subject = language.text("reminder-subject", &facts)?;
+    Ok(without_isolates(&subject))
+}
+
+fn write_sentence(
+    language: &Language,
+    service: String,
+    starts_in: String,
+    person: Option<String>,
+) -> Result<String, TextError> {
+    let mut facts = vec![("service", service.into()), ("starts-in", starts_in.into())];
+    let Some(person) = person else {
+        return language.text("reminder-starts", &facts);
+    };
+    facts.push(("person", person.into()));
+    language.text("reminder-starts-with", &facts)
+}
+
+impl Body {
+    /// The facts, a line each.
+    fn lines(&self) -> Result<Vec<String>, TextError> {
+        let line = |fact: &Labelled| {
+            let parts = [
+                ("label", (&*fact.label).into()),
+                ("value", (&*fact.value).into()),
+            ];
+            self.language.text("labelled", &parts)
+        };
+        let mut lines = vec![line(&self.when)?];
+        lines.extend(self.when_there.clone());
+        for fact in [&self.place, &self.meeting_link, &self.booking_link] {
+            lines.extend(fact.as_ref().map(line).transpose()?);
+        }
+        Ok(lines)
+    }
 }

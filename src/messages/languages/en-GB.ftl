@@ -1,0 +1,22 @@
+### English in the United Kingdom: what differs from en.ftl.
+
+## Dates and times
+
+month-short = { $month ->
+    [1] Jan
+    [2] Feb
+    [3] Mar
+    [4] Apr
+    [5] May
+    [6] Jun
+    [7] Jul
+    [8] Aug
+    [9] Sept
+    [10] Oct
+    [11] Nov
+   *[12] Dec
+}
+date = { weekday }, { $day } { month } { $year }
+date-short = { weekday-short } { $day } { month-short }
+time = { $hour-padded }:{ $minute }
+time-range = { $start }–{ $end }

@@ -1,0 +1,142 @@
+//! The languages of messages. A language is one Fluent file beside this one: its texts, the names
+//! of its days and months, and its patterns of dates and times. The file of a region (`en-GB`) has
+//! what differs from its language. `build.rs` lists the files.
+
+use std::fmt;
+use std::sync::OnceLock;
+
+use fluent_bundle::concurrent::FluentBundle;
+use fluent_bundle::{FluentArgs, FluentError, FluentResource, FluentValue};
+use icu_locale::{LanguageIdentifier, Locale, LocaleExpander};
+
+include!(concat!(env!("OUT_DIR"), "/languages.rs"));
+
+/// A language in which messages are written.
+pub struct Language {
+    /// A BCP 47 tag, the name of its file.
+    tag: &'static str,
+    source: &'static str,
+    /// Parsed when the first message is written in it.
+    bundle: OnceLock<FluentBundle<FluentResource>>,
+}
+
+impl fmt::Debug for Language {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(self.tag)
+    }
+}
+
+/// A text that cannot be written.
+#[derive(Debug, thiserror::Error)]
+#[error("the text {message} in the language {language}: {problem}")]
+pub struct TextError {
+    language: &'static str,
+    message: &'static str,
+    problem: String,
+}
+
+/// A variable of a text: its name and its value.
+pub(crate) type Variable<'a> = (&'static str, FluentValue<'a>);
+
+impl Language {
+    const fn new(tag: &'static str, source: &'static str) -> Self {
+        Self {
+            tag,
+            source,
+            bundle: OnceLock::new(),
+        }
+    }
+
+    /// The language of a BCP 47 tag (`pt-BR`, also as `pt_BR` and `pt_BR.UTF-8`): the same language
+    /// in the same script, and the region's own if there is one. `zh-TW`, which is written in the
+    /// traditional script, is not `zh`.
+    pub fn matching(tag: &str) -> Option<&'static Self> {
+        let wanted = with_script(tag)?;
+        LANGUAGES
+            .iter()
+            .filter(|language| {
+                with_script(language.tag).is_some_and(|own| {
+                    (own.language, own.script) == (wanted.language, wanted.script)
+                        && (own.region == wanted.region || !language.is_regional())
+                })
+            })
+            .max_by_key(|language| language.is_regional())
+    }
+
+    fn is_regional(&self) -> bool {
+        self.tag.contains('-')
+    }
+
+    /// All languages, by their tags.
+    pub fn all() -> impl Iterator<Item = &'static Self> {
+        LANGUAGES.iter()
+    }
+
+    /// Its BCP 47 tag.
+    pub fn tag(&self) -> &'static str {
+        self.tag
+    }
+
+    /// `rtl` where it is written from right to left, else `ltr`.
+    pub(crate) fn direction(&self) -> Result<String, TextError> {
+        self.text("direction", &[])
+    }
+
+    pub(crate) fn is_right_to_left(&self) -> bool {
+        self.direction().is_ok_and(|direction| direction == "rtl")
+    }
+
+    /// Writes a text. `message` is its name in the file.
+    pub(crate) fn text(
+        &self,
+        message: &'static str,
+        variables: &[Variable<'_>],
+    ) -> Result<String, TextError> {
+        let failed = |problem: String| TextError {
+            language: self.tag,
+            message,
+            problem,
+        };
+        let bundle = self.bundle.get_or_init(|| self.parse());
+        let pattern = bundle
+            .get_message(message)
+            .and_then(|found| found.value())
+            .ok_or_else(|| failed("there is no such text".to_owned()))?;
+        let arguments: FluentArgs<'_> = variables.iter().cloned().collect();
+        let mut errors: Vec<FluentError> = Vec::new();
+        let text = bundle.format_pattern(pattern, Some(&arguments), &mut errors);
+        match errors.first() {
+            None => Ok(text.into_owned()),
+            Some(error) => Err(failed(error.to_string())),
+        }
+    }
+
+    /// What a file has that cannot be parsed is missing from the bundle.
+    fn parse(&self) -> FluentBundle<FluentResource> {
+        let mut bundle = FluentBundle::new_concurrent(vec![self.tag.parse().unwrap_or_default()]);
+        // Names are isolated one by one: isolated numbers would break up every date.
+        bundle.set_use_isolating(false);
+        let base = self.tag.split('-').next();
+        let base = LANGUAGES
+            .iter()
+            .find(|language| self.is_regional() && Some(language.tag) == base);
+        for language in base.into_iter().chain([self]) {
+            let source = language.source.to_owned();
+            let (Ok(resource) | Err((resource, _))) = FluentResource::try_new(source);
+            bundle.add_resource_overriding(resource);
+        }
+        bundle
+    }
+}
+
+/// A tag with the script in which its language is written. `None`: not a tag, or one without a
+/// language.
+fn with_script(tag: &str) -> Option<LanguageIdentifier> {
+    let tag = tag.trim().split(['.', '@']).next()?.replace('_', "-");
+    let mut id = Locale::try_from_str(&tag).ok()?.id;
+    if id.language.is_unknown() {
+        return None;
+    }
+    const { LocaleExpander::new_common() }.maximize(&mut id);
+    Some(id)
+}

@@ -1,0 +1,28 @@
+"""Dates, times and plural forms as CLDR has them, by Babel.
+
+Reads {"tags": […], "times": [ISO …]} and writes, for each tag, its direction, its plural categories of the whole numbers
+to 2000, and of each time the full date, the short date and the time of day.
+"""
+
+import json
+import sys
+from datetime import datetime
+
+from babel import Locale, dates
+
+asked = json.load(sys.stdin)
+answer = {}
+for tag in asked["tags"]:
+    locale = Locale.parse(tag, sep="-")
+    written = []
+    for time in map(datetime.fromisoformat, asked["times"]):
+        written.append(
+            {
+                "date": dates.format_date(time, "full", locale),
+                "short": dates.format_skeleton("MMMEd", time, locale=locale),
+                "time": dates.format_time(time, "short", locale=locale),
+            }
+        )
+    categories = sorted({locale.plural_form(number) for number in range(2001)})
+    answer[tag] = {"direction": locale.text_direction, "categories": categories, "written": written}
+json.dump(answer, sys.stdout)
