@@ -6,6 +6,7 @@ use std::sync::LazyLock;
 use std::time::Duration;
 
 use arbitrary::Arbitrary;
+use booking_automation::messages::languages::Language;
 use booking_automation::messages::reminder::{Message, Reminder, render};
 use chrono::DateTime;
 use jiff::tz::TimeZoneDatabase;
@@ -22,6 +23,7 @@ struct Row<'a> {
     duration_minutes: Option<i32>,
     timezone: Zone<'a>,
     place_timezone: Zone<'a>,
+    language: Tag<'a>,
     is_online: bool,
     linked: bool,
     link: Scheme,
@@ -43,6 +45,24 @@ enum Zone<'a> {
     None,
     Known(u16),
     Raw(&'a str),
+}
+
+#[derive(Arbitrary, Debug)]
+enum Tag<'a> {
+    None,
+    Known(u8),
+    Raw(&'a str),
+}
+
+impl Tag<'_> {
+    fn tag(&self) -> Option<String> {
+        let mut known = Language::all().map(Language::tag).cycle();
+        match self {
+            Self::None => None,
+            Self::Known(index) => known.nth(usize::from(*index)).map(str::to_owned),
+            Self::Raw(tag) => Some((*tag).to_owned()),
+        }
+    }
 }
 
 static NAMES: LazyLock<Vec<String>> = LazyLock::new(|| {
@@ -89,6 +109,7 @@ fuzz_target!(|row: Row| {
         email: "carla@customers.example".to_owned(),
         name: row.name.map(str::to_owned),
         timezone: row.timezone.name(),
+        language: row.language.tag(),
         service: row.service.map(str::to_owned),
         with_name: row.with_name.map(str::to_owned),
         place: row.place.map(str::to_owned),
@@ -97,8 +118,9 @@ fuzz_target!(|row: Row| {
         place_timezone: row.place_timezone.name(),
     };
     let base = row.linked.then_some(BASE);
-    let message = render(&reminder, base).expect("a message");
-    let tame = render(&tamed(&reminder), base).expect("a message");
+    let default = Language::matching("en").expect("English");
+    let message = render(&reminder, default, base).expect("a message");
+    let tame = render(&tamed(&reminder), default, base).expect("a message");
 
     let Message {
         subject,

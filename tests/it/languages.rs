@@ -157,6 +157,18 @@ fn each_language_has_the_texts_and_variables_of_english() {
     }
 }
 
+#[test]
+fn the_guide_names_each_text_and_language() {
+    let guide = include_str!("../../docs/languages.md");
+    let names = texts("en")
+        .into_keys()
+        .chain(tags().into_iter().map(str::to_owned));
+    let missing: Vec<_> = names
+        .filter(|name| !guide.contains(&format!("`{name}`")))
+        .collect();
+    assert!(missing.is_empty(), "docs/languages.md lacks {missing:?}");
+}
+
 /// A reminder of a booking in Vienna.
 fn reminder(language: &str, starts_at: DateTime<Utc>, timezone: &str) -> Reminder {
     Reminder {

@@ -122,6 +122,9 @@ const MALFORMED: &[(&str, &str)] = &[
     ("PUBLIC_URL", "javascript:alert(1)"),
     ("PUBLIC_URL", "https://user:secret-value@example.com"),
     ("PUBLIC_URL", "https://example.com/?secret-value"),
+    ("DEFAULT_LANGUAGE", "secret-value"),
+    ("DEFAULT_LANGUAGE", "sv"),
+    ("DEFAULT_LANGUAGE", "zh-TW"),
     ("WEBHOOK_ALLOW_PRIVATE", "hooks.internal,secret-value:8080"),
     ("WEBHOOK_ALLOW_PRIVATE", "http://secret-value/"),
     ("WEBHOOK_ALLOW_PRIVATE", "hooks.internal,"),
@@ -326,6 +329,7 @@ async fn well_formed_settings_are_accepted() {
         ("PRICE_UNIT", "Minor"),
         ("OVERLAP_ALARM_AFTER", "60s"),
         ("PUBLIC_URL", "https://studio.example/app/"),
+        ("DEFAULT_LANGUAGE", "pt_BR"),
         ("SEND_CONCURRENCY", " 4 "),
         ("TEST_TIME_DIVISOR", "1000"),
     ] {
