@@ -1,24 +1,38 @@
 -- A day and a half of a studio that also works online. The only parameter is its first hour. All bookings were made before.
--- Five providers, and customers in many time zones. One customer has no time zone and one has no address.
-INSERT INTO public.users (id, display_name, email, timezone)
-SELECT ('00000000-0000-0000-0000-0000000001' || lpad(n::text, 2, '0'))::uuid, name, email, zone
-  FROM (VALUES (1, 'Petra Huber', 'petra@studio.example', 'Europe/Vienna'),
-               (2, 'Omar Haddad', 'omar@studio.example', 'Europe/Vienna'),
-               (3, 'Ines Duarte', 'ines@studio.example', 'Europe/Lisbon'),
-               (4, 'Jack Moore', 'jack@studio.example', 'Australia/Sydney'),
-               (5, 'Rosa Lopez', 'rosa@studio.example', 'America/Vancouver'),
-               (11, 'Carla Novak', 'carla@customers.example', 'Europe/Vienna'),
-               (12, 'Ben Adler', 'ben@customers.example', 'Europe/Vienna'),
-               (13, 'Aiko Tanaka', 'aiko@customers.example', 'Asia/Tokyo'),
-               (14, 'Maya Rao', 'maya@customers.example', 'Asia/Kolkata'),
-               (15, 'Liam Walsh', 'liam@customers.example', 'Europe/Dublin'),
-               (16, 'Zoe Martin', 'zoe@customers.example', 'America/New_York'),
-               (17, 'Noah Cohen', 'noah@customers.example', 'America/Los_Angeles'),
-               (18, 'Freya Berg', 'freya@customers.example', 'Europe/Oslo'),
-               (19, 'Kofi Mensah', 'kofi@customers.example', 'Africa/Accra'),
-               (20, 'Ruby Clarke', 'ruby@customers.example', 'Australia/Sydney'),
-               (21, 'Elif Kaya', 'elif@customers.example', NULL),
-               (22, 'Nora Lind', NULL, 'Europe/Vienna')) AS people (n, name, email, zone);
+-- The owner's view reads the languages of the people from a column of theirs.
+ALTER TABLE public.users ADD COLUMN IF NOT EXISTS language text;
+CREATE OR REPLACE VIEW public.booking_automation_contacts AS
+SELECT b.id AS booking_id, a.audience, person.email::text AS email, person.display_name::text AS name, person.timezone::text AS timezone,
+       person.language, s.title::text AS service, other.display_name::text AS with_name, b.location::text AS place,
+       b.meeting_link::text AS meeting_link, coalesce(b.is_online, false) AS is_online, provider.timezone::text AS place_timezone
+  FROM public.bookings b
+ CROSS JOIN (VALUES ('customer'), ('provider')) AS a (audience)
+  LEFT JOIN public.users provider ON provider.id = b.provider_id
+  LEFT JOIN public.users person ON person.id = CASE a.audience WHEN 'customer' THEN b.customer_id ELSE b.provider_id END
+  LEFT JOIN public.users other ON other.id = CASE a.audience WHEN 'customer' THEN b.provider_id ELSE b.customer_id END
+  LEFT JOIN public.services s ON s.id = b.service_id;
+
+-- Five providers, and customers in many time zones. One customer has no time zone, one has no address, one no language,
+-- and one a language that is not there.
+INSERT INTO public.users (id, display_name, email, timezone, language)
+SELECT ('00000000-0000-0000-0000-0000000001' || lpad(n::text, 2, '0'))::uuid, name, email, zone, language
+  FROM (VALUES (1, 'Petra Huber', 'petra@studio.example', 'Europe/Vienna', 'de'),
+               (2, 'Omar Haddad', 'omar@studio.example', 'Europe/Vienna', 'ar'),
+               (3, 'Ines Duarte', 'ines@studio.example', 'Europe/Lisbon', 'pt'),
+               (4, 'Jack Moore', 'jack@studio.example', 'Australia/Sydney', 'en'),
+               (5, 'Rosa Lopez', 'rosa@studio.example', 'America/Vancouver', 'es'),
+               (11, 'Carla Novak', 'carla@customers.example', 'Europe/Vienna', 'de'),
+               (12, 'Ben Adler', 'ben@customers.example', 'Europe/Vienna', 'de-AT'),
+               (13, 'Aiko Tanaka', 'aiko@customers.example', 'Asia/Tokyo', 'ja'),
+               (14, 'Maya Rao', 'maya@customers.example', 'India Standard Time', 'en'),
+               (15, 'Liam Walsh', 'liam@customers.example', 'Europe/Dublin', 'en-GB'),
+               (16, 'Zoe Martin', 'zoe@customers.example', 'America/New_York', 'fr-CA'),
+               (17, 'Noah Cohen', 'noah@customers.example', 'America/Los_Angeles', 'es-US'),
+               (18, 'Freya Berg', 'freya@customers.example', 'Europe/Oslo', 'nb'),
+               (19, 'Kofi Mensah', 'kofi@customers.example', 'Africa/Accra', 'en-GB'),
+               (20, 'Ruby Clarke', 'ruby@customers.example', 'Australia/Sydney', NULL),
+               (21, 'Amal Nasser', 'amal@customers.example', NULL, 'ar'),
+               (22, 'Nora Lind', NULL, 'Europe/Vienna', 'pl')) AS people (n, name, email, zone, language);
 
 INSERT INTO public.services (id, provider_id, title, duration_minutes)
 SELECT ('00000000-0000-0000-0000-0000000002' || lpad(n::text, 2, '0'))::uuid,
@@ -49,6 +63,6 @@ SELECT customer.id, service.provider_id, service.id, status, starts, service.dur
                       ORDER BY md5(starts || s.id::text) LIMIT 1) AS service
  CROSS JOIN LATERAL (SELECT u.* FROM public.users u
                       WHERE CASE WHEN address THEN email LIKE '%@customers.example' ELSE email IS NULL END
-                        AND (extract(hour FROM starts AT TIME ZONE coalesce(u.timezone, 'UTC')) BETWEEN 7 AND 21 OR NOT address)
+                        AND (extract(hour FROM starts AT TIME ZONE coalesce(nullif(u.timezone, 'India Standard Time'), 'UTC')) BETWEEN 7 AND 21 OR NOT address)
                       ORDER BY md5(starts || u.id::text) LIMIT 1) AS customer
  CROSS JOIN LATERAL (SELECT customer.timezone IS DISTINCT FROM 'Europe/Vienna' OR service.timezone <> 'Europe/Vienna' AS online) AS place;

@@ -19,6 +19,7 @@ pub struct Mailbox {
 struct Mail {
     to: String,
     subject: String,
+    language: String,
 }
 
 impl Mailbox {
@@ -53,9 +54,10 @@ impl Mailbox {
         let mut rows = String::new();
         for (number, mail) in mails.iter().enumerate() {
             let (file, to, subject) = (name(number + 1), escaped(&mail.to), escaped(&mail.subject));
+            let language = escaped(&mail.language);
             writeln!(
                 rows,
-                "<tr><td>{to}</td><td><a href=\"{file}.html\">{subject}</a></td><td><a href=\"{file}.eml\">.eml</a></td></tr>"
+                "<tr><td>{to}</td><td>{language}</td><td lang=\"{language}\" dir=\"auto\"><a href=\"{file}.html\">{subject}</a></td><td><a href=\"{file}.eml\">.eml</a></td></tr>"
             )?;
         }
         let page = format!(
@@ -100,10 +102,19 @@ impl Mailbox {
             .to(to.clone())
             .subject(subject.clone())
             .text_body(plain)
-            .html_body(html)
+            .html_body(html.clone())
             .write_to_vec()?;
         std::fs::write(self.folder.join(format!("{file}.eml")), eml)?;
-        mails.push(Mail { to, subject });
+        let language = html
+            .split_once("<html lang=\"")
+            .and_then(|(_, rest)| rest.split_once('"'))
+            .map_or("", |(language, _)| language)
+            .to_owned();
+        mails.push(Mail {
+            to,
+            subject,
+            language,
+        });
         self.index(&mails)?;
         Ok(file)
     }

@@ -124,7 +124,7 @@ fn page_outcomes(
     let mut outcomes = PageOutcomes::default();
     for (claimed, outcome) in sent {
         let wait = sending::wait_after(outcome, claimed.attempt, mailer);
-        outcomes.push(claimed.id, claimed.claim, outcome, wait);
+        outcomes.push(claimed, outcome, wait);
         tally.add_outcome(claimed.id, outcome);
     }
     outcomes

@@ -11,7 +11,7 @@ use uuid::Uuid;
 use crate::channels::Outcome;
 use crate::database::{Parameter, Result, Transaction};
 use crate::delivery::event::EventStatus;
-use crate::delivery::outbox::MAX_ATTEMPTS;
+use crate::delivery::outbox::{ClaimedReminder, MAX_ATTEMPTS};
 use crate::primitives::errors::in_ascii;
 use crate::reminders::Reason;
 
@@ -29,6 +29,7 @@ pub(crate) struct PageOutcomes {
     errors: Vec<Option<String>>,
     message_ids: Vec<Option<String>>,
     waits: Vec<f64>,
+    zones_unknown: Vec<bool>,
 }
 
 impl PageOutcomes {
@@ -43,7 +44,7 @@ impl PageOutcomes {
     }
 
     /// Adds an outcome. `wait` is the time until the next attempt, if there is one.
-    pub(crate) fn push(&mut self, id: Uuid, claim: i64, outcome: &Outcome, wait: Duration) {
+    pub(crate) fn push(&mut self, claimed: &ClaimedReminder, outcome: &Outcome, wait: Duration) {
         let (name, reason, error, message_id) = match outcome.clone() {
             Outcome::Sent { message_id } => ("completed", None, None, Some(message_id)),
             Outcome::NotSent { reason, error } => ("pending", Some(reason), Some(error), None),
@@ -64,13 +65,14 @@ impl PageOutcomes {
             }
             _ => {}
         }
-        self.ids.push(id);
-        self.claims.push(claim);
+        self.ids.push(claimed.id);
+        self.claims.push(claimed.claim);
         self.outcomes.push(name);
         self.reasons.push(reason.map(Reason::as_str));
         self.errors.push(error);
         self.message_ids.push(message_id);
         self.waits.push(wait.as_secs_f64());
+        self.zones_unknown.push(claimed.reminder.is_zone_unknown());
     }
 
     /// The accepted messages: events and the provider's message ids.
@@ -118,7 +120,7 @@ pub(crate) async fn record_outcomes(
     // A separate statement, so that the next one sees the provider's events of these messages.
     let lock =
         "SELECT FROM public.booking_automation_events WHERE id = ANY ($1) ORDER BY id FOR UPDATE";
-    let parameters: [Parameter<'_>; 9] = [
+    let parameters: [Parameter<'_>; 10] = [
         (&outcomes.ids, Type::UUID_ARRAY),
         (&outcomes.claims, Type::INT8_ARRAY),
         (&outcomes.outcomes, Type::TEXT_ARRAY),
@@ -128,6 +130,7 @@ pub(crate) async fn record_outcomes(
         (&outcomes.waits, Type::FLOAT8_ARRAY),
         (&as_of, Type::TIMESTAMPTZ),
         (&MAX_ATTEMPTS, Type::INT4),
+        (&outcomes.zones_unknown, Type::BOOL_ARRAY),
     ];
     let (locked, rows) = future::join(
         transaction.execute(lock, &parameters[..1]),

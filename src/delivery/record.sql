@@ -1,6 +1,7 @@
 -- Records outcomes, each fenced by its claim: a row that another sender has claimed since is not changed.
 --   $1 ids  $2 claims  $3 outcome: completed, pending, failed or released  $4 reasons  $5 errors
 --   $6 the provider's message ids  $7 seconds to the next attempt  $8 the moment to decide by  $9 attempts, at most
+--   $10 whether the recipient's time zone is missing or unknown
 WITH reported AS (
     SELECT o.*, clock_timestamp() AS at, coalesce($8, clock_timestamp()) AS as_of,
            -- If this attempt failed or is unknown: the provider's event about this or an earlier attempt may show that
@@ -8,10 +9,10 @@ WITH reported AS (
            CASE WHEN o.outcome IN ('pending', 'failed')
                 THEN public.booking_automation_settled_by(o.id)
            END AS settled_by
-      FROM unnest($1::uuid[], $2::bigint[], $3::text[], $4::text[], $5::text[], $6::text[], $7::float8[])
-           AS o (id, claim, outcome, reason, error, message_id, wait)
+      FROM unnest($1::uuid[], $2::bigint[], $3::text[], $4::text[], $5::text[], $6::text[], $7::float8[], $10::boolean[])
+           AS o (id, claim, outcome, reason, error, message_id, wait, zone_unknown)
 ), outcome AS (
-    SELECT id, claim, at, as_of, wait, settled_by,
+    SELECT id, claim, at, as_of, wait, settled_by, zone_unknown,
            CASE WHEN settled_by IS NULL THEN outcome ELSE 'completed' END AS outcome,
            CASE WHEN settled_by IS NULL THEN reason END AS reason,
            CASE WHEN settled_by IS NULL THEN error END AS error,
@@ -42,7 +43,8 @@ UPDATE public.booking_automation_events e
        event_data = CASE WHEN j.outcome = 'released' THEN e.event_data
            ELSE public.booking_automation_with_attempt(e.event_data, jsonb_strip_nulls(jsonb_build_object('attempt', e.attempts, 'at', j.at,
                        'outcome', CASE WHEN j.outcome = 'completed' THEN 'sent' ELSE j.reason END,
-                       'error', j.error, 'message_id', j.message_id, 'settled_by', nullif(j.settled_by IS NOT NULL, false)))) END
+                       'error', j.error, 'message_id', j.message_id, 'settled_by', nullif(j.settled_by IS NOT NULL, false),
+                       'zone_unknown', nullif(j.zone_unknown, false)))) END
   FROM judged j
  WHERE e.id = j.id AND e.status = 'sending' AND e.claim = j.claim
 RETURNING e.id, e.status

@@ -10,7 +10,6 @@ use crate::delivery::mailer::Mailer;
 use crate::delivery::outbox::{ClaimedReminder, ReminderPage};
 use crate::delivery::pages::LARGEST_PAGE;
 use crate::messages::reminder;
-use crate::messages::times;
 use crate::primitives::email_address::Address;
 use crate::reminders::Reason;
 
@@ -70,11 +69,11 @@ async fn send(
             error,
         };
     };
-    if reminder.timezone.is_some() && times::known_zone(reminder.timezone.as_deref()).is_none() {
+    if reminder.timezone.is_some() && reminder.is_zone_unknown() {
         tracing::warn!(
             event.id = %claimed.id,
             booking.id = %reminder.booking_id,
-            "the recipient's time zone is not an IANA name; the message uses UTC"
+            "the recipient's time zone is not an IANA name; the message uses the provider's, or UTC"
         );
     }
     let (language, base) = (

@@ -5,25 +5,37 @@ use std::sync::LazyLock;
 use std::time::Duration;
 
 use chrono::{DateTime, Datelike, FixedOffset, TimeDelta, Timelike, Utc};
+use icu_time::zone::WindowsParser;
+use icu_time::zone::iana::IanaParserExtended;
 use jiff::Timestamp;
 use jiff::tz::{TimeZone, TimeZoneDatabase};
 
 use crate::messages::languages::{Language, TextError};
 use crate::messages::plain_text::isolated;
 
-/// The zone of a message: UTC if the recipient's is missing or not an IANA name.
-pub(crate) fn zone(name: Option<&str>) -> TimeZone {
-    known_zone(name).unwrap_or(TimeZone::UTC)
-}
+static ZONES: LazyLock<TimeZoneDatabase> = LazyLock::new(TimeZoneDatabase::bundled);
 
-/// An IANA zone, whatever the case of its name.
+/// A zone by its IANA name, in any case, or by its name in Windows.
 pub(crate) fn known_zone(name: Option<&str>) -> Option<TimeZone> {
-    static ZONES: LazyLock<TimeZoneDatabase> = LazyLock::new(TimeZoneDatabase::bundled);
-    name.and_then(|name| ZONES.get(name.trim()).ok())
+    let name = name?.trim();
+    ZONES
+        .get(name)
+        .ok()
+        .or_else(|| windows_zone(name))
         .filter(|zone| !zone.is_unknown())
 }
 
-pub(crate) fn name(zone: &TimeZone) -> &str {
+/// `W. Europe Standard Time` is Europe/Berlin: CLDR's table of names in Windows, for the whole
+/// world.
+fn windows_zone(name: &str) -> Option<TimeZone> {
+    let id = WindowsParser::new().parse(name, None)?;
+    let zone = IanaParserExtended::new()
+        .iter()
+        .find(|zone| zone.time_zone == id)?;
+    ZONES.get(zone.canonical).ok()
+}
+
+fn name(zone: &TimeZone) -> &str {
     zone.iana_name().unwrap_or("UTC")
 }
 
@@ -48,25 +60,51 @@ pub(crate) fn full_time(
     zone: &TimeZone,
 ) -> Result<String, TextError> {
     let start = local_time(zone, starts_at);
-    let mut time = time_of_day(language, &start)?;
-    let minutes = duration_minutes.filter(|minutes| *minutes > 0);
-    if let Some(end) =
-        minutes.and_then(|minutes| starts_at.checked_add_signed(TimeDelta::minutes(minutes.into())))
-    {
-        let end = local_time(zone, end);
-        // An end on another day, or after a clock change, would be misread as a bare time.
-        if end.date_naive() == start.date_naive() && end.offset() == start.offset() {
-            let end = time_of_day(language, &end)?;
-            let ends = [("start", time.into()), ("end", end.into())];
-            time = language.text("time-range", &ends)?;
-        }
+    let start_of_day = time_of_day(language, &start)?;
+    let end = duration_minutes
+        .filter(|minutes| *minutes > 0)
+        .and_then(|minutes| starts_at.checked_add_signed(TimeDelta::minutes(minutes.into())))
+        .map(|ends_at| (ends_at, local_time(zone, ends_at)));
+    let Some((ends_at, end)) = end else {
+        let time = date_and_time(language, "date", &start, start_of_day)?;
+        return with_zone(language, time, zone, starts_at);
+    };
+    let end_of_day = time_of_day(language, &end)?;
+    let is_same_day = end.date_naive() == start.date_naive();
+    if is_same_day && end.offset() == start.offset() {
+        let time = range(language, "time-range", start_of_day, end_of_day)?;
+        let time = date_and_time(language, "date", &start, time)?;
+        return with_zone(language, time, zone, starts_at);
     }
-    let time = date_and_time(language, "date", &start, time)?;
-    let zone = zone_and_offset(zone, starts_at, &start);
-    let parts = [
-        ("time", time.into()),
-        ("zone", isolated(language, zone).into()),
-    ];
+    // An end on another day, or after a clock change, would be misread as a bare time.
+    let mut from = date_and_time(language, "date", &start, start_of_day)?;
+    let until = date_and_time(language, "date", &end, end_of_day)?;
+    if end.offset() == start.offset() {
+        let time = range(language, "date-range", from, until)?;
+        return with_zone(language, time, zone, starts_at);
+    }
+    from = with_zone(language, from, zone, starts_at)?;
+    let until = with_zone(language, until, zone, ends_at)?;
+    range(language, "date-range", from, until)
+}
+
+fn range(
+    language: &Language,
+    pattern: &'static str,
+    start: String,
+    end: String,
+) -> Result<String, TextError> {
+    language.text(pattern, &[("start", start.into()), ("end", end.into())])
+}
+
+fn with_zone(
+    language: &Language,
+    time: String,
+    zone: &TimeZone,
+    at: DateTime<Utc>,
+) -> Result<String, TextError> {
+    let zone = isolated(language, zone_and_offset(zone, at));
+    let parts = [("time", time.into()), ("zone", zone.into())];
     language.text("time-and-zone", &parts)
 }
 
@@ -119,14 +157,11 @@ fn time_of_day(language: &Language, at: &DateTime<FixedOffset>) -> Result<String
 }
 
 /// `CEST (Europe/Vienna, UTC+02:00)`.
-fn zone_and_offset(
-    zone: &TimeZone,
-    starts_at: DateTime<Utc>,
-    start: &DateTime<FixedOffset>,
-) -> String {
-    let (name, short) = (name(zone), offset(zone, starts_at).1);
+fn zone_and_offset(zone: &TimeZone, at: DateTime<Utc>) -> String {
+    let (name, short) = (name(zone), offset(zone, at).1);
+    let distance = local_time(zone, at).format("UTC%:z").to_string();
     // With a minus sign: a line may end after a hyphen.
-    let distance = start.format("UTC%:z").to_string().replace('-', "\u{2212}");
+    let distance = distance.replace('-', "\u{2212}");
     if *zone == TimeZone::UTC {
         "(UTC)".to_owned()
     } else if short.chars().all(char::is_alphabetic) && short != name {

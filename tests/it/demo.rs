@@ -238,15 +238,20 @@ async fn every_sent_reminder_is_a_file_in_the_mail_folder() {
         return skipped("python3 is not installed");
     };
     const READ: &str = "
-import email, email.policy, glob, sys
+import email, email.policy, glob, re, sys
+starts = {'en': ('Reminder: ', 'Hello '), 'en-GB': ('Reminder: ', 'Hello '), 'de': ('Erinnerung: ', 'Guten Tag '),
+          'fr': ('Rappel\u00a0: ', 'Bonjour '), 'es': ('Recordatorio: ', 'Hola, '), 'ar': ('تذكير: ', 'مرحبًا '),
+          'ja': ('リマインダー：', 'Aiko Tanaka 様')}
 for name in sorted(glob.glob(sys.argv[1] + '/*.eml')):
     mail = email.message_from_binary_file(open(name, 'rb'), policy=email.policy.default)
     html = open(name.replace('.eml', '.html'), encoding='utf-8').read()
-    assert not mail.defects and mail['To'] and mail['Subject'].startswith('Reminder: '), (name, mail.defects)
+    language = re.search('<html lang=\"([^\"]+)\"', html).group(1)
+    subject, hello = starts[language]
+    assert not mail.defects and mail['To'] and mail['Subject'].startswith(subject), (name, mail.defects)
     assert mail['From'] == 'Studio Nord <booking@studio.example>', mail['From']
     assert mail.get_body(('html',)).get_content().strip() == html.strip(), name
-    assert mail.get_body(('plain',)).get_content().startswith('Hello '), name
-    print(mail['To'])";
+    assert mail.get_body(('plain',)).get_content().startswith(hello), name
+    print(mail['To'], language)";
     let output = Command::new(python)
         .args(["-c", READ])
         .arg(mail_folder())
@@ -260,11 +265,15 @@ for name in sorted(glob.glob(sys.argv[1] + '/*.eml')):
         "{}",
         String::from_utf8_lossy(&output.stderr)
     );
+    let mails: Vec<_> = to.lines().filter_map(|line| line.split_once(' ')).collect();
     assert!(
-        to.lines()
-            .all(|address| address.ends_with("@customers.example")),
+        mails
+            .iter()
+            .all(|(address, _)| address.ends_with("@customers.example")),
         "{to}"
     );
+    let languages: BTreeSet<_> = mails.iter().map(|(_, language)| language).collect();
+    assert!(languages.len() >= 5, "{languages:?}");
 }
 
 /// Opens each mail in frames of the width of a phone and of a desktop, and lists what cannot be

@@ -1,7 +1,7 @@
-"""Dates, times and plural forms as CLDR has them, by Babel.
+"""Dates, times, plural forms, and the names that Windows has for time zones, as CLDR has them, by Babel.
 
 Reads {"tags": […], "times": [ISO …]} and writes, for each tag, its direction, its plural categories of the whole numbers
-to 2000, and of each time the full date, the short date and the time of day.
+to 2000, and of each time the full date, the short date and the time of day; as "windows", the zone of each name.
 """
 
 import json
@@ -9,9 +9,10 @@ import sys
 from datetime import datetime
 
 from babel import Locale, dates
+from babel.core import get_global
 
 asked = json.load(sys.stdin)
-answer = {}
+answer = {"windows": dict(get_global("windows_zone_mapping"))}
 for tag in asked["tags"]:
     locale = Locale.parse(tag, sep="-")
     written = []

@@ -70,6 +70,7 @@ mod status;
 mod sweep;
 mod their_code;
 mod timeline;
+mod times;
 mod trail;
 mod transitions;
 mod uninstall;

@@ -57,6 +57,7 @@ date = { weekday }، { $day } { month } { $year }
 date-short = { weekday-short }، { $day } { month-short }
 time = { $hour-of-12 }:{ $minute }{ "\u00A0" }{ half-of-day }
 time-range = { $start } – { $end }
+date-range = { $start } – { $end }
 date-and-time = { $date }، { $time }
 time-and-zone = { $time } { $zone }
 
@@ -97,7 +98,9 @@ labelled = { $label }: { $value }
 when = الموعد
 where = المكان
 join = رابط الانضمام
-when-there = { $when }، بالتوقيت المحلي
+when-here = { $when }، بتوقيتك المحلي
+when-there = { $when }، بالتوقيت المحلي للطرف الآخر
+clocks-change = سيبدأ التوقيت الصيفي أو ينتهي قبل ذلك الموعد.
 
 ## The reminder
 

@@ -57,6 +57,7 @@ date = { weekday }, { $day }. { month } { $year }
 date-short = { weekday-short }, { $day }. { month-short }
 time = { $hour-padded }:{ $minute }
 time-range = { $start }–{ $end }
+date-range = { $start } – { $end }
 date-and-time = { $date }, { $time }
 time-and-zone = { $time } { $zone }
 
@@ -85,7 +86,9 @@ labelled = { $label }: { $value }
 when = Wann
 where = Wo
 join = Teilnehmen
-when-there = { $when }, Ortszeit
+when-here = { $when }, Ihre Ortszeit
+when-there = { $when }, Ortszeit Ihres Gegenübers
+clocks-change = Bis dahin werden die Uhren umgestellt.
 
 ## The reminder
 

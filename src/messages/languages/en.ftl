@@ -57,6 +57,7 @@ date = { weekday }, { month } { $day }, { $year }
 date-short = { weekday-short }, { month-short } { $day }
 time = { $hour-of-12 }:{ $minute }{ "\u00A0" }{ half-of-day }
 time-range = { $start } – { $end }
+date-range = { $start } – { $end }
 date-and-time = { $date }, { $time }
 time-and-zone = { $time } { $zone }
 
@@ -85,7 +86,9 @@ labelled = { $label }: { $value }
 when = When
 where = Where
 join = Join
-when-there = { $when }, local time there
+when-here = { $when }, your local time
+when-there = { $when }, local time at the other end
+clocks-change = The clocks change before then.
 
 ## The reminder
 

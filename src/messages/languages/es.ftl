@@ -57,6 +57,7 @@ date = { weekday }, { $day } de { month } de { $year }
 date-short = { weekday-short }, { $day } { month-short }
 time = { $hour }:{ $minute }
 time-range = { $start }–{ $end }
+date-range = { $start } – { $end }
 date-and-time = { $date }, { $time }
 time-and-zone = { $time } { $zone }
 
@@ -85,7 +86,9 @@ labelled = { $label }: { $value }
 when = Cuándo
 where = Dónde
 join = Unirse
-when-there = { $when }, hora local
+when-here = { $when }, en su zona horaria
+when-there = { $when }, hora local de la otra persona
+clocks-change = Antes de ese momento empieza o termina el horario de verano.
 
 ## The reminder
 

@@ -57,6 +57,7 @@ date = { weekday } { $day } { month } { $year }
 date-short = { weekday-short } { $day } { month-short }
 time = { $hour-padded }:{ $minute }
 time-range = { $start } – { $end }
+date-range = { $start } – { $end }
 date-and-time = { $date }, { $time }
 time-and-zone = { $time } { $zone }
 
@@ -85,7 +86,9 @@ labelled = { $label }{ "\u00A0" }: { $value }
 when = Quand
 where = Où
 join = Participer
-when-there = { $when }, heure locale
+when-here = { $when }, dans votre fuseau horaire
+when-there = { $when }, heure locale de l’autre personne
+clocks-change = Le changement d’heure aura lieu d’ici là.
 
 ## The reminder
 

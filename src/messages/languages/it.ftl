@@ -57,6 +57,7 @@ date = { weekday } { $day } { month } { $year }
 date-short = { weekday-short } { $day } { month-short }
 time = { $hour-padded }:{ $minute }
 time-range = { $start }–{ $end }
+date-range = { $start } – { $end }
 date-and-time = { $date }, { $time }
 time-and-zone = { $time } { $zone }
 
@@ -85,7 +86,9 @@ labelled = { $label }: { $value }
 when = Quando
 where = Dove
 join = Link
-when-there = { $when }, ora locale
+when-here = { $when }, nel Suo fuso orario
+when-there = { $when }, ora locale dell’altra persona
+clocks-change = Prima di allora inizia o termina l’ora legale.
 
 ## The reminder
 

@@ -31,6 +31,7 @@ date = { $year }年{ month }{ $day }日{ weekday }
 date-short = { month-short }{ $day }日({ weekday-short })
 time = { $hour }:{ $minute }
 time-range = { $start }～{ $end }
+date-range = { $start } ～ { $end }
 date-and-time = { $date } { $time }
 time-and-zone = { $time } { $zone }
 
@@ -56,7 +57,9 @@ labelled = { $label }：{ $value }
 when = 日時
 where = 場所
 join = 参加リンク
-when-there = 現地時間：{ $when }
+when-here = お使いのタイムゾーン：{ $when }
+when-there = 相手側の現地時間：{ $when }
+clocks-change = それまでに夏時間の切り替えがあります。
 
 ## The reminder
 

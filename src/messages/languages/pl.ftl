@@ -57,6 +57,7 @@ date = { weekday }, { $day } { month } { $year }
 date-short = { weekday-short }, { $day } { month-short }
 time = { $hour-padded }:{ $minute }
 time-range = { $start }–{ $end }
+date-range = { $start } – { $end }
 date-and-time = { $date }, { $time }
 time-and-zone = { $time } { $zone }
 
@@ -91,7 +92,9 @@ labelled = { $label }: { $value }
 when = Kiedy
 where = Gdzie
 join = Dołącz
-when-there = { $when }, czas lokalny
+when-here = { $when }, w Twojej strefie czasowej
+when-there = { $when }, czas lokalny drugiej osoby
+clocks-change = Przed tym terminem nastąpi zmiana czasu.
 
 ## The reminder
 

@@ -57,6 +57,7 @@ date = { weekday }, { $day } de { month } de { $year }
 date-short = { weekday-short }, { $day } de { month-short }
 time = { $hour-padded }:{ $minute }
 time-range = { $start } – { $end }
+date-range = { $start } – { $end }
 date-and-time = { $date }, { $time }
 time-and-zone = { $time } { $zone }
 
@@ -85,7 +86,9 @@ labelled = { $label }: { $value }
 when = Quando
 where = Onde
 join = Participar
-when-there = { $when }, horário local
+when-here = { $when }, no seu fuso horário
+when-there = { $when }, horário local da outra pessoa
+clocks-change = Até lá, começa ou termina o horário de verão.
 
 ## The reminder
 

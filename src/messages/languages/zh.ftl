@@ -31,6 +31,7 @@ date = { $year }年{ month }{ $day }日{ weekday }
 date-short = { month-short }{ $day }日{ weekday-short }
 time = { $hour-padded }:{ $minute }
 time-range = { $start }–{ $end }
+date-range = { $start } – { $end }
 date-and-time = { $date } { $time }
 time-and-zone = { $time } { $zone }
 
@@ -56,7 +57,9 @@ labelled = { $label }：{ $value }
 when = 时间
 where = 地点
 join = 会议链接
-when-there = 当地时间：{ $when }
+when-here = 您所在时区：{ $when }
+when-there = 对方所在时区：{ $when }
+clocks-change = 在此之前会有夏令时调整。
 
 ## The reminder
 

@@ -3,13 +3,13 @@
 use std::time::Duration;
 
 use askama::Template;
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use jiff::tz::TimeZone;
 use uuid::Uuid;
 
 use crate::messages::languages::{Language, TextError};
 use crate::messages::plain_text::{isolated, one_line, whole_link, without_isolates};
-use crate::messages::times::{full_time, in_words, known_zone, offset, short_time, zone};
+use crate::messages::times::{full_time, in_words, known_zone, offset, short_time};
 
 /// The facts of a reminder, read when the message was claimed. Every `Option` may be missing in the
 /// user's tables.
@@ -29,7 +29,7 @@ pub struct Reminder {
     pub email: String,
     /// The recipient's name.
     pub name: Option<String>,
-    /// The recipient's time zone, an IANA name.
+    /// The recipient's time zone: its IANA name, or its name in Windows.
     pub timezone: Option<String>,
     /// The recipient's language, a BCP 47 tag.
     pub language: Option<String>,
@@ -43,8 +43,56 @@ pub struct Reminder {
     pub meeting_link: Option<String>,
     /// Whether the booking is online.
     pub is_online: bool,
-    /// The time zone of the place.
+    /// The time zone of the place, or of the provider.
     pub place_timezone: Option<String>,
+}
+
+/// The zones in which a message writes its time.
+struct Zones {
+    /// Of the place, or of the recipient of an online booking.
+    first: TimeZone,
+    /// The other one of the two, where it is known and has another time.
+    second: Option<TimeZone>,
+    /// Whether the second is the recipient's.
+    second_is_own: bool,
+}
+
+impl Zones {
+    fn of(reminder: &Reminder, is_at_place: bool) -> Self {
+        let own = known_zone(reminder.timezone.as_deref());
+        let there = known_zone(reminder.place_timezone.as_deref());
+        let (first, second) = match is_at_place {
+            true => (there, own),
+            false => (own, there),
+        };
+        let (first, second) = match first {
+            Some(first) => (first, second),
+            None => (second.unwrap_or(TimeZone::UTC), None),
+        };
+        let offset = |zone: &TimeZone| offset(zone, reminder.starts_at).0;
+        Self {
+            second: second.filter(|second| offset(second) != offset(&first)),
+            second_is_own: is_at_place,
+            first,
+        }
+    }
+
+    /// Whether the clocks change between now and the start.
+    fn clocks_change(&self, reminder: &Reminder) -> bool {
+        let now = TimeDelta::from_std(reminder.starts_in)
+            .ok()
+            .and_then(|left| reminder.starts_at.checked_sub_signed(left));
+        now.is_some_and(|now| {
+            offset(&self.first, now).0 != offset(&self.first, reminder.starts_at).0
+        })
+    }
+}
+
+impl Reminder {
+    /// Whether the recipient's time zone is missing or unknown.
+    pub(crate) fn is_zone_unknown(&self) -> bool {
+        known_zone(self.timezone.as_deref()).is_none()
+    }
 }
 
 /// A message, ready to be sent.
@@ -89,7 +137,8 @@ struct Body {
     greeting: String,
     starts: String,
     when: Labelled,
-    when_there: Option<String>,
+    when_else: Option<String>,
+    clocks_change: Option<String>,
     place: Option<Labelled>,
     meeting_link: Option<Labelled>,
     booking_link: Option<Labelled>,
@@ -145,17 +194,11 @@ fn write_body(
     public_url: Option<&str>,
 ) -> Result<Body, TextError> {
     let name = |text: &Option<String>| one_line(text.as_deref()).map(|it| isolated(language, it));
-    let zone = zone(reminder.timezone.as_deref());
     let place = name(&reminder.place).filter(|_| !reminder.is_online);
-    let when = full_time(
-        language,
-        reminder.starts_at,
-        reminder.duration_minutes,
-        &zone,
-    )?;
-    let when_there = match place {
-        Some(_) => write_time_there(reminder, language, &zone)?,
-        None => None,
+    let zones = Zones::of(reminder, place.is_some());
+    let clocks_change = match zones.clocks_change(reminder) {
+        true => Some(language.text("clocks-change", &[])?),
+        false => None,
     };
     let meeting_link = whole_link(reminder.meeting_link.as_deref())
         .filter(|_| reminder.is_online || place.is_none());
@@ -167,7 +210,7 @@ fn write_body(
     let starts_in = in_words(language, reminder.starts_in)?;
     Ok(Body {
         direction: language.direction()?,
-        subject: write_subject(reminder, language, &service, &starts_in, &zone)?,
+        subject: write_subject(reminder, language, &service, &starts_in, &zones.first)?,
         greeting: match name(&reminder.name) {
             Some(name) => language.text("reminder-greeting", &[("name", name.into())])?,
             None => language.text("reminder-greeting-nameless", &[])?,
@@ -175,9 +218,10 @@ fn write_body(
         starts: write_sentence(language, service, starts_in, name(&reminder.with_name))?,
         when: Labelled {
             label: language.text("when", &[])?,
-            value: when,
+            value: write_time(reminder, language, &zones.first)?,
         },
-        when_there,
+        when_else: write_other_time(reminder, language, &zones)?,
+        clocks_change,
         place: Labelled::new(language, "where", place)?,
         meeting_link: Labelled::new(language, "join", meeting_link)?,
         booking_link: Labelled::new(language, "your-booking", booking_link)?,
@@ -185,20 +229,33 @@ fn write_body(
     })
 }
 
-/// A traveller needs the local time there.
-fn write_time_there(
+fn write_time(
     reminder: &Reminder,
     language: &Language,
     zone: &TimeZone,
+) -> Result<String, TextError> {
+    full_time(
+        language,
+        reminder.starts_at,
+        reminder.duration_minutes,
+        zone,
+    )
+}
+
+fn write_other_time(
+    reminder: &Reminder,
+    language: &Language,
+    zones: &Zones,
 ) -> Result<Option<String>, TextError> {
-    let starts_at = reminder.starts_at;
-    let there = known_zone(reminder.place_timezone.as_deref())
-        .filter(|there| offset(there, starts_at).0 != offset(zone, starts_at).0);
-    let Some(there) = there else { return Ok(None) };
-    let when = full_time(language, starts_at, reminder.duration_minutes, &there)?;
-    language
-        .text("when-there", &[("when", when.into())])
-        .map(Some)
+    let Some(zone) = &zones.second else {
+        return Ok(None);
+    };
+    let text = match zones.second_is_own {
+        true => "when-here",
+        false => "when-there",
+    };
+    let when = write_time(reminder, language, zone)?;
+    language.text(text, &[("when", when.into())]).map(Some)
 }
 
 fn write_subject(
@@ -243,7 +300,8 @@ impl Body {
             self.language.text("labelled", &parts)
         };
         let mut lines = vec![line(&self.when)?];
-        lines.extend(self.when_there.clone());
+        lines.extend(self.clocks_change.clone());
+        lines.extend(self.when_else.clone());
         for fact in [&self.place, &self.meeting_link, &self.booking_link] {
             lines.extend(fact.as_ref().map(line).transpose()?);
         }

@@ -1,0 +1,233 @@
+//! Times as a person reads them: in whose zone, with which end, across clock changes.
+
+use std::time::Duration;
+
+use booking_automation::messages::reminder::{Message, Reminder};
+use chrono::{DateTime, Utc};
+use serde_json::{Value, json};
+
+use crate::app::{App, hours, noon};
+use crate::languages::{babel, reminder, written};
+
+fn at(time: &str) -> DateTime<Utc> {
+    time.parse().unwrap()
+}
+
+/// The lines from the time to the place, with plain spaces.
+fn time_lines(mail: &Message) -> Vec<String> {
+    let text = mail.text.replace('\u{a0}', " ");
+    text.lines()
+        .skip_while(|line| !line.starts_with("When: "))
+        .take_while(|line| !line.starts_with("Where: ") && !line.starts_with("Join: "))
+        .filter(|line| !line.starts_with("Your booking"))
+        .map(|line| line.trim_start_matches("When: ").to_owned())
+        .collect()
+}
+
+/// A booking in English, at a place in Vienna.
+fn at_a_place(starts_at: &str, timezone: &str) -> Reminder {
+    reminder("en-GB", at(starts_at), timezone)
+}
+
+fn online(starts_at: &str, timezone: &str) -> Reminder {
+    Reminder {
+        is_online: true,
+        meeting_link: Some("https://meet.example/a".to_owned()),
+        ..at_a_place(starts_at, timezone)
+    }
+}
+
+#[test]
+fn a_booking_at_a_place_leads_with_its_time_and_an_online_one_with_the_recipients() {
+    let starts_at = "2026-03-02T12:00:00Z";
+    let vienna = "Monday, 2 March 2026, 13:00–14:00 CET (Europe/Vienna, UTC+01:00)";
+    let kolkata = "Monday, 2 March 2026, 17:30–18:30 IST (Asia/Kolkata, UTC+05:30)";
+    let mail = written(&at_a_place(starts_at, "Asia/Kolkata"));
+    assert_eq!(
+        time_lines(&mail),
+        [vienna, &format!("{kolkata}, your local time")]
+    );
+    assert!(
+        mail.subject.ends_with("Mon 2 Mar, 13:00 (Europe/Vienna)"),
+        "{}",
+        mail.subject
+    );
+    let mail = written(&online(starts_at, "Asia/Kolkata"));
+    assert_eq!(
+        time_lines(&mail),
+        [kolkata, &format!("{vienna}, local time at the other end")]
+    );
+    assert!(
+        mail.subject.ends_with("Mon 2 Mar, 17:30 (Asia/Kolkata)"),
+        "{}",
+        mail.subject
+    );
+    // Other zones with the same time then.
+    for booking in [at_a_place, online] {
+        assert_eq!(
+            time_lines(&written(&booking(starts_at, "Europe/Berlin"))).len(),
+            1
+        );
+    }
+    // Across the date line.
+    let mut far = online("2026-03-02T10:30:00Z", "Pacific/Kiritimati");
+    far.place_timezone = Some("Pacific/Pago_Pago".to_owned());
+    assert_eq!(
+        time_lines(&written(&far)),
+        [
+            "Tuesday, 3 March 2026, 00:30–01:30 (Pacific/Kiritimati, UTC+14:00)",
+            "Sunday, 1 March 2026, 23:30 – Monday, 2 March 2026, 00:30 SST (Pacific/Pago_Pago, UTC−11:00), local time at the other end"
+        ]
+    );
+}
+
+#[test]
+fn an_end_on_another_day_or_after_a_clock_change_has_its_date() {
+    let with_minutes = |starts_at: &str, minutes: i32, zone: &str| {
+        let mut booking = online(starts_at, zone);
+        (booking.duration_minutes, booking.place_timezone) = (Some(minutes), None);
+        booking.starts_in = Duration::ZERO;
+        time_lines(&written(&booking)).join("\n")
+    };
+    let said = [
+        // Over midnight, and over two of them.
+        with_minutes("2026-03-02T22:30:00Z", 60, "Europe/Vienna"),
+        with_minutes("2026-03-02T12:00:00Z", 2 * 24 * 60, "Europe/Vienna"),
+        // To midnight itself.
+        with_minutes("2026-03-02T22:00:00Z", 60, "Europe/Vienna"),
+        // The clocks go back, and forward; by half an hour on Lord Howe Island.
+        with_minutes("2026-10-25T00:30:00Z", 60, "Europe/Vienna"),
+        with_minutes("2026-03-29T00:30:00Z", 60, "Europe/Vienna"),
+        with_minutes("2026-04-04T14:30:00Z", 60, "Australia/Lord_Howe"),
+        // No end.
+        with_minutes("2026-03-02T12:00:00Z", 0, "Europe/Vienna"),
+        with_minutes("2026-03-02T12:00:00Z", i32::MIN, "Europe/Vienna"),
+    ];
+    insta::assert_snapshot!("ends", said.join("\n"));
+    // Years after what the calendar has.
+    with_minutes("2026-03-02T12:00:00Z", i32::MAX, "Europe/Vienna");
+}
+
+#[test]
+fn a_line_says_if_the_clocks_change_before_the_start() {
+    for (starts_at, hours, zone, changes) in [
+        ("2026-10-25T12:00:00Z", 24, "Europe/Vienna", true),
+        ("2026-10-25T12:00:00Z", 1, "Europe/Vienna", false),
+        ("2026-10-25T12:00:00Z", 24, "Asia/Tokyo", false),
+        ("2026-03-29T01:00:00Z", 1, "Europe/Vienna", true),
+        ("2026-03-29T00:59:59Z", 1, "Europe/Vienna", false),
+    ] {
+        let mut booking = online(starts_at, zone);
+        booking.place_timezone = None;
+        booking.starts_in = Duration::from_secs(hours * 3600);
+        let mail = written(&booking);
+        let line = "The clocks change before then.";
+        assert_eq!(
+            (mail.text.contains(line), mail.html.contains(line)),
+            (changes, changes),
+            "{starts_at} {zone}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_time_zone_that_is_missing_or_unknown_is_replaced_and_recorded() {
+    let app = App::new().await;
+    for (timezone, place, online, shown, is_unknown) in [
+        (
+            Some("Asia/Tokyo"),
+            Some("Europe/Vienna"),
+            true,
+            "Asia/Tokyo",
+            false,
+        ),
+        (
+            Some(" asia/tokyo "),
+            Some("Europe/Vienna"),
+            true,
+            "Asia/Tokyo",
+            false,
+        ),
+        (
+            Some("Tokyo Standard Time"),
+            Some("Europe/Vienna"),
+            true,
+            "Asia/Tokyo",
+            false,
+        ),
+        (None, Some("Europe/Vienna"), true, "Europe/Vienna", true),
+        (
+            Some(""),
+            Some("W. Europe Standard Time"),
+            true,
+            "Europe/Berlin",
+            true,
+        ),
+        (
+            Some("Mars/Base"),
+            Some("Europe/Vienna"),
+            true,
+            "Europe/Vienna",
+            true,
+        ),
+        (Some("Mars/Base"), None, true, "UTC", true),
+        (
+            Some("Asia/Tokyo"),
+            Some("Mars/Base"),
+            false,
+            "Asia/Tokyo",
+            false,
+        ),
+        (None, None, false, "UTC", true),
+    ] {
+        app.sql(
+            "UPDATE users SET timezone = CASE WHEN id = $1 THEN $2 ELSE $3 END",
+            &[&app.customer, &timezone, &place],
+        )
+        .await;
+        let id = app.confirmed(noon() + hours(24)).await;
+        app.sql(
+            "UPDATE bookings SET is_online = $2 WHERE id = $1",
+            &[&id, &online],
+        )
+        .await;
+        app.run(noon()).await;
+        let mails = app.ses.mails();
+        let subject = mails.last().unwrap().subject();
+        assert!(
+            subject.ends_with(&format!("({shown})")),
+            "{timezone:?} {place:?}: {subject}"
+        );
+        let data: Value = app
+            .one("SELECT event_data FROM booking_automation_events WHERE booking_id = $1 AND event_type = 'reminder_sent'", &[&id])
+            .await
+            .get(0);
+        let recorded = data["attempts"][0].get("zone_unknown").cloned();
+        assert_eq!(
+            recorded,
+            is_unknown.then(|| json!(true)),
+            "{timezone:?}: {data}"
+        );
+    }
+}
+
+#[test]
+fn the_names_of_windows_are_those_of_cldr() {
+    let Some(cldr) = babel(&[]) else { return };
+    let windows = cldr["windows"].as_object().unwrap();
+    assert!(windows.len() > 100, "{}", windows.len());
+    for (name, zone) in windows.iter().filter(|(name, _)| *name != "UTC") {
+        for starts_at in ["2026-01-15T12:00:00Z", "2026-07-15T12:00:00Z"] {
+            let time_in = |zone: &str| {
+                let mut booking = online(starts_at, zone);
+                booking.place_timezone = None;
+                let line = time_lines(&written(&booking)).remove(0);
+                // Without the zone's name, which may be another one of the same zone.
+                let (time, rest) = line.split_once('(').unwrap();
+                let distance = rest.rsplit(' ').next().unwrap().to_owned();
+                (time.to_owned(), distance)
+            };
+            assert_eq!(time_in(name), time_in(zone.as_str().unwrap()), "{name}");
+        }
+    }
+}
