@@ -240,7 +240,7 @@ async fn every_sent_reminder_is_a_file_in_the_mail_folder() {
     const READ: &str = "
 import email, email.policy, glob, re, sys
 starts = {'en': ('Reminder: ', 'Hello '), 'en-GB': ('Reminder: ', 'Hello '), 'de': ('Erinnerung: ', 'Guten Tag '),
-          'fr': ('Rappel\u00a0: ', 'Bonjour '), 'es': ('Recordatorio: ', 'Hola, '), 'ar': ('تذكير: ', 'مرحبًا '),
+          'fr': ('Rappel\\u00a0: ', 'Bonjour '), 'es': ('Recordatorio: ', 'Hola, '), 'ar': ('تذكير: ', 'مرحبًا '),
           'ja': ('リマインダー：', 'Aiko Tanaka 様')}
 for name in sorted(glob.glob(sys.argv[1] + '/*.eml')):
     mail = email.message_from_binary_file(open(name, 'rb'), policy=email.policy.default)
