@@ -1,6 +1,7 @@
 //! Times for people to read. Only this module converts a time to a zone, and it always names the
 //! zone.
 
+use std::collections::HashMap;
 use std::sync::LazyLock;
 use std::time::Duration;
 
@@ -35,23 +36,22 @@ fn windows_zone(name: &str) -> Option<TimeZone> {
     ZONES.get(zone.canonical).ok()
 }
 
-fn name(zone: &TimeZone) -> &str {
+pub(crate) fn iana_name(zone: &TimeZone) -> &str {
     zone.iana_name().unwrap_or("UTC")
 }
 
-/// A zone's offset from UTC at a time, in seconds to the east, and its abbreviation then.
-pub(crate) fn offset(zone: &TimeZone, at: DateTime<Utc>) -> (i32, String) {
+/// A zone's offset from UTC at a time, in seconds to the east.
+pub(crate) fn offset(zone: &TimeZone, at: DateTime<Utc>) -> i32 {
     let at = Timestamp::from_second(at.timestamp()).unwrap_or_default();
-    let info = zone.to_offset_info(at);
-    (info.offset().seconds(), info.abbreviation().to_owned())
+    zone.to_offset(at).seconds()
 }
 
 fn local_time(zone: &TimeZone, at: DateTime<Utc>) -> DateTime<FixedOffset> {
-    let offset = FixedOffset::east_opt(offset(zone, at).0);
+    let offset = FixedOffset::east_opt(offset(zone, at));
     at.with_timezone(&offset.unwrap_or(const { FixedOffset::east_opt(0).expect("no offset") }))
 }
 
-/// `Sunday, October 25, 2026, 2:30 AM – 3:30 AM CEST (Europe/Vienna, UTC+02:00)`. The offset
+/// `Sunday, October 25, 2026, 2:30 AM – 3:30 AM Central European Time (UTC+02:00)`. The offset
 /// distinguishes the two 2:30 of that night.
 pub(crate) fn full_time(
     language: &Language,
@@ -103,12 +103,12 @@ fn with_zone(
     zone: &TimeZone,
     at: DateTime<Utc>,
 ) -> Result<String, TextError> {
-    let zone = isolated(language, zone_and_offset(zone, at));
+    let zone = isolated(language, name_and_offset(language, zone, at)?);
     let parts = [("time", time.into()), ("zone", zone.into())];
     language.text("time-and-zone", &parts)
 }
 
-/// `Sun, Oct 25, 2:30 AM (Europe/Vienna)`.
+/// `Sun, Oct 25, 2:30 AM (Central European Time)`.
 pub(crate) fn short_time(
     language: &Language,
     starts_at: DateTime<Utc>,
@@ -117,7 +117,7 @@ pub(crate) fn short_time(
     let start = local_time(zone, starts_at);
     let time = time_of_day(language, &start)?;
     let time = date_and_time(language, "date-short", &start, time)?;
-    let zone = format!("({})", name(zone));
+    let zone = format!("({})", zone_name(language, zone)?);
     language.text(
         "time-and-zone",
         &[("time", time.into()), ("zone", zone.into())],
@@ -156,19 +156,35 @@ fn time_of_day(language: &Language, at: &DateTime<FixedOffset>) -> Result<String
     language.text("time", &parts)
 }
 
-/// `CEST (Europe/Vienna, UTC+02:00)`.
-fn zone_and_offset(zone: &TimeZone, at: DateTime<Utc>) -> String {
-    let (name, short) = (name(zone), offset(zone, at).1);
+/// `Central European Time (UTC+02:00)`.
+fn name_and_offset(
+    language: &Language,
+    zone: &TimeZone,
+    at: DateTime<Utc>,
+) -> Result<String, TextError> {
+    let name = zone_name(language, zone)?;
+    if *zone == TimeZone::UTC {
+        return Ok(name);
+    }
     let distance = local_time(zone, at).format("UTC%:z").to_string();
     // With a minus sign: a line may end after a hyphen.
-    let distance = distance.replace('-', "\u{2212}");
-    if *zone == TimeZone::UTC {
-        "(UTC)".to_owned()
-    } else if short.chars().all(char::is_alphabetic) && short != name {
-        format!("{short} ({name}, {distance})")
-    } else {
-        format!("({name}, {distance})")
-    }
+    Ok(format!("{name} ({})", distance.replace('-', "\u{2212}")))
+}
+
+/// The name by which people know a zone: `Central European Time`. Where CLDR has none, it is the
+/// IANA name.
+fn zone_name(language: &Language, zone: &TimeZone) -> Result<String, TextError> {
+    static VARIANTS: LazyLock<HashMap<&str, &str>> = LazyLock::new(|| {
+        let lines = include_str!("zones.txt").lines();
+        let names = lines.filter_map(|line| line.split_once(' '));
+        names
+            .flat_map(|(variant, zones)| zones.split(' ').map(move |zone| (zone, variant)))
+            .collect()
+    });
+    let name = iana_name(zone);
+    let variant = VARIANTS.get(name).copied().unwrap_or("other");
+    let variables = [("zone", variant.into()), ("iana-name", name.into())];
+    language.text("zone-name", &variables)
 }
 
 /// `in 1 hour`, `in 23 hours 40 minutes`, `in 2 days 3 hours`: to the minute, and to the hour from

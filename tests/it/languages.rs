@@ -169,6 +169,20 @@ fn the_guide_names_each_text_and_language() {
     assert!(missing.is_empty(), "docs/languages.md lacks {missing:?}");
 }
 
+#[test]
+fn time_zones_have_the_names_of_cldr() {
+    let Some(cldr) = babel(&[]) else { return };
+    for tag in tags().into_iter().filter(|tag| !is_regional(tag)) {
+        for (zone, name) in cldr[tag]["zones"].as_object().unwrap() {
+            let mut booking = reminder(tag, "2026-03-02T12:00:00Z".parse().unwrap(), zone);
+            booking.place_timezone = None;
+            let name = format!("({})", name.as_str().unwrap());
+            let subject = written(&booking).subject;
+            assert!(subject.contains(&name), "{tag} {zone} {name}: {subject}");
+        }
+    }
+}
+
 /// A reminder of a booking in Vienna.
 pub fn reminder(language: &str, starts_at: DateTime<Utc>, timezone: &str) -> Reminder {
     Reminder {
@@ -361,12 +375,12 @@ async fn a_region_has_its_own_dates_in_the_texts_of_its_language() {
     let mails = app.ses.mails();
     assert_eq!(
         mails[0].subject(),
-        "Reminder: Massage in 24 hours, Mon 2 Mar, 13:00 (Europe/Vienna)"
+        "Reminder: Massage in 24 hours, Mon 2 Mar, 13:00 (Central European Time)"
     );
     assert!(
         mails[0]
             .text()
-            .contains("When: Monday, 2 March 2026, 13:00–14:00 CET (Europe/Vienna"),
+            .contains("When: Monday, 2 March 2026, 13:00–14:00 Central European Time (UTC+01:00)"),
         "{}",
         mails[0].text()
     );

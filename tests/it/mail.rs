@@ -273,14 +273,18 @@ async fn the_remaining_time_is_written_in_words() {
 }
 
 #[tokio::test]
-async fn a_time_zone_abbreviation_appears_only_if_the_zone_has_one() {
+async fn a_time_zone_has_the_name_that_people_know_and_its_iana_name() {
     for (zone, named) in [
-        ("Europe/Vienna", " CET (Europe/Vienna, UTC+01:00)"),
+        (
+            "Europe/Vienna",
+            "1:00\u{a0}PM – 2:00\u{a0}PM Central European Time (UTC+01:00)",
+        ),
         (
             "America/Sao_Paulo",
-            "10:00\u{a0}AM (America/Sao_Paulo, UTC\u{2212}03:00)",
+            "10:00\u{a0}AM Brasilia Standard Time (UTC\u{2212}03:00)",
         ),
-        ("UTC", " (UTC)"),
+        ("Europe/London", "1:00\u{a0}PM British Time (UTC+00:00)"),
+        ("UTC", "1:00\u{a0}PM UTC, your local time"),
     ] {
         let app = App::new().await;
         let id = app.confirmed(noon() + hours(24)).await;
@@ -295,6 +299,11 @@ async fn a_time_zone_abbreviation_appears_only_if_the_zone_has_one() {
         app.run(noon()).await;
         let text = app.ses.mails()[0].text().to_owned();
         assert!(text.contains(named), "{zone}: {text}");
+        let iana = text.lines().last().unwrap();
+        assert!(
+            iana.starts_with("Time zone: Europe/Vienna") && iana.ends_with(zone),
+            "{iana}"
+        );
     }
 }
 

@@ -682,7 +682,7 @@ async fn another_schema_needs_only_another_contact_view() {
     app.sql(sql, &[&(noon() + hours(24))]).await;
     assert_eq!(app.run(noon()).await["reminders"]["sent"], 1);
     assert!(app.ses.mails()[0].text().contains(
-        "Monday, March 2, 2026, 9:00\u{a0}PM – 9:30\u{a0}PM JST (Asia/Tokyo, UTC+09:00)"
+        "Monday, March 2, 2026, 9:00\u{a0}PM – 9:30\u{a0}PM Japan Standard Time (UTC+09:00)"
     ));
 }
 

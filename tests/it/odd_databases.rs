@@ -1329,7 +1329,7 @@ async fn a_contact_view_with_other_column_types_works() {
     assert!(
         app.ses.mails()[0]
             .text()
-            .contains("2:00\u{a0}PM CET (Europe/Vienna"),
+            .contains("2:00\u{a0}PM Central European Time (UTC+01:00)"),
         "{}",
         app.ses.mails()[0].text()
     );

@@ -127,9 +127,9 @@ async fn a_booking_gets_three_reminders_and_three_flags() {
     assert_eq!(
         subjects,
         [
-            "Reminder: Massage in 24 hours, Mon, Mar 2, 1:00\u{a0}PM (Europe/Vienna)",
-            "Reminder: Massage in 1 hour, Mon, Mar 2, 1:00\u{a0}PM (Europe/Vienna)",
-            "Reminder: Massage in 15 minutes, Mon, Mar 2, 1:00\u{a0}PM (Europe/Vienna)"
+            "Reminder: Massage in 24 hours, Mon, Mar 2, 1:00\u{a0}PM (Central European Time)",
+            "Reminder: Massage in 1 hour, Mon, Mar 2, 1:00\u{a0}PM (Central European Time)",
+            "Reminder: Massage in 15 minutes, Mon, Mar 2, 1:00\u{a0}PM (Central European Time)"
         ]
     );
 }
@@ -1347,10 +1347,10 @@ async fn reminders_are_correct_in_nights_with_clock_changes() {
             .await;
     }
     insta::assert_snapshot!(lines.join("\n").replace('\u{a0}', " "), @r"
-    When: Sunday, October 25, 2026, 2:30 AM CEST (Europe/Vienna, UTC+02:00)
-    When: Sunday, October 25, 2026, 2:30 AM – 3:30 AM CET (Europe/Vienna, UTC+01:00)
-    When: Sunday, March 29, 2026, 1:30 AM CET (Europe/Vienna, UTC+01:00)
-    When: Sunday, March 29, 2026, 3:30 AM – 4:30 AM CEST (Europe/Vienna, UTC+02:00)
+    When: Sunday, October 25, 2026, 2:30 AM Central European Time (UTC+02:00) – Sunday, October 25, 2026, 2:30 AM Central European Time (UTC+01:00)
+    When: Sunday, October 25, 2026, 2:30 AM – 3:30 AM Central European Time (UTC+01:00)
+    When: Sunday, March 29, 2026, 1:30 AM Central European Time (UTC+01:00) – Sunday, March 29, 2026, 3:30 AM Central European Time (UTC+02:00)
+    When: Sunday, March 29, 2026, 3:30 AM – 4:30 AM Central European Time (UTC+02:00)
     ");
 }
 

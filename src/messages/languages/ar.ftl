@@ -100,6 +100,7 @@ where = المكان
 join = رابط الانضمام
 when-here = { $when }، بتوقيتك المحلي
 when-there = { $when }، بالتوقيت المحلي للطرف الآخر
+time-zones = المنطقة الزمنية
 clocks-change = سيبدأ التوقيت الصيفي أو ينتهي قبل ذلك الموعد.
 
 ## The reminder
@@ -109,3 +110,161 @@ reminder-greeting = مرحبًا { $name }،
 reminder-greeting-nameless = مرحبًا،
 reminder-starts = يبدأ موعد { $service } { $starts-in }.
 reminder-starts-with = يبدأ موعد { $service } مع { $person } { $starts-in }.
+
+## Time zones (scripts/zones)
+
+zone-name = { $zone ->
+    [Acre-standard] توقيت أكري الرسمي
+    [Afghanistan] توقيت أفغانستان
+    [Africa_Central] توقيت وسط أفريقيا
+    [Africa_Eastern] توقيت شرق أفريقيا
+    [Africa_Southern] توقيت جنوب أفريقيا
+    [Africa_Western] توقيت غرب أفريقيا
+    [Alaska] توقيت ألاسكا
+    [Amazon-standard] توقيت الأمازون الرسمي
+    [America_Central] التوقيت المركزي لأمريكا الشمالية
+    [America_Central-standard] التوقيت الرسمي المركزي لأمريكا الشمالية
+    [America_Eastern] التوقيت الشرقي لأمريكا الشمالية
+    [America_Eastern-standard] التوقيت الرسمي الشرقي لأمريكا الشمالية
+    [America_Mountain] التوقيت الجبلي لأمريكا الشمالية
+    [America_Mountain-standard] التوقيت الجبلي الرسمي لأمريكا الشمالية
+    [America_Pacific] توقيت المحيط الهادي
+    [Apia-standard] توقيت ساموا الغربية الرسمي
+    [Arabian-standard] التوقيت العربي الرسمي
+    [Argentina-standard] توقيت الأرجنتين الرسمي
+    [Armenia-standard] توقيت أرمينيا الرسمي
+    [Atlantic] توقيت الأطلسي
+    [Atlantic-standard] التوقيت الرسمي الأطلسي
+    [Australia_Central] توقيت وسط أستراليا
+    [Australia_Central-standard] توقيت وسط أستراليا الرسمي
+    [Australia_CentralWestern-standard] توقيت غرب وسط أستراليا الرسمي
+    [Australia_Eastern] توقيت شرق أستراليا
+    [Australia_Eastern-standard] توقيت شرق أستراليا الرسمي
+    [Australia_Western-standard] توقيت غرب أستراليا الرسمي
+    [Azerbaijan-standard] توقيت أذربيجان الرسمي
+    [Azores] توقيت أزورس
+    [Bangladesh-standard] توقيت بنغلاديش الرسمي
+    [Bhutan] توقيت بوتان
+    [Bolivia] توقيت بوليفيا
+    [Brasilia-standard] توقيت برازيليا الرسمي
+    [British] توقيت بريطانيا
+    [Brunei] توقيت بروناي
+    [Cape_Verde-standard] توقيت الرأس الأخضر الرسمي
+    [Chamorro] توقيت تشامورو
+    [Chatham] توقيت تشاتام
+    [Chile] توقيت تشيلي
+    [Chile-standard] توقيت تشيلي الرسمي
+    [China-standard] توقيت الصين الرسمي
+    [Christmas] توقيت جزر الكريسماس
+    [Cocos] توقيت جزر كوكوس
+    [Colombia-standard] توقيت كولومبيا الرسمي
+    [Cook-standard] توقيت جزر كوك الرسمي
+    [Cuba] توقيت كوبا
+    [Davis] توقيت دافيز
+    [DumontDUrville] توقيت دي مونت دو روفيل
+    [East_Timor] توقيت تيمور الشرقية
+    [Easter] توقيت جزيرة استر
+    [Ecuador] توقيت الإكوادور
+    [Europe_Central] توقيت وسط أوروبا
+    [Europe_Central-standard] توقيت وسط أوروبا الرسمي
+    [Europe_Eastern] توقيت شرق أوروبا
+    [Europe_Eastern-standard] توقيت شرق أوروبا الرسمي
+    [Europe_Western] توقيت غرب أوروبا
+    [Falkland-standard] توقيت جزر فوكلاند الرسمي
+    [Fiji-standard] توقيت فيجي الرسمي
+    [French_Guiana] توقيت غويانا الفرنسية
+    [French_Southern] توقيت المقاطعات الفرنسية الجنوبية والأنتارتيكية
+    [GMT] توقيت غرينتش
+    [Galapagos] توقيت غلاباغوس
+    [Gambier] توقيت جامبير
+    [Georgia-standard] توقيت جورجيا الرسمي
+    [Gilbert_Islands] توقيت جزر جيلبرت
+    [Greenland] توقيت غرينلاند
+    [Gulf] توقيت الخليج
+    [Guyana] توقيت غيانا
+    [Hawaii] توقيت هاواي
+    [Hawaii_Aleutian] توقيت هاواي ألوتيان
+    [Hong_Kong-standard] توقيت هونغ كونغ الرسمي
+    [Hovd-standard] توقيت هوفد الرسمي
+    [India] توقيت الهند
+    [Indian_Ocean] توقيت المحيط الهندي
+    [Indochina] توقيت الهند الصينية
+    [Indonesia_Central] توقيت وسط إندونيسيا
+    [Indonesia_Eastern] توقيت شرق إندونيسيا
+    [Indonesia_Western] توقيت غرب إندونيسيا
+    [Iran-standard] توقيت إيران الرسمي
+    [Irish] توقيت أيرلندا
+    [Irkutsk-standard] توقيت إركوتسك الرسمي
+    [Israel] توقيت إسرائيل
+    [Japan-standard] توقيت اليابان الرسمي
+    [Kamchatka-standard] توقيت كامتشاتكا الرسمي
+    [Kazakhstan] توقيت كازاخستان
+    [Korea-standard] توقيت كوريا الرسمي
+    [Kosrae] توقيت كوسرا
+    [Krasnoyarsk-standard] توقيت كراسنويارسك الرسمي
+    [Kyrgystan] توقيت قيرغيزستان
+    [Line_Islands] توقيت جزر لاين
+    [Lord_Howe] توقيت لورد هاو
+    [Magadan-standard] توقيت ماغادان الرسمي
+    [Malaysia] توقيت ماليزيا
+    [Maldives] توقيت جزر المالديف
+    [Marquesas] توقيت ماركيساس
+    [Marshall_Islands] توقيت جزر مارشال
+    [Mauritius-standard] توقيت موريشيوس الرسمي
+    [Mawson] توقيت ماوسون
+    [Mexico_Pacific-standard] توقيت المحيط الهادي الرسمي للمكسيك
+    [Mongolia-standard] توقيت أولان باتور الرسمي
+    [Moscow-standard] توقيت موسكو الرسمي
+    [Myanmar] توقيت ميانمار
+    [Nauru] توقيت ناورو
+    [Nepal] توقيت نيبال
+    [New_Caledonia-standard] توقيت كاليدونيا الجديدة الرسمي
+    [New_Zealand] توقيت نيوزيلندا
+    [Newfoundland] توقيت نيوفاوندلاند
+    [Niue] توقيت نيوي
+    [Norfolk] توقيت جزيرة نورفولك
+    [Noronha-standard] توقيت فرناندو دي نورونها الرسمي
+    [Omsk-standard] توقيت أومسك الرسمي
+    [Pakistan-standard] توقيت باكستان الرسمي
+    [Palau] توقيت بالاو
+    [Papua_New_Guinea] توقيت بابوا غينيا الجديدة
+    [Paraguay-standard] توقيت باراغواي الرسمي
+    [Peru-standard] توقيت بيرو الرسمي
+    [Philippines-standard] توقيت الفيلبين الرسمي
+    [Phoenix_Islands] توقيت جزر فينكس
+    [Pierre_Miquelon] توقيت سانت بيير وميكولون
+    [Pitcairn] توقيت بيتكيرن
+    [Ponape] توقيت بونابي
+    [Reunion] توقيت روينيون
+    [Rothera] توقيت روثيرا
+    [Samara-standard] توقيت سامارا الرسمي
+    [Samoa] توقيت ساموا الرسمي
+    [Seychelles] توقيت سيشل
+    [Singapore] توقيت سنغافورة
+    [Solomon] توقيت جزر سليمان
+    [South_Georgia] توقيت جنوب جورجيا
+    [Suriname] توقيت سورينام
+    [Syowa] توقيت سايووا
+    [Tahiti] توقيت تاهيتي
+    [Taipei-standard] توقيت تايبيه الرسمي
+    [Tajikistan] توقيت طاجكستان
+    [Tokelau] توقيت توكيلاو
+    [Tonga-standard] توقيت تونغا الرسمي
+    [Truk] توقيت شوك
+    [Turkey-standard] توقيت تركيا الرسمي
+    [Turkmenistan-standard] توقيت تركمانستان الرسمي
+    [Tuvalu] توقيت توفالو
+    [Uruguay-standard] توقيت أوروغواي الرسمي
+    [Urumqi] توقيت أورومتشي
+    [Uzbekistan-standard] توقيت أوزبكستان الرسمي
+    [Vanuatu-standard] توقيت فانواتو الرسمي
+    [Venezuela] توقيت فنزويلا
+    [Vladivostok-standard] توقيت فلاديفوستوك الرسمي
+    [Vostok] توقيت فوستوك
+    [Wake] توقيت جزيرة ويك
+    [Wallis] توقيت واليس و فوتونا
+    [Yakutsk-standard] توقيت ياكوتسك الرسمي
+    [Yekaterinburg-standard] توقيت يكاترينبورغ الرسمي
+    [Yukon] توقيت يوكون
+   *[other] { $iana-name }
+}

@@ -88,6 +88,7 @@ where = Wo
 join = Teilnehmen
 when-here = { $when }, Ihre Ortszeit
 when-there = { $when }, Ortszeit Ihres Gegenübers
+time-zones = Zeitzone
 clocks-change = Bis dahin werden die Uhren umgestellt.
 
 ## The reminder
@@ -97,3 +98,161 @@ reminder-greeting = Guten Tag { $name },
 reminder-greeting-nameless = Guten Tag,
 reminder-starts = { $service } beginnt { $starts-in }.
 reminder-starts-with = { $service } mit { $person } beginnt { $starts-in }.
+
+## Time zones (scripts/zones)
+
+zone-name = { $zone ->
+    [Acre-standard] Acre-Normalzeit
+    [Afghanistan] Afghanistan-Zeit
+    [Africa_Central] Zentralafrikanische Zeit
+    [Africa_Eastern] Ostafrikanische Zeit
+    [Africa_Southern] Südafrikanische Zeit
+    [Africa_Western] Westafrikanische Zeit
+    [Alaska] Alaska-Zeit
+    [Amazon-standard] Amazonas-Normalzeit
+    [America_Central] Nordamerikanische Zentralzeit
+    [America_Central-standard] Nordamerikanische Zentral-Normalzeit
+    [America_Eastern] Nordamerikanische Ostküstenzeit
+    [America_Eastern-standard] Nordamerikanische Ostküsten-Normalzeit
+    [America_Mountain] Rocky-Mountains-Zeit
+    [America_Mountain-standard] Rocky-Mountains-Normalzeit
+    [America_Pacific] Nordamerikanische Westküstenzeit
+    [Apia-standard] Apia-Normalzeit
+    [Arabian-standard] Arabische Normalzeit
+    [Argentina-standard] Argentinische Normalzeit
+    [Armenia-standard] Armenische Normalzeit
+    [Atlantic] Atlantik-Zeit
+    [Atlantic-standard] Atlantik-Normalzeit
+    [Australia_Central] Zentralaustralische Zeit
+    [Australia_Central-standard] Zentralaustralische Normalzeit
+    [Australia_CentralWestern-standard] Zentral-/Westaustralische Normalzeit
+    [Australia_Eastern] Ostaustralische Zeit
+    [Australia_Eastern-standard] Ostaustralische Normalzeit
+    [Australia_Western-standard] Westaustralische Normalzeit
+    [Azerbaijan-standard] Aserbeidschanische Normalzeit
+    [Azores] Azoren-Zeit
+    [Bangladesh-standard] Bangladesch-Normalzeit
+    [Bhutan] Bhutan-Zeit
+    [Bolivia] Bolivianische Zeit
+    [Brasilia-standard] Brasília-Normalzeit
+    [British] Britische Zeit
+    [Brunei] Brunei-Darussalam-Zeit
+    [Cape_Verde-standard] Cabo-Verde-Normalzeit
+    [Chamorro] Chamorro-Zeit
+    [Chatham] Chatham-Zeit
+    [Chile] Chilenische Zeit
+    [Chile-standard] Chilenische Normalzeit
+    [China-standard] Chinesische Normalzeit
+    [Christmas] Weihnachtsinsel-Zeit
+    [Cocos] Kokosinseln-Zeit
+    [Colombia-standard] Kolumbianische Normalzeit
+    [Cook-standard] Cookinseln-Normalzeit
+    [Cuba] Kubanische Zeit
+    [Davis] Davis-Zeit
+    [DumontDUrville] Dumont-d’Urville-Zeit
+    [East_Timor] Osttimor-Zeit
+    [Easter] Osterinsel-Zeit
+    [Ecuador] Ecuadorianische Zeit
+    [Europe_Central] Mitteleuropäische Zeit
+    [Europe_Central-standard] Mitteleuropäische Normalzeit
+    [Europe_Eastern] Osteuropäische Zeit
+    [Europe_Eastern-standard] Osteuropäische Normalzeit
+    [Europe_Western] Westeuropäische Zeit
+    [Falkland-standard] Falklandinseln-Normalzeit
+    [Fiji-standard] Fidschi-Normalzeit
+    [French_Guiana] Französisch-Guayana-Zeit
+    [French_Southern] Französische-Süd-und-Antarktisgebiete-Zeit
+    [GMT] Mittlere Greenwich-Zeit
+    [Galapagos] Galapagos-Zeit
+    [Gambier] Gambier-Zeit
+    [Georgia-standard] Georgische Normalzeit
+    [Gilbert_Islands] Gilbert-Inseln-Zeit
+    [Greenland] Grönländische Zeit
+    [Gulf] Golf-Zeit
+    [Guyana] Guyana-Zeit
+    [Hawaii] Hawaii-Normalzeit
+    [Hawaii_Aleutian] Hawaii-Aleuten-Zeit
+    [Hong_Kong-standard] Hongkong-Normalzeit
+    [Hovd-standard] Chowd-Normalzeit
+    [India] Indische Normalzeit
+    [Indian_Ocean] Indischer-Ozean-Zeit
+    [Indochina] Indochina-Zeit
+    [Indonesia_Central] Zentralindonesische Zeit
+    [Indonesia_Eastern] Ostindonesische Zeit
+    [Indonesia_Western] Westindonesische Zeit
+    [Iran-standard] Iranische Normalzeit
+    [Irish] Irische Zeit
+    [Irkutsk-standard] Irkutsker Normalzeit
+    [Israel] Israelische Zeit
+    [Japan-standard] Japanische Normalzeit
+    [Kamchatka-standard] Kamtschatka-Normalzeit
+    [Kazakhstan] Kasachische Zeit
+    [Korea-standard] Koreanische Normalzeit
+    [Kosrae] Kosrae-Zeit
+    [Krasnoyarsk-standard] Krasnojarsker Normalzeit
+    [Kyrgystan] Kirgisische Zeit
+    [Line_Islands] Linieninseln-Zeit
+    [Lord_Howe] Lord-Howe-Zeit
+    [Magadan-standard] Magadan-Normalzeit
+    [Malaysia] Malaysische Zeit
+    [Maldives] Malediven-Zeit
+    [Marquesas] Marquesas-Zeit
+    [Marshall_Islands] Marshallinseln-Zeit
+    [Mauritius-standard] Mauritius-Normalzeit
+    [Mawson] Mawson-Zeit
+    [Mexico_Pacific-standard] Mexikanische Pazifik-Normalzeit
+    [Mongolia-standard] Ulaanbaatar-Normalzeit
+    [Moscow-standard] Moskauer Normalzeit
+    [Myanmar] Myanmar-Zeit
+    [Nauru] Nauru-Zeit
+    [Nepal] Nepalesische Zeit
+    [New_Caledonia-standard] Neukaledonische Normalzeit
+    [New_Zealand] Neuseeland-Zeit
+    [Newfoundland] Neufundland-Zeit
+    [Niue] Niue-Zeit
+    [Norfolk] Norfolkinsel-Zeit
+    [Noronha-standard] Fernando-de-Noronha-Normalzeit
+    [Omsk-standard] Omsker Normalzeit
+    [Pakistan-standard] Pakistanische Normalzeit
+    [Palau] Palau-Zeit
+    [Papua_New_Guinea] Papua-Neuguinea-Zeit
+    [Paraguay-standard] Paraguayische Normalzeit
+    [Peru-standard] Peruanische Normalzeit
+    [Philippines-standard] Philippinische Normalzeit
+    [Phoenix_Islands] Phoenixinseln-Zeit
+    [Pierre_Miquelon] St.-Pierre-und-Miquelon-Zeit
+    [Pitcairn] Pitcairninseln-Zeit
+    [Ponape] Pohnpei-Zeit
+    [Reunion] Réunion-Zeit
+    [Rothera] Rothera-Zeit
+    [Samara-standard] Samara-Normalzeit
+    [Samoa] Samoa-Normalzeit
+    [Seychelles] Seychellen-Zeit
+    [Singapore] Singapurische Normalzeit
+    [Solomon] Salomonen-Zeit
+    [South_Georgia] Südgeorgische Zeit
+    [Suriname] Suriname-Zeit
+    [Syowa] Syowa-Zeit
+    [Tahiti] Tahiti-Zeit
+    [Taipei-standard] Taipeh-Normalzeit
+    [Tajikistan] Tadschikische Zeit
+    [Tokelau] Tokelau-Zeit
+    [Tonga-standard] Tongaische Normalzeit
+    [Truk] Chuuk-Zeit
+    [Turkey-standard] Türkische Normalzeit
+    [Turkmenistan-standard] Turkmenische Normalzeit
+    [Tuvalu] Tuvalu-Zeit
+    [Uruguay-standard] Uruguayische Normalzeit
+    [Urumqi] Ürümqi-Zeit
+    [Uzbekistan-standard] Usbekische Normalzeit
+    [Vanuatu-standard] Vanuatu-Normalzeit
+    [Venezuela] Venezuela-Zeit
+    [Vladivostok-standard] Wladiwostoker Normalzeit
+    [Vostok] Wostok-Zeit
+    [Wake] Wake-Insel-Zeit
+    [Wallis] Wallis-und-Futuna-Zeit
+    [Yakutsk-standard] Jakutsker Normalzeit
+    [Yekaterinburg-standard] Jekaterinburger Normalzeit
+    [Yukon] Yukon-Zeit
+   *[other] { $iana-name }
+}

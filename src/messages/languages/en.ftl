@@ -88,6 +88,7 @@ where = Where
 join = Join
 when-here = { $when }, your local time
 when-there = { $when }, local time at the other end
+time-zones = Time zone
 clocks-change = The clocks change before then.
 
 ## The reminder
@@ -97,3 +98,161 @@ reminder-greeting = Hello { $name },
 reminder-greeting-nameless = Hello,
 reminder-starts = { $service } starts { $starts-in }.
 reminder-starts-with = { $service } with { $person } starts { $starts-in }.
+
+## Time zones (scripts/zones)
+
+zone-name = { $zone ->
+    [Acre-standard] Acre Standard Time
+    [Afghanistan] Afghanistan Time
+    [Africa_Central] Central Africa Time
+    [Africa_Eastern] East Africa Time
+    [Africa_Southern] South Africa Standard Time
+    [Africa_Western] West Africa Time
+    [Alaska] Alaska Time
+    [Amazon-standard] Amazon Standard Time
+    [America_Central] Central Time
+    [America_Central-standard] Central Standard Time
+    [America_Eastern] Eastern Time
+    [America_Eastern-standard] Eastern Standard Time
+    [America_Mountain] Mountain Time
+    [America_Mountain-standard] Mountain Standard Time
+    [America_Pacific] Pacific Time
+    [Apia-standard] West Samoa Standard Time
+    [Arabian-standard] Arabian Standard Time
+    [Argentina-standard] Argentina Standard Time
+    [Armenia-standard] Armenia Standard Time
+    [Atlantic] Atlantic Time
+    [Atlantic-standard] Atlantic Standard Time
+    [Australia_Central] Australian Central Time
+    [Australia_Central-standard] Australian Central Standard Time
+    [Australia_CentralWestern-standard] Australian Central Western Standard Time
+    [Australia_Eastern] Australian Eastern Time
+    [Australia_Eastern-standard] Australian Eastern Standard Time
+    [Australia_Western-standard] Australian Western Standard Time
+    [Azerbaijan-standard] Azerbaijan Standard Time
+    [Azores] Azores Time
+    [Bangladesh-standard] Bangladesh Standard Time
+    [Bhutan] Bhutan Time
+    [Bolivia] Bolivia Time
+    [Brasilia-standard] Brasilia Standard Time
+    [British] British Time
+    [Brunei] Brunei Time
+    [Cape_Verde-standard] Cape Verde Standard Time
+    [Chamorro] Chamorro Standard Time
+    [Chatham] Chatham Time
+    [Chile] Chile Time
+    [Chile-standard] Chile Standard Time
+    [China-standard] China Standard Time
+    [Christmas] Christmas Island Time
+    [Cocos] Cocos Islands Time
+    [Colombia-standard] Colombia Standard Time
+    [Cook-standard] Cook Islands Standard Time
+    [Cuba] Cuba Time
+    [Davis] Davis Time
+    [DumontDUrville] Dumont d’Urville Time
+    [East_Timor] Timor-Leste Time
+    [Easter] Easter Island Time
+    [Ecuador] Ecuador Time
+    [Europe_Central] Central European Time
+    [Europe_Central-standard] Central European Standard Time
+    [Europe_Eastern] Eastern European Time
+    [Europe_Eastern-standard] Eastern European Standard Time
+    [Europe_Western] Western European Time
+    [Falkland-standard] Falkland Islands Standard Time
+    [Fiji-standard] Fiji Standard Time
+    [French_Guiana] French Guiana Time
+    [French_Southern] French Southern Territories Time
+    [GMT] Greenwich Mean Time
+    [Galapagos] Galapagos Time
+    [Gambier] Gambier Time
+    [Georgia-standard] Georgia Standard Time
+    [Gilbert_Islands] Gilbert Islands Time
+    [Greenland] Greenland Time
+    [Gulf] Gulf Standard Time
+    [Guyana] Guyana Time
+    [Hawaii] Hawaii Time
+    [Hawaii_Aleutian] Hawaii-Aleutian Time
+    [Hong_Kong-standard] Hong Kong Standard Time
+    [Hovd-standard] Khovd Standard Time
+    [India] India Standard Time
+    [Indian_Ocean] Indian Ocean Time
+    [Indochina] Indochina Time
+    [Indonesia_Central] Central Indonesia Time
+    [Indonesia_Eastern] Eastern Indonesia Time
+    [Indonesia_Western] Western Indonesia Time
+    [Iran-standard] Iran Standard Time
+    [Irish] Irish Time
+    [Irkutsk-standard] Irkutsk Standard Time
+    [Israel] Israel Time
+    [Japan-standard] Japan Standard Time
+    [Kamchatka-standard] Kamchatka Standard Time
+    [Kazakhstan] Kazakhstan Time
+    [Korea-standard] Korean Standard Time
+    [Kosrae] Kosrae Time
+    [Krasnoyarsk-standard] Krasnoyarsk Standard Time
+    [Kyrgystan] Kyrgyzstan Time
+    [Line_Islands] Line Islands Time
+    [Lord_Howe] Lord Howe Time
+    [Magadan-standard] Magadan Standard Time
+    [Malaysia] Malaysia Time
+    [Maldives] Maldives Time
+    [Marquesas] Marquesas Time
+    [Marshall_Islands] Marshall Islands Time
+    [Mauritius-standard] Mauritius Standard Time
+    [Mawson] Mawson Time
+    [Mexico_Pacific-standard] Mexican Pacific Standard Time
+    [Mongolia-standard] Ulaanbaatar Standard Time
+    [Moscow-standard] Moscow Standard Time
+    [Myanmar] Myanmar Time
+    [Nauru] Nauru Time
+    [Nepal] Nepal Time
+    [New_Caledonia-standard] New Caledonia Standard Time
+    [New_Zealand] New Zealand Time
+    [Newfoundland] Newfoundland Time
+    [Niue] Niue Time
+    [Norfolk] Norfolk Island Time
+    [Noronha-standard] Fernando de Noronha Standard Time
+    [Omsk-standard] Omsk Standard Time
+    [Pakistan-standard] Pakistan Standard Time
+    [Palau] Palau Time
+    [Papua_New_Guinea] Papua New Guinea Time
+    [Paraguay-standard] Paraguay Standard Time
+    [Peru-standard] Peru Standard Time
+    [Philippines-standard] Philippine Standard Time
+    [Phoenix_Islands] Phoenix Islands Time
+    [Pierre_Miquelon] St. Pierre & Miquelon Time
+    [Pitcairn] Pitcairn Time
+    [Ponape] Pohnpei Time
+    [Reunion] Réunion Time
+    [Rothera] Rothera Time
+    [Samara-standard] Samara Standard Time
+    [Samoa] American Samoa Time
+    [Seychelles] Seychelles Time
+    [Singapore] Singapore Standard Time
+    [Solomon] Solomon Islands Time
+    [South_Georgia] South Georgia Time
+    [Suriname] Suriname Time
+    [Syowa] Syowa Time
+    [Tahiti] Tahiti Time
+    [Taipei-standard] Taiwan Standard Time
+    [Tajikistan] Tajikistan Time
+    [Tokelau] Tokelau Time
+    [Tonga-standard] Tonga Standard Time
+    [Truk] Chuuk Time
+    [Turkey-standard] Türkiye Standard Time
+    [Turkmenistan-standard] Turkmenistan Standard Time
+    [Tuvalu] Tuvalu Time
+    [Uruguay-standard] Uruguay Standard Time
+    [Urumqi] Ürümqi Time
+    [Uzbekistan-standard] Uzbekistan Standard Time
+    [Vanuatu-standard] Vanuatu Standard Time
+    [Venezuela] Venezuela Time
+    [Vladivostok-standard] Vladivostok Standard Time
+    [Vostok] Vostok Time
+    [Wake] Wake Island Time
+    [Wallis] Wallis & Futuna Time
+    [Yakutsk-standard] Yakutsk Standard Time
+    [Yekaterinburg-standard] Yekaterinburg Standard Time
+    [Yukon] Yukon Time
+   *[other] { $iana-name }
+}

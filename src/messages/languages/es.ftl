@@ -88,6 +88,7 @@ where = Dónde
 join = Unirse
 when-here = { $when }, en su zona horaria
 when-there = { $when }, hora local de la otra persona
+time-zones = Zona horaria
 clocks-change = Antes de ese momento empieza o termina el horario de verano.
 
 ## The reminder
@@ -97,3 +98,161 @@ reminder-greeting = Hola, { $name }:
 reminder-greeting-nameless = Hola:
 reminder-starts = { $service } empieza { $starts-in }.
 reminder-starts-with = { $service } con { $person } empieza { $starts-in }.
+
+## Time zones (scripts/zones)
+
+zone-name = { $zone ->
+    [Acre-standard] hora estándar de Acre
+    [Afghanistan] hora de Afganistán
+    [Africa_Central] hora de África central
+    [Africa_Eastern] hora de África oriental
+    [Africa_Southern] hora de Sudáfrica
+    [Africa_Western] hora de África occidental
+    [Alaska] hora de Alaska
+    [Amazon-standard] hora estándar del Amazonas
+    [America_Central] hora central
+    [America_Central-standard] hora estándar central
+    [America_Eastern] hora oriental
+    [America_Eastern-standard] hora estándar oriental
+    [America_Mountain] hora de las Montañas Rocosas
+    [America_Mountain-standard] hora estándar de las Montañas Rocosas
+    [America_Pacific] hora del Pacífico
+    [Apia-standard] hora estándar de Apia
+    [Arabian-standard] hora estándar de Arabia
+    [Argentina-standard] hora estándar de Argentina
+    [Armenia-standard] hora estándar de Armenia
+    [Atlantic] hora del Atlántico
+    [Atlantic-standard] hora estándar del Atlántico
+    [Australia_Central] hora de Australia central
+    [Australia_Central-standard] hora estándar de Australia central
+    [Australia_CentralWestern-standard] hora estándar de Australia centroccidental
+    [Australia_Eastern] hora de Australia oriental
+    [Australia_Eastern-standard] hora estándar de Australia oriental
+    [Australia_Western-standard] hora estándar de Australia occidental
+    [Azerbaijan-standard] hora estándar de Azerbaiyán
+    [Azores] hora de las Azores
+    [Bangladesh-standard] hora estándar de Bangladés
+    [Bhutan] hora de Bután
+    [Bolivia] hora de Bolivia
+    [Brasilia-standard] hora estándar de Brasilia
+    [British] hora británica
+    [Brunei] hora de Brunéi
+    [Cape_Verde-standard] hora estándar de Cabo Verde
+    [Chamorro] hora estándar de Chamorro
+    [Chatham] hora de Chatham
+    [Chile] hora de Chile
+    [Chile-standard] hora estándar de Chile
+    [China-standard] hora estándar de China
+    [Christmas] hora de la Isla de Navidad
+    [Cocos] hora de las Islas Cocos
+    [Colombia-standard] hora estándar de Colombia
+    [Cook-standard] hora estándar de las Islas Cook
+    [Cuba] hora de Cuba
+    [Davis] hora de Davis
+    [DumontDUrville] hora de Dumont-d’Urville
+    [East_Timor] hora de Timor Oriental
+    [Easter] hora de la isla de Pascua
+    [Ecuador] hora de Ecuador
+    [Europe_Central] hora de Europa central
+    [Europe_Central-standard] hora estándar de Europa central
+    [Europe_Eastern] hora de Europa oriental
+    [Europe_Eastern-standard] hora estándar de Europa oriental
+    [Europe_Western] hora de Europa occidental
+    [Falkland-standard] hora estándar de las islas Malvinas
+    [Fiji-standard] hora estándar de Fiyi
+    [French_Guiana] hora de la Guayana Francesa
+    [French_Southern] hora de Antártida y Territorios Australes Franceses
+    [GMT] hora del meridiano de Greenwich
+    [Galapagos] hora de Galápagos
+    [Gambier] hora de Gambier
+    [Georgia-standard] hora estándar de Georgia
+    [Gilbert_Islands] hora de las islas Gilbert
+    [Greenland] hora de Groenlandia
+    [Gulf] hora estándar del Golfo
+    [Guyana] hora de Guyana
+    [Hawaii] hora estándar de Hawái y Aleutianas
+    [Hawaii_Aleutian] hora de Hawái-Aleutianas
+    [Hong_Kong-standard] hora estándar de Hong Kong
+    [Hovd-standard] hora estándar de Hovd
+    [India] hora estándar de la India
+    [Indian_Ocean] hora del océano Índico
+    [Indochina] hora de Indochina
+    [Indonesia_Central] hora de Indonesia central
+    [Indonesia_Eastern] hora de Indonesia oriental
+    [Indonesia_Western] hora de Indonesia occidental
+    [Iran-standard] hora estándar de Irán
+    [Irish] hora de Irlanda
+    [Irkutsk-standard] hora estándar de Irkutsk
+    [Israel] hora de Israel
+    [Japan-standard] hora estándar de Japón
+    [Kamchatka-standard] hora estándar de Kamchatka
+    [Kazakhstan] hora de Kazajistán
+    [Korea-standard] hora estándar de Corea
+    [Kosrae] hora de Kosrae
+    [Krasnoyarsk-standard] hora estándar de Krasnoyarsk
+    [Kyrgystan] hora de Kirguistán
+    [Line_Islands] hora de las Espóradas Ecuatoriales
+    [Lord_Howe] hora de Lord Howe
+    [Magadan-standard] hora estándar de Magadán
+    [Malaysia] hora de Malasia
+    [Maldives] hora de Maldivas
+    [Marquesas] hora de Marquesas
+    [Marshall_Islands] hora de las Islas Marshall
+    [Mauritius-standard] hora estándar de Mauricio
+    [Mawson] hora de Mawson
+    [Mexico_Pacific-standard] hora estándar del Pacífico de México
+    [Mongolia-standard] hora estándar de Ulán Bator
+    [Moscow-standard] hora estándar de Moscú
+    [Myanmar] hora de Myanmar
+    [Nauru] hora de Nauru
+    [Nepal] hora de Nepal
+    [New_Caledonia-standard] hora estándar de Nueva Caledonia
+    [New_Zealand] hora de Nueva Zelanda
+    [Newfoundland] hora de Terranova
+    [Niue] hora de Niue
+    [Norfolk] hora de la isla Norfolk
+    [Noronha-standard] hora estándar de Fernando de Noronha
+    [Omsk-standard] hora estándar de Omsk
+    [Pakistan-standard] hora estándar de Pakistán
+    [Palau] hora de Palaos
+    [Papua_New_Guinea] hora de Papúa Nueva Guinea
+    [Paraguay-standard] hora estándar de Paraguay
+    [Peru-standard] hora estándar de Perú
+    [Philippines-standard] hora estándar de Filipinas
+    [Phoenix_Islands] hora de las Islas Fénix
+    [Pierre_Miquelon] hora de San Pedro y Miquelón
+    [Pitcairn] hora de Pitcairn
+    [Ponape] hora de Pohnpei
+    [Reunion] hora de Reunión
+    [Rothera] hora de Rothera
+    [Samara-standard] hora estándar de Samara
+    [Samoa] hora estándar de Samoa
+    [Seychelles] hora de Seychelles
+    [Singapore] hora de Singapur
+    [Solomon] hora de las Islas Salomón
+    [South_Georgia] hora de Georgia del Sur
+    [Suriname] hora de Surinam
+    [Syowa] hora de Syowa
+    [Tahiti] hora de Tahití
+    [Taipei-standard] hora estándar de Taipéi
+    [Tajikistan] hora de Tayikistán
+    [Tokelau] hora de Tokelau
+    [Tonga-standard] hora estándar de Tonga
+    [Truk] hora de Chuuk
+    [Turkey-standard] hora estándar de Turquía
+    [Turkmenistan-standard] hora estándar de Turkmenistán
+    [Tuvalu] hora de Tuvalu
+    [Uruguay-standard] hora estándar de Uruguay
+    [Urumqi] hora de Urumqi
+    [Uzbekistan-standard] hora estándar de Uzbekistán
+    [Vanuatu-standard] hora estándar de Vanuatu
+    [Venezuela] hora de Venezuela
+    [Vladivostok-standard] hora estándar de Vladivostok
+    [Vostok] hora de Vostok
+    [Wake] hora de la isla Wake
+    [Wallis] hora de Wallis y Futuna
+    [Yakutsk-standard] hora estándar de Yakutsk
+    [Yekaterinburg-standard] hora estándar de Ekaterimburgo
+    [Yukon] hora de Yukón
+   *[other] { $iana-name }
+}

@@ -88,6 +88,7 @@ where = Où
 join = Participer
 when-here = { $when }, dans votre fuseau horaire
 when-there = { $when }, heure locale de l’autre personne
+time-zones = Fuseau horaire
 clocks-change = Le changement d’heure aura lieu d’ici là.
 
 ## The reminder
@@ -97,3 +98,161 @@ reminder-greeting = Bonjour { $name },
 reminder-greeting-nameless = Bonjour,
 reminder-starts = { $service } commence { $starts-in }.
 reminder-starts-with = { $service } avec { $person } commence { $starts-in }.
+
+## Time zones (scripts/zones)
+
+zone-name = { $zone ->
+    [Acre-standard] heure normale de l’Acre
+    [Afghanistan] heure de l’Afghanistan
+    [Africa_Central] heure normale d’Afrique centrale
+    [Africa_Eastern] heure normale d’Afrique de l’Est
+    [Africa_Southern] heure normale d’Afrique méridionale
+    [Africa_Western] heure d’Afrique de l’Ouest
+    [Alaska] heure de l’Alaska
+    [Amazon-standard] heure normale de l’Amazonie
+    [America_Central] heure du centre nord-américain
+    [America_Central-standard] heure normale du centre nord-américain
+    [America_Eastern] heure de l’Est nord-américain
+    [America_Eastern-standard] heure normale de l’Est nord-américain
+    [America_Mountain] heure des Rocheuses
+    [America_Mountain-standard] heure normale des Rocheuses
+    [America_Pacific] heure du Pacifique nord-américain
+    [Apia-standard] heure normale des Samoa occidentales
+    [Arabian-standard] heure normale de l’Arabie
+    [Argentina-standard] heure normale d’Argentine
+    [Armenia-standard] heure normale de l’Arménie
+    [Atlantic] heure de l’Atlantique
+    [Atlantic-standard] heure normale de l’Atlantique
+    [Australia_Central] heure du centre de l’Australie
+    [Australia_Central-standard] heure normale du centre de l’Australie
+    [Australia_CentralWestern-standard] heure normale du centre-ouest de l’Australie
+    [Australia_Eastern] heure de l’Est de l’Australie
+    [Australia_Eastern-standard] heure normale de l’Est de l’Australie
+    [Australia_Western-standard] heure normale de l’Ouest de l’Australie
+    [Azerbaijan-standard] heure normale de l’Azerbaïdjan
+    [Azores] heure des Açores
+    [Bangladesh-standard] heure normale du Bangladesh
+    [Bhutan] heure du Bhoutan
+    [Bolivia] heure de Bolivie
+    [Brasilia-standard] heure normale de Brasilia
+    [British] heure britannique
+    [Brunei] heure du Brunei
+    [Cape_Verde-standard] heure normale du Cap-Vert
+    [Chamorro] heure des Chamorro
+    [Chatham] heure des îles Chatham
+    [Chile] heure du Chili
+    [Chile-standard] heure normale du Chili
+    [China-standard] heure normale de la Chine
+    [Christmas] heure de l’île Christmas
+    [Cocos] heure des îles Cocos
+    [Colombia-standard] heure normale de Colombie
+    [Cook-standard] heure normale des îles Cook
+    [Cuba] heure de Cuba
+    [Davis] heure de Davis
+    [DumontDUrville] heure de Dumont-d’Urville
+    [East_Timor] heure du Timor oriental
+    [Easter] heure de l’île de Pâques
+    [Ecuador] heure de l’Équateur
+    [Europe_Central] heure d’Europe centrale
+    [Europe_Central-standard] heure normale d’Europe centrale
+    [Europe_Eastern] heure d’Europe de l’Est
+    [Europe_Eastern-standard] heure normale d’Europe de l’Est
+    [Europe_Western] heure d’Europe de l’Ouest
+    [Falkland-standard] heure normale des îles Malouines
+    [Fiji-standard] heure normale des îles Fidji
+    [French_Guiana] heure de la Guyane française
+    [French_Southern] heure des Terres australes et antarctiques françaises
+    [GMT] heure moyenne de Greenwich
+    [Galapagos] heure des îles Galápagos
+    [Gambier] heure des îles Gambier
+    [Georgia-standard] heure normale de la Géorgie
+    [Gilbert_Islands] heure des îles Gilbert
+    [Greenland] heure du Groenland
+    [Gulf] heure du Golfe
+    [Guyana] heure du Guyana
+    [Hawaii] heure d’Hawaï
+    [Hawaii_Aleutian] heure d’Hawaï - Aléoutiennes
+    [Hong_Kong-standard] heure normale de Hong Kong
+    [Hovd-standard] heure normale de Hovd
+    [India] heure de l’Inde
+    [Indian_Ocean] heure de l’Océan Indien
+    [Indochina] heure d’Indochine
+    [Indonesia_Central] heure du Centre indonésien
+    [Indonesia_Eastern] heure de l’Est indonésien
+    [Indonesia_Western] heure de l’Ouest indonésien
+    [Iran-standard] heure normale d’Iran
+    [Irish] heure irlandaise
+    [Irkutsk-standard] heure normale d’Irkoutsk
+    [Israel] heure d’Israël
+    [Japan-standard] heure normale du Japon
+    [Kamchatka-standard] heure normale du Kamtchatka
+    [Kazakhstan] heure du Kazakhstan
+    [Korea-standard] heure normale de la Corée
+    [Kosrae] heure de Kosrae
+    [Krasnoyarsk-standard] heure normale de Krasnoïarsk
+    [Kyrgystan] heure du Kirghizistan
+    [Line_Islands] heure des îles de la Ligne
+    [Lord_Howe] heure de Lord Howe
+    [Magadan-standard] heure normale de Magadan
+    [Malaysia] heure de la Malaisie
+    [Maldives] heure des Maldives
+    [Marquesas] heure des îles Marquises
+    [Marshall_Islands] heure des îles Marshall
+    [Mauritius-standard] heure normale de Maurice
+    [Mawson] heure de Mawson
+    [Mexico_Pacific-standard] heure normale du Pacifique mexicain
+    [Mongolia-standard] heure normale d’Oulan-Bator
+    [Moscow-standard] heure normale de Moscou
+    [Myanmar] heure du Myanmar
+    [Nauru] heure de Nauru
+    [Nepal] heure du Népal
+    [New_Caledonia-standard] heure normale de la Nouvelle-Calédonie
+    [New_Zealand] heure de la Nouvelle-Zélande
+    [Newfoundland] heure de Terre-Neuve
+    [Niue] heure de Niue
+    [Norfolk] heure de l’île Norfolk
+    [Noronha-standard] heure normale de Fernando de Noronha
+    [Omsk-standard] heure normale de Omsk
+    [Pakistan-standard] heure normale du Pakistan
+    [Palau] heure des Palaos
+    [Papua_New_Guinea] heure de la Papouasie-Nouvelle-Guinée
+    [Paraguay-standard] heure normale du Paraguay
+    [Peru-standard] heure normale du Pérou
+    [Philippines-standard] heure normale des Philippines
+    [Phoenix_Islands] heure des îles Phoenix
+    [Pierre_Miquelon] heure de Saint-Pierre-et-Miquelon
+    [Pitcairn] heure des îles Pitcairn
+    [Ponape] heure de l’île de Pohnpei
+    [Reunion] heure de La Réunion
+    [Rothera] heure de Rothera
+    [Samara-standard] heure normale de Samara
+    [Samoa] heure normale des Samoa
+    [Seychelles] heure des Seychelles
+    [Singapore] heure de Singapour
+    [Solomon] heure des îles Salomon
+    [South_Georgia] heure de Géorgie du Sud
+    [Suriname] heure du Suriname
+    [Syowa] heure de Syowa
+    [Tahiti] heure de Tahiti
+    [Taipei-standard] heure normale de Taipei
+    [Tajikistan] heure du Tadjikistan
+    [Tokelau] heure de Tokelau
+    [Tonga-standard] heure normale des Tonga
+    [Truk] heure de Chuuk
+    [Turkey-standard] heure normale de Turquie
+    [Turkmenistan-standard] heure normale du Turkménistan
+    [Tuvalu] heure des Tuvalu
+    [Uruguay-standard] heure normale de l’Uruguay
+    [Urumqi] heure d’Ürümqi
+    [Uzbekistan-standard] heure normale de l’Ouzbékistan
+    [Vanuatu-standard] heure normale du Vanuatu
+    [Venezuela] heure du Venezuela
+    [Vladivostok-standard] heure normale de Vladivostok
+    [Vostok] heure de Vostok
+    [Wake] heure de l’île Wake
+    [Wallis] heure de Wallis-et-Futuna
+    [Yakutsk-standard] heure normale de Iakoutsk
+    [Yekaterinburg-standard] heure normale d’Ekaterinbourg
+    [Yukon] heure normale du Yukon
+   *[other] { $iana-name }
+}

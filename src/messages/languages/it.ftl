@@ -88,6 +88,7 @@ where = Dove
 join = Link
 when-here = { $when }, nel Suo fuso orario
 when-there = { $when }, ora locale dell’altra persona
+time-zones = Fuso orario
 clocks-change = Prima di allora inizia o termina l’ora legale.
 
 ## The reminder
@@ -97,3 +98,161 @@ reminder-greeting = Gentile { $name },
 reminder-greeting-nameless = Buongiorno,
 reminder-starts = { $service } inizia { $starts-in }.
 reminder-starts-with = { $service } con { $person } inizia { $starts-in }.
+
+## Time zones (scripts/zones)
+
+zone-name = { $zone ->
+    [Acre-standard] Ora standard dell’Acre
+    [Afghanistan] Ora dell’Afghanistan
+    [Africa_Central] Ora dell’Africa centrale
+    [Africa_Eastern] Ora dell’Africa orientale
+    [Africa_Southern] Ora dell’Africa meridionale
+    [Africa_Western] Ora dell’Africa occidentale
+    [Alaska] Ora dell’Alaska
+    [Amazon-standard] Ora standard dell’Amazzonia
+    [America_Central] Ora centrale USA
+    [America_Central-standard] Ora standard centrale USA
+    [America_Eastern] Ora orientale USA
+    [America_Eastern-standard] Ora standard orientale USA
+    [America_Mountain] Ora Montagne Rocciose USA
+    [America_Mountain-standard] Ora standard Montagne Rocciose USA
+    [America_Pacific] Ora del Pacifico USA
+    [Apia-standard] Ora standard delle Samoa occidentali
+    [Arabian-standard] Ora standard araba
+    [Argentina-standard] Ora standard dell’Argentina
+    [Armenia-standard] Ora standard dell’Armenia
+    [Atlantic] Ora dell’Atlantico
+    [Atlantic-standard] Ora standard dell’Atlantico
+    [Australia_Central] Ora dell’Australia centrale
+    [Australia_Central-standard] Ora standard dell’Australia centrale
+    [Australia_CentralWestern-standard] Ora standard dell’Australia centroccidentale
+    [Australia_Eastern] Ora dell’Australia orientale
+    [Australia_Eastern-standard] Ora standard dell’Australia orientale
+    [Australia_Western-standard] Ora standard dell’Australia occidentale
+    [Azerbaijan-standard] Ora standard dell’Azerbaigian
+    [Azores] Ora delle Azzorre
+    [Bangladesh-standard] Ora standard del Bangladesh
+    [Bhutan] Ora del Bhutan
+    [Bolivia] Ora della Bolivia
+    [Brasilia-standard] Ora standard di Brasilia
+    [British] Ora del Regno Unito
+    [Brunei] Ora del Brunei Darussalam
+    [Cape_Verde-standard] Ora standard di Capo Verde
+    [Chamorro] Ora di Chamorro
+    [Chatham] Ora delle Chatham
+    [Chile] Ora del Cile
+    [Chile-standard] Ora standard del Cile
+    [China-standard] Ora standard della Cina
+    [Christmas] Ora dell’Isola Christmas
+    [Cocos] Ora delle Isole Cocos
+    [Colombia-standard] Ora standard della Colombia
+    [Cook-standard] Ora standard delle isole Cook
+    [Cuba] Ora di Cuba
+    [Davis] Ora di Davis
+    [DumontDUrville] Ora di Dumont-d’Urville
+    [East_Timor] Ora di Timor Est
+    [Easter] Ora dell’Isola di Pasqua
+    [Ecuador] Ora dell’Ecuador
+    [Europe_Central] Ora dell’Europa centrale
+    [Europe_Central-standard] Ora standard dell’Europa centrale
+    [Europe_Eastern] Ora dell’Europa orientale
+    [Europe_Eastern-standard] Ora standard dell’Europa orientale
+    [Europe_Western] Ora dell’Europa occidentale
+    [Falkland-standard] Ora standard delle Isole Falkland
+    [Fiji-standard] Ora standard delle Figi
+    [French_Guiana] Ora della Guiana francese
+    [French_Southern] Ora delle Terre australi e antartiche francesi
+    [GMT] Ora del meridiano di Greenwich
+    [Galapagos] Ora delle Galapagos
+    [Gambier] Ora di Gambier
+    [Georgia-standard] Ora standard della Georgia
+    [Gilbert_Islands] Ora delle isole Gilbert
+    [Greenland] Ora della Groenlandia
+    [Gulf] Ora del Golfo
+    [Guyana] Ora della Guyana
+    [Hawaii] Ora standard delle Hawaii
+    [Hawaii_Aleutian] Ora delle isole Hawaii-Aleutine
+    [Hong_Kong-standard] Ora standard di Hong Kong
+    [Hovd-standard] Ora standard di Hovd
+    [India] Ora standard dell’India
+    [Indian_Ocean] Ora dell’Oceano Indiano
+    [Indochina] Ora dell’Indocina
+    [Indonesia_Central] Ora dell’Indonesia centrale
+    [Indonesia_Eastern] Ora dell’Indonesia orientale
+    [Indonesia_Western] Ora dell’Indonesia occidentale
+    [Iran-standard] Ora standard dell’Iran
+    [Irish] Ora dell’Irlanda
+    [Irkutsk-standard] Ora standard di Irkutsk
+    [Israel] Ora di Israele
+    [Japan-standard] Ora standard del Giappone
+    [Kamchatka-standard] Ora standard della Kamchatka
+    [Kazakhstan] Ora del Kazakistan
+    [Korea-standard] Ora standard coreana
+    [Kosrae] Ora del Kosrae
+    [Krasnoyarsk-standard] Ora standard di Krasnoyarsk
+    [Kyrgystan] Ora del Kirghizistan
+    [Line_Islands] Ora delle Sporadi equatoriali
+    [Lord_Howe] Ora di Lord Howe
+    [Magadan-standard] Ora standard di Magadan
+    [Malaysia] Ora della Malesia
+    [Maldives] Ora delle Maldive
+    [Marquesas] Ora delle Marchesi
+    [Marshall_Islands] Ora delle Isole Marshall
+    [Mauritius-standard] Ora standard delle Mauritius
+    [Mawson] Ora di Mawson
+    [Mexico_Pacific-standard] Ora standard del Pacifico (Messico)
+    [Mongolia-standard] Ora standard di Ulan Bator
+    [Moscow-standard] Ora standard di Mosca
+    [Myanmar] Ora della Birmania
+    [Nauru] Ora di Nauru
+    [Nepal] Ora del Nepal
+    [New_Caledonia-standard] Ora standard della Nuova Caledonia
+    [New_Zealand] Ora della Nuova Zelanda
+    [Newfoundland] Ora di Terranova
+    [Niue] Ora di Niue
+    [Norfolk] Ora delle Isole Norfolk
+    [Noronha-standard] Ora standard di Fernando de Noronha
+    [Omsk-standard] Ora standard di Omsk
+    [Pakistan-standard] Ora standard del Pakistan
+    [Palau] Ora di Palau
+    [Papua_New_Guinea] Ora della Papua Nuova Guinea
+    [Paraguay-standard] Ora standard del Paraguay
+    [Peru-standard] Ora standard del Perù
+    [Philippines-standard] Ora standard delle Filippine
+    [Phoenix_Islands] Ora delle Isole della Fenice
+    [Pierre_Miquelon] Ora di Saint-Pierre e Miquelon
+    [Pitcairn] Ora delle Pitcairn
+    [Ponape] Ora di Pohnpei
+    [Reunion] Ora di Riunione
+    [Rothera] Ora di Rothera
+    [Samara-standard] Ora standard di Samara
+    [Samoa] Ora standard di Samoa
+    [Seychelles] Ora delle Seychelles
+    [Singapore] Ora di Singapore
+    [Solomon] Ora delle Isole Salomone
+    [South_Georgia] Ora della Georgia del Sud
+    [Suriname] Ora del Suriname
+    [Syowa] Ora di Syowa
+    [Tahiti] Ora di Tahiti
+    [Taipei-standard] Ora standard di Taipei
+    [Tajikistan] Ora del Tagikistan
+    [Tokelau] Ora di Tokelau
+    [Tonga-standard] Ora standard di Tonga
+    [Truk] Ora del Chuuk
+    [Turkey-standard] Ora standard della Turchia
+    [Turkmenistan-standard] Ora standard del Turkmenistan
+    [Tuvalu] Ora di Tuvalu
+    [Uruguay-standard] Ora standard dell’Uruguay
+    [Urumqi] Ora di Ürümqi
+    [Uzbekistan-standard] Ora standard dell’Uzbekistan
+    [Vanuatu-standard] Ora standard del Vanuatu
+    [Venezuela] Ora del Venezuela
+    [Vladivostok-standard] Ora standard di Vladivostok
+    [Vostok] Ora di Vostok
+    [Wake] Ora dell’Isola di Wake
+    [Wallis] Ora di Wallis e Futuna
+    [Yakutsk-standard] Ora standard di Yakutsk
+    [Yekaterinburg-standard] Ora standard di Ekaterinburg
+    [Yukon] Ora dello Yukon
+   *[other] { $iana-name }
+}

@@ -94,6 +94,7 @@ where = Gdzie
 join = Dołącz
 when-here = { $when }, w Twojej strefie czasowej
 when-there = { $when }, czas lokalny drugiej osoby
+time-zones = Strefa czasowa
 clocks-change = Przed tym terminem nastąpi zmiana czasu.
 
 ## The reminder
@@ -103,3 +104,161 @@ reminder-greeting = Dzień dobry, { $name }!
 reminder-greeting-nameless = Dzień dobry!
 reminder-starts = { $service } zaczyna się { $starts-in }.
 reminder-starts-with = { $service } ({ $person }) zaczyna się { $starts-in }.
+
+## Time zones (scripts/zones)
+
+zone-name = { $zone ->
+    [Acre-standard] Acre (czas standardowy)
+    [Afghanistan] czas Afganistan
+    [Africa_Central] czas środkowoafrykański
+    [Africa_Eastern] czas wschodnioafrykański
+    [Africa_Southern] czas południowoafrykański
+    [Africa_Western] czas zachodnioafrykański
+    [Alaska] czas Alaska
+    [Amazon-standard] czas amazoński standardowy
+    [America_Central] czas środkowoamerykański
+    [America_Central-standard] czas środkowoamerykański standardowy
+    [America_Eastern] czas wschodnioamerykański
+    [America_Eastern-standard] czas wschodnioamerykański standardowy
+    [America_Mountain] czas górski
+    [America_Mountain-standard] czas górski standardowy
+    [America_Pacific] czas pacyficzny
+    [Apia-standard] Apia (czas standardowy)
+    [Arabian-standard] Półwysep Arabski (czas standardowy)
+    [Argentina-standard] Argentyna (czas standardowy)
+    [Armenia-standard] Armenia (czas standardowy)
+    [Atlantic] czas atlantycki
+    [Atlantic-standard] czas atlantycki standardowy
+    [Australia_Central] czas środkowoaustralijski
+    [Australia_Central-standard] czas środkowoaustralijski standardowy
+    [Australia_CentralWestern-standard] czas środkowo-zachodnioaustralijski standardowy
+    [Australia_Eastern] czas wschodnioaustralijski
+    [Australia_Eastern-standard] czas wschodnioaustralijski standardowy
+    [Australia_Western-standard] czas zachodnioaustralijski standardowy
+    [Azerbaijan-standard] Azerbejdżan (czas standardowy)
+    [Azores] czas Azory
+    [Bangladesh-standard] Bangladesz (czas standardowy)
+    [Bhutan] czas Bhutan
+    [Bolivia] czas Boliwia
+    [Brasilia-standard] Brasília (czas standardowy)
+    [British] czas Wielka Brytania
+    [Brunei] czas Brunei
+    [Cape_Verde-standard] Wyspy Zielonego Przylądka (czas standardowy)
+    [Chamorro] czas Czamorro
+    [Chatham] czas Chatham
+    [Chile] czas Chile
+    [Chile-standard] Chile (czas standardowy)
+    [China-standard] Chiny (czas standardowy)
+    [Christmas] czas Wyspa Bożego Narodzenia
+    [Cocos] czas Wyspy Kokosowe
+    [Colombia-standard] Kolumbia (czas standardowy)
+    [Cook-standard] Wyspy Cooka (czas standardowy)
+    [Cuba] czas Kuba
+    [Davis] czas Davis
+    [DumontDUrville] czas Dumont-d’Urville
+    [East_Timor] czas Timor Wschodni
+    [Easter] czas Wyspa Wielkanocna
+    [Ecuador] czas Ekwador
+    [Europe_Central] czas środkowoeuropejski
+    [Europe_Central-standard] czas środkowoeuropejski standardowy
+    [Europe_Eastern] czas wschodnioeuropejski
+    [Europe_Eastern-standard] czas wschodnioeuropejski standardowy
+    [Europe_Western] czas zachodnioeuropejski
+    [Falkland-standard] Falklandy (czas standardowy)
+    [Fiji-standard] Fidżi (czas standardowy)
+    [French_Guiana] czas Gujana Francuska
+    [French_Southern] czas Francuskie Terytoria Południowe i Antarktyczne
+    [GMT] czas uniwersalny
+    [Galapagos] czas Galapagos
+    [Gambier] czas Wyspy Gambiera
+    [Georgia-standard] Gruzja (czas standardowy)
+    [Gilbert_Islands] czas Wyspy Gilberta
+    [Greenland] czas Grenlandia
+    [Gulf] czas Zatoka Perska
+    [Guyana] czas Gujana
+    [Hawaii] Hawaje (czas standardowy)
+    [Hawaii_Aleutian] czas Hawaje-Aleuty
+    [Hong_Kong-standard] Hongkong (czas standardowy)
+    [Hovd-standard] Kobdo (czas standardowy)
+    [India] czas indyjski standardowy
+    [Indian_Ocean] czas Ocean Indyjski
+    [Indochina] czas indochiński
+    [Indonesia_Central] czas Indonezja Środkowa
+    [Indonesia_Eastern] czas Indonezja Wschodnia
+    [Indonesia_Western] czas Indonezja Zachodnia
+    [Iran-standard] Iran (czas standardowy)
+    [Irish] czas irlandzki
+    [Irkutsk-standard] Irkuck (czas standardowy)
+    [Israel] czas Izrael
+    [Japan-standard] Japonia (czas standardowy)
+    [Kamchatka-standard] Kamczatka (czas standardowy)
+    [Kazakhstan] czas Kazachstan
+    [Korea-standard] Korea (czas standardowy)
+    [Kosrae] czas Kosrae
+    [Krasnoyarsk-standard] Krasnojarsk (czas standardowy)
+    [Kyrgystan] czas Kirgistan
+    [Line_Islands] czas Line Islands
+    [Lord_Howe] czas Lord Howe
+    [Magadan-standard] Magadan (czas standardowy)
+    [Malaysia] czas Malezja
+    [Maldives] czas Malediwy
+    [Marquesas] czas Markizy
+    [Marshall_Islands] czas Wyspy Marshalla
+    [Mauritius-standard] Mauritius (czas standardowy)
+    [Mawson] czas Mawson
+    [Mexico_Pacific-standard] Meksyk (czas pacyficzny standardowy)
+    [Mongolia-standard] Ułan Bator (czas standardowy)
+    [Moscow-standard] Moskwa (czas standardowy)
+    [Myanmar] czas Mjanma
+    [Nauru] czas Nauru
+    [Nepal] czas Nepal
+    [New_Caledonia-standard] Nowa Kaledonia (czas standardowy)
+    [New_Zealand] czas Nowa Zelandia
+    [Newfoundland] czas Nowa Fundlandia
+    [Niue] czas Niue
+    [Norfolk] czas Norfolk
+    [Noronha-standard] Fernando de Noronha (czas standardowy)
+    [Omsk-standard] Omsk (czas standardowy)
+    [Pakistan-standard] Pakistan (czas standardowy)
+    [Palau] czas Palau
+    [Papua_New_Guinea] czas Papua-Nowa Gwinea
+    [Paraguay-standard] Paragwaj (czas standardowy)
+    [Peru-standard] Peru (czas standardowy)
+    [Philippines-standard] Filipiny (czas standardowy)
+    [Phoenix_Islands] czas Feniks
+    [Pierre_Miquelon] czas Saint-Pierre i Miquelon
+    [Pitcairn] czas Pitcairn
+    [Ponape] czas Pohnpei
+    [Reunion] czas Reunion
+    [Rothera] czas Rothera
+    [Samara-standard] Samara (czas standardowy)
+    [Samoa] Samoa (czas standardowy)
+    [Seychelles] czas Seszele
+    [Singapore] czas Singapur
+    [Solomon] czas Wyspy Salomona
+    [South_Georgia] czas Georgia Południowa
+    [Suriname] czas Surinam
+    [Syowa] czas Syowa
+    [Tahiti] czas Tahiti
+    [Taipei-standard] Tajpej (czas standardowy)
+    [Tajikistan] czas Tadżykistan
+    [Tokelau] czas Tokelau
+    [Tonga-standard] Tonga (czas standardowy)
+    [Truk] czas Chuuk
+    [Turkey-standard] Turcja (czas standardowy)
+    [Turkmenistan-standard] Turkmenistan (czas standardowy)
+    [Tuvalu] czas Tuvalu
+    [Uruguay-standard] Urugwaj (czas standardowy)
+    [Urumqi] czas Urumczi
+    [Uzbekistan-standard] Uzbekistan (czas standardowy)
+    [Vanuatu-standard] Vanuatu (czas standardowy)
+    [Venezuela] czas Wenezuela
+    [Vladivostok-standard] Władywostok (czas standardowy)
+    [Vostok] czas Wostok
+    [Wake] czas Wake
+    [Wallis] czas Wallis i Futuna
+    [Yakutsk-standard] Jakuck (czas standardowy)
+    [Yekaterinburg-standard] Jekaterynburg (czas standardowy)
+    [Yukon] czas Jukon
+   *[other] { $iana-name }
+}

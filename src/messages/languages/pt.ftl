@@ -88,6 +88,7 @@ where = Onde
 join = Participar
 when-here = { $when }, no seu fuso horário
 when-there = { $when }, horário local da outra pessoa
+time-zones = Fuso horário
 clocks-change = Até lá, começa ou termina o horário de verão.
 
 ## The reminder
@@ -97,3 +98,161 @@ reminder-greeting = Olá, { $name },
 reminder-greeting-nameless = Olá,
 reminder-starts = { $service } começa { $starts-in }.
 reminder-starts-with = { $service } com { $person } começa { $starts-in }.
+
+## Time zones (scripts/zones)
+
+zone-name = { $zone ->
+    [Acre-standard] Horário Padrão do Acre
+    [Afghanistan] Horário do Afeganistão
+    [Africa_Central] Horário da África Central
+    [Africa_Eastern] Horário da África Oriental
+    [Africa_Southern] Horário Padrão da África do Sul
+    [Africa_Western] Horário da África Ocidental
+    [Alaska] Horário do Alasca
+    [Amazon-standard] Horário Padrão do Amazonas
+    [America_Central] Horário Central
+    [America_Central-standard] Horário Padrão Central
+    [America_Eastern] Horário do Leste
+    [America_Eastern-standard] Horário Padrão do Leste
+    [America_Mountain] Horário das Montanhas
+    [America_Mountain-standard] Horário Padrão das Montanhas
+    [America_Pacific] Horário do Pacífico
+    [Apia-standard] Horário Padrão de Apia
+    [Arabian-standard] Horário Padrão da Arábia
+    [Argentina-standard] Horário Padrão da Argentina
+    [Armenia-standard] Horário Padrão da Armênia
+    [Atlantic] Horário do Atlântico
+    [Atlantic-standard] Horário Padrão do Atlântico
+    [Australia_Central] Horário da Austrália Central
+    [Australia_Central-standard] Horário Padrão da Austrália Central
+    [Australia_CentralWestern-standard] Horário Padrão da Austrália Centro-Ocidental
+    [Australia_Eastern] Horário da Austrália Oriental
+    [Australia_Eastern-standard] Horário Padrão da Austrália Oriental
+    [Australia_Western-standard] Horário Padrão da Austrália Ocidental
+    [Azerbaijan-standard] Horário Padrão do Azerbaijão
+    [Azores] Horário dos Açores
+    [Bangladesh-standard] Horário Padrão de Bangladesh
+    [Bhutan] Horário do Butão
+    [Bolivia] Horário da Bolívia
+    [Brasilia-standard] Horário Padrão de Brasília
+    [British] Horário Britânico
+    [Brunei] Horário de Brunei Darussalam
+    [Cape_Verde-standard] Horário Padrão de Cabo Verde
+    [Chamorro] Horário de Chamorro
+    [Chatham] Horário de Chatham
+    [Chile] Horário do Chile
+    [Chile-standard] Horário Padrão do Chile
+    [China-standard] Horário Padrão da China
+    [Christmas] Horário da Ilha Christmas
+    [Cocos] Horário das Ilhas Coco
+    [Colombia-standard] Horário Padrão da Colômbia
+    [Cook-standard] Horário Padrão das Ilhas Cook
+    [Cuba] Horário de Cuba
+    [Davis] Horário de Davis
+    [DumontDUrville] Horário de Dumont-d’Urville
+    [East_Timor] Horário do Timor-Leste
+    [Easter] Horário da Ilha de Páscoa
+    [Ecuador] Horário do Equador
+    [Europe_Central] Horário da Europa Central
+    [Europe_Central-standard] Horário Padrão da Europa Central
+    [Europe_Eastern] Horário da Europa Oriental
+    [Europe_Eastern-standard] Horário Padrão da Europa Oriental
+    [Europe_Western] Horário da Europa Ocidental
+    [Falkland-standard] Horário Padrão das Ilhas Malvinas
+    [Fiji-standard] Horário Padrão de Fiji
+    [French_Guiana] Horário da Guiana Francesa
+    [French_Southern] Horário dos Territórios Franceses do Sul e Antártida
+    [GMT] Horário do Meridiano de Greenwich
+    [Galapagos] Horário de Galápagos
+    [Gambier] Horário de Gambier
+    [Georgia-standard] Horário Padrão da Geórgia
+    [Gilbert_Islands] Horário das Ilhas Gilberto
+    [Greenland] Horário da Groenlândia
+    [Gulf] Horário do Golfo
+    [Guyana] Horário da Guiana
+    [Hawaii] Horário do Havaí
+    [Hawaii_Aleutian] Horário do Havaí e Ilhas Aleutas
+    [Hong_Kong-standard] Horário Padrão de Hong Kong
+    [Hovd-standard] Horário Padrão de Hovd
+    [India] Horário Padrão da Índia
+    [Indian_Ocean] Horário do Oceano Índico
+    [Indochina] Horário da Indochina
+    [Indonesia_Central] Horário da Indonésia Central
+    [Indonesia_Eastern] Horário da Indonésia Oriental
+    [Indonesia_Western] Horário da Indonésia Ocidental
+    [Iran-standard] Horário Padrão do Irã
+    [Irish] Horário Irlandês
+    [Irkutsk-standard] Horário Padrão de Irkutsk
+    [Israel] Horário de Israel
+    [Japan-standard] Horário Padrão do Japão
+    [Kamchatka-standard] Horário Padrão de Kamchatka
+    [Kazakhstan] Horário do Cazaquistão
+    [Korea-standard] Horário Padrão da Coreia
+    [Kosrae] Horário de Kosrae
+    [Krasnoyarsk-standard] Horário Padrão de Krasnoyarsk
+    [Kyrgystan] Horário do Quirguistão
+    [Line_Islands] Horário das Ilhas da Linha
+    [Lord_Howe] Horário de Lord Howe
+    [Magadan-standard] Horário Padrão de Magadan
+    [Malaysia] Horário da Malásia
+    [Maldives] Horário das Ilhas Maldivas
+    [Marquesas] Horário das Marquesas
+    [Marshall_Islands] Horário das Ilhas Marshall
+    [Mauritius-standard] Horário Padrão de Maurício
+    [Mawson] Horário de Mawson
+    [Mexico_Pacific-standard] Horário Padrão do Pacífico Mexicano
+    [Mongolia-standard] Horário Padrão de Ulan Bator
+    [Moscow-standard] Horário Padrão de Moscou
+    [Myanmar] Horário de Mianmar
+    [Nauru] Horário de Nauru
+    [Nepal] Horário do Nepal
+    [New_Caledonia-standard] Horário Padrão da Nova Caledônia
+    [New_Zealand] Horário da Nova Zelândia
+    [Newfoundland] Horário da Terra Nova
+    [Niue] Horário de Niue
+    [Norfolk] Horário da Ilha Norfolk
+    [Noronha-standard] Horário Padrão de Fernando de Noronha
+    [Omsk-standard] Horário Padrão de Omsk
+    [Pakistan-standard] Horário Padrão do Paquistão
+    [Palau] Horário de Palau
+    [Papua_New_Guinea] Horário de Papua-Nova Guiné
+    [Paraguay-standard] Horário Padrão do Paraguai
+    [Peru-standard] Horário Padrão do Peru
+    [Philippines-standard] Horário Padrão das Filipinas
+    [Phoenix_Islands] Horário das Ilhas Fênix
+    [Pierre_Miquelon] Horário de São Pedro e Miquelão
+    [Pitcairn] Horário de Pitcairn
+    [Ponape] Horário de Ponape
+    [Reunion] Horário de Reunião
+    [Rothera] Horário de Rothera
+    [Samara-standard] Horário Padrão de Samara
+    [Samoa] Horário Padrão de Samoa
+    [Seychelles] Horário de Seicheles
+    [Singapore] Horário Padrão de Singapura
+    [Solomon] Horário das Ilhas Salomão
+    [South_Georgia] Horário da Geórgia do Sul
+    [Suriname] Horário do Suriname
+    [Syowa] Horário de Syowa
+    [Tahiti] Horário do Taiti
+    [Taipei-standard] Horário Padrão de Taipei
+    [Tajikistan] Horário do Tajiquistão
+    [Tokelau] Horário de Tokelau
+    [Tonga-standard] Horário Padrão de Tonga
+    [Truk] Horário de Chuuk
+    [Turkey-standard] Horário Padrão da Turquia
+    [Turkmenistan-standard] Horário Padrão do Turcomenistão
+    [Tuvalu] Horário de Tuvalu
+    [Uruguay-standard] Horário Padrão do Uruguai
+    [Urumqi] Horário de Ürümqi
+    [Uzbekistan-standard] Horário Padrão do Uzbequistão
+    [Vanuatu-standard] Horário Padrão de Vanuatu
+    [Venezuela] Horário da Venezuela
+    [Vladivostok-standard] Horário Padrão de Vladivostok
+    [Vostok] Horário de Vostok
+    [Wake] Horário das Ilhas Wake
+    [Wallis] Horário de Wallis e Futuna
+    [Yakutsk-standard] Horário Padrão de Yakutsk
+    [Yekaterinburg-standard] Horário Padrão de Ecaterimburgo
+    [Yukon] Horário do Yukon
+   *[other] { $iana-name }
+}

@@ -9,7 +9,7 @@ use uuid::Uuid;
 
 use crate::messages::languages::{Language, TextError};
 use crate::messages::plain_text::{isolated, one_line, whole_link, without_isolates};
-use crate::messages::times::{full_time, in_words, known_zone, offset, short_time};
+use crate::messages::times::{full_time, iana_name, in_words, known_zone, offset, short_time};
 
 /// The facts of a reminder, read when the message was claimed. Every `Option` may be missing in the
 /// user's tables.
@@ -69,7 +69,7 @@ impl Zones {
             Some(first) => (first, second),
             None => (second.unwrap_or(TimeZone::UTC), None),
         };
-        let offset = |zone: &TimeZone| offset(zone, reminder.starts_at).0;
+        let offset = |zone: &TimeZone| offset(zone, reminder.starts_at);
         Self {
             second: second.filter(|second| offset(second) != offset(&first)),
             second_is_own: is_at_place,
@@ -77,14 +77,19 @@ impl Zones {
         }
     }
 
+    /// `Europe/Vienna, Asia/Tokyo`.
+    fn iana_names(&self) -> String {
+        let zones = [Some(&self.first), self.second.as_ref()];
+        let names: Vec<_> = zones.into_iter().flatten().map(iana_name).collect();
+        names.join(", ")
+    }
+
     /// Whether the clocks change between now and the start.
     fn clocks_change(&self, reminder: &Reminder) -> bool {
         let now = TimeDelta::from_std(reminder.starts_in)
             .ok()
             .and_then(|left| reminder.starts_at.checked_sub_signed(left));
-        now.is_some_and(|now| {
-            offset(&self.first, now).0 != offset(&self.first, reminder.starts_at).0
-        })
+        now.is_some_and(|now| offset(&self.first, now) != offset(&self.first, reminder.starts_at))
     }
 }
 
@@ -142,6 +147,8 @@ struct Body {
     place: Option<Labelled>,
     meeting_link: Option<Labelled>,
     booking_link: Option<Labelled>,
+    /// The IANA names of the zones, in small print.
+    zones: String,
 }
 
 /// A fact and its label.
@@ -225,6 +232,11 @@ fn write_body(
         place: Labelled::new(language, "where", place)?,
         meeting_link: Labelled::new(language, "join", meeting_link)?,
         booking_link: Labelled::new(language, "your-booking", booking_link)?,
+        zones: write_line(
+            language,
+            &language.text("time-zones", &[])?,
+            &zones.iana_names(),
+        )?,
         language,
     })
 }
@@ -289,22 +301,24 @@ fn write_sentence(
     language.text("reminder-starts-with", &facts)
 }
 
+fn write_line(language: &Language, label: &str, value: &str) -> Result<String, TextError> {
+    language.text(
+        "labelled",
+        &[("label", label.into()), ("value", value.into())],
+    )
+}
+
 impl Body {
     /// The facts, a line each.
     fn lines(&self) -> Result<Vec<String>, TextError> {
-        let line = |fact: &Labelled| {
-            let parts = [
-                ("label", (&*fact.label).into()),
-                ("value", (&*fact.value).into()),
-            ];
-            self.language.text("labelled", &parts)
-        };
+        let line = |fact: &Labelled| write_line(self.language, &fact.label, &fact.value);
         let mut lines = vec![line(&self.when)?];
         lines.extend(self.clocks_change.clone());
         lines.extend(self.when_else.clone());
         for fact in [&self.place, &self.meeting_link, &self.booking_link] {
             lines.extend(fact.as_ref().map(line).transpose()?);
         }
+        lines.extend([String::new(), self.zones.clone()]);
         Ok(lines)
     }
 }
