@@ -3,7 +3,7 @@
 //! what differs from its language. `build.rs` lists the files.
 
 use std::fmt;
-use std::sync::OnceLock;
+use std::sync::{LazyLock, OnceLock};
 
 use fluent_bundle::concurrent::FluentBundle;
 use fluent_bundle::{FluentArgs, FluentError, FluentResource, FluentValue};
@@ -18,6 +18,7 @@ pub struct Language {
     source: &'static str,
     /// Parsed when the first message is written in it.
     bundle: OnceLock<FluentBundle<FluentResource>>,
+    is_right_to_left: OnceLock<bool>,
 }
 
 impl fmt::Debug for Language {
@@ -44,6 +45,7 @@ impl Language {
             tag,
             source,
             bundle: OnceLock::new(),
+            is_right_to_left: OnceLock::new(),
         }
     }
 
@@ -51,15 +53,19 @@ impl Language {
     /// in the same script, and the region's own if there is one. `zh-TW`, which is written in the
     /// traditional script, is not `zh`.
     pub fn matching(tag: &str) -> Option<&'static Self> {
+        static SCRIPTS: LazyLock<Vec<(LanguageIdentifier, &Language)>> = LazyLock::new(|| {
+            let all = LANGUAGES.iter();
+            all.filter_map(|language| Some((with_script(language.tag)?, language)))
+                .collect()
+        });
         let wanted = with_script(tag)?;
-        LANGUAGES
+        SCRIPTS
             .iter()
-            .filter(|language| {
-                with_script(language.tag).is_some_and(|own| {
-                    (own.language, own.script) == (wanted.language, wanted.script)
-                        && (own.region == wanted.region || !language.is_regional())
-                })
+            .filter(|(own, language)| {
+                (own.language, own.script) == (wanted.language, wanted.script)
+                    && (own.region == wanted.region || !language.is_regional())
             })
+            .map(|(_, language)| *language)
             .max_by_key(|language| language.is_regional())
     }
 
@@ -83,7 +89,9 @@ impl Language {
     }
 
     pub(crate) fn is_right_to_left(&self) -> bool {
-        self.direction().is_ok_and(|direction| direction == "rtl")
+        *self
+            .is_right_to_left
+            .get_or_init(|| self.direction().is_ok_and(|direction| direction == "rtl"))
     }
 
     /// Writes a text. `message` is its name in the file.
