@@ -24,7 +24,7 @@ SELECT ('00000000-0000-0000-0000-0000000001' || lpad(n::text, 2, '0'))::uuid, na
                (11, 'Carla Novak', 'carla@customers.example', 'Europe/Vienna', 'de'),
                (12, 'Ben Adler', 'ben@customers.example', 'Europe/Vienna', 'de-AT'),
                (13, 'Aiko Tanaka', 'aiko@customers.example', 'Asia/Tokyo', 'ja'),
-               (14, 'Maya Rao', 'maya@customers.example', 'India Standard Time', 'en'),
+               (14, 'Maya Rao', 'maya@customers.example', 'Asia/Kolkata', 'en'),
                (15, 'Liam Walsh', 'liam@customers.example', 'Europe/Dublin', 'en-GB'),
                (16, 'Zoe Martin', 'zoe@customers.example', 'America/New_York', 'fr-CA'),
                (17, 'Noah Cohen', 'noah@customers.example', 'America/Los_Angeles', 'es-US'),
@@ -63,6 +63,6 @@ SELECT customer.id, service.provider_id, service.id, status, starts, service.dur
                       ORDER BY md5(starts || s.id::text) LIMIT 1) AS service
  CROSS JOIN LATERAL (SELECT u.* FROM public.users u
                       WHERE CASE WHEN address THEN email LIKE '%@customers.example' ELSE email IS NULL END
-                        AND (extract(hour FROM starts AT TIME ZONE coalesce(nullif(u.timezone, 'India Standard Time'), 'UTC')) BETWEEN 7 AND 21 OR NOT address)
+                        AND (extract(hour FROM starts AT TIME ZONE coalesce(u.timezone, 'UTC')) BETWEEN 7 AND 21 OR NOT address)
                       ORDER BY md5(starts || u.id::text) LIMIT 1) AS customer
  CROSS JOIN LATERAL (SELECT customer.timezone IS DISTINCT FROM 'Europe/Vienna' OR service.timezone <> 'Europe/Vienna' AS online) AS place;
