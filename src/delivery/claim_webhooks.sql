@@ -13,21 +13,21 @@ WITH RECURSIVE clock AS MATERIALIZED (
 ), size AS MATERIALIZED (
     -- While the endpoint fails, one message tests whether it accepts again.
     SELECT CASE WHEN not_told IS NOT NULL THEN 1000 WHEN failing THEN 1 ELSE $2 END AS rows FROM subscription
-), turns AS MATERIALIZED (
-    -- The index of turns may not be there before `migrate`.
+), turn_index AS MATERIALIZED (
+    -- It may not be there before `migrate`.
     SELECT coalesce((SELECT indisvalid FROM pg_index
-                      WHERE indexrelid = to_regclass('public.booking_automation_events_turns')), false) AS are_indexed
-), turn AS (
+                      WHERE indexrelid = to_regclass('public.booking_automation_events_turns')), false) AS is_valid
+), waiting AS (
     -- What waits: kinds, and the attempts that were made, in jumps from one to the next, since each may have a
     -- million rows. NOT IN is what the index of turns has: the planner cannot take another one, which would read all
-    -- that waits for each turn.
+    -- that waits for each of them.
     (SELECT rule, attempts FROM public.booking_automation_events
       WHERE event_type = 'webhook' AND status NOT IN ('completed', 'failed', 'skipped') AND audience = $1
-        AND (SELECT are_indexed FROM turns)
+        AND (SELECT is_valid FROM turn_index)
       ORDER BY rule, attempts LIMIT 1)
     UNION ALL
     SELECT next.rule, next.attempts
-      FROM turn t
+      FROM waiting t
      CROSS JOIN LATERAL (
            SELECT e.rule, e.attempts FROM public.booking_automation_events e
             WHERE e.event_type = 'webhook' AND e.status NOT IN ('completed', 'failed', 'skipped') AND e.audience = $1
@@ -36,24 +36,25 @@ WITH RECURSIVE clock AS MATERIALIZED (
 ), due AS MATERIALIZED (
     -- New, retried and lease-expired rows: of each kind those with the fewest attempts, and of these the longest due.
     SELECT e.id, row_number() OVER (PARTITION BY t.rule ORDER BY t.attempts, e.next_attempt_at, e.seq) AS turn
-      FROM turn t
+      FROM waiting t
      CROSS JOIN LATERAL (
            SELECT w.id, w.next_attempt_at, w.seq FROM public.booking_automation_events w
             WHERE w.event_type = 'webhook' AND w.status NOT IN ('completed', 'failed', 'skipped') AND w.audience = $1
               AND w.rule = t.rule AND w.attempts = t.attempts AND w.next_attempt_at <= (SELECT at FROM clock)
             ORDER BY w.next_attempt_at, w.seq
-            LIMIT (SELECT rows FROM size)) AS e
+            LIMIT (SELECT rows + $2 FROM size)) AS e
     UNION ALL
     -- Without that index, the longest due.
     SELECT e.id, row_number() OVER (ORDER BY e.next_attempt_at, e.seq)
       FROM (SELECT w.id, w.next_attempt_at, w.seq FROM public.booking_automation_events w
              WHERE w.event_type = 'webhook' AND w.status IN ('pending', 'sending') AND w.audience = $1
-               AND w.next_attempt_at <= (SELECT at FROM clock) AND NOT (SELECT are_indexed FROM turns)
+               AND w.next_attempt_at <= (SELECT at FROM clock) AND NOT (SELECT is_valid FROM turn_index)
              ORDER BY w.next_attempt_at, w.seq
-             LIMIT (SELECT rows FROM size)) AS e
+             LIMIT (SELECT rows + $2 FROM size)) AS e
 ), chosen AS MATERIALIZED (
-    -- The kinds take turns, in any order.
-    SELECT id, turn FROM due ORDER BY turn, random() LIMIT (SELECT rows FROM size)
+    -- The kinds take turns, in any order. There are more than fit, since others may hold some locked.
+    SELECT id, turn, row_number() OVER (ORDER BY turn, random()) AS position FROM due
+     ORDER BY position LIMIT (SELECT rows + $2 FROM size)
 ), locked AS MATERIALIZED (
     -- By an array of ids, since the planner expects few rows of an array and many of `chosen`.
     SELECT e.id, c.turn, e.seq, octet_length(e.event_data::text) AS bytes, e.status = 'sending' AND e.attempts >= $4 AS exhausted
@@ -61,6 +62,8 @@ WITH RECURSIVE clock AS MATERIALIZED (
       JOIN public.booking_automation_events e ON e.id = c.id
      WHERE e.id = ANY (ARRAY(SELECT id FROM chosen))
        AND e.status IN ('pending', 'sending') AND e.next_attempt_at <= (SELECT at FROM clock)
+     ORDER BY c.position
+     LIMIT (SELECT rows FROM size)
        FOR UPDATE OF e SKIP LOCKED
 ), candidate AS MATERIALIZED (
     SELECT id, turn, exhausted

@@ -73,7 +73,7 @@ async fn send(
         tracing::warn!(
             event.id = %claimed.id,
             booking.id = %reminder.booking_id,
-            "the recipient's time zone is not an IANA name; the message uses the provider's, or UTC"
+            "the recipient's time zone is not known; the message uses the provider's, or UTC"
         );
     }
     let (language, base) = (

@@ -103,9 +103,19 @@ fn with_zone(
     zone: &TimeZone,
     at: DateTime<Utc>,
 ) -> Result<String, TextError> {
-    let zone = isolated(language, name_and_offset(language, zone, at)?);
-    let parts = [("time", time.into()), ("zone", zone.into())];
-    language.text("time-and-zone", &parts)
+    let offset = offset_in_words(zone, at);
+    let name = match known_as(zone) {
+        Some(variant) => format!("{} ({offset})", zone_name(language, variant)?),
+        None => offset,
+    };
+    time_and_zone(language, time, isolated(language, name))
+}
+
+fn time_and_zone(language: &Language, time: String, zone: String) -> Result<String, TextError> {
+    language.text(
+        "time-and-zone",
+        &[("time", time.into()), ("zone", zone.into())],
+    )
 }
 
 /// `Sun, Oct 25, 2:30 AM (Central European Time)`.
@@ -117,11 +127,11 @@ pub(crate) fn short_time(
     let start = local_time(zone, starts_at);
     let time = time_of_day(language, &start)?;
     let time = date_and_time(language, "date-short", &start, time)?;
-    let zone = format!("({})", zone_name(language, zone)?);
-    language.text(
-        "time-and-zone",
-        &[("time", time.into()), ("zone", zone.into())],
-    )
+    let name = match known_as(zone) {
+        Some(variant) => zone_name(language, variant)?,
+        None => offset_in_words(zone, starts_at),
+    };
+    time_and_zone(language, time, format!("({name})"))
 }
 
 fn date_and_time(
@@ -156,35 +166,31 @@ fn time_of_day(language: &Language, at: &DateTime<FixedOffset>) -> Result<String
     language.text("time", &parts)
 }
 
-/// `Central European Time (UTC+02:00)`.
-fn name_and_offset(
-    language: &Language,
-    zone: &TimeZone,
-    at: DateTime<Utc>,
-) -> Result<String, TextError> {
-    let name = zone_name(language, zone)?;
+/// `UTC+02:00`.
+fn offset_in_words(zone: &TimeZone, at: DateTime<Utc>) -> String {
     if *zone == TimeZone::UTC {
-        return Ok(name);
+        return "UTC".to_owned();
     }
-    let distance = local_time(zone, at).format("UTC%:z").to_string();
+    let offset = local_time(zone, at).format("UTC%:z").to_string();
     // With a minus sign: a line may end after a hyphen.
-    Ok(format!("{name} ({})", distance.replace('-', "\u{2212}")))
+    offset.replace('-', "\u{2212}")
 }
 
-/// The name by which people know a zone: `Central European Time`. Where CLDR has none, it is the
-/// IANA name.
-fn zone_name(language: &Language, zone: &TimeZone) -> Result<String, TextError> {
+/// The variant of the text `zone-name` by which people know a zone, if there is one.
+fn known_as(zone: &TimeZone) -> Option<&'static str> {
     static VARIANTS: LazyLock<HashMap<&str, &str>> = LazyLock::new(|| {
         let lines = include_str!("zones.txt").lines();
-        let names = lines.filter_map(|line| line.split_once(' '));
-        names
+        lines
+            .filter_map(|line| line.split_once(' '))
             .flat_map(|(variant, zones)| zones.split(' ').map(move |zone| (zone, variant)))
             .collect()
     });
-    let name = iana_name(zone);
-    let variant = VARIANTS.get(name).copied().unwrap_or("other");
-    let variables = [("zone", variant.into()), ("iana-name", name.into())];
-    language.text("zone-name", &variables)
+    VARIANTS.get(iana_name(zone)).copied()
+}
+
+/// `Central European Time`.
+fn zone_name(language: &Language, variant: &'static str) -> Result<String, TextError> {
+    language.text("zone-name", &[("zone", variant.into())])
 }
 
 /// `in 1 hour`, `in 23 hours 40 minutes`, `in 2 days 3 hours`: to the minute, and to the hour from

@@ -284,7 +284,6 @@ async fn a_time_zone_has_the_name_that_people_know_and_its_iana_name() {
             "10:00\u{a0}AM Brasilia Standard Time (UTC\u{2212}03:00)",
         ),
         ("Europe/London", "1:00\u{a0}PM British Time (UTC+00:00)"),
-        ("UTC", "1:00\u{a0}PM UTC, your local time"),
     ] {
         let app = App::new().await;
         let id = app.confirmed(noon() + hours(24)).await;

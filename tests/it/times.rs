@@ -134,6 +134,71 @@ fn a_line_says_if_the_clocks_change_before_the_start() {
     }
 }
 
+#[test]
+fn a_change_of_the_recipients_own_clocks_is_said() {
+    // Phoenix has no daylight saving time.
+    let mut booking = at_a_place("2026-11-01T19:00:00Z", "America/Los_Angeles");
+    booking.place_timezone = Some("America/Phoenix".to_owned());
+    booking.starts_in = Duration::from_secs(24 * 3600);
+    assert!(
+        written(&booking)
+            .text
+            .contains("The clocks change before then.")
+    );
+    booking.is_online = true;
+    booking.timezone = Some("America/Phoenix".to_owned());
+    booking.place_timezone = Some("America/Los_Angeles".to_owned());
+    assert!(
+        !written(&booking)
+            .text
+            .contains("The clocks change before then.")
+    );
+}
+
+#[test]
+fn zones_under_one_name_have_the_same_time() {
+    let zones = jiff::tz::TimeZoneDatabase::bundled();
+    let first: jiff::Timestamp = "2026-11-15T12:00:00Z".parse().unwrap();
+    for line in include_str!("../../src/messages/zones.txt").lines() {
+        let mut names = line.split(' ');
+        let variant = names.next().unwrap();
+        // Some old names are not in this database.
+        let known: Vec<_> = names.filter_map(|name| zones.get(name).ok()).collect();
+        assert!(!known.is_empty(), "{variant}");
+        for month in 0..24 {
+            let at = first + jiff::SignedDuration::from_hours(month * 30 * 24);
+            for zone in &known {
+                assert_eq!(
+                    zone.to_offset(at),
+                    known[0].to_offset(at),
+                    "{variant} {at} {zone:?}"
+                );
+            }
+        }
+    }
+}
+
+#[test]
+fn a_zone_without_a_name_is_its_offset() {
+    for (zone, offset) in [
+        ("UTC+12", "UTC+12:00"),
+        ("UTC-11", "UTC−11:00"),
+        ("Asia/Amman", "UTC+03:00"),
+        ("UTC", "UTC"),
+    ] {
+        let mut booking = online("2026-03-02T12:00:00Z", zone);
+        booking.place_timezone = None;
+        let mail = written(&booking);
+        assert!(
+            mail.subject.ends_with(&format!(" ({offset})")),
+            "{}",
+            mail.subject
+        );
+        let line = time_lines(&mail).remove(0);
+        assert!(line.ends_with(&format!(" {offset}")), "{line}");
+    }
+}
+
 #[tokio::test]
 async fn a_time_zone_that_is_missing_or_unknown_is_replaced_and_recorded() {
     let app = App::new().await;
@@ -175,6 +240,22 @@ async fn a_time_zone_that_is_missing_or_unknown_is_replaced_and_recorded() {
             true,
         ),
         (Some("Mars/Base"), None, true, "UTC", true),
+        // What the column has where nobody has set a zone.
+        (
+            Some("UTC"),
+            Some("Europe/Vienna"),
+            true,
+            "Europe/Vienna",
+            false,
+        ),
+        (
+            Some("Europe/Vienna"),
+            Some("UTC"),
+            false,
+            "Europe/Vienna",
+            false,
+        ),
+        (Some("UTC"), Some("UTC"), false, "UTC", false),
         (
             Some("Asia/Tokyo"),
             Some("Mars/Base"),

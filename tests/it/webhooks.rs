@@ -806,7 +806,7 @@ async fn a_kind_that_is_refused_does_not_hold_back_another_one() {
     subscribe(&app, &endpoint.url(), &ALL).await;
     // More than two batches of them, and due for longer.
     cancel_bookings(&app, 130).await;
-    due_since_an_hour(&app, 0).await;
+    make_due_for_an_hour(&app, 0).await;
     app.confirmed(noon() - hours(2)).await;
     app.run(noon()).await;
     // All are tried once in one call, since an endpoint that answers is there; the kinds take turns.
@@ -828,7 +828,7 @@ async fn messages_with_fewer_attempts_go_first() {
     let endpoint = Endpoint::start().await;
     let webhook = subscribe(&app, &endpoint.url(), &ALL).await;
     cancel_bookings(&app, 130).await;
-    due_since_an_hour(&app, 1).await;
+    make_due_for_an_hour(&app, 1).await;
     let new = cancel_bookings(&app, 1).await[0].to_string();
     app.run(noon()).await;
     let received = endpoint.received();
@@ -850,7 +850,7 @@ async fn each_kind_tests_an_endpoint_that_fails() {
     });
     subscribe(&app, &endpoint.url(), &ALL).await;
     cancel_bookings(&app, 100).await;
-    due_since_an_hour(&app, 0).await;
+    make_due_for_an_hour(&app, 0).await;
     app.run(noon()).await;
     app.confirmed(noon() - hours(2)).await;
     let mut calls = 0;
@@ -866,8 +866,33 @@ async fn each_kind_tests_an_endpoint_that_fails() {
     }
 }
 
+#[tokio::test]
+async fn a_message_that_another_session_holds_locked_stops_no_test_of_an_endpoint() {
+    let app = app_with_local_webhooks().await;
+    let endpoint = Endpoint::start().await;
+    endpoint.answer(|_| Answer::Status(500));
+    let webhook = subscribe(&app, &endpoint.url(), &ALL).await;
+    cancel_bookings(&app, 1).await;
+    app.run(noon()).await;
+    assert_eq!(failing_and_suspended(&app, webhook).await, (true, false));
+    // One message is tried while the endpoint fails; the longest due is locked.
+    cancel_bookings(&app, 2).await;
+    make_due_for_an_hour(&app, 0).await;
+    let session = connect(&app.url).await;
+    session
+        .batch_execute(
+            "BEGIN; SELECT FROM booking_automation_events WHERE event_type = 'webhook' AND status = 'pending'
+                     ORDER BY attempts, next_attempt_at, seq LIMIT 1 FOR UPDATE",
+        )
+        .await
+        .unwrap();
+    endpoint.answer(|_| Answer::Status(200));
+    app.run(noon()).await;
+    assert_eq!(failing_and_suspended(&app, webhook).await, (false, false));
+}
+
 /// All messages that wait have been due for an hour, after so many attempts.
-async fn due_since_an_hour(app: &App, attempts: i32) {
+async fn make_due_for_an_hour(app: &App, attempts: i32) {
     app.sql(
         "UPDATE booking_automation_events SET attempts = $1, next_attempt_at = now() - interval '1 hour'
           WHERE event_type = 'webhook' AND status = 'pending'",
@@ -2096,7 +2121,7 @@ fn ensure_read_by_index(plans: &[String], statistics: &str) {
 }
 
 #[tokio::test]
-async fn before_migrate_makes_the_index_of_turns_webhooks_leave() {
+async fn webhooks_are_sent_before_migrate_builds_the_index_of_turns() {
     let app = app_with_local_webhooks().await;
     let endpoint = Endpoint::start().await;
     let webhook = subscribe(&app, &endpoint.url(), &ALL).await;

@@ -266,5 +266,5 @@ zone-name = { $zone ->
     [Yakutsk-standard] توقيت ياكوتسك الرسمي
     [Yekaterinburg-standard] توقيت يكاترينبورغ الرسمي
     [Yukon] توقيت يوكون
-   *[other] { $iana-name }
+   *[other] UTC
 }

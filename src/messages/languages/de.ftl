@@ -254,5 +254,5 @@ zone-name = { $zone ->
     [Yakutsk-standard] Jakutsker Normalzeit
     [Yekaterinburg-standard] Jekaterinburger Normalzeit
     [Yukon] Yukon-Zeit
-   *[other] { $iana-name }
+   *[other] UTC
 }

@@ -254,5 +254,5 @@ zone-name = { $zone ->
     [Yakutsk-standard] Yakutsk Standard Time
     [Yekaterinburg-standard] Yekaterinburg Standard Time
     [Yukon] Yukon Time
-   *[other] { $iana-name }
+   *[other] UTC
 }

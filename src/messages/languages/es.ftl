@@ -254,5 +254,5 @@ zone-name = { $zone ->
     [Yakutsk-standard] hora estándar de Yakutsk
     [Yekaterinburg-standard] hora estándar de Ekaterimburgo
     [Yukon] hora de Yukón
-   *[other] { $iana-name }
+   *[other] UTC
 }

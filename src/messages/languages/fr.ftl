@@ -254,5 +254,5 @@ zone-name = { $zone ->
     [Yakutsk-standard] heure normale de Iakoutsk
     [Yekaterinburg-standard] heure normale d’Ekaterinbourg
     [Yukon] heure normale du Yukon
-   *[other] { $iana-name }
+   *[other] UTC
 }

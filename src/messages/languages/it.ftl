@@ -254,5 +254,5 @@ zone-name = { $zone ->
     [Yakutsk-standard] Ora standard di Yakutsk
     [Yekaterinburg-standard] Ora standard di Ekaterinburg
     [Yukon] Ora dello Yukon
-   *[other] { $iana-name }
+   *[other] UTC
 }

@@ -225,5 +225,5 @@ zone-name = { $zone ->
     [Yakutsk-standard] ヤクーツク標準時
     [Yekaterinburg-standard] エカテリンブルグ標準時
     [Yukon] ユーコン時間
-   *[other] { $iana-name }
+   *[other] UTC
 }

@@ -63,14 +63,16 @@ impl Language {
             .iter()
             .filter(|(own, language)| {
                 (own.language, own.script) == (wanted.language, wanted.script)
-                    && (own.region == wanted.region || !language.is_regional())
+                    && (own.region == wanted.region || language.base().is_none())
             })
             .map(|(_, language)| *language)
-            .max_by_key(|language| language.is_regional())
+            .max_by_key(|language| language.base().is_some())
     }
 
-    fn is_regional(&self) -> bool {
-        self.tag.contains('-')
+    /// The tag of the language of a region: `en` of `en-GB`. `zh-Hant` has a script, not a region.
+    fn base(&self) -> Option<&'static str> {
+        let (base, region) = self.tag.rsplit_once('-')?;
+        (region.len() <= 3).then_some(base)
     }
 
     /// All languages, by their tags.
@@ -124,10 +126,8 @@ impl Language {
         let mut bundle = FluentBundle::new_concurrent(vec![self.tag.parse().unwrap_or_default()]);
         // Names are isolated one by one: isolated numbers would break up every date.
         bundle.set_use_isolating(false);
-        let base = self.tag.split('-').next();
-        let base = LANGUAGES
-            .iter()
-            .find(|language| self.is_regional() && Some(language.tag) == base);
+        let base = self.base();
+        let base = LANGUAGES.iter().find(|language| Some(language.tag) == base);
         for language in base.into_iter().chain([self]) {
             let source = language.source.to_owned();
             let (Ok(resource) | Err((resource, _))) = FluentResource::try_new(source);

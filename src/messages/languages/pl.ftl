@@ -260,5 +260,5 @@ zone-name = { $zone ->
     [Yakutsk-standard] Jakuck (czas standardowy)
     [Yekaterinburg-standard] Jekaterynburg (czas standardowy)
     [Yukon] czas Jukon
-   *[other] { $iana-name }
+   *[other] UTC
 }

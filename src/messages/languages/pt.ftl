@@ -254,5 +254,5 @@ zone-name = { $zone ->
     [Yakutsk-standard] Horário Padrão de Yakutsk
     [Yekaterinburg-standard] Horário Padrão de Ecaterimburgo
     [Yukon] Horário do Yukon
-   *[other] { $iana-name }
+   *[other] UTC
 }

@@ -225,5 +225,5 @@ zone-name = { $zone ->
     [Yakutsk-standard] 雅库茨克标准时间
     [Yekaterinburg-standard] 叶卡捷琳堡标准时间
     [Yukon] 育空时间
-   *[other] { $iana-name }
+   *[other] UTC
 }

@@ -1,4 +1,5 @@
-//! The reminder that a person reads: subject, text and HTML beside this file.
+//! The reminder that a person reads: text and HTML beside this file, and its sentences in the
+//! language files.
 
 use std::time::Duration;
 
@@ -59,8 +60,11 @@ struct Zones {
 
 impl Zones {
     fn of(reminder: &Reminder, is_at_place: bool) -> Self {
-        let own = known_zone(reminder.timezone.as_deref());
-        let there = known_zone(reminder.place_timezone.as_deref());
+        // UTC is what the column has where nobody has set a zone: no place goes by it.
+        let civil = |name: &Option<String>| {
+            known_zone(name.as_deref()).filter(|zone| *zone != TimeZone::UTC)
+        };
+        let (own, there) = (civil(&reminder.timezone), civil(&reminder.place_timezone));
         let (first, second) = match is_at_place {
             true => (there, own),
             false => (own, there),
@@ -84,12 +88,17 @@ impl Zones {
         names.join(", ")
     }
 
-    /// Whether the clocks change between now and the start.
+    /// Whether the clocks of the place, or the recipient's, change between now and the start.
     fn clocks_change(&self, reminder: &Reminder) -> bool {
         let now = TimeDelta::from_std(reminder.starts_in)
             .ok()
             .and_then(|left| reminder.starts_at.checked_sub_signed(left));
-        now.is_some_and(|now| offset(&self.first, now) != offset(&self.first, reminder.starts_at))
+        let Some(now) = now else { return false };
+        let own = self.second.as_ref().filter(|_| self.second_is_own);
+        [Some(&self.first), own]
+            .into_iter()
+            .flatten()
+            .any(|zone| offset(zone, now) != offset(zone, reminder.starts_at))
     }
 }
 
