@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use booking_automation::messages::reminder::{Message, Reminder};
 use chrono::{DateTime, Utc};
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use crate::app::{App, hours, noon};
 use crate::languages::{babel, reminder, written};
@@ -288,7 +288,7 @@ async fn a_time_zone_that_is_missing_or_unknown_is_replaced_and_recorded() {
         let recorded = data["attempts"][0].get("zone_unknown").cloned();
         assert_eq!(
             recorded,
-            is_unknown.then(|| json!(true)),
+            is_unknown.then_some(Value::Bool(true)),
             "{timezone:?}: {data}"
         );
     }
