@@ -56,10 +56,10 @@ enum Tag<'a> {
 
 impl Tag<'_> {
     fn tag(&self) -> Option<String> {
-        let mut known = Language::all().map(Language::tag).cycle();
+        let known: Vec<_> = Language::all().map(Language::tag).collect();
         match self {
             Self::None => None,
-            Self::Known(index) => known.nth(usize::from(*index)).map(str::to_owned),
+            Self::Known(index) => Some(known[usize::from(*index) % known.len()].to_owned()),
             Self::Raw(tag) => Some((*tag).to_owned()),
         }
     }

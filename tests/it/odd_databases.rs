@@ -1316,9 +1316,10 @@ async fn a_contact_view_with_other_column_types_works() {
     app.db
         .batch_execute(
             "CREATE TYPE zone AS ENUM ('Europe/Vienna');
+             CREATE TYPE tongue AS ENUM ('de');
              ALTER VIEW booking_automation_contacts RENAME TO sound;
              CREATE VIEW booking_automation_contacts AS
-                SELECT booking_id, audience::name, email::varchar(320), name::char(30), timezone::zone, language, to_jsonb(service) AS service,
+                SELECT booking_id, audience::name, email::varchar(320), name::char(30), timezone::zone, 'de'::tongue AS language, to_jsonb(service) AS service,
                        with_name::name, place, meeting_link, is_online::integer, place_timezone::zone
                   FROM sound",
         )
@@ -1329,7 +1330,7 @@ async fn a_contact_view_with_other_column_types_works() {
     assert!(
         app.ses.mails()[0]
             .text()
-            .contains("2:00\u{a0}PM Central European Time (UTC+01:00)"),
+            .contains("13:00–14:00 Mitteleuropäische Zeit (UTC+01:00)"),
         "{}",
         app.ses.mails()[0].text()
     );

@@ -49,10 +49,6 @@ month-short = { $month ->
     [11] nov
    *[12] dic
 }
-half-of-day = { $half ->
-    [am] a.{ "\u00A0" }m.
-   *[pm] p.{ "\u00A0" }m.
-}
 date = { weekday }, { $day } de { month } de { $year }
 date-short = { weekday-short }, { $day } { month-short }
 time = { $hour }:{ $minute }

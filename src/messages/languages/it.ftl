@@ -49,10 +49,6 @@ month-short = { $month ->
     [11] nov
    *[12] dic
 }
-half-of-day = { $half ->
-    [am] AM
-   *[pm] PM
-}
 date = { weekday } { $day } { month } { $year }
 date-short = { weekday-short } { $day } { month-short }
 time = { $hour-padded }:{ $minute }

@@ -23,10 +23,6 @@ weekday-short = { $weekday ->
 }
 month = { $month }月
 month-short = { $month }月
-half-of-day = { $half ->
-    [am] 午前
-   *[pm] 午後
-}
 date = { $year }年{ month }{ $day }日{ weekday }
 date-short = { month-short }{ $day }日({ weekday-short })
 time = { $hour }:{ $minute }

@@ -49,10 +49,6 @@ month-short = { $month ->
     [11] nov.
    *[12] dez.
 }
-half-of-day = { $half ->
-    [am] AM
-   *[pm] PM
-}
 date = { weekday }, { $day } de { month } de { $year }
 date-short = { weekday-short }, { $day } de { month-short }
 time = { $hour-padded }:{ $minute }

@@ -23,10 +23,6 @@ weekday-short = { $weekday ->
 }
 month = { $month }月
 month-short = { $month }月
-half-of-day = { $half ->
-    [am] 上午
-   *[pm] 下午
-}
 date = { $year }年{ month }{ $day }日{ weekday }
 date-short = { month-short }{ $day }日{ weekday-short }
 time = { $hour-padded }:{ $minute }
