@@ -517,7 +517,7 @@ fn step_of(parse: &[u8]) -> Step {
         Step::Claim
     } else if contains(
         parse,
-        b"AS o (id, claim, outcome, reason, error, message_id, wait)",
+        b"AS o (id, claim, outcome, reason, error, message_id, wait, zone_unknown)",
     ) {
         Step::Record
     } else {
