@@ -77,13 +77,13 @@ pub(crate) fn full_time(
         return with_zone(language, time, zone, starts_at);
     }
     // An end on another day, or after a clock change, would be misread as a bare time.
-    let mut from = date_and_time(language, "date", &start, start_of_day)?;
+    let from = date_and_time(language, "date", &start, start_of_day)?;
     let until = date_and_time(language, "date", &end, end_of_day)?;
     if end.offset() == start.offset() {
         let time = range(language, "date-range", from, until)?;
         return with_zone(language, time, zone, starts_at);
     }
-    from = with_zone(language, from, zone, starts_at)?;
+    let from = with_zone(language, from, zone, starts_at)?;
     let until = with_zone(language, until, zone, ends_at)?;
     range(language, "date-range", from, until)
 }

@@ -240,7 +240,7 @@ async fn a_time_zone_that_is_missing_or_unknown_is_replaced_and_recorded() {
             true,
         ),
         (Some("Mars/Base"), None, true, "UTC", true),
-        // What the column has where nobody has set a zone.
+        // The default of users.timezone counts as not set.
         (
             Some("UTC"),
             Some("Europe/Vienna"),

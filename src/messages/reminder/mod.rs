@@ -60,7 +60,7 @@ struct Zones {
 
 impl Zones {
     fn of(reminder: &Reminder, is_at_place: bool) -> Self {
-        // UTC is what the column has where nobody has set a zone: no place goes by it.
+        // UTC is the default of users.timezone, so it counts as not set.
         let civil = |name: &Option<String>| {
             known_zone(name.as_deref()).filter(|zone| *zone != TimeZone::UTC)
         };
