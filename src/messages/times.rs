@@ -14,6 +14,17 @@ use jiff::tz::{TimeZone, TimeZoneDatabase};
 use crate::messages::languages::{Language, TextError};
 use crate::messages::plain_text::isolated;
 
+/// The other names that the IANA database has for UTC.
+const UTC_NAMES: [&str; 7] = [
+    "Etc/UTC",
+    "Etc/UCT",
+    "Etc/Universal",
+    "Etc/Zulu",
+    "UCT",
+    "Universal",
+    "Zulu",
+];
+
 static ZONES: LazyLock<TimeZoneDatabase> = LazyLock::new(TimeZoneDatabase::bundled);
 
 /// A zone by its IANA name, in any case, or by its name in Windows.
@@ -24,6 +35,10 @@ pub(crate) fn known_zone(name: Option<&str>) -> Option<TimeZone> {
         .ok()
         .or_else(|| windows_zone(name))
         .filter(|zone| !zone.is_unknown())
+        .map(|zone| match UTC_NAMES.contains(&iana_name(&zone)) {
+            true => TimeZone::UTC,
+            false => zone,
+        })
 }
 
 /// `W. Europe Standard Time` is Europe/Berlin: CLDR's table of names in Windows, for the whole

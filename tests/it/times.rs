@@ -255,6 +255,14 @@ async fn a_time_zone_that_is_missing_or_unknown_is_replaced_and_recorded() {
             "Europe/Vienna",
             false,
         ),
+        (Some("Etc/UTC"), Some("UTC"), false, "UTC", false),
+        (
+            Some("zulu"),
+            Some("Europe/Vienna"),
+            true,
+            "Europe/Vienna",
+            false,
+        ),
         (Some("UTC"), Some("UTC"), false, "UTC", false),
         (
             Some("Asia/Tokyo"),
