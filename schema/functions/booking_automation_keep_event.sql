@@ -7,7 +7,7 @@ SET jit = off
 AS $$
 BEGIN
     -- Allowed: the provider reports that it accepted a message which had failed here.
-    IF TG_OP = 'UPDATE' AND OLD.status = 'failed' AND NEW.status = 'completed' AND OLD.event_type = 'reminder_sent'
+    IF TG_OP = 'UPDATE' AND OLD.status = 'failed' AND NEW.status = 'completed' AND OLD.event_type IN ('reminder_sent', 'notification_sent')
        AND (NEW.event_data -> 'attempts' -> -1 ->> 'settled_by')::boolean
        AND NEW.event_data #- '{attempts,-1}' = jsonb_set(coalesce(OLD.event_data, '{}'), '{attempts}', coalesce(OLD.event_data -> 'attempts', '[]'))
        AND (NEW.id, NEW.booking_id, NEW.event_type, NEW.scheduled_at, NEW.created_at, NEW.seq,

@@ -1,4 +1,4 @@
--- After an INSERT: a booking that is inserted as confirmed is in force from now on.
+-- After an INSERT: a booking that is inserted as confirmed is in force from now on, and was confirmed now.
 CREATE OR REPLACE FUNCTION public.booking_automation_on_insert() RETURNS trigger
 LANGUAGE plpgsql SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
@@ -30,6 +30,12 @@ BEGIN
         ), postponed AS (
             INSERT INTO public.booking_automation_state_changes (booking_id, in_force_since)
             SELECT id, moment FROM armed WHERE is_late
+        ), noticed AS (
+            INSERT INTO public.booking_automation_notices
+                   (event_id, booking_id, on_event, rule, audience, happened_at, due_at, is_automatic, queued_at)
+            SELECT gen_random_uuid(), a.id, r.on_event, r.name, r.audience, moment, moment + r.delay, false, moment
+              FROM armed a CROSS JOIN public.booking_automation_notice_rules r
+             WHERE r.on_event = 'confirmed' AND r.active AND r.effective_from <= moment
         )
         INSERT INTO public.booking_automation_looks (booking_id) SELECT id FROM armed;
         RETURN NULL;

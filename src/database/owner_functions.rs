@@ -27,8 +27,7 @@ pub(crate) fn function_oid_sql(name: &str) -> String {
 
 /// SQL of a boolean: the database can tell which bookings are live. Before the last step of 0.3.0,
 /// which creates this table, it cannot.
-pub(crate) const IS_KNOWN: &str =
-    "to_regclass('public.booking_automation_state_changes') IS NOT NULL";
+pub(crate) const IS_KNOWN: &str = "to_regclass('public.booking_automation_notices') IS NOT NULL";
 
 /// Whether the database can tell which bookings are live.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

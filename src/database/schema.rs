@@ -1,7 +1,7 @@
 //! The steps of the schema, in order, and the indexes between them.
 
 /// The steps, in order. A name identifies a step in the database: never change or reuse one.
-pub(crate) const STEPS: [(&str, &str); 6] = [
+pub(crate) const STEPS: [(&str, &str); 7] = [
     (
         "01_base_tables",
         include_str!("../../migrations/01_base_tables.sql"),
@@ -26,10 +26,14 @@ pub(crate) const STEPS: [(&str, &str); 6] = [
         "06_contacts_view",
         include_str!("../../migrations/06_contacts_view.sql"),
     ),
+    (
+        "21_notice_key",
+        include_str!("../../migrations/21_notice_key.sql"),
+    ),
 ];
 
 /// The steps that come after the indexes, in order.
-pub(crate) const LAST_STEPS: [(&str, &str); 14] = [
+pub(crate) const LAST_STEPS: [(&str, &str); 15] = [
     (
         "07_triggers",
         include_str!("../../migrations/07_triggers.sql"),
@@ -83,6 +87,10 @@ pub(crate) const LAST_STEPS: [(&str, &str); 14] = [
         "20_state_changes",
         include_str!("../../migrations/20_state_changes.sql"),
     ),
+    (
+        "22_notices",
+        include_str!("../../migrations/22_notices.sql"),
+    ),
 ];
 
 /// The text of a step, by its name.
@@ -100,10 +108,10 @@ pub(crate) const REQUIRED: &str = "17_cancellation";
 
 /// Indexes on tables that other programs write to. Those on `bookings` hold only the bookings whose
 /// status may still change with time, so they stay small. Those on the audit trail, which triggers
-/// fill in other programs' transactions, serve retention, the list of events, and webhooks: one
-/// message for each event and subscription, the messages that wait for each subscription, and the
-/// turns of their kinds and attempts.
-pub(crate) const INDEXES: [(&str, &str); 8] = [
+/// fill in other programs' transactions, serve retention, the list of events, notices (one for each
+/// event, rule, audience and channel), and webhooks: one message for each event and subscription,
+/// the messages that wait for each subscription, and the turns of their kinds and attempts.
+pub(crate) const INDEXES: [(&str, &str); 9] = [
     (
         "booking_automation_confirmed_start",
         "ON public.bookings (scheduled_at) WHERE status = 'confirmed'",
@@ -125,6 +133,11 @@ pub(crate) const INDEXES: [(&str, &str); 8] = [
     (
         "booking_automation_events_seq",
         "ON public.booking_automation_events (seq)",
+    ),
+    (
+        "booking_automation_events_notices",
+        "UNIQUE ON public.booking_automation_events (about, rule, audience, channel) \
+         WHERE event_type = 'notification_sent' AND about IS NOT NULL",
     ),
     (
         "booking_automation_events_told",

@@ -29,6 +29,7 @@ pub(crate) const TRIGGERS: &[(&str, &str, &str)] = triggers![
         "booking_automation_keep_deleted",
         "booking_automation_keep_updated",
         "booking_automation_keep_all",
+        "booking_automation_queue_notices",
         "booking_automation_tell_of_new_events",
         "booking_automation_tell_of_sent_reminders";
     "public.booking_automation_erasures":
@@ -36,6 +37,8 @@ pub(crate) const TRIGGERS: &[(&str, &str, &str)] = triggers![
         "booking_automation_keep_erasures";
     "public.booking_automation_webhooks":
         "booking_automation_webhooks_begin_anew";
+    "public.booking_automation_notice_rules":
+        "booking_automation_notices_begin_anew";
 ];
 
 /// The trigger that keeps the flags of a moved booking: only where there is such a flag.

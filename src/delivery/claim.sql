@@ -21,31 +21,36 @@ WITH clock AS MATERIALIZED (
 ), seen AS MATERIALIZED (
     -- The current state of each candidate.
     SELECT e.id, b.status AS booking_status,
-           CASE
-               WHEN b.id IS NULL THEN 'deleted'
-               WHEN NOT ({is_live}) THEN 'not_live'
-               WHEN b.status IN ('in_progress', 'completed', 'expired') THEN 'started'
-               WHEN b.status <> 'confirmed' THEN 'cancelled'
-               WHEN b.scheduled_at <> e.starts_at OR coalesce(s.revision, {latest_revision}) <> e.revision THEN 'rescheduled'
-               WHEN b.scheduled_at <= p.as_of THEN 'started'
-               WHEN r.name IS NULL OR NOT r.active OR NOT e.channel = ANY (r.channels) THEN 'rule_off'
-               WHEN EXISTS (
-                    -- A reminder nearer to the start is queued or sent.
-                    SELECT FROM public.booking_automation_events nearer
-                     WHERE nearer.event_type = 'reminder_sent' AND nearer.booking_id = e.booking_id
-                       AND nearer.revision = e.revision AND nearer.audience = e.audience AND nearer.channel = e.channel
-                       AND nearer.status IN ('pending', 'sending', 'completed')
-                       AND public.booking_automation_supersedes(nearer.scheduled_at, nearer.rule, e.scheduled_at, e.rule)) THEN 'superseded'
-               WHEN coalesce(btrim(candidate.email), '') = '' THEN 'no_address'
-               WHEN EXISTS (
-                    SELECT FROM public.booking_automation_suppressions x
-                     WHERE x.address_hash = public.booking_automation_address_hash(k.inner_key, k.outer_key, candidate.email)) THEN 'suppressed'
-           END AS not_due,
+           coalesce(
+               CASE WHEN b.id IS NULL THEN 'deleted' WHEN NOT ({is_live}) THEN 'not_live' END,
+               CASE
+                   WHEN e.event_type = 'notification_sent' THEN notice.not_due
+                   WHEN b.status IN ('in_progress', 'completed', 'expired') THEN 'started'
+                   WHEN b.status <> 'confirmed' THEN 'cancelled'
+                   WHEN b.scheduled_at <> e.starts_at OR coalesce(s.revision, {latest_revision}) <> e.revision THEN 'rescheduled'
+                   WHEN b.scheduled_at <= p.as_of THEN 'started'
+                   WHEN r.name IS NULL OR NOT r.active OR NOT e.channel = ANY (r.channels) THEN 'rule_off'
+                   WHEN EXISTS (
+                        -- A reminder nearer to the start is queued or sent.
+                        SELECT FROM public.booking_automation_events nearer
+                         WHERE nearer.event_type = 'reminder_sent' AND nearer.booking_id = e.booking_id
+                           AND nearer.revision = e.revision AND nearer.audience = e.audience AND nearer.channel = e.channel
+                           AND nearer.status IN ('pending', 'sending', 'completed')
+                           AND public.booking_automation_supersedes(nearer.scheduled_at, nearer.rule, e.scheduled_at, e.rule)) THEN 'superseded'
+               END,
+               CASE
+                   WHEN coalesce(btrim(candidate.email), '') = '' THEN 'no_address'
+                   WHEN EXISTS (
+                        SELECT FROM public.booking_automation_suppressions x
+                         WHERE x.address_hash = public.booking_automation_address_hash(k.inner_key, k.outer_key, candidate.email)) THEN 'suppressed'
+               END) AS not_due,
            e.status = 'sending' AND e.attempts >= $7 AS exhausted,
            -- The provider's events may have settled an earlier unknown outcome.
            public.booking_automation_settled_by(e.id) AS settled_by,
            CASE WHEN isfinite(b.scheduled_at) THEN extract(epoch FROM b.scheduled_at - p.as_of)::float8 END AS seconds_left,
-           least(greatest(b.duration_minutes, 0), 2147483647)::integer AS duration_minutes
+           least(greatest(b.duration_minutes, 0), 2147483647)::integer AS duration_minutes,
+           CASE e.event_type WHEN 'notification_sent' THEN b.scheduled_at ELSE e.starts_at END AS starts_at,
+           notice.facts AS notice
       FROM candidate
       JOIN public.booking_automation_events e ON e.id = candidate.id
      CROSS JOIN pace p
@@ -53,6 +58,7 @@ WITH clock AS MATERIALIZED (
       LEFT JOIN public.bookings b ON b.id = e.booking_id
       LEFT JOIN public.booking_automation_state s ON s.booking_id = e.booking_id
       LEFT JOIN public.reminder_rules r ON r.name = e.rule AND r.audience = e.audience
+      LEFT JOIN LATERAL ({notice}) AS notice ON true
 ), settled AS (
     -- The provider accepted an earlier attempt.
     UPDATE public.booking_automation_events e
@@ -81,15 +87,18 @@ WITH clock AS MATERIALIZED (
     -- unknown outcome.
     UPDATE public.booking_automation_events e
        SET status = 'sending', claim = e.claim + 1, attempts = e.attempts + 1, reason = NULL,
+           -- What a notice tells now.
+           starts_at = s.starts_at,
            lease_until = p.at + make_interval(secs => $4),
            next_attempt_at = p.at + make_interval(secs => $4 + $5),
            event_data = CASE WHEN e.status <> 'sending' THEN e.event_data
                ELSE public.booking_automation_with_attempt(e.event_data, public.booking_automation_lost_attempt(e.attempts)) END
+               || CASE WHEN s.notice IS NULL THEN '{}' ELSE jsonb_build_object('notice', s.notice) END
       FROM seen s, pace p
      WHERE e.id = s.id AND s.settled_by IS NULL AND s.not_due IS NULL AND NOT s.exhausted
        AND e.status IN ('pending', 'sending') AND e.next_attempt_at <= p.at
     RETURNING e.id, e.booking_id, e.claim, e.attempts, e.rule, e.audience, e.starts_at, e.seq,
-              s.seconds_left, s.duration_minutes
+              s.seconds_left, s.duration_minutes, s.notice
 ), paced AS (
     UPDATE public.booking_automation_channels c
        SET next_at = p.free_at + make_interval(secs => (SELECT count(*) FROM claimed) / $2)
@@ -103,7 +112,7 @@ SELECT extract(epoch FROM p.free_at - p.at)::float8 AS free_in, p.room::float8 A
        (SELECT count(*) FROM settled) AS settled,
        (SELECT coalesce(array_agg(id), '{}') FROM (SELECT id FROM ended UNION ALL SELECT id FROM settled) AS final) AS ended,
        claimed.id, claimed.booking_id, claimed.claim, claimed.attempts, claimed.rule, claimed.audience, claimed.starts_at,
-       claimed.seconds_left, claimed.duration_minutes
+       claimed.seconds_left, claimed.duration_minutes, claimed.notice
   FROM pace p
   LEFT JOIN claimed ON true
- ORDER BY claimed.starts_at, claimed.seq
+ ORDER BY claimed.starts_at <= p.as_of, claimed.starts_at, claimed.seq

@@ -1,25 +1,37 @@
 -- Locks the messages of a page, and hands them over to contacts.sql.
 --   $1 channel  $2 how many, at most  $3 messages per second, of all instances together
 --   $4 seconds of the page: what cannot leave within them is not claimed  $5 only this message (NULL: any)
+--   $6 the moment to decide by (NULL: the clock)
 WITH clock AS MATERIALIZED (
-    SELECT clock_timestamp() AS at
+    SELECT clock_timestamp() AS at, coalesce($6, clock_timestamp()) AS as_of
 ), pace AS MATERIALIZED (
     -- How many messages can leave within the page's time.
     SELECT c.held_reason IS NOT NULL AS held, {room} AS room
       FROM clock k, {channel} AS c
      WHERE c.channel = $1
-), candidate AS MATERIALIZED (
+), urgent AS MATERIALIZED (
     -- New, retried and lease-expired rows, the most urgent start first.
-    SELECT e.id, e.booking_id, e.audience
+    SELECT e.id, e.booking_id, e.audience, e.starts_at, e.seq
       FROM public.booking_automation_events e
-     WHERE e.status IN ('pending', 'sending') AND e.event_type = 'reminder_sent' AND e.channel = $1
-       AND e.starts_at IS NOT NULL -- webhook messages have none: they are last in the index
-       AND e.next_attempt_at <= (SELECT at FROM clock)
+     WHERE {claimable} AND e.channel = $1
+       AND e.starts_at > (SELECT as_of FROM clock) AND e.next_attempt_at <= (SELECT at FROM clock)
        AND ($5::uuid IS NULL OR e.id = $5)
      ORDER BY e.starts_at, e.seq
      -- While the account cannot send, one message tests whether it can again.
      LIMIT coalesce((SELECT least($2, room, CASE WHEN held THEN 1 END)::bigint FROM pace), 0) -- no row: see claim_page
        FOR UPDATE SKIP LOCKED
+), past AS MATERIALIZED (
+    -- Behind them, what is about a start that has passed: follow-ups, and reminders that come too late.
+    SELECT e.id, e.booking_id, e.audience, e.starts_at, e.seq
+      FROM public.booking_automation_events e
+     WHERE {claimable} AND e.channel = $1
+       AND e.starts_at <= (SELECT as_of FROM clock) AND e.next_attempt_at <= (SELECT at FROM clock)
+       AND ($5::uuid IS NULL OR e.id = $5)
+     ORDER BY e.starts_at, e.seq
+     LIMIT coalesce((SELECT least($2, room, CASE WHEN held THEN 1 END)::bigint FROM pace), 0) - (SELECT count(*) FROM urgent)
+       FOR UPDATE SKIP LOCKED
+), candidate AS MATERIALIZED (
+    SELECT id, booking_id, audience FROM urgent UNION ALL SELECT id, booking_id, audience FROM past
 )
 SELECT {hand_over}, {is_liveness_known} AS is_liveness_known
   FROM candidate

@@ -6,13 +6,16 @@
 //! over halves the next page, down to a single message; that message is given up when a third
 //! process ends over it.
 
+use std::sync::LazyLock;
 use std::time::Duration;
 
+use chrono::{DateTime, Utc};
 use tokio_postgres::types::Type;
 use uuid::Uuid;
 
 use crate::channels::Channel;
 use crate::database::{Result, Transaction};
+use crate::delivery::outbox::with_conditions;
 
 /// How long a claim may take, with the wait for a connection and a second try. A mark that is older
 /// belongs to a process that has ended; the call of the next minute finds it.
@@ -20,7 +23,7 @@ const CLAIM_LASTS: Duration = Duration::from_secs(45);
 /// How many processes end over one message before it is given up.
 const MOST_DEATHS: i32 = 3;
 
-const MARK: &str = include_str!("claim_mark.sql");
+static MARK: LazyLock<String> = LazyLock::new(|| with_conditions(include_str!("claim_mark.sql")));
 
 /// An announced claim.
 #[derive(Clone, Copy, Debug)]
@@ -54,14 +57,16 @@ pub(crate) async fn announce_claim(
     transaction: &Transaction,
     delivery: Uuid,
     messages: i64,
+    as_of: Option<DateTime<Utc>>,
 ) -> Result<ClaimMark> {
     let parameters = [
         (&delivery as _, Type::UUID),
         (&Channel::Email.as_str() as _, Type::TEXT),
         (&messages as _, Type::INT8),
         (&CLAIM_LASTS.as_secs_f64() as _, Type::FLOAT8),
+        (&as_of as _, Type::TIMESTAMPTZ),
     ];
-    let row = transaction.query_one(MARK, &parameters).await?;
+    let row = transaction.query_one(&MARK, &parameters).await?;
     Ok(ClaimMark {
         messages: row.get("messages"),
         single: row.get("event_id"),

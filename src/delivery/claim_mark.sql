@@ -2,8 +2,9 @@
 -- over says that a process ended while it read its page: the next page has half as many messages. At one message, the
 -- mark names it, and counts the processes that ended over it.
 --   $1 the delivery  $2 channel  $3 messages of the page, at most  $4 seconds after which a claim is over, or its process is
+--   $5 the moment to decide by (NULL: the clock)
 WITH clock AS MATERIALIZED (
-    SELECT clock_timestamp() AS at
+    SELECT clock_timestamp() AS at, coalesce($5, clock_timestamp()) AS as_of
 ), dead AS (
     DELETE FROM public.booking_automation_claim_marks m
      USING clock k
@@ -14,19 +15,27 @@ WITH clock AS MATERIALIZED (
 ), smallest AS MATERIALIZED (
     SELECT * FROM dead ORDER BY messages, deaths DESC LIMIT 1
 ), waiting AS MATERIALIZED (
-    -- What that page had, if it waits again, in the order of claims; or the only message of a page.
-    SELECT e.id, e.claim, e.starts_at, e.seq
-      FROM public.booking_automation_events e
-     WHERE e.status IN ('pending', 'sending') AND e.event_type = 'reminder_sent' AND e.channel = $2
-       AND e.starts_at IS NOT NULL AND e.next_attempt_at <= (SELECT at FROM clock)
+    -- As many as that page had, of those that wait again; or the only message of a page.
+    SELECT FROM public.booking_automation_events e
+     WHERE {claimable} AND e.channel = $2 AND e.next_attempt_at <= (SELECT at FROM clock)
      ORDER BY e.starts_at, e.seq
      LIMIT coalesce((SELECT messages FROM smallest), CASE WHEN $3 = 1 THEN 1 ELSE 0 END)
 ), half AS MATERIALIZED (
     SELECT greatest(count(*) / 2, 1) AS messages FROM waiting HAVING EXISTS (SELECT FROM smallest)
+), first AS MATERIALIZED (
+    -- In the order of claims: see claim_candidates.sql.
+    (SELECT e.id, e.claim FROM public.booking_automation_events e
+      WHERE {claimable} AND e.channel = $2 AND e.next_attempt_at <= (SELECT at FROM clock) AND e.starts_at > (SELECT as_of FROM clock)
+      ORDER BY e.starts_at, e.seq LIMIT 1)
+    UNION ALL
+    (SELECT e.id, e.claim FROM public.booking_automation_events e
+      WHERE {claimable} AND e.channel = $2 AND e.next_attempt_at <= (SELECT at FROM clock) AND e.starts_at <= (SELECT as_of FROM clock)
+      ORDER BY e.starts_at, e.seq LIMIT 1)
+    LIMIT 1
 ), single AS MATERIALIZED (
-    SELECT w.id, w.claim, CASE WHEN w.id = s.event_id AND w.claim = s.event_claim THEN s.deaths + 1 ELSE 0 END AS deaths
-      FROM (SELECT * FROM waiting ORDER BY starts_at, seq LIMIT 1) AS w LEFT JOIN smallest s ON true
-     WHERE coalesce((SELECT messages FROM half), $3) = 1
+    SELECT f.id, f.claim, CASE WHEN f.id = s.event_id AND f.claim = s.event_claim THEN s.deaths + 1 ELSE 0 END AS deaths
+      FROM first f LEFT JOIN smallest s ON true
+     WHERE coalesce((SELECT messages FROM half), $3) = 1 AND EXISTS (SELECT FROM waiting)
 )
 INSERT INTO public.booking_automation_claim_marks AS m (id, channel, messages, event_id, event_claim, deaths, begun_at)
 SELECT $1, $2, least(half.messages, $3), single.id, single.claim, coalesce(single.deaths, 0), k.at

@@ -11,7 +11,8 @@ named! {
         Rescheduled = "rescheduled",
         /// A reminder, from the moment when it is enqueued.
         ReminderSent = "reminder_sent",
-        /// Another notification: only in rows from before the installation.
+        /// A notice, from the moment when it is enqueued. Rows without a rule are from before the
+        /// installation.
         NotificationSent = "notification_sent",
         /// A message to a webhook.
         Webhook = "webhook",

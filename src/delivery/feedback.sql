@@ -5,7 +5,7 @@ WITH ours AS MATERIALIZED (
     -- Other programs and stages may send through the same configuration set. Events of an erased message are not
     -- recorded.
     SELECT id, booking_id FROM public.booking_automation_events
-     WHERE id = $1 AND event_type = 'reminder_sent' AND event_data -> 'forgotten' IS NULL
+     WHERE id = $1 AND event_type IN ('reminder_sent', 'notification_sent') AND event_data -> 'forgotten' IS NULL
 ), recorded AS (
     INSERT INTO public.booking_automation_feedback (event_id, booking_id, kind, message_id, occurred_at, details)
     SELECT id, booking_id, $3, $2, $4, $5 FROM ours

@@ -39,14 +39,31 @@ const ROOM: &str = "CASE WHEN c.next_at <= k.at THEN greatest(floor({rate} * {se
 const CONTACTS_TIMEOUT: Duration = Duration::from_secs(2);
 /// Bytes of the texts of a page: with their copies, far less than the smallest function has.
 const CONTACTS_BYTES: i64 = 2 << 20;
+/// SQL of a boolean: the event `e` is a reminder or a notice that is not final. Messages to webhooks
+/// have no start.
+const CLAIMABLE: &str =
+    "e.status IN ('pending', 'sending') AND e.event_type IN ('reminder_sent', 'notification_sent')
+       AND e.starts_at IS NOT NULL";
+/// SQL that precedes a moment: the message `e` is of no use after that moment, because the booking
+/// has started. Some notices are about what comes after the start.
+const ENDS_BEFORE: &str = "coalesce(e.event_data -> 'notice' ->> 'on_event', '') NOT IN ('expired', 'completed') AND e.starts_at <=";
+/// What a notice says, before `migrate` of 0.3.0, when there is none.
+const NO_NOTICE: &str = "SELECT NULL::text AS not_due, NULL::jsonb AS facts";
 pub(crate) const CONTACTS: &str = include_str!("contacts.sql");
 pub(crate) static CANDIDATES: LazyLock<String> =
     LazyLock::new(|| with_room(include_str!("claim_candidates.sql"), "$3", "$4"));
 /// SQL of a query of the columns that [`waiting_of_row`] reads.
 pub(crate) const WAITING: &str = include_str!("waiting.sql");
 
+/// Replaces what statements about messages share.
+pub(crate) fn with_conditions(sql: &str) -> String {
+    sql.replace("{claimable}", CLAIMABLE)
+        .replace("{ends_before}", ENDS_BEFORE)
+}
+
 fn with_room(sql: &str, rate: &str, seconds: &str) -> String {
-    sql.replace("{hand_over}", HAND_OVER)
+    with_conditions(sql)
+        .replace("{hand_over}", HAND_OVER)
         .replace("{is_liveness_known}", IS_KNOWN)
         .replace("{room}", ROOM)
         .replace("{channel}", CHANNEL)
@@ -56,10 +73,14 @@ fn with_room(sql: &str, rate: &str, seconds: &str) -> String {
 
 pub(crate) fn claim_sql(liveness: Liveness) -> String {
     let sql = with_room(include_str!("claim.sql"), "$2", "$3");
-    sql.replace("{is_live}", liveness.condition()).replace(
-        "{latest_revision}",
-        &liveness.latest_revision("e.booking_id"),
-    )
+    let notice = match liveness {
+        Liveness::Known | Liveness::Singly => include_str!("claim_notice.sql"),
+        Liveness::Unknown => NO_NOTICE,
+    };
+    let latest_revision = liveness.latest_revision("e.booking_id");
+    sql.replace("{is_live}", liveness.condition())
+        .replace("{latest_revision}", &latest_revision)
+        .replace("{notice}", notice)
 }
 
 /// One claimed reminder.
@@ -137,6 +158,7 @@ pub(crate) async fn lock_candidates(
         (&limits.rate as _, Type::FLOAT8),
         (&limits.page.as_secs_f64() as _, Type::FLOAT8),
         (&limits.single as _, Type::UUID),
+        (&limits.as_of as _, Type::TIMESTAMPTZ),
     ];
     let limit = CONTACTS_TIMEOUT.min(transaction.statement_timeout());
     let (channel, candidates, contacts) = future::join3(

@@ -1,5 +1,6 @@
 //! The outcomes of a page, and their record.
 
+use std::sync::LazyLock;
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
@@ -11,11 +12,11 @@ use uuid::Uuid;
 use crate::channels::Outcome;
 use crate::database::{Parameter, Result, Transaction};
 use crate::delivery::event::EventStatus;
-use crate::delivery::outbox::{ClaimedReminder, MAX_ATTEMPTS};
+use crate::delivery::outbox::{ClaimedReminder, MAX_ATTEMPTS, with_conditions};
 use crate::primitives::errors::in_ascii;
 use crate::reminders::Reason;
 
-const RECORD: &str = include_str!("record.sql");
+static RECORD: LazyLock<String> = LazyLock::new(|| with_conditions(include_str!("record.sql")));
 
 /// The outcomes of a page, as [`record_outcomes`] takes them.
 #[derive(Clone, Debug, Default)]
@@ -134,7 +135,7 @@ pub(crate) async fn record_outcomes(
     ];
     let (locked, rows) = future::join(
         transaction.execute(lock, &parameters[..1]),
-        transaction.query(RECORD, &parameters),
+        transaction.query(&RECORD, &parameters),
     )
     .await;
     locked?;

@@ -262,7 +262,7 @@ impl<'a> DeliveryPages<'a> {
             let transaction = self.begin().await?;
             transaction
                 .commit_after(async |transaction| {
-                    announce_claim(transaction, self.id, messages).await
+                    announce_claim(transaction, self.id, messages, self.call.as_of).await
                 })
                 .await
         };
@@ -322,9 +322,12 @@ impl<'a> DeliveryPages<'a> {
             };
             let announce = async {
                 match next {
-                    Some(limits) => announce_claim(transaction, self.id, limits.messages)
-                        .await
-                        .map(Some),
+                    Some(limits) => {
+                        let (messages, as_of) = (limits.messages, limits.as_of);
+                        announce_claim(transaction, self.id, messages, as_of)
+                            .await
+                            .map(Some)
+                    }
                     None => Ok(None),
                 }
             };

@@ -19,11 +19,12 @@ WITH reported AS (
            coalesce(message_id, settled_by) AS message_id
       FROM reported
 ), judged AS (
-    -- No attempt follows the last one, and none comes after the start: the message has failed.
+    -- No attempt follows the last one, and none comes after the start, unless the message is about what comes after
+    -- it: the message has failed.
     SELECT o.*,
            CASE
                WHEN o.outcome = 'released' THEN 'pending'
-               WHEN o.outcome = 'pending' AND (e.attempts >= $9 OR e.starts_at <= o.as_of + make_interval(secs => o.wait)) THEN 'failed'
+               WHEN o.outcome = 'pending' AND (e.attempts >= $9 OR {ends_before} o.as_of + make_interval(secs => o.wait)) THEN 'failed'
                ELSE o.outcome
            END AS status
       FROM outcome o

@@ -2,6 +2,7 @@
 //! contacts view cannot be read, that is a failed attempt; where processes end over it, it is given
 //! up.
 
+use std::sync::LazyLock;
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
@@ -10,11 +11,12 @@ use tokio_postgres::types::Type;
 use uuid::Uuid;
 
 use crate::database::{Result, Transaction};
-use crate::delivery::outbox::{MAX_ATTEMPTS, lock_channel};
+use crate::delivery::outbox::{MAX_ATTEMPTS, lock_channel, with_conditions};
 use crate::delivery::outcomes::RecordedOutcome;
 use crate::reminders::Reason;
 
-const UNPREPARED: &str = include_str!("unprepared.sql");
+static UNPREPARED: LazyLock<String> =
+    LazyLock::new(|| with_conditions(include_str!("unprepared.sql")));
 
 /// Why a message cannot be prepared.
 pub(crate) struct Unprepared<'a> {
@@ -45,7 +47,7 @@ pub(crate) async fn record_unprepared(
     // event, or the event's own statement sees the row as this one left it.
     let (locked, rows) = future::join(
         lock_channel(transaction),
-        transaction.query(UNPREPARED, &parameters),
+        transaction.query(&UNPREPARED, &parameters),
     )
     .await;
     locked?;

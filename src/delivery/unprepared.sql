@@ -5,11 +5,11 @@
 --   $4 seconds before the second attempt  $5 the message (NULL: the first that could be claimed)  $6 reason
 WITH first AS (
     SELECT id, least(1 << attempts, 8) * make_interval(secs => $4) AS wait
-      FROM public.booking_automation_events
-     WHERE status IN ('pending', 'sending') AND event_type = 'reminder_sent' AND starts_at IS NOT NULL
-       AND next_attempt_at <= clock_timestamp()
-       AND ($5::uuid IS NULL OR id = $5)
-     ORDER BY starts_at, seq LIMIT 1 FOR UPDATE SKIP LOCKED
+      FROM public.booking_automation_events e
+     WHERE {claimable} AND e.next_attempt_at <= clock_timestamp()
+       AND ($5::uuid IS NULL OR e.id = $5)
+     -- The order of claims: see claim_candidates.sql.
+     ORDER BY e.starts_at <= coalesce($2, clock_timestamp()), e.starts_at, e.seq LIMIT 1 FOR UPDATE SKIP LOCKED
 ), checked AS (
     SELECT e.id, first.wait, clock_timestamp() AS at, coalesce($2, clock_timestamp()) AS as_of,
            public.booking_automation_settled_by(e.id) AS settled_by
@@ -17,7 +17,7 @@ WITH first AS (
 ), judged AS (
     SELECT t.*,
            CASE WHEN t.settled_by IS NOT NULL THEN 'completed'
-                WHEN $6 = 'crash' OR e.attempts + 1 >= $3 OR e.starts_at <= t.as_of + t.wait THEN 'failed'
+                WHEN $6 = 'crash' OR e.attempts + 1 >= $3 OR {ends_before} t.as_of + t.wait THEN 'failed'
                 ELSE 'pending' END AS status,
            CASE WHEN t.settled_by IS NOT NULL
                 THEN public.booking_automation_settled_attempt(e.attempts, t.at, t.settled_by)

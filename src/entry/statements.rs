@@ -15,7 +15,7 @@ use crate::bookings::{projection, status_change, transitions, unblock};
 use crate::database::owner_functions::Liveness;
 use crate::delivery::{flags, outbox, webhook_outbox, webhooks};
 use crate::operations::{check, trial};
-use crate::reminders::{addresses, decisions, planned};
+use crate::reminders::{addresses, decisions, notices, planned};
 use crate::support::{preview, timeline, trail};
 use crate::tick::probe;
 
@@ -65,6 +65,7 @@ pub fn composed() -> Vec<(String, String)> {
         [
             ("probe", probe::probe_sql(&rules)),
             ("decisions", decisions::enqueue_sql(rules.liveness)),
+            ("notices", notices::ENQUEUE.to_owned()),
             ("what was paid", PaidBy::Function.refund_basis_sql()),
             ("the price", PaidBy::TotalPrice.refund_basis_sql()),
             ("marks", not_live::mark_not_live_sql(&rules)),
@@ -80,7 +81,7 @@ pub fn composed() -> Vec<(String, String)> {
                 planned::counts_sql(rules.liveness, preview::PASSES),
             ),
             ("changes to come", preview::changes_sql(&rules)),
-            ("waiting reminders", preview::waiting_sql()),
+            ("waiting reminders", preview::waiting_sql(rules.liveness)),
             ("timeline", timeline::EVENTS.clone()),
             ("trail", trail::PAGE.clone()),
             ("projection", projection::steps_sql(&rules)),

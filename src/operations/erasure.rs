@@ -14,6 +14,7 @@ use serde::{Deserialize, Serialize};
 use tokio_postgres::types::Type;
 use uuid::Uuid;
 
+use crate::database::owner_functions::IS_KNOWN;
 use crate::database::{Result, Transaction};
 
 /// Bookings of one part.
@@ -93,6 +94,7 @@ impl Eraser {
         if eraser.queue.is_empty() && !is_known(transaction, person_id).await? {
             return Ok(None);
         }
+        forget_queued_notices(transaction, person_id).await?;
         // The answers to the person's requests. A repeated request then gets 409, since its change
         // is no longer allowed.
         let erase_answers = "DELETE FROM public.booking_automation_requests
@@ -164,6 +166,24 @@ impl Eraser {
         // Messages that are being sent are not known to be so before their part.
         known.max(i64::from(self.has_others || !self.queue.is_empty()))
     }
+}
+
+/// Notices to the person on which no pass has decided. Before `migrate` of 0.3.0 there are none.
+async fn forget_queued_notices(transaction: &Transaction, person_id: Uuid) -> Result<()> {
+    let has_queue = transaction
+        .query_one(&format!("SELECT {IS_KNOWN} AS has_queue"), &[])
+        .await?;
+    if !has_queue.get::<_, bool>("has_queue") {
+        return Ok(());
+    }
+    let sql = "DELETE FROM public.booking_automation_notices n
+                USING public.bookings b
+                WHERE b.id = n.booking_id
+                  AND (n.audience = 'customer' AND b.customer_id = $1 OR n.audience = 'provider' AND b.provider_id = $1)";
+    transaction
+        .execute(sql, &[(&person_id, Type::UUID)])
+        .await?;
+    Ok(())
 }
 
 async fn is_known(transaction: &Transaction, person_id: Uuid) -> Result<bool> {

@@ -31,6 +31,14 @@ pub(crate) struct Decisions {
     pub(crate) left_to_sweep: bool,
 }
 
+impl Decisions {
+    /// Adds those on notices.
+    pub(crate) fn add(&mut self, notices: Self) {
+        self.pending += notices.pending;
+        self.skipped += notices.skipped;
+    }
+}
+
 /// Enqueues what became due. Three statements; if there is too much for one statement, it leaves
 /// the rest to a sweep, which the caller begins.
 pub(crate) async fn enqueue_due(

@@ -10,7 +10,9 @@
 
 pub(crate) mod addresses;
 pub(crate) mod decisions;
+pub(crate) mod held_notices;
 pub(crate) mod hidden_rows;
+pub mod notices;
 pub(crate) mod planned;
 mod reason;
 pub(crate) mod sweep;

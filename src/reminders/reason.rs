@@ -12,6 +12,12 @@ named! {
         Superseded = "superseded",
         /// The contacts view has no address.
         NoAddress = "no_address",
+        /// Of a notice: the booking has no start.
+        NoStart = "no_start",
+        /// Of a notice: the event was more than an hour ago.
+        TooOld = "too_old",
+        /// Of a notice that was held: a person dropped it.
+        Dropped = "dropped",
         // Found when the message was claimed.
         /// The booking's schedule has a newer revision.
         Rescheduled = "rescheduled",
@@ -23,6 +29,8 @@ named! {
         Deleted = "deleted",
         /// The owner's function says that the booking is not live.
         NotLive = "not_live",
+        /// Of a notice: what it is about was undone.
+        Overtaken = "overtaken",
         /// The rule is gone, switched off, or no longer uses this channel.
         RuleOff = "rule_off",
         /// The address is on the suppression list.
@@ -83,10 +91,15 @@ impl Reason {
                 "the booking was made, confirmed or moved after the reminder was due, with less than two thirds of \
                  the lead time left"
             }
-            Self::Superseded => "another reminder, closer to the start, replaces it",
+            Self::Superseded => "a later message replaces it",
             Self::NoAddress => "there is no address to send it to",
+            Self::NoStart => "the booking has no start",
+            Self::TooOld => "it was about something that happened more than an hour before",
+            Self::Dropped => {
+                "one transaction changed too many bookings, and somebody dropped its notices"
+            }
             Self::Rescheduled => {
-                "the booking was moved or confirmed again after the reminder was queued"
+                "the booking was moved or confirmed again after the message was queued"
             }
             Self::Cancelled => "the booking was no longer confirmed",
             Self::Started => "the booking had started",
@@ -94,7 +107,8 @@ impl Reason {
             Self::NotLive => {
                 "the booking, or a person or service of it, was marked as deleted (booking_automation_is_live)"
             }
-            Self::RuleOff => "the reminder rule was switched off",
+            Self::Overtaken => "what it was about was undone",
+            Self::RuleOff => "its rule was switched off",
             Self::Suppressed => {
                 "mail to this address bounced permanently, or the recipient complained"
             }

@@ -20,6 +20,7 @@ use crate::database::owner_functions::Liveness;
 use crate::database::{Begin, Database, Parameter, Result, Transaction};
 use crate::reminders::addresses::without_address_between;
 use crate::reminders::decisions::queued_rechecks;
+use crate::reminders::notices::queued_sql;
 use crate::reminders::planned::counts_sql;
 use crate::reminders::watermark::Watermark;
 use crate::tick::error::PassError;
@@ -132,7 +133,7 @@ pub async fn preview(
     };
     let changes = count_changes(&transaction, &rules, span).await?;
     let due = count_due_reminders(&transaction, rules.liveness, &watermark, span).await?;
-    let waiting = count_waiting_reminders(&transaction, span).await?;
+    let waiting = count_waiting(&transaction, rules.liveness, span).await?;
     let reminders = [due, waiting].concat();
     transaction.rollback().await?;
     Ok(Preview::of(as_of, until, &changes, &reminders))
@@ -218,9 +219,10 @@ async fn count_due_reminders(
     query_until(transaction, deadline, &sql, &parameters).await
 }
 
-/// The same, of messages that wait for an attempt.
-async fn count_waiting_reminders(
+/// The same, of messages that wait for an attempt, and of notices that are queued.
+async fn count_waiting(
     transaction: &Transaction,
+    liveness: Liveness,
     Span {
         as_of,
         until,
@@ -228,16 +230,18 @@ async fn count_waiting_reminders(
     }: Span,
 ) -> Result<Vec<Row>> {
     let parameters: [Parameter<'_>; 2] = [(&as_of, Type::TIMESTAMPTZ), (&until, Type::TIMESTAMPTZ)];
-    query_until(transaction, deadline, &waiting_sql(), &parameters).await
+    query_until(transaction, deadline, &waiting_sql(liveness), &parameters).await
 }
 
-pub(crate) fn waiting_sql() -> String {
+pub(crate) fn waiting_sql(liveness: Liveness) -> String {
+    let queued = queued_sql(liveness);
     format!(
         "SELECT {PASS} AS pass, rule, audience, channel, NULL AS reason, count(*) AS count
            FROM (SELECT next_attempt_at AS at, rule, audience, channel
                    FROM public.booking_automation_events
-                  WHERE status = 'pending' AND event_type = 'reminder_sent'
-                    AND next_attempt_at <= $2 AND starts_at > $1) AS waiting
+                  WHERE status = 'pending' AND next_attempt_at <= $2
+                    AND (event_type = 'reminder_sent' AND starts_at > $1 OR event_type = 'notification_sent')
+                 {queued}) AS waiting
           GROUP BY 1, 2, 3, 4"
     )
 }

@@ -97,6 +97,25 @@ pub(crate) fn reminder_subject(rule: &str, audience: &str, channel: &str) -> Str
     format!("The {rule} reminder to the {audience} by {channel}")
 }
 
+/// The subject of a sentence on a notice. Rows from before the installation have no rule.
+pub(crate) fn notice_subject(rule: &str, audience: &str, channel: &str) -> String {
+    match rule {
+        "" => "A notification from before the installation".to_owned(),
+        rule => format!("The {rule} notice to the {audience} by {channel}"),
+    }
+}
+
+/// A notice that no pass has decided on.
+pub(crate) fn queued_notice_sentence(rule: &str, audience: &str, is_held: bool) -> String {
+    match is_held {
+        true => format!(
+            "The {rule} notice to the {audience} is held until somebody releases or drops it: one \
+             transaction changed too many bookings."
+        ),
+        false => format!("The {rule} notice to the {audience} will be sent."),
+    }
+}
+
 /// The subject of a sentence on a webhook message.
 pub(crate) fn webhook_subject(webhook_id: &str, about: &str) -> String {
     format!("The booking.{about} message to webhook {webhook_id}")

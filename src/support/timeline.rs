@@ -16,11 +16,13 @@ use crate::bookings::settings::TransitionSettings;
 use crate::bookings::steps::StepRules;
 use crate::database::{Result, Transaction, finite, json};
 use crate::delivery::event::{EventStatus, EventType};
+use crate::reminders::notices::{QueuedNotice, queued_notices};
 use crate::reminders::planned::{PlannedReminder, planned_reminders};
 use crate::support::EVENT_DATA;
 use crate::support::sentences::{
-    AUTOMATION, StatusFacts, move_sentence, outcome_sentence, planned_reminder_sentence,
-    planned_step_sentence, reminder_subject, status_sentence, webhook_subject,
+    AUTOMATION, StatusFacts, move_sentence, notice_subject, outcome_sentence,
+    planned_reminder_sentence, planned_step_sentence, queued_notice_sentence, reminder_subject,
+    status_sentence, webhook_subject,
 };
 
 /// Events of one booking in a timeline, at most: the latest.
@@ -163,6 +165,8 @@ pub(crate) async fn timeline(
         planned.extend(steps.into_iter().map(|step| planned_step(step, as_of)));
         let reminders = planned_reminders(transaction, rules.liveness, as_of, booking_id).await?;
         planned.extend(reminders.into_iter().map(planned_reminder));
+        let notices = queued_notices(transaction, rules.liveness, booking_id).await?;
+        planned.extend(notices.into_iter().map(planned_notice));
     }
     planned.sort_by_key(|entry| entry.at);
     Ok(Some(Timeline {
@@ -217,7 +221,8 @@ impl Entry {
     fn of_event(row: &Row) -> Self {
         match EventType::from_name(row.get("event_type")) {
             Some(EventType::Webhook) => Self::of_webhook(row),
-            Some(EventType::ReminderSent) => Self::of_reminder(row),
+            Some(EventType::ReminderSent) => Self::of_message(row, reminder_subject),
+            Some(EventType::NotificationSent) => Self::of_message(row, notice_subject),
             Some(EventType::Rescheduled) => Self::of_move(row),
             _ => Self::of_status_change(row),
         }
@@ -247,14 +252,14 @@ impl Entry {
         }
     }
 
-    fn of_reminder(row: &Row) -> Self {
+    fn of_message(row: &Row, subject: fn(&str, &str, &str) -> String) -> Self {
         let (rule, audience, channel): (String, String, String) =
             (row.get("rule"), row.get("audience"), row.get("channel"));
         let (status, reason): (String, Option<String>) = (row.get("status"), row.get("reason"));
         Self {
             at: finite(row, "executed_at").or_else(|| finite(row, "created_at")),
             text: outcome_sentence(
-                &reminder_subject(&rule, &audience, &channel),
+                &subject(&rule, &audience, &channel),
                 &status,
                 reason.as_deref(),
             ),
@@ -337,6 +342,21 @@ fn planned_step(step: ProjectedStep, as_of: DateTime<Utc>) -> Entry {
     }
 }
 
+fn planned_notice(queued: QueuedNotice) -> Entry {
+    let QueuedNotice {
+        rule,
+        audience,
+        due_at,
+        is_held,
+    } = queued;
+    let status = if is_held { "held" } else { "planned" };
+    Entry {
+        at: Some(due_at).filter(|_| !is_held),
+        text: queued_notice_sentence(&rule, &audience, is_held),
+        what: EntryKind::planned_message(rule, audience, String::new(), due_at, status, None),
+    }
+}
+
 fn planned_reminder(planned: PlannedReminder) -> Entry {
     let PlannedReminder {
         rule,
@@ -346,24 +366,35 @@ fn planned_reminder(planned: PlannedReminder) -> Entry {
         due_at,
         reason,
     } = planned;
+    let subject = reminder_subject(&rule, &audience, &channel);
     Entry {
         at,
-        text: planned_reminder_sentence(
-            &reminder_subject(&rule, &audience, &channel),
-            reason.as_deref(),
-        ),
-        what: EntryKind::Message {
+        text: planned_reminder_sentence(&subject, reason.as_deref()),
+        what: EntryKind::planned_message(rule, audience, channel, due_at, "planned", reason),
+    }
+}
+
+impl EntryKind {
+    fn planned_message(
+        rule: String,
+        audience: String,
+        channel: String,
+        due_at: DateTime<Utc>,
+        status: &str,
+        reason: Option<String>,
+    ) -> Self {
+        Self::Message {
             event_id: None,
             rule,
             audience,
             channel,
             due_at: Some(due_at),
-            status: "planned".to_owned(),
+            status: status.to_owned(),
             reason,
-            attempts: Value::Array(Vec::new()),
+            attempts: Value::Null,
             next_attempt_at: None,
             message_id: None,
-            provider: Value::Array(Vec::new()),
-        },
+            provider: Value::Null,
+        }
     }
 }

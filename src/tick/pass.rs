@@ -23,6 +23,7 @@ use crate::delivery::figures::{Backlog, ReminderFigures};
 use crate::primitives::call::Call;
 use crate::reminders::decisions::{self, Decisions};
 use crate::reminders::hidden_rows::{HiddenRows, find_hidden_rows};
+use crate::reminders::notices::enqueue_notices;
 use crate::reminders::sweep::{begin_sweep, begin_sweep_again};
 use crate::reminders::watermark::Watermark;
 use crate::tick::clock;
@@ -286,20 +287,24 @@ async fn advance_and_enqueue(
     run_id: Uuid,
     until: Instant,
 ) -> Result<(Transitions, Decisions), PassError> {
-    if due.reminders || due.transitions {
-        refuse_hidden_rows(transaction, due.reminders).await?;
+    if due.reminders || due.notices || due.transitions {
+        refuse_hidden_rows(transaction, due.reminders || due.notices).await?;
     }
     let transitions = if due.transitions {
         transitions::advance(transaction, moments, rules, run_id, until).await?
     } else {
         Transitions::default()
     };
-    let decisions = if due.reminders {
+    let mut decisions = if due.reminders {
         let (liveness, as_of) = (rules.liveness, moments.as_of());
         decisions::enqueue_due(transaction, liveness, as_of, &due.watermark, run_id).await?
     } else {
         Decisions::default()
     };
+    // Status changes of this pass may be what notices are about.
+    if due.notices || due.transitions && rules.liveness != Liveness::Unknown {
+        decisions.add(enqueue_notices(transaction, moments.as_of(), run_id).await?);
+    }
     if decisions.left_to_sweep {
         begin_sweep_again(transaction).await?;
     } else if due.watermark.sweep && rules.liveness == Liveness::Known {

@@ -3,7 +3,7 @@
 use crate::bookings::transitions::{self, Moments};
 use crate::database::{Begin, Database};
 use crate::primitives::call::Call;
-use crate::reminders::decisions;
+use crate::reminders::{decisions, notices};
 use crate::tick::error::PassError;
 use crate::tick::pass::{begin_pass, refuse_hidden_rows, waiting_reminders};
 use crate::tick::preconditions::{PRECONDITIONS, Preconditions};
@@ -35,11 +35,15 @@ pub(crate) async fn preview(
     let moments = Moments::new(as_of, &rules.settings);
     let due = probe(&transaction, settings, &rules, &moments, None).await?;
     preconditions.check_triggers()?;
-    if due.reminders || due.transitions {
-        refuse_hidden_rows(&transaction, due.reminders).await?;
+    if due.reminders || due.notices || due.transitions {
+        refuse_hidden_rows(&transaction, due.reminders || due.notices).await?;
     }
     let transitions = transitions::preview(&transaction, &moments, &rules).await?;
-    let decisions = decisions::preview(&transaction, rules.liveness, as_of, &due.watermark).await?;
+    let mut decisions =
+        decisions::preview(&transaction, rules.liveness, as_of, &due.watermark).await?;
+    if due.notices {
+        decisions.add(notices::preview(&transaction, as_of).await?);
+    }
     transaction.rollback().await?;
     Ok(Work {
         transitions,

@@ -11,8 +11,8 @@ use crate::database::{REQUIRED, Transaction, migrate};
 use crate::delivery::figures::Backlog;
 use crate::delivery::{outbox, webhooks};
 use crate::operations::retention;
-use crate::reminders::sweep;
 use crate::reminders::watermark::{self, Watermark};
+use crate::reminders::{notices, sweep};
 use crate::tick::clock;
 use crate::tick::error::PassError;
 use crate::tick::settings::PassSettings;
@@ -29,6 +29,8 @@ pub(crate) struct WorkDue {
     pub(crate) transitions: bool,
     /// Decisions on reminders.
     pub(crate) reminders: bool,
+    /// Notices.
+    pub(crate) notices: bool,
     /// Flags on `bookings` that are behind.
     pub(crate) flags: bool,
     /// Rows older than they are kept.
@@ -84,6 +86,7 @@ pub(crate) async fn probe(
         duplicate_request: row.get("duplicate_request"),
         transitions: row.get("transitions_due"),
         reminders: row.get("reminders_due"),
+        notices: row.get("notices_due"),
         flags: row.get("flags_due"),
         expired_rows: row
             .get::<_, Option<bool>>("rows_expired")
@@ -104,6 +107,7 @@ pub(crate) fn probe_sql(rules: &StepRules) -> String {
          SELECT EXISTS (SELECT FROM public.booking_automation_migrations WHERE name = '{latest}') AS schema_is_there,
                 ({transitions}) AS transitions_due,
                 EXISTS (SELECT FROM public.booking_automation_looks) OR {reminders} AS reminders_due,
+                {notices} AS notices_due,
                 EXISTS (SELECT FROM public.booking_automation_events WHERE flag_due) AS flags_due,
                 EXISTS (SELECT FROM public.automation_runs
                          WHERE webhook_id = $4
@@ -120,6 +124,7 @@ pub(crate) fn probe_sql(rules: &StepRules) -> String {
         latest = REQUIRED,
         transitions = transitions::any_due(rules),
         reminders = watermark::ANY_DUE,
+        notices = notices::any_due_sql(rules.liveness),
         waiting = outbox::WAITING,
         expired_rows = retention::ANY_EXPIRED,
         webhooks_due = webhooks::DUE,

@@ -45,6 +45,7 @@ mod mail;
 mod migrations;
 mod model;
 mod money;
+mod notices;
 mod odd_databases;
 mod others;
 mod outcomes;

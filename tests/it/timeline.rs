@@ -255,7 +255,7 @@ async fn a_due_reminder_without_a_decision_is_listed_once_and_first() {
     assert_eq!(
         planned,
         [
-            "The 24h reminder to the customer by email will not be sent: another reminder, closer to the start, replaces it.",
+            "The 24h reminder to the customer by email will not be sent: a later message replaces it.",
             "The 1h reminder to the customer by email will be sent.",
             "The 15m reminder to the customer by email will be sent.",
             "The 15m reminder to the provider by email will be sent.",

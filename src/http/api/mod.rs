@@ -6,6 +6,7 @@
 mod bookings;
 mod errors;
 mod guard;
+mod notices;
 mod people;
 mod places;
 mod preview;
@@ -45,6 +46,11 @@ pub(crate) fn routes(
         .route("/bookings/{id}/cancellation", any(bookings::cancellation))
         .route("/bookings/{id}/timeline", any(bookings::timeline))
         .route("/events", any(trail::list_events))
+        .route("/notices/held", any(notices::list_held))
+        .route(
+            "/notices/held/{transaction}/{decision}",
+            any(notices::decide_on_held),
+        )
         .route("/people/{id}/messages", any(people::erase_messages))
         .route("/preview", any(preview::preview))
         .with_state(Arc::new(Api {

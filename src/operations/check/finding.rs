@@ -43,6 +43,8 @@ named! {
         Names = "names",
         /// Settings of the server, the database and the role.
         Settings = "settings",
+        /// Notices that wait for a decision.
+        Notices = "notices",
         /// What the database says to the pass's own changes when `migrate` tries them.
         Steps = "steps",
     }

@@ -6,6 +6,7 @@
 mod columns;
 pub mod finding;
 mod functions;
+mod notices;
 mod own_tables;
 mod owner_functions;
 mod rights;
@@ -140,6 +141,9 @@ async fn look_at_bookings(
     }
     if steps.contains(REQUIRED) {
         looks.look(Topic::Steps, statuses::look_at_set_aside).await;
+    }
+    if steps.contains(notices::QUEUE) {
+        looks.look(Topic::Notices, notices::look).await;
     }
     looks.look(Topic::Functions, owner_functions::look).await;
     if !relations.has("booking_automation_contacts") {

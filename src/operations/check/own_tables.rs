@@ -54,7 +54,10 @@ const OWN_TABLES: &[OwnTable] = &[
         "name text, version int4, digest text, applied_at timestamptz",
     ),
     OwnTable {
-        added: &[("05_own_tables", EVENTS_ADDED)],
+        added: &[
+            ("05_own_tables", EVENTS_ADDED),
+            ("21_notice_key", "about uuid"),
+        ],
         ..table("booking_automation_events", "05_own_tables", EVENTS)
     },
     table(
@@ -154,6 +157,19 @@ const OWN_TABLES: &[OwnTable] = &[
         "booking_automation_state_changes",
         "20_state_changes",
         "seq int8, booking_id uuid, in_force_since timestamptz, unblocked_at timestamptz",
+    ),
+    table(
+        "booking_automation_notice_rules",
+        "22_notices",
+        "name text, on_event text, delay interval, audience text, channels _text, active bool, \
+         effective_from timestamptz, created_at timestamptz",
+    ),
+    table(
+        "booking_automation_notices",
+        "22_notices",
+        "seq int8, event_id uuid, booking_id uuid, on_event text, rule text, audience text, \
+         happened_at timestamptz, due_at timestamptz, is_automatic bool, queued_at timestamptz, \
+         transaction xid8, held_since timestamptz, decided_at timestamptz, is_dropped bool",
     ),
 ];
 

@@ -1,0 +1,573 @@
+//! Notices: messages about what happened to a booking, after rules that the owner switches on.
+
+use chrono::{DateTime, Utc};
+use serde_json::{Value, json};
+use uuid::Uuid;
+
+use crate::app::{App, connect, hours, minutes, noon};
+use crate::ses::Answer;
+
+/// Switches on the rules of these names for customers, a day before noon, and the reminders off.
+async fn with_rules(names: &[&str]) -> App {
+    let app = App::new().await;
+    app.set_clock(noon() - hours(24)).await;
+    switch_on(&app, names).await;
+    app.sql("UPDATE reminder_rules SET active = false", &[])
+        .await;
+    app.set_clock(noon()).await;
+    app
+}
+
+async fn switch_on(app: &App, names: &[&str]) {
+    let sql = "UPDATE booking_automation_notice_rules SET active = true
+                WHERE name = ANY ($1) AND audience = 'customer'";
+    let switched = app.sql(sql, &[&names]).await;
+    assert_eq!(switched, names.len() as u64);
+}
+
+async fn set_status(app: &App, id: Uuid, status: &str) {
+    let sql = "UPDATE bookings SET status = $2 WHERE id = $1";
+    assert_eq!(app.sql(sql, &[&id, &status]).await, 1);
+}
+
+async fn set_start(app: &App, id: Uuid, start: DateTime<Utc>) {
+    let sql = "UPDATE bookings SET scheduled_at = $2 WHERE id = $1";
+    assert_eq!(app.sql(sql, &[&id, &start]).await, 1);
+}
+
+/// The notices of a booking: `rule status reason`, in the order of the rows.
+async fn notices(app: &App, id: Uuid) -> Vec<String> {
+    let sql = "SELECT concat_ws(' ', rule, status, reason) FROM booking_automation_events
+                WHERE event_type = 'notification_sent' AND booking_id = $1 ORDER BY seq";
+    app.column(sql, &[&id]).await
+}
+
+/// How many notices no pass has decided on.
+async fn queued(app: &App) -> i64 {
+    let sql = "SELECT count(*) FROM booking_automation_notices";
+    app.one(sql, &[]).await.get(0)
+}
+
+#[tokio::test]
+async fn notices_are_off_until_the_owner_switches_them_on() {
+    let app = App::new().await;
+    let id = app.booking("confirmed", noon() + hours(48)).await;
+    set_start(&app, id, noon() + hours(50)).await;
+    set_status(&app, id, "cancelled").await;
+    assert_eq!(queued(&app).await, 0);
+    let active = "SELECT name FROM booking_automation_notice_rules WHERE active";
+    assert!(app.column(active, &[]).await.is_empty());
+    // Switched on now, they say nothing of what happened before.
+    app.set_clock(noon() + minutes(1)).await;
+    switch_on(
+        &app,
+        &[
+            "confirmed",
+            "rescheduled",
+            "cancelled",
+            "expired",
+            "follow-up",
+        ],
+    )
+    .await;
+    app.run(noon() + minutes(2)).await;
+    assert!(notices(&app, id).await.is_empty());
+}
+
+#[tokio::test]
+async fn each_event_is_told_once() {
+    let app = with_rules(&[
+        "confirmed",
+        "rescheduled",
+        "cancelled",
+        "expired",
+        "follow-up",
+    ])
+    .await;
+    let id = app.booking("pending", noon() + hours(48)).await;
+    app.run(noon()).await;
+    assert!(app.ses.mails().is_empty());
+    set_status(&app, id, "confirmed").await;
+    app.run(noon() + minutes(1)).await;
+    set_start(&app, id, noon() + hours(24)).await;
+    app.run(noon() + minutes(2)).await;
+    app.set_clock(noon() + minutes(3)).await;
+    set_status(&app, id, "cancelled").await;
+    let summary = app.run(noon() + minutes(3)).await;
+    assert_eq!(
+        summary["reminders"],
+        json!({"due": 1, "sent": 1, "retrying": 0, "unknown": 0, "failed": 0, "skipped": 0, "deferred": 0})
+    );
+    assert_eq!(
+        notices(&app, id).await,
+        [
+            "confirmed completed",
+            "rescheduled completed",
+            "cancelled completed"
+        ]
+    );
+    app.run(noon() + minutes(4)).await;
+    assert_eq!(app.ses.mails().len(), 3);
+    assert_eq!(queued(&app).await, 0);
+}
+
+#[tokio::test]
+async fn a_booking_that_is_inserted_as_confirmed_is_confirmed() {
+    let app = with_rules(&["confirmed"]).await;
+    let id = app.booking("confirmed", noon() + hours(48)).await;
+    let past = app.booking("confirmed", noon() - hours(2)).await;
+    app.run(noon()).await;
+    assert_eq!(notices(&app, id).await, ["confirmed completed"]);
+    assert!(notices(&app, past).await.is_empty());
+}
+
+#[tokio::test]
+async fn steps_that_are_undone_confirm_nothing() {
+    let app = with_rules(&["confirmed"]).await;
+    for before in [
+        "in_progress",
+        "completed",
+        "expired",
+        "pending_completion",
+        "pending_cancellation",
+    ] {
+        let id = app.booking(before, noon() + hours(48)).await;
+        set_status(&app, id, "confirmed").await;
+        app.run(noon()).await;
+        assert!(notices(&app, id).await.is_empty(), "{before}");
+    }
+    for before in [
+        "pending",
+        "pending_payment",
+        "paid",
+        "cancelled",
+        "rejected",
+    ] {
+        let id = app.booking(before, noon() + hours(48)).await;
+        set_status(&app, id, "confirmed").await;
+        app.run(noon()).await;
+        assert_eq!(notices(&app, id).await, ["confirmed completed"], "{before}");
+    }
+}
+
+#[tokio::test]
+async fn an_event_of_more_than_an_hour_ago_is_not_told() {
+    let app = with_rules(&["cancelled", "expired"]).await;
+    let [late, in_time] = [
+        app.confirmed(noon() + hours(48)).await,
+        app.confirmed(noon() + hours(48)).await,
+    ];
+    let overdue = app.booking("confirmed", noon() - hours(72)).await;
+    app.set_clock(noon()).await;
+    set_status(&app, late, "cancelled").await;
+    app.set_clock(noon() + minutes(1)).await;
+    set_status(&app, in_time, "cancelled").await;
+    app.run(noon() + minutes(61)).await;
+    assert_eq!(notices(&app, late).await, ["cancelled skipped too_old"]);
+    assert_eq!(notices(&app, in_time).await, ["cancelled completed"]);
+    // An automatic step counts from when it was due.
+    assert_eq!(app.status(overdue).await, "expired");
+    assert!(
+        notices(&app, overdue).await.is_empty(),
+        "before the rule took effect"
+    );
+    let just = app
+        .booking("confirmed", noon() - hours(23) - minutes(30))
+        .await;
+    app.run(noon() + hours(3)).await;
+    assert_eq!(app.status(just).await, "expired");
+    assert_eq!(notices(&app, just).await, ["expired skipped too_old"]);
+}
+
+#[tokio::test]
+async fn nothing_is_told_about_a_start_that_has_passed_but_follow_ups() {
+    let app = with_rules(&["rescheduled", "cancelled", "follow-up"]).await;
+    let id = app.confirmed(noon() + minutes(1)).await;
+    set_start(&app, id, noon() + minutes(2)).await;
+    let cancelled = app.confirmed(noon() + minutes(1)).await;
+    set_status(&app, cancelled, "cancelled").await;
+    app.run(noon() + minutes(2)).await;
+    assert_eq!(notices(&app, id).await, ["rescheduled skipped started"]);
+    assert_eq!(
+        notices(&app, cancelled).await,
+        ["cancelled skipped started"]
+    );
+    // It is completed when it ends, and followed up two hours later.
+    app.run(noon() + minutes(62)).await;
+    assert_eq!(app.status(id).await, "completed");
+    app.run(noon() + minutes(181)).await;
+    assert_eq!(app.ses.mails().len(), 0);
+    app.run(noon() + minutes(182)).await;
+    assert_eq!(
+        notices(&app, id).await,
+        ["rescheduled skipped started", "follow-up completed"]
+    );
+}
+
+#[tokio::test]
+async fn what_was_undone_is_not_told() {
+    let app = with_rules(&["cancelled", "follow-up"]).await;
+    let id = app.confirmed(noon() + hours(48)).await;
+    set_status(&app, id, "cancelled").await;
+    set_status(&app, id, "confirmed").await;
+    let completed = app.booking("in_progress", noon() - hours(1)).await;
+    set_status(&app, completed, "completed").await;
+    set_status(&app, completed, "in_progress").await;
+    app.sql(
+        "UPDATE bookings SET auto_complete_blocked = true WHERE id = $1",
+        &[&completed],
+    )
+    .await;
+    app.run(noon()).await;
+    app.run(noon() + hours(2)).await;
+    assert_eq!(notices(&app, id).await, ["cancelled skipped overtaken"]);
+    assert_eq!(
+        notices(&app, completed).await,
+        ["follow-up skipped overtaken"]
+    );
+}
+
+/// The old time that a mail of a move tells, by the record of its claim.
+async fn told_from(app: &App, id: Uuid) -> Vec<String> {
+    let sql = "SELECT booking_automation_rfc3339((event_data -> 'notice' ->> 'from')::timestamptz) FROM booking_automation_events
+                WHERE event_type = 'notification_sent' AND status = 'completed' AND booking_id = $1 ORDER BY seq";
+    app.column(sql, &[&id]).await
+}
+
+#[tokio::test]
+async fn several_moves_are_told_as_one() {
+    let app = with_rules(&["rescheduled"]).await;
+    let id = app.confirmed(noon() + hours(48)).await;
+    for start in [50, 52, 54] {
+        set_start(&app, id, noon() + hours(start)).await;
+    }
+    app.run(noon()).await;
+    assert_eq!(
+        notices(&app, id).await,
+        [
+            "rescheduled skipped superseded",
+            "rescheduled skipped superseded",
+            "rescheduled completed"
+        ]
+    );
+    assert_eq!(app.ses.mails().len(), 1);
+}
+
+#[tokio::test]
+async fn a_move_away_and_back_is_not_told() {
+    let app = with_rules(&["rescheduled"]).await;
+    let id = app.confirmed(noon() + hours(48)).await;
+    set_start(&app, id, noon() + hours(50)).await;
+    set_start(&app, id, noon() + hours(48)).await;
+    app.run(noon()).await;
+    assert_eq!(
+        notices(&app, id).await,
+        [
+            "rescheduled skipped superseded",
+            "rescheduled skipped already_told"
+        ]
+    );
+    // Told of the move, the person is told of the way back, too.
+    set_start(&app, id, noon() + hours(50)).await;
+    app.run(noon() + minutes(1)).await;
+    set_start(&app, id, noon() + hours(48)).await;
+    app.run(noon() + minutes(2)).await;
+    assert_eq!(
+        notices(&app, id).await[2..],
+        ["rescheduled completed", "rescheduled completed"]
+    );
+    assert_eq!(app.ses.mails().len(), 2);
+}
+
+#[tokio::test]
+async fn a_confirmation_tells_the_start_that_it_was_moved_to() {
+    let app = with_rules(&["confirmed", "rescheduled"]).await;
+    let id = app.booking("pending", noon() + hours(48)).await;
+    set_status(&app, id, "confirmed").await;
+    set_start(&app, id, noon() + hours(50)).await;
+    app.run(noon()).await;
+    assert_eq!(
+        notices(&app, id).await,
+        ["confirmed completed", "rescheduled skipped superseded"]
+    );
+    let told = "SELECT starts_at FROM booking_automation_events WHERE event_type = 'notification_sent' AND status = 'completed'";
+    let told: DateTime<Utc> = app.one(told, &[]).await.get(0);
+    assert_eq!(told, noon() + hours(50));
+}
+
+#[tokio::test]
+async fn a_cancellation_and_a_confirmation_are_told_only_if_the_person_knows_otherwise() {
+    let app = with_rules(&["confirmed", "cancelled"]).await;
+    let id = app.booking("confirmed", noon() + hours(48)).await;
+    app.run(noon()).await;
+    // Both at once: as the person knows it.
+    set_status(&app, id, "cancelled").await;
+    set_status(&app, id, "confirmed").await;
+    app.run(noon() + minutes(1)).await;
+    assert_eq!(
+        notices(&app, id).await[1..],
+        [
+            "cancelled skipped overtaken",
+            "confirmed skipped already_told"
+        ]
+    );
+    set_status(&app, id, "cancelled").await;
+    app.run(noon() + minutes(2)).await;
+    set_status(&app, id, "confirmed").await;
+    set_status(&app, id, "cancelled").await;
+    app.run(noon() + minutes(3)).await;
+    assert_eq!(
+        notices(&app, id).await[3..],
+        [
+            "cancelled completed",
+            "confirmed skipped cancelled",
+            "cancelled skipped already_told"
+        ]
+    );
+    set_status(&app, id, "confirmed").await;
+    app.run(noon() + minutes(4)).await;
+    assert_eq!(
+        notices(&app, id).await.last().unwrap(),
+        "confirmed completed"
+    );
+}
+
+#[tokio::test]
+async fn who_cancelled_is_known_from_the_actor_or_the_booking() {
+    let app = with_rules(&["cancelled"]).await;
+    let sql = "UPDATE bookings SET status = 'cancelled', cancelled_by = $2 WHERE id = $1";
+    let mut ids = Vec::new();
+    for by in [
+        Some(app.customer),
+        Some(app.provider),
+        Some(Uuid::new_v4()),
+        None,
+    ] {
+        let id = app.confirmed(noon() + hours(48)).await;
+        app.sql(sql, &[&id, &by]).await;
+        ids.push(id);
+    }
+    let id = app.confirmed(noon() + hours(48)).await;
+    app.sql(
+        "SELECT set_config('booking_automation.actor', 'admin:7', false)",
+        &[],
+    )
+    .await;
+    app.sql(sql, &[&id, &Some(app.customer)]).await;
+    ids.push(id);
+    app.run(noon()).await;
+    let told = app
+        .column(
+            "SELECT event_data -> 'notice' ->> 'by' FROM booking_automation_events
+              WHERE event_type = 'notification_sent' AND status = 'completed' ORDER BY array_position($1, booking_id)",
+            &[&ids],
+        )
+        .await;
+    assert_eq!(told, ["customer", "provider", "", "", "admin"]);
+}
+
+#[tokio::test]
+async fn a_rule_that_was_switched_off_sends_nothing_more() {
+    let app = with_rules(&["cancelled", "follow-up"]).await;
+    let id = app.confirmed(noon() + hours(48)).await;
+    set_status(&app, id, "cancelled").await;
+    let completed = app.booking("in_progress", noon() - hours(1)).await;
+    set_status(&app, completed, "completed").await;
+    // Off and on again: nothing of what happened before.
+    for active in [false, true] {
+        app.set_clock(noon() + minutes(1)).await;
+        app.sql("UPDATE booking_automation_notice_rules SET active = $1 WHERE audience = 'customer' AND name IN ('cancelled', 'follow-up')", &[&active]).await;
+    }
+    app.run(noon() + minutes(2)).await;
+    app.run(noon() + hours(2)).await;
+    assert_eq!(notices(&app, id).await, ["cancelled skipped rule_off"]);
+    assert_eq!(
+        notices(&app, completed).await,
+        ["follow-up skipped rule_off"]
+    );
+    // Off between the pass and the claim.
+    let id = app.confirmed(noon() + hours(48)).await;
+    app.set_clock(noon() + hours(2)).await;
+    set_status(&app, id, "cancelled").await;
+    app.ses
+        .answer(|_| Answer::Error(429, "TooManyRequestsException", "slow down"));
+    app.run(noon() + hours(2)).await;
+    app.sql(
+        "DELETE FROM booking_automation_notice_rules WHERE name = 'cancelled'",
+        &[],
+    )
+    .await;
+    app.make_claimable().await;
+    app.run(noon() + hours(2) + minutes(1)).await;
+    assert_eq!(notices(&app, id).await, ["cancelled skipped rule_off"]);
+}
+
+/// Cancels so many bookings in one statement.
+async fn cancel_many(app: &App, count: i32) {
+    app.set_clock(noon() - hours(1000)).await;
+    app.sql(
+        "INSERT INTO bookings (customer_id, provider_id, service_id, status, scheduled_at, duration_minutes)
+         SELECT $1, $2, $3, 'confirmed', $4, 60 FROM generate_series(1, $5::int)",
+        &[&app.customer, &app.provider, &app.service, &(noon() + hours(48)), &count],
+    )
+    .await;
+    app.set_clock(noon()).await;
+    app.sql(
+        "UPDATE bookings SET status = 'cancelled' WHERE status = 'confirmed'",
+        &[],
+    )
+    .await;
+}
+
+async fn outcomes(app: &App) -> Vec<String> {
+    let sql = "SELECT concat_ws(' ', rule, status, reason, count(*)) FROM booking_automation_events
+                WHERE event_type = 'notification_sent' GROUP BY rule, status, reason ORDER BY 1";
+    app.column(sql, &[]).await
+}
+
+#[tokio::test]
+async fn a_hundred_changes_in_one_transaction_are_told_and_more_are_held() {
+    let app = with_rules(&["cancelled"]).await;
+    cancel_many(&app, 100).await;
+    app.run(noon()).await;
+    assert_eq!(outcomes(&app).await, ["cancelled completed 100"]);
+    cancel_many(&app, 101).await;
+    let said = app.call(&["run", "--as-of", &noon().to_rfc3339()]).await;
+    assert_eq!(outcomes(&app).await, ["cancelled completed 100"]);
+    assert!(
+        said.stderr
+            .contains("notices are held until you release or drop them"),
+        "{}",
+        said.stderr
+    );
+    assert_eq!(queued(&app).await, 101);
+    // Said once, and by `check`.
+    let said = app.call(&["run", "--as-of", &noon().to_rfc3339()]).await;
+    assert!(!said.stderr.contains("held"), "{}", said.stderr);
+    let check = app.call(&["check"]).await;
+    assert!(
+        check.stdout.contains("101 notices about 1 transactions"),
+        "{}",
+        check.stdout
+    );
+}
+
+#[tokio::test]
+async fn the_automations_own_steps_are_never_held() {
+    let app = with_rules(&["follow-up"]).await;
+    app.sql(
+        "UPDATE booking_automation_notice_rules SET delay = '0' WHERE name = 'follow-up'",
+        &[],
+    )
+    .await;
+    app.sql(
+        "INSERT INTO bookings (customer_id, provider_id, service_id, status, scheduled_at, duration_minutes)
+         SELECT $1, $2, $3, 'in_progress', $4, 60 FROM generate_series(1, 150)",
+        &[&app.customer, &app.provider, &app.service, &(noon() - hours(1))],
+    )
+    .await;
+    app.run(noon()).await;
+    assert_eq!(outcomes(&app).await, ["follow-up completed 150"]);
+}
+
+#[tokio::test]
+async fn urgent_reminders_go_before_follow_ups() {
+    let mut app = with_rules(&["follow-up"]).await;
+    app.env.insert("SEND_CONCURRENCY", "1".to_owned());
+    app.set_clock(noon() - hours(1000)).await;
+    app.sql(
+        "UPDATE reminder_rules SET active = true WHERE name = '1h'",
+        &[],
+    )
+    .await;
+    app.set_clock(noon()).await;
+    let ended = app.booking("in_progress", noon() - hours(1)).await;
+    set_status(&app, ended, "completed").await;
+    let soon = app.confirmed(noon() + hours(2) + minutes(30)).await;
+    app.run(noon() + hours(2)).await;
+    let order = app
+        .column("SELECT booking_id::text FROM booking_automation_events WHERE message_id IS NOT NULL ORDER BY message_id", &[])
+        .await;
+    assert_eq!(order, [soon, ended].map(|id| id.to_string()));
+}
+
+#[tokio::test]
+async fn a_follow_up_is_tried_again_although_the_start_has_passed() {
+    let app = with_rules(&["follow-up"]).await;
+    let id = app.booking("in_progress", noon() - hours(1)).await;
+    set_status(&app, id, "completed").await;
+    app.ses
+        .answer(|_| Answer::Error(429, "TooManyRequestsException", "slow down"));
+    app.run(noon() + hours(2)).await;
+    assert_eq!(notices(&app, id).await, ["follow-up pending throttled"]);
+    app.ses.answer(|_| Answer::Sent);
+    app.make_claimable().await;
+    app.run(noon() + hours(2) + minutes(2)).await;
+    assert_eq!(notices(&app, id).await, ["follow-up completed"]);
+}
+
+#[tokio::test]
+async fn the_key_prevents_a_second_notice_about_the_same_event() {
+    let app = with_rules(&["cancelled"]).await;
+    let id = app.confirmed(noon() + hours(48)).await;
+    set_status(&app, id, "cancelled").await;
+    app.db
+        .batch_execute("CREATE TABLE copy AS SELECT * FROM booking_automation_notices")
+        .await
+        .unwrap();
+    app.run(noon()).await;
+    let again = "INSERT INTO booking_automation_notices (event_id, booking_id, on_event, rule, audience, happened_at, due_at, is_automatic, queued_at)
+                 SELECT event_id, booking_id, on_event, rule, audience, happened_at, due_at, is_automatic, queued_at FROM copy";
+    app.sql(again, &[]).await;
+    app.run(noon() + minutes(1)).await;
+    assert_eq!(notices(&app, id).await, ["cancelled completed"]);
+    assert_eq!((app.ses.mails().len(), queued(&app).await), (1, 0));
+}
+
+#[tokio::test]
+async fn an_open_transaction_of_the_owner_neither_waits_nor_fails() {
+    let app = with_rules(&["cancelled"]).await;
+    let ids = [
+        app.confirmed(noon() + hours(48)).await,
+        app.confirmed(noon() + hours(48)).await,
+    ];
+    let mut other = connect(&app.url).await;
+    other
+        .batch_execute(&format!(
+            "SET booking_automation.as_of = '{}'",
+            noon().to_rfc3339()
+        ))
+        .await
+        .unwrap();
+    let open = other
+        .build_transaction()
+        .isolation_level(tokio_postgres::IsolationLevel::Serializable)
+        .start()
+        .await
+        .unwrap();
+    open.execute(
+        "UPDATE bookings SET status = 'cancelled' WHERE id = $1",
+        &[&ids[0]],
+    )
+    .await
+    .unwrap();
+    set_status(&app, ids[1], "cancelled").await;
+    app.run(noon()).await;
+    open.commit().await.unwrap();
+    app.run(noon() + minutes(1)).await;
+    for id in ids {
+        assert_eq!(notices(&app, id).await, ["cancelled completed"]);
+    }
+}
+
+#[tokio::test]
+async fn a_dry_run_and_the_timeline_know_what_is_queued() {
+    let app = with_rules(&["cancelled", "follow-up"]).await;
+    let id = app.confirmed(noon() + hours(48)).await;
+    set_status(&app, id, "cancelled").await;
+    let said = app
+        .call(&["run", "--dry-run", "--as-of", &noon().to_rfc3339()])
+        .await;
+    assert_eq!(said.summary()["reminders"]["deferred"], Value::from(1));
+    assert_eq!(queued(&app).await, 1);
+}
