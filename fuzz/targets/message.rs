@@ -6,8 +6,10 @@ use std::sync::LazyLock;
 use std::time::Duration;
 
 use arbitrary::Arbitrary;
+use booking_automation::messages::facts::BookingFacts;
 use booking_automation::messages::languages::Language;
-use booking_automation::messages::reminder::{Message, Reminder, render};
+use booking_automation::messages::settings::MessageSettings;
+use booking_automation::messages::{Kind, Message, render};
 use chrono::DateTime;
 use jiff::tz::TimeZoneDatabase;
 use libfuzzer_sys::fuzz_target;
@@ -100,7 +102,7 @@ fuzz_target!(|row: Row| {
         Scheme::Http => "http://",
         Scheme::Raw => "",
     };
-    let reminder = Reminder {
+    let reminder = BookingFacts {
         booking_id: Uuid::from_u128(7),
         audience: "customer".to_owned(),
         starts_at,
@@ -117,15 +119,18 @@ fuzz_target!(|row: Row| {
         is_online: row.is_online,
         place_timezone: row.place_timezone.name(),
     };
-    let base = row.linked.then_some(BASE);
-    let default = Language::matching("en").expect("English");
-    let message = render(&reminder, default, base).expect("a message");
-    let tame = render(&tamed(&reminder), default, base).expect("a message");
+    let settings = MessageSettings {
+        public_url: row.linked.then(|| BASE.to_owned()),
+        default_language: Language::matching("en").expect("English"),
+    };
+    let message = render(&Kind::Reminder, &reminder, &settings).expect("a message");
+    let tame = render(&Kind::Reminder, &tamed(&reminder), &settings).expect("a message");
 
     let Message {
         subject,
         text,
         html,
+        ..
     } = &message;
     assert!(
         !subject.is_empty()
@@ -146,7 +151,7 @@ fuzz_target!(|row: Row| {
 });
 
 /// The same reminder with `x` as every text of a user.
-fn tamed(reminder: &Reminder) -> Reminder {
+fn tamed(reminder: &BookingFacts) -> BookingFacts {
     let turns = |one: char| {
         "\u{202a}\u{202b}\u{202c}\u{202d}\u{202e}\u{2066}\u{2067}\u{2068}\u{2069}".contains(one)
     };
@@ -165,7 +170,7 @@ fn tamed(reminder: &Reminder) -> Reminder {
         first.starts_with("https://") || first.starts_with("http://")
     };
     let link = tame(&reminder.meeting_link);
-    Reminder {
+    BookingFacts {
         name: tame(&reminder.name),
         service: tame(&reminder.service),
         with_name: tame(&reminder.with_name),

@@ -224,8 +224,8 @@ fn delivery(settings: &EmailSettings, url: Option<&str>) {
             .is_none_or(|rate| (0.01..=10_000.0).contains(&rate))
     );
     assert!((1..=256).contains(&settings.send_concurrency.get()));
-    assert_eq!(settings.public_url.is_some(), url.is_some());
-    let Some(base) = &settings.public_url else {
+    assert_eq!(settings.messages.public_url.is_some(), url.is_some());
+    let Some(base) = &settings.messages.public_url else {
         return;
     };
     assert!(
@@ -245,7 +245,10 @@ fn delivery(settings: &EmailSettings, url: Option<&str>) {
         _ => None,
     });
     assert_eq!(
-        again.ok().and_then(|again| again.public_url).as_ref(),
+        again
+            .ok()
+            .and_then(|again| again.messages.public_url)
+            .as_ref(),
         Some(base)
     );
 }

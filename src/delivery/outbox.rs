@@ -14,7 +14,7 @@ use crate::channels::Channel;
 use crate::database::owner_functions::{IS_KNOWN, Liveness};
 use crate::database::{Result, Transaction};
 use crate::delivery::figures::Backlog;
-use crate::messages::reminder::Reminder;
+use crate::messages::facts::BookingFacts;
 use crate::reminders::Reason;
 use crate::reminders::addresses::HAND_OVER;
 
@@ -93,7 +93,7 @@ pub(crate) struct ClaimedReminder {
     /// Which attempt this is, from 1.
     pub(crate) attempt: i32,
     /// What it says, and to whom.
-    pub(crate) reminder: Reminder,
+    pub(crate) reminder: BookingFacts,
 }
 
 /// A claimed page.
@@ -251,7 +251,7 @@ impl ClaimedReminder {
             id,
             claim: row.get("claim"),
             attempt: row.get("attempts"),
-            reminder: Reminder {
+            reminder: BookingFacts {
                 booking_id: row.get("booking_id"),
                 audience: row.get("audience"),
                 starts_at: row.get("starts_at"),

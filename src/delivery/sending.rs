@@ -9,7 +9,7 @@ use crate::channels::Outcome;
 use crate::delivery::mailer::Mailer;
 use crate::delivery::outbox::{ClaimedReminder, ReminderPage};
 use crate::delivery::pages::LARGEST_PAGE;
-use crate::messages::reminder;
+use crate::messages::{Kind, render};
 use crate::primitives::email_address::Address;
 use crate::reminders::Reason;
 
@@ -76,11 +76,7 @@ async fn send(
             "the recipient's time zone is not known; the message uses the provider's, or UTC"
         );
     }
-    let (language, base) = (
-        mailer.settings.default_language,
-        &mailer.settings.public_url,
-    );
-    let message = match reminder::render(reminder, language, base.as_deref()) {
+    let message = match render(&Kind::Reminder, reminder, &mailer.settings.messages) {
         Ok(message) => message,
         Err(error) => {
             return Outcome::Rejected {

@@ -1,6 +1,113 @@
-//! What people read: one folder for each kind of message.
+//! What people read. A kind of message is a folder with what is its own; what all of them share
+//! stands once: the facts, their phrases, the layout and the languages.
 
+mod cancelled;
+mod confirmed;
+mod expired;
+pub mod facts;
+mod follow_up;
 pub mod languages;
+mod layout;
+mod money;
+mod phrases;
 mod plain_text;
-pub mod reminder;
+mod reminder;
+mod rescheduled;
+pub mod settings;
 pub mod times;
+mod zones;
+
+use chrono::{DateTime, Utc};
+
+use crate::messages::facts::{BookingFacts, Canceller, RefundFacts};
+use crate::messages::languages::{Language, TextError};
+use crate::messages::phrases::Phrases;
+use crate::messages::settings::MessageSettings;
+
+/// A kind of message, with the facts that only it has.
+#[derive(Clone, Debug)]
+pub enum Kind {
+    /// The booking starts soon.
+    Reminder,
+    /// The booking was confirmed.
+    Confirmed,
+    /// The booking was moved.
+    Rescheduled {
+        /// Its start before; `None`: not known.
+        from: Option<DateTime<Utc>>,
+    },
+    /// The booking was cancelled.
+    Cancelled {
+        /// By whom; `None`: not known.
+        by: Option<Canceller>,
+        /// What is refunded; `None`: not known.
+        refund: Option<RefundFacts>,
+    },
+    /// The booking expired.
+    Expired,
+    /// The booking was completed.
+    FollowUp,
+}
+
+/// A message, ready to be sent.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Message {
+    /// One line.
+    pub subject: String,
+    /// For mail readers without HTML.
+    pub text: String,
+    /// For the others.
+    pub html: String,
+    /// One sentence, for SMS and push.
+    pub short: String,
+}
+
+/// A message that cannot be written.
+#[derive(Debug, thiserror::Error)]
+pub enum RenderError {
+    /// A text of the language.
+    #[error(transparent)]
+    Text(#[from] TextError),
+    /// The layout.
+    #[error(transparent)]
+    Template(#[from] askama::Error),
+}
+
+/// What a kind of message says of its own.
+struct Draft {
+    subject: String,
+    /// The first paragraphs.
+    opening: Vec<String>,
+    short: String,
+    /// Whether the opening already says service and person.
+    names_booking: bool,
+    /// Whether the booking is still to take place: how to join it, and whether the clocks change
+    /// before.
+    is_ahead: bool,
+    /// The start before a move.
+    moved_from: Option<DateTime<Utc>>,
+}
+
+/// Renders a message in the recipient's language, else in the default one.
+///
+/// # Errors
+/// When a template or a text fails, which no input can cause.
+pub fn render(
+    kind: &Kind,
+    facts: &BookingFacts,
+    settings: &MessageSettings,
+) -> Result<Message, RenderError> {
+    let language = (facts.language.as_deref())
+        .and_then(Language::matching)
+        .unwrap_or(settings.default_language);
+    let phrases = Phrases::of(facts, language)?;
+    let draft = match kind {
+        Kind::Reminder => reminder::draft(&phrases),
+        Kind::Confirmed => confirmed::draft(&phrases),
+        Kind::Rescheduled { from } => rescheduled::draft(&phrases, *from),
+        Kind::Cancelled { by, refund } => cancelled::draft(&phrases, *by, refund.as_ref()),
+        Kind::Expired => expired::draft(&phrases),
+        Kind::FollowUp => follow_up::draft(&phrases),
+    }?;
+    layout::lay_out(&phrases, draft, settings)
+}

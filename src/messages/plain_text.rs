@@ -56,3 +56,15 @@ fn is_right_to_left(letter: char) -> bool {
     matches!(letter, '\u{590}'..='\u{8ff}' | '\u{fb1d}'..='\u{fdff}' | '\u{fe70}'..='\u{feff}'
         | '\u{10800}'..='\u{10fff}' | '\u{1e800}'..='\u{1efff}')
 }
+
+/// With plain spaces, apostrophes and dashes: any other makes an SMS twice as long.
+pub(crate) fn without_typography(text: &str) -> String {
+    text.chars()
+        .map(|one| match one {
+            '\u{a0}' | '\u{202f}' | '\u{2009}' => ' ',
+            '’' => '\'',
+            '–' | '\u{2212}' => '-',
+            other => other,
+        })
+        .collect()
+}

@@ -8,8 +8,10 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
+use booking_automation::messages::facts::BookingFacts;
 use booking_automation::messages::languages::Language;
-use booking_automation::messages::reminder::{Message, Reminder, render};
+use booking_automation::messages::settings::MessageSettings;
+use booking_automation::messages::{Kind, Message, render};
 use chrono::{DateTime, Utc};
 use fluent_syntax::ast::{
     Entry, Expression, InlineExpression, Pattern, PatternElement, Resource, VariantKey,
@@ -186,8 +188,8 @@ fn time_zones_have_the_names_of_cldr() {
 }
 
 /// A reminder of a booking in Vienna.
-pub fn reminder(language: &str, starts_at: DateTime<Utc>, timezone: &str) -> Reminder {
-    Reminder {
+pub fn reminder(language: &str, starts_at: DateTime<Utc>, timezone: &str) -> BookingFacts {
+    BookingFacts {
         booking_id: Uuid::from_u128(7),
         audience: "customer".to_owned(),
         starts_at,
@@ -206,9 +208,16 @@ pub fn reminder(language: &str, starts_at: DateTime<Utc>, timezone: &str) -> Rem
     }
 }
 
-pub fn written(reminder: &Reminder) -> Message {
-    let default = Language::matching("en").unwrap();
-    render(reminder, default, Some("https://studio.example")).unwrap()
+pub fn written(reminder: &BookingFacts) -> Message {
+    written_as(&Kind::Reminder, reminder)
+}
+
+pub fn written_as(kind: &Kind, facts: &BookingFacts) -> Message {
+    let settings = MessageSettings {
+        default_language: Language::matching("en").unwrap(),
+        public_url: Some("https://studio.example".to_owned()),
+    };
+    render(kind, facts, &settings).unwrap()
 }
 
 /// Each kind of space as a plain one: which one CLDR takes differs from release to release.

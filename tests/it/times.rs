@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use booking_automation::messages::reminder::{Message, Reminder};
+use booking_automation::messages::Message;
+use booking_automation::messages::facts::BookingFacts;
 use chrono::{DateTime, Utc};
 use serde_json::Value;
 
@@ -27,12 +28,12 @@ fn time_lines(mail: &Message) -> Vec<String> {
 }
 
 /// A booking in English, at a place in Vienna.
-fn at_a_place(starts_at: &str, timezone: &str) -> Reminder {
+fn at_a_place(starts_at: &str, timezone: &str) -> BookingFacts {
     reminder("en-GB", at(starts_at), timezone)
 }
 
-fn online(starts_at: &str, timezone: &str) -> Reminder {
-    Reminder {
+fn online(starts_at: &str, timezone: &str) -> BookingFacts {
+    BookingFacts {
         is_online: true,
         meeting_link: Some("https://meet.example/a".to_owned()),
         ..at_a_place(starts_at, timezone)

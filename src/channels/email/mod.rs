@@ -33,7 +33,7 @@ use crate::channels::Outcome;
 use crate::channels::email::refusals::{TooLate, classify};
 use crate::channels::email::settings::EmailSettings;
 use crate::channels::timing::Timing;
-use crate::messages::reminder::Message;
+use crate::messages::Message;
 use crate::primitives::email_address::Address;
 use crate::primitives::settings::SettingError;
 

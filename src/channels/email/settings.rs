@@ -2,11 +2,9 @@
 
 use std::num::NonZeroUsize;
 
-use url::Url;
-
 use crate::channels::email::sender::Sender;
 use crate::channels::timing::Timing;
-use crate::messages::languages::Language;
+use crate::messages::settings::MessageSettings;
 use crate::primitives::settings::{Lookup, SettingError, read, read_or};
 
 /// The sender, the send rate, and other settings of mail.
@@ -20,17 +18,15 @@ pub struct EmailSettings {
     pub send_rate: Option<f64>,
     /// Sends in flight in one instance.
     pub send_concurrency: NonZeroUsize,
-    /// Base of the links in messages, without a trailing slash; `None`: no links.
-    pub public_url: Option<String>,
-    /// Of recipients whose own is not known, or has no file.
-    pub default_language: &'static Language,
+    /// What messages look like.
+    pub messages: MessageSettings,
     /// The waits of delivery.
     pub(crate) timing: Timing,
 }
 
 impl EmailSettings {
-    /// Reads `EMAIL_FROM`, `SES_CONFIGURATION_SET`, `SEND_RATE`, `SEND_CONCURRENCY`, `PUBLIC_URL`
-    /// and `DEFAULT_LANGUAGE`; and, in tests, `TEST_TIME_DIVISOR`.
+    /// Reads `EMAIL_FROM`, `SES_CONFIGURATION_SET`, `SEND_RATE`, `SEND_CONCURRENCY`, and
+    /// the settings of messages; and, in tests, `TEST_TIME_DIVISOR`.
     ///
     /// # Errors
     /// Names the variable that is missing or malformed.
@@ -57,22 +53,14 @@ impl EmailSettings {
             |text| text.parse().ok().filter(|n: &NonZeroUsize| n.get() <= 256),
             "a whole number from 1 to 256",
         )?;
-        let public_url = read_or(
-            lookup,
-            "PUBLIC_URL",
-            None,
-            |text| parse_base_url(text).map(Some),
-            "an http or https URL without query",
-        )?;
-        let default_language = read_language(lookup)?;
+        let messages = MessageSettings::from_environment(lookup)?;
         let timing = Timing::from_environment(lookup)?;
         Ok(Self {
             from,
             configuration_set,
             send_rate,
             send_concurrency,
-            public_url,
-            default_language,
+            messages,
             timing,
         })
     }
@@ -94,18 +82,6 @@ fn read_sender(lookup: Lookup) -> Result<Sender, SettingError> {
     })
 }
 
-fn read_language(lookup: Lookup) -> Result<&'static Language, SettingError> {
-    const NAME: &str = "DEFAULT_LANGUAGE";
-    let tag = read(lookup, NAME).unwrap_or_else(|| "en".to_owned());
-    Language::matching(&tag).ok_or_else(|| {
-        let tags: Vec<_> = Language::all().map(Language::tag).collect();
-        SettingError::new(
-            NAME,
-            format!("is not valid: it takes one of {}", tags.join(", ")),
-        )
-    })
-}
-
 fn parse_rate(text: &str) -> Option<f64> {
     text.parse()
         .ok()
@@ -118,13 +94,4 @@ fn is_ses_name(name: &str) -> bool {
         && name
             .bytes()
             .all(|byte| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_')
-}
-
-fn parse_base_url(text: &str) -> Option<String> {
-    let url = Url::parse(text).ok()?;
-    let plain = matches!(url.scheme(), "http" | "https")
-        && url.query().is_none()
-        && url.fragment().is_none();
-    (plain && url.has_host() && url.username().is_empty() && url.password().is_none())
-        .then(|| url.as_str().trim_end_matches('/').to_owned())
 }

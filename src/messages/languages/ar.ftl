@@ -70,9 +70,28 @@ two-durations = { $first } و{ $second }
 starts-in = بعد { $duration }
 starts-now = الآن
 
+## Money
+
+decimal-separator = .
+group-separator = ,
+grouped-from = 4
+money = { $sign }{ $amount }
+money-in-letters = { $sign }{ "\u00A0" }{ $amount }
+percent = { $number }%
+refund-full = The full price of { $total } will be refunded.
+refund-part = { $amount } of { $total } will be refunded.
+refund-percentage = { $percent } of the price will be refunded.
+refund-none = Nothing will be refunded.
+
 ## The booking
 
 your-booking = حجزك
+booking-with = { $service } مع { $person }
+greeting = مرحبًا { $name }،
+greeting-nameless = مرحبًا،
+service = Service
+with = With
+before = Before
 labelled = { $label }: { $value }
 when = الموعد
 where = المكان
@@ -85,10 +104,56 @@ clocks-change = سيبدأ التوقيت الصيفي أو ينتهي قبل ذ
 ## The reminder
 
 reminder-subject = تذكير: { $service } { $starts-in }، { $when }
-reminder-greeting = مرحبًا { $name }،
-reminder-greeting-nameless = مرحبًا،
-reminder-starts = يبدأ موعد { $service } { $starts-in }.
-reminder-starts-with = يبدأ موعد { $service } مع { $person } { $starts-in }.
+reminder-opening = يبدأ موعد { $booking } { $starts-in }.
+reminder-short = Reminder: { $booking } { $starts-in }, { $when }
+
+## Confirmed
+
+confirmed-subject = Booking confirmed: { $booking }, { $when }
+confirmed-opening = { $audience ->
+    [provider] The following booking is confirmed.
+   *[customer] Your booking is confirmed.
+}
+confirmed-short = { confirmed-subject }
+
+## Rescheduled
+
+rescheduled-subject = Booking moved: { $booking }, now { $when }
+rescheduled-opening = { $audience ->
+    [provider] The following booking has been moved to a new time.
+   *[customer] Your booking has been moved to a new time.
+}
+rescheduled-short = { rescheduled-subject }
+
+## Cancelled
+
+cancelled-subject = Booking canceled: { $booking }, { $when }
+cancelled-opening = { $by ->
+    [you] You canceled this booking.
+    [customer] The customer canceled this booking.
+    [provider] The provider canceled this booking.
+    [business] We canceled this booking.
+   *[unknown] This booking was canceled.
+}
+cancelled-short = { cancelled-subject }
+
+## Expired
+
+expired-subject = Booking expired: { $booking }, { $when }
+expired-opening = This booking has expired because its time has passed.
+expired-short = { expired-subject }
+
+## Follow-up
+
+follow-up-subject = { $audience ->
+    [provider] Booking completed: { $booking }, { $when }
+   *[customer] Thank you for your booking: { $booking }, { $when }
+}
+follow-up-opening = { $audience ->
+    [provider] The following booking is completed.
+   *[customer] Thank you for your booking. We hope to see you again soon.
+}
+follow-up-short = { follow-up-subject }
 
 ## Time zones (scripts/zones)
 
@@ -246,4 +311,51 @@ zone-name = { $zone ->
     [Yekaterinburg-standard] توقيت يكاترينبورغ الرسمي
     [Yukon] توقيت يوكون
    *[other] UTC
+}
+
+## Currencies (scripts/currencies)
+
+currency-sign = { $currency ->
+    [AED] د.إ.‏
+    [AUD] AU$
+    [BHD] د.ب.‏
+    [BRL] R$
+    [CAD] CA$
+    [CNY] CN¥
+    [DZD] د.ج.‏
+    [EGP] ج.م.‏
+    [EUR] €
+    [GBP] UK£
+    [HKD] HK$
+    [ILS] ₪
+    [INR] ₹
+    [IQD] د.ع.‏
+    [IRR] ر.إ.
+    [JOD] د.أ.‏
+    [JPY] JP¥
+    [KRW] ₩
+    [KWD] د.ك.‏
+    [LBP] ل.ل.‏
+    [LYD] د.ل.‏
+    [MAD] د.م.‏
+    [MRU] أ.م.
+    [MXN] MX$
+    [NZD] NZ$
+    [OMR] ر.ع.‏
+    [QAR] ر.ق.‏
+    [SAR] ر.س.‏
+    [SDG] ج.س.
+    [SYP] ل.س.‏
+    [THB] ฿
+    [TND] د.ت.‏
+    [TWD] NT$
+    [USD] US$
+    [VND] ₫
+    [XAF] FCFA
+    [XCD] EC$
+    [XCG] Cg.
+    [XOF] F CFA
+    [XPF] CFPF
+    [YER] ر.ي.‏
+   *[other] { $currency }
 }

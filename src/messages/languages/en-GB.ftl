@@ -20,3 +20,31 @@ date = { weekday }, { $day } { month } { $year }
 date-short = { weekday-short } { $day } { month-short }
 time = { $hour-padded }:{ $minute }
 time-range = { $start }–{ $end }
+
+## Currencies (scripts/currencies)
+
+currency-sign = { $currency ->
+    [AUD] A$
+    [BRL] R$
+    [CAD] CA$
+    [CNY] CN¥
+    [EUR] €
+    [GBP] £
+    [HKD] HK$
+    [ILS] ₪
+    [INR] ₹
+    [JPY] JP¥
+    [KRW] ₩
+    [MXN] MX$
+    [NZD] NZ$
+    [PHP] ₱
+    [TWD] NT$
+    [USD] US$
+    [VND] ₫
+    [XAF] FCFA
+    [XCD] EC$
+    [XCG] Cg.
+    [XOF] F CFA
+    [XPF] CFPF
+   *[other] { $currency }
+}

@@ -79,9 +79,28 @@ two-durations = { $first } { $second }
 starts-in = in { $duration }
 starts-now = now
 
+## Money
+
+decimal-separator = .
+group-separator = ,
+grouped-from = 4
+money = { $sign }{ $amount }
+money-in-letters = { $sign }{ "\u00A0" }{ $amount }
+percent = { $number }%
+refund-full = The full price of { $total } will be refunded.
+refund-part = { $amount } of { $total } will be refunded.
+refund-percentage = { $percent } of the price will be refunded.
+refund-none = Nothing will be refunded.
+
 ## The booking
 
 your-booking = Your booking
+booking-with = { $service } with { $person }
+greeting = Hello { $name },
+greeting-nameless = Hello,
+service = Service
+with = With
+before = Before
 labelled = { $label }: { $value }
 when = When
 where = Where
@@ -94,10 +113,56 @@ clocks-change = The clocks change before then.
 ## The reminder
 
 reminder-subject = Reminder: { $service } { $starts-in }, { $when }
-reminder-greeting = Hello { $name },
-reminder-greeting-nameless = Hello,
-reminder-starts = { $service } starts { $starts-in }.
-reminder-starts-with = { $service } with { $person } starts { $starts-in }.
+reminder-opening = { $booking } starts { $starts-in }.
+reminder-short = Reminder: { $booking } { $starts-in }, { $when }
+
+## Confirmed
+
+confirmed-subject = Booking confirmed: { $booking }, { $when }
+confirmed-opening = { $audience ->
+    [provider] The following booking is confirmed.
+   *[customer] Your booking is confirmed.
+}
+confirmed-short = { confirmed-subject }
+
+## Rescheduled
+
+rescheduled-subject = Booking moved: { $booking }, now { $when }
+rescheduled-opening = { $audience ->
+    [provider] The following booking has been moved to a new time.
+   *[customer] Your booking has been moved to a new time.
+}
+rescheduled-short = { rescheduled-subject }
+
+## Cancelled
+
+cancelled-subject = Booking canceled: { $booking }, { $when }
+cancelled-opening = { $by ->
+    [you] You canceled this booking.
+    [customer] The customer canceled this booking.
+    [provider] The provider canceled this booking.
+    [business] We canceled this booking.
+   *[unknown] This booking was canceled.
+}
+cancelled-short = { cancelled-subject }
+
+## Expired
+
+expired-subject = Booking expired: { $booking }, { $when }
+expired-opening = This booking has expired because its time has passed.
+expired-short = { expired-subject }
+
+## Follow-up
+
+follow-up-subject = { $audience ->
+    [provider] Booking completed: { $booking }, { $when }
+   *[customer] Thank you for your booking: { $booking }, { $when }
+}
+follow-up-opening = { $audience ->
+    [provider] The following booking is completed.
+   *[customer] Thank you for your booking. We hope to see you again soon.
+}
+follow-up-short = { follow-up-subject }
 
 ## Time zones (scripts/zones)
 
@@ -255,4 +320,32 @@ zone-name = { $zone ->
     [Yekaterinburg-standard] Yekaterinburg Standard Time
     [Yukon] Yukon Time
    *[other] UTC
+}
+
+## Currencies (scripts/currencies)
+
+currency-sign = { $currency ->
+    [AUD] A$
+    [BRL] R$
+    [CAD] CA$
+    [CNY] CN¥
+    [EUR] €
+    [GBP] £
+    [HKD] HK$
+    [ILS] ₪
+    [INR] ₹
+    [JPY] ¥
+    [KRW] ₩
+    [MXN] MX$
+    [NZD] NZ$
+    [PHP] ₱
+    [TWD] NT$
+    [USD] $
+    [VND] ₫
+    [XAF] FCFA
+    [XCD] EC$
+    [XCG] Cg.
+    [XOF] F CFA
+    [XPF] CFPF
+   *[other] { $currency }
 }

@@ -75,9 +75,28 @@ two-durations = { $first } et { $second }
 starts-in = dans { $duration }
 starts-now = maintenant
 
+## Money
+
+decimal-separator = .
+group-separator = ,
+grouped-from = 4
+money = { $sign }{ $amount }
+money-in-letters = { $sign }{ "\u00A0" }{ $amount }
+percent = { $number }%
+refund-full = The full price of { $total } will be refunded.
+refund-part = { $amount } of { $total } will be refunded.
+refund-percentage = { $percent } of the price will be refunded.
+refund-none = Nothing will be refunded.
+
 ## The booking
 
 your-booking = Votre réservation
+booking-with = { $service } avec { $person }
+greeting = Bonjour { $name },
+greeting-nameless = Bonjour,
+service = Service
+with = With
+before = Before
 labelled = { $label }{ "\u00A0" }: { $value }
 when = Quand
 where = Où
@@ -90,10 +109,56 @@ clocks-change = Le changement d’heure aura lieu d’ici là.
 ## The reminder
 
 reminder-subject = Rappel{ "\u00A0" }: { $service } { $starts-in }, { $when }
-reminder-greeting = Bonjour { $name },
-reminder-greeting-nameless = Bonjour,
-reminder-starts = { $service } commence { $starts-in }.
-reminder-starts-with = { $service } avec { $person } commence { $starts-in }.
+reminder-opening = { $booking } commence { $starts-in }.
+reminder-short = Reminder: { $booking } { $starts-in }, { $when }
+
+## Confirmed
+
+confirmed-subject = Booking confirmed: { $booking }, { $when }
+confirmed-opening = { $audience ->
+    [provider] The following booking is confirmed.
+   *[customer] Your booking is confirmed.
+}
+confirmed-short = { confirmed-subject }
+
+## Rescheduled
+
+rescheduled-subject = Booking moved: { $booking }, now { $when }
+rescheduled-opening = { $audience ->
+    [provider] The following booking has been moved to a new time.
+   *[customer] Your booking has been moved to a new time.
+}
+rescheduled-short = { rescheduled-subject }
+
+## Cancelled
+
+cancelled-subject = Booking canceled: { $booking }, { $when }
+cancelled-opening = { $by ->
+    [you] You canceled this booking.
+    [customer] The customer canceled this booking.
+    [provider] The provider canceled this booking.
+    [business] We canceled this booking.
+   *[unknown] This booking was canceled.
+}
+cancelled-short = { cancelled-subject }
+
+## Expired
+
+expired-subject = Booking expired: { $booking }, { $when }
+expired-opening = This booking has expired because its time has passed.
+expired-short = { expired-subject }
+
+## Follow-up
+
+follow-up-subject = { $audience ->
+    [provider] Booking completed: { $booking }, { $when }
+   *[customer] Thank you for your booking: { $booking }, { $when }
+}
+follow-up-opening = { $audience ->
+    [provider] The following booking is completed.
+   *[customer] Thank you for your booking. We hope to see you again soon.
+}
+follow-up-short = { follow-up-subject }
 
 ## Time zones (scripts/zones)
 
@@ -251,4 +316,43 @@ zone-name = { $zone ->
     [Yekaterinburg-standard] heure normale d’Ekaterinbourg
     [Yukon] heure normale du Yukon
    *[other] UTC
+}
+
+## Currencies (scripts/currencies)
+
+currency-sign = { $currency ->
+    [ARS] $AR
+    [AUD] $AU
+    [BMD] $BM
+    [BND] $BN
+    [BRL] R$
+    [BZD] $BZ
+    [CAD] $CA
+    [CLP] $CL
+    [COP] $CO
+    [EUR] €
+    [FJD] $FJ
+    [FKP] £FK
+    [GBP] £GB
+    [GIP] £GI
+    [ILS] ₪
+    [INR] ₹
+    [KRW] ₩
+    [LBP] £LB
+    [MXN] $MX
+    [NAD] $NA
+    [NZD] $NZ
+    [SBD] $SB
+    [SGD] $SG
+    [SRD] $SR
+    [TTD] $TT
+    [USD] $US
+    [UYU] $UY
+    [VND] ₫
+    [WST] $WS
+    [XAF] FCFA
+    [XCG] Cg.
+    [XOF] F CFA
+    [XPF] FCFP
+   *[other] { $currency }
 }

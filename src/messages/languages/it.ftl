@@ -75,9 +75,28 @@ two-durations = { $first } e { $second }
 starts-in = tra { $duration }
 starts-now = adesso
 
+## Money
+
+decimal-separator = .
+group-separator = ,
+grouped-from = 4
+money = { $sign }{ $amount }
+money-in-letters = { $sign }{ "\u00A0" }{ $amount }
+percent = { $number }%
+refund-full = The full price of { $total } will be refunded.
+refund-part = { $amount } of { $total } will be refunded.
+refund-percentage = { $percent } of the price will be refunded.
+refund-none = Nothing will be refunded.
+
 ## The booking
 
 your-booking = La Sua prenotazione
+booking-with = { $service } con { $person }
+greeting = Gentile { $name },
+greeting-nameless = Buongiorno,
+service = Service
+with = With
+before = Before
 labelled = { $label }: { $value }
 when = Quando
 where = Dove
@@ -90,10 +109,56 @@ clocks-change = Prima di allora inizia o termina l’ora legale.
 ## The reminder
 
 reminder-subject = Promemoria: { $service } { $starts-in }, { $when }
-reminder-greeting = Gentile { $name },
-reminder-greeting-nameless = Buongiorno,
-reminder-starts = { $service } inizia { $starts-in }.
-reminder-starts-with = { $service } con { $person } inizia { $starts-in }.
+reminder-opening = { $booking } inizia { $starts-in }.
+reminder-short = Reminder: { $booking } { $starts-in }, { $when }
+
+## Confirmed
+
+confirmed-subject = Booking confirmed: { $booking }, { $when }
+confirmed-opening = { $audience ->
+    [provider] The following booking is confirmed.
+   *[customer] Your booking is confirmed.
+}
+confirmed-short = { confirmed-subject }
+
+## Rescheduled
+
+rescheduled-subject = Booking moved: { $booking }, now { $when }
+rescheduled-opening = { $audience ->
+    [provider] The following booking has been moved to a new time.
+   *[customer] Your booking has been moved to a new time.
+}
+rescheduled-short = { rescheduled-subject }
+
+## Cancelled
+
+cancelled-subject = Booking canceled: { $booking }, { $when }
+cancelled-opening = { $by ->
+    [you] You canceled this booking.
+    [customer] The customer canceled this booking.
+    [provider] The provider canceled this booking.
+    [business] We canceled this booking.
+   *[unknown] This booking was canceled.
+}
+cancelled-short = { cancelled-subject }
+
+## Expired
+
+expired-subject = Booking expired: { $booking }, { $when }
+expired-opening = This booking has expired because its time has passed.
+expired-short = { expired-subject }
+
+## Follow-up
+
+follow-up-subject = { $audience ->
+    [provider] Booking completed: { $booking }, { $when }
+   *[customer] Thank you for your booking: { $booking }, { $when }
+}
+follow-up-opening = { $audience ->
+    [provider] The following booking is completed.
+   *[customer] Thank you for your booking. We hope to see you again soon.
+}
+follow-up-short = { follow-up-subject }
 
 ## Time zones (scripts/zones)
 
@@ -251,4 +316,24 @@ zone-name = { $zone ->
     [Yekaterinburg-standard] Ora standard di Ekaterinburg
     [Yukon] Ora dello Yukon
    *[other] UTC
+}
+
+## Currencies (scripts/currencies)
+
+currency-sign = { $currency ->
+    [AUD] A$
+    [CAD] CA$
+    [CNY] CN¥
+    [EUR] €
+    [GBP] £
+    [ILS] ₪
+    [NZD] NZ$
+    [PHP] ₱
+    [THB] ฿
+    [XAF] FCFA
+    [XCD] EC$
+    [XCG] Cg.
+    [XOF] F CFA
+    [XPF] CFPF
+   *[other] { $currency }
 }

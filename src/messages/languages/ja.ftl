@@ -46,9 +46,28 @@ two-durations = { $first }{ $second }
 starts-in = { $duration }後
 starts-now = まもなく
 
+## Money
+
+decimal-separator = .
+group-separator = ,
+grouped-from = 4
+money = { $sign }{ $amount }
+money-in-letters = { $sign }{ "\u00A0" }{ $amount }
+percent = { $number }%
+refund-full = The full price of { $total } will be refunded.
+refund-part = { $amount } of { $total } will be refunded.
+refund-percentage = { $percent } of the price will be refunded.
+refund-none = Nothing will be refunded.
+
 ## The booking
 
 your-booking = ご予約
+booking-with = { $service }（{ $person } 様）
+greeting = { $name } 様
+greeting-nameless = いつもご利用いただきありがとうございます。
+service = Service
+with = With
+before = Before
 labelled = { $label }：{ $value }
 when = 日時
 where = 場所
@@ -61,10 +80,56 @@ clocks-change = それまでに夏時間の切り替えがあります。
 ## The reminder
 
 reminder-subject = リマインダー：{ $service }（{ $starts-in }）{ $when }
-reminder-greeting = { $name } 様
-reminder-greeting-nameless = いつもご利用いただきありがとうございます。
-reminder-starts = { $service }の開始は{ $starts-in }です。
-reminder-starts-with = { $service }（{ $person } 様）の開始は{ $starts-in }です。
+reminder-opening = { $booking }の開始は{ $starts-in }です。
+reminder-short = Reminder: { $booking } { $starts-in }, { $when }
+
+## Confirmed
+
+confirmed-subject = Booking confirmed: { $booking }, { $when }
+confirmed-opening = { $audience ->
+    [provider] The following booking is confirmed.
+   *[customer] Your booking is confirmed.
+}
+confirmed-short = { confirmed-subject }
+
+## Rescheduled
+
+rescheduled-subject = Booking moved: { $booking }, now { $when }
+rescheduled-opening = { $audience ->
+    [provider] The following booking has been moved to a new time.
+   *[customer] Your booking has been moved to a new time.
+}
+rescheduled-short = { rescheduled-subject }
+
+## Cancelled
+
+cancelled-subject = Booking canceled: { $booking }, { $when }
+cancelled-opening = { $by ->
+    [you] You canceled this booking.
+    [customer] The customer canceled this booking.
+    [provider] The provider canceled this booking.
+    [business] We canceled this booking.
+   *[unknown] This booking was canceled.
+}
+cancelled-short = { cancelled-subject }
+
+## Expired
+
+expired-subject = Booking expired: { $booking }, { $when }
+expired-opening = This booking has expired because its time has passed.
+expired-short = { expired-subject }
+
+## Follow-up
+
+follow-up-subject = { $audience ->
+    [provider] Booking completed: { $booking }, { $when }
+   *[customer] Thank you for your booking: { $booking }, { $when }
+}
+follow-up-opening = { $audience ->
+    [provider] The following booking is completed.
+   *[customer] Thank you for your booking. We hope to see you again soon.
+}
+follow-up-short = { follow-up-subject }
 
 ## Time zones (scripts/zones)
 
@@ -222,4 +287,31 @@ zone-name = { $zone ->
     [Yekaterinburg-standard] エカテリンブルグ標準時
     [Yukon] ユーコン時間
    *[other] UTC
+}
+
+## Currencies (scripts/currencies)
+
+currency-sign = { $currency ->
+    [AUD] A$
+    [BRL] R$
+    [CAD] CA$
+    [CNY] 元
+    [EUR] €
+    [GBP] £
+    [HKD] HK$
+    [ILS] ₪
+    [INR] ₹
+    [JPY] ￥
+    [KRW] ₩
+    [MXN] MX$
+    [NZD] NZ$
+    [TWD] NT$
+    [USD] $
+    [VND] ₫
+    [XAF] FCFA
+    [XCD] EC$
+    [XCG] Cg
+    [XOF] F CFA
+    [XPF] CFPF
+   *[other] { $currency }
 }

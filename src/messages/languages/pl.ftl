@@ -81,9 +81,28 @@ two-durations = { $first } i { $second }
 starts-in = za { $duration }
 starts-now = teraz
 
+## Money
+
+decimal-separator = .
+group-separator = ,
+grouped-from = 4
+money = { $sign }{ $amount }
+money-in-letters = { $sign }{ "\u00A0" }{ $amount }
+percent = { $number }%
+refund-full = The full price of { $total } will be refunded.
+refund-part = { $amount } of { $total } will be refunded.
+refund-percentage = { $percent } of the price will be refunded.
+refund-none = Nothing will be refunded.
+
 ## The booking
 
 your-booking = Twoja rezerwacja
+booking-with = { $service } ({ $person })
+greeting = Dzień dobry, { $name }!
+greeting-nameless = Dzień dobry!
+service = Service
+with = With
+before = Before
 labelled = { $label }: { $value }
 when = Kiedy
 where = Gdzie
@@ -96,10 +115,56 @@ clocks-change = Przed tym terminem nastąpi zmiana czasu.
 ## The reminder
 
 reminder-subject = Przypomnienie: { $service } { $starts-in }, { $when }
-reminder-greeting = Dzień dobry, { $name }!
-reminder-greeting-nameless = Dzień dobry!
-reminder-starts = { $service } zaczyna się { $starts-in }.
-reminder-starts-with = { $service } ({ $person }) zaczyna się { $starts-in }.
+reminder-opening = { $booking } zaczyna się { $starts-in }.
+reminder-short = Reminder: { $booking } { $starts-in }, { $when }
+
+## Confirmed
+
+confirmed-subject = Booking confirmed: { $booking }, { $when }
+confirmed-opening = { $audience ->
+    [provider] The following booking is confirmed.
+   *[customer] Your booking is confirmed.
+}
+confirmed-short = { confirmed-subject }
+
+## Rescheduled
+
+rescheduled-subject = Booking moved: { $booking }, now { $when }
+rescheduled-opening = { $audience ->
+    [provider] The following booking has been moved to a new time.
+   *[customer] Your booking has been moved to a new time.
+}
+rescheduled-short = { rescheduled-subject }
+
+## Cancelled
+
+cancelled-subject = Booking canceled: { $booking }, { $when }
+cancelled-opening = { $by ->
+    [you] You canceled this booking.
+    [customer] The customer canceled this booking.
+    [provider] The provider canceled this booking.
+    [business] We canceled this booking.
+   *[unknown] This booking was canceled.
+}
+cancelled-short = { cancelled-subject }
+
+## Expired
+
+expired-subject = Booking expired: { $booking }, { $when }
+expired-opening = This booking has expired because its time has passed.
+expired-short = { expired-subject }
+
+## Follow-up
+
+follow-up-subject = { $audience ->
+    [provider] Booking completed: { $booking }, { $when }
+   *[customer] Thank you for your booking: { $booking }, { $when }
+}
+follow-up-opening = { $audience ->
+    [provider] The following booking is completed.
+   *[customer] Thank you for your booking. We hope to see you again soon.
+}
+follow-up-short = { follow-up-subject }
 
 ## Time zones (scripts/zones)
 
@@ -257,4 +322,17 @@ zone-name = { $zone ->
     [Yekaterinburg-standard] Jekaterynburg (czas standardowy)
     [Yukon] czas Jukon
    *[other] UTC
+}
+
+## Currencies (scripts/currencies)
+
+currency-sign = { $currency ->
+    [BRL] R$
+    [EUR] €
+    [PLN] zł
+    [XAF] FCFA
+    [XCD] EC$
+    [XOF] F CFA
+    [XPF] CFPF
+   *[other] { $currency }
 }

@@ -46,9 +46,28 @@ two-durations = { $first }{ $second }
 starts-in = 将在{ $duration }后
 starts-now = 现在
 
+## Money
+
+decimal-separator = .
+group-separator = ,
+grouped-from = 4
+money = { $sign }{ $amount }
+money-in-letters = { $sign }{ "\u00A0" }{ $amount }
+percent = { $number }%
+refund-full = The full price of { $total } will be refunded.
+refund-part = { $amount } of { $total } will be refunded.
+refund-percentage = { $percent } of the price will be refunded.
+refund-none = Nothing will be refunded.
+
 ## The booking
 
 your-booking = 您的预约
+booking-with = { $service }（{ $person }）
+greeting = { $name }，您好：
+greeting-nameless = 您好：
+service = Service
+with = With
+before = Before
 labelled = { $label }：{ $value }
 when = 时间
 where = 地点
@@ -61,10 +80,56 @@ clocks-change = 在此之前会有夏令时调整。
 ## The reminder
 
 reminder-subject = 提醒：{ $service }{ $starts-in }开始，{ $when }
-reminder-greeting = { $name }，您好：
-reminder-greeting-nameless = 您好：
-reminder-starts = { $service }{ $starts-in }开始。
-reminder-starts-with = { $service }（{ $person }）{ $starts-in }开始。
+reminder-opening = { $booking }{ $starts-in }开始。
+reminder-short = Reminder: { $booking } { $starts-in }, { $when }
+
+## Confirmed
+
+confirmed-subject = Booking confirmed: { $booking }, { $when }
+confirmed-opening = { $audience ->
+    [provider] The following booking is confirmed.
+   *[customer] Your booking is confirmed.
+}
+confirmed-short = { confirmed-subject }
+
+## Rescheduled
+
+rescheduled-subject = Booking moved: { $booking }, now { $when }
+rescheduled-opening = { $audience ->
+    [provider] The following booking has been moved to a new time.
+   *[customer] Your booking has been moved to a new time.
+}
+rescheduled-short = { rescheduled-subject }
+
+## Cancelled
+
+cancelled-subject = Booking canceled: { $booking }, { $when }
+cancelled-opening = { $by ->
+    [you] You canceled this booking.
+    [customer] The customer canceled this booking.
+    [provider] The provider canceled this booking.
+    [business] We canceled this booking.
+   *[unknown] This booking was canceled.
+}
+cancelled-short = { cancelled-subject }
+
+## Expired
+
+expired-subject = Booking expired: { $booking }, { $when }
+expired-opening = This booking has expired because its time has passed.
+expired-short = { expired-subject }
+
+## Follow-up
+
+follow-up-subject = { $audience ->
+    [provider] Booking completed: { $booking }, { $when }
+   *[customer] Thank you for your booking: { $booking }, { $when }
+}
+follow-up-opening = { $audience ->
+    [provider] The following booking is completed.
+   *[customer] Thank you for your booking. We hope to see you again soon.
+}
+follow-up-short = { follow-up-subject }
 
 ## Time zones (scripts/zones)
 
@@ -222,4 +287,31 @@ zone-name = { $zone ->
     [Yekaterinburg-standard] 叶卡捷琳堡标准时间
     [Yukon] 育空时间
    *[other] UTC
+}
+
+## Currencies (scripts/currencies)
+
+currency-sign = { $currency ->
+    [AUD] AU$
+    [BRL] R$
+    [CAD] CA$
+    [CNY] ¥
+    [EUR] €
+    [GBP] £
+    [HKD] HK$
+    [ILS] ₪
+    [INR] ₹
+    [JPY] JP¥
+    [KRW] ₩
+    [MXN] MX$
+    [NZD] NZ$
+    [TWD] NT$
+    [USD] US$
+    [VND] ₫
+    [XAF] FCFA
+    [XCD] EC$
+    [XCG] Cg.
+    [XOF] F CFA
+    [XPF] CFPF
+   *[other] { $currency }
 }

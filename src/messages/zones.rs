@@ -1,0 +1,61 @@
+//! The zones in which a message writes its time.
+
+use chrono::TimeDelta;
+use jiff::tz::TimeZone;
+
+use crate::messages::facts::BookingFacts;
+use crate::messages::times::{iana_name, known_zone, offset};
+
+/// The zones in which a message writes its time.
+pub(crate) struct Zones {
+    /// Of the place, or of the recipient of an online booking.
+    pub(crate) first: TimeZone,
+    /// The other one of the two, where it is known and has another time.
+    pub(crate) second: Option<TimeZone>,
+    /// Whether the second is the recipient's.
+    pub(crate) second_is_own: bool,
+}
+
+impl Zones {
+    pub(crate) fn of(facts: &BookingFacts, is_at_place: bool) -> Self {
+        // UTC is the default of users.timezone, so it counts as not set.
+        let civil = |name: &Option<String>| {
+            known_zone(name.as_deref()).filter(|zone| *zone != TimeZone::UTC)
+        };
+        let (own, there) = (civil(&facts.timezone), civil(&facts.place_timezone));
+        let (first, second) = match is_at_place {
+            true => (there, own),
+            false => (own, there),
+        };
+        let (first, second) = match first {
+            Some(first) => (first, second),
+            None => (second.unwrap_or(TimeZone::UTC), None),
+        };
+        let offset = |zone: &TimeZone| offset(zone, facts.starts_at);
+        Self {
+            second: second.filter(|second| offset(second) != offset(&first)),
+            second_is_own: is_at_place,
+            first,
+        }
+    }
+
+    /// `Europe/Vienna, Asia/Tokyo`.
+    pub(crate) fn iana_names(&self) -> String {
+        let zones = [Some(&self.first), self.second.as_ref()];
+        let names: Vec<_> = zones.into_iter().flatten().map(iana_name).collect();
+        names.join(", ")
+    }
+
+    /// Whether the clocks of the place, or the recipient's, change between now and the start.
+    pub(crate) fn clocks_change(&self, facts: &BookingFacts) -> bool {
+        let now = TimeDelta::from_std(facts.starts_in)
+            .ok()
+            .and_then(|left| facts.starts_at.checked_sub_signed(left));
+        let Some(now) = now else { return false };
+        let own = self.second.as_ref().filter(|_| self.second_is_own);
+        [Some(&self.first), own]
+            .into_iter()
+            .flatten()
+            .any(|zone| offset(zone, now) != offset(zone, facts.starts_at))
+    }
+}
