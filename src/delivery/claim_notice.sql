@@ -53,7 +53,7 @@ SELECT n.facts,
                    WHEN 'cancelled' THEN stored || jsonb_strip_nulls(jsonb_build_object('by', CASE
                        WHEN stored ->> 'by' IS NOT NULL THEN stored ->> 'by'
                        -- The owner's programs write who it was into the booking, where it has this column.
-                       WHEN to_jsonb(b) ->> 'cancelled_by' = b.customer_id::text THEN 'customer'
-                       WHEN to_jsonb(b) ->> 'cancelled_by' = b.provider_id::text THEN 'provider' END))
+                       WHEN to_jsonb(b) ->> 'cancelled_by' = to_jsonb(b) ->> 'customer_id' THEN 'customer'
+                       WHEN to_jsonb(b) ->> 'cancelled_by' = to_jsonb(b) ->> 'provider_id' THEN 'provider' END))
                    ELSE stored END AS facts) AS n
  WHERE e.event_type = 'notification_sent'

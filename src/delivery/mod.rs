@@ -28,7 +28,7 @@ use crate::channels::email::settings::EmailSettings;
 use crate::database::Database;
 use crate::delivery::figures::ReminderFigures;
 pub use crate::delivery::mailer::Mailer;
-use crate::delivery::outbox::{ClaimLimits, ClaimedReminder, ReminderPage};
+use crate::delivery::outbox::{ClaimLimits, ClaimedMessage, MessagePage};
 use crate::delivery::outcomes::PageOutcomes;
 use crate::delivery::pages::{DeliveryPages, LARGEST_PAGE};
 use crate::delivery::tally::Tally;
@@ -117,7 +117,7 @@ async fn deliver_pages(
 
 /// The outcomes of a page, to be recorded, and counts them.
 fn page_outcomes(
-    sent: &[(ClaimedReminder, Outcome)],
+    sent: &[(ClaimedMessage, Outcome)],
     mailer: &Mailer,
     tally: &mut Tally,
 ) -> PageOutcomes {
@@ -132,7 +132,7 @@ fn page_outcomes(
 
 /// Waits until the other instances' seconds of the rate are over. Returns whether there is
 /// something to wait for, and time.
-async fn wait_for_rate(page: &ReminderPage, call: &Call, stop_sending: Instant) -> bool {
+async fn wait_for_rate(page: &MessagePage, call: &Call, stop_sending: Instant) -> bool {
     if page.is_without_channel {
         tracing::error!(
             "mail cannot be sent: its row in booking_automation_channels, by which all instances \

@@ -1,4 +1,4 @@
-//! The outbox of reminders: claim a page, hold the channel, count what waits.
+//! The outbox of reminders and notices: claim a page, hold the channel, count what waits.
 
 use std::collections::BTreeMap;
 use std::sync::LazyLock;
@@ -6,17 +6,21 @@ use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use futures_util::future;
+use serde_json::Value;
 use tokio_postgres::Row;
 use tokio_postgres::types::Type;
 use uuid::Uuid;
 
+use crate::bookings::lifecycle::Role;
 use crate::channels::Channel;
 use crate::database::owner_functions::{IS_KNOWN, Liveness};
 use crate::database::{Result, Transaction};
 use crate::delivery::figures::Backlog;
-use crate::messages::facts::BookingFacts;
+use crate::messages::Kind;
+use crate::messages::facts::{BookingFacts, Canceller};
 use crate::reminders::Reason;
 use crate::reminders::addresses::HAND_OVER;
+use crate::reminders::notices::NoticeEvent;
 
 /// Attempts at one message, at most.
 pub(crate) const MAX_ATTEMPTS: i32 = 5;
@@ -83,22 +87,24 @@ pub(crate) fn claim_sql(liveness: Liveness) -> String {
         .replace("{notice}", notice)
 }
 
-/// One claimed reminder.
+/// One claimed message.
 #[derive(Clone, Debug)]
-pub(crate) struct ClaimedReminder {
+pub(crate) struct ClaimedMessage {
     /// The event: the message's tag at the provider.
     pub(crate) id: Uuid,
     /// The fencing token.
     pub(crate) claim: i64,
     /// Which attempt this is, from 1.
     pub(crate) attempt: i32,
+    /// Of a notice, with the facts that only it has.
+    pub(crate) kind: Kind,
     /// What it says, and to whom.
-    pub(crate) reminder: BookingFacts,
+    pub(crate) facts: BookingFacts,
 }
 
 /// A claimed page.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct ReminderPage {
+pub(crate) struct MessagePage {
     /// When the first message may leave, from the moment of the claim on.
     pub(crate) free_in: Duration,
     /// The channel has no row, so nothing can be claimed.
@@ -117,10 +123,10 @@ pub(crate) struct ReminderPage {
     /// test it.
     pub(crate) held: bool,
     /// The messages to send, the most urgent first.
-    pub(crate) messages: Vec<ClaimedReminder>,
+    pub(crate) messages: Vec<ClaimedMessage>,
 }
 
-impl ReminderPage {
+impl MessagePage {
     /// Whether the outbox had nothing that could be claimed.
     pub(crate) fn is_empty(&self) -> bool {
         self.messages.is_empty() && self.ended.is_empty()
@@ -190,7 +196,7 @@ pub(crate) async fn claim_page(
     transaction: &Transaction,
     limits: &ClaimLimits,
     candidates: &Candidates,
-) -> Result<ReminderPage> {
+) -> Result<MessagePage> {
     let ids: Vec<_> = candidates.contacts.keys().collect();
     let emails: Vec<_> = candidates
         .contacts
@@ -212,12 +218,12 @@ pub(crate) async fn claim_page(
     let rows = transaction.query(&sql, &parameters).await?;
     // The statement always has a row if the channel has its own.
     let Some(first) = rows.first() else {
-        return Ok(ReminderPage {
+        return Ok(MessagePage {
             is_without_channel: true,
-            ..ReminderPage::default()
+            ..MessagePage::default()
         });
     };
-    Ok(ReminderPage {
+    Ok(MessagePage {
         free_in: Duration::try_from_secs_f64(first.get("free_in")).unwrap_or_default(),
         is_without_channel: false,
         room: first.get("room"),
@@ -228,7 +234,7 @@ pub(crate) async fn claim_page(
         held: first.get("held"),
         messages: rows
             .iter()
-            .filter_map(|row| ClaimedReminder::of(row, candidates))
+            .filter_map(|row| ClaimedMessage::of(row, candidates))
             .collect(),
     })
 }
@@ -242,7 +248,7 @@ pub(crate) async fn lock_channel(transaction: &Transaction) -> Result<()> {
     Ok(())
 }
 
-impl ClaimedReminder {
+impl ClaimedMessage {
     /// `None`: a page without messages, which is one row without an id.
     fn of(row: &Row, candidates: &Candidates) -> Option<Self> {
         let id: Uuid = row.get::<_, Option<Uuid>>("id")?;
@@ -251,7 +257,8 @@ impl ClaimedReminder {
             id,
             claim: row.get("claim"),
             attempt: row.get("attempts"),
-            reminder: BookingFacts {
+            kind: kind_of(row.get("notice")),
+            facts: BookingFacts {
                 booking_id: row.get("booking_id"),
                 audience: row.get("audience"),
                 starts_at: row.get("starts_at"),
@@ -269,6 +276,31 @@ impl ClaimedReminder {
                 duration_minutes: row.get("duration_minutes"),
             },
         })
+    }
+}
+
+/// The kind of a message: of a notice, with the facts that claim_notice.sql returned. A refund that
+/// is not as this release writes it is not told.
+fn kind_of(notice: Option<Value>) -> Kind {
+    let Some(notice) = notice else {
+        return Kind::Reminder;
+    };
+    let text = |member: &str| notice[member].as_str();
+    match text("on_event").and_then(NoticeEvent::from_name) {
+        Some(NoticeEvent::Rescheduled) => Kind::Rescheduled {
+            from: text("from").and_then(|from| from.parse().ok()),
+        },
+        Some(NoticeEvent::Cancelled) => Kind::Cancelled {
+            by: text("by").map(|role| match Role::from_name(role) {
+                Some(Role::Customer) => Canceller::Customer,
+                Some(Role::Provider) => Canceller::Provider,
+                _ => Canceller::Business,
+            }),
+            refund: serde_json::from_value(notice["refund"].clone()).ok(),
+        },
+        Some(NoticeEvent::Expired) => Kind::Expired,
+        Some(NoticeEvent::Completed) => Kind::FollowUp,
+        Some(NoticeEvent::Confirmed) | None => Kind::Confirmed,
     }
 }
 

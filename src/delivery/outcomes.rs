@@ -12,7 +12,7 @@ use uuid::Uuid;
 use crate::channels::Outcome;
 use crate::database::{Parameter, Result, Transaction};
 use crate::delivery::event::EventStatus;
-use crate::delivery::outbox::{ClaimedReminder, MAX_ATTEMPTS, with_conditions};
+use crate::delivery::outbox::{ClaimedMessage, MAX_ATTEMPTS, with_conditions};
 use crate::primitives::errors::in_ascii;
 use crate::reminders::Reason;
 
@@ -45,7 +45,7 @@ impl PageOutcomes {
     }
 
     /// Adds an outcome. `wait` is the time until the next attempt, if there is one.
-    pub(crate) fn push(&mut self, claimed: &ClaimedReminder, outcome: &Outcome, wait: Duration) {
+    pub(crate) fn push(&mut self, claimed: &ClaimedMessage, outcome: &Outcome, wait: Duration) {
         let (name, reason, error, message_id) = match outcome.clone() {
             Outcome::Sent { message_id } => ("completed", None, None, Some(message_id)),
             Outcome::NotSent { reason, error } => ("pending", Some(reason), Some(error), None),
@@ -73,7 +73,7 @@ impl PageOutcomes {
         self.errors.push(error);
         self.message_ids.push(message_id);
         self.waits.push(wait.as_secs_f64());
-        self.zones_unknown.push(claimed.reminder.is_zone_unknown());
+        self.zones_unknown.push(claimed.facts.is_zone_unknown());
     }
 
     /// The accepted messages: events and the provider's message ids.

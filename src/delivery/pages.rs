@@ -11,7 +11,7 @@ use crate::channels::timing::Timing;
 use crate::database::{Begin, Database, DatabaseError, Result, Transaction};
 use crate::delivery::claim_mark::{ClaimMark, announce_claim, delete_mark};
 use crate::delivery::outbox::{
-    self, ClaimLimits, IN_INDEX_ORDER, ReminderPage, claim_page, lock_candidates,
+    self, ClaimLimits, IN_INDEX_ORDER, MessagePage, claim_page, lock_candidates,
 };
 use crate::delivery::outcomes::{PageOutcomes, RecordedOutcome, record_outcomes};
 use crate::delivery::tally::Tally;
@@ -62,7 +62,7 @@ impl<'a> DeliveryPages<'a> {
         &mut self,
         outcomes: &PageOutcomes,
         limits: Option<&ClaimLimits>,
-    ) -> Result<ReminderPage> {
+    ) -> Result<MessagePage> {
         let limits = limits.map(|limits| ClaimLimits {
             messages: limits
                 .messages
@@ -76,7 +76,7 @@ impl<'a> DeliveryPages<'a> {
         };
         match limits {
             Some(limits) => self.claim(limits, mark).await,
-            None => Ok(ReminderPage::default()),
+            None => Ok(MessagePage::default()),
         }
     }
 
@@ -101,11 +101,7 @@ impl<'a> DeliveryPages<'a> {
 
     /// Claims a page: with fewer messages, or a single one, where an earlier claim came to no end.
     /// Only one attempt: a claim whose COMMIT was lost waits for its lease.
-    async fn claim(
-        &mut self,
-        limits: ClaimLimits,
-        mark: Option<ClaimMark>,
-    ) -> Result<ReminderPage> {
+    async fn claim(&mut self, limits: ClaimLimits, mark: Option<ClaimMark>) -> Result<MessagePage> {
         let mark = match mark {
             Some(mark) => mark,
             None => self.announce(limits.messages).await,
@@ -133,7 +129,7 @@ impl<'a> DeliveryPages<'a> {
             Err(error) => error,
         };
         let claimed = if self.shrink_if_slow(&error, &limits) {
-            Ok(ReminderPage::default())
+            Ok(MessagePage::default())
         } else if error.is_of_contents() {
             self.claim_singly(&limits).await
         } else {
@@ -194,7 +190,7 @@ impl<'a> DeliveryPages<'a> {
 
     /// Claims one message after a page failed because the contacts view cannot be read for one of
     /// its bookings. If it is this message's booking, the failure counts as an attempt.
-    async fn claim_singly(&mut self, limits: &ClaimLimits) -> Result<ReminderPage> {
+    async fn claim_singly(&mut self, limits: &ClaimLimits) -> Result<MessagePage> {
         let single = ClaimLimits {
             messages: 1,
             ..*limits
@@ -217,7 +213,7 @@ impl<'a> DeliveryPages<'a> {
             error = error.loggable(),
             "booking_automation_contacts cannot be read for this event's booking"
         );
-        Ok(ReminderPage::default())
+        Ok(MessagePage::default())
     }
 
     /// Gives up a message over which processes have ended, so that the others go on.
@@ -339,7 +335,7 @@ impl<'a> DeliveryPages<'a> {
     }
 
     /// Claims a page in three round trips.
-    async fn claim_once(&self, limits: &ClaimLimits) -> Result<ReminderPage> {
+    async fn claim_once(&self, limits: &ClaimLimits) -> Result<MessagePage> {
         let transaction = self.begin().await?;
         let candidates = lock_candidates(&transaction, limits).await?;
         let claim = async |transaction: &Transaction| {

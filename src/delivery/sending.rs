@@ -7,20 +7,20 @@ use futures_util::{StreamExt, stream};
 
 use crate::channels::Outcome;
 use crate::delivery::mailer::Mailer;
-use crate::delivery::outbox::{ClaimedReminder, ReminderPage};
+use crate::delivery::outbox::{ClaimedMessage, MessagePage};
 use crate::delivery::pages::LARGEST_PAGE;
-use crate::messages::{Kind, render};
+use crate::messages::render;
 use crate::primitives::email_address::Address;
 use crate::reminders::Reason;
 
 /// Sends a page, with a limited number of requests at a time.
 pub(crate) async fn send_page(
     mailer: &Mailer,
-    page: ReminderPage,
+    page: MessagePage,
     rate: f64,
     read_at: Instant,
     stop_sending: Instant,
-) -> Vec<(ClaimedReminder, Outcome)> {
+) -> Vec<(ClaimedMessage, Outcome)> {
     let (stopped, timing) = (&AtomicBool::new(false), &mailer.settings.timing);
     let sends = page
         .messages
@@ -57,26 +57,26 @@ pub(crate) async fn send_page(
 
 async fn send(
     mailer: &Mailer,
-    claimed: &ClaimedReminder,
+    claimed: &ClaimedMessage,
     leave_by: Instant,
     give_up_at: Instant,
 ) -> Outcome {
-    let reminder = &claimed.reminder;
-    let Some(to) = Address::parse(&reminder.email) else {
+    let facts = &claimed.facts;
+    let Some(to) = Address::parse(&facts.email) else {
         let error = "not a mail address that SES accepts".to_owned();
         return Outcome::Rejected {
             reason: Reason::BadAddress,
             error,
         };
     };
-    if reminder.timezone.is_some() && reminder.is_zone_unknown() {
+    if facts.timezone.is_some() && facts.is_zone_unknown() {
         tracing::warn!(
             event.id = %claimed.id,
-            booking.id = %reminder.booking_id,
+            booking.id = %facts.booking_id,
             "the recipient's time zone is not known; the message uses the provider's, or UTC"
         );
     }
-    let message = match render(&Kind::Reminder, reminder, &mailer.settings.messages) {
+    let message = match render(&claimed.kind, facts, &mailer.settings.messages) {
         Ok(message) => message,
         Err(error) => {
             return Outcome::Rejected {
@@ -102,8 +102,8 @@ async fn send(
 
 /// Logs a failure in one line, without the provider's text, which may quote addresses; the event
 /// has the text.
-fn log_outcome(claimed: &ClaimedReminder, outcome: &Outcome) {
-    let (event, booking) = (claimed.id, claimed.reminder.booking_id);
+fn log_outcome(claimed: &ClaimedMessage, outcome: &Outcome) {
+    let (event, booking) = (claimed.id, claimed.facts.booking_id);
     match outcome {
         Outcome::Sent { .. } | Outcome::Deferred => {}
         // A limit of the account that lasts until a person acts: it must raise the alarm.
@@ -148,7 +148,7 @@ pub(crate) fn wait_after(outcome: &Outcome, attempt: i32, mailer: &Mailer) -> Du
 
 /// As many messages as can leave within a page's time at the last page's speed.
 pub(crate) fn next_page_size(
-    sent: &[(ClaimedReminder, Outcome)],
+    sent: &[(ClaimedMessage, Outcome)],
     took: Duration,
     mailer: &Mailer,
 ) -> i64 {

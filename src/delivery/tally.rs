@@ -8,7 +8,7 @@ use uuid::Uuid;
 use crate::channels::Outcome;
 use crate::delivery::event::EventStatus;
 use crate::delivery::figures::ReminderFigures;
-use crate::delivery::outbox::ReminderPage;
+use crate::delivery::outbox::MessagePage;
 use crate::delivery::outcomes::{PageOutcomes, RecordedOutcome};
 
 /// The count.
@@ -32,7 +32,7 @@ enum Kind {
 
 impl Tally {
     /// Counts the messages that a claim ended.
-    pub(crate) fn add_ended(&mut self, page: &ReminderPage) {
+    pub(crate) fn add_ended(&mut self, page: &MessagePage) {
         self.figures.skipped += page.skipped;
         self.figures.failed += page.failed;
         self.figures.sent += page.settled;

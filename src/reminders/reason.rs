@@ -10,6 +10,8 @@ named! {
         BookedLate = "booked_late",
         /// A reminder nearer to the start goes out instead.
         Superseded = "superseded",
+        /// The person knows it from an earlier message.
+        AlreadyTold = "already_told",
         /// The contacts view has no address.
         NoAddress = "no_address",
         /// Of a notice: the booking has no start.
@@ -92,15 +94,14 @@ impl Reason {
                  the lead time left"
             }
             Self::Superseded => "a later message replaces it",
+            Self::AlreadyTold => "the person already knows it from an earlier message",
             Self::NoAddress => "there is no address to send it to",
             Self::NoStart => "the booking has no start",
             Self::TooOld => "it was about something that happened more than an hour before",
             Self::Dropped => {
                 "one transaction changed too many bookings, and somebody dropped its notices"
             }
-            Self::Rescheduled => {
-                "the booking was moved or confirmed again after the message was queued"
-            }
+            Self::Rescheduled => "the booking was moved or confirmed again after it was queued",
             Self::Cancelled => "the booking was no longer confirmed",
             Self::Started => "the booking had started",
             Self::Deleted => "the booking was deleted",
@@ -109,9 +110,7 @@ impl Reason {
             }
             Self::Overtaken => "what it was about was undone",
             Self::RuleOff => "its rule was switched off",
-            Self::Suppressed => {
-                "mail to this address bounced permanently, or the recipient complained"
-            }
+            Self::Suppressed => "the address bounced permanently, or the recipient complained",
             Self::Contacts => "the name and address could not be read from the database",
             Self::Crash => "the program ended three times while it prepared the message",
             Self::Forgotten => "the person's data was erased",

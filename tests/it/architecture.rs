@@ -9,6 +9,7 @@ use booking_automation::bookings::lifecycle::{Role, Status};
 use booking_automation::channels::Channel;
 use booking_automation::delivery::event::{EventStatus, EventType};
 use booking_automation::reminders::Reason;
+use booking_automation::reminders::notices::NoticeEvent;
 
 /// The floors of the house, from the top. A room uses rooms on lower floors, and none on its own floor.
 const FLOORS: &[&[&str]] = &[
@@ -302,12 +303,12 @@ const OTHER_WORDS: [&str; 8] = [
     "ended_early hint message moved refused state tried",
     // Members of event_data, and of the bodies of webhooks.
     "at attempt attempts audience booking_id booking_status by channel claimed_by claimed_reason data due_at error flag_error forgotten from id \
-     message_id outcome reason refund rule run_id said session_user settled_by starts_at timestamp to type zone_unknown",
-    // Outcomes of an attempt besides the reasons, and kinds of erasures.
-    "released sent person retention",
+     message_id notice on_event outcome reason refund rule run_id said session_user settled_by starts_at timestamp to type zone_unknown",
+    // Outcomes of an attempt besides the reasons, kinds of erasures, and SES's events.
+    "released sent person retention bounced rejected rendering_failed",
     // Columns of bookings that may be missing.
     "auto_complete_blocked auto_status_updated automation_logs cancellation_reason cancelled_at cancelled_by completed_at \
-     duration_minutes id reminder_h_sent",
+     customer_id duration_minutes id provider_id reminder_h_sent",
     // The user's own tables.
     "cancellation_policies cancellation_policy_conditions condition_type condition_value currency is_active max_hours_before \
      min_hours_before policy_id refund_percentage scheduled_at service_id title total_price",
@@ -331,6 +332,7 @@ fn names_in(column: &str) -> Option<Vec<&'static str>> {
         "event_type" => names_of(EventType::ALL, EventType::as_str),
         "channel" => names_of(Channel::ALL, Channel::as_str),
         "reason" => names_of(Reason::ALL, Reason::as_str),
+        "on_event" => names_of(NoticeEvent::ALL, NoticeEvent::as_str),
         "audience" => vec!["customer", "provider"],
         "applies_to" => names_of(Case::ALL, Case::as_str),
         // Of a booking or of an event.
@@ -350,6 +352,7 @@ fn all_names() -> Vec<&'static str> {
         "channel",
         "reason",
         "audience",
+        "on_event",
         "applies_to",
         "status",
     ];

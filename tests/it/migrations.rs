@@ -55,6 +55,8 @@ async fn migrate_creates_everything_and_a_second_run_changes_nothing() {
             "booking_automation_looks",
             "booking_automation_migrations",
             "booking_automation_not_live",
+            "booking_automation_notice_rules",
+            "booking_automation_notices",
             "booking_automation_requests",
             "booking_automation_state",
             "booking_automation_state_changes",
@@ -130,7 +132,7 @@ const VERSIONS_OF_FUNCTIONS: &[(i32, &str)] = &[
     // 0.3.0
     (
         2,
-        "61380f0518621399360f64f424ddd20396739e8c6464cdb685eee7d9412189bf",
+        "7dc9444295197747d9c4e716edf8d3b83baa232a1c1922549c931192239d4470",
     ),
 ];
 
@@ -378,8 +380,8 @@ async fn concurrent_migrations_do_each_step_once() {
         .map(|said| said.stderr.matches("done: ").count())
         .sum();
     assert_eq!(
-        done, 33,
-        "twenty steps, eight indexes, the functions, those of the owner, and the triggers, each once"
+        done, 34,
+        "22 steps, nine indexes, the functions, those of the owner, and the triggers, each once"
     );
 }
 
