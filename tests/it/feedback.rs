@@ -26,7 +26,7 @@ const KINDS: [(&str, &str); 7] = [
 ];
 
 /// An example event, about this message.
-fn ses_event(name: &str, event_id: &str, message_id: &str) -> Value {
+pub fn ses_event(name: &str, event_id: &str, message_id: &str) -> Value {
     let mut event = example_event(name);
     event["detail"]["mail"]["tags"]["event_id"] = json!([event_id]);
     event["detail"]["mail"]["messageId"] = message_id.into();

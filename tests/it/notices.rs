@@ -1,11 +1,14 @@
 //! Notices: messages about what happened to a booking, after rules that the owner switches on.
 
 use chrono::{DateTime, Utc};
-use serde_json::{Value, json};
+use serde_json::json;
 use uuid::Uuid;
 
 use crate::app::{App, connect, hours, minutes, noon};
+use crate::feedback::ses_event;
+use crate::runtime_api::Instance;
 use crate::ses::Answer;
+use crate::status::{ask, support};
 
 /// Switches on the rules of these names for customers, a day before noon, and the reminders off.
 async fn with_rules(names: &[&str]) -> App {
@@ -251,6 +254,8 @@ async fn several_moves_are_told_as_one() {
         ]
     );
     assert_eq!(app.ses.mails().len(), 1);
+    let before = Some(told_from(&app, id).await.remove(0).parse().unwrap());
+    assert_eq!(before, Some(noon() + hours(48)));
 }
 
 #[tokio::test]
@@ -562,12 +567,221 @@ async fn an_open_transaction_of_the_owner_neither_waits_nor_fails() {
 
 #[tokio::test]
 async fn a_dry_run_and_the_timeline_know_what_is_queued() {
-    let app = with_rules(&["cancelled", "follow-up"]).await;
-    let id = app.confirmed(noon() + hours(48)).await;
+    let mut app = with_rules(&["cancelled", "follow-up"]).await;
+    let [id, completed] = [
+        app.confirmed(noon() + hours(48)).await,
+        app.booking("in_progress", noon() - hours(1)).await,
+    ];
     set_status(&app, id, "cancelled").await;
+    set_status(&app, completed, "completed").await;
     let said = app
         .call(&["run", "--dry-run", "--as-of", &noon().to_rfc3339()])
         .await;
-    assert_eq!(said.summary()["reminders"]["deferred"], Value::from(1));
-    assert_eq!(queued(&app).await, 1);
+    assert_eq!(said.summary()["reminders"]["deferred"], 1);
+    assert_eq!(queued(&app).await, 2);
+    app.run(noon()).await;
+    let server = support(&mut app, noon()).await;
+    let timeline = async |id: Uuid, member: &str| {
+        let answer = ask(
+            &server,
+            "GET",
+            &format!("/bookings/{id}/timeline"),
+            &[],
+            b"",
+        )
+        .await;
+        let entries = answer.json()[member].clone();
+        let last = entries.as_array().unwrap().last().cloned().unwrap();
+        last["text"].as_str().unwrap().to_owned()
+    };
+    assert_eq!(
+        timeline(id, "happened").await,
+        "The cancelled notice to the customer by email was sent."
+    );
+    assert_eq!(
+        timeline(completed, "planned").await,
+        "The follow-up notice to the customer will be sent."
+    );
+    let preview = ask(&server, "GET", "/preview?for=3h", &[], b"")
+        .await
+        .json();
+    assert_eq!(
+        preview["rules"],
+        json!([{"rule": "follow-up", "audience": "customer", "channel": "email", "send": 1, "skip": {}}]),
+        "{preview}"
+    );
+}
+
+#[tokio::test]
+async fn held_notices_are_released_or_dropped() {
+    let mut app = with_rules(&["cancelled"]).await;
+    cancel_many(&app, 101).await;
+    app.run(noon()).await;
+    let server = support(&mut app, noon()).await;
+    let list = async || ask(&server, "GET", "/notices/held", &[], b"").await.json()["held"].clone();
+    let held = list().await;
+    assert_eq!(held[0]["on_event"], "cancelled", "{held}");
+    assert_eq!(
+        (&held[0]["notices"], &held[0]["bookings"]),
+        (&json!(101), &json!(101))
+    );
+    let transaction = held[0]["transaction"].as_str().unwrap().to_owned();
+    let decide = async |transaction: &str, decision: &str, key: &str| {
+        let path = format!("/notices/held/{transaction}/{decision}");
+        ask(
+            &server,
+            "POST",
+            &path,
+            &[("Idempotency-Key", key.as_bytes())],
+            b"",
+        )
+        .await
+    };
+    let id: Uuid = app
+        .one(
+            "SELECT booking_id FROM booking_automation_notices LIMIT 1",
+            &[],
+        )
+        .await
+        .get(0);
+    let timeline = ask(
+        &server,
+        "GET",
+        &format!("/bookings/{id}/timeline"),
+        &[],
+        b"",
+    )
+    .await
+    .json();
+    assert_eq!(timeline["planned"][0]["status"], "held", "{timeline}");
+    // Not this one, and not so.
+    for (transaction, decision, status) in [
+        ("1", "release", 404),
+        ("x", "release", 400),
+        ("-1", "drop", 400),
+        (&transaction, "send", 404),
+    ] {
+        assert_eq!(
+            decide(transaction, decision, "other").await.status,
+            status,
+            "{transaction} {decision}"
+        );
+    }
+    assert_eq!(list().await, held);
+    let released = decide(&transaction, "release", "one").await;
+    assert_eq!(
+        released.json(),
+        json!({"transaction": transaction, "notices": 101, "remaining": 0})
+    );
+    // A repeat gets the same answer, and without the key there is nothing left.
+    assert_eq!(
+        decide(&transaction, "release", "one").await.json()["notices"],
+        101
+    );
+    assert_eq!(decide(&transaction, "drop", "two").await.status, 404);
+    app.run(noon() + minutes(1)).await;
+    assert_eq!(outcomes(&app).await, ["cancelled completed 101"]);
+
+    cancel_many(&app, 150).await;
+    app.run(noon()).await;
+    let transaction = list().await[0]["transaction"].as_str().unwrap().to_owned();
+    assert_eq!(
+        decide(&transaction, "drop", "three").await.json()["notices"],
+        150
+    );
+    app.run(noon() + minutes(2)).await;
+    assert_eq!(
+        outcomes(&app).await,
+        ["cancelled completed 101", "cancelled skipped dropped 150"]
+    );
+    assert_eq!(queued(&app).await, 0);
+}
+
+#[tokio::test]
+async fn a_release_hours_later_is_sent() {
+    let mut app = with_rules(&["cancelled"]).await;
+    cancel_many(&app, 101).await;
+    app.run(noon()).await;
+    let later = noon() + hours(20);
+    let server = support(&mut app, later).await;
+    let held = ask(&server, "GET", "/notices/held", &[], b"").await.json();
+    let transaction = held["held"][0]["transaction"].as_str().unwrap();
+    ask(
+        &server,
+        "POST",
+        &format!("/notices/held/{transaction}/release"),
+        &[],
+        b"",
+    )
+    .await;
+    app.run(later + minutes(59)).await;
+    assert_eq!(outcomes(&app).await, ["cancelled completed 101"]);
+}
+
+#[tokio::test]
+async fn a_decision_covers_notices_that_no_pass_has_held_yet() {
+    let mut app = with_rules(&["cancelled"]).await;
+    cancel_many(&app, 130).await;
+    app.run(noon()).await;
+    // As if a pass had taken only a part.
+    app.sql("UPDATE booking_automation_notices SET held_since = NULL WHERE seq IN (SELECT seq FROM booking_automation_notices LIMIT 50)", &[]).await;
+    let server = support(&mut app, noon()).await;
+    let held = ask(&server, "GET", "/notices/held", &[], b"").await.json();
+    let transaction = held["held"][0]["transaction"].as_str().unwrap();
+    let dropped = ask(
+        &server,
+        "POST",
+        &format!("/notices/held/{transaction}/drop"),
+        &[],
+        b"",
+    )
+    .await;
+    assert_eq!(dropped.json()["notices"], 130);
+    app.run(noon()).await;
+    assert_eq!(outcomes(&app).await, ["cancelled skipped dropped 130"]);
+}
+
+#[tokio::test]
+async fn an_erasure_takes_queued_and_sent_notices() {
+    let mut app = with_rules(&["cancelled", "follow-up"]).await;
+    let [id, completed] = [
+        app.confirmed(noon() + hours(48)).await,
+        app.booking("in_progress", noon() - hours(1)).await,
+    ];
+    set_status(&app, id, "cancelled").await;
+    set_status(&app, completed, "completed").await;
+    app.run(noon()).await;
+    let server = support(&mut app, noon()).await;
+    let path = format!("/people/{}/messages", app.customer);
+    let erased = ask(&server, "DELETE", &path, &[], b"").await;
+    assert_eq!(erased.json()["messages"], 1, "{}", erased.json());
+    let left = "SELECT count(*) FROM booking_automation_events WHERE event_type = 'notification_sent' AND (message_id IS NOT NULL OR event_data ? 'notice')";
+    assert_eq!(
+        (
+            app.one(left, &[]).await.get::<_, i64>(0),
+            queued(&app).await
+        ),
+        (0, 0)
+    );
+    app.run(noon() + hours(2)).await;
+    assert_eq!(app.ses.mails().len(), 1);
+}
+
+#[tokio::test]
+async fn what_the_provider_says_of_a_notice_is_recorded() {
+    let app = with_rules(&["cancelled", "confirmed"]).await;
+    let id = app.booking("confirmed", noon() + hours(48)).await;
+    app.run(noon()).await;
+    let mail = app.ses.mails().remove(0);
+    let mut event = ses_event("ses-bounce", mail.event_id(), "message-1");
+    event["detail"]["bounce"]["bouncedRecipients"][0]["emailAddress"] = mail.to().into();
+    Instance::start(&app).await.invoke(&event).await.unwrap();
+    let said = "SELECT kind FROM booking_automation_feedback";
+    assert_eq!(app.column(said, &[]).await, ["bounced"]);
+    set_status(&app, id, "cancelled").await;
+    app.run(noon() + minutes(1)).await;
+    assert_eq!(
+        notices(&app, id).await,
+        ["confirmed completed", "cancelled skipped suppressed"]
+    );
 }

@@ -3,14 +3,15 @@
 use std::sync::Arc;
 
 use axum::Json;
-use axum::extract::rejection::PathRejection;
 use axum::extract::{Path, Request, State};
 use axum::http::StatusCode;
 use serde_json::{Value, json};
 
 use crate::database::Transaction;
 use crate::http::api::errors::database_problem;
-use crate::http::api::guard::{Answer, Api, ApiResponse, InParts, Progress, authorize, read_only};
+use crate::http::api::guard::{
+    Answer, Api, ApiResponse, InParts, PathId, Progress, authorize, read_only,
+};
 use crate::http::params::malformed;
 use crate::http::problem::Problem;
 use crate::reminders::held_notices::{HeldDecision, decide_on_part, held_notices};
@@ -26,17 +27,25 @@ pub(crate) async fn list_held(State(api): State<Arc<Api>>, request: Request) -> 
     Ok(Json(held.await?))
 }
 
-/// The number of a transaction and the decision, in a path. They are checked after the credentials.
-pub(crate) type PathDecision = Result<Path<(String, String)>, PathRejection>;
+/// `POST /notices/held/{transaction}/release`
+pub(crate) async fn release(state: State<Arc<Api>>, id: PathId, request: Request) -> ApiResponse {
+    decide_on_held(state, id, request, HeldDecision::Release).await
+}
 
-/// `POST /notices/held/{transaction}/release` and `…/drop`
-pub(crate) async fn decide_on_held(
+/// `POST /notices/held/{transaction}/drop`
+pub(crate) async fn drop(state: State<Arc<Api>>, id: PathId, request: Request) -> ApiResponse {
+    decide_on_held(state, id, request, HeldDecision::Drop).await
+}
+
+async fn decide_on_held(
     State(api): State<Arc<Api>>,
-    path: PathDecision,
+    id: PathId,
     request: Request,
+    decision: HeldDecision,
 ) -> ApiResponse {
     let authorized = authorize(&api, "POST", request).await?;
-    let (number, decision) = parse_path(path)?;
+    let number = id.ok().and_then(|Path(number)| number.parse().ok());
+    let number = number.ok_or_else(|| malformed("transaction", "is not the number of one"))?;
     let mut parts = InParts::begin(&api, &authorized).await?;
     loop {
         let part = async |transaction: &Transaction, so_far: Option<Value>| {
@@ -51,17 +60,6 @@ pub(crate) async fn decide_on_held(
             );
             return Ok(Json(answer));
         }
-    }
-}
-
-fn parse_path(path: PathDecision) -> Result<(u64, HeldDecision), Problem> {
-    let (transaction, decision) = path.map(|Path(parts)| parts).unwrap_or_default();
-    let number = transaction.parse();
-    let number = number.map_err(|_| malformed("transaction", "is not the number of one"))?;
-    match decision.as_str() {
-        "release" => Ok((number, HeldDecision::Release)),
-        "drop" => Ok((number, HeldDecision::Drop)),
-        _ => Err(Problem::new(StatusCode::NOT_FOUND, "release or drop them")),
     }
 }
 
