@@ -1,13 +1,14 @@
 //! The privileges that the role of the passes needs.
 
 /// What passes, delivery, support and upkeep do with each relation.
-pub(crate) const NEEDED: [(&str, &str); 21] = [
+pub(crate) const NEEDED: [(&str, &str); 23] = [
     ("bookings", "SELECT, UPDATE"),
     ("booking_automation_contacts", "SELECT"),
     ("reminder_rules", "SELECT"),
     ("booking_automation_migrations", "SELECT"),
     ("booking_automation_hash_key", "SELECT"),
     ("booking_automation_cancellation_policies", "SELECT"),
+    ("booking_automation_notice_rules", "SELECT"),
     ("automation_runs", "SELECT, INSERT, UPDATE, DELETE"),
     ("booking_automation_callers", "SELECT, INSERT, UPDATE"),
     ("booking_automation_channels", "SELECT, UPDATE"),
@@ -26,6 +27,7 @@ pub(crate) const NEEDED: [(&str, &str); 21] = [
         "booking_automation_not_live",
         "SELECT, INSERT, UPDATE, DELETE",
     ),
+    ("booking_automation_notices", "SELECT, UPDATE, DELETE"),
     (
         "booking_automation_requests",
         "SELECT, INSERT, UPDATE, DELETE",

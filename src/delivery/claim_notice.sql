@@ -24,7 +24,8 @@ SELECT n.facts,
                            WHEN 'confirmed' THEN other.status IN ('pending', 'sending') END) THEN 'superseded'
            WHEN b.scheduled_at = (n.facts ->> 'from')::timestamptz THEN 'already_told'
        END AS not_due
-  FROM (SELECT e.event_data -> 'notice' AS stored) AS queued
+  -- OFFSET 0: of a reminder, nothing below is read.
+  FROM (SELECT e.event_data -> 'notice' AS stored WHERE e.event_type = 'notification_sent' OFFSET 0) AS queued
   LEFT JOIN LATERAL (
         -- What the person was told last about this booking.
         SELECT t.starts_at, coalesce(t.event_data -> 'notice' ->> 'on_event', '') AS on_event
@@ -32,7 +33,7 @@ SELECT n.facts,
          WHERE t.booking_id = e.booking_id AND t.event_type IN ('reminder_sent', 'notification_sent')
            AND t.audience = e.audience AND t.channel = e.channel AND t.status = 'completed'
            AND NOT EXISTS (SELECT FROM public.booking_automation_feedback f
-                            WHERE f.event_id = t.id AND f.kind IN ('bounced', 'rejected', 'rendering_failed'))
+                            WHERE f.event_id = t.id AND f.kind IN ('bounced', 'rejected', 'rendering_failed') OFFSET 0)
          ORDER BY t.executed_at DESC, t.seq DESC
          LIMIT 1) AS told ON true
  CROSS JOIN LATERAL (
@@ -56,4 +57,3 @@ SELECT n.facts,
                        WHEN to_jsonb(b) ->> 'cancelled_by' = to_jsonb(b) ->> 'customer_id' THEN 'customer'
                        WHEN to_jsonb(b) ->> 'cancelled_by' = to_jsonb(b) ->> 'provider_id' THEN 'provider' END))
                    ELSE stored END AS facts) AS n
- WHERE e.event_type = 'notification_sent'

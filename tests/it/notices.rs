@@ -1,10 +1,12 @@
 //! Notices: messages about what happened to a booking, after rules that the owner switches on.
 
+use booking_automation::entry::statements::composed;
 use chrono::{DateTime, Utc};
 use serde_json::json;
 use uuid::Uuid;
 
 use crate::app::{App, connect, hours, minutes, noon};
+use crate::delivery::create_due_bookings;
 use crate::feedback::ses_event;
 use crate::runtime_api::Instance;
 use crate::ses::Answer;
@@ -784,4 +786,53 @@ async fn what_the_provider_says_of_a_notice_is_recorded() {
         notices(&app, id).await,
         ["confirmed completed", "cancelled skipped suppressed"]
     );
+}
+
+#[tokio::test]
+async fn a_claim_of_reminders_reads_nothing_for_notices() {
+    let app = App::new().await;
+    create_due_bookings(&app, 20).await;
+    app.ses
+        .answer(|_| Answer::Error(429, "TooManyRequestsException", "slow down"));
+    app.run(noon()).await;
+    app.make_claimable().await;
+    let claim = composed().into_iter().find(|(name, _)| name == "claim");
+    let ids = "(SELECT array_agg(id) FROM booking_automation_events)";
+    let values = [
+        ("$8::uuid[]", ids),
+        (
+            "$9::text[]",
+            "(SELECT array_agg('a@b.example'::text) FROM booking_automation_events)",
+        ),
+        ("$1", "'email'"),
+        ("$2", "100::float8"),
+        ("$3", "2::float8"),
+        ("$4", "30::float8"),
+        ("$5", "120::float8"),
+        ("$6", "'2026-03-01 12:00Z'::timestamptz"),
+        ("$7", "5"),
+    ];
+    let sql = values.iter().fold(claim.unwrap().1, |sql, (name, value)| {
+        sql.replace(name, value)
+    });
+    let plan = app
+        .column(
+            &format!("EXPLAIN (ANALYZE, COSTS OFF, TIMING OFF) {sql}"),
+            &[],
+        )
+        .await;
+    let claimed = "SELECT id::text FROM booking_automation_events WHERE status = 'sending'";
+    assert_eq!(app.column(claimed, &[]).await.len(), 20);
+    for scan in [
+        "events_booking on booking_automation_events t ",
+        "booking_automation_feedback f ",
+        "notice_rules r ",
+    ] {
+        let lines: Vec<_> = plan.iter().filter(|line| line.contains(scan)).collect();
+        assert!(!lines.is_empty(), "{scan}: {plan:#?}");
+        assert!(
+            lines.iter().all(|line| line.contains("never executed")),
+            "{scan}: {plan:#?}"
+        );
+    }
 }
