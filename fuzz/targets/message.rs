@@ -118,6 +118,7 @@ fuzz_target!(|row: Row| {
         meeting_link: row.meeting_link.map(|link| [scheme, link].concat()),
         is_online: row.is_online,
         place_timezone: row.place_timezone.name(),
+        reply_to: None,
     };
     let settings = MessageSettings {
         public_url: row.linked.then(|| BASE.to_owned()),

@@ -18,6 +18,7 @@ use crate::database::{Result, Transaction};
 use crate::delivery::figures::Backlog;
 use crate::messages::Kind;
 use crate::messages::facts::{BookingFacts, Canceller};
+use crate::primitives::email_address::as_sent_to;
 use crate::reminders::Reason;
 use crate::reminders::addresses::HAND_OVER;
 use crate::reminders::notices::NoticeEvent;
@@ -201,7 +202,7 @@ pub(crate) async fn claim_page(
     let emails: Vec<_> = candidates
         .contacts
         .values()
-        .map(|contact| contact.get::<_, Option<&str>>("email"))
+        .map(|contact| contact.get::<_, Option<&str>>("email").map(as_sent_to))
         .collect();
     let parameters = [
         (&Channel::Email.as_str() as _, Type::TEXT),
@@ -272,6 +273,7 @@ impl ClaimedMessage {
                 is_online: contact.get("is_online"),
                 language: contact.get("language"),
                 place_timezone: contact.get("place_timezone"),
+                reply_to: contact.get("reply_to"),
                 starts_in: Duration::try_from_secs_f64(row.get("seconds_left")).unwrap_or_default(),
                 duration_minutes: row.get("duration_minutes"),
             },

@@ -42,6 +42,8 @@ pub struct BookingFacts {
     pub is_online: bool,
     /// The time zone of the place, or of the provider.
     pub place_timezone: Option<String>,
+    /// Whom an answer goes to; `None`: the sender.
+    pub reply_to: Option<String>,
 }
 
 impl BookingFacts {

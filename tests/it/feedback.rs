@@ -986,6 +986,48 @@ async fn assert_only_the_suppressed_address_can_be_lifted(app: &App, reason: &st
 }
 
 #[tokio::test]
+async fn an_address_that_is_sent_to_in_another_form_is_suppressed_too() {
+    for (stored, sent_to, reported) in [
+        (
+            "carla@bücher.example",
+            "carla@xn--bcher-kva.example",
+            "carla@xn--bcher-kva.example",
+        ),
+        (
+            "abc..def@docomo.ne.jp",
+            "\"abc..def\"@docomo.ne.jp",
+            "\"abc..def\"@docomo.ne.jp",
+        ),
+        // A server may leave the quotes out.
+        (
+            "abc.@docomo.ne.jp",
+            "\"abc.\"@docomo.ne.jp",
+            "abc.@docomo.ne.jp",
+        ),
+    ] {
+        let app = App::new().await;
+        set_address_of_customer(&app, stored).await;
+        assert_eq!(next_reminder_outcome(&app).await, ["24h completed"]);
+        assert_eq!(app.ses.mails()[0].to(), sent_to);
+        let told = deliver_bounce_or_complaint(&app, "ses-bounce", |detail| {
+            detail["bounce"]["bouncedRecipients"][0]["emailAddress"] = reported.into();
+        })
+        .await;
+        assert_eq!(told["suppressed"], 1, "{told}");
+        let kept = "SELECT details::text FROM booking_automation_feedback";
+        let kept: String = app.one(kept, &[]).await.get(0);
+        assert!(!kept.contains("abc") && !kept.contains("xn--"), "{kept}");
+        for address in [stored, reported] {
+            set_address_of_customer(&app, address).await;
+            let outcome = next_reminder_outcome(&app).await;
+            assert_eq!(outcome, ["24h skipped suppressed"], "{address}");
+        }
+        assert!(app.call(&["lift-suppression", stored]).await.success);
+        assert_eq!(next_reminder_outcome(&app).await, ["24h completed"]);
+    }
+}
+
+#[tokio::test]
 async fn a_repeated_event_does_not_suppress_a_lifted_address_again() {
     let app = App::new().await;
     let booking = app.confirmed(noon() + hours(24)).await;

@@ -333,3 +333,81 @@ async fn a_sender_name_is_encoded_or_quoted_if_needed() {
         );
     }
 }
+
+#[tokio::test]
+async fn each_mail_says_that_a_program_sent_it() {
+    let app = App::new().await;
+    app.confirmed(noon() + hours(24)).await;
+    app.run(noon()).await;
+    let mails = app.ses.mails();
+    let headers = &mails[0].0["Content"]["Simple"]["Headers"];
+    let expected = serde_json::json!([{"Name": "Auto-Submitted", "Value": "auto-generated"}]);
+    assert_eq!(headers, &expected);
+    assert!(mails[0].0["ReplyToAddresses"].is_null());
+}
+
+#[tokio::test]
+async fn an_answer_goes_to_the_address_that_the_view_gives() {
+    let app = App::new().await;
+    app.db
+        .batch_execute(
+            "ALTER TABLE users ADD COLUMN answers text;
+             DO $$ BEGIN
+                 EXECUTE 'CREATE OR REPLACE VIEW booking_automation_contacts AS SELECT shipped.*, u.answers AS reply_to FROM ('
+                     || rtrim(pg_get_viewdef('booking_automation_contacts'::regclass), ';')
+                     || ') AS shipped LEFT JOIN bookings b ON b.id = shipped.booking_id LEFT JOIN users u ON u.id = b.provider_id';
+             END $$",
+        )
+        .await
+        .unwrap();
+    for (given, used) in [
+        (
+            Some("studio@providers.example"),
+            Some("studio@providers.example"),
+        ),
+        (
+            Some(" info@bücher.example "),
+            Some("info@xn--bcher-kva.example"),
+        ),
+        (None, None),
+        (Some(""), None),
+        // What is no address stops no message, and adds no header.
+        (Some("a@b.example\r\nBcc: x@y.example"), None),
+        (Some("a@b.example, x@y.example"), None),
+        (Some("jürgen@b.example"), None),
+    ] {
+        app.sql("UPDATE users SET answers = $1", &[&given]).await;
+        app.confirmed(noon() + hours(24)).await;
+        app.run(noon()).await;
+        let mails = app.ses.mails();
+        let reply_to = &mails.last().unwrap().0["ReplyToAddresses"];
+        assert_eq!(reply_to[0].as_str(), used, "{given:?}");
+        assert_eq!(
+            reply_to.as_array().map_or(0, Vec::len),
+            usize::from(used.is_some())
+        );
+    }
+}
+
+#[tokio::test]
+async fn an_address_that_ses_cannot_take_is_recorded_with_the_reason() {
+    let app = App::new().await;
+    for (address, says) in [
+        (
+            "jürgen@b.example",
+            "the part before the @ is not ASCII, and SES accepts no such address",
+        ),
+        ("carla", "not a mail address that SES accepts"),
+    ] {
+        app.sql(
+            "UPDATE users SET email = $2 WHERE id = $1",
+            &[&app.customer, &address],
+        )
+        .await;
+        let id = app.confirmed(noon() + hours(24)).await;
+        app.run(noon()).await;
+        let sql = "SELECT reason || ': ' || error_message FROM booking_automation_events WHERE booking_id = $1 AND event_type = 'reminder_sent'";
+        let recorded: String = app.one(sql, &[&id]).await.get(0);
+        assert_eq!(recorded, format!("bad_address: {says}"));
+    }
+}

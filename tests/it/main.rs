@@ -36,6 +36,7 @@ mod histories;
 mod housekeeping;
 mod http;
 mod isolation;
+mod kinds;
 mod lambda;
 mod languages;
 mod life;
