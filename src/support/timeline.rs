@@ -13,14 +13,15 @@ use uuid::Uuid;
 
 use crate::bookings::projection::{self, ProjectedStep};
 use crate::bookings::settings::TransitionSettings;
-use crate::bookings::steps::StepRules;
+use crate::bookings::step_rules::StepRules;
 use crate::database::{Result, Transaction, finite, json};
 use crate::delivery::event::{EventStatus, EventType};
 use crate::reminders::planned::{PlannedReminder, planned_reminders};
 use crate::support::EVENT_DATA;
 use crate::support::sentences::{
-    AUTOMATION, StatusFacts, move_sentence, outcome_sentence, planned_reminder_sentence,
-    planned_step_sentence, reminder_subject, status_sentence, webhook_subject,
+    AUTOMATION, COMPLETED_AHEAD, StatusFacts, move_sentence, outcome_sentence,
+    planned_reminder_sentence, planned_step_sentence, reminder_subject, status_sentence,
+    webhook_subject,
 };
 
 /// Events of one booking in a timeline, at most: the latest.
@@ -56,6 +57,9 @@ struct BookingNow {
     /// alone. Absent: it is live.
     #[serde(skip_serializing_if = "is_true")]
     is_live: bool,
+    /// What does not go together, in a sentence.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    contradiction: Option<&'static str>,
 }
 
 /// Something that happened or will happen: a time, a sentence, and the facts of the sentence as
@@ -148,7 +152,7 @@ pub(crate) async fn timeline(
 ) -> Result<Option<Timeline>> {
     let rules = StepRules::read(transaction, settings).await?;
     let (booking, events) = future::join(
-        read_booking(transaction, &rules, booking_id),
+        read_booking(transaction, &rules, as_of, booking_id),
         read_events(transaction, booking_id),
     )
     .await;
@@ -177,6 +181,7 @@ pub(crate) async fn timeline(
 async fn read_booking(
     transaction: &Transaction,
     rules: &StepRules,
+    as_of: DateTime<Utc>,
     booking_id: Uuid,
 ) -> Result<Option<BookingNow>> {
     let (blocked, is_live, end) = (rules.blocked(), rules.liveness.condition(), rules.end());
@@ -185,16 +190,23 @@ async fn read_booking(
                 {end} AS ends_at,
                 {blocked} AS automation_blocked,
                 CASE WHEN {blocked} THEN s.blocked_reason END AS blocked_reason,
-                {is_live} AS is_live
+                {is_live} AS is_live,
+                coalesce(b.status = 'completed' AND b.scheduled_at > $2, false) AS is_completed_ahead
            FROM public.bookings b LEFT JOIN public.booking_automation_state s ON s.booking_id = b.id
           WHERE b.id = $1"
     );
     let rows = transaction
-        .query(&sql, &[(&booking_id, Type::UUID)])
+        .query(
+            &sql,
+            &[(&booking_id, Type::UUID), (&as_of, Type::TIMESTAMPTZ)],
+        )
         .await?;
     Ok(rows.first().map(|row| BookingNow {
         status: row.get("status"),
         starts_at: finite(row, "starts_at"),
+        contradiction: row
+            .get::<_, bool>("is_completed_ahead")
+            .then_some(COMPLETED_AHEAD),
         ends_at: finite(row, "ends_at"),
         automation_blocked: row.get("automation_blocked"),
         blocked_reason: row.get("blocked_reason"),

@@ -15,7 +15,7 @@ use tokio_postgres::types::Timestamp;
 use uuid::Uuid;
 
 use crate::bookings::state_changes::make_state_changes;
-use crate::bookings::steps::StepRules;
+use crate::bookings::step_rules::StepRules;
 use crate::bookings::transitions::{self, Moments, Transitions};
 use crate::database::owner_functions::Liveness;
 use crate::database::{BOOKINGS_LOCK_TIMEOUT, Begin, Database, DatabaseError, Transaction};
@@ -294,7 +294,12 @@ async fn advance_and_enqueue(
     } else {
         Transitions::default()
     };
-    let decisions = if due.reminders {
+    // Reminders of what is confirmed again may be due.
+    let is_reopened = transitions.reopened > 0;
+    if is_reopened && !due.reminders {
+        refuse_hidden_rows(transaction, true).await?;
+    }
+    let decisions = if due.reminders || is_reopened {
         let (liveness, as_of) = (rules.liveness, moments.as_of());
         decisions::enqueue_due(transaction, liveness, as_of, &due.watermark, run_id).await?
     } else {

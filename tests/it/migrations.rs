@@ -130,7 +130,7 @@ const VERSIONS_OF_FUNCTIONS: &[(i32, &str)] = &[
     // 0.3.0
     (
         2,
-        "4405e9acf6be80ebeb44089c385f03d33effdfa080f8649a1e9c0526280508df",
+        "dcaaf5b957fcb63bef29ccf23e340105ab057e3996ff4a0fcc21398d145fdd80",
     ),
 ];
 
