@@ -100,6 +100,7 @@ SELECT c.*, u.unblocked_at,
            WHEN old_status = 'confirmed' AND new_status = 'in_progress' THEN new_start <= as_of AND NOT (overdue AND new_blocked IS NOT TRUE)
            WHEN old_status = 'in_progress' AND new_status = 'completed' THEN
                ends_at + $complete <= as_of AND new_blocked IS NOT TRUE AND NOT overdue
+           WHEN old_status = 'in_progress' AND new_status = 'confirmed' THEN new_start > as_of
            ELSE false
        END AS allowed
   FROM chaos_changes c
@@ -183,11 +184,11 @@ INSERT INTO chaos_offences
 SELECT 'late', 'a status change later than the third pass', format('%s %s -> %s at %s, due %s', t.booking_id, old_status, new_status, t.as_of, d.due_at)
   FROM chaos_transitions t
  CROSS JOIN LATERAL (
-        SELECT greatest(CASE new_status WHEN 'in_progress' THEN new_start ELSE ends_at + $complete END,
+        SELECT greatest(CASE new_status WHEN 'in_progress' THEN new_start WHEN 'completed' THEN ends_at + $complete END,
                         (SELECT max(pg_xact_commit_timestamp(h.xmin)) FROM chaos_history h WHERE h.booking_id = t.booking_id AND h.seq < t.seq)) AS due_at) AS d
  CROSS JOIN LATERAL (
         SELECT p.as_of FROM chaos_passes p WHERE p.as_of >= d.due_at ORDER BY p.as_of OFFSET 2 LIMIT 1) AS third
- WHERE new_status IN ('in_progress', 'completed') AND t.as_of > third.as_of + interval '1 second' AND NOT chaos_is_bad(t.booking_id)
+ WHERE new_status IN ('in_progress', 'completed', 'confirmed') AND t.as_of > third.as_of + interval '1 second' AND NOT chaos_is_bad(t.booking_id)
    AND NOT EXISTS (SELECT FROM chaos_locked l WHERE l.booking_id = t.booking_id AND l.since <= t.as_of AND l.until >= d.due_at);
 INSERT INTO chaos_offences
 SELECT 'I3', 'a status change made twice', format('%s %s -> %s', booking_id, old_status, new_status)
@@ -224,7 +225,8 @@ INSERT INTO chaos_offences
 SELECT 'I5', 'a pass that did not do what its row says', format('as of %s: %s changes, told %s', as_of, changes, told)
   FROM (SELECT as_of, count(*) AS changes FROM chaos_transitions GROUP BY as_of) AS t
   FULL JOIN (SELECT as_of, (summary #>> '{transitions,started}')::int + (summary #>> '{transitions,completed}')::int
-                        + (summary #>> '{transitions,expired}')::int AS told FROM automation_runs WHERE outcome = 'completed') AS r
+                        + (summary #>> '{transitions,expired}')::int
+                        + coalesce((summary #>> '{transitions,reopened}')::int, 0) AS told FROM automation_runs WHERE outcome = 'completed') AS r
  USING (as_of)
  WHERE coalesce(changes, 0) <> coalesce(told, 0);
 

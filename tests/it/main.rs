@@ -62,6 +62,7 @@ mod readme;
 mod reference;
 mod refusals;
 mod reminders;
+mod reopened;
 mod runtime_api;
 mod ses;
 mod settings;

@@ -112,6 +112,14 @@ impl Booking {
         self.start + 60 * Time::from(self.minutes.max(0))
     }
 
+    /// Whether its latest change is the start by time.
+    fn is_started_by_time(&self) -> bool {
+        let latest = self.changes.last();
+        latest.is_some_and(|change| {
+            change.automatic && change.from == "confirmed" && change.to == "in_progress"
+        })
+    }
+
     fn set_status(&mut self, to: &'static str, automatic: bool, due: Time, at: Time) {
         self.changes.push(Change {
             from: self.status,
@@ -138,6 +146,8 @@ impl Booking {
             Some(("in_progress", self.start))
         } else if self.status == "in_progress" && !blocked && completed_at <= as_of {
             Some(("completed", completed_at))
+        } else if self.status == "in_progress" && self.start > as_of && self.is_started_by_time() {
+            Some(("confirmed", as_of))
         } else {
             None
         }
@@ -250,8 +260,17 @@ pub struct Transitions {
     pub completed: i64,
     /// To `expired`.
     pub expired: i64,
+    /// To `confirmed`.
+    pub reopened: i64,
     /// Due steps of a locked booking.
     pub remaining: i64,
+}
+
+impl Transitions {
+    /// How many were made.
+    pub fn total(&self) -> i64 {
+        self.started + self.completed + self.expired + self.reopened
+    }
 }
 
 /// What the summary says of the reminders.
@@ -356,10 +375,14 @@ impl Reference {
                 match to {
                     "in_progress" => made.started += 1,
                     "completed" => made.completed += 1,
+                    "confirmed" => made.reopened += 1,
                     _ => made.expired += 1,
                 }
                 if to == "completed" {
                     booking.completed_at = Some(as_of);
+                }
+                if to == "confirmed" {
+                    (booking.revision, booking.in_force_since) = (booking.revision + 1, as_of);
                 }
             }
         }
