@@ -132,7 +132,7 @@ const VERSIONS_OF_FUNCTIONS: &[(i32, &str)] = &[
     // 0.3.0
     (
         2,
-        "220b38124c2f9dd84f92cb1e6f413e1aaa6388c73036b23c943b21231fa4b4a4",
+        "396da6db1849442049535169c717001763c9ab9c7713de2b249c6a3daaa669a6",
     ),
 ];
 

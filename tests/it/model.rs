@@ -375,8 +375,8 @@ impl Mechanism {
             ),
             Self::LeaseEnds => (
                 "the end of a lease",
-                "src/delivery/claim_candidates.sql",
-                "WHERE e.status IN ('pending', 'sending') AND e.event_type = 'reminder_sent'",
+                OUTBOX,
+                "e.status IN ('pending', 'sending') AND e.event_type IN ('reminder_sent', 'notification_sent')",
             ),
             Self::LeaseOnRecord => (
                 "the record of an expired lease",
