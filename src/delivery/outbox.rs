@@ -6,6 +6,8 @@ use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use futures_util::future;
+use serde_json::json;
+use sha2::{Digest, Sha256};
 use tokio_postgres::Row;
 use tokio_postgres::types::Type;
 use uuid::Uuid;
@@ -175,6 +177,7 @@ pub(crate) async fn claim_page(
         .values()
         .map(|contact| contact.get::<_, Option<&str>>("email"))
         .collect();
+    let facts: Vec<_> = candidates.contacts.values().map(facts_digest).collect();
     let parameters = [
         (&Channel::Email.as_str() as _, Type::TEXT),
         (&limits.rate as _, Type::FLOAT8),
@@ -185,6 +188,7 @@ pub(crate) async fn claim_page(
         (&MAX_ATTEMPTS as _, Type::INT4),
         (&ids as _, Type::UUID_ARRAY),
         (&emails as _, Type::TEXT_ARRAY),
+        (&facts as _, Type::BYTEA_ARRAY),
     ];
     let sql = claim_sql(candidates.liveness);
     let rows = transaction.query(&sql, &parameters).await?;
@@ -209,6 +213,15 @@ pub(crate) async fn claim_page(
             .filter_map(|row| ClaimedReminder::of(row, candidates))
             .collect(),
     })
+}
+
+/// A digest of what a message tells about a row of [`CONTACTS`]. A person who was told the same is not
+/// told again.
+fn facts_digest(contact: &Row) -> Vec<u8> {
+    let [service, place, link] =
+        ["service", "place", "meeting_link"].map(|column| contact.get::<_, Option<&str>>(column));
+    let facts = json!([service, place, link, contact.get::<_, bool>("is_online")]);
+    Sha256::digest(facts.to_string()).to_vec()
 }
 
 /// Waits for other transactions that claim or settle.

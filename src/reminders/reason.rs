@@ -25,6 +25,8 @@ named! {
         NotLive = "not_live",
         /// The rule is gone, switched off, or no longer uses this channel.
         RuleOff = "rule_off",
+        /// The latest message of the rule says the same, and nothing else was told since.
+        AlreadyTold = "already_told",
         /// The address is on the suppression list.
         Suppressed = "suppressed",
         /// The contacts view cannot be read for this booking.
@@ -95,6 +97,9 @@ impl Reason {
                 "the booking, or a person or service of it, was marked as deleted (booking_automation_is_live)"
             }
             Self::RuleOff => "the reminder rule was switched off",
+            Self::AlreadyTold => {
+                "an earlier message says the same, and nothing else was sent since"
+            }
             Self::Suppressed => {
                 "mail to this address bounced permanently, or the recipient complained"
             }

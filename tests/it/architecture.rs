@@ -302,7 +302,7 @@ const OTHER_WORDS: [&str; 8] = [
     "ended_early hint message moved refused state tried",
     // Members of event_data, and of the bodies of webhooks.
     "at attempt attempts audience booking_id booking_status by channel claimed_by claimed_reason data due_at error flag_error forgotten from id \
-     message_id outcome reason refund rule run_id said session_user settled_by starts_at timestamp to type zone_unknown",
+     message_id outcome reason refund rule run_id said session_user settled_by starts_at timestamp to told type zone_unknown",
     // Outcomes of an attempt besides the reasons, and kinds of erasures.
     "released sent person retention",
     // Columns of bookings that may be missing.

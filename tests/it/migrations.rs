@@ -378,8 +378,8 @@ async fn concurrent_migrations_do_each_step_once() {
         .map(|said| said.stderr.matches("done: ").count())
         .sum();
     assert_eq!(
-        done, 31,
-        "twenty steps, eight indexes, the functions, those of the owner, and the triggers, each once"
+        done, 32,
+        "twenty steps, nine indexes, the functions, those of the owner, and the triggers, each once"
     );
 }
 
