@@ -66,7 +66,7 @@ pub fn composed() -> Vec<(String, String)> {
         [
             ("probe", probe::probe_sql(&rules)),
             ("decisions", decisions::enqueue_sql(rules.liveness)),
-            ("notices", notices::ENQUEUE.to_owned()),
+            ("notices", notices::enqueue_sql()),
             ("what was paid", PaidBy::Function.refund_basis_sql()),
             ("the price", PaidBy::TotalPrice.refund_basis_sql()),
             ("marks", not_live::mark_not_live_sql(&rules)),

@@ -75,6 +75,14 @@ SELECT o.*, r.id AS event_id, r.status, r.reason, r.taken, r.executed_at,
                                      WHERE n.booking_id = o.booking_id AND n.revision = o.revision AND n.audience = o.audience
                                        AND x.lead < o.lead AND o.starts_at - x.lead <= r.executed_at
                                        AND n.reason IS DISTINCT FROM 'booked_late') THEN NULL ELSE 'not superseded' END
+                   WHEN 'already_told' THEN CASE
+                       WHEN EXISTS (SELECT FROM chaos_reminders t
+                                     WHERE t.booking_id = o.booking_id AND t.rule = o.rule AND t.audience = o.audience
+                                       AND t.revision < o.revision AND t.starts_at = o.starts_at AND t.status = 'completed'
+                                       AND NOT EXISTS (SELECT FROM chaos_reminders n
+                                                        WHERE n.booking_id = t.booking_id AND n.audience = t.audience
+                                                          AND n.revision BETWEEN t.revision AND o.revision
+                                                          AND n.starts_at <> t.starts_at AND n.taken > 0)) THEN NULL ELSE 'not told before' END
                    WHEN 'no_address' THEN CASE WHEN o.audience = 'customer' AND o.email IS NULL THEN NULL ELSE 'has an address' END
                    WHEN 'suppressed' THEN CASE
                        WHEN o.audience = 'customer' AND o.email LIKE 'bounces-%' THEN NULL ELSE 'not suppressed' END

@@ -7,6 +7,7 @@
     reason = "these are tests"
 )]
 
+mod already_told;
 mod app;
 mod architecture;
 mod auth;

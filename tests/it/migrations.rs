@@ -132,7 +132,7 @@ const VERSIONS_OF_FUNCTIONS: &[(i32, &str)] = &[
     // 0.3.0
     (
         2,
-        "396da6db1849442049535169c717001763c9ab9c7713de2b249c6a3daaa669a6",
+        "403a3a3c808891ca5b7666ea907ea568bf8d017d96e895e516747314b87f6f20",
     ),
 ];
 

@@ -184,6 +184,9 @@ pub enum State {
     Skipped,
 }
 
+/// What a message tells, and to whom.
+pub type Told = (Time, i32, Option<Mailbox>);
+
 /// A reminder: its decision and its outcome.
 #[derive(Clone, Debug)]
 pub struct Reminder {
@@ -203,6 +206,10 @@ pub struct Reminder {
     pub state: State,
     /// Why.
     pub reason: Option<&'static str>,
+    /// What it told when it was claimed; `None`: nothing yet, or different things.
+    pub told: Option<Told>,
+    /// Its sender was killed, and it was not claimed again.
+    pub is_lost: bool,
     /// How often it was tried.
     pub attempts: i32,
     /// The outcome of each attempt.
@@ -447,12 +454,10 @@ impl Reference {
             .min_by_key(|rule| (rule.lead, Reverse(rule.name)));
         for rule in &new {
             // A queued or sent reminder that is nearer to the start; of equal ones, the later name.
-            let overtaken = self.reminders.iter().filter(of_this).any(|other| {
-                matches!(
-                    other.state,
-                    State::Pending | State::Sending | State::Completed
-                ) && (other.due, other.rule) > (due(rule), rule.name)
-            });
+            let overtaken =
+                self.reminders.iter().filter(of_this).any(|other| {
+                    other.counts() && (other.due, other.rule) > (due(rule), rule.name)
+                });
             let reason = if late(rule) {
                 Some("booked_late")
             } else if overtaken || nearest.is_some_and(|nearest| nearest.name != rule.name) {
@@ -478,6 +483,8 @@ impl Reference {
                     State::Pending
                 },
                 reason,
+                told: None,
+                is_lost: false,
                 attempts: 0,
                 outcomes: Vec::new(),
                 free_at: self.now,
@@ -534,10 +541,7 @@ impl Reference {
         let nearer = |other: &&Reminder| {
             (other.booking, other.revision, other.audience)
                 == (reminder.booking, reminder.revision, reminder.audience)
-                && matches!(
-                    other.state,
-                    State::Pending | State::Sending | State::Completed
-                )
+                && other.counts()
                 && (other.due, other.rule) > (reminder.due, reminder.rule)
         };
         if booking.deleted {
@@ -556,12 +560,38 @@ impl Reference {
             Some("rule_off")
         } else if self.reminders.iter().any(|other| nearer(&other)) {
             Some("superseded")
+        } else if self.is_told(reminder) {
+            Some("already_told")
         } else {
             match self.mailbox(reminder.booking, reminder.audience) {
                 None | Some(Mailbox::Missing | Mailbox::Blank) => Some("no_address"),
                 Some(Mailbox::Malformed | Mailbox::Good(_)) => None,
             }
         }
+    }
+
+    fn told_now(&self, reminder: &Reminder) -> Told {
+        let booking = &self.bookings[reminder.booking];
+        let mailbox = self.mailbox(reminder.booking, reminder.audience);
+        (booking.start, booking.minutes, mailbox)
+    }
+
+    /// Whether the latest message of the rule said the same, and nothing else was told since.
+    fn is_told(&self, reminder: &Reminder) -> bool {
+        let told = Some(self.told_now(reminder));
+        let to_the_same = |other: &&Reminder| {
+            (other.booking, other.audience) == (reminder.booking, reminder.audience)
+        };
+        let others = || self.reminders.iter().filter(to_the_same);
+        others().any(|earlier| {
+            earlier.rule == reminder.rule
+                && earlier.revision < reminder.revision
+                && earlier.state == State::Completed
+                && earlier.told == told
+                && others().all(|later| {
+                    later.seq < earlier.seq || !later.may_have_arrived() || later.told == told
+                })
+        })
     }
 
     /// Delivers: design 3.4. Returns the counts, and the reminders that were claimed.
@@ -653,6 +683,7 @@ impl Reference {
             Some(_) => counts.skipped += 1,
             None => counts.failed += 1,
         }
+        reminder.is_lost = reminder.state == State::Sending;
         reminder.state = if reason.is_some() {
             State::Skipped
         } else {
@@ -675,8 +706,10 @@ impl Reference {
             self.reminders[position].booking,
             self.reminders[position].audience,
         );
-        let now = self.now;
+        let (now, told) = (self.now, self.told_now(&self.reminders[position]));
         let reminder = &mut self.reminders[position];
+        let tells_the_same = reminder.attempts == 0 || reminder.told == Some(told);
+        reminder.told = tells_the_same.then_some(told);
         // The request of a killed sender may have arrived.
         if reminder.state == State::Sending {
             reminder.outcomes.push("unknown");
@@ -782,6 +815,19 @@ fn exhausted(reminder: &Reminder) -> bool {
 impl Reminder {
     /// Ends a failed attempt; returns whether a retry follows. There are five attempts, and none
     /// after the start.
+    /// Whether it keeps reminders that are farther from the start from being sent.
+    fn counts(&self) -> bool {
+        matches!(
+            self.state,
+            State::Pending | State::Sending | State::Completed
+        ) || self.reason == Some("already_told")
+    }
+
+    fn may_have_arrived(&self) -> bool {
+        let is_unknown = self.is_lost || self.outcomes.contains(&"unknown");
+        self.attempts > 0 && (matches!(self.state, State::Sending | State::Completed) || is_unknown)
+    }
+
     fn try_again(&mut self, reason: &'static str, as_of: Time, now: Time) -> bool {
         let wait = match self.attempts {
             1 => 60,

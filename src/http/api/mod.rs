@@ -47,8 +47,14 @@ pub(crate) fn routes(
         .route("/bookings/{id}/timeline", any(bookings::timeline))
         .route("/events", any(trail::list_events))
         .route("/notices/held", any(notices::list_held))
-        .route("/notices/held/{transaction}/release", any(notices::release))
-        .route("/notices/held/{transaction}/drop", any(notices::drop))
+        .route(
+            "/notices/held/{transaction}/{on_event}/release",
+            any(notices::release),
+        )
+        .route(
+            "/notices/held/{transaction}/{on_event}/drop",
+            any(notices::drop),
+        )
         .route("/people/{id}/messages", any(people::erase_messages))
         .route("/preview", any(preview::preview))
         .with_state(Arc::new(Api {
