@@ -303,8 +303,8 @@ const OTHER_WORDS: [&str; 8] = [
     // Members of event_data, and of the bodies of webhooks.
     "at attempt attempts audience booking_id booking_status by channel claimed_by claimed_reason data due_at error flag_error forgotten from id \
      message_id outcome reason refund rule run_id said session_user settled_by starts_at timestamp to told type zone_unknown",
-    // Outcomes of an attempt besides the reasons, and kinds of erasures.
-    "released sent person retention",
+    // Outcomes of an attempt besides the reasons, kinds of erasures, and kinds of SES events.
+    "released sent person retention bounced rendering_failed",
     // Columns of bookings that may be missing.
     "auto_complete_blocked auto_status_updated automation_logs cancellation_reason cancelled_at cancelled_by completed_at \
      duration_minutes id reminder_h_sent",
