@@ -64,7 +64,7 @@ WITH rule AS MATERIALIZED (
                     SELECT FROM public.booking_automation_events e
                      WHERE e.event_type = 'reminder_sent' AND e.booking_id = j.id AND e.revision = j.revision
                        AND e.audience = j.audience AND e.channel = j.channel
-                       AND (e.status IN ('pending', 'sending', 'completed') OR e.reason = 'already_told')
+                       AND e.status IN ('pending', 'sending', 'completed')
                        AND public.booking_automation_supersedes(e.scheduled_at, e.rule, j.due_at, j.name)) THEN 'superseded'
                -- {no_address}
            END AS reason

@@ -388,6 +388,50 @@ async fn the_nearest_of_several_rules_still_replaces_the_others() {
     );
 }
 
+/// A reminder that the person has replaces one that waits for its retry.
+#[tokio::test]
+async fn a_queued_retry_is_superseded_by_a_nearer_reminder_that_was_told_before() {
+    let app = App::new().await;
+    app.set_clock(noon() - hours(48)).await;
+    app.sql(
+        "INSERT INTO reminder_rules (name, lead) VALUES ('55m', '55 minutes')",
+        &[],
+    )
+    .await;
+    let id = app.confirmed(later(50)).await;
+    app.run(noon()).await;
+    app.sql(
+        "UPDATE reminder_rules SET active = false WHERE name = '55m'",
+        &[],
+    )
+    .await;
+    app.set_clock(later(1)).await;
+    move_to(&app, id, start()).await;
+    move_to(&app, id, later(50)).await;
+    app.ses
+        .answer(|_| Answer::Error(429, "TooManyRequestsException", "slow down"));
+    app.run(later(2)).await;
+    for change in ["active = true", "effective_from = '-infinity'"] {
+        let sql = format!("UPDATE reminder_rules SET {change} WHERE name = '55m'");
+        app.sql(&sql, &[]).await;
+    }
+    app.ses.answer(|_| Answer::Sent);
+    app.run(later(3)).await;
+    app.make_claimable().await;
+    app.run(later(4)).await;
+    assert_eq!(
+        app.reminders(id).await,
+        [
+            "24h skipped superseded",
+            "24h skipped booked_late",
+            "1h skipped superseded",
+            "1h skipped superseded",
+            "55m completed",
+            "55m skipped already_told"
+        ]
+    );
+}
+
 /// An SES event that comes late finds what was told.
 #[tokio::test]
 async fn a_message_that_a_later_event_settles_counts_as_told() {

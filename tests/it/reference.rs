@@ -454,10 +454,9 @@ impl Reference {
             .min_by_key(|rule| (rule.lead, Reverse(rule.name)));
         for rule in &new {
             // A queued or sent reminder that is nearer to the start; of equal ones, the later name.
-            let overtaken =
-                self.reminders.iter().filter(of_this).any(|other| {
-                    other.counts() && (other.due, other.rule) > (due(rule), rule.name)
-                });
+            let overtaken = self.reminders.iter().filter(of_this).any(|other| {
+                other.is_queued_or_sent() && (other.due, other.rule) > (due(rule), rule.name)
+            });
             let reason = if late(rule) {
                 Some("booked_late")
             } else if overtaken || nearest.is_some_and(|nearest| nearest.name != rule.name) {
@@ -541,7 +540,7 @@ impl Reference {
         let nearer = |other: &&Reminder| {
             (other.booking, other.revision, other.audience)
                 == (reminder.booking, reminder.revision, reminder.audience)
-                && other.counts()
+                && (other.is_queued_or_sent() || other.reason == Some("already_told"))
                 && (other.due, other.rule) > (reminder.due, reminder.rule)
         };
         if booking.deleted {
@@ -815,12 +814,11 @@ fn exhausted(reminder: &Reminder) -> bool {
 impl Reminder {
     /// Ends a failed attempt; returns whether a retry follows. There are five attempts, and none
     /// after the start.
-    /// Whether it keeps reminders that are farther from the start from being sent.
-    fn counts(&self) -> bool {
+    fn is_queued_or_sent(&self) -> bool {
         matches!(
             self.state,
             State::Pending | State::Sending | State::Completed
-        ) || self.reason == Some("already_told")
+        )
     }
 
     fn may_have_arrived(&self) -> bool {

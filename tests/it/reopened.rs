@@ -452,3 +452,14 @@ async fn the_bookings_that_lie_ahead_are_found_by_a_small_index() {
     );
     assert!(!plan.contains("Rows Removed"), "{plan}");
 }
+
+/// The mark of a status is about one time of its bookings: of those in progress, their end.
+#[test]
+fn the_marks_of_what_is_not_live_read_each_status_once() {
+    let statements = booking_automation::entry::statements::composed();
+    let (_, marks) = statements.iter().find(|(name, _)| name == "marks").unwrap();
+    for status in ["pending", "confirmed", "in_progress"] {
+        let reads = format!("SELECT '{status}' AS status");
+        assert_eq!(marks.matches(&reads).count(), 1, "{marks}");
+    }
+}
