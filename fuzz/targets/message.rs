@@ -8,7 +8,7 @@ use std::time::Duration;
 use arbitrary::Arbitrary;
 use booking_automation::messages::facts::BookingFacts;
 use booking_automation::messages::languages::Language;
-use booking_automation::messages::settings::MessageSettings;
+use booking_automation::messages::settings::{Look, MessageSettings};
 use booking_automation::messages::{Kind, Message, render};
 use chrono::DateTime;
 use jiff::tz::TimeZoneDatabase;
@@ -123,6 +123,7 @@ fuzz_target!(|row: Row| {
     let settings = MessageSettings {
         public_url: row.linked.then(|| BASE.to_owned()),
         default_language: Language::matching("en").expect("English"),
+        look: Look::default(),
     };
     let message = render(&Kind::Reminder, &reminder, &settings).expect("a message");
     let tame = render(&Kind::Reminder, &tamed(&reminder), &settings).expect("a message");

@@ -5,7 +5,9 @@ use jiff::tz::TimeZone;
 
 use crate::messages::facts::BookingFacts;
 use crate::messages::languages::{Language, TextError, Variable};
-use crate::messages::plain_text::{isolated, one_line, without_isolates, without_typography};
+use crate::messages::plain_text::{
+    holds_link, isolated, one_line, without_isolates, without_links, without_typography,
+};
 use crate::messages::times::{full_time, short_time};
 use crate::messages::zones::Zones;
 
@@ -14,8 +16,9 @@ pub(crate) struct Phrases<'a> {
     pub(crate) facts: &'a BookingFacts,
     pub(crate) language: &'static Language,
     pub(crate) zones: Zones,
-    /// The recipient's name.
-    pub(crate) name: Option<String>,
+    /// The recipient's name. One that holds a link is not greeted: "Hello evil.example" would be an
+    /// invitation to go there, in a mail from somebody known.
+    pub(crate) greeted: Option<String>,
     pub(crate) service: Option<String>,
     /// The other person.
     pub(crate) person: Option<String>,
@@ -28,12 +31,13 @@ impl<'a> Phrases<'a> {
         facts: &'a BookingFacts,
         language: &'static Language,
     ) -> Result<Self, TextError> {
-        let name =
-            |text: &Option<String>| one_line(text.as_deref()).map(|it| isolated(language, it));
+        let name = |text: &Option<String>| {
+            one_line(text.as_deref()).map(|line| isolated(language, without_links(&line)))
+        };
         let place = name(&facts.place).filter(|_| !facts.is_online);
         Ok(Self {
             zones: Zones::of(facts, place.is_some()),
-            name: name(&facts.name),
+            greeted: name(&facts.name).filter(|_| !holds_link(facts.name.as_deref())),
             service: name(&facts.service),
             person: name(&facts.with_name),
             place,

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use booking_automation::messages::facts::BookingFacts;
 use booking_automation::messages::languages::Language;
-use booking_automation::messages::settings::MessageSettings;
+use booking_automation::messages::settings::{Look, MessageSettings};
 use booking_automation::messages::{Kind, Message, render};
 use chrono::{DateTime, Utc};
 use fluent_syntax::ast::{
@@ -217,6 +217,7 @@ pub fn written_as(kind: &Kind, facts: &BookingFacts) -> Message {
     let settings = MessageSettings {
         default_language: Language::matching("en").unwrap(),
         public_url: Some("https://studio.example".to_owned()),
+        look: Look::default(),
     };
     render(kind, facts, &settings).unwrap()
 }
