@@ -34,7 +34,7 @@ fn cancelled(by: Option<Canceller>, refund: Option<RefundFacts>) -> Kind {
     Kind::Cancelled { by, refund }
 }
 
-fn all_kinds() -> Vec<Kind> {
+pub fn all_kinds() -> Vec<Kind> {
     vec![
         Kind::Reminder,
         Kind::Confirmed,
@@ -46,7 +46,7 @@ fn all_kinds() -> Vec<Kind> {
 }
 
 /// A booking in Vienna, for the customer there, or the provider who is in New York.
-fn booking(language: &str, audience: &str) -> BookingFacts {
+pub fn booking(language: &str, audience: &str) -> BookingFacts {
     let facts = match audience {
         "customer" => reminder(language, starts_at(), "Europe/Vienna"),
         _ => reminder(language, starts_at(), "America/New_York"),
@@ -96,6 +96,8 @@ fn each_kind_matches_its_snapshot_in_each_language_and_two_zones() {
         }
         insta::assert_snapshot!(format!("kinds_{tag}"), mails.join("\n----\n"));
     }
+    let arabic = written_as(&moved(), &booking("ar", "provider"));
+    insta::assert_snapshot!("rescheduled_ar_html", arabic.html);
 }
 
 #[test]

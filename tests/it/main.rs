@@ -39,6 +39,7 @@ mod isolation;
 mod kinds;
 mod lambda;
 mod languages;
+mod layout;
 mod life;
 mod life_reference;
 mod live;
