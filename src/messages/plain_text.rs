@@ -47,8 +47,8 @@ fn single_line(text: &str) -> String {
 }
 
 /// Whether a mail reader would find a URL, a domain or an address in a text.
-pub(crate) fn holds_link(text: Option<&str>) -> bool {
-    text.is_some_and(|text| links_at(text).next().is_some())
+pub(crate) fn holds_link(text: &str) -> bool {
+    links_at(text).next().is_some()
 }
 
 /// Without anything that mail readers would make a link on their own, since everybody can enter a

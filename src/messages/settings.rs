@@ -176,7 +176,7 @@ mod tests {
             for green in steps() {
                 for blue in steps() {
                     let color = Color([red, green, blue]);
-                    let text = Color::parse(color.text()).unwrap();
+                    let text = Color::parse(color.text()).expect("a colour");
                     let (light, dark) = (text.luminance(), color.luminance());
                     let contrast = (light.max(dark) + 0.05) / (light.min(dark) + 0.05);
                     assert!(contrast >= 4.5, "{color}: {contrast}");
@@ -187,7 +187,10 @@ mod tests {
 
     #[test]
     fn colours_are_written_as_they_were_read() {
-        assert_eq!(Color::parse("#1D4ed8").unwrap().to_string(), "#1d4ed8");
+        assert_eq!(
+            Color::parse("#1D4ed8").expect("a colour").to_string(),
+            "#1d4ed8"
+        );
         for text in [
             "1d4ed8", "#1d4ed", "#1d4ed8f", "#+1d4ed", "#é1234", "red", "#fff",
         ] {
@@ -199,7 +202,7 @@ mod tests {
     fn a_signature_has_lines() {
         let lines = ["Studio Nord", "Ringstraße 1"];
         for text in ["Studio Nord\\nRingstraße 1", "Studio Nord\n Ringstraße 1"] {
-            assert_eq!(parse_signature(text).unwrap(), lines);
+            assert_eq!(parse_signature(text).expect("lines"), lines);
         }
         for text in ["a\tb".to_owned(), "x".repeat(201), "a\n".repeat(11)] {
             assert_eq!(parse_signature(&text), None, "{text}");

@@ -264,6 +264,20 @@ fn a_name_that_holds_a_link_is_not_greeted_and_no_text_becomes_a_link() {
 }
 
 #[test]
+fn a_link_is_recognized_behind_what_is_removed() {
+    for name in [
+        "evil\u{202e}.example",
+        "evil.\u{2066}example",
+        "a\u{202a}@b.example",
+    ] {
+        let mut facts = reminder("en", "2026-10-25T13:30:00Z".parse().unwrap(), "UTC");
+        facts.name = Some(name.to_owned());
+        let mail = written(&facts);
+        assert!(mail.text.starts_with("Hello,\n"), "{name:?}: {}", mail.text);
+    }
+}
+
+#[test]
 fn logo_colour_and_signature_are_the_owners() {
     let settings = |variables: &'static [(&str, &str)]| {
         let lookup = |name: &str| {
