@@ -66,8 +66,8 @@ pub(crate) fn without_links(text: &str) -> String {
     parts + &text[written..]
 }
 
-/// The colons before two slashes, the `@` between letters, and the dots before a domain's last
-/// label, of at least two letters.
+/// The colons before two slashes, the `@` and the dots within a word, of which a domain's last
+/// has at least two letters behind it.
 fn links_at(text: &str) -> impl Iterator<Item = (usize, char)> {
     let before = iter::once(' ').chain(text.chars());
     let marks = text.char_indices().zip(before);
@@ -77,7 +77,7 @@ fn links_at(text: &str) -> impl Iterator<Item = (usize, char)> {
         let makes_link = match mark {
             ':' => after == ['/', '/'],
             '@' => !before.is_whitespace() && !after[0].is_whitespace(),
-            '.' => before.is_alphanumeric() && after.iter().all(|one| one.is_alphabetic()),
+            '.' => !before.is_whitespace() && after.iter().all(|one| one.is_alphabetic()),
             _ => false,
         };
         makes_link.then_some((at, mark))

@@ -227,6 +227,7 @@ fn a_name_that_holds_a_link_is_not_greeted_and_no_text_becomes_a_link() {
         ("пример.рф", false),
         ("ftp://1.2.3.4", false),
         ("Prize: evil.example.", false),
+        ("evile\u{301}.example", false),
         ("J. R. R. Tolkien", true),
         ("J.R. Ewing", true),
         ("Dr. Ana García-Núñez, Dipl.-Ing. (FH)", true),
