@@ -66,8 +66,8 @@ pub(crate) fn without_links(text: &str) -> String {
     parts + &text[written..]
 }
 
-/// The colons before two slashes, the `@` and the dots within a word, of which a domain's last
-/// has at least two letters behind it.
+/// The colons before two slashes, the `@` within a word, and the dots within a word that have two
+/// letters behind them, as a domain's last one has.
 fn links_at(text: &str) -> impl Iterator<Item = (usize, char)> {
     let before = iter::once(' ').chain(text.chars());
     let marks = text.char_indices().zip(before);

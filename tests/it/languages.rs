@@ -140,6 +140,14 @@ fn each_language_has_the_texts_and_variables_of_english() {
         assert_eq!(own.keys().collect::<Vec<_>>(), expected, "{tag}");
         let own = texts(tag);
         for id in own.keys() {
+            // To whom, and by whom.
+            if ["audience", "by"]
+                .iter()
+                .any(|name| english[id].variables.contains(*name))
+            {
+                let variants = (&own[id].variants, &english[id].variants);
+                assert_eq!(variants.0, variants.1, "{tag}: {id}");
+            }
             let variables = all_variables(&own, id);
             match OPTIONAL
                 .iter()
