@@ -74,8 +74,6 @@ pub struct RefundFacts {
     pub total: Option<String>,
     /// What is refunded of it.
     pub amount: Option<String>,
-    /// What is not.
-    pub kept: Option<String>,
     /// A code of ISO 4217.
     pub currency: Option<String>,
     /// The unit of the amounts; `None`: that of the currency, such as euros.

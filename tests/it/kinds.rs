@@ -34,7 +34,7 @@ fn cancelled(by: Option<Canceller>, refund: Option<RefundFacts>) -> Kind {
     Kind::Cancelled { by, refund }
 }
 
-fn all_kinds() -> Vec<Kind> {
+pub fn all_kinds() -> Vec<Kind> {
     vec![
         Kind::Reminder,
         Kind::Confirmed,
@@ -46,7 +46,7 @@ fn all_kinds() -> Vec<Kind> {
 }
 
 /// A booking in Vienna, for the customer there, or the provider who is in New York.
-fn booking(language: &str, audience: &str) -> BookingFacts {
+pub fn booking(language: &str, audience: &str) -> BookingFacts {
     let facts = match audience {
         "customer" => reminder(language, starts_at(), "Europe/Vienna"),
         _ => reminder(language, starts_at(), "America/New_York"),
@@ -96,6 +96,8 @@ fn each_kind_matches_its_snapshot_in_each_language_and_two_zones() {
         }
         insta::assert_snapshot!(format!("kinds_{tag}"), mails.join("\n----\n"));
     }
+    let arabic = written_as(&moved(), &booking("ar", "provider"));
+    insta::assert_snapshot!("rescheduled_ar_html", arabic.html);
 }
 
 #[test]
@@ -354,6 +356,31 @@ fn a_short_text_is_one_sentence_with_service_time_and_person() {
     }
 }
 
+/// A message whose texts are all this one: of a booking at a place, and of one with a link only.
+fn with_text(tag: &str, kind: &Kind, text: &str, is_at_place: bool) -> Message {
+    let all = || Some(text.to_owned());
+    let kind = match kind {
+        Kind::Cancelled { by, .. } => cancelled(
+            *by,
+            Some(refund(
+                json!({"percent": "50", "total": text, "amount": text, "currency": text}),
+            )),
+        ),
+        other => other.clone(),
+    };
+    let facts = BookingFacts {
+        name: all(),
+        service: all(),
+        with_name: all(),
+        place: all().filter(|_| is_at_place),
+        meeting_link: all(),
+        timezone: all(),
+        reply_to: all(),
+        ..booking(tag, "customer")
+    };
+    written_as(&kind, &facts)
+}
+
 #[test]
 fn no_text_of_a_user_adds_lines_tags_or_directions() {
     const HOSTILE: [&str; 6] = [
@@ -364,29 +391,20 @@ fn no_text_of_a_user_adds_lines_tags_or_directions() {
         "a\u{2028}b\u{2029}c\u{85}d\u{0}e\u{b}f",
         "x",
     ];
+    let turns = |one: char| ('\u{202a}'..='\u{202e}').contains(&one);
     for tag in tags() {
-        for kind in all_kinds() {
-            let with = |text: &str| {
-                let text = || Some(text.to_owned());
-                written_as(
-                    &kind,
-                    &BookingFacts {
-                        name: text(),
-                        service: text(),
-                        with_name: text(),
-                        place: text(),
-                        ..booking(tag, "customer")
-                    },
-                )
-            };
-            let tame = with("x");
+        for (kind, is_at_place) in all_kinds()
+            .iter()
+            .flat_map(|kind| [(kind, true), (kind, false)])
+        {
+            let tame = with_text(tag, kind, "x", is_at_place);
             for text in HOSTILE {
-                let mail = with(text);
+                let mail = with_text(tag, kind, text, is_at_place);
                 for line in [&mail.subject, &mail.short] {
                     let breaks = |one: char| {
                         one.is_control()
-                            || ('\u{2028}'..='\u{202e}').contains(&one)
-                            || ('\u{2066}'..='\u{2069}').contains(&one)
+                            || turns(one)
+                            || "\u{2028}\u{2029}\u{2066}\u{2067}\u{2068}\u{2069}".contains(one)
                     };
                     assert!(!line.contains(breaks), "{tag} {kind:?}: {line:?}");
                 }
@@ -402,13 +420,15 @@ fn no_text_of_a_user_adds_lines_tags_or_directions() {
                     "{}",
                     mail.html
                 );
-                let turns = [
-                    '\u{202a}', '\u{202b}', '\u{202d}', '\u{202e}', '\u{2066}', '\u{2067}',
-                ];
-                assert!(
-                    !mail.text.contains(turns) && !mail.html.contains(turns),
-                    "{tag} {kind:?}"
-                );
+                for part in [&mail.text, &mail.html] {
+                    let turned = |one: char| turns(one) || "\u{2066}\u{2067}".contains(one);
+                    assert!(!part.contains(turned), "{tag} {kind:?}: {part:?}");
+                    let (opened, closed) = (
+                        part.matches('\u{2068}').count(),
+                        part.matches('\u{2069}').count(),
+                    );
+                    assert_eq!(opened, closed, "{tag} {kind:?}: {part:?}");
+                }
             }
         }
     }

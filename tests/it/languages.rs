@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use booking_automation::messages::facts::BookingFacts;
 use booking_automation::messages::languages::Language;
-use booking_automation::messages::settings::MessageSettings;
+use booking_automation::messages::settings::{Look, MessageSettings};
 use booking_automation::messages::{Kind, Message, render};
 use chrono::{DateTime, Utc};
 use fluent_syntax::ast::{
@@ -140,6 +140,14 @@ fn each_language_has_the_texts_and_variables_of_english() {
         assert_eq!(own.keys().collect::<Vec<_>>(), expected, "{tag}");
         let own = texts(tag);
         for id in own.keys() {
+            // To whom, and by whom.
+            if ["audience", "by"]
+                .iter()
+                .any(|name| english[id].variables.contains(*name))
+            {
+                let variants = (&own[id].variants, &english[id].variants);
+                assert_eq!(variants.0, variants.1, "{tag}: {id}");
+            }
             let variables = all_variables(&own, id);
             match OPTIONAL
                 .iter()
@@ -217,6 +225,7 @@ pub fn written_as(kind: &Kind, facts: &BookingFacts) -> Message {
     let settings = MessageSettings {
         default_language: Language::matching("en").unwrap(),
         public_url: Some("https://studio.example".to_owned()),
+        look: Look::default(),
     };
     render(kind, facts, &settings).unwrap()
 }

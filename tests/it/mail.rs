@@ -1,8 +1,11 @@
 //! The messages and the summary.
 
+use booking_automation::messages::settings::MessageSettings;
+use booking_automation::messages::{Kind, render};
 use serde_json::Value;
 
 use crate::app::{App, hours, minutes, noon};
+use crate::languages::{reminder, written};
 
 #[tokio::test]
 async fn messages_and_summary_match_their_snapshots() {
@@ -118,7 +121,7 @@ async fn names_are_escaped_in_subject_text_and_html() {
         "{subject}"
     );
     assert!(
-        text.contains("Hello <script>alert(1)</script> Bcc: x@y.example \"Q\" & Söhne,\n"),
+        text.contains("with <script>alert(1)</script> Bcc: x\u{2060}@\u{2060}y\u{2060}.\u{2060}example \"Q\" & Söhne starts"),
         "{text}"
     );
     assert!(
@@ -187,6 +190,134 @@ async fn a_name_that_was_cut_ends_in_an_ellipsis() {
         "{text}"
     );
     assert!(text.contains(&format!(" {}…", "p".repeat(198))), "{text}");
+}
+
+#[test]
+fn a_text_is_cut_between_characters_as_people_see_them() {
+    let starts_at = "2026-10-25T13:30:00Z".parse().unwrap();
+    for (last, is_kept) in [
+        // An accent of its own, a family, a flag, a letter with its vowels: the limit lies inside of each.
+        ("e\u{301}\u{323}", false),
+        ("\u{1f468}\u{200d}\u{1f469}\u{200d}\u{1f467}", false),
+        ("\u{1f1e6}\u{1f1f9}", false),
+        ("\u{915}\u{94d}\u{937}\u{93f}", false),
+        ("x", true),
+    ] {
+        let mut facts = reminder("en", starts_at, "UTC");
+        facts.name = Some(format!("{}{last}{}", "a".repeat(198), "b".repeat(50)));
+        let mail = written(&facts);
+        let kept = if is_kept { last } else { "" };
+        let greeting = format!("Hello {}{kept}…,\n", "a".repeat(198));
+        assert!(mail.text.starts_with(&greeting), "{last:?}: {}", mail.text);
+    }
+    // One character of 1000 marks.
+    let mut facts = reminder("en", starts_at, "UTC");
+    facts.name = Some(format!("a{}", "\u{301}".repeat(1000)));
+    assert!(written(&facts).text.starts_with("Hello …,\n"));
+}
+
+#[test]
+fn a_name_that_holds_a_link_is_not_greeted_and_no_text_becomes_a_link() {
+    let starts_at = "2026-10-25T13:30:00Z".parse().unwrap();
+    for (name, is_greeted) in [
+        ("evil.example/x", false),
+        ("Click https://evil.example now", false),
+        ("a@b.example", false),
+        ("WWW.EVIL.EXAMPLE", false),
+        ("пример.рф", false),
+        ("ftp://1.2.3.4", false),
+        ("Prize: evil.example.", false),
+        ("evile\u{301}.example", false),
+        ("J. R. R. Tolkien", true),
+        ("J.R. Ewing", true),
+        ("Dr. Ana García-Núñez, Dipl.-Ing. (FH)", true),
+        // A domain of the Seychelles, too.
+        ("Ana García-Núñez, M.Sc.", false),
+        ("Anna @ Home", true),
+        ("3.5", true),
+        ("…", true),
+    ] {
+        let mut facts = reminder("en", starts_at, "UTC");
+        for text in [
+            &mut facts.name,
+            &mut facts.service,
+            &mut facts.with_name,
+            &mut facts.place,
+        ] {
+            *text = Some(name.to_owned());
+        }
+        let mail = written(&facts);
+        let greeted = mail.text.starts_with(&format!("Hello {name},"));
+        assert_eq!(
+            (greeted, mail.text.starts_with("Hello,")),
+            (is_greeted, !is_greeted),
+            "{name}"
+        );
+        for part in [&mail.subject, &mail.short, &mail.text, &mail.html] {
+            assert_eq!(part.contains(name), is_greeted, "{name}: {part}");
+            let readable = part.replace('\u{2060}', "");
+            assert!(
+                readable.contains(&name.replace('/', "&#47;")) || readable.contains(name),
+                "{name}: {part}"
+            );
+        }
+    }
+}
+
+#[test]
+fn a_link_is_recognized_behind_what_is_removed() {
+    for name in [
+        "evil\u{202e}.example",
+        "evil.\u{2066}example",
+        "a\u{202a}@b.example",
+    ] {
+        let mut facts = reminder("en", "2026-10-25T13:30:00Z".parse().unwrap(), "UTC");
+        facts.name = Some(name.to_owned());
+        let mail = written(&facts);
+        assert!(mail.text.starts_with("Hello,\n"), "{name:?}: {}", mail.text);
+    }
+}
+
+#[test]
+fn logo_colour_and_signature_are_the_owners() {
+    let settings = |variables: &'static [(&str, &str)]| {
+        let lookup = |name: &str| {
+            variables
+                .iter()
+                .find(|(known, _)| *known == name)
+                .map(|(_, value)| (*value).to_owned())
+        };
+        MessageSettings::from_environment(&lookup).unwrap()
+    };
+    let facts = reminder("en", "2026-10-25T13:30:00Z".parse().unwrap(), "UTC");
+    let own = settings(&[
+        ("PUBLIC_URL", "https://studio.example"),
+        (
+            "MAIL_LOGO_URL",
+            "https://studio.example/logo.png?a=1&b=\"2\"",
+        ),
+        ("MAIL_COLOR", "#FFCC00"),
+        ("MAIL_SIGNATURE", "Studio <Nord>\\nwww.studio.example"),
+    ]);
+    let mail = render(&Kind::Reminder, &facts, &own).unwrap();
+    for part in [
+        "src=\"https://studio.example/logo.png?a=1&#38;b=%222%22\"",
+        "background-color:#ffcc00;",
+        ";color:#000000;",
+        "<p>Studio &#60;Nord&#62;<br>www.studio.example</p>",
+    ] {
+        assert!(mail.html.contains(part), "{part}: {}", mail.html);
+    }
+    assert!(
+        mail.text
+            .contains("\n\nStudio <Nord>\nwww.studio.example\n\nTime zone: "),
+        "{}",
+        mail.text
+    );
+    let plain = render(&Kind::Reminder, &facts, &settings(&[])).unwrap();
+    for part in ["<img", "href", "studio.example"] {
+        assert!(!plain.html.contains(part), "{part}: {}", plain.html);
+    }
 }
 
 #[tokio::test]

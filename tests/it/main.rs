@@ -40,6 +40,7 @@ mod isolation;
 mod kinds;
 mod lambda;
 mod languages;
+mod layout;
 mod life;
 mod life_reference;
 mod live;

@@ -146,11 +146,11 @@ expired-short = { expired-subject }
 ## Follow-up
 
 follow-up-subject = { $audience ->
-    [provider] اكتمال الحجز: { $booking }، { $when }
+    [provider] انتهاء الموعد: { $booking }، { $when }
    *[customer] شكرًا على حجزك: { $booking }، { $when }
 }
 follow-up-opening = { $audience ->
-    [provider] اكتمل الحجز التالي.
+    [provider] انتهى الموعد التالي.
    *[customer] شكرًا على حجزك. نأمل أن نراك مجددًا قريبًا.
 }
 follow-up-short = { follow-up-subject }

@@ -135,10 +135,10 @@ rescheduled-short = { rescheduled-subject }
 cancelled-subject = Reserva cancelada: { $booking }, { $when }
 cancelled-opening = { $by ->
     [you] Usted ha cancelado esta reserva.
-    [customer] Esta reserva ha sido cancelada por parte del cliente.
-    [provider] Esta reserva ha sido cancelada por parte del proveedor del servicio.
+    [customer] El cliente ha cancelado esta reserva.
+    [provider] El proveedor del servicio ha cancelado esta reserva.
     [business] Hemos cancelado esta reserva.
-   *[unknown] Esta reserva ha sido cancelada.
+   *[unknown] Se ha cancelado esta reserva.
 }
 cancelled-short = { cancelled-subject }
 

@@ -145,7 +145,7 @@ cancelled-short = { cancelled-subject }
 ## Expired
 
 expired-subject = Prenotazione scaduta: { $booking }, { $when }
-expired-opening = questa prenotazione è scaduta perché il suo orario è passato.
+expired-opening = questa prenotazione è scaduta perché l’orario previsto è passato.
 expired-short = { expired-subject }
 
 ## Follow-up
