@@ -171,12 +171,31 @@ fn step_strategy() -> BoxedStrategy<Vec<Step>> {
             steps.extend([later_still, Step::Pass]);
             steps
         });
+    // A booking that may have been started by time is moved.
+    let moved = (revived.clone(), start_strategy(), ask(), later()).prop_map(
+        |(revived, start, ask, later)| {
+            let moved = Step::Write(Edit {
+                start: Some(start + 24 * HOUR),
+                ..Edit::default()
+            });
+            vec![
+                revived,
+                Step::Pass,
+                moved,
+                ask,
+                Step::Pass,
+                later,
+                Step::Pass,
+            ]
+        },
+    );
     let one = prop_oneof![3 => later(), 3 => Just(Step::Pass), 4 => ask(), 5 => cancel.clone(), 1 => edit];
     prop_oneof![
         5 => one.prop_map(|step| vec![step]),
         2 => (revived.clone(), cancel.clone()).prop_map(|(revived, cancel)| vec![revived, cancel]),
         2 => (revived, ask(), cancel).prop_map(|(revived, ask, cancel)| vec![revived, ask, cancel]),
         2 => taken_back,
+        2 => moved,
     ]
     .boxed()
 }
