@@ -542,7 +542,8 @@ async fn run_until_quiet(app: &App, world: &World, environment: &BTreeMap<&'stat
     let instance = Instance::start_in_environment(environment, program, 0).await;
     let quiet = "SELECT NOT EXISTS (SELECT FROM booking_automation_events WHERE status IN ('pending', 'sending') AND next_attempt_at IS NOT NULL)
                     AND NOT EXISTS (SELECT FROM booking_automation_events WHERE flag_due)
-                    AND NOT EXISTS (SELECT FROM booking_automation_looks)";
+                    AND NOT EXISTS (SELECT FROM booking_automation_looks)
+                    AND NOT EXISTS (SELECT FROM booking_automation_notices WHERE held_since IS NULL)";
     let tick = json!({"trigger": "schedule"});
     let give_up = Instant::now() + QUIET_WITHIN;
     loop {

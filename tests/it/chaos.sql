@@ -99,3 +99,4 @@ CREATE TRIGGER chaos_claims AFTER UPDATE ON booking_automation_events FOR EACH R
 -- Rules of the test: one whose reminders are due and over within the run, and one for the provider.
 INSERT INTO reminder_rules (name, audience, lead) VALUES ('soon', 'customer', '40 seconds'), ('15m', 'provider', '15 minutes');
 UPDATE reminder_rules SET effective_from = '2020-01-01';
+UPDATE booking_automation_notice_rules SET active = true WHERE name IN ('cancelled', 'rescheduled') AND audience = 'customer';

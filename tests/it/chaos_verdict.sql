@@ -34,8 +34,8 @@ SELECT e.*, r.name AS rule, r.audience, r.lead, e.starts_at - r.lead AS due_at
          WHERE p.as_of >= greatest(e.starts_at - r.lead, e.since_committed) ORDER BY p.as_of OFFSET 2 LIMIT 1) AS third
  WHERE third.as_of + interval '1 second' < e.until;
 
--- The recorded attempts of each reminder, and the requests that arrived.
-CREATE TABLE chaos_reminders AS
+-- The recorded attempts of each message, and the requests that arrived.
+CREATE TABLE chaos_messages AS
 SELECT e.*, coalesce(taken, 0) AS taken, coalesce(requests, 0) AS requests, rejected,
        (SELECT count(*) FROM jsonb_array_elements(event_data -> 'attempts') AS a WHERE a ->> 'outcome' = 'sent') AS told_sent,
        -- Attempts that were or may have been sent: a doubt that is settled later counts once.
@@ -46,10 +46,12 @@ SELECT e.*, coalesce(taken, 0) AS taken, coalesce(requests, 0) AS requests, reje
   LEFT JOIN LATERAL (
         SELECT count(*) FILTER (WHERE q.taken) AS taken, count(*) AS requests, bool_or(q.answer = 'rejected') AS rejected
           FROM chaos_requests q WHERE q.event_id = e.id) AS q ON true
- WHERE event_type = 'reminder_sent';
-CREATE INDEX ON chaos_reminders (booking_id, revision, rule, audience);
-CREATE INDEX ON chaos_reminders (id);
-ANALYZE chaos_reminders, chaos_owed;
+ WHERE event_type IN ('reminder_sent', 'notification_sent');
+CREATE INDEX ON chaos_messages (booking_id, revision, rule, audience);
+CREATE INDEX ON chaos_messages (id);
+CREATE INDEX ON chaos_messages (about);
+ANALYZE chaos_messages, chaos_owed;
+CREATE VIEW chaos_reminders AS SELECT * FROM chaos_messages WHERE event_type = 'reminder_sent';
 
 -- Whether each expected reminder has an outcome that the history justifies.
 CREATE TABLE chaos_judged AS
@@ -125,25 +127,41 @@ CREATE TABLE chaos_offences (invariant text, what text, detail text);
 INSERT INTO chaos_offences
 SELECT 'I1', 'lost: ' || lost, format('%s %s %s of %s', booking_id, revision, rule, starts_at) FROM chaos_judged WHERE lost IS NOT NULL;
 INSERT INTO chaos_offences
-SELECT 'I1', 'not ended', format('%s %s', id, status) FROM chaos_reminders WHERE status IN ('pending', 'sending');
+SELECT 'I1', 'not ended', format('%s %s', id, status) FROM chaos_messages WHERE status IN ('pending', 'sending');
 
 -- By key and not by row: a second row with the same key is also a second message.
 INSERT INTO chaos_offences
 SELECT 'I2', 'sent more often than the record has doubts', format('%s %s %s %s: %s taken', booking_id, revision, rule, audience, sum(taken))
-  FROM chaos_reminders GROUP BY booking_id, revision, rule, audience, channel HAVING sum(taken) > sum(accounted);
+  FROM chaos_messages GROUP BY booking_id, revision, rule, audience, channel, about HAVING sum(taken) > sum(accounted);
 INSERT INTO chaos_offences
-SELECT 'I2', 'told to be sent more than once', format('%s: %s', id, event_data -> 'attempts') FROM chaos_reminders WHERE told_sent > 1;
+SELECT 'I2', 'told to be sent more than once', format('%s: %s', id, event_data -> 'attempts') FROM chaos_messages WHERE told_sent > 1;
 INSERT INTO chaos_offences
 SELECT 'I2', 'a key enqueued twice', format('%s %s %s %s', booking_id, revision, rule, audience)
-  FROM chaos_reminders GROUP BY booking_id, revision, rule, audience, channel HAVING count(*) > 1;
+  FROM chaos_messages GROUP BY booking_id, revision, rule, audience, channel, about HAVING count(*) > 1;
 INSERT INTO chaos_offences
 SELECT 'I2', 'an attempt that is not on record', format('%s: %s of %s', id, jsonb_array_length(event_data -> 'attempts'), attempts)
-  FROM chaos_reminders
+  FROM chaos_messages
  WHERE coalesce(jsonb_array_length(event_data -> 'attempts'), 0)
        + (status IN ('failed', 'skipped') AND coalesce(error_message, '') LIKE 'the lease ran out%')::integer < attempts;
 INSERT INTO chaos_offences
 SELECT 'I2', 'sent without a row, or with another booking in it', format('%s %s', q.event_id, q.booking_id)
-  FROM chaos_requests q LEFT JOIN chaos_reminders r ON r.id = q.event_id WHERE r.id IS NULL OR r.booking_id <> q.booking_id;
+  FROM chaos_requests q LEFT JOIN chaos_messages r ON r.id = q.event_id WHERE r.id IS NULL OR r.booking_id <> q.booking_id;
+
+-- Notices: each cancellation has one, unless too many in one transaction are held.
+INSERT INTO chaos_offences
+SELECT 'I1', 'no notice of a cancellation', format('%s %s', t.booking_id, t.id)
+  FROM booking_automation_events t
+ WHERE t.event_type = 'status_update' AND t.status = 'completed' AND t.event_data ->> 'to' = 'cancelled'
+   AND NOT EXISTS (SELECT FROM chaos_messages n WHERE n.about = t.id AND n.rule = 'cancelled')
+   AND NOT EXISTS (SELECT FROM booking_automation_notices h WHERE h.event_id = t.id AND h.held_since IS NOT NULL);
+INSERT INTO chaos_offences
+SELECT 'sent', 'a notice that did not fit the booking', format('%s at %s: %s of %s', n.id, q.at, n.rule, n.booking_id)
+  FROM chaos_requests q
+  JOIN chaos_messages n ON n.id = q.event_id AND n.event_type = 'notification_sent'
+ WHERE NOT q.stopped AND NOT EXISTS (
+        SELECT FROM chaos_changes c
+         WHERE c.booking_id = n.booking_id AND c.new_status = CASE n.rule WHEN 'cancelled' THEN 'cancelled' ELSE 'confirmed' END
+           AND q.at >= c.at AND q.at <= coalesce(c.next_committed_at, 'infinity') + interval '3 seconds');
 
 -- During a lease no other instance claims the message, and only the claimer records its outcome.
 CREATE INDEX ON chaos_claims (event_id, new_claim) WHERE new_status = 'sending';
