@@ -298,7 +298,8 @@ addEventListener("load", async () => {
     dark += view.matchMedia("(prefers-color-scheme: dark)").matches;
     if (page.documentElement.scrollWidth > width) wrong.push(where + "wider than the screen");
     const walk = page.createTreeWalker(page.body, NodeFilter.SHOW_TEXT);
-    for (let node; node = walk.nextNode();) if (node.data.trim()) {
+    // The preheader is there for lists of mails only.
+    for (let node; node = walk.nextNode();) if (node.data.trim() && node.parentElement.checkVisibility()) {
       texts++;
       const style = view.getComputedStyle(node.parentElement);
       let behind = node.parentElement;
