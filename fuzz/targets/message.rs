@@ -9,6 +9,7 @@ use arbitrary::Arbitrary;
 use booking_automation::messages::facts::BookingFacts;
 use booking_automation::messages::languages::Language;
 use booking_automation::messages::settings::MessageSettings;
+use booking_automation::messages::wording::Wording;
 use booking_automation::messages::{Kind, Message, render};
 use chrono::DateTime;
 use jiff::tz::TimeZoneDatabase;
@@ -123,8 +124,9 @@ fuzz_target!(|row: Row| {
         public_url: row.linked.then(|| BASE.to_owned()),
         default_language: Language::matching("en").expect("English"),
     };
-    let message = render(&Kind::Reminder, &reminder, &settings).expect("a message");
-    let tame = render(&Kind::Reminder, &tamed(&reminder), &settings).expect("a message");
+    let wording = Wording::default();
+    let message = render(&Kind::Reminder, &reminder, &settings, &wording).expect("a message");
+    let tame = render(&Kind::Reminder, &tamed(&reminder), &settings, &wording).expect("a message");
 
     let Message {
         subject,

@@ -4,15 +4,19 @@ use chrono::{DateTime, Utc};
 use jiff::tz::TimeZone;
 
 use crate::messages::facts::BookingFacts;
+use crate::messages::kind_name::KindName;
 use crate::messages::languages::{Language, TextError, Variable};
 use crate::messages::plain_text::{isolated, one_line, without_isolates, without_typography};
 use crate::messages::times::{full_time, short_time};
+use crate::messages::wording::Wording;
 use crate::messages::zones::Zones;
 
 /// The facts of a booking in the recipient's language.
 pub(crate) struct Phrases<'a> {
     pub(crate) facts: &'a BookingFacts,
     pub(crate) language: &'static Language,
+    kind: KindName,
+    wording: &'a Wording,
     pub(crate) zones: Zones,
     /// The recipient's name.
     pub(crate) name: Option<String>,
@@ -27,6 +31,8 @@ impl<'a> Phrases<'a> {
     pub(crate) fn of(
         facts: &'a BookingFacts,
         language: &'static Language,
+        kind: KindName,
+        wording: &'a Wording,
     ) -> Result<Self, TextError> {
         let name =
             |text: &Option<String>| one_line(text.as_deref()).map(|it| isolated(language, it));
@@ -39,7 +45,24 @@ impl<'a> Phrases<'a> {
             place,
             facts,
             language,
+            kind,
+            wording,
         })
+    }
+
+    /// A text: the owner's own, else that of the language.
+    pub(crate) fn text(
+        &self,
+        text: &'static str,
+        variables: &[Variable<'_>],
+    ) -> Result<String, TextError> {
+        match self
+            .wording
+            .write(self.kind, self.language, text, variables)
+        {
+            Some(own) => Ok(own),
+            None => self.language.text(text, variables),
+        }
     }
 
     /// A text with what each text of a kind may say: `$service`, `$booking` (the service, and with
@@ -51,11 +74,11 @@ impl<'a> Phrases<'a> {
     ) -> Result<String, TextError> {
         let service = match &self.service {
             Some(service) => service.clone(),
-            None => self.language.text("your-booking", &[])?,
+            None => self.text("your-booking", &[])?,
         };
         let booking = match &self.person {
             None => service.clone(),
-            Some(person) => self.language.text(
+            Some(person) => self.text(
                 "booking-with",
                 &[
                     ("service", service.as_str().into()),
@@ -71,7 +94,7 @@ impl<'a> Phrases<'a> {
             ("audience", self.facts.audience.as_str().into()),
         ];
         all.extend_from_slice(variables);
-        self.language.text(text, &all)
+        self.text(text, &all)
     }
 
     /// A text for where characters that isolate names are shown as boxes.
@@ -110,7 +133,7 @@ impl<'a> Phrases<'a> {
                 false => "when-there",
             };
             let when = time(zone)?;
-            times.push(self.language.text(text, &[("when", when.into())])?);
+            times.push(self.text(text, &[("when", when.into())])?);
         }
         Ok(times)
     }

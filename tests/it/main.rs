@@ -77,3 +77,4 @@ mod transitions;
 mod uninstall;
 mod upgrade;
 mod webhooks;
+mod wording;

@@ -68,29 +68,29 @@ pub(super) fn lay_out(
     settings: &MessageSettings,
 ) -> Result<Message, RenderError> {
     let language = phrases.language;
-    let zones = language.text("time-zones", &[])?;
+    let zones = phrases.text("time-zones", &[])?;
     let page = Page {
         language,
         direction: language.direction()?,
         greeting: match &phrases.name {
-            Some(name) => language.text("greeting", &[("name", name.as_str().into())])?,
-            None => language.text("greeting-nameless", &[])?,
+            Some(name) => phrases.text("greeting", &[("name", name.as_str().into())])?,
+            None => phrases.text("greeting-nameless", &[])?,
         },
         facts: facts(phrases, &draft)?,
         meeting_link: match meeting_link(phrases, &draft) {
-            Some(link) => Some(Link::new(language, "join", link)?),
+            Some(link) => Some(Link::new(phrases, "join", link)?),
             None => None,
         },
         booking_link: match &settings.public_url {
             Some(base) => {
                 let link = format!("{base}/bookings/{}", phrases.facts.booking_id);
-                Some(Link::new(language, "your-booking", link)?)
+                Some(Link::new(phrases, "your-booking", link)?)
             }
             None => None,
         },
         zones: phrases.labelled(&zones, &phrases.zones.iana_names())?,
         subject: draft.subject,
-        opening: draft.opening,
+        opening: paragraphs(&draft.opening),
     };
     let lines = page.lines(phrases)?;
     Ok(Message {
@@ -101,10 +101,19 @@ pub(super) fn lay_out(
     })
 }
 
+/// The paragraphs of an opening. Only the owner's own texts have more than one.
+fn paragraphs(opening: &[String]) -> Vec<String> {
+    let lines = opening.iter().flat_map(|text| text.lines().map(str::trim));
+    lines
+        .filter(|line| !line.is_empty())
+        .map(str::to_owned)
+        .collect()
+}
+
 /// The labelled facts of a message.
 fn facts(phrases: &Phrases<'_>, draft: &Draft) -> Result<Vec<Fact>, TextError> {
     let fact = |label, lines, style| {
-        let label = phrases.language.text(label, &[])?;
+        let label = phrases.text(label, &[])?;
         Ok(Fact {
             label,
             lines,
@@ -124,7 +133,7 @@ fn facts(phrases: &Phrases<'_>, draft: &Draft) -> Result<Vec<Fact>, TextError> {
     }
     let mut when = phrases.times(phrases.facts.starts_at)?;
     if draft.is_ahead && phrases.zones.clocks_change(phrases.facts) {
-        when.insert(1, phrases.language.text("clocks-change", &[])?);
+        when.insert(1, phrases.text("clocks-change", &[])?);
     }
     facts.push(fact("when", when, Style::Important)?);
     if let Some(place) = &phrases.place {
@@ -140,8 +149,8 @@ fn meeting_link(phrases: &Phrases<'_>, draft: &Draft) -> Option<String> {
 }
 
 impl Link {
-    fn new(language: &Language, label: &'static str, target: String) -> Result<Self, TextError> {
-        let label = language.text(label, &[])?;
+    fn new(phrases: &Phrases<'_>, label: &'static str, target: String) -> Result<Self, TextError> {
+        let label = phrases.text(label, &[])?;
         Ok(Self { label, target })
     }
 }
