@@ -207,3 +207,25 @@ fn sample_of(variable: &'static str, sample: usize) -> &'static str {
         None => variable,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_variable_that_is_a_number_selects_by_plural_forms() {
+        let row = OwnText {
+            kind: "reminder".to_owned(),
+            language: "pl".to_owned(),
+            part: "subject".to_owned(),
+            body: Some("{ $when ->\n [5] five\n [few] few\n *[other] other\n}".to_owned()),
+        };
+        let wording = Wording::of([row]);
+        let polish = Language::tagged("pl").unwrap();
+        for (number, expected) in [(1, "other"), (3, "few"), (5, "five"), (22, "few")] {
+            let variables = [("when", number.into())];
+            let text = wording.write(KindName::Reminder, polish, "reminder-subject", &variables);
+            assert_eq!(text.as_deref(), Some(expected), "{number}");
+        }
+    }
+}

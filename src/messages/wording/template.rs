@@ -12,6 +12,8 @@ use crate::messages::wording::parts::{Part, values};
 const MOST_NESTED: usize = 100;
 /// Characters of a written text, at most.
 const LONGEST: usize = 2_000;
+/// Of what the parser says, which may quote the body.
+const LONGEST_PROBLEM: usize = 200;
 /// Before the body, so that it becomes a message of Fluent.
 const MESSAGE: &str = "text = ";
 /// Before each other line, so that none begins a message.
@@ -41,6 +43,7 @@ impl Template {
                 let error = errors.first();
                 let at = error.map_or(0, |error| error.pos.start);
                 let problem = error.map(ToString::to_string).unwrap_or_default();
+                let problem: String = problem.chars().take(LONGEST_PROBLEM).collect();
                 return Err(format!("{}: {problem}", position(resource.source(), at)));
             }
         };
