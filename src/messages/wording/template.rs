@@ -37,6 +37,12 @@ impl Template {
             .replace("\r\n", "\n")
             .replace('\n', &format!("\n{INDENT}"));
         let source = format!("{MESSAGE}{body}");
+        if let Some(at) = short_escape(&source) {
+            return Err(format!(
+                "{}: this escape is too short",
+                position(&source, at)
+            ));
+        }
         let resource = match FluentResource::try_new(source) {
             Ok(resource) => resource,
             Err((resource, errors)) => {
@@ -180,6 +186,22 @@ impl Template {
         }
         Ok(text.to_owned())
     }
+}
+
+/// Where `\u` has less than four digits, or `\U` less than six, and a letter that is not ASCII
+/// follows: there, Fluent's parser panics (projectfluent/fluent-rs#389).
+fn short_escape(source: &str) -> Option<usize> {
+    let is_short = |(at, _): &(usize, &str)| {
+        let mut escape = source[at + 1..].chars();
+        let digits = match escape.next() {
+            Some('u') => 4,
+            Some('U') => 6,
+            _ => return false,
+        };
+        let end = escape.take(digits).find(|one| !one.is_ascii_hexdigit());
+        end.is_some_and(|end| !end.is_ascii())
+    };
+    source.match_indices('\\').find(is_short).map(|(at, _)| at)
 }
 
 /// Spaces, and characters that only direct or join others.
