@@ -23,7 +23,7 @@ const READ: &str = include_str!("templates.sql");
 pub(crate) const MAY_READ: &str =
     "has_table_privilege(to_regclass('public.booking_automation_templates'), 'SELECT')";
 
-/// The value of [`MAY_READ`].
+/// Whether the owner's own texts can be read.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum TemplateAccess {
     /// There is no table.

@@ -221,7 +221,7 @@ mod tests {
             body: Some("{ $when ->\n [5] five\n [few] few\n *[other] other\n}".to_owned()),
         };
         let wording = Wording::of([row]);
-        let polish = Language::tagged("pl").unwrap();
+        let polish = Language::tagged("pl").expect("Polish");
         for (number, expected) in [(1, "other"), (3, "few"), (5, "five"), (22, "few")] {
             let variables = [("when", number.into())];
             let text = wording.write(KindName::Reminder, polish, "reminder-subject", &variables);
