@@ -45,9 +45,14 @@ CREATE TABLE IF NOT EXISTS public.booking_automation_notices (
     decided_at   timestamptz,          -- which was made then:
     is_dropped   boolean     NOT NULL DEFAULT false -- to send it, or not
 );
-CREATE INDEX IF NOT EXISTS booking_automation_notices_due ON public.booking_automation_notices (due_at, seq) WHERE held_since IS NULL;
+CREATE INDEX IF NOT EXISTS booking_automation_notices_due
+    ON public.booking_automation_notices (due_at, seq) WHERE held_since IS NULL AND decided_at IS NULL;
+CREATE INDEX IF NOT EXISTS booking_automation_notices_decided
+    ON public.booking_automation_notices (decided_at, seq) WHERE held_since IS NULL AND decided_at IS NOT NULL;
 CREATE INDEX IF NOT EXISTS booking_automation_notices_of_transaction
-    ON public.booking_automation_notices (transaction, on_event, rule, audience);
+    ON public.booking_automation_notices (transaction, on_event, rule, audience, held_since, decided_at);
+CREATE INDEX IF NOT EXISTS booking_automation_notices_held
+    ON public.booking_automation_notices (transaction, on_event) WHERE held_since IS NOT NULL;
 CREATE INDEX IF NOT EXISTS booking_automation_notices_booking ON public.booking_automation_notices (booking_id);
 -- Mostly empty. A pass looks into it every minute.
 ALTER TABLE public.booking_automation_notices SET (autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 100);

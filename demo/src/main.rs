@@ -296,6 +296,7 @@ fn done(work: &Work) -> String {
         (moved.started, "started"),
         (moved.completed, "completed"),
         (moved.expired, "expired"),
+        (moved.reopened, "confirmed again"),
         (mails.sent, "reminded"),
         (mails.skipped, "not to be reminded"),
         (

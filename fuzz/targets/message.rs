@@ -1,4 +1,4 @@
-//! Reminders with hostile names, links, time zones and times. A subject is one line; a name adds no tag, no link and no line.
+//! Messages of each kind with hostile names, links, time zones and times. A subject is one line; a name adds no tag, no link and no line.
 
 #![no_main]
 
@@ -6,9 +6,9 @@ use std::sync::LazyLock;
 use std::time::Duration;
 
 use arbitrary::Arbitrary;
-use booking_automation::messages::facts::BookingFacts;
+use booking_automation::messages::facts::{BookingFacts, Canceller, MoneyUnit, RefundFacts};
 use booking_automation::messages::languages::Language;
-use booking_automation::messages::settings::MessageSettings;
+use booking_automation::messages::settings::{Look, MessageSettings};
 use booking_automation::messages::wording::Wording;
 use booking_automation::messages::{Kind, Message, render};
 use chrono::DateTime;
@@ -35,6 +35,63 @@ struct Row<'a> {
     service: Option<&'a str>,
     with_name: Option<&'a str>,
     place: Option<&'a str>,
+    kind: AnyKind<'a>,
+}
+
+#[derive(Arbitrary, Debug)]
+enum AnyKind<'a> {
+    Reminder,
+    Confirmed,
+    Rescheduled(Option<i64>),
+    Cancelled(Option<bool>, Option<Refund<'a>>),
+    Expired,
+    FollowUp,
+}
+
+/// What the trail may contain.
+#[derive(Arbitrary, Debug)]
+struct Refund<'a> {
+    is_minor: Option<bool>,
+    percent: &'a str,
+    total: Option<&'a str>,
+    amount: Option<&'a str>,
+    currency: Option<&'a str>,
+}
+
+impl AnyKind<'_> {
+    fn kind(&self) -> Kind {
+        match self {
+            Self::Reminder => Kind::Reminder,
+            Self::Confirmed => Kind::Confirmed,
+            Self::Rescheduled(from) => Kind::Rescheduled {
+                from: from.and_then(|from| DateTime::from_timestamp(from % (1 << 43), 0)),
+            },
+            Self::Cancelled(by, refund) => Kind::Cancelled {
+                by: by.map(|by| {
+                    if by {
+                        Canceller::Customer
+                    } else {
+                        Canceller::Business
+                    }
+                }),
+                refund: refund.as_ref().map(|refund| RefundFacts {
+                    percent: refund.percent.to_owned(),
+                    total: refund.total.map(str::to_owned),
+                    amount: refund.amount.map(str::to_owned),
+                    currency: refund.currency.map(str::to_owned),
+                    unit: refund.is_minor.map(|is_minor| {
+                        if is_minor {
+                            MoneyUnit::Minor
+                        } else {
+                            MoneyUnit::Major
+                        }
+                    }),
+                }),
+            },
+            Self::Expired => Kind::Expired,
+            Self::FollowUp => Kind::FollowUp,
+        }
+    }
 }
 
 #[derive(Arbitrary, Debug)]
@@ -119,27 +176,33 @@ fuzz_target!(|row: Row| {
         meeting_link: row.meeting_link.map(|link| [scheme, link].concat()),
         is_online: row.is_online,
         place_timezone: row.place_timezone.name(),
+        reply_to: None,
     };
+    let kind = row.kind.kind();
     let settings = MessageSettings {
         public_url: row.linked.then(|| BASE.to_owned()),
         default_language: Language::matching("en").expect("English"),
+        look: Look::default(),
     };
     let wording = Wording::default();
-    let message = render(&Kind::Reminder, &reminder, &settings, &wording).expect("a message");
-    let tame = render(&Kind::Reminder, &tamed(&reminder), &settings, &wording).expect("a message");
+    let message = render(&kind, &reminder, &settings, &wording).expect("a message");
+    let tame = render(&kind, &tamed(&reminder), &settings, &wording).expect("a message");
 
     let Message {
         subject,
         text,
         html,
-        ..
+        short,
     } = &message;
-    assert!(
-        !subject.is_empty()
-            && subject.chars().all(|one| !one.is_control())
-            && !subject.contains(['\u{2028}', '\u{2029}'])
-    );
-    assert!(subject.chars().count() < 400, "{subject:?}");
+    for line in [subject, short] {
+        assert!(
+            !line.is_empty()
+                && line.chars().all(|one| !one.is_control())
+                && !line.contains(['\u{2028}', '\u{2029}'])
+        );
+        // Two names, and the word joiners that break up links.
+        assert!(line.chars().count() < 1200, "{line:?}");
+    }
     assert!(text.chars().all(|one| one == '\n' || !one.is_control()));
     assert_eq!(text.lines().count(), tame.text.lines().count(), "{text}");
     assert_eq!(tags(html), tags(&tame.html), "{html}");

@@ -16,7 +16,7 @@ BEGIN
     INSERT INTO public.booking_automation_notices
            (event_id, booking_id, on_event, rule, audience, happened_at, due_at, is_automatic, queued_at)
     SELECT n.id, n.booking_id, r.on_event, r.name, r.audience, n.scheduled_at, n.scheduled_at + r.delay,
-           n.event_data ? 'run_id', n.executed_at
+           coalesce(n.event_data ? 'run_id', false), coalesce(n.executed_at, public.booking_automation_now())
       FROM new_rows n
       JOIN public.booking_automation_notice_rules r
         ON r.on_event = public.booking_automation_notice_event(n.event_type, n.event_data)

@@ -101,6 +101,8 @@ pub(crate) const EXPIRE_STARTED: Step =
 pub(crate) const START: Step = step(Status::Confirmed, Status::InProgress, AUTOMATION, When::Due);
 pub(crate) const COMPLETE: Step =
     step(Status::InProgress, Status::Completed, AUTOMATION, When::Due);
+/// The start was moved into the future after [`START`].
+pub(crate) const REOPEN: Step = step(Status::InProgress, Status::Confirmed, AUTOMATION, When::Due);
 
 /// Every step that this program takes or allows. Changes that other programs write directly are
 /// audited, not checked.
@@ -115,6 +117,7 @@ pub const TABLE: &[Step] = {
         EXPIRE_STARTED,
         START,
         COMPLETE,
+        REOPEN,
         step(Pending, Confirmed, PROVIDERS_AND_STAFF, When::BeforeStart),
         // After the start, a customer or provider can no longer cancel; a provider can report a
         // no-show.

@@ -12,6 +12,7 @@ pub mod settings;
 mod snapshot;
 pub(crate) mod state_changes;
 pub(crate) mod status_change;
+pub(crate) mod step_rules;
 mod step_runner;
 pub(crate) mod steps;
 pub(crate) mod storable;

@@ -7,7 +7,8 @@ use chrono::{DateTime, TimeDelta, Utc};
 use tokio_postgres::types::Type;
 use uuid::Uuid;
 
-use crate::bookings::steps::StepRules;
+use crate::bookings::step_rules::StepRules;
+use crate::bookings::steps::StepKind;
 use crate::database::owner_functions::Liveness;
 use crate::database::{Result, Transaction};
 
@@ -49,7 +50,8 @@ pub(crate) async fn mark_not_live(
 
 pub(crate) fn mark_not_live_sql(rules: &StepRules) -> String {
     let mut past: Vec<String> = Vec::new();
-    for step in rules.steps() {
+    // What goes back to `confirmed` lies ahead, behind no mark.
+    for step in rules.steps().filter(|step| step.kind != StepKind::Reopened) {
         let of_status = format!("({})", step.past_sql(rules));
         if !past.contains(&of_status) {
             past.push(of_status);

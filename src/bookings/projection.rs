@@ -7,7 +7,8 @@ use uuid::Uuid;
 
 use crate::bookings::columns::Column;
 use crate::bookings::snapshot::{self, BookingSnapshot};
-use crate::bookings::steps::{END, NOT_REFUSED, StepRules};
+use crate::bookings::step_rules::StepRules;
+use crate::bookings::steps::{END, StepKind};
 use crate::database::{Parameter, Result, Transaction};
 
 /// The most automatic steps of one booking in sequence.
@@ -26,9 +27,13 @@ pub(crate) fn projection_sql(rules: &StepRules) -> String {
             let (from, order) = (step.edge.from, step.order);
             let blocked = if order == END { format!("AND {}", rules.not_blocked()) } else { String::new() };
             let is_live = rules.liveness.condition();
+            let reach = match step.kind {
+                StepKind::Reopened => format!("{order} > $1 AND {}", rules.may_be_automatic()),
+                _ => format!("{order} <= $2"),
+            };
             format!(
                 "SELECT b.id, b.status FROM public.bookings b
-                  WHERE b.status = '{from}' AND {order} <= $2 {blocked} AND ($3::uuid IS NULL OR b.id = $3) AND {is_live}"
+                  WHERE b.status = '{from}' AND {reach} {blocked} AND ($3::uuid IS NULL OR b.id = $3) AND {is_live}"
             )
         })
         .collect();
@@ -37,7 +42,7 @@ pub(crate) fn projection_sql(rules: &StepRules) -> String {
         .enumerate()
         .map(|(order, step)| {
             let (from, to) = (step.edge.from, step.edge.to);
-            let due = format!("{} AND {NOT_REFUSED}", step.condition(rules))
+            let due = format!("{} AND {}", step.condition(rules), step.not_refused())
                 .replace("$1", "m.at")
                 .replace("$2", "(m.at - make_interval(secs => $4))")
                 .replace("$3", "(m.at - make_interval(secs => $5))");
@@ -46,15 +51,18 @@ pub(crate) fn projection_sql(rules: &StepRules) -> String {
             )
         })
         .collect();
-    let blocked_column = match rules.columns.has(Column::AutoCompleteBlocked) {
-        true => ", r.auto_complete_blocked",
-        false => "",
-    };
+    let flags = [
+        (Column::AutoCompleteBlocked, ", r.auto_complete_blocked"),
+        (Column::AutoStatusUpdated, ", r.auto_status_updated"),
+    ];
+    let flags = flags
+        .into_iter()
+        .filter(|(column, _)| rules.columns.has(*column));
     PROJECTION
         .replace("{bookings}", &bookings.join(" UNION "))
         .replace("{next_steps}", &next_steps.join(" UNION ALL "))
         .replace("{most_steps}", &MOST_STEPS.to_string())
-        .replace("{blocked_column}", blocked_column)
+        .replace("{flags}", &flags.map(|(_, sql)| sql).collect::<String>())
         .replace(END, rules.end())
 }
 

@@ -9,7 +9,7 @@ WITH RECURSIVE projection AS (
     SELECT l.booking_id, l.to_status, next.status, next.at, l.steps + 1
       FROM projection l
      CROSS JOIN LATERAL (
-            SELECT r.id, l.to_status AS status, r.scheduled_at, r.duration_minutes{blocked_column}
+            SELECT r.id, l.to_status AS status, r.scheduled_at, r.duration_minutes{flags}
               FROM public.bookings r WHERE r.id = l.booking_id) AS b
      CROSS JOIN LATERAL (
             WITH moment AS (

@@ -21,7 +21,7 @@ use crate::bookings::lifecycle::{Role, Status, Step, When};
 use crate::bookings::settings::TransitionSettings;
 use crate::bookings::snapshot::{self, BookingSnapshot};
 use crate::bookings::state_changes::make_state_changes;
-use crate::bookings::steps::StepRules;
+use crate::bookings::step_rules::StepRules;
 use crate::bookings::transitions::{self, Moments};
 use crate::database::owner_functions::Liveness;
 use crate::database::{DatabaseError, Transaction};

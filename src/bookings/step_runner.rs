@@ -11,7 +11,8 @@ use crate::bookings::lifecycle;
 use crate::bookings::refusals::{
     KEPT, Refusal, RefusalReason, Refused, RefusedBooking, SET_BACK, TriedSingly,
 };
-use crate::bookings::steps::{Moments, StepRules, TimedStep, Turn};
+use crate::bookings::step_rules::StepRules;
+use crate::bookings::steps::{Moments, TimedStep, Turn};
 use crate::bookings::storable::unstorable_statuses;
 use crate::database::owner_functions::Liveness;
 use crate::database::{DatabaseError, Result, Transaction, json};

@@ -8,88 +8,18 @@ use std::time::Duration;
 use chrono::{DateTime, TimeDelta, Utc};
 use tokio_postgres::types::Type;
 
-use crate::bookings::columns::{BookingColumns, COLUMNS_THERE, Column};
+use crate::bookings::columns::Column;
 use crate::bookings::lifecycle::{self, Status};
 use crate::bookings::settings::TransitionSettings;
 use crate::bookings::state_changes::NOT_YET_UNBLOCKED;
-use crate::database::owner_functions::{IS_KNOWN, Liveness};
-use crate::database::{Parameter, Result, Transaction};
+use crate::bookings::step_rules::{StepRules, TAKEN_BACK};
+use crate::database::Parameter;
+use crate::database::owner_functions::Liveness;
 
 const STEP: &str = include_str!("step.sql");
 const STEP_CANDIDATES: &str = include_str!("step_candidates.sql");
 const STEP_SINGLY: &str = include_str!("step_singly.sql");
 const SET_BACK: &str = include_str!("set_back.sql");
-
-/// By what the steps are decided: the settings, and what this database has.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct StepRules {
-    pub(crate) settings: TransitionSettings,
-    pub(crate) columns: BookingColumns,
-    pub(crate) liveness: Liveness,
-}
-
-impl StepRules {
-    /// The same, where the owner's function fails for some booking: it is asked for each alone.
-    pub(crate) fn asking_singly(self) -> Self {
-        match self.liveness {
-            Liveness::Known => Self {
-                liveness: Liveness::Singly,
-                ..self
-            },
-            _ => self,
-        }
-    }
-
-    /// Reads what the database has.
-    pub(crate) async fn read(
-        transaction: &Transaction,
-        settings: &TransitionSettings,
-    ) -> Result<Self> {
-        let sql = format!(
-            "SELECT {} AS columns, {IS_KNOWN} AS is_known",
-            *COLUMNS_THERE
-        );
-        let row = transaction.query_one(&sql, &[]).await?;
-        Ok(Self {
-            settings: *settings,
-            columns: BookingColumns::of(row.get("columns")),
-            liveness: Liveness::of(row.get("is_known")),
-        })
-    }
-
-    /// SQL of a boolean: a person must decide on the booking `b`.
-    pub(crate) fn blocked(&self) -> &'static str {
-        match self.columns.has(Column::AutoCompleteBlocked) {
-            true => "b.auto_complete_blocked IS TRUE",
-            false => TAKEN_BACK,
-        }
-    }
-
-    /// Its negation, as in the predicate of the index.
-    pub(crate) fn not_blocked(&self) -> String {
-        match self.columns.has(Column::AutoCompleteBlocked) {
-            true => "b.auto_complete_blocked IS NOT TRUE".to_owned(),
-            false => format!("NOT {TAKEN_BACK}"),
-        }
-    }
-
-    /// SQL of the end of the booking `b`: an indexed expression.
-    pub(crate) fn end(&self) -> &'static str {
-        match self.liveness {
-            // The step that creates the one function creates the other.
-            Liveness::Known | Liveness::Singly => {
-                "public.booking_automation_end(b.scheduled_at, b.duration_minutes::bigint)"
-            }
-            Liveness::Unknown => "public.booking_end(b.scheduled_at, b.duration_minutes::bigint)",
-        }
-    }
-
-    /// The steps that these settings allow.
-    pub(crate) fn steps(&self) -> impl Iterator<Item = &'static TimedStep> + use<> {
-        let settings = self.settings;
-        STEPS.iter().filter(move |step| step.is_on(&settings))
-    }
-}
 
 /// One step. In its SQL, `b` is the booking; `$1` is `as_of`, `$2` is `as_of − EXPIRE_AFTER`, `$3`
 /// is `as_of − COMPLETE_AFTER`.
@@ -113,6 +43,7 @@ pub(crate) enum StepKind {
     Expired,
     /// Like `Expired`, but only with `EXPIRE_PENDING`.
     ExpiredPending,
+    Reopened,
 }
 
 /// Stands for [`StepRules::end`].
@@ -125,24 +56,28 @@ const NOT_OVERDUE: &str = "({end} > $2 OR {blocked} OR {refused_before}
         OR EXISTS (SELECT FROM public.booking_automation_state s WHERE s.booking_id = b.id AND s.unblocked_at > $2))";
 const OVERDUE_AT: &str = "greatest({end},
         (SELECT s.unblocked_at FROM public.booking_automation_state s WHERE s.booking_id = b.id)) + ($1 - $2)";
-/// A person undid an automatic step.
-const TAKEN_BACK: &str = "EXISTS (SELECT FROM public.booking_automation_state s
-        WHERE s.booking_id = b.id AND s.blocked_reason IS NOT NULL)";
+/// The latest change of the status is the start by time. Where a trigger of the user sets the status
+/// back, its change is recorded before ours.
+const STARTED_BY_TIME: &str = "(SELECT e.event_data ->> 'by' = 'booking-automation'
+                 AND ROW(e.event_data ->> 'from', e.event_data ->> 'to') IN (('confirmed', b.status), (b.status, 'confirmed'))
+            FROM public.booking_automation_events e
+           WHERE e.booking_id = b.id AND e.event_type = 'status_update' AND e.status = 'completed'
+           ORDER BY e.seq DESC LIMIT 1)";
 /// The database once refused the step that was due before: the booking was not lost sight of.
 const REFUSED_BEFORE: &str = "EXISTS (SELECT FROM public.booking_automation_events f
         WHERE f.booking_id = b.id AND f.event_type = 'status_update' AND f.status = 'failed'
            AND f.event_data ->> 'from' = b.status AND f.event_data ->> 'to' <> 'expired')";
 /// The database did not refuse a step of this booking lately. A refusal that lies ahead was recorded before
-/// the database's clock was set back.
-pub(crate) const NOT_REFUSED: &str = "NOT EXISTS (SELECT FROM public.booking_automation_events f
+/// the database's clock was set back. One that may not go back to `confirmed` is completed in time.
+const NOT_REFUSED: &str = "NOT EXISTS (SELECT FROM public.booking_automation_events f
         WHERE f.booking_id = b.id AND f.event_type = 'status_update' AND f.status = 'failed'
-          AND f.next_attempt_at > $1 AND f.executed_at <= $1)";
+          AND f.event_data ->> 'to' {is_it} 'confirmed' AND f.next_attempt_at > $1 AND f.executed_at <= $1)";
 
 /// Nor did it ever refuse this step. OFFSET 0: each booking is looked up by its key, however many were
 /// refused since the planner's statistics were made.
 const NEVER_REFUSED: &str = "NOT EXISTS (SELECT FROM public.booking_automation_events f
         WHERE f.booking_id = b.id AND f.event_type = 'status_update' AND f.status = 'failed'
-          AND (f.next_attempt_at > $1 AND f.executed_at <= $1
+          AND (f.event_data ->> 'to' {is_it} 'confirmed' AND f.next_attempt_at > $1 AND f.executed_at <= $1
                OR f.event_data ->> 'from' = '{from}' AND f.event_data ->> 'to' = '{to}') OFFSET 0)";
 
 /// Bookings whose step was refused before wait behind the others.
@@ -155,7 +90,7 @@ pub(crate) enum Turn {
 }
 
 /// All steps, in the order in which they are tried.
-pub(crate) const STEPS: [TimedStep; 5] = [
+pub(crate) const STEPS: [TimedStep; 6] = [
     TimedStep {
         edge: lifecycle::EXPIRE_PENDING,
         due: "b.scheduled_at <= $1",
@@ -192,11 +127,32 @@ pub(crate) const STEPS: [TimedStep; 5] = [
         order: END,
         kind: StepKind::Completed,
     },
+    // Its start was moved into the future. It is due as soon as a pass sees that.
+    TimedStep {
+        edge: lifecycle::REOPEN,
+        due: "b.scheduled_at > $1 AND {may_be_automatic}",
+        due_at: "$1",
+        order: "b.scheduled_at",
+        kind: StepKind::Reopened,
+    },
 ];
 
+impl StepRules {
+    /// The steps that this database and these settings allow.
+    pub(crate) fn steps(&self) -> impl Iterator<Item = &'static TimedStep> + use<> {
+        let rules = *self;
+        STEPS.iter().filter(move |step| step.is_on(&rules))
+    }
+}
+
 impl TimedStep {
-    pub(crate) fn is_on(&self, settings: &TransitionSettings) -> bool {
-        self.kind != StepKind::ExpiredPending || settings.expire_pending
+    pub(crate) fn is_on(&self, rules: &StepRules) -> bool {
+        match self.kind {
+            StepKind::ExpiredPending => rules.settings.expire_pending,
+            // Its index comes with `migrate` of the same release.
+            StepKind::Reopened => rules.liveness != Liveness::Unknown,
+            StepKind::Started | StepKind::Completed | StepKind::Expired => true,
+        }
     }
 
     /// The condition on the booking: tested to find it, and again when it is locked.
@@ -209,23 +165,39 @@ impl TimedStep {
             StepKind::Expired => format!("{due} AND {NOT_JUST_UNBLOCKED} AND NOT {REFUSED_BEFORE}"),
             StepKind::Started => format!("{due} AND {NOT_OVERDUE} AND {not_taken_back}"),
             StepKind::Completed => format!("{due} AND {NOT_OVERDUE}"),
+            StepKind::Reopened => format!("{due} AND {STARTED_BY_TIME} AND {not_taken_back}"),
         };
         condition
+            .replace("{may_be_automatic}", rules.may_be_automatic())
             .replace("{refused_before}", REFUSED_BEFORE)
             .replace("{blocked}", rules.blocked())
             .replace("{not_blocked}", &rules.not_blocked())
             .replace(END, rules.end())
     }
 
+    /// SQL of a boolean: the database did not refuse the booking lately.
+    pub(crate) fn not_refused(&self) -> String {
+        self.about_refusals(NOT_REFUSED)
+    }
+
+    fn about_refusals(&self, sql: &str) -> String {
+        let is_it = if self.kind == StepKind::Reopened {
+            "="
+        } else {
+            "<>"
+        };
+        sql.replace("{is_it}", is_it)
+    }
+
     /// The bookings that are due for this step, and live.
     pub(crate) fn candidates(&self, rules: &StepRules) -> String {
-        self.candidates_of(rules, NOT_REFUSED)
+        self.candidates_of(rules, &self.not_refused())
     }
 
     /// Those of them whose turn it is.
     fn candidates_in(&self, rules: &StepRules, turn: Turn) -> String {
         match turn {
-            Turn::New => self.candidates_of(rules, NEVER_REFUSED),
+            Turn::New => self.candidates_of(rules, &self.about_refusals(NEVER_REFUSED)),
             Turn::Any => self.candidates(rules),
         }
     }
@@ -262,12 +234,13 @@ impl TimedStep {
         };
         format!(
             "SELECT '{from}' AS status, {order} AS key,
-                    CASE WHEN {NOT_REFUSED} THEN {is_live} ELSE true END AND NOT ({blocked} AND {TAKEN_BACK}) AS may_change
+                    CASE WHEN {not_refused} THEN {is_live} ELSE true END AND NOT ({blocked} AND {TAKEN_BACK}) AS may_change
                FROM public.bookings b
               WHERE b.status = '{from}' AND {order} < $2 AND {indexed}
                 AND {order} >= CASE WHEN $4 THEN '-infinity' ELSE public.booking_automation_live_from('{from}', $1) END
               ORDER BY key
               LIMIT $3",
+            not_refused = self.not_refused(),
             blocked = rules.blocked()
         )
         .replace(END, rules.end())

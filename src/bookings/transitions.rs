@@ -8,9 +8,10 @@ use uuid::Uuid;
 
 use crate::bookings::lifecycle::Status;
 pub use crate::bookings::refusals::{Refusal, Refused};
+use crate::bookings::step_rules::StepRules;
 use crate::bookings::step_runner::StepRunner;
 pub(crate) use crate::bookings::steps::Moments;
-use crate::bookings::steps::{STEPS, StepKind, StepRules, TimedStep, Turn};
+use crate::bookings::steps::{STEPS, StepKind, TimedStep, Turn};
 use crate::bookings::storable::unstorable_statuses;
 use crate::database::{Result, Transaction};
 
@@ -31,11 +32,20 @@ pub struct Transitions {
     pub completed: i64,
     /// `→ expired`.
     pub expired: i64,
+    /// `in_progress → confirmed`: started by time, then moved into the future. Absent where there
+    /// were none.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub reopened: i64,
     /// Due, but beyond this pass's limit, or of bookings that another transaction has locked.
     pub remaining: i64,
     /// Changes that the user's database refused in this pass. Absent where there were none.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub refused: Option<Refused>,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde's signature")]
+pub(crate) fn is_zero(count: &i64) -> bool {
+    *count == 0
 }
 
 impl Transitions {
@@ -44,12 +54,13 @@ impl Transitions {
             StepKind::Started => self.started += count,
             StepKind::Completed => self.completed += count,
             StepKind::Expired | StepKind::ExpiredPending => self.expired += count,
+            StepKind::Reopened => self.reopened += count,
         }
     }
 
     /// How many were made.
     pub(crate) fn total(&self) -> i64 {
-        self.started + self.completed + self.expired
+        self.started + self.completed + self.expired + self.reopened
     }
 }
 
@@ -202,12 +213,11 @@ async fn count_due(
         (&COUNT_LIMIT, Type::INT8),
     ];
     let row = transaction.query_one(&sql, &parameters).await?;
-    let (started, completed, expired) =
-        (row.get("started"), row.get("completed"), row.get("expired"));
     Ok(Transitions {
-        started,
-        completed,
-        expired,
+        started: row.get("started"),
+        completed: row.get("completed"),
+        expired: row.get("expired"),
+        reopened: row.get("reopened"),
         ..Transitions::default()
     })
 }
@@ -219,10 +229,10 @@ fn count_sql(rules: &StepRules, unstorable: &[Status]) -> String {
         expire_in_progress,
         start,
         complete,
+        reopen,
     ] = &STEPS;
     // A booking whose start and end both passed goes through both steps in one pass.
-    let is_made =
-        |step: &TimedStep| step.is_on(&rules.settings) && !unstorable.contains(&step.edge.to);
+    let is_made = |step: &TimedStep| step.is_on(rules) && !unstorable.contains(&step.edge.to);
     let start_and_complete = format!(
         "{} AND {} AND {}",
         start.candidates(rules),
@@ -234,13 +244,14 @@ fn count_sql(rules: &StepRules, unstorable: &[Status]) -> String {
         format!("(SELECT count(*) FROM (SELECT {candidates} LIMIT $4) AS counted)")
     };
     format!(
-        "SELECT {} + {} + {} AS expired, {} AS started, {} + {} AS completed",
+        "SELECT {} + {} + {} AS expired, {} AS started, {} + {} AS completed, {} AS reopened",
         count(when_made(expire_pending)),
         count(when_made(expire_confirmed)),
         count(when_made(expire_in_progress)),
         count(when_made(start)),
         count(when_made(complete)),
         count(start_and_complete),
+        count(when_made(reopen)),
     )
 }
 
@@ -285,11 +296,13 @@ pub(crate) async fn preview(
     let expired = due.expired.min(LIMIT);
     let started = due.started.min(LIMIT - expired);
     let completed = due.completed.min(LIMIT - expired - started);
+    let reopened = due.reopened.min(LIMIT - expired - started - completed);
     Ok(Transitions {
         started,
         completed,
         expired,
-        remaining: due.total() - expired - started - completed,
+        reopened,
+        remaining: due.total() - expired - started - completed - reopened,
         refused: None,
     })
 }

@@ -10,7 +10,7 @@ use crate::bookings::not_live::lower_marks;
 use crate::bookings::settings::TransitionSettings;
 use crate::bookings::snapshot;
 use crate::bookings::status_change::StatusError;
-use crate::bookings::steps::StepRules;
+use crate::bookings::step_rules::StepRules;
 use crate::database::Transaction;
 
 /// It runs with the settings of the user's database.

@@ -29,6 +29,12 @@ pub(crate) fn function_oid_sql(name: &str) -> String {
 /// which creates this table, it cannot.
 pub(crate) const IS_KNOWN: &str = "to_regclass('public.booking_automation_notices') IS NOT NULL";
 
+/// Reads [`IS_KNOWN`].
+pub(crate) async fn is_known(transaction: &Transaction) -> Result<bool> {
+    let sql = format!("SELECT {IS_KNOWN} AS is_known");
+    Ok(transaction.query_one(&sql, &[]).await?.get("is_known"))
+}
+
 /// Whether the database can tell which bookings are live.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Liveness {

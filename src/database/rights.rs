@@ -8,6 +8,7 @@ pub(crate) const NEEDED: [(&str, &str); 24] = [
     ("booking_automation_migrations", "SELECT"),
     ("booking_automation_hash_key", "SELECT"),
     ("booking_automation_cancellation_policies", "SELECT"),
+    ("booking_automation_notice_rules", "SELECT"),
     ("automation_runs", "SELECT, INSERT, UPDATE, DELETE"),
     ("booking_automation_callers", "SELECT, INSERT, UPDATE"),
     ("booking_automation_channels", "SELECT, UPDATE"),
@@ -26,7 +27,6 @@ pub(crate) const NEEDED: [(&str, &str); 24] = [
         "booking_automation_not_live",
         "SELECT, INSERT, UPDATE, DELETE",
     ),
-    ("booking_automation_notice_rules", "SELECT"),
     ("booking_automation_notices", "SELECT, UPDATE, DELETE"),
     (
         "booking_automation_requests",

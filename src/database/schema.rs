@@ -115,7 +115,7 @@ pub(crate) const REQUIRED: &str = "17_cancellation";
 /// fill in other programs' transactions, serve retention, the list of events, notices (one for each
 /// event, rule, audience and channel), and webhooks: one message for each event and subscription,
 /// the messages that wait for each subscription, and the turns of their kinds and attempts.
-pub(crate) const INDEXES: [(&str, &str); 9] = [
+pub(crate) const INDEXES: [(&str, &str); 10] = [
     (
         "booking_automation_confirmed_start",
         "ON public.bookings (scheduled_at) WHERE status = 'confirmed'",
@@ -124,6 +124,10 @@ pub(crate) const INDEXES: [(&str, &str); 9] = [
         "booking_automation_in_progress_end",
         "ON public.bookings (public.booking_automation_end(scheduled_at, duration_minutes::bigint)) \
          WHERE status = 'in_progress' AND auto_complete_blocked IS NOT TRUE",
+    ),
+    (
+        "booking_automation_in_progress_start",
+        "ON public.bookings (scheduled_at) WHERE status = 'in_progress' AND auto_status_updated IS TRUE",
     ),
     (
         "booking_automation_pending_start",

@@ -7,7 +7,7 @@
 --   $5 seconds that an unknown outcome waits for the provider's own event
 --   $6 the moment to decide by (NULL: the clock)
 --   $7 attempts, at most
---   $8 the events that claim_candidates.sql locked  $9 their recipients' addresses
+--   $8 the events that claim_candidates.sql locked  $9 their recipients' addresses  $10 digests of their facts
 WITH clock AS MATERIALIZED (
     SELECT clock_timestamp() AS at
 ), pace AS MATERIALIZED (
@@ -17,7 +17,7 @@ WITH clock AS MATERIALIZED (
       FROM clock k, {channel} AS c
      WHERE c.channel = $1
 ), candidate AS MATERIALIZED (
-    SELECT * FROM unnest($8::uuid[], $9::text[]) AS candidate (id, email)
+    SELECT * FROM unnest($8::uuid[], $9::text[], $10::bytea[]) AS candidate (id, email, facts)
 ), seen AS MATERIALIZED (
     -- The current state of each candidate.
     SELECT e.id, b.status AS booking_status,
@@ -31,18 +31,33 @@ WITH clock AS MATERIALIZED (
                    WHEN b.scheduled_at <= p.as_of THEN 'started'
                    WHEN r.name IS NULL OR NOT r.active OR NOT e.channel = ANY (r.channels) THEN 'rule_off'
                    WHEN EXISTS (
-                        -- A reminder nearer to the start is queued or sent.
+                        -- A reminder nearer to the start is queued or sent, or was told before.
                         SELECT FROM public.booking_automation_events nearer
                          WHERE nearer.event_type = 'reminder_sent' AND nearer.booking_id = e.booking_id
                            AND nearer.revision = e.revision AND nearer.audience = e.audience AND nearer.channel = e.channel
-                           AND nearer.status IN ('pending', 'sending', 'completed')
+                           AND (nearer.status IN ('pending', 'sending', 'completed') OR nearer.reason = 'already_told')
                            AND public.booking_automation_supersedes(nearer.scheduled_at, nearer.rule, e.scheduled_at, e.rule)) THEN 'superseded'
+                   WHEN EXISTS (
+                        -- A message of this rule said the same. From it on, none that may have arrived said anything else,
+                        -- or came back.
+                        SELECT FROM public.booking_automation_events told
+                         WHERE told.event_type = 'reminder_sent' AND told.rule <> '' AND told.booking_id = e.booking_id
+                           AND told.revision < e.revision AND told.rule = e.rule AND told.audience = e.audience AND told.channel = e.channel
+                           AND told.status = 'completed' AND told.event_data ->> 'told' = t.told
+                           AND NOT EXISTS (
+                                SELECT FROM public.booking_automation_events later
+                                 WHERE later.booking_id = e.booking_id AND later.seq >= told.seq
+                                   AND later.audience = e.audience AND later.channel = e.channel AND {may_have_arrived:later}
+                                   AND (later.event_type <> 'reminder_sent' OR later.event_data ->> 'told' IS DISTINCT FROM t.told
+                                        OR EXISTS (SELECT FROM public.booking_automation_feedback f
+                                                    WHERE f.event_id = later.id AND f.kind IN ('bounced', 'rejected', 'rendering_failed'))))
+                        ) THEN 'already_told'
                END,
                CASE
                    WHEN coalesce(btrim(candidate.email), '') = '' THEN 'no_address'
                    WHEN EXISTS (
                         SELECT FROM public.booking_automation_suppressions x
-                         WHERE x.address_hash = public.booking_automation_address_hash(k.inner_key, k.outer_key, candidate.email)) THEN 'suppressed'
+                         WHERE x.address_hash = a.address_hash) THEN 'suppressed'
                END) AS not_due,
            e.status = 'sending' AND e.attempts >= $7 AS exhausted,
            -- The provider's events may have settled an earlier unknown outcome.
@@ -50,7 +65,8 @@ WITH clock AS MATERIALIZED (
            CASE WHEN isfinite(b.scheduled_at) THEN extract(epoch FROM b.scheduled_at - p.as_of)::float8 END AS seconds_left,
            least(greatest(b.duration_minutes, 0), 2147483647)::integer AS duration_minutes,
            CASE e.event_type WHEN 'notification_sent' THEN b.scheduled_at ELSE e.starts_at END AS starts_at,
-           notice.facts AS notice
+           notice.facts AS notice,
+           t.told
       FROM candidate
       JOIN public.booking_automation_events e ON e.id = candidate.id
      CROSS JOIN pace p
@@ -58,6 +74,13 @@ WITH clock AS MATERIALIZED (
       LEFT JOIN public.bookings b ON b.id = e.booking_id
       LEFT JOIN public.booking_automation_state s ON s.booking_id = e.booking_id
       LEFT JOIN public.reminder_rules r ON r.name = e.rule AND r.audience = e.audience
+     CROSS JOIN LATERAL (
+           SELECT public.booking_automation_address_hash(k.inner_key, k.outer_key, candidate.email) AS address_hash OFFSET 0) AS a
+     -- What the message tells, and to whom: a keyed digest.
+     CROSS JOIN LATERAL (
+           SELECT encode(sha256(a.address_hash || candidate.facts
+                                || convert_to(concat_ws(' ', extract(epoch FROM b.scheduled_at), b.duration_minutes), 'UTF8')), 'base64') AS told
+           OFFSET 0) AS t
       LEFT JOIN LATERAL ({notice}) AS notice ON true
 ), settled AS (
     -- The provider accepted an earlier attempt.
@@ -91,8 +114,10 @@ WITH clock AS MATERIALIZED (
            starts_at = s.starts_at,
            lease_until = p.at + make_interval(secs => $4),
            next_attempt_at = p.at + make_interval(secs => $4 + $5),
-           event_data = CASE WHEN e.status <> 'sending' THEN e.event_data
-               ELSE public.booking_automation_with_attempt(e.event_data, public.booking_automation_lost_attempt(e.attempts)) END
+           event_data = coalesce(CASE WHEN e.status <> 'sending' THEN e.event_data
+               ELSE public.booking_automation_with_attempt(e.event_data, public.booking_automation_lost_attempt(e.attempts)) END, '{}')
+               -- Stored before the request leaves. Attempts that tell different things have no digest.
+               || jsonb_build_object('told', CASE WHEN e.attempts = 0 OR e.event_data ->> 'told' = s.told THEN s.told END)
                || CASE WHEN s.notice IS NULL THEN '{}' ELSE jsonb_build_object('notice', s.notice) END
       FROM seen s, pace p
      WHERE e.id = s.id AND s.settled_by IS NULL AND s.not_due IS NULL AND NOT s.exhausted

@@ -9,6 +9,9 @@ WITH clock AS MATERIALIZED (
     SELECT c.held_reason IS NOT NULL AS held, {room} AS room
       FROM clock k, {channel} AS c
      WHERE c.channel = $1
+), at_most AS MATERIALIZED (
+    -- While the account cannot send, one message tests whether it can again. No row of the channel: see claim_page.
+    SELECT coalesce((SELECT least($2, room, CASE WHEN held THEN 1 END)::bigint FROM pace), 0) AS messages
 ), urgent AS MATERIALIZED (
     -- New, retried and lease-expired rows, the most urgent start first.
     SELECT e.id, e.booking_id, e.audience, e.starts_at, e.seq
@@ -17,21 +20,27 @@ WITH clock AS MATERIALIZED (
        AND e.starts_at > (SELECT as_of FROM clock) AND e.next_attempt_at <= (SELECT at FROM clock)
        AND ($5::uuid IS NULL OR e.id = $5)
      ORDER BY e.starts_at, e.seq
-     -- While the account cannot send, one message tests whether it can again.
-     LIMIT coalesce((SELECT least($2, room, CASE WHEN held THEN 1 END)::bigint FROM pace), 0) -- no row: see claim_page
+     LIMIT (SELECT messages FROM at_most)
        FOR UPDATE SKIP LOCKED
 ), past AS MATERIALIZED (
-    -- Behind them, what is about a start that has passed: follow-ups, and reminders that come too late.
-    SELECT e.id, e.booking_id, e.audience, e.starts_at, e.seq
+    -- What is about a start that has passed.
+    SELECT e.id, e.booking_id, e.audience, e.event_type, e.starts_at, e.seq
       FROM public.booking_automation_events e
      WHERE {claimable} AND e.channel = $1
        AND e.starts_at <= (SELECT as_of FROM clock) AND e.next_attempt_at <= (SELECT at FROM clock)
        AND ($5::uuid IS NULL OR e.id = $5)
      ORDER BY e.starts_at, e.seq
-     LIMIT coalesce((SELECT least($2, room, CASE WHEN held THEN 1 END)::bigint FROM pace), 0) - (SELECT count(*) FROM urgent)
+     LIMIT $2
        FOR UPDATE SKIP LOCKED
 ), candidate AS MATERIALIZED (
-    SELECT id, booking_id, audience FROM urgent UNION ALL SELECT id, booking_id, audience FROM past
+    SELECT id, booking_id, audience FROM urgent
+    UNION ALL
+    -- Reminders are not due any more: they are ended, which takes no part of the rate.
+    SELECT id, booking_id, audience FROM past WHERE event_type = 'reminder_sent'
+    UNION ALL
+    -- Follow-ups come last.
+    (SELECT id, booking_id, audience FROM past WHERE event_type = 'notification_sent'
+      ORDER BY starts_at, seq LIMIT (SELECT messages FROM at_most) - (SELECT count(*) FROM urgent))
 )
 SELECT {hand_over}, {is_liveness_known} AS is_liveness_known
   FROM candidate

@@ -1,59 +1,88 @@
--- Part of claim.sql: what the notice `e` about the booking `b` says now, and why it is not to be sent any more.
-SELECT n.facts,
+-- Part of claim.sql: what the notice `e` about the booking `b` says now, and why it is not to be sent any more. `t.told`
+-- is a digest of what it would tell, and to whom.
+WITH stored AS MATERIALIZED (
+    -- Of a reminder, nothing below is read.
+    SELECT e.event_data -> 'notice' AS facts, e.event_data -> 'notice' ->> 'on_event' AS on_event
+     WHERE e.event_type = 'notification_sent'
+), said AS MATERIALIZED (
+    -- What the person got, or may have got, about this booking. Other rules about the same event do not count: each tells
+    -- of it for itself.
+    SELECT o.seq, o.starts_at, o.event_data ->> 'told' AS told, o.status = 'completed' AS is_certain,
+           coalesce(o.event_data -> 'notice' ->> 'on_event', '') AS on_event
+      FROM stored n
+     CROSS JOIN LATERAL (
+           SELECT * FROM public.booking_automation_events o
+            WHERE o.booking_id = e.booking_id AND o.event_type IN ('reminder_sent', 'notification_sent')
+              AND o.audience = e.audience AND o.channel = e.channel AND o.id <> e.id OFFSET 0) AS o
+     WHERE {may_have_arrived:o}
+       AND (o.rule = e.rule OR n.on_event IS DISTINCT FROM o.event_data -> 'notice' ->> 'on_event')
+       AND NOT EXISTS (SELECT FROM public.booking_automation_feedback f
+                        WHERE f.event_id = o.id AND f.kind IN ('bounced', 'rejected', 'rendering_failed') OFFSET 0)
+), latest AS MATERIALIZED (
+    SELECT * FROM said ORDER BY seq DESC LIMIT 1
+), known AS MATERIALIZED (
+    -- The start that the person knows: several moves are told as one.
+    SELECT CASE
+               WHEN l.seq IS NOT NULL AND NOT l.is_certain THEN n.facts -> 'from'
+               WHEN l.seq IS NOT NULL THEN to_jsonb(l.starts_at)
+               ELSE (SELECT first.event_data -> 'notice' -> 'from'
+                       FROM public.booking_automation_events first
+                      WHERE first.booking_id = e.booking_id AND first.event_type = 'notification_sent'
+                        AND first.audience = e.audience AND first.channel = e.channel AND first.rule = e.rule
+                        AND first.event_data -> 'notice' ->> 'on_event' = 'rescheduled'
+                      ORDER BY first.seq LIMIT 1)
+           END AS start
+      FROM stored n LEFT JOIN latest l ON true
+     WHERE n.on_event = 'rescheduled'
+)
+SELECT CASE n.on_event
+           WHEN 'rescheduled' THEN n.facts || jsonb_build_object('from', known.start)
+           WHEN 'cancelled' THEN n.facts || jsonb_strip_nulls(jsonb_build_object('by', CASE
+               WHEN n.facts ->> 'by' IS NOT NULL THEN n.facts ->> 'by'
+               -- The owner's programs write who it was into the booking, where it has this column.
+               WHEN to_jsonb(b) ->> 'cancelled_by' = to_jsonb(b) ->> 'customer_id' THEN 'customer'
+               WHEN to_jsonb(b) ->> 'cancelled_by' = to_jsonb(b) ->> 'provider_id' THEN 'provider' END))
+           ELSE n.facts
+       END AS facts,
        CASE
-           WHEN NOT n.is_on THEN 'rule_off'
+           WHEN NOT EXISTS (SELECT FROM public.booking_automation_notice_rules r
+                             WHERE r.name = e.rule AND r.audience = e.audience AND r.active AND e.channel = ANY (r.channels)
+                               AND r.on_event = n.on_event) THEN 'rule_off'
+           WHEN b.scheduled_at IS NULL OR NOT isfinite(b.scheduled_at) THEN 'no_start'
+           -- Another one about the same waits: it will tell how the booking stands then.
+           WHEN EXISTS (
+                SELECT FROM public.booking_automation_events w
+                 WHERE w.booking_id = e.booking_id AND w.event_type = 'notification_sent' AND w.seq > e.seq
+                   AND w.rule = e.rule AND w.audience = e.audience AND w.channel = e.channel
+                   AND w.event_data -> 'notice' ->> 'on_event' = n.on_event
+                   AND (w.status = 'pending' OR w.status = 'sending' AND w.next_attempt_at > p.at)) THEN 'superseded'
            -- What comes after the start. The step may have been undone.
-           WHEN n.on_event IN ('completed', 'expired') THEN CASE WHEN b.status <> n.on_event THEN 'overtaken' END
+           WHEN n.on_event IN ('completed', 'expired') THEN CASE
+               WHEN b.status IS DISTINCT FROM n.on_event THEN 'overtaken'
+               WHEN EXISTS (SELECT FROM said s WHERE s.on_event = n.on_event AND s.starts_at = b.scheduled_at) THEN 'already_told'
+           END
            WHEN b.scheduled_at <= p.as_of THEN 'started'
            WHEN n.on_event = 'cancelled' THEN CASE
-               WHEN b.status NOT IN ('cancelled', 'refunded') THEN 'overtaken'
-               WHEN told.on_event = 'cancelled' THEN 'already_told'
+               WHEN coalesce(b.status, '') NOT IN ('cancelled', 'refunded') THEN 'overtaken'
+               WHEN EXISTS (SELECT FROM latest l WHERE l.is_certain AND l.on_event = 'cancelled' AND l.told = t.told) THEN 'already_told'
            END
            WHEN b.status IN ('in_progress', 'completed', 'expired') THEN 'started'
-           WHEN b.status <> 'confirmed' THEN 'cancelled'
+           WHEN b.status IS DISTINCT FROM 'confirmed' THEN 'cancelled'
            WHEN n.on_event = 'confirmed' THEN CASE
-               WHEN told.starts_at = b.scheduled_at AND told.on_event <> 'cancelled' THEN 'already_told'
+               -- It told this before, and nothing else has been told since.
+               WHEN EXISTS (SELECT FROM said s WHERE s.on_event = 'confirmed' AND s.is_certain)
+                AND EXISTS (SELECT FROM latest l WHERE l.is_certain AND l.told = t.told
+                                                   AND l.on_event IN ('', 'confirmed', 'rescheduled')) THEN 'already_told'
            END
-           WHEN b.scheduled_at <> e.starts_at OR EXISTS (
-                -- A later move, or a confirmation that tells the new start.
-                SELECT FROM public.booking_automation_events other
-                 WHERE other.booking_id = e.booking_id AND other.event_type = 'notification_sent'
-                   AND other.audience = e.audience AND other.channel = e.channel AND other.id <> e.id
-                   AND CASE other.event_data -> 'notice' ->> 'on_event'
-                           WHEN 'rescheduled' THEN other.rule = e.rule AND other.seq > e.seq
-                           WHEN 'confirmed' THEN other.status IN ('pending', 'sending') END) THEN 'superseded'
-           WHEN b.scheduled_at = (n.facts ->> 'from')::timestamptz THEN 'already_told'
+           -- A confirmation that was not tried yet tells the new start.
+           WHEN EXISTS (
+                SELECT FROM public.booking_automation_events c
+                  JOIN public.booking_automation_notice_rules r ON r.name = c.rule AND r.audience = c.audience AND r.active
+                 WHERE c.booking_id = e.booking_id AND c.event_type = 'notification_sent' AND c.audience = e.audience
+                   AND c.channel = e.channel AND c.event_data -> 'notice' ->> 'on_event' = 'confirmed'
+                   AND c.status = 'pending' AND c.attempts = 0 AND c.channel = ANY (r.channels)
+                   AND r.on_event = 'confirmed') THEN 'superseded'
+           WHEN b.scheduled_at = (known.start #>> '{}')::timestamptz
+            AND NOT EXISTS (SELECT FROM latest l WHERE NOT l.is_certain OR l.on_event = 'cancelled') THEN 'already_told'
        END AS not_due
-  FROM (SELECT e.event_data -> 'notice' AS stored) AS queued
-  LEFT JOIN LATERAL (
-        -- What the person was told last about this booking.
-        SELECT t.starts_at, coalesce(t.event_data -> 'notice' ->> 'on_event', '') AS on_event
-          FROM public.booking_automation_events t
-         WHERE t.booking_id = e.booking_id AND t.event_type IN ('reminder_sent', 'notification_sent')
-           AND t.audience = e.audience AND t.channel = e.channel AND t.status = 'completed'
-           AND NOT EXISTS (SELECT FROM public.booking_automation_feedback f
-                            WHERE f.event_id = t.id AND f.kind IN ('bounced', 'rejected', 'rendering_failed'))
-         ORDER BY t.executed_at DESC, t.seq DESC
-         LIMIT 1) AS told ON true
- CROSS JOIN LATERAL (
-        SELECT stored ->> 'on_event' AS on_event,
-               EXISTS (SELECT FROM public.booking_automation_notice_rules r
-                        WHERE r.name = e.rule AND r.audience = e.audience AND r.active AND e.channel = ANY (r.channels)
-                          AND r.on_event = stored ->> 'on_event') AS is_on,
-               CASE stored ->> 'on_event'
-                   WHEN 'rescheduled' THEN stored || jsonb_build_object('from', CASE
-                       -- The start that the person knows: several moves are told as one.
-                       WHEN told.starts_at IS NOT NULL THEN to_jsonb(told.starts_at)
-                       ELSE (SELECT first.event_data -> 'notice' -> 'from'
-                               FROM public.booking_automation_events first
-                              WHERE first.booking_id = e.booking_id AND first.event_type = 'notification_sent'
-                                AND first.audience = e.audience AND first.channel = e.channel AND first.rule = e.rule
-                                AND first.event_data -> 'notice' ->> 'on_event' = 'rescheduled'
-                              ORDER BY first.seq LIMIT 1) END)
-                   WHEN 'cancelled' THEN stored || jsonb_strip_nulls(jsonb_build_object('by', CASE
-                       WHEN stored ->> 'by' IS NOT NULL THEN stored ->> 'by'
-                       -- The owner's programs write who it was into the booking, where it has this column.
-                       WHEN to_jsonb(b) ->> 'cancelled_by' = to_jsonb(b) ->> 'customer_id' THEN 'customer'
-                       WHEN to_jsonb(b) ->> 'cancelled_by' = to_jsonb(b) ->> 'provider_id' THEN 'provider' END))
-                   ELSE stored END AS facts) AS n
- WHERE e.event_type = 'notification_sent'
+  FROM stored n LEFT JOIN known ON true

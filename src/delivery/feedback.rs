@@ -19,6 +19,7 @@ use uuid::Uuid;
 use crate::channels::email::EVENT_TAG;
 use crate::database::{Begin, Database, Result};
 use crate::delivery::outbox;
+use crate::primitives::email_address::as_sent_to;
 use crate::primitives::errors::redact_addresses;
 
 const FEEDBACK: &str = include_str!("feedback.sql");
@@ -193,6 +194,7 @@ pub fn parse(event: &Value) -> std::result::Result<Option<Feedback>, MalformedEv
             .into_iter()
             .flatten()
             .filter_map(address)
+            .map(|address| as_sent_to(&address))
             .collect(),
     }))
 }

@@ -6,7 +6,8 @@ use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use futures_util::future;
-use serde_json::Value;
+use serde_json::{Value, json};
+use sha2::{Digest, Sha256};
 use tokio_postgres::Row;
 use tokio_postgres::types::Type;
 use uuid::Uuid;
@@ -18,6 +19,7 @@ use crate::database::{Result, Transaction};
 use crate::delivery::figures::Backlog;
 use crate::messages::Kind;
 use crate::messages::facts::{BookingFacts, Canceller};
+use crate::primitives::email_address::as_sent_to;
 use crate::reminders::Reason;
 use crate::reminders::addresses::HAND_OVER;
 use crate::reminders::notices::NoticeEvent;
@@ -51,6 +53,10 @@ const CLAIMABLE: &str =
 /// SQL that precedes a moment: the message `e` is of no use after that moment, because the booking
 /// has started. Some notices are about what comes after the start.
 const ENDS_BEFORE: &str = "coalesce(e.event_data -> 'notice' ->> 'on_event', '') NOT IN ('expired', 'completed') AND e.starts_at <=";
+/// SQL of a boolean: the person has got the message `{alias}`, or may have got it.
+const MAY_HAVE_ARRIVED: &str = "{alias}.attempts > 0
+    AND ({alias}.status IN ('completed', 'sending') OR {alias}.error_message LIKE 'the lease ran out%'
+         OR {alias}.event_data @> '{\"attempts\": [{\"outcome\": \"unknown\"}]}')";
 /// What a notice says, before `migrate` of 0.3.0, when there is none.
 const NO_NOTICE: &str = "SELECT NULL::text AS not_due, NULL::jsonb AS facts";
 pub(crate) const CONTACTS: &str = include_str!("contacts.sql");
@@ -82,9 +88,14 @@ pub(crate) fn claim_sql(liveness: Liveness) -> String {
         Liveness::Unknown => NO_NOTICE,
     };
     let latest_revision = liveness.latest_revision("e.booking_id");
-    sql.replace("{is_live}", liveness.condition())
+    let sql = sql
+        .replace("{is_live}", liveness.condition())
         .replace("{latest_revision}", &latest_revision)
-        .replace("{notice}", notice)
+        .replace("{notice}", notice);
+    ["later", "o"].iter().fold(sql, |sql, alias| {
+        let condition = MAY_HAVE_ARRIVED.replace("{alias}", alias);
+        sql.replace(&format!("{{may_have_arrived:{alias}}}"), &condition)
+    })
 }
 
 /// One claimed message.
@@ -201,8 +212,9 @@ pub(crate) async fn claim_page(
     let emails: Vec<_> = candidates
         .contacts
         .values()
-        .map(|contact| contact.get::<_, Option<&str>>("email"))
+        .map(|contact| contact.get::<_, Option<&str>>("email").map(as_sent_to))
         .collect();
+    let facts: Vec<_> = candidates.contacts.values().map(facts_digest).collect();
     let parameters = [
         (&Channel::Email.as_str() as _, Type::TEXT),
         (&limits.rate as _, Type::FLOAT8),
@@ -213,6 +225,7 @@ pub(crate) async fn claim_page(
         (&MAX_ATTEMPTS as _, Type::INT4),
         (&ids as _, Type::UUID_ARRAY),
         (&emails as _, Type::TEXT_ARRAY),
+        (&facts as _, Type::BYTEA_ARRAY),
     ];
     let sql = claim_sql(candidates.liveness);
     let rows = transaction.query(&sql, &parameters).await?;
@@ -237,6 +250,15 @@ pub(crate) async fn claim_page(
             .filter_map(|row| ClaimedMessage::of(row, candidates))
             .collect(),
     })
+}
+
+/// A digest of what a message tells about a row of [`CONTACTS`]. A person who was told the same is not
+/// told again.
+fn facts_digest(contact: &Row) -> Vec<u8> {
+    let [service, place, link] =
+        ["service", "place", "meeting_link"].map(|column| contact.get::<_, Option<&str>>(column));
+    let facts = json!([service, place, link, contact.get::<_, bool>("is_online")]);
+    Sha256::digest(facts.to_string()).to_vec()
 }
 
 /// Waits for other transactions that claim or settle.
@@ -272,6 +294,7 @@ impl ClaimedMessage {
                 is_online: contact.get("is_online"),
                 language: contact.get("language"),
                 place_timezone: contact.get("place_timezone"),
+                reply_to: contact.get("reply_to"),
                 starts_in: Duration::try_from_secs_f64(row.get("seconds_left")).unwrap_or_default(),
                 duration_minutes: row.get("duration_minutes"),
             },

@@ -6,12 +6,12 @@ use std::time::{Duration, Instant};
 use futures_util::{StreamExt, stream};
 
 use crate::channels::Outcome;
+use crate::channels::email::Envelope;
 use crate::delivery::mailer::Mailer;
 use crate::delivery::outbox::{ClaimedMessage, MessagePage};
 use crate::delivery::pages::LARGEST_PAGE;
 use crate::messages::render;
 use crate::messages::wording::Wording;
-use crate::primitives::email_address::Address;
 use crate::reminders::Reason;
 
 /// Sends a page, with a limited number of requests at a time.
@@ -66,12 +66,14 @@ async fn send(
     give_up_at: Instant,
 ) -> Outcome {
     let facts = &claimed.facts;
-    let Some(to) = Address::parse(&facts.email) else {
-        let error = "not a mail address that SES accepts".to_owned();
-        return Outcome::Rejected {
-            reason: Reason::BadAddress,
-            error,
-        };
+    let envelope = match Envelope::of(facts) {
+        Ok(envelope) => envelope,
+        Err(error) => {
+            return Outcome::Rejected {
+                reason: Reason::BadAddress,
+                error: error.to_string(),
+            };
+        }
     };
     if facts.timezone.is_some() && facts.is_zone_unknown() {
         tracing::warn!(
@@ -92,14 +94,17 @@ async fn send(
     let left = give_up_at
         .saturating_duration_since(Instant::now())
         .min(mailer.settings.timing.request);
-    let outcome =
-        match tokio::time::timeout(left, mailer.ses.send(claimed.id, &to, message, leave_by)).await
-        {
-            Ok(outcome) => outcome,
-            Err(_) => Outcome::Unknown {
-                error: "no answer before the call had to end".to_owned(),
-            },
-        };
+    let outcome = match tokio::time::timeout(
+        left,
+        mailer.ses.send(claimed.id, &envelope, message, leave_by),
+    )
+    .await
+    {
+        Ok(outcome) => outcome,
+        Err(_) => Outcome::Unknown {
+            error: "no answer before the call had to end".to_owned(),
+        },
+    };
     log_outcome(claimed, &outcome);
     outcome
 }

@@ -171,7 +171,7 @@ fn interval(text: &str) -> Result<Duration, String> {
 }
 
 fn address(text: &str) -> Result<Address, String> {
-    Address::parse(text).ok_or_else(|| "takes a mail address, address@example.com".to_owned())
+    Address::parse(text).map_err(|_| "takes a mail address, address@example.com".to_owned())
 }
 
 /// Executes a command.

@@ -10,7 +10,8 @@ use crate::bookings::columns::BookingColumns;
 use crate::bookings::lifecycle::TABLE;
 use crate::bookings::not_live;
 use crate::bookings::settings::TransitionSettings;
-use crate::bookings::steps::{STEPS, StepRules};
+use crate::bookings::step_rules::StepRules;
+use crate::bookings::steps::STEPS;
 use crate::bookings::{projection, status_change, transitions, unblock};
 use crate::database::owner_functions::Liveness;
 use crate::delivery::{flags, outbox, webhook_outbox, webhooks};
@@ -65,7 +66,7 @@ pub fn composed() -> Vec<(String, String)> {
         [
             ("probe", probe::probe_sql(&rules)),
             ("decisions", decisions::enqueue_sql(rules.liveness)),
-            ("notices", notices::ENQUEUE.to_owned()),
+            ("notices", notices::enqueue_sql()),
             ("what was paid", PaidBy::Function.refund_basis_sql()),
             ("the price", PaidBy::TotalPrice.refund_basis_sql()),
             ("marks", not_live::mark_not_live_sql(&rules)),

@@ -42,6 +42,8 @@ pub struct BookingFacts {
     pub is_online: bool,
     /// The time zone of the place, or of the provider.
     pub place_timezone: Option<String>,
+    /// Whom an answer goes to; `None`: the sender.
+    pub reply_to: Option<String>,
 }
 
 impl BookingFacts {
@@ -72,8 +74,6 @@ pub struct RefundFacts {
     pub total: Option<String>,
     /// What is refunded of it.
     pub amount: Option<String>,
-    /// What is not.
-    pub kept: Option<String>,
     /// A code of ISO 4217.
     pub currency: Option<String>,
     /// The unit of the amounts; `None`: that of the currency, such as euros.

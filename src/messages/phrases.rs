@@ -6,7 +6,9 @@ use jiff::tz::TimeZone;
 use crate::messages::facts::BookingFacts;
 use crate::messages::kind_name::KindName;
 use crate::messages::languages::{Language, TextError, Variable};
-use crate::messages::plain_text::{isolated, one_line, without_isolates, without_typography};
+use crate::messages::plain_text::{
+    holds_link, isolated, one_line, without_isolates, without_links, without_typography,
+};
 use crate::messages::times::{full_time, short_time};
 use crate::messages::wording::Wording;
 use crate::messages::zones::Zones;
@@ -18,13 +20,20 @@ pub(crate) struct Phrases<'a> {
     kind: KindName,
     wording: &'a Wording,
     pub(crate) zones: Zones,
-    /// The recipient's name.
-    pub(crate) name: Option<String>,
+    /// The recipient's name. One that holds a link is not greeted: "Hello evil.example" would be an
+    /// invitation to go there, in a mail from somebody known.
+    pub(crate) greeted: Option<String>,
     pub(crate) service: Option<String>,
     /// The other person.
     pub(crate) person: Option<String>,
     /// `None` for a booking online.
     pub(crate) place: Option<String>,
+    /// The service, or that it is a booking.
+    booked: String,
+    /// The same, and with whom.
+    booking: String,
+    /// The start.
+    when: String,
 }
 
 impl<'a> Phrases<'a> {
@@ -34,15 +43,37 @@ impl<'a> Phrases<'a> {
         kind: KindName,
         wording: &'a Wording,
     ) -> Result<Self, TextError> {
-        let name =
-            |text: &Option<String>| one_line(text.as_deref()).map(|it| isolated(language, it));
+        let name = |text: &Option<String>| {
+            one_line(text.as_deref()).map(|line| isolated(language, without_links(&line)))
+        };
         let place = name(&facts.place).filter(|_| !facts.is_online);
+        let (service, person) = (name(&facts.service), name(&facts.with_name));
+        let booked = match &service {
+            Some(service) => service.clone(),
+            None => wording.text(kind, language, "your-booking", &[])?,
+        };
+        let booking = match &person {
+            None => booked.clone(),
+            Some(person) => {
+                let variables = [
+                    ("service", booked.as_str().into()),
+                    ("person", person.as_str().into()),
+                ];
+                wording.text(kind, language, "booking-with", &variables)?
+            }
+        };
+        let zones = Zones::of(facts, place.is_some());
         Ok(Self {
-            zones: Zones::of(facts, place.is_some()),
-            name: name(&facts.name),
-            service: name(&facts.service),
-            person: name(&facts.with_name),
+            when: short_time(language, facts.starts_at, &zones.first)?,
+            zones,
+            greeted: one_line(facts.name.as_deref())
+                .filter(|name| !holds_link(name))
+                .map(|name| isolated(language, name)),
+            service,
+            person,
             place,
+            booked,
+            booking,
             facts,
             language,
             kind,
@@ -56,13 +87,7 @@ impl<'a> Phrases<'a> {
         text: &'static str,
         variables: &[Variable<'_>],
     ) -> Result<String, TextError> {
-        match self
-            .wording
-            .write(self.kind, self.language, text, variables)
-        {
-            Some(own) => Ok(own),
-            None => self.language.text(text, variables),
-        }
+        self.wording.text(self.kind, self.language, text, variables)
     }
 
     /// A text with what each text of a kind may say: `$service`, `$booking` (the service, and with
@@ -72,25 +97,10 @@ impl<'a> Phrases<'a> {
         text: &'static str,
         variables: &[Variable<'_>],
     ) -> Result<String, TextError> {
-        let service = match &self.service {
-            Some(service) => service.clone(),
-            None => self.text("your-booking", &[])?,
-        };
-        let booking = match &self.person {
-            None => service.clone(),
-            Some(person) => self.text(
-                "booking-with",
-                &[
-                    ("service", service.as_str().into()),
-                    ("person", person.as_str().into()),
-                ],
-            )?,
-        };
-        let when = short_time(self.language, self.facts.starts_at, &self.zones.first)?;
-        let mut all = vec![
-            ("service", service.into()),
-            ("booking", booking.into()),
-            ("when", when.into()),
+        let mut all: Vec<Variable<'_>> = vec![
+            ("service", self.booked.as_str().into()),
+            ("booking", self.booking.as_str().into()),
+            ("when", self.when.as_str().into()),
             ("audience", self.facts.audience.as_str().into()),
         ];
         all.extend_from_slice(variables);

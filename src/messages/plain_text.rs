@@ -1,15 +1,26 @@
 //! Cleans text that other people entered, for use in one line of a message.
 
+use std::iter;
+
+use unicode_segmentation::UnicodeSegmentation;
+
 use crate::messages::languages::Language;
 
-/// On one line, and short enough for a subject. A text that was cut says so.
+/// On one line, and short enough for a subject. A text that was cut says so, and was cut between
+/// characters as people see them: no accent, no part of a family of emojis is left alone.
 pub(crate) fn one_line(text: Option<&str>) -> Option<String> {
     const LONGEST: usize = 200;
     let line = single_line(text?);
     let line = match line.char_indices().nth(LONGEST) {
         None => line,
         Some(_) => {
-            let kept: String = line.chars().take(LONGEST - 1).collect();
+            let mut room = LONGEST - 1;
+            let fits = |grapheme: &&str| {
+                let left = room.checked_sub(grapheme.chars().count());
+                room = left.unwrap_or_default();
+                left.is_some()
+            };
+            let kept: String = line.graphemes(true).take_while(fits).collect();
             format!("{}…", kept.trim_end())
         }
     };
@@ -33,6 +44,44 @@ fn single_line(text: &str) -> String {
         .filter(|word| !word.is_empty())
         .collect();
     words.join(" ")
+}
+
+/// Whether a mail reader would find a URL, a domain or an address in a text.
+pub(crate) fn holds_link(text: &str) -> bool {
+    links_at(text).next().is_some()
+}
+
+/// Without anything that mail readers would make a link on their own, since everybody can enter a
+/// name: a word joiner (U+2060) on both sides of what makes it one. It is invisible and breaks no
+/// line; the text stays readable, which it would not be without its addresses.
+pub(crate) fn without_links(text: &str) -> String {
+    let mut parts = String::with_capacity(text.len());
+    let mut written = 0;
+    for (start, mark) in links_at(text) {
+        let end = start + mark.len_utf8();
+        parts.push_str(&text[written..start]);
+        parts.extend(['\u{2060}', mark, '\u{2060}']);
+        written = end;
+    }
+    parts + &text[written..]
+}
+
+/// The colons before two slashes, the `@` within a word, and the dots within a word that have two
+/// letters behind them, as a domain's last one has.
+fn links_at(text: &str) -> impl Iterator<Item = (usize, char)> {
+    let before = iter::once(' ').chain(text.chars());
+    let marks = text.char_indices().zip(before);
+    marks.filter_map(|((at, mark), before)| {
+        let mut after = text[at + mark.len_utf8()..].chars();
+        let after = [after.next(), after.next()].map(|one| one.unwrap_or(' '));
+        let makes_link = match mark {
+            ':' => after == ['/', '/'],
+            '@' => !before.is_whitespace() && !after[0].is_whitespace(),
+            '.' => !before.is_whitespace() && after.iter().all(|one| one.is_alphabetic()),
+            _ => false,
+        };
+        makes_link.then_some((at, mark))
+    })
 }
 
 /// A name within a sentence. Where one of the two is written from right to left, it is isolated

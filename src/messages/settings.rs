@@ -1,5 +1,7 @@
 //! What the owner decides about messages.
 
+use std::fmt;
+
 use url::Url;
 
 use crate::messages::languages::Language;
@@ -12,10 +14,102 @@ pub struct MessageSettings {
     pub public_url: Option<String>,
     /// Of recipients whose own is not known, or has no file.
     pub default_language: &'static Language,
+    /// Logo, colour and signature.
+    pub look: Look,
+}
+
+/// What the owner adds to the layout.
+#[derive(Clone, Debug)]
+pub struct Look {
+    /// An https URL.
+    pub logo_url: Option<String>,
+    /// Of buttons.
+    pub color: Color,
+    /// Lines at the end.
+    pub signature: Vec<String>,
+}
+
+impl Default for Look {
+    fn default() -> Self {
+        Self {
+            logo_url: None,
+            color: Color([0x1d, 0x4e, 0xd8]),
+            signature: Vec::new(),
+        }
+    }
+}
+
+/// A colour: red, green and blue.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Color([u8; 3]);
+
+impl fmt::Display for Color {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let [red, green, blue] = self.0;
+        write!(formatter, "#{red:02x}{green:02x}{blue:02x}")
+    }
+}
+
+impl Color {
+    fn parse(text: &str) -> Option<Self> {
+        let digits = text.strip_prefix('#').filter(|digits| digits.len() == 6)?;
+        let is_hex = digits.bytes().all(|digit| digit.is_ascii_hexdigit());
+        let [_, red, green, blue] = u32::from_str_radix(digits, 16).ok()?.to_be_bytes();
+        is_hex.then_some(Self([red, green, blue]))
+    }
+
+    /// The colour of text on it: black or white. One of the two always has a contrast of 4.5:1 and
+    /// more, as WCAG 2 demands.
+    pub(crate) fn text(self) -> &'static str {
+        // (1 + 0.05) / (luminance + 0.05) for white, (luminance + 0.05) / 0.05 for black.
+        match (self.luminance() + 0.05).powi(2) < 1.05 * 0.05 {
+            true => "#ffffff",
+            false => "#000000",
+        }
+    }
+
+    /// The relative luminance of WCAG 2.
+    fn luminance(self) -> f64 {
+        let linear = |part: u8| match f64::from(part) / 255.0 {
+            part if part <= 0.04045 => part / 12.92,
+            part => ((part + 0.055) / 1.055).powf(2.4),
+        };
+        let [red, green, blue] = self.0.map(linear);
+        0.2126 * red + 0.7152 * green + 0.0722 * blue
+    }
+}
+
+impl Look {
+    fn from_environment(lookup: Lookup) -> Result<Self, SettingError> {
+        let default = Self::default();
+        Ok(Self {
+            logo_url: read_or(
+                lookup,
+                "MAIL_LOGO_URL",
+                default.logo_url,
+                |text| parse_logo_url(text).map(Some),
+                "an https URL of an image",
+            )?,
+            color: read_or(
+                lookup,
+                "MAIL_COLOR",
+                default.color,
+                Color::parse,
+                "a colour such as #1d4ed8",
+            )?,
+            signature: read_or(
+                lookup,
+                "MAIL_SIGNATURE",
+                default.signature,
+                parse_signature,
+                "up to ten lines of up to 200 characters, separated by line breaks or \\n",
+            )?,
+        })
+    }
 }
 
 impl MessageSettings {
-    /// Reads `PUBLIC_URL` and `DEFAULT_LANGUAGE`.
+    /// Reads `PUBLIC_URL`, `DEFAULT_LANGUAGE`, `MAIL_LOGO_URL`, `MAIL_COLOR` and `MAIL_SIGNATURE`.
     ///
     /// # Errors
     /// Names the variable that is malformed.
@@ -30,6 +124,7 @@ impl MessageSettings {
         Ok(Self {
             public_url,
             default_language: read_language(lookup)?,
+            look: Look::from_environment(lookup)?,
         })
     }
 }
@@ -53,4 +148,64 @@ fn parse_base_url(text: &str) -> Option<String> {
         && url.fragment().is_none();
     (plain && url.has_host() && url.username().is_empty() && url.password().is_none())
         .then(|| url.as_str().trim_end_matches('/').to_owned())
+}
+
+fn parse_logo_url(text: &str) -> Option<String> {
+    let url = Url::parse(text).ok()?;
+    (url.scheme() == "https" && url.username().is_empty() && url.password().is_none())
+        .then(|| url.into())
+}
+
+/// Lines, also with `\n` between them: not every place for a setting takes line breaks.
+fn parse_signature(text: &str) -> Option<Vec<String>> {
+    let text = text.replace("\\n", "\n");
+    let lines: Vec<_> = text.lines().map(|line| line.trim().to_owned()).collect();
+    let is_short =
+        |line: &String| line.chars().count() <= 200 && !line.chars().any(char::is_control);
+    (lines.len() <= 10 && lines.iter().all(is_short)).then_some(lines)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Color, parse_signature};
+
+    #[test]
+    fn text_on_every_colour_has_enough_contrast() {
+        let steps = || (0..=255_u8).step_by(5);
+        for red in steps() {
+            for green in steps() {
+                for blue in steps() {
+                    let color = Color([red, green, blue]);
+                    let text = Color::parse(color.text()).expect("a colour");
+                    let (light, dark) = (text.luminance(), color.luminance());
+                    let contrast = (light.max(dark) + 0.05) / (light.min(dark) + 0.05);
+                    assert!(contrast >= 4.5, "{color}: {contrast}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn colours_are_written_as_they_were_read() {
+        assert_eq!(
+            Color::parse("#1D4ed8").expect("a colour").to_string(),
+            "#1d4ed8"
+        );
+        for text in [
+            "1d4ed8", "#1d4ed", "#1d4ed8f", "#+1d4ed", "#é1234", "red", "#fff",
+        ] {
+            assert_eq!(Color::parse(text), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn a_signature_has_lines() {
+        let lines = ["Studio Nord", "Ringstraße 1"];
+        for text in ["Studio Nord\\nRingstraße 1", "Studio Nord\n Ringstraße 1"] {
+            assert_eq!(parse_signature(text).expect("lines"), lines);
+        }
+        for text in ["a\tb".to_owned(), "x".repeat(201), "a\n".repeat(11)] {
+            assert_eq!(parse_signature(&text), None, "{text}");
+        }
+    }
 }

@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 use tokio_postgres::types::Type;
 use uuid::Uuid;
 
-use crate::database::owner_functions::IS_KNOWN;
+use crate::database::owner_functions;
 use crate::database::{Result, Transaction};
 
 /// Bookings of one part.
@@ -79,6 +79,8 @@ pub(crate) struct Eraser {
     has_others: bool,
     /// Messages that were being sent, of the parts so far.
     under_way: i64,
+    /// Notices that no pass had taken, until a part counts them.
+    queued: i64,
 }
 
 impl Eraser {
@@ -89,12 +91,13 @@ impl Eraser {
             queue: VecDeque::new(),
             has_others: true,
             under_way: 0,
+            queued: 0,
         };
         eraser.look_up(transaction).await?;
         if eraser.queue.is_empty() && !is_known(transaction, person_id).await? {
             return Ok(None);
         }
-        forget_queued_notices(transaction, person_id).await?;
+        eraser.queued = skip_queued_notices(transaction, person_id).await?;
         // The answers to the person's requests. A repeated request then gets 409, since its change
         // is no longer allowed.
         let erase_answers = "DELETE FROM public.booking_automation_requests
@@ -150,10 +153,11 @@ impl Eraser {
             self.queue.drain(..part.len());
             self.under_way += under_way;
         }
+        let queued = std::mem::take(&mut self.queued);
         Ok(Erasure {
             person_id: self.person_id,
-            messages,
-            not_sent: row.get("not_sent"),
+            messages: messages + queued,
+            not_sent: row.get::<_, i64>("not_sent") + queued,
             feedback: row.get("feedback"),
             reasons: row.get("reasons"),
             under_way: self.under_way,
@@ -168,22 +172,29 @@ impl Eraser {
     }
 }
 
-/// Notices to the person on which no pass has decided. Before `migrate` of 0.3.0 there are none.
-async fn forget_queued_notices(transaction: &Transaction, person_id: Uuid) -> Result<()> {
-    let has_queue = transaction
-        .query_one(&format!("SELECT {IS_KNOWN} AS has_queue"), &[])
-        .await?;
-    if !has_queue.get::<_, bool>("has_queue") {
-        return Ok(());
+/// Ends the notices to the person on which no pass has decided. Returns how many. Before `migrate`
+/// of 0.3.0 there are none.
+async fn skip_queued_notices(transaction: &Transaction, person_id: Uuid) -> Result<i64> {
+    if !owner_functions::is_known(transaction).await? {
+        return Ok(0);
     }
-    let sql = "DELETE FROM public.booking_automation_notices n
-                USING public.bookings b
-                WHERE b.id = n.booking_id
-                  AND (n.audience = 'customer' AND b.customer_id = $1 OR n.audience = 'provider' AND b.provider_id = $1)";
-    transaction
+    let sql = "WITH taken AS (
+                   DELETE FROM public.booking_automation_notices n
+                    USING public.bookings b
+                    WHERE b.id = n.booking_id
+                      AND (n.audience = 'customer' AND b.customer_id = $1 OR n.audience = 'provider' AND b.provider_id = $1)
+                   RETURNING n.*
+               )
+               INSERT INTO public.booking_automation_events
+                      (booking_id, event_type, about, event_data, scheduled_at, executed_at, status, reason, rule, audience, channel)
+               SELECT booking_id, 'notification_sent', event_id, '{\"forgotten\": true}', due_at, public.booking_automation_now(),
+                      'skipped', 'forgotten', rule, audience, 'email'
+                 FROM taken
+               ON CONFLICT (about, rule, audience, channel) WHERE event_type = 'notification_sent' AND about IS NOT NULL DO NOTHING";
+    let skipped = transaction
         .execute(sql, &[(&person_id, Type::UUID)])
         .await?;
-    Ok(())
+    Ok(i64::try_from(skipped).unwrap_or(i64::MAX))
 }
 
 async fn is_known(transaction: &Transaction, person_id: Uuid) -> Result<bool> {

@@ -41,6 +41,12 @@ pub(crate) fn in_ascii(text: &str) -> String {
 
 /// A provider's or mail server's text without the addresses in it.
 pub(crate) fn redact_addresses(text: &str) -> String {
+    let mut text = text.to_owned();
+    // A quoted local part, up to the quote before it.
+    while let Some(end) = text.find("\"@") {
+        let start = text[..end].rfind('"').unwrap_or(end);
+        text.replace_range(start..=end, "…");
+    }
     let ends = |character: char| character.is_whitespace() || "<>()[],;:\"'".contains(character);
     let words = text
         .split_inclusive(ends)

@@ -1,6 +1,9 @@
 //! Decides on every reminder that is due, and enqueues it or records why it is not sent.
 
+use std::collections::BTreeSet;
+
 use chrono::{DateTime, Utc};
+use tokio_postgres::Row;
 use tokio_postgres::types::{Timestamp, ToSql, Type};
 use uuid::Uuid;
 
@@ -54,8 +57,27 @@ pub(crate) async fn enqueue_due(
         (&watermark.rules_digest as _, Type::TEXT),
     ];
     let rechecks = transaction.query(TAKE_RECHECKS, &parameters).await?;
+    log_completed_ahead(&rechecks);
     let rechecks: Vec<Uuid> = rechecks.iter().map(|row| row.get("booking_id")).collect();
     decide_or_leave(transaction, liveness, as_of, watermark, &rechecks, run_id).await
+}
+
+/// Logs the bookings of the queue that were completed before their start, or moved ahead since. The
+/// automation does not change them.
+fn log_completed_ahead(rechecks: &[Row]) {
+    let is_ahead = |row: &&Row| row.get::<_, bool>("is_completed_ahead");
+    let ahead: BTreeSet<Uuid> = rechecks
+        .iter()
+        .filter(is_ahead)
+        .map(|row| row.get("booking_id"))
+        .collect();
+    if let Some(first) = ahead.first() {
+        tracing::warn!(
+            bookings.count = ahead.len(),
+            booking.id = %first,
+            "bookings are completed although their start lies ahead; the automation does not change them"
+        );
+    }
 }
 
 /// Decides about everything that is due; if that is too much for one statement, about what became

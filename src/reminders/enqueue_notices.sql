@@ -1,9 +1,15 @@
 -- Continues notices.sql. $4 is the run.
 , held AS (
+    -- As many at once as $5, so that others do not wait behind them for long.
     UPDATE public.booking_automation_notices n
        SET held_since = $1
-      FROM judged j
-     WHERE n.seq = j.seq AND j.is_import
+     WHERE n.seq IN (SELECT m.seq
+                       FROM import i
+                      CROSS JOIN LATERAL (
+                            SELECT seq FROM public.booking_automation_notices m
+                             WHERE m.transaction = i.transaction AND m.on_event = i.on_event AND m.rule = i.rule
+                               AND m.audience = i.audience AND m.held_since IS NULL AND m.decided_at IS NULL AND NOT m.is_automatic
+                             LIMIT $5 FOR UPDATE SKIP LOCKED) AS m)
     RETURNING n.on_event
 ), taken AS (
     DELETE FROM public.booking_automation_notices WHERE seq IN (SELECT seq FROM decision)
@@ -17,7 +23,10 @@
                'on_event', on_event,
                'from', CASE on_event WHEN 'rescheduled' THEN facts -> 'from' END,
                -- Roles alone: people are named by the view, at the moment of sending.
-               'by', CASE WHEN facts ->> 'by' IS DISTINCT FROM facts ->> 'session_user' THEN split_part(facts ->> 'by', ':', 1) END,
+               'by', CASE
+                   WHEN facts ->> 'by' IS DISTINCT FROM facts ->> 'session_user'
+                    AND split_part(facts ->> 'by', ':', 1) IN ('customer', 'provider', 'admin', 'system')
+                   THEN split_part(facts ->> 'by', ':', 1) END,
                'refund', facts -> 'refund'))),
            due_at, CASE WHEN reason IS NOT NULL THEN $1 END,
            CASE WHEN reason IS NULL THEN 'pending' ELSE 'skipped' END, reason,

@@ -6,11 +6,14 @@ use serde::Serialize;
 use tokio_postgres::types::Type;
 
 use crate::database::{Result, Transaction};
+use crate::reminders::notices::NoticeEvent;
 
 /// Transactions in one answer, at most: those that wait longest.
 const LISTED: i64 = 100;
 /// Notices that one transaction of ours changes, at most.
 const PART: i64 = 20_000;
+
+const DECIDE: &str = include_str!("decide_on_held.sql");
 
 /// The notices that one transaction would have sent about one kind of event.
 #[derive(Debug, Serialize)]
@@ -19,7 +22,6 @@ pub(crate) struct HeldNotices {
     transaction: String,
     on_event: String,
     notices: i64,
-    bookings: i64,
     /// When a pass held the first of them.
     held_since: DateTime<Utc>,
 }
@@ -35,8 +37,7 @@ pub(crate) enum HeldDecision {
 
 /// All that are held.
 pub(crate) async fn held_notices(transaction: &Transaction) -> Result<Vec<HeldNotices>> {
-    let sql = "SELECT transaction::text AS transaction, on_event, count(*) AS notices,
-                      count(DISTINCT booking_id) AS bookings, min(held_since) AS held_since
+    let sql = "SELECT transaction::text AS transaction, on_event, count(*) AS notices, min(held_since) AS held_since
                  FROM public.booking_automation_notices
                 WHERE held_since IS NOT NULL
                 GROUP BY 1, 2 ORDER BY min(held_since), 1, 2 LIMIT $1";
@@ -47,38 +48,26 @@ pub(crate) async fn held_notices(transaction: &Transaction) -> Result<Vec<HeldNo
             transaction: row.get("transaction"),
             on_event: row.get("on_event"),
             notices: row.get("notices"),
-            bookings: row.get("bookings"),
             held_since: row.get("held_since"),
         })
         .collect())
 }
 
-/// Decides on some of the notices of a transaction; those that no pass has held yet come first.
-/// Returns how many, and how many may be left.
+/// Decides on some of the notices of a transaction about one kind of event. Returns how many, and
+/// whether more may be left.
 pub(crate) async fn decide_on_part(
     transaction: &Transaction,
     number: u64,
+    on_event: NoticeEvent,
     decision: HeldDecision,
-) -> Result<(i64, i64)> {
-    let sql = "WITH part AS (
-                   SELECT seq FROM public.booking_automation_notices
-                    WHERE transaction = $1::xid8 AND decided_at IS NULL
-                      AND EXISTS (SELECT FROM public.booking_automation_notices
-                                   WHERE transaction = $1::xid8 AND held_since IS NOT NULL)
-                    ORDER BY held_since NULLS FIRST LIMIT $3 FOR UPDATE
-               ), decided AS (
-                   UPDATE public.booking_automation_notices n
-                      SET held_since = NULL, decided_at = public.booking_automation_now(), is_dropped = $2
-                     FROM part WHERE n.seq = part.seq
-                   RETURNING 1
-               )
-               SELECT count(*) AS decided FROM decided";
+) -> Result<(i64, bool)> {
     let parameters = [
         (&number.to_string() as _, Type::TEXT),
+        (&on_event.as_str() as _, Type::TEXT),
         (&(decision == HeldDecision::Drop) as _, Type::BOOL),
         (&PART as _, Type::INT8),
     ];
-    let row = transaction.query_one(sql, &parameters).await?;
+    let row = transaction.query_one(DECIDE, &parameters).await?;
     let decided: i64 = row.get("decided");
-    Ok((decided, i64::from(decided == PART)))
+    Ok((decided, decided == PART))
 }

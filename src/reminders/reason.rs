@@ -10,7 +10,7 @@ named! {
         BookedLate = "booked_late",
         /// A reminder nearer to the start goes out instead.
         Superseded = "superseded",
-        /// The person knows it from an earlier message.
+        /// An earlier message says the same, and nothing else was told since.
         AlreadyTold = "already_told",
         /// The contacts view has no address.
         NoAddress = "no_address",
@@ -94,13 +94,13 @@ impl Reason {
                  the lead time left"
             }
             Self::Superseded => "a later message replaces it",
-            Self::AlreadyTold => "the person already knows it from an earlier message",
+            Self::AlreadyTold => {
+                "an earlier message says the same, and nothing else was sent since"
+            }
             Self::NoAddress => "there is no address to send it to",
             Self::NoStart => "the booking has no start",
             Self::TooOld => "it was about something that happened more than an hour before",
-            Self::Dropped => {
-                "one transaction changed too many bookings, and somebody dropped its notices"
-            }
+            Self::Dropped => "somebody dropped the notices of its transaction",
             Self::Rescheduled => "the booking was moved or confirmed again after it was queued",
             Self::Cancelled => "the booking was no longer confirmed",
             Self::Started => "the booking had started",

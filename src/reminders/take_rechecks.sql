@@ -9,4 +9,7 @@ WITH ahead AS (
 )
 DELETE FROM public.booking_automation_looks
  WHERE seq IN (SELECT seq FROM public.booking_automation_looks ORDER BY seq LIMIT $1)
-RETURNING booking_id
+RETURNING booking_id,
+       -- OFFSET 0: each is looked up by its key.
+       EXISTS (SELECT FROM public.bookings b
+                WHERE b.id = booking_id AND b.status = 'completed' AND b.scheduled_at > $2 OFFSET 0) AS is_completed_ahead

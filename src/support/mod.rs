@@ -1,5 +1,6 @@
 //! For support: the timeline of a booking, the audit trail, and what the coming passes will do.
 
+pub(crate) mod booking_now;
 pub mod preview;
 pub(crate) mod sentences;
 pub(crate) mod timeline;

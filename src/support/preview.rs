@@ -15,7 +15,8 @@ use tokio_postgres::types::Type;
 
 use crate::bookings::lifecycle::Status;
 use crate::bookings::projection::{ProjectionWindow, projection_sql};
-use crate::bookings::steps::StepRules;
+use crate::bookings::step_rules::StepRules;
+use crate::bookings::transitions::is_zero;
 use crate::database::owner_functions::Liveness;
 use crate::database::{Begin, Database, Parameter, Result, Transaction};
 use crate::reminders::addresses::without_address_between;
@@ -71,6 +72,8 @@ struct ChangeCounts {
     started: i64,
     completed: i64,
     expired: i64,
+    #[serde(skip_serializing_if = "is_zero")]
+    reopened: i64,
 }
 
 /// The decisions on the reminders of one rule.
@@ -288,6 +291,7 @@ impl ChangeCounts {
         match to {
             Some(Status::InProgress) => self.started += count,
             Some(Status::Completed) => self.completed += count,
+            Some(Status::Confirmed) => self.reopened += count,
             _ => self.expired += count,
         }
     }

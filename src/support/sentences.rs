@@ -10,6 +10,10 @@ use crate::reminders::Reason;
 /// The audit trail's name of this program.
 pub(crate) const AUTOMATION: &str = "booking-automation";
 
+/// Of a booking that was completed early, or moved after it was completed.
+pub(crate) const COMPLETED_AHEAD: &str =
+    "The booking is completed, but its start lies ahead. The automation does not change it.";
+
 /// The facts of a status change.
 pub(crate) struct StatusFacts<'a> {
     pub(crate) from: Option<&'a str>,

@@ -13,12 +13,13 @@ use uuid::Uuid;
 
 use crate::bookings::projection::{self, ProjectedStep};
 use crate::bookings::settings::TransitionSettings;
-use crate::bookings::steps::StepRules;
+use crate::bookings::step_rules::StepRules;
 use crate::database::{Result, Transaction, finite, json};
 use crate::delivery::event::{EventStatus, EventType};
 use crate::reminders::notices::{QueuedNotice, queued_notices};
 use crate::reminders::planned::{PlannedReminder, planned_reminders};
 use crate::support::EVENT_DATA;
+use crate::support::booking_now::{BookingNow, read_booking};
 use crate::support::sentences::{
     AUTOMATION, StatusFacts, move_sentence, notice_subject, outcome_sentence,
     planned_reminder_sentence, planned_step_sentence, queued_notice_sentence, reminder_subject,
@@ -42,22 +43,6 @@ pub(crate) struct Timeline {
     happened: Vec<Entry>,
     /// In the order in which it will happen, if nothing changes.
     planned: Vec<Entry>,
-}
-
-#[derive(Debug, Serialize)]
-struct BookingNow {
-    status: String,
-    starts_at: Option<DateTime<Utc>>,
-    ends_at: Option<DateTime<Utc>>,
-    /// The automation neither completes nor expires it; with a reason, it does not start it,
-    /// either.
-    automation_blocked: bool,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    blocked_reason: Option<String>,
-    /// By the owner's function `booking_automation_is_live`: if not, the automation leaves it
-    /// alone. Absent: it is live.
-    #[serde(skip_serializing_if = "is_true")]
-    is_live: bool,
 }
 
 /// Something that happened or will happen: a time, a sentence, and the facts of the sentence as
@@ -132,11 +117,6 @@ enum EntryKind {
     },
 }
 
-#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde's signature")]
-fn is_true(value: &bool) -> bool {
-    *value
-}
-
 fn is_nothing(value: &Value) -> bool {
     value.as_array().is_none_or(Vec::is_empty)
 }
@@ -150,7 +130,7 @@ pub(crate) async fn timeline(
 ) -> Result<Option<Timeline>> {
     let rules = StepRules::read(transaction, settings).await?;
     let (booking, events) = future::join(
-        read_booking(transaction, &rules, booking_id),
+        read_booking(transaction, &rules, as_of, booking_id),
         read_events(transaction, booking_id),
     )
     .await;
@@ -175,34 +155,6 @@ pub(crate) async fn timeline(
         booking,
         happened,
         planned,
-    }))
-}
-
-async fn read_booking(
-    transaction: &Transaction,
-    rules: &StepRules,
-    booking_id: Uuid,
-) -> Result<Option<BookingNow>> {
-    let (blocked, is_live, end) = (rules.blocked(), rules.liveness.condition(), rules.end());
-    let sql = format!(
-        "SELECT coalesce(b.status, '') AS status, b.scheduled_at AS starts_at,
-                {end} AS ends_at,
-                {blocked} AS automation_blocked,
-                CASE WHEN {blocked} THEN s.blocked_reason END AS blocked_reason,
-                {is_live} AS is_live
-           FROM public.bookings b LEFT JOIN public.booking_automation_state s ON s.booking_id = b.id
-          WHERE b.id = $1"
-    );
-    let rows = transaction
-        .query(&sql, &[(&booking_id, Type::UUID)])
-        .await?;
-    Ok(rows.first().map(|row| BookingNow {
-        status: row.get("status"),
-        starts_at: finite(row, "starts_at"),
-        ends_at: finite(row, "ends_at"),
-        automation_blocked: row.get("automation_blocked"),
-        blocked_reason: row.get("blocked_reason"),
-        is_live: row.get("is_live"),
     }))
 }
 

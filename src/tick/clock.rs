@@ -9,12 +9,18 @@ use std::time::{Duration, SystemTime};
 use chrono::{DateTime, Utc};
 use tokio_postgres::types::Type;
 
+use crate::database::owner_functions::is_known;
 use crate::database::{Begin, Database, Result, Transaction};
 use crate::delivery::Mailer;
 use crate::delivery::webhooks::WebhookDispatcher;
 use crate::primitives::call::Call;
 
 const BOUND_WAITS: &str = include_str!("bound_waits.sql");
+/// What was queued lies ahead by as much as the clock was set back.
+const BOUND_NOTICES: &str = "UPDATE public.booking_automation_notices n
+      SET due_at = n.due_at - (n.queued_at - k.at), happened_at = n.happened_at - (n.queued_at - k.at), queued_at = k.at
+     FROM (SELECT clock_timestamp() AS at) AS k
+    WHERE n.queued_at > k.at";
 /// SQL of the seconds by which the clock is behind the latest run.
 pub(crate) const SECONDS_SET_BACK: &str = "coalesce(greatest(extract(epoch FROM
     (SELECT max(created_at) FROM public.automation_runs) - clock_timestamp()), 0), 0)::float8";
@@ -62,6 +68,9 @@ pub(crate) async fn bound_waits(
     let (transaction, _) = database.begin(&Begin::until(call.deadline), "").await?;
     transaction
         .commit_after(async |transaction: &Transaction| {
+            if is_known(transaction).await? {
+                transaction.execute(BOUND_NOTICES, &[]).await?;
+            }
             transaction.execute(BOUND_WAITS, &parameters).await
         })
         .await

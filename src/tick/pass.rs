@@ -15,7 +15,7 @@ use tokio_postgres::types::Timestamp;
 use uuid::Uuid;
 
 use crate::bookings::state_changes::make_state_changes;
-use crate::bookings::steps::StepRules;
+use crate::bookings::step_rules::StepRules;
 use crate::bookings::transitions::{self, Moments, Transitions};
 use crate::database::owner_functions::Liveness;
 use crate::database::{BOOKINGS_LOCK_TIMEOUT, Begin, Database, DatabaseError, Transaction};
@@ -299,7 +299,12 @@ async fn advance_and_enqueue(
     } else {
         Transitions::default()
     };
-    let mut decisions = if due.reminders {
+    // Reminders of what is confirmed again may be due.
+    let is_reopened = transitions.reopened > 0;
+    if is_reopened && !due.reminders {
+        refuse_hidden_rows(transaction, true).await?;
+    }
+    let mut decisions = if due.reminders || is_reopened {
         let (liveness, as_of) = (rules.liveness, moments.as_of());
         decisions::enqueue_due(transaction, liveness, as_of, &due.watermark, run_id).await?
     } else {
@@ -307,7 +312,11 @@ async fn advance_and_enqueue(
     };
     // Status changes of this pass may be what notices are about.
     if due.notices || due.transitions && rules.liveness != Liveness::Unknown {
-        decisions.add(enqueue_notices(transaction, moments.as_of(), run_id).await?);
+        let notices = enqueue_notices(transaction, moments.as_of(), run_id).await?;
+        if notices.pending > 0 && !(due.reminders || due.notices) {
+            refuse_hidden_rows(transaction, true).await?;
+        }
+        decisions.add(notices);
     }
     if decisions.left_to_sweep {
         begin_sweep_again(transaction).await?;

@@ -9,7 +9,7 @@ use tokio_postgres::SimpleQueryMessage;
 use crate::bookings::columns::{BookingColumns, COLUMNS_THERE, missing_columns};
 use crate::bookings::settings::TransitionSettings;
 use crate::bookings::state_changes::ANY_WAITING;
-use crate::bookings::steps::StepRules;
+use crate::bookings::step_rules::StepRules;
 use crate::database::last_row;
 use crate::database::owner_functions::{IS_KNOWN, IS_LIVE, Liveness, function_oid_sql};
 use crate::delivery::templates::{MAY_READ, TemplateAccess};

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use tokio_postgres::types::Type;
 
-use crate::bookings::steps::StepRules;
+use crate::bookings::step_rules::StepRules;
 use crate::bookings::transitions::{self, Moments};
 use crate::database::{REQUIRED, Transaction, migrate};
 use crate::delivery::figures::Backlog;

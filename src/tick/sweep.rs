@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use uuid::Uuid;
 
 use crate::bookings::not_live::{MarkPart, mark_not_live};
-use crate::bookings::steps::StepRules;
+use crate::bookings::step_rules::StepRules;
 use crate::database::owner_functions::Liveness;
 use crate::database::{Begin, Database, Transaction};
 use crate::primitives::call::Call;

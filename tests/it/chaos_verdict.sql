@@ -75,6 +75,14 @@ SELECT o.*, r.id AS event_id, r.status, r.reason, r.taken, r.executed_at,
                                      WHERE n.booking_id = o.booking_id AND n.revision = o.revision AND n.audience = o.audience
                                        AND x.lead < o.lead AND o.starts_at - x.lead <= r.executed_at
                                        AND n.reason IS DISTINCT FROM 'booked_late') THEN NULL ELSE 'not superseded' END
+                   WHEN 'already_told' THEN CASE
+                       WHEN EXISTS (SELECT FROM chaos_reminders t
+                                     WHERE t.booking_id = o.booking_id AND t.rule = o.rule AND t.audience = o.audience
+                                       AND t.revision < o.revision AND t.starts_at = o.starts_at AND t.status = 'completed'
+                                       AND NOT EXISTS (SELECT FROM chaos_reminders n
+                                                        WHERE n.booking_id = t.booking_id AND n.audience = t.audience
+                                                          AND n.revision BETWEEN t.revision AND o.revision
+                                                          AND n.starts_at <> t.starts_at AND n.taken > 0)) THEN NULL ELSE 'not told before' END
                    WHEN 'no_address' THEN CASE WHEN o.audience = 'customer' AND o.email IS NULL THEN NULL ELSE 'has an address' END
                    WHEN 'suppressed' THEN CASE
                        WHEN o.audience = 'customer' AND o.email LIKE 'bounces-%' THEN NULL ELSE 'not suppressed' END
@@ -100,6 +108,7 @@ SELECT c.*, u.unblocked_at,
            WHEN old_status = 'confirmed' AND new_status = 'in_progress' THEN new_start <= as_of AND NOT (overdue AND new_blocked IS NOT TRUE)
            WHEN old_status = 'in_progress' AND new_status = 'completed' THEN
                ends_at + $complete <= as_of AND new_blocked IS NOT TRUE AND NOT overdue
+           WHEN old_status = 'in_progress' AND new_status = 'confirmed' THEN new_start > as_of
            ELSE false
        END AS allowed
   FROM chaos_changes c
@@ -183,11 +192,11 @@ INSERT INTO chaos_offences
 SELECT 'late', 'a status change later than the third pass', format('%s %s -> %s at %s, due %s', t.booking_id, old_status, new_status, t.as_of, d.due_at)
   FROM chaos_transitions t
  CROSS JOIN LATERAL (
-        SELECT greatest(CASE new_status WHEN 'in_progress' THEN new_start ELSE ends_at + $complete END,
+        SELECT greatest(CASE new_status WHEN 'in_progress' THEN new_start WHEN 'completed' THEN ends_at + $complete END,
                         (SELECT max(pg_xact_commit_timestamp(h.xmin)) FROM chaos_history h WHERE h.booking_id = t.booking_id AND h.seq < t.seq)) AS due_at) AS d
  CROSS JOIN LATERAL (
         SELECT p.as_of FROM chaos_passes p WHERE p.as_of >= d.due_at ORDER BY p.as_of OFFSET 2 LIMIT 1) AS third
- WHERE new_status IN ('in_progress', 'completed') AND t.as_of > third.as_of + interval '1 second' AND NOT chaos_is_bad(t.booking_id)
+ WHERE new_status IN ('in_progress', 'completed', 'confirmed') AND t.as_of > third.as_of + interval '1 second' AND NOT chaos_is_bad(t.booking_id)
    AND NOT EXISTS (SELECT FROM chaos_locked l WHERE l.booking_id = t.booking_id AND l.since <= t.as_of AND l.until >= d.due_at);
 INSERT INTO chaos_offences
 SELECT 'I3', 'a status change made twice', format('%s %s -> %s', booking_id, old_status, new_status)
@@ -224,7 +233,8 @@ INSERT INTO chaos_offences
 SELECT 'I5', 'a pass that did not do what its row says', format('as of %s: %s changes, told %s', as_of, changes, told)
   FROM (SELECT as_of, count(*) AS changes FROM chaos_transitions GROUP BY as_of) AS t
   FULL JOIN (SELECT as_of, (summary #>> '{transitions,started}')::int + (summary #>> '{transitions,completed}')::int
-                        + (summary #>> '{transitions,expired}')::int AS told FROM automation_runs WHERE outcome = 'completed') AS r
+                        + (summary #>> '{transitions,expired}')::int
+                        + coalesce((summary #>> '{transitions,reopened}')::int, 0) AS told FROM automation_runs WHERE outcome = 'completed') AS r
  USING (as_of)
  WHERE coalesce(changes, 0) <> coalesce(told, 0);
 

@@ -163,7 +163,7 @@ async fn only_reminders_by_email_are_claimed_for_sending() {
     assert_eq!(
         statuses,
         [
-            "notification_sent email pending",
+            "notification_sent email skipped",
             "reminder_sent email completed",
             "reminder_sent sms pending"
         ]

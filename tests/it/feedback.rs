@@ -26,7 +26,7 @@ const KINDS: [(&str, &str); 7] = [
 ];
 
 /// An example event, about this message.
-fn ses_event(name: &str, event_id: &str, message_id: &str) -> Value {
+pub fn ses_event(name: &str, event_id: &str, message_id: &str) -> Value {
     let mut event = example_event(name);
     event["detail"]["mail"]["tags"]["event_id"] = json!([event_id]);
     event["detail"]["mail"]["messageId"] = message_id.into();
@@ -983,6 +983,48 @@ async fn assert_only_the_suppressed_address_can_be_lifted(app: &App, reason: &st
         "{}",
         again.stderr
     );
+}
+
+#[tokio::test]
+async fn an_address_that_is_sent_to_in_another_form_is_suppressed_too() {
+    for (stored, sent_to, reported) in [
+        (
+            "carla@bücher.example",
+            "carla@xn--bcher-kva.example",
+            "carla@xn--bcher-kva.example",
+        ),
+        (
+            "abc..def@docomo.ne.jp",
+            "\"abc..def\"@docomo.ne.jp",
+            "\"abc..def\"@docomo.ne.jp",
+        ),
+        // A server may leave the quotes out.
+        (
+            "abc.@docomo.ne.jp",
+            "\"abc.\"@docomo.ne.jp",
+            "abc.@docomo.ne.jp",
+        ),
+    ] {
+        let app = App::new().await;
+        set_address_of_customer(&app, stored).await;
+        assert_eq!(next_reminder_outcome(&app).await, ["24h completed"]);
+        assert_eq!(app.ses.mails()[0].to(), sent_to);
+        let told = deliver_bounce_or_complaint(&app, "ses-bounce", |detail| {
+            detail["bounce"]["bouncedRecipients"][0]["emailAddress"] = reported.into();
+        })
+        .await;
+        assert_eq!(told["suppressed"], 1, "{told}");
+        let kept = "SELECT details::text FROM booking_automation_feedback";
+        let kept: String = app.one(kept, &[]).await.get(0);
+        assert!(!kept.contains("abc") && !kept.contains("xn--"), "{kept}");
+        for address in [stored, reported] {
+            set_address_of_customer(&app, address).await;
+            let outcome = next_reminder_outcome(&app).await;
+            assert_eq!(outcome, ["24h skipped suppressed"], "{address}");
+        }
+        assert!(app.call(&["lift-suppression", stored]).await.success);
+        assert_eq!(next_reminder_outcome(&app).await, ["24h completed"]);
+    }
 }
 
 #[tokio::test]

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use booking_automation::messages::facts::BookingFacts;
 use booking_automation::messages::languages::Language;
-use booking_automation::messages::settings::MessageSettings;
+use booking_automation::messages::settings::{Look, MessageSettings};
 use booking_automation::messages::wording::Wording;
 use booking_automation::messages::{Kind, Message, render};
 use chrono::{DateTime, Utc};
@@ -47,11 +47,11 @@ pub struct Text {
     variants: BTreeSet<String>,
 }
 
-fn tags() -> Vec<&'static str> {
+pub fn tags() -> Vec<&'static str> {
     Language::all().map(Language::tag).collect()
 }
 
-fn is_regional(tag: &str) -> bool {
+pub fn is_regional(tag: &str) -> bool {
     tag.contains('-')
 }
 
@@ -141,6 +141,14 @@ fn each_language_has_the_texts_and_variables_of_english() {
         assert_eq!(own.keys().collect::<Vec<_>>(), expected, "{tag}");
         let own = texts(tag);
         for id in own.keys() {
+            // To whom, and by whom.
+            if ["audience", "by"]
+                .iter()
+                .any(|name| english[id].variables.contains(*name))
+            {
+                let variants = (&own[id].variants, &english[id].variants);
+                assert_eq!(variants.0, variants.1, "{tag}: {id}");
+            }
             let variables = all_variables(&own, id);
             match OPTIONAL
                 .iter()
@@ -206,6 +214,7 @@ pub fn reminder(language: &str, starts_at: DateTime<Utc>, timezone: &str) -> Boo
         meeting_link: None,
         is_online: false,
         place_timezone: Some("Europe/Vienna".to_owned()),
+        reply_to: None,
     }
 }
 
@@ -217,12 +226,13 @@ pub fn written_as(kind: &Kind, facts: &BookingFacts) -> Message {
     let settings = MessageSettings {
         default_language: Language::matching("en").unwrap(),
         public_url: Some("https://studio.example".to_owned()),
+        look: Look::default(),
     };
     render(kind, facts, &settings, &Wording::default()).unwrap()
 }
 
 /// Each kind of space as a plain one: which one CLDR takes differs from release to release.
-fn plain_spaces(text: &str) -> String {
+pub fn plain_spaces(text: &str) -> String {
     text.replace(['\u{a0}', '\u{202f}', '\u{2009}'], " ")
 }
 
@@ -309,21 +319,6 @@ fn dates_times_and_plural_forms_are_those_of_cldr() {
             );
         }
     }
-}
-
-#[test]
-fn reminders_match_their_snapshots_in_each_language_and_two_zones() {
-    let starts_at = "2026-10-25T13:30:00Z".parse().unwrap();
-    for tag in tags() {
-        let mails: Vec<_> = ["Europe/Vienna", "America/New_York"]
-            .map(|zone| written(&reminder(tag, starts_at, zone)))
-            .iter()
-            .map(|mail| format!("{}\n\n{}", mail.subject, mail.text))
-            .collect();
-        insta::assert_snapshot!(format!("reminder_{tag}"), mails.join("\n----\n"));
-    }
-    let arabic = written(&reminder("ar", starts_at, "Europe/Vienna"));
-    insta::assert_snapshot!("reminder_ar_html", arabic.html);
 }
 
 #[test]

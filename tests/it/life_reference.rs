@@ -142,6 +142,12 @@ impl Life {
             self.set_status("completed", By::Automation);
             self.completed_at = Some(now);
         }
+        let started_by_time = self.changes.last().is_some_and(|change| {
+            change.by == By::Automation && change.from == "confirmed" && change.to == "in_progress"
+        });
+        if self.status == "in_progress" && started_by_time && self.start > now && !taken_back {
+            self.set_status("confirmed", By::Automation);
+        }
     }
 
     /// The statuses before the last automatic steps; each of them can be restored.
@@ -184,7 +190,11 @@ impl Life {
             (from, "refunded") => staff && paid_for.contains(&from),
             _ => false,
         };
-        let takes_back = role != Role::Customer && self.revertible_statuses().contains(&to);
+        // What went back to `confirmed` by time is not started by a person.
+        let takes_back = role != Role::Customer
+            && self.status != "confirmed"
+            && self.status != to
+            && self.revertible_statuses().contains(&to);
         (may || takes_back).then_some(takes_back)
     }
 

@@ -585,7 +585,7 @@ async fn a_replaced_function_of_a_table_that_was_replaced_is_named() {
             "CREATE OR REPLACE FUNCTION booking_automation_is_live(booking bookings) RETURNS boolean
                  LANGUAGE sql STABLE RETURN (booking).is_online IS NOT TRUE;
              ALTER TABLE bookings RENAME TO old; CREATE TABLE bookings (LIKE old INCLUDING ALL);
-             DROP INDEX booking_automation_confirmed_start, booking_automation_in_progress_end, booking_automation_pending_start",
+             DROP INDEX booking_automation_confirmed_start, booking_automation_in_progress_end, booking_automation_in_progress_start, booking_automation_pending_start",
         )
         .await
         .unwrap();

@@ -1,8 +1,12 @@
 //! The messages and the summary.
 
+use booking_automation::messages::settings::MessageSettings;
+use booking_automation::messages::wording::Wording;
+use booking_automation::messages::{Kind, render};
 use serde_json::Value;
 
 use crate::app::{App, hours, minutes, noon};
+use crate::languages::{reminder, written};
 
 #[tokio::test]
 async fn messages_and_summary_match_their_snapshots() {
@@ -118,7 +122,7 @@ async fn names_are_escaped_in_subject_text_and_html() {
         "{subject}"
     );
     assert!(
-        text.contains("Hello <script>alert(1)</script> Bcc: x@y.example \"Q\" & Söhne,\n"),
+        text.contains("with <script>alert(1)</script> Bcc: x\u{2060}@\u{2060}y\u{2060}.\u{2060}example \"Q\" & Söhne starts"),
         "{text}"
     );
     assert!(
@@ -187,6 +191,134 @@ async fn a_name_that_was_cut_ends_in_an_ellipsis() {
         "{text}"
     );
     assert!(text.contains(&format!(" {}…", "p".repeat(198))), "{text}");
+}
+
+#[test]
+fn a_text_is_cut_between_characters_as_people_see_them() {
+    let starts_at = "2026-10-25T13:30:00Z".parse().unwrap();
+    for (last, is_kept) in [
+        // An accent of its own, a family, a flag, a letter with its vowels: the limit lies inside of each.
+        ("e\u{301}\u{323}", false),
+        ("\u{1f468}\u{200d}\u{1f469}\u{200d}\u{1f467}", false),
+        ("\u{1f1e6}\u{1f1f9}", false),
+        ("\u{915}\u{94d}\u{937}\u{93f}", false),
+        ("x", true),
+    ] {
+        let mut facts = reminder("en", starts_at, "UTC");
+        facts.name = Some(format!("{}{last}{}", "a".repeat(198), "b".repeat(50)));
+        let mail = written(&facts);
+        let kept = if is_kept { last } else { "" };
+        let greeting = format!("Hello {}{kept}…,\n", "a".repeat(198));
+        assert!(mail.text.starts_with(&greeting), "{last:?}: {}", mail.text);
+    }
+    // One character of 1000 marks.
+    let mut facts = reminder("en", starts_at, "UTC");
+    facts.name = Some(format!("a{}", "\u{301}".repeat(1000)));
+    assert!(written(&facts).text.starts_with("Hello …,\n"));
+}
+
+#[test]
+fn a_name_that_holds_a_link_is_not_greeted_and_no_text_becomes_a_link() {
+    let starts_at = "2026-10-25T13:30:00Z".parse().unwrap();
+    for (name, is_greeted) in [
+        ("evil.example/x", false),
+        ("Click https://evil.example now", false),
+        ("a@b.example", false),
+        ("WWW.EVIL.EXAMPLE", false),
+        ("пример.рф", false),
+        ("ftp://1.2.3.4", false),
+        ("Prize: evil.example.", false),
+        ("evile\u{301}.example", false),
+        ("J. R. R. Tolkien", true),
+        ("J.R. Ewing", true),
+        ("Dr. Ana García-Núñez, Dipl.-Ing. (FH)", true),
+        // A domain of the Seychelles, too.
+        ("Ana García-Núñez, M.Sc.", false),
+        ("Anna @ Home", true),
+        ("3.5", true),
+        ("…", true),
+    ] {
+        let mut facts = reminder("en", starts_at, "UTC");
+        for text in [
+            &mut facts.name,
+            &mut facts.service,
+            &mut facts.with_name,
+            &mut facts.place,
+        ] {
+            *text = Some(name.to_owned());
+        }
+        let mail = written(&facts);
+        let greeted = mail.text.starts_with(&format!("Hello {name},"));
+        assert_eq!(
+            (greeted, mail.text.starts_with("Hello,")),
+            (is_greeted, !is_greeted),
+            "{name}"
+        );
+        for part in [&mail.subject, &mail.short, &mail.text, &mail.html] {
+            assert_eq!(part.contains(name), is_greeted, "{name}: {part}");
+            let readable = part.replace('\u{2060}', "");
+            assert!(
+                readable.contains(&name.replace('/', "&#47;")) || readable.contains(name),
+                "{name}: {part}"
+            );
+        }
+    }
+}
+
+#[test]
+fn a_link_is_recognized_behind_what_is_removed() {
+    for name in [
+        "evil\u{202e}.example",
+        "evil.\u{2066}example",
+        "a\u{202a}@b.example",
+    ] {
+        let mut facts = reminder("en", "2026-10-25T13:30:00Z".parse().unwrap(), "UTC");
+        facts.name = Some(name.to_owned());
+        let mail = written(&facts);
+        assert!(mail.text.starts_with("Hello,\n"), "{name:?}: {}", mail.text);
+    }
+}
+
+#[test]
+fn logo_colour_and_signature_are_the_owners() {
+    let settings = |variables: &'static [(&str, &str)]| {
+        let lookup = |name: &str| {
+            variables
+                .iter()
+                .find(|(known, _)| *known == name)
+                .map(|(_, value)| (*value).to_owned())
+        };
+        MessageSettings::from_environment(&lookup).unwrap()
+    };
+    let facts = reminder("en", "2026-10-25T13:30:00Z".parse().unwrap(), "UTC");
+    let own = settings(&[
+        ("PUBLIC_URL", "https://studio.example"),
+        (
+            "MAIL_LOGO_URL",
+            "https://studio.example/logo.png?a=1&b=\"2\"",
+        ),
+        ("MAIL_COLOR", "#FFCC00"),
+        ("MAIL_SIGNATURE", "Studio <Nord>\\nwww.studio.example"),
+    ]);
+    let mail = render(&Kind::Reminder, &facts, &own, &Wording::default()).unwrap();
+    for part in [
+        "src=\"https://studio.example/logo.png?a=1&#38;b=%222%22\"",
+        "background-color:#ffcc00;",
+        ";color:#000000;",
+        "<p>Studio &#60;Nord&#62;<br>www.studio.example</p>",
+    ] {
+        assert!(mail.html.contains(part), "{part}: {}", mail.html);
+    }
+    assert!(
+        mail.text
+            .contains("\n\nStudio <Nord>\nwww.studio.example\n\nTime zone: "),
+        "{}",
+        mail.text
+    );
+    let plain = render(&Kind::Reminder, &facts, &settings(&[]), &Wording::default()).unwrap();
+    for part in ["<img", "href", "studio.example"] {
+        assert!(!plain.html.contains(part), "{part}: {}", plain.html);
+    }
 }
 
 #[tokio::test]
@@ -331,5 +463,83 @@ async fn a_sender_name_is_encoded_or_quoted_if_needed() {
             app.ses.mails().last().unwrap().0["FromEmailAddress"],
             header
         );
+    }
+}
+
+#[tokio::test]
+async fn each_mail_says_that_a_program_sent_it() {
+    let app = App::new().await;
+    app.confirmed(noon() + hours(24)).await;
+    app.run(noon()).await;
+    let mails = app.ses.mails();
+    let headers = &mails[0].0["Content"]["Simple"]["Headers"];
+    let expected = serde_json::json!([{"Name": "Auto-Submitted", "Value": "auto-generated"}]);
+    assert_eq!(headers, &expected);
+    assert!(mails[0].0["ReplyToAddresses"].is_null());
+}
+
+#[tokio::test]
+async fn an_answer_goes_to_the_address_that_the_view_gives() {
+    let app = App::new().await;
+    app.db
+        .batch_execute(
+            "ALTER TABLE users ADD COLUMN answers text;
+             DO $$ BEGIN
+                 EXECUTE 'CREATE OR REPLACE VIEW booking_automation_contacts AS SELECT shipped.*, u.answers AS reply_to FROM ('
+                     || rtrim(pg_get_viewdef('booking_automation_contacts'::regclass), ';')
+                     || ') AS shipped LEFT JOIN bookings b ON b.id = shipped.booking_id LEFT JOIN users u ON u.id = b.provider_id';
+             END $$",
+        )
+        .await
+        .unwrap();
+    for (given, used) in [
+        (
+            Some("studio@providers.example"),
+            Some("studio@providers.example"),
+        ),
+        (
+            Some(" info@bücher.example "),
+            Some("info@xn--bcher-kva.example"),
+        ),
+        (None, None),
+        (Some(""), None),
+        // What is no address stops no message, and adds no header.
+        (Some("a@b.example\r\nBcc: x@y.example"), None),
+        (Some("a@b.example, x@y.example"), None),
+        (Some("jürgen@b.example"), None),
+    ] {
+        app.sql("UPDATE users SET answers = $1", &[&given]).await;
+        app.confirmed(noon() + hours(24)).await;
+        app.run(noon()).await;
+        let mails = app.ses.mails();
+        let reply_to = &mails.last().unwrap().0["ReplyToAddresses"];
+        assert_eq!(reply_to[0].as_str(), used, "{given:?}");
+        assert_eq!(
+            reply_to.as_array().map_or(0, Vec::len),
+            usize::from(used.is_some())
+        );
+    }
+}
+
+#[tokio::test]
+async fn an_address_that_ses_cannot_take_is_recorded_with_the_reason() {
+    let app = App::new().await;
+    for (address, says) in [
+        (
+            "jürgen@b.example",
+            "the part before the @ is not ASCII, and SES accepts no such address",
+        ),
+        ("carla", "not a mail address that SES accepts"),
+    ] {
+        app.sql(
+            "UPDATE users SET email = $2 WHERE id = $1",
+            &[&app.customer, &address],
+        )
+        .await;
+        let id = app.confirmed(noon() + hours(24)).await;
+        app.run(noon()).await;
+        let sql = "SELECT reason || ': ' || error_message FROM booking_automation_events WHERE booking_id = $1 AND event_type = 'reminder_sent'";
+        let recorded: String = app.one(sql, &[&id]).await.get(0);
+        assert_eq!(recorded, format!("bad_address: {says}"));
     }
 }

@@ -7,6 +7,7 @@
     reason = "these are tests"
 )]
 
+mod already_told;
 mod app;
 mod architecture;
 mod auth;
@@ -36,8 +37,10 @@ mod histories;
 mod housekeeping;
 mod http;
 mod isolation;
+mod kinds;
 mod lambda;
 mod languages;
+mod layout;
 mod life;
 mod life_reference;
 mod live;
@@ -61,6 +64,7 @@ mod readme;
 mod reference;
 mod refusals;
 mod reminders;
+mod reopened;
 mod runtime_api;
 mod ses;
 mod settings;

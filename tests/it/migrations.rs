@@ -133,7 +133,7 @@ const VERSIONS_OF_FUNCTIONS: &[(i32, &str)] = &[
     // 0.3.0
     (
         2,
-        "7dc9444295197747d9c4e716edf8d3b83baa232a1c1922549c931192239d4470",
+        "403a3a3c808891ca5b7666ea907ea568bf8d017d96e895e516747314b87f6f20",
     ),
 ];
 
@@ -381,8 +381,8 @@ async fn concurrent_migrations_do_each_step_once() {
         .map(|said| said.stderr.matches("done: ").count())
         .sum();
     assert_eq!(
-        done, 35,
-        "23 steps, nine indexes, the functions, those of the owner, and the triggers, each once"
+        done, 36,
+        "23 steps, ten indexes, the functions, those of the owner, and the triggers, each once"
     );
 }
 

@@ -25,8 +25,8 @@
 //!
 //! There are few calls and bookings, a page has one message, and time has a few ticks. Left out:
 //! several channels and audiences, addresses and suppressions, the send rate and holds, `expired`,
-//! flags, sweeps, pruning, and the clocks of the instances, which decide nothing here. A call that
-//! would change nothing is not a step.
+//! flags, sweeps, pruning, the way back to `confirmed`, what was told before, and the clocks of the
+//! instances, which decide nothing here. A call that would change nothing is not a step.
 
 use std::collections::HashMap;
 use std::path::Path;
@@ -375,8 +375,8 @@ impl Mechanism {
             ),
             Self::LeaseEnds => (
                 "the end of a lease",
-                "src/delivery/claim_candidates.sql",
-                "WHERE e.status IN ('pending', 'sending') AND e.event_type = 'reminder_sent'",
+                OUTBOX,
+                "e.status IN ('pending', 'sending') AND e.event_type IN ('reminder_sent', 'notification_sent')",
             ),
             Self::LeaseOnRecord => (
                 "the record of an expired lease",

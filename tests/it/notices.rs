@@ -1,11 +1,18 @@
 //! Notices: messages about what happened to a booking, after rules that the owner switches on.
 
+use booking_automation::entry::statements::composed;
 use chrono::{DateTime, Utc};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
 use crate::app::{App, connect, hours, minutes, noon};
+use crate::client::Answer as HttpAnswer;
+use crate::delivery::create_due_bookings;
+use crate::feedback::ses_event;
+use crate::http::Server;
+use crate::runtime_api::Instance;
 use crate::ses::Answer;
+use crate::status::{ask, support};
 
 /// Switches on the rules of these names for customers, a day before noon, and the reminders off.
 async fn with_rules(names: &[&str]) -> App {
@@ -251,6 +258,8 @@ async fn several_moves_are_told_as_one() {
         ]
     );
     assert_eq!(app.ses.mails().len(), 1);
+    let before = Some(told_from(&app, id).await.remove(0).parse().unwrap());
+    assert_eq!(before, Some(noon() + hours(48)));
 }
 
 #[tokio::test]
@@ -446,7 +455,9 @@ async fn a_hundred_changes_in_one_transaction_are_told_and_more_are_held() {
     assert!(!said.stderr.contains("held"), "{}", said.stderr);
     let check = app.call(&["check"]).await;
     assert!(
-        check.stdout.contains("101 notices about 1 transactions"),
+        check
+            .stdout
+            .contains("more than 100 changes of a kind: 101"),
         "{}",
         check.stdout
     );
@@ -562,12 +573,569 @@ async fn an_open_transaction_of_the_owner_neither_waits_nor_fails() {
 
 #[tokio::test]
 async fn a_dry_run_and_the_timeline_know_what_is_queued() {
-    let app = with_rules(&["cancelled", "follow-up"]).await;
-    let id = app.confirmed(noon() + hours(48)).await;
+    let mut app = with_rules(&["cancelled", "follow-up"]).await;
+    let [id, completed] = [
+        app.confirmed(noon() + hours(48)).await,
+        app.booking("in_progress", noon() - hours(1)).await,
+    ];
     set_status(&app, id, "cancelled").await;
+    set_status(&app, completed, "completed").await;
     let said = app
         .call(&["run", "--dry-run", "--as-of", &noon().to_rfc3339()])
         .await;
-    assert_eq!(said.summary()["reminders"]["deferred"], Value::from(1));
-    assert_eq!(queued(&app).await, 1);
+    assert_eq!(said.summary()["reminders"]["deferred"], 1);
+    assert_eq!(queued(&app).await, 2);
+    app.run(noon()).await;
+    let server = support(&mut app, noon()).await;
+    let timeline = async |id: Uuid, member: &str| {
+        let answer = ask(
+            &server,
+            "GET",
+            &format!("/bookings/{id}/timeline"),
+            &[],
+            b"",
+        )
+        .await;
+        let entries = answer.json()[member].clone();
+        let last = entries.as_array().unwrap().last().cloned().unwrap();
+        last["text"].as_str().unwrap().to_owned()
+    };
+    assert_eq!(
+        timeline(id, "happened").await,
+        "The cancelled notice to the customer by email was sent."
+    );
+    assert_eq!(
+        timeline(completed, "planned").await,
+        "The follow-up notice to the customer will be sent."
+    );
+    let preview = ask(&server, "GET", "/preview?for=3h", &[], b"")
+        .await
+        .json();
+    assert_eq!(
+        preview["rules"],
+        json!([{"rule": "follow-up", "audience": "customer", "channel": "email", "send": 1, "skip": {}}]),
+        "{preview}"
+    );
+}
+
+/// Lists what is held.
+async fn held(server: &Server) -> Value {
+    let answer = ask(server, "GET", "/notices/held", &[], b"").await;
+    answer.json()["held"].clone()
+}
+
+async fn decide(server: &Server, held: &Value, decision: &str, key: &str) -> HttpAnswer {
+    let [transaction, event] = ["transaction", "on_event"].map(|name| held[name].as_str().unwrap());
+    let path = format!("/notices/held/{transaction}/{event}/{decision}");
+    let key = [("Idempotency-Key", key.as_bytes())];
+    ask(server, "POST", &path, &key, b"").await
+}
+
+#[tokio::test]
+async fn held_notices_are_released_or_dropped() {
+    let mut app = with_rules(&["cancelled"]).await;
+    cancel_many(&app, 101).await;
+    app.run(noon()).await;
+    let server = support(&mut app, noon()).await;
+    let all = held(&server).await;
+    let (first, transaction) = (&all[0], all[0]["transaction"].clone());
+    assert_eq!(
+        (&first["on_event"], &first["notices"]),
+        (&json!("cancelled"), &json!(101))
+    );
+    let id: Uuid = app
+        .one(
+            "SELECT booking_id FROM booking_automation_notices LIMIT 1",
+            &[],
+        )
+        .await
+        .get(0);
+    let timeline = ask(
+        &server,
+        "GET",
+        &format!("/bookings/{id}/timeline"),
+        &[],
+        b"",
+    )
+    .await;
+    assert_eq!(timeline.json()["planned"][0]["status"], "held");
+    // Not this one, and not so.
+    for (number, event, decision, status) in [
+        (json!("1"), "cancelled", "release", 404),
+        (transaction.clone(), "confirmed", "release", 404),
+        (transaction.clone(), "moved", "release", 400),
+        (json!("x"), "cancelled", "release", 400),
+        (json!("-1"), "cancelled", "drop", 400),
+        (transaction.clone(), "cancelled", "send", 404),
+    ] {
+        let other = json!({"transaction": number, "on_event": event});
+        let answer = decide(&server, &other, decision, "other").await;
+        assert_eq!(answer.status, status, "{other} {decision}");
+    }
+    assert_eq!(held(&server).await, all);
+    let released = decide(&server, first, "release", "one").await.json();
+    let expected = json!({"transaction": transaction, "on_event": "cancelled", "notices": 101, "has_more": false});
+    assert_eq!(released, expected);
+    // A repeat gets the same answer, and without the key there is nothing left.
+    assert_eq!(
+        decide(&server, first, "release", "one").await.json(),
+        expected
+    );
+    assert_eq!(decide(&server, first, "drop", "two").await.status, 404);
+    app.run(noon() + minutes(1)).await;
+    assert_eq!(outcomes(&app).await, ["cancelled completed 101"]);
+
+    cancel_many(&app, 150).await;
+    app.run(noon()).await;
+    let dropped = decide(&server, &held(&server).await[0], "drop", "three").await;
+    assert_eq!(dropped.json()["notices"], 150);
+    app.run(noon() + minutes(2)).await;
+    assert_eq!(
+        outcomes(&app).await,
+        ["cancelled completed 101", "cancelled skipped dropped 150"]
+    );
+    assert_eq!(queued(&app).await, 0);
+}
+
+#[tokio::test]
+async fn a_release_hours_later_is_sent() {
+    let mut app = with_rules(&["cancelled"]).await;
+    cancel_many(&app, 101).await;
+    app.run(noon()).await;
+    let later = noon() + hours(20);
+    let server = support(&mut app, later).await;
+    decide(&server, &held(&server).await[0], "release", "one").await;
+    app.run(later + hours(2)).await;
+    assert_eq!(outcomes(&app).await, ["cancelled completed 101"]);
+}
+
+#[tokio::test]
+async fn a_decision_covers_what_no_pass_has_held_yet_and_no_other_kind() {
+    let mut app = with_rules(&["cancelled", "follow-up"]).await;
+    app.sql(
+        "UPDATE booking_automation_notice_rules SET delay = '0' WHERE name = 'follow-up'",
+        &[],
+    )
+    .await;
+    let completed = app.booking("in_progress", noon() - hours(1)).await;
+    app.db.batch_execute("BEGIN").await.unwrap();
+    cancel_many(&app, 130).await;
+    set_status(&app, completed, "completed").await;
+    app.db.batch_execute("COMMIT").await.unwrap();
+    app.ses
+        .answer(|_| Answer::Error(429, "TooManyRequestsException", "slow down"));
+    app.run(noon()).await;
+    assert_eq!(outcomes(&app).await, ["follow-up pending throttled 1"]);
+    // As if a pass had held only a part.
+    app.sql("UPDATE booking_automation_notices SET held_since = NULL WHERE seq IN (SELECT seq FROM booking_automation_notices LIMIT 50)", &[]).await;
+    let server = support(&mut app, noon()).await;
+    let dropped = decide(&server, &held(&server).await[0], "drop", "one").await;
+    assert_eq!(dropped.json()["notices"], 130);
+    app.run(noon()).await;
+    assert_eq!(
+        outcomes(&app).await,
+        [
+            "cancelled skipped dropped 130",
+            "follow-up pending throttled 1"
+        ]
+    );
+}
+
+#[tokio::test]
+async fn a_pass_and_a_decision_at_the_same_time_lose_nothing() {
+    let mut app = with_rules(&["cancelled"]).await;
+    cancel_many(&app, 101).await;
+    // Somebody decides on a part just now.
+    let other = connect(&app.url).await;
+    other
+        .batch_execute(
+            "BEGIN; SELECT FROM booking_automation_notices ORDER BY seq LIMIT 40 FOR UPDATE",
+        )
+        .await
+        .unwrap();
+    app.run(noon()).await;
+    other.batch_execute("UPDATE booking_automation_notices SET decided_at = now() WHERE seq IN (SELECT seq FROM booking_automation_notices ORDER BY seq LIMIT 40); COMMIT").await.unwrap();
+    app.run(noon()).await;
+    assert_eq!(outcomes(&app).await, ["cancelled completed 40"]);
+    let server = support(&mut app, noon()).await;
+    let all = held(&server).await;
+    assert_eq!(all[0]["notices"], 61);
+    // Both: that is decided again.
+    app.sql(
+        "UPDATE booking_automation_notices SET decided_at = now()",
+        &[],
+    )
+    .await;
+    assert_eq!(
+        decide(&server, &all[0], "release", "one").await.json()["notices"],
+        61
+    );
+    app.run(noon()).await;
+    assert_eq!(outcomes(&app).await, ["cancelled completed 101"]);
+}
+
+#[tokio::test]
+async fn an_erasure_takes_queued_and_sent_notices() {
+    let mut app = with_rules(&["cancelled", "follow-up"]).await;
+    let [id, completed] = [
+        app.confirmed(noon() + hours(48)).await,
+        app.booking("in_progress", noon() - hours(1)).await,
+    ];
+    set_status(&app, id, "cancelled").await;
+    set_status(&app, completed, "completed").await;
+    app.run(noon()).await;
+    let server = support(&mut app, noon()).await;
+    let path = format!("/people/{}/messages", app.customer);
+    let erased = ask(&server, "DELETE", &path, &[], b"").await;
+    assert_eq!(
+        (&erased.json()["messages"], &erased.json()["not_sent"]),
+        (&json!(2), &json!(1))
+    );
+    let left = "SELECT count(*) FROM booking_automation_events WHERE event_type = 'notification_sent' AND (message_id IS NOT NULL OR event_data ? 'notice')";
+    assert_eq!(
+        (
+            app.one(left, &[]).await.get::<_, i64>(0),
+            queued(&app).await
+        ),
+        (0, 0)
+    );
+    app.run(noon() + hours(2)).await;
+    assert_eq!(app.ses.mails().len(), 1);
+}
+
+#[tokio::test]
+async fn what_the_provider_says_of_a_notice_is_recorded() {
+    let app = with_rules(&["cancelled", "confirmed"]).await;
+    let id = app.booking("confirmed", noon() + hours(48)).await;
+    app.run(noon()).await;
+    let mail = app.ses.mails().remove(0);
+    let mut event = ses_event("ses-bounce", mail.event_id(), "message-1");
+    event["detail"]["bounce"]["bouncedRecipients"][0]["emailAddress"] = mail.to().into();
+    Instance::start(&app).await.invoke(&event).await.unwrap();
+    let said = "SELECT kind FROM booking_automation_feedback";
+    assert_eq!(app.column(said, &[]).await, ["bounced"]);
+    set_status(&app, id, "cancelled").await;
+    app.run(noon() + minutes(1)).await;
+    assert_eq!(
+        notices(&app, id).await,
+        ["confirmed completed", "cancelled skipped suppressed"]
+    );
+}
+
+#[tokio::test]
+async fn a_claim_of_reminders_reads_nothing_for_notices() {
+    let app = App::new().await;
+    create_due_bookings(&app, 20).await;
+    app.ses
+        .answer(|_| Answer::Error(429, "TooManyRequestsException", "slow down"));
+    app.run(noon()).await;
+    app.make_claimable().await;
+    let claim = composed().into_iter().find(|(name, _)| name == "claim");
+    let ids = "(SELECT array_agg(id) FROM booking_automation_events)";
+    let values = [
+        (
+            "$10::bytea[]",
+            "(SELECT array_agg('\\x00'::bytea) FROM booking_automation_events)",
+        ),
+        ("$8::uuid[]", ids),
+        (
+            "$9::text[]",
+            "(SELECT array_agg('a@b.example'::text) FROM booking_automation_events)",
+        ),
+        ("$1", "'email'"),
+        ("$2", "100::float8"),
+        ("$3", "2::float8"),
+        ("$4", "30::float8"),
+        ("$5", "120::float8"),
+        ("$6", "'2026-03-01 12:00Z'::timestamptz"),
+        ("$7", "5"),
+    ];
+    let sql = values.iter().fold(claim.unwrap().1, |sql, (name, value)| {
+        sql.replace(name, value)
+    });
+    let plan = app
+        .column(
+            &format!("EXPLAIN (ANALYZE, COSTS OFF, TIMING OFF) {sql}"),
+            &[],
+        )
+        .await;
+    let claimed = "SELECT id::text FROM booking_automation_events WHERE status = 'sending'";
+    assert_eq!(app.column(claimed, &[]).await.len(), 20);
+    for scan in [
+        "on booking_automation_events o",
+        "on booking_automation_events w ",
+        "on booking_automation_events c ",
+        "on booking_automation_notice_rules r ",
+    ] {
+        let lines: Vec<_> = plan.iter().filter(|line| line.contains(scan)).collect();
+        assert!(!lines.is_empty(), "{scan}: {plan:#?}");
+        assert!(
+            lines.iter().all(|line| line.contains("never executed")),
+            "{scan}: {plan:#?}"
+        );
+    }
+}
+
+/// Messages whose outcome is not known, until the next `answer`.
+fn lose_answers(app: &App) {
+    app.ses
+        .answer(|_| Answer::Error(500, "InternalFailure", "who knows"));
+}
+
+#[tokio::test]
+async fn what_may_have_been_told_is_corrected() {
+    let app = with_rules(&["confirmed", "rescheduled", "cancelled"]).await;
+    // Perhaps told of the move, and then moved back.
+    let moved = app.confirmed(noon() + hours(48)).await;
+    // Perhaps told of the cancellation, and then confirmed again.
+    let cancelled = app.confirmed(noon() + hours(48)).await;
+    // Perhaps told of the first start, and then moved.
+    let confirmed = app.booking("pending", noon() + hours(48)).await;
+    app.run(noon()).await;
+    lose_answers(&app);
+    set_start(&app, moved, noon() + hours(50)).await;
+    set_status(&app, cancelled, "cancelled").await;
+    set_status(&app, confirmed, "confirmed").await;
+    app.run(noon() + minutes(1)).await;
+    set_start(&app, moved, noon() + hours(48)).await;
+    set_status(&app, cancelled, "confirmed").await;
+    set_start(&app, confirmed, noon() + hours(50)).await;
+    app.ses.answer(|_| Answer::Sent);
+    app.run(noon() + minutes(2)).await;
+    assert_eq!(
+        notices(&app, moved).await.last().unwrap(),
+        "rescheduled completed"
+    );
+    assert_eq!(
+        told_from(&app, moved).await.last().unwrap()[..16],
+        (noon() + hours(50)).to_rfc3339()[..16]
+    );
+    assert_eq!(
+        notices(&app, cancelled).await.last().unwrap(),
+        "confirmed completed"
+    );
+    assert_eq!(
+        notices(&app, confirmed).await.last().unwrap(),
+        "rescheduled completed"
+    );
+}
+
+#[tokio::test]
+async fn the_same_event_twice_is_told_once() {
+    let app = with_rules(&["confirmed", "follow-up"]).await;
+    let id = app.booking("confirmed", noon() + hours(48)).await;
+    set_status(&app, id, "pending_payment").await;
+    set_status(&app, id, "confirmed").await;
+    let completed = app.booking("in_progress", noon() - hours(1)).await;
+    app.sql(
+        "UPDATE bookings SET auto_complete_blocked = true WHERE id = $1",
+        &[&completed],
+    )
+    .await;
+    for (time, status) in [(0, "completed"), (5, "in_progress"), (10, "completed")] {
+        app.set_clock(noon() + minutes(time)).await;
+        set_status(&app, completed, status).await;
+    }
+    for time in [10, 120, 130] {
+        app.run(noon() + minutes(time)).await;
+    }
+    assert_eq!(
+        notices(&app, id).await,
+        ["confirmed skipped superseded", "confirmed completed"]
+    );
+    assert_eq!(
+        notices(&app, completed).await,
+        ["follow-up completed", "follow-up skipped already_told"]
+    );
+}
+
+#[tokio::test]
+async fn each_rule_about_an_event_tells_of_it() {
+    let app = with_rules(&["confirmed", "cancelled"]).await;
+    app.set_clock(noon() - hours(24)).await;
+    app.sql(
+        "INSERT INTO booking_automation_notice_rules (name, on_event, delay, active)
+         VALUES ('welcome', 'confirmed', '1 hour', true), ('come back', 'cancelled', '1 hour', true)",
+        &[],
+    )
+    .await;
+    app.set_clock(noon()).await;
+    let [id, cancelled] = [
+        app.booking("confirmed", noon() + hours(48)).await,
+        app.confirmed(noon() + hours(48)).await,
+    ];
+    set_status(&app, cancelled, "cancelled").await;
+    for time in [0, 60] {
+        app.run(noon() + minutes(time)).await;
+    }
+    assert_eq!(
+        notices(&app, id).await,
+        ["confirmed completed", "welcome completed"]
+    );
+    assert_eq!(
+        notices(&app, cancelled).await,
+        ["cancelled completed", "come back completed"]
+    );
+}
+
+#[tokio::test]
+async fn another_person_is_told_although_the_one_before_knew() {
+    let app = with_rules(&["confirmed"]).await;
+    let id = app.booking("confirmed", noon() + hours(48)).await;
+    app.run(noon()).await;
+    let other = app
+        .person("Robin", Some("robin@customers.example"), "Europe/Vienna")
+        .await;
+    let sql = "UPDATE bookings SET customer_id = $2, status = $3 WHERE id = $1";
+    for status in ["pending", "confirmed"] {
+        app.sql(sql, &[&id, &other, &status]).await;
+    }
+    app.run(noon() + minutes(1)).await;
+    assert_eq!(
+        notices(&app, id).await,
+        ["confirmed completed", "confirmed completed"]
+    );
+    assert_eq!(app.ses.mails()[1].to(), "robin@customers.example");
+}
+
+#[tokio::test]
+async fn a_move_without_a_later_notice_is_told_with_the_current_start() {
+    let app = with_rules(&["rescheduled"]).await;
+    let id = app.confirmed(noon() + hours(48)).await;
+    set_start(&app, id, noon() + hours(50)).await;
+    app.ses
+        .answer(|_| Answer::Error(429, "TooManyRequestsException", "slow down"));
+    app.run(noon()).await;
+    app.sql_without_triggers(&format!(
+        "UPDATE bookings SET scheduled_at = scheduled_at + interval '1 hour' WHERE id = '{id}'"
+    ))
+    .await;
+    app.ses.answer(|_| Answer::Sent);
+    app.make_claimable().await;
+    app.run(noon() + minutes(1)).await;
+    assert_eq!(notices(&app, id).await, ["rescheduled completed"]);
+    let told: DateTime<Utc> = app.one("SELECT starts_at FROM booking_automation_events WHERE event_type = 'notification_sent'", &[]).await.get(0);
+    assert_eq!(told, noon() + hours(51));
+}
+
+#[tokio::test]
+async fn a_booking_that_loses_its_start_ends_its_notices() {
+    for start in ["NULL", "'infinity'"] {
+        let app = with_rules(&["cancelled", "confirmed"]).await;
+        let ids = [
+            app.confirmed(noon() + hours(48)).await,
+            app.booking("confirmed", noon() + hours(48)).await,
+        ];
+        set_status(&app, ids[0], "cancelled").await;
+        app.ses
+            .answer(|_| Answer::Error(429, "TooManyRequestsException", "slow down"));
+        app.run(noon()).await;
+        app.db.batch_execute(&format!("ALTER TABLE bookings ALTER scheduled_at DROP NOT NULL; UPDATE bookings SET scheduled_at = {start}")).await.unwrap();
+        app.make_claimable().await;
+        app.run(noon() + minutes(1)).await;
+        assert_eq!(
+            notices(&app, ids[0]).await,
+            ["cancelled skipped no_start"],
+            "{start}"
+        );
+        assert_eq!(
+            notices(&app, ids[1]).await,
+            ["confirmed skipped no_start"],
+            "{start}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_notice_that_waited_for_its_turn_is_not_too_old() {
+    let app = with_rules(&["cancelled"]).await;
+    let id = app.confirmed(noon() + hours(48)).await;
+    set_status(&app, id, "cancelled").await;
+    let other = connect(&app.url).await;
+    other
+        .batch_execute("BEGIN; SELECT FROM booking_automation_notices FOR UPDATE")
+        .await
+        .unwrap();
+    app.run(noon() + minutes(1)).await;
+    other.batch_execute("COMMIT").await.unwrap();
+    app.run(noon() + hours(2)).await;
+    assert_eq!(notices(&app, id).await, ["cancelled completed"]);
+}
+
+#[tokio::test]
+async fn notices_that_cannot_be_enqueued_fail_no_pass() {
+    let app = with_rules(&["cancelled"]).await;
+    let [id, started] = [
+        app.confirmed(noon() + hours(48)).await,
+        app.confirmed(noon()).await,
+    ];
+    set_status(&app, id, "cancelled").await;
+    let refuse = "ALTER TABLE booking_automation_events ADD CONSTRAINT theirs CHECK (event_type <> 'notification_sent') NOT VALID";
+    app.db.batch_execute(refuse).await.unwrap();
+    let said = app.call(&["run", "--as-of", &noon().to_rfc3339()]).await;
+    assert!(
+        said.success && said.stderr.contains("notices could not be enqueued"),
+        "{}",
+        said.stderr
+    );
+    assert_eq!(app.status(started).await, "in_progress");
+    app.db
+        .batch_execute("ALTER TABLE booking_automation_events DROP CONSTRAINT theirs")
+        .await
+        .unwrap();
+    app.run(noon() + minutes(1)).await;
+    assert_eq!(notices(&app, id).await, ["cancelled completed"]);
+}
+
+#[tokio::test]
+async fn a_started_booking_that_is_moved_ahead_is_told_when_it_is_confirmed_again() {
+    let app = with_rules(&["rescheduled"]).await;
+    let id = app.confirmed(noon()).await;
+    app.run(noon()).await;
+    assert_eq!(app.status(id).await, "in_progress");
+    set_start(&app, id, noon() + hours(48)).await;
+    let other = connect(&app.url).await;
+    other
+        .execute("SELECT set_config('lock_timeout', '1s', false)", &[])
+        .await
+        .unwrap();
+    other
+        .batch_execute(&format!(
+            "BEGIN; SELECT FROM bookings WHERE id = '{id}' FOR UPDATE"
+        ))
+        .await
+        .unwrap();
+    app.run(noon() + minutes(1)).await;
+    assert_eq!(app.status(id).await, "in_progress");
+    other.batch_execute("COMMIT").await.unwrap();
+    app.run(noon() + minutes(2)).await;
+    assert_eq!(app.status(id).await, "confirmed");
+    assert_eq!(notices(&app, id).await, ["rescheduled completed"]);
+}
+
+#[tokio::test]
+async fn a_row_that_another_program_writes_into_the_trail_never_fails() {
+    let app = with_rules(&["cancelled"]).await;
+    let id = app.confirmed(noon() + hours(48)).await;
+    let sql = "INSERT INTO booking_automation_events (booking_id, event_type, event_data, scheduled_at, executed_at, status)
+               VALUES ($1, 'status_update', '{\"to\": \"cancelled\"}', $2, NULL, 'completed'),
+                      ($1, 'rescheduled', NULL, $2, NULL, 'completed'), ($1, 'status_update', '[]', NULL, NULL, 'completed')";
+    assert_eq!(app.sql(sql, &[&id, &noon()]).await, 3);
+    app.run(noon()).await;
+    assert_eq!(notices(&app, id).await, ["cancelled skipped overtaken"]);
+}
+
+#[tokio::test]
+async fn notices_do_not_wait_for_a_clock_that_was_set_back() {
+    let app = with_rules(&["cancelled"]).await;
+    let id = app.booking("confirmed", Utc::now() + hours(72)).await;
+    // The clock ran a day fast.
+    app.set_clock(Utc::now() + hours(24)).await;
+    set_status(&app, id, "cancelled").await;
+    app.sql("INSERT INTO automation_runs (id, trigger, as_of, outcome, created_at) VALUES (gen_random_uuid(), 'cli', now() + interval '1 day', 'completed', now() + interval '1 day')", &[]).await;
+    for _ in 0..2 {
+        let said = app.call(&["run"]).await;
+        assert!(said.success, "{}", said.stderr);
+    }
+    assert_eq!(notices(&app, id).await, ["cancelled completed"]);
 }

@@ -331,7 +331,12 @@ fn every_route_in_a_request_is_described() {
                 .iter()
                 .find_map(|word| word.strip_prefix("$URL"))
                 .unwrap();
-            let path = path.split('?').next().unwrap().replace("<id>", "{id}");
+            let path = path
+                .split('?')
+                .next()
+                .unwrap()
+                .replace('<', "{")
+                .replace('>', "}");
             let method = match words.iter().position(|word| *word == "-X") {
                 Some(at) => words[at + 1].to_lowercase(),
                 None if words.contains(&"-d") => "post".to_owned(),

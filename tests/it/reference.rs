@@ -112,6 +112,14 @@ impl Booking {
         self.start + 60 * Time::from(self.minutes.max(0))
     }
 
+    /// Whether its latest change is the start by time.
+    fn is_started_by_time(&self) -> bool {
+        let latest = self.changes.last();
+        latest.is_some_and(|change| {
+            change.automatic && change.from == "confirmed" && change.to == "in_progress"
+        })
+    }
+
     fn set_status(&mut self, to: &'static str, automatic: bool, due: Time, at: Time) {
         self.changes.push(Change {
             from: self.status,
@@ -138,6 +146,8 @@ impl Booking {
             Some(("in_progress", self.start))
         } else if self.status == "in_progress" && !blocked && completed_at <= as_of {
             Some(("completed", completed_at))
+        } else if self.status == "in_progress" && self.start > as_of && self.is_started_by_time() {
+            Some(("confirmed", as_of))
         } else {
             None
         }
@@ -174,6 +184,9 @@ pub enum State {
     Skipped,
 }
 
+/// What a message tells, and to whom.
+pub type Told = (Time, i32, Option<Mailbox>);
+
 /// A reminder: its decision and its outcome.
 #[derive(Clone, Debug)]
 pub struct Reminder {
@@ -193,6 +206,10 @@ pub struct Reminder {
     pub state: State,
     /// Why.
     pub reason: Option<&'static str>,
+    /// What it told when it was claimed; `None`: nothing yet, or different things.
+    pub told: Option<Told>,
+    /// Its sender was killed, and it was not claimed again.
+    pub is_lost: bool,
     /// How often it was tried.
     pub attempts: i32,
     /// The outcome of each attempt.
@@ -250,8 +267,17 @@ pub struct Transitions {
     pub completed: i64,
     /// To `expired`.
     pub expired: i64,
+    /// To `confirmed`.
+    pub reopened: i64,
     /// Due steps of a locked booking.
     pub remaining: i64,
+}
+
+impl Transitions {
+    /// How many were made.
+    pub fn total(&self) -> i64 {
+        self.started + self.completed + self.expired + self.reopened
+    }
 }
 
 /// What the summary says of the reminders.
@@ -356,10 +382,14 @@ impl Reference {
                 match to {
                     "in_progress" => made.started += 1,
                     "completed" => made.completed += 1,
+                    "confirmed" => made.reopened += 1,
                     _ => made.expired += 1,
                 }
                 if to == "completed" {
                     booking.completed_at = Some(as_of);
+                }
+                if to == "confirmed" {
+                    (booking.revision, booking.in_force_since) = (booking.revision + 1, as_of);
                 }
             }
         }
@@ -425,10 +455,7 @@ impl Reference {
         for rule in &new {
             // A queued or sent reminder that is nearer to the start; of equal ones, the later name.
             let overtaken = self.reminders.iter().filter(of_this).any(|other| {
-                matches!(
-                    other.state,
-                    State::Pending | State::Sending | State::Completed
-                ) && (other.due, other.rule) > (due(rule), rule.name)
+                other.is_queued_or_sent() && (other.due, other.rule) > (due(rule), rule.name)
             });
             let reason = if late(rule) {
                 Some("booked_late")
@@ -455,6 +482,8 @@ impl Reference {
                     State::Pending
                 },
                 reason,
+                told: None,
+                is_lost: false,
                 attempts: 0,
                 outcomes: Vec::new(),
                 free_at: self.now,
@@ -511,10 +540,7 @@ impl Reference {
         let nearer = |other: &&Reminder| {
             (other.booking, other.revision, other.audience)
                 == (reminder.booking, reminder.revision, reminder.audience)
-                && matches!(
-                    other.state,
-                    State::Pending | State::Sending | State::Completed
-                )
+                && (other.is_queued_or_sent() || other.reason == Some("already_told"))
                 && (other.due, other.rule) > (reminder.due, reminder.rule)
         };
         if booking.deleted {
@@ -533,12 +559,38 @@ impl Reference {
             Some("rule_off")
         } else if self.reminders.iter().any(|other| nearer(&other)) {
             Some("superseded")
+        } else if self.is_told(reminder) {
+            Some("already_told")
         } else {
             match self.mailbox(reminder.booking, reminder.audience) {
                 None | Some(Mailbox::Missing | Mailbox::Blank) => Some("no_address"),
                 Some(Mailbox::Malformed | Mailbox::Good(_)) => None,
             }
         }
+    }
+
+    fn told_now(&self, reminder: &Reminder) -> Told {
+        let booking = &self.bookings[reminder.booking];
+        let mailbox = self.mailbox(reminder.booking, reminder.audience);
+        (booking.start, booking.minutes, mailbox)
+    }
+
+    /// Whether the latest message of the rule said the same, and nothing else was told since.
+    fn is_told(&self, reminder: &Reminder) -> bool {
+        let told = Some(self.told_now(reminder));
+        let to_the_same = |other: &&Reminder| {
+            (other.booking, other.audience) == (reminder.booking, reminder.audience)
+        };
+        let others = || self.reminders.iter().filter(to_the_same);
+        others().any(|earlier| {
+            earlier.rule == reminder.rule
+                && earlier.revision < reminder.revision
+                && earlier.state == State::Completed
+                && earlier.told == told
+                && others().all(|later| {
+                    later.seq < earlier.seq || !later.may_have_arrived() || later.told == told
+                })
+        })
     }
 
     /// Delivers: design 3.4. Returns the counts, and the reminders that were claimed.
@@ -630,6 +682,7 @@ impl Reference {
             Some(_) => counts.skipped += 1,
             None => counts.failed += 1,
         }
+        reminder.is_lost = reminder.state == State::Sending;
         reminder.state = if reason.is_some() {
             State::Skipped
         } else {
@@ -652,8 +705,10 @@ impl Reference {
             self.reminders[position].booking,
             self.reminders[position].audience,
         );
-        let now = self.now;
+        let (now, told) = (self.now, self.told_now(&self.reminders[position]));
         let reminder = &mut self.reminders[position];
+        let tells_the_same = reminder.attempts == 0 || reminder.told == Some(told);
+        reminder.told = tells_the_same.then_some(told);
         // The request of a killed sender may have arrived.
         if reminder.state == State::Sending {
             reminder.outcomes.push("unknown");
@@ -759,6 +814,18 @@ fn exhausted(reminder: &Reminder) -> bool {
 impl Reminder {
     /// Ends a failed attempt; returns whether a retry follows. There are five attempts, and none
     /// after the start.
+    fn is_queued_or_sent(&self) -> bool {
+        matches!(
+            self.state,
+            State::Pending | State::Sending | State::Completed
+        )
+    }
+
+    fn may_have_arrived(&self) -> bool {
+        let is_unknown = self.is_lost || self.outcomes.contains(&"unknown");
+        self.attempts > 0 && (matches!(self.state, State::Sending | State::Completed) || is_unknown)
+    }
+
     fn try_again(&mut self, reason: &'static str, as_of: Time, now: Time) -> bool {
         let wait = match self.attempts {
             1 => 60,

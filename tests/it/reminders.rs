@@ -352,7 +352,10 @@ async fn each_reschedule_is_a_new_revision_even_back_to_an_old_start() {
     );
     app.run(noon() + minutes(1)).await;
     // Moved at noon with 24 h left: due again, and not late.
-    assert_eq!(app.reminders(id).await, ["24h completed", "24h completed"]);
+    assert_eq!(
+        app.reminders(id).await,
+        ["24h completed", "24h skipped already_told"]
+    );
     let revisions = app
         .column(
             "SELECT revision::text FROM booking_automation_events WHERE event_type = 'reminder_sent' ORDER BY seq",
@@ -595,7 +598,7 @@ async fn a_reminder_that_is_no_longer_due_when_sending_is_skipped() {
 }
 
 #[tokio::test]
-async fn a_booking_cancelled_and_confirmed_again_is_reminded_again() {
+async fn a_booking_cancelled_and_confirmed_again_gets_a_new_decision() {
     let app = App::new().await;
     let id = app.confirmed(noon() + hours(24)).await;
     app.run(noon()).await;
@@ -612,8 +615,11 @@ async fn a_booking_cancelled_and_confirmed_again_is_reminded_again() {
     )
     .await;
     app.run(noon() + minutes(2)).await;
-    assert_eq!(app.reminders(id).await, ["24h completed", "24h completed"]);
-    assert_eq!(app.ses.mails().len(), 2);
+    assert_eq!(
+        app.reminders(id).await,
+        ["24h completed", "24h skipped already_told"]
+    );
+    assert_eq!(app.ses.mails().len(), 1);
 }
 
 #[tokio::test]

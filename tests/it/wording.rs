@@ -9,7 +9,7 @@ use booking_automation::messages::facts::{BookingFacts, Canceller, RefundFacts};
 use booking_automation::messages::kind_name::KindName;
 use booking_automation::messages::languages::Language;
 use booking_automation::messages::samples::{sample_facts, sample_kind};
-use booking_automation::messages::settings::MessageSettings;
+use booking_automation::messages::settings::{Look, MessageSettings};
 use booking_automation::messages::sms::segments;
 use booking_automation::messages::wording::parts::{PARTS, Part};
 use booking_automation::messages::wording::{OwnText, Wording};
@@ -460,6 +460,7 @@ fn settings() -> MessageSettings {
     MessageSettings {
         default_language: Language::matching("en").unwrap(),
         public_url: Some("https://studio.example".to_owned()),
+        look: Look::default(),
     }
 }
 
@@ -540,7 +541,6 @@ fn occasions() -> Vec<(Kind, BookingFacts)> {
         percent: percent.to_owned(),
         total: amount.map(|_| "45".to_owned()),
         amount: amount.map(str::to_owned),
-        kept: None,
         currency: Some("EUR".to_owned()),
         unit: None,
     };
@@ -738,7 +738,7 @@ fn messages() -> Vec<String> {
 fn segments_are_those_of_another_calculator() {
     let folder = concat!(
         env!("CARGO_MANIFEST_DIR"),
-        "/target/judges/node_modules/sms-segments-calculator"
+        "/target/judges-node/node_modules/sms-segments-calculator"
     );
     let Some(node) = find("node", &[]).filter(|_| std::path::Path::new(folder).is_dir()) else {
         return skipped("sms-segments-calculator is not installed (make judges)");

@@ -80,8 +80,8 @@ impl Soak {
             };
             passes.push(started.elapsed().as_secs_f64() * 1000.0);
             sent += work.reminders.sent;
-            moved +=
-                work.transitions.started + work.transitions.completed + work.transitions.expired;
+            let made = work.transitions;
+            moved += made.started + made.completed + made.expired + made.reopened;
             now += TimeDelta::minutes(1);
             if passes.len() == 24 * 60 {
                 passes.sort_by(f64::total_cmp);

@@ -14,7 +14,7 @@ use crate::bookings::lifecycle::{Role, Status};
 use crate::bookings::projection;
 use crate::bookings::settings::TransitionSettings;
 use crate::bookings::snapshot::BookingSnapshot;
-use crate::bookings::steps::StepRules;
+use crate::bookings::step_rules::StepRules;
 use crate::database::Transaction;
 
 /// Who may cancel: the role, and whether as a no-show.

@@ -23,7 +23,7 @@ use aws_sdk_sesv2::error::BoxError;
 use aws_sdk_sesv2::error::{ProvideErrorMetadata, SdkError};
 use aws_sdk_sesv2::operation::send_email::SendEmailError;
 use aws_sdk_sesv2::types::{
-    Body, Content, Destination, EmailContent, Message as SesMessage, MessageTag,
+    Body, Content, Destination, EmailContent, Message as SesMessage, MessageHeader, MessageTag,
 };
 use aws_smithy_http_client::tls::{Provider, rustls_provider::CryptoMode};
 use tokio::sync::OnceCell;
@@ -34,7 +34,8 @@ use crate::channels::email::refusals::{TooLate, classify};
 use crate::channels::email::settings::EmailSettings;
 use crate::channels::timing::Timing;
 use crate::messages::Message;
-use crate::primitives::email_address::Address;
+use crate::messages::facts::BookingFacts;
+use crate::primitives::email_address::{Address, AddressError};
 use crate::primitives::settings::SettingError;
 
 /// How long an idle connection is kept. It is far below a minute: a connection that died while the
@@ -126,11 +127,11 @@ impl Ses {
     pub(crate) async fn send(
         &self,
         event_id: Uuid,
-        to: &Address,
+        envelope: &Envelope,
         message: Message,
         leave_by: Instant,
     ) -> Outcome {
-        match self.request(event_id, to, message, leave_by).await {
+        match self.request(event_id, envelope, message, leave_by).await {
             Ok(message_id) if message_id.is_empty() => Outcome::Unknown {
                 error: "the answer has no message id".to_owned(),
             },
@@ -142,7 +143,7 @@ impl Ses {
     async fn request(
         &self,
         event_id: Uuid,
-        to: &Address,
+        envelope: &Envelope,
         message: Message,
         leave_by: Instant,
     ) -> Result<String, SdkError<SendEmailError, HttpResponse>> {
@@ -153,7 +154,9 @@ impl Ses {
         let content = SesMessage::builder()
             .subject(utf8(message.subject)?)
             .body(body)
+            .headers(header("Auto-Submitted", "auto-generated")?)
             .build();
+        let to = envelope.to.as_str();
         let tag = MessageTag::builder()
             .name(EVENT_TAG)
             .value(event_id.to_string())
@@ -163,7 +166,8 @@ impl Ses {
             .await
             .send_email()
             .from_email_address(&self.from)
-            .destination(Destination::builder().to_addresses(to.as_str()).build())
+            .destination(Destination::builder().to_addresses(to).build())
+            .set_reply_to_addresses(envelope.reply_to())
             .content(EmailContent::builder().simple(content).build())
             .email_tags(tag.map_err(SdkError::construction_failure)?)
             .set_configuration_set_name(self.configuration_set.clone())
@@ -197,6 +201,42 @@ impl Intercept for LeaveBy {
             Err(TooLate.into())
         }
     }
+}
+
+/// From whom to whom a message goes, besides the sender.
+pub(crate) struct Envelope {
+    to: Address,
+    reply_to: Option<Address>,
+}
+
+impl Envelope {
+    /// An address for answers that is not one is left out: the message is more important.
+    pub(crate) fn of(facts: &BookingFacts) -> Result<Self, AddressError> {
+        Ok(Self {
+            to: Address::parse(&facts.email)?,
+            reply_to: (facts.reply_to.as_deref()).and_then(|text| Address::parse(text).ok()),
+        })
+    }
+
+    fn reply_to(&self) -> Option<Vec<String>> {
+        let address = self.reply_to.as_ref()?;
+        Some(vec![address.as_str().to_owned()])
+    }
+}
+
+#[expect(
+    clippy::result_large_err,
+    reason = "the SDK's own error, classified at once and dropped"
+)]
+fn header(
+    name: &str,
+    value: &str,
+) -> Result<MessageHeader, SdkError<SendEmailError, HttpResponse>> {
+    MessageHeader::builder()
+        .name(name)
+        .value(value)
+        .build()
+        .map_err(SdkError::construction_failure)
 }
 
 #[expect(

@@ -16,7 +16,7 @@ impl Sender {
         let Some(before) = text.strip_suffix('>') else {
             return Some(Self {
                 name: None,
-                address: Address::parse(text)?,
+                address: Address::parse(text).ok()?,
             });
         };
         let (name, address) = before.rsplit_once('<')?;
@@ -30,7 +30,7 @@ impl Sender {
         }
         Some(Self {
             name,
-            address: Address::parse(address)?,
+            address: Address::parse(address).ok()?,
         })
     }
 

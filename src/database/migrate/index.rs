@@ -9,6 +9,15 @@ use crate::database::migrate::step::{
 };
 use crate::database::{Begin, Database, DatabaseError, last_row};
 
+/// Columns that the user's table may lack, each with its condition in a predicate.
+const CONDITIONS: [(&str, &str); 2] = [
+    (
+        "auto_complete_blocked",
+        " AND auto_complete_blocked IS NOT TRUE",
+    ),
+    ("auto_status_updated", " AND auto_status_updated IS TRUE"),
+];
+
 /// Ensures that a valid index of this name exists. Returns whether it was built.
 ///
 /// While the index is built `CONCURRENTLY`, a second connection holds the migrations' lock in an
@@ -56,26 +65,28 @@ pub(crate) async fn ensure_index(
     .await
 }
 
-/// The definition without the condition on a column that the user's table does not have.
+/// The definition without the conditions on columns that the user's table does not have.
 pub(crate) async fn without_missing_column(
     database: &Database,
     definition: &str,
 ) -> Result<String, MigrateError> {
-    const CONDITION: &str = " AND auto_complete_blocked IS NOT TRUE";
-    if !definition.contains(CONDITION) {
-        return Ok(definition.to_owned());
-    }
     let sql = "SELECT EXISTS (SELECT FROM pg_attribute
-                               WHERE attrelid = to_regclass('public.bookings') AND attname = 'auto_complete_blocked'
+                               WHERE attrelid = to_regclass('public.bookings') AND attname = $1
                                  AND atttypid = 'boolean'::regtype AND NOT attisdropped) AS found";
-    let found = run_step(database, "columns", async |transaction| {
-        Ok(transaction.query_one(sql, &[]).await?.get("found"))
-    })
-    .await?;
-    Ok(match found {
-        true => definition.to_owned(),
-        false => definition.replace(CONDITION, ""),
-    })
+    let mut fitting = definition.to_owned();
+    for (column, condition) in CONDITIONS {
+        if !definition.contains(condition) {
+            continue;
+        }
+        let found = run_step(database, "columns", async |transaction| {
+            let row = transaction.query_one(sql, &[(&column, Type::TEXT)]).await?;
+            Ok(row.get::<_, bool>("found"))
+        });
+        if !found.await? {
+            fitting = fitting.replace(condition, "");
+        }
+    }
+    Ok(fitting)
 }
 
 async fn build_on_empty_tables(

@@ -48,8 +48,12 @@ pub(crate) fn routes(
         .route("/events", any(trail::list_events))
         .route("/notices/held", any(notices::list_held))
         .route(
-            "/notices/held/{transaction}/{decision}",
-            any(notices::decide_on_held),
+            "/notices/held/{transaction}/{on_event}/release",
+            any(notices::release),
+        )
+        .route(
+            "/notices/held/{transaction}/{on_event}/drop",
+            any(notices::drop),
         )
         .route("/people/{id}/messages", any(people::erase_messages))
         .route("/preview", any(preview::preview))

@@ -75,13 +75,13 @@ starts-now = الآن
 decimal-separator = .
 group-separator = ,
 grouped-from = 4
-money = { $sign }{ $amount }
-money-in-letters = { $sign }{ "\u00A0" }{ $amount }
+money = { "\u200F" }{ $amount }{ "\u00A0" }{ $sign }
+money-in-letters = { money }
 percent = { $number }%
-refund-full = The full price of { $total } will be refunded.
-refund-part = { $amount } of { $total } will be refunded.
-refund-percentage = { $percent } of the price will be refunded.
-refund-none = Nothing will be refunded.
+refund-full = سيُعاد المبلغ الكامل وقدره { $total }.
+refund-part = سيُعاد مبلغ { $amount } من أصل { $total }.
+refund-percentage = سيُعاد { $percent } من السعر.
+refund-none = لن يُعاد أي مبلغ.
 
 ## The booking
 
@@ -89,9 +89,9 @@ your-booking = حجزك
 booking-with = { $service } مع { $person }
 greeting = مرحبًا { $name }،
 greeting-nameless = مرحبًا،
-service = Service
-with = With
-before = Before
+service = الخدمة
+with = مع
+before = الموعد السابق
 labelled = { $label }: { $value }
 when = الموعد
 where = المكان
@@ -105,53 +105,53 @@ clocks-change = سيبدأ التوقيت الصيفي أو ينتهي قبل ذ
 
 reminder-subject = تذكير: { $service } { $starts-in }، { $when }
 reminder-opening = يبدأ موعد { $booking } { $starts-in }.
-reminder-short = Reminder: { $booking } { $starts-in }, { $when }
+reminder-short = تذكير: { $booking } { $starts-in }، { $when }
 
 ## Confirmed
 
-confirmed-subject = Booking confirmed: { $booking }, { $when }
+confirmed-subject = تأكيد الحجز: { $booking }، { $when }
 confirmed-opening = { $audience ->
-    [provider] The following booking is confirmed.
-   *[customer] Your booking is confirmed.
+    [provider] تم تأكيد الحجز التالي.
+   *[customer] تم تأكيد حجزك.
 }
 confirmed-short = { confirmed-subject }
 
 ## Rescheduled
 
-rescheduled-subject = Booking moved: { $booking }, now { $when }
+rescheduled-subject = تغيير موعد الحجز: { $booking }، الموعد الجديد: { $when }
 rescheduled-opening = { $audience ->
-    [provider] The following booking has been moved to a new time.
-   *[customer] Your booking has been moved to a new time.
+    [provider] تم تغيير موعد الحجز التالي.
+   *[customer] تم تغيير موعد حجزك.
 }
 rescheduled-short = { rescheduled-subject }
 
 ## Cancelled
 
-cancelled-subject = Booking canceled: { $booking }, { $when }
+cancelled-subject = إلغاء الحجز: { $booking }، { $when }
 cancelled-opening = { $by ->
-    [you] You canceled this booking.
-    [customer] The customer canceled this booking.
-    [provider] The provider canceled this booking.
-    [business] We canceled this booking.
-   *[unknown] This booking was canceled.
+    [you] لقد ألغيت هذا الحجز.
+    [customer] تم إلغاء هذا الحجز من قِبل العميل.
+    [provider] تم إلغاء هذا الحجز من قِبل مقدّم الخدمة.
+    [business] لقد ألغينا هذا الحجز.
+   *[unknown] تم إلغاء هذا الحجز.
 }
 cancelled-short = { cancelled-subject }
 
 ## Expired
 
-expired-subject = Booking expired: { $booking }, { $when }
-expired-opening = This booking has expired because its time has passed.
+expired-subject = انتهاء صلاحية الحجز: { $booking }، { $when }
+expired-opening = انتهت صلاحية هذا الحجز لأن موعده قد مضى.
 expired-short = { expired-subject }
 
 ## Follow-up
 
 follow-up-subject = { $audience ->
-    [provider] Booking completed: { $booking }, { $when }
-   *[customer] Thank you for your booking: { $booking }, { $when }
+    [provider] انتهاء الموعد: { $booking }، { $when }
+   *[customer] شكرًا على حجزك: { $booking }، { $when }
 }
 follow-up-opening = { $audience ->
-    [provider] The following booking is completed.
-   *[customer] Thank you for your booking. We hope to see you again soon.
+    [provider] انتهى الموعد التالي.
+   *[customer] شكرًا على حجزك. نأمل أن نراك مجددًا قريبًا.
 }
 follow-up-short = { follow-up-subject }
 

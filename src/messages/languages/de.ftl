@@ -77,16 +77,16 @@ starts-now = jetzt
 
 ## Money
 
-decimal-separator = .
-group-separator = ,
+decimal-separator = ,
+group-separator = .
 grouped-from = 4
-money = { $sign }{ $amount }
-money-in-letters = { $sign }{ "\u00A0" }{ $amount }
-percent = { $number }%
-refund-full = The full price of { $total } will be refunded.
-refund-part = { $amount } of { $total } will be refunded.
-refund-percentage = { $percent } of the price will be refunded.
-refund-none = Nothing will be refunded.
+money = { $amount }{ "\u00A0" }{ $sign }
+money-in-letters = { money }
+percent = { $number }{ "\u00A0" }%
+refund-full = Der volle Preis von { $total } wird erstattet.
+refund-part = { $amount } von { $total } werden erstattet.
+refund-percentage = { $percent } des Preises werden erstattet.
+refund-none = Es wird nichts erstattet.
 
 ## The booking
 
@@ -94,9 +94,9 @@ your-booking = Ihre Buchung
 booking-with = { $service } mit { $person }
 greeting = Guten Tag { $name },
 greeting-nameless = Guten Tag,
-service = Service
-with = With
-before = Before
+service = Leistung
+with = Mit
+before = Bisher
 labelled = { $label }: { $value }
 when = Wann
 where = Wo
@@ -110,53 +110,53 @@ clocks-change = Bis dahin werden die Uhren umgestellt.
 
 reminder-subject = Erinnerung: { $service } { $starts-in }, { $when }
 reminder-opening = { $booking } beginnt { $starts-in }.
-reminder-short = Reminder: { $booking } { $starts-in }, { $when }
+reminder-short = Erinnerung: { $booking } { $starts-in }, { $when }
 
 ## Confirmed
 
-confirmed-subject = Booking confirmed: { $booking }, { $when }
+confirmed-subject = Buchung bestätigt: { $booking }, { $when }
 confirmed-opening = { $audience ->
-    [provider] The following booking is confirmed.
-   *[customer] Your booking is confirmed.
+    [provider] die folgende Buchung ist bestätigt.
+   *[customer] Ihre Buchung ist bestätigt.
 }
 confirmed-short = { confirmed-subject }
 
 ## Rescheduled
 
-rescheduled-subject = Booking moved: { $booking }, now { $when }
+rescheduled-subject = Buchung verlegt: { $booking }, neuer Termin: { $when }
 rescheduled-opening = { $audience ->
-    [provider] The following booking has been moved to a new time.
-   *[customer] Your booking has been moved to a new time.
+    [provider] die folgende Buchung wurde auf einen anderen Termin verlegt.
+   *[customer] Ihre Buchung wurde auf einen anderen Termin verlegt.
 }
 rescheduled-short = { rescheduled-subject }
 
 ## Cancelled
 
-cancelled-subject = Booking canceled: { $booking }, { $when }
+cancelled-subject = Buchung storniert: { $booking }, { $when }
 cancelled-opening = { $by ->
-    [you] You canceled this booking.
-    [customer] The customer canceled this booking.
-    [provider] The provider canceled this booking.
-    [business] We canceled this booking.
-   *[unknown] This booking was canceled.
+    [you] Sie haben diese Buchung storniert.
+    [customer] diese Buchung wurde von Kundenseite storniert.
+    [provider] diese Buchung wurde von Anbieterseite storniert.
+    [business] wir haben diese Buchung storniert.
+   *[unknown] diese Buchung wurde storniert.
 }
 cancelled-short = { cancelled-subject }
 
 ## Expired
 
-expired-subject = Booking expired: { $booking }, { $when }
-expired-opening = This booking has expired because its time has passed.
+expired-subject = Buchung abgelaufen: { $booking }, { $when }
+expired-opening = diese Buchung ist abgelaufen, weil ihr Termin vorbei ist.
 expired-short = { expired-subject }
 
 ## Follow-up
 
 follow-up-subject = { $audience ->
-    [provider] Booking completed: { $booking }, { $when }
-   *[customer] Thank you for your booking: { $booking }, { $when }
+    [provider] Buchung abgeschlossen: { $booking }, { $when }
+   *[customer] Vielen Dank für Ihre Buchung: { $booking }, { $when }
 }
 follow-up-opening = { $audience ->
-    [provider] The following booking is completed.
-   *[customer] Thank you for your booking. We hope to see you again soon.
+    [provider] die folgende Buchung ist abgeschlossen.
+   *[customer] vielen Dank für Ihre Buchung. Wir freuen uns auf das nächste Mal.
 }
 follow-up-short = { follow-up-subject }
 

@@ -21,6 +21,17 @@ date-short = { weekday-short } { $day } { month-short }
 time = { $hour-padded }:{ $minute }
 time-range = { $start }–{ $end }
 
+## Cancelled
+
+cancelled-subject = Booking cancelled: { $booking }, { $when }
+cancelled-opening = { $by ->
+    [you] You cancelled this booking.
+    [customer] The customer cancelled this booking.
+    [provider] The provider cancelled this booking.
+    [business] We cancelled this booking.
+   *[unknown] This booking was cancelled.
+}
+
 ## Currencies (scripts/currencies)
 
 currency-sign = { $currency ->

@@ -159,7 +159,7 @@ follow-up-subject = { $audience ->
    *[customer] Thank you for your booking: { $booking }, { $when }
 }
 follow-up-opening = { $audience ->
-    [provider] The following booking is completed.
+    [provider] The following booking has been completed.
    *[customer] Thank you for your booking. We hope to see you again soon.
 }
 follow-up-short = { follow-up-subject }

@@ -77,16 +77,16 @@ starts-now = ahora
 
 ## Money
 
-decimal-separator = .
-group-separator = ,
-grouped-from = 4
-money = { $sign }{ $amount }
-money-in-letters = { $sign }{ "\u00A0" }{ $amount }
-percent = { $number }%
-refund-full = The full price of { $total } will be refunded.
-refund-part = { $amount } of { $total } will be refunded.
-refund-percentage = { $percent } of the price will be refunded.
-refund-none = Nothing will be refunded.
+decimal-separator = ,
+group-separator = .
+grouped-from = 5
+money = { $amount }{ "\u00A0" }{ $sign }
+money-in-letters = { money }
+percent = { $number }{ "\u00A0" }%
+refund-full = Se reembolsará el precio completo de { $total }.
+refund-part = Se efectuará un reembolso de { $amount } de un total de { $total }.
+refund-percentage = Se reembolsará el { $percent } del precio.
+refund-none = No se reembolsará ningún importe.
 
 ## The booking
 
@@ -94,9 +94,9 @@ your-booking = Su reserva
 booking-with = { $service } con { $person }
 greeting = Hola, { $name }:
 greeting-nameless = Hola:
-service = Service
-with = With
-before = Before
+service = Servicio
+with = Con
+before = Horario anterior
 labelled = { $label }: { $value }
 when = Cuándo
 where = Dónde
@@ -110,53 +110,53 @@ clocks-change = Antes de ese momento empieza o termina el horario de verano.
 
 reminder-subject = Recordatorio: { $service } { $starts-in }, { $when }
 reminder-opening = { $booking } empieza { $starts-in }.
-reminder-short = Reminder: { $booking } { $starts-in }, { $when }
+reminder-short = Recordatorio: { $booking } { $starts-in }, { $when }
 
 ## Confirmed
 
-confirmed-subject = Booking confirmed: { $booking }, { $when }
+confirmed-subject = Reserva confirmada: { $booking }, { $when }
 confirmed-opening = { $audience ->
-    [provider] The following booking is confirmed.
-   *[customer] Your booking is confirmed.
+    [provider] La siguiente reserva está confirmada.
+   *[customer] Su reserva está confirmada.
 }
 confirmed-short = { confirmed-subject }
 
 ## Rescheduled
 
-rescheduled-subject = Booking moved: { $booking }, now { $when }
+rescheduled-subject = Reserva reprogramada: { $booking }, nuevo horario: { $when }
 rescheduled-opening = { $audience ->
-    [provider] The following booking has been moved to a new time.
-   *[customer] Your booking has been moved to a new time.
+    [provider] La siguiente reserva se ha reprogramado.
+   *[customer] Su reserva se ha reprogramado.
 }
 rescheduled-short = { rescheduled-subject }
 
 ## Cancelled
 
-cancelled-subject = Booking canceled: { $booking }, { $when }
+cancelled-subject = Reserva cancelada: { $booking }, { $when }
 cancelled-opening = { $by ->
-    [you] You canceled this booking.
-    [customer] The customer canceled this booking.
-    [provider] The provider canceled this booking.
-    [business] We canceled this booking.
-   *[unknown] This booking was canceled.
+    [you] Usted ha cancelado esta reserva.
+    [customer] El cliente ha cancelado esta reserva.
+    [provider] El proveedor del servicio ha cancelado esta reserva.
+    [business] Hemos cancelado esta reserva.
+   *[unknown] Se ha cancelado esta reserva.
 }
 cancelled-short = { cancelled-subject }
 
 ## Expired
 
-expired-subject = Booking expired: { $booking }, { $when }
-expired-opening = This booking has expired because its time has passed.
+expired-subject = Reserva caducada: { $booking }, { $when }
+expired-opening = Esta reserva ha caducado porque su fecha ya ha pasado.
 expired-short = { expired-subject }
 
 ## Follow-up
 
 follow-up-subject = { $audience ->
-    [provider] Booking completed: { $booking }, { $when }
-   *[customer] Thank you for your booking: { $booking }, { $when }
+    [provider] Reserva finalizada: { $booking }, { $when }
+   *[customer] Gracias por su reserva: { $booking }, { $when }
 }
 follow-up-opening = { $audience ->
-    [provider] The following booking is completed.
-   *[customer] Thank you for your booking. We hope to see you again soon.
+    [provider] La siguiente reserva ha finalizado.
+   *[customer] Gracias por su reserva. Esperamos volver a atenderle pronto.
 }
 follow-up-short = { follow-up-subject }
 

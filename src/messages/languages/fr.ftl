@@ -77,16 +77,16 @@ starts-now = maintenant
 
 ## Money
 
-decimal-separator = .
-group-separator = ,
+decimal-separator = ,
+group-separator = { "\u202F" }
 grouped-from = 4
-money = { $sign }{ $amount }
-money-in-letters = { $sign }{ "\u00A0" }{ $amount }
-percent = { $number }%
-refund-full = The full price of { $total } will be refunded.
-refund-part = { $amount } of { $total } will be refunded.
-refund-percentage = { $percent } of the price will be refunded.
-refund-none = Nothing will be refunded.
+money = { $amount }{ "\u00A0" }{ $sign }
+money-in-letters = { money }
+percent = { $number }{ "\u202F" }%
+refund-full = Le prix total de { $total } sera remboursé.
+refund-part = Un remboursement de { $amount } sur { $total } sera effectué.
+refund-percentage = Un remboursement de { $percent } du prix sera effectué.
+refund-none = Aucun remboursement ne sera effectué.
 
 ## The booking
 
@@ -94,9 +94,9 @@ your-booking = Votre réservation
 booking-with = { $service } avec { $person }
 greeting = Bonjour { $name },
 greeting-nameless = Bonjour,
-service = Service
-with = With
-before = Before
+service = Prestation
+with = Avec
+before = Ancien horaire
 labelled = { $label }{ "\u00A0" }: { $value }
 when = Quand
 where = Où
@@ -110,53 +110,53 @@ clocks-change = Le changement d’heure aura lieu d’ici là.
 
 reminder-subject = Rappel{ "\u00A0" }: { $service } { $starts-in }, { $when }
 reminder-opening = { $booking } commence { $starts-in }.
-reminder-short = Reminder: { $booking } { $starts-in }, { $when }
+reminder-short = Rappel{ "\u00A0" }: { $booking } { $starts-in }, { $when }
 
 ## Confirmed
 
-confirmed-subject = Booking confirmed: { $booking }, { $when }
+confirmed-subject = Réservation confirmée{ "\u00A0" }: { $booking }, { $when }
 confirmed-opening = { $audience ->
-    [provider] The following booking is confirmed.
-   *[customer] Your booking is confirmed.
+    [provider] La réservation suivante est confirmée.
+   *[customer] Votre réservation est confirmée.
 }
 confirmed-short = { confirmed-subject }
 
 ## Rescheduled
 
-rescheduled-subject = Booking moved: { $booking }, now { $when }
+rescheduled-subject = Réservation déplacée{ "\u00A0" }: { $booking }, nouvel horaire{ "\u00A0" }: { $when }
 rescheduled-opening = { $audience ->
-    [provider] The following booking has been moved to a new time.
-   *[customer] Your booking has been moved to a new time.
+    [provider] La réservation suivante a été déplacée.
+   *[customer] Votre réservation a été déplacée.
 }
 rescheduled-short = { rescheduled-subject }
 
 ## Cancelled
 
-cancelled-subject = Booking canceled: { $booking }, { $when }
+cancelled-subject = Réservation annulée{ "\u00A0" }: { $booking }, { $when }
 cancelled-opening = { $by ->
-    [you] You canceled this booking.
-    [customer] The customer canceled this booking.
-    [provider] The provider canceled this booking.
-    [business] We canceled this booking.
-   *[unknown] This booking was canceled.
+    [you] Vous avez annulé cette réservation.
+    [customer] Cette réservation a été annulée par le client ou la cliente.
+    [provider] Cette réservation a été annulée par le prestataire.
+    [business] Nous avons annulé cette réservation.
+   *[unknown] Cette réservation a été annulée.
 }
 cancelled-short = { cancelled-subject }
 
 ## Expired
 
-expired-subject = Booking expired: { $booking }, { $when }
-expired-opening = This booking has expired because its time has passed.
+expired-subject = Réservation expirée{ "\u00A0" }: { $booking }, { $when }
+expired-opening = Cette réservation a expiré, car sa date est passée.
 expired-short = { expired-subject }
 
 ## Follow-up
 
 follow-up-subject = { $audience ->
-    [provider] Booking completed: { $booking }, { $when }
-   *[customer] Thank you for your booking: { $booking }, { $when }
+    [provider] Réservation terminée{ "\u00A0" }: { $booking }, { $when }
+   *[customer] Merci pour votre réservation{ "\u00A0" }: { $booking }, { $when }
 }
 follow-up-opening = { $audience ->
-    [provider] The following booking is completed.
-   *[customer] Thank you for your booking. We hope to see you again soon.
+    [provider] La réservation suivante est terminée.
+   *[customer] Merci pour votre réservation. Nous espérons vous revoir bientôt.
 }
 follow-up-short = { follow-up-subject }
 

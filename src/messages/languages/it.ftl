@@ -77,16 +77,16 @@ starts-now = adesso
 
 ## Money
 
-decimal-separator = .
-group-separator = ,
-grouped-from = 4
-money = { $sign }{ $amount }
-money-in-letters = { $sign }{ "\u00A0" }{ $amount }
+decimal-separator = ,
+group-separator = .
+grouped-from = 5
+money = { $amount }{ "\u00A0" }{ $sign }
+money-in-letters = { money }
 percent = { $number }%
-refund-full = The full price of { $total } will be refunded.
-refund-part = { $amount } of { $total } will be refunded.
-refund-percentage = { $percent } of the price will be refunded.
-refund-none = Nothing will be refunded.
+refund-full = Sarà rimborsato l’intero prezzo di { $total }.
+refund-part = Sarà effettuato un rimborso di { $amount } su { $total }.
+refund-percentage = Percentuale del prezzo rimborsata: { $percent }.
+refund-none = Non è previsto alcun rimborso.
 
 ## The booking
 
@@ -94,9 +94,9 @@ your-booking = La Sua prenotazione
 booking-with = { $service } con { $person }
 greeting = Gentile { $name },
 greeting-nameless = Buongiorno,
-service = Service
-with = With
-before = Before
+service = Servizio
+with = Con
+before = Orario precedente
 labelled = { $label }: { $value }
 when = Quando
 where = Dove
@@ -110,53 +110,53 @@ clocks-change = Prima di allora inizia o termina l’ora legale.
 
 reminder-subject = Promemoria: { $service } { $starts-in }, { $when }
 reminder-opening = { $booking } inizia { $starts-in }.
-reminder-short = Reminder: { $booking } { $starts-in }, { $when }
+reminder-short = Promemoria: { $booking } { $starts-in }, { $when }
 
 ## Confirmed
 
-confirmed-subject = Booking confirmed: { $booking }, { $when }
+confirmed-subject = Prenotazione confermata: { $booking }, { $when }
 confirmed-opening = { $audience ->
-    [provider] The following booking is confirmed.
-   *[customer] Your booking is confirmed.
+    [provider] la prenotazione seguente è confermata.
+   *[customer] la Sua prenotazione è confermata.
 }
 confirmed-short = { confirmed-subject }
 
 ## Rescheduled
 
-rescheduled-subject = Booking moved: { $booking }, now { $when }
+rescheduled-subject = Prenotazione spostata: { $booking }, nuovo orario: { $when }
 rescheduled-opening = { $audience ->
-    [provider] The following booking has been moved to a new time.
-   *[customer] Your booking has been moved to a new time.
+    [provider] la prenotazione seguente è stata spostata.
+   *[customer] la Sua prenotazione è stata spostata.
 }
 rescheduled-short = { rescheduled-subject }
 
 ## Cancelled
 
-cancelled-subject = Booking canceled: { $booking }, { $when }
+cancelled-subject = Prenotazione annullata: { $booking }, { $when }
 cancelled-opening = { $by ->
-    [you] You canceled this booking.
-    [customer] The customer canceled this booking.
-    [provider] The provider canceled this booking.
-    [business] We canceled this booking.
-   *[unknown] This booking was canceled.
+    [you] Lei ha annullato questa prenotazione.
+    [customer] questa prenotazione è stata annullata dal cliente.
+    [provider] questa prenotazione è stata annullata da chi offre il servizio.
+    [business] abbiamo annullato questa prenotazione.
+   *[unknown] questa prenotazione è stata annullata.
 }
 cancelled-short = { cancelled-subject }
 
 ## Expired
 
-expired-subject = Booking expired: { $booking }, { $when }
-expired-opening = This booking has expired because its time has passed.
+expired-subject = Prenotazione scaduta: { $booking }, { $when }
+expired-opening = questa prenotazione è scaduta perché l’orario previsto è passato.
 expired-short = { expired-subject }
 
 ## Follow-up
 
 follow-up-subject = { $audience ->
-    [provider] Booking completed: { $booking }, { $when }
-   *[customer] Thank you for your booking: { $booking }, { $when }
+    [provider] Prenotazione conclusa: { $booking }, { $when }
+   *[customer] Grazie per la Sua prenotazione: { $booking }, { $when }
 }
 follow-up-opening = { $audience ->
-    [provider] The following booking is completed.
-   *[customer] Thank you for your booking. We hope to see you again soon.
+    [provider] la prenotazione seguente si è conclusa.
+   *[customer] grazie per la Sua prenotazione. Speriamo di rivederLa presto.
 }
 follow-up-short = { follow-up-subject }
 

@@ -54,10 +54,10 @@ grouped-from = 4
 money = { $sign }{ $amount }
 money-in-letters = { $sign }{ "\u00A0" }{ $amount }
 percent = { $number }%
-refund-full = The full price of { $total } will be refunded.
-refund-part = { $amount } of { $total } will be refunded.
-refund-percentage = { $percent } of the price will be refunded.
-refund-none = Nothing will be refunded.
+refund-full = 全額（{ $total }）が返金されます。
+refund-part = { $total }のうち{ $amount }が返金されます。
+refund-percentage = 料金の{ $percent }が返金されます。
+refund-none = 返金はございません。
 
 ## The booking
 
@@ -65,9 +65,9 @@ your-booking = ご予約
 booking-with = { $service }（{ $person } 様）
 greeting = { $name } 様
 greeting-nameless = いつもご利用いただきありがとうございます。
-service = Service
-with = With
-before = Before
+service = ご予約内容
+with = 予約相手
+before = 変更前の日時
 labelled = { $label }：{ $value }
 when = 日時
 where = 場所
@@ -81,53 +81,53 @@ clocks-change = それまでに夏時間の切り替えがあります。
 
 reminder-subject = リマインダー：{ $service }（{ $starts-in }）{ $when }
 reminder-opening = { $booking }の開始は{ $starts-in }です。
-reminder-short = Reminder: { $booking } { $starts-in }, { $when }
+reminder-short = リマインダー：{ $booking }の開始は{ $starts-in }です。{ $when }
 
 ## Confirmed
 
-confirmed-subject = Booking confirmed: { $booking }, { $when }
+confirmed-subject = ご予約確定：{ $booking } { $when }
 confirmed-opening = { $audience ->
-    [provider] The following booking is confirmed.
-   *[customer] Your booking is confirmed.
+    [provider] 次のご予約が確定しました。
+   *[customer] ご予約が確定しました。
 }
 confirmed-short = { confirmed-subject }
 
 ## Rescheduled
 
-rescheduled-subject = Booking moved: { $booking }, now { $when }
+rescheduled-subject = ご予約日時の変更：{ $booking } 新しい日時：{ $when }
 rescheduled-opening = { $audience ->
-    [provider] The following booking has been moved to a new time.
-   *[customer] Your booking has been moved to a new time.
+    [provider] 次のご予約の日時が変更されました。
+   *[customer] ご予約の日時が変更されました。
 }
 rescheduled-short = { rescheduled-subject }
 
 ## Cancelled
 
-cancelled-subject = Booking canceled: { $booking }, { $when }
+cancelled-subject = ご予約のキャンセル：{ $booking } { $when }
 cancelled-opening = { $by ->
-    [you] You canceled this booking.
-    [customer] The customer canceled this booking.
-    [provider] The provider canceled this booking.
-    [business] We canceled this booking.
-   *[unknown] This booking was canceled.
+    [you] ご本人のお手続きにより、このご予約はキャンセルされました。
+    [customer] このご予約は、お客様によりキャンセルされました。
+    [provider] このご予約は、サービス提供者によりキャンセルされました。
+    [business] このご予約は、当方でキャンセルいたしました。
+   *[unknown] このご予約はキャンセルされました。
 }
 cancelled-short = { cancelled-subject }
 
 ## Expired
 
-expired-subject = Booking expired: { $booking }, { $when }
-expired-opening = This booking has expired because its time has passed.
+expired-subject = ご予約の期限切れ：{ $booking } { $when }
+expired-opening = 予約日時が過ぎたため、このご予約は無効になりました。
 expired-short = { expired-subject }
 
 ## Follow-up
 
 follow-up-subject = { $audience ->
-    [provider] Booking completed: { $booking }, { $when }
-   *[customer] Thank you for your booking: { $booking }, { $when }
+    [provider] サービス提供の完了：{ $booking } { $when }
+   *[customer] ご利用ありがとうございました：{ $booking } { $when }
 }
 follow-up-opening = { $audience ->
-    [provider] The following booking is completed.
-   *[customer] Thank you for your booking. We hope to see you again soon.
+    [provider] 次のご予約のサービス提供が完了しました。
+   *[customer] このたびはご利用いただき、誠にありがとうございました。またのご利用をお待ちしております。
 }
 follow-up-short = { follow-up-subject }
 

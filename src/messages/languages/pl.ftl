@@ -83,16 +83,16 @@ starts-now = teraz
 
 ## Money
 
-decimal-separator = .
-group-separator = ,
-grouped-from = 4
-money = { $sign }{ $amount }
-money-in-letters = { $sign }{ "\u00A0" }{ $amount }
+decimal-separator = ,
+group-separator = { "\u00A0" }
+grouped-from = 5
+money = { $amount }{ "\u00A0" }{ $sign }
+money-in-letters = { money }
 percent = { $number }%
-refund-full = The full price of { $total } will be refunded.
-refund-part = { $amount } of { $total } will be refunded.
-refund-percentage = { $percent } of the price will be refunded.
-refund-none = Nothing will be refunded.
+refund-full = Zwrócona zostanie pełna kwota: { $total }.
+refund-part = Kwota zwrotu: { $amount } z { $total }.
+refund-percentage = Zwrot wyniesie { $percent } ceny.
+refund-none = Żadna kwota nie zostanie zwrócona.
 
 ## The booking
 
@@ -100,9 +100,9 @@ your-booking = Twoja rezerwacja
 booking-with = { $service } ({ $person })
 greeting = Dzień dobry, { $name }!
 greeting-nameless = Dzień dobry!
-service = Service
-with = With
-before = Before
+service = Usługa
+with = Z kim
+before = Poprzedni termin
 labelled = { $label }: { $value }
 when = Kiedy
 where = Gdzie
@@ -116,53 +116,53 @@ clocks-change = Przed tym terminem nastąpi zmiana czasu.
 
 reminder-subject = Przypomnienie: { $service } { $starts-in }, { $when }
 reminder-opening = { $booking } zaczyna się { $starts-in }.
-reminder-short = Reminder: { $booking } { $starts-in }, { $when }
+reminder-short = Przypomnienie: { $booking } { $starts-in }, { $when }
 
 ## Confirmed
 
-confirmed-subject = Booking confirmed: { $booking }, { $when }
+confirmed-subject = Rezerwacja potwierdzona: { $booking }, { $when }
 confirmed-opening = { $audience ->
-    [provider] The following booking is confirmed.
-   *[customer] Your booking is confirmed.
+    [provider] Poniższa rezerwacja jest potwierdzona.
+   *[customer] Twoja rezerwacja jest potwierdzona.
 }
 confirmed-short = { confirmed-subject }
 
 ## Rescheduled
 
-rescheduled-subject = Booking moved: { $booking }, now { $when }
+rescheduled-subject = Zmiana terminu rezerwacji: { $booking }, nowy termin: { $when }
 rescheduled-opening = { $audience ->
-    [provider] The following booking has been moved to a new time.
-   *[customer] Your booking has been moved to a new time.
+    [provider] Termin poniższej rezerwacji został zmieniony.
+   *[customer] Termin Twojej rezerwacji został zmieniony.
 }
 rescheduled-short = { rescheduled-subject }
 
 ## Cancelled
 
-cancelled-subject = Booking canceled: { $booking }, { $when }
+cancelled-subject = Rezerwacja odwołana: { $booking }, { $when }
 cancelled-opening = { $by ->
-    [you] You canceled this booking.
-    [customer] The customer canceled this booking.
-    [provider] The provider canceled this booking.
-    [business] We canceled this booking.
-   *[unknown] This booking was canceled.
+    [you] Ta rezerwacja została odwołana przez Ciebie.
+    [customer] Ta rezerwacja została odwołana przez klienta.
+    [provider] Ta rezerwacja została odwołana przez usługodawcę.
+    [business] Odwołaliśmy tę rezerwację.
+   *[unknown] Ta rezerwacja została odwołana.
 }
 cancelled-short = { cancelled-subject }
 
 ## Expired
 
-expired-subject = Booking expired: { $booking }, { $when }
-expired-opening = This booking has expired because its time has passed.
+expired-subject = Rezerwacja wygasła: { $booking }, { $when }
+expired-opening = Ta rezerwacja wygasła, ponieważ jej termin minął.
 expired-short = { expired-subject }
 
 ## Follow-up
 
 follow-up-subject = { $audience ->
-    [provider] Booking completed: { $booking }, { $when }
-   *[customer] Thank you for your booking: { $booking }, { $when }
+    [provider] Rezerwacja zrealizowana: { $booking }, { $when }
+   *[customer] Dziękujemy za rezerwację: { $booking }, { $when }
 }
 follow-up-opening = { $audience ->
-    [provider] The following booking is completed.
-   *[customer] Thank you for your booking. We hope to see you again soon.
+    [provider] Poniższa rezerwacja została zrealizowana.
+   *[customer] Dziękujemy za rezerwację. Mamy nadzieję, że wkrótce znów się zobaczymy.
 }
 follow-up-short = { follow-up-subject }
 

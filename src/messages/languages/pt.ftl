@@ -77,16 +77,16 @@ starts-now = agora
 
 ## Money
 
-decimal-separator = .
-group-separator = ,
+decimal-separator = ,
+group-separator = .
 grouped-from = 4
-money = { $sign }{ $amount }
-money-in-letters = { $sign }{ "\u00A0" }{ $amount }
+money = { $sign }{ "\u00A0" }{ $amount }
+money-in-letters = { money }
 percent = { $number }%
-refund-full = The full price of { $total } will be refunded.
-refund-part = { $amount } of { $total } will be refunded.
-refund-percentage = { $percent } of the price will be refunded.
-refund-none = Nothing will be refunded.
+refund-full = O valor total de { $total } será reembolsado.
+refund-part = Será feito um reembolso de { $amount } do total de { $total }.
+refund-percentage = Será feito um reembolso de { $percent } do preço.
+refund-none = Não haverá reembolso.
 
 ## The booking
 
@@ -94,9 +94,9 @@ your-booking = Sua reserva
 booking-with = { $service } com { $person }
 greeting = Olá, { $name },
 greeting-nameless = Olá,
-service = Service
-with = With
-before = Before
+service = Serviço
+with = Com
+before = Horário anterior
 labelled = { $label }: { $value }
 when = Quando
 where = Onde
@@ -110,53 +110,53 @@ clocks-change = Até lá, começa ou termina o horário de verão.
 
 reminder-subject = Lembrete: { $service } { $starts-in }, { $when }
 reminder-opening = { $booking } começa { $starts-in }.
-reminder-short = Reminder: { $booking } { $starts-in }, { $when }
+reminder-short = Lembrete: { $booking } { $starts-in }, { $when }
 
 ## Confirmed
 
-confirmed-subject = Booking confirmed: { $booking }, { $when }
+confirmed-subject = Reserva confirmada: { $booking }, { $when }
 confirmed-opening = { $audience ->
-    [provider] The following booking is confirmed.
-   *[customer] Your booking is confirmed.
+    [provider] A reserva a seguir está confirmada.
+   *[customer] Sua reserva está confirmada.
 }
 confirmed-short = { confirmed-subject }
 
 ## Rescheduled
 
-rescheduled-subject = Booking moved: { $booking }, now { $when }
+rescheduled-subject = Reserva remarcada: { $booking }, novo horário: { $when }
 rescheduled-opening = { $audience ->
-    [provider] The following booking has been moved to a new time.
-   *[customer] Your booking has been moved to a new time.
+    [provider] A reserva a seguir foi remarcada.
+   *[customer] Sua reserva foi remarcada.
 }
 rescheduled-short = { rescheduled-subject }
 
 ## Cancelled
 
-cancelled-subject = Booking canceled: { $booking }, { $when }
+cancelled-subject = Reserva cancelada: { $booking }, { $when }
 cancelled-opening = { $by ->
-    [you] You canceled this booking.
-    [customer] The customer canceled this booking.
-    [provider] The provider canceled this booking.
-    [business] We canceled this booking.
-   *[unknown] This booking was canceled.
+    [you] Você cancelou esta reserva.
+    [customer] Esta reserva foi cancelada pelo cliente.
+    [provider] Esta reserva foi cancelada pelo prestador do serviço.
+    [business] Cancelamos esta reserva.
+   *[unknown] Esta reserva foi cancelada.
 }
 cancelled-short = { cancelled-subject }
 
 ## Expired
 
-expired-subject = Booking expired: { $booking }, { $when }
-expired-opening = This booking has expired because its time has passed.
+expired-subject = Reserva expirada: { $booking }, { $when }
+expired-opening = Esta reserva expirou porque o horário já passou.
 expired-short = { expired-subject }
 
 ## Follow-up
 
 follow-up-subject = { $audience ->
-    [provider] Booking completed: { $booking }, { $when }
-   *[customer] Thank you for your booking: { $booking }, { $when }
+    [provider] Reserva concluída: { $booking }, { $when }
+   *[customer] Agradecemos a sua reserva: { $booking }, { $when }
 }
 follow-up-opening = { $audience ->
-    [provider] The following booking is completed.
-   *[customer] Thank you for your booking. We hope to see you again soon.
+    [provider] A reserva a seguir foi concluída.
+   *[customer] Agradecemos a sua reserva. Esperamos ver você novamente em breve.
 }
 follow-up-short = { follow-up-subject }
 

@@ -54,10 +54,10 @@ grouped-from = 4
 money = { $sign }{ $amount }
 money-in-letters = { $sign }{ "\u00A0" }{ $amount }
 percent = { $number }%
-refund-full = The full price of { $total } will be refunded.
-refund-part = { $amount } of { $total } will be refunded.
-refund-percentage = { $percent } of the price will be refunded.
-refund-none = Nothing will be refunded.
+refund-full = 将全额退还{ $total }。
+refund-part = 将退还{ $amount }（总价{ $total }）。
+refund-percentage = 将退还费用的{ $percent }。
+refund-none = 此次取消不予退款。
 
 ## The booking
 
@@ -65,9 +65,9 @@ your-booking = 您的预约
 booking-with = { $service }（{ $person }）
 greeting = { $name }，您好：
 greeting-nameless = 您好：
-service = Service
-with = With
-before = Before
+service = 服务项目
+with = 预约对象
+before = 原定时间
 labelled = { $label }：{ $value }
 when = 时间
 where = 地点
@@ -81,53 +81,53 @@ clocks-change = 在此之前会有夏令时调整。
 
 reminder-subject = 提醒：{ $service }{ $starts-in }开始，{ $when }
 reminder-opening = { $booking }{ $starts-in }开始。
-reminder-short = Reminder: { $booking } { $starts-in }, { $when }
+reminder-short = 提醒：{ $booking }{ $starts-in }开始，{ $when }
 
 ## Confirmed
 
-confirmed-subject = Booking confirmed: { $booking }, { $when }
+confirmed-subject = 预约已确认：{ $booking }，{ $when }
 confirmed-opening = { $audience ->
-    [provider] The following booking is confirmed.
-   *[customer] Your booking is confirmed.
+    [provider] 以下预约已确认。
+   *[customer] 您的预约已确认。
 }
 confirmed-short = { confirmed-subject }
 
 ## Rescheduled
 
-rescheduled-subject = Booking moved: { $booking }, now { $when }
+rescheduled-subject = 预约时间已更改：{ $booking }，新时间：{ $when }
 rescheduled-opening = { $audience ->
-    [provider] The following booking has been moved to a new time.
-   *[customer] Your booking has been moved to a new time.
+    [provider] 以下预约的时间已更改。
+   *[customer] 您的预约时间已更改。
 }
 rescheduled-short = { rescheduled-subject }
 
 ## Cancelled
 
-cancelled-subject = Booking canceled: { $booking }, { $when }
+cancelled-subject = 预约已取消：{ $booking }，{ $when }
 cancelled-opening = { $by ->
-    [you] You canceled this booking.
-    [customer] The customer canceled this booking.
-    [provider] The provider canceled this booking.
-    [business] We canceled this booking.
-   *[unknown] This booking was canceled.
+    [you] 您已取消此预约。
+    [customer] 客户已取消此预约。
+    [provider] 服务提供者已取消此预约。
+    [business] 我们已取消此预约。
+   *[unknown] 此预约已取消。
 }
 cancelled-short = { cancelled-subject }
 
 ## Expired
 
-expired-subject = Booking expired: { $booking }, { $when }
-expired-opening = This booking has expired because its time has passed.
+expired-subject = 预约已过期：{ $booking }，{ $when }
+expired-opening = 由于预约时间已过，此预约已过期。
 expired-short = { expired-subject }
 
 ## Follow-up
 
 follow-up-subject = { $audience ->
-    [provider] Booking completed: { $booking }, { $when }
-   *[customer] Thank you for your booking: { $booking }, { $when }
+    [provider] 预约已完成：{ $booking }，{ $when }
+   *[customer] 感谢您的预约：{ $booking }，{ $when }
 }
 follow-up-opening = { $audience ->
-    [provider] The following booking is completed.
-   *[customer] Thank you for your booking. We hope to see you again soon.
+    [provider] 以下预约已完成。
+   *[customer] 感谢您的预约，期待再次为您服务。
 }
 follow-up-short = { follow-up-subject }
 

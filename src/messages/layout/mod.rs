@@ -5,7 +5,7 @@ use askama::Template;
 use crate::messages::languages::{Language, TextError};
 use crate::messages::phrases::Phrases;
 use crate::messages::plain_text::whole_link;
-use crate::messages::settings::MessageSettings;
+use crate::messages::settings::{Look, MessageSettings};
 use crate::messages::{Draft, Message, RenderError};
 
 #[derive(Template)]
@@ -19,17 +19,21 @@ struct Text<'a> {
 #[template(path = "layout/layout.html")]
 struct Html<'a> {
     page: &'a Page,
+    look: &'a Look,
 }
 
 struct Page {
     language: &'static Language,
     direction: String,
     subject: String,
+    /// What a list of mails shows beside the subject.
+    preheader: String,
     greeting: String,
     opening: Vec<String>,
     facts: Vec<Fact>,
-    meeting_link: Option<Link>,
-    booking_link: Option<Link>,
+    /// How to join, where that is a link.
+    join: Option<Link>,
+    booking: Option<Link>,
     /// The IANA names of the zones, in small print.
     zones: String,
 }
@@ -54,13 +58,6 @@ struct Link {
     target: String,
 }
 
-impl Link {
-    /// Any other link (`javascript:`, `data:`) is shown as text.
-    fn is_safe(&self) -> bool {
-        self.target.starts_with("https://") || self.target.starts_with("http://")
-    }
-}
-
 /// Puts a message into its layout.
 pub(super) fn lay_out(
     phrases: &Phrases<'_>,
@@ -69,33 +66,30 @@ pub(super) fn lay_out(
 ) -> Result<Message, RenderError> {
     let language = phrases.language;
     let zones = phrases.text("time-zones", &[])?;
+    let booking = (settings.public_url.as_ref())
+        .map(|base| format!("{base}/bookings/{}", phrases.facts.booking_id));
+    let join = meeting_link(phrases, &draft).filter(|link| is_safe(link));
+    let facts = facts(phrases, &draft)?;
     let page = Page {
         language,
         direction: language.direction()?,
-        greeting: match &phrases.name {
+        preheader: preheader(phrases, &facts),
+        greeting: match &phrases.greeted {
             Some(name) => phrases.text("greeting", &[("name", name.as_str().into())])?,
             None => phrases.text("greeting-nameless", &[])?,
         },
-        facts: facts(phrases, &draft)?,
-        meeting_link: match meeting_link(phrases, &draft) {
-            Some(link) => Some(Link::new(phrases, "join", link)?),
-            None => None,
-        },
-        booking_link: match &settings.public_url {
-            Some(base) => {
-                let link = format!("{base}/bookings/{}", phrases.facts.booking_id);
-                Some(Link::new(phrases, "your-booking", link)?)
-            }
-            None => None,
-        },
+        facts,
+        join: Link::new(phrases, "join", join)?,
+        booking: Link::new(phrases, "your-booking", booking)?,
         zones: phrases.labelled(&zones, &phrases.zones.iana_names())?,
         subject: draft.subject,
         opening: paragraphs(&draft.opening),
     };
-    let lines = page.lines(phrases)?;
+    let look = &settings.look;
+    let lines = page.lines(phrases, look)?;
     Ok(Message {
         text: Text { page: &page, lines }.render()?,
-        html: Html { page: &page }.render()?,
+        html: Html { page: &page, look }.render()?,
         subject: page.subject,
         short: draft.short,
     })
@@ -139,6 +133,9 @@ fn facts(phrases: &Phrases<'_>, draft: &Draft) -> Result<Vec<Fact>, TextError> {
     if let Some(place) = &phrases.place {
         facts.push(fact("where", vec![place.clone()], Style::Plain)?);
     }
+    if let Some(link) = meeting_link(phrases, draft).filter(|link| !is_safe(link)) {
+        facts.push(fact("join", vec![link], Style::Plain)?);
+    }
     Ok(facts)
 }
 
@@ -148,16 +145,42 @@ fn meeting_link(phrases: &Phrases<'_>, draft: &Draft) -> Option<String> {
     whole_link(phrases.facts.meeting_link.as_deref()).filter(|_| is_shown)
 }
 
+/// Any other link (`javascript:`, `data:`) is shown as text.
+fn is_safe(link: &str) -> bool {
+    link.starts_with("https://") || link.starts_with("http://")
+}
+
+/// When and where.
+fn preheader(phrases: &Phrases<'_>, facts: &[Fact]) -> String {
+    let when = facts.iter().find(|fact| fact.style == Style::Important);
+    let when = when.and_then(|fact| fact.lines.first());
+    let facts: Vec<_> = [when, phrases.place.as_ref()]
+        .into_iter()
+        .flatten()
+        .cloned()
+        .collect();
+    facts.join(" · ")
+}
+
 impl Link {
-    fn new(phrases: &Phrases<'_>, label: &'static str, target: String) -> Result<Self, TextError> {
+    fn new(
+        phrases: &Phrases<'_>,
+        label: &'static str,
+        target: Option<String>,
+    ) -> Result<Option<Self>, TextError> {
         let label = phrases.text(label, &[])?;
-        Ok(Self { label, target })
+        Ok(target.map(|target| Self { label, target }))
     }
 }
 
 impl Page {
+    /// The links: the first is a button.
+    fn links(&self) -> impl Iterator<Item = &Link> {
+        [&self.join, &self.booking].into_iter().flatten()
+    }
+
     /// The facts of the text, a line each.
-    fn lines(&self, phrases: &Phrases<'_>) -> Result<Vec<String>, TextError> {
+    fn lines(&self, phrases: &Phrases<'_>, look: &Look) -> Result<Vec<String>, TextError> {
         let mut lines = Vec::new();
         for fact in &self.facts {
             if let [first, others @ ..] = &fact.lines[..] {
@@ -165,11 +188,12 @@ impl Page {
                 lines.extend_from_slice(others);
             }
         }
-        for link in [&self.meeting_link, &self.booking_link]
-            .into_iter()
-            .flatten()
-        {
+        for link in self.links() {
             lines.push(phrases.labelled(&link.label, &link.target)?);
+        }
+        if !look.signature.is_empty() {
+            lines.push(String::new());
+            lines.extend_from_slice(&look.signature);
         }
         lines.extend([String::new(), self.zones.clone()]);
         Ok(lines)

@@ -9,7 +9,7 @@ use std::fmt;
 use std::sync::OnceLock;
 
 use crate::messages::kind_name::KindName;
-use crate::messages::languages::{Language, Variable};
+use crate::messages::languages::{Language, TextError, Variable};
 use crate::messages::wording::parts::{ALL_KINDS, Part, values};
 use crate::messages::wording::template::Template;
 
@@ -90,9 +90,23 @@ impl Wording {
         wording
     }
 
+    /// A text: the owner's own, else that of the language.
+    pub(crate) fn text(
+        &self,
+        kind: KindName,
+        language: &'static Language,
+        text: &'static str,
+        variables: &[Variable<'_>],
+    ) -> Result<String, TextError> {
+        match self.write(kind, language, text, variables) {
+            Some(own) => Ok(own),
+            None => language.text(text, variables),
+        }
+    }
+
     /// The owner's text, in this language or else in that of all its regions; in each, the one for
     /// this kind before the one for all kinds. `None`: there is none, or it is broken.
-    pub(crate) fn write(
+    fn write(
         &self,
         kind: KindName,
         language: &'static Language,

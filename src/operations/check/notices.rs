@@ -8,17 +8,15 @@ pub(crate) const QUEUE: &str = "22_notices";
 
 /// Says how many wait for a decision.
 pub(crate) async fn look(transaction: &Transaction) -> Result<Vec<Finding>> {
-    let sql = "SELECT count(*) AS notices, count(DISTINCT transaction) AS transactions
-                 FROM public.booking_automation_notices WHERE held_since IS NOT NULL";
-    let row = transaction.query_one(sql, &[]).await?;
-    let (notices, transactions): (i64, i64) = (row.get("notices"), row.get("transactions"));
+    let sql = "SELECT count(*) AS notices FROM public.booking_automation_notices WHERE held_since IS NOT NULL";
+    let notices: i64 = transaction.query_one(sql, &[]).await?.get("notices");
     if notices == 0 {
         return Ok(Vec::new());
     }
     let text = format!(
-        "{notices} notices about {transactions} transactions that changed more than a hundred \
-         bookings each are held"
+        "notices wait for your decision, since one transaction made more than 100 changes of a \
+         kind: {notices}"
     );
-    let hint = "GET /notices/held lists them; POST /notices/held/<transaction>/release or /drop";
+    let hint = "GET /notices/held lists them; then POST …/release or …/drop";
     Ok(vec![Finding::warning(Topic::Notices, text, hint)])
 }

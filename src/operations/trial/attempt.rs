@@ -9,7 +9,8 @@ use tokio_postgres::types::Type;
 use uuid::Uuid;
 
 use crate::bookings::lifecycle::Status;
-use crate::bookings::steps::{STEPS, StepRules, TimedStep};
+use crate::bookings::step_rules::StepRules;
+use crate::bookings::steps::{STEPS, TimedStep};
 use crate::database::{DatabaseError, Result, Transaction};
 use crate::delivery::flags;
 

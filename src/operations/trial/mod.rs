@@ -18,7 +18,7 @@ use uuid::Uuid;
 use crate::bookings::columns::Column;
 use crate::bookings::lifecycle::Status;
 use crate::bookings::settings::TransitionSettings;
-use crate::bookings::steps::StepRules;
+use crate::bookings::step_rules::StepRules;
 use crate::database::migrate::{
     ADDS_COLUMNS, MigrateError, NO_COLUMNS, announce_and_lock, retry_on_locks,
 };
