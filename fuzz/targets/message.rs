@@ -9,6 +9,7 @@ use arbitrary::Arbitrary;
 use booking_automation::messages::facts::{BookingFacts, Canceller, MoneyUnit, RefundFacts};
 use booking_automation::messages::languages::Language;
 use booking_automation::messages::settings::{Look, MessageSettings};
+use booking_automation::messages::wording::Wording;
 use booking_automation::messages::{Kind, Message, render};
 use chrono::DateTime;
 use jiff::tz::TimeZoneDatabase;
@@ -183,8 +184,9 @@ fuzz_target!(|row: Row| {
         default_language: Language::matching("en").expect("English"),
         look: Look::default(),
     };
-    let message = render(&kind, &reminder, &settings).expect("a message");
-    let tame = render(&kind, &tamed(&reminder), &settings).expect("a message");
+    let wording = Wording::default();
+    let message = render(&kind, &reminder, &settings, &wording).expect("a message");
+    let tame = render(&kind, &tamed(&reminder), &settings, &wording).expect("a message");
 
     let Message {
         subject,

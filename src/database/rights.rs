@@ -1,7 +1,7 @@
 //! The privileges that the role of the passes needs.
 
 /// What passes, delivery, support and upkeep do with each relation.
-pub(crate) const NEEDED: [(&str, &str); 23] = [
+pub(crate) const NEEDED: [(&str, &str); 24] = [
     ("bookings", "SELECT, UPDATE"),
     ("booking_automation_contacts", "SELECT"),
     ("reminder_rules", "SELECT"),
@@ -36,6 +36,7 @@ pub(crate) const NEEDED: [(&str, &str); 23] = [
     ("booking_automation_state_changes", "SELECT, DELETE"),
     ("booking_automation_suppressions", "SELECT, INSERT, DELETE"),
     ("booking_automation_sweep", "SELECT, INSERT, UPDATE, DELETE"),
+    ("booking_automation_templates", "SELECT"),
     ("booking_automation_webhooks", "SELECT, UPDATE"),
 ];
 

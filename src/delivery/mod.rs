@@ -17,6 +17,7 @@ mod pages;
 mod sending;
 pub mod suppression;
 mod tally;
+pub mod templates;
 mod unprepared;
 pub(crate) mod webhook_outbox;
 pub mod webhooks;
@@ -32,6 +33,8 @@ use crate::delivery::outbox::{ClaimLimits, ClaimedMessage, MessagePage};
 use crate::delivery::outcomes::PageOutcomes;
 use crate::delivery::pages::{DeliveryPages, LARGEST_PAGE};
 use crate::delivery::tally::Tally;
+use crate::delivery::templates::TemplateAccess;
+use crate::messages::wording::Wording;
 use crate::primitives::call::Call;
 use crate::reminders::Reason;
 
@@ -42,12 +45,19 @@ pub struct Delivered {
     pub reminders: ReminderFigures,
     /// Why the account cannot send, where it cannot: [`Reason::Quota`] or [`Reason::Account`].
     pub held_back: Option<Reason>,
+    /// Own texts of the owner's that are broken.
+    pub broken_templates: i64,
 }
 
 /// Delivers what can be claimed until nothing is left, other instances use up the rate, or the
 /// call's deadline is near. It never fails: errors are logged and stored in the outbox, and the
 /// figures count what was sent.
-pub async fn deliver(database: &Database, mailer: &Mailer, call: &Call) -> Delivered {
+pub async fn deliver(
+    database: &Database,
+    mailer: &Mailer,
+    call: &Call,
+    access: TemplateAccess,
+) -> Delivered {
     let timing = &mailer.settings.timing;
     let stop_sending = call
         .deadline
@@ -57,17 +67,20 @@ pub async fn deliver(database: &Database, mailer: &Mailer, call: &Call) -> Deliv
     let Ok(rate) = tokio::time::timeout_at(stop_sending.into(), mailer.rate()).await else {
         return Delivered::default();
     };
+    let wording = templates::wording(database, call, access).await;
     let mut pages = DeliveryPages::new(database, call, timing);
-    let held_back = deliver_pages(mailer, call, &mut pages, rate, stop_sending).await;
+    let held_back = deliver_pages(mailer, &wording, call, &mut pages, rate, stop_sending).await;
     Delivered {
         reminders: pages.tally.figures(),
         held_back,
+        broken_templates: templates::report_broken(&wording),
     }
 }
 
 /// Claims and sends page by page. Returns why the account cannot send, where it cannot.
 async fn deliver_pages(
     mailer: &Mailer,
+    wording: &Wording,
     call: &Call,
     pages: &mut DeliveryPages<'_>,
     rate: f64,
@@ -104,7 +117,7 @@ async fn deliver_pages(
             continue;
         }
         let (started, held) = (Instant::now(), page.held);
-        let sent = sending::send_page(mailer, page, rate, read_at, stop_sending).await;
+        let sent = sending::send_page(mailer, wording, page, rate, read_at, stop_sending).await;
         limits.messages = sending::next_page_size(&sent, started.elapsed(), mailer);
         outcomes = page_outcomes(&sent, mailer, &mut pages.tally);
         held_back = outcomes.account.and_then(|account| account.err());

@@ -11,11 +11,13 @@ use crate::delivery::mailer::Mailer;
 use crate::delivery::outbox::{ClaimedMessage, MessagePage};
 use crate::delivery::pages::LARGEST_PAGE;
 use crate::messages::render;
+use crate::messages::wording::Wording;
 use crate::reminders::Reason;
 
 /// Sends a page, with a limited number of requests at a time.
 pub(crate) async fn send_page(
     mailer: &Mailer,
+    wording: &Wording,
     page: MessagePage,
     rate: f64,
     read_at: Instant,
@@ -37,6 +39,7 @@ pub(crate) async fn send_page(
                 } else {
                     send(
                         mailer,
+                        wording,
                         &claimed,
                         leave_by,
                         stop_sending + timing.recording / 2,
@@ -57,6 +60,7 @@ pub(crate) async fn send_page(
 
 async fn send(
     mailer: &Mailer,
+    wording: &Wording,
     claimed: &ClaimedMessage,
     leave_by: Instant,
     give_up_at: Instant,
@@ -78,7 +82,7 @@ async fn send(
             "the recipient's time zone is not known; the message uses the provider's, or UTC"
         );
     }
-    let message = match render(&claimed.kind, facts, &mailer.settings.messages) {
+    let message = match render(&claimed.kind, facts, &mailer.settings.messages, wording) {
         Ok(message) => message,
         Err(error) => {
             return Outcome::Rejected {

@@ -14,7 +14,7 @@ use crate::database::settings::DatabaseSettings;
 use crate::database::{Database, migrate};
 use crate::delivery::suppression::{self, Suppression};
 use crate::entry::uninstall::progress_interval;
-use crate::entry::{automation, server, uninstall};
+use crate::entry::{automation, server, template, uninstall};
 use crate::http::settings::{AdminTokens, CronSecrets};
 use crate::operations::check;
 use crate::operations::check::finding::{Intent, MigrateOptions};
@@ -94,6 +94,10 @@ enum Command {
         #[arg(long, hide = true)]
         as_of: Option<DateTime<Utc>>,
     },
+    /// Checks and shows your own texts of messages, the rows of booking_automation_templates: see
+    /// docs/wording.md.
+    #[command(subcommand)]
+    Template(template::Command),
     /// Takes an address off the suppression list, on which a permanent bounce or a complaint put
     /// it.
     LiftSuppression {
@@ -203,9 +207,7 @@ pub async fn execute(arguments: Arguments) -> anyhow::Result<()> {
             print(&tick::run(&automation, &Trigger::Cli, &call).await?)
         }
         Command::Preview { time, as_of } => {
-            let database = Database::new(&database_settings, 1)?;
-            let deadline = Instant::now() + PREVIEW_TIME;
-            print(&preview::preview(&database, &pass_settings, as_of, time, deadline).await?)
+            print_preview(&database_settings, &pass_settings, as_of, time).await
         }
         Command::Events { since } => print_trail(&database_settings, since).await,
         Command::Serve {
@@ -219,6 +221,7 @@ pub async fn execute(arguments: Arguments) -> anyhow::Result<()> {
             let automation = automation(&database_settings, count, pass_settings).await?;
             server::serve(automation, secrets, tokens, as_of, listen, every).await
         }
+        Command::Template(command) => template::execute(&database_settings, command).await,
         Command::LiftSuppression { address } => {
             lift_suppression(&database_settings, &address).await
         }
@@ -253,6 +256,17 @@ async fn migrate_and_preview(
         .context("the first pass could not be previewed")?;
     tracing::info!("stdout shows what the first pass would do if it ran now");
     print(&preview)
+}
+
+async fn print_preview(
+    database: &DatabaseSettings,
+    settings: &PassSettings,
+    as_of: Option<DateTime<Utc>>,
+    time: Duration,
+) -> anyhow::Result<()> {
+    let database = Database::new(database, 1)?;
+    let deadline = Instant::now() + PREVIEW_TIME;
+    print(&preview::preview(&database, settings, as_of, time, deadline).await?)
 }
 
 async fn print_check(database: &DatabaseSettings, json: bool) -> anyhow::Result<()> {

@@ -7,6 +7,7 @@ pub mod lambda;
 pub mod logging;
 pub mod server;
 pub mod statements;
+mod template;
 mod uninstall;
 
 use crate::channels::email::Ses;

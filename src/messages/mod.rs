@@ -6,6 +6,7 @@ mod confirmed;
 mod expired;
 pub mod facts;
 mod follow_up;
+pub mod kind_name;
 pub mod languages;
 mod layout;
 mod money;
@@ -13,16 +14,21 @@ mod phrases;
 mod plain_text;
 mod reminder;
 mod rescheduled;
+pub mod samples;
 pub mod settings;
+pub mod sms;
 pub mod times;
+pub mod wording;
 mod zones;
 
 use chrono::{DateTime, Utc};
 
 use crate::messages::facts::{BookingFacts, Canceller, RefundFacts};
+use crate::messages::kind_name::KindName;
 use crate::messages::languages::{Language, TextError};
 use crate::messages::phrases::Phrases;
 use crate::messages::settings::MessageSettings;
+use crate::messages::wording::Wording;
 
 /// A kind of message, with the facts that only it has.
 #[derive(Clone, Debug)]
@@ -47,6 +53,20 @@ pub enum Kind {
     Expired,
     /// The booking was completed.
     FollowUp,
+}
+
+impl Kind {
+    /// Its name.
+    pub fn name(&self) -> KindName {
+        match self {
+            Self::Reminder => KindName::Reminder,
+            Self::Confirmed => KindName::Confirmed,
+            Self::Rescheduled { .. } => KindName::Rescheduled,
+            Self::Cancelled { .. } => KindName::Cancelled,
+            Self::Expired => KindName::Expired,
+            Self::FollowUp => KindName::FollowUp,
+        }
+    }
 }
 
 /// A message, ready to be sent.
@@ -88,19 +108,21 @@ struct Draft {
     moved_from: Option<DateTime<Utc>>,
 }
 
-/// Renders a message in the recipient's language, else in the default one.
+/// Renders a message in the recipient's language, else in the default one, with the owner's own
+/// wording.
 ///
 /// # Errors
-/// When a template or a text fails, which no input can cause.
+/// When a template or a text of the language files fails, which no input can cause.
 pub fn render(
     kind: &Kind,
     facts: &BookingFacts,
     settings: &MessageSettings,
+    wording: &Wording,
 ) -> Result<Message, RenderError> {
     let language = (facts.language.as_deref())
         .and_then(Language::matching)
         .unwrap_or(settings.default_language);
-    let phrases = Phrases::of(facts, language)?;
+    let phrases = Phrases::of(facts, language, kind.name(), wording)?;
     let draft = match kind {
         Kind::Reminder => reminder::draft(&phrases),
         Kind::Confirmed => confirmed::draft(&phrases),

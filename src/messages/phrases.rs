@@ -4,17 +4,21 @@ use chrono::{DateTime, Utc};
 use jiff::tz::TimeZone;
 
 use crate::messages::facts::BookingFacts;
+use crate::messages::kind_name::KindName;
 use crate::messages::languages::{Language, TextError, Variable};
 use crate::messages::plain_text::{
     holds_link, isolated, one_line, without_isolates, without_links, without_typography,
 };
 use crate::messages::times::{full_time, short_time};
+use crate::messages::wording::Wording;
 use crate::messages::zones::Zones;
 
 /// The facts of a booking in the recipient's language.
 pub(crate) struct Phrases<'a> {
     pub(crate) facts: &'a BookingFacts,
     pub(crate) language: &'static Language,
+    kind: KindName,
+    wording: &'a Wording,
     pub(crate) zones: Zones,
     /// The recipient's name. One that holds a link is not greeted: "Hello evil.example" would be an
     /// invitation to go there, in a mail from somebody known.
@@ -36,6 +40,8 @@ impl<'a> Phrases<'a> {
     pub(crate) fn of(
         facts: &'a BookingFacts,
         language: &'static Language,
+        kind: KindName,
+        wording: &'a Wording,
     ) -> Result<Self, TextError> {
         let name = |text: &Option<String>| {
             one_line(text.as_deref()).map(|line| isolated(language, without_links(&line)))
@@ -44,7 +50,7 @@ impl<'a> Phrases<'a> {
         let (service, person) = (name(&facts.service), name(&facts.with_name));
         let booked = match &service {
             Some(service) => service.clone(),
-            None => language.text("your-booking", &[])?,
+            None => wording.text(kind, language, "your-booking", &[])?,
         };
         let booking = match &person {
             None => booked.clone(),
@@ -53,7 +59,7 @@ impl<'a> Phrases<'a> {
                     ("service", booked.as_str().into()),
                     ("person", person.as_str().into()),
                 ];
-                language.text("booking-with", &variables)?
+                wording.text(kind, language, "booking-with", &variables)?
             }
         };
         let zones = Zones::of(facts, place.is_some());
@@ -70,7 +76,18 @@ impl<'a> Phrases<'a> {
             booking,
             facts,
             language,
+            kind,
+            wording,
         })
+    }
+
+    /// A text: the owner's own, else that of the language.
+    pub(crate) fn text(
+        &self,
+        text: &'static str,
+        variables: &[Variable<'_>],
+    ) -> Result<String, TextError> {
+        self.wording.text(self.kind, self.language, text, variables)
     }
 
     /// A text with what each text of a kind may say: `$service`, `$booking` (the service, and with
@@ -87,7 +104,7 @@ impl<'a> Phrases<'a> {
             ("audience", self.facts.audience.as_str().into()),
         ];
         all.extend_from_slice(variables);
-        self.language.text(text, &all)
+        self.text(text, &all)
     }
 
     /// A text for where characters that isolate names are shown as boxes.
@@ -126,7 +143,7 @@ impl<'a> Phrases<'a> {
                 false => "when-there",
             };
             let when = time(zone)?;
-            times.push(self.language.text(text, &[("when", when.into())])?);
+            times.push(self.text(text, &[("when", when.into())])?);
         }
         Ok(times)
     }

@@ -25,7 +25,7 @@ use crate::primitives::call::Call;
 use crate::tick::error::PassError;
 use crate::tick::pass::{Committed, Pass};
 use crate::tick::settings::PassSettings;
-use crate::tick::summary::{Skip, Summary, Work};
+use crate::tick::summary::{Skip, Summary, TemplateFigures, Work};
 use crate::tick::trigger::Trigger;
 
 /// What a call works with, created once at start.
@@ -195,11 +195,12 @@ async fn deliver(automation: &Automation, call: &Call, committed: &mut Committed
     let Committed {
         claimable,
         webhooks,
+        templates,
         ..
     } = *committed;
     let mails = async {
         if claimable {
-            delivery::deliver(database, mailer, call).await
+            delivery::deliver(database, mailer, call, templates).await
         } else {
             Delivered::default()
         }
@@ -215,6 +216,9 @@ async fn deliver(automation: &Automation, call: &Call, committed: &mut Committed
     if claimable {
         committed.work.reminders.add(&mails.reminders);
         committed.work.held_back = mails.held_back;
+        committed.work.templates = Some(mails.broken_templates)
+            .filter(|broken| *broken > 0)
+            .map(|broken| TemplateFigures { broken });
     }
     committed.work.webhooks = messages;
     mails.reminders.deferred

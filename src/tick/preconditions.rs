@@ -12,6 +12,7 @@ use crate::bookings::state_changes::ANY_WAITING;
 use crate::bookings::step_rules::StepRules;
 use crate::database::last_row;
 use crate::database::owner_functions::{IS_KNOWN, IS_LIVE, Liveness, function_oid_sql};
+use crate::delivery::templates::{MAY_READ, TemplateAccess};
 use crate::tick::error::PassError;
 
 /// SQL of the columns that [`Preconditions::of`] reads.
@@ -24,7 +25,8 @@ pub(crate) static PRECONDITIONS: LazyLock<String> = LazyLock::new(|| {
            WHERE NOT EXISTS (SELECT FROM pg_trigger t WHERE t.tgrelid = to_regclass('public.bookings') AND t.tgname = wanted.name)),
          {IS_KNOWN},
          {is_live} IS NOT NULL,
-         {ANY_WAITING}",
+         {ANY_WAITING},
+         {MAY_READ}",
         is_live = function_oid_sql(IS_LIVE),
         columns = *COLUMNS_THERE
     )
@@ -43,6 +45,8 @@ pub(crate) struct Preconditions {
     has_is_live: bool,
     /// Changes of our state of bookings may wait for this pass.
     pub(crate) state_changes: bool,
+    /// Whether the owner's own texts can be read.
+    pub(crate) templates: TemplateAccess,
 }
 
 impl Preconditions {
@@ -57,6 +61,7 @@ impl Preconditions {
             is_liveness_known: row.get(4)? == "t",
             has_is_live: row.get(5)? == "t",
             state_changes: row.get(6)? == "t",
+            templates: TemplateAccess::of(row.get(7)),
         })
     }
 

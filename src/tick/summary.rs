@@ -75,8 +75,18 @@ pub struct Work {
     /// used up) or `account` (paused, suspended, not verified, no rights). Absent otherwise.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub held_back: Option<Reason>,
+    /// The owner's own texts. Absent where all of them could be used.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub templates: Option<TemplateFigures>,
     /// How long the call took.
     pub duration_ms: u64,
+}
+
+/// The owner's own texts of messages.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub struct TemplateFigures {
+    /// How many were not used, and the built-in texts were.
+    pub broken: i64,
 }
 
 impl Work {
@@ -91,6 +101,7 @@ impl Work {
             backlog: Backlog::default(),
             webhooks: None,
             held_back: None,
+            templates: None,
             duration_ms: 0,
         }
     }

@@ -11,6 +11,7 @@ use std::time::Duration;
 use booking_automation::messages::facts::BookingFacts;
 use booking_automation::messages::languages::Language;
 use booking_automation::messages::settings::{Look, MessageSettings};
+use booking_automation::messages::wording::Wording;
 use booking_automation::messages::{Kind, Message, render};
 use chrono::{DateTime, Utc};
 use fluent_syntax::ast::{
@@ -39,7 +40,7 @@ const COUNTED: [&str; 3] = ["days", "hours", "minutes"];
 
 /// A text of a language file.
 #[derive(Debug, Default)]
-struct Text {
+pub struct Text {
     /// Its own, and those of the texts that it refers to.
     variables: BTreeSet<String>,
     references: BTreeSet<String>,
@@ -55,7 +56,7 @@ pub fn is_regional(tag: &str) -> bool {
 }
 
 /// The texts of a file, each with all of its variables.
-fn texts(tag: &str) -> BTreeMap<String, Text> {
+pub fn texts(tag: &str) -> BTreeMap<String, Text> {
     let source = fs::read_to_string(Path::new(FOLDER).join(format!("{tag}.ftl"))).unwrap();
     let resource: Resource<String> = fluent_syntax::parser::parse(source)
         .unwrap_or_else(|(_, errors)| panic!("{tag}: {errors:?}"));
@@ -118,7 +119,7 @@ impl Text {
     }
 }
 
-fn all_variables(texts: &BTreeMap<String, Text>, id: &str) -> BTreeSet<String> {
+pub fn all_variables(texts: &BTreeMap<String, Text>, id: &str) -> BTreeSet<String> {
     let text = &texts[id];
     let referred = (text.references.iter()).flat_map(|id| all_variables(texts, id));
     referred.chain(text.variables.iter().cloned()).collect()
@@ -227,7 +228,7 @@ pub fn written_as(kind: &Kind, facts: &BookingFacts) -> Message {
         public_url: Some("https://studio.example".to_owned()),
         look: Look::default(),
     };
-    render(kind, facts, &settings).unwrap()
+    render(kind, facts, &settings, &Wording::default()).unwrap()
 }
 
 /// Each kind of space as a plain one: which one CLDR takes differs from release to release.
@@ -393,7 +394,7 @@ async fn a_region_has_its_own_dates_in_the_texts_of_its_language() {
 }
 
 /// The view's language comes from a column of the owner's.
-async fn read_languages(app: &App) {
+pub async fn read_languages(app: &App) {
     app.db
         .batch_execute(
             "ALTER TABLE users ADD COLUMN speaks text;

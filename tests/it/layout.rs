@@ -8,6 +8,7 @@ use std::process::{Command, Stdio};
 use booking_automation::messages::facts::BookingFacts;
 use booking_automation::messages::languages::Language;
 use booking_automation::messages::settings::MessageSettings;
+use booking_automation::messages::wording::Wording;
 use booking_automation::messages::{Message, render};
 use serde_json::{Value, json};
 
@@ -50,7 +51,10 @@ fn mails() -> Vec<(String, Message)> {
                         ..facts
                     };
                     let name = format!("{tag} {kind:?} {text:?} {is_online}");
-                    mails.push((name, render(&kind, &facts, &settings()).unwrap()));
+                    mails.push((
+                        name,
+                        render(&kind, &facts, &settings(), &Wording::default()).unwrap(),
+                    ));
                 }
             }
         }
@@ -164,7 +168,13 @@ fn mails_of_the_pictures_are_written() {
     fs::create_dir_all(&folder).unwrap();
     for kind in all_kinds() {
         for tag in Language::all().map(Language::tag) {
-            let mail = render(&kind, &booking(tag, "provider"), &settings()).unwrap();
+            let mail = render(
+                &kind,
+                &booking(tag, "provider"),
+                &settings(),
+                &Wording::default(),
+            )
+            .unwrap();
             let name = format!("{kind:?}")
                 .split([' ', '{'])
                 .next()

@@ -1,6 +1,7 @@
 //! The messages and the summary.
 
 use booking_automation::messages::settings::MessageSettings;
+use booking_automation::messages::wording::Wording;
 use booking_automation::messages::{Kind, render};
 use serde_json::Value;
 
@@ -299,7 +300,7 @@ fn logo_colour_and_signature_are_the_owners() {
         ("MAIL_COLOR", "#FFCC00"),
         ("MAIL_SIGNATURE", "Studio <Nord>\\nwww.studio.example"),
     ]);
-    let mail = render(&Kind::Reminder, &facts, &own).unwrap();
+    let mail = render(&Kind::Reminder, &facts, &own, &Wording::default()).unwrap();
     for part in [
         "src=\"https://studio.example/logo.png?a=1&#38;b=%222%22\"",
         "background-color:#ffcc00;",
@@ -314,7 +315,7 @@ fn logo_colour_and_signature_are_the_owners() {
         "{}",
         mail.text
     );
-    let plain = render(&Kind::Reminder, &facts, &settings(&[])).unwrap();
+    let plain = render(&Kind::Reminder, &facts, &settings(&[]), &Wording::default()).unwrap();
     for part in ["<img", "href", "studio.example"] {
         assert!(!plain.html.contains(part), "{part}: {}", plain.html);
     }

@@ -81,3 +81,4 @@ mod transitions;
 mod uninstall;
 mod upgrade;
 mod webhooks;
+mod wording;

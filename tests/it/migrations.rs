@@ -62,6 +62,7 @@ async fn migrate_creates_everything_and_a_second_run_changes_nothing() {
             "booking_automation_state_changes",
             "booking_automation_suppressions",
             "booking_automation_sweep",
+            "booking_automation_templates",
             "booking_automation_webhooks",
             "bookings",
             "reminder_rules",
@@ -380,8 +381,8 @@ async fn concurrent_migrations_do_each_step_once() {
         .map(|said| said.stderr.matches("done: ").count())
         .sum();
     assert_eq!(
-        done, 35,
-        "22 steps, nine indexes, the functions, those of the owner, and the triggers, each once"
+        done, 36,
+        "23 steps, ten indexes, the functions, those of the owner, and the triggers, each once"
     );
 }
 

@@ -7,6 +7,7 @@ use std::sync::{LazyLock, OnceLock};
 
 use fluent_bundle::concurrent::FluentBundle;
 use fluent_bundle::{FluentArgs, FluentError, FluentResource, FluentValue};
+use fluent_syntax::ast::Pattern;
 use icu_locale::{LanguageIdentifier, Locale, LocaleExpander};
 
 include!(concat!(env!("OUT_DIR"), "/languages.rs"));
@@ -80,6 +81,17 @@ impl Language {
         LANGUAGES.iter()
     }
 
+    /// The language with exactly this tag.
+    pub(crate) fn tagged(tag: &str) -> Option<&'static Self> {
+        Self::all().find(|language| language.tag == tag)
+    }
+
+    /// Itself and, of a region, the language of all its regions.
+    pub(crate) fn and_base(&'static self) -> impl Iterator<Item = &'static Self> {
+        let base = self.base().and_then(Self::tagged);
+        [self].into_iter().chain(base)
+    }
+
     /// Its BCP 47 tag.
     pub fn tag(&self) -> &'static str {
         self.tag
@@ -107,18 +119,34 @@ impl Language {
             message,
             problem,
         };
-        let bundle = self.bundle.get_or_init(|| self.parse());
-        let pattern = bundle
+        let pattern = self
+            .bundle()
             .get_message(message)
             .and_then(|found| found.value())
             .ok_or_else(|| failed("there is no such text".to_owned()))?;
+        self.format(pattern, variables).map_err(failed)
+    }
+
+    /// Writes a pattern with the plural forms of the language.
+    ///
+    /// # Errors
+    /// Says what failed.
+    pub(crate) fn format(
+        &self,
+        pattern: &Pattern<&str>,
+        variables: &[Variable<'_>],
+    ) -> Result<String, String> {
         let arguments: FluentArgs<'_> = variables.iter().cloned().collect();
         let mut errors: Vec<FluentError> = Vec::new();
-        let text = bundle.format_pattern(pattern, Some(&arguments), &mut errors);
+        let text = (self.bundle()).format_pattern(pattern, Some(&arguments), &mut errors);
         match errors.first() {
             None => Ok(text.into_owned()),
-            Some(error) => Err(failed(error.to_string())),
+            Some(error) => Err(error.to_string()),
         }
+    }
+
+    fn bundle(&self) -> &FluentBundle<FluentResource> {
+        self.bundle.get_or_init(|| self.parse())
     }
 
     /// What a file has that cannot be parsed is missing from the bundle.

@@ -65,7 +65,7 @@ pub(super) fn lay_out(
     settings: &MessageSettings,
 ) -> Result<Message, RenderError> {
     let language = phrases.language;
-    let zones = language.text("time-zones", &[])?;
+    let zones = phrases.text("time-zones", &[])?;
     let booking = (settings.public_url.as_ref())
         .map(|base| format!("{base}/bookings/{}", phrases.facts.booking_id));
     let join = meeting_link(phrases, &draft).filter(|link| is_safe(link));
@@ -75,15 +75,15 @@ pub(super) fn lay_out(
         direction: language.direction()?,
         preheader: preheader(phrases, &facts),
         greeting: match &phrases.greeted {
-            Some(name) => language.text("greeting", &[("name", name.as_str().into())])?,
-            None => language.text("greeting-nameless", &[])?,
+            Some(name) => phrases.text("greeting", &[("name", name.as_str().into())])?,
+            None => phrases.text("greeting-nameless", &[])?,
         },
         facts,
-        join: Link::new(language, "join", join)?,
-        booking: Link::new(language, "your-booking", booking)?,
+        join: Link::new(phrases, "join", join)?,
+        booking: Link::new(phrases, "your-booking", booking)?,
         zones: phrases.labelled(&zones, &phrases.zones.iana_names())?,
         subject: draft.subject,
-        opening: draft.opening,
+        opening: paragraphs(&draft.opening),
     };
     let look = &settings.look;
     let lines = page.lines(phrases, look)?;
@@ -95,10 +95,19 @@ pub(super) fn lay_out(
     })
 }
 
+/// The paragraphs of an opening. Only the owner's own texts have more than one.
+fn paragraphs(opening: &[String]) -> Vec<String> {
+    let lines = opening.iter().flat_map(|text| text.lines().map(str::trim));
+    lines
+        .filter(|line| !line.is_empty())
+        .map(str::to_owned)
+        .collect()
+}
+
 /// The labelled facts of a message.
 fn facts(phrases: &Phrases<'_>, draft: &Draft) -> Result<Vec<Fact>, TextError> {
     let fact = |label, lines, style| {
-        let label = phrases.language.text(label, &[])?;
+        let label = phrases.text(label, &[])?;
         Ok(Fact {
             label,
             lines,
@@ -118,7 +127,7 @@ fn facts(phrases: &Phrases<'_>, draft: &Draft) -> Result<Vec<Fact>, TextError> {
     }
     let mut when = phrases.times(phrases.facts.starts_at)?;
     if draft.is_ahead && phrases.zones.clocks_change(phrases.facts) {
-        when.insert(1, phrases.language.text("clocks-change", &[])?);
+        when.insert(1, phrases.text("clocks-change", &[])?);
     }
     facts.push(fact("when", when, Style::Important)?);
     if let Some(place) = &phrases.place {
@@ -155,11 +164,11 @@ fn preheader(phrases: &Phrases<'_>, facts: &[Fact]) -> String {
 
 impl Link {
     fn new(
-        language: &Language,
+        phrases: &Phrases<'_>,
         label: &'static str,
         target: Option<String>,
     ) -> Result<Option<Self>, TextError> {
-        let label = language.text(label, &[])?;
+        let label = phrases.text(label, &[])?;
         Ok(target.map(|target| Self { label, target }))
     }
 }

@@ -45,6 +45,8 @@ named! {
         Settings = "settings",
         /// Notices that wait for a decision.
         Notices = "notices",
+        /// The owner's own texts of messages.
+        Templates = "templates",
         /// What the database says to the pass's own changes when `migrate` tries them.
         Steps = "steps",
     }

@@ -14,6 +14,7 @@ mod rows;
 mod server;
 mod statuses;
 mod tables;
+mod templates;
 mod view;
 
 use std::collections::BTreeSet;
@@ -144,6 +145,9 @@ async fn look_at_bookings(
     }
     if steps.contains(notices::QUEUE) {
         looks.look(Topic::Notices, notices::look).await;
+    }
+    if steps.contains(templates::TABLE) {
+        looks.look(Topic::Templates, templates::look).await;
     }
     looks.look(Topic::Functions, owner_functions::look).await;
     if !relations.has("booking_automation_contacts") {

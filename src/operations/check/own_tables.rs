@@ -171,6 +171,11 @@ const OWN_TABLES: &[OwnTable] = &[
          happened_at timestamptz, due_at timestamptz, is_automatic bool, queued_at timestamptz, \
          transaction xid8, held_since timestamptz, decided_at timestamptz, is_dropped bool",
     ),
+    table(
+        "booking_automation_templates",
+        "25_templates",
+        "kind text, language text, part text, body text, active bool",
+    ),
 ];
 
 /// A column that a table has.

@@ -15,7 +15,7 @@ use crate::database::{Database, DatabaseError, Transaction};
 /// The record of `migrate`'s steps.
 const LEDGER: &str = "booking_automation_migrations";
 /// The tables that `migrate` creates.
-const TABLES: [&str; 20] = [
+const TABLES: [&str; 23] = [
     "automation_runs",
     "booking_automation_callers",
     "booking_automation_cancellation_policies",
@@ -29,11 +29,14 @@ const TABLES: [&str; 20] = [
     "booking_automation_looks",
     LEDGER,
     "booking_automation_not_live",
+    "booking_automation_notice_rules",
+    "booking_automation_notices",
     "booking_automation_requests",
     "booking_automation_state",
     "booking_automation_state_changes",
     "booking_automation_suppressions",
     "booking_automation_sweep",
+    "booking_automation_templates",
     "booking_automation_webhooks",
     "reminder_rules",
 ];

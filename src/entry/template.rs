@@ -1,0 +1,177 @@
+//! The command `template`: what is wrong with the owner's own texts, and what they look like.
+
+use std::io::Write;
+use std::time::{Duration, Instant};
+
+use anyhow::Context;
+use clap::{Args, Subcommand};
+
+use crate::database::settings::DatabaseSettings;
+use crate::database::{Begin, Database};
+use crate::delivery::templates::read_templates;
+use crate::messages::kind_name::KindName;
+use crate::messages::languages::Language;
+use crate::messages::samples::{sample_facts, sample_kind};
+use crate::messages::settings::MessageSettings;
+use crate::messages::sms::{Segments, segments};
+use crate::messages::wording::Wording;
+use crate::messages::{Message, render};
+use crate::primitives::settings::environment;
+
+/// How long the database may take.
+const TIMEOUT: Duration = Duration::from_secs(30);
+
+/// What to do with the texts.
+#[derive(Subcommand)]
+pub(crate) enum Command {
+    /// Tries each text with sample data. Prints a line for each that is broken (kind, language,
+    /// part, line:column, and what is wrong), and exits with 1 if there is one.
+    Check {
+        #[command(flatten)]
+        texts: Texts,
+    },
+    /// Prints messages with sample data: subject, text, and the text of an SMS with its segments.
+    /// Those to providers are shown where they differ.
+    Preview {
+        /// Only this kind of message, such as reminder. Default: all.
+        #[arg(long, value_parser = kind)]
+        kind: Option<KindName>,
+        /// Only this language, such as de. Default: all.
+        #[arg(long, value_parser = language)]
+        language: Option<&'static Language>,
+        #[command(flatten)]
+        texts: Texts,
+    },
+}
+
+#[derive(Args)]
+pub(crate) struct Texts {
+    /// Take the inactive texts as if they were active, to see them before customers do.
+    #[arg(long)]
+    inactive: bool,
+}
+
+fn kind(name: &str) -> Result<KindName, String> {
+    KindName::from_name(name).ok_or_else(|| {
+        let names: Vec<_> = KindName::ALL.iter().map(|kind| kind.as_str()).collect();
+        format!("takes one of {}", names.join(", "))
+    })
+}
+
+fn language(tag: &str) -> Result<&'static Language, String> {
+    Language::tagged(tag).ok_or_else(|| {
+        let tags: Vec<_> = Language::all().map(Language::tag).collect();
+        format!("takes one of {}", tags.join(", "))
+    })
+}
+
+/// Executes the command.
+///
+/// # Errors
+/// When the texts cannot be read, or when `check` finds a broken one.
+pub(crate) async fn execute(database: &DatabaseSettings, command: Command) -> anyhow::Result<()> {
+    match command {
+        Command::Check { texts } => print_broken(&read(database, &texts).await?),
+        Command::Preview {
+            kind,
+            language,
+            texts,
+        } => {
+            let settings = MessageSettings::from_environment(&environment)?;
+            let wording = read(database, &texts).await?;
+            let kinds = KindName::ALL
+                .iter()
+                .filter(|one| kind.is_none_or(|kind| kind == **one));
+            for kind in kinds {
+                let is_asked = |one: &&Language| language.is_none_or(|it| it.tag() == one.tag());
+                for language in Language::all().filter(is_asked) {
+                    print_messages(*kind, language, &settings, &wording)?;
+                }
+            }
+            Ok(())
+        }
+    }
+}
+
+async fn read(database: &DatabaseSettings, texts: &Texts) -> anyhow::Result<Wording> {
+    let database = Database::new(database, 1)?;
+    let begin = Begin {
+        read_only: true,
+        ..Begin::until(Instant::now() + TIMEOUT)
+    };
+    let read = async {
+        let (transaction, _) = database.begin(&begin, "").await?;
+        let rows = read_templates(&transaction, texts.inactive).await?;
+        transaction.rollback().await.map(|()| rows)
+    };
+    let rows = (read.await)
+        .map_err(|error| anyhow::anyhow!("the texts could not be read: {}", error.message()))?;
+    let wording = Wording::of(rows);
+    wording.try_with_samples();
+    Ok(wording)
+}
+
+fn print_broken(wording: &Wording) -> anyhow::Result<()> {
+    let broken = wording.broken();
+    let mut output = std::io::stdout().lock();
+    for broken in &broken {
+        writeln!(output, "{broken}").context("the texts could not be written to stdout")?;
+    }
+    anyhow::ensure!(
+        broken.is_empty(),
+        "{} broken: the built-in texts are used in their place",
+        broken.len()
+    );
+    Ok(())
+}
+
+/// Prints the message to a customer, and the one to a provider if it differs.
+fn print_messages(
+    kind: KindName,
+    language: &'static Language,
+    settings: &MessageSettings,
+    wording: &Wording,
+) -> anyhow::Result<()> {
+    let mut output = std::io::stdout().lock();
+    let mut before: Option<Message> = None;
+    for audience in ["customer", "provider"] {
+        let facts = sample_facts(audience, language.tag());
+        let message = render(&sample_kind(kind), &facts, settings, wording)?;
+        if before.as_ref() != Some(&message) {
+            let (
+                tag,
+                Message {
+                    subject,
+                    text,
+                    short,
+                    ..
+                },
+            ) = (language.tag(), &message);
+            let sms = describe(segments(short));
+            let text = text.trim_end();
+            writeln!(
+                output,
+                "== {kind}, {tag}, {audience}\nSubject: {subject}\n\n{text}\n\nSMS: {short}\n({sms})\n"
+            )
+            .context("the messages could not be written to stdout")?;
+        }
+        before = Some(message);
+    }
+    Ok(())
+}
+
+fn describe(Segments { count, units, wide }: Segments) -> String {
+    let segments = match count {
+        1 => "1 segment".to_owned(),
+        _ => format!("{count} segments"),
+    };
+    match wide {
+        None => format!("{segments}: {units} characters in GSM-7"),
+        Some(wide) => {
+            let code = u32::from(wide);
+            format!(
+                "{segments}: {units} characters in UCS-2, because GSM-7 lacks {wide:?} (U+{code:04X})"
+            )
+        }
+    }
+}
