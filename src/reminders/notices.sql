@@ -55,5 +55,5 @@ WITH fresh AS MATERIALIZED (
      WHERE NOT j.is_import
        -- A pass may take a started booking that was moved ahead back to confirmed: its notice waits for that for a while.
        AND NOT (j.on_event = 'rescheduled' AND b.status = 'in_progress' AND b.scheduled_at > $1
-                AND j.due_at > $1 - interval '10 minutes' AND NOT j.is_dropped)
+                AND j.due_at > $1 - interval '3 minutes' AND NOT j.is_dropped)
 )

@@ -543,7 +543,9 @@ async fn run_until_quiet(app: &App, world: &World, environment: &BTreeMap<&'stat
     let quiet = "SELECT NOT EXISTS (SELECT FROM booking_automation_events WHERE status IN ('pending', 'sending') AND next_attempt_at IS NOT NULL)
                     AND NOT EXISTS (SELECT FROM booking_automation_events WHERE flag_due)
                     AND NOT EXISTS (SELECT FROM booking_automation_looks)
-                    AND NOT EXISTS (SELECT FROM booking_automation_notices WHERE held_since IS NULL)";
+                    -- A move of a started booking waits for the step back to confirmed, for a while.
+                    AND NOT EXISTS (SELECT FROM booking_automation_notices n WHERE held_since IS NULL
+                                       AND NOT EXISTS (SELECT FROM bookings b WHERE b.id = n.booking_id AND b.status = 'in_progress'))";
     let tick = json!({"trigger": "schedule"});
     let give_up = Instant::now() + QUIET_WITHIN;
     loop {
