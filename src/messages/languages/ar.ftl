@@ -129,7 +129,7 @@ rescheduled-short = { rescheduled-subject }
 
 cancelled-subject = إلغاء الحجز: { $booking }، { $when }
 cancelled-opening = { $by ->
-    [you] لقد ألغيت هذا الحجز.
+    [you] تم إلغاء هذا الحجز من قِبلك.
     [customer] تم إلغاء هذا الحجز من قِبل العميل.
     [provider] تم إلغاء هذا الحجز من قِبل مقدّم الخدمة.
     [business] لقد ألغينا هذا الحجز.
@@ -146,12 +146,12 @@ expired-short = { expired-subject }
 ## Follow-up
 
 follow-up-subject = { $audience ->
-    [provider] انتهاء الموعد: { $booking }، { $when }
+    [provider] اكتمال الحجز: { $booking }، { $when }
    *[customer] شكرًا على حجزك: { $booking }، { $when }
 }
 follow-up-opening = { $audience ->
-    [provider] انتهى الموعد التالي.
-   *[customer] شكرًا على حجزك. نأمل أن نراك مجددًا قريبًا.
+    [provider] اكتمل الحجز التالي.
+   *[customer] شكرًا على حجزك. نأمل أن نراك مرة أخرى قريبًا.
 }
 follow-up-short = { follow-up-subject }
 

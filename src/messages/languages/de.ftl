@@ -84,8 +84,8 @@ money = { $amount }{ "\u00A0" }{ $sign }
 money-in-letters = { money }
 percent = { $number }{ "\u00A0" }%
 refund-full = Der volle Preis von { $total } wird erstattet.
-refund-part = { $amount } von { $total } werden erstattet.
-refund-percentage = { $percent } des Preises werden erstattet.
+refund-part = Die Erstattung beträgt { $amount } von { $total }.
+refund-percentage = Die Erstattung beträgt { $percent } des Preises.
 refund-none = Es wird nichts erstattet.
 
 ## The booking
@@ -145,7 +145,7 @@ cancelled-short = { cancelled-subject }
 ## Expired
 
 expired-subject = Buchung abgelaufen: { $booking }, { $when }
-expired-opening = diese Buchung ist abgelaufen, weil ihr Termin vorbei ist.
+expired-opening = diese Buchung ist abgelaufen, weil der Termin verstrichen ist.
 expired-short = { expired-subject }
 
 ## Follow-up

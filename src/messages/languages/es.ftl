@@ -145,7 +145,7 @@ cancelled-short = { cancelled-subject }
 ## Expired
 
 expired-subject = Reserva caducada: { $booking }, { $when }
-expired-opening = Esta reserva ha caducado porque su fecha ya ha pasado.
+expired-opening = Esta reserva ha caducado porque la hora prevista ya ha pasado.
 expired-short = { expired-subject }
 
 ## Follow-up

@@ -125,8 +125,8 @@ confirmed-short = { confirmed-subject }
 
 rescheduled-subject = Réservation déplacée{ "\u00A0" }: { $booking }, nouvel horaire{ "\u00A0" }: { $when }
 rescheduled-opening = { $audience ->
-    [provider] La réservation suivante a été déplacée.
-   *[customer] Votre réservation a été déplacée.
+    [provider] La réservation suivante a été déplacée à un nouvel horaire.
+   *[customer] Votre réservation a été déplacée à un nouvel horaire.
 }
 rescheduled-short = { rescheduled-subject }
 
@@ -135,7 +135,7 @@ rescheduled-short = { rescheduled-subject }
 cancelled-subject = Réservation annulée{ "\u00A0" }: { $booking }, { $when }
 cancelled-opening = { $by ->
     [you] Vous avez annulé cette réservation.
-    [customer] Cette réservation a été annulée par le client ou la cliente.
+    [customer] Cette réservation a été annulée par le client.
     [provider] Cette réservation a été annulée par le prestataire.
     [business] Nous avons annulé cette réservation.
    *[unknown] Cette réservation a été annulée.
@@ -145,7 +145,7 @@ cancelled-short = { cancelled-subject }
 ## Expired
 
 expired-subject = Réservation expirée{ "\u00A0" }: { $booking }, { $when }
-expired-opening = Cette réservation a expiré, car sa date est passée.
+expired-opening = Cette réservation a expiré, car l’horaire prévu est passé.
 expired-short = { expired-subject }
 
 ## Follow-up

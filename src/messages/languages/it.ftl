@@ -85,7 +85,7 @@ money-in-letters = { money }
 percent = { $number }%
 refund-full = Sarà rimborsato l’intero prezzo di { $total }.
 refund-part = Sarà effettuato un rimborso di { $amount } su { $total }.
-refund-percentage = Percentuale del prezzo rimborsata: { $percent }.
+refund-percentage = Rimborso previsto: { $percent } del prezzo.
 refund-none = Non è previsto alcun rimborso.
 
 ## The booking
@@ -125,8 +125,8 @@ confirmed-short = { confirmed-subject }
 
 rescheduled-subject = Prenotazione spostata: { $booking }, nuovo orario: { $when }
 rescheduled-opening = { $audience ->
-    [provider] la prenotazione seguente è stata spostata.
-   *[customer] la Sua prenotazione è stata spostata.
+    [provider] la prenotazione seguente è stata spostata a un nuovo orario.
+   *[customer] la Sua prenotazione è stata spostata a un nuovo orario.
 }
 rescheduled-short = { rescheduled-subject }
 

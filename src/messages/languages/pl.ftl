@@ -92,7 +92,7 @@ percent = { $number }%
 refund-full = Zwrócona zostanie pełna kwota: { $total }.
 refund-part = Kwota zwrotu: { $amount } z { $total }.
 refund-percentage = Zwrot wyniesie { $percent } ceny.
-refund-none = Żadna kwota nie zostanie zwrócona.
+refund-none = Nie nastąpi zwrot pieniędzy.
 
 ## The booking
 
@@ -138,13 +138,13 @@ rescheduled-short = { rescheduled-subject }
 
 ## Cancelled
 
-cancelled-subject = Rezerwacja odwołana: { $booking }, { $when }
+cancelled-subject = Rezerwacja anulowana: { $booking }, { $when }
 cancelled-opening = { $by ->
-    [you] Ta rezerwacja została odwołana przez Ciebie.
-    [customer] Ta rezerwacja została odwołana przez klienta.
-    [provider] Ta rezerwacja została odwołana przez usługodawcę.
-    [business] Odwołaliśmy tę rezerwację.
-   *[unknown] Ta rezerwacja została odwołana.
+    [you] Ta rezerwacja została anulowana przez Ciebie.
+    [customer] Ta rezerwacja została anulowana przez klienta.
+    [provider] Ta rezerwacja została anulowana przez usługodawcę.
+    [business] Anulowaliśmy tę rezerwację.
+   *[unknown] Ta rezerwacja została anulowana.
 }
 cancelled-short = { cancelled-subject }
 

@@ -85,7 +85,7 @@ money-in-letters = { money }
 percent = { $number }%
 refund-full = O valor total de { $total } será reembolsado.
 refund-part = Será feito um reembolso de { $amount } do total de { $total }.
-refund-percentage = Será feito um reembolso de { $percent } do preço.
+refund-percentage = Será feito um reembolso de { $percent } do valor total.
 refund-none = Não haverá reembolso.
 
 ## The booking

@@ -57,7 +57,7 @@ percent = { $number }%
 refund-full = 将全额退还{ $total }。
 refund-part = 将退还{ $amount }（总价{ $total }）。
 refund-percentage = 将退还费用的{ $percent }。
-refund-none = 此次取消不予退款。
+refund-none = 不会退还任何款项。
 
 ## The booking
 
