@@ -26,8 +26,8 @@ WITH clock AS MATERIALIZED (
                CASE
                    WHEN e.event_type = 'notification_sent' THEN notice.not_due
                    WHEN b.status IN ('in_progress', 'completed', 'expired') THEN 'started'
-                   WHEN b.status <> 'confirmed' THEN 'cancelled'
-                   WHEN b.scheduled_at <> e.starts_at OR coalesce(s.revision, {latest_revision}) <> e.revision THEN 'rescheduled'
+                   WHEN b.status IS DISTINCT FROM 'confirmed' THEN 'cancelled'
+                   WHEN b.scheduled_at IS DISTINCT FROM e.starts_at OR coalesce(s.revision, {latest_revision}) <> e.revision THEN 'rescheduled'
                    WHEN b.scheduled_at <= p.as_of THEN 'started'
                    WHEN r.name IS NULL OR NOT r.active OR NOT e.channel = ANY (r.channels) THEN 'rule_off'
                    WHEN EXISTS (

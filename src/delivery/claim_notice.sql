@@ -48,7 +48,8 @@ SELECT CASE n.on_event
            WHEN NOT EXISTS (SELECT FROM public.booking_automation_notice_rules r
                              WHERE r.name = e.rule AND r.audience = e.audience AND r.active AND e.channel = ANY (r.channels)
                                AND r.on_event = n.on_event) THEN 'rule_off'
-           WHEN b.scheduled_at IS NULL OR NOT isfinite(b.scheduled_at) THEN 'no_start'
+           -- Years that people write; the program cannot read all that PostgreSQL can store.
+           WHEN b.scheduled_at IS NULL OR b.scheduled_at NOT BETWEEN '0001-01-01' AND '9999-12-31' THEN 'no_start'
            -- Another one about the same waits: it will tell how the booking stands then.
            WHEN EXISTS (
                 SELECT FROM public.booking_automation_events w
@@ -74,14 +75,14 @@ SELECT CASE n.on_event
                 AND EXISTS (SELECT FROM latest l WHERE l.is_certain AND l.told = t.told
                                                    AND l.on_event IN ('', 'confirmed', 'rescheduled')) THEN 'already_told'
            END
-           -- A confirmation that was not tried yet tells the new start.
+           -- A confirmation that waits, and cannot have arrived, tells the new start.
            WHEN EXISTS (
                 SELECT FROM public.booking_automation_events c
                   JOIN public.booking_automation_notice_rules r ON r.name = c.rule AND r.audience = c.audience AND r.active
                  WHERE c.booking_id = e.booking_id AND c.event_type = 'notification_sent' AND c.audience = e.audience
                    AND c.channel = e.channel AND c.event_data -> 'notice' ->> 'on_event' = 'confirmed'
-                   AND c.status = 'pending' AND c.attempts = 0 AND c.channel = ANY (r.channels)
-                   AND r.on_event = 'confirmed') THEN 'superseded'
+                   AND c.status = 'pending' AND NOT ({may_have_arrived:c}) AND c.channel = ANY (r.channels)
+                   AND r.on_event = 'confirmed' AND r.delay = '0') THEN 'superseded'
            WHEN b.scheduled_at = (known.start #>> '{}')::timestamptz
             AND NOT EXISTS (SELECT FROM latest l WHERE NOT l.is_certain OR l.on_event = 'cancelled') THEN 'already_told'
        END AS not_due

@@ -92,7 +92,7 @@ pub(crate) fn claim_sql(liveness: Liveness) -> String {
         .replace("{is_live}", liveness.condition())
         .replace("{latest_revision}", &latest_revision)
         .replace("{notice}", notice);
-    ["later", "o"].iter().fold(sql, |sql, alias| {
+    ["later", "o", "c"].iter().fold(sql, |sql, alias| {
         let condition = MAY_HAVE_ARRIVED.replace("{alias}", alias);
         sql.replace(&format!("{{may_have_arrived:{alias}}}"), &condition)
     })
@@ -295,7 +295,10 @@ impl ClaimedMessage {
                 language: contact.get("language"),
                 place_timezone: contact.get("place_timezone"),
                 reply_to: contact.get("reply_to"),
-                starts_in: Duration::try_from_secs_f64(row.get("seconds_left")).unwrap_or_default(),
+                starts_in: {
+                    let left: Option<f64> = row.get("seconds_left");
+                    Duration::try_from_secs_f64(left.unwrap_or_default()).unwrap_or_default()
+                },
                 duration_minutes: row.get("duration_minutes"),
             },
         })

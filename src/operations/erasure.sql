@@ -11,7 +11,7 @@ WITH booking AS MATERIALIZED (
     SELECT e.id, e.status
       FROM booking b
       JOIN public.booking_automation_events e ON e.booking_id = b.id AND e.audience = b.audience
-     WHERE e.event_type IN ('reminder_sent', 'notification_sent') AND e.event_data -> 'forgotten' IS NULL
+     WHERE (e.event_type = 'reminder_sent' OR e.event_type = 'notification_sent' AND e.rule <> '') AND e.event_data -> 'forgotten' IS NULL
      ORDER BY e.status = 'sending', e.id
      LIMIT $3
        FOR UPDATE OF e

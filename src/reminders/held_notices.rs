@@ -68,6 +68,9 @@ pub(crate) async fn decide_on_part(
         (&PART as _, Type::INT8),
     ];
     let row = transaction.query_one(DECIDE, &parameters).await?;
-    let decided: i64 = row.get("decided");
-    Ok((decided, decided == PART))
+    // A statement of its own: a pass may have held some meanwhile.
+    let left = "SELECT EXISTS (SELECT FROM public.booking_automation_notices
+                                WHERE transaction = $1::xid8 AND on_event = $2 AND held_since IS NOT NULL) AS is_left";
+    let left = transaction.query_one(left, &parameters[..2]).await?;
+    Ok((row.get("decided"), left.get("is_left")))
 }

@@ -35,7 +35,7 @@ WITH fresh AS MATERIALIZED (
                WHEN c.channel IS NULL THEN 'rule_off'
                WHEN j.is_dropped THEN 'dropped'
                WHEN b.id IS NULL THEN 'deleted'
-               WHEN b.scheduled_at IS NULL OR NOT isfinite(b.scheduled_at) THEN 'no_start'
+               WHEN b.scheduled_at IS NULL OR b.scheduled_at NOT BETWEEN '0001-01-01' AND '9999-12-31' THEN 'no_start'
                -- The event was recorded long after it had happened; or no pass ran when the notice was due. Others wait for
                -- their turn, or for a person's decision.
                WHEN j.queued_at > j.happened_at + interval '1 hour'

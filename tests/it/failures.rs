@@ -451,8 +451,9 @@ async fn the_summary_counts_outcomes_that_could_not_be_recorded() {
         "c1@customers.example" => Answer::Error(400, "MessageRejected", "no"),
         _ => Answer::Sent,
     });
-    // The database stops answering at the fourth transaction, which would record.
-    let proxy = Proxy::start_cutting_at(&app.url, Cut::Silence, 7).await;
+    // The database stops answering at the fifth transaction, which would record. The third reads the
+    // owner's texts in one message.
+    let proxy = Proxy::start_cutting_at(&app.url, Cut::Silence, 8).await;
     app.env.insert("DATABASE_URL", proxy.url.clone());
     let said = run_at_noon(&app, "10s").await;
     assert!(proxy.was_cut());

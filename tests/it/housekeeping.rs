@@ -395,6 +395,7 @@ async fn busy_tables_are_vacuumed_after_a_fixed_number_of_changes() {
         "booking_automation_events",
         "booking_automation_feedback",
         "booking_automation_looks",
+        "booking_automation_notices",
         "booking_automation_state_changes",
     ];
     assert_eq!(app.column(sql, &[]).await, tables);

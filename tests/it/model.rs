@@ -366,7 +366,7 @@ impl Mechanism {
             Self::ReadAnew => (
                 "the claim's new read of the booking",
                 CLAIM,
-                "WHEN b.status <> 'confirmed' THEN 'cancelled'",
+                "WHEN b.status IS DISTINCT FROM 'confirmed' THEN 'cancelled'",
             ),
             Self::Lease => (
                 "the lease",

@@ -1020,7 +1020,7 @@ async fn a_move_without_a_later_notice_is_told_with_the_current_start() {
 
 #[tokio::test]
 async fn a_booking_that_loses_its_start_ends_its_notices() {
-    for start in ["NULL", "'infinity'"] {
+    for start in ["NULL", "'infinity'", "'280000-01-01'"] {
         let app = with_rules(&["cancelled", "confirmed"]).await;
         let ids = [
             app.confirmed(noon() + hours(48)).await,
@@ -1138,4 +1138,46 @@ async fn notices_do_not_wait_for_a_clock_that_was_set_back() {
         assert!(said.success, "{}", said.stderr);
     }
     assert_eq!(notices(&app, id).await, ["cancelled completed"]);
+}
+
+#[tokio::test]
+async fn a_confirmation_that_was_certainly_not_sent_is_told_before_the_move() {
+    let app = with_rules(&["confirmed", "rescheduled"]).await;
+    let id = app.booking("confirmed", noon() + hours(48)).await;
+    app.ses
+        .answer(|_| Answer::Error(429, "TooManyRequestsException", "slow down"));
+    app.run(noon()).await;
+    set_start(&app, id, noon() + hours(50)).await;
+    app.ses.answer(|_| Answer::Sent);
+    app.run(noon() + minutes(1)).await;
+    app.make_claimable().await;
+    app.run(noon() + minutes(2)).await;
+    assert_eq!(
+        notices(&app, id).await,
+        ["confirmed completed", "rescheduled skipped superseded"]
+    );
+}
+
+#[tokio::test]
+async fn a_later_rule_about_the_confirmation_replaces_no_move() {
+    let app = with_rules(&["confirmed", "rescheduled"]).await;
+    app.set_clock(noon() - hours(24)).await;
+    app.sql(
+        "INSERT INTO booking_automation_notice_rules (name, on_event, delay, active) VALUES ('welcome', 'confirmed', '1 hour', true)",
+        &[],
+    )
+    .await;
+    app.set_clock(noon()).await;
+    let id = app.booking("confirmed", noon() + hours(48)).await;
+    app.run(noon()).await;
+    app.set_clock(noon() + hours(1)).await;
+    set_start(&app, id, noon() + hours(50)).await;
+    app.run(noon() + hours(1)).await;
+    assert!(
+        notices(&app, id)
+            .await
+            .contains(&"rescheduled completed".to_owned()),
+        "{:?}",
+        notices(&app, id).await
+    );
 }

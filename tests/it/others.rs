@@ -362,11 +362,16 @@ async fn the_routes_for_support_are_as_their_description_says() {
         ("/bookings/{id}/status", "post"),
         ("/bookings/{id}/cancellation", "post"),
         ("/people/{id}/messages", "delete"),
+        ("/notices/held/{transaction}/{on_event}/release", "post"),
+        ("/notices/held/{transaction}/{on_event}/drop", "post"),
     ] {
         description["paths"][path][method]["parameters"]
             .as_array_mut()
             .unwrap()
-            .truncate(1);
+            .retain(|parameter| {
+                parameter["$ref"].is_null()
+                    || method == "post" && parameter["$ref"] == "#/components/parameters/BookingId"
+            });
     }
     description["paths"]["/people/{id}/messages"]["delete"]["parameters"][0]["schema"] =
         json!({"enum": [app.customer, app.provider]});

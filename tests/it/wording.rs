@@ -200,7 +200,7 @@ fn broken_bodies() -> Vec<(String, &'static str)> {
         "\n{\"\\U01F6é\"}".to_owned(),
         "2:3: this escape is too short",
     ));
-    bodies.push(("x".repeat(2_001), "it is longer than 2000 characters"));
+    bodies.push(("x".repeat(501), "it is longer than 500 characters"));
     bodies
 }
 
@@ -223,7 +223,7 @@ async fn a_broken_text_is_not_used_and_the_message_goes_out() {
     let stored = "SELECT summary->'templates'->>'broken' FROM automation_runs WHERE summary ? 'templates' LIMIT 1";
     assert_eq!(app.column(stored, &[]).await, ["1"]);
     let found = app.call(&["check"]).await;
-    let line = "warning  templates   reminder en subject: it is longer than 2000 characters; the built-in text is used";
+    let line = "warning  templates   reminder en subject: it is longer than 500 characters; the built-in text is used";
     assert!(
         found.success && found.stdout.contains(line),
         "{}",

@@ -121,6 +121,14 @@ impl Part {
             .filter(move |part| part.kind.is_none() || part.kind == kind)
     }
 
+    /// Characters of its written text, at most. Subjects are lines of a mail's head.
+    pub(super) fn longest(&self) -> usize {
+        match self.has_paragraphs() {
+            true => 2_000,
+            false => 500,
+        }
+    }
+
     /// Whether its text may have several paragraphs.
     pub(super) fn has_paragraphs(&self) -> bool {
         self.name == "opening"

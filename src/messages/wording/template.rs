@@ -10,8 +10,6 @@ use crate::messages::wording::parts::{Part, values};
 
 /// `{` and `(` in a body, at most: Fluent's parser calls itself for each, and its stack is limited.
 const MOST_NESTED: usize = 100;
-/// Characters of a written text, at most.
-const LONGEST: usize = 2_000;
 /// Of what the parser says, which may quote the body.
 const LONGEST_PROBLEM: usize = 200;
 /// Before the body, so that it becomes a message of Fluent.
@@ -181,8 +179,9 @@ impl Template {
         if text.chars().all(is_invisible) {
             return Err("it says nothing".to_owned());
         }
-        if text.chars().nth(LONGEST).is_some() {
-            return Err(format!("it is longer than {LONGEST} characters"));
+        let longest = self.part.longest();
+        if text.chars().nth(longest).is_some() {
+            return Err(format!("it is longer than {longest} characters"));
         }
         Ok(text.to_owned())
     }
