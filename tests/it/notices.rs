@@ -1181,3 +1181,22 @@ async fn a_later_rule_about_the_confirmation_replaces_no_move() {
         notices(&app, id).await
     );
 }
+
+#[tokio::test]
+async fn a_move_from_a_start_that_nobody_writes_is_told() {
+    for odd in ["280000-01-01", "infinity", "0044-03-15 BC"] {
+        let app = with_rules(&["rescheduled"]).await;
+        let id = app.confirmed(noon() + hours(48)).await;
+        app.db
+            .batch_execute(&format!("UPDATE bookings SET scheduled_at = '{odd}'"))
+            .await
+            .unwrap();
+        set_start(&app, id, noon() + hours(50)).await;
+        app.run(noon()).await;
+        assert_eq!(
+            notices(&app, id).await.last().unwrap(),
+            "rescheduled completed",
+            "{odd}"
+        );
+    }
+}
