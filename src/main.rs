@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use booking_automation::database::settings::DatabaseSettings;
 use booking_automation::entry::{self, cli, lambda, logging};
-use booking_automation::http::settings::{AdminTokens, CronSecrets};
+use booking_automation::http::settings::HttpSettings;
 use booking_automation::primitives::settings::environment;
 use booking_automation::tick::settings::PassSettings;
 use clap::Parser;
@@ -32,15 +32,7 @@ async fn main() -> ExitCode {
 async fn run_function() -> anyhow::Result<()> {
     let database_settings = DatabaseSettings::from_environment(&environment)?;
     let pass_settings = PassSettings::from_environment(&environment)?;
-    let secrets = CronSecrets::from_environment(&environment)?;
+    let http_settings = HttpSettings::from_environment(&environment)?;
     let automation = entry::automation(&database_settings, 1, pass_settings).await?;
-    let tokens = AdminTokens::from_environment(&environment)?;
-    lambda::run(
-        automation,
-        database_settings,
-        pass_settings,
-        secrets,
-        tokens,
-    )
-    .await
+    lambda::run(automation, database_settings, pass_settings, http_settings).await
 }

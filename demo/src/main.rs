@@ -18,7 +18,7 @@ use booking_automation::database::{Begin, Database};
 use booking_automation::delivery::Mailer;
 use booking_automation::delivery::webhooks::WebhookDispatcher;
 use booking_automation::entry::server;
-use booking_automation::http::settings::{AdminTokens, CronSecrets};
+use booking_automation::http::settings::HttpSettings;
 use booking_automation::operations::check::finding::MigrateOptions;
 use booking_automation::operations::migration::check_and_migrate;
 use booking_automation::primitives::call::Call;
@@ -160,14 +160,10 @@ async fn demo(url: &str, mailbox: &Mailbox) -> anyhow::Result<()> {
     println!(
         "  curl --data-binary \"$body\" http://{address}/run -H \"webhook-id: $id\" -H \"webhook-timestamp: $timestamp\" -H \"webhook-signature: v1,$signature\"\n"
     );
-    let (secrets, tokens) = (
-        CronSecrets::from_environment(&lookup)?,
-        AdminTokens::from_environment(&lookup)?,
-    );
+    let settings = HttpSettings::from_environment(&lookup)?;
     server::serve(
         automation,
-        secrets,
-        tokens,
+        settings,
         None,
         address,
         Some(Duration::from_secs(60)),

@@ -13,7 +13,7 @@ use booking_automation::database::settings::DatabaseSettings;
 use booking_automation::delivery::Mailer;
 use booking_automation::delivery::webhooks::WebhookDispatcher;
 use booking_automation::entry::lambda::{self, Event};
-use booking_automation::http::settings::{AdminTokens, CronSecrets};
+use booking_automation::http::settings::HttpSettings;
 use booking_automation::tick::Automation;
 use booking_automation::tick::settings::PassSettings;
 use booking_automation_fuzz::json;
@@ -57,8 +57,8 @@ fn function() -> (Runtime, Function) {
         DatabaseSettings::from_environment(&lookup).expect("the settings are well-formed");
     let pass_settings =
         PassSettings::from_environment(&lookup).expect("the settings are well-formed");
-    let secrets = CronSecrets::from_environment(&lookup).expect("the settings are well-formed");
-    let tokens = AdminTokens::from_environment(&lookup).expect("the settings are well-formed");
+    let http_settings =
+        HttpSettings::from_environment(&lookup).expect("the settings are well-formed");
     let delivery = EmailSettings::from_environment(&lookup).expect("the settings are well-formed");
     let mut service = runtime.block_on(async {
         let ses = Ses::new(&delivery).await.expect("a region");
@@ -76,8 +76,7 @@ fn function() -> (Runtime, Function) {
             automation,
             database_settings,
             pass_settings,
-            secrets,
-            tokens,
+            http_settings,
         )
     });
     let call = move |event| -> Answer {

@@ -181,6 +181,7 @@ fuzz_target!(|row: Row| {
     let kind = row.kind.kind();
     let settings = MessageSettings {
         public_url: row.linked.then(|| BASE.to_owned()),
+        app_link_base: None,
         default_language: Language::matching("en").expect("English"),
         look: Look::default(),
     };

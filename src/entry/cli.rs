@@ -15,7 +15,7 @@ use crate::database::{Database, migrate};
 use crate::delivery::suppression::{self, Suppression};
 use crate::entry::uninstall::progress_interval;
 use crate::entry::{automation, server, template, uninstall};
-use crate::http::settings::{AdminTokens, CronSecrets};
+use crate::http::settings::HttpSettings;
 use crate::operations::check;
 use crate::operations::check::finding::{Intent, MigrateOptions};
 use crate::operations::migration;
@@ -215,11 +215,10 @@ pub async fn execute(arguments: Arguments) -> anyhow::Result<()> {
             every,
             as_of,
         } => {
-            let secrets = CronSecrets::from_environment(&environment)?;
-            let tokens = AdminTokens::from_environment(&environment)?;
+            let settings = HttpSettings::from_environment(&environment)?;
             let count = server::CONNECTIONS;
             let automation = automation(&database_settings, count, pass_settings).await?;
-            server::serve(automation, secrets, tokens, as_of, listen, every).await
+            server::serve(automation, settings, as_of, listen, every).await
         }
         Command::Template(command) => template::execute(&database_settings, command).await,
         Command::LiftSuppression { address } => {

@@ -27,7 +27,7 @@ use crate::database::settings::DatabaseSettings;
 use crate::database::{Database, migrate};
 use crate::delivery::feedback;
 use crate::entry::invocation::{Invocation, recordable};
-use crate::http::settings::{AdminTokens, CronSecrets};
+use crate::http::settings::HttpSettings;
 use crate::http::{self, InvocationDeadline};
 use crate::operations::check::finding::MigrateOptions;
 use crate::operations::migration;
@@ -67,16 +67,9 @@ pub async fn run(
     automation: Automation,
     database_settings: DatabaseSettings,
     pass_settings: PassSettings,
-    secrets: CronSecrets,
-    tokens: AdminTokens,
+    http_settings: HttpSettings,
 ) -> anyhow::Result<()> {
-    let service = service(
-        automation,
-        database_settings,
-        pass_settings,
-        secrets,
-        tokens,
-    );
+    let service = service(automation, database_settings, pass_settings, http_settings);
     lambda_runtime::run(service)
         .await
         .map_err(anyhow::Error::from_boxed)
@@ -87,12 +80,11 @@ pub fn service(
     automation: Automation,
     database_settings: DatabaseSettings,
     pass_settings: PassSettings,
-    secrets: CronSecrets,
-    tokens: AdminTokens,
+    http_settings: HttpSettings,
 ) -> impl Service<LambdaEvent<Event>, Response: Serialize, Error = Diagnostic, Future: Send> {
     let automation = Arc::new(automation);
     let (calls, stop) = (TaskTracker::new(), CancellationToken::new());
-    let routes = http::router(automation.clone(), secrets, tokens, None, calls, stop);
+    let routes = http::router(automation.clone(), http_settings, None, calls, stop);
     let function = Arc::new(Function {
         automation,
         database_settings,

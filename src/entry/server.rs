@@ -18,7 +18,7 @@ use tokio_util::task::TaskTracker;
 
 use crate::entry::connections::Connections;
 use crate::http;
-use crate::http::settings::{AdminTokens, CronSecrets};
+use crate::http::settings::HttpSettings;
 use crate::primitives::call::Call;
 use crate::tick::trigger::Trigger;
 use crate::tick::{self, Automation};
@@ -48,8 +48,7 @@ const PAUSE: Duration = Duration::from_millis(100);
 /// When it cannot listen on the address.
 pub async fn serve(
     automation: Automation,
-    secrets: CronSecrets,
-    tokens: AdminTokens,
+    settings: HttpSettings,
     as_of: Option<DateTime<Utc>>,
     listen: SocketAddr,
     every: Option<Duration>,
@@ -60,7 +59,7 @@ pub async fn serve(
         .await
         .with_context(|| format!("cannot listen on {listen}"))?;
     tracing::info!("listening on http://{}", listener.local_addr()?);
-    if secrets.is_empty() && every.is_none() {
+    if settings.secrets.is_empty() && every.is_none() {
         tracing::warn!(
             "nothing can fire a pass: set CRON_SECRET or CRON_SIGNING_SECRET, or use --every"
         );
@@ -68,14 +67,7 @@ pub async fn serve(
     if let Some(every) = every {
         calls.spawn(fire_periodically(every, automation.clone(), stop.clone()));
     }
-    let router = http::router(
-        automation,
-        secrets,
-        tokens,
-        as_of,
-        calls.clone(),
-        stop.clone(),
-    );
+    let router = http::router(automation, settings, as_of, calls.clone(), stop.clone());
     let server = tokio::spawn(answer_connections(listener, router, stop.clone()));
     stop_signal().await?;
     tracing::info!("shutting down; waiting for running calls");

@@ -2,6 +2,7 @@
 //! does not touch the database.
 
 pub(crate) mod api;
+pub mod app_links;
 pub mod auth;
 mod idempotency;
 mod params;
@@ -23,25 +24,25 @@ use tokio_util::task::TaskTracker;
 
 use crate::http::problem::refuse;
 pub(crate) use crate::http::request::{Arrived, InvocationDeadline};
-use crate::http::settings::{AdminTokens, CronSecrets};
+use crate::http::settings::HttpSettings;
 use crate::tick::Automation;
 
 /// All routes. `calls` tracks each call until it ends, even if its client has hung up; a call ends
 /// early when `stop` is cancelled. `as_of` replaces the database clock for the support routes.
 pub(crate) fn router(
     automation: Arc<Automation>,
-    secrets: CronSecrets,
-    tokens: AdminTokens,
+    settings: HttpSettings,
     as_of: Option<DateTime<Utc>>,
     calls: TaskTracker,
     stop: CancellationToken,
 ) -> Router {
-    run::routes(automation.clone(), secrets, calls, stop)
+    run::routes(automation.clone(), settings.secrets, calls, stop)
         .fallback(async || {
             refuse(
                 StatusCode::NOT_FOUND,
                 "there is no such path; use /run or /health",
             )
         })
-        .merge(api::routes(automation, tokens, as_of))
+        .merge(settings.app_links.routes())
+        .merge(api::routes(automation, settings.tokens, as_of))
 }

@@ -1,15 +1,41 @@
-//! Who may call over HTTP, and how often.
+//! Who may call over HTTP, and how often; and which links open the owner's app.
 
 use std::num::NonZeroU32;
 
 use base64::prelude::{BASE64_STANDARD, Engine};
 use secrecy::{SecretSlice, SecretString};
 
+use crate::http::app_links::AppLinks;
 use crate::primitives::settings::{Lookup, SettingError, read, read_or, read_secrets};
 use crate::primitives::signature::signing_secret;
 
 /// Default for calls a minute with one credential: a cron service makes one, and some retries.
 const CALLS_PER_MINUTE: NonZeroU32 = NonZeroU32::new(10).expect("not zero");
+
+/// What the routes are set up with.
+#[derive(Clone, Debug)]
+pub struct HttpSettings {
+    /// Who may fire a pass.
+    pub secrets: CronSecrets,
+    /// Who may use the support API.
+    pub tokens: AdminTokens,
+    /// Which apps open the links in messages.
+    pub app_links: AppLinks,
+}
+
+impl HttpSettings {
+    /// Reads the settings of [`CronSecrets`], [`AdminTokens`] and [`AppLinks`].
+    ///
+    /// # Errors
+    /// Names the variable that is malformed.
+    pub fn from_environment(lookup: Lookup) -> Result<Self, SettingError> {
+        Ok(Self {
+            secrets: CronSecrets::from_environment(lookup)?,
+            tokens: AdminTokens::from_environment(lookup)?,
+            app_links: AppLinks::from_environment(lookup)?,
+        })
+    }
+}
 
 /// Who may fire a pass over HTTP, and how often. Without any secret, every request is refused.
 #[derive(Clone, Debug)]

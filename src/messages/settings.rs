@@ -3,6 +3,7 @@
 use std::fmt;
 
 use url::Url;
+use uuid::Uuid;
 
 use crate::messages::languages::Language;
 use crate::primitives::settings::{Lookup, SettingError, read, read_or};
@@ -12,6 +13,9 @@ use crate::primitives::settings::{Lookup, SettingError, read, read_or};
 pub struct MessageSettings {
     /// Base of the links in messages, without a trailing slash; `None`: no links.
     pub public_url: Option<String>,
+    /// Base of the links that open the owner's app, without a trailing slash; they come before those
+    /// of `public_url`.
+    pub app_link_base: Option<String>,
     /// Of recipients whose own is not known, or has no file.
     pub default_language: &'static Language,
     /// Logo, colour and signature.
@@ -109,24 +113,48 @@ impl Look {
 }
 
 impl MessageSettings {
-    /// Reads `PUBLIC_URL`, `DEFAULT_LANGUAGE`, `MAIL_LOGO_URL`, `MAIL_COLOR` and `MAIL_SIGNATURE`.
+    /// Reads `PUBLIC_URL`, `APP_LINK_BASE`, `DEFAULT_LANGUAGE`, `MAIL_LOGO_URL`, `MAIL_COLOR` and
+    /// `MAIL_SIGNATURE`.
     ///
     /// # Errors
     /// Names the variable that is malformed.
     pub fn from_environment(lookup: Lookup) -> Result<Self, SettingError> {
-        let public_url = read_or(
-            lookup,
-            "PUBLIC_URL",
-            None,
-            |text| parse_base_url(text).map(Some),
-            "an http or https URL without query",
-        )?;
         Ok(Self {
-            public_url,
+            public_url: public_url(lookup)?,
+            app_link_base: app_link_base(lookup)?,
             default_language: read_language(lookup)?,
             look: Look::from_environment(lookup)?,
         })
     }
+
+    /// Where a booking is shown: in the owner's app, else on their pages.
+    pub(crate) fn link_to(&self, booking: Uuid) -> Option<String> {
+        let base = self.app_link_base.as_ref().or(self.public_url.as_ref())?;
+        Some(format!("{base}/bookings/{booking}"))
+    }
+}
+
+/// Reads `PUBLIC_URL`, without a trailing slash.
+pub(crate) fn public_url(lookup: Lookup) -> Result<Option<String>, SettingError> {
+    read_or(
+        lookup,
+        "PUBLIC_URL",
+        None,
+        |text| parse_base_url(text).map(Some),
+        "an http or https URL without query",
+    )
+}
+
+/// Reads `APP_LINK_BASE`, without a trailing slash. iOS and Android take https alone.
+pub(crate) fn app_link_base(lookup: Lookup) -> Result<Option<String>, SettingError> {
+    let parse = |text: &str| parse_base_url(text).filter(|base| base.starts_with("https://"));
+    read_or(
+        lookup,
+        "APP_LINK_BASE",
+        None,
+        |text| parse(text).map(Some),
+        "an https URL without query",
+    )
 }
 
 fn read_language(lookup: Lookup) -> Result<&'static Language, SettingError> {

@@ -226,6 +226,7 @@ pub fn written_as(kind: &Kind, facts: &BookingFacts) -> Message {
     let settings = MessageSettings {
         default_language: Language::matching("en").unwrap(),
         public_url: Some("https://studio.example".to_owned()),
+        app_link_base: None,
         look: Look::default(),
     };
     render(kind, facts, &settings, &Wording::default()).unwrap()

@@ -9,6 +9,7 @@
 
 mod already_told;
 mod app;
+mod app_links;
 mod architecture;
 mod auth;
 mod cancellation;

@@ -460,6 +460,7 @@ fn settings() -> MessageSettings {
     MessageSettings {
         default_language: Language::matching("en").unwrap(),
         public_url: Some("https://studio.example".to_owned()),
+        app_link_base: None,
         look: Look::default(),
     }
 }

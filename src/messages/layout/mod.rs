@@ -66,8 +66,7 @@ pub(super) fn lay_out(
 ) -> Result<Message, RenderError> {
     let language = phrases.language;
     let zones = phrases.text("time-zones", &[])?;
-    let booking = (settings.public_url.as_ref())
-        .map(|base| format!("{base}/bookings/{}", phrases.facts.booking_id));
+    let booking = settings.link_to(phrases.facts.booking_id);
     let join = meeting_link(phrases, &draft).filter(|link| is_safe(link));
     let facts = facts(phrases, &draft)?;
     let page = Page {
