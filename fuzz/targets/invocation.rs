@@ -72,12 +72,7 @@ fn function() -> (Runtime, Function) {
             Mailer::new(delivery, ses),
             dispatcher,
         );
-        lambda::service(
-            automation,
-            database_settings,
-            pass_settings,
-            http_settings,
-        )
+        lambda::service(automation, database_settings, pass_settings, http_settings)
     });
     let call = move |event| -> Answer {
         let answer = service.call(event);
