@@ -44,6 +44,8 @@ pub struct BookingFacts {
     pub place_timezone: Option<String>,
     /// Whom an answer goes to; `None`: the sender.
     pub reply_to: Option<String>,
+    /// The recipient's page, where they choose which messages they get; `None`: there is none.
+    pub preferences_link: Option<String>,
 }
 
 impl BookingFacts {

@@ -51,6 +51,7 @@ pub fn sample_facts(audience: &str, language: &str) -> BookingFacts {
         meeting_link: None,
         is_online: false,
         place_timezone: Some("Europe/Vienna".to_owned()),
+        preferences_link: None,
     }
 }
 

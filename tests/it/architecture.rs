@@ -8,6 +8,7 @@ use booking_automation::bookings::cancellation::tiers::Case;
 use booking_automation::bookings::lifecycle::{Role, Status};
 use booking_automation::channels::Channel;
 use booking_automation::delivery::event::{EventStatus, EventType};
+use booking_automation::messages::kind_name::KindName;
 use booking_automation::reminders::Reason;
 use booking_automation::reminders::notices::NoticeEvent;
 
@@ -20,7 +21,7 @@ const FLOORS: &[&[&str]] = &[
     &["tick"],
     &["operations"],
     &["delivery"],
-    &["channels"],
+    &["channels", "people"],
     &["messages", "bookings", "reminders"],
     &["database"],
     &["primitives"],
@@ -362,6 +363,7 @@ fn all_names() -> Vec<&'static str> {
         .flatten()
         .collect();
     names.extend(names_of(Role::ALL, Role::as_str));
+    names.extend(names_of(KindName::ALL, KindName::as_str));
     names.extend(
         OTHER_WORDS
             .iter()

@@ -154,7 +154,7 @@ impl Ses {
         let content = SesMessage::builder()
             .subject(utf8(message.subject)?)
             .body(body)
-            .headers(header("Auto-Submitted", "auto-generated")?)
+            .set_headers(Some(headers(envelope)?))
             .build();
         let to = envelope.to.as_str();
         let tag = MessageTag::builder()
@@ -207,6 +207,8 @@ impl Intercept for LeaveBy {
 pub(crate) struct Envelope {
     to: Address,
     reply_to: Option<Address>,
+    /// Where the recipient chooses which messages they get.
+    preferences_link: Option<String>,
 }
 
 impl Envelope {
@@ -215,7 +217,22 @@ impl Envelope {
         Ok(Self {
             to: Address::parse(&facts.email)?,
             reply_to: (facts.reply_to.as_deref()).and_then(|text| Address::parse(text).ok()),
+            preferences_link: facts.preferences_link.clone(),
         })
+    }
+
+    /// Names and values of headers, each in one line.
+    fn headers(&self) -> Vec<(&'static str, String)> {
+        let mut headers = vec![("Auto-Submitted", "auto-generated".to_owned())];
+        if let Some(link) = &self.preferences_link {
+            // RFC 8058: a mail reader unsubscribes with one POST.
+            headers.push(("List-Unsubscribe", format!("<{link}>")));
+            headers.push((
+                "List-Unsubscribe-Post",
+                "List-Unsubscribe=One-Click".to_owned(),
+            ));
+        }
+        headers
     }
 
     fn reply_to(&self) -> Option<Vec<String>> {
@@ -228,15 +245,14 @@ impl Envelope {
     clippy::result_large_err,
     reason = "the SDK's own error, classified at once and dropped"
 )]
-fn header(
-    name: &str,
-    value: &str,
-) -> Result<MessageHeader, SdkError<SendEmailError, HttpResponse>> {
-    MessageHeader::builder()
-        .name(name)
-        .value(value)
-        .build()
-        .map_err(SdkError::construction_failure)
+fn headers(
+    envelope: &Envelope,
+) -> Result<Vec<MessageHeader>, SdkError<SendEmailError, HttpResponse>> {
+    let headers = envelope.headers().into_iter().map(|(name, value)| {
+        let header = MessageHeader::builder().name(name).value(value);
+        header.build().map_err(SdkError::construction_failure)
+    });
+    headers.collect()
 }
 
 #[expect(
