@@ -1,5 +1,5 @@
 -- Part of claim.sql: what the notice `e` about the booking `b` says now, and why it is not to be sent any more. `t.told`
--- is a digest of what it would tell, and to whom.
+-- is a digest of what it would tell, and to whom; `own.opt_outs` has the kinds of messages that the person does not want.
 WITH stored AS MATERIALIZED (
     -- Of a reminder, nothing below is read.
     SELECT e.event_data -> 'notice' AS facts, e.event_data -> 'notice' ->> 'on_event' AS on_event
@@ -39,9 +39,14 @@ SELECT CASE n.on_event
            WHEN 'rescheduled' THEN n.facts || jsonb_build_object('from', known.start)
            WHEN 'cancelled' THEN n.facts || jsonb_strip_nulls(jsonb_build_object('by', CASE
                WHEN n.facts ->> 'by' IS NOT NULL THEN n.facts ->> 'by'
-               -- The owner's programs write who it was into the booking, where it has this column.
-               WHEN to_jsonb(b) ->> 'cancelled_by' = to_jsonb(b) ->> 'customer_id' THEN 'customer'
-               WHEN to_jsonb(b) ->> 'cancelled_by' = to_jsonb(b) ->> 'provider_id' THEN 'provider' END))
+               ELSE (
+                    -- The owner's programs write who it was into the booking, where it has this column; else the name
+                    -- means that of `absent`. The row as a whole may have megabytes.
+                    SELECT CASE own.canceller WHEN b.customer_id::text THEN 'customer' WHEN b.provider_id::text THEN 'provider' END
+                      FROM (SELECT NULL::text AS cancelled_by) AS absent
+                     CROSS JOIN LATERAL (
+                           SELECT cancelled_by::text AS canceller FROM public.bookings AS o WHERE o.id = e.booking_id) AS own)
+               END))
            ELSE n.facts
        END AS facts,
        CASE
@@ -76,7 +81,7 @@ SELECT CASE n.on_event
                                                    AND l.on_event IN ('', 'confirmed', 'rescheduled')) THEN 'already_told'
            END
            -- A confirmation that waits, and cannot have arrived, tells the new start.
-           WHEN EXISTS (
+           WHEN 'confirmed' <> ALL (own.opt_outs) AND EXISTS (
                 SELECT FROM public.booking_automation_events c
                   JOIN public.booking_automation_notice_rules r ON r.name = c.rule AND r.audience = c.audience AND r.active
                  WHERE c.booking_id = e.booking_id AND c.event_type = 'notification_sent' AND c.audience = e.audience

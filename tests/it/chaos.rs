@@ -161,8 +161,13 @@ impl World {
     }
 
     fn killed_everywhere(&self) -> bool {
+        self.points_without_kill().is_empty()
+    }
+
+    fn points_without_kill(&self) -> Vec<Point> {
         let kills = self.kills.lock().unwrap();
-        Point::NAMED.iter().all(|point| kills.contains_key(point))
+        let named = Point::NAMED.into_iter();
+        named.filter(|point| !kills.contains_key(point)).collect()
     }
 
     fn count_call(&self, outcome: &Outcome) {
@@ -188,10 +193,20 @@ struct Place {
 
 impl Place {
     /// Plans the next life; returns its greatest length.
-    fn plan_next_life(&mut self) -> Duration {
+    fn plan_next_life(&mut self, world: &World) -> Duration {
         let rng = &mut self.rng;
         let mut plans = self.slot.plans.lock().unwrap();
         plans.clear();
+        // The run waits for these points alone.
+        let missing = world.points_without_kill();
+        if world.killed() >= self.length.kills && !missing.is_empty() {
+            plans.push_back(Plan {
+                point: missing[rng.usize(0..missing.len())],
+                after: 0,
+                action: Action::Kill,
+            });
+            return Duration::from_secs(8);
+        }
         // The instance is stopped, like a frozen function, for longer than its claims last, and
         // killed later.
         if rng.u8(0..if self.length.long { 50 } else { 20 }) == 0 {
@@ -251,7 +266,7 @@ impl Place {
     async fn run_lives(mut self, world: Arc<World>) {
         while !world.over.load(Ordering::SeqCst) {
             while self.kills.try_recv().is_ok() {}
-            let longest = self.plan_next_life();
+            let longest = self.plan_next_life(&world);
             let life = self.slot.life.fetch_add(1, Ordering::SeqCst) + 1;
             let mut environment = self.environment.clone();
             let url = format!(

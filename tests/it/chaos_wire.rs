@@ -513,7 +513,7 @@ impl Conversation {
 fn step_of(parse: &[u8]) -> Step {
     if contains(parse, b", enqueued AS (") {
         Step::Enqueue
-    } else if contains(parse, b"AS candidate (id, email, facts)") {
+    } else if contains(parse, b"AS candidate (id, email, facts") {
         Step::Claim
     } else if contains(
         parse,
