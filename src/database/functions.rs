@@ -33,6 +33,7 @@ pub const FUNCTIONS: &[(&str, &str)] = functions![
     "booking_automation_live_from",
     "booking_automation_notice_event",
     "booking_automation_lost_attempt",
+    "booking_automation_quiet_period",
     "booking_automation_settled_attempt",
     "booking_automation_settled_by",
     "booking_automation_supersedes",

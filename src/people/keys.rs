@@ -34,8 +34,7 @@ pub(crate) const READ: &str =
       ORDER BY id";
 /// Makes a new key, if there is none of the last 90 days; deletes those that are three years old,
 /// and the marks by which their links were revoked.
-pub(crate) const ROTATE: &str =
-    "INSERT INTO public.booking_automation_link_keys (secret)
+pub(crate) const ROTATE: &str = "INSERT INTO public.booking_automation_link_keys (secret)
      SELECT uuid_send(gen_random_uuid()) || uuid_send(gen_random_uuid())
       WHERE NOT EXISTS (SELECT FROM public.booking_automation_link_keys
                          WHERE created_at >= now() - interval '90 days');

@@ -35,15 +35,10 @@ pub(crate) async fn read_preferences(
                       ARRAY(SELECT o.kind FROM public.booking_automation_opt_outs o WHERE o.person_id = $1) AS opt_outs
                  FROM (SELECT) AS one
                  LEFT JOIN public.booking_automation_preferences p ON p.person_id = $1";
-    let row = transaction
-        .query_one(sql, &[(&person, Type::TEXT)])
-        .await?;
+    let row = transaction.query_one(sql, &[(&person, Type::TEXT)]).await?;
     Ok(Preferences {
         language: row.get("language"),
-        opt_outs: row
-            .get::<_, Vec<String>>("opt_outs")
-            .into_iter()
-            .collect(),
+        opt_outs: row.get::<_, Vec<String>>("opt_outs").into_iter().collect(),
         links_from: finite(&row, "links_from"),
     })
 }

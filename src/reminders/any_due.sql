@@ -1,5 +1,5 @@
--- A boolean: does a due time lie between `watermark.looked_through` and $1?
-EXISTS (
+-- A boolean: does a due time lie between `watermark.looked_through` and $1, or do quiet hours move one there?
+EXISTS (SELECT FROM ({early}) AS early) OR EXISTS (
     SELECT FROM public.reminder_rules r, watermark w
      CROSS JOIN LATERAL (
             SELECT FROM public.bookings b

@@ -10,6 +10,7 @@ use uuid::Uuid;
 use crate::database::owner_functions::Liveness;
 use crate::database::{Parameter, Result, Transaction};
 use crate::reminders::addresses::{HAND_OVER, without_address};
+use crate::reminders::quiet_hours::with_quiet_hours;
 use crate::reminders::watermark::Watermark;
 
 /// Decisions that one pass makes at most; the rest follows in the next.
@@ -234,25 +235,29 @@ pub(crate) async fn preview(
 
 /// SQL of common table expressions, the last one `decision`, with all reasons but `no_address`.
 pub(crate) fn decisions_sql(liveness: Liveness) -> String {
-    with_reasons(liveness, "")
+    with_reasons(liveness, "", "false")
 }
 
-/// The same with all reasons: `$5` and `$6` are the bookings and audiences without an address.
-pub(crate) fn decisions_with_addresses_sql(liveness: Liveness) -> String {
+/// The same with all reasons, for the passes to come: `$5` and `$6` are the bookings and audiences
+/// without an address; `moved_before` is SQL of a boolean, that an earlier one of these passes has
+/// decided on the pair `p`.
+pub(crate) fn decisions_to_come_sql(liveness: Liveness, moved_before: &str) -> String {
     with_reasons(
         liveness,
         "WHEN (j.id, j.audience) IN (SELECT * FROM unnest($5::uuid[], $6::text[])) THEN 'no_address'",
+        moved_before,
     )
 }
 
-fn with_reasons(liveness: Liveness, no_address: &str) -> String {
+fn with_reasons(liveness: Liveness, no_address: &str, moved_before: &str) -> String {
     let waits_for_revision = match liveness {
         Liveness::Known | Liveness::Singly => {
             "EXISTS (SELECT FROM public.booking_automation_state_changes c WHERE c.booking_id = p.id AND c.in_force_since IS NOT NULL)"
         }
         Liveness::Unknown => "false",
     };
-    DECISIONS
+    with_quiet_hours(DECISIONS, liveness, "$2")
+        .replace("{moved_before}", moved_before)
         .replace("{is_live}", liveness.condition())
         .replace("{waits_for_revision}", waits_for_revision)
         .replace("{latest_revision}", &liveness.latest_revision("p.id"))

@@ -10,28 +10,36 @@ WITH rule AS MATERIALIZED (
      WHERE r.active
 ), pair AS (
     -- Due since the last pass: per rule one range of the index on the start.
-    SELECT b.id, b.scheduled_at, b.created_at::timestamptz, r.name, r.audience, r.channel, r.lead
+    SELECT b.id, b.scheduled_at, b.created_at::timestamptz, r.name, r.audience, r.channel, r.lead, b.person_id,
+           NULL::timestamptz AS moved_to
       FROM rule r
      CROSS JOIN LATERAL (
-            SELECT b.id, b.scheduled_at, b.created_at
+            SELECT b.id, b.scheduled_at, b.created_at, {person} AS person_id
               FROM public.bookings b
              WHERE b.status = 'confirmed'
                AND public.booking_automation_is_due(b.scheduled_at, r.lead, r.effective_from, $1)
                AND b.scheduled_at > $2 + r.lead
            ) AS b
     UNION
-    SELECT b.id, b.scheduled_at, b.created_at::timestamptz, r.name, r.audience, r.channel, r.lead
+    SELECT b.id, b.scheduled_at, b.created_at::timestamptz, r.name, r.audience, r.channel, r.lead, {person}, NULL
       FROM rule r
       JOIN public.bookings b ON b.id = ANY ($3)
      WHERE b.status = 'confirmed'
        AND public.booking_automation_is_due(b.scheduled_at, r.lead, r.effective_from, $1)
+    UNION ALL
+    -- Quiet hours move them to now.
+    SELECT id, scheduled_at, created_at::timestamptz, name, audience, channel, lead, person_id, begins_at
+      FROM ({early}) AS early
 ), fresh AS (
     -- Without those that have their decision for this revision of the schedule, and those that are not live. The planner
     -- cannot know how few are due, and would read all states and all events at once; OFFSET 0 has each looked up by its
     -- key.
     SELECT p.*, s.revision, p.scheduled_at - p.lead AS due_at,
-           coalesce(s.in_force_since, p.created_at, '-infinity') AS in_force_since
+           coalesce(s.in_force_since, p.created_at, '-infinity') AS in_force_since,
+           coalesce(p.moved_to, quiet.begins_at) AS quiet_from
       FROM pair p
+      -- The quiet hours that the due time lies in.
+      LEFT JOIN LATERAL ({quiet}) AS quiet ON true
       CROSS JOIN LATERAL (
             SELECT coalesce(s.revision, {latest_revision}) AS revision, s.in_force_since
               FROM (SELECT) AS one LEFT JOIN public.booking_automation_state s ON s.booking_id = p.id
@@ -46,6 +54,7 @@ WITH rule AS MATERIALIZED (
             OFFSET 0) THEN false
            -- Its new revision is still to be recorded: see src/bookings/state_changes.sql.
            WHEN {waits_for_revision} THEN false
+           WHEN {moved_before} THEN false
            ELSE (SELECT {is_live} FROM public.bookings b WHERE b.id = p.id) END
      ORDER BY p.scheduled_at, p.id
      FETCH FIRST $4 ROWS WITH TIES

@@ -3,7 +3,11 @@
     INSERT INTO public.booking_automation_events
            (booking_id, event_type, event_data, scheduled_at, executed_at, status, reason,
             rule, audience, channel, revision, starts_at, next_attempt_at)
-    SELECT id, 'reminder_sent', jsonb_build_object('run_id', $5), due_at,
+    SELECT id, 'reminder_sent',
+           jsonb_build_object('run_id', $5)
+               || CASE WHEN quiet_from IS NULL THEN '{}'
+                       ELSE jsonb_build_object('quiet_hours', jsonb_build_object('from', quiet_from, 'moved', moved_to IS NOT NULL)) END,
+           due_at,
            CASE WHEN reason IS NOT NULL THEN $1 END,
            CASE WHEN reason IS NULL THEN 'pending' ELSE 'skipped' END, reason,
            name, audience, channel, revision, scheduled_at,

@@ -10,7 +10,8 @@ use crate::database::owner_functions::Liveness;
 use crate::database::{Result, Transaction, finite};
 use crate::reminders::Reason;
 use crate::reminders::addresses::{HAND_OVER, without_address};
-use crate::reminders::decisions::{LIMIT, decisions_sql, decisions_with_addresses_sql, parameters};
+use crate::reminders::decisions::{LIMIT, decisions_sql, decisions_to_come_sql, parameters};
+use crate::reminders::quiet_hours::{MOVED_BEFORE, due_times_sql};
 
 /// SQL of a query that counts the decisions of the passes to come: `pass`, the pass's time, then
 /// `rule`, `audience`, `channel`, `reason` (NULL: to be sent) and `count`. `passes` is SQL of a
@@ -18,13 +19,16 @@ use crate::reminders::decisions::{LIMIT, decisions_sql, decisions_with_addresses
 /// and looks at the bookings `$4`, too. `$5` and `$6` are those of
 /// [`crate::reminders::addresses::without_address_between`].
 pub(crate) fn counts_sql(liveness: Liveness, passes: &str) -> String {
-    let decisions = decisions_with_addresses_sql(liveness)
+    // $3 is the first pass's.
+    let moved_before = MOVED_BEFORE.replace("{since}", "{first}");
+    let decisions = decisions_to_come_sql(liveness, &moved_before)
         .replace("$4", &LIMIT.to_string())
         .replace(
             "$3",
             "CASE WHEN p.before IS NULL THEN $4::uuid[] ELSE '{}' END",
         )
         .replace("$2", "coalesce(p.before, $3)")
+        .replace("{first}", "$3")
         .replace("$1", "p.at");
     format!(
         "SELECT p.at AS pass, d.name AS rule, d.audience, d.channel, d.reason, count(*) AS count
@@ -51,11 +55,19 @@ pub(crate) struct PlannedReminder {
     pub(crate) reason: Option<String>,
 }
 
+impl PlannedReminder {
+    /// Whether both are about the same message.
+    fn is_of(&self, other: &Self) -> bool {
+        self.rule == other.rule && self.audience == other.audience && self.channel == other.channel
+    }
+}
+
 /// SQL of the decisions one by one.
 pub(crate) fn list_sql(liveness: Liveness) -> String {
     let decisions = decisions_sql(liveness);
     format!(
-        "{decisions} SELECT name, audience, channel, due_at, reason FROM decision ORDER BY due_at"
+        "{decisions} SELECT name, audience, channel, coalesce(moved_to, due_at) AS due_at, reason
+                       FROM decision WHERE id = ANY ($3) ORDER BY due_at"
     )
 }
 
@@ -68,7 +80,7 @@ pub(crate) async fn planned_reminders(
     as_of: DateTime<Utc>,
     booking_id: Uuid,
 ) -> Result<Vec<PlannedReminder>> {
-    let due_times = due_times(transaction, as_of, booking_id).await?;
+    let due_times = due_times(transaction, liveness, as_of, booking_id).await?;
     let times = [None].into_iter().chain(due_times.into_iter().map(Some));
     let sql = list_sql(liveness);
     let (nothing_since, only) = (Timestamp::<DateTime<Utc>>::PosInfinity, vec![booking_id]);
@@ -86,8 +98,15 @@ pub(crate) async fn planned_reminders(
             due_at: row.get("due_at"),
             reason: row.get("reason"),
         });
-        // Reminders due earlier have their decisions by then.
-        planned.extend(decisions.filter(|decision| at.is_none_or(|at| decision.due_at == at)));
+        // Reminders due earlier have their decisions by then, and so have those that quiet hours moved.
+        let is_new = |decision: &PlannedReminder| {
+            at.is_none_or(|at| decision.due_at == at)
+                && !planned
+                    .iter()
+                    .any(|before: &PlannedReminder| before.is_of(decision))
+        };
+        let new: Vec<_> = decisions.filter(is_new).collect();
+        planned.extend(new);
     }
     add_missing_addresses(transaction, booking_id, &mut planned).await?;
     Ok(planned)
@@ -127,20 +146,16 @@ async fn add_missing_addresses(
     Ok(())
 }
 
-/// The due times of one booking that lie ahead.
+/// The due times of one booking that lie ahead, and those to which quiet hours move them.
 async fn due_times(
     transaction: &Transaction,
+    liveness: Liveness,
     as_of: DateTime<Utc>,
     booking_id: Uuid,
 ) -> Result<Vec<DateTime<Utc>>> {
-    let sql = "SELECT DISTINCT b.scheduled_at - r.lead AS due_at
-                 FROM public.bookings b, public.reminder_rules r
-                WHERE b.id = $1 AND b.status = 'confirmed' AND isfinite(b.scheduled_at)
-                  AND r.active AND b.scheduled_at - r.lead > $2
-                ORDER BY 1";
     let rows = transaction
         .query(
-            sql,
+            &due_times_sql(liveness),
             &[(&booking_id, Type::UUID), (&as_of, Type::TIMESTAMPTZ)],
         )
         .await?;

@@ -7,10 +7,19 @@ use chrono::{DateTime, Utc};
 use tokio_postgres::Row;
 use tokio_postgres::types::Timestamp;
 
+use crate::database::owner_functions::Liveness;
+use crate::reminders::quiet_hours::with_quiet_hours;
+
 /// SQL of common table expressions, the last one `watermark`.
 pub(crate) const WATERMARK: &str = include_str!("watermark.sql");
-/// SQL of a boolean; [`WATERMARK`] must precede it.
-pub(crate) const ANY_DUE: &str = include_str!("any_due.sql");
+const ANY_DUE: &str = include_str!("any_due.sql");
+
+/// SQL of a boolean: a reminder is due. [`WATERMARK`] must precede it.
+pub(crate) fn any_due_sql(liveness: Liveness) -> String {
+    let since =
+        "(SELECT CASE WHEN everything THEN '-infinity' ELSE looked_through END FROM watermark)";
+    with_quiet_hours(ANY_DUE, liveness, since)
+}
 
 /// What a pass found out before it began.
 #[derive(Clone, Debug)]

@@ -123,7 +123,7 @@ pub(crate) fn probe_sql(rules: &StepRules) -> String {
         watermark = watermark::WATERMARK,
         latest = REQUIRED,
         transitions = transitions::any_due(rules),
-        reminders = watermark::ANY_DUE,
+        reminders = watermark::any_due_sql(rules.liveness),
         notices = notices::any_due_sql(rules.liveness),
         waiting = outbox::WAITING,
         expired_rows = retention::ANY_EXPIRED,

@@ -1,0 +1,58 @@
+//! Quiet hours: a reminder that would fall into those of its person moves to their beginning.
+//!
+//! People are found by the booking's `customer_id` or `provider_id`: whether a reminder is due is
+//! decided for all bookings at once, without the view of the contacts.
+
+use crate::database::owner_functions::Liveness;
+
+/// SQL of the name of the person whom the rule `r` tells about the booking `b`.
+const PERSON: &str =
+    "CASE r.audience WHEN 'customer' THEN b.customer_id::text ELSE b.provider_id::text END";
+/// SQL of a query of the reminders that move to `$1`.
+const EARLY: &str = include_str!("early.sql");
+/// SQL of a query with the columns of [`EARLY`] that has no rows.
+const NONE_EARLY: &str = "SELECT NULL::uuid AS id, NULL::timestamptz AS scheduled_at, NULL::timestamptz AS created_at, NULL::text AS name,
+           NULL::text AS audience, NULL::text AS channel, NULL::interval AS lead, NULL::text AS person_id,
+           NULL::timestamptz AS begins_at
+     WHERE false";
+/// SQL of a query of the quiet hours that the due time of the pair `p` lies in.
+const QUIET: &str = "SELECT q.begins_at
+                  FROM public.booking_automation_preferences c
+                 CROSS JOIN LATERAL public.booking_automation_quiet_period(
+                       p.scheduled_at - p.lead, c.quiet_from, c.quiet_until, c.timezone) AS q
+                 WHERE c.person_id = p.person_id AND c.quiet_from IS NOT NULL OFFSET 0";
+/// SQL of a boolean: an earlier pass of a preview, which begins after `{since}`, has moved the pair
+/// `p` to itself.
+pub(crate) const MOVED_BEFORE: &str = "p.moved_to IS NULL AND quiet.begins_at > {since}
+                  AND quiet.begins_at >= p.scheduled_at - p.lead * 1.5";
+
+/// Replaces what statements about due reminders share. `since` is SQL of the time up to which
+/// passes have decided.
+pub(crate) fn with_quiet_hours(sql: &str, liveness: Liveness, since: &str) -> String {
+    let (early, quiet) = match liveness {
+        Liveness::Known | Liveness::Singly => (EARLY, QUIET),
+        Liveness::Unknown => (NONE_EARLY, "SELECT NULL::timestamptz AS begins_at"),
+    };
+    sql.replace("{early}", early)
+        .replace("{quiet}", quiet)
+        .replace("{person}", PERSON)
+        .replace("{since}", since)
+}
+
+/// SQL of a query of the times after `$2` at which a pass decides about reminders of the booking
+/// `$1`.
+pub(crate) fn due_times_sql(liveness: Liveness) -> String {
+    let sql = "WITH pair AS (
+             SELECT b.scheduled_at, r.lead, {person} AS person_id
+               FROM public.bookings b, public.reminder_rules r
+              WHERE b.id = $1 AND b.status = 'confirmed' AND isfinite(b.scheduled_at) AND r.active
+         )
+         SELECT DISTINCT due_at
+           FROM (SELECT scheduled_at - lead AS due_at FROM pair
+                 UNION ALL
+                 SELECT quiet.begins_at FROM pair p CROSS JOIN LATERAL ({quiet}) AS quiet
+                  WHERE quiet.begins_at >= p.scheduled_at - p.lead * 1.5) AS due
+          WHERE due_at > $2
+          ORDER BY 1";
+    with_quiet_hours(sql, liveness, "$2")
+}
