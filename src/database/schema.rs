@@ -91,10 +91,7 @@ pub(crate) const LAST_STEPS: [(&str, &str); 17] = [
         "22_notices",
         include_str!("../../migrations/22_notices.sql"),
     ),
-    (
-        "24_people",
-        include_str!("../../migrations/24_people.sql"),
-    ),
+    ("24_people", include_str!("../../migrations/24_people.sql")),
     (
         "25_templates",
         include_str!("../../migrations/25_templates.sql"),

@@ -117,11 +117,7 @@ async fn send(
 }
 
 /// The facts of a message, with links that are the recipient's alone.
-fn with_links(
-    mailer: &Mailer,
-    prepared: &Preparation,
-    claimed: &ClaimedMessage,
-) -> BookingFacts {
+fn with_links(mailer: &Mailer, prepared: &Preparation, claimed: &ClaimedMessage) -> BookingFacts {
     let mut facts = claimed.facts.clone();
     if let (Some(signer), Some(person)) = (&prepared.signer, &claimed.person_id) {
         let (kind, language) = (

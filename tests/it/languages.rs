@@ -215,6 +215,7 @@ pub fn reminder(language: &str, starts_at: DateTime<Utc>, timezone: &str) -> Boo
         is_online: false,
         place_timezone: Some("Europe/Vienna".to_owned()),
         reply_to: None,
+        preferences_link: None,
     }
 }
 
@@ -226,6 +227,7 @@ pub fn written_as(kind: &Kind, facts: &BookingFacts) -> Message {
     let settings = MessageSettings {
         default_language: Language::matching("en").unwrap(),
         public_url: Some("https://studio.example".to_owned()),
+        link_base_url: None,
         look: Look::default(),
     };
     render(kind, facts, &settings, &Wording::default()).unwrap()

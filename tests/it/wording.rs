@@ -460,6 +460,7 @@ fn settings() -> MessageSettings {
     MessageSettings {
         default_language: Language::matching("en").unwrap(),
         public_url: Some("https://studio.example".to_owned()),
+        link_base_url: None,
         look: Look::default(),
     }
 }
