@@ -281,7 +281,7 @@ pub(crate) async fn claim_page(
 /// preferences are.
 fn named_person(contact: &Row) -> Option<String> {
     let name: Option<&str> = contact.get("person_id");
-    let name = name.filter(|name| !name.trim().is_empty())?;
+    let name = name.map(str::trim).filter(|name| !name.is_empty())?;
     Some(person_id(name).unwrap_or_default())
 }
 

@@ -15,12 +15,13 @@ pub(crate) const READ: &str = include_str!("templates.sql");
 pub(crate) const MAY_READ: &str =
     "has_table_privilege(to_regclass('public.booking_automation_templates'), 'SELECT')";
 
-/// A text from a row of [`READ`].
+/// A text from a row of [`READ`]. `None`: a row of another statement.
 pub(crate) fn own_text(message: &SimpleQueryMessage) -> Option<OwnText> {
     let SimpleQueryMessage::Row(row) = message else {
         return None;
     };
-    let text = |column| row.get(column).map(str::to_owned);
+    // Rows of other statements have other columns.
+    let text = |column: &str| row.try_get(column).ok().flatten().map(str::to_owned);
     Some(OwnText {
         kind: text("kind")?,
         language: text("language")?,

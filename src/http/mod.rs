@@ -6,7 +6,9 @@ pub mod app_links;
 pub mod auth;
 mod idempotency;
 mod params;
+mod places;
 mod problem;
+mod public;
 mod rate_limit;
 mod refusals;
 mod repeated_member;
@@ -22,6 +24,7 @@ use chrono::{DateTime, Utc};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use crate::http::places::Places;
 use crate::http::problem::refuse;
 pub(crate) use crate::http::request::{Arrived, InvocationDeadline};
 use crate::http::settings::HttpSettings;
@@ -36,6 +39,7 @@ pub(crate) fn router(
     calls: TaskTracker,
     stop: CancellationToken,
 ) -> Router {
+    let places = Arc::new(Places::of(automation.database()));
     run::routes(automation.clone(), settings.secrets, calls, stop)
         .fallback(async || {
             refuse(
@@ -44,5 +48,6 @@ pub(crate) fn router(
             )
         })
         .merge(settings.app_links.routes())
-        .merge(api::routes(automation, settings.tokens, as_of))
+        .merge(public::routes(automation.clone(), places.clone()))
+        .merge(api::routes(automation, settings.tokens, as_of, places))
 }

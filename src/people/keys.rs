@@ -29,7 +29,7 @@ const STATEMENT_TIMEOUT: Duration = Duration::from_secs(2);
 pub(crate) const READ: &str =
     "SELECT id AS link_key_id, encode(secret, 'base64') AS link_key_secret,
             created_at < now() - interval '90 days' AS link_key_is_old,
-            extract(epoch FROM now())::bigint AS link_key_now
+            floor(extract(epoch FROM now()) * 1000)::bigint AS link_key_now
        FROM public.booking_automation_link_keys
       ORDER BY id";
 /// Makes a new key, if there is none of the last 90 days; deletes those that are three years old,
@@ -80,8 +80,8 @@ impl KeysRead {
             };
             read.keys.insert(id, key);
             read.needs_new &= text("link_key_is_old") == Some("t");
-            let seconds = text("link_key_now").and_then(|text| text.parse().ok());
-            let now = seconds.and_then(|seconds| DateTime::from_timestamp(seconds, 0));
+            let milliseconds = text("link_key_now").and_then(|text| text.parse().ok());
+            let now = milliseconds.and_then(DateTime::from_timestamp_millis);
             read.now = now.unwrap_or(read.now);
         }
         read

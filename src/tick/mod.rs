@@ -17,6 +17,7 @@ use std::time::Instant;
 
 use futures_util::future;
 
+use crate::channels::email::sender::Sender;
 use crate::database::{Begin, Database, Result};
 use crate::delivery::webhooks::{self, WebhookDispatcher};
 use crate::delivery::{self, Delivered, Mailer, flags, outbox};
@@ -59,6 +60,10 @@ impl Automation {
 
     pub(crate) fn settings(&self) -> &PassSettings {
         &self.settings
+    }
+
+    pub(crate) fn sender(&self) -> &Sender {
+        &self.mailer.settings.from
     }
 
     pub(crate) fn messages(&self) -> &MessageSettings {

@@ -215,6 +215,7 @@ pub fn reminder(language: &str, starts_at: DateTime<Utc>, timezone: &str) -> Boo
         is_online: false,
         place_timezone: Some("Europe/Vienna".to_owned()),
         reply_to: None,
+        preferences_link: None,
     }
 }
 
@@ -227,6 +228,7 @@ pub fn written_as(kind: &Kind, facts: &BookingFacts) -> Message {
         default_language: Language::matching("en").unwrap(),
         public_url: Some("https://studio.example".to_owned()),
         app_link_base: None,
+        link_base_url: None,
         look: Look::default(),
     };
     render(kind, facts, &settings, &Wording::default()).unwrap()

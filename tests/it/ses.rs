@@ -44,6 +44,13 @@ impl Mail {
             .unwrap()
     }
 
+    /// The value of a header of its own, or an empty text.
+    pub fn header(&self, name: &str) -> &str {
+        let headers = self.0["Content"]["Simple"]["Headers"].as_array();
+        let header = headers.and_then(|all| all.iter().find(|header| header["Name"] == name));
+        header.map_or("", |header| header["Value"].as_str().unwrap())
+    }
+
     /// The event id in its tag.
     pub fn event_id(&self) -> &str {
         self.0["EmailTags"][0]["Value"].as_str().unwrap()

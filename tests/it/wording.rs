@@ -461,6 +461,7 @@ fn settings() -> MessageSettings {
         default_language: Language::matching("en").unwrap(),
         public_url: Some("https://studio.example".to_owned()),
         app_link_base: None,
+        link_base_url: None,
         look: Look::default(),
     }
 }
