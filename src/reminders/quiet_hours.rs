@@ -15,12 +15,12 @@ const NONE_EARLY: &str = "SELECT NULL::uuid AS id, NULL::timestamptz AS schedule
            NULL::text AS audience, NULL::text AS channel, NULL::interval AS lead, NULL::text AS person_id,
            NULL::timestamptz AS begins_at
      WHERE false";
-/// SQL of a query of the quiet hours that the due time of the pair `p` lies in.
+/// SQL of a query of the quiet hours that the due time of `{pair}` lies in.
 const QUIET: &str = "SELECT q.begins_at
                   FROM public.booking_automation_preferences c
                  CROSS JOIN LATERAL public.booking_automation_quiet_period(
-                       p.scheduled_at - p.lead, c.quiet_from, c.quiet_until, c.timezone) AS q
-                 WHERE c.person_id = p.person_id AND c.quiet_from IS NOT NULL OFFSET 0";
+                       {pair}.scheduled_at - {pair}.lead, c.quiet_from, c.quiet_until, c.timezone) AS q
+                 WHERE c.person_id = {pair}.person_id AND c.quiet_from IS NOT NULL OFFSET 0";
 /// SQL of a boolean: an earlier pass of a preview, which begins after `{since}`, has moved the pair
 /// `p` to itself.
 pub(crate) const MOVED_BEFORE: &str = "p.moved_to IS NULL AND quiet.begins_at > {since}
@@ -34,7 +34,7 @@ pub(crate) fn with_quiet_hours(sql: &str, liveness: Liveness, since: &str) -> St
         Liveness::Unknown => (NONE_EARLY, "SELECT NULL::timestamptz AS begins_at"),
     };
     sql.replace("{early}", early)
-        .replace("{quiet}", quiet)
+        .replace("{quiet}", &quiet.replace("{pair}", "p"))
         .replace("{person}", PERSON)
         .replace("{since}", since)
 }

@@ -62,6 +62,7 @@ mod preview;
 mod probe;
 mod progress;
 mod proxy;
+mod quiet_hours;
 mod rate;
 mod readme;
 mod reference;

@@ -136,7 +136,7 @@ const VERSIONS_OF_FUNCTIONS: &[(i32, &str)] = &[
     // 0.3.0
     (
         2,
-        "403a3a3c808891ca5b7666ea907ea568bf8d017d96e895e516747314b87f6f20",
+        "bb0b6c853b74b576ff85fa8d09229b0505780e928a2f0a4e4d800462f1616e19",
     ),
 ];
 

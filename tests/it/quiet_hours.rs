@@ -1,0 +1,206 @@
+//! Quiet hours: a reminder that would fall into those of its person moves to their beginning.
+
+use chrono::{DateTime, Utc};
+use serde_json::{Value, json};
+use uuid::Uuid;
+
+use crate::app::{App, minutes, noon};
+use crate::status::{ask, support};
+
+/// An app with one rule, for customers.
+async fn app_with_rule(lead: &str) -> App {
+    let app = App::new().await;
+    let sql =
+        format!("UPDATE reminder_rules SET active = name = '{lead}' AND audience = 'customer'");
+    app.sql(&sql, &[]).await;
+    app
+}
+
+async fn set_quiet_hours(app: &App, person: Uuid, from: &str, until: &str, zone: &str) {
+    let sql =
+        "INSERT INTO booking_automation_preferences (person_id, quiet_from, quiet_until, timezone)
+               VALUES ($1::uuid::text, $2::text::time, $3::text::time, $4)";
+    app.sql(sql, &[&person, &from, &until, &zone]).await;
+}
+
+fn at(text: &str) -> DateTime<Utc> {
+    text.parse().unwrap()
+}
+
+/// What is on record about the reminder of a booking: its status, and its quiet hours.
+async fn record(app: &App, id: Uuid) -> Option<(String, Value)> {
+    let sql = "SELECT status, coalesce(event_data -> 'quiet_hours', 'null') FROM booking_automation_events
+                WHERE event_type = 'reminder_sent' AND booking_id = $1";
+    let rows = app.db.query(sql, &[&id]).await.unwrap();
+    assert!(rows.len() <= 1, "{rows:?}");
+    rows.first().map(|row| (row.get(0), row.get(1)))
+}
+
+/// Asserts that a reminder is sent at `sent_at`, and not by the pass before.
+async fn assert_sent_at(app: &App, id: Uuid, sent_at: DateTime<Utc>) {
+    app.run(sent_at - minutes(1)).await;
+    assert_eq!(record(app, id).await, None);
+    app.run(sent_at).await;
+    let (status, _) = record(app, id).await.unwrap();
+    assert_eq!(status, "completed", "{sent_at}");
+}
+
+#[tokio::test]
+async fn a_reminder_moves_to_the_beginning_of_quiet_hours() {
+    let app = app_with_rule("24h").await;
+    set_quiet_hours(&app, app.customer, "22:00", "07:00", "Europe/Vienna").await;
+    // Due at 3 o'clock in Vienna.
+    let id = app.confirmed(at("2026-03-03T02:00:00Z")).await;
+    assert_sent_at(&app, id, at("2026-03-01T21:00:00Z")).await;
+    let expected = json!({"from": "2026-03-01T21:00:00+00:00", "moved": true});
+    assert_eq!(record(&app, id).await.unwrap().1, expected);
+    // Nothing else follows at its own time.
+    app.run(at("2026-03-02T02:00:00Z")).await;
+    assert_eq!(app.ses.mails().len(), 1);
+    // It keeps its own due time, by which nearer reminders replace it.
+    let sql = "SELECT scheduled_at FROM booking_automation_events WHERE booking_id = $1 AND event_type = 'reminder_sent'";
+    let due: DateTime<Utc> = app.one(sql, &[&id]).await.get(0);
+    assert_eq!(due, at("2026-03-02T02:00:00Z"));
+}
+
+#[tokio::test]
+async fn only_the_reminders_of_that_person_move() {
+    let app = app_with_rule("24h").await;
+    set_quiet_hours(&app, app.provider, "22:00", "07:00", "Europe/Vienna").await;
+    let id = app.confirmed(at("2026-03-03T02:00:00Z")).await;
+    assert_sent_at(&app, id, at("2026-03-02T02:00:00Z")).await;
+    assert_eq!(record(&app, id).await.unwrap().1, Value::Null);
+}
+
+#[tokio::test]
+async fn what_lies_outside_of_quiet_hours_stays() {
+    let app = app_with_rule("24h").await;
+    set_quiet_hours(&app, app.customer, "22:00", "07:00", "Europe/Vienna").await;
+    for (start, due) in [
+        ("2026-03-02T20:59:00Z", "2026-03-01T20:59:00Z"),
+        ("2026-03-03T06:00:00Z", "2026-03-02T06:00:00Z"),
+    ] {
+        let id = app.confirmed(at(start)).await;
+        assert_sent_at(&app, id, at(due)).await;
+        assert_eq!(record(&app, id).await.unwrap().1, Value::Null, "{start}");
+    }
+}
+
+#[tokio::test]
+async fn a_reminder_without_a_moment_before_goes_out_at_its_own_time() {
+    // Half an hour before 6 o'clock lies in the quiet hours, too.
+    let app = app_with_rule("1h").await;
+    set_quiet_hours(&app, app.customer, "22:00", "07:00", "Europe/Vienna").await;
+    let id = app.confirmed(at("2026-03-02T06:00:00Z")).await;
+    app.run(at("2026-03-01T21:00:00Z")).await;
+    assert_sent_at(&app, id, at("2026-03-02T05:00:00Z")).await;
+    let expected = json!({"from": "2026-03-01T21:00:00+00:00", "moved": false});
+    assert_eq!(record(&app, id).await.unwrap().1, expected);
+
+    // No pass ran when they began, and for an hour: now they are under way.
+    let app = app_with_rule("24h").await;
+    set_quiet_hours(&app, app.customer, "22:00", "07:00", "Europe/Vienna").await;
+    let id = app.confirmed(at("2026-03-03T02:00:00Z")).await;
+    app.run(at("2026-03-01T20:00:00Z")).await;
+    app.run(at("2026-03-01T22:00:00Z")).await;
+    assert_sent_at(&app, id, at("2026-03-02T02:00:00Z")).await;
+}
+
+#[tokio::test]
+async fn half_the_lead_is_the_most() {
+    let app = app_with_rule("24h").await;
+    // Twelve hours before the due time, to the minute; and one minute more.
+    set_quiet_hours(&app, app.customer, "08:00", "21:00", "UTC").await;
+    let moved = app.confirmed(at("2026-03-03T20:00:00Z")).await;
+    let stays = app.confirmed(at("2026-03-03T20:01:00Z")).await;
+    assert_sent_at(&app, moved, at("2026-03-02T08:00:00Z")).await;
+    assert_sent_at(&app, stays, at("2026-03-02T20:01:00Z")).await;
+}
+
+#[tokio::test]
+async fn quiet_hours_begin_by_the_clock_of_their_own_day() {
+    // The clocks go forward in the night to 29 March: 22 o'clock is 21:00 UTC before, 20:00 after.
+    let app = app_with_rule("24h").await;
+    set_quiet_hours(&app, app.customer, "22:00", "07:00", "Europe/Vienna").await;
+    let id = app.confirmed(at("2026-03-30T04:30:00Z")).await;
+    assert_sent_at(&app, id, at("2026-03-28T21:00:00Z")).await;
+    let id = app.confirmed(at("2026-03-31T04:30:00Z")).await;
+    assert_sent_at(&app, id, at("2026-03-29T20:00:00Z")).await;
+    // Back, in the night to 25 October.
+    let id = app.confirmed(at("2026-10-26T05:30:00Z")).await;
+    assert_sent_at(&app, id, at("2026-10-24T20:00:00Z")).await;
+}
+
+#[tokio::test]
+async fn quiet_hours_of_a_zone_with_half_an_hour_and_beyond_the_date_line() {
+    let app = app_with_rule("24h").await;
+    set_quiet_hours(&app, app.customer, "21:30", "06:00", "Asia/Kolkata").await;
+    let id = app.confirmed(at("2026-03-03T20:00:00Z")).await;
+    assert_sent_at(&app, id, at("2026-03-02T16:00:00Z")).await;
+    app.sql(
+        "UPDATE booking_automation_preferences SET timezone = 'Pacific/Kiritimati'",
+        &[],
+    )
+    .await;
+    // 14 hours ahead: 3 o'clock on the 6th is the 5th in UTC.
+    let id = app.confirmed(at("2026-03-06T13:00:00Z")).await;
+    assert_sent_at(&app, id, at("2026-03-05T07:30:00Z")).await;
+}
+
+#[tokio::test]
+async fn a_zone_that_the_server_does_not_know_has_no_quiet_hours() {
+    let app = app_with_rule("24h").await;
+    set_quiet_hours(&app, app.customer, "22:00", "07:00", "Mars/Olympus_Mons").await;
+    let id = app.confirmed(at("2026-03-03T02:00:00Z")).await;
+    assert_sent_at(&app, id, at("2026-03-02T02:00:00Z")).await;
+}
+
+#[tokio::test]
+async fn a_moved_booking_has_its_reminder_for_its_new_start() {
+    let app = app_with_rule("24h").await;
+    set_quiet_hours(&app, app.customer, "22:00", "07:00", "Europe/Vienna").await;
+    let id = app.confirmed(at("2026-03-03T02:00:00Z")).await;
+    app.run(at("2026-03-01T21:00:00Z")).await;
+    app.set_clock(at("2026-03-01T22:00:00Z")).await;
+    let sql = "UPDATE bookings SET scheduled_at = '2026-03-04T02:00Z' WHERE id = $1";
+    app.sql(sql, &[&id]).await;
+    app.run(at("2026-03-02T20:59:00Z")).await;
+    assert_eq!(app.ses.mails().len(), 1);
+    app.run(at("2026-03-02T21:00:00Z")).await;
+    assert_eq!(app.ses.mails().len(), 2);
+}
+
+#[tokio::test]
+async fn preview_and_timeline_say_when_a_moved_reminder_goes_out() {
+    let mut app = app_with_rule("24h").await;
+    set_quiet_hours(&app, app.customer, "22:00", "07:00", "Europe/Vienna").await;
+    let id = app.confirmed(at("2026-03-03T02:00:00Z")).await;
+    app.run(noon()).await;
+    let preview = app
+        .call(&["preview", "--for", "24h", "--as-of", &noon().to_rfc3339()])
+        .await
+        .summary();
+    let minutes = preview["minutes"].as_array().unwrap();
+    let sends: Vec<_> = minutes
+        .iter()
+        .filter(|minute| {
+            let rules = minute["reminders"].as_array().unwrap();
+            rules.iter().any(|rule| rule["send"] != 0)
+        })
+        .map(|minute| at(minute["at"].as_str().unwrap()))
+        .collect();
+    assert_eq!(sends, [at("2026-03-01T21:00:00Z")]);
+
+    let server = support(&mut app, noon()).await;
+    let told = ask(
+        &server,
+        "GET",
+        &format!("/bookings/{id}/timeline"),
+        &[],
+        b"",
+    )
+    .await;
+    let planned = told.json()["planned"].to_string();
+    assert!(planned.contains("2026-03-01T21:00:00Z"), "{planned}");
+    assert!(!planned.contains("2026-03-02T02:00:00Z"), "{planned}");
+}
