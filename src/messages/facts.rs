@@ -44,6 +44,10 @@ pub struct BookingFacts {
     pub place_timezone: Option<String>,
     /// Whom an answer goes to; `None`: the sender.
     pub reply_to: Option<String>,
+    /// How often its schedule changed.
+    pub revision: i32,
+    /// When the message was claimed.
+    pub told_at: DateTime<Utc>,
 }
 
 impl BookingFacts {

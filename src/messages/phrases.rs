@@ -31,7 +31,7 @@ pub(crate) struct Phrases<'a> {
     /// The service, or that it is a booking.
     booked: String,
     /// The same, and with whom.
-    booking: String,
+    pub(crate) booking: String,
     /// The start.
     when: String,
 }

@@ -51,6 +51,8 @@ pub fn sample_facts(audience: &str, language: &str) -> BookingFacts {
         meeting_link: None,
         is_online: false,
         place_timezone: Some("Europe/Vienna".to_owned()),
+        revision: 1,
+        told_at: start() - TimeDelta::days(1),
     }
 }
 

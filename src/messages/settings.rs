@@ -3,6 +3,7 @@
 use std::fmt;
 
 use url::Url;
+use uuid::Uuid;
 
 use crate::messages::languages::Language;
 use crate::primitives::settings::{Lookup, SettingError, read, read_or};
@@ -14,6 +15,8 @@ pub struct MessageSettings {
     pub public_url: Option<String>,
     /// Of recipients whose own is not known, or has no file.
     pub default_language: &'static Language,
+    /// Whether mails carry the appointment.
+    pub calendar: bool,
     /// Logo, colour and signature.
     pub look: Look,
 }
@@ -109,7 +112,8 @@ impl Look {
 }
 
 impl MessageSettings {
-    /// Reads `PUBLIC_URL`, `DEFAULT_LANGUAGE`, `MAIL_LOGO_URL`, `MAIL_COLOR` and `MAIL_SIGNATURE`.
+    /// Reads `PUBLIC_URL`, `DEFAULT_LANGUAGE`, `MAIL_CALENDAR`, `MAIL_LOGO_URL`, `MAIL_COLOR` and
+    /// `MAIL_SIGNATURE`.
     ///
     /// # Errors
     /// Names the variable that is malformed.
@@ -124,8 +128,21 @@ impl MessageSettings {
         Ok(Self {
             public_url,
             default_language: read_language(lookup)?,
+            calendar: read_or(
+                lookup,
+                "MAIL_CALENDAR",
+                true,
+                |text| text.to_ascii_lowercase().parse().ok(),
+                "true or false",
+            )?,
             look: Look::from_environment(lookup)?,
         })
+    }
+
+    /// The page of a booking; `None`: there is none.
+    pub(crate) fn booking_url(&self, booking_id: Uuid) -> Option<String> {
+        let base = self.public_url.as_ref()?;
+        Some(format!("{base}/bookings/{booking_id}"))
     }
 }
 

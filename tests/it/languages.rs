@@ -215,6 +215,8 @@ pub fn reminder(language: &str, starts_at: DateTime<Utc>, timezone: &str) -> Boo
         is_online: false,
         place_timezone: Some("Europe/Vienna".to_owned()),
         reply_to: None,
+        revision: 1,
+        told_at: starts_at - chrono::TimeDelta::minutes(65),
     }
 }
 
@@ -225,6 +227,7 @@ pub fn written(reminder: &BookingFacts) -> Message {
 pub fn written_as(kind: &Kind, facts: &BookingFacts) -> Message {
     let settings = MessageSettings {
         default_language: Language::matching("en").unwrap(),
+        calendar: true,
         public_url: Some("https://studio.example".to_owned()),
         look: Look::default(),
     };

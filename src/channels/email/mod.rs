@@ -3,6 +3,7 @@
 //! SES has no idempotency key, so the SDK's retries are off: after a lost answer, they would send a
 //! second mail. The outbox decides on retries.
 
+mod mime;
 pub(crate) mod refusals;
 pub mod sender;
 pub mod settings;
@@ -22,14 +23,17 @@ use aws_sdk_sesv2::config::{ConfigBag, Intercept, RuntimeComponents};
 use aws_sdk_sesv2::error::BoxError;
 use aws_sdk_sesv2::error::{ProvideErrorMetadata, SdkError};
 use aws_sdk_sesv2::operation::send_email::SendEmailError;
+use aws_sdk_sesv2::primitives::Blob;
 use aws_sdk_sesv2::types::{
     Body, Content, Destination, EmailContent, Message as SesMessage, MessageHeader, MessageTag,
+    RawMessage,
 };
 use aws_smithy_http_client::tls::{Provider, rustls_provider::CryptoMode};
 use tokio::sync::OnceCell;
 use uuid::Uuid;
 
 use crate::channels::Outcome;
+use crate::channels::email::mime::Mime;
 use crate::channels::email::refusals::{TooLate, classify};
 use crate::channels::email::settings::EmailSettings;
 use crate::channels::timing::Timing;
@@ -147,16 +151,26 @@ impl Ses {
         message: Message,
         leave_by: Instant,
     ) -> Result<String, SdkError<SendEmailError, HttpResponse>> {
-        let body = Body::builder()
-            .text(utf8(message.text)?)
-            .html(utf8(message.html)?)
-            .build();
-        let content = SesMessage::builder()
-            .subject(utf8(message.subject)?)
-            .body(body)
-            .headers(header("Auto-Submitted", "auto-generated")?)
-            .build();
         let to = envelope.to.as_str();
+        // A complete message has its own `Reply-To`.
+        let (content, reply_to) = match &message.calendar {
+            Some(calendar) => {
+                let calendar = (
+                    calendar.method,
+                    calendar.invitation(&self.from_address, &envelope.to),
+                );
+                (
+                    raw(Mime {
+                        from: &self.from,
+                        envelope,
+                        message: &message,
+                        calendar,
+                    })?,
+                    None,
+                )
+            }
+            None => (simple(message)?, envelope.reply_to()),
+        };
         let tag = MessageTag::builder()
             .name(EVENT_TAG)
             .value(event_id.to_string())
@@ -167,8 +181,8 @@ impl Ses {
             .send_email()
             .from_email_address(&self.from)
             .destination(Destination::builder().to_addresses(to).build())
-            .set_reply_to_addresses(envelope.reply_to())
-            .content(EmailContent::builder().simple(content).build())
+            .set_reply_to_addresses(reply_to)
+            .content(content)
             .email_tags(tag.map_err(SdkError::construction_failure)?)
             .set_configuration_set_name(self.configuration_set.clone())
             .customize()
@@ -249,4 +263,33 @@ fn utf8(data: String) -> Result<Content, SdkError<SendEmailError, HttpResponse>>
         .data(data)
         .build()
         .map_err(SdkError::construction_failure)
+}
+
+#[expect(
+    clippy::result_large_err,
+    reason = "the SDK's own error, classified at once and dropped"
+)]
+fn raw(mail: Mime<'_>) -> Result<EmailContent, SdkError<SendEmailError, HttpResponse>> {
+    let raw = RawMessage::builder()
+        .data(Blob::new(mail.to_string()))
+        .build()
+        .map_err(SdkError::construction_failure)?;
+    Ok(EmailContent::builder().raw(raw).build())
+}
+
+#[expect(
+    clippy::result_large_err,
+    reason = "the SDK's own error, classified at once and dropped"
+)]
+fn simple(message: Message) -> Result<EmailContent, SdkError<SendEmailError, HttpResponse>> {
+    let body = Body::builder()
+        .text(utf8(message.text)?)
+        .html(utf8(message.html)?)
+        .build();
+    let content = SesMessage::builder()
+        .subject(utf8(message.subject)?)
+        .body(body)
+        .headers(header("Auto-Submitted", "auto-generated")?)
+        .build();
+    Ok(EmailContent::builder().simple(content).build())
 }

@@ -66,9 +66,8 @@ pub(super) fn lay_out(
 ) -> Result<Message, RenderError> {
     let language = phrases.language;
     let zones = phrases.text("time-zones", &[])?;
-    let booking = (settings.public_url.as_ref())
-        .map(|base| format!("{base}/bookings/{}", phrases.facts.booking_id));
-    let join = meeting_link(phrases, &draft).filter(|link| is_safe(link));
+    let booking = settings.booking_url(phrases.facts.booking_id);
+    let join = meeting_link(phrases).filter(|_| draft.is_ahead);
     let facts = facts(phrases, &draft)?;
     let page = Page {
         language,
@@ -92,6 +91,7 @@ pub(super) fn lay_out(
         html: Html { page: &page, look }.render()?,
         subject: page.subject,
         short: draft.short,
+        calendar: None,
     })
 }
 
@@ -133,19 +133,26 @@ fn facts(phrases: &Phrases<'_>, draft: &Draft) -> Result<Vec<Fact>, TextError> {
     if let Some(place) = &phrases.place {
         facts.push(fact("where", vec![place.clone()], Style::Plain)?);
     }
-    if let Some(link) = meeting_link(phrases, draft).filter(|link| !is_safe(link)) {
+    if let Some(link) = unsafe_link(phrases).filter(|_| draft.is_ahead) {
         facts.push(fact("join", vec![link], Style::Plain)?);
     }
     Ok(facts)
 }
 
-/// How to join a booking that is online, or at no known place.
-fn meeting_link(phrases: &Phrases<'_>, draft: &Draft) -> Option<String> {
-    let is_shown = draft.is_ahead && phrases.place.is_none();
-    whole_link(phrases.facts.meeting_link.as_deref()).filter(|_| is_shown)
+/// The page to join a booking that is online, or at no known place.
+pub(super) fn meeting_link(phrases: &Phrases<'_>) -> Option<String> {
+    link(phrases).filter(|link| is_safe(link))
 }
 
-/// Any other link (`javascript:`, `data:`) is shown as text.
+/// A link that is no link to a page (`javascript:`, `data:`): it is shown as text.
+fn unsafe_link(phrases: &Phrases<'_>) -> Option<String> {
+    link(phrases).filter(|link| !is_safe(link))
+}
+
+fn link(phrases: &Phrases<'_>) -> Option<String> {
+    whole_link(phrases.facts.meeting_link.as_deref()).filter(|_| phrases.place.is_none())
+}
+
 fn is_safe(link: &str) -> bool {
     link.starts_with("https://") || link.starts_with("http://")
 }
