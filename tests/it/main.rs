@@ -11,6 +11,7 @@ mod already_told;
 mod app;
 mod architecture;
 mod auth;
+mod calendar;
 mod cancellation;
 mod chaos;
 mod chaos_clock;

@@ -125,6 +125,7 @@ const MALFORMED: &[(&str, &str)] = &[
     ("DEFAULT_LANGUAGE", "secret-value"),
     ("DEFAULT_LANGUAGE", "sv"),
     ("DEFAULT_LANGUAGE", "zh-TW"),
+    ("MAIL_CALENDAR", "secret-value"),
     ("MAIL_LOGO_URL", "secret-value"),
     ("MAIL_LOGO_URL", "http://studio.example/secret-value.png"),
     (
@@ -345,6 +346,7 @@ async fn well_formed_settings_are_accepted() {
         ("OVERLAP_ALARM_AFTER", "60s"),
         ("PUBLIC_URL", "https://studio.example/app/"),
         ("DEFAULT_LANGUAGE", "pt_BR"),
+        ("MAIL_CALENDAR", " False "),
         ("MAIL_LOGO_URL", "https://studio.example/logo.png?v=2"),
         ("MAIL_COLOR", "#AB1234"),
         ("MAIL_SIGNATURE", "Studio Nord\nRingstraße 1, Wien"),

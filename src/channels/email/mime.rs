@@ -9,10 +9,11 @@ use std::fmt;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
-use crate::channels::email::Envelope;
+use crate::channels::email::envelope::Envelope;
 use crate::channels::email::sender::encoded_words;
 use crate::messages::Message;
-use crate::messages::calendar::Method;
+use crate::messages::calendar::Appointment;
+use crate::primitives::email_address::Address;
 
 /// It occurs in no part, since base64 has no `_`.
 const BOUNDARY: &str = "=_booking_automation";
@@ -23,10 +24,12 @@ const LONGEST: usize = 76;
 pub(super) struct Mime<'a> {
     /// The value of the header.
     pub(super) from: &'a str,
+    /// The sender's address.
+    pub(super) organizer: &'a Address,
     pub(super) envelope: &'a Envelope,
     pub(super) message: &'a Message,
-    /// What it does, and its text.
-    pub(super) calendar: (Method, String),
+    /// Of the message.
+    pub(super) appointment: &'a Appointment,
 }
 
 impl fmt::Display for Mime<'_> {
@@ -37,9 +40,9 @@ impl fmt::Display for Mime<'_> {
             html,
             ..
         } = self.message;
-        let (method, calendar) = &self.calendar;
+        let to = &self.envelope.to;
         write!(mail, "From: {}\r\n", folded(self.from))?;
-        write!(mail, "To: {}\r\n", self.envelope.to.as_str())?;
+        write!(mail, "To: {}\r\n", to.as_str())?;
         if let Some(address) = &self.envelope.reply_to {
             write!(mail, "Reply-To: {}\r\n", address.as_str())?;
         }
@@ -52,8 +55,9 @@ impl fmt::Display for Mime<'_> {
         // The last one is the best one (RFC 2046, 5.1.4). Line ends of text are CRLF in MIME.
         write_part(mail, "plain", &text.replace('\n', "\r\n"), "")?;
         write_part(mail, "html", &html.replace('\n', "\r\n"), "")?;
-        let method = format!("; method={}", method.as_str());
-        write_part(mail, "calendar", calendar, &method)?;
+        let method = format!("; method={}", self.appointment.method.as_str());
+        let calendar = self.appointment.invitation(self.organizer, to);
+        write_part(mail, "calendar", &calendar, &method)?;
         write!(mail, "--{BOUNDARY}--\r\n")
     }
 }

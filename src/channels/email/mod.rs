@@ -3,6 +3,7 @@
 //! SES has no idempotency key, so the SDK's retries are off: after a lost answer, they would send a
 //! second mail. The outbox decides on retries.
 
+mod envelope;
 mod mime;
 pub(crate) mod refusals;
 pub mod sender;
@@ -33,13 +34,13 @@ use tokio::sync::OnceCell;
 use uuid::Uuid;
 
 use crate::channels::Outcome;
+pub(crate) use crate::channels::email::envelope::Envelope;
 use crate::channels::email::mime::Mime;
 use crate::channels::email::refusals::{TooLate, classify};
 use crate::channels::email::settings::EmailSettings;
 use crate::channels::timing::Timing;
 use crate::messages::Message;
-use crate::messages::facts::BookingFacts;
-use crate::primitives::email_address::{Address, AddressError};
+use crate::primitives::email_address::Address;
 use crate::primitives::settings::SettingError;
 
 /// How long an idle connection is kept. It is far below a minute: a connection that died while the
@@ -152,25 +153,12 @@ impl Ses {
         leave_by: Instant,
     ) -> Result<String, SdkError<SendEmailError, HttpResponse>> {
         let to = envelope.to.as_str();
-        // A complete message has its own `Reply-To`.
-        let (content, reply_to) = match &message.calendar {
-            Some(calendar) => {
-                let calendar = (
-                    calendar.method,
-                    calendar.invitation(&self.from_address, &envelope.to),
-                );
-                (
-                    raw(Mime {
-                        from: &self.from,
-                        envelope,
-                        message: &message,
-                        calendar,
-                    })?,
-                    None,
-                )
-            }
-            None => (simple(message)?, envelope.reply_to()),
+        // A complete mail has its own `Reply-To`.
+        let reply_to = match message.calendar {
+            Some(_) => None,
+            None => envelope.reply_to(),
         };
+        let content = self.content(envelope, message)?;
         let tag = MessageTag::builder()
             .name(EVENT_TAG)
             .value(event_id.to_string())
@@ -190,6 +178,27 @@ impl Ses {
             .send()
             .await?;
         Ok(sent.message_id().unwrap_or_default().to_owned())
+    }
+
+    #[expect(
+        clippy::result_large_err,
+        reason = "the SDK's own error, classified at once and dropped"
+    )]
+    fn content(
+        &self,
+        envelope: &Envelope,
+        message: Message,
+    ) -> Result<EmailContent, SdkError<SendEmailError, HttpResponse>> {
+        match &message.calendar {
+            Some(appointment) => raw(&Mime {
+                from: &self.from,
+                organizer: &self.from_address,
+                envelope,
+                message: &message,
+                appointment,
+            }),
+            None => simple(message),
+        }
     }
 }
 
@@ -214,27 +223,6 @@ impl Intercept for LeaveBy {
         } else {
             Err(TooLate.into())
         }
-    }
-}
-
-/// From whom to whom a message goes, besides the sender.
-pub(crate) struct Envelope {
-    to: Address,
-    reply_to: Option<Address>,
-}
-
-impl Envelope {
-    /// An address for answers that is not one is left out: the message is more important.
-    pub(crate) fn of(facts: &BookingFacts) -> Result<Self, AddressError> {
-        Ok(Self {
-            to: Address::parse(&facts.email)?,
-            reply_to: (facts.reply_to.as_deref()).and_then(|text| Address::parse(text).ok()),
-        })
-    }
-
-    fn reply_to(&self) -> Option<Vec<String>> {
-        let address = self.reply_to.as_ref()?;
-        Some(vec![address.as_str().to_owned()])
     }
 }
 
@@ -269,7 +257,7 @@ fn utf8(data: String) -> Result<Content, SdkError<SendEmailError, HttpResponse>>
     clippy::result_large_err,
     reason = "the SDK's own error, classified at once and dropped"
 )]
-fn raw(mail: Mime<'_>) -> Result<EmailContent, SdkError<SendEmailError, HttpResponse>> {
+fn raw(mail: &Mime<'_>) -> Result<EmailContent, SdkError<SendEmailError, HttpResponse>> {
     let raw = RawMessage::builder()
         .data(Blob::new(mail.to_string()))
         .build()
