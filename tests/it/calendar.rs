@@ -365,6 +365,37 @@ async fn a_setting_switches_it_off() {
 }
 
 #[tokio::test]
+async fn a_role_that_may_send_no_complete_mails_sends_them_without_the_appointment() {
+    let mut app = App::new().await;
+    app.confirmed(noon() + hours(24)).await;
+    app.confirmed(noon() + hours(24)).await;
+    let denied = "User `arn:aws:sts::123456789012:assumed-role/booking/x' is not authorized to perform \
+                  `ses:SendRawEmail' on resource `arn:aws:ses:eu-central-1:123456789012:identity/studio.example'";
+    app.ses.answer(move |mail| match mail.calendar() {
+        Some(_) => Answer::Error(403, "AccessDeniedException", denied),
+        None => Answer::Sent,
+    });
+    app.env.insert("SEND_CONCURRENCY", "1".to_owned());
+    let output = app.call(&["run", "--as-of", &noon().to_rfc3339()]).await;
+    let log = &output.stderr;
+    assert_eq!(log.matches("ses:SendRawEmail").count(), 1, "{log}");
+    let summary = output.summary();
+    assert_eq!(summary["reminders"]["sent"], 2, "{summary}");
+    let complete: Vec<_> = (app.ses.mails().iter())
+        .map(|mail| mail.calendar().is_some())
+        .collect();
+    assert_eq!(complete, [true, false, false], "it is tried once");
+    // Any other permission that is missing holds all mails back, as before.
+    app.confirmed(noon() + hours(24)).await;
+    app.ses.answer(|_| {
+        let denied = "User is not authorized to perform `ses:SendEmail'";
+        Answer::Error(403, "AccessDeniedException", denied)
+    });
+    let summary = app.run(noon()).await;
+    assert_eq!(summary["reminders"]["deferred"], 1, "{summary}");
+}
+
+#[tokio::test]
 async fn follow_ups_and_expiries_carry_none() {
     let app = with_rules(&["expired", "follow-up"]).await;
     let completed = app.booking("confirmed", noon() + minutes(1)).await;

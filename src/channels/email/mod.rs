@@ -9,6 +9,7 @@ pub(crate) mod refusals;
 pub mod sender;
 pub mod settings;
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use aws_config::Region;
@@ -21,7 +22,7 @@ use aws_sdk_sesv2::Client;
 use aws_sdk_sesv2::config::http::HttpResponse;
 use aws_sdk_sesv2::config::interceptors::BeforeTransmitInterceptorContextRef;
 use aws_sdk_sesv2::config::{ConfigBag, Intercept, RuntimeComponents};
-use aws_sdk_sesv2::error::BoxError;
+use aws_sdk_sesv2::error::{BoxError, BuildError};
 use aws_sdk_sesv2::error::{ProvideErrorMetadata, SdkError};
 use aws_sdk_sesv2::operation::send_email::SendEmailError;
 use aws_sdk_sesv2::primitives::Blob;
@@ -36,10 +37,11 @@ use uuid::Uuid;
 use crate::channels::Outcome;
 pub(crate) use crate::channels::email::envelope::Envelope;
 use crate::channels::email::mime::Mime;
-use crate::channels::email::refusals::{TooLate, classify};
+use crate::channels::email::refusals::{TooLate, classify, is_raw_denied};
 use crate::channels::email::settings::EmailSettings;
 use crate::channels::timing::Timing;
 use crate::messages::Message;
+use crate::messages::calendar::Appointment;
 use crate::primitives::email_address::Address;
 use crate::primitives::settings::SettingError;
 
@@ -50,7 +52,7 @@ const IDLE_TIMEOUT: Duration = Duration::from_secs(2);
 pub(crate) const EVENT_TAG: &str = "event_id";
 
 /// A client of Amazon SES.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub struct Ses {
     region: Region,
     /// Created for the first request: it reads all the system's certificate authorities, the
@@ -60,6 +62,8 @@ pub struct Ses {
     from_address: Address,
     configuration_set: Option<String>,
     timing: Timing,
+    /// The role may not send complete mails.
+    is_raw_denied: AtomicBool,
 }
 
 impl Ses {
@@ -89,6 +93,7 @@ impl Ses {
             from_address: settings.from.address().clone(),
             configuration_set: settings.configuration_set.clone(),
             timing: settings.timing,
+            is_raw_denied: AtomicBool::new(false),
         })
     }
 
@@ -129,14 +134,32 @@ impl Ses {
     }
 
     /// Sends one message, once. After `leave_by` it sends nothing.
+    ///
+    /// A complete mail needs a permission of its own, which a role from before 0.3.0 lacks. Then the
+    /// mail is sent without its appointment: SES refused the first request, so no mail left.
     pub(crate) async fn send(
         &self,
         event_id: Uuid,
         envelope: &Envelope,
-        message: Message,
+        message: &Message,
         leave_by: Instant,
     ) -> Outcome {
-        match self.request(event_id, envelope, message, leave_by).await {
+        let request = async |content| self.request(event_id, envelope, content, leave_by).await;
+        let may_send_raw = !self.is_raw_denied.load(Ordering::Relaxed);
+        let mut answer = match message.calendar.as_ref().filter(|_| may_send_raw) {
+            Some(appointment) => request(self.raw(envelope, message, appointment)).await,
+            None => request(simple(message)).await,
+        };
+        if may_send_raw && answer.as_ref().is_err_and(is_raw_denied) {
+            if !self.is_raw_denied.swap(true, Ordering::Relaxed) {
+                tracing::warn!(
+                    "mails are sent without the appointment until the next start: the role needs \
+                     ses:SendRawEmail (or set MAIL_CALENDAR to false)"
+                );
+            }
+            answer = request(simple(message)).await;
+        }
+        match answer {
             Ok(message_id) if message_id.is_empty() => Outcome::Unknown {
                 error: "the answer has no message id".to_owned(),
             },
@@ -149,16 +172,16 @@ impl Ses {
         &self,
         event_id: Uuid,
         envelope: &Envelope,
-        message: Message,
+        content: Result<EmailContent, BuildError>,
         leave_by: Instant,
     ) -> Result<String, SdkError<SendEmailError, HttpResponse>> {
+        let content = content.map_err(SdkError::construction_failure)?;
         let to = envelope.to.as_str();
         // A complete mail has its own `Reply-To`.
-        let reply_to = match message.calendar {
+        let reply_to = match content.raw() {
             Some(_) => None,
             None => envelope.reply_to(),
         };
-        let content = self.content(envelope, message)?;
         let tag = MessageTag::builder()
             .name(EVENT_TAG)
             .value(event_id.to_string())
@@ -180,25 +203,22 @@ impl Ses {
         Ok(sent.message_id().unwrap_or_default().to_owned())
     }
 
-    #[expect(
-        clippy::result_large_err,
-        reason = "the SDK's own error, classified at once and dropped"
-    )]
-    fn content(
+    fn raw(
         &self,
         envelope: &Envelope,
-        message: Message,
-    ) -> Result<EmailContent, SdkError<SendEmailError, HttpResponse>> {
-        match &message.calendar {
-            Some(appointment) => raw(&Mime {
-                from: &self.from,
-                organizer: &self.from_address,
-                envelope,
-                message: &message,
-                appointment,
-            }),
-            None => simple(message),
-        }
+        message: &Message,
+        appointment: &Appointment,
+    ) -> Result<EmailContent, BuildError> {
+        let mail = Mime {
+            from: &self.from,
+            organizer: &self.from_address,
+            envelope,
+            message,
+            appointment,
+        };
+        let data = Blob::new(mail.to_string());
+        let raw = RawMessage::builder().data(data).build()?;
+        Ok(EmailContent::builder().raw(raw).build())
     }
 }
 
@@ -226,58 +246,21 @@ impl Intercept for LeaveBy {
     }
 }
 
-#[expect(
-    clippy::result_large_err,
-    reason = "the SDK's own error, classified at once and dropped"
-)]
-fn header(
-    name: &str,
-    value: &str,
-) -> Result<MessageHeader, SdkError<SendEmailError, HttpResponse>> {
-    MessageHeader::builder()
-        .name(name)
-        .value(value)
-        .build()
-        .map_err(SdkError::construction_failure)
-}
-
-#[expect(
-    clippy::result_large_err,
-    reason = "the SDK's own error, classified at once and dropped"
-)]
-fn utf8(data: String) -> Result<Content, SdkError<SendEmailError, HttpResponse>> {
-    Content::builder()
-        .charset("UTF-8")
-        .data(data)
-        .build()
-        .map_err(SdkError::construction_failure)
-}
-
-#[expect(
-    clippy::result_large_err,
-    reason = "the SDK's own error, classified at once and dropped"
-)]
-fn raw(mail: &Mime<'_>) -> Result<EmailContent, SdkError<SendEmailError, HttpResponse>> {
-    let raw = RawMessage::builder()
-        .data(Blob::new(mail.to_string()))
-        .build()
-        .map_err(SdkError::construction_failure)?;
-    Ok(EmailContent::builder().raw(raw).build())
-}
-
-#[expect(
-    clippy::result_large_err,
-    reason = "the SDK's own error, classified at once and dropped"
-)]
-fn simple(message: Message) -> Result<EmailContent, SdkError<SendEmailError, HttpResponse>> {
+/// A mail that SES puts together.
+fn simple(message: &Message) -> Result<EmailContent, BuildError> {
+    let utf8 = |data: &str| Content::builder().charset("UTF-8").data(data).build();
     let body = Body::builder()
-        .text(utf8(message.text)?)
-        .html(utf8(message.html)?)
+        .text(utf8(&message.text)?)
+        .html(utf8(&message.html)?)
         .build();
+    let header = MessageHeader::builder()
+        .name("Auto-Submitted")
+        .value("auto-generated")
+        .build()?;
     let content = SesMessage::builder()
-        .subject(utf8(message.subject)?)
+        .subject(utf8(&message.subject)?)
         .body(body)
-        .headers(header("Auto-Submitted", "auto-generated")?)
+        .headers(header)
         .build();
     Ok(EmailContent::builder().simple(content).build())
 }
