@@ -136,7 +136,7 @@ pub fn render(
         Kind::FollowUp => follow_up::draft(&phrases),
     }?;
     let calendar = match settings.calendar {
-        true => Appointment::of(kind, &phrases, settings)?,
+        true => Appointment::of(&phrases, settings)?,
         false => None,
     };
     Ok(Message {

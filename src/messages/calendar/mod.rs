@@ -5,15 +5,17 @@ mod lines;
 
 use uuid::Uuid;
 
-use crate::messages::Kind;
 use crate::messages::calendar::lines::{Lines, mailto, utc};
+use crate::messages::kind_name::KindName;
 use crate::messages::languages::TextError;
-use crate::messages::layout::meeting_link;
 use crate::messages::phrases::Phrases;
 use crate::messages::plain_text::without_isolates;
 use crate::messages::settings::MessageSettings;
 use crate::messages::times::ends_at;
 use crate::primitives::email_address::Address;
+
+/// The value of `PRODID`.
+const PRODUCT: &str = "-//booking-automation//booking-automation//EN";
 
 /// What a message does to the calendar of its recipient.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -26,11 +28,11 @@ pub enum Method {
 
 impl Method {
     /// `None`: messages of this kind carry no appointment.
-    fn of(kind: &Kind) -> Option<Self> {
+    fn of(kind: KindName) -> Option<Self> {
         match kind {
-            Kind::Reminder | Kind::Confirmed | Kind::Rescheduled { .. } => Some(Self::Request),
-            Kind::Cancelled { .. } => Some(Self::Cancel),
-            Kind::Expired | Kind::FollowUp => None,
+            KindName::Reminder | KindName::Confirmed | KindName::Rescheduled => Some(Self::Request),
+            KindName::Cancelled => Some(Self::Cancel),
+            KindName::Expired | KindName::FollowUp => None,
         }
     }
 
@@ -72,16 +74,16 @@ pub struct Appointment {
 impl Appointment {
     /// `None`: the message carries none, or iCalendar cannot express its start.
     pub(super) fn of(
-        kind: &Kind,
         phrases: &Phrases<'_>,
         settings: &MessageSettings,
     ) -> Result<Option<Self>, TextError> {
         let facts = phrases.facts;
         let times = (utc(facts.told_at), utc(facts.starts_at));
-        let (Some(method), (Some(told_at), Some(starts_at))) = (Method::of(kind), times) else {
+        let (Some(method), (Some(told_at), Some(starts_at))) = (Method::of(phrases.kind), times)
+        else {
             return Ok(None);
         };
-        let link = meeting_link(phrases).filter(|_| method == Method::Request);
+        let link = phrases.meeting_link().filter(|_| method == Method::Request);
         let url = settings.booking_url(facts.booking_id);
         Ok(Some(Self {
             method,
@@ -104,9 +106,15 @@ impl Appointment {
     pub fn invitation(&self, organizer: &Address, attendee: &Address) -> String {
         let mut lines = Lines::default();
         lines.push("BEGIN", "VCALENDAR");
-        lines.push("PRODID", "-//booking-automation//booking-automation//EN");
+        lines.push("PRODID", PRODUCT);
         lines.push("VERSION", "2.0");
         lines.push("METHOD", self.method.as_str());
+        self.write(&mut lines, organizer, Some(attendee));
+        lines.push("END", "VCALENDAR");
+        lines.into_text()
+    }
+
+    fn write(&self, lines: &mut Lines, organizer: &Address, attendee: Option<&Address>) {
         lines.push("BEGIN", "VEVENT");
         lines.push("UID", &uid(self.booking_id));
         lines.push("SEQUENCE", &self.sequence.to_string());
@@ -125,13 +133,13 @@ impl Appointment {
         }
         lines.push("STATUS", self.method.status());
         lines.push("ORGANIZER", &mailto(organizer));
-        lines.push(
-            "ATTENDEE;ROLE=REQ-PARTICIPANT;PARTSTAT=ACCEPTED;RSVP=FALSE",
-            &mailto(attendee),
-        );
+        if let Some(attendee) = attendee {
+            lines.push(
+                "ATTENDEE;ROLE=REQ-PARTICIPANT;PARTSTAT=ACCEPTED;RSVP=FALSE",
+                &mailto(attendee),
+            );
+        }
         lines.push("END", "VEVENT");
-        lines.push("END", "VCALENDAR");
-        lines.into_text()
     }
 }
 

@@ -4,7 +4,6 @@ use askama::Template;
 
 use crate::messages::languages::{Language, TextError};
 use crate::messages::phrases::Phrases;
-use crate::messages::plain_text::whole_link;
 use crate::messages::settings::{Look, MessageSettings};
 use crate::messages::{Draft, Message, RenderError};
 
@@ -67,7 +66,7 @@ pub(super) fn lay_out(
     let language = phrases.language;
     let zones = phrases.text("time-zones", &[])?;
     let booking = settings.booking_url(phrases.facts.booking_id);
-    let join = meeting_link(phrases).filter(|_| draft.is_ahead);
+    let join = phrases.meeting_link().filter(|_| draft.is_ahead);
     let facts = facts(phrases, &draft)?;
     let page = Page {
         language,
@@ -133,28 +132,10 @@ fn facts(phrases: &Phrases<'_>, draft: &Draft) -> Result<Vec<Fact>, TextError> {
     if let Some(place) = &phrases.place {
         facts.push(fact("where", vec![place.clone()], Style::Plain)?);
     }
-    if let Some(link) = unsafe_link(phrases).filter(|_| draft.is_ahead) {
+    if let Some(link) = phrases.unsafe_link().filter(|_| draft.is_ahead) {
         facts.push(fact("join", vec![link], Style::Plain)?);
     }
     Ok(facts)
-}
-
-/// The page to join a booking that is online, or at no known place.
-pub(super) fn meeting_link(phrases: &Phrases<'_>) -> Option<String> {
-    link(phrases).filter(|link| is_safe(link))
-}
-
-/// A link that is no link to a page (`javascript:`, `data:`): it is shown as text.
-fn unsafe_link(phrases: &Phrases<'_>) -> Option<String> {
-    link(phrases).filter(|link| !is_safe(link))
-}
-
-fn link(phrases: &Phrases<'_>) -> Option<String> {
-    whole_link(phrases.facts.meeting_link.as_deref()).filter(|_| phrases.place.is_none())
-}
-
-fn is_safe(link: &str) -> bool {
-    link.starts_with("https://") || link.starts_with("http://")
 }
 
 /// When and where.
