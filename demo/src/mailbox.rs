@@ -4,10 +4,14 @@ use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 
+use anyhow::Context as _;
 use axum::extract::State;
 use axum::routing::{get, post};
 use axum::{Json, Router};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use mail_builder::MessageBuilder;
+use mail_parser::MessageParser;
 use serde_json::{Value, json};
 
 /// The mails so far.
@@ -71,53 +75,76 @@ impl Mailbox {
     }
 
     fn keep(&self, request: &Value) -> anyhow::Result<String> {
-        let text = |pointer: &str| {
-            request
-                .pointer(pointer)
-                .and_then(Value::as_str)
-                .unwrap_or_default()
-                .to_owned()
+        let content = match request.pointer("/Content/Raw/Data").and_then(Value::as_str) {
+            Some(raw) => Content::of_raw(STANDARD.decode(raw)?)?,
+            None => Content::of_simple(request)?,
         };
-        let (to, subject) = (
-            text("/Destination/ToAddresses/0"),
-            text("/Content/Simple/Subject/Data"),
-        );
-        let (plain, html) = (
-            text("/Content/Simple/Body/Text/Data"),
-            text("/Content/Simple/Body/Html/Data"),
-        );
         let mut mails = self
             .mails
             .lock()
             .map_err(|_| anyhow::anyhow!("a mail could not be kept"))?;
         let file = name(mails.len() + 1);
-        std::fs::write(self.folder.join(format!("{file}.html")), &html)?;
-        let from = text("/FromEmailAddress");
-        let (name, address) = from
-            .trim_end_matches('>')
-            .rsplit_once(" <")
-            .unwrap_or(("", &from));
-        let eml = MessageBuilder::new()
-            .from((name.trim_matches('"'), address))
-            .to(to.clone())
-            .subject(subject.clone())
-            .text_body(plain)
-            .html_body(html.clone())
-            .write_to_vec()?;
-        std::fs::write(self.folder.join(format!("{file}.eml")), eml)?;
+        let html = &content.html;
+        std::fs::write(self.folder.join(format!("{file}.html")), html)?;
+        std::fs::write(self.folder.join(format!("{file}.eml")), &content.eml)?;
         let language = html
             .split_once("<html lang=\"")
             .and_then(|(_, rest)| rest.split_once('"'))
             .map_or("", |(language, _)| language)
             .to_owned();
         mails.push(Mail {
-            to,
-            subject,
+            to: text(request, "/Destination/ToAddresses/0"),
+            subject: content.subject,
             language,
         });
         self.index(&mails)?;
         Ok(file)
     }
+}
+
+/// What a request says, in either form of a mail.
+struct Content {
+    subject: String,
+    html: String,
+    eml: Vec<u8>,
+}
+
+impl Content {
+    /// A complete mail: one with the appointment for a calendar.
+    fn of_raw(eml: Vec<u8>) -> anyhow::Result<Self> {
+        let mail = MessageParser::default()
+            .parse(&eml)
+            .context("a mail that cannot be read")?;
+        Ok(Self {
+            subject: mail.subject().unwrap_or_default().to_owned(),
+            html: mail.body_html(0).unwrap_or_default().into_owned(),
+            eml: eml.clone(),
+        })
+    }
+
+    /// The form that SES makes a mail of.
+    fn of_simple(request: &Value) -> anyhow::Result<Self> {
+        let from = text(request, "/FromEmailAddress");
+        let (name, address) = from
+            .trim_end_matches('>')
+            .rsplit_once(" <")
+            .unwrap_or(("", &from));
+        let subject = text(request, "/Content/Simple/Subject/Data");
+        let html = text(request, "/Content/Simple/Body/Html/Data");
+        let eml = MessageBuilder::new()
+            .from((name.trim_matches('"'), address))
+            .to(text(request, "/Destination/ToAddresses/0"))
+            .subject(subject.clone())
+            .text_body(text(request, "/Content/Simple/Body/Text/Data"))
+            .html_body(html.clone())
+            .write_to_vec()?;
+        Ok(Self { subject, html, eml })
+    }
+}
+
+fn text(request: &Value, pointer: &str) -> String {
+    let text = request.pointer(pointer).and_then(Value::as_str);
+    text.unwrap_or_default().to_owned()
 }
 
 async fn take(

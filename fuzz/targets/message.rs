@@ -1,4 +1,5 @@
-//! Messages of each kind with hostile names, links, time zones and times. A subject is one line; a name adds no tag, no link and no line.
+//! Messages of each kind with hostile names, links, time zones and times. A subject is one line; a name adds no tag, no link and no
+//! line, and no property to an appointment.
 
 #![no_main]
 
@@ -11,6 +12,7 @@ use booking_automation::messages::languages::Language;
 use booking_automation::messages::settings::{Look, MessageSettings};
 use booking_automation::messages::wording::Wording;
 use booking_automation::messages::{Kind, Message, render};
+use booking_automation::primitives::email_address::Address;
 use chrono::DateTime;
 use jiff::tz::TimeZoneDatabase;
 use libfuzzer_sys::fuzz_target;
@@ -177,12 +179,15 @@ fuzz_target!(|row: Row| {
         is_online: row.is_online,
         place_timezone: row.place_timezone.name(),
         reply_to: None,
+        revision: 1,
+        told_at: DateTime::UNIX_EPOCH,
     };
     let kind = row.kind.kind();
     let settings = MessageSettings {
         public_url: row.linked.then(|| BASE.to_owned()),
         app_link_base: None,
         default_language: Language::matching("en").expect("English"),
+        calendar: true,
         look: Look::default(),
     };
     let wording = Wording::default();
@@ -194,6 +199,7 @@ fuzz_target!(|row: Row| {
         text,
         html,
         short,
+        calendar,
     } = &message;
     for line in [subject, short] {
         assert!(
@@ -207,6 +213,16 @@ fuzz_target!(|row: Row| {
     assert!(text.chars().all(|one| one == '\n' || !one.is_control()));
     assert_eq!(text.lines().count(), tame.text.lines().count(), "{text}");
     assert_eq!(tags(html), tags(&tame.html), "{html}");
+    let address = Address::parse("a@b.example").expect("an address");
+    let properties = |message: &Message| {
+        let appointment = message.calendar.as_ref()?;
+        let written = appointment.invitation(&address, &address);
+        let lines = written.strip_suffix("\r\n").expect("a whole line").split("\r\n");
+        assert!(lines.clone().all(|line| line.len() <= 75 && !line.contains(['\r', '\n'])));
+        let names = lines.filter(|line| !line.starts_with(' ')).map(|line| line.split(':').next().map(str::to_owned));
+        Some(names.collect::<Vec<_>>())
+    };
+    assert_eq!(properties(&message), properties(&tame), "{calendar:?}");
     for link in links(html) {
         let booking = format!("{BASE}/bookings/{}", reminder.booking_id);
         assert!(

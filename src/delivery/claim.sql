@@ -74,6 +74,7 @@ WITH clock AS MATERIALIZED (
            least(greatest(b.duration_minutes, 0), 2147483647)::integer AS duration_minutes,
            CASE e.event_type WHEN 'notification_sent' THEN b.scheduled_at ELSE e.starts_at END AS starts_at,
            notice.facts AS notice,
+           coalesce(s.revision, {latest_revision}) AS revision,
            t.told, who.person_id, own.language, own.timezone
       FROM candidate
       JOIN public.booking_automation_events e ON e.id = candidate.id
@@ -137,7 +138,7 @@ WITH clock AS MATERIALIZED (
      WHERE e.id = s.id AND s.settled_by IS NULL AND s.not_due IS NULL AND NOT s.exhausted
        AND e.status IN ('pending', 'sending') AND e.next_attempt_at <= p.at
     RETURNING e.id, e.booking_id, e.claim, e.attempts, e.rule, e.audience, e.starts_at, e.seq,
-              s.seconds_left, s.duration_minutes, s.notice, s.person_id, s.language, s.timezone
+              s.seconds_left, s.duration_minutes, s.revision, s.notice, s.person_id, s.language, s.timezone
 ), paced AS (
     UPDATE public.booking_automation_channels c
        SET next_at = p.free_at + make_interval(secs => (SELECT count(*) FROM claimed) / $2)
@@ -151,8 +152,8 @@ SELECT extract(epoch FROM p.free_at - p.at)::float8 AS free_in, p.room::float8 A
        (SELECT count(*) FROM settled) AS settled,
        (SELECT coalesce(array_agg(id), '{}') FROM (SELECT id FROM ended UNION ALL SELECT id FROM settled) AS final) AS ended,
        claimed.id, claimed.booking_id, claimed.claim, claimed.attempts, claimed.rule, claimed.audience, claimed.starts_at,
-       claimed.seconds_left, claimed.duration_minutes, claimed.notice, claimed.person_id, claimed.language,
-       claimed.timezone
+       claimed.seconds_left, claimed.duration_minutes, claimed.revision, claimed.notice, claimed.person_id,
+       claimed.language, claimed.timezone, p.as_of
   FROM pace p
   LEFT JOIN claimed ON true
  ORDER BY claimed.starts_at <= p.as_of, claimed.starts_at, claimed.seq

@@ -335,6 +335,8 @@ impl ClaimedMessage {
                     Duration::try_from_secs_f64(left.unwrap_or_default()).unwrap_or_default()
                 },
                 duration_minutes: row.get("duration_minutes"),
+                revision: row.get("revision"),
+                told_at: row.get("as_of"),
             },
         })
     }

@@ -103,7 +103,7 @@ async fn send(
         .min(mailer.settings.timing.request);
     let outcome = match tokio::time::timeout(
         left,
-        mailer.ses.send(claimed.id, &envelope, message, leave_by),
+        mailer.ses.send(claimed.id, &envelope, &message, leave_by),
     )
     .await
     {

@@ -46,6 +46,10 @@ pub struct BookingFacts {
     pub reply_to: Option<String>,
     /// The recipient's page, where they choose which messages they get; `None`: there is none.
     pub preferences_link: Option<String>,
+    /// How often its schedule changed.
+    pub revision: i32,
+    /// When the message was claimed.
+    pub told_at: DateTime<Utc>,
 }
 
 impl BookingFacts {

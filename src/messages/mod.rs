@@ -1,6 +1,7 @@
 //! What people read. A kind of message is a folder with what is its own; what all of them share
 //! stands once: the facts, their phrases, the layout and the languages.
 
+pub mod calendar;
 mod cancelled;
 mod confirmed;
 mod expired;
@@ -23,6 +24,7 @@ mod zones;
 
 use chrono::{DateTime, Utc};
 
+use crate::messages::calendar::Appointment;
 use crate::messages::facts::{BookingFacts, Canceller, RefundFacts};
 use crate::messages::kind_name::KindName;
 use crate::messages::languages::{Language, TextError};
@@ -80,6 +82,8 @@ pub struct Message {
     pub html: String,
     /// One sentence, for SMS and push.
     pub short: String,
+    /// For the recipient's calendar.
+    pub calendar: Option<Appointment>,
 }
 
 /// A message that cannot be written.
@@ -136,5 +140,12 @@ pub fn render(
         Kind::Expired => expired::draft(&phrases),
         Kind::FollowUp => follow_up::draft(&phrases),
     }?;
-    layout::lay_out(&phrases, draft, settings)
+    let calendar = match settings.calendar {
+        true => Appointment::of(&phrases, settings)?,
+        false => None,
+    };
+    Ok(Message {
+        calendar,
+        ..layout::lay_out(&phrases, draft, settings)?
+    })
 }

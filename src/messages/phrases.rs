@@ -7,7 +7,7 @@ use crate::messages::facts::BookingFacts;
 use crate::messages::kind_name::KindName;
 use crate::messages::languages::{Language, TextError, Variable};
 use crate::messages::plain_text::{
-    holds_link, isolated, one_line, without_isolates, without_links, without_typography,
+    holds_link, isolated, one_line, whole_link, without_isolates, without_links, without_typography,
 };
 use crate::messages::times::{full_time, short_time};
 use crate::messages::wording::Wording;
@@ -17,7 +17,7 @@ use crate::messages::zones::Zones;
 pub(crate) struct Phrases<'a> {
     pub(crate) facts: &'a BookingFacts,
     pub(crate) language: &'static Language,
-    kind: KindName,
+    pub(crate) kind: KindName,
     wording: &'a Wording,
     pub(crate) zones: Zones,
     /// The recipient's name. One that holds a link is not greeted: "Hello evil.example" would be an
@@ -31,7 +31,7 @@ pub(crate) struct Phrases<'a> {
     /// The service, or that it is a booking.
     booked: String,
     /// The same, and with whom.
-    booking: String,
+    pub(crate) booking: String,
     /// The start.
     when: String,
 }
@@ -125,6 +125,20 @@ impl<'a> Phrases<'a> {
         Ok(without_typography(&self.write_subject(text, variables)?))
     }
 
+    /// The page to join a booking that is online, or at no known place.
+    pub(crate) fn meeting_link(&self) -> Option<String> {
+        self.link().filter(|link| is_safe(link))
+    }
+
+    /// The same, of what is no link to a page (`javascript:`, `data:`): it is shown as text.
+    pub(crate) fn unsafe_link(&self) -> Option<String> {
+        self.link().filter(|link| !is_safe(link))
+    }
+
+    fn link(&self) -> Option<String> {
+        whole_link(self.facts.meeting_link.as_deref()).filter(|_| self.place.is_none())
+    }
+
     /// A label and its value: a line of the text.
     pub(crate) fn labelled(&self, label: &str, value: &str) -> Result<String, TextError> {
         let variables = [("label", label.into()), ("value", value.into())];
@@ -147,4 +161,8 @@ impl<'a> Phrases<'a> {
         }
         Ok(times)
     }
+}
+
+fn is_safe(link: &str) -> bool {
+    link.starts_with("https://") || link.starts_with("http://")
 }

@@ -52,6 +52,8 @@ pub fn sample_facts(audience: &str, language: &str) -> BookingFacts {
         is_online: false,
         place_timezone: Some("Europe/Vienna".to_owned()),
         preferences_link: None,
+        revision: 1,
+        told_at: start() - TimeDelta::days(1),
     }
 }
 

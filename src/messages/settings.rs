@@ -21,6 +21,8 @@ pub struct MessageSettings {
     pub link_base_url: Option<String>,
     /// Of recipients whose own is not known, or has no file.
     pub default_language: &'static Language,
+    /// Whether mails carry the appointment.
+    pub calendar: bool,
     /// Logo, colour and signature.
     pub look: Look,
 }
@@ -116,8 +118,8 @@ impl Look {
 }
 
 impl MessageSettings {
-    /// Reads `PUBLIC_URL`, `APP_LINK_BASE`, `LINK_BASE_URL`, `DEFAULT_LANGUAGE`, `MAIL_LOGO_URL`,
-    /// `MAIL_COLOR` and `MAIL_SIGNATURE`.
+    /// Reads `PUBLIC_URL`, `APP_LINK_BASE`, `LINK_BASE_URL`, `DEFAULT_LANGUAGE`, `MAIL_CALENDAR`,
+    /// `MAIL_LOGO_URL`, `MAIL_COLOR` and `MAIL_SIGNATURE`.
     ///
     /// # Errors
     /// Names the variable that is malformed.
@@ -134,14 +136,21 @@ impl MessageSettings {
             app_link_base: app_link_base(lookup)?,
             link_base_url,
             default_language: read_language(lookup)?,
+            calendar: read_or(
+                lookup,
+                "MAIL_CALENDAR",
+                true,
+                |text| text.to_ascii_lowercase().parse().ok(),
+                "true or false",
+            )?,
             look: Look::from_environment(lookup)?,
         })
     }
 
     /// Where a booking is shown: in the owner's app, else on their pages.
-    pub(crate) fn link_to(&self, booking: Uuid) -> Option<String> {
+    pub(crate) fn booking_url(&self, booking_id: Uuid) -> Option<String> {
         let base = self.app_link_base.as_ref().or(self.public_url.as_ref())?;
-        Some(format!("{base}/bookings/{booking}"))
+        Some(format!("{base}/bookings/{booking_id}"))
     }
 }
 

@@ -76,10 +76,8 @@ pub(crate) fn full_time(
 ) -> Result<String, TextError> {
     let start = local_time(zone, starts_at);
     let start_of_day = time_of_day(language, &start)?;
-    let end = duration_minutes
-        .filter(|minutes| *minutes > 0)
-        .and_then(|minutes| starts_at.checked_add_signed(TimeDelta::minutes(minutes.into())))
-        .map(|ends_at| (ends_at, local_time(zone, ends_at)));
+    let end =
+        ends_at(starts_at, duration_minutes).map(|ends_at| (ends_at, local_time(zone, ends_at)));
     let Some((ends_at, end)) = end else {
         let time = date_and_time(language, "date", &start, start_of_day)?;
         return with_zone(language, time, zone, starts_at);
@@ -101,6 +99,15 @@ pub(crate) fn full_time(
     let from = with_zone(language, from, zone, starts_at)?;
     let until = with_zone(language, until, zone, ends_at)?;
     range(language, "date-range", from, until)
+}
+
+/// `None`: not known.
+pub(crate) fn ends_at(
+    starts_at: DateTime<Utc>,
+    duration_minutes: Option<i32>,
+) -> Option<DateTime<Utc>> {
+    let minutes = duration_minutes.filter(|minutes| *minutes > 0)?;
+    starts_at.checked_add_signed(TimeDelta::minutes(minutes.into()))
 }
 
 fn range(

@@ -306,9 +306,8 @@ impl Mail {
         };
         let (name, answer, taken, _) = *fault.unwrap_or(&("taken", Answer::Sent, Taken::Yes, 0));
         let taken = taken == Taken::Yes || taken == Taken::Maybe && rng.bool();
-        let text = body["Content"]["Simple"]["Body"]["Text"]["Data"]
-            .as_str()
-            .unwrap_or_default();
+        let mail = crate::ses::Mail::of(body.clone());
+        let text = mail.text();
         let booking = text
             .split(PUBLIC_URL)
             .nth(1)

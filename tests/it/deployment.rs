@@ -309,7 +309,9 @@ async fn the_function_has_only_the_permissions_that_it_needs() {
     }
     insta::assert_snapshot!(allowed.join("\n"), @r"
     ses:SendEmail
+    ses:SendRawEmail
     ses:SendEmail
+    ses:SendRawEmail
     ses:GetAccount on *
     logs:CreateLogStream
     logs:PutLogEvents

@@ -216,6 +216,8 @@ pub fn reminder(language: &str, starts_at: DateTime<Utc>, timezone: &str) -> Boo
         place_timezone: Some("Europe/Vienna".to_owned()),
         reply_to: None,
         preferences_link: None,
+        revision: 1,
+        told_at: starts_at - chrono::TimeDelta::minutes(65),
     }
 }
 
@@ -226,6 +228,7 @@ pub fn written(reminder: &BookingFacts) -> Message {
 pub fn written_as(kind: &Kind, facts: &BookingFacts) -> Message {
     let settings = MessageSettings {
         default_language: Language::matching("en").unwrap(),
+        calendar: true,
         public_url: Some("https://studio.example".to_owned()),
         app_link_base: None,
         link_base_url: None,

@@ -12,6 +12,7 @@ mod app;
 mod app_links;
 mod architecture;
 mod auth;
+mod calendar;
 mod cancellation;
 mod chaos;
 mod chaos_clock;

@@ -15,7 +15,7 @@ use crate::ses::Answer;
 use crate::status::{ask, support};
 
 /// Switches on the rules of these names for customers, a day before noon, and the reminders off.
-async fn with_rules(names: &[&str]) -> App {
+pub async fn with_rules(names: &[&str]) -> App {
     let app = App::new().await;
     app.set_clock(noon() - hours(24)).await;
     switch_on(&app, names).await;
@@ -25,19 +25,19 @@ async fn with_rules(names: &[&str]) -> App {
     app
 }
 
-async fn switch_on(app: &App, names: &[&str]) {
+pub async fn switch_on(app: &App, names: &[&str]) {
     let sql = "UPDATE booking_automation_notice_rules SET active = true
                 WHERE name = ANY ($1) AND audience = 'customer'";
     let switched = app.sql(sql, &[&names]).await;
     assert_eq!(switched, names.len() as u64);
 }
 
-async fn set_status(app: &App, id: Uuid, status: &str) {
+pub async fn set_status(app: &App, id: Uuid, status: &str) {
     let sql = "UPDATE bookings SET status = $2 WHERE id = $1";
     assert_eq!(app.sql(sql, &[&id, &status]).await, 1);
 }
 
-async fn set_start(app: &App, id: Uuid, start: DateTime<Utc>) {
+pub async fn set_start(app: &App, id: Uuid, start: DateTime<Utc>) {
     let sql = "UPDATE bookings SET scheduled_at = $2 WHERE id = $1";
     assert_eq!(app.sql(sql, &[&id, &start]).await, 1);
 }

@@ -90,7 +90,9 @@ async fn an_ses_that_none_of_us_wrote_takes_our_messages() {
     let first = app.confirmed(noon() + hours(24)).await;
     let second = app.confirmed(noon() + hours(1)).await;
 
-    // The sender's identity is not verified yet: held back, nothing used up.
+    // The sender's identity is not verified yet: held back, nothing used up. Of a complete mail, moto
+    // says that in words that SES has not.
+    app.env.insert("MAIL_CALENDAR", "false".to_owned());
     let summary = app.run(noon()).await;
     assert_eq!(summary["reminders"]["deferred"], 2, "{summary}");
     assert_eq!(app.reminders(first).await, ["24h pending account"]);
@@ -103,6 +105,7 @@ async fn an_ses_that_none_of_us_wrote_takes_our_messages() {
     )
     .await;
     app.make_claimable().await;
+    app.env.remove("MAIL_CALENDAR");
     let summary = app.run(noon()).await;
     assert_eq!(summary["reminders"]["sent"], 2, "{summary}");
     assert_eq!(
@@ -118,6 +121,13 @@ async fn an_ses_that_none_of_us_wrote_takes_our_messages() {
     for id in ids {
         assert!(!id.is_empty() && stored.contains(&id), "{id}: {stored}");
     }
+    assert!(stored.contains("text/calendar; charset=UTF-8; method=REQUEST"));
+
+    // And a mail without an appointment.
+    app.env.insert("MAIL_CALENDAR", "false".to_owned());
+    app.confirmed(noon() + hours(24)).await;
+    let summary = app.run(noon()).await;
+    assert_eq!(summary["reminders"]["sent"], 1, "{summary}");
     server.kill().await.unwrap();
 }
 

@@ -11,37 +11,85 @@ use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use mail_parser::{Addr, Address, MessageParser, MessagePart, MimeHeaders};
 use serde_json::{Value, json};
 
-/// A request to send.
+/// A request to send, and what it says, in either form of a mail.
 #[derive(Clone, Debug)]
-pub struct Mail(pub Value);
+pub struct Mail(pub Value, Content);
+
+#[derive(Clone, Debug, Default)]
+struct Content {
+    from: String,
+    subject: String,
+    text: String,
+    html: String,
+    reply_to: Vec<String>,
+    auto_submitted: Option<String>,
+    calendar: Option<Calendar>,
+}
+
+/// The calendar part of a mail.
+#[derive(Clone, Debug)]
+pub struct Calendar {
+    /// Of the part's header.
+    pub method: String,
+    /// The part.
+    pub text: String,
+    /// The whole mail.
+    pub mail: Vec<u8>,
+}
 
 impl Mail {
+    /// Reads a request.
+    pub fn of(request: Value) -> Self {
+        let content = match request.pointer("/Content/Raw/Data") {
+            Some(raw) => of_raw(&STANDARD.decode(raw.as_str().unwrap()).unwrap()),
+            None => of_simple(&request),
+        };
+        Self(request, content)
+    }
+
     /// Its recipient.
     pub fn to(&self) -> &str {
         self.0["Destination"]["ToAddresses"][0].as_str().unwrap()
     }
 
+    /// Its sender: the whole header.
+    pub fn from(&self) -> &str {
+        &self.1.from
+    }
+
     /// Its subject.
     pub fn subject(&self) -> &str {
-        self.0["Content"]["Simple"]["Subject"]["Data"]
-            .as_str()
-            .unwrap()
+        &self.1.subject
     }
 
     /// Its text.
     pub fn text(&self) -> &str {
-        self.0["Content"]["Simple"]["Body"]["Text"]["Data"]
-            .as_str()
-            .unwrap()
+        &self.1.text
     }
 
     /// Its HTML.
     pub fn html(&self) -> &str {
-        self.0["Content"]["Simple"]["Body"]["Html"]["Data"]
-            .as_str()
-            .unwrap()
+        &self.1.html
+    }
+
+    /// Whom answers go to.
+    pub fn reply_to(&self) -> &[String] {
+        &self.1.reply_to
+    }
+
+    /// The value of `Auto-Submitted`.
+    pub fn auto_submitted(&self) -> Option<&str> {
+        self.1.auto_submitted.as_deref()
+    }
+
+    /// Its calendar part.
+    pub fn calendar(&self) -> Option<&Calendar> {
+        self.1.calendar.as_ref()
     }
 
     /// The value of a header of its own, or an empty text.
@@ -54,6 +102,63 @@ impl Mail {
     /// The event id in its tag.
     pub fn event_id(&self) -> &str {
         self.0["EmailTags"][0]["Value"].as_str().unwrap()
+    }
+}
+
+/// The form that SES makes a mail of.
+fn of_simple(request: &Value) -> Content {
+    let simple = &request["Content"]["Simple"];
+    let text = |value: &Value| value.as_str().unwrap().to_owned();
+    let texts = |value: &Value| value.as_array().into_iter().flatten().map(text).collect();
+    let headers = simple["Headers"].as_array().into_iter().flatten();
+    let mut auto_submitted = headers.filter(|header| header["Name"] == "Auto-Submitted");
+    Content {
+        from: text(&request["FromEmailAddress"]),
+        subject: text(&simple["Subject"]["Data"]),
+        text: text(&simple["Body"]["Text"]["Data"]),
+        html: text(&simple["Body"]["Html"]["Data"]),
+        reply_to: texts(&request["ReplyToAddresses"]),
+        auto_submitted: auto_submitted.next().map(|header| text(&header["Value"])),
+        calendar: None,
+    }
+}
+
+/// A complete mail, read by a parser that none of us wrote.
+fn of_raw(raw: &[u8]) -> Content {
+    let mail = MessageParser::default().parse(raw).unwrap();
+    let part = |subtype: &str| {
+        let mut parts = mail.parts.iter().filter(|part| {
+            let content_type = part.content_type();
+            content_type.is_some_and(|found| found.subtype() == Some(subtype))
+        });
+        let found = parts.next().unwrap();
+        assert!(parts.next().is_none(), "two parts of text/{subtype}");
+        found
+    };
+    let text = |part: &MessagePart<'_>| {
+        let text = part.text_contents().unwrap();
+        let (lines, ends) = (text.matches('\n').count(), text.matches("\r\n").count());
+        assert_eq!(lines, ends, "line ends of text are CRLF");
+        text.to_owned()
+    };
+    let with_plain_ends = |subtype| text(part(subtype)).replace("\r\n", "\n");
+    let header = |name: &str| mail.header_raw(name).map(|value| value.trim().to_owned());
+    let addresses = mail.reply_to().and_then(Address::as_list);
+    let address = |address: &Addr<'_>| address.address.as_deref().unwrap().to_owned();
+    let calendar = part("calendar");
+    let content_type = calendar.content_type().unwrap();
+    Content {
+        from: header("From").unwrap().replace("\r\n ", " "),
+        subject: mail.subject().unwrap().to_owned(),
+        text: with_plain_ends("plain"),
+        html: with_plain_ends("html"),
+        reply_to: addresses.into_iter().flatten().map(address).collect(),
+        auto_submitted: header("Auto-Submitted"),
+        calendar: Some(Calendar {
+            method: content_type.attribute("method").unwrap().to_owned(),
+            text: text(calendar),
+            mail: raw.to_vec(),
+        }),
     }
 }
 
@@ -179,7 +284,7 @@ async fn account(State(shared): State<Arc<Shared>>) -> Response {
 
 async fn send(State(shared): State<Arc<Shared>>, headers: HeaderMap, body: Bytes) -> Response {
     assert!(headers.contains_key("authorization"), "requests are signed");
-    let mail = Mail(serde_json::from_slice(&body).unwrap());
+    let mail = Mail::of(serde_json::from_slice(&body).unwrap());
     let number = {
         let mut mails = shared.mails.lock().unwrap();
         mails.push(mail.clone());

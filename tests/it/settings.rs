@@ -134,6 +134,7 @@ const MALFORMED: &[(&str, &str)] = &[
     ("DEFAULT_LANGUAGE", "secret-value"),
     ("DEFAULT_LANGUAGE", "sv"),
     ("DEFAULT_LANGUAGE", "zh-TW"),
+    ("MAIL_CALENDAR", "secret-value"),
     ("MAIL_LOGO_URL", "secret-value"),
     ("MAIL_LOGO_URL", "http://studio.example/secret-value.png"),
     (
@@ -358,6 +359,7 @@ async fn well_formed_settings_are_accepted() {
         ("LINK_BASE_URL", "http://localhost:9000"),
         ("LINK_BASE_URL", "http://[::1]:9000/"),
         ("DEFAULT_LANGUAGE", "pt_BR"),
+        ("MAIL_CALENDAR", " False "),
         ("MAIL_LOGO_URL", "https://studio.example/logo.png?v=2"),
         ("MAIL_COLOR", "#AB1234"),
         ("MAIL_SIGNATURE", "Studio Nord\nRingstraße 1, Wien"),

@@ -459,6 +459,7 @@ async fn preview_shows_each_kind_in_each_language_with_its_segments() {
 fn settings() -> MessageSettings {
     MessageSettings {
         default_language: Language::matching("en").unwrap(),
+        calendar: true,
         public_url: Some("https://studio.example".to_owned()),
         app_link_base: None,
         link_base_url: None,

@@ -3,10 +3,13 @@
 //! SES has no idempotency key, so the SDK's retries are off: after a lost answer, they would send a
 //! second mail. The outbox decides on retries.
 
+mod envelope;
+mod mime;
 pub(crate) mod refusals;
 pub mod sender;
 pub mod settings;
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use aws_config::Region;
@@ -19,23 +22,27 @@ use aws_sdk_sesv2::Client;
 use aws_sdk_sesv2::config::http::HttpResponse;
 use aws_sdk_sesv2::config::interceptors::BeforeTransmitInterceptorContextRef;
 use aws_sdk_sesv2::config::{ConfigBag, Intercept, RuntimeComponents};
-use aws_sdk_sesv2::error::BoxError;
+use aws_sdk_sesv2::error::{BoxError, BuildError};
 use aws_sdk_sesv2::error::{ProvideErrorMetadata, SdkError};
 use aws_sdk_sesv2::operation::send_email::SendEmailError;
+use aws_sdk_sesv2::primitives::Blob;
 use aws_sdk_sesv2::types::{
     Body, Content, Destination, EmailContent, Message as SesMessage, MessageHeader, MessageTag,
+    RawMessage,
 };
 use aws_smithy_http_client::tls::{Provider, rustls_provider::CryptoMode};
 use tokio::sync::OnceCell;
 use uuid::Uuid;
 
 use crate::channels::Outcome;
-use crate::channels::email::refusals::{TooLate, classify};
+pub(crate) use crate::channels::email::envelope::Envelope;
+use crate::channels::email::mime::Mime;
+use crate::channels::email::refusals::{TooLate, classify, is_raw_denied};
 use crate::channels::email::settings::EmailSettings;
 use crate::channels::timing::Timing;
 use crate::messages::Message;
-use crate::messages::facts::BookingFacts;
-use crate::primitives::email_address::{Address, AddressError};
+use crate::messages::calendar::Appointment;
+use crate::primitives::email_address::Address;
 use crate::primitives::settings::SettingError;
 
 /// How long an idle connection is kept. It is far below a minute: a connection that died while the
@@ -45,7 +52,7 @@ const IDLE_TIMEOUT: Duration = Duration::from_secs(2);
 pub(crate) const EVENT_TAG: &str = "event_id";
 
 /// A client of Amazon SES.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub struct Ses {
     region: Region,
     /// Created for the first request: it reads all the system's certificate authorities, the
@@ -55,6 +62,8 @@ pub struct Ses {
     from_address: Address,
     configuration_set: Option<String>,
     timing: Timing,
+    /// The role may not send complete mails.
+    is_raw_denied: AtomicBool,
 }
 
 impl Ses {
@@ -84,6 +93,7 @@ impl Ses {
             from_address: settings.from.address().clone(),
             configuration_set: settings.configuration_set.clone(),
             timing: settings.timing,
+            is_raw_denied: AtomicBool::new(false),
         })
     }
 
@@ -124,14 +134,32 @@ impl Ses {
     }
 
     /// Sends one message, once. After `leave_by` it sends nothing.
+    ///
+    /// A complete mail needs a permission of its own, which a role from before 0.3.0 lacks. Then the
+    /// mail is sent without its appointment: SES refused the first request, so no mail left.
     pub(crate) async fn send(
         &self,
         event_id: Uuid,
         envelope: &Envelope,
-        message: Message,
+        message: &Message,
         leave_by: Instant,
     ) -> Outcome {
-        match self.request(event_id, envelope, message, leave_by).await {
+        let request = async |content| self.request(event_id, envelope, content, leave_by).await;
+        let may_send_raw = !self.is_raw_denied.load(Ordering::Relaxed);
+        let mut answer = match message.calendar.as_ref().filter(|_| may_send_raw) {
+            Some(appointment) => request(self.raw(envelope, message, appointment)).await,
+            None => request(simple(envelope, message)).await,
+        };
+        if may_send_raw && answer.as_ref().is_err_and(is_raw_denied) {
+            if !self.is_raw_denied.swap(true, Ordering::Relaxed) {
+                tracing::warn!(
+                    "mails are sent without the appointment until the next start: the role needs \
+                     ses:SendRawEmail (or set MAIL_CALENDAR to false)"
+                );
+            }
+            answer = request(simple(envelope, message)).await;
+        }
+        match answer {
             Ok(message_id) if message_id.is_empty() => Outcome::Unknown {
                 error: "the answer has no message id".to_owned(),
             },
@@ -144,19 +172,16 @@ impl Ses {
         &self,
         event_id: Uuid,
         envelope: &Envelope,
-        message: Message,
+        content: Result<EmailContent, BuildError>,
         leave_by: Instant,
     ) -> Result<String, SdkError<SendEmailError, HttpResponse>> {
-        let body = Body::builder()
-            .text(utf8(message.text)?)
-            .html(utf8(message.html)?)
-            .build();
-        let content = SesMessage::builder()
-            .subject(utf8(message.subject)?)
-            .body(body)
-            .set_headers(Some(headers(envelope)?))
-            .build();
+        let content = content.map_err(SdkError::construction_failure)?;
         let to = envelope.to.as_str();
+        // A complete mail has its own `Reply-To`.
+        let reply_to = match content.raw() {
+            Some(_) => None,
+            None => envelope.reply_to(),
+        };
         let tag = MessageTag::builder()
             .name(EVENT_TAG)
             .value(event_id.to_string())
@@ -167,8 +192,8 @@ impl Ses {
             .send_email()
             .from_email_address(&self.from)
             .destination(Destination::builder().to_addresses(to).build())
-            .set_reply_to_addresses(envelope.reply_to())
-            .content(EmailContent::builder().simple(content).build())
+            .set_reply_to_addresses(reply_to)
+            .content(content)
             .email_tags(tag.map_err(SdkError::construction_failure)?)
             .set_configuration_set_name(self.configuration_set.clone())
             .customize()
@@ -176,6 +201,24 @@ impl Ses {
             .send()
             .await?;
         Ok(sent.message_id().unwrap_or_default().to_owned())
+    }
+
+    fn raw(
+        &self,
+        envelope: &Envelope,
+        message: &Message,
+        appointment: &Appointment,
+    ) -> Result<EmailContent, BuildError> {
+        let mail = Mime {
+            from: &self.from,
+            organizer: &self.from_address,
+            envelope,
+            message,
+            appointment,
+        };
+        let data = Blob::new(mail.to_string());
+        let raw = RawMessage::builder().data(data).build()?;
+        Ok(EmailContent::builder().raw(raw).build())
     }
 }
 
@@ -203,66 +246,21 @@ impl Intercept for LeaveBy {
     }
 }
 
-/// From whom to whom a message goes, besides the sender.
-pub(crate) struct Envelope {
-    to: Address,
-    reply_to: Option<Address>,
-    /// Where the recipient chooses which messages they get.
-    preferences_link: Option<String>,
-}
-
-impl Envelope {
-    /// An address for answers that is not one is left out: the message is more important.
-    pub(crate) fn of(facts: &BookingFacts) -> Result<Self, AddressError> {
-        Ok(Self {
-            to: Address::parse(&facts.email)?,
-            reply_to: (facts.reply_to.as_deref()).and_then(|text| Address::parse(text).ok()),
-            preferences_link: facts.preferences_link.clone(),
-        })
-    }
-
-    /// Names and values of headers, each in one line.
-    fn headers(&self) -> Vec<(&'static str, String)> {
-        let mut headers = vec![("Auto-Submitted", "auto-generated".to_owned())];
-        if let Some(link) = &self.preferences_link {
-            // RFC 8058: a mail reader unsubscribes with one POST.
-            headers.push(("List-Unsubscribe", format!("<{link}>")));
-            headers.push((
-                "List-Unsubscribe-Post",
-                "List-Unsubscribe=One-Click".to_owned(),
-            ));
-        }
-        headers
-    }
-
-    fn reply_to(&self) -> Option<Vec<String>> {
-        let address = self.reply_to.as_ref()?;
-        Some(vec![address.as_str().to_owned()])
-    }
-}
-
-#[expect(
-    clippy::result_large_err,
-    reason = "the SDK's own error, classified at once and dropped"
-)]
-fn headers(
-    envelope: &Envelope,
-) -> Result<Vec<MessageHeader>, SdkError<SendEmailError, HttpResponse>> {
-    let headers = envelope.headers().into_iter().map(|(name, value)| {
-        let header = MessageHeader::builder().name(name).value(value);
-        header.build().map_err(SdkError::construction_failure)
-    });
-    headers.collect()
-}
-
-#[expect(
-    clippy::result_large_err,
-    reason = "the SDK's own error, classified at once and dropped"
-)]
-fn utf8(data: String) -> Result<Content, SdkError<SendEmailError, HttpResponse>> {
-    Content::builder()
-        .charset("UTF-8")
-        .data(data)
-        .build()
-        .map_err(SdkError::construction_failure)
+/// A mail that SES puts together.
+fn simple(envelope: &Envelope, message: &Message) -> Result<EmailContent, BuildError> {
+    let utf8 = |data: &str| Content::builder().charset("UTF-8").data(data).build();
+    let body = Body::builder()
+        .text(utf8(&message.text)?)
+        .html(utf8(&message.html)?)
+        .build();
+    let headers = envelope
+        .headers()
+        .into_iter()
+        .map(|(name, value)| MessageHeader::builder().name(name).value(value).build());
+    let content = SesMessage::builder()
+        .subject(utf8(&message.subject)?)
+        .body(body)
+        .set_headers(Some(headers.collect::<Result<_, _>>()?))
+        .build();
+    Ok(EmailContent::builder().simple(content).build())
 }

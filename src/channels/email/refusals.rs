@@ -65,6 +65,17 @@ pub(crate) fn classify(error: &SdkError<SendEmailError, HttpResponse>, from: &Ad
     }
 }
 
+/// Whether the role may send mails, but no complete ones. Nothing was sent.
+pub(crate) fn is_raw_denied(error: &SdkError<SendEmailError, HttpResponse>) -> bool {
+    let SdkError::ServiceError(refused) = error else {
+        return false;
+    };
+    let metadata = refused.err().meta();
+    let names_permission =
+        (metadata.message()).is_some_and(|text| text.contains("ses:SendRawEmail"));
+    metadata.code() == Some("AccessDeniedException") && names_permission
+}
+
 /// What a refusal means for the message.
 #[derive(Clone, Copy)]
 enum Meaning {

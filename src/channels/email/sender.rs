@@ -60,10 +60,11 @@ impl Sender {
     }
 }
 
-/// RFC 2047 encoded words, Q encoding, each at most 75 characters and of whole UTF-8 characters.
-fn encoded_words(text: &str) -> String {
+/// RFC 2047 encoded words, Q encoding, of whole UTF-8 characters. The first one fits on a line of 76
+/// characters with the header's name, which is at most `Subject`.
+pub(super) fn encoded_words(text: &str) -> String {
     const START: &str = "=?UTF-8?Q?";
-    const LONGEST: usize = 75 - START.len() - 2;
+    const LONGEST: usize = 76 - "Subject: ".len() - START.len() - 2;
     let mut words = vec![String::new()];
     for character in text.chars() {
         let mut bytes = [0; 4];

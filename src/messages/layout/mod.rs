@@ -4,7 +4,6 @@ use askama::Template;
 
 use crate::messages::languages::{Language, TextError};
 use crate::messages::phrases::Phrases;
-use crate::messages::plain_text::whole_link;
 use crate::messages::settings::{Look, MessageSettings};
 use crate::messages::{Draft, Message, RenderError};
 
@@ -68,8 +67,8 @@ pub(super) fn lay_out(
 ) -> Result<Message, RenderError> {
     let language = phrases.language;
     let zones = phrases.text("time-zones", &[])?;
-    let booking = settings.link_to(phrases.facts.booking_id);
-    let join = meeting_link(phrases, &draft).filter(|link| is_safe(link));
+    let booking = settings.booking_url(phrases.facts.booking_id);
+    let join = phrases.meeting_link().filter(|_| draft.is_ahead);
     let facts = facts(phrases, &draft)?;
     let page = Page {
         language,
@@ -98,6 +97,7 @@ pub(super) fn lay_out(
         html: Html { page: &page, look }.render()?,
         subject: page.subject,
         short: draft.short,
+        calendar: None,
     })
 }
 
@@ -139,21 +139,10 @@ fn facts(phrases: &Phrases<'_>, draft: &Draft) -> Result<Vec<Fact>, TextError> {
     if let Some(place) = &phrases.place {
         facts.push(fact("where", vec![place.clone()], Style::Plain)?);
     }
-    if let Some(link) = meeting_link(phrases, draft).filter(|link| !is_safe(link)) {
+    if let Some(link) = phrases.unsafe_link().filter(|_| draft.is_ahead) {
         facts.push(fact("join", vec![link], Style::Plain)?);
     }
     Ok(facts)
-}
-
-/// How to join a booking that is online, or at no known place.
-fn meeting_link(phrases: &Phrases<'_>, draft: &Draft) -> Option<String> {
-    let is_shown = draft.is_ahead && phrases.place.is_none();
-    whole_link(phrases.facts.meeting_link.as_deref()).filter(|_| is_shown)
-}
-
-/// Any other link (`javascript:`, `data:`) is shown as text.
-fn is_safe(link: &str) -> bool {
-    link.starts_with("https://") || link.starts_with("http://")
 }
 
 /// When and where.
