@@ -7,7 +7,8 @@
 --   $5 seconds that an unknown outcome waits for the provider's own event
 --   $6 the moment to decide by (NULL: the clock)
 --   $7 attempts, at most
---   $8 the events that claim_candidates.sql locked  $9 their recipients' addresses  $10 digests of their facts
+--   $8 the events that claim_candidates.sql locked  $9 their recipients' addresses  $10 hashes of their facts
+--   $11 of the daily digests among them: the start of the day's last booking (NULL: there is none)
 WITH clock AS MATERIALIZED (
     SELECT clock_timestamp() AS at
 ), pace AS MATERIALIZED (
@@ -17,13 +18,14 @@ WITH clock AS MATERIALIZED (
       FROM clock k, {channel} AS c
      WHERE c.channel = $1
 ), candidate AS MATERIALIZED (
-    SELECT * FROM unnest($8::uuid[], $9::text[], $10::bytea[]) AS candidate (id, email, facts)
+    SELECT * FROM unnest($8::uuid[], $9::text[], $10::bytea[], $11::timestamptz[]) AS candidate (id, email, facts, last_start)
 ), seen AS MATERIALIZED (
     -- The current state of each candidate.
     SELECT e.id, b.status AS booking_status,
            coalesce(
-               CASE WHEN b.id IS NULL THEN 'deleted' WHEN NOT ({is_live}) THEN 'not_live' END,
+               CASE WHEN {is_digest} THEN NULL WHEN b.id IS NULL THEN 'deleted' WHEN NOT ({is_live}) THEN 'not_live' END,
                CASE
+                   WHEN {is_digest} THEN {digest_not_due}
                    WHEN e.event_type = 'notification_sent' THEN notice.not_due
                    WHEN b.status IN ('in_progress', 'completed', 'expired') THEN 'started'
                    WHEN b.status IS DISTINCT FROM 'confirmed' THEN 'cancelled'
@@ -64,7 +66,7 @@ WITH clock AS MATERIALIZED (
            public.booking_automation_settled_by(e.id) AS settled_by,
            CASE WHEN isfinite(b.scheduled_at) THEN extract(epoch FROM b.scheduled_at - p.as_of)::float8 END AS seconds_left,
            least(greatest(b.duration_minutes, 0), 2147483647)::integer AS duration_minutes,
-           CASE e.event_type WHEN 'notification_sent' THEN b.scheduled_at ELSE e.starts_at END AS starts_at,
+           CASE WHEN {is_digest} THEN candidate.last_start WHEN e.event_type = 'notification_sent' THEN b.scheduled_at ELSE e.starts_at END AS starts_at,
            notice.facts AS notice,
            t.told
       FROM candidate

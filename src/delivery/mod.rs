@@ -6,6 +6,8 @@
 //! the attempt does not count.
 
 mod claim_mark;
+mod contact;
+pub(crate) mod digests;
 pub mod event;
 pub mod feedback;
 pub mod figures;

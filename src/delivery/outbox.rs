@@ -1,12 +1,12 @@
 //! The outbox of reminders and notices: claim a page, hold the channel, count what waits.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::LazyLock;
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use futures_util::future;
-use serde_json::{Value, json};
+use serde_json::Value;
 use sha2::{Digest, Sha256};
 use tokio_postgres::Row;
 use tokio_postgres::types::Type;
@@ -16,6 +16,8 @@ use crate::bookings::lifecycle::Role;
 use crate::channels::Channel;
 use crate::database::owner_functions::{IS_KNOWN, Liveness};
 use crate::database::{Result, Transaction};
+use crate::delivery::contact::{facts_of, told_facts};
+use crate::delivery::digests::{DigestFacts, is_digest_sql, not_due_sql, read_digests};
 use crate::delivery::figures::Backlog;
 use crate::messages::Kind;
 use crate::messages::facts::{BookingFacts, Canceller};
@@ -42,9 +44,9 @@ const ROOM: &str = "CASE WHEN c.next_at <= k.at THEN greatest(floor({rate} * {se
            END";
 /// How long reading the contacts of a page may take: no message leaves more than three seconds
 /// after it began.
-const CONTACTS_TIMEOUT: Duration = Duration::from_secs(2);
+pub(crate) const CONTACTS_TIMEOUT: Duration = Duration::from_secs(2);
 /// Bytes of the texts of a page: with their copies, far less than the smallest function has.
-const CONTACTS_BYTES: i64 = 2 << 20;
+pub(crate) const CONTACTS_BYTES: i64 = 2 << 20;
 /// SQL of a boolean: the event `e` is a reminder or a notice that is not final. Messages to webhooks
 /// have no start.
 const CLAIMABLE: &str =
@@ -91,7 +93,9 @@ pub(crate) fn claim_sql(liveness: Liveness) -> String {
     let sql = sql
         .replace("{is_live}", liveness.condition())
         .replace("{latest_revision}", &latest_revision)
-        .replace("{notice}", notice);
+        .replace("{notice}", notice)
+        .replace("{is_digest}", is_digest_sql(liveness))
+        .replace("{digest_not_due}", not_due_sql(liveness));
     ["later", "o", "c"].iter().fold(sql, |sql, alias| {
         let condition = MAY_HAVE_ARRIVED.replace("{alias}", alias);
         sql.replace(&format!("{{may_have_arrived:{alias}}}"), &condition)
@@ -164,7 +168,7 @@ pub(crate) struct ClaimLimits {
 }
 
 /// Locks the messages of a page, and reads the contacts view for them, with the settings of the
-/// user's database. One round trip.
+/// user's database. One round trip, and another one where digests are among them.
 pub(crate) async fn lock_candidates(
     transaction: &Transaction,
     limits: &ClaimLimits,
@@ -186,11 +190,24 @@ pub(crate) async fn lock_candidates(
     .await;
     channel?;
     let candidates = candidates?;
-    let is_known = candidates.first().map(|row| row.get("is_liveness_known"));
+    let first = candidates.first();
+    let is_known = first.map(|row| row.get("is_liveness_known"));
+    let liveness = Liveness::of(is_known.unwrap_or_default());
     let by_id = |row: Row| (row.get::<_, Uuid>("id"), row);
+    let mut contacts: BTreeMap<_, _> = contacts?.into_iter().map(by_id).collect();
+    let ids: Option<Vec<Uuid>> = first.and_then(|row| row.get("digests"));
+    let digests = match ids.is_some() && liveness != Liveness::Unknown {
+        true => read_digests(transaction, liveness, limits.as_of).await?,
+        false => HashMap::new(),
+    };
+    // Those that do not fit into the page stay as they are.
+    for id in ids.iter().flatten().filter(|id| !digests.contains_key(id)) {
+        contacts.remove(id);
+    }
     Ok(Candidates {
-        liveness: Liveness::of(is_known.unwrap_or_default()),
-        contacts: contacts?.into_iter().map(by_id).collect(),
+        liveness,
+        contacts,
+        digests,
     })
 }
 
@@ -199,6 +216,30 @@ pub(crate) async fn lock_candidates(
 pub(crate) struct Candidates {
     liveness: Liveness,
     contacts: BTreeMap<Uuid, Row>,
+    digests: HashMap<Uuid, DigestFacts>,
+}
+
+/// A candidate: its recipient's address, a hash of what it tells, and the end of its day.
+struct Candidate {
+    email: Option<String>,
+    facts: Vec<u8>,
+    last_start: Option<DateTime<Utc>>,
+}
+
+impl Candidates {
+    fn candidate(&self, id: &Uuid, contact: &Row) -> Candidate {
+        let digest = self.digests.get(id);
+        let email = match digest {
+            Some(digest) => digest.recipient().map(|recipient| recipient.email),
+            None => contact.get("email"),
+        };
+        let told = digest.map_or_else(|| told_facts(contact), DigestFacts::told);
+        Candidate {
+            email: email.as_deref().map(as_sent_to),
+            facts: Sha256::digest(told.to_string()).to_vec(),
+            last_start: digest.and_then(|digest| digest.last_start),
+        }
+    }
 }
 
 /// Claims the candidates that are still due. The caller commits before anything is sent. One round
@@ -209,12 +250,13 @@ pub(crate) async fn claim_page(
     candidates: &Candidates,
 ) -> Result<MessagePage> {
     let ids: Vec<_> = candidates.contacts.keys().collect();
-    let emails: Vec<_> = candidates
-        .contacts
-        .values()
-        .map(|contact| contact.get::<_, Option<&str>>("email").map(as_sent_to))
-        .collect();
-    let facts: Vec<_> = candidates.contacts.values().map(facts_digest).collect();
+    let contacts = candidates.contacts.iter();
+    let (mut emails, mut facts, mut last_starts) = (Vec::new(), Vec::new(), Vec::new());
+    for candidate in contacts.map(|(id, contact)| candidates.candidate(id, contact)) {
+        emails.push(candidate.email);
+        facts.push(candidate.facts);
+        last_starts.push(candidate.last_start);
+    }
     let parameters = [
         (&Channel::Email.as_str() as _, Type::TEXT),
         (&limits.rate as _, Type::FLOAT8),
@@ -226,6 +268,7 @@ pub(crate) async fn claim_page(
         (&ids as _, Type::UUID_ARRAY),
         (&emails as _, Type::TEXT_ARRAY),
         (&facts as _, Type::BYTEA_ARRAY),
+        (&last_starts as _, Type::TIMESTAMPTZ_ARRAY),
     ];
     let sql = claim_sql(candidates.liveness);
     let rows = transaction.query(&sql, &parameters).await?;
@@ -252,15 +295,6 @@ pub(crate) async fn claim_page(
     })
 }
 
-/// A digest of what a message tells about a row of [`CONTACTS`]. A person who was told the same is not
-/// told again.
-fn facts_digest(contact: &Row) -> Vec<u8> {
-    let [service, place, link] =
-        ["service", "place", "meeting_link"].map(|column| contact.get::<_, Option<&str>>(column));
-    let facts = json!([service, place, link, contact.get::<_, bool>("is_online")]);
-    Sha256::digest(facts.to_string()).to_vec()
-}
-
 /// Waits for other transactions that claim or settle.
 pub(crate) async fn lock_channel(transaction: &Transaction) -> Result<()> {
     let sql = "SELECT FROM public.booking_automation_channels WHERE channel = $1 FOR UPDATE";
@@ -275,33 +309,27 @@ impl ClaimedMessage {
     fn of(row: &Row, candidates: &Candidates) -> Option<Self> {
         let id: Uuid = row.get::<_, Option<Uuid>>("id")?;
         let contact = candidates.contacts.get(&id)?;
+        let (kind, facts) = match candidates.digests.get(&id) {
+            Some(digest) => (Kind::Digest(digest.day.clone()), digest.recipient()?),
+            None => (kind_of(row.get("notice")), facts_of_booking(row, contact)),
+        };
         Some(Self {
             id,
             claim: row.get("claim"),
             attempt: row.get("attempts"),
-            kind: kind_of(row.get("notice")),
-            facts: BookingFacts {
-                booking_id: row.get("booking_id"),
-                audience: row.get("audience"),
-                starts_at: row.get("starts_at"),
-                email: contact.get("email"),
-                name: contact.get("name"),
-                timezone: contact.get("timezone"),
-                service: contact.get("service"),
-                with_name: contact.get("with_name"),
-                place: contact.get("place"),
-                meeting_link: contact.get("meeting_link"),
-                is_online: contact.get("is_online"),
-                language: contact.get("language"),
-                place_timezone: contact.get("place_timezone"),
-                reply_to: contact.get("reply_to"),
-                starts_in: {
-                    let left: Option<f64> = row.get("seconds_left");
-                    Duration::try_from_secs_f64(left.unwrap_or_default()).unwrap_or_default()
-                },
-                duration_minutes: row.get("duration_minutes"),
-            },
+            kind,
+            facts,
         })
+    }
+}
+
+fn facts_of_booking(row: &Row, contact: &Row) -> BookingFacts {
+    let left: Option<f64> = row.get("seconds_left");
+    let (booking_id, audience) = (row.get("booking_id"), row.get("audience"));
+    BookingFacts {
+        starts_in: Duration::try_from_secs_f64(left.unwrap_or_default()).unwrap_or_default(),
+        duration_minutes: row.get("duration_minutes"),
+        ..facts_of(contact, booking_id, audience, row.get("starts_at"))
     }
 }
 

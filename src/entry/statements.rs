@@ -14,9 +14,9 @@ use crate::bookings::step_rules::StepRules;
 use crate::bookings::steps::STEPS;
 use crate::bookings::{projection, status_change, transitions, unblock};
 use crate::database::owner_functions::Liveness;
-use crate::delivery::{flags, outbox, webhook_outbox, webhooks};
+use crate::delivery::{digests as delivered_digests, flags, outbox, webhook_outbox, webhooks};
 use crate::operations::{check, trial};
-use crate::reminders::{addresses, decisions, notices, planned};
+use crate::reminders::{addresses, decisions, digests, notices, planned};
 use crate::support::{preview, timeline, trail};
 use crate::tick::probe;
 
@@ -48,8 +48,10 @@ pub fn with_their_settings() -> Vec<String> {
     let others = [
         flags::update_sql(rules.columns).unwrap_or_default(),
         outbox::CONTACTS.to_owned(),
+        delivered_digests::CONTACTS.to_owned(),
         addresses::WITHOUT_ADDRESS.to_owned(),
         addresses::WITHOUT_ADDRESS_BETWEEN.to_owned(),
+        digests::people_sql(rules.liveness),
         unblock::UNBLOCK.to_owned(),
         check::VIEW_SAMPLE.to_owned(),
         trial::TOUCH.to_owned(),
@@ -71,6 +73,10 @@ pub fn composed() -> Vec<(String, String)> {
             ("the price", PaidBy::TotalPrice.refund_basis_sql()),
             ("marks", not_live::mark_not_live_sql(&rules)),
             ("claim, candidates", outbox::CANDIDATES.clone()),
+            (
+                "bookings of digests",
+                delivered_digests::bookings_sql(rules.liveness),
+            ),
             ("claim", outbox::claim_sql(rules.liveness)),
             ("decisions, counted", decisions::preview_sql(rules.liveness)),
             (

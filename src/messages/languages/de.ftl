@@ -160,6 +160,22 @@ follow-up-opening = { $audience ->
 }
 follow-up-short = { follow-up-subject }
 
+## The digest of a day
+
+digest-subject = { $count ->
+    [one] 1 Buchung am { $day }
+   *[other] { $count } Buchungen am { $day }
+}
+digest-opening = { $count ->
+    [one] Sie haben eine Buchung am { $day }.
+   *[other] Sie haben { $count } Buchungen am { $day }.
+}
+digest-more = { $count ->
+    [one] Eine weitere Buchung ist hier nicht aufgeführt.
+   *[other] { $count } weitere Buchungen sind hier nicht aufgeführt.
+}
+digest-short = { digest-subject }. Als Erstes: { $first }, { $booking }
+
 ## Time zones (scripts/zones)
 
 zone-name = { $zone ->

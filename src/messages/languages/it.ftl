@@ -160,6 +160,22 @@ follow-up-opening = { $audience ->
 }
 follow-up-short = { follow-up-subject }
 
+## The digest of a day
+
+digest-subject = { $count ->
+    [one] { $count } prenotazione per { $day }
+   *[other] { $count } prenotazioni per { $day }
+}
+digest-opening = { $count ->
+    [one] ha una prenotazione per { $day }.
+   *[other] ha { $count } prenotazioni per { $day }.
+}
+digest-more = { $count ->
+    [one] Un’altra prenotazione non è riportata in questo elenco.
+   *[other] Altre { $count } prenotazioni non sono riportate in questo elenco.
+}
+digest-short = { digest-subject }. La prima: { $first }, { $booking }
+
 ## Time zones (scripts/zones)
 
 zone-name = { $zone ->

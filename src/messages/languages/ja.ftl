@@ -131,6 +131,19 @@ follow-up-opening = { $audience ->
 }
 follow-up-short = { follow-up-subject }
 
+## The digest of a day
+
+digest-subject = { $count ->
+   *[other] { $day }のご予約：{ $count }件
+}
+digest-opening = { $count ->
+   *[other] { $day }のご予約は{ $count }件です。
+}
+digest-more = { $count ->
+   *[other] このほかに{ $count }件のご予約があります。
+}
+digest-short = { digest-subject }。最初のご予約：{ $first } { $booking }
+
 ## Time zones (scripts/zones)
 
 zone-name = { $zone ->

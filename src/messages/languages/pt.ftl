@@ -160,6 +160,22 @@ follow-up-opening = { $audience ->
 }
 follow-up-short = { follow-up-subject }
 
+## The digest of a day
+
+digest-subject = { $count ->
+    [one] { $count } reserva: { $day }
+   *[other] { $count } reservas: { $day }
+}
+digest-opening = { $count ->
+    [one] Você tem { $count } reserva neste dia: { $day }.
+   *[other] Você tem { $count } reservas neste dia: { $day }.
+}
+digest-more = { $count ->
+    [one] Mais { $count } reserva não aparece nesta lista.
+   *[other] Mais { $count } reservas não aparecem nesta lista.
+}
+digest-short = { digest-subject }. A primeira: { $first }, { $booking }
+
 ## Time zones (scripts/zones)
 
 zone-name = { $zone ->

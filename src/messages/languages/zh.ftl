@@ -131,6 +131,19 @@ follow-up-opening = { $audience ->
 }
 follow-up-short = { follow-up-subject }
 
+## The digest of a day
+
+digest-subject = { $count ->
+   *[other] { $day }：共{ $count }个预约
+}
+digest-opening = { $count ->
+   *[other] { $day }您共有{ $count }个预约。
+}
+digest-more = { $count ->
+   *[other] 另有{ $count }个预约未在此列出。
+}
+digest-short = { digest-subject }。首个预约：{ $first }，{ $booking }
+
 ## Time zones (scripts/zones)
 
 zone-name = { $zone ->

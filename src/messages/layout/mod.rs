@@ -6,7 +6,7 @@ use crate::messages::languages::{Language, TextError};
 use crate::messages::phrases::Phrases;
 use crate::messages::plain_text::whole_link;
 use crate::messages::settings::{Look, MessageSettings};
-use crate::messages::{Draft, Message, RenderError};
+use crate::messages::{Draft, ListedDay, Message, RenderError};
 
 #[derive(Template)]
 #[template(path = "layout/layout.txt")]
@@ -43,6 +43,8 @@ struct Fact {
     label: String,
     lines: Vec<String>,
     style: Style,
+    /// Of a booking of a list: how to join it.
+    join: Option<Link>,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -67,9 +69,13 @@ pub(super) fn lay_out(
     let language = phrases.language;
     let zones = phrases.text("time-zones", &[])?;
     let booking = (settings.public_url.as_ref())
+        .filter(|_| draft.day.is_none())
         .map(|base| format!("{base}/bookings/{}", phrases.facts.booking_id));
     let join = meeting_link(phrases, &draft).filter(|link| is_safe(link));
-    let facts = facts(phrases, &draft)?;
+    let facts = match &draft.day {
+        Some(day) => facts_of_day(phrases, day)?,
+        None => facts(phrases, &draft)?,
+    };
     let page = Page {
         language,
         direction: language.direction()?,
@@ -112,6 +118,7 @@ fn facts(phrases: &Phrases<'_>, draft: &Draft) -> Result<Vec<Fact>, TextError> {
             label,
             lines,
             style,
+            join: None,
         })
     };
     let mut facts = Vec::new();
@@ -135,6 +142,35 @@ fn facts(phrases: &Phrases<'_>, draft: &Draft) -> Result<Vec<Fact>, TextError> {
     }
     if let Some(link) = meeting_link(phrases, draft).filter(|link| !is_safe(link)) {
         facts.push(fact("join", vec![link], Style::Plain)?);
+    }
+    Ok(facts)
+}
+
+/// The day, and each of its bookings by its time.
+fn facts_of_day(phrases: &Phrases<'_>, day: &ListedDay) -> Result<Vec<Fact>, TextError> {
+    let mut facts = vec![Fact {
+        label: phrases.text("when", &[])?,
+        lines: vec![day.when.clone()],
+        style: Style::Important,
+        join: None,
+    }];
+    for listed in &day.bookings {
+        let link = whole_link(listed.meeting_link.as_deref()).filter(|_| listed.place.is_none());
+        let (safe, unsafe_link) = match link {
+            Some(link) if is_safe(&link) => (Some(link), None),
+            link => (None, link),
+        };
+        let lines = [
+            Some(listed.booking.clone()),
+            listed.place.clone(),
+            unsafe_link,
+        ];
+        facts.push(Fact {
+            label: listed.time.clone(),
+            lines: lines.into_iter().flatten().collect(),
+            style: Style::Plain,
+            join: Link::new(phrases, "join", safe)?,
+        });
     }
     Ok(facts)
 }
@@ -186,6 +222,9 @@ impl Page {
             if let [first, others @ ..] = &fact.lines[..] {
                 lines.push(phrases.labelled(&fact.label, first)?);
                 lines.extend_from_slice(others);
+                for link in &fact.join {
+                    lines.push(phrases.labelled(&link.label, &link.target)?);
+                }
             }
         }
         for link in self.links() {

@@ -1,0 +1,31 @@
+-- The people of the confirmed bookings that start between $1 and $2, each with the starts of theirs: whose digests may be
+-- due. $3 are the audiences. It runs with the settings of the user's database, since the contacts view may call functions
+-- of theirs; so every operator, function and type is named with its schema.
+SELECT c.audience, c.person_id, c.timezone, c.place_timezone, pg_catalog.array_agg(c.scheduled_at) AS starts,
+       -- The ids by which bookings refer to them: one, unless the view says that several are one person.
+       pg_catalog.array_agg(DISTINCT c.referred_id) AS referred_ids
+  FROM (
+        SELECT e.audience, e.scheduled_at, e.referred_id, COALESCE(c.person_id, e.referred_id) AS person_id,
+               c.timezone, c.place_timezone
+          FROM (
+                SELECT b.id, b.scheduled_at, a.audience,
+                       CASE a.audience WHEN 'customer' THEN b.customer_id ELSE b.provider_id END AS referred_id
+                  FROM public.bookings AS b
+                 CROSS JOIN pg_catalog.unnest($3::pg_catalog.text[]) AS a (audience)
+                 WHERE b.status OPERATOR(pg_catalog.=) 'confirmed'
+                   AND b.scheduled_at OPERATOR(pg_catalog.>) $1 AND b.scheduled_at OPERATOR(pg_catalog.<) $2
+                   AND {is_live}
+               ) AS e
+         -- A column that the view may lack. Where it has it, the name below means its own.
+         CROSS JOIN (SELECT NULL::pg_catalog.uuid AS person_id) AS absent
+         CROSS JOIN LATERAL (
+               SELECT person_id::pg_catalog.text::pg_catalog.uuid AS person_id,
+                      pg_catalog.left(c.timezone::pg_catalog.text, 400) AS timezone,
+                      pg_catalog.left(c.place_timezone::pg_catalog.text, 400) AS place_timezone
+                 FROM public.booking_automation_contacts AS c
+                WHERE c.booking_id OPERATOR(pg_catalog.=) e.id AND c.audience OPERATOR(pg_catalog.=) e.audience
+                LIMIT 1
+               ) AS c
+       ) AS c
+ WHERE c.person_id IS NOT NULL
+ GROUP BY c.audience, c.person_id, c.timezone, c.place_timezone
