@@ -6,7 +6,9 @@ use std::sync::LazyLock;
 use std::time::Duration;
 
 use arbitrary::Arbitrary;
-use booking_automation::messages::facts::{BookingFacts, Canceller, MoneyUnit, RefundFacts};
+use booking_automation::messages::facts::{
+    BookingFacts, Canceller, DayFacts, MoneyUnit, RefundFacts,
+};
 use booking_automation::messages::languages::Language;
 use booking_automation::messages::settings::{Look, MessageSettings};
 use booking_automation::messages::wording::Wording;
@@ -46,6 +48,7 @@ enum AnyKind<'a> {
     Cancelled(Option<bool>, Option<Refund<'a>>),
     Expired,
     FollowUp,
+    Digest(u8),
 }
 
 /// What the trail may contain.
@@ -59,7 +62,7 @@ struct Refund<'a> {
 }
 
 impl AnyKind<'_> {
-    fn kind(&self) -> Kind {
+    fn kind(&self, facts: &BookingFacts) -> Kind {
         match self {
             Self::Reminder => Kind::Reminder,
             Self::Confirmed => Kind::Confirmed,
@@ -90,6 +93,11 @@ impl AnyKind<'_> {
             },
             Self::Expired => Kind::Expired,
             Self::FollowUp => Kind::FollowUp,
+            Self::Digest(others) => Kind::Digest(DayFacts {
+                date: facts.starts_at.date_naive(),
+                bookings: vec![facts.clone(), facts.clone()],
+                others: usize::from(*others),
+            }),
         }
     }
 }
@@ -178,15 +186,17 @@ fuzz_target!(|row: Row| {
         place_timezone: row.place_timezone.name(),
         reply_to: None,
     };
-    let kind = row.kind.kind();
     let settings = MessageSettings {
         public_url: row.linked.then(|| BASE.to_owned()),
         default_language: Language::matching("en").expect("English"),
         look: Look::default(),
     };
     let wording = Wording::default();
-    let message = render(&kind, &reminder, &settings, &wording).expect("a message");
-    let tame = render(&kind, &tamed(&reminder), &settings, &wording).expect("a message");
+    let rendered = |facts: &BookingFacts| {
+        render(&row.kind.kind(facts), facts, &settings, &wording).expect("a message")
+    };
+    let message = rendered(&reminder);
+    let tame = rendered(&tamed(&reminder));
 
     let Message {
         subject,

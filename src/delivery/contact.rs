@@ -9,6 +9,12 @@ use uuid::Uuid;
 
 use crate::messages::facts::BookingFacts;
 
+/// How long reading the contacts of a page may take: no message leaves more than three seconds
+/// after it began.
+pub(crate) const CONTACTS_TIMEOUT: Duration = Duration::from_secs(2);
+/// Bytes of the texts of a page: with their copies, far less than the smallest function has.
+pub(crate) const CONTACTS_BYTES: i64 = 2 << 20;
+
 /// The facts of a row of contacts.sql or digest_contacts.sql, of a booking whose start is not
 /// compared with the clock and whose duration is not known.
 pub(crate) fn facts_of(

@@ -11,8 +11,7 @@ use uuid::Uuid;
 
 use crate::database::owner_functions::Liveness;
 use crate::database::{Result, Transaction};
-use crate::delivery::contact::facts_of;
-use crate::delivery::outbox::{CONTACTS_BYTES, CONTACTS_TIMEOUT};
+use crate::delivery::contact::{CONTACTS_BYTES, CONTACTS_TIMEOUT, facts_of};
 use crate::messages::facts::{BookingFacts, DayFacts};
 
 /// Bookings that a digest lists, at most.

@@ -16,7 +16,7 @@ use crate::bookings::lifecycle::Role;
 use crate::channels::Channel;
 use crate::database::owner_functions::{IS_KNOWN, Liveness};
 use crate::database::{Result, Transaction};
-use crate::delivery::contact::{facts_of, told_facts};
+use crate::delivery::contact::{CONTACTS_BYTES, CONTACTS_TIMEOUT, facts_of, told_facts};
 use crate::delivery::digests::{DigestFacts, is_digest_sql, not_due_sql, read_digests};
 use crate::delivery::figures::Backlog;
 use crate::messages::Kind;
@@ -42,11 +42,6 @@ const CHANNEL: &str = "(SELECT channel, held_reason,
 const ROOM: &str = "CASE WHEN c.next_at <= k.at THEN greatest(floor({rate} * {seconds}), 1)
                 ELSE greatest(floor({rate} * ({seconds} - extract(epoch FROM c.next_at - k.at)::float8)), 0)
            END";
-/// How long reading the contacts of a page may take: no message leaves more than three seconds
-/// after it began.
-pub(crate) const CONTACTS_TIMEOUT: Duration = Duration::from_secs(2);
-/// Bytes of the texts of a page: with their copies, far less than the smallest function has.
-pub(crate) const CONTACTS_BYTES: i64 = 2 << 20;
 /// SQL of a boolean: the event `e` is a reminder or a notice that is not final. Messages to webhooks
 /// have no start.
 const CLAIMABLE: &str =

@@ -77,24 +77,29 @@ pub(crate) fn time_in_day(
     let time = |at: DateTime<Utc>| {
         let local = local_time(zone, at);
         let time = time_of_day(language, &local)?;
-        let time = match local.date_naive() == day {
-            true => time,
-            false => date_and_time(language, "date-short", &local, time)?,
-        };
-        match clocks_change_within(zone, day) {
-            true => time_and_zone(language, time, format!("({})", offset_in_words(zone, at))),
-            false => Ok(time),
+        match local.date_naive() == day {
+            true => Ok(time),
+            false => date_and_time(language, "date-short", &local, time),
         }
     };
-    let Some(ends_at) = end(starts_at, duration_minutes) else {
-        return time(starts_at);
+    let with_offset = |time: String, at: DateTime<Utc>| match clocks_change_within(zone, day) {
+        true => time_and_zone(language, time, format!("({})", offset_in_words(zone, at))),
+        false => Ok(time),
     };
-    let is_same_day = local_time(zone, ends_at).date_naive() == day;
-    let pattern = match is_same_day && !clocks_change_within(zone, day) {
+    let start = time(starts_at)?;
+    let Some(ends_at) = end(starts_at, duration_minutes) else {
+        return with_offset(start, starts_at);
+    };
+    let end = time(ends_at)?;
+    if offset(zone, starts_at) != offset(zone, ends_at) {
+        let start = with_offset(start, starts_at)?;
+        return range(language, "date-range", start, with_offset(end, ends_at)?);
+    }
+    let pattern = match local_time(zone, ends_at).date_naive() == day {
         true => "time-range",
         false => "date-range",
     };
-    range(language, pattern, time(starts_at)?, time(ends_at)?)
+    with_offset(range(language, pattern, start, end)?, starts_at)
 }
 
 /// Whether the offset at a day's end is another one than at its beginning.

@@ -298,38 +298,30 @@ async fn advance_and_enqueue(
     } else {
         Transitions::default()
     };
+    let (liveness, as_of) = (rules.liveness, moments.as_of());
     // Reminders of what is confirmed again may be due.
     let is_reopened = transitions.reopened > 0;
     if is_reopened && !due.reads_contacts() {
         refuse_hidden_rows(transaction, true).await?;
     }
     let mut decisions = if due.reminders || is_reopened {
-        let (liveness, as_of) = (rules.liveness, moments.as_of());
         decisions::enqueue_due(transaction, liveness, as_of, &due.watermark, run_id).await?
     } else {
         Decisions::default()
     };
     // Status changes of this pass may be what notices are about.
-    if due.notices || due.transitions && rules.liveness != Liveness::Unknown {
-        let notices = enqueue_notices(transaction, moments.as_of(), run_id).await?;
+    if due.notices || due.transitions && liveness != Liveness::Unknown {
+        let notices = enqueue_notices(transaction, as_of, run_id).await?;
         if notices.pending > 0 && !due.reads_contacts() {
             refuse_hidden_rows(transaction, true).await?;
         }
         decisions.add(notices);
     }
-    let (rules_of_digests, liveness, as_of) = (&due.digests, rules.liveness, moments.as_of());
-    let digests = enqueue_digests(
-        transaction,
-        liveness,
-        rules_of_digests,
-        as_of,
-        run_id,
-        until,
-    );
+    let digests = enqueue_digests(transaction, liveness, &due.digests, as_of, run_id, until);
     decisions.add(digests.await?);
     if decisions.left_to_sweep {
         begin_sweep_again(transaction).await?;
-    } else if due.watermark.sweep && rules.liveness == Liveness::Known {
+    } else if due.watermark.sweep && liveness == Liveness::Known {
         begin_sweep(transaction).await?;
     }
     Ok((transitions, decisions))

@@ -377,7 +377,13 @@ async fn a_day_that_a_zone_leaves_out_brings_none() {
             let start = at("2011-12-29T00:00:00Z") + hours(hour);
             booking_with(&mut app, person, start).await;
         }
-        run_between(&app, "2011-12-29T03:00:00Z", "2011-12-31T18:00:00Z", hours(1)).await;
+        run_between(
+            &app,
+            "2011-12-29T03:00:00Z",
+            "2011-12-31T18:00:00Z",
+            hours(1),
+        )
+        .await;
         let mut due = due_times(&app).await;
         due.sort_by_key(|due| due.split(' ').nth(1).map(str::to_owned));
         let due: Vec<_> = due

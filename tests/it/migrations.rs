@@ -135,7 +135,7 @@ const VERSIONS_OF_FUNCTIONS: &[(i32, &str)] = &[
     // 0.3.0
     (
         2,
-        "403a3a3c808891ca5b7666ea907ea568bf8d017d96e895e516747314b87f6f20",
+        "714ab4651f995ef682408d537234ca4021573b946e718bd90c2d9c84cdc9c97e",
     ),
 ];
 

@@ -181,7 +181,7 @@ digest-more = { $count ->
     [many] هناك { $count } حجزًا آخر غير مدرج في هذه القائمة.
    *[other] هناك { $count } حجز آخر غير مدرج في هذه القائمة.
 }
-digest-short = { digest-subject }. الأول: { $first }، { $booking }
+digest-short = { digest-subject }؛ الأول: { $first }، { $booking }
 
 ## Time zones (scripts/zones)
 

@@ -174,7 +174,7 @@ digest-more = { $count ->
     [one] Eine weitere Buchung ist hier nicht aufgeführt.
    *[other] { $count } weitere Buchungen sind hier nicht aufgeführt.
 }
-digest-short = { digest-subject }. Als Erstes: { $first }, { $booking }
+digest-short = { digest-subject }; als Erstes: { $first }, { $booking }
 
 ## Time zones (scripts/zones)
 

@@ -178,7 +178,7 @@ digest-more = { $count ->
     [one] One more booking is not listed here.
    *[other] { $count } more bookings are not listed here.
 }
-digest-short = { digest-subject }. First: { $first }, { $booking }
+digest-short = { digest-subject }; first: { $first }, { $booking }
 
 ## Time zones (scripts/zones)
 

@@ -174,7 +174,7 @@ digest-more = { $count ->
     [one] Hay una reserva más que no figura en esta lista.
    *[other] Hay { $count } reservas más que no figuran en esta lista.
 }
-digest-short = { digest-subject }. La primera: { $first }, { $booking }
+digest-short = { digest-subject }; la primera: { $first }, { $booking }
 
 ## Time zones (scripts/zones)
 

@@ -174,7 +174,7 @@ digest-more = { $count ->
     [one] { $count } autre réservation ne figure pas dans cette liste.
    *[other] { $count } autres réservations ne figurent pas dans cette liste.
 }
-digest-short = { digest-subject }. La première{ "\u00A0" }: { $first }, { $booking }
+digest-short = { digest-subject }{ "\u00A0" }; la première{ "\u00A0" }: { $first }, { $booking }
 
 ## Time zones (scripts/zones)
 

@@ -174,7 +174,7 @@ digest-more = { $count ->
     [one] Un’altra prenotazione non è riportata in questo elenco.
    *[other] Altre { $count } prenotazioni non sono riportate in questo elenco.
 }
-digest-short = { digest-subject }. La prima: { $first }, { $booking }
+digest-short = { digest-subject }; la prima: { $first }, { $booking }
 
 ## Time zones (scripts/zones)
 

@@ -186,7 +186,7 @@ digest-more = { $count ->
     [many] Jeszcze { $count } rezerwacji nie mieści się na tej liście.
    *[other] Jeszcze { $count } rezerwacji nie mieści się na tej liście.
 }
-digest-short = { digest-subject }. Pierwsza: { $first }, { $booking }
+digest-short = { digest-subject }; pierwsza: { $first }, { $booking }
 
 ## Time zones (scripts/zones)
 

@@ -174,7 +174,7 @@ digest-more = { $count ->
     [one] Mais { $count } reserva não aparece nesta lista.
    *[other] Mais { $count } reservas não aparecem nesta lista.
 }
-digest-short = { digest-subject }. A primeira: { $first }, { $booking }
+digest-short = { digest-subject }; a primeira: { $first }, { $booking }
 
 ## Time zones (scripts/zones)
 

@@ -222,7 +222,7 @@ impl Page {
             if let [first, others @ ..] = &fact.lines[..] {
                 lines.push(phrases.labelled(&fact.label, first)?);
                 lines.extend_from_slice(others);
-                for link in &fact.join {
+                if let Some(link) = &fact.join {
                     lines.push(phrases.labelled(&link.label, &link.target)?);
                 }
             }
