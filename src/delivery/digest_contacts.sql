@@ -36,8 +36,8 @@ SELECT page.*
                                WITH ORDINALITY AS e (id, booking_id, audience, of_person, position)
                          CROSS JOIN LATERAL (
                                SELECT b.scheduled_at AS starts_at,
-                                      LEAST(GREATEST(b.duration_minutes, 0), 2147483647)::pg_catalog.int4 AS duration_minutes,
-                                      CASE e.audience WHEN 'customer' THEN b.customer_id ELSE b.provider_id END AS referred_id
+                                      b.duration_minutes::pg_catalog.int8 AS duration_minutes,
+                                      CASE WHEN e.audience OPERATOR(pg_catalog.=) 'customer' THEN b.customer_id ELSE b.provider_id END AS referred_id
                                  FROM public.bookings AS b
                                 WHERE b.id OPERATOR(pg_catalog.=) e.booking_id
                                ) AS b

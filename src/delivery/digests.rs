@@ -40,8 +40,8 @@ pub(crate) fn not_due_sql(liveness: Liveness) -> &'static str {
     match liveness {
         Liveness::Known | Liveness::Singly => {
             "CASE
-                WHEN NOT EXISTS (SELECT FROM public.booking_automation_digest_rules r
-                                  WHERE r.name = e.rule AND r.audience = e.audience AND r.active AND e.channel = ANY (r.channels)) THEN 'rule_off'
+                WHEN NOT EXISTS (SELECT FROM public.booking_automation_digest_rules d
+                                  WHERE d.name = e.rule AND d.audience = e.audience AND d.active AND e.channel = ANY (d.channels)) THEN 'rule_off'
                 WHEN candidate.last_start IS NULL THEN 'empty_day'
              END"
         }
@@ -131,7 +131,9 @@ fn digest_of(date: NaiveDate, rows: &[Row]) -> Option<DigestFacts> {
         return None;
     }
     let bookings = rows.iter().map(|row| BookingFacts {
-        duration_minutes: row.get("duration_minutes"),
+        duration_minutes: row
+            .get::<_, Option<i64>>("duration_minutes")
+            .map(|minutes| i32::try_from(minutes.max(0)).unwrap_or(i32::MAX)),
         ..facts_of(
             row,
             row.get("booking_id"),

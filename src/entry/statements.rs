@@ -51,7 +51,7 @@ pub fn with_their_settings() -> Vec<String> {
         delivered_digests::CONTACTS.to_owned(),
         addresses::WITHOUT_ADDRESS.to_owned(),
         addresses::WITHOUT_ADDRESS_BETWEEN.to_owned(),
-        digests::people_sql(rules.liveness),
+        digests::PEOPLE.to_owned(),
         unblock::UNBLOCK.to_owned(),
         check::VIEW_SAMPLE.to_owned(),
         trial::TOUCH.to_owned(),
@@ -73,6 +73,7 @@ pub fn composed() -> Vec<(String, String)> {
             ("the price", PaidBy::TotalPrice.refund_basis_sql()),
             ("marks", not_live::mark_not_live_sql(&rules)),
             ("claim, candidates", outbox::CANDIDATES.clone()),
+            ("people of digests", digests::coming_sql(rules.liveness)),
             (
                 "bookings of digests",
                 delivered_digests::bookings_sql(rules.liveness),

@@ -1,20 +1,18 @@
--- The people of the confirmed bookings that start between $1 and $2, each with the starts of theirs: whose digests may be
--- due. $3 are the audiences. It runs with the settings of the user's database, since the contacts view may call functions
--- of theirs; so every operator, function and type is named with its schema.
+-- The people of the bookings that were handed over, each with the starts of theirs: whose digests may be due. $1 are the
+-- audiences. It runs with the settings of the user's database, since the contacts view may call functions of theirs; so
+-- every operator, function and type is named with its schema.
 SELECT c.audience, c.person_id, c.timezone, c.place_timezone, pg_catalog.array_agg(c.scheduled_at) AS starts,
        -- The ids by which bookings refer to them: one, unless the view says that several are one person.
-       pg_catalog.array_agg(DISTINCT c.referred_id) AS referred_ids
+       pg_catalog.array_agg(c.referred_id) AS referred_ids
   FROM (
         SELECT e.audience, e.scheduled_at, e.referred_id, COALESCE(c.person_id, e.referred_id) AS person_id,
                c.timezone, c.place_timezone
           FROM (
                 SELECT b.id, b.scheduled_at, a.audience,
-                       CASE a.audience WHEN 'customer' THEN b.customer_id ELSE b.provider_id END AS referred_id
-                  FROM public.bookings AS b
-                 CROSS JOIN pg_catalog.unnest($3::pg_catalog.text[]) AS a (audience)
-                 WHERE b.status OPERATOR(pg_catalog.=) 'confirmed'
-                   AND b.scheduled_at OPERATOR(pg_catalog.>) $1 AND b.scheduled_at OPERATOR(pg_catalog.<) $2
-                   AND {is_live}
+                       CASE WHEN a.audience OPERATOR(pg_catalog.=) 'customer' THEN b.customer_id ELSE b.provider_id END AS referred_id
+                  FROM pg_catalog.unnest(pg_catalog.current_setting('booking_automation.bookings')::pg_catalog.uuid[]) AS e (id)
+                  JOIN public.bookings AS b ON b.id OPERATOR(pg_catalog.=) e.id
+                 CROSS JOIN pg_catalog.unnest($1::pg_catalog.text[]) AS a (audience)
                ) AS e
          -- A column that the view may lack. Where it has it, the name below means its own.
          CROSS JOIN (SELECT NULL::pg_catalog.uuid AS person_id) AS absent
@@ -27,5 +25,5 @@ SELECT c.audience, c.person_id, c.timezone, c.place_timezone, pg_catalog.array_a
                 LIMIT 1
                ) AS c
        ) AS c
- WHERE c.person_id IS NOT NULL
+ WHERE c.person_id IS NOT NULL AND c.referred_id IS NOT NULL
  GROUP BY c.audience, c.person_id, c.timezone, c.place_timezone

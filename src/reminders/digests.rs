@@ -5,7 +5,7 @@
 //! of the coming bookings only if a quarter has begun since the last time; which zones they are in
 //! is known only then.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::time::Instant;
 
 use chrono::{DateTime, NaiveDate, TimeDelta, Utc};
@@ -25,12 +25,17 @@ const MOST_READS: usize = 32;
 /// Bookings that start within this time of each other are not told apart any more.
 const SMALLEST_PART: TimeDelta = TimeDelta::minutes(1);
 
-const PEOPLE: &str = include_str!("digest_people.sql");
+pub(crate) const PEOPLE: &str = include_str!("digest_people.sql");
 const ENQUEUE: &str = include_str!("enqueue_digests.sql");
 
-/// SQL of a query of the people: see [`Transaction::query_with_their_settings`].
-pub(crate) fn people_sql(liveness: Liveness) -> String {
-    PEOPLE.replace("{is_live}", liveness.condition())
+/// SQL that hands over the bookings that start after `$1` and before `$2`.
+pub(crate) fn coming_sql(liveness: Liveness) -> String {
+    format!(
+        "SELECT set_config('booking_automation.bookings', coalesce(array_agg(b.id), '{{}}')::text, true)
+           FROM public.bookings b
+          WHERE b.status = 'confirmed' AND b.scheduled_at > $1 AND b.scheduled_at < $2 AND {is_live}",
+        is_live = liveness.condition()
+    )
 }
 
 /// Digests that are due, as the columns of [`ENQUEUE`].
@@ -82,8 +87,9 @@ impl DueDigests {
         else {
             return;
         };
-        let (person_id, people): (Uuid, Vec<Uuid>) =
+        let (person_id, people): (Uuid, Vec<Option<Uuid>>) =
             (row.get("person_id"), row.get("referred_ids"));
+        let people: BTreeSet<Uuid> = people.into_iter().flatten().collect();
         self.facts.push(json!({
             "person_id": person_id, "day": day.date, "begins": day.begins, "ends": day.ends, "people": people
         }));
@@ -176,7 +182,7 @@ fn halves((from, to): Part, error: &DatabaseError) -> Vec<Part> {
     vec![(from, before), (middle, to)]
 }
 
-/// In two round trips. Returns how many there are.
+/// Returns how many there are.
 async fn enqueue_part(
     transaction: &Transaction,
     liveness: Liveness,
@@ -208,15 +214,17 @@ async fn read_due(
     as_of: DateTime<Utc>,
     (from, to): Part,
 ) -> Result<DueDigests> {
-    let audiences = rules.audiences();
-    let parameters = [
+    let limit = transaction.statement_timeout() / 4;
+    let sql = coming_sql(liveness);
+    let bounds = [
         (&from as _, Type::TIMESTAMPTZ),
         (&to as _, Type::TIMESTAMPTZ),
-        (&audiences as _, Type::TEXT_ARRAY),
     ];
-    let limit = transaction.statement_timeout() / 4;
+    let hand_over = async |transaction: &Transaction| transaction.query(&sql, &bounds).await;
+    transaction.in_savepoint(limit, hand_over).await?;
+    let audiences = rules.audiences();
     let rows = transaction
-        .query_with_their_settings(limit, &people_sql(liveness), &parameters)
+        .query_with_their_settings(limit, PEOPLE, &[(&audiences, Type::TEXT_ARRAY)])
         .await?;
     Ok(DueDigests::of(&rows, rules, as_of))
 }

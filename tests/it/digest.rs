@@ -722,3 +722,63 @@ async fn days_are_stored_as_days() {
         seven() + Duration::hours(3)
     );
 }
+
+#[tokio::test]
+async fn before_migrate_messages_go_out_as_they_did() {
+    let mut app = App::new().await;
+    app.confirmed(noon() + hours(24)).await;
+    app.db
+        .batch_execute(
+            "DROP TABLE booking_automation_digest_rules, booking_automation_digest_state;
+             ALTER TABLE booking_automation_events DROP COLUMN person_id, DROP COLUMN local_day",
+        )
+        .await
+        .unwrap();
+    let summary = app.run(noon()).await;
+    assert_eq!(summary["reminders"]["sent"], 1, "{summary}");
+    let dry = ["run", "--dry-run", "--as-of", &noon().to_rfc3339()];
+    assert_eq!(app.call(&dry).await.summary()["outcome"], "dry_run");
+    let server = support(&mut app, noon()).await;
+    let events = ask(&server, "GET", "/events", &[], b"").await;
+    assert_eq!(events.status, 200, "{events:?}");
+    let path = format!("/people/{}/messages", app.customer);
+    let answer = ask(&server, "DELETE", &path, &[], b"").await.json();
+    assert_eq!(answer["messages"], 1, "{answer}");
+}
+
+#[tokio::test]
+async fn without_rules_nothing_of_digests_is_read() {
+    let app = App::new().await;
+    app.sql("UPDATE reminder_rules SET active = false", &[])
+        .await;
+    app.confirmed(seven() + hours(3)).await;
+    // Whoever reads the view fails.
+    app.db
+        .batch_execute(
+            "DO $$ BEGIN
+                 EXECUTE 'CREATE OR REPLACE VIEW booking_automation_contacts AS '
+                     || replace(pg_get_viewdef('booking_automation_contacts'::regclass), 'b.id AS booking_id', '(1 / (b.duration_minutes - b.duration_minutes) || b.id::text)::uuid AS booking_id');
+             END $$",
+        )
+        .await
+        .unwrap();
+    let call = async |time: DateTime<Utc>| app.call(&["run", "--as-of", &time.to_rfc3339()]).await;
+    let said = call(seven()).await;
+    assert!(
+        said.success && !said.stderr.contains("ERROR"),
+        "{}",
+        said.stderr
+    );
+    switch_on(&app, "provider", 7, noon()).await;
+    // With a rule, at the quarters alone.
+    for (minute, reads) in [(0, true), (7, false), (15, true)] {
+        app.sql("UPDATE booking_automation_digest_state SET looked_through = $1, rules_digest = (
+                     SELECT md5(string_agg(format('%s|%s|%s|%s|%s', name, audience, local_hour, channels, extract(epoch FROM effective_from)), ','))
+                       FROM booking_automation_digest_rules WHERE active)", &[&(seven() + minutes(minute) - minutes(1))])
+            .await;
+        let said = call(seven() + minutes(minute)).await;
+        assert!(said.success, "{}", said.stderr);
+        let has_failed = said.stderr.contains("digests leave out the bookings");
+        assert_eq!(has_failed, reads, "{minute}: {}", said.stderr);
+    }
+}
