@@ -7,7 +7,9 @@ use std::sync::LazyLock;
 use std::time::Duration;
 
 use arbitrary::Arbitrary;
-use booking_automation::messages::facts::{BookingFacts, Canceller, MoneyUnit, RefundFacts};
+use booking_automation::messages::facts::{
+    BookingFacts, Canceller, DayFacts, MoneyUnit, RefundFacts,
+};
 use booking_automation::messages::languages::Language;
 use booking_automation::messages::settings::{Look, MessageSettings};
 use booking_automation::messages::wording::Wording;
@@ -48,6 +50,7 @@ enum AnyKind<'a> {
     Cancelled(Option<bool>, Option<Refund<'a>>),
     Expired,
     FollowUp,
+    Digest(u8),
 }
 
 /// What the trail may contain.
@@ -61,7 +64,7 @@ struct Refund<'a> {
 }
 
 impl AnyKind<'_> {
-    fn kind(&self) -> Kind {
+    fn kind(&self, facts: &BookingFacts) -> Kind {
         match self {
             Self::Reminder => Kind::Reminder,
             Self::Confirmed => Kind::Confirmed,
@@ -92,6 +95,11 @@ impl AnyKind<'_> {
             },
             Self::Expired => Kind::Expired,
             Self::FollowUp => Kind::FollowUp,
+            Self::Digest(others) => Kind::Digest(DayFacts {
+                date: facts.starts_at.date_naive(),
+                bookings: vec![facts.clone(), facts.clone()],
+                others: usize::from(*others),
+            }),
         }
     }
 }
@@ -182,7 +190,6 @@ fuzz_target!(|row: Row| {
         revision: 1,
         told_at: DateTime::UNIX_EPOCH,
     };
-    let kind = row.kind.kind();
     let settings = MessageSettings {
         public_url: row.linked.then(|| BASE.to_owned()),
         app_link_base: None,
@@ -191,8 +198,11 @@ fuzz_target!(|row: Row| {
         look: Look::default(),
     };
     let wording = Wording::default();
-    let message = render(&kind, &reminder, &settings, &wording).expect("a message");
-    let tame = render(&kind, &tamed(&reminder), &settings, &wording).expect("a message");
+    let rendered = |facts: &BookingFacts| {
+        render(&row.kind.kind(facts), facts, &settings, &wording).expect("a message")
+    };
+    let message = rendered(&reminder);
+    let tame = rendered(&tamed(&reminder));
 
     let Message {
         subject,

@@ -47,6 +47,7 @@ pub const FUNCTIONS: &[(&str, &str)] = functions![
     "booking_automation_on_update",
     "booking_automation_tell_of_moves",
     // Triggers on our own tables.
+    "booking_automation_digests_begin_anew",
     "booking_automation_keep_erasure",
     "booking_automation_keep_event",
     "booking_automation_keep_table",

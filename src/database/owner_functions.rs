@@ -25,9 +25,11 @@ pub(crate) fn function_oid_sql(name: &str) -> String {
     )
 }
 
-/// SQL of a boolean: the database can tell which bookings are live, and has the queue of notices.
-/// Before step 22 of 0.3.0, which creates this table, it cannot: 0.2.0 is beside it.
-pub(crate) const IS_KNOWN: &str = "to_regclass('public.booking_automation_notices') IS NOT NULL";
+/// SQL of a boolean: the database can tell which bookings are live, and has the queue of notices,
+/// the rules of digests and what people have chosen. Before step 24 of 0.3.0, which creates this
+/// table, it cannot: 0.2.0 is beside it.
+pub(crate) const IS_KNOWN: &str =
+    "to_regclass('public.booking_automation_preferences') IS NOT NULL";
 
 /// Reads [`IS_KNOWN`].
 pub(crate) async fn is_known(transaction: &Transaction) -> Result<bool> {

@@ -1,13 +1,14 @@
 //! The privileges that the role of the passes needs.
 
 /// What passes, delivery, support and upkeep do with each relation.
-pub(crate) const NEEDED: [(&str, &str); 27] = [
+pub(crate) const NEEDED: [(&str, &str); 29] = [
     ("bookings", "SELECT, UPDATE"),
     ("booking_automation_contacts", "SELECT"),
     ("reminder_rules", "SELECT"),
     ("booking_automation_migrations", "SELECT"),
     ("booking_automation_hash_key", "SELECT"),
     ("booking_automation_cancellation_policies", "SELECT"),
+    ("booking_automation_digest_rules", "SELECT"),
     ("booking_automation_notice_rules", "SELECT"),
     ("automation_runs", "SELECT, INSERT, UPDATE, DELETE"),
     ("booking_automation_callers", "SELECT, INSERT, UPDATE"),
@@ -16,6 +17,7 @@ pub(crate) const NEEDED: [(&str, &str); 27] = [
         "booking_automation_claim_marks",
         "SELECT, INSERT, UPDATE, DELETE",
     ),
+    ("booking_automation_digest_state", "SELECT, UPDATE"),
     ("booking_automation_erasures", "SELECT, INSERT, UPDATE"),
     (
         "booking_automation_events",

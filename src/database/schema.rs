@@ -33,7 +33,7 @@ pub(crate) const STEPS: [(&str, &str); 7] = [
 ];
 
 /// The steps that come after the indexes, in order.
-pub(crate) const LAST_STEPS: [(&str, &str); 17] = [
+pub(crate) const LAST_STEPS: [(&str, &str); 18] = [
     (
         "07_triggers",
         include_str!("../../migrations/07_triggers.sql"),
@@ -91,6 +91,10 @@ pub(crate) const LAST_STEPS: [(&str, &str); 17] = [
         "22_notices",
         include_str!("../../migrations/22_notices.sql"),
     ),
+    (
+        "23_digests",
+        include_str!("../../migrations/23_digests.sql"),
+    ),
     ("24_people", include_str!("../../migrations/24_people.sql")),
     (
         "25_templates",
@@ -114,9 +118,10 @@ pub(crate) const REQUIRED: &str = "17_cancellation";
 /// Indexes on tables that other programs write to. Those on `bookings` hold only the bookings whose
 /// status may still change with time, so they stay small. Those on the audit trail, which triggers
 /// fill in other programs' transactions, serve retention, the list of events, notices (one for each
-/// event, rule, audience and channel), and webhooks: one message for each event and subscription,
+/// event, rule, audience and channel), digests (one for each person, day of theirs, rule, audience
+/// and channel), and webhooks: one message for each event and subscription,
 /// the messages that wait for each subscription, and the turns of their kinds and attempts.
-pub(crate) const INDEXES: [(&str, &str); 10] = [
+pub(crate) const INDEXES: [(&str, &str); 11] = [
     (
         "booking_automation_confirmed_start",
         "ON public.bookings (scheduled_at) WHERE status = 'confirmed'",
@@ -147,6 +152,11 @@ pub(crate) const INDEXES: [(&str, &str); 10] = [
         "booking_automation_events_notices",
         "UNIQUE ON public.booking_automation_events (about, rule, audience, channel) \
          WHERE event_type = 'notification_sent' AND about IS NOT NULL",
+    ),
+    (
+        "booking_automation_events_digests",
+        "UNIQUE ON public.booking_automation_events (person_id, local_day, rule, audience, channel) \
+         WHERE event_type = 'notification_sent' AND person_id IS NOT NULL",
     ),
     (
         "booking_automation_events_told",

@@ -39,6 +39,8 @@ pub(crate) const TRIGGERS: &[(&str, &str, &str)] = triggers![
         "booking_automation_webhooks_begin_anew";
     "public.booking_automation_notice_rules":
         "booking_automation_notices_begin_anew";
+    "public.booking_automation_digest_rules":
+        "booking_automation_digests_begin_anew";
 ];
 
 /// The trigger that keeps the flags of a moved booking: only where there is such a flag.

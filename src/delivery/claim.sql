@@ -7,8 +7,9 @@
 --   $5 seconds that an unknown outcome waits for the provider's own event
 --   $6 the moment to decide by (NULL: the clock)
 --   $7 attempts, at most
---   $8 the events that claim_candidates.sql locked  $9 their recipients' addresses  $10 digests of their facts
---   $11 the view's own names of their recipients (NULL: the booking's)
+--   $8 the events that claim_candidates.sql locked  $9 their recipients' addresses  $10 hashes of their facts
+--   $11 of the daily digests among them: the start of the day's last booking (NULL: there is none)
+--   $12 the view's own names of their recipients (NULL: the booking's)
 WITH clock AS MATERIALIZED (
     SELECT clock_timestamp() AS at
 ), pace AS MATERIALIZED (
@@ -18,13 +19,15 @@ WITH clock AS MATERIALIZED (
       FROM clock k, {channel} AS c
      WHERE c.channel = $1
 ), candidate AS MATERIALIZED (
-    SELECT * FROM unnest($8::uuid[], $9::text[], $10::bytea[], $11::text[]) AS candidate (id, email, facts, person_id)
+    SELECT * FROM unnest($8::uuid[], $9::text[], $10::bytea[], $11::timestamptz[], $12::text[])
+                  AS candidate (id, email, facts, last_start, person_id)
 ), seen AS MATERIALIZED (
     -- The current state of each candidate.
     SELECT e.id, b.status AS booking_status,
            coalesce(
-               CASE WHEN b.id IS NULL THEN 'deleted' WHEN NOT ({is_live}) THEN 'not_live' END,
+               CASE WHEN {is_digest} THEN NULL WHEN b.id IS NULL THEN 'deleted' WHEN NOT ({is_live}) THEN 'not_live' END,
                CASE
+                   WHEN {is_digest} THEN {digest_not_due}
                    WHEN e.event_type = 'notification_sent' THEN notice.not_due
                    WHEN b.status IN ('in_progress', 'completed', 'expired') THEN 'started'
                    WHEN b.status IS DISTINCT FROM 'confirmed' THEN 'cancelled'
@@ -55,12 +58,11 @@ WITH clock AS MATERIALIZED (
                         ) THEN 'already_told'
                END,
                CASE
-                   WHEN CASE e.event_type
-                            WHEN 'reminder_sent' THEN 'reminder'
-                            ELSE CASE e.event_data -> 'notice' ->> 'on_event'
-                                     WHEN 'completed' THEN 'follow-up'
-                                     ELSE e.event_data -> 'notice' ->> 'on_event'
-                                 END
+                   WHEN CASE
+                            WHEN {is_digest} THEN 'digest'
+                            WHEN e.event_type = 'reminder_sent' THEN 'reminder'
+                            WHEN e.event_data -> 'notice' ->> 'on_event' = 'completed' THEN 'follow-up'
+                            ELSE e.event_data -> 'notice' ->> 'on_event'
                         END = ANY (own.opt_outs) THEN 'opted_out'
                    WHEN coalesce(btrim(candidate.email), '') = '' THEN 'no_address'
                    WHEN EXISTS (
@@ -72,7 +74,7 @@ WITH clock AS MATERIALIZED (
            public.booking_automation_settled_by(e.id) AS settled_by,
            CASE WHEN isfinite(b.scheduled_at) THEN extract(epoch FROM b.scheduled_at - p.as_of)::float8 END AS seconds_left,
            least(greatest(b.duration_minutes, 0), 2147483647)::integer AS duration_minutes,
-           CASE e.event_type WHEN 'notification_sent' THEN b.scheduled_at ELSE e.starts_at END AS starts_at,
+           CASE WHEN {is_digest} THEN candidate.last_start WHEN e.event_type = 'notification_sent' THEN b.scheduled_at ELSE e.starts_at END AS starts_at,
            notice.facts AS notice,
            coalesce(s.revision, {latest_revision}) AS revision,
            t.told, who.person_id, own.language, own.timezone
@@ -92,8 +94,8 @@ WITH clock AS MATERIALIZED (
            OFFSET 0) AS t
      -- The recipient, and what they have chosen.
      CROSS JOIN LATERAL (
-           SELECT coalesce(candidate.person_id, CASE e.audience WHEN 'customer' THEN b.customer_id::text
-                                                                ELSE b.provider_id::text END) AS person_id
+           SELECT coalesce(candidate.person_id, {digest_person}, CASE e.audience WHEN 'customer' THEN b.customer_id::text
+                                                                                 ELSE b.provider_id::text END) AS person_id
            OFFSET 0) AS who
      CROSS JOIN LATERAL ({preferences}) AS own
       LEFT JOIN LATERAL ({notice}) AS notice ON true

@@ -15,7 +15,7 @@ use uuid::Uuid;
 
 use crate::channels::Channel;
 use crate::database::{Result, Transaction};
-use crate::delivery::outbox::with_conditions;
+use crate::delivery::claim_sql::with_conditions;
 
 /// How long a claim may take, with the wait for a connection and a second try. A mark that is older
 /// belongs to a process that has ended; the call of the next minute finds it.

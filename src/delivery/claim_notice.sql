@@ -1,9 +1,9 @@
 -- Part of claim.sql: what the notice `e` about the booking `b` says now, and why it is not to be sent any more. `t.told`
 -- is a digest of what it would tell, and to whom; `own.opt_outs` has the kinds of messages that the person does not want.
 WITH stored AS MATERIALIZED (
-    -- Of a reminder, nothing below is read.
+    -- Of a reminder and a digest, nothing below is read.
     SELECT e.event_data -> 'notice' AS facts, e.event_data -> 'notice' ->> 'on_event' AS on_event
-     WHERE e.event_type = 'notification_sent'
+     WHERE e.event_type = 'notification_sent' AND NOT ({is_digest})
 ), said AS MATERIALIZED (
     -- What the person got, or may have got, about this booking. Other rules about the same event do not count: each tells
     -- of it for itself.

@@ -6,6 +6,9 @@
 //! the attempt does not count.
 
 mod claim_mark;
+pub(crate) mod claim_sql;
+mod contact;
+pub(crate) mod digests;
 pub mod event;
 pub mod feedback;
 pub mod figures;

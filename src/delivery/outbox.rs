@@ -1,12 +1,11 @@
 //! The outbox of reminders and notices: claim a page, hold the channel, count what waits.
 
-use std::collections::BTreeMap;
-use std::sync::LazyLock;
+use std::collections::{BTreeMap, HashMap};
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use futures_util::future;
-use serde_json::{Value, json};
+use serde_json::Value;
 use sha2::{Digest, Sha256};
 use tokio_postgres::Row;
 use tokio_postgres::types::Type;
@@ -14,108 +13,21 @@ use uuid::Uuid;
 
 use crate::bookings::lifecycle::Role;
 use crate::channels::Channel;
-use crate::database::owner_functions::{IS_KNOWN, Liveness};
+use crate::database::owner_functions::Liveness;
 use crate::database::{Result, Transaction};
+use crate::delivery::claim_sql::{CANDIDATES, CONTACTS, claim_sql};
+use crate::delivery::contact::{CONTACTS_BYTES, CONTACTS_TIMEOUT, facts_of, told_facts};
+use crate::delivery::digests::{DigestFacts, read_digests};
 use crate::delivery::figures::Backlog;
 use crate::messages::Kind;
 use crate::messages::facts::{BookingFacts, Canceller};
 use crate::people::person_id;
 use crate::primitives::email_address::as_sent_to;
 use crate::reminders::Reason;
-use crate::reminders::addresses::HAND_OVER;
 use crate::reminders::notices::NoticeEvent;
 
 /// Attempts at one message, at most.
 pub(crate) const MAX_ATTEMPTS: i32 = 5;
-
-/// For a claim's transaction: the page is the head of an index. With outdated statistics, the
-/// planner would collect and sort the whole backlog in a bitmap for every page.
-pub(crate) const IN_INDEX_ORDER: &str = "SET LOCAL enable_bitmapscan = off";
-
-/// The row of a channel. It is free after a page's time or that of one message at the latest: what
-/// lies beyond was written before the database's clock was set back.
-const CHANNEL: &str = "(SELECT channel, held_reason,
-                      least(next_at, clock_timestamp() + make_interval(secs => greatest({seconds}, 1 / {rate}))) AS next_at
-                 FROM public.booking_automation_channels)";
-/// How many messages can leave within a page's time.
-const ROOM: &str = "CASE WHEN c.next_at <= k.at THEN greatest(floor({rate} * {seconds}), 1)
-                ELSE greatest(floor({rate} * ({seconds} - extract(epoch FROM c.next_at - k.at)::float8)), 0)
-           END";
-/// How long reading the contacts of a page may take: no message leaves more than three seconds
-/// after it began.
-const CONTACTS_TIMEOUT: Duration = Duration::from_secs(2);
-/// Bytes of the texts of a page: with their copies, far less than the smallest function has.
-const CONTACTS_BYTES: i64 = 2 << 20;
-/// SQL of a boolean: the event `e` is a reminder or a notice that is not final. Messages to webhooks
-/// have no start.
-const CLAIMABLE: &str =
-    "e.status IN ('pending', 'sending') AND e.event_type IN ('reminder_sent', 'notification_sent')
-       AND e.starts_at IS NOT NULL";
-/// SQL that precedes a moment: the message `e` is of no use after that moment, because the booking
-/// has started. Some notices are about what comes after the start.
-const ENDS_BEFORE: &str = "coalesce(e.event_data -> 'notice' ->> 'on_event', '') NOT IN ('expired', 'completed') AND e.starts_at <=";
-/// SQL of a boolean: the person has got the message `{alias}`, or may have got it.
-const MAY_HAVE_ARRIVED: &str = "{alias}.attempts > 0
-    AND ({alias}.status IN ('completed', 'sending') OR {alias}.error_message LIKE 'the lease ran out%'
-         OR {alias}.event_data @> '{\"attempts\": [{\"outcome\": \"unknown\"}]}')";
-/// What a notice says, before `migrate` of 0.3.0, when there is none.
-const NO_NOTICE: &str = "SELECT NULL::text AS not_due, NULL::jsonb AS facts";
-/// SQL of a boolean: the database knows what people have chosen. Before step 24 of 0.3.0, it does
-/// not.
-const ARE_PEOPLE_KNOWN: &str = "to_regclass('public.booking_automation_opt_outs') IS NOT NULL";
-/// What the person `who` has chosen.
-const PREFERENCES: &str = "
-    SELECT p.language, p.timezone,
-           ARRAY(SELECT o.kind FROM public.booking_automation_opt_outs o WHERE o.person_id = who.person_id) AS opt_outs
-      FROM (SELECT) AS one
-      LEFT JOIN public.booking_automation_preferences p ON p.person_id = who.person_id";
-/// The same, where the database does not know.
-const NO_PREFERENCES: &str =
-    "SELECT NULL::text AS language, NULL::text AS timezone, '{}'::text[] AS opt_outs";
-pub(crate) const CONTACTS: &str = include_str!("contacts.sql");
-pub(crate) static CANDIDATES: LazyLock<String> =
-    LazyLock::new(|| with_room(include_str!("claim_candidates.sql"), "$3", "$4"));
-/// SQL of a query of the columns that [`waiting_of_row`] reads.
-pub(crate) const WAITING: &str = include_str!("waiting.sql");
-
-/// Replaces what statements about messages share.
-pub(crate) fn with_conditions(sql: &str) -> String {
-    sql.replace("{claimable}", CLAIMABLE)
-        .replace("{ends_before}", ENDS_BEFORE)
-}
-
-fn with_room(sql: &str, rate: &str, seconds: &str) -> String {
-    with_conditions(sql)
-        .replace("{hand_over}", HAND_OVER)
-        .replace("{is_liveness_known}", IS_KNOWN)
-        .replace("{are_people_known}", ARE_PEOPLE_KNOWN)
-        .replace("{room}", ROOM)
-        .replace("{channel}", CHANNEL)
-        .replace("{rate}", rate)
-        .replace("{seconds}", seconds)
-}
-
-pub(crate) fn claim_sql(liveness: Liveness, are_people_known: bool) -> String {
-    let sql = with_room(include_str!("claim.sql"), "$2", "$3");
-    let notice = match liveness {
-        Liveness::Known | Liveness::Singly => include_str!("claim_notice.sql"),
-        Liveness::Unknown => NO_NOTICE,
-    };
-    let preferences = match are_people_known {
-        true => PREFERENCES,
-        false => NO_PREFERENCES,
-    };
-    let latest_revision = liveness.latest_revision("e.booking_id");
-    let sql = sql
-        .replace("{is_live}", liveness.condition())
-        .replace("{latest_revision}", &latest_revision)
-        .replace("{notice}", notice)
-        .replace("{preferences}", preferences);
-    ["later", "o", "c"].iter().fold(sql, |sql, alias| {
-        let condition = MAY_HAVE_ARRIVED.replace("{alias}", alias);
-        sql.replace(&format!("{{may_have_arrived:{alias}}}"), &condition)
-    })
-}
 
 /// One claimed message.
 #[derive(Clone, Debug)]
@@ -128,7 +40,7 @@ pub(crate) struct ClaimedMessage {
     pub(crate) attempt: i32,
     /// Of a notice, with the facts that only it has.
     pub(crate) kind: Kind,
-    /// By whose name preferences are found.
+    /// The recipient; `None`: nobody is known.
     pub(crate) person_id: Option<String>,
     /// What it says, and to whom.
     pub(crate) facts: BookingFacts,
@@ -185,7 +97,7 @@ pub(crate) struct ClaimLimits {
 }
 
 /// Locks the messages of a page, and reads the contacts view for them, with the settings of the
-/// user's database. One round trip.
+/// user's database. One round trip, and another one where digests are among them.
 pub(crate) async fn lock_candidates(
     transaction: &Transaction,
     limits: &ClaimLimits,
@@ -207,12 +119,24 @@ pub(crate) async fn lock_candidates(
     .await;
     channel?;
     let candidates = candidates?;
-    let is_known = |column| candidates.first().is_some_and(|row| row.get(column));
+    let first = candidates.first();
+    let is_known = first.map(|row| row.get("is_liveness_known"));
+    let liveness = Liveness::of(is_known.unwrap_or_default());
     let by_id = |row: Row| (row.get::<_, Uuid>("id"), row);
+    let mut contacts: BTreeMap<_, _> = contacts?.into_iter().map(by_id).collect();
+    let ids: Option<Vec<Uuid>> = first.and_then(|row| row.get("digests"));
+    let digests = match ids.is_some() && liveness != Liveness::Unknown {
+        true => read_digests(transaction, liveness, limits.as_of).await?,
+        false => HashMap::new(),
+    };
+    // Those that do not fit into the page stay as they are.
+    for id in ids.iter().flatten().filter(|id| !digests.contains_key(id)) {
+        contacts.remove(id);
+    }
     Ok(Candidates {
-        liveness: Liveness::of(is_known("is_liveness_known")),
-        are_people_known: is_known("are_people_known"),
-        contacts: contacts?.into_iter().map(by_id).collect(),
+        liveness,
+        contacts,
+        digests,
     })
 }
 
@@ -220,8 +144,34 @@ pub(crate) async fn lock_candidates(
 #[derive(Debug)]
 pub(crate) struct Candidates {
     liveness: Liveness,
-    are_people_known: bool,
     contacts: BTreeMap<Uuid, Row>,
+    digests: HashMap<Uuid, DigestFacts>,
+}
+
+/// A candidate: its recipient's address, a hash of what it tells, the end of its day, and the view's
+/// own name of the recipient.
+struct Candidate {
+    email: Option<String>,
+    facts: Vec<u8>,
+    last_start: Option<DateTime<Utc>>,
+    person_id: Option<String>,
+}
+
+impl Candidates {
+    fn candidate(&self, id: &Uuid, contact: &Row) -> Candidate {
+        let digest = self.digests.get(id);
+        let email = match digest {
+            Some(digest) => digest.recipient().map(|recipient| recipient.email),
+            None => contact.get("email"),
+        };
+        let told = digest.map_or_else(|| told_facts(contact), DigestFacts::told);
+        Candidate {
+            email: email.as_deref().map(as_sent_to),
+            facts: Sha256::digest(told.to_string()).to_vec(),
+            last_start: digest.and_then(|digest| digest.last_start),
+            person_id: named_person(contact),
+        }
+    }
 }
 
 /// Claims the candidates that are still due. The caller commits before anything is sent. One round
@@ -232,13 +182,15 @@ pub(crate) async fn claim_page(
     candidates: &Candidates,
 ) -> Result<MessagePage> {
     let ids: Vec<_> = candidates.contacts.keys().collect();
-    let emails: Vec<_> = candidates
-        .contacts
-        .values()
-        .map(|contact| contact.get::<_, Option<&str>>("email").map(as_sent_to))
-        .collect();
-    let facts: Vec<_> = candidates.contacts.values().map(facts_digest).collect();
-    let people: Vec<_> = candidates.contacts.values().map(named_person).collect();
+    let contacts = candidates.contacts.iter();
+    let (mut emails, mut facts, mut last_starts) = (Vec::new(), Vec::new(), Vec::new());
+    let mut people = Vec::new();
+    for candidate in contacts.map(|(id, contact)| candidates.candidate(id, contact)) {
+        emails.push(candidate.email);
+        facts.push(candidate.facts);
+        last_starts.push(candidate.last_start);
+        people.push(candidate.person_id);
+    }
     let parameters = [
         (&Channel::Email.as_str() as _, Type::TEXT),
         (&limits.rate as _, Type::FLOAT8),
@@ -250,9 +202,10 @@ pub(crate) async fn claim_page(
         (&ids as _, Type::UUID_ARRAY),
         (&emails as _, Type::TEXT_ARRAY),
         (&facts as _, Type::BYTEA_ARRAY),
+        (&last_starts as _, Type::TIMESTAMPTZ_ARRAY),
         (&people as _, Type::TEXT_ARRAY),
     ];
-    let sql = claim_sql(candidates.liveness, candidates.are_people_known);
+    let sql = claim_sql(candidates.liveness);
     let rows = transaction.query(&sql, &parameters).await?;
     // The statement always has a row if the channel has its own.
     let Some(first) = rows.first() else {
@@ -285,15 +238,6 @@ fn named_person(contact: &Row) -> Option<String> {
     Some(person_id(name).unwrap_or_default())
 }
 
-/// A digest of what a message tells about a row of [`CONTACTS`]. A person who was told the same is not
-/// told again.
-fn facts_digest(contact: &Row) -> Vec<u8> {
-    let [service, place, link] =
-        ["service", "place", "meeting_link"].map(|column| contact.get::<_, Option<&str>>(column));
-    let facts = json!([service, place, link, contact.get::<_, bool>("is_online")]);
-    Sha256::digest(facts.to_string()).to_vec()
-}
-
 /// Waits for other transactions that claim or settle.
 pub(crate) async fn lock_channel(transaction: &Transaction) -> Result<()> {
     let sql = "SELECT FROM public.booking_automation_channels WHERE channel = $1 FOR UPDATE";
@@ -308,36 +252,17 @@ impl ClaimedMessage {
     fn of(row: &Row, candidates: &Candidates) -> Option<Self> {
         let id: Uuid = row.get::<_, Option<Uuid>>("id")?;
         let contact = candidates.contacts.get(&id)?;
+        let (kind, facts) = match candidates.digests.get(&id) {
+            Some(digest) => (Kind::Digest(digest.day.clone()), digest.recipient()?),
+            None => (kind_of(row.get("notice")), facts_of_booking(row, contact)),
+        };
         Some(Self {
             id,
             claim: row.get("claim"),
             attempt: row.get("attempts"),
-            kind: kind_of(row.get("notice")),
+            kind,
             person_id: row.get("person_id"),
-            facts: BookingFacts {
-                booking_id: row.get("booking_id"),
-                audience: row.get("audience"),
-                starts_at: row.get("starts_at"),
-                email: contact.get("email"),
-                name: contact.get("name"),
-                timezone: own_or(row, contact, "timezone"),
-                service: contact.get("service"),
-                with_name: contact.get("with_name"),
-                place: contact.get("place"),
-                meeting_link: contact.get("meeting_link"),
-                is_online: contact.get("is_online"),
-                language: own_or(row, contact, "language"),
-                place_timezone: contact.get("place_timezone"),
-                reply_to: contact.get("reply_to"),
-                preferences_link: None,
-                starts_in: {
-                    let left: Option<f64> = row.get("seconds_left");
-                    Duration::try_from_secs_f64(left.unwrap_or_default()).unwrap_or_default()
-                },
-                duration_minutes: row.get("duration_minutes"),
-                revision: row.get("revision"),
-                told_at: row.get("as_of"),
-            },
+            facts,
         })
     }
 }
@@ -346,6 +271,20 @@ impl ClaimedMessage {
 fn own_or(claimed: &Row, contact: &Row, column: &str) -> Option<String> {
     let own: Option<String> = claimed.get(column);
     own.or_else(|| contact.get(column))
+}
+
+fn facts_of_booking(row: &Row, contact: &Row) -> BookingFacts {
+    let left: Option<f64> = row.get("seconds_left");
+    let (booking_id, audience) = (row.get("booking_id"), row.get("audience"));
+    BookingFacts {
+        starts_in: Duration::try_from_secs_f64(left.unwrap_or_default()).unwrap_or_default(),
+        duration_minutes: row.get("duration_minutes"),
+        timezone: own_or(row, contact, "timezone"),
+        language: own_or(row, contact, "language"),
+        revision: row.get("revision"),
+        told_at: row.get("as_of"),
+        ..facts_of(contact, booking_id, audience, row.get("starts_at"))
+    }
 }
 
 /// The kind of a message: of a notice, with the facts that claim_notice.sql returned. A refund that

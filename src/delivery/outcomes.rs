@@ -11,8 +11,9 @@ use uuid::Uuid;
 
 use crate::channels::Outcome;
 use crate::database::{Parameter, Result, Transaction};
+use crate::delivery::claim_sql::with_conditions;
 use crate::delivery::event::EventStatus;
-use crate::delivery::outbox::{ClaimedMessage, MAX_ATTEMPTS, with_conditions};
+use crate::delivery::outbox::{ClaimedMessage, MAX_ATTEMPTS};
 use crate::primitives::errors::in_ascii;
 use crate::reminders::Reason;
 

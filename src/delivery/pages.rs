@@ -10,9 +10,8 @@ use uuid::Uuid;
 use crate::channels::timing::Timing;
 use crate::database::{Begin, Database, DatabaseError, Result, Transaction};
 use crate::delivery::claim_mark::{ClaimMark, announce_claim, delete_mark};
-use crate::delivery::outbox::{
-    self, ClaimLimits, IN_INDEX_ORDER, MessagePage, claim_page, lock_candidates,
-};
+use crate::delivery::claim_sql::IN_INDEX_ORDER;
+use crate::delivery::outbox::{self, ClaimLimits, MessagePage, claim_page, lock_candidates};
 use crate::delivery::outcomes::{PageOutcomes, RecordedOutcome, record_outcomes};
 use crate::delivery::tally::Tally;
 use crate::delivery::unprepared::{Unprepared, record_unprepared};

@@ -11,7 +11,8 @@ use tokio_postgres::types::Type;
 use uuid::Uuid;
 
 use crate::database::{Result, Transaction};
-use crate::delivery::outbox::{MAX_ATTEMPTS, lock_channel, with_conditions};
+use crate::delivery::claim_sql::with_conditions;
+use crate::delivery::outbox::{MAX_ATTEMPTS, lock_channel};
 use crate::delivery::outcomes::RecordedOutcome;
 use crate::reminders::Reason;
 

@@ -14,9 +14,9 @@ use crate::bookings::step_rules::StepRules;
 use crate::bookings::steps::STEPS;
 use crate::bookings::{projection, status_change, transitions, unblock};
 use crate::database::owner_functions::Liveness;
-use crate::delivery::{flags, outbox, webhook_outbox, webhooks};
+use crate::delivery::{claim_sql, digests as delivered_digests, flags, webhook_outbox, webhooks};
 use crate::operations::{check, trial};
-use crate::reminders::{addresses, decisions, notices, planned};
+use crate::reminders::{addresses, decisions, digests, notices, planned};
 use crate::support::{preview, timeline, trail};
 use crate::tick::probe;
 
@@ -47,9 +47,11 @@ pub fn with_their_settings() -> Vec<String> {
         .map(|step| status_change::update_sql(&rules, step));
     let others = [
         flags::update_sql(rules.columns).unwrap_or_default(),
-        outbox::CONTACTS.to_owned(),
+        claim_sql::CONTACTS.to_owned(),
+        delivered_digests::CONTACTS.to_owned(),
         addresses::WITHOUT_ADDRESS.to_owned(),
         addresses::WITHOUT_ADDRESS_BETWEEN.to_owned(),
+        digests::PEOPLE.to_owned(),
         unblock::UNBLOCK.to_owned(),
         check::VIEW_SAMPLE.to_owned(),
         trial::TOUCH.to_owned(),
@@ -70,12 +72,13 @@ pub fn composed() -> Vec<(String, String)> {
             ("what was paid", PaidBy::Function.refund_basis_sql()),
             ("the price", PaidBy::TotalPrice.refund_basis_sql()),
             ("marks", not_live::mark_not_live_sql(&rules)),
-            ("claim, candidates", outbox::CANDIDATES.clone()),
-            ("claim", outbox::claim_sql(rules.liveness, true)),
+            ("claim, candidates", claim_sql::CANDIDATES.clone()),
+            ("people of digests", digests::coming_sql(rules.liveness)),
             (
-                "claim, without people",
-                outbox::claim_sql(rules.liveness, false),
+                "bookings of digests",
+                delivered_digests::bookings_sql(rules.liveness),
             ),
+            ("claim", claim_sql::claim_sql(rules.liveness)),
             ("decisions, counted", decisions::preview_sql(rules.liveness)),
             (
                 "decisions of one booking",

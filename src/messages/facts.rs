@@ -2,11 +2,11 @@
 
 use std::time::Duration;
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, NaiveDate, Utc};
 use serde::Deserialize;
 use uuid::Uuid;
 
-use crate::messages::times::known_zone;
+use crate::primitives::zones::known_zone;
 
 /// The facts of a booking for one recipient, read when the message was claimed. Every `Option` may
 /// be missing in the user's tables.
@@ -57,6 +57,17 @@ impl BookingFacts {
     pub(crate) fn is_zone_unknown(&self) -> bool {
         known_zone(self.timezone.as_deref()).is_none()
     }
+}
+
+/// The bookings of a person's day, for a digest.
+#[derive(Clone, Debug)]
+pub struct DayFacts {
+    /// A day of the person's clock.
+    pub date: NaiveDate,
+    /// Those that are listed, in the order of their starts.
+    pub bookings: Vec<BookingFacts>,
+    /// How many more there are.
+    pub others: usize,
 }
 
 /// Who cancelled a booking, as far as people are told.

@@ -18,5 +18,7 @@ named! {
         Expired = "expired",
         /// The booking was completed.
         FollowUp = "follow-up",
+        /// The bookings of a day.
+        Digest = "digest",
     }
 }

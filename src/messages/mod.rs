@@ -4,6 +4,7 @@
 pub mod calendar;
 mod cancelled;
 mod confirmed;
+mod digest;
 mod expired;
 pub mod facts;
 mod follow_up;
@@ -25,7 +26,7 @@ mod zones;
 use chrono::{DateTime, Utc};
 
 use crate::messages::calendar::Appointment;
-use crate::messages::facts::{BookingFacts, Canceller, RefundFacts};
+use crate::messages::facts::{BookingFacts, Canceller, DayFacts, RefundFacts};
 use crate::messages::kind_name::KindName;
 use crate::messages::languages::{Language, TextError};
 use crate::messages::phrases::Phrases;
@@ -55,6 +56,8 @@ pub enum Kind {
     Expired,
     /// The booking was completed.
     FollowUp,
+    /// The bookings of a day. The facts of the message are those of the first.
+    Digest(DayFacts),
 }
 
 impl Kind {
@@ -67,6 +70,7 @@ impl Kind {
             Self::Cancelled { .. } => KindName::Cancelled,
             Self::Expired => KindName::Expired,
             Self::FollowUp => KindName::FollowUp,
+            Self::Digest(_) => KindName::Digest,
         }
     }
 }
@@ -110,6 +114,23 @@ struct Draft {
     is_ahead: bool,
     /// The start before a move.
     moved_from: Option<DateTime<Utc>>,
+    /// Of a message about several bookings, in place of the facts of one.
+    day: Option<ListedDay>,
+}
+
+/// A day with its bookings.
+struct ListedDay {
+    when: String,
+    bookings: Vec<ListedBooking>,
+}
+
+/// A booking of a list.
+struct ListedBooking {
+    time: String,
+    booking: String,
+    /// `None` for a booking online.
+    place: Option<String>,
+    meeting_link: Option<String>,
 }
 
 /// The recipient's language, else the default one.
@@ -139,6 +160,7 @@ pub fn render(
         Kind::Cancelled { by, refund } => cancelled::draft(&phrases, *by, refund.as_ref()),
         Kind::Expired => expired::draft(&phrases),
         Kind::FollowUp => follow_up::draft(&phrases),
+        Kind::Digest(day) => digest::draft(&phrases, day),
     }?;
     let calendar = match settings.calendar {
         true => Appointment::of(&phrases, settings)?,

@@ -62,7 +62,10 @@ impl<'a> Phrases<'a> {
                 wording.text(kind, language, "booking-with", &variables)?
             }
         };
-        let zones = Zones::of(facts, place.is_some());
+        let zones = match kind {
+            KindName::Digest => Zones::of_person(facts),
+            _ => Zones::of(facts, place.is_some()),
+        };
         Ok(Self {
             when: short_time(language, facts.starts_at, &zones.first)?,
             zones,
@@ -79,6 +82,11 @@ impl<'a> Phrases<'a> {
             kind,
             wording,
         })
+    }
+
+    /// The facts of another booking, in the same message.
+    pub(crate) fn of_other(&self, facts: &'a BookingFacts) -> Result<Self, TextError> {
+        Self::of(facts, self.language, self.kind, self.wording)
     }
 
     /// A text: the owner's own, else that of the language.
@@ -163,6 +171,6 @@ impl<'a> Phrases<'a> {
     }
 }
 
-fn is_safe(link: &str) -> bool {
+pub(crate) fn is_safe(link: &str) -> bool {
     link.starts_with("https://") || link.starts_with("http://")
 }

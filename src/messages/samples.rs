@@ -6,7 +6,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use uuid::Uuid;
 
 use crate::messages::Kind;
-use crate::messages::facts::{BookingFacts, Canceller, MoneyUnit, RefundFacts};
+use crate::messages::facts::{BookingFacts, Canceller, DayFacts, MoneyUnit, RefundFacts};
 use crate::messages::kind_name::KindName;
 
 /// A message of this kind.
@@ -29,6 +29,27 @@ pub fn sample_kind(kind: KindName) -> Kind {
         },
         KindName::Expired => Kind::Expired,
         KindName::FollowUp => Kind::FollowUp,
+        KindName::Digest => Kind::Digest(sample_day()),
+    }
+}
+
+/// A booking at a place, one online, and more.
+fn sample_day() -> DayFacts {
+    let booking = sample_facts("provider", "en");
+    DayFacts {
+        date: start().date_naive(),
+        others: 2,
+        bookings: vec![
+            booking.clone(),
+            BookingFacts {
+                starts_at: start() + TimeDelta::minutes(90),
+                duration_minutes: Some(30),
+                place: None,
+                is_online: true,
+                meeting_link: Some("https://meet.example/abc".to_owned()),
+                ..booking
+            },
+        ],
     }
 }
 

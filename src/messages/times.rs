@@ -5,55 +5,13 @@ use std::collections::HashMap;
 use std::sync::LazyLock;
 use std::time::Duration;
 
-use chrono::{DateTime, Datelike, FixedOffset, TimeDelta, Timelike, Utc};
-use icu_time::zone::WindowsParser;
-use icu_time::zone::iana::IanaParserExtended;
+use chrono::{DateTime, Datelike, FixedOffset, NaiveDate, TimeDelta, Timelike, Utc};
 use jiff::Timestamp;
-use jiff::tz::{TimeZone, TimeZoneDatabase};
+use jiff::tz::TimeZone;
 
-use crate::messages::languages::{Language, TextError};
+use crate::messages::languages::{Language, TextError, Variable};
 use crate::messages::plain_text::isolated;
-
-/// The other names that the IANA database has for UTC.
-const UTC_NAMES: [&str; 7] = [
-    "Etc/UTC",
-    "Etc/UCT",
-    "Etc/Universal",
-    "Etc/Zulu",
-    "UCT",
-    "Universal",
-    "Zulu",
-];
-
-static ZONES: LazyLock<TimeZoneDatabase> = LazyLock::new(TimeZoneDatabase::bundled);
-
-/// A zone by its IANA name, in any case, or by its name in Windows.
-pub(crate) fn known_zone(name: Option<&str>) -> Option<TimeZone> {
-    let name = name?.trim();
-    ZONES
-        .get(name)
-        .ok()
-        .or_else(|| windows_zone(name))
-        .filter(|zone| !zone.is_unknown())
-        .map(|zone| match UTC_NAMES.contains(&iana_name(&zone)) {
-            true => TimeZone::UTC,
-            false => zone,
-        })
-}
-
-/// `W. Europe Standard Time` is Europe/Berlin: CLDR's table of names in Windows, for the whole
-/// world.
-fn windows_zone(name: &str) -> Option<TimeZone> {
-    let id = WindowsParser::new().parse(name, None)?;
-    let zone = IanaParserExtended::new()
-        .iter()
-        .find(|zone| zone.time_zone == id)?;
-    ZONES.get(zone.canonical).ok()
-}
-
-pub(crate) fn iana_name(zone: &TimeZone) -> &str {
-    zone.iana_name().unwrap_or("UTC")
-}
+use crate::primitives::zones::iana_name;
 
 /// A zone's offset from UTC at a time, in seconds to the east.
 pub(crate) fn offset(zone: &TimeZone, at: DateTime<Utc>) -> i32 {
@@ -110,6 +68,89 @@ pub(crate) fn ends_at(
     starts_at.checked_add_signed(TimeDelta::minutes(minutes.into()))
 }
 
+/// `2:30 PM – 3:30 PM`, in a list of a day whose zone is named; an end on another day has its date.
+/// On a day on which the clocks change, each time has its offset.
+pub(crate) fn time_in_day(
+    language: &Language,
+    day: NaiveDate,
+    starts_at: DateTime<Utc>,
+    duration_minutes: Option<i32>,
+    zone: &TimeZone,
+) -> Result<String, TextError> {
+    let time = |at: DateTime<Utc>| {
+        let local = local_time(zone, at);
+        let time = time_of_day(language, &local)?;
+        match local.date_naive() == day {
+            true => Ok(time),
+            false => date_and_time(language, "date-short", &local, time),
+        }
+    };
+    let with_offset = |time: String, at: DateTime<Utc>| match clocks_change_within(zone, day) {
+        true => time_and_zone(language, time, format!("({})", offset_in_words(zone, at))),
+        false => Ok(time),
+    };
+    let start = time(starts_at)?;
+    let Some(ends_at) = ends_at(starts_at, duration_minutes) else {
+        return with_offset(start, starts_at);
+    };
+    let end = time(ends_at)?;
+    if offset(zone, starts_at) != offset(zone, ends_at) {
+        let start = with_offset(start, starts_at)?;
+        return range(language, "date-range", start, with_offset(end, ends_at)?);
+    }
+    let pattern = match local_time(zone, ends_at).date_naive() == day {
+        true => "time-range",
+        false => "date-range",
+    };
+    with_offset(range(language, pattern, start, end)?, starts_at)
+}
+
+/// Whether the offset at a day's end is another one than at its beginning.
+fn clocks_change_within(zone: &TimeZone, day: NaiveDate) -> bool {
+    // Offsets differ from UTC by less than a day, and do not change twice within two.
+    let noon = day.and_hms_opt(12, 0, 0).unwrap_or_default().and_utc();
+    let shift = TimeDelta::seconds(offset(zone, noon).into());
+    let half_day = TimeDelta::hours(12);
+    let [begin, end] = [noon - shift - half_day, noon - shift + half_day];
+    offset(zone, begin) != offset(zone, end)
+}
+
+/// `Sunday, October 25, 2026`, by the pattern `date`, or `Sun, Oct 25`, by `date-short`.
+pub(crate) fn in_words_of_day(
+    language: &Language,
+    pattern: &'static str,
+    day: NaiveDate,
+) -> Result<String, TextError> {
+    language.text(pattern, &date_parts(&day))
+}
+
+/// A day with the zone of its times: its name, and its offset where that is the same all day.
+pub(crate) fn day_and_zone(
+    language: &Language,
+    day: NaiveDate,
+    at: DateTime<Utc>,
+    zone: &TimeZone,
+) -> Result<String, TextError> {
+    let date = in_words_of_day(language, "date", day)?;
+    match (clocks_change_within(zone, day), known_as(zone)) {
+        (false, _) => with_zone(language, date, zone, at),
+        (true, Some(variant)) => {
+            let name = zone_name(language, variant)?;
+            time_and_zone(language, date, isolated(language, name))
+        }
+        (true, None) => Ok(date),
+    }
+}
+
+/// `2:30 PM`, in a zone that is named elsewhere.
+pub(crate) fn clock_time(
+    language: &Language,
+    at: DateTime<Utc>,
+    zone: &TimeZone,
+) -> Result<String, TextError> {
+    time_of_day(language, &local_time(zone, at))
+}
+
 fn range(
     language: &Language,
     pattern: &'static str,
@@ -162,17 +203,20 @@ fn date_and_time(
     at: &DateTime<FixedOffset>,
     time: String,
 ) -> Result<String, TextError> {
-    let parts = [
-        ("weekday", at.weekday().number_from_monday().into()),
-        ("day", at.day().into()),
-        ("month", at.month().into()),
-        ("year", at.year().into()),
-    ];
-    let date = language.text(pattern, &parts)?;
+    let date = in_words_of_day(language, pattern, at.date_naive())?;
     language.text(
         "date-and-time",
         &[("date", date.into()), ("time", time.into())],
     )
+}
+
+fn date_parts(date: &NaiveDate) -> [Variable<'static>; 4] {
+    [
+        ("weekday", date.weekday().number_from_monday().into()),
+        ("day", date.day().into()),
+        ("month", date.month().into()),
+        ("year", date.year().into()),
+    ]
 }
 
 fn time_of_day(language: &Language, at: &DateTime<FixedOffset>) -> Result<String, TextError> {

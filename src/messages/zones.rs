@@ -4,7 +4,8 @@ use chrono::TimeDelta;
 use jiff::tz::TimeZone;
 
 use crate::messages::facts::BookingFacts;
-use crate::messages::times::{iana_name, known_zone, offset};
+use crate::messages::times::offset;
+use crate::primitives::zones::{iana_name, set_zone, zone_of_person};
 
 /// The zones in which a message writes its time.
 pub(crate) struct Zones {
@@ -18,11 +19,10 @@ pub(crate) struct Zones {
 
 impl Zones {
     pub(crate) fn of(facts: &BookingFacts, is_at_place: bool) -> Self {
-        // UTC is the default of users.timezone, so it counts as not set.
-        let civil = |name: &Option<String>| {
-            known_zone(name.as_deref()).filter(|zone| *zone != TimeZone::UTC)
-        };
-        let (own, there) = (civil(&facts.timezone), civil(&facts.place_timezone));
+        let (own, there) = (
+            set_zone(facts.timezone.as_deref()),
+            set_zone(facts.place_timezone.as_deref()),
+        );
         let (first, second) = match is_at_place {
             true => (there, own),
             false => (own, there),
@@ -36,6 +36,15 @@ impl Zones {
             second: second.filter(|second| offset(second) != offset(&first)),
             second_is_own: is_at_place,
             first,
+        }
+    }
+
+    /// The recipient's alone: of a message about several bookings.
+    pub(crate) fn of_person(facts: &BookingFacts) -> Self {
+        Self {
+            first: zone_of_person(facts.timezone.as_deref(), facts.place_timezone.as_deref()),
+            second: None,
+            second_is_own: false,
         }
     }
 

@@ -25,6 +25,7 @@ const MESSAGES: i64 = 5_000;
 const LOOKED_UP: i64 = 100_000;
 
 const ERASE: &str = include_str!("erasure.sql");
+const ERASE_DIGESTS: &str = include_str!("erase_digests.sql");
 const LEFT: &str = include_str!("erasure_left.sql");
 
 /// What was erased.
@@ -94,6 +95,8 @@ pub(crate) struct Eraser {
     under_way: i64,
     /// Notices that no pass had taken, until a part counts them.
     queued: i64,
+    /// There may be digests, which belong to no booking.
+    has_digests: bool,
 }
 
 impl Eraser {
@@ -105,12 +108,19 @@ impl Eraser {
             has_others: true,
             under_way: 0,
             queued: 0,
+            has_digests: false,
         };
         eraser.look_up(transaction).await?;
-        if eraser.queue.is_empty() && !is_known(transaction, person_id).await? {
+        // Before `migrate` of 0.3.0 there are no notices and no digests.
+        let is_migrated = owner_functions::is_known(transaction).await?;
+        eraser.has_digests = is_migrated && has_digests(transaction, person_id).await?;
+        let is_found = eraser.has_digests || !eraser.queue.is_empty();
+        if !is_found && !is_known(transaction, person_id).await? {
             return Ok(None);
         }
-        eraser.queued = skip_queued_notices(transaction, person_id).await?;
+        if is_migrated {
+            eraser.queued = skip_queued_notices(transaction, person_id).await?;
+        }
         // The answers to the person's requests. A repeated request then gets 409, since its change
         // is no longer allowed.
         let erase_answers = "DELETE FROM public.booking_automation_requests
@@ -160,6 +170,7 @@ impl Eraser {
             (&MESSAGES as _, Type::INT8),
         ];
         let row = transaction.query_one(ERASE, &parameters).await?;
+        let digests = self.erase_digests(transaction).await?;
         let (messages, under_way): (i64, i64) = (row.get("messages"), row.get("under_way"));
         // Otherwise these bookings may have more messages.
         if messages == 0 || messages + under_way < MESSAGES {
@@ -169,28 +180,64 @@ impl Eraser {
         let queued = std::mem::take(&mut self.queued);
         Ok(Erasure {
             person_id: self.person_id,
-            messages: messages + queued,
-            not_sent: row.get::<_, i64>("not_sent") + queued,
-            feedback: row.get("feedback"),
+            messages: messages + queued + digests.messages,
+            not_sent: row.get::<_, i64>("not_sent") + queued + digests.not_sent,
+            feedback: row.get::<_, i64>("feedback") + digests.feedback,
             reasons: row.get("reasons"),
             under_way: self.under_way,
             remaining: self.remaining(),
         })
     }
 
+    async fn erase_digests(&mut self, transaction: &Transaction) -> Result<ErasedDigests> {
+        if !self.has_digests {
+            return Ok(ErasedDigests::default());
+        }
+        let parameters = [
+            (&self.person_id as _, Type::UUID),
+            (&MESSAGES as _, Type::INT8),
+        ];
+        let row = transaction.query_one(ERASE_DIGESTS, &parameters).await?;
+        let (messages, under_way): (i64, i64) = (row.get("messages"), row.get("under_way"));
+        if messages == 0 || messages + under_way < MESSAGES {
+            self.has_digests = false;
+            self.under_way += under_way;
+        }
+        Ok(ErasedDigests {
+            messages,
+            not_sent: row.get("not_sent"),
+            feedback: row.get("feedback"),
+        })
+    }
+
     fn remaining(&self) -> i64 {
         let known: i64 = self.queue.iter().map(|(_, erasable)| erasable).sum();
         // Messages that are being sent are not known to be so before their part.
-        known.max(i64::from(self.has_others || !self.queue.is_empty()))
+        known.max(i64::from(
+            self.has_others || self.has_digests || !self.queue.is_empty(),
+        ))
     }
 }
 
-/// Ends the notices to the person on which no pass has decided. Returns how many. Before `migrate`
-/// of 0.3.0 there are none.
+/// What a part erased of digests.
+#[derive(Default)]
+struct ErasedDigests {
+    messages: i64,
+    not_sent: i64,
+    feedback: i64,
+}
+
+async fn has_digests(transaction: &Transaction, person_id: Uuid) -> Result<bool> {
+    let sql = "SELECT EXISTS (SELECT FROM public.booking_automation_events
+                               WHERE event_type = 'notification_sent' AND person_id = $1) AS has_digests";
+    let row = transaction
+        .query_one(sql, &[(&person_id, Type::UUID)])
+        .await?;
+    Ok(row.get("has_digests"))
+}
+
+/// Ends the notices to the person on which no pass has decided. Returns how many.
 async fn skip_queued_notices(transaction: &Transaction, person_id: Uuid) -> Result<i64> {
-    if !owner_functions::is_known(transaction).await? {
-        return Ok(0);
-    }
     let sql = "WITH taken AS (
                    DELETE FROM public.booking_automation_notices n
                     USING public.bookings b

@@ -1,5 +1,5 @@
 //! Shared by every room: the limits of a call, reading settings, durations, mail addresses,
-//! signatures, and names. Nothing here depends on bookings, the database or the network.
+//! signatures, time zones, and names. Nothing here depends on bookings, the database or the network.
 
 pub mod call;
 pub mod duration;
@@ -8,3 +8,4 @@ pub(crate) mod errors;
 pub(crate) mod names;
 pub mod settings;
 pub mod signature;
+pub(crate) mod zones;

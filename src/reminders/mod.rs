@@ -10,6 +10,8 @@
 
 pub(crate) mod addresses;
 pub(crate) mod decisions;
+pub(crate) mod digest_rules;
+pub(crate) mod digests;
 pub(crate) mod held_notices;
 pub(crate) mod hidden_rows;
 pub mod notices;

@@ -33,6 +33,8 @@ named! {
         NotLive = "not_live",
         /// Of a notice: what it is about was undone.
         Overtaken = "overtaken",
+        /// Of a digest: none of the day's bookings is left.
+        EmptyDay = "empty_day",
         /// The rule is gone, switched off, or no longer uses this channel.
         RuleOff = "rule_off",
         /// The recipient does not want this kind of message.
@@ -111,6 +113,7 @@ impl Reason {
                 "the booking, or a person or service of it, was marked as deleted (booking_automation_is_live)"
             }
             Self::Overtaken => "what it was about was undone",
+            Self::EmptyDay => "no booking of the day was left",
             Self::RuleOff => "its rule was switched off",
             Self::OptedOut => "the recipient does not want this kind of message",
             Self::Suppressed => "the address bounced permanently, or the recipient complained",

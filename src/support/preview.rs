@@ -25,7 +25,7 @@ use crate::reminders::notices::queued_sql;
 use crate::reminders::planned::counts_sql;
 use crate::reminders::watermark::Watermark;
 use crate::tick::error::PassError;
-use crate::tick::pass;
+use crate::tick::probe;
 use crate::tick::settings::PassSettings;
 
 /// Shortest time to look ahead.
@@ -127,7 +127,7 @@ pub async fn preview(
         .get("as_of");
     let until = as_of + TimeDelta::from_std(time.min(LONGEST)).unwrap_or_default();
     let rules = StepRules::read(&transaction, &settings.transitions).await?;
-    let watermark = pass::watermark(&transaction, settings, &rules, as_of).await?;
+    let watermark = probe::watermark(&transaction, settings, &rules, as_of).await?;
     // In turn: a statement with other settings must not be sent between the others.
     let span = Span {
         as_of,

@@ -128,6 +128,10 @@ pub(crate) async fn timeline(
     as_of: DateTime<Utc>,
     booking_id: Uuid,
 ) -> Result<Option<Timeline>> {
+    // Digests belong to no booking.
+    if booking_id.is_nil() {
+        return Ok(None);
+    }
     let rules = StepRules::read(transaction, settings).await?;
     let (booking, events) = future::join(
         read_booking(transaction, &rules, as_of, booking_id),

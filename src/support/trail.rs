@@ -67,7 +67,8 @@ struct TrailEntry {
     id: Uuid,
     /// When it was written.
     at: Option<DateTime<Utc>>,
-    booking_id: Uuid,
+    /// `None`: it belongs to no booking.
+    booking_id: Option<Uuid>,
     #[serde(rename = "type")]
     event_type: String,
     status: String,
@@ -113,7 +114,7 @@ impl TrailEntry {
         let event = Self {
             id: row.get("id"),
             at: finite(row, "created_at"),
-            booking_id: row.get("booking_id"),
+            booking_id: Some(row.get("booking_id")).filter(|id: &Uuid| !id.is_nil()),
             event_type: row.get("event_type"),
             status: row.get("status"),
             due_at: finite(row, "scheduled_at"),

@@ -20,7 +20,7 @@ use futures_util::future;
 use crate::channels::email::sender::Sender;
 use crate::database::{Begin, Database, Result};
 use crate::delivery::webhooks::{self, WebhookDispatcher};
-use crate::delivery::{self, Delivered, Mailer, flags, outbox};
+use crate::delivery::{self, Delivered, Mailer, claim_sql, flags, outbox};
 use crate::messages::settings::MessageSettings;
 use crate::operations::retention;
 use crate::people::keys::LinkKeys;
@@ -276,7 +276,7 @@ async fn record_delivery(
         )
         .await?;
     let (backlog, claimable) =
-        outbox::waiting_of_row(&transaction.query_one(outbox::WAITING, &[]).await?);
+        outbox::waiting_of_row(&transaction.query_one(claim_sql::WAITING, &[]).await?);
     if let Some(figures) = work.webhooks {
         let left = webhooks::count_due(&transaction).await?;
         work.webhooks = Some(figures.summed(left)).filter(|figures| figures.due > 0);

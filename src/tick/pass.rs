@@ -10,7 +10,6 @@
 
 use std::time::{Duration, Instant};
 
-use chrono::{DateTime, Utc};
 use tokio_postgres::types::Timestamp;
 use uuid::Uuid;
 
@@ -23,10 +22,10 @@ use crate::delivery::figures::{Backlog, ReminderFigures};
 use crate::delivery::preparation::DeliveryAccess;
 use crate::primitives::call::Call;
 use crate::reminders::decisions::{self, Decisions};
+use crate::reminders::digests::enqueue_digests;
 use crate::reminders::hidden_rows::{HiddenRows, find_hidden_rows};
 use crate::reminders::notices::enqueue_notices;
 use crate::reminders::sweep::{begin_sweep, begin_sweep_again};
-use crate::reminders::watermark::Watermark;
 use crate::tick::clock;
 pub use crate::tick::error::PassError;
 use crate::tick::overlap;
@@ -291,36 +290,38 @@ async fn advance_and_enqueue(
     run_id: Uuid,
     until: Instant,
 ) -> Result<(Transitions, Decisions), PassError> {
-    if due.reminders || due.notices || due.transitions {
-        refuse_hidden_rows(transaction, due.reminders || due.notices).await?;
+    if due.reads_contacts() || due.transitions {
+        refuse_hidden_rows(transaction, due.reads_contacts()).await?;
     }
     let transitions = if due.transitions {
         transitions::advance(transaction, moments, rules, run_id, until).await?
     } else {
         Transitions::default()
     };
+    let (liveness, as_of) = (rules.liveness, moments.as_of());
     // Reminders of what is confirmed again may be due.
     let is_reopened = transitions.reopened > 0;
-    if is_reopened && !due.reminders {
+    if is_reopened && !due.reads_contacts() {
         refuse_hidden_rows(transaction, true).await?;
     }
     let mut decisions = if due.reminders || is_reopened {
-        let (liveness, as_of) = (rules.liveness, moments.as_of());
         decisions::enqueue_due(transaction, liveness, as_of, &due.watermark, run_id).await?
     } else {
         Decisions::default()
     };
     // Status changes of this pass may be what notices are about.
-    if due.notices || due.transitions && rules.liveness != Liveness::Unknown {
-        let notices = enqueue_notices(transaction, moments.as_of(), run_id).await?;
-        if notices.pending > 0 && !(due.reminders || due.notices) {
+    if due.notices || due.transitions && liveness != Liveness::Unknown {
+        let notices = enqueue_notices(transaction, as_of, run_id).await?;
+        if notices.pending > 0 && !due.reads_contacts() {
             refuse_hidden_rows(transaction, true).await?;
         }
         decisions.add(notices);
     }
+    let digests = enqueue_digests(transaction, liveness, &due.digests, as_of, run_id, until);
+    decisions.add(digests.await?);
     if decisions.left_to_sweep {
         begin_sweep_again(transaction).await?;
-    } else if due.watermark.sweep && rules.liveness == Liveness::Known {
+    } else if due.watermark.sweep && liveness == Liveness::Known {
         begin_sweep(transaction).await?;
     }
     Ok((transitions, decisions))
@@ -378,17 +379,4 @@ pub(crate) fn take_lock() -> String {
           WHERE pg_try_advisory_xact_lock({PASS_LOCK})",
         preconditions = *PRECONDITIONS
     )
-}
-
-/// Where a pass would stand now.
-pub(crate) async fn watermark(
-    transaction: &Transaction,
-    settings: &PassSettings,
-    rules: &StepRules,
-    as_of: DateTime<Utc>,
-) -> Result<Watermark, PassError> {
-    let moments = Moments::new(as_of, &rules.settings);
-    Ok(probe(transaction, settings, rules, &moments, None)
-        .await?
-        .watermark)
 }

@@ -3,7 +3,7 @@
 use crate::bookings::transitions::{self, Moments};
 use crate::database::{Begin, Database};
 use crate::primitives::call::Call;
-use crate::reminders::{decisions, notices};
+use crate::reminders::{decisions, digests, notices};
 use crate::tick::error::PassError;
 use crate::tick::pass::{begin_pass, refuse_hidden_rows, waiting_reminders};
 use crate::tick::preconditions::{PRECONDITIONS, Preconditions};
@@ -35,8 +35,8 @@ pub(crate) async fn preview(
     let moments = Moments::new(as_of, &rules.settings);
     let due = probe(&transaction, settings, &rules, &moments, None).await?;
     preconditions.check_triggers()?;
-    if due.reminders || due.notices || due.transitions {
-        refuse_hidden_rows(&transaction, due.reminders || due.notices).await?;
+    if due.reads_contacts() || due.transitions {
+        refuse_hidden_rows(&transaction, due.reads_contacts()).await?;
     }
     let transitions = transitions::preview(&transaction, &moments, &rules).await?;
     let mut decisions =
@@ -44,6 +44,8 @@ pub(crate) async fn preview(
     if due.notices {
         decisions.add(notices::preview(&transaction, as_of).await?);
     }
+    let digests = digests::preview(&transaction, rules.liveness, &due.digests, as_of);
+    decisions.add(digests.await?);
     transaction.rollback().await?;
     Ok(Work {
         transitions,

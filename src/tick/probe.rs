@@ -3,14 +3,16 @@
 
 use std::time::Duration;
 
+use chrono::{DateTime, Utc};
 use tokio_postgres::types::Type;
 
 use crate::bookings::step_rules::StepRules;
 use crate::bookings::transitions::{self, Moments};
 use crate::database::{REQUIRED, Transaction, migrate};
 use crate::delivery::figures::Backlog;
-use crate::delivery::{outbox, webhooks};
+use crate::delivery::{claim_sql, outbox, webhooks};
 use crate::operations::retention;
+use crate::reminders::digest_rules::{self, DigestRules};
 use crate::reminders::watermark::{self, Watermark};
 use crate::reminders::{notices, sweep};
 use crate::tick::clock;
@@ -31,6 +33,10 @@ pub(crate) struct WorkDue {
     pub(crate) reminders: bool,
     /// Notices.
     pub(crate) notices: bool,
+    /// The rules of digests.
+    pub(crate) digests: DigestRules,
+    /// Whether a digest may be due.
+    pub(crate) may_have_digests: bool,
     /// Flags on `bookings` that are behind.
     pub(crate) flags: bool,
     /// Rows older than they are kept.
@@ -47,6 +53,13 @@ pub(crate) struct WorkDue {
     /// Whether a sweep is under way.
     pub(crate) sweeps: bool,
     pub(crate) watermark: Watermark,
+}
+
+impl WorkDue {
+    /// Whether decisions read who the people are.
+    pub(crate) fn reads_contacts(&self) -> bool {
+        self.reminders || self.notices || self.may_have_digests
+    }
 }
 
 /// Asks all of it.
@@ -82,7 +95,10 @@ pub(crate) async fn probe(
         return Err(PassError::RowSecurity);
     }
     let (backlog, claimable) = outbox::waiting_of_row(&row);
+    let digests = DigestRules::of(&row);
     Ok(WorkDue {
+        may_have_digests: digests.may_be_due(moments.as_of()),
+        digests,
         duplicate_request: row.get("duplicate_request"),
         transitions: row.get("transitions_due"),
         reminders: row.get("reminders_due"),
@@ -101,9 +117,22 @@ pub(crate) async fn probe(
     })
 }
 
+/// Where a pass would stand now.
+pub(crate) async fn watermark(
+    transaction: &Transaction,
+    settings: &PassSettings,
+    rules: &StepRules,
+    as_of: DateTime<Utc>,
+) -> Result<Watermark, PassError> {
+    let moments = Moments::new(as_of, &rules.settings);
+    Ok(probe(transaction, settings, rules, &moments, None)
+        .await?
+        .watermark)
+}
+
 pub(crate) fn probe_sql(rules: &StepRules) -> String {
     format!(
-        "WITH {watermark}, waiting AS ({waiting})
+        "WITH {watermark}, waiting AS ({waiting}), digests AS MATERIALIZED ({digests})
          SELECT EXISTS (SELECT FROM public.booking_automation_migrations WHERE name = '{latest}') AS schema_is_there,
                 ({transitions}) AS transitions_due,
                 EXISTS (SELECT FROM public.booking_automation_looks) OR {reminders} AS reminders_due,
@@ -118,14 +147,15 @@ pub(crate) fn probe_sql(rules: &StepRules) -> String {
                 {subscribed} AS subscribed,
                 {set_back} AS clock_set_back,
                 {sweeps} AS sweeps,
-                waiting.*, watermark.*
-           FROM watermark, waiting",
+                waiting.*, watermark.*, digests.*
+           FROM watermark, waiting, digests",
         watermark = watermark::WATERMARK,
         latest = REQUIRED,
         transitions = transitions::any_due(rules),
         reminders = watermark::any_due_sql(rules.liveness),
         notices = notices::any_due_sql(rules.liveness),
-        waiting = outbox::WAITING,
+        waiting = claim_sql::WAITING,
+        digests = digest_rules::rules_sql(rules.liveness),
         expired_rows = retention::ANY_EXPIRED,
         webhooks_due = webhooks::DUE,
         subscribed = webhooks::ANY_SUBSCRIBED,

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use booking_automation::messages::facts::{BookingFacts, Canceller, RefundFacts};
+use booking_automation::messages::facts::{BookingFacts, Canceller, DayFacts, RefundFacts};
 use booking_automation::messages::{Kind, Message};
 use chrono::{DateTime, TimeDelta, Utc};
 use iso_currency::Currency;
@@ -34,6 +34,23 @@ fn cancelled(by: Option<Canceller>, refund: Option<RefundFacts>) -> Kind {
     Kind::Cancelled { by, refund }
 }
 
+/// A digest: this booking, another one of an hour and a half that is online, and two more.
+pub fn digest_of(facts: &BookingFacts) -> Kind {
+    let later = BookingFacts {
+        starts_at: facts.starts_at + TimeDelta::minutes(90),
+        duration_minutes: Some(90),
+        is_online: true,
+        meeting_link: (facts.meeting_link.clone())
+            .or(Some("https://studio.example/join".to_owned())),
+        ..facts.clone()
+    };
+    Kind::Digest(DayFacts {
+        date: starts_at().date_naive(),
+        bookings: vec![facts.clone(), later],
+        others: 2,
+    })
+}
+
 pub fn all_kinds() -> Vec<Kind> {
     vec![
         Kind::Reminder,
@@ -42,6 +59,7 @@ pub fn all_kinds() -> Vec<Kind> {
         cancelled(Some(Canceller::Customer), Some(half())),
         Kind::Expired,
         Kind::FollowUp,
+        digest_of(&booking("en", "provider")),
     ]
 }
 
@@ -379,7 +397,10 @@ fn with_text(tag: &str, kind: &Kind, text: &str, is_at_place: bool) -> Message {
         preferences_link: None,
         ..booking(tag, "customer")
     };
-    written_as(&kind, &facts)
+    match kind {
+        Kind::Digest(_) => written_as(&digest_of(&facts), &facts),
+        kind => written_as(&kind, &facts),
+    }
 }
 
 #[test]

@@ -36,7 +36,14 @@ const OPTIONAL: [(&str, &[&str]); 4] = [
     ("month", &["month"]),
 ];
 /// Texts whose variants are plural forms.
-const COUNTED: [&str; 3] = ["days", "hours", "minutes"];
+const COUNTED: [&str; 6] = [
+    "days",
+    "hours",
+    "minutes",
+    "digest-subject",
+    "digest-opening",
+    "digest-more",
+];
 
 /// A text of a language file.
 #[derive(Debug, Default)]

@@ -9,11 +9,11 @@ use booking_automation::messages::facts::BookingFacts;
 use booking_automation::messages::languages::Language;
 use booking_automation::messages::settings::MessageSettings;
 use booking_automation::messages::wording::Wording;
-use booking_automation::messages::{Message, render};
+use booking_automation::messages::{Kind, Message, render};
 use serde_json::{Value, json};
 
 use crate::app::skipped;
-use crate::kinds::{all_kinds, booking};
+use crate::kinds::{all_kinds, booking, digest_of};
 use crate::others::find;
 
 fn settings() -> MessageSettings {
@@ -49,6 +49,10 @@ fn mails() -> Vec<(String, Message)> {
                         is_online,
                         meeting_link: Some("https://studio.example/join?a=1&b=2".to_owned()),
                         ..facts
+                    };
+                    let kind = match &kind {
+                        Kind::Digest(_) => digest_of(&facts),
+                        kind => kind.clone(),
                     };
                     let name = format!("{tag} {kind:?} {text:?} {is_online}");
                     mails.push((

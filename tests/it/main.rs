@@ -30,6 +30,7 @@ mod database_url;
 mod delivery;
 mod demo;
 mod deployment;
+mod digest;
 mod endpoint;
 mod erasure;
 mod failures;

@@ -47,6 +47,8 @@ async fn migrate_creates_everything_and_a_second_run_changes_nothing() {
             "booking_automation_channels",
             "booking_automation_claim_marks",
             "booking_automation_contacts",
+            "booking_automation_digest_rules",
+            "booking_automation_digest_state",
             "booking_automation_erasures",
             "booking_automation_events",
             "booking_automation_feedback",
@@ -384,8 +386,8 @@ async fn concurrent_migrations_do_each_step_once() {
         .map(|said| said.stderr.matches("done: ").count())
         .sum();
     assert_eq!(
-        done, 37,
-        "24 steps, ten indexes, the functions, those of the owner, and the triggers, each once"
+        done, 39,
+        "25 steps, eleven indexes, the functions, those of the owner, and the triggers, each once"
     );
 }
 

@@ -833,6 +833,7 @@ async fn a_claim_of_reminders_reads_nothing_for_notices() {
     let claim = composed().into_iter().find(|(name, _)| name == "claim");
     let ids = "(SELECT array_agg(id) FROM booking_automation_events)";
     let values = [
+        ("$11::timestamptz[]", "ARRAY[NULL::timestamptz]"),
         (
             "$10::bytea[]",
             "(SELECT array_agg('\\x00'::bytea) FROM booking_automation_events)",
@@ -866,6 +867,7 @@ async fn a_claim_of_reminders_reads_nothing_for_notices() {
         "on booking_automation_events w ",
         "on booking_automation_events c ",
         "on booking_automation_notice_rules r ",
+        "on booking_automation_digest_rules d ",
     ] {
         let lines: Vec<_> = plan.iter().filter(|line| line.contains(scan)).collect();
         assert!(!lines.is_empty(), "{scan}: {plan:#?}");

@@ -14,8 +14,8 @@ use crate::http::params::{BodyParams, malformed};
 use crate::http::problem::{Problem, method_not_allowed};
 use crate::messages::kind_name::KindName;
 use crate::messages::languages::Language;
-use crate::messages::times::{iana_name, known_zone};
 use crate::people::preferences::{Preferences, read_preferences, store_preferences};
+use crate::primitives::zones::{iana_name, known_zone};
 
 /// Members of the body.
 const MEMBERS: [&str; 5] = [

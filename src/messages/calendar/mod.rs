@@ -32,7 +32,7 @@ impl Method {
         match kind {
             KindName::Reminder | KindName::Confirmed | KindName::Rescheduled => Some(Self::Request),
             KindName::Cancelled => Some(Self::Cancel),
-            KindName::Expired | KindName::FollowUp => None,
+            KindName::Expired | KindName::FollowUp | KindName::Digest => None,
         }
     }
 

@@ -29,5 +29,6 @@ pub(super) fn draft(
         names_booking: false,
         is_ahead: false,
         moved_from: None,
+        day: None,
     })
 }

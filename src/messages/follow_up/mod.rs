@@ -12,5 +12,6 @@ pub(super) fn draft(phrases: &Phrases<'_>) -> Result<Draft, TextError> {
         names_booking: false,
         is_ahead: false,
         moved_from: None,
+        day: None,
     })
 }

@@ -155,6 +155,34 @@ follow-up-opening = { $audience ->
 }
 follow-up-short = { follow-up-subject }
 
+## The digest of a day
+
+digest-subject = { $count ->
+    [zero] { $count } حجز: { $day }
+    [one] حجز واحد: { $day }
+    [two] حجزان: { $day }
+    [few] { $count } حجوزات: { $day }
+    [many] { $count } حجزًا: { $day }
+   *[other] { $count } حجز: { $day }
+}
+digest-opening = { $count ->
+    [zero] لديك { $count } حجز في هذا اليوم: { $day }.
+    [one] لديك حجز واحد في هذا اليوم: { $day }.
+    [two] لديك حجزان في هذا اليوم: { $day }.
+    [few] لديك { $count } حجوزات في هذا اليوم: { $day }.
+    [many] لديك { $count } حجزًا في هذا اليوم: { $day }.
+   *[other] لديك { $count } حجز في هذا اليوم: { $day }.
+}
+digest-more = { $count ->
+    [zero] هناك { $count } حجز آخر غير مدرج في هذه القائمة.
+    [one] هناك حجز آخر غير مدرج في هذه القائمة.
+    [two] هناك حجزان آخران غير مدرجين في هذه القائمة.
+    [few] هناك { $count } حجوزات أخرى غير مدرجة في هذه القائمة.
+    [many] هناك { $count } حجزًا آخر غير مدرج في هذه القائمة.
+   *[other] هناك { $count } حجز آخر غير مدرج في هذه القائمة.
+}
+digest-short = { digest-subject }؛ الأول: { $first }، { $booking }
+
 ## What people choose
 
 choose-messages = اختيار الرسائل التي تصلك
@@ -166,6 +194,7 @@ message-kind = { $kind ->
     [rescheduled] تغيير موعد الحجز
     [cancelled] إلغاء الحجز
     [expired] انتهاء صلاحية الحجز
+    [digest] ملخص حجوزات اليوم
    *[follow-up] بعد انتهاء الحجز
 }
 unsubscribe-from = إلغاء الاشتراك: { $kind }

@@ -160,6 +160,22 @@ follow-up-opening = { $audience ->
 }
 follow-up-short = { follow-up-subject }
 
+## The digest of a day
+
+digest-subject = { $count ->
+    [one] 1 Buchung am { $day }
+   *[other] { $count } Buchungen am { $day }
+}
+digest-opening = { $count ->
+    [one] Sie haben eine Buchung am { $day }.
+   *[other] Sie haben { $count } Buchungen am { $day }.
+}
+digest-more = { $count ->
+    [one] Eine weitere Buchung ist hier nicht aufgeführt.
+   *[other] { $count } weitere Buchungen sind hier nicht aufgeführt.
+}
+digest-short = { digest-subject }; als Erstes: { $first }, { $booking }
+
 ## What people choose
 
 choose-messages = Nachrichten auswählen
@@ -171,6 +187,7 @@ message-kind = { $kind ->
     [rescheduled] Buchung verschoben
     [cancelled] Buchung storniert
     [expired] Buchung abgelaufen
+    [digest] Tagesübersicht
    *[follow-up] Nach einer Buchung
 }
 unsubscribe-from = Abbestellen: { $kind }

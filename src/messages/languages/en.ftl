@@ -164,6 +164,22 @@ follow-up-opening = { $audience ->
 }
 follow-up-short = { follow-up-subject }
 
+## The digest of a day
+
+digest-subject = { $count ->
+    [one] 1 booking on { $day }
+   *[other] { $count } bookings on { $day }
+}
+digest-opening = { $count ->
+    [one] You have one booking on { $day }.
+   *[other] You have { $count } bookings on { $day }.
+}
+digest-more = { $count ->
+    [one] One more booking is not listed here.
+   *[other] { $count } more bookings are not listed here.
+}
+digest-short = { digest-subject }; first: { $first }, { $booking }
+
 ## What people choose
 
 choose-messages = Choose which messages you get
@@ -175,6 +191,7 @@ message-kind = { $kind ->
     [rescheduled] Booking moved
     [cancelled] Booking cancelled
     [expired] Booking expired
+    [digest] Overview of a day
    *[follow-up] After a booking
 }
 unsubscribe-from = Unsubscribe: { $kind }

@@ -160,6 +160,22 @@ follow-up-opening = { $audience ->
 }
 follow-up-short = { follow-up-subject }
 
+## The digest of a day
+
+digest-subject = { $count ->
+    [one] { $count } reserva para el { $day }
+   *[other] { $count } reservas para el { $day }
+}
+digest-opening = { $count ->
+    [one] Tiene una reserva para el { $day }.
+   *[other] Tiene { $count } reservas para el { $day }.
+}
+digest-more = { $count ->
+    [one] Hay una reserva más que no figura en esta lista.
+   *[other] Hay { $count } reservas más que no figuran en esta lista.
+}
+digest-short = { digest-subject }; la primera: { $first }, { $booking }
+
 ## What people choose
 
 choose-messages = Elegir qué mensajes recibe
@@ -171,6 +187,7 @@ message-kind = { $kind ->
     [rescheduled] Reserva cambiada de hora
     [cancelled] Reserva cancelada
     [expired] Reserva caducada
+    [digest] Resumen del día
    *[follow-up] Después de una reserva
 }
 unsubscribe-from = Cancelar la suscripción: { $kind }

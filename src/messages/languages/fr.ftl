@@ -160,6 +160,22 @@ follow-up-opening = { $audience ->
 }
 follow-up-short = { follow-up-subject }
 
+## The digest of a day
+
+digest-subject = { $count ->
+    [one] { $count } réservation le { $day }
+   *[other] { $count } réservations le { $day }
+}
+digest-opening = { $count ->
+    [one] Vous avez { $count } réservation le { $day }.
+   *[other] Vous avez { $count } réservations le { $day }.
+}
+digest-more = { $count ->
+    [one] { $count } autre réservation ne figure pas dans cette liste.
+   *[other] { $count } autres réservations ne figurent pas dans cette liste.
+}
+digest-short = { digest-subject }{ "\u00A0" }; la première{ "\u00A0" }: { $first }, { $booking }
+
 ## What people choose
 
 choose-messages = Choisir les messages que vous recevez
@@ -171,6 +187,7 @@ message-kind = { $kind ->
     [rescheduled] Réservation déplacée
     [cancelled] Réservation annulée
     [expired] Réservation expirée
+    [digest] Programme de la journée
    *[follow-up] Après une réservation
 }
 unsubscribe-from = Se désabonner : { $kind }

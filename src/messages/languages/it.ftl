@@ -160,6 +160,22 @@ follow-up-opening = { $audience ->
 }
 follow-up-short = { follow-up-subject }
 
+## The digest of a day
+
+digest-subject = { $count ->
+    [one] { $count } prenotazione per { $day }
+   *[other] { $count } prenotazioni per { $day }
+}
+digest-opening = { $count ->
+    [one] ha una prenotazione per { $day }.
+   *[other] ha { $count } prenotazioni per { $day }.
+}
+digest-more = { $count ->
+    [one] Un’altra prenotazione non è riportata in questo elenco.
+   *[other] Altre { $count } prenotazioni non sono riportate in questo elenco.
+}
+digest-short = { digest-subject }; la prima: { $first }, { $booking }
+
 ## What people choose
 
 choose-messages = Scegli quali messaggi ricevere
@@ -171,6 +187,7 @@ message-kind = { $kind ->
     [rescheduled] Prenotazione spostata
     [cancelled] Prenotazione annullata
     [expired] Prenotazione scaduta
+    [digest] Riepilogo della giornata
    *[follow-up] Dopo una prenotazione
 }
 unsubscribe-from = Annulla iscrizione: { $kind }

@@ -131,6 +131,19 @@ follow-up-opening = { $audience ->
 }
 follow-up-short = { follow-up-subject }
 
+## The digest of a day
+
+digest-subject = { $count ->
+   *[other] { $day }のご予約：{ $count }件
+}
+digest-opening = { $count ->
+   *[other] { $day }のご予約は{ $count }件です。
+}
+digest-more = { $count ->
+   *[other] このほかに{ $count }件のご予約があります。
+}
+digest-short = { digest-subject }。最初のご予約：{ $first } { $booking }
+
 ## What people choose
 
 choose-messages = 受け取るメッセージを選ぶ
@@ -142,6 +155,7 @@ message-kind = { $kind ->
     [rescheduled] 予約の日時変更
     [cancelled] 予約のキャンセル
     [expired] 予約の期限切れ
+    [digest] 一日の予約一覧
    *[follow-up] 予約終了後のご案内
 }
 unsubscribe-from = 配信を停止：{ $kind }

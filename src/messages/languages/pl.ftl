@@ -166,6 +166,28 @@ follow-up-opening = { $audience ->
 }
 follow-up-short = { follow-up-subject }
 
+## The digest of a day
+
+digest-subject = { $count ->
+    [one] { $count } rezerwacja: { $day }
+    [few] { $count } rezerwacje: { $day }
+    [many] { $count } rezerwacji: { $day }
+   *[other] { $count } rezerwacji: { $day }
+}
+digest-opening = { $count ->
+    [one] Masz jedną rezerwację na ten dzień: { $day }.
+    [few] Masz { $count } rezerwacje na ten dzień: { $day }.
+    [many] Masz { $count } rezerwacji na ten dzień: { $day }.
+   *[other] Masz { $count } rezerwacji na ten dzień: { $day }.
+}
+digest-more = { $count ->
+    [one] Jeszcze jedna rezerwacja nie mieści się na tej liście.
+    [few] Jeszcze { $count } rezerwacje nie mieszczą się na tej liście.
+    [many] Jeszcze { $count } rezerwacji nie mieści się na tej liście.
+   *[other] Jeszcze { $count } rezerwacji nie mieści się na tej liście.
+}
+digest-short = { digest-subject }; pierwsza: { $first }, { $booking }
+
 ## What people choose
 
 choose-messages = Wybierz, jakie wiadomości chcesz otrzymywać
@@ -177,6 +199,7 @@ message-kind = { $kind ->
     [rescheduled] Zmiana terminu rezerwacji
     [cancelled] Anulowanie rezerwacji
     [expired] Wygaśnięcie rezerwacji
+    [digest] Przegląd dnia
    *[follow-up] Po rezerwacji
 }
 unsubscribe-from = Zrezygnuj: { $kind }

@@ -160,6 +160,22 @@ follow-up-opening = { $audience ->
 }
 follow-up-short = { follow-up-subject }
 
+## The digest of a day
+
+digest-subject = { $count ->
+    [one] { $count } reserva: { $day }
+   *[other] { $count } reservas: { $day }
+}
+digest-opening = { $count ->
+    [one] Você tem { $count } reserva neste dia: { $day }.
+   *[other] Você tem { $count } reservas neste dia: { $day }.
+}
+digest-more = { $count ->
+    [one] Mais { $count } reserva não aparece nesta lista.
+   *[other] Mais { $count } reservas não aparecem nesta lista.
+}
+digest-short = { digest-subject }; a primeira: { $first }, { $booking }
+
 ## What people choose
 
 choose-messages = Escolher quais mensagens você recebe
@@ -171,6 +187,7 @@ message-kind = { $kind ->
     [rescheduled] Reserva remarcada
     [cancelled] Reserva cancelada
     [expired] Reserva expirada
+    [digest] Resumo do dia
    *[follow-up] Depois de uma reserva
 }
 unsubscribe-from = Cancelar inscrição: { $kind }

@@ -131,6 +131,19 @@ follow-up-opening = { $audience ->
 }
 follow-up-short = { follow-up-subject }
 
+## The digest of a day
+
+digest-subject = { $count ->
+   *[other] { $day }：共{ $count }个预约
+}
+digest-opening = { $count ->
+   *[other] { $day }您共有{ $count }个预约。
+}
+digest-more = { $count ->
+   *[other] 另有{ $count }个预约未在此列出。
+}
+digest-short = { digest-subject }。首个预约：{ $first }，{ $booking }
+
 ## What people choose
 
 choose-messages = 选择接收哪些消息
@@ -142,6 +155,7 @@ message-kind = { $kind ->
     [rescheduled] 预订改期
     [cancelled] 预订取消
     [expired] 预订过期
+    [digest] 每日预订一览
    *[follow-up] 预订结束后
 }
 unsubscribe-from = 退订：{ $kind }

@@ -3,9 +3,10 @@
 use askama::Template;
 
 use crate::messages::languages::{Language, TextError};
-use crate::messages::phrases::Phrases;
+use crate::messages::phrases::{Phrases, is_safe};
+use crate::messages::plain_text::whole_link;
 use crate::messages::settings::{Look, MessageSettings};
-use crate::messages::{Draft, Message, RenderError};
+use crate::messages::{Draft, ListedDay, Message, RenderError};
 
 #[derive(Template)]
 #[template(path = "layout/layout.txt")]
@@ -44,6 +45,8 @@ struct Fact {
     label: String,
     lines: Vec<String>,
     style: Style,
+    /// Of a booking of a list: how to join it.
+    join: Option<Link>,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -67,9 +70,14 @@ pub(super) fn lay_out(
 ) -> Result<Message, RenderError> {
     let language = phrases.language;
     let zones = phrases.text("time-zones", &[])?;
-    let booking = settings.booking_url(phrases.facts.booking_id);
+    let booking = settings
+        .booking_url(phrases.facts.booking_id)
+        .filter(|_| draft.day.is_none());
     let join = phrases.meeting_link().filter(|_| draft.is_ahead);
-    let facts = facts(phrases, &draft)?;
+    let facts = match &draft.day {
+        Some(day) => facts_of_day(phrases, day)?,
+        None => facts(phrases, &draft)?,
+    };
     let page = Page {
         language,
         direction: language.direction()?,
@@ -118,6 +126,7 @@ fn facts(phrases: &Phrases<'_>, draft: &Draft) -> Result<Vec<Fact>, TextError> {
             label,
             lines,
             style,
+            join: None,
         })
     };
     let mut facts = Vec::new();
@@ -141,6 +150,35 @@ fn facts(phrases: &Phrases<'_>, draft: &Draft) -> Result<Vec<Fact>, TextError> {
     }
     if let Some(link) = phrases.unsafe_link().filter(|_| draft.is_ahead) {
         facts.push(fact("join", vec![link], Style::Plain)?);
+    }
+    Ok(facts)
+}
+
+/// The day, and each of its bookings by its time.
+fn facts_of_day(phrases: &Phrases<'_>, day: &ListedDay) -> Result<Vec<Fact>, TextError> {
+    let mut facts = vec![Fact {
+        label: phrases.text("when", &[])?,
+        lines: vec![day.when.clone()],
+        style: Style::Important,
+        join: None,
+    }];
+    for listed in &day.bookings {
+        let link = whole_link(listed.meeting_link.as_deref()).filter(|_| listed.place.is_none());
+        let (safe, unsafe_link) = match link {
+            Some(link) if is_safe(&link) => (Some(link), None),
+            link => (None, link),
+        };
+        let lines = [
+            Some(listed.booking.clone()),
+            listed.place.clone(),
+            unsafe_link,
+        ];
+        facts.push(Fact {
+            label: listed.time.clone(),
+            lines: lines.into_iter().flatten().collect(),
+            style: Style::Plain,
+            join: Link::new(phrases, "join", safe)?,
+        });
     }
     Ok(facts)
 }
@@ -181,6 +219,9 @@ impl Page {
             if let [first, others @ ..] = &fact.lines[..] {
                 lines.push(phrases.labelled(&fact.label, first)?);
                 lines.extend_from_slice(others);
+                if let Some(link) = &fact.join {
+                    lines.push(phrases.labelled(&link.label, &link.target)?);
+                }
             }
         }
         for link in self.links() {

@@ -15,5 +15,6 @@ pub(super) fn draft(phrases: &Phrases<'_>) -> Result<Draft, TextError> {
         names_booking: true,
         is_ahead: true,
         moved_from: None,
+        day: None,
     })
 }

@@ -17,5 +17,6 @@ pub(super) fn draft(
         names_booking: false,
         is_ahead: true,
         moved_from: from,
+        day: None,
     })
 }

@@ -23,6 +23,11 @@ const BOOKING: &[&str] = &["service", "booking", "when", "audience"];
 const STARTING: &[&str] = &["service", "booking", "when", "audience", "starts-in"];
 const CANCELLED: &[&str] = &["service", "booking", "when", "audience", "by"];
 const REFUND: &[&str] = &["service", "booking", "when", "audience", "amount", "total"];
+const DAY: &[&str] = &["service", "booking", "when", "audience", "count", "day"];
+const FIRST: &[&str] = &[
+    "service", "booking", "when", "audience", "count", "day", "first",
+];
+const OTHERS: &[&str] = &["service", "booking", "when", "audience", "count"];
 const PERCENTAGE: &[&str] = &["service", "booking", "when", "audience", "percent"];
 
 /// All parts.
@@ -70,6 +75,10 @@ pub const PARTS: &[Part] = &[
     own(KindName::FollowUp, "subject", "follow-up-subject", BOOKING),
     own(KindName::FollowUp, "opening", "follow-up-opening", BOOKING),
     own(KindName::FollowUp, "short", "follow-up-short", BOOKING),
+    own(KindName::Digest, "subject", "digest-subject", DAY),
+    own(KindName::Digest, "opening", "digest-opening", DAY),
+    own(KindName::Digest, "short", "digest-short", FIRST),
+    own(KindName::Digest, "more", "digest-more", OTHERS),
     shared("greeting", &["name"]),
     shared("greeting-nameless", &[]),
     shared("your-booking", &[]),

@@ -56,7 +56,10 @@ const OWN_TABLES: &[OwnTable] = &[
     OwnTable {
         added: &[
             ("05_own_tables", EVENTS_ADDED),
-            ("21_notice_key", "about uuid"),
+            (
+                "21_notice_key",
+                "about uuid, person_id uuid, local_day date",
+            ),
         ],
         ..table("booking_automation_events", "05_own_tables", EVENTS)
     },
@@ -170,6 +173,17 @@ const OWN_TABLES: &[OwnTable] = &[
         "seq int8, event_id uuid, booking_id uuid, on_event text, rule text, audience text, \
          happened_at timestamptz, due_at timestamptz, is_automatic bool, queued_at timestamptz, \
          transaction xid8, held_since timestamptz, decided_at timestamptz, is_dropped bool",
+    ),
+    table(
+        "booking_automation_digest_rules",
+        "23_digests",
+        "name text, local_hour int4, audience text, channels _text, active bool, \
+         effective_from timestamptz, created_at timestamptz",
+    ),
+    table(
+        "booking_automation_digest_state",
+        "23_digests",
+        "id bool, looked_through timestamptz, rules_digest text",
     ),
     table(
         "booking_automation_link_keys",

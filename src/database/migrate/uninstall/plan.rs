@@ -15,12 +15,14 @@ use crate::database::{Database, DatabaseError, Transaction};
 /// The record of `migrate`'s steps.
 const LEDGER: &str = "booking_automation_migrations";
 /// The tables that `migrate` creates.
-const TABLES: [&str; 26] = [
+const TABLES: [&str; 28] = [
     "automation_runs",
     "booking_automation_callers",
     "booking_automation_cancellation_policies",
     "booking_automation_channels",
     "booking_automation_claim_marks",
+    "booking_automation_digest_rules",
+    "booking_automation_digest_state",
     "booking_automation_erasures",
     "booking_automation_events",
     "booking_automation_feedback",

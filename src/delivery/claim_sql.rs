@@ -1,0 +1,91 @@
+//! The statements that claim a page of the outbox.
+
+use std::sync::LazyLock;
+
+use crate::database::owner_functions::{IS_KNOWN, Liveness};
+use crate::delivery::digests::{is_digest_sql, not_due_sql};
+use crate::reminders::addresses::HAND_OVER;
+
+/// For a claim's transaction: the page is the head of an index. With outdated statistics, the
+/// planner would collect and sort the whole backlog in a bitmap for every page.
+pub(crate) const IN_INDEX_ORDER: &str = "SET LOCAL enable_bitmapscan = off";
+
+/// The row of a channel. It is free after a page's time or that of one message at the latest: what
+/// lies beyond was written before the database's clock was set back.
+const CHANNEL: &str = "(SELECT channel, held_reason,
+                      least(next_at, clock_timestamp() + make_interval(secs => greatest({seconds}, 1 / {rate}))) AS next_at
+                 FROM public.booking_automation_channels)";
+/// How many messages can leave within a page's time.
+const ROOM: &str = "CASE WHEN c.next_at <= k.at THEN greatest(floor({rate} * {seconds}), 1)
+                ELSE greatest(floor({rate} * ({seconds} - extract(epoch FROM c.next_at - k.at)::float8)), 0)
+           END";
+/// SQL of a boolean: the event `e` is a reminder or a notice that is not final. Messages to webhooks
+/// have no start.
+const CLAIMABLE: &str =
+    "e.status IN ('pending', 'sending') AND e.event_type IN ('reminder_sent', 'notification_sent')
+       AND e.starts_at IS NOT NULL";
+/// SQL that precedes a moment: the message `e` is of no use after that moment, because the booking
+/// has started. Some notices are about what comes after the start.
+const ENDS_BEFORE: &str = "coalesce(e.event_data -> 'notice' ->> 'on_event', '') NOT IN ('expired', 'completed') AND e.starts_at <=";
+/// SQL of a boolean: the person has got the message `{alias}`, or may have got it.
+const MAY_HAVE_ARRIVED: &str = "{alias}.attempts > 0
+    AND ({alias}.status IN ('completed', 'sending') OR {alias}.error_message LIKE 'the lease ran out%'
+         OR {alias}.event_data @> '{\"attempts\": [{\"outcome\": \"unknown\"}]}')";
+/// What a notice says, before `migrate` of 0.3.0, when there is none.
+const NO_NOTICE: &str = "SELECT NULL::text AS not_due, NULL::jsonb AS facts";
+/// What the person `who` has chosen.
+const PREFERENCES: &str = "
+    SELECT p.language, p.timezone,
+           ARRAY(SELECT o.kind FROM public.booking_automation_opt_outs o WHERE o.person_id = who.person_id) AS opt_outs
+      FROM (SELECT) AS one
+      LEFT JOIN public.booking_automation_preferences p ON p.person_id = who.person_id";
+/// The same, where the database does not know.
+const NO_PREFERENCES: &str =
+    "SELECT NULL::text AS language, NULL::text AS timezone, '{}'::text[] AS opt_outs";
+pub(crate) const CONTACTS: &str = include_str!("contacts.sql");
+pub(crate) static CANDIDATES: LazyLock<String> =
+    LazyLock::new(|| with_room(include_str!("claim_candidates.sql"), "$3", "$4"));
+/// SQL of a query of the columns that [`waiting_of_row`] reads.
+pub(crate) const WAITING: &str = include_str!("waiting.sql");
+
+/// Replaces what statements about messages share.
+pub(crate) fn with_conditions(sql: &str) -> String {
+    sql.replace("{claimable}", CLAIMABLE)
+        .replace("{ends_before}", ENDS_BEFORE)
+}
+
+fn with_room(sql: &str, rate: &str, seconds: &str) -> String {
+    with_conditions(sql)
+        .replace("{hand_over}", HAND_OVER)
+        .replace("{is_liveness_known}", IS_KNOWN)
+        .replace("{room}", ROOM)
+        .replace("{channel}", CHANNEL)
+        .replace("{rate}", rate)
+        .replace("{seconds}", seconds)
+}
+
+/// SQL of the statement that claims a page.
+pub(crate) fn claim_sql(liveness: Liveness) -> String {
+    let sql = with_room(include_str!("claim.sql"), "$2", "$3");
+    let (notice, preferences, digest_person) = match liveness {
+        Liveness::Known | Liveness::Singly => (
+            include_str!("claim_notice.sql"),
+            PREFERENCES,
+            "e.person_id::text",
+        ),
+        Liveness::Unknown => (NO_NOTICE, NO_PREFERENCES, "NULL"),
+    };
+    let latest_revision = liveness.latest_revision("e.booking_id");
+    let sql = sql
+        .replace("{is_live}", liveness.condition())
+        .replace("{latest_revision}", &latest_revision)
+        .replace("{notice}", notice)
+        .replace("{preferences}", preferences)
+        .replace("{digest_person}", digest_person)
+        .replace("{is_digest}", is_digest_sql(liveness))
+        .replace("{digest_not_due}", not_due_sql(liveness));
+    ["later", "o", "c"].iter().fold(sql, |sql, alias| {
+        let condition = MAY_HAVE_ARRIVED.replace("{alias}", alias);
+        sql.replace(&format!("{{may_have_arrived:{alias}}}"), &condition)
+    })
+}

@@ -1,0 +1,152 @@
+//! The bookings of digests, read when their messages are claimed.
+
+use std::collections::HashMap;
+
+use chrono::{DateTime, NaiveDate, Utc};
+use futures_util::future;
+use serde_json::json;
+use tokio_postgres::Row;
+use tokio_postgres::types::Type;
+use uuid::Uuid;
+
+use crate::database::owner_functions::Liveness;
+use crate::database::{Result, Transaction};
+use crate::delivery::contact::{CONTACTS_BYTES, CONTACTS_TIMEOUT, facts_of};
+use crate::messages::facts::{BookingFacts, DayFacts};
+
+/// Bookings that a digest lists, at most.
+const MOST_LISTED: i64 = 50;
+/// Bookings that are read for a digest, at most.
+const MOST_READ: i64 = 1_000;
+
+const BOOKINGS: &str = include_str!("digest_bookings.sql");
+pub(crate) const CONTACTS: &str = include_str!("digest_contacts.sql");
+
+/// SQL that hands over the bookings of digests.
+pub(crate) fn bookings_sql(liveness: Liveness) -> String {
+    BOOKINGS.replace("{is_live}", liveness.condition())
+}
+
+/// SQL of a boolean: the message `e` is a digest. Before `migrate` of 0.3.0, there is none.
+pub(crate) fn is_digest_sql(liveness: Liveness) -> &'static str {
+    match liveness {
+        Liveness::Known | Liveness::Singly => "e.person_id IS NOT NULL",
+        Liveness::Unknown => "false",
+    }
+}
+
+/// SQL of the reason for which the digest `e` is not due any more.
+pub(crate) fn not_due_sql(liveness: Liveness) -> &'static str {
+    match liveness {
+        Liveness::Known | Liveness::Singly => {
+            "CASE
+                WHEN NOT EXISTS (SELECT FROM public.booking_automation_digest_rules d
+                                  WHERE d.name = e.rule AND d.audience = e.audience AND d.active AND e.channel = ANY (d.channels)) THEN 'rule_off'
+                WHEN candidate.last_start IS NULL THEN 'empty_day'
+             END"
+        }
+        Liveness::Unknown => "NULL",
+    }
+}
+
+/// The day of a digest, as it is now.
+#[derive(Debug)]
+pub(crate) struct DigestFacts {
+    pub(crate) day: DayFacts,
+    /// The start of the day's last booking; `None`: there is none.
+    pub(crate) last_start: Option<DateTime<Utc>>,
+}
+
+impl DigestFacts {
+    /// The recipient, with the first booking of the day.
+    pub(crate) fn recipient(&self) -> Option<BookingFacts> {
+        let first = self.day.bookings.first()?;
+        let mut recipient = first.clone();
+        let answers_to_others = |other: &BookingFacts| other.reply_to != first.reply_to;
+        // An answer cannot go to several.
+        if self.day.others > 0 || self.day.bookings.iter().any(answers_to_others) {
+            recipient.reply_to = None;
+        }
+        Some(recipient)
+    }
+
+    /// What it tells.
+    pub(crate) fn told(&self) -> serde_json::Value {
+        let bookings = self.day.bookings.iter().map(|booking| {
+            json!([
+                booking.booking_id,
+                booking.starts_at,
+                booking.duration_minutes,
+                booking.service,
+                booking.place,
+                booking.meeting_link
+            ])
+        });
+        json!([self.day.date, bookings.collect::<Vec<_>>(), self.day.others])
+    }
+}
+
+/// The digests among the candidates of a page, with their bookings. One whose texts do not fit into
+/// the page is missing. One round trip.
+pub(crate) async fn read_digests(
+    transaction: &Transaction,
+    liveness: Liveness,
+    as_of: Option<DateTime<Utc>>,
+) -> Result<HashMap<Uuid, DigestFacts>> {
+    let sql = bookings_sql(liveness);
+    let bookings = [
+        (&as_of as _, Type::TIMESTAMPTZ),
+        (&MOST_READ as _, Type::INT8),
+    ];
+    let contacts = [
+        (&CONTACTS_BYTES as _, Type::INT8),
+        (&MOST_LISTED as _, Type::INT8),
+    ];
+    let limit = CONTACTS_TIMEOUT.min(transaction.statement_timeout());
+    let (digests, rows) = future::join(
+        transaction.query_one(&sql, &bookings),
+        transaction.query_with_their_settings(limit, CONTACTS, &contacts),
+    )
+    .await;
+    let (digests, rows) = (digests?, rows?);
+    let ids: Option<Vec<Uuid>> = digests.get("ids");
+    let days: Option<Vec<NaiveDate>> = digests.get("days");
+    let mut rows_of: HashMap<Uuid, Vec<Row>> = HashMap::new();
+    for row in rows {
+        rows_of.entry(row.get("id")).or_default().push(row);
+    }
+    let days = ids.into_iter().flatten().zip(days.into_iter().flatten());
+    let digests = days.filter_map(|(id, date)| {
+        let rows = rows_of.remove(&id).unwrap_or_default();
+        Some((id, digest_of(date, &rows)?))
+    });
+    Ok(digests.collect())
+}
+
+/// `None`: rows are missing.
+fn digest_of(date: NaiveDate, rows: &[Row]) -> Option<DigestFacts> {
+    let in_all: i64 = rows.first().map_or(0, |row| row.get("bookings"));
+    let listed = i64::try_from(rows.len()).ok()?;
+    if listed < in_all.min(MOST_LISTED) {
+        return None;
+    }
+    let bookings = rows.iter().map(|row| BookingFacts {
+        duration_minutes: row
+            .get::<_, Option<i64>>("duration_minutes")
+            .map(|minutes| i32::try_from(minutes.max(0)).unwrap_or(i32::MAX)),
+        ..facts_of(
+            row,
+            row.get("booking_id"),
+            row.get("audience"),
+            row.get("starts_at"),
+        )
+    });
+    Some(DigestFacts {
+        day: DayFacts {
+            date,
+            bookings: bookings.collect(),
+            others: usize::try_from(in_all - listed).unwrap_or_default(),
+        },
+        last_start: rows.first().and_then(|row| row.get("last_start")),
+    })
+}

@@ -1,0 +1,28 @@
+-- Erases what a person's digests say, under this transaction's row in the erasures. It keeps that there was one of a day,
+-- its attempts, and its outcome: otherwise that day would get a second one.
+--   $1 the person  $2 messages, at most
+WITH message AS MATERIALIZED (
+    -- Those that are being sent come last, since they cannot be erased.
+    SELECT id, status FROM public.booking_automation_events
+     WHERE event_type = 'notification_sent' AND person_id = $1 AND event_data -> 'forgotten' IS NULL
+     ORDER BY status = 'sending', id
+     LIMIT $2
+       FOR UPDATE
+), forgotten AS (
+    UPDATE public.booking_automation_events e
+       SET event_data = '{"forgotten": true}', error_message = NULL, message_id = NULL, lease_until = NULL, next_attempt_at = NULL,
+           status = CASE e.status WHEN 'pending' THEN 'skipped' ELSE e.status END,
+           reason = CASE e.status WHEN 'pending' THEN 'forgotten' ELSE e.reason END,
+           executed_at = CASE e.status WHEN 'pending' THEN public.booking_automation_now() ELSE e.executed_at END
+      FROM message
+     WHERE e.id = message.id AND message.status <> 'sending'
+    RETURNING e.id
+), feedback AS (
+    DELETE FROM public.booking_automation_feedback f USING forgotten WHERE f.event_id = forgotten.id RETURNING 1
+), counted AS (
+    UPDATE public.booking_automation_erasures
+       SET events = events + (SELECT count(*) FROM forgotten)
+     WHERE transaction = pg_current_xact_id()
+)
+SELECT (SELECT count(*) FROM forgotten) AS messages, (SELECT count(*) FROM message WHERE status = 'pending') AS not_sent,
+       (SELECT count(*) FROM message WHERE status = 'sending') AS under_way, (SELECT count(*) FROM feedback) AS feedback

@@ -1,0 +1,36 @@
+-- The people of the bookings that were handed over, each with the starts of theirs: whose digests may be due. $1 are the
+-- audiences. It runs with the settings of the user's database, since the contacts view may call functions of theirs; so
+-- every operator, function and type is named with its schema.
+SELECT c.audience, c.person_id, c.timezone, c.place_timezone, pg_catalog.array_agg(c.scheduled_at) AS starts,
+       -- The ids by which bookings refer to them: one, unless the view says that several are one person.
+       pg_catalog.array_agg(c.referred_id) AS referred_ids
+  FROM (
+        SELECT e.audience, e.scheduled_at, e.referred_id, who.person_id,
+               -- What the person has chosen comes first.
+               COALESCE(own.timezone, c.timezone) AS timezone, c.place_timezone
+          FROM (
+                SELECT b.id, b.scheduled_at, a.audience,
+                       CASE WHEN a.audience OPERATOR(pg_catalog.=) 'customer' THEN b.customer_id ELSE b.provider_id END AS referred_id
+                  FROM pg_catalog.unnest(pg_catalog.current_setting('booking_automation.bookings')::pg_catalog.uuid[]) AS e (id)
+                  JOIN public.bookings AS b ON b.id OPERATOR(pg_catalog.=) e.id
+                 CROSS JOIN pg_catalog.unnest($1::pg_catalog.text[]) AS a (audience)
+               ) AS e
+         -- A column that the view may lack. Where it has it, the name below means its own.
+         CROSS JOIN (SELECT NULL::pg_catalog.text AS person_id) AS absent
+         CROSS JOIN LATERAL (
+               SELECT pg_catalog.btrim(person_id::pg_catalog.text) AS person_id,
+                      pg_catalog.left(c.timezone::pg_catalog.text, 400) AS timezone,
+                      pg_catalog.left(c.place_timezone::pg_catalog.text, 400) AS place_timezone
+                 FROM public.booking_automation_contacts AS c
+                WHERE c.booking_id OPERATOR(pg_catalog.=) e.id AND c.audience OPERATOR(pg_catalog.=) e.audience
+                LIMIT 1
+               ) AS c
+         -- A name that is no UUID names nobody here.
+         CROSS JOIN LATERAL (
+               SELECT CASE WHEN c.person_id OPERATOR(pg_catalog.~*) '^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$' THEN c.person_id::pg_catalog.uuid
+                           ELSE e.referred_id END AS person_id
+               ) AS who
+          LEFT JOIN public.booking_automation_preferences AS own ON own.person_id OPERATOR(pg_catalog.=) who.person_id::pg_catalog.text
+       ) AS c
+ WHERE c.person_id IS NOT NULL AND c.referred_id IS NOT NULL
+ GROUP BY c.audience, c.person_id, c.timezone, c.place_timezone
