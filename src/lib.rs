@@ -11,6 +11,7 @@
 //! - [`tick`]: one call: the pass, what is due, the run's log, the summary.
 //! - [`operations`]: whether a database fits, its migration, retention and erasure.
 //! - [`delivery`]: claim, send, record; flags; what the provider says later; suppression.
+//! - [`people`]: what people decide about their messages, and the signed links by which they do it.
 //! - [`channels`]: how a message leaves: mail through SES, webhooks.
 //! - [`messages`]: what people read.
 //! - [`bookings`]: the life of a booking: steps, status changes, projection, cancellation.
@@ -26,6 +27,7 @@ pub mod entry;
 pub mod http;
 pub mod messages;
 pub mod operations;
+pub mod people;
 pub mod primitives;
 pub mod reminders;
 pub mod support;

@@ -1,7 +1,7 @@
 //! The privileges that the role of the passes needs.
 
 /// What passes, delivery, support and upkeep do with each relation.
-pub(crate) const NEEDED: [(&str, &str); 24] = [
+pub(crate) const NEEDED: [(&str, &str); 27] = [
     ("bookings", "SELECT, UPDATE"),
     ("booking_automation_contacts", "SELECT"),
     ("reminder_rules", "SELECT"),
@@ -22,12 +22,21 @@ pub(crate) const NEEDED: [(&str, &str); 24] = [
         "SELECT, INSERT, UPDATE, DELETE",
     ),
     ("booking_automation_feedback", "SELECT, INSERT, DELETE"),
+    ("booking_automation_link_keys", "SELECT, INSERT, DELETE"),
     ("booking_automation_looks", "SELECT, INSERT, DELETE"),
     (
         "booking_automation_not_live",
         "SELECT, INSERT, UPDATE, DELETE",
     ),
     ("booking_automation_notices", "SELECT, UPDATE, DELETE"),
+    (
+        "booking_automation_opt_outs",
+        "SELECT, INSERT, UPDATE, DELETE",
+    ),
+    (
+        "booking_automation_preferences",
+        "SELECT, INSERT, UPDATE, DELETE",
+    ),
     (
         "booking_automation_requests",
         "SELECT, INSERT, UPDATE, DELETE",

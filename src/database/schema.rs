@@ -33,7 +33,7 @@ pub(crate) const STEPS: [(&str, &str); 7] = [
 ];
 
 /// The steps that come after the indexes, in order.
-pub(crate) const LAST_STEPS: [(&str, &str); 16] = [
+pub(crate) const LAST_STEPS: [(&str, &str); 17] = [
     (
         "07_triggers",
         include_str!("../../migrations/07_triggers.sql"),
@@ -91,6 +91,7 @@ pub(crate) const LAST_STEPS: [(&str, &str); 16] = [
         "22_notices",
         include_str!("../../migrations/22_notices.sql"),
     ),
+    ("24_people", include_str!("../../migrations/24_people.sql")),
     (
         "25_templates",
         include_str!("../../migrations/25_templates.sql"),

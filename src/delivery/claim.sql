@@ -8,6 +8,7 @@
 --   $6 the moment to decide by (NULL: the clock)
 --   $7 attempts, at most
 --   $8 the events that claim_candidates.sql locked  $9 their recipients' addresses  $10 digests of their facts
+--   $11 the view's own names of their recipients (NULL: the booking's)
 WITH clock AS MATERIALIZED (
     SELECT clock_timestamp() AS at
 ), pace AS MATERIALIZED (
@@ -17,7 +18,7 @@ WITH clock AS MATERIALIZED (
       FROM clock k, {channel} AS c
      WHERE c.channel = $1
 ), candidate AS MATERIALIZED (
-    SELECT * FROM unnest($8::uuid[], $9::text[], $10::bytea[]) AS candidate (id, email, facts)
+    SELECT * FROM unnest($8::uuid[], $9::text[], $10::bytea[], $11::text[]) AS candidate (id, email, facts, person_id)
 ), seen AS MATERIALIZED (
     -- The current state of each candidate.
     SELECT e.id, b.status AS booking_status,
@@ -54,6 +55,13 @@ WITH clock AS MATERIALIZED (
                         ) THEN 'already_told'
                END,
                CASE
+                   WHEN CASE e.event_type
+                            WHEN 'reminder_sent' THEN 'reminder'
+                            ELSE CASE e.event_data -> 'notice' ->> 'on_event'
+                                     WHEN 'completed' THEN 'follow-up'
+                                     ELSE e.event_data -> 'notice' ->> 'on_event'
+                                 END
+                        END = ANY (own.opt_outs) THEN 'opted_out'
                    WHEN coalesce(btrim(candidate.email), '') = '' THEN 'no_address'
                    WHEN EXISTS (
                         SELECT FROM public.booking_automation_suppressions x
@@ -67,7 +75,7 @@ WITH clock AS MATERIALIZED (
            CASE e.event_type WHEN 'notification_sent' THEN b.scheduled_at ELSE e.starts_at END AS starts_at,
            notice.facts AS notice,
            coalesce(s.revision, {latest_revision}) AS revision,
-           t.told
+           t.told, who.person_id, own.language, own.timezone
       FROM candidate
       JOIN public.booking_automation_events e ON e.id = candidate.id
      CROSS JOIN pace p
@@ -82,6 +90,12 @@ WITH clock AS MATERIALIZED (
            SELECT encode(sha256(a.address_hash || candidate.facts
                                 || convert_to(concat_ws(' ', extract(epoch FROM b.scheduled_at), b.duration_minutes), 'UTF8')), 'base64') AS told
            OFFSET 0) AS t
+     -- The recipient, and what they have chosen.
+     CROSS JOIN LATERAL (
+           SELECT coalesce(candidate.person_id, CASE e.audience WHEN 'customer' THEN b.customer_id::text
+                                                                ELSE b.provider_id::text END) AS person_id
+           OFFSET 0) AS who
+     CROSS JOIN LATERAL ({preferences}) AS own
       LEFT JOIN LATERAL ({notice}) AS notice ON true
 ), settled AS (
     -- The provider accepted an earlier attempt.
@@ -124,7 +138,7 @@ WITH clock AS MATERIALIZED (
      WHERE e.id = s.id AND s.settled_by IS NULL AND s.not_due IS NULL AND NOT s.exhausted
        AND e.status IN ('pending', 'sending') AND e.next_attempt_at <= p.at
     RETURNING e.id, e.booking_id, e.claim, e.attempts, e.rule, e.audience, e.starts_at, e.seq,
-              s.seconds_left, s.duration_minutes, s.revision, s.notice
+              s.seconds_left, s.duration_minutes, s.revision, s.notice, s.person_id, s.language, s.timezone
 ), paced AS (
     UPDATE public.booking_automation_channels c
        SET next_at = p.free_at + make_interval(secs => (SELECT count(*) FROM claimed) / $2)
@@ -138,7 +152,8 @@ SELECT extract(epoch FROM p.free_at - p.at)::float8 AS free_in, p.room::float8 A
        (SELECT count(*) FROM settled) AS settled,
        (SELECT coalesce(array_agg(id), '{}') FROM (SELECT id FROM ended UNION ALL SELECT id FROM settled) AS final) AS ended,
        claimed.id, claimed.booking_id, claimed.claim, claimed.attempts, claimed.rule, claimed.audience, claimed.starts_at,
-       claimed.seconds_left, claimed.duration_minutes, claimed.revision, claimed.notice, p.as_of
+       claimed.seconds_left, claimed.duration_minutes, claimed.revision, claimed.notice, claimed.person_id,
+       claimed.language, claimed.timezone, p.as_of
   FROM pace p
   LEFT JOIN claimed ON true
  ORDER BY claimed.starts_at <= p.as_of, claimed.starts_at, claimed.seq

@@ -42,5 +42,5 @@ WITH clock AS MATERIALIZED (
     (SELECT id, booking_id, audience FROM past WHERE event_type = 'notification_sent'
       ORDER BY starts_at, seq LIMIT (SELECT messages FROM at_most) - (SELECT count(*) FROM urgent))
 )
-SELECT {hand_over}, {is_liveness_known} AS is_liveness_known
+SELECT {hand_over}, {is_liveness_known} AS is_liveness_known, {are_people_known} AS are_people_known
   FROM candidate

@@ -1,5 +1,5 @@
 -- Part of claim.sql: what the notice `e` about the booking `b` says now, and why it is not to be sent any more. `t.told`
--- is a digest of what it would tell, and to whom.
+-- is a digest of what it would tell, and to whom; `own.opt_outs` has the kinds of messages that the person does not want.
 WITH stored AS MATERIALIZED (
     -- Of a reminder, nothing below is read.
     SELECT e.event_data -> 'notice' AS facts, e.event_data -> 'notice' ->> 'on_event' AS on_event
@@ -76,7 +76,7 @@ SELECT CASE n.on_event
                                                    AND l.on_event IN ('', 'confirmed', 'rescheduled')) THEN 'already_told'
            END
            -- A confirmation that waits, and cannot have arrived, tells the new start.
-           WHEN EXISTS (
+           WHEN 'confirmed' <> ALL (own.opt_outs) AND EXISTS (
                 SELECT FROM public.booking_automation_events c
                   JOIN public.booking_automation_notice_rules r ON r.name = c.rule AND r.audience = c.audience AND r.active
                  WHERE c.booking_id = e.booking_id AND c.event_type = 'notification_sent' AND c.audience = e.audience

@@ -8,7 +8,8 @@ SELECT page.*
         SELECT contact.*,
                pg_catalog.sum(pg_catalog.octet_length(pg_catalog.concat(
                    contact.email, contact.name, contact.timezone, contact.language, contact.service, contact.with_name, contact.place,
-                   contact.meeting_link, contact.place_timezone, contact.reply_to)))
+                   contact.meeting_link, contact.place_timezone, contact.reply_to,
+                   contact.person_id)))
                    OVER (ORDER BY contact.position ROWS UNBOUNDED PRECEDING) AS bytes
           FROM (
                 -- Each value is cast: the user's view may have other types. Each text is cut: a message uses 200
@@ -23,17 +24,19 @@ SELECT page.*
                        pg_catalog.left(c.meeting_link::pg_catalog.text, 2400) AS meeting_link,
                        COALESCE(c.is_online::pg_catalog.bool, false) AS is_online,
                        pg_catalog.left(c.place_timezone::pg_catalog.text, 400) AS place_timezone,
-                       pg_catalog.left(c.reply_to::pg_catalog.text, 400) AS reply_to
+                       pg_catalog.left(c.reply_to::pg_catalog.text, 400) AS reply_to,
+                       -- One character more than it may have: whoever is not known for certain has no preferences.
+                       pg_catalog.left(c.person_id::pg_catalog.text, 401) AS person_id
                   FROM ROWS FROM (pg_catalog.unnest(pg_catalog.current_setting('booking_automation.events')::pg_catalog.uuid[]),
                                   pg_catalog.unnest(pg_catalog.current_setting('booking_automation.bookings')::pg_catalog.uuid[]),
                                   pg_catalog.unnest(pg_catalog.current_setting('booking_automation.audiences')::pg_catalog.text[]))
                        WITH ORDINALITY AS e (id, booking_id, audience, position)
                  -- Columns that the view may lack. Where it has them, the names below mean its own.
-                 CROSS JOIN (SELECT NULL::pg_catalog.text AS language, NULL::pg_catalog.text AS reply_to) AS absent
+                 CROSS JOIN (SELECT NULL::pg_catalog.text AS language, NULL::pg_catalog.text AS reply_to, NULL::pg_catalog.text AS person_id) AS absent
                   LEFT JOIN LATERAL (
                         -- One row, even if the view has several: a message is claimed once.
                         SELECT c.email, c.name, c.timezone, language, c.service, c.with_name, c.place, c.meeting_link,
-                               c.is_online, c.place_timezone, reply_to
+                               c.is_online, c.place_timezone, reply_to, person_id
                           FROM public.booking_automation_contacts AS c
                          WHERE c.booking_id OPERATOR(pg_catalog.=) e.booking_id AND c.audience OPERATOR(pg_catalog.=) e.audience
                          LIMIT 1

@@ -14,6 +14,7 @@ mod mailer;
 pub(crate) mod outbox;
 mod outcomes;
 mod pages;
+pub mod preparation;
 mod sending;
 pub mod suppression;
 mod tally;
@@ -32,9 +33,9 @@ pub use crate::delivery::mailer::Mailer;
 use crate::delivery::outbox::{ClaimLimits, ClaimedMessage, MessagePage};
 use crate::delivery::outcomes::PageOutcomes;
 use crate::delivery::pages::{DeliveryPages, LARGEST_PAGE};
+use crate::delivery::preparation::{DeliveryAccess, Preparation, prepare};
 use crate::delivery::tally::Tally;
-use crate::delivery::templates::TemplateAccess;
-use crate::messages::wording::Wording;
+use crate::people::keys::LinkKeys;
 use crate::primitives::call::Call;
 use crate::reminders::Reason;
 
@@ -52,11 +53,12 @@ pub struct Delivered {
 /// Delivers what can be claimed until nothing is left, other instances use up the rate, or the
 /// call's deadline is near. It never fails: errors are logged and stored in the outbox, and the
 /// figures count what was sent.
-pub async fn deliver(
+pub(crate) async fn deliver(
     database: &Database,
     mailer: &Mailer,
     call: &Call,
-    access: TemplateAccess,
+    access: DeliveryAccess,
+    link_keys: &LinkKeys,
 ) -> Delivered {
     let timing = &mailer.settings.timing;
     let stop_sending = call
@@ -67,20 +69,21 @@ pub async fn deliver(
     let Ok(rate) = tokio::time::timeout_at(stop_sending.into(), mailer.rate()).await else {
         return Delivered::default();
     };
-    let wording = templates::wording(database, call, access).await;
+    let link_base = mailer.settings.messages.link_base_url.as_deref();
+    let prepared = prepare(database, call, access, link_base, link_keys).await;
     let mut pages = DeliveryPages::new(database, call, timing);
-    let held_back = deliver_pages(mailer, &wording, call, &mut pages, rate, stop_sending).await;
+    let held_back = deliver_pages(mailer, &prepared, call, &mut pages, rate, stop_sending).await;
     Delivered {
         reminders: pages.tally.figures(),
         held_back,
-        broken_templates: templates::report_broken(&wording),
+        broken_templates: templates::report_broken(&prepared.wording),
     }
 }
 
 /// Claims and sends page by page. Returns why the account cannot send, where it cannot.
 async fn deliver_pages(
     mailer: &Mailer,
-    wording: &Wording,
+    prepared: &Preparation,
     call: &Call,
     pages: &mut DeliveryPages<'_>,
     rate: f64,
@@ -117,7 +120,7 @@ async fn deliver_pages(
             continue;
         }
         let (started, held) = (Instant::now(), page.held);
-        let sent = sending::send_page(mailer, wording, page, rate, read_at, stop_sending).await;
+        let sent = sending::send_page(mailer, prepared, page, rate, read_at, stop_sending).await;
         limits.messages = sending::next_page_size(&sent, started.elapsed(), mailer);
         outcomes = page_outcomes(&sent, mailer, &mut pages.tally);
         held_back = outcomes.account.and_then(|account| account.err());

@@ -19,6 +19,7 @@ use crate::database::{Result, Transaction};
 use crate::delivery::figures::Backlog;
 use crate::messages::Kind;
 use crate::messages::facts::{BookingFacts, Canceller};
+use crate::people::person_id;
 use crate::primitives::email_address::as_sent_to;
 use crate::reminders::Reason;
 use crate::reminders::addresses::HAND_OVER;
@@ -59,6 +60,18 @@ const MAY_HAVE_ARRIVED: &str = "{alias}.attempts > 0
          OR {alias}.event_data @> '{\"attempts\": [{\"outcome\": \"unknown\"}]}')";
 /// What a notice says, before `migrate` of 0.3.0, when there is none.
 const NO_NOTICE: &str = "SELECT NULL::text AS not_due, NULL::jsonb AS facts";
+/// SQL of a boolean: the database knows what people have chosen. Before step 24 of 0.3.0, it does
+/// not.
+const ARE_PEOPLE_KNOWN: &str = "to_regclass('public.booking_automation_opt_outs') IS NOT NULL";
+/// What the person `who` has chosen.
+const PREFERENCES: &str = "
+    SELECT p.language, p.timezone,
+           ARRAY(SELECT o.kind FROM public.booking_automation_opt_outs o WHERE o.person_id = who.person_id) AS opt_outs
+      FROM (SELECT) AS one
+      LEFT JOIN public.booking_automation_preferences p ON p.person_id = who.person_id";
+/// The same, where the database does not know.
+const NO_PREFERENCES: &str =
+    "SELECT NULL::text AS language, NULL::text AS timezone, '{}'::text[] AS opt_outs";
 pub(crate) const CONTACTS: &str = include_str!("contacts.sql");
 pub(crate) static CANDIDATES: LazyLock<String> =
     LazyLock::new(|| with_room(include_str!("claim_candidates.sql"), "$3", "$4"));
@@ -75,23 +88,29 @@ fn with_room(sql: &str, rate: &str, seconds: &str) -> String {
     with_conditions(sql)
         .replace("{hand_over}", HAND_OVER)
         .replace("{is_liveness_known}", IS_KNOWN)
+        .replace("{are_people_known}", ARE_PEOPLE_KNOWN)
         .replace("{room}", ROOM)
         .replace("{channel}", CHANNEL)
         .replace("{rate}", rate)
         .replace("{seconds}", seconds)
 }
 
-pub(crate) fn claim_sql(liveness: Liveness) -> String {
+pub(crate) fn claim_sql(liveness: Liveness, are_people_known: bool) -> String {
     let sql = with_room(include_str!("claim.sql"), "$2", "$3");
     let notice = match liveness {
         Liveness::Known | Liveness::Singly => include_str!("claim_notice.sql"),
         Liveness::Unknown => NO_NOTICE,
     };
+    let preferences = match are_people_known {
+        true => PREFERENCES,
+        false => NO_PREFERENCES,
+    };
     let latest_revision = liveness.latest_revision("e.booking_id");
     let sql = sql
         .replace("{is_live}", liveness.condition())
         .replace("{latest_revision}", &latest_revision)
-        .replace("{notice}", notice);
+        .replace("{notice}", notice)
+        .replace("{preferences}", preferences);
     ["later", "o", "c"].iter().fold(sql, |sql, alias| {
         let condition = MAY_HAVE_ARRIVED.replace("{alias}", alias);
         sql.replace(&format!("{{may_have_arrived:{alias}}}"), &condition)
@@ -109,6 +128,8 @@ pub(crate) struct ClaimedMessage {
     pub(crate) attempt: i32,
     /// Of a notice, with the facts that only it has.
     pub(crate) kind: Kind,
+    /// By whose name preferences are found.
+    pub(crate) person_id: Option<String>,
     /// What it says, and to whom.
     pub(crate) facts: BookingFacts,
 }
@@ -186,10 +207,11 @@ pub(crate) async fn lock_candidates(
     .await;
     channel?;
     let candidates = candidates?;
-    let is_known = candidates.first().map(|row| row.get("is_liveness_known"));
+    let is_known = |column| candidates.first().is_some_and(|row| row.get(column));
     let by_id = |row: Row| (row.get::<_, Uuid>("id"), row);
     Ok(Candidates {
-        liveness: Liveness::of(is_known.unwrap_or_default()),
+        liveness: Liveness::of(is_known("is_liveness_known")),
+        are_people_known: is_known("are_people_known"),
         contacts: contacts?.into_iter().map(by_id).collect(),
     })
 }
@@ -198,6 +220,7 @@ pub(crate) async fn lock_candidates(
 #[derive(Debug)]
 pub(crate) struct Candidates {
     liveness: Liveness,
+    are_people_known: bool,
     contacts: BTreeMap<Uuid, Row>,
 }
 
@@ -215,6 +238,7 @@ pub(crate) async fn claim_page(
         .map(|contact| contact.get::<_, Option<&str>>("email").map(as_sent_to))
         .collect();
     let facts: Vec<_> = candidates.contacts.values().map(facts_digest).collect();
+    let people: Vec<_> = candidates.contacts.values().map(named_person).collect();
     let parameters = [
         (&Channel::Email.as_str() as _, Type::TEXT),
         (&limits.rate as _, Type::FLOAT8),
@@ -226,8 +250,9 @@ pub(crate) async fn claim_page(
         (&ids as _, Type::UUID_ARRAY),
         (&emails as _, Type::TEXT_ARRAY),
         (&facts as _, Type::BYTEA_ARRAY),
+        (&people as _, Type::TEXT_ARRAY),
     ];
-    let sql = claim_sql(candidates.liveness);
+    let sql = claim_sql(candidates.liveness, candidates.are_people_known);
     let rows = transaction.query(&sql, &parameters).await?;
     // The statement always has a row if the channel has its own.
     let Some(first) = rows.first() else {
@@ -250,6 +275,14 @@ pub(crate) async fn claim_page(
             .filter_map(|row| ClaimedMessage::of(row, candidates))
             .collect(),
     })
+}
+
+/// The view's own name of a recipient. `None`: it has none. Empty: it cannot be used, and nobody's
+/// preferences are.
+fn named_person(contact: &Row) -> Option<String> {
+    let name: Option<&str> = contact.get("person_id");
+    let name = name.map(str::trim).filter(|name| !name.is_empty())?;
+    Some(person_id(name).unwrap_or_default())
 }
 
 /// A digest of what a message tells about a row of [`CONTACTS`]. A person who was told the same is not
@@ -280,21 +313,23 @@ impl ClaimedMessage {
             claim: row.get("claim"),
             attempt: row.get("attempts"),
             kind: kind_of(row.get("notice")),
+            person_id: row.get("person_id"),
             facts: BookingFacts {
                 booking_id: row.get("booking_id"),
                 audience: row.get("audience"),
                 starts_at: row.get("starts_at"),
                 email: contact.get("email"),
                 name: contact.get("name"),
-                timezone: contact.get("timezone"),
+                timezone: own_or(row, contact, "timezone"),
                 service: contact.get("service"),
                 with_name: contact.get("with_name"),
                 place: contact.get("place"),
                 meeting_link: contact.get("meeting_link"),
                 is_online: contact.get("is_online"),
-                language: contact.get("language"),
+                language: own_or(row, contact, "language"),
                 place_timezone: contact.get("place_timezone"),
                 reply_to: contact.get("reply_to"),
+                preferences_link: None,
                 starts_in: {
                     let left: Option<f64> = row.get("seconds_left");
                     Duration::try_from_secs_f64(left.unwrap_or_default()).unwrap_or_default()
@@ -305,6 +340,12 @@ impl ClaimedMessage {
             },
         })
     }
+}
+
+/// What the person has chosen, else what the view says.
+fn own_or(claimed: &Row, contact: &Row, column: &str) -> Option<String> {
+    let own: Option<String> = claimed.get(column);
+    own.or_else(|| contact.get(column))
 }
 
 /// The kind of a message: of a notice, with the facts that claim_notice.sql returned. A refund that

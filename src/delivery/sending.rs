@@ -10,14 +10,16 @@ use crate::channels::email::Envelope;
 use crate::delivery::mailer::Mailer;
 use crate::delivery::outbox::{ClaimedMessage, MessagePage};
 use crate::delivery::pages::LARGEST_PAGE;
-use crate::messages::render;
-use crate::messages::wording::Wording;
+use crate::delivery::preparation::Preparation;
+use crate::messages::facts::BookingFacts;
+use crate::messages::{language_of, render};
+use crate::people::links::Purpose;
 use crate::reminders::Reason;
 
 /// Sends a page, with a limited number of requests at a time.
 pub(crate) async fn send_page(
     mailer: &Mailer,
-    wording: &Wording,
+    prepared: &Preparation,
     page: MessagePage,
     rate: f64,
     read_at: Instant,
@@ -39,7 +41,7 @@ pub(crate) async fn send_page(
                 } else {
                     send(
                         mailer,
-                        wording,
+                        prepared,
                         &claimed,
                         leave_by,
                         stop_sending + timing.recording / 2,
@@ -60,12 +62,12 @@ pub(crate) async fn send_page(
 
 async fn send(
     mailer: &Mailer,
-    wording: &Wording,
+    prepared: &Preparation,
     claimed: &ClaimedMessage,
     leave_by: Instant,
     give_up_at: Instant,
 ) -> Outcome {
-    let facts = &claimed.facts;
+    let facts = &with_links(mailer, prepared, claimed);
     let envelope = match Envelope::of(facts) {
         Ok(envelope) => envelope,
         Err(error) => {
@@ -82,7 +84,12 @@ async fn send(
             "the recipient's time zone is not known; the message uses the provider's, or UTC"
         );
     }
-    let message = match render(&claimed.kind, facts, &mailer.settings.messages, wording) {
+    let message = match render(
+        &claimed.kind,
+        facts,
+        &mailer.settings.messages,
+        &prepared.wording,
+    ) {
         Ok(message) => message,
         Err(error) => {
             return Outcome::Rejected {
@@ -107,6 +114,19 @@ async fn send(
     };
     log_outcome(claimed, &outcome);
     outcome
+}
+
+/// The facts of a message, with links that are the recipient's alone.
+fn with_links(mailer: &Mailer, prepared: &Preparation, claimed: &ClaimedMessage) -> BookingFacts {
+    let mut facts = claimed.facts.clone();
+    if let (Some(signer), Some(person)) = (&prepared.signer, &claimed.person_id) {
+        let (kind, language) = (
+            claimed.kind.name(),
+            language_of(&facts, &mailer.settings.messages),
+        );
+        facts.preferences_link = signer.url(Purpose::Preferences, person, kind, language, None);
+    }
+    facts
 }
 
 /// Logs a failure in one line, without the provider's text, which may quote addresses; the event

@@ -71,7 +71,11 @@ pub fn composed() -> Vec<(String, String)> {
             ("the price", PaidBy::TotalPrice.refund_basis_sql()),
             ("marks", not_live::mark_not_live_sql(&rules)),
             ("claim, candidates", outbox::CANDIDATES.clone()),
-            ("claim", outbox::claim_sql(rules.liveness)),
+            ("claim", outbox::claim_sql(rules.liveness, true)),
+            (
+                "claim, without people",
+                outbox::claim_sql(rules.liveness, false),
+            ),
             ("decisions, counted", decisions::preview_sql(rules.liveness)),
             (
                 "decisions of one booking",

@@ -5,7 +5,9 @@ pub(crate) mod api;
 pub mod auth;
 mod idempotency;
 mod params;
+mod places;
 mod problem;
+mod public;
 mod rate_limit;
 mod refusals;
 mod repeated_member;
@@ -21,6 +23,7 @@ use chrono::{DateTime, Utc};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use crate::http::places::Places;
 use crate::http::problem::refuse;
 pub(crate) use crate::http::request::{Arrived, InvocationDeadline};
 use crate::http::settings::{AdminTokens, CronSecrets};
@@ -36,6 +39,7 @@ pub(crate) fn router(
     calls: TaskTracker,
     stop: CancellationToken,
 ) -> Router {
+    let places = Arc::new(Places::of(automation.database()));
     run::routes(automation.clone(), secrets, calls, stop)
         .fallback(async || {
             refuse(
@@ -43,5 +47,6 @@ pub(crate) fn router(
                 "there is no such path; use /run or /health",
             )
         })
-        .merge(api::routes(automation, tokens, as_of))
+        .merge(public::routes(automation.clone(), places.clone()))
+        .merge(api::routes(automation, tokens, as_of, places))
 }

@@ -140,6 +140,33 @@ impl BodyParams {
         }
     }
 
+    /// A list of texts, each one of `known` and there once; `None`: absent or null.
+    pub(crate) fn optional_names(
+        &self,
+        name: &str,
+        known: &[&str],
+    ) -> Result<Option<Vec<String>>, Problem> {
+        let names = match self.0.get(name) {
+            None | Some(Value::Null) => return Ok(None),
+            Some(Value::Array(names)) => names,
+            Some(_) => return Err(malformed(name, "is not a list")),
+        };
+        let mut taken = Vec::new();
+        for one in names {
+            match one.as_str().filter(|one| known.contains(one)) {
+                Some(one) if !taken.iter().any(|it| it == one) => taken.push(one.to_owned()),
+                Some(_) => return Err(malformed(name, "has an entry twice")),
+                None => return Err(malformed(name, &format!("takes {}", known.join(", ")))),
+            }
+        }
+        Ok(Some(taken))
+    }
+
+    /// Whether the member is there, and not null.
+    pub(crate) fn has(&self, name: &str) -> bool {
+        self.0.get(name).is_some_and(|value| !value.is_null())
+    }
+
     pub(crate) fn flag(&self, name: &str) -> Result<bool, Problem> {
         match self.0.get(name) {
             None | Some(Value::Null) => Ok(false),

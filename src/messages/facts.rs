@@ -48,6 +48,8 @@ pub struct BookingFacts {
     pub revision: i32,
     /// When the message was claimed.
     pub told_at: DateTime<Utc>,
+    /// The recipient's page, where they choose which messages they get; `None`: there is none.
+    pub preferences_link: Option<String>,
 }
 
 impl BookingFacts {

@@ -112,6 +112,13 @@ struct Draft {
     moved_from: Option<DateTime<Utc>>,
 }
 
+/// The recipient's language, else the default one.
+pub(crate) fn language_of(facts: &BookingFacts, settings: &MessageSettings) -> &'static Language {
+    (facts.language.as_deref())
+        .and_then(Language::matching)
+        .unwrap_or(settings.default_language)
+}
+
 /// Renders a message in the recipient's language, else in the default one, with the owner's own
 /// wording.
 ///
@@ -123,9 +130,7 @@ pub fn render(
     settings: &MessageSettings,
     wording: &Wording,
 ) -> Result<Message, RenderError> {
-    let language = (facts.language.as_deref())
-        .and_then(Language::matching)
-        .unwrap_or(settings.default_language);
+    let language = language_of(facts, settings);
     let phrases = Phrases::of(facts, language, kind.name(), wording)?;
     let draft = match kind {
         Kind::Reminder => reminder::draft(&phrases),

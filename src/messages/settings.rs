@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use url::Url;
+use url::{Host, Url};
 use uuid::Uuid;
 
 use crate::messages::languages::Language;
@@ -13,6 +13,9 @@ use crate::primitives::settings::{Lookup, SettingError, read, read_or};
 pub struct MessageSettings {
     /// Base of the links in messages, without a trailing slash; `None`: no links.
     pub public_url: Option<String>,
+    /// Base of the links that this program answers, without a trailing slash; `None`: no such
+    /// links.
+    pub link_base_url: Option<String>,
     /// Of recipients whose own is not known, or has no file.
     pub default_language: &'static Language,
     /// Whether mails carry the appointment.
@@ -112,8 +115,8 @@ impl Look {
 }
 
 impl MessageSettings {
-    /// Reads `PUBLIC_URL`, `DEFAULT_LANGUAGE`, `MAIL_CALENDAR`, `MAIL_LOGO_URL`, `MAIL_COLOR` and
-    /// `MAIL_SIGNATURE`.
+    /// Reads `PUBLIC_URL`, `LINK_BASE_URL`, `DEFAULT_LANGUAGE`, `MAIL_CALENDAR`, `MAIL_LOGO_URL`,
+    /// `MAIL_COLOR` and `MAIL_SIGNATURE`.
     ///
     /// # Errors
     /// Names the variable that is malformed.
@@ -125,8 +128,16 @@ impl MessageSettings {
             |text| parse_base_url(text).map(Some),
             "an http or https URL without query",
         )?;
+        let link_base_url = read_or(
+            lookup,
+            "LINK_BASE_URL",
+            None,
+            |text| parse_link_base_url(text).map(Some),
+            "an https URL of up to 200 characters without query (http only for this computer)",
+        )?;
         Ok(Self {
             public_url,
+            link_base_url,
             default_language: read_language(lookup)?,
             calendar: read_or(
                 lookup,
@@ -165,6 +176,19 @@ fn parse_base_url(text: &str) -> Option<String> {
         && url.fragment().is_none();
     (plain && url.has_host() && url.username().is_empty() && url.password().is_none())
         .then(|| url.as_str().trim_end_matches('/').to_owned())
+}
+
+/// People's choices pass through it: in plain text on this computer alone. It becomes part of a
+/// mail's header, which has at most 995 characters.
+fn parse_link_base_url(text: &str) -> Option<String> {
+    let base = parse_base_url(text).filter(|base| base.is_ascii() && base.len() <= 200)?;
+    let url = Url::parse(&base).ok()?;
+    let is_here = match url.host()? {
+        Host::Domain(name) => name == "localhost",
+        Host::Ipv4(address) => address.is_loopback(),
+        Host::Ipv6(address) => address.is_loopback(),
+    };
+    (url.scheme() == "https" || is_here).then_some(base)
 }
 
 fn parse_logo_url(text: &str) -> Option<String> {

@@ -47,6 +47,19 @@ pub(crate) struct Erasure {
 }
 
 impl Erasure {
+    /// Of a person to whom no booking refers.
+    pub(crate) fn nothing(person_id: Uuid) -> Self {
+        Self {
+            person_id,
+            messages: 0,
+            not_sent: 0,
+            feedback: 0,
+            reasons: 0,
+            under_way: 0,
+            remaining: 0,
+        }
+    }
+
     /// Both together. What is left is what `later` found.
     pub(crate) fn followed_by(&self, later: &Self) -> Self {
         Self {

@@ -1,5 +1,5 @@
 //! Standard Webhooks signatures (<https://www.standardwebhooks.com>): the secret, and what is
-//! signed.
+//! signed; and tags of our own messages.
 
 use base64::prelude::{BASE64_STANDARD, Engine};
 use hmac::{Hmac, KeyInit, Mac};
@@ -29,15 +29,40 @@ pub(crate) fn sign(secret: &SecretSlice<u8>, id: &str, timestamp: &str, body: &[
     format!("v1,{}", BASE64_STANDARD.encode(mac))
 }
 
+/// The HMAC-SHA256 of a message of ours. `domain` says what kind of message it is.
+pub(crate) fn tag_of(secret: &SecretSlice<u8>, domain: &[u8], message: &[u8]) -> [u8; 32] {
+    let mut mac = keyed(secret.expose_secret());
+    mac.update(domain);
+    mac.update(message);
+    mac.finalize().into_bytes().into()
+}
+
+/// Whether `tag` is the beginning of a message's HMAC. It takes as long whether it is or not.
+pub(crate) fn is_tag_of(
+    secret: &SecretSlice<u8>,
+    domain: &[u8],
+    message: &[u8],
+    tag: &[u8],
+) -> bool {
+    let mut mac = keyed(secret.expose_secret());
+    mac.update(domain);
+    mac.update(message);
+    mac.verify_truncated_left(tag).is_ok()
+}
+
 /// The HMAC of a message (Standard Webhooks, "Signature scheme").
 pub(crate) fn mac(secret: &[u8], id: &[u8], timestamp: &[u8], body: &[u8]) -> [u8; 32] {
-    #[expect(
-        clippy::expect_used,
-        reason = "HMAC takes keys of every length (RFC 2104)"
-    )]
-    let mut mac = Hmac::<Sha256>::new_from_slice(secret).expect("a key");
+    let mut mac = keyed(secret);
     for part in [id, b".", timestamp, b".", body] {
         mac.update(part);
     }
     mac.finalize().into_bytes().into()
+}
+
+fn keyed(secret: &[u8]) -> Hmac<Sha256> {
+    #[expect(
+        clippy::expect_used,
+        reason = "HMAC takes keys of every length (RFC 2104)"
+    )]
+    Hmac::new_from_slice(secret).expect("a key")
 }

@@ -35,6 +35,8 @@ named! {
         Overtaken = "overtaken",
         /// The rule is gone, switched off, or no longer uses this channel.
         RuleOff = "rule_off",
+        /// The recipient does not want this kind of message.
+        OptedOut = "opted_out",
         /// The address is on the suppression list.
         Suppressed = "suppressed",
         /// The contacts view cannot be read for this booking.
@@ -110,6 +112,7 @@ impl Reason {
             }
             Self::Overtaken => "what it was about was undone",
             Self::RuleOff => "its rule was switched off",
+            Self::OptedOut => "the recipient does not want this kind of message",
             Self::Suppressed => "the address bounced permanently, or the recipient complained",
             Self::Contacts => "the name and address could not be read from the database",
             Self::Crash => "the program ended three times while it prepared the message",

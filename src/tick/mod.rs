@@ -17,10 +17,13 @@ use std::time::Instant;
 
 use futures_util::future;
 
+use crate::channels::email::sender::Sender;
 use crate::database::{Begin, Database, Result};
 use crate::delivery::webhooks::{self, WebhookDispatcher};
 use crate::delivery::{self, Delivered, Mailer, flags, outbox};
+use crate::messages::settings::MessageSettings;
 use crate::operations::retention;
+use crate::people::keys::LinkKeys;
 use crate::primitives::call::Call;
 use crate::tick::error::PassError;
 use crate::tick::pass::{Committed, Pass};
@@ -35,6 +38,7 @@ pub struct Automation {
     settings: PassSettings,
     mailer: Mailer,
     dispatcher: WebhookDispatcher,
+    link_keys: LinkKeys,
 }
 
 impl Automation {
@@ -50,11 +54,24 @@ impl Automation {
             settings,
             mailer,
             dispatcher,
+            link_keys: LinkKeys::default(),
         }
     }
 
     pub(crate) fn settings(&self) -> &PassSettings {
         &self.settings
+    }
+
+    pub(crate) fn sender(&self) -> &Sender {
+        &self.mailer.settings.from
+    }
+
+    pub(crate) fn messages(&self) -> &MessageSettings {
+        &self.mailer.settings.messages
+    }
+
+    pub(crate) fn link_keys(&self) -> &LinkKeys {
+        &self.link_keys
     }
 
     pub(crate) fn database(&self) -> &Database {
@@ -190,17 +207,18 @@ async fn deliver(automation: &Automation, call: &Call, committed: &mut Committed
         database,
         mailer,
         dispatcher,
+        link_keys,
         ..
     } = automation;
     let Committed {
         claimable,
         webhooks,
-        templates,
+        delivery: access,
         ..
     } = *committed;
     let mails = async {
         if claimable {
-            delivery::deliver(database, mailer, call, templates).await
+            delivery::deliver(database, mailer, call, access, link_keys).await
         } else {
             Delivered::default()
         }

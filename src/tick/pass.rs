@@ -20,7 +20,7 @@ use crate::bookings::transitions::{self, Moments, Transitions};
 use crate::database::owner_functions::Liveness;
 use crate::database::{BOOKINGS_LOCK_TIMEOUT, Begin, Database, DatabaseError, Transaction};
 use crate::delivery::figures::{Backlog, ReminderFigures};
-use crate::delivery::templates::TemplateAccess;
+use crate::delivery::preparation::DeliveryAccess;
 use crate::primitives::call::Call;
 use crate::reminders::decisions::{self, Decisions};
 use crate::reminders::hidden_rows::{HiddenRows, find_hidden_rows};
@@ -72,12 +72,12 @@ pub struct Committed {
     pub sweeps: bool,
     /// Whether an hour has begun since the latest pass: the marks of what is not live are due.
     pub new_hour: bool,
-    /// Whether the owner's own texts can be read.
-    pub templates: TemplateAccess,
+    /// What delivery can read.
+    pub delivery: DeliveryAccess,
 }
 
 impl Committed {
-    fn of(work: Work, due: &WorkDue, decisions: &Decisions, templates: TemplateAccess) -> Self {
+    fn of(work: Work, due: &WorkDue, decisions: &Decisions, delivery: DeliveryAccess) -> Self {
         Self {
             work,
             claimable: due.claimable + decisions.pending > 0,
@@ -87,7 +87,7 @@ impl Committed {
             is_clock_set_back: !due.clock_set_back.is_zero(),
             sweeps: due.sweeps || due.watermark.sweep || decisions.left_to_sweep,
             new_hour: due.watermark.sweep,
-            templates,
+            delivery,
         }
     }
 }
@@ -186,7 +186,7 @@ impl Attempt<'_> {
             due,
             decisions,
         } = &decided;
-        let committed = Committed::of(*work, due, decisions, preconditions.templates);
+        let committed = Committed::of(*work, due, decisions, preconditions.delivery);
         match commit(transaction, self.trigger, work, due, decisions).await {
             Ok(()) => Ok(Pass::Committed(committed)),
             Err(error) if error.is_lost_connection() => {

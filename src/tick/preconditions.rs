@@ -12,7 +12,9 @@ use crate::bookings::state_changes::ANY_WAITING;
 use crate::bookings::step_rules::StepRules;
 use crate::database::last_row;
 use crate::database::owner_functions::{IS_KNOWN, IS_LIVE, Liveness, function_oid_sql};
-use crate::delivery::templates::{MAY_READ, TemplateAccess};
+use crate::delivery::preparation::{DeliveryAccess, TableAccess};
+use crate::delivery::templates;
+use crate::people::keys;
 use crate::tick::error::PassError;
 
 /// SQL of the columns that [`Preconditions::of`] reads.
@@ -26,7 +28,10 @@ pub(crate) static PRECONDITIONS: LazyLock<String> = LazyLock::new(|| {
          {IS_KNOWN},
          {is_live} IS NOT NULL,
          {ANY_WAITING},
-         {MAY_READ}",
+         {may_read_templates},
+         {may_read_keys}",
+        may_read_templates = templates::MAY_READ,
+        may_read_keys = keys::MAY_READ,
         is_live = function_oid_sql(IS_LIVE),
         columns = *COLUMNS_THERE
     )
@@ -45,8 +50,8 @@ pub(crate) struct Preconditions {
     has_is_live: bool,
     /// Changes of our state of bookings may wait for this pass.
     pub(crate) state_changes: bool,
-    /// Whether the owner's own texts can be read.
-    pub(crate) templates: TemplateAccess,
+    /// What delivery can read.
+    pub(crate) delivery: DeliveryAccess,
 }
 
 impl Preconditions {
@@ -61,7 +66,10 @@ impl Preconditions {
             is_liveness_known: row.get(4)? == "t",
             has_is_live: row.get(5)? == "t",
             state_changes: row.get(6)? == "t",
-            templates: TemplateAccess::of(row.get(7)),
+            delivery: DeliveryAccess {
+                templates: TableAccess::of(row.get(7)),
+                link_keys: TableAccess::of(row.get(8)),
+            },
         })
     }
 

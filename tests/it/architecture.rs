@@ -8,6 +8,7 @@ use booking_automation::bookings::cancellation::tiers::Case;
 use booking_automation::bookings::lifecycle::{Role, Status};
 use booking_automation::channels::Channel;
 use booking_automation::delivery::event::{EventStatus, EventType};
+use booking_automation::messages::kind_name::KindName;
 use booking_automation::reminders::Reason;
 use booking_automation::reminders::notices::NoticeEvent;
 
@@ -20,7 +21,7 @@ const FLOORS: &[&[&str]] = &[
     &["tick"],
     &["operations"],
     &["delivery"],
-    &["channels"],
+    &["channels", "people"],
     &["messages", "bookings", "reminders"],
     &["database"],
     &["primitives"],
@@ -303,7 +304,7 @@ const OTHER_WORDS: [&str; 8] = [
     "ended_early hint message moved refused state tried",
     // Members of event_data, and of the bodies of webhooks.
     "at attempt attempts audience booking_id booking_status by channel claimed_by claimed_reason data due_at error flag_error forgotten from id \
-     message_id notice on_event outcome reason refund rule run_id said session_user settled_by starts_at timestamp to told type zone_unknown",
+     message_id notice on_event opt_outs outcome person_id reason refund rule run_id said session_user settled_by starts_at timestamp to told type zone_unknown",
     // Outcomes of an attempt besides the reasons, kinds of erasures, and SES's events.
     "released sent person retention bounced rejected rendering_failed",
     // Columns of bookings that may be missing.
@@ -362,6 +363,7 @@ fn all_names() -> Vec<&'static str> {
         .flatten()
         .collect();
     names.extend(names_of(Role::ALL, Role::as_str));
+    names.extend(names_of(KindName::ALL, KindName::as_str));
     names.extend(
         OTHER_WORDS
             .iter()

@@ -376,6 +376,7 @@ fn with_text(tag: &str, kind: &Kind, text: &str, is_at_place: bool) -> Message {
         meeting_link: all(),
         timezone: all(),
         reply_to: all(),
+        preferences_link: None,
         ..booking(tag, "customer")
     };
     written_as(&kind, &facts)

@@ -217,6 +217,7 @@ pub fn reminder(language: &str, starts_at: DateTime<Utc>, timezone: &str) -> Boo
         reply_to: None,
         revision: 1,
         told_at: starts_at - chrono::TimeDelta::minutes(65),
+        preferences_link: None,
     }
 }
 
@@ -229,6 +230,7 @@ pub fn written_as(kind: &Kind, facts: &BookingFacts) -> Message {
         default_language: Language::matching("en").unwrap(),
         calendar: true,
         public_url: Some("https://studio.example".to_owned()),
+        link_base_url: None,
         look: Look::default(),
     };
     render(kind, facts, &settings, &Wording::default()).unwrap()

@@ -52,11 +52,14 @@ async fn migrate_creates_everything_and_a_second_run_changes_nothing() {
             "booking_automation_feedback",
             "booking_automation_functions",
             "booking_automation_hash_key",
+            "booking_automation_link_keys",
             "booking_automation_looks",
             "booking_automation_migrations",
             "booking_automation_not_live",
             "booking_automation_notice_rules",
             "booking_automation_notices",
+            "booking_automation_opt_outs",
+            "booking_automation_preferences",
             "booking_automation_requests",
             "booking_automation_state",
             "booking_automation_state_changes",
@@ -381,8 +384,8 @@ async fn concurrent_migrations_do_each_step_once() {
         .map(|said| said.stderr.matches("done: ").count())
         .sum();
     assert_eq!(
-        done, 36,
-        "23 steps, ten indexes, the functions, those of the owner, and the triggers, each once"
+        done, 37,
+        "24 steps, ten indexes, the functions, those of the owner, and the triggers, each once"
     );
 }
 

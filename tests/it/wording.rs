@@ -461,6 +461,7 @@ fn settings() -> MessageSettings {
         default_language: Language::matching("en").unwrap(),
         calendar: true,
         public_url: Some("https://studio.example".to_owned()),
+        link_base_url: None,
         look: Look::default(),
     }
 }

@@ -47,7 +47,10 @@ impl fmt::Display for Mime<'_> {
             write!(mail, "Reply-To: {}\r\n", address.as_str())?;
         }
         write!(mail, "Subject: {}\r\n", unstructured(subject))?;
-        mail.write_str("Auto-Submitted: auto-generated\r\nMIME-Version: 1.0\r\n")?;
+        for (name, value) in self.envelope.headers() {
+            write!(mail, "{name}: {value}\r\n")?;
+        }
+        mail.write_str("MIME-Version: 1.0\r\n")?;
         write!(
             mail,
             "Content-Type: multipart/alternative; boundary=\"{BOUNDARY}\"\r\n\r\n"

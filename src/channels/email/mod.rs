@@ -148,7 +148,7 @@ impl Ses {
         let may_send_raw = !self.is_raw_denied.load(Ordering::Relaxed);
         let mut answer = match message.calendar.as_ref().filter(|_| may_send_raw) {
             Some(appointment) => request(self.raw(envelope, message, appointment)).await,
-            None => request(simple(message)).await,
+            None => request(simple(envelope, message)).await,
         };
         if may_send_raw && answer.as_ref().is_err_and(is_raw_denied) {
             if !self.is_raw_denied.swap(true, Ordering::Relaxed) {
@@ -157,7 +157,7 @@ impl Ses {
                      ses:SendRawEmail (or set MAIL_CALENDAR to false)"
                 );
             }
-            answer = request(simple(message)).await;
+            answer = request(simple(envelope, message)).await;
         }
         match answer {
             Ok(message_id) if message_id.is_empty() => Outcome::Unknown {
@@ -247,20 +247,20 @@ impl Intercept for LeaveBy {
 }
 
 /// A mail that SES puts together.
-fn simple(message: &Message) -> Result<EmailContent, BuildError> {
+fn simple(envelope: &Envelope, message: &Message) -> Result<EmailContent, BuildError> {
     let utf8 = |data: &str| Content::builder().charset("UTF-8").data(data).build();
     let body = Body::builder()
         .text(utf8(&message.text)?)
         .html(utf8(&message.html)?)
         .build();
-    let header = MessageHeader::builder()
-        .name("Auto-Submitted")
-        .value("auto-generated")
-        .build()?;
+    let headers = envelope.headers().into_iter().map(|(name, value)| {
+        let header = MessageHeader::builder().name(name).value(value);
+        header.build()
+    });
     let content = SesMessage::builder()
         .subject(utf8(&message.subject)?)
         .body(body)
-        .headers(header)
+        .set_headers(Some(headers.collect::<Result<_, _>>()?))
         .build();
     Ok(EmailContent::builder().simple(content).build())
 }

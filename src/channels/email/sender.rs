@@ -39,6 +39,11 @@ impl Sender {
         &self.address
     }
 
+    /// The name, or the address where there is none.
+    pub(crate) fn display_name(&self) -> &str {
+        self.name.as_deref().unwrap_or(self.address.as_str())
+    }
+
     /// The value of the `From` header: a quoted name (RFC 5322, 3.2.4), or encoded words (RFC 2047)
     /// if the name is not ASCII or looks like an encoded word, since mail readers wrongly decode
     /// these even inside quotes.

@@ -6,7 +6,7 @@ use serde_json::json;
 use crate::bookings::cancellation::tiers::RefundUndetermined;
 use crate::bookings::status_change::StatusError;
 use crate::database::{DatabaseError, migrate};
-use crate::http::api::places::TRY_AGAIN_AFTER;
+use crate::http::places::TRY_AGAIN_AFTER;
 use crate::http::problem::Problem;
 
 /// The answer to a refused status change.

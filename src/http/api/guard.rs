@@ -20,10 +20,10 @@ use uuid::Uuid;
 
 use crate::database::{BOOKINGS_LOCK_TIMEOUT, Begin, Transaction};
 use crate::http::api::errors::{database_problem, unavailable};
-use crate::http::api::places::{Place, Places};
 use crate::http::auth::authorize_bearer;
 use crate::http::idempotency::{self, EarlierRequest};
 use crate::http::params::{malformed, parse_id, unprocessable};
+use crate::http::places::{Place, Places};
 use crate::http::problem::{Problem, method_not_allowed, too_many_requests, unauthorized};
 use crate::http::rate_limit;
 use crate::http::request::{credentials_of, deadline_of, read_request};
@@ -37,7 +37,7 @@ const CALLS_PER_MINUTE: NonZeroU32 = NonZeroU32::new(6_000).expect("not zero");
 pub(crate) struct Api {
     pub(crate) automation: Arc<Automation>,
     pub(crate) tokens: AdminTokens,
-    pub(crate) places: Places,
+    pub(crate) places: Arc<Places>,
     /// The moment to decide by, in place of the database clock.
     pub(crate) as_of: Option<DateTime<Utc>>,
 }

@@ -8,7 +8,7 @@ mod errors;
 mod guard;
 mod notices;
 mod people;
-mod places;
+mod preferences;
 mod preview;
 mod trail;
 
@@ -22,7 +22,7 @@ use axum::routing::any;
 use chrono::{DateTime, Utc};
 
 use crate::http::api::guard::{Api, authorize};
-use crate::http::api::places::Places;
+use crate::http::places::Places;
 use crate::http::settings::AdminTokens;
 use crate::tick::Automation;
 
@@ -35,6 +35,7 @@ pub(crate) fn routes(
     automation: Arc<Automation>,
     tokens: AdminTokens,
     as_of: Option<DateTime<Utc>>,
+    places: Arc<Places>,
 ) -> Router {
     if tokens.is_empty() {
         return Router::new();
@@ -55,10 +56,12 @@ pub(crate) fn routes(
             "/notices/held/{transaction}/{on_event}/drop",
             any(notices::drop),
         )
+        .route("/people/{id}", any(people::erase_person))
         .route("/people/{id}/messages", any(people::erase_messages))
+        .route("/people/{id}/preferences", any(preferences::preferences))
         .route("/preview", any(preview::preview))
         .with_state(Arc::new(Api {
-            places: Places::of(automation.database()),
+            places,
             automation,
             tokens,
             as_of,

@@ -155,6 +155,30 @@ follow-up-opening = { $audience ->
 }
 follow-up-short = { follow-up-subject }
 
+## What people choose
+
+choose-messages = اختيار الرسائل التي تصلك
+your-messages = رسائلك
+messages-explained = اختر الرسائل المتعلقة بحجوزاتك التي ترغب في تلقيها عبر البريد الإلكتروني.
+message-kind = { $kind ->
+    [reminder] رسائل التذكير
+    [confirmed] تأكيد الحجز
+    [rescheduled] تغيير موعد الحجز
+    [cancelled] إلغاء الحجز
+    [expired] انتهاء صلاحية الحجز
+   *[follow-up] بعد انتهاء الحجز
+}
+unsubscribe-from = إلغاء الاشتراك: { $kind }
+unsubscribed-from = لن تصلك هذه الرسائل بعد الآن: { $kind }
+choices-saved = تم حفظ اختياراتك.
+save = حفظ
+language = اللغة
+language-name = العربية
+link-broken = هذا الرابط لا يعمل
+link-broken-explained = قد يكون الرابط غير مكتمل أو قديمًا جدًا. يُرجى استخدام الرابط الموجود في رسالة أحدث.
+page-unavailable = لم تنجح العملية
+page-unavailable-explained = لم يتغير أي شيء. يُرجى المحاولة مرة أخرى بعد دقيقة.
+
 ## Time zones (scripts/zones)
 
 zone-name = { $zone ->

@@ -160,6 +160,30 @@ follow-up-opening = { $audience ->
 }
 follow-up-short = { follow-up-subject }
 
+## What people choose
+
+choose-messages = Nachrichten auswählen
+your-messages = Ihre Nachrichten
+messages-explained = Wählen Sie aus, welche Nachrichten zu Ihren Buchungen Sie per E-Mail erhalten möchten.
+message-kind = { $kind ->
+    [reminder] Erinnerungen
+    [confirmed] Buchung bestätigt
+    [rescheduled] Buchung verschoben
+    [cancelled] Buchung storniert
+    [expired] Buchung abgelaufen
+   *[follow-up] Nach einer Buchung
+}
+unsubscribe-from = Abbestellen: { $kind }
+unsubscribed-from = Diese Nachrichten erhalten Sie nicht mehr: { $kind }
+choices-saved = Ihre Auswahl ist gespeichert.
+save = Speichern
+language = Sprache
+language-name = Deutsch
+link-broken = Dieser Link funktioniert nicht
+link-broken-explained = Er ist vielleicht unvollständig oder zu alt. Bitte verwenden Sie den Link in einer neueren Nachricht.
+page-unavailable = Das hat nicht geklappt
+page-unavailable-explained = Es wurde nichts geändert. Bitte versuchen Sie es in einer Minute noch einmal.
+
 ## Time zones (scripts/zones)
 
 zone-name = { $zone ->

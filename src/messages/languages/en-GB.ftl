@@ -32,6 +32,10 @@ cancelled-opening = { $by ->
    *[unknown] This booking was cancelled.
 }
 
+## What people choose
+
+language-name = English (United Kingdom)
+
 ## Currencies (scripts/currencies)
 
 currency-sign = { $currency ->

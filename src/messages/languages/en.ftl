@@ -164,6 +164,30 @@ follow-up-opening = { $audience ->
 }
 follow-up-short = { follow-up-subject }
 
+## What people choose
+
+choose-messages = Choose which messages you get
+your-messages = Your messages
+messages-explained = Choose which messages about your bookings you want to get by e-mail.
+message-kind = { $kind ->
+    [reminder] Reminders
+    [confirmed] Booking confirmed
+    [rescheduled] Booking moved
+    [cancelled] Booking cancelled
+    [expired] Booking expired
+   *[follow-up] After a booking
+}
+unsubscribe-from = Unsubscribe: { $kind }
+unsubscribed-from = You will no longer get these messages: { $kind }
+choices-saved = Your choices are saved.
+save = Save
+language = Language
+language-name = English
+link-broken = This link does not work
+link-broken-explained = It may be incomplete or too old. Please use the link in a newer message.
+page-unavailable = That did not work
+page-unavailable-explained = Nothing was changed. Please try again in a minute.
+
 ## Time zones (scripts/zones)
 
 zone-name = { $zone ->

@@ -160,6 +160,30 @@ follow-up-opening = { $audience ->
 }
 follow-up-short = { follow-up-subject }
 
+## What people choose
+
+choose-messages = Elegir qué mensajes recibe
+your-messages = Sus mensajes
+messages-explained = Elija qué mensajes sobre sus reservas desea recibir por correo electrónico.
+message-kind = { $kind ->
+    [reminder] Recordatorios
+    [confirmed] Reserva confirmada
+    [rescheduled] Reserva cambiada de hora
+    [cancelled] Reserva cancelada
+    [expired] Reserva caducada
+   *[follow-up] Después de una reserva
+}
+unsubscribe-from = Cancelar la suscripción: { $kind }
+unsubscribed-from = Ya no recibirá estos mensajes: { $kind }
+choices-saved = Sus preferencias se han guardado.
+save = Guardar
+language = Idioma
+language-name = Español
+link-broken = Este enlace no funciona
+link-broken-explained = Puede que esté incompleto o sea demasiado antiguo. Utilice el enlace de un mensaje más reciente.
+page-unavailable = No ha funcionado
+page-unavailable-explained = No se ha cambiado nada. Inténtelo de nuevo dentro de un minuto.
+
 ## Time zones (scripts/zones)
 
 zone-name = { $zone ->

@@ -160,6 +160,30 @@ follow-up-opening = { $audience ->
 }
 follow-up-short = { follow-up-subject }
 
+## What people choose
+
+choose-messages = Choisir les messages que vous recevez
+your-messages = Vos messages
+messages-explained = Choisissez les messages que vous souhaitez recevoir par e-mail au sujet de vos réservations.
+message-kind = { $kind ->
+    [reminder] Rappels
+    [confirmed] Réservation confirmée
+    [rescheduled] Réservation déplacée
+    [cancelled] Réservation annulée
+    [expired] Réservation expirée
+   *[follow-up] Après une réservation
+}
+unsubscribe-from = Se désabonner : { $kind }
+unsubscribed-from = Vous ne recevrez plus ces messages : { $kind }
+choices-saved = Vos choix sont enregistrés.
+save = Enregistrer
+language = Langue
+language-name = Français
+link-broken = Ce lien ne fonctionne pas
+link-broken-explained = Il est peut-être incomplet ou trop ancien. Veuillez utiliser le lien d’un message plus récent.
+page-unavailable = Cela n’a pas fonctionné
+page-unavailable-explained = Rien n’a été modifié. Veuillez réessayer dans une minute.
+
 ## Time zones (scripts/zones)
 
 zone-name = { $zone ->

@@ -160,6 +160,30 @@ follow-up-opening = { $audience ->
 }
 follow-up-short = { follow-up-subject }
 
+## What people choose
+
+choose-messages = Scegli quali messaggi ricevere
+your-messages = I tuoi messaggi
+messages-explained = Scegli quali messaggi sulle tue prenotazioni vuoi ricevere via e-mail.
+message-kind = { $kind ->
+    [reminder] Promemoria
+    [confirmed] Prenotazione confermata
+    [rescheduled] Prenotazione spostata
+    [cancelled] Prenotazione annullata
+    [expired] Prenotazione scaduta
+   *[follow-up] Dopo una prenotazione
+}
+unsubscribe-from = Annulla iscrizione: { $kind }
+unsubscribed-from = Non riceverai più questi messaggi: { $kind }
+choices-saved = Le tue scelte sono state salvate.
+save = Salva
+language = Lingua
+language-name = Italiano
+link-broken = Questo link non funziona
+link-broken-explained = Potrebbe essere incompleto o troppo vecchio. Usa il link di un messaggio più recente.
+page-unavailable = Non ha funzionato
+page-unavailable-explained = Non è stato modificato nulla. Riprova tra un minuto.
+
 ## Time zones (scripts/zones)
 
 zone-name = { $zone ->

@@ -131,6 +131,30 @@ follow-up-opening = { $audience ->
 }
 follow-up-short = { follow-up-subject }
 
+## What people choose
+
+choose-messages = 受け取るメッセージを選ぶ
+your-messages = メッセージの設定
+messages-explained = ご予約について、メールで受け取るメッセージをお選びください。
+message-kind = { $kind ->
+    [reminder] リマインダー
+    [confirmed] 予約の確定
+    [rescheduled] 予約の日時変更
+    [cancelled] 予約のキャンセル
+    [expired] 予約の期限切れ
+   *[follow-up] 予約終了後のご案内
+}
+unsubscribe-from = 配信を停止：{ $kind }
+unsubscribed-from = 次のメッセージの配信を停止しました：{ $kind }
+choices-saved = 設定を保存しました。
+save = 保存
+language = 言語
+language-name = 日本語
+link-broken = このリンクは使用できません
+link-broken-explained = リンクが途中で切れているか、古すぎる可能性があります。新しいメッセージのリンクをご利用ください。
+page-unavailable = 処理できませんでした
+page-unavailable-explained = 何も変更されていません。しばらくしてからもう一度お試しください。
+
 ## Time zones (scripts/zones)
 
 zone-name = { $zone ->

@@ -166,6 +166,30 @@ follow-up-opening = { $audience ->
 }
 follow-up-short = { follow-up-subject }
 
+## What people choose
+
+choose-messages = Wybierz, jakie wiadomości chcesz otrzymywać
+your-messages = Twoje wiadomości
+messages-explained = Wybierz, które wiadomości o Twoich rezerwacjach chcesz otrzymywać e-mailem.
+message-kind = { $kind ->
+    [reminder] Przypomnienia
+    [confirmed] Potwierdzenie rezerwacji
+    [rescheduled] Zmiana terminu rezerwacji
+    [cancelled] Anulowanie rezerwacji
+    [expired] Wygaśnięcie rezerwacji
+   *[follow-up] Po rezerwacji
+}
+unsubscribe-from = Zrezygnuj: { $kind }
+unsubscribed-from = Nie będziesz już otrzymywać tych wiadomości: { $kind }
+choices-saved = Twój wybór został zapisany.
+save = Zapisz
+language = Język
+language-name = Polski
+link-broken = Ten link nie działa
+link-broken-explained = Może być niepełny lub zbyt stary. Użyj linku z nowszej wiadomości.
+page-unavailable = Nie udało się
+page-unavailable-explained = Nic nie zostało zmienione. Spróbuj ponownie za minutę.
+
 ## Time zones (scripts/zones)
 
 zone-name = { $zone ->

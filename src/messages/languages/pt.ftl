@@ -160,6 +160,30 @@ follow-up-opening = { $audience ->
 }
 follow-up-short = { follow-up-subject }
 
+## What people choose
+
+choose-messages = Escolher quais mensagens você recebe
+your-messages = Suas mensagens
+messages-explained = Escolha quais mensagens sobre suas reservas você quer receber por e-mail.
+message-kind = { $kind ->
+    [reminder] Lembretes
+    [confirmed] Reserva confirmada
+    [rescheduled] Reserva remarcada
+    [cancelled] Reserva cancelada
+    [expired] Reserva expirada
+   *[follow-up] Depois de uma reserva
+}
+unsubscribe-from = Cancelar inscrição: { $kind }
+unsubscribed-from = Você não receberá mais estas mensagens: { $kind }
+choices-saved = Suas escolhas foram salvas.
+save = Salvar
+language = Idioma
+language-name = Português
+link-broken = Este link não funciona
+link-broken-explained = Ele pode estar incompleto ou ser antigo demais. Use o link de uma mensagem mais recente.
+page-unavailable = Não deu certo
+page-unavailable-explained = Nada foi alterado. Tente novamente em um minuto.
+
 ## Time zones (scripts/zones)
 
 zone-name = { $zone ->

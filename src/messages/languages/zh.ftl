@@ -131,6 +131,30 @@ follow-up-opening = { $audience ->
 }
 follow-up-short = { follow-up-subject }
 
+## What people choose
+
+choose-messages = 选择接收哪些消息
+your-messages = 您的消息
+messages-explained = 请选择您希望通过电子邮件接收哪些与预订有关的消息。
+message-kind = { $kind ->
+    [reminder] 提醒
+    [confirmed] 预订确认
+    [rescheduled] 预订改期
+    [cancelled] 预订取消
+    [expired] 预订过期
+   *[follow-up] 预订结束后
+}
+unsubscribe-from = 退订：{ $kind }
+unsubscribed-from = 您将不再收到以下消息：{ $kind }
+choices-saved = 您的选择已保存。
+save = 保存
+language = 语言
+language-name = 简体中文
+link-broken = 此链接无效
+link-broken-explained = 链接可能不完整或已过期。请使用较新消息中的链接。
+page-unavailable = 操作未成功
+page-unavailable-explained = 未做任何更改。请稍后再试。
+
 ## Time zones (scripts/zones)
 
 zone-name = { $zone ->

@@ -35,6 +35,8 @@ struct Page {
     booking: Option<Link>,
     /// The IANA names of the zones, in small print.
     zones: String,
+    /// Where the recipient chooses which messages they get, in small print.
+    preferences: Option<Link>,
 }
 
 /// A labelled fact, in one line or several.
@@ -79,6 +81,11 @@ pub(super) fn lay_out(
         facts,
         join: Link::new(phrases, "join", join)?,
         booking: Link::new(phrases, "your-booking", booking)?,
+        preferences: Link::new(
+            phrases,
+            "choose-messages",
+            phrases.facts.preferences_link.clone(),
+        )?,
         zones: phrases.labelled(&zones, &phrases.zones.iana_names())?,
         subject: draft.subject,
         opening: paragraphs(&draft.opening),
@@ -184,6 +191,9 @@ impl Page {
             lines.extend_from_slice(&look.signature);
         }
         lines.extend([String::new(), self.zones.clone()]);
+        if let Some(link) = &self.preferences {
+            lines.push(phrases.labelled(&link.label, &link.target)?);
+        }
         Ok(lines)
     }
 }

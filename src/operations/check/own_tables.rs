@@ -172,6 +172,22 @@ const OWN_TABLES: &[OwnTable] = &[
          transaction xid8, held_since timestamptz, decided_at timestamptz, is_dropped bool",
     ),
     table(
+        "booking_automation_link_keys",
+        "24_people",
+        "id int4, secret bytea, created_at timestamptz",
+    ),
+    table(
+        "booking_automation_preferences",
+        "24_people",
+        "person_id text, language text, timezone text, quiet_from time, quiet_until time, \
+         channels _text, links_from timestamptz, updated_at timestamptz",
+    ),
+    table(
+        "booking_automation_opt_outs",
+        "24_people",
+        "person_id text, kind text, created_at timestamptz",
+    ),
+    table(
         "booking_automation_templates",
         "25_templates",
         "kind text, language text, part text, body text, active bool",

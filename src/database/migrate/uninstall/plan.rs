@@ -15,7 +15,7 @@ use crate::database::{Database, DatabaseError, Transaction};
 /// The record of `migrate`'s steps.
 const LEDGER: &str = "booking_automation_migrations";
 /// The tables that `migrate` creates.
-const TABLES: [&str; 23] = [
+const TABLES: [&str; 26] = [
     "automation_runs",
     "booking_automation_callers",
     "booking_automation_cancellation_policies",
@@ -26,11 +26,14 @@ const TABLES: [&str; 23] = [
     "booking_automation_feedback",
     "booking_automation_functions",
     "booking_automation_hash_key",
+    "booking_automation_link_keys",
     "booking_automation_looks",
     LEDGER,
     "booking_automation_not_live",
     "booking_automation_notice_rules",
     "booking_automation_notices",
+    "booking_automation_opt_outs",
+    "booking_automation_preferences",
     "booking_automation_requests",
     "booking_automation_state",
     "booking_automation_state_changes",

@@ -1,5 +1,5 @@
-//! How many of the connections to the database the support API may use at once. The others are for
-//! passes: a pass must find a connection, whatever support asks for.
+//! How many of the connections to the database the support API and the pages of links may use at
+//! once. The others are for passes: a pass must find a connection, whatever people ask for.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -10,7 +10,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use crate::database::Database;
 use crate::http::problem::Problem;
 
-/// Connections that the support API leaves to passes, if there are as many.
+/// Connections that are left to passes, if there are as many.
 const FOR_PASSES: usize = 2;
 /// How long a request waits for its turn.
 const WAIT: Duration = Duration::from_secs(5);
@@ -71,6 +71,6 @@ async fn acquire(places: &Arc<Semaphore>, deadline: Instant) -> Option<OwnedSema
 }
 
 fn busy(detail: &str) -> Problem {
-    tracing::warn!("a request to the support API got no connection: too many at once");
+    tracing::warn!("a request got no connection: too many at once");
     Problem::new(StatusCode::SERVICE_UNAVAILABLE, detail).retry_after(TRY_AGAIN_AFTER)
 }
