@@ -52,6 +52,7 @@ pub fn sample_facts(audience: &str, language: &str) -> BookingFacts {
         is_online: false,
         place_timezone: Some("Europe/Vienna".to_owned()),
         preferences_link: None,
+        attendance_link: None,
     }
 }
 

@@ -216,6 +216,7 @@ pub fn reminder(language: &str, starts_at: DateTime<Utc>, timezone: &str) -> Boo
         place_timezone: Some("Europe/Vienna".to_owned()),
         reply_to: None,
         preferences_link: None,
+        attendance_link: None,
     }
 }
 

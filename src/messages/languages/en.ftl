@@ -188,6 +188,21 @@ link-broken-explained = It may be incomplete or too old. Please use the link in 
 page-unavailable = That did not work
 page-unavailable-explained = Nothing was changed. Please try again in a minute.
 
+## Whether they will come
+
+attend = I’ll be there
+cannot-attend = I can’t come
+attendance-question = Will you be there?
+attendance-saved = Thank you. See you then!
+cancel-question = Cancel this booking?
+cancel-booking = Cancel the booking
+booking-cancelled = Your booking is cancelled
+cannot-cancel = This booking cannot be cancelled here
+cannot-cancel-explained = Please contact us.
+terms-changed = The time or the refund has changed. Please look at it again.
+link-over = This link is no longer valid
+link-over-explained = The booking has begun, was cancelled or has changed.
+
 ## Time zones (scripts/zones)
 
 zone-name = { $zone ->
