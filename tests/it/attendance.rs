@@ -195,7 +195,7 @@ async fn a_customer_who_cannot_come_sees_the_refund_and_cancels() {
     let done = post(&server, &path, &terms(&page)).await;
     assert_page(&done, 200);
     assert!(
-        done.body.contains("<h1>Your booking is cancelled</h1>"),
+        done.body.contains("<h1>Your booking is canceled</h1>"),
         "{}",
         done.body
     );
@@ -224,7 +224,7 @@ async fn a_customer_who_cannot_come_sees_the_refund_and_cancels() {
     }
     app.run(noon() + minutes(1)).await;
     let told = app.ses.mails().pop().unwrap();
-    assert!(told.text().contains("cancelled"), "{}", told.text());
+    assert!(told.text().contains("canceled"), "{}", told.text());
 }
 
 #[tokio::test]
@@ -338,9 +338,7 @@ async fn a_booking_that_the_database_keeps_cannot_be_cancelled_here() {
     let answer = post(&server, &cancel_path(&mail), &terms(&page)).await;
     assert_page(&answer, 409);
     assert!(
-        answer
-            .body
-            .contains("This booking cannot be cancelled here"),
+        answer.body.contains("This booking cannot be canceled here"),
         "{}",
         answer.body
     );

@@ -388,8 +388,6 @@ async fn the_routes_for_support_are_as_their_description_says() {
     }
     description["paths"]["/people/{id}/messages"]["delete"]["parameters"][0]["schema"] =
         json!({"enum": [app.customer, app.provider]});
-    description["components"]["parameters"]["PersonName"]["schema"] =
-        json!({"enum": [app.customer, app.provider, "somebody@people.example"]});
     std::fs::write(&file, description.to_string()).unwrap();
     let output = schemathesis(&server, file.to_str().unwrap()).await.unwrap();
     assert!(

@@ -173,7 +173,7 @@ message-kind = { $kind ->
     [reminder] Reminders
     [confirmed] Booking confirmed
     [rescheduled] Booking moved
-    [cancelled] Booking cancelled
+    [cancelled] Booking canceled
     [expired] Booking expired
    *[follow-up] After a booking
 }
@@ -196,12 +196,12 @@ attendance-question = Will you be there?
 attendance-saved = Thank you. See you then!
 cancel-question = Cancel this booking?
 cancel-booking = Cancel the booking
-booking-cancelled = Your booking is cancelled
-cannot-cancel = This booking cannot be cancelled here
+booking-cancelled = Your booking is canceled
+cannot-cancel = This booking cannot be canceled here
 cannot-cancel-explained = Please contact us.
 terms-changed = The time or the refund has changed. Please look at it again.
 link-over = This link is no longer valid
-link-over-explained = The booking has begun, was cancelled or has changed.
+link-over-explained = The booking has begun, was canceled or has changed.
 
 ## Time zones (scripts/zones)
 
