@@ -17,9 +17,11 @@ use crate::channels::Channel;
 use crate::database::owner_functions::{IS_KNOWN, Liveness};
 use crate::database::{Result, Transaction};
 use crate::delivery::figures::Backlog;
+use crate::delivery::recipients::{
+    ARE_PEOPLE_KNOWN, contact_facts, named_person, own_or, preferences_sql,
+};
 use crate::messages::Kind;
 use crate::messages::facts::{BookingFacts, Canceller};
-use crate::people::person_id;
 use crate::primitives::email_address::as_sent_to;
 use crate::reminders::Reason;
 use crate::reminders::addresses::HAND_OVER;
@@ -43,9 +45,9 @@ const ROOM: &str = "CASE WHEN c.next_at <= k.at THEN greatest(floor({rate} * {se
            END";
 /// How long reading the contacts of a page may take: no message leaves more than three seconds
 /// after it began.
-const CONTACTS_TIMEOUT: Duration = Duration::from_secs(2);
+pub(crate) const CONTACTS_TIMEOUT: Duration = Duration::from_secs(2);
 /// Bytes of the texts of a page: with their copies, far less than the smallest function has.
-const CONTACTS_BYTES: i64 = 2 << 20;
+pub(crate) const CONTACTS_BYTES: i64 = 2 << 20;
 /// SQL of a boolean: the event `e` is a reminder or a notice that is not final. Messages to webhooks
 /// have no start.
 const CLAIMABLE: &str =
@@ -60,18 +62,6 @@ const MAY_HAVE_ARRIVED: &str = "{alias}.attempts > 0
          OR {alias}.event_data @> '{\"attempts\": [{\"outcome\": \"unknown\"}]}')";
 /// What a notice says, before `migrate` of 0.3.0, when there is none.
 const NO_NOTICE: &str = "SELECT NULL::text AS not_due, NULL::jsonb AS facts";
-/// SQL of a boolean: the database knows what people have chosen. Before step 24 of 0.3.0, it does
-/// not.
-const ARE_PEOPLE_KNOWN: &str = "to_regclass('public.booking_automation_opt_outs') IS NOT NULL";
-/// What the person `who` has chosen.
-const PREFERENCES: &str = "
-    SELECT p.language, p.timezone,
-           ARRAY(SELECT o.kind FROM public.booking_automation_opt_outs o WHERE o.person_id = who.person_id) AS opt_outs
-      FROM (SELECT) AS one
-      LEFT JOIN public.booking_automation_preferences p ON p.person_id = who.person_id";
-/// The same, where the database does not know.
-const NO_PREFERENCES: &str =
-    "SELECT NULL::text AS language, NULL::text AS timezone, '{}'::text[] AS opt_outs";
 pub(crate) const CONTACTS: &str = include_str!("contacts.sql");
 pub(crate) static CANDIDATES: LazyLock<String> =
     LazyLock::new(|| with_room(include_str!("claim_candidates.sql"), "$3", "$4"));
@@ -101,16 +91,12 @@ pub(crate) fn claim_sql(liveness: Liveness, are_people_known: bool) -> String {
         Liveness::Known | Liveness::Singly => include_str!("claim_notice.sql"),
         Liveness::Unknown => NO_NOTICE,
     };
-    let preferences = match are_people_known {
-        true => PREFERENCES,
-        false => NO_PREFERENCES,
-    };
     let latest_revision = liveness.latest_revision("e.booking_id");
     let sql = sql
         .replace("{is_live}", liveness.condition())
         .replace("{latest_revision}", &latest_revision)
         .replace("{notice}", notice)
-        .replace("{preferences}", preferences);
+        .replace("{preferences}", &preferences_sql(are_people_known));
     ["later", "o", "c"].iter().fold(sql, |sql, alias| {
         let condition = MAY_HAVE_ARRIVED.replace("{alias}", alias);
         sql.replace(&format!("{{may_have_arrived:{alias}}}"), &condition)
@@ -130,6 +116,8 @@ pub(crate) struct ClaimedMessage {
     pub(crate) kind: Kind,
     /// By whose name preferences are found.
     pub(crate) person_id: Option<String>,
+    /// Whether it asks the customer whether they will come.
+    pub(crate) asks_attendance: bool,
     /// What it says, and to whom.
     pub(crate) facts: BookingFacts,
 }
@@ -277,14 +265,6 @@ pub(crate) async fn claim_page(
     })
 }
 
-/// The view's own name of a recipient. `None`: it has none. Empty: it cannot be used, and nobody's
-/// preferences are.
-fn named_person(contact: &Row) -> Option<String> {
-    let name: Option<&str> = contact.get("person_id");
-    let name = name.map(str::trim).filter(|name| !name.is_empty())?;
-    Some(person_id(name).unwrap_or_default())
-}
-
 /// A digest of what a message tells about a row of [`CONTACTS`]. A person who was told the same is not
 /// told again.
 fn facts_digest(contact: &Row) -> Vec<u8> {
@@ -314,22 +294,10 @@ impl ClaimedMessage {
             attempt: row.get("attempts"),
             kind: kind_of(row.get("notice")),
             person_id: row.get("person_id"),
+            asks_attendance: row.get("asks_attendance"),
             facts: BookingFacts {
-                booking_id: row.get("booking_id"),
-                audience: row.get("audience"),
-                starts_at: row.get("starts_at"),
-                email: contact.get("email"),
-                name: contact.get("name"),
                 timezone: own_or(row, contact, "timezone"),
-                service: contact.get("service"),
-                with_name: contact.get("with_name"),
-                place: contact.get("place"),
-                meeting_link: contact.get("meeting_link"),
-                is_online: contact.get("is_online"),
                 language: own_or(row, contact, "language"),
-                place_timezone: contact.get("place_timezone"),
-                reply_to: contact.get("reply_to"),
-                preferences_link: None,
                 starts_in: {
                     let left: Option<f64> = row.get("seconds_left");
                     Duration::try_from_secs_f64(left.unwrap_or_default()).unwrap_or_default()
@@ -337,15 +305,15 @@ impl ClaimedMessage {
                 duration_minutes: row.get("duration_minutes"),
                 revision: row.get("revision"),
                 told_at: row.get("as_of"),
+                ..contact_facts(
+                    contact,
+                    row.get("booking_id"),
+                    row.get("audience"),
+                    row.get("starts_at"),
+                )
             },
         })
     }
-}
-
-/// What the person has chosen, else what the view says.
-fn own_or(claimed: &Row, contact: &Row, column: &str) -> Option<String> {
-    let own: Option<String> = claimed.get(column);
-    own.or_else(|| contact.get(column))
 }
 
 /// The kind of a message: of a notice, with the facts that claim_notice.sql returned. A refund that

@@ -3,6 +3,7 @@
 
 pub(crate) mod api;
 pub mod auth;
+mod clock;
 mod idempotency;
 mod params;
 mod places;
@@ -47,6 +48,6 @@ pub(crate) fn router(
                 "there is no such path; use /run or /health",
             )
         })
-        .merge(public::routes(automation.clone(), places.clone()))
+        .merge(public::routes(automation.clone(), places.clone(), as_of))
         .merge(api::routes(automation, tokens, as_of, places))
 }

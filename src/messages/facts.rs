@@ -50,6 +50,8 @@ pub struct BookingFacts {
     pub told_at: DateTime<Utc>,
     /// The recipient's page, where they choose which messages they get; `None`: there is none.
     pub preferences_link: Option<String>,
+    /// Where a customer says whether they will come; `None`: they are not asked.
+    pub attendance_link: Option<String>,
 }
 
 impl BookingFacts {

@@ -54,6 +54,7 @@ pub fn sample_facts(audience: &str, language: &str) -> BookingFacts {
         revision: 1,
         told_at: start() - TimeDelta::days(1),
         preferences_link: None,
+        attendance_link: None,
     }
 }
 

@@ -218,6 +218,7 @@ pub fn reminder(language: &str, starts_at: DateTime<Utc>, timezone: &str) -> Boo
         revision: 1,
         told_at: starts_at - chrono::TimeDelta::minutes(65),
         preferences_link: None,
+        attendance_link: None,
     }
 }
 

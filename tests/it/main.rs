@@ -10,6 +10,7 @@
 mod already_told;
 mod app;
 mod architecture;
+mod attendance;
 mod auth;
 mod calendar;
 mod cancellation;

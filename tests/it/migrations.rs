@@ -42,6 +42,7 @@ async fn migrate_creates_everything_and_a_second_run_changes_nothing() {
         tables,
         [
             "automation_runs",
+            "booking_automation_attendance",
             "booking_automation_callers",
             "booking_automation_cancellation_policies",
             "booking_automation_channels",
@@ -384,8 +385,8 @@ async fn concurrent_migrations_do_each_step_once() {
         .map(|said| said.stderr.matches("done: ").count())
         .sum();
     assert_eq!(
-        done, 37,
-        "24 steps, ten indexes, the functions, those of the owner, and the triggers, each once"
+        done, 38,
+        "25 steps, ten indexes, the functions, those of the owner, and the triggers, each once"
     );
 }
 

@@ -834,6 +834,10 @@ async fn a_claim_of_reminders_reads_nothing_for_notices() {
     let ids = "(SELECT array_agg(id) FROM booking_automation_events)";
     let values = [
         (
+            "$11::text[]",
+            "(SELECT array_agg(NULL::text) FROM booking_automation_events)",
+        ),
+        (
             "$10::bytea[]",
             "(SELECT array_agg('\\x00'::bytea) FROM booking_automation_events)",
         ),
