@@ -3,6 +3,7 @@
 
 pub mod cancellation;
 pub(crate) mod columns;
+pub(crate) mod customer_cancellation;
 mod judge;
 pub mod lifecycle;
 pub(crate) mod not_live;

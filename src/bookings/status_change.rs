@@ -59,7 +59,7 @@ pub(crate) struct StatusChange {
     reason: Option<String>,
     /// The refund that was decided, where the booking was cancelled.
     #[serde(skip_serializing_if = "Option::is_none")]
-    refund: Option<Refund>,
+    pub(crate) refund: Option<Refund>,
     /// The automation no longer changes the booking.
     automation_blocked: bool,
 }

@@ -1,7 +1,7 @@
 //! The privileges that the role of the passes needs.
 
 /// What passes, delivery, support and upkeep do with each relation.
-pub(crate) const NEEDED: [(&str, &str); 29] = [
+pub(crate) const NEEDED: [(&str, &str); 30] = [
     ("bookings", "SELECT, UPDATE"),
     ("booking_automation_contacts", "SELECT"),
     ("reminder_rules", "SELECT"),
@@ -11,6 +11,10 @@ pub(crate) const NEEDED: [(&str, &str); 29] = [
     ("booking_automation_digest_rules", "SELECT"),
     ("booking_automation_notice_rules", "SELECT"),
     ("automation_runs", "SELECT, INSERT, UPDATE, DELETE"),
+    (
+        "booking_automation_attendance",
+        "SELECT, INSERT, UPDATE, DELETE",
+    ),
     ("booking_automation_callers", "SELECT, INSERT, UPDATE"),
     ("booking_automation_channels", "SELECT, UPDATE"),
     (

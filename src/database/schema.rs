@@ -33,7 +33,7 @@ pub(crate) const STEPS: [(&str, &str); 7] = [
 ];
 
 /// The steps that come after the indexes, in order.
-pub(crate) const LAST_STEPS: [(&str, &str); 18] = [
+pub(crate) const LAST_STEPS: [(&str, &str); 19] = [
     (
         "07_triggers",
         include_str!("../../migrations/07_triggers.sql"),
@@ -99,6 +99,10 @@ pub(crate) const LAST_STEPS: [(&str, &str); 18] = [
     (
         "25_templates",
         include_str!("../../migrations/25_templates.sql"),
+    ),
+    (
+        "26_attendance",
+        include_str!("../../migrations/26_attendance.sql"),
     ),
 ];
 

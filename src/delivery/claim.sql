@@ -77,7 +77,10 @@ WITH clock AS MATERIALIZED (
            CASE WHEN {is_digest} THEN candidate.last_start WHEN e.event_type = 'notification_sent' THEN b.scheduled_at ELSE e.starts_at END AS starts_at,
            notice.facts AS notice,
            coalesce(s.revision, {latest_revision}) AS revision,
-           t.told, who.person_id, own.language, own.timezone
+           t.told, who.person_id, own.language, own.timezone,
+           -- The column may be missing.
+           e.event_type = 'reminder_sent' AND e.audience = 'customer'
+               AND coalesce((to_jsonb(r) ->> 'asks_attendance')::boolean, false) AS asks_attendance
       FROM candidate
       JOIN public.booking_automation_events e ON e.id = candidate.id
      CROSS JOIN pace p
@@ -93,9 +96,12 @@ WITH clock AS MATERIALIZED (
                                 || convert_to(concat_ws(' ', extract(epoch FROM b.scheduled_at), b.duration_minutes), 'UTF8')), 'base64') AS told
            OFFSET 0) AS t
      -- The recipient, and what they have chosen.
+     CROSS JOIN (SELECT NULL::text AS customer_id, NULL::text AS provider_id) AS absent
      CROSS JOIN LATERAL (
-           SELECT coalesce(candidate.person_id, {digest_person}, CASE e.audience WHEN 'customer' THEN b.customer_id::text
-                                                                                 ELSE b.provider_id::text END) AS person_id
+           -- Columns that bookings may lack. Where it has them, the names mean its own.
+           SELECT coalesce(candidate.person_id, {digest_person},
+                           CASE e.audience WHEN 'customer' THEN customer_id::text ELSE provider_id::text END) AS person_id
+             FROM (SELECT b.*) AS booking
            OFFSET 0) AS who
      CROSS JOIN LATERAL ({preferences}) AS own
       LEFT JOIN LATERAL ({notice}) AS notice ON true
@@ -140,7 +146,8 @@ WITH clock AS MATERIALIZED (
      WHERE e.id = s.id AND s.settled_by IS NULL AND s.not_due IS NULL AND NOT s.exhausted
        AND e.status IN ('pending', 'sending') AND e.next_attempt_at <= p.at
     RETURNING e.id, e.booking_id, e.claim, e.attempts, e.rule, e.audience, e.starts_at, e.seq,
-              s.seconds_left, s.duration_minutes, s.revision, s.notice, s.person_id, s.language, s.timezone
+              s.seconds_left, s.duration_minutes, s.revision, s.notice, s.person_id, s.language, s.timezone,
+              s.asks_attendance
 ), paced AS (
     UPDATE public.booking_automation_channels c
        SET next_at = p.free_at + make_interval(secs => (SELECT count(*) FROM claimed) / $2)
@@ -155,7 +162,7 @@ SELECT extract(epoch FROM p.free_at - p.at)::float8 AS free_in, p.room::float8 A
        (SELECT coalesce(array_agg(id), '{}') FROM (SELECT id FROM ended UNION ALL SELECT id FROM settled) AS final) AS ended,
        claimed.id, claimed.booking_id, claimed.claim, claimed.attempts, claimed.rule, claimed.audience, claimed.starts_at,
        claimed.seconds_left, claimed.duration_minutes, claimed.revision, claimed.notice, claimed.person_id,
-       claimed.language, claimed.timezone, p.as_of
+       claimed.language, claimed.timezone, claimed.asks_attendance, p.as_of
   FROM pace p
   LEFT JOIN claimed ON true
  ORDER BY claimed.starts_at <= p.as_of, claimed.starts_at, claimed.seq

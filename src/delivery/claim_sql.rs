@@ -4,6 +4,7 @@ use std::sync::LazyLock;
 
 use crate::database::owner_functions::{IS_KNOWN, Liveness};
 use crate::delivery::digests::{is_digest_sql, not_due_sql};
+use crate::delivery::recipients::preferences_sql;
 use crate::reminders::addresses::HAND_OVER;
 
 /// For a claim's transaction: the page is the head of an index. With outdated statistics, the
@@ -33,15 +34,6 @@ const MAY_HAVE_ARRIVED: &str = "{alias}.attempts > 0
          OR {alias}.event_data @> '{\"attempts\": [{\"outcome\": \"unknown\"}]}')";
 /// What a notice says, before `migrate` of 0.3.0, when there is none.
 const NO_NOTICE: &str = "SELECT NULL::text AS not_due, NULL::jsonb AS facts";
-/// What the person `who` has chosen.
-const PREFERENCES: &str = "
-    SELECT p.language, p.timezone,
-           ARRAY(SELECT o.kind FROM public.booking_automation_opt_outs o WHERE o.person_id = who.person_id) AS opt_outs
-      FROM (SELECT) AS one
-      LEFT JOIN public.booking_automation_preferences p ON p.person_id = who.person_id";
-/// The same, where the database does not know.
-const NO_PREFERENCES: &str =
-    "SELECT NULL::text AS language, NULL::text AS timezone, '{}'::text[] AS opt_outs";
 pub(crate) const CONTACTS: &str = include_str!("contacts.sql");
 pub(crate) static CANDIDATES: LazyLock<String> =
     LazyLock::new(|| with_room(include_str!("claim_candidates.sql"), "$3", "$4"));
@@ -70,17 +62,17 @@ pub(crate) fn claim_sql(liveness: Liveness) -> String {
     let (notice, preferences, digest_person) = match liveness {
         Liveness::Known | Liveness::Singly => (
             include_str!("claim_notice.sql"),
-            PREFERENCES,
+            preferences_sql(true),
             "e.person_id::text",
         ),
-        Liveness::Unknown => (NO_NOTICE, NO_PREFERENCES, "NULL"),
+        Liveness::Unknown => (NO_NOTICE, preferences_sql(false), "NULL"),
     };
     let latest_revision = liveness.latest_revision("e.booking_id");
     let sql = sql
         .replace("{is_live}", liveness.condition())
         .replace("{latest_revision}", &latest_revision)
         .replace("{notice}", notice)
-        .replace("{preferences}", preferences)
+        .replace("{preferences}", &preferences)
         .replace("{digest_person}", digest_person)
         .replace("{is_digest}", is_digest_sql(liveness))
         .replace("{digest_not_due}", not_due_sql(liveness));

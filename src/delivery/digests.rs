@@ -11,7 +11,7 @@ use uuid::Uuid;
 
 use crate::database::owner_functions::Liveness;
 use crate::database::{Result, Transaction};
-use crate::delivery::contact::{CONTACTS_BYTES, CONTACTS_TIMEOUT, facts_of};
+use crate::delivery::recipients::{CONTACTS_BYTES, CONTACTS_TIMEOUT, contact_facts};
 use crate::messages::facts::{BookingFacts, DayFacts};
 
 /// Bookings that a digest lists, at most.
@@ -134,7 +134,7 @@ fn digest_of(date: NaiveDate, rows: &[Row]) -> Option<DigestFacts> {
         duration_minutes: row
             .get::<_, Option<i64>>("duration_minutes")
             .map(|minutes| i32::try_from(minutes.max(0)).unwrap_or(i32::MAX)),
-        ..facts_of(
+        ..contact_facts(
             row,
             row.get("booking_id"),
             row.get("audience"),

@@ -7,17 +7,18 @@
 
 mod claim_mark;
 pub(crate) mod claim_sql;
-mod contact;
 pub(crate) mod digests;
 pub mod event;
 pub mod feedback;
 pub mod figures;
 pub(crate) mod flags;
+pub(crate) mod invitation;
 mod mailer;
 pub(crate) mod outbox;
 mod outcomes;
 mod pages;
 pub mod preparation;
+mod recipients;
 mod sending;
 pub mod suppression;
 mod tally;

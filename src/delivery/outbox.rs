@@ -16,12 +16,13 @@ use crate::channels::Channel;
 use crate::database::owner_functions::Liveness;
 use crate::database::{Result, Transaction};
 use crate::delivery::claim_sql::{CANDIDATES, CONTACTS, claim_sql};
-use crate::delivery::contact::{CONTACTS_BYTES, CONTACTS_TIMEOUT, facts_of, told_facts};
 use crate::delivery::digests::{DigestFacts, read_digests};
 use crate::delivery::figures::Backlog;
+use crate::delivery::recipients::{
+    CONTACTS_BYTES, CONTACTS_TIMEOUT, contact_facts, named_person, own_or, told_facts,
+};
 use crate::messages::Kind;
 use crate::messages::facts::{BookingFacts, Canceller};
-use crate::people::person_id;
 use crate::primitives::email_address::as_sent_to;
 use crate::reminders::Reason;
 use crate::reminders::notices::NoticeEvent;
@@ -42,6 +43,8 @@ pub(crate) struct ClaimedMessage {
     pub(crate) kind: Kind,
     /// The recipient; `None`: nobody is known.
     pub(crate) person_id: Option<String>,
+    /// Whether it asks the customer whether they will come.
+    pub(crate) asks_attendance: bool,
     /// What it says, and to whom.
     pub(crate) facts: BookingFacts,
 }
@@ -230,14 +233,6 @@ pub(crate) async fn claim_page(
     })
 }
 
-/// The view's own name of a recipient. `None`: it has none. Empty: it cannot be used, and nobody's
-/// preferences are.
-fn named_person(contact: &Row) -> Option<String> {
-    let name: Option<&str> = contact.get("person_id");
-    let name = name.map(str::trim).filter(|name| !name.is_empty())?;
-    Some(person_id(name).unwrap_or_default())
-}
-
 /// Waits for other transactions that claim or settle.
 pub(crate) async fn lock_channel(transaction: &Transaction) -> Result<()> {
     let sql = "SELECT FROM public.booking_automation_channels WHERE channel = $1 FOR UPDATE";
@@ -262,15 +257,10 @@ impl ClaimedMessage {
             attempt: row.get("attempts"),
             kind,
             person_id: row.get("person_id"),
+            asks_attendance: row.get("asks_attendance"),
             facts,
         })
     }
-}
-
-/// What the person has chosen, else what the view says.
-fn own_or(claimed: &Row, contact: &Row, column: &str) -> Option<String> {
-    let own: Option<String> = claimed.get(column);
-    own.or_else(|| contact.get(column))
 }
 
 fn facts_of_booking(row: &Row, contact: &Row) -> BookingFacts {
@@ -283,7 +273,7 @@ fn facts_of_booking(row: &Row, contact: &Row) -> BookingFacts {
         language: own_or(row, contact, "language"),
         revision: row.get("revision"),
         told_at: row.get("as_of"),
-        ..facts_of(contact, booking_id, audience, row.get("starts_at"))
+        ..contact_facts(contact, booking_id, audience, row.get("starts_at"))
     }
 }
 

@@ -117,7 +117,7 @@ async fn signer(
     known_keys: &LinkKeys,
 ) -> Option<LinkSigner> {
     if read.needs_new {
-        let rotate = format!("{}; {}", keys::ROTATE, keys::READ);
+        let rotate = format!("{}; {}", keys::ROTATE.join("; "), keys::READ);
         match read_at_once(database, call, &rotate, false).await {
             Ok(messages) => read = KeysRead::of(&messages),
             Err(problem) => tracing::warn!("no new key for links could be made: {problem}"),

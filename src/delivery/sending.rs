@@ -12,7 +12,7 @@ use crate::delivery::outbox::{ClaimedMessage, MessagePage};
 use crate::delivery::pages::LARGEST_PAGE;
 use crate::delivery::preparation::Preparation;
 use crate::messages::facts::BookingFacts;
-use crate::messages::{language_of, render};
+use crate::messages::{Message, language_of, render};
 use crate::people::links::Purpose;
 use crate::reminders::Reason;
 
@@ -67,36 +67,9 @@ async fn send(
     leave_by: Instant,
     give_up_at: Instant,
 ) -> Outcome {
-    let facts = &with_links(mailer, prepared, claimed);
-    let envelope = match Envelope::of(facts) {
-        Ok(envelope) => envelope,
-        Err(error) => {
-            return Outcome::Rejected {
-                reason: Reason::BadAddress,
-                error: error.to_string(),
-            };
-        }
-    };
-    if facts.timezone.is_some() && facts.is_zone_unknown() {
-        tracing::warn!(
-            event.id = %claimed.id,
-            booking.id = %facts.booking_id,
-            "the recipient's time zone is not known; the message uses the provider's, or UTC"
-        );
-    }
-    let message = match render(
-        &claimed.kind,
-        facts,
-        &mailer.settings.messages,
-        &prepared.wording,
-    ) {
-        Ok(message) => message,
-        Err(error) => {
-            return Outcome::Rejected {
-                reason: Reason::Template,
-                error: error.to_string(),
-            };
-        }
+    let (envelope, message) = match write(mailer, prepared, claimed) {
+        Ok(written) => written,
+        Err(rejected) => return rejected,
     };
     let left = give_up_at
         .saturating_duration_since(Instant::now())
@@ -116,6 +89,31 @@ async fn send(
     outcome
 }
 
+/// Writes a message.
+fn write(
+    mailer: &Mailer,
+    prepared: &Preparation,
+    claimed: &ClaimedMessage,
+) -> Result<(Envelope, Message), Outcome> {
+    let facts = &with_links(mailer, prepared, claimed);
+    let rejected = |reason, error: &dyn std::fmt::Display| Outcome::Rejected {
+        reason,
+        error: error.to_string(),
+    };
+    let envelope = Envelope::of(facts).map_err(|error| rejected(Reason::BadAddress, &error))?;
+    if facts.timezone.is_some() && facts.is_zone_unknown() {
+        tracing::warn!(
+            event.id = %claimed.id,
+            booking.id = %facts.booking_id,
+            "the recipient's time zone is not known; the message uses the provider's, or UTC"
+        );
+    }
+    let (settings, wording) = (&mailer.settings.messages, &prepared.wording);
+    let message = render(&claimed.kind, facts, settings, wording)
+        .map_err(|error| rejected(Reason::Template, &error))?;
+    Ok((envelope, message))
+}
+
 /// The facts of a message, with links that are the recipient's alone.
 fn with_links(mailer: &Mailer, prepared: &Preparation, claimed: &ClaimedMessage) -> BookingFacts {
     let mut facts = claimed.facts.clone();
@@ -125,6 +123,11 @@ fn with_links(mailer: &Mailer, prepared: &Preparation, claimed: &ClaimedMessage)
             language_of(&facts, &mailer.settings.messages),
         );
         facts.preferences_link = signer.url(Purpose::Preferences, person, kind, language, None);
+        if claimed.asks_attendance {
+            let booking = Some(facts.booking_id);
+            facts.attendance_link =
+                signer.url(Purpose::Attendance, person, kind, language, booking);
+        }
     }
     facts
 }

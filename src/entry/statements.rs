@@ -14,7 +14,9 @@ use crate::bookings::step_rules::StepRules;
 use crate::bookings::steps::STEPS;
 use crate::bookings::{projection, status_change, transitions, unblock};
 use crate::database::owner_functions::Liveness;
-use crate::delivery::{claim_sql, digests as delivered_digests, flags, webhook_outbox, webhooks};
+use crate::delivery::{
+    claim_sql, digests as delivered_digests, flags, invitation, webhook_outbox, webhooks,
+};
 use crate::operations::{check, trial};
 use crate::reminders::{addresses, decisions, digests, notices, planned};
 use crate::support::{preview, timeline, trail};
@@ -72,6 +74,7 @@ pub fn composed() -> Vec<(String, String)> {
             ("what was paid", PaidBy::Function.refund_basis_sql()),
             ("the price", PaidBy::TotalPrice.refund_basis_sql()),
             ("marks", not_live::mark_not_live_sql(&rules)),
+            ("invitation", invitation::INVITATION.clone()),
             ("claim, candidates", claim_sql::CANDIDATES.clone()),
             ("people of digests", digests::coming_sql(rules.liveness)),
             (

@@ -4,6 +4,7 @@
 pub(crate) mod api;
 pub mod app_links;
 pub mod auth;
+mod clock;
 mod idempotency;
 mod params;
 mod places;
@@ -48,6 +49,6 @@ pub(crate) fn router(
             )
         })
         .merge(settings.app_links.routes())
-        .merge(public::routes(automation.clone(), places.clone()))
+        .merge(public::routes(automation.clone(), places.clone(), as_of))
         .merge(api::routes(automation, settings.tokens, as_of, places))
 }

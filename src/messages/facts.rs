@@ -44,12 +44,14 @@ pub struct BookingFacts {
     pub place_timezone: Option<String>,
     /// Whom an answer goes to; `None`: the sender.
     pub reply_to: Option<String>,
-    /// The recipient's page, where they choose which messages they get; `None`: there is none.
-    pub preferences_link: Option<String>,
     /// How often its schedule changed.
     pub revision: i32,
     /// When the message was claimed.
     pub told_at: DateTime<Utc>,
+    /// The recipient's page, where they choose which messages they get; `None`: there is none.
+    pub preferences_link: Option<String>,
+    /// Where a customer says whether they will come; `None`: they are not asked.
+    pub attendance_link: Option<String>,
 }
 
 impl BookingFacts {

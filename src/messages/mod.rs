@@ -140,6 +140,36 @@ pub(crate) fn language_of(facts: &BookingFacts, settings: &MessageSettings) -> &
         .unwrap_or(settings.default_language)
 }
 
+/// A booking as pages show it.
+#[derive(Clone, Debug)]
+pub(crate) struct Described {
+    /// Labels, each with its lines.
+    pub(crate) facts: Vec<(String, Vec<String>)>,
+    /// A sentence about what would be refunded; `None`: there is nothing to say.
+    pub(crate) refund: Option<String>,
+}
+
+/// Describes a booking, and what would be refunded if it were cancelled.
+///
+/// # Errors
+/// When a text of the language files fails, which no input can cause.
+pub(crate) fn describe(
+    facts: &BookingFacts,
+    language: &'static Language,
+    refund: Option<&RefundFacts>,
+) -> Result<Described, TextError> {
+    let wording = Wording::default();
+    let phrases = Phrases::of(facts, language, KindName::Reminder, &wording)?;
+    let refund = match refund {
+        Some(refund) => money::write_refund(&phrases, refund)?,
+        None => None,
+    };
+    Ok(Described {
+        facts: layout::described(&phrases)?,
+        refund,
+    })
+}
+
 /// Renders a message in the recipient's language, else in the default one, with the owner's own
 /// wording.
 ///

@@ -72,9 +72,10 @@ pub fn sample_facts(audience: &str, language: &str) -> BookingFacts {
         meeting_link: None,
         is_online: false,
         place_timezone: Some("Europe/Vienna".to_owned()),
-        preferences_link: None,
         revision: 1,
         told_at: start() - TimeDelta::days(1),
+        preferences_link: None,
+        attendance_link: None,
     }
 }
 

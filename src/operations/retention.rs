@@ -5,8 +5,9 @@ use std::time::{Duration, Instant};
 use futures_util::future;
 use tokio_postgres::types::Type;
 
-use crate::database::{Begin, Database, Result, Transaction};
+use crate::database::{Begin, Database, Result, Transaction, last_row};
 use crate::operations::settings::RetentionSettings;
+use crate::people::attendance;
 use crate::primitives::call::Call;
 
 /// Rows of each table in one batch: a few milliseconds of work.
@@ -35,6 +36,9 @@ pub(crate) async fn delete_old_rows(
     retention: &RetentionSettings,
     call: &Call,
 ) {
+    if Instant::now() + SPARE_TIME < call.deadline {
+        prune_attendance_and_log(database, retention, call).await;
+    }
     for _ in 0..BATCHES {
         if Instant::now() + SPARE_TIME >= call.deadline || call.stop.is_cancelled() {
             return;
@@ -51,6 +55,45 @@ pub(crate) async fn delete_old_rows(
             }
         }
     }
+}
+
+/// Deletes a batch of answers that are as old as the oldest events.
+async fn prune_attendance_and_log(database: &Database, retention: &RetentionSettings, call: &Call) {
+    if let Err(error) = prune_attendance(database, retention, call).await {
+        tracing::warn!(
+            error = error.loggable(),
+            "old answers about attendance could not be deleted"
+        );
+    }
+}
+
+async fn prune_attendance(
+    database: &Database,
+    retention: &RetentionSettings,
+    call: &Call,
+) -> Result<()> {
+    let is_known = format!("SELECT {} AS is_known", attendance::IS_KNOWN);
+    let (transaction, rows) = database
+        .begin(&Begin::until(call.deadline), &is_known)
+        .await?;
+    // Before `migrate`, there are none.
+    if last_row(&rows).and_then(|row| row.get("is_known")) != Some("t") {
+        return transaction.rollback().await;
+    }
+    let [events, _] = seconds_kept(retention);
+    let parameters = [
+        (&events as _, Type::FLOAT8),
+        (&BATCH as _, Type::INT8),
+        (&call.as_of as _, Type::TIMESTAMPTZ),
+    ];
+    let prune = async |transaction: &Transaction| {
+        let sql = "DELETE FROM public.booking_automation_attendance
+                    WHERE booking_id IN (SELECT booking_id FROM public.booking_automation_attendance
+                                          WHERE answered_at < coalesce($3, now()) - make_interval(secs => $1)
+                                          ORDER BY answered_at LIMIT $2)";
+        transaction.execute(sql, &parameters).await.map(|_| ())
+    };
+    transaction.commit_after(prune).await
 }
 
 /// Returns how many rows of each table it deleted.

@@ -34,14 +34,16 @@ pub(crate) const READ: &str =
       ORDER BY id";
 /// Makes a new key, if there is none of the last 90 days; deletes those that are three years old,
 /// and the marks by which their links were revoked.
-pub(crate) const ROTATE: &str = "INSERT INTO public.booking_automation_link_keys (secret)
+pub(crate) const ROTATE: [&str; 3] = [
+    "INSERT INTO public.booking_automation_link_keys (secret)
      SELECT uuid_send(gen_random_uuid()) || uuid_send(gen_random_uuid())
       WHERE NOT EXISTS (SELECT FROM public.booking_automation_link_keys
-                         WHERE created_at >= now() - interval '90 days');
-     DELETE FROM public.booking_automation_link_keys WHERE created_at < now() - interval '3 years';
-     DELETE FROM public.booking_automation_preferences
+                         WHERE created_at >= now() - interval '90 days')",
+    "DELETE FROM public.booking_automation_link_keys WHERE created_at < now() - interval '3 years'",
+    "DELETE FROM public.booking_automation_preferences
       WHERE links_from < now() - interval '3 years'
-        AND coalesce(language, timezone) IS NULL AND quiet_from IS NULL AND channels IS NULL";
+        AND coalesce(language, timezone) IS NULL AND quiet_from IS NULL AND channels IS NULL",
+];
 /// SQL of a boolean: this role may read the keys; NULL: there are none before `migrate` of 0.3.0.
 pub(crate) const MAY_READ: &str =
     "has_table_privilege(to_regclass('public.booking_automation_link_keys'), 'SELECT')";

@@ -28,6 +28,8 @@ const HEAD: usize = 13;
 pub(crate) enum Purpose {
     /// A person's page: which messages they get.
     Preferences,
+    /// Whether a customer will come to a booking, and its cancellation.
+    Attendance,
 }
 
 impl Purpose {
@@ -35,6 +37,7 @@ impl Purpose {
     fn code(self) -> u8 {
         match self {
             Self::Preferences => 1,
+            Self::Attendance => 2,
         }
     }
 
@@ -42,6 +45,7 @@ impl Purpose {
     fn path(self) -> &'static str {
         match self {
             Self::Preferences => "p",
+            Self::Attendance => "a",
         }
     }
 }

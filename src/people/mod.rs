@@ -1,5 +1,6 @@
 //! What people decide about their messages, and the signed links by which they do it.
 
+pub(crate) mod attendance;
 pub(crate) mod keys;
 pub(crate) mod links;
 pub(crate) mod preferences;

@@ -73,7 +73,7 @@ pub(crate) async fn store_preferences(
                    DELETE FROM public.booking_automation_opt_outs WHERE person_id = $1 AND kind <> ALL ($7)
                )
                INSERT INTO public.booking_automation_opt_outs (person_id, kind)
-               SELECT $1, kind FROM unnest($7) AS kind
+               SELECT $1, kind FROM unnest($7::text[]) AS kind
                ON CONFLICT DO NOTHING";
     let [from, until] = match &preferences.quiet_hours {
         Some([from, until]) => [Some(from), Some(until)],
@@ -104,7 +104,7 @@ pub(crate) async fn set_opt_outs(
                    DELETE FROM public.booking_automation_opt_outs WHERE person_id = $1 AND kind = ANY ($2)
                )
                INSERT INTO public.booking_automation_opt_outs (person_id, kind)
-               SELECT $1, kind FROM unnest($3) AS kind
+               SELECT $1, kind FROM unnest($3::text[]) AS kind
                ON CONFLICT DO NOTHING";
     let [wanted, unwanted] =
         [wanted, unwanted].map(|kinds| kinds.iter().map(|kind| kind.as_str()).collect::<Vec<_>>());
@@ -142,6 +142,8 @@ pub(crate) async fn forget_choices(transaction: &Transaction, person: &str) -> R
                      FROM public.booking_automation_preferences WHERE person_id = $1
                ), opt_outs AS (
                    DELETE FROM public.booking_automation_opt_outs WHERE person_id = $1 RETURNING 1
+               ), attendance AS (
+                   DELETE FROM public.booking_automation_attendance WHERE person_id = $1
                ), answers AS (
                    -- The answers for repeated requests.
                    DELETE FROM public.booking_automation_requests WHERE answer ? 'opt_outs' AND answer ->> 'person_id' = $1

@@ -57,6 +57,17 @@ pub(crate) fn move_sentence(
     format!("{by} moved the start from {from} to {to}{reason}")
 }
 
+/// The answer of a customer who was asked.
+pub(crate) fn attendance_sentence(starts_at: Option<DateTime<Utc>>) -> String {
+    match starts_at {
+        Some(starts_at) => format!(
+            "The customer said that they will come at {}.",
+            format_moment(starts_at)
+        ),
+        None => "The customer said that they will come.".to_owned(),
+    }
+}
+
 fn subject(by: Option<&str>) -> &str {
     match by {
         Some(AUTOMATION) => "The automation",

@@ -16,12 +16,13 @@ use crate::bookings::settings::TransitionSettings;
 use crate::bookings::step_rules::StepRules;
 use crate::database::{Result, Transaction, finite, json};
 use crate::delivery::event::{EventStatus, EventType};
+use crate::people::attendance::{Attendance, read_attendance};
 use crate::reminders::notices::{QueuedNotice, queued_notices};
 use crate::reminders::planned::{PlannedReminder, planned_reminders};
 use crate::support::EVENT_DATA;
 use crate::support::booking_now::{BookingNow, read_booking};
 use crate::support::sentences::{
-    AUTOMATION, StatusFacts, move_sentence, notice_subject, outcome_sentence,
+    AUTOMATION, StatusFacts, attendance_sentence, move_sentence, notice_subject, outcome_sentence,
     planned_reminder_sentence, planned_step_sentence, queued_notice_sentence, reminder_subject,
     status_sentence, webhook_subject,
 };
@@ -99,6 +100,11 @@ enum EntryKind {
         #[serde(skip_serializing_if = "is_nothing")]
         provider: Value,
     },
+    /// The customer said that they will come.
+    Attendance {
+        /// The start that they were shown.
+        starts_at: Option<DateTime<Utc>>,
+    },
     Webhook {
         /// The subscription.
         webhook_id: String,
@@ -133,12 +139,14 @@ pub(crate) async fn timeline(
         return Ok(None);
     }
     let rules = StepRules::read(transaction, settings).await?;
-    let (booking, events) = future::join(
+    let (booking, events, attendance) = future::join3(
         read_booking(transaction, &rules, as_of, booking_id),
         read_events(transaction, booking_id),
+        read_attendance(transaction, booking_id),
     )
     .await;
     let (booking, mut happened) = (booking?, events?);
+    happened.extend(attendance?.map(Entry::of_attendance));
     if booking.is_none() && happened.is_empty() {
         return Ok(None);
     }
@@ -181,6 +189,15 @@ impl Entry {
             Some(EventType::NotificationSent) => Self::of_message(row, notice_subject),
             Some(EventType::Rescheduled) => Self::of_move(row),
             _ => Self::of_status_change(row),
+        }
+    }
+
+    fn of_attendance(answer: Attendance) -> Self {
+        let starts_at = answer.starts_at;
+        Self {
+            at: answer.answered_at,
+            text: attendance_sentence(starts_at),
+            what: EntryKind::Attendance { starts_at },
         }
     }
 

@@ -395,6 +395,7 @@ fn with_text(tag: &str, kind: &Kind, text: &str, is_at_place: bool) -> Message {
         timezone: all(),
         reply_to: all(),
         preferences_link: None,
+        attendance_link: None,
         ..booking(tag, "customer")
     };
     match kind {

@@ -222,9 +222,10 @@ pub fn reminder(language: &str, starts_at: DateTime<Utc>, timezone: &str) -> Boo
         is_online: false,
         place_timezone: Some("Europe/Vienna".to_owned()),
         reply_to: None,
-        preferences_link: None,
         revision: 1,
         told_at: starts_at - chrono::TimeDelta::minutes(65),
+        preferences_link: None,
+        attendance_link: None,
     }
 }
 

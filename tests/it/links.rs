@@ -17,7 +17,7 @@ use crate::runtime_api::Instance;
 use crate::ses::Mail;
 
 /// The function's address. Requests go to its own port, with the path alone.
-const BASE: &str = "https://links.example/bookings";
+pub const BASE: &str = "https://links.example/bookings";
 const ONE_CLICK: &[u8] = b"List-Unsubscribe=One-Click";
 const URLENCODED: Header<'static> = ("Content-Type", b"application/x-www-form-urlencoded");
 
@@ -44,15 +44,15 @@ pub fn path_of(mail: &Mail) -> String {
     path.unwrap_or_else(|| panic!("{header:?}")).to_owned()
 }
 
-async fn serve(app: &App) -> Server {
+pub async fn serve(app: &App) -> Server {
     Server::start(app, &["--as-of", &noon().to_rfc3339()]).await
 }
 
-async fn get(server: &Server, path: &str) -> Answer {
+pub async fn get(server: &Server, path: &str) -> Answer {
     request(server.port, "GET", path, &[], b"").await
 }
 
-async fn post(server: &Server, path: &str, body: &str) -> Answer {
+pub async fn post(server: &Server, path: &str, body: &str) -> Answer {
     request(server.port, "POST", path, &[URLENCODED], body.as_bytes()).await
 }
 
@@ -70,7 +70,7 @@ async fn is_unchanged(app: &App) -> bool {
     app.one(sql, &[]).await.get(0)
 }
 
-fn assert_page(answer: &Answer, status: u16) {
+pub fn assert_page(answer: &Answer, status: u16) {
     assert_eq!(answer.status, status, "{answer:?}");
     for (name, value) in [
         ("content-type", "text/html; charset=utf-8"),
@@ -647,7 +647,7 @@ async fn the_function_on_lambda_answers_links() {
 }
 
 /// What html-validate says of pages.
-fn judge(pages: &[(String, String)]) {
+pub fn judge(pages: &[(String, String)]) {
     let Some(node) = find("node", &[]) else {
         return skipped("node is not installed");
     };

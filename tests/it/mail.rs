@@ -472,7 +472,7 @@ async fn each_mail_says_that_a_program_sent_it() {
     app.confirmed(noon() + hours(24)).await;
     app.run(noon()).await;
     let mails = app.ses.mails();
-    assert_eq!(mails[0].auto_submitted(), Some("auto-generated"));
+    assert_eq!(mails[0].header("Auto-Submitted"), "auto-generated");
     assert!(mails[0].reply_to().is_empty());
 }
 

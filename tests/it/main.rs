@@ -11,6 +11,7 @@ mod already_told;
 mod app;
 mod app_links;
 mod architecture;
+mod attendance;
 mod auth;
 mod calendar;
 mod cancellation;

@@ -42,6 +42,7 @@ async fn migrate_creates_everything_and_a_second_run_changes_nothing() {
         tables,
         [
             "automation_runs",
+            "booking_automation_attendance",
             "booking_automation_callers",
             "booking_automation_cancellation_policies",
             "booking_automation_channels",

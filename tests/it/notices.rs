@@ -835,6 +835,10 @@ async fn a_claim_of_reminders_reads_nothing_for_notices() {
     let values = [
         ("$11::timestamptz[]", "ARRAY[NULL::timestamptz]"),
         (
+            "$11::text[]",
+            "(SELECT array_agg(NULL::text) FROM booking_automation_events)",
+        ),
+        (
             "$10::bytea[]",
             "(SELECT array_agg('\\x00'::bytea) FROM booking_automation_events)",
         ),

@@ -1,6 +1,7 @@
 //! A mail endpoint with the part of the SES v2 API that sends a message. The test chooses its
 //! answers.
 
+use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
@@ -27,7 +28,7 @@ struct Content {
     text: String,
     html: String,
     reply_to: Vec<String>,
-    auto_submitted: Option<String>,
+    headers: BTreeMap<String, String>,
     calendar: Option<Calendar>,
 }
 
@@ -82,11 +83,6 @@ impl Mail {
         &self.1.reply_to
     }
 
-    /// The value of `Auto-Submitted`.
-    pub fn auto_submitted(&self) -> Option<&str> {
-        self.1.auto_submitted.as_deref()
-    }
-
     /// Its calendar part.
     pub fn calendar(&self) -> Option<&Calendar> {
         self.1.calendar.as_ref()
@@ -94,9 +90,7 @@ impl Mail {
 
     /// The value of a header of its own, or an empty text.
     pub fn header(&self, name: &str) -> &str {
-        let headers = self.0["Content"]["Simple"]["Headers"].as_array();
-        let header = headers.and_then(|all| all.iter().find(|header| header["Name"] == name));
-        header.map_or("", |header| header["Value"].as_str().unwrap())
+        self.1.headers.get(name).map_or("", String::as_str)
     }
 
     /// The event id in its tag.
@@ -111,14 +105,15 @@ fn of_simple(request: &Value) -> Content {
     let text = |value: &Value| value.as_str().unwrap().to_owned();
     let texts = |value: &Value| value.as_array().into_iter().flatten().map(text).collect();
     let headers = simple["Headers"].as_array().into_iter().flatten();
-    let mut auto_submitted = headers.filter(|header| header["Name"] == "Auto-Submitted");
     Content {
         from: text(&request["FromEmailAddress"]),
         subject: text(&simple["Subject"]["Data"]),
         text: text(&simple["Body"]["Text"]["Data"]),
         html: text(&simple["Body"]["Html"]["Data"]),
         reply_to: texts(&request["ReplyToAddresses"]),
-        auto_submitted: auto_submitted.next().map(|header| text(&header["Value"])),
+        headers: headers
+            .map(|header| (text(&header["Name"]), text(&header["Value"])))
+            .collect(),
         calendar: None,
     }
 }
@@ -142,18 +137,20 @@ fn of_raw(raw: &[u8]) -> Content {
         text.to_owned()
     };
     let with_plain_ends = |subtype| text(part(subtype)).replace("\r\n", "\n");
-    let header = |name: &str| mail.header_raw(name).map(|value| value.trim().to_owned());
+    let headers: BTreeMap<_, _> = (mail.headers_raw())
+        .map(|(name, value)| (name.to_owned(), value.trim().to_owned()))
+        .collect();
     let addresses = mail.reply_to().and_then(Address::as_list);
     let address = |address: &Addr<'_>| address.address.as_deref().unwrap().to_owned();
     let calendar = part("calendar");
     let content_type = calendar.content_type().unwrap();
     Content {
-        from: header("From").unwrap().replace("\r\n ", " "),
+        from: headers["From"].replace("\r\n ", " "),
         subject: mail.subject().unwrap().to_owned(),
         text: with_plain_ends("plain"),
         html: with_plain_ends("html"),
         reply_to: addresses.into_iter().flatten().map(address).collect(),
-        auto_submitted: header("Auto-Submitted"),
+        headers,
         calendar: Some(Calendar {
             method: content_type.attribute("method").unwrap().to_owned(),
             text: text(calendar),

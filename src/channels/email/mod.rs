@@ -253,10 +253,10 @@ fn simple(envelope: &Envelope, message: &Message) -> Result<EmailContent, BuildE
         .text(utf8(&message.text)?)
         .html(utf8(&message.html)?)
         .build();
-    let headers = envelope
-        .headers()
-        .into_iter()
-        .map(|(name, value)| MessageHeader::builder().name(name).value(value).build());
+    let headers = envelope.headers().into_iter().map(|(name, value)| {
+        let header = MessageHeader::builder().name(name).value(value);
+        header.build()
+    });
     let content = SesMessage::builder()
         .subject(utf8(&message.subject)?)
         .body(body)

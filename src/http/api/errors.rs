@@ -2,6 +2,7 @@
 
 use axum::http::StatusCode;
 use serde_json::json;
+use tokio_postgres::error::SqlState;
 
 use crate::bookings::cancellation::tiers::RefundUndetermined;
 use crate::bookings::status_change::StatusError;
@@ -47,6 +48,9 @@ pub(crate) fn no_booking() -> Problem {
 /// A refusal by a constraint or trigger of the user's database, or a lock there, is a conflict
 /// (409), not a server error. A statement that was too slow is no refusal.
 pub(crate) fn database_problem(error: &DatabaseError) -> Problem {
+    if error.code() == Some(&SqlState::UNDEFINED_TABLE) && migrate::is_schema_missing(error) {
+        return unavailable(error);
+    }
     if error.is_lock() {
         return Problem::new(
             StatusCode::CONFLICT,

@@ -15,12 +15,12 @@ use axum::response::{IntoResponse, Response};
 use chrono::{DateTime, Utc};
 use serde_json::Value;
 use sha2::{Digest, Sha256};
-use tokio_postgres::types::Type;
 use uuid::Uuid;
 
 use crate::database::{BOOKINGS_LOCK_TIMEOUT, Begin, Transaction};
 use crate::http::api::errors::{database_problem, unavailable};
 use crate::http::auth::authorize_bearer;
+use crate::http::clock::read_clock;
 use crate::http::idempotency::{self, EarlierRequest};
 use crate::http::params::{malformed, parse_id, unprocessable};
 use crate::http::places::{Place, Places};
@@ -116,24 +116,11 @@ pub(crate) async fn read_only(
         .begin(&begin, "")
         .await
         .map_err(|error| unavailable(&error))?;
-    let as_of = read_clock(&transaction, api.as_of).await?;
+    let as_of = read_clock(&transaction, api.as_of).await;
+    let as_of = as_of.map_err(|error| database_problem(&error))?;
     let answer = work(&transaction, as_of).await;
     let _ = transaction.rollback().await;
     answer
-}
-
-/// The moment to decide by. Triggers record it, too: what was decided just inside a limit must not
-/// be in the trail as outside it.
-async fn read_clock(
-    transaction: &Transaction,
-    as_of: Option<DateTime<Utc>>,
-) -> Result<DateTime<Utc>, Problem> {
-    let sql = "SELECT moment AS as_of, set_config('booking_automation.as_of', moment::text, true)
-                 FROM coalesce($1, transaction_timestamp()) AS moment";
-    let row = transaction
-        .query_one(sql, &[(&as_of, Type::TIMESTAMPTZ)])
-        .await;
-    Ok(row.map_err(|error| database_problem(&error))?.get("as_of"))
 }
 
 /// Runs `work` in a transaction, and commits unless `work` refuses. With an `Idempotency-Key`,
@@ -243,7 +230,8 @@ async fn transact(
         {
             return Ok((answer.clone(), false));
         }
-        let as_of = read_clock(&transaction, api.as_of).await?;
+        let as_of = read_clock(&transaction, api.as_of).await;
+        let as_of = as_of.map_err(|error| database_problem(&error))?;
         let answer = work(&transaction, as_of, earlier).await?;
         if let Some(key) = key {
             let kept = idempotency::keep_answer(&transaction, key, &answer).await;

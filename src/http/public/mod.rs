@@ -4,6 +4,7 @@
 //! Link scanners follow every link, so GET and HEAD change nothing. A link is judged before the
 //! database is touched, and no path is logged.
 
+mod attendance;
 mod form;
 mod page;
 mod preferences;
@@ -19,8 +20,9 @@ use axum::extract::{Path, Request};
 use axum::http::{Method, StatusCode};
 use axum::response::Response;
 use axum::routing::any;
+use chrono::{DateTime, Utc};
 
-use crate::database::DatabaseError;
+use crate::database::{BOOKINGS_LOCK_TIMEOUT, Begin, DatabaseError, Transaction};
 use crate::http::places::Places;
 use crate::http::problem::method_not_allowed;
 use crate::http::public::form::Form;
@@ -28,11 +30,15 @@ use crate::http::public::page::{Look, Trouble};
 use crate::http::public::visits::Visits;
 use crate::http::refusals::log_refusal;
 use crate::http::request::{deadline_of, read_request};
+use crate::messages::languages::Language;
 use crate::people::links::{Link, Purpose};
+use crate::people::preferences::{Preferences, read_preferences};
 use crate::tick::Automation;
 
 /// What the pages work with.
 struct Public {
+    /// The moment to decide by, in place of the database clock.
+    as_of: Option<DateTime<Utc>>,
     automation: Arc<Automation>,
     places: Arc<Places>,
     visits: Visits,
@@ -40,16 +46,23 @@ struct Public {
 }
 
 /// The routes; none without `LINK_BASE_URL`.
-pub(crate) fn routes(automation: Arc<Automation>, places: Arc<Places>) -> Router {
+pub(crate) fn routes(
+    automation: Arc<Automation>,
+    places: Arc<Places>,
+    as_of: Option<DateTime<Utc>>,
+) -> Router {
     if automation.messages().link_base_url.is_none() {
         return Router::new();
     }
     Router::new()
         .route("/p/{token}", any(preferences::preferences))
+        .route("/a/{token}", any(attendance::attend))
+        .route("/a/{token}/cancel", any(attendance::cancel))
         .with_state(Arc::new(Public {
             look: Look::new(automation.sender(), automation.messages()),
             automation,
             places,
+            as_of,
             visits: Visits::default(),
         }))
 }
@@ -125,6 +138,35 @@ async fn visit(
         is_head: method == Method::HEAD,
         deadline,
     })
+}
+
+/// Begins a transaction for a visit. `None`: the link was revoked.
+async fn begin(
+    public: &Public,
+    visit: &Visit,
+    read_only: bool,
+) -> crate::database::Result<Option<(Transaction, Preferences)>> {
+    let begin = Begin {
+        lock_timeout: BOOKINGS_LOCK_TIMEOUT,
+        read_only,
+        as_of: public.as_of,
+        ..Begin::until(visit.deadline)
+    };
+    let (transaction, _) = public.automation.database().begin(&begin, "").await?;
+    let preferences = read_preferences(&transaction, &visit.link.person).await?;
+    let is_revoked = |from| visit.link.made_at < from;
+    if preferences.links_from.is_some_and(is_revoked) {
+        transaction.rollback().await?;
+        return Ok(None);
+    }
+    Ok(Some((transaction, preferences)))
+}
+
+/// The language of a page: the person's own, else that of the message with the link.
+fn language_of(public: &Public, link: &Link, preferences: &Preferences) -> &'static Language {
+    let own = preferences.language.as_deref().and_then(Language::matching);
+    own.or_else(|| link.language())
+        .unwrap_or(public.look.default_language)
 }
 
 /// The page for what the database could not do.

@@ -51,6 +51,10 @@ struct Html<'a> {
 pub(super) enum Trouble {
     /// It is not a link, or it does not work any more.
     Broken,
+    /// It was a link to a booking that has started, was cancelled, or is another's now.
+    Over,
+    /// Only the owner's people can cancel this booking.
+    CannotCancel,
     /// A form without what it needs.
     Unreadable,
     /// Too many visits.
@@ -62,7 +66,8 @@ pub(super) enum Trouble {
 impl Trouble {
     fn status(self) -> StatusCode {
         match self {
-            Self::Broken => StatusCode::NOT_FOUND,
+            Self::Broken | Self::Over => StatusCode::NOT_FOUND,
+            Self::CannotCancel => StatusCode::CONFLICT,
             Self::Unreadable => StatusCode::BAD_REQUEST,
             Self::TooMany => StatusCode::TOO_MANY_REQUESTS,
             Self::Unavailable => StatusCode::SERVICE_UNAVAILABLE,
@@ -72,6 +77,8 @@ impl Trouble {
     fn texts(self) -> [&'static str; 2] {
         match self {
             Self::Broken => ["link-broken", "link-broken-explained"],
+            Self::Over => ["link-over", "link-over-explained"],
+            Self::CannotCancel => ["cannot-cancel", "cannot-cancel-explained"],
             _ => ["page-unavailable", "page-unavailable-explained"],
         }
     }

@@ -8,10 +8,10 @@ use axum::extract::{Request, State};
 use axum::http::StatusCode;
 use axum::response::Response;
 
-use crate::database::{Begin, Result, Transaction};
+use crate::database::{Result, Transaction};
 use crate::http::public::form::Form;
 use crate::http::public::page::{Page, PageError, Trouble};
-use crate::http::public::{Public, Token, Visit, unavailable, visit};
+use crate::http::public::{Public, Token, Visit, begin, language_of, unavailable, visit};
 use crate::messages::kind_name::KindName;
 use crate::messages::languages::{Language, TextError};
 use crate::people::links::{Link, Purpose};
@@ -146,18 +146,11 @@ async fn read_and_change(
     visit: &Visit,
     change: Option<&Change>,
 ) -> Result<Option<Preferences>> {
-    let begin = Begin {
-        read_only: change.is_none(),
-        ..Begin::until(visit.deadline)
-    };
-    let (transaction, _) = public.automation.database().begin(&begin, "").await?;
-    let person = visit.link.person.as_str();
-    let preferences = read_preferences(&transaction, person).await?;
-    let is_revoked = |from| visit.link.made_at < from;
-    if preferences.links_from.is_some_and(is_revoked) {
-        transaction.rollback().await?;
+    let begun = begin(public, visit, change.is_none()).await?;
+    let Some((transaction, preferences)) = begun else {
         return Ok(None);
-    }
+    };
+    let person = visit.link.person.as_str();
     let Some(change) = change else {
         transaction.rollback().await?;
         return Ok(Some(preferences));
@@ -173,10 +166,7 @@ fn page(
     preferences: &Preferences,
     change: Option<&Change>,
 ) -> std::result::Result<Page, PageError> {
-    let own = preferences.language.as_deref().and_then(Language::matching);
-    let language = own
-        .or_else(|| link.language())
-        .unwrap_or(public.look.default_language);
+    let language = language_of(public, link, preferences);
     let notice = match change {
         None => None,
         Some(Change::Leave(kind)) => {

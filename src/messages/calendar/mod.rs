@@ -6,12 +6,14 @@ mod lines;
 use uuid::Uuid;
 
 use crate::messages::calendar::lines::{Lines, mailto, utc};
+use crate::messages::facts::BookingFacts;
 use crate::messages::kind_name::KindName;
-use crate::messages::languages::TextError;
+use crate::messages::languages::{Language, TextError};
 use crate::messages::phrases::Phrases;
 use crate::messages::plain_text::without_isolates;
 use crate::messages::settings::MessageSettings;
 use crate::messages::times::ends_at;
+use crate::messages::wording::Wording;
 use crate::primitives::email_address::Address;
 
 /// The value of `PRODID`.
@@ -99,6 +101,24 @@ impl Appointment {
         }))
     }
 
+    /// The appointment of a booking for a feed, which shows cancelled ones, too.
+    ///
+    /// # Errors
+    /// When a text of the language files fails, which no input can cause.
+    pub fn in_feed(
+        facts: &BookingFacts,
+        is_cancelled: bool,
+        language: &'static Language,
+        settings: &MessageSettings,
+        wording: &Wording,
+    ) -> Result<Option<Self>, TextError> {
+        let kind = match is_cancelled {
+            true => KindName::Cancelled,
+            false => KindName::Confirmed,
+        };
+        Self::of(&Phrases::of(facts, language, kind, wording)?, settings)
+    }
+
     /// The calendar part of a mail from the organizer to the attendee.
     ///
     /// The attendee has accepted: they have a booking. An answer of their calendar would go to the
@@ -141,6 +161,25 @@ impl Appointment {
         }
         lines.push("END", "VEVENT");
     }
+}
+
+/// A feed: a calendar that calendars fetch again every hour, or when they like.
+pub fn feed(name: &str, organizer: &Address, appointments: &[Appointment]) -> String {
+    let mut lines = Lines::default();
+    lines.push("BEGIN", "VCALENDAR");
+    lines.push("PRODID", PRODUCT);
+    lines.push("VERSION", "2.0");
+    lines.push("METHOD", "PUBLISH");
+    // Each of the two pairs is known to some calendars only.
+    lines.push_text("NAME", name);
+    lines.push_text("X-WR-CALNAME", name);
+    lines.push("REFRESH-INTERVAL;VALUE=DURATION", "PT1H");
+    lines.push("X-PUBLISHED-TTL", "PT1H");
+    for appointment in appointments {
+        appointment.write(&mut lines, organizer, None);
+    }
+    lines.push("END", "VCALENDAR");
+    lines.into_text()
 }
 
 /// The same for ever, for every recipient, whatever else changes: a calendar that gets another one

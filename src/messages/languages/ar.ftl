@@ -208,6 +208,21 @@ link-broken-explained = قد يكون الرابط غير مكتمل أو قدي
 page-unavailable = لم تنجح العملية
 page-unavailable-explained = لم يتغير أي شيء. يُرجى المحاولة مرة أخرى بعد دقيقة.
 
+## Whether they will come
+
+attend = سأحضر
+cannot-attend = لا يمكنني الحضور
+attendance-question = هل ستحضر؟
+attendance-saved = شكرًا لك. نراك في الموعد!
+cancel-question = هل تريد إلغاء هذا الحجز؟
+cancel-booking = إلغاء الحجز
+booking-cancelled = تم إلغاء حجزك
+cannot-cancel = لا يمكن إلغاء هذا الحجز هنا
+cannot-cancel-explained = يُرجى التواصل معنا.
+terms-changed = تغيّر الموعد أو المبلغ المسترد. يُرجى الاطلاع عليه مرة أخرى.
+link-over = لم يعد هذا الرابط صالحًا
+link-over-explained = بدأ الحجز أو أُلغي أو تغيّر.
+
 ## Time zones (scripts/zones)
 
 zone-name = { $zone ->

@@ -201,6 +201,21 @@ link-broken-explained = Er ist vielleicht unvollständig oder zu alt. Bitte verw
 page-unavailable = Das hat nicht geklappt
 page-unavailable-explained = Es wurde nichts geändert. Bitte versuchen Sie es in einer Minute noch einmal.
 
+## Whether they will come
+
+attend = Ich komme
+cannot-attend = Ich kann nicht kommen
+attendance-question = Kommen Sie?
+attendance-saved = Vielen Dank. Bis dann!
+cancel-question = Diese Buchung stornieren?
+cancel-booking = Buchung stornieren
+booking-cancelled = Ihre Buchung ist storniert
+cannot-cancel = Diese Buchung kann hier nicht storniert werden
+cannot-cancel-explained = Bitte wenden Sie sich an uns.
+terms-changed = Der Termin oder die Erstattung hat sich geändert. Bitte sehen Sie noch einmal nach.
+link-over = Dieser Link ist nicht mehr gültig
+link-over-explained = Die Buchung hat begonnen, wurde storniert oder hat sich geändert.
+
 ## Time zones (scripts/zones)
 
 zone-name = { $zone ->

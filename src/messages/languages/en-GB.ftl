@@ -34,7 +34,21 @@ cancelled-opening = { $by ->
 
 ## What people choose
 
+message-kind = { $kind ->
+    [reminder] Reminders
+    [confirmed] Booking confirmed
+    [rescheduled] Booking moved
+    [cancelled] Booking cancelled
+    [expired] Booking expired
+   *[follow-up] After a booking
+}
 language-name = English (United Kingdom)
+
+## Whether they will come
+
+booking-cancelled = Your booking is cancelled
+cannot-cancel = This booking cannot be cancelled here
+link-over-explained = The booking has begun, was cancelled or has changed.
 
 ## Currencies (scripts/currencies)
 

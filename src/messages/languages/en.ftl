@@ -189,7 +189,7 @@ message-kind = { $kind ->
     [reminder] Reminders
     [confirmed] Booking confirmed
     [rescheduled] Booking moved
-    [cancelled] Booking cancelled
+    [cancelled] Booking canceled
     [expired] Booking expired
     [digest] Overview of a day
    *[follow-up] After a booking
@@ -204,6 +204,21 @@ link-broken = This link does not work
 link-broken-explained = It may be incomplete or too old. Please use the link in a newer message.
 page-unavailable = That did not work
 page-unavailable-explained = Nothing was changed. Please try again in a minute.
+
+## Whether they will come
+
+attend = I’ll be there
+cannot-attend = I can’t come
+attendance-question = Will you be there?
+attendance-saved = Thank you. See you then!
+cancel-question = Cancel this booking?
+cancel-booking = Cancel the booking
+booking-cancelled = Your booking is canceled
+cannot-cancel = This booking cannot be canceled here
+cannot-cancel-explained = Please contact us.
+terms-changed = The time or the refund has changed. Please look at it again.
+link-over = This link is no longer valid
+link-over-explained = The booking has begun, was canceled or has changed.
 
 ## Time zones (scripts/zones)
 

@@ -201,6 +201,21 @@ link-broken-explained = Puede que esté incompleto o sea demasiado antiguo. Util
 page-unavailable = No ha funcionado
 page-unavailable-explained = No se ha cambiado nada. Inténtelo de nuevo dentro de un minuto.
 
+## Whether they will come
+
+attend = Asistiré
+cannot-attend = No puedo ir
+attendance-question = ¿Asistirá?
+attendance-saved = Gracias. ¡Hasta entonces!
+cancel-question = ¿Cancelar esta reserva?
+cancel-booking = Cancelar la reserva
+booking-cancelled = Su reserva está cancelada
+cannot-cancel = Esta reserva no se puede cancelar aquí
+cannot-cancel-explained = Póngase en contacto con nosotros.
+terms-changed = La hora o el reembolso ha cambiado. Revíselo de nuevo.
+link-over = Este enlace ya no es válido
+link-over-explained = La reserva ha comenzado, se ha cancelado o ha cambiado.
+
 ## Time zones (scripts/zones)
 
 zone-name = { $zone ->

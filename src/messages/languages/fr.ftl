@@ -201,6 +201,21 @@ link-broken-explained = Il est peut-être incomplet ou trop ancien. Veuillez uti
 page-unavailable = Cela n’a pas fonctionné
 page-unavailable-explained = Rien n’a été modifié. Veuillez réessayer dans une minute.
 
+## Whether they will come
+
+attend = Je viendrai
+cannot-attend = Je ne peux pas venir
+attendance-question = Viendrez-vous ?
+attendance-saved = Merci. À bientôt !
+cancel-question = Annuler cette réservation ?
+cancel-booking = Annuler la réservation
+booking-cancelled = Votre réservation est annulée
+cannot-cancel = Cette réservation ne peut pas être annulée ici
+cannot-cancel-explained = Veuillez nous contacter.
+terms-changed = L’horaire ou le remboursement a changé. Veuillez vérifier à nouveau.
+link-over = Ce lien n’est plus valable
+link-over-explained = La réservation a commencé, a été annulée ou a changé.
+
 ## Time zones (scripts/zones)
 
 zone-name = { $zone ->

@@ -201,6 +201,21 @@ link-broken-explained = Potrebbe essere incompleto o troppo vecchio. Usa il link
 page-unavailable = Non ha funzionato
 page-unavailable-explained = Non è stato modificato nulla. Riprova tra un minuto.
 
+## Whether they will come
+
+attend = Ci sarò
+cannot-attend = Non posso venire
+attendance-question = Ci sarai?
+attendance-saved = Grazie. A presto!
+cancel-question = Annullare questa prenotazione?
+cancel-booking = Annulla la prenotazione
+booking-cancelled = La tua prenotazione è annullata
+cannot-cancel = Questa prenotazione non può essere annullata qui
+cannot-cancel-explained = Contattaci.
+terms-changed = L’orario o il rimborso è cambiato. Controlla di nuovo.
+link-over = Questo link non è più valido
+link-over-explained = La prenotazione è iniziata, è stata annullata o è cambiata.
+
 ## Time zones (scripts/zones)
 
 zone-name = { $zone ->

@@ -169,6 +169,21 @@ link-broken-explained = リンクが途中で切れているか、古すぎる�
 page-unavailable = 処理できませんでした
 page-unavailable-explained = 何も変更されていません。しばらくしてからもう一度お試しください。
 
+## Whether they will come
+
+attend = 出席します
+cannot-attend = 出席できません
+attendance-question = ご出席になりますか？
+attendance-saved = ありがとうございます。お待ちしております。
+cancel-question = この予約をキャンセルしますか？
+cancel-booking = 予約をキャンセルする
+booking-cancelled = ご予約はキャンセルされました
+cannot-cancel = この予約はここではキャンセルできません
+cannot-cancel-explained = お問い合わせください。
+terms-changed = 日時または返金額が変更されました。もう一度ご確認ください。
+link-over = このリンクは無効になりました
+link-over-explained = 予約がすでに開始されたか、キャンセルまたは変更されています。
+
 ## Time zones (scripts/zones)
 
 zone-name = { $zone ->

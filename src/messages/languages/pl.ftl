@@ -213,6 +213,21 @@ link-broken-explained = Może być niepełny lub zbyt stary. Użyj linku z nowsz
 page-unavailable = Nie udało się
 page-unavailable-explained = Nic nie zostało zmienione. Spróbuj ponownie za minutę.
 
+## Whether they will come
+
+attend = Będę
+cannot-attend = Nie mogę przyjść
+attendance-question = Czy przyjdziesz?
+attendance-saved = Dziękujemy. Do zobaczenia!
+cancel-question = Anulować tę rezerwację?
+cancel-booking = Anuluj rezerwację
+booking-cancelled = Twoja rezerwacja została anulowana
+cannot-cancel = Tej rezerwacji nie można tu anulować
+cannot-cancel-explained = Skontaktuj się z nami.
+terms-changed = Termin lub zwrot się zmienił. Sprawdź ponownie.
+link-over = Ten link nie jest już ważny
+link-over-explained = Rezerwacja się rozpoczęła, została anulowana lub zmieniona.
+
 ## Time zones (scripts/zones)
 
 zone-name = { $zone ->

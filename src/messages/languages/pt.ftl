@@ -201,6 +201,21 @@ link-broken-explained = Ele pode estar incompleto ou ser antigo demais. Use o li
 page-unavailable = Não deu certo
 page-unavailable-explained = Nada foi alterado. Tente novamente em um minuto.
 
+## Whether they will come
+
+attend = Eu vou
+cannot-attend = Não posso ir
+attendance-question = Você vem?
+attendance-saved = Obrigado. Até lá!
+cancel-question = Cancelar esta reserva?
+cancel-booking = Cancelar a reserva
+booking-cancelled = Sua reserva foi cancelada
+cannot-cancel = Esta reserva não pode ser cancelada aqui
+cannot-cancel-explained = Entre em contato conosco.
+terms-changed = O horário ou o reembolso mudou. Confira novamente.
+link-over = Este link não é mais válido
+link-over-explained = A reserva já começou, foi cancelada ou mudou.
+
 ## Time zones (scripts/zones)
 
 zone-name = { $zone ->

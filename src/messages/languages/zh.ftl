@@ -169,6 +169,21 @@ link-broken-explained = 链接可能不完整或已过期。请使用较新消�
 page-unavailable = 操作未成功
 page-unavailable-explained = 未做任何更改。请稍后再试。
 
+## Whether they will come
+
+attend = 我会到场
+cannot-attend = 我无法到场
+attendance-question = 您会到场吗？
+attendance-saved = 谢谢。到时见！
+cancel-question = 要取消此预订吗？
+cancel-booking = 取消预订
+booking-cancelled = 您的预订已取消
+cannot-cancel = 无法在此取消该预订
+cannot-cancel-explained = 请与我们联系。
+terms-changed = 时间或退款已更改，请重新确认。
+link-over = 此链接已失效
+link-over-explained = 预订已开始、已取消或已更改。
+
 ## Time zones (scripts/zones)
 
 zone-name = { $zone ->

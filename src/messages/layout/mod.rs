@@ -31,6 +31,8 @@ struct Page {
     greeting: String,
     opening: Vec<String>,
     facts: Vec<Fact>,
+    /// Whether they will come, or not.
+    attendance: Vec<Link>,
     /// How to join, where that is a link.
     join: Option<Link>,
     booking: Option<Link>,
@@ -87,6 +89,7 @@ pub(super) fn lay_out(
             None => phrases.text("greeting-nameless", &[])?,
         },
         facts,
+        attendance: attendance(phrases)?,
         join: Link::new(phrases, "join", join)?,
         booking: Link::new(phrases, "your-booking", booking)?,
         preferences: Link::new(
@@ -109,6 +112,20 @@ pub(super) fn lay_out(
     })
 }
 
+/// The answers of which a customer chooses one.
+fn attendance(phrases: &Phrases<'_>) -> Result<Vec<Link>, TextError> {
+    let Some(target) = &phrases.facts.attendance_link else {
+        return Ok(Vec::new());
+    };
+    let answers = [
+        ("attend", target.clone()),
+        ("cannot-attend", format!("{target}/cancel")),
+    ];
+    let answers = answers.map(|(label, target)| Link::new(phrases, label, Some(target)));
+    let answers: Result<Vec<_>, _> = answers.into_iter().collect();
+    Ok(answers?.into_iter().flatten().collect())
+}
+
 /// The paragraphs of an opening. Only the owner's own texts have more than one.
 fn paragraphs(opening: &[String]) -> Vec<String> {
     let lines = opening.iter().flat_map(|text| text.lines().map(str::trim));
@@ -116,6 +133,24 @@ fn paragraphs(opening: &[String]) -> Vec<String> {
         .filter(|line| !line.is_empty())
         .map(str::to_owned)
         .collect()
+}
+
+/// The labelled facts of a booking that lies ahead.
+pub(super) fn described(phrases: &Phrases<'_>) -> Result<Vec<(String, Vec<String>)>, TextError> {
+    let draft = Draft {
+        subject: String::new(),
+        opening: Vec::new(),
+        short: String::new(),
+        names_booking: false,
+        is_ahead: true,
+        moved_from: None,
+        day: None,
+    };
+    let facts = facts(phrases, &draft)?;
+    Ok(facts
+        .into_iter()
+        .map(|fact| (fact.label, fact.lines))
+        .collect())
 }
 
 /// The labelled facts of a message.
@@ -212,6 +247,10 @@ impl Page {
         [&self.join, &self.booking].into_iter().flatten()
     }
 
+    fn all_links(&self) -> impl Iterator<Item = &Link> {
+        self.attendance.iter().chain(self.links())
+    }
+
     /// The facts of the text, a line each.
     fn lines(&self, phrases: &Phrases<'_>, look: &Look) -> Result<Vec<String>, TextError> {
         let mut lines = Vec::new();
@@ -224,7 +263,7 @@ impl Page {
                 }
             }
         }
-        for link in self.links() {
+        for link in self.all_links() {
             lines.push(phrases.labelled(&link.label, &link.target)?);
         }
         if !look.signature.is_empty() {

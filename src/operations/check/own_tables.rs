@@ -63,12 +63,15 @@ const OWN_TABLES: &[OwnTable] = &[
         ],
         ..table("booking_automation_events", "05_own_tables", EVENTS)
     },
-    table(
-        "reminder_rules",
-        "05_own_tables",
-        "name text, audience text, lead interval, channels _text, active bool, \
-         effective_from timestamptz, created_at timestamptz",
-    ),
+    OwnTable {
+        added: &[("26_attendance", "asks_attendance bool")],
+        ..table(
+            "reminder_rules",
+            "05_own_tables",
+            "name text, audience text, lead interval, channels _text, active bool, \
+             effective_from timestamptz, created_at timestamptz",
+        )
+    },
     table(
         "booking_automation_state",
         "05_own_tables",
@@ -205,6 +208,11 @@ const OWN_TABLES: &[OwnTable] = &[
         "booking_automation_templates",
         "25_templates",
         "kind text, language text, part text, body text, active bool",
+    ),
+    table(
+        "booking_automation_attendance",
+        "26_attendance",
+        "booking_id uuid, person_id text, starts_at timestamptz, answered_at timestamptz",
     ),
 ];
 

@@ -15,8 +15,9 @@ use crate::database::{Database, DatabaseError, Transaction};
 /// The record of `migrate`'s steps.
 const LEDGER: &str = "booking_automation_migrations";
 /// The tables that `migrate` creates.
-const TABLES: [&str; 28] = [
+const TABLES: [&str; 29] = [
     "automation_runs",
+    "booking_automation_attendance",
     "booking_automation_callers",
     "booking_automation_cancellation_policies",
     "booking_automation_channels",
