@@ -56,6 +56,7 @@ pub fn with_their_settings() -> Vec<String> {
         digests::PEOPLE.to_owned(),
         unblock::UNBLOCK.to_owned(),
         check::VIEW_SAMPLE.to_owned(),
+        check::SEVERAL_CONTACTS.to_owned(),
         trial::TOUCH.to_owned(),
     ];
     steps.chain(changes).chain(others).collect()

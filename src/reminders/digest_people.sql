@@ -12,7 +12,11 @@ SELECT c.audience, c.person_id, c.timezone, c.place_timezone, pg_catalog.array_a
                 SELECT b.id, b.scheduled_at, a.audience,
                        CASE WHEN a.audience OPERATOR(pg_catalog.=) 'customer' THEN b.customer_id ELSE b.provider_id END AS referred_id
                   FROM pg_catalog.unnest(pg_catalog.current_setting('booking_automation.bookings')::pg_catalog.uuid[]) AS e (id)
-                  JOIN public.bookings AS b ON b.id OPERATOR(pg_catalog.=) e.id
+                 CROSS JOIN LATERAL (
+                       -- Each is looked up by its key.
+                       SELECT b.id, b.scheduled_at, b.customer_id, b.provider_id FROM public.bookings AS b
+                        WHERE b.id OPERATOR(pg_catalog.=) e.id LIMIT 1
+                       ) AS b
                  CROSS JOIN pg_catalog.unnest($1::pg_catalog.text[]) AS a (audience)
                ) AS e
          -- A column that the view may lack. Where it has it, the name below means its own.

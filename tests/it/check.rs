@@ -1096,6 +1096,45 @@ async fn a_slow_view_is_a_warning_with_its_time() {
 }
 
 #[tokio::test]
+async fn several_rows_for_a_booking_and_audience_are_a_warning() {
+    let app = migrated().await;
+    for hour in 0..3 {
+        app.confirmed(noon() + hours(hour)).await;
+    }
+    // The guests of two of three bookings.
+    app.db
+        .batch_execute(
+            "ALTER VIEW booking_automation_contacts RENAME TO sound;
+             CREATE VIEW booking_automation_contacts AS
+                SELECT * FROM sound
+                 UNION ALL
+                SELECT s.* FROM sound s JOIN bookings b ON b.id = s.booking_id
+                 WHERE s.audience = 'customer' AND b.scheduled_at > (SELECT min(scheduled_at) FROM bookings)",
+        )
+        .await
+        .unwrap();
+    assert_warned(
+        &app,
+        "several rows for one audience of 2 of a hundred bookings",
+    )
+    .await;
+}
+
+#[tokio::test]
+async fn a_person_id_that_is_no_uuid_is_refused() {
+    let app = migrated().await;
+    app.confirmed(noon()).await;
+    app.db
+        .batch_execute(
+            "ALTER VIEW booking_automation_contacts RENAME TO sound;
+             CREATE VIEW booking_automation_contacts AS SELECT *, 'Carla'::text AS person_id FROM sound",
+        )
+        .await
+        .unwrap();
+    assert_refused(&app, &["cannot be read for ten bookings", "uuid"]).await;
+}
+
+#[tokio::test]
 async fn tables_that_the_usual_view_does_not_fit_are_refused() {
     for (change, expected) in [
         (

@@ -646,6 +646,52 @@ async fn a_booking_whose_people_cannot_be_read_does_not_stop_the_others() {
 }
 
 #[tokio::test]
+async fn a_booking_of_which_nobody_can_say_whether_it_is_live_does_not_stop_other_people() {
+    let mut app = with_digest("provider", 7).await;
+    let other = app
+        .person("Olga", Some("olga@providers.example"), "Europe/Vienna")
+        .await;
+    app.db
+        .batch_execute(
+            "CREATE OR REPLACE FUNCTION booking_automation_is_live(booking bookings) RETURNS boolean LANGUAGE sql STABLE
+             RETURN 1 / length(booking.location) > -1",
+        )
+        .await
+        .unwrap();
+    let broken = booking_with(&mut app, other, seven() + hours(2)).await;
+    app.confirmed(seven() + hours(3)).await;
+    throttle(&app);
+    app.sql(
+        "UPDATE bookings SET location = 'x' WHERE id = $1",
+        &[&broken],
+    )
+    .await;
+    app.run(seven()).await;
+    assert_eq!(digests(&app).await.len(), 2);
+    // From now on, it fails for Olga's booking.
+    app.sql(
+        "UPDATE bookings SET location = '' WHERE id = $1",
+        &[&broken],
+    )
+    .await;
+    app.ses.answer(|_| Answer::Sent);
+    for minute in 1..4 {
+        app.make_claimable().await;
+        app.call(&["run", "--as-of", &(seven() + minutes(minute)).to_rfc3339()])
+            .await;
+    }
+    let mut digests = digests(&app).await;
+    digests.sort_unstable();
+    assert_eq!(
+        digests,
+        [
+            "Olga 2026-03-02 pending contacts",
+            "Petra Provider 2026-03-02 completed"
+        ]
+    );
+}
+
+#[tokio::test]
 async fn without_an_address_it_is_on_record() {
     let app = with_digest("provider", 7).await;
     app.sql("UPDATE users SET email = NULL", &[]).await;

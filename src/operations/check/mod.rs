@@ -24,7 +24,7 @@ use crate::database::migrate::{ADDS_COLUMNS, NO_COLUMNS};
 use crate::database::{Begin, Database, REQUIRED, Result, Transaction};
 use crate::operations::check::finding::{Finding, Intent, Level, Topic};
 use crate::operations::check::tables::Relations;
-pub(crate) use crate::operations::check::view::VIEW_SAMPLE;
+pub(crate) use crate::operations::check::view::{SEVERAL as SEVERAL_CONTACTS, VIEW_SAMPLE};
 
 /// Longest time for one query on the catalogue.
 const STATEMENT_TIMEOUT: Duration = Duration::from_secs(10);

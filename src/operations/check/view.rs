@@ -23,6 +23,7 @@ const COLUMNS: [&str; 11] = [
     "place_timezone",
 ];
 pub(crate) const VIEW_SAMPLE: &str = include_str!("view_sample.sql");
+pub(crate) const SEVERAL: &str = include_str!("view_several.sql");
 /// How long the sample may take.
 const SAMPLE_TIMEOUT: Duration = Duration::from_secs(1);
 /// A row of the view that takes longer than this makes each page of mails slow.
@@ -145,10 +146,34 @@ pub(crate) async fn look_at_sample(transaction: &Transaction) -> Result<Vec<Find
         "booking_automation_contacts took {:.1} ms a row, for {rows} rows",
         per_row.as_secs_f64() * 1000.0
     );
-    Ok(vec![match per_row > SLOW_ROW {
+    let speed = match per_row > SLOW_ROW {
         true => slow(text),
         false => Finding::ok(Topic::View, text),
-    }])
+    };
+    let several = look_for_several(transaction).await?;
+    Ok([Some(speed), several].into_iter().flatten().collect())
+}
+
+/// Whether somebody would get nothing, because another row of the view is read for the same booking
+/// and audience.
+async fn look_for_several(transaction: &Transaction) -> Result<Option<Finding>> {
+    let read = transaction.query_with_their_settings(SAMPLE_TIMEOUT, SEVERAL, &[]);
+    let bookings: i64 = match read.await {
+        Ok(rows) => rows.first().map_or(0, |row| row.get("bookings")),
+        Err(error) if error.is_lost_connection() => return Err(error),
+        // The other sample says what is wrong.
+        Err(_) => 0,
+    };
+    Ok((bookings > 0).then(|| {
+        Finding::warning(
+            Topic::View,
+            format!(
+                "booking_automation_contacts has several rows for one audience of {bookings} of a \
+                 hundred bookings: one person of each gets messages, the others get none"
+            ),
+            "let the view have one row for each booking and audience",
+        )
+    }))
 }
 
 fn slow(text: String) -> Finding {
