@@ -7,6 +7,7 @@
 
 mod claim_mark;
 pub mod event;
+pub(crate) mod feed;
 pub mod feedback;
 pub mod figures;
 pub(crate) mod flags;

@@ -14,7 +14,7 @@ use crate::bookings::step_rules::StepRules;
 use crate::bookings::steps::STEPS;
 use crate::bookings::{projection, status_change, transitions, unblock};
 use crate::database::owner_functions::Liveness;
-use crate::delivery::{flags, invitation, outbox, webhook_outbox, webhooks};
+use crate::delivery::{feed, flags, invitation, outbox, webhook_outbox, webhooks};
 use crate::operations::{check, trial};
 use crate::reminders::{addresses, decisions, notices, planned};
 use crate::support::{preview, timeline, trail};
@@ -71,6 +71,7 @@ pub fn composed() -> Vec<(String, String)> {
             ("the price", PaidBy::TotalPrice.refund_basis_sql()),
             ("marks", not_live::mark_not_live_sql(&rules)),
             ("invitation", invitation::INVITATION.clone()),
+            ("feed", feed::FEED.clone()),
             ("claim, candidates", outbox::CANDIDATES.clone()),
             ("claim", outbox::claim_sql(rules.liveness, true)),
             (

@@ -33,6 +33,7 @@ mod deployment;
 mod endpoint;
 mod erasure;
 mod failures;
+mod feed;
 mod feedback;
 mod guarantees;
 mod histories;
