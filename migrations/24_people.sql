@@ -23,6 +23,8 @@ CREATE TABLE IF NOT EXISTS public.booking_automation_preferences (
     channels    text[]      CHECK (cardinality(channels) BETWEEN 1 AND 16),
     -- Older links do not work: everything about the person was erased then.
     links_from  timestamptz,
+    -- Older addresses of the person's calendar do not work.
+    calendar_from timestamptz,
     updated_at  timestamptz NOT NULL DEFAULT now(),
     CHECK ((quiet_from IS NULL) = (quiet_until IS NULL))
 );

@@ -9,6 +9,7 @@ mod claim_mark;
 pub(crate) mod claim_sql;
 pub(crate) mod digests;
 pub mod event;
+pub(crate) mod feed;
 pub mod feedback;
 pub mod figures;
 pub(crate) mod flags;

@@ -15,7 +15,7 @@ use crate::bookings::steps::STEPS;
 use crate::bookings::{projection, status_change, transitions, unblock};
 use crate::database::owner_functions::Liveness;
 use crate::delivery::{
-    claim_sql, digests as delivered_digests, flags, invitation, webhook_outbox, webhooks,
+    claim_sql, digests as delivered_digests, feed, flags, invitation, webhook_outbox, webhooks,
 };
 use crate::operations::{check, trial};
 use crate::reminders::{addresses, decisions, digests, notices, planned};
@@ -76,6 +76,7 @@ pub fn composed() -> Vec<(String, String)> {
             ("the price", PaidBy::TotalPrice.refund_basis_sql()),
             ("marks", not_live::mark_not_live_sql(&rules)),
             ("invitation", invitation::INVITATION.clone()),
+            ("feed", feed::FEED.clone()),
             ("claim, candidates", claim_sql::CANDIDATES.clone()),
             ("people of digests", digests::coming_sql(rules.liveness)),
             (

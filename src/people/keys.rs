@@ -14,7 +14,7 @@ use thiserror::Error;
 use tokio_postgres::SimpleQueryMessage;
 use tokio_postgres::error::SqlState;
 
-use crate::database::{Begin, Database, DatabaseError, Result};
+use crate::database::{Begin, Database, DatabaseError, Result, Transaction};
 use crate::people::links::{Link, LinkKey, LinkSigner, Purpose, SignedToken};
 
 /// The keys are not read again sooner than this.
@@ -43,7 +43,8 @@ pub(crate) const ROTATE: [&str; 3] = [
     "DELETE FROM public.booking_automation_link_keys WHERE created_at < now() - interval '3 years'",
     "DELETE FROM public.booking_automation_preferences
       WHERE links_from < now() - interval '3 years'
-        AND coalesce(language, timezone) IS NULL AND quiet_from IS NULL AND channels IS NULL",
+        AND coalesce(language, timezone) IS NULL AND quiet_from IS NULL AND channels IS NULL
+        AND (calendar_from IS NULL OR calendar_from < now() - interval '3 years')",
 ];
 /// SQL of a boolean: this role may read the keys; NULL: there are none before `migrate` of 0.3.0.
 pub(crate) const MAY_READ: &str =
@@ -117,6 +118,23 @@ pub(crate) enum KeysError {
     /// Nor could they less than a minute ago.
     #[error("the keys of links could not be read a moment ago")]
     Pause,
+}
+
+/// Signs with the newest key. `None`: there is none.
+pub(crate) async fn read_signer(
+    transaction: &Transaction,
+    base: &str,
+) -> Result<Option<LinkSigner>> {
+    let sql = "SELECT id, secret, clock_timestamp() AS now FROM public.booking_automation_link_keys ORDER BY id DESC LIMIT 1";
+    let rows = transaction.query(sql, &[]).await?;
+    Ok(rows.first().map(|row| LinkSigner {
+        base: base.to_owned(),
+        key: LinkKey {
+            id: row.get::<_, i32>("id").cast_unsigned(),
+            secret: row.get::<_, Vec<u8>>("secret").into(),
+        },
+        now: row.get("now"),
+    }))
 }
 
 /// The keys that this process knows.

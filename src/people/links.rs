@@ -30,6 +30,8 @@ pub(crate) enum Purpose {
     Preferences,
     /// Whether a customer will come to a booking, and its cancellation.
     Attendance,
+    /// A person's bookings, for their calendar.
+    Calendar,
 }
 
 impl Purpose {
@@ -38,6 +40,7 @@ impl Purpose {
         match self {
             Self::Preferences => 1,
             Self::Attendance => 2,
+            Self::Calendar => 3,
         }
     }
 
@@ -46,6 +49,7 @@ impl Purpose {
         match self {
             Self::Preferences => "p",
             Self::Attendance => "a",
+            Self::Calendar => "calendar",
         }
     }
 }
@@ -115,6 +119,15 @@ impl LinkSigner {
         };
         let token = sign(&link, &self.key)?;
         Some(format!("{}/{}/{token}", self.base, purpose.path()))
+    }
+}
+
+impl LinkSigner {
+    /// The address of a person's feed, which stands in no message.
+    pub(crate) fn feed_url(&self, person: &str, language: &Language) -> Option<String> {
+        let kind = KindName::Confirmed;
+        let url = self.url(Purpose::Calendar, person, kind, language, None)?;
+        Some(format!("{url}.ics"))
     }
 }
 

@@ -1,6 +1,7 @@
 //! What people decide about their messages, and the signed links by which they do it.
 
 pub(crate) mod attendance;
+pub(crate) mod calendar;
 pub(crate) mod keys;
 pub(crate) mod links;
 pub(crate) mod preferences;

@@ -317,7 +317,7 @@ const OTHER_WORDS: [&str; 8] = [
     "block_size bookings completed_at conenforced d dblink e email_address information_schema m mail n name p pg_catalog pg_class pg_proc \
      pg_rewrite r role security_invoker server_encoding server_version server_version_num session_replication_role start_at \
      services start_time text users uuid v",
-    "advisory array base64 bigint boolean c f hex hour insufficient_privilege integer minute none null number numeric object off on public serializable transaction_isolation \
+    "advisory array base64 bigint boolean c f hex hour insufficient_privilege integer milliseconds minute none null number numeric object off on public serializable transaction_isolation \
       smallint restrict_violation status true",
     // Kinds of objects that `migrate` and `uninstall` name, their ledger, and units of their progress.
     "active function index table trigger view blocks created rows uninstalled",

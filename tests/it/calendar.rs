@@ -42,6 +42,17 @@ fn ask(mut program: Command, given: &Value) -> Result<Value, String> {
 /// What Python's parser of mails and the icalendar library find; `None`, with a message, where the
 /// library is not installed.
 fn python(mails: &[Mail]) -> Option<Vec<Value>> {
+    let raw = |mail: &Mail| STANDARD.encode(&mail.calendar().unwrap().mail);
+    let mails: Vec<_> = mails.iter().map(raw).collect();
+    ask_python(&[], &json!(mails))
+}
+
+/// The same, of feeds.
+pub fn python_on_feeds(texts: &[&str]) -> Option<Vec<Value>> {
+    ask_python(&["feeds"], &json!(texts))
+}
+
+fn ask_python(arguments: &[&str], given: &Value) -> Option<Vec<Value>> {
     let missing = || {
         skipped("icalendar is not installed (make judges)");
         None
@@ -50,13 +61,9 @@ fn python(mails: &[Mail]) -> Option<Vec<Value>> {
         return missing();
     };
     let mut command = Command::new(python);
-    command.arg(concat!(
-        env!("CARGO_MANIFEST_DIR"),
-        "/tests/it/calendars.py"
-    ));
-    let raw = |mail: &Mail| STANDARD.encode(&mail.calendar().unwrap().mail);
-    let mails: Vec<_> = mails.iter().map(raw).collect();
-    match ask(command, &json!(mails)) {
+    let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/it/calendars.py");
+    command.arg(script).args(arguments);
+    match ask(command, given) {
         Ok(found) => Some(found.as_array().unwrap().clone()),
         Err(error) if error.contains("No module named 'icalendar'") => missing(),
         Err(error) => panic!("{error}"),
@@ -64,7 +71,7 @@ fn python(mails: &[Mail]) -> Option<Vec<Value>> {
 }
 
 /// What ical.js finds in calendars; `None`, with a message, where it is not installed.
-fn ical_js(texts: &[&str]) -> Option<Vec<Value>> {
+pub fn ical_js(texts: &[&str]) -> Option<Vec<Value>> {
     let judges = concat!(env!("CARGO_MANIFEST_DIR"), "/target/judges-node");
     let is_installed = Path::new(judges).join("node_modules/ical.js").exists();
     let Some(node) = find("node", &[]).filter(|_| is_installed) else {

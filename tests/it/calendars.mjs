@@ -26,6 +26,11 @@ const found = JSON.parse(await read(process.stdin)).map((text) => {
     description: event.description,
     location: event.location,
     organizer: event.organizer,
+    all: components.map((one) => ({
+      uid: one.getFirstPropertyValue("uid"),
+      status: one.getFirstPropertyValue("status"),
+      sequence: one.getFirstPropertyValue("sequence"),
+    })),
     attendees: event.attendees.map((attendee) => attendee.getFirstValue()),
   };
 });

@@ -1,5 +1,5 @@
 """Reads mails as a mail reader and a calendar would, with Python's own parser of mails and the icalendar library: prints what
-they found, as JSON. Reads a list of mails in base64."""
+they found, as JSON. Reads a list of mails in base64; or, with the argument `feeds`, a list of calendars."""
 import base64
 import email
 import email.policy
@@ -63,4 +63,23 @@ def read(raw):
     }
 
 
+def read_feed(text):
+    calendar = Calendar.from_ical(text)
+    events = calendar.walk("VEVENT")
+    return {
+        "defects": [str(error) for component in calendar.walk() for error in component.errors],
+        "method": str(calendar["METHOD"]),
+        "name": [str(calendar[name]) for name in ("NAME", "X-WR-CALNAME")],
+        "refresh": [calendar["REFRESH-INTERVAL"].params["VALUE"], calendar["REFRESH-INTERVAL"].to_ical().decode()],
+        "lives": calendar["X-PUBLISHED-TTL"].to_ical().decode(),
+        "properties": sorted({name for event in events for name in event.keys()}),
+        "events": [
+            {"uid": str(one["UID"]), "status": str(one["STATUS"]), "sequence": int(one["SEQUENCE"])} for one in events
+        ],
+    }
+
+
+if sys.argv[1:] == ["feeds"]:
+    json.dump([read_feed(text) for text in json.load(sys.stdin)], sys.stdout)
+    sys.exit()
 json.dump([read(base64.b64decode(mail)) for mail in json.load(sys.stdin)], sys.stdout)

@@ -209,7 +209,7 @@ async fn a_scanner_that_follows_the_link_changes_nothing() {
     for _ in 0..2 {
         let page = get(&server, &path).await;
         assert_page(&page, 200);
-        assert_eq!(page.body.matches(" checked").count(), 6, "{}", page.body);
+        assert_eq!(page.body.matches(" checked").count(), 7, "{}", page.body);
         assert!(
             page.body.contains("Unsubscribe: Reminders"),
             "{}",
@@ -297,7 +297,7 @@ async fn people_choose_kinds_and_language_on_their_page() {
     let subject = mails.last().unwrap().subject();
     assert!(subject.starts_with("Erinnerung: "), "{subject}");
     let page = post(&server, &path, "shown=expired+reminder&wants-expired=yes").await;
-    assert_eq!(page.body.matches(" checked").count(), 2, "{}", page.body);
+    assert_eq!(page.body.matches(" checked").count(), 3, "{}", page.body);
     let expected = ["confirmed", "follow-up", "reminder", "rescheduled"];
     assert_eq!(
         opt_outs(&app).await,

@@ -35,6 +35,7 @@ mod digest;
 mod endpoint;
 mod erasure;
 mod failures;
+mod feed;
 mod feedback;
 mod guarantees;
 mod histories;

@@ -188,7 +188,7 @@ async fn what_support_stores_is_what_the_page_shows_and_the_claim_heeds() {
         "{}",
         page.body
     );
-    assert_eq!(page.body.matches(" checked").count(), 5, "{}", page.body);
+    assert_eq!(page.body.matches(" checked").count(), 6, "{}", page.body);
     let id = app.confirmed(noon() + hours(24) + minutes(1)).await;
     app.run(noon() + minutes(2)).await;
     assert_eq!(app.reminders(id).await, ["24h skipped opted_out"]);

@@ -4,6 +4,7 @@
 //! A request is checked as for `/run`: path, method, size, credentials, rate; then each parameter.
 
 mod bookings;
+mod calendar;
 mod errors;
 mod guard;
 mod notices;
@@ -57,6 +58,7 @@ pub(crate) fn routes(
             any(notices::drop),
         )
         .route("/people/{id}", any(people::erase_person))
+        .route("/people/{id}/calendar", any(calendar::calendar))
         .route("/people/{id}/messages", any(people::erase_messages))
         .route("/people/{id}/preferences", any(preferences::preferences))
         .route("/preview", any(preview::preview))

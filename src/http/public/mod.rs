@@ -5,6 +5,7 @@
 //! database is touched, and no path is logged.
 
 mod attendance;
+mod calendar;
 mod form;
 mod page;
 mod preferences;
@@ -58,6 +59,7 @@ pub(crate) fn routes(
         .route("/p/{token}", any(preferences::preferences))
         .route("/a/{token}", any(attendance::attend))
         .route("/a/{token}/cancel", any(attendance::cancel))
+        .route("/calendar/{name}", any(calendar::calendar))
         .with_state(Arc::new(Public {
             look: Look::new(automation.sender(), automation.messages()),
             automation,

@@ -197,7 +197,7 @@ const OWN_TABLES: &[OwnTable] = &[
         "booking_automation_preferences",
         "24_people",
         "person_id text, language text, timezone text, quiet_from time, quiet_until time, \
-         channels _text, links_from timestamptz, updated_at timestamptz",
+         channels _text, links_from timestamptz, calendar_from timestamptz, updated_at timestamptz",
     ),
     table(
         "booking_automation_opt_outs",

@@ -1,0 +1,298 @@
+//! The feed of a person's bookings, which calendars fetch again and again.
+
+use serde_json::{Value, json};
+use uuid::Uuid;
+
+use crate::app::{App, hours, minutes, noon};
+use crate::calendar::{ical_js, python_on_feeds};
+use crate::client::{Answer, request};
+use crate::http::Server;
+use crate::links::{BASE, app_with_links, assert_page, path_of, reminder};
+use crate::notices::{set_start, set_status};
+use crate::status::{ask, support};
+
+async fn serve(app: &mut App) -> Server {
+    support(app, noon()).await
+}
+
+/// The path of a new address of a person's feed.
+async fn feed_of(server: &Server, person: Uuid) -> String {
+    let path = format!("/people/{person}/calendar");
+    let answer = ask(server, "GET", &path, &[], b"").await;
+    assert_eq!(answer.status, 200, "{answer:?}");
+    let answer = answer.json();
+    assert_eq!(answer["person_id"], json!(person));
+    let path = answer["url"].as_str().unwrap().strip_prefix(BASE).unwrap();
+    assert!(
+        path.starts_with("/calendar/") && path.ends_with(".ics"),
+        "{path}"
+    );
+    path.to_owned()
+}
+
+async fn fetch(server: &Server, path: &str) -> Answer {
+    request(server.port, "GET", path, &[], b"").await
+}
+
+/// `uid status sequence` of each booking, by the names of the tests, in the order of the feed.
+fn in_short(feed: &Answer, names: &[(Uuid, &str)]) -> Vec<String> {
+    assert_eq!(feed.status, 200, "{feed:?}");
+    let events = feed.body.split("BEGIN:VEVENT\r\n").skip(1);
+    let shorten = |event: &str| {
+        let of = |name: &str| {
+            let (_, rest) = event.split_once(&format!("\r\n{name}:")).unwrap();
+            rest.split("\r\n").next().unwrap().to_owned()
+        };
+        let (uid, _) = event.split_once("\r\n").unwrap();
+        let id = uid.strip_prefix("UID:").unwrap().split('@').next().unwrap();
+        let id: Uuid = id.parse().unwrap();
+        let (_, name) = names.iter().find(|(known, _)| *known == id).unwrap();
+        format!("{name} {} {}", of("STATUS"), of("SEQUENCE"))
+    };
+    events.map(shorten).collect()
+}
+
+async fn status_at(app: &App, at: chrono::DateTime<chrono::Utc>, id: Uuid, status: &str) {
+    app.set_clock(at).await;
+    set_status(app, id, status).await;
+    app.set_clock(noon()).await;
+}
+
+#[tokio::test]
+async fn a_feed_has_a_persons_bookings_as_their_mails_have_them() {
+    let mut app = app_with_links().await;
+    let other = app
+        .person("Olga", Some("olga@customers.example"), "UTC")
+        .await;
+    let own = app.booking("confirmed", noon() + hours(48)).await;
+    let moved = app.booking("confirmed", noon() + hours(50)).await;
+    set_start(&app, moved, noon() + hours(24)).await;
+    let cancelled = app.booking("confirmed", noon() + hours(72)).await;
+    set_status(&app, cancelled, "cancelled").await;
+    // It was in nobody's calendar.
+    let pending = app.booking("pending", noon() + hours(72)).await;
+    let declined = app.booking("pending", noon() + hours(72)).await;
+    set_status(&app, declined, "cancelled").await;
+    let others = app.booking("confirmed", noon() + hours(96)).await;
+    app.sql(
+        "UPDATE bookings SET customer_id = $2 WHERE id = $1",
+        &[&others, &other],
+    )
+    .await;
+    let names = [
+        (own, "own"),
+        (moved, "moved"),
+        (cancelled, "cancelled"),
+        (pending, "pending"),
+        (declined, "declined"),
+        (others, "others"),
+    ];
+    let server = serve(&mut app).await;
+    let feed = fetch(&server, &feed_of(&server, app.customer).await).await;
+    let expected = [
+        "moved CONFIRMED 4",
+        "own CONFIRMED 2",
+        "cancelled CANCELLED 3",
+    ];
+    assert_eq!(in_short(&feed, &names), expected);
+    assert_eq!(feed.header("content-type"), "text/calendar; charset=utf-8");
+    assert_eq!(feed.header("referrer-policy"), "no-referrer");
+    // The provider has the bookings of both customers, and the other customer has one.
+    let of_provider = fetch(&server, &feed_of(&server, app.provider).await).await;
+    assert_eq!(in_short(&of_provider, &names).len(), 4);
+    assert!(
+        of_provider
+            .body
+            .contains("SUMMARY:Massage with Carla Customer")
+    );
+    let of_other = fetch(&server, &feed_of(&server, other).await).await;
+    assert_eq!(in_short(&of_other, &names), ["others CONFIRMED 2"]);
+    // Nobody is asked for an answer by a feed.
+    assert!(!feed.body.contains("ATTENDEE"), "{}", feed.body);
+    assert!(!feed.body.contains("VALARM"), "{}", feed.body);
+
+    // The mail about the same booking.
+    app.run(noon() + minutes(1)).await;
+    let mails = app.ses.mails();
+    let mail = mails
+        .iter()
+        .find(|mail| mail.to() == "carla@customers.example")
+        .unwrap();
+    let in_mail = &mail.calendar().unwrap().text;
+    for line in [
+        "SEQUENCE:4",
+        "DTSTART:20260302T120000Z",
+        "SUMMARY:Massage with Petra Provider",
+    ] {
+        assert!(in_mail.contains(line) && feed.body.contains(line), "{line}");
+    }
+    assert!(in_mail.contains(&format!("UID:{moved}@booking-automation")));
+}
+
+#[tokio::test]
+async fn other_calendars_read_the_feed() {
+    let mut app = app_with_links().await;
+    app.sql(
+        "UPDATE services SET title = $1",
+        &[&"x\r\nEND:VEVENT\r\nBEGIN:VEVENT\r\nUID:evil,;\\ 👩‍👩‍👧"],
+    )
+    .await;
+    let own = app.booking("confirmed", noon() + hours(48)).await;
+    let cancelled = app.booking("confirmed", noon() + hours(72)).await;
+    set_status(&app, cancelled, "cancelled").await;
+    let server = serve(&mut app).await;
+    let feed = fetch(&server, &feed_of(&server, app.customer).await).await;
+    let expected = json!([
+        {"uid": format!("{own}@booking-automation"), "status": "CONFIRMED", "sequence": 2},
+        {"uid": format!("{cancelled}@booking-automation"), "status": "CANCELLED", "sequence": 3},
+    ]);
+    if let Some(found) = python_on_feeds(&[&feed.body]) {
+        let found = &found[0];
+        assert_eq!(found["defects"], json!([]));
+        assert_eq!(found["method"], "PUBLISH");
+        assert_eq!(found["refresh"], json!(["DURATION", "PT1H"]));
+        assert_eq!(found["lives"], "PT1H");
+        assert_eq!(found["events"], expected);
+        let names: Vec<Value> = found["name"].as_array().unwrap().clone();
+        assert!(!names[0].as_str().unwrap().is_empty() && names[0] == names[1]);
+    }
+    if let Some(found) = ical_js(&[&feed.body]) {
+        assert_eq!(found[0]["method"], "PUBLISH");
+        assert_eq!(found[0]["all"], expected);
+    }
+}
+
+#[tokio::test]
+async fn a_cancelled_booking_stays_for_thirty_days() {
+    let mut app = app_with_links().await;
+    let [long_ago, lately] = [
+        app.booking("confirmed", noon() + hours(24 * 60)).await,
+        app.booking("confirmed", noon() + hours(24 * 61)).await,
+    ];
+    let days = |days: i64| noon() - hours(24 * days);
+    status_at(&app, days(30), long_ago, "cancelled").await;
+    status_at(&app, days(30) + minutes(1), lately, "cancelled").await;
+    let names = [(long_ago, "long ago"), (lately, "lately")];
+    let server = serve(&mut app).await;
+    let path = feed_of(&server, app.customer).await;
+    let feed = fetch(&server, &path).await;
+    assert_eq!(in_short(&feed, &names), ["lately CANCELLED 3"]);
+    // Confirmed again, it is back with a higher sequence.
+    set_status(&app, long_ago, "confirmed").await;
+    let feed = fetch(&server, &path).await;
+    assert_eq!(
+        in_short(&feed, &names),
+        ["long ago CONFIRMED 4", "lately CANCELLED 3"]
+    );
+}
+
+#[tokio::test]
+async fn an_unchanged_feed_is_not_sent_again() {
+    let mut app = app_with_links().await;
+    let id = app.booking("confirmed", noon() + hours(48)).await;
+    let server = serve(&mut app).await;
+    let path = feed_of(&server, app.customer).await;
+    let first = fetch(&server, &path).await;
+    let tag = first.header("etag").to_owned();
+    assert!(
+        tag.starts_with('"') && tag.ends_with('"') && tag.len() == 45,
+        "{tag}"
+    );
+    assert_eq!(first.header("cache-control"), "private, no-cache");
+    let with = async |known: &str| {
+        let header = [("If-None-Match", known.as_bytes())];
+        request(server.port, "GET", &path, &header, b"").await
+    };
+    for known in [
+        tag.clone(),
+        format!("\"other\", {tag}"),
+        format!("W/{tag}"),
+        "*".to_owned(),
+    ] {
+        let again = with(&known).await;
+        assert_eq!((again.status, again.body.as_str()), (304, ""), "{known}");
+        assert_eq!(again.header("etag"), tag);
+    }
+    for known in ["\"other\"", "", &tag[1..44]] {
+        assert_eq!(with(known).await.status, 200, "{known}");
+    }
+    let head = request(server.port, "HEAD", &path, &[], b"").await;
+    assert_eq!((head.status, head.body.as_str()), (200, ""));
+    assert_eq!(head.header("etag"), tag);
+    // A change of a booking is one of its feed.
+    for change in [
+        "UPDATE bookings SET location = 'Nebenan 2' WHERE id = $1",
+        "UPDATE bookings SET scheduled_at = scheduled_at + interval '1 hour' WHERE id = $1",
+        "UPDATE bookings SET status = 'cancelled' WHERE id = $1",
+    ] {
+        let before = fetch(&server, &path).await.header("etag").to_owned();
+        app.sql(change, &[&id]).await;
+        let after = with(&before).await;
+        assert_eq!(after.status, 200, "{change}");
+        assert_ne!(after.header("etag"), before);
+    }
+}
+
+#[tokio::test]
+async fn an_address_can_be_revoked_and_another_made() {
+    let mut app = app_with_links().await;
+    let mail_path = path_of(&reminder(&app).await);
+    let server = serve(&mut app).await;
+    let old = feed_of(&server, app.customer).await;
+    let of_provider = feed_of(&server, app.provider).await;
+    assert_eq!(fetch(&server, &old).await.status, 200);
+    let path = format!("/people/{}/calendar", app.customer);
+    let answer = ask(&server, "DELETE", &path, &[], b"").await;
+    assert_eq!(answer.status, 200, "{answer:?}");
+    assert_page(&fetch(&server, &old).await, 404);
+    let new = feed_of(&server, app.customer).await;
+    assert_eq!(fetch(&server, &new).await.status, 200);
+    // Nobody else's, and no link in a mail.
+    assert_eq!(fetch(&server, &of_provider).await.status, 200);
+    assert_page(&fetch(&server, &mail_path).await, 200);
+    // Whoever is erased has none that works.
+    let erase = format!("/people/{}", app.customer);
+    assert_eq!(ask(&server, "DELETE", &erase, &[], b"").await.status, 200);
+    assert_page(&fetch(&server, &new).await, 404);
+}
+
+#[tokio::test]
+async fn whatever_is_no_address_of_a_feed_gets_404() {
+    let mut app = app_with_links().await;
+    let mail_path = path_of(&reminder(&app).await);
+    let server = serve(&mut app).await;
+    let feed = feed_of(&server, app.customer).await;
+    let name = feed.strip_prefix("/calendar/").unwrap().to_owned();
+    let token = name.strip_suffix(".ics").unwrap();
+    let of_mail = mail_path.strip_prefix("/p/").unwrap();
+    for path in [
+        format!("/calendar/{token}"),
+        format!("/calendar/{of_mail}.ics"),
+        format!("/calendar/x{name}"),
+        "/calendar/.ics".to_owned(),
+        format!("/p/{token}"),
+    ] {
+        assert_page(&fetch(&server, &path).await, 404);
+    }
+    let posted = request(server.port, "POST", &feed, &[], b"").await;
+    assert_eq!((posted.status, posted.header("allow")), (405, "GET, HEAD"));
+    // Nobody without a UUID has bookings.
+    let answer = ask(&server, "GET", "/people/somebody/calendar", &[], b"").await;
+    assert_eq!(answer.status, 400, "{answer:?}");
+    let sql = "SELECT NOT EXISTS (SELECT FROM booking_automation_preferences)";
+    assert!(
+        app.one(sql, &[]).await.get::<_, bool>(0),
+        "a visit writes nothing"
+    );
+}
+
+#[tokio::test]
+async fn without_a_base_of_links_there_are_no_feeds() {
+    let mut app = App::new().await;
+    let server = serve(&mut app).await;
+    let path = format!("/people/{}/calendar", app.customer);
+    let answer = ask(&server, "GET", &path, &[], b"").await;
+    assert_eq!(answer.status, 409, "{answer:?}");
+    assert!(answer.body.contains("LINK_BASE_URL"), "{}", answer.body);
+    assert_eq!(fetch(&server, "/calendar/x.ics").await.status, 404);
+}
