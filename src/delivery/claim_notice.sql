@@ -40,12 +40,13 @@ SELECT CASE n.on_event
            WHEN 'cancelled' THEN n.facts || jsonb_strip_nulls(jsonb_build_object('by', CASE
                WHEN n.facts ->> 'by' IS NOT NULL THEN n.facts ->> 'by'
                ELSE (
-                    -- The owner's programs write who it was into the booking, where it has this column; else the name
-                    -- means that of `absent`. The row as a whole may have megabytes.
-                    SELECT CASE own.canceller WHEN b.customer_id::text THEN 'customer' WHEN b.provider_id::text THEN 'provider' END
-                      FROM (SELECT NULL::text AS cancelled_by) AS absent
+                    -- The owner's programs write who it was into the booking, where it has these columns; else their names
+                    -- mean those of `absent`. The row as a whole may have megabytes.
+                    SELECT CASE own.canceller WHEN own.customer THEN 'customer' WHEN own.provider THEN 'provider' END
+                      FROM (SELECT NULL::text AS cancelled_by, NULL::text AS customer_id, NULL::text AS provider_id) AS absent
                      CROSS JOIN LATERAL (
-                           SELECT cancelled_by::text AS canceller FROM public.bookings AS o WHERE o.id = e.booking_id) AS own)
+                           SELECT cancelled_by::text AS canceller, customer_id::text AS customer, provider_id::text AS provider
+                             FROM public.bookings AS o WHERE o.id = e.booking_id) AS own)
                END))
            ELSE n.facts
        END AS facts,

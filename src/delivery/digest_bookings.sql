@@ -14,10 +14,15 @@ WITH digest AS MATERIALIZED (
     -- The ids by which bookings refer to the person.
     SELECT d.*, referred_id::uuid FROM digest d CROSS JOIN LATERAL jsonb_array_elements_text(d.people) AS referred_id
 ), booking AS (
-    SELECT b.id, b.scheduled_at, b.customer_id, b.provider_id
-      FROM public.bookings b
-     WHERE b.status = 'confirmed' AND b.scheduled_at > (SELECT begins FROM span) - interval '1 second'
-       AND b.scheduled_at < (SELECT ends FROM span)
+    -- Columns that bookings may lack. Where it has them, the names mean its own.
+    SELECT b.*
+      FROM (SELECT NULL::uuid AS customer_id, NULL::uuid AS provider_id) AS absent
+     CROSS JOIN LATERAL (
+           SELECT b.id, b.scheduled_at, customer_id, provider_id
+             FROM public.bookings b
+            WHERE b.status = 'confirmed' AND b.scheduled_at > (SELECT begins FROM span) - interval '1 second'
+              AND b.scheduled_at < (SELECT ends FROM span)
+           ) AS b
 ), found AS MATERIALIZED (
     SELECT r.position, r.id, r.audience, r.person_id, r.begins, r.ends, b.id AS booking_id, b.scheduled_at
       FROM referred r JOIN booking b ON b.provider_id = r.referred_id

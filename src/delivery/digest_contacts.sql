@@ -35,10 +35,11 @@ SELECT page.*
                                           pg_catalog.unnest(pg_catalog.current_setting('booking_automation.audiences')::pg_catalog.text[]),
                                           pg_catalog.unnest(pg_catalog.current_setting('booking_automation.people')::pg_catalog.uuid[]))
                                WITH ORDINALITY AS e (id, booking_id, audience, of_person, position)
+                         CROSS JOIN (SELECT NULL::pg_catalog.uuid AS customer_id, NULL::pg_catalog.uuid AS provider_id) AS lacking
                          CROSS JOIN LATERAL (
                                SELECT b.scheduled_at AS starts_at,
                                       b.duration_minutes::pg_catalog.int8 AS duration_minutes,
-                                      CASE WHEN e.audience OPERATOR(pg_catalog.=) 'customer' THEN b.customer_id ELSE b.provider_id END AS referred_id
+                                      CASE WHEN e.audience OPERATOR(pg_catalog.=) 'customer' THEN customer_id ELSE provider_id END AS referred_id
                                  FROM public.bookings AS b
                                 WHERE b.id OPERATOR(pg_catalog.=) e.booking_id
                                ) AS b

@@ -210,14 +210,18 @@ pub(crate) async fn claim_page(
     ];
     let sql = claim_sql(candidates.liveness);
     let rows = transaction.query(&sql, &parameters).await?;
+    Ok(page_of(&rows, candidates))
+}
+
+fn page_of(rows: &[Row], candidates: &Candidates) -> MessagePage {
     // The statement always has a row if the channel has its own.
     let Some(first) = rows.first() else {
-        return Ok(MessagePage {
+        return MessagePage {
             is_without_channel: true,
             ..MessagePage::default()
-        });
+        };
     };
-    Ok(MessagePage {
+    MessagePage {
         free_in: Duration::try_from_secs_f64(first.get("free_in")).unwrap_or_default(),
         is_without_channel: false,
         room: first.get("room"),
@@ -230,7 +234,7 @@ pub(crate) async fn claim_page(
             .iter()
             .filter_map(|row| ClaimedMessage::of(row, candidates))
             .collect(),
-    })
+    }
 }
 
 /// Waits for other transactions that claim or settle.

@@ -13,6 +13,7 @@ WITH rule AS MATERIALIZED (
     SELECT b.id, b.scheduled_at, b.created_at::timestamptz, r.name, r.audience, r.channel, r.lead, b.person_id,
            NULL::timestamptz AS moved_to
       FROM rule r
+     CROSS JOIN {absent}
      CROSS JOIN LATERAL (
             SELECT b.id, b.scheduled_at, b.created_at, {person} AS person_id
               FROM public.bookings b
@@ -21,11 +22,15 @@ WITH rule AS MATERIALIZED (
                AND b.scheduled_at > $2 + r.lead
            ) AS b
     UNION
-    SELECT b.id, b.scheduled_at, b.created_at::timestamptz, r.name, r.audience, r.channel, r.lead, {person}, NULL
+    SELECT b.id, b.scheduled_at, b.created_at::timestamptz, r.name, r.audience, r.channel, r.lead, b.person_id, NULL
       FROM rule r
-      JOIN public.bookings b ON b.id = ANY ($3)
-     WHERE b.status = 'confirmed'
-       AND public.booking_automation_is_due(b.scheduled_at, r.lead, r.effective_from, $1)
+     CROSS JOIN {absent}
+     CROSS JOIN LATERAL (
+            SELECT b.id, b.scheduled_at, b.created_at, {person} AS person_id
+              FROM public.bookings b
+             WHERE b.id = ANY ($3) AND b.status = 'confirmed'
+               AND public.booking_automation_is_due(b.scheduled_at, r.lead, r.effective_from, $1)
+           ) AS b
     UNION ALL
     -- Quiet hours move them to now.
     SELECT id, scheduled_at, created_at::timestamptz, name, audience, channel, lead, person_id, begins_at

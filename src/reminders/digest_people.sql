@@ -12,9 +12,11 @@ SELECT c.audience, c.person_id, c.timezone, c.place_timezone, pg_catalog.array_a
                 SELECT b.id, b.scheduled_at, a.audience,
                        CASE WHEN a.audience OPERATOR(pg_catalog.=) 'customer' THEN b.customer_id ELSE b.provider_id END AS referred_id
                   FROM pg_catalog.unnest(pg_catalog.current_setting('booking_automation.bookings')::pg_catalog.uuid[]) AS e (id)
+                 -- Columns that bookings may lack. Where it has them, the names mean its own.
+                 CROSS JOIN (SELECT NULL::pg_catalog.uuid AS customer_id, NULL::pg_catalog.uuid AS provider_id) AS lacking
                  CROSS JOIN LATERAL (
                        -- Each is looked up by its key.
-                       SELECT b.id, b.scheduled_at, b.customer_id, b.provider_id FROM public.bookings AS b
+                       SELECT b.id, b.scheduled_at, customer_id, provider_id FROM public.bookings AS b
                         WHERE b.id OPERATOR(pg_catalog.=) e.id LIMIT 1
                        ) AS b
                  CROSS JOIN pg_catalog.unnest($1::pg_catalog.text[]) AS a (audience)

@@ -5,6 +5,7 @@ SELECT b.id, b.scheduled_at, b.created_at, r.name, r.audience, r.channel, r.lead
        b.person_id, quiet.begins_at
   FROM (SELECT r.name, r.audience, channel, r.lead, r.effective_from
           FROM public.reminder_rules r CROSS JOIN unnest(r.channels) AS channel WHERE r.active) AS r
+ CROSS JOIN {absent}
  -- One range of the index on the start for each rule, which is read only if somebody has quiet hours.
  CROSS JOIN LATERAL (
        SELECT b.id, b.scheduled_at, b.created_at, {person} AS person_id

@@ -5,9 +5,13 @@
 
 use crate::database::owner_functions::Liveness;
 
-/// SQL of the name of the person whom the rule `r` tells about the booking `b`.
+/// SQL of a relation beside a sub-query of `bookings`: columns that `bookings` may lack. Where it has
+/// them, the names in the sub-query mean its own.
+const ABSENT: &str = "(SELECT NULL::text AS customer_id, NULL::text AS provider_id) AS absent";
+/// SQL of the name of the person whom the rule `r` tells about a booking, in a sub-query beside
+/// [`ABSENT`].
 const PERSON: &str =
-    "CASE r.audience WHEN 'customer' THEN b.customer_id::text ELSE b.provider_id::text END";
+    "CASE r.audience WHEN 'customer' THEN customer_id::text ELSE provider_id::text END";
 /// SQL of a query of the reminders that move to `$1`.
 const EARLY: &str = include_str!("early.sql");
 /// SQL of a query with the columns of [`EARLY`] that has no rows.
@@ -36,6 +40,7 @@ pub(crate) fn with_quiet_hours(sql: &str, liveness: Liveness, since: &str) -> St
     sql.replace("{early}", early)
         .replace("{quiet}", &quiet.replace("{pair}", "p"))
         .replace("{person}", PERSON)
+        .replace("{absent}", ABSENT)
         .replace("{since}", since)
 }
 
@@ -43,9 +48,13 @@ pub(crate) fn with_quiet_hours(sql: &str, liveness: Liveness, since: &str) -> St
 /// `$1`.
 pub(crate) fn due_times_sql(liveness: Liveness) -> String {
     let sql = "WITH pair AS (
-             SELECT b.scheduled_at, r.lead, {person} AS person_id
-               FROM public.bookings b, public.reminder_rules r
-              WHERE b.id = $1 AND b.status = 'confirmed' AND isfinite(b.scheduled_at) AND r.active
+             SELECT b.scheduled_at, r.lead, b.person_id
+               FROM public.reminder_rules r
+              CROSS JOIN {absent}
+              CROSS JOIN LATERAL (
+                    SELECT b.scheduled_at, {person} AS person_id FROM public.bookings b
+                     WHERE b.id = $1 AND b.status = 'confirmed' AND isfinite(b.scheduled_at)) AS b
+              WHERE r.active
          )
          SELECT DISTINCT due_at
            FROM (SELECT scheduled_at - lead AS due_at FROM pair

@@ -98,9 +98,7 @@ impl Reason {
                  the lead time left"
             }
             Self::Superseded => "a later message replaces it",
-            Self::AlreadyTold => {
-                "an earlier message says the same, and nothing else was sent since"
-            }
+            Self::AlreadyTold => "an earlier message says the same, and none was sent since",
             Self::NoAddress => "there is no address to send it to",
             Self::NoStart => "the booking has no start",
             Self::TooOld => "it was about something that happened more than an hour before",

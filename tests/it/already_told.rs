@@ -73,7 +73,7 @@ async fn a_booking_moved_away_and_back_between_two_passes_is_not_reminded_of_twi
     let server = support(&mut app, later(3)).await;
     let path = format!("/bookings/{id}/timeline");
     let timeline = ask(&server, "GET", &path, &[], b"").await.json();
-    let sentence = "The 24h reminder to the customer by email was not sent: an earlier message says the same, and nothing else was sent since.";
+    let sentence = "The 24h reminder to the customer by email was not sent: an earlier message says the same, and none was sent since.";
     let said = timeline["happened"].as_array().unwrap().last().unwrap()["text"].clone();
     assert_eq!(said, sentence);
 

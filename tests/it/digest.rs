@@ -568,6 +568,41 @@ async fn the_view_may_say_who_the_person_is() {
 }
 
 #[tokio::test]
+async fn a_name_that_is_no_uuid_is_nobodys_digest() {
+    let app = with_digest("provider", 7).await;
+    with_person_id(&app, "person.display_name").await;
+    app.confirmed(seven() + hours(3)).await;
+    app.run(seven()).await;
+    assert_eq!(digests(&app).await, ["Petra Provider 2026-03-02 completed"]);
+}
+
+#[tokio::test]
+async fn a_digest_heeds_what_the_person_has_chosen() {
+    let app = with_digest("provider", 7).await;
+    // 7 o'clock there is an hour before.
+    let sql = "INSERT INTO booking_automation_preferences (person_id, language, timezone)
+               VALUES ($1::uuid::text, 'de', 'Europe/Helsinki')";
+    app.sql(sql, &[&app.provider]).await;
+    app.confirmed(seven() + hours(3)).await;
+    app.run(seven() - hours(1)).await;
+    assert_eq!(digests(&app).await, ["Petra Provider 2026-03-02 completed"]);
+    assert_eq!(app.ses.mails()[0].subject(), "1 Buchung am Mo., 2. März");
+    // They leave digests, and nothing else.
+    let sql = "INSERT INTO booking_automation_opt_outs (person_id, kind) VALUES ($1::uuid::text, 'digest')";
+    app.sql(sql, &[&app.provider]).await;
+    app.confirmed(seven() + hours(26)).await;
+    app.run(seven() + hours(23)).await;
+    assert_eq!(
+        digests(&app).await,
+        [
+            "Petra Provider 2026-03-02 completed",
+            "Petra Provider 2026-03-03 skipped opted_out"
+        ]
+    );
+    assert_eq!(app.ses.mails().len(), 1);
+}
+
+#[tokio::test]
 async fn a_long_day_is_cut() {
     let app = with_digest("provider", 7).await;
     app.sql(
@@ -775,7 +810,7 @@ async fn before_migrate_messages_go_out_as_they_did() {
     app.confirmed(noon() + hours(24)).await;
     app.db
         .batch_execute(
-            "DROP TABLE booking_automation_digest_rules, booking_automation_digest_state;
+            "DROP TABLE booking_automation_digest_rules, booking_automation_digest_state, booking_automation_preferences;
              ALTER TABLE booking_automation_events DROP COLUMN person_id, DROP COLUMN local_day",
         )
         .await

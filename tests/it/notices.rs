@@ -835,7 +835,7 @@ async fn a_claim_of_reminders_reads_nothing_for_notices() {
     let values = [
         ("$11::timestamptz[]", "ARRAY[NULL::timestamptz]"),
         (
-            "$11::text[]",
+            "$12::text[]",
             "(SELECT array_agg(NULL::text) FROM booking_automation_events)",
         ),
         (
