@@ -11,10 +11,11 @@ INSERT INTO public.booking_automation_link_keys (secret)
 SELECT uuid_send(gen_random_uuid()) || uuid_send(gen_random_uuid())
  WHERE NOT EXISTS (SELECT FROM public.booking_automation_link_keys);
 
--- People are found by `person_id` of the contacts view, else by the booking's `customer_id` or `provider_id`, as text.
+-- People are found by `person_id` of the contacts view, else by the booking's `customer_id` or `provider_id`, as text. Each
+-- message is looked up; comparing bytes takes a fraction of the time of comparing as a language does.
 -- What a person has chosen; NULL: the contacts view and the settings decide.
 CREATE TABLE IF NOT EXISTS public.booking_automation_preferences (
-    person_id   text        PRIMARY KEY CHECK (octet_length(person_id) BETWEEN 1 AND 400),
+    person_id   text        COLLATE "C" PRIMARY KEY CHECK (octet_length(person_id) BETWEEN 1 AND 400),
     language    text        CHECK (char_length(language) BETWEEN 1 AND 40),   -- a tag, such as `de`
     timezone    text        CHECK (char_length(timezone) BETWEEN 1 AND 100),  -- an IANA name
     quiet_from  time,
@@ -30,8 +31,8 @@ CREATE TABLE IF NOT EXISTS public.booking_automation_preferences (
 
 -- The kinds of messages that a person does not want.
 CREATE TABLE IF NOT EXISTS public.booking_automation_opt_outs (
-    person_id  text        NOT NULL CHECK (octet_length(person_id) BETWEEN 1 AND 400),
-    kind       text        NOT NULL CHECK (char_length(kind) BETWEEN 1 AND 40), -- a kind of message, such as `reminder`
+    person_id  text        COLLATE "C" NOT NULL CHECK (octet_length(person_id) BETWEEN 1 AND 400),
+    kind       text        COLLATE "C" NOT NULL CHECK (char_length(kind) BETWEEN 1 AND 40), -- a kind of message, such as `reminder`
     created_at timestamptz NOT NULL DEFAULT now(),
     PRIMARY KEY (person_id, kind)
 );

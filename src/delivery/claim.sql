@@ -19,6 +19,9 @@ WITH clock AS MATERIALIZED (
      WHERE c.channel = $1
 ), candidate AS MATERIALIZED (
     SELECT * FROM unnest($8::uuid[], $9::text[], $10::bytea[], $11::text[]) AS candidate (id, email, facts, person_id)
+), asking AS MATERIALIZED (
+    -- Rules whose reminders ask customers whether they will come. The column may be missing.
+    SELECT rule.name FROM public.reminder_rules rule WHERE rule.audience = 'customer' AND to_jsonb(rule) ->> 'asks_attendance' = 'true'
 ), seen AS MATERIALIZED (
     -- The current state of each candidate.
     SELECT e.id, b.status AS booking_status,
@@ -76,9 +79,7 @@ WITH clock AS MATERIALIZED (
            notice.facts AS notice,
            coalesce(s.revision, {latest_revision}) AS revision,
            t.told, who.person_id, own.language, own.timezone,
-           -- The column may be missing.
-           e.event_type = 'reminder_sent' AND e.audience = 'customer'
-               AND coalesce((to_jsonb(r) ->> 'asks_attendance')::boolean, false) AS asks_attendance
+           e.event_type = 'reminder_sent' AND e.audience = 'customer' AND e.rule IN (SELECT name FROM asking) AS asks_attendance
       FROM candidate
       JOIN public.booking_automation_events e ON e.id = candidate.id
      CROSS JOIN pace p

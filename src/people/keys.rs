@@ -29,6 +29,7 @@ const STATEMENT_TIMEOUT: Duration = Duration::from_secs(2);
 pub(crate) const READ: &str =
     "SELECT id AS link_key_id, encode(secret, 'base64') AS link_key_secret,
             created_at < now() - interval '90 days' AS link_key_is_old,
+            created_at < now() - interval '2 minutes' AS link_key_is_settled,
             floor(extract(epoch FROM now()) * 1000)::bigint AS link_key_now
        FROM public.booking_automation_link_keys
       ORDER BY id";
@@ -53,6 +54,9 @@ pub(crate) const MAY_READ: &str =
 #[derive(Debug, Default)]
 pub(crate) struct KeysRead {
     keys: BTreeMap<u32, LinkKey>,
+    /// The newest one that signs. A key begins to sign after two minutes: by then, each process
+    /// that meets its first link has read it, or may read.
+    settled: Option<u32>,
     /// The database's clock.
     now: DateTime<Utc>,
     /// There is none that is new enough to sign.
@@ -82,6 +86,9 @@ impl KeysRead {
                 secret: secret.into(),
             };
             read.keys.insert(id, key);
+            if text("link_key_is_settled") == Some("t") {
+                read.settled = Some(id);
+            }
             read.needs_new &= text("link_key_is_old") == Some("t");
             let milliseconds = text("link_key_now").and_then(|text| text.parse().ok());
             let now = milliseconds.and_then(DateTime::from_timestamp_millis);
@@ -90,9 +97,10 @@ impl KeysRead {
         read
     }
 
-    /// Signs with the newest key. `None`: there is none.
+    /// Signs with the newest key that is settled, else with the newest. `None`: there is none.
     pub(crate) fn signer(&self, base: &str) -> Option<LinkSigner> {
-        let (_, key) = self.keys.last_key_value()?;
+        let settled = self.settled.and_then(|id| self.keys.get(&id));
+        let key = settled.or_else(|| self.keys.values().next_back())?;
         Some(LinkSigner {
             base: base.to_owned(),
             key: key.clone(),

@@ -160,6 +160,15 @@ async fn a_customer_says_that_they_will_come() {
         entry["text"], "The customer said that they will come at 2026-03-02T12:00:00Z.",
         "{timeline}"
     );
+    // In their own language and time zone.
+    let own = br#"{"language": "en-GB", "timezone": "Asia/Tokyo"}"#;
+    let preferences = format!("/people/{}/preferences", app.customer);
+    assert_eq!(
+        ask(&server, "PUT", &preferences, &[], own).await.status,
+        200
+    );
+    let page = get(&server, &path).await.body;
+    assert!(page.contains("Japan Standard Time"), "{page}");
     // Nobody has said so of another time.
     app.sql(
         "UPDATE bookings SET scheduled_at = scheduled_at + interval '1 hour' WHERE id = $1",

@@ -316,6 +316,12 @@ async fn people_choose_kinds_and_language_on_their_page() {
     assert_eq!(app.column(own, &[]).await, ["de"]);
 }
 
+/// The id of the key that signed a link.
+fn key_of(path: &str) -> Vec<u8> {
+    let token = path.strip_prefix("/p/").unwrap();
+    BASE64_URL_SAFE_NO_PAD.decode(token).unwrap()[1..5].to_vec()
+}
+
 /// A token with another byte.
 fn forged(path: &str, position: usize) -> String {
     let token = path.strip_prefix("/p/").unwrap();
@@ -411,8 +417,19 @@ async fn keys_are_replaced_after_90_days_and_old_links_still_work() {
     app.sql(age, &[&"91 days"]).await;
     app.confirmed(noon() + hours(24) + minutes(1)).await;
     app.run(noon() + minutes(2)).await;
-    let second = path_of(app.ses.mails().last().unwrap());
     assert_eq!(app.column(keys, &[]).await, ["2"]);
+    // It begins to sign after two minutes.
+    assert_eq!(
+        key_of(&path_of(app.ses.mails().last().unwrap())),
+        key_of(&first)
+    );
+    let older =
+        "UPDATE booking_automation_link_keys SET created_at = created_at - interval '3 minutes'";
+    app.sql(older, &[]).await;
+    app.confirmed(noon() + hours(24) + minutes(2)).await;
+    app.run(noon() + minutes(2)).await;
+    let second = path_of(app.ses.mails().last().unwrap());
+    assert_ne!(key_of(&second), key_of(&first));
     // Another run does not.
     app.confirmed(noon() + hours(24) + minutes(3)).await;
     app.run(noon() + minutes(4)).await;

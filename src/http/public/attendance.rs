@@ -162,10 +162,12 @@ async fn open(public: &Public, visit: &Visit, read_only: bool) -> Result<Opened,
     let as_of = read_clock(&transaction, public.as_of).await?;
     let invitation = read_invitation(&transaction, booking_id, as_of).await?;
     let is_own = |invitation: &Invitation| invitation.person_id == visit.link.person;
-    let Some(invitation) = invitation.filter(is_own) else {
+    let Some(mut invitation) = invitation.filter(is_own) else {
         transaction.rollback().await?;
         return Err(Stop::Trouble(Trouble::Over));
     };
+    let zone = &mut invitation.facts.timezone;
+    *zone = preferences.timezone.clone().or(zone.take());
     Ok(Opened {
         transaction,
         as_of,
