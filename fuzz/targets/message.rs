@@ -187,6 +187,8 @@ fuzz_target!(|row: Row| {
         is_online: row.is_online,
         place_timezone: row.place_timezone.name(),
         reply_to: None,
+        preferences_link: None,
+        attendance_link: None,
         revision: 1,
         told_at: DateTime::UNIX_EPOCH,
     };
@@ -195,6 +197,7 @@ fuzz_target!(|row: Row| {
         app_link_base: None,
         default_language: Language::matching("en").expect("English"),
         calendar: true,
+        link_base_url: None,
         look: Look::default(),
     };
     let wording = Wording::default();
@@ -227,9 +230,18 @@ fuzz_target!(|row: Row| {
     let properties = |message: &Message| {
         let appointment = message.calendar.as_ref()?;
         let written = appointment.invitation(&address, &address);
-        let lines = written.strip_suffix("\r\n").expect("a whole line").split("\r\n");
-        assert!(lines.clone().all(|line| line.len() <= 75 && !line.contains(['\r', '\n'])));
-        let names = lines.filter(|line| !line.starts_with(' ')).map(|line| line.split(':').next().map(str::to_owned));
+        let lines = written
+            .strip_suffix("\r\n")
+            .expect("a whole line")
+            .split("\r\n");
+        assert!(
+            lines
+                .clone()
+                .all(|line| line.len() <= 75 && !line.contains(['\r', '\n']))
+        );
+        let names = lines
+            .filter(|line| !line.starts_with(' '))
+            .map(|line| line.split(':').next().map(str::to_owned));
         Some(names.collect::<Vec<_>>())
     };
     assert_eq!(properties(&message), properties(&tame), "{calendar:?}");
