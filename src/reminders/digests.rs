@@ -15,13 +15,13 @@ use tokio_postgres::types::Type;
 use uuid::Uuid;
 
 use crate::database::owner_functions::Liveness;
-use crate::database::{DatabaseError, Parameter, Result, Transaction};
+use crate::database::{Parameter, Result, Transaction};
 use crate::primitives::zones::{iana_name, zone_of_person};
 use crate::reminders::decisions::Decisions;
 use crate::reminders::digest_rules::{DigestRule, DigestRules, LocalDay};
 
-/// Reads of the people in one pass, at most: a part of the bookings that fails is halved.
-const MOST_READS: usize = 32;
+/// Parts that are left out, at most: where more fail, all of them may.
+const MOST_LEFT_OUT: usize = 8;
 /// Bookings that start within this time of each other are not told apart any more.
 const SMALLEST_PART: TimeDelta = TimeDelta::minutes(1);
 
@@ -66,7 +66,7 @@ impl DueDigests {
                     .entry(key)
                     .or_insert_with(|| LocalDay::due(&zone, rule.hour, since, as_of));
                 for day in days {
-                    digests.add(row, rule, day, as_of);
+                    digests.add(row, rule, day);
                 }
             }
         }
@@ -74,10 +74,9 @@ impl DueDigests {
     }
 
     /// Adds the digest of a day, unless the day is empty.
-    fn add(&mut self, row: &Row, rule: &DigestRule, day: &LocalDay, as_of: DateTime<Utc>) {
+    fn add(&mut self, row: &Row, rule: &DigestRule, day: &LocalDay) {
         let starts: Vec<DateTime<Utc>> = row.get("starts");
-        let in_day =
-            |start: &DateTime<Utc>| as_of < *start && day.begins <= *start && *start < day.ends;
+        let in_day = |start: &DateTime<Utc>| day.begins <= *start && *start < day.ends;
         let is_in_force = rule.is_in_force(day.due_at);
         let Some(last) = starts
             .into_iter()
@@ -130,19 +129,21 @@ pub(crate) async fn enqueue_digests(
         return Ok(decisions);
     }
     let mut parts = vec![(as_of, rules.until(as_of))];
-    let mut reads = 0;
+    let mut left_out = Vec::new();
     while let Some(part) = parts.pop() {
-        if reads == MOST_READS || Instant::now() > until {
+        if left_out.len() > MOST_LEFT_OUT || Instant::now() > until {
             tracing::error!(
                 "not all digests that are due could be enqueued; the next pass tries again"
             );
             return Ok(decisions);
         }
-        reads += 1;
         match enqueue_part(transaction, liveness, rules, as_of, run_id, part).await {
             Ok(enqueued) => decisions.pending += enqueued,
             Err(error) if error.is_of_contents() || error.is_statement_timeout() => {
-                parts.extend(halves(part, &error));
+                match halves(part) {
+                    Some(halves) => parts.extend(halves),
+                    None => left_out.push((part.0, error)),
+                }
             }
             Err(error) if error.is_of_a_row() => {
                 tracing::error!(error = error.loggable(), "digests could not be enqueued");
@@ -151,6 +152,24 @@ pub(crate) async fn enqueue_digests(
             Err(error) => return Err(error),
         }
     }
+    if let Some((from, error)) = left_out.first() {
+        tracing::error!(
+            error = error.loggable(),
+            bookings.from = %from,
+            parts.count = left_out.len(),
+            "digests leave out bookings: their people cannot be read"
+        );
+    }
+    record_progress(transaction, rules, as_of).await?;
+    Ok(decisions)
+}
+
+/// Records that all digests that are due have their decisions.
+async fn record_progress(
+    transaction: &Transaction,
+    rules: &DigestRules,
+    as_of: DateTime<Utc>,
+) -> Result<()> {
     let sql =
         "UPDATE public.booking_automation_digest_state SET looked_through = $1, rules_digest = $2";
     let parameters = [
@@ -158,28 +177,22 @@ pub(crate) async fn enqueue_digests(
         (&rules.version as _, Type::TEXT),
     ];
     transaction.execute(sql, &parameters).await?;
-    Ok(decisions)
+    Ok(())
 }
 
 /// Bookings by their starts: after the first, and before the second.
 type Part = (DateTime<Utc>, DateTime<Utc>);
 
-/// The halves of a part that failed; none, if it is too small.
-fn halves((from, to): Part, error: &DatabaseError) -> Vec<Part> {
+/// The halves of a part that failed; `None`: it is too small.
+fn halves((from, to): Part) -> Option<[Part; 2]> {
     let length = to - from;
     if length < SMALLEST_PART {
-        tracing::error!(
-            error = error.loggable(),
-            bookings.from = %from,
-            bookings.to = %to,
-            "digests leave out the bookings of this time: their people cannot be read"
-        );
-        return Vec::new();
+        return None;
     }
     let middle = from + length / 2;
     // Both bounds of a part are outside of it.
     let before = middle + TimeDelta::microseconds(1);
-    vec![(from, before), (middle, to)]
+    Some([(from, before), (middle, to)])
 }
 
 /// Returns how many there are.

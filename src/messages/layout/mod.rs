@@ -83,7 +83,7 @@ pub(super) fn lay_out(
     let page = Page {
         language,
         direction: language.direction()?,
-        preheader: preheader(phrases, &facts),
+        preheader: preheader(phrases, &draft, &facts),
         greeting: match &phrases.greeted {
             Some(name) => phrases.text("greeting", &[("name", name.as_str().into())])?,
             None => phrases.text("greeting-nameless", &[])?,
@@ -219,14 +219,12 @@ fn facts_of_day(phrases: &Phrases<'_>, day: &ListedDay) -> Result<Vec<Fact>, Tex
 }
 
 /// When and where.
-fn preheader(phrases: &Phrases<'_>, facts: &[Fact]) -> String {
+fn preheader(phrases: &Phrases<'_>, draft: &Draft, facts: &[Fact]) -> String {
     let when = facts.iter().find(|fact| fact.style == Style::Important);
     let when = when.and_then(|fact| fact.lines.first());
-    let facts: Vec<_> = [when, phrases.place.as_ref()]
-        .into_iter()
-        .flatten()
-        .cloned()
-        .collect();
+    // Several bookings are at several places.
+    let place = phrases.place.as_ref().filter(|_| draft.day.is_none());
+    let facts: Vec<_> = [when, place].into_iter().flatten().cloned().collect();
     facts.join(" · ")
 }
 
