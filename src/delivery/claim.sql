@@ -73,6 +73,9 @@ WITH clock AS MATERIALIZED (
                          WHERE x.address_hash = a.address_hash) THEN 'suppressed'
                END) AS not_due,
            e.status = 'sending' AND e.attempts >= $7 AS exhausted,
+           -- What is about no start ahead waits for the end of quiet hours.
+           CASE WHEN e.status = 'pending' AND NOT {is_digest} AND e.event_data -> 'notice' ->> 'on_event' IN ('expired', 'completed')
+                THEN {quiet_until} END AS quiet_until,
            -- The provider's events may have settled an earlier unknown outcome.
            public.booking_automation_settled_by(e.id) AS settled_by,
            CASE WHEN isfinite(b.scheduled_at) THEN extract(epoch FROM b.scheduled_at - p.as_of)::float8 END AS seconds_left,
@@ -129,6 +132,14 @@ WITH clock AS MATERIALIZED (
      WHERE e.id = s.id AND s.settled_by IS NULL AND (s.not_due IS NOT NULL OR s.exhausted)
        AND e.status IN ('pending', 'sending') AND e.next_attempt_at <= p.at
     RETURNING e.id, e.status, e.reason
+), postponed AS (
+    UPDATE public.booking_automation_events e
+       SET next_attempt_at = p.at + (s.quiet_until - p.as_of),
+           event_data = e.event_data || jsonb_build_object('quiet_hours', jsonb_build_object('until', s.quiet_until))
+      FROM seen s, pace p
+     WHERE e.id = s.id AND s.settled_by IS NULL AND s.not_due IS NULL AND s.quiet_until IS NOT NULL
+       AND e.status = 'pending' AND e.next_attempt_at <= p.at
+    RETURNING e.id
 ), claimed AS (
     -- The lease and the claim number are committed before the first request leaves. A row whose lease ran out had an
     -- unknown outcome.
@@ -144,7 +155,7 @@ WITH clock AS MATERIALIZED (
                || jsonb_build_object('told', CASE WHEN e.attempts = 0 OR e.event_data ->> 'told' = s.told THEN s.told END)
                || CASE WHEN s.notice IS NULL THEN '{}' ELSE jsonb_build_object('notice', s.notice) END
       FROM seen s, pace p
-     WHERE e.id = s.id AND s.settled_by IS NULL AND s.not_due IS NULL AND NOT s.exhausted
+     WHERE e.id = s.id AND s.settled_by IS NULL AND s.not_due IS NULL AND NOT s.exhausted AND s.quiet_until IS NULL
        AND e.status IN ('pending', 'sending') AND e.next_attempt_at <= p.at
     RETURNING e.id, e.booking_id, e.claim, e.attempts, e.rule, e.audience, e.starts_at, e.seq,
               s.seconds_left, s.duration_minutes, s.revision, s.notice, s.person_id, s.language, s.timezone,
@@ -160,6 +171,7 @@ SELECT extract(epoch FROM p.free_at - p.at)::float8 AS free_in, p.room::float8 A
        (SELECT count(*) FROM ended WHERE status = 'skipped') AS skipped,
        (SELECT count(*) FROM ended WHERE status = 'failed') AS failed,
        (SELECT count(*) FROM settled) AS settled,
+       (SELECT count(*) FROM postponed) AS postponed,
        (SELECT coalesce(array_agg(id), '{}') FROM (SELECT id FROM ended UNION ALL SELECT id FROM settled) AS final) AS ended,
        claimed.id, claimed.booking_id, claimed.claim, claimed.attempts, claimed.rule, claimed.audience, claimed.starts_at,
        claimed.seconds_left, claimed.duration_minutes, claimed.revision, claimed.notice, claimed.person_id,

@@ -32,6 +32,9 @@ const ENDS_BEFORE: &str = "coalesce(e.event_data -> 'notice' ->> 'on_event', '')
 const MAY_HAVE_ARRIVED: &str = "{alias}.attempts > 0
     AND ({alias}.status IN ('completed', 'sending') OR {alias}.error_message LIKE 'the lease ran out%'
          OR {alias}.event_data @> '{\"attempts\": [{\"outcome\": \"unknown\"}]}')";
+/// SQL of the end of the quiet hours that the moment of the claim lies in.
+const QUIET_UNTIL: &str = "(SELECT q.ends_at
+                 FROM public.booking_automation_quiet_period(p.as_of, own.quiet_from, own.quiet_until, own.timezone) AS q)";
 /// What a notice says, before `migrate` of 0.3.0, when there is none.
 const NO_NOTICE: &str = "SELECT NULL::text AS not_due, NULL::jsonb AS facts";
 pub(crate) const CONTACTS: &str = include_str!("contacts.sql");
@@ -59,13 +62,19 @@ fn with_room(sql: &str, rate: &str, seconds: &str) -> String {
 /// SQL of the statement that claims a page.
 pub(crate) fn claim_sql(liveness: Liveness) -> String {
     let sql = with_room(include_str!("claim.sql"), "$2", "$3");
-    let (notice, preferences, digest_person) = match liveness {
+    let (notice, preferences, digest_person, quiet_until) = match liveness {
         Liveness::Known | Liveness::Singly => (
             include_str!("claim_notice.sql"),
             preferences_sql(true),
             "e.person_id::text",
+            QUIET_UNTIL,
         ),
-        Liveness::Unknown => (NO_NOTICE, preferences_sql(false), "NULL"),
+        Liveness::Unknown => (
+            NO_NOTICE,
+            preferences_sql(false),
+            "NULL",
+            "NULL::timestamptz",
+        ),
     };
     let latest_revision = liveness.latest_revision("e.booking_id");
     let sql = sql
@@ -74,6 +83,7 @@ pub(crate) fn claim_sql(liveness: Liveness) -> String {
         .replace("{notice}", notice)
         .replace("{preferences}", &preferences)
         .replace("{digest_person}", digest_person)
+        .replace("{quiet_until}", quiet_until)
         .replace("{is_digest}", is_digest_sql(liveness))
         .replace("{digest_not_due}", not_due_sql(liveness));
     ["later", "o", "c"].iter().fold(sql, |sql, alias| {

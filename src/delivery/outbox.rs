@@ -66,6 +66,8 @@ pub(crate) struct MessagePage {
     pub(crate) settled: i64,
     /// The events of all three.
     pub(crate) ended: Vec<Uuid>,
+    /// They wait for the end of their people's quiet hours.
+    pub(crate) postponed: i64,
     /// Whether the account could not send at the last try. Then the page is a single message, to
     /// test it.
     pub(crate) held: bool,
@@ -76,7 +78,7 @@ pub(crate) struct MessagePage {
 impl MessagePage {
     /// Whether the outbox had nothing that could be claimed.
     pub(crate) fn is_empty(&self) -> bool {
-        self.messages.is_empty() && self.ended.is_empty()
+        self.messages.is_empty() && self.ended.is_empty() && self.postponed == 0
     }
 }
 
@@ -229,6 +231,7 @@ fn page_of(rows: &[Row], candidates: &Candidates) -> MessagePage {
         failed: first.get("failed"),
         settled: first.get("settled"),
         ended: first.get("ended"),
+        postponed: first.get("postponed"),
         held: first.get("held"),
         messages: rows
             .iter()

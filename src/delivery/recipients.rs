@@ -17,7 +17,7 @@ pub(crate) const CONTACTS_TIMEOUT: Duration = Duration::from_secs(2);
 pub(crate) const CONTACTS_BYTES: i64 = 2 << 20;
 /// What the person `who` has chosen.
 const PREFERENCES: &str = "
-    SELECT p.language, p.timezone,
+    SELECT p.language, p.timezone, p.quiet_from, p.quiet_until,
            ARRAY(SELECT o.kind FROM public.booking_automation_opt_outs o WHERE o.person_id = {person}) AS opt_outs
       FROM (SELECT) AS one
       LEFT JOIN public.booking_automation_preferences p ON p.person_id = {person}";

@@ -110,6 +110,14 @@ async fn an_error_names_the_member_and_stores_nothing() {
             json!({"quiet_hours": {"from": "22:00", "to": "06:00", "zone": "UTC"}}),
             "zone",
         ),
+        (
+            json!({"quiet_hours": {"from": "22:00", "to": "22:00"}, "timezone": "UTC"}),
+            "to",
+        ),
+        (
+            json!({"quiet_hours": {"from": "22:00", "to": "06:00"}}),
+            "quiet_hours",
+        ),
         (json!({"channels": []}), "channels"),
         (json!({"channels": ["webhook"]}), "channels"),
         (json!({"channels": "email"}), "channels"),

@@ -89,10 +89,15 @@ fn parse(body: &BodyParams) -> Result<Preferences, Problem> {
             "is empty: leave messages by opt_outs",
         ));
     }
+    let (timezone, quiet_hours) = (parse_zone(body)?, parse_quiet_hours(body)?);
+    if quiet_hours.is_some() && timezone.is_none() {
+        let problem = "needs timezone: the hours are those of the person's clock";
+        return Err(malformed("quiet_hours", problem));
+    }
     Ok(Preferences {
         language: parse_language(body)?,
-        timezone: parse_zone(body)?,
-        quiet_hours: parse_quiet_hours(body)?,
+        timezone,
+        quiet_hours,
         channels,
         opt_outs: body
             .optional_names("opt_outs", &kinds)?
@@ -142,6 +147,9 @@ fn parse_quiet_hours(body: &BodyParams) -> Result<Option<[String; 2]>, Problem> 
         }
     };
     let (from, to) = (time("from")?, time("to")?);
+    if from == to {
+        return Err(malformed("to", "is the same time as from"));
+    }
     Ok(Some([from, to]))
 }
 
