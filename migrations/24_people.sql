@@ -26,8 +26,12 @@ CREATE TABLE IF NOT EXISTS public.booking_automation_preferences (
     -- Older addresses of the person's calendar do not work.
     calendar_from timestamptz,
     updated_at  timestamptz NOT NULL DEFAULT now(),
-    CHECK ((quiet_from IS NULL) = (quiet_until IS NULL))
+    CHECK ((quiet_from IS NULL) = (quiet_until IS NULL)),
+    CHECK (quiet_from IS NULL OR timezone IS NOT NULL)
 );
+-- Each pass looks for quiet hours that begin.
+CREATE INDEX IF NOT EXISTS booking_automation_preferences_quiet ON public.booking_automation_preferences (person_id)
+    WHERE quiet_from IS NOT NULL;
 
 -- The kinds of messages that a person does not want.
 CREATE TABLE IF NOT EXISTS public.booking_automation_opt_outs (

@@ -29,7 +29,8 @@ SELECT page.*
                                pg_catalog.left(c.meeting_link::pg_catalog.text, 2400) AS meeting_link,
                                COALESCE(c.is_online::pg_catalog.bool, false) AS is_online,
                                pg_catalog.left(c.place_timezone::pg_catalog.text, 400) AS place_timezone,
-                               pg_catalog.left(c.reply_to::pg_catalog.text, 400) AS reply_to
+                               pg_catalog.left(c.reply_to::pg_catalog.text, 400) AS reply_to,
+                               pg_catalog.left(c.person_id, 401) AS person_id
                           FROM ROWS FROM (pg_catalog.unnest(pg_catalog.current_setting('booking_automation.events')::pg_catalog.uuid[]),
                                           pg_catalog.unnest(pg_catalog.current_setting('booking_automation.bookings')::pg_catalog.uuid[]),
                                           pg_catalog.unnest(pg_catalog.current_setting('booking_automation.audiences')::pg_catalog.text[]),
@@ -53,7 +54,7 @@ SELECT page.*
                                 WHERE c.booking_id OPERATOR(pg_catalog.=) e.booking_id AND c.audience OPERATOR(pg_catalog.=) e.audience
                                 LIMIT 1
                                ) AS c
-                          LEFT JOIN public.booking_automation_preferences AS own ON own.person_id OPERATOR(pg_catalog.=) e.of_person::pg_catalog.text
+                          LEFT JOIN public.booking_automation_preferences AS own ON own.person_id OPERATOR(pg_catalog.=) COALESCE(c.person_id, e.of_person::pg_catalog.text)
                          WHERE CASE WHEN c.person_id OPERATOR(pg_catalog.~*) '^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$' THEN c.person_id::pg_catalog.uuid
                                     ELSE b.referred_id END OPERATOR(pg_catalog.=) e.of_person
                        ) AS contact

@@ -11,7 +11,7 @@ use uuid::Uuid;
 
 use crate::database::owner_functions::Liveness;
 use crate::database::{Result, Transaction};
-use crate::delivery::recipients::{CONTACTS_BYTES, CONTACTS_TIMEOUT, contact_facts};
+use crate::delivery::recipients::{CONTACTS_BYTES, CONTACTS_TIMEOUT, contact_facts, named_person};
 use crate::messages::facts::{BookingFacts, DayFacts};
 
 /// Bookings that a digest lists, at most.
@@ -55,6 +55,8 @@ pub(crate) struct DigestFacts {
     pub(crate) day: DayFacts,
     /// The start of the day's last booking; `None`: there is none.
     pub(crate) last_start: Option<DateTime<Utc>>,
+    /// The view's own name of the person; `None`: it has none.
+    pub(crate) person_id: Option<String>,
 }
 
 impl DigestFacts {
@@ -148,5 +150,6 @@ fn digest_of(date: NaiveDate, rows: &[Row]) -> Option<DigestFacts> {
             others: usize::try_from(in_all - listed).unwrap_or_default(),
         },
         last_start: rows.first().and_then(|row| row.get("last_start")),
+        person_id: rows.first().and_then(named_person),
     })
 }

@@ -33,7 +33,8 @@ pub(crate) struct FeedEntry {
     pub(crate) is_cancelled: bool,
 }
 
-/// Reads the bookings of the last 30 days and all that are ahead, in their order. One round trip.
+/// Reads the bookings of the last 30 days and those ahead, in their order: [`LIMIT`] at most, the
+/// nearest ahead first. One round trip.
 pub(crate) async fn read_feed(
     transaction: &Transaction,
     person: Uuid,

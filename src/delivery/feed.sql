@@ -1,25 +1,33 @@
 -- The bookings of a person for their calendar, and hands them over to contacts.sql. One row each, or none.
 --   $1 person  $2 the moment to decide by  $3 how many, at most
 WITH booking AS MATERIALIZED (
-    -- Who is customer and provider of a booking has it once.
-    SELECT b.id, CASE WHEN b.customer_id = $1 THEN 'customer' ELSE 'provider' END AS audience,
-           b.scheduled_at AS starts_at, b.status IN ('cancelled', 'refunded') AS is_cancelled,
-           least(greatest(b.duration_minutes, 0), 2147483647)::integer AS duration_minutes,
-           s.revision, coalesce(s.in_force_since, b.created_at::timestamptz) AS in_force_since
-      FROM public.bookings b
-      LEFT JOIN public.booking_automation_state s ON s.booking_id = b.id
-     WHERE (b.customer_id = $1 OR b.provider_id = $1)
-       -- Years that people write.
-       AND b.scheduled_at BETWEEN greatest($2::timestamptz - interval '30 days', '0001-01-01') AND '9999-12-31'
-       AND {is_live}
-       AND (b.status IN ('confirmed', 'in_progress', 'completed', 'pending_completion', 'pending_cancellation')
-            -- Whoever had it in their calendar sees for a while that it was cancelled.
-            OR b.status IN ('cancelled', 'refunded') AND s.revision > 0
-               AND EXISTS (SELECT FROM public.booking_automation_events e
-                            WHERE e.booking_id = b.id AND e.event_type = 'status_update' AND e.status = 'completed'
-                              AND e.event_data ->> 'to' = 'cancelled' AND e.executed_at > $2::timestamptz - interval '30 days'))
-     -- Where there are too many, the furthest are left out.
-     ORDER BY b.scheduled_at, b.id
+    SELECT b.*
+      -- Columns that bookings may lack. Where it has them, the names mean its own.
+      FROM (SELECT NULL::uuid AS customer_id, NULL::uuid AS provider_id) AS absent
+     CROSS JOIN LATERAL (
+           -- Who is customer and provider of a booking has it once.
+           SELECT b.id, CASE WHEN customer_id = $1 THEN 'customer' ELSE 'provider' END AS audience,
+                  b.scheduled_at AS starts_at, b.status IN ('cancelled', 'refunded') AS is_cancelled,
+                  least(greatest(b.duration_minutes, 0), 2147483647)::integer AS duration_minutes,
+                  coalesce(s.revision, public.booking_automation_latest_revision(b.id)) AS revision,
+                  coalesce(s.in_force_since, b.created_at::timestamptz) AS in_force_since
+             FROM public.bookings b
+             LEFT JOIN public.booking_automation_state s ON s.booking_id = b.id
+            WHERE (customer_id = $1 OR provider_id = $1)
+              -- Years that people write.
+              AND b.scheduled_at BETWEEN greatest($2::timestamptz - interval '30 days', '0001-01-01') AND '9999-12-31'
+              AND {is_live}
+              AND (b.status IN ('confirmed', 'in_progress', 'completed', 'pending_completion', 'pending_cancellation')
+                   -- Whoever had it in their calendar sees for a while that it was cancelled. What was confirmed before
+                   -- the installation has no revision.
+                   OR b.status IN ('cancelled', 'refunded')
+                      AND EXISTS (SELECT FROM public.booking_automation_events e
+                                   WHERE e.booking_id = b.id AND e.event_type = 'status_update' AND e.status = 'completed'
+                                     AND e.event_data ->> 'to' = 'cancelled' AND e.executed_at > $2::timestamptz - interval '30 days'
+                                     AND (s.revision > 0 OR e.event_data ->> 'from' IN ('confirmed', 'in_progress'))))
+           ) AS b
+     -- Where there are too many, what lies ahead is kept first, and of that and of the past what is nearest.
+     ORDER BY b.starts_at < $2, abs(extract(epoch FROM b.starts_at - $2)), b.id
      LIMIT $3
 ), handed_over AS MATERIALIZED (
     SELECT {hand_over} FROM (SELECT id, id AS booking_id, audience FROM booking) AS handed_over

@@ -13,6 +13,7 @@ use crate::database::{Result, Transaction, finite};
 use crate::delivery::claim_sql::CONTACTS;
 use crate::delivery::recipients::{CONTACTS_BYTES, CONTACTS_TIMEOUT, contact_facts, named_person};
 use crate::messages::facts::BookingFacts;
+use crate::people::person_id;
 use crate::reminders::addresses::HAND_OVER;
 
 /// A booking to which a customer may come.
@@ -64,7 +65,8 @@ pub(crate) async fn read_invitation(
     let customer_id: String = booking.get("customer_id");
     let facts = contact_facts(contact, booking_id, "customer".to_owned(), starts_at);
     Ok(Some(Invitation {
-        person_id: named_person(contact).unwrap_or_else(|| customer_id.clone()),
+        person_id: named_person(contact)
+            .unwrap_or_else(|| person_id(&customer_id).unwrap_or_default()),
         customer_id,
         facts: BookingFacts {
             starts_in: (starts_at - as_of).to_std().unwrap_or(Duration::ZERO),

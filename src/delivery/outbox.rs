@@ -174,7 +174,10 @@ impl Candidates {
             email: email.as_deref().map(as_sent_to),
             facts: Sha256::digest(told.to_string()).to_vec(),
             last_start: digest.and_then(|digest| digest.last_start),
-            person_id: named_person(contact),
+            person_id: match digest {
+                Some(digest) => digest.person_id.clone(),
+                None => named_person(contact),
+            },
         }
     }
 }

@@ -240,9 +240,12 @@ async fn has_digests(transaction: &Transaction, person_id: Uuid) -> Result<bool>
 async fn skip_queued_notices(transaction: &Transaction, person_id: Uuid) -> Result<i64> {
     let sql = "WITH taken AS (
                    DELETE FROM public.booking_automation_notices n
-                    USING public.bookings b
-                    WHERE b.id = n.booking_id
-                      AND (n.audience = 'customer' AND b.customer_id = $1 OR n.audience = 'provider' AND b.provider_id = $1)
+                    USING (SELECT NULL::uuid AS customer_id, NULL::uuid AS provider_id) AS absent
+                    CROSS JOIN LATERAL (
+                          SELECT b.id, 'customer' AS audience FROM public.bookings b WHERE customer_id = $1
+                          UNION ALL
+                          SELECT b.id, 'provider' FROM public.bookings b WHERE provider_id = $1) AS b
+                    WHERE b.id = n.booking_id AND b.audience = n.audience
                    RETURNING n.*
                )
                INSERT INTO public.booking_automation_events
@@ -259,7 +262,8 @@ async fn skip_queued_notices(transaction: &Transaction, person_id: Uuid) -> Resu
 
 async fn is_known(transaction: &Transaction, person_id: Uuid) -> Result<bool> {
     let sql = "SELECT EXISTS (SELECT FROM public.bookings WHERE customer_id = $1)
-                   OR EXISTS (SELECT FROM public.bookings WHERE provider_id = $1) AS is_known";
+                   OR EXISTS (SELECT FROM public.bookings WHERE provider_id = $1) AS is_known
+                 FROM (SELECT NULL::uuid AS customer_id, NULL::uuid AS provider_id) AS absent";
     let row = transaction
         .query_one(sql, &[(&person_id, Type::UUID)])
         .await?;

@@ -3,9 +3,13 @@
 --   $1 the person  $2 the bookings of this part  $3 messages, at most
 WITH booking AS MATERIALIZED (
     -- The person's part in each booking.
-    SELECT id, 'customer' AS audience FROM public.bookings WHERE id = ANY ($2) AND customer_id = $1
-    UNION ALL
-    SELECT id, 'provider' FROM public.bookings WHERE id = ANY ($2) AND provider_id = $1
+    SELECT b.id, b.audience
+      -- Columns that bookings may lack. Where it has them, the names mean its own.
+      FROM (SELECT NULL::uuid AS customer_id, NULL::uuid AS provider_id) AS absent
+     CROSS JOIN LATERAL (
+           SELECT b.id, 'customer' AS audience FROM public.bookings b WHERE b.id = ANY ($2) AND customer_id = $1
+           UNION ALL
+           SELECT b.id, 'provider' FROM public.bookings b WHERE b.id = ANY ($2) AND provider_id = $1) AS b
 ), message AS MATERIALIZED (
     -- The messages to the person. Those that are being sent come last, since they cannot be erased.
     SELECT e.id, e.status

@@ -1,7 +1,10 @@
 -- The person's bookings that have something to erase, and how many events of each can be erased now.
 --   $1 the person  $2 how many bookings, at most
 SELECT b.id, left_over.erasable
-  FROM (SELECT id, 'customer' AS audience FROM public.bookings WHERE customer_id = $1
+  -- Columns that bookings may lack. Where it has them, the names mean its own.
+  FROM (SELECT NULL::uuid AS customer_id, NULL::uuid AS provider_id) AS absent
+ CROSS JOIN LATERAL (
+        SELECT id, 'customer' AS audience FROM public.bookings WHERE customer_id = $1
         UNION ALL
         SELECT id, 'provider' FROM public.bookings WHERE provider_id = $1) AS b
  CROSS JOIN LATERAL (

@@ -17,16 +17,20 @@ pub(crate) struct Attendance {
     pub(crate) answered_at: Option<DateTime<Utc>>,
 }
 
-/// Stores that a customer will come.
+/// Stores that a customer will come, while the booking is confirmed at that start. Returns whether
+/// it is.
 pub(crate) async fn store_attendance(
     transaction: &Transaction,
     booking_id: Uuid,
     person: &str,
     starts_at: DateTime<Utc>,
     as_of: DateTime<Utc>,
-) -> Result<()> {
+) -> Result<bool> {
     let sql = "INSERT INTO public.booking_automation_attendance (booking_id, person_id, starts_at, answered_at)
-               VALUES ($1, $2, $3, $4)
+               SELECT b.id, $2, b.scheduled_at, $4
+                 FROM public.bookings b
+                WHERE b.id = $1 AND b.status = 'confirmed' AND b.scheduled_at = $3
+                  FOR SHARE
                ON CONFLICT (booking_id) DO UPDATE
                   SET person_id = excluded.person_id, starts_at = excluded.starts_at, answered_at = excluded.answered_at";
     let parameters = [
@@ -35,8 +39,7 @@ pub(crate) async fn store_attendance(
         (&starts_at as _, Type::TIMESTAMPTZ),
         (&as_of as _, Type::TIMESTAMPTZ),
     ];
-    transaction.execute(sql, &parameters).await?;
-    Ok(())
+    Ok(transaction.execute(sql, &parameters).await? > 0)
 }
 
 /// The answer about a booking. `None`: there is none.

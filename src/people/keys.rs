@@ -120,12 +120,13 @@ pub(crate) enum KeysError {
     Pause,
 }
 
-/// Signs with the newest key. `None`: there is none.
+/// Signs with the newest key that is settled, else with the newest. `None`: there is none.
 pub(crate) async fn read_signer(
     transaction: &Transaction,
     base: &str,
 ) -> Result<Option<LinkSigner>> {
-    let sql = "SELECT id, secret, clock_timestamp() AS now FROM public.booking_automation_link_keys ORDER BY id DESC LIMIT 1";
+    let sql = "SELECT id, secret, clock_timestamp() AS now FROM public.booking_automation_link_keys
+                ORDER BY created_at < now() - interval '2 minutes' DESC, id DESC LIMIT 1";
     let rows = transaction.query(sql, &[]).await?;
     Ok(rows.first().map(|row| LinkSigner {
         base: base.to_owned(),
@@ -148,26 +149,28 @@ pub(crate) struct LinkKeys {
 #[derive(Debug, Default)]
 struct Known {
     keys: BTreeMap<u32, LinkKey>,
-    /// When they were read, or could not be. By the wall's clock: the other one may stand still
-    /// while a function is frozen.
+    /// When they were read. By the wall's clock: the other one may stand still while a function is
+    /// frozen.
+    read_at: Option<SystemTime>,
+    /// When they were read, or could not be.
     tried_at: Option<SystemTime>,
     has_failed: bool,
 }
 
-impl Known {
-    fn is_within(&self, time: Duration) -> bool {
-        // A clock that was set back makes them old, too.
-        let age = self.tried_at.and_then(|at| at.elapsed().ok());
-        age.is_some_and(|age| age < time)
-    }
+/// Whether a time is less than `time` ago. After a clock was set back, it is not.
+fn is_within(time: Duration, at: Option<SystemTime>) -> bool {
+    let age = at.and_then(|at| at.elapsed().ok());
+    age.is_some_and(|age| age < time)
 }
 
 impl LinkKeys {
     /// Keeps what was read.
     pub(crate) fn keep(&self, read: &KeysRead) {
+        let now = Some(SystemTime::now());
         *self.lock() = Known {
             keys: read.keys.clone(),
-            tried_at: Some(SystemTime::now()),
+            read_at: now,
+            tried_at: now,
             has_failed: false,
         };
     }
@@ -191,7 +194,7 @@ impl LinkKeys {
         };
         if let Some(key) = self.key(key_id) {
             let link = token.verify(&key, purpose);
-            if link.is_none() || self.lock().is_within(TRUSTED_FOR) {
+            if link.is_none() || is_within(TRUSTED_FOR, self.lock().read_at) {
                 return Ok(link);
             }
         }
@@ -209,7 +212,7 @@ impl LinkKeys {
         let _reading = self.reading.lock().await;
         {
             let known = self.lock();
-            if known.is_within(PAUSE) {
+            if is_within(PAUSE, known.tried_at) {
                 return match known.has_failed {
                     true => Err(KeysError::Pause),
                     false => Ok(()),

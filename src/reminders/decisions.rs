@@ -235,7 +235,7 @@ pub(crate) async fn preview(
 
 /// SQL of common table expressions, the last one `decision`, with all reasons but `no_address`.
 pub(crate) fn decisions_sql(liveness: Liveness) -> String {
-    with_reasons(liveness, "", "false")
+    with_reasons(liveness, "", "'-infinity'", "false")
 }
 
 /// The same with all reasons, for the passes to come: `$5` and `$6` are the bookings and audiences
@@ -245,18 +245,20 @@ pub(crate) fn decisions_to_come_sql(liveness: Liveness, moved_before: &str) -> S
     with_reasons(
         liveness,
         "WHEN (j.id, j.audience) IN (SELECT * FROM unnest($5::uuid[], $6::text[])) THEN 'no_address'",
+        "$2",
         moved_before,
     )
 }
 
-fn with_reasons(liveness: Liveness, no_address: &str, moved_before: &str) -> String {
+/// `since` is SQL of the time after which quiet hours must have begun.
+fn with_reasons(liveness: Liveness, no_address: &str, since: &str, moved_before: &str) -> String {
     let waits_for_revision = match liveness {
         Liveness::Known | Liveness::Singly => {
             "EXISTS (SELECT FROM public.booking_automation_state_changes c WHERE c.booking_id = p.id AND c.in_force_since IS NOT NULL)"
         }
         Liveness::Unknown => "false",
     };
-    with_quiet_hours(DECISIONS, liveness, "$2")
+    with_quiet_hours(DECISIONS, liveness, since)
         .replace("{moved_before}", moved_before)
         .replace("{is_live}", liveness.condition())
         .replace("{waits_for_revision}", waits_for_revision)

@@ -36,7 +36,7 @@ SELECT c.audience, c.person_id, c.timezone, c.place_timezone, pg_catalog.array_a
                SELECT CASE WHEN c.person_id OPERATOR(pg_catalog.~*) '^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$' THEN c.person_id::pg_catalog.uuid
                            ELSE e.referred_id END AS person_id
                ) AS who
-          LEFT JOIN public.booking_automation_preferences AS own ON own.person_id OPERATOR(pg_catalog.=) who.person_id::pg_catalog.text
+          LEFT JOIN public.booking_automation_preferences AS own ON own.person_id OPERATOR(pg_catalog.=) COALESCE(c.person_id, who.person_id::pg_catalog.text)
        ) AS c
  WHERE c.person_id IS NOT NULL AND c.referred_id IS NOT NULL
  GROUP BY c.audience, c.person_id, c.timezone, c.place_timezone

@@ -192,7 +192,8 @@ fn halves((from, to): Part) -> Option<[Part; 2]> {
     let middle = from + length / 2;
     // Both bounds of a part are outside of it.
     let before = middle + TimeDelta::microseconds(1);
-    Some([(from, before), (middle, to)])
+    // The last one is read first: the bookings that start first.
+    Some([(middle, to), (from, before)])
 }
 
 /// Returns how many there are.

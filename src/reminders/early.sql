@@ -1,20 +1,23 @@
--- Reminders of people with quiet hours that would fall into them, and move to their beginning: those for which it is now,
--- or was since the last pass. What moves by more than half the lead, and what is an hour late, stays at its own time.
--- {since} is the time up to which passes have decided; $1 is as_of.
+-- Reminders of people with quiet hours that would fall into them, and move to their beginning: those of which it is not
+-- longer ago than an hour, and after {since}. What moves by more than half the lead stays at its own time. $1 is as_of.
 SELECT b.id, b.scheduled_at, b.created_at, r.name, r.audience, r.channel, r.lead,
        b.person_id, quiet.begins_at
   FROM (SELECT r.name, r.audience, channel, r.lead, r.effective_from
           FROM public.reminder_rules r CROSS JOIN unnest(r.channels) AS channel WHERE r.active) AS r
  CROSS JOIN {absent}
- -- One range of the index on the start for each rule, which is read only if somebody has quiet hours.
+ -- One range of the index on the start for each rule, read only when somebody's quiet hours have just begun. A moment
+ -- before the due time, and after their beginning, lies in the same ones.
  CROSS JOIN LATERAL (
        SELECT b.id, b.scheduled_at, b.created_at, {person} AS person_id
          FROM public.bookings b
         WHERE b.status = 'confirmed' AND b.scheduled_at > $1 + r.lead AND b.scheduled_at <= $1 + r.lead * 1.5
           AND b.scheduled_at >= r.effective_from + r.lead
-          AND EXISTS (SELECT FROM public.booking_automation_preferences WHERE quiet_from IS NOT NULL)
+          AND EXISTS (SELECT FROM (SELECT DISTINCT quiet_from, quiet_until, timezone
+                                     FROM public.booking_automation_preferences WHERE quiet_from IS NOT NULL) AS q
+                       CROSS JOIN LATERAL public.booking_automation_quiet_period($1, q.quiet_from, q.quiet_until, q.timezone) AS now
+                       WHERE now.begins_at > greatest({since}, $1 - interval '1 hour'))
        OFFSET 0) AS b
   JOIN public.booking_automation_preferences q ON q.person_id = b.person_id AND q.quiet_from IS NOT NULL
  CROSS JOIN LATERAL public.booking_automation_quiet_period(b.scheduled_at - r.lead, q.quiet_from, q.quiet_until, q.timezone) AS quiet
- WHERE quiet.begins_at >= b.scheduled_at - r.lead * 1.5
-   AND (quiet.begins_at > greatest({since}, $1 - interval '1 hour') AND quiet.begins_at <= $1 OR quiet.begins_at = $1)
+ WHERE quiet.begins_at >= b.scheduled_at - r.lead * 1.5 AND quiet.begins_at <= $1
+   AND quiet.begins_at > greatest({since}, $1 - interval '1 hour')

@@ -30,8 +30,9 @@ const QUIET: &str = "SELECT q.begins_at
 pub(crate) const MOVED_BEFORE: &str = "p.moved_to IS NULL AND quiet.begins_at > {since}
                   AND quiet.begins_at >= p.scheduled_at - p.lead * 1.5";
 
-/// Replaces what statements about due reminders share. `since` is SQL of the time up to which
-/// passes have decided.
+/// Replaces what statements about due reminders share. `since` is SQL of the time after which quiet
+/// hours must have begun to move a reminder. A pass moves what began within an hour: the UNIQUE key
+/// knows what has moved already.
 pub(crate) fn with_quiet_hours(sql: &str, liveness: Liveness, since: &str) -> String {
     let (early, quiet) = match liveness {
         Liveness::Known | Liveness::Singly => (EARLY, QUIET),

@@ -568,12 +568,21 @@ async fn the_view_may_say_who_the_person_is() {
 }
 
 #[tokio::test]
-async fn a_name_that_is_no_uuid_is_nobodys_digest() {
+async fn a_name_that_is_no_uuid_is_for_choices_alone() {
     let app = with_digest("provider", 7).await;
-    with_person_id(&app, "person.display_name").await;
+    with_person_id(&app, "lower(split_part(person.display_name, chr(32), 1))").await;
     app.confirmed(seven() + hours(3)).await;
     app.run(seven()).await;
     assert_eq!(digests(&app).await, ["Petra Provider 2026-03-02 completed"]);
+    let sql =
+        "INSERT INTO booking_automation_opt_outs (person_id, kind) VALUES ('petra', 'digest')";
+    app.sql(sql, &[]).await;
+    app.confirmed(seven() + hours(27)).await;
+    app.run(seven() + hours(24)).await;
+    assert_eq!(
+        digests(&app).await.last().unwrap(),
+        "Petra Provider 2026-03-03 skipped opted_out"
+    );
 }
 
 #[tokio::test]

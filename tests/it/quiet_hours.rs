@@ -107,6 +107,20 @@ async fn a_reminder_without_a_moment_before_goes_out_at_its_own_time() {
 }
 
 #[tokio::test]
+async fn a_pass_that_came_a_little_late_moves_it_still() {
+    let app = app_with_rule("24h").await;
+    set_quiet_hours(&app, app.customer, "22:00", "07:00", "Europe/Vienna").await;
+    let id = app.confirmed(at("2026-03-03T02:00:00Z")).await;
+    app.run(at("2026-03-01T20:59:00Z")).await;
+    app.run(at("2026-03-01T21:59:00Z")).await;
+    let (status, quiet_hours) = record(&app, id).await.unwrap();
+    assert_eq!(
+        (&*status, &quiet_hours["moved"]),
+        ("completed", &json!(true))
+    );
+}
+
+#[tokio::test]
 async fn half_the_lead_is_the_most() {
     let app = app_with_rule("24h").await;
     // Twelve hours before the due time, to the minute; and one minute more.

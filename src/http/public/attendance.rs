@@ -8,7 +8,7 @@ use axum::extract::{Request, State};
 use axum::http::StatusCode;
 use axum::response::Response;
 use base64::prelude::{BASE64_URL_SAFE_NO_PAD, Engine};
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, SecondsFormat, Utc};
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 use uuid::Uuid;
@@ -36,8 +36,8 @@ struct Html<'a> {
 #[derive(Default)]
 struct Booking {
     facts: Vec<(String, Vec<String>)>,
-    /// The text of the button for those who will come.
-    attend: Option<String>,
+    /// The start that was shown, and the text of the button for those who will come.
+    attend: Option<(String, String)>,
     /// Where those go who will not, and the text of that link.
     to_cancel: Option<(String, String)>,
     /// What was shown, and the text of the button that cancels.
@@ -60,7 +60,8 @@ impl From<StatusError> for Stop {
     fn from(error: StatusError) -> Self {
         match error {
             StatusError::NoBooking | StatusError::NotAllowed(_) => Self::Trouble(Trouble::Over),
-            StatusError::Database(error) if error.is_lock() || !error.is_of_a_row() => {
+            // No rule of the owner's refused it.
+            StatusError::Database(error) if error.is_too_slow() || !error.is_of_contents() => {
                 Self::Database(error)
             }
             error => {
@@ -102,7 +103,13 @@ pub(super) async fn attend(
         Err(refused) => return refused,
     };
     let shown = match visit.form.as_ref().map(|form| form.value("answer")) {
-        None | Some(Some("attend")) => attend_page(&public, &visit).await,
+        None => attend_page(&public, &visit, None).await,
+        Some(Some("attend")) => match attend_as_shown(&public, &visit).await {
+            // Nothing was written: the start is shown anew.
+            Ok(None) => attend_page(&public, &visit, Some("terms-changed")).await,
+            Ok(Some(shown)) => Ok(shown),
+            Err(stop) => Err(stop),
+        },
         Some(_) => Err(Stop::Trouble(Trouble::Unreadable)),
     };
     visit.answer(respond(&public, &visit, shown, &name))
@@ -177,40 +184,67 @@ async fn open(public: &Public, visit: &Visit, read_only: bool) -> Result<Opened,
     })
 }
 
-/// Shows the question, or stores the answer.
-async fn attend_page(public: &Public, visit: &Visit) -> Result<Shown, Stop> {
+/// Shows the question, or that it was answered.
+async fn attend_page(
+    public: &Public,
+    visit: &Visit,
+    notice: Option<&'static str>,
+) -> Result<Shown, Stop> {
     let Ok(_place) = public.places.take(visit.deadline).await else {
         return Err(Stop::Trouble(Trouble::Unavailable));
     };
-    let Opened {
-        transaction,
-        as_of,
-        language,
-        booking_id,
-        invitation,
-    } = open(public, visit, visit.form.is_none()).await?;
-    let starts_at = invitation.facts.starts_at;
-    let is_stored = match visit.form {
-        Some(_) => {
-            let person = &visit.link.person;
-            store_attendance(&transaction, booking_id, person, starts_at, as_of).await?;
-            transaction.commit().await?;
-            true
-        }
-        None => {
-            let answer = read_attendance(&transaction, booking_id).await?;
-            transaction.rollback().await?;
-            answer.is_some_and(|answer| answer.starts_at == Some(starts_at))
-        }
-    };
+    let opened = open(public, visit, true).await?;
+    let answer = read_attendance(&opened.transaction, opened.booking_id).await?;
+    opened.transaction.rollback().await?;
+    let starts_at = Some(opened.invitation.facts.starts_at);
+    let is_stored = answer.is_some_and(|answer| answer.starts_at == starts_at);
     Ok(Shown {
-        language,
+        language: opened.language,
         title: "attendance-question",
-        notice: is_stored.then_some("attendance-saved"),
-        invitation,
+        notice: notice.or(is_stored.then_some("attendance-saved")),
+        invitation: opened.invitation,
         refund: None,
         step: Step::Attend,
     })
+}
+
+/// Stores the answer, if the start is the one that was shown. `None`: it is not, and nothing was
+/// written.
+async fn attend_as_shown(public: &Public, visit: &Visit) -> Result<Option<Shown>, Stop> {
+    let Ok(_place) = public.places.take(visit.deadline).await else {
+        return Err(Stop::Trouble(Trouble::Unavailable));
+    };
+    let opened = open(public, visit, false).await?;
+    let (transaction, person) = (opened.transaction, &visit.link.person);
+    let starts_at = opened.invitation.facts.starts_at;
+    let shown = visit.form.as_ref().and_then(|form| form.value("start"));
+    let is_stored = shown == Some(start_as_shown(starts_at).as_str())
+        && store_attendance(
+            &transaction,
+            opened.booking_id,
+            person,
+            starts_at,
+            opened.as_of,
+        )
+        .await?;
+    if !is_stored {
+        transaction.rollback().await?;
+        return Ok(None);
+    }
+    transaction.commit().await?;
+    Ok(Some(Shown {
+        language: opened.language,
+        title: "attendance-question",
+        notice: Some("attendance-saved"),
+        invitation: opened.invitation,
+        refund: None,
+        step: Step::Attend,
+    }))
+}
+
+/// A start as the form of its page sends it back.
+fn start_as_shown(starts_at: DateTime<Utc>) -> String {
+    starts_at.to_rfc3339_opts(SecondsFormat::Micros, true)
 }
 
 /// Shows what is refunded.
@@ -306,7 +340,10 @@ impl Shown {
         };
         match self.step {
             Step::Attend => {
-                booking.attend = Some(text("attend")?).filter(|_| self.notice.is_none());
+                if self.notice != Some("attendance-saved") {
+                    let start = start_as_shown(self.invitation.facts.starts_at);
+                    booking.attend = Some((start, text("attend")?));
+                }
                 booking.to_cancel = Some((format!("{token}/cancel"), text("cannot-attend")?));
             }
             Step::Cancel => {

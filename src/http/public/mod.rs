@@ -32,6 +32,7 @@ use crate::http::public::visits::Visits;
 use crate::http::refusals::log_refusal;
 use crate::http::request::{deadline_of, read_request};
 use crate::messages::languages::Language;
+use crate::people::keys::KeysError;
 use crate::people::links::{Link, Purpose};
 use crate::people::preferences::{Preferences, read_preferences};
 use crate::tick::Automation;
@@ -114,7 +115,11 @@ async fn visit(
             return Err(public.look.trouble(Trouble::Broken, None));
         }
         Err(error) => {
-            tracing::error!("{error}");
+            match &error {
+                // Once a minute at most.
+                KeysError::Database(_) => tracing::error!("{error}"),
+                KeysError::Pause => log_refusal(StatusCode::SERVICE_UNAVAILABLE, &error),
+            }
             return Err(public.look.trouble(Trouble::Unavailable, None));
         }
     };

@@ -187,15 +187,15 @@ digest-short = { digest-subject }؛ الأول: { $first }، { $booking }
 
 choose-messages = اختيار الرسائل التي تصلك
 your-messages = رسائلك
-messages-explained = اختر الرسائل المتعلقة بحجوزاتك التي ترغب في تلقيها عبر البريد الإلكتروني.
+messages-explained = يمكنك هنا اختيار رسائل حجوزاتك التي تصلك عبر البريد الإلكتروني.
 message-kind = { $kind ->
     [reminder] رسائل التذكير
     [confirmed] تأكيد الحجز
     [rescheduled] تغيير موعد الحجز
     [cancelled] إلغاء الحجز
     [expired] انتهاء صلاحية الحجز
-    [digest] ملخص حجوزات اليوم
-   *[follow-up] بعد انتهاء الحجز
+    [digest] ملخص الحجوزات اليومي
+   *[follow-up] بعد موعد الحجز
 }
 unsubscribe-from = إلغاء الاشتراك: { $kind }
 unsubscribed-from = لن تصلك هذه الرسائل بعد الآن: { $kind }
@@ -212,16 +212,16 @@ page-unavailable-explained = لم يتغير أي شيء. يُرجى المحا�
 
 attend = سأحضر
 cannot-attend = لا يمكنني الحضور
-attendance-question = هل ستحضر؟
+attendance-question = هل يمكنك الحضور؟
 attendance-saved = شكرًا لك. نراك في الموعد!
-cancel-question = هل تريد إلغاء هذا الحجز؟
+cancel-question = إلغاء هذا الحجز؟
 cancel-booking = إلغاء الحجز
 booking-cancelled = تم إلغاء حجزك
 cannot-cancel = لا يمكن إلغاء هذا الحجز هنا
 cannot-cancel-explained = يُرجى التواصل معنا.
-terms-changed = تغيّر الموعد أو المبلغ المسترد. يُرجى الاطلاع عليه مرة أخرى.
+terms-changed = تغيّر الموعد أو المبلغ المسترد. يُرجى التحقق مرة أخرى.
 link-over = لم يعد هذا الرابط صالحًا
-link-over-explained = بدأ الحجز أو أُلغي أو تغيّر.
+link-over-explained = بدأ موعد الحجز، أو أُلغي الحجز أو تغيّر.
 
 ## Time zones (scripts/zones)
 

@@ -184,11 +184,11 @@ messages-explained = Wählen Sie aus, welche Nachrichten zu Ihren Buchungen Sie 
 message-kind = { $kind ->
     [reminder] Erinnerungen
     [confirmed] Buchung bestätigt
-    [rescheduled] Buchung verschoben
+    [rescheduled] Buchung verlegt
     [cancelled] Buchung storniert
     [expired] Buchung abgelaufen
     [digest] Tagesübersicht
-   *[follow-up] Nach einer Buchung
+   *[follow-up] Nach dem Termin
 }
 unsubscribe-from = Abbestellen: { $kind }
 unsubscribed-from = Diese Nachrichten erhalten Sie nicht mehr: { $kind }
@@ -212,9 +212,9 @@ cancel-booking = Buchung stornieren
 booking-cancelled = Ihre Buchung ist storniert
 cannot-cancel = Diese Buchung kann hier nicht storniert werden
 cannot-cancel-explained = Bitte wenden Sie sich an uns.
-terms-changed = Der Termin oder die Erstattung hat sich geändert. Bitte sehen Sie noch einmal nach.
+terms-changed = Der Termin oder die Erstattung hat sich geändert. Bitte prüfen Sie die Angaben.
 link-over = Dieser Link ist nicht mehr gültig
-link-over-explained = Die Buchung hat begonnen, wurde storniert oder hat sich geändert.
+link-over-explained = Der Termin hat begonnen, oder die Buchung wurde storniert oder geändert.
 
 ## Time zones (scripts/zones)
 

@@ -40,6 +40,7 @@ message-kind = { $kind ->
     [rescheduled] Booking moved
     [cancelled] Booking cancelled
     [expired] Booking expired
+    [digest] Overview of a day
    *[follow-up] After a booking
 }
 language-name = English (United Kingdom)

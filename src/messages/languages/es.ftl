@@ -178,19 +178,19 @@ digest-short = { digest-subject }; la primera: { $first }, { $booking }
 
 ## What people choose
 
-choose-messages = Elegir qué mensajes recibe
+choose-messages = Elegir qué mensajes recibir
 your-messages = Sus mensajes
 messages-explained = Elija qué mensajes sobre sus reservas desea recibir por correo electrónico.
 message-kind = { $kind ->
     [reminder] Recordatorios
     [confirmed] Reserva confirmada
-    [rescheduled] Reserva cambiada de hora
+    [rescheduled] Reserva reprogramada
     [cancelled] Reserva cancelada
     [expired] Reserva caducada
     [digest] Resumen del día
-   *[follow-up] Después de una reserva
+   *[follow-up] Después del servicio
 }
-unsubscribe-from = Cancelar la suscripción: { $kind }
+unsubscribe-from = Darse de baja: { $kind }
 unsubscribed-from = Ya no recibirá estos mensajes: { $kind }
 choices-saved = Sus preferencias se han guardado.
 save = Guardar
@@ -204,17 +204,17 @@ page-unavailable-explained = No se ha cambiado nada. Inténtelo de nuevo dentro 
 ## Whether they will come
 
 attend = Asistiré
-cannot-attend = No puedo ir
+cannot-attend = No puedo asistir
 attendance-question = ¿Asistirá?
 attendance-saved = Gracias. ¡Hasta entonces!
 cancel-question = ¿Cancelar esta reserva?
 cancel-booking = Cancelar la reserva
-booking-cancelled = Su reserva está cancelada
+booking-cancelled = Se ha cancelado su reserva
 cannot-cancel = Esta reserva no se puede cancelar aquí
 cannot-cancel-explained = Póngase en contacto con nosotros.
-terms-changed = La hora o el reembolso ha cambiado. Revíselo de nuevo.
+terms-changed = El horario o el reembolso ha cambiado. Revíselo de nuevo.
 link-over = Este enlace ya no es válido
-link-over-explained = La reserva ha comenzado, se ha cancelado o ha cambiado.
+link-over-explained = El servicio ha comenzado, o la reserva se ha cancelado o modificado.
 
 ## Time zones (scripts/zones)
 

@@ -178,7 +178,7 @@ digest-short = { digest-subject }{ "\u00A0" }; la première{ "\u00A0" }: { $firs
 
 ## What people choose
 
-choose-messages = Choisir les messages que vous recevez
+choose-messages = Choisir les messages à recevoir
 your-messages = Vos messages
 messages-explained = Choisissez les messages que vous souhaitez recevoir par e-mail au sujet de vos réservations.
 message-kind = { $kind ->
@@ -188,10 +188,10 @@ message-kind = { $kind ->
     [cancelled] Réservation annulée
     [expired] Réservation expirée
     [digest] Programme de la journée
-   *[follow-up] Après une réservation
+   *[follow-up] Après la prestation
 }
-unsubscribe-from = Se désabonner : { $kind }
-unsubscribed-from = Vous ne recevrez plus ces messages : { $kind }
+unsubscribe-from = Se désabonner{ "\u00A0" }: { $kind }
+unsubscribed-from = Vous ne recevrez plus ces messages{ "\u00A0" }: { $kind }
 choices-saved = Vos choix sont enregistrés.
 save = Enregistrer
 language = Langue
@@ -205,16 +205,16 @@ page-unavailable-explained = Rien n’a été modifié. Veuillez réessayer dans
 
 attend = Je viendrai
 cannot-attend = Je ne peux pas venir
-attendance-question = Viendrez-vous ?
-attendance-saved = Merci. À bientôt !
-cancel-question = Annuler cette réservation ?
+attendance-question = Viendrez-vous{ "\u00A0" }?
+attendance-saved = Merci. À bientôt{ "\u00A0" }!
+cancel-question = Annuler cette réservation{ "\u00A0" }?
 cancel-booking = Annuler la réservation
 booking-cancelled = Votre réservation est annulée
 cannot-cancel = Cette réservation ne peut pas être annulée ici
 cannot-cancel-explained = Veuillez nous contacter.
 terms-changed = L’horaire ou le remboursement a changé. Veuillez vérifier à nouveau.
 link-over = Ce lien n’est plus valable
-link-over-explained = La réservation a commencé, a été annulée ou a changé.
+link-over-explained = La prestation a commencé, ou la réservation a été annulée ou modifiée.
 
 ## Time zones (scripts/zones)
 

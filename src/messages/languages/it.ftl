@@ -178,9 +178,9 @@ digest-short = { digest-subject }; la prima: { $first }, { $booking }
 
 ## What people choose
 
-choose-messages = Scegli quali messaggi ricevere
-your-messages = I tuoi messaggi
-messages-explained = Scegli quali messaggi sulle tue prenotazioni vuoi ricevere via e-mail.
+choose-messages = Scelga quali messaggi ricevere
+your-messages = I Suoi messaggi
+messages-explained = Scelga quali messaggi sulle Sue prenotazioni desidera ricevere via e-mail.
 message-kind = { $kind ->
     [reminder] Promemoria
     [confirmed] Prenotazione confermata
@@ -188,33 +188,33 @@ message-kind = { $kind ->
     [cancelled] Prenotazione annullata
     [expired] Prenotazione scaduta
     [digest] Riepilogo della giornata
-   *[follow-up] Dopo una prenotazione
+   *[follow-up] Dopo il servizio
 }
 unsubscribe-from = Annulla iscrizione: { $kind }
-unsubscribed-from = Non riceverai più questi messaggi: { $kind }
-choices-saved = Le tue scelte sono state salvate.
+unsubscribed-from = Non riceverà più questi messaggi: { $kind }
+choices-saved = Le Sue scelte sono state salvate.
 save = Salva
 language = Lingua
 language-name = Italiano
 link-broken = Questo link non funziona
-link-broken-explained = Potrebbe essere incompleto o troppo vecchio. Usa il link di un messaggio più recente.
-page-unavailable = Non ha funzionato
-page-unavailable-explained = Non è stato modificato nulla. Riprova tra un minuto.
+link-broken-explained = Potrebbe essere incompleto o troppo vecchio. Usi il link di un messaggio più recente.
+page-unavailable = Operazione non riuscita
+page-unavailable-explained = Non è stato modificato nulla. Riprovi tra un minuto.
 
 ## Whether they will come
 
 attend = Ci sarò
 cannot-attend = Non posso venire
-attendance-question = Ci sarai?
+attendance-question = Sarà presente?
 attendance-saved = Grazie. A presto!
 cancel-question = Annullare questa prenotazione?
 cancel-booking = Annulla la prenotazione
-booking-cancelled = La tua prenotazione è annullata
+booking-cancelled = La Sua prenotazione è stata annullata
 cannot-cancel = Questa prenotazione non può essere annullata qui
-cannot-cancel-explained = Contattaci.
-terms-changed = L’orario o il rimborso è cambiato. Controlla di nuovo.
+cannot-cancel-explained = La preghiamo di contattarci.
+terms-changed = L’orario o il rimborso è cambiato. Controlli di nuovo.
 link-over = Questo link non è più valido
-link-over-explained = La prenotazione è iniziata, è stata annullata o è cambiata.
+link-over-explained = Il servizio è iniziato, oppure la prenotazione è stata annullata o modificata.
 
 ## Time zones (scripts/zones)
 

@@ -140,7 +140,7 @@ digest-opening = { $count ->
    *[other] { $day }のご予約は{ $count }件です。
 }
 digest-more = { $count ->
-   *[other] このほかに{ $count }件のご予約があります。
+   *[other] このほか、ここに記載のないご予約が{ $count }件あります。
 }
 digest-short = { digest-subject }。最初のご予約：{ $first } { $booking }
 
@@ -151,12 +151,12 @@ your-messages = メッセージの設定
 messages-explained = ご予約について、メールで受け取るメッセージをお選びください。
 message-kind = { $kind ->
     [reminder] リマインダー
-    [confirmed] 予約の確定
-    [rescheduled] 予約の日時変更
-    [cancelled] 予約のキャンセル
-    [expired] 予約の期限切れ
-    [digest] 一日の予約一覧
-   *[follow-up] 予約終了後のご案内
+    [confirmed] ご予約の確定
+    [rescheduled] ご予約の日時変更
+    [cancelled] ご予約のキャンセル
+    [expired] ご予約の期限切れ
+    [digest] 一日のご予約一覧
+   *[follow-up] ご利用後のご案内
 }
 unsubscribe-from = 配信を停止：{ $kind }
 unsubscribed-from = 次のメッセージの配信を停止しました：{ $kind }
@@ -171,18 +171,18 @@ page-unavailable-explained = 何も変更されていません。しばらくし
 
 ## Whether they will come
 
-attend = 出席します
-cannot-attend = 出席できません
-attendance-question = ご出席になりますか？
+attend = 予定どおり利用します
+cannot-attend = 都合がつきません
+attendance-question = 予定どおりご利用になりますか？
 attendance-saved = ありがとうございます。お待ちしております。
-cancel-question = この予約をキャンセルしますか？
+cancel-question = このご予約をキャンセルしますか？
 cancel-booking = 予約をキャンセルする
 booking-cancelled = ご予約はキャンセルされました
-cannot-cancel = この予約はここではキャンセルできません
-cannot-cancel-explained = お問い合わせください。
+cannot-cancel = このご予約は、こちらではキャンセルできません
+cannot-cancel-explained = お手数ですが、当方までお問い合わせください。
 terms-changed = 日時または返金額が変更されました。もう一度ご確認ください。
 link-over = このリンクは無効になりました
-link-over-explained = 予約がすでに開始されたか、キャンセルまたは変更されています。
+link-over-explained = ご予約の開始時刻を過ぎたか、ご予約がキャンセルまたは変更されました。
 
 ## Time zones (scripts/zones)
 

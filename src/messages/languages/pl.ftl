@@ -181,10 +181,10 @@ digest-opening = { $count ->
    *[other] Masz { $count } rezerwacji na ten dzień: { $day }.
 }
 digest-more = { $count ->
-    [one] Jeszcze jedna rezerwacja nie mieści się na tej liście.
-    [few] Jeszcze { $count } rezerwacje nie mieszczą się na tej liście.
-    [many] Jeszcze { $count } rezerwacji nie mieści się na tej liście.
-   *[other] Jeszcze { $count } rezerwacji nie mieści się na tej liście.
+    [one] Masz jeszcze jedną rezerwację, której nie ma na tej liście.
+    [few] Masz jeszcze { $count } rezerwacje, których nie ma na tej liście.
+    [many] Masz jeszcze { $count } rezerwacji, których nie ma na tej liście.
+   *[other] Masz jeszcze { $count } rezerwacji, których nie ma na tej liście.
 }
 digest-short = { digest-subject }; pierwsza: { $first }, { $booking }
 
@@ -192,17 +192,17 @@ digest-short = { digest-subject }; pierwsza: { $first }, { $booking }
 
 choose-messages = Wybierz, jakie wiadomości chcesz otrzymywać
 your-messages = Twoje wiadomości
-messages-explained = Wybierz, które wiadomości o Twoich rezerwacjach chcesz otrzymywać e-mailem.
+messages-explained = Wybierz, które wiadomości o swoich rezerwacjach chcesz otrzymywać e-mailem.
 message-kind = { $kind ->
     [reminder] Przypomnienia
     [confirmed] Potwierdzenie rezerwacji
     [rescheduled] Zmiana terminu rezerwacji
     [cancelled] Anulowanie rezerwacji
     [expired] Wygaśnięcie rezerwacji
-    [digest] Przegląd dnia
-   *[follow-up] Po rezerwacji
+    [digest] Plan dnia
+   *[follow-up] Po realizacji rezerwacji
 }
-unsubscribe-from = Zrezygnuj: { $kind }
+unsubscribe-from = Zrezygnuj z wiadomości: { $kind }
 unsubscribed-from = Nie będziesz już otrzymywać tych wiadomości: { $kind }
 choices-saved = Twój wybór został zapisany.
 save = Zapisz
@@ -224,9 +224,9 @@ cancel-booking = Anuluj rezerwację
 booking-cancelled = Twoja rezerwacja została anulowana
 cannot-cancel = Tej rezerwacji nie można tu anulować
 cannot-cancel-explained = Skontaktuj się z nami.
-terms-changed = Termin lub zwrot się zmienił. Sprawdź ponownie.
+terms-changed = Zmienił się termin lub kwota zwrotu. Sprawdź ponownie.
 link-over = Ten link nie jest już ważny
-link-over-explained = Rezerwacja się rozpoczęła, została anulowana lub zmieniona.
+link-over-explained = Usługa już się rozpoczęła albo rezerwacja została anulowana lub zmieniona.
 
 ## Time zones (scripts/zones)
 

@@ -171,14 +171,14 @@ digest-opening = { $count ->
    *[other] Você tem { $count } reservas neste dia: { $day }.
 }
 digest-more = { $count ->
-    [one] Mais { $count } reserva não aparece nesta lista.
-   *[other] Mais { $count } reservas não aparecem nesta lista.
+    [one] Há mais { $count } reserva que não aparece nesta lista.
+   *[other] Há mais { $count } reservas que não aparecem nesta lista.
 }
 digest-short = { digest-subject }; a primeira: { $first }, { $booking }
 
 ## What people choose
 
-choose-messages = Escolher quais mensagens você recebe
+choose-messages = Escolher quais mensagens receber
 your-messages = Suas mensagens
 messages-explained = Escolha quais mensagens sobre suas reservas você quer receber por e-mail.
 message-kind = { $kind ->
@@ -188,7 +188,7 @@ message-kind = { $kind ->
     [cancelled] Reserva cancelada
     [expired] Reserva expirada
     [digest] Resumo do dia
-   *[follow-up] Depois de uma reserva
+   *[follow-up] Depois do serviço
 }
 unsubscribe-from = Cancelar inscrição: { $kind }
 unsubscribed-from = Você não receberá mais estas mensagens: { $kind }
@@ -206,7 +206,7 @@ page-unavailable-explained = Nada foi alterado. Tente novamente em um minuto.
 attend = Eu vou
 cannot-attend = Não posso ir
 attendance-question = Você vem?
-attendance-saved = Obrigado. Até lá!
+attendance-saved = Agradecemos a resposta. Até lá!
 cancel-question = Cancelar esta reserva?
 cancel-booking = Cancelar a reserva
 booking-cancelled = Sua reserva foi cancelada
@@ -214,7 +214,7 @@ cannot-cancel = Esta reserva não pode ser cancelada aqui
 cannot-cancel-explained = Entre em contato conosco.
 terms-changed = O horário ou o reembolso mudou. Confira novamente.
 link-over = Este link não é mais válido
-link-over-explained = A reserva já começou, foi cancelada ou mudou.
+link-over-explained = O serviço já começou, ou a reserva foi cancelada ou alterada.
 
 ## Time zones (scripts/zones)
 

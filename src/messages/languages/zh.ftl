@@ -137,7 +137,7 @@ digest-subject = { $count ->
    *[other] { $day }：共{ $count }个预约
 }
 digest-opening = { $count ->
-   *[other] { $day }您共有{ $count }个预约。
+   *[other] { $day }，您共有{ $count }个预约。
 }
 digest-more = { $count ->
    *[other] 另有{ $count }个预约未在此列出。
@@ -148,15 +148,15 @@ digest-short = { digest-subject }。首个预约：{ $first }，{ $booking }
 
 choose-messages = 选择接收哪些消息
 your-messages = 您的消息
-messages-explained = 请选择您希望通过电子邮件接收哪些与预订有关的消息。
+messages-explained = 请选择您希望通过电子邮件接收哪些与预约有关的消息。
 message-kind = { $kind ->
     [reminder] 提醒
-    [confirmed] 预订确认
-    [rescheduled] 预订改期
-    [cancelled] 预订取消
-    [expired] 预订过期
-    [digest] 每日预订一览
-   *[follow-up] 预订结束后
+    [confirmed] 预约确认
+    [rescheduled] 预约改期
+    [cancelled] 预约取消
+    [expired] 预约过期
+    [digest] 单日预约一览
+   *[follow-up] 预约结束后
 }
 unsubscribe-from = 退订：{ $kind }
 unsubscribed-from = 您将不再收到以下消息：{ $kind }
@@ -175,14 +175,14 @@ attend = 我会到场
 cannot-attend = 我无法到场
 attendance-question = 您会到场吗？
 attendance-saved = 谢谢。到时见！
-cancel-question = 要取消此预订吗？
-cancel-booking = 取消预订
-booking-cancelled = 您的预订已取消
-cannot-cancel = 无法在此取消该预订
+cancel-question = 要取消此预约吗？
+cancel-booking = 取消预约
+booking-cancelled = 您的预约已取消
+cannot-cancel = 无法在此取消该预约
 cannot-cancel-explained = 请与我们联系。
-terms-changed = 时间或退款已更改，请重新确认。
+terms-changed = 时间或退款金额已更改，请重新确认。
 link-over = 此链接已失效
-link-over-explained = 预订已开始、已取消或已更改。
+link-over-explained = 预约已开始、已取消或已更改。
 
 ## Time zones (scripts/zones)
 
