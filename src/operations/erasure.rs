@@ -61,6 +61,14 @@ impl Erasure {
         }
     }
 
+    /// Of a person whose messages were not looked up.
+    pub(crate) fn not_begun(person_id: Uuid) -> Self {
+        Self {
+            remaining: 1,
+            ..Self::nothing(person_id)
+        }
+    }
+
     /// Both together. What is left is what `later` found.
     pub(crate) fn followed_by(&self, later: &Self) -> Self {
         Self {

@@ -51,6 +51,22 @@ fn terms(page: &Answer) -> String {
     format!("terms={}", rest.split('"').next().unwrap())
 }
 
+/// What a page's form sends to say that they will come.
+fn attending(page: &Answer) -> String {
+    let (_, rest) = page
+        .body
+        .split_once("name=\"start\" value=\"")
+        .unwrap_or_else(|| panic!("{page:?}"));
+    let start = rest.split('"').next().unwrap();
+    format!("start={start}&answer=attend")
+}
+
+/// Says so on the page.
+async fn attend(server: &Server, path: &str) -> Answer {
+    let page = get(server, path).await;
+    post(server, path, &attending(&page)).await
+}
+
 async fn answers(app: &App) -> Vec<String> {
     let sql = "SELECT concat_ws(' ', booking_id, replace(person_id, $1::uuid::text, 'customer'))
                  FROM booking_automation_attendance";
@@ -127,7 +143,7 @@ async fn a_customer_says_that_they_will_come() {
         assert_page(&post(&server, &path, body).await, 400);
     }
     for _ in 0..2 {
-        let answer = post(&server, &path, "answer=attend").await;
+        let answer = post(&server, &path, &attending(&question)).await;
         assert_page(&answer, 200);
         assert!(
             answer.body.contains("Thank you. See you then!"),
@@ -267,6 +283,78 @@ async fn what_has_changed_is_shown_anew_and_nothing_is_cancelled() {
     assert_eq!(app.status(id).await, "cancelled");
 }
 
+#[tokio::test]
+async fn nobody_comes_to_a_start_that_they_were_not_shown() {
+    let app = asking().await;
+    let (id, mail) = reminder(&app).await;
+    let path = attend_path(&mail);
+    let server = serve(&app).await;
+    let before = attending(&get(&server, &path).await);
+    let later = "UPDATE bookings SET scheduled_at = scheduled_at + interval '1 hour' WHERE id = $1";
+    app.sql(later, &[&id]).await;
+    for old in [before.as_str(), "answer=attend", "answer=attend&start=x"] {
+        let page = post(&server, &path, old).await;
+        assert_page(&page, 200);
+        assert!(
+            page.body.contains("The time or the refund has changed."),
+            "{}",
+            page.body
+        );
+        assert!(answers(&app).await.is_empty());
+        assert_ne!(attending(&page), before);
+    }
+    let page = post(&server, &path, &before).await;
+    let answer = post(&server, &path, &attending(&page)).await;
+    assert!(answer.body.contains("Thank you."), "{}", answer.body);
+    assert_eq!(answers(&app).await, [format!("{id} customer")]);
+}
+
+#[tokio::test]
+async fn an_answer_is_not_stored_while_the_booking_changes() {
+    let app = asking().await;
+    let (id, mail) = reminder(&app).await;
+    let path = attend_path(&mail);
+    let server = serve(&app).await;
+    let form = attending(&get(&server, &path).await);
+    app.db.batch_execute("BEGIN").await.unwrap();
+    let later = "UPDATE bookings SET scheduled_at = scheduled_at + interval '1 hour' WHERE id = $1";
+    app.sql(later, &[&id]).await;
+    let answer = post(&server, &path, &form).await;
+    assert_page(&answer, 503);
+    assert_eq!(answer.header("retry-after"), "60");
+    app.db.batch_execute("COMMIT").await.unwrap();
+    assert!(answers(&app).await.is_empty());
+    let page = post(&server, &path, &form).await;
+    assert!(attending(&page) != form, "{}", page.body);
+    assert!(answers(&app).await.is_empty());
+}
+
+#[tokio::test]
+async fn a_cancellation_for_which_the_database_is_too_slow_can_be_tried_again() {
+    for code in [
+        "query_canceled",
+        "lock_not_available",
+        "undefined_table",
+        "insufficient_privilege",
+    ] {
+        let app = asking().await;
+        let (id, mail) = reminder(&app).await;
+        app.db
+            .batch_execute(&format!(
+                "CREATE FUNCTION fail() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE EXCEPTION 'no' USING ERRCODE = '{code}'; END $$;
+                 CREATE TRIGGER fail BEFORE UPDATE ON bookings FOR EACH ROW WHEN (NEW.status = 'cancelled') EXECUTE FUNCTION fail()",
+            ))
+            .await
+            .unwrap();
+        let server = serve(&app).await;
+        let page = get(&server, &cancel_path(&mail)).await;
+        let answer = post(&server, &cancel_path(&mail), &terms(&page)).await;
+        assert_page(&answer, 503);
+        assert_eq!(answer.header("retry-after"), "60", "{code}");
+        assert_eq!(app.status(id).await, "confirmed");
+    }
+}
+
 /// Whether both pages say that the link is over, and change nothing.
 async fn assert_over(app: &App, server: &Server, mail: &Mail, why: &str) {
     for (path, body) in [
@@ -317,6 +405,23 @@ async fn links_end_with_the_start_and_with_the_customer() {
 }
 
 #[tokio::test]
+async fn keys_that_cannot_be_read_are_an_error_of_the_log_once() {
+    let mut app = asking().await;
+    let (_, mail) = reminder(&app).await;
+    app.env
+        .insert("DATABASE_URL", "postgres://nobody@127.0.0.1:1/x".to_owned());
+    let server = serve(&app).await;
+    for _ in 0..10 {
+        assert_page(&get(&server, &attend_path(&mail)).await, 503);
+    }
+    let log = server.end().await;
+    let lines = |text: &str| log.matches(text).count();
+    assert_eq!(lines("the keys of links could not be read: "), 1, "{log}");
+    let refused = "refused a call: the keys of links could not be read a moment ago";
+    assert_eq!(lines(refused), 5, "{log}");
+}
+
+#[tokio::test]
 async fn a_link_is_for_its_own_page_alone() {
     let app = asking().await;
     let (_, mail) = reminder(&app).await;
@@ -360,7 +465,7 @@ async fn answers_are_forgotten_with_the_person_and_deleted_with_old_events() {
     let (_, mail) = reminder(&app).await;
     let path = attend_path(&mail);
     let server = support(&mut app, noon()).await;
-    assert_page(&post(&server, &path, "answer=attend").await, 200);
+    assert_page(&attend(&server, &path).await, 200);
     ask(
         &server,
         "DELETE",
@@ -377,10 +482,7 @@ async fn answers_are_forgotten_with_the_person_and_deleted_with_old_events() {
     let app = asking().await;
     let (_, mail) = reminder(&app).await;
     let server = serve(&app).await;
-    assert_page(
-        &post(&server, &attend_path(&mail), "answer=attend").await,
-        200,
-    );
+    assert_page(&attend(&server, &attend_path(&mail)).await, 200);
     app.run(noon() + hours(48)).await;
     assert_eq!(answers(&app).await.len(), 1);
     app.run(noon() + hours(24 * 800)).await;
@@ -438,7 +540,7 @@ async fn both_pages_are_sound_in_other_languages() {
             );
             pages.push((format!("{language} {}", path.len()), page.body));
         }
-        let page = post(&server, &attend_path(&mail), "answer=attend").await;
+        let page = attend(&server, &attend_path(&mail)).await;
         pages.push((format!("{language}, answered"), page.body));
         let shown = terms(&get(&server, &cancel_path(&mail)).await);
         let page = post(&server, &cancel_path(&mail), &shown).await;

@@ -103,6 +103,42 @@ async fn an_erasure_in_parts_goes_on_with_the_same_key_and_its_counts_add_up() {
 }
 
 #[tokio::test]
+async fn a_persons_choices_are_erased_although_their_messages_cannot_be() {
+    let mut app = App::new().await;
+    add_messages(&app, 3).await;
+    app.sql(
+        "INSERT INTO booking_automation_preferences (person_id, language) VALUES ($1::uuid::text, 'it')",
+        &[&app.provider],
+    )
+    .await;
+    let server = support(&mut app, noon()).await;
+    app.db
+        .batch_execute(
+            "CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+                 RAISE EXCEPTION 'a lock was not released' USING ERRCODE = 'lock_not_available'; END $$;
+             CREATE TRIGGER refuse BEFORE INSERT ON booking_automation_erasures FOR EACH ROW EXECUTE FUNCTION refuse()",
+        )
+        .await
+        .unwrap();
+    let path = format!("/people/{}", app.provider);
+    let key = [("Idempotency-Key", b"k".as_slice())];
+    for _ in 0..2 {
+        let refused = ask(&server, "DELETE", &path, &key, b"").await;
+        assert_eq!(refused.status, 409, "{refused:?}");
+        assert!(!refused.body.contains("no messages"), "{refused:?}");
+        let left = "SELECT count(language) FROM booking_automation_preferences";
+        assert_eq!(app.one(left, &[]).await.get::<_, i64>(0), 0);
+        assert_eq!(messages_left(&app).await, 3);
+    }
+    app.sql("DROP TRIGGER refuse ON booking_automation_erasures", &[])
+        .await;
+    let answer = ask(&server, "DELETE", &path, &key, b"").await;
+    assert_eq!(counts(&answer), [json!(3), json!(0), json!(0)]);
+    assert_eq!(answer.json()["choices"], 1);
+    assert_eq!(ask(&server, "DELETE", &path, &key, b"").await, answer);
+}
+
+#[tokio::test]
 async fn the_same_key_erases_a_message_that_was_being_sent() {
     let mut app = App::new().await;
     add_messages(&app, 3).await;

@@ -187,6 +187,99 @@ async fn a_cancelled_booking_stays_for_thirty_days() {
 }
 
 #[tokio::test]
+async fn many_past_bookings_leave_what_lies_ahead_in_the_feed() {
+    let mut app = app_with_links().await;
+    let sql = format!(
+        "INSERT INTO bookings (customer_id, provider_id, service_id, status, scheduled_at)
+         SELECT '{}', '{}', '{}', 'completed', '{}'::timestamptz - n * interval '1 hour' FROM generate_series(1, 600) AS n",
+        app.customer,
+        app.provider,
+        app.service,
+        noon(),
+    );
+    app.sql_without_triggers(&sql).await;
+    let ahead = app.booking("confirmed", noon() + hours(48)).await;
+    let server = serve(&mut app).await;
+    let feed = fetch(&server, &feed_of(&server, app.provider).await).await;
+    assert_eq!(feed.body.matches("BEGIN:VEVENT").count(), 500);
+    assert!(feed.body.contains(&format!("UID:{ahead}@")));
+    // Of the past, the most recent are kept, and the order is that of their starts.
+    let starts: Vec<&str> = feed
+        .body
+        .split("\r\nDTSTART:")
+        .skip(1)
+        .map(|rest| rest.split("\r\n").next().unwrap())
+        .collect();
+    assert!(starts.is_sorted(), "{starts:?}");
+    assert_eq!(starts[498], "20260301T110000Z");
+}
+
+#[tokio::test]
+async fn what_was_confirmed_before_the_installation_stays_when_it_is_cancelled() {
+    let mut app = app_with_links().await;
+    let id = app.booking("confirmed", noon() + hours(48)).await;
+    let declined = app.booking("pending", noon() + hours(48)).await;
+    let before = "DELETE FROM booking_automation_state; DELETE FROM booking_automation_events";
+    app.sql_without_triggers(before).await;
+    set_status(&app, id, "cancelled").await;
+    set_status(&app, declined, "cancelled").await;
+    app.sql_without_triggers("DELETE FROM booking_automation_state")
+        .await;
+    let server = serve(&mut app).await;
+    let feed = fetch(&server, &feed_of(&server, app.customer).await).await;
+    let found = in_short(&feed, &[(id, "cancelled"), (declined, "declined")]);
+    assert_eq!(found.len(), 1, "{found:?}");
+    assert!(found[0].starts_with("cancelled CANCELLED"), "{found:?}");
+}
+
+#[tokio::test]
+async fn bookings_may_lack_their_provider_or_their_customer() {
+    for lacking in ["provider_id", "customer_id"] {
+        let mut app = app_with_links().await;
+        let own = app.booking("confirmed", noon() + hours(48)).await;
+        let change = format!("ALTER TABLE bookings RENAME {lacking} TO somebody_id");
+        app.db.batch_execute(&change).await.unwrap();
+        let person = match lacking {
+            "provider_id" => app.customer,
+            _ => app.provider,
+        };
+        let server = serve(&mut app).await;
+        let feed = fetch(&server, &feed_of(&server, person).await).await;
+        assert_eq!(in_short(&feed, &[(own, "own")]).len(), 1, "{lacking}");
+        let erase = format!("/people/{person}");
+        let answer = ask(&server, "DELETE", &erase, &[], b"").await;
+        assert_eq!(answer.status, 200, "{answer:?}");
+        assert_eq!(answer.json()["remaining"], 0, "{answer:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_new_key_does_not_sign_while_an_older_one_does() {
+    let mut app = app_with_links().await;
+    reminder(&app).await;
+    app.sql(
+        "UPDATE booking_automation_link_keys SET created_at = now() - interval '91 days'",
+        &[],
+    )
+    .await;
+    let server = serve(&mut app).await;
+    let key = |path: &str| path["/calendar/".len()..][..7].to_owned();
+    let first = key(&feed_of(&server, app.customer).await);
+    app.sql(
+        "INSERT INTO booking_automation_link_keys (secret) VALUES (sha256('new'))",
+        &[],
+    )
+    .await;
+    assert_eq!(key(&feed_of(&server, app.customer).await), first);
+    app.sql(
+        "UPDATE booking_automation_link_keys SET created_at = created_at - interval '3 minutes'",
+        &[],
+    )
+    .await;
+    assert_ne!(key(&feed_of(&server, app.customer).await), first);
+}
+
+#[tokio::test]
 async fn an_unchanged_feed_is_not_sent_again() {
     let mut app = app_with_links().await;
     let id = app.booking("confirmed", noon() + hours(48)).await;

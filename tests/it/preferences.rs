@@ -192,7 +192,7 @@ async fn what_support_stores_is_what_the_page_shows_and_the_claim_heeds() {
     .await;
     let page = request(server.port, "GET", &link, &[], b"").await;
     assert!(
-        page.body.contains("<h1>I tuoi messaggi</h1>"),
+        page.body.contains("<h1>I Suoi messaggi</h1>"),
         "{}",
         page.body
     );

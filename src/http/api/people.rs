@@ -63,46 +63,85 @@ pub(crate) async fn erase_person(
 ) -> ApiResponse {
     let authorized = authorize(&api, "DELETE", request).await?;
     let person = parse_person(id)?;
-    let mut eraser = None;
+    let mut erasing = Erasing::default();
     let mut parts = InParts::begin(&api, &authorized).await?;
     loop {
         let part = async |transaction: &Transaction, so_far: Option<Value>| {
-            erase_all_part(&mut eraser, transaction, &person, so_far).await
+            erasing.next_part(transaction, &person, so_far).await
         };
-        if let Some(answer) = parts.next(progress, part).await? {
+        let answer = parts.next(progress, part).await?;
+        if let Some(problem) = erasing.problem.take() {
+            return Err(problem.into());
+        }
+        if let Some(answer) = answer {
             return Ok(Json(answer));
         }
     }
 }
 
-/// The first part erases the choices.
-async fn erase_all_part(
-    eraser: &mut Option<Eraser>,
-    transaction: &Transaction,
-    person: &str,
-    so_far: Option<Value>,
-) -> Answer {
-    let earlier = so_far
-        .as_ref()
-        .and_then(|so_far| so_far["choices"].as_i64());
-    let choices = match eraser {
-        Some(_) => 0,
-        None => {
-            if let Ok(id) = Uuid::try_parse(person) {
-                let begun = Eraser::begin(transaction, id).await;
-                *eraser = begun.map_err(|error| database_problem(&error))?;
+/// How far the erasure of a person came in this call.
+#[derive(Default)]
+struct Erasing {
+    are_choices_erased: bool,
+    /// Of a person with messages, from the second part on.
+    eraser: Option<Eraser>,
+    /// Why no messages were erased, after the choices were.
+    problem: Option<Problem>,
+}
+
+impl Erasing {
+    /// The first part erases the choices, whatever becomes of the messages.
+    async fn next_part(
+        &mut self,
+        transaction: &Transaction,
+        person: &str,
+        so_far: Option<Value>,
+    ) -> Answer {
+        let earlier = so_far.as_ref().and_then(|it| it["choices"].as_i64());
+        let mut choices = earlier.unwrap_or_default();
+        let mut answer = match (self.are_choices_erased, Uuid::try_parse(person)) {
+            (false, id) => {
+                let forgotten = forget_choices(transaction, person).await;
+                choices += forgotten.map_err(|error| database_problem(&error))?;
+                self.are_choices_erased = true;
+                let messages = match id {
+                    Ok(id) => Erasure::not_begun(id),
+                    Err(_) => Erasure::nothing(Uuid::nil()),
+                };
+                followed_by(so_far, &messages)
             }
-            let forgotten = forget_choices(transaction, person).await;
-            forgotten.map_err(|error| database_problem(&error))?
+            (true, Ok(id)) => self.erase_messages(transaction, id, so_far).await?,
+            (true, Err(_)) => so_far.unwrap_or_default(),
+        };
+        answer["person_id"] = json!(person);
+        answer["choices"] = json!(choices);
+        Ok(answer)
+    }
+
+    /// The next part of the messages. Where the first one fails, so does the call.
+    async fn erase_messages(
+        &mut self,
+        transaction: &Transaction,
+        person_id: Uuid,
+        so_far: Option<Value>,
+    ) -> Answer {
+        if let Some(eraser) = &mut self.eraser {
+            return erase_part(eraser, transaction, so_far).await;
         }
-    };
-    let mut answer = match eraser {
-        Some(eraser) => erase_part(eraser, transaction, so_far).await?,
-        None => json!(Erasure::nothing(Uuid::nil())),
-    };
-    answer["person_id"] = json!(person);
-    answer["choices"] = json!(earlier.unwrap_or_default() + choices);
-    Ok(answer)
+        let begun = Eraser::begin(transaction, person_id).await;
+        let part = match begun.map_err(|error| database_problem(&error)) {
+            Ok(Some(eraser)) => {
+                let eraser = self.eraser.insert(eraser);
+                erase_part(eraser, transaction, so_far).await
+            }
+            Ok(None) => Ok(followed_by(so_far, &Erasure::nothing(person_id))),
+            Err(problem) => Err(problem),
+        };
+        part.map_err(|problem| {
+            self.problem = Some(problem);
+            Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "no messages were erased")
+        })
+    }
 }
 
 async fn begin(transaction: &Transaction, person_id: Uuid) -> Result<Eraser, Problem> {
@@ -122,10 +161,14 @@ async fn erase_part(
 ) -> Answer {
     let part = eraser.erase_part(transaction).await;
     let part = part.map_err(|error| database_problem(&error))?;
-    Ok(match so_far.and_then(erasure) {
-        Some(earlier) => json!(earlier.followed_by(&part)),
+    Ok(followed_by(so_far, &part))
+}
+
+fn followed_by(so_far: Option<Value>, part: &Erasure) -> Value {
+    match so_far.and_then(erasure) {
+        Some(earlier) => json!(earlier.followed_by(part)),
         None => json!(part),
-    })
+    }
 }
 
 fn erasure(answer: Value) -> Option<Erasure> {

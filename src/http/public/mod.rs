@@ -115,11 +115,7 @@ async fn visit(
             return Err(public.look.trouble(Trouble::Broken, None));
         }
         Err(error) => {
-            match &error {
-                // Once a minute at most.
-                KeysError::Database(_) => tracing::error!("{error}"),
-                KeysError::Pause => log_refusal(StatusCode::SERVICE_UNAVAILABLE, &error),
-            }
+            log_unread_keys(&error);
             return Err(public.look.trouble(Trouble::Unavailable, None));
         }
     };
@@ -145,6 +141,14 @@ async fn visit(
         is_head: method == Method::HEAD,
         deadline,
     })
+}
+
+fn log_unread_keys(error: &KeysError) {
+    match error {
+        // Once a minute at most.
+        KeysError::Database(_) => tracing::error!("{error}"),
+        KeysError::Pause => log_refusal(StatusCode::SERVICE_UNAVAILABLE, error),
+    }
 }
 
 /// Begins a transaction for a visit. `None`: the link was revoked.
