@@ -25,7 +25,7 @@ SELECT page.*
                        COALESCE(c.is_online::pg_catalog.bool, false) AS is_online,
                        pg_catalog.left(c.place_timezone::pg_catalog.text, 400) AS place_timezone,
                        pg_catalog.left(c.reply_to::pg_catalog.text, 400) AS reply_to,
-                       -- One character more than it may have: whoever is not known for certain has no preferences.
+                       -- One character more than it may have: a person who is not known for certain has no preferences.
                        pg_catalog.left(c.person_id::pg_catalog.text, 401) AS person_id
                   FROM ROWS FROM (pg_catalog.unnest(pg_catalog.current_setting('booking_automation.events')::pg_catalog.uuid[]),
                                   pg_catalog.unnest(pg_catalog.current_setting('booking_automation.bookings')::pg_catalog.uuid[]),

@@ -18,7 +18,7 @@ WITH booking AS MATERIALIZED (
               AND b.scheduled_at BETWEEN greatest($2::timestamptz - interval '30 days', '0001-01-01') AND '9999-12-31'
               AND {is_live}
               AND (b.status IN ('confirmed', 'in_progress', 'completed', 'pending_completion', 'pending_cancellation')
-                   -- Whoever had it in their calendar sees for a while that it was cancelled. What was confirmed before
+                   -- The calendars that had it show for a while that it was cancelled. What was confirmed before
                    -- the installation has no revision.
                    OR b.status IN ('cancelled', 'refunded')
                       AND EXISTS (SELECT FROM public.booking_automation_events e

@@ -30,7 +30,7 @@ pub(crate) fn own_text(message: &SimpleQueryMessage) -> Option<OwnText> {
     })
 }
 
-/// The owner's own texts, for whoever looks at them. With the inactive ones, as if they were
+/// The owner's own texts, for a person who looks at them. With the inactive ones, as if they were
 /// active.
 ///
 /// # Errors

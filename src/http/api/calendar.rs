@@ -63,7 +63,7 @@ async fn revoke(State(api): State<Arc<Api>>, id: PathId, request: Request) -> Ap
     Ok(Json(answer.await?))
 }
 
-/// Bookings refer to people by UUID: whoever has another name has no feed.
+/// Bookings refer to people by UUID: a person of another name has no feed.
 fn parse_person_with_bookings(id: PathId) -> Result<String, Problem> {
     let person = parse_person(id)?;
     match Uuid::try_parse(&person) {

@@ -54,7 +54,7 @@ pub(crate) fn parse_person(id: PathId) -> Result<String, Problem> {
     })
 }
 
-/// Erases all that is known of a person. Bookings refer to people by UUID: whoever has another
+/// Erases all that is known of a person. Bookings refer to people by UUID: a person of another
 /// name has no messages.
 pub(crate) async fn erase_person(
     State(api): State<Arc<Api>>,

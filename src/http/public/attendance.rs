@@ -319,7 +319,7 @@ async fn cancel_as_shown(
     }))
 }
 
-/// What a customer was shown. It proves nothing: whoever sends it back agrees to it.
+/// What a customer was shown. It proves nothing: the sender of it agrees to it.
 fn digest_of_terms(starts_at: DateTime<Utc>, refund: Option<&Value>) -> String {
     let member = |name: &str| refund.and_then(|refund| refund.get(name));
     let refund = ["percent", "total", "amount", "currency", "unit"].map(member);

@@ -1,5 +1,5 @@
-//! Pages that people reach by the signed links in their messages. Whoever has a link may use it:
-//! there are no accounts, cookies or sessions.
+//! Pages that people reach by the signed links in their messages. Everybody who has a link may use
+//! it: there are no accounts, cookies or sessions.
 //!
 //! Link scanners follow every link, so GET and HEAD change nothing. A link is judged before the
 //! database is touched, and no path is logged.

@@ -1,4 +1,4 @@
-//! The appointment of a booking, for the calendar of whoever gets the message: an invitation or a
+//! The appointment of a booking, for the calendar of the recipient: an invitation or a
 //! cancellation by mail (iMIP: RFC 5545, RFC 5546, RFC 6047).
 
 mod lines;
