@@ -33,8 +33,7 @@ const MAY_HAVE_ARRIVED: &str = "{alias}.attempts > 0
     AND ({alias}.status IN ('completed', 'sending') OR {alias}.error_message LIKE 'the lease ran out%'
          OR {alias}.event_data @> '{\"attempts\": [{\"outcome\": \"unknown\"}]}')";
 /// SQL of the end of the quiet hours that the moment of the claim lies in.
-const QUIET_UNTIL: &str = "(SELECT q.ends_at
-                 FROM public.booking_automation_quiet_period(p.as_of, own.quiet_from, own.quiet_until, own.timezone) AS q)";
+const QUIET_UNTIL: &str = "upper(public.booking_automation_quiet_period(p.as_of, own.quiet_from, own.quiet_until, own.timezone))";
 /// What a notice says, before `migrate` of 0.3.0, when there is none.
 const NO_NOTICE: &str = "SELECT NULL::text AS not_due, NULL::jsonb AS facts";
 pub(crate) const CONTACTS: &str = include_str!("contacts.sql");

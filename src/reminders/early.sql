@@ -14,10 +14,12 @@ SELECT b.id, b.scheduled_at, b.created_at, r.name, r.audience, r.channel, r.lead
           AND b.scheduled_at >= r.effective_from + r.lead
           AND EXISTS (SELECT FROM (SELECT DISTINCT quiet_from, quiet_until, timezone
                                      FROM public.booking_automation_preferences WHERE quiet_from IS NOT NULL) AS q
-                       CROSS JOIN LATERAL public.booking_automation_quiet_period($1, q.quiet_from, q.quiet_until, q.timezone) AS now
-                       WHERE now.begins_at > greatest({since}, $1 - interval '1 hour'))
+                       WHERE lower(public.booking_automation_quiet_period($1, q.quiet_from, q.quiet_until, q.timezone))
+                             > greatest({since}, $1 - interval '1 hour'))
        OFFSET 0) AS b
   JOIN public.booking_automation_preferences q ON q.person_id = b.person_id AND q.quiet_from IS NOT NULL
- CROSS JOIN LATERAL public.booking_automation_quiet_period(b.scheduled_at - r.lead, q.quiet_from, q.quiet_until, q.timezone) AS quiet
+ CROSS JOIN LATERAL (
+       SELECT lower(public.booking_automation_quiet_period(b.scheduled_at - r.lead, q.quiet_from, q.quiet_until, q.timezone)) AS begins_at
+       OFFSET 0) AS quiet
  WHERE quiet.begins_at >= b.scheduled_at - r.lead * 1.5 AND quiet.begins_at <= $1
    AND quiet.begins_at > greatest({since}, $1 - interval '1 hour')

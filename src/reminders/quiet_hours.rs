@@ -20,10 +20,9 @@ const NONE_EARLY: &str = "SELECT NULL::uuid AS id, NULL::timestamptz AS schedule
            NULL::timestamptz AS begins_at
      WHERE false";
 /// SQL of a query of the quiet hours that the due time of `{pair}` lies in.
-const QUIET: &str = "SELECT q.begins_at
+const QUIET: &str = "SELECT lower(public.booking_automation_quiet_period(
+                          {pair}.scheduled_at - {pair}.lead, c.quiet_from, c.quiet_until, c.timezone)) AS begins_at
                   FROM public.booking_automation_preferences c
-                 CROSS JOIN LATERAL public.booking_automation_quiet_period(
-                       {pair}.scheduled_at - {pair}.lead, c.quiet_from, c.quiet_until, c.timezone) AS q
                  WHERE c.person_id = {pair}.person_id AND c.quiet_from IS NOT NULL OFFSET 0";
 /// SQL of a boolean: an earlier pass of a preview, which begins after `{since}`, has moved the pair
 /// `p` to itself.

@@ -139,7 +139,7 @@ const VERSIONS_OF_FUNCTIONS: &[(i32, &str)] = &[
     // 0.3.0
     (
         2,
-        "e1aa5020de648e183b640185552f3196ba78890ca2295bcd7cad71353044b708",
+        "04a638e90865c43f16e8dd73431c7526a0079ad382604fb03646c32708cb8a64",
     ),
 ];
 
