@@ -39,7 +39,8 @@ const NO_NOTICE: &str = "SELECT NULL::text AS not_due, NULL::jsonb AS facts";
 pub(crate) const CONTACTS: &str = include_str!("contacts.sql");
 pub(crate) static CANDIDATES: LazyLock<String> =
     LazyLock::new(|| with_room(include_str!("claim_candidates.sql"), "$3", "$4"));
-/// SQL of a query of the columns that [`waiting_of_row`] reads.
+/// SQL of a query of the columns that [`crate::delivery::outbox::waiting_of_row`]
+/// reads.
 pub(crate) const WAITING: &str = include_str!("waiting.sql");
 
 /// Replaces what statements about messages share.

@@ -334,7 +334,8 @@ pub(crate) async fn set_channel_hold(
     Ok(())
 }
 
-/// The backlog, and how many of it can be claimed now, from a row of [`WAITING`].
+/// The backlog, and how many of it can be claimed now, from a row of
+/// [`crate::delivery::claim_sql::WAITING`].
 pub(crate) fn waiting_of_row(row: &Row) -> (Backlog, i64) {
     let backlog = Backlog {
         pending: row.get("pending"),
