@@ -375,7 +375,7 @@ impl Mechanism {
             ),
             Self::LeaseEnds => (
                 "the end of a lease",
-                OUTBOX,
+                "src/delivery/claim_sql.rs",
                 "e.status IN ('pending', 'sending') AND e.event_type IN ('reminder_sent', 'notification_sent')",
             ),
             Self::LeaseOnRecord => (

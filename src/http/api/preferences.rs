@@ -147,9 +147,6 @@ fn parse_quiet_hours(body: &BodyParams) -> Result<Option<[String; 2]>, Problem> 
         }
     };
     let (from, to) = (time("from")?, time("to")?);
-    if from == to {
-        return Err(malformed("to", "is the same time as from"));
-    }
     Ok(Some([from, to]))
 }
 
