@@ -1,7 +1,7 @@
 -- Reminders that ask whether the customer will come, and the answers.
 ALTER TABLE public.reminder_rules ADD COLUMN IF NOT EXISTS asks_attendance boolean NOT NULL DEFAULT false;
 
--- Customers who said that they will come. An answer is about one start: after a move, nobody has said so yet.
+-- Customers who said that they will come. An answer is about one start; after a move it does not count any more.
 CREATE TABLE IF NOT EXISTS public.booking_automation_attendance (
     booking_id  uuid        PRIMARY KEY,
     person_id   text        NOT NULL CHECK (octet_length(person_id) BETWEEN 1 AND 400),

@@ -41,7 +41,7 @@ pub(crate) struct ClaimedMessage {
     pub(crate) attempt: i32,
     /// Of a notice, with the facts that only it has.
     pub(crate) kind: Kind,
-    /// The recipient; `None`: nobody is known.
+    /// The name by which the choices of the recipient are found; `None`: it is not known.
     pub(crate) person_id: Option<String>,
     /// Whether it asks the customer whether they will come.
     pub(crate) asks_attendance: bool,

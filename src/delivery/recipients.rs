@@ -33,8 +33,8 @@ pub(crate) fn preferences_sql(are_people_known: bool) -> String {
     }
 }
 
-/// The view's own name of a recipient. `None`: it has none. Empty: it cannot be used, and nobody's
-/// preferences are.
+/// The view's own name of a recipient. `None`: the view has none. Empty: the name cannot be used, so
+/// no choices are looked up.
 pub(crate) fn named_person(contact: &Row) -> Option<String> {
     let name: Option<&str> = contact.get("person_id");
     let name = name.map(str::trim).filter(|name| !name.is_empty())?;
@@ -81,8 +81,7 @@ pub(crate) fn contact_facts(
     }
 }
 
-/// What a message tells about a row of contacts.sql. A person who was told the same is not told
-/// again.
+/// What a message says about a row of contacts.sql. A second message that says the same is skipped.
 pub(crate) fn told_facts(contact: &Row) -> Value {
     let [service, place, link] =
         ["service", "place", "meeting_link"].map(|column| contact.get::<_, Option<&str>>(column));

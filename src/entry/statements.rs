@@ -17,7 +17,7 @@ use crate::database::owner_functions::Liveness;
 use crate::delivery::{
     claim_sql, digests as delivered_digests, feed, flags, invitation, webhook_outbox, webhooks,
 };
-use crate::operations::{check, trial};
+use crate::operations::{check, erasure, trial};
 use crate::reminders::{addresses, decisions, digests, notices, planned};
 use crate::support::{preview, timeline, trail};
 use crate::tick::probe;
@@ -77,6 +77,8 @@ pub fn composed() -> Vec<(String, String)> {
             ("marks", not_live::mark_not_live_sql(&rules)),
             ("invitation", invitation::INVITATION.clone()),
             ("feed", feed::FEED.clone()),
+            ("erasure", erasure::ERASE.clone()),
+            ("erasure of digests", erasure::ERASE_DIGESTS.clone()),
             ("claim, candidates", claim_sql::CANDIDATES.clone()),
             ("people of digests", digests::coming_sql(rules.liveness)),
             (

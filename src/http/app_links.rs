@@ -15,7 +15,7 @@ use uuid::Uuid;
 
 use crate::http::problem::{method_not_allowed, refuse};
 use crate::messages::settings::{app_link_base, public_url};
-use crate::primitives::settings::{Lookup, SettingError, read};
+use crate::primitives::settings::{Lookup, SettingError, read_list};
 
 /// Which apps open the links under `APP_LINK_BASE`.
 #[derive(Clone, Debug, Default)]
@@ -43,18 +43,8 @@ impl AppLinks {
     /// # Errors
     /// Names the variable that is malformed, or that needs another one.
     pub fn from_environment(lookup: Lookup) -> Result<Self, SettingError> {
-        let apple = read_list(
-            lookup,
-            "APPLE_APP_IDS",
-            |text| is_apple_id(text).then(|| text.to_owned()),
-            "team and bundle id of each app (A1B2C3D4E5.com.example.app), comma-separated",
-        )?;
-        let android = read_list(
-            lookup,
-            "ANDROID_APPS",
-            AndroidApp::parse,
-            "package and SHA-256 of the certificate of each app (com.example.app=14:6D:E9:…, 32 bytes), comma-separated",
-        )?;
+        let apple = read_list(lookup, "APPLE_APP_IDS", parse_apple_id)?;
+        let android = read_list(lookup, "ANDROID_APPS", AndroidApp::parse)?;
         let base = app_link_base(lookup)?;
         if base.is_none() {
             for (name, is_set) in [
@@ -102,8 +92,8 @@ impl AppLinks {
 }
 
 impl AndroidApp {
-    fn parse(text: &str) -> Option<Self> {
-        let (package, fingerprint) = text.split_once('=')?;
+    fn parse(text: &str) -> Result<Self, &'static str> {
+        let (package, fingerprint) = text.split_once('=').unwrap_or((text, ""));
         let (package, fingerprint) = (package.trim(), fingerprint.trim());
         let is_name = |part: &str| {
             part.starts_with(|first: char| first.is_ascii_alphabetic())
@@ -117,10 +107,14 @@ impl AndroidApp {
             && package.split('.').all(is_name)
             && fingerprint.split(':').count() == 32
             && fingerprint.split(':').all(is_pair);
-        fits.then(|| Self {
+        let app = fits.then(|| Self {
             package: package.to_owned(),
             fingerprint: fingerprint.to_ascii_uppercase(),
-        })
+        });
+        app.ok_or(
+            "is not valid: it takes package and SHA-256 of the certificate of each app \
+             (com.example.app=14:6D:E9:…, 32 bytes), comma-separated",
+        )
     }
 
     /// A statement of Digital Asset Links.
@@ -137,31 +131,19 @@ impl AndroidApp {
 }
 
 /// Ten letters and digits, a point, and the bundle's id.
-fn is_apple_id(text: &str) -> bool {
-    text.split_once('.').is_some_and(|(team, bundle)| {
+fn parse_apple_id(text: &str) -> Result<String, &'static str> {
+    let fits = text.split_once('.').is_some_and(|(team, bundle)| {
         team.len() == 10
             && team.bytes().all(|byte| byte.is_ascii_alphanumeric())
             && !bundle.is_empty()
             && bundle
                 .bytes()
                 .all(|byte| byte.is_ascii_alphanumeric() || b".-".contains(&byte))
-    })
-}
-
-fn read_list<T>(
-    lookup: Lookup,
-    name: &'static str,
-    parse: impl Fn(&str) -> Option<T>,
-    accepts: &str,
-) -> Result<Vec<T>, SettingError> {
-    let list = read(lookup, name).unwrap_or_default();
-    let parts = list.split(',').map(str::trim).filter(|_| !list.is_empty());
-    parts
-        .map(|part| {
-            parse(part)
-                .ok_or_else(|| SettingError::new(name, format!("is not valid: it takes {accepts}")))
-        })
-        .collect()
+    });
+    fits.then(|| text.to_owned()).ok_or(
+        "is not valid: it takes team and bundle id of each app (A1B2C3D4E5.com.example.app), \
+         comma-separated",
+    )
 }
 
 fn path_of(base: &str) -> Option<String> {

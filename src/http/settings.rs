@@ -6,7 +6,7 @@ use base64::prelude::{BASE64_STANDARD, Engine};
 use secrecy::{SecretSlice, SecretString};
 
 use crate::http::app_links::AppLinks;
-use crate::primitives::settings::{Lookup, SettingError, read, read_or, read_secrets};
+use crate::primitives::settings::{Lookup, SettingError, read, read_list, read_or};
 use crate::primitives::signature::signing_secret;
 
 /// Default for calls a minute with one credential: a cron service makes one, and some retries.
@@ -53,8 +53,8 @@ impl CronSecrets {
     /// # Errors
     /// Names the variable that is malformed, or repeats a secret.
     pub fn from_environment(lookup: Lookup) -> Result<Self, SettingError> {
-        let bearer = read_secrets(lookup, "CRON_SECRET", bearer_secret)?;
-        let signing = read_secrets(lookup, "CRON_SIGNING_SECRET", signing_secret)?;
+        let bearer = read_list(lookup, "CRON_SECRET", bearer_secret)?;
+        let signing = read_list(lookup, "CRON_SIGNING_SECRET", signing_secret)?;
         refuse_shared_secrets(lookup, &CRON_LISTS)?;
         let calls_per_minute = read_or(
             lookup,
@@ -91,7 +91,7 @@ impl AdminTokens {
     /// # Errors
     /// Names the variable when it is malformed, and the other one when they share a secret.
     pub fn from_environment(lookup: Lookup) -> Result<Self, SettingError> {
-        let tokens = read_secrets(lookup, "ADMIN_TOKEN", bearer_secret)?;
+        let tokens = read_list(lookup, "ADMIN_TOKEN", bearer_secret)?;
         refuse_shared_secrets(lookup, &ALL_LISTS)?;
         Ok(Self(tokens))
     }

@@ -9,6 +9,7 @@
 //! interrupted goes on where it came to.
 
 use std::collections::VecDeque;
+use std::sync::LazyLock;
 
 use serde::{Deserialize, Serialize};
 use tokio_postgres::types::Type;
@@ -24,9 +25,15 @@ const MESSAGES: i64 = 5_000;
 /// Bookings that are looked up at once: more than one call erases.
 const LOOKED_UP: i64 = 100_000;
 
-const ERASE: &str = include_str!("erasure.sql");
-const ERASE_DIGESTS: &str = include_str!("erase_digests.sql");
+pub(crate) static ERASE: LazyLock<String> =
+    LazyLock::new(|| with_messages(include_str!("erasure.sql")));
+pub(crate) static ERASE_DIGESTS: LazyLock<String> =
+    LazyLock::new(|| with_messages(include_str!("erase_digests.sql")));
 const LEFT: &str = include_str!("erasure_left.sql");
+
+fn with_messages(sql: &str) -> String {
+    sql.replace("{forget_messages}", include_str!("forget_messages.sql"))
+}
 
 /// What was erased.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -177,7 +184,7 @@ impl Eraser {
             (&part as _, Type::UUID_ARRAY),
             (&MESSAGES as _, Type::INT8),
         ];
-        let row = transaction.query_one(ERASE, &parameters).await?;
+        let row = transaction.query_one(&ERASE, &parameters).await?;
         let digests = self.erase_digests(transaction).await?;
         let (messages, under_way): (i64, i64) = (row.get("messages"), row.get("under_way"));
         // Otherwise these bookings may have more messages.
@@ -205,7 +212,7 @@ impl Eraser {
             (&self.person_id as _, Type::UUID),
             (&MESSAGES as _, Type::INT8),
         ];
-        let row = transaction.query_one(ERASE_DIGESTS, &parameters).await?;
+        let row = transaction.query_one(&ERASE_DIGESTS, &parameters).await?;
         let (messages, under_way): (i64, i64) = (row.get("messages"), row.get("under_way"));
         if messages == 0 || messages + under_way < MESSAGES {
             self.has_digests = false;

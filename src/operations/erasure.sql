@@ -19,19 +19,7 @@ WITH booking AS MATERIALIZED (
      ORDER BY e.status = 'sending', e.id
      LIMIT $3
        FOR UPDATE OF e
-), forgotten AS (
-    -- Waiting messages are not sent; a message that is being sent must be recorded first.
-    UPDATE public.booking_automation_events e
-       SET event_data = '{"forgotten": true}', error_message = NULL, message_id = NULL, lease_until = NULL, next_attempt_at = NULL,
-           status = CASE e.status WHEN 'pending' THEN 'skipped' ELSE e.status END,
-           reason = CASE e.status WHEN 'pending' THEN 'forgotten' ELSE e.reason END,
-           executed_at = CASE e.status WHEN 'pending' THEN public.booking_automation_now() ELSE e.executed_at END
-      FROM message
-     WHERE e.id = message.id AND message.status <> 'sending'
-    RETURNING e.id
-), feedback AS (
-    DELETE FROM public.booking_automation_feedback f USING forgotten WHERE f.event_id = forgotten.id RETURNING 1
-), erased_reasons AS (
+), {forget_messages}, erased_reasons AS (
     -- The reasons that the person gave for status changes,
     UPDATE public.booking_automation_events e
        SET event_data = e.event_data - 'reason' || jsonb_build_object('forgotten', true)

@@ -54,9 +54,9 @@ pub(crate) fn read_or<T>(
     }
 }
 
-/// A comma-separated list of secrets. One malformed secret refuses the whole list; otherwise it
-/// would fail unnoticed beside the others.
-pub(crate) fn read_secrets<T>(
+/// A comma-separated list. One malformed part refuses the whole list; otherwise it would fail
+/// unnoticed beside the others.
+pub(crate) fn read_list<T>(
     lookup: Lookup,
     name: &'static str,
     parse: impl Fn(&str) -> Result<T, &'static str>,
@@ -65,6 +65,6 @@ pub(crate) fn read_secrets<T>(
         return Ok(Vec::new());
     };
     list.split(',')
-        .map(|secret| parse(secret.trim()).map_err(|problem| SettingError::new(name, problem)))
+        .map(|part| parse(part.trim()).map_err(|problem| SettingError::new(name, problem)))
         .collect()
 }

@@ -18,6 +18,7 @@ use crate::bookings::status_change::StatusError;
 use crate::database::{DatabaseError, Transaction};
 use crate::delivery::invitation::{Invitation, read_invitation};
 use crate::http::clock::read_clock;
+use crate::http::places::Place;
 use crate::http::public::page::{Page, PageError, Trouble};
 use crate::http::public::{Public, Token, Visit, begin, language_of, unavailable, visit};
 use crate::messages::describe;
@@ -153,6 +154,8 @@ fn respond(public: &Public, visit: &Visit, shown: Result<Shown, Stop>, token: &s
 /// What a visit works with, once its booking was read.
 struct Opened {
     transaction: Transaction,
+    /// Kept until the transaction has ended.
+    _place: Place,
     as_of: DateTime<Utc>,
     language: &'static Language,
     booking_id: Uuid,
@@ -162,6 +165,9 @@ struct Opened {
 /// Begins a transaction and reads the booking, which must still be ahead, confirmed and the
 /// person's own.
 async fn open(public: &Public, visit: &Visit, read_only: bool) -> Result<Opened, Stop> {
+    let Ok(place) = public.places.take(visit.deadline).await else {
+        return Err(Stop::Trouble(Trouble::Unavailable));
+    };
     let broken = || Stop::Trouble(Trouble::Broken);
     let begun = begin(public, visit, read_only).await?;
     let (transaction, preferences) = begun.ok_or_else(broken)?;
@@ -176,6 +182,7 @@ async fn open(public: &Public, visit: &Visit, read_only: bool) -> Result<Opened,
     let zone = &mut invitation.facts.timezone;
     *zone = preferences.timezone.clone().or(zone.take());
     Ok(Opened {
+        _place: place,
         transaction,
         as_of,
         language: language_of(public, &visit.link, &preferences),
@@ -190,9 +197,6 @@ async fn attend_page(
     visit: &Visit,
     notice: Option<&'static str>,
 ) -> Result<Shown, Stop> {
-    let Ok(_place) = public.places.take(visit.deadline).await else {
-        return Err(Stop::Trouble(Trouble::Unavailable));
-    };
     let opened = open(public, visit, true).await?;
     let answer = read_attendance(&opened.transaction, opened.booking_id).await?;
     opened.transaction.rollback().await?;
@@ -211,9 +215,6 @@ async fn attend_page(
 /// Stores the answer, if the start is the one that was shown. `None`: it is not, and nothing was
 /// written.
 async fn attend_as_shown(public: &Public, visit: &Visit) -> Result<Option<Shown>, Stop> {
-    let Ok(_place) = public.places.take(visit.deadline).await else {
-        return Err(Stop::Trouble(Trouble::Unavailable));
-    };
     let opened = open(public, visit, false).await?;
     let (transaction, person) = (opened.transaction, &visit.link.person);
     let starts_at = opened.invitation.facts.starts_at;
@@ -253,9 +254,6 @@ async fn terms_page(
     visit: &Visit,
     notice: Option<&'static str>,
 ) -> Result<Shown, Stop> {
-    let Ok(_place) = public.places.take(visit.deadline).await else {
-        return Err(Stop::Trouble(Trouble::Unavailable));
-    };
     let opened = open(public, visit, true).await?;
     let money = public.automation.settings().money;
     let (transaction, as_of) = (&opened.transaction, opened.as_of);
@@ -278,9 +276,6 @@ async fn cancel_as_shown(
     visit: &Visit,
     terms: &str,
 ) -> Result<Option<Shown>, Stop> {
-    let Ok(_place) = public.places.take(visit.deadline).await else {
-        return Err(Stop::Trouble(Trouble::Unavailable));
-    };
     let opened = open(public, visit, false).await?;
     let settings = public.automation.settings();
     let (transaction, invitation) = (opened.transaction, opened.invitation);

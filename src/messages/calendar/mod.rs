@@ -182,8 +182,8 @@ pub fn feed(name: &str, organizer: &Address, appointments: &[Appointment]) -> St
     lines.into_text()
 }
 
-/// The same for ever, for every recipient, whatever else changes: a calendar that gets another one
-/// shows a second appointment. The sender's domain can change, so it is no part of it; and the id
+/// It never changes, and is the same for all recipients: a calendar shows a second appointment for
+/// another UID. The sender's domain can change, so it is no part of it; and the id
 /// alone may be the UID of an appointment that another program of the owner makes.
 fn uid(booking_id: Uuid) -> String {
     format!("{booking_id}@booking-automation")

@@ -154,8 +154,8 @@ pub(crate) async fn look_at_sample(transaction: &Transaction) -> Result<Vec<Find
     Ok([Some(speed), several].into_iter().flatten().collect())
 }
 
-/// Whether somebody would get nothing, because another row of the view is read for the same booking
-/// and audience.
+/// Whether a recipient gets no message, because the view has another row for the same booking and
+/// audience, and one row is read.
 async fn look_for_several(transaction: &Transaction) -> Result<Option<Finding>> {
     let read = transaction.query_with_their_settings(SAMPLE_TIMEOUT, SEVERAL, &[]);
     let bookings: i64 = match read.await {

@@ -1,0 +1,14 @@
+-- Part of erasure.sql and erase_digests.sql: erases what the messages of `message` say.
+forgotten AS (
+    -- Waiting messages are not sent; a message that is being sent must be recorded first.
+    UPDATE public.booking_automation_events e
+       SET event_data = '{"forgotten": true}', error_message = NULL, message_id = NULL, lease_until = NULL, next_attempt_at = NULL,
+           status = CASE e.status WHEN 'pending' THEN 'skipped' ELSE e.status END,
+           reason = CASE e.status WHEN 'pending' THEN 'forgotten' ELSE e.reason END,
+           executed_at = CASE e.status WHEN 'pending' THEN public.booking_automation_now() ELSE e.executed_at END
+      FROM message
+     WHERE e.id = message.id AND message.status <> 'sending'
+    RETURNING e.id
+), feedback AS (
+    DELETE FROM public.booking_automation_feedback f USING forgotten WHERE f.event_id = forgotten.id RETURNING 1
+)
