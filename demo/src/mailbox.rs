@@ -1,8 +1,9 @@
 //! An endpoint with the part of SES v2 that the program uses. It stores every mail as a file.
 
+use std::collections::HashMap;
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, MutexGuard};
 
 use anyhow::Context as _;
 use axum::extract::State;
@@ -24,6 +25,8 @@ struct Mail {
     to: String,
     subject: String,
     language: String,
+    /// Known once the database has been asked.
+    kind: String,
 }
 
 impl Mailbox {
@@ -53,22 +56,40 @@ impl Mailbox {
         self.mails.lock().map_or(0, |mails| mails.len())
     }
 
+    /// Adds the kinds of mails to the list, by the ids of the messages.
+    pub fn set_kinds(&self, mut kinds: HashMap<String, String>) -> anyhow::Result<()> {
+        let mut mails = self.lock()?;
+        for (number, mail) in mails.iter_mut().enumerate() {
+            if let Some(kind) = kinds.remove(&name(number + 1)) {
+                mail.kind = kind;
+            }
+        }
+        self.index(&mails)
+    }
+
+    fn lock(&self) -> anyhow::Result<MutexGuard<'_, Vec<Mail>>> {
+        let mails = self.mails.lock();
+        mails.map_err(|_| anyhow::anyhow!("the list of mails cannot be used any more"))
+    }
+
     /// Writes the list of all mails.
     fn index(&self, mails: &[Mail]) -> anyhow::Result<()> {
         let mut rows = String::new();
         for (number, mail) in mails.iter().enumerate() {
             let (file, to, subject) = (name(number + 1), escaped(&mail.to), escaped(&mail.subject));
-            let language = escaped(&mail.language);
+            let (language, kind) = (escaped(&mail.language), escaped(&mail.kind));
             writeln!(
                 rows,
-                "<tr><td>{to}</td><td>{language}</td><td lang=\"{language}\" dir=\"auto\"><a href=\"{file}.html\">{subject}</a></td><td><a href=\"{file}.eml\">.eml</a></td></tr>"
+                "<tr><td>{to}</td><td>{kind}</td><td>{language}</td><td lang=\"{language}\" dir=\"auto\"><a href=\"{file}.html\">{subject}</a></td><td><a href=\"{file}.eml\">.eml</a></td></tr>"
             )?;
         }
         let page = format!(
             "<!DOCTYPE html><html lang=\"en\"><head><meta charset=\"utf-8\"><meta name=\"viewport\" content=\"width=device-width\">\
              <meta name=\"color-scheme\" content=\"light dark\"><title>Mails of the demo</title>\
-             <style>body{{font:16px/1.5 sans-serif;max-width:60em;margin:2em auto;padding:0 1em}}td{{padding:.2em 1em .2em 0;vertical-align:top}}</style>\
-             </head><body><h1>Mails of the demo</h1><table>{rows}</table></body></html>"
+             <style>body{{font:16px/1.5 sans-serif;max-width:64em;margin:2em auto;padding:0 1em}}th,td{{padding:.2em 1em .2em 0;vertical-align:top;text-align:start}}\
+             @media(max-width:40em){{thead{{display:none}}tr{{display:block;padding:.5em 0}}td{{display:inline-block;padding-block:0}}}}</style>\
+             </head><body><h1>Mails of the demo</h1><table><thead><tr><th>To</th><th>Kind</th><th>Language</th><th>Subject</th><th>As sent</th></tr></thead>\
+             <tbody>{rows}</tbody></table></body></html>"
         );
         std::fs::write(self.folder.join("index.html"), page)?;
         Ok(())
@@ -79,10 +100,7 @@ impl Mailbox {
             Some(raw) => Content::of_raw(STANDARD.decode(raw)?)?,
             None => Content::of_simple(request)?,
         };
-        let mut mails = self
-            .mails
-            .lock()
-            .map_err(|_| anyhow::anyhow!("a mail could not be kept"))?;
+        let mut mails = self.lock()?;
         let file = name(mails.len() + 1);
         let html = &content.html;
         std::fs::write(self.folder.join(format!("{file}.html")), html)?;
@@ -96,6 +114,7 @@ impl Mailbox {
             to: text(request, "/Destination/ToAddresses/0"),
             subject: content.subject,
             language,
+            kind: String::new(),
         });
         self.index(&mails)?;
         Ok(file)

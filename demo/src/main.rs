@@ -136,7 +136,7 @@ async fn demo(url: &str, mailbox: &Mailbox) -> anyhow::Result<()> {
     println!("\nThe day until now, a pass a minute; the clock is Vienna's.");
     play(&automation, &database, start, (now - start).num_minutes()).await?;
     println!("\n{}", table(&database).await?);
-    keep_events(&database).await?;
+    keep_events(&database, mailbox).await?;
     println!(
         "{} mails: {FOLDER}/index.html, and every event, as JSON: {FOLDER}/events.ndjson",
         mailbox.len()
@@ -169,7 +169,7 @@ async fn demo(url: &str, mailbox: &Mailbox) -> anyhow::Result<()> {
         Some(Duration::from_secs(60)),
     )
     .await?;
-    keep_events(&database).await?;
+    keep_events(&database, mailbox).await?;
     println!("\nEnded; {} mails are in {FOLDER}.", mailbox.len());
     Ok(())
 }
@@ -192,6 +192,12 @@ async fn fill(database: &Database, start: DateTime<Utc>) -> anyhow::Result<()> {
         &[&start],
     )
     .await?;
+    for switched_on in [
+        "UPDATE public.booking_automation_notice_rules SET active = true WHERE audience = 'customer' AND on_event <> 'completed'",
+        "UPDATE public.booking_automation_digest_rules SET active = true WHERE audience = 'provider'",
+    ] {
+        write(database, start, switched_on, &[]).await?;
+    }
     Ok(())
 }
 
@@ -293,11 +299,11 @@ fn done(work: &Work) -> String {
         (moved.completed, "completed"),
         (moved.expired, "expired"),
         (moved.reopened, "confirmed again"),
-        (mails.sent, "reminded"),
-        (mails.skipped, "not to be reminded"),
+        (mails.sent, "mails sent"),
+        (mails.skipped, "not to be sent"),
         (
             mails.failed + mails.retrying + mails.unknown + mails.deferred,
-            "not reminded",
+            "not sent",
         ),
     ];
     let told: Vec<_> = figures
@@ -322,6 +328,13 @@ async fn table(database: &Database) -> anyhow::Result<String> {
         .query(
             "SELECT CASE status WHEN 'completed' THEN 'sent' ELSE concat_ws(': ', status, reason) END, rule, count(*)
                FROM public.booking_automation_events WHERE event_type = 'reminder_sent' GROUP BY 1, 2",
+            &[],
+        )
+        .await?;
+    let notices = transaction
+        .query(
+            "SELECT concat_ws(' ', rule, CASE status WHEN 'completed' THEN 'sent' ELSE concat_ws(': ', status, reason) END), count(*)
+               FROM public.booking_automation_events WHERE event_type = 'notification_sent' GROUP BY 1 ORDER BY 1",
             &[],
         )
         .await?;
@@ -370,6 +383,11 @@ async fn table(database: &Database) -> anyhow::Result<String> {
         }
         write!(text, "{}", why(outcome))?;
     }
+    text.push_str("\n\nNotices and digests");
+    for row in &notices {
+        let (outcome, count): (&str, i64) = (row.get(0), row.get(1));
+        write!(text, "\n  {outcome:28}{count:>6}")?;
+    }
     let now: Vec<_> = bookings
         .iter()
         .map(|row| format!("{} {}", row.get::<_, i64>(1), row.get::<_, &str>(0)))
@@ -388,8 +406,9 @@ fn why(outcome: &str) -> &'static str {
     }
 }
 
-/// Writes every event as a line of JSON, in chronological order.
-async fn keep_events(database: &Database) -> anyhow::Result<()> {
+/// Writes every event as a line of JSON, in chronological order, and the kinds of the mails into the
+/// list of mails.
+async fn keep_events(database: &Database, mailbox: &Mailbox) -> anyhow::Result<()> {
     let (transaction, _) = database.begin(&Begin::default(), "").await?;
     let rows = transaction
         .query(
@@ -397,10 +416,20 @@ async fn keep_events(database: &Database) -> anyhow::Result<()> {
             &[],
         )
         .await?;
+    let kinds = transaction
+        .query(
+            "SELECT message_id,
+                    CASE WHEN event_type = 'reminder_sent' THEN 'reminder' WHEN person_id IS NOT NULL THEN 'digest'
+                         ELSE event_data -> 'notice' ->> 'on_event' END
+               FROM public.booking_automation_events
+              WHERE event_type IN ('reminder_sent', 'notification_sent') AND message_id IS NOT NULL",
+            &[],
+        )
+        .await?;
     transaction.rollback().await?;
     let lines: String = rows.iter().map(|row| row.get::<_, &str>(0)).collect();
     std::fs::write(Path::new(FOLDER).join("events.ndjson"), lines)?;
-    Ok(())
+    mailbox.set_kinds(kinds.iter().map(|row| (row.get(0), row.get(1))).collect())
 }
 
 /// The weekday and local time of the studio.

@@ -86,13 +86,14 @@ impl PrintedTable {
     fn parse(output: &str) -> Self {
         let (_, table) = output.split_once("Status changes\n").unwrap();
         let (changes, table) = table.split_once("\nReminders").unwrap();
-        let (reminders, rest) = table.split_once("\n\nBookings now: ").unwrap();
+        let (reminders, table) = table.split_once("\n\nNotices and digests\n").unwrap();
+        let (notices, rest) = table.split_once("\n\nBookings now: ").unwrap();
         let (rules, reminders) = reminders.split_once('\n').unwrap();
         let rules: Vec<_> = rules.split_whitespace().collect();
         assert_eq!(rules, ["24h", "1h", "15m"]);
 
         let mut counts = BTreeMap::new();
-        for (label, numbers) in changes.lines().map(parse_table_row) {
+        for (label, numbers) in changes.lines().chain(notices.lines()).map(parse_table_row) {
             counts.insert(label, numbers[0]);
         }
         for (outcome, numbers) in reminders.lines().map(parse_table_row) {
@@ -173,6 +174,10 @@ async fn the_summary_table_matches_the_events() {
         "1h skipped: booked_late",
         "1h skipped: superseded",
         "15m skipped: no_address",
+        "confirmed sent",
+        "rescheduled sent",
+        "cancelled sent",
+        "daily sent",
         "confirmed → expired by booking-automation",
         "confirmed → cancelled by backend",
         "in_progress → completed by booking-automation",
@@ -192,16 +197,8 @@ async fn the_summary_table_matches_the_events() {
         table.sum("in_progress → completed"),
         "{output}"
     );
-    assert_eq!(
-        passes("reminded") - passes("not reminded"),
-        table.sum(" sent"),
-        "{output}"
-    );
-    assert_eq!(
-        passes("not to be reminded"),
-        table.sum(" skipped"),
-        "{output}"
-    );
+    assert_eq!(passes("mails sent"), table.sum(" sent"), "{output}");
+    assert_eq!(passes("not to be sent"), table.sum(" skipped"), "{output}");
     let completed = table.counts["in_progress → completed by booking-automation"].to_string();
     let bookings =
         ["completed", "pending", "expired", "cancelled"].map(|status| &table.bookings[status][..]);
@@ -209,12 +206,20 @@ async fn the_summary_table_matches_the_events() {
 }
 
 #[tokio::test]
-async fn every_sent_reminder_is_a_file_in_the_mail_folder() {
+async fn every_sent_message_is_a_file_in_the_mail_folder() {
     let (_, events) = run_demo().await;
-    let sent: BTreeSet<_> = events
+    let sent: BTreeMap<_, _> = events
         .iter()
-        .filter(|event| event["event_type"] == "reminder_sent" && event["status"] == "completed")
-        .map(|event| event["message_id"].as_str().unwrap().to_owned())
+        .filter(|event| event["message_id"].is_string())
+        .map(|event| {
+            let kind = match event["event_type"].as_str() {
+                Some("reminder_sent") => "reminder",
+                _ if event["person_id"].is_string() => "digest",
+                _ => event["event_data"]["notice"]["on_event"].as_str().unwrap(),
+            };
+            let name = event["message_id"].as_str().unwrap();
+            (name.to_owned(), kind.to_owned())
+        })
         .collect();
     assert!(sent.len() > 90, "{}", sent.len());
     let files: BTreeSet<_> = std::fs::read_dir(mail_folder())
@@ -223,13 +228,16 @@ async fn every_sent_reminder_is_a_file_in_the_mail_folder() {
         .filter_map(|name| name.strip_suffix(".html").map(str::to_owned))
         .filter(|name| name != "index")
         .collect();
-    assert_eq!(sent, files);
+    assert_eq!(sent.keys().cloned().collect::<BTreeSet<_>>(), files);
     let index = std::fs::read_to_string(mail_folder().join("index.html")).unwrap();
-    for name in &files {
+    for (name, kind) in &sent {
+        let listed = index
+            .lines()
+            .find(|line| line.contains(&format!("\"{name}.html\"")));
         assert!(
-            index.contains(&format!("\"{name}.html\""))
-                && index.contains(&format!("\"{name}.eml\"")),
-            "{name}"
+            listed.is_some_and(|line| line.contains(&format!("\"{name}.eml\""))
+                && line.contains(&format!("<td>{kind}</td>"))),
+            "{name} {kind}: {listed:?}"
         );
     }
 
@@ -246,16 +254,24 @@ for name in sorted(glob.glob(sys.argv[1] + '/*.eml')):
     mail = email.message_from_binary_file(open(name, 'rb'), policy=email.policy.default)
     html = open(name.replace('.eml', '.html'), encoding='utf-8').read()
     language = re.search('<html lang=\"([^\"]+)\"', html).group(1)
-    subject, hello = starts[language]
-    assert not mail.defects and mail['To'] and mail['Subject'].startswith(subject), (name, mail.defects)
+    assert not mail.defects and mail['To'] and mail['Subject'], (name, mail.defects)
     assert mail['From'] == 'Studio Nord <booking@studio.example>', mail['From']
     # Line ends of text are CRLF in MIME.
     assert mail.get_body(('html',)).get_content().replace('\\r\\n', '\\n').strip() == html.strip(), name
-    assert mail.get_body(('plain',)).get_content().startswith(hello), name
+    text = mail.get_body(('plain',)).get_content()
+    if any(name.endswith('/' + reminder + '.eml') for reminder in sys.argv[2:]):
+        subject, hello = starts[language]
+        assert mail['Subject'].startswith(subject) and text.startswith(hello), name
+        assert mail['To'].endswith('@customers.example'), mail['To']
     print(mail['To'], language)";
     let output = Command::new(python)
         .args(["-c", READ])
         .arg(mail_folder())
+        .args(
+            sent.iter()
+                .filter(|(_, kind)| *kind == "reminder")
+                .map(|(name, _)| name),
+        )
         .output()
         .await
         .unwrap();
@@ -267,12 +283,11 @@ for name in sorted(glob.glob(sys.argv[1] + '/*.eml')):
         String::from_utf8_lossy(&output.stderr)
     );
     let mails: Vec<_> = to.lines().filter_map(|line| line.split_once(' ')).collect();
-    assert!(
-        mails
-            .iter()
-            .all(|(address, _)| address.ends_with("@customers.example")),
-        "{to}"
-    );
+    // Digests go to providers, everything else to customers.
+    let to_providers = (mails.iter()).filter(|(address, _)| address.ends_with("@studio.example"));
+    let digests = sent.values().filter(|kind| *kind == "digest").count();
+    assert_eq!(to_providers.count(), digests, "{to}");
+    assert!(digests >= 5, "{to}");
     let languages: BTreeSet<_> = mails.iter().map(|(_, language)| language).collect();
     assert!(languages.len() >= 5, "{languages:?}");
 }
