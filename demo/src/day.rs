@@ -31,16 +31,18 @@ const ACTS: [Act; 3] = [
         minute: 10 * 60 + 40,
         what: "a booking moves from {} to {}",
         times: &[11 * 60 + 20, 15 * 60 + 30],
-        sql: "UPDATE public.bookings SET scheduled_at = $3, updated_at = $1 WHERE scheduled_at = $2",
+        sql: "UPDATE public.bookings SET scheduled_at = $3, updated_at = $1
+               WHERE scheduled_at = $2",
     },
     Act {
         minute: 16 * 60,
         what: "somebody books for {}",
         times: &[16 * 60 + 30],
-        sql: "INSERT INTO public.bookings (customer_id, provider_id, service_id, status, scheduled_at,
-                     duration_minutes, total_price, is_online, location, meeting_link, created_at)
-              SELECT customer_id, provider_id, service_id, 'confirmed', $2,
-                     duration_minutes, total_price, is_online, location, meeting_link, $1
+        sql: "INSERT INTO public.bookings
+                     (customer_id, provider_id, service_id, status, scheduled_at, duration_minutes,
+                      total_price, is_online, location, meeting_link, created_at)
+              SELECT customer_id, provider_id, service_id, 'confirmed', $2, duration_minutes,
+                     total_price, is_online, location, meeting_link, $1
                 FROM public.bookings ORDER BY abs(extract(epoch FROM scheduled_at - $2)) LIMIT 1",
     },
 ];

@@ -77,15 +77,16 @@ SELECT ('00000000-0000-0000-0000-0000000003' || lpad(n::text, 2, '0'))::uuid, cu
        'confirmed', starts, service.duration_minutes, service.duration_minutes * 1.5,
        online, CASE WHEN NOT online THEN 'Ringstraße 1, 1010 Wien' END,
        CASE WHEN online THEN 'https://meet.example/' || md5(starts::text) END, $1 - interval '3 days'
-  FROM (VALUES (1, 'Carla Novak', 'Massage', interval '10 hours', interval '0'),
-               (2, 'Carla Novak', 'Back training', interval '10 hours', interval '1 hour'),
-               (3, 'Carla Novak', 'German lesson', interval '10 hours', interval '5 hours'),
-               (4, 'Maya Rao', 'Back training', interval '16 hours', interval '0'),
-               (5, 'Amal Nasser', 'German lesson', interval '12 hours', interval '0'),
-               (6, 'Aiko Tanaka', 'Yoga', interval '16 hours', interval '0'),
-               (7, 'Rita Alves', 'Nutrition advice', interval '12 hours', interval '0')) AS planned (n, name, title, hour, later)
-  JOIN public.users customer ON customer.display_name = name
-  JOIN public.services service ON service.title = planned.title
+       -- Massage, back training and a German lesson for Carla; then back training, a German lesson, yoga and nutrition advice.
+  FROM (VALUES (1, 11, 1, interval '10 hours', interval '0'),
+               (2, 11, 2, interval '10 hours', interval '1 hour'),
+               (3, 11, 3, interval '10 hours', interval '5 hours'),
+               (4, 14, 2, interval '16 hours', interval '0'),
+               (5, 21, 3, interval '12 hours', interval '0'),
+               (6, 13, 5, interval '16 hours', interval '0'),
+               (7, 19, 4, interval '12 hours', interval '0')) AS planned (n, person, offered, hour, later)
+  JOIN public.users customer ON customer.id = ('00000000-0000-0000-0000-0000000001' || person)::uuid
+  JOIN public.services service ON service.id = ('00000000-0000-0000-0000-00000000020' || offered)::uuid
   JOIN public.users provider ON provider.id = service.provider_id
  CROSS JOIN LATERAL (SELECT coalesce(customer.timezone, 'UTC') AS zone) AS clock
  CROSS JOIN LATERAL (SELECT ($1::timestamptz + interval '24 hours') AT TIME ZONE zone AS earliest) AS day_after

@@ -60,7 +60,8 @@ fn write_row(rows: &mut String, mail: &Mail) -> anyhow::Result<()> {
 fn choice(kind: &str, count: usize, is_checked: bool) -> String {
     let (kind, checked) = (escaped(kind), if is_checked { " checked" } else { "" });
     format!(
-        "<label><input type=\"radio\" name=\"kind\" value=\"{kind}\"{checked}>{kind} {count}</label>\n"
+        "<label><input type=\"radio\" name=\"kind\" value=\"{kind}\"{checked}>{kind} {count}\
+         </label>\n"
     )
 }
 

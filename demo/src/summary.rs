@@ -10,20 +10,21 @@ use tokio_postgres::Row;
 use crate::mailbox::Mail;
 
 const STATUS_CHANGES: &str = "
-    SELECT event_data->>'from' AS before, event_data->>'to' AS after, event_data->>'by' AS by, count(*)
+    SELECT event_data->>'from' AS before, event_data->>'to' AS after,
+           split_part(event_data->>'by', ':', 1) AS by, count(*)
       FROM public.booking_automation_events WHERE event_type = 'status_update'
-     GROUP BY 1, 2, 3 ORDER BY count(*) DESC, 1, 2";
+     GROUP BY 1, 2, 3 ORDER BY count(*) DESC, 1, 2, 3";
 const REMINDERS: &str = "
-    SELECT CASE status WHEN 'completed' THEN 'sent' ELSE concat_ws(': ', status, reason) END AS outcome,
-           rule, count(*)
-      FROM public.booking_automation_events WHERE event_type = 'reminder_sent' GROUP BY 1, 2";
+    SELECT rule, count(*),
+           CASE status WHEN 'completed' THEN 'sent'
+                ELSE concat_ws(': ', status, reason) END AS outcome
+      FROM public.booking_automation_events WHERE event_type = 'reminder_sent' GROUP BY 1, 3";
 const RULES: &str = "SELECT name FROM public.reminder_rules ORDER BY lead DESC";
 const BOOKINGS: &str = "
     SELECT status AS name, count(*) FROM public.bookings GROUP BY 1 ORDER BY 2 DESC, 1";
 const ANSWERS: &str = "
-    SELECT (SELECT count(*) FROM public.booking_automation_attendance) AS attend,
-           count(*) FILTER (WHERE event_data->>'by' = 'customer') AS cancelled,
-           count(*) FILTER (WHERE event_data->>'by' = 'provider') AS by_provider
+    SELECT count(*) FILTER (WHERE event_data->>'by' LIKE 'customer:%') AS cancelled,
+           (SELECT count(*) FROM public.booking_automation_attendance) AS attend
       FROM public.booking_automation_events
      WHERE event_type = 'status_update' AND event_data->>'to' = 'cancelled'";
 /// The files with rows of tables, as lines of JSON.
@@ -62,14 +63,12 @@ pub async fn summary(database: &Database, mails: &[Mail]) -> anyhow::Result<Stri
     write_reminders(&mut text, &reminders, &rules)?;
     let count = |row: &Row| format!("{} {}", row.get::<_, i64>("count"), name(row));
     let bookings: Vec<_> = bookings.iter().map(count).collect();
-    let [attend, cancelled, by_provider] =
-        ["attend", "cancelled", "by_provider"].map(|column| answers.get::<_, i64>(column));
+    let [attend, cancelled] = ["attend", "cancelled"].map(|column| answers.get::<_, i64>(column));
     writeln!(text, "\n\nBookings now: {}", bookings.join(", "))?;
     writeln!(
         text,
-        "Answers by links: {attend} will come, {cancelled} cannot"
+        "Answers by links: {attend} will come, {cancelled} cannot\n"
     )?;
-    writeln!(text, "Cancelled by providers: {by_provider}\n")?;
     let by_kind = counted(mails.iter().map(Mail::kind));
     let by_language = counted(mails.iter().map(|mail| mail.language.as_str()));
     writeln!(text, "Mails by kind: {by_kind}")?;
