@@ -11,8 +11,10 @@ mod mailbox_page;
 mod summary;
 mod web;
 
+use std::fs::DirBuilder;
 use std::net::{SocketAddr, TcpListener};
-use std::path::Path;
+use std::os::unix::fs::DirBuilderExt as _;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::Context;
@@ -67,12 +69,36 @@ fn main() -> anyhow::Result<()> {
         unsafe { std::env::set_var(name, value) };
     }
     println!("Starting an embedded PostgreSQL …");
-    let server = PgliteServer::temporary_tcp().context("the embedded PostgreSQL did not start")?;
+    let socket = SocketFolder::create().context("the folder of a socket could not be made")?;
+    let server = PgliteServer::builder()
+        .temporary()
+        .unix(socket.0.join(".s.PGSQL.5432"))
+        .start()
+        .context("the embedded PostgreSQL did not start")?;
     let ended = runtime.block_on(demo(server.database_url(), &mailbox));
     // This closes the connection; the server waits for it.
     drop(runtime);
     server.shutdown()?;
     ended
+}
+
+/// The folder of PostgreSQL's socket. By TCP, the embedded server would wait 40 ms in many passes
+/// before it sends the rest of an answer (Nagle's algorithm).
+struct SocketFolder(PathBuf);
+
+impl SocketFolder {
+    fn create() -> std::io::Result<Self> {
+        let name = format!("booking-automation-demo-{}", std::process::id());
+        let folder = std::env::temp_dir().join(name);
+        DirBuilder::new().mode(0o700).create(&folder)?;
+        Ok(Self(folder))
+    }
+}
+
+impl Drop for SocketFolder {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_dir_all(&self.0);
+    }
 }
 
 async fn demo(url: String, mailbox: &Mailbox) -> anyhow::Result<()> {
