@@ -1,4 +1,4 @@
--- A day and a half of a studio that also works online. The only parameter is its first hour. All bookings were made before.
+-- Two days of a studio that also works online. The only parameter is its first hour. All bookings were made before.
 -- The owner's view reads the languages of the people from a column of theirs.
 ALTER TABLE public.users ADD COLUMN IF NOT EXISTS language text;
 CREATE OR REPLACE VIEW public.booking_automation_contacts AS
@@ -29,7 +29,7 @@ SELECT ('00000000-0000-0000-0000-0000000001' || lpad(n::text, 2, '0'))::uuid, na
                (16, 'Zoe Martin', 'zoe@customers.example', 'America/New_York', 'fr-CA'),
                (17, 'Noah Cohen', 'noah@customers.example', 'America/Los_Angeles', 'es-US'),
                (18, 'Freya Berg', 'freya@customers.example', 'Europe/Oslo', 'nb'),
-               (19, 'Kofi Mensah', 'kofi@customers.example', 'Africa/Accra', 'en-GB'),
+               (19, 'Rita Alves', 'rita@customers.example', 'America/Sao_Paulo', 'pt-BR'),
                (20, 'Ruby Clarke', 'ruby@customers.example', 'Australia/Sydney', NULL),
                (21, 'Amal Nasser', 'amal@customers.example', NULL, 'ar'),
                (22, 'Nora Lind', NULL, 'Europe/Vienna', 'pl')) AS people (n, name, email, zone, language);
@@ -41,9 +41,9 @@ SELECT ('00000000-0000-0000-0000-0000000002' || lpad(n::text, 2, '0'))::uuid,
                (5, 4, 'Yoga', 45), (6, 5, 'Breathing course', 40)) AS offered (n, provider, title, minutes);
 
 -- Each booking is in the daytime of both persons: at the studio if both live in Vienna, otherwise online.
-INSERT INTO public.bookings (customer_id, provider_id, service_id, status, scheduled_at, duration_minutes, auto_complete_blocked,
-                      is_online, location, meeting_link, created_at)
-SELECT customer.id, service.provider_id, service.id, status, starts, service.duration_minutes, blocked,
+INSERT INTO public.bookings (customer_id, provider_id, service_id, status, scheduled_at, duration_minutes, total_price,
+                      auto_complete_blocked, is_online, location, meeting_link, created_at)
+SELECT customer.id, service.provider_id, service.id, status, starts, service.duration_minutes, service.duration_minutes * 1.5, blocked,
        online, CASE WHEN NOT online THEN 'Ringstraße 1, 1010 Wien' END,
        CASE WHEN online THEN 'https://meet.example/' || md5(starts::text) END, $1 - interval '3 days'
        -- The usual bookings, every forty minutes from the second hour on. Some of them are on the next day.
@@ -64,5 +64,34 @@ SELECT customer.id, service.provider_id, service.id, status, starts, service.dur
  CROSS JOIN LATERAL (SELECT u.* FROM public.users u
                       WHERE CASE WHEN address THEN email LIKE '%@customers.example' ELSE email IS NULL END
                         AND (extract(hour FROM starts AT TIME ZONE coalesce(u.timezone, 'UTC')) BETWEEN 7 AND 21 OR NOT address)
+                        -- Carla has a day of her own below.
+                        AND (at < interval '24 hours' OR u.display_name <> 'Carla Novak')
                       ORDER BY md5(starts || u.id::text) LIMIT 1) AS customer
  CROSS JOIN LATERAL (SELECT customer.timezone IS DISTINCT FROM 'Europe/Vienna' OR service.timezone <> 'Europe/Vienna' AS online) AS place;
+
+-- Bookings of the day after: the reminders of a day before are due within the simulated day. Each begins at the first such
+-- hour of the customer's clock, whatever the hour at which the day starts. Carla comes three times on one day.
+INSERT INTO public.bookings (id, customer_id, provider_id, service_id, status, scheduled_at, duration_minutes, total_price,
+                      is_online, location, meeting_link, created_at)
+SELECT ('00000000-0000-0000-0000-0000000003' || lpad(n::text, 2, '0'))::uuid, customer.id, service.provider_id, service.id,
+       'confirmed', starts, service.duration_minutes, service.duration_minutes * 1.5,
+       online, CASE WHEN NOT online THEN 'Ringstraße 1, 1010 Wien' END,
+       CASE WHEN online THEN 'https://meet.example/' || md5(starts::text) END, $1 - interval '3 days'
+       -- Massage, back training and a German lesson for Carla; then back training, a German lesson, yoga and nutrition advice.
+  FROM (VALUES (1, 11, 1, interval '10 hours', interval '0'),
+               (2, 11, 2, interval '10 hours', interval '1 hour'),
+               (3, 11, 3, interval '10 hours', interval '5 hours'),
+               (4, 14, 2, interval '16 hours', interval '0'),
+               (5, 21, 3, interval '12 hours', interval '0'),
+               (6, 13, 5, interval '16 hours', interval '0'),
+               (7, 19, 4, interval '12 hours', interval '0')) AS planned (n, person, offered, hour, later)
+  JOIN public.users customer ON customer.id = ('00000000-0000-0000-0000-0000000001' || person)::uuid
+  JOIN public.services service ON service.id = ('00000000-0000-0000-0000-00000000020' || offered)::uuid
+  JOIN public.users provider ON provider.id = service.provider_id
+ CROSS JOIN LATERAL (SELECT coalesce(customer.timezone, 'UTC') AS zone) AS clock
+ CROSS JOIN LATERAL (SELECT ($1::timestamptz + interval '24 hours') AT TIME ZONE zone AS earliest) AS day_after
+ CROSS JOIN LATERAL (SELECT date_trunc('day', earliest) + hour AS same_day) AS hour_there
+ CROSS JOIN LATERAL (SELECT CASE WHEN same_day < earliest THEN same_day + interval '1 day' ELSE same_day END AS first) AS chosen
+       -- A day on which the clocks are put back has 25 hours.
+ CROSS JOIN LATERAL (SELECT least(first AT TIME ZONE zone, $1 + interval '47 hours 30 minutes') + later AS starts) AS slot
+ CROSS JOIN LATERAL (SELECT zone <> 'Europe/Vienna' OR provider.timezone <> 'Europe/Vienna' AS online) AS place;

@@ -1,7 +1,5 @@
 //! An endpoint with the part of SES v2 that the program uses. It stores every mail as a file.
 
-use std::collections::HashMap;
-use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard};
 
@@ -11,9 +9,16 @@ use axum::routing::{get, post};
 use axum::{Json, Router};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use booking_automation::database::{Begin, Database};
+use chrono::{DateTime, Utc};
 use mail_builder::MessageBuilder;
 use mail_parser::MessageParser;
 use serde_json::{Value, json};
+use tokio_postgres::types::Type;
+
+use crate::mailbox_page;
+
+const FACTS: &str = include_str!("mails.sql");
 
 /// The mails so far.
 pub struct Mailbox {
@@ -21,19 +26,40 @@ pub struct Mailbox {
     mails: Mutex<Vec<Mail>>,
 }
 
-struct Mail {
-    to: String,
-    subject: String,
-    language: String,
-    /// Known once the database has been asked.
-    kind: String,
+/// A mail, as the list shows it.
+#[derive(Clone)]
+pub struct Mail {
+    /// The name of its files, which is the id that the endpoint answered with.
+    pub name: String,
+    pub to: String,
+    pub subject: String,
+    /// The tag in the HTML.
+    pub language: String,
+    pub text: String,
+    /// Known once the program has recorded that it was sent.
+    pub record: Option<Record>,
+}
+
+/// What the database knows of a mail.
+#[derive(Clone)]
+pub struct Record {
+    pub sent_at: DateTime<Utc>,
+    pub kind: String,
+}
+
+impl Mail {
+    /// The kind of message; empty while it is not known.
+    pub fn kind(&self) -> &str {
+        let record = self.record.as_ref();
+        record.map_or("", |record| &record.kind)
+    }
 }
 
 impl Mailbox {
     /// Empties the folder and starts to listen. Returns the endpoint's URL.
     pub async fn open(folder: &Path) -> anyhow::Result<(Arc<Self>, String)> {
         let _ = std::fs::remove_dir_all(folder);
-        std::fs::create_dir_all(folder)?;
+        std::fs::create_dir_all(folder.join("text"))?;
         let mailbox = Arc::new(Self {
             folder: folder.to_owned(),
             mails: Mutex::default(),
@@ -51,79 +77,84 @@ impl Mailbox {
         Ok((mailbox, url))
     }
 
-    /// The number of mails that have arrived.
-    pub fn len(&self) -> usize {
-        self.mails.lock().map_or(0, |mails| mails.len())
+    /// The first mail that fits.
+    pub fn find(&self, fits: impl Fn(&Mail) -> bool) -> anyhow::Result<Option<Mail>> {
+        Ok(self.lock()?.iter().find(|mail| fits(mail)).cloned())
     }
 
-    /// Adds the kinds of mails to the list, by the ids of the messages.
-    pub fn set_kinds(&self, mut kinds: HashMap<String, String>) -> anyhow::Result<()> {
+    /// The mails that have arrived, in the order of their arrival.
+    pub fn mails(&self) -> anyhow::Result<Vec<Mail>> {
+        Ok(self.lock()?.clone())
+    }
+
+    /// Reads from the database what kind of mails have arrived, and when they were sent. Writes the
+    /// list anew if there are such mails, and returns them.
+    pub async fn read_records(&self, database: &Database) -> anyhow::Result<Vec<Mail>> {
+        let is_open = |mail: &&Mail| mail.record.is_none();
+        let open: Vec<_> = (self.lock()?.iter().filter(is_open))
+            .map(|mail| mail.name.clone())
+            .collect();
+        if open.is_empty() {
+            return Ok(Vec::new());
+        }
+        let (transaction, _) = database.begin(&Begin::default(), "").await?;
+        let rows = transaction
+            .query(FACTS, &[(&open, Type::TEXT_ARRAY)])
+            .await?;
+        transaction.rollback().await?;
+
         let mut mails = self.lock()?;
-        for (number, mail) in mails.iter_mut().enumerate() {
-            if let Some(kind) = kinds.remove(&name(number + 1)) {
-                mail.kind = kind;
+        let mut recorded = Vec::new();
+        for row in &rows {
+            let name: &str = row.get("message_id");
+            if let Some(mail) = mails.iter_mut().find(|mail| mail.name == name) {
+                mail.record = Some(Record {
+                    sent_at: row.get("sent_at"),
+                    kind: row.get("kind"),
+                });
+                recorded.push(mail.clone());
             }
         }
-        self.index(&mails)
+        std::fs::write(self.folder.join("index.html"), mailbox_page::list(&mails)?)?;
+        Ok(recorded)
     }
 
     fn lock(&self) -> anyhow::Result<MutexGuard<'_, Vec<Mail>>> {
         let mails = self.mails.lock();
-        mails.map_err(|_| anyhow::anyhow!("the list of mails cannot be used any more"))
+        mails.map_err(|_| anyhow::anyhow!("the mails cannot be read any more"))
     }
 
-    /// Writes the list of all mails.
-    fn index(&self, mails: &[Mail]) -> anyhow::Result<()> {
-        let mut rows = String::new();
-        for (number, mail) in mails.iter().enumerate() {
-            let (file, to, subject) = (name(number + 1), escaped(&mail.to), escaped(&mail.subject));
-            let (language, kind) = (escaped(&mail.language), escaped(&mail.kind));
-            writeln!(
-                rows,
-                "<tr><td>{to}</td><td>{kind}</td><td>{language}</td><td lang=\"{language}\" dir=\"auto\"><a href=\"{file}.html\">{subject}</a></td><td><a href=\"{file}.eml\">.eml</a></td></tr>"
-            )?;
-        }
-        let page = format!(
-            "<!DOCTYPE html><html lang=\"en\"><head><meta charset=\"utf-8\"><meta name=\"viewport\" content=\"width=device-width\">\
-             <meta name=\"color-scheme\" content=\"light dark\"><title>Mails of the demo</title>\
-             <style>body{{font:16px/1.5 sans-serif;max-width:64em;margin:2em auto;padding:0 1em}}th,td{{padding:.2em 1em .2em 0;vertical-align:top;text-align:start}}\
-             @media(max-width:40em){{thead{{display:none}}tr{{display:block;padding:.5em 0}}td{{display:inline-block;padding-block:0}}}}</style>\
-             </head><body><h1>Mails of the demo</h1><table><thead><tr><th>To</th><th>Kind</th><th>Language</th><th>Subject</th><th>As sent</th></tr></thead>\
-             <tbody>{rows}</tbody></table></body></html>"
-        );
-        std::fs::write(self.folder.join("index.html"), page)?;
-        Ok(())
-    }
-
+    /// Stores a mail. Returns its id.
     fn keep(&self, request: &Value) -> anyhow::Result<String> {
         let content = match request.pointer("/Content/Raw/Data").and_then(Value::as_str) {
             Some(raw) => Content::of_raw(STANDARD.decode(raw)?)?,
             None => Content::of_simple(request)?,
         };
         let mut mails = self.lock()?;
-        let file = name(mails.len() + 1);
-        let html = &content.html;
-        std::fs::write(self.folder.join(format!("{file}.html")), html)?;
-        std::fs::write(self.folder.join(format!("{file}.eml")), &content.eml)?;
-        let language = html
-            .split_once("<html lang=\"")
-            .and_then(|(_, rest)| rest.split_once('"'))
-            .map_or("", |(language, _)| language)
-            .to_owned();
-        mails.push(Mail {
+        let name = format!("mail-{:03}", mails.len() + 1);
+        let language = content.language().to_owned();
+        let mail = Mail {
+            name: name.clone(),
             to: text(request, "/Destination/ToAddresses/0"),
             subject: content.subject,
             language,
-            kind: String::new(),
-        });
-        self.index(&mails)?;
-        Ok(file)
+            text: content.text,
+            record: None,
+        };
+        let file = |ending: &str| self.folder.join(format!("{name}{ending}"));
+        std::fs::write(file(".html"), &content.html)?;
+        std::fs::write(file(".eml"), &content.eml)?;
+        let page = mailbox_page::text(&mail);
+        std::fs::write(self.folder.join(format!("text/{name}.html")), page)?;
+        mails.push(mail);
+        Ok(name)
     }
 }
 
 /// What a request says, in either form of a mail.
 struct Content {
     subject: String,
+    text: String,
     html: String,
     eml: Vec<u8>,
 }
@@ -136,6 +167,7 @@ impl Content {
             .context("a mail that cannot be read")?;
         Ok(Self {
             subject: mail.subject().unwrap_or_default().to_owned(),
+            text: mail.body_text(0).unwrap_or_default().into_owned(),
             html: mail.body_html(0).unwrap_or_default().into_owned(),
             eml: eml.clone(),
         })
@@ -150,14 +182,27 @@ impl Content {
             .unwrap_or(("", &from));
         let subject = text(request, "/Content/Simple/Subject/Data");
         let html = text(request, "/Content/Simple/Body/Html/Data");
+        let plain = text(request, "/Content/Simple/Body/Text/Data");
         let eml = MessageBuilder::new()
             .from((name.trim_matches('"'), address))
             .to(text(request, "/Destination/ToAddresses/0"))
             .subject(subject.clone())
-            .text_body(text(request, "/Content/Simple/Body/Text/Data"))
+            .text_body(plain.clone())
             .html_body(html.clone())
             .write_to_vec()?;
-        Ok(Self { subject, html, eml })
+        Ok(Self {
+            subject,
+            text: plain,
+            html,
+            eml,
+        })
+    }
+
+    /// The language that the HTML is declared to be in.
+    fn language(&self) -> &str {
+        let tag = self.html.split_once("<html lang=\"");
+        let tag = tag.and_then(|(_, rest)| rest.split_once('"'));
+        tag.map_or("", |(language, _)| language)
     }
 }
 
@@ -174,15 +219,4 @@ async fn take(
         .keep(&request)
         .map(|id| Json(json!({"MessageId": id})))
         .map_err(|error| error.to_string())
-}
-
-fn name(number: usize) -> String {
-    format!("mail-{number:03}")
-}
-
-fn escaped(text: &str) -> String {
-    text.replace('&', "&amp;")
-        .replace('<', "&lt;")
-        .replace('>', "&gt;")
-        .replace('"', "&quot;")
 }

@@ -33,7 +33,7 @@ use crate::tick::Automation;
 
 /// All routes. `calls` tracks each call until it ends, even if its client has hung up; a call ends
 /// early when `stop` is cancelled. `as_of` replaces the database clock for the support routes.
-pub(crate) fn router(
+pub fn router(
     automation: Arc<Automation>,
     settings: HttpSettings,
     as_of: Option<DateTime<Utc>>,

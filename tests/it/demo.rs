@@ -10,7 +10,7 @@ use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::process::Command;
 use tokio::sync::OnceCell;
 
-use crate::app::{App, hours, skipped};
+use crate::app::{App, hours, minutes, skipped};
 use crate::others::find;
 
 fn root() -> &'static Path {
@@ -86,14 +86,13 @@ impl PrintedTable {
     fn parse(output: &str) -> Self {
         let (_, table) = output.split_once("Status changes\n").unwrap();
         let (changes, table) = table.split_once("\nReminders").unwrap();
-        let (reminders, table) = table.split_once("\n\nNotices and digests\n").unwrap();
-        let (notices, rest) = table.split_once("\n\nBookings now: ").unwrap();
+        let (reminders, rest) = table.split_once("\n\nBookings now: ").unwrap();
         let (rules, reminders) = reminders.split_once('\n').unwrap();
         let rules: Vec<_> = rules.split_whitespace().collect();
         assert_eq!(rules, ["24h", "1h", "15m"]);
 
         let mut counts = BTreeMap::new();
-        for (label, numbers) in changes.lines().chain(notices.lines()).map(parse_table_row) {
+        for (label, numbers) in changes.lines().map(parse_table_row) {
             counts.insert(label, numbers[0]);
         }
         for (outcome, numbers) in reminders.lines().map(parse_table_row) {
@@ -132,14 +131,15 @@ fn count_events(events: &[Value]) -> BTreeMap<String, i64> {
                 .unwrap_or_default()
         };
         let label = match (text("/event_type"), text("/status")) {
-            // The table has none of the moves.
-            ("rescheduled", _) => continue,
+            // The table has none of the moves, and of messages the reminders alone.
+            ("rescheduled" | "notification_sent", _) => continue,
             ("status_update", _) => {
                 format!(
                     "{} → {} by {}",
                     text("/event_data/from"),
                     text("/event_data/to"),
-                    text("/event_data/by")
+                    // Without the id of a person.
+                    text("/event_data/by").split(':').next().unwrap()
                 )
             }
             (_, "completed") => format!("{} sent", text("/rule")),
@@ -161,6 +161,51 @@ fn sum_of_passes(output: &str, kind: &str) -> i64 {
         .sum()
 }
 
+/// The mails of the lines of all passes, by kind. In such a line, two blanks follow the time.
+fn mails_of_passes(output: &str) -> BTreeMap<String, i64> {
+    let mut counts = BTreeMap::new();
+    let told = output.lines().filter_map(|line| line.split_once("mails: "));
+    for (_, mails) in told.filter(|(before, _)| before.contains("  ")) {
+        for mail in mails.split(" + ") {
+            let (count, kind) = mail.split_once(' ').unwrap();
+            *counts.entry(kind.to_owned()).or_insert(0) += count.parse::<i64>().unwrap();
+        }
+    }
+    counts
+}
+
+/// The counts after a label, by name: `Mails by kind: 112 reminder, 7 digest`.
+fn counts_of_line(output: &str, label: &str) -> BTreeMap<String, i64> {
+    let line = output.lines().find_map(|line| line.strip_prefix(label));
+    let counts = line.unwrap_or_else(|| panic!("{label}: {output}")).trim();
+    counts
+        .split(", ")
+        .map(|part| {
+            let (count, name) = part.split_once(' ').unwrap();
+            (name.to_owned(), count.parse().unwrap())
+        })
+        .collect()
+}
+
+/// The kinds of the mails that were sent, by the names of their files, as the events have them.
+fn kinds_of_mails(events: &[Value]) -> BTreeMap<String, String> {
+    let sent = events
+        .iter()
+        .filter(|event| event["status"] == "completed" && event["message_id"].is_string());
+    sent.map(|event| {
+        let data = &event["event_data"];
+        let kind = match (&event["event_type"], data["notice"]["on_event"].as_str()) {
+            (kind, None) if kind == "reminder_sent" => "reminder",
+            (_, None) => "digest",
+            (_, Some("completed")) => "follow-up",
+            (_, Some(on_event)) => on_event,
+        };
+        let name = event["message_id"].as_str().unwrap();
+        (name.to_owned(), kind.to_owned())
+    })
+    .collect()
+}
+
 #[tokio::test]
 async fn the_summary_table_matches_the_events() {
     let (output, events) = run_demo().await;
@@ -174,10 +219,6 @@ async fn the_summary_table_matches_the_events() {
         "1h skipped: booked_late",
         "1h skipped: superseded",
         "15m skipped: no_address",
-        "confirmed sent",
-        "rescheduled sent",
-        "cancelled sent",
-        "daily sent",
         "confirmed → expired by booking-automation",
         "confirmed → cancelled by backend",
         "in_progress → completed by booking-automation",
@@ -197,48 +238,109 @@ async fn the_summary_table_matches_the_events() {
         table.sum("in_progress → completed"),
         "{output}"
     );
-    assert_eq!(passes("mails sent"), table.sum(" sent"), "{output}");
-    assert_eq!(passes("not to be sent"), table.sum(" skipped"), "{output}");
+    let skipped = events.iter().filter(|event| event["status"] == "skipped");
+    assert_eq!(passes("not to be sent"), skipped.count() as i64, "{output}");
+    let mut kinds = BTreeMap::new();
+    for kind in kinds_of_mails(events).into_values() {
+        *kinds.entry(kind).or_insert(0) += 1;
+    }
+    assert_eq!(mails_of_passes(output), kinds, "{output}");
+    assert_eq!(counts_of_line(output, "Mails by kind:"), kinds, "{output}");
     let completed = table.counts["in_progress → completed by booking-automation"].to_string();
     let bookings =
         ["completed", "pending", "expired", "cancelled"].map(|status| &table.bookings[status][..]);
-    assert_eq!(bookings, [&completed, "1", "1", "2"], "{output}");
+    assert_eq!(bookings, [&completed, "1", "1", "4"], "{output}");
 }
 
 #[tokio::test]
-async fn every_sent_message_is_a_file_in_the_mail_folder() {
+async fn the_day_shows_five_languages_every_kind_of_mail_and_the_answers() {
+    let (output, events) = run_demo().await;
+    let languages = counts_of_line(output, "Mails by language:");
+    for language in ["en", "de", "pt", "ja", "ar"] {
+        assert!(languages.contains_key(language), "{language}: {output}");
+    }
+    let kinds = counts_of_line(output, "Mails by kind:");
+    for kind in [
+        "reminder",
+        "confirmed",
+        "rescheduled",
+        "cancelled",
+        "follow-up",
+        "digest",
+    ] {
+        assert!(kinds.contains_key(kind), "{kind}: {output}");
+    }
+
+    // One customer said by a link that they will come, another cancelled by one.
+    let person = |number: u32| format!("00000000-0000-0000-0000-000000000{number}");
+    let answers = std::fs::read_to_string(mail_folder().join("attendance.ndjson")).unwrap();
+    let answers: Vec<Value> = answers
+        .lines()
+        .map(|line| serde_json::from_str(line).unwrap())
+        .collect();
+    assert_eq!(answers.len(), 1, "{answers:?}");
+    assert_eq!(answers[0]["person_id"], person(113));
+    let reminded = |event: &&Value| {
+        event["booking_id"] == answers[0]["booking_id"]
+            && event["starts_at"] == answers[0]["starts_at"]
+            && event["rule"] == "24h"
+            && event["status"] == "completed"
+    };
+    assert_eq!(events.iter().filter(reminded).count(), 1, "{answers:?}");
+    let cancelled_by = |by: String| {
+        let mut cancellations = events.iter().filter(|event| {
+            event["event_type"] == "status_update"
+                && event["event_data"]["to"] == "cancelled"
+                && event["event_data"]["by"] == by
+        });
+        let cancellation = cancellations.next().unwrap_or_else(|| panic!("{by}"));
+        let refund = &cancellation["event_data"]["refund"];
+        (refund["percent"].clone(), refund["currency"].clone())
+    };
+    let customer = cancelled_by(format!("customer:{}", person(119)));
+    assert_eq!(customer, ("50".into(), "EUR".into()));
+    let provider = cancelled_by(format!("provider:{}", person(102)));
+    assert_eq!(provider, ("100".into(), "EUR".into()));
+    assert!(
+        output.contains("Answers by links: 1 will come, 1 cannot\n"),
+        "{output}"
+    );
+}
+
+#[tokio::test]
+async fn every_sent_mail_is_in_the_list_of_mails_with_its_kind_and_language() {
     let (_, events) = run_demo().await;
-    let sent: BTreeMap<_, _> = events
-        .iter()
-        .filter(|event| event["message_id"].is_string())
-        .map(|event| {
-            let kind = match event["event_type"].as_str() {
-                Some("reminder_sent") => "reminder",
-                _ if event["person_id"].is_string() => "digest",
-                _ => event["event_data"]["notice"]["on_event"].as_str().unwrap(),
-            };
-            let name = event["message_id"].as_str().unwrap();
-            (name.to_owned(), kind.to_owned())
-        })
-        .collect();
-    assert!(sent.len() > 90, "{}", sent.len());
-    let files: BTreeSet<_> = std::fs::read_dir(mail_folder())
-        .unwrap()
-        .map(|file| file.unwrap().file_name().into_string().unwrap())
-        .filter_map(|name| name.strip_suffix(".html").map(str::to_owned))
-        .filter(|name| name != "index")
-        .collect();
-    assert_eq!(sent.keys().cloned().collect::<BTreeSet<_>>(), files);
+    let kinds = kinds_of_mails(events);
+    assert!(kinds.len() > 140, "{}", kinds.len());
+    let files = |folder: PathBuf| -> BTreeSet<String> {
+        let names = std::fs::read_dir(folder)
+            .unwrap()
+            .map(|file| file.unwrap().file_name().into_string().unwrap());
+        names
+            .filter_map(|name| name.strip_suffix(".html").map(str::to_owned))
+            .filter(|name| name != "index")
+            .collect()
+    };
+    let sent: BTreeSet<_> = kinds.keys().cloned().collect();
+    assert_eq!(sent, files(mail_folder()));
+    assert_eq!(sent, files(mail_folder().join("text")));
     let index = std::fs::read_to_string(mail_folder().join("index.html")).unwrap();
-    for (name, kind) in &sent {
-        let listed = index
+    for (name, kind) in &kinds {
+        let html = std::fs::read_to_string(mail_folder().join(format!("{name}.html"))).unwrap();
+        let (_, language) = html.split_once("<html lang=\"").unwrap();
+        let (language, _) = language.split_once('"').unwrap();
+        let row = index
             .lines()
-            .find(|line| line.contains(&format!("\"{name}.html\"")));
-        assert!(
-            listed.is_some_and(|line| line.contains(&format!("\"{name}.eml\""))
-                && line.contains(&format!("<td>{kind}</td>"))),
-            "{name} {kind}: {listed:?}"
-        );
+            .find(|line| line.contains(&format!("\"{name}.html\"")))
+            .unwrap_or_else(|| panic!("{name} is not in the list"));
+        for shown in [
+            format!("<td class=\"kind\"><span>{kind}</span>"),
+            format!("<td>{language}</td>"),
+            format!("\"text/{name}.html\""),
+            format!("\"{name}.eml\""),
+        ] {
+            assert!(row.contains(&shown), "{shown}: {row}");
+        }
     }
 
     // Parsed as mail programs parse them.
@@ -246,50 +348,46 @@ async fn every_sent_message_is_a_file_in_the_mail_folder() {
         return skipped("python3 is not installed");
     };
     const READ: &str = "
-import email, email.policy, glob, re, sys
+import email, email.policy, glob, json, os, re, sys
+kinds = json.loads(sys.argv[2])
 starts = {'en': ('Reminder: ', 'Hello '), 'en-GB': ('Reminder: ', 'Hello '), 'de': ('Erinnerung: ', 'Guten Tag '),
           'fr': ('Rappel\\u00a0: ', 'Bonjour '), 'es': ('Recordatorio: ', 'Hola, '), 'ar': ('تذكير: ', 'مرحبًا '),
-          'ja': ('リマインダー：', 'Aiko Tanaka 様')}
+          'ja': ('リマインダー：', 'Aiko Tanaka 様'), 'pt': ('Lembrete: ', 'Olá, ')}
 for name in sorted(glob.glob(sys.argv[1] + '/*.eml')):
     mail = email.message_from_binary_file(open(name, 'rb'), policy=email.policy.default)
     html = open(name.replace('.eml', '.html'), encoding='utf-8').read()
     language = re.search('<html lang=\"([^\"]+)\"', html).group(1)
-    assert not mail.defects and mail['To'] and mail['Subject'], (name, mail.defects)
+    kind = kinds[os.path.basename(name)[:-4]]
+    subject, hello = starts[language] if kind == 'reminder' else ('', '')
+    assert not mail.defects and mail['To'] and mail['Subject'].startswith(subject), (name, mail.defects)
     assert mail['From'] == 'Studio Nord <booking@studio.example>', mail['From']
     # Line ends of text are CRLF in MIME.
     assert mail.get_body(('html',)).get_content().replace('\\r\\n', '\\n').strip() == html.strip(), name
-    text = mail.get_body(('plain',)).get_content()
-    if any(name.endswith('/' + reminder + '.eml') for reminder in sys.argv[2:]):
-        subject, hello = starts[language]
-        assert mail['Subject'].startswith(subject) and text.startswith(hello), name
-        assert mail['To'].endswith('@customers.example'), mail['To']
-    print(mail['To'], language)";
+    assert mail.get_body(('plain',)).get_content().startswith(hello), name
+    print(mail['To'], kind)";
     let output = Command::new(python)
         .args(["-c", READ])
         .arg(mail_folder())
-        .args(
-            sent.iter()
-                .filter(|(_, kind)| *kind == "reminder")
-                .map(|(name, _)| name),
-        )
+        .arg(serde_json::to_string(&kinds).unwrap())
         .output()
         .await
         .unwrap();
     let to = String::from_utf8(output.stdout).unwrap();
     assert_eq!(
         to.lines().count(),
-        files.len(),
+        kinds.len(),
         "{}",
         String::from_utf8_lossy(&output.stderr)
     );
-    let mails: Vec<_> = to.lines().filter_map(|line| line.split_once(' ')).collect();
-    // Digests go to providers, everything else to customers.
-    let to_providers = (mails.iter()).filter(|(address, _)| address.ends_with("@studio.example"));
-    let digests = sent.values().filter(|kind| *kind == "digest").count();
-    assert_eq!(to_providers.count(), digests, "{to}");
-    assert!(digests >= 5, "{to}");
-    let languages: BTreeSet<_> = mails.iter().map(|(_, language)| language).collect();
-    assert!(languages.len() >= 5, "{languages:?}");
+    // Providers get digests and some notices, and no reminders.
+    for (address, kind) in to.lines().filter_map(|line| line.split_once(' ')) {
+        let expected = match kind {
+            "reminder" | "follow-up" => "@customers.example",
+            "digest" => "@studio.example",
+            _ => ".example",
+        };
+        assert!(address.ends_with(expected), "{kind} to {address}");
+    }
 }
 
 /// Opens each mail in frames of the width of a phone and of a desktop, and lists what cannot be
@@ -466,15 +564,32 @@ async fn the_demo_day_has_all_bookings_at_every_start_time() {
     for statement in &statements[..4] {
         app.sql(statement, &[]).await;
     }
+    let [usual, planned] = [statements[4], statements[5]];
     for season in [
         "2026-01-10T00:00:00Z",
         "2026-04-02T00:00:00Z",
         "2026-07-10T00:00:00Z",
+        // The clocks are put back in Europe.
+        "2026-10-24T00:00:00Z",
         "2026-10-28T00:00:00Z",
     ] {
         for hour in 0..24 {
             let start = season.parse::<DateTime<Utc>>().unwrap() + hours(hour);
-            assert_eq!(app.sql(statements[4], &[&start]).await, 74, "{start}");
+            assert_eq!(app.sql(usual, &[&start]).await, 74, "{start}");
+            assert_eq!(app.sql(planned, &[&start]).await, 7, "{start}");
+            // Each customer's reminder of a day before is due early enough to be answered.
+            let planned = "
+                WITH gone AS (DELETE FROM bookings WHERE id::text LIKE '%-0000000003__' RETURNING *)
+                SELECT min(scheduled_at) AS first,
+                       max(scheduled_at) FILTER (WHERE id::text NOT SIMILAR TO '%30(2|3)') AS last,
+                       count(DISTINCT (scheduled_at AT TIME ZONE 'Europe/Vienna')::date)
+                         FILTER (WHERE id::text SIMILAR TO '%30(1|2|3)') AS days
+                  FROM gone";
+            let row = app.one(planned, &[]).await;
+            let [first, last]: [DateTime<Utc>; 2] = ["first", "last"].map(|name| row.get(name));
+            assert!(first >= start + hours(24), "{start}: {first}");
+            assert!(last <= start + minutes(47 * 60 + 30), "{start}: {last}");
+            assert_eq!(row.get::<_, i64>("days"), 1, "{start}");
         }
     }
     let asleep: i64 = app
