@@ -50,7 +50,8 @@ pub(crate) static COLUMNS_THERE: LazyLock<String> = LazyLock::new(|| {
     format!(
         "(SELECT coalesce(string_agg(a.attname || ':' || {BASE_TYPE} || ',', ''), '')
             FROM pg_attribute a JOIN pg_type t ON t.oid = a.atttypid
-           WHERE a.attrelid = to_regclass('public.bookings') AND NOT a.attisdropped AND a.attname IN ({}))",
+           WHERE a.attrelid = to_regclass('public.bookings') AND NOT a.attisdropped
+             AND a.attname IN ({}))",
         names.join(", ")
     )
 });

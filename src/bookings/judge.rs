@@ -77,7 +77,8 @@ fn why_not(
         }
         When::FromStart | When::NoShow => {
             format!(
-                "the booking has not started: {role} can change it to {to}{as_what} only from the start on"
+                "the booking has not started: {role} can change it to {to}{as_what} only from the \
+                 start on"
             )
         }
         _ => {

@@ -22,10 +22,15 @@ const PROJECTION: &str = include_str!("projection.sql");
 /// is due, or `$1` if it is due by then. It ignores the limit of a pass. Its parameters are those
 /// of [`ProjectionWindow`].
 pub(crate) fn projection_sql(rules: &StepRules) -> String {
-    let bookings: Vec<_> = rules.steps()
+    let bookings: Vec<_> = rules
+        .steps()
         .map(|step| {
             let (from, order) = (step.edge.from, step.order);
-            let blocked = if order == END { format!("AND {}", rules.not_blocked()) } else { String::new() };
+            let blocked = if order == END {
+                format!("AND {}", rules.not_blocked())
+            } else {
+                String::new()
+            };
             let is_live = rules.liveness.condition();
             let reach = match step.kind {
                 StepKind::Reopened => format!("{order} > $1 AND {}", rules.may_be_automatic()),
@@ -33,7 +38,8 @@ pub(crate) fn projection_sql(rules: &StepRules) -> String {
             };
             format!(
                 "SELECT b.id, b.status FROM public.bookings b
-                  WHERE b.status = '{from}' AND {reach} {blocked} AND ($3::uuid IS NULL OR b.id = $3) AND {is_live}"
+                  WHERE b.status = '{from}' AND {reach} {blocked}
+                    AND ($3::uuid IS NULL OR b.id = $3) AND {is_live}"
             )
         })
         .collect();

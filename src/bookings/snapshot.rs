@@ -39,7 +39,8 @@ async fn read_with(
     lock: &str,
 ) -> Result<Option<BookingSnapshot>> {
     let sql = format!(
-        "SELECT coalesce(status, '') AS status, scheduled_at, coalesce(scheduled_at <= $2, false) AS has_started
+        "SELECT coalesce(status, '') AS status, scheduled_at,
+               coalesce(scheduled_at <= $2, false) AS has_started
            FROM public.bookings WHERE id = $1 {lock}"
     );
     let rows = transaction

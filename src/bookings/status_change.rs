@@ -280,7 +280,8 @@ async fn block_restart(
     reason: &str,
 ) -> Result<(), DatabaseError> {
     let sql = format!(
-        "INSERT INTO public.booking_automation_state (booking_id, revision, blocked_reason) VALUES ($1, {}, $2)
+        "INSERT INTO public.booking_automation_state (booking_id, revision, blocked_reason)
+         VALUES ($1, {}, $2)
          ON CONFLICT (booking_id) DO UPDATE SET blocked_reason = excluded.blocked_reason",
         rules.liveness.latest_revision("$1")
     );

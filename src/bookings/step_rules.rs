@@ -62,8 +62,8 @@ impl StepRules {
         }
     }
 
-    /// SQL of a boolean: the automation may have changed the booking `b`; as in the predicate of the
-    /// index. A step by time sets the flag; the trail decides.
+    /// SQL of a boolean: the automation may have changed the booking `b`; as in the predicate of
+    /// the index. A step by time sets the flag; the trail decides.
     pub(crate) fn may_be_automatic(&self) -> &'static str {
         match self.columns.has(Column::AutoStatusUpdated) {
             true => "b.auto_status_updated IS TRUE",

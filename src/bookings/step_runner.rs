@@ -200,7 +200,8 @@ impl StepRunner<'_> {
                 tracing::warn!(
                     error = error.loggable(),
                     transition.to = step.edge.to.as_str(),
-                    "the bookings that are due could not be found at once; trying booking_automation_is_live for each alone"
+                    "the bookings that are due could not be found at once; trying \
+                     booking_automation_is_live for each alone"
                 );
                 // Many may not be live, which takes no time.
                 let rules = self.rules.asking_singly();
@@ -216,7 +217,8 @@ impl StepRunner<'_> {
             tracing::error!(
                 transition.to = step.edge.to.as_str(),
                 bookings.count = tried.refused.len(),
-                "the database refuses this step for all bookings that are due, with the same error; the next pass tries again"
+                "the database refuses this step for all bookings that are due, with the same \
+                 error; the next pass tries again"
             );
         }
         let is_to_record = |refused: &RefusedBooking| !refused.is_locked;
@@ -241,7 +243,8 @@ impl StepRunner<'_> {
         // Then the last one has as much time again.
         let time = self.time_limit() / 2;
         let sql = step.update_singly_sql(rules, as_of, &run_id, time);
-        let outcome = "SELECT pg_catalog.current_setting('booking_automation.outcome')::pg_catalog.jsonb AS outcome";
+        let outcome = "SELECT \
+            pg_catalog.current_setting('booking_automation.outcome')::pg_catalog.jsonb AS outcome";
         let write = async |transaction: &Transaction| {
             transaction.batch(&sql).await?;
             transaction.query_one(outcome, &[]).await

@@ -49,17 +49,21 @@ pub(crate) enum StepKind {
 /// Stands for [`StepRules::end`].
 pub(crate) const END: &str = "{end}";
 /// The wait of an overdue booking starts when a person unblocked it, if that is later than its end.
-const NOT_JUST_UNBLOCKED: &str = "NOT EXISTS (SELECT FROM public.booking_automation_state s WHERE s.booking_id = b.id AND s.unblocked_at > $2)";
+const NOT_JUST_UNBLOCKED: &str = "NOT EXISTS (SELECT FROM public.booking_automation_state s \
+    WHERE s.booking_id = b.id AND s.unblocked_at > $2)";
 /// An overdue booking expires or stays. If the earlier step could not take it (it was locked, the
 /// limit was reached, the database refused), it must not count as completed.
 const NOT_OVERDUE: &str = "({end} > $2 OR {blocked} OR {refused_before}
-        OR EXISTS (SELECT FROM public.booking_automation_state s WHERE s.booking_id = b.id AND s.unblocked_at > $2))";
+        OR EXISTS (SELECT FROM public.booking_automation_state s WHERE s.booking_id = b.id
+                            AND s.unblocked_at > $2))";
 const OVERDUE_AT: &str = "greatest({end},
-        (SELECT s.unblocked_at FROM public.booking_automation_state s WHERE s.booking_id = b.id)) + ($1 - $2)";
-/// The latest change of the status is the start by time. Where a trigger of the user sets the status
-/// back, its change is recorded before ours.
+        (SELECT s.unblocked_at FROM public.booking_automation_state s
+          WHERE s.booking_id = b.id)) + ($1 - $2)";
+/// The latest change of the status is the start by time. Where a trigger of the user sets the
+/// status back, its change is recorded before ours.
 const STARTED_BY_TIME: &str = "(SELECT e.event_data ->> 'by' = 'booking-automation'
-                 AND ROW(e.event_data ->> 'from', e.event_data ->> 'to') IN (('confirmed', b.status), (b.status, 'confirmed'))
+                 AND ROW(e.event_data ->> 'from', e.event_data ->> 'to')
+                     IN (('confirmed', b.status), (b.status, 'confirmed'))
             FROM public.booking_automation_events e
            WHERE e.booking_id = b.id AND e.event_type = 'status_update' AND e.status = 'completed'
            ORDER BY e.seq DESC LIMIT 1)";
@@ -67,17 +71,20 @@ const STARTED_BY_TIME: &str = "(SELECT e.event_data ->> 'by' = 'booking-automati
 const REFUSED_BEFORE: &str = "EXISTS (SELECT FROM public.booking_automation_events f
         WHERE f.booking_id = b.id AND f.event_type = 'status_update' AND f.status = 'failed'
            AND f.event_data ->> 'from' = b.status AND f.event_data ->> 'to' <> 'expired')";
-/// The database did not refuse a step of this booking lately. A refusal that lies ahead was recorded before
-/// the database's clock was set back. One that may not go back to `confirmed` is completed in time.
+/// The database did not refuse a step of this booking lately. A refusal that lies ahead was
+/// recorded before the database's clock was set back. One that may not go back to `confirmed` is
+/// completed in time.
 const NOT_REFUSED: &str = "NOT EXISTS (SELECT FROM public.booking_automation_events f
         WHERE f.booking_id = b.id AND f.event_type = 'status_update' AND f.status = 'failed'
-          AND f.event_data ->> 'to' {is_it} 'confirmed' AND f.next_attempt_at > $1 AND f.executed_at <= $1)";
+          AND f.event_data ->> 'to' {is_it} 'confirmed' AND f.next_attempt_at > $1
+          AND f.executed_at <= $1)";
 
-/// Nor did it ever refuse this step. OFFSET 0: each booking is looked up by its key, however many were
-/// refused since the planner's statistics were made.
+/// Nor did it ever refuse this step. OFFSET 0: each booking is looked up by its key, however many
+/// were refused since the planner's statistics were made.
 const NEVER_REFUSED: &str = "NOT EXISTS (SELECT FROM public.booking_automation_events f
         WHERE f.booking_id = b.id AND f.event_type = 'status_update' AND f.status = 'failed'
-          AND (f.event_data ->> 'to' {is_it} 'confirmed' AND f.next_attempt_at > $1 AND f.executed_at <= $1
+          AND (f.event_data ->> 'to' {is_it} 'confirmed' AND f.next_attempt_at > $1
+          AND f.executed_at <= $1
                OR f.event_data ->> 'from' = '{from}' AND f.event_data ->> 'to' = '{to}') OFFSET 0)";
 
 /// Bookings whose step was refused before wait behind the others.
@@ -204,7 +211,8 @@ impl TimedStep {
 
     fn candidates_of(&self, rules: &StepRules, refused: &str) -> String {
         let (from, order) = (self.edge.from, self.order);
-        // The owner's function is not asked about a booking that was refused: it may have failed for it.
+        // The owner's function is not asked about a booking that was refused: it may have failed
+        // for it.
         let may_expire = match self.edge.to {
             Status::Expired => NOT_YET_UNBLOCKED,
             _ => "true",
@@ -224,8 +232,9 @@ impl TimedStep {
         .replace(END, rules.end())
     }
 
-    /// The bookings of its status whose time is before `$2`, `$3` at most: their status, their time and
-    /// whether the automation may ever change them as they are. They begin at the mark, unless `$4`.
+    /// The bookings of its status whose time is before `$2`, `$3` at most: their status, their time
+    /// and whether the automation may ever change them as they are. They begin at the mark, unless
+    /// `$4`.
     pub(crate) fn past_sql(&self, rules: &StepRules) -> String {
         let (from, order, is_live) = (self.edge.from, self.order, rules.liveness.condition());
         let indexed = match order {
@@ -234,10 +243,12 @@ impl TimedStep {
         };
         format!(
             "SELECT '{from}' AS status, {order} AS key,
-                    CASE WHEN {not_refused} THEN {is_live} ELSE true END AND NOT ({blocked} AND {TAKEN_BACK}) AS may_change
+                    CASE WHEN {not_refused} THEN {is_live} ELSE true END
+                      AND NOT ({blocked} AND {TAKEN_BACK}) AS may_change
                FROM public.bookings b
               WHERE b.status = '{from}' AND {order} < $2 AND {indexed}
-                AND {order} >= CASE WHEN $4 THEN '-infinity' ELSE public.booking_automation_live_from('{from}', $1) END
+                AND {order} >= CASE WHEN $4 THEN '-infinity'
+                                    ELSE public.booking_automation_live_from('{from}', $1) END
               ORDER BY key
               LIMIT $3",
             not_refused = self.not_refused(),
@@ -329,7 +340,8 @@ const AUTO_STATUS_UPDATED: &str = ", auto_status_updated = true";
 const AUTOMATION_LOGS: &str = ",
        automation_logs = CASE
            WHEN b.automation_logs IS NULL
-             OR pg_catalog.jsonb_typeof(b.automation_logs) OPERATOR(pg_catalog.=) 'null' THEN '[]'::pg_catalog.jsonb
+             OR pg_catalog.jsonb_typeof(b.automation_logs) OPERATOR(pg_catalog.=) 'null'
+             THEN '[]'::pg_catalog.jsonb
            WHEN pg_catalog.jsonb_typeof(b.automation_logs) OPERATOR(pg_catalog.<>) 'array'
            THEN pg_catalog.jsonb_build_array(b.automation_logs)
            WHEN pg_catalog.jsonb_array_length(b.automation_logs) OPERATOR(pg_catalog.>=) 100

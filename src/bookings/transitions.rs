@@ -150,7 +150,8 @@ fn log_refused(refused: Option<&Refused>) {
             transitions.refused = count,
             booking.id = %first.booking_id,
             reason = %first.reason,
-            "the database refuses status changes from {} to {}; the trail has its error, and they are tried again later",
+            "the database refuses status changes from {} to {}; the trail has its error, and they \
+             are tried again later",
             first.from,
             first.to
         );

@@ -85,7 +85,8 @@ impl Timing {
         if !DatabaseSettings::from_environment(lookup)?.is_of_this_machine() {
             return Err(SettingError::new(
                 NAME,
-                "is for tests only: it is refused unless every host of DATABASE_URL is this machine",
+                "is for tests only: it is refused unless every host of DATABASE_URL is this \
+                 machine",
             ));
         }
         Ok(Self::NORMAL.divided_by(divisor))

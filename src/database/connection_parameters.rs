@@ -186,8 +186,9 @@ fn problem(parameter: &Parameter) -> Option<String> {
     })
 }
 
-const HIDDEN: &str = "a parameter whose name is not printed, since it may be the rest of a password, \
-    is not known (write the password 'in quotes' in a key-value string, percent-encoded in a URL)";
+const HIDDEN: &str = "a parameter whose name is not printed, since it may be the rest of a \
+    password, is not known (write the password 'in quotes' in a key-value string, percent-encoded \
+    in a URL)";
 /// Longest name of an unknown parameter that is printed, in characters: longer ones are no names.
 const LONGEST_NAME: usize = 40;
 

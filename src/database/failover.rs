@@ -128,9 +128,10 @@ mod tests {
 
     #[test]
     fn a_host_alone_keeps_every_other_setting() {
-        let settings = "user=u password=p dbname=d options='-c x=1' application_name=a sslmode=require
-                        sslnegotiation=direct connect_timeout=7 tcp_user_timeout=8 keepalives=0 keepalives_idle=9
-                        keepalives_interval=10 keepalives_retries=11 target_session_attrs=read-write
+        let settings = "user=u password=p dbname=d options='-c x=1' application_name=a
+                        sslmode=require sslnegotiation=direct connect_timeout=7 tcp_user_timeout=8
+                        keepalives=0 keepalives_idle=9 keepalives_interval=10
+                        keepalives_retries=11 target_session_attrs=read-write
                         channel_binding=require load_balance_hosts=random";
         let parse = |hosts: &str| format!("{hosts} {settings}").parse::<Config>().unwrap();
         let several = parse("host=one,two hostaddr=10.0.0.1,10.0.0.2 port=1,2");

@@ -60,21 +60,26 @@ pub const FUNCTIONS: &[(&str, &str)] = functions![
 
 const RECORD: &str = "
     WITH present AS (
-        SELECT EXISTS (SELECT FROM pg_proc WHERE proname = $1 AND pronamespace = 'public'::regnamespace) AS is_present
+        SELECT EXISTS (SELECT FROM pg_proc WHERE proname = $1
+          AND pronamespace = 'public'::regnamespace) AS is_present
     )
     INSERT INTO public.booking_automation_functions AS f (name, version, digest)
     SELECT $1, $2, $3 FROM present WHERE NOT (is_present AND $4)
-    ON CONFLICT (name) DO UPDATE SET version = excluded.version, digest = excluded.digest, applied_at = now()
+    ON CONFLICT (name) DO UPDATE SET version = excluded.version, digest = excluded.digest,
+      applied_at = now()
      WHERE f.version <= excluded.version AND f.digest <> excluded.digest
         OR NOT (SELECT is_present FROM present)";
 
 /// Lets the roles of passes call new functions, where default privileges do not. Before the step
 /// that creates the runs' table there is no such role.
 const GRANT: &str = "
-    SELECT public.booking_automation_grant_to_passes(format('EXECUTE ON FUNCTION %s', p.oid::regprocedure))
+    SELECT public.booking_automation_grant_to_passes(
+        format('EXECUTE ON FUNCTION %s', p.oid::regprocedure))
       FROM pg_proc p
-     WHERE p.pronamespace = 'public'::regnamespace AND p.proname = ANY ($1) AND p.prorettype <> 'trigger'::regtype
-       AND p.proname <> 'booking_automation_grant_to_passes' AND to_regclass('public.automation_runs') IS NOT NULL
+     WHERE p.pronamespace = 'public'::regnamespace AND p.proname = ANY ($1)
+       AND p.prorettype <> 'trigger'::regtype
+       AND p.proname <> 'booking_automation_grant_to_passes'
+       AND to_regclass('public.automation_runs') IS NOT NULL
        AND NOT EXISTS (SELECT FROM aclexplode(coalesce(p.proacl, acldefault('f', p.proowner))) a
                         WHERE a.grantee = 0 AND a.privilege_type = 'EXECUTE')";
 
@@ -92,7 +97,8 @@ pub(crate) async fn apply_changed(transaction: &Transaction) -> Result<Vec<&'sta
 
 async fn apply(transaction: &Transaction, only_missing: bool) -> Result<Vec<&'static str>> {
     let create = "CREATE TABLE IF NOT EXISTS public.booking_automation_functions (
-        name text PRIMARY KEY, version integer NOT NULL, digest text NOT NULL, applied_at timestamptz NOT NULL DEFAULT now())";
+        name text PRIMARY KEY, version integer NOT NULL, digest text NOT NULL,
+          applied_at timestamptz NOT NULL DEFAULT now())";
     let exists = "SELECT to_regclass('public.booking_automation_functions') IS NOT NULL AS found";
     if !transaction
         .query_one(exists, &[])
@@ -100,9 +106,9 @@ async fn apply(transaction: &Transaction, only_missing: bool) -> Result<Vec<&'st
         .get::<_, bool>("found")
     {
         transaction.batch(create).await?;
-        transaction
-            .batch("SELECT public.booking_automation_make_private('public.booking_automation_functions'::regclass)")
-            .await?;
+        let make_private = "SELECT public.booking_automation_make_private(
+                                   'public.booking_automation_functions'::regclass)";
+        transaction.batch(make_private).await?;
     }
     let mut applied = Vec::new();
     for (name, text) in FUNCTIONS {

@@ -125,7 +125,8 @@ impl Columns {
         let references = self.references(table, columns);
         (!references.is_empty()).then(|| {
             format!(
-                "EXISTS (SELECT FROM public.{table} AS other WHERE other.id IN ({}) AND ({deleted}))",
+                "EXISTS (SELECT FROM public.{table} AS other WHERE other.id IN ({}) \
+                 AND ({deleted}))",
                 references.join(", ")
             )
         })
@@ -251,7 +252,8 @@ RETURN {}",
     /// SQL that evaluates its body for ten bookings, as this role.
     pub(crate) fn sample_sql(&self) -> String {
         format!(
-            "SELECT count({}) FROM (SELECT (b.*)::public.bookings AS booking FROM public.bookings b LIMIT 10) AS {}",
+            "SELECT count({}) FROM (SELECT (b.*)::public.bookings AS booking \
+             FROM public.bookings b LIMIT 10) AS {}",
             self.body, self.name
         )
     }

@@ -21,7 +21,8 @@ pub(crate) fn function_oid_sql(name: &str) -> String {
     format!(
         "(SELECT p.oid FROM pg_proc p
            WHERE p.pronamespace = 'public'::regnamespace AND p.proname = '{name}' AND p.pronargs = 1
-             AND p.proargtypes[0] = (SELECT c.reltype FROM pg_class c WHERE c.oid = to_regclass('public.bookings')))"
+             AND p.proargtypes[0] = (SELECT c.reltype FROM pg_class c
+             WHERE c.oid = to_regclass('public.bookings')))"
     )
 }
 
@@ -108,7 +109,8 @@ async fn derive_one(transaction: &Transaction, default: &Derived) -> Result<bool
     // It may read other tables as its owner.
     let grant = format!(
         "REVOKE EXECUTE ON FUNCTION public.{name}(public.bookings) FROM PUBLIC;
-         SELECT public.booking_automation_grant_to_passes('EXECUTE ON FUNCTION public.{name}(public.bookings)')"
+         SELECT public.booking_automation_grant_to_passes(
+                    'EXECUTE ON FUNCTION public.{name}(public.bookings)')"
     );
     transaction.batch(&grant).await?;
     // Digests of the text, and of what the server made of it.
@@ -123,11 +125,13 @@ async fn derive_one(transaction: &Transaction, default: &Derived) -> Result<bool
 }
 
 /// A digest of the function `p`, whatever the names of its table and its columns.
-const DIGEST: &str = "md5(concat_ws(' ', p.prosrc, pg_get_function_sqlbody(p.oid), p.prorettype, p.prosecdef, p.procost))";
+const DIGEST: &str = "md5(concat_ws(' ', p.prosrc, pg_get_function_sqlbody(p.oid), p.prorettype, \
+    p.prosecdef, p.procost))";
 
 /// SQL of a boolean: the function `p` is as `migrate` created it; NULL: this role may not know.
 pub(crate) async fn is_default_sql(transaction: &Transaction) -> Result<String> {
-    let may_read = "SELECT has_table_privilege(to_regclass('public.booking_automation_functions'), 'SELECT') AS may_read";
+    let may_read = "SELECT has_table_privilege(to_regclass('public.booking_automation_functions'), \
+        'SELECT') AS may_read";
     let row = transaction.query_one(may_read, &[]).await?;
     Ok(match row.get("may_read") {
         Some(true) => format!(

@@ -132,12 +132,14 @@ pub(crate) const INDEXES: [(&str, &str); 11] = [
     ),
     (
         "booking_automation_in_progress_end",
-        "ON public.bookings (public.booking_automation_end(scheduled_at, duration_minutes::bigint)) \
+        "ON public.bookings (public.booking_automation_end(scheduled_at, \
+         duration_minutes::bigint)) \
          WHERE status = 'in_progress' AND auto_complete_blocked IS NOT TRUE",
     ),
     (
         "booking_automation_in_progress_start",
-        "ON public.bookings (scheduled_at) WHERE status = 'in_progress' AND auto_status_updated IS TRUE",
+        "ON public.bookings (scheduled_at) WHERE status = 'in_progress' \
+         AND auto_status_updated IS TRUE",
     ),
     (
         "booking_automation_pending_start",
@@ -159,12 +161,14 @@ pub(crate) const INDEXES: [(&str, &str); 11] = [
     ),
     (
         "booking_automation_events_digests",
-        "UNIQUE ON public.booking_automation_events (person_id, local_day, rule, audience, channel) \
+        "UNIQUE ON public.booking_automation_events (person_id, local_day, rule, \
+         audience, channel) \
          WHERE event_type = 'notification_sent' AND person_id IS NOT NULL",
     ),
     (
         "booking_automation_events_told",
-        "UNIQUE ON public.booking_automation_events (message_id, audience) WHERE event_type = 'webhook'",
+        "UNIQUE ON public.booking_automation_events (message_id, audience) \
+         WHERE event_type = 'webhook'",
     ),
     (
         "booking_automation_events_webhooks",

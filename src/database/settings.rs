@@ -32,7 +32,8 @@ impl DatabaseSettings {
         let text = read(lookup, NAME).ok_or_else(|| {
             SettingError::new(
                 NAME,
-                "is not set: it takes a PostgreSQL URL, postgres://user:password@host:5432/database",
+                "is not set: it takes a PostgreSQL URL, \
+                 postgres://user:password@host:5432/database",
             )
         })?;
         let mut config = connection_parameters::read(&text)

@@ -25,7 +25,8 @@ pub(crate) struct Roots {
 impl Roots {
     /// Parses `DATABASE_CA_CERT`: PEM text, or the path of a PEM file.
     pub(crate) fn with_extra(text_or_path: Option<String>) -> Result<Self, String> {
-        const ACCEPTS: &str = "it takes a CA certificate as PEM text (-----BEGIN CERTIFICATE-----…) or the path of such a file";
+        const ACCEPTS: &str = "it takes a CA certificate as PEM text \
+            (-----BEGIN CERTIFICATE-----…) or the path of such a file";
         let Some(text_or_path) = text_or_path else {
             return Ok(Self::default());
         };

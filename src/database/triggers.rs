@@ -50,11 +50,13 @@ const OF_FLAGS: &str = "zzz_booking_automation_on_move";
 pub(crate) async fn create_missing(transaction: &Transaction) -> Result<Vec<&'static str>> {
     let missing = "SELECT name FROM unnest($1, $2) AS wanted (name, relation)
                     WHERE NOT EXISTS (SELECT FROM pg_trigger t
-                                       WHERE t.tgrelid = to_regclass(wanted.relation) AND t.tgname = wanted.name)
+                                       WHERE t.tgrelid = to_regclass(wanted.relation)
+                                         AND t.tgname = wanted.name)
                       AND (name <> $3 OR EXISTS (
                            SELECT FROM pg_attribute a
                             WHERE a.attrelid = to_regclass(wanted.relation) AND NOT a.attisdropped
-                              AND a.attname IN ('reminder_24h_sent', 'reminder_1h_sent', 'reminder_15m_sent')))";
+                              AND a.attname IN ('reminder_24h_sent', 'reminder_1h_sent',
+                              'reminder_15m_sent')))";
     let names: Vec<_> = TRIGGERS.iter().map(|(name, ..)| *name).collect();
     let tables: Vec<_> = TRIGGERS.iter().map(|(_, table, _)| *table).collect();
     let parameters = [

@@ -14,26 +14,31 @@ pub(crate) const IN_INDEX_ORDER: &str = "SET LOCAL enable_bitmapscan = off";
 /// The row of a channel. It is free after a page's time or that of one message at the latest: what
 /// lies beyond was written before the database's clock was set back.
 const CHANNEL: &str = "(SELECT channel, held_reason,
-                      least(next_at, clock_timestamp() + make_interval(secs => greatest({seconds}, 1 / {rate}))) AS next_at
+                      least(next_at, clock_timestamp() +
+                         make_interval(secs => greatest({seconds}, 1 / {rate}))) AS next_at
                  FROM public.booking_automation_channels)";
 /// How many messages can leave within a page's time.
 const ROOM: &str = "CASE WHEN c.next_at <= k.at THEN greatest(floor({rate} * {seconds}), 1)
-                ELSE greatest(floor({rate} * ({seconds} - extract(epoch FROM c.next_at - k.at)::float8)), 0)
+                ELSE greatest(floor({rate}
+                     * ({seconds} - extract(epoch FROM c.next_at - k.at)::float8)), 0)
            END";
-/// SQL of a boolean: the event `e` is a reminder or a notice that is not final. Messages to webhooks
-/// have no start.
+/// SQL of a boolean: the event `e` is a reminder or a notice that is not final. Messages to
+/// webhooks have no start.
 const CLAIMABLE: &str =
     "e.status IN ('pending', 'sending') AND e.event_type IN ('reminder_sent', 'notification_sent')
        AND e.starts_at IS NOT NULL";
 /// SQL that precedes a moment: the message `e` is of no use after that moment, because the booking
 /// has started. Some notices are about what comes after the start.
-const ENDS_BEFORE: &str = "coalesce(e.event_data -> 'notice' ->> 'on_event', '') NOT IN ('expired', 'completed') AND e.starts_at <=";
+const ENDS_BEFORE: &str = "coalesce(e.event_data -> 'notice' ->> 'on_event', '') \
+    NOT IN ('expired', 'completed') AND e.starts_at <=";
 /// SQL of a boolean: the person has got the message `{alias}`, or may have got it.
 const MAY_HAVE_ARRIVED: &str = "{alias}.attempts > 0
-    AND ({alias}.status IN ('completed', 'sending') OR {alias}.error_message LIKE 'the lease ran out%'
+    AND ({alias}.status IN ('completed', 'sending')
+    OR {alias}.error_message LIKE 'the lease ran out%'
          OR {alias}.event_data @> '{\"attempts\": [{\"outcome\": \"unknown\"}]}')";
 /// SQL of the end of the quiet hours that the moment of the claim lies in.
-const QUIET_UNTIL: &str = "upper(public.booking_automation_quiet_period(p.as_of, own.quiet_from, own.quiet_until, own.timezone))";
+const QUIET_UNTIL: &str = "upper(public.booking_automation_quiet_period(p.as_of, own.quiet_from, \
+    own.quiet_until, own.timezone))";
 /// What a notice says, before `migrate` of 0.3.0, when there is none.
 const NO_NOTICE: &str = "SELECT NULL::text AS not_due, NULL::jsonb AS facts";
 pub(crate) const CONTACTS: &str = include_str!("contacts.sql");

@@ -41,7 +41,8 @@ pub(crate) fn not_due_sql(liveness: Liveness) -> &'static str {
         Liveness::Known | Liveness::Singly => {
             "CASE
                 WHEN NOT EXISTS (SELECT FROM public.booking_automation_digest_rules d
-                                  WHERE d.name = e.rule AND d.audience = e.audience AND d.active AND e.channel = ANY (d.channels)) THEN 'rule_off'
+                                  WHERE d.name = e.rule AND d.audience = e.audience AND d.active
+                                    AND e.channel = ANY (d.channels)) THEN 'rule_off'
                 WHEN candidate.last_start IS NULL THEN 'empty_day'
              END"
         }

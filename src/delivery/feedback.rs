@@ -23,6 +23,7 @@ use crate::primitives::email_address::as_sent_to;
 use crate::primitives::errors::redact_addresses;
 
 const FEEDBACK: &str = include_str!("feedback.sql");
+const LOCK_MESSAGE: &str = "SELECT FROM public.booking_automation_events WHERE id = $1 FOR UPDATE";
 
 /// SES's name of an event, the object with its details, and our name (SES Developer Guide,
 /// "Contents of event data"). Others (opens, clicks, subscriptions) are not recorded.
@@ -134,21 +135,22 @@ pub(crate) async fn record_ses_event(
             // Locks the message first and then its channel, as a sender does, in separate
             // statements, so that the second transaction sees what the first one wrote.
             let (message, channel, row) = future::join3(
-                transaction.execute(
-                    "SELECT FROM public.booking_automation_events WHERE id = $1 FOR UPDATE",
-                    &parameters[..1],
-                ),
+                transaction.execute(LOCK_MESSAGE, &parameters[..1]),
                 outbox::lock_channel(transaction),
                 transaction.query_one(FEEDBACK, &parameters),
             )
             .await;
-            message?;
-            channel?;
+            message.and(channel)?;
             row
         })
         .await?;
     let recorded = FeedbackOutcome::of(&row, kind);
-    tracing::info!(event.id = %event_id, feedback.kind = kind, feedback = ?recorded, "received an SES event");
+    tracing::info!(
+        event.id = %event_id,
+        feedback.kind = kind,
+        feedback = ?recorded,
+        "received an SES event"
+    );
     Ok(recorded)
 }
 

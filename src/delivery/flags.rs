@@ -181,7 +181,8 @@ async fn project_singly(database: &Database, deadline: Instant) -> Result<u64> {
 
 async fn bookings_behind(transaction: &Transaction) -> Result<Vec<Uuid>> {
     let sql = "SELECT DISTINCT booking_id FROM (
-                   SELECT booking_id FROM public.booking_automation_events WHERE flag_due ORDER BY seq LIMIT $1) AS due";
+                   SELECT booking_id FROM public.booking_automation_events WHERE flag_due
+                     ORDER BY seq LIMIT $1) AS due";
     let rows = transaction.query(sql, &[(&SINGLY, Type::INT8)]).await?;
     Ok(rows.iter().map(|row| row.get("booking_id")).collect())
 }
@@ -190,7 +191,8 @@ async fn bookings_behind(transaction: &Transaction) -> Result<Vec<Uuid>> {
 async fn give_up(transaction: &Transaction, booking_id: Uuid, error: &str) -> Result<()> {
     let sql = "UPDATE public.booking_automation_events
                   SET flag_due = false,
-                      event_data = coalesce(event_data, '{}') || jsonb_build_object('flag_error', $2)
+                      event_data = coalesce(event_data, '{}')
+                                   || jsonb_build_object('flag_error', $2)
                 WHERE booking_id = $1 AND flag_due";
     transaction
         .execute(sql, &[(&booking_id, Type::UUID), (&error, Type::TEXT)])

@@ -28,7 +28,8 @@ pub(crate) struct Invitation {
 
 pub(crate) static HAND_OVER_BOOKING: LazyLock<String> = LazyLock::new(|| {
     format!(
-        "SELECT {HAND_OVER} FROM (SELECT $1 AS id, $1 AS booking_id, 'customer' AS audience) AS handed_over"
+        "SELECT {HAND_OVER} FROM (SELECT $1 AS id, $1 AS booking_id, 'customer' AS audience) \
+         AS handed_over"
     )
 });
 pub(crate) static INVITATION: LazyLock<String> = LazyLock::new(|| {

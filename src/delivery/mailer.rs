@@ -55,7 +55,8 @@ impl Mailer {
                 Some(rate) => *known = Some(AccountRate { rate, asked_at }),
                 None => tracing::warn!(
                     rate = known.map_or(SLOWEST_RATE, |known| known.rate),
-                    "SES did not report its send rate; sending so many messages a second (set SEND_RATE)"
+                    "SES did not report its send rate; sending so many messages a second (set \
+                     SEND_RATE)"
                 ),
             }
         }

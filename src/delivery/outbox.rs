@@ -153,8 +153,8 @@ pub(crate) struct Candidates {
     digests: HashMap<Uuid, DigestFacts>,
 }
 
-/// A candidate: its recipient's address, a hash of what it tells, the end of its day, and the view's
-/// own name of the recipient.
+/// A candidate: its recipient's address, a hash of what it tells, the end of its day, and the
+/// view's own name of the recipient.
 struct Candidate {
     email: Option<String>,
     facts: Vec<u8>,
@@ -319,7 +319,8 @@ pub(crate) async fn set_channel_hold(
 ) -> Result<()> {
     let sql = "UPDATE public.booking_automation_channels
                   SET held_reason = $2,
-                      held_since = CASE WHEN $2 IS NOT NULL THEN coalesce(held_since, clock_timestamp()) END
+                      held_since = CASE WHEN $2 IS NOT NULL
+                        THEN coalesce(held_since, clock_timestamp()) END
                 WHERE channel = $1 AND held_reason IS DISTINCT FROM $2";
     let reason = reason.map(Reason::as_str);
     transaction

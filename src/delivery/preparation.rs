@@ -1,5 +1,5 @@
-//! What a delivery reads once, at its beginning: the owner's own wording, and the key that signs the
-//! links in messages. Whatever happens to that read, messages go out.
+//! What a delivery reads once, at its beginning: the owner's own wording, and the key that signs
+//! the links in messages. Whatever happens to that read, messages go out.
 
 use std::time::{Duration, Instant};
 

@@ -18,7 +18,8 @@ pub(crate) const CONTACTS_BYTES: i64 = 2 << 20;
 /// What the person `who` has chosen.
 const PREFERENCES: &str = "
     SELECT p.language, p.timezone, p.quiet_from, p.quiet_until,
-           ARRAY(SELECT o.kind FROM public.booking_automation_opt_outs o WHERE o.person_id = {person}) AS opt_outs
+           ARRAY(SELECT o.kind FROM public.booking_automation_opt_outs o
+             WHERE o.person_id = {person}) AS opt_outs
       FROM (SELECT) AS one
       LEFT JOIN public.booking_automation_preferences p ON p.person_id = {person}";
 /// The same, where the database does not know.
@@ -33,8 +34,8 @@ pub(crate) fn preferences_sql(are_people_known: bool) -> String {
     }
 }
 
-/// The view's own name of a recipient. `None`: the view has none. Empty: the name cannot be used, so
-/// no choices are looked up.
+/// The view's own name of a recipient. `None`: the view has none. Empty: the name cannot be used,
+/// so no choices are looked up.
 pub(crate) fn named_person(contact: &Row) -> Option<String> {
     let name: Option<&str> = contact.get("person_id");
     let name = name.map(str::trim).filter(|name| !name.is_empty())?;

@@ -144,22 +144,40 @@ fn log_outcome(claimed: &ClaimedMessage, outcome: &Outcome) {
             ..
         } => {
             let reason = Reason::Limit.as_str();
-            tracing::error!(event.id = %event, booking.id = %booking, reason, "not sent; tried again later")
+            tracing::error!(
+                event.id = %event,
+                booking.id = %booking,
+                reason,
+                "not sent; tried again later"
+            )
         }
         Outcome::NotSent { reason, .. } => {
             let reason = reason.as_str();
-            tracing::warn!(event.id = %event, booking.id = %booking, reason, "not sent; tried again later")
+            tracing::warn!(
+                event.id = %event,
+                booking.id = %booking,
+                reason,
+                "not sent; tried again later"
+            )
         }
         Outcome::Rejected { reason, .. } => {
             let reason = reason.as_str();
             tracing::warn!(event.id = %event, booking.id = %booking, reason, "not sent; given up")
         }
         Outcome::Unknown { .. } => {
-            tracing::warn!(event.id = %event, booking.id = %booking, "the answer was lost; the message may have been sent")
+            tracing::warn!(
+                event.id = %event,
+                booking.id = %booking,
+                "the answer was lost; the message may have been sent"
+            )
         }
         Outcome::AccountWide { reason, .. } => {
             let reason = reason.as_str();
-            tracing::error!(event.id = %event, reason, "the account cannot send; all messages are held back");
+            tracing::error!(
+                event.id = %event,
+                reason,
+                "the account cannot send; all messages are held back"
+            );
         }
     }
 }

@@ -25,7 +25,8 @@ pub async fn lift_suppression(
 ) -> Result<Option<Suppression>> {
     let sql = "DELETE FROM public.booking_automation_suppressions x
                 USING public.booking_automation_hash_key k
-                WHERE x.address_hash = public.booking_automation_address_hash(k.inner_key, k.outer_key, $1)
+                WHERE x.address_hash =
+                    public.booking_automation_address_hash(k.inner_key, k.outer_key, $1)
             RETURNING x.reason, x.created_at";
     let (transaction, _) = database.begin(&Begin::default(), "").await?;
     let parameters = [(&address.as_str() as _, Type::TEXT)];

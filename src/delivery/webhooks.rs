@@ -28,7 +28,8 @@ const BATCHES: usize = 16;
 const IN_FLIGHT: usize = 4;
 
 /// SQL of a boolean: is there any live subscription?
-pub(crate) const ANY_SUBSCRIBED: &str = "EXISTS (SELECT FROM public.booking_automation_webhooks WHERE is_active AND suspended_at IS NULL)";
+pub(crate) const ANY_SUBSCRIBED: &str = "EXISTS (SELECT FROM public.booking_automation_webhooks \
+    WHERE is_active AND suspended_at IS NULL)";
 
 /// Delivers webhooks.
 #[derive(Debug)]

@@ -174,8 +174,9 @@ async fn invoke(
             "UnknownPayload",
             "the function does not know this payload; it takes \
              {\"trigger\":\"schedule\"}, optionally with scheduled_time, execution_id and attempt; \
-             {\"trigger\":\"migrate\"}, optionally with no_probe, no_columns and create_base_tables; an EventBridge event with \"source\":\"aws.ses\"; \
-             a request of a function URL or an HTTP API",
+             {\"trigger\":\"migrate\"}, optionally with no_probe, no_columns and \
+             create_base_tables; an EventBridge event with \"source\":\"aws.ses\"; a request of a \
+             function URL or an HTTP API",
         )),
     }
 }

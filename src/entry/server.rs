@@ -78,7 +78,8 @@ pub async fn serve(
         .is_err()
     {
         tracing::warn!(
-            "calls were interrupted; messages without a recorded outcome are retried when their lease runs out"
+            "calls were interrupted; messages without a recorded outcome are retried when their \
+             lease runs out"
         );
     }
     // Wait for the calls' answers to be sent, but not for a client that never ends its request.

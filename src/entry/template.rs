@@ -151,7 +151,8 @@ fn print_messages(
             let text = text.trim_end();
             writeln!(
                 output,
-                "== {kind}, {tag}, {audience}\nSubject: {subject}\n\n{text}\n\nSMS: {short}\n({sms})\n"
+                "== {kind}, {tag}, {audience}\nSubject: {subject}\n\n{text}\n\n\
+                SMS: {short}\n({sms})\n"
             )
             .context("the messages could not be written to stdout")?;
         }
@@ -170,7 +171,8 @@ fn describe(Segments { count, units, wide }: Segments) -> String {
         Some(wide) => {
             let code = u32::from(wide);
             format!(
-                "{segments}: {units} characters in UCS-2, because GSM-7 lacks {wide:?} (U+{code:04X})"
+                "{segments}: {units} characters in UCS-2, because GSM-7 lacks {wide:?} \
+                 (U+{code:04X})"
             )
         }
     }

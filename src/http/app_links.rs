@@ -1,5 +1,5 @@
-//! Links that open the owner's mobile app: the two files by which iOS and Android learn that the app
-//! may open them, and where a browser goes that has no app. No route reads the database.
+//! Links that open the owner's mobile app: the two files by which iOS and Android learn that the
+//! app may open them, and where a browser goes that has no app. No route reads the database.
 //!
 //! Apple, "Supporting associated domains"; Android, "Verify Android App Links".
 

@@ -56,7 +56,8 @@ pub(crate) async fn take_key(
     }
     // A separate statement: its snapshot sees what the first one waited for.
     // FOR UPDATE: if that answer is not final, the requests with this key go on in turn.
-    let sql = "SELECT digest = $2 AS is_same, answer FROM public.booking_automation_requests WHERE key = $1 FOR UPDATE";
+    let sql = "SELECT digest = $2 AS is_same, answer FROM public.booking_automation_requests \
+        WHERE key = $1 FOR UPDATE";
     let rows = transaction
         .query(sql, &[(&key, Type::TEXT), (&digest, Type::BYTEA)])
         .await?;

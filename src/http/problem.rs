@@ -122,7 +122,8 @@ pub(crate) fn pass_failed(error: &PassError) -> Response {
             "the database hides people from this program; the log says why"
         }
         PassError::LockHeld { .. } => {
-            "no pass was committed for too long: another session holds the pass's lock; the log names it"
+            "no pass was committed for too long: another session holds the pass's lock; the log \
+             names it"
         }
         PassError::Database(_) => "the pass failed and changed nothing; the log says why",
         PassError::Unsettled(_) => "whether the pass was committed is not known; the log says why",

@@ -39,8 +39,8 @@ pub(crate) async fn take_call(
              INSERT INTO public.booking_automation_callers AS c (credential, next_at)
              VALUES ('{credential}', clock_timestamp() + interval '{share} seconds')
              ON CONFLICT (credential) DO UPDATE
-                SET next_at = least(greatest(c.next_at, clock_timestamp()) + interval '{share} seconds',
-                                    clock_timestamp() + interval '{window} seconds')
+                SET next_at = least(clock_timestamp() + interval '{window} seconds',
+                        greatest(c.next_at, clock_timestamp()) + interval '{share} seconds')
               WHERE c.next_at <= clock_timestamp() + interval '{ahead} seconds'
                  OR c.next_at > clock_timestamp() + interval '{window} seconds'
              RETURNING credential

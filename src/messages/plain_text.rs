@@ -37,7 +37,10 @@ pub(crate) fn whole_link(link: Option<&str>) -> Option<String> {
 /// Removes line breaks and control characters, and characters that reverse the direction of the
 /// text after them (a time would read backwards).
 fn single_line(text: &str) -> String {
-    let turns = |c: &char| matches!(c, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
+    let turns = |c: &char| {
+        matches!(c, '\u{61c}' | '\u{200e}' | '\u{200f}')
+            || matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+    };
     let text: String = text.chars().filter(|c| !turns(c)).collect();
     let words: Vec<_> = text
         .split(|c: char| c.is_control() || c.is_whitespace())

@@ -13,8 +13,8 @@ use crate::primitives::settings::{Lookup, SettingError, read, read_or};
 pub struct MessageSettings {
     /// Base of the links in messages, without a trailing slash; `None`: no links.
     pub public_url: Option<String>,
-    /// Base of the links that open the owner's app, without a trailing slash; they come before those
-    /// of `public_url`.
+    /// Base of the links that open the owner's app, without a trailing slash; they come before
+    /// those of `public_url`.
     pub app_link_base: Option<String>,
     /// Base of the links that this program answers, without a trailing slash; `None`: no such
     /// links.

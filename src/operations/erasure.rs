@@ -173,8 +173,10 @@ impl Eraser {
             .map(|(id, _)| *id)
             .collect();
         // The audit trail accepts no change without this row.
-        let announce = "INSERT INTO public.booking_automation_erasures (kind, day, person_id, at, transaction)
-                        SELECT 'person', (moment AT TIME ZONE 'UTC')::date, $1, moment, pg_current_xact_id()
+        let announce = "INSERT INTO public.booking_automation_erasures
+                                       (kind, day, person_id, at, transaction)
+                        SELECT 'person', (moment AT TIME ZONE 'UTC')::date, $1, moment,
+                          pg_current_xact_id()
                           FROM public.booking_automation_now() AS moment";
         transaction
             .execute(announce, &[(&self.person_id, Type::UUID)])
@@ -244,7 +246,8 @@ struct ErasedDigests {
 
 async fn has_digests(transaction: &Transaction, person_id: Uuid) -> Result<bool> {
     let sql = "SELECT EXISTS (SELECT FROM public.booking_automation_events
-                               WHERE event_type = 'notification_sent' AND person_id = $1) AS has_digests";
+                               WHERE event_type = 'notification_sent' AND person_id = $1)
+                                 AS has_digests";
     let row = transaction
         .query_one(sql, &[(&person_id, Type::UUID)])
         .await?;
@@ -257,18 +260,23 @@ async fn skip_queued_notices(transaction: &Transaction, person_id: Uuid) -> Resu
                    DELETE FROM public.booking_automation_notices n
                     USING (SELECT NULL::uuid AS customer_id, NULL::uuid AS provider_id) AS absent
                     CROSS JOIN LATERAL (
-                          SELECT b.id, 'customer' AS audience FROM public.bookings b WHERE customer_id = $1
+                          SELECT b.id, 'customer' AS audience FROM public.bookings b
+                            WHERE customer_id = $1
                           UNION ALL
-                          SELECT b.id, 'provider' FROM public.bookings b WHERE provider_id = $1) AS b
+                          SELECT b.id, 'provider' FROM public.bookings b
+                            WHERE provider_id = $1) AS b
                     WHERE b.id = n.booking_id AND b.audience = n.audience
                    RETURNING n.*
                )
                INSERT INTO public.booking_automation_events
-                      (booking_id, event_type, about, event_data, scheduled_at, executed_at, status, reason, rule, audience, channel)
-               SELECT booking_id, 'notification_sent', event_id, '{\"forgotten\": true}', due_at, public.booking_automation_now(),
+                      (booking_id, event_type, about, event_data, scheduled_at, executed_at,
+                        status, reason, rule, audience, channel)
+               SELECT booking_id, 'notification_sent', event_id, '{\"forgotten\": true}', due_at,
+                 public.booking_automation_now(),
                       'skipped', 'forgotten', rule, audience, 'email'
                  FROM taken
-               ON CONFLICT (about, rule, audience, channel) WHERE event_type = 'notification_sent' AND about IS NOT NULL DO NOTHING";
+               ON CONFLICT (about, rule, audience, channel) WHERE event_type = 'notification_sent'
+                 AND about IS NOT NULL DO NOTHING";
     let skipped = transaction
         .execute(sql, &[(&person_id, Type::UUID)])
         .await?;

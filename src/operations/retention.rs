@@ -89,7 +89,8 @@ async fn prune_attendance(
     let prune = async |transaction: &Transaction| {
         let sql = "DELETE FROM public.booking_automation_attendance
                     WHERE booking_id IN (SELECT booking_id FROM public.booking_automation_attendance
-                                          WHERE answered_at < coalesce($3, now()) - make_interval(secs => $1)
+                                          WHERE answered_at
+                                                < coalesce($3, now()) - make_interval(secs => $1)
                                           ORDER BY answered_at LIMIT $2)";
         transaction.execute(sql, &parameters).await.map(|_| ())
     };

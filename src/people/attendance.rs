@@ -26,13 +26,15 @@ pub(crate) async fn store_attendance(
     starts_at: DateTime<Utc>,
     as_of: DateTime<Utc>,
 ) -> Result<bool> {
-    let sql = "INSERT INTO public.booking_automation_attendance (booking_id, person_id, starts_at, answered_at)
+    let sql = "INSERT INTO public.booking_automation_attendance
+                          (booking_id, person_id, starts_at, answered_at)
                SELECT b.id, $2, b.scheduled_at, $4
                  FROM public.bookings b
                 WHERE b.id = $1 AND b.status = 'confirmed' AND b.scheduled_at = $3
                   FOR SHARE
                ON CONFLICT (booking_id) DO UPDATE
-                  SET person_id = excluded.person_id, starts_at = excluded.starts_at, answered_at = excluded.answered_at";
+                  SET person_id = excluded.person_id, starts_at = excluded.starts_at,
+                    answered_at = excluded.answered_at";
     let parameters = [
         (&booking_id as _, Type::UUID),
         (&person as _, Type::TEXT),
@@ -52,7 +54,8 @@ pub(crate) async fn read_attendance(
     if !row.get::<_, bool>("is_known") {
         return Ok(None);
     }
-    let sql = "SELECT starts_at, answered_at FROM public.booking_automation_attendance WHERE booking_id = $1";
+    let sql = "SELECT starts_at, answered_at FROM public.booking_automation_attendance \
+        WHERE booking_id = $1";
     let rows = transaction.query(sql, &[(&booking_id, Type::UUID)]).await?;
     Ok(rows.first().map(|row| Attendance {
         starts_at: finite(row, "starts_at"),

@@ -21,7 +21,8 @@ pub(crate) async fn feeds_from(
 pub(crate) async fn revoke_feeds(transaction: &Transaction, person: &str) -> Result<()> {
     let sql = "INSERT INTO public.booking_automation_preferences (person_id, calendar_from)
                VALUES ($1, date_trunc('milliseconds', clock_timestamp()))
-               ON CONFLICT (person_id) DO UPDATE SET calendar_from = excluded.calendar_from, updated_at = now()";
+               ON CONFLICT (person_id) DO UPDATE SET calendar_from = excluded.calendar_from,
+                 updated_at = now()";
     transaction.execute(sql, &[(&person, Type::TEXT)]).await?;
     Ok(())
 }

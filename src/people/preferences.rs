@@ -40,7 +40,8 @@ pub(crate) async fn read_preferences(
 ) -> Result<Preferences> {
     let sql = "SELECT p.language, p.timezone, left(p.quiet_from::text, 5) AS quiet_from,
                       left(p.quiet_until::text, 5) AS quiet_until, p.channels, p.links_from,
-                      ARRAY(SELECT o.kind FROM public.booking_automation_opt_outs o WHERE o.person_id = $1) AS opt_outs
+                      ARRAY(SELECT o.kind FROM public.booking_automation_opt_outs o
+                        WHERE o.person_id = $1) AS opt_outs
                  FROM (SELECT) AS one
                  LEFT JOIN public.booking_automation_preferences p ON p.person_id = $1";
     let row = transaction.query_one(sql, &[(&person, Type::TEXT)]).await?;
@@ -64,13 +65,16 @@ pub(crate) async fn store_preferences(
     preferences: &Preferences,
 ) -> Result<()> {
     let sql = "WITH own AS (
-                   INSERT INTO public.booking_automation_preferences (person_id, language, timezone, quiet_from, quiet_until, channels)
+                   INSERT INTO public.booking_automation_preferences
+                          (person_id, language, timezone, quiet_from, quiet_until, channels)
                    VALUES ($1, $2, $3, $4::text::time, $5::text::time, $6)
                    ON CONFLICT (person_id) DO UPDATE
-                      SET language = excluded.language, timezone = excluded.timezone, quiet_from = excluded.quiet_from,
-                          quiet_until = excluded.quiet_until, channels = excluded.channels, updated_at = now()
+                      SET language = excluded.language, timezone = excluded.timezone,
+                        quiet_from = excluded.quiet_from, quiet_until = excluded.quiet_until,
+                        channels = excluded.channels, updated_at = now()
                ), wanted AS (
-                   DELETE FROM public.booking_automation_opt_outs WHERE person_id = $1 AND kind <> ALL ($7)
+                   DELETE FROM public.booking_automation_opt_outs WHERE person_id = $1
+                     AND kind <> ALL ($7)
                )
                INSERT INTO public.booking_automation_opt_outs (person_id, kind)
                SELECT $1, kind FROM unnest($7::text[]) AS kind
@@ -101,7 +105,8 @@ pub(crate) async fn set_opt_outs(
     unwanted: &[KindName],
 ) -> Result<()> {
     let sql = "WITH wanted AS (
-                   DELETE FROM public.booking_automation_opt_outs WHERE person_id = $1 AND kind = ANY ($2)
+                   DELETE FROM public.booking_automation_opt_outs WHERE person_id = $1
+                     AND kind = ANY ($2)
                )
                INSERT INTO public.booking_automation_opt_outs (person_id, kind)
                SELECT $1, kind FROM unnest($3::text[]) AS kind
@@ -123,8 +128,10 @@ pub(crate) async fn set_language(
     person: &str,
     language: &Language,
 ) -> Result<()> {
-    let sql = "INSERT INTO public.booking_automation_preferences AS p (person_id, language) VALUES ($1, $2)
-               ON CONFLICT (person_id) DO UPDATE SET language = excluded.language, updated_at = now()
+    let sql = "INSERT INTO public.booking_automation_preferences AS p (person_id, language)
+               VALUES ($1, $2)
+               ON CONFLICT (person_id) DO UPDATE SET language = excluded.language,
+                 updated_at = now()
                 WHERE p.language IS DISTINCT FROM excluded.language";
     let parameters = [
         (&person as _, Type::TEXT),
@@ -146,14 +153,18 @@ pub(crate) async fn forget_choices(transaction: &Transaction, person: &str) -> R
                    DELETE FROM public.booking_automation_attendance WHERE person_id = $1
                ), answers AS (
                    -- The answers for repeated requests.
-                   DELETE FROM public.booking_automation_requests WHERE answer ? 'opt_outs' AND answer ->> 'person_id' = $1
+                   DELETE FROM public.booking_automation_requests WHERE answer ? 'opt_outs'
+                     AND answer ->> 'person_id' = $1
                ), own AS (
-                   INSERT INTO public.booking_automation_preferences (person_id, links_from) VALUES ($1, clock_timestamp())
+                   INSERT INTO public.booking_automation_preferences (person_id, links_from)
+                     VALUES ($1, clock_timestamp())
                    ON CONFLICT (person_id) DO UPDATE
-                      SET language = NULL, timezone = NULL, quiet_from = NULL, quiet_until = NULL, channels = NULL,
+                      SET language = NULL, timezone = NULL, quiet_from = NULL, quiet_until = NULL,
+                        channels = NULL,
                           links_from = excluded.links_from, updated_at = now()
                )
-               SELECT coalesce((SELECT choices FROM before), 0) + (SELECT count(*) FROM opt_outs) AS choices";
+               SELECT coalesce((SELECT choices FROM before), 0) + (SELECT count(*) FROM opt_outs)
+                 AS choices";
     let row = transaction.query_one(sql, &[(&person, Type::TEXT)]).await?;
     Ok(row.get("choices"))
 }

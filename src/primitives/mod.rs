@@ -1,5 +1,6 @@
 //! Shared by every room: the limits of a call, reading settings, durations, mail addresses,
-//! signatures, time zones, and names. Nothing here depends on bookings, the database or the network.
+//! signatures, time zones, and names. Nothing here depends on bookings, the database or the
+//! network.
 
 pub mod call;
 pub mod duration;

@@ -13,8 +13,8 @@ pub(crate) fn signing_secret(text: &str) -> Result<SecretSlice<u8>, &'static str
         .filter(|key| (24..=64).contains(&key.len()))
         .map(Into::into)
         .ok_or(
-            "is not valid: it takes Standard Webhooks secrets, whsec_ and base64 of 24 to 64 bytes, \
-             comma-separated (echo \"whsec_$(openssl rand -base64 32)\" makes one)",
+            "is not valid: it takes Standard Webhooks secrets, whsec_ and base64 of 24 to 64 \
+             bytes, comma-separated (echo \"whsec_$(openssl rand -base64 32)\" makes one)",
         )
 }
 

@@ -76,7 +76,8 @@ fn log_completed_ahead(rechecks: &[Row]) {
         tracing::warn!(
             bookings.count = ahead.len(),
             booking.id = %first,
-            "bookings are completed although their start lies ahead; the automation does not change them"
+            "bookings are completed although their start lies ahead; the automation does not \
+             change them"
         );
     }
 }
@@ -188,7 +189,8 @@ async fn skip_without_address(transaction: &Transaction, as_of: DateTime<Utc>) -
     }
     let events: Vec<_> = events.into_iter().map(|(id, _)| id).collect();
     let sql = "UPDATE public.booking_automation_events
-                  SET status = 'skipped', reason = 'no_address', executed_at = $2, next_attempt_at = NULL
+                  SET status = 'skipped', reason = 'no_address', executed_at = $2,
+                    next_attempt_at = NULL
                 WHERE id = ANY ($1) AND status = 'pending'";
     let parameters = [
         (&events as _, Type::UUID_ARRAY),
@@ -244,7 +246,8 @@ pub(crate) fn decisions_sql(liveness: Liveness) -> String {
 pub(crate) fn decisions_to_come_sql(liveness: Liveness, moved_before: &str) -> String {
     with_reasons(
         liveness,
-        "WHEN (j.id, j.audience) IN (SELECT * FROM unnest($5::uuid[], $6::text[])) THEN 'no_address'",
+        "WHEN (j.id, j.audience) IN (SELECT * FROM unnest($5::uuid[], $6::text[])) \
+         THEN 'no_address'",
         "$2",
         moved_before,
     )
@@ -254,7 +257,8 @@ pub(crate) fn decisions_to_come_sql(liveness: Liveness, moved_before: &str) -> S
 fn with_reasons(liveness: Liveness, no_address: &str, since: &str, moved_before: &str) -> String {
     let waits_for_revision = match liveness {
         Liveness::Known | Liveness::Singly => {
-            "EXISTS (SELECT FROM public.booking_automation_state_changes c WHERE c.booking_id = p.id AND c.in_force_since IS NOT NULL)"
+            "EXISTS (SELECT FROM public.booking_automation_state_changes c \
+             WHERE c.booking_id = p.id AND c.in_force_since IS NOT NULL)"
         }
         Liveness::Unknown => "false",
     };
@@ -276,7 +280,8 @@ pub(crate) fn preview_sql(liveness: Liveness) -> String {
     format!(
         "{decisions}, handed_over AS (
              SELECT id, id AS booking_id, audience FROM decision WHERE reason IS NULL)
-         SELECT count(*) AS pending, (SELECT count(*) FROM decision WHERE reason IS NOT NULL) AS skipped,
+         SELECT count(*) AS pending,
+                (SELECT count(*) FROM decision WHERE reason IS NOT NULL) AS skipped,
                 {HAND_OVER}
            FROM handed_over",
         decisions = decisions_sql(liveness)

@@ -23,8 +23,10 @@ pub(crate) fn rules_sql(liveness: Liveness) -> &'static str {
     match liveness {
         Liveness::Known | Liveness::Singly => include_str!("digest_rules.sql"),
         Liveness::Unknown => {
-            "SELECT NULL::text[] AS digest_rules, NULL::text[] AS digest_audiences, NULL::integer[] AS digest_hours,
-                    NULL::float8[] AS digests_since, NULL::text AS digest_version, NULL::float8 AS digests_looked_through"
+            "SELECT NULL::text[] AS digest_rules, NULL::text[] AS digest_audiences,
+                    NULL::integer[] AS digest_hours,
+                    NULL::float8[] AS digests_since, NULL::text AS digest_version,
+                    NULL::float8 AS digests_looked_through"
         }
     }
 }

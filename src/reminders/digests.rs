@@ -31,9 +31,11 @@ const ENQUEUE: &str = include_str!("enqueue_digests.sql");
 /// SQL that hands over the bookings that start after `$1` and before `$2`.
 pub(crate) fn coming_sql(liveness: Liveness) -> String {
     format!(
-        "SELECT set_config('booking_automation.bookings', coalesce(array_agg(b.id), '{{}}')::text, true)
+        "SELECT set_config('booking_automation.bookings',
+           coalesce(array_agg(b.id), '{{}}')::text, true)
            FROM public.bookings b
-          WHERE b.status = 'confirmed' AND b.scheduled_at > $1 AND b.scheduled_at < $2 AND {is_live}",
+          WHERE b.status = 'confirmed' AND b.scheduled_at > $1 AND b.scheduled_at < $2
+            AND {is_live}",
         is_live = liveness.condition()
     )
 }
@@ -90,7 +92,8 @@ impl DueDigests {
             (row.get("person_id"), row.get("referred_ids"));
         let people: BTreeSet<Uuid> = people.into_iter().flatten().collect();
         self.facts.push(json!({
-            "person_id": person_id, "day": day.date, "begins": day.begins, "ends": day.ends, "people": people
+            "person_id": person_id, "day": day.date, "begins": day.begins, "ends": day.ends,
+            "people": people
         }));
         self.rules.push(rule.name.clone());
         self.audiences.push(rule.audience.clone());
@@ -256,12 +259,16 @@ pub(crate) async fn preview(
     let part = (as_of, rules.until(as_of));
     let due = read_due(transaction, liveness, rules, as_of, part).await?;
     let sql = "SELECT count(*) AS pending
-                 FROM unnest($1::text[], $2::text[], $3::uuid[], $4::date[]) AS d (rule, audience, person_id, day)
-                 JOIN public.booking_automation_digest_rules r ON r.name = d.rule AND r.audience = d.audience
+                 FROM unnest($1::text[], $2::text[], $3::uuid[], $4::date[])
+                   AS d (rule, audience, person_id, day)
+                 JOIN public.booking_automation_digest_rules r ON r.name = d.rule
+                   AND r.audience = d.audience
                 CROSS JOIN unnest(r.channels) AS channel
                 WHERE NOT EXISTS (SELECT FROM public.booking_automation_events e
-                                   WHERE e.event_type = 'notification_sent' AND e.person_id = d.person_id AND e.local_day = d.day
-                                     AND e.rule = d.rule AND e.audience = d.audience AND e.channel = channel)";
+                                   WHERE e.event_type = 'notification_sent'
+                                     AND e.person_id = d.person_id AND e.local_day = d.day
+                                     AND e.rule = d.rule AND e.audience = d.audience
+                                     AND e.channel = channel)";
     let row = transaction.query_one(sql, &due.parameters()[..4]).await?;
     Ok(Decisions {
         pending: row.get("pending"),

@@ -1,5 +1,5 @@
-//! Notices that are held, because one transaction of another program made too many changes, and what
-//! a person decides on them.
+//! Notices that are held, because one transaction of another program made too many changes, and
+//! what a person decides on them.
 
 use chrono::{DateTime, Utc};
 use serde::Serialize;
@@ -37,7 +37,8 @@ pub(crate) enum HeldDecision {
 
 /// All that are held.
 pub(crate) async fn held_notices(transaction: &Transaction) -> Result<Vec<HeldNotices>> {
-    let sql = "SELECT transaction::text AS transaction, on_event, count(*) AS notices, min(held_since) AS held_since
+    let sql = "SELECT transaction::text AS transaction, on_event, count(*) AS notices,
+                 min(held_since) AS held_since
                  FROM public.booking_automation_notices
                 WHERE held_since IS NOT NULL
                 GROUP BY 1, 2 ORDER BY min(held_since), 1, 2 LIMIT $1";
@@ -70,7 +71,8 @@ pub(crate) async fn decide_on_part(
     let row = transaction.query_one(DECIDE, &parameters).await?;
     // A statement of its own: a pass may have held some meanwhile.
     let left = "SELECT EXISTS (SELECT FROM public.booking_automation_notices
-                                WHERE transaction = $1::xid8 AND on_event = $2 AND held_since IS NOT NULL) AS is_left";
+                                WHERE transaction = $1::xid8 AND on_event = $2
+                                  AND held_since IS NOT NULL) AS is_left";
     let left = transaction.query_one(left, &parameters[..2]).await?;
     Ok((row.get("decided"), left.get("is_left")))
 }

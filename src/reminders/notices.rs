@@ -56,8 +56,8 @@ pub(crate) fn any_due_sql(liveness: Liveness) -> &'static str {
     }
 }
 
-/// Enqueues the notices that are due, in one statement. Where it fails, fewer are tried; where those
-/// fail, too, that is logged, and the next pass tries again.
+/// Enqueues the notices that are due, in one statement. Where it fails, fewer are tried; where
+/// those fail, too, that is logged, and the next pass tries again.
 pub(crate) async fn enqueue_notices(
     transaction: &Transaction,
     as_of: DateTime<Utc>,
@@ -120,7 +120,8 @@ pub(crate) fn queued_sql(liveness: Liveness) -> &'static str {
             "UNION ALL
              SELECT n.due_at, n.rule, n.audience, channel
                FROM public.booking_automation_notices n
-               JOIN public.booking_automation_notice_rules r ON r.name = n.rule AND r.audience = n.audience AND r.active
+               JOIN public.booking_automation_notice_rules r ON r.name = n.rule
+                 AND r.audience = n.audience AND r.active
               CROSS JOIN unnest(r.channels) AS channel
               WHERE n.held_since IS NULL AND NOT n.is_dropped AND n.due_at <= $2"
         }
@@ -151,7 +152,8 @@ pub(crate) async fn queued_notices(
         return Ok(Vec::new());
     }
     let sql = "SELECT rule, audience, due_at, held_since IS NOT NULL AS is_held
-                 FROM public.booking_automation_notices WHERE booking_id = $1 AND NOT is_dropped ORDER BY due_at, seq LIMIT 100";
+                 FROM public.booking_automation_notices WHERE booking_id = $1 AND NOT is_dropped
+                   ORDER BY due_at, seq LIMIT 100";
     let rows = transaction.query(sql, &[(&booking_id, Type::UUID)]).await?;
     Ok(rows
         .iter()

@@ -98,7 +98,8 @@ pub(crate) async fn planned_reminders(
             due_at: row.get("due_at"),
             reason: row.get("reason"),
         });
-        // Reminders due earlier have their decisions by then, and so have those that quiet hours moved.
+        // Reminders due earlier have their decisions by then, and so have those that quiet hours
+        // moved.
         let is_new = |decision: &PlannedReminder| {
             at.is_none_or(|at| decision.due_at == at)
                 && !planned
@@ -127,7 +128,8 @@ async fn add_missing_addresses(
     }
     let hand_over = format!(
         "SELECT {HAND_OVER}
-           FROM (SELECT $1 AS id, $1 AS booking_id, audience FROM unnest($2) AS audience) AS handed_over"
+           FROM (SELECT $1 AS id, $1 AS booking_id, audience FROM unnest($2) AS audience)
+             AS handed_over"
     );
     let parameters = [
         (&booking_id as _, Type::UUID),

@@ -5,8 +5,8 @@
 
 use crate::database::owner_functions::Liveness;
 
-/// SQL of a relation beside a sub-query of `bookings`: columns that `bookings` may lack. Where it has
-/// them, the names in the sub-query mean its own.
+/// SQL of a relation beside a sub-query of `bookings`: columns that `bookings` may lack. Where it
+/// has them, the names in the sub-query mean its own.
 const ABSENT: &str = "(SELECT NULL::text AS customer_id, NULL::text AS provider_id) AS absent";
 /// SQL of the name of the person whom the rule `r` tells about a booking, in a sub-query beside
 /// [`ABSENT`].
@@ -15,13 +15,16 @@ const PERSON: &str =
 /// SQL of a query of the reminders that move to `$1`.
 const EARLY: &str = include_str!("early.sql");
 /// SQL of a query with the columns of [`EARLY`] that has no rows.
-const NONE_EARLY: &str = "SELECT NULL::uuid AS id, NULL::timestamptz AS scheduled_at, NULL::timestamptz AS created_at, NULL::text AS name,
-           NULL::text AS audience, NULL::text AS channel, NULL::interval AS lead, NULL::text AS person_id,
+const NONE_EARLY: &str = "SELECT NULL::uuid AS id, NULL::timestamptz AS scheduled_at,
+           NULL::timestamptz AS created_at, NULL::text AS name,
+           NULL::text AS audience, NULL::text AS channel, NULL::interval AS lead,
+           NULL::text AS person_id,
            NULL::timestamptz AS begins_at
      WHERE false";
 /// SQL of a query of the quiet hours that the due time of `{pair}` lies in.
 const QUIET: &str = "SELECT lower(public.booking_automation_quiet_period(
-                          {pair}.scheduled_at - {pair}.lead, c.quiet_from, c.quiet_until, c.timezone)) AS begins_at
+                          {pair}.scheduled_at - {pair}.lead, c.quiet_from, c.quiet_until,
+                            c.timezone)) AS begins_at
                   FROM public.booking_automation_preferences c
                  WHERE c.person_id = {pair}.person_id AND c.quiet_from IS NOT NULL OFFSET 0";
 /// SQL of a boolean: an earlier pass of a preview, which begins after `{since}`, has moved the pair

@@ -94,8 +94,8 @@ impl Reason {
     pub fn sentence(self) -> &'static str {
         match self {
             Self::BookedLate => {
-                "the booking was made, confirmed or moved after the reminder was due, with less than two thirds of \
-                 the lead time left"
+                "the booking was made, confirmed or moved after the reminder was due, with less \
+                 than two thirds of the lead time left"
             }
             Self::Superseded => "a later message replaces it",
             Self::AlreadyTold => "an earlier message says the same, and none was sent since",
@@ -108,7 +108,8 @@ impl Reason {
             Self::Started => "the booking had started",
             Self::Deleted => "the booking was deleted",
             Self::NotLive => {
-                "the booking, or a person or service of it, was marked as deleted (booking_automation_is_live)"
+                "the booking, or a person or service of it, was marked as deleted \
+                 (booking_automation_is_live)"
             }
             Self::Overtaken => "what it was about was undone",
             Self::EmptyDay => "no booking of the day was left",
@@ -129,9 +130,7 @@ impl Reason {
             Self::Account => "the account cannot send at the mail provider",
             Self::Unsubscribed => "the subscription was deleted",
             Self::SwitchedOff => "the subscription was switched off",
-            Self::Suspended => {
-                "the subscription is suspended, because its endpoint accepted nothing for a day or answered 410 Gone"
-            }
+            Self::Suspended => "the subscription is suspended: a day of failures, or 410 Gone",
             Self::Gone => "the endpoint answered 410 Gone",
             Self::Refused => "the endpoint did not accept it",
             Self::NoConnection => "the endpoint could not be reached",

@@ -165,7 +165,8 @@ async fn record(
     size: i64,
 ) -> Result<()> {
     let sql = format!(
-        "UPDATE public.booking_automation_sweep SET starts_at = $3, booking_id = $4, size = $5 WHERE {UNMOVED}"
+        "UPDATE public.booking_automation_sweep SET starts_at = $3, booking_id = $4, size = $5 \
+         WHERE {UNMOVED}"
     );
     let size = size.clamp(1, LARGEST_SIZE);
     let parameters = [

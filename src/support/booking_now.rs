@@ -48,7 +48,8 @@ pub(crate) async fn read_booking(
                 {blocked} AS automation_blocked,
                 CASE WHEN {blocked} THEN s.blocked_reason END AS blocked_reason,
                 {is_live} AS is_live,
-                coalesce(b.status = 'completed' AND b.scheduled_at > $2, false) AS is_completed_ahead
+                coalesce(b.status = 'completed' AND b.scheduled_at > $2, false)
+                  AS is_completed_ahead
            FROM public.bookings b LEFT JOIN public.booking_automation_state s ON s.booking_id = b.id
           WHERE b.id = $1"
     );

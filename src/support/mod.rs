@@ -7,5 +7,6 @@ pub(crate) mod timeline;
 pub mod trail;
 
 /// SQL of the data of the event `e`: what other programs wrote there may have any length.
-pub(crate) const EVENT_DATA: &str = "CASE WHEN octet_length(e.event_data::text) <= 16384 THEN e.event_data \
-     ELSE '{\"too_long\": true}' END";
+pub(crate) const EVENT_DATA: &str = "CASE WHEN octet_length(e.event_data::text) <= 16384 \
+    THEN e.event_data \
+    ELSE '{\"too_long\": true}' END";

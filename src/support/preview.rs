@@ -42,7 +42,8 @@ const PASS: &str =
 pub(crate) const PASSES: &str = "(SELECT $1 AS at, NULL AS before
       UNION ALL
       SELECT at, greatest(at - interval '1 minute', $1)
-        FROM generate_series(date_trunc('minute', $1) + interval '1 minute', $2, interval '1 minute') AS at)";
+        FROM generate_series(date_trunc('minute', $1) + interval '1 minute', $2,
+          interval '1 minute') AS at)";
 
 /// Each pass finds its few bookings by an index. The planner cannot know how few they are, and
 /// would read whole tables for each pass.
@@ -243,7 +244,8 @@ pub(crate) fn waiting_sql(liveness: Liveness) -> String {
            FROM (SELECT next_attempt_at AS at, rule, audience, channel
                    FROM public.booking_automation_events
                   WHERE status = 'pending' AND next_attempt_at <= $2
-                    AND (event_type = 'reminder_sent' AND starts_at > $1 OR event_type = 'notification_sent')
+                    AND (event_type = 'reminder_sent' AND starts_at > $1
+                    OR event_type = 'notification_sent')
                  {queued}) AS waiting
           GROUP BY 1, 2, 3, 4"
     )

@@ -18,7 +18,8 @@ use crate::primitives::call::Call;
 const BOUND_WAITS: &str = include_str!("bound_waits.sql");
 /// What was queued lies ahead by as much as the clock was set back.
 const BOUND_NOTICES: &str = "UPDATE public.booking_automation_notices n
-      SET due_at = n.due_at - (n.queued_at - k.at), happened_at = n.happened_at - (n.queued_at - k.at), queued_at = k.at
+      SET due_at = n.due_at - (n.queued_at - k.at),
+        happened_at = n.happened_at - (n.queued_at - k.at), queued_at = k.at
      FROM (SELECT clock_timestamp() AS at) AS k
     WHERE n.queued_at > k.at";
 /// SQL of the seconds by which the clock is behind the latest run.
@@ -32,7 +33,8 @@ pub(crate) fn report_clock(clock: DateTime<Utc>, set_back: Duration) {
     if set_back > LARGE {
         tracing::error!(
             seconds = set_back.as_secs(),
-            "the database's clock is behind the latest run: it was set back; waits and leases are cut"
+            "the database's clock is behind the latest run: it was set back; waits and leases are \
+             cut"
         );
     }
     let here = DateTime::<Utc>::from(SystemTime::now());
@@ -40,7 +42,8 @@ pub(crate) fn report_clock(clock: DateTime<Utc>, set_back: Duration) {
     if ahead.unsigned_abs() > LARGE.as_secs() {
         tracing::error!(
             seconds_ahead = ahead,
-            "the clocks of the database and of this machine differ; bookings and reminders follow the database's"
+            "the clocks of the database and of this machine differ; bookings and reminders follow \
+             the database's"
         );
     }
 }

@@ -9,7 +9,8 @@ use crate::database::DatabaseError;
 pub enum PassError {
     /// The schema is missing, or older than this program can use.
     #[error(
-        "the database has no booking-automation schema of this version: run `booking-automation migrate` first"
+        "the database has no booking-automation schema of this version: run `booking-automation \
+         migrate` first"
     )]
     SchemaMissing,
     /// The table of the bookings, or a trigger on it, is no longer what it was when the schema was
@@ -19,8 +20,8 @@ pub enum PassError {
     /// Row-level security would hide bookings: the pass would find nothing due, and report success
     /// every minute.
     #[error(
-        "row-level security is in force for this role on bookings, so that it may not see them all: \
-         give it BYPASSRLS, or use the owner's without FORCE ROW LEVEL SECURITY"
+        "row-level security is in force for this role on bookings, so that it may not see them \
+         all: give it BYPASSRLS, or use the owner's without FORCE ROW LEVEL SECURITY"
     )]
     RowSecurity,
     /// Row-level security hides people: they would not be reminded, or would although they are
@@ -57,7 +58,8 @@ pub enum PassError {
     Database(DatabaseError),
     /// The connection broke in COMMIT, and the database could not be asked whether it was
     /// committed.
-    #[error("the connection broke in COMMIT, and whether the pass was committed is not known: {}", .0.loggable())]
+    #[error("the connection broke in COMMIT, and whether the pass was committed is not known: \
+        {}", .0.loggable())]
     Unsettled(DatabaseError),
 }
 

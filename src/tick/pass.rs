@@ -134,7 +134,11 @@ pub async fn run(
         && let Err(unrecorded) =
             run_log::record_failure(database, trigger, call, run_id, &error).await
     {
-        tracing::warn!(run.id = %run_id, error = unrecorded.loggable(), "the failed run could not be recorded");
+        tracing::warn!(
+            run.id = %run_id,
+            error = unrecorded.loggable(),
+            "the failed run could not be recorded"
+        );
     }
     Err(error.into())
 }

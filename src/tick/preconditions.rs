@@ -23,8 +23,11 @@ pub(crate) static PRECONDITIONS: LazyLock<String> = LazyLock::new(|| {
         "(extract(epoch FROM transaction_timestamp()) * 1000000)::bigint,
          {columns},
          to_regclass('public.booking_automation_migrations') IS NOT NULL,
-         (SELECT coalesce(string_agg(name, ', '), '') FROM (VALUES ('booking_automation_on_update'), ('booking_automation_on_insert')) AS wanted (name)
-           WHERE NOT EXISTS (SELECT FROM pg_trigger t WHERE t.tgrelid = to_regclass('public.bookings') AND t.tgname = wanted.name)),
+         (SELECT coalesce(string_agg(name, ', '), '')
+           FROM (VALUES ('booking_automation_on_update'), ('booking_automation_on_insert'))
+             AS wanted (name)
+           WHERE NOT EXISTS (SELECT FROM pg_trigger t
+             WHERE t.tgrelid = to_regclass('public.bookings') AND t.tgname = wanted.name)),
          {IS_KNOWN},
          {is_live} IS NOT NULL,
          {ANY_WAITING},
@@ -86,7 +89,8 @@ impl Preconditions {
         }
         if self.is_liveness_known && !self.has_is_live {
             return Err(PassError::Changed(format!(
-                "there is no function {IS_LIVE}(public.bookings): the table was replaced, or the function \
+                "there is no function {IS_LIVE}(public.bookings): the table was replaced, \
+                 or the function \
                  was dropped; run `booking-automation migrate`"
             )));
         }
@@ -104,7 +108,8 @@ impl Preconditions {
             return Ok(());
         }
         Err(PassError::Changed(format!(
-            "public.bookings has no trigger {}: the table was replaced, or the trigger was dropped; \
+            "public.bookings has no trigger {}: the table was replaced, \
+             or the trigger was dropped; \
              run `booking-automation migrate`",
             self.missing_triggers
         )))

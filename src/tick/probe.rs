@@ -133,14 +133,17 @@ pub(crate) async fn watermark(
 pub(crate) fn probe_sql(rules: &StepRules) -> String {
     format!(
         "WITH {watermark}, waiting AS ({waiting}), digests AS MATERIALIZED ({digests})
-         SELECT EXISTS (SELECT FROM public.booking_automation_migrations WHERE name = '{latest}') AS schema_is_there,
+         SELECT EXISTS (SELECT FROM public.booking_automation_migrations WHERE name = '{latest}')
+           AS schema_is_there,
                 ({transitions}) AS transitions_due,
-                EXISTS (SELECT FROM public.booking_automation_looks) OR {reminders} AS reminders_due,
+                EXISTS (SELECT FROM public.booking_automation_looks) OR {reminders}
+                  AS reminders_due,
                 {notices} AS notices_due,
                 EXISTS (SELECT FROM public.booking_automation_events WHERE flag_due) AS flags_due,
                 EXISTS (SELECT FROM public.automation_runs
                          WHERE webhook_id = $4
-                           AND created_at > now() - interval '{WEBHOOK_ID_MINUTES} minutes') AS duplicate_request,
+                           AND created_at > now() - interval '{WEBHOOK_ID_MINUTES} minutes')
+                           AS duplicate_request,
                 ({expired_rows}) AS rows_expired,
                 row_security_active('public.bookings') AS rows_are_hidden,
                 EXISTS ({webhooks_due}) AS webhooks_due,

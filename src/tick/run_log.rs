@@ -40,7 +40,8 @@ impl RunRow<'_> {
         let sql = "INSERT INTO public.automation_runs
                           (id, trigger, scheduled_time, execution_id, attempt, as_of, outcome,
                            webhook_id, summary, error, looked_through, rules_digest)
-                   VALUES ($1, $2, $3, $4, $5, coalesce($6, clock_timestamp()), $7, $8, $9, $10, $11, $12)
+                   VALUES ($1, $2, $3, $4, $5, coalesce($6, clock_timestamp()), $7, $8, $9,
+                     $10, $11, $12)
                    ON CONFLICT DO NOTHING";
         let scheduled = trigger.scheduled().cloned().unwrap_or_default();
         let parameters = [
@@ -111,7 +112,8 @@ pub(crate) async fn record_duration(
     };
     let (run_id, milliseconds) = (work.run_id, work.duration_ms);
     let sql = format!(
-        "UPDATE public.automation_runs SET summary = jsonb_set(summary, '{{duration_ms}}', '{milliseconds}')
+        "UPDATE public.automation_runs SET summary =
+              jsonb_set(summary, '{{duration_ms}}', '{milliseconds}')
           WHERE id = '{run_id}';
          COMMIT"
     );

@@ -67,7 +67,8 @@ pub(crate) async fn mark_what_is_not_live(
             Err(error) => {
                 tracing::error!(
                     error = %error,
-                    "the bookings that are not live could not be marked; the next hour's call tries again"
+                    "the bookings that are not live could not be marked; the next hour's call \
+                     tries again"
                 );
                 return;
             }

@@ -149,8 +149,8 @@ fn currency_of(
         Some(code) => match currency_with_digits(&code) {
             Some(known) => Ok(Some(known)),
             None => Err(RefundUndetermined::Data(format!(
-                "the booking's currency, {}, is not a currency with a minor unit in ISO 4217, so it \
-                 is not known to which digit a refund is rounded: correct it",
+                "the booking's currency, {}, is not a currency with a minor unit in ISO 4217, so \
+                 it is not known to which digit a refund is rounded: correct it",
                 shortened(&code)
             ))),
         },
@@ -170,16 +170,17 @@ fn whole_number(total: &str) -> Result<(), RefundUndetermined> {
 
 fn no_unit() -> RefundUndetermined {
     RefundUndetermined::Setup(
-        "bookings.total_price, or another column with what was paid, holds whole numbers, and the program does not guess what they count: \
-         set PRICE_UNIT=minor if 4999 is 49.99, or PRICE_UNIT=major if it is 4999.00"
+        "bookings.total_price, or another column with what was paid, holds whole numbers, and the \
+         program does not guess what they count: set PRICE_UNIT=minor if 4999 is 49.99, or \
+         PRICE_UNIT=major if it is 4999.00"
             .into(),
     )
 }
 
 fn no_currency() -> RefundUndetermined {
     RefundUndetermined::Setup(
-        "bookings.total_price, or another column with what was paid, holds whole numbers of a major \
-         unit (PRICE_UNIT=major), and the \
+        "bookings.total_price, or another column with what was paid, holds whole numbers of a \
+         major unit (PRICE_UNIT=major), and the \
          program does not guess how it is divided: set CURRENCY, or the booking's own currency"
             .into(),
     )

@@ -208,7 +208,8 @@ impl PaidBy {
             Self::TotalPrice => (
                 format!(
                     "EXISTS (SELECT FROM pg_attribute a
-                              WHERE a.attrelid = 'public.bookings'::regclass AND a.attname = 'total_price' AND {IS_WHOLE})"
+                              WHERE a.attrelid = 'public.bookings'::regclass
+                                AND a.attname = 'total_price' AND {IS_WHOLE})"
                 ),
                 "booking ? 'total_price'",
                 "to_jsonb(b.*) -> 'total_price'",

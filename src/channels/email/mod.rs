@@ -135,8 +135,8 @@ impl Ses {
 
     /// Sends one message, once. After `leave_by` it sends nothing.
     ///
-    /// A complete mail needs a permission of its own, which a role from before 0.3.0 lacks. Then the
-    /// mail is sent without its appointment: SES refused the first request, so no mail left.
+    /// A complete mail needs a permission of its own, which a role from before 0.3.0 lacks. Then
+    /// the mail is sent without its appointment: SES refused the first request, so no mail left.
     pub(crate) async fn send(
         &self,
         event_id: Uuid,

@@ -60,8 +60,8 @@ impl Sender {
     }
 }
 
-/// RFC 2047 encoded words, Q encoding, of whole UTF-8 characters. The first one fits on a line of 76
-/// characters with the header's name, which is at most `Subject`.
+/// RFC 2047 encoded words, Q encoding, of whole UTF-8 characters. The first one fits on a line of
+/// 76 characters with the header's name, which is at most `Subject`.
 pub(super) fn encoded_words(text: &str) -> String {
     const START: &str = "=?UTF-8?Q?";
     const LONGEST: usize = 76 - "Subject: ".len() - START.len() - 2;

@@ -45,7 +45,8 @@ pub(crate) async fn end_step(transaction: &Transaction, name: &str) -> Result<()
 const PRESENT: &str = "ARRAY(
     SELECT concat('table ', relname) FROM pg_class
      WHERE relnamespace = 'public'::regnamespace AND relkind IN ('r', 'p')
-       AND (starts_with(relname, 'booking_automation_') OR relname IN ('reminder_rules', 'automation_runs'))
+       AND (starts_with(relname, 'booking_automation_')
+       OR relname IN ('reminder_rules', 'automation_runs'))
     UNION ALL
     SELECT concat('column ', attname, ' ', attnum) FROM pg_attribute
      WHERE attrelid = to_regclass('public.bookings') AND attnum > 0 AND NOT attisdropped)";

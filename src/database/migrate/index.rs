@@ -96,9 +96,13 @@ async fn build_on_empty_tables(
     create: &str,
 ) -> Result<bool, MigrateError> {
     run_step(database, step_name, async |transaction| {
-        let absent = "SELECT to_regclass('public.' || $1) IS NULL AND NOT EXISTS (SELECT FROM public.bookings)
+        let absent = "SELECT to_regclass('public.' || $1) IS NULL
+                                     AND NOT EXISTS (SELECT FROM public.bookings)
                              AND NOT EXISTS (SELECT FROM public.booking_automation_events) AS now";
-        let now = transaction.query_one(absent, &[(&name, Type::TEXT)]).await?.get("now");
+        let now = transaction
+            .query_one(absent, &[(&name, Type::TEXT)])
+            .await?
+            .get("now");
         if now {
             transaction.batch(create).await?;
         }
@@ -140,8 +144,10 @@ fn lock_and_look(name: &str, until: Option<Instant>) -> String {
          {lock};
          DO $$ BEGIN
              IF EXISTS (SELECT FROM pg_stat_progress_create_index
-                         WHERE datname = current_database() AND index_relid = to_regclass('public.{name}')) THEN
-                 RAISE lock_not_available USING MESSAGE = 'an earlier call''s build of {name} continues in the server';
+                         WHERE datname = current_database()
+                           AND index_relid = to_regclass('public.{name}')) THEN
+                 RAISE lock_not_available USING MESSAGE =
+                   'an earlier call''s build of {name} continues in the server';
              END IF;
          END $$;
          SELECT (SELECT indisvalid FROM pg_index WHERE indexrelid = to_regclass('public.{name}'))",

@@ -59,7 +59,8 @@ pub enum MigrateError {
     },
     /// Another `migrate`, or a lock of another session on `bookings`, was not released in time.
     #[error(
-        "migration {step} waited {} s for a lock of another session: {}; run migrate again at a quieter time",
+        "migration {step} waited {} s for a lock of another session: {}; run migrate again at a \
+         quieter time",
         RETRY_FOR.as_secs(),
         .cause.message()
     )]

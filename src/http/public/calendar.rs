@@ -1,4 +1,5 @@
-//! `/calendar/{token}.ics`: a person's bookings, for programs that fetch a calendar again and again.
+//! `/calendar/{token}.ics`: a person's bookings, for programs that fetch a calendar again and
+//! again.
 
 use std::sync::Arc;
 

@@ -74,7 +74,8 @@ pub(crate) struct Bookings {
 pub(crate) fn added_already() -> Finding {
     Finding::error(
         Topic::Columns,
-        "an earlier migrate has added its columns to bookings, so --no-columns would change nothing",
+        "an earlier migrate has added its columns to bookings, so --no-columns would change \
+         nothing",
         "run migrate without it; the columns that bookings lacks are not used",
     )
 }

@@ -125,8 +125,8 @@ fn of_stranger(row: &Row) -> Finding {
     Finding::error(
         Topic::Names,
         format!(
-            "the function {function} belongs to {owner}, who may not change bookings otherwise: what \
-             it does would be done by the role of the passes"
+            "the function {function} belongs to {owner}, who may not change bookings otherwise: \
+             what it does would be done by the role of the passes"
         ),
         format!(
             "drop it, and run migrate; or, if that role once ran migrate for you, run: ALTER \

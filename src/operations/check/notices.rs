@@ -8,7 +8,8 @@ pub(crate) const QUEUE: &str = "22_notices";
 
 /// Says how many wait for a decision.
 pub(crate) async fn look(transaction: &Transaction) -> Result<Vec<Finding>> {
-    let sql = "SELECT count(*) AS notices FROM public.booking_automation_notices WHERE held_since IS NOT NULL";
+    let sql = "SELECT count(*) AS notices FROM public.booking_automation_notices \
+        WHERE held_since IS NOT NULL";
     let notices: i64 = transaction.query_one(sql, &[]).await?.get("notices");
     if notices == 0 {
         return Ok(Vec::new());

@@ -71,7 +71,8 @@ async fn look_at_one(
     if findings.is_empty() {
         let function = format!("public.{name}(public.bookings)");
         let sql = format!(
-            "SELECT count(result) FROM (SELECT public.{name}(b.*) AS result FROM public.bookings b LIMIT 10) AS results"
+            "SELECT count(result) FROM (SELECT public.{name}(b.*) AS result FROM public.bookings b \
+             LIMIT 10) AS results"
         );
         findings.extend(try_sample(transaction, &function, "correct it", &sql).await?);
     }
@@ -108,7 +109,8 @@ async fn look_at_default(
     default: &Derived,
     exists: bool,
 ) -> Result<Vec<Finding>> {
-    let owns = "SELECT pg_has_role(relowner, 'USAGE') AS owns FROM pg_class WHERE oid = 'public.bookings'::regclass";
+    let owns = "SELECT pg_has_role(relowner, 'USAGE') AS owns FROM pg_class \
+        WHERE oid = 'public.bookings'::regclass";
     let row = transaction.query_one(owns, &[]).await?;
     if !row.get::<_, bool>("owns") || (exists && default.is_current(transaction).await?) {
         return Ok(Vec::new());
@@ -122,7 +124,10 @@ async fn look_at_default(
         .map(|table| {
             Finding::error(
                 Topic::Functions,
-                format!("{subject} reads public.{table}, of which row-level security hides rows from this role"),
+                format!(
+                    "{subject} reads public.{table}, \
+                    of which row-level security hides rows from this role"
+                ),
                 format!("{remedy}; {READ_THE_GUIDE}"),
             )
         })
@@ -187,8 +192,8 @@ fn misfits(row: &Row, name: &str, wanted: &[&str]) -> Vec<Finding> {
         findings.push(Finding::error(
             Topic::Functions,
             format!(
-                "{function} belongs to {owner}, who may not change bookings otherwise: what it does \
-                 would be done by the role of the passes"
+                "{function} belongs to {owner}, who may not change bookings otherwise: what it \
+                 does would be done by the role of the passes"
             ),
             format!("drop it, or run: ALTER FUNCTION {function} OWNER TO the owner of bookings;"),
         ));
@@ -236,8 +241,8 @@ fn unread_amounts(columns: &Columns, reads: Option<Vec<String>>) -> Option<Findi
         Finding::warning(
             Topic::Functions,
             format!(
-                "{} may say what was paid, and {AMOUNT_PAID} does not read it: each refund is a part \
-                 of something else",
+                "{} may say what was paid, and {AMOUNT_PAID} does not read it: each refund is a \
+                 part of something else",
                 paid.join(", ")
             ),
             format!("replace the function if it should; {READ_THE_GUIDE}"),

@@ -97,7 +97,8 @@ pub(crate) async fn look_at_set_aside(transaction: &Transaction) -> Result<Vec<F
     Ok(vec![Finding::warning(
         Topic::Steps,
         format!(
-            "{count} bookings are set aside, since the database refuses their change of status; the latest: {message}"
+            "{count} bookings are set aside, since the database refuses their change of status; \
+             the latest: {message}"
         ),
         "correct what refuses it; the trail has the error of each",
     )])

@@ -22,8 +22,10 @@ async fn compare(database: &Database) -> Result<bool> {
          CREATE TEMP VIEW booking_automation_shipped_contacts AS {query}"
     );
     transaction.batch(&create).await?;
-    let compare = "SELECT coalesce(pg_get_viewdef(to_regclass('pg_temp.booking_automation_shipped_contacts'))
-                          = pg_get_viewdef(to_regclass('public.booking_automation_contacts')), false) AS equal";
+    let compare = "SELECT coalesce(
+                          pg_get_viewdef(to_regclass('pg_temp.booking_automation_shipped_contacts'))
+                          = pg_get_viewdef(to_regclass('public.booking_automation_contacts')),
+                          false) AS equal";
     let equal = transaction.query_one(compare, &[]).await?.get("equal");
     transaction.rollback().await?;
     Ok(equal)
