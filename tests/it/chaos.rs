@@ -41,6 +41,9 @@ const INSTANCES: usize = 6;
 const SESSIONS: u64 = 6;
 /// Time of an invocation. The call has two seconds less.
 const INVOCATION: Duration = Duration::from_secs(30);
+/// Divides the delivery's times: a lease of 45 s becomes one of 3.75 s. A message must be sent within
+/// 3 s of its claim, divided alike: with 30 a slow machine let almost no message through.
+const DIVISOR: u32 = 12;
 /// How many seconds the clock of each instance is ahead, if libfaketime is installed.
 const AHEAD: [i64; INSTANCES] = [0, 600, -600, 0, 600, -600];
 /// The other client books nothing while so many messages wait,
@@ -65,10 +68,6 @@ pub struct Length {
     pub kills: u64,
     /// Messages that must have been taken.
     messages: usize,
-    /// The divisor of the delivery's times: 30 makes a lease of 45 s one of 1.5 s. A message must
-    /// be sent within 3 s of its claim, divided alike: on a slow machine a greater divisor lets few
-    /// messages through.
-    divisor: u32,
     /// Whether it is `make chaos`.
     long: bool,
 }
@@ -89,20 +88,18 @@ impl Length {
             }
         });
         let kills = number("KILLS").unwrap_or(if long { DOCUMENTED } else { 120 });
-        let divisor = if long { 12 } else { 30 };
         let messages = usize::try_from(kills).unwrap() * if long { 10 } else { 2 };
         Self {
             seed,
             kills,
             messages,
-            divisor,
             long,
         }
     }
 
     /// How long an instance is stopped: longer than its leases.
     fn stop_duration(&self, rng: &mut fastrand::Rng) -> Duration {
-        let claims_last = Duration::from_secs(45 + 120) / self.divisor;
+        let claims_last = Duration::from_secs(45 + 120) / DIVISOR;
         claims_last + Duration::from_millis(rng.u64(500..2000))
     }
 
@@ -142,7 +139,7 @@ impl World {
         Self {
             mail: Arc::new(Mail::new(
                 length.seed ^ 0xe1,
-                Duration::from_secs(10) / length.divisor,
+                Duration::from_secs(10) / DIVISOR,
             )),
             load: Arc::default(),
             kills: Mutex::default(),
@@ -600,7 +597,7 @@ async fn deliver_ses_events(instance: &Instance, world: &World) {
 }
 
 /// Stores the endpoint's requests in the database and evaluates the run there.
-async fn evaluate(app: &App, mail: &Mail, divisor: u32) {
+async fn evaluate(app: &App, mail: &Mail) {
     for (index, requests) in mail.requests().chunks(5000).enumerate() {
         let column = |index: usize| i32::try_from(index).unwrap();
         let numbers: Vec<i32> = (0..requests.len())
@@ -632,20 +629,20 @@ async fn evaluate(app: &App, mail: &Mail, divisor: u32) {
         .replace("$complete", &seconds(COMPLETE_AFTER))
         .replace(
             "$lease",
-            &format!("interval '{} seconds'", 45.0 / f64::from(divisor)),
+            &format!("interval '{} seconds'", 45.0 / f64::from(DIVISOR)),
         )
         .replace(
             "$back_off",
-            &format!("interval '{} seconds'", 60.0 / f64::from(divisor)),
+            &format!("interval '{} seconds'", 60.0 / f64::from(DIVISOR)),
         );
     app.db.batch_execute(&verdict).await.unwrap();
 }
 
 /// The environment that all instances share.
-fn instance_environment(app: &App, length: &Length) -> BTreeMap<&'static str, String> {
+fn instance_environment(app: &App) -> BTreeMap<&'static str, String> {
     let mut environment = app.env.clone();
     environment.extend([
-        ("TEST_TIME_DIVISOR", length.divisor.to_string()),
+        ("TEST_TIME_DIVISOR", DIVISOR.to_string()),
         ("SES_CONFIGURATION_SET", "bookings".to_owned()),
         ("SEND_CONCURRENCY", "6".to_owned()),
         ("PUBLIC_URL", PUBLIC_URL.to_owned()),
@@ -712,7 +709,7 @@ impl Places {
                 broken,
             ));
             let port = chaos_wire::start(slot.clone(), cluster.port).await;
-            let mut environment = instance_environment(app, length);
+            let mut environment = instance_environment(app);
             environment.insert(
                 "DATABASE_URL",
                 format!("postgres://postgres@127.0.0.1:{port}/postgres"),
@@ -826,7 +823,7 @@ async fn instances_killed_at_every_point_lose_no_reminder_and_record_every_repea
     app.db = connect(&app.url).await;
     run_until_quiet(&app, &world, &places.environment_without_proxy(&app)).await;
     length.print_progress(&format!("{:>5} s  quiet", began.elapsed().as_secs()));
-    evaluate(&app, &world.mail, length.divisor).await;
+    evaluate(&app, &world.mail).await;
     length.print_progress(&format!("{:>5} s  evaluated", began.elapsed().as_secs()));
 
     let held: Vec<Held> = places.held.lock().unwrap().clone();

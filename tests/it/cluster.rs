@@ -449,7 +449,7 @@ impl Drop for OwnCluster {
 }
 
 /// libfaketime leaves a segment and a semaphore of each process that was ended.
-fn remove_shared_memory_of_dead_processes() {
+pub fn remove_shared_memory_of_dead_processes() {
     for entry in std::fs::read_dir("/dev/shm")
         .into_iter()
         .flatten()

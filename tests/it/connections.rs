@@ -18,6 +18,10 @@ const AT_ONCE: Duration = Duration::from_secs(9);
 /// More than `serve` waits for headers or a body, and less than it lets a connection stand still.
 const SOON: Duration = Duration::from_secs(25);
 
+/// The answer lists [`APPS`], so that few answers fill the buffers.
+const LONG_ANSWER: &[u8] =
+    b"GET /.well-known/apple-app-site-association HTTP/1.1\r\nHost: x\r\n\r\n";
+const APPS: usize = 300;
 const HEALTH: &[u8] = b"GET /health HTTP/1.1\r\nHost: x\r\n\r\n";
 
 /// What a client does that keeps its connection.
@@ -60,13 +64,25 @@ impl Client {
     }
 }
 
-/// Sends requests until the server takes no more of them.
+/// Sends requests until the server takes no more of them for a while: it is busy with those of the
+/// other clients, too.
 async fn fill(socket: &mut TcpStream) {
-    let requests = HEALTH.repeat(1000);
-    while tokio::time::timeout(Duration::from_millis(200), socket.write_all(&requests))
+    let requests = LONG_ANSWER.repeat(1000);
+    while tokio::time::timeout(Duration::from_millis(500), socket.write_all(&requests))
         .await
         .is_ok()
     {}
+}
+
+/// Waits until the server has done what the clients have sent so far.
+async fn wait_until_idle(port: u16) {
+    for _ in 0..40 {
+        let asked = Instant::now();
+        request(port, "GET", "/health", &[], b"").await;
+        if asked.elapsed() < Duration::from_millis(200) {
+            return;
+        }
+    }
 }
 
 async fn connect_all(client: Client, port: u16) -> Vec<TcpStream> {
@@ -82,9 +98,14 @@ async fn clients_that_do_not_send_or_read_keep_out_no_others() {
         Client::KeptAlive,
         Client::Unread,
     ] {
-        let app = App::new().await;
+        let mut app = App::new().await;
+        let base = "https://bookings.example/appointments".to_owned();
+        app.env.insert("APP_LINK_BASE", base);
+        let apps = vec!["A1B2C3D4E5.example.bookings"; APPS].join(",");
+        app.env.insert("APPLE_APP_IDS", apps);
         let server = Server::start(&app, &[]).await;
         let lingering = connect_all(client, server.port).await;
+        wait_until_idle(server.port).await;
         let begun = Instant::now();
         // All places are taken.
         let health = request(server.port, "GET", "/health", &[], b"").await;

@@ -8,9 +8,9 @@ use std::time::{Duration, Instant};
 use chrono::{DateTime, Utc};
 
 use crate::app::{App, hours, minutes, noon};
-use crate::client::run_signed;
+use crate::cluster::{faketime_library, remove_shared_memory_of_dead_processes};
 use crate::delivery::{create_due_bookings, reminder_outcomes};
-use crate::http::{SIGNING, Server};
+use crate::http::Server;
 use crate::ses::{Answer, Mail};
 
 /// Creates bookings in random order in the next 23 hours; the customer's address has the rank of
@@ -184,49 +184,48 @@ async fn without_a_rate_from_ses_one_message_per_second_is_sent() {
 
 #[tokio::test]
 async fn a_warm_process_asks_for_the_rate_again_when_the_answer_is_old() {
+    let Some(library) = faketime_library() else {
+        return;
+    };
     let mut app = App::new().await;
     app.env.remove("SEND_RATE");
-    // An hour becomes 24 seconds.
-    app.env.insert("TEST_TIME_DIVISOR", "150".to_owned());
+    let folder = tempfile::tempdir().unwrap();
+    let clock = folder.path().join("clock");
+    let set_clock = |ahead: &str| std::fs::write(&clock, ahead).unwrap();
+    set_clock("+0");
+    for (name, value) in [
+        ("LD_PRELOAD", &library[..]),
+        ("FAKETIME_TIMESTAMP_FILE", clock.to_str().unwrap()),
+        ("FAKETIME_NO_CACHE", "1"),
+        ("DONT_FAKE_MONOTONIC", "1"),
+    ] {
+        app.env.insert(name, value.to_owned());
+    }
     let server = Server::start(&app, &[]).await;
-    let mut calls = 0;
-    let mut run = async |bookings: usize| {
+    let run = async |bookings: usize| {
         for _ in 0..bookings {
             app.booking_due_now().await;
         }
-        calls += 1;
-        run_signed(server.port, SIGNING, &format!("call-{calls}"))
-            .await
-            .json()
+        let summary = server.run_with_bearer().await.json();
+        assert_eq!(summary["reminders"]["sent"], bookings, "{summary}");
+        app.ses.rate_requests()
     };
-    // The timeouts are short, too: the first answers may come too late, and are asked for again.
-    let mut asked = 0;
-    for attempt in 0.. {
-        assert!(attempt < 20, "no answer in time");
-        run(1).await;
-        if asked > 0 && app.ses.rate_requests() == asked {
-            break;
-        }
-        asked = app.ses.rate_requests();
-    }
-    let answered = Instant::now();
-    run(3).await;
-    assert_eq!(app.ses.rate_requests(), asked);
+    assert_eq!(run(1).await, 1);
+    set_clock("+3590");
+    assert_eq!(run(3).await, 1);
     app.ses.refuse_account();
-    tokio::time::sleep(Duration::from_secs(24).saturating_sub(answered.elapsed())).await;
-    // On a busy machine a question may not arrive in time. Each call asks until there is an answer.
-    for again in [1, 2] {
-        let mut calls = 0;
-        while app.ses.rate_requests() < asked + again {
-            assert!(calls < 10, "question {again}");
-            calls += 1;
-            let started = Instant::now();
-            let summary = run(8).await;
-            // Without an answer, the rate stays.
-            assert!(started.elapsed() < Duration::from_secs(5), "{summary}");
-        }
+    set_clock("+3610");
+    for asked in [2, 3] {
+        let started = Instant::now();
+        assert_eq!(run(8).await, asked);
+        // Without an answer, the rate stays.
+        assert!(started.elapsed() < Duration::from_secs(5));
     }
+    // A clock that was set back makes the answer old, too.
+    set_clock("-3600");
+    assert_eq!(run(1).await, 4);
     let log = server.end().await;
+    remove_shared_memory_of_dead_processes();
     assert!(
         log.contains("SES did not report its send rate") && log.contains("rate=500"),
         "{log}"

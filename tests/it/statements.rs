@@ -130,6 +130,10 @@ fn literals(source: &str) -> Vec<String> {
         .collect();
     let code = code
         .join("\n")
+        .split("\\\n")
+        .enumerate()
+        .map(|(index, line)| if index == 0 { line } else { line.trim_start() })
+        .collect::<String>()
         .replace("\\\"", "\u{1}")
         .replace("'\"'", "' '");
     code.split('"')

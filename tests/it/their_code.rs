@@ -44,7 +44,7 @@ async fn live_through_a_day(app: &mut App) {
 }
 
 /// What `current_setting` says in a trigger, for settings that our own statements change.
-const SETTINGS: [&str; 12] = [
+const SETTINGS: [&str; 11] = [
     "search_path",
     "TimeZone",
     "DateStyle",
@@ -55,7 +55,6 @@ const SETTINGS: [&str; 12] = [
     "enable_bitmapscan",
     "enable_hashjoin",
     "enable_mergejoin",
-    "jit",
     "escape_string_warning",
 ];
 
