@@ -1,5 +1,6 @@
 //! Sends one page at its rate; every message gets an outcome.
 
+use std::slice;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
@@ -12,7 +13,7 @@ use crate::delivery::outbox::{ClaimedMessage, MessagePage};
 use crate::delivery::pages::LARGEST_PAGE;
 use crate::delivery::preparation::Preparation;
 use crate::messages::facts::BookingFacts;
-use crate::messages::{Message, language_of, render};
+use crate::messages::{Kind, Message, language_of, render};
 use crate::people::links::Purpose;
 use crate::reminders::Reason;
 
@@ -95,7 +96,7 @@ fn write(
     prepared: &Preparation,
     claimed: &ClaimedMessage,
 ) -> Result<(Envelope, Message), Outcome> {
-    let facts = &with_links(mailer, prepared, claimed);
+    let (kind, facts) = &with_links(mailer, prepared, claimed);
     let rejected = |reason, error: &dyn std::fmt::Display| Outcome::Rejected {
         reason,
         error: error.to_string(),
@@ -109,27 +110,36 @@ fn write(
         );
     }
     let (settings, wording) = (&mailer.settings.messages, &prepared.wording);
-    let message = render(&claimed.kind, facts, settings, wording)
+    let message = render(kind, facts, settings, wording)
         .map_err(|error| rejected(Reason::Template, &error))?;
     Ok((envelope, message))
 }
 
-/// The facts of a message, with links that are the recipient's alone.
-fn with_links(mailer: &Mailer, prepared: &Preparation, claimed: &ClaimedMessage) -> BookingFacts {
-    let mut facts = claimed.facts.clone();
+/// A message with links that are the recipient's alone. One that asks for attendance asks for each of
+/// its bookings.
+fn with_links(
+    mailer: &Mailer,
+    prepared: &Preparation,
+    claimed: &ClaimedMessage,
+) -> (Kind, BookingFacts) {
+    let (mut kind, mut facts) = (claimed.kind.clone(), claimed.facts.clone());
     if let (Some(signer), Some(person)) = (&prepared.signer, &claimed.person_id) {
-        let (kind, language) = (
-            claimed.kind.name(),
-            language_of(&facts, &mailer.settings.messages),
-        );
-        facts.preferences_link = signer.url(Purpose::Preferences, person, kind, language, None);
+        let name = kind.name();
+        let language = language_of(&facts, &mailer.settings.messages);
+        facts.preferences_link = signer.url(Purpose::Preferences, person, name, language, None);
         if claimed.asks_attendance {
-            let booking = Some(facts.booking_id);
-            facts.attendance_link =
-                signer.url(Purpose::Attendance, person, kind, language, booking);
+            let listed = match &mut kind {
+                Kind::GroupedReminder(day) => &mut day.bookings[..],
+                _ => slice::from_mut(&mut facts),
+            };
+            for booking in listed {
+                let id = Some(booking.booking_id);
+                booking.attendance_link =
+                    signer.url(Purpose::Attendance, person, name, language, id);
+            }
         }
     }
-    facts
+    (kind, facts)
 }
 
 /// Logs a failure in one line, without the provider's text, which may quote addresses; the event

@@ -60,7 +60,7 @@ pub(crate) struct Link {
     pub(crate) purpose: Purpose,
     /// For whom it is.
     pub(crate) person: String,
-    /// The kind of message that it stands in, by its name.
+    /// The kind that the recipient of its message leaves, by its name.
     pub(crate) kind: String,
     /// The language of that message, a tag.
     pub(crate) language: String,
@@ -71,9 +71,9 @@ pub(crate) struct Link {
 }
 
 impl Link {
-    /// The kind of message that it stands in. `None`: a later release has made it.
-    pub(crate) fn kind(&self) -> Option<KindName> {
-        KindName::from_name(&self.kind)
+    /// The kind that a person leaves by it. `None`: a later release has made it.
+    pub(crate) fn choice(&self) -> Option<KindName> {
+        KindName::from_name(&self.kind).map(KindName::choice)
     }
 
     /// The language of that message.
@@ -100,7 +100,7 @@ pub(crate) struct LinkSigner {
 }
 
 impl LinkSigner {
-    /// The URL of a link about a message. `None`: the person's name is too long.
+    /// The URL of a link in a message of this kind. `None`: the person's name is too long.
     pub(crate) fn url(
         &self,
         purpose: Purpose,
@@ -112,7 +112,7 @@ impl LinkSigner {
         let link = Link {
             purpose,
             person: super::person_id(person)?,
-            kind: kind.as_str().to_owned(),
+            kind: kind.choice().as_str().to_owned(),
             language: language.tag().to_owned(),
             booking,
             made_at: self.now,
