@@ -115,8 +115,7 @@ fn write(
     Ok((envelope, message))
 }
 
-/// A message with links that are the recipient's alone. One that asks for attendance asks for each of
-/// its bookings.
+/// A message with links that are the recipient's alone.
 fn with_links(
     mailer: &Mailer,
     prepared: &Preparation,
@@ -124,22 +123,25 @@ fn with_links(
 ) -> (Kind, BookingFacts) {
     let (mut kind, mut facts) = (claimed.kind.clone(), claimed.facts.clone());
     if let (Some(signer), Some(person)) = (&prepared.signer, &claimed.person_id) {
-        let name = kind.name();
         let language = language_of(&facts, &mailer.settings.messages);
-        facts.preferences_link = signer.url(Purpose::Preferences, person, name, language, None);
+        let sign =
+            |purpose, booking| signer.url(purpose, person, claimed.kind.name(), language, booking);
+        facts.preferences_link = sign(Purpose::Preferences, None);
         if claimed.asks_attendance {
-            let listed = match &mut kind {
-                Kind::GroupedReminder(day) => &mut day.bookings[..],
-                _ => slice::from_mut(&mut facts),
-            };
-            for booking in listed {
-                let id = Some(booking.booking_id);
-                booking.attendance_link =
-                    signer.url(Purpose::Attendance, person, name, language, id);
+            for booking in asked_about(&mut kind, &mut facts) {
+                booking.attendance_link = sign(Purpose::Attendance, Some(booking.booking_id));
             }
         }
     }
     (kind, facts)
+}
+
+/// The bookings of a message that asks for attendance.
+fn asked_about<'a>(kind: &'a mut Kind, facts: &'a mut BookingFacts) -> &'a mut [BookingFacts] {
+    match kind {
+        Kind::GroupedReminder(day) => &mut day.bookings,
+        _ => slice::from_mut(facts),
+    }
 }
 
 /// Logs a failure in one line, without the provider's text, which may quote addresses; the event

@@ -292,4 +292,28 @@ mod tests {
             assert_eq!(read(&cut, &key(1, 1)), None, "{position} bytes");
         }
     }
+
+    #[test]
+    fn a_link_in_a_grouped_reminder_leaves_reminders() {
+        let signer = LinkSigner {
+            base: "https://links.example".to_owned(),
+            key: key(1, 1),
+            now: DateTime::UNIX_EPOCH,
+        };
+        let english = Language::matching("en").expect("English");
+        for (kind, left) in [
+            (KindName::GroupedReminder, KindName::Reminder),
+            (KindName::Digest, KindName::Digest),
+        ] {
+            let url = signer.url(Purpose::Preferences, "carla", kind, english, None);
+            let url = url.expect("a link");
+            let token = url.rsplit('/').next().expect("a token");
+            let link = read(token, &key(1, 1)).expect("a link");
+            assert_eq!((link.choice(), &*link.kind), (Some(left), left.as_str()));
+        }
+        // By a name that no release has written yet.
+        let mut link = link("carla", None);
+        link.kind = "grouped-reminder".to_owned();
+        assert_eq!(link.choice(), Some(KindName::Reminder));
+    }
 }

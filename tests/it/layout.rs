@@ -47,6 +47,8 @@ fn mails() -> Vec<(String, Message)> {
                         with_name: name(&facts.with_name),
                         place: name(&facts.place),
                         is_online,
+                        attendance_link: is_online
+                            .then(|| "https://studio.example/a/token".to_owned()),
                         meeting_link: Some("https://studio.example/join?a=1&b=2".to_owned()),
                         ..facts
                     };
