@@ -205,3 +205,26 @@ pub(crate) fn next_page_size(
     let concurrency = i64::try_from(mailer.settings.send_concurrency.get()).unwrap_or(1);
     messages.clamp(concurrency, LARGEST_PAGE)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::asked_about;
+    use crate::messages::kind_name::KindName;
+    use crate::messages::samples::{sample_facts, sample_kind};
+
+    #[test]
+    fn a_grouped_reminder_asks_about_each_of_its_bookings() {
+        for (kind, listed, whole) in [
+            (KindName::GroupedReminder, 2, false),
+            (KindName::Reminder, 0, true),
+        ] {
+            let (mut kind, mut facts) = (sample_kind(kind), sample_facts("customer", "en"));
+            for booking in asked_about(&mut kind, &mut facts) {
+                booking.attendance_link = Some("https://links.example/a".to_owned());
+            }
+            assert_eq!(facts.attendance_link.is_some(), whole, "{kind:?}");
+            let asked = format!("{kind:?}").matches("links.example/a").count();
+            assert_eq!(asked, listed, "{kind:?}");
+        }
+    }
+}
