@@ -3,13 +3,15 @@
 use std::slice;
 
 use chrono::NaiveDate;
+use jiff::tz::TimeZone;
 
 use crate::messages::facts::{BookingFacts, DayFacts};
 use crate::messages::kind_name::KindName;
 use crate::messages::languages::TextError;
 use crate::messages::phrases::Phrases;
 use crate::messages::times::{
-    ZoneName, clock_time, clock_time_and_zone, day_and_zone, in_words_of_day, offset, time_in_day,
+    ZoneName, clock_time, clock_time_and_zone, day_and_zone, in_words_of_day, name_beside, offset,
+    time_in_day,
 };
 use crate::messages::zones::{Zones, iana_names};
 use crate::messages::{Draft, ListedBooking, ListedDay};
@@ -93,13 +95,22 @@ fn list(
         false => in_words_of_day(language, "date", date)?,
     };
     let bookings = day.bookings.iter().zip(zones).map(|(booking, zones)| {
-        let (zone, zone_name) = match is_one_zone {
-            true => (&first.first, ZoneName::Elsewhere),
-            false => (&zones.first, ZoneName::WithTime),
+        let (time, zone_name) = match is_one_zone {
+            true => (
+                time_of(phrases, date, booking, &first.first, ZoneName::Elsewhere)?,
+                None,
+            ),
+            false => (
+                time_of(phrases, date, booking, &zones.first, ZoneName::Beside)?,
+                name_beside(language, &zones.first)?,
+            ),
         };
-        let duration = booking.duration_minutes;
-        let time = time_in_day(language, date, booking.starts_at, duration, zone, zone_name)?;
-        listed(phrases, date, booking, zones, time)
+        let mut notes: Vec<_> = zone_name.into_iter().collect();
+        if let Some(zone) = &zones.second {
+            let when = time_of(phrases, date, booking, zone, ZoneName::WithTime)?;
+            notes.push(phrases.text("when-here", &[("when", when.into())])?);
+        }
+        listed(phrases, booking, time, notes)
     });
     Ok(ListedDay {
         when: vec![when],
@@ -111,34 +122,30 @@ fn list(
     })
 }
 
-fn listed(
+fn time_of(
     phrases: &Phrases<'_>,
     date: NaiveDate,
     booking: &BookingFacts,
-    zones: &Zones,
+    zone: &TimeZone,
+    zone_name: ZoneName,
+) -> Result<String, TextError> {
+    let (language, duration) = (phrases.language, booking.duration_minutes);
+    time_in_day(language, date, booking.starts_at, duration, zone, zone_name)
+}
+
+fn listed(
+    phrases: &Phrases<'_>,
+    booking: &BookingFacts,
     time: String,
+    time_notes: Vec<String>,
 ) -> Result<ListedBooking, TextError> {
     let of_booking = phrases.of_other(booking)?;
-    let own_time = match &zones.second {
-        Some(zone) => {
-            let when = time_in_day(
-                phrases.language,
-                date,
-                booking.starts_at,
-                booking.duration_minutes,
-                zone,
-                ZoneName::WithTime,
-            )?;
-            Some(phrases.text("when-here", &[("when", when.into())])?)
-        }
-        None => None,
-    };
     // A digest never asks.
     let asks = phrases.kind == KindName::GroupedReminder;
     Ok(ListedBooking {
         booking_id: booking.booking_id,
         time,
-        own_time,
+        time_notes,
         booking: of_booking.booking,
         place: of_booking.place,
         meeting_link: booking.meeting_link.clone(),

@@ -137,8 +137,8 @@ struct ListedDay {
 struct ListedBooking {
     booking_id: Uuid,
     time: String,
-    /// The time on the recipient's clock, where it is another one.
-    own_time: Option<String>,
+    /// The name of its zone, and the time on the recipient's clock, where they are not the list's.
+    time_notes: Vec<String>,
     booking: String,
     /// `None` for a booking online.
     place: Option<String>,

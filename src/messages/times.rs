@@ -73,6 +73,8 @@ pub(crate) fn ends_at(
 pub(crate) enum ZoneName {
     /// Once for the whole list.
     Elsewhere,
+    /// Beside the time, which has its offset.
+    Beside,
     /// With the time.
     WithTime,
 }
@@ -102,10 +104,10 @@ pub(crate) fn time_in_day(
     };
     let in_zone = |time: String, at: DateTime<Utc>| match zone_name {
         ZoneName::WithTime => with_zone(language, time, zone, at),
-        ZoneName::Elsewhere if clocks_change_within(zone, day) => {
+        ZoneName::Elsewhere if !clocks_change_within(zone, day) => Ok(time),
+        ZoneName::Elsewhere | ZoneName::Beside => {
             time_and_zone(language, time, format!("({})", offset_in_words(zone, at)))
         }
-        ZoneName::Elsewhere => Ok(time),
     };
     let start = time(starts_at)?;
     let Some(ends_at) = ends_at(starts_at, duration_minutes) else {
@@ -288,6 +290,16 @@ fn known_as(zone: &TimeZone) -> Option<&'static str> {
             .collect()
     });
     VARIANTS.get(iana_name(zone)).copied()
+}
+
+/// `Central European Time`, beside a time with its offset; `None`: people know the zone by no name.
+pub(crate) fn name_beside(
+    language: &Language,
+    zone: &TimeZone,
+) -> Result<Option<String>, TextError> {
+    let variant = known_as(zone);
+    let name = variant.map(|variant| Ok(isolated(language, zone_name(language, variant)?)));
+    name.transpose()
 }
 
 /// `Central European Time`.

@@ -121,12 +121,15 @@ fn each_time_names_its_zone_where_there_are_several() {
         lines(&mail),
         [
             "When: Monday, 4 May 2026",
-            "10:00–11:00 Eastern Time (UTC−04:00): Massage with Petra",
+            "10:00–11:00 (UTC−04:00): Massage with Petra",
+            "Eastern Time",
             "Join: https://meet.example/1",
-            "Tue 5 May, 01:00 – Tue 5 May, 02:00 Japan Standard Time (UTC+09:00): Massage with Petra",
+            "Tue 5 May, 01:00 – Tue 5 May, 02:00 (UTC+09:00): Massage with Petra",
+            "Japan Standard Time",
             "12:00–13:00 Eastern Time (UTC−04:00), your local time",
             "Street 2",
-            "14:00–15:00 Eastern Time (UTC−04:00): Massage with Petra",
+            "14:00–15:00 (UTC−04:00): Massage with Petra",
+            "Eastern Time",
             "Street 3",
             "Time zone: America/New_York, Asia/Tokyo",
         ]

@@ -214,12 +214,9 @@ fn facts_of_day(
             Some(link) if is_safe(&link) => (Some(link), None),
             link => (None, link),
         };
-        let lines = [
-            Some(listed.booking.clone()),
-            listed.own_time.clone(),
-            listed.place.clone(),
-            unsafe_link,
-        ];
+        let mut lines = vec![listed.booking.clone()];
+        lines.extend_from_slice(&listed.time_notes);
+        lines.extend([listed.place.clone(), unsafe_link].into_iter().flatten());
         // A digest is an overview: it leads to no booking.
         let booking = (settings.booking_url(listed.booking_id))
             .filter(|_| phrases.kind == KindName::GroupedReminder);
@@ -228,7 +225,7 @@ fn facts_of_day(
         links.extend(Link::new(phrases, "your-booking", booking)?);
         facts.push(Fact {
             label: listed.time.clone(),
-            lines: lines.into_iter().flatten().collect(),
+            lines,
             style: Style::Plain,
             links,
         });
