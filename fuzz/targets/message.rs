@@ -45,6 +45,7 @@ struct Row<'a> {
 #[derive(Arbitrary, Debug)]
 enum AnyKind<'a> {
     Reminder,
+    GroupedReminder,
     Confirmed,
     Rescheduled(Option<i64>),
     Cancelled(Option<bool>, Option<Refund<'a>>),
@@ -67,6 +68,7 @@ impl AnyKind<'_> {
     fn kind(&self, facts: &BookingFacts) -> Kind {
         match self {
             Self::Reminder => Kind::Reminder,
+            Self::GroupedReminder => Kind::GroupedReminder(day_of(facts, 0)),
             Self::Confirmed => Kind::Confirmed,
             Self::Rescheduled(from) => Kind::Rescheduled {
                 from: from.and_then(|from| DateTime::from_timestamp(from % (1 << 43), 0)),
@@ -95,12 +97,17 @@ impl AnyKind<'_> {
             },
             Self::Expired => Kind::Expired,
             Self::FollowUp => Kind::FollowUp,
-            Self::Digest(others) => Kind::Digest(DayFacts {
-                date: facts.starts_at.date_naive(),
-                bookings: vec![facts.clone(), facts.clone()],
-                others: usize::from(*others),
-            }),
+            Self::Digest(others) => Kind::Digest(day_of(facts, usize::from(*others))),
         }
+    }
+}
+
+/// A day with two bookings, and others that are not listed.
+fn day_of(facts: &BookingFacts, others: usize) -> DayFacts {
+    DayFacts {
+        date: facts.starts_at.date_naive(),
+        bookings: vec![facts.clone(), facts.clone()],
+        others,
     }
 }
 

@@ -1,5 +1,6 @@
 //! Sends one page at its rate; every message gets an outcome.
 
+use std::slice;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
@@ -12,7 +13,7 @@ use crate::delivery::outbox::{ClaimedMessage, MessagePage};
 use crate::delivery::pages::LARGEST_PAGE;
 use crate::delivery::preparation::Preparation;
 use crate::messages::facts::BookingFacts;
-use crate::messages::{Message, language_of, render};
+use crate::messages::{Kind, Message, language_of, render};
 use crate::people::links::Purpose;
 use crate::reminders::Reason;
 
@@ -95,7 +96,7 @@ fn write(
     prepared: &Preparation,
     claimed: &ClaimedMessage,
 ) -> Result<(Envelope, Message), Outcome> {
-    let facts = &with_links(mailer, prepared, claimed);
+    let (kind, facts) = &with_links(mailer, prepared, claimed);
     let rejected = |reason, error: &dyn std::fmt::Display| Outcome::Rejected {
         reason,
         error: error.to_string(),
@@ -109,27 +110,38 @@ fn write(
         );
     }
     let (settings, wording) = (&mailer.settings.messages, &prepared.wording);
-    let message = render(&claimed.kind, facts, settings, wording)
+    let message = render(kind, facts, settings, wording)
         .map_err(|error| rejected(Reason::Template, &error))?;
     Ok((envelope, message))
 }
 
-/// The facts of a message, with links that are the recipient's alone.
-fn with_links(mailer: &Mailer, prepared: &Preparation, claimed: &ClaimedMessage) -> BookingFacts {
-    let mut facts = claimed.facts.clone();
+/// A message with links that are the recipient's alone.
+fn with_links(
+    mailer: &Mailer,
+    prepared: &Preparation,
+    claimed: &ClaimedMessage,
+) -> (Kind, BookingFacts) {
+    let (mut kind, mut facts) = (claimed.kind.clone(), claimed.facts.clone());
     if let (Some(signer), Some(person)) = (&prepared.signer, &claimed.person_id) {
-        let (kind, language) = (
-            claimed.kind.name(),
-            language_of(&facts, &mailer.settings.messages),
-        );
-        facts.preferences_link = signer.url(Purpose::Preferences, person, kind, language, None);
+        let language = language_of(&facts, &mailer.settings.messages);
+        let sign =
+            |purpose, booking| signer.url(purpose, person, claimed.kind.name(), language, booking);
+        facts.preferences_link = sign(Purpose::Preferences, None);
         if claimed.asks_attendance {
-            let booking = Some(facts.booking_id);
-            facts.attendance_link =
-                signer.url(Purpose::Attendance, person, kind, language, booking);
+            for booking in asked_about(&mut kind, &mut facts) {
+                booking.attendance_link = sign(Purpose::Attendance, Some(booking.booking_id));
+            }
         }
     }
-    facts
+    (kind, facts)
+}
+
+/// The bookings of a message that asks for attendance.
+fn asked_about<'a>(kind: &'a mut Kind, facts: &'a mut BookingFacts) -> &'a mut [BookingFacts] {
+    match kind {
+        Kind::GroupedReminder(day) => &mut day.bookings,
+        _ => slice::from_mut(facts),
+    }
 }
 
 /// Logs a failure in one line, without the provider's text, which may quote addresses; the event
@@ -210,4 +222,27 @@ pub(crate) fn next_page_size(
     let messages = (per_second * mailer.settings.timing.page.as_secs_f64()) as i64;
     let concurrency = i64::try_from(mailer.settings.send_concurrency.get()).unwrap_or(1);
     messages.clamp(concurrency, LARGEST_PAGE)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::asked_about;
+    use crate::messages::kind_name::KindName;
+    use crate::messages::samples::{sample_facts, sample_kind};
+
+    #[test]
+    fn a_grouped_reminder_asks_about_each_of_its_bookings() {
+        for (kind, listed, whole) in [
+            (KindName::GroupedReminder, 2, false),
+            (KindName::Reminder, 0, true),
+        ] {
+            let (mut kind, mut facts) = (sample_kind(kind), sample_facts("customer", "en"));
+            for booking in asked_about(&mut kind, &mut facts) {
+                booking.attendance_link = Some("https://links.example/a".to_owned());
+            }
+            assert_eq!(facts.attendance_link.is_some(), whole, "{kind:?}");
+            let asked = format!("{kind:?}").matches("links.example/a").count();
+            assert_eq!(asked, listed, "{kind:?}");
+        }
+    }
 }

@@ -50,7 +50,7 @@ pub struct BookingFacts {
     pub told_at: DateTime<Utc>,
     /// The recipient's page, where they choose which messages they get; `None`: there is none.
     pub preferences_link: Option<String>,
-    /// Where a customer says whether they will come; `None`: they are not asked.
+    /// Where a customer says whether they will come to this booking; `None`: they are not asked.
     pub attendance_link: Option<String>,
 }
 
@@ -61,7 +61,7 @@ impl BookingFacts {
     }
 }
 
-/// The bookings of a person's day, for a digest.
+/// The bookings of a person's day, for a digest or a grouped reminder.
 #[derive(Clone, Debug)]
 pub struct DayFacts {
     /// A day of the person's clock.

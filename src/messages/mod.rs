@@ -4,10 +4,12 @@
 pub mod calendar;
 mod cancelled;
 mod confirmed;
+mod day;
 mod digest;
 mod expired;
 pub mod facts;
 mod follow_up;
+mod grouped_reminder;
 pub mod kind_name;
 pub mod languages;
 mod layout;
@@ -24,6 +26,7 @@ pub mod wording;
 mod zones;
 
 use chrono::{DateTime, Utc};
+use uuid::Uuid;
 
 use crate::messages::calendar::Appointment;
 use crate::messages::facts::{BookingFacts, Canceller, DayFacts, RefundFacts};
@@ -38,6 +41,8 @@ use crate::messages::wording::Wording;
 pub enum Kind {
     /// The booking starts soon.
     Reminder,
+    /// Several bookings of a day start soon. The facts of the message are those of the first.
+    GroupedReminder(DayFacts),
     /// The booking was confirmed.
     Confirmed,
     /// The booking was moved.
@@ -65,6 +70,7 @@ impl Kind {
     pub fn name(&self) -> KindName {
         match self {
             Self::Reminder => KindName::Reminder,
+            Self::GroupedReminder(_) => KindName::GroupedReminder,
             Self::Confirmed => KindName::Confirmed,
             Self::Rescheduled { .. } => KindName::Rescheduled,
             Self::Cancelled { .. } => KindName::Cancelled,
@@ -120,17 +126,25 @@ struct Draft {
 
 /// A day with its bookings.
 struct ListedDay {
-    when: String,
+    /// The day, with the zone of the times if all have the same one; then what else is said of it.
+    when: Vec<String>,
     bookings: Vec<ListedBooking>,
+    /// The IANA names of the zones.
+    zones: String,
 }
 
 /// A booking of a list.
 struct ListedBooking {
+    booking_id: Uuid,
     time: String,
+    /// The name of its zone, and the time on the recipient's clock, where they are not the list's.
+    time_notes: Vec<String>,
     booking: String,
     /// `None` for a booking online.
     place: Option<String>,
     meeting_link: Option<String>,
+    /// Where the customer says whether they will come; `None`: they are not asked.
+    attendance_link: Option<String>,
 }
 
 /// The recipient's language, else the default one.
@@ -185,6 +199,7 @@ pub fn render(
     let phrases = Phrases::of(facts, language, kind.name(), wording)?;
     let draft = match kind {
         Kind::Reminder => reminder::draft(&phrases),
+        Kind::GroupedReminder(day) => grouped_reminder::draft(&phrases, day),
         Kind::Confirmed => confirmed::draft(&phrases),
         Kind::Rescheduled { from } => rescheduled::draft(&phrases, *from),
         Kind::Cancelled { by, refund } => cancelled::draft(&phrases, *by, refund.as_ref()),

@@ -13,6 +13,7 @@ use crate::messages::kind_name::KindName;
 pub fn sample_kind(kind: KindName) -> Kind {
     match kind {
         KindName::Reminder => Kind::Reminder,
+        KindName::GroupedReminder => Kind::GroupedReminder(sample_day(0)),
         KindName::Confirmed => Kind::Confirmed,
         KindName::Rescheduled => Kind::Rescheduled {
             from: Some(start() - TimeDelta::days(2)),
@@ -29,16 +30,16 @@ pub fn sample_kind(kind: KindName) -> Kind {
         },
         KindName::Expired => Kind::Expired,
         KindName::FollowUp => Kind::FollowUp,
-        KindName::Digest => Kind::Digest(sample_day()),
+        KindName::Digest => Kind::Digest(sample_day(2)),
     }
 }
 
-/// A booking at a place, one online, and more.
-fn sample_day() -> DayFacts {
+/// A booking at a place, one online, and others.
+fn sample_day(others: usize) -> DayFacts {
     let booking = sample_facts("provider", "en");
     DayFacts {
         date: start().date_naive(),
-        others: 2,
+        others,
         bookings: vec![
             booking.clone(),
             BookingFacts {

@@ -68,14 +68,31 @@ pub(crate) fn ends_at(
     starts_at.checked_add_signed(TimeDelta::minutes(minutes.into()))
 }
 
-/// `2:30 PM – 3:30 PM`, in a list of a day whose zone is named; an end on another day has its date.
-/// On a day on which the clocks change, each time has its offset.
+/// Where a list of times names the zone of one.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum ZoneName {
+    /// Once for the whole list.
+    Elsewhere,
+    /// Beside the time, which has its offset.
+    Beside,
+    /// With the time.
+    WithTime,
+}
+
+/// The day on which a time is.
+pub(crate) fn local_day(at: DateTime<Utc>, zone: &TimeZone) -> NaiveDate {
+    local_time(zone, at).date_naive()
+}
+
+/// `2:30 PM – 3:30 PM`, in a list of a day; an end on another day has its date. If the zone is named
+/// elsewhere, each time has its offset on a day on which the clocks change.
 pub(crate) fn time_in_day(
     language: &Language,
     day: NaiveDate,
     starts_at: DateTime<Utc>,
     duration_minutes: Option<i32>,
     zone: &TimeZone,
+    zone_name: ZoneName,
 ) -> Result<String, TextError> {
     let time = |at: DateTime<Utc>| {
         let local = local_time(zone, at);
@@ -85,24 +102,27 @@ pub(crate) fn time_in_day(
             false => date_and_time(language, "date-short", &local, time),
         }
     };
-    let with_offset = |time: String, at: DateTime<Utc>| match clocks_change_within(zone, day) {
-        true => time_and_zone(language, time, format!("({})", offset_in_words(zone, at))),
-        false => Ok(time),
+    let in_zone = |time: String, at: DateTime<Utc>| match zone_name {
+        ZoneName::WithTime => with_zone(language, time, zone, at),
+        ZoneName::Elsewhere if !clocks_change_within(zone, day) => Ok(time),
+        ZoneName::Elsewhere | ZoneName::Beside => {
+            time_and_zone(language, time, format!("({})", offset_in_words(zone, at)))
+        }
     };
     let start = time(starts_at)?;
     let Some(ends_at) = ends_at(starts_at, duration_minutes) else {
-        return with_offset(start, starts_at);
+        return in_zone(start, starts_at);
     };
     let end = time(ends_at)?;
     if offset(zone, starts_at) != offset(zone, ends_at) {
-        let start = with_offset(start, starts_at)?;
-        return range(language, "date-range", start, with_offset(end, ends_at)?);
+        let start = in_zone(start, starts_at)?;
+        return range(language, "date-range", start, in_zone(end, ends_at)?);
     }
     let pattern = match local_time(zone, ends_at).date_naive() == day {
         true => "time-range",
         false => "date-range",
     };
-    with_offset(range(language, pattern, start, end)?, starts_at)
+    in_zone(range(language, pattern, start, end)?, starts_at)
 }
 
 /// Whether the offset at a day's end is another one than at its beginning.
@@ -151,6 +171,15 @@ pub(crate) fn clock_time(
     time_of_day(language, &local_time(zone, at))
 }
 
+/// `2:30 PM (Central European Time)`.
+pub(crate) fn clock_time_and_zone(
+    language: &Language,
+    at: DateTime<Utc>,
+    zone: &TimeZone,
+) -> Result<String, TextError> {
+    with_short_zone(language, clock_time(language, at, zone)?, zone, at)
+}
+
 fn range(
     language: &Language,
     pattern: &'static str,
@@ -190,9 +219,18 @@ pub(crate) fn short_time(
     let start = local_time(zone, starts_at);
     let time = time_of_day(language, &start)?;
     let time = date_and_time(language, "date-short", &start, time)?;
+    with_short_zone(language, time, zone, starts_at)
+}
+
+fn with_short_zone(
+    language: &Language,
+    time: String,
+    zone: &TimeZone,
+    at: DateTime<Utc>,
+) -> Result<String, TextError> {
     let name = match known_as(zone) {
         Some(variant) => zone_name(language, variant)?,
-        None => offset_in_words(zone, starts_at),
+        None => offset_in_words(zone, at),
     };
     time_and_zone(language, time, format!("({name})"))
 }
@@ -252,6 +290,16 @@ fn known_as(zone: &TimeZone) -> Option<&'static str> {
             .collect()
     });
     VARIANTS.get(iana_name(zone)).copied()
+}
+
+/// `Central European Time`, beside a time with its offset; `None`: people know the zone by no name.
+pub(crate) fn name_beside(
+    language: &Language,
+    zone: &TimeZone,
+) -> Result<Option<String>, TextError> {
+    let variant = known_as(zone);
+    let name = variant.map(|variant| Ok(isolated(language, zone_name(language, variant)?)));
+    name.transpose()
 }
 
 /// `Central European Time`.

@@ -1,6 +1,6 @@
 //! The zones in which a message writes its time.
 
-use chrono::TimeDelta;
+use chrono::{DateTime, TimeDelta, Utc};
 use jiff::tz::TimeZone;
 
 use crate::messages::facts::BookingFacts;
@@ -8,6 +8,7 @@ use crate::messages::times::offset;
 use crate::primitives::zones::{iana_name, set_zone, zone_of_person};
 
 /// The zones in which a message writes its time.
+#[derive(Clone)]
 pub(crate) struct Zones {
     /// Of the place, or of the recipient of an online booking.
     pub(crate) first: TimeZone,
@@ -19,10 +20,18 @@ pub(crate) struct Zones {
 
 impl Zones {
     pub(crate) fn of(facts: &BookingFacts, is_at_place: bool) -> Self {
-        let (own, there) = (
-            set_zone(facts.timezone.as_deref()),
-            set_zone(facts.place_timezone.as_deref()),
-        );
+        let (own, there) = (facts.timezone.as_deref(), facts.place_timezone.as_deref());
+        Self::between(own, there, facts.starts_at, is_at_place)
+    }
+
+    /// Of the recipient's zone and that of the place, or of the provider, by their names.
+    pub(crate) fn between(
+        own: Option<&str>,
+        there: Option<&str>,
+        starts_at: DateTime<Utc>,
+        is_at_place: bool,
+    ) -> Self {
+        let (own, there) = (set_zone(own), set_zone(there));
         let (first, second) = match is_at_place {
             true => (there, own),
             false => (own, there),
@@ -31,7 +40,7 @@ impl Zones {
             Some(first) => (first, second),
             None => (second.unwrap_or(TimeZone::UTC), None),
         };
-        let offset = |zone: &TimeZone| offset(zone, facts.starts_at);
+        let offset = |zone: &TimeZone| offset(zone, starts_at);
         Self {
             second: second.filter(|second| offset(second) != offset(&first)),
             second_is_own: is_at_place,
@@ -39,20 +48,13 @@ impl Zones {
         }
     }
 
-    /// The recipient's alone: of a message about several bookings.
+    /// The recipient's alone: of a digest.
     pub(crate) fn of_person(facts: &BookingFacts) -> Self {
         Self {
             first: zone_of_person(facts.timezone.as_deref(), facts.place_timezone.as_deref()),
             second: None,
             second_is_own: false,
         }
-    }
-
-    /// `Europe/Vienna, Asia/Tokyo`.
-    pub(crate) fn iana_names(&self) -> String {
-        let zones = [Some(&self.first), self.second.as_ref()];
-        let names: Vec<_> = zones.into_iter().flatten().map(iana_name).collect();
-        names.join(", ")
     }
 
     /// Whether the clocks of the place, or the recipient's, change between now and the start.
@@ -67,4 +69,18 @@ impl Zones {
             .flatten()
             .any(|zone| offset(zone, now) != offset(zone, facts.starts_at))
     }
+}
+
+/// `Europe/Vienna, Asia/Tokyo`: each zone once.
+pub(crate) fn iana_names(zones: &[Zones]) -> String {
+    let mut names: Vec<&str> = Vec::new();
+    let zones = zones
+        .iter()
+        .flat_map(|zones| [Some(&zones.first), zones.second.as_ref()]);
+    for name in zones.flatten().map(iana_name) {
+        if !names.contains(&name) {
+            names.push(name);
+        }
+    }
+    names.join(", ")
 }

@@ -60,7 +60,7 @@ pub(crate) struct Link {
     pub(crate) purpose: Purpose,
     /// For whom it is.
     pub(crate) person: String,
-    /// The kind of message that it stands in, by its name.
+    /// The kind that the recipient of its message leaves, by its name.
     pub(crate) kind: String,
     /// The language of that message, a tag.
     pub(crate) language: String,
@@ -71,9 +71,9 @@ pub(crate) struct Link {
 }
 
 impl Link {
-    /// The kind of message that it stands in. `None`: a later release has made it.
-    pub(crate) fn kind(&self) -> Option<KindName> {
-        KindName::from_name(&self.kind)
+    /// The kind that a person leaves by it. `None`: a later release has made it.
+    pub(crate) fn choice(&self) -> Option<KindName> {
+        KindName::from_name(&self.kind).map(KindName::choice)
     }
 
     /// The language of that message.
@@ -100,7 +100,7 @@ pub(crate) struct LinkSigner {
 }
 
 impl LinkSigner {
-    /// The URL of a link about a message. `None`: the person's name is too long.
+    /// The URL of a link in a message of this kind. `None`: the person's name is too long.
     pub(crate) fn url(
         &self,
         purpose: Purpose,
@@ -112,7 +112,7 @@ impl LinkSigner {
         let link = Link {
             purpose,
             person: super::person_id(person)?,
-            kind: kind.as_str().to_owned(),
+            kind: kind.choice().as_str().to_owned(),
             language: language.tag().to_owned(),
             booking,
             made_at: self.now,
@@ -291,5 +291,29 @@ mod tests {
             let cut = BASE64_URL_SAFE_NO_PAD.encode(bytes.get(..position).expect("bytes"));
             assert_eq!(read(&cut, &key(1, 1)), None, "{position} bytes");
         }
+    }
+
+    #[test]
+    fn a_link_in_a_grouped_reminder_leaves_reminders() {
+        let signer = LinkSigner {
+            base: "https://links.example".to_owned(),
+            key: key(1, 1),
+            now: DateTime::UNIX_EPOCH,
+        };
+        let english = Language::matching("en").expect("English");
+        for (kind, left) in [
+            (KindName::GroupedReminder, KindName::Reminder),
+            (KindName::Digest, KindName::Digest),
+        ] {
+            let url = signer.url(Purpose::Preferences, "carla", kind, english, None);
+            let url = url.expect("a link");
+            let token = url.rsplit('/').next().expect("a token");
+            let link = read(token, &key(1, 1)).expect("a link");
+            assert_eq!((link.choice(), &*link.kind), (Some(left), left.as_str()));
+        }
+        // By a name that no release has written yet.
+        let mut link = link("carla", None);
+        link.kind = "grouped-reminder".to_owned();
+        assert_eq!(link.choice(), Some(KindName::Reminder));
     }
 }

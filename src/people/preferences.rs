@@ -29,7 +29,7 @@ pub(crate) struct Preferences {
 impl Preferences {
     /// Whether they want this kind of message.
     pub(crate) fn wants(&self, kind: KindName) -> bool {
-        !self.opt_outs.contains(kind.as_str())
+        !self.opt_outs.contains(kind.choice().as_str())
     }
 }
 

@@ -16,7 +16,7 @@ use serde_json::{Value, json};
 use uuid::Uuid;
 
 use crate::app::{App, hours, minutes, noon, skipped};
-use crate::kinds::all_kinds;
+use crate::kinds::{all_kinds, day_of};
 use crate::languages::{reminder, tags, written, written_as};
 use crate::notices::{set_start, set_status, switch_on, with_rules};
 use crate::others::find;
@@ -419,8 +419,13 @@ async fn follow_ups_and_expiries_carry_none() {
     for mail in mails {
         assert!(mail.calendar().is_none() && mail.0["Content"]["Simple"].is_object());
     }
-    for kind in [Kind::Expired, Kind::FollowUp] {
-        let facts = reminder("en", noon(), "UTC");
+    let facts = reminder("en", noon(), "UTC");
+    for kind in [
+        Kind::Expired,
+        Kind::FollowUp,
+        Kind::Digest(day_of(&facts, 2)),
+        Kind::GroupedReminder(day_of(&facts, 0)),
+    ] {
         assert_eq!(written_as(&kind, &facts).calendar, None);
     }
 }

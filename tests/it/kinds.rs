@@ -7,6 +7,7 @@ use booking_automation::messages::{Kind, Message};
 use chrono::{DateTime, TimeDelta, Utc};
 use iso_currency::Currency;
 use serde_json::{Value, json};
+use uuid::Uuid;
 
 use crate::languages::{babel, is_regional, plain_spaces, reminder, tags, written_as};
 
@@ -34,9 +35,10 @@ fn cancelled(by: Option<Canceller>, refund: Option<RefundFacts>) -> Kind {
     Kind::Cancelled { by, refund }
 }
 
-/// A digest: this booking, another one of an hour and a half that is online, and two more.
-pub fn digest_of(facts: &BookingFacts) -> Kind {
+/// A day: this booking, another one of an hour and a half that is online, and others.
+pub fn day_of(facts: &BookingFacts, others: usize) -> DayFacts {
     let later = BookingFacts {
+        booking_id: Uuid::from_u128(facts.booking_id.as_u128() + 1),
         starts_at: facts.starts_at + TimeDelta::minutes(90),
         duration_minutes: Some(90),
         is_online: true,
@@ -44,11 +46,20 @@ pub fn digest_of(facts: &BookingFacts) -> Kind {
             .or(Some("https://studio.example/join".to_owned())),
         ..facts.clone()
     };
-    Kind::Digest(DayFacts {
+    DayFacts {
         date: starts_at().date_naive(),
         bookings: vec![facts.clone(), later],
-        others: 2,
-    })
+        others,
+    }
+}
+
+/// The kind, with this booking as the first one of its day if it is about a day.
+pub fn about(kind: &Kind, facts: &BookingFacts) -> Kind {
+    match kind {
+        Kind::Digest(day) => Kind::Digest(day_of(facts, day.others)),
+        Kind::GroupedReminder(day) => Kind::GroupedReminder(day_of(facts, day.others)),
+        kind => kind.clone(),
+    }
 }
 
 pub fn all_kinds() -> Vec<Kind> {
@@ -59,7 +70,8 @@ pub fn all_kinds() -> Vec<Kind> {
         cancelled(Some(Canceller::Customer), Some(half())),
         Kind::Expired,
         Kind::FollowUp,
-        digest_of(&booking("en", "provider")),
+        Kind::Digest(day_of(&booking("en", "provider"), 2)),
+        Kind::GroupedReminder(day_of(&booking("en", "provider"), 0)),
     ]
 }
 
@@ -81,7 +93,8 @@ fn each_kind_matches_its_snapshot_in_each_language_and_two_zones() {
         let mut mails = Vec::new();
         for kind in all_kinds() {
             for audience in ["customer", "provider"] {
-                let mail = written_as(&kind, &booking(tag, audience));
+                let facts = booking(tag, audience);
+                let mail = written_as(&about(&kind, &facts), &facts);
                 mails.push(format!("{}\n{}\n\n{}", mail.subject, mail.short, mail.text));
             }
         }
@@ -398,10 +411,7 @@ fn with_text(tag: &str, kind: &Kind, text: &str, is_at_place: bool) -> Message {
         attendance_link: None,
         ..booking(tag, "customer")
     };
-    match kind {
-        Kind::Digest(_) => written_as(&digest_of(&facts), &facts),
-        kind => written_as(&kind, &facts),
-    }
+    written_as(&about(&kind, &facts), &facts)
 }
 
 #[test]

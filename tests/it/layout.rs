@@ -9,11 +9,11 @@ use booking_automation::messages::facts::BookingFacts;
 use booking_automation::messages::languages::Language;
 use booking_automation::messages::settings::MessageSettings;
 use booking_automation::messages::wording::Wording;
-use booking_automation::messages::{Kind, Message, render};
+use booking_automation::messages::{Message, render};
 use serde_json::{Value, json};
 
 use crate::app::skipped;
-use crate::kinds::{all_kinds, booking, digest_of};
+use crate::kinds::{about, all_kinds, booking};
 use crate::others::find;
 
 fn settings() -> MessageSettings {
@@ -47,13 +47,12 @@ fn mails() -> Vec<(String, Message)> {
                         with_name: name(&facts.with_name),
                         place: name(&facts.place),
                         is_online,
+                        attendance_link: is_online
+                            .then(|| "https://studio.example/a/token".to_owned()),
                         meeting_link: Some("https://studio.example/join?a=1&b=2".to_owned()),
                         ..facts
                     };
-                    let kind = match &kind {
-                        Kind::Digest(_) => digest_of(&facts),
-                        kind => kind.clone(),
-                    };
+                    let kind = about(&kind, &facts);
                     let name = format!("{tag} {kind:?} {text:?} {is_online}");
                     mails.push((
                         name,

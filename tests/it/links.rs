@@ -277,6 +277,8 @@ async fn people_choose_kinds_and_language_on_their_page() {
     );
     let page = post(&server, &path, &choice).await;
     assert_page(&page, 200);
+    let boxes = page.body.matches("name=\"wants-").count();
+    assert_eq!(boxes, 7, "a grouped reminder is a reminder: {}", page.body);
     assert!(
         page.body.contains("Ihre Auswahl ist gespeichert."),
         "{}",

@@ -37,6 +37,7 @@ mod erasure;
 mod failures;
 mod feed;
 mod feedback;
+mod grouped_reminder;
 mod guarantees;
 mod histories;
 mod housekeeping;

@@ -81,7 +81,7 @@ fn answer(person: &str, preferences: &Preferences) -> Value {
 }
 
 fn parse(body: &BodyParams) -> Result<Preferences, Problem> {
-    let kinds: Vec<_> = KindName::ALL.iter().map(|kind| kind.as_str()).collect();
+    let kinds: Vec<_> = KindName::choices().map(KindName::as_str).collect();
     let channels = body.optional_names("channels", &CHANNELS)?;
     if channels.as_ref().is_some_and(Vec::is_empty) {
         return Err(malformed(

@@ -65,11 +65,14 @@ impl Change {
     /// `None`: the form is neither of a mail reader's nor the page's own.
     fn of(form: &Form, link: &Link) -> Option<Self> {
         if form.value("List-Unsubscribe") == Some("One-Click") {
-            return link.kind().map(Self::Leave);
+            return link.choice().map(Self::Leave);
         }
         // A kind that the page did not show stays as it is.
         let shown = form.value("shown").unwrap_or_default().split_whitespace();
-        let shown: Vec<_> = shown.filter_map(KindName::from_name).collect();
+        let shown: Vec<_> = shown
+            .filter_map(KindName::from_name)
+            .filter(|kind| kind.is_choice())
+            .collect();
         if shown.is_empty() {
             return None;
         }
@@ -192,11 +195,11 @@ impl Choices {
         language: &'static Language,
     ) -> std::result::Result<Self, TextError> {
         let mut kinds = Vec::new();
-        for kind in KindName::ALL {
+        for kind in KindName::choices() {
             kinds.push(KindChoice {
-                name: *kind,
-                label: label(language, *kind)?,
-                is_wanted: preferences.wants(*kind),
+                name: kind,
+                label: label(language, kind)?,
+                is_wanted: preferences.wants(kind),
             });
         }
         let mut languages = Vec::new();
@@ -207,7 +210,7 @@ impl Choices {
                 is_selected: one.tag() == language.tag(),
             });
         }
-        let left = link.kind().filter(|kind| preferences.wants(*kind));
+        let left = link.choice().filter(|kind| preferences.wants(*kind));
         let unsubscribe = match left {
             Some(kind) => {
                 let kind = label(language, kind)?;

@@ -34,7 +34,9 @@ impl Method {
         match kind {
             KindName::Reminder | KindName::Confirmed | KindName::Rescheduled => Some(Self::Request),
             KindName::Cancelled => Some(Self::Cancel),
-            KindName::Expired | KindName::FollowUp | KindName::Digest => None,
+            // Of several bookings: an invitation has one.
+            KindName::GroupedReminder | KindName::Digest => None,
+            KindName::Expired | KindName::FollowUp => None,
         }
     }
 

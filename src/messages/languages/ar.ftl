@@ -107,6 +107,26 @@ reminder-subject = تذكير: { $service } { $starts-in }، { $when }
 reminder-opening = يبدأ موعد { $booking } { $starts-in }.
 reminder-short = تذكير: { $booking } { $starts-in }، { $when }
 
+## The reminder of several bookings of a day
+
+grouped-reminder-subject = { $count ->
+    [zero] تذكير: { $count } حجز يوم { $day }
+    [one] تذكير: حجز واحد يوم { $day }
+    [two] تذكير: حجزان يوم { $day }
+    [few] تذكير: { $count } حجوزات يوم { $day }
+    [many] تذكير: { $count } حجزًا يوم { $day }
+   *[other] تذكير: { $count } حجز يوم { $day }
+}
+grouped-reminder-opening = { $count ->
+    [zero] نذكّرك بأن لديك { $count } حجز في هذا اليوم: { $day }.
+    [one] نذكّرك بأن لديك حجزًا واحدًا في هذا اليوم: { $day }.
+    [two] نذكّرك بأن لديك حجزين في هذا اليوم: { $day }.
+    [few] نذكّرك بأن لديك { $count } حجوزات في هذا اليوم: { $day }.
+    [many] نذكّرك بأن لديك { $count } حجزًا في هذا اليوم: { $day }.
+   *[other] نذكّرك بأن لديك { $count } حجز في هذا اليوم: { $day }.
+}
+grouped-reminder-short = { grouped-reminder-subject }؛ الأول: { $first }، { $booking }
+
 ## Confirmed
 
 confirmed-subject = تأكيد الحجز: { $booking }، { $when }

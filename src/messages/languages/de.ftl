@@ -112,6 +112,18 @@ reminder-subject = Erinnerung: { $service } { $starts-in }, { $when }
 reminder-opening = { $booking } beginnt { $starts-in }.
 reminder-short = Erinnerung: { $booking } { $starts-in }, { $when }
 
+## The reminder of several bookings of a day
+
+grouped-reminder-subject = { $count ->
+    [one] Erinnerung: 1 Buchung am { $day }
+   *[other] Erinnerung: { $count } Buchungen am { $day }
+}
+grouped-reminder-opening = { $count ->
+    [one] wir erinnern Sie an Ihre Buchung am { $day }.
+   *[other] wir erinnern Sie an Ihre { $count } Buchungen am { $day }.
+}
+grouped-reminder-short = { grouped-reminder-subject }; als Erstes: { $first }, { $booking }
+
 ## Confirmed
 
 confirmed-subject = Buchung bestätigt: { $booking }, { $when }

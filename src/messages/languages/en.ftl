@@ -116,6 +116,18 @@ reminder-subject = Reminder: { $service } { $starts-in }, { $when }
 reminder-opening = { $booking } starts { $starts-in }.
 reminder-short = Reminder: { $booking } { $starts-in }, { $when }
 
+## The reminder of several bookings of a day
+
+grouped-reminder-subject = { $count ->
+    [one] Reminder: 1 booking on { $day }
+   *[other] Reminder: { $count } bookings on { $day }
+}
+grouped-reminder-opening = { $count ->
+    [one] This is a reminder of your booking on { $day }.
+   *[other] This is a reminder of your { $count } bookings on { $day }.
+}
+grouped-reminder-short = { grouped-reminder-subject }; first: { $first }, { $booking }
+
 ## Confirmed
 
 confirmed-subject = Booking confirmed: { $booking }, { $when }

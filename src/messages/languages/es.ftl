@@ -112,6 +112,18 @@ reminder-subject = Recordatorio: { $service } { $starts-in }, { $when }
 reminder-opening = { $booking } empieza { $starts-in }.
 reminder-short = Recordatorio: { $booking } { $starts-in }, { $when }
 
+## The reminder of several bookings of a day
+
+grouped-reminder-subject = { $count ->
+    [one] Recordatorio: { $count } reserva para el { $day }
+   *[other] Recordatorio: { $count } reservas para el { $day }
+}
+grouped-reminder-opening = { $count ->
+    [one] Le recordamos que tiene una reserva para el { $day }.
+   *[other] Le recordamos que tiene { $count } reservas para el { $day }.
+}
+grouped-reminder-short = { grouped-reminder-subject }; la primera: { $first }, { $booking }
+
 ## Confirmed
 
 confirmed-subject = Reserva confirmada: { $booking }, { $when }

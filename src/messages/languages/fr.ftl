@@ -112,6 +112,18 @@ reminder-subject = Rappel{ "\u00A0" }: { $service } { $starts-in }, { $when }
 reminder-opening = { $booking } commence { $starts-in }.
 reminder-short = Rappel{ "\u00A0" }: { $booking } { $starts-in }, { $when }
 
+## The reminder of several bookings of a day
+
+grouped-reminder-subject = { $count ->
+    [one] Rappel{ "\u00A0" }: { $count } réservation le { $day }
+   *[other] Rappel{ "\u00A0" }: { $count } réservations le { $day }
+}
+grouped-reminder-opening = { $count ->
+    [one] Pour rappel, vous avez { $count } réservation le { $day }.
+   *[other] Pour rappel, vous avez { $count } réservations le { $day }.
+}
+grouped-reminder-short = { grouped-reminder-subject }{ "\u00A0" }; la première{ "\u00A0" }: { $first }, { $booking }
+
 ## Confirmed
 
 confirmed-subject = Réservation confirmée{ "\u00A0" }: { $booking }, { $when }

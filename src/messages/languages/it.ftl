@@ -112,6 +112,18 @@ reminder-subject = Promemoria: { $service } { $starts-in }, { $when }
 reminder-opening = { $booking } inizia { $starts-in }.
 reminder-short = Promemoria: { $booking } { $starts-in }, { $when }
 
+## The reminder of several bookings of a day
+
+grouped-reminder-subject = { $count ->
+    [one] Promemoria: { $count } prenotazione per { $day }
+   *[other] Promemoria: { $count } prenotazioni per { $day }
+}
+grouped-reminder-opening = { $count ->
+    [one] Le ricordiamo che ha una prenotazione per { $day }.
+   *[other] Le ricordiamo che ha { $count } prenotazioni per { $day }.
+}
+grouped-reminder-short = { grouped-reminder-subject }; la prima: { $first }, { $booking }
+
 ## Confirmed
 
 confirmed-subject = Prenotazione confermata: { $booking }, { $when }

@@ -83,6 +83,16 @@ reminder-subject = リマインダー：{ $service }（{ $starts-in }）{ $when 
 reminder-opening = { $booking }の開始は{ $starts-in }です。
 reminder-short = リマインダー：{ $booking }の開始は{ $starts-in }です。{ $when }
 
+## The reminder of several bookings of a day
+
+grouped-reminder-subject = { $count ->
+   *[other] リマインダー：{ $day }のご予約（{ $count }件）
+}
+grouped-reminder-opening = { $count ->
+   *[other] { $day }のご予約（{ $count }件）を改めてご案内いたします。
+}
+grouped-reminder-short = { grouped-reminder-subject }。最初のご予約：{ $first } { $booking }
+
 ## Confirmed
 
 confirmed-subject = ご予約確定：{ $booking } { $when }

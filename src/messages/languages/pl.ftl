@@ -118,6 +118,22 @@ reminder-subject = Przypomnienie: { $service } { $starts-in }, { $when }
 reminder-opening = { $booking } zaczyna się { $starts-in }.
 reminder-short = Przypomnienie: { $booking } { $starts-in }, { $when }
 
+## The reminder of several bookings of a day
+
+grouped-reminder-subject = { $count ->
+    [one] Przypomnienie o { $count } rezerwacji: { $day }
+    [few] Przypomnienie o { $count } rezerwacjach: { $day }
+    [many] Przypomnienie o { $count } rezerwacjach: { $day }
+   *[other] Przypomnienie o { $count } rezerwacji: { $day }
+}
+grouped-reminder-opening = { $count ->
+    [one] Przypominamy o rezerwacji na ten dzień: { $day }.
+    [few] Przypominamy o { $count } rezerwacjach na ten dzień: { $day }.
+    [many] Przypominamy o { $count } rezerwacjach na ten dzień: { $day }.
+   *[other] Przypominamy o { $count } rezerwacji na ten dzień: { $day }.
+}
+grouped-reminder-short = { grouped-reminder-subject }; pierwsza: { $first }, { $booking }
+
 ## Confirmed
 
 confirmed-subject = Rezerwacja potwierdzona: { $booking }, { $when }

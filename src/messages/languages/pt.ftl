@@ -112,6 +112,18 @@ reminder-subject = Lembrete: { $service } { $starts-in }, { $when }
 reminder-opening = { $booking } começa { $starts-in }.
 reminder-short = Lembrete: { $booking } { $starts-in }, { $when }
 
+## The reminder of several bookings of a day
+
+grouped-reminder-subject = { $count ->
+    [one] Lembrete de { $count } reserva: { $day }
+   *[other] Lembrete de { $count } reservas: { $day }
+}
+grouped-reminder-opening = { $count ->
+    [one] Lembramos que você tem { $count } reserva neste dia: { $day }.
+   *[other] Lembramos que você tem { $count } reservas neste dia: { $day }.
+}
+grouped-reminder-short = { grouped-reminder-subject }; a primeira: { $first }, { $booking }
+
 ## Confirmed
 
 confirmed-subject = Reserva confirmada: { $booking }, { $when }

@@ -83,6 +83,16 @@ reminder-subject = 提醒：{ $service }{ $starts-in }开始，{ $when }
 reminder-opening = { $booking }{ $starts-in }开始。
 reminder-short = 提醒：{ $booking }{ $starts-in }开始，{ $when }
 
+## The reminder of several bookings of a day
+
+grouped-reminder-subject = { $count ->
+   *[other] 提醒：{ $day }共有{ $count }个预约
+}
+grouped-reminder-opening = { $count ->
+   *[other] 谨提醒您，{ $day }您共有{ $count }个预约。
+}
+grouped-reminder-short = { grouped-reminder-subject }。首个预约：{ $first }，{ $booking }
+
 ## Confirmed
 
 confirmed-subject = 预约已确认：{ $booking }，{ $when }

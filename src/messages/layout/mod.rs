@@ -1,11 +1,15 @@
 //! The one layout of all messages, as text and as HTML, with the same facts.
 
+use std::slice;
+
 use askama::Template;
 
+use crate::messages::kind_name::KindName;
 use crate::messages::languages::{Language, TextError};
 use crate::messages::phrases::{Phrases, is_safe};
 use crate::messages::plain_text::whole_link;
 use crate::messages::settings::{Look, MessageSettings};
+use crate::messages::zones::iana_names;
 use crate::messages::{Draft, ListedDay, Message, RenderError};
 
 #[derive(Template)]
@@ -47,8 +51,8 @@ struct Fact {
     label: String,
     lines: Vec<String>,
     style: Style,
-    /// Of a booking of a list: how to join it.
-    join: Option<Link>,
+    /// Of a booking of a list: how to join it, whether the customer will come, and its page.
+    links: Vec<Link>,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -72,13 +76,16 @@ pub(super) fn lay_out(
 ) -> Result<Message, RenderError> {
     let language = phrases.language;
     let zones = phrases.text("time-zones", &[])?;
-    let booking = settings
-        .booking_url(phrases.facts.booking_id)
-        .filter(|_| draft.day.is_none());
+    let is_about_one = draft.day.is_none();
+    let booking = (settings.booking_url(phrases.facts.booking_id)).filter(|_| is_about_one);
+    let asks = (phrases.facts.attendance_link.as_deref()).filter(|_| is_about_one);
     let join = phrases.meeting_link().filter(|_| draft.is_ahead);
-    let facts = match &draft.day {
-        Some(day) => facts_of_day(phrases, day)?,
-        None => facts(phrases, &draft)?,
+    let (facts, zone_names) = match &draft.day {
+        Some(day) => (facts_of_day(phrases, day, settings)?, day.zones.clone()),
+        None => (
+            facts(phrases, &draft)?,
+            iana_names(slice::from_ref(&phrases.zones)),
+        ),
     };
     let page = Page {
         language,
@@ -89,7 +96,7 @@ pub(super) fn lay_out(
             None => phrases.text("greeting-nameless", &[])?,
         },
         facts,
-        attendance: attendance(phrases)?,
+        attendance: attendance(phrases, asks)?,
         join: Link::new(phrases, "join", join)?,
         booking: Link::new(phrases, "your-booking", booking)?,
         preferences: Link::new(
@@ -97,7 +104,7 @@ pub(super) fn lay_out(
             "choose-messages",
             phrases.facts.preferences_link.clone(),
         )?,
-        zones: phrases.labelled(&zones, &phrases.zones.iana_names())?,
+        zones: phrases.labelled(&zones, &zone_names)?,
         subject: draft.subject,
         opening: paragraphs(&draft.opening),
     };
@@ -113,12 +120,12 @@ pub(super) fn lay_out(
 }
 
 /// The answers of which a customer chooses one.
-fn attendance(phrases: &Phrases<'_>) -> Result<Vec<Link>, TextError> {
-    let Some(target) = &phrases.facts.attendance_link else {
+fn attendance(phrases: &Phrases<'_>, target: Option<&str>) -> Result<Vec<Link>, TextError> {
+    let Some(target) = target else {
         return Ok(Vec::new());
     };
     let answers = [
-        ("attend", target.clone()),
+        ("attend", target.to_owned()),
         ("cannot-attend", format!("{target}/cancel")),
     ];
     let answers = answers.map(|(label, target)| Link::new(phrases, label, Some(target)));
@@ -161,7 +168,7 @@ fn facts(phrases: &Phrases<'_>, draft: &Draft) -> Result<Vec<Fact>, TextError> {
             label,
             lines,
             style,
-            join: None,
+            links: Vec::new(),
         })
     };
     let mut facts = Vec::new();
@@ -190,12 +197,16 @@ fn facts(phrases: &Phrases<'_>, draft: &Draft) -> Result<Vec<Fact>, TextError> {
 }
 
 /// The day, and each of its bookings by its time.
-fn facts_of_day(phrases: &Phrases<'_>, day: &ListedDay) -> Result<Vec<Fact>, TextError> {
+fn facts_of_day(
+    phrases: &Phrases<'_>,
+    day: &ListedDay,
+    settings: &MessageSettings,
+) -> Result<Vec<Fact>, TextError> {
     let mut facts = vec![Fact {
         label: phrases.text("when", &[])?,
-        lines: vec![day.when.clone()],
+        lines: day.when.clone(),
         style: Style::Important,
-        join: None,
+        links: Vec::new(),
     }];
     for listed in &day.bookings {
         let link = whole_link(listed.meeting_link.as_deref()).filter(|_| listed.place.is_none());
@@ -203,16 +214,20 @@ fn facts_of_day(phrases: &Phrases<'_>, day: &ListedDay) -> Result<Vec<Fact>, Tex
             Some(link) if is_safe(&link) => (Some(link), None),
             link => (None, link),
         };
-        let lines = [
-            Some(listed.booking.clone()),
-            listed.place.clone(),
-            unsafe_link,
-        ];
+        let mut lines = vec![listed.booking.clone()];
+        lines.extend_from_slice(&listed.time_notes);
+        lines.extend([listed.place.clone(), unsafe_link].into_iter().flatten());
+        // A digest is an overview: it leads to no booking.
+        let booking = (settings.booking_url(listed.booking_id))
+            .filter(|_| phrases.kind == KindName::GroupedReminder);
+        let mut links: Vec<_> = Link::new(phrases, "join", safe)?.into_iter().collect();
+        links.extend(attendance(phrases, listed.attendance_link.as_deref())?);
+        links.extend(Link::new(phrases, "your-booking", booking)?);
         facts.push(Fact {
             label: listed.time.clone(),
-            lines: lines.into_iter().flatten().collect(),
+            lines,
             style: Style::Plain,
-            join: Link::new(phrases, "join", safe)?,
+            links,
         });
     }
     Ok(facts)
@@ -254,9 +269,13 @@ impl Page {
         let mut lines = Vec::new();
         for fact in &self.facts {
             if let [first, others @ ..] = &fact.lines[..] {
+                // So that it is plain to which booking each link belongs.
+                if fact.links.len() > 1 {
+                    lines.push(String::new());
+                }
                 lines.push(phrases.labelled(&fact.label, first)?);
                 lines.extend_from_slice(others);
-                if let Some(link) = &fact.join {
+                for link in &fact.links {
                     lines.push(phrases.labelled(&link.label, &link.target)?);
                 }
             }

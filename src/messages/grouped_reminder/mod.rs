@@ -1,0 +1,50 @@
+//! The grouped reminder: several bookings of one day that start soon, in the order of their starts.
+//!
+//! Each time is the one that a reminder of that booking alone puts first: of the place, or of the
+//! recipient if the booking is online. The day is that of the first time.
+
+use crate::messages::Draft;
+use crate::messages::day::{self, DayTexts};
+use crate::messages::facts::{BookingFacts, DayFacts};
+use crate::messages::languages::TextError;
+use crate::messages::phrases::Phrases;
+use crate::messages::plain_text::one_line;
+use crate::messages::times::local_day;
+use crate::messages::zones::Zones;
+
+const TEXTS: DayTexts = DayTexts {
+    subject: "grouped-reminder-subject",
+    opening: "grouped-reminder-opening",
+    short: "grouped-reminder-short",
+};
+
+pub(super) fn draft(phrases: &Phrases<'_>, day: &DayFacts) -> Result<Draft, TextError> {
+    let zones: Vec<_> = (day.bookings.iter())
+        .map(|booking| zones_of(phrases, booking))
+        .collect();
+    let first = zones.first().unwrap_or(&phrases.zones);
+    let date = local_day(phrases.facts.starts_at, &first.first);
+    let mut draft = day::draft(phrases, day, date, &zones, TEXTS)?;
+    if let Some(list) = &mut draft.day
+        && phrases.zones.clocks_change(phrases.facts)
+    {
+        list.when.push(phrases.text("clocks-change", &[])?);
+    }
+    Ok(draft)
+}
+
+/// The zones of a booking, for the recipient of the message: of one at a place, also the recipient's
+/// own; of one online, only that.
+fn zones_of(phrases: &Phrases<'_>, booking: &BookingFacts) -> Zones {
+    let is_at_place = !booking.is_online && one_line(booking.place.as_deref()).is_some();
+    let zones = Zones::between(
+        phrases.facts.timezone.as_deref(),
+        booking.place_timezone.as_deref(),
+        booking.starts_at,
+        is_at_place,
+    );
+    Zones {
+        second: zones.second.filter(|_| is_at_place),
+        ..zones
+    }
+}
