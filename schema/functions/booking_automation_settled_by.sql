@@ -1,5 +1,13 @@
--- The provider's id of a message, if the provider's events show that it accepted the message; else NULL.
+-- The provider's id of a message, if the provider's events show that it accepted the message; else NULL. Its events about a
+-- mail for several are about the message that leads; they count for those that were tried as often.
 CREATE OR REPLACE FUNCTION public.booking_automation_settled_by(event_id uuid)
 RETURNS text LANGUAGE sql STABLE AS $$
-    SELECT (array_agg(f.message_id ORDER BY f.id))[1] FROM public.booking_automation_feedback f WHERE f.event_id = booking_automation_settled_by.event_id
+    SELECT (array_agg(f.message_id ORDER BY f.id))[1]
+      FROM public.booking_automation_feedback f
+     WHERE f.event_id = ANY (ARRAY[
+               booking_automation_settled_by.event_id,
+               (SELECT leader.id
+                  FROM public.booking_automation_events e
+                  JOIN public.booking_automation_events leader ON leader.id = e.led_by AND leader.attempts = e.attempts
+                 WHERE e.id = booking_automation_settled_by.event_id)])
 $$;

@@ -1,7 +1,7 @@
 //! The steps of the schema, in order, and the indexes between them.
 
 /// The steps, in order. A name identifies a step in the database: never change or reuse one.
-pub(crate) const STEPS: [(&str, &str); 7] = [
+pub(crate) const STEPS: [(&str, &str); 8] = [
     (
         "01_base_tables",
         include_str!("../../migrations/01_base_tables.sql"),
@@ -29,6 +29,10 @@ pub(crate) const STEPS: [(&str, &str); 7] = [
     (
         "21_notice_key",
         include_str!("../../migrations/21_notice_key.sql"),
+    ),
+    (
+        "27_groups",
+        include_str!("../../migrations/27_groups.sql"),
     ),
 ];
 
@@ -123,9 +127,9 @@ pub(crate) const REQUIRED: &str = "17_cancellation";
 /// status may still change with time, so they stay small. Those on the audit trail, which triggers
 /// fill in other programs' transactions, serve retention, the list of events, notices (one for each
 /// event, rule, audience and channel), digests (one for each person, day of theirs, rule, audience
-/// and channel), and webhooks: one message for each event and subscription,
+/// and channel), mails for several bookings, and webhooks: one message for each event and subscription,
 /// the messages that wait for each subscription, and the turns of their kinds and attempts.
-pub(crate) const INDEXES: [(&str, &str); 11] = [
+pub(crate) const INDEXES: [(&str, &str); 12] = [
     (
         "booking_automation_confirmed_start",
         "ON public.bookings (scheduled_at) WHERE status = 'confirmed'",
@@ -164,6 +168,10 @@ pub(crate) const INDEXES: [(&str, &str); 11] = [
         "UNIQUE ON public.booking_automation_events (person_id, local_day, rule, \
          audience, channel) \
          WHERE event_type = 'notification_sent' AND person_id IS NOT NULL",
+    ),
+    (
+        "booking_automation_events_led",
+        "ON public.booking_automation_events (led_by) WHERE led_by IS NOT NULL",
     ),
     (
         "booking_automation_events_told",

@@ -10,6 +10,7 @@
 --   $8 the events that claim_candidates.sql locked  $9 their recipients' addresses  $10 hashes of their facts
 --   $11 of the daily digests among them: the start of the day's last booking (NULL: there is none)
 --   $12 the view's own names of their recipients (NULL: the booking's)
+--   $13 without the others of their groups
 WITH clock AS MATERIALIZED (
     SELECT clock_timestamp() AS at
 ), pace AS MATERIALIZED (
@@ -26,7 +27,8 @@ WITH clock AS MATERIALIZED (
     SELECT rule.name FROM public.reminder_rules rule WHERE rule.audience = 'customer' AND to_jsonb(rule) ->> 'asks_attendance' = 'true'
 ), seen AS MATERIALIZED (
     -- The current state of each candidate.
-    SELECT e.id, b.status AS booking_status,
+    SELECT e.id, e.seq, e.status, e.attempts, {group_id} AS group_id, a.address_hash, e.next_attempt_at <= p.at AS is_ready,
+           b.status AS booking_status,
            coalesce(
                CASE WHEN {is_digest} THEN NULL WHEN b.id IS NULL THEN 'deleted' WHEN NOT ({is_live}) THEN 'not_live' END,
                CASE
@@ -57,7 +59,7 @@ WITH clock AS MATERIALIZED (
                                    AND later.audience = e.audience AND later.channel = e.channel AND {may_have_arrived:later}
                                    AND (later.event_type <> 'reminder_sent' OR later.event_data ->> 'told' IS DISTINCT FROM t.told
                                         OR EXISTS (SELECT FROM public.booking_automation_feedback f
-                                                    WHERE f.event_id = later.id AND f.kind IN ('bounced', 'rejected', 'rendering_failed'))))
+                                                    WHERE f.event_id = {mail:later} AND f.kind IN ('bounced', 'rejected', 'rendering_failed'))))
                         ) THEN 'already_told'
                END,
                CASE
@@ -109,6 +111,17 @@ WITH clock AS MATERIALIZED (
            OFFSET 0) AS who
      CROSS JOIN LATERAL ({preferences}) AS own
       LEFT JOIN LATERAL ({notice}) AS notice ON true
+), waiting AS MATERIALIZED (
+    -- Mails of which a message is locked, or did not fit into the page.
+    {waiting_groups}
+), due AS MATERIALIZED (
+    -- Messages of one mail, which have been tried together so far. It leaves when one of them is due by itself. The first
+    -- one leads: it is the mail's tag at the provider.
+    SELECT s.*, first_value(s.id) OVER (same ORDER BY s.starts_at, s.seq) AS leader, bool_or(s.is_ready) OVER same AS leaves
+      FROM seen s
+     WHERE s.settled_by IS NULL AND s.not_due IS NULL AND NOT s.exhausted AND s.quiet_until IS NULL
+       AND s.group_id NOT IN (SELECT group_id FROM waiting)
+    WINDOW same AS (PARTITION BY s.group_id, s.status, s.attempts, s.address_hash)
 ), settled AS (
     -- The provider accepted an earlier attempt.
     UPDATE public.booking_automation_events e
@@ -118,7 +131,7 @@ WITH clock AS MATERIALIZED (
            executed_at = p.as_of, lease_until = NULL, next_attempt_at = NULL
       FROM seen s, pace p
      WHERE e.id = s.id AND s.settled_by IS NOT NULL
-       AND e.status IN ('pending', 'sending') AND e.next_attempt_at <= p.at
+       AND e.status IN ('pending', 'sending') AND (s.is_ready OR e.status = 'pending')
     RETURNING e.id
 ), ended AS (
     -- Final: no longer due, or all attempts are used.
@@ -130,7 +143,7 @@ WITH clock AS MATERIALIZED (
            executed_at = p.as_of, lease_until = NULL, next_attempt_at = NULL
       FROM seen s, pace p
      WHERE e.id = s.id AND s.settled_by IS NULL AND (s.not_due IS NOT NULL OR s.exhausted)
-       AND e.status IN ('pending', 'sending') AND e.next_attempt_at <= p.at
+       AND e.status IN ('pending', 'sending') AND (s.is_ready OR e.status = 'pending')
     RETURNING e.id, e.status, e.reason
 ), postponed AS (
     UPDATE public.booking_automation_events e
@@ -144,7 +157,7 @@ WITH clock AS MATERIALIZED (
     -- The lease and the claim number are committed before the first request leaves. A row whose lease ran out had an
     -- unknown outcome.
     UPDATE public.booking_automation_events e
-       SET status = 'sending', claim = e.claim + 1, attempts = e.attempts + 1, reason = NULL,
+       SET status = 'sending', claim = e.claim + 1, attempts = e.attempts + 1, reason = NULL, {set_leader}
            -- What a notice tells now.
            starts_at = s.starts_at,
            lease_until = p.at + make_interval(secs => $4),
@@ -154,15 +167,14 @@ WITH clock AS MATERIALIZED (
                -- Stored before the request leaves. Attempts that tell different things have no digest.
                || jsonb_build_object('told', CASE WHEN e.attempts = 0 OR e.event_data ->> 'told' = s.told THEN s.told END)
                || CASE WHEN s.notice IS NULL THEN '{}' ELSE jsonb_build_object('notice', s.notice) END
-      FROM seen s, pace p
-     WHERE e.id = s.id AND s.settled_by IS NULL AND s.not_due IS NULL AND NOT s.exhausted AND s.quiet_until IS NULL
-       AND e.status IN ('pending', 'sending') AND e.next_attempt_at <= p.at
-    RETURNING e.id, e.booking_id, e.claim, e.attempts, e.rule, e.audience, e.starts_at, e.seq,
+      FROM due s, pace p
+     WHERE e.id = s.id AND s.leaves AND e.status IN ('pending', 'sending')
+    RETURNING e.id, s.leader, e.booking_id, e.claim, e.attempts, e.rule, e.audience, e.starts_at, e.seq,
               s.seconds_left, s.duration_minutes, s.revision, s.notice, s.person_id, s.language, s.timezone,
               s.asks_attendance
 ), paced AS (
     UPDATE public.booking_automation_channels c
-       SET next_at = p.free_at + make_interval(secs => (SELECT count(*) FROM claimed) / $2)
+       SET next_at = p.free_at + make_interval(secs => (SELECT count(*) FROM claimed WHERE id = leader) / $2)
       FROM pace p
      WHERE c.channel = $1
 )
@@ -173,9 +185,10 @@ SELECT extract(epoch FROM p.free_at - p.at)::float8 AS free_in, p.room::float8 A
        (SELECT count(*) FROM settled) AS settled,
        (SELECT count(*) FROM postponed) AS postponed,
        (SELECT coalesce(array_agg(id), '{}') FROM (SELECT id FROM ended UNION ALL SELECT id FROM settled) AS final) AS ended,
-       claimed.id, claimed.booking_id, claimed.claim, claimed.attempts, claimed.rule, claimed.audience, claimed.starts_at,
+       claimed.id, claimed.leader, claimed.booking_id, claimed.claim, claimed.attempts, claimed.rule, claimed.audience, claimed.starts_at,
        claimed.seconds_left, claimed.duration_minutes, claimed.revision, claimed.notice, claimed.person_id,
        claimed.language, claimed.timezone, claimed.asks_attendance, p.as_of
   FROM pace p
   LEFT JOIN claimed ON true
+ -- Who leads comes first of its mail.
  ORDER BY claimed.starts_at <= p.as_of, claimed.starts_at, claimed.seq

@@ -1,7 +1,7 @@
 -- Locks the messages of a page, and hands them over to contacts.sql.
 --   $1 channel  $2 how many, at most  $3 messages per second, of all instances together
 --   $4 seconds of the page: what cannot leave within them is not claimed  $5 only this message (NULL: any)
---   $6 the moment to decide by (NULL: the clock)
+--   $6 the moment to decide by (NULL: the clock)  $7 without the others of their groups
 WITH clock AS MATERIALIZED (
     SELECT clock_timestamp() AS at, coalesce($6, clock_timestamp()) AS as_of
 ), pace AS MATERIALIZED (
@@ -12,16 +12,20 @@ WITH clock AS MATERIALIZED (
 ), at_most AS MATERIALIZED (
     -- While the account cannot send, one message tests whether it can again. No row of the channel: see claim_page.
     SELECT coalesce((SELECT least($2, room, CASE WHEN held THEN 1 END)::bigint FROM pace), 0) AS messages
+), absent AS (
+    -- Before `migrate`, events lack this column. Where they have it, the name means their own.
+    SELECT NULL::uuid AS led_by
 ), urgent AS MATERIALIZED (
     -- New, retried and lease-expired rows, the most urgent start first.
-    SELECT e.id, e.booking_id, e.audience, e.starts_at, e.seq
-      FROM public.booking_automation_events e
-     WHERE {claimable} AND e.channel = $1
-       AND e.starts_at > (SELECT as_of FROM clock) AND e.next_attempt_at <= (SELECT at FROM clock)
-       AND ($5::uuid IS NULL OR e.id = $5)
-     ORDER BY e.starts_at, e.seq
-     LIMIT (SELECT messages FROM at_most)
-       FOR UPDATE SKIP LOCKED
+    SELECT e.* FROM absent CROSS JOIN LATERAL (
+           SELECT e.id, e.booking_id, e.audience, e.starts_at, e.seq, coalesce(led_by, e.id) AS group_id
+             FROM public.booking_automation_events e
+            WHERE {claimable} AND e.channel = $1
+              AND e.starts_at > (SELECT as_of FROM clock) AND e.next_attempt_at <= (SELECT at FROM clock)
+              AND ($5::uuid IS NULL OR e.id = $5)
+            ORDER BY e.starts_at, e.seq
+            LIMIT (SELECT messages FROM at_most)
+              FOR UPDATE SKIP LOCKED) AS e
 ), past AS MATERIALIZED (
     -- What is about a start that has passed.
     SELECT e.id, e.booking_id, e.audience, e.event_type, e.starts_at, e.seq
@@ -32,8 +36,34 @@ WITH clock AS MATERIALIZED (
      ORDER BY e.starts_at, e.seq
      LIMIT $2
        FOR UPDATE SKIP LOCKED
+), groups AS MATERIALIZED (
+    -- The mail of each, by its first message, and its place in the page.
+    SELECT group_id, min(place) AS place
+      FROM (SELECT group_id, row_number() OVER (ORDER BY starts_at, seq) AS place FROM urgent) AS placed
+     WHERE NOT $7 GROUP BY group_id
+), mate_id AS MATERIALIZED (
+    -- What else leaves in these mails: those that are led, and those that lead.
+    SELECT m.id FROM absent CROSS JOIN LATERAL (
+           SELECT e.id FROM public.booking_automation_events e
+            WHERE led_by = ANY (ARRAY(SELECT group_id FROM groups)) AND {claimable}) AS m
+    UNION
+    SELECT e.id FROM public.booking_automation_events e
+     WHERE e.id = ANY (ARRAY(SELECT group_id FROM groups EXCEPT SELECT id FROM urgent)) AND {claimable}
+), mate AS MATERIALIZED (
+    SELECT e.* FROM absent CROSS JOIN LATERAL (
+           SELECT e.id, e.booking_id, e.audience, coalesce(led_by, e.id) AS group_id
+             FROM public.booking_automation_events e
+            WHERE e.id = ANY (ARRAY(SELECT id FROM mate_id EXCEPT SELECT id FROM urgent)) AND e.channel = $1
+            ORDER BY e.starts_at, e.seq
+              FOR UPDATE SKIP LOCKED) AS e
 ), candidate AS MATERIALIZED (
-    SELECT id, booking_id, audience FROM urgent
+    -- Together, since the page may end before its last message: see contacts.sql.
+    SELECT m.id, m.booking_id, m.audience
+      FROM (SELECT id, booking_id, audience, group_id FROM urgent UNION ALL SELECT id, booking_id, audience, group_id FROM mate) AS m
+      LEFT JOIN groups g USING (group_id)
+     ORDER BY g.place
+), page AS MATERIALIZED (
+    SELECT id, booking_id, audience FROM candidate
     UNION ALL
     -- Reminders are not due any more: they are ended, which takes no part of the rate.
     SELECT id, booking_id, audience FROM past WHERE event_type = 'reminder_sent'
@@ -44,4 +74,4 @@ WITH clock AS MATERIALIZED (
 )
 SELECT {hand_over}, {is_liveness_known} AS is_liveness_known,
        array_agg(id) FILTER (WHERE booking_id = '00000000-0000-0000-0000-000000000000') AS digests
-  FROM candidate
+  FROM page

@@ -17,7 +17,7 @@ WITH stored AS MATERIALIZED (
      WHERE {may_have_arrived:o}
        AND (o.rule = e.rule OR n.on_event IS DISTINCT FROM o.event_data -> 'notice' ->> 'on_event')
        AND NOT EXISTS (SELECT FROM public.booking_automation_feedback f
-                        WHERE f.event_id = o.id AND f.kind IN ('bounced', 'rejected', 'rendering_failed') OFFSET 0)
+                        WHERE f.event_id = {mail:o} AND f.kind IN ('bounced', 'rejected', 'rendering_failed') OFFSET 0)
 ), latest AS MATERIALIZED (
     SELECT * FROM said ORDER BY seq DESC LIMIT 1
 ), known AS MATERIALIZED (

@@ -39,6 +39,16 @@ const MAY_HAVE_ARRIVED: &str = "{alias}.attempts > 0
 /// SQL of the end of the quiet hours that the moment of the claim lies in.
 const QUIET_UNTIL: &str = "upper(public.booking_automation_quiet_period(p.as_of, own.quiet_from, \
     own.quiet_until, own.timezone))";
+/// SQL of the groups of which a message that is not final is not among the candidates.
+const WAITING_GROUPS: &str = "SELECT e.led_by AS group_id FROM public.booking_automation_events e
+     WHERE NOT $13 AND e.led_by = ANY (ARRAY(SELECT group_id FROM seen)) AND e.id <> ALL ($8)
+       AND e.status IN ('pending', 'sending')
+    UNION ALL
+    SELECT e.id FROM public.booking_automation_events e
+     WHERE NOT $13 AND e.id = ANY (ARRAY(SELECT group_id FROM seen EXCEPT SELECT id FROM seen))
+       AND e.status IN ('pending', 'sending')";
+/// The same, before `migrate` of 0.3.0.
+const NO_GROUPS: &str = "SELECT NULL::uuid AS group_id WHERE $13 AND false";
 /// What a notice says, before `migrate` of 0.3.0, when there is none.
 const NO_NOTICE: &str = "SELECT NULL::text AS not_due, NULL::jsonb AS facts";
 pub(crate) const CONTACTS: &str = include_str!("contacts.sql");
@@ -67,32 +77,26 @@ fn with_room(sql: &str, rate: &str, seconds: &str) -> String {
 /// SQL of the statement that claims a page.
 pub(crate) fn claim_sql(liveness: Liveness) -> String {
     let sql = with_room(include_str!("claim.sql"), "$2", "$3");
-    let (notice, preferences, digest_person, quiet_until) = match liveness {
-        Liveness::Known | Liveness::Singly => (
-            include_str!("claim_notice.sql"),
-            preferences_sql(true),
-            "e.person_id::text",
-            QUIET_UNTIL,
-        ),
-        Liveness::Unknown => (
-            NO_NOTICE,
-            preferences_sql(false),
-            "NULL",
-            "NULL::timestamptz",
-        ),
-    };
+    let is_known = liveness != Liveness::Unknown;
+    let known = |known, unknown| if is_known { known } else { unknown };
+    let notice = known(include_str!("claim_notice.sql"), NO_NOTICE);
     let latest_revision = liveness.latest_revision("e.booking_id");
     let sql = sql
         .replace("{is_live}", liveness.condition())
         .replace("{latest_revision}", &latest_revision)
         .replace("{notice}", notice)
-        .replace("{preferences}", &preferences)
-        .replace("{digest_person}", digest_person)
-        .replace("{quiet_until}", quiet_until)
+        .replace("{preferences}", &preferences_sql(is_known))
+        .replace("{digest_person}", known("e.person_id::text", "NULL"))
+        .replace("{quiet_until}", known(QUIET_UNTIL, "NULL::timestamptz"))
+        .replace("{waiting_groups}", known(WAITING_GROUPS, NO_GROUPS))
+        .replace("{group_id}", known("coalesce(e.led_by, e.id)", "e.id"))
+        .replace("{set_leader}", known("led_by = nullif(s.leader, e.id),", ""))
         .replace("{is_digest}", is_digest_sql(liveness))
         .replace("{digest_not_due}", not_due_sql(liveness));
     ["later", "o", "c"].iter().fold(sql, |sql, alias| {
         let condition = MAY_HAVE_ARRIVED.replace("{alias}", alias);
+        let mail = known("coalesce({alias}.led_by, {alias}.id)", "{alias}.id");
         sql.replace(&format!("{{may_have_arrived:{alias}}}"), &condition)
+            .replace(&format!("{{mail:{alias}}}"), &mail.replace("{alias}", alias))
     })
 }

@@ -23,7 +23,15 @@ use crate::primitives::email_address::as_sent_to;
 use crate::primitives::errors::redact_addresses;
 
 const FEEDBACK: &str = include_str!("feedback.sql");
-const LOCK_MESSAGE: &str = "SELECT FROM public.booking_automation_events WHERE id = $1 FOR UPDATE";
+/// Locks a message and those that it led, in the order in which outcomes are recorded. Before
+/// `migrate`, events lack the column.
+const LOCK_MAIL: &str = "
+    SELECT FROM public.booking_automation_events
+     WHERE id = ANY (ARRAY(
+           SELECT $1::uuid UNION ALL
+           SELECT led.id FROM (SELECT NULL::uuid AS led_by) AS absent
+            CROSS JOIN LATERAL (SELECT e.id FROM public.booking_automation_events e WHERE led_by = $1) AS led))
+     ORDER BY id FOR UPDATE";
 
 /// SES's name of an event, the object with its details, and our name (SES Developer Guide,
 /// "Contents of event data"). Others (opens, clicks, subscriptions) are not recorded.
@@ -135,7 +143,7 @@ pub(crate) async fn record_ses_event(
             // Locks the message first and then its channel, as a sender does, in separate
             // statements, so that the second transaction sees what the first one wrote.
             let (message, channel, row) = future::join3(
-                transaction.execute(LOCK_MESSAGE, &parameters[..1]),
+                transaction.execute(LOCK_MAIL, &parameters[..1]),
                 outbox::lock_channel(transaction),
                 transaction.query_one(FEEDBACK, &parameters),
             )

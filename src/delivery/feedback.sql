@@ -4,8 +4,14 @@
 WITH ours AS MATERIALIZED (
     -- Other programs and stages may send through the same configuration set. Events of an erased message are not
     -- recorded.
-    SELECT id, booking_id FROM public.booking_automation_events
+    SELECT id, booking_id, attempts FROM public.booking_automation_events
      WHERE id = $1 AND event_type IN ('reminder_sent', 'notification_sent') AND event_data -> 'forgotten' IS NULL
+), mail AS MATERIALIZED (
+    -- It, and the messages that it led. Before `migrate`, events lack the column; where they have it, the name means theirs.
+    SELECT id FROM ours
+    UNION ALL
+    SELECT led.id FROM ours CROSS JOIN (SELECT NULL::uuid AS led_by) AS absent
+     CROSS JOIN LATERAL (SELECT e.id FROM public.booking_automation_events e WHERE led_by = ours.id AND e.attempts = ours.attempts) AS led
 ), recorded AS (
     INSERT INTO public.booking_automation_feedback (event_id, booking_id, kind, message_id, occurred_at, details)
     SELECT id, booking_id, $3, $2, $4, $5 FROM ours
@@ -18,8 +24,8 @@ WITH ours AS MATERIALIZED (
        SET status = 'completed', reason = NULL, error_message = NULL, message_id = $2, next_attempt_at = NULL,
            executed_at = clock_timestamp(), flag_due = public.booking_automation_has_flag(e.rule, e.audience),
            event_data = public.booking_automation_with_attempt(e.event_data, public.booking_automation_settled_attempt(e.attempts, clock_timestamp(), $2))
-      FROM ours
-     WHERE e.id = ours.id AND e.status IN ('pending', 'failed')
+      FROM mail
+     WHERE e.id = mail.id AND e.status IN ('pending', 'failed')
     RETURNING 1
 ), suppressed AS (
     INSERT INTO public.booking_automation_suppressions (address_hash, reason, message_id)

@@ -13,6 +13,7 @@ pub(crate) mod feed;
 pub mod feedback;
 pub mod figures;
 pub(crate) mod flags;
+pub(crate) mod groups;
 pub(crate) mod invitation;
 mod mailer;
 pub(crate) mod outbox;
@@ -146,7 +147,9 @@ fn page_outcomes(
     for (claimed, outcome) in sent {
         let wait = sending::wait_after(outcome, claimed.attempt, mailer);
         outcomes.push(claimed, outcome, wait);
-        tally.add_outcome(claimed.id, outcome);
+        for (id, _) in claimed.events() {
+            tally.add_outcome(id, outcome);
+        }
     }
     outcomes
 }
@@ -185,5 +188,6 @@ fn first_limits(mailer: &Mailer, rate: f64, call: &Call) -> ClaimLimits {
         unknown_wait: mailer.unknown_wait(),
         as_of: call.as_of,
         single: None,
+        alone: false,
     }
 }

@@ -1,6 +1,7 @@
 //! The outbox of reminders and notices: claim a page, hold the channel, count what waits.
 
 use std::collections::{BTreeMap, HashMap};
+use std::iter;
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
@@ -21,8 +22,8 @@ use crate::delivery::figures::Backlog;
 use crate::delivery::recipients::{
     CONTACTS_BYTES, CONTACTS_TIMEOUT, contact_facts, named_person, own_or, told_facts,
 };
-use crate::messages::Kind;
-use crate::messages::facts::{BookingFacts, Canceller};
+use crate::messages::facts::{BookingFacts, Canceller, DayFacts};
+use crate::messages::{Kind, local_day_of};
 use crate::primitives::email_address::as_sent_to;
 use crate::reminders::Reason;
 use crate::reminders::notices::NoticeEvent;
@@ -37,6 +38,8 @@ pub(crate) struct ClaimedMessage {
     pub(crate) id: Uuid,
     /// The fencing token.
     pub(crate) claim: i64,
+    /// The others that leave in this mail: their events and fencing tokens.
+    pub(crate) members: Vec<(Uuid, i64)>,
     /// Which attempt this is, from 1.
     pub(crate) attempt: i32,
     /// Of a notice, with the facts that only it has.
@@ -99,6 +102,8 @@ pub(crate) struct ClaimLimits {
     pub(crate) as_of: Option<DateTime<Utc>>,
     /// Only this message.
     pub(crate) single: Option<Uuid>,
+    /// Each message leaves in a mail of its own.
+    pub(crate) alone: bool,
 }
 
 /// Locks the messages of a page, and reads the contacts view for them, with the settings of the
@@ -114,6 +119,7 @@ pub(crate) async fn lock_candidates(
         (&limits.page.as_secs_f64() as _, Type::FLOAT8),
         (&limits.single as _, Type::UUID),
         (&limits.as_of as _, Type::TIMESTAMPTZ),
+        (&limits.alone as _, Type::BOOL),
     ];
     let limit = CONTACTS_TIMEOUT.min(transaction.statement_timeout());
     let (channel, candidates, contacts) = future::join3(
@@ -212,6 +218,7 @@ pub(crate) async fn claim_page(
         (&facts as _, Type::BYTEA_ARRAY),
         (&last_starts as _, Type::TIMESTAMPTZ_ARRAY),
         (&people as _, Type::TEXT_ARRAY),
+        (&limits.alone as _, Type::BOOL),
     ];
     let sql = claim_sql(candidates.liveness);
     let rows = transaction.query(&sql, &parameters).await?;
@@ -236,11 +243,27 @@ fn page_of(rows: &[Row], candidates: &Candidates) -> MessagePage {
         ended: first.get("ended"),
         postponed: first.get("postponed"),
         held: first.get("held"),
-        messages: rows
-            .iter()
-            .filter_map(|row| ClaimedMessage::of(row, candidates))
-            .collect(),
+        messages: messages_of(rows, candidates),
     }
+}
+
+/// The messages of a page. Who leads precedes those that leave in the same mail.
+fn messages_of(rows: &[Row], candidates: &Candidates) -> Vec<ClaimedMessage> {
+    let mut messages: Vec<ClaimedMessage> = Vec::new();
+    let mut places: HashMap<Uuid, usize> = HashMap::new();
+    for row in rows {
+        let Some(message) = ClaimedMessage::of(row, candidates) else {
+            continue;
+        };
+        match places.get(&row.get::<_, Uuid>("leader")) {
+            Some(place) => messages[*place].add(message),
+            None => {
+                places.insert(message.id, messages.len());
+                messages.push(message);
+            }
+        }
+    }
+    messages
 }
 
 /// Waits for other transactions that claim or settle.
@@ -264,12 +287,38 @@ impl ClaimedMessage {
         Some(Self {
             id,
             claim: row.get("claim"),
+            members: Vec::new(),
             attempt: row.get("attempts"),
             kind,
             person_id: row.get("person_id"),
             asks_attendance: row.get("asks_attendance"),
             facts,
         })
+    }
+
+    /// All that leave in this mail: their events and fencing tokens.
+    pub(crate) fn events(&self) -> impl Iterator<Item = (Uuid, i64)> {
+        iter::once((self.id, self.claim)).chain(self.members.iter().copied())
+    }
+
+    /// Lets another message leave in this mail.
+    fn add(&mut self, member: Self) {
+        self.members.push((member.id, member.claim));
+        let first = self.facts.clone();
+        if let Kind::Reminder = self.kind {
+            self.kind = Kind::GroupedReminder(DayFacts {
+                date: local_day_of(&first),
+                bookings: vec![first],
+                others: 0,
+            });
+        }
+        if let Kind::GroupedReminder(day) = &mut self.kind {
+            // An answer cannot go to several.
+            if member.facts.reply_to != self.facts.reply_to {
+                self.facts.reply_to = None;
+            }
+            day.bookings.push(member.facts);
+        }
     }
 }
 

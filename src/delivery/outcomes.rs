@@ -45,7 +45,7 @@ impl PageOutcomes {
         }
     }
 
-    /// Adds an outcome. `wait` is the time until the next attempt, if there is one.
+    /// Adds the outcome of a mail. `wait` is the time until the next attempt, if there is one.
     pub(crate) fn push(&mut self, claimed: &ClaimedMessage, outcome: &Outcome, wait: Duration) {
         let (name, reason, error, message_id) = match outcome.clone() {
             Outcome::Sent { message_id } => ("completed", None, None, Some(message_id)),
@@ -67,14 +67,16 @@ impl PageOutcomes {
             }
             _ => {}
         }
-        self.ids.push(claimed.id);
-        self.claims.push(claimed.claim);
-        self.outcomes.push(name);
-        self.reasons.push(reason.map(Reason::as_str));
-        self.errors.push(error);
-        self.message_ids.push(message_id);
-        self.waits.push(wait.as_secs_f64());
-        self.zones_unknown.push(claimed.facts.is_zone_unknown());
+        for (id, claim) in claimed.events() {
+            self.ids.push(id);
+            self.claims.push(claim);
+            self.outcomes.push(name);
+            self.reasons.push(reason.map(Reason::as_str));
+            self.errors.push(error.clone());
+            self.message_ids.push(message_id.clone());
+            self.waits.push(wait.as_secs_f64());
+            self.zones_unknown.push(claimed.facts.is_zone_unknown());
+        }
     }
 
     /// The accepted messages: events and the provider's message ids.

@@ -118,6 +118,7 @@ impl<'a> DeliveryPages<'a> {
         let limits = ClaimLimits {
             messages: mark.messages.min(limits.messages),
             single: mark.single,
+            alone: mark.single.is_some(),
             ..limits
         };
         let error = match self.claim_once(&limits).await {
@@ -192,6 +193,7 @@ impl<'a> DeliveryPages<'a> {
     async fn claim_singly(&mut self, limits: &ClaimLimits) -> Result<MessagePage> {
         let single = ClaimLimits {
             messages: 1,
+            alone: true,
             ..*limits
         };
         let error = match self.claim_once(&single).await {

@@ -2,7 +2,6 @@
 //! contacts view cannot be read, that is a failed attempt; where processes end over it, it is given
 //! up.
 
-use std::sync::LazyLock;
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
@@ -10,14 +9,21 @@ use futures_util::future;
 use tokio_postgres::types::Type;
 use uuid::Uuid;
 
+use crate::database::owner_functions::{Liveness, is_known};
 use crate::database::{Result, Transaction};
 use crate::delivery::claim_sql::with_conditions;
 use crate::delivery::outbox::{MAX_ATTEMPTS, lock_channel};
 use crate::delivery::outcomes::RecordedOutcome;
 use crate::reminders::Reason;
 
-static UNPREPARED: LazyLock<String> =
-    LazyLock::new(|| with_conditions(include_str!("unprepared.sql")));
+/// SQL of the statement. A message that was tried alone is in no group any more.
+pub(crate) fn unprepared_sql(liveness: Liveness) -> String {
+    let leaves_group = match liveness {
+        Liveness::Known | Liveness::Singly => "led_by = NULL,",
+        Liveness::Unknown => "",
+    };
+    with_conditions(include_str!("unprepared.sql")).replace("{leaves_group}", leaves_group)
+}
 
 /// Why a message cannot be prepared.
 pub(crate) struct Unprepared<'a> {
@@ -44,11 +50,12 @@ pub(crate) async fn record_unprepared(
         (&unprepared.event_id as _, Type::UUID),
         (&unprepared.reason.as_str() as _, Type::TEXT),
     ];
+    let sql = unprepared_sql(Liveness::of(is_known(transaction).await?));
     // The provider's events are written under the channel's lock: either this statement sees an
     // event, or the event's own statement sees the row as this one left it.
     let (locked, rows) = future::join(
         lock_channel(transaction),
-        transaction.query(&UNPREPARED, &parameters),
+        transaction.query(&sql, &parameters),
     )
     .await;
     locked?;

@@ -40,6 +40,7 @@ WITH clock AS MATERIALIZED (
 UPDATE public.booking_automation_events e
    SET status = j.status, message_id = coalesce(j.settled_by, e.message_id),
        attempts = CASE WHEN j.status = 'completed' THEN e.attempts ELSE least(e.attempts + 1, $3) END, claim = e.claim + 1,
+       {leaves_group}
        reason = CASE WHEN j.status <> 'completed' THEN $6 END,
        error_message = CASE WHEN j.status <> 'completed' THEN $1 END,
        flag_due = j.status = 'completed' AND public.booking_automation_has_flag(e.rule, e.audience),

@@ -4,14 +4,8 @@
 //! decided for all bookings at once, without the view of the contacts.
 
 use crate::database::owner_functions::Liveness;
+use crate::reminders::addresses::with_people;
 
-/// SQL of a relation beside a sub-query of `bookings`: columns that `bookings` may lack. Where it
-/// has them, the names in the sub-query mean its own.
-const ABSENT: &str = "(SELECT NULL::text AS customer_id, NULL::text AS provider_id) AS absent";
-/// SQL of the name of the person whom the rule `r` tells about a booking, in a sub-query beside
-/// [`ABSENT`].
-const PERSON: &str =
-    "CASE r.audience WHEN 'customer' THEN customer_id::text ELSE provider_id::text END";
 /// SQL of a query of the reminders that move to `$1`.
 const EARLY: &str = include_str!("early.sql");
 /// SQL of a query with the columns of [`EARLY`] that has no rows.
@@ -40,10 +34,10 @@ pub(crate) fn with_quiet_hours(sql: &str, liveness: Liveness, since: &str) -> St
         Liveness::Known | Liveness::Singly => (EARLY, QUIET),
         Liveness::Unknown => (NONE_EARLY, "SELECT NULL::timestamptz AS begins_at"),
     };
-    sql.replace("{early}", early)
-        .replace("{quiet}", &quiet.replace("{pair}", "p"))
-        .replace("{person}", PERSON)
-        .replace("{absent}", ABSENT)
+    let sql = sql
+        .replace("{early}", early)
+        .replace("{quiet}", &quiet.replace("{pair}", "p"));
+    with_people(&sql)
         .replace("{since}", since)
 }
 

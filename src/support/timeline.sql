@@ -1,10 +1,17 @@
--- The latest events of one booking, the newest first, each with the provider's later events, the first 50.
+-- The latest events of one booking, the newest first, each with the provider's later events, the first 50, and the booking
+-- whose reminder led the mail.
 --   $1 booking  $2 how many, at most
 SELECT e.id, e.event_type, {event_data} AS event_data, e.scheduled_at, e.executed_at, e.status, e.reason, e.rule, e.audience,
-       e.channel, e.next_attempt_at, e.message_id, e.created_at,
+       e.channel, e.next_attempt_at, e.message_id, e.created_at, leader.booking_id AS sent_with,
        (SELECT jsonb_agg(jsonb_build_object('at', f.occurred_at, 'said', f.kind) ORDER BY f.id)
           FROM (SELECT id, occurred_at, kind FROM public.booking_automation_feedback
-                 WHERE event_id = e.id ORDER BY id LIMIT 50) AS f) AS provider
-  FROM public.booking_automation_events e
- WHERE e.booking_id = $1
- ORDER BY e.seq DESC LIMIT $2
+                 WHERE event_id = ANY (ARRAY[e.id, leader.id]) ORDER BY id LIMIT 50) AS f) AS provider
+  -- Before `migrate`, events lack this column. Where they have it, the name means their own.
+  FROM (SELECT NULL::uuid AS led_by) AS absent
+ CROSS JOIN LATERAL (
+       SELECT e.*, led_by AS leader
+         FROM public.booking_automation_events e
+        WHERE e.booking_id = $1
+        ORDER BY e.seq DESC LIMIT $2) AS e
+  LEFT JOIN public.booking_automation_events leader ON leader.id = e.leader AND leader.attempts = e.attempts AND e.attempts > 0
+ ORDER BY e.seq DESC

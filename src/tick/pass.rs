@@ -19,6 +19,7 @@ use crate::bookings::transitions::{self, Moments, Transitions};
 use crate::database::owner_functions::Liveness;
 use crate::database::{BOOKINGS_LOCK_TIMEOUT, Begin, Database, DatabaseError, Transaction};
 use crate::delivery::figures::{Backlog, ReminderFigures};
+use crate::delivery::groups::group_enqueued;
 use crate::delivery::preparation::DeliveryAccess;
 use crate::primitives::call::Call;
 use crate::reminders::decisions::{self, Decisions};
@@ -313,6 +314,9 @@ async fn advance_and_enqueue(
     } else {
         Decisions::default()
     };
+    if decisions.pending > 0 && liveness != Liveness::Unknown {
+        decisions.pending += group_enqueued(transaction, liveness, as_of, run_id).await?;
+    }
     // Status changes of this pass may be what notices are about.
     if due.notices || due.transitions && liveness != Liveness::Unknown {
         let notices = enqueue_notices(transaction, as_of, run_id).await?;

@@ -3,6 +3,8 @@
 //! Each time is the one that a reminder of that booking alone puts first: of the place, or of the
 //! recipient if the booking is online. The day is that of the first time.
 
+use chrono::NaiveDate;
+
 use crate::messages::Draft;
 use crate::messages::day::{self, DayTexts};
 use crate::messages::facts::{BookingFacts, DayFacts};
@@ -20,7 +22,7 @@ const TEXTS: DayTexts = DayTexts {
 
 pub(super) fn draft(phrases: &Phrases<'_>, day: &DayFacts) -> Result<Draft, TextError> {
     let zones: Vec<_> = (day.bookings.iter())
-        .map(|booking| zones_of(phrases, booking))
+        .map(|booking| zones_of(phrases.facts.timezone.as_deref(), booking))
         .collect();
     let first = zones.first().unwrap_or(&phrases.zones);
     let date = local_day(phrases.facts.starts_at, &first.first);
@@ -33,12 +35,17 @@ pub(super) fn draft(phrases: &Phrases<'_>, day: &DayFacts) -> Result<Draft, Text
     Ok(draft)
 }
 
+pub(super) fn day_of(booking: &BookingFacts) -> NaiveDate {
+    let zones = zones_of(booking.timezone.as_deref(), booking);
+    local_day(booking.starts_at, &zones.first)
+}
+
 /// The zones of a booking, for the recipient of the message: of one at a place, also the recipient's
 /// own; of one online, only that.
-fn zones_of(phrases: &Phrases<'_>, booking: &BookingFacts) -> Zones {
+fn zones_of(timezone: Option<&str>, booking: &BookingFacts) -> Zones {
     let is_at_place = !booking.is_online && one_line(booking.place.as_deref()).is_some();
     let zones = Zones::between(
-        phrases.facts.timezone.as_deref(),
+        timezone,
         booking.place_timezone.as_deref(),
         booking.starts_at,
         is_at_place,

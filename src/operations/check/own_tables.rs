@@ -60,11 +60,15 @@ const OWN_TABLES: &[OwnTable] = &[
                 "21_notice_key",
                 "about uuid, person_id uuid, local_day date",
             ),
+            ("27_groups", "led_by uuid"),
         ],
         ..table("booking_automation_events", "05_own_tables", EVENTS)
     },
     OwnTable {
-        added: &[("26_attendance", "asks_attendance bool")],
+        added: &[
+            ("26_attendance", "asks_attendance bool"),
+            ("27_groups", "group_within interval"),
+        ],
         ..table(
             "reminder_rules",
             "05_own_tables",
