@@ -30,10 +30,7 @@ pub(crate) const STEPS: [(&str, &str); 8] = [
         "21_notice_key",
         include_str!("../../migrations/21_notice_key.sql"),
     ),
-    (
-        "27_groups",
-        include_str!("../../migrations/27_groups.sql"),
-    ),
+    ("27_groups", include_str!("../../migrations/27_groups.sql")),
 ];
 
 /// The steps that come after the indexes, in order.

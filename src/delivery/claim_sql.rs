@@ -90,13 +90,19 @@ pub(crate) fn claim_sql(liveness: Liveness) -> String {
         .replace("{quiet_until}", known(QUIET_UNTIL, "NULL::timestamptz"))
         .replace("{waiting_groups}", known(WAITING_GROUPS, NO_GROUPS))
         .replace("{group_id}", known("coalesce(e.led_by, e.id)", "e.id"))
-        .replace("{set_leader}", known("led_by = nullif(s.leader, e.id),", ""))
+        .replace(
+            "{set_leader}",
+            known("led_by = nullif(s.leader, e.id),", ""),
+        )
         .replace("{is_digest}", is_digest_sql(liveness))
         .replace("{digest_not_due}", not_due_sql(liveness));
     ["later", "o", "c"].iter().fold(sql, |sql, alias| {
         let condition = MAY_HAVE_ARRIVED.replace("{alias}", alias);
         let mail = known("coalesce({alias}.led_by, {alias}.id)", "{alias}.id");
         sql.replace(&format!("{{may_have_arrived:{alias}}}"), &condition)
-            .replace(&format!("{{mail:{alias}}}"), &mail.replace("{alias}", alias))
+            .replace(
+                &format!("{{mail:{alias}}}"),
+                &mail.replace("{alias}", alias),
+            )
     })
 }

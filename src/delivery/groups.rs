@@ -35,7 +35,10 @@ const ZONES: &str = "SELECT person_id, timezone FROM public.booking_automation_p
 pub(crate) fn groups_sql(liveness: Liveness) -> String {
     with_people(GROUPS)
         .replace("{is_live}", liveness.condition())
-        .replace("{latest_revision}", &liveness.latest_revision("c.booking_id"))
+        .replace(
+            "{latest_revision}",
+            &liveness.latest_revision("c.booking_id"),
+        )
         .replace("{hand_over}", HAND_OVER)
 }
 
@@ -206,18 +209,30 @@ async fn join(
     run_id: Uuid,
 ) -> Result<i64> {
     fn column<'a, T>(members: &'a [Member<'_>], value: impl Fn(&'a Reminder) -> T) -> Vec<T> {
-        members.iter().map(|member| value(member.reminder)).collect()
+        members
+            .iter()
+            .map(|member| value(member.reminder))
+            .collect()
     }
     let leaders: Vec<_> = members.iter().map(|member| member.led_by).collect();
     let run_id = run_id.to_string();
     let parameters = [
         (&column(members, |it| it.id) as _, Type::UUID_ARRAY),
         (&leaders as _, Type::UUID_ARRAY),
-        (&column(members, |it| it.facts.booking_id) as _, Type::UUID_ARRAY),
-        (&column(members, |it| it.facts.starts_at) as _, Type::TIMESTAMPTZ_ARRAY),
+        (
+            &column(members, |it| it.facts.booking_id) as _,
+            Type::UUID_ARRAY,
+        ),
+        (
+            &column(members, |it| it.facts.starts_at) as _,
+            Type::TIMESTAMPTZ_ARRAY,
+        ),
         (&column(members, |it| it.revision) as _, Type::INT4_ARRAY),
         (&column(members, |it| &it.rule) as _, Type::TEXT_ARRAY),
-        (&column(members, |it| &it.facts.audience) as _, Type::TEXT_ARRAY),
+        (
+            &column(members, |it| &it.facts.audience) as _,
+            Type::TEXT_ARRAY,
+        ),
         (&column(members, |it| &it.channel) as _, Type::TEXT_ARRAY),
         (&run_id as _, Type::TEXT),
         (&as_of as _, Type::TIMESTAMPTZ),

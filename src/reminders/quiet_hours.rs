@@ -37,8 +37,7 @@ pub(crate) fn with_quiet_hours(sql: &str, liveness: Liveness, since: &str) -> St
     let sql = sql
         .replace("{early}", early)
         .replace("{quiet}", &quiet.replace("{pair}", "p"));
-    with_people(&sql)
-        .replace("{since}", since)
+    with_people(&sql).replace("{since}", since)
 }
 
 /// SQL of a query of the times after `$2` at which a pass decides about reminders of the booking

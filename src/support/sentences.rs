@@ -2,6 +2,7 @@
 
 use chrono::{DateTime, Utc};
 use serde_json::Value;
+use uuid::Uuid;
 
 use crate::bookings::cancellation::tiers::format_moment;
 use crate::delivery::event::EventStatus;
@@ -147,6 +148,11 @@ pub(crate) fn outcome_sentence(subject: &str, status: &str, reason: Option<&str>
         _ if reason.is_some() => format!("{subject} waits for its next attempt: {why}."),
         _ => format!("{subject} waits to be sent."),
     }
+}
+
+/// Of a message that was tried in the mail of another booking's.
+pub(crate) fn shared_mail_sentence(booking_id: Uuid) -> String {
+    format!(" It shared its mail with the reminder of booking {booking_id}.")
 }
 
 /// What a message is planned to become.

@@ -24,7 +24,7 @@ use crate::support::booking_now::{BookingNow, read_booking};
 use crate::support::sentences::{
     AUTOMATION, StatusFacts, attendance_sentence, move_sentence, notice_subject, outcome_sentence,
     planned_reminder_sentence, planned_step_sentence, queued_notice_sentence, reminder_subject,
-    status_sentence, webhook_subject,
+    shared_mail_sentence, status_sentence, webhook_subject,
 };
 
 /// Events of one booking in a timeline, at most: the latest.
@@ -96,6 +96,9 @@ enum EntryKind {
         next_attempt_at: Option<DateTime<Utc>>,
         #[serde(skip_serializing_if = "Option::is_none")]
         message_id: Option<String>,
+        /// The booking whose message led the mail, if it was for several.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        sent_with: Option<Uuid>,
         /// Later events of the provider.
         #[serde(skip_serializing_if = "is_nothing")]
         provider: Value,
@@ -229,13 +232,13 @@ impl Entry {
         let (rule, audience, channel): (String, String, String) =
             (row.get("rule"), row.get("audience"), row.get("channel"));
         let (status, reason): (String, Option<String>) = (row.get("status"), row.get("reason"));
+        let sent_with: Option<Uuid> = row.get("sent_with");
+        let subject = subject(&rule, &audience, &channel);
+        let mut text = outcome_sentence(&subject, &status, reason.as_deref());
+        text += &sent_with.map(shared_mail_sentence).unwrap_or_default();
         Self {
             at: finite(row, "executed_at").or_else(|| finite(row, "created_at")),
-            text: outcome_sentence(
-                &subject(&rule, &audience, &channel),
-                &status,
-                reason.as_deref(),
-            ),
+            text,
             what: EntryKind::Message {
                 event_id: Some(row.get("id")),
                 rule,
@@ -247,6 +250,7 @@ impl Entry {
                 attempts: json(row, "event_data")["attempts"].clone(),
                 next_attempt_at: finite(row, "next_attempt_at"),
                 message_id: row.get("message_id"),
+                sent_with,
                 provider: json(row, "provider"),
             },
         }
@@ -367,6 +371,7 @@ impl EntryKind {
             attempts: Value::Null,
             next_attempt_at: None,
             message_id: None,
+            sent_with: None,
             provider: Value::Null,
         }
     }

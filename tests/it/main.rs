@@ -38,6 +38,7 @@ mod failures;
 mod feed;
 mod feedback;
 mod grouped_reminder;
+mod groups;
 mod guarantees;
 mod histories;
 mod housekeeping;

@@ -1,0 +1,467 @@
+//! One mail for several: reminders of a person's bookings of one day leave together.
+
+use chrono::{DateTime, Duration, Utc};
+use uuid::Uuid;
+
+use crate::app::{App, connect, hours, minutes, noon};
+use crate::feedback::ses_event;
+use crate::runtime_api::Instance;
+use crate::ses::{Answer, Mail};
+use crate::status::{ask, support};
+
+/// Confirmed bookings at these hours after noon.
+async fn bookings_after<const N: usize>(app: &App, starts: [i64; N]) -> [Uuid; N] {
+    let mut ids = [Uuid::nil(); N];
+    for (id, start) in ids.iter_mut().zip(starts) {
+        *id = app.confirmed(noon() + hours(start)).await;
+    }
+    ids
+}
+
+/// How many bookings each mail lists, by the links to their pages.
+fn listed(app: &App) -> Vec<usize> {
+    let bookings = |mail: Mail| mail.text().matches("https://bookings.example/").count();
+    app.ses.mails().into_iter().map(bookings).collect()
+}
+
+async fn app_with_pages() -> App {
+    let mut app = App::new().await;
+    let page = "https://bookings.example".to_owned();
+    app.env.insert("PUBLIC_URL", page);
+    app.sql("UPDATE reminder_rules SET group_within = '12 hours'", &[])
+        .await;
+    app
+}
+
+/// The reminders of all bookings by their starts: `status reason attempts`.
+async fn outcomes(app: &App) -> Vec<String> {
+    let sql = "SELECT concat_ws(' ', status, reason, attempts) FROM booking_automation_events
+                WHERE event_type = 'reminder_sent' ORDER BY starts_at, seq";
+    app.column(sql, &[]).await
+}
+
+async fn event_of(app: &App, booking: Uuid) -> String {
+    let sql = "SELECT id::text FROM booking_automation_events WHERE booking_id = $1 AND event_type = 'reminder_sent'";
+    app.one(sql, &[&booking]).await.get(0)
+}
+
+async fn cancel(app: &App, booking: Uuid) {
+    let sql = "UPDATE bookings SET status = 'cancelled' WHERE id = $1";
+    app.sql(sql, &[&booking]).await;
+}
+
+#[tokio::test]
+async fn bookings_of_one_day_leave_in_one_mail() {
+    let mut app = app_with_pages().await;
+    // In Vienna: March 2 at 13:00, 14:00 and 19:00, and March 3 at 01:00.
+    let ids = bookings_after(&app, [24, 25, 30, 36]).await;
+    let summary = app.run(noon()).await;
+    assert_eq!(summary["reminders"]["sent"], 3, "{summary}");
+    let mails = app.ses.mails();
+    let [mail] = &mails[..] else {
+        panic!("{} mails", mails.len());
+    };
+    assert!(mail.subject().contains("3 bookings"), "{}", mail.subject());
+    let places = ids.map(|id| mail.text().find(&id.to_string()));
+    assert!(
+        places[0].is_some() && places[0] < places[1] && places[1] < places[2],
+        "{}",
+        mail.text()
+    );
+    assert_eq!((places[3], mail.calendar().is_some()), (None, false));
+    assert_eq!(mail.event_id(), event_of(&app, ids[0]).await);
+    let message_ids = "SELECT DISTINCT message_id FROM booking_automation_events WHERE event_type = 'reminder_sent'";
+    assert_eq!(app.column(message_ids, &[]).await.len(), 1);
+    // Each has its own row, due at its own time.
+    let due =
+        "SELECT concat_ws(' ', to_char(scheduled_at AT TIME ZONE 'UTC', 'HH24:MI'), status, reason)
+                 FROM booking_automation_events WHERE event_type = 'reminder_sent' ORDER BY 1";
+    assert_eq!(
+        app.column(due, &[]).await,
+        ["12:00 completed", "13:00 completed", "18:00 completed"]
+    );
+    // The flag of each booking, and why it got no mail of its own.
+    let flags = "SELECT count(*) FROM bookings WHERE reminder_24h_sent";
+    assert_eq!(app.one(flags, &[]).await.get::<_, i64>(0), 3);
+    app.ses.clear();
+    for later in [1, 6] {
+        app.run(noon() + hours(later)).await;
+    }
+    assert_eq!(app.ses.mails().len(), 0);
+    app.run(noon() + hours(12)).await;
+    assert_eq!(listed(&app), [1]);
+    let server = support(&mut app, noon() + hours(13)).await;
+    let path = format!("/bookings/{}/timeline", ids[1]);
+    let timeline = ask(&server, "GET", &path, &[], b"").await.json();
+    let entry = (timeline["happened"].as_array().unwrap().iter())
+        .find(|entry| entry["kind"] == "message")
+        .unwrap();
+    assert_eq!(entry["sent_with"], ids[0].to_string(), "{entry}");
+    let said = format!(
+        "was sent. It shared its mail with the reminder of booking {}.",
+        ids[0]
+    );
+    assert!(entry["text"].as_str().unwrap().ends_with(&said), "{entry}");
+}
+
+#[tokio::test]
+async fn a_rule_says_how_far_apart_they_may_be() {
+    for (within, mails) in [
+        ("12 hours", vec![3]),
+        ("6 hours", vec![3]),
+        ("2 hours", vec![2, 1]),
+        ("0", vec![1, 1, 1]),
+    ] {
+        let app = app_with_pages().await;
+        let sql = "UPDATE reminder_rules SET group_within = $1::text::interval";
+        app.sql(sql, &[&within]).await;
+        bookings_after(&app, [24, 25, 30]).await;
+        for later in [0, 1, 6] {
+            app.run(noon() + hours(later)).await;
+        }
+        assert_eq!(listed(&app), mails, "{within}");
+    }
+    // A reminder close to the start leaves by itself.
+    let app = app_with_pages().await;
+    let sql = "UPDATE reminder_rules SET lead = '11 hours' WHERE name = '24h'";
+    app.sql(sql, &[]).await;
+    app.sql(
+        "UPDATE reminder_rules SET effective_from = '-infinity'",
+        &[],
+    )
+    .await;
+    bookings_after(&app, [11, 12]).await;
+    app.run(noon()).await;
+    assert_eq!(listed(&app), [1]);
+}
+
+#[tokio::test]
+async fn only_reminders_of_one_person_at_one_address_leave_together() {
+    let mut app = app_with_pages().await;
+    let [first] = bookings_after(&app, [24]).await;
+    let usual = app.customer;
+    app.customer = app
+        .person("Other", Some("other@customers.example"), "Europe/Vienna")
+        .await;
+    bookings_after(&app, [24, 25]).await;
+    app.customer = usual;
+    let [elsewhere] = bookings_after(&app, [26]).await;
+    app.db
+        .batch_execute(&format!(
+            "ALTER VIEW booking_automation_contacts RENAME TO theirs;
+             CREATE VIEW booking_automation_contacts AS
+             SELECT booking_id, audience, CASE booking_id WHEN '{elsewhere}' THEN 'work@customers.example' ELSE email END AS email,
+                    name, timezone, service, with_name, place, meeting_link, is_online, place_timezone FROM theirs"
+        ))
+        .await
+        .unwrap();
+    app.run(noon()).await;
+    let mut mails: Vec<_> = (app.ses.mails().iter())
+        .map(|mail| {
+            (
+                mail.to().to_owned(),
+                mail.text().contains(&first.to_string()),
+            )
+        })
+        .collect();
+    mails.sort();
+    assert_eq!(mails.len(), 2, "{mails:?}");
+    let mut sizes = listed(&app);
+    sizes.sort_unstable();
+    assert_eq!(sizes, [1, 2]);
+    assert_eq!(app.reminders(elsewhere).await, Vec::<String>::new());
+    app.ses.clear();
+    app.run(noon() + hours(2)).await;
+    assert_eq!(app.ses.mails()[0].to(), "work@customers.example");
+}
+
+#[tokio::test]
+async fn the_day_is_that_of_the_place_and_online_that_of_the_person() {
+    // 13:00 and 23:00 in Vienna are March 2 in Los Angeles, too; 23:30 and 01:00 are one day there.
+    for (is_online, starts, mails) in [
+        (false, [24 * 60, 34 * 60 + 30], vec![2]),
+        (false, [34 * 60 + 30, 36 * 60], vec![1]),
+        (true, [34 * 60 + 30, 36 * 60], vec![2]),
+    ] {
+        let app = app_with_pages().await;
+        for start in starts {
+            app.confirmed(noon() + minutes(start)).await;
+        }
+        app.sql(
+            "UPDATE users SET timezone = 'America/Los_Angeles' WHERE id = $1",
+            &[&app.customer],
+        )
+        .await;
+        if is_online {
+            app.sql(
+                "UPDATE bookings SET location = NULL, meeting_link = 'https://meet.example/1'",
+                &[],
+            )
+            .await;
+        }
+        app.run(noon() + minutes(starts[0]) - hours(24)).await;
+        assert_eq!(listed(&app), mails, "{is_online} {starts:?}");
+    }
+    // What the person has chosen counts more than the view.
+    let app = app_with_pages().await;
+    app.confirmed(noon() + minutes(34 * 60 + 30)).await;
+    app.confirmed(noon() + minutes(36 * 60)).await;
+    app.sql(
+        "UPDATE bookings SET location = NULL, meeting_link = 'https://meet.example/1'",
+        &[],
+    )
+    .await;
+    app.sql(
+        "INSERT INTO booking_automation_preferences (person_id, timezone) VALUES ($1::uuid::text, 'America/Los_Angeles')",
+        &[&app.customer],
+    )
+    .await;
+    app.run(noon() + minutes(34 * 60 + 30) - hours(24)).await;
+    assert_eq!(listed(&app), [2]);
+}
+
+#[tokio::test]
+async fn who_is_no_longer_due_drops_out_and_another_leads() {
+    let app = app_with_pages().await;
+    let [first, second, third] = bookings_after(&app, [24, 25, 26]).await;
+    app.ses
+        .answer(|_| Answer::Error(429, "TooManyRequestsException", "slower"));
+    app.run(noon()).await;
+    assert_eq!(outcomes(&app).await, ["pending throttled 1"; 3]);
+    app.ses.answer(|_| Answer::Sent);
+    app.ses.clear();
+    cancel(&app, first).await;
+    app.make_claimable().await;
+    app.run(noon() + minutes(2)).await;
+    assert_eq!(listed(&app), [2]);
+    assert_eq!(app.ses.mails()[0].event_id(), event_of(&app, second).await);
+    assert_eq!(
+        outcomes(&app).await,
+        ["skipped cancelled 1", "completed 2", "completed 2"]
+    );
+    let led = "SELECT led_by::text FROM booking_automation_events WHERE booking_id = $1 AND event_type = 'reminder_sent'";
+    assert_eq!(
+        app.column(led, &[&third]).await,
+        [event_of(&app, second).await]
+    );
+    assert_eq!(app.column(led, &[&second]).await, [""]);
+}
+
+#[tokio::test]
+async fn without_its_leader_a_reminder_waits_for_its_own_time() {
+    let app = app_with_pages().await;
+    let [first, second, third] = bookings_after(&app, [24, 26, 28]).await;
+    // The pass is committed, and nothing can be claimed.
+    let holder = connect(&app.url).await;
+    holder
+        .batch_execute("BEGIN; SELECT FROM booking_automation_channels FOR UPDATE")
+        .await
+        .unwrap();
+    app.call(&["run", "--for", "10s", "--as-of", &noon().to_rfc3339()])
+        .await
+        .summary();
+    holder.batch_execute("ROLLBACK").await.unwrap();
+    assert_eq!(outcomes(&app).await, ["pending 0"; 3]);
+    cancel(&app, first).await;
+    app.run(noon() + minutes(1)).await;
+    assert_eq!(app.ses.mails().len(), 0);
+    assert_eq!(
+        outcomes(&app).await,
+        ["skipped cancelled 0", "pending 0", "pending 0"]
+    );
+    // By the clock, it would be two hours later.
+    let due = "UPDATE booking_automation_events SET next_attempt_at = now() WHERE booking_id = $1 AND status = 'pending' AND next_attempt_at > now() + interval '1 hour'";
+    assert_eq!(app.sql(due, &[&second]).await, 1);
+    app.run(noon() + hours(2)).await;
+    assert_eq!(listed(&app), [2]);
+    assert!(app.ses.mails()[0].text().contains(&third.to_string()));
+}
+
+#[tokio::test]
+async fn after_a_doubt_the_same_ones_are_tried_again() {
+    let app = app_with_pages().await;
+    bookings_after(&app, [24, 25]).await;
+    app.ses.answer(|_| Answer::Reset);
+    app.run(noon()).await;
+    assert_eq!(outcomes(&app).await, ["pending unknown 1"; 2]);
+    let tag = app.ses.mails()[0].event_id().to_owned();
+    app.ses.answer(|_| Answer::Sent);
+    app.ses.clear();
+    // Another one of the day, which becomes due now.
+    app.confirmed(noon() + hours(24) + minutes(2)).await;
+    app.make_claimable().await;
+    app.run(noon() + minutes(2)).await;
+    assert_eq!(listed(&app), [2, 1]);
+    assert_eq!(app.ses.mails()[0].event_id(), tag);
+    assert_eq!(
+        outcomes(&app).await,
+        ["completed 2", "completed 1", "completed 2"]
+    );
+}
+
+#[tokio::test]
+async fn the_providers_events_are_about_all_of_a_mail() {
+    let mut app = app_with_pages().await;
+    app.env
+        .insert("SES_CONFIGURATION_SET", "bookings".to_owned());
+    let [first, second] = bookings_after(&app, [24, 25]).await;
+    app.ses.answer(|_| Answer::Reset);
+    app.run(noon()).await;
+    assert_eq!(outcomes(&app).await, ["pending unknown 1"; 2]);
+    let tag = event_of(&app, first).await;
+    let instance = Instance::start(&app).await;
+    instance
+        .invoke(&ses_event("ses-send", &tag, "m-1"))
+        .await
+        .unwrap();
+    assert_eq!(outcomes(&app).await, ["completed 1"; 2]);
+    instance
+        .invoke(&ses_event("ses-bounce", &tag, "m-1"))
+        .await
+        .unwrap();
+    let server = support(&mut app, noon() + hours(1)).await;
+    let path = format!("/bookings/{second}/timeline");
+    let timeline = ask(&server, "GET", &path, &[], b"").await.json();
+    let text = timeline.to_string();
+    assert!(text.contains("bounced") && text.contains("m-1"), "{text}");
+}
+
+#[tokio::test]
+async fn an_event_that_came_before_the_claim_settles_all_of_a_mail() {
+    let app = app_with_pages().await;
+    let [first, _] = bookings_after(&app, [24, 25]).await;
+    app.ses.answer(|_| Answer::Reset);
+    app.run(noon()).await;
+    app.ses.clear();
+    let sql = "INSERT INTO booking_automation_feedback (event_id, booking_id, kind, message_id, occurred_at, details)
+               SELECT id, booking_id, 'sent', 'm-1', now(), '{}' FROM booking_automation_events WHERE booking_id = $1 AND event_type = 'reminder_sent'";
+    app.sql(sql, &[&first]).await;
+    app.make_claimable().await;
+    let summary = app.run(noon() + minutes(2)).await;
+    assert_eq!(summary["reminders"]["sent"], 2, "{summary}");
+    assert_eq!(app.ses.mails().len(), 0);
+    assert_eq!(outcomes(&app).await, ["completed 1"; 2]);
+    // Not of one that was not in that mail.
+    let app = app_with_pages().await;
+    let [first, second] = bookings_after(&app, [24, 25]).await;
+    app.ses.answer(|_| Answer::Reset);
+    app.run(noon()).await;
+    app.sql("UPDATE booking_automation_events SET attempts = 0 WHERE booking_id = $1 AND event_type = 'reminder_sent'", &[&second]).await;
+    app.sql(sql, &[&first]).await;
+    app.ses.clear();
+    app.ses.answer(|_| Answer::Sent);
+    app.make_claimable().await;
+    app.run(noon() + minutes(2)).await;
+    assert_eq!(listed(&app), [1]);
+}
+
+#[tokio::test]
+async fn a_mail_waits_for_a_message_that_is_locked() {
+    let mut app = app_with_pages().await;
+    let [_, second] = bookings_after(&app, [24, 25]).await;
+    app.ses
+        .answer(|_| Answer::Error(429, "TooManyRequestsException", "slower"));
+    app.run(noon()).await;
+    app.ses.answer(|_| Answer::Sent);
+    app.ses.clear();
+    app.customer = app
+        .person("Other", Some("other@customers.example"), "Europe/Vienna")
+        .await;
+    bookings_after(&app, [24]).await;
+    app.make_claimable().await;
+    let holder = connect(&app.url).await;
+    holder.batch_execute("BEGIN").await.unwrap();
+    holder
+        .execute("SELECT FROM booking_automation_events WHERE booking_id = $1 AND event_type = 'reminder_sent' FOR UPDATE", &[&second])
+        .await
+        .unwrap();
+    app.run(noon() + minutes(2)).await;
+    assert_eq!(app.ses.mails()[0].to(), "other@customers.example");
+    assert_eq!(listed(&app), [1]);
+    holder.batch_execute("ROLLBACK").await.unwrap();
+    app.ses.clear();
+    app.run(noon() + minutes(3)).await;
+    assert_eq!(listed(&app), [2]);
+}
+
+#[tokio::test]
+async fn a_booking_that_cannot_be_read_stops_none_of_its_day() {
+    let app = app_with_pages().await;
+    let [_, broken, _] = bookings_after(&app, [24, 25, 26]).await;
+    app.ses
+        .answer(|_| Answer::Error(429, "TooManyRequestsException", "slower"));
+    app.run(noon()).await;
+    app.ses.answer(|_| Answer::Sent);
+    app.ses.clear();
+    app.db
+        .batch_execute(&format!(
+            "ALTER VIEW booking_automation_contacts RENAME TO theirs;
+             CREATE FUNCTION broken(id uuid) RETURNS text LANGUAGE plpgsql AS $$ BEGIN
+                 IF id = '{broken}' THEN RAISE EXCEPTION 'no such person'; END IF;
+                 RETURN 'carla@customers.example';
+             END $$;
+             CREATE VIEW booking_automation_contacts AS
+             SELECT booking_id, audience, public.broken(booking_id) AS email,
+                    name, timezone, service, with_name, place, meeting_link, is_online, place_timezone FROM theirs"
+        ))
+        .await
+        .unwrap();
+    for later in 2..5 {
+        app.make_claimable().await;
+        app.run(noon() + minutes(later)).await;
+    }
+    let outcomes = outcomes(&app).await;
+    assert!(
+        outcomes[0] == "completed 2"
+            && outcomes[1].contains("contacts")
+            && outcomes[2] == "completed 2",
+        "{outcomes:?}"
+    );
+}
+
+#[tokio::test]
+async fn people_who_want_no_reminders_get_no_mail_for_several() {
+    let app = app_with_pages().await;
+    bookings_after(&app, [24, 25]).await;
+    let sql = "INSERT INTO booking_automation_opt_outs (person_id, kind) VALUES ($1::uuid::text, 'reminder')";
+    app.sql(sql, &[&app.customer]).await;
+    app.run(noon()).await;
+    assert_eq!(app.ses.mails().len(), 0);
+    assert_eq!(outcomes(&app).await, ["skipped opted_out 0"; 2]);
+}
+
+#[tokio::test]
+async fn a_long_day_leaves_in_several_mails() {
+    let app = app_with_pages().await;
+    for place in 0..25 {
+        app.confirmed(noon() + hours(24) + minutes(place)).await;
+    }
+    app.run(noon()).await;
+    app.run(noon() + minutes(20)).await;
+    assert_eq!(listed(&app), [20, 5]);
+}
+
+#[tokio::test]
+async fn those_that_are_due_at_once_leave_in_one_mail() {
+    let app = app_with_pages().await;
+    bookings_after(&app, [20, 21, 22]).await;
+    app.run(noon()).await;
+    assert_eq!(listed(&app), [3]);
+    assert_eq!(outcomes(&app).await, ["completed 1"; 3]);
+}
+
+#[tokio::test]
+async fn what_is_moved_or_not_live_does_not_join() {
+    let app = app_with_pages().await;
+    let [_, moved, gone] = bookings_after(&app, [24, 25, 26]).await;
+    cancel(&app, gone).await;
+    let later: DateTime<Utc> = noon() + Duration::days(3);
+    app.sql(
+        "UPDATE bookings SET scheduled_at = $2 WHERE id = $1",
+        &[&moved, &later],
+    )
+    .await;
+    app.run(noon()).await;
+    assert_eq!(listed(&app), [1]);
+    assert_eq!(app.reminders(moved).await, Vec::<String>::new());
+}
