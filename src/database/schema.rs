@@ -124,8 +124,9 @@ pub(crate) const REQUIRED: &str = "17_cancellation";
 /// status may still change with time, so they stay small. Those on the audit trail, which triggers
 /// fill in other programs' transactions, serve retention, the list of events, notices (one for each
 /// event, rule, audience and channel), digests (one for each person, day of theirs, rule, audience
-/// and channel), mails for several bookings, and webhooks: one message for each event and subscription,
-/// the messages that wait for each subscription, and the turns of their kinds and attempts.
+/// and channel), mails for several bookings, and webhooks: one message for each event and
+/// subscription, the messages that wait for each subscription, and the turns of their kinds and
+/// attempts.
 pub(crate) const INDEXES: [(&str, &str); 12] = [
     (
         "booking_automation_confirmed_start",

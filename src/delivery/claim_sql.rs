@@ -39,16 +39,18 @@ const MAY_HAVE_ARRIVED: &str = "{alias}.attempts > 0
 /// SQL of the end of the quiet hours that the moment of the claim lies in.
 const QUIET_UNTIL: &str = "upper(public.booking_automation_quiet_period(p.as_of, own.quiet_from, \
     own.quiet_until, own.timezone))";
-/// SQL of the groups of which a message that is not final is not among the candidates.
-const WAITING_GROUPS: &str = "SELECT e.led_by AS group_id FROM public.booking_automation_events e
+/// SQL of the groups of which a message that is not final is not among the candidates: the ids of
+/// those that led them.
+const WAITING_GROUPS: &str = "
+    SELECT e.led_by AS group_id FROM public.booking_automation_events e
      WHERE NOT $13 AND e.led_by = ANY (ARRAY(SELECT group_id FROM seen)) AND e.id <> ALL ($8)
-       AND e.status IN ('pending', 'sending')
+       AND {claimable}
     UNION ALL
     SELECT e.id FROM public.booking_automation_events e
      WHERE NOT $13 AND e.id = ANY (ARRAY(SELECT group_id FROM seen EXCEPT SELECT id FROM seen))
-       AND e.status IN ('pending', 'sending')";
+       AND {claimable}";
 /// The same, before `migrate` of 0.3.0.
-const NO_GROUPS: &str = "SELECT NULL::uuid AS group_id WHERE $13 AND false";
+const NO_GROUPS: &str = "(SELECT NULL::uuid AS group_id WHERE $13 AND false)";
 /// What a notice says, before `migrate` of 0.3.0, when there is none.
 const NO_NOTICE: &str = "SELECT NULL::text AS not_due, NULL::jsonb AS facts";
 pub(crate) const CONTACTS: &str = include_str!("contacts.sql");
@@ -76,9 +78,11 @@ fn with_room(sql: &str, rate: &str, seconds: &str) -> String {
 
 /// SQL of the statement that claims a page.
 pub(crate) fn claim_sql(liveness: Liveness) -> String {
-    let sql = with_room(include_str!("claim.sql"), "$2", "$3");
     let is_known = liveness != Liveness::Unknown;
     let known = |known, unknown| if is_known { known } else { unknown };
+    let sql = include_str!("claim.sql");
+    let sql = sql.replace("{waiting_groups}", known(WAITING_GROUPS, NO_GROUPS));
+    let sql = with_room(&sql, "$2", "$3");
     let notice = known(include_str!("claim_notice.sql"), NO_NOTICE);
     let latest_revision = liveness.latest_revision("e.booking_id");
     let sql = sql
@@ -88,7 +92,6 @@ pub(crate) fn claim_sql(liveness: Liveness) -> String {
         .replace("{preferences}", &preferences_sql(is_known))
         .replace("{digest_person}", known("e.person_id::text", "NULL"))
         .replace("{quiet_until}", known(QUIET_UNTIL, "NULL::timestamptz"))
-        .replace("{waiting_groups}", known(WAITING_GROUPS, NO_GROUPS))
         .replace("{group_id}", known("coalesce(e.led_by, e.id)", "e.id"))
         .replace(
             "{set_leader}",

@@ -30,7 +30,8 @@ const LOCK_MAIL: &str = "
      WHERE id = ANY (ARRAY(
            SELECT $1::uuid UNION ALL
            SELECT led.id FROM (SELECT NULL::uuid AS led_by) AS absent
-            CROSS JOIN LATERAL (SELECT e.id FROM public.booking_automation_events e WHERE led_by = $1) AS led))
+            CROSS JOIN LATERAL (
+                  SELECT e.id FROM public.booking_automation_events e WHERE led_by = $1) AS led))
      ORDER BY id FOR UPDATE";
 
 /// SES's name of an event, the object with its details, and our name (SES Developer Guide,

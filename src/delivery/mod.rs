@@ -25,7 +25,7 @@ mod sending;
 pub mod suppression;
 mod tally;
 pub mod templates;
-mod unprepared;
+pub(crate) mod unprepared;
 pub(crate) mod webhook_outbox;
 pub mod webhooks;
 

@@ -15,7 +15,8 @@ use crate::bookings::steps::STEPS;
 use crate::bookings::{projection, status_change, transitions, unblock};
 use crate::database::owner_functions::Liveness;
 use crate::delivery::{
-    claim_sql, digests as delivered_digests, feed, flags, invitation, webhook_outbox, webhooks,
+    claim_sql, digests as delivered_digests, feed, flags, groups, invitation, unprepared,
+    webhook_outbox, webhooks,
 };
 use crate::operations::{check, erasure, trial};
 use crate::reminders::{addresses, decisions, digests, notices, planned};
@@ -86,6 +87,8 @@ pub fn composed() -> Vec<(String, String)> {
                 delivered_digests::bookings_sql(rules.liveness),
             ),
             ("claim", claim_sql::claim_sql(rules.liveness)),
+            ("groups", groups::groups_sql(rules.liveness)),
+            ("unprepared", unprepared::unprepared_sql(rules.liveness)),
             ("decisions, counted", decisions::preview_sql(rules.liveness)),
             (
                 "decisions of one booking",

@@ -24,7 +24,18 @@ fn types_of(sql: &str) -> Vec<Type> {
         Type::TEXT,
     ];
     let uuids_and_texts = vec![Type::UUID_ARRAY, Type::TEXT_ARRAY];
-    let known: [(&str, Vec<Type>); 15] = [
+    let groups = [
+        vec![Type::UUID_ARRAY; 3],
+        vec![Type::TIMESTAMPTZ_ARRAY, Type::INT4_ARRAY],
+        vec![Type::TEXT_ARRAY; 3],
+        vec![Type::TEXT, Type::TIMESTAMPTZ],
+    ];
+    let known: [(&str, Vec<Type>); 17] = [
+        (
+            "The reminders that a pass has enqueued",
+            vec![Type::TIMESTAMPTZ, Type::INT8],
+        ),
+        ("Puts reminders into the mail of another", groups.concat()),
         (
             "One automatic step: changes the status",
             vec![Type::TIMESTAMPTZ, Type::TEXT, Type::TEXT],

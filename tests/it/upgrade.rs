@@ -498,6 +498,12 @@ impl Calendar {
     /// An hour's booking.
     async fn book(&mut self, app: &App, start: DateTime<Utc>) {
         let id = app.booking("confirmed", start).await;
+        // Each has a customer, and so a mail, of its own.
+        let customer = app
+            .person("Customer", Some("own@customers.example"), "Europe/Vienna")
+            .await;
+        let own = "UPDATE bookings SET customer_id = $2 WHERE id = $1";
+        app.sql(own, &[&id, &customer]).await;
         self.bookings.push(Booking {
             id,
             start,
