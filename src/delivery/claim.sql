@@ -131,7 +131,7 @@ WITH clock AS MATERIALIZED (
            executed_at = p.as_of, lease_until = NULL, next_attempt_at = NULL
       FROM seen s, pace p
      WHERE e.id = s.id AND s.settled_by IS NOT NULL
-       AND e.status IN ('pending', 'sending') AND (s.is_ready OR e.status = 'pending')
+       AND e.status IN ('pending', 'sending') AND (s.is_ready OR s.status = 'pending')
     RETURNING e.id
 ), ended AS (
     -- Final: no longer due, or all attempts are used.
@@ -143,7 +143,7 @@ WITH clock AS MATERIALIZED (
            executed_at = p.as_of, lease_until = NULL, next_attempt_at = NULL
       FROM seen s, pace p
      WHERE e.id = s.id AND s.settled_by IS NULL AND (s.not_due IS NOT NULL OR s.exhausted)
-       AND e.status IN ('pending', 'sending') AND (s.is_ready OR e.status = 'pending')
+       AND e.status IN ('pending', 'sending') AND (s.is_ready OR s.status = 'pending')
     RETURNING e.id, e.status, e.reason
 ), postponed AS (
     UPDATE public.booking_automation_events e

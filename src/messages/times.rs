@@ -84,8 +84,8 @@ pub(crate) fn local_day(at: DateTime<Utc>, zone: &TimeZone) -> NaiveDate {
     local_time(zone, at).date_naive()
 }
 
-/// `2:30 PM – 3:30 PM`, in a list of a day; an end on another day has its date. If the zone is named
-/// elsewhere, each time has its offset on a day on which the clocks change.
+/// `2:30 PM – 3:30 PM`, in a list of a day; an end on another day has its date. If the zone is
+/// named elsewhere, each time has its offset on a day on which the clocks change.
 pub(crate) fn time_in_day(
     language: &Language,
     day: NaiveDate,

@@ -1,5 +1,8 @@
 //! One mail for several: reminders of a person's bookings of one day leave together.
 
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::atomic::{AtomicUsize, Ordering};
+
 use chrono::{DateTime, Duration, Utc};
 use uuid::Uuid;
 
@@ -464,4 +467,77 @@ async fn what_is_moved_or_not_live_does_not_join() {
     app.run(noon()).await;
     assert_eq!(listed(&app), [1]);
     assert_eq!(app.reminders(moved).await, Vec::<String>::new());
+}
+
+/// The bookings that a mail lists.
+fn bookings_in(mail: &Mail) -> BTreeSet<Uuid> {
+    let links = mail.text().split("https://bookings.example/bookings/");
+    let ids = links
+        .skip(1)
+        .filter_map(|rest| rest.get(..36)?.parse().ok());
+    ids.collect()
+}
+
+#[tokio::test]
+async fn kills_lose_no_booking_of_a_mail_and_every_repeat_is_on_record() {
+    let mut app = app_with_pages().await;
+    app.env.insert("SEND_CONCURRENCY", "3".to_owned());
+    for person in 0..12 {
+        let address = format!("c{person}@customers.example");
+        app.customer = app
+            .person("Customer", Some(&address), "Europe/Vienna")
+            .await;
+        bookings_after(&app, [24, 25, 26]).await;
+    }
+    let mut random = fastrand::Rng::with_seed(7);
+    let at_noon = noon().to_rfc3339();
+    for kill in 0..12 {
+        if kill % 4 == 2 {
+            let sql = "UPDATE bookings SET status = 'cancelled' WHERE id =
+                           (SELECT id FROM bookings WHERE status = 'confirmed' ORDER BY id LIMIT 1)";
+            app.sql(sql, &[]).await;
+        }
+        let asked = AtomicUsize::new(kill);
+        app.ses
+            .answer(move |_| match asked.fetch_add(1, Ordering::SeqCst) % 4 {
+                0 | 1 => Answer::Sent,
+                2 => Answer::Reset,
+                _ => Answer::Silence,
+            });
+        let taken = app.ses.mails().len() + random.usize(1..4);
+        let mut processes: Vec<_> = (0..2)
+            .map(|_| app.command(&["run", "--as-of", &at_noon]).spawn().unwrap())
+            .collect();
+        // The test's own limit ends it if no such mail arrives.
+        let arrived = app.ses.wait_for_mails(taken);
+        let _ = tokio::time::timeout(std::time::Duration::from_secs(3), arrived).await;
+        for process in &mut processes {
+            process.kill().await.unwrap();
+        }
+        app.make_claimable().await;
+    }
+    app.ses.answer(|_| Answer::Sent);
+    app.run(noon()).await;
+    let open =
+        "SELECT count(*) FROM booking_automation_events WHERE status IN ('pending', 'sending')";
+    assert_eq!(app.one(open, &[]).await.get::<_, i64>(0), 0);
+    let mut mails: BTreeMap<Uuid, i32> = BTreeMap::new();
+    for booking in app.ses.mails().iter().flat_map(bookings_in) {
+        *mails.entry(booking).or_default() += 1;
+    }
+    let rows = "SELECT booking_id, status, attempts, reason FROM booking_automation_events WHERE event_type = 'reminder_sent'";
+    let rows = app.db.query(rows, &[]).await.unwrap();
+    assert_eq!(rows.len(), 36);
+    for row in rows {
+        let (booking, status): (Uuid, &str) = (row.get(0), row.get(1));
+        let (attempts, in_mails) = (row.get::<_, i32>(2), mails.get(&booking).copied());
+        let in_mails = in_mails.unwrap_or_default();
+        // Each mail is an attempt of each booking in it. An attempt whose process was killed may have had no mail.
+        assert!(in_mails <= attempts, "{booking}: {in_mails} of {attempts}");
+        match status {
+            "completed" => assert!(in_mails >= 1, "{booking}"),
+            "failed" => assert_eq!(attempts, 5, "{booking}"),
+            _ => assert_eq!(row.get::<_, &str>(3), "cancelled", "{booking}"),
+        }
+    }
 }

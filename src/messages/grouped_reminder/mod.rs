@@ -40,7 +40,7 @@ pub(super) fn day_of(booking: &BookingFacts) -> NaiveDate {
     local_day(booking.starts_at, &zones.first)
 }
 
-/// The zones of a booking, for the recipient of the message: of one at a place, also the recipient's
+/// The zones of a booking, for a recipient in this zone: of one at a place, also the recipient's
 /// own; of one online, only that.
 fn zones_of(timezone: Option<&str>, booking: &BookingFacts) -> Zones {
     let is_at_place = !booking.is_online && one_line(booking.place.as_deref()).is_some();
