@@ -10,7 +10,6 @@
 --   $8 the events that claim_candidates.sql locked  $9 their recipients' addresses  $10 hashes of their facts
 --   $11 of the daily digests among them: the start of the day's last booking (NULL: there is none)
 --   $12 the view's own names of their recipients (NULL: the booking's)
---   $13 without the others of their groups
 WITH clock AS MATERIALIZED (
     SELECT clock_timestamp() AS at
 ), pace AS MATERIALIZED (
@@ -27,7 +26,7 @@ WITH clock AS MATERIALIZED (
     SELECT rule.name FROM public.reminder_rules rule WHERE rule.audience = 'customer' AND to_jsonb(rule) ->> 'asks_attendance' = 'true'
 ), seen AS MATERIALIZED (
     -- The current state of each candidate.
-    SELECT e.id, e.seq, e.status, e.attempts, {group_id} AS group_id, a.address_hash, e.next_attempt_at <= p.at AS is_ready,
+    SELECT e.id, e.seq, e.status, e.attempts, {group_id} AS group_id, candidate.email, e.next_attempt_at <= p.at AS is_ready,
            b.status AS booking_status,
            coalesce(
                CASE WHEN {is_digest} THEN NULL WHEN b.id IS NULL THEN 'deleted' WHEN NOT ({is_live}) THEN 'not_live' END,
@@ -44,6 +43,8 @@ WITH clock AS MATERIALIZED (
                         SELECT FROM public.booking_automation_events nearer
                          WHERE nearer.event_type = 'reminder_sent' AND nearer.booking_id = e.booking_id
                            AND nearer.revision = e.revision AND nearer.audience = e.audience AND nearer.channel = e.channel
+                           -- One that may leave with another mail, and waits for its own time, does not count yet.
+                           AND (nearer.status <> 'pending' OR nearer.scheduled_at <= p.as_of)
                            AND (nearer.status IN ('pending', 'sending', 'completed') OR nearer.reason = 'already_told')
                            AND public.booking_automation_supersedes(nearer.scheduled_at, nearer.rule, e.scheduled_at, e.rule)) THEN 'superseded'
                    WHEN EXISTS (
@@ -111,17 +112,14 @@ WITH clock AS MATERIALIZED (
            OFFSET 0) AS who
      CROSS JOIN LATERAL ({preferences}) AS own
       LEFT JOIN LATERAL ({notice}) AS notice ON true
-), waiting AS MATERIALIZED (
-    -- Mails of which a message is locked, or did not fit into the page.
-    {waiting_groups}
 ), due AS MATERIALIZED (
-    -- Messages of one mail, which have been tried together so far. It leaves when one of them is due by itself. The first
-    -- one leads: it is the mail's tag at the provider.
-    SELECT s.*, first_value(s.id) OVER (same ORDER BY s.starts_at, s.seq) AS leader, bool_or(s.is_ready) OVER same AS leaves
+    -- Those of a group leave in one mail, if they have been tried together so far, and one of them is due by itself. The
+    -- first one leads: it is the mail's tag at the provider.
+    SELECT s.*, first_value(s.id) OVER (mail ORDER BY s.starts_at, s.seq) AS leader, bool_or(s.is_ready) OVER mail AS leaves
       FROM seen s
      WHERE s.settled_by IS NULL AND s.not_due IS NULL AND NOT s.exhausted AND s.quiet_until IS NULL
-       AND s.group_id NOT IN (SELECT group_id FROM waiting)
-    WINDOW same AS (PARTITION BY s.group_id, s.status, s.attempts, s.address_hash)
+       AND (s.is_ready OR s.status = 'pending')
+    WINDOW mail AS (PARTITION BY s.group_id, s.status, s.attempts, s.email, s.person_id)
 ), settled AS (
     -- The provider accepted an earlier attempt.
     UPDATE public.booking_automation_events e
@@ -134,7 +132,7 @@ WITH clock AS MATERIALIZED (
        AND e.status IN ('pending', 'sending') AND (s.is_ready OR s.status = 'pending')
     RETURNING e.id
 ), ended AS (
-    -- Final: no longer due, or all attempts are used.
+    -- Final: no longer due, or all attempts are used. What is not due yet is left out of its mail, and ends at its time.
     UPDATE public.booking_automation_events e
        SET status = CASE WHEN s.not_due IS NULL THEN 'failed' ELSE 'skipped' END,
            reason = coalesce(s.not_due, 'unknown'),
@@ -143,7 +141,7 @@ WITH clock AS MATERIALIZED (
            executed_at = p.as_of, lease_until = NULL, next_attempt_at = NULL
       FROM seen s, pace p
      WHERE e.id = s.id AND s.settled_by IS NULL AND (s.not_due IS NOT NULL OR s.exhausted)
-       AND e.status IN ('pending', 'sending') AND (s.is_ready OR s.status = 'pending')
+       AND e.status IN ('pending', 'sending') AND s.is_ready
     RETURNING e.id, e.status, e.reason
 ), postponed AS (
     UPDATE public.booking_automation_events e

@@ -1,7 +1,7 @@
 -- Locks the messages of a page, and hands them over to contacts.sql.
 --   $1 channel  $2 how many, at most  $3 messages per second, of all instances together
 --   $4 seconds of the page: what cannot leave within them is not claimed  $5 only this message (NULL: any)
---   $6 the moment to decide by (NULL: the clock)  $7 without the others of their groups
+--   $6 the moment to decide by (NULL: the clock)  $7 each in a mail of its own
 WITH clock AS MATERIALIZED (
     SELECT clock_timestamp() AS at, coalesce($6, clock_timestamp()) AS as_of
 ), pace AS MATERIALIZED (
@@ -45,7 +45,8 @@ WITH clock AS MATERIALIZED (
     -- What else leaves in these mails: those that are led, and those that lead.
     SELECT m.id FROM absent CROSS JOIN LATERAL (
            SELECT e.id FROM public.booking_automation_events e
-            WHERE led_by = ANY (ARRAY(SELECT group_id FROM groups)) AND {claimable}) AS m
+            -- Before `migrate` is done, there are no groups, and no index.
+            WHERE {is_liveness_known} AND led_by = ANY (ARRAY(SELECT group_id FROM groups)) AND {claimable}) AS m
     UNION
     SELECT e.id FROM public.booking_automation_events e
      WHERE e.id = ANY (ARRAY(SELECT group_id FROM groups EXCEPT SELECT id FROM urgent)) AND {claimable}
@@ -57,7 +58,8 @@ WITH clock AS MATERIALIZED (
             ORDER BY e.starts_at, e.seq
               FOR UPDATE SKIP LOCKED) AS e
 ), candidate AS MATERIALIZED (
-    -- Together, since the page may end before its last message: see contacts.sql.
+    -- Together, since the page may end before its last message: see contacts.sql. What is locked, or does not fit, leaves
+    -- in a mail of its own.
     SELECT m.id, m.booking_id, m.audience
       FROM (SELECT id, booking_id, audience, group_id FROM urgent UNION ALL SELECT id, booking_id, audience, group_id FROM mate) AS m
       LEFT JOIN groups g USING (group_id)
@@ -65,7 +67,8 @@ WITH clock AS MATERIALIZED (
 ), page AS MATERIALIZED (
     SELECT id, booking_id, audience FROM candidate
     UNION ALL
-    -- Reminders are not due any more: they are ended, which takes no part of the rate.
+    -- Reminders are not due any more: they are ended, which takes no part of the rate. A mate may be among them, too; each
+    -- is claimed once.
     SELECT id, booking_id, audience FROM past WHERE event_type = 'reminder_sent'
     UNION ALL
     -- Follow-ups come last.

@@ -39,18 +39,12 @@ const MAY_HAVE_ARRIVED: &str = "{alias}.attempts > 0
 /// SQL of the end of the quiet hours that the moment of the claim lies in.
 const QUIET_UNTIL: &str = "upper(public.booking_automation_quiet_period(p.as_of, own.quiet_from, \
     own.quiet_until, own.timezone))";
-/// SQL of the groups of which a message that is not final is not among the candidates: the ids of
-/// those that led them.
-const WAITING_GROUPS: &str = "
-    SELECT e.led_by AS group_id FROM public.booking_automation_events e
-     WHERE NOT $13 AND e.led_by = ANY (ARRAY(SELECT group_id FROM seen)) AND e.id <> ALL ($8)
-       AND {claimable}
-    UNION ALL
-    SELECT e.id FROM public.booking_automation_events e
-     WHERE NOT $13 AND e.id = ANY (ARRAY(SELECT group_id FROM seen EXCEPT SELECT id FROM seen))
-       AND {claimable}";
-/// The same, before `migrate` of 0.3.0.
-const NO_GROUPS: &str = "(SELECT NULL::uuid AS group_id WHERE $13 AND false)";
+/// SQL of the message that the provider's events about the latest attempt of `{alias}` are about.
+const MAIL: &str = "CASE WHEN {alias}.led_attempt = {alias}.attempts THEN {alias}.led_by \
+    ELSE {alias}.id END";
+/// SQL that sets in whose mail the message `e` leaves.
+const SET_LEADER: &str = "led_by = nullif(s.leader, e.id), \
+    led_attempt = CASE WHEN s.leader <> e.id THEN e.attempts + 1 END,";
 /// What a notice says, before `migrate` of 0.3.0, when there is none.
 const NO_NOTICE: &str = "SELECT NULL::text AS not_due, NULL::jsonb AS facts";
 pub(crate) const CONTACTS: &str = include_str!("contacts.sql");
@@ -80,9 +74,7 @@ fn with_room(sql: &str, rate: &str, seconds: &str) -> String {
 pub(crate) fn claim_sql(liveness: Liveness) -> String {
     let is_known = liveness != Liveness::Unknown;
     let known = |known, unknown| if is_known { known } else { unknown };
-    let sql = include_str!("claim.sql");
-    let sql = sql.replace("{waiting_groups}", known(WAITING_GROUPS, NO_GROUPS));
-    let sql = with_room(&sql, "$2", "$3");
+    let sql = with_room(include_str!("claim.sql"), "$2", "$3");
     let notice = known(include_str!("claim_notice.sql"), NO_NOTICE);
     let latest_revision = liveness.latest_revision("e.booking_id");
     let sql = sql
@@ -93,15 +85,12 @@ pub(crate) fn claim_sql(liveness: Liveness) -> String {
         .replace("{digest_person}", known("e.person_id::text", "NULL"))
         .replace("{quiet_until}", known(QUIET_UNTIL, "NULL::timestamptz"))
         .replace("{group_id}", known("coalesce(e.led_by, e.id)", "e.id"))
-        .replace(
-            "{set_leader}",
-            known("led_by = nullif(s.leader, e.id),", ""),
-        )
+        .replace("{set_leader}", known(SET_LEADER, ""))
         .replace("{is_digest}", is_digest_sql(liveness))
         .replace("{digest_not_due}", not_due_sql(liveness));
     ["later", "o", "c"].iter().fold(sql, |sql, alias| {
         let condition = MAY_HAVE_ARRIVED.replace("{alias}", alias);
-        let mail = known("coalesce({alias}.led_by, {alias}.id)", "{alias}.id");
+        let mail = known(MAIL, "{alias}.id");
         sql.replace(&format!("{{may_have_arrived:{alias}}}"), &condition)
             .replace(
                 &format!("{{mail:{alias}}}"),

@@ -5,6 +5,7 @@
 //! an unknown outcome. Its only other effect: an address with a permanent bounce or a complaint is
 //! suppressed.
 
+use std::sync::LazyLock;
 use std::time::Instant;
 
 use chrono::{DateTime, Utc};
@@ -17,22 +18,28 @@ use tokio_postgres::types::{Json, Type};
 use uuid::Uuid;
 
 use crate::channels::email::EVENT_TAG;
+use crate::database::owner_functions::IS_KNOWN;
 use crate::database::{Begin, Database, Result};
 use crate::delivery::outbox;
 use crate::primitives::email_address::as_sent_to;
 use crate::primitives::errors::redact_addresses;
 
-const FEEDBACK: &str = include_str!("feedback.sql");
-/// Locks a message and those that it led, in the order in which outcomes are recorded. Before
-/// `migrate`, events lack the column.
-const LOCK_MAIL: &str = "
+pub(crate) static FEEDBACK: LazyLock<String> =
+    LazyLock::new(|| include_str!("feedback.sql").replace("{are_groups_known}", IS_KNOWN));
+/// Locks a message and those that it leads, in the order of an erasure. Before `migrate`, events
+/// lack the column.
+pub(crate) static LOCK_MAIL: LazyLock<String> = LazyLock::new(|| {
+    "
     SELECT FROM public.booking_automation_events
      WHERE id = ANY (ARRAY(
            SELECT $1::uuid UNION ALL
            SELECT led.id FROM (SELECT NULL::uuid AS led_by) AS absent
             CROSS JOIN LATERAL (
-                  SELECT e.id FROM public.booking_automation_events e WHERE led_by = $1) AS led))
-     ORDER BY id FOR UPDATE";
+                  SELECT e.id FROM public.booking_automation_events e
+                   WHERE {are_groups_known} AND led_by = $1) AS led))
+     ORDER BY status = 'sending', id FOR UPDATE"
+        .replace("{are_groups_known}", IS_KNOWN)
+});
 
 /// SES's name of an event, the object with its details, and our name (SES Developer Guide,
 /// "Contents of event data"). Others (opens, clicks, subscriptions) are not recorded.
@@ -144,9 +151,9 @@ pub(crate) async fn record_ses_event(
             // Locks the message first and then its channel, as a sender does, in separate
             // statements, so that the second transaction sees what the first one wrote.
             let (message, channel, row) = future::join3(
-                transaction.execute(LOCK_MAIL, &parameters[..1]),
+                transaction.execute(&LOCK_MAIL, &parameters[..1]),
                 outbox::lock_channel(transaction),
-                transaction.query_one(FEEDBACK, &parameters),
+                transaction.query_one(&FEEDBACK, &parameters),
             )
             .await;
             message.and(channel)?;

@@ -7,11 +7,15 @@ WITH ours AS MATERIALIZED (
     SELECT id, booking_id, attempts FROM public.booking_automation_events
      WHERE id = $1 AND event_type IN ('reminder_sent', 'notification_sent') AND event_data -> 'forgotten' IS NULL
 ), mail AS MATERIALIZED (
-    -- It, and the messages that it led. Before `migrate`, events lack the column; where they have it, the name means theirs.
+    -- It, and the messages whose latest attempt was made in its mail. Before `migrate`, events lack the columns; where they
+    -- have them, the names mean theirs.
     SELECT id FROM ours
     UNION ALL
-    SELECT led.id FROM ours CROSS JOIN (SELECT NULL::uuid AS led_by) AS absent
-     CROSS JOIN LATERAL (SELECT e.id FROM public.booking_automation_events e WHERE led_by = ours.id AND e.attempts = ours.attempts) AS led
+    SELECT led.id FROM ours CROSS JOIN (SELECT NULL::uuid AS led_by, NULL::integer AS led_attempt) AS absent
+     CROSS JOIN LATERAL (
+           SELECT e.id FROM public.booking_automation_events e
+            WHERE {are_groups_known} AND led_by = ours.id AND led_attempt = e.attempts AND e.attempts = ours.attempts
+              AND e.event_data -> 'forgotten' IS NULL) AS led
 ), recorded AS (
     INSERT INTO public.booking_automation_feedback (event_id, booking_id, kind, message_id, occurred_at, details)
     SELECT id, booking_id, $3, $2, $4, $5 FROM ours

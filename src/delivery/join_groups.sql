@@ -1,5 +1,5 @@
 -- Puts reminders into the mail of another one. A reminder that is not due yet waits until its own due time, so that it
--- leaves by itself if that mail does not.
+-- leaves by itself if that mail is not tried.
 --   $1 ids  $2 the messages that lead  $3 bookings  $4 starts  $5 revisions  $6 rules  $7 audiences  $8 channels
 --   $9 the run  $10 as_of
 WITH joining AS MATERIALIZED (

@@ -218,7 +218,6 @@ pub(crate) async fn claim_page(
         (&facts as _, Type::BYTEA_ARRAY),
         (&last_starts as _, Type::TIMESTAMPTZ_ARRAY),
         (&people as _, Type::TEXT_ARRAY),
-        (&limits.alone as _, Type::BOOL),
     ];
     let sql = claim_sql(candidates.liveness);
     let rows = transaction.query(&sql, &parameters).await?;

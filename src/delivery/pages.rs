@@ -118,7 +118,8 @@ impl<'a> DeliveryPages<'a> {
         let limits = ClaimLimits {
             messages: mark.messages.min(limits.messages),
             single: mark.single,
-            alone: mark.single.is_some(),
+            // So that the message is found over which processes end.
+            alone: mark.single.is_some() && (mark.deaths > 0 || mark.messages < limits.messages),
             ..limits
         };
         let error = match self.claim_once(&limits).await {

@@ -214,10 +214,11 @@ pub(crate) fn next_page_size(
     took: Duration,
     mailer: &Mailer,
 ) -> i64 {
-    let left = sent
+    let left: usize = sent
         .iter()
         .filter(|(_, outcome)| *outcome != Outcome::Deferred)
-        .count();
+        .map(|(claimed, _)| claimed.events().count())
+        .sum();
     let per_second = left as f64 / took.as_secs_f64().max(0.001);
     let messages = (per_second * mailer.settings.timing.page.as_secs_f64()) as i64;
     let concurrency = i64::try_from(mailer.settings.send_concurrency.get()).unwrap_or(1);

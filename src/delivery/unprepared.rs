@@ -19,7 +19,7 @@ use crate::reminders::Reason;
 /// SQL of the statement. A message that was tried alone is in no group any more.
 pub(crate) fn unprepared_sql(liveness: Liveness) -> String {
     let leaves_group = match liveness {
-        Liveness::Known | Liveness::Singly => "led_by = NULL,",
+        Liveness::Known | Liveness::Singly => "led_by = NULL, led_attempt = NULL,",
         Liveness::Unknown => "",
     };
     with_conditions(include_str!("unprepared.sql")).replace("{leaves_group}", leaves_group)

@@ -15,7 +15,7 @@ use crate::bookings::steps::STEPS;
 use crate::bookings::{projection, status_change, transitions, unblock};
 use crate::database::owner_functions::Liveness;
 use crate::delivery::{
-    claim_sql, digests as delivered_digests, feed, flags, groups, invitation, unprepared,
+    claim_sql, digests as delivered_digests, feed, feedback, flags, groups, invitation, unprepared,
     webhook_outbox, webhooks,
 };
 use crate::operations::{check, erasure, trial};
@@ -78,6 +78,8 @@ pub fn composed() -> Vec<(String, String)> {
             ("marks", not_live::mark_not_live_sql(&rules)),
             ("invitation", invitation::INVITATION.clone()),
             ("feed", feed::FEED.clone()),
+            ("feedback", feedback::FEEDBACK.clone()),
+            ("lock of a mail", feedback::LOCK_MAIL.clone()),
             ("erasure", erasure::ERASE.clone()),
             ("erasure of digests", erasure::ERASE_DIGESTS.clone()),
             ("claim, candidates", claim_sql::CANDIDATES.clone()),

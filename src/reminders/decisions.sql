@@ -79,6 +79,8 @@ WITH rule AS MATERIALIZED (
                      WHERE e.event_type = 'reminder_sent' AND e.booking_id = j.id AND e.revision = j.revision
                        AND e.audience = j.audience AND e.channel = j.channel
                        AND e.status IN ('pending', 'sending', 'completed')
+                       -- One that may leave with another mail, and waits for its own time, does not count yet.
+                       AND (e.status <> 'pending' OR e.scheduled_at <= $1)
                        AND public.booking_automation_supersedes(e.scheduled_at, e.rule, j.due_at, j.name)) THEN 'superseded'
                -- {no_address}
            END AS reason

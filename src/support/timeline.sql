@@ -6,12 +6,12 @@ SELECT e.id, e.event_type, {event_data} AS event_data, e.scheduled_at, e.execute
        (SELECT jsonb_agg(jsonb_build_object('at', f.occurred_at, 'said', f.kind) ORDER BY f.id)
           FROM (SELECT id, occurred_at, kind FROM public.booking_automation_feedback
                  WHERE event_id = ANY (ARRAY[e.id, leader.id]) ORDER BY id LIMIT 50) AS f) AS provider
-  -- Before `migrate`, events lack this column. Where they have it, the name means their own.
-  FROM (SELECT NULL::uuid AS led_by) AS absent
+  -- Before `migrate`, events lack these columns. Where they have them, the names mean their own.
+  FROM (SELECT NULL::uuid AS led_by, NULL::integer AS led_attempt) AS absent
  CROSS JOIN LATERAL (
-       SELECT e.*, led_by AS leader
+       SELECT e.*, CASE WHEN led_attempt = e.attempts THEN led_by END AS leader
          FROM public.booking_automation_events e
         WHERE e.booking_id = $1
         ORDER BY e.seq DESC LIMIT $2) AS e
-  LEFT JOIN public.booking_automation_events leader ON leader.id = e.leader AND leader.attempts = e.attempts AND e.attempts > 0
+  LEFT JOIN public.booking_automation_events leader ON leader.id = e.leader
  ORDER BY e.seq DESC

@@ -11,8 +11,9 @@ WITH clock AS MATERIALIZED (
                WHEN e.event_type = 'webhook' AND e.attempts = 0 THEN 0
                WHEN e.event_type = 'webhook' THEN coalesce($6[e.attempts], $6[cardinality($6)], 0)
                WHEN e.status = 'sending' THEN $1 + $2
-               -- Never tried, and not held back because of the account.
-               WHEN e.attempts = 0 AND e.reason IS NULL THEN 0
+               -- Never tried, and not held back because of the account. One that may leave with another mail waits for its
+               -- own time.
+               WHEN e.attempts = 0 AND e.reason IS NULL THEN greatest(extract(epoch FROM e.scheduled_at - k.at), 0)
                ELSE greatest($4 * (1 << least(greatest(e.attempts - 1, 0), 3)), $2, $3)
            END) AS until
       FROM public.booking_automation_events e, clock k

@@ -349,7 +349,8 @@ async fn an_event_that_came_before_the_claim_settles_all_of_a_mail() {
     let [first, second] = bookings_after(&app, [24, 25]).await;
     app.ses.answer(|_| Answer::Reset);
     app.run(noon()).await;
-    app.sql("UPDATE booking_automation_events SET attempts = 0 WHERE booking_id = $1 AND event_type = 'reminder_sent'", &[&second]).await;
+    let alone = "UPDATE booking_automation_events SET led_attempt = NULL WHERE booking_id = $1 AND event_type = 'reminder_sent'";
+    app.sql(alone, &[&second]).await;
     app.sql(sql, &[&first]).await;
     app.ses.clear();
     app.ses.answer(|_| Answer::Sent);
@@ -359,7 +360,7 @@ async fn an_event_that_came_before_the_claim_settles_all_of_a_mail() {
 }
 
 #[tokio::test]
-async fn a_mail_waits_for_a_message_that_is_locked() {
+async fn what_is_locked_leaves_in_a_mail_of_its_own() {
     let mut app = app_with_pages().await;
     let [_, second] = bookings_after(&app, [24, 25]).await;
     app.ses
@@ -379,12 +380,18 @@ async fn a_mail_waits_for_a_message_that_is_locked() {
         .await
         .unwrap();
     app.run(noon() + minutes(2)).await;
-    assert_eq!(app.ses.mails()[0].to(), "other@customers.example");
-    assert_eq!(listed(&app), [1]);
+    assert_eq!(listed(&app), [1, 1]);
     holder.batch_execute("ROLLBACK").await.unwrap();
     app.ses.clear();
     app.run(noon() + minutes(3)).await;
-    assert_eq!(listed(&app), [2]);
+    assert_eq!(listed(&app), [1]);
+    assert!(app.ses.mails()[0].text().contains(&second.to_string()));
+    assert!(
+        outcomes(&app)
+            .await
+            .iter()
+            .all(|outcome| outcome.starts_with("completed"))
+    );
 }
 
 #[tokio::test]
@@ -429,6 +436,10 @@ async fn people_who_want_no_reminders_get_no_mail_for_several() {
     let sql = "INSERT INTO booking_automation_opt_outs (person_id, kind) VALUES ($1::uuid::text, 'reminder')";
     app.sql(sql, &[&app.customer]).await;
     app.run(noon()).await;
+    // The choice may change until the other one's own time.
+    assert_eq!(outcomes(&app).await, ["skipped opted_out 0", "pending 0"]);
+    app.make_claimable().await;
+    app.run(noon() + hours(1)).await;
     assert_eq!(app.ses.mails().len(), 0);
     assert_eq!(outcomes(&app).await, ["skipped opted_out 0"; 2]);
 }
@@ -528,6 +539,10 @@ async fn kills_lose_no_booking_of_a_mail_and_every_repeat_is_on_record() {
     let rows = "SELECT booking_id, status, attempts, reason FROM booking_automation_events WHERE event_type = 'reminder_sent'";
     let rows = app.db.query(rows, &[]).await.unwrap();
     assert_eq!(rows.len(), 36);
+    let completed = rows
+        .iter()
+        .filter(|row| row.get::<_, &str>(1) == "completed");
+    assert!(completed.count() >= 12);
     for row in rows {
         let (booking, status): (Uuid, &str) = (row.get(0), row.get(1));
         let (attempts, in_mails) = (row.get::<_, i32>(2), mails.get(&booking).copied());
@@ -540,4 +555,123 @@ async fn kills_lose_no_booking_of_a_mail_and_every_repeat_is_on_record() {
             _ => assert_eq!(row.get::<_, &str>(3), "cancelled", "{booking}"),
         }
     }
+}
+
+#[tokio::test]
+async fn what_another_sender_is_sending_is_left_to_it() {
+    let app = app_with_pages().await;
+    let [first, second] = bookings_after(&app, [24, 25]).await;
+    app.ses
+        .answer(|_| Answer::Error(429, "TooManyRequestsException", "slower"));
+    app.run(noon()).await;
+    app.ses.answer(|_| Answer::Sent);
+    app.ses.clear();
+    // As 0.2.0 may have claimed them, one after the other.
+    let sql = "UPDATE booking_automation_events SET status = 'sending', lease_until = now() + $2::text::interval, next_attempt_at = now() + $2::text::interval
+                WHERE booking_id = $1 AND event_type = 'reminder_sent'";
+    app.sql(sql, &[&first, &"-1 second"]).await;
+    app.sql(sql, &[&second, &"1 minute"]).await;
+    app.run(noon() + minutes(2)).await;
+    assert_eq!(listed(&app), [1]);
+    assert_eq!(outcomes(&app).await, ["completed 2", "sending throttled 1"]);
+}
+
+#[tokio::test]
+async fn what_would_be_due_in_quiet_hours_leaves_when_they_begin() {
+    let app = app_with_pages().await;
+    // In Vienna: due on March 1 at 19:00 and 22:30.
+    let evening = noon() + hours(24) + minutes(5 * 60);
+    let [at_seven, at_night] = [evening + hours(1), evening + minutes(4 * 60 + 30)];
+    app.confirmed(at_seven).await;
+    let late = app.confirmed(at_night).await;
+    app.sql(
+        "INSERT INTO booking_automation_preferences (person_id, timezone, quiet_from, quiet_until) VALUES ($1::uuid::text, 'Europe/Vienna', '22:00', '08:00')",
+        &[&app.customer],
+    )
+    .await;
+    app.run(at_seven - hours(24)).await;
+    assert_eq!(listed(&app), [1]);
+    assert_eq!(app.reminders(late).await, Vec::<String>::new());
+    // 22:00.
+    app.run(at_night - hours(24) - minutes(30)).await;
+    assert_eq!(app.reminders(late).await, ["24h completed"]);
+}
+
+#[tokio::test]
+async fn a_reminder_that_waits_for_its_own_time_supersedes_none_before() {
+    let app = app_with_pages().await;
+    app.sql(
+        "INSERT INTO reminder_rules (name, audience, lead, group_within, effective_from) VALUES ('18h', 'customer', '18 hours', '12 hours', '-infinity')",
+        &[],
+    )
+    .await;
+    app.sql(
+        "UPDATE reminder_rules SET effective_from = '-infinity'",
+        &[],
+    )
+    .await;
+    // The reminder of 18 h of the second is written with that of the first, before its reminder of 24 h is due.
+    let [first, second] = [noon() + hours(18), noon() + hours(28)];
+    let (early, late) = (app.confirmed(first).await, app.confirmed(second).await);
+    app.sql(
+        "UPDATE reminder_rules SET group_within = '0' WHERE name = '24h'",
+        &[],
+    )
+    .await;
+    app.run(first - hours(24)).await;
+    let holder = connect(&app.url).await;
+    holder
+        .batch_execute("BEGIN; SELECT FROM booking_automation_channels FOR UPDATE")
+        .await
+        .unwrap();
+    app.call(&["run", "--for", "10s", "--as-of", &noon().to_rfc3339()])
+        .await
+        .summary();
+    holder.batch_execute("ROLLBACK").await.unwrap();
+    assert_eq!(app.reminders(late).await, ["18h pending"]);
+    cancel(&app, early).await;
+    app.ses.clear();
+    app.run(second - hours(24)).await;
+    assert_eq!(app.reminders(late).await, ["24h completed", "18h pending"]);
+    app.make_claimable().await;
+    app.run(second - hours(18)).await;
+    assert_eq!(
+        app.reminders(late).await,
+        ["24h completed", "18h completed"]
+    );
+}
+
+#[tokio::test]
+async fn after_a_step_back_of_the_clock_they_still_wait_for_their_own_time() {
+    let app = app_with_pages().await;
+    app.sql(
+        "UPDATE reminder_rules SET effective_from = '-infinity'",
+        &[],
+    )
+    .await;
+    let now = Utc::now();
+    app.confirmed(now + hours(24) - minutes(1)).await;
+    let later = app.confirmed(now + hours(26)).await;
+    let holder = connect(&app.url).await;
+    holder
+        .batch_execute("BEGIN; SELECT FROM booking_automation_channels FOR UPDATE")
+        .await
+        .unwrap();
+    app.call(&["run", "--for", "10s"]).await.summary();
+    assert_eq!(app.reminders(later).await, ["24h pending"]);
+    holder.batch_execute("ROLLBACK").await.unwrap();
+    app.sql(
+        "UPDATE automation_runs SET created_at = created_at + interval '1 hour'",
+        &[],
+    )
+    .await;
+    app.sql("UPDATE booking_automation_events SET led_by = NULL", &[])
+        .await;
+    let output = app.call(&["run"]).await;
+    assert!(
+        output.stderr.contains("it was set back"),
+        "{}",
+        output.stderr
+    );
+    assert_eq!(app.reminders(later).await, ["24h pending"]);
 }

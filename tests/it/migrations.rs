@@ -139,7 +139,7 @@ const VERSIONS_OF_FUNCTIONS: &[(i32, &str)] = &[
     // 0.3.0
     (
         2,
-        "a43fa6bd07230947e5e115a1d6afeb61527cb0ed2016c4c14245d9b550f167f2",
+        "a536ff9760c82819352f0ea39ec1d684e91a66324bdd5c50ea6a94ae339a7638",
     ),
 ];
 

@@ -60,7 +60,7 @@ const OWN_TABLES: &[OwnTable] = &[
                 "21_notice_key",
                 "about uuid, person_id uuid, local_day date",
             ),
-            ("27_groups", "led_by uuid"),
+            ("27_groups", "led_by uuid, led_attempt int4"),
         ],
         ..table("booking_automation_events", "05_own_tables", EVENTS)
     },
