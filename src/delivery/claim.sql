@@ -129,7 +129,7 @@ WITH clock AS MATERIALIZED (
            executed_at = p.as_of, lease_until = NULL, next_attempt_at = NULL
       FROM seen s, pace p
      WHERE e.id = s.id AND s.settled_by IS NOT NULL
-       AND e.status IN ('pending', 'sending') AND (s.is_ready OR s.status = 'pending')
+       AND e.status IN ('pending', 'sending') AND e.next_attempt_at IS NOT NULL AND (s.is_ready OR s.status = 'pending')
     RETURNING e.id
 ), ended AS (
     -- Final: no longer due, or all attempts are used. What is not due yet is left out of its mail, and ends at its time.
@@ -141,7 +141,7 @@ WITH clock AS MATERIALIZED (
            executed_at = p.as_of, lease_until = NULL, next_attempt_at = NULL
       FROM seen s, pace p
      WHERE e.id = s.id AND s.settled_by IS NULL AND (s.not_due IS NOT NULL OR s.exhausted)
-       AND e.status IN ('pending', 'sending') AND s.is_ready
+       AND e.status IN ('pending', 'sending') AND e.next_attempt_at <= p.at
     RETURNING e.id, e.status, e.reason
 ), postponed AS (
     UPDATE public.booking_automation_events e
@@ -166,7 +166,7 @@ WITH clock AS MATERIALIZED (
                || jsonb_build_object('told', CASE WHEN e.attempts = 0 OR e.event_data ->> 'told' = s.told THEN s.told END)
                || CASE WHEN s.notice IS NULL THEN '{}' ELSE jsonb_build_object('notice', s.notice) END
       FROM due s, pace p
-     WHERE e.id = s.id AND s.leaves AND e.status IN ('pending', 'sending')
+     WHERE e.id = s.id AND s.leaves AND e.status IN ('pending', 'sending') AND e.next_attempt_at IS NOT NULL
     RETURNING e.id, s.leader, e.booking_id, e.claim, e.attempts, e.rule, e.audience, e.starts_at, e.seq,
               s.seconds_left, s.duration_minutes, s.revision, s.notice, s.person_id, s.language, s.timezone,
               s.asks_attendance

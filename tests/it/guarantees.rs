@@ -1087,19 +1087,29 @@ async fn a_page_is_claimed_from_the_head_of_an_index_despite_a_large_backlog() {
     .await;
     enable_plan_logging(&app).await;
     let plans = plans_of_call(&app, noon()).await;
-    let claims: Vec<_> = plans
-        .iter()
-        .filter(|plan| plan.contains("-- Claims a page"))
-        .collect();
-    assert!(!claims.is_empty());
-    for plan in claims {
-        assert!(
-            plan.contains("Index Scan using booking_automation_events_claimable"),
-            "{plan}"
-        );
+    let plans_of = |header: &str| -> Vec<_> {
+        let plans = plans.iter().filter(|plan| plan.contains(header));
+        plans.collect()
+    };
+    let (locks, claims) = (
+        plans_of("-- Locks the messages of a page"),
+        plans_of("-- Claims a page"),
+    );
+    assert!(!locks.is_empty() && !claims.is_empty());
+    for plan in &locks {
+        for index in ["claimable", "led"] {
+            let scan = format!("Index Scan using booking_automation_events_{index}");
+            assert!(plan.contains(&scan), "{plan}");
+        }
+    }
+    for plan in locks.into_iter().chain(claims) {
         assert!(
             !plan.contains("Bitmap"),
             "the whole backlog is collected and sorted: {plan}"
+        );
+        assert!(
+            !plan.contains("Seq Scan on booking_automation_events"),
+            "{plan}"
         );
     }
 }
