@@ -224,7 +224,8 @@ async fn the_texts_of_a_page_are_bounded_by_their_bytes() {
     let summary = app.run(noon()).await;
     assert_eq!(summary["reminders"]["sent"], 1500, "{summary}");
     let largest: i64 = app.one("SELECT max(messages) FROM pages", &[]).await.get(0);
-    assert!((100..500).contains(&largest), "{largest} messages");
+    // Two megabytes have 250. A slow machine reads fewer at a time.
+    assert!((2..300).contains(&largest), "{largest} messages");
 }
 
 #[tokio::test]
