@@ -17,7 +17,7 @@ use crate::database::{Result, Transaction};
 use crate::delivery::claim_sql::CONTACTS;
 use crate::delivery::recipients::{CONTACTS_BYTES, CONTACTS_TIMEOUT, contact_facts, named_person};
 use crate::messages::facts::BookingFacts;
-use crate::messages::local_day_of;
+use crate::messages::grouped_reminder::day_of;
 use crate::primitives::email_address::as_sent_to;
 use crate::reminders::addresses::{HAND_OVER, with_people};
 
@@ -145,8 +145,8 @@ impl Reminder {
             &self.facts.audience,
             &self.channel,
             &self.person_id,
-            as_sent_to(&self.facts.email).to_lowercase(),
-            local_day_of(&self.facts),
+            as_sent_to(&self.facts.email),
+            day_of(&self.facts),
         )
     }
 }

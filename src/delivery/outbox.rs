@@ -22,8 +22,9 @@ use crate::delivery::figures::Backlog;
 use crate::delivery::recipients::{
     CONTACTS_BYTES, CONTACTS_TIMEOUT, contact_facts, named_person, own_or, told_facts,
 };
+use crate::messages::Kind;
 use crate::messages::facts::{BookingFacts, Canceller, DayFacts};
-use crate::messages::{Kind, local_day_of};
+use crate::messages::grouped_reminder::day_of;
 use crate::primitives::email_address::as_sent_to;
 use crate::reminders::Reason;
 use crate::reminders::notices::NoticeEvent;
@@ -306,7 +307,7 @@ impl ClaimedMessage {
         let first = self.facts.clone();
         if let Kind::Reminder = self.kind {
             self.kind = Kind::GroupedReminder(DayFacts {
-                date: local_day_of(&first),
+                date: day_of(&first),
                 bookings: vec![first],
                 others: 0,
             });

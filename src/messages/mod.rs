@@ -9,7 +9,7 @@ mod digest;
 mod expired;
 pub mod facts;
 mod follow_up;
-mod grouped_reminder;
+pub(crate) mod grouped_reminder;
 pub mod kind_name;
 pub mod languages;
 mod layout;
@@ -25,7 +25,7 @@ pub mod times;
 pub mod wording;
 mod zones;
 
-use chrono::{DateTime, NaiveDate, Utc};
+use chrono::{DateTime, Utc};
 use uuid::Uuid;
 
 use crate::messages::calendar::Appointment;
@@ -145,12 +145,6 @@ struct ListedBooking {
     meeting_link: Option<String>,
     /// Where the customer says whether they will come; `None`: they are not asked.
     attendance_link: Option<String>,
-}
-
-/// The day of a booking on the clock that its reminder goes by: of the place, or of the recipient
-/// if it is online.
-pub(crate) fn local_day_of(facts: &BookingFacts) -> NaiveDate {
-    grouped_reminder::day_of(facts)
 }
 
 /// The recipient's language, else the default one.

@@ -48,6 +48,27 @@ async fn event_of(app: &App, booking: Uuid) -> String {
     app.one(sql, &[&booking]).await.get(0)
 }
 
+/// A pass that is committed, and after which nothing can be claimed.
+async fn pass_without_delivery(app: &App, arguments: &[&str]) {
+    let holder = connect(&app.url).await;
+    holder
+        .batch_execute("BEGIN; SELECT FROM booking_automation_channels FOR UPDATE")
+        .await
+        .unwrap();
+    let call = [&["run", "--for", "10s"], arguments].concat();
+    app.call(&call).await.summary();
+    holder.batch_execute("ROLLBACK").await.unwrap();
+}
+
+/// A pass at noon whose messages SES does not take; then it takes all.
+async fn throttled_once(app: &App) {
+    app.ses
+        .answer(|_| Answer::Error(429, "TooManyRequestsException", "slower"));
+    app.run(noon()).await;
+    app.ses.answer(|_| Answer::Sent);
+    app.ses.clear();
+}
+
 async fn cancel(app: &App, booking: Uuid) {
     let sql = "UPDATE bookings SET status = 'cancelled' WHERE id = $1";
     app.sql(sql, &[&booking]).await;
@@ -227,12 +248,8 @@ async fn the_day_is_that_of_the_place_and_online_that_of_the_person() {
 async fn who_is_no_longer_due_drops_out_and_another_leads() {
     let app = app_with_pages().await;
     let [first, second, third] = bookings_after(&app, [24, 25, 26]).await;
-    app.ses
-        .answer(|_| Answer::Error(429, "TooManyRequestsException", "slower"));
-    app.run(noon()).await;
+    throttled_once(&app).await;
     assert_eq!(outcomes(&app).await, ["pending throttled 1"; 3]);
-    app.ses.answer(|_| Answer::Sent);
-    app.ses.clear();
     cancel(&app, first).await;
     app.make_claimable().await;
     app.run(noon() + minutes(2)).await;
@@ -254,16 +271,7 @@ async fn who_is_no_longer_due_drops_out_and_another_leads() {
 async fn without_its_leader_a_reminder_waits_for_its_own_time() {
     let app = app_with_pages().await;
     let [first, second, third] = bookings_after(&app, [24, 26, 28]).await;
-    // The pass is committed, and nothing can be claimed.
-    let holder = connect(&app.url).await;
-    holder
-        .batch_execute("BEGIN; SELECT FROM booking_automation_channels FOR UPDATE")
-        .await
-        .unwrap();
-    app.call(&["run", "--for", "10s", "--as-of", &noon().to_rfc3339()])
-        .await
-        .summary();
-    holder.batch_execute("ROLLBACK").await.unwrap();
+    pass_without_delivery(&app, &["--as-of", &noon().to_rfc3339()]).await;
     assert_eq!(outcomes(&app).await, ["pending 0"; 3]);
     cancel(&app, first).await;
     app.run(noon() + minutes(1)).await;
@@ -363,11 +371,7 @@ async fn an_event_that_came_before_the_claim_settles_all_of_a_mail() {
 async fn what_is_locked_leaves_in_a_mail_of_its_own() {
     let mut app = app_with_pages().await;
     let [_, second] = bookings_after(&app, [24, 25]).await;
-    app.ses
-        .answer(|_| Answer::Error(429, "TooManyRequestsException", "slower"));
-    app.run(noon()).await;
-    app.ses.answer(|_| Answer::Sent);
-    app.ses.clear();
+    throttled_once(&app).await;
     app.customer = app
         .person("Other", Some("other@customers.example"), "Europe/Vienna")
         .await;
@@ -398,11 +402,7 @@ async fn what_is_locked_leaves_in_a_mail_of_its_own() {
 async fn a_booking_that_cannot_be_read_stops_none_of_its_day() {
     let app = app_with_pages().await;
     let [_, broken, _] = bookings_after(&app, [24, 25, 26]).await;
-    app.ses
-        .answer(|_| Answer::Error(429, "TooManyRequestsException", "slower"));
-    app.run(noon()).await;
-    app.ses.answer(|_| Answer::Sent);
-    app.ses.clear();
+    throttled_once(&app).await;
     app.db
         .batch_execute(&format!(
             "ALTER VIEW booking_automation_contacts RENAME TO theirs;
@@ -565,11 +565,7 @@ async fn kills_lose_no_booking_of_a_mail_and_every_repeat_is_on_record() {
 async fn what_another_sender_is_sending_is_left_to_it() {
     let app = app_with_pages().await;
     let [first, second] = bookings_after(&app, [24, 25]).await;
-    app.ses
-        .answer(|_| Answer::Error(429, "TooManyRequestsException", "slower"));
-    app.run(noon()).await;
-    app.ses.answer(|_| Answer::Sent);
-    app.ses.clear();
+    throttled_once(&app).await;
     // As 0.2.0 may have claimed them, one after the other.
     let sql = "UPDATE booking_automation_events SET status = 'sending', lease_until = now() + $2::text::interval, next_attempt_at = now() + $2::text::interval
                 WHERE booking_id = $1 AND event_type = 'reminder_sent'";
@@ -623,15 +619,7 @@ async fn a_reminder_that_waits_for_its_own_time_supersedes_none_before() {
     )
     .await;
     app.run(first - hours(24)).await;
-    let holder = connect(&app.url).await;
-    holder
-        .batch_execute("BEGIN; SELECT FROM booking_automation_channels FOR UPDATE")
-        .await
-        .unwrap();
-    app.call(&["run", "--for", "10s", "--as-of", &noon().to_rfc3339()])
-        .await
-        .summary();
-    holder.batch_execute("ROLLBACK").await.unwrap();
+    pass_without_delivery(&app, &["--as-of", &noon().to_rfc3339()]).await;
     assert_eq!(app.reminders(late).await, ["18h pending"]);
     cancel(&app, early).await;
     app.ses.clear();
@@ -656,14 +644,8 @@ async fn after_a_step_back_of_the_clock_they_still_wait_for_their_own_time() {
     let now = Utc::now();
     app.confirmed(now + hours(24) - minutes(1)).await;
     let later = app.confirmed(now + hours(26)).await;
-    let holder = connect(&app.url).await;
-    holder
-        .batch_execute("BEGIN; SELECT FROM booking_automation_channels FOR UPDATE")
-        .await
-        .unwrap();
-    app.call(&["run", "--for", "10s"]).await.summary();
+    pass_without_delivery(&app, &[]).await;
     assert_eq!(app.reminders(later).await, ["24h pending"]);
-    holder.batch_execute("ROLLBACK").await.unwrap();
     app.sql(
         "UPDATE automation_runs SET created_at = created_at + interval '1 hour'",
         &[],
@@ -713,4 +695,36 @@ async fn people_are_looked_up_at_once_and_bookings_by_their_start() {
         "{plan}"
     );
     assert!(!plan.contains("Seq Scan on bookings"), "{plan}");
+}
+
+#[tokio::test]
+async fn what_belongs_to_another_person_meanwhile_leaves_by_itself() {
+    let app = app_with_pages().await;
+    let [_, second] = bookings_after(&app, [24, 25]).await;
+    throttled_once(&app).await;
+    // A family shares an address; the links in a mail are its person's own.
+    let other = app
+        .person("Other", Some("carla@customers.example"), "Europe/Vienna")
+        .await;
+    let sql = "UPDATE bookings SET customer_id = $2 WHERE id = $1";
+    app.sql(sql, &[&second, &other]).await;
+    app.make_claimable().await;
+    app.run(noon() + minutes(2)).await;
+    assert_eq!(listed(&app), [1, 1]);
+}
+
+#[tokio::test]
+async fn an_event_of_a_mail_brings_back_nothing_that_was_erased() {
+    let mut app = app_with_pages().await;
+    app.env
+        .insert("SES_CONFIGURATION_SET", "bookings".to_owned());
+    let [first, second] = bookings_after(&app, [24, 25]).await;
+    app.ses.answer(|_| Answer::Reset);
+    app.run(noon()).await;
+    let sql = r#"UPDATE booking_automation_events SET status = 'failed', event_data = '{"forgotten": true}', next_attempt_at = NULL
+                  WHERE booking_id = $1 AND event_type = 'reminder_sent'"#;
+    app.sql(sql, &[&second]).await;
+    let event = ses_event("ses-send", &event_of(&app, first).await, "m-1");
+    Instance::start(&app).await.invoke(&event).await.unwrap();
+    assert_eq!(outcomes(&app).await, ["completed 1", "failed unknown 1"]);
 }

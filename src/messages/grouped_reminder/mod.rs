@@ -35,7 +35,9 @@ pub(super) fn draft(phrases: &Phrases<'_>, day: &DayFacts) -> Result<Draft, Text
     Ok(draft)
 }
 
-pub(super) fn day_of(booking: &BookingFacts) -> NaiveDate {
+/// The day of a booking on the clock that its reminder goes by: of the place, or of the recipient
+/// if it is online.
+pub(crate) fn day_of(booking: &BookingFacts) -> NaiveDate {
     let zones = zones_of(booking.timezone.as_deref(), booking);
     local_day(booking.starts_at, &zones.first)
 }
