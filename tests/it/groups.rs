@@ -728,3 +728,47 @@ async fn an_event_of_a_mail_brings_back_nothing_that_was_erased() {
     Instance::start(&app).await.invoke(&event).await.unwrap();
     assert_eq!(outcomes(&app).await, ["completed 1", "failed unknown 1"]);
 }
+
+#[tokio::test]
+async fn an_event_of_a_mail_settles_none_that_was_tried_in_another_one() {
+    let mut app = app_with_pages().await;
+    app.env
+        .insert("SES_CONFIGURATION_SET", "bookings".to_owned());
+    let [first, second] = bookings_after(&app, [24, 25]).await;
+    app.ses.answer(|_| Answer::Reset);
+    app.run(noon()).await;
+    // As 0.2.0 may have tried it, in a mail of its own.
+    let sql = "UPDATE booking_automation_events SET led_attempt = NULL WHERE booking_id = $1 AND event_type = 'reminder_sent'";
+    app.sql(sql, &[&second]).await;
+    let event = ses_event("ses-send", &event_of(&app, first).await, "m-1");
+    Instance::start(&app).await.invoke(&event).await.unwrap();
+    assert_eq!(outcomes(&app).await, ["completed 1", "pending unknown 1"]);
+}
+
+#[tokio::test]
+async fn a_mail_that_came_back_told_none_of_its_people_anything() {
+    for (kind, expected) in [
+        ("delivered", "skipped already_told"),
+        ("bounced", "completed"),
+    ] {
+        let app = app_with_pages().await;
+        let [first, second] = bookings_after(&app, [24, 25]).await;
+        app.run(noon()).await;
+        let sql = "INSERT INTO booking_automation_feedback (event_id, booking_id, kind, message_id, occurred_at, details)
+                   SELECT id, booking_id, $2, 'm-1', now(), '{}' FROM booking_automation_events WHERE booking_id = $1 AND event_type = 'reminder_sent'";
+        app.sql(sql, &[&first, &kind]).await;
+        // Away and back.
+        for hours_later in [26, 25] {
+            let sql = "UPDATE bookings SET scheduled_at = $2 WHERE id = $1";
+            app.sql(sql, &[&second, &(noon() + hours(hours_later))])
+                .await;
+        }
+        app.run(noon() + hours(1)).await;
+        let reminders = app.reminders(second).await;
+        assert_eq!(
+            reminders,
+            ["24h completed", &format!("24h {expected}")],
+            "{kind}"
+        );
+    }
+}
