@@ -7,14 +7,14 @@ SET jit = off
 AS $$
 BEGIN
     -- Allowed: the provider reports that it accepted a message which had failed here.
-    IF TG_OP = 'UPDATE' AND OLD.status = 'failed' AND NEW.status = 'completed' AND OLD.event_type IN ('reminder_sent', 'notification_sent')
+    IF TG_OP = 'UPDATE' AND OLD.status = 'failed' AND NEW.status = 'completed' AND OLD.event_type IN ('reminder_sent', 'guest_reminder_sent', 'notification_sent')
        AND (NEW.event_data -> 'attempts' -> -1 ->> 'settled_by')::boolean
        AND NEW.event_data #- '{attempts,-1}' = jsonb_set(coalesce(OLD.event_data, '{}'), '{attempts}', coalesce(OLD.event_data -> 'attempts', '[]'))
        AND (NEW.id, NEW.booking_id, NEW.event_type, NEW.scheduled_at, NEW.created_at, NEW.seq,
-            NEW.rule, NEW.audience, NEW.channel, NEW.revision, NEW.starts_at, NEW.attempts)
+            NEW.rule, NEW.audience, NEW.channel, NEW.recipient, NEW.revision, NEW.starts_at, NEW.attempts)
            IS NOT DISTINCT FROM
            (OLD.id, OLD.booking_id, OLD.event_type, OLD.scheduled_at, OLD.created_at, OLD.seq,
-            OLD.rule, OLD.audience, OLD.channel, OLD.revision, OLD.starts_at, OLD.attempts) THEN
+            OLD.rule, OLD.audience, OLD.channel, OLD.recipient, OLD.revision, OLD.starts_at, OLD.attempts) THEN
         RETURN NEW;
     END IF;
     IF EXISTS (SELECT FROM public.booking_automation_erasures WHERE transaction = pg_current_xact_id()) THEN

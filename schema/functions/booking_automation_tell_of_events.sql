@@ -41,13 +41,14 @@ BEGIN
         SELECT n.booking_id, 'webhook', 'webhook', w.kind, w.id::text, n.id::text,
                jsonb_build_object('type', 'booking.reminder_sent', 'timestamp', public.booking_automation_rfc3339(n.executed_at),
                    'data', jsonb_build_object('booking_id', n.booking_id, 'rule', n.rule, 'audience', n.audience, 'channel', n.channel,
-                       'starts_at', public.booking_automation_rfc3339(n.starts_at))),
+                       'starts_at', public.booking_automation_rfc3339(n.starts_at))
+                       || CASE n.recipient WHEN '' THEN '{}' ELSE jsonb_build_object('recipient', n.recipient) END),
                n.executed_at, NULL, 'pending', clock_timestamp()
           FROM new_rows n
           JOIN old_rows o ON o.id = n.id
           JOIN (SELECT id, unnest(kinds) AS kind FROM public.booking_automation_webhooks WHERE is_active AND suspended_at IS NULL)
-               AS w ON w.kind = n.event_type
-         WHERE n.event_type = 'reminder_sent' AND n.status = 'completed' AND o.status <> 'completed'
+               AS w ON w.kind = 'reminder_sent'
+         WHERE n.event_type IN ('reminder_sent', 'guest_reminder_sent') AND n.status = 'completed' AND o.status <> 'completed'
          ORDER BY n.seq
         ON CONFLICT (message_id, audience) WHERE event_type = 'webhook' DO NOTHING;
     END IF;

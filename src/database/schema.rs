@@ -1,7 +1,7 @@
 //! The steps of the schema, in order, and the indexes between them.
 
 /// The steps, in order. A name identifies a step in the database: never change or reuse one.
-pub(crate) const STEPS: [(&str, &str); 8] = [
+pub(crate) const STEPS: [(&str, &str); 9] = [
     (
         "01_base_tables",
         include_str!("../../migrations/01_base_tables.sql"),
@@ -31,6 +31,10 @@ pub(crate) const STEPS: [(&str, &str); 8] = [
         include_str!("../../migrations/21_notice_key.sql"),
     ),
     ("27_groups", include_str!("../../migrations/27_groups.sql")),
+    (
+        "28_recipients",
+        include_str!("../../migrations/28_recipients.sql"),
+    ),
 ];
 
 /// The steps that come after the indexes, in order.
@@ -123,11 +127,12 @@ pub(crate) const REQUIRED: &str = "17_cancellation";
 /// Indexes on tables that other programs write to. Those on `bookings` hold only the bookings whose
 /// status may still change with time, so they stay small. Those on the audit trail, which triggers
 /// fill in other programs' transactions, serve retention, the list of events, notices (one for each
-/// event, rule, audience and channel), digests (one for each person, day of theirs, rule, audience
-/// and channel), mails for several bookings, and webhooks: one message for each event and
+/// event, rule, audience, channel and recipient), guests' reminders (one for each decision and
+/// guest), digests (one for each person, day of theirs, rule, audience and channel) and what else is
+/// a person's own, mails for several bookings, and webhooks: one message for each event and
 /// subscription, the messages that wait for each subscription, and the turns of their kinds and
 /// attempts.
-pub(crate) const INDEXES: [(&str, &str); 12] = [
+pub(crate) const INDEXES: [(&str, &str); 13] = [
     (
         "booking_automation_confirmed_start",
         "ON public.bookings (scheduled_at) WHERE status = 'confirmed'",
@@ -158,14 +163,20 @@ pub(crate) const INDEXES: [(&str, &str); 12] = [
     ),
     (
         "booking_automation_events_notices",
-        "UNIQUE ON public.booking_automation_events (about, rule, audience, channel) \
+        "UNIQUE ON public.booking_automation_events (about, rule, audience, channel, recipient) \
          WHERE event_type = 'notification_sent' AND about IS NOT NULL",
+    ),
+    (
+        "booking_automation_events_guests",
+        "UNIQUE ON public.booking_automation_events (booking_id, revision, rule, audience, \
+         channel, recipient) \
+         WHERE event_type = 'guest_reminder_sent'",
     ),
     (
         "booking_automation_events_digests",
         "UNIQUE ON public.booking_automation_events (person_id, local_day, rule, \
          audience, channel) \
-         WHERE event_type = 'notification_sent' AND person_id IS NOT NULL",
+         WHERE person_id IS NOT NULL",
     ),
     (
         "booking_automation_events_led",

@@ -10,6 +10,7 @@
 --   $8 the events that claim_candidates.sql locked  $9 their recipients' addresses  $10 hashes of their facts
 --   $11 of the daily digests among them: the start of the day's last booking (NULL: there is none)
 --   $12 the view's own names of their recipients (NULL: the booking's)
+--   $13 the messages with guests among them, once for each guest  $14 the guests  $15 the view's own names of these
 WITH clock AS MATERIALIZED (
     SELECT clock_timestamp() AS at
 ), pace AS MATERIALIZED (
@@ -41,8 +42,10 @@ WITH clock AS MATERIALIZED (
                    WHEN EXISTS (
                         -- A reminder nearer to the start is queued or sent, or was told before.
                         SELECT FROM public.booking_automation_events nearer
-                         WHERE nearer.event_type = 'reminder_sent' AND nearer.booking_id = e.booking_id
+                         WHERE nearer.event_type IN ('reminder_sent', 'guest_reminder_sent') AND nearer.booking_id = e.booking_id
                            AND nearer.revision = e.revision AND nearer.audience = e.audience AND nearer.channel = e.channel
+                           -- The guests' follow when the first recipient's is claimed.
+                           AND ({same_recipient:nearer} OR nearer.event_type = 'reminder_sent' AND nearer.status = 'pending')
                            -- One that may leave with another mail, and waits for its own time, does not count yet.
                            AND (nearer.status <> 'pending' OR nearer.scheduled_at <= p.as_of)
                            AND (nearer.status IN ('pending', 'sending', 'completed') OR nearer.reason = 'already_told')
@@ -51,14 +54,16 @@ WITH clock AS MATERIALIZED (
                         -- A message of this rule said the same. From it on, none that may have arrived said anything else,
                         -- or came back.
                         SELECT FROM public.booking_automation_events told
-                         WHERE told.event_type = 'reminder_sent' AND told.rule <> '' AND told.booking_id = e.booking_id
+                         WHERE told.event_type = e.event_type AND told.rule <> '' AND told.booking_id = e.booking_id
                            AND told.revision < e.revision AND told.rule = e.rule AND told.audience = e.audience AND told.channel = e.channel
+                           AND {same_recipient:told}
                            AND told.status = 'completed' AND told.event_data ->> 'told' = t.told
                            AND NOT EXISTS (
                                 SELECT FROM public.booking_automation_events later
                                  WHERE later.booking_id = e.booking_id AND later.seq >= told.seq
                                    AND later.audience = e.audience AND later.channel = e.channel AND {may_have_arrived:later}
-                                   AND (later.event_type <> 'reminder_sent' OR later.event_data ->> 'told' IS DISTINCT FROM t.told
+                                   AND {same_recipient:later}
+                                   AND (later.event_type <> e.event_type OR later.event_data ->> 'told' IS DISTINCT FROM t.told
                                         OR EXISTS (SELECT FROM public.booking_automation_feedback f
                                                     WHERE f.event_id = {mail:later} AND f.kind IN ('bounced', 'rejected', 'rendering_failed'))))
                         ) THEN 'already_told'
@@ -66,7 +71,7 @@ WITH clock AS MATERIALIZED (
                CASE
                    WHEN CASE
                             WHEN {is_digest} THEN 'digest'
-                            WHEN e.event_type = 'reminder_sent' THEN 'reminder'
+                            WHEN e.event_type <> 'notification_sent' THEN 'reminder'
                             WHEN e.event_data -> 'notice' ->> 'on_event' = 'completed' THEN 'follow-up'
                             ELSE e.event_data -> 'notice' ->> 'on_event'
                         END = ANY (own.opt_outs) THEN 'opted_out'
@@ -106,8 +111,10 @@ WITH clock AS MATERIALIZED (
      CROSS JOIN (SELECT NULL::text AS customer_id, NULL::text AS provider_id) AS absent
      CROSS JOIN LATERAL (
            -- Columns that bookings may lack. Where it has them, the names mean its own.
-           SELECT coalesce(candidate.person_id, {digest_person},
-                           CASE e.audience WHEN 'customer' THEN customer_id::text ELSE provider_id::text END) AS person_id
+           -- A guest is no other than the view says.
+           SELECT coalesce(candidate.person_id, {own_person},
+                           CASE WHEN {is_guest} THEN NULL
+                                WHEN e.audience = 'customer' THEN customer_id::text ELSE provider_id::text END) AS person_id
              FROM (SELECT b.*) AS booking
            OFFSET 0) AS who
      CROSS JOIN LATERAL ({preferences}) AS own
@@ -124,7 +131,7 @@ WITH clock AS MATERIALIZED (
     -- The provider accepted an earlier attempt.
     UPDATE public.booking_automation_events e
        SET status = 'completed', reason = NULL, error_message = NULL, message_id = s.settled_by,
-           flag_due = public.booking_automation_has_flag(e.rule, e.audience),
+           flag_due = e.event_type = 'reminder_sent' AND public.booking_automation_has_flag(e.rule, e.audience),
            event_data = public.booking_automation_with_attempt(e.event_data, public.booking_automation_settled_attempt(e.attempts, p.at, s.settled_by)),
            executed_at = p.as_of, lease_until = NULL, next_attempt_at = NULL
       FROM seen s, pace p
@@ -170,7 +177,7 @@ WITH clock AS MATERIALIZED (
     RETURNING e.id, s.leader, e.booking_id, e.claim, e.attempts, e.rule, e.audience, e.starts_at, e.seq,
               s.seconds_left, s.duration_minutes, s.revision, s.notice, s.person_id, s.language, s.timezone,
               s.asks_attendance
-), paced AS (
+), {enqueue_guests}, paced AS (
     UPDATE public.booking_automation_channels c
        SET next_at = p.free_at + make_interval(secs => (SELECT count(*) FROM claimed WHERE id = leader) / $2)
       FROM pace p
@@ -182,6 +189,7 @@ SELECT extract(epoch FROM p.free_at - p.at)::float8 AS free_in, p.room::float8 A
        (SELECT count(*) FROM ended WHERE status = 'failed') AS failed,
        (SELECT count(*) FROM settled) AS settled,
        (SELECT count(*) FROM postponed) AS postponed,
+       (SELECT count(*) FROM enqueued) AS enqueued,
        (SELECT coalesce(array_agg(id), '{}') FROM (SELECT id FROM ended UNION ALL SELECT id FROM settled) AS final) AS ended,
        claimed.id, claimed.leader, claimed.booking_id, claimed.claim, claimed.attempts, claimed.rule, claimed.audience, claimed.starts_at,
        claimed.seconds_left, claimed.duration_minutes, claimed.revision, claimed.notice, claimed.person_id,

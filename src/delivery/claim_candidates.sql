@@ -13,12 +13,12 @@ WITH clock AS MATERIALIZED (
     -- While the account cannot send, one message tests whether it can again. No row of the channel: see claim_page.
     SELECT coalesce((SELECT least($2, room, CASE WHEN held THEN 1 END)::bigint FROM pace), 0) AS messages
 ), absent AS (
-    -- Before `migrate`, events lack this column. Where they have it, the name means their own.
-    SELECT NULL::uuid AS led_by
+    -- Before `migrate`, events lack these columns. Where they have them, the names mean their own.
+    SELECT NULL::uuid AS led_by, '' AS recipient
 ), urgent AS MATERIALIZED (
     -- New, retried and lease-expired rows, the most urgent start first.
     SELECT e.* FROM absent CROSS JOIN LATERAL (
-           SELECT e.id, e.booking_id, e.audience, e.starts_at, e.seq, coalesce(led_by, e.id) AS group_id
+           SELECT e.id, e.booking_id, e.audience, recipient, e.starts_at, e.seq, coalesce(led_by, e.id) AS group_id
              FROM public.booking_automation_events e
             WHERE {claimable} AND e.channel = $1
               AND e.starts_at > (SELECT as_of FROM clock) AND e.next_attempt_at <= (SELECT at FROM clock)
@@ -28,14 +28,15 @@ WITH clock AS MATERIALIZED (
               FOR UPDATE SKIP LOCKED) AS e
 ), past AS MATERIALIZED (
     -- What is about a start that has passed.
-    SELECT e.id, e.booking_id, e.audience, e.event_type, e.starts_at, e.seq
-      FROM public.booking_automation_events e
-     WHERE {claimable} AND e.channel = $1
-       AND e.starts_at <= (SELECT as_of FROM clock) AND e.next_attempt_at <= (SELECT at FROM clock)
-       AND ($5::uuid IS NULL OR e.id = $5)
-     ORDER BY e.starts_at, e.seq
-     LIMIT $2
-       FOR UPDATE SKIP LOCKED
+    SELECT e.* FROM absent CROSS JOIN LATERAL (
+           SELECT e.id, e.booking_id, e.audience, recipient, e.event_type, e.starts_at, e.seq
+             FROM public.booking_automation_events e
+            WHERE {claimable} AND e.channel = $1
+              AND e.starts_at <= (SELECT as_of FROM clock) AND e.next_attempt_at <= (SELECT at FROM clock)
+              AND ($5::uuid IS NULL OR e.id = $5)
+            ORDER BY e.starts_at, e.seq
+            LIMIT $2
+              FOR UPDATE SKIP LOCKED) AS e
 ), groups AS MATERIALIZED (
     -- The mail of each, by its first message, and its place in the page.
     SELECT group_id, min(place) AS place
@@ -52,7 +53,7 @@ WITH clock AS MATERIALIZED (
      WHERE e.id = ANY (ARRAY(SELECT group_id FROM groups EXCEPT SELECT id FROM urgent)) AND {claimable}
 ), mate AS MATERIALIZED (
     SELECT e.* FROM absent CROSS JOIN LATERAL (
-           SELECT e.id, e.booking_id, e.audience, coalesce(led_by, e.id) AS group_id
+           SELECT e.id, e.booking_id, e.audience, recipient, coalesce(led_by, e.id) AS group_id
              FROM public.booking_automation_events e
             WHERE e.id = ANY (ARRAY(SELECT id FROM mate_id EXCEPT SELECT id FROM urgent)) AND e.channel = $1
             ORDER BY e.starts_at, e.seq
@@ -60,21 +61,24 @@ WITH clock AS MATERIALIZED (
 ), candidate AS MATERIALIZED (
     -- Together, since the page may end before its last message: see contacts.sql. What is locked, or does not fit, leaves
     -- in a mail of its own.
-    SELECT m.id, m.booking_id, m.audience
-      FROM (SELECT id, booking_id, audience, group_id FROM urgent UNION ALL SELECT id, booking_id, audience, group_id FROM mate) AS m
+    SELECT m.id, m.booking_id, m.audience, m.recipient
+      FROM (SELECT id, booking_id, audience, recipient, group_id FROM urgent
+            UNION ALL
+            SELECT id, booking_id, audience, recipient, group_id FROM mate) AS m
       LEFT JOIN groups g USING (group_id)
      ORDER BY g.place
 ), page AS MATERIALIZED (
-    SELECT id, booking_id, audience FROM candidate
+    SELECT id, booking_id, audience, recipient FROM candidate
     UNION ALL
     -- Reminders are not due any more: they are ended, which takes no part of the rate. A mate may be among them, too; each
     -- is claimed once.
-    SELECT id, booking_id, audience FROM past WHERE event_type = 'reminder_sent'
+    SELECT id, booking_id, audience, recipient FROM past WHERE event_type <> 'notification_sent'
     UNION ALL
     -- Follow-ups come last.
-    (SELECT id, booking_id, audience FROM past WHERE event_type = 'notification_sent'
+    (SELECT id, booking_id, audience, recipient FROM past WHERE event_type = 'notification_sent'
       ORDER BY starts_at, seq LIMIT (SELECT messages FROM at_most) - (SELECT count(*) FROM urgent))
 )
-SELECT {hand_over}, {is_liveness_known} AS is_liveness_known,
+SELECT {hand_over},
+       set_config('booking_automation.recipients', coalesce(array_agg(recipient), '{}')::text, true), {is_liveness_known} AS is_liveness_known,
        array_agg(id) FILTER (WHERE booking_id = '00000000-0000-0000-0000-000000000000') AS digests
   FROM page

@@ -12,8 +12,8 @@ WITH stored AS MATERIALIZED (
       FROM stored n
      CROSS JOIN LATERAL (
            SELECT * FROM public.booking_automation_events o
-            WHERE o.booking_id = e.booking_id AND o.event_type IN ('reminder_sent', 'notification_sent')
-              AND o.audience = e.audience AND o.channel = e.channel AND o.id <> e.id OFFSET 0) AS o
+            WHERE o.booking_id = e.booking_id AND o.event_type IN ('reminder_sent', 'guest_reminder_sent', 'notification_sent')
+              AND o.audience = e.audience AND o.channel = e.channel AND o.recipient = e.recipient AND o.id <> e.id OFFSET 0) AS o
      WHERE {may_have_arrived:o}
        AND (o.rule = e.rule OR n.on_event IS DISTINCT FROM o.event_data -> 'notice' ->> 'on_event')
        AND NOT EXISTS (SELECT FROM public.booking_automation_feedback f
@@ -28,7 +28,7 @@ WITH stored AS MATERIALIZED (
                ELSE (SELECT first.event_data -> 'notice' -> 'from'
                        FROM public.booking_automation_events first
                       WHERE first.booking_id = e.booking_id AND first.event_type = 'notification_sent'
-                        AND first.audience = e.audience AND first.channel = e.channel AND first.rule = e.rule
+                        AND first.audience = e.audience AND first.channel = e.channel AND first.recipient = e.recipient AND first.rule = e.rule
                         AND first.event_data -> 'notice' ->> 'on_event' = 'rescheduled'
                       ORDER BY first.seq LIMIT 1)
            END AS start
@@ -61,6 +61,8 @@ SELECT CASE n.on_event
                 SELECT FROM public.booking_automation_events w
                  WHERE w.booking_id = e.booking_id AND w.event_type = 'notification_sent' AND w.seq > e.seq
                    AND w.rule = e.rule AND w.audience = e.audience AND w.channel = e.channel
+                   -- The guests' follow when the first recipient's is claimed.
+                   AND (w.recipient = e.recipient OR w.recipient = '' AND w.status = 'pending')
                    AND w.event_data -> 'notice' ->> 'on_event' = n.on_event
                    AND (w.status = 'pending' OR w.status = 'sending' AND w.next_attempt_at > p.at)) THEN 'superseded'
            -- What comes after the start. The step may have been undone.
@@ -86,7 +88,7 @@ SELECT CASE n.on_event
                 SELECT FROM public.booking_automation_events c
                   JOIN public.booking_automation_notice_rules r ON r.name = c.rule AND r.audience = c.audience AND r.active
                  WHERE c.booking_id = e.booking_id AND c.event_type = 'notification_sent' AND c.audience = e.audience
-                   AND c.channel = e.channel AND c.event_data -> 'notice' ->> 'on_event' = 'confirmed'
+                   AND c.channel = e.channel AND c.recipient = e.recipient AND c.event_data -> 'notice' ->> 'on_event' = 'confirmed'
                    AND c.status = 'pending' AND NOT ({may_have_arrived:c}) AND c.channel = ANY (r.channels)
                    AND r.on_event = 'confirmed' AND r.delay = '0') THEN 'superseded'
            WHEN b.scheduled_at = (known.start #>> '{}')::timestamptz

@@ -24,8 +24,8 @@ const ROOM: &str = "CASE WHEN c.next_at <= k.at THEN greatest(floor({rate} * {se
            END";
 /// SQL of a boolean: the event `e` is a reminder or a notice that is not final. Messages to
 /// webhooks have no start.
-const CLAIMABLE: &str =
-    "e.status IN ('pending', 'sending') AND e.event_type IN ('reminder_sent', 'notification_sent')
+const CLAIMABLE: &str = "e.status IN ('pending', 'sending') AND \
+     e.event_type IN ('reminder_sent', 'guest_reminder_sent', 'notification_sent')
        AND e.starts_at IS NOT NULL";
 /// SQL that precedes a moment: the message `e` is of no use after that moment, because the booking
 /// has started. Some notices are about what comes after the start.
@@ -47,6 +47,10 @@ const SET_LEADER: &str = "led_by = nullif(s.leader, e.id), \
     led_attempt = CASE WHEN s.leader <> e.id THEN e.attempts + 1 END,";
 /// What a notice says, before `migrate` of 0.3.0, when there is none.
 const NO_NOTICE: &str = "SELECT NULL::text AS not_due, NULL::jsonb AS facts";
+/// Guests, before `migrate` of 0.3.0, when there are none.
+const NO_GUESTS: &str = "enqueued AS (
+    SELECT FROM unnest($13::uuid[], $14::text[], $15::text[]) AS g WHERE false
+)";
 pub(crate) const CONTACTS: &str = include_str!("contacts.sql");
 pub(crate) static CANDIDATES: LazyLock<String> =
     LazyLock::new(|| with_room(include_str!("claim_candidates.sql"), "$3", "$4"));
@@ -76,18 +80,28 @@ pub(crate) fn claim_sql(liveness: Liveness) -> String {
     let known = |known, unknown| if is_known { known } else { unknown };
     let sql = with_room(include_str!("claim.sql"), "$2", "$3");
     let notice = known(include_str!("claim_notice.sql"), NO_NOTICE);
+    let guests = known(include_str!("claim_guests.sql"), NO_GUESTS);
     let latest_revision = liveness.latest_revision("e.booking_id");
     let sql = sql
         .replace("{is_live}", liveness.condition())
         .replace("{latest_revision}", &latest_revision)
         .replace("{notice}", notice)
         .replace("{preferences}", &preferences_sql(is_known))
-        .replace("{digest_person}", known("e.person_id::text", "NULL"))
+        .replace("{own_person}", known("e.person_id::text", "NULL"))
+        .replace("{is_guest}", known("e.recipient <> ''", "false"))
+        .replace("{enqueue_guests}", guests)
         .replace("{quiet_until}", known(QUIET_UNTIL, "NULL::timestamptz"))
         .replace("{group_id}", known("coalesce(e.led_by, e.id)", "e.id"))
         .replace("{set_leader}", known(SET_LEADER, ""))
         .replace("{is_digest}", is_digest_sql(liveness))
         .replace("{digest_not_due}", not_due_sql(liveness));
+    let sql = ["nearer", "told", "later"].iter().fold(sql, |sql, alias| {
+        let condition = match is_known {
+            true => format!("{alias}.recipient = e.recipient"),
+            false => "true".to_owned(),
+        };
+        sql.replace(&format!("{{same_recipient:{alias}}}"), &condition)
+    });
     ["later", "o", "c"].iter().fold(sql, |sql, alias| {
         let condition = MAY_HAVE_ARRIVED.replace("{alias}", alias);
         let mail = known(MAIL, "{alias}.id");

@@ -7,7 +7,7 @@ WITH digest AS MATERIALIZED (
            e.event_data #> '{digest,people}' AS people
       FROM unnest(current_setting('booking_automation.events')::uuid[]) WITH ORDINALITY AS c (id, position)
       JOIN public.booking_automation_events e ON e.id = c.id
-     WHERE e.person_id IS NOT NULL
+     WHERE e.local_day IS NOT NULL
 ), span AS MATERIALIZED (
     SELECT greatest(min(begins), coalesce($1, clock_timestamp())) AS begins, max(ends) AS ends FROM digest
 ), referred AS MATERIALIZED (

@@ -46,12 +46,14 @@ SELECT page.*
                                ) AS b
                          -- Columns that the view may lack. Where it has them, the names below mean its own.
                          CROSS JOIN (SELECT NULL::pg_catalog.text AS language, NULL::pg_catalog.text AS reply_to,
-                                            NULL::pg_catalog.text AS person_id) AS absent
+                                            NULL::pg_catalog.text AS person_id, NULL::pg_catalog.text AS recipient) AS absent
                          CROSS JOIN LATERAL (
                                SELECT c.email, c.name, c.timezone, language, c.service, c.with_name, c.place, c.meeting_link,
                                       c.is_online, c.place_timezone, reply_to, pg_catalog.btrim(person_id::pg_catalog.text) AS person_id
                                  FROM public.booking_automation_contacts AS c
                                 WHERE c.booking_id OPERATOR(pg_catalog.=) e.booking_id AND c.audience OPERATOR(pg_catalog.=) e.audience
+                                  -- Not the guests.
+                                  AND COALESCE(pg_catalog.btrim(recipient::pg_catalog.text), '') OPERATOR(pg_catalog.=) ''
                                 LIMIT 1
                                ) AS c
                           LEFT JOIN public.booking_automation_preferences AS own ON own.person_id OPERATOR(pg_catalog.=) COALESCE(c.person_id, e.of_person::pg_catalog.text)

@@ -30,7 +30,7 @@ pub(crate) fn bookings_sql(liveness: Liveness) -> String {
 /// SQL of a boolean: the message `e` is a digest. Before `migrate` of 0.3.0, there is none.
 pub(crate) fn is_digest_sql(liveness: Liveness) -> &'static str {
     match liveness {
-        Liveness::Known | Liveness::Singly => "e.person_id IS NOT NULL",
+        Liveness::Known | Liveness::Singly => "e.local_day IS NOT NULL",
         Liveness::Unknown => "false",
     }
 }

@@ -13,7 +13,7 @@ use crate::database::owner_functions::Liveness;
 use crate::database::{Result, Transaction, finite};
 use crate::delivery::claim_sql::CONTACTS;
 use crate::delivery::recipients::contact_facts;
-use crate::delivery::recipients::{CONTACTS_BYTES, CONTACTS_TIMEOUT};
+use crate::delivery::recipients::{CONTACTS_TIMEOUT, NO_GUESTS, contact_limits};
 use crate::messages::facts::BookingFacts;
 use crate::reminders::addresses::HAND_OVER;
 
@@ -45,11 +45,11 @@ pub(crate) async fn read_feed(
         (&as_of as _, Type::TIMESTAMPTZ),
         (&LIMIT as _, Type::INT8),
     ];
-    let bytes = [(&CONTACTS_BYTES as _, Type::INT8)];
+    let limits = contact_limits(&NO_GUESTS);
     let limit = CONTACTS_TIMEOUT.min(transaction.statement_timeout());
     let (bookings, contacts) = future::join(
         transaction.query(&FEED, &parameters),
-        transaction.query_with_their_settings(limit, CONTACTS, &bytes),
+        transaction.query_with_their_settings(limit, CONTACTS, &limits),
     )
     .await;
     let bookings = bookings?;

@@ -5,7 +5,7 @@ WITH ours AS MATERIALIZED (
     -- Other programs and stages may send through the same configuration set. Events of an erased message are not
     -- recorded.
     SELECT id, booking_id, attempts FROM public.booking_automation_events
-     WHERE id = $1 AND event_type IN ('reminder_sent', 'notification_sent') AND event_data -> 'forgotten' IS NULL
+     WHERE id = $1 AND event_type IN ('reminder_sent', 'guest_reminder_sent', 'notification_sent') AND event_data -> 'forgotten' IS NULL
 ), mail AS MATERIALIZED (
     -- It, and the messages whose latest attempt was made in its mail. Before `migrate`, events lack the columns; where they
     -- have them, the names mean theirs.
@@ -26,7 +26,8 @@ WITH ours AS MATERIALIZED (
     -- the next claim reads these events and records the outcome. A skipped message stays skipped.
     UPDATE public.booking_automation_events e
        SET status = 'completed', reason = NULL, error_message = NULL, message_id = $2, next_attempt_at = NULL,
-           executed_at = clock_timestamp(), flag_due = public.booking_automation_has_flag(e.rule, e.audience),
+           executed_at = clock_timestamp(),
+           flag_due = e.event_type = 'reminder_sent' AND public.booking_automation_has_flag(e.rule, e.audience),
            event_data = public.booking_automation_with_attempt(e.event_data, public.booking_automation_settled_attempt(e.attempts, clock_timestamp(), $2))
       FROM mail
      WHERE e.id = mail.id AND e.status IN ('pending', 'failed')

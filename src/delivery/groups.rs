@@ -15,7 +15,9 @@ use uuid::Uuid;
 use crate::database::owner_functions::Liveness;
 use crate::database::{Result, Transaction};
 use crate::delivery::claim_sql::CONTACTS;
-use crate::delivery::recipients::{CONTACTS_BYTES, CONTACTS_TIMEOUT, contact_facts, named_person};
+use crate::delivery::recipients::{
+    CONTACTS_TIMEOUT, NO_GUESTS, contact_facts, contact_limits, named_person,
+};
 use crate::messages::facts::BookingFacts;
 use crate::messages::grouped_reminder::day_of;
 use crate::primitives::email_address::as_sent_to;
@@ -82,9 +84,9 @@ async fn find_and_join(
     if found.is_empty() {
         return Ok(0);
     }
-    let bytes = [(&CONTACTS_BYTES as _, Type::INT8)];
+    let limits = contact_limits(&NO_GUESTS);
     let contacts = transaction
-        .query_with_their_settings(limit, CONTACTS, &bytes)
+        .query_with_their_settings(limit, CONTACTS, &limits)
         .await?;
     let contacts = contacts.into_iter().map(|row| (row.get("id"), row));
     let contacts = contacts.collect::<HashMap<Uuid, Row>>();

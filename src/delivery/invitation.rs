@@ -11,7 +11,9 @@ use uuid::Uuid;
 use crate::database::owner_functions::Liveness;
 use crate::database::{Result, Transaction, finite};
 use crate::delivery::claim_sql::CONTACTS;
-use crate::delivery::recipients::{CONTACTS_BYTES, CONTACTS_TIMEOUT, contact_facts, named_person};
+use crate::delivery::recipients::{
+    CONTACTS_TIMEOUT, NO_GUESTS, contact_facts, contact_limits, named_person,
+};
 use crate::messages::facts::BookingFacts;
 use crate::people::person_id;
 use crate::reminders::addresses::HAND_OVER;
@@ -43,7 +45,7 @@ pub(crate) async fn read_invitation(
     as_of: DateTime<Utc>,
 ) -> Result<Option<Invitation>> {
     let id = [(&booking_id as _, Type::UUID)];
-    let bytes = [(&CONTACTS_BYTES as _, Type::INT8)];
+    let limits = contact_limits(&NO_GUESTS);
     let parameters = [
         (&booking_id as _, Type::UUID),
         (&as_of as _, Type::TIMESTAMPTZ),
@@ -51,7 +53,7 @@ pub(crate) async fn read_invitation(
     let limit = CONTACTS_TIMEOUT.min(transaction.statement_timeout());
     let (handed_over, contacts, bookings) = future::join3(
         transaction.query(&HAND_OVER_BOOKING, &id),
-        transaction.query_with_their_settings(limit, CONTACTS, &bytes),
+        transaction.query_with_their_settings(limit, CONTACTS, &limits),
         transaction.query(&INVITATION, &parameters),
     )
     .await;

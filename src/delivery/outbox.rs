@@ -20,7 +20,8 @@ use crate::delivery::claim_sql::{CANDIDATES, CONTACTS, claim_sql};
 use crate::delivery::digests::{DigestFacts, read_digests};
 use crate::delivery::figures::Backlog;
 use crate::delivery::recipients::{
-    CONTACTS_BYTES, CONTACTS_TIMEOUT, contact_facts, named_person, own_or, told_facts,
+    ALL_GUESTS, CONTACTS_TIMEOUT, contact_facts, contact_limits, guests_of, named_person, own_or,
+    told_facts,
 };
 use crate::messages::Kind;
 use crate::messages::facts::{BookingFacts, Canceller, DayFacts};
@@ -72,6 +73,8 @@ pub(crate) struct MessagePage {
     pub(crate) ended: Vec<Uuid>,
     /// They wait for the end of their people's quiet hours.
     pub(crate) postponed: i64,
+    /// Messages to guests, which a later page sends.
+    pub(crate) enqueued: i64,
     /// Whether the account could not send at the last try. Then the page is a single message, to
     /// test it.
     pub(crate) held: bool,
@@ -82,7 +85,10 @@ pub(crate) struct MessagePage {
 impl MessagePage {
     /// Whether the outbox had nothing that could be claimed.
     pub(crate) fn is_empty(&self) -> bool {
-        self.messages.is_empty() && self.ended.is_empty() && self.postponed == 0
+        self.messages.is_empty()
+            && self.ended.is_empty()
+            && self.postponed == 0
+            && self.enqueued == 0
     }
 }
 
@@ -126,7 +132,7 @@ pub(crate) async fn lock_candidates(
     let (channel, candidates, contacts) = future::join3(
         lock_channel(transaction),
         transaction.query(&CANDIDATES, &parameters),
-        transaction.query_with_their_settings(limit, CONTACTS, &[(&CONTACTS_BYTES, Type::INT8)]),
+        transaction.query_with_their_settings(limit, CONTACTS, &contact_limits(&ALL_GUESTS)),
     )
     .await;
     channel?;
@@ -206,6 +212,14 @@ pub(crate) async fn claim_page(
         last_starts.push(candidate.last_start);
         people.push(candidate.person_id);
     }
+    let (mut hosts, mut guests, mut guest_people) = (Vec::new(), Vec::new(), Vec::new());
+    for (id, contact) in &candidates.contacts {
+        for (guest, person) in guests_of(*id, contact) {
+            hosts.push(id);
+            guests.push(guest);
+            guest_people.push(person);
+        }
+    }
     let parameters = [
         (&Channel::Email.as_str() as _, Type::TEXT),
         (&limits.rate as _, Type::FLOAT8),
@@ -219,6 +233,9 @@ pub(crate) async fn claim_page(
         (&facts as _, Type::BYTEA_ARRAY),
         (&last_starts as _, Type::TIMESTAMPTZ_ARRAY),
         (&people as _, Type::TEXT_ARRAY),
+        (&hosts as _, Type::UUID_ARRAY),
+        (&guests as _, Type::TEXT_ARRAY),
+        (&guest_people as _, Type::TEXT_ARRAY),
     ];
     let sql = claim_sql(candidates.liveness);
     let rows = transaction.query(&sql, &parameters).await?;
@@ -242,6 +259,7 @@ fn page_of(rows: &[Row], candidates: &Candidates) -> MessagePage {
         settled: first.get("settled"),
         ended: first.get("ended"),
         postponed: first.get("postponed"),
+        enqueued: first.get("enqueued"),
         held: first.get("held"),
         messages: messages_of(rows, candidates),
     }

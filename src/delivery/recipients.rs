@@ -5,8 +5,10 @@ use std::time::Duration;
 use chrono::{DateTime, Utc};
 use serde_json::{Value, json};
 use tokio_postgres::Row;
+use tokio_postgres::types::Type;
 use uuid::Uuid;
 
+use crate::database::Parameter;
 use crate::messages::facts::BookingFacts;
 use crate::people::person_id;
 
@@ -15,6 +17,12 @@ use crate::people::person_id;
 pub(crate) const CONTACTS_TIMEOUT: Duration = Duration::from_secs(2);
 /// Bytes of the texts of a page: with their copies, far less than the smallest function has.
 pub(crate) const CONTACTS_BYTES: i64 = 2 << 20;
+/// Guests of a message, at most.
+const MOST_GUESTS: usize = 10_000;
+/// Only the first recipients are read.
+pub(crate) const NO_GUESTS: i64 = 0;
+/// One more than there may be, so that it shows.
+pub(crate) const ALL_GUESTS: i64 = MOST_GUESTS as i64 + 1;
 /// What the person `who` has chosen.
 const PREFERENCES: &str = "
     SELECT p.language, p.timezone, p.quiet_from, p.quiet_until,
@@ -25,6 +33,11 @@ const PREFERENCES: &str = "
 /// The same, where the database does not know.
 const NO_PREFERENCES: &str =
     "SELECT NULL::text AS language, NULL::text AS timezone, '{}'::text[] AS opt_outs";
+
+/// The parameters of contacts.sql.
+pub(crate) fn contact_limits(guests: &i64) -> [Parameter<'_>; 2] {
+    [(&CONTACTS_BYTES, Type::INT8), (guests, Type::INT8)]
+}
 
 /// SQL of what the person `who` has chosen.
 pub(crate) fn preferences_sql(are_people_known: bool) -> String {
@@ -37,9 +50,31 @@ pub(crate) fn preferences_sql(are_people_known: bool) -> String {
 /// The view's own name of a recipient. `None`: the view has none. Empty: the name cannot be used,
 /// so no choices are looked up.
 pub(crate) fn named_person(contact: &Row) -> Option<String> {
-    let name: Option<&str> = contact.get("person_id");
+    usable_name(contact.get("person_id"))
+}
+
+fn usable_name(name: Option<&str>) -> Option<String> {
     let name = name.map(str::trim).filter(|name| !name.is_empty())?;
     Some(person_id(name).unwrap_or_default())
+}
+
+/// The guests of a message: the view's `recipient`, and its own name of the person, as in
+/// [`named_person`].
+pub(crate) fn guests_of(event_id: Uuid, contact: &Row) -> Vec<(String, Option<String>)> {
+    let guests: Option<Vec<String>> = contact.get("guests");
+    let people: Option<Vec<Option<String>>> = contact.get("guest_people");
+    let people = people.into_iter().flatten();
+    let names = people.map(|name| usable_name(name.as_deref()));
+    let mut guests: Vec<_> = guests.into_iter().flatten().zip(names).collect();
+    if guests.len() > MOST_GUESTS {
+        guests.truncate(MOST_GUESTS);
+        tracing::error!(
+            event.id = %event_id,
+            "booking_automation_contacts has more than {MOST_GUESTS} guests of a booking: the \
+             others get no message"
+        );
+    }
+    guests
 }
 
 /// What the person has chosen, else what the view says.

@@ -39,7 +39,7 @@ UPDATE public.booking_automation_events e
        lease_until = NULL,
        next_attempt_at = CASE WHEN j.status = 'pending' THEN j.at + make_interval(secs => j.wait) END,
        executed_at = CASE WHEN j.status <> 'pending' THEN j.as_of END,
-       flag_due = j.status = 'completed' AND public.booking_automation_has_flag(e.rule, e.audience),
+       flag_due = j.status = 'completed' AND e.event_type = 'reminder_sent' AND public.booking_automation_has_flag(e.rule, e.audience),
        -- Every attempt is recorded.
        event_data = CASE WHEN j.outcome = 'released' THEN e.event_data
            ELSE public.booking_automation_with_attempt(e.event_data, jsonb_strip_nulls(jsonb_build_object('attempt', e.attempts, 'at', j.at,

@@ -43,7 +43,7 @@ UPDATE public.booking_automation_events e
        {leaves_group}
        reason = CASE WHEN j.status <> 'completed' THEN $6 END,
        error_message = CASE WHEN j.status <> 'completed' THEN $1 END,
-       flag_due = j.status = 'completed' AND public.booking_automation_has_flag(e.rule, e.audience),
+       flag_due = j.status = 'completed' AND e.event_type = 'reminder_sent' AND public.booking_automation_has_flag(e.rule, e.audience),
        event_data = CASE
            WHEN j.status = 'completed' THEN public.booking_automation_with_attempt(e.event_data, j.earlier)
            WHEN j.earlier IS NULL THEN public.booking_automation_with_attempt(e.event_data, j.this)

@@ -80,8 +80,8 @@ pub fn composed() -> Vec<(String, String)> {
             ("feed", feed::FEED.clone()),
             ("feedback", feedback::FEEDBACK.clone()),
             ("lock of a mail", feedback::LOCK_MAIL.clone()),
-            ("erasure", erasure::ERASE.clone()),
-            ("erasure of digests", erasure::ERASE_DIGESTS.clone()),
+            ("erasure", erasure::erase_sql(true)),
+            ("erasure of a person's own", erasure::ERASE_OWN.clone()),
             ("claim, candidates", claim_sql::CANDIDATES.clone()),
             ("people of digests", digests::coming_sql(rules.liveness)),
             (

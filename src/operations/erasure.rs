@@ -25,14 +25,27 @@ const MESSAGES: i64 = 5_000;
 /// Bookings that are looked up at once: more than one call erases.
 const LOOKED_UP: i64 = 100_000;
 
-pub(crate) static ERASE: LazyLock<String> =
-    LazyLock::new(|| with_messages(include_str!("erasure.sql")));
-pub(crate) static ERASE_DIGESTS: LazyLock<String> =
-    LazyLock::new(|| with_messages(include_str!("erase_digests.sql")));
-const LEFT: &str = include_str!("erasure_left.sql");
+pub(crate) static ERASE_OWN: LazyLock<String> =
+    LazyLock::new(|| with_messages(include_str!("erase_own.sql"), true));
 
-fn with_messages(sql: &str) -> String {
+/// SQL that erases a part.
+pub(crate) fn erase_sql(is_migrated: bool) -> String {
+    with_messages(include_str!("erasure.sql"), is_migrated)
+}
+
+fn left_sql(is_migrated: bool) -> String {
+    with_messages(include_str!("erasure_left.sql"), is_migrated)
+}
+
+/// The messages about a booking that are its person's own: not those of guests. Before `migrate` of
+/// 0.3.0 there are no guests.
+fn with_messages(sql: &str, is_migrated: bool) -> String {
+    let is_first = match is_migrated {
+        true => "e.recipient = ''",
+        false => "true",
+    };
     sql.replace("{forget_messages}", include_str!("forget_messages.sql"))
+        .replace("{is_first}", is_first)
 }
 
 /// What was erased.
@@ -110,8 +123,10 @@ pub(crate) struct Eraser {
     under_way: i64,
     /// Notices that no pass had taken, until a part counts them.
     queued: i64,
-    /// There may be digests, which belong to no booking.
-    has_digests: bool,
+    /// There may be digests, which belong to no booking, or messages to the person as a guest.
+    has_own: bool,
+    /// After `migrate` of 0.3.0.
+    is_migrated: bool,
 }
 
 impl Eraser {
@@ -123,17 +138,17 @@ impl Eraser {
             has_others: true,
             under_way: 0,
             queued: 0,
-            has_digests: false,
+            has_own: false,
+            // Before, there are no notices, no digests and no guests.
+            is_migrated: owner_functions::is_known(transaction).await?,
         };
         eraser.look_up(transaction).await?;
-        // Before `migrate` of 0.3.0 there are no notices and no digests.
-        let is_migrated = owner_functions::is_known(transaction).await?;
-        eraser.has_digests = is_migrated && has_digests(transaction, person_id).await?;
-        let is_found = eraser.has_digests || !eraser.queue.is_empty();
+        eraser.has_own = eraser.is_migrated && has_own(transaction, person_id).await?;
+        let is_found = eraser.has_own || !eraser.queue.is_empty();
         if !is_found && !is_known(transaction, person_id).await? {
             return Ok(None);
         }
-        if is_migrated {
+        if eraser.is_migrated {
             eraser.queued = skip_queued_notices(transaction, person_id).await?;
         }
         // The answers to the person's requests. A repeated request then gets 409, since its change
@@ -152,7 +167,8 @@ impl Eraser {
             (&self.person_id as _, Type::UUID),
             (&LOOKED_UP as _, Type::INT8),
         ];
-        let rows = transaction.query(LEFT, &parameters).await?;
+        let sql = left_sql(self.is_migrated);
+        let rows = transaction.query(&sql, &parameters).await?;
         self.has_others = i64::try_from(rows.len()) == Ok(LOOKED_UP);
         self.queue = rows
             .iter()
@@ -186,8 +202,9 @@ impl Eraser {
             (&part as _, Type::UUID_ARRAY),
             (&MESSAGES as _, Type::INT8),
         ];
-        let row = transaction.query_one(&ERASE, &parameters).await?;
-        let digests = self.erase_digests(transaction).await?;
+        let sql = erase_sql(self.is_migrated);
+        let row = transaction.query_one(&sql, &parameters).await?;
+        let own = self.erase_own(transaction).await?;
         let (messages, under_way): (i64, i64) = (row.get("messages"), row.get("under_way"));
         // Otherwise these bookings may have more messages.
         if messages == 0 || messages + under_way < MESSAGES {
@@ -197,30 +214,30 @@ impl Eraser {
         let queued = std::mem::take(&mut self.queued);
         Ok(Erasure {
             person_id: self.person_id,
-            messages: messages + queued + digests.messages,
-            not_sent: row.get::<_, i64>("not_sent") + queued + digests.not_sent,
-            feedback: row.get::<_, i64>("feedback") + digests.feedback,
+            messages: messages + queued + own.messages,
+            not_sent: row.get::<_, i64>("not_sent") + queued + own.not_sent,
+            feedback: row.get::<_, i64>("feedback") + own.feedback,
             reasons: row.get("reasons"),
             under_way: self.under_way,
             remaining: self.remaining(),
         })
     }
 
-    async fn erase_digests(&mut self, transaction: &Transaction) -> Result<ErasedDigests> {
-        if !self.has_digests {
-            return Ok(ErasedDigests::default());
+    async fn erase_own(&mut self, transaction: &Transaction) -> Result<ErasedOwn> {
+        if !self.has_own {
+            return Ok(ErasedOwn::default());
         }
         let parameters = [
             (&self.person_id as _, Type::UUID),
             (&MESSAGES as _, Type::INT8),
         ];
-        let row = transaction.query_one(&ERASE_DIGESTS, &parameters).await?;
+        let row = transaction.query_one(&ERASE_OWN, &parameters).await?;
         let (messages, under_way): (i64, i64) = (row.get("messages"), row.get("under_way"));
         if messages == 0 || messages + under_way < MESSAGES {
-            self.has_digests = false;
+            self.has_own = false;
             self.under_way += under_way;
         }
-        Ok(ErasedDigests {
+        Ok(ErasedOwn {
             messages,
             not_sent: row.get("not_sent"),
             feedback: row.get("feedback"),
@@ -231,27 +248,26 @@ impl Eraser {
         let known: i64 = self.queue.iter().map(|(_, erasable)| erasable).sum();
         // Messages that are being sent are not known to be so before their part.
         known.max(i64::from(
-            self.has_others || self.has_digests || !self.queue.is_empty(),
+            self.has_others || self.has_own || !self.queue.is_empty(),
         ))
     }
 }
 
-/// What a part erased of digests.
+/// What a part erased of digests, and of messages to the person as a guest.
 #[derive(Default)]
-struct ErasedDigests {
+struct ErasedOwn {
     messages: i64,
     not_sent: i64,
     feedback: i64,
 }
 
-async fn has_digests(transaction: &Transaction, person_id: Uuid) -> Result<bool> {
+async fn has_own(transaction: &Transaction, person_id: Uuid) -> Result<bool> {
     let sql = "SELECT EXISTS (SELECT FROM public.booking_automation_events
-                               WHERE event_type = 'notification_sent' AND person_id = $1)
-                                 AS has_digests";
+                               WHERE person_id = $1) AS has_own";
     let row = transaction
         .query_one(sql, &[(&person_id, Type::UUID)])
         .await?;
-    Ok(row.get("has_digests"))
+    Ok(row.get("has_own"))
 }
 
 /// Ends the notices to the person on which no pass has decided. Returns how many.
@@ -275,8 +291,8 @@ async fn skip_queued_notices(transaction: &Transaction, person_id: Uuid) -> Resu
                  public.booking_automation_now(),
                       'skipped', 'forgotten', rule, audience, 'email'
                  FROM taken
-               ON CONFLICT (about, rule, audience, channel) WHERE event_type = 'notification_sent'
-                 AND about IS NOT NULL DO NOTHING";
+               ON CONFLICT (about, rule, audience, channel, recipient)
+               WHERE event_type = 'notification_sent' AND about IS NOT NULL DO NOTHING";
     let skipped = transaction
         .execute(sql, &[(&person_id, Type::UUID)])
         .await?;

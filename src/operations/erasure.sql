@@ -14,7 +14,7 @@ WITH booking AS MATERIALIZED (
     -- The messages to the person. Those that are being sent come last, since they cannot be erased.
     SELECT e.id, e.status
       FROM booking b
-      JOIN public.booking_automation_events e ON e.booking_id = b.id AND e.audience = b.audience
+      JOIN public.booking_automation_events e ON e.booking_id = b.id AND e.audience = b.audience AND {is_first}
      WHERE (e.event_type = 'reminder_sent' OR e.event_type = 'notification_sent' AND e.rule <> '') AND e.event_data -> 'forgotten' IS NULL
      ORDER BY e.status = 'sending', e.id
      LIMIT $3

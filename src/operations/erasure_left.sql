@@ -12,7 +12,7 @@ SELECT b.id, left_over.erasable
         SELECT count(*) AS found, count(*) FILTER (WHERE e.status <> 'sending') AS erasable
           FROM public.booking_automation_events e
          WHERE e.booking_id = b.id
-           AND ((e.event_type = 'reminder_sent' OR e.event_type = 'notification_sent' AND e.rule <> '') AND e.audience = b.audience AND e.event_data -> 'forgotten' IS NULL
+           AND ((e.event_type = 'reminder_sent' OR e.event_type = 'notification_sent' AND e.rule <> '') AND e.audience = b.audience AND {is_first} AND e.event_data -> 'forgotten' IS NULL
                 OR e.event_data ? 'reason' AND e.event_data ->> 'by' IN ('customer:' || $1, 'provider:' || $1))
         OFFSET 0) AS left_over
  WHERE left_over.found > 0

@@ -13,7 +13,7 @@ WITH enqueued AS (
       JOIN public.booking_automation_digest_rules r ON r.name = d.rule AND r.audience = d.audience AND r.active
      CROSS JOIN unnest(r.channels) AS channel
      ORDER BY d.due_at, d.last_start
-    ON CONFLICT (person_id, local_day, rule, audience, channel) WHERE event_type = 'notification_sent' AND person_id IS NOT NULL DO NOTHING
+    ON CONFLICT (person_id, local_day, rule, audience, channel) WHERE person_id IS NOT NULL DO NOTHING
     RETURNING 1
 )
 SELECT count(*) AS pending FROM enqueued

@@ -34,7 +34,7 @@
            CASE WHEN reason IS NULL THEN clock_timestamp() END
       FROM decision
      ORDER BY due_at, seq
-    ON CONFLICT (about, rule, audience, channel) WHERE event_type = 'notification_sent' AND about IS NOT NULL DO NOTHING
+    ON CONFLICT (about, rule, audience, channel, recipient) WHERE event_type = 'notification_sent' AND about IS NOT NULL DO NOTHING
     RETURNING reason
 )
 SELECT (SELECT count(*) FROM noticed WHERE reason IS NULL) AS pending,

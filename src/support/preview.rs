@@ -244,7 +244,7 @@ pub(crate) fn waiting_sql(liveness: Liveness) -> String {
            FROM (SELECT next_attempt_at AS at, rule, audience, channel
                    FROM public.booking_automation_events
                   WHERE status = 'pending' AND next_attempt_at <= $2
-                    AND (event_type = 'reminder_sent' AND starts_at > $1
+                    AND (event_type IN ('reminder_sent', 'guest_reminder_sent') AND starts_at > $1
                     OR event_type = 'notification_sent')
                  {queued}) AS waiting
           GROUP BY 1, 2, 3, 4"

@@ -19,13 +19,13 @@ use crate::delivery::event::{EventStatus, EventType};
 use crate::people::attendance::{Attendance, read_attendance};
 use crate::reminders::notices::{QueuedNotice, queued_notices};
 use crate::reminders::planned::{PlannedReminder, planned_reminders};
-use crate::support::EVENT_DATA;
 use crate::support::booking_now::{BookingNow, read_booking};
 use crate::support::sentences::{
     AUTOMATION, StatusFacts, attendance_sentence, move_sentence, notice_subject, outcome_sentence,
     planned_reminder_sentence, planned_step_sentence, queued_notice_sentence, reminder_subject,
     shared_mail_sentence, status_sentence, webhook_subject,
 };
+use crate::support::{EVENT_DATA, guest_of};
 
 /// Events of one booking in a timeline, at most: the latest.
 const MOST_EVENTS: i64 = 1_000;
@@ -85,6 +85,9 @@ enum EntryKind {
         rule: String,
         audience: String,
         channel: String,
+        /// The guest; `None`: the first recipient.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        recipient: Option<String>,
         due_at: Option<DateTime<Utc>>,
         status: String,
         #[serde(skip_serializing_if = "Option::is_none")]
@@ -188,7 +191,9 @@ impl Entry {
     fn of_event(row: &Row) -> Self {
         match EventType::from_name(row.get("event_type")) {
             Some(EventType::Webhook) => Self::of_webhook(row),
-            Some(EventType::ReminderSent) => Self::of_message(row, reminder_subject),
+            Some(EventType::ReminderSent | EventType::GuestReminderSent) => {
+                Self::of_message(row, reminder_subject)
+            }
             Some(EventType::NotificationSent) => Self::of_message(row, notice_subject),
             Some(EventType::Rescheduled) => Self::of_move(row),
             _ => Self::of_status_change(row),
@@ -233,7 +238,12 @@ impl Entry {
             (row.get("rule"), row.get("audience"), row.get("channel"));
         let (status, reason): (String, Option<String>) = (row.get("status"), row.get("reason"));
         let sent_with: Option<Uuid> = row.get("sent_with");
-        let subject = subject(&rule, &audience, &channel);
+        let recipient = guest_of(row);
+        let told = match &recipient {
+            Some(guest) => format!("{audience}'s guest {guest}"),
+            None => audience.clone(),
+        };
+        let subject = subject(&rule, &told, &channel);
         let mut text = outcome_sentence(&subject, &status, reason.as_deref());
         text += &sent_with.map(shared_mail_sentence).unwrap_or_default();
         Self {
@@ -244,6 +254,7 @@ impl Entry {
                 rule,
                 audience,
                 channel,
+                recipient,
                 due_at: finite(row, "scheduled_at"),
                 status,
                 reason,
@@ -365,6 +376,7 @@ impl EntryKind {
             rule,
             audience,
             channel,
+            recipient: None,
             due_at: Some(due_at),
             status: status.to_owned(),
             reason,

@@ -17,7 +17,7 @@ use uuid::Uuid;
 
 use crate::database::{Begin, Database, DatabaseError, Result, Transaction, finite, json};
 use crate::delivery::event::EventStatus;
-use crate::support::EVENT_DATA;
+use crate::support::{EVENT_DATA, guest_of};
 
 /// Events of a page, at most: well below the 6 MB that a function URL's answer may have.
 pub(crate) const LARGEST_PAGE: i64 = 500;
@@ -91,6 +91,9 @@ struct MessageFacts {
     rule: String,
     audience: String,
     channel: String,
+    /// `None`: the first recipient.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    recipient: Option<String>,
     revision: i32,
     starts_at: Option<DateTime<Utc>>,
     attempts: i32,
@@ -106,6 +109,7 @@ impl TrailEntry {
             rule: row.get("rule"),
             audience: row.get("audience"),
             channel,
+            recipient: guest_of(row),
             revision: row.get("revision"),
             starts_at: finite(row, "starts_at"),
             attempts: row.get("attempts"),

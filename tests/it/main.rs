@@ -40,6 +40,7 @@ mod feedback;
 mod grouped_reminder;
 mod groups;
 mod guarantees;
+mod guests;
 mod histories;
 mod housekeeping;
 mod http;

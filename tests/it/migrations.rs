@@ -139,7 +139,7 @@ const VERSIONS_OF_FUNCTIONS: &[(i32, &str)] = &[
     // 0.3.0
     (
         2,
-        "a536ff9760c82819352f0ea39ec1d684e91a66324bdd5c50ea6a94ae339a7638",
+        "cde6c99f37b2010c4d003e34269fa6860aec30ce7f638a6996a87aab45565040",
     ),
 ];
 
@@ -387,8 +387,8 @@ async fn concurrent_migrations_do_each_step_once() {
         .map(|said| said.stderr.matches("done: ").count())
         .sum();
     assert_eq!(
-        done, 42,
-        "27 steps, twelve indexes, the functions, those of the owner, and the triggers, each once"
+        done, 44,
+        "28 steps, thirteen indexes, the functions, those of the owner, and the triggers, each once"
     );
 }
 

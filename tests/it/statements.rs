@@ -63,7 +63,7 @@ fn types_of(sql: &str) -> Vec<Type> {
             [vec![Type::FLOAT8; 5], vec![Type::FLOAT8_ARRAY]].concat(),
         ),
         (
-            "Which recipients of the confirmed bookings of a time",
+            "Which audiences of the confirmed bookings of a time",
             moments[..2].to_vec(),
         ),
         (

@@ -61,6 +61,7 @@ const OWN_TABLES: &[OwnTable] = &[
                 "about uuid, person_id uuid, local_day date",
             ),
             ("27_groups", "led_by uuid, led_attempt int4"),
+            ("28_recipients", "recipient text"),
         ],
         ..table("booking_automation_events", "05_own_tables", EVENTS)
     },

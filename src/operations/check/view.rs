@@ -154,8 +154,8 @@ pub(crate) async fn look_at_sample(transaction: &Transaction) -> Result<Vec<Find
     Ok([Some(speed), several].into_iter().flatten().collect())
 }
 
-/// Whether a recipient gets no message, because the view has another row for the same booking and
-/// audience, and one row is read.
+/// Whether somebody gets no message, because the view has another row for the same booking, audience
+/// and recipient, and one row is read.
 async fn look_for_several(transaction: &Transaction) -> Result<Option<Finding>> {
     let read = transaction.query_with_their_settings(SAMPLE_TIMEOUT, SEVERAL, &[]);
     let bookings: i64 = match read.await {
@@ -168,10 +168,11 @@ async fn look_for_several(transaction: &Transaction) -> Result<Option<Finding>> 
         Finding::warning(
             Topic::View,
             format!(
-                "booking_automation_contacts has several rows for one audience of {bookings} of a \
-                 hundred bookings: one person of each gets messages, the others get none"
+                "booking_automation_contacts has several rows for one audience and recipient of {bookings} \
+                 of a hundred bookings: one of each gets messages, the others get none"
             ),
-            "let the view have one row for each booking and audience",
+            "let the view have one row for each booking and audience, or tell guests apart by the column \
+             recipient; docs/reminders.md describes it",
         )
     }))
 }

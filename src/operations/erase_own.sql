@@ -1,10 +1,11 @@
--- Erases what a person's digests say, under this transaction's row in the erasures. It keeps that there was one of a day,
--- its attempts, and its outcome: otherwise that day would get a second one.
+-- Erases what was sent to a person beside the messages about the bookings of theirs: digests, and messages to a guest. It
+-- is done under this transaction's row in the erasures. It keeps that there was one, its attempts, and its outcome:
+-- otherwise there would be a second one.
 --   $1 the person  $2 messages, at most
 WITH message AS MATERIALIZED (
     -- Those that are being sent come last, since they cannot be erased.
     SELECT id, status FROM public.booking_automation_events
-     WHERE event_type = 'notification_sent' AND person_id = $1 AND event_data -> 'forgotten' IS NULL
+     WHERE person_id = $1 AND event_data -> 'forgotten' IS NULL
      ORDER BY status = 'sending', id
      LIMIT $2
        FOR UPDATE

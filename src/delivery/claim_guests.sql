@@ -1,0 +1,22 @@
+-- Part of claim.sql: enqueues the messages to the guests of those that are claimed. Each guest has a row, and is judged
+-- by itself when that is claimed. Where the booking is not as the message says, there is none.
+enqueued AS (
+    -- The UNIQUE keys decide. Earlier releases ignore the type of guests' reminders.
+    INSERT INTO public.booking_automation_events
+           (booking_id, event_type, about, event_data, scheduled_at, executed_at, status, rule, audience, channel, revision,
+            starts_at, next_attempt_at, recipient, person_id)
+    SELECT e.booking_id, CASE e.event_type WHEN 'reminder_sent' THEN 'guest_reminder_sent' ELSE e.event_type END, e.about,
+           jsonb_strip_nulls(jsonb_build_object('run_id', e.event_data -> 'run_id', 'notice', e.event_data -> 'notice')),
+           e.scheduled_at, NULL, 'pending', e.rule, e.audience, e.channel, e.revision, s.starts_at,
+           -- A reminder may leave before its own time, in the mail of another one: not those to its guests.
+           p.at + greatest(e.scheduled_at - p.as_of, '0'), g.guest,
+           CASE WHEN g.person_id ~* '^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$' THEN g.person_id::uuid END
+      FROM unnest($13::uuid[], $14::text[], $15::text[]) AS g (id, guest, person_id)
+      JOIN seen s ON s.id = g.id
+      JOIN public.booking_automation_events e ON e.id = s.id
+     CROSS JOIN pace p
+     WHERE coalesce(s.not_due, 'no_address') IN ('no_address', 'opted_out', 'suppressed', 'superseded', 'already_told')
+     ORDER BY s.starts_at, s.seq, g.guest
+    ON CONFLICT DO NOTHING
+    RETURNING id
+)

@@ -1,0 +1,430 @@
+//! Guests: other recipients of a message, whom the contacts view tells apart by `recipient`.
+
+use serde_json::Value;
+use uuid::Uuid;
+
+use crate::app::{App, hours, minutes, noon};
+use crate::feedback::ses_event;
+use crate::links::{app_with_links, path_of, post, serve};
+use crate::notices::{set_start, set_status, switch_on};
+use crate::runtime_api::Instance;
+use crate::ses::Answer;
+use crate::status::{ask, support};
+
+/// The view has a row for each row of the table `guests`, beside its own.
+const GUESTS: &str = "
+    CREATE TABLE guests (booking_id uuid, recipient text, email text, name text, language text, person_id text,
+                         audience text DEFAULT 'customer');
+    DO $$ BEGIN
+        EXECUTE 'CREATE OR REPLACE VIEW booking_automation_contacts AS
+                 WITH shipped AS (' || rtrim(pg_get_viewdef('booking_automation_contacts'::regclass), ';') || ')
+                 SELECT shipped.*, NULL::text AS person_id, NULL::text AS recipient FROM shipped
+                  UNION ALL
+                 SELECT s.booking_id, s.audience, g.email, g.name, s.timezone, g.language, s.service, s.with_name, s.place,
+                        s.meeting_link, s.is_online, s.place_timezone, g.person_id, g.recipient
+                   FROM shipped s JOIN guests g ON g.booking_id = s.booking_id AND g.audience = s.audience';
+    END $$";
+
+async fn with_view(app: App) -> App {
+    app.db.batch_execute(GUESTS).await.unwrap();
+    app
+}
+
+async fn app_with_guests() -> App {
+    with_view(App::new().await).await
+}
+
+/// A guest of a booking, with an address that is the name's, and a person of their own.
+async fn invite(app: &App, booking: Uuid, name: &str) -> Uuid {
+    let sql = "INSERT INTO guests (booking_id, recipient, email, name, person_id)
+               VALUES ($1, $2, $2 || '@guests.example', $2, $3::uuid::text)";
+    let person = Uuid::new_v4();
+    app.sql(sql, &[&booking, &name, &person]).await;
+    person
+}
+
+/// A booking that becomes due at noon, with guests of these names.
+async fn class<const N: usize>(app: &App, names: [&str; N]) -> (Uuid, [Uuid; N]) {
+    let booking = app.confirmed(noon() + hours(24)).await;
+    let mut people = [Uuid::nil(); N];
+    for (person, name) in people.iter_mut().zip(names) {
+        *person = invite(app, booking, name).await;
+    }
+    (booking, people)
+}
+
+/// The messages: `recipient rule status reason attempts`, the first recipient's as `-`.
+async fn messages(app: &App) -> Vec<String> {
+    let sql = "SELECT concat_ws(' ', coalesce(nullif(recipient, ''), '-'), rule, status, reason, attempts)
+                 FROM booking_automation_events WHERE audience = 'customer' AND rule <> '' ORDER BY recipient, seq";
+    app.column(sql, &[]).await
+}
+
+/// To whom mails went since they were last cleared, in order.
+fn receivers(app: &App) -> Vec<String> {
+    let mails = app.ses.mails().into_iter();
+    let mut receivers: Vec<_> = mails
+        .map(|mail| mail.to().split('@').next().unwrap().to_owned())
+        .collect();
+    receivers.sort();
+    app.ses.clear();
+    receivers
+}
+
+#[tokio::test]
+async fn each_guest_gets_a_mail_of_their_own() {
+    let mut app = app_with_guests().await;
+    let (booking, _) = class(&app, ["anna", "bruno"]).await;
+    app.sql(
+        "UPDATE guests SET language = 'de' WHERE name = 'bruno'",
+        &[],
+    )
+    .await;
+    let alone = app.confirmed(noon() + hours(24)).await;
+    app.run(noon()).await;
+    let mails = app.ses.mails();
+    let of = |to: &str| mails.iter().find(|mail| mail.to().starts_with(to)).unwrap();
+    assert!(of("anna").text().contains("anna") && !of("anna").text().contains("Carla"));
+    assert!(
+        of("bruno").text().contains("Guten Tag bruno"),
+        "{}",
+        of("bruno").text()
+    );
+    assert_eq!(receivers(&app), ["anna", "bruno", "carla", "carla"]);
+    assert_eq!(
+        messages(&app).await,
+        [
+            "- 24h completed 1",
+            "- 24h completed 1",
+            "anna 24h completed 1",
+            "bruno 24h completed 1"
+        ]
+    );
+    let types = "SELECT concat_ws(' ', recipient, event_type, revision, to_char(scheduled_at AT TIME ZONE 'UTC', 'HH24:MI'),
+                                  event_data ->> 'run_id' IS NOT NULL)
+                   FROM booking_automation_events WHERE booking_id = $1 AND rule <> '' ORDER BY recipient";
+    assert_eq!(
+        app.column(types, &[&booking]).await,
+        [
+            " reminder_sent 1 12:00 t",
+            "anna guest_reminder_sent 1 12:00 t",
+            "bruno guest_reminder_sent 1 12:00 t"
+        ]
+    );
+    // Once.
+    app.run(noon() + minutes(1)).await;
+    assert_eq!(receivers(&app), [""; 0]);
+    // With the next rule, one more has come.
+    invite(&app, booking, "cora").await;
+    app.run(noon() + hours(23)).await;
+    assert_eq!(receivers(&app), ["anna", "bruno", "carla", "carla", "cora"]);
+    // Support sees whom each was for.
+    let server = support(&mut app, noon() + hours(23)).await;
+    let path = format!("/bookings/{booking}/timeline");
+    let timeline = ask(&server, "GET", &path, &[], b"").await.json();
+    let texts: Vec<_> = (timeline["happened"].as_array().unwrap().iter())
+        .filter(|entry| entry["recipient"] == "anna")
+        .map(|entry| entry["text"].as_str().unwrap())
+        .collect();
+    assert_eq!(
+        texts,
+        [
+            "The 24h reminder to the customer's guest anna by email was sent.",
+            "The 1h reminder to the customer's guest anna by email was sent."
+        ]
+    );
+    let path = "/events?type=guest_reminder_sent&limit=1";
+    let page = ask(&server, "GET", path, &[], b"").await.json();
+    assert_eq!(page["events"][0]["recipient"], "cora", "{page}");
+    let path = format!("/events?booking_id={alone}&type=reminder_sent");
+    let page = ask(&server, "GET", &path, &[], b"").await.json();
+    assert_eq!(page["events"][0].get("recipient"), None, "{page}");
+}
+
+#[tokio::test]
+async fn a_booking_may_have_guests_alone() {
+    let app = app_with_guests().await;
+    class(&app, ["anna"]).await;
+    app.sql(
+        "UPDATE users SET email = NULL WHERE id = $1",
+        &[&app.customer],
+    )
+    .await;
+    app.run(noon()).await;
+    assert_eq!(receivers(&app), ["anna"]);
+    assert_eq!(
+        messages(&app).await,
+        ["- 24h skipped no_address 0", "anna 24h completed 1"]
+    );
+    // The flag says that the customer was reminded.
+    let flags = "SELECT count(*) FROM bookings WHERE reminder_24h_sent";
+    assert_eq!(app.one(flags, &[]).await.get::<_, i64>(0), 0);
+}
+
+#[tokio::test]
+async fn what_one_has_chosen_is_not_chosen_for_another() {
+    let mut app = with_view(app_with_links().await).await;
+    let sql = "UPDATE reminder_rules SET asks_attendance = true WHERE audience = 'customer'";
+    app.sql(sql, &[]).await;
+    let (booking, [anna, _]) = class(&app, ["anna", "bruno"]).await;
+    app.sql(
+        "UPDATE guests SET person_id = NULL WHERE name = 'bruno'",
+        &[],
+    )
+    .await;
+    app.run(noon()).await;
+    let mails = app.ses.mails();
+    let of = |to: &str| mails.iter().find(|mail| mail.to().starts_with(to)).unwrap();
+    // A guest does not cancel the customer's booking, and one whom nobody names has no links.
+    for (to, choices, attendance) in [
+        ("carla", true, true),
+        ("anna", true, false),
+        ("bruno", false, false),
+    ] {
+        let mail = of(to);
+        assert_eq!(
+            (
+                !mail.header("List-Unsubscribe").is_empty(),
+                mail.text().contains("I can’t come")
+            ),
+            (choices, attendance),
+            "{to}: {}",
+            mail.text()
+        );
+    }
+    let server = serve(&app).await;
+    post(&server, &path_of(of("anna")), "List-Unsubscribe=One-Click").await;
+    let people = "SELECT person_id FROM booking_automation_opt_outs";
+    assert_eq!(app.column(people, &[]).await, [anna.to_string()]);
+    app.ses.clear();
+    app.run(noon() + hours(23)).await;
+    assert_eq!(receivers(&app), ["bruno", "carla"]);
+    // And the other way round.
+    let opt_out = "INSERT INTO booking_automation_opt_outs (person_id, kind) VALUES ($1::uuid::text, 'reminder')";
+    app.sql(opt_out, &[&app.customer]).await;
+    app.sql(
+        "DELETE FROM booking_automation_opt_outs WHERE person_id = $1::uuid::text",
+        &[&anna],
+    )
+    .await;
+    app.run(noon() + hours(23) + minutes(45)).await;
+    assert_eq!(receivers(&app), ["anna", "bruno"]);
+    assert!(
+        messages(&app)
+            .await
+            .contains(&"- 15m skipped opted_out 0".to_owned())
+    );
+    app.env.remove("LINK_BASE_URL");
+    let _ = booking;
+}
+
+#[tokio::test]
+async fn guests_get_notices() {
+    let app = app_with_guests().await;
+    app.sql("UPDATE reminder_rules SET active = false", &[])
+        .await;
+    app.set_clock(noon() - hours(24)).await;
+    switch_on(&app, &["confirmed", "rescheduled", "cancelled"]).await;
+    app.set_clock(noon()).await;
+    let booking = app.booking("confirmed", noon() + hours(24)).await;
+    invite(&app, booking, "anna").await;
+    app.run(noon()).await;
+    assert_eq!(receivers(&app), ["anna", "carla"]);
+    app.set_clock(noon() + minutes(1)).await;
+    set_start(&app, booking, noon() + hours(30)).await;
+    app.run(noon() + minutes(1)).await;
+    let mails = app.ses.mails();
+    assert!(
+        mails
+            .iter()
+            .all(|mail| mail.text().contains("13:00") && mail.calendar().is_some())
+    );
+    assert_eq!(receivers(&app), ["anna", "carla"]);
+    // One more knows of no start yet; the cancellation reaches all.
+    invite(&app, booking, "bruno").await;
+    app.set_clock(noon() + minutes(2)).await;
+    set_status(&app, booking, "cancelled").await;
+    app.run(noon() + minutes(2)).await;
+    let mails = app.ses.mails();
+    let cancels = |mail: &crate::ses::Mail| mail.calendar().is_some_and(|it| it.method == "CANCEL");
+    assert!(mails.iter().all(cancels));
+    assert_eq!(receivers(&app), ["anna", "bruno", "carla"]);
+}
+
+#[tokio::test]
+async fn what_one_was_told_is_not_told_to_another() {
+    let app = app_with_guests().await;
+    let (booking, _) = class(&app, ["anna", "bruno"]).await;
+    app.ses.answer(|mail| match mail.to().starts_with("bruno") {
+        true => Answer::Error(400, "MessageRejected", "no"),
+        false => Answer::Sent,
+    });
+    app.run(noon()).await;
+    assert_eq!(receivers(&app), ["anna", "bruno", "carla"]);
+    app.ses.answer(|_| Answer::Sent);
+    // Moved away and back: only who has not been told is reminded.
+    set_start(&app, booking, noon() + hours(40)).await;
+    set_start(&app, booking, noon() + hours(24)).await;
+    app.run(noon() + minutes(1)).await;
+    assert_eq!(receivers(&app), ["bruno"]);
+    assert_eq!(
+        messages(&app).await,
+        [
+            "- 24h completed 1",
+            "- 24h skipped already_told 0",
+            "anna 24h completed 1",
+            "anna 24h skipped already_told 0",
+            "bruno 24h failed rejected 1",
+            "bruno 24h completed 1"
+        ]
+    );
+}
+
+#[tokio::test]
+async fn of_several_reminders_the_nearest_goes_to_each() {
+    let app = app_with_guests().await;
+    class(&app, ["anna"]).await;
+    // The customer's message arrives, the guest's does not.
+    app.ses.answer(|mail| match mail.to().starts_with("anna") {
+        true => Answer::Error(429, "TooManyRequestsException", "slower"),
+        false => Answer::Sent,
+    });
+    app.run(noon()).await;
+    app.ses.answer(|_| Answer::Sent);
+    app.ses.clear();
+    app.make_claimable().await;
+    app.run(noon() + hours(23)).await;
+    assert_eq!(receivers(&app), ["anna", "carla"]);
+    assert_eq!(
+        messages(&app).await,
+        [
+            "- 24h completed 1",
+            "- 1h completed 1",
+            "anna 24h skipped superseded 1",
+            "anna 1h completed 1"
+        ]
+    );
+}
+
+#[tokio::test]
+async fn a_guest_who_has_left_gets_nothing() {
+    let app = app_with_guests().await;
+    class(&app, ["anna", "bruno"]).await;
+    app.ses
+        .answer(|_| Answer::Error(429, "TooManyRequestsException", "slower"));
+    app.run(noon()).await;
+    app.ses.answer(|_| Answer::Sent);
+    app.ses.clear();
+    app.sql("DELETE FROM guests WHERE name = 'anna'", &[]).await;
+    app.make_claimable().await;
+    app.run(noon() + minutes(1)).await;
+    assert_eq!(receivers(&app), ["bruno", "carla"]);
+    assert_eq!(
+        messages(&app).await,
+        [
+            "- 24h completed 2",
+            "anna 24h skipped no_address 1",
+            "bruno 24h completed 2"
+        ]
+    );
+}
+
+#[tokio::test]
+async fn a_recipient_is_a_text_of_any_kind() {
+    let app = app_with_guests().await;
+    let booking = app.confirmed(noon() + hours(24)).await;
+    let long = "x".repeat(10_000);
+    for (recipient, email) in [
+        (Some(""), None),
+        (Some("  "), None),
+        (None, None),
+        (Some(" 7 "), Some("seven@guests.example")),
+        (Some("7"), Some("seven@guests.example")),
+        (Some("{\"a,b\\"), Some("odd@guests.example")),
+        (Some("Ω 'x'"), Some("omega@guests.example")),
+        (Some(long.as_str()), Some("long@guests.example")),
+    ] {
+        let sql = "INSERT INTO guests (booking_id, recipient, email) VALUES ($1, $2, $3)";
+        app.sql(sql, &[&booking, &recipient, &email]).await;
+    }
+    app.run(noon()).await;
+    let (mut receivers, longest) = (
+        receivers(&app),
+        "SELECT max(length(recipient)) FROM booking_automation_events",
+    );
+    // Of several rows without a recipient, one is read, as ever.
+    receivers.retain(|receiver| receiver != "carla");
+    assert_eq!(receivers, ["long", "odd", "omega", "seven"]);
+    assert_eq!(app.one(longest, &[]).await.get::<_, i32>(0), 200);
+}
+
+#[tokio::test]
+async fn erasing_a_person_erases_what_was_sent_to_them_as_a_guest() {
+    let mut app = app_with_guests().await;
+    let (_, [anna, _]) = class(&app, ["anna", "bruno"]).await;
+    app.ses.answer(|mail| match mail.to().starts_with("carla") {
+        true => Answer::Sent,
+        false => Answer::Error(429, "TooManyRequestsException", "slower"),
+    });
+    app.run(noon()).await;
+    app.ses.answer(|_| Answer::Sent);
+    app.ses.clear();
+    let forgotten = "SELECT coalesce(nullif(recipient, ''), '-') FROM booking_automation_events
+                      WHERE event_data ? 'forgotten' ORDER BY 1";
+    let server = support(&mut app, noon()).await;
+    // The customer's own are erased, and the guests' are not.
+    let path = format!("/people/{}/messages", app.customer);
+    let erased = ask(&server, "DELETE", &path, &[], b"").await.json();
+    assert_eq!(
+        (&erased["messages"], &erased["not_sent"]),
+        (&Value::from(1), &Value::from(0)),
+        "{erased}"
+    );
+    assert_eq!(app.column(forgotten, &[]).await, ["-"]);
+    let path = format!("/people/{anna}/messages");
+    let erased = ask(&server, "DELETE", &path, &[], b"").await.json();
+    assert_eq!(
+        (&erased["messages"], &erased["not_sent"]),
+        (&Value::from(1), &Value::from(1)),
+        "{erased}"
+    );
+    assert_eq!(app.column(forgotten, &[]).await, ["-", "anna"]);
+    app.make_claimable().await;
+    app.run(noon() + minutes(1)).await;
+    assert_eq!(receivers(&app), ["bruno"]);
+}
+
+#[tokio::test]
+async fn the_providers_events_are_about_one_guest() {
+    let app = app_with_guests().await;
+    class(&app, ["anna", "bruno"]).await;
+    app.ses.answer(|mail| match mail.to().starts_with("anna") {
+        true => Answer::Error(500, "InternalFailure", "?"),
+        false => Answer::Sent,
+    });
+    app.run(noon()).await;
+    let mails = app.ses.mails();
+    let anna = mails
+        .iter()
+        .find(|mail| mail.to().starts_with("anna"))
+        .unwrap();
+    let event = anna.event_id().to_owned();
+    app.ses.answer(|_| Answer::Sent);
+    app.ses.clear();
+    let instance = Instance::start(&app).await;
+    instance
+        .invoke(&ses_event("ses-delivery", &event, "m-anna"))
+        .await
+        .unwrap();
+    app.make_claimable().await;
+    app.run(noon() + minutes(5)).await;
+    assert_eq!(receivers(&app), [""; 0]);
+    assert_eq!(
+        messages(&app).await,
+        [
+            "- 24h completed 1",
+            "anna 24h completed 1",
+            "bruno 24h completed 1"
+        ]
+    );
+}
