@@ -127,12 +127,12 @@ pub(crate) const REQUIRED: &str = "17_cancellation";
 /// Indexes on tables that other programs write to. Those on `bookings` hold only the bookings whose
 /// status may still change with time, so they stay small. Those on the audit trail, which triggers
 /// fill in other programs' transactions, serve retention, the list of events, notices (one for each
-/// event, rule, audience, channel and recipient), guests' reminders (one for each decision and
-/// guest), digests (one for each person, day of theirs, rule, audience and channel) and what else is
+/// event, rule, audience, channel and recipient), guests' reminders (one for each guest and
+/// decision), what a guest was told, digests (one for each person, day of theirs, rule, audience and channel) and what else is
 /// a person's own, mails for several bookings, and webhooks: one message for each event and
 /// subscription, the messages that wait for each subscription, and the turns of their kinds and
 /// attempts.
-pub(crate) const INDEXES: [(&str, &str); 13] = [
+pub(crate) const INDEXES: [(&str, &str); 14] = [
     (
         "booking_automation_confirmed_start",
         "ON public.bookings (scheduled_at) WHERE status = 'confirmed'",
@@ -168,9 +168,14 @@ pub(crate) const INDEXES: [(&str, &str); 13] = [
     ),
     (
         "booking_automation_events_guests",
-        "UNIQUE ON public.booking_automation_events (booking_id, revision, rule, audience, \
-         channel, recipient) \
+        "UNIQUE ON public.booking_automation_events (booking_id, recipient, revision, rule, \
+         audience, channel) \
          WHERE event_type = 'guest_reminder_sent'",
+    ),
+    (
+        "booking_automation_events_guest",
+        "ON public.booking_automation_events (booking_id, recipient, seq) \
+         WHERE recipient <> ''",
     ),
     (
         "booking_automation_events_digests",

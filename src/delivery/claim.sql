@@ -41,11 +41,14 @@ WITH clock AS MATERIALIZED (
                    WHEN r.name IS NULL OR NOT r.active OR NOT e.channel = ANY (r.channels) THEN 'rule_off'
                    WHEN EXISTS (
                         -- A reminder nearer to the start is queued or sent, or was told before.
-                        SELECT FROM public.booking_automation_events nearer
-                         WHERE nearer.event_type IN ('reminder_sent', 'guest_reminder_sent') AND nearer.booking_id = e.booking_id
-                           AND nearer.revision = e.revision AND nearer.audience = e.audience AND nearer.channel = e.channel
-                           -- The guests' follow when the first recipient's is claimed.
-                           AND ({same_recipient:nearer} OR nearer.event_type = 'reminder_sent' AND nearer.status = 'pending')
+                        SELECT FROM ({own_reminders:nearer}
+                                     UNION ALL
+                                     -- The guests' follow when the first recipient's is claimed.
+                                     SELECT first.* FROM public.booking_automation_events first
+                                      WHERE {is_guest} AND first.booking_id = e.booking_id AND first.event_type = 'reminder_sent'
+                                        AND first.status = 'pending') AS nearer
+                         WHERE nearer.rule <> '' AND nearer.revision = e.revision AND nearer.audience = e.audience
+                           AND nearer.channel = e.channel
                            -- One that may leave with another mail, and waits for its own time, does not count yet.
                            AND (nearer.status <> 'pending' OR nearer.scheduled_at <= p.as_of)
                            AND (nearer.status IN ('pending', 'sending', 'completed') OR nearer.reason = 'already_told')
@@ -53,16 +56,14 @@ WITH clock AS MATERIALIZED (
                    WHEN EXISTS (
                         -- A message of this rule said the same. From it on, none that may have arrived said anything else,
                         -- or came back.
-                        SELECT FROM public.booking_automation_events told
-                         WHERE told.event_type = e.event_type AND told.rule <> '' AND told.booking_id = e.booking_id
-                           AND told.revision < e.revision AND told.rule = e.rule AND told.audience = e.audience AND told.channel = e.channel
-                           AND {same_recipient:told}
+                        SELECT FROM ({own_reminders:told}) AS told
+                         WHERE told.rule <> '' AND told.revision < e.revision AND told.rule = e.rule AND told.audience = e.audience
+                           AND told.channel = e.channel
                            AND told.status = 'completed' AND told.event_data ->> 'told' = t.told
                            AND NOT EXISTS (
-                                SELECT FROM public.booking_automation_events later
-                                 WHERE later.booking_id = e.booking_id AND later.seq >= told.seq
+                                SELECT FROM ({own_messages:later}) AS later
+                                 WHERE later.seq >= told.seq
                                    AND later.audience = e.audience AND later.channel = e.channel AND {may_have_arrived:later}
-                                   AND {same_recipient:later}
                                    AND (later.event_type <> e.event_type OR later.event_data ->> 'told' IS DISTINCT FROM t.told
                                         OR EXISTS (SELECT FROM public.booking_automation_feedback f
                                                     WHERE f.event_id = {mail:later} AND f.kind IN ('bounced', 'rejected', 'rendering_failed'))))

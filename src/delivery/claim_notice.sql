@@ -11,9 +11,9 @@ WITH stored AS MATERIALIZED (
            coalesce(o.event_data -> 'notice' ->> 'on_event', '') AS on_event
       FROM stored n
      CROSS JOIN LATERAL (
-           SELECT * FROM public.booking_automation_events o
-            WHERE o.booking_id = e.booking_id AND o.event_type IN ('reminder_sent', 'guest_reminder_sent', 'notification_sent')
-              AND o.audience = e.audience AND o.channel = e.channel AND o.recipient = e.recipient AND o.id <> e.id OFFSET 0) AS o
+           SELECT * FROM ({own_messages:o}) AS o
+            WHERE o.event_type IN ('reminder_sent', 'guest_reminder_sent', 'notification_sent')
+              AND o.audience = e.audience AND o.channel = e.channel AND o.id <> e.id OFFSET 0) AS o
      WHERE {may_have_arrived:o}
        AND (o.rule = e.rule OR n.on_event IS DISTINCT FROM o.event_data -> 'notice' ->> 'on_event')
        AND NOT EXISTS (SELECT FROM public.booking_automation_feedback f
@@ -26,9 +26,9 @@ WITH stored AS MATERIALIZED (
                WHEN l.seq IS NOT NULL AND NOT l.is_certain THEN n.facts -> 'from'
                WHEN l.seq IS NOT NULL THEN to_jsonb(l.starts_at)
                ELSE (SELECT first.event_data -> 'notice' -> 'from'
-                       FROM public.booking_automation_events first
-                      WHERE first.booking_id = e.booking_id AND first.event_type = 'notification_sent'
-                        AND first.audience = e.audience AND first.channel = e.channel AND first.recipient = e.recipient AND first.rule = e.rule
+                       FROM ({own_messages:first}) AS first
+                      WHERE first.event_type = 'notification_sent'
+                        AND first.audience = e.audience AND first.channel = e.channel AND first.rule = e.rule
                         AND first.event_data -> 'notice' ->> 'on_event' = 'rescheduled'
                       ORDER BY first.seq LIMIT 1)
            END AS start
@@ -58,11 +58,13 @@ SELECT CASE n.on_event
            WHEN b.scheduled_at IS NULL OR b.scheduled_at NOT BETWEEN '0001-01-01' AND '9999-12-31' THEN 'no_start'
            -- Another one about the same waits: it will tell how the booking stands then.
            WHEN EXISTS (
-                SELECT FROM public.booking_automation_events w
-                 WHERE w.booking_id = e.booking_id AND w.event_type = 'notification_sent' AND w.seq > e.seq
+                SELECT FROM ({own_messages:w}
+                             UNION ALL
+                             -- The guests' follow when the first recipient's is claimed.
+                             SELECT waits.* FROM public.booking_automation_events waits
+                              WHERE e.recipient <> '' AND waits.booking_id = e.booking_id AND waits.recipient = '' AND waits.status = 'pending') AS w
+                 WHERE w.event_type = 'notification_sent' AND w.seq > e.seq
                    AND w.rule = e.rule AND w.audience = e.audience AND w.channel = e.channel
-                   -- The guests' follow when the first recipient's is claimed.
-                   AND (w.recipient = e.recipient OR w.recipient = '' AND w.status = 'pending')
                    AND w.event_data -> 'notice' ->> 'on_event' = n.on_event
                    AND (w.status = 'pending' OR w.status = 'sending' AND w.next_attempt_at > p.at)) THEN 'superseded'
            -- What comes after the start. The step may have been undone.
@@ -85,10 +87,10 @@ SELECT CASE n.on_event
            END
            -- A confirmation that waits, and cannot have arrived, tells the new start.
            WHEN 'confirmed' <> ALL (own.opt_outs) AND EXISTS (
-                SELECT FROM public.booking_automation_events c
+                SELECT FROM ({own_messages:c}) AS c
                   JOIN public.booking_automation_notice_rules r ON r.name = c.rule AND r.audience = c.audience AND r.active
-                 WHERE c.booking_id = e.booking_id AND c.event_type = 'notification_sent' AND c.audience = e.audience
-                   AND c.channel = e.channel AND c.recipient = e.recipient AND c.event_data -> 'notice' ->> 'on_event' = 'confirmed'
+                 WHERE c.event_type = 'notification_sent' AND c.audience = e.audience
+                   AND c.channel = e.channel AND c.event_data -> 'notice' ->> 'on_event' = 'confirmed'
                    AND c.status = 'pending' AND NOT ({may_have_arrived:c}) AND c.channel = ANY (r.channels)
                    AND r.on_event = 'confirmed' AND r.delay = '0') THEN 'superseded'
            WHEN b.scheduled_at = (known.start #>> '{}')::timestamptz

@@ -47,7 +47,32 @@ const SET_LEADER: &str = "led_by = nullif(s.leader, e.id), \
     led_attempt = CASE WHEN s.leader <> e.id THEN e.attempts + 1 END,";
 /// What a notice says, before `migrate` of 0.3.0, when there is none.
 const NO_NOTICE: &str = "SELECT NULL::text AS not_due, NULL::jsonb AS facts";
-/// Guests, before `migrate` of 0.3.0, when there are none.
+/// SQL of the events about the booking of the message `e` that are its recipient's, or no person's.
+/// Two queries, since those of a guest have an index of their own.
+const OWN_MESSAGES: &str = "
+    SELECT {alias}.* FROM public.booking_automation_events {alias}
+     WHERE e.recipient = '' AND {alias}.booking_id = e.booking_id AND {alias}.recipient = ''
+     UNION ALL
+    SELECT {alias}.* FROM public.booking_automation_events {alias}
+     WHERE e.recipient <> '' AND {alias}.booking_id = e.booking_id AND {alias}.recipient <> ''
+       AND {alias}.recipient = e.recipient";
+/// SQL of the reminders of the booking of the message `e` to its recipient, likewise.
+const OWN_REMINDERS: &str = "
+    SELECT {alias}.* FROM public.booking_automation_events {alias}
+     WHERE e.recipient = '' AND {alias}.booking_id = e.booking_id
+       AND {alias}.event_type = 'reminder_sent'
+     UNION ALL
+    SELECT {alias}.* FROM public.booking_automation_events {alias}
+     WHERE e.recipient <> '' AND {alias}.booking_id = e.booking_id
+       AND {alias}.event_type = 'guest_reminder_sent' AND {alias}.recipient = e.recipient";
+/// The same before `migrate` of 0.3.0, when there are no guests.
+const MESSAGES: &str = "
+    SELECT {alias}.* FROM public.booking_automation_events {alias}
+     WHERE {alias}.booking_id = e.booking_id";
+const REMINDERS: &str = "
+    SELECT {alias}.* FROM public.booking_automation_events {alias}
+     WHERE {alias}.booking_id = e.booking_id AND {alias}.event_type = 'reminder_sent'";
+/// No messages to guests.
 const NO_GUESTS: &str = "enqueued AS (
     SELECT FROM unnest($13::uuid[], $14::text[], $15::text[]) AS g WHERE false
 )";
@@ -95,20 +120,24 @@ pub(crate) fn claim_sql(liveness: Liveness) -> String {
         .replace("{set_leader}", known(SET_LEADER, ""))
         .replace("{is_digest}", is_digest_sql(liveness))
         .replace("{digest_not_due}", not_due_sql(liveness));
-    let sql = ["nearer", "told", "later"].iter().fold(sql, |sql, alias| {
-        let condition = match is_known {
-            true => format!("{alias}.recipient = e.recipient"),
-            false => "true".to_owned(),
-        };
-        sql.replace(&format!("{{same_recipient:{alias}}}"), &condition)
-    });
-    ["later", "o", "c"].iter().fold(sql, |sql, alias| {
-        let condition = MAY_HAVE_ARRIVED.replace("{alias}", alias);
-        let mail = known(MAIL, "{alias}.id");
-        sql.replace(&format!("{{may_have_arrived:{alias}}}"), &condition)
-            .replace(
-                &format!("{{mail:{alias}}}"),
-                &mail.replace("{alias}", alias),
-            )
+    let per_alias = [
+        ("may_have_arrived", MAY_HAVE_ARRIVED),
+        ("mail", known(MAIL, "{alias}.id")),
+        ("own_reminders", known(OWN_REMINDERS, REMINDERS)),
+        ("own_messages", known(OWN_MESSAGES, MESSAGES)),
+    ];
+    per_alias
+        .into_iter()
+        .fold(sql, |sql, (name, text)| with_aliases(&sql, name, text))
+}
+
+/// Replaces `{name:alias}` by the text with this alias.
+fn with_aliases(sql: &str, name: &str, text: &str) -> String {
+    let hole = format!("{{{name}:");
+    let mut parts = sql.split(hole.as_str());
+    let first = parts.next().unwrap_or_default().to_owned();
+    parts.fold(first, |sql, part| match part.split_once('}') {
+        Some((alias, rest)) => sql + &text.replace("{alias}", alias) + rest,
+        None => sql + part,
     })
 }

@@ -12,7 +12,7 @@ SELECT page.*
                    contact.meeting_link, contact.place_timezone, contact.reply_to,
                    contact.person_id))
                    -- Each guest becomes a row.
-                   OPERATOR(pg_catalog.+) 1000 OPERATOR(pg_catalog.*) COALESCE(pg_catalog.cardinality(contact.guests), 0))
+                   OPERATOR(pg_catalog.+) (1000 OPERATOR(pg_catalog.*) COALESCE(pg_catalog.cardinality(contact.guests), 0)))
                    OVER (ORDER BY contact.position ROWS UNBOUNDED PRECEDING) AS bytes
           FROM (
                 -- Each value is cast: the user's view may have other types. Each text is cut: a message uses 200

@@ -18,7 +18,7 @@ pub(crate) const CONTACTS_TIMEOUT: Duration = Duration::from_secs(2);
 /// Bytes of the texts of a page: with their copies, far less than the smallest function has.
 pub(crate) const CONTACTS_BYTES: i64 = 2 << 20;
 /// Guests of a message, at most.
-const MOST_GUESTS: usize = 10_000;
+const MOST_GUESTS: usize = 1_000;
 /// Only the first recipients are read.
 pub(crate) const NO_GUESTS: i64 = 0;
 /// One more than there may be, so that it shows.

@@ -1115,7 +1115,7 @@ async fn several_rows_for_a_booking_and_audience_are_a_warning() {
         .unwrap();
     assert_warned(
         &app,
-        "several rows for one audience of 2 of a hundred bookings",
+        "several rows for one audience and recipient of 2 of a hundred bookings",
     )
     .await;
 }
