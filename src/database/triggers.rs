@@ -28,6 +28,7 @@ pub(crate) const TRIGGERS: &[(&str, &str, &str)] = triggers![
     "public.booking_automation_events":
         "booking_automation_keep_deleted",
         "booking_automation_keep_updated",
+        "booking_automation_keep_keys",
         "booking_automation_keep_all",
         "booking_automation_queue_notices",
         "booking_automation_tell_of_new_events",

@@ -92,7 +92,7 @@ WITH clock AS MATERIALIZED (
            CASE WHEN {is_digest} THEN candidate.last_start WHEN e.event_type = 'notification_sent' THEN b.scheduled_at ELSE e.starts_at END AS starts_at,
            notice.facts AS notice,
            coalesce(s.revision, {latest_revision}) AS revision,
-           t.told, who.person_id, own.language, own.timezone,
+           t.told, {is_guest} AS is_guest, who.person_id, own.language, own.timezone,
            e.event_type = 'reminder_sent' AND e.audience = 'customer' AND e.rule IN (SELECT name FROM asking) AS asks_attendance
       FROM candidate
       JOIN public.booking_automation_events e ON e.id = candidate.id
@@ -176,7 +176,7 @@ WITH clock AS MATERIALIZED (
       FROM due s, pace p
      WHERE e.id = s.id AND s.leaves AND e.status IN ('pending', 'sending') AND e.next_attempt_at IS NOT NULL
     RETURNING e.id, s.leader, e.booking_id, e.claim, e.attempts, e.rule, e.audience, e.starts_at, e.seq,
-              s.seconds_left, s.duration_minutes, s.revision, s.notice, s.person_id, s.language, s.timezone,
+              s.seconds_left, s.duration_minutes, s.revision, s.notice, s.is_guest, s.person_id, s.language, s.timezone,
               s.asks_attendance
 ), {enqueue_guests}, paced AS (
     UPDATE public.booking_automation_channels c
@@ -193,7 +193,7 @@ SELECT extract(epoch FROM p.free_at - p.at)::float8 AS free_in, p.room::float8 A
        (SELECT count(*) FROM enqueued) AS enqueued,
        (SELECT coalesce(array_agg(id), '{}') FROM (SELECT id FROM ended UNION ALL SELECT id FROM settled) AS final) AS ended,
        claimed.id, claimed.leader, claimed.booking_id, claimed.claim, claimed.attempts, claimed.rule, claimed.audience, claimed.starts_at,
-       claimed.seconds_left, claimed.duration_minutes, claimed.revision, claimed.notice, claimed.person_id,
+       claimed.seconds_left, claimed.duration_minutes, claimed.revision, claimed.notice, claimed.is_guest, claimed.person_id,
        claimed.language, claimed.timezone, claimed.asks_attendance, p.as_of
   FROM pace p
   LEFT JOIN claimed ON true

@@ -30,7 +30,7 @@ WITH stored AS MATERIALIZED (
                       WHERE first.event_type = 'notification_sent'
                         AND first.audience = e.audience AND first.channel = e.channel AND first.rule = e.rule
                         AND first.event_data -> 'notice' ->> 'on_event' = 'rescheduled'
-                      ORDER BY first.seq LIMIT 1)
+                      ORDER BY first.scheduled_at, first.seq LIMIT 1)
            END AS start
       FROM stored n LEFT JOIN latest l ON true
      WHERE n.on_event = 'rescheduled'
@@ -62,8 +62,10 @@ SELECT CASE n.on_event
                              UNION ALL
                              -- The guests' follow when the first recipient's is claimed.
                              SELECT waits.* FROM public.booking_automation_events waits
-                              WHERE e.recipient <> '' AND waits.booking_id = e.booking_id AND waits.recipient = '' AND waits.status = 'pending') AS w
-                 WHERE w.event_type = 'notification_sent' AND w.seq > e.seq
+                              WHERE e.recipient <> '' AND waits.booking_id = e.booking_id AND waits.recipient = ''
+                                AND waits.status = 'pending' AND waits.about <> e.about) AS w
+                 WHERE w.event_type = 'notification_sent'
+                   AND (w.scheduled_at, w.seq) > (e.scheduled_at, CASE w.recipient WHEN e.recipient THEN e.seq ELSE 0 END)
                    AND w.rule = e.rule AND w.audience = e.audience AND w.channel = e.channel
                    AND w.event_data -> 'notice' ->> 'on_event' = n.on_event
                    AND (w.status = 'pending' OR w.status = 'sending' AND w.next_attempt_at > p.at)) THEN 'superseded'
@@ -87,7 +89,11 @@ SELECT CASE n.on_event
            END
            -- A confirmation that waits, and cannot have arrived, tells the new start.
            WHEN 'confirmed' <> ALL (own.opt_outs) AND EXISTS (
-                SELECT FROM ({own_messages:c}) AS c
+                SELECT FROM ({own_messages:c}
+                             UNION ALL
+                             SELECT waits.* FROM public.booking_automation_events waits
+                              WHERE e.recipient <> '' AND waits.booking_id = e.booking_id AND waits.recipient = ''
+                                AND waits.status = 'pending') AS c
                   JOIN public.booking_automation_notice_rules r ON r.name = c.rule AND r.audience = c.audience AND r.active
                  WHERE c.event_type = 'notification_sent' AND c.audience = e.audience
                    AND c.channel = e.channel AND c.event_data -> 'notice' ->> 'on_event' = 'confirmed'

@@ -45,6 +45,8 @@ const MAIL: &str = "CASE WHEN {alias}.led_attempt = {alias}.attempts THEN {alias
 /// SQL that sets in whose mail the message `e` leaves.
 const SET_LEADER: &str = "led_by = nullif(s.leader, e.id), \
     led_attempt = CASE WHEN s.leader <> e.id THEN e.attempts + 1 END,";
+/// SQL of the person whose digest the message `e` is.
+const OWN_PERSON: &str = "CASE WHEN e.local_day IS NOT NULL THEN e.person_id::text END";
 /// What a notice says, before `migrate` of 0.3.0, when there is none.
 const NO_NOTICE: &str = "SELECT NULL::text AS not_due, NULL::jsonb AS facts";
 /// SQL of the events about the booking of the message `e` that are its recipient's, or no person's.
@@ -66,14 +68,14 @@ const OWN_REMINDERS: &str = "
      WHERE e.recipient <> '' AND {alias}.booking_id = e.booking_id
        AND {alias}.event_type = 'guest_reminder_sent' AND {alias}.recipient = e.recipient";
 /// The same before `migrate` of 0.3.0, when there are no guests.
-const MESSAGES: &str = "
+const ALL_MESSAGES: &str = "
     SELECT {alias}.* FROM public.booking_automation_events {alias}
      WHERE {alias}.booking_id = e.booking_id";
-const REMINDERS: &str = "
+const ALL_REMINDERS: &str = "
     SELECT {alias}.* FROM public.booking_automation_events {alias}
      WHERE {alias}.booking_id = e.booking_id AND {alias}.event_type = 'reminder_sent'";
 /// No messages to guests.
-const NO_GUESTS: &str = "enqueued AS (
+const NONE_ENQUEUED: &str = "enqueued AS (
     SELECT FROM unnest($13::uuid[], $14::text[], $15::text[]) AS g WHERE false
 )";
 pub(crate) const CONTACTS: &str = include_str!("contacts.sql");
@@ -105,14 +107,14 @@ pub(crate) fn claim_sql(liveness: Liveness) -> String {
     let known = |known, unknown| if is_known { known } else { unknown };
     let sql = with_room(include_str!("claim.sql"), "$2", "$3");
     let notice = known(include_str!("claim_notice.sql"), NO_NOTICE);
-    let guests = known(include_str!("claim_guests.sql"), NO_GUESTS);
+    let guests = known(include_str!("claim_guests.sql"), NONE_ENQUEUED);
     let latest_revision = liveness.latest_revision("e.booking_id");
     let sql = sql
         .replace("{is_live}", liveness.condition())
         .replace("{latest_revision}", &latest_revision)
         .replace("{notice}", notice)
         .replace("{preferences}", &preferences_sql(is_known))
-        .replace("{own_person}", known("e.person_id::text", "NULL"))
+        .replace("{own_person}", known(OWN_PERSON, "NULL"))
         .replace("{is_guest}", known("e.recipient <> ''", "false"))
         .replace("{enqueue_guests}", guests)
         .replace("{quiet_until}", known(QUIET_UNTIL, "NULL::timestamptz"))
@@ -123,8 +125,8 @@ pub(crate) fn claim_sql(liveness: Liveness) -> String {
     let per_alias = [
         ("may_have_arrived", MAY_HAVE_ARRIVED),
         ("mail", known(MAIL, "{alias}.id")),
-        ("own_reminders", known(OWN_REMINDERS, REMINDERS)),
-        ("own_messages", known(OWN_MESSAGES, MESSAGES)),
+        ("own_reminders", known(OWN_REMINDERS, ALL_REMINDERS)),
+        ("own_messages", known(OWN_MESSAGES, ALL_MESSAGES)),
     ];
     per_alias
         .into_iter()

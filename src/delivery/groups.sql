@@ -35,7 +35,7 @@ WITH enqueued AS MATERIALIZED (
            OFFSET 0) AS s
      WHERE CASE WHEN EXISTS (
             SELECT FROM public.booking_automation_events e
-             WHERE e.event_type = 'reminder_sent' AND e.booking_id = c.booking_id AND e.revision = s.revision
+             WHERE e.event_type = 'reminder_sent' AND e.rule <> '' AND e.booking_id = c.booking_id AND e.revision = s.revision
                AND e.rule = c.rule AND e.audience = c.audience AND e.channel = c.channel OFFSET 0) THEN false
            WHEN EXISTS (SELECT FROM public.booking_automation_state_changes w
                          WHERE w.booking_id = c.booking_id AND w.in_force_since IS NOT NULL) THEN false

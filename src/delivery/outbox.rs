@@ -345,6 +345,7 @@ fn facts_of_booking(row: &Row, contact: &Row) -> BookingFacts {
     let (booking_id, audience) = (row.get("booking_id"), row.get("audience"));
     BookingFacts {
         starts_in: Duration::try_from_secs_f64(left.unwrap_or_default()).unwrap_or_default(),
+        is_guest: row.get("is_guest"),
         duration_minutes: row.get("duration_minutes"),
         timezone: own_or(row, contact, "timezone"),
         language: own_or(row, contact, "language"),

@@ -93,6 +93,7 @@ pub(crate) fn contact_facts(
     BookingFacts {
         booking_id,
         audience,
+        is_guest: false,
         starts_at,
         starts_in: Duration::ZERO,
         duration_minutes: None,

@@ -16,6 +16,8 @@ pub struct BookingFacts {
     pub booking_id: Uuid,
     /// `customer` or `provider`.
     pub audience: String,
+    /// The recipient is a guest: another person than the customer or the provider.
+    pub is_guest: bool,
     /// When it starts.
     pub starts_at: DateTime<Utc>,
     /// How long until then: the true time, not the rule's lead. Zero: it has started.

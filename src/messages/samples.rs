@@ -59,6 +59,7 @@ pub fn sample_facts(audience: &str, language: &str) -> BookingFacts {
     BookingFacts {
         booking_id: Uuid::nil(),
         audience: audience.to_owned(),
+        is_guest: false,
         starts_at: start(),
         starts_in: Duration::from_secs(24 * 60 * 60),
         duration_minutes: Some(60),

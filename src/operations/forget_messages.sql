@@ -1,4 +1,4 @@
--- Part of erasure.sql and erase_digests.sql: erases what the messages of `message` say.
+-- Part of erasure.sql and erase_own.sql: erases what the messages of `message` say.
 forgotten AS (
     -- Waiting messages are not sent; a message that is being sent must be recorded first.
     UPDATE public.booking_automation_events e

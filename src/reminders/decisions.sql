@@ -53,7 +53,7 @@ WITH rule AS MATERIALIZED (
      -- CASE: only those that need a decision are asked about, since the owner's function may read other tables.
      WHERE CASE WHEN EXISTS (
             SELECT FROM public.booking_automation_events e
-             WHERE e.event_type = 'reminder_sent' AND e.booking_id = p.id
+             WHERE e.event_type = 'reminder_sent' AND e.rule <> '' AND e.booking_id = p.id
                AND e.revision = s.revision
                AND e.rule = p.name AND e.audience = p.audience AND e.channel = p.channel
             OFFSET 0) THEN false
@@ -76,7 +76,7 @@ WITH rule AS MATERIALIZED (
                WHEN row_number() OVER (PARTITION BY j.id, j.audience, j.channel ORDER BY j.late, j.due_at DESC, j.name DESC) > 1
                  OR EXISTS (
                     SELECT FROM public.booking_automation_events e
-                     WHERE e.event_type = 'reminder_sent' AND e.booking_id = j.id AND e.revision = j.revision
+                     WHERE e.event_type = 'reminder_sent' AND e.rule <> '' AND e.booking_id = j.id AND e.revision = j.revision
                        AND e.audience = j.audience AND e.channel = j.channel
                        AND e.status IN ('pending', 'sending', 'completed')
                        -- One that may leave with another mail, and waits for its own time, does not count yet.

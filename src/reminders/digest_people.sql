@@ -21,14 +21,16 @@ SELECT c.audience, c.person_id, c.timezone, c.place_timezone, pg_catalog.array_a
                        ) AS b
                  CROSS JOIN pg_catalog.unnest($1::pg_catalog.text[]) AS a (audience)
                ) AS e
-         -- A column that the view may lack. Where it has it, the name below means its own.
-         CROSS JOIN (SELECT NULL::pg_catalog.text AS person_id) AS absent
+         -- Columns that the view may lack. Where it has them, the names below mean its own.
+         CROSS JOIN (SELECT NULL::pg_catalog.text AS person_id, NULL::pg_catalog.text AS recipient) AS absent
          CROSS JOIN LATERAL (
                SELECT pg_catalog.btrim(person_id::pg_catalog.text) AS person_id,
                       pg_catalog.left(c.timezone::pg_catalog.text, 400) AS timezone,
                       pg_catalog.left(c.place_timezone::pg_catalog.text, 400) AS place_timezone
                  FROM public.booking_automation_contacts AS c
                 WHERE c.booking_id OPERATOR(pg_catalog.=) e.id AND c.audience OPERATOR(pg_catalog.=) e.audience
+                  -- Not the guests.
+                  AND COALESCE(pg_catalog.btrim(recipient::pg_catalog.text), '') OPERATOR(pg_catalog.=) ''
                 LIMIT 1
                ) AS c
          -- A name that is no UUID names nobody here.

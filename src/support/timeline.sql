@@ -1,4 +1,4 @@
--- The latest events of one booking, the newest first, each with the provider's later events, the first 50, and the booking
+-- The latest events of one booking, the newest first, and of those about guests the latest 200; each with the provider's later events, the first 50, and the booking
 -- whose reminder led the mail.
 --   $1 booking  $2 how many, at most
 SELECT e.id, e.event_type, {event_data} AS event_data, e.scheduled_at, e.executed_at, e.status, e.reason, e.rule, e.audience,
@@ -9,9 +9,14 @@ SELECT e.id, e.event_type, {event_data} AS event_data, e.scheduled_at, e.execute
   -- Before `migrate`, events lack these columns. Where they have them, the names mean their own.
   FROM (SELECT NULL::uuid AS led_by, NULL::integer AS led_attempt, '' AS recipient) AS absent
  CROSS JOIN LATERAL (
-       SELECT e.*, recipient AS to_recipient, CASE WHEN led_attempt = e.attempts THEN led_by END AS leader
-         FROM public.booking_automation_events e
-        WHERE e.booking_id = $1
-        ORDER BY e.seq DESC LIMIT $2) AS e
+       (SELECT e.*, recipient AS to_recipient, CASE WHEN led_attempt = e.attempts THEN led_by END AS leader
+          FROM public.booking_automation_events e
+         WHERE e.booking_id = $1 AND recipient = ''
+         ORDER BY e.seq DESC LIMIT $2)
+       UNION ALL
+       (SELECT e.*, recipient, NULL
+          FROM public.booking_automation_events e
+         WHERE e.booking_id = $1 AND recipient <> ''
+         ORDER BY e.seq DESC LIMIT 200)) AS e
   LEFT JOIN public.booking_automation_events leader ON leader.id = e.leader
  ORDER BY e.seq DESC

@@ -1118,6 +1118,36 @@ async fn several_rows_for_a_booking_and_audience_are_a_warning() {
         "several rows for one audience and recipient of 2 of a hundred bookings",
     )
     .await;
+    // Guests are told apart; where each row is a guest's, nobody is the customer.
+    for (recipient, warning) in [
+        (
+            "nullif(row_number() OVER (PARTITION BY booking_id, audience), 1)",
+            None,
+        ),
+        (
+            "row_number() OVER (PARTITION BY booking_id, audience)",
+            Some("every row of booking_automation_contacts for a hundred bookings has a recipient"),
+        ),
+    ] {
+        let view = format!(
+            "ALTER VIEW booking_automation_contacts RENAME TO same_{};
+             CREATE VIEW booking_automation_contacts AS SELECT *, {recipient} AS recipient FROM same_{0}",
+            warning.is_some()
+        );
+        let view = match warning {
+            None => view,
+            Some(_) => view.replace(
+                "SELECT *,",
+                "SELECT booking_id, audience, email, name, timezone, language, service, with_name, \
+                place, meeting_link, is_online, place_timezone,",
+            ),
+        };
+        app.db.batch_execute(&view).await.unwrap();
+        match warning {
+            None => assert_eq!(complaints(&app).await, Vec::<String>::new()),
+            Some(warning) => assert_warned(&app, warning).await,
+        }
+    }
 }
 
 #[tokio::test]

@@ -849,8 +849,13 @@ async fn before_migrate_messages_go_out_as_they_did() {
     app.db
         .batch_execute(
             "DROP TABLE booking_automation_digest_rules, booking_automation_digest_state, booking_automation_preferences;
-             ALTER TABLE booking_automation_events DROP COLUMN person_id, DROP COLUMN local_day, DROP COLUMN led_by, DROP COLUMN led_attempt;
+             DROP TRIGGER booking_automation_keep_keys ON booking_automation_events;
+             ALTER TABLE booking_automation_events DROP COLUMN person_id, DROP COLUMN local_day, DROP COLUMN led_by, DROP COLUMN led_attempt,
+                 DROP COLUMN recipient;
              ALTER TABLE reminder_rules DROP COLUMN group_within;
+             DO $$ BEGIN
+                 EXECUTE regexp_replace(pg_get_functiondef('booking_automation_keep_event'::regproc), '(NEW|OLD)[.]recipient,', '', 'g');
+             END $$;
              CREATE OR REPLACE FUNCTION booking_automation_settled_by(event_id uuid) RETURNS text LANGUAGE sql STABLE AS
              'SELECT min(f.message_id) FROM public.booking_automation_feedback f WHERE f.event_id = booking_automation_settled_by.event_id'",
         )

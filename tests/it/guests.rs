@@ -6,23 +6,24 @@ use uuid::Uuid;
 use crate::app::{App, hours, minutes, noon};
 use crate::feedback::ses_event;
 use crate::links::{app_with_links, path_of, post, serve};
-use crate::notices::{set_start, set_status, switch_on};
+use crate::notices::{set_start, switch_on};
 use crate::runtime_api::Instance;
 use crate::ses::Answer;
 use crate::status::{ask, support};
+use crate::upgrade::{call, previous_program};
 
-/// The view has a row for each row of the table `guests`, beside its own.
+/// The view has a row for each row of the table `guests`, before its own.
 const GUESTS: &str = "
     CREATE TABLE guests (booking_id uuid, recipient text, email text, name text, language text, person_id text,
                          audience text DEFAULT 'customer');
     DO $$ BEGIN
         EXECUTE 'CREATE OR REPLACE VIEW booking_automation_contacts AS
                  WITH shipped AS (' || rtrim(pg_get_viewdef('booking_automation_contacts'::regclass), ';') || ')
-                 SELECT shipped.*, NULL::text AS person_id, NULL::text AS recipient FROM shipped
-                  UNION ALL
                  SELECT s.booking_id, s.audience, g.email, g.name, s.timezone, g.language, s.service, s.with_name, s.place,
                         s.meeting_link, s.is_online, s.place_timezone, g.person_id, g.recipient
-                   FROM shipped s JOIN guests g ON g.booking_id = s.booking_id AND g.audience = s.audience';
+                   FROM shipped s JOIN guests g ON g.booking_id = s.booking_id AND g.audience = s.audience
+                  UNION ALL
+                 SELECT shipped.*, NULL, NULL FROM shipped';
     END $$";
 
 async fn with_view(app: App) -> App {
@@ -163,10 +164,10 @@ async fn a_booking_may_have_guests_alone() {
 
 #[tokio::test]
 async fn what_one_has_chosen_is_not_chosen_for_another() {
-    let mut app = with_view(app_with_links().await).await;
+    let app = with_view(app_with_links().await).await;
     let sql = "UPDATE reminder_rules SET asks_attendance = true WHERE audience = 'customer'";
     app.sql(sql, &[]).await;
-    let (booking, [anna, _]) = class(&app, ["anna", "bruno"]).await;
+    let (_, [anna, _]) = class(&app, ["anna", "bruno"]).await;
     app.sql(
         "UPDATE guests SET person_id = NULL WHERE name = 'bruno'",
         &[],
@@ -214,8 +215,6 @@ async fn what_one_has_chosen_is_not_chosen_for_another() {
             .await
             .contains(&"- 15m skipped opted_out 0".to_owned())
     );
-    app.env.remove("LINK_BASE_URL");
-    let _ = booking;
 }
 
 #[tokio::test]
@@ -241,9 +240,23 @@ async fn guests_get_notices() {
     // One more knows of no start yet; the cancellation reaches all.
     invite(&app, booking, "bruno").await;
     app.set_clock(noon() + minutes(2)).await;
-    set_status(&app, booking, "cancelled").await;
+    let cancel = "UPDATE bookings SET status = 'cancelled', cancelled_by = $2 WHERE id = $1";
+    app.sql(
+        "ALTER TABLE bookings ADD COLUMN IF NOT EXISTS cancelled_by uuid",
+        &[],
+    )
+    .await;
+    app.sql(cancel, &[&booking, &app.customer]).await;
     app.run(noon() + minutes(2)).await;
     let mails = app.ses.mails();
+    // It was the customer, and not the guest.
+    for mail in &mails {
+        let by = match mail.to().starts_with("carla") {
+            true => "You canceled this booking.",
+            false => "The customer canceled this booking.",
+        };
+        assert!(mail.text().contains(by), "{}", mail.text());
+    }
     let cancels = |mail: &crate::ses::Mail| mail.calendar().is_some_and(|it| it.method == "CANCEL");
     assert!(mails.iter().all(cancels));
     assert_eq!(receivers(&app), ["anna", "bruno", "carla"]);
@@ -325,6 +338,62 @@ async fn a_guest_who_has_left_gets_nothing() {
             "bruno 24h completed 2"
         ]
     );
+}
+
+#[tokio::test]
+async fn who_has_another_ones_place_has_none_of_their_choices() {
+    let app = with_view(app_with_links().await).await;
+    class(&app, ["anna"]).await;
+    app.ses
+        .answer(|_| Answer::Error(429, "TooManyRequestsException", "slower"));
+    app.run(noon()).await;
+    app.ses.answer(|_| Answer::Sent);
+    app.ses.clear();
+    let sql = "UPDATE guests SET email = 'ben@guests.example', name = 'ben', person_id = NULL";
+    app.sql(sql, &[]).await;
+    app.make_claimable().await;
+    app.run(noon() + minutes(1)).await;
+    let mails = app.ses.mails();
+    let of = |to: &str| mails.iter().find(|mail| mail.to().starts_with(to)).unwrap();
+    assert_eq!(of("ben").header("List-Unsubscribe"), "");
+    assert_ne!(of("carla").header("List-Unsubscribe"), "");
+}
+
+#[tokio::test]
+async fn a_digest_is_the_persons_own() {
+    let app = app_with_guests().await;
+    app.sql("UPDATE reminder_rules SET active = false", &[])
+        .await;
+    app.set_clock(noon() - hours(24)).await;
+    let sql = "UPDATE booking_automation_digest_rules SET active = true";
+    app.sql(sql, &[]).await;
+    app.set_clock(noon()).await;
+    let booking = app.booking("confirmed", noon() + hours(24)).await;
+    invite(&app, booking, "anna").await;
+    invite(&app, booking, "paula").await;
+    let sql = "UPDATE guests SET audience = 'provider' WHERE name = 'paula'";
+    app.sql(sql, &[]).await;
+    // At seven o'clock in Vienna.
+    app.run(noon() + hours(18)).await;
+    assert_eq!(receivers(&app), ["carla", "petra"]);
+}
+
+#[tokio::test]
+async fn guests_wait_for_the_time_of_their_own_booking() {
+    let app = app_with_guests().await;
+    app.sql("UPDATE reminder_rules SET group_within = '12 hours'", &[])
+        .await;
+    class(&app, ["anna"]).await;
+    let later = app.confirmed(noon() + hours(26)).await;
+    invite(&app, later, "bruno").await;
+    app.run(noon()).await;
+    // One mail about both to the customer.
+    assert_eq!(receivers(&app), ["anna", "carla"]);
+    app.run(noon() + hours(2) - minutes(1)).await;
+    assert_eq!(receivers(&app), [""; 0]);
+    app.make_claimable().await;
+    app.run(noon() + hours(2)).await;
+    assert_eq!(receivers(&app), ["bruno"]);
 }
 
 #[tokio::test]
@@ -425,4 +494,86 @@ async fn the_providers_events_are_about_one_guest() {
             "bruno 24h completed 1"
         ]
     );
+}
+
+#[tokio::test]
+async fn the_previous_release_leaves_messages_to_guests_alone() {
+    let Some(previous) = previous_program() else {
+        return;
+    };
+    let app = app_with_guests().await;
+    class(&app, ["anna"]).await;
+    app.ses.answer(|mail| match mail.to().starts_with("anna") {
+        true => Answer::Error(429, "TooManyRequestsException", "slower"),
+        false => Answer::Sent,
+    });
+    app.run(noon()).await;
+    assert_eq!(receivers(&app), ["anna", "carla"]);
+    app.ses.answer(|_| Answer::Sent);
+    app.make_claimable().await;
+    let pass = ["run", "--as-of", &(noon() + minutes(1)).to_rfc3339()];
+    let said = call(&app, Some(&previous), &pass).await;
+    assert!(said.success, "{}", said.stderr);
+    assert_eq!(receivers(&app), [""; 0]);
+    app.run(noon() + minutes(2)).await;
+    assert_eq!(receivers(&app), ["anna"]);
+}
+
+#[tokio::test]
+async fn webhooks_hear_of_each_guest() {
+    let app = app_with_guests().await;
+    let sql = "INSERT INTO booking_automation_webhooks (url, kinds, secret)
+               VALUES ('https://hooks.example/', '{reminder_sent}', 'whsec_' || encode(sha256('x'), 'base64'))";
+    app.sql(sql, &[]).await;
+    class(&app, ["anna"]).await;
+    app.run(noon()).await;
+    let sql = "SELECT concat_ws(' ', event_data ->> 'type', event_data #>> '{data,audience}', event_data #>> '{data,recipient}')
+                 FROM booking_automation_events WHERE event_type = 'webhook' ORDER BY seq";
+    assert_eq!(
+        app.column(sql, &[]).await,
+        [
+            "booking.reminder_sent customer",
+            "booking.reminder_sent customer anna"
+        ]
+    );
+}
+
+#[tokio::test]
+async fn the_recipient_of_a_finished_message_cannot_be_changed() {
+    let app = app_with_guests().await;
+    class(&app, ["anna"]).await;
+    app.run(noon()).await;
+    let sql = "UPDATE booking_automation_events SET recipient = 'bruno' WHERE recipient = 'anna'";
+    let refused = app.db.execute(sql, &[]).await.unwrap_err();
+    let message = refused.as_db_error().unwrap().message();
+    assert!(
+        message.contains("the audit trail cannot be changed"),
+        "{message}"
+    );
+}
+
+#[tokio::test]
+async fn a_view_without_guests_is_read_once_for_each_message() {
+    let app = App::new().await;
+    let booking = app.confirmed(noon() + hours(24)).await;
+    let statements = booking_automation::entry::statements::with_their_settings();
+    let contacts = (statements.iter())
+        .find(|sql| sql.starts_with("-- Persons, addresses and places of the messages"))
+        .unwrap();
+    let hand_over = format!(
+        "SET booking_automation.events = '{{{booking}}}'; SET booking_automation.bookings = '{{{booking}}}';
+         SET booking_automation.audiences = '{{customer}}';
+         PREPARE contacts (bigint, bigint) AS {contacts}"
+    );
+    app.db.batch_execute(&hand_over).await.unwrap();
+    let explain = "EXPLAIN (ANALYZE, COSTS OFF, TIMING OFF) EXECUTE contacts (2000000, 1001)";
+    for (guests, read) in [(false, 1), (true, 2)] {
+        if guests {
+            app.db.batch_execute(GUESTS).await.unwrap();
+        }
+        let plan = app.column(explain, &[]).await;
+        let scans = (plan.iter())
+            .filter(|line| line.contains(" on bookings b") && !line.contains("never executed"));
+        assert_eq!(scans.count(), read, "{plan:#?}");
+    }
 }

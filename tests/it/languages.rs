@@ -208,6 +208,7 @@ pub fn reminder(language: &str, starts_at: DateTime<Utc>, timezone: &str) -> Boo
     BookingFacts {
         booking_id: Uuid::from_u128(7),
         audience: "customer".to_owned(),
+        is_guest: false,
         starts_at,
         starts_in: Duration::from_secs(65 * 60),
         duration_minutes: Some(60),

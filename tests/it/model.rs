@@ -376,7 +376,7 @@ impl Mechanism {
             Self::LeaseEnds => (
                 "the end of a lease",
                 "src/delivery/claim_sql.rs",
-                "e.status IN ('pending', 'sending') AND e.event_type IN ('reminder_sent', 'notification_sent')",
+                "e.event_type IN ('reminder_sent', 'guest_reminder_sent', 'notification_sent')",
             ),
             Self::LeaseOnRecord => (
                 "the record of an expired lease",

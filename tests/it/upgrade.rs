@@ -94,7 +94,7 @@ async fn a_first_migration_stops_no_writer_and_nothing_passes_before_its_last_st
 }
 
 /// The previous release's program, if it was built.
-fn previous_program() -> Option<PathBuf> {
+pub fn previous_program() -> Option<PathBuf> {
     let version = PREVIOUS_RELEASE
         .lines()
         .find_map(|line| line.strip_prefix("version="))
@@ -390,7 +390,7 @@ impl Studio {
 }
 
 /// Runs a program to its end: the previous one, or this release's.
-async fn call(app: &App, program: Option<&Path>, arguments: &[&str]) -> CommandOutput {
+pub async fn call(app: &App, program: Option<&Path>, arguments: &[&str]) -> CommandOutput {
     let Some(program) = program else {
         return app.call(arguments).await;
     };

@@ -12,7 +12,11 @@ pub(super) fn draft(
     refund: Option<&RefundFacts>,
 ) -> Result<Draft, TextError> {
     let by = match (by, phrases.facts.audience.as_str()) {
-        (Some(Canceller::Customer), "customer") | (Some(Canceller::Provider), "provider") => "you",
+        (Some(Canceller::Customer), "customer") | (Some(Canceller::Provider), "provider")
+            if !phrases.facts.is_guest =>
+        {
+            "you"
+        }
         (Some(Canceller::Customer), _) => "customer",
         (Some(Canceller::Provider), _) => "provider",
         (Some(Canceller::Business), _) => "business",

@@ -151,30 +151,43 @@ pub(crate) async fn look_at_sample(transaction: &Transaction) -> Result<Vec<Find
         false => Finding::ok(Topic::View, text),
     };
     let several = look_for_several(transaction).await?;
-    Ok([Some(speed), several].into_iter().flatten().collect())
+    Ok([vec![speed], several].concat())
 }
 
-/// Whether somebody gets no message, because the view has another row for the same booking, audience
-/// and recipient, and one row is read.
-async fn look_for_several(transaction: &Transaction) -> Result<Option<Finding>> {
+/// Whether somebody gets no message: because the view has another row for the same booking, audience
+/// and recipient, and one row is read; or because no row is of a first recipient.
+async fn look_for_several(transaction: &Transaction) -> Result<Vec<Finding>> {
     let read = transaction.query_with_their_settings(SAMPLE_TIMEOUT, SEVERAL, &[]);
-    let bookings: i64 = match read.await {
-        Ok(rows) => rows.first().map_or(0, |row| row.get("bookings")),
+    let rows = match read.await {
+        Ok(rows) => rows,
         Err(error) if error.is_lost_connection() => return Err(error),
         // The other sample says what is wrong.
-        Err(_) => 0,
+        Err(_) => return Ok(Vec::new()),
     };
-    Ok((bookings > 0).then(|| {
-        Finding::warning(
+    let count = |column| rows.first().map_or(0, |row| row.get::<_, i64>(column));
+    let (several, guests_alone) = (count("several"), count("guests_alone"));
+    let mut findings = Vec::new();
+    if several > 0 {
+        findings.push(Finding::warning(
             Topic::View,
             format!(
-                "booking_automation_contacts has several rows for one audience and recipient of {bookings} \
-                 of a hundred bookings: one of each gets messages, the others get none"
+                "booking_automation_contacts has several rows for one audience and recipient of \
+                 {several} of a hundred bookings: one of each gets messages, the others get none"
             ),
-            "let the view have one row for each booking and audience, or tell guests apart by the column \
-             recipient; docs/reminders.md describes it",
-        )
-    }))
+            "let the view have one row for each booking and audience, or tell guests apart by the \
+             column recipient; docs/reminders.md describes it",
+        ));
+    }
+    if guests_alone > 0 && guests_alone == count("read") {
+        findings.push(Finding::warning(
+            Topic::View,
+            "every row of booking_automation_contacts for a hundred bookings has a recipient, so \
+             each is a guest's: customers and providers get nothing",
+            "let recipient be NULL in the rows of the customer and of the provider; \
+             docs/reminders.md describes it",
+        ));
+    }
+    Ok(findings)
 }
 
 fn slow(text: String) -> Finding {
