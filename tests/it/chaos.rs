@@ -559,7 +559,9 @@ async fn run_until_quiet(app: &App, world: &World, environment: &BTreeMap<&'stat
         .unwrap();
     let program = Path::new(env!("CARGO_BIN_EXE_booking-automation"));
     let instance = Instance::start_in_environment(environment, program, 0).await;
-    let quiet = "SELECT NOT EXISTS (SELECT FROM booking_automation_events WHERE status IN ('pending', 'sending') AND next_attempt_at IS NOT NULL)
+    let quiet = "SELECT NOT EXISTS (SELECT FROM booking_automation_events WHERE status IN ('pending', 'sending') AND next_attempt_at IS NOT NULL
+                                       -- A reminder that was to leave with another one may wait for its own time.
+                                       AND (status = 'sending' OR scheduled_at <= now()))
                     AND NOT EXISTS (SELECT FROM booking_automation_events WHERE flag_due)
                     AND NOT EXISTS (SELECT FROM booking_automation_looks)
                     -- A move of a started booking waits for the step back to confirmed, for a while.
@@ -605,13 +607,22 @@ async fn deliver_ses_events(instance: &Instance, world: &World) {
 
 /// Stores the endpoint's requests in the database and evaluates the run there.
 async fn evaluate(app: &App, mail: &Mail, divisor: u32) {
-    for (index, requests) in mail.requests().chunks(5000).enumerate() {
-        let column = |index: usize| i32::try_from(index).unwrap();
-        let numbers: Vec<i32> = (0..requests.len())
-            .map(|at| column(index * 5000 + at))
-            .collect();
+    let requests = mail.requests();
+    // Each booking that a mail lists.
+    let listed: Vec<_> = (0..)
+        .zip(&requests)
+        .flat_map(|(number, request)| {
+            request
+                .bookings
+                .iter()
+                .map(move |id| (number, *id, request))
+        })
+        .collect();
+    for chunk in listed.chunks(5000) {
+        let numbers: Vec<i32> = chunk.iter().map(|(number, ..)| *number).collect();
+        let bookings: Vec<Uuid> = chunk.iter().map(|(_, booking, _)| *booking).collect();
+        let requests: Vec<_> = chunk.iter().map(|(.., request)| *request).collect();
         let events: Vec<Uuid> = requests.iter().map(|request| request.event).collect();
-        let bookings: Vec<Uuid> = requests.iter().map(|request| request.booking).collect();
         let times: Vec<_> = requests.iter().map(|request| request.at).collect();
         let taken: Vec<bool> = requests.iter().map(|request| request.taken).collect();
         let answers: Vec<&str> = requests.iter().map(|request| request.answer).collect();
@@ -621,7 +632,7 @@ async fn evaluate(app: &App, mail: &Mail, divisor: u32) {
             .collect();
         let stopped: Vec<bool> = requests.iter().map(|request| request.stopped).collect();
         let sql = "INSERT INTO chaos_requests
-                   SELECT * FROM unnest($1::int[], $2::uuid[], $3::uuid[], $4::timestamptz[], $5::boolean[], $6::text[], $7::text[], $8::boolean[])";
+                   SELECT * FROM unnest($1::int[], $2::uuid[], $2::uuid[], $3::uuid[], $4::timestamptz[], $5::boolean[], $6::text[], $7::text[], $8::boolean[])";
         app.sql(
             sql,
             &[
@@ -830,6 +841,11 @@ async fn instances_killed_at_every_point_lose_no_reminder_and_record_every_repea
     app.db = connect(&app.url).await;
     run_until_quiet(&app, &world, &places.environment_without_proxy(&app)).await;
     length.print_progress(&format!("{:>5} s  quiet", began.elapsed().as_secs()));
+    let requests = world.mail.requests();
+    assert!(
+        requests.iter().any(|request| request.bookings.len() > 1),
+        "no mail was for several bookings"
+    );
     evaluate(&app, &world.mail, length.divisor).await;
     length.print_progress(&format!("{:>5} s  evaluated", began.elapsed().as_secs()));
 

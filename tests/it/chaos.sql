@@ -10,6 +10,7 @@ CREATE TABLE chaos_history (
     old_blocked boolean, new_blocked boolean,
     ends_at    timestamptz,
     email      text,
+    person_id  text,
     at         timestamptz NOT NULL DEFAULT clock_timestamp(),
     as_of      timestamptz NOT NULL DEFAULT transaction_timestamp()
 );
@@ -19,11 +20,11 @@ BEGIN
     IF TG_OP <> 'UPDATE' OR NEW.status IS DISTINCT FROM OLD.status OR NEW.scheduled_at IS DISTINCT FROM OLD.scheduled_at
         OR NEW.auto_complete_blocked IS DISTINCT FROM OLD.auto_complete_blocked THEN
         INSERT INTO public.chaos_history
-               (booking_id, operation, old_status, new_status, old_start, new_start, old_blocked, new_blocked, ends_at, email)
+               (booking_id, operation, old_status, new_status, old_start, new_start, old_blocked, new_blocked, ends_at, email, person_id)
         VALUES (coalesce(NEW.id, OLD.id), TG_OP, OLD.status, NEW.status, OLD.scheduled_at, NEW.scheduled_at,
                 OLD.auto_complete_blocked, NEW.auto_complete_blocked,
                 NEW.scheduled_at + NEW.duration_minutes * interval '1 minute',
-                (SELECT u.email FROM public.users u WHERE u.id = NEW.customer_id));
+                (SELECT u.email FROM public.users u WHERE u.id = NEW.customer_id), NEW.customer_id);
     END IF;
     RETURN NULL;
 END
@@ -74,13 +75,31 @@ BEGIN
 END
 $$;
 
--- The requests at the mail endpoint.
-CREATE TABLE chaos_requests (number int, event_id uuid, booking_id uuid, at timestamptz, taken boolean, answer text, life text, stopped boolean);
+-- Who wants no reminders, and since when: the other client writes it.
+CREATE TABLE chaos_choices (
+    seq       bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    person_id text NOT NULL,
+    wanted    boolean NOT NULL,
+    at        timestamptz NOT NULL DEFAULT clock_timestamp()
+);
+CREATE FUNCTION chaos_choices() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER AS $$
+BEGIN
+    INSERT INTO public.chaos_choices (person_id, wanted) VALUES (coalesce(NEW.person_id, OLD.person_id), TG_OP = 'DELETE');
+    RETURN NULL;
+END
+$$;
+CREATE TRIGGER chaos_choices AFTER INSERT OR DELETE ON booking_automation_opt_outs FOR EACH ROW EXECUTE FUNCTION chaos_choices();
+GRANT SELECT, INSERT, DELETE ON booking_automation_opt_outs TO PUBLIC;
+
+-- The requests at the mail endpoint, one row for each booking that the mail lists. The tag is the event that leads.
+CREATE TABLE chaos_requests (number int, leader uuid, event_id uuid, booking_id uuid, at timestamptz, taken boolean, answer text, life text,
+                             stopped boolean, PRIMARY KEY (number, booking_id));
 
 -- Which instance claimed each message, and which one recorded the outcome.
 CREATE TABLE chaos_claims (
     seq        bigint GENERATED ALWAYS AS IDENTITY,
     event_id   uuid NOT NULL,
+    leader     uuid NOT NULL, -- the event in whose mail it leaves
     old_status text, new_status text,
     old_claim  bigint, new_claim bigint,
     life       text NOT NULL DEFAULT current_setting('application_name'),
@@ -88,8 +107,8 @@ CREATE TABLE chaos_claims (
 );
 CREATE FUNCTION chaos_claims() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
-    INSERT INTO public.chaos_claims (event_id, old_status, new_status, old_claim, new_claim)
-    VALUES (NEW.id, OLD.status, NEW.status, OLD.claim, NEW.claim);
+    INSERT INTO public.chaos_claims (event_id, leader, old_status, new_status, old_claim, new_claim)
+    VALUES (NEW.id, coalesce(NEW.led_by, NEW.id), OLD.status, NEW.status, OLD.claim, NEW.claim);
     RETURN NULL;
 END
 $$;
@@ -98,5 +117,5 @@ CREATE TRIGGER chaos_claims AFTER UPDATE ON booking_automation_events FOR EACH R
 
 -- Rules of the test: one whose reminders are due and over within the run, and one for the provider.
 INSERT INTO reminder_rules (name, audience, lead) VALUES ('soon', 'customer', '40 seconds'), ('15m', 'provider', '15 minutes');
-UPDATE reminder_rules SET effective_from = '2020-01-01';
+UPDATE reminder_rules SET effective_from = '2020-01-01', group_within = '12 hours';
 UPDATE booking_automation_notice_rules SET active = true WHERE name IN ('cancelled', 'rescheduled') AND audience = 'customer';

@@ -124,7 +124,8 @@ impl Session {
                 let sql = "UPDATE bookings SET status = 'confirmed', cancelled_at = NULL WHERE id = ANY ($1) AND status = 'cancelled'";
                 self.execute(sql, &[&ids]).await
             }
-            76..80 => {
+            76..78 => self.choose_reminders().await,
+            78..80 => {
                 let (ids, blocked) = (self.some_bookings(4), self.rng.bool());
                 self.execute(
                     "UPDATE bookings SET auto_complete_blocked = $2 WHERE id = ANY ($1)",
@@ -161,6 +162,18 @@ impl Session {
         }
     }
 
+    /// A person wants no reminders, or wants them again.
+    async fn choose_reminders(&mut self) -> Result<(), Gone> {
+        let person = self.people[self.rng.usize(0..self.people.len())];
+        let sql = match self.rng.u8(0..3) {
+            0 => {
+                "INSERT INTO booking_automation_opt_outs (person_id, kind) VALUES ($1::uuid::text, 'reminder') ON CONFLICT DO NOTHING"
+            }
+            _ => "DELETE FROM booking_automation_opt_outs WHERE person_id = $1::uuid::text",
+        };
+        self.execute(sql, &[&person]).await
+    }
+
     /// One person of seven has no address, a malformed one, one that bounces, or one that the view often
     /// cannot read. One of twenty has a name of a megabyte.
     async fn create_person(&mut self) -> Result<(), Gone> {
@@ -183,7 +196,9 @@ impl Session {
     /// soon.
     fn random_start(&mut self) -> f64 {
         let (lead, before, after) = match self.rng.u32(0..100) {
-            0..38 => (86_400.0, 20_000.0, 10.0),
+            0..33 => (86_400.0, 20_000.0, 10.0),
+            // Due hours later, unless they leave with another one.
+            33..38 => (86_400.0, 0.0, 30_000.0),
             38..60 => (3_600.0, 1_000.0, 10.0),
             60..85 => (900.0, 250.0, 10.0),
             85..94 => (40.0, 10.0, 20.0),

@@ -180,8 +180,8 @@ const ACCOUNT: std::ops::Range<usize> = 7..12;
 pub struct Request {
     /// The tag: which event it is.
     pub event: Uuid,
-    /// The booking that its link leads to.
-    pub booking: Uuid,
+    /// The bookings that its links lead to.
+    pub bookings: BTreeSet<Uuid>,
     /// When it had arrived.
     pub at: SystemTime,
     /// Whether the message was taken.
@@ -307,17 +307,14 @@ impl Mail {
         let (name, answer, taken, _) = *fault.unwrap_or(&("taken", Answer::Sent, Taken::Yes, 0));
         let taken = taken == Taken::Yes || taken == Taken::Maybe && rng.bool();
         let mail = crate::ses::Mail::of(body.clone());
-        let text = mail.text();
-        let booking = text
-            .split(PUBLIC_URL)
-            .nth(1)
-            .and_then(|rest| rest.split_whitespace().next())
-            .unwrap_or_default();
-        let booking = booking
-            .rsplit('/')
-            .next()
-            .and_then(|id| id.parse().ok())
-            .unwrap_or_default();
+        let links = mail.text().split(PUBLIC_URL).skip(1);
+        let bookings = links
+            .map(|rest| {
+                let link = rest.split_whitespace().next().unwrap_or_default();
+                let id = link.rsplit('/').next().and_then(|id| id.parse().ok());
+                id.unwrap_or_default()
+            })
+            .collect();
         let event: Uuid = body["EmailTags"][0]["Value"]
             .as_str()
             .and_then(|id| id.parse().ok())
@@ -325,7 +322,7 @@ impl Mail {
         let message_id = format!("message-{}", Uuid::from_u128(rng.u128(..)));
         self.requests.lock().unwrap().push(Request {
             event,
-            booking,
+            bookings,
             at: SystemTime::now(),
             taken,
             answer: name,

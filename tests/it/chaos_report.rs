@@ -154,6 +154,9 @@ impl Run<'_> {
             "SES events delivered",
             self.world.told.load(Ordering::SeqCst),
         ));
+        let requests = self.world.mail.requests();
+        let grouped = requests.iter().filter(|it| it.bookings.len() > 1).count();
+        rows.push(Row::important("mails for several bookings", grouped as u64));
         rows.push(Row::important(
             "messages accepted by SES",
             self.world.mail.taken() as u64,

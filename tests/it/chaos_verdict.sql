@@ -9,10 +9,34 @@ SELECT *, lead(at) OVER booking AS next_at, lead(committed_at) OVER booking AS n
  WHERE operation <> 'UPDATE' OR old_status IS DISTINCT FROM new_status OR old_start IS DISTINCT FROM new_start
 WINDOW booking AS (PARTITION BY booking_id ORDER BY seq);
 
+-- A mail may list several bookings: each is a request about the message that was claimed in that mail.
+CREATE INDEX ON chaos_claims (event_id, at);
+ANALYZE chaos_claims, chaos_requests, booking_automation_events;
+CREATE TABLE chaos_listed AS
+SELECT q.number, q.booking_id, c.event_id, c.xmin::text AS claimed_by
+  FROM chaos_requests q
+  JOIN booking_automation_events l ON l.id = q.leader
+  JOIN booking_automation_events e
+    ON e.booking_id = q.booking_id AND e.event_type = l.event_type AND e.rule = l.rule AND e.audience = l.audience
+   AND (e.id = l.id OR l.booking_id <> q.booking_id)
+ CROSS JOIN LATERAL (
+        SELECT c.event_id, c.xmin FROM chaos_claims c
+         WHERE c.event_id = e.id AND c.leader = q.leader AND c.new_status = 'sending' AND c.life = q.life AND c.at <= q.at
+         ORDER BY c.at DESC LIMIT 1) AS c;
+UPDATE chaos_requests q SET event_id = l.event_id FROM chaos_listed l WHERE l.number = q.number AND l.booking_id = q.booking_id;
+
+-- What people had chosen, and until when.
+CREATE TABLE chaos_unwanted AS
+SELECT person_id, wanted, at, committed_at, lead(at) OVER person AS next_at
+  FROM (SELECT *, pg_xact_commit_timestamp(xmin) AS committed_at FROM chaos_choices) AS c
+WINDOW person AS (PARTITION BY person_id ORDER BY seq);
+DELETE FROM chaos_unwanted WHERE wanted;
+CREATE INDEX ON chaos_unwanted (person_id);
+
 -- The periods in which a booking was confirmed for one start: each period has its own reminders. A booking that is made after
 -- its start needs no reminder; a period that began less than an hour after the start counts, since a fast clock can cause it.
 CREATE TABLE chaos_episodes AS
-SELECT row_number() OVER (PARTITION BY booking_id ORDER BY seq)::integer AS revision, booking_id, new_start AS starts_at, email,
+SELECT row_number() OVER (PARTITION BY booking_id ORDER BY seq)::integer AS revision, booking_id, new_start AS starts_at, email, person_id,
        at AS since, committed_at AS since_committed,
        next_at, next_committed_at, least(coalesce(next_at, 'infinity'), new_start) AS until
   FROM chaos_changes
@@ -86,6 +110,11 @@ SELECT o.*, r.id AS event_id, r.status, r.reason, r.taken, r.executed_at,
                                                           AND n.revision BETWEEN t.revision AND o.revision
                                                           AND n.starts_at <> t.starts_at AND n.taken > 0)) THEN NULL ELSE 'not told before' END
                    WHEN 'no_address' THEN CASE WHEN o.audience = 'customer' AND o.email IS NULL THEN NULL ELSE 'has an address' END
+                   WHEN 'opted_out' THEN CASE
+                       WHEN o.audience = 'customer' AND EXISTS (
+                            SELECT FROM chaos_unwanted u
+                             WHERE u.person_id = o.person_id AND u.at <= r.executed_at
+                               AND r.executed_at <= coalesce(u.next_at, 'infinity') + interval '3 seconds') THEN NULL ELSE 'not opted out' END
                    WHEN 'suppressed' THEN CASE
                        WHEN o.audience = 'customer' AND o.email LIKE 'bounces-%' THEN NULL ELSE 'not suppressed' END
                    WHEN 'started' THEN CASE
@@ -127,7 +156,10 @@ CREATE TABLE chaos_offences (invariant text, what text, detail text);
 INSERT INTO chaos_offences
 SELECT 'I1', 'lost: ' || lost, format('%s %s %s of %s', booking_id, revision, rule, starts_at) FROM chaos_judged WHERE lost IS NOT NULL;
 INSERT INTO chaos_offences
-SELECT 'I1', 'not ended', format('%s %s', id, status) FROM chaos_messages WHERE status IN ('pending', 'sending');
+SELECT 'I1', 'not ended', format('%s %s', id, status)
+  FROM chaos_messages
+ -- A reminder that was to leave with another one may wait for its own time.
+ WHERE status IN ('pending', 'sending') AND scheduled_at <= now();
 
 -- By key and not by row: a second row with the same key is also a second message.
 INSERT INTO chaos_offences
@@ -146,6 +178,25 @@ SELECT 'I2', 'an attempt that is not on record', format('%s: %s of %s', id, json
 INSERT INTO chaos_offences
 SELECT 'I2', 'sent without a row, or with another booking in it', format('%s %s', q.event_id, q.booking_id)
   FROM chaos_requests q LEFT JOIN chaos_messages r ON r.id = q.event_id WHERE r.id IS NULL OR r.booking_id <> q.booking_id;
+
+-- A mail lists all that was claimed for it, and nothing else.
+CREATE INDEX ON chaos_claims (leader);
+INSERT INTO chaos_offences
+SELECT 'I2', 'a mail that lists something else than was claimed for it', format('%s: %s of %s', q.leader, l.listed, c.claimed)
+  FROM (SELECT number, min(claimed_by) AS claimed_by, count(*) AS listed FROM chaos_listed GROUP BY number) AS l
+  JOIN (SELECT DISTINCT number, leader FROM chaos_requests) AS q USING (number)
+ CROSS JOIN LATERAL (
+        SELECT count(DISTINCT c.event_id) AS claimed FROM chaos_claims c
+         WHERE c.leader = q.leader AND c.xmin::text = l.claimed_by AND c.new_status = 'sending') AS c
+ WHERE l.listed <> c.claimed;
+-- Who opted out gets no reminder, except within three seconds.
+INSERT INTO chaos_offences
+SELECT 'sent', 'sent to somebody who had opted out', format('%s at %s, chosen at %s', r.id, q.at, u.committed_at)
+  FROM chaos_requests q
+  JOIN chaos_reminders r ON r.id = q.event_id AND r.audience = 'customer'
+  JOIN chaos_episodes e ON e.booking_id = r.booking_id AND e.revision = r.revision
+  JOIN chaos_unwanted u ON u.person_id = e.person_id
+ WHERE NOT q.stopped AND q.at > u.committed_at + interval '3 seconds' AND q.at < coalesce(u.next_at, 'infinity');
 
 -- Notices: each cancellation has one, unless too many in one transaction are held.
 INSERT INTO chaos_offences
@@ -197,6 +248,10 @@ SELECT 'sent', 'sent when it was not due', format('%s at %s: %s of %s, which end
   LEFT JOIN reminder_rules x ON x.name = r.rule AND x.audience = r.audience
   LEFT JOIN chaos_episodes e ON e.booking_id = r.booking_id AND e.revision = r.revision
  WHERE e.booking_id IS NULL OR e.starts_at <> r.starts_at OR q.at < e.starts_at - x.lead
+         -- It may leave in the mail of another one, and is tried again from then on.
+         - CASE WHEN x.lead >= interval '12 hours'
+                 AND EXISTS (SELECT FROM chaos_claims c WHERE c.event_id = r.id AND c.leader <> c.event_id AND c.at <= q.at)
+                THEN x.group_within ELSE '0' END
     -- An instance that was stopped after its last check of the clock is excused.
     OR NOT q.stopped AND q.at > least(e.starts_at, coalesce(e.next_committed_at, 'infinity')) + interval '3 seconds'
     OR r.audience = 'customer' AND (e.email IS NULL OR e.email = 'not an address');
