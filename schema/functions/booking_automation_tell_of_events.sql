@@ -40,9 +40,10 @@ BEGIN
                (booking_id, event_type, channel, rule, audience, message_id, event_data, scheduled_at, executed_at, status, next_attempt_at)
         SELECT n.booking_id, 'webhook', 'webhook', w.kind, w.id::text, n.id::text,
                jsonb_build_object('type', 'booking.reminder_sent', 'timestamp', public.booking_automation_rfc3339(n.executed_at),
-                   'data', jsonb_build_object('booking_id', n.booking_id, 'rule', n.rule, 'audience', n.audience, 'channel', n.channel,
-                       'starts_at', public.booking_automation_rfc3339(n.starts_at))
-                       || CASE n.recipient WHEN '' THEN '{}' ELSE jsonb_build_object('recipient', n.recipient) END),
+                   -- Only a guest is named.
+                   'data', jsonb_strip_nulls(jsonb_build_object('booking_id', n.booking_id, 'rule', n.rule, 'audience', n.audience,
+                       'recipient', nullif(n.recipient, ''), 'channel', n.channel,
+                       'starts_at', public.booking_automation_rfc3339(n.starts_at)))),
                n.executed_at, NULL, 'pending', clock_timestamp()
           FROM new_rows n
           JOIN old_rows o ON o.id = n.id

@@ -128,10 +128,10 @@ pub(crate) const REQUIRED: &str = "17_cancellation";
 /// status may still change with time, so they stay small. Those on the audit trail, which triggers
 /// fill in other programs' transactions, serve retention, the list of events, notices (one for each
 /// event, rule, audience, channel and recipient), guests' reminders (one for each guest and
-/// decision), what a guest was told, digests (one for each person, day of theirs, rule, audience and channel) and what else is
-/// a person's own, mails for several bookings, and webhooks: one message for each event and
-/// subscription, the messages that wait for each subscription, and the turns of their kinds and
-/// attempts.
+/// decision), what a guest was told, digests (one for each person, day of theirs, rule, audience
+/// and channel) and what else is a person's own, mails for several bookings, and webhooks: one
+/// message for each event and subscription, the messages that wait for each subscription, and the
+/// turns of their kinds and attempts.
 pub(crate) const INDEXES: [(&str, &str); 14] = [
     (
         "booking_automation_confirmed_start",

@@ -11,8 +11,8 @@ named! {
         Rescheduled = "rescheduled",
         /// A reminder, from the moment when it is enqueued.
         ReminderSent = "reminder_sent",
-        /// A reminder to a guest, from the moment when it is enqueued: another recipient of the same
-        /// decision.
+        /// A reminder to a guest, another recipient of the same decision, from the moment when it
+        /// is enqueued.
         GuestReminderSent = "guest_reminder_sent",
         /// A notice, from the moment when it is enqueued. Rows without a rule are from before the
         /// installation.

@@ -12,8 +12,9 @@ use uuid::Uuid;
 use crate::database::owner_functions::Liveness;
 use crate::database::{Result, Transaction, finite};
 use crate::delivery::claim_sql::CONTACTS;
+use crate::delivery::guests::NO_GUESTS;
 use crate::delivery::recipients::contact_facts;
-use crate::delivery::recipients::{CONTACTS_TIMEOUT, NO_GUESTS, contact_limits};
+use crate::delivery::recipients::{CONTACTS_TIMEOUT, contact_limits};
 use crate::messages::facts::BookingFacts;
 use crate::reminders::addresses::HAND_OVER;
 

@@ -15,9 +15,8 @@ use uuid::Uuid;
 use crate::database::owner_functions::Liveness;
 use crate::database::{Result, Transaction};
 use crate::delivery::claim_sql::CONTACTS;
-use crate::delivery::recipients::{
-    CONTACTS_TIMEOUT, NO_GUESTS, contact_facts, contact_limits, named_person,
-};
+use crate::delivery::guests::NO_GUESTS;
+use crate::delivery::recipients::{CONTACTS_TIMEOUT, contact_facts, contact_limits, named_person};
 use crate::messages::facts::BookingFacts;
 use crate::messages::grouped_reminder::day_of;
 use crate::primitives::email_address::as_sent_to;

@@ -11,9 +11,8 @@ use uuid::Uuid;
 use crate::database::owner_functions::Liveness;
 use crate::database::{Result, Transaction, finite};
 use crate::delivery::claim_sql::CONTACTS;
-use crate::delivery::recipients::{
-    CONTACTS_TIMEOUT, NO_GUESTS, contact_facts, contact_limits, named_person,
-};
+use crate::delivery::guests::NO_GUESTS;
+use crate::delivery::recipients::{CONTACTS_TIMEOUT, contact_facts, contact_limits, named_person};
 use crate::messages::facts::BookingFacts;
 use crate::people::person_id;
 use crate::reminders::addresses::HAND_OVER;

@@ -14,6 +14,8 @@ pub mod feedback;
 pub mod figures;
 pub(crate) mod flags;
 pub(crate) mod groups;
+mod guests;
+mod hold;
 pub(crate) mod invitation;
 mod mailer;
 pub(crate) mod outbox;

@@ -19,15 +19,14 @@ use crate::database::{Result, Transaction};
 use crate::delivery::claim_sql::{CANDIDATES, CONTACTS, claim_sql};
 use crate::delivery::digests::{DigestFacts, read_digests};
 use crate::delivery::figures::Backlog;
+use crate::delivery::guests::{ALL_GUESTS, Guests};
 use crate::delivery::recipients::{
-    ALL_GUESTS, CONTACTS_TIMEOUT, contact_facts, contact_limits, guests_of, named_person, own_or,
-    told_facts,
+    CONTACTS_TIMEOUT, contact_facts, contact_limits, named_person, own_or, told_facts,
 };
 use crate::messages::Kind;
 use crate::messages::facts::{BookingFacts, Canceller, DayFacts};
 use crate::messages::grouped_reminder::day_of;
 use crate::primitives::email_address::as_sent_to;
-use crate::reminders::Reason;
 use crate::reminders::notices::NoticeEvent;
 
 /// Attempts at one message, at most.
@@ -212,14 +211,7 @@ pub(crate) async fn claim_page(
         last_starts.push(candidate.last_start);
         people.push(candidate.person_id);
     }
-    let (mut hosts, mut guests, mut guest_people) = (Vec::new(), Vec::new(), Vec::new());
-    for (id, contact) in &candidates.contacts {
-        for (guest, person) in guests_of(*id, contact) {
-            hosts.push(id);
-            guests.push(guest);
-            guest_people.push(person);
-        }
-    }
+    let guests = Guests::of(&candidates.contacts);
     let parameters = [
         (&Channel::Email.as_str() as _, Type::TEXT),
         (&limits.rate as _, Type::FLOAT8),
@@ -233,9 +225,9 @@ pub(crate) async fn claim_page(
         (&facts as _, Type::BYTEA_ARRAY),
         (&last_starts as _, Type::TIMESTAMPTZ_ARRAY),
         (&people as _, Type::TEXT_ARRAY),
-        (&hosts as _, Type::UUID_ARRAY),
-        (&guests as _, Type::TEXT_ARRAY),
-        (&guest_people as _, Type::TEXT_ARRAY),
+        (&guests.messages as _, Type::UUID_ARRAY),
+        (&guests.recipients as _, Type::TEXT_ARRAY),
+        (&guests.people as _, Type::TEXT_ARRAY),
     ];
     let sql = claim_sql(candidates.liveness);
     let rows = transaction.query(&sql, &parameters).await?;
@@ -378,29 +370,6 @@ fn kind_of(notice: Option<Value>) -> Kind {
         Some(NoticeEvent::Completed) => Kind::FollowUp,
         Some(NoticeEvent::Confirmed) | None => Kind::Confirmed,
     }
-}
-
-/// Holds the channel with a reason, or releases it.
-pub(crate) async fn set_channel_hold(
-    transaction: &Transaction,
-    reason: Option<Reason>,
-) -> Result<()> {
-    let sql = "UPDATE public.booking_automation_channels
-                  SET held_reason = $2,
-                      held_since = CASE WHEN $2 IS NOT NULL
-                        THEN coalesce(held_since, clock_timestamp()) END
-                WHERE channel = $1 AND held_reason IS DISTINCT FROM $2";
-    let reason = reason.map(Reason::as_str);
-    transaction
-        .execute(
-            sql,
-            &[
-                (&Channel::Email.as_str(), Type::TEXT),
-                (&reason, Type::TEXT),
-            ],
-        )
-        .await?;
-    Ok(())
 }
 
 /// The backlog, and how many of it can be claimed now, from a row of

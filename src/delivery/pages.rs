@@ -11,7 +11,8 @@ use crate::channels::timing::Timing;
 use crate::database::{Begin, Database, DatabaseError, Result, Transaction};
 use crate::delivery::claim_mark::{ClaimMark, announce_claim, delete_mark};
 use crate::delivery::claim_sql::IN_INDEX_ORDER;
-use crate::delivery::outbox::{self, ClaimLimits, MessagePage, claim_page, lock_candidates};
+use crate::delivery::hold::set_channel_hold;
+use crate::delivery::outbox::{ClaimLimits, MessagePage, claim_page, lock_candidates};
 use crate::delivery::outcomes::{PageOutcomes, RecordedOutcome, record_outcomes};
 use crate::delivery::tally::Tally;
 use crate::delivery::unprepared::{Unprepared, record_unprepared};
@@ -314,7 +315,7 @@ impl<'a> DeliveryPages<'a> {
             let record = record_outcomes(transaction, outcomes, self.call.as_of);
             let hold = async {
                 match outcomes.account {
-                    Some(account) => outbox::set_channel_hold(transaction, account.err()).await,
+                    Some(account) => set_channel_hold(transaction, account.err()).await,
                     None => Ok(()),
                 }
             };

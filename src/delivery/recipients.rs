@@ -17,12 +17,6 @@ use crate::people::person_id;
 pub(crate) const CONTACTS_TIMEOUT: Duration = Duration::from_secs(2);
 /// Bytes of the texts of a page: with their copies, far less than the smallest function has.
 pub(crate) const CONTACTS_BYTES: i64 = 2 << 20;
-/// Guests of a message, at most.
-const MOST_GUESTS: usize = 1_000;
-/// Only the first recipients are read.
-pub(crate) const NO_GUESTS: i64 = 0;
-/// One more than there may be, so that it shows.
-pub(crate) const ALL_GUESTS: i64 = MOST_GUESTS as i64 + 1;
 /// What the person `who` has chosen.
 const PREFERENCES: &str = "
     SELECT p.language, p.timezone, p.quiet_from, p.quiet_until,
@@ -53,28 +47,10 @@ pub(crate) fn named_person(contact: &Row) -> Option<String> {
     usable_name(contact.get("person_id"))
 }
 
-fn usable_name(name: Option<&str>) -> Option<String> {
+/// A person's name in the view, as in [`named_person`].
+pub(crate) fn usable_name(name: Option<&str>) -> Option<String> {
     let name = name.map(str::trim).filter(|name| !name.is_empty())?;
     Some(person_id(name).unwrap_or_default())
-}
-
-/// The guests of a message: the view's `recipient`, and its own name of the person, as in
-/// [`named_person`].
-pub(crate) fn guests_of(event_id: Uuid, contact: &Row) -> Vec<(String, Option<String>)> {
-    let guests: Option<Vec<String>> = contact.get("guests");
-    let people: Option<Vec<Option<String>>> = contact.get("guest_people");
-    let people = people.into_iter().flatten();
-    let names = people.map(|name| usable_name(name.as_deref()));
-    let mut guests: Vec<_> = guests.into_iter().flatten().zip(names).collect();
-    if guests.len() > MOST_GUESTS {
-        guests.truncate(MOST_GUESTS);
-        tracing::error!(
-            event.id = %event_id,
-            "booking_automation_contacts has more than {MOST_GUESTS} guests of a booking: the \
-             others get no message"
-        );
-    }
-    guests
 }
 
 /// What the person has chosen, else what the view says.

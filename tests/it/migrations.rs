@@ -139,7 +139,7 @@ const VERSIONS_OF_FUNCTIONS: &[(i32, &str)] = &[
     // 0.3.0
     (
         2,
-        "cde6c99f37b2010c4d003e34269fa6860aec30ce7f638a6996a87aab45565040",
+        "df0c4af08d31e1bbdbcb7585e14cb9fc903af3a83d780f40397e456dfc05a529",
     ),
 ];
 
