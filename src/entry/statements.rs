@@ -81,7 +81,6 @@ pub fn composed() -> Vec<(String, String)> {
             ("feedback", feedback::FEEDBACK.clone()),
             ("lock of a mail", feedback::LOCK_MAIL.clone()),
             ("erasure", erasure::erase_sql(true)),
-            ("erasure before `migrate`", erasure::erase_sql(false)),
             ("erasure of a person's own", erasure::ERASE_OWN.clone()),
             ("claim, candidates", claim_sql::CANDIDATES.clone()),
             ("people of digests", digests::coming_sql(rules.liveness)),
