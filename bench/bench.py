@@ -82,8 +82,8 @@ class Bench:
         sql(name, fill) if fill else None
         if ours:
             subprocess.run([PROGRAM, "migrate"], env=self.services.environment(name), check=True, capture_output=True)
-            # The rules must be older than the bookings.
-            sql(name, "UPDATE reminder_rules SET effective_from = '2020-01-01'")
+            # The rules must be older than the bookings. Each booking has a mail of its own, as with the others.
+            sql(name, "UPDATE reminder_rules SET effective_from = '2020-01-01', group_within = '0'")
         else:
             sql(name, BRIEFS_EVENTS)
         sql(name, "VACUUM ANALYZE")
