@@ -85,8 +85,8 @@ WITH clock AS MATERIALIZED (
            -- What is about no start ahead waits for the end of quiet hours.
            CASE WHEN e.status = 'pending' AND NOT {is_digest} AND e.event_data -> 'notice' ->> 'on_event' IN ('expired', 'completed')
                 THEN {quiet_until} END AS quiet_until,
-           -- The provider's events may have settled an earlier unknown outcome.
-           public.booking_automation_settled_by(e.id) AS settled_by,
+           -- The provider's events may have settled an earlier unknown outcome. Most messages have had no attempt.
+           CASE WHEN e.attempts > 0 THEN public.booking_automation_settled_by(e.id) END AS settled_by,
            CASE WHEN isfinite(b.scheduled_at) THEN extract(epoch FROM b.scheduled_at - p.as_of)::float8 END AS seconds_left,
            least(greatest(b.duration_minutes, 0), 2147483647)::integer AS duration_minutes,
            CASE WHEN {is_digest} THEN candidate.last_start WHEN e.event_type = 'notification_sent' THEN b.scheduled_at ELSE e.starts_at END AS starts_at,
