@@ -18,7 +18,7 @@ WITH clock AS MATERIALIZED (
 ), urgent AS MATERIALIZED (
     -- New, retried and lease-expired rows, the most urgent start first.
     SELECT e.* FROM absent CROSS JOIN LATERAL (
-           SELECT e.id, e.booking_id, e.audience, recipient, e.starts_at, e.seq, coalesce(led_by, e.id) AS group_id
+           SELECT e.id, e.booking_id, e.audience, recipient, e.event_type, e.starts_at, e.seq, coalesce(led_by, e.id) AS group_id
              FROM public.booking_automation_events e
             WHERE {claimable} AND e.channel = $1
               AND e.starts_at > (SELECT as_of FROM clock) AND e.next_attempt_at <= (SELECT at FROM clock)
@@ -53,7 +53,7 @@ WITH clock AS MATERIALIZED (
      WHERE e.id = ANY (ARRAY(SELECT group_id FROM groups EXCEPT SELECT id FROM urgent)) AND {claimable}
 ), mate AS MATERIALIZED (
     SELECT e.* FROM absent CROSS JOIN LATERAL (
-           SELECT e.id, e.booking_id, e.audience, recipient, coalesce(led_by, e.id) AS group_id
+           SELECT e.id, e.booking_id, e.audience, recipient, e.event_type, coalesce(led_by, e.id) AS group_id
              FROM public.booking_automation_events e
             WHERE e.id = ANY (ARRAY(SELECT id FROM mate_id EXCEPT SELECT id FROM urgent)) AND e.channel = $1
             ORDER BY e.starts_at, e.seq
@@ -61,24 +61,25 @@ WITH clock AS MATERIALIZED (
 ), candidate AS MATERIALIZED (
     -- Together, since the page may end before its last message: see contacts.sql. What is locked, or does not fit, leaves
     -- in a mail of its own.
-    SELECT m.id, m.booking_id, m.audience, m.recipient
-      FROM (SELECT id, booking_id, audience, recipient, group_id FROM urgent
+    SELECT m.id, m.booking_id, m.audience, m.recipient, m.event_type
+      FROM (SELECT id, booking_id, audience, recipient, event_type, group_id FROM urgent
             UNION ALL
-            SELECT id, booking_id, audience, recipient, group_id FROM mate) AS m
+            SELECT id, booking_id, audience, recipient, event_type, group_id FROM mate) AS m
       LEFT JOIN groups g USING (group_id)
      ORDER BY g.place
 ), page AS MATERIALIZED (
-    SELECT id, booking_id, audience, recipient FROM candidate
+    SELECT id, booking_id, audience, recipient, event_type FROM candidate
     UNION ALL
     -- Reminders are not due any more: they are ended, which takes no part of the rate. A mate may be among them, too; each
     -- is claimed once.
-    SELECT id, booking_id, audience, recipient FROM past WHERE event_type <> 'notification_sent'
+    SELECT id, booking_id, audience, recipient, event_type FROM past WHERE event_type <> 'notification_sent'
     UNION ALL
     -- Follow-ups come last.
-    (SELECT id, booking_id, audience, recipient FROM past WHERE event_type = 'notification_sent'
+    (SELECT id, booking_id, audience, recipient, event_type FROM past WHERE event_type = 'notification_sent'
       ORDER BY starts_at, seq LIMIT (SELECT messages FROM at_most) - (SELECT count(*) FROM urgent))
 )
 SELECT {hand_over},
        set_config('booking_automation.recipients', coalesce(array_agg(recipient), '{}')::text, true), {is_liveness_known} AS is_liveness_known,
+       coalesce(bool_or(event_type = 'notification_sent'), false) AS has_notices,
        array_agg(id) FILTER (WHERE booking_id = '00000000-0000-0000-0000-000000000000') AS digests
   FROM page

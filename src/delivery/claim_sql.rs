@@ -101,12 +101,25 @@ fn with_room(sql: &str, rate: &str, seconds: &str) -> String {
         .replace("{seconds}", seconds)
 }
 
-/// SQL of the statement that claims a page.
-pub(crate) fn claim_sql(liveness: Liveness) -> String {
+/// The statements, for the test that prepares them all.
+pub(crate) fn statements(liveness: Liveness) -> [(&'static str, String); 3] {
+    [
+        ("claim, candidates", CANDIDATES.clone()),
+        ("claim", claim_sql(liveness, true)),
+        ("claim of reminders", claim_sql(liveness, false)),
+    ]
+}
+
+/// SQL of the statement that claims a page. What it does with notices is half of it: a page without
+/// one leaves that out.
+pub(crate) fn claim_sql(liveness: Liveness, has_notices: bool) -> String {
     let is_known = liveness != Liveness::Unknown;
     let known = |known, unknown| if is_known { known } else { unknown };
     let sql = with_room(include_str!("claim.sql"), "$2", "$3");
-    let notice = known(include_str!("claim_notice.sql"), NO_NOTICE);
+    let notice = match is_known && has_notices {
+        true => include_str!("claim_notice.sql"),
+        false => NO_NOTICE,
+    };
     let guests = known(include_str!("claim_guests.sql"), NONE_ENQUEUED);
     let latest_revision = liveness.latest_revision("e.booking_id");
     let sql = sql

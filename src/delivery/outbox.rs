@@ -150,8 +150,10 @@ pub(crate) async fn lock_candidates(
     for id in ids.iter().flatten().filter(|id| !digests.contains_key(id)) {
         contacts.remove(id);
     }
+    let has_notices = first.map(|row| row.get("has_notices"));
     Ok(Candidates {
         liveness,
+        has_notices: has_notices.unwrap_or_default(),
         contacts,
         digests,
     })
@@ -161,6 +163,8 @@ pub(crate) async fn lock_candidates(
 #[derive(Debug)]
 pub(crate) struct Candidates {
     liveness: Liveness,
+    /// Some are notices or digests.
+    has_notices: bool,
     contacts: BTreeMap<Uuid, Row>,
     digests: HashMap<Uuid, DigestFacts>,
 }
@@ -229,7 +233,7 @@ pub(crate) async fn claim_page(
         (&guests.recipients as _, Type::TEXT_ARRAY),
         (&guests.people as _, Type::TEXT_ARRAY),
     ];
-    let sql = claim_sql(candidates.liveness);
+    let sql = claim_sql(candidates.liveness, candidates.has_notices);
     let rows = transaction.query(&sql, &parameters).await?;
     Ok(page_of(&rows, candidates))
 }

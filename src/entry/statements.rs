@@ -68,6 +68,8 @@ pub fn with_their_settings() -> Vec<String> {
 pub fn composed() -> Vec<(String, String)> {
     let rules = rules();
     let mut statements = transitions::statements(&rules);
+    let claims = claim_sql::statements(rules.liveness);
+    statements.extend(claims.map(|(name, sql)| (name.to_owned(), sql)));
     statements.extend(
         [
             ("probe", probe::probe_sql(&rules)),
@@ -82,13 +84,11 @@ pub fn composed() -> Vec<(String, String)> {
             ("lock of a mail", feedback::LOCK_MAIL.clone()),
             ("erasure", erasure::erase_sql(true)),
             ("erasure of a person's own", erasure::ERASE_OWN.clone()),
-            ("claim, candidates", claim_sql::CANDIDATES.clone()),
             ("people of digests", digests::coming_sql(rules.liveness)),
             (
                 "bookings of digests",
                 delivered_digests::bookings_sql(rules.liveness),
             ),
-            ("claim", claim_sql::claim_sql(rules.liveness)),
             ("groups", groups::groups_sql(rules.liveness)),
             ("unprepared", unprepared::unprepared_sql(rules.liveness)),
             ("decisions, counted", decisions::preview_sql(rules.liveness)),
