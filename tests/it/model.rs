@@ -418,7 +418,7 @@ impl Mechanism {
             Self::WordLookedFor => (
                 "claim and record look for SES events",
                 CLAIM,
-                "booking_automation_settled_by(e.id) AS settled_by",
+                "booking_automation_settled_by(e.id) END AS settled_by",
             ),
             Self::WordInItsPlace => (
                 "SES events do not change skipped reminders",
