@@ -1,13 +1,13 @@
--- Part of claim.sql: enqueues the messages to the guests of those that are claimed. Each guest has a row, and is judged
--- by itself when that is claimed. Where the booking is not as the message says, there is none.
+-- Part of claim.sql: enqueues the messages to the guests when a first recipient's message is claimed, or ends for a reason
+-- that is about this recipient alone. Each guest's message is judged when it is claimed itself.
 enqueued AS (
     -- The UNIQUE keys decide. Earlier releases ignore the type of guests' reminders.
     INSERT INTO public.booking_automation_events
            (booking_id, event_type, about, event_data, scheduled_at, executed_at, status, rule, audience, channel, revision,
             starts_at, next_attempt_at, recipient, person_id)
     SELECT e.booking_id, CASE e.event_type WHEN 'reminder_sent' THEN 'guest_reminder_sent' ELSE e.event_type END, e.about,
-           jsonb_strip_nulls(jsonb_build_object('run_id', e.event_data -> 'run_id', -- What is refunded concerns the customer.
-                                                'notice', e.event_data -> 'notice' #- '{refund}')),
+           -- Without the refund, which concerns the customer.
+           jsonb_strip_nulls(jsonb_build_object('run_id', e.event_data -> 'run_id', 'notice', e.event_data -> 'notice' #- '{refund}')),
            e.scheduled_at, NULL, 'pending', e.rule, e.audience, e.channel, e.revision, s.starts_at,
            -- A reminder may leave before its own time, in the mail of another one: not those to its guests.
            p.at + greatest(e.scheduled_at - p.as_of, '0'), g.guest,

@@ -1118,7 +1118,7 @@ async fn several_rows_for_a_booking_and_audience_are_a_warning() {
         "several rows for one audience and recipient of 2 of a hundred bookings",
     )
     .await;
-    // Guests are told apart; where each row is a guest's, nobody is the customer.
+    // A column `recipient` tells the rows apart. A view without a row of the customer is a warning.
     for (recipient, warning) in [
         (
             "nullif(row_number() OVER (PARTITION BY booking_id, audience), 1)",

@@ -176,7 +176,7 @@ async fn what_one_has_chosen_is_not_chosen_for_another() {
     app.run(noon()).await;
     let mails = app.ses.mails();
     let of = |to: &str| mails.iter().find(|mail| mail.to().starts_with(to)).unwrap();
-    // A guest does not cancel the customer's booking, and one whom nobody names has no links.
+    // A guest cannot cancel the customer's booking. A guest without a `person_id` has no links.
     for (to, choices, attendance) in [
         ("carla", true, true),
         ("anna", true, false),

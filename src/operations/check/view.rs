@@ -154,8 +154,8 @@ pub(crate) async fn look_at_sample(transaction: &Transaction) -> Result<Vec<Find
     Ok([vec![speed], several].concat())
 }
 
-/// Whether somebody gets no message: because the view has another row for the same booking,
-/// audience and recipient, and one row is read; or because no row is of a first recipient.
+/// Warns of rows that get no message: those beside another row for the same booking, audience and
+/// recipient, of which one is read. Warns of a view that has rows of guests alone, too.
 async fn look_for_several(transaction: &Transaction) -> Result<Vec<Finding>> {
     let read = transaction.query_with_their_settings(SAMPLE_TIMEOUT, SEVERAL, &[]);
     let rows = match read.await {
