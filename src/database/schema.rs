@@ -173,7 +173,7 @@ pub(crate) const INDEXES: [(&str, &str); 14] = [
          WHERE event_type = 'guest_reminder_sent'",
     ),
     (
-        "booking_automation_events_guest",
+        "booking_automation_events_guest_history",
         "ON public.booking_automation_events (booking_id, recipient, seq) \
          WHERE recipient <> ''",
     ),

@@ -190,7 +190,6 @@ SELECT extract(epoch FROM p.free_at - p.at)::float8 AS free_in, p.room::float8 A
        (SELECT count(*) FROM ended WHERE status = 'failed') AS failed,
        (SELECT count(*) FROM settled) AS settled,
        (SELECT count(*) FROM postponed) AS postponed,
-       (SELECT count(*) FROM enqueued) AS enqueued,
        (SELECT coalesce(array_agg(id), '{}') FROM (SELECT id FROM ended UNION ALL SELECT id FROM settled) AS final) AS ended,
        claimed.id, claimed.leader, claimed.booking_id, claimed.claim, claimed.attempts, claimed.rule, claimed.audience, claimed.starts_at,
        claimed.seconds_left, claimed.duration_minutes, claimed.revision, claimed.notice, claimed.is_guest, claimed.person_id,

@@ -19,5 +19,4 @@ enqueued AS (
      WHERE coalesce(s.not_due, 'no_address') IN ('no_address', 'opted_out', 'suppressed', 'superseded', 'already_told')
      ORDER BY s.starts_at, s.seq, g.guest
     ON CONFLICT DO NOTHING
-    RETURNING id
 )

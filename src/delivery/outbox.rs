@@ -72,8 +72,6 @@ pub(crate) struct MessagePage {
     pub(crate) ended: Vec<Uuid>,
     /// They wait for the end of their people's quiet hours.
     pub(crate) postponed: i64,
-    /// Messages to guests, which a later page sends.
-    pub(crate) enqueued: i64,
     /// Whether the account could not send at the last try. Then the page is a single message, to
     /// test it.
     pub(crate) held: bool,
@@ -84,10 +82,7 @@ pub(crate) struct MessagePage {
 impl MessagePage {
     /// Whether the outbox had nothing that could be claimed.
     pub(crate) fn is_empty(&self) -> bool {
-        self.messages.is_empty()
-            && self.ended.is_empty()
-            && self.postponed == 0
-            && self.enqueued == 0
+        self.messages.is_empty() && self.ended.is_empty() && self.postponed == 0
     }
 }
 
@@ -255,7 +250,6 @@ fn page_of(rows: &[Row], candidates: &Candidates) -> MessagePage {
         settled: first.get("settled"),
         ended: first.get("ended"),
         postponed: first.get("postponed"),
-        enqueued: first.get("enqueued"),
         held: first.get("held"),
         messages: messages_of(rows, candidates),
     }
