@@ -77,7 +77,7 @@ async fn post_cancellation(server: &Server, id: Uuid, more: &[Header<'_>], body:
     .await
 }
 
-async fn cancel(server: &Server, id: Uuid, role: &str, no_show: bool) -> Answer {
+pub async fn cancel(server: &Server, id: Uuid, role: &str, no_show: bool) -> Answer {
     post_cancellation(
         server,
         id,

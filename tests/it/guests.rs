@@ -4,6 +4,7 @@ use serde_json::Value;
 use uuid::Uuid;
 
 use crate::app::{App, hours, minutes, noon};
+use crate::cancellation::cancel;
 use crate::feedback::ses_event;
 use crate::links::{app_with_links, path_of, post, serve};
 use crate::notices::{set_start, switch_on};
@@ -228,7 +229,7 @@ async fn what_one_has_chosen_is_not_chosen_for_another() {
 
 #[tokio::test]
 async fn guests_get_notices() {
-    let app = app_with_guests().await;
+    let mut app = app_with_guests().await;
     app.sql("UPDATE reminder_rules SET active = false", &[])
         .await;
     app.set_clock(noon() - hours(24)).await;
@@ -249,22 +250,22 @@ async fn guests_get_notices() {
     // One more knows of no start yet; the cancellation reaches all.
     invite(&app, booking, "bruno").await;
     app.set_clock(noon() + minutes(2)).await;
-    let cancel = "UPDATE bookings SET status = 'cancelled', cancelled_by = $2 WHERE id = $1";
-    app.sql(
-        "ALTER TABLE bookings ADD COLUMN IF NOT EXISTS cancelled_by uuid",
-        &[],
-    )
-    .await;
-    app.sql(cancel, &[&booking, &app.customer]).await;
+    let sql = "UPDATE bookings SET total_price = 80 WHERE id = $1";
+    app.sql(sql, &[&booking]).await;
+    let server = support(&mut app, noon() + minutes(2)).await;
+    let answer = cancel(&server, booking, "customer", false).await;
+    assert_eq!(answer.status, 200, "{answer:?}");
     app.run(noon() + minutes(2)).await;
     let mails = app.ses.mails();
-    // It was the customer, and not the guest.
+    // It was the customer, and not the guest, who also gets no money back.
     for mail in &mails {
-        let by = match mail.to().starts_with("carla") {
-            true => "You canceled this booking.",
-            false => "The customer canceled this booking.",
+        let (by, refund) = match mail.to().starts_with("carla") {
+            true => ("You canceled this booking.", true),
+            false => ("The customer canceled this booking.", false),
         };
-        assert!(mail.text().contains(by), "{}", mail.text());
+        let text = mail.text();
+        assert!(text.contains(by), "{text}");
+        assert_eq!(text.contains("refunded"), refund, "{text}");
     }
     let cancels = |mail: &crate::ses::Mail| mail.calendar().is_some_and(|it| it.method == "CANCEL");
     assert!(mails.iter().all(cancels));
