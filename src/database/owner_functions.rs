@@ -10,6 +10,8 @@
 //! that reads other tables does so as its owner, so that the role of the passes needs no rights on
 //! them.
 
+use std::sync::LazyLock;
+
 use tokio_postgres::types::Type;
 
 pub(crate) use crate::database::owner_defaults::{AMOUNT_PAID, IS_LIVE};
@@ -31,6 +33,14 @@ pub(crate) fn function_oid_sql(name: &str) -> String {
 /// table, it cannot: 0.2.0 is beside it.
 pub(crate) const IS_KNOWN: &str =
     "to_regclass('public.booking_automation_preferences') IS NOT NULL";
+
+/// What the function of this name does for the transactions of the program.
+static LATEST_REVISION: LazyLock<&str> = LazyLock::new(|| {
+    let function = include_str!("../../schema/functions/booking_automation_latest_revision.sql");
+    let body = function.split_once(" ELSE ").map(|(_, rest)| rest);
+    let query = body.and_then(|body| body.split_once(" END\n"));
+    query.map(|(query, _)| query).unwrap_or_default()
+});
 
 /// Reads [`IS_KNOWN`].
 pub(crate) async fn is_known(transaction: &Transaction) -> Result<bool> {
@@ -68,12 +78,10 @@ impl Liveness {
     }
 
     /// SQL of the schedule revision of the booking with this id that has no row in
-    /// `booking_automation_state`. The function is of the same release.
+    /// `booking_automation_state`.
     pub(crate) fn latest_revision(self, booking_id: &str) -> String {
         match self {
-            Self::Known | Self::Singly => {
-                format!("public.booking_automation_latest_revision({booking_id})")
-            }
+            Self::Known | Self::Singly => LATEST_REVISION.replace("$1", booking_id),
             Self::Unknown => "0".to_owned(),
         }
     }

@@ -36,7 +36,7 @@ WITH clock AS MATERIALIZED (
                    WHEN e.event_type = 'notification_sent' THEN notice.not_due
                    WHEN b.status IN ('in_progress', 'completed', 'expired') THEN 'started'
                    WHEN b.status IS DISTINCT FROM 'confirmed' THEN 'cancelled'
-                   WHEN b.scheduled_at IS DISTINCT FROM e.starts_at OR coalesce(s.revision, {latest_revision}) <> e.revision THEN 'rescheduled'
+                   WHEN b.scheduled_at IS DISTINCT FROM e.starts_at OR schedule.revision <> e.revision THEN 'rescheduled'
                    WHEN b.scheduled_at <= p.as_of THEN 'started'
                    WHEN r.name IS NULL OR NOT r.active OR NOT e.channel = ANY (r.channels) THEN 'rule_off'
                    WHEN EXISTS (
@@ -83,7 +83,8 @@ WITH clock AS MATERIALIZED (
                END) AS not_due,
            e.status = 'sending' AND e.attempts >= $7 AS exhausted,
            -- What is about no start ahead waits for the end of quiet hours.
-           CASE WHEN e.status = 'pending' AND NOT {is_digest} AND e.event_data -> 'notice' ->> 'on_event' IN ('expired', 'completed')
+           CASE WHEN e.status = 'pending' AND e.event_type = 'notification_sent' AND NOT {is_digest}
+                     AND e.event_data -> 'notice' ->> 'on_event' IN ('expired', 'completed')
                 THEN {quiet_until} END AS quiet_until,
            -- The provider's events may have settled an earlier unknown outcome. Most messages have had no attempt.
            CASE WHEN e.attempts > 0 THEN public.booking_automation_settled_by(e.id) END AS settled_by,
@@ -91,8 +92,7 @@ WITH clock AS MATERIALIZED (
            least(greatest(b.duration_minutes, 0), 2147483647)::integer AS duration_minutes,
            CASE WHEN {is_digest} THEN candidate.last_start WHEN e.event_type = 'notification_sent' THEN b.scheduled_at ELSE e.starts_at END AS starts_at,
            notice.facts AS notice,
-           coalesce(s.revision, {latest_revision}) AS revision,
-           t.told, {is_guest} AS is_guest, who.person_id, own.language, own.timezone,
+           schedule.revision, t.told, {is_guest} AS is_guest, who.person_id, own.language, own.timezone,
            e.event_type = 'reminder_sent' AND e.audience = 'customer' AND e.rule IN (SELECT name FROM asking) AS asks_attendance
       FROM candidate
       JOIN public.booking_automation_events e ON e.id = candidate.id
@@ -101,6 +101,7 @@ WITH clock AS MATERIALIZED (
       LEFT JOIN public.bookings b ON b.id = e.booking_id
       LEFT JOIN public.booking_automation_state s ON s.booking_id = e.booking_id
       LEFT JOIN public.reminder_rules r ON r.name = e.rule AND r.audience = e.audience
+     CROSS JOIN LATERAL (SELECT coalesce(s.revision, {latest_revision}) AS revision OFFSET 0) AS schedule
      CROSS JOIN LATERAL (
            SELECT public.booking_automation_address_hash(k.inner_key, k.outer_key, candidate.email) AS address_hash OFFSET 0) AS a
      -- What the message tells, and to whom: a keyed digest.

@@ -8,6 +8,9 @@ use crate::app::App;
 use crate::chaos::{Length, World};
 use crate::chaos_wire::{Action, Held, Point};
 
+const GUESTS: &str =
+    "SELECT coalesce(sum(requests), 0)::bigint FROM chaos_messages WHERE recipient <> ''";
+
 /// The restarts of the server.
 #[derive(Clone, Copy, Default)]
 pub struct Restarts {
@@ -189,6 +192,7 @@ impl Run<'_> {
     }
 
     async fn report_reminders(&self, rows: &mut Vec<Row>) {
+        rows.push(Row::important("mails to guests", self.count(GUESTS).await));
         let bookings = "SELECT count(*) FROM chaos_changes WHERE operation = 'INSERT'";
         rows.push(Row::detail("bookings created", self.count(bookings).await));
         rows.push(Row::important(
@@ -351,6 +355,7 @@ impl Run<'_> {
             self.count("SELECT count(*) FROM chaos_owed").await > 100 && self.refused.0 > 0,
             "{table}"
         );
+        assert!(self.count(GUESTS).await > 10, "{table}");
         assert!(
             self.count("SELECT count(*) FROM chaos_transitions").await > 10,
             "{table}"

@@ -18,7 +18,7 @@ SELECT q.number, q.booking_id, c.event_id, c.xmin::text AS claimed_by
   JOIN booking_automation_events l ON l.id = q.leader
   JOIN booking_automation_events e
     ON e.booking_id = q.booking_id AND e.event_type = l.event_type AND e.rule = l.rule AND e.audience = l.audience
-   AND (e.id = l.id OR l.booking_id <> q.booking_id)
+   AND e.recipient = l.recipient AND (e.id = l.id OR l.booking_id <> q.booking_id)
  CROSS JOIN LATERAL (
         SELECT c.event_id, c.xmin FROM chaos_claims c
          WHERE c.event_id = e.id AND c.leader = q.leader AND c.new_status = 'sending' AND c.life = q.life AND c.at <= q.at
@@ -48,16 +48,6 @@ CREATE INDEX ON chaos_passes (as_of);
 CREATE INDEX ON chaos_requests (event_id);
 ANALYZE chaos_changes, chaos_episodes, chaos_passes, chaos_requests, booking_automation_events, bookings, automation_runs;
 
--- A reminder is expected if the booking was confirmed, and the reminder due, for three passes and a second.
-CREATE TABLE chaos_owed AS
-SELECT e.*, r.name AS rule, r.audience, r.lead, e.starts_at - r.lead AS due_at
-  FROM chaos_episodes e
- CROSS JOIN reminder_rules r
- CROSS JOIN LATERAL (
-        SELECT p.as_of FROM chaos_passes p
-         WHERE p.as_of >= greatest(e.starts_at - r.lead, e.since_committed) ORDER BY p.as_of OFFSET 2 LIMIT 1) AS third
- WHERE third.as_of + interval '1 second' < e.until;
-
 -- The recorded attempts of each message, and the requests that arrived.
 CREATE TABLE chaos_messages AS
 SELECT e.*, coalesce(taken, 0) AS taken, coalesce(requests, 0) AS requests, rejected,
@@ -70,12 +60,42 @@ SELECT e.*, coalesce(taken, 0) AS taken, coalesce(requests, 0) AS requests, reje
   LEFT JOIN LATERAL (
         SELECT count(*) FILTER (WHERE q.taken) AS taken, count(*) AS requests, bool_or(q.answer = 'rejected') AS rejected
           FROM chaos_requests q WHERE q.event_id = e.id) AS q ON true
- WHERE event_type IN ('reminder_sent', 'notification_sent');
+ WHERE event_type IN ('reminder_sent', 'guest_reminder_sent', 'notification_sent');
 CREATE INDEX ON chaos_messages (booking_id, revision, rule, audience);
 CREATE INDEX ON chaos_messages (id);
 CREATE INDEX ON chaos_messages (about);
-ANALYZE chaos_messages, chaos_owed;
-CREATE VIEW chaos_reminders AS SELECT * FROM chaos_messages WHERE event_type = 'reminder_sent';
+ANALYZE chaos_messages;
+CREATE VIEW chaos_reminders AS SELECT * FROM chaos_messages WHERE event_type IN ('reminder_sent', 'guest_reminder_sent');
+
+-- Messages of a first recipient that were claimed, or ended when they were to be claimed for a reason that is about them alone:
+-- a guest of the booking must have one, too.
+CREATE TABLE chaos_guests AS
+SELECT m.* FROM chaos_messages m
+ WHERE m.recipient = '' AND m.audience = 'customer' AND chaos_has_guest(m.booking_id)
+   AND EXISTS (SELECT FROM chaos_claims c
+                WHERE c.event_id = m.id
+                  AND (c.new_status = 'sending'
+                       OR c.new_status = 'skipped' AND m.reason IN ('no_address', 'opted_out', 'suppressed', 'superseded', 'already_told')));
+
+-- A reminder is expected if the booking was confirmed, and the reminder due, for three passes and a second.
+CREATE TABLE chaos_owed AS
+WITH first AS (
+    SELECT e.*, r.name AS rule, r.audience, r.lead, e.starts_at - r.lead AS due_at
+      FROM chaos_episodes e
+     CROSS JOIN reminder_rules r
+     CROSS JOIN LATERAL (
+            SELECT p.as_of FROM chaos_passes p
+             WHERE p.as_of >= greatest(e.starts_at - r.lead, e.since_committed) ORDER BY p.as_of OFFSET 2 LIMIT 1) AS third
+     WHERE third.as_of + interval '1 second' < e.until
+)
+SELECT first.*, '' AS recipient FROM first
+UNION ALL
+SELECT o.revision, o.booking_id, o.starts_at, 'guest', NULL, o.since, o.since_committed, o.next_at, o.next_committed_at, o.until,
+       o.rule, o.audience, o.lead, o.due_at, 'guest'
+  FROM first o
+  JOIN chaos_guests g
+    ON g.event_type = 'reminder_sent' AND g.booking_id = o.booking_id AND g.revision = o.revision AND g.rule = o.rule AND g.audience = o.audience;
+ANALYZE chaos_guests, chaos_owed;
 
 -- Whether each expected reminder has an outcome that the history justifies.
 CREATE TABLE chaos_judged AS
@@ -103,10 +123,10 @@ SELECT o.*, r.id AS event_id, r.status, r.reason, r.taken, r.executed_at,
                                        AND n.reason IS DISTINCT FROM 'booked_late') THEN NULL ELSE 'not superseded' END
                    WHEN 'already_told' THEN CASE
                        WHEN EXISTS (SELECT FROM chaos_reminders t
-                                     WHERE t.booking_id = o.booking_id AND t.rule = o.rule AND t.audience = o.audience
+                                     WHERE t.booking_id = o.booking_id AND t.rule = o.rule AND t.audience = o.audience AND t.recipient = o.recipient
                                        AND t.revision < o.revision AND t.starts_at = o.starts_at AND t.status = 'completed'
                                        AND NOT EXISTS (SELECT FROM chaos_reminders n
-                                                        WHERE n.booking_id = t.booking_id AND n.audience = t.audience
+                                                        WHERE n.booking_id = t.booking_id AND n.audience = t.audience AND n.recipient = t.recipient
                                                           AND n.revision BETWEEN t.revision AND o.revision
                                                           AND n.starts_at <> t.starts_at AND n.taken > 0)) THEN NULL ELSE 'not told before' END
                    WHEN 'no_address' THEN CASE WHEN o.audience = 'customer' AND o.email IS NULL THEN NULL ELSE 'has an address' END
@@ -128,7 +148,8 @@ SELECT o.*, r.id AS event_id, r.status, r.reason, r.taken, r.executed_at,
        END AS lost
   FROM chaos_owed o
   LEFT JOIN chaos_reminders r
-    ON r.booking_id = o.booking_id AND r.revision = o.revision AND r.rule = o.rule AND r.audience = o.audience;
+    ON r.booking_id = o.booking_id AND r.revision = o.revision AND r.rule = o.rule AND r.audience = o.audience
+   AND r.recipient = o.recipient;
 
 -- The program's status changes, and whether the rules allow each.
 CREATE TABLE chaos_transitions AS
@@ -156,6 +177,12 @@ CREATE TABLE chaos_offences (invariant text, what text, detail text);
 INSERT INTO chaos_offences
 SELECT 'I1', 'lost: ' || lost, format('%s %s %s of %s', booking_id, revision, rule, starts_at) FROM chaos_judged WHERE lost IS NOT NULL;
 INSERT INTO chaos_offences
+SELECT 'I1', 'a message to a guest that is missing, or has no other one', format('%s %s of %s', booking_id, rule, about)
+  FROM (SELECT booking_id, revision, rule, coalesce(about, booking_id) AS about, id FROM chaos_guests) AS f
+  FULL JOIN (SELECT booking_id, revision, rule, coalesce(about, booking_id) AS about, id FROM chaos_messages WHERE recipient <> '') AS g
+ USING (booking_id, revision, rule, about)
+ WHERE f.id IS NULL OR g.id IS NULL;
+INSERT INTO chaos_offences
 SELECT 'I1', 'not ended', format('%s %s', id, status)
   FROM chaos_messages
  -- A reminder that was to leave with another one may wait for its own time.
@@ -164,12 +191,12 @@ SELECT 'I1', 'not ended', format('%s %s', id, status)
 -- By key and not by row: a second row with the same key is also a second message.
 INSERT INTO chaos_offences
 SELECT 'I2', 'sent more often than the record has doubts', format('%s %s %s %s: %s taken', booking_id, revision, rule, audience, sum(taken))
-  FROM chaos_messages GROUP BY booking_id, revision, rule, audience, channel, about HAVING sum(taken) > sum(accounted);
+  FROM chaos_messages GROUP BY booking_id, revision, rule, audience, recipient, channel, about HAVING sum(taken) > sum(accounted);
 INSERT INTO chaos_offences
 SELECT 'I2', 'told to be sent more than once', format('%s: %s', id, event_data -> 'attempts') FROM chaos_messages WHERE told_sent > 1;
 INSERT INTO chaos_offences
 SELECT 'I2', 'a key enqueued twice', format('%s %s %s %s', booking_id, revision, rule, audience)
-  FROM chaos_messages GROUP BY booking_id, revision, rule, audience, channel, about HAVING count(*) > 1;
+  FROM chaos_messages GROUP BY booking_id, revision, rule, audience, recipient, channel, about HAVING count(*) > 1;
 INSERT INTO chaos_offences
 SELECT 'I2', 'an attempt that is not on record', format('%s: %s of %s', id, jsonb_array_length(event_data -> 'attempts'), attempts)
   FROM chaos_messages
@@ -193,7 +220,7 @@ SELECT 'I2', 'a mail that lists something else than was claimed for it', format(
 INSERT INTO chaos_offences
 SELECT 'sent', 'sent to somebody who had opted out', format('%s at %s, chosen at %s', r.id, q.at, u.committed_at)
   FROM chaos_requests q
-  JOIN chaos_reminders r ON r.id = q.event_id AND r.audience = 'customer'
+  JOIN chaos_reminders r ON r.id = q.event_id AND r.audience = 'customer' AND r.recipient = ''
   JOIN chaos_episodes e ON e.booking_id = r.booking_id AND e.revision = r.revision
   JOIN chaos_unwanted u ON u.person_id = e.person_id
  WHERE NOT q.stopped AND q.at > u.committed_at + interval '3 seconds' AND q.at < coalesce(u.next_at, 'infinity');
@@ -254,7 +281,7 @@ SELECT 'sent', 'sent when it was not due', format('%s at %s: %s of %s, which end
                 THEN x.group_within ELSE '0' END
     -- An instance that was stopped after its last check of the clock is excused.
     OR NOT q.stopped AND q.at > least(e.starts_at, coalesce(e.next_committed_at, 'infinity')) + interval '3 seconds'
-    OR r.audience = 'customer' AND (e.email IS NULL OR e.email = 'not an address');
+    OR r.audience = 'customer' AND r.recipient = '' AND (e.email IS NULL OR e.email = 'not an address');
 
 INSERT INTO chaos_offences
 SELECT 'I3', 'a forbidden status change', format('%s %s -> %s at %s, start %s, blocked %s', booking_id, old_status, new_status, as_of, new_start, new_blocked)
@@ -316,5 +343,5 @@ SELECT 'flags', 'a flag that does not say what was sent', format('%s %s', b.id, 
   FROM bookings b
  CROSS JOIN LATERAL (VALUES ('24h', b.reminder_24h_sent), ('1h', b.reminder_1h_sent), ('15m', b.reminder_15m_sent)) AS f (rule, flag)
  WHERE coalesce(flag, false) <> EXISTS (
-        SELECT FROM chaos_reminders r WHERE r.booking_id = b.id AND r.rule = f.rule AND r.audience = 'customer'
+        SELECT FROM chaos_reminders r WHERE r.booking_id = b.id AND r.rule = f.rule AND r.audience = 'customer' AND r.recipient = ''
            AND r.starts_at = b.scheduled_at AND r.status = 'completed');

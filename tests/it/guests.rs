@@ -1,5 +1,6 @@
 //! Guests: other recipients of a message, whom the contacts view tells apart by `recipient`.
 
+use chrono::{DateTime, Utc};
 use serde_json::Value;
 use uuid::Uuid;
 
@@ -80,6 +81,16 @@ fn throttle(app: &App, name: &'static str) {
             true => Answer::Error(429, "TooManyRequestsException", "slower"),
             false => Answer::Sent,
         });
+}
+
+/// Runs so many calls, each of which sends one message at most.
+async fn page_by_page(app: &mut App, now: DateTime<Utc>, calls: usize) {
+    app.env.insert("SEND_RATE", "0.01".to_owned());
+    for _ in 0..calls {
+        let free = "UPDATE booking_automation_channels SET next_at = now()";
+        app.sql(free, &[]).await;
+        app.run(now).await;
+    }
 }
 
 #[tokio::test]
@@ -580,4 +591,94 @@ async fn a_view_without_guests_is_read_once_for_each_message() {
             .filter(|line| line.contains(" on bookings b") && !line.contains("never executed"));
         assert_eq!(scans.count(), read, "{plan:#?}");
     }
+}
+
+#[tokio::test]
+async fn of_two_moves_a_guest_hears_of_the_latest() {
+    let mut app = app_with_guests().await;
+    app.sql("UPDATE reminder_rules SET active = false", &[])
+        .await;
+    app.set_clock(noon() - hours(24)).await;
+    switch_on(&app, &["rescheduled"]).await;
+    app.set_clock(noon()).await;
+    let booking = app.booking("confirmed", noon() + hours(24)).await;
+    invite(&app, booking, "anna").await;
+    app.run(noon()).await;
+    set_start(&app, booking, noon() + hours(30)).await;
+    throttle(&app, "anna");
+    app.run(noon() + minutes(1)).await;
+    app.ses.answer(|_| Answer::Sent);
+    app.ses.clear();
+    // The guest's message about the first move is the page's only one. That of the second move is
+    // enqueued when the customer's is claimed.
+    set_start(&app, booking, noon() + hours(40)).await;
+    app.make_claimable().await;
+    page_by_page(&mut app, noon() + minutes(2), 3).await;
+    assert_eq!(receivers(&app), ["anna", "carla"]);
+    assert_eq!(
+        messages(&app).await,
+        [
+            "- rescheduled completed 1",
+            "- rescheduled completed 1",
+            "anna rescheduled skipped superseded 1",
+            "anna rescheduled completed 1"
+        ]
+    );
+}
+
+#[tokio::test]
+async fn a_guest_hears_of_a_move_by_the_confirmation_that_waits() {
+    let mut app = app_with_guests().await;
+    app.sql("UPDATE reminder_rules SET active = false", &[])
+        .await;
+    app.set_clock(noon() - hours(24)).await;
+    switch_on(&app, &["confirmed", "rescheduled"]).await;
+    app.set_clock(noon()).await;
+    let booking = app.booking("confirmed", noon() + hours(24)).await;
+    invite(&app, booking, "anna").await;
+    // The confirmation waits because other instances use the send rate up.
+    app.env.insert("SEND_RATE", "0.01".to_owned());
+    let busy = "UPDATE booking_automation_channels SET next_at = now() + interval '90 seconds'";
+    app.sql(busy, &[]).await;
+    app.run(noon()).await;
+    // The new start is earlier, so that the message about the move is the next page's only one.
+    set_start(&app, booking, noon() + hours(20)).await;
+    page_by_page(&mut app, noon() + minutes(1), 3).await;
+    assert_eq!(receivers(&app), ["anna", "carla"]);
+    assert_eq!(
+        messages(&app).await,
+        [
+            "- confirmed completed 1",
+            "- rescheduled skipped superseded 0",
+            "anna rescheduled skipped superseded 0",
+            "anna confirmed completed 1"
+        ]
+    );
+}
+
+#[tokio::test]
+async fn a_thousand_guests_of_a_booking_get_messages() {
+    let mut app = app_with_guests().await;
+    let (booking, _) = class(&app, []).await;
+    let invite = "INSERT INTO guests (booking_id, recipient, email, name)
+                  SELECT $1, to_char(n, 'FM0000'), to_char(n, 'FM0000') || '@guests.example', 'Guest'
+                    FROM generate_series(1, 1003) AS n";
+    app.sql(invite, &[&booking]).await;
+    app.run(noon()).await;
+    app.run(noon()).await;
+    let expected: Vec<_> = (1..=1000)
+        .map(|n| format!("{n:04}"))
+        .chain(["carla".to_owned()])
+        .collect();
+    assert_eq!(receivers(&app), expected);
+    // Support sees the latest of them.
+    let server = support(&mut app, noon()).await;
+    let path = format!("/bookings/{booking}/timeline");
+    let timeline = ask(&server, "GET", &path, &[], b"").await.json();
+    let mut seen: Vec<_> = (timeline["happened"].as_array().unwrap().iter())
+        .filter_map(|entry| entry["recipient"].as_str())
+        .collect();
+    seen.sort();
+    seen.dedup();
+    assert_eq!(seen, &expected[800..1000]);
 }

@@ -139,7 +139,7 @@ const VERSIONS_OF_FUNCTIONS: &[(i32, &str)] = &[
     // 0.3.0
     (
         2,
-        "df0c4af08d31e1bbdbcb7585e14cb9fc903af3a83d780f40397e456dfc05a529",
+        "ce0a85ee7456238d19746c8c4405a2391659d4df20305b52c34f251600161c3e",
     ),
 ];
 
