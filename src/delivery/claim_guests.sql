@@ -13,10 +13,14 @@ enqueued AS (
            p.at + greatest(e.scheduled_at - p.as_of, '0'), g.guest,
            CASE WHEN g.person_id ~* '^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$' THEN g.person_id::uuid END
       FROM unnest($13::uuid[], $14::text[], $15::text[]) AS g (id, guest, person_id)
+      -- Not before: what cannot leave with another one waits for its own time.
+      JOIN (SELECT id FROM claimed
+            UNION ALL
+            SELECT id FROM ended
+             WHERE reason IN ('no_address', 'opted_out', 'suppressed', 'superseded', 'already_told')) AS done ON done.id = g.id
       JOIN seen s ON s.id = g.id
       JOIN public.booking_automation_events e ON e.id = s.id
      CROSS JOIN pace p
-     WHERE coalesce(s.not_due, 'no_address') IN ('no_address', 'opted_out', 'suppressed', 'superseded', 'already_told')
      ORDER BY s.starts_at, s.seq, g.guest
     ON CONFLICT DO NOTHING
 )

@@ -415,6 +415,34 @@ async fn guests_wait_for_the_time_of_their_own_booking() {
 }
 
 #[tokio::test]
+async fn a_guest_waits_until_the_customers_message_has_ended() {
+    let app = app_with_guests().await;
+    let settings = "UPDATE reminder_rules SET group_within = '12 hours';
+                    INSERT INTO booking_automation_opt_outs (person_id, kind) SELECT id::text, 'reminder' FROM users";
+    app.db.batch_execute(settings).await.unwrap();
+    app.confirmed(noon() + hours(24)).await;
+    let later = app.confirmed(noon() + hours(26)).await;
+    invite(&app, later, "anna").await;
+    // The second reminder was to leave with the first, which ends.
+    app.run(noon()).await;
+    assert_eq!(
+        messages(&app).await,
+        ["- 24h skipped opted_out 0", "- 24h pending 0"]
+    );
+    app.make_claimable().await;
+    app.run(noon() + hours(2)).await;
+    assert_eq!(receivers(&app), ["anna"]);
+    assert_eq!(
+        messages(&app).await,
+        [
+            "- 24h skipped opted_out 0",
+            "- 24h skipped opted_out 0",
+            "anna 24h completed 1"
+        ]
+    );
+}
+
+#[tokio::test]
 async fn a_recipient_is_a_text_of_any_kind() {
     let app = app_with_guests().await;
     let booking = app.confirmed(noon() + hours(24)).await;
