@@ -22,9 +22,10 @@ WITH booking AS MATERIALIZED (
                    -- the installation has no revision.
                    OR b.status IN ('cancelled', 'refunded')
                       AND EXISTS (SELECT FROM public.booking_automation_events e
-                                   WHERE e.booking_id = b.id AND e.event_type = 'status_update' AND e.status = 'completed'
-                                     AND e.event_data ->> 'to' = 'cancelled' AND e.executed_at > $2::timestamptz - interval '30 days'
-                                     AND (s.revision > 0 OR e.event_data ->> 'from' IN ('confirmed', 'in_progress'))))
+                                   WHERE e.booking_id = b.id AND e.status = 'completed'
+                                     AND public.booking_automation_notice_event(e.event_type, e.event_data) = 'cancelled'
+                                     AND e.executed_at > $2::timestamptz - interval '30 days'
+                                     AND (s.revision > 0 OR e.event_data ->> 'from' IN ('confirmed', 'in_progress', 'pending_cancellation'))))
            ) AS b
      -- Where there are too many, what lies ahead is kept first, and of that and of the past what is nearest.
      ORDER BY b.starts_at < $2, abs(extract(epoch FROM b.starts_at - $2)), b.id

@@ -135,7 +135,10 @@ fn print_messages(
     let mut output = std::io::stdout().lock();
     let mut before: Option<Message> = None;
     for audience in ["customer", "provider"] {
-        let facts = sample_facts(audience, language.tag());
+        let mut facts = sample_facts(audience, language.tag());
+        if kind == KindName::Reminder && audience == "customer" {
+            facts.attendance_link = Some("https://links.example/a/sample".to_owned());
+        }
         let message = render(&sample_kind(kind), &facts, settings, wording)?;
         if before.as_ref() != Some(&message) {
             let (

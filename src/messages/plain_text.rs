@@ -69,22 +69,42 @@ pub(crate) fn without_links(text: &str) -> String {
     parts + &text[written..]
 }
 
-/// The colons before two slashes, the `@` within a word, and the dots within a word that have two
-/// letters behind them, as a domain's last one has.
+/// The colons before two slashes, the `@` within a word, the dots within a word that have two
+/// letters behind them, as a domain's last one has, and those of an address of the Internet
+/// (`203.0.113.5`).
 fn links_at(text: &str) -> impl Iterator<Item = (usize, char)> {
-    let before = iter::once(' ').chain(text.chars());
-    let marks = text.char_indices().zip(before);
-    marks.filter_map(|((at, mark), before)| {
-        let mut after = text[at + mark.len_utf8()..].chars();
+    let before = iter::once(' ').chain(text.chars().filter(is_visible));
+    let marks = text.char_indices().filter(|(_, mark)| is_visible(mark));
+    marks.zip(before).filter_map(|((at, mark), before)| {
+        let rest = &text[at + mark.len_utf8()..];
+        let mut after = rest.chars().filter(is_visible);
         let after = [after.next(), after.next()].map(|one| one.unwrap_or(' '));
         let makes_link = match mark {
             ':' => after == ['/', '/'],
             '@' => !before.is_whitespace() && !after[0].is_whitespace(),
-            '.' => !before.is_whitespace() && after.iter().all(|one| one.is_alphabetic()),
+            '.' => {
+                let is_of_domain = after.iter().all(|one| one.is_alphabetic());
+                !before.is_whitespace() && (is_of_domain || is_in_ip_address(text, at))
+            }
             _ => false,
         };
         makes_link.then_some((at, mark))
     })
+}
+
+/// Not one of the characters without a width: a reader sees what is around them as one word.
+fn is_visible(letter: &char) -> bool {
+    !matches!(letter, '\u{ad}' | '\u{200b}'..='\u{200d}' | '\u{feff}')
+}
+
+/// Whether the dot at `at` is between four numbers with dots between them.
+fn is_in_ip_address(text: &str, at: usize) -> bool {
+    let is_other = |one: char| !one.is_ascii_digit() && one != '.';
+    let before = text[..at].rsplit(is_other).next();
+    let behind = text[at..].split(is_other).next();
+    let numbers = before.into_iter().chain(behind);
+    let numbers = numbers.flat_map(|half| half.split('.'));
+    numbers.filter(|number| !number.is_empty()).count() >= 4
 }
 
 /// A name within a sentence. Where one of the two is written from right to left, it is isolated

@@ -76,7 +76,7 @@ pub fn sample_facts(audience: &str, language: &str) -> BookingFacts {
         place_timezone: Some("Europe/Vienna".to_owned()),
         revision: 1,
         told_at: start() - TimeDelta::days(1),
-        preferences_link: None,
+        preferences_link: Some("https://links.example/p/sample".to_owned()),
         attendance_link: None,
     }
 }

@@ -60,6 +60,8 @@ WITH rule AS MATERIALIZED (
            -- Its new revision is still to be recorded: see src/bookings/state_changes.sql.
            WHEN {waits_for_revision} THEN false
            WHEN {moved_before} THEN false
+           -- Quiet hours had begun when the booking came into force: there is no moment before them.
+           WHEN p.moved_to < coalesce(s.in_force_since, p.created_at, '-infinity') THEN false
            ELSE (SELECT {is_live} FROM public.bookings b WHERE b.id = p.id) END
      ORDER BY p.scheduled_at, p.id
      FETCH FIRST $4 ROWS WITH TIES

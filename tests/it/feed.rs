@@ -187,6 +187,48 @@ async fn a_cancelled_booking_stays_for_thirty_days() {
 }
 
 #[tokio::test]
+async fn what_was_refunded_without_a_cancellation_is_cancelled() {
+    let mut app = app_with_links().await;
+    let ahead = app.booking("confirmed", noon() + hours(48)).await;
+    // It took place.
+    let past = app.booking("confirmed", noon() - hours(48)).await;
+    status_at(&app, noon() - hours(46), past, "completed").await;
+    for id in [ahead, past] {
+        status_at(&app, noon(), id, "refunded").await;
+    }
+    let server = serve(&mut app).await;
+    let feed = fetch(&server, &feed_of(&server, app.customer).await).await;
+    let names = [(ahead, "ahead"), (past, "past")];
+    assert_eq!(in_short(&feed, &names), ["ahead CANCELLED 3"]);
+}
+
+#[tokio::test]
+async fn a_feed_has_the_language_and_the_wording_of_the_mails() {
+    let mut app = app_with_links().await;
+    let view = "DO $$ BEGIN
+        EXECUTE 'CREATE OR REPLACE VIEW booking_automation_contacts AS ' ||
+                replace(pg_get_viewdef('booking_automation_contacts'::regclass), 'NULL::text AS language', '''fr''::text AS language');
+    END $$";
+    app.db.batch_execute(view).await.unwrap();
+    app.booking("confirmed", noon() + hours(48)).await;
+    let server = serve(&mut app).await;
+    let path = feed_of(&server, app.customer).await;
+    let summary = async || {
+        let feed = fetch(&server, &path).await.body;
+        let (_, rest) = feed.split_once("SUMMARY:").unwrap();
+        rest.split("\r\n").next().unwrap().to_owned()
+    };
+    assert_eq!(summary().await, "Massage avec Petra Provider");
+    let own = "INSERT INTO booking_automation_preferences (person_id, language) VALUES ($1::uuid::text, 'de')";
+    app.sql(own, &[&app.customer]).await;
+    assert_eq!(summary().await, "Massage mit Petra Provider");
+    let wording = "INSERT INTO booking_automation_templates (kind, language, part, body, active)
+                   VALUES ('all', 'de', 'booking-with', '{ $service } bei { $person }', true)";
+    app.sql(wording, &[]).await;
+    assert_eq!(summary().await, "Massage bei Petra Provider");
+}
+
+#[tokio::test]
 async fn many_past_bookings_leave_what_lies_ahead_in_the_feed() {
     let mut app = app_with_links().await;
     let sql = format!(

@@ -83,6 +83,9 @@ fn throttle(app: &App, name: &'static str) {
         });
 }
 
+/// Other instances use a low send rate up.
+const BUSY: &str = "UPDATE booking_automation_channels SET next_at = now() + interval '90 seconds'";
+
 /// Runs so many calls, each of which sends one message at most.
 async fn page_by_page(app: &mut App, now: DateTime<Utc>, calls: usize) {
     app.env.insert("SEND_RATE", "0.01".to_owned());
@@ -443,6 +446,21 @@ async fn a_guest_waits_until_the_customers_message_has_ended() {
 }
 
 #[tokio::test]
+async fn guests_of_a_cancelled_booking_have_no_messages() {
+    let app = app_with_guests().await;
+    let (booking, _) = class(&app, ["anna"]).await;
+    // The reminder waits because other instances use the send rate up.
+    let mut app = app;
+    app.env.insert("SEND_RATE", "0.01".to_owned());
+    app.sql(BUSY, &[]).await;
+    app.run(noon()).await;
+    let sql = "UPDATE bookings SET status = 'cancelled' WHERE id = $1";
+    app.sql(sql, &[&booking]).await;
+    page_by_page(&mut app, noon() + minutes(1), 1).await;
+    assert_eq!(messages(&app).await, ["- 24h skipped cancelled 0"]);
+}
+
+#[tokio::test]
 async fn a_recipient_is_a_text_of_any_kind() {
     let app = app_with_guests().await;
     let booking = app.confirmed(noon() + hours(24)).await;
@@ -666,8 +684,7 @@ async fn a_guest_hears_of_a_move_by_the_confirmation_that_waits() {
     invite(&app, booking, "anna").await;
     // The confirmation waits because other instances use the send rate up.
     app.env.insert("SEND_RATE", "0.01".to_owned());
-    let busy = "UPDATE booking_automation_channels SET next_at = now() + interval '90 seconds'";
-    app.sql(busy, &[]).await;
+    app.sql(BUSY, &[]).await;
     app.run(noon()).await;
     // The new start is earlier, so that the message about the move is the next page's only one.
     set_start(&app, booking, noon() + hours(20)).await;

@@ -49,6 +49,7 @@ fn mails() -> Vec<(String, Message)> {
                         is_online,
                         attendance_link: is_online
                             .then(|| "https://studio.example/a/token".to_owned()),
+                        preferences_link: Some("https://studio.example/p/token".to_owned()),
                         meeting_link: Some("https://studio.example/join?a=1&b=2".to_owned()),
                         ..facts
                     };

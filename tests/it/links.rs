@@ -116,6 +116,40 @@ async fn each_mail_has_a_link_that_unsubscribes_in_one_line() {
 }
 
 #[tokio::test]
+async fn a_link_leaves_the_kind_of_its_own_mail() {
+    let app = app_with_links().await;
+    let sql = "UPDATE booking_automation_notice_rules
+                  SET active = true, effective_from = '2020-01-01' WHERE audience = 'customer'";
+    app.sql(sql, &[]).await;
+    let id = app.booking("confirmed", noon() + hours(48)).await;
+    app.run(noon()).await;
+    app.sql(
+        "UPDATE bookings SET scheduled_at = $2 WHERE id = $1",
+        &[&id, &(noon() + hours(50))],
+    )
+    .await;
+    app.run(noon() + minutes(1)).await;
+    app.sql("UPDATE bookings SET status = 'cancelled'", &[])
+        .await;
+    app.run(noon() + minutes(2)).await;
+    let server = serve(&app).await;
+    for (mail, kind) in app
+        .ses
+        .mails()
+        .iter()
+        .zip(["confirmed", "rescheduled", "cancelled"])
+    {
+        assert_page(
+            &post(&server, &path_of(mail), "List-Unsubscribe=One-Click").await,
+            200,
+        );
+        assert_eq!(opt_outs(&app).await, [format!("customer {kind}")]);
+        app.sql("DELETE FROM booking_automation_opt_outs", &[])
+            .await;
+    }
+}
+
+#[tokio::test]
 async fn a_mail_readers_one_click_leaves_that_kind_alone() {
     let app = app_with_links().await;
     app.sql(
@@ -398,6 +432,15 @@ async fn links_are_in_no_line_of_the_log() {
     );
     assert_page(&get(&server, &forged(&path, 20)).await, 404);
     assert_eq!(get(&server, &format!("{path}/x")).await.status, 404);
+    // Whatever the link is for, and the method.
+    let token = &path["/p/".len()..];
+    let others = ["/a/{token}", "/a/{token}/cancel", "/calendar/{token}.ics"];
+    for other in others.map(|other| other.replace("{token}", token)) {
+        for method in ["GET", "POST", "PUT"] {
+            let answer = request(server.port, method, &other, &[], b"").await;
+            assert!(answer.status >= 400, "{other}: {answer:?}");
+        }
+    }
     let log = server.end().await;
     assert!(
         log.contains("not a link of this database"),

@@ -227,6 +227,9 @@ fn a_name_that_holds_a_link_is_not_greeted_and_no_text_becomes_a_link() {
         ("WWW.EVIL.EXAMPLE", false),
         ("пример.рф", false),
         ("ftp://1.2.3.4", false),
+        ("Prize: 203.0.113.5/x", false),
+        ("Anna 1.2.3", true),
+        ("evil.\u{200b}example", false),
         ("Prize: evil.example.", false),
         ("evile\u{301}.example", false),
         ("J. R. R. Tolkien", true),
@@ -478,7 +481,7 @@ async fn each_mail_says_that_a_program_sent_it() {
 
 #[tokio::test]
 async fn an_answer_goes_to_the_address_that_the_view_gives() {
-    let app = App::new().await;
+    let mut app = App::new().await;
     app.db
         .batch_execute(
             "ALTER TABLE users ADD COLUMN answers text;
@@ -507,11 +510,16 @@ async fn an_answer_goes_to_the_address_that_the_view_gives() {
         (Some("jürgen@b.example"), None),
     ] {
         app.sql("UPDATE users SET answers = $1", &[&given]).await;
-        app.confirmed(noon() + hours(24)).await;
-        app.run(noon()).await;
-        let mails = app.ses.mails();
-        let reply_to = mails.last().unwrap().reply_to();
-        assert_eq!(reply_to, used.as_slice(), "{given:?}");
+        // As a mail that the program writes, and as one that SES puts together.
+        for has_calendar in ["true", "false"] {
+            app.env.insert("MAIL_CALENDAR", has_calendar.to_owned());
+            app.confirmed(noon() + hours(24)).await;
+            app.run(noon()).await;
+            let mails = app.ses.mails();
+            let mail = mails.last().unwrap();
+            assert_eq!(mail.calendar().is_some(), has_calendar == "true");
+            assert_eq!(mail.reply_to(), used.as_slice(), "{given:?}");
+        }
     }
 }
 

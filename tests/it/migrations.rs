@@ -139,7 +139,7 @@ const VERSIONS_OF_FUNCTIONS: &[(i32, &str)] = &[
     // 0.3.0
     (
         2,
-        "ce0a85ee7456238d19746c8c4405a2391659d4df20305b52c34f251600161c3e",
+        "b74c72d20fac31900318184e0732ce6a277df3b461acc806c37c6faa8339eab4",
     ),
 ];
 

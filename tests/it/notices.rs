@@ -464,6 +464,69 @@ async fn a_hundred_changes_in_one_transaction_are_told_and_more_are_held() {
 }
 
 #[tokio::test]
+async fn more_than_a_hundred_bookings_that_are_inserted_as_confirmed_are_held() {
+    let app = with_rules(&["confirmed"]).await;
+    for (count, told) in [(100, 100), (101, 100)] {
+        app.sql(
+            "INSERT INTO bookings (customer_id, provider_id, service_id, status, scheduled_at, duration_minutes)
+             SELECT $1, $2, $3, 'confirmed', $4, 60 FROM generate_series(1, $5::int)",
+            &[&app.customer, &app.provider, &app.service, &(noon() + hours(48)), &count],
+        )
+        .await;
+        app.run(noon()).await;
+        assert_eq!(
+            outcomes(&app).await,
+            [format!("confirmed completed {told}")]
+        );
+    }
+    assert_eq!(queued(&app).await, 101);
+}
+
+#[tokio::test]
+async fn a_rule_without_channels_for_a_while_tells_nothing_of_that_time() {
+    let app = with_rules(&["follow-up"]).await;
+    let set = async |channels: &str| {
+        let sql = "UPDATE booking_automation_notice_rules SET channels = $1::text::text[] WHERE name = 'follow-up'";
+        app.sql(sql, &[&channels]).await;
+    };
+    set("{}").await;
+    let id = app.booking("in_progress", noon() - hours(3)).await;
+    set_status(&app, id, "completed").await;
+    app.set_clock(noon() + minutes(1)).await;
+    set("{email}").await;
+    for minute in [1, 119, 121, 125] {
+        app.run(noon() + minutes(minute)).await;
+    }
+    assert!(app.ses.mails().is_empty());
+    assert!(
+        !outcomes(&app)
+            .await
+            .contains(&"follow-up completed 1".to_owned())
+    );
+}
+
+#[tokio::test]
+async fn a_refund_without_a_cancellation_cancels() {
+    let app = with_rules(&["cancelled"]).await;
+    let confirmed = app.booking("confirmed", noon() + hours(48)).await;
+    let completed = app.booking("completed", noon() - hours(48)).await;
+    for id in [confirmed, completed] {
+        set_status(&app, id, "refunded").await;
+    }
+    app.run(noon()).await;
+    let mails = app.ses.mails();
+    assert_eq!(mails.len(), 1);
+    assert!(mails[0].calendar().is_some_and(|it| it.method == "CANCEL"));
+    // What was cancelled before is not cancelled again.
+    let cancelled = app.booking("confirmed", noon() + hours(48)).await;
+    for status in ["cancelled", "refunded"] {
+        set_status(&app, cancelled, status).await;
+    }
+    app.run(noon() + minutes(1)).await;
+    assert_eq!(outcomes(&app).await, ["cancelled completed 2"]);
+}
+
+#[tokio::test]
 async fn the_automations_own_steps_are_never_held() {
     let app = with_rules(&["follow-up"]).await;
     app.sql(

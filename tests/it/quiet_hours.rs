@@ -107,6 +107,31 @@ async fn a_reminder_without_a_moment_before_goes_out_at_its_own_time() {
 }
 
 #[tokio::test]
+async fn quiet_hours_that_have_begun_are_not_disturbed_by_a_booking() {
+    let app = app_with_rule("24h").await;
+    set_quiet_hours(&app, app.customer, "22:00", "07:00", "Europe/Vienna").await;
+    // Booked, and another one moved, half an hour after they began; one was booked before.
+    let start = at("2026-03-03T02:00:00Z");
+    app.set_clock(at("2026-03-01T20:59:00Z")).await;
+    let before = app.booking("confirmed", start).await;
+    let moved = app.booking("confirmed", start + hours(100)).await;
+    app.set_clock(at("2026-03-01T21:30:00Z")).await;
+    let booked = app.booking("confirmed", start).await;
+    let sql = "UPDATE bookings SET scheduled_at = $2 WHERE id = $1";
+    app.sql(sql, &[&moved, &start]).await;
+    app.run(at("2026-03-01T21:31:00Z")).await;
+    assert_eq!(record(&app, before).await.unwrap().0, "completed");
+    let its_own = start - hours(24);
+    for id in [booked, moved] {
+        assert_eq!(record(&app, id).await, None);
+    }
+    app.run(its_own).await;
+    for id in [booked, moved] {
+        assert_eq!(record(&app, id).await.unwrap().0, "completed");
+    }
+}
+
+#[tokio::test]
 async fn a_pass_that_came_a_little_late_moves_it_still() {
     let app = app_with_rule("24h").await;
     set_quiet_hours(&app, app.customer, "22:00", "07:00", "Europe/Vienna").await;

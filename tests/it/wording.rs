@@ -445,7 +445,8 @@ async fn preview_shows_each_kind_in_each_language_with_its_segments() {
     let mut shown = app.call(&reminder).await.stdout;
     shown += &app.call(&follow_up).await.stdout;
     insta::assert_snapshot!("preview", shown);
-    assert_eq!(shown.matches("== ").count(), 3);
+    // Customers alone are asked whether they will come.
+    assert_eq!(shown.matches("== ").count(), 4);
     for wrong in [["--language", "xx"], ["--kind", "other"]] {
         let said = app.call(&["template", "preview", wrong[0], wrong[1]]).await;
         assert!(
@@ -519,10 +520,10 @@ fn a_region_and_a_kind_come_before_their_language_and_all_kinds() {
 const FIXED: &str = "direction weekday weekday-short month month-short half-of-day date date-short time time-range \
     date-range date-and-time time-and-zone days hours minutes two-durations starts-in starts-now decimal-separator \
     group-separator grouped-from money money-in-letters percent labelled zone-name currency-sign";
-/// Texts of pages and of links to them, which owners cannot replace either.
-const PAGES: &str = "choose-messages your-messages messages-explained message-kind unsubscribe-from unsubscribed-from \
+/// Texts of pages, which owners cannot replace either.
+const PAGES: &str = "your-messages messages-explained message-kind unsubscribe-from unsubscribed-from \
     choices-saved save language language-name link-broken link-broken-explained page-unavailable \
-    page-unavailable-explained attend cannot-attend attendance-question attendance-saved cancel-question cancel-booking \
+    page-unavailable-explained attendance-question attendance-saved cancel-question cancel-booking \
     booking-cancelled cannot-cancel cannot-cancel-explained terms-changed link-over link-over-explained";
 
 #[test]
@@ -569,7 +570,10 @@ fn occasions() -> Vec<(Kind, BookingFacts)> {
             refund: Some(refund),
         });
     }
-    let usual = sample_facts("customer", "en");
+    let usual = BookingFacts {
+        attendance_link: Some("https://links.example/a/sample".to_owned()),
+        ..sample_facts("customer", "en")
+    };
     // Away from home, before the clocks change, and online at an unknown place with a nameless service.
     let away = BookingFacts {
         timezone: Some("America/New_York".to_owned()),

@@ -13,6 +13,7 @@ use uuid::Uuid;
 
 use crate::database::Result;
 use crate::delivery::feed::{FeedEntry, read_feed};
+use crate::delivery::templates::read_templates;
 use crate::http::clock::read_clock;
 use crate::http::problem::method_not_allowed;
 use crate::http::public::page::Trouble;
@@ -27,8 +28,10 @@ use crate::people::preferences::Preferences;
 
 /// What a feed is made of.
 struct Content {
+    /// Of bookings for which neither the person nor the view says one.
     language: &'static Language,
     preferences: Preferences,
+    wording: Wording,
     entries: Vec<FeedEntry>,
 }
 
@@ -81,35 +84,40 @@ async fn read(public: &Public, visit: &Visit, person: Uuid) -> Result<Option<Con
     let Some((transaction, preferences)) = begin(public, visit, true).await? else {
         return Ok(None);
     };
-    let read = async || -> Result<Option<Vec<FeedEntry>>> {
+    let read = async || -> Result<Option<(Vec<FeedEntry>, Wording)>> {
         let from = feeds_from(&transaction, &visit.link.person).await?;
         if from.is_some_and(|from| visit.link.made_at < from) {
             return Ok(None);
         }
         let as_of = read_clock(&transaction, public.as_of).await?;
-        read_feed(&transaction, person, as_of).await.map(Some)
+        let entries = read_feed(&transaction, person, as_of).await?;
+        let wording = Wording::of(read_templates(&transaction, false).await?);
+        Ok(Some((entries, wording)))
     };
-    let entries = read().await;
+    let read = read().await;
     let _ = transaction.rollback().await;
-    Ok(entries?.map(|entries| Content {
+    Ok(read?.map(|(entries, wording)| Content {
         language: language_of(public, &visit.link, &preferences),
         preferences,
+        wording,
         entries,
     }))
 }
 
 fn write(public: &Public, content: Content) -> std::result::Result<String, TextError> {
     let (settings, sender) = (public.automation.messages(), public.automation.sender());
-    let wording = Wording::default();
     let mut appointments = Vec::new();
     for entry in content.entries {
         let facts = BookingFacts {
             timezone: (content.preferences.timezone.clone()).or(entry.facts.timezone),
             ..entry.facts
         };
-        let language = content.language;
-        let appointment =
-            Appointment::in_feed(&facts, entry.is_cancelled, language, settings, &wording)?;
+        let chosen = content.preferences.language.as_deref();
+        let language = (chosen.or(facts.language.as_deref()))
+            .and_then(Language::matching)
+            .unwrap_or(content.language);
+        let (is_cancelled, wording) = (entry.is_cancelled, &content.wording);
+        let appointment = Appointment::in_feed(&facts, is_cancelled, language, settings, wording)?;
         appointments.extend(appointment);
     }
     Ok(feed(sender.display_name(), sender.address(), &appointments))

@@ -110,6 +110,9 @@ pub const PARTS: &[Part] = &[
     shared("where", &[]),
     shared("join", &[]),
     shared("time-zones", &[]),
+    shared("attend", &[]),
+    shared("cannot-attend", &[]),
+    shared("choose-messages", &[]),
 ];
 
 const fn own(
