@@ -90,6 +90,17 @@ async fn digests_are_off_until_the_owner_switches_them_on() {
     app.sql(sql, &[]).await;
     app.run(seven() + minutes(75)).await;
     assert!(digests(&app).await.is_empty());
+    // It gets a channel after the hour.
+    for (minute, change) in [
+        (76, "local_hour = 9, channels = '{}'"),
+        (122, "channels = '{email}'"),
+    ] {
+        app.set_clock(seven() + minutes(minute)).await;
+        let sql = format!("UPDATE booking_automation_digest_rules SET {change} WHERE active");
+        app.sql(&sql, &[]).await;
+    }
+    app.run(seven() + minutes(123)).await;
+    assert!(digests(&app).await.is_empty());
 }
 
 #[tokio::test]

@@ -36,14 +36,18 @@ const OPTIONAL: [(&str, &[&str]); 4] = [
     ("month", &["month"]),
 ];
 /// Texts whose variants are plural forms.
-const COUNTED: [&str; 6] = [
+const COUNTED: [&str; 8] = [
     "days",
     "hours",
     "minutes",
     "digest-subject",
     "digest-opening",
     "digest-more",
+    "grouped-reminder-subject",
+    "grouped-reminder-opening",
 ];
+/// Texts with a variant for each zone, or each kind of message.
+const NAMES: [&str; 2] = ["zone-name", "message-kind"];
 
 /// A text of a language file.
 #[derive(Debug, Default)]
@@ -149,10 +153,10 @@ fn each_language_has_the_texts_and_variables_of_english() {
         let own = texts(tag);
         for id in own.keys() {
             // To whom, and by whom.
-            if ["audience", "by"]
+            let is_about_people = ["audience", "by"]
                 .iter()
-                .any(|name| english[id].variables.contains(*name))
-            {
+                .any(|name| english[id].variables.contains(*name));
+            if is_about_people || NAMES.contains(&id.as_str()) {
                 let variants = (&own[id].variants, &english[id].variants);
                 assert_eq!(variants.0, variants.1, "{tag}: {id}");
             }
