@@ -21,5 +21,5 @@ SELECT b.id, b.scheduled_at, b.created_at, r.name, r.audience, r.channel, r.lead
  CROSS JOIN LATERAL (
        SELECT lower(public.booking_automation_quiet_period(b.scheduled_at - r.lead, q.quiet_from, q.quiet_until, q.timezone)) AS begins_at
        OFFSET 0) AS quiet
- WHERE quiet.begins_at >= b.scheduled_at - r.lead * 1.5 AND quiet.begins_at <= $1
+ WHERE quiet.begins_at >= b.scheduled_at - r.lead * 1.5 AND quiet.begins_at <= $1 AND quiet.begins_at >= r.effective_from
    AND quiet.begins_at > greatest({since}, $1 - interval '1 hour')

@@ -132,6 +132,41 @@ async fn quiet_hours_that_have_begun_are_not_disturbed_by_a_booking() {
 }
 
 #[tokio::test]
+async fn quiet_hours_that_have_begun_are_not_disturbed_by_a_new_rule() {
+    let app = app_with_rule("1h").await;
+    set_quiet_hours(&app, app.customer, "22:00", "07:00", "Europe/Vienna").await;
+    let id = app.confirmed(at("2026-03-03T02:00:00Z")).await;
+    app.set_clock(at("2026-03-01T21:30:00Z")).await;
+    app.sql("UPDATE reminder_rules SET active = name = '24h'", &[])
+        .await;
+    app.run(at("2026-03-01T21:31:00Z")).await;
+    assert_sent_at(&app, id, at("2026-03-02T02:00:00Z")).await;
+}
+
+#[tokio::test]
+async fn a_nearer_rule_is_compared_by_its_own_due_time() {
+    let app = app_with_rule("24h").await;
+    set_quiet_hours(&app, app.customer, "22:00", "07:00", "Europe/Vienna").await;
+    // Both move to the same moment: the nearer one goes out.
+    app.sql(
+        "UPDATE reminder_rules SET active = true, lead = '23 hours' WHERE name = '1h'",
+        &[],
+    )
+    .await;
+    app.set_clock(at("2026-02-01T12:00:00Z")).await;
+    app.sql(
+        "UPDATE reminder_rules SET effective_from = '2026-01-01'",
+        &[],
+    )
+    .await;
+    let id = app.confirmed(at("2026-03-03T02:00:00Z")).await;
+    app.run(at("2026-03-01T21:00:00Z")).await;
+    let mut reminders = app.reminders(id).await;
+    reminders.sort();
+    assert_eq!(reminders, ["1h completed", "24h skipped superseded"]);
+}
+
+#[tokio::test]
 async fn a_pass_that_came_a_little_late_moves_it_still() {
     let app = app_with_rule("24h").await;
     set_quiet_hours(&app, app.customer, "22:00", "07:00", "Europe/Vienna").await;
