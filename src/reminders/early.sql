@@ -11,7 +11,6 @@ SELECT b.id, b.scheduled_at, b.created_at, r.name, r.audience, r.channel, r.lead
        SELECT b.id, b.scheduled_at, b.created_at, {person} AS person_id
          FROM public.bookings b
         WHERE b.status = 'confirmed' AND b.scheduled_at > $1 + r.lead AND b.scheduled_at <= $1 + r.lead * 1.5
-          AND b.scheduled_at >= r.effective_from + r.lead
           AND EXISTS (SELECT FROM (SELECT DISTINCT quiet_from, quiet_until, timezone
                                      FROM public.booking_automation_preferences WHERE quiet_from IS NOT NULL) AS q
                        WHERE lower(public.booking_automation_quiet_period($1, q.quiet_from, q.quiet_until, q.timezone))

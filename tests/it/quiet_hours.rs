@@ -68,8 +68,52 @@ async fn only_the_reminders_of_that_person_move() {
     let app = app_with_rule("24h").await;
     set_quiet_hours(&app, app.provider, "22:00", "07:00", "Europe/Vienna").await;
     let id = app.confirmed(at("2026-03-03T02:00:00Z")).await;
+    app.run(at("2026-03-01T21:00:00Z")).await;
     assert_sent_at(&app, id, at("2026-03-02T02:00:00Z")).await;
     assert_eq!(record(&app, id).await.unwrap().1, Value::Null);
+}
+
+#[tokio::test]
+async fn what_moves_is_confirmed_of_an_active_rule_and_within_an_hour_and_half_the_lead() {
+    let app = app_with_rule("24h").await;
+    // Not active.
+    app.sql(
+        "UPDATE reminder_rules SET lead = '23 hours' WHERE name = '1h'",
+        &[],
+    )
+    .await;
+    app.sql(
+        "UPDATE reminder_rules SET effective_from = '2026-01-01'",
+        &[],
+    )
+    .await;
+    let late = app
+        .person("Late", Some("late@customers.example"), "UTC")
+        .await;
+    set_quiet_hours(&app, app.customer, "22:00", "07:00", "Europe/Vienna").await;
+    set_quiet_hours(&app, late, "23:30", "12:00", "Europe/Vienna").await;
+    // Somebody's have just begun at the first pass, when the others' are ahead.
+    set_quiet_hours(&app, app.provider, "20:59", "07:00", "Europe/Vienna").await;
+    let start = at("2026-03-03T02:00:00Z");
+    // An hour and a half ago, her quiet hours began.
+    let over = app.confirmed(start).await;
+    let [moves, half, pending] = [
+        app.confirmed(start).await,
+        // Half its lead before is a moment after they began.
+        app.confirmed(at("2026-03-03T10:30:30Z")).await,
+        app.booking("pending", start).await,
+    ];
+    let sql = "UPDATE bookings SET customer_id = $1 WHERE id = ANY ($2)";
+    app.sql(sql, &[&late, &[moves, half, pending].as_slice()])
+        .await;
+    app.run(at("2026-03-01T20:00:00Z")).await;
+    app.run(at("2026-03-01T22:31:00Z")).await;
+    assert_eq!(record(&app, moves).await.unwrap().0, "completed");
+    for id in [over, half, pending] {
+        assert_eq!(record(&app, id).await, None);
+    }
+    assert_sent_at(&app, over, at("2026-03-02T02:00:00Z")).await;
+    assert_sent_at(&app, half, at("2026-03-02T10:30:30Z")).await;
 }
 
 #[tokio::test]
