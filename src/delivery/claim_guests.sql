@@ -1,5 +1,5 @@
--- Part of claim.sql: enqueues the messages to the guests when a first recipient's message is claimed, or ends for a reason
--- that is about this recipient alone. Each guest's message is judged when it is claimed itself.
+-- Part of claim.sql: enqueues the messages to the guests when a first recipient's message is claimed, or ends or waits for a
+-- reason that is about this recipient alone. Each guest's message is judged when it is claimed itself.
 enqueued AS (
     -- The UNIQUE keys decide. Earlier releases ignore the type of guests' reminders.
     INSERT INTO public.booking_automation_events
@@ -13,8 +13,10 @@ enqueued AS (
            p.at + greatest(e.scheduled_at - p.as_of, '0'), g.guest,
            CASE WHEN g.person_id ~* '^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$' THEN g.person_id::uuid END
       FROM unnest($13::uuid[], $14::text[], $15::text[]) AS g (id, guest, person_id)
-      -- Not before: what cannot leave with another one waits for its own time.
+      -- A message that is left out of a mail for several waits for its own time, and those to its guests with it.
       JOIN (SELECT id FROM claimed
+            UNION ALL
+            SELECT id FROM postponed
             UNION ALL
             SELECT id FROM ended
              WHERE reason IN ('no_address', 'opted_out', 'suppressed', 'superseded', 'already_told')) AS done ON done.id = g.id

@@ -25,8 +25,8 @@ WITH enqueued AS MATERIALIZED (
            OFFSET 0) AS b
      WHERE CASE WHEN (r.name, r.audience, r.channel, b.person_id) IN (SELECT rule, audience, channel, person_id FROM enqueued) THEN true END
 ), joining AS (
-    -- Those that have no decision yet: the same conditions as in decisions.sql. What would be due in quiet hours leaves
-    -- when these begin.
+    -- Those that have no decision yet: the same conditions as in decisions.sql. What would be due in quiet hours does
+    -- not join.
     SELECT NULL::uuid AS id, c.booking_id, c.starts_at, s.revision, c.rule, c.audience, c.channel, c.person_id
       FROM coming c
      CROSS JOIN LATERAL (

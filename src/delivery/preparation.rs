@@ -127,7 +127,7 @@ async fn signer(
     read.signer(base)
 }
 
-fn warn_of_wording(problem: &str) {
+pub(crate) fn warn_of_wording(problem: &str) {
     tracing::warn!("your own texts could not be read, and the built-in ones are used: {problem}");
 }
 

@@ -1,6 +1,7 @@
 //! Cleans text that other people entered, for use in one line of a message.
 
 use std::iter;
+use std::net::Ipv4Addr;
 
 use unicode_segmentation::UnicodeSegmentation;
 
@@ -92,19 +93,25 @@ fn links_at(text: &str) -> impl Iterator<Item = (usize, char)> {
     })
 }
 
-/// Not one of the characters without a width: a reader sees what is around them as one word.
+/// Whether a reader sees a character. Around the others, such as a soft hyphen, text is one word.
 fn is_visible(letter: &char) -> bool {
-    !matches!(letter, '\u{ad}' | '\u{200b}'..='\u{200d}' | '\u{feff}')
+    !matches!(
+        letter,
+        '\u{ad}' | '\u{200b}'..='\u{200d}' | '\u{2060}' | '\u{feff}'
+    )
 }
 
-/// Whether the dot at `at` is between four numbers with dots between them.
+/// Whether the dot at `at` is one of an IPv4 address.
 fn is_in_ip_address(text: &str, at: usize) -> bool {
-    let is_other = |one: char| !one.is_ascii_digit() && one != '.';
-    let before = text[..at].rsplit(is_other).next();
-    let behind = text[at..].split(is_other).next();
-    let numbers = before.into_iter().chain(behind);
-    let numbers = numbers.flat_map(|half| half.split('.'));
-    numbers.filter(|number| !number.is_empty()).count() >= 4
+    let is_other = |one: char| !one.is_ascii_digit() && one != '.' && is_visible(&one);
+    let before = text[..at].rsplit(is_other).next().unwrap_or_default();
+    let behind = text[at..].split(is_other).next().unwrap_or_default();
+    let word: String = [before, behind]
+        .concat()
+        .chars()
+        .filter(is_visible)
+        .collect();
+    word.trim_matches('.').parse::<Ipv4Addr>().is_ok()
 }
 
 /// A name within a sentence. Where one of the two is written from right to left, it is isolated

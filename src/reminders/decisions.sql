@@ -10,7 +10,7 @@ WITH rule AS MATERIALIZED (
      WHERE r.active
 ), pair AS (
     -- Due since the last pass: per rule one range of the index on the start.
-    SELECT b.id, b.scheduled_at, b.created_at::timestamptz, r.name, r.audience, r.channel, r.lead, b.person_id,
+    SELECT b.id, b.scheduled_at, b.created_at::timestamptz, r.name, r.audience, r.channel, r.lead, r.effective_from, b.person_id,
            NULL::timestamptz AS moved_to
       FROM rule r
      CROSS JOIN {absent}
@@ -22,7 +22,8 @@ WITH rule AS MATERIALIZED (
                AND b.scheduled_at > $2 + r.lead
            ) AS b
     UNION
-    SELECT b.id, b.scheduled_at, b.created_at::timestamptz, r.name, r.audience, r.channel, r.lead, b.person_id, NULL
+    SELECT b.id, b.scheduled_at, b.created_at::timestamptz, r.name, r.audience, r.channel, r.lead, r.effective_from, b.person_id,
+           NULL
       FROM rule r
      CROSS JOIN {absent}
      CROSS JOIN LATERAL (
@@ -33,7 +34,7 @@ WITH rule AS MATERIALIZED (
            ) AS b
     UNION ALL
     -- Quiet hours move them to now.
-    SELECT id, scheduled_at, created_at::timestamptz, name, audience, channel, lead, person_id, begins_at
+    SELECT id, scheduled_at, created_at::timestamptz, name, audience, channel, lead, effective_from, person_id, begins_at
       FROM ({early}) AS early
 ), fresh AS (
     -- Without those that have their decision for this revision of the schedule, and those that are not live. The planner

@@ -12,7 +12,7 @@ const EARLY: &str = include_str!("early.sql");
 const NONE_EARLY: &str = "SELECT NULL::uuid AS id, NULL::timestamptz AS scheduled_at,
            NULL::timestamptz AS created_at, NULL::text AS name,
            NULL::text AS audience, NULL::text AS channel, NULL::interval AS lead,
-           NULL::text AS person_id,
+           NULL::timestamptz AS effective_from, NULL::text AS person_id,
            NULL::timestamptz AS begins_at
      WHERE false";
 /// SQL of a query of the quiet hours that the due time of `{pair}` lies in.
@@ -24,7 +24,9 @@ const QUIET: &str = "SELECT lower(public.booking_automation_quiet_period(
 /// SQL of a boolean: an earlier pass of a preview, which begins after `{since}`, has moved the pair
 /// `p` to itself.
 pub(crate) const MOVED_BEFORE: &str = "p.moved_to IS NULL AND quiet.begins_at > {since}
-                  AND quiet.begins_at >= p.scheduled_at - p.lead * 1.5";
+                  AND quiet.begins_at >= p.scheduled_at - p.lead * 1.5
+                  AND quiet.begins_at >= p.effective_from
+                  AND quiet.begins_at >= coalesce(s.in_force_since, p.created_at, '-infinity')";
 
 /// Replaces what statements about due reminders share. `since` is SQL of the time after which quiet
 /// hours must have begun to move a reminder. A pass moves what began within an hour: the UNIQUE key

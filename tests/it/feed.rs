@@ -226,6 +226,10 @@ async fn a_feed_has_the_language_and_the_wording_of_the_mails() {
                    VALUES ('all', 'de', 'booking-with', '{ $service } bei { $person }', true)";
     app.sql(wording, &[]).await;
     assert_eq!(summary().await, "Massage bei Petra Provider");
+    // As in mails, what cannot be read is replaced by the built-in texts.
+    app.sql("DROP TABLE booking_automation_templates", &[])
+        .await;
+    assert_eq!(summary().await, "Massage mit Petra Provider");
 }
 
 #[tokio::test]

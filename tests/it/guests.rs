@@ -446,6 +446,31 @@ async fn a_guest_waits_until_the_customers_message_has_ended() {
 }
 
 #[tokio::test]
+async fn a_customers_quiet_hours_do_not_hold_a_guests_messages() {
+    let app = app_with_guests().await;
+    app.sql("UPDATE reminder_rules SET active = false", &[])
+        .await;
+    app.set_clock(noon() - hours(24)).await;
+    switch_on(&app, &["follow-up"]).await;
+    let quiet =
+        "INSERT INTO booking_automation_preferences (person_id, quiet_from, quiet_until, timezone)
+                 VALUES ($1::uuid::text, '11:00', '16:00', 'UTC')";
+    app.sql(quiet, &[&app.customer]).await;
+    app.set_clock(noon()).await;
+    let booking = app.booking("in_progress", noon() - hours(1)).await;
+    invite(&app, booking, "anna").await;
+    app.sql("UPDATE bookings SET status = 'completed'", &[])
+        .await;
+    app.run(noon()).await;
+    app.run(noon() + hours(2)).await;
+    assert_eq!(receivers(&app), ["anna"]);
+    assert_eq!(
+        messages(&app).await,
+        ["- follow-up pending 0", "anna follow-up completed 1"]
+    );
+}
+
+#[tokio::test]
 async fn guests_of_a_cancelled_booking_have_no_messages() {
     let app = app_with_guests().await;
     let (booking, _) = class(&app, ["anna"]).await;

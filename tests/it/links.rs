@@ -133,6 +133,7 @@ async fn a_link_leaves_the_kind_of_its_own_mail() {
         .await;
     app.run(noon() + minutes(2)).await;
     let server = serve(&app).await;
+    assert_eq!(app.ses.mails().len(), 3);
     for (mail, kind) in app
         .ses
         .mails()

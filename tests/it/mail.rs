@@ -228,8 +228,7 @@ fn a_name_that_holds_a_link_is_not_greeted_and_no_text_becomes_a_link() {
         ("пример.рф", false),
         ("ftp://1.2.3.4", false),
         ("Prize: 203.0.113.5/x", false),
-        ("Anna 1.2.3", true),
-        ("evil.\u{200b}example", false),
+        ("Anna 1.2.3, 01.23.45.67.89", true),
         ("Prize: evil.example.", false),
         ("evile\u{301}.example", false),
         ("J. R. R. Tolkien", true),
@@ -274,6 +273,9 @@ fn a_link_is_recognized_behind_what_is_removed() {
         "evil\u{202e}.example",
         "evil.\u{2066}example",
         "a\u{202a}@b.example",
+        "evil.\u{200b}example",
+        "evil\u{2060}.\u{ad}example",
+        "203.0.\u{200b}113.5",
     ] {
         let mut facts = reminder("en", "2026-10-25T13:30:00Z".parse().unwrap(), "UTC");
         facts.name = Some(name.to_owned());

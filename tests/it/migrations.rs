@@ -139,7 +139,7 @@ const VERSIONS_OF_FUNCTIONS: &[(i32, &str)] = &[
     // 0.3.0
     (
         2,
-        "b74c72d20fac31900318184e0732ce6a277df3b461acc806c37c6faa8339eab4",
+        "a48cf0085632ee06f8d2c155cc71b2ad731d667d3fca87656d344650e8faaf14",
     ),
 ];
 

@@ -36,6 +36,21 @@ async fn record(app: &App, id: Uuid) -> Option<(String, Value)> {
     rows.first().map(|row| (row.get(0), row.get(1)))
 }
 
+/// The minutes of the next 24 hours in which reminders go out, by the preview.
+async fn previewed_sends(app: &App, from: DateTime<Utc>) -> Vec<DateTime<Utc>> {
+    let preview = ["preview", "--for", "24h", "--as-of", &from.to_rfc3339()];
+    let preview = app.call(&preview).await.summary();
+    let is_sent = |minute: &&Value| {
+        let rules = minute["reminders"].as_array().unwrap();
+        rules.iter().any(|rule| rule["send"] != 0)
+    };
+    let minutes = preview["minutes"].as_array().unwrap().iter();
+    minutes
+        .filter(is_sent)
+        .map(|minute| at(minute["at"].as_str().unwrap()))
+        .collect()
+}
+
 /// Asserts that a reminder is sent at `sent_at`, and not by the pass before.
 async fn assert_sent_at(app: &App, id: Uuid, sent_at: DateTime<Utc>) {
     app.run(sent_at - minutes(1)).await;
@@ -151,7 +166,7 @@ async fn a_reminder_without_a_moment_before_goes_out_at_its_own_time() {
 }
 
 #[tokio::test]
-async fn quiet_hours_that_have_begun_are_not_disturbed_by_a_booking() {
+async fn a_booking_made_within_quiet_hours_is_reminded_of_at_its_own_time() {
     let app = app_with_rule("24h").await;
     set_quiet_hours(&app, app.customer, "22:00", "07:00", "Europe/Vienna").await;
     // Booked, and another one moved, half an hour after they began; one was booked before.
@@ -163,6 +178,8 @@ async fn quiet_hours_that_have_begun_are_not_disturbed_by_a_booking() {
     let booked = app.booking("confirmed", start).await;
     let sql = "UPDATE bookings SET scheduled_at = $2 WHERE id = $1";
     app.sql(sql, &[&moved, &start]).await;
+    let sends = previewed_sends(&app, at("2026-03-01T21:31:00Z")).await;
+    assert_eq!(sends.last(), Some(&(start - hours(24))));
     app.run(at("2026-03-01T21:31:00Z")).await;
     assert_eq!(record(&app, before).await.unwrap().0, "completed");
     let its_own = start - hours(24);
@@ -176,13 +193,17 @@ async fn quiet_hours_that_have_begun_are_not_disturbed_by_a_booking() {
 }
 
 #[tokio::test]
-async fn quiet_hours_that_have_begun_are_not_disturbed_by_a_new_rule() {
+async fn a_rule_switched_on_within_quiet_hours_reminds_at_its_own_time() {
     let app = app_with_rule("1h").await;
     set_quiet_hours(&app, app.customer, "22:00", "07:00", "Europe/Vienna").await;
     let id = app.confirmed(at("2026-03-03T02:00:00Z")).await;
     app.set_clock(at("2026-03-01T21:30:00Z")).await;
     app.sql("UPDATE reminder_rules SET active = name = '24h'", &[])
         .await;
+    assert_eq!(
+        previewed_sends(&app, at("2026-03-01T21:31:00Z")).await,
+        [at("2026-03-02T02:00:00Z")]
+    );
     app.run(at("2026-03-01T21:31:00Z")).await;
     assert_sent_at(&app, id, at("2026-03-02T02:00:00Z")).await;
 }
@@ -294,19 +315,7 @@ async fn preview_and_timeline_say_when_a_moved_reminder_goes_out() {
     set_quiet_hours(&app, app.customer, "22:00", "07:00", "Europe/Vienna").await;
     let id = app.confirmed(at("2026-03-03T02:00:00Z")).await;
     app.run(noon()).await;
-    let preview = app
-        .call(&["preview", "--for", "24h", "--as-of", &noon().to_rfc3339()])
-        .await
-        .summary();
-    let minutes = preview["minutes"].as_array().unwrap();
-    let sends: Vec<_> = minutes
-        .iter()
-        .filter(|minute| {
-            let rules = minute["reminders"].as_array().unwrap();
-            rules.iter().any(|rule| rule["send"] != 0)
-        })
-        .map(|minute| at(minute["at"].as_str().unwrap()))
-        .collect();
+    let sends = previewed_sends(&app, noon()).await;
     assert_eq!(sends, [at("2026-03-01T21:00:00Z")]);
 
     let server = support(&mut app, noon()).await;

@@ -11,8 +11,9 @@ use base64::prelude::{BASE64_URL_SAFE_NO_PAD, Engine};
 use sha2::{Digest, Sha256};
 use uuid::Uuid;
 
-use crate::database::Result;
+use crate::database::{Result, Transaction};
 use crate::delivery::feed::{FeedEntry, read_feed};
+use crate::delivery::preparation::warn_of_wording;
 use crate::delivery::templates::read_templates;
 use crate::http::clock::read_clock;
 use crate::http::problem::method_not_allowed;
@@ -91,8 +92,7 @@ async fn read(public: &Public, visit: &Visit, person: Uuid) -> Result<Option<Con
         }
         let as_of = read_clock(&transaction, public.as_of).await?;
         let entries = read_feed(&transaction, person, as_of).await?;
-        let wording = Wording::of(read_templates(&transaction, false).await?);
-        Ok(Some((entries, wording)))
+        Ok(Some((entries, read_wording(&transaction).await?)))
     };
     let read = read().await;
     let _ = transaction.rollback().await;
@@ -102,6 +102,20 @@ async fn read(public: &Public, visit: &Visit, person: Uuid) -> Result<Option<Con
         wording,
         entries,
     }))
+}
+
+/// The owner's own wording. Where it cannot be read, the built-in texts, as in mails.
+async fn read_wording(transaction: &Transaction) -> Result<Wording> {
+    let limit = transaction.statement_timeout();
+    let read = async |transaction: &Transaction| read_templates(transaction, false).await;
+    match transaction.in_savepoint(limit, read).await {
+        Ok(texts) => Ok(Wording::of(texts)),
+        Err(error) if error.is_lost_connection() => Err(error),
+        Err(error) => {
+            warn_of_wording(&error.loggable());
+            Ok(Wording::default())
+        }
+    }
 }
 
 fn write(public: &Public, content: Content) -> std::result::Result<String, TextError> {
