@@ -1096,6 +1096,24 @@ async fn a_slow_view_is_a_warning_with_its_time() {
 }
 
 #[tokio::test]
+async fn several_rows_of_a_few_pages_of_a_large_table_are_a_warning() {
+    let app = migrated().await;
+    // The oldest bookings, in the first pages, have a row each.
+    app.sql_without_triggers(
+        "INSERT INTO bookings (customer_id, status, scheduled_at, duration_minutes, location)
+         SELECT (SELECT id FROM users LIMIT 1), 'completed', '2026-01-01', n, repeat('Ringstraße ', 40)
+           FROM generate_series(1, 5000) AS n;
+         ALTER VIEW booking_automation_contacts RENAME TO sound;
+         CREATE VIEW booking_automation_contacts AS
+            SELECT * FROM sound
+             UNION ALL
+            SELECT s.* FROM sound s JOIN bookings b ON b.id = s.booking_id WHERE b.duration_minutes > 500",
+    )
+    .await;
+    assert_warned(&app, "several rows for one audience and recipient of").await;
+}
+
+#[tokio::test]
 async fn several_rows_for_a_booking_and_audience_are_a_warning() {
     let app = migrated().await;
     for hour in 0..3 {

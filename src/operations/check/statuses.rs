@@ -15,7 +15,7 @@ const EXPIRED_STEP: &str = "03_status_expired";
 /// How long the sample may take.
 const SAMPLE_TIMEOUT: Duration = Duration::from_secs(1);
 /// About how many pages the sample has.
-const SAMPLE_PAGES: i64 = 1000;
+const SAMPLE_PAGES: f32 = 1000.0;
 /// How many unknown statuses are named.
 const NAMED: usize = 10;
 
@@ -104,13 +104,19 @@ pub(crate) async fn look_at_set_aside(transaction: &Transaction) -> Result<Vec<F
     )])
 }
 
-/// Which statuses in the data no rule knows, by a sample.
-pub(crate) async fn look_at_data(transaction: &Transaction) -> Result<Vec<Finding>> {
+/// Which percentage of the bookings' pages so many are.
+pub(super) async fn percent_of_pages(transaction: &Transaction, wanted: f32) -> Result<f32> {
     let pages = "SELECT pg_relation_size('public.bookings')
                         / current_setting('block_size')::bigint AS pages";
     let pages: i64 = transaction.query_one(pages, &[]).await?.get("pages");
     #[expect(clippy::cast_precision_loss, reason = "it is a percentage of pages")]
-    let percent = (100.0 * SAMPLE_PAGES as f32 / pages.max(1) as f32).min(100.0);
+    let percent = (100.0 * wanted / pages.max(1) as f32).min(100.0);
+    Ok(percent)
+}
+
+/// Which statuses in the data no rule knows, by a sample.
+pub(crate) async fn look_at_data(transaction: &Transaction) -> Result<Vec<Finding>> {
+    let percent = percent_of_pages(transaction, SAMPLE_PAGES).await?;
     let sample = async |transaction: &Transaction| {
         let parameters = [(&percent as _, Type::FLOAT4)];
         transaction

@@ -2,10 +2,13 @@
 
 use std::time::{Duration, Instant};
 
+use tokio_postgres::types::Type;
+
 use crate::database::schema::step_text;
 use crate::database::{BASE_TYPE, DatabaseError, Result, Transaction};
 use crate::operations::check::finding::{Finding, Topic};
 use crate::operations::check::functions::is_trusted_sql;
+use crate::operations::check::statuses::percent_of_pages;
 use crate::reminders::hidden_rows::find_hidden_rows;
 
 /// The columns that delivery reads.
@@ -24,6 +27,8 @@ const COLUMNS: [&str; 11] = [
 ];
 pub(crate) const VIEW_SAMPLE: &str = include_str!("view_sample.sql");
 pub(crate) const SEVERAL: &str = include_str!("view_several.sql");
+/// How many pages the sample is drawn from: so many that it is hardly ever empty.
+const SEVERAL_PAGES: f32 = 10.0;
 /// How long the sample may take.
 const SAMPLE_TIMEOUT: Duration = Duration::from_secs(1);
 /// A row of the view that takes longer than this makes each page of mails slow.
@@ -157,7 +162,9 @@ pub(crate) async fn look_at_sample(transaction: &Transaction) -> Result<Vec<Find
 /// Warns of rows that get no message: those beside another row for the same booking, audience and
 /// recipient, of which one is read. Warns of a view that has rows of guests alone, too.
 async fn look_for_several(transaction: &Transaction) -> Result<Vec<Finding>> {
-    let read = transaction.query_with_their_settings(SAMPLE_TIMEOUT, SEVERAL, &[]);
+    let percent = percent_of_pages(transaction, SEVERAL_PAGES).await?;
+    let parameters = [(&percent as _, Type::FLOAT4)];
+    let read = transaction.query_with_their_settings(SAMPLE_TIMEOUT, SEVERAL, &parameters);
     let rows = match read.await {
         Ok(rows) => rows,
         Err(error) if error.is_lost_connection() => return Err(error),
