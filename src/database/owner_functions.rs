@@ -34,7 +34,7 @@ pub(crate) fn function_oid_sql(name: &str) -> String {
 pub(crate) const IS_KNOWN: &str =
     "to_regclass('public.booking_automation_preferences') IS NOT NULL";
 
-/// What the function of this name does for the transactions of the program.
+/// The query of the function `booking_automation_latest_revision`.
 static LATEST_REVISION: LazyLock<&str> = LazyLock::new(|| {
     let function = include_str!("../../schema/functions/booking_automation_latest_revision.sql");
     let body = function.split_once(" ELSE ").map(|(_, rest)| rest);

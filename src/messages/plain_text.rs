@@ -93,7 +93,7 @@ fn links_at(text: &str) -> impl Iterator<Item = (usize, char)> {
     })
 }
 
-/// Whether a reader sees a character. Around the others, such as a soft hyphen, text is one word.
+/// Whether a reader sees a character. A word goes on beyond the others, such as a soft hyphen.
 fn is_visible(letter: &char) -> bool {
     !matches!(
         letter,

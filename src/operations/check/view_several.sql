@@ -1,6 +1,7 @@
--- Of a hundred bookings, from pages all over the table ($1 percent of them): for how many audiences several rows have the same recipient, of which one alone gets messages; and
--- for how many there are guests, and no first recipient. It runs with the settings of the user's database, as delivery's own
--- statement; so every operator, function and type is named with its schema.
+-- Of a hundred bookings, from pages all over the table ($1 percent of them): for how many audiences several rows have the
+-- same recipient, of which one alone gets messages; and for how many there are guests, and no first recipient. It runs with
+-- the settings of the user's database, as delivery's own statement; so every operator, function and type is named with its
+-- schema.
 SELECT pg_catalog.count(CASE WHEN found.rows OPERATOR(pg_catalog.>) 1 THEN 1 END) AS several,
        pg_catalog.count(CASE WHEN found.rows IS NOT NULL AND found.first OPERATOR(pg_catalog.=) 0 THEN 1 END) AS guests_alone,
        pg_catalog.count(found.rows) AS read
