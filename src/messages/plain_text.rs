@@ -71,8 +71,7 @@ pub(crate) fn without_links(text: &str) -> String {
 }
 
 /// The colons before two slashes, the `@` within a word, the dots within a word that have two
-/// letters behind them, as a domain's last one has, and those of an address of the Internet
-/// (`203.0.113.5`).
+/// letters behind them, as a domain's last one has, and those of an IP address (`203.0.113.5`).
 fn links_at(text: &str) -> impl Iterator<Item = (usize, char)> {
     let before = iter::once(' ').chain(text.chars().filter(is_visible));
     let marks = text.char_indices().filter(|(_, mark)| is_visible(mark));
