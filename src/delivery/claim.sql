@@ -92,7 +92,7 @@ WITH clock AS MATERIALIZED (
            least(greatest(b.duration_minutes, 0), 2147483647)::integer AS duration_minutes,
            CASE WHEN {is_digest} THEN candidate.last_start WHEN e.event_type = 'notification_sent' THEN b.scheduled_at ELSE e.starts_at END AS starts_at,
            notice.facts AS notice,
-           schedule.revision, t.told, {is_guest} AS is_guest, who.person_id, own.language, own.timezone,
+           schedule.revision, appointment.sequence, t.told, {is_guest} AS is_guest, who.person_id, own.language, own.timezone,
            e.event_type = 'reminder_sent' AND e.audience = 'customer' AND e.rule IN (SELECT name FROM asking) AS asks_attendance
       FROM candidate
       JOIN public.booking_automation_events e ON e.id = candidate.id
@@ -109,6 +109,17 @@ WITH clock AS MATERIALIZED (
            SELECT encode(sha256(a.address_hash || candidate.facts
                                 || convert_to(concat_ws(' ', extract(epoch FROM b.scheduled_at), b.duration_minutes), 'UTF8')), 'base64') AS told
            OFFSET 0) AS t
+     -- The version of the appointment in the recipient's calendar, an INTEGER of RFC 5545. It grows with each change of the
+     -- schedule, of what a message tells, and between REQUEST and CANCEL.
+     CROSS JOIN LATERAL (
+           SELECT CASE WHEN NOT {is_digest} THEN greatest(
+                       2 * schedule.revision::bigint + {is_cancellation:e}::integer,
+                       (SELECT {sequence:o} + CASE WHEN o.event_data ->> 'told' = t.told AND {is_cancellation:o} = {is_cancellation:e}
+                                                   THEN 0 ELSE 1 END
+                          FROM ({own_messages:o}) AS o
+                         WHERE o.audience = e.audience AND o.channel = e.channel AND {sequence:o} IS NOT NULL
+                         ORDER BY {sequence:o} DESC, o.seq DESC LIMIT 1)) END AS sequence
+           OFFSET 0) AS appointment
      -- The recipient, and what they have chosen.
      CROSS JOIN (SELECT NULL::text AS customer_id, NULL::text AS provider_id) AS absent
      CROSS JOIN LATERAL (
@@ -173,11 +184,12 @@ WITH clock AS MATERIALIZED (
                ELSE public.booking_automation_with_attempt(e.event_data, public.booking_automation_lost_attempt(e.attempts)) END, '{}')
                -- Stored before the request leaves. Attempts that tell different things have no digest.
                || jsonb_build_object('told', CASE WHEN e.attempts = 0 OR e.event_data ->> 'told' = s.told THEN s.told END)
+               || CASE WHEN s.sequence IS NULL THEN '{}' ELSE jsonb_build_object('sequence', s.sequence) END
                || CASE WHEN s.notice IS NULL THEN '{}' ELSE jsonb_build_object('notice', s.notice) END
       FROM due s, pace p
      WHERE e.id = s.id AND s.leaves AND e.status IN ('pending', 'sending') AND e.next_attempt_at IS NOT NULL
     RETURNING e.id, s.leader, e.booking_id, e.claim, e.attempts, e.rule, e.audience, e.starts_at, e.seq,
-              s.seconds_left, s.duration_minutes, s.revision, s.notice, s.is_guest, s.person_id, s.language, s.timezone,
+              s.seconds_left, s.duration_minutes, s.revision, s.sequence, s.notice, s.is_guest, s.person_id, s.language, s.timezone,
               s.asks_attendance
 ), {enqueue_guests}, paced AS (
     UPDATE public.booking_automation_channels c
@@ -193,7 +205,7 @@ SELECT extract(epoch FROM p.free_at - p.at)::float8 AS free_in, p.room::float8 A
        (SELECT count(*) FROM postponed) AS postponed,
        (SELECT coalesce(array_agg(id), '{}') FROM (SELECT id FROM ended UNION ALL SELECT id FROM settled) AS final) AS ended,
        claimed.id, claimed.leader, claimed.booking_id, claimed.claim, claimed.attempts, claimed.rule, claimed.audience, claimed.starts_at,
-       claimed.seconds_left, claimed.duration_minutes, claimed.revision, claimed.notice, claimed.is_guest, claimed.person_id,
+       claimed.seconds_left, claimed.duration_minutes, claimed.sequence, claimed.notice, claimed.is_guest, claimed.person_id,
        claimed.language, claimed.timezone, claimed.asks_attendance, p.as_of
   FROM pace p
   LEFT JOIN claimed ON true

@@ -36,6 +36,14 @@ const MAY_HAVE_ARRIVED: &str = "{alias}.attempts > 0
     AND ({alias}.status IN ('completed', 'sending')
     OR {alias}.error_message LIKE 'the lease ran out%'
          OR {alias}.event_data @> '{\"attempts\": [{\"outcome\": \"unknown\"}]}')";
+/// SQL of a boolean: the message `{alias}` tells of a cancellation.
+pub(crate) const IS_CANCELLATION: &str =
+    "(coalesce({alias}.event_data -> 'notice' ->> 'on_event', '') = 'cancelled')";
+/// SQL of a bigint: the version of the appointment that the message `{alias}` told of; NULL: none.
+/// The next one fits into an INTEGER of RFC 5545.
+pub(crate) const SEQUENCE: &str = "CASE jsonb_typeof({alias}.event_data -> 'sequence') WHEN 'number' \
+    THEN least(greatest(trunc(({alias}.event_data ->> 'sequence')::numeric), 0), \
+        2147483646)::bigint END";
 /// SQL of the end of the quiet hours that the moment of the claim lies in.
 const QUIET_UNTIL: &str = "upper(public.booking_automation_quiet_period(p.as_of, own.quiet_from, \
     own.quiet_until, own.timezone))";
@@ -137,6 +145,8 @@ pub(crate) fn claim_sql(liveness: Liveness, has_notices: bool) -> String {
         .replace("{digest_not_due}", not_due_sql(liveness));
     let per_alias = [
         ("may_have_arrived", MAY_HAVE_ARRIVED),
+        ("is_cancellation", IS_CANCELLATION),
+        ("sequence", SEQUENCE),
         ("mail", known(MAIL, "{alias}.id")),
         ("own_reminders", known(OWN_REMINDERS, ALL_REMINDERS)),
         ("own_messages", known(OWN_MESSAGES, ALL_MESSAGES)),
@@ -147,7 +157,7 @@ pub(crate) fn claim_sql(liveness: Liveness, has_notices: bool) -> String {
 }
 
 /// Replaces `{name:alias}` by the text with this alias.
-fn with_aliases(sql: &str, name: &str, text: &str) -> String {
+pub(crate) fn with_aliases(sql: &str, name: &str, text: &str) -> String {
     let hole = format!("{{{name}:");
     let mut parts = sql.split(hole.as_str());
     let first = parts.next().unwrap_or_default().to_owned();

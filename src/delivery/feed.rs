@@ -11,7 +11,7 @@ use uuid::Uuid;
 
 use crate::database::owner_functions::Liveness;
 use crate::database::{Result, Transaction, finite};
-use crate::delivery::claim_sql::CONTACTS;
+use crate::delivery::claim_sql::{CONTACTS, IS_CANCELLATION, SEQUENCE, with_aliases};
 use crate::delivery::guests::NO_GUESTS;
 use crate::delivery::recipients::contact_facts;
 use crate::delivery::recipients::{CONTACTS_TIMEOUT, contact_limits};
@@ -22,9 +22,11 @@ use crate::reminders::addresses::HAND_OVER;
 const LIMIT: i64 = 500;
 
 pub(crate) static FEED: LazyLock<String> = LazyLock::new(|| {
-    include_str!("feed.sql")
+    let sql = include_str!("feed.sql")
         .replace("{is_live}", Liveness::Known.condition())
-        .replace("{hand_over}", HAND_OVER)
+        .replace("{hand_over}", HAND_OVER);
+    let sql = with_aliases(&sql, "sequence", SEQUENCE);
+    with_aliases(&sql, "is_cancellation", IS_CANCELLATION)
 });
 
 /// A booking in a feed.
@@ -70,9 +72,7 @@ impl FeedEntry {
         Some(Self {
             facts: BookingFacts {
                 duration_minutes: booking.get("duration_minutes"),
-                revision: booking
-                    .get::<_, Option<i32>>("revision")
-                    .unwrap_or_default(),
+                sequence: booking.get("sequence"),
                 // The same at each visit, so that a feed changes only when a booking does.
                 told_at: finite(booking, "in_force_since").unwrap_or(starts_at),
                 ..contact_facts(contact, id, audience, starts_at)

@@ -33,4 +33,13 @@ WITH booking AS MATERIALIZED (
 ), handed_over AS MATERIALIZED (
     SELECT {hand_over} FROM (SELECT id, id AS booking_id, audience FROM booking) AS handed_over
 )
-SELECT booking.* FROM booking CROSS JOIN handed_over ORDER BY booking.starts_at, booking.id
+SELECT booking.*,
+       -- As in the latest mail, unless the schedule has changed since.
+       greatest(2 * booking.revision::bigint + booking.is_cancelled::integer,
+                (SELECT {sequence:e} + CASE {is_cancellation:e} WHEN booking.is_cancelled THEN 0 ELSE 1 END
+                   FROM public.booking_automation_events e
+                  WHERE e.booking_id = booking.id AND e.recipient = '' AND e.audience = booking.audience
+                    AND e.channel = 'email' AND {sequence:e} IS NOT NULL
+                  ORDER BY {sequence:e} DESC, e.seq DESC LIMIT 1)) AS sequence
+  FROM booking CROSS JOIN handed_over
+ ORDER BY booking.starts_at, booking.id

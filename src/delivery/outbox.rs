@@ -339,7 +339,7 @@ fn facts_of_booking(row: &Row, contact: &Row) -> BookingFacts {
         duration_minutes: row.get("duration_minutes"),
         timezone: own_or(row, contact, "timezone"),
         language: own_or(row, contact, "language"),
-        revision: row.get("revision"),
+        sequence: row.get::<_, Option<i64>>("sequence").unwrap_or_default(),
         told_at: row.get("as_of"),
         ..contact_facts(contact, booking_id, audience, row.get("starts_at"))
     }

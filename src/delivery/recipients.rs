@@ -89,7 +89,7 @@ pub(crate) fn contact_facts(
         reply_to: contact.get("reply_to"),
         preferences_link: None,
         attendance_link: None,
-        revision: 0,
+        sequence: 0,
         told_at: DateTime::UNIX_EPOCH,
     }
 }

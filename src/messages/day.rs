@@ -74,7 +74,8 @@ fn first_time(
     is_one_zone: bool,
 ) -> Result<String, TextError> {
     let first = zones.first().unwrap_or(&phrases.zones);
-    let write = match is_one_zone && zones.iter().all(|zones| zones.second.is_none()) {
+    let are_own = (zones.iter()).all(|zones| zones.second.is_none() || !zones.second_is_own);
+    let write = match is_one_zone && are_own {
         true => clock_time,
         false => clock_time_and_zone,
     };
@@ -108,7 +109,7 @@ fn list(
         let mut notes: Vec<_> = zone_name.into_iter().collect();
         if let Some(zone) = &zones.second {
             let when = time_of(phrases, date, booking, zone, ZoneName::WithTime)?;
-            notes.push(phrases.text("when-here", &[("when", when.into())])?);
+            notes.push(phrases.text(zones.text_of_second(), &[("when", when.into())])?);
         }
         listed(phrases, booking, time, notes)
     });

@@ -46,8 +46,8 @@ pub struct BookingFacts {
     pub place_timezone: Option<String>,
     /// Whom an answer goes to; `None`: the sender.
     pub reply_to: Option<String>,
-    /// How often its schedule changed.
-    pub revision: i32,
+    /// The version of the appointment, as calendars count.
+    pub sequence: i64,
     /// When the message was claimed.
     pub told_at: DateTime<Utc>,
     /// The recipient's page, where they choose which messages they get; `None`: there is none.

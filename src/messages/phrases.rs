@@ -160,12 +160,8 @@ impl<'a> Phrases<'a> {
         };
         let mut times = vec![time(&self.zones.first)?];
         if let Some(zone) = &self.zones.second {
-            let text = match self.zones.second_is_own {
-                true => "when-here",
-                false => "when-there",
-            };
             let when = time(zone)?;
-            times.push(self.text(text, &[("when", when.into())])?);
+            times.push(self.text(self.zones.text_of_second(), &[("when", when.into())])?);
         }
         Ok(times)
     }

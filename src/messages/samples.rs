@@ -74,7 +74,7 @@ pub fn sample_facts(audience: &str, language: &str) -> BookingFacts {
         meeting_link: None,
         is_online: false,
         place_timezone: Some("Europe/Vienna".to_owned()),
-        revision: 1,
+        sequence: 2,
         told_at: start() - TimeDelta::days(1),
         preferences_link: Some("https://links.example/p/sample".to_owned()),
         attendance_link: None,

@@ -57,6 +57,27 @@ impl Zones {
         }
     }
 
+    /// Of a booking in a list of that person's day: their zone, and that of the place or of the other
+    /// person.
+    pub(crate) fn of_listed(&self, booking: &BookingFacts) -> Self {
+        let first = self.first.clone();
+        let there = set_zone(booking.place_timezone.as_deref());
+        let at = booking.starts_at;
+        Self {
+            second: there.filter(|there| offset(there, at) != offset(&first, at)),
+            second_is_own: false,
+            first,
+        }
+    }
+
+    /// The text that says whose the time in the second zone is.
+    pub(crate) fn text_of_second(&self) -> &'static str {
+        match self.second_is_own {
+            true => "when-here",
+            false => "when-there",
+        }
+    }
+
     /// Whether the clocks of the place, or the recipient's, change between now and the start.
     pub(crate) fn clocks_change(&self, facts: &BookingFacts) -> bool {
         let now = TimeDelta::from_std(facts.starts_in)

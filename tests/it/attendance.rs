@@ -422,6 +422,25 @@ async fn keys_that_cannot_be_read_are_an_error_of_the_log_once() {
 }
 
 #[tokio::test]
+async fn a_page_is_about_its_own_booking_until_that_is_deleted() {
+    let app = asking().await;
+    app.sql("ALTER TABLE bookings ADD deleted_at timestamptz", &[])
+        .await;
+    let said = app.call(&["migrate"]).await;
+    assert!(said.success, "{}", said.stderr);
+    for days in [2, 3] {
+        app.confirmed(noon() + hours(24 * days)).await;
+    }
+    let (id, mail) = reminder(&app).await;
+    let server = serve(&app).await;
+    let page = get(&server, &attend_path(&mail)).await;
+    assert!(page.body.contains("Monday, March 2, 2026"), "{}", page.body);
+    let sql = "UPDATE bookings SET deleted_at = now() WHERE id = $1";
+    app.sql(sql, &[&id]).await;
+    assert_over(&app, &server, &mail, "deleted").await;
+}
+
+#[tokio::test]
 async fn a_link_is_for_its_own_page_alone() {
     let app = asking().await;
     let (_, mail) = reminder(&app).await;

@@ -155,11 +155,11 @@ async fn a_calendar_follows_a_booking_from_its_confirmation_to_its_cancellation(
             "REQUEST 2 20260303T120000Z 20260303T130000Z 20260301T120000Z",
             "REQUEST 4 20260302T140000Z 20260302T150000Z 20260301T120100Z",
             "REQUEST 4 20260302T140000Z 20260302T150000Z 20260301T140000Z",
-            "REQUEST 4 20260302T140000Z 20260302T153000Z 20260302T130000Z",
-            "CANCEL 5 20260302T140000Z 20260302T153000Z 20260302T130100Z",
+            "REQUEST 5 20260302T140000Z 20260302T153000Z 20260302T130000Z",
+            "CANCEL 6 20260302T140000Z 20260302T153000Z 20260302T130100Z",
             // The confirmation, and the reminder of the next hour.
-            "REQUEST 6 20260302T140000Z 20260302T153000Z 20260302T130200Z",
-            "REQUEST 6 20260302T140000Z 20260302T153000Z 20260302T130200Z",
+            "REQUEST 7 20260302T140000Z 20260302T153000Z 20260302T130200Z",
+            "REQUEST 7 20260302T140000Z 20260302T153000Z 20260302T130200Z",
         ]
     );
     for mail in &mails {
@@ -329,6 +329,36 @@ async fn a_retry_is_newer_and_has_the_same_sequence() {
     );
 }
 
+#[tokio::test]
+async fn every_change_that_a_mail_tells_of_has_a_higher_sequence() {
+    let app = with_rules(&["confirmed"]).await;
+    let rules = "UPDATE reminder_rules SET active = name IN ('24h', '1h')";
+    app.sql(rules, &[]).await;
+    let id = app.booking("confirmed", noon() + hours(48)).await;
+    app.run(noon()).await;
+    // Whatever other programs write there counts as no version.
+    let foreign = "INSERT INTO booking_automation_events (booking_id, event_type, rule, audience, channel, status, starts_at, revision, event_data)
+                   SELECT $1, 'reminder_sent', n::text, 'customer', 'email', 'skipped', now(), 0, jsonb_build_object('sequence', value)
+                     FROM unnest(ARRAY['\"9\"', '[]', 'null', '-1e400']::jsonb[]) WITH ORDINALITY AS o (value, n)";
+    app.sql(foreign, &[&id]).await;
+    app.sql("UPDATE bookings SET location = 'Opernring 2, Wien'", &[])
+        .await;
+    app.ses
+        .answer(|_| Answer::Error(429, "TooManyRequestsException", "slow down"));
+    app.run(noon() + hours(24)).await;
+    app.ses.answer(|_| Answer::Sent);
+    app.sql("UPDATE services SET title = 'Long massage'", &[])
+        .await;
+    app.make_claimable().await;
+    app.run(noon() + hours(25)).await;
+    // What the message before told is in doubt: its attempts differ.
+    app.run(noon() + hours(47)).await;
+    let told: Vec<_> = (app.ses.mails().iter())
+        .map(|mail| properties(&calendar(mail).text)["SEQUENCE"].clone())
+        .collect();
+    assert_eq!(told, ["2", "3", "4", "5"]);
+}
+
 /// The form of the mails, and what the request says beside them.
 async fn request_of(app: &mut App, settings: &[(&'static str, &str)]) -> Value {
     for (name, value) in settings {
@@ -452,7 +482,13 @@ fn invitations_match_their_snapshots() {
         .find(|kind| matches!(kind, Kind::Cancelled { .. }));
     let texts = [
         invitation(&Kind::Reminder, &place),
-        invitation(cancelled.unwrap(), &place),
+        invitation(
+            cancelled.unwrap(),
+            &BookingFacts {
+                sequence: 3,
+                ..place
+            },
+        ),
         invitation(&Kind::Confirmed, &online),
     ];
     insta::assert_snapshot!(texts.join("\n").replace("\r\n", "\n"));

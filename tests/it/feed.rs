@@ -127,6 +127,19 @@ async fn a_feed_has_a_persons_bookings_as_their_mails_have_them() {
         assert!(in_mail.contains(line) && feed.body.contains(line), "{line}");
     }
     assert!(in_mail.contains(&format!("UID:{moved}@booking-automation")));
+
+    // What a mail tells anew, and a cancellation that no mail tells of.
+    let rules = "UPDATE reminder_rules SET active = name IN ('24h', '1h')";
+    app.sql(rules, &[]).await;
+    let sql = "UPDATE bookings SET location = 'Opernring 2, Wien' WHERE id = $1";
+    app.sql(sql, &[&moved]).await;
+    app.run(noon() + hours(23)).await;
+    let path = feed_of(&server, app.customer).await;
+    let feed = fetch(&server, &path).await;
+    assert_eq!(in_short(&feed, &names)[0], "moved CONFIRMED 5");
+    status_at(&app, noon() + hours(23), moved, "cancelled").await;
+    let feed = fetch(&server, &path).await;
+    assert_eq!(in_short(&feed, &names)[0], "moved CANCELLED 6");
 }
 
 #[tokio::test]
@@ -203,6 +216,46 @@ async fn what_was_refunded_without_a_cancellation_is_cancelled() {
 }
 
 #[tokio::test]
+async fn what_is_cancelled_in_a_feed_is_cancelled_now_and_was_confirmed() {
+    let mut app = app_with_links().await;
+    let [reopened, reset] = [
+        app.booking("confirmed", noon() + hours(48)).await,
+        app.booking("confirmed", noon() + hours(49)).await,
+    ];
+    // It waits for a confirmation again, after a cancellation and before one.
+    for (id, status) in [
+        (reopened, "cancelled"),
+        (reopened, "pending"),
+        (reset, "pending"),
+        (reset, "cancelled"),
+    ] {
+        status_at(&app, noon() - minutes(5), id, status).await;
+    }
+    let server = serve(&mut app).await;
+    let feed = fetch(&server, &feed_of(&server, app.customer).await).await;
+    let names = [(reopened, "reopened"), (reset, "reset")];
+    assert_eq!(in_short(&feed, &names), ["reset CANCELLED 3"]);
+}
+
+#[tokio::test]
+async fn what_is_not_live_is_in_no_feed() {
+    let mut app = app_with_links().await;
+    app.sql("ALTER TABLE bookings ADD deleted_at timestamptz", &[])
+        .await;
+    let said = app.call(&["migrate"]).await;
+    assert!(said.success, "{}", said.stderr);
+    let [live, deleted] = [
+        app.booking("confirmed", noon() + hours(48)).await,
+        app.booking("confirmed", noon() + hours(49)).await,
+    ];
+    let sql = "UPDATE bookings SET deleted_at = now() WHERE id = $1";
+    app.sql(sql, &[&deleted]).await;
+    let server = serve(&mut app).await;
+    let feed = fetch(&server, &feed_of(&server, app.customer).await).await;
+    assert_eq!(in_short(&feed, &[(live, "live")]), ["live CONFIRMED 2"]);
+}
+
+#[tokio::test]
 async fn a_feed_has_the_language_and_the_wording_of_the_mails() {
     let mut app = app_with_links().await;
     let view = "DO $$ BEGIN
@@ -237,7 +290,7 @@ async fn many_past_bookings_leave_what_lies_ahead_in_the_feed() {
     let mut app = app_with_links().await;
     let sql = format!(
         "INSERT INTO bookings (customer_id, provider_id, service_id, status, scheduled_at)
-         SELECT '{}', '{}', '{}', 'completed', '{}'::timestamptz - n * interval '1 hour' FROM generate_series(1, 600) AS n",
+         SELECT '{}', '{}', '{}', 'completed', '{}'::timestamptz - n * interval '1 hour' FROM generate_series(1, 600) AS n ORDER BY md5(n::text)",
         app.customer,
         app.provider,
         app.service,

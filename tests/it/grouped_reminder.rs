@@ -123,6 +123,7 @@ fn each_time_names_its_zone_where_there_are_several() {
             "When: Monday, 4 May 2026",
             "10:00–11:00 (UTC−04:00): Massage with Petra",
             "Eastern Time",
+            "16:00–17:00 Central European Time (UTC+02:00), local time at the other end",
             "Join: https://meet.example/1",
             "Tue 5 May, 01:00 – Tue 5 May, 02:00 (UTC+09:00): Massage with Petra",
             "Japan Standard Time",
@@ -131,20 +132,30 @@ fn each_time_names_its_zone_where_there_are_several() {
             "14:00–15:00 (UTC−04:00): Massage with Petra",
             "Eastern Time",
             "Street 3",
-            "Time zone: America/New_York, Asia/Tokyo",
+            "Time zone: America/New_York, Europe/Vienna, Asia/Tokyo",
         ]
     );
 }
 
 #[test]
-fn online_bookings_are_in_the_recipients_zone_alone() {
+fn online_bookings_lead_with_the_recipients_time() {
     let mail = of(&[
         online(1, "2026-05-04T14:00:00Z"),
         online(2, "2026-05-04T16:00:00Z"),
     ]);
-    let said = lines(&mail).join("\n");
-    assert!(said.contains("\n10:00–11:00: Massage"), "{said}");
-    assert!(!said.contains("European"), "{said}");
+    assert_eq!(
+        lines(&mail),
+        [
+            "When: Monday, 4 May 2026 Eastern Time (UTC−04:00)",
+            "10:00–11:00: Massage with Petra",
+            "16:00–17:00 Central European Time (UTC+02:00), local time at the other end",
+            "Join: https://meet.example/1",
+            "12:00–13:00: Massage with Petra",
+            "18:00–19:00 Central European Time (UTC+02:00), local time at the other end",
+            "Join: https://meet.example/2",
+            "Time zone: America/New_York, Europe/Vienna",
+        ]
+    );
     assert!(mail.short.contains("; first: 10:00, "), "{}", mail.short);
     // Where their zone is not known, it is that of the other person.
     let unknown = |booking| BookingFacts {
@@ -160,6 +171,32 @@ fn online_bookings_are_in_the_recipients_zone_alone() {
         [
             "When: Monday, 4 May 2026 Central European Time (UTC+02:00)",
             "16:00–17:00: Massage with Petra"
+        ]
+    );
+}
+
+#[test]
+fn a_digest_has_the_time_of_the_place_beside_the_persons_own() {
+    let bookings = [
+        at_place(1, "2026-05-04T14:00:00Z", "Europe/Vienna"),
+        at_place(2, "2026-05-04T16:00:00Z", "America/New_York"),
+    ];
+    let day = DayFacts {
+        date: bookings[0].starts_at.date_naive(),
+        bookings: bookings.to_vec(),
+        others: 0,
+    };
+    let mail = written_as(&Kind::Digest(day), &bookings[0]);
+    assert_eq!(
+        lines(&mail),
+        [
+            "When: Monday, 4 May 2026 Eastern Time (UTC−04:00)",
+            "10:00–11:00: Massage with Petra",
+            "16:00–17:00 Central European Time (UTC+02:00), local time at the other end",
+            "Street 1",
+            "12:00–13:00: Massage with Petra",
+            "Street 2",
+            "Time zone: America/New_York, Europe/Vienna",
         ]
     );
 }
@@ -214,7 +251,7 @@ fn each_booking_has_its_own_links() {
         links.push(format!(
             "Your booking: https://studio.example/bookings/{id}"
         ));
-        let shown: Vec<_> = said.lines().skip(1).collect();
+        let shown: Vec<_> = said.lines().skip(2).collect();
         assert_eq!(shown, links, "{text}");
         for link in links {
             let (label, target) = link.split_once(": ").unwrap();

@@ -145,6 +145,13 @@ async fn a_rule_says_how_far_apart_they_may_be() {
         }
         assert_eq!(listed(&app), mails, "{within}");
     }
+    // Not even of those that are due at once.
+    let app = app_with_pages().await;
+    app.sql("UPDATE reminder_rules SET group_within = '0'", &[])
+        .await;
+    bookings_after(&app, [24, 24]).await;
+    app.run(noon()).await;
+    assert_eq!(listed(&app), [1, 1]);
     // A reminder close to the start leaves by itself.
     let app = app_with_pages().await;
     let sql = "UPDATE reminder_rules SET lead = '11 hours' WHERE name = '24h'";
@@ -157,6 +164,118 @@ async fn a_rule_says_how_far_apart_they_may_be() {
     bookings_after(&app, [11, 12]).await;
     app.run(noon()).await;
     assert_eq!(listed(&app), [1]);
+}
+
+#[tokio::test]
+async fn a_rule_of_the_other_audience_has_no_say() {
+    for (customers, providers, mails) in [("0", "12 hours", vec![1, 1]), ("12 hours", "0", vec![2])]
+    {
+        let app = app_with_pages().await;
+        let sql = "UPDATE reminder_rules SET group_within = $1::text::interval";
+        app.sql(sql, &[&customers]).await;
+        let sql = "INSERT INTO reminder_rules (name, audience, lead, active, group_within) VALUES ('24h', 'provider', '30 hours', false, $1::text::interval)";
+        app.sql(sql, &[&providers]).await;
+        bookings_after(&app, [24, 25]).await;
+        app.run(noon()).await;
+        app.run(noon() + hours(1)).await;
+        assert_eq!(listed(&app), mails);
+        // The lead is that of their own rule.
+        let leads = "SELECT DISTINCT (starts_at - scheduled_at)::text FROM booking_automation_events WHERE event_type = 'reminder_sent'";
+        assert_eq!(app.column(leads, &[]).await, ["1 day"]);
+    }
+}
+
+#[tokio::test]
+async fn other_decisions_about_a_booking_do_not_keep_it_out() {
+    for decision in [
+        "'48h', 'customer', 'email', 1",
+        "'24h', 'provider', 'email', 1",
+        "'24h', 'customer', 'sms', 1",
+        "'24h', 'customer', 'email', 0",
+    ] {
+        let app = app_with_pages().await;
+        let [_, second] = bookings_after(&app, [24, 25]).await;
+        let sql = format!(
+            "INSERT INTO booking_automation_events (booking_id, event_type, status, starts_at, rule, audience, channel, revision)
+             SELECT id, 'reminder_sent', 'skipped', scheduled_at, {decision} FROM bookings WHERE id = $1"
+        );
+        app.sql(&sql, &[&second]).await;
+        app.run(noon()).await;
+        assert_eq!(listed(&app), [2], "{decision}");
+    }
+}
+
+#[tokio::test]
+async fn a_booking_from_before_the_installation_joins() {
+    let app = app_with_pages().await;
+    let [_, second] = bookings_after(&app, [24, 25]).await;
+    let sql = "DELETE FROM booking_automation_state WHERE booking_id = $1";
+    app.sql(sql, &[&second]).await;
+    app.run(noon()).await;
+    assert_eq!(listed(&app), [2]);
+}
+
+#[tokio::test]
+async fn quiet_hours_of_others_or_at_another_time_keep_none_out() {
+    let app = app_with_pages().await;
+    let other = app
+        .person("Other", Some("other@customers.example"), "UTC")
+        .await;
+    let sql = "INSERT INTO booking_automation_preferences (person_id, quiet_from, quiet_until, timezone)
+               VALUES ($1::uuid::text, '22:00', '23:00', 'UTC'), ($2::uuid::text, '12:30', '20:00', 'UTC')";
+    app.sql(sql, &[&app.customer, &other]).await;
+    bookings_after(&app, [24, 25]).await;
+    app.run(noon()).await;
+    assert_eq!(listed(&app), [2]);
+}
+
+#[tokio::test]
+async fn what_became_due_before_its_rule_began_does_not_join() {
+    let app = app_with_pages().await;
+    let sql = "UPDATE reminder_rules SET effective_from = $1";
+    app.sql(sql, &[&(noon() - hours(1))]).await;
+    // In Vienna: March 2 at 02:00 and at 13:00.
+    let [before, _] = bookings_after(&app, [13, 24]).await;
+    app.run(noon()).await;
+    assert_eq!(listed(&app), [1]);
+    assert_eq!(app.reminders(before).await, [""; 0]);
+}
+
+#[tokio::test]
+async fn reminders_of_earlier_passes_and_of_others_stay_as_they_are() {
+    let app = app_with_pages().await;
+    let led = "SELECT count(*)::text FROM booking_automation_events WHERE led_by IS NOT NULL";
+    // It was tried by itself, and what becomes due two minutes later leaves by itself.
+    bookings_after(&app, [24]).await;
+    throttled_once(&app).await;
+    app.confirmed(noon() + hours(24) + minutes(2)).await;
+    app.make_claimable().await;
+    app.run(noon() + minutes(2)).await;
+    assert_eq!(listed(&app), [1, 1]);
+    assert_eq!(app.column(led, &[]).await, ["0"]);
+    // Two of another day: the second leaves with the first.
+    bookings_after(&app, [72, 73]).await;
+    app.run(noon() + hours(48)).await;
+    assert_eq!(app.column(led, &[]).await, ["1"]);
+}
+
+#[tokio::test]
+async fn reminders_of_nobody_in_particular_leave_one_by_one() {
+    let app = app_with_pages().await;
+    bookings_after(&app, [24, 24]).await;
+    app.db
+        .batch_execute(
+            "UPDATE bookings SET customer_id = NULL;
+             ALTER VIEW booking_automation_contacts RENAME TO theirs;
+             CREATE VIEW booking_automation_contacts AS
+             SELECT id AS booking_id, 'customer'::text AS audience, 'desk@customers.example'::text AS email, 'Desk'::text AS name,
+                    NULL::text AS timezone, NULL::text AS service, NULL::text AS with_name, location AS place, NULL::text AS meeting_link,
+                    false AS is_online, NULL::text AS place_timezone FROM bookings",
+        )
+        .await
+        .unwrap();
+    app.run(noon()).await;
+    assert_eq!(listed(&app), [1, 1]);
 }
 
 #[tokio::test]

@@ -227,7 +227,7 @@ pub fn reminder(language: &str, starts_at: DateTime<Utc>, timezone: &str) -> Boo
         is_online: false,
         place_timezone: Some("Europe/Vienna".to_owned()),
         reply_to: None,
-        revision: 1,
+        sequence: 2,
         told_at: starts_at - chrono::TimeDelta::minutes(65),
         preferences_link: None,
         attendance_link: None,

@@ -92,7 +92,7 @@ impl Appointment {
         Ok(Some(Self {
             method,
             booking_id: facts.booking_id,
-            sequence: sequence(facts.revision, method),
+            sequence: facts.sequence,
             told_at,
             starts_at,
             ends_at: ends_at(facts.starts_at, facts.duration_minutes).and_then(utc),
@@ -189,12 +189,6 @@ pub fn feed(name: &str, organizer: &Address, appointments: &[Appointment]) -> St
 /// alone may be the UID of an appointment that another program of the owner makes.
 fn uid(booking_id: Uuid) -> String {
     format!("{booking_id}@booking-automation")
-}
-
-/// Grows with each change of the schedule, and with a cancellation. A booking that is confirmed
-/// again has the next revision, and a higher sequence than its cancellation.
-fn sequence(revision: i32, method: Method) -> i64 {
-    2 * i64::from(revision) + i64::from(method == Method::Cancel)
 }
 
 /// When, in words and with the zones' names, and the links.

@@ -12,8 +12,11 @@ const TEXTS: DayTexts = DayTexts {
     short: "digest-short",
 };
 
-/// All times are of the person's zone, whose day it is.
+/// Each time is of the person's zone, whose day it is, and of the place's or the other person's where
+/// that differs.
 pub(super) fn draft(phrases: &Phrases<'_>, day: &DayFacts) -> Result<Draft, TextError> {
-    let zones = vec![phrases.zones.clone(); day.bookings.len()];
+    let zones: Vec<_> = (day.bookings.iter())
+        .map(|booking| phrases.zones.of_listed(booking))
+        .collect();
     day::draft(phrases, day, day.date, &zones, TEXTS)
 }

@@ -42,18 +42,9 @@ pub(crate) fn day_of(booking: &BookingFacts) -> NaiveDate {
     local_day(booking.starts_at, &zones.first)
 }
 
-/// The zones of a booking, for a recipient in this zone: of one at a place, also the recipient's
-/// own; of one online, only that.
+/// The zones of a booking, for a recipient in this zone.
 fn zones_of(timezone: Option<&str>, booking: &BookingFacts) -> Zones {
     let is_at_place = !booking.is_online && one_line(booking.place.as_deref()).is_some();
-    let zones = Zones::between(
-        timezone,
-        booking.place_timezone.as_deref(),
-        booking.starts_at,
-        is_at_place,
-    );
-    Zones {
-        second: zones.second.filter(|_| is_at_place),
-        ..zones
-    }
+    let there = booking.place_timezone.as_deref();
+    Zones::between(timezone, there, booking.starts_at, is_at_place)
 }
