@@ -41,9 +41,9 @@ pub(crate) const IS_CANCELLATION: &str =
     "(coalesce({alias}.event_data -> 'notice' ->> 'on_event', '') = 'cancelled')";
 /// SQL of a bigint: the version of the appointment that the message `{alias}` told of; NULL: none.
 /// The next one fits into an INTEGER of RFC 5545.
-pub(crate) const SEQUENCE: &str = "CASE jsonb_typeof({alias}.event_data -> 'sequence') WHEN 'number' \
-    THEN least(greatest(trunc(({alias}.event_data ->> 'sequence')::numeric), 0), \
-        2147483646)::bigint END";
+pub(crate) const SEQUENCE: &str = "CASE jsonb_typeof({alias}.event_data -> 'sequence') \
+    WHEN 'number' THEN least(greatest(trunc(({alias}.event_data ->> 'sequence')::numeric), 0), \
+    2147483646)::bigint END";
 /// SQL of the end of the quiet hours that the moment of the claim lies in.
 const QUIET_UNTIL: &str = "upper(public.booking_automation_quiet_period(p.as_of, own.quiet_from, \
     own.quiet_until, own.timezone))";
