@@ -50,6 +50,25 @@ pub(crate) fn not_due_sql(liveness: Liveness) -> &'static str {
     }
 }
 
+/// SQL of a boolean: the person may have got a digest after the message `told` and before the
+/// present schedule of the booking, which did not say the same.
+pub(crate) fn digest_between_sql(liveness: Liveness) -> &'static str {
+    match liveness {
+        Liveness::Known | Liveness::Singly => {
+            "EXISTS (
+                SELECT FROM public.booking_automation_events digest
+                 WHERE digest.person_id = CASE
+                           WHEN who.person_id ~* '^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$'
+                           THEN who.person_id::uuid END
+                   AND digest.local_day IS NOT NULL AND {may_have_arrived:digest}
+                   AND digest.audience = e.audience AND digest.channel = e.channel
+                   AND coalesce(digest.executed_at, digest.scheduled_at) > told.executed_at
+                   AND coalesce(digest.executed_at, digest.scheduled_at) < s.in_force_since)"
+        }
+        Liveness::Unknown => "false",
+    }
+}
+
 /// The day of a digest, as it is now.
 #[derive(Debug)]
 pub(crate) struct DigestFacts {

@@ -57,7 +57,7 @@ impl Zones {
         }
     }
 
-    /// Of a booking in a list of that person's day: their zone, and that of the place or of the other
+    /// Of a booking in a list of that person's day: theirs, and that of the place or of the other
     /// person.
     pub(crate) fn of_listed(&self, booking: &BookingFacts) -> Self {
         let first = self.first.clone();

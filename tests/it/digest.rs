@@ -7,6 +7,7 @@ use uuid::Uuid;
 use crate::app::{App, hours, minutes, noon};
 use crate::feedback::ses_event;
 use crate::languages::plain_spaces;
+use crate::notices::set_start;
 use crate::runtime_api::Instance;
 use crate::ses::Answer;
 use crate::status::{ask, support};
@@ -785,6 +786,41 @@ async fn without_an_address_it_is_on_record() {
         digests(&app).await,
         ["Petra Provider 2026-03-02 skipped no_address"]
     );
+}
+
+/// Otherwise the digest would be the last that they heard.
+#[tokio::test]
+async fn a_reminder_repeats_what_a_digest_has_told_differently() {
+    for (back, last) in [
+        // Moved away before the digest, and back after it.
+        (noon() + minutes(5), "24h completed"),
+        // The digest told that it was moved back.
+        (noon() - minutes(5), "24h skipped already_told"),
+    ] {
+        let app = with_digest("customer", 13).await;
+        for change in ["active = (name = '24h')", "effective_from = '-infinity'"] {
+            let sql = format!("UPDATE reminder_rules SET {change}");
+            app.sql(&sql, &[]).await;
+        }
+        let start = noon() + hours(23);
+        let id = app.confirmed(start).await;
+        app.run(start - hours(24)).await;
+        let mut moments = [noon(), noon() - minutes(10), back];
+        moments.sort_unstable();
+        for at in moments {
+            if at == noon() {
+                app.run(noon()).await;
+                continue;
+            }
+            app.set_clock(at).await;
+            let later = if at == back { hours(0) } else { hours(2) };
+            set_start(&app, id, start + later).await;
+        }
+        app.run(noon() + minutes(6)).await;
+        let told = app.reminders(id).await;
+        assert_eq!(told.last().map(String::as_str), Some(last));
+        assert_eq!(digests(&app).await, ["Carla Customer 2026-03-02 completed"]);
+    }
 }
 
 #[tokio::test]
