@@ -126,10 +126,10 @@ WITH clock AS MATERIALIZED (
      CROSS JOIN LATERAL (
            -- Columns that bookings may lack. Where it has them, the names mean its own.
            -- A guest is no other than the view says.
-           SELECT coalesce(candidate.person_id, {own_person},
-                           CASE WHEN {is_guest} THEN NULL
-                                WHEN e.audience = 'customer' THEN customer_id::text ELSE provider_id::text END) AS person_id
-             FROM (SELECT b.*) AS booking
+           SELECT coalesce(candidate.person_id, {own_person}, CASE WHEN NOT {is_guest} THEN booking.referred_id END) AS person_id,
+                  booking.referred_id
+             FROM (SELECT CASE WHEN e.audience = 'customer' THEN customer_id::text ELSE provider_id::text END AS referred_id
+                     FROM (SELECT b.*) AS booking) AS booking
            OFFSET 0) AS who
      CROSS JOIN LATERAL ({preferences}) AS own
       LEFT JOIN LATERAL ({notice}) AS notice ON true

@@ -50,20 +50,29 @@ pub(crate) fn not_due_sql(liveness: Liveness) -> &'static str {
     }
 }
 
-/// SQL of a boolean: the person may have got a digest after the message `told` and before the
-/// present schedule of the booking, which did not say the same.
+/// SQL of a boolean: since the message `told`, the person may have got a digest that told of the
+/// booking as it was between two changes. One that was due after the booking got its present
+/// schedule did not. Digests have the person's id as in digest_people.sql, and list no guests'
+/// bookings.
 pub(crate) fn digest_between_sql(liveness: Liveness) -> &'static str {
     match liveness {
         Liveness::Known | Liveness::Singly => {
-            "EXISTS (
+            "e.recipient = '' AND EXISTS (
                 SELECT FROM public.booking_automation_events digest
                  WHERE digest.person_id = CASE
                            WHEN who.person_id ~* '^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$'
-                           THEN who.person_id::uuid END
+                           THEN who.person_id::uuid
+                           WHEN who.referred_id ~* '^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$'
+                           THEN who.referred_id::uuid END
                    AND digest.local_day IS NOT NULL AND {may_have_arrived:digest}
                    AND digest.audience = e.audience AND digest.channel = e.channel
-                   AND coalesce(digest.executed_at, digest.scheduled_at) > told.executed_at
-                   AND coalesce(digest.executed_at, digest.scheduled_at) < s.in_force_since)"
+                   AND digest.scheduled_at < s.in_force_since
+                   AND EXISTS (
+                       SELECT FROM public.booking_automation_events change
+                        WHERE change.booking_id = e.booking_id AND change.seq > told.seq
+                          AND change.event_type IN ('rescheduled', 'status_update')
+                          AND (digest.executed_at IS NULL
+                               OR change.executed_at < digest.executed_at)))"
         }
         Liveness::Unknown => "false",
     }

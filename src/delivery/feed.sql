@@ -36,7 +36,7 @@ WITH booking AS MATERIALIZED (
 SELECT booking.*,
        -- As in the latest mail, unless the schedule has changed since.
        greatest(2 * booking.revision::bigint + booking.is_cancelled::integer,
-                (SELECT {sequence:e} + CASE {is_cancellation:e} WHEN booking.is_cancelled THEN 0 ELSE 1 END
+                (SELECT {sequence:e} + CASE WHEN {is_cancellation:e} = booking.is_cancelled AND e.starts_at = booking.starts_at THEN 0 ELSE 1 END
                    FROM public.booking_automation_events e
                   WHERE e.booking_id = booking.id AND e.recipient = '' AND e.audience = booking.audience
                     AND e.channel = 'email' AND {sequence:e} IS NOT NULL

@@ -109,7 +109,11 @@ fn list(
         let mut notes: Vec<_> = zone_name.into_iter().collect();
         if let Some(zone) = &zones.second {
             let when = time_of(phrases, date, booking, zone, ZoneName::WithTime)?;
-            notes.push(phrases.text(zones.text_of_second(), &[("when", when.into())])?);
+            notes.push(match phrases.kind {
+                // Of the place or of the provider, who may be the recipient: the zone has its name.
+                KindName::Digest => when,
+                _ => phrases.text(zones.text_of_second(), &[("when", when.into())])?,
+            });
         }
         listed(phrases, booking, time, notes)
     });

@@ -57,8 +57,7 @@ impl Zones {
         }
     }
 
-    /// Of a booking in a list of that person's day: theirs, and that of the place or of the other
-    /// person.
+    /// Of a booking in a digest of that person: theirs, and that of the place or of the provider.
     pub(crate) fn of_listed(&self, booking: &BookingFacts) -> Self {
         let first = self.first.clone();
         let there = set_zone(booking.place_timezone.as_deref());

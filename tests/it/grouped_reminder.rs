@@ -192,7 +192,7 @@ fn a_digest_has_the_time_of_the_place_beside_the_persons_own() {
         [
             "When: Monday, 4 May 2026 Eastern Time (UTC−04:00)",
             "10:00–11:00: Massage with Petra",
-            "16:00–17:00 Central European Time (UTC+02:00), local time at the other end",
+            "16:00–17:00 Central European Time (UTC+02:00)",
             "Street 1",
             "12:00–13:00: Massage with Petra",
             "Street 2",

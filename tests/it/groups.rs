@@ -171,17 +171,17 @@ async fn a_rule_of_the_other_audience_has_no_say() {
     for (customers, providers, mails) in [("0", "12 hours", vec![1, 1]), ("12 hours", "0", vec![2])]
     {
         let app = app_with_pages().await;
-        let sql = "UPDATE reminder_rules SET group_within = $1::text::interval";
-        app.sql(sql, &[&customers]).await;
         let sql = "INSERT INTO reminder_rules (name, audience, lead, active, group_within) VALUES ('24h', 'provider', '30 hours', false, $1::text::interval)";
         app.sql(sql, &[&providers]).await;
+        let sql = "UPDATE reminder_rules SET group_within = $1::text::interval WHERE audience = 'customer'";
+        app.sql(sql, &[&customers]).await;
         bookings_after(&app, [24, 25]).await;
         app.run(noon()).await;
         app.run(noon() + hours(1)).await;
         assert_eq!(listed(&app), mails);
-        // The lead is that of their own rule.
-        let leads = "SELECT DISTINCT (starts_at - scheduled_at)::text FROM booking_automation_events WHERE event_type = 'reminder_sent'";
-        assert_eq!(app.column(leads, &[]).await, ["1 day"]);
+        // There are none to providers, and the lead is that of the customers' rule.
+        let rows = "SELECT concat_ws(' ', audience, starts_at - scheduled_at) FROM booking_automation_events WHERE event_type = 'reminder_sent'";
+        assert_eq!(app.column(rows, &[]).await, ["customer 1 day"; 2]);
     }
 }
 

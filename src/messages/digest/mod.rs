@@ -12,8 +12,8 @@ const TEXTS: DayTexts = DayTexts {
     short: "digest-short",
 };
 
-/// Each time is of the person's zone, whose day it is; beside it that of the place or of the other
-/// person, where it differs.
+/// Each time is of the person's zone, whose day it is; beside it that of the place or of the
+/// provider, where it differs.
 pub(super) fn draft(phrases: &Phrases<'_>, day: &DayFacts) -> Result<Draft, TextError> {
     let zones: Vec<_> = (day.bookings.iter())
         .map(|booking| phrases.zones.of_listed(booking))
