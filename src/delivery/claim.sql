@@ -115,11 +115,11 @@ WITH clock AS MATERIALIZED (
      CROSS JOIN LATERAL (
            SELECT CASE WHEN NOT {is_digest} THEN greatest(
                        2 * schedule.revision::bigint + {is_cancellation:e}::integer,
-                       (SELECT {sequence:o} + CASE WHEN o.event_data ->> 'told' = t.told AND {is_cancellation:o} = {is_cancellation:e}
+                       (SELECT {sequence:version} + CASE WHEN version.event_data ->> 'told' = t.told AND {is_cancellation:version} = {is_cancellation:e}
                                                    THEN 0 ELSE 1 END
-                          FROM ({own_messages:o}) AS o
-                         WHERE o.audience = e.audience AND o.channel = e.channel AND {sequence:o} IS NOT NULL
-                         ORDER BY {sequence:o} DESC, o.seq DESC LIMIT 1)) END AS sequence
+                          FROM ({own_messages:version}) AS version
+                         WHERE version.audience = e.audience AND version.channel = e.channel AND {sequence:version} IS NOT NULL
+                         ORDER BY {sequence:version} DESC, version.seq DESC LIMIT 1)) END AS sequence
            OFFSET 0) AS appointment
      -- The recipient, and what they have chosen.
      CROSS JOIN (SELECT NULL::text AS customer_id, NULL::text AS provider_id) AS absent

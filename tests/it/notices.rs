@@ -414,12 +414,7 @@ async fn a_rule_that_was_switched_off_sends_nothing_more() {
 /// Cancels so many bookings in one statement.
 async fn cancel_many(app: &App, count: i32) {
     app.set_clock(noon() - hours(1000)).await;
-    app.sql(
-        "INSERT INTO bookings (customer_id, provider_id, service_id, status, scheduled_at, duration_minutes)
-         SELECT $1, $2, $3, 'confirmed', $4, 60 FROM generate_series(1, $5::int)",
-        &[&app.customer, &app.provider, &app.service, &(noon() + hours(48)), &count],
-    )
-    .await;
+    confirm_many(app, count).await;
     app.set_clock(noon()).await;
     app.sql(
         "UPDATE bookings SET status = 'cancelled' WHERE status = 'confirmed'",
@@ -467,18 +462,73 @@ async fn a_hundred_changes_in_one_transaction_are_told_and_more_are_held() {
 async fn more_than_a_hundred_bookings_that_are_inserted_as_confirmed_are_held() {
     let app = with_rules(&["confirmed"]).await;
     for (count, told) in [(100, 100), (101, 100)] {
-        app.sql(
-            "INSERT INTO bookings (customer_id, provider_id, service_id, status, scheduled_at, duration_minutes)
-             SELECT $1, $2, $3, 'confirmed', $4, 60 FROM generate_series(1, $5::int)",
-            &[&app.customer, &app.provider, &app.service, &(noon() + hours(48)), &count],
-        )
-        .await;
+        confirm_many(&app, count).await;
         app.run(noon()).await;
         assert_eq!(
             outcomes(&app).await,
             [format!("confirmed completed {told}")]
         );
     }
+    assert_eq!(queued(&app).await, 101);
+}
+
+/// Creates so many confirmed bookings in one statement.
+async fn confirm_many(app: &App, count: i32) {
+    app.sql(
+        "INSERT INTO bookings (customer_id, provider_id, service_id, status, scheduled_at, duration_minutes)
+         SELECT $1, $2, $3, 'confirmed', $4, 60 FROM generate_series(1, $5::int)",
+        &[&app.customer, &app.provider, &app.service, &(noon() + hours(48)), &count],
+    )
+    .await;
+}
+
+#[tokio::test]
+async fn each_transaction_event_rule_and_audience_has_a_hundred_of_its_own() {
+    let app = with_rules(&["confirmed", "cancelled"]).await;
+    app.set_clock(noon() - hours(24)).await;
+    app.db
+        .batch_execute(
+            "UPDATE booking_automation_notice_rules SET active = true WHERE name = 'confirmed';
+             INSERT INTO booking_automation_notice_rules (name, on_event, delay, audience, active)
+             VALUES ('also', 'confirmed', '0', 'customer', true)",
+        )
+        .await
+        .unwrap();
+    app.set_clock(noon() - hours(1000)).await;
+    confirm_many(&app, 60).await;
+    app.set_clock(noon()).await;
+    app.db.batch_execute("BEGIN").await.unwrap();
+    app.sql("UPDATE bookings SET status = 'cancelled'", &[])
+        .await;
+    confirm_many(&app, 60).await;
+    app.db.batch_execute("COMMIT").await.unwrap();
+    confirm_many(&app, 60).await;
+    app.run(noon()).await;
+    assert_eq!(
+        outcomes(&app).await,
+        [
+            "also completed 120",
+            "cancelled completed 60",
+            "confirmed completed 240"
+        ]
+    );
+}
+
+#[tokio::test]
+async fn an_import_holds_nothing_else() {
+    let app = with_rules(&["confirmed", "cancelled"]).await;
+    app.set_clock(noon() - hours(1000)).await;
+    confirm_many(&app, 5).await;
+    app.set_clock(noon()).await;
+    app.db.batch_execute("BEGIN").await.unwrap();
+    app.sql("UPDATE bookings SET status = 'cancelled'", &[])
+        .await;
+    confirm_many(&app, 101).await;
+    app.db.batch_execute("COMMIT").await.unwrap();
+    confirm_many(&app, 5).await;
+    app.run(noon()).await;
+    let told = ["cancelled completed 5", "confirmed completed 5"];
+    assert_eq!(outcomes(&app).await, told);
     assert_eq!(queued(&app).await, 101);
 }
 
@@ -770,6 +820,24 @@ async fn a_release_hours_later_is_sent() {
     decide(&server, &held(&server).await[0], "release", "one").await;
     app.run(later + hours(2)).await;
     assert_eq!(outcomes(&app).await, ["cancelled completed 101"]);
+}
+
+#[tokio::test]
+async fn a_decision_is_about_one_transaction() {
+    let mut app = with_rules(&["cancelled"]).await;
+    for _ in 0..2 {
+        cancel_many(&app, 130).await;
+    }
+    app.run(noon()).await;
+    // As if a pass had held only a part.
+    let part = "UPDATE booking_automation_notices SET held_since = NULL WHERE seq % 2 = 0";
+    assert_eq!(app.sql(part, &[]).await, 130);
+    let server = support(&mut app, noon()).await;
+    let dropped = decide(&server, &held(&server).await[0], "drop", "one").await;
+    assert_eq!(dropped.json()["notices"], 130);
+    app.run(noon()).await;
+    assert_eq!(outcomes(&app).await, ["cancelled skipped dropped 130"]);
+    assert_eq!(queued(&app).await, 130);
 }
 
 #[tokio::test]
