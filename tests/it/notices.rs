@@ -825,19 +825,25 @@ async fn a_release_hours_later_is_sent() {
 #[tokio::test]
 async fn a_decision_is_about_one_transaction() {
     let mut app = with_rules(&["cancelled"]).await;
+    app.set_clock(noon() - hours(24)).await;
+    let later =
+        "INSERT INTO booking_automation_notice_rules (name, on_event, delay, audience, active)
+                 VALUES ('later', 'cancelled', '2 hours', 'customer', true)";
+    app.sql(later, &[]).await;
     for _ in 0..2 {
         cancel_many(&app, 130).await;
     }
     app.run(noon()).await;
     // As if a pass had held only a part.
-    let part = "UPDATE booking_automation_notices SET held_since = NULL WHERE seq % 2 = 0";
-    assert_eq!(app.sql(part, &[]).await, 130);
+    let part = "UPDATE booking_automation_notices SET held_since = NULL WHERE rule = 'cancelled' AND seq / 2 % 2 = 0";
+    assert!(app.sql(part, &[]).await > 100);
     let server = support(&mut app, noon()).await;
     let dropped = decide(&server, &held(&server).await[0], "drop", "one").await;
     assert_eq!(dropped.json()["notices"], 130);
     app.run(noon()).await;
     assert_eq!(outcomes(&app).await, ["cancelled skipped dropped 130"]);
-    assert_eq!(queued(&app).await, 130);
+    // Those of the other transaction, and of a rule whose notices are not due yet.
+    assert_eq!(queued(&app).await, 130 + 260);
 }
 
 #[tokio::test]
@@ -1202,6 +1208,62 @@ async fn a_notice_that_waited_for_its_turn_is_not_too_old() {
     other.batch_execute("COMMIT").await.unwrap();
     app.run(noon() + hours(2)).await;
     assert_eq!(notices(&app, id).await, ["cancelled completed"]);
+}
+
+#[tokio::test]
+async fn only_a_pass_within_the_hour_after_its_time_let_a_notice_wait() {
+    let app = with_rules(&["cancelled"]).await;
+    let id = app.confirmed(noon() + hours(48)).await;
+    set_status(&app, id, "cancelled").await;
+    for (outcome, minute) in [("failed", 30), ("completed", -1), ("completed", 61)] {
+        let sql = "INSERT INTO automation_runs (id, trigger, as_of, outcome) VALUES (gen_random_uuid(), 'cli', $1, $2)";
+        app.sql(sql, &[&(noon() + minutes(minute)), &outcome]).await;
+    }
+    app.run(noon() + minutes(62)).await;
+    assert_eq!(notices(&app, id).await, ["cancelled skipped too_old"]);
+}
+
+#[tokio::test]
+async fn a_notice_about_a_booking_that_is_gone_is_skipped() {
+    let app = with_rules(&["cancelled"]).await;
+    let id = app.confirmed(noon() + hours(48)).await;
+    set_status(&app, id, "cancelled").await;
+    app.sql("DELETE FROM bookings", &[]).await;
+    let summary = app.run(noon()).await;
+    let reminders = &summary["reminders"];
+    assert_eq!(
+        (&reminders["due"], &reminders["skipped"]),
+        (&json!(1), &json!(1)),
+        "{summary}"
+    );
+    assert_eq!(notices(&app, id).await, ["cancelled skipped deleted"]);
+    assert_eq!(queued(&app).await, 0);
+    let decided = "SELECT (executed_at = $1)::text FROM booking_automation_events WHERE event_type = 'notification_sent'";
+    assert_eq!(app.column(decided, &[&noon()]).await, ["true"]);
+}
+
+#[tokio::test]
+async fn a_notice_has_the_schedule_of_its_booking() {
+    let app = with_rules(&["confirmed"]).await;
+    app.booking("confirmed", noon() + hours(48)).await;
+    let moved = app.booking("confirmed", noon() + hours(50)).await;
+    set_start(&app, moved, noon() + hours(49)).await;
+    app.run(noon()).await;
+    let revisions = "SELECT revision::text FROM booking_automation_events WHERE event_type = 'notification_sent' ORDER BY seq";
+    assert_eq!(app.column(revisions, &[]).await, ["1", "2"]);
+}
+
+#[tokio::test]
+async fn a_notice_waits_three_minutes_for_a_confirmation() {
+    let app = with_rules(&["rescheduled"]).await;
+    let id = app.confirmed(noon()).await;
+    // The program of the owner started it, so no pass takes it back.
+    set_status(&app, id, "in_progress").await;
+    set_start(&app, id, noon() + hours(48)).await;
+    app.run(noon() + minutes(2)).await;
+    assert_eq!(queued(&app).await, 1);
+    app.run(noon() + minutes(3)).await;
+    assert_eq!(notices(&app, id).await, ["rescheduled skipped started"]);
 }
 
 #[tokio::test]
