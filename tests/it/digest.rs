@@ -493,12 +493,21 @@ async fn erasing_a_person_erases_their_digests_and_sends_no_second_one() {
     let server = support(&mut app, seven() + minutes(2)).await;
     let path = format!("/people/{}/messages", app.provider);
     let answer = ask(&server, "DELETE", &path, &[], b"").await.json();
-    assert_eq!(answer["messages"], 1, "{answer}");
-    assert_eq!(answer["remaining"], 0, "{answer}");
+    for (member, count) in [
+        ("messages", 1),
+        ("not_sent", 0),
+        ("under_way", 0),
+        ("remaining", 0),
+    ] {
+        assert_eq!(answer[member], count, "{answer}");
+    }
     let left = "SELECT concat_ws(' ', event_data, message_id) FROM booking_automation_events WHERE person_id IS NOT NULL";
     assert_eq!(app.column(left, &[]).await, ["{\"forgotten\": true}"]);
     let erased = "SELECT events::text FROM booking_automation_erasures WHERE kind = 'person'";
     assert_eq!(app.column(erased, &[]).await, ["1"]);
+    // What is erased is not erased again.
+    let answer = ask(&server, "DELETE", &path, &[], b"").await.json();
+    assert_eq!(answer["messages"], 0, "{answer}");
     app.sql("DELETE FROM booking_automation_digest_state", &[])
         .await;
     app.run(seven() + minutes(10)).await;

@@ -1,6 +1,7 @@
 //! The feed of a person's bookings, which calendars fetch again and again.
 
 use serde_json::{Value, json};
+use tokio_postgres::types::ToSql;
 use uuid::Uuid;
 
 use crate::app::{App, hours, minutes, noon};
@@ -87,17 +88,33 @@ async fn a_feed_has_a_persons_bookings_as_their_mails_have_them() {
         (declined, "declined"),
         (others, "others"),
     ];
-    // Versions of which others were told.
-    for (booking, audience, channel, recipient) in [
-        (own, "provider", "email", ""),
-        (own, "customer", "sms", ""),
-        (own, "customer", "email", "guest"),
-        (others, "customer", "email", ""),
+    // Versions of which others were told, and a message without one.
+    for (booking, audience, channel, recipient, rule, data) in [
+        (own, "provider", "email", "", "48h", json!({"sequence": 9})),
+        (own, "customer", "sms", "", "48h", json!({"sequence": 9})),
+        (
+            own,
+            "customer",
+            "email",
+            "guest",
+            "48h",
+            json!({"sequence": 9}),
+        ),
+        (
+            others,
+            "customer",
+            "email",
+            "",
+            "48h",
+            json!({"sequence": 9}),
+        ),
+        (others, "customer", "email", "", "72h", json!({})),
     ] {
         let sql = "INSERT INTO booking_automation_events (booking_id, event_type, status, rule, audience, channel, recipient, revision, starts_at, event_data)
-                   SELECT id, 'reminder_sent', 'skipped', '48h', $2, $3, $4, 1, scheduled_at, '{\"sequence\": 9}' FROM bookings WHERE id = $1";
-        app.sql(sql, &[&booking, &audience, &channel, &recipient])
-            .await;
+                   SELECT id, 'reminder_sent', 'skipped', $5, $2, $3, $4, 1, scheduled_at, $6 FROM bookings WHERE id = $1";
+        let values: [&(dyn ToSql + Sync); 6] =
+            [&booking, &audience, &channel, &recipient, &rule, &data];
+        app.sql(sql, &values).await;
     }
     let server = serve(&mut app).await;
     let feed = fetch(&server, &feed_of(&server, app.customer).await).await;

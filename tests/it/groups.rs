@@ -175,9 +175,9 @@ async fn a_rule_of_the_other_audience_has_no_say() {
         app.sql(sql, &[&providers]).await;
         let sql = "UPDATE reminder_rules SET group_within = $1::text::interval WHERE audience = 'customer'";
         app.sql(sql, &[&customers]).await;
-        bookings_after(&app, [24, 25]).await;
+        bookings_after(&app, [24, 31]).await;
         app.run(noon()).await;
-        app.run(noon() + hours(1)).await;
+        app.run(noon() + hours(7)).await;
         assert_eq!(listed(&app), mails);
         // There are none to providers, and the lead is that of the customers' rule.
         let rows = "SELECT concat_ws(' ', audience, starts_at - scheduled_at) FROM booking_automation_events WHERE event_type = 'reminder_sent'";

@@ -826,24 +826,32 @@ async fn a_release_hours_later_is_sent() {
 async fn a_decision_is_about_one_transaction() {
     let mut app = with_rules(&["cancelled"]).await;
     app.set_clock(noon() - hours(24)).await;
-    let later =
-        "INSERT INTO booking_automation_notice_rules (name, on_event, delay, audience, active)
-                 VALUES ('later', 'cancelled', '2 hours', 'customer', true)";
-    app.sql(later, &[]).await;
+    app.db
+        .batch_execute(
+            "INSERT INTO booking_automation_notice_rules (name, on_event, delay, audience, active)
+             VALUES ('later', 'cancelled', '2 hours', 'customer', true);
+             UPDATE booking_automation_notice_rules SET active = true, delay = '2 hours'
+              WHERE name = 'cancelled' AND audience = 'provider'",
+        )
+        .await
+        .unwrap();
     for _ in 0..2 {
         cancel_many(&app, 130).await;
     }
     app.run(noon()).await;
+    let held_rows =
+        "SELECT count(*)::text FROM booking_automation_notices WHERE held_since IS NOT NULL";
+    assert_eq!(app.column(held_rows, &[]).await, ["260"]);
     // As if a pass had held only a part.
-    let part = "UPDATE booking_automation_notices SET held_since = NULL WHERE rule = 'cancelled' AND seq / 2 % 2 = 0";
+    let part = "UPDATE booking_automation_notices SET held_since = NULL WHERE held_since IS NOT NULL AND seq / 3 % 2 = 0";
     assert!(app.sql(part, &[]).await > 100);
     let server = support(&mut app, noon()).await;
     let dropped = decide(&server, &held(&server).await[0], "drop", "one").await;
     assert_eq!(dropped.json()["notices"], 130);
     app.run(noon()).await;
     assert_eq!(outcomes(&app).await, ["cancelled skipped dropped 130"]);
-    // Those of the other transaction, and of a rule whose notices are not due yet.
-    assert_eq!(queued(&app).await, 130 + 260);
+    // Those of the other transaction, and of two rules whose notices are not due yet.
+    assert_eq!(queued(&app).await, 130 + 2 * 260);
 }
 
 #[tokio::test]
