@@ -184,6 +184,15 @@ async fn an_event_of_more_than_an_hour_ago_is_not_told() {
     app.run(noon() + hours(3)).await;
     assert_eq!(app.status(just).await, "expired");
     assert_eq!(notices(&app, just).await, ["expired skipped too_old"]);
+    // Also if its notice becomes due after that.
+    let delay =
+        "UPDATE booking_automation_notice_rules SET delay = '3 hours' WHERE name = 'expired'";
+    app.sql(delay, &[]).await;
+    let late = app.booking("confirmed", noon() - hours(21)).await;
+    for minute in [6 * 60, 7 * 60 + 30] {
+        app.run(noon() + minutes(minute)).await;
+    }
+    assert_eq!(notices(&app, late).await, ["expired skipped too_old"]);
 }
 
 #[tokio::test]
