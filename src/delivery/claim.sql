@@ -185,7 +185,7 @@ WITH clock AS MATERIALIZED (
                ELSE public.booking_automation_with_attempt(e.event_data, public.booking_automation_lost_attempt(e.attempts)) END, '{}')
                -- Stored before the request leaves. Attempts that tell different things have no digest.
                || jsonb_build_object('told', CASE WHEN e.attempts = 0 OR e.event_data ->> 'told' = s.told THEN s.told END)
-               || CASE WHEN s.sequence IS NULL THEN '{}' ELSE jsonb_build_object('sequence', s.sequence) END
+               || CASE WHEN s.sequence IS NULL THEN '{}' ELSE jsonb_build_object('sequence', s.sequence, 'revision', s.revision) END
                || CASE WHEN s.notice IS NULL THEN '{}' ELSE jsonb_build_object('notice', s.notice) END
       FROM due s, pace p
      WHERE e.id = s.id AND s.leaves AND e.status IN ('pending', 'sending') AND e.next_attempt_at IS NOT NULL

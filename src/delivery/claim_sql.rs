@@ -39,10 +39,13 @@ const MAY_HAVE_ARRIVED: &str = "{alias}.attempts > 0
 /// SQL of a boolean: the message `{alias}` tells of a cancellation.
 pub(crate) const IS_CANCELLATION: &str =
     "(coalesce({alias}.event_data -> 'notice' ->> 'on_event', '') = 'cancelled')";
-/// SQL of a bigint: the version of the appointment that the message `{alias}` told of; NULL: none.
-/// The next one fits into an INTEGER of RFC 5545.
+/// SQL of a bigint: the version of the appointment that the message `{alias}` told of, and two more
+/// for each schedule since, of which `{revision}` is the present one; NULL: it told of none. The
+/// next one fits into an INTEGER of RFC 5545.
 pub(crate) const SEQUENCE: &str = "CASE jsonb_typeof({alias}.event_data -> 'sequence') \
-    WHEN 'number' THEN least(greatest(trunc(({alias}.event_data ->> 'sequence')::numeric), 0), \
+    WHEN 'number' THEN least(greatest(trunc(({alias}.event_data ->> 'sequence')::numeric), 0) \
+    + 2 * greatest({revision} - CASE jsonb_typeof({alias}.event_data -> 'revision') \
+        WHEN 'number' THEN trunc(({alias}.event_data ->> 'revision')::numeric) END, 0), \
     2147483646)::bigint END";
 /// SQL of the end of the quiet hours that the moment of the claim lies in.
 const QUIET_UNTIL: &str = "upper(public.booking_automation_quiet_period(p.as_of, own.quiet_from, \
@@ -155,6 +158,7 @@ pub(crate) fn claim_sql(liveness: Liveness, has_notices: bool) -> String {
     per_alias
         .into_iter()
         .fold(sql, |sql, (name, text)| with_aliases(&sql, name, text))
+        .replace("{revision}", "schedule.revision")
 }
 
 /// Replaces `{name:alias}` by the text with this alias.

@@ -50,10 +50,10 @@ pub(crate) fn not_due_sql(liveness: Liveness) -> &'static str {
     }
 }
 
-/// SQL of a boolean: since the message `told`, the person may have got a digest that told of the
-/// booking as it was between two changes. One that was due after the booking got its present
-/// schedule did not. Digests have the person's id as in digest_people.sql, and list no guests'
-/// bookings.
+/// SQL of a boolean: after the message `told`, the person may have got a digest that did not know
+/// the booking's present schedule: after its first change since, as far as changes are known, and
+/// until a minute after the last one, which may have been committed later. Digests have the
+/// person's id as in digest_people.sql, and list no guests' bookings.
 pub(crate) fn digest_between_sql(liveness: Liveness) -> &'static str {
     match liveness {
         Liveness::Known | Liveness::Singly => {
@@ -66,13 +66,11 @@ pub(crate) fn digest_between_sql(liveness: Liveness) -> &'static str {
                            THEN who.referred_id::uuid END
                    AND digest.local_day IS NOT NULL AND {may_have_arrived:digest}
                    AND digest.audience = e.audience AND digest.channel = e.channel
-                   AND digest.scheduled_at < s.in_force_since
-                   AND EXISTS (
-                       SELECT FROM public.booking_automation_events change
-                        WHERE change.booking_id = e.booking_id AND change.seq > told.seq
-                          AND change.event_type IN ('rescheduled', 'status_update')
-                          AND (digest.executed_at IS NULL
-                               OR change.executed_at < digest.executed_at)))"
+                   AND digest.scheduled_at < s.in_force_since + interval '1 minute'
+                   AND ((SELECT min(change.executed_at) FROM public.booking_automation_events change
+                          WHERE change.booking_id = e.booking_id AND change.seq > told.seq
+                            AND change.event_type IN ('rescheduled', 'status_update'))
+                        >= digest.executed_at) IS NOT TRUE)"
         }
         Liveness::Unknown => "false",
     }

@@ -26,7 +26,7 @@ pub(crate) static FEED: LazyLock<String> = LazyLock::new(|| {
         .replace("{is_live}", Liveness::Known.condition())
         .replace("{hand_over}", HAND_OVER);
     let sql = with_aliases(&sql, "sequence", SEQUENCE);
-    with_aliases(&sql, "is_cancellation", IS_CANCELLATION)
+    with_aliases(&sql, "is_cancellation", IS_CANCELLATION).replace("{revision}", "booking.revision")
 });
 
 /// A booking in a feed.

@@ -173,11 +173,18 @@ async fn a_feed_has_a_persons_bookings_as_their_mails_have_them() {
     app.sql_without_triggers(&sql).await;
     set_start(&app, moved, noon() + hours(25)).await;
     let feed = fetch(&server, &path).await;
-    assert_eq!(in_short(&feed, &names)[0], "moved CONFIRMED 10");
+    assert_eq!(in_short(&feed, &names)[0], "moved CONFIRMED 12");
     set_start(&app, moved, noon() + hours(24)).await;
-    status_at(&app, noon() + hours(23), moved, "cancelled").await;
     let feed = fetch(&server, &path).await;
-    assert_eq!(in_short(&feed, &names)[0], "moved CANCELLED 10");
+    assert_eq!(in_short(&feed, &names)[0], "moved CONFIRMED 13");
+    for (status, expected) in [
+        ("cancelled", "moved CANCELLED 14"),
+        ("confirmed", "moved CONFIRMED 15"),
+    ] {
+        status_at(&app, noon() + hours(23), moved, status).await;
+        let feed = fetch(&server, &path).await;
+        assert_eq!(in_short(&feed, &names)[0], expected);
+    }
 }
 
 #[tokio::test]
