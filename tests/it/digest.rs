@@ -797,6 +797,43 @@ async fn without_an_address_it_is_on_record() {
     );
 }
 
+#[tokio::test]
+async fn each_digest_has_the_bookings_of_its_person_and_their_day() {
+    let mut app = with_digest("provider", 7).await;
+    switch_on(&app, "customer", 20, noon() - hours(24)).await;
+    // At 7:00 in Vienna, it is 20:00 there, and the next day begins four hours later.
+    let zone = "UPDATE users SET timezone = 'Pacific/Kiritimati' WHERE id = $1";
+    app.sql(zone, &[&app.customer]).await;
+    let (carla, petra) = (app.customer, app.provider);
+    let olga = app
+        .person("Olga", Some("olga@customers.example"), "Europe/London")
+        .await;
+    for (customer, provider, hour) in [
+        (carla, petra, 2),
+        (carla, petra, 6),
+        (carla, petra, 20),
+        (olga, petra, 7),
+        // The other way round.
+        (petra, olga, 8),
+        (olga, carla, 9),
+    ] {
+        (app.customer, app.provider) = (customer, provider);
+        app.confirmed(seven() + hours(hour)).await;
+    }
+    app.run(seven()).await;
+    let mut subjects: Vec<_> = (app.ses.mails().iter())
+        .map(|mail| format!("{} {}", mail.to(), mail.subject()))
+        .collect();
+    subjects.sort();
+    assert_eq!(
+        subjects,
+        [
+            "carla@customers.example 2 bookings on Tue, Mar 3",
+            "petra@providers.example 3 bookings on Mon, Mar 2",
+        ]
+    );
+}
+
 /// Otherwise the digest would be the last that they heard.
 #[tokio::test]
 async fn a_reminder_repeats_what_a_digest_has_told_differently() {
