@@ -178,19 +178,19 @@ WITH clock AS MATERIALIZED (
     UPDATE public.booking_automation_events e
        SET status = 'sending', claim = e.claim + 1, attempts = e.attempts + 1, reason = NULL, {set_leader}
            -- What a notice tells now.
-           starts_at = s.starts_at,
+           starts_at = s.starts_at, revision = s.revision,
            lease_until = p.at + make_interval(secs => $4),
            next_attempt_at = p.at + make_interval(secs => $4 + $5),
            event_data = coalesce(CASE WHEN e.status <> 'sending' THEN e.event_data
                ELSE public.booking_automation_with_attempt(e.event_data, public.booking_automation_lost_attempt(e.attempts)) END, '{}')
                -- Stored before the request leaves. Attempts that tell different things have no digest.
                || jsonb_build_object('told', CASE WHEN e.attempts = 0 OR e.event_data ->> 'told' = s.told THEN s.told END)
-               || CASE WHEN s.sequence IS NULL THEN '{}' ELSE jsonb_build_object('sequence', s.sequence, 'revision', s.revision) END
+               || CASE WHEN s.sequence IS NULL THEN '{}' ELSE jsonb_build_object('sequence', s.sequence) END
                || CASE WHEN s.notice IS NULL THEN '{}' ELSE jsonb_build_object('notice', s.notice) END
       FROM due s, pace p
      WHERE e.id = s.id AND s.leaves AND e.status IN ('pending', 'sending') AND e.next_attempt_at IS NOT NULL
     RETURNING e.id, s.leader, e.booking_id, e.claim, e.attempts, e.rule, e.audience, e.starts_at, e.seq,
-              s.seconds_left, s.duration_minutes, s.revision, s.sequence, s.notice, s.is_guest, s.person_id, s.language, s.timezone,
+              s.seconds_left, s.duration_minutes, s.sequence, s.notice, s.is_guest, s.person_id, s.language, s.timezone,
               s.asks_attendance
 ), {enqueue_guests}, paced AS (
     UPDATE public.booking_automation_channels c

@@ -44,9 +44,7 @@ pub(crate) const IS_CANCELLATION: &str =
 /// next one fits into an INTEGER of RFC 5545.
 pub(crate) const SEQUENCE: &str = "CASE jsonb_typeof({alias}.event_data -> 'sequence') \
     WHEN 'number' THEN least(greatest(trunc(({alias}.event_data ->> 'sequence')::numeric), 0) \
-    + 2 * greatest({revision} - CASE jsonb_typeof({alias}.event_data -> 'revision') \
-        WHEN 'number' THEN trunc(({alias}.event_data ->> 'revision')::numeric) END, 0), \
-    2147483646)::bigint END";
+    + 2 * greatest({revision} - {alias}.revision, 0), 2147483646)::bigint END";
 /// SQL of the end of the quiet hours that the moment of the claim lies in.
 const QUIET_UNTIL: &str = "upper(public.booking_automation_quiet_period(p.as_of, own.quiet_from, \
     own.quiet_until, own.timezone))";
@@ -146,7 +144,7 @@ pub(crate) fn claim_sql(liveness: Liveness, has_notices: bool) -> String {
         .replace("{set_leader}", known(SET_LEADER, ""))
         .replace("{is_digest}", is_digest_sql(liveness))
         .replace("{digest_not_due}", not_due_sql(liveness))
-        .replace("{digest_between}", digest_between_sql(liveness));
+        .replace("{digest_between}", &digest_between_sql(liveness));
     let per_alias = [
         ("may_have_arrived", MAY_HAVE_ARRIVED),
         ("is_cancellation", IS_CANCELLATION),

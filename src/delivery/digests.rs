@@ -50,20 +50,20 @@ pub(crate) fn not_due_sql(liveness: Liveness) -> &'static str {
     }
 }
 
+/// A pattern of PostgreSQL for a UUID.
+const UUID: &str = "(?i)^[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}$";
+
 /// SQL of a boolean: after the message `told`, the person may have got a digest that did not know
 /// the booking's present schedule: after its first change since, as far as changes are known, and
 /// until a minute after the last one, which may have been committed later. Digests have the
 /// person's id as in digest_people.sql, and list no guests' bookings.
-pub(crate) fn digest_between_sql(liveness: Liveness) -> &'static str {
-    match liveness {
+pub(crate) fn digest_between_sql(liveness: Liveness) -> String {
+    let sql = match liveness {
         Liveness::Known | Liveness::Singly => {
             "e.recipient = '' AND EXISTS (
                 SELECT FROM public.booking_automation_events digest
-                 WHERE digest.person_id = CASE
-                           WHEN who.person_id ~* '^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$'
-                           THEN who.person_id::uuid
-                           WHEN who.referred_id ~* '^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$'
-                           THEN who.referred_id::uuid END
+                 WHERE digest.person_id = coalesce(substring(who.person_id FROM '{uuid}'),
+                                                   substring(who.referred_id FROM '{uuid}'))::uuid
                    AND digest.local_day IS NOT NULL AND {may_have_arrived:digest}
                    AND digest.audience = e.audience AND digest.channel = e.channel
                    AND digest.scheduled_at < s.in_force_since + interval '1 minute'
@@ -73,7 +73,8 @@ pub(crate) fn digest_between_sql(liveness: Liveness) -> &'static str {
                         >= digest.executed_at) IS NOT TRUE)"
         }
         Liveness::Unknown => "false",
-    }
+    };
+    sql.replace("{uuid}", UUID)
 }
 
 /// The day of a digest, as it is now.

@@ -13,7 +13,7 @@ use crate::messages::times::{
     ZoneName, clock_time, clock_time_and_zone, day_and_zone, in_words_of_day, name_beside, offset,
     time_in_day,
 };
-use crate::messages::zones::{Zones, iana_names};
+use crate::messages::zones::{Whose, Zones, iana_names};
 use crate::messages::{Draft, ListedBooking, ListedDay};
 
 /// The names of the texts that a kind of message about a day has of its own.
@@ -74,8 +74,8 @@ fn first_time(
     is_one_zone: bool,
 ) -> Result<String, TextError> {
     let first = zones.first().unwrap_or(&phrases.zones);
-    let are_own = (zones.iter()).all(|zones| zones.second.is_none() || !zones.second_is_own);
-    let write = match is_one_zone && are_own {
+    let is_own = |zones: &Zones| zones.second.is_none() || zones.second_is_of != Whose::Recipient;
+    let write = match is_one_zone && zones.iter().all(is_own) {
         true => clock_time,
         false => clock_time_and_zone,
     };
@@ -109,11 +109,7 @@ fn list(
         let mut notes: Vec<_> = zone_name.into_iter().collect();
         if let Some(zone) = &zones.second {
             let when = time_of(phrases, date, booking, zone, ZoneName::WithTime)?;
-            notes.push(match phrases.kind {
-                // Of the place or of the provider, who may be the recipient: the zone has its name.
-                KindName::Digest => when,
-                _ => phrases.text(zones.text_of_second(), &[("when", when.into())])?,
-            });
+            notes.push(phrases.in_second_zone(zones, when)?);
         }
         listed(phrases, booking, time, notes)
     });

@@ -11,7 +11,7 @@ use crate::messages::plain_text::{
 };
 use crate::messages::times::{full_time, short_time};
 use crate::messages::wording::Wording;
-use crate::messages::zones::Zones;
+use crate::messages::zones::{Whose, Zones};
 
 /// The facts of a booking in the recipient's language.
 pub(crate) struct Phrases<'a> {
@@ -153,6 +153,16 @@ impl<'a> Phrases<'a> {
         self.language.text("labelled", &variables)
     }
 
+    /// A time in the second zone, and whose that is.
+    pub(crate) fn in_second_zone(&self, zones: &Zones, when: String) -> Result<String, TextError> {
+        let text = match zones.second_is_of {
+            Whose::Recipient => "when-here",
+            Whose::OtherPerson => "when-there",
+            Whose::Unsaid => return Ok(when),
+        };
+        self.text(text, &[("when", when.into())])
+    }
+
     /// A start, with the end: in the first zone, and in the second where there is one.
     pub(crate) fn times(&self, starts_at: DateTime<Utc>) -> Result<Vec<String>, TextError> {
         let time = |zone: &TimeZone| {
@@ -160,8 +170,7 @@ impl<'a> Phrases<'a> {
         };
         let mut times = vec![time(&self.zones.first)?];
         if let Some(zone) = &self.zones.second {
-            let when = time(zone)?;
-            times.push(self.text(self.zones.text_of_second(), &[("when", when.into())])?);
+            times.push(self.in_second_zone(&self.zones, time(zone)?)?);
         }
         Ok(times)
     }

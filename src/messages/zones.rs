@@ -7,6 +7,17 @@ use crate::messages::facts::BookingFacts;
 use crate::messages::times::offset;
 use crate::primitives::zones::{iana_name, set_zone, zone_of_person};
 
+/// Whose a zone is, as a message says it.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Whose {
+    /// The recipient's.
+    Recipient,
+    /// The provider's, for a customer.
+    OtherPerson,
+    /// The place's or the provider's, who may be the recipient: only the zone's name is shown.
+    Unsaid,
+}
+
 /// The zones in which a message writes its time.
 #[derive(Clone)]
 pub(crate) struct Zones {
@@ -14,38 +25,28 @@ pub(crate) struct Zones {
     pub(crate) first: TimeZone,
     /// The other one of the two, where it is known and has another time.
     pub(crate) second: Option<TimeZone>,
-    /// Whether the second is the recipient's.
-    pub(crate) second_is_own: bool,
+    /// Whose the second one is.
+    pub(crate) second_is_of: Whose,
 }
 
 impl Zones {
-    pub(crate) fn of(facts: &BookingFacts, is_at_place: bool) -> Self {
-        let (own, there) = (facts.timezone.as_deref(), facts.place_timezone.as_deref());
-        Self::between(own, there, facts.starts_at, is_at_place)
+    pub(crate) fn of(booking: &BookingFacts, is_at_place: bool) -> Self {
+        Self::between(booking.timezone.as_deref(), booking, is_at_place)
     }
 
-    /// Of the recipient's zone and that of the place, or of the provider, by their names.
-    pub(crate) fn between(
-        own: Option<&str>,
-        there: Option<&str>,
-        starts_at: DateTime<Utc>,
-        is_at_place: bool,
-    ) -> Self {
-        let (own, there) = (set_zone(own), set_zone(there));
-        let (first, second) = match is_at_place {
-            true => (there, own),
-            false => (own, there),
+    /// Of the recipient's zone, by its name, and that of the place or of the provider.
+    pub(crate) fn between(own: Option<&str>, booking: &BookingFacts, is_at_place: bool) -> Self {
+        let (own, there) = (set_zone(own), set_zone(booking.place_timezone.as_deref()));
+        let (first, second, whose) = match is_at_place {
+            true => (there, own, Whose::Recipient),
+            false if booking.audience == "customer" => (own, there, Whose::OtherPerson),
+            false => (own, there, Whose::Unsaid),
         };
         let (first, second) = match first {
             Some(first) => (first, second),
             None => (second.unwrap_or(TimeZone::UTC), None),
         };
-        let offset = |zone: &TimeZone| offset(zone, starts_at);
-        Self {
-            second: second.filter(|second| offset(second) != offset(&first)),
-            second_is_own: is_at_place,
-            first,
-        }
+        Self::with_second(first, second, whose, booking.starts_at)
     }
 
     /// The recipient's alone: of a digest.
@@ -53,27 +54,26 @@ impl Zones {
         Self {
             first: zone_of_person(facts.timezone.as_deref(), facts.place_timezone.as_deref()),
             second: None,
-            second_is_own: false,
+            second_is_of: Whose::Unsaid,
         }
     }
 
     /// Of a booking in a digest of that person: theirs, and that of the place or of the provider.
     pub(crate) fn of_listed(&self, booking: &BookingFacts) -> Self {
-        let first = self.first.clone();
         let there = set_zone(booking.place_timezone.as_deref());
-        let at = booking.starts_at;
-        Self {
-            second: there.filter(|there| offset(there, at) != offset(&first, at)),
-            second_is_own: false,
-            first,
-        }
+        Self::with_second(self.first.clone(), there, Whose::Unsaid, booking.starts_at)
     }
 
-    /// The text that says whose the time in the second zone is.
-    pub(crate) fn text_of_second(&self) -> &'static str {
-        match self.second_is_own {
-            true => "when-here",
-            false => "when-there",
+    fn with_second(
+        first: TimeZone,
+        second: Option<TimeZone>,
+        whose: Whose,
+        at: DateTime<Utc>,
+    ) -> Self {
+        Self {
+            second: second.filter(|second| offset(second, at) != offset(&first, at)),
+            second_is_of: whose,
+            first,
         }
     }
 
@@ -83,7 +83,10 @@ impl Zones {
             .ok()
             .and_then(|left| facts.starts_at.checked_sub_signed(left));
         let Some(now) = now else { return false };
-        let own = self.second.as_ref().filter(|_| self.second_is_own);
+        let own = self
+            .second
+            .as_ref()
+            .filter(|_| self.second_is_of == Whose::Recipient);
         [Some(&self.first), own]
             .into_iter()
             .flatten()

@@ -3,8 +3,7 @@ forgotten AS (
     -- Waiting messages are not sent; a message that is being sent must be recorded first.
     UPDATE public.booking_automation_events e
        -- The version of the appointment stays: a calendar ignores a lower one.
-       SET event_data = '{"forgotten": true}' || jsonb_strip_nulls(jsonb_build_object(
-               'sequence', e.event_data -> 'sequence', 'revision', e.event_data -> 'revision')),
+       SET event_data = '{"forgotten": true}' || jsonb_strip_nulls(jsonb_build_object('sequence', e.event_data -> 'sequence')),
            error_message = NULL, message_id = NULL, lease_until = NULL, next_attempt_at = NULL,
            status = CASE e.status WHEN 'pending' THEN 'skipped' ELSE e.status END,
            reason = CASE e.status WHEN 'pending' THEN 'forgotten' ELSE e.reason END,

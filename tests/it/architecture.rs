@@ -307,7 +307,7 @@ const OTHER_WORDS: [&str; 8] = [
     "ended_early hint message moved refused state tried",
     // Members of event_data, and of the bodies of webhooks.
     "asks_attendance at attempt attempts audience begins booking_id booking_status by channel claimed_by claimed_reason data digest due_at ends error flag_error forgotten from id \
-     message_id notice on_event opt_outs outcome person_id quiet_hours reason recipient refund revision rule run_id said sequence session_user settled_by starts_at timestamp to told type until zone_unknown",
+     message_id notice on_event opt_outs outcome person_id quiet_hours reason recipient refund rule run_id said sequence session_user settled_by starts_at timestamp to told type until zone_unknown",
     // A rule of digests, outcomes of an attempt besides the reasons, kinds of erasures, and SES's events.
     "daily released sent person retention bounced rejected rendering_failed",
     // Columns of bookings that may be missing.

@@ -336,11 +336,18 @@ async fn every_change_that_a_mail_tells_of_has_a_higher_sequence() {
     app.sql(rules, &[]).await;
     let id = app.booking("confirmed", noon() + hours(48)).await;
     app.run(noon()).await;
-    // Whatever other programs write there counts as no version.
-    let foreign = "INSERT INTO booking_automation_events (booking_id, event_type, rule, audience, channel, status, starts_at, revision, event_data)
-                   SELECT $1, 'reminder_sent', n::text, 'customer', 'email', 'skipped', now(), 0, jsonb_build_object('sequence', value)
-                     FROM unnest(ARRAY['\"9\"', '[]', 'null', '-1e400']::jsonb[]) WITH ORDINALITY AS o (value, n)";
-    app.sql(foreign, &[&id]).await;
+    // What other programs write there is no version, and others have versions of their own.
+    for (audience, channel, recipient, sequence) in [
+        ("customer", "email", "", json!("9")),
+        ("customer", "email", "", json!([])),
+        ("customer", "email", "", Value::Null),
+        ("customer", "email", "", json!(-1e300)),
+        ("provider", "email", "", json!(900)),
+        ("customer", "sms", "", json!(900)),
+        ("customer", "email", "guest", json!(900)),
+    ] {
+        tell(&app, id, audience, channel, recipient, &sequence).await;
+    }
     app.sql("UPDATE bookings SET location = 'Opernring 2, Wien'", &[])
         .await;
     app.ses
@@ -357,6 +364,31 @@ async fn every_change_that_a_mail_tells_of_has_a_higher_sequence() {
         .map(|mail| properties(&calendar(mail).text)["SEQUENCE"].clone())
         .collect();
     assert_eq!(told, ["2", "3", "4", "5"]);
+}
+
+/// The event of a message that told of this version of an appointment.
+async fn tell(
+    app: &App,
+    booking: Uuid,
+    audience: &str,
+    channel: &str,
+    recipient: &str,
+    sequence: &Value,
+) {
+    let sql = "INSERT INTO booking_automation_events (booking_id, event_type, rule, audience, channel, recipient, status, starts_at, revision, event_data)
+               VALUES ($1, 'reminder_sent', gen_random_uuid()::text, $2, $3, $4, 'skipped', now(), 1, jsonb_build_object('sequence', $5::jsonb))";
+    app.sql(sql, &[&booking, &audience, &channel, &recipient, &sequence])
+        .await;
+}
+
+#[tokio::test]
+async fn a_sequence_is_an_integer_of_32_bits() {
+    let app = App::new().await;
+    let id = app.confirmed(noon() + hours(24)).await;
+    tell(&app, id, "customer", "email", "", &json!(1e300)).await;
+    app.run(noon()).await;
+    let found = properties(&calendar(&app.ses.mails()[0]).text);
+    assert_eq!(found["SEQUENCE"], i32::MAX.to_string());
 }
 
 /// The form of the mails, and what the request says beside them.

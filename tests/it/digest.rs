@@ -834,7 +834,7 @@ async fn each_digest_has_the_bookings_of_its_person_and_their_day() {
     );
 }
 
-/// Otherwise the digest would be the last that they heard.
+/// Without the reminder, the digest would be the last message that the person got.
 #[tokio::test]
 async fn a_reminder_repeats_what_a_digest_has_told_differently() {
     let again = "24h completed";
@@ -850,9 +850,24 @@ async fn a_reminder_repeats_what_a_digest_has_told_differently() {
             "status = 'failed', executed_at = executed_at + interval '1 day', error_message = 'the lease ran out'",
             again,
         ),
+        // It was read a moment after the change, whose transaction may have ended later.
+        (
+            -10,
+            5,
+            "scheduled_at = scheduled_at + interval '330 seconds', executed_at = executed_at + interval '330 seconds'",
+            again,
+        ),
+        // The triggers of the program were off, so that the trail has no changes.
+        (-10, 5, "untracked", again),
         // It told that the booking was moved back, or left before it was moved.
         (-10, -5, "", once),
         (5, 7, "", once),
+        (
+            -10,
+            5,
+            "scheduled_at = scheduled_at + interval '390 seconds', executed_at = executed_at + interval '390 seconds'",
+            once,
+        ),
         // Others, and what did not arrive.
         (-10, 5, "person_id = gen_random_uuid()", once),
         (-10, 5, "audience = 'provider'", once),
@@ -887,6 +902,10 @@ async fn a_reminder_repeats_what_a_digest_has_told_differently() {
             };
             app.set_clock(at).await;
             set_start(&app, id, start + hours(later)).await;
+        }
+        if digest == "untracked" {
+            let sql = "DELETE FROM booking_automation_events WHERE event_type = 'rescheduled'";
+            app.sql_without_triggers(sql).await;
         }
         app.run(noon() + minutes(8)).await;
         let told = app.reminders(id).await;

@@ -381,6 +381,23 @@ async fn who_has_another_ones_place_has_none_of_their_choices() {
 }
 
 #[tokio::test]
+async fn a_guests_own_digest_told_nothing_of_the_booking() {
+    let app = app_with_guests().await;
+    let (booking, [gus]) = class(&app, ["gus"]).await;
+    app.run(noon()).await;
+    for (minute, start) in [(1, hours(26)), (3, hours(24))] {
+        app.set_clock(noon() + minutes(minute)).await;
+        set_start(&app, booking, noon() + start).await;
+    }
+    let digest = "INSERT INTO booking_automation_events (booking_id, event_type, rule, audience, channel, status, person_id, local_day, scheduled_at, executed_at, attempts)
+                  VALUES ('00000000-0000-0000-0000-000000000000', 'notification_sent', 'digest', 'customer', 'email', 'completed', $1, '2026-03-02', $2, $2, 1)";
+    app.sql(digest, &[&gus, &(noon() + minutes(2))]).await;
+    app.run(noon() + minutes(4)).await;
+    let last = messages(&app).await.pop().unwrap();
+    assert_eq!(last, "gus 24h skipped already_told 0");
+}
+
+#[tokio::test]
 async fn a_digest_is_the_persons_own() {
     let app = app_with_guests().await;
     app.sql("UPDATE reminder_rules SET active = false", &[])

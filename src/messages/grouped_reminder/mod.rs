@@ -45,6 +45,5 @@ pub(crate) fn day_of(booking: &BookingFacts) -> NaiveDate {
 /// The zones of a booking, for a recipient in this zone.
 fn zones_of(timezone: Option<&str>, booking: &BookingFacts) -> Zones {
     let is_at_place = !booking.is_online && one_line(booking.place.as_deref()).is_some();
-    let there = booking.place_timezone.as_deref();
-    Zones::between(timezone, there, booking.starts_at, is_at_place)
+    Zones::between(timezone, booking, is_at_place)
 }
