@@ -382,6 +382,27 @@ async fn tell(
 }
 
 #[tokio::test]
+async fn a_move_before_a_retry_counts_once() {
+    let app = with_rules(&["confirmed"]).await;
+    app.sql("UPDATE reminder_rules SET active = name = '24h'", &[])
+        .await;
+    let id = app.booking("confirmed", noon() + hours(48)).await;
+    app.ses
+        .answer(|_| Answer::Error(429, "TooManyRequestsException", "slow down"));
+    app.run(noon()).await;
+    app.ses.answer(|_| Answer::Sent);
+    set_start(&app, id, noon() + hours(26)).await;
+    app.make_claimable().await;
+    app.run(noon() + minutes(2)).await;
+    app.run(noon() + hours(2)).await;
+    let told: Vec<_> = (app.ses.mails().iter())
+        .map(|mail| properties(&calendar(mail).text)["SEQUENCE"].clone())
+        .collect();
+    // The reminder follows a message whose attempts differ.
+    assert_eq!(told, ["2", "5", "6"]);
+}
+
+#[tokio::test]
 async fn a_sequence_is_an_integer_of_32_bits() {
     let app = App::new().await;
     let id = app.confirmed(noon() + hours(24)).await;
