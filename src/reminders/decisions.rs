@@ -18,6 +18,8 @@ pub(crate) const LIMIT: i64 = 50_000;
 /// Bookings that one pass takes from the recheck queue, at most.
 const RECHECKS_LIMIT: i64 = 20_000;
 
+/// SQL of the time up to which due times have their decisions.
+const LOOKED_THROUGH: &str = "$2";
 const DECISIONS: &str = include_str!("decisions.sql");
 const ENQUEUE: &str = include_str!("enqueue.sql");
 const TAKE_RECHECKS: &str = include_str!("take_rechecks.sql");
@@ -236,8 +238,9 @@ pub(crate) async fn preview(
 }
 
 /// SQL of common table expressions, the last one `decision`, with all reasons but `no_address`.
-pub(crate) fn decisions_sql(liveness: Liveness) -> String {
-    with_reasons(liveness, "", "'-infinity'", "false")
+/// `since` is SQL of the time after which quiet hours must have begun.
+pub(crate) fn decisions_sql(liveness: Liveness, since: &str) -> String {
+    with_reasons(liveness, "", since, "false")
 }
 
 /// The same with all reasons, for the passes to come: `$5` and `$6` are the bookings and audiences
@@ -248,7 +251,7 @@ pub(crate) fn decisions_to_come_sql(liveness: Liveness, moved_before: &str) -> S
         liveness,
         "WHEN (j.id, j.audience) IN (SELECT * FROM unnest($5::uuid[], $6::text[])) \
          THEN 'no_address'",
-        "$2",
+        LOOKED_THROUGH,
         moved_before,
     )
 }
@@ -272,7 +275,7 @@ fn with_reasons(liveness: Liveness, no_address: &str, since: &str, moved_before:
 
 /// Enqueues the decisions, and hands over those to be sent.
 pub(crate) fn enqueue_sql(liveness: Liveness) -> String {
-    decisions_sql(liveness) + &ENQUEUE.replace("{hand_over}", HAND_OVER)
+    decisions_sql(liveness, LOOKED_THROUGH) + &ENQUEUE.replace("{hand_over}", HAND_OVER)
 }
 
 /// Counts the decisions, and hands over those to be sent.
@@ -284,7 +287,7 @@ pub(crate) fn preview_sql(liveness: Liveness) -> String {
                 (SELECT count(*) FROM decision WHERE reason IS NOT NULL) AS skipped,
                 {HAND_OVER}
            FROM handed_over",
-        decisions = decisions_sql(liveness)
+        decisions = decisions_sql(liveness, LOOKED_THROUGH)
     )
 }
 

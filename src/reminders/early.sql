@@ -1,6 +1,6 @@
--- Reminders of people with quiet hours that would fall into them, and move to their beginning: those of which it is not
--- longer ago than an hour, and after {since}. What would move by more than half the lead, or to before the rule took effect,
--- stays at its own time. $1 is as_of.
+-- Reminders of people with quiet hours that would fall into them, and move to their beginning. That must be within the last
+-- hour, and since the last pass. What would move by more than half the lead, or to before the rule took effect, stays at its
+-- own time. $1 is as_of.
 SELECT b.id, b.scheduled_at, b.created_at, r.name, r.audience, r.channel, r.lead, r.effective_from,
        b.person_id, quiet.begins_at
   FROM (SELECT r.name, r.audience, channel, r.lead, r.effective_from
@@ -12,12 +12,10 @@ SELECT b.id, b.scheduled_at, b.created_at, r.name, r.audience, r.channel, r.lead
        SELECT b.id, b.scheduled_at, b.created_at, {person} AS person_id
          FROM public.bookings b
         WHERE b.status = 'confirmed' AND b.scheduled_at > $1 + r.lead AND b.scheduled_at <= $1 + r.lead * 1.5
-          AND EXISTS (SELECT FROM (SELECT DISTINCT quiet_from, quiet_until, timezone
-                                     FROM public.booking_automation_preferences WHERE quiet_from IS NOT NULL) AS q
-                       WHERE lower(public.booking_automation_quiet_period($1, q.quiet_from, q.quiet_until, q.timezone))
-                             > greatest({since}, $1 - interval '1 hour'))
+          AND {begun}
        OFFSET 0) AS b
-  JOIN public.booking_automation_preferences q ON q.person_id = b.person_id AND q.quiet_from IS NOT NULL
+  LEFT JOIN {named} ON n.booking_id = b.id AND n.audience = r.audience
+  JOIN public.booking_automation_preferences q ON q.person_id = coalesce(n.person_id, b.person_id) AND q.quiet_from IS NOT NULL
  CROSS JOIN LATERAL (
        SELECT lower(public.booking_automation_quiet_period(b.scheduled_at - r.lead, q.quiet_from, q.quiet_until, q.timezone)) AS begins_at
        OFFSET 0) AS quiet

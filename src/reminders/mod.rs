@@ -16,7 +16,7 @@ pub(crate) mod held_notices;
 pub(crate) mod hidden_rows;
 pub mod notices;
 pub(crate) mod planned;
-mod quiet_hours;
+pub(crate) mod quiet_hours;
 mod reason;
 pub(crate) mod sweep;
 pub(crate) mod watermark;

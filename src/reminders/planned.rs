@@ -11,7 +11,8 @@ use crate::database::{Result, Transaction, finite};
 use crate::reminders::Reason;
 use crate::reminders::addresses::{HAND_OVER, without_address};
 use crate::reminders::decisions::{LIMIT, decisions_sql, decisions_to_come_sql, parameters};
-use crate::reminders::quiet_hours::{MOVED_BEFORE, due_times_sql};
+use crate::reminders::quiet_hours::{MOVED_BEFORE, NamedPeople, due_times_sql};
+use crate::reminders::watermark::LATEST;
 
 /// SQL of a query that counts the decisions of the passes to come: `pass`, the pass's time, then
 /// `rule`, `audience`, `channel`, `reason` (NULL: to be sent) and `count`. `passes` is SQL of a
@@ -64,7 +65,7 @@ impl PlannedReminder {
 
 /// SQL of the decisions one by one.
 pub(crate) fn list_sql(liveness: Liveness) -> String {
-    let decisions = decisions_sql(liveness);
+    let decisions = decisions_sql(liveness, LATEST);
     format!(
         "{decisions} SELECT name, audience, channel, coalesce(moved_to, due_at) AS due_at, reason
                        FROM decision WHERE id = ANY ($3) ORDER BY due_at"
@@ -80,6 +81,10 @@ pub(crate) async fn planned_reminders(
     as_of: DateTime<Utc>,
     booking_id: Uuid,
 ) -> Result<Vec<PlannedReminder>> {
+    NamedPeople::of_booking(transaction, liveness, booking_id)
+        .await?
+        .hand_over(transaction)
+        .await?;
     let due_times = due_times(transaction, liveness, as_of, booking_id).await?;
     let times = [None].into_iter().chain(due_times.into_iter().map(Some));
     let sql = list_sql(liveness);

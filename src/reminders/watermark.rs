@@ -8,17 +8,28 @@ use tokio_postgres::Row;
 use tokio_postgres::types::Timestamp;
 
 use crate::database::owner_functions::Liveness;
-use crate::reminders::quiet_hours::with_quiet_hours;
+use crate::reminders::quiet_hours::{MAY_BE_NAMED, with_quiet_hours};
 
 /// SQL of common table expressions, the last one `watermark`.
 pub(crate) const WATERMARK: &str = include_str!("watermark.sql");
+/// SQL of the time up to which the latest pass has decided; NULL: there was none.
+pub(crate) const LATEST: &str = "(SELECT looked_through FROM public.automation_runs
+      WHERE outcome = 'completed' ORDER BY as_of DESC LIMIT 1)";
+/// SQL of the time up to which passes have decided, or the beginning. [`WATERMARK`] must precede
+/// it.
+const SINCE: &str =
+    "(SELECT CASE WHEN everything THEN '-infinity' ELSE looked_through END FROM watermark)";
 const ANY_DUE: &str = include_str!("any_due.sql");
 
 /// SQL of a boolean: a reminder is due. [`WATERMARK`] must precede it.
 pub(crate) fn any_due_sql(liveness: Liveness) -> String {
-    let since =
-        "(SELECT CASE WHEN everything THEN '-infinity' ELSE looked_through END FROM watermark)";
-    with_quiet_hours(ANY_DUE, liveness, since)
+    with_quiet_hours(ANY_DUE, liveness, SINCE)
+}
+
+/// SQL of a boolean: quiet hours have begun, perhaps of somebody whom only the view names.
+/// [`WATERMARK`] must precede it.
+pub(crate) fn may_be_named_sql(liveness: Liveness) -> String {
+    with_quiet_hours(MAY_BE_NAMED, liveness, SINCE)
 }
 
 /// What a pass found out before it began.

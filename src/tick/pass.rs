@@ -26,6 +26,7 @@ use crate::reminders::decisions::{self, Decisions};
 use crate::reminders::digests::enqueue_digests;
 use crate::reminders::hidden_rows::{HiddenRows, find_hidden_rows};
 use crate::reminders::notices::enqueue_notices;
+use crate::reminders::quiet_hours::hand_over_due;
 use crate::reminders::sweep::{begin_sweep, begin_sweep_again};
 use crate::tick::clock;
 pub use crate::tick::error::PassError;
@@ -309,7 +310,8 @@ async fn advance_and_enqueue(
     if is_reopened && !due.reads_contacts() {
         refuse_hidden_rows(transaction, true).await?;
     }
-    let mut decisions = if due.reminders || is_reopened {
+    let are_named = due.may_be_named && hand_over_due(transaction, liveness, as_of).await?;
+    let mut decisions = if due.reminders || is_reopened || are_named {
         decisions::enqueue_due(transaction, liveness, as_of, &due.watermark, run_id).await?
     } else {
         Decisions::default()

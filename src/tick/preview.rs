@@ -3,6 +3,7 @@
 use crate::bookings::transitions::{self, Moments};
 use crate::database::{Begin, Database};
 use crate::primitives::call::Call;
+use crate::reminders::quiet_hours::hand_over_due;
 use crate::reminders::{decisions, digests, notices};
 use crate::tick::error::PassError;
 use crate::tick::pass::{begin_pass, refuse_hidden_rows, waiting_reminders};
@@ -39,6 +40,9 @@ pub(crate) async fn preview(
         refuse_hidden_rows(&transaction, due.reads_contacts()).await?;
     }
     let transitions = transitions::preview(&transaction, &moments, &rules).await?;
+    if due.may_be_named {
+        hand_over_due(&transaction, rules.liveness, as_of).await?;
+    }
     let mut decisions =
         decisions::preview(&transaction, rules.liveness, as_of, &due.watermark).await?;
     if due.notices {

@@ -4,6 +4,7 @@
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
+use tokio_postgres::Row;
 use tokio_postgres::types::Type;
 
 use crate::bookings::step_rules::StepRules;
@@ -31,6 +32,8 @@ pub(crate) struct WorkDue {
     pub(crate) transitions: bool,
     /// Decisions on reminders.
     pub(crate) reminders: bool,
+    /// Whether quiet hours have begun, perhaps of somebody whom only the view names.
+    pub(crate) may_be_named: bool,
     /// Notices.
     pub(crate) notices: bool,
     /// The rules of digests.
@@ -58,7 +61,7 @@ pub(crate) struct WorkDue {
 impl WorkDue {
     /// Whether decisions read who the people are.
     pub(crate) fn reads_contacts(&self) -> bool {
-        self.reminders || self.notices || self.may_have_digests
+        self.reminders || self.may_be_named || self.notices || self.may_have_digests
     }
 }
 
@@ -88,12 +91,7 @@ pub(crate) async fn probe(
         Err(error) if migrate::is_schema_missing(&error) => return Err(PassError::SchemaMissing),
         row => row?,
     };
-    if !row.get::<_, bool>("schema_is_there") {
-        return Err(PassError::SchemaMissing);
-    }
-    if row.get::<_, bool>("rows_are_hidden") {
-        return Err(PassError::RowSecurity);
-    }
+    check_database(&row)?;
     let (backlog, claimable) = outbox::waiting_of_row(&row);
     let digests = DigestRules::of(&row);
     Ok(WorkDue {
@@ -102,6 +100,7 @@ pub(crate) async fn probe(
         duplicate_request: row.get("duplicate_request"),
         transitions: row.get("transitions_due"),
         reminders: row.get("reminders_due"),
+        may_be_named: row.get("may_be_named"),
         notices: row.get("notices_due"),
         flags: row.get("flags_due"),
         expired_rows: row
@@ -115,6 +114,18 @@ pub(crate) async fn probe(
         sweeps: row.get("sweeps"),
         watermark: Watermark::of(&row),
     })
+}
+
+/// # Errors
+/// A pass cannot run in this database.
+fn check_database(probed: &Row) -> Result<(), PassError> {
+    if !probed.get::<_, bool>("schema_is_there") {
+        return Err(PassError::SchemaMissing);
+    }
+    if probed.get::<_, bool>("rows_are_hidden") {
+        return Err(PassError::RowSecurity);
+    }
+    Ok(())
 }
 
 /// Where a pass would stand now.
@@ -138,6 +149,7 @@ pub(crate) fn probe_sql(rules: &StepRules) -> String {
                 ({transitions}) AS transitions_due,
                 EXISTS (SELECT FROM public.booking_automation_looks) OR {reminders}
                   AS reminders_due,
+                {may_be_named} AS may_be_named,
                 {notices} AS notices_due,
                 EXISTS (SELECT FROM public.booking_automation_events WHERE flag_due) AS flags_due,
                 EXISTS (SELECT FROM public.automation_runs
@@ -156,6 +168,7 @@ pub(crate) fn probe_sql(rules: &StepRules) -> String {
         latest = REQUIRED,
         transitions = transitions::any_due(rules),
         reminders = watermark::any_due_sql(rules.liveness),
+        may_be_named = watermark::may_be_named_sql(rules.liveness),
         notices = notices::any_due_sql(rules.liveness),
         waiting = claim_sql::WAITING,
         digests = digest_rules::rules_sql(rules.liveness),

@@ -574,7 +574,7 @@ async fn a_database_that_cannot_be_reached_gets_a_page_in_plain_words() {
 }
 
 /// Replaces the contacts view by one with `person_id`.
-async fn name_people(app: &App, expression: &str) {
+pub async fn name_people(app: &App, expression: &str) {
     let sql = format!(
         "DO $$ DECLARE shipped text := rtrim(pg_get_viewdef('booking_automation_contacts'::regclass), ';'); BEGIN
              EXECUTE 'CREATE OR REPLACE VIEW booking_automation_contacts AS SELECT shipped.*, {expression} AS person_id FROM ('

@@ -5,6 +5,7 @@ use serde_json::{Value, json};
 use uuid::Uuid;
 
 use crate::app::{App, hours, minutes, noon};
+use crate::links::name_people;
 use crate::status::{ask, support};
 
 /// An app with one rule, for customers.
@@ -17,9 +18,13 @@ async fn app_with_rule(lead: &str) -> App {
 }
 
 async fn set_quiet_hours(app: &App, person: Uuid, from: &str, until: &str, zone: &str) {
+    set_quiet_hours_of(app, &person.to_string(), from, until, zone).await;
+}
+
+async fn set_quiet_hours_of(app: &App, person: &str, from: &str, until: &str, zone: &str) {
     let sql =
         "INSERT INTO booking_automation_preferences (person_id, quiet_from, quiet_until, timezone)
-               VALUES ($1::uuid::text, $2::text::time, $3::text::time, $4)";
+               VALUES ($1, $2::text::time, $3::text::time, $4)";
     app.sql(sql, &[&person, &from, &until, &zone]).await;
 }
 
@@ -330,6 +335,83 @@ async fn preview_and_timeline_say_when_a_moved_reminder_goes_out() {
     let planned = told.json()["planned"].to_string();
     assert!(planned.contains("2026-03-01T21:00:00Z"), "{planned}");
     assert!(!planned.contains("2026-03-02T02:00:00Z"), "{planned}");
+}
+
+#[tokio::test]
+async fn the_view_may_name_the_person_who_has_quiet_hours() {
+    for (expression, person) in [
+        ("lower(shipped.email)", "carla@customers.example"),
+        (
+            "'' A0EEBC99-9C0B-4EF8-BB6D-6BB9BD380A11''::text",
+            "a0eebc99-9c0b-4ef8-bb6d-6bb9bd380a11",
+        ),
+        (
+            "CASE shipped.audience WHEN ''customer'' THEN 7 END::bigint",
+            "7",
+        ),
+    ] {
+        let mut app = app_with_rule("24h").await;
+        name_people(&app, expression).await;
+        set_quiet_hours_of(&app, person, "22:00", "07:00", "Europe/Vienna").await;
+        let id = app.confirmed(at("2026-03-03T02:00:00Z")).await;
+        let begin = at("2026-03-01T21:00:00Z");
+        assert_eq!(previewed_sends(&app, noon()).await, [begin], "{expression}");
+        app.run(noon()).await;
+        let server = support(&mut app, noon()).await;
+        let path = format!("/bookings/{id}/timeline");
+        let told = ask(&server, "GET", &path, &[], b"").await;
+        let planned = told.json()["planned"].to_string();
+        assert!(planned.contains("2026-03-01T21:00:00Z"), "{planned}");
+        assert!(!planned.contains("2026-03-02T02:00:00Z"), "{planned}");
+        app.run(begin - minutes(1)).await;
+        let dry = ["run", "--dry-run", "--as-of", &begin.to_rfc3339()];
+        let dry = app.call(&dry).await.summary();
+        assert_eq!(dry["reminders"]["deferred"], 1, "{dry}");
+        assert_sent_at(&app, id, begin).await;
+        let expected = json!({"from": "2026-03-01T21:00:00+00:00", "moved": true});
+        assert_eq!(record(&app, id).await.unwrap().1, expected);
+        app.run(at("2026-03-02T02:00:00Z")).await;
+        assert_eq!(app.ses.mails().len(), 1);
+    }
+}
+
+#[tokio::test]
+async fn quiet_hours_are_those_of_the_person_whom_the_view_names() {
+    for (expression, moves) in [
+        // Somebody else, who has none; and no usable name.
+        ("''desk''::text", false),
+        ("shipped.booking_id::text", false),
+        ("''front desk''::text", false),
+        // The booking's customer, whose they are.
+        ("NULL::text", true),
+        ("''  ''::text", true),
+    ] {
+        let app = app_with_rule("24h").await;
+        name_people(&app, expression).await;
+        set_quiet_hours(&app, app.customer, "22:00", "07:00", "Europe/Vienna").await;
+        let id = app.confirmed(at("2026-03-03T02:00:00Z")).await;
+        let (begin, due) = (at("2026-03-01T21:00:00Z"), at("2026-03-02T02:00:00Z"));
+        app.run(begin).await;
+        // Nor does a later pass move it.
+        app.run(begin + minutes(1)).await;
+        assert_eq!(record(&app, id).await.is_some(), moves, "{expression}");
+        app.run(due).await;
+        assert_eq!(app.ses.mails().len(), 1, "{expression}");
+    }
+}
+
+#[tokio::test]
+async fn where_the_view_fails_for_a_booking_the_others_are_reminded_at_their_own_time() {
+    let app = app_with_rule("24h").await;
+    let id = app.confirmed(at("2026-03-03T02:00:00Z")).await;
+    let broken = app.confirmed(at("2026-03-03T03:00:00Z")).await;
+    let person = format!("(1 / (shipped.booking_id <> ''{broken}'')::integer)::text");
+    name_people(&app, &person).await;
+    set_quiet_hours_of(&app, "1", "22:00", "07:00", "Europe/Vienna").await;
+    let ran = app.call(&["run", "--as-of", "2026-03-01T21:00:00Z"]).await;
+    let says = "quiet hours of people whom only booking_automation_contacts names";
+    assert!(ran.stderr.contains(says), "{}", ran.stderr);
+    assert_sent_at(&app, id, at("2026-03-02T02:00:00Z")).await;
 }
 
 #[tokio::test]

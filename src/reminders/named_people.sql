@@ -1,0 +1,39 @@
+-- Whom the view names as the people of bookings, where it names somebody else than the booking does and either has quiet hours. It
+-- runs with the settings of the user's database, since the contacts view may call functions of theirs; so every operator, function
+-- and type is named with its schema.
+SELECT b.id AS booking_id, b.audience, c.person_id
+  FROM (
+        SELECT b.id, r.audience,
+               CASE WHEN r.audience OPERATOR(pg_catalog.=) 'customer' THEN b.customer_id ELSE b.provider_id END AS referred_id
+          FROM public.reminder_rules AS r
+         -- Columns that bookings may lack. Where it has them, the names mean its own.
+         CROSS JOIN (SELECT NULL::pg_catalog.text AS customer_id, NULL::pg_catalog.text AS provider_id) AS lacking
+         CROSS JOIN LATERAL (
+               SELECT b.id, customer_id::pg_catalog.text AS customer_id, provider_id::pg_catalog.text AS provider_id
+                 FROM public.bookings AS b
+                WHERE b.status OPERATOR(pg_catalog.=) 'confirmed' AND {which}
+               OFFSET 0) AS b
+         WHERE r.active
+         GROUP BY 1, 2, 3
+       ) AS b
+ -- Columns that the view may lack. Where it has them, the names below mean its own.
+ CROSS JOIN (SELECT NULL::pg_catalog.text AS person_id, NULL::pg_catalog.text AS recipient) AS absent
+ CROSS JOIN LATERAL (
+       -- A UUID has one form.
+       SELECT CASE WHEN name OPERATOR(pg_catalog.~*) '^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$' THEN pg_catalog.lower(name)
+                   ELSE name END AS person_id
+         FROM (
+               SELECT pg_catalog.btrim(person_id::pg_catalog.text) AS name
+                 FROM public.booking_automation_contacts AS c
+                WHERE c.booking_id OPERATOR(pg_catalog.=) b.id AND c.audience OPERATOR(pg_catalog.=) b.audience
+                  -- Not the guests.
+                  AND COALESCE(pg_catalog.btrim(recipient::pg_catalog.text), '') OPERATOR(pg_catalog.=) ''
+                LIMIT 1
+              ) AS c
+       ) AS c
+ -- The view is not read while nobody has quiet hours.
+ WHERE EXISTS (SELECT FROM public.booking_automation_preferences AS q WHERE q.quiet_from IS NOT NULL)
+   AND c.person_id OPERATOR(pg_catalog.<>) '' AND c.person_id OPERATOR(pg_catalog.<>) COALESCE(b.referred_id, '')
+   AND EXISTS (SELECT FROM public.booking_automation_preferences AS q
+                WHERE q.quiet_from IS NOT NULL
+                  AND (q.person_id OPERATOR(pg_catalog.=) c.person_id OR q.person_id OPERATOR(pg_catalog.=) b.referred_id))
