@@ -55,8 +55,9 @@ const UUID: &str = "(?i)^[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}$";
 
 /// SQL of a boolean: after the message `told`, the person may have got a digest that did not know
 /// the booking's present schedule: after its first change since, as far as changes are known, and
-/// until a minute after the last one, which may have been committed later. Digests have the
-/// person's id as in digest_people.sql, and list no guests' bookings.
+/// until a minute after the last one, which may have been committed later. After a cancellation,
+/// the state does not have the time of the last one. Digests have the person's id as in
+/// digest_people.sql, and list no guests' bookings.
 pub(crate) fn digest_between_sql(liveness: Liveness) -> String {
     let sql = match liveness {
         Liveness::Known | Liveness::Singly => {
@@ -66,7 +67,8 @@ pub(crate) fn digest_between_sql(liveness: Liveness) -> String {
                                                    substring(who.referred_id FROM '{uuid}'))::uuid
                    AND digest.local_day IS NOT NULL AND {may_have_arrived:digest}
                    AND digest.audience = e.audience AND digest.channel = e.channel
-                   AND digest.scheduled_at < s.in_force_since + interval '1 minute'
+                   AND (b.status <> 'confirmed'
+                        OR digest.scheduled_at < s.in_force_since + interval '1 minute')
                    AND ((SELECT min(change.executed_at) FROM public.booking_automation_events change
                           WHERE change.booking_id = e.booking_id AND change.seq > told.seq
                             AND change.event_type IN ('rescheduled', 'status_update'))

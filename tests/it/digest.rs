@@ -834,6 +834,69 @@ async fn each_digest_has_the_bookings_of_its_person_and_their_day() {
     );
 }
 
+/// Without the notice, the digest would be the last message that the person got.
+#[tokio::test]
+async fn a_notice_repeats_what_a_digest_has_told_differently() {
+    let moved = [
+        "scheduled_at = scheduled_at + interval '2 hours'",
+        "scheduled_at = scheduled_at - interval '2 hours'",
+    ];
+    let [confirmed, cancelled] = ["status = 'confirmed'", "status = 'cancelled'"];
+    // The rules; what happens before the digest and after it; the notice of the last change, which
+    // is sent again unless the digest was another person's.
+    for (rules, first, changes, rule) in [
+        ("confirmed,rescheduled", confirmed, moved, "rescheduled"),
+        ("cancelled", cancelled, [confirmed, cancelled], "cancelled"),
+        ("confirmed", confirmed, [cancelled, confirmed], "confirmed"),
+    ] {
+        for is_theirs in [true, false] {
+            let app = with_digest("customer", 13).await;
+            app.set_clock(noon() - hours(3)).await;
+            let sql = "UPDATE booking_automation_notice_rules SET active = true
+                    WHERE audience = 'customer' AND name = ANY (string_to_array($1, ','))";
+            app.sql(sql, &[&rules]).await;
+            let id = app.booking("pending", noon() + hours(23)).await;
+            app.confirmed(noon() + hours(24)).await;
+            let change = async |at: DateTime<Utc>, change: &str| {
+                app.set_clock(at).await;
+                let sql = format!("UPDATE bookings SET {change} WHERE id = $1");
+                app.sql(&sql, &[&id]).await;
+            };
+            change(noon() - minutes(60), first).await;
+            app.run(noon() - minutes(59)).await;
+            let sql = "UPDATE booking_automation_notice_rules SET delay = '15 minutes'";
+            app.sql(sql, &[]).await;
+            change(noon() - minutes(10), changes[0]).await;
+            app.run(noon()).await;
+            let listed = "Carla Customer 2026-03-02 completed".to_owned();
+            assert!(digests(&app).await.contains(&listed));
+            if !is_theirs {
+                let sql = "UPDATE booking_automation_events SET person_id = gen_random_uuid() WHERE local_day IS NOT NULL";
+                app.sql_without_triggers(sql).await;
+            }
+            change(noon() + minutes(3), changes[1]).await;
+            app.run(noon() + minutes(6)).await;
+            app.run(noon() + minutes(19)).await;
+            let sql = "SELECT concat_ws(' ', rule, status, reason) FROM booking_automation_events
+                    WHERE event_type = 'notification_sent' AND booking_id = $1 ORDER BY seq DESC LIMIT 1";
+            let last = match is_theirs {
+                true => "completed",
+                false => "skipped already_told",
+            };
+            assert_eq!(app.column(sql, &[&id]).await, [format!("{rule} {last}")]);
+            if is_theirs && rule == "rescheduled" {
+                // From what the digest said, not from what the confirmation did.
+                let mails = app.ses.mails();
+                let text = mails.last().unwrap().text();
+                assert!(
+                    text.contains("Before: Monday, March 2, 2026, 2:00"),
+                    "{text}"
+                );
+            }
+        }
+    }
+}
+
 /// Without the reminder, the digest would be the last message that the person got.
 #[tokio::test]
 async fn a_reminder_repeats_what_a_digest_has_told_differently() {
