@@ -60,7 +60,7 @@ WITH clock AS MATERIALIZED (
                          WHERE told.rule <> '' AND told.revision < e.revision AND told.rule = e.rule AND told.audience = e.audience
                            AND told.channel = e.channel
                            AND told.status = 'completed' AND told.event_data ->> 'told' = t.told
-                           AND NOT ({digest_between})
+                           AND NOT EXISTS (SELECT {digests_between})
                            AND NOT EXISTS (
                                 SELECT FROM ({own_messages:later}) AS later
                                  WHERE later.seq >= told.seq

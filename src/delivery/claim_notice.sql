@@ -7,7 +7,7 @@ WITH stored AS MATERIALIZED (
 ), said AS MATERIALIZED (
     -- What the person got, or may have got, about this booking. Other rules about the same event do not count: each tells
     -- of it for itself.
-    SELECT o.seq, o.starts_at, o.event_data ->> 'told' AS told, o.status = 'completed' AS is_certain,
+    SELECT o.seq, o.starts_at, o.executed_at, o.event_data ->> 'told' AS told, o.status = 'completed' AS is_certain,
            coalesce(o.event_data -> 'notice' ->> 'on_event', '') AS on_event
       FROM stored n
      CROSS JOIN LATERAL (
@@ -19,11 +19,18 @@ WITH stored AS MATERIALIZED (
        AND NOT EXISTS (SELECT FROM public.booking_automation_feedback f
                         WHERE f.event_id = {mail:o} AND f.kind IN ('bounced', 'rejected', 'rendering_failed') OFFSET 0)
 ), latest AS MATERIALIZED (
-    SELECT told.*, {digest_between} AS is_before_digest FROM (SELECT * FROM said ORDER BY seq DESC LIMIT 1) AS told
+    -- And when a digest said something else afterwards.
+    SELECT told.*, (SELECT max(coalesce(digest.executed_at, digest.scheduled_at)) {digests_between}) AS digest_at
+      FROM (SELECT * FROM said ORDER BY seq DESC LIMIT 1) AS told
 ), known AS MATERIALIZED (
     -- The start that the person knows: several moves are told as one.
     SELECT CASE
-               WHEN l.seq IS NOT NULL AND (NOT l.is_certain OR l.is_before_digest) THEN n.facts -> 'from'
+               WHEN NOT l.is_certain THEN n.facts -> 'from'
+               -- That of the digest: the booking was moved from there.
+               WHEN l.digest_at IS NOT NULL THEN coalesce((
+                    SELECT change.event_data -> 'from' FROM public.booking_automation_events change
+                     WHERE change.booking_id = e.booking_id AND change.event_type = 'rescheduled' AND change.executed_at >= l.digest_at
+                     ORDER BY change.seq LIMIT 1), n.facts -> 'from')
                WHEN l.seq IS NOT NULL THEN to_jsonb(l.starts_at)
                ELSE (SELECT first.event_data -> 'notice' -> 'from'
                        FROM ({own_messages:first}) AS first
@@ -77,14 +84,14 @@ SELECT CASE n.on_event
            WHEN b.scheduled_at <= p.as_of THEN 'started'
            WHEN n.on_event = 'cancelled' THEN CASE
                WHEN coalesce(b.status, '') NOT IN ('cancelled', 'refunded') THEN 'overtaken'
-               WHEN EXISTS (SELECT FROM latest l WHERE l.is_certain AND NOT l.is_before_digest AND l.on_event = 'cancelled' AND l.told = t.told) THEN 'already_told'
+               WHEN EXISTS (SELECT FROM latest l WHERE l.is_certain AND l.digest_at IS NULL AND l.on_event = 'cancelled' AND l.told = t.told) THEN 'already_told'
            END
            WHEN b.status IN ('in_progress', 'completed', 'expired') THEN 'started'
            WHEN b.status IS DISTINCT FROM 'confirmed' THEN 'cancelled'
            WHEN n.on_event = 'confirmed' THEN CASE
                -- It told this before, and nothing else has been told since.
                WHEN EXISTS (SELECT FROM said s WHERE s.on_event = 'confirmed' AND s.is_certain)
-                AND EXISTS (SELECT FROM latest l WHERE l.is_certain AND NOT l.is_before_digest AND l.told = t.told
+                AND EXISTS (SELECT FROM latest l WHERE l.is_certain AND l.digest_at IS NULL AND l.told = t.told
                                                    AND l.on_event IN ('', 'confirmed', 'rescheduled')) THEN 'already_told'
            END
            -- A confirmation that waits, and cannot have arrived, tells the new start.

@@ -3,7 +3,7 @@
 use std::sync::LazyLock;
 
 use crate::database::owner_functions::{IS_KNOWN, Liveness};
-use crate::delivery::digests::{digest_between_sql, is_digest_sql, not_due_sql};
+use crate::delivery::digests::{digests_between_sql, is_digest_sql, not_due_sql};
 use crate::delivery::recipients::preferences_sql;
 use crate::reminders::addresses::HAND_OVER;
 
@@ -144,7 +144,7 @@ pub(crate) fn claim_sql(liveness: Liveness, has_notices: bool) -> String {
         .replace("{set_leader}", known(SET_LEADER, ""))
         .replace("{is_digest}", is_digest_sql(liveness))
         .replace("{digest_not_due}", not_due_sql(liveness))
-        .replace("{digest_between}", &digest_between_sql(liveness));
+        .replace("{digests_between}", &digests_between_sql(liveness));
     let per_alias = [
         ("may_have_arrived", MAY_HAVE_ARRIVED),
         ("is_cancellation", IS_CANCELLATION),

@@ -49,7 +49,7 @@ SELECT page.*
                                             NULL::pg_catalog.text AS person_id, NULL::pg_catalog.text AS recipient) AS absent
                          CROSS JOIN LATERAL (
                                SELECT c.email, c.name, c.timezone, language, c.service, c.with_name, c.place, c.meeting_link,
-                                      c.is_online, c.place_timezone, reply_to, pg_catalog.btrim(person_id::pg_catalog.text) AS person_id
+                                      c.is_online, c.place_timezone, reply_to, pg_catalog.btrim(person_id::pg_catalog.text) COLLATE pg_catalog."C" AS person_id
                                  FROM public.booking_automation_contacts AS c
                                 WHERE c.booking_id OPERATOR(pg_catalog.=) e.booking_id AND c.audience OPERATOR(pg_catalog.=) e.audience
                                   -- Not the guests.

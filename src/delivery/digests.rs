@@ -53,31 +53,44 @@ pub(crate) fn not_due_sql(liveness: Liveness) -> &'static str {
 /// A pattern of PostgreSQL for a UUID.
 const UUID: &str = "(?i)^[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}$";
 
-/// SQL of a boolean: after the message `told`, the person may have got a digest that did not know
-/// the booking's present schedule: after its first change since, as far as changes are known, and
-/// until a minute after the last one, which may have been committed later. After a cancellation,
-/// the state does not have the time of the last one. Digests have the person's id as in
-/// digest_people.sql, and list no guests' bookings.
-pub(crate) fn digest_between_sql(liveness: Liveness) -> String {
-    let sql = match liveness {
-        Liveness::Known | Liveness::Singly => {
-            "e.recipient = '' AND EXISTS (
-                SELECT FROM public.booking_automation_events digest
-                 WHERE digest.person_id = coalesce(substring(who.person_id FROM '{uuid}'),
-                                                   substring(who.referred_id FROM '{uuid}'))::uuid
-                   AND digest.local_day IS NOT NULL AND {may_have_arrived:digest}
-                   AND digest.audience = e.audience AND digest.channel = e.channel
-                   AND (b.status <> 'confirmed'
-                        OR digest.scheduled_at < s.in_force_since + interval '1 minute')
-                   AND ((SELECT min(change.executed_at) FROM public.booking_automation_events change
-                          WHERE change.booking_id = e.booking_id AND change.seq > told.seq
-                            AND change.event_type IN ('rescheduled', 'status_update'))
-                        >= digest.executed_at) IS NOT TRUE)"
-        }
-        Liveness::Unknown => "false",
-    };
-    sql.replace("{uuid}", UUID)
+/// SQL from FROM on: the digests that the person may have got after the message `told` about the
+/// booking `b`, and that did not know the booking's present schedule: after its first change since
+/// then, as far as changes are known, and until a minute after the last one, which may have been
+/// committed later. Digests have the person's id as in digest_people.sql, and list no guests'
+/// bookings.
+pub(crate) fn digests_between_sql(liveness: Liveness) -> String {
+    if liveness == Liveness::Unknown {
+        return "WHERE false".to_owned();
+    }
+    DIGESTS_BETWEEN
+        .replace("{changes}", CHANGES_SINCE)
+        .replace("{uuid}", UUID)
 }
+
+/// The text of [`digests_between_sql`]. Dates are compared as texts, since the trail may have rows
+/// of the owner's.
+const DIGESTS_BETWEEN: &str = "FROM public.booking_automation_events digest
+    WHERE e.recipient = ''
+      AND digest.person_id = coalesce(substring(who.person_id FROM '{uuid}'),
+                                      substring(who.referred_id FROM '{uuid}'))::uuid
+      AND digest.local_day IS NOT NULL AND {may_have_arrived:digest}
+      AND digest.audience = e.audience AND digest.channel = e.channel
+      AND (digest.executed_at < told.executed_at) IS NOT TRUE
+      AND digest.scheduled_at < interval '1 minute'
+          + CASE WHEN b.status = 'confirmed' THEN s.in_force_since
+                 ELSE (SELECT max(change.executed_at) {changes}) END
+      AND ((SELECT min(change.executed_at) {changes}) >= digest.executed_at) IS NOT TRUE
+      -- The booking is, or was, of that day, in whatever zone the day is.
+      AND ((b.scheduled_at AT TIME ZONE 'UTC')::date
+               BETWEEN digest.local_day - 1 AND digest.local_day + 1
+           OR EXISTS (SELECT {changes} AND change.event_type = 'rescheduled'
+                        AND left(change.event_data ->> 'to', 10) COLLATE \"C\"
+                            BETWEEN (digest.local_day - 1)::text
+                                AND (digest.local_day + 1)::text))";
+/// SQL from FROM on: the changes of a booking since the message `told`.
+const CHANGES_SINCE: &str = "FROM public.booking_automation_events change
+    WHERE change.booking_id = e.booking_id AND change.seq > told.seq
+      AND change.event_type IN ('rescheduled', 'status_update')";
 
 /// The day of a digest, as it is now.
 #[derive(Debug)]

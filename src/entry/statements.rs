@@ -19,7 +19,7 @@ use crate::delivery::{
     webhook_outbox, webhooks,
 };
 use crate::operations::{check, erasure, trial};
-use crate::reminders::quiet_hours::{NAMED_BETWEEN, NAMED_OF_BOOKING};
+use crate::reminders::quiet_hours::{NAMES_BETWEEN, NAMES_OF_BOOKING};
 use crate::reminders::{addresses, decisions, digests, notices, planned};
 use crate::support::{preview, timeline, trail};
 use crate::tick::probe;
@@ -56,8 +56,8 @@ pub fn with_their_settings() -> Vec<String> {
         addresses::WITHOUT_ADDRESS.to_owned(),
         addresses::WITHOUT_ADDRESS_BETWEEN.to_owned(),
         digests::PEOPLE.to_owned(),
-        NAMED_BETWEEN.clone(),
-        NAMED_OF_BOOKING.clone(),
+        NAMES_BETWEEN.clone(),
+        NAMES_OF_BOOKING.clone(),
         unblock::UNBLOCK.to_owned(),
         check::VIEW_SAMPLE.to_owned(),
         check::SEVERAL_CONTACTS.to_owned(),

@@ -10,7 +10,7 @@ use uuid::Uuid;
 use crate::database::owner_functions::Liveness;
 use crate::database::{Parameter, Result, Transaction};
 use crate::reminders::addresses::{HAND_OVER, without_address};
-use crate::reminders::quiet_hours::with_quiet_hours;
+use crate::reminders::quiet_hours::{begun_after, with_quiet_hours};
 use crate::reminders::watermark::Watermark;
 
 /// Decisions that one pass makes at most; the rest follows in the next.
@@ -18,8 +18,9 @@ pub(crate) const LIMIT: i64 = 50_000;
 /// Bookings that one pass takes from the recheck queue, at most.
 const RECHECKS_LIMIT: i64 = 20_000;
 
-/// SQL of the time up to which due times have their decisions.
-const LOOKED_THROUGH: &str = "$2";
+/// The times after which due times are looked at, and the beginnings of quiet hours.
+type Range = (Timestamp<DateTime<Utc>>, Timestamp<DateTime<Utc>>);
+
 const DECISIONS: &str = include_str!("decisions.sql");
 const ENQUEUE: &str = include_str!("enqueue.sql");
 const TAKE_RECHECKS: &str = include_str!("take_rechecks.sql");
@@ -84,6 +85,20 @@ fn log_completed_ahead(rechecks: &[Row]) {
     }
 }
 
+/// From when due times are looked at, and quiet hours: the most first.
+fn ranges(liveness: Liveness, watermark: &Watermark) -> Vec<Range> {
+    let since = watermark.from();
+    let mut ranges = vec![(since, since), (watermark.looked_through, since)];
+    // There is no sweep before `migrate`.
+    if liveness == Liveness::Known {
+        let nothing = Timestamp::PosInfinity;
+        // A sweep moves nothing to the beginning of quiet hours.
+        ranges.extend([(nothing, since), (nothing, nothing)]);
+    }
+    ranges.dedup();
+    ranges
+}
+
 /// Decides about everything that is due; if that is too much for one statement, about what became
 /// due since the last pass; and if that is too much, about `rechecks`. A sweep decides about the
 /// rest.
@@ -95,15 +110,11 @@ async fn decide_or_leave(
     rechecks: &[Uuid],
     run_id: Uuid,
 ) -> Result<Decisions> {
-    let mut ranges = vec![watermark.from(), watermark.looked_through];
-    // There is no sweep before `migrate`.
-    if liveness == Liveness::Known {
-        ranges.push(Timestamp::PosInfinity);
-    }
-    ranges.dedup();
     let mut failure = None;
-    for from in ranges {
-        let decided = decide_candidates(transaction, liveness, as_of, from, rechecks, run_id).await;
+    for range in ranges(liveness, watermark) {
+        let from = range.0;
+        let decided =
+            decide_candidates(transaction, liveness, as_of, range, rechecks, run_id).await;
         match decided {
             // Looking at everything is optional: its failure must not stop the decisions on what
             // became due now. A booking for which the owner's function fails must not stop those on
@@ -138,13 +149,13 @@ async fn decide_or_leave(
     }
 }
 
-/// Decides about what became due after `looked_through`, and about `rechecks`. At most two
-/// statements.
+/// Decides about what became due after the first of the two times, about what quiet hours move that
+/// began after the second, and about `rechecks`. At most two statements.
 pub(crate) async fn decide_candidates(
     transaction: &Transaction,
     liveness: Liveness,
     as_of: DateTime<Utc>,
-    looked_through: Timestamp<DateTime<Utc>>,
+    (looked_through, since): Range,
     rechecks: &[Uuid],
     run_id: Uuid,
 ) -> Result<Decisions> {
@@ -152,7 +163,7 @@ pub(crate) async fn decide_candidates(
     let common = parameters(&as_of, &looked_through, &rechecks);
     let parameters: Vec<Parameter<'_>> = common
         .into_iter()
-        .chain([(&run_id as _, Type::TEXT)])
+        .chain([(&run_id as _, Type::TEXT), (&since as _, Type::TIMESTAMPTZ)])
         .collect();
     let sql = enqueue_sql(liveness);
     let insert = async |transaction: &Transaction| transaction.query_one(&sql, &parameters).await;
@@ -246,12 +257,12 @@ pub(crate) fn decisions_sql(liveness: Liveness, since: &str) -> String {
 /// The same with all reasons, for the passes to come: `$5` and `$6` are the bookings and audiences
 /// without an address; `moved_before` is SQL of a boolean, that an earlier one of these passes has
 /// decided on the pair `p`.
-pub(crate) fn decisions_to_come_sql(liveness: Liveness, moved_before: &str) -> String {
+pub(crate) fn decisions_to_come_sql(liveness: Liveness, since: &str, moved_before: &str) -> String {
     with_reasons(
         liveness,
         "WHEN (j.id, j.audience) IN (SELECT * FROM unnest($5::uuid[], $6::text[])) \
          THEN 'no_address'",
-        LOOKED_THROUGH,
+        since,
         moved_before,
     )
 }
@@ -275,7 +286,8 @@ fn with_reasons(liveness: Liveness, no_address: &str, since: &str, moved_before:
 
 /// Enqueues the decisions, and hands over those to be sent.
 pub(crate) fn enqueue_sql(liveness: Liveness) -> String {
-    decisions_sql(liveness, LOOKED_THROUGH) + &ENQUEUE.replace("{hand_over}", HAND_OVER)
+    decisions_sql(liveness, &begun_after("$6::timestamptz"))
+        + &ENQUEUE.replace("{hand_over}", HAND_OVER)
 }
 
 /// Counts the decisions, and hands over those to be sent.
@@ -287,7 +299,7 @@ pub(crate) fn preview_sql(liveness: Liveness) -> String {
                 (SELECT count(*) FROM decision WHERE reason IS NOT NULL) AS skipped,
                 {HAND_OVER}
            FROM handed_over",
-        decisions = decisions_sql(liveness, LOOKED_THROUGH)
+        decisions = decisions_sql(liveness, &begun_after("$2::timestamptz"))
     )
 }
 

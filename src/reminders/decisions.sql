@@ -44,7 +44,6 @@ WITH rule AS MATERIALIZED (
            coalesce(s.in_force_since, p.created_at, '-infinity') AS in_force_since,
            coalesce(p.moved_to, quiet.begins_at) AS quiet_from
       FROM pair p
-      LEFT JOIN {named} ON n.booking_id = p.id AND n.audience = p.audience
       -- The quiet hours that the due time lies in.
       LEFT JOIN LATERAL ({quiet}) AS quiet ON true
       CROSS JOIN LATERAL (

@@ -24,7 +24,7 @@ SELECT c.audience, c.person_id, c.timezone, c.place_timezone, pg_catalog.array_a
          -- Columns that the view may lack. Where it has them, the names below mean its own.
          CROSS JOIN (SELECT NULL::pg_catalog.text AS person_id, NULL::pg_catalog.text AS recipient) AS absent
          CROSS JOIN LATERAL (
-               SELECT pg_catalog.btrim(person_id::pg_catalog.text) AS person_id,
+               SELECT pg_catalog.btrim(person_id::pg_catalog.text) COLLATE pg_catalog."C" AS person_id,
                       pg_catalog.left(c.timezone::pg_catalog.text, 400) AS timezone,
                       pg_catalog.left(c.place_timezone::pg_catalog.text, 400) AS place_timezone
                  FROM public.booking_automation_contacts AS c

@@ -1,5 +1,5 @@
--- Reminders of people with quiet hours that would fall into them, and move to their beginning. That must be within the last
--- hour, and since the last pass. What would move by more than half the lead, or to before the rule took effect, stays at its
+-- Reminders of people with quiet hours that would fall into them, and move to their beginning. The hours must have begun
+-- within the last hour, and since the last pass. What would move by more than half the lead, or to before the rule took effect, stays at its
 -- own time. $1 is as_of.
 SELECT b.id, b.scheduled_at, b.created_at, r.name, r.audience, r.channel, r.lead, r.effective_from,
        b.person_id, quiet.begins_at
@@ -14,8 +14,7 @@ SELECT b.id, b.scheduled_at, b.created_at, r.name, r.audience, r.channel, r.lead
         WHERE b.status = 'confirmed' AND b.scheduled_at > $1 + r.lead AND b.scheduled_at <= $1 + r.lead * 1.5
           AND {begun}
        OFFSET 0) AS b
-  LEFT JOIN {named} ON n.booking_id = b.id AND n.audience = r.audience
-  JOIN public.booking_automation_preferences q ON q.person_id = coalesce(n.person_id, b.person_id) AND q.quiet_from IS NOT NULL
+  JOIN public.booking_automation_preferences q ON q.person_id = b.person_id AND q.quiet_from IS NOT NULL
  CROSS JOIN LATERAL (
        SELECT lower(public.booking_automation_quiet_period(b.scheduled_at - r.lead, q.quiet_from, q.quiet_until, q.timezone)) AS begins_at
        OFFSET 0) AS quiet

@@ -1,4 +1,4 @@
--- Continues decisions.sql. $5 is the run. The UNIQUE key decides.
+-- Continues decisions.sql. $5 is the run; quiet hours that began up to $6 have moved what they move. The UNIQUE key decides.
 , enqueued AS (
     INSERT INTO public.booking_automation_events
            (booking_id, event_type, event_data, scheduled_at, executed_at, status, reason,

@@ -1,5 +1,5 @@
--- Whom the view names as the people of bookings, where it names somebody else than the booking does and either has quiet hours. It
--- runs with the settings of the user's database, since the contacts view may call functions of theirs; so every operator, function
+-- The names that the view has for the people of bookings, where they differ from the booking's own names and one of the two has
+-- quiet hours. It runs with the settings of the user's database, since the contacts view may call functions of theirs; so every operator, function
 -- and type is named with its schema.
 SELECT b.id AS booking_id, b.audience, c.person_id
   FROM (
@@ -20,10 +20,10 @@ SELECT b.id AS booking_id, b.audience, c.person_id
  CROSS JOIN (SELECT NULL::pg_catalog.text AS person_id, NULL::pg_catalog.text AS recipient) AS absent
  CROSS JOIN LATERAL (
        -- A UUID has one form.
-       SELECT CASE WHEN name OPERATOR(pg_catalog.~*) '^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$' THEN pg_catalog.lower(name)
+       SELECT CASE WHEN name OPERATOR(pg_catalog.~*) '^[0-9a-f]{8}-?([0-9a-f]{4}-?){3}[0-9a-f]{12}$' THEN name::pg_catalog.uuid::pg_catalog.text
                    ELSE name END AS person_id
          FROM (
-               SELECT pg_catalog.btrim(person_id::pg_catalog.text) AS name
+               SELECT pg_catalog.left(pg_catalog.btrim(person_id::pg_catalog.text), 401) COLLATE pg_catalog."C" AS name
                  FROM public.booking_automation_contacts AS c
                 WHERE c.booking_id OPERATOR(pg_catalog.=) b.id AND c.audience OPERATOR(pg_catalog.=) b.audience
                   -- Not the guests.
@@ -31,8 +31,11 @@ SELECT b.id AS booking_id, b.audience, c.person_id
                 LIMIT 1
               ) AS c
        ) AS c
- -- The view is not read while nobody has quiet hours.
- WHERE EXISTS (SELECT FROM public.booking_automation_preferences AS q WHERE q.quiet_from IS NOT NULL)
+ -- The view is not read while nobody has quiet hours, or if it has no names.
+ WHERE EXISTS (SELECT FROM pg_catalog.pg_attribute AS a
+                WHERE a.attrelid OPERATOR(pg_catalog.=) 'public.booking_automation_contacts'::pg_catalog.regclass
+                  AND a.attname OPERATOR(pg_catalog.=) 'person_id' AND NOT a.attisdropped)
+   AND EXISTS (SELECT FROM public.booking_automation_preferences AS q WHERE q.quiet_from IS NOT NULL)
    AND c.person_id OPERATOR(pg_catalog.<>) '' AND c.person_id OPERATOR(pg_catalog.<>) COALESCE(b.referred_id, '')
    AND EXISTS (SELECT FROM public.booking_automation_preferences AS q
                 WHERE q.quiet_from IS NOT NULL

@@ -11,7 +11,7 @@ use crate::database::{Result, Transaction, finite};
 use crate::reminders::Reason;
 use crate::reminders::addresses::{HAND_OVER, without_address};
 use crate::reminders::decisions::{LIMIT, decisions_sql, decisions_to_come_sql, parameters};
-use crate::reminders::quiet_hours::{MOVED_BEFORE, NamedPeople, due_times_sql};
+use crate::reminders::quiet_hours::{MOVED_BEFORE, begun_after, due_times_sql, hand_over_names_of};
 use crate::reminders::watermark::LATEST;
 
 /// SQL of a query that counts the decisions of the passes to come: `pass`, the pass's time, then
@@ -21,8 +21,10 @@ use crate::reminders::watermark::LATEST;
 /// [`crate::reminders::addresses::without_address_between`].
 pub(crate) fn counts_sql(liveness: Liveness, passes: &str) -> String {
     // $3 is the first pass's.
-    let moved_before = MOVED_BEFORE.replace("{since}", "{first}");
-    let decisions = decisions_to_come_sql(liveness, &moved_before)
+    let first = begun_after("{first}");
+    let since = format!("coalesce(p.before, {first})");
+    let moved_before = MOVED_BEFORE.replace("{since}", &first);
+    let decisions = decisions_to_come_sql(liveness, &since, &moved_before)
         .replace("$4", &LIMIT.to_string())
         .replace(
             "$3",
@@ -65,7 +67,7 @@ impl PlannedReminder {
 
 /// SQL of the decisions one by one.
 pub(crate) fn list_sql(liveness: Liveness) -> String {
-    let decisions = decisions_sql(liveness, LATEST);
+    let decisions = decisions_sql(liveness, &begun_after(LATEST));
     format!(
         "{decisions} SELECT name, audience, channel, coalesce(moved_to, due_at) AS due_at, reason
                        FROM decision WHERE id = ANY ($3) ORDER BY due_at"
@@ -81,10 +83,7 @@ pub(crate) async fn planned_reminders(
     as_of: DateTime<Utc>,
     booking_id: Uuid,
 ) -> Result<Vec<PlannedReminder>> {
-    NamedPeople::of_booking(transaction, liveness, booking_id)
-        .await?
-        .hand_over(transaction)
-        .await?;
+    hand_over_names_of(transaction, liveness, booking_id).await?;
     let due_times = due_times(transaction, liveness, as_of, booking_id).await?;
     let times = [None].into_iter().chain(due_times.into_iter().map(Some));
     let sql = list_sql(liveness);

@@ -114,7 +114,8 @@ pub(crate) async fn examine_part(
             "bookings were moved without firing the triggers; their reminders are decided again"
         );
     }
-    let (only_these, bookings) = (Timestamp::PosInfinity, &part.bookings);
+    let nothing = Timestamp::PosInfinity;
+    let (only_these, bookings) = ((nothing, nothing), &part.bookings);
     decide_candidates(transaction, liveness, as_of, only_these, bookings, run_id).await
 }
 

@@ -23,7 +23,7 @@ use crate::reminders::addresses::without_address_between;
 use crate::reminders::decisions::queued_rechecks;
 use crate::reminders::notices::queued_sql;
 use crate::reminders::planned::counts_sql;
-use crate::reminders::quiet_hours::NamedPeople;
+use crate::reminders::quiet_hours::hand_over_names;
 use crate::reminders::watermark::Watermark;
 use crate::tick::error::PassError;
 use crate::tick::probe;
@@ -211,10 +211,7 @@ async fn count_due_reminders(
 ) -> Result<Vec<Row>> {
     let rechecks = queued_rechecks(transaction).await?;
     let (bookings, audiences) = without_address_between(transaction, as_of, until).await?;
-    NamedPeople::between(transaction, liveness, as_of, until)
-        .await?
-        .hand_over(transaction)
-        .await?;
+    hand_over_names(transaction, liveness, as_of, until).await?;
     let looked_through = watermark.from();
     let parameters: [Parameter<'_>; 6] = [
         (&as_of, Type::TIMESTAMPTZ),

@@ -26,7 +26,7 @@ use crate::reminders::decisions::{self, Decisions};
 use crate::reminders::digests::enqueue_digests;
 use crate::reminders::hidden_rows::{HiddenRows, find_hidden_rows};
 use crate::reminders::notices::enqueue_notices;
-use crate::reminders::quiet_hours::hand_over_due;
+use crate::reminders::quiet_hours::hand_over_names;
 use crate::reminders::sweep::{begin_sweep, begin_sweep_again};
 use crate::tick::clock;
 pub use crate::tick::error::PassError;
@@ -299,18 +299,20 @@ async fn advance_and_enqueue(
     if due.reads_contacts() || due.transitions {
         refuse_hidden_rows(transaction, due.reads_contacts()).await?;
     }
+    let (liveness, as_of) = (rules.liveness, moments.as_of());
+    // Before bookings are locked.
+    let are_named =
+        due.may_be_named && hand_over_names(transaction, liveness, as_of, as_of).await?;
     let transitions = if due.transitions {
         transitions::advance(transaction, moments, rules, run_id, until).await?
     } else {
         Transitions::default()
     };
-    let (liveness, as_of) = (rules.liveness, moments.as_of());
     // Reminders of what is confirmed again may be due.
     let is_reopened = transitions.reopened > 0;
     if is_reopened && !due.reads_contacts() {
         refuse_hidden_rows(transaction, true).await?;
     }
-    let are_named = due.may_be_named && hand_over_due(transaction, liveness, as_of).await?;
     let mut decisions = if due.reminders || is_reopened || are_named {
         decisions::enqueue_due(transaction, liveness, as_of, &due.watermark, run_id).await?
     } else {

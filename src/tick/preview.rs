@@ -3,7 +3,7 @@
 use crate::bookings::transitions::{self, Moments};
 use crate::database::{Begin, Database};
 use crate::primitives::call::Call;
-use crate::reminders::quiet_hours::hand_over_due;
+use crate::reminders::quiet_hours::hand_over_names;
 use crate::reminders::{decisions, digests, notices};
 use crate::tick::error::PassError;
 use crate::tick::pass::{begin_pass, refuse_hidden_rows, waiting_reminders};
@@ -41,7 +41,7 @@ pub(crate) async fn preview(
     }
     let transitions = transitions::preview(&transaction, &moments, &rules).await?;
     if due.may_be_named {
-        hand_over_due(&transaction, rules.liveness, as_of).await?;
+        hand_over_names(&transaction, rules.liveness, as_of, as_of).await?;
     }
     let mut decisions =
         decisions::preview(&transaction, rules.liveness, as_of, &due.watermark).await?;

@@ -877,13 +877,11 @@ async fn a_notice_repeats_what_a_digest_has_told_differently() {
             change(noon() + minutes(3), changes[1]).await;
             app.run(noon() + minutes(6)).await;
             app.run(noon() + minutes(19)).await;
-            let sql = "SELECT concat_ws(' ', rule, status, reason) FROM booking_automation_events
-                    WHERE event_type = 'notification_sent' AND booking_id = $1 ORDER BY seq DESC LIMIT 1";
-            let last = match is_theirs {
-                true => "completed",
-                false => "skipped already_told",
-            };
-            assert_eq!(app.column(sql, &[&id]).await, [format!("{rule} {last}")]);
+            let sql = "SELECT count(*)::text FROM booking_automation_events
+                        WHERE event_type = 'notification_sent' AND booking_id = $1 AND rule = $2 AND status = 'completed'
+                          AND seq > (SELECT seq FROM booking_automation_events WHERE local_day IS NOT NULL)";
+            let sent = app.column(sql, &[&id, &rule]).await;
+            assert_eq!(sent, [i32::from(is_theirs).to_string()], "{rule}");
             if is_theirs && rule == "rescheduled" {
                 // From what the digest said, not from what the confirmation did.
                 let mails = app.ses.mails();
@@ -893,6 +891,46 @@ async fn a_notice_repeats_what_a_digest_has_told_differently() {
                     "{text}"
                 );
             }
+        }
+    }
+}
+
+/// Of several moves, the one that follows the digest is told with the start that the digest said.
+#[tokio::test]
+async fn a_digest_says_where_a_booking_is_moved_from() {
+    for (moves, expected) in [
+        // From 13 o'clock on; the confirmation said 12, the digest 14.
+        (["14:00", "16:00", "17:00"], Some("2:00")),
+        (["14:00", "16:00", "14:00"], None),
+    ] {
+        let app = with_digest("customer", 13).await;
+        app.set_clock(noon() - hours(3)).await;
+        let sql = "UPDATE booking_automation_notice_rules SET active = true
+                    WHERE audience = 'customer' AND name IN ('confirmed', 'rescheduled')";
+        app.sql(sql, &[]).await;
+        let id = app.booking("pending", noon() + hours(23)).await;
+        app.set_clock(noon() - hours(1)).await;
+        set_status(&app, id, "confirmed").await;
+        app.run(noon() - minutes(59)).await;
+        let sql = "UPDATE booking_automation_notice_rules SET delay = '15 minutes'";
+        app.sql(sql, &[]).await;
+        for (minute, time) in [-10, 3, 6].into_iter().zip(moves) {
+            app.set_clock(noon() + minutes(minute)).await;
+            let start = format!("2026-03-02 {time} Europe/Vienna");
+            let sql = "UPDATE bookings SET scheduled_at = $2::text::timestamptz WHERE id = $1";
+            app.sql(sql, &[&id, &start]).await;
+            app.run(noon() + minutes(minute.max(0))).await;
+        }
+        app.run(noon() + minutes(22)).await;
+        let mails = app.ses.mails();
+        let last = mails.last().unwrap();
+        match expected {
+            Some(time) => {
+                let before = format!("Before: Monday, March 2, 2026, {time}");
+                assert_eq!(mails.len(), 3);
+                assert!(last.text().contains(&before), "{}", last.text());
+            }
+            None => assert!(!last.text().contains("Before: "), "{}", last.text()),
         }
     }
 }
@@ -935,6 +973,7 @@ async fn a_reminder_repeats_what_a_digest_has_told_differently() {
         (-10, 5, "person_id = gen_random_uuid()", once),
         (-10, 5, "audience = 'provider'", once),
         (-10, 5, "channel = 'sms'", once),
+        (-10, 5, "local_day = local_day + 5", once),
         (-10, 5, "status = 'skipped', attempts = 0", once),
     ] {
         let app = with_digest("customer", 13).await;

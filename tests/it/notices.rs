@@ -1421,3 +1421,117 @@ async fn a_move_from_a_start_that_nobody_writes_is_told() {
         );
     }
 }
+
+/// Stores a copy of the booking's notices with other values.
+async fn store_another(app: &App, id: Uuid, values: &str) {
+    let sql = format!(
+        "INSERT INTO booking_automation_events
+                (booking_id, event_type, about, rule, audience, channel, revision, status, attempts, starts_at, scheduled_at, executed_at, event_data)
+         SELECT booking_id, event_type, gen_random_uuid(), rule, audience, channel, revision, 'completed', 1, starts_at, scheduled_at, executed_at,
+                jsonb_set(event_data, '{{notice,from}}', '\"2026-01-01T00:00:00Z\"') || '{{\"told\": \"another thing\"}}'
+           FROM booking_automation_events WHERE booking_id = '{id}' AND event_type = 'notification_sent';
+         UPDATE booking_automation_events SET {values} WHERE event_data ->> 'told' = 'another thing'"
+    );
+    app.sql_without_triggers(&sql).await;
+}
+
+#[tokio::test]
+async fn what_is_told_to_others_or_elsewhere_does_not_count() {
+    for (values, counts) in [
+        ("recipient = ''", true),
+        ("audience = 'provider'", false),
+        ("channel = 'sms'", false),
+        ("recipient = 'guest'", false),
+    ] {
+        // The last word to the customer was the confirmation.
+        let app = with_rules(&["confirmed"]).await;
+        let id = app.booking("confirmed", noon() + hours(48)).await;
+        app.run(noon()).await;
+        store_another(&app, id, values).await;
+        for status in ["pending", "confirmed"] {
+            set_status(&app, id, status).await;
+        }
+        app.run(noon() + minutes(1)).await;
+        let expected = match counts {
+            true => "confirmed completed",
+            false => "confirmed skipped already_told",
+        };
+        assert_eq!(
+            notices(&app, id).await.last().unwrap(),
+            expected,
+            "{values}"
+        );
+
+        // Nobody was told of the first move.
+        let app = with_rules(&["rescheduled"]).await;
+        let id = app.confirmed(noon() + hours(48)).await;
+        app.ses
+            .answer(|_| Answer::Error(429, "TooManyRequestsException", "slow down"));
+        set_start(&app, id, noon() + hours(50)).await;
+        app.run(noon()).await;
+        let other = format!(
+            "{values}, status = 'skipped', attempts = 0, scheduled_at = scheduled_at - interval '1 minute'"
+        );
+        store_another(&app, id, &other).await;
+        set_start(&app, id, noon() + hours(48)).await;
+        app.ses.answer(|_| Answer::Sent);
+        app.make_claimable().await;
+        app.run(noon() + minutes(1)).await;
+        let expected = match counts {
+            true => "rescheduled completed",
+            false => "rescheduled skipped already_told",
+        };
+        assert_eq!(
+            notices(&app, id).await.last().unwrap(),
+            expected,
+            "{values}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn what_did_not_arrive_was_not_told() {
+    for (kind, event, expected) in [
+        ("bounced", "id", "confirmed completed"),
+        ("rejected", "id", "confirmed completed"),
+        ("rendering_failed", "id", "confirmed completed"),
+        ("delivered", "id", "confirmed skipped already_told"),
+        (
+            "bounced",
+            "gen_random_uuid()",
+            "confirmed skipped already_told",
+        ),
+    ] {
+        let app = with_rules(&["confirmed"]).await;
+        let id = app.booking("confirmed", noon() + hours(48)).await;
+        app.run(noon()).await;
+        let sql = format!(
+            "INSERT INTO booking_automation_feedback (event_id, booking_id, kind, message_id, occurred_at, details)
+             SELECT {event}, booking_id, '{kind}', 'message', now(), '{{}}' FROM booking_automation_events WHERE event_type = 'notification_sent'"
+        );
+        app.sql_without_triggers(&sql).await;
+        for status in ["pending", "confirmed"] {
+            set_status(&app, id, status).await;
+        }
+        app.run(noon() + minutes(1)).await;
+        assert_eq!(
+            notices(&app, id).await.last().unwrap(),
+            expected,
+            "{kind} {event}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_follow_up_of_which_the_answer_was_lost_is_tried_again() {
+    let app = with_rules(&["follow-up"]).await;
+    let id = app.booking("in_progress", noon() - hours(1)).await;
+    set_status(&app, id, "completed").await;
+    lose_answers(&app);
+    app.run(noon() + hours(2)).await;
+    app.ses.answer(|_| Answer::Sent);
+    app.make_claimable().await;
+    app.run(noon() + hours(2) + minutes(2)).await;
+    assert_eq!(notices(&app, id).await, ["follow-up completed"]);
+    assert_eq!(app.ses.mails().len(), 2);
+}

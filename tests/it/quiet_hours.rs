@@ -346,6 +346,14 @@ async fn the_view_may_name_the_person_who_has_quiet_hours() {
             "a0eebc99-9c0b-4ef8-bb6d-6bb9bd380a11",
         ),
         (
+            "''A0EEBC999C0B4EF8BB6D6BB9BD380A11''::text",
+            "a0eebc99-9c0b-4ef8-bb6d-6bb9bd380a11",
+        ),
+        (
+            "lower(shipped.email) COLLATE \"POSIX\"",
+            "carla@customers.example",
+        ),
+        (
             "CASE shipped.audience WHEN ''customer'' THEN 7 END::bigint",
             "7",
         ),
@@ -402,7 +410,7 @@ async fn quiet_hours_are_those_of_the_person_whom_the_view_names() {
 
 #[tokio::test]
 async fn where_the_view_fails_for_a_booking_the_others_are_reminded_at_their_own_time() {
-    let app = app_with_rule("24h").await;
+    let mut app = app_with_rule("24h").await;
     let id = app.confirmed(at("2026-03-03T02:00:00Z")).await;
     let broken = app.confirmed(at("2026-03-03T03:00:00Z")).await;
     let person = format!("(1 / (shipped.booking_id <> ''{broken}'')::integer)::text");
@@ -411,7 +419,57 @@ async fn where_the_view_fails_for_a_booking_the_others_are_reminded_at_their_own
     let ran = app.call(&["run", "--as-of", "2026-03-01T21:00:00Z"]).await;
     let says = "quiet hours of people whom only booking_automation_contacts names";
     assert!(ran.stderr.contains(says), "{}", ran.stderr);
+    let sends = previewed_sends(&app, at("2026-03-01T21:01:00Z")).await;
+    assert!(sends.contains(&at("2026-03-02T02:00:00Z")), "{sends:?}");
+    let server = support(&mut app, at("2026-03-01T21:01:00Z")).await;
+    let path = format!("/bookings/{broken}/timeline");
+    let told = ask(&server, "GET", &path, &[], b"").await.json();
+    assert!(
+        told["planned"].to_string().contains("2026-03-02T03:00:00Z"),
+        "{told}"
+    );
     assert_sent_at(&app, id, at("2026-03-02T02:00:00Z")).await;
+}
+
+#[tokio::test]
+async fn a_booking_that_is_stored_a_moment_after_the_pass_is_reminded_of_before() {
+    let app = app_with_rule("24h").await;
+    set_quiet_hours(&app, app.customer, "22:00", "07:00", "Europe/Vienna").await;
+    let begin = at("2026-03-01T21:00:00Z");
+    app.run(begin).await;
+    // Its transaction began before.
+    app.set_clock(begin - minutes(1)).await;
+    let id = app.booking("confirmed", at("2026-03-03T02:00:00Z")).await;
+    app.run(begin + minutes(1)).await;
+    assert_eq!(record(&app, id).await.unwrap().0, "completed");
+}
+
+#[tokio::test]
+async fn a_booking_of_which_nobody_can_say_whether_it_is_live_stops_no_other_reminder() {
+    let app = app_with_rule("24h").await;
+    let sql = "CREATE OR REPLACE FUNCTION booking_automation_is_live(booking bookings) RETURNS boolean LANGUAGE sql STABLE
+               RETURN 1 / length(booking.location) > -1";
+    app.db.batch_execute(sql).await.unwrap();
+    set_quiet_hours(&app, app.customer, "22:00", "07:00", "Europe/Vienna").await;
+    let [first, second] = [at("2026-03-01T21:00:00Z"), at("2026-03-02T21:00:00Z")];
+    for (begin, broken, other, expected) in [
+        // The broken one is due when the quiet hours begin; they move the other.
+        (first, hours(24), hours(29), "completed"),
+        // They would move the broken one. The other is due, and a sweep decides about it.
+        (second, hours(29), hours(24), "pending"),
+    ] {
+        let [broken, other] = [
+            app.confirmed(begin + broken).await,
+            app.confirmed(begin + other).await,
+        ];
+        let sql = "UPDATE bookings SET location = '' WHERE id = $1";
+        app.sql(sql, &[&broken]).await;
+        app.run(begin - minutes(1)).await;
+        app.run(begin).await;
+        let (status, _) = record(&app, other).await.unwrap();
+        assert_eq!(status, expected);
+        assert_eq!(record(&app, broken).await, None);
+    }
 }
 
 #[tokio::test]
