@@ -48,7 +48,7 @@ deny:
 
 # Finds unused dependencies in every Cargo.toml of the repository.
 unused:
-	@[ -x target/tools/bin/cargo-machete ] || $(CARGO) install --quiet --locked --root target/tools cargo-machete@0.9.2
+	@[ -x target/tools/bin/cargo-machete ] || $(CARGO) install --quiet --debug --locked --root target/tools cargo-machete@0.9.2
 	@target/tools/bin/cargo-machete --skip-target-dir .
 
 # Checks the documentation comments, including those of private items, for broken links and similar errors.

@@ -420,6 +420,43 @@ async fn a_rule_that_was_switched_off_sends_nothing_more() {
     assert_eq!(notices(&app, id).await, ["cancelled skipped rule_off"]);
 }
 
+#[tokio::test]
+async fn other_rules_do_not_keep_one_in_force() {
+    for off in ["active = false", "on_event = 'expired'", "channels = '{}'"] {
+        let app = with_rules(&["cancelled"]).await;
+        app.set_clock(noon() - hours(24)).await;
+        // Of another audience, and of another name.
+        let sql = "UPDATE booking_automation_notice_rules SET active = true WHERE name = 'cancelled';
+                   INSERT INTO booking_automation_notice_rules (name, on_event, active) VALUES ('other', 'cancelled', true)";
+        app.db.batch_execute(sql).await.unwrap();
+        app.set_clock(noon()).await;
+        let id = app.confirmed(noon() + hours(48)).await;
+        set_status(&app, id, "cancelled").await;
+        app.ses
+            .answer(|_| Answer::Error(429, "TooManyRequestsException", "slow down"));
+        app.run(noon()).await;
+        let sql = format!(
+            "UPDATE booking_automation_notice_rules SET {off} WHERE name = 'cancelled' AND audience = 'customer'"
+        );
+        app.sql(&sql, &[]).await;
+        app.ses.answer(|_| Answer::Sent);
+        app.make_claimable().await;
+        app.run(noon() + minutes(1)).await;
+        let sql =
+            "SELECT concat_ws(' ', audience, rule, status, reason) FROM booking_automation_events
+                    WHERE event_type = 'notification_sent' ORDER BY 1";
+        assert_eq!(
+            app.column(sql, &[]).await,
+            [
+                "customer cancelled skipped rule_off",
+                "customer other completed",
+                "provider cancelled completed"
+            ],
+            "{off}"
+        );
+    }
+}
+
 /// Cancels so many bookings in one statement.
 async fn cancel_many(app: &App, count: i32) {
     app.set_clock(noon() - hours(1000)).await;
@@ -1442,6 +1479,7 @@ async fn what_is_told_to_others_or_elsewhere_does_not_count() {
         ("audience = 'provider'", false),
         ("channel = 'sms'", false),
         ("recipient = 'guest'", false),
+        ("rule = 'other'", false),
     ] {
         // The last word to the customer was the confirmation.
         let app = with_rules(&["confirmed"]).await;

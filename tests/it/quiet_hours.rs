@@ -409,6 +409,32 @@ async fn quiet_hours_are_those_of_the_person_whom_the_view_names() {
 }
 
 #[tokio::test]
+async fn each_recipient_of_a_booking_has_their_own_quiet_hours() {
+    let app = app_with_rule("24h").await;
+    let sql = "INSERT INTO reminder_rules (name, lead, audience, active) VALUES ('day', '24 hours', 'provider', true)";
+    app.sql(sql, &[]).await;
+    name_people(&app, "shipped.audience").await;
+    set_quiet_hours_of(&app, "provider", "22:00", "07:00", "Europe/Vienna").await;
+    let id = app.confirmed(at("2026-03-03T02:00:00Z")).await;
+    app.run(at("2026-03-01T21:00:00Z")).await;
+    let sql = "SELECT audience FROM booking_automation_events WHERE booking_id = $1";
+    assert_eq!(app.column(sql, &[&id]).await, ["provider"]);
+
+    // A guest's are not the first recipient's.
+    let app = app_with_rule("24h").await;
+    let sql = "DO $$ DECLARE shipped text := rtrim(pg_get_viewdef('booking_automation_contacts'::regclass), ';'); BEGIN
+                   EXECUTE 'CREATE OR REPLACE VIEW booking_automation_contacts AS
+                            SELECT shipped.*, recipient AS person_id, recipient
+                              FROM (' || shipped || ') AS shipped CROSS JOIN (VALUES (''guest''), (NULL)) AS r (recipient)';
+               END $$";
+    app.db.batch_execute(sql).await.unwrap();
+    set_quiet_hours_of(&app, "guest", "22:00", "07:00", "Europe/Vienna").await;
+    let id = app.confirmed(at("2026-03-03T02:00:00Z")).await;
+    app.run(at("2026-03-01T21:00:00Z")).await;
+    assert_eq!(record(&app, id).await, None);
+}
+
+#[tokio::test]
 async fn where_the_view_fails_for_a_booking_the_others_are_reminded_at_their_own_time() {
     let mut app = app_with_rule("24h").await;
     let id = app.confirmed(at("2026-03-03T02:00:00Z")).await;
