@@ -1,6 +1,6 @@
 -- Reminders of people with quiet hours that would fall into them, and move to their beginning. The hours must have begun
--- within the last hour, and since the last pass. What would move by more than half the lead, or to before the rule took effect, stays at its
--- own time. $1 is as_of.
+-- within the last hour, and since the last pass. What would move by more than half the lead, or to before the rule took
+-- effect, stays at its own time. $1 is as_of.
 SELECT b.id, b.scheduled_at, b.created_at, r.name, r.audience, r.channel, r.lead, r.effective_from,
        b.person_id, quiet.begins_at
   FROM (SELECT r.name, r.audience, channel, r.lead, r.effective_from

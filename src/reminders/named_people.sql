@@ -1,6 +1,6 @@
--- The names that the view has for the people of bookings, where they differ from the booking's own names and one of the two has
--- quiet hours. It runs with the settings of the user's database, since the contacts view may call functions of theirs; so every operator, function
--- and type is named with its schema.
+-- The names that the view has for the people of bookings, where they differ from the booking's own names and one of the two
+-- people has quiet hours. It runs with the settings of the user's database, since the contacts view may call functions of
+-- theirs; so every operator, function and type is named with its schema.
 SELECT b.id AS booking_id, b.audience, c.person_id
   FROM (
         SELECT b.id, r.audience,
