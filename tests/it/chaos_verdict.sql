@@ -167,7 +167,13 @@ SELECT c.*, u.unblocked_at,
  CROSS JOIN LATERAL (
         SELECT max(at) AS unblocked_at FROM chaos_history h
          WHERE h.booking_id = c.booking_id AND h.seq < c.seq AND old_blocked AND new_blocked IS NOT TRUE) AS u
- CROSS JOIN LATERAL (SELECT greatest(ends_at, unblocked_at) + $expire <= as_of AS overdue) AS o
+ -- A booking whose step was refused is tried again a minute later: it was not lost sight of, and does not expire meanwhile.
+ CROSS JOIN LATERAL (
+        SELECT greatest(ends_at, unblocked_at) + $expire <= as_of AND NOT (chaos_is_bad(c.booking_id) AND EXISTS (
+                   SELECT FROM booking_automation_events f
+                    WHERE f.booking_id = c.booking_id AND f.event_type = 'status_update' AND f.status = 'failed'
+                      AND f.event_data ->> 'from' = c.old_status AND f.event_data ->> 'to' <> 'expired'
+                      AND f.executed_at < c.as_of)) AS overdue) AS o
  WHERE ours;
 CREATE INDEX ON chaos_transitions (booking_id);
 ANALYZE chaos_transitions;
@@ -178,8 +184,11 @@ INSERT INTO chaos_offences
 SELECT 'I1', 'lost: ' || lost, format('%s %s %s of %s', booking_id, revision, rule, starts_at) FROM chaos_judged WHERE lost IS NOT NULL;
 INSERT INTO chaos_offences
 SELECT 'I1', 'a message to a guest that is missing, or has no other one', format('%s %s of %s', booking_id, rule, about)
-  FROM (SELECT booking_id, revision, rule, coalesce(about, booking_id) AS about, id FROM chaos_guests) AS f
-  FULL JOIN (SELECT booking_id, revision, rule, coalesce(about, booking_id) AS about, id FROM chaos_messages WHERE recipient <> '') AS g
+  FROM (SELECT booking_id, CASE WHEN about IS NULL THEN revision ELSE 0 END AS revision, rule, coalesce(about, booking_id) AS about, id
+          FROM chaos_guests) AS f
+  -- Each claim of a notice gives it the revision of that moment.
+  FULL JOIN (SELECT booking_id, CASE WHEN about IS NULL THEN revision ELSE 0 END AS revision, rule, coalesce(about, booking_id) AS about, id
+               FROM chaos_messages WHERE recipient <> '') AS g
  USING (booking_id, revision, rule, about)
  WHERE f.id IS NULL OR g.id IS NULL;
 INSERT INTO chaos_offences

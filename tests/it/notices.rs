@@ -1573,3 +1573,42 @@ async fn a_follow_up_of_which_the_answer_was_lost_is_tried_again() {
     assert_eq!(notices(&app, id).await, ["follow-up completed"]);
     assert_eq!(app.ses.mails().len(), 2);
 }
+
+#[tokio::test]
+async fn rules_about_one_event_do_not_replace_each_other() {
+    let app = with_rules(&["rescheduled"]).await;
+    app.set_clock(noon() - hours(24)).await;
+    let sql = "UPDATE booking_automation_notice_rules SET active = true WHERE name = 'rescheduled';
+               INSERT INTO booking_automation_notice_rules (name, on_event, active) VALUES ('other', 'rescheduled', true)";
+    app.db.batch_execute(sql).await.unwrap();
+    app.set_clock(noon()).await;
+    let id = app.confirmed(noon() + hours(48)).await;
+    for start in [50, 52] {
+        set_start(&app, id, noon() + hours(start)).await;
+    }
+    // Another channel's, and another booking's, which wait for longer.
+    app.ses
+        .answer(|_| Answer::Error(429, "TooManyRequestsException", "slow down"));
+    app.run(noon()).await;
+    for values in ["channel = 'sms'", "booking_id = gen_random_uuid()"] {
+        let waits = "status = 'pending', attempts = 0, executed_at = NULL, event_data = event_data - 'told',
+                     scheduled_at = scheduled_at + interval '1 minute'";
+        store_another(&app, id, &format!("{values}, {waits}")).await;
+    }
+    app.ses.answer(|_| Answer::Sent);
+    app.make_claimable().await;
+    app.run(noon() + minutes(1)).await;
+    let sql = "SELECT DISTINCT concat_ws(' ', audience, rule, status, reason) FROM booking_automation_events
+                WHERE event_type = 'notification_sent' AND booking_id = $1 AND channel = 'email' ORDER BY 1";
+    assert_eq!(
+        app.column(sql, &[&id]).await,
+        [
+            "customer other completed",
+            "customer other skipped superseded",
+            "customer rescheduled completed",
+            "customer rescheduled skipped superseded",
+            "provider rescheduled completed",
+            "provider rescheduled skipped superseded",
+        ]
+    );
+}
