@@ -282,6 +282,39 @@ async fn a_rule_that_is_off_sends_nothing_any_more() {
 }
 
 #[tokio::test]
+async fn other_digest_rules_do_not_keep_one_in_force() {
+    for off in ["active = false", "channels = '{}'"] {
+        let app = with_digest("provider", 7).await;
+        switch_on(&app, "customer", 7, noon() - hours(72)).await;
+        app.set_clock(noon() - hours(72)).await;
+        let sql = "INSERT INTO booking_automation_digest_rules (name, local_hour, audience, active) VALUES ('other', 7, 'provider', true)";
+        app.sql(sql, &[]).await;
+        app.confirmed(seven() + hours(3)).await;
+        throttle(&app);
+        app.run(seven()).await;
+        let sql = format!(
+            "UPDATE booking_automation_digest_rules SET {off} WHERE name = 'daily' AND audience = 'provider'"
+        );
+        app.sql(&sql, &[]).await;
+        app.ses.answer(|_| Answer::Sent);
+        app.make_claimable().await;
+        app.run(seven() + minutes(1)).await;
+        let sql =
+            "SELECT concat_ws(' ', audience, rule, status, reason) FROM booking_automation_events
+                    WHERE local_day IS NOT NULL ORDER BY 1";
+        assert_eq!(
+            app.column(sql, &[]).await,
+            [
+                "customer daily completed",
+                "provider daily skipped rule_off",
+                "provider other completed"
+            ],
+            "{off}"
+        );
+    }
+}
+
+#[tokio::test]
 async fn each_person_has_it_at_the_hour_of_their_own_clock() {
     let mut app = with_digest("provider", 7).await;
     for zone in [
@@ -841,11 +874,22 @@ async fn a_notice_repeats_what_a_digest_has_told_differently() {
         "scheduled_at = scheduled_at + interval '2 hours'",
         "scheduled_at = scheduled_at - interval '2 hours'",
     ];
+    // The digest is of tomorrow, and the booking of another day.
+    let brought_forward = [
+        "scheduled_at = scheduled_at - interval '3 days'",
+        "scheduled_at = scheduled_at + interval '3 days'",
+    ];
     let [confirmed, cancelled] = ["status = 'confirmed'", "status = 'cancelled'"];
     // The rules; what happens before the digest and after it; the notice of the last change, which
     // is sent again unless the digest was another person's.
     for (rules, first, changes, rule) in [
         ("confirmed,rescheduled", confirmed, moved, "rescheduled"),
+        (
+            "confirmed,rescheduled",
+            confirmed,
+            brought_forward,
+            "rescheduled",
+        ),
         ("cancelled", cancelled, [confirmed, cancelled], "cancelled"),
         ("confirmed", confirmed, [cancelled, confirmed], "confirmed"),
     ] {
@@ -855,7 +899,11 @@ async fn a_notice_repeats_what_a_digest_has_told_differently() {
             let sql = "UPDATE booking_automation_notice_rules SET active = true
                     WHERE audience = 'customer' AND name = ANY (string_to_array($1, ','))";
             app.sql(sql, &[&rules]).await;
-            let id = app.booking("pending", noon() + hours(23)).await;
+            let day = match changes == brought_forward {
+                true => 4,
+                false => 1,
+            };
+            let id = app.booking("pending", noon() + hours(24 * day - 1)).await;
             app.confirmed(noon() + hours(24)).await;
             let change = async |at: DateTime<Utc>, change: &str| {
                 app.set_clock(at).await;
@@ -882,7 +930,7 @@ async fn a_notice_repeats_what_a_digest_has_told_differently() {
                           AND seq > (SELECT seq FROM booking_automation_events WHERE local_day IS NOT NULL)";
             let sent = app.column(sql, &[&id, &rule]).await;
             assert_eq!(sent, [i32::from(is_theirs).to_string()], "{rule}");
-            if is_theirs && rule == "rescheduled" {
+            if is_theirs && changes == moved {
                 // From what the digest said, not from what the confirmation did.
                 let mails = app.ses.mails();
                 let text = mails.last().unwrap().text();
@@ -985,8 +1033,16 @@ async fn a_reminder_repeats_what_a_digest_has_told_differently() {
             with_person_id(&app, "''person '' || person.email").await;
         }
         let start = noon() + hours(23);
-        let id = app.confirmed(start).await;
+        // What changed before the reminder, or of another booking, and other events do not count.
+        let id = app.booking("pending", start).await;
+        set_status(&app, id, "confirmed").await;
         app.run(start - hours(24)).await;
+        let other = app.confirmed(start + hours(2)).await;
+        app.set_clock(noon() - minutes(11)).await;
+        set_start(&app, other, start + hours(1)).await;
+        let sql = "INSERT INTO booking_automation_events (booking_id, event_type, scheduled_at, executed_at, status)
+                   SELECT $1, 'note', moment, moment, 'completed' FROM (SELECT $2::timestamptz AS moment) AS m";
+        app.sql(sql, &[&id, &(noon() - minutes(11))]).await;
         let mut moments = [(0, None), (away, Some(2)), (back, Some(0))];
         moments.sort_unstable();
         for (at, later) in moments {
