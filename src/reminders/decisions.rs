@@ -18,8 +18,22 @@ pub(crate) const LIMIT: i64 = 50_000;
 /// Bookings that one pass takes from the recheck queue, at most.
 const RECHECKS_LIMIT: i64 = 20_000;
 
-/// The times after which due times are looked at, and the beginnings of quiet hours.
-type Range = (Timestamp<DateTime<Utc>>, Timestamp<DateTime<Utc>>);
+/// What has its decisions already.
+#[derive(Clone, Copy, PartialEq)]
+pub(crate) struct Decided {
+    /// Due times up to here.
+    pub(crate) due: Timestamp<DateTime<Utc>>,
+    /// What quiet hours move that began up to here.
+    pub(crate) quiet_hours: Timestamp<DateTime<Utc>>,
+}
+
+impl Decided {
+    /// All of it: only bookings of the recheck queue are left.
+    pub(crate) const ALL: Self = Self {
+        due: Timestamp::PosInfinity,
+        quiet_hours: Timestamp::PosInfinity,
+    };
+}
 
 const DECISIONS: &str = include_str!("decisions.sql");
 const ENQUEUE: &str = include_str!("enqueue.sql");
@@ -85,18 +99,22 @@ fn log_completed_ahead(rechecks: &[Row]) {
     }
 }
 
-/// From when due times are looked at, and quiet hours: the most first.
-fn ranges(liveness: Liveness, watermark: &Watermark) -> Vec<Range> {
-    let since = watermark.from();
-    let mut ranges = vec![(since, since), (watermark.looked_through, since)];
+/// What a pass tries in turn, the most work first.
+fn attempts(liveness: Liveness, watermark: &Watermark) -> Vec<Decided> {
+    let quiet_hours = watermark.from();
+    let mut due = vec![watermark.from(), watermark.looked_through];
     // There is no sweep before `migrate`.
     if liveness == Liveness::Known {
-        let nothing = Timestamp::PosInfinity;
-        // A sweep moves nothing to the beginning of quiet hours.
-        ranges.extend([(nothing, since), (nothing, nothing)]);
+        due.push(Timestamp::PosInfinity);
     }
-    ranges.dedup();
-    ranges
+    due.dedup();
+    let of = |due| Decided { due, quiet_hours };
+    let mut attempts: Vec<_> = due.into_iter().map(of).collect();
+    // A sweep moves nothing to the beginning of quiet hours, so that they come last.
+    if liveness == Liveness::Known {
+        attempts.push(Decided::ALL);
+    }
+    attempts
 }
 
 /// Decides about everything that is due; if that is too much for one statement, about what became
@@ -111,17 +129,16 @@ async fn decide_or_leave(
     run_id: Uuid,
 ) -> Result<Decisions> {
     let mut failure = None;
-    for range in ranges(liveness, watermark) {
-        let from = range.0;
+    for before in attempts(liveness, watermark) {
         let decided =
-            decide_candidates(transaction, liveness, as_of, range, rechecks, run_id).await;
+            decide_candidates(transaction, liveness, as_of, before, rechecks, run_id).await;
         match decided {
             // Looking at everything is optional: its failure must not stop the decisions on what
             // became due now. A booking for which the owner's function fails must not stop those on
             // the others: the sweep finds it.
             Err(error)
                 if error.is_statement_timeout()
-                    || from == Timestamp::NegInfinity && error.is_of_a_row()
+                    || before.due == Timestamp::NegInfinity && error.is_of_a_row()
                     || liveness == Liveness::Known && error.is_of_contents() =>
             {
                 tracing::error!(
@@ -149,21 +166,24 @@ async fn decide_or_leave(
     }
 }
 
-/// Decides about what became due after the first of the two times, about what quiet hours move that
-/// began after the second, and about `rechecks`. At most two statements.
+/// Decides about what became due and was not decided `before`, about what quiet hours move, and
+/// about `rechecks`. At most two statements.
 pub(crate) async fn decide_candidates(
     transaction: &Transaction,
     liveness: Liveness,
     as_of: DateTime<Utc>,
-    (looked_through, since): Range,
+    before: Decided,
     rechecks: &[Uuid],
     run_id: Uuid,
 ) -> Result<Decisions> {
     let run_id = run_id.to_string();
-    let common = parameters(&as_of, &looked_through, &rechecks);
+    let common = parameters(&as_of, &before.due, &rechecks);
     let parameters: Vec<Parameter<'_>> = common
         .into_iter()
-        .chain([(&run_id as _, Type::TEXT), (&since as _, Type::TIMESTAMPTZ)])
+        .chain([
+            (&run_id as _, Type::TEXT),
+            (&before.quiet_hours as _, Type::TIMESTAMPTZ),
+        ])
         .collect();
     let sql = enqueue_sql(liveness);
     let insert = async |transaction: &Transaction| transaction.query_one(&sql, &parameters).await;

@@ -1,4 +1,5 @@
--- Continues decisions.sql. $5 is the run; quiet hours that began up to $6 have moved what they move. The UNIQUE key decides.
+-- Continues decisions.sql. $5 is the run. $6: earlier passes have moved the reminders of quiet hours that began
+-- before. The UNIQUE key decides.
 , enqueued AS (
     INSERT INTO public.booking_automation_events
            (booking_id, event_type, event_data, scheduled_at, executed_at, status, reason,

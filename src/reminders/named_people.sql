@@ -31,7 +31,7 @@ SELECT b.id AS booking_id, b.audience, c.person_id
                 LIMIT 1
               ) AS c
        ) AS c
- -- The view is not read while nobody has quiet hours, or if it has no names.
+ -- The statement reads the view only if it has the column, and only if at least one person has quiet hours.
  WHERE EXISTS (SELECT FROM pg_catalog.pg_attribute AS a
                 WHERE a.attrelid OPERATOR(pg_catalog.=) 'public.booking_automation_contacts'::pg_catalog.regclass
                   AND a.attname OPERATOR(pg_catalog.=) 'person_id' AND NOT a.attisdropped)

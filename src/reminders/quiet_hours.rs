@@ -25,8 +25,8 @@ const NONE_EARLY: &str = "SELECT NULL::uuid AS id, NULL::timestamptz AS schedule
            NULL::timestamptz AS effective_from, NULL::text AS person_id,
            NULL::timestamptz AS begins_at
      WHERE false";
-/// SQL of a boolean: somebody's quiet hours have begun until `$1`, within an hour and after
-/// `{since}`.
+/// SQL of a boolean: quiet hours of at least one person began after `{since}`, and within the last
+/// hour before `$1`.
 const BEGUN: &str = "EXISTS (
                SELECT FROM (SELECT DISTINCT quiet_from, quiet_until, timezone
                               FROM public.booking_automation_preferences
@@ -34,8 +34,8 @@ const BEGUN: &str = "EXISTS (
                 WHERE lower(public.booking_automation_quiet_period($1, q.quiet_from,
                               q.quiet_until, q.timezone))
                       > greatest({since}, $1 - interval '1 hour'))";
-/// SQL of a boolean: [`BEGUN`], perhaps of somebody whom only the view names.
-pub(crate) const MAY_BE_NAMED: &str = "CASE WHEN EXISTS (
+/// SQL of a boolean: [`BEGUN`], and the view has names of people.
+pub(crate) const READS_NAMES: &str = "CASE WHEN EXISTS (
                SELECT FROM pg_attribute
                 WHERE attrelid = to_regclass('public.booking_automation_contacts')
                   AND attname = 'person_id' AND NOT attisdropped)
@@ -48,7 +48,7 @@ const QUIET: &str = "SELECT lower(public.booking_automation_quiet_period(
                  WHERE c.person_id = {pair}.person_id
                    AND c.quiet_from IS NOT NULL OFFSET 0";
 /// SQL of the name of the person whom the rule `r` tells about the booking `b`: what
-/// [`hand_over_names`] has handed over, else the booking's own. It is read once for a statement.
+/// [`hand_over_names`] has handed over, else the booking's own. A statement reads the setting once.
 const NAMED: &str = "coalesce(
           (SELECT nullif(current_setting('booking_automation.names', true), '')::jsonb)
               ->> concat_ws(' ', b.id, r.audience), {person})";

@@ -14,7 +14,7 @@ use uuid::Uuid;
 
 use crate::database::owner_functions::Liveness;
 use crate::database::{Result, Transaction};
-use crate::reminders::decisions::{Decisions, decide_candidates};
+use crate::reminders::decisions::{Decided, Decisions, decide_candidates};
 
 /// Bookings of a sweep's first part.
 const FIRST_SIZE: i64 = 1_000;
@@ -114,9 +114,8 @@ pub(crate) async fn examine_part(
             "bookings were moved without firing the triggers; their reminders are decided again"
         );
     }
-    let nothing = Timestamp::PosInfinity;
-    let (only_these, bookings) = ((nothing, nothing), &part.bookings);
-    decide_candidates(transaction, liveness, as_of, only_these, bookings, run_id).await
+    let bookings = &part.bookings;
+    decide_candidates(transaction, liveness, as_of, Decided::ALL, bookings, run_id).await
 }
 
 /// Records that a part, which took so long, has been examined.

@@ -8,7 +8,7 @@ use tokio_postgres::Row;
 use tokio_postgres::types::Timestamp;
 
 use crate::database::owner_functions::Liveness;
-use crate::reminders::quiet_hours::{MAY_BE_NAMED, begun_after, with_quiet_hours};
+use crate::reminders::quiet_hours::{READS_NAMES, begun_after, with_quiet_hours};
 
 /// SQL of common table expressions, the last one `watermark`.
 pub(crate) const WATERMARK: &str = include_str!("watermark.sql");
@@ -26,10 +26,10 @@ pub(crate) fn any_due_sql(liveness: Liveness) -> String {
     with_quiet_hours(ANY_DUE, liveness, &begun_after(SINCE))
 }
 
-/// SQL of a boolean: quiet hours have begun, perhaps of somebody whom only the view names.
-/// [`WATERMARK`] must precede it.
-pub(crate) fn may_be_named_sql(liveness: Liveness) -> String {
-    with_quiet_hours(MAY_BE_NAMED, liveness, &begun_after(SINCE))
+/// SQL of a boolean: a pass reads the names that the view has for people, since quiet hours have
+/// begun. [`WATERMARK`] must precede it.
+pub(crate) fn reads_names_sql(liveness: Liveness) -> String {
+    with_quiet_hours(READS_NAMES, liveness, &begun_after(SINCE))
 }
 
 /// What a pass found out before it began.

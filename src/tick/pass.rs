@@ -301,8 +301,7 @@ async fn advance_and_enqueue(
     }
     let (liveness, as_of) = (rules.liveness, moments.as_of());
     // Before bookings are locked.
-    let are_named =
-        due.may_be_named && hand_over_names(transaction, liveness, as_of, as_of).await?;
+    let are_named = due.reads_names && hand_over_names(transaction, liveness, as_of, as_of).await?;
     let transitions = if due.transitions {
         transitions::advance(transaction, moments, rules, run_id, until).await?
     } else {

@@ -40,7 +40,7 @@ pub(crate) async fn preview(
         refuse_hidden_rows(&transaction, due.reads_contacts()).await?;
     }
     let transitions = transitions::preview(&transaction, &moments, &rules).await?;
-    if due.may_be_named {
+    if due.reads_names {
         hand_over_names(&transaction, rules.liveness, as_of, as_of).await?;
     }
     let mut decisions =

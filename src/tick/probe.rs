@@ -32,8 +32,8 @@ pub(crate) struct WorkDue {
     pub(crate) transitions: bool,
     /// Decisions on reminders.
     pub(crate) reminders: bool,
-    /// Whether quiet hours have begun, perhaps of somebody whom only the view names.
-    pub(crate) may_be_named: bool,
+    /// Whether to read the names that the view has for people: quiet hours have begun.
+    pub(crate) reads_names: bool,
     /// Notices.
     pub(crate) notices: bool,
     /// The rules of digests.
@@ -61,7 +61,7 @@ pub(crate) struct WorkDue {
 impl WorkDue {
     /// Whether decisions read who the people are.
     pub(crate) fn reads_contacts(&self) -> bool {
-        self.reminders || self.may_be_named || self.notices || self.may_have_digests
+        self.reminders || self.reads_names || self.notices || self.may_have_digests
     }
 }
 
@@ -100,7 +100,7 @@ pub(crate) async fn probe(
         duplicate_request: row.get("duplicate_request"),
         transitions: row.get("transitions_due"),
         reminders: row.get("reminders_due"),
-        may_be_named: row.get("may_be_named"),
+        reads_names: row.get("reads_names"),
         notices: row.get("notices_due"),
         flags: row.get("flags_due"),
         expired_rows: row
@@ -149,7 +149,7 @@ pub(crate) fn probe_sql(rules: &StepRules) -> String {
                 ({transitions}) AS transitions_due,
                 EXISTS (SELECT FROM public.booking_automation_looks) OR {reminders}
                   AS reminders_due,
-                {may_be_named} AS may_be_named,
+                {reads_names} AS reads_names,
                 {notices} AS notices_due,
                 EXISTS (SELECT FROM public.booking_automation_events WHERE flag_due) AS flags_due,
                 EXISTS (SELECT FROM public.automation_runs
@@ -168,7 +168,7 @@ pub(crate) fn probe_sql(rules: &StepRules) -> String {
         latest = REQUIRED,
         transitions = transitions::any_due(rules),
         reminders = watermark::any_due_sql(rules.liveness),
-        may_be_named = watermark::may_be_named_sql(rules.liveness),
+        reads_names = watermark::reads_names_sql(rules.liveness),
         notices = notices::any_due_sql(rules.liveness),
         waiting = claim_sql::WAITING,
         digests = digest_rules::rules_sql(rules.liveness),

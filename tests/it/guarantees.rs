@@ -14,6 +14,7 @@ use tokio_postgres::Client;
 
 use crate::app::{App, connect, hours, minutes, noon, skipped};
 use crate::cluster::cluster;
+use crate::links::name_people;
 use crate::proxy::{Cut, Proxy};
 use crate::webhooks::subscribe;
 
@@ -758,6 +759,33 @@ async fn an_idle_pass_takes_four_round_trips_and_a_busy_pass_a_constant_number()
     // The check of the connection, BEGIN with the lock, the probes, the run's row with COMMIT.
     assert_eq!(trips[1], 4, "{trips:?}");
     assert_eq!(trips[2], trips[3], "{trips:?}");
+}
+
+#[tokio::test]
+async fn names_in_the_view_cost_round_trips_only_when_quiet_hours_begin() {
+    let app = App::new().await;
+    name_people(&app, "lower(shipped.email)").await;
+    let sql = "INSERT INTO booking_automation_preferences (person_id, quiet_from, quiet_until, timezone)
+               VALUES ('carla@customers.example', '12:05', '20:00', 'UTC'), ('else@customers.example', '12:10', '20:00', 'UTC')";
+    app.sql(sql, &[]).await;
+    let proxy = Proxy::start(&app.url, Cut::Never).await;
+    let (database, settings) = database_and_settings(&proxy.url);
+    let mut trips = Vec::new();
+    for (minute, bookings) in [(0, 0), (3, 0), (5, 1), (7, 0), (9, 0), (10, 100)] {
+        for _ in 0..bookings {
+            // In the range that is read, and due when quiet hours are over.
+            app.confirmed(noon() + hours(33)).await;
+        }
+        let before = proxy.round_trips();
+        let call = call_at(noon() + minutes(minute));
+        pass::run(&database, &settings, &Trigger::Cli, &call)
+            .await
+            .unwrap();
+        trips.push(proxy.round_trips() - before);
+    }
+    assert_eq!((trips[1], trips[4]), (4, 4), "{trips:?}");
+    assert!(trips[2] > 4, "{trips:?}");
+    assert_eq!(trips[2], trips[5], "{trips:?}");
 }
 
 #[tokio::test]
