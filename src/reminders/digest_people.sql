@@ -40,5 +40,5 @@ SELECT c.audience, c.person_id, c.timezone, c.place_timezone, pg_catalog.array_a
                ) AS who
           LEFT JOIN public.booking_automation_preferences AS own ON own.person_id OPERATOR(pg_catalog.=) COALESCE(c.person_id, who.person_id::pg_catalog.text)
        ) AS c
- WHERE c.person_id IS NOT NULL AND c.referred_id IS NOT NULL
+ WHERE c.referred_id IS NOT NULL
  GROUP BY c.audience, c.person_id, c.timezone, c.place_timezone

@@ -4,7 +4,7 @@ use chrono::{DateTime, Duration, NaiveDate, Utc};
 use serde_json::json;
 use uuid::Uuid;
 
-use crate::app::{App, hours, minutes, noon};
+use crate::app::{App, connect, hours, minutes, noon};
 use crate::feedback::ses_event;
 use crate::languages::plain_spaces;
 use crate::notices::set_start;
@@ -444,7 +444,7 @@ async fn a_day_that_a_zone_leaves_out_brings_none() {
 
 #[tokio::test]
 async fn repeats_kills_and_passes_at_the_same_time_bring_one_digest() {
-    let app = with_digest("provider", 7).await;
+    let mut app = with_digest("provider", 7).await;
     app.confirmed(seven() + hours(3)).await;
     let passes = (0..4).map(|_| app.run(seven()));
     futures_util::future::join_all(passes).await;
@@ -469,6 +469,21 @@ async fn repeats_kills_and_passes_at_the_same_time_bring_one_digest() {
     }
     assert_eq!(digests(&app).await, ["Petra Provider 2026-03-02 completed"]);
     assert_eq!(app.ses.mails().len(), 1);
+    // Those who had none yet get theirs.
+    let olga = app
+        .person("Olga", Some("olga@providers.example"), "Europe/Vienna")
+        .await;
+    booking_with(&mut app, olga, seven() + hours(4)).await;
+    app.sql("DELETE FROM booking_automation_digest_state", &[])
+        .await;
+    app.run(seven() + minutes(8)).await;
+    assert_eq!(
+        digests(&app).await,
+        [
+            "Petra Provider 2026-03-02 completed",
+            "Olga 2026-03-02 completed"
+        ]
+    );
     // The key decides, whoever writes.
     let copy = "INSERT INTO booking_automation_events (booking_id, event_type, rule, audience, channel, person_id, local_day)
                 SELECT booking_id, event_type, rule, audience, channel, person_id, local_day
@@ -691,6 +706,47 @@ async fn people_behind_one_provider_get_their_own_bookings() {
         subjects,
         ["2 bookings on Mon, Mar 2", "3 bookings on Mon, Mar 2"]
     );
+}
+
+/// A pass that looked while the rule was not committed yet decided nothing about it.
+#[tokio::test]
+async fn a_rule_that_is_committed_after_its_hour_has_its_digests() {
+    let app = with_digest("customer", 20).await;
+    app.confirmed(seven() + hours(3)).await;
+    let mut other = connect(&app.url).await;
+    let clock = (seven() - minutes(1)).to_rfc3339();
+    let open = other.transaction().await.unwrap();
+    open.batch_execute(&format!(
+        "SET booking_automation.as_of = '{clock}';
+         UPDATE booking_automation_digest_rules SET active = true WHERE audience = 'provider'"
+    ))
+    .await
+    .unwrap();
+    app.run(seven()).await;
+    open.commit().await.unwrap();
+    app.run(seven() + minutes(1)).await;
+    assert_eq!(digests(&app).await, ["Petra Provider 2026-03-02 completed"]);
+}
+
+#[tokio::test]
+async fn a_booking_that_refers_to_nobody_is_in_no_digest() {
+    let app = with_digest("provider", 7).await;
+    for hour in [3, 4] {
+        let id = app.confirmed(seven() + hours(hour)).await;
+        let sql = "UPDATE bookings SET provider_id = NULL WHERE id = $1";
+        app.sql(sql, &[&id]).await;
+    }
+    app.confirmed(seven() + hours(5)).await;
+    app.run(seven()).await;
+    assert_eq!(digests(&app).await, ["Petra Provider 2026-03-02 completed"]);
+    assert_eq!(app.ses.mails()[0].subject(), "1 booking on Mon, Mar 2");
+    // The view may name a person all the same; but their bookings are found by whom these refer to.
+    let named = "CASE WHEN b.provider_id IS NULL THEN ''00000000-0000-0000-0000-000000000001'' END";
+    with_person_id(&app, named).await;
+    let sql = "UPDATE bookings SET scheduled_at = scheduled_at + interval '1 day' WHERE provider_id IS NULL";
+    assert_eq!(app.sql(sql, &[]).await, 2);
+    app.run(seven() + hours(24)).await;
+    assert_eq!(digests(&app).await, ["Petra Provider 2026-03-02 completed"]);
 }
 
 #[tokio::test]

@@ -37,6 +37,17 @@ async fn app_with_guests() -> App {
     with_view(App::new().await).await
 }
 
+/// Without reminders, with these rules of notices.
+async fn app_with_notices(names: &[&str]) -> App {
+    let app = app_with_guests().await;
+    app.sql("UPDATE reminder_rules SET active = false", &[])
+        .await;
+    app.set_clock(noon() - hours(24)).await;
+    switch_on(&app, names).await;
+    app.set_clock(noon()).await;
+    app
+}
+
 /// A guest of a booking, with an address that is the name's, and a person of their own.
 async fn invite(app: &App, booking: Uuid, name: &str) -> Uuid {
     let sql = "INSERT INTO guests (booking_id, recipient, email, name, person_id)
@@ -243,12 +254,7 @@ async fn what_one_has_chosen_is_not_chosen_for_another() {
 
 #[tokio::test]
 async fn guests_get_notices() {
-    let mut app = app_with_guests().await;
-    app.sql("UPDATE reminder_rules SET active = false", &[])
-        .await;
-    app.set_clock(noon() - hours(24)).await;
-    switch_on(&app, &["confirmed", "rescheduled", "cancelled"]).await;
-    app.set_clock(noon()).await;
+    let mut app = app_with_notices(&["confirmed", "rescheduled", "cancelled"]).await;
     let booking = app.booking("confirmed", noon() + hours(24)).await;
     invite(&app, booking, "anna").await;
     app.run(noon()).await;
@@ -683,12 +689,7 @@ async fn a_view_without_guests_is_read_once_for_each_message() {
 
 #[tokio::test]
 async fn of_two_moves_a_guest_hears_of_the_latest() {
-    let mut app = app_with_guests().await;
-    app.sql("UPDATE reminder_rules SET active = false", &[])
-        .await;
-    app.set_clock(noon() - hours(24)).await;
-    switch_on(&app, &["rescheduled"]).await;
-    app.set_clock(noon()).await;
+    let mut app = app_with_notices(&["rescheduled"]).await;
     let booking = app.booking("confirmed", noon() + hours(24)).await;
     invite(&app, booking, "anna").await;
     app.run(noon()).await;
@@ -716,12 +717,7 @@ async fn of_two_moves_a_guest_hears_of_the_latest() {
 
 #[tokio::test]
 async fn a_guest_hears_of_a_move_by_the_confirmation_that_waits() {
-    let mut app = app_with_guests().await;
-    app.sql("UPDATE reminder_rules SET active = false", &[])
-        .await;
-    app.set_clock(noon() - hours(24)).await;
-    switch_on(&app, &["confirmed", "rescheduled"]).await;
-    app.set_clock(noon()).await;
+    let mut app = app_with_notices(&["confirmed", "rescheduled"]).await;
     let booking = app.booking("confirmed", noon() + hours(24)).await;
     invite(&app, booking, "anna").await;
     // The confirmation waits because other instances use the send rate up.
@@ -741,6 +737,137 @@ async fn a_guest_hears_of_a_move_by_the_confirmation_that_waits() {
             "anna confirmed completed 1"
         ]
     );
+}
+
+/// For each case, a message to a guest about a move waits for its second attempt. Beside it waits a
+/// copy, about another event and a minute later, for longer, with the values `of_all` and of the
+/// case. The guests are `person-0`, `person-1` and so on. Asserts the outcomes, `status reason`.
+async fn assert_outcomes_beside(app: &App, of_all: &str, cases: &[(&str, &str)]) {
+    let mut bookings = Vec::new();
+    for number in 0..cases.len() {
+        let booking = app.booking("confirmed", noon() + hours(48)).await;
+        invite(app, booking, "anna").await;
+        let sql = "UPDATE guests SET person_id = $2 WHERE booking_id = $1";
+        app.sql(sql, &[&booking, &format!("person-{number}")]).await;
+        bookings.push(booking);
+    }
+    app.run(noon()).await;
+    for booking in &bookings {
+        set_start(app, *booking, noon() + hours(50)).await;
+    }
+    throttle(app, "anna");
+    app.run(noon() + minutes(1)).await;
+    app.ses.answer(|_| Answer::Sent);
+    app.make_claimable().await;
+    let copies = "INSERT INTO booking_automation_events
+                         (booking_id, event_type, about, recipient, rule, audience, channel, revision, status, starts_at,
+                          scheduled_at, next_attempt_at, event_data)
+                  SELECT booking_id, event_type, gen_random_uuid(), recipient, rule, audience, channel, revision, status, starts_at,
+                         scheduled_at + interval '1 minute', now() + interval '1 hour', event_data || jsonb_build_object('copy_of', booking_id)
+                    FROM booking_automation_events WHERE recipient = 'anna' AND status = 'pending'";
+    app.sql_without_triggers(copies).await;
+    let sql = format!("UPDATE booking_automation_events SET {of_all} WHERE event_data ? 'copy_of'");
+    app.sql_without_triggers(&sql).await;
+    for (booking, (case, _)) in bookings.iter().zip(cases) {
+        let sql = format!(
+            "UPDATE booking_automation_events SET {case} WHERE event_data ->> 'copy_of' = '{booking}'"
+        );
+        app.sql_without_triggers(&sql).await;
+    }
+    app.run(noon() + minutes(2)).await;
+    let outcomes = "SELECT concat_ws(' ', e.status, e.reason) FROM booking_automation_events e
+                     WHERE e.recipient = 'anna' AND e.rule = 'rescheduled' AND NOT e.event_data ? 'copy_of'
+                     ORDER BY array_position($1::uuid[], e.booking_id)";
+    let outcomes: Vec<String> = app.column(outcomes, &[&bookings]).await;
+    let outcomes: Vec<_> = (cases.iter().zip(&outcomes))
+        .map(|((case, _), outcome)| (*case, &outcome[..]))
+        .collect();
+    assert_eq!(outcomes, cases);
+}
+
+#[tokio::test]
+async fn a_later_message_about_a_move_that_waits_replaces_the_earlier_one() {
+    let app = app_with_notices(&["rescheduled"]).await;
+    let cases = [
+        ("attempts = 0", "skipped superseded"),
+        // The guest's follows when the customer's is claimed.
+        ("recipient = ''", "skipped superseded"),
+        (
+            "status = 'sending', lease_until = now() + interval '1 hour'",
+            "skipped superseded",
+        ),
+        ("recipient = '', booking_id = gen_random_uuid()", "completed"),
+        ("recipient = 'paul'", "completed"),
+        (
+            "recipient = '', about = (SELECT o.about FROM booking_automation_events o
+                                       WHERE o.booking_id = booking_automation_events.booking_id AND NOT o.event_data ? 'copy_of' LIMIT 1)",
+            "completed",
+        ),
+        // The messages of its guests are in the outbox already.
+        (
+            "recipient = '', status = 'sending', lease_until = now() + interval '1 hour'",
+            "completed",
+        ),
+        ("event_type = 'guest_reminder_sent'", "completed"),
+        ("channel = 'sms'", "completed"),
+        ("rule = 'other'", "completed"),
+        ("audience = 'provider'", "completed"),
+        (
+            "event_data = jsonb_set(event_data, '{notice,on_event}', '\"cancelled\"')",
+            "completed",
+        ),
+        ("status = 'skipped', reason = 'rule_off'", "completed"),
+        (
+            "status = 'sending', next_attempt_at = now() - interval '1 hour', lease_until = now() + interval '1 hour'",
+            "completed",
+        ),
+        (
+            "scheduled_at = scheduled_at - interval '2 minutes'",
+            "completed",
+        ),
+    ];
+    assert_outcomes_beside(&app, "reason = NULL", &cases).await;
+}
+
+#[tokio::test]
+async fn a_confirmation_that_waits_replaces_the_message_about_a_move() {
+    let app = app_with_notices(&["confirmed", "rescheduled"]).await;
+    let rules = "INSERT INTO booking_automation_notice_rules (name, on_event, audience, delay, channels, active) VALUES
+        ('other', 'confirmed', 'customer', '0', '{email}', true), ('provider''s', 'confirmed', 'provider', '0', '{email}', true),
+        ('late', 'confirmed', 'customer', '1 hour', '{email}', true), ('mute', 'confirmed', 'customer', '0', '{}', true),
+        ('off', 'confirmed', 'customer', '0', '{email}', false), ('expired', 'expired', 'customer', '0', '{email}', true)
+        ON CONFLICT (name, audience) DO UPDATE SET active = true";
+    app.db.batch_execute(rules).await.unwrap();
+    let opted_out = "INSERT INTO booking_automation_opt_outs (person_id, kind) VALUES ('person-0', 'confirmed')";
+    app.sql(opted_out, &[]).await;
+    let cases = [
+        ("attempts = 0", "completed"),
+        ("attempts = 0", "skipped superseded"),
+        ("recipient = ''", "skipped superseded"),
+        (
+            "recipient = '', booking_id = gen_random_uuid()",
+            "completed",
+        ),
+        ("recipient = 'paul'", "completed"),
+        ("status = 'skipped', reason = 'rule_off'", "completed"),
+        ("attempts = 1, reason = 'outcome_unknown'", "completed"),
+        ("event_type = 'guest_reminder_sent'", "completed"),
+        ("channel = 'sms'", "completed"),
+        ("audience = 'provider'", "completed"),
+        (
+            "event_data = jsonb_set(event_data, '{notice,on_event}', '\"expired\"')",
+            "completed",
+        ),
+        ("rule = 'unknown'", "completed"),
+        ("rule = 'other'", "skipped superseded"),
+        ("rule = 'provider''s'", "completed"),
+        ("rule = 'late'", "completed"),
+        ("rule = 'mute'", "completed"),
+        ("rule = 'off'", "completed"),
+        ("rule = 'expired'", "completed"),
+    ];
+    let confirmation = "rule = 'confirmed', event_data = jsonb_set(event_data, '{notice,on_event}', '\"confirmed\"')";
+    assert_outcomes_beside(&app, confirmation, &cases).await;
 }
 
 #[tokio::test]
