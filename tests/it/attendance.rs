@@ -538,6 +538,35 @@ async fn before_migrate_reminders_go_out_without_the_question() {
 }
 
 #[tokio::test]
+async fn names_on_the_pages_are_text_and_cut() {
+    let app = asking().await;
+    let hostile = format!(
+        "\"'><img src=x onerror=alert(1)> & {{ name }} \u{202e}{}",
+        "x".repeat(10_000)
+    );
+    let names = "UPDATE users SET display_name = $1";
+    app.sql(names, &[&hostile]).await;
+    let titles = "UPDATE services SET title = $1";
+    app.sql(titles, &[&hostile]).await;
+    let id = app.confirmed(noon() + hours(24)).await;
+    let place = "UPDATE bookings SET location = $2 WHERE id = $1";
+    app.sql(place, &[&id, &hostile]).await;
+    app.run(noon()).await;
+    let mail = app.ses.mails().pop().unwrap();
+    let server = serve(&app).await;
+    let mut pages = Vec::new();
+    for path in [attend_path(&mail), cancel_path(&mail)] {
+        let page = get(&server, &path).await;
+        assert_page(&page, 200);
+        assert!(!page.body.contains("<img"), "{}", page.body);
+        assert!(page.body.contains("&#60;img"), "{}", page.body);
+        assert!(page.body.len() < 20_000, "{}", page.body.len());
+        pages.push((path, page.body));
+    }
+    judge(&pages);
+}
+
+#[tokio::test]
 async fn both_pages_are_sound_in_other_languages() {
     let app = asking().await;
     read_languages(&app).await;

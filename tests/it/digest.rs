@@ -1018,8 +1018,16 @@ async fn a_digest_says_where_a_booking_is_moved_from() {
         app.run(noon() - minutes(59)).await;
         let sql = "UPDATE booking_automation_notice_rules SET delay = '15 minutes'";
         app.sql(sql, &[]).await;
+        let other = app.booking("pending", noon() + hours(24)).await;
         for (minute, time) in [-10, 3, 6].into_iter().zip(moves) {
             app.set_clock(noon() + minutes(minute)).await;
+            // Neither a move of another booking nor another event of this one counts.
+            let start = noon() + hours(24) + minutes(minute);
+            set_start(&app, other, start).await;
+            let sql = "INSERT INTO booking_automation_events (booking_id, event_type, scheduled_at, executed_at, status, event_data)
+                       SELECT $1, 'note', moment, moment, 'completed', jsonb_build_object('from', moment)
+                         FROM (SELECT $2::timestamptz AS moment) AS m";
+            app.sql(sql, &[&id, &(noon() + minutes(minute))]).await;
             let start = format!("2026-03-02 {time} Europe/Vienna");
             let sql = "UPDATE bookings SET scheduled_at = $2::text::timestamptz WHERE id = $1";
             app.sql(sql, &[&id, &start]).await;

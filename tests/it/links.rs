@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 
 use crate::app::{App, hours, minutes, noon, skipped};
 use crate::client::{Answer, Header, request};
+use crate::cluster::faketime_library;
 use crate::http::Server;
 use crate::lambda::{app_with_secrets, function_url_request};
 use crate::languages::read_languages;
@@ -496,6 +497,41 @@ async fn keys_are_replaced_after_90_days_and_old_links_still_work() {
     for path in [&first, &second] {
         assert_page(&get(&server, path).await, 404);
     }
+}
+
+#[tokio::test]
+async fn a_process_trusts_a_deleted_key_for_an_hour_at_most() {
+    let mut app = app_with_links().await;
+    let path = path_of(&reminder(&app).await);
+    let Some(library) = faketime_library() else {
+        return;
+    };
+    let folder = tempfile::tempdir().unwrap();
+    let clock = folder.path().join("clock");
+    let put_forward = |seconds: u32| {
+        // Never empty for a reader.
+        let new = folder.path().join("new");
+        std::fs::write(&new, format!("+{seconds}s\n")).unwrap();
+        std::fs::rename(new, &clock).unwrap();
+    };
+    put_forward(0);
+    app.env.extend([
+        ("LD_PRELOAD", library),
+        (
+            "FAKETIME_TIMESTAMP_FILE",
+            clock.to_str().unwrap().to_owned(),
+        ),
+        ("FAKETIME_NO_CACHE", "1".to_owned()),
+        ("DONT_FAKE_MONOTONIC", "1".to_owned()),
+    ]);
+    let server = serve(&app).await;
+    assert_page(&get(&server, &path).await, 200);
+    app.sql("DELETE FROM booking_automation_link_keys", &[])
+        .await;
+    put_forward(3_500);
+    assert_page(&get(&server, &path).await, 200);
+    put_forward(3_700);
+    assert_page(&get(&server, &path).await, 404);
 }
 
 #[tokio::test]

@@ -1120,6 +1120,20 @@ async fn what_may_have_been_told_is_corrected() {
         notices(&app, confirmed).await.last().unwrap(),
         "rescheduled completed"
     );
+    // Of several moves, the last one is told from where it was.
+    let twice = app.booking("pending", noon() + hours(48)).await;
+    lose_answers(&app);
+    set_status(&app, twice, "confirmed").await;
+    app.run(noon() + minutes(3)).await;
+    for start in [50, 52] {
+        set_start(&app, twice, noon() + hours(start)).await;
+    }
+    app.ses.answer(|_| Answer::Sent);
+    app.run(noon() + minutes(4)).await;
+    assert_eq!(
+        told_from(&app, twice).await.last().unwrap()[..16],
+        (noon() + hours(50)).to_rfc3339()[..16]
+    );
 }
 
 #[tokio::test]

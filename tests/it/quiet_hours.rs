@@ -6,6 +6,7 @@ use uuid::Uuid;
 
 use crate::app::{App, hours, minutes, noon};
 use crate::links::name_people;
+use crate::notices::set_status;
 use crate::status::{ask, support};
 
 /// An app with one rule, for customers.
@@ -503,24 +504,22 @@ async fn a_notice_about_no_start_ahead_waits_for_the_end_of_quiet_hours() {
     let app = app_with_rule("24h").await;
     app.set_clock(noon() - hours(24)).await;
     let sql = "UPDATE booking_automation_notice_rules SET active = true
-                WHERE audience = 'customer' AND name IN ('follow-up', 'cancelled')";
+                WHERE audience = 'customer' AND name IN ('follow-up', 'expired', 'cancelled')";
     app.sql(sql, &[]).await;
     set_quiet_hours(&app, app.customer, "12:00", "14:30", "UTC").await;
     app.set_clock(noon()).await;
     let done = app.booking("in_progress", noon() - hours(1)).await;
+    let expired = app.booking("in_progress", noon() - hours(1)).await;
     let ahead = app.booking("confirmed", noon() + hours(72)).await;
     let delay = "UPDATE booking_automation_notice_rules SET delay = '0' WHERE name = 'follow-up'";
     app.sql(delay, &[]).await;
-    app.sql(
-        "UPDATE bookings SET status = 'completed' WHERE id = $1",
-        &[&done],
-    )
-    .await;
-    app.sql(
-        "UPDATE bookings SET status = 'cancelled' WHERE id = $1",
-        &[&ahead],
-    )
-    .await;
+    for (id, status) in [
+        (done, "completed"),
+        (expired, "expired"),
+        (ahead, "cancelled"),
+    ] {
+        set_status(&app, id, status).await;
+    }
     app.run(noon() + minutes(1)).await;
     // The cancellation is about a start ahead.
     let sql = "SELECT concat_ws(' ', rule, status, event_data #>> '{quiet_hours,until}', attempts) FROM booking_automation_events
@@ -529,14 +528,15 @@ async fn a_notice_about_no_start_ahead_waits_for_the_end_of_quiet_hours() {
         app.column(sql, &[]).await,
         [
             "cancelled completed 1",
+            "expired pending 2026-03-01T14:30:00+00:00 0",
             "follow-up pending 2026-03-01T14:30:00+00:00 0"
         ]
     );
     // It waits for as long by the real clock, by which claims are made.
-    let wait = "SELECT next_attempt_at - clock_timestamp() BETWEEN interval '2 h 28 min' AND interval '2 h 29 min'
-                  FROM booking_automation_events WHERE rule = 'follow-up'";
+    let wait = "SELECT bool_and(next_attempt_at - clock_timestamp() BETWEEN interval '2 h 28 min' AND interval '2 h 29 min')
+                  FROM booking_automation_events WHERE rule IN ('follow-up', 'expired')";
     assert!(app.one(wait, &[]).await.get::<_, bool>(0));
     app.make_claimable().await;
     app.run(noon() + minutes(150)).await;
-    assert_eq!(app.ses.mails().len(), 2);
+    assert_eq!(app.ses.mails().len(), 3);
 }
