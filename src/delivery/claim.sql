@@ -10,7 +10,7 @@
 --   $8 the events that claim_candidates.sql locked  $9 their recipients' addresses  $10 hashes of their facts
 --   $11 of the daily digests among them: the start of the day's last booking (NULL: there is none)
 --   $12 the view's own names of their recipients (NULL: the booking's)
---   $13 the messages with guests among them, once for each guest  $14 the guests  $15 the view's own names of these
+--   $13 the messages with guests among them, once for each guest  $14 the guests  $15 the ids by which these are erased
 WITH clock AS MATERIALIZED (
     SELECT clock_timestamp() AS at
 ), pace AS MATERIALIZED (
@@ -87,6 +87,7 @@ WITH clock AS MATERIALIZED (
            CASE WHEN e.status = 'pending' AND e.event_type = 'notification_sent' AND NOT {is_digest}
                      AND e.event_data -> 'notice' ->> 'on_event' IN ('expired', 'completed')
                 THEN {quiet_until} END AS quiet_until,
+           {quiet_since} AS quiet_since,
            -- The provider's events may have settled an earlier unknown outcome. Most messages have had no attempt.
            CASE WHEN e.attempts > 0 THEN public.booking_automation_settled_by(e.id) END AS settled_by,
            CASE WHEN isfinite(b.scheduled_at) THEN extract(epoch FROM b.scheduled_at - p.as_of)::float8 END AS seconds_left,
@@ -187,6 +188,8 @@ WITH clock AS MATERIALIZED (
                || jsonb_build_object('told', CASE WHEN e.attempts = 0 OR e.event_data ->> 'told' = s.told THEN s.told END)
                || CASE WHEN s.sequence IS NULL THEN '{}' ELSE jsonb_build_object('sequence', s.sequence) END
                || CASE WHEN s.notice IS NULL THEN '{}' ELSE jsonb_build_object('notice', s.notice) END
+               || CASE WHEN s.quiet_since IS NULL THEN '{}'
+                       ELSE jsonb_build_object('quiet_hours', jsonb_build_object('from', s.quiet_since, 'moved', false)) END
       FROM due s, pace p
      WHERE e.id = s.id AND s.leaves AND e.status IN ('pending', 'sending') AND e.next_attempt_at IS NOT NULL
     RETURNING e.id, s.leader, e.booking_id, e.claim, e.attempts, e.rule, e.audience, e.starts_at, e.seq,

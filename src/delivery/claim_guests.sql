@@ -11,8 +11,8 @@ enqueued AS (
            e.scheduled_at, NULL, 'pending', e.rule, e.audience, e.channel, e.revision, s.starts_at,
            -- A reminder may leave before its own time, in the mail of another one: not those to its guests.
            p.at + greatest(e.scheduled_at - p.as_of, '0'), g.guest,
-           CASE WHEN g.person_id ~* '^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$' THEN g.person_id::uuid END
-      FROM unnest($13::uuid[], $14::text[], $15::text[]) AS g (id, guest, person_id)
+           g.person_id
+      FROM unnest($13::uuid[], $14::text[], $15::uuid[]) AS g (id, guest, person_id)
       -- A message that is left out of a mail for several waits for its own time, and those to its guests with it.
       JOIN (SELECT id FROM claimed
             UNION ALL

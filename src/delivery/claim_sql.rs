@@ -48,6 +48,14 @@ pub(crate) const SEQUENCE: &str = "CASE jsonb_typeof({alias}.event_data -> 'sequ
 /// SQL of the end of the quiet hours that the moment of the claim lies in.
 const QUIET_UNTIL: &str = "upper(public.booking_automation_quiet_period(p.as_of, own.quiet_from, \
     own.quiet_until, own.timezone))";
+/// SQL of the beginning of the quiet hours within which the reminder `e` is due, if the pass did not
+/// know them: those of a guest, or of a person whom only the contacts view names. It stays at its
+/// own time.
+const QUIET_SINCE: &str = "CASE
+    WHEN own.quiet_from IS NOT NULL AND e.attempts = 0 AND e.event_type <> 'notification_sent'
+         AND NOT e.event_data ? 'quiet_hours'
+    THEN lower(public.booking_automation_quiet_period(e.scheduled_at, own.quiet_from,
+                                                      own.quiet_until, own.timezone)) END";
 /// SQL of the message that the provider's events about the latest attempt of `{alias}` are about.
 const MAIL: &str = "CASE WHEN {alias}.led_attempt = {alias}.attempts THEN {alias}.led_by \
     ELSE {alias}.id END";
@@ -140,6 +148,7 @@ pub(crate) fn claim_sql(liveness: Liveness, has_notices: bool) -> String {
         .replace("{is_guest}", known("e.recipient <> ''", "false"))
         .replace("{enqueue_guests}", guests)
         .replace("{quiet_until}", known(QUIET_UNTIL, "NULL::timestamptz"))
+        .replace("{quiet_since}", known(QUIET_SINCE, "NULL::timestamptz"))
         .replace("{group_id}", known("coalesce(e.led_by, e.id)", "e.id"))
         .replace("{set_leader}", known(SET_LEADER, ""))
         .replace("{is_digest}", is_digest_sql(liveness))

@@ -7,6 +7,7 @@ use tokio_postgres::Row;
 use uuid::Uuid;
 
 use crate::delivery::recipients::usable_name;
+use crate::people::message_person;
 
 /// Guests of a message, at most.
 const MOST_GUESTS: usize = 1_000;
@@ -22,8 +23,8 @@ pub(crate) struct Guests<'a> {
     pub(crate) messages: Vec<&'a Uuid>,
     /// The guests, by the view's `recipient`.
     pub(crate) recipients: Vec<String>,
-    /// The view's own names of them, as in [`crate::delivery::recipients::named_person`].
-    pub(crate) people: Vec<Option<String>>,
+    /// As [`message_person`] of the view's own names of them.
+    pub(crate) people: Vec<Option<Uuid>>,
 }
 
 impl<'a> Guests<'a> {
@@ -45,7 +46,8 @@ impl<'a> Guests<'a> {
             for (recipient, person) in found.take(MOST_GUESTS) {
                 guests.messages.push(message);
                 guests.recipients.push(recipient);
-                guests.people.push(usable_name(person.as_deref()));
+                let name = usable_name(person.as_deref()).filter(|name| !name.is_empty());
+                guests.people.push(name.as_deref().map(message_person));
             }
         }
         guests

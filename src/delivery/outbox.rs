@@ -226,7 +226,7 @@ pub(crate) async fn claim_page(
         (&people as _, Type::TEXT_ARRAY),
         (&guests.messages as _, Type::UUID_ARRAY),
         (&guests.recipients as _, Type::TEXT_ARRAY),
-        (&guests.people as _, Type::TEXT_ARRAY),
+        (&guests.people as _, Type::UUID_ARRAY),
     ];
     let sql = claim_sql(candidates.liveness, candidates.has_notices);
     let rows = transaction.query(&sql, &parameters).await?;

@@ -11,7 +11,7 @@ use crate::database::{Begin, Database};
 use crate::delivery::templates::read_templates;
 use crate::messages::kind_name::KindName;
 use crate::messages::languages::Language;
-use crate::messages::samples::{sample_facts, sample_kind};
+use crate::messages::samples::samples;
 use crate::messages::settings::MessageSettings;
 use crate::messages::sms::{Segments, segments};
 use crate::messages::wording::Wording;
@@ -125,7 +125,7 @@ fn print_broken(wording: &Wording) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Prints the message to a customer, and the one to a provider if it differs.
+/// Prints the messages to a customer, and the one to a provider if it differs.
 fn print_messages(
     kind: KindName,
     language: &'static Language,
@@ -135,33 +135,36 @@ fn print_messages(
     let mut output = std::io::stdout().lock();
     let mut before: Option<Message> = None;
     for audience in ["customer", "provider"] {
-        let mut facts = sample_facts(audience, language.tag());
-        if kind == KindName::Reminder && audience == "customer" {
-            facts.attendance_link = Some("https://links.example/a/sample".to_owned());
+        for sample in samples(kind, audience, language.tag()) {
+            let message = render(&sample.kind, &sample.facts, settings, wording)?;
+            if before.as_ref() != Some(&message) {
+                let occasion = sample.occasion.map(|text| format!(": {text}"));
+                let heading = format!(
+                    "{kind}, {}, {audience}{}",
+                    language.tag(),
+                    occasion.unwrap_or_default()
+                );
+                print_message(&mut output, &heading, &message)
+                    .context("the messages could not be written to stdout")?;
+            }
+            before = before.or(Some(message));
         }
-        let message = render(&sample_kind(kind), &facts, settings, wording)?;
-        if before.as_ref() != Some(&message) {
-            let (
-                tag,
-                Message {
-                    subject,
-                    text,
-                    short,
-                    ..
-                },
-            ) = (language.tag(), &message);
-            let sms = describe(segments(short));
-            let text = text.trim_end();
-            writeln!(
-                output,
-                "== {kind}, {tag}, {audience}\nSubject: {subject}\n\n{text}\n\n\
-                SMS: {short}\n({sms})\n"
-            )
-            .context("the messages could not be written to stdout")?;
-        }
-        before = Some(message);
     }
     Ok(())
+}
+
+fn print_message(output: &mut impl Write, heading: &str, message: &Message) -> std::io::Result<()> {
+    let Message {
+        subject,
+        text,
+        short,
+        ..
+    } = message;
+    let (text, sms) = (text.trim_end(), describe(segments(short)));
+    writeln!(
+        output,
+        "== {heading}\nSubject: {subject}\n\n{text}\n\nSMS: {short}\n({sms})\n"
+    )
 }
 
 fn describe(Segments { count, units, wide }: Segments) -> String {

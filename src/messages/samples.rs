@@ -9,6 +9,96 @@ use crate::messages::Kind;
 use crate::messages::facts::{BookingFacts, Canceller, DayFacts, MoneyUnit, RefundFacts};
 use crate::messages::kind_name::KindName;
 
+/// A message to show.
+pub struct Sample {
+    /// What is unusual about it.
+    pub occasion: Option<&'static str>,
+    /// What is told.
+    pub kind: Kind,
+    /// About which booking, and to whom.
+    pub facts: BookingFacts,
+}
+
+/// The messages of a kind to an audience among which each text of the kind is shown: the usual one
+/// first.
+pub fn samples(kind: KindName, audience: &str, language: &str) -> Vec<Sample> {
+    let mut facts = sample_facts(audience, language);
+    let is_customer = audience == "customer";
+    if kind == KindName::Reminder && is_customer {
+        facts.attendance_link = Some("https://links.example/a/sample".to_owned());
+    }
+    let sample = |occasion, kind, facts| Sample {
+        occasion,
+        kind,
+        facts,
+    };
+    let mut samples = vec![sample(None, sample_kind(kind), facts.clone())];
+    if !is_customer {
+        return samples;
+    }
+    match kind {
+        KindName::Reminder => {
+            let [away, online] = [away(&facts), online(&facts)];
+            samples.extend([
+                sample(
+                    Some("in another zone, before the clocks change"),
+                    Kind::Reminder,
+                    away,
+                ),
+                sample(Some("online, without names"), Kind::Reminder, online),
+            ]);
+        }
+        KindName::Cancelled => {
+            let refunds = [
+                ("a part is refunded", "50", Some("22.50")),
+                ("a part of an unknown price is refunded", "50", None),
+                ("nothing is refunded", "0", Some("0.00")),
+            ];
+            samples.extend(refunds.map(|(occasion, percent, amount)| {
+                let kind = Kind::Cancelled {
+                    by: Some(Canceller::Customer),
+                    refund: Some(refund(percent, amount)),
+                };
+                sample(Some(occasion), kind, facts.clone())
+            }));
+        }
+        _ => {}
+    }
+    samples
+}
+
+fn away(usual: &BookingFacts) -> BookingFacts {
+    const HALF_A_YEAR: Duration = Duration::from_secs(182 * 24 * 60 * 60);
+    BookingFacts {
+        timezone: Some("America/New_York".to_owned()),
+        starts_in: HALF_A_YEAR,
+        ..usual.clone()
+    }
+}
+
+fn online(usual: &BookingFacts) -> BookingFacts {
+    BookingFacts {
+        name: None,
+        service: None,
+        with_name: None,
+        place: None,
+        is_online: true,
+        meeting_link: Some("https://meet.example/abc".to_owned()),
+        timezone: Some("America/New_York".to_owned()),
+        ..usual.clone()
+    }
+}
+
+fn refund(percent: &str, amount: Option<&str>) -> RefundFacts {
+    RefundFacts {
+        percent: percent.to_owned(),
+        total: amount.map(|_| "45.00".to_owned()),
+        amount: amount.map(str::to_owned),
+        currency: Some("EUR".to_owned()),
+        unit: Some(MoneyUnit::Major),
+    }
+}
+
 /// A message of this kind.
 pub fn sample_kind(kind: KindName) -> Kind {
     match kind {
@@ -20,13 +110,7 @@ pub fn sample_kind(kind: KindName) -> Kind {
         },
         KindName::Cancelled => Kind::Cancelled {
             by: Some(Canceller::Provider),
-            refund: Some(RefundFacts {
-                percent: "100".to_owned(),
-                total: Some("45.00".to_owned()),
-                amount: Some("45.00".to_owned()),
-                currency: Some("EUR".to_owned()),
-                unit: Some(MoneyUnit::Major),
-            }),
+            refund: Some(refund("100", Some("45.00"))),
         },
         KindName::Expired => Kind::Expired,
         KindName::FollowUp => Kind::FollowUp,

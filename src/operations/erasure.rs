@@ -51,7 +51,7 @@ fn with_messages(sql: &str, is_migrated: bool) -> String {
 /// What was erased.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct Erasure {
-    person_id: Uuid,
+    person_id: String,
     /// The person's messages.
     messages: i64,
     /// Of those, messages that were waiting; they are not sent.
@@ -69,9 +69,9 @@ pub(crate) struct Erasure {
 
 impl Erasure {
     /// Of a person to whom no booking refers.
-    pub(crate) fn nothing(person_id: Uuid) -> Self {
+    pub(crate) fn nothing(person_id: &str) -> Self {
         Self {
-            person_id,
+            person_id: person_id.to_owned(),
             messages: 0,
             not_sent: 0,
             feedback: 0,
@@ -82,7 +82,7 @@ impl Erasure {
     }
 
     /// Of a person whose messages were not looked up.
-    pub(crate) fn not_begun(person_id: Uuid) -> Self {
+    pub(crate) fn not_begun(person_id: &str) -> Self {
         Self {
             remaining: 1,
             ..Self::nothing(person_id)
@@ -92,12 +92,12 @@ impl Erasure {
     /// Both together. What is left is what `later` found.
     pub(crate) fn followed_by(&self, later: &Self) -> Self {
         Self {
-            person_id: self.person_id,
+            person_id: self.person_id.clone(),
             messages: self.messages + later.messages,
             not_sent: self.not_sent + later.not_sent,
             feedback: self.feedback + later.feedback,
             reasons: self.reasons + later.reasons,
-            ..*later
+            ..later.clone()
         }
     }
 
@@ -213,7 +213,7 @@ impl Eraser {
         }
         let queued = std::mem::take(&mut self.queued);
         Ok(Erasure {
-            person_id: self.person_id,
+            person_id: self.person_id.to_string(),
             messages: messages + queued + own.messages,
             not_sent: row.get::<_, i64>("not_sent") + queued + own.not_sent,
             feedback: row.get::<_, i64>("feedback") + own.feedback,

@@ -6,7 +6,8 @@ pub(crate) mod keys;
 pub(crate) mod links;
 pub(crate) mod preferences;
 
-use uuid::Uuid;
+use sha2::{Digest, Sha256};
+use uuid::{Builder, Uuid};
 
 /// Longest name of a person, in characters.
 const LONGEST: usize = 400;
@@ -21,5 +22,16 @@ pub(crate) fn person_id(text: &str) -> Option<String> {
     is_name.then(|| match Uuid::try_parse(text) {
         Ok(id) => id.to_string(),
         Err(_) => text.to_owned(),
+    })
+}
+
+/// The `person_id` of the messages to a person of this name: a UUID itself, else one that is made
+/// of the first 128 bits of the name's SHA-256 (version 8 of RFC 9562).
+pub(crate) fn message_person(name: &str) -> Uuid {
+    Uuid::try_parse(name).unwrap_or_else(|_| {
+        let hash: [u8; 32] = Sha256::digest(name).into();
+        let mut first = [0; 16];
+        first.copy_from_slice(&hash[..16]);
+        Builder::from_custom_bytes(first).into_uuid()
     })
 }

@@ -33,12 +33,15 @@ SELECT c.audience, c.person_id, c.timezone, c.place_timezone, pg_catalog.array_a
                   AND COALESCE(pg_catalog.btrim(recipient::pg_catalog.text), '') OPERATOR(pg_catalog.=) ''
                 LIMIT 1
                ) AS c
-         -- A name that is no UUID names nobody here.
+         -- A name that is no UUID names nobody here, and finds what the person has chosen. A UUID has one form.
          CROSS JOIN LATERAL (
-               SELECT CASE WHEN c.person_id OPERATOR(pg_catalog.~*) '^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$' THEN c.person_id::pg_catalog.uuid
-                           ELSE e.referred_id END AS person_id
+               SELECT CASE WHEN is_id THEN c.person_id::pg_catalog.uuid ELSE e.referred_id END AS person_id,
+                      CASE WHEN is_id THEN c.person_id::pg_catalog.uuid::pg_catalog.text
+                           WHEN c.person_id OPERATOR(pg_catalog.<>) '' THEN c.person_id
+                           ELSE e.referred_id::pg_catalog.text END AS name
+                 FROM (SELECT c.person_id OPERATOR(pg_catalog.~*) '^[0-9a-f]{8}-?([0-9a-f]{4}-?){3}[0-9a-f]{12}$' AS is_id) AS one
                ) AS who
-          LEFT JOIN public.booking_automation_preferences AS own ON own.person_id OPERATOR(pg_catalog.=) COALESCE(c.person_id, who.person_id::pg_catalog.text)
+          LEFT JOIN public.booking_automation_preferences AS own ON own.person_id OPERATOR(pg_catalog.=) who.name
        ) AS c
  WHERE c.referred_id IS NOT NULL
  GROUP BY c.audience, c.person_id, c.timezone, c.place_timezone

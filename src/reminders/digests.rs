@@ -58,25 +58,28 @@ impl DueDigests {
         let since = rules.since(as_of);
         let mut digests = Self::default();
         let mut days: HashMap<(String, i8), Vec<LocalDay>> = HashMap::new();
+        let referred_ids = referred_ids(rows);
         for row in rows {
             let text = |column| row.get::<_, Option<&str>>(column);
             let zone = zone_of_person(text("timezone"), text("place_timezone"));
             let audience: &str = row.get("audience");
+            let people = &referred_ids[&person_of(row)];
             for rule in rules.rules.iter().filter(|rule| rule.audience == audience) {
                 let key = (iana_name(&zone).to_owned(), rule.hour);
                 let days = days
                     .entry(key)
                     .or_insert_with(|| LocalDay::due(&zone, rule.hour, since, as_of));
                 for day in days {
-                    digests.add(row, rule, day);
+                    digests.add(row, rule, day, people);
                 }
             }
         }
         digests
     }
 
-    /// Adds the digest of a day, unless the day is empty.
-    fn add(&mut self, row: &Row, rule: &DigestRule, day: &LocalDay) {
+    /// Adds the digest of a day, unless the day is empty. `people` are the ids by which bookings
+    /// refer to the person.
+    fn add(&mut self, row: &Row, rule: &DigestRule, day: &LocalDay, people: &BTreeSet<Uuid>) {
         let starts: Vec<DateTime<Utc>> = row.get("starts");
         let in_day = |start: &DateTime<Utc>| day.begins <= *start && *start < day.ends;
         let is_in_force = rule.is_in_force(day.due_at);
@@ -88,9 +91,7 @@ impl DueDigests {
         else {
             return;
         };
-        let (person_id, people): (Uuid, Vec<Option<Uuid>>) =
-            (row.get("person_id"), row.get("referred_ids"));
-        let people: BTreeSet<Uuid> = people.into_iter().flatten().collect();
+        let person_id: Uuid = row.get("person_id");
         self.facts.push(json!({
             "person_id": person_id, "day": day.date, "begins": day.begins, "ends": day.ends,
             "people": people
@@ -115,6 +116,22 @@ impl DueDigests {
             (&self.facts, Type::JSONB_ARRAY),
         ]
     }
+}
+
+/// The audience and the person of a row of [`PEOPLE`].
+fn person_of(row: &Row) -> (&str, Uuid) {
+    (row.get("audience"), row.get("person_id"))
+}
+
+/// The ids by which bookings refer to each person of rows of [`PEOPLE`]. A person has several rows
+/// where bookings have different zones.
+fn referred_ids(rows: &[Row]) -> HashMap<(&str, Uuid), BTreeSet<Uuid>> {
+    let mut referred_ids: HashMap<_, BTreeSet<Uuid>> = HashMap::new();
+    for row in rows {
+        let ids: Vec<Uuid> = row.get("referred_ids");
+        referred_ids.entry(person_of(row)).or_default().extend(ids);
+    }
+    referred_ids
 }
 
 /// Enqueues the digests that are due. Where the people of some bookings cannot be read, fewer

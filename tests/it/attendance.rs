@@ -12,7 +12,7 @@ use crate::ses::Mail;
 use crate::status::{ask, support};
 
 /// An app whose first reminder asks.
-async fn asking() -> App {
+pub async fn asking() -> App {
     let app = app_with_links().await;
     let ask = "UPDATE reminder_rules SET asks_attendance = true WHERE name = '24h'";
     assert_eq!(app.sql(ask, &[]).await, 1);
@@ -30,20 +30,27 @@ async fn reminder(app: &App) -> (Uuid, Mail) {
 }
 
 /// The path of the page on which customers say that they will come.
-fn attend_path(mail: &Mail) -> String {
-    let text = mail.text();
-    let (_, rest) = text
-        .split_once(&format!("{BASE}/a/"))
-        .unwrap_or_else(|| panic!("{text}"));
-    format!("/a/{}", rest.split_whitespace().next().unwrap())
+pub fn attend_path(mail: &Mail) -> String {
+    let mut paths = attend_paths(mail).into_iter();
+    paths.next().unwrap_or_else(|| panic!("{}", mail.text()))
 }
 
-fn cancel_path(mail: &Mail) -> String {
+/// Those of all bookings of a mail, in their order.
+fn attend_paths(mail: &Mail) -> Vec<String> {
+    let base = format!("{BASE}/a/");
+    let links = mail.text().split(&base).skip(1);
+    links
+        .map(|rest| format!("/a/{}", rest.split_whitespace().next().unwrap()))
+        .filter(|path| !path.ends_with("/cancel"))
+        .collect()
+}
+
+pub fn cancel_path(mail: &Mail) -> String {
     format!("{}/cancel", attend_path(mail))
 }
 
 /// What a page's form sends to cancel.
-fn terms(page: &Answer) -> String {
+pub fn terms(page: &Answer) -> String {
     let (_, rest) = page
         .body
         .split_once("name=\"terms\" value=\"")
@@ -62,7 +69,7 @@ fn attending(page: &Answer) -> String {
 }
 
 /// Says so on the page.
-async fn attend(server: &Server, path: &str) -> Answer {
+pub async fn attend(server: &Server, path: &str) -> Answer {
     let page = get(server, path).await;
     post(server, path, &attending(&page)).await
 }
@@ -250,6 +257,56 @@ async fn a_customer_who_cannot_come_sees_the_refund_and_cancels() {
     app.run(noon() + minutes(1)).await;
     let told = app.ses.mails().pop().unwrap();
     assert!(told.text().contains("canceled"), "{}", told.text());
+}
+
+#[tokio::test]
+async fn each_booking_of_a_grouped_reminder_is_answered_by_itself() {
+    let app = asking().await;
+    app.sql("UPDATE reminder_rules SET group_within = '12 hours'", &[])
+        .await;
+    let comes = app.confirmed(noon() + hours(24)).await;
+    let cancels = app.confirmed(noon() + hours(25)).await;
+    let summary = app.run(noon()).await;
+    assert_eq!(summary["reminders"]["sent"], 2, "{summary}");
+    let mails = app.ses.mails();
+    let [mail] = &mails[..] else {
+        panic!("{} mails", mails.len());
+    };
+    let paths = attend_paths(mail);
+    let [first, second] = &paths[..] else {
+        panic!("{}", mail.text());
+    };
+    assert_ne!(first, second);
+    for path in [first, second] {
+        let [yes, no] = [format!("{BASE}{path}"), format!("{BASE}{path}/cancel")];
+        let pair = format!("I’ll be there: {yes}\nI can’t come: {no}\n");
+        assert!(mail.text().contains(&pair), "{}", mail.text());
+        for link in [yes, no] {
+            let target = format!("<a href=\"{link}\"");
+            assert_eq!(mail.html().matches(&target).count(), 1, "{}", mail.html());
+        }
+    }
+    let server = serve(&app).await;
+    let thanks = "Thank you. See you then!";
+    let answer = attend(&server, first).await;
+    assert_page(&answer, 200);
+    assert!(answer.body.contains(thanks), "{}", answer.body);
+    assert_eq!(answers(&app).await, [format!("{comes} customer")]);
+    // Of the other one, nothing is said yet.
+    let question = get(&server, second).await;
+    assert_page(&question, 200);
+    assert!(!question.body.contains(thanks), "{}", question.body);
+    let cancel = format!("{second}/cancel");
+    let page = get(&server, &cancel).await;
+    assert_page(&post(&server, &cancel, &terms(&page)).await, 200);
+    assert_eq!(app.status(cancels).await, "cancelled");
+    assert_page(&get(&server, second).await, 404);
+    // The first one stays as it was.
+    assert_eq!(app.status(comes).await, "confirmed");
+    assert_eq!(answers(&app).await, [format!("{comes} customer")]);
+    let page = get(&server, first).await;
+    assert_page(&page, 200);
+    assert!(page.body.contains(thanks), "{}", page.body);
 }
 
 #[tokio::test]

@@ -10,6 +10,8 @@ use crate::chaos_wire::{Action, Held, Point};
 
 const GUESTS: &str =
     "SELECT coalesce(sum(requests), 0)::bigint FROM chaos_messages WHERE recipient <> ''";
+const NOTICES: &str = "SELECT count(*) FROM booking_automation_events WHERE event_type = 'notification_sent' AND status = 'completed'";
+const OPTED_OUT: &str = "SELECT count(*) FROM booking_automation_events WHERE reason = 'opted_out'";
 
 /// The restarts of the server.
 #[derive(Clone, Copy, Default)]
@@ -192,7 +194,13 @@ impl Run<'_> {
     }
 
     async fn report_reminders(&self, rows: &mut Vec<Row>) {
-        rows.push(Row::important("mails to guests", self.count(GUESTS).await));
+        for (what, sql) in [
+            ("mails to guests", GUESTS),
+            ("notices sent", NOTICES),
+            ("messages not sent, since the person opted out", OPTED_OUT),
+        ] {
+            rows.push(Row::important(what, self.count(sql).await));
+        }
         let bookings = "SELECT count(*) FROM chaos_changes WHERE operation = 'INSERT'";
         rows.push(Row::detail("bookings created", self.count(bookings).await));
         rows.push(Row::important(
@@ -355,7 +363,9 @@ impl Run<'_> {
             self.count("SELECT count(*) FROM chaos_owed").await > 100 && self.refused.0 > 0,
             "{table}"
         );
-        assert!(self.count(GUESTS).await > 10, "{table}");
+        for what in [GUESTS, NOTICES, OPTED_OUT] {
+            assert!(self.count(what).await > 10, "{what}\n{table}");
+        }
         assert!(
             self.count("SELECT count(*) FROM chaos_transitions").await > 10,
             "{table}"

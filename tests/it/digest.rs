@@ -616,7 +616,7 @@ async fn the_view_may_say_who_the_person_is() {
     with_person_id(&app, "person.account").await;
     // Petra has two profiles.
     let second = app
-        .person("Petra P.", Some("petra@providers.example"), "Europe/Vienna")
+        .person("Petra P.", Some("petra@providers.example"), "Europe/London")
         .await;
     app.sql(
         "UPDATE users SET account = $1 WHERE id = $2",
@@ -625,15 +625,48 @@ async fn the_view_may_say_who_the_person_is() {
     .await;
     app.confirmed(seven() + hours(3)).await;
     booking_with(&mut app, second, seven() + hours(2)).await;
+    // The second one's clock shows seven an hour later.
     app.run(seven()).await;
+    app.run(seven() + hours(1)).await;
     assert_eq!(digests(&app).await, ["Petra Provider 2026-03-02 completed"]);
+    assert_eq!(app.ses.mails().len(), 1);
     assert_eq!(app.ses.mails()[0].subject(), "2 bookings on Mon, Mar 2");
     // Where the view does not say, it is whom the booking names.
     app.sql("UPDATE users SET account = NULL", &[]).await;
     app.confirmed(seven() + hours(30)).await;
     booking_with(&mut app, second, seven() + hours(29)).await;
     app.run(seven() + hours(24)).await;
+    app.run(seven() + hours(25)).await;
     assert_eq!(app.ses.mails().len(), 3);
+}
+
+#[tokio::test]
+async fn a_digest_finds_what_a_person_has_chosen_however_the_view_writes_their_name() {
+    for name in [
+        "upper(person.id::text)",
+        "replace(person.id::text, ''-'', '''')",
+        "'' '' || person.id || '' ''",
+        "''  ''",
+        "NULL::text",
+    ] {
+        let app = with_digest("provider", 7).await;
+        with_person_id(&app, name).await;
+        let sql = "INSERT INTO booking_automation_preferences (person_id, language, timezone)
+                   VALUES ($1::uuid::text, 'de', 'Europe/Helsinki'), ('other', 'fr', NULL)";
+        app.sql(sql, &[&app.provider]).await;
+        app.confirmed(seven() + hours(3)).await;
+        app.run(seven() - hours(1)).await;
+        assert_eq!(
+            digests(&app).await,
+            ["Petra Provider 2026-03-02 completed"],
+            "{name}"
+        );
+        assert_eq!(
+            app.ses.mails()[0].subject(),
+            "1 Buchung am Mo., 2. März",
+            "{name}"
+        );
+    }
 }
 
 #[tokio::test]

@@ -644,6 +644,10 @@ async fn kills_lose_no_booking_of_a_mail_and_every_repeat_is_on_record() {
         for process in &mut processes {
             process.kill().await.unwrap();
         }
+        // All of a mail's bookings have the outcome of its attempt, or none.
+        let apart = "SELECT count(*) FROM booking_automation_events m JOIN booking_automation_events leader ON leader.id = m.led_by
+                      WHERE m.led_attempt = m.attempts AND leader.attempts = m.attempts AND leader.status <> m.status";
+        assert_eq!(app.one(apart, &[]).await.get::<_, i64>(0), 0, "{kill}");
         // Meanwhile, the leases keep what was in flight from being sent again.
         if kill % 4 == 3 {
             app.make_claimable().await;

@@ -540,7 +540,9 @@ async fn a_recipient_is_a_text_of_any_kind() {
 #[tokio::test]
 async fn erasing_a_person_erases_what_was_sent_to_them_as_a_guest() {
     let mut app = app_with_guests().await;
-    let (_, [anna, _]) = class(&app, ["anna", "bruno"]).await;
+    let (_, [anna, _, _]) = class(&app, ["anna", "bruno", "clara"]).await;
+    let sql = "UPDATE guests SET person_id = email WHERE recipient = 'bruno'";
+    app.sql(sql, &[]).await;
     app.ses.answer(|mail| match mail.to().starts_with("carla") {
         true => Answer::Sent,
         false => Answer::Error(429, "TooManyRequestsException", "slower"),
@@ -568,9 +570,34 @@ async fn erasing_a_person_erases_what_was_sent_to_them_as_a_guest() {
         "{erased}"
     );
     assert_eq!(app.column(forgotten, &[]).await, ["-", "anna"]);
+    // A name that is no UUID finds a guest's messages, too.
+    let path = "/people/bruno@guests.example";
+    let erased = ask(&server, "DELETE", path, &[], b"").await.json();
+    assert_eq!(
+        (
+            &erased["messages"],
+            &erased["not_sent"],
+            &erased["person_id"]
+        ),
+        (
+            &Value::from(1),
+            &Value::from(1),
+            &Value::from("bruno@guests.example")
+        ),
+        "{erased}"
+    );
+    assert_eq!(app.column(forgotten, &[]).await, ["-", "anna", "bruno"]);
+    let erased = ask(&server, "DELETE", "/people/nobody", &[], b"")
+        .await
+        .json();
+    assert_eq!(
+        (&erased["messages"], &erased["remaining"]),
+        (&Value::from(0), &Value::from(0)),
+        "{erased}"
+    );
     app.make_claimable().await;
     app.run(noon() + minutes(1)).await;
-    assert_eq!(receivers(&app), ["bruno"]);
+    assert_eq!(receivers(&app), ["clara"]);
 }
 
 #[tokio::test]
@@ -838,6 +865,8 @@ async fn a_confirmation_that_waits_replaces_the_message_about_a_move() {
         ('off', 'confirmed', 'customer', '0', '{email}', false), ('expired', 'expired', 'customer', '0', '{email}', true)
         ON CONFLICT (name, audience) DO UPDATE SET active = true";
     app.db.batch_execute(rules).await.unwrap();
+    let of_provider = "UPDATE booking_automation_notice_rules SET active = true WHERE name = 'confirmed' AND audience = 'provider'";
+    app.sql(of_provider, &[]).await;
     let opted_out = "INSERT INTO booking_automation_opt_outs (person_id, kind) VALUES ('person-0', 'confirmed')";
     app.sql(opted_out, &[]).await;
     let cases = [

@@ -125,31 +125,36 @@ fn nothing_but_the_logo_is_loaded_and_each_link_leads_to_the_owner() {
     }
 }
 
+/// A text of HTML without its escapes.
+fn decoded(html: &str) -> String {
+    [
+        ("&#60;", "<"),
+        ("&#62;", ">"),
+        ("&#34;", "\""),
+        ("&#39;", "'"),
+        ("&#38;", "&"),
+    ]
+    .into_iter()
+    .fold(html.to_owned(), |text, (code, letter)| {
+        text.replace(code, letter)
+    })
+}
+
+/// The texts of a mail's HTML, each on a line of its own. A logo has none.
+fn shown(html: &str) -> String {
+    let (_, body) = html.split_once("</head>").unwrap();
+    let mut shown = String::new();
+    for part in body.split('<') {
+        shown.push('\n');
+        shown += part.split_once('>').map_or("", |(_, text)| text);
+    }
+    decoded(&shown)
+}
+
 #[test]
 fn text_and_html_have_the_same_facts() {
-    let decoded = |html: &str| {
-        let (_, body) = html.split_once("</head>").unwrap();
-        let mut shown = String::new();
-        for part in body.split('<') {
-            shown.push('\n');
-            shown += part.split_once('>').map_or("", |(_, text)| text);
-        }
-        for (code, letter) in [
-            ("&#60;", "<"),
-            ("&#62;", ">"),
-            ("&#34;", "\""),
-            ("&#39;", "'"),
-            ("&#38;", "&"),
-        ] {
-            shown = shown.replace(code, letter);
-        }
-        shown
-    };
-    for (name, mail) in mails()
-        .into_iter()
-        .filter(|(name, _)| name.starts_with("en"))
-    {
-        let shown = decoded(&mail.html);
+    for (name, mail) in mails() {
+        let shown = shown(&mail.html);
         for line in mail.text.lines() {
             // The HTML has labels in a column of their own, and links behind their text.
             let (label, value) = line.split_once(": ").unwrap_or(("", line));
@@ -159,6 +164,25 @@ fn text_and_html_have_the_same_facts() {
                         .html
                         .contains(&format!("href=\"{}\"", value.replace('&', "&#38;"))));
             assert!(shown.contains(line) || has_both, "{name}: {line}\n{shown}");
+        }
+        // What lists of mails show beside the subject is the time and the place.
+        let facts = shown.lines().flat_map(|line| line.split(" · "));
+        for fact in facts.map(str::trim).filter(|fact| !fact.is_empty()) {
+            assert!(mail.text.contains(fact), "{name}: {fact}\n{}", mail.text);
+        }
+        let links: Vec<_> = mail.html.split("href=\"").skip(1).collect();
+        assert!(!links.is_empty(), "{name}");
+        for link in links {
+            let (target, rest) = link.split_once('"').unwrap();
+            let (_, rest) = rest.split_once('>').unwrap();
+            let (label, _) = rest.split_once('<').unwrap();
+            let (label, target) = (decoded(label), decoded(target));
+            let has_both = |line: &str| line.starts_with(&label) && line.ends_with(&target);
+            assert!(
+                mail.text.lines().any(has_both),
+                "{name}: {label} {target}\n{}",
+                mail.text
+            );
         }
     }
 }

@@ -1,21 +1,26 @@
 //! Signed links: one-click unsubscribing, and the page where people choose their messages.
 
 use std::io::Write;
+use std::path::PathBuf;
 use std::process::{Command, Stdio};
 
 use base64::prelude::{BASE64_URL_SAFE_NO_PAD, Engine};
 use serde_json::{Value, json};
+use uuid::Uuid;
 
 use crate::app::{App, hours, minutes, noon, skipped};
+use crate::attendance::{asking, attend, attend_path, cancel_path, terms};
 use crate::client::{Answer, Header, request};
 use crate::cluster::faketime_library;
-use crate::http::Server;
+use crate::http::{SERVE, Server};
 use crate::lambda::{app_with_secrets, function_url_request};
 use crate::languages::read_languages;
+use crate::notices::{set_start, set_status, with_rules};
 use crate::others::find;
 use crate::proxy::{Cut, Proxy};
 use crate::runtime_api::Instance;
 use crate::ses::Mail;
+use crate::status::{ask, support};
 
 /// The function's address. Requests go to its own port, with the path alone.
 pub const BASE: &str = "https://links.example/bookings";
@@ -148,6 +153,76 @@ async fn a_link_leaves_the_kind_of_its_own_mail() {
         assert_eq!(opt_outs(&app).await, [format!("customer {kind}")]);
         app.sql("DELETE FROM booking_automation_opt_outs", &[])
             .await;
+    }
+}
+
+/// Makes a booking, and brings about what a notice of this kind tells of; returns the booking. No
+/// other notice tells of it.
+async fn booking_told_of(app: &App, kind: &str) -> Uuid {
+    let ahead = noon() + hours(48);
+    let id = match kind {
+        "confirmed" => app.booking("pending", ahead).await,
+        // It was confirmed before the rules took effect.
+        "rescheduled" | "cancelled" => app.confirmed(ahead).await,
+        _ => app.booking("in_progress", noon() - hours(1)).await,
+    };
+    match kind {
+        "rescheduled" => set_start(app, id, ahead + hours(2)).await,
+        "follow-up" => set_status(app, id, "completed").await,
+        status => set_status(app, id, status).await,
+    }
+    id
+}
+
+#[tokio::test]
+async fn each_kind_of_notice_stops_for_whoever_left_it() {
+    const KINDS: [&str; 5] = [
+        "confirmed",
+        "rescheduled",
+        "cancelled",
+        "expired",
+        "follow-up",
+    ];
+    let mut app = with_rules(&KINDS).await;
+    app.env.insert("LINK_BASE_URL", BASE.to_owned());
+    app.sql(
+        "UPDATE booking_automation_notice_rules SET delay = '0'",
+        &[],
+    )
+    .await;
+    let told = "SELECT concat_ws(' ', rule, status, reason) FROM booking_automation_events
+                 WHERE event_type = 'notification_sent' AND booking_id = $1 ORDER BY seq";
+    let server = serve(&app).await;
+    for kind in KINDS {
+        // The person has left all other kinds, and gets this one.
+        for other in KINDS.into_iter().filter(|other| *other != kind) {
+            let out = "INSERT INTO booking_automation_opt_outs (person_id, kind) VALUES ($1, $2)";
+            app.sql(out, &[&app.customer.to_string(), &other]).await;
+        }
+        let id = booking_told_of(&app, kind).await;
+        app.run(noon()).await;
+        assert_eq!(
+            app.column(told, &[&id]).await,
+            [format!("{kind} completed")]
+        );
+        let take_up_again = "DELETE FROM booking_automation_opt_outs";
+        app.sql(take_up_again, &[]).await;
+        // By the link in that mail, they leave this one alone.
+        let path = path_of(app.ses.mails().last().unwrap());
+        assert_page(
+            &post(&server, &path, "List-Unsubscribe=One-Click").await,
+            200,
+        );
+        assert_eq!(opt_outs(&app).await, [format!("customer {kind}")]);
+        app.ses.clear();
+        let id = booking_told_of(&app, kind).await;
+        app.run(noon()).await;
+        assert_eq!(
+            app.column(told, &[&id]).await,
+            [format!("{kind} skipped opted_out")]
+        );
+        assert_eq!(app.ses.mails().len(), 0, "{kind}");
+        app.sql(take_up_again, &[]).await;
     }
 }
 
@@ -421,12 +496,13 @@ async fn forged_links_read_and_write_nothing() {
 
 #[tokio::test]
 async fn links_are_in_no_line_of_the_log() {
-    let mut app = app_with_links().await;
+    let mut app = asking().await;
     app.env.insert("RUST_LOG", "trace".to_owned());
-    app.confirmed(noon() + hours(24)).await;
+    let id = app.confirmed(noon() + hours(24)).await;
     let said = app.call(&["run", "--as-of", &noon().to_rfc3339()]).await;
-    let path = path_of(&app.ses.mails()[0]);
-    let server = serve(&app).await;
+    let mail = app.ses.mails().pop().unwrap();
+    let path = path_of(&mail);
+    let server = support(&mut app, noon()).await;
     assert_page(&get(&server, &path).await, 200);
     assert_page(
         &post(&server, &path, "List-Unsubscribe=One-Click").await,
@@ -434,6 +510,21 @@ async fn links_are_in_no_line_of_the_log() {
     );
     assert_page(&get(&server, &forged(&path, 20)).await, 404);
     assert_eq!(get(&server, &format!("{path}/x")).await.status, 404);
+    // The links about the booking, and the address of the person's calendar.
+    assert_page(&attend(&server, &attend_path(&mail)).await, 200);
+    let page = get(&server, &cancel_path(&mail)).await;
+    assert_page(&page, 200);
+    let cancelled = post(&server, &cancel_path(&mail), &terms(&page)).await;
+    assert_page(&cancelled, 200);
+    assert_eq!(app.status(id).await, "cancelled");
+    let feed = format!("/people/{}/calendar", app.customer);
+    let feed = ask(&server, "GET", &feed, &[], b"").await.json();
+    let feed = feed["url"].as_str().unwrap().strip_prefix(BASE).unwrap();
+    let answer = get(&server, feed).await;
+    assert_eq!(
+        (answer.status, answer.header("content-type")),
+        (200, "text/calendar; charset=utf-8")
+    );
     // Whatever the link is for, and the method.
     let token = &path["/p/".len()..];
     let others = ["/a/{token}", "/a/{token}/cancel", "/calendar/{token}.ics"];
@@ -448,9 +539,11 @@ async fn links_are_in_no_line_of_the_log() {
         log.contains("not a link of this database"),
         "it logs: {log}"
     );
-    let token = &path["/p/".len()..][..20];
-    for log in [log, said.stderr] {
-        assert!(!log.contains(token), "{log}");
+    for link in [path.as_str(), attend_path(&mail).as_str(), feed] {
+        let token = &link.split('/').nth(2).unwrap()[..20];
+        for log in [&log, &said.stderr] {
+            assert!(!log.contains(token), "{link}: {log}");
+        }
     }
 }
 
@@ -499,39 +592,81 @@ async fn keys_are_replaced_after_90_days_and_old_links_still_work() {
     }
 }
 
+/// The clock of one server. It is kept in a folder.
+struct ServerClock(tempfile::TempDir);
+
+impl ServerClock {
+    fn file(&self) -> PathBuf {
+        self.0.path().join("clock")
+    }
+
+    /// Sets it to so many seconds ahead of the true time.
+    fn put_forward(&self, seconds: u32) {
+        // Never empty for a reader.
+        let new = self.0.path().join("new");
+        std::fs::write(&new, format!("+{seconds}s\n")).unwrap();
+        std::fs::rename(new, self.file()).unwrap();
+    }
+}
+
+/// Starts a server whose clock the test sets; `None`, with a message, where libfaketime is not
+/// installed.
+async fn serve_with_clock(app: &App) -> Option<(ServerClock, Server)> {
+    let library = faketime_library()?;
+    let clock = ServerClock(tempfile::tempdir().unwrap());
+    clock.put_forward(0);
+    let as_of = noon().to_rfc3339();
+    let arguments = [&SERVE[..], &["--as-of", as_of.as_str()][..]].concat();
+    let mut command = app.command(&arguments);
+    command
+        .env("LD_PRELOAD", library)
+        .env("FAKETIME_TIMESTAMP_FILE", clock.file())
+        .env("FAKETIME_NO_CACHE", "1")
+        .env("DONT_FAKE_MONOTONIC", "1");
+    let server = Server::start_as(app, command).await;
+    Some((clock, server))
+}
+
 #[tokio::test]
 async fn a_process_trusts_a_deleted_key_for_an_hour_at_most() {
-    let mut app = app_with_links().await;
+    let app = app_with_links().await;
     let path = path_of(&reminder(&app).await);
-    let Some(library) = faketime_library() else {
+    let Some((clock, server)) = serve_with_clock(&app).await else {
         return;
     };
-    let folder = tempfile::tempdir().unwrap();
-    let clock = folder.path().join("clock");
-    let put_forward = |seconds: u32| {
-        // Never empty for a reader.
-        let new = folder.path().join("new");
-        std::fs::write(&new, format!("+{seconds}s\n")).unwrap();
-        std::fs::rename(new, &clock).unwrap();
-    };
-    put_forward(0);
-    app.env.extend([
-        ("LD_PRELOAD", library),
-        (
-            "FAKETIME_TIMESTAMP_FILE",
-            clock.to_str().unwrap().to_owned(),
-        ),
-        ("FAKETIME_NO_CACHE", "1".to_owned()),
-        ("DONT_FAKE_MONOTONIC", "1".to_owned()),
-    ]);
-    let server = serve(&app).await;
     assert_page(&get(&server, &path).await, 200);
     app.sql("DELETE FROM booking_automation_link_keys", &[])
         .await;
-    put_forward(3_500);
+    clock.put_forward(3_500);
     assert_page(&get(&server, &path).await, 200);
-    put_forward(3_700);
+    clock.put_forward(3_700);
     assert_page(&get(&server, &path).await, 404);
+}
+
+#[tokio::test]
+async fn a_running_process_learns_a_new_key_within_a_minute() {
+    let app = app_with_links().await;
+    let first = path_of(&reminder(&app).await);
+    let Some((clock, server)) = serve_with_clock(&app).await else {
+        return;
+    };
+    // It reads the keys.
+    assert_page(&get(&server, &first).await, 200);
+    // A key that is old enough to sign, and the mail of another process.
+    let new = "INSERT INTO booking_automation_link_keys (secret, created_at)
+               VALUES (sha256('another'), now() - interval '3 minutes')";
+    app.sql(new, &[]).await;
+    app.confirmed(noon() + hours(24) + minutes(1)).await;
+    app.run(noon() + minutes(2)).await;
+    let second = path_of(app.ses.mails().last().unwrap());
+    assert_ne!(key_of(&second), key_of(&first));
+    // It has read the keys less than a minute ago, so it takes this link for a forged one.
+    assert_page(&get(&server, &second).await, 404);
+    assert_page(&get(&server, &first).await, 200);
+    clock.put_forward(61);
+    for path in [&second, &first] {
+        assert_page(&get(&server, path).await, 200);
+    }
 }
 
 #[tokio::test]

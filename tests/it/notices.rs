@@ -1026,7 +1026,7 @@ async fn a_claim_of_reminders_reads_nothing_for_notices() {
     let values = [
         ("$13::uuid[]", "NULL::uuid[]"),
         ("$14::text[]", "NULL::text[]"),
-        ("$15::text[]", "NULL::text[]"),
+        ("$15::uuid[]", "NULL::uuid[]"),
         ("$11::timestamptz[]", "ARRAY[NULL::timestamptz]"),
         (
             "$12::text[]",
@@ -1586,6 +1586,177 @@ async fn a_follow_up_of_which_the_answer_was_lost_is_tried_again() {
     app.run(noon() + hours(2) + minutes(2)).await;
     assert_eq!(notices(&app, id).await, ["follow-up completed"]);
     assert_eq!(app.ses.mails().len(), 2);
+}
+
+#[tokio::test]
+async fn a_follow_up_is_told_once_for_each_start() {
+    let app = with_rules(&["confirmed", "follow-up"]).await;
+    let id = app.booking("confirmed", noon() + hours(48)).await;
+    let block = "UPDATE bookings SET auto_complete_blocked = true WHERE id = $1";
+    app.sql(block, &[&id]).await;
+    app.run(noon()).await;
+    let follow_up = async |at: DateTime<Utc>| {
+        for status in ["in_progress", "completed"] {
+            app.set_clock(at).await;
+            set_status(&app, id, status).await;
+        }
+        app.run(at + hours(2)).await;
+    };
+    // What was told before the start is no follow-up.
+    follow_up(noon() + hours(49)).await;
+    // The same appointment once more, and another one.
+    follow_up(noon() + hours(52)).await;
+    set_start(&app, id, noon() + hours(54)).await;
+    follow_up(noon() + hours(55)).await;
+    assert_eq!(
+        notices(&app, id).await,
+        [
+            "confirmed completed",
+            "follow-up completed",
+            "follow-up skipped already_told",
+            "follow-up completed"
+        ]
+    );
+}
+
+#[tokio::test]
+async fn a_cancellation_that_may_have_been_told_is_told_again() {
+    let app = with_rules(&["cancelled"]).await;
+    let id = app.confirmed(noon() + hours(48)).await;
+    lose_answers(&app);
+    set_status(&app, id, "cancelled").await;
+    app.run(noon()).await;
+    for status in ["confirmed", "cancelled"] {
+        set_status(&app, id, status).await;
+    }
+    app.ses.answer(|_| Answer::Sent);
+    app.run(noon() + minutes(1)).await;
+    assert_eq!(
+        notices(&app, id).await.last().unwrap(),
+        "cancelled completed"
+    );
+}
+
+/// What is told again differs in one thing from what was told before.
+#[tokio::test]
+async fn a_confirmation_is_told_again_unless_it_was_told_for_certain_and_nothing_else_since() {
+    let again = async |app: &App, id: Uuid, at: DateTime<Utc>| {
+        for status in ["pending", "confirmed"] {
+            set_status(app, id, status).await;
+        }
+        app.ses.answer(|_| Answer::Sent);
+        app.run(at).await;
+        notices(app, id).await.pop().unwrap()
+    };
+    let reminded = async || {
+        let app = with_rules(&["confirmed"]).await;
+        let sql = "UPDATE reminder_rules SET active = true, effective_from = '-infinity' WHERE name = '24h'";
+        app.sql(sql, &[]).await;
+        app
+    };
+    // A reminder alone told the same.
+    let app = reminded().await;
+    let id = app.confirmed(noon() + hours(24)).await;
+    app.run(noon()).await;
+    let last = again(&app, id, noon() + minutes(1)).await;
+    assert_eq!(last, "confirmed completed");
+    // A confirmation that may not have arrived, and a reminder.
+    let app = reminded().await;
+    let id = app
+        .booking("confirmed", noon() + hours(24) + minutes(2))
+        .await;
+    lose_answers(&app);
+    app.run(noon()).await;
+    app.ses.answer(|_| Answer::Sent);
+    app.run(noon() + minutes(2)).await;
+    let last = again(&app, id, noon() + minutes(3)).await;
+    assert_eq!(last, "confirmed completed");
+    // A confirmation, and a reminder that may not have arrived.
+    let app = reminded().await;
+    let id = app
+        .booking("confirmed", noon() + hours(24) + minutes(2))
+        .await;
+    app.run(noon()).await;
+    lose_answers(&app);
+    app.run(noon() + minutes(2)).await;
+    let last = again(&app, id, noon() + minutes(3)).await;
+    assert_eq!(last, "confirmed completed");
+    // Both arrived.
+    let app = reminded().await;
+    let id = app
+        .booking("confirmed", noon() + hours(24) + minutes(2))
+        .await;
+    for minute in [0, 2] {
+        app.run(noon() + minutes(minute)).await;
+    }
+    let last = again(&app, id, noon() + minutes(3)).await;
+    assert_eq!(last, "confirmed skipped already_told");
+}
+
+#[tokio::test]
+async fn a_cancellation_is_told_again_to_another_address() {
+    for (change, expected) in [
+        ("SELECT 1", "cancelled skipped already_told"),
+        (
+            "UPDATE users SET email = 'other@customers.example'",
+            "cancelled completed",
+        ),
+    ] {
+        let app = with_rules(&["cancelled"]).await;
+        let id = app.confirmed(noon() + hours(48)).await;
+        set_status(&app, id, "cancelled").await;
+        app.run(noon()).await;
+        app.db.batch_execute(change).await.unwrap();
+        for status in ["confirmed", "cancelled"] {
+            set_status(&app, id, status).await;
+        }
+        app.run(noon() + minutes(1)).await;
+        assert_eq!(notices(&app, id).await.last().unwrap(), expected);
+    }
+}
+
+#[tokio::test]
+async fn a_start_that_was_told_as_cancelled_is_told_again() {
+    let app = with_rules(&["cancelled", "rescheduled"]).await;
+    let id = app.confirmed(noon() + hours(48)).await;
+    set_status(&app, id, "cancelled").await;
+    app.run(noon()).await;
+    set_status(&app, id, "confirmed").await;
+    for start in [50, 48] {
+        set_start(&app, id, noon() + hours(start)).await;
+    }
+    app.run(noon() + minutes(1)).await;
+    assert_eq!(
+        notices(&app, id).await.last().unwrap(),
+        "rescheduled completed"
+    );
+}
+
+#[tokio::test]
+async fn a_move_of_a_booking_that_nobody_knows_is_not_told() {
+    let app = with_rules(&["rescheduled"]).await;
+    let id = app.booking("pending", noon() + hours(48)).await;
+    set_start(&app, id, noon() + hours(50)).await;
+    set_status(&app, id, "confirmed").await;
+    app.run(noon()).await;
+    assert_eq!(notices(&app, id).await, Vec::<String>::new());
+}
+
+#[tokio::test]
+async fn a_step_that_the_database_refuses_is_not_told() {
+    let app = with_rules(&["follow-up"]).await;
+    let refuse = "CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS
+                  $$ BEGIN RAISE EXCEPTION 'not now'; END $$;
+                  CREATE TRIGGER refuse BEFORE UPDATE ON bookings FOR EACH ROW
+                    WHEN (NEW.status = 'completed') EXECUTE FUNCTION refuse()";
+    app.db.batch_execute(refuse).await.unwrap();
+    app.booking("in_progress", noon() - hours(3)).await;
+    app.run(noon()).await;
+    let refused = "SELECT count(*) FROM booking_automation_events WHERE event_type = 'status_update' AND status = 'failed'";
+    assert_eq!(app.one(refused, &[]).await.get::<_, i64>(0), 1);
+    assert_eq!(queued(&app).await, 0);
+    app.run(noon() + hours(2)).await;
+    assert_eq!(app.ses.mails().len(), 0);
 }
 
 #[tokio::test]

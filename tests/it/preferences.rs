@@ -207,9 +207,15 @@ async fn whoever_is_forgotten_has_no_choices_and_no_links() {
     let link = path_of(&mail);
     let server = support(&mut app, noon()).await;
     let customer = app.customer.to_string();
-    let body = json!({"language": "it", "timezone": "UTC", "opt_outs": ["reminder", "expired"]});
+    let body = json!({
+        "language": "it",
+        "timezone": "UTC",
+        "quiet_hours": {"from": "22:00", "to": "06:30"},
+        "channels": ["email"],
+        "opt_outs": ["reminder", "expired"],
+    });
     let key = [("Idempotency-Key", b"k".as_slice())];
-    ask(
+    let stored = ask(
         &server,
         "PUT",
         &path(&customer),
@@ -217,20 +223,26 @@ async fn whoever_is_forgotten_has_no_choices_and_no_links() {
         body.to_string().as_bytes(),
     )
     .await;
+    assert_eq!(stored.status, 200, "{stored:?}");
     // The provider's choices stay.
     put(&server, &app.provider.to_string(), &body).await;
     let forget = format!("/people/{customer}");
     let forgotten = ask(&server, "DELETE", &forget, &[], b"").await;
     assert_eq!(
         forgotten.json(),
-        json!({"person_id": customer, "choices": 4, "messages": 1, "not_sent": 0, "feedback": 0, "reasons": 0,
+        json!({"person_id": customer, "choices": 6, "messages": 1, "not_sent": 0, "feedback": 0, "reasons": 0,
                "under_way": 0, "remaining": 0})
     );
     assert_eq!(get(&server, &customer).await, nothing(&customer));
-    assert_eq!(
-        get(&server, &app.provider.to_string()).await["language"],
-        "it"
-    );
+    // What stays is when that was.
+    let left = "SELECT concat_ws(' ', num_nonnulls(language, timezone, quiet_from, quiet_until, channels),
+                       (SELECT count(*) FROM booking_automation_opt_outs o WHERE o.person_id = p.person_id), links_from IS NOT NULL)
+                  FROM booking_automation_preferences p WHERE p.person_id = $1";
+    assert_eq!(app.column(left, &[&customer]).await, ["0 0 t"]);
+    let of_provider = get(&server, &app.provider.to_string()).await;
+    for member in ["language", "quiet_hours", "channels"] {
+        assert_eq!(of_provider[member], body[member], "{member}");
+    }
     let sql = "SELECT count(*)::text FROM booking_automation_requests";
     assert_eq!(app.column(sql, &[]).await, ["0"]);
     for method in ["GET", "POST"] {
@@ -258,7 +270,7 @@ async fn whoever_is_forgotten_has_no_choices_and_no_links() {
     assert_eq!(page.status, 200, "{page:?}");
     // A person without bookings, by another name, and once more.
     put(&server, "somebody@people.example", &body).await;
-    for choices in [4, 0] {
+    for choices in [6, 0] {
         let forgotten = ask(
             &server,
             "DELETE",

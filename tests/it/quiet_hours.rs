@@ -433,6 +433,42 @@ async fn each_recipient_of_a_booking_has_their_own_quiet_hours() {
     let id = app.confirmed(at("2026-03-03T02:00:00Z")).await;
     app.run(at("2026-03-01T21:00:00Z")).await;
     assert_eq!(record(&app, id).await, None);
+    // It is on record that the guest's stayed at its own time.
+    for minute in 0..2 {
+        app.run(at("2026-03-02T02:00:00Z") + minutes(minute)).await;
+    }
+    let sql = "SELECT concat_ws(' ', nullif(recipient, ''), status, event_data ->> 'quiet_hours') FROM booking_automation_events
+                WHERE booking_id = $1 ORDER BY recipient";
+    assert_eq!(
+        app.column(sql, &[&id]).await,
+        [
+            "completed",
+            r#"guest completed {"from": "2026-03-01T21:00:00+00:00", "moved": false}"#
+        ]
+    );
+}
+
+#[tokio::test]
+async fn a_reminder_of_a_person_whom_the_view_names_and_that_stays_is_on_record() {
+    for (until, within) in [
+        ("07:00", true),
+        // Its due time is not within them.
+        ("02:59", false),
+    ] {
+        let app = app_with_rule("24h").await;
+        name_people(&app, "lower(shipped.email)").await;
+        let person = "carla@customers.example";
+        set_quiet_hours_of(&app, person, "12:00", until, "Europe/Vienna").await;
+        set_quiet_hours_of(&app, "other", "22:00", "07:00", "Europe/Vienna").await;
+        let id = app.confirmed(at("2026-03-03T02:00:00Z")).await;
+        // They began more than half the lead before.
+        app.run(at("2026-03-02T02:00:00Z")).await;
+        let decision = json!({"from": "2026-03-01T11:00:00+00:00", "moved": false});
+        let found = "SELECT event_data -> 'quiet_hours' FROM booking_automation_events WHERE booking_id = $1";
+        let found: Option<Value> = app.one(found, &[&id]).await.get(0);
+        assert_eq!(found, within.then_some(decision), "{until}");
+        assert_eq!(app.ses.mails().len(), 1);
+    }
 }
 
 #[tokio::test]

@@ -3,17 +3,16 @@
 use std::collections::BTreeSet;
 use std::io::Write;
 use std::process::{Command, Stdio};
-use std::time::Duration;
 
-use booking_automation::messages::facts::{BookingFacts, Canceller, RefundFacts};
+use booking_automation::messages::facts::BookingFacts;
 use booking_automation::messages::kind_name::KindName;
 use booking_automation::messages::languages::Language;
-use booking_automation::messages::samples::{sample_facts, sample_kind};
+use booking_automation::messages::samples::{sample_facts, sample_kind, samples};
 use booking_automation::messages::settings::{Look, MessageSettings};
 use booking_automation::messages::sms::segments;
 use booking_automation::messages::wording::parts::{PARTS, Part};
 use booking_automation::messages::wording::{OwnText, Wording};
-use booking_automation::messages::{Kind, Message, render};
+use booking_automation::messages::{Message, render};
 use serde_json::{Value, json};
 
 use crate::app::{App, connect, hours, noon, skipped};
@@ -446,7 +445,7 @@ async fn preview_shows_each_kind_in_each_language_with_its_segments() {
     shown += &app.call(&follow_up).await.stdout;
     insta::assert_snapshot!("preview", shown);
     // Customers alone are asked whether they will come.
-    assert_eq!(shown.matches("== ").count(), 4);
+    assert_eq!(shown.matches("== ").count(), 6);
     for wrong in [["--language", "xx"], ["--kind", "other"]] {
         let said = app.call(&["template", "preview", wrong[0], wrong[1]]).await;
         assert!(
@@ -547,52 +546,6 @@ fn each_text_of_the_language_files_is_a_part_or_grammar() {
     }
 }
 
-/// Bookings and kinds among which each part is written.
-fn occasions() -> Vec<(Kind, BookingFacts)> {
-    let refund = |percent: &str, amount: Option<&str>| RefundFacts {
-        percent: percent.to_owned(),
-        total: amount.map(|_| "45".to_owned()),
-        amount: amount.map(str::to_owned),
-        currency: Some("EUR".to_owned()),
-        unit: None,
-    };
-    let mut kinds: Vec<_> = KindName::ALL
-        .iter()
-        .map(|kind| sample_kind(*kind))
-        .collect();
-    for refund in [
-        refund("50", Some("20")),
-        refund("50", None),
-        refund("0", Some("0")),
-    ] {
-        kinds.push(Kind::Cancelled {
-            by: Some(Canceller::Customer),
-            refund: Some(refund),
-        });
-    }
-    let usual = BookingFacts {
-        attendance_link: Some("https://links.example/a/sample".to_owned()),
-        ..sample_facts("customer", "en")
-    };
-    // Away from home, before the clocks change, and online at an unknown place with a nameless service.
-    let away = BookingFacts {
-        timezone: Some("America/New_York".to_owned()),
-        starts_in: Duration::from_secs(365 * 24 * 60 * 60 / 2),
-        ..usual.clone()
-    };
-    let online = BookingFacts {
-        name: None,
-        service: None,
-        place: None,
-        is_online: true,
-        meeting_link: Some("https://meet.example/1".to_owned()),
-        ..away.clone()
-    };
-    let facts = [usual, away, online];
-    let with = |kind: &Kind| facts.each_ref().map(|facts| (kind.clone(), facts.clone()));
-    kinds.iter().flat_map(with).collect()
-}
-
 #[test]
 fn each_part_is_replaced_and_takes_each_of_its_variables() {
     for part in PARTS {
@@ -608,8 +561,11 @@ fn each_part_is_replaced_and_takes_each_of_its_variables() {
             part.name,
             &format!("Owners say{variables}"),
         )]);
-        let is_shown = occasions().iter().any(|(kind, facts)| {
-            let message = render(kind, facts, &settings(), &wording).unwrap();
+        let samples = KindName::ALL
+            .iter()
+            .flat_map(|kind| samples(*kind, "customer", "en"));
+        let is_shown = samples.into_iter().any(|sample| {
+            let message = render(&sample.kind, &sample.facts, &settings(), &wording).unwrap();
             [message.subject, message.text, message.short]
                 .iter()
                 .any(|text| text.contains("Owners say"))

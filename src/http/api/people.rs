@@ -17,8 +17,8 @@ use crate::http::api::guard::{
 use crate::http::params::malformed;
 use crate::http::problem::Problem;
 use crate::operations::erasure::{Eraser, Erasure};
-use crate::people;
 use crate::people::preferences::forget_choices;
+use crate::people::{self, message_person};
 
 pub(crate) async fn erase_messages(
     State(api): State<Arc<Api>>,
@@ -54,8 +54,8 @@ pub(crate) fn parse_person(id: PathId) -> Result<String, Problem> {
     })
 }
 
-/// Erases all that is known of a person. Bookings refer to people by UUID: a person of another
-/// name has no messages.
+/// Erases all that is known of a person. Bookings refer to people by UUID: a person of another name
+/// has messages as a guest only.
 pub(crate) async fn erase_person(
     State(api): State<Arc<Api>>,
     id: PathId,
@@ -83,7 +83,7 @@ pub(crate) async fn erase_person(
 #[derive(Default)]
 struct Erasing {
     are_choices_erased: bool,
-    /// Of a person with messages, from the second part on.
+    /// From the second part on, of a person with messages.
     eraser: Option<Eraser>,
     /// Why no messages were erased, after the choices were.
     problem: Option<Problem>,
@@ -99,19 +99,13 @@ impl Erasing {
     ) -> Answer {
         let earlier = so_far.as_ref().and_then(|it| it["choices"].as_i64());
         let mut choices = earlier.unwrap_or_default();
-        let mut answer = match (self.are_choices_erased, Uuid::try_parse(person)) {
-            (false, id) => {
-                let forgotten = forget_choices(transaction, person).await;
-                choices += forgotten.map_err(|error| database_problem(&error))?;
-                self.are_choices_erased = true;
-                let messages = match id {
-                    Ok(id) => Erasure::not_begun(id),
-                    Err(_) => Erasure::nothing(Uuid::nil()),
-                };
-                followed_by(so_far, &messages)
-            }
-            (true, Ok(id)) => self.erase_messages(transaction, id, so_far).await?,
-            (true, Err(_)) => so_far.unwrap_or_default(),
+        let mut answer = if self.are_choices_erased {
+            self.erase_messages(transaction, person, so_far).await?
+        } else {
+            let forgotten = forget_choices(transaction, person).await;
+            choices += forgotten.map_err(|error| database_problem(&error))?;
+            self.are_choices_erased = true;
+            followed_by(so_far, &Erasure::not_begun(person))
         };
         answer["person_id"] = json!(person);
         answer["choices"] = json!(choices);
@@ -122,19 +116,19 @@ impl Erasing {
     async fn erase_messages(
         &mut self,
         transaction: &Transaction,
-        person_id: Uuid,
+        person: &str,
         so_far: Option<Value>,
     ) -> Answer {
         if let Some(eraser) = &mut self.eraser {
             return erase_part(eraser, transaction, so_far).await;
         }
-        let begun = Eraser::begin(transaction, person_id).await;
+        let begun = Eraser::begin(transaction, message_person(person)).await;
         let part = match begun.map_err(|error| database_problem(&error)) {
             Ok(Some(eraser)) => {
                 let eraser = self.eraser.insert(eraser);
                 erase_part(eraser, transaction, so_far).await
             }
-            Ok(None) => Ok(followed_by(so_far, &Erasure::nothing(person_id))),
+            Ok(None) => Ok(followed_by(so_far, &Erasure::nothing(person))),
             Err(problem) => Err(problem),
         };
         part.map_err(|problem| {
