@@ -48,9 +48,9 @@ pub(crate) const SEQUENCE: &str = "CASE jsonb_typeof({alias}.event_data -> 'sequ
 /// SQL of the end of the quiet hours that the moment of the claim lies in.
 const QUIET_UNTIL: &str = "upper(public.booking_automation_quiet_period(p.as_of, own.quiet_from, \
     own.quiet_until, own.timezone))";
-/// SQL of the beginning of the quiet hours within which the reminder `e` is due, if the pass did not
-/// know them: those of a guest, or of a person whom only the contacts view names. It stays at its
-/// own time.
+/// SQL of the beginning of the quiet hours that the reminder `e` is due in, if the pass did not know
+/// them: those of a guest, or of a person whom only the contacts view names. It stays at its own
+/// time.
 const QUIET_SINCE: &str = "CASE
     WHEN own.quiet_from IS NOT NULL AND e.attempts = 0 AND e.event_type <> 'notification_sent'
          AND NOT e.event_data ? 'quiet_hours'

@@ -27,8 +27,8 @@ pub(super) fn draft(phrases: &Phrases<'_>, day: &DayFacts) -> Result<Draft, Text
     let first = zones.first().unwrap_or(&phrases.zones);
     let date = local_day(phrases.facts.starts_at, &first.first);
     let mut draft = day::draft(phrases, day, date, &zones, TEXTS)?;
-    let clocks_change = (day.bookings.iter().zip(&zones))
-        .any(|(booking, zones)| zones.clocks_change(booking));
+    let clocks_change =
+        (day.bookings.iter().zip(&zones)).any(|(booking, zones)| zones.clocks_change(booking));
     if let Some(list) = &mut draft.day
         && clocks_change
     {
