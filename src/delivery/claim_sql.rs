@@ -48,7 +48,7 @@ pub(crate) const SEQUENCE: &str = "CASE jsonb_typeof({alias}.event_data -> 'sequ
 /// SQL of the end of the quiet hours that the moment of the claim lies in.
 const QUIET_UNTIL: &str = "upper(public.booking_automation_quiet_period(p.as_of, own.quiet_from, \
     own.quiet_until, own.timezone))";
-/// SQL of the beginning of the quiet hours that the reminder `e` is due in, if the pass did not know
+/// SQL of the beginning of the quiet hours that the reminder `e` is due in, if no pass has known
 /// them: those of a guest, or of a person whom only the contacts view names. It stays at its own
 /// time.
 const QUIET_SINCE: &str = "CASE
