@@ -48,12 +48,12 @@ pub(crate) const SEQUENCE: &str = "CASE jsonb_typeof({alias}.event_data -> 'sequ
 /// SQL of the end of the quiet hours that the moment of the claim lies in.
 const QUIET_UNTIL: &str = "upper(public.booking_automation_quiet_period(p.as_of, own.quiet_from, \
     own.quiet_until, own.timezone))";
-/// SQL of the beginning of the quiet hours that the reminder `e` is due in, if no pass has known
-/// them: those of a guest, or of a person whom only the contacts view names. It stays at its own
-/// time.
+/// SQL of the beginning of the quiet hours that the reminder `e` is due in, if the decision did not
+/// know them: those of a guest, of a person whom only the contacts view names, or chosen since. It
+/// stays at its own time.
 const QUIET_SINCE: &str = "CASE
-    WHEN own.quiet_from IS NOT NULL AND e.attempts = 0 AND e.event_type <> 'notification_sent'
-         AND NOT e.event_data ? 'quiet_hours'
+    WHEN own.quiet_from IS NOT NULL AND e.scheduled_at <= p.as_of
+         AND e.event_type <> 'notification_sent' AND NOT e.event_data ? 'quiet_hours'
     THEN lower(public.booking_automation_quiet_period(e.scheduled_at, own.quiet_from,
                                                       own.quiet_until, own.timezone)) END";
 /// SQL of the message that the provider's events about the latest attempt of `{alias}` are about.
@@ -93,7 +93,7 @@ const ALL_REMINDERS: &str = "
      WHERE {alias}.booking_id = e.booking_id AND {alias}.event_type = 'reminder_sent'";
 /// No messages to guests.
 const NONE_ENQUEUED: &str = "enqueued AS (
-    SELECT FROM unnest($13::uuid[], $14::text[], $15::text[]) AS g WHERE false
+    SELECT FROM unnest($13::uuid[], $14::text[], $15::uuid[]) AS g WHERE false
 )";
 pub(crate) const CONTACTS: &str = include_str!("contacts.sql");
 pub(crate) static CANDIDATES: LazyLock<String> =

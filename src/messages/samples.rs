@@ -19,8 +19,8 @@ pub struct Sample {
     pub facts: BookingFacts,
 }
 
-/// The messages of a kind to an audience among which each text of the kind is shown: the usual one
-/// first.
+/// The messages of a kind to an audience, the usual one first. Among those of all kinds to
+/// customers, each text is shown.
 pub fn samples(kind: KindName, audience: &str, language: &str) -> Vec<Sample> {
     let mut facts = sample_facts(audience, language);
     let is_customer = audience == "customer";
@@ -38,14 +38,17 @@ pub fn samples(kind: KindName, audience: &str, language: &str) -> Vec<Sample> {
     }
     match kind {
         KindName::Reminder => {
-            let [away, online] = [away(&facts), online(&facts)];
             samples.extend([
                 sample(
                     Some("in another zone, before the clocks change"),
                     Kind::Reminder,
-                    away,
+                    away(&facts),
                 ),
-                sample(Some("online, without names"), Kind::Reminder, online),
+                sample(
+                    Some("online, without names"),
+                    Kind::Reminder,
+                    online(&facts),
+                ),
             ]);
         }
         KindName::Cancelled => {

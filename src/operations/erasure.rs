@@ -162,6 +162,25 @@ impl Eraser {
         Ok(Some(eraser))
     }
 
+    /// Of a guest whose name is no UUID, so that no booking refers to them. `None`: they have no
+    /// messages.
+    pub(crate) async fn begin_guest(
+        transaction: &Transaction,
+        person_id: Uuid,
+    ) -> Result<Option<Self>> {
+        let has_own = owner_functions::is_known(transaction).await?
+            && has_own(transaction, person_id).await?;
+        Ok(has_own.then(|| Self {
+            person_id,
+            queue: VecDeque::new(),
+            has_others: false,
+            under_way: 0,
+            queued: 0,
+            has_own,
+            is_migrated: true,
+        }))
+    }
+
     async fn look_up(&mut self, transaction: &Transaction) -> Result<()> {
         let parameters = [
             (&self.person_id as _, Type::UUID),

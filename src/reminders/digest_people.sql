@@ -33,7 +33,7 @@ SELECT c.audience, c.person_id, c.timezone, c.place_timezone, pg_catalog.array_a
                   AND COALESCE(pg_catalog.btrim(recipient::pg_catalog.text), '') OPERATOR(pg_catalog.=) ''
                 LIMIT 1
                ) AS c
-         -- A name that is no UUID names nobody here, and finds what the person has chosen. A UUID has one form.
+         -- A name that is no UUID only finds what the person has chosen: the digest is then of whom the booking refers to.
          CROSS JOIN LATERAL (
                SELECT CASE WHEN is_id THEN c.person_id::pg_catalog.uuid ELSE e.referred_id END AS person_id,
                       CASE WHEN is_id THEN c.person_id::pg_catalog.uuid::pg_catalog.text

@@ -5,7 +5,7 @@
 //! of the coming bookings only if a quarter has begun since the last time; which zones they are in
 //! is known only then.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::time::Instant;
 
 use chrono::{DateTime, NaiveDate, TimeDelta, Utc};
@@ -58,43 +58,39 @@ impl DueDigests {
         let since = rules.since(as_of);
         let mut digests = Self::default();
         let mut days: HashMap<(String, i8), Vec<LocalDay>> = HashMap::new();
-        let referred_ids = referred_ids(rows);
+        let people = people_of(rows);
+        let mut added = HashSet::new();
         for row in rows {
             let text = |column| row.get::<_, Option<&str>>(column);
             let zone = zone_of_person(text("timezone"), text("place_timezone"));
             let audience: &str = row.get("audience");
-            let people = &referred_ids[&person_of(row)];
+            let (key_of_person, person) = (person_of(row), &people[&person_of(row)]);
             for rule in rules.rules.iter().filter(|rule| rule.audience == audience) {
                 let key = (iana_name(&zone).to_owned(), rule.hour);
                 let days = days
                     .entry(key)
                     .or_insert_with(|| LocalDay::due(&zone, rule.hour, since, as_of));
                 for day in days {
-                    digests.add(row, rule, day, people);
+                    if added.insert((key_of_person, &rule.name, day.date)) {
+                        digests.add(key_of_person.1, person, rule, day);
+                    }
                 }
             }
         }
         digests
     }
 
-    /// Adds the digest of a day, unless the day is empty. `people` are the ids by which bookings
-    /// refer to the person.
-    fn add(&mut self, row: &Row, rule: &DigestRule, day: &LocalDay, people: &BTreeSet<Uuid>) {
-        let starts: Vec<DateTime<Utc>> = row.get("starts");
+    /// Adds the digest of a day, unless the day is empty.
+    fn add(&mut self, person_id: Uuid, person: &Person, rule: &DigestRule, day: &LocalDay) {
         let in_day = |start: &DateTime<Utc>| day.begins <= *start && *start < day.ends;
         let is_in_force = rule.is_in_force(day.due_at);
-        let Some(last) = starts
-            .into_iter()
-            .filter(in_day)
-            .max()
-            .filter(|_| is_in_force)
-        else {
+        let starts = person.starts.iter().copied();
+        let Some(last) = starts.filter(in_day).max().filter(|_| is_in_force) else {
             return;
         };
-        let person_id: Uuid = row.get("person_id");
         self.facts.push(json!({
             "person_id": person_id, "day": day.date, "begins": day.begins, "ends": day.ends,
-            "people": people
+            "people": person.referred_ids
         }));
         self.rules.push(rule.name.clone());
         self.audiences.push(rule.audience.clone());
@@ -123,15 +119,26 @@ fn person_of(row: &Row) -> (&str, Uuid) {
     (row.get("audience"), row.get("person_id"))
 }
 
-/// The ids by which bookings refer to each person of rows of [`PEOPLE`]. A person has several rows
-/// where bookings have different zones.
-fn referred_ids(rows: &[Row]) -> HashMap<(&str, Uuid), BTreeSet<Uuid>> {
-    let mut referred_ids: HashMap<_, BTreeSet<Uuid>> = HashMap::new();
+/// What the rows of [`PEOPLE`] say of a person: several rows, where bookings have different zones.
+#[derive(Default)]
+struct Person {
+    /// The ids by which bookings refer to them.
+    referred_ids: BTreeSet<Uuid>,
+    starts: Vec<DateTime<Utc>>,
+}
+
+fn people_of(rows: &[Row]) -> HashMap<(&str, Uuid), Person> {
+    let mut people: HashMap<_, Person> = HashMap::new();
     for row in rows {
-        let ids: Vec<Uuid> = row.get("referred_ids");
-        referred_ids.entry(person_of(row)).or_default().extend(ids);
+        let person = people.entry(person_of(row)).or_default();
+        person
+            .referred_ids
+            .extend(row.get::<_, Vec<Uuid>>("referred_ids"));
+        person
+            .starts
+            .extend(row.get::<_, Vec<DateTime<Utc>>>("starts"));
     }
-    referred_ids
+    people
 }
 
 /// Enqueues the digests that are due. Where the people of some bookings cannot be read, fewer

@@ -642,19 +642,24 @@ async fn the_view_may_say_who_the_person_is() {
 
 #[tokio::test]
 async fn a_digest_finds_what_a_person_has_chosen_however_the_view_writes_their_name() {
-    for name in [
-        "upper(person.id::text)",
-        "replace(person.id::text, ''-'', '''')",
-        "'' '' || person.id || '' ''",
-        "''  ''",
-        "NULL::text",
+    for (name, is_own) in [
+        ("upper(person.id::text)", false),
+        ("replace(person.id::text, ''-'', '''')", false),
+        ("'' '' || person.id || '' ''", false),
+        ("''  ''", false),
+        ("NULL::text", false),
+        ("lower(split_part(person.display_name, chr(32), 1))", true),
     ] {
         let app = with_digest("provider", 7).await;
         with_person_id(&app, name).await;
         let sql = "INSERT INTO booking_automation_preferences (person_id, language, timezone)
-                   VALUES ($1::uuid::text, 'de', 'Europe/Helsinki'), ('other', 'fr', NULL)";
-        app.sql(sql, &[&app.provider]).await;
+                   VALUES (CASE WHEN $2 THEN 'petra' ELSE $1::uuid::text END, 'de', 'Europe/Helsinki'),
+                          ('other', 'fr', 'Asia/Dubai')";
+        app.sql(sql, &[&app.provider, &is_own]).await;
         app.confirmed(seven() + hours(3)).await;
+        // Seven o'clock of the other person, and of this one.
+        app.run(seven() - hours(3)).await;
+        assert_eq!(digests(&app).await, Vec::<String>::new(), "{name}");
         app.run(seven() - hours(1)).await;
         assert_eq!(
             digests(&app).await,
@@ -667,6 +672,25 @@ async fn a_digest_finds_what_a_person_has_chosen_however_the_view_writes_their_n
             "{name}"
         );
     }
+}
+
+/// The view gives each booking the zone of its place.
+#[tokio::test]
+async fn bookings_at_places_in_several_zones_are_one_digest() {
+    let mut app = with_digest("customer", 7).await;
+    let linda = app
+        .person("Linda", Some("linda@providers.example"), "Europe/London")
+        .await;
+    app.confirmed(seven() + hours(3)).await;
+    booking_with(&mut app, linda, seven() + hours(5)).await;
+    let dry = ["run", "--dry-run", "--as-of", &seven().to_rfc3339()];
+    let dry = app.call(&dry).await.summary();
+    assert_eq!(dry["reminders"]["deferred"], 1, "{dry}");
+    throttle(&app);
+    app.run(seven()).await;
+    let sql = "SELECT starts_at FROM booking_automation_events WHERE local_day IS NOT NULL";
+    let last: DateTime<Utc> = app.one(sql, &[]).await.get(0);
+    assert_eq!(last, seven() + hours(5));
 }
 
 #[tokio::test]

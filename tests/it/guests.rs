@@ -823,13 +823,11 @@ async fn a_later_message_about_a_move_that_waits_replaces_the_earlier_one() {
             "status = 'sending', lease_until = now() + interval '1 hour'",
             "skipped superseded",
         ),
-        ("recipient = '', booking_id = gen_random_uuid()", "completed"),
-        ("recipient = 'paul'", "completed"),
         (
-            "recipient = '', about = (SELECT o.about FROM booking_automation_events o
-                                       WHERE o.booking_id = booking_automation_events.booking_id AND NOT o.event_data ? 'copy_of' LIMIT 1)",
+            "recipient = '', booking_id = gen_random_uuid()",
             "completed",
         ),
+        ("recipient = 'paul'", "completed"),
         // The messages of its guests are in the outbox already.
         (
             "recipient = '', status = 'sending', lease_until = now() + interval '1 hour'",
@@ -854,6 +852,25 @@ async fn a_later_message_about_a_move_that_waits_replaces_the_earlier_one() {
         ),
     ];
     assert_outcomes_beside(&app, "reason = NULL", &cases).await;
+}
+
+/// The customer's, about the same move, is tried again later.
+#[tokio::test]
+async fn the_customers_own_message_that_waits_does_not_replace_a_guests() {
+    let app = app_with_notices(&["rescheduled"]).await;
+    let booking = app.booking("confirmed", noon() + hours(48)).await;
+    invite(&app, booking, "anna").await;
+    app.run(noon()).await;
+    set_start(&app, booking, noon() + hours(50)).await;
+    throttle(&app, "carla");
+    app.run(noon() + minutes(1)).await;
+    assert_eq!(
+        messages(&app).await,
+        [
+            "- rescheduled pending throttled 1",
+            "anna rescheduled completed 1"
+        ]
+    );
 }
 
 #[tokio::test]

@@ -122,7 +122,10 @@ impl Erasing {
         if let Some(eraser) = &mut self.eraser {
             return erase_part(eraser, transaction, so_far).await;
         }
-        let begun = Eraser::begin(transaction, message_person(person)).await;
+        let begun = match Uuid::try_parse(person) {
+            Ok(id) => Eraser::begin(transaction, id).await,
+            Err(_) => Eraser::begin_guest(transaction, message_person(person)).await,
+        };
         let part = match begun.map_err(|error| database_problem(&error)) {
             Ok(Some(eraser)) => {
                 let eraser = self.eraser.insert(eraser);
