@@ -35,7 +35,8 @@ WITH clock AS MATERIALIZED (
               AND e.starts_at <= (SELECT as_of FROM clock) AND e.next_attempt_at <= (SELECT at FROM clock)
               AND ($5::uuid IS NULL OR e.id = $5)
             ORDER BY e.starts_at, e.seq
-            LIMIT $2
+            -- A message alone is the only one, so that an error of the view is about it.
+            LIMIT $2 - CASE WHEN $7 THEN (SELECT count(*) FROM urgent) ELSE 0 END
               FOR UPDATE SKIP LOCKED) AS e
 ), groups AS MATERIALIZED (
     -- The mail of each, by its first message, and its place in the page.
@@ -81,5 +82,6 @@ WITH clock AS MATERIALIZED (
 SELECT {hand_over},
        set_config('booking_automation.recipients', coalesce(array_agg(recipient), '{}')::text, true), {is_liveness_known} AS is_liveness_known,
        coalesce(bool_or(event_type = 'notification_sent'), false) AS has_notices,
+       (array_agg(id))[1] AS first_id,
        array_agg(id) FILTER (WHERE booking_id = '00000000-0000-0000-0000-000000000000') AS digests
   FROM page

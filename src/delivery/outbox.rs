@@ -108,10 +108,12 @@ pub(crate) struct ClaimLimits {
 }
 
 /// Locks the messages of a page, and reads the contacts view for them, with the settings of the
-/// user's database. One round trip, and another one where digests are among them.
+/// user's database. One round trip, and another one where digests are among them. `first` is set
+/// to the first message that was locked, also if the view cannot be read.
 pub(crate) async fn lock_candidates(
     transaction: &Transaction,
     limits: &ClaimLimits,
+    first: &mut Option<Uuid>,
 ) -> Result<Candidates> {
     let parameters = [
         (&Channel::Email.as_str() as _, Type::TEXT),
@@ -131,12 +133,13 @@ pub(crate) async fn lock_candidates(
     .await;
     channel?;
     let candidates = candidates?;
-    let first = candidates.first();
-    let is_known = first.map(|row| row.get("is_liveness_known"));
+    let figures = candidates.first();
+    *first = figures.and_then(|row| row.get("first_id"));
+    let is_known = figures.map(|row| row.get("is_liveness_known"));
     let liveness = Liveness::of(is_known.unwrap_or_default());
     let by_id = |row: Row| (row.get::<_, Uuid>("id"), row);
     let mut contacts: BTreeMap<_, _> = contacts?.into_iter().map(by_id).collect();
-    let ids: Option<Vec<Uuid>> = first.and_then(|row| row.get("digests"));
+    let ids: Option<Vec<Uuid>> = figures.and_then(|row| row.get("digests"));
     let digests = match ids.is_some() && liveness != Liveness::Unknown {
         true => read_digests(transaction, liveness, limits.as_of).await?,
         false => HashMap::new(),
@@ -145,7 +148,7 @@ pub(crate) async fn lock_candidates(
     for id in ids.iter().flatten().filter(|id| !digests.contains_key(id)) {
         contacts.remove(id);
     }
-    let has_notices = first.map(|row| row.get("has_notices"));
+    let has_notices = figures.map(|row| row.get("has_notices"));
     Ok(Candidates {
         liveness,
         has_notices: has_notices.unwrap_or_default(),

@@ -123,7 +123,7 @@ impl<'a> DeliveryPages<'a> {
             alone: mark.single.is_some() && (mark.deaths > 0 || mark.messages < limits.messages),
             ..limits
         };
-        let error = match self.claim_once(&limits).await {
+        let error = match self.claim_once(&limits, &mut None).await {
             Ok(page) => {
                 self.most_after_death = (2 * self.most_after_death).min(LARGEST_PAGE);
                 return Ok(page);
@@ -198,13 +198,15 @@ impl<'a> DeliveryPages<'a> {
             alone: true,
             ..*limits
         };
-        let error = match self.claim_once(&single).await {
+        let mut event_id = limits.single;
+        let error = match self.claim_once(&single, &mut event_id).await {
             Ok(page) => return Ok(page),
             Err(error) if error.is_of_contents() => error,
             Err(error) => return Err(error),
         };
+        // Not another one, if another instance has locked it meanwhile.
         let unprepared = Unprepared {
-            event_id: limits.single,
+            event_id,
             reason: Reason::Contacts,
             error: &error.details(),
         };
@@ -337,10 +339,15 @@ impl<'a> DeliveryPages<'a> {
         transaction.commit_after(write).await
     }
 
-    /// Claims a page in three round trips.
-    async fn claim_once(&self, limits: &ClaimLimits) -> Result<MessagePage> {
+    /// Claims a page in three round trips. `first` is set to its first message, also if the page
+    /// cannot be claimed.
+    async fn claim_once(
+        &self,
+        limits: &ClaimLimits,
+        first: &mut Option<Uuid>,
+    ) -> Result<MessagePage> {
         let transaction = self.begin().await?;
-        let candidates = lock_candidates(&transaction, limits).await?;
+        let candidates = lock_candidates(&transaction, limits, first).await?;
         let claim = async |transaction: &Transaction| {
             let page = claim_page(transaction, limits, &candidates);
             let unmark = async {

@@ -602,6 +602,21 @@ async fn a_rule_without_channels_for_a_while_tells_nothing_of_that_time() {
 }
 
 #[tokio::test]
+async fn a_rule_whose_delay_changes_tells_what_happened_before() {
+    let app = with_rules(&["follow-up"]).await;
+    let id = app.booking("in_progress", noon() - hours(3)).await;
+    set_status(&app, id, "completed").await;
+    app.set_clock(noon() + minutes(1)).await;
+    let sql =
+        "UPDATE booking_automation_notice_rules SET delay = '3 hours' WHERE name = 'follow-up'";
+    app.sql(sql, &[]).await;
+    for minute in [2, 120, 180] {
+        app.run(noon() + minutes(minute)).await;
+    }
+    assert_eq!(notices(&app, id).await, ["follow-up completed"]);
+}
+
+#[tokio::test]
 async fn a_refund_without_a_cancellation_cancels() {
     let app = with_rules(&["cancelled"]).await;
     let confirmed = app.booking("confirmed", noon() + hours(48)).await;

@@ -817,6 +817,90 @@ async fn a_contact_view_that_fails_for_one_booking_does_not_stop_other_mail() {
     assert_eq!(app.reminders(ids[2]).await, ["24h pending contacts"]);
 }
 
+/// Another instance locks the message after its view failed and before the failure is recorded.
+#[tokio::test]
+async fn a_failed_view_counts_for_no_other_message() {
+    let app = App::new().await;
+    let first = app.confirmed(noon() + hours(23)).await;
+    let second = app.confirmed(noon() + hours(23) + minutes(1)).await;
+    app.sql(
+        "UPDATE bookings SET total_price = 0 WHERE id = $1",
+        &[&first],
+    )
+    .await;
+    // The pass reads it, and the claim of the page. Then it waits until the test says so.
+    let view = "CREATE SEQUENCE times;
+                CREATE FUNCTION fail() RETURNS text LANGUAGE plpgsql AS $$ BEGIN
+                    IF nextval('public.times') > 2 THEN PERFORM pg_advisory_xact_lock(77); END IF;
+                    RAISE EXCEPTION 'no contact';
+                END $$;
+                GRANT USAGE ON SEQUENCE times TO PUBLIC;
+                DO $do$ BEGIN
+                    EXECUTE 'CREATE OR REPLACE VIEW booking_automation_contacts AS
+                             SELECT shipped.booking_id, audience, CASE WHEN b.total_price = 0 THEN fail() ELSE email END AS email, name, timezone,
+                                    language, service, with_name, place, shipped.meeting_link, shipped.is_online, place_timezone
+                               FROM (' || rtrim(pg_get_viewdef('booking_automation_contacts'), ';') || ') AS shipped
+                               JOIN bookings b ON b.id = shipped.booking_id';
+                END $do$";
+    app.db.batch_execute(view).await.unwrap();
+    let (gate, mut other) = (connect(&app.url).await, connect(&app.url).await);
+    gate.batch_execute("SELECT pg_advisory_lock(77)")
+        .await
+        .unwrap();
+    let lock = async {
+        let waits = "SELECT EXISTS (SELECT FROM pg_locks WHERE locktype = 'advisory' AND objid = 77 AND NOT granted
+                                       AND database = (SELECT oid FROM pg_database WHERE datname = current_database()))";
+        app.wait_until(waits).await;
+        let transaction = other.transaction().await.unwrap();
+        let sql = "SELECT FROM booking_automation_events WHERE booking_id = $1 AND event_type = 'reminder_sent' FOR UPDATE";
+        let locked = async { transaction.execute(sql, &[&first]).await };
+        let open = async {
+            let queued = "SELECT EXISTS (SELECT FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND wait_event <> 'advisory'
+                                            AND datname = current_database())";
+            app.wait_until(queued).await;
+            gate.batch_execute("SELECT pg_advisory_unlock(77)")
+                .await
+                .unwrap();
+        };
+        let (locked, ()) = tokio::join!(locked, open);
+        locked.unwrap();
+        transaction
+    };
+    let at_noon = noon().to_rfc3339();
+    let call = ["run", "--as-of", &at_noon];
+    let (_, transaction) = tokio::join!(app.call(&call), lock);
+    drop(transaction);
+    let blamed = "SELECT booking_id::text FROM booking_automation_events WHERE event_data -> 'attempts' @> '[{\"outcome\": \"contacts\"}]'";
+    let blamed = app.column(blamed, &[]).await;
+    assert!(!blamed.contains(&second.to_string()), "{blamed:?}");
+}
+
+#[tokio::test]
+async fn a_view_that_fails_for_a_past_booking_counts_for_no_other_message() {
+    let app = App::new().await;
+    let past = app.confirmed(noon() + hours(23)).await;
+    app.ses
+        .answer(|_| Answer::Error(429, "TooManyRequestsException", "slower"));
+    app.run(noon()).await;
+    app.sql(
+        "UPDATE bookings SET total_price = 0 WHERE id = $1",
+        &[&past],
+    )
+    .await;
+    break_view_for_free_bookings(&app).await;
+    let ahead = [
+        app.confirmed(noon() + hours(47)).await,
+        app.confirmed(noon() + hours(47) + minutes(1)).await,
+    ];
+    app.ses.answer(|_| Answer::Sent);
+    app.make_claimable().await;
+    app.run(noon() + hours(23) + minutes(1)).await;
+    for id in ahead {
+        assert_eq!(app.reminders(id).await, ["24h completed"]);
+    }
+    assert_eq!(app.reminders(past).await, ["24h failed contacts"]);
+}
+
 #[tokio::test]
 async fn a_failing_contact_view_keeps_the_doubt_and_the_ses_event_of_a_killed_sender() {
     let app = App::new().await;
