@@ -13,7 +13,7 @@ use crate::messages::kind_name::KindName;
 pub struct Sample {
     /// What is unusual about it.
     pub occasion: Option<&'static str>,
-    /// What is told.
+    /// The kind of message, with the facts that only this kind has.
     pub kind: Kind,
     /// About which booking, and to whom.
     pub facts: BookingFacts,

@@ -1135,7 +1135,7 @@ async fn what_may_have_been_told_is_corrected() {
         notices(&app, confirmed).await.last().unwrap(),
         "rescheduled completed"
     );
-    // Of several moves, the last one is told from where it was.
+    // After several moves, the message names the start before the last move.
     let twice = app.booking("pending", noon() + hours(48)).await;
     lose_answers(&app);
     set_status(&app, twice, "confirmed").await;
@@ -1617,7 +1617,7 @@ async fn a_follow_up_is_told_once_for_each_start() {
         }
         app.run(at + hours(2)).await;
     };
-    // What was told before the start is no follow-up.
+    // The confirmation for the same start does not count as a follow-up.
     follow_up(noon() + hours(49)).await;
     // The same appointment once more, and another one.
     follow_up(noon() + hours(52)).await;
@@ -1652,7 +1652,7 @@ async fn a_cancellation_that_may_have_been_told_is_told_again() {
     );
 }
 
-/// What is told again differs in one thing from what was told before.
+/// Each case confirms the booking a second time, after other messages.
 #[tokio::test]
 async fn a_confirmation_is_told_again_unless_it_was_told_for_certain_and_nothing_else_since() {
     let again = async |app: &App, id: Uuid, at: DateTime<Utc>| {
