@@ -56,15 +56,7 @@ SELECT page.*
                                   AND COALESCE(pg_catalog.btrim(recipient::pg_catalog.text), '') OPERATOR(pg_catalog.=) ''
                                 LIMIT 1
                                ) AS c
-                         -- As in digest_people.sql.
-                         CROSS JOIN LATERAL (
-                               SELECT CASE WHEN is_id THEN c.person_id::pg_catalog.uuid ELSE b.referred_id END AS person_id,
-                                      CASE WHEN is_id THEN c.person_id::pg_catalog.uuid::pg_catalog.text
-                                           WHEN c.person_id OPERATOR(pg_catalog.<>) '' THEN c.person_id
-                                           ELSE b.referred_id::pg_catalog.text END AS name
-                                 FROM (SELECT c.person_id OPERATOR(pg_catalog.~*) '^[0-9a-f]{8}-?([0-9a-f]{4}-?){3}[0-9a-f]{12}$' AS is_id) AS one
-                               ) AS who
-                          LEFT JOIN public.booking_automation_preferences AS own ON own.person_id OPERATOR(pg_catalog.=) who.name
+                         {person}
                          WHERE who.person_id OPERATOR(pg_catalog.=) e.of_person
                        ) AS contact
                ) AS listed

@@ -1,6 +1,7 @@
 //! The bookings of digests, read when their messages are claimed.
 
 use std::collections::HashMap;
+use std::sync::LazyLock;
 
 use chrono::{DateTime, NaiveDate, Utc};
 use futures_util::future;
@@ -13,6 +14,7 @@ use crate::database::owner_functions::Liveness;
 use crate::database::{Result, Transaction};
 use crate::delivery::recipients::{CONTACTS_BYTES, CONTACTS_TIMEOUT, contact_facts, named_person};
 use crate::messages::facts::{BookingFacts, DayFacts};
+use crate::reminders::digests::PERSON;
 
 /// Bookings that a digest lists, at most.
 const MOST_LISTED: i64 = 50;
@@ -20,7 +22,8 @@ const MOST_LISTED: i64 = 50;
 const MOST_READ: i64 = 1_000;
 
 const BOOKINGS: &str = include_str!("digest_bookings.sql");
-pub(crate) const CONTACTS: &str = include_str!("digest_contacts.sql");
+pub(crate) static CONTACTS: LazyLock<String> =
+    LazyLock::new(|| include_str!("digest_contacts.sql").replace("{person}", PERSON));
 
 /// SQL that hands over the bookings of digests.
 pub(crate) fn bookings_sql(liveness: Liveness) -> String {
@@ -56,7 +59,7 @@ const UUID: &str = "(?i)^[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}$";
 /// SQL from FROM on: the digests that the person may have got after the message `told` about the
 /// booking `b`, and that did not know the booking's present schedule: after its first change since
 /// then, as far as changes are known, and until a minute after the last one, which may have been
-/// committed later. Digests have the person's id as in digest_people.sql, and list no guests'
+/// committed later. Digests have the person's id as in digest_person.sql, and list no guests'
 /// bookings.
 pub(crate) fn digests_between_sql(liveness: Liveness) -> String {
     if liveness == Liveness::Unknown {
@@ -150,7 +153,7 @@ pub(crate) async fn read_digests(
     let limit = CONTACTS_TIMEOUT.min(transaction.statement_timeout());
     let (digests, rows) = future::join(
         transaction.query_one(&sql, &bookings),
-        transaction.query_with_their_settings(limit, CONTACTS, &contacts),
+        transaction.query_with_their_settings(limit, &CONTACTS, &contacts),
     )
     .await;
     let (digests, rows) = (digests?, rows?);

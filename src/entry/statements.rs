@@ -52,10 +52,10 @@ pub fn with_their_settings() -> Vec<String> {
     let others = [
         flags::update_sql(rules.columns).unwrap_or_default(),
         claim_sql::CONTACTS.to_owned(),
-        delivered_digests::CONTACTS.to_owned(),
+        delivered_digests::CONTACTS.clone(),
         addresses::WITHOUT_ADDRESS.to_owned(),
         addresses::WITHOUT_ADDRESS_BETWEEN.to_owned(),
-        digests::PEOPLE.to_owned(),
+        digests::PEOPLE.clone(),
         NAMES_BETWEEN.clone(),
         NAMES_OF_BOOKING.clone(),
         unblock::UNBLOCK.to_owned(),

@@ -5,7 +5,7 @@ SELECT c.audience, c.person_id, c.timezone, c.place_timezone, pg_catalog.array_a
        -- The ids by which bookings refer to them: one, unless the view says that several are one person.
        pg_catalog.array_agg(c.referred_id) AS referred_ids
   FROM (
-        SELECT e.audience, e.scheduled_at, e.referred_id, who.person_id,
+        SELECT b.audience, b.scheduled_at, b.referred_id, who.person_id,
                -- What the person has chosen comes first.
                COALESCE(own.timezone, c.timezone) AS timezone, c.place_timezone
           FROM (
@@ -20,7 +20,7 @@ SELECT c.audience, c.person_id, c.timezone, c.place_timezone, pg_catalog.array_a
                         WHERE b.id OPERATOR(pg_catalog.=) e.id LIMIT 1
                        ) AS b
                  CROSS JOIN pg_catalog.unnest($1::pg_catalog.text[]) AS a (audience)
-               ) AS e
+               ) AS b
          -- Columns that the view may lack. Where it has them, the names below mean its own.
          CROSS JOIN (SELECT NULL::pg_catalog.text AS person_id, NULL::pg_catalog.text AS recipient) AS absent
          CROSS JOIN LATERAL (
@@ -28,20 +28,12 @@ SELECT c.audience, c.person_id, c.timezone, c.place_timezone, pg_catalog.array_a
                       pg_catalog.left(c.timezone::pg_catalog.text, 400) AS timezone,
                       pg_catalog.left(c.place_timezone::pg_catalog.text, 400) AS place_timezone
                  FROM public.booking_automation_contacts AS c
-                WHERE c.booking_id OPERATOR(pg_catalog.=) e.id AND c.audience OPERATOR(pg_catalog.=) e.audience
+                WHERE c.booking_id OPERATOR(pg_catalog.=) b.id AND c.audience OPERATOR(pg_catalog.=) b.audience
                   -- Not the guests.
                   AND COALESCE(pg_catalog.btrim(recipient::pg_catalog.text), '') OPERATOR(pg_catalog.=) ''
                 LIMIT 1
                ) AS c
-         -- A name that is no UUID only finds what the person has chosen: the digest is then of whom the booking refers to.
-         CROSS JOIN LATERAL (
-               SELECT CASE WHEN is_id THEN c.person_id::pg_catalog.uuid ELSE e.referred_id END AS person_id,
-                      CASE WHEN is_id THEN c.person_id::pg_catalog.uuid::pg_catalog.text
-                           WHEN c.person_id OPERATOR(pg_catalog.<>) '' THEN c.person_id
-                           ELSE e.referred_id::pg_catalog.text END AS name
-                 FROM (SELECT c.person_id OPERATOR(pg_catalog.~*) '^[0-9a-f]{8}-?([0-9a-f]{4}-?){3}[0-9a-f]{12}$' AS is_id) AS one
-               ) AS who
-          LEFT JOIN public.booking_automation_preferences AS own ON own.person_id OPERATOR(pg_catalog.=) who.name
+         {person}
        ) AS c
  WHERE c.referred_id IS NOT NULL
  GROUP BY c.audience, c.person_id, c.timezone, c.place_timezone

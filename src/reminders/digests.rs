@@ -6,6 +6,7 @@
 //! is known only then.
 
 use std::collections::{BTreeSet, HashMap, HashSet};
+use std::sync::LazyLock;
 use std::time::Instant;
 
 use chrono::{DateTime, NaiveDate, TimeDelta, Utc};
@@ -25,7 +26,10 @@ const MOST_LEFT_OUT: usize = 8;
 /// Bookings that start within this time of each other are not told apart any more.
 const SMALLEST_PART: TimeDelta = TimeDelta::minutes(1);
 
-pub(crate) const PEOPLE: &str = include_str!("digest_people.sql");
+/// SQL of a join: whose digest lists a booking.
+pub(crate) const PERSON: &str = include_str!("digest_person.sql");
+pub(crate) static PEOPLE: LazyLock<String> =
+    LazyLock::new(|| include_str!("digest_people.sql").replace("{person}", PERSON));
 const ENQUEUE: &str = include_str!("enqueue_digests.sql");
 
 /// SQL that hands over the bookings that start after `$1` and before `$2`.
@@ -265,7 +269,7 @@ async fn read_due(
     transaction.in_savepoint(limit, hand_over).await?;
     let audiences = rules.audiences();
     let rows = transaction
-        .query_with_their_settings(limit, PEOPLE, &[(&audiences, Type::TEXT_ARRAY)])
+        .query_with_their_settings(limit, &PEOPLE, &[(&audiences, Type::TEXT_ARRAY)])
         .await?;
     Ok(DueDigests::of(&rows, rules, as_of))
 }

@@ -472,6 +472,28 @@ async fn a_reminder_of_a_person_whom_the_view_names_and_that_stays_is_on_record(
 }
 
 #[tokio::test]
+async fn a_reminder_that_leaves_before_its_quiet_hours_has_none_on_record() {
+    let app = app_with_rule("24h").await;
+    app.sql("UPDATE reminder_rules SET group_within = '12 hours'", &[])
+        .await;
+    name_people(&app, "lower(shipped.email)").await;
+    let person = "carla@customers.example";
+    set_quiet_hours_of(&app, person, "18:30", "21:00", "Europe/Vienna").await;
+    for start in [24, 30] {
+        app.confirmed(noon() + hours(start)).await;
+    }
+    // The second one is due at 19 o'clock in Vienna, and leaves with the first one.
+    app.run(noon()).await;
+    assert_eq!(app.ses.mails().len(), 1);
+    let sql = "SELECT concat_ws(' ', to_char(scheduled_at AT TIME ZONE 'UTC', 'HH24:MI'), status, event_data ->> 'quiet_hours')
+                 FROM booking_automation_events WHERE event_type = 'reminder_sent' ORDER BY 1";
+    assert_eq!(
+        app.column(sql, &[]).await,
+        ["12:00 completed", "18:00 completed"]
+    );
+}
+
+#[tokio::test]
 async fn where_the_view_fails_for_a_booking_the_others_are_reminded_at_their_own_time() {
     let mut app = app_with_rule("24h").await;
     let id = app.confirmed(at("2026-03-03T02:00:00Z")).await;
