@@ -193,6 +193,19 @@ async fn a_message_that_came_back_is_sent_again() {
 }
 
 #[tokio::test]
+async fn another_bookings_message_that_came_back_does_not_count() {
+    let app = App::new().await;
+    let id = told(&app).await;
+    let other = told(&app).await;
+    let sql = "INSERT INTO booking_automation_feedback (event_id, booking_id, kind, message_id, occurred_at, details)
+               SELECT id, booking_id, 'bounced', message_id, now(), '{}' FROM booking_automation_events WHERE booking_id = $1 AND rule = '24h'";
+    app.sql(sql, &[&other]).await;
+    move_away_and_back(&app, id, "").await;
+    app.run(later(2)).await;
+    assert_eq!(app.reminders(id).await, TOLD_ONCE);
+}
+
+#[tokio::test]
 async fn another_rule_that_told_of_another_start_counts_and_one_that_told_of_the_same_does_not() {
     let app = App::new().await;
     let id = told(&app).await;

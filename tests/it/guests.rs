@@ -345,6 +345,44 @@ async fn of_several_reminders_the_nearest_goes_to_each() {
 }
 
 #[tokio::test]
+async fn what_waits_for_others_does_not_replace_a_guests_reminder() {
+    for other in ["another booking's reminder", "a notice"] {
+        let app = app_with_guests().await;
+        app.sql(
+            "UPDATE reminder_rules SET active = name = '24h' AND audience = 'customer'",
+            &[],
+        )
+        .await;
+        app.set_clock(noon()).await;
+        let sql = "UPDATE booking_automation_notice_rules SET active = $1, delay = '1 hour'
+                    WHERE name = 'confirmed' AND audience = 'customer'";
+        app.sql(sql, &[&(other == "a notice")]).await;
+        let booking = app.booking("confirmed", noon() + hours(24)).await;
+        invite(&app, booking, "anna").await;
+        throttle(&app, "anna");
+        app.run(noon()).await;
+        assert_eq!(
+            messages(&app).await,
+            ["- 24h completed 1", "anna 24h pending throttled 1"]
+        );
+        app.ses.answer(|_| Answer::Sent);
+        app.make_claimable().await;
+        if other != "a notice" {
+            app.confirmed(noon() + hours(25)).await;
+        }
+        // Both are claimed together.
+        app.run(noon() + hours(1)).await;
+        let messages = messages(&app).await;
+        assert_eq!(messages[0], "- 24h completed 1");
+        assert!(
+            messages[1].ends_with(" completed 1"),
+            "{other}: {messages:?}"
+        );
+        assert_eq!(messages[2], "anna 24h completed 2", "{other}");
+    }
+}
+
+#[tokio::test]
 async fn a_guest_who_has_left_gets_nothing() {
     let app = app_with_guests().await;
     class(&app, ["anna", "bruno"]).await;
