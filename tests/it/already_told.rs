@@ -346,6 +346,22 @@ async fn a_message_of_unknown_outcome_is_sent_again() {
     );
 }
 
+#[tokio::test]
+async fn a_message_whose_attempts_told_the_same_is_not_sent_again() {
+    let app = App::new().await;
+    app.ses
+        .answer(|_| Answer::Error(429, "TooManyRequestsException", "slower"));
+    let id = app.confirmed(start()).await;
+    app.run(noon()).await;
+    app.ses.answer(|_| Answer::Sent);
+    app.make_claimable().await;
+    app.run(noon()).await;
+    assert_eq!(app.reminders(id).await, ["24h completed"]);
+    move_away_and_back(&app, id, "").await;
+    app.run(later(2)).await;
+    assert_eq!(app.reminders(id).await, TOLD_ONCE);
+}
+
 /// Two attempts that told different things: which of them arrived is not known.
 #[tokio::test]
 async fn a_message_whose_attempts_told_different_things_is_sent_again() {

@@ -137,8 +137,9 @@ async fn only_reminders_by_email_are_claimed_for_sending() {
     create_due_bookings(&app, 1).await;
     let others = "INSERT INTO booking_automation_events
                (booking_id, event_type, status, rule, audience, channel, revision, starts_at, scheduled_at, next_attempt_at)
-        SELECT b.id, kind, 'pending', '24h', 'customer', channel, 1, b.scheduled_at, $1, '2020-01-01'
-          FROM bookings b, (VALUES ('notification_sent', 'email'), ('reminder_sent', 'sms')) AS other (kind, channel)";
+        SELECT b.id, kind, 'pending', rule, 'customer', channel, 1, coalesce(start, b.scheduled_at), $1::timestamptz, '2020-01-01'
+          FROM bookings b, (VALUES ('notification_sent', '24h', 'email', NULL::timestamptz), ('reminder_sent', '24h', 'sms', NULL::timestamptz),
+                                   ('reminder_sent', '1h', 'sms', $1::timestamptz - interval '1 hour')) AS other (kind, rule, channel, start)";
     app.sql(others, &[&noon()]).await;
     app.sql_without_triggers("UPDATE booking_automation_events SET scheduled_at = '-infinity'")
         .await;
@@ -165,6 +166,7 @@ async fn only_reminders_by_email_are_claimed_for_sending() {
         [
             "notification_sent email skipped",
             "reminder_sent email completed",
+            "reminder_sent sms pending",
             "reminder_sent sms pending"
         ]
     );

@@ -1306,6 +1306,24 @@ async fn providers_are_reminded_if_a_rule_says_so() {
 }
 
 #[tokio::test]
+async fn a_rule_that_is_off_for_providers_is_on_for_customers() {
+    let app = App::new().await;
+    let sql = "INSERT INTO reminder_rules (name, lead, audience, active) VALUES ('24h', '24 hours', 'provider', false)";
+    app.sql(sql, &[]).await;
+    let id = app.confirmed(noon() + hours(24)).await;
+    let summary = app.run(noon()).await;
+    assert_eq!(
+        (
+            &summary["reminders"]["sent"],
+            &summary["reminders"]["skipped"]
+        ),
+        (&json!(1), &json!(0)),
+        "{summary}"
+    );
+    assert_eq!(app.reminders(id).await, ["24h completed"]);
+}
+
+#[tokio::test]
 async fn invalid_rules_are_refused() {
     let app = App::new().await;
     for values in [
