@@ -8,6 +8,7 @@ use uuid::Uuid;
 
 use crate::app::{App, connect, hours, minutes, noon};
 use crate::http::hold_advisory_lock;
+use crate::notices::{set_status, with_rules};
 use crate::ses::Answer;
 
 /// The view waits for the test's lock at each person with an address like `fatal@…`: there the test kills the process.
@@ -111,6 +112,40 @@ async fn a_message_that_ends_every_process_is_given_up_and_the_others_are_sent_o
     assert_eq!(app.ses.mails().len(), 6);
     let marks = "SELECT count(*) FROM booking_automation_claim_marks";
     assert_eq!(app.one(marks, &[]).await.get::<_, i64>(0), 0);
+}
+
+#[tokio::test]
+async fn a_follow_up_that_ends_every_process_is_given_up_and_the_others_are_sent_once() {
+    let mut app = with_rules(&["follow-up"]).await;
+    app.env.insert("SEND_CONCURRENCY", "2".to_owned());
+    let delay = "UPDATE booking_automation_notice_rules SET delay = '0' WHERE name = 'follow-up'";
+    app.sql(delay, &[]).await;
+    let customer = app.customer;
+    let fatal = app
+        .person("Fatal", Some("fatal@customers.example"), "UTC")
+        .await;
+    for minute in 0..4 {
+        app.customer = if minute == 2 { fatal } else { customer };
+        let start = noon() - hours(2) + minutes(minute);
+        let id = app.booking("in_progress", start).await;
+        set_status(&app, id, "completed").await;
+    }
+    queue_messages(&app).await;
+    app.db.batch_execute(FATAL_VIEW).await.unwrap();
+    let _lock = lock(&app).await;
+    let mut deaths = 0;
+    while run_and_kill(&app).await {
+        deaths += 1;
+        assert!(deaths < 12, "every process ends over the same page");
+        let_marks_grow_old(&app).await;
+    }
+    let outcomes = "SELECT concat_ws(' ', status, reason) FROM booking_automation_events
+                     WHERE event_type = 'notification_sent' ORDER BY starts_at";
+    assert_eq!(
+        app.column(outcomes, &[]).await,
+        ["completed", "completed", "failed crash", "completed"]
+    );
+    assert_eq!(app.ses.mails().len(), 3);
 }
 
 #[tokio::test]

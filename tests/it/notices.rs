@@ -678,18 +678,33 @@ async fn urgent_reminders_go_before_follow_ups() {
 
 #[tokio::test]
 async fn follow_ups_beyond_the_rate_are_not_claimed() {
-    let mut app = with_rules(&["follow-up"]).await;
-    // One message each ten seconds.
-    app.env.insert("SEND_RATE", "0.1".to_owned());
-    for _ in 0..2 {
-        let id = app.booking("in_progress", noon() - hours(1)).await;
-        set_status(&app, id, "completed").await;
+    for (reminders, claims) in [(0, ["0", "1"]), (1, ["0", "0"])] {
+        let mut app = with_rules(&["follow-up"]).await;
+        // One message each ten seconds.
+        app.env.insert("SEND_RATE", "0.1".to_owned());
+        app.set_clock(noon() - hours(1000)).await;
+        app.sql(
+            "UPDATE reminder_rules SET active = true WHERE name = '1h'",
+            &[],
+        )
+        .await;
+        app.set_clock(noon()).await;
+        for _ in 0..2 {
+            let id = app.booking("in_progress", noon() - hours(1)).await;
+            set_status(&app, id, "completed").await;
+        }
+        for _ in 0..reminders {
+            app.confirmed(noon() + hours(2) + minutes(30)).await;
+        }
+        let as_of = (noon() + hours(2)).to_rfc3339();
+        let call = app
+            .call(&["run", "--for", "10s", "--as-of", &as_of])
+            .await
+            .summary();
+        assert_eq!(call["reminders"]["sent"], 1, "{call}");
+        let sql = "SELECT claim::text FROM booking_automation_events WHERE event_type = 'notification_sent' ORDER BY 1";
+        assert_eq!(app.column(sql, &[]).await, claims);
     }
-    let as_of = (noon() + hours(2)).to_rfc3339();
-    let summary = app.call(&["run", "--for", "10s", "--as-of", &as_of]).await;
-    assert_eq!(summary.summary()["reminders"]["sent"], 1);
-    let claims = "SELECT claim::text FROM booking_automation_events WHERE event_type = 'notification_sent' ORDER BY 1";
-    assert_eq!(app.column(claims, &[]).await, ["0", "1"]);
 }
 
 #[tokio::test]
