@@ -7,6 +7,7 @@ use uuid::Uuid;
 
 use crate::app::{App, hours, minutes, noon};
 use crate::http::Server;
+use crate::notices::{set_status, switch_on};
 use crate::ses::Answer;
 use crate::status::{ask, support};
 
@@ -143,6 +144,25 @@ async fn a_person_who_was_told_something_else_is_told_again() {
 }
 
 /// Links differ by the case of their letters, and addresses do not.
+#[tokio::test]
+async fn a_person_who_was_told_of_a_cancellation_is_reminded_again() {
+    let app = App::new().await;
+    app.set_clock(noon() - hours(24)).await;
+    switch_on(&app, &["cancelled"]).await;
+    let id = told(&app).await;
+    for (minute, status) in [(1, "cancelled"), (2, "confirmed")] {
+        app.set_clock(later(minute)).await;
+        set_status(&app, id, status).await;
+        app.run(later(minute)).await;
+    }
+    let sql = "SELECT concat_ws(' ', rule, status, reason) FROM booking_automation_events
+                WHERE booking_id = $1 AND rule <> '' ORDER BY seq";
+    assert_eq!(
+        app.column(sql, &[&id]).await,
+        ["24h completed", "cancelled completed", "24h completed"]
+    );
+}
+
 #[tokio::test]
 async fn the_case_of_letters_counts_in_a_link_and_not_in_an_address() {
     let app = App::new().await;
