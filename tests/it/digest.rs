@@ -829,17 +829,17 @@ async fn a_long_day_is_cut() {
 #[tokio::test]
 async fn many_digests_leave_in_pages_that_the_texts_fill() {
     let mut app = with_digest("provider", 7).await;
-    // With a link of 2 000 characters for each booking, a page has room for about twenty.
+    // A page has room for sixteen, of 60 bookings each; and with these texts for fewer.
     let providers: i32 = 60;
     app.sql(
         "INSERT INTO users (display_name, email, timezone)
-         SELECT 'Provider ' || n, 'p' || n || '@providers.example', 'Europe/Vienna' FROM generate_series(1, $1::int) AS n",
+         SELECT 'Provider ' || n || repeat('y', 400), 'p' || n || '@providers.example', 'Europe/Vienna' FROM generate_series(1, $1::int) AS n",
         &[&providers],
     )
     .await;
     app.sql(
-        "INSERT INTO bookings (customer_id, provider_id, service_id, status, scheduled_at, duration_minutes, is_online, meeting_link)
-         SELECT $1, u.id, $2, 'confirmed', $3::timestamptz + number * interval '10 minutes', 10, true, 'https://meet.example/' || repeat('x', 1900)
+        "INSERT INTO bookings (customer_id, provider_id, service_id, status, scheduled_at, duration_minutes, is_online, meeting_link, location)
+         SELECT $1, u.id, $2, 'confirmed', $3::timestamptz + number * interval '10 minutes', 10, true, 'https://meet.example/' || repeat('x', 1900), repeat('z', 500)
            FROM users u, generate_series(1, 60) AS number WHERE u.display_name LIKE 'Provider %'",
         &[&app.customer, &app.service, &seven()],
     )

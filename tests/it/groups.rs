@@ -75,19 +75,6 @@ async fn cancel(app: &App, booking: Uuid) {
 }
 
 #[tokio::test]
-async fn a_mail_of_several_bookings_takes_one_place_of_the_rate() {
-    let mut app = app_with_pages().await;
-    // One message each ten seconds.
-    app.env.insert("SEND_RATE", "0.1".to_owned());
-    bookings_after(&app, [24, 25, 30]).await;
-    let call = ["run", "--for", "10s", "--as-of", &noon().to_rfc3339()];
-    app.call(&call).await.summary();
-    assert_eq!(listed(&app), [3]);
-    let free = "SELECT next_at < clock_timestamp() + interval '11 seconds' FROM booking_automation_channels";
-    assert!(app.one(free, &[]).await.get::<_, bool>(0));
-}
-
-#[tokio::test]
 async fn bookings_of_one_day_leave_in_one_mail() {
     let mut app = app_with_pages().await;
     // In Vienna: March 2 at 13:00, 14:00 and 19:00, and March 3 at 01:00.

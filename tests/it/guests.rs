@@ -680,6 +680,44 @@ async fn the_providers_events_are_about_one_guest() {
 }
 
 #[tokio::test]
+async fn the_providers_event_about_a_guests_reminder_sets_no_flag() {
+    for claimed in [false, true] {
+        let app = app_with_guests().await;
+        let (booking, _) = class(&app, ["anna"]).await;
+        let sql = "INSERT INTO booking_automation_opt_outs (person_id, kind) SELECT id::text, 'reminder' FROM users";
+        app.sql(sql, &[]).await;
+        app.ses
+            .answer(|_| Answer::Error(500, "InternalFailure", "?"));
+        for minute in 0..2 {
+            app.run(noon() + minutes(minute)).await;
+        }
+        let event = app.ses.mails()[0].event_id().to_owned();
+        if claimed {
+            let sql =
+                "UPDATE booking_automation_events SET status = 'sending' WHERE id = $1::text::uuid";
+            app.sql(sql, &[&event]).await;
+        }
+        let told = Instance::start(&app)
+            .await
+            .invoke(&ses_event("ses-send", &event, "m-anna"))
+            .await
+            .unwrap();
+        assert_eq!(told["settled"], !claimed);
+        app.make_claimable().await;
+        for minute in 2..4 {
+            app.run(noon() + minutes(minute)).await;
+        }
+        assert_eq!(
+            messages(&app).await,
+            ["- 24h skipped opted_out 0", "anna 24h completed 1"]
+        );
+        let flag = "SELECT reminder_24h_sent FROM bookings WHERE id = $1";
+        let flag: bool = app.one(flag, &[&booking]).await.get(0);
+        assert!(!flag, "{claimed}");
+    }
+}
+
+#[tokio::test]
 async fn the_previous_release_leaves_messages_to_guests_alone() {
     let Some(previous) = previous_program() else {
         return;
