@@ -383,6 +383,63 @@ async fn what_waits_for_others_does_not_replace_a_guests_reminder() {
 }
 
 #[tokio::test]
+async fn a_guests_own_notice_does_not_replace_their_reminder() {
+    let app = app_with_guests().await;
+    app.sql(
+        "UPDATE reminder_rules SET active = name = '24h' AND audience = 'customer'",
+        &[],
+    )
+    .await;
+    app.set_clock(noon()).await;
+    let sql = "UPDATE booking_automation_notice_rules SET active = true, delay = '1 hour'
+                WHERE name = 'confirmed' AND audience = 'customer'";
+    app.sql(sql, &[]).await;
+    let booking = app.booking("confirmed", noon() + hours(24)).await;
+    invite(&app, booking, "anna").await;
+    throttle(&app, "anna");
+    for minute in [0, 60, 61] {
+        app.run(noon() + minutes(minute)).await;
+    }
+    app.ses.answer(|_| Answer::Sent);
+    app.make_claimable().await;
+    app.run(noon() + minutes(62)).await;
+    assert_eq!(
+        messages(&app).await,
+        [
+            "- 24h completed 1",
+            "- confirmed completed 1",
+            "anna 24h completed 2",
+            "anna confirmed completed 2"
+        ]
+    );
+}
+
+#[tokio::test]
+async fn a_guest_of_two_bookings_is_reminded_of_both() {
+    let app = app_with_guests().await;
+    class(&app, ["anna"]).await;
+    throttle(&app, "anna");
+    app.run(noon()).await;
+    let second = app.confirmed(noon() + hours(25)).await;
+    invite(&app, second, "anna").await;
+    for minute in [60, 61] {
+        app.run(noon() + minutes(minute)).await;
+    }
+    app.ses.answer(|_| Answer::Sent);
+    app.make_claimable().await;
+    app.run(noon() + minutes(62)).await;
+    assert_eq!(
+        messages(&app).await,
+        [
+            "- 24h completed 1",
+            "- 24h completed 1",
+            "anna 24h completed 2",
+            "anna 24h completed 2"
+        ]
+    );
+}
+
+#[tokio::test]
 async fn a_guest_who_has_left_gets_nothing() {
     let app = app_with_guests().await;
     class(&app, ["anna", "bruno"]).await;
