@@ -638,6 +638,38 @@ async fn a_refund_without_a_cancellation_cancels() {
 }
 
 #[tokio::test]
+async fn a_notice_that_is_skipped_is_not_deferred() {
+    for can_send in [true, false] {
+        let app = with_rules(&["cancelled"]).await;
+        if !can_send {
+            app.sql("DELETE FROM booking_automation_channels", &[])
+                .await;
+        }
+        for hour in [-2, 0] {
+            app.set_clock(noon() + hours(hour)).await;
+            let id = app.booking("confirmed", noon() + hours(48)).await;
+            set_status(&app, id, "cancelled").await;
+        }
+        let figures = &app.run(noon()).await["reminders"];
+        assert_eq!(
+            (
+                &figures["due"],
+                &figures["sent"],
+                &figures["skipped"],
+                &figures["deferred"]
+            ),
+            (
+                &json!(2),
+                &json!(i32::from(can_send)),
+                &json!(1),
+                &json!(i32::from(!can_send))
+            ),
+            "{figures}"
+        );
+    }
+}
+
+#[tokio::test]
 async fn the_automations_own_steps_are_never_held() {
     let app = with_rules(&["follow-up"]).await;
     app.sql(
