@@ -82,6 +82,17 @@ async fn let_marks_grow_old(app: &App) {
     app.sql(older, &[]).await;
 }
 
+/// Kills runs until one comes to its end. Returns how many it killed.
+async fn kill_until_one_ends(app: &App) -> usize {
+    let mut deaths = 0;
+    while run_and_kill(app).await {
+        deaths += 1;
+        assert!(deaths < 12, "every process ends over the same page");
+        let_marks_grow_old(app).await;
+    }
+    deaths
+}
+
 async fn lock(app: &App) -> Client {
     let holder = connect(&app.url).await;
     hold_advisory_lock(&holder, 77).await;
@@ -94,12 +105,7 @@ async fn a_message_that_ends_every_process_is_given_up_and_the_others_are_sent_o
     let bookings = seven_messages(&mut app).await;
     app.db.batch_execute(FATAL_VIEW).await.unwrap();
     let _lock = lock(&app).await;
-    let mut deaths = 0;
-    while run_and_kill(&app).await {
-        deaths += 1;
-        assert!(deaths < 12, "every process ends over the same page");
-        let_marks_grow_old(&app).await;
-    }
+    let deaths = kill_until_one_ends(&app).await;
     // Each page that ends its process is halved, and each one that does not is doubled.
     assert_eq!(deaths, 7);
     for (number, booking) in bookings.iter().enumerate() {
@@ -133,12 +139,7 @@ async fn a_follow_up_that_ends_every_process_is_given_up_and_the_others_are_sent
     queue_messages(&app).await;
     app.db.batch_execute(FATAL_VIEW).await.unwrap();
     let _lock = lock(&app).await;
-    let mut deaths = 0;
-    while run_and_kill(&app).await {
-        deaths += 1;
-        assert!(deaths < 12, "every process ends over the same page");
-        let_marks_grow_old(&app).await;
-    }
+    kill_until_one_ends(&app).await;
     let outcomes = "SELECT concat_ws(' ', status, reason) FROM booking_automation_events
                      WHERE event_type = 'notification_sent' ORDER BY starts_at";
     assert_eq!(

@@ -344,19 +344,22 @@ async fn of_several_reminders_the_nearest_goes_to_each() {
     );
 }
 
+/// With reminders 24 hours before the start, and confirmations, if they are on, an hour after the event.
+async fn app_with_confirmations(are_on: bool) -> App {
+    let app = app_with_guests().await;
+    let rules = "UPDATE reminder_rules SET active = name = '24h' AND audience = 'customer'";
+    app.sql(rules, &[]).await;
+    app.set_clock(noon()).await;
+    let sql = "UPDATE booking_automation_notice_rules SET active = $1, delay = '1 hour'
+                WHERE name = 'confirmed' AND audience = 'customer'";
+    app.sql(sql, &[&are_on]).await;
+    app
+}
+
 #[tokio::test]
 async fn what_waits_for_others_does_not_replace_a_guests_reminder() {
     for other in ["another booking's reminder", "a notice"] {
-        let app = app_with_guests().await;
-        app.sql(
-            "UPDATE reminder_rules SET active = name = '24h' AND audience = 'customer'",
-            &[],
-        )
-        .await;
-        app.set_clock(noon()).await;
-        let sql = "UPDATE booking_automation_notice_rules SET active = $1, delay = '1 hour'
-                    WHERE name = 'confirmed' AND audience = 'customer'";
-        app.sql(sql, &[&(other == "a notice")]).await;
+        let app = app_with_confirmations(other == "a notice").await;
         let booking = app.booking("confirmed", noon() + hours(24)).await;
         invite(&app, booking, "anna").await;
         throttle(&app, "anna");
@@ -384,16 +387,7 @@ async fn what_waits_for_others_does_not_replace_a_guests_reminder() {
 
 #[tokio::test]
 async fn a_guests_own_notice_does_not_replace_their_reminder() {
-    let app = app_with_guests().await;
-    app.sql(
-        "UPDATE reminder_rules SET active = name = '24h' AND audience = 'customer'",
-        &[],
-    )
-    .await;
-    app.set_clock(noon()).await;
-    let sql = "UPDATE booking_automation_notice_rules SET active = true, delay = '1 hour'
-                WHERE name = 'confirmed' AND audience = 'customer'";
-    app.sql(sql, &[]).await;
+    let app = app_with_confirmations(true).await;
     let booking = app.booking("confirmed", noon() + hours(24)).await;
     invite(&app, booking, "anna").await;
     throttle(&app, "anna");
@@ -646,7 +640,7 @@ async fn erasing_a_person_erases_what_was_sent_to_them_as_a_guest() {
     app.run(noon()).await;
     app.ses.answer(|_| Answer::Sent);
     app.ses.clear();
-    // The id that stands for a name that is no UUID is nobody else's, whatever a booking says.
+    // A booking refers to the id that was derived from the guest's name. Its messages are not the guest's.
     let sql = "WITH u AS (INSERT INTO users (id, display_name, email) SELECT DISTINCT person_id, 'Namesake', 'n@customers.example'
                             FROM booking_automation_events WHERE recipient = 'bruno' RETURNING id)
                UPDATE bookings SET customer_id = u.id FROM u WHERE bookings.id = $1";

@@ -687,17 +687,20 @@ async fn the_automations_own_steps_are_never_held() {
     assert_eq!(outcomes(&app).await, ["follow-up completed 150"]);
 }
 
+/// With reminders one hour before the start.
+async fn with_follow_ups_and_reminders() -> App {
+    let app = with_rules(&["follow-up"]).await;
+    app.set_clock(noon() - hours(1000)).await;
+    let sql = "UPDATE reminder_rules SET active = true WHERE name = '1h'";
+    app.sql(sql, &[]).await;
+    app.set_clock(noon()).await;
+    app
+}
+
 #[tokio::test]
 async fn urgent_reminders_go_before_follow_ups() {
-    let mut app = with_rules(&["follow-up"]).await;
+    let mut app = with_follow_ups_and_reminders().await;
     app.env.insert("SEND_CONCURRENCY", "1".to_owned());
-    app.set_clock(noon() - hours(1000)).await;
-    app.sql(
-        "UPDATE reminder_rules SET active = true WHERE name = '1h'",
-        &[],
-    )
-    .await;
-    app.set_clock(noon()).await;
     let ended = app.booking("in_progress", noon() - hours(1)).await;
     set_status(&app, ended, "completed").await;
     let soon = app.confirmed(noon() + hours(2) + minutes(30)).await;
@@ -711,16 +714,9 @@ async fn urgent_reminders_go_before_follow_ups() {
 #[tokio::test]
 async fn follow_ups_beyond_the_rate_are_not_claimed() {
     for (reminders, claims) in [(0, ["0", "1"]), (1, ["0", "0"])] {
-        let mut app = with_rules(&["follow-up"]).await;
+        let mut app = with_follow_ups_and_reminders().await;
         // One message each ten seconds.
         app.env.insert("SEND_RATE", "0.1".to_owned());
-        app.set_clock(noon() - hours(1000)).await;
-        app.sql(
-            "UPDATE reminder_rules SET active = true WHERE name = '1h'",
-            &[],
-        )
-        .await;
-        app.set_clock(noon()).await;
         for _ in 0..2 {
             let id = app.booking("in_progress", noon() - hours(1)).await;
             set_status(&app, id, "completed").await;
