@@ -204,7 +204,9 @@ impl<'a> DeliveryPages<'a> {
             Err(error) if error.is_of_contents() => error,
             Err(error) => return Err(error),
         };
-        // Not another one, if another instance has locked it meanwhile.
+        let Some(event_id) = event_id else {
+            return Err(error);
+        };
         let unprepared = Unprepared {
             event_id,
             reason: Reason::Contacts,
@@ -224,7 +226,7 @@ impl<'a> DeliveryPages<'a> {
     /// Gives up a message over which processes have ended, so that the others go on.
     async fn give_up(&mut self, event_id: Uuid) -> Result<()> {
         let unprepared = Unprepared {
-            event_id: Some(event_id),
+            event_id,
             reason: Reason::Crash,
             error: Reason::Crash.sentence(),
         };

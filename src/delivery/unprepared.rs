@@ -27,15 +27,15 @@ pub(crate) fn unprepared_sql(liveness: Liveness) -> String {
 
 /// Why a message cannot be prepared.
 pub(crate) struct Unprepared<'a> {
-    /// The message; `None`: the first that could be claimed.
-    pub(crate) event_id: Option<Uuid>,
+    /// The message's event.
+    pub(crate) event_id: Uuid,
     /// [`Reason::Contacts`], or [`Reason::Crash`]: no attempt follows.
     pub(crate) reason: Reason,
     /// What is recorded about it.
     pub(crate) error: &'a str,
 }
 
-/// Counts a failed attempt, or gives the message up. Returns its event.
+/// Counts a failed attempt, or gives the message up. `None`: another sender has it.
 pub(crate) async fn record_unprepared(
     transaction: &Transaction,
     unprepared: &Unprepared<'_>,

@@ -2,29 +2,16 @@
 -- processes ended over it. Back-off is as after any other attempt. As in a claim, a lease that ran out is recorded, and
 -- the provider's events settle an earlier attempt.
 --   $1 the server's message  $2 the moment to decide by (NULL: the clock)  $3 attempts, at most
---   $4 seconds before the second attempt  $5 the message (NULL: the first that could be claimed)  $6 reason
-WITH clock AS MATERIALIZED (
-    SELECT clock_timestamp() AS at, coalesce($2, clock_timestamp()) AS as_of
-), urgent AS MATERIALIZED (
-    -- The order of claims: see claim_candidates.sql.
-    SELECT e.id, e.attempts
+--   $4 seconds before the second attempt  $5 the message  $6 reason
+WITH message AS MATERIALIZED (
+    SELECT e.id, least(1 << e.attempts, 8) * make_interval(secs => $4) AS wait
       FROM public.booking_automation_events e
-     WHERE {claimable} AND e.next_attempt_at <= (SELECT at FROM clock) AND e.starts_at > (SELECT as_of FROM clock)
-       AND ($5::uuid IS NULL OR e.id = $5)
-     ORDER BY e.starts_at, e.seq LIMIT 1 FOR UPDATE SKIP LOCKED
-), past AS MATERIALIZED (
-    SELECT e.id, e.attempts
-      FROM public.booking_automation_events e
-     WHERE {claimable} AND e.next_attempt_at <= (SELECT at FROM clock) AND e.starts_at <= (SELECT as_of FROM clock)
-       AND ($5::uuid IS NULL OR e.id = $5)
-     ORDER BY e.starts_at, e.seq LIMIT 1 - (SELECT count(*) FROM urgent) FOR UPDATE SKIP LOCKED
-), first AS (
-    SELECT id, least(1 << attempts, 8) * make_interval(secs => $4) AS wait
-      FROM (SELECT * FROM urgent UNION ALL SELECT * FROM past) AS one
+     WHERE e.id = $5 AND {claimable} AND e.next_attempt_at <= clock_timestamp()
+       FOR UPDATE SKIP LOCKED
 ), checked AS (
-    SELECT e.id, first.wait, clock_timestamp() AS at, coalesce($2, clock_timestamp()) AS as_of,
+    SELECT e.id, m.wait, clock_timestamp() AS at, coalesce($2, clock_timestamp()) AS as_of,
            public.booking_automation_settled_by(e.id) AS settled_by
-      FROM first JOIN public.booking_automation_events e ON e.id = first.id
+      FROM message m JOIN public.booking_automation_events e ON e.id = m.id
 ), judged AS (
     SELECT t.*,
            CASE WHEN t.settled_by IS NOT NULL THEN 'completed'

@@ -178,6 +178,29 @@ async fn each_guest_gets_a_mail_of_their_own() {
 }
 
 #[tokio::test]
+async fn a_customers_guests_get_no_message_of_the_providers() {
+    let app = app_with_guests().await;
+    app.set_clock(noon() - hours(1000)).await;
+    let rule =
+        "INSERT INTO reminder_rules (name, lead, audience) VALUES ('24h', '24 hours', 'provider')";
+    app.sql(rule, &[]).await;
+    class(&app, ["anna"]).await;
+    for minute in 0..2 {
+        app.run(noon() + minutes(minute)).await;
+    }
+    let sql = "SELECT concat_ws(' ', audience, coalesce(nullif(recipient, ''), '-'), status) FROM booking_automation_events
+                WHERE rule = '24h' ORDER BY 1";
+    assert_eq!(
+        app.column(sql, &[]).await,
+        [
+            "customer - completed",
+            "customer anna completed",
+            "provider - completed"
+        ]
+    );
+}
+
+#[tokio::test]
 async fn a_booking_may_have_guests_alone() {
     let app = app_with_guests().await;
     class(&app, ["anna"]).await;

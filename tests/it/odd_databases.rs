@@ -947,6 +947,8 @@ async fn a_failing_contact_view_keeps_the_doubt_and_the_ses_event_of_a_killed_se
         attempts[1].contains("settled_by") && attempts[1].contains("theirs"),
         "{attempts:?}"
     );
+    // It was not tried again.
+    assert_eq!(attempts[1].matches("\"attempt\"").count(), 1);
     let told = "SELECT concat_ws(' ', status, reason, attempts, executed_at = $1) FROM booking_automation_events
                  WHERE event_type = 'reminder_sent' ORDER BY starts_at";
     assert_eq!(
