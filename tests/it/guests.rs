@@ -755,7 +755,7 @@ async fn the_providers_events_are_about_one_guest() {
 
 #[tokio::test]
 async fn the_providers_event_about_a_guests_reminder_sets_no_flag() {
-    for claimed in [false, true] {
+    for (claimed, view_fails) in [(false, false), (true, false), (true, true)] {
         let app = app_with_guests().await;
         let (booking, _) = class(&app, ["anna"]).await;
         let sql = "INSERT INTO booking_automation_opt_outs (person_id, kind) SELECT id::text, 'reminder' FROM users";
@@ -777,6 +777,12 @@ async fn the_providers_event_about_a_guests_reminder_sets_no_flag() {
             .await
             .unwrap();
         assert_eq!(told["settled"], !claimed);
+        if view_fails {
+            let fail = "ALTER VIEW booking_automation_contacts RENAME TO sound;
+                        CREATE VIEW booking_automation_contacts AS
+                        SELECT * FROM sound WHERE 1 / CASE WHEN recipient = 'anna' THEN length(left(name, 0)) ELSE 1 END > 0";
+            app.db.batch_execute(fail).await.unwrap();
+        }
         app.make_claimable().await;
         for minute in 2..4 {
             app.run(noon() + minutes(minute)).await;
@@ -787,7 +793,7 @@ async fn the_providers_event_about_a_guests_reminder_sets_no_flag() {
         );
         let flag = "SELECT reminder_24h_sent FROM bookings WHERE id = $1";
         let flag: bool = app.one(flag, &[&booking]).await.get(0);
-        assert!(!flag, "{claimed}");
+        assert!(!flag, "{claimed} {view_fails}");
     }
 }
 
