@@ -5,16 +5,18 @@ use std::net::IpAddr;
 use std::path::Path;
 use std::sync::Arc;
 
-use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, Der, TrustAnchor};
 use rustls::{ClientConfig, NamedGroup, RootCertStore};
 use tokio_postgres::config::{Host, SslMode};
 use tokio_postgres_rustls::MakeRustlsConnect;
 
 /// Amazon's certificate authorities for RDS and Aurora in every region (their public trust store,
-/// `global-bundle.pem`): the web's roots do not include them. One after the other in DER, since
-/// decoding them took a tenth of the program's start; a test compares them with the PEM file.
-const AMAZON_RDS: &[u8] = include_bytes!("../../certificates/amazon-rds.der");
+/// `global-bundle.pem`): the web's roots do not include them. Of each certificate, what a
+/// verification needs: the values of `subject` and `subjectPublicKeyInfo`, each after its length in
+/// two bytes, the higher first. To parse whole certificates took a third of the program's start. A
+/// test compares them with the PEM file, and with `UPDATE_ANCHORS=1` writes them.
+const AMAZON_RDS: &[u8] = include_bytes!("../../certificates/amazon-rds.anchors");
 
 /// The certificate authorities to trust besides the web's roots and Amazon's.
 #[derive(Clone, Debug, Default)]
@@ -52,10 +54,10 @@ impl Roots {
 
     /// A connector that verifies against them.
     pub(crate) fn connector(&self) -> Result<MakeRustlsConnect, rustls::Error> {
+        let web = webpki_roots::TLS_SERVER_ROOTS.iter().cloned();
         let mut store = RootCertStore {
-            roots: webpki_roots::TLS_SERVER_ROOTS.to_vec(),
+            roots: web.chain(anchors(AMAZON_RDS)).collect(),
         };
-        store.add_parsable_certificates(certificates(AMAZON_RDS));
         let mut provider = rustls::crypto::ring::default_provider();
         // PostgreSQL before 18 accepts P-256 only (`ssl_ecdh_curve`). Offering another group first
         // costs a round trip for a second hello.
@@ -71,17 +73,20 @@ impl Roots {
     }
 }
 
-/// The certificates that stand one after the other. Each is a SEQUENCE whose length has two bytes
-/// (X.690, 8.1.3.5), so it has 128 bytes to 64 KiB.
-fn certificates(mut der: &'static [u8]) -> impl Iterator<Item = CertificateDer<'static>> {
+/// The trust anchors that stand one after the other.
+fn anchors(mut rest: &'static [u8]) -> impl Iterator<Item = TrustAnchor<'static>> {
+    let mut next = move || {
+        let (length, after) = rest.split_first_chunk()?;
+        let (value, after) = after.split_at_checked(u16::from_be_bytes(*length).into())?;
+        rest = after;
+        Some(Der::from_slice(value))
+    };
     std::iter::from_fn(move || {
-        let &[0x30, 0x82, high, low, ..] = der else {
-            return None;
-        };
-        let length = 4 + usize::from(u16::from_be_bytes([high, low]));
-        let (certificate, rest) = der.split_at_checked(length)?;
-        der = rest;
-        Some(CertificateDer::from(certificate))
+        Some(TrustAnchor {
+            subject: next()?,
+            subject_public_key_info: next()?,
+            name_constraints: None,
+        })
     })
 }
 
@@ -118,17 +123,36 @@ fn is_local(host: &Host) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use rustls::RootCertStore;
     use rustls::pki_types::CertificateDer;
     use rustls::pki_types::pem::PemObject;
 
-    use super::{AMAZON_RDS, certificates};
+    use super::{AMAZON_RDS, anchors};
+
+    const FILE: &str = concat!(
+        env!("CARGO_MANIFEST_DIR"),
+        "/certificates/amazon-rds.anchors"
+    );
 
     #[test]
-    fn the_certificates_of_amazon_are_those_of_its_pem_file() {
+    fn the_trust_anchors_of_amazon_are_those_of_its_pem_file() {
         let pem = include_bytes!("../../certificates/amazon-rds.pem");
-        let of_pem: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(pem).collect();
-        let of_der: Vec<_> = certificates(AMAZON_RDS).collect();
-        assert!(of_der.len() > 50);
-        assert_eq!(of_pem.ok(), Some(of_der));
+        let mut parsed = RootCertStore::empty();
+        for certificate in CertificateDer::pem_slice_iter(pem) {
+            parsed.add(certificate.unwrap()).unwrap();
+        }
+        if std::env::var_os("UPDATE_ANCHORS").is_some() {
+            let values = parsed
+                .roots
+                .iter()
+                .flat_map(|anchor| [&anchor.subject, &anchor.subject_public_key_info]);
+            let bytes = values.flat_map(|value| {
+                let length = u16::try_from(value.len()).unwrap();
+                [&length.to_be_bytes(), value.as_ref()].concat()
+            });
+            std::fs::write(FILE, bytes.collect::<Vec<_>>()).unwrap();
+        }
+        assert!(parsed.len() > 50);
+        assert!(anchors(AMAZON_RDS).eq(parsed.roots));
     }
 }

@@ -20,7 +20,7 @@ use crate::database::{Begin, Database, Result};
 pub const INTERVAL: Duration = Duration::from_secs(10);
 /// How often to look: more often than the second for which a step waits for a lock.
 const LOOK_EVERY: Duration = Duration::from_millis(500);
-/// After so many failures in succession nothing is shown any more.
+/// After so many failures in succession it says so, and shows nothing any more.
 const MOST_FAILURES: u32 = 5;
 /// Clears the line that the cursor is on.
 pub const CLEAR_LINE: &str = "\r\x1b[2K";
@@ -56,7 +56,10 @@ async fn watch(settings: &DatabaseSettings, interval: Duration) -> Infallible {
             Ok(rows) => rows,
             Err(error) => {
                 failures += 1;
-                tracing::debug!(error = error.loggable(), "the progress cannot be read");
+                if failures == MOST_FAILURES {
+                    let error = error.loggable();
+                    tracing::info!(error, "the progress cannot be read, and is no longer shown");
+                }
                 continue;
             }
         };
