@@ -15,8 +15,8 @@ use tokio_postgres_rustls::MakeRustlsConnect;
 /// `global-bundle.pem`): the web's roots do not include them. Of each certificate, what a
 /// verification needs: the values of `subject` and `subjectPublicKeyInfo`, each after its length in
 /// two bytes, the higher first. To parse whole certificates took a quarter of the program's start.
-/// A test compares them with the PEM file; `cargo test --lib write_trust_anchors -- --ignored`
-/// writes them.
+/// `scripts/trust-anchors` writes them; a test compares them with what `webpki` reads of the PEM
+/// file.
 const AMAZON_RDS: &[u8] = include_bytes!("../../certificates/amazon-rds.anchors");
 
 /// The certificate authorities to trust besides the web's roots and Amazon's.
@@ -132,37 +132,15 @@ mod tests {
 
     use super::{AMAZON_RDS, anchors};
 
-    const FILE: &str = concat!(
-        env!("CARGO_MANIFEST_DIR"),
-        "/certificates/amazon-rds.anchors"
-    );
-
-    fn of_pem() -> Result<RootCertStore, Box<dyn Error>> {
+    #[test]
+    fn the_trust_anchors_of_amazon_are_those_of_its_pem_file() -> Result<(), Box<dyn Error>> {
         let pem = include_bytes!("../../certificates/amazon-rds.pem");
         let mut parsed = RootCertStore::empty();
         for certificate in CertificateDer::pem_slice_iter(pem) {
             parsed.add(certificate?)?;
         }
         assert!(parsed.len() > 50);
-        Ok(parsed)
-    }
-
-    #[test]
-    fn the_trust_anchors_of_amazon_are_those_of_its_pem_file() -> Result<(), Box<dyn Error>> {
-        assert!(anchors(AMAZON_RDS).eq(of_pem()?.roots));
+        assert!(anchors(AMAZON_RDS).eq(parsed.roots));
         Ok(())
-    }
-
-    #[test]
-    #[ignore = "writes the file, after a change of the PEM file"]
-    fn write_trust_anchors() -> Result<(), Box<dyn Error>> {
-        let mut bytes = Vec::new();
-        for anchor in of_pem()?.roots {
-            for value in [anchor.subject, anchor.subject_public_key_info] {
-                bytes.extend(u16::try_from(value.len())?.to_be_bytes());
-                bytes.extend(value.as_ref());
-            }
-        }
-        Ok(std::fs::write(FILE, bytes)?)
     }
 }
