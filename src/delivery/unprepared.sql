@@ -9,9 +9,9 @@ WITH message AS MATERIALIZED (
      WHERE e.id = $5 AND {claimable} AND e.next_attempt_at <= clock_timestamp()
        FOR UPDATE SKIP LOCKED
 ), checked AS (
-    SELECT e.id, m.wait, clock_timestamp() AS at, coalesce($2, clock_timestamp()) AS as_of,
-           public.booking_automation_settled_by(e.id) AS settled_by
-      FROM message m JOIN public.booking_automation_events e ON e.id = m.id
+    SELECT id, wait, clock_timestamp() AS at, coalesce($2, clock_timestamp()) AS as_of,
+           public.booking_automation_settled_by(id) AS settled_by
+      FROM message
 ), judged AS (
     SELECT t.*,
            CASE WHEN t.settled_by IS NOT NULL THEN 'completed'
