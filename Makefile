@@ -55,7 +55,7 @@ unused:
 doc:
 	@RUSTDOCFLAGS="-D warnings" $(CARGO) doc --quiet --locked --no-deps --lib --document-private-items
 
-# Fails if the function is larger than its budget, or starts later, compared to an empty function.
+# Fails if the function is larger than its budget, logs below `info`, or starts later, compared to an empty function.
 gate:
 	@sh scripts/size-gate
 

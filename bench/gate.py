@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
-"""Checks the budgets of the function's size and start time. CI runs it.
+"""Checks the budgets of the function's size and start time, and the levels of its log. CI runs it.
 
     bench/gate.py size          bytes of the program and of its zip file
+    bench/gate.py logs          no line below `info`, whatever RUST_LOG says
     bench/gate.py start         time to the first answer, compared with an empty Rust function
 
 `make gate` builds both programs first. The script measures starts on a stand-in for the Lambda Runtime API, both programs in
@@ -10,7 +11,9 @@ a quiet moment, a ratio over the budget is measured again, and the best one coun
 skipped. Each try runs fresh copies, because the layout of a file in the page cache changes the start time.
 """
 import io
+import re
 import shutil
+import subprocess
 import sys
 import tempfile
 import time
@@ -18,7 +21,7 @@ import zipfile
 from pathlib import Path
 
 from report import paired, spread
-from services import EMPTY, MAIL, PROGRAM, ROOT, WORK, Instance
+from services import EMPTY, MAIL, PROGRAM, ROOT, WORK, Instance, free_port
 
 BINARY, ZIP = 9_500_000, 4_400_000
 RATIO, PAIRS, TRIES = 1.6, 40, 3
@@ -35,6 +38,19 @@ def size():
     for what, bytes, budget in sizes:
         print(f"{what:7}{bytes:>11,} bytes of {budget:>10,}")
     return all(bytes <= budget for _, bytes, budget in sizes)
+
+
+def logs():
+    """Whether a release logs nothing below `info`. Nothing listens where it looks for the Runtime API, of which the HTTP client
+    would write finer lines."""
+    function = {f"AWS_LAMBDA_FUNCTION_{name}": "128" for name in ["NAME", "MEMORY_SIZE", "VERSION"]}
+    environment = MAIL | function | {
+        "DATABASE_URL": "postgres://nobody@database.invalid/none", "AWS_LAMBDA_RUNTIME_API": f"127.0.0.1:{free_port()}", "RUST_LOG": "trace",
+    }
+    said = subprocess.run([PROGRAM], env=environment, capture_output=True, text=True, timeout=60).stderr
+    finer = [line for line in said.splitlines() if re.search("TRACE|DEBUG", line)]
+    print(f"logs   {len(said.splitlines())} lines, {len(finer)} of them below info")
+    return "ERROR" in said and not finer
 
 
 def start():
@@ -92,11 +108,11 @@ def idle_and_all():
 
 
 def main():
-    checks = {"size": size, "start": start}
+    checks = {"size": size, "logs": logs, "start": start}
     assert sys.argv[1:] and set(sys.argv[1:]) <= set(checks), f"takes {' or '.join(checks)}"
     missed = [name for name in sys.argv[1:] if not checks[name]()]
     if missed:
-        sys.exit(f"over budget: {', '.join(missed)}")
+        sys.exit(f"not as it must be: {', '.join(missed)}")
 
 
 if __name__ == "__main__":
