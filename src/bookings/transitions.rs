@@ -17,9 +17,9 @@ use crate::database::{Result, Transaction};
 
 /// Status changes that one pass makes at most, over all steps.
 pub const LIMIT: i64 = 50_000;
-/// Each kind of due change is counted up to this number: an exact count beyond it is not worth the
-/// reads.
-const COUNT_LIMIT: i64 = 1_000_000;
+/// A preview counts each kind of due change up to this number: an exact count beyond it is not
+/// worth the reads.
+const PREVIEW_LIMIT: i64 = 1_000_000;
 /// How often one pass tries bookings one by one, since one of many is refused or slow.
 const ROUNDS_SINGLY: usize = 20;
 
@@ -38,6 +38,9 @@ pub struct Transitions {
     pub reopened: i64,
     /// Due, but beyond this pass's limit, or of bookings that another transaction has locked.
     pub remaining: i64,
+    /// More than [`LIMIT`] remain, up to which they are counted. Absent otherwise.
+    #[serde(skip_serializing_if = "is_false")]
+    pub more: bool,
     /// Changes that the user's database refused in this pass. Absent where there were none.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub refused: Option<Refused>,
@@ -46,6 +49,11 @@ pub struct Transitions {
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde's signature")]
 pub(crate) fn is_zero(count: &i64) -> bool {
     *count == 0
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde's signature")]
+pub(crate) fn is_false(value: &bool) -> bool {
+    !*value
 }
 
 impl Transitions {
@@ -105,7 +113,7 @@ pub(crate) async fn advance(
         let Some(remaining) = count_remaining(transaction, moments, rules).await? else {
             continue;
         };
-        done.remaining = remaining;
+        (done.remaining, done.more) = (remaining.min(LIMIT), remaining > LIMIT);
         if done.remaining == 0 {
             break;
         }
@@ -120,14 +128,17 @@ pub(crate) async fn advance(
     Ok(done)
 }
 
-/// What is due and was not done. `None`: it cannot be counted, since the owner's function fails for
-/// a booking whose turn is still to come or that was not reached.
+/// What is due and was not done, if that is less than [`LIMIT`]; else more than that. `None`: it
+/// cannot be counted, since the owner's function fails for a booking whose turn is still to come or
+/// that was not reached.
 async fn count_remaining(
     transaction: &Transaction,
     moments: &Moments,
     rules: &StepRules,
 ) -> Result<Option<i64>> {
-    let count = async |transaction: &Transaction| count_due(transaction, moments, rules, &[]).await;
+    let count = async |transaction: &Transaction| {
+        count_due(transaction, moments, rules, &[], LIMIT + 1).await
+    };
     let counted = transaction
         .in_savepoint(transaction.statement_timeout(), count)
         .await;
@@ -197,13 +208,14 @@ pub(crate) async fn advance_one(
     Ok(moved)
 }
 
-/// What is due, each kind counted up to [`COUNT_LIMIT`], without changes to `unstorable` statuses.
+/// What is due, each kind counted up to `most`, without changes to `unstorable` statuses.
 /// Writes nothing.
 async fn count_due(
     transaction: &Transaction,
     moments: &Moments,
     rules: &StepRules,
     unstorable: &[Status],
+    most: i64,
 ) -> Result<Transitions> {
     let sql = count_sql(rules, unstorable);
     let [as_of, expire_before, complete_before] = moments.parameters();
@@ -211,7 +223,7 @@ async fn count_due(
         as_of,
         expire_before,
         complete_before,
-        (&COUNT_LIMIT, Type::INT8),
+        (&most as _, Type::INT8),
     ];
     let row = transaction.query_one(&sql, &parameters).await?;
     Ok(Transitions {
@@ -293,7 +305,7 @@ pub(crate) async fn preview(
     rules: &StepRules,
 ) -> Result<Transitions> {
     let unstorable = unstorable_statuses(transaction).await?;
-    let due = count_due(transaction, moments, rules, &unstorable).await?;
+    let due = count_due(transaction, moments, rules, &unstorable, PREVIEW_LIMIT).await?;
     let expired = due.expired.min(LIMIT);
     let started = due.started.min(LIMIT - expired);
     let completed = due.completed.min(LIMIT - expired - started);
@@ -304,6 +316,6 @@ pub(crate) async fn preview(
         expired,
         reopened,
         remaining: due.total() - expired - started - completed - reopened,
-        refused: None,
+        ..Transitions::default()
     })
 }

@@ -21,9 +21,10 @@ named! {
 /// The outcome of one request to a provider.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Outcome {
-    /// The provider accepted it, under this id.
-    Sent { message_id: String },
-    /// It was not sent and may be retried.
+    /// It was accepted, under this id of the provider's. Endpoints of webhooks give none.
+    Sent { message_id: Option<String> },
+    /// It was not accepted and may be retried. A lost answer of a webhook's endpoint is this, too:
+    /// the receiver knows a repeated message by its id.
     NotSent { reason: Reason, error: String },
     /// It was not sent and never will be.
     Rejected { reason: Reason, error: String },

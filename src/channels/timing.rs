@@ -15,6 +15,8 @@ pub struct Timing {
     /// How much sending one page contains. When a request leaves, the facts it is based on are at
     /// most this old, plus one request's time.
     pub(crate) page: Duration,
+    /// How long before the end of a page the next one is claimed, at most.
+    pub(crate) claim_ahead: Duration,
     /// How long a claim lasts. Longer than a page with its slowest request and its recording.
     pub(crate) lease: Duration,
     /// A request leaves at most this long after its booking was read.
@@ -47,6 +49,7 @@ pub struct Timing {
 impl Timing {
     const NORMAL: Self = Self {
         page: Duration::from_secs(2),
+        claim_ahead: Duration::from_millis(500),
         lease: Duration::from_secs(45),
         fresh_for: Duration::from_secs(3),
         request: Duration::from_secs(10),
@@ -95,6 +98,7 @@ impl Timing {
     fn divided_by(self, divisor: u32) -> Self {
         Self {
             page: self.page / divisor,
+            claim_ahead: self.claim_ahead / divisor,
             lease: self.lease / divisor,
             fresh_for: self.fresh_for / divisor,
             request: self.request / divisor,

@@ -56,12 +56,13 @@ impl ClaimMark {
 pub(crate) async fn announce_claim(
     transaction: &Transaction,
     delivery: Uuid,
+    channel: Channel,
     messages: i64,
     as_of: Option<DateTime<Utc>>,
 ) -> Result<ClaimMark> {
     let parameters = [
         (&delivery as _, Type::UUID),
-        (&Channel::Email.as_str() as _, Type::TEXT),
+        (&channel.as_str() as _, Type::TEXT),
         (&messages as _, Type::INT8),
         (&CLAIM_LASTS.as_secs_f64() as _, Type::FLOAT8),
         (&as_of as _, Type::TIMESTAMPTZ),

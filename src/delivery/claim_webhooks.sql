@@ -79,7 +79,7 @@ WITH RECURSIVE clock AS MATERIALIZED (
       FROM candidate c, subscription s, clock k
      WHERE e.id = c.id AND (s.not_told IS NOT NULL OR c.exhausted)
        AND e.status IN ('pending', 'sending') AND e.next_attempt_at <= k.at
-    RETURNING e.status
+    RETURNING e.id, e.status
 ), claimed AS (
     -- The lease and the claim number are committed before the first request leaves. A row whose lease ran out had an
     -- unknown outcome.
@@ -96,6 +96,7 @@ WITH RECURSIVE clock AS MATERIALIZED (
 -- One row per message, each with the page's figures; a page without messages is one row without an id.
 SELECT (SELECT count(*) FROM ended WHERE status = 'skipped') AS skipped,
        (SELECT count(*) FROM ended WHERE status = 'failed') AS failed,
+       (SELECT coalesce(array_agg(id), '{}') FROM ended) AS ended,
        extract(epoch FROM k.at)::float8 AS at, s.url, s.secret,
        claimed.id, claimed.claim, claimed.attempts, claimed.message_id, claimed.event_data
   FROM clock k

@@ -20,7 +20,6 @@ use uuid::Uuid;
 use crate::channels::email::EVENT_TAG;
 use crate::database::owner_functions::IS_KNOWN;
 use crate::database::{Begin, Database, Result};
-use crate::delivery::outbox;
 use crate::primitives::email_address::as_sent_to;
 use crate::primitives::errors::redact_addresses;
 
@@ -148,15 +147,14 @@ pub(crate) async fn record_ses_event(
     let (transaction, _) = database.begin(&Begin::until(until), "").await?;
     let row = transaction
         .commit_after(async |transaction| {
-            // Locks the message first and then its channel, as a sender does, in separate
-            // statements, so that the second transaction sees what the first one wrote.
-            let (message, channel, row) = future::join3(
+            // Locks the messages first, as a sender does, in a statement of its own, so that the
+            // second transaction sees what the first one wrote.
+            let (locked, row) = future::join(
                 transaction.execute(&LOCK_MAIL, &parameters[..1]),
-                outbox::lock_channel(transaction),
                 transaction.query_one(&FEEDBACK, &parameters),
             )
             .await;
-            message.and(channel)?;
+            locked?;
             row
         })
         .await?;

@@ -3,6 +3,8 @@
 use chrono::{DateTime, SecondsFormat, Utc};
 use serde::{Serialize, Serializer};
 
+use crate::bookings::transitions::is_false;
+
 /// The outcomes of the reminders that were due in this call.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct ReminderFigures {
@@ -19,6 +21,7 @@ pub struct ReminderFigures {
     /// Not to be sent; the event has the reason.
     pub skipped: i64,
     /// Left for the next call because of this call's time or rate; the attempt does not count.
+    /// Counted up to 10 000.
     pub deferred: i64,
 }
 
@@ -43,15 +46,22 @@ impl ReminderFigures {
     }
 }
 
-/// The reminders that wait, including retries and those in flight.
+/// The reminders that wait, including retries and those in flight: the first 10 000 by their
+/// starts.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Backlog {
     /// How many.
     pub pending: i64,
+    /// There are more. Absent otherwise.
+    #[serde(skip_serializing_if = "is_false")]
+    pub more: bool,
     /// The earliest time at which one of them was due.
     #[serde(serialize_with = "optional_microseconds")]
     pub oldest_due_at: Option<DateTime<Utc>>,
 }
+
+/// Messages that are left for the next call are counted up to this number.
+pub(crate) const MOST_LEFT: i64 = 10_000;
 
 /// The outcomes of the webhook messages that were due in this call.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
@@ -67,24 +77,30 @@ pub struct WebhookFigures {
     /// The subscription is gone, switched off or suspended.
     pub skipped: i64,
     /// Left for the next call because of this call's time, or because the endpoint accepts nothing;
-    /// the attempt does not count.
+    /// the attempt does not count. Counted up to 10 000.
     pub deferred: i64,
+    /// More are left. Absent otherwise.
+    #[serde(skip_serializing_if = "is_false")]
+    pub more: bool,
 }
 
 impl WebhookFigures {
-    pub(crate) fn add(&mut self, delivered: &Self) {
-        self.sent += delivered.sent;
-        self.retrying += delivered.retrying;
-        self.failed += delivered.failed;
-        self.skipped += delivered.skipped;
+    /// Adds the messages of an endpoint that were tried or ended.
+    pub(crate) fn add(&mut self, tried: &ReminderFigures) {
+        self.sent += tried.sent;
+        self.retrying += tried.retrying + tried.unknown;
+        self.failed += tried.failed;
+        self.skipped += tried.skipped;
     }
 
-    /// Counts `left` as deferred, and sets `due` to the sum of the others.
+    /// Counts up to 10 000 of those `left` as deferred, and sets `due` to the sum of the others.
     #[must_use]
     pub(crate) fn summed(self, left: i64) -> Self {
+        let deferred = left.min(MOST_LEFT);
         Self {
-            due: self.sent + self.retrying + self.failed + self.skipped + left,
-            deferred: left,
+            due: self.sent + self.retrying + self.failed + self.skipped + deferred,
+            deferred,
+            more: left > deferred,
             ..self
         }
     }

@@ -9,6 +9,7 @@ use crate::reminders::Reason;
 /// Holds the channel with a reason, or releases it.
 pub(crate) async fn set_channel_hold(
     transaction: &Transaction,
+    channel: Channel,
     reason: Option<Reason>,
 ) -> Result<()> {
     let sql = "UPDATE public.booking_automation_channels
@@ -20,10 +21,7 @@ pub(crate) async fn set_channel_hold(
     transaction
         .execute(
             sql,
-            &[
-                (&Channel::Email.as_str(), Type::TEXT),
-                (&reason, Type::TEXT),
-            ],
+            &[(&channel.as_str(), Type::TEXT), (&reason, Type::TEXT)],
         )
         .await?;
     Ok(())

@@ -1,7 +1,6 @@
 //! The outbox of reminders and notices: claim a page, hold the channel, count what waits.
 
 use std::collections::{BTreeMap, HashMap};
-use std::iter;
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
@@ -18,11 +17,13 @@ use crate::database::owner_functions::Liveness;
 use crate::database::{Result, Transaction};
 use crate::delivery::claim_sql::{CANDIDATES, CONTACTS, claim_sql};
 use crate::delivery::digests::{DigestFacts, read_digests};
+use crate::delivery::engine::Claimed;
 use crate::delivery::figures::Backlog;
 use crate::delivery::guests::{ALL_GUESTS, Guests};
 use crate::delivery::recipients::{
     CONTACTS_TIMEOUT, contact_facts, contact_limits, named_person, own_or, told_facts,
 };
+use crate::delivery::tally::EndedMessages;
 use crate::messages::Kind;
 use crate::messages::facts::{BookingFacts, Canceller, DayFacts};
 use crate::messages::grouped_reminder::day_of;
@@ -32,23 +33,17 @@ use crate::reminders::notices::NoticeEvent;
 /// Attempts at one message, at most.
 pub(crate) const MAX_ATTEMPTS: i32 = 5;
 
-/// One claimed message.
+/// A message that is not written yet.
 #[derive(Clone, Debug)]
-pub(crate) struct ClaimedMessage {
-    /// The event: the message's tag at the provider.
-    pub(crate) id: Uuid,
-    /// The fencing token.
-    pub(crate) claim: i64,
-    /// The others that leave in this mail: their events and fencing tokens.
-    pub(crate) members: Vec<(Uuid, i64)>,
-    /// Which attempt this is, from 1.
-    pub(crate) attempt: i32,
+pub(crate) struct Draft {
     /// Of a notice, with the facts that only it has.
     pub(crate) kind: Kind,
     /// The name by which the choices of the recipient are found; `None`: it is not known.
     pub(crate) person_id: Option<String>,
     /// Whether it asks the customer whether they will come.
     pub(crate) asks_attendance: bool,
+    /// Whether it tests an account that could not send at the last try.
+    pub(crate) tests_account: bool,
     /// What it says, and to whom.
     pub(crate) facts: BookingFacts,
 }
@@ -62,33 +57,28 @@ pub(crate) struct MessagePage {
     pub(crate) is_without_channel: bool,
     /// How many messages the send rate allows; zero: other instances use it up.
     pub(crate) room: f64,
-    /// No longer due.
-    pub(crate) skipped: i64,
-    /// All attempts are used.
-    pub(crate) failed: i64,
-    /// Sent by an earlier attempt, according to the provider's events.
-    pub(crate) settled: i64,
-    /// The events of all three.
-    pub(crate) ended: Vec<Uuid>,
+    pub(crate) ended: EndedMessages,
     /// They wait for the end of their people's quiet hours.
     pub(crate) postponed: i64,
     /// Whether the account could not send at the last try. Then the page is a single message, to
     /// test it.
     pub(crate) held: bool,
     /// The messages to send, the most urgent first.
-    pub(crate) messages: Vec<ClaimedMessage>,
+    pub(crate) messages: Vec<Claimed<Draft>>,
 }
 
 impl MessagePage {
     /// Whether the outbox had nothing that could be claimed.
     pub(crate) fn is_empty(&self) -> bool {
-        self.messages.is_empty() && self.ended.is_empty() && self.postponed == 0
+        self.messages.is_empty() && self.ended.ids.is_empty() && self.postponed == 0
     }
 }
 
 /// How a page is claimed.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct ClaimLimits {
+    /// The messages of this channel.
+    pub(crate) channel: Channel,
     /// Messages, at most.
     pub(crate) messages: i64,
     /// Messages per second, of all instances together.
@@ -116,7 +106,7 @@ pub(crate) async fn lock_candidates(
     first: &mut Option<Uuid>,
 ) -> Result<Candidates> {
     let parameters = [
-        (&Channel::Email.as_str() as _, Type::TEXT),
+        (&limits.channel.as_str() as _, Type::TEXT),
         (&limits.messages as _, Type::INT8),
         (&limits.rate as _, Type::FLOAT8),
         (&limits.page.as_secs_f64() as _, Type::FLOAT8),
@@ -126,7 +116,7 @@ pub(crate) async fn lock_candidates(
     ];
     let limit = CONTACTS_TIMEOUT.min(transaction.statement_timeout());
     let (channel, candidates, contacts) = future::join3(
-        lock_channel(transaction),
+        lock_channel(transaction, limits.channel),
         transaction.query(&CANDIDATES, &parameters),
         transaction.query_with_their_settings(limit, CONTACTS, &contact_limits(&ALL_GUESTS)),
     )
@@ -215,7 +205,7 @@ pub(crate) async fn claim_page(
     }
     let guests = Guests::of(&candidates.contacts);
     let parameters = [
-        (&Channel::Email.as_str() as _, Type::TEXT),
+        (&limits.channel.as_str() as _, Type::TEXT),
         (&limits.rate as _, Type::FLOAT8),
         (&limits.page.as_secs_f64() as _, Type::FLOAT8),
         (&limits.lease.as_secs_f64() as _, Type::FLOAT8),
@@ -248,10 +238,12 @@ fn page_of(rows: &[Row], candidates: &Candidates) -> MessagePage {
         free_in: Duration::try_from_secs_f64(first.get("free_in")).unwrap_or_default(),
         is_without_channel: false,
         room: first.get("room"),
-        skipped: first.get("skipped"),
-        failed: first.get("failed"),
-        settled: first.get("settled"),
-        ended: first.get("ended"),
+        ended: EndedMessages {
+            skipped: first.get("skipped"),
+            failed: first.get("failed"),
+            settled: first.get("settled"),
+            ids: first.get("ended"),
+        },
         postponed: first.get("postponed"),
         held: first.get("held"),
         messages: messages_of(rows, candidates),
@@ -259,15 +251,15 @@ fn page_of(rows: &[Row], candidates: &Candidates) -> MessagePage {
 }
 
 /// The messages of a page. Who leads precedes those that leave in the same mail.
-fn messages_of(rows: &[Row], candidates: &Candidates) -> Vec<ClaimedMessage> {
-    let mut messages: Vec<ClaimedMessage> = Vec::new();
+fn messages_of(rows: &[Row], candidates: &Candidates) -> Vec<Claimed<Draft>> {
+    let mut messages: Vec<Claimed<Draft>> = Vec::new();
     let mut places: HashMap<Uuid, usize> = HashMap::new();
     for row in rows {
-        let Some(message) = ClaimedMessage::of(row, candidates) else {
+        let Some(message) = claimed_message(row, candidates) else {
             continue;
         };
         match places.get(&row.get::<_, Uuid>("leader")) {
-            Some(place) => messages[*place].add(message),
+            Some(place) => add_member(&mut messages[*place], message),
             None => {
                 places.insert(message.id, messages.len());
                 messages.push(message);
@@ -277,59 +269,55 @@ fn messages_of(rows: &[Row], candidates: &Candidates) -> Vec<ClaimedMessage> {
     messages
 }
 
-/// Waits for other transactions that claim or settle.
-pub(crate) async fn lock_channel(transaction: &Transaction) -> Result<()> {
+/// Waits for other transactions that claim.
+async fn lock_channel(transaction: &Transaction, channel: Channel) -> Result<()> {
     let sql = "SELECT FROM public.booking_automation_channels WHERE channel = $1 FOR UPDATE";
     transaction
-        .execute(sql, &[(&Channel::Email.as_str(), Type::TEXT)])
+        .execute(sql, &[(&channel.as_str(), Type::TEXT)])
         .await?;
     Ok(())
 }
 
-impl ClaimedMessage {
-    /// `None`: a page without messages, which is one row without an id.
-    fn of(row: &Row, candidates: &Candidates) -> Option<Self> {
-        let id: Uuid = row.get::<_, Option<Uuid>>("id")?;
-        let contact = candidates.contacts.get(&id)?;
-        let (kind, facts) = match candidates.digests.get(&id) {
-            Some(digest) => (Kind::Digest(digest.day.clone()), digest.recipient()?),
-            None => (kind_of(row.get("notice")), facts_of_booking(row, contact)),
-        };
-        Some(Self {
-            id,
-            claim: row.get("claim"),
-            members: Vec::new(),
-            attempt: row.get("attempts"),
+/// `None`: a page without messages, which is one row without an id.
+fn claimed_message(row: &Row, candidates: &Candidates) -> Option<Claimed<Draft>> {
+    let id: Uuid = row.get::<_, Option<Uuid>>("id")?;
+    let contact = candidates.contacts.get(&id)?;
+    let (kind, facts) = match candidates.digests.get(&id) {
+        Some(digest) => (Kind::Digest(digest.day.clone()), digest.recipient()?),
+        None => (kind_of(row.get("notice")), facts_of_booking(row, contact)),
+    };
+    Some(Claimed {
+        id,
+        claim: row.get("claim"),
+        members: Vec::new(),
+        attempt: row.get("attempts"),
+        content: Draft {
             kind,
             person_id: row.get("person_id"),
             asks_attendance: row.get("asks_attendance"),
+            tests_account: row.get("held"),
             facts,
-        })
-    }
+        },
+    })
+}
 
-    /// All that leave in this mail: their events and fencing tokens.
-    pub(crate) fn events(&self) -> impl Iterator<Item = (Uuid, i64)> {
-        iter::once((self.id, self.claim)).chain(self.members.iter().copied())
+/// Lets another message leave in the same mail.
+fn add_member(claimed: &mut Claimed<Draft>, member: Claimed<Draft>) {
+    claimed.members.push((member.id, member.claim));
+    let Draft { kind, facts, .. } = &mut claimed.content;
+    if let Kind::Reminder = kind {
+        *kind = Kind::GroupedReminder(DayFacts {
+            date: day_of(facts),
+            bookings: vec![facts.clone()],
+            others: 0,
+        });
     }
-
-    /// Lets another message leave in this mail.
-    fn add(&mut self, member: Self) {
-        self.members.push((member.id, member.claim));
-        let first = self.facts.clone();
-        if let Kind::Reminder = self.kind {
-            self.kind = Kind::GroupedReminder(DayFacts {
-                date: day_of(&first),
-                bookings: vec![first],
-                others: 0,
-            });
+    if let Kind::GroupedReminder(day) = kind {
+        // An answer cannot go to several.
+        if member.content.facts.reply_to != facts.reply_to {
+            facts.reply_to = None;
         }
-        if let Kind::GroupedReminder(day) = &mut self.kind {
-            // An answer cannot go to several.
-            if member.facts.reply_to != self.facts.reply_to {
-                self.facts.reply_to = None;
-            }
-            day.bookings.push(member.facts);
-        }
+        day.bookings.push(member.content.facts);
     }
 }
 
@@ -378,6 +366,7 @@ fn kind_of(notice: Option<Value>) -> Kind {
 pub(crate) fn waiting_of_row(row: &Row) -> (Backlog, i64) {
     let backlog = Backlog {
         pending: row.get("pending"),
+        more: row.get("more_pending"),
         oldest_due_at: row.get("oldest_due_at"),
     };
     (backlog, row.get("claimable"))

@@ -1,7 +1,7 @@
 //! The outcomes of a page, and their record.
 
 use std::sync::LazyLock;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use chrono::{DateTime, Utc};
 use futures_util::future;
@@ -10,10 +10,10 @@ use tokio_postgres::types::Type;
 use uuid::Uuid;
 
 use crate::channels::Outcome;
-use crate::database::{Parameter, Result, Transaction};
+use crate::channels::timing::Timing;
+use crate::database::{DatabaseError, Parameter, Result, Transaction};
 use crate::delivery::claim_sql::with_conditions;
 use crate::delivery::event::EventStatus;
-use crate::delivery::outbox::{ClaimedMessage, MAX_ATTEMPTS};
 use crate::primitives::errors::in_ascii;
 use crate::reminders::Reason;
 
@@ -45,10 +45,17 @@ impl PageOutcomes {
         }
     }
 
-    /// Adds the outcome of a mail. `wait` is the time until the next attempt, if there is one.
-    pub(crate) fn push(&mut self, claimed: &ClaimedMessage, outcome: &Outcome, wait: Duration) {
+    /// Adds the outcome of one request: of these events, with their fencing tokens. `wait` is the
+    /// time until the next attempt, if there is one.
+    pub(crate) fn push(
+        &mut self,
+        events: impl Iterator<Item = (Uuid, i64)>,
+        outcome: &Outcome,
+        wait: Duration,
+        is_zone_unknown: bool,
+    ) {
         let (name, reason, error, message_id) = match outcome.clone() {
-            Outcome::Sent { message_id } => ("completed", None, None, Some(message_id)),
+            Outcome::Sent { message_id } => ("completed", None, None, message_id),
             Outcome::NotSent { reason, error } => ("pending", Some(reason), Some(error), None),
             Outcome::Rejected { reason, error } => ("failed", Some(reason), Some(error), None),
             Outcome::Unknown { error } => ("pending", Some(Reason::Unknown), Some(error), None),
@@ -67,7 +74,7 @@ impl PageOutcomes {
             }
             _ => {}
         }
-        for (id, claim) in claimed.events() {
+        for (id, claim) in events {
             self.ids.push(id);
             self.claims.push(claim);
             self.outcomes.push(name);
@@ -75,7 +82,7 @@ impl PageOutcomes {
             self.errors.push(error.clone());
             self.message_ids.push(message_id.clone());
             self.waits.push(wait.as_secs_f64());
-            self.zones_unknown.push(claimed.facts.is_zone_unknown());
+            self.zones_unknown.push(is_zone_unknown);
         }
     }
 
@@ -119,6 +126,7 @@ impl RecordedOutcome {
 pub(crate) async fn record_outcomes(
     transaction: &Transaction,
     outcomes: &PageOutcomes,
+    max_attempts: i32,
     as_of: Option<DateTime<Utc>>,
 ) -> Result<Vec<RecordedOutcome>> {
     // A separate statement, so that the next one sees the provider's events of these messages.
@@ -133,7 +141,7 @@ pub(crate) async fn record_outcomes(
         (&outcomes.message_ids, Type::TEXT_ARRAY),
         (&outcomes.waits, Type::FLOAT8_ARRAY),
         (&as_of, Type::TIMESTAMPTZ),
-        (&MAX_ATTEMPTS, Type::INT4),
+        (&max_attempts, Type::INT4),
         (&outcomes.zones_unknown, Type::BOOL_ARRAY),
     ];
     let (locked, rows) = future::join(
@@ -143,4 +151,49 @@ pub(crate) async fn record_outcomes(
     .await;
     locked?;
     Ok(rows?.iter().map(RecordedOutcome::of).collect())
+}
+
+/// Further tries to record outcomes, until the call is over: a message whose outcome cannot be
+/// recorded is sent again when its lease has run out.
+pub(crate) struct RecordRetries {
+    pause: Duration,
+    longest: Duration,
+    deadline: Instant,
+}
+
+impl RecordRetries {
+    pub(crate) fn new(timing: &Timing, deadline: Instant) -> Self {
+        let (pause, longest) = timing.record_pauses;
+        Self {
+            pause,
+            longest,
+            deadline,
+        }
+    }
+
+    /// Waits after an error. Returns whether there is time for another try.
+    pub(crate) async fn wait_after(
+        &mut self,
+        error: &DatabaseError,
+        outcomes: &PageOutcomes,
+    ) -> bool {
+        if Instant::now() + self.pause >= self.deadline {
+            for (event, message_id) in outcomes.sent() {
+                tracing::error!(
+                    event.id = %event,
+                    message.id = message_id,
+                    "sent, but the outcome could not be recorded: the message will be sent again"
+                );
+            }
+            return false;
+        }
+        tracing::warn!(
+            error = error.loggable(),
+            outcomes.count = outcomes.len(),
+            "outcomes could not be recorded; trying again"
+        );
+        tokio::time::sleep(self.pause).await;
+        self.pause = (self.pause * 2).min(self.longest);
+        true
+    }
 }

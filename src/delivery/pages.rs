@@ -1,19 +1,22 @@
 //! From one page to the next: records what was sent, then claims more, each in its own transaction,
 //! so that a claim that fails undoes no record.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use futures_util::future;
 use tokio_postgres::error::SqlState;
 use uuid::Uuid;
 
+use crate::channels::Channel;
 use crate::channels::timing::Timing;
 use crate::database::{Begin, Database, DatabaseError, Result, Transaction};
 use crate::delivery::claim_mark::{ClaimMark, announce_claim, delete_mark};
 use crate::delivery::claim_sql::IN_INDEX_ORDER;
 use crate::delivery::hold::set_channel_hold;
-use crate::delivery::outbox::{ClaimLimits, MessagePage, claim_page, lock_candidates};
-use crate::delivery::outcomes::{PageOutcomes, RecordedOutcome, record_outcomes};
+use crate::delivery::outbox::{
+    ClaimLimits, MAX_ATTEMPTS, MessagePage, claim_page, lock_candidates,
+};
+use crate::delivery::outcomes::{PageOutcomes, RecordRetries, RecordedOutcome, record_outcomes};
 use crate::delivery::tally::Tally;
 use crate::delivery::unprepared::{Unprepared, record_unprepared};
 use crate::primitives::call::Call;
@@ -26,6 +29,7 @@ pub(crate) const LARGEST_PAGE: i64 = 2_000;
 
 /// What moving from page to page needs.
 pub(crate) struct DeliveryPages<'a> {
+    channel: Channel,
     pub(crate) database: &'a Database,
     pub(crate) call: &'a Call,
     pub(crate) timing: &'a Timing,
@@ -38,14 +42,22 @@ pub(crate) struct DeliveryPages<'a> {
     id: Uuid,
     /// Whether claims are announced.
     keeps_marks: bool,
+    /// The next claim, if it is announced.
+    mark: Option<ClaimMark>,
 }
 
 /// The factor by which a page shrinks whose contacts could not be read in time.
 const SLOW_DIVISOR: i64 = 8;
 
 impl<'a> DeliveryPages<'a> {
-    pub(crate) fn new(database: &'a Database, call: &'a Call, timing: &'a Timing) -> Self {
+    pub(crate) fn new(
+        channel: Channel,
+        database: &'a Database,
+        call: &'a Call,
+        timing: &'a Timing,
+    ) -> Self {
         Self {
+            channel,
             database,
             call,
             timing,
@@ -54,55 +66,54 @@ impl<'a> DeliveryPages<'a> {
             most_after_death: LARGEST_PAGE,
             id: Uuid::new_v4(),
             keeps_marks: true,
+            mark: None,
         }
     }
 
-    /// Records what was sent and claims the next page.
-    pub(crate) async fn next_page(
-        &mut self,
-        outcomes: &PageOutcomes,
-        limits: Option<&ClaimLimits>,
-    ) -> Result<MessagePage> {
-        let limits = limits.map(|limits| ClaimLimits {
+    /// The limits of the next page.
+    fn narrowed(&self, limits: &ClaimLimits) -> ClaimLimits {
+        ClaimLimits {
             messages: limits
                 .messages
                 .min(self.most_messages)
                 .min(self.most_after_death),
             ..*limits
-        });
-        let mark = match outcomes.is_empty() {
-            true => None,
-            false => self.record(outcomes, limits.as_ref()).await?,
-        };
-        match limits {
-            Some(limits) => self.claim(limits, mark).await,
-            None => Ok(MessagePage::default()),
         }
     }
 
     /// Records what was sent, and announces the claim of the next page with it. If that fails,
     /// recording is retried alone: outcomes matter more than the next page.
-    async fn record(
+    pub(crate) async fn record(
         &mut self,
         outcomes: &PageOutcomes,
-        limits: Option<&ClaimLimits>,
-    ) -> Result<Option<ClaimMark>> {
-        let limits = limits.filter(|_| self.keeps_marks);
-        let error = match self.record_once(outcomes, limits).await {
+        next: Option<&ClaimLimits>,
+    ) -> Result<()> {
+        if outcomes.is_empty() {
+            return Ok(());
+        }
+        let next = next.filter(|_| self.keeps_marks);
+        let next = next.map(|limits| self.narrowed(limits));
+        match self.record_once(outcomes, next.as_ref()).await {
             Ok((recorded, mark)) => {
                 self.tally.add_recorded(outcomes, &recorded, false);
-                return Ok(mark);
+                self.mark = mark;
+                Ok(())
             }
-            Err(error) => error,
-        };
-        self.record_again(outcomes, error).await?;
-        Ok(None)
+            Err(error) => self.record_again(outcomes, error).await,
+        }
+    }
+
+    /// Whether the next claim is announced. It must be made, or the next call takes this process
+    /// for one that ended.
+    pub(crate) fn is_announced(&self) -> bool {
+        self.mark.is_some()
     }
 
     /// Claims a page: with fewer messages, or a single one, where an earlier claim came to no end.
     /// Only one attempt: a claim whose COMMIT was lost waits for its lease.
-    async fn claim(&mut self, limits: ClaimLimits, mark: Option<ClaimMark>) -> Result<MessagePage> {
-        let mark = match mark {
+    pub(crate) async fn claim(&mut self, limits: &ClaimLimits) -> Result<MessagePage> {
+        let limits = self.narrowed(limits);
+        let mark = match self.mark.take() {
             Some(mark) => mark,
             None => self.announce(limits.messages).await,
         };
@@ -163,15 +174,8 @@ impl<'a> DeliveryPages<'a> {
     ) -> Result<()> {
         let in_ascii = error.is_untranslatable().then(|| outcomes.in_ascii());
         let outcomes = in_ascii.as_ref().unwrap_or(outcomes);
-        let (mut pause, longest) = self.timing.record_pauses;
-        while Instant::now() + pause < self.call.deadline {
-            tracing::warn!(
-                error = error.loggable(),
-                outcomes.count = outcomes.len(),
-                "outcomes could not be recorded; trying again"
-            );
-            tokio::time::sleep(pause).await;
-            pause = (pause * 2).min(longest);
+        let mut retries = RecordRetries::new(self.timing, self.call.deadline);
+        while retries.wait_after(&error, outcomes).await {
             match self.record_once(outcomes, None).await {
                 Ok((recorded, _)) => {
                     self.tally.add_recorded(outcomes, &recorded, true);
@@ -179,13 +183,6 @@ impl<'a> DeliveryPages<'a> {
                 }
                 Err(again) => error = again,
             }
-        }
-        for (event, message_id) in outcomes.sent() {
-            tracing::error!(
-                event.id = %event,
-                message.id = message_id,
-                "sent, but the outcome could not be recorded: the message will be sent again"
-            );
         }
         Err(error)
     }
@@ -265,7 +262,14 @@ impl<'a> DeliveryPages<'a> {
             let transaction = self.begin().await?;
             transaction
                 .commit_after(async |transaction| {
-                    announce_claim(transaction, self.id, messages, self.call.as_of).await
+                    announce_claim(
+                        transaction,
+                        self.id,
+                        self.channel,
+                        messages,
+                        self.call.as_of,
+                    )
+                    .await
                 })
                 .await
         };
@@ -316,10 +320,12 @@ impl<'a> DeliveryPages<'a> {
     ) -> Result<(Vec<RecordedOutcome>, Option<ClaimMark>)> {
         let transaction = self.begin().await?;
         let write = async |transaction: &Transaction| {
-            let record = record_outcomes(transaction, outcomes, self.call.as_of);
+            let record = record_outcomes(transaction, outcomes, MAX_ATTEMPTS, self.call.as_of);
             let hold = async {
                 match outcomes.account {
-                    Some(account) => set_channel_hold(transaction, account.err()).await,
+                    Some(account) => {
+                        set_channel_hold(transaction, self.channel, account.err()).await
+                    }
                     None => Ok(()),
                 }
             };
@@ -327,7 +333,7 @@ impl<'a> DeliveryPages<'a> {
                 match next {
                     Some(limits) => {
                         let (messages, as_of) = (limits.messages, limits.as_of);
-                        announce_claim(transaction, self.id, messages, as_of)
+                        announce_claim(transaction, self.id, self.channel, messages, as_of)
                             .await
                             .map(Some)
                     }

@@ -1,100 +1,74 @@
-//! Sends one page at its rate; every message gets an outcome.
+//! Sends mails: writes each, and hands it to SES.
 
 use std::slice;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use futures_util::{StreamExt, stream};
-
 use crate::channels::Outcome;
 use crate::channels::email::Envelope;
+use crate::delivery::engine::{Carrier, Claimed};
 use crate::delivery::mailer::Mailer;
-use crate::delivery::outbox::{ClaimedMessage, MessagePage};
-use crate::delivery::pages::LARGEST_PAGE;
+use crate::delivery::outbox::Draft;
 use crate::delivery::preparation::Preparation;
 use crate::messages::facts::BookingFacts;
 use crate::messages::{Kind, Message, language_of, render};
 use crate::people::links::Purpose;
 use crate::reminders::Reason;
 
-/// Sends a page, with a limited number of requests at a time.
-pub(crate) async fn send_page(
-    mailer: &Mailer,
-    prepared: &Preparation,
-    page: MessagePage,
-    rate: f64,
-    read_at: Instant,
-    stop_sending: Instant,
-) -> Vec<(ClaimedMessage, Outcome)> {
-    let (stopped, timing) = (&AtomicBool::new(false), &mailer.settings.timing);
-    let sends = page
-        .messages
-        .into_iter()
-        .enumerate()
-        .map(|(position, claimed)| {
-            let leaves_at =
-                read_at + page.free_in + Duration::from_secs_f64(position as f64 / rate);
-            async move {
-                tokio::time::sleep_until(leaves_at.into()).await;
-                let leave_by = (read_at + timing.fresh_for).min(stop_sending);
-                let outcome = if stopped.load(Ordering::Relaxed) || Instant::now() >= leave_by {
-                    Outcome::Deferred
-                } else {
-                    send(
-                        mailer,
-                        prepared,
-                        &claimed,
-                        leave_by,
-                        stop_sending + timing.recording / 2,
-                    )
-                    .await
-                };
-                if matches!(outcome, Outcome::AccountWide { .. }) {
-                    stopped.store(true, Ordering::Relaxed);
-                }
-                (claimed, outcome)
-            }
-        });
-    stream::iter(sends)
-        .buffer_unordered(mailer.settings.send_concurrency.get())
-        .collect()
-        .await
+/// Sends one page of mails.
+pub(crate) struct MailCarrier<'a> {
+    pub(crate) mailer: &'a Mailer,
+    pub(crate) prepared: &'a Preparation,
+    /// No request leaves after that.
+    pub(crate) leave_by: Instant,
+    /// No answer is waited for after that.
+    pub(crate) give_up_at: Instant,
+    /// Whether the account cannot send now; the pages of a call share it.
+    pub(crate) is_stopped: Arc<AtomicBool>,
 }
 
-async fn send(
-    mailer: &Mailer,
-    prepared: &Preparation,
-    claimed: &ClaimedMessage,
-    leave_by: Instant,
-    give_up_at: Instant,
-) -> Outcome {
-    let (envelope, message) = match write(mailer, prepared, claimed) {
-        Ok(written) => written,
-        Err(rejected) => return rejected,
-    };
-    let left = give_up_at
-        .saturating_duration_since(Instant::now())
-        .min(mailer.settings.timing.request);
-    let outcome = match tokio::time::timeout(
-        left,
-        mailer.ses.send(claimed.id, &envelope, &message, leave_by),
-    )
-    .await
-    {
-        Ok(outcome) => outcome,
-        Err(_) => Outcome::Unknown {
-            error: "no answer before the call had to end".to_owned(),
-        },
-    };
-    log_outcome(claimed, &outcome);
-    outcome
+impl Carrier for MailCarrier<'_> {
+    type Content = Draft;
+
+    fn is_stopped(&self) -> bool {
+        self.is_stopped.load(Ordering::Relaxed)
+    }
+
+    async fn send(&self, claimed: &Claimed<Draft>) -> Outcome {
+        let Self {
+            mailer, prepared, ..
+        } = self;
+        let (envelope, message) = match write(mailer, prepared, claimed) {
+            Ok(written) => written,
+            Err(rejected) => return rejected,
+        };
+        let left = self
+            .give_up_at
+            .saturating_duration_since(Instant::now())
+            .min(mailer.settings.timing.request);
+        let answer = mailer
+            .ses
+            .send(claimed.id, &envelope, &message, self.leave_by);
+        let outcome = match tokio::time::timeout(left, answer).await {
+            Ok(outcome) => outcome,
+            Err(_) => Outcome::Unknown {
+                error: "no answer before the call had to end".to_owned(),
+            },
+        };
+        log_outcome(claimed, &outcome);
+        if let Outcome::AccountWide { .. } = outcome {
+            self.is_stopped.store(true, Ordering::Relaxed);
+        }
+        outcome
+    }
 }
 
 /// Writes a message.
 fn write(
     mailer: &Mailer,
     prepared: &Preparation,
-    claimed: &ClaimedMessage,
+    claimed: &Claimed<Draft>,
 ) -> Result<(Envelope, Message), Outcome> {
     let (kind, facts) = &with_links(mailer, prepared, claimed);
     let rejected = |reason, error: &dyn std::fmt::Display| Outcome::Rejected {
@@ -119,15 +93,16 @@ fn write(
 fn with_links(
     mailer: &Mailer,
     prepared: &Preparation,
-    claimed: &ClaimedMessage,
+    claimed: &Claimed<Draft>,
 ) -> (Kind, BookingFacts) {
-    let (mut kind, mut facts) = (claimed.kind.clone(), claimed.facts.clone());
-    if let (Some(signer), Some(person)) = (&prepared.signer, &claimed.person_id) {
+    let draft = &claimed.content;
+    let (mut kind, mut facts) = (draft.kind.clone(), draft.facts.clone());
+    if let (Some(signer), Some(person)) = (&prepared.signer, &draft.person_id) {
         let language = language_of(&facts, &mailer.settings.messages);
         let sign =
-            |purpose, booking| signer.url(purpose, person, claimed.kind.name(), language, booking);
+            |purpose, booking| signer.url(purpose, person, draft.kind.name(), language, booking);
         facts.preferences_link = sign(Purpose::Preferences, None);
-        if claimed.asks_attendance {
+        if draft.asks_attendance {
             for booking in asked_about(&mut kind, &mut facts) {
                 booking.attendance_link = sign(Purpose::Attendance, Some(booking.booking_id));
             }
@@ -146,8 +121,8 @@ fn asked_about<'a>(kind: &'a mut Kind, facts: &'a mut BookingFacts) -> &'a mut [
 
 /// Logs a failure in one line, without the provider's text, which may quote addresses; the event
 /// has the text.
-fn log_outcome(claimed: &ClaimedMessage, outcome: &Outcome) {
-    let (event, booking) = (claimed.id, claimed.facts.booking_id);
+fn log_outcome(claimed: &Claimed<Draft>, outcome: &Outcome) {
+    let (event, booking) = (claimed.id, claimed.content.facts.booking_id);
     match outcome {
         Outcome::Sent { .. } | Outcome::Deferred => {}
         // A limit of the account that lasts until a person acts: it must raise the alarm.
@@ -206,23 +181,6 @@ pub(crate) fn wait_after(outcome: &Outcome, attempt: i32, mailer: &Mailer) -> Du
         Outcome::Unknown { .. } => back_off.max(mailer.unknown_wait()),
         _ => back_off,
     }
-}
-
-/// As many messages as can leave within a page's time at the last page's speed.
-pub(crate) fn next_page_size(
-    sent: &[(ClaimedMessage, Outcome)],
-    took: Duration,
-    mailer: &Mailer,
-) -> i64 {
-    let left: usize = sent
-        .iter()
-        .filter(|(_, outcome)| *outcome != Outcome::Deferred)
-        .map(|(claimed, _)| claimed.events().count())
-        .sum();
-    let per_second = left as f64 / took.as_secs_f64().max(0.001);
-    let messages = (per_second * mailer.settings.timing.page.as_secs_f64()) as i64;
-    let concurrency = i64::try_from(mailer.settings.send_concurrency.get()).unwrap_or(1);
-    messages.clamp(concurrency, LARGEST_PAGE)
 }
 
 #[cfg(test)]

@@ -8,8 +8,20 @@ use uuid::Uuid;
 use crate::channels::Outcome;
 use crate::delivery::event::EventStatus;
 use crate::delivery::figures::ReminderFigures;
-use crate::delivery::outbox::MessagePage;
 use crate::delivery::outcomes::{PageOutcomes, RecordedOutcome};
+
+/// The messages that a claim ended.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct EndedMessages {
+    /// No longer due.
+    pub(crate) skipped: i64,
+    /// All attempts are used.
+    pub(crate) failed: i64,
+    /// Sent by an earlier attempt, according to the provider's events.
+    pub(crate) settled: i64,
+    /// The events of all three.
+    pub(crate) ids: Vec<Uuid>,
+}
 
 /// The count.
 #[derive(Debug, Default)]
@@ -32,11 +44,11 @@ enum Kind {
 
 impl Tally {
     /// Counts the messages that a claim ended.
-    pub(crate) fn add_ended(&mut self, page: &MessagePage) {
-        self.figures.skipped += page.skipped;
-        self.figures.failed += page.failed;
-        self.figures.sent += page.settled;
-        for id in &page.ended {
+    pub(crate) fn add_ended(&mut self, ended: &EndedMessages) {
+        self.figures.skipped += ended.skipped;
+        self.figures.failed += ended.failed;
+        self.figures.sent += ended.settled;
+        for id in &ended.ids {
             self.open.remove(id);
         }
     }

@@ -12,7 +12,7 @@ use uuid::Uuid;
 use crate::database::owner_functions::{Liveness, is_known};
 use crate::database::{Result, Transaction};
 use crate::delivery::claim_sql::with_conditions;
-use crate::delivery::outbox::{MAX_ATTEMPTS, lock_channel};
+use crate::delivery::outbox::MAX_ATTEMPTS;
 use crate::delivery::outcomes::RecordedOutcome;
 use crate::reminders::Reason;
 
@@ -51,10 +51,11 @@ pub(crate) async fn record_unprepared(
         (&unprepared.reason.as_str() as _, Type::TEXT),
     ];
     let sql = unprepared_sql(Liveness::of(is_known(transaction).await?));
-    // The provider's events are written under the channel's lock: either this statement sees an
-    // event, or the event's own statement sees the row as this one left it.
+    // The provider's events lock their message, too, in a statement of its own: either this one
+    // sees an event, or the event's own statement sees the row as this one left it.
+    let lock = "SELECT FROM public.booking_automation_events WHERE id = $1 FOR UPDATE";
     let (locked, rows) = future::join(
-        lock_channel(transaction),
+        transaction.execute(lock, &[(&unprepared.event_id, Type::UUID)]),
         transaction.query(&sql, &parameters),
     )
     .await;

@@ -3,15 +3,21 @@
 
 use std::time::{Duration, Instant};
 
+use futures_util::future;
 use serde_json::Value;
 use tokio::sync::Mutex;
 use tokio_postgres::Row;
 use tokio_postgres::types::Type;
 use uuid::Uuid;
 
+use crate::channels::Outcome;
 use crate::channels::webhook::settings::WebhookSettings;
-use crate::channels::webhook::{Endpoint, WebhookOutcome};
+use crate::channels::webhook::{Endpoint, EndpointState};
 use crate::database::{Begin, Database, Result, Transaction};
+use crate::delivery::engine::Claimed;
+use crate::delivery::figures::MOST_LEFT;
+use crate::delivery::outcomes::{PageOutcomes, RecordedOutcome, record_outcomes};
+use crate::delivery::tally::EndedMessages;
 use crate::primitives::call::Call;
 
 /// Messages of one batch, at most.
@@ -20,7 +26,7 @@ const BATCH: i64 = 64;
 const BATCH_BYTES: i64 = 1 << 20;
 
 const CLAIM: &str = include_str!("claim_webhooks.sql");
-const RECORD: &str = include_str!("record_webhooks.sql");
+const RECORD_ENDPOINT: &str = include_str!("record_endpoint.sql");
 /// SQL of a query of the subscriptions whose messages are due.
 pub(crate) const DUE: &str = include_str!("webhooks_due.sql");
 
@@ -45,45 +51,36 @@ pub(crate) fn subscriptions_sql() -> String {
 
 /// A claimed batch of one subscription.
 pub(crate) struct WebhookBatch {
-    pub(crate) skipped: i64,
-    pub(crate) failed: i64,
+    pub(crate) ended: EndedMessages,
     /// `None`: there is no such subscription.
     pub(crate) endpoint: Option<Endpoint>,
-    pub(crate) messages: Vec<ClaimedWebhook>,
+    pub(crate) messages: Vec<Claimed<WebhookBody>>,
 }
 
-/// One claimed message.
-pub(crate) struct ClaimedWebhook {
-    id: Uuid,
-    /// The fencing token.
-    claim: i64,
-    /// Which attempt this is, from 1.
-    attempt: i32,
+/// What a message says.
+pub(crate) struct WebhookBody {
     /// The receiver's id of the message, the same for every attempt.
     pub(crate) message_id: String,
     pub(crate) body: Value,
 }
 
-impl ClaimedWebhook {
-    /// `None`: a batch without messages, which is one row without an id.
-    fn of(row: &Row) -> Option<Self> {
-        let id: Option<Uuid> = row.get("id");
-        Some(Self {
-            id: id?,
-            claim: row.get("claim"),
-            attempt: row.get("attempts"),
+/// `None`: a batch without messages, which is one row without an id.
+fn claimed_message(row: &Row) -> Option<Claimed<WebhookBody>> {
+    Some(Claimed {
+        id: row.get::<_, Option<Uuid>>("id")?,
+        claim: row.get("claim"),
+        members: Vec::new(),
+        attempt: row.get("attempts"),
+        content: WebhookBody {
             message_id: row.get("message_id"),
             body: row.get("event_data"),
-        })
-    }
+        },
+    })
 }
 
-/// The figures of a recorded batch.
+/// A recorded batch.
 pub(crate) struct RecordedBatch {
-    pub(crate) count: i64,
-    pub(crate) completed: i64,
-    pub(crate) failed: i64,
-    pub(crate) retrying: i64,
+    pub(crate) outcomes: Vec<RecordedOutcome>,
     /// Whether the subscription was suspended.
     pub(crate) suspended: bool,
 }
@@ -144,72 +141,64 @@ impl<'a> WebhookOutbox<'a> {
                 read_at,
             })
         });
-        let (skipped, failed) = rows
-            .first()
-            .map_or((0, 0), |row| (row.get("skipped"), row.get("failed")));
-        let messages = rows.iter().filter_map(ClaimedWebhook::of).collect();
+        let ended = rows.first().map(|row| EndedMessages {
+            skipped: row.get("skipped"),
+            failed: row.get("failed"),
+            settled: 0,
+            ids: row.get("ended"),
+        });
+        let messages = rows.iter().filter_map(claimed_message).collect();
         Ok(WebhookBatch {
-            skipped,
-            failed,
+            ended: ended.unwrap_or_default(),
             endpoint,
             messages,
         })
     }
 
-    /// Records a batch, each outcome fenced by its claim, and commits.
+    /// Records a batch, each outcome fenced by its claim, with what the requests showed about the
+    /// endpoint, and commits.
     pub(crate) async fn record_batch(
         &self,
         subscription: &str,
-        outcomes: &[(ClaimedWebhook, WebhookOutcome)],
+        outcomes: &PageOutcomes,
+        states: &[EndpointState],
     ) -> Result<RecordedBatch> {
-        let ids: Vec<_> = outcomes.iter().map(|(message, _)| message.id).collect();
-        let claims: Vec<_> = outcomes.iter().map(|(message, _)| message.claim).collect();
-        let names: Vec<_> = outcomes.iter().map(|(_, outcome)| name(outcome)).collect();
-        let (reasons, errors): (Vec<_>, Vec<_>) =
-            outcomes.iter().map(|(_, outcome)| failure(outcome)).unzip();
-        let waits: Vec<_> = outcomes
-            .iter()
-            .map(|(message, outcome)| self.wait_after(message, outcome).as_secs_f64())
-            .collect();
-        let any = |is: fn(&WebhookOutcome) -> bool| outcomes.iter().any(|(_, outcome)| is(outcome));
-        let (is_alive, gone) = (any(WebhookOutcome::is_alive), any(WebhookOutcome::is_gone));
-        let was_tried = is_alive || any(WebhookOutcome::is_endpoint_failure);
-        let is_alive = was_tried.then_some(is_alive);
+        let is_alive = Some(states.contains(&EndpointState::Alive)).filter(|_| !states.is_empty());
         let parameters = [
-            (&ids as _, Type::UUID_ARRAY),
-            (&claims as _, Type::INT8_ARRAY),
-            (&names as _, Type::TEXT_ARRAY),
-            (&reasons as _, Type::TEXT_ARRAY),
-            (&errors as _, Type::TEXT_ARRAY),
-            (&waits as _, Type::FLOAT8_ARRAY),
-            (&self.max_attempts() as _, Type::INT4),
-            (&self.call.as_of as _, Type::TIMESTAMPTZ),
             (&subscription as _, Type::TEXT),
             (&is_alive as _, Type::BOOL),
-            (&gone as _, Type::BOOL),
+            (&states.contains(&EndpointState::Gone) as _, Type::BOOL),
             (
                 &self.settings.suspend_after.as_secs_f64() as _,
                 Type::FLOAT8,
             ),
         ];
-        let row = self
-            .in_transaction(async |transaction| transaction.query_one(RECORD, &parameters).await)
-            .await?;
-        Ok(RecordedBatch {
-            count: row.get("recorded"),
-            completed: row.get("completed"),
-            failed: row.get("failed"),
-            retrying: row.get("retrying"),
-            suspended: row.get("suspended"),
+        self.in_transaction(async |transaction| {
+            let (max_attempts, as_of) = (self.max_attempts(), self.call.as_of);
+            let (outcomes, endpoint) = future::join(
+                record_outcomes(transaction, outcomes, max_attempts, as_of),
+                transaction.query(RECORD_ENDPOINT, &parameters),
+            )
+            .await;
+            Ok(RecordedBatch {
+                outcomes: outcomes?,
+                suspended: endpoint?.iter().any(|row| row.get("suspended")),
+            })
         })
+        .await
     }
 
-    fn wait_after(&self, message: &ClaimedWebhook, outcome: &WebhookOutcome) -> Duration {
-        let attempt = usize::try_from(message.attempt - 1).unwrap_or_default();
+    /// The time until the next attempt after this one, if there is one.
+    pub(crate) fn wait_after(&self, attempt: i32, outcome: &Outcome) -> Duration {
+        let attempt = usize::try_from(attempt - 1).unwrap_or_default();
         let waits = &self.settings.retry_after;
-        match outcome.failure().and(waits.get(attempt).or(waits.last())) {
-            Some(wait) => *wait,
-            None => Duration::ZERO,
+        match outcome {
+            Outcome::Sent { .. } | Outcome::Deferred => Duration::ZERO,
+            _ => waits
+                .get(attempt)
+                .or(waits.last())
+                .copied()
+                .unwrap_or_default(),
         }
     }
 
@@ -229,25 +218,13 @@ impl<'a> WebhookOutbox<'a> {
     }
 }
 
-fn name(outcome: &WebhookOutcome) -> &'static str {
-    match outcome {
-        WebhookOutcome::Sent => "completed",
-        WebhookOutcome::MessageRefused { .. } | WebhookOutcome::Failed { .. } => "pending",
-        WebhookOutcome::Deferred => "released",
-    }
-}
-
-fn failure(outcome: &WebhookOutcome) -> (Option<&'static str>, Option<&str>) {
-    outcome
-        .failure()
-        .map(|(reason, error)| (reason.as_str(), error))
-        .unzip()
-}
-
-/// How many messages are due and left for the next call.
+/// How many messages are due and left for the next call, counted up to one more than [`MOST_LEFT`].
 pub(crate) async fn count_due(transaction: &Transaction) -> Result<i64> {
-    let sql = "SELECT count(*) AS due FROM public.booking_automation_events
-                WHERE event_type = 'webhook' AND status IN ('pending', 'sending')
-                  AND next_attempt_at <= clock_timestamp()";
-    Ok(transaction.query_one(sql, &[]).await?.get("due"))
+    let sql = "SELECT count(*) AS due
+                 FROM (SELECT FROM public.booking_automation_events
+                        WHERE event_type = 'webhook' AND status IN ('pending', 'sending')
+                          AND next_attempt_at <= clock_timestamp()
+                        LIMIT $1 + 1) AS counted";
+    let row = transaction.query_one(sql, &[(&MOST_LEFT, Type::INT8)]);
+    Ok(row.await?.get("due"))
 }

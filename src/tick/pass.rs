@@ -81,7 +81,7 @@ impl Committed {
     fn of(work: Work, due: &WorkDue, decisions: &Decisions, delivery: DeliveryAccess) -> Self {
         Self {
             work,
-            claimable: due.claimable + decisions.pending > 0,
+            claimable: due.claimable + decisions.pending > 0 || due.backlog.more,
             webhooks: due.webhooks || due.subscribed && work.transitions.total() > 0,
             flags_due: due.flags,
             rows_expired: due.expired_rows,

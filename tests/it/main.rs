@@ -22,6 +22,7 @@ mod chaos_mail;
 mod chaos_report;
 mod chaos_wire;
 mod check;
+mod claim_ahead;
 mod claims;
 mod client;
 mod clock;

@@ -163,7 +163,9 @@ impl Ses {
             Ok(message_id) if message_id.is_empty() => Outcome::Unknown {
                 error: "the answer has no message id".to_owned(),
             },
-            Ok(message_id) => Outcome::Sent { message_id },
+            Ok(message_id) => Outcome::Sent {
+                message_id: Some(message_id),
+            },
             Err(error) => classify(&error, &self.from_address),
         }
     }

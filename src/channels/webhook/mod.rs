@@ -29,6 +29,7 @@ use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 use url::Url;
 
+use crate::channels::Outcome;
 use crate::channels::webhook::egress::{BoxError, Egress, EgressError};
 use crate::primitives::errors::error_chain;
 use crate::primitives::signature::{sign, signing_secret};
@@ -55,52 +56,23 @@ pub(crate) struct WebhookMessage<'a> {
     pub(crate) body: &'a Value,
 }
 
-/// The outcome of one request.
-pub(crate) enum WebhookOutcome {
-    /// The endpoint accepted it.
-    Sent,
-    /// The endpoint is there, and does not take this message: 4xx other than 410. The message is
-    /// sent again.
-    MessageRefused { error: String },
-    /// The endpoint did not accept it, or its answer was lost; the message is sent again.
-    Failed { reason: Reason, error: String },
-    /// No request left. The attempt does not count.
-    Deferred,
+/// What a request shows about the endpoint.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum EndpointState {
+    /// It is there: 2xx, or 4xx other than 410, which is about the message.
+    Alive,
+    /// It is there and accepts nothing: any other status.
+    Failing,
+    /// Requests do not reach it, or are not answered.
+    Unreached,
+    /// It answered 410: it wants no more messages.
+    Gone,
 }
 
-impl WebhookOutcome {
-    /// Why the message was not accepted.
-    pub(crate) fn failure(&self) -> Option<(Reason, &str)> {
-        match self {
-            Self::MessageRefused { error } => Some((Reason::Refused, error)),
-            Self::Failed { reason, error } => Some((*reason, error)),
-            Self::Sent | Self::Deferred => None,
-        }
-    }
-
-    /// Whether the endpoint proved that it is there.
-    pub(crate) fn is_alive(&self) -> bool {
-        matches!(self, Self::Sent | Self::MessageRefused { .. })
-    }
-
-    /// Whether it counts towards the suspension of the endpoint.
-    pub(crate) fn is_endpoint_failure(&self) -> bool {
-        matches!(self, Self::Failed { .. })
-    }
-
-    pub(crate) fn is_gone(&self) -> bool {
-        matches!(
-            self,
-            Self::Failed {
-                reason: Reason::Gone,
-                ..
-            }
-        )
-    }
-
+impl EndpointState {
     /// Whether other messages to this endpoint would fail, too.
-    pub(crate) fn is_of_the_endpoint(&self) -> bool {
-        matches!(self, Self::Failed { reason, .. } if *reason != Reason::Refused)
+    pub(crate) fn stops_page(self) -> bool {
+        matches!(self, Self::Unreached | Self::Gone)
     }
 }
 
@@ -138,25 +110,23 @@ impl WebhookClient {
         endpoint: &Endpoint,
         message: &WebhookMessage<'_>,
         answer_time: Duration,
-    ) -> WebhookOutcome {
-        let failed = |reason, error: String| WebhookOutcome::Failed { reason, error };
+    ) -> (Outcome, EndpointState) {
+        let unreached = |reason, error: String| {
+            let outcome = Outcome::NotSent { reason, error };
+            (outcome, EndpointState::Unreached)
+        };
         let request = match request(endpoint, message) {
             Ok(request) => request,
-            Err(problem) => return failed(Reason::BadSubscription, problem.to_owned()),
+            Err(problem) => return unreached(Reason::BadSubscription, problem.to_owned()),
         };
         match tokio::time::timeout(answer_time, self.post(request)).await {
-            Err(_) => failed(Reason::NoAnswer, "no answer in time".to_owned()),
-            Ok(Ok(status)) if status.is_success() => WebhookOutcome::Sent,
-            Ok(Ok(StatusCode::GONE)) => failed(Reason::Gone, "HTTP 410".to_owned()),
-            Ok(Ok(status)) if status.is_client_error() => WebhookOutcome::MessageRefused {
-                error: format!("HTTP {}", status.as_u16()),
-            },
-            Ok(Ok(status)) => failed(Reason::Refused, format!("HTTP {}", status.as_u16())),
+            Err(_) => unreached(Reason::NoAnswer, "no answer in time".to_owned()),
+            Ok(Ok(status)) => meaning_of(status),
             Ok(Err(Unanswered::Connect(error))) => match error.downcast_ref::<EgressError>() {
-                Some(refused) => failed(Reason::ForbiddenTarget, refused.to_string()),
-                None => failed(Reason::NoConnection, error_chain(&*error)),
+                Some(refused) => unreached(Reason::ForbiddenTarget, refused.to_string()),
+                None => unreached(Reason::NoConnection, error_chain(&*error)),
             },
-            Ok(Err(Unanswered::Request(error))) => failed(Reason::NoAnswer, error_chain(&error)),
+            Ok(Err(Unanswered::Request(error))) => unreached(Reason::NoAnswer, error_chain(&error)),
         }
     }
 
@@ -207,6 +177,20 @@ impl WebhookClient {
                 .await?,
         ))
     }
+}
+
+/// What an answer means. A message that is not accepted is sent again.
+fn meaning_of(status: StatusCode) -> (Outcome, EndpointState) {
+    let (reason, state) = match status {
+        _ if status.is_success() => {
+            return (Outcome::Sent { message_id: None }, EndpointState::Alive);
+        }
+        StatusCode::GONE => (Reason::Gone, EndpointState::Gone),
+        _ if status.is_client_error() => (Reason::Refused, EndpointState::Alive),
+        _ => (Reason::Refused, EndpointState::Failing),
+    };
+    let error = format!("HTTP {}", status.as_u16());
+    (Outcome::NotSent { reason, error }, state)
 }
 
 /// TLS for HTTP/1.1, verified with the authorities that this machine trusts, as for SES
