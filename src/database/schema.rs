@@ -38,7 +38,7 @@ pub(crate) const STEPS: [(&str, &str); 9] = [
 ];
 
 /// The steps that come after the indexes, in order.
-pub(crate) const LAST_STEPS: [(&str, &str); 19] = [
+pub(crate) const LAST_STEPS: [(&str, &str); 20] = [
     (
         "07_triggers",
         include_str!("../../migrations/07_triggers.sql"),
@@ -109,6 +109,7 @@ pub(crate) const LAST_STEPS: [(&str, &str); 19] = [
         "26_attendance",
         include_str!("../../migrations/26_attendance.sql"),
     ),
+    ("29_sweep", include_str!("../../migrations/29_sweep.sql")),
 ];
 
 /// The text of a step, by its name.

@@ -3,6 +3,8 @@
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use tokio_util::sync::CancellationToken;
+
 use crate::channels::Outcome;
 use crate::channels::webhook::settings::WebhookSettings;
 use crate::channels::webhook::{Endpoint, EndpointState, WebhookClient, WebhookMessage};
@@ -11,7 +13,6 @@ use crate::delivery::engine::{Carrier, Claim, Claimed, Lane, Pace, Page, Sent};
 use crate::delivery::outcomes::{PageOutcomes, RecordRetries};
 use crate::delivery::tally::Tally;
 use crate::delivery::webhook_outbox::{RecordedBatch, WebhookBody, WebhookOutbox};
-use crate::primitives::call::Call;
 
 /// Requests at once to one endpoint.
 pub(crate) const IN_FLIGHT: usize = 4;
@@ -32,15 +33,16 @@ pub(crate) struct EndpointLane<'a> {
     pub(crate) window: Window,
     pub(crate) tally: Tally,
     pub(crate) states: States,
+    pub(crate) stop: CancellationToken,
 }
 
 /// Sends one page to an endpoint.
 pub(crate) struct EndpointCarrier<'a> {
     client: &'a WebhookClient,
-    call: &'a Call,
     endpoint: Endpoint,
     answer_time: Duration,
     states: States,
+    stop: CancellationToken,
 }
 
 /// What the requests of a page showed about the endpoint.
@@ -56,9 +58,8 @@ impl States {
 impl Carrier for EndpointCarrier<'_> {
     type Content = WebhookBody;
 
-    /// If the endpoint cannot be reached or does not answer, the rest is not tried.
-    fn is_stopped(&self) -> bool {
-        self.call.stop.is_cancelled() || self.states.lock().iter().any(|state| state.stops_page())
+    fn stop(&self) -> &CancellationToken {
+        &self.stop
     }
 
     async fn send(&self, claimed: &Claimed<WebhookBody>) -> Outcome {
@@ -68,6 +69,10 @@ impl Carrier for EndpointCarrier<'_> {
         };
         let sending = self.client.send(&self.endpoint, &message, self.answer_time);
         let (outcome, state) = sending.await;
+        // If the endpoint cannot be reached or does not answer, the rest is not tried.
+        if state.stops_page() {
+            self.stop.cancel();
+        }
         self.states.lock().push(state);
         outcome
     }
@@ -76,41 +81,44 @@ impl Carrier for EndpointCarrier<'_> {
 impl<'a> Lane for EndpointLane<'a> {
     type Carrier = EndpointCarrier<'a>;
 
-    async fn claim(&mut self) -> Claim<EndpointCarrier<'a>> {
-        loop {
-            let read_at = Instant::now();
-            let timing = &self.settings.timing;
-            let claimed = self.outbox.claim_batch(&self.subscription, timing.lease);
-            let page = match claimed.await {
-                Ok(page) => page,
-                Err(error) => return Claim::Failed(error),
+    fn stop(&self) -> &CancellationToken {
+        &self.stop
+    }
+
+    async fn claim(&mut self, _is_ahead: bool) -> Claim<EndpointCarrier<'a>> {
+        let read_at = Instant::now();
+        let timing = &self.settings.timing;
+        let claimed = self.outbox.claim_batch(&self.subscription, timing.lease);
+        let page = match claimed.await {
+            Ok(page) => page,
+            Err(error) => return Claim::Failed(error),
+        };
+        self.tally.add_ended(&page.ended);
+        let endpoint = page.endpoint.filter(|_| !page.messages.is_empty());
+        let Some(endpoint) = endpoint else {
+            return match page.ended.ids.is_empty() {
+                true => Claim::End,
+                false => Claim::Again,
             };
-            self.tally.add_ended(&page.ended);
-            match page.endpoint {
-                Some(endpoint) if !page.messages.is_empty() => {
-                    self.states = States::default();
-                    return Claim::Page(Page {
-                        claim_ahead: None,
-                        carrier: EndpointCarrier {
-                            client: self.client,
-                            call: self.outbox.call,
-                            endpoint,
-                            answer_time: self.window.answer_time,
-                            states: self.states.clone(),
-                        },
-                        messages: page.messages,
-                        pace: Pace {
-                            begins_at: read_at,
-                            per_second: f64::INFINITY,
-                            // A lease outlasts the last request of a page and its record.
-                            leave_by: self.window.leave_by.min(read_at + timing.request),
-                        },
-                    });
-                }
-                _ if page.ended.ids.is_empty() => return Claim::End,
-                _ => {}
-            }
-        }
+        };
+        self.states = States::default();
+        Claim::Page(Page {
+            claim_ahead: None,
+            carrier: EndpointCarrier {
+                client: self.client,
+                endpoint,
+                answer_time: self.window.answer_time,
+                states: self.states.clone(),
+                stop: self.stop.child_token(),
+            },
+            messages: page.messages,
+            pace: Pace {
+                begins_at: read_at,
+                per_second: f64::INFINITY,
+                // A lease outlasts the last request of a page and its record.
+                leave_by: self.window.leave_by.min(read_at + timing.request),
+            },
+        })
     }
 
     /// If the endpoint did not prove to be there, the next call tries again.

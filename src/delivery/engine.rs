@@ -12,6 +12,7 @@ use std::time::{Duration, Instant};
 use futures_util::stream::FuturesUnordered;
 use futures_util::{StreamExt, stream};
 use tokio::sync::{Semaphore, watch};
+use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use crate::channels::Outcome;
@@ -44,8 +45,8 @@ pub(crate) trait Carrier: Sync {
     /// What it sends.
     type Content: Send + Sync;
 
-    /// Whether no other message of the page shall leave.
-    fn is_stopped(&self) -> bool;
+    /// Cancelled when no other message of the page shall leave.
+    fn stop(&self) -> &CancellationToken;
 
     /// Sends a message, once.
     fn send(&self, claimed: &Claimed<Self::Content>) -> impl Future<Output = Outcome> + Send;
@@ -63,9 +64,10 @@ pub(crate) struct Pace {
 }
 
 impl Pace {
-    /// When the message at this place of the page leaves.
+    /// When the message at this place of the page leaves, or is given up.
     fn leaves_at(&self, place: usize) -> Instant {
-        self.begins_at + Duration::from_secs_f64(place as f64 / self.per_second)
+        let after = Duration::from_secs_f64(place as f64 / self.per_second);
+        (self.begins_at + after).min(self.leave_by)
     }
 }
 
@@ -127,13 +129,18 @@ impl<C: Carrier> Page<C> {
         let (pace, carrier, unsent) = (self.pace, &self.carrier, &unsent);
         let placed = self.messages.into_iter().enumerate();
         let sends = placed.map(|(place, claimed)| async move {
-            tokio::time::sleep_until(pace.leaves_at(place).into()).await;
-            let _slot = slots.free.acquire().await;
+            let turn = async {
+                tokio::time::sleep_until(pace.leaves_at(place).into()).await;
+                slots.free.acquire().await
+            };
+            let slot = carrier.stop().run_until_cancelled(turn).await;
             unsent.send_modify(|unsent| *unsent -= 1);
-            let outcome = match carrier.is_stopped() || Instant::now() >= pace.leave_by {
+            let is_over = carrier.stop().is_cancelled() || Instant::now() >= pace.leave_by;
+            let outcome = match slot.is_none() || is_over {
                 true => Outcome::Deferred,
                 false => carrier.send(&claimed).await,
             };
+            drop(slot);
             unrecorded.lock().push((claimed, outcome));
         });
         let mut sends = pin!(stream::iter(sends).buffer_unordered(slots.count));
@@ -145,9 +152,11 @@ impl<C: Carrier> Page<C> {
 pub(crate) enum Claim<C: Carrier> {
     /// Messages to send.
     Page(Page<C>),
+    /// Only messages that are not to be sent any more: there may be others.
+    Again,
     /// Other instances use up the rate until then.
     Wait(Instant),
-    /// Nothing, or no time is left for it.
+    /// Nothing; or the lane does not go on.
     End,
     /// The outbox cannot be reached.
     Failed(DatabaseError),
@@ -158,8 +167,12 @@ pub(crate) trait Lane {
     /// What sends its pages.
     type Carrier: Carrier;
 
-    /// Claims a page, and commits.
-    fn claim(&mut self) -> impl Future<Output = Claim<Self::Carrier>> + Send;
+    /// Cancelled when the lane does not go on.
+    fn stop(&self) -> &CancellationToken;
+
+    /// Claims a page, and commits. `is_ahead`: while another one is being sent, whose outcomes wait
+    /// for the end of the claim.
+    fn claim(&mut self, is_ahead: bool) -> impl Future<Output = Claim<Self::Carrier>> + Send;
 
     /// Records outcomes. Returns whether the lane goes on.
     fn record(
@@ -174,8 +187,9 @@ pub(crate) trait Lane {
 /// Claims, sends and records one page of a lane, with so many requests at once. Returns whether the
 /// lane goes on.
 pub(crate) async fn take_turn<L: Lane>(lane: &mut L, at_once: usize) -> bool {
-    let page = match lane.claim().await {
+    let page = match lane.claim(false).await {
         Claim::Page(page) => page,
+        Claim::Again => return true,
         Claim::Failed(error) => {
             lane.log_stop(&error);
             return false;
@@ -188,49 +202,92 @@ pub(crate) async fn take_turn<L: Lane>(lane: &mut L, at_once: usize) -> bool {
     lane.record(unrecorded.take()).await
 }
 
+/// The page that began last.
+struct LastPage {
+    /// How many of its messages wait.
+    unsent: watch::Receiver<usize>,
+    /// The next page is claimed when so many wait; `None`: when all are recorded.
+    claim_ahead: Option<usize>,
+}
+
+impl LastPage {
+    fn none() -> Self {
+        Self {
+            unsent: watch::Sender::new(0).subscribe(),
+            claim_ahead: None,
+        }
+    }
+
+    /// When the next page is claimed while this one is being sent, if it is, and how many of its
+    /// messages wait then; `claim_at`: not before that time.
+    fn claims_ahead(&self, claim_at: Option<Instant>) -> (Option<Instant>, usize) {
+        match self.claim_ahead {
+            Some(few) => (claim_at, few),
+            None => (None, 0),
+        }
+    }
+
+    /// Waits until that time, and until so few of its messages wait; or for the lane's end.
+    async fn wait(&mut self, until: Option<Instant>, few: usize, stop: &CancellationToken) {
+        let wait = async {
+            tokio::time::sleep_until(until.unwrap_or_else(Instant::now).into()).await;
+            // The page may have ended.
+            let _ = self.unsent.wait_for(|unsent| *unsent <= few).await;
+        };
+        stop.run_until_cancelled(wait).await;
+    }
+}
+
 /// Delivers a lane to its end, with so many requests at once. A page may be claimed while the last
 /// one is being sent; before that, the outcomes that are there are recorded. A process that ends
 /// leaves two pages in doubt, at most.
 pub(crate) async fn deliver<L: Lane>(lane: &mut L, at_once: usize) {
     let (slots, unrecorded) = (&Slots::new(at_once), &Unrecorded::new());
-    let mut under_way = FuturesUnordered::new();
-    // The claimed page that follows; of the last one, what has not left, and when to claim ahead.
-    let (mut next, mut unsent) = (None::<Page<L::Carrier>>, watch::Sender::new(0).subscribe());
-    let (mut ahead, mut claim_at) = (None, Some(Instant::now()));
+    let (mut under_way, mut last) = (FuturesUnordered::new(), LastPage::none());
+    // The claimed page that follows, when all of the last one have left.
+    let mut next = None::<Page<L::Carrier>>;
+    // When to claim; `None`: nothing is left.
+    let mut claim_at = Some(Instant::now());
     loop {
         let is_idle = under_way.is_empty() && next.is_none();
         if is_idle && !unrecorded.is_empty() && !lane.record(unrecorded.take()).await {
             return;
         }
-        // A page may wait for a slow answer, while the one after it is being sent: not a third.
-        let may_claim = match under_way.len() {
-            0 => true,
-            pages => pages == 1 && ahead.is_some(),
-        };
-        let (left, at) = match &next {
-            Some(_) => (0, Some(Instant::now())),
-            None => (ahead.unwrap_or(0), claim_at.filter(|_| may_claim)),
+        let (until, few) = match (&next, under_way.len()) {
+            (Some(_), _) => (Some(Instant::now()), 0),
+            (None, 0) => (claim_at, 0),
+            (None, 1) => last.claims_ahead(claim_at),
+            // One of them waits for a slow answer: no third one is claimed.
+            (None, _) => (None, 0),
         };
         tokio::select! {
             Some(()) = under_way.next() => continue,
-            () = has_come(at, &mut unsent, left), if at.is_some() => {}
+            () = last.wait(until, few, lane.stop()), if until.is_some() => {}
             else => return,
         }
         if let Some(page) = next.take() {
-            ahead = page.claim_ahead;
             let waiting = watch::Sender::new(page.messages.len());
-            unsent = waiting.subscribe();
+            last = LastPage {
+                unsent: waiting.subscribe(),
+                claim_ahead: page.claim_ahead,
+            };
             under_way.push(page.send(slots, waiting, unrecorded));
             continue;
         }
-        let claim = record_and_claim(lane, unrecorded.take());
+        let is_ahead = !under_way.is_empty();
+        let claim = record_and_claim(lane, unrecorded.take(), is_ahead);
         match while_sending(claim, &mut under_way).await {
             Claim::Page(page) => next = Some(page),
+            Claim::Again => {}
             Claim::Wait(until) => claim_at = Some(until),
-            // What does not leave is claimed again, when all are recorded.
-            _ if !under_way.is_empty() || !unrecorded.is_empty() => ahead = None,
-            Claim::Failed(error) => return lane.log_stop(&error),
+            // What follows is claimed when all are recorded, and so is what does not leave.
+            Claim::End if is_ahead => last.claim_ahead = None,
+            Claim::Failed(error) if is_ahead => {
+                log_claim_ahead(&error);
+                last.claim_ahead = None;
+            }
             Claim::End => claim_at = None,
+            Claim::Failed(error) => return lane.log_stop(&error),
         }
     }
 }
@@ -239,19 +296,17 @@ pub(crate) async fn deliver<L: Lane>(lane: &mut L, at_once: usize) {
 async fn record_and_claim<L: Lane>(
     lane: &mut L,
     sent: Sent<<L::Carrier as Carrier>::Content>,
+    is_ahead: bool,
 ) -> Claim<L::Carrier> {
     match sent.is_empty() || lane.record(sent).await {
-        true => lane.claim().await,
+        true => lane.claim(is_ahead).await,
         false => Claim::End,
     }
 }
 
-/// Waits until that time, and until so few messages wait. The page may have ended.
-async fn has_come(at: Option<Instant>, unsent: &mut watch::Receiver<usize>, few: usize) {
-    if let Some(at) = at {
-        tokio::time::sleep_until(at.into()).await;
-    }
-    let _ = unsent.wait_for(|unsent| *unsent <= few).await;
+fn log_claim_ahead(error: &DatabaseError) {
+    let error = error.loggable();
+    tracing::warn!(error, "the next page could not be claimed ahead");
 }
 
 /// Works, while pages are being sent.

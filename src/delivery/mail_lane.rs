@@ -1,8 +1,8 @@
 //! The lane of mail: all instances share the rate of the account.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Instant;
+use std::time::{Duration, Instant};
+
+use tokio_util::sync::CancellationToken;
 
 use crate::channels::email::settings::EmailSettings;
 use crate::channels::{Channel, Outcome};
@@ -13,7 +13,7 @@ use crate::delivery::outbox::{ClaimLimits, Draft, MessagePage};
 use crate::delivery::outcomes::PageOutcomes;
 use crate::delivery::pages::{DeliveryPages, LARGEST_PAGE};
 use crate::delivery::preparation::Preparation;
-use crate::delivery::sending::{MailCarrier, wait_after};
+use crate::delivery::sending::MailCarrier;
 use crate::primitives::call::Call;
 use crate::reminders::Reason;
 
@@ -30,13 +30,23 @@ pub(crate) struct MailLane<'a> {
     /// One message was tried on a held account, and its outcome says nothing about the account: the
     /// next call tries another.
     probed: bool,
-    /// Whether the account cannot send now.
-    is_stopped: Arc<AtomicBool>,
-    /// Messages per second that have left.
-    speed: f64,
-    /// Since when.
-    measured_from: Instant,
+    /// Cancelled when the process must stop, or the account cannot send.
+    stop: CancellationToken,
+    speed: Speed,
 }
+
+/// How many have left.
+struct Speed {
+    /// Mails, and messages in them.
+    left: (usize, usize),
+    /// Since when.
+    since: Instant,
+    /// Mails per second, at the latest measurement; zero: there was none.
+    per_second: f64,
+}
+
+/// Shortest time of a measurement.
+const MEASURED_FOR: Duration = Duration::from_millis(100);
 
 impl<'a> MailLane<'a> {
     /// `rate`: messages per second. None leaves after `stop_sending`.
@@ -58,9 +68,12 @@ impl<'a> MailLane<'a> {
             stop_sending,
             held_back: None,
             probed: false,
-            is_stopped: Arc::default(),
-            speed: 0.0,
-            measured_from: Instant::now(),
+            stop: call.stop.child_token(),
+            speed: Speed {
+                left: (0, 0),
+                since: Instant::now(),
+                per_second: 0.0,
+            },
         }
     }
 
@@ -72,9 +85,8 @@ impl<'a> MailLane<'a> {
     fn goes_on(&self) -> bool {
         !self.probed
             && self.held_back.is_none()
-            && !self.is_stopped.load(Ordering::Relaxed)
+            && !self.stop.is_cancelled()
             && Instant::now() < self.stop_sending
-            && !self.call.stop.is_cancelled()
     }
 
     /// What follows a page without messages.
@@ -87,6 +99,9 @@ impl<'a> MailLane<'a> {
             );
             return Claim::End;
         }
+        if !page.is_empty() {
+            return Claim::Again;
+        }
         let free_at = Instant::now() + page.free_in;
         match page.room < 1.0 && free_at < self.stop_sending {
             true => Claim::Wait(free_at),
@@ -98,23 +113,35 @@ impl<'a> MailLane<'a> {
     /// account is alone, and what leaves at once needs no other page.
     fn claim_ahead(&self, page: &MessagePage) -> Option<usize> {
         let time = self.mailer.settings.timing.claim_ahead.as_secs_f64();
-        let ahead = (self.speed * time) as usize;
+        let ahead = (self.speed.per_second * time) as usize;
         Some(ahead).filter(|_| !page.held && page.messages.len() > self.in_flight())
     }
 
     /// Measures the speed, and claims as many messages as leave within a page's time.
     fn measure(&mut self, sent: &Sent<Draft>) {
-        let left = sent
-            .iter()
-            .filter(|(_, outcome)| *outcome != Outcome::Deferred)
-            .map(|(claimed, _)| claimed.events().count());
-        let took = self.measured_from.elapsed().as_secs_f64();
-        self.speed = left.sum::<usize>() as f64 / took.max(0.001);
+        let speed = &mut self.speed;
+        for (claimed, outcome) in sent {
+            if *outcome != Outcome::Deferred {
+                speed.left.0 += 1;
+                speed.left.1 += claimed.events().count();
+            }
+        }
+        let took = speed.since.elapsed();
+        if speed.per_second > 0.0 && took < MEASURED_FOR {
+            return;
+        }
+        let per_second = |count: usize| count as f64 / took.as_secs_f64().max(0.001);
+        let (mails, messages) = speed.left;
         // The last of a page that is claimed ahead leaves as soon after its facts were read.
         let timing = &self.mailer.settings.timing;
-        let page_time = timing.page.saturating_sub(timing.claim_ahead);
-        let messages = (self.speed * page_time.as_secs_f64()) as i64;
+        let page_time = timing.page.saturating_sub(timing.claim_ahead).as_secs_f64();
+        *speed = Speed {
+            left: (0, 0),
+            since: Instant::now(),
+            per_second: per_second(mails),
+        };
         let at_once = i64::try_from(self.in_flight()).unwrap_or(1);
+        let messages = (per_second(messages) * page_time) as i64;
         self.limits.messages = messages.clamp(at_once, LARGEST_PAGE);
     }
 
@@ -141,27 +168,40 @@ impl<'a> MailLane<'a> {
 impl<'a> Lane for MailLane<'a> {
     type Carrier = MailCarrier<'a>;
 
-    async fn claim(&mut self) -> Claim<MailCarrier<'a>> {
-        if !self.goes_on() && !self.pages.is_announced() {
+    fn stop(&self) -> &CancellationToken {
+        &self.stop
+    }
+
+    async fn claim(&mut self, is_ahead: bool) -> Claim<MailCarrier<'a>> {
+        if !self.goes_on() {
+            self.pages.withdraw_claim().await;
             return Claim::End;
         }
+        let timing = &self.mailer.settings.timing;
         // Taken before the claim reads, so that the facts sent are no older than this.
         let read_at = Instant::now();
-        let page = match self.pages.claim(&self.limits).await {
+        let leave_by = (read_at + timing.fresh_for).min(self.stop_sending);
+        // Outcomes wait for a claim ahead: it ends when nothing of it could leave any more.
+        let until = match is_ahead {
+            true => leave_by,
+            false => self.call.deadline,
+        };
+        let page = match self.pages.claim(&self.limits, until).await {
             Ok(page) => page,
             Err(error) => return Claim::Failed(error),
         };
         self.pages.tally.add_ended(&page.ended);
-        if page.is_empty() {
+        if page.messages.is_empty() {
             return self.without_messages(&page);
         }
-        self.measured_from = Instant::now() + page.free_in;
-        let timing = &self.mailer.settings.timing;
-        let leave_by = (read_at + timing.fresh_for).min(self.stop_sending);
+        let free_at = Instant::now() + page.free_in;
+        if !is_ahead {
+            self.speed.since = free_at;
+        }
         Claim::Page(Page {
             claim_ahead: self.claim_ahead(&page),
             pace: Pace {
-                begins_at: read_at + page.free_in,
+                begins_at: free_at,
                 per_second: self.limits.rate,
                 leave_by,
             },
@@ -170,7 +210,7 @@ impl<'a> Lane for MailLane<'a> {
                 prepared: self.prepared,
                 leave_by,
                 give_up_at: self.stop_sending + timing.recording / 2,
-                is_stopped: self.is_stopped.clone(),
+                stop: self.stop.clone(),
             },
             messages: page.messages,
         })
@@ -214,5 +254,19 @@ fn first_limits(mailer: &Mailer, rate: f64, call: &Call) -> ClaimLimits {
         as_of: call.as_of,
         single: None,
         alone: false,
+    }
+}
+
+/// Back-off: 1, 2, 4, 8 minutes. An unknown outcome first waits for the provider's own event. A
+/// message that was not tried is free at once. A message that the account could not send waits, so
+/// that another one is tried first.
+fn wait_after(outcome: &Outcome, attempt: i32, mailer: &Mailer) -> Duration {
+    let timing = &mailer.settings.timing;
+    let back_off = timing.back_off * (1 << (attempt - 1).clamp(0, 3));
+    match outcome {
+        Outcome::Deferred => Duration::ZERO,
+        Outcome::AccountWide { .. } => timing.probe_wait,
+        Outcome::Unknown { .. } => back_off.max(mailer.unknown_wait()),
+        _ => back_off,
     }
 }

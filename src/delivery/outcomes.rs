@@ -94,6 +94,11 @@ impl PageOutcomes {
             .filter_map(|(id, message_id)| Some((*id, message_id.as_deref()?)))
     }
 
+    /// The first of the events, for a line of the log.
+    pub(crate) fn first_event(&self) -> Option<tracing::field::DisplayValue<Uuid>> {
+        self.ids.first().copied().map(tracing::field::display)
+    }
+
     /// How many there are.
     pub(crate) fn len(&self) -> usize {
         self.ids.len()
@@ -190,6 +195,7 @@ impl RecordRetries {
         tracing::warn!(
             error = error.loggable(),
             outcomes.count = outcomes.len(),
+            event.id = outcomes.first_event(),
             "outcomes could not be recorded; trying again"
         );
         tokio::time::sleep(self.pause).await;

@@ -1,7 +1,7 @@
 //! From one page to the next: records what was sent, then claims more, each in its own transaction,
 //! so that a claim that fails undoes no record.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use futures_util::future;
 use tokio_postgres::error::SqlState;
@@ -44,6 +44,8 @@ pub(crate) struct DeliveryPages<'a> {
     keeps_marks: bool,
     /// The next claim, if it is announced.
     mark: Option<ClaimMark>,
+    /// When the claim that is under way must end.
+    claim_until: Instant,
 }
 
 /// The factor by which a page shrinks whose contacts could not be read in time.
@@ -67,6 +69,7 @@ impl<'a> DeliveryPages<'a> {
             id: Uuid::new_v4(),
             keeps_marks: true,
             mark: None,
+            claim_until: call.deadline,
         }
     }
 
@@ -103,15 +106,22 @@ impl<'a> DeliveryPages<'a> {
         }
     }
 
-    /// Whether the next claim is announced. It must be made, or the next call takes this process
-    /// for one that ended.
-    pub(crate) fn is_announced(&self) -> bool {
-        self.mark.is_some()
+    /// Takes back the announcement of the next claim, or the next call takes this process for one
+    /// that ended.
+    pub(crate) async fn withdraw_claim(&mut self) {
+        if self.mark.take().is_some() {
+            self.delete_mark().await;
+        }
     }
 
     /// Claims a page: with fewer messages, or a single one, where an earlier claim came to no end.
-    /// Only one attempt: a claim whose COMMIT was lost waits for its lease.
-    pub(crate) async fn claim(&mut self, limits: &ClaimLimits) -> Result<MessagePage> {
+    /// Only one attempt: a claim whose COMMIT was lost waits for its lease. It ends at `until`.
+    pub(crate) async fn claim(
+        &mut self,
+        limits: &ClaimLimits,
+        until: Instant,
+    ) -> Result<MessagePage> {
+        self.claim_until = until;
         let limits = self.narrowed(limits);
         let mark = match self.mark.take() {
             Some(mark) => mark,
@@ -240,7 +250,7 @@ impl<'a> DeliveryPages<'a> {
         unprepared: &Unprepared<'_>,
     ) -> Result<Option<RecordedOutcome>> {
         let (back_off, as_of) = (self.timing.back_off, self.call.as_of);
-        let transaction = self.begin().await?;
+        let transaction = self.begin(self.claim_until).await?;
         let recorded = transaction
             .commit_after(async |transaction| {
                 record_unprepared(transaction, unprepared, back_off, as_of).await
@@ -259,7 +269,7 @@ impl<'a> DeliveryPages<'a> {
             return ClaimMark::unmarked(messages);
         }
         let announced = async {
-            let transaction = self.begin().await?;
+            let transaction = self.begin(self.claim_until).await?;
             transaction
                 .commit_after(async |transaction| {
                     announce_claim(
@@ -295,17 +305,18 @@ impl<'a> DeliveryPages<'a> {
         if !self.keeps_marks {
             return;
         }
-        if let Ok(transaction) = self.begin().await {
+        let until = (Instant::now() + self.timing.recording / 2).min(self.call.deadline);
+        if let Ok(transaction) = self.begin(until).await {
             let delete = async |transaction: &Transaction| delete_mark(transaction, self.id).await;
             let _ = transaction.commit_after(delete).await;
         }
     }
 
-    async fn begin(&self) -> Result<Transaction> {
+    async fn begin(&self, until: Instant) -> Result<Transaction> {
         let begin = Begin {
             statement_timeout: STATEMENT_TIMEOUT,
             as_of: self.call.as_of,
-            until: Some(self.call.deadline),
+            until: Some(until),
             ..Begin::default()
         };
         let (transaction, _) = self.database.begin(&begin, IN_INDEX_ORDER).await?;
@@ -318,7 +329,7 @@ impl<'a> DeliveryPages<'a> {
         outcomes: &PageOutcomes,
         next: Option<&ClaimLimits>,
     ) -> Result<(Vec<RecordedOutcome>, Option<ClaimMark>)> {
-        let transaction = self.begin().await?;
+        let transaction = self.begin(self.call.deadline).await?;
         let write = async |transaction: &Transaction| {
             let record = record_outcomes(transaction, outcomes, MAX_ATTEMPTS, self.call.as_of);
             let hold = async {
@@ -354,7 +365,7 @@ impl<'a> DeliveryPages<'a> {
         limits: &ClaimLimits,
         first: &mut Option<Uuid>,
     ) -> Result<MessagePage> {
-        let transaction = self.begin().await?;
+        let transaction = self.begin(self.claim_until).await?;
         let candidates = lock_candidates(&transaction, limits, first).await?;
         let claim = async |transaction: &Transaction| {
             let page = claim_page(transaction, limits, &candidates);

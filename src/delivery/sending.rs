@@ -1,9 +1,9 @@
 //! Sends mails: writes each, and hands it to SES.
 
 use std::slice;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Instant;
+
+use tokio_util::sync::CancellationToken;
 
 use crate::channels::Outcome;
 use crate::channels::email::Envelope;
@@ -24,15 +24,15 @@ pub(crate) struct MailCarrier<'a> {
     pub(crate) leave_by: Instant,
     /// No answer is waited for after that.
     pub(crate) give_up_at: Instant,
-    /// Whether the account cannot send now; the pages of a call share it.
-    pub(crate) is_stopped: Arc<AtomicBool>,
+    /// Cancelled when the account cannot send; the pages of a call share it.
+    pub(crate) stop: CancellationToken,
 }
 
 impl Carrier for MailCarrier<'_> {
     type Content = Draft;
 
-    fn is_stopped(&self) -> bool {
-        self.is_stopped.load(Ordering::Relaxed)
+    fn stop(&self) -> &CancellationToken {
+        &self.stop
     }
 
     async fn send(&self, claimed: &Claimed<Draft>) -> Outcome {
@@ -58,7 +58,7 @@ impl Carrier for MailCarrier<'_> {
         };
         log_outcome(claimed, &outcome);
         if let Outcome::AccountWide { .. } = outcome {
-            self.is_stopped.store(true, Ordering::Relaxed);
+            self.stop.cancel();
         }
         outcome
     }
@@ -166,20 +166,6 @@ fn log_outcome(claimed: &Claimed<Draft>, outcome: &Outcome) {
                 "the account cannot send; all messages are held back"
             );
         }
-    }
-}
-
-/// Back-off: 1, 2, 4, 8 minutes. An unknown outcome first waits for the provider's own event. A
-/// message that was not tried is free at once. A message that the account could not send waits, so
-/// that another one is tried first.
-pub(crate) fn wait_after(outcome: &Outcome, attempt: i32, mailer: &Mailer) -> Duration {
-    let timing = &mailer.settings.timing;
-    let back_off = timing.back_off * (1 << (attempt - 1).clamp(0, 3));
-    match outcome {
-        Outcome::Deferred => Duration::ZERO,
-        Outcome::AccountWide { .. } => timing.probe_wait,
-        Outcome::Unknown { .. } => back_off.max(mailer.unknown_wait()),
-        _ => back_off,
     }
 }
 

@@ -30,6 +30,11 @@ const LANES: usize = 16;
 pub(crate) const ANY_SUBSCRIBED: &str = "EXISTS (SELECT FROM public.booking_automation_webhooks \
     WHERE is_active AND suspended_at IS NULL)";
 
+/// SQL of a query of that.
+pub(crate) fn any_subscribed_sql() -> String {
+    format!("SELECT {ANY_SUBSCRIBED}")
+}
+
 /// Delivers webhooks.
 #[derive(Debug)]
 pub struct WebhookDispatcher {
@@ -72,6 +77,7 @@ impl WebhookDispatcher {
             window,
             tally: Tally::default(),
             states: States::default(),
+            stop: call.stop.clone(),
         });
         let (mut queue, mut turns) = (VecDeque::from_iter(lanes), FuturesUnordered::new());
         let mut ended = Vec::new();

@@ -20,7 +20,7 @@ use crate::delivery::{
 };
 use crate::operations::{check, erasure, trial};
 use crate::reminders::quiet_hours::{NAMES_BETWEEN, NAMES_OF_BOOKING};
-use crate::reminders::{addresses, decisions, digests, notices, planned};
+use crate::reminders::{addresses, decisions, digests, notices, planned, sweep};
 use crate::support::{preview, timeline, trail};
 use crate::tick::probe;
 
@@ -71,8 +71,9 @@ pub fn with_their_settings() -> Vec<String> {
 pub fn composed() -> Vec<(String, String)> {
     let rules = rules();
     let mut statements = transitions::statements(&rules);
-    let claims = claim_sql::statements(rules.liveness);
-    statements.extend(claims.map(|(name, sql)| (name.to_owned(), sql)));
+    let claims = claim_sql::statements(rules.liveness).into_iter();
+    let named = claims.chain(sweep::statements(rules.liveness));
+    statements.extend(named.map(|(name, sql)| (name.to_owned(), sql)));
     statements.extend(
         [
             ("probe", probe::probe_sql(&rules)),
@@ -109,10 +110,7 @@ pub fn composed() -> Vec<(String, String)> {
             ("trail", trail::PAGE.clone()),
             ("projection", projection::steps_sql(&rules)),
             ("subscriptions", webhook_outbox::subscriptions_sql()),
-            (
-                "any subscribed",
-                format!("SELECT {}", webhooks::ANY_SUBSCRIBED),
-            ),
+            ("any subscribed", webhooks::any_subscribed_sql()),
         ]
         .map(|(name, sql)| (name.to_owned(), sql)),
     );

@@ -35,6 +35,14 @@ impl Decided {
     };
 }
 
+/// SQL of a boolean: the pair `p` of a booking and a rule's channel has its decision for the
+/// revision of `s`. OFFSET 0: it is looked up by its key.
+pub(crate) const IS_DECIDED: &str = "EXISTS (
+    SELECT FROM public.booking_automation_events e
+     WHERE e.event_type = 'reminder_sent' AND e.rule <> '' AND e.booking_id = p.id
+       AND e.revision = s.revision
+       AND e.rule = p.name AND e.audience = p.audience AND e.channel = p.channel
+    OFFSET 0)";
 const DECISIONS: &str = include_str!("decisions.sql");
 const ENQUEUE: &str = include_str!("enqueue.sql");
 const TAKE_RECHECKS: &str = include_str!("take_rechecks.sql");
@@ -297,6 +305,7 @@ fn with_reasons(liveness: Liveness, no_address: &str, since: &str, moved_before:
         Liveness::Unknown => "false",
     };
     with_quiet_hours(DECISIONS, liveness, since)
+        .replace("{is_decided}", IS_DECIDED)
         .replace("{moved_before}", moved_before)
         .replace("{is_live}", liveness.condition())
         .replace("{waits_for_revision}", waits_for_revision)

@@ -52,12 +52,7 @@ WITH rule AS MATERIALIZED (
             OFFSET 0
            ) AS s
      -- CASE: only those that need a decision are asked about, since the owner's function may read other tables.
-     WHERE CASE WHEN EXISTS (
-            SELECT FROM public.booking_automation_events e
-             WHERE e.event_type = 'reminder_sent' AND e.rule <> '' AND e.booking_id = p.id
-               AND e.revision = s.revision
-               AND e.rule = p.name AND e.audience = p.audience AND e.channel = p.channel
-            OFFSET 0) THEN false
+     WHERE CASE WHEN {is_decided} THEN false
            -- Its new revision is still to be recorded: see src/bookings/state_changes.sql.
            WHEN {waits_for_revision} THEN false
            WHEN {moved_before} THEN false

@@ -9,20 +9,24 @@ use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use futures_util::future;
-use tokio_postgres::types::{Timestamp, Type};
+use serde_json::json;
+use tokio_postgres::types::{Json, Timestamp, Type};
 use uuid::Uuid;
 
 use crate::database::owner_functions::Liveness;
 use crate::database::{Result, Transaction};
-use crate::reminders::decisions::{Decided, Decisions, decide_candidates};
+use crate::reminders::decisions::{Decided, Decisions, IS_DECIDED, decide_candidates};
+
+/// Time for the sweep in one call: the calls of an hour examine about a million bookings.
+pub(crate) const SWEEP_TIME: Duration = Duration::from_millis(200);
 
 /// Bookings of a sweep's first part.
 const FIRST_SIZE: i64 = 1_000;
-/// Bookings of a part, at most: about 200 ms of work.
+/// Bookings of a part, at most: about 100 ms of work.
 const LARGEST_SIZE: i64 = 10_000;
 /// A part that took longer than this is followed by a smaller one; one that took a quarter of it,
-/// by a larger one.
-const SLOW: Duration = Duration::from_millis(400);
+/// by a larger one. A call has time for two.
+const SLOW: Duration = Duration::from_millis(100);
 
 /// SQL of a boolean: a sweep is under way. The table exists where
 /// [`crate::database::owner_functions::IS_KNOWN`].
@@ -36,17 +40,48 @@ pub(crate) fn under_way_sql(liveness: Liveness) -> &'static str {
 }
 
 const PART: &str = include_str!("sweep_part.sql");
-const UNTRACKED_MOVES: &str = include_str!("untracked_moves.sql");
+/// SQL of a boolean: the start of the booking `b`, whose state is `s`, changed past our triggers.
+const IS_MOVED: &str = "(s.starts_at <> b.scheduled_at
+    -- Without a stored start, compare with what was enqueued.
+    OR s.starts_at IS NULL AND EXISTS (
+       SELECT FROM public.booking_automation_events e
+        WHERE e.event_type = 'reminder_sent' AND e.booking_id = b.id
+          AND e.revision = coalesce(s.revision, public.booking_automation_latest_revision(b.id))
+          AND e.starts_at <> b.scheduled_at))";
+
+/// The statements, for the test that prepares them all.
+pub(crate) fn statements(liveness: Liveness) -> [(&'static str, String); 2] {
+    [
+        ("missed by passes", missed_sql(liveness)),
+        ("untracked moves", untracked_moves_sql()),
+    ]
+}
+
+/// SQL that gives bookings a new revision whose starts changed past our triggers.
+fn untracked_moves_sql() -> String {
+    include_str!("untracked_moves.sql").replace("{is_moved}", IS_MOVED)
+}
+
+/// SQL of the bookings that passes have missed something of.
+fn missed_sql(liveness: Liveness) -> String {
+    include_str!("missed.sql")
+        .replace("{is_moved}", IS_MOVED)
+        .replace("{is_decided}", IS_DECIDED)
+        .replace("{latest_revision}", &liveness.latest_revision("b.id"))
+}
 
 /// What a sweep examines next.
 pub(crate) struct Part {
     bookings: Vec<Uuid>,
+    starts: Vec<DateTime<Utc>>,
     /// Where the sweep had come to.
     from: (Timestamp<DateTime<Utc>>, Uuid),
     /// The last of them.
     last: (DateTime<Utc>, Uuid),
     /// How many a part may have.
     size: i64,
+    /// Whether the sweep makes decisions that passes left to it.
+    pub(crate) catches_up: bool,
 }
 
 /// Begins a sweep; one that is under way goes on.
@@ -60,11 +95,23 @@ pub(crate) async fn begin_sweep(transaction: &Transaction) -> Result<()> {
     Ok(())
 }
 
-/// Begins a sweep; one that is under way begins again.
-pub(crate) async fn begin_sweep_again(transaction: &Transaction) -> Result<()> {
-    begin_sweep(transaction).await?;
-    let sql = "UPDATE public.booking_automation_sweep SET starts_at = '-infinity'";
-    transaction.execute(sql, &[]).await?;
+/// Begins a sweep that makes the decisions that a pass could not; one that is under way begins
+/// again.
+pub(crate) async fn begin_to_catch_up(transaction: &Transaction) -> Result<()> {
+    end_sweep(transaction).await?;
+    // Before step 29 the table lacks the column.
+    let sql = "INSERT INTO public.booking_automation_sweep
+               SELECT (jsonb_populate_record(NULL::public.booking_automation_sweep, $1)).*";
+    let sweep = json!({
+        "one": true,
+        "starts_at": "-infinity",
+        "booking_id": Uuid::nil(),
+        "size": FIRST_SIZE,
+        "catches_up": true,
+    });
+    transaction
+        .execute(sql, &[(&Json(sweep), Type::JSONB)])
+        .await?;
     Ok(())
 }
 
@@ -86,13 +133,57 @@ pub(crate) async fn next_part(
     ended?;
     Ok(rows.last().map(|last| Part {
         bookings: rows.iter().map(|row| row.get("id")).collect(),
+        starts: rows.iter().map(|row| row.get("scheduled_at")).collect(),
         from: (last.get("from_start"), last.get("from_booking")),
         last: (last.get("scheduled_at"), last.get("id")),
         size: last.get("size"),
+        catches_up: last.get("catches_up"),
     }))
 }
 
-/// Decides about the bookings of a part whose reminders are due. At most three statements.
+/// Reads the nearest bookings as a sweep does. Returns how many they are.
+pub(crate) async fn read_sample(transaction: &Transaction, liveness: Liveness) -> Result<usize> {
+    let sql = "SELECT id, scheduled_at, now() AS as_of FROM public.bookings
+                WHERE status = 'confirmed' AND scheduled_at > now()
+                  AND scheduled_at <= now() + (SELECT max(lead) FROM public.reminder_rules)
+                ORDER BY scheduled_at, id LIMIT $1";
+    let rows = transaction.query(sql, &[(&FIRST_SIZE, Type::INT8)]).await?;
+    let bookings: Vec<Uuid> = rows.iter().map(|row| row.get("id")).collect();
+    let starts: Vec<DateTime<Utc>> = rows.iter().map(|row| row.get("scheduled_at")).collect();
+    if let Some(first) = rows.first() {
+        find_missed(
+            transaction,
+            liveness,
+            first.get("as_of"),
+            &bookings,
+            &starts,
+        )
+        .await?;
+    }
+    Ok(rows.len())
+}
+
+/// Of the bookings with these starts, those that passes have missed something of.
+async fn find_missed(
+    transaction: &Transaction,
+    liveness: Liveness,
+    as_of: DateTime<Utc>,
+    bookings: &Vec<Uuid>,
+    starts: &Vec<DateTime<Utc>>,
+) -> Result<Vec<Uuid>> {
+    let parameters = [
+        (&as_of as _, Type::TIMESTAMPTZ),
+        (bookings as _, Type::UUID_ARRAY),
+        (starts as _, Type::TIMESTAMPTZ_ARRAY),
+    ];
+    let missed = transaction
+        .query(&missed_sql(liveness), &parameters)
+        .await?;
+    Ok(missed.iter().map(|row| row.get("id")).collect())
+}
+
+/// Decides about the bookings of a part that passes have missed something of: mostly none. At most
+/// four statements.
 pub(crate) async fn examine_part(
     transaction: &Transaction,
     liveness: Liveness,
@@ -100,12 +191,26 @@ pub(crate) async fn examine_part(
     part: &Part,
     run_id: Uuid,
 ) -> Result<Decisions> {
+    let (bookings, starts) = (&part.bookings, &part.starts);
+    let missed = find_missed(transaction, liveness, as_of, bookings, starts).await?;
+    if missed.is_empty() {
+        return Ok(Decisions::default());
+    }
+    adopt_untracked_moves(transaction, as_of, &missed).await?;
+    decide_candidates(transaction, liveness, as_of, Decided::ALL, &missed, run_id).await
+}
+
+async fn adopt_untracked_moves(
+    transaction: &Transaction,
+    as_of: DateTime<Utc>,
+    bookings: &Vec<Uuid>,
+) -> Result<()> {
     let parameters = [
         (&as_of as _, Type::TIMESTAMPTZ),
-        (&part.bookings as _, Type::UUID_ARRAY),
+        (bookings as _, Type::UUID_ARRAY),
     ];
-    let adopt =
-        async |transaction: &Transaction| transaction.execute(UNTRACKED_MOVES, &parameters).await;
+    let sql = untracked_moves_sql();
+    let adopt = async |transaction: &Transaction| transaction.execute(&sql, &parameters).await;
     let limit = transaction.statement_timeout() / 2;
     let untracked = transaction.in_savepoint(limit, adopt).await?;
     if untracked > 0 {
@@ -114,8 +219,7 @@ pub(crate) async fn examine_part(
             "bookings were moved without firing the triggers; their reminders are decided again"
         );
     }
-    let bookings = &part.bookings;
-    decide_candidates(transaction, liveness, as_of, Decided::ALL, bookings, run_id).await
+    Ok(())
 }
 
 /// Records that a part, which took so long, has been examined.

@@ -1,7 +1,11 @@
 -- The next bookings that the sweep examines: confirmed, within the longest lead, in the order of their starts.
 --   $1 as_of
-SELECT b.id, b.scheduled_at, s.size, s.starts_at AS from_start, s.booking_id AS from_booking
-  FROM public.booking_automation_sweep s
+SELECT b.id, b.scheduled_at, s.size, s.starts_at AS from_start, s.booking_id AS from_booking,
+       -- Before `migrate`, a sweep takes its time. CROSS JOIN: the column may be missing.
+       s.catches_up
+  FROM (SELECT true AS catches_up) AS absent
+ CROSS JOIN LATERAL (
+        SELECT size, starts_at, booking_id, catches_up FROM public.booking_automation_sweep) AS s
  CROSS JOIN LATERAL (
         SELECT b.id, b.scheduled_at
           FROM public.bookings b

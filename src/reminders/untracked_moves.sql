@@ -5,13 +5,7 @@ WITH moved AS MATERIALIZED (
     SELECT b.id, b.scheduled_at
       FROM public.bookings b
       LEFT JOIN public.booking_automation_state s ON s.booking_id = b.id
-     WHERE b.id = ANY ($2) AND b.status = 'confirmed' AND isfinite(b.scheduled_at)
-       AND (s.starts_at <> b.scheduled_at
-            -- Without a stored start, compare with what was enqueued.
-            OR s.starts_at IS NULL AND EXISTS (
-                SELECT FROM public.booking_automation_events e
-                 WHERE e.event_type = 'reminder_sent' AND e.booking_id = b.id
-                   AND e.revision = coalesce(s.revision, public.booking_automation_latest_revision(b.id)) AND e.starts_at <> b.scheduled_at))
+     WHERE b.id = ANY ($2) AND b.status = 'confirmed' AND isfinite(b.scheduled_at) AND {is_moved}
        FOR NO KEY UPDATE OF b SKIP LOCKED
 )
 INSERT INTO public.booking_automation_state AS s (booking_id, revision, starts_at, in_force_since)

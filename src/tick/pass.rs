@@ -27,7 +27,7 @@ use crate::reminders::digests::enqueue_digests;
 use crate::reminders::hidden_rows::{HiddenRows, find_hidden_rows};
 use crate::reminders::notices::enqueue_notices;
 use crate::reminders::quiet_hours::hand_over_names;
-use crate::reminders::sweep::{begin_sweep, begin_sweep_again};
+use crate::reminders::sweep::{begin_sweep, begin_to_catch_up};
 use crate::tick::clock;
 pub use crate::tick::error::PassError;
 use crate::tick::overlap;
@@ -331,7 +331,7 @@ async fn advance_and_enqueue(
     let digests = enqueue_digests(transaction, liveness, &due.digests, as_of, run_id, until);
     decisions.add(digests.await?);
     if decisions.left_to_sweep {
-        begin_sweep_again(transaction).await?;
+        begin_to_catch_up(transaction).await?;
     } else if due.watermark.sweep && liveness == Liveness::Known {
         begin_sweep(transaction).await?;
     }

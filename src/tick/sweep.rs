@@ -12,15 +12,15 @@ use crate::database::owner_functions::Liveness;
 use crate::database::{Begin, Database, Transaction};
 use crate::primitives::call::Call;
 use crate::reminders::sweep::{
-    Part, end_sweep, examine_part, next_part, record_failed_part, record_part,
+    Part, SWEEP_TIME, end_sweep, examine_part, next_part, record_failed_part, record_part,
 };
 use crate::tick::error::PassError;
 use crate::tick::pass::{begin_pass, refuse_hidden_rows, take_lock};
 use crate::tick::preconditions::Preconditions;
 use crate::tick::settings::PassSettings;
 
-/// Time for the sweep in one call. A million bookings take about five calls.
-const TIME: Duration = Duration::from_secs(5);
+/// Time for marks, or for a sweep that makes decisions which a pass could not, in one call.
+const CATCH_UP_TIME: Duration = Duration::from_secs(5);
 /// No part begins when less than this is left of the call.
 const SPARE_TIME: Duration = Duration::from_secs(1);
 /// Longest time for one statement of a part: a part that is too slow is tried with fewer bookings.
@@ -33,8 +33,8 @@ const MOST_LEFT_OUT: usize = 10;
 
 /// What became of a part.
 enum Outcome {
-    /// It was examined, or the next one is smaller.
-    Recorded,
+    /// It was examined, or the next one is smaller. The sweep has this time in one call.
+    Recorded(Duration),
     /// It was a single booking, and failed.
     LeftOut,
     /// There is no part: the sweep is complete.
@@ -52,7 +52,7 @@ pub(crate) async fn mark_what_is_not_live(
     call: &Call,
     anew: bool,
 ) {
-    let until = Instant::now() + TIME;
+    let until = Instant::now() + CATCH_UP_TIME;
     let mut part = MarkPart {
         size: MARKED_AT_ONCE,
         is_first: anew,
@@ -106,13 +106,15 @@ fn limits(call: &Call) -> Begin {
     }
 }
 
-/// Goes on with the sweep that is under way. A failure is logged, and the next call goes on.
+/// Goes on with the sweep that is under way, while the next part is likely to end in time. A
+/// failure is logged, and the next call goes on.
 pub(crate) async fn sweep(database: &Database, settings: &PassSettings, call: &Call, run_id: Uuid) {
-    let until = Instant::now() + TIME;
-    let mut left_out = 0;
-    while left_out < MOST_LEFT_OUT && Instant::now() < until && has_time(call) {
+    let (begun, mut left_out) = (Instant::now(), 0);
+    let (mut time, mut last) = (SWEEP_TIME, Duration::ZERO);
+    while left_out < MOST_LEFT_OUT && begun.elapsed() + last < time && has_time(call) {
+        let part_begun = Instant::now();
         match sweep_part(database, settings, call, run_id).await {
-            Ok(Outcome::Recorded) => {}
+            Ok(Outcome::Recorded(sweep_time)) => time = sweep_time,
             Ok(Outcome::LeftOut) => left_out += 1,
             Ok(Outcome::Complete | Outcome::Postponed) => return,
             Err(error) => {
@@ -120,6 +122,7 @@ pub(crate) async fn sweep(database: &Database, settings: &PassSettings, call: &C
                 return;
             }
         }
+        last = part_begun.elapsed();
     }
 }
 
@@ -163,7 +166,14 @@ async fn sweep_part(
         }
         Err(error) => return Err(error.into()),
     }
-    Ok(Outcome::Recorded)
+    Ok(Outcome::Recorded(time_for(&part)))
+}
+
+fn time_for(part: &Part) -> Duration {
+    match part.catches_up {
+        true => CATCH_UP_TIME,
+        false => SWEEP_TIME,
+    }
 }
 
 async fn record_failure(
@@ -176,7 +186,7 @@ async fn record_failure(
     let left_out = transaction.commit_after(record).await?;
     Ok(match left_out {
         true => Outcome::LeftOut,
-        false => Outcome::Recorded,
+        false => Outcome::Recorded(time_for(part)),
     })
 }
 

@@ -2,13 +2,15 @@
 //! has twice as many messages as leave at once, and the next one follows when all have left.
 
 use std::process::Stdio;
+use std::time::Duration;
 
 use serde_json::json;
 use tokio::process::Child;
 use tokio::sync::watch;
 
-use crate::app::{App, hours, noon};
+use crate::app::{App, connect, hours, noon, signal};
 use crate::delivery::{create_due_bookings, reminder_outcomes};
+use crate::proxy::{Cut, Proxy};
 use crate::ses::Answer;
 
 /// Two messages leave at once. Two of the first page, which has four, wait for their answer until
@@ -27,10 +29,38 @@ async fn held(count: i32, answer: fn() -> Answer) -> (App, watch::Sender<bool>) 
     (app, release)
 }
 
-fn start(app: &App) -> Child {
-    let mut command = app.command(&["run", "--as-of", &noon().to_rfc3339()]);
-    command.stdout(Stdio::piped()).spawn().unwrap()
+/// As [`held`]; and the first two of the page wait for an answer of their own.
+async fn held_twice(count: i32) -> (App, watch::Sender<bool>, watch::Sender<bool>) {
+    let (app, release) = held(count, || Answer::Sent).await;
+    let (begin, first) = watch::channel(false);
+    let second = release.subscribe();
+    app.ses.answer(move |mail| match mail.to() {
+        "c1@customers.example" | "c2@customers.example" => {
+            Answer::Held(first.clone(), Box::new(Answer::Sent))
+        }
+        "c3@customers.example" | "c4@customers.example" => {
+            Answer::Held(second.clone(), Box::new(Answer::Sent))
+        }
+        _ => Answer::Sent,
+    });
+    (app, begin, release)
 }
+
+fn start(app: &App) -> Child {
+    start_for(app, "50s")
+}
+
+fn start_for(app: &App, time: &str) -> Child {
+    let mut command = app.command(&["run", "--for", time, "--as-of", &noon().to_rfc3339()]);
+    let command = command.stdout(Stdio::piped()).stderr(Stdio::piped());
+    command.spawn().unwrap()
+}
+
+const LOCK_CHANNEL: &str =
+    "BEGIN; SELECT FROM booking_automation_channels WHERE channel = 'email' FOR UPDATE";
+const CLAIM_WAITS: &str = "SELECT EXISTS (SELECT FROM pg_stat_activity
+                     WHERE wait_event_type = 'Lock' AND datname = current_database()
+                       AND query LIKE '%booking_automation_channels%')";
 
 async fn summary(process: Child) -> serde_json::Value {
     let output = process.wait_with_output().await.unwrap();
@@ -147,4 +177,78 @@ async fn messages_that_were_claimed_before_a_hold_do_not_end_it() {
     assert_eq!(summary["reminders"]["retrying"], 1, "{summary}");
     let held = "SELECT held_reason FROM booking_automation_channels WHERE channel = 'email'";
     assert_eq!(app.column(held, &[]).await, ["account"]);
+}
+
+#[tokio::test]
+async fn a_claim_ahead_that_fails_is_logged_and_made_again() {
+    let (app, begin, release) = held_twice(12).await;
+    let process = start(&app);
+    app.ses.wait_for_mails(2).await;
+    let other = connect(&app.url).await;
+    other.batch_execute(LOCK_CHANNEL).await.unwrap();
+    begin.send(true).unwrap();
+    app.wait_until(CLAIM_WAITS).await;
+    // It gives up.
+    app.wait_until(&format!("SELECT NOT ({CLAIM_WAITS})")).await;
+    other.batch_execute("ROLLBACK").await.unwrap();
+    release.send(true).unwrap();
+    let output = process.wait_with_output().await.unwrap();
+    let log = String::from_utf8_lossy(&output.stderr);
+    let said = "the next page could not be claimed ahead";
+    assert_eq!(log.matches(said).count(), 1, "{log}");
+    assert_eq!(reminder_outcomes(&app).await, ["completed 1 12"], "{log}");
+    assert_eq!(app.ses.mails().len(), 12);
+}
+
+#[tokio::test]
+async fn answers_that_come_during_a_claim_are_recorded_although_it_hangs() {
+    let (mut app, begin, release) = held_twice(4).await;
+    let proxy = Proxy::start(&app.url, Cut::Never).await;
+    app.env.insert("DATABASE_URL", proxy.url.clone());
+    // A claim ahead ends after three seconds; one that waits for the end of the call leaves no time.
+    let process = start_for(&app, "12s");
+    app.ses.wait_for_mails(2).await;
+    let other = connect(&app.url).await;
+    other.batch_execute(LOCK_CHANNEL).await.unwrap();
+    begin.send(true).unwrap();
+    app.wait_until(CLAIM_WAITS).await;
+    proxy.freeze();
+    release.send(true).unwrap();
+    other.batch_execute("ROLLBACK").await.unwrap();
+    let output = process.wait_with_output().await.unwrap();
+    let log = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(reminder_outcomes(&app).await, ["completed 1 4"], "{log}");
+}
+
+#[tokio::test]
+async fn no_message_is_claimed_twice_while_nothing_fails() {
+    let mut app = App::new().await;
+    app.env.insert("SEND_CONCURRENCY", "4".to_owned());
+    create_due_bookings(&app, 150).await;
+    app.ses.answer(|_| Answer::Slow(Duration::from_millis(50)));
+    let summary = app.run(noon()).await;
+    assert_eq!(summary["reminders"]["sent"], 150, "{summary}");
+    let claims = "SELECT max(claim)::text FROM booking_automation_events";
+    assert_eq!(app.column(claims, &[]).await, ["1"]);
+}
+
+#[tokio::test]
+async fn a_stop_signal_ends_the_wait_for_the_send_rate() {
+    let mut app = App::new().await;
+    // One message in ten minutes.
+    app.env.insert("SEND_RATE", "0.01".to_owned());
+    create_due_bookings(&app, 3).await;
+    let process = start_for(&app, "10m");
+    app.wait_until(
+        "SELECT EXISTS (SELECT FROM booking_automation_events WHERE event_type = 'reminder_sent' AND status = 'completed')",
+    )
+    .await;
+    signal(&process, "-TERM");
+    let waited = tokio::time::timeout(Duration::from_secs(60), process.wait_with_output()).await;
+    let output = waited.expect("the wait ends").unwrap();
+    assert!(output.status.success());
+    assert_eq!(app.ses.mails().len(), 1);
+    // No claim is announced that will not be made.
+    let marks = "SELECT count(*)::text FROM booking_automation_claim_marks";
+    assert_eq!(app.column(marks, &[]).await, ["0"]);
 }

@@ -1197,3 +1197,22 @@ async fn an_event_gives_up_on_a_locked_message_and_can_be_retried() {
     other.batch_execute("COMMIT").await.unwrap();
     assert_eq!(instance.invoke(&send).await.unwrap()["settled"], true);
 }
+
+#[tokio::test]
+async fn an_event_does_not_wait_for_a_claim() {
+    let app = App::new().await;
+    let booking = app.confirmed(noon() + hours(24)).await;
+    app.run(noon()).await;
+    let id = reminder_event_id(&app, booking).await;
+    let instance = Instance::start(&app).await;
+    // A claim locks the channel's row.
+    let claim = connect(&app.url).await;
+    let lock = "BEGIN; SELECT FROM booking_automation_channels WHERE channel = 'email' FOR UPDATE";
+    claim.batch_execute(lock).await.unwrap();
+    let told = instance
+        .invoke(&ses_event("ses-delivery", &id, "message-1"))
+        .await
+        .unwrap();
+    assert_eq!(told["outcome"], "recorded");
+    claim.batch_execute("ROLLBACK").await.unwrap();
+}

@@ -312,7 +312,7 @@ impl Mechanism {
     const fn name_and_source(self) -> (&'static str, &'static str, &'static str) {
         const CLAIM: &str = "src/delivery/claim.sql";
         const RECORD: &str = "src/delivery/record.sql";
-        const DELIVERY: &str = "src/delivery/mod.rs";
+        const DELIVERY: &str = "src/delivery/mail_lane.rs";
         const OUTBOX: &str = "src/delivery/outbox.rs";
         const OUTCOMES: &str = "src/delivery/outcomes.rs";
         const TRIGGERS: &str = "schema/functions/booking_automation_on_update.sql";
@@ -386,7 +386,7 @@ impl Mechanism {
             Self::ClaimFirst => (
                 "the claim's COMMIT before the request",
                 DELIVERY,
-                "match pages.next_page(&outcomes, more.then_some(&limits)).await {",
+                "match self.pages.claim(&self.limits, until).await {",
             ),
             Self::RecordAfter => (
                 "recording after the answer instead of with the claim",
@@ -400,7 +400,7 @@ impl Mechanism {
             ),
             Self::Fresh => (
                 "the three seconds after the read",
-                "src/delivery/sending.rs",
+                DELIVERY,
                 "leave_by = (read_at + timing.fresh_for)",
             ),
             Self::FencedByClaim => ("the claim number in the fence", RECORD, FENCE),

@@ -153,6 +153,19 @@ async fn assert_instances_share_one_rate(instances: usize) {
 }
 
 #[tokio::test]
+async fn one_instance_keeps_the_send_rate_from_page_to_page() {
+    const RATE: usize = 20;
+    let mut app = App::new().await;
+    app.env.insert("SEND_RATE", RATE.to_string());
+    create_due_bookings(&app, 100).await;
+    app.ses.answer(|_| Answer::Slow(Duration::from_millis(100)));
+    app.run(noon()).await;
+    assert_eq!(reminder_outcomes(&app).await, ["completed 1 100"]);
+    let busiest = busiest_second(&app);
+    assert!(busiest <= RATE + RATE / 2, "{busiest}");
+}
+
+#[tokio::test]
 async fn two_instances_share_one_send_rate() {
     assert_instances_share_one_rate(2).await;
 }

@@ -42,6 +42,28 @@ async fn limit_liveness(app: &App, most: i32, bad: Uuid) {
         .unwrap();
 }
 
+/// Runs passes, a minute apart, until no sweep is under way. Returns their logs.
+async fn run_until_swept(app: &App, from: DateTime<Utc>) -> String {
+    let mut logs = String::new();
+    for minute in 0..50 {
+        let at = (from + minutes(minute)).to_rfc3339();
+        let said = app.call(&["run", "--as-of", &at]).await;
+        assert!(said.success, "{}", said.stderr);
+        logs += &said.stderr;
+        if sweep_under_way(app).await.is_empty() {
+            return logs;
+        }
+    }
+    panic!("the sweep does not end: {logs}");
+}
+
+/// How many bookings have reminders that were not skipped.
+async fn bookings_with_reminders(app: &App) -> i64 {
+    let sql = "SELECT count(DISTINCT booking_id) FROM booking_automation_events
+                WHERE event_type = 'reminder_sent' AND status IN ('pending', 'completed')";
+    app.one(sql, &[]).await.get(0)
+}
+
 /// How many bookings have reminders, by the reminder's status.
 async fn reminders_by_status(app: &App) -> Vec<String> {
     let sql =
@@ -62,17 +84,8 @@ async fn a_sweep_that_takes_too_long_goes_on_with_smaller_parts() {
     app.run(noon()).await;
     add_untracked(&app, 40).await;
     limit_liveness(&app, 10, Uuid::nil()).await;
-    let said = app
-        .call(&["run", "--as-of", &(noon() + minutes(7)).to_rfc3339()])
-        .await;
-    assert!(said.success, "{}", said.stderr);
-    assert_eq!(
-        reminders_by_status(&app).await,
-        ["pending 40"],
-        "{}",
-        said.stderr
-    );
-    assert!(sweep_under_way(&app).await.is_empty(), "it is complete");
+    let logs = run_until_swept(&app, noon() + minutes(7)).await;
+    assert_eq!(bookings_with_reminders(&app).await, 40, "{logs}");
 }
 
 #[tokio::test]
@@ -82,26 +95,16 @@ async fn a_booking_that_fails_in_the_sweep_is_left_out_and_does_not_stop_the_oth
     let ids = add_untracked(&app, 40).await;
     let bad: Uuid = ids[17].parse().unwrap();
     limit_liveness(&app, 1000, bad).await;
-    let said = app
-        .call(&["run", "--as-of", &(noon() + minutes(7)).to_rfc3339()])
-        .await;
-    assert_eq!(
-        reminders_by_status(&app).await,
-        ["pending 39"],
-        "{}",
-        said.stderr
-    );
+    let logs = run_until_swept(&app, noon() + minutes(7)).await;
+    assert_eq!(bookings_with_reminders(&app).await, 39, "{logs}");
     let left_out = format!(
         "this booking is left out of the sweep; the next sweep tries again booking.id={bad}"
     );
-    assert_eq!(said.stderr.matches(&left_out).count(), 1, "{}", said.stderr);
+    assert_eq!(logs.matches(&left_out).count(), 1, "{logs}");
     // The next hour's sweep finds it.
     limit_liveness(&app, 1000, Uuid::nil()).await;
-    app.run(noon() + minutes(67)).await;
-    assert_eq!(
-        reminders_by_status(&app).await,
-        ["completed 39", "pending 1"]
-    );
+    run_until_swept(&app, noon() + minutes(67)).await;
+    assert_eq!(bookings_with_reminders(&app).await, 40);
 }
 
 /// Says that a sweep has examined the bookings up to a start, and the booking of this id.
@@ -130,6 +133,31 @@ async fn the_next_call_goes_on_with_a_sweep_where_it_came_to() {
         reminders_by_status(&app).await,
         ["completed 5", "pending 4"]
     );
+}
+
+#[tokio::test]
+async fn a_new_hour_does_not_begin_a_sweep_anew_that_is_under_way() {
+    let app = App::new().await;
+    app.run(noon()).await;
+    let ids = add_untracked(&app, 9).await;
+    sweep_came_to(&app, noon() + hours(20) + minutes(4), &ids[3]).await;
+    app.run(noon() + minutes(7)).await;
+    assert_eq!(reminders_by_status(&app).await, ["pending 5"]);
+}
+
+#[tokio::test]
+async fn what_a_pass_missed_is_in_force_since_it_was_created() {
+    let app = App::new().await;
+    app.run(noon()).await;
+    let sql = format!(
+        "UPDATE bookings SET scheduled_at = '{}'",
+        noon() + hours(10)
+    );
+    add_untracked(&app, 3).await;
+    app.sql_without_triggers(&sql).await;
+    run_until_swept(&app, noon() + minutes(7)).await;
+    // Otherwise they would be booked late: less than two thirds of the lead are left.
+    assert_eq!(bookings_with_reminders(&app).await, 3);
 }
 
 #[tokio::test]
@@ -324,4 +352,96 @@ async fn marks_begin_again_with_each_hour() {
     app.run(noon() + minutes(68)).await;
     app.run(noon() + minutes(69)).await;
     assert_eq!(app.status(restored).await, "expired");
+}
+
+/// What `check` prints about the sweep.
+async fn checked_sweep(app: &App) -> String {
+    let said = app.call(&["check"]).await;
+    let lines: Vec<_> = said
+        .stdout
+        .lines()
+        .filter(|line| line.contains(" sweep "))
+        .collect();
+    lines.join("\n")
+}
+
+#[tokio::test]
+async fn the_sweep_asks_about_live_bookings_only_where_a_pass_missed_something() {
+    let app = App::new().await;
+    app.run(noon()).await;
+    add_untracked(&app, 40).await;
+    run_until_swept(&app, noon() + minutes(7)).await;
+    assert_eq!(bookings_with_reminders(&app).await, 40);
+    // All have their decisions and are sent, and one was moved past the triggers.
+    app.run(noon() + minutes(60)).await;
+    app.sql_without_triggers(&format!(
+        "UPDATE bookings SET scheduled_at = '{}' WHERE id = (SELECT id FROM bookings ORDER BY scheduled_at LIMIT 1)",
+        noon() + hours(21)
+    ))
+    .await;
+    app.db
+        .batch_execute(
+            "CREATE TABLE asked (booking_id uuid);
+             GRANT INSERT ON asked TO PUBLIC;
+             CREATE OR REPLACE FUNCTION booking_automation_is_live(booking bookings) RETURNS boolean LANGUAGE plpgsql AS $$
+             BEGIN
+                 INSERT INTO public.asked VALUES (booking.id);
+                 RETURN true;
+             END $$",
+        )
+        .await
+        .unwrap();
+    let logs = run_until_swept(&app, noon() + minutes(67)).await;
+    let asked = "SELECT DISTINCT booking_id::text FROM asked";
+    let moved = format!(
+        "SELECT id::text FROM bookings WHERE scheduled_at = '{}'",
+        noon() + hours(21)
+    );
+    let (asked, moved) = (app.column(asked, &[]).await, app.column(&moved, &[]).await);
+    assert_eq!(asked, moved, "{logs}");
+}
+
+#[tokio::test]
+async fn a_sweep_that_passes_left_decisions_to_has_more_time_in_a_call() {
+    let app = App::new().await;
+    app.run(noon()).await;
+    add_untracked(&app, 200).await;
+    // Each part takes longer than a sweep has in one call.
+    app.db
+        .batch_execute(
+            "CREATE OR REPLACE FUNCTION booking_automation_is_live(booking bookings) RETURNS boolean LANGUAGE plpgsql AS $$
+             BEGIN
+                 PERFORM pg_sleep(0.01);
+                 RETURN true;
+             END $$",
+        )
+        .await
+        .unwrap();
+    for (catches_up, parts) in [(false, 1), (true, 2)] {
+        let sql = format!(
+            "DELETE FROM booking_automation_sweep;
+             INSERT INTO booking_automation_sweep (starts_at, booking_id, size, catches_up)
+             VALUES ('-infinity', '00000000-0000-0000-0000-000000000000', 30, {catches_up})"
+        );
+        app.db.batch_execute(&sql).await.unwrap();
+        let before = bookings_with_reminders(&app).await;
+        app.call(&["run", "--as-of", &(noon() + minutes(1)).to_rfc3339()])
+            .await;
+        let examined = bookings_with_reminders(&app).await - before;
+        let at_least = 30 * (parts - 1) + 1;
+        assert!(
+            examined >= at_least,
+            "{catches_up}: {examined} of {at_least}"
+        );
+        assert!(catches_up || examined <= 30, "{examined}");
+    }
+}
+
+#[tokio::test]
+async fn check_says_how_many_calls_a_sweep_takes() {
+    let app = App::new().await;
+    assert_eq!(
+        checked_sweep(&app).await,
+        "ok       sweep       the sweep, which looks at every confirmed booking within the longest lead, takes one call for 0 bookings"
+    );
 }

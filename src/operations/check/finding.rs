@@ -47,6 +47,8 @@ named! {
         Notices = "notices",
         /// The owner's own texts of messages.
         Templates = "templates",
+        /// How long the sweep takes.
+        Sweep = "sweep",
         /// What the database says to the pass's own changes when `migrate` tries them.
         Steps = "steps",
     }

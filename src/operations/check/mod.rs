@@ -13,6 +13,7 @@ mod rights;
 mod rows;
 mod server;
 mod statuses;
+mod sweep;
 mod tables;
 mod templates;
 mod view;
@@ -148,6 +149,9 @@ async fn look_at_bookings(
     }
     if steps.contains(templates::TABLE) {
         looks.look(Topic::Templates, templates::look).await;
+    }
+    if steps.contains(sweep::KNOWS_LIVENESS) {
+        looks.look(Topic::Sweep, sweep::look).await;
     }
     looks.look(Topic::Functions, owner_functions::look).await;
     if !relations.has("booking_automation_contacts") {

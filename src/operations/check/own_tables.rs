@@ -153,11 +153,14 @@ const OWN_TABLES: &[OwnTable] = &[
         "18_not_live",
         "status text, before timestamptz, looked_at timestamptz",
     ),
-    table(
-        "booking_automation_sweep",
-        "18_not_live",
-        "one bool, starts_at timestamptz, booking_id uuid, size int8",
-    ),
+    OwnTable {
+        added: &[("29_sweep", "catches_up bool")],
+        ..table(
+            "booking_automation_sweep",
+            "18_not_live",
+            "one bool, starts_at timestamptz, booking_id uuid, size int8",
+        )
+    },
     table(
         "booking_automation_claim_marks",
         "19_claim_marks",
