@@ -112,13 +112,13 @@ def part_reminders(figures):
 def part_idle(figures):
     idle = figures["idle"]
     base = idle["times"]["an empty table"]
-    rows = [[who, spread(values), f"{statistics.median(value / empty for value, empty in zip(values, base)):.2f} ×", number(idle["looks"][who]),
+    rows = [[who, spread(values), f"{statistics.median(value / empty for value, empty in zip(values, base)):.2f} ×", f"{number(max(idle['looks'][who]))}, {len(idle['looks'][who])} calls",
              number(idle["loop"][who]["idle_ms_median"])] for who, values in idle["times"].items()]
     queues = [[name(who), number(said["idle_ms_median"]), said["method"]] for who, said in idle["queues"].items()]
     return ("## An idle minute\n\nThe time of a warm function from the invocation to its answer over the Lambda Runtime API: four round trips, and one row on disk that "
-            "records the pass. Once an hour, the function checks all bookings within the longest lead again after the pass is committed; this call has its own "
-            "column. The last column shows the two SELECTs of the Phase 1 loop in a running process, which write nothing.\n\n"
-            + table(["stored", "ms (least–most)", "of an empty table", "once an hour, ms", "Phase 1's SELECTs, ms"], rows)
+            "records the pass. With each hour, a sweep of all bookings within the longest lead begins, which takes a part of each call until it is complete; its "
+            "slowest call and the number of its calls have their own column. The last column shows the two SELECTs of the Phase 1 loop in a running process, which write nothing.\n\n"
+            + table(["stored", "ms (least–most)", "of an empty table", "with the sweep: slowest, ms", "Phase 1's SELECTs, ms"], rows)
             + "\nA queue polls many times a minute. One poll of an empty queue in a running worker:\n\n"
             + table(["", "ms, median", "measured"], queues))
 

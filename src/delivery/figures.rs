@@ -21,7 +21,7 @@ pub struct ReminderFigures {
     /// Not to be sent; the event has the reason.
     pub skipped: i64,
     /// Left for the next call because of this call's time or rate; the attempt does not count.
-    /// After a delivery, of the first 10 000 that wait, by their starts.
+    /// Counted among the 10 000 waiting messages with the earliest starts.
     pub deferred: i64,
 }
 

@@ -21,7 +21,6 @@ use crate::reminders::Reason;
 pub(crate) struct MailLane<'a> {
     mailer: &'a Mailer,
     prepared: &'a Preparation,
-    call: &'a Call,
     pub(crate) pages: DeliveryPages<'a>,
     limits: ClaimLimits,
     stop_sending: Instant,
@@ -62,7 +61,6 @@ impl<'a> MailLane<'a> {
         Self {
             mailer,
             prepared,
-            call,
             pages: DeliveryPages::new(Channel::Email, database, call, timing),
             limits: first_limits(mailer, rate, call),
             stop_sending,
@@ -181,12 +179,7 @@ impl<'a> Lane for MailLane<'a> {
         // Taken before the claim reads, so that the facts sent are no older than this.
         let read_at = Instant::now();
         let leave_by = (read_at + timing.fresh_for).min(self.stop_sending);
-        // Outcomes wait for a claim ahead: it ends when nothing of it could leave any more.
-        let until = match is_ahead {
-            true => leave_by,
-            false => self.call.deadline,
-        };
-        let page = match self.pages.claim(&self.limits, until).await {
+        let page = match self.pages.claim(&self.limits, is_ahead).await {
             Ok(page) => page,
             Err(error) => return Claim::Failed(error),
         };
@@ -196,7 +189,7 @@ impl<'a> Lane for MailLane<'a> {
         }
         let free_at = Instant::now() + page.free_in;
         if !is_ahead {
-            self.speed.since = free_at;
+            (self.speed.left, self.speed.since) = ((0, 0), free_at);
         }
         Claim::Page(Page {
             claim_ahead: self.claim_ahead(&page),

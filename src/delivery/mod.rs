@@ -2,6 +2,7 @@
 
 mod claim_mark;
 pub(crate) mod claim_sql;
+mod claim_time;
 pub(crate) mod digests;
 mod endpoint_lane;
 mod engine;

@@ -94,9 +94,17 @@ impl PageOutcomes {
             .filter_map(|(id, message_id)| Some((*id, message_id.as_deref()?)))
     }
 
-    /// The first of the events, for a line of the log.
-    pub(crate) fn first_event(&self) -> Option<tracing::field::DisplayValue<Uuid>> {
-        self.ids.first().copied().map(tracing::field::display)
+    /// One of the events, for a line of the log: the first that is not among these.
+    pub(crate) fn first_event(
+        &self,
+        recorded: &[RecordedOutcome],
+    ) -> Option<tracing::field::DisplayValue<Uuid>> {
+        let is_left = |id: &&Uuid| recorded.iter().all(|outcome| outcome.event_id != **id);
+        self.ids
+            .iter()
+            .find(is_left)
+            .copied()
+            .map(tracing::field::display)
     }
 
     /// How many there are.
@@ -195,7 +203,7 @@ impl RecordRetries {
         tracing::warn!(
             error = error.loggable(),
             outcomes.count = outcomes.len(),
-            event.id = outcomes.first_event(),
+            event.id = outcomes.first_event(&[]),
             "outcomes could not be recorded; trying again"
         );
         tokio::time::sleep(self.pause).await;

@@ -12,6 +12,7 @@ use crate::channels::timing::Timing;
 use crate::database::{Begin, Database, DatabaseError, Result, Transaction};
 use crate::delivery::claim_mark::{ClaimMark, announce_claim, delete_mark};
 use crate::delivery::claim_sql::IN_INDEX_ORDER;
+use crate::delivery::claim_time::{ClaimTime, STATEMENT_TIMEOUT};
 use crate::delivery::hold::set_channel_hold;
 use crate::delivery::outbox::{
     ClaimLimits, MAX_ATTEMPTS, MessagePage, claim_page, lock_candidates,
@@ -22,8 +23,6 @@ use crate::delivery::unprepared::{Unprepared, record_unprepared};
 use crate::primitives::call::Call;
 use crate::reminders::Reason;
 
-/// Longest time for one statement of a delivery.
-const STATEMENT_TIMEOUT: Duration = Duration::from_secs(8);
 /// Messages in one page, at most: what two seconds of the fastest accounts send.
 pub(crate) const LARGEST_PAGE: i64 = 2_000;
 
@@ -44,8 +43,8 @@ pub(crate) struct DeliveryPages<'a> {
     keeps_marks: bool,
     /// The next claim, if it is announced.
     mark: Option<ClaimMark>,
-    /// When the claim that is under way must end.
-    claim_until: Instant,
+    /// The limits of the claim that is under way.
+    claim_limits: ClaimTime,
 }
 
 /// The factor by which a page shrinks whose contacts could not be read in time.
@@ -69,7 +68,7 @@ impl<'a> DeliveryPages<'a> {
             id: Uuid::new_v4(),
             keeps_marks: true,
             mark: None,
-            claim_until: call.deadline,
+            claim_limits: ClaimTime::of(call, timing, false),
         }
     }
 
@@ -115,13 +114,14 @@ impl<'a> DeliveryPages<'a> {
     }
 
     /// Claims a page: with fewer messages, or a single one, where an earlier claim came to no end.
-    /// Only one attempt: a claim whose COMMIT was lost waits for its lease. It ends at `until`.
+    /// Only one attempt: a claim whose COMMIT was lost waits for its lease. `is_ahead`: outcomes
+    /// wait for its end.
     pub(crate) async fn claim(
         &mut self,
         limits: &ClaimLimits,
-        until: Instant,
+        is_ahead: bool,
     ) -> Result<MessagePage> {
-        self.claim_until = until;
+        self.claim_limits = ClaimTime::of(self.call, self.timing, is_ahead);
         let limits = self.narrowed(limits);
         let mark = match self.mark.take() {
             Some(mark) => mark,
@@ -250,7 +250,7 @@ impl<'a> DeliveryPages<'a> {
         unprepared: &Unprepared<'_>,
     ) -> Result<Option<RecordedOutcome>> {
         let (back_off, as_of) = (self.timing.back_off, self.call.as_of);
-        let transaction = self.begin(self.claim_until).await?;
+        let transaction = self.begin_claim().await?;
         let recorded = transaction
             .commit_after(async |transaction| {
                 record_unprepared(transaction, unprepared, back_off, as_of).await
@@ -269,7 +269,7 @@ impl<'a> DeliveryPages<'a> {
             return ClaimMark::unmarked(messages);
         }
         let announced = async {
-            let transaction = self.begin(self.claim_until).await?;
+            let transaction = self.begin_claim().await?;
             transaction
                 .commit_after(async |transaction| {
                     announce_claim(
@@ -306,15 +306,20 @@ impl<'a> DeliveryPages<'a> {
             return;
         }
         let until = (Instant::now() + self.timing.recording / 2).min(self.call.deadline);
-        if let Ok(transaction) = self.begin(until).await {
+        if let Ok(transaction) = self.begin(STATEMENT_TIMEOUT, until).await {
             let delete = async |transaction: &Transaction| delete_mark(transaction, self.id).await;
             let _ = transaction.commit_after(delete).await;
         }
     }
 
-    async fn begin(&self, until: Instant) -> Result<Transaction> {
+    async fn begin_claim(&self) -> Result<Transaction> {
+        let ClaimTime { statement, until } = self.claim_limits;
+        self.begin(statement, until).await
+    }
+
+    async fn begin(&self, statement_timeout: Duration, until: Instant) -> Result<Transaction> {
         let begin = Begin {
-            statement_timeout: STATEMENT_TIMEOUT,
+            statement_timeout,
             as_of: self.call.as_of,
             until: Some(until),
             ..Begin::default()
@@ -329,7 +334,7 @@ impl<'a> DeliveryPages<'a> {
         outcomes: &PageOutcomes,
         next: Option<&ClaimLimits>,
     ) -> Result<(Vec<RecordedOutcome>, Option<ClaimMark>)> {
-        let transaction = self.begin(self.call.deadline).await?;
+        let transaction = self.begin(STATEMENT_TIMEOUT, self.call.deadline).await?;
         let write = async |transaction: &Transaction| {
             let record = record_outcomes(transaction, outcomes, MAX_ATTEMPTS, self.call.as_of);
             let hold = async {
@@ -365,7 +370,7 @@ impl<'a> DeliveryPages<'a> {
         limits: &ClaimLimits,
         first: &mut Option<Uuid>,
     ) -> Result<MessagePage> {
-        let transaction = self.begin(self.claim_until).await?;
+        let transaction = self.begin_claim().await?;
         let candidates = lock_candidates(&transaction, limits, first).await?;
         let claim = async |transaction: &Transaction| {
             let page = claim_page(transaction, limits, &candidates);

@@ -89,7 +89,7 @@ impl Tally {
             // After a lost COMMIT the first attempt may have recorded them.
             tracing::warn!(
                 outcomes.stale = stale,
-                event.id = outcomes.first_event(),
+                event.id = outcomes.first_event(recorded),
                 outcomes.tried_again = again,
                 "stale outcomes were not recorded: other senders have claimed their messages since"
             );

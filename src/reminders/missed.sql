@@ -1,4 +1,4 @@
--- Of the bookings that the sweep examines, those that passes have missed something of: a move, or a decision.
+-- Of the bookings that the sweep examines, those of which passes missed a move or a decision.
 --   $1 as_of  $2 the bookings  $3 their starts
 WITH rule AS MATERIALIZED (
     SELECT r.name, r.audience, channel, r.lead, r.effective_from

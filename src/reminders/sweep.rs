@@ -9,24 +9,25 @@ use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use futures_util::future;
-use serde_json::json;
+use serde_json::{Value, json};
 use tokio_postgres::types::{Json, Timestamp, Type};
 use uuid::Uuid;
 
 use crate::database::owner_functions::Liveness;
 use crate::database::{Result, Transaction};
 use crate::reminders::decisions::{Decided, Decisions, IS_DECIDED, decide_candidates};
+use crate::reminders::watermark::LATEST_HOUR;
 
 /// Time for the sweep in one call: the calls of an hour examine about a million bookings.
 pub(crate) const SWEEP_TIME: Duration = Duration::from_millis(200);
 
 /// Bookings of a sweep's first part.
 const FIRST_SIZE: i64 = 1_000;
-/// Bookings of a part, at most: about 100 ms of work.
-const LARGEST_SIZE: i64 = 10_000;
-/// A part that took longer than this is followed by a smaller one; one that took a quarter of it,
-/// by a larger one. A call has time for two.
-const SLOW: Duration = Duration::from_millis(100);
+/// Bookings of a part, at most.
+const LARGEST_SIZE: i64 = 50_000;
+/// How long a part shall take: most of the time of a call, since each has the same costs whatever
+/// its size.
+pub(crate) const PART_TIME: Duration = Duration::from_millis(170);
 
 /// SQL of a boolean: a sweep is under way. The table exists where
 /// [`crate::database::owner_functions::IS_KNOWN`].
@@ -85,34 +86,43 @@ pub(crate) struct Part {
 }
 
 /// Begins a sweep; one that is under way goes on.
-pub(crate) async fn begin_sweep(transaction: &Transaction) -> Result<()> {
-    let sql = "INSERT INTO public.booking_automation_sweep (starts_at, booking_id, size)
-               VALUES ('-infinity', '00000000-0000-0000-0000-000000000000', $1)
-               ON CONFLICT DO NOTHING";
+pub(crate) async fn begin_sweep(transaction: &Transaction, as_of: DateTime<Utc>) -> Result<()> {
+    let sql = format!("{BEGIN} ON CONFLICT DO NOTHING");
+    let sweep = from_the_beginning(as_of, false);
     transaction
-        .execute(sql, &[(&FIRST_SIZE, Type::INT8)])
+        .execute(&sql, &[(&Json(sweep), Type::JSONB)])
         .await?;
     Ok(())
 }
 
 /// Begins a sweep that makes the decisions that a pass could not; one that is under way begins
 /// again.
-pub(crate) async fn begin_to_catch_up(transaction: &Transaction) -> Result<()> {
-    end_sweep(transaction).await?;
-    // Before step 29 the table lacks the column.
-    let sql = "INSERT INTO public.booking_automation_sweep
-               SELECT (jsonb_populate_record(NULL::public.booking_automation_sweep, $1)).*";
-    let sweep = json!({
+pub(crate) async fn begin_to_catch_up(
+    transaction: &Transaction,
+    as_of: DateTime<Utc>,
+) -> Result<()> {
+    let delete = "DELETE FROM public.booking_automation_sweep";
+    transaction.execute(delete, &[]).await?;
+    let sweep = from_the_beginning(as_of, true);
+    transaction
+        .execute(BEGIN, &[(&Json(sweep), Type::JSONB)])
+        .await?;
+    Ok(())
+}
+
+/// Before step 29, the table lacks columns.
+const BEGIN: &str = "INSERT INTO public.booking_automation_sweep
+    SELECT (jsonb_populate_record(NULL::public.booking_automation_sweep, $1)).*";
+
+fn from_the_beginning(as_of: DateTime<Utc>, catches_up: bool) -> Value {
+    json!({
         "one": true,
         "starts_at": "-infinity",
         "booking_id": Uuid::nil(),
         "size": FIRST_SIZE,
-        "catches_up": true,
-    });
-    transaction
-        .execute(sql, &[(&Json(sweep), Type::JSONB)])
-        .await?;
-    Ok(())
+        "catches_up": catches_up,
+        "begun_at": as_of,
+    })
 }
 
 /// `None`: everything has been examined, or no sweep is under way.
@@ -141,13 +151,18 @@ pub(crate) async fn next_part(
     }))
 }
 
-/// Reads the nearest bookings as a sweep does. Returns how many they are.
-pub(crate) async fn read_sample(transaction: &Transaction, liveness: Liveness) -> Result<usize> {
+/// Looks at so many of the nearest bookings as a sweep does. Returns how many there were.
+pub(crate) async fn look_at_sample(
+    transaction: &Transaction,
+    liveness: Liveness,
+    most: i64,
+) -> Result<i64> {
     let sql = "SELECT id, scheduled_at, now() AS as_of FROM public.bookings
                 WHERE status = 'confirmed' AND scheduled_at > now()
                   AND scheduled_at <= now() + (SELECT max(lead) FROM public.reminder_rules)
                 ORDER BY scheduled_at, id LIMIT $1";
-    let rows = transaction.query(sql, &[(&FIRST_SIZE, Type::INT8)]).await?;
+    transaction.batch("SET LOCAL enable_sort = off").await?;
+    let rows = transaction.query(sql, &[(&most, Type::INT8)]).await?;
     let bookings: Vec<Uuid> = rows.iter().map(|row| row.get("id")).collect();
     let starts: Vec<DateTime<Utc>> = rows.iter().map(|row| row.get("scheduled_at")).collect();
     if let Some(first) = rows.first() {
@@ -160,7 +175,7 @@ pub(crate) async fn read_sample(transaction: &Transaction, liveness: Liveness) -
         )
         .await?;
     }
-    Ok(rows.len())
+    Ok(i64::try_from(rows.len()).unwrap_or(most))
 }
 
 /// Of the bookings with these starts, those that passes have missed something of.
@@ -228,11 +243,9 @@ pub(crate) async fn record_part(
     part: &Part,
     took: Duration,
 ) -> Result<()> {
-    let size = match took {
-        _ if took > SLOW => part.size / 2,
-        _ if took < SLOW / 4 => part.size * 2,
-        _ => part.size,
-    };
+    // The next one has at most twice as many bookings, since it may find more to do.
+    let factor = PART_TIME.as_secs_f64() / took.as_secs_f64().max(0.001);
+    let size = (part.size as f64 * factor.clamp(0.5, 2.0)) as i64;
     record(transaction, part, part.last, size).await
 }
 
@@ -284,9 +297,22 @@ async fn record(
     Ok(())
 }
 
-/// Records that the sweep is complete.
-pub(crate) async fn end_sweep(transaction: &Transaction) -> Result<()> {
-    let sql = "DELETE FROM public.booking_automation_sweep";
-    transaction.execute(sql, &[]).await?;
-    Ok(())
+/// Records that the sweep is complete. If another hour has begun meanwhile, the next one follows.
+pub(crate) async fn end_sweep(transaction: &Transaction, as_of: DateTime<Utc>) -> Result<()> {
+    // Before step 29, the table lacks the column. Where it has it, the name means its own.
+    let sql = format!(
+        "SELECT coalesce(bool_or(s.begun_at < {}), false) AS another_follows
+           FROM (SELECT NULL::timestamptz AS begun_at) AS absent
+          CROSS JOIN LATERAL (SELECT begun_at FROM public.booking_automation_sweep) AS s",
+        LATEST_HOUR.replace("{as_of}", "$1")
+    );
+    let row = transaction
+        .query_one(&sql, &[(&as_of, Type::TIMESTAMPTZ)])
+        .await?;
+    let delete = "DELETE FROM public.booking_automation_sweep";
+    transaction.execute(delete, &[]).await?;
+    match row.get("another_follows") {
+        true => begin_sweep(transaction, as_of).await,
+        false => Ok(()),
+    }
 }

@@ -3,6 +3,8 @@
 //! A pass remembers it (`automation_runs.looked_through`), so that the next one reads a single
 //! range of the index on the start per rule: its cost follows what is due, not what is stored.
 
+use std::sync::LazyLock;
+
 use chrono::{DateTime, Utc};
 use tokio_postgres::Row;
 use tokio_postgres::types::Timestamp;
@@ -10,8 +12,15 @@ use tokio_postgres::types::Timestamp;
 use crate::database::owner_functions::Liveness;
 use crate::reminders::quiet_hours::{READS_NAMES, begun_after, with_quiet_hours};
 
+/// SQL of the time at which the sweep of the hour of `{as_of}` begins: seven minutes past, when
+/// fewer reminders are due than at the quarters.
+pub(crate) const LATEST_HOUR: &str =
+    "date_trunc('hour', {as_of} - interval '7 minutes') + interval '7 minutes'";
 /// SQL of common table expressions, the last one `watermark`.
-pub(crate) const WATERMARK: &str = include_str!("watermark.sql");
+pub(crate) static WATERMARK: LazyLock<String> = LazyLock::new(|| {
+    let latest_hour = LATEST_HOUR.replace("{as_of}", "$1");
+    include_str!("watermark.sql").replace("{latest_hour}", &latest_hour)
+});
 /// SQL of the time up to which the latest pass has decided; NULL: there was none.
 pub(crate) const LATEST: &str = "(SELECT looked_through FROM public.automation_runs
       WHERE outcome = 'completed' ORDER BY as_of DESC LIMIT 1)";

@@ -1,5 +1,5 @@
 -- The watermark: that of the latest pass before $1, or the beginning if the rules have changed since that pass. A sweep
--- follows the first pass after seven minutes past an hour, when fewer reminders are due than at the quarters.
+-- follows the first pass of each hour, which begins at seven minutes past.
 rules AS MATERIALIZED (
     SELECT md5(coalesce(string_agg(format('%s|%s|%s|%s|%s|%s', name, audience, lead, channels, active, effective_from),
                                    ',' ORDER BY name, audience), '')) AS digest
@@ -14,6 +14,6 @@ rules AS MATERIALIZED (
     SELECT rules.digest AS rules_digest,
            coalesce(latest.looked_through, '-infinity') AS looked_through,
            coalesce(latest.rules_digest <> rules.digest, true) AS everything,
-           coalesce(latest.as_of < date_trunc('hour', $1 - interval '7 minutes') + interval '7 minutes', false) AS sweep
+           coalesce(latest.as_of < {latest_hour}, false) AS sweep
       FROM rules LEFT JOIN latest ON true
 )

@@ -331,9 +331,9 @@ async fn advance_and_enqueue(
     let digests = enqueue_digests(transaction, liveness, &due.digests, as_of, run_id, until);
     decisions.add(digests.await?);
     if decisions.left_to_sweep {
-        begin_to_catch_up(transaction).await?;
+        begin_to_catch_up(transaction, as_of).await?;
     } else if due.watermark.sweep && liveness == Liveness::Known {
-        begin_sweep(transaction).await?;
+        begin_sweep(transaction, as_of).await?;
     }
     Ok((transitions, decisions))
 }

@@ -164,7 +164,7 @@ pub(crate) fn probe_sql(rules: &StepRules) -> String {
                 {sweeps} AS sweeps,
                 waiting.*, watermark.*, digests.*
            FROM watermark, waiting, digests",
-        watermark = watermark::WATERMARK,
+        watermark = *watermark::WATERMARK,
         latest = REQUIRED,
         transitions = transitions::any_due(rules),
         reminders = watermark::any_due_sql(rules.liveness),

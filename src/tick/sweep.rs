@@ -1,6 +1,6 @@
 //! The hourly sweep, after a pass and apart from it: in parts, each in a transaction under the
-//! pass's lock, for a few seconds of each call until it is complete. What it finds is pending for
-//! the next call.
+//! pass's lock, for a fifth of a second of each call until it is complete. What it finds is pending
+//! for the next call.
 
 use std::time::{Duration, Instant};
 
@@ -24,7 +24,9 @@ const CATCH_UP_TIME: Duration = Duration::from_secs(5);
 /// No part begins when less than this is left of the call.
 const SPARE_TIME: Duration = Duration::from_secs(1);
 /// Longest time for one statement of a part: a part that is too slow is tried with fewer bookings.
-const STATEMENT_TIMEOUT: Duration = Duration::from_secs(3);
+const PART_TIMEOUT: Duration = Duration::from_secs(1);
+/// The same, of marks.
+const MARK_TIMEOUT: Duration = Duration::from_secs(3);
 
 /// Bookings of each status that are marked at once: about 150 ms of work.
 const MARKED_AT_ONCE: i64 = 50_000;
@@ -36,7 +38,7 @@ enum Outcome {
     /// It was examined, or the next one is smaller. The sweep has this time in one call.
     Recorded(Duration),
     /// It was a single booking, and failed.
-    LeftOut,
+    LeftOut(Duration),
     /// There is no part: the sweep is complete.
     Complete,
     /// A pass is running, and the sweep would make it wait; or there is no sweep before `migrate`.
@@ -84,7 +86,7 @@ async fn mark_part(
     part: MarkPart,
 ) -> Result<bool, PassError> {
     let Some((transaction, preconditions, rules)) =
-        begin(database, settings, &limits(call)).await?
+        begin(database, settings, &limits(call, MARK_TIMEOUT)).await?
     else {
         return Ok(false);
     };
@@ -98,10 +100,10 @@ fn has_time(call: &Call) -> bool {
     Instant::now() + SPARE_TIME < call.deadline && !call.stop.is_cancelled()
 }
 
-fn limits(call: &Call) -> Begin {
+fn limits(call: &Call, longest: Duration) -> Begin {
     let limits = begin_pass(call);
     Begin {
-        statement_timeout: limits.statement_timeout.min(STATEMENT_TIMEOUT),
+        statement_timeout: limits.statement_timeout.min(longest),
         ..limits
     }
 }
@@ -111,11 +113,11 @@ fn limits(call: &Call) -> Begin {
 pub(crate) async fn sweep(database: &Database, settings: &PassSettings, call: &Call, run_id: Uuid) {
     let (begun, mut left_out) = (Instant::now(), 0);
     let (mut time, mut last) = (SWEEP_TIME, Duration::ZERO);
-    while left_out < MOST_LEFT_OUT && begun.elapsed() + last < time && has_time(call) {
+    while left_out < MOST_LEFT_OUT && begun.elapsed() + last <= time && has_time(call) {
         let part_begun = Instant::now();
         match sweep_part(database, settings, call, run_id).await {
             Ok(Outcome::Recorded(sweep_time)) => time = sweep_time,
-            Ok(Outcome::LeftOut) => left_out += 1,
+            Ok(Outcome::LeftOut(sweep_time)) => (time, left_out) = (sweep_time, left_out + 1),
             Ok(Outcome::Complete | Outcome::Postponed) => return,
             Err(error) => {
                 tracing::error!(error = %error, "the sweep failed; the next call goes on with it");
@@ -133,7 +135,7 @@ async fn sweep_part(
     run_id: Uuid,
 ) -> Result<Outcome, PassError> {
     let begun = Instant::now();
-    let limits = limits(call);
+    let limits = limits(call, PART_TIMEOUT);
     let Some((transaction, preconditions, rules)) = begin(database, settings, &limits).await?
     else {
         return Ok(Outcome::Postponed);
@@ -144,7 +146,8 @@ async fn sweep_part(
     }
     let as_of = call.as_of.unwrap_or(preconditions.clock);
     let Some(part) = next_part(&transaction, as_of).await? else {
-        transaction.commit_after(end_sweep).await?;
+        let end = async |transaction: &Transaction| end_sweep(transaction, as_of).await;
+        transaction.commit_after(end).await?;
         return Ok(Outcome::Complete);
     };
     match examine_part(&transaction, rules.liveness, as_of, &part, run_id).await {
@@ -185,7 +188,7 @@ async fn record_failure(
     let record = async |transaction: &Transaction| record_failed_part(transaction, part).await;
     let left_out = transaction.commit_after(record).await?;
     Ok(match left_out {
-        true => Outcome::LeftOut,
+        true => Outcome::LeftOut(time_for(part)),
         false => Outcome::Recorded(time_for(part)),
     })
 }

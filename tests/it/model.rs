@@ -386,7 +386,7 @@ impl Mechanism {
             Self::ClaimFirst => (
                 "the claim's COMMIT before the request",
                 DELIVERY,
-                "match self.pages.claim(&self.limits, until).await {",
+                "match self.pages.claim(&self.limits, is_ahead).await {",
             ),
             Self::RecordAfter => (
                 "recording after the answer instead of with the claim",

@@ -109,7 +109,7 @@ async fn a_booking_that_fails_in_the_sweep_is_left_out_and_does_not_stop_the_oth
 
 /// Says that a sweep has examined the bookings up to a start, and the booking of this id.
 async fn sweep_came_to(app: &App, starts_at: DateTime<Utc>, id: &str) {
-    let sql = format!("INSERT INTO booking_automation_sweep VALUES (true, $1, '{id}', 2)");
+    let sql = format!("INSERT INTO booking_automation_sweep VALUES (true, $1, '{id}', 1000)");
     app.sql(&sql, &[&starts_at]).await;
 }
 
@@ -171,8 +171,10 @@ async fn a_sweep_divides_bookings_with_the_same_start() {
     );
     app.sql_without_triggers(&same).await;
     sweep_came_to(&app, noon() - hours(1), &Uuid::nil().to_string()).await;
-    app.run(noon() + minutes(1)).await;
-    assert_eq!(reminders_by_status(&app).await, ["pending 9"]);
+    app.sql("UPDATE booking_automation_sweep SET size = 2", &[])
+        .await;
+    run_until_swept(&app, noon() + minutes(1)).await;
+    assert_eq!(bookings_with_reminders(&app).await, 9);
 }
 
 #[tokio::test]
@@ -419,20 +421,17 @@ async fn a_sweep_that_passes_left_decisions_to_has_more_time_in_a_call() {
         .unwrap();
     for (catches_up, parts) in [(false, 1), (true, 2)] {
         let sql = format!(
-            "DELETE FROM booking_automation_sweep;
+            "DELETE FROM booking_automation_events;
+             DELETE FROM booking_automation_sweep;
              INSERT INTO booking_automation_sweep (starts_at, booking_id, size, catches_up)
              VALUES ('-infinity', '00000000-0000-0000-0000-000000000000', 30, {catches_up})"
         );
         app.db.batch_execute(&sql).await.unwrap();
-        let before = bookings_with_reminders(&app).await;
         app.call(&["run", "--as-of", &(noon() + minutes(1)).to_rfc3339()])
             .await;
-        let examined = bookings_with_reminders(&app).await - before;
-        let at_least = 30 * (parts - 1) + 1;
-        assert!(
-            examined >= at_least,
-            "{catches_up}: {examined} of {at_least}"
-        );
+        // Each part takes 300 ms, or half as many bookings are in the next one.
+        let examined = bookings_with_reminders(&app).await;
+        assert!(examined > 30 * (parts - 1), "{catches_up}: {examined}");
         assert!(catches_up || examined <= 30, "{examined}");
     }
 }
@@ -440,8 +439,69 @@ async fn a_sweep_that_passes_left_decisions_to_has_more_time_in_a_call() {
 #[tokio::test]
 async fn check_says_how_many_calls_a_sweep_takes() {
     let app = App::new().await;
+    // By the real clock.
+    for hours in [1, 2, 30] {
+        let sql = format!(
+            "INSERT INTO bookings (customer_id, provider_id, service_id, status, scheduled_at)
+             VALUES ('{}', '{}', '{}', 'confirmed', now() + interval '{hours} hours')",
+            app.customer, app.provider, app.service
+        );
+        app.sql_without_triggers(&sql).await;
+    }
     assert_eq!(
         checked_sweep(&app).await,
-        "ok       sweep       the sweep, which looks at every confirmed booking within the longest lead, takes one call for 0 bookings"
+        "ok       sweep       the sweep, which looks at every confirmed booking within the longest lead, takes one call for 2 bookings"
     );
+}
+
+#[tokio::test]
+async fn a_sweep_that_takes_longer_than_an_hour_is_followed_by_the_next_at_once() {
+    let app = App::new().await;
+    app.run(noon()).await;
+    let ids = add_untracked(&app, 9).await;
+    let begun = format!(
+        "INSERT INTO booking_automation_sweep (starts_at, booking_id, size, begun_at)
+         VALUES ('{}', '{}', 1000, '{}')",
+        noon() + hours(20) + minutes(4),
+        ids[3],
+        noon() - hours(1)
+    );
+    app.db.batch_execute(&begun).await.unwrap();
+    // No hour begins with this pass: one has begun since the sweep.
+    run_until_swept(&app, noon() + minutes(1)).await;
+    assert_eq!(bookings_with_reminders(&app).await, 9);
+}
+
+#[tokio::test]
+async fn a_pass_before_the_last_steps_leaves_to_a_sweep_what_is_too_much_for_it() {
+    let app = App::new().await;
+    app.db
+        .batch_execute("ALTER TABLE booking_automation_sweep DROP catches_up, DROP begun_at")
+        .await
+        .unwrap();
+    add_untracked(&app, 40).await;
+    limit_liveness(&app, 10, Uuid::nil()).await;
+    run_until_swept(&app, noon()).await;
+    assert_eq!(bookings_with_reminders(&app).await, 40);
+}
+
+#[tokio::test]
+async fn a_part_with_much_to_decide_ends_in_a_second() {
+    let app = App::new().await;
+    app.run(noon()).await;
+    add_untracked(&app, 40).await;
+    app.db
+        .batch_execute(
+            "CREATE OR REPLACE FUNCTION booking_automation_is_live(booking bookings) RETURNS boolean LANGUAGE plpgsql AS $$
+             BEGIN
+                 PERFORM pg_sleep(0.05);
+                 RETURN true;
+             END $$",
+        )
+        .await
+        .unwrap();
+    let logs = run_until_swept(&app, noon() + minutes(7)).await;
+    assert_eq!(bookings_with_reminders(&app).await, 40);
+    let too_slow = "a part of the sweep failed; the next one is smaller";
+    assert!(logs.contains(too_slow), "{logs}");
 }

@@ -154,7 +154,7 @@ const OWN_TABLES: &[OwnTable] = &[
         "status text, before timestamptz, looked_at timestamptz",
     ),
     OwnTable {
-        added: &[("29_sweep", "catches_up bool")],
+        added: &[("29_sweep", "catches_up bool, begun_at timestamptz")],
         ..table(
             "booking_automation_sweep",
             "18_not_live",
