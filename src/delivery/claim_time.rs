@@ -19,8 +19,9 @@ pub(crate) struct ClaimTime {
 }
 
 impl ClaimTime {
-    /// While outcomes wait for the end of a claim, it leaves time to record them. The server ends a
-    /// statement before the client gives it up, so that no claim is made that nobody knows of.
+    /// While outcomes wait for the end of a claim, it leaves time to record them. The server ends
+    /// a slow statement before the client stops waiting for it: a claim that failed here is not
+    /// committed there.
     pub(crate) fn of(call: &Call, timing: &Timing, is_ahead: bool) -> Self {
         let (statement, reserved) = match is_ahead {
             true => (CONTACTS_TIMEOUT, timing.recording / 2),

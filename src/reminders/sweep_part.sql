@@ -1,7 +1,7 @@
 -- The next bookings that the sweep examines: confirmed, within the longest lead, in the order of their starts.
 --   $1 as_of
 SELECT b.id, b.scheduled_at, s.size, s.starts_at AS from_start, s.booking_id AS from_booking,
-       -- Before `migrate`, a sweep takes its time. CROSS JOIN: the column may be missing.
+       -- Before step 29, the table lacks this column: each sweep has the time of one that catches up.
        s.catches_up
   FROM (SELECT true AS catches_up) AS absent
  CROSS JOIN LATERAL (

@@ -42,6 +42,20 @@ async fn limit_liveness(app: &App, most: i32, bad: Uuid) {
         .unwrap();
 }
 
+/// The owner's function takes this time, in seconds, for each booking.
+async fn slow_liveness(app: &App, seconds: f64) {
+    app.db
+        .batch_execute(&format!(
+            "CREATE OR REPLACE FUNCTION booking_automation_is_live(booking bookings) RETURNS boolean LANGUAGE plpgsql AS $$
+             BEGIN
+                 PERFORM pg_sleep({seconds});
+                 RETURN true;
+             END $$"
+        ))
+        .await
+        .unwrap();
+}
+
 /// Runs passes, a minute apart, until no sweep is under way. Returns their logs.
 async fn run_until_swept(app: &App, from: DateTime<Utc>) -> String {
     let mut logs = String::new();
@@ -409,16 +423,7 @@ async fn a_sweep_that_passes_left_decisions_to_has_more_time_in_a_call() {
     app.run(noon()).await;
     add_untracked(&app, 200).await;
     // Each part takes longer than a sweep has in one call.
-    app.db
-        .batch_execute(
-            "CREATE OR REPLACE FUNCTION booking_automation_is_live(booking bookings) RETURNS boolean LANGUAGE plpgsql AS $$
-             BEGIN
-                 PERFORM pg_sleep(0.01);
-                 RETURN true;
-             END $$",
-        )
-        .await
-        .unwrap();
+    slow_liveness(&app, 0.01).await;
     for (catches_up, parts) in [(false, 1), (true, 2)] {
         let sql = format!(
             "DELETE FROM booking_automation_events;
@@ -490,16 +495,7 @@ async fn a_part_with_much_to_decide_ends_in_a_second() {
     let app = App::new().await;
     app.run(noon()).await;
     add_untracked(&app, 40).await;
-    app.db
-        .batch_execute(
-            "CREATE OR REPLACE FUNCTION booking_automation_is_live(booking bookings) RETURNS boolean LANGUAGE plpgsql AS $$
-             BEGIN
-                 PERFORM pg_sleep(0.05);
-                 RETURN true;
-             END $$",
-        )
-        .await
-        .unwrap();
+    slow_liveness(&app, 0.05).await;
     let logs = run_until_swept(&app, noon() + minutes(7)).await;
     assert_eq!(bookings_with_reminders(&app).await, 40);
     let too_slow = "a part of the sweep failed; the next one is smaller";
